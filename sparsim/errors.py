@@ -1,0 +1,64 @@
+"""The errors a user can meet. Each message is one lower-case sentence: what, where, seen, allowed, what to try.
+
+SparsimError
+  SpecError            a document or record is wrong
+    EnergyTableError   no energy for (component, action)
+    FormatError        a file could not be read as what it claims to be
+  MappingError         a mapping does not fit the layer or the accelerator
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SparsimError(Exception):
+    """Base of everything that this package raises on purpose."""
+
+
+class SpecError(SparsimError, ValueError):
+    """A document is wrong.
+
+    `path` says where (`arch.yaml: architecture.subtree[0].local[1].attributes`), `hint` what to try.
+    """
+
+    def __init__(self, message: str, *, path: str = "", hint: str = "") -> None:
+        self.path, self.hint = path, hint
+        super().__init__(f"{path}: {message}" if path else message, hint)
+
+    def __str__(self) -> str:
+        message, hint = self.args
+        return f"{message} ({hint})" if hint else message
+
+
+class EnergyTableError(SpecError):
+    """An action that happens has no energy in the table."""
+
+
+class FormatError(SpecError):
+    """A file could not be read: missing, empty, binary, not YAML, or cut off."""
+
+
+class MappingError(SparsimError, ValueError):
+    """A mapping is invalid: factors, fan-out, capacity, formats.
+
+    `level` names the level, `need` and `have` are in the unit that the message names.
+    """
+
+    def __init__(
+        self, message: str, *, level: str = "", need: float | None = None, have: float | None = None
+    ) -> None:
+        self.level, self.need, self.have = level, need, have
+        super().__init__(message)
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt `name`: the closest known spelling, or all of them if they are few."""
+    known = [str(k) for k in known]
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    if 0 < len(known) <= 12:
+        return "known: " + ", ".join(known)
+    return ""

@@ -1,0 +1,14 @@
+"""What the user says: frozen, validated records with names and units. Levels are listed outer to inner."""
+
+from sparsim.spec.arch import Architecture, Compute, Network, Storage
+from sparsim.spec.base import Record
+from sparsim.spec.energy import EnergyTable
+from sparsim.spec.mapping import LevelMapping, Mapping, Nest
+from sparsim.spec.shape import DENSE, Dataspace, Density, Layer, Shape
+from sparsim.spec.sparsity import Option, Rank, Saf, SparsePolicy, TensorFormat
+
+__all__ = [
+    "DENSE", "Architecture", "Compute", "Dataspace", "Density", "EnergyTable", "Layer", "LevelMapping",
+    "Mapping", "Nest", "Network", "Option", "Rank", "Record", "Saf", "Shape", "SparsePolicy", "Storage",
+    "TensorFormat",
+]  # fmt: skip

@@ -1,0 +1,105 @@
+"""What the accelerator does with zeros: formats, gating, skipping."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sparsim.errors import SpecError
+from sparsim.spec.base import Record
+
+RankKind = Literal["U", "UOP", "UB", "CP", "RLE", "B"]
+COMPRESSED_KINDS = ("CP", "RLE", "B")
+SafKind = Literal["gating", "skipping", "skipping-spatial"]
+
+
+class Rank(Record, frozen=True, kw_only=True):
+    """One rank of a tensor format. `flattened` lists groups of dims that this rank may absorb together.
+
+    Word bits None: the level's `metadata_word_bits` (metadata of `B`: 1).
+    """
+
+    format: RankKind
+    flattened: tuple[tuple[str, ...], ...] = ()
+    metadata_word_bits: int | None = None
+    payload_word_bits: int | None = None
+
+    @property
+    def compressed(self) -> bool:
+        return self.format in COMPRESSED_KINDS
+
+    def __post_init__(self) -> None:
+        for field in ("metadata_word_bits", "payload_word_bits"):
+            value = getattr(self, field)
+            if value is not None and value < 0:
+                raise SpecError(f"{field} is {value}, allowed is 0 and more", path=f"rank {self.format}")
+
+
+class TensorFormat(Record, frozen=True, kw_only=True):
+    """How `level` stores `dataspace`; ranks top (outermost) first."""
+
+    level: str
+    dataspace: str
+    ranks: tuple[Rank, ...]
+    order: Literal["outer-to-inner", "inner-to-outer"] = "outer-to-inner"
+
+    def __post_init__(self) -> None:
+        where = f"format of {self.dataspace} at {self.level}"
+        if not self.ranks:
+            raise SpecError("no ranks, at least one is needed", path=where)
+        above = False
+        for rank in self.ranks:
+            if above and not rank.compressed:
+                raise SpecError(f"uncompressed rank {rank.format} lies below a compressed one", path=where)
+            above = above or rank.compressed
+
+    @property
+    def compressed(self) -> bool:
+        return any(r.compressed for r in self.ranks)
+
+
+class Option(Record, frozen=True, kw_only=True):
+    """Do not touch `target` while the matching tile of any dataspace in `condition_on` is empty."""
+
+    target: str
+    condition_on: tuple[str, ...]
+
+
+class Saf(Record, frozen=True, kw_only=True):
+    """A sparse acceleration feature of a storage level; of several options the one that saves most is taken."""
+
+    level: str
+    type: SafKind
+    options: tuple[Option, ...]
+
+    def __post_init__(self) -> None:
+        where = f"{self.type} at {self.level}"
+        if not self.options:
+            raise SpecError("no options, at least one is needed", path=where)
+        for option in self.options:
+            if not option.condition_on:
+                raise SpecError(f"condition_on of target '{option.target}' is empty", path=where)
+            if self.type == "skipping-spatial" and len(option.condition_on) > 1:
+                raise SpecError("spatial skipping takes exactly one leader in condition_on", path=where)
+        if self.type == "skipping-spatial" and len(self.options) > 1:
+            raise SpecError("spatial skipping takes exactly one option", path=where)
+
+
+class SparsePolicy(Record, frozen=True, kw_only=True):
+    """Formats and SAFs of one design. An empty policy counts like a dense design but reports the sparse way."""
+
+    name: str = "policy"
+    formats: tuple[TensorFormat, ...] = ()
+    safs: tuple[Saf, ...] = ()
+    compute_gating: bool = False
+    compute_skipping: bool = False
+
+    def __post_init__(self) -> None:
+        seen = [(f.level, f.dataspace) for f in self.formats]
+        for level, dataspace in seen:
+            if seen.count((level, dataspace)) > 1:
+                raise SpecError(f"two formats for {dataspace} at {level}", path=f"policy {self.name}")
+
+    @property
+    def active(self) -> bool:
+        """Whether sparse processing takes place (model-spec 6.1)."""
+        return bool(self.formats or self.safs or self.compute_gating or self.compute_skipping)
