@@ -147,7 +147,7 @@ def _resolve(
     names: Mapping[str, tuple[str, ...]], entry: Mapping[str, float], start: tuple[float, ...]
 ) -> tuple[float, ...]:
     return tuple(
-        next((entry[name] for name in names[action] if name in entry), default)
+        next((float(entry[name]) for name in names[action] if name in entry), default)
         for action, default in zip(names, start, strict=True)
     )
 
