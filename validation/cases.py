@@ -49,7 +49,9 @@ def find_cases(root: Path, accounting: str) -> list[Case]:
     for folder in sorted({path.parent for name in answers for path in root.rglob(name)}):
         answer = next(folder / name for name in answers if (folder / name).is_file())
         if _documents(folder):
-            cases.append(Case(str(folder.relative_to(root)) if folder != root else folder.name, folder, answer))
+            cases.append(
+                Case(str(folder.relative_to(root)) if folder != root else folder.name, folder, answer)
+            )
     return cases
 
 

@@ -111,7 +111,7 @@ def _layer(rng: random.Random) -> Layer:
         name=shape.name,
         shape=shape,
         bounds={dim: rng.choice(_BOUNDS[dim]) for dim in shape.dims},
-        coefficients={name: rng.choice((1, 1, 2, 3)) for name in shape.coefficients},
+        coefficients={name: rng.choice((2, 3)) for name in shape.coefficients if rng.random() < 0.4},
         densities=densities,
     )
 
@@ -245,8 +245,9 @@ def _policy(rng: random.Random, layer: Layer, mapping: Mapping) -> SparsePolicy:
             leaders = tuple(others if target in results and rng.random() < 0.7 else others[:1])
             option = Option(target=target, condition_on=leaders)
             safs.append(Saf(level=level.level, type=rng.choice(("gating", "skipping")), options=(option,)))
+    outward = [level.level for level in mapping.levels]
     return SparsePolicy(
-        formats=tuple(formats),
+        formats=tuple(sorted(formats, key=lambda f: outward.index(f.level))),
         safs=tuple(safs),
         compute_gating=rng.random() < 0.4,
         compute_skipping=rng.random() < 0.3,
@@ -258,7 +259,9 @@ def _formats(rng: random.Random, layer: Layer, mapping: Mapping, dataspace: str)
     kept = [m.level for m in mapping.levels if dataspace not in m.bypass]
     depth = rng.randint(1, len(kept))
     everything = (tuple(layer.shape.dims),)
-    lowest = Rank(format=rng.choice(("RLE", "CP", "B", "UB")), flattened=everything, metadata_word_bits=4)
+    kind = rng.choice(("RLE", "CP", "B", "UB"))
+    word_bits = None if kind == "UB" else rng.choice((None, 4))
+    lowest = Rank(format=kind, flattened=everything, metadata_word_bits=word_bits)
     ranks = (lowest,) if depth == len(kept) else (Rank(format="UOP", flattened=everything), lowest)
     order = rng.choice(("outer-to-inner", "inner-to-outer", "inner-to-outer"))
     formats = []
@@ -266,7 +269,7 @@ def _formats(rng: random.Random, layer: Layer, mapping: Mapping, dataspace: str)
         formats.append(TensorFormat(level=level, dataspace=dataspace, ranks=ranks, order=order))
         payload = rng.choice((0, 4, None))
         ranks = (Rank(format="UOP", flattened=everything, payload_word_bits=payload), *ranks)
-    return formats[::-1]
+    return formats
 
 
 _ACTIONS = {
@@ -288,4 +291,6 @@ def _energy(rng: random.Random, arch: Architecture) -> EnergyTable:
     mac = round(rng.uniform(0.2, 3), 4)
     actions[arch.compute.name] = {"mac_random": mac, "mac_gated": round(mac / 20, 5), "idle": 0.0}
     areas[arch.compute.name] = 332.25
-    return EnergyTable(actions=actions, areas=areas, wire_pj_per_bit_mm=0.05 if rng.random() < 0.2 else None)
+    return EnergyTable(
+        name="ERT", actions=actions, areas=areas, wire_pj_per_bit_mm=0.05 if rng.random() < 0.2 else None
+    )
