@@ -1,4 +1,4 @@
-"""Whether records fit together: names, factors, fan-outs, formats, energies. Tile sizes are not known here."""
+"""Whether records fit together: names, factors, fan-outs, formats, energies. Tile sizes are unknown here."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _check_energy(
     arch: Architecture, shape: Shape, energy: EnergyTable, keepers: dict[str, list[int]]
 ) -> tuple[str, ...]:
     """Reads happen where a tensor is kept, fills where it comes from further out, updates to results."""
-    warnings = {}
+    warnings: dict[str | None, None] = {}  # in order of appearance, each once
     for dataspace in shape.dataspaces:
         for i in keepers[dataspace.name]:
             actions = ["random_read"]
