@@ -83,12 +83,10 @@ def architectures(draw):
 def shapes(draw):
     dim_names = draw(st.lists(dims, min_size=1, max_size=5, unique=True))
     coefficients = draw(st.dictionaries(dims, st.integers(-3, 9), max_size=2))
-    term = st.sampled_from(
-        [*dim_names, *(f"{dim}*{c}" for dim in dim_names for c in coefficients)]
+    term = st.sampled_from([*dim_names, *(f"{dim}*{c}" for dim in dim_names for c in coefficients)])
+    projection = st.lists(st.lists(term, min_size=1, max_size=2).map(" + ".join), min_size=1, max_size=3).map(
+        tuple
     )
-    projection = st.lists(
-        st.lists(term, min_size=1, max_size=2).map(" + ".join), min_size=1, max_size=3
-    ).map(tuple)
     tensors = draw(st.lists(names, min_size=1, max_size=4, unique=True))
     return Shape(
         dims=tuple(dim_names),
@@ -138,9 +136,7 @@ formats = st.builds(
     ),
     order=st.sampled_from(["outer-to-inner", "inner-to-outer"]),
 )
-options = st.builds(
-    Option, target=names, condition_on=st.lists(names, min_size=1, max_size=2).map(tuple)
-)
+options = st.builds(Option, target=names, condition_on=st.lists(names, min_size=1, max_size=2).map(tuple))
 safs = st.builds(
     Saf,
     level=names,

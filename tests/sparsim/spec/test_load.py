@@ -52,8 +52,16 @@ layer:
         (ARCH, "mehs: [1, 2]", "f:5: architecture.storage[1]: unknown field 'mehs' (did you mean 'mesh'?)"),
         (ARCH, "mesh: [1, 2, 3]", "f:7: architecture.storage[1].mesh: is a list of 3, 2 are expected"),
         (ARCH, "mesh: [1, x]", "f:7: architecture.storage[1].mesh[1]: is 'x', a whole number is expected"),
-        (ARCH, "word_bits: 3.5", "f:7: architecture.storage[1].word_bits: is 3.5, a whole number is expected"),
-        (ARCH, "technology: SRUM", "f:7: architecture.storage[1].technology: is 'SRUM' (did you mean 'SRAM'?)"),
+        (
+            ARCH,
+            "word_bits: 3.5",
+            "f:7: architecture.storage[1].word_bits: is 3.5, a whole number is expected",
+        ),
+        (
+            ARCH,
+            "technology: SRUM",
+            "f:7: architecture.storage[1].technology: is 'SRUM' (did you mean 'SRAM'?)",
+        ),
         (
             ARCH,
             "network: {wordbits: 3}",
