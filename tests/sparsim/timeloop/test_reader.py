@@ -347,3 +347,11 @@ def test_keys_in_two_files(tmp_path):
     with pytest.raises(SpecError) as error:
         read_documents(files + other)
     assert str(error.value) == f"{other[0]}: key 'ERT' is in {files[4]} too, with other contents"
+
+
+def test_density_of_a_misspelt_dataspace(tmp_path):
+    bounds = ", ".join(f"{dim}: 2" for dim in "RSPQCKN")
+    text = f"problem: {{shape: cnn-layer, instance: {{{bounds}, densities: {{Weigths: 0.5}}}}}}\n"
+    files = write_documents(tmp_path, {"arch.yaml": ARCH, "p.yaml": text})
+    with pytest.raises(SpecError, match=r"unknown dataspace 'Weigths' \(did you mean 'Weights'\?\)"):
+        read_documents(files)
