@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -110,7 +110,6 @@ def _evaluate(files: tuple[str, ...], accounting: str, mask_options: tuple[str, 
     if documents.mapping is None:
         raise SpecError("no 'mapping' given", path=", ".join(files))
     layer = _with_masks(documents.layer, mask_options)
-    arrays = _load_masks(layer)
 
     from sparsim.evaluate import evaluate
 
@@ -120,8 +119,7 @@ def _evaluate(files: tuple[str, ...], accounting: str, mask_options: tuple[str, 
         documents.policy,
         documents.energy,
         documents.mapping,
-        accounting=accounting,
-        masks=arrays,
+        accounting=accounting,  # type: ignore[arg-type]
     )
     for warning in evaluation.warnings:
         click.echo(f"sparsim: warning: {warning}", err=True)
@@ -172,18 +170,6 @@ def _with_masks(layer: Layer, options: tuple[str, ...]) -> Layer:
             raise SpecError(f"unknown dataspace '{name}'", path=f"--mask {option}", hint=near(name, names))
         densities[name] = Density(distribution="actual", mask=file)
     return replace(layer, densities=densities)
-
-
-def _load_masks(layer: Layer) -> dict[str, Any] | None:
-    actual = {name: d.mask for name, d in layer.densities.items() if d.distribution == "actual"}
-    if not actual:
-        return None
-    from sparsim.masks import load_mask
-
-    for name, file in actual.items():
-        if file is None:
-            raise SpecError(f"no mask of dataspace '{name}' given", hint=f"use --mask {name}=FILE")
-    return {name: load_mask(file) for name, file in actual.items() if file is not None}
 
 
 def _summary(evaluation: Evaluation) -> str:
