@@ -145,6 +145,24 @@ EDITS = [
      "arch.yaml:25: key 'width' is there twice, first in line 22"),
     ("broken YAML", "mapping.yaml", "keep: [A, B, Z]", "keep: [A, B, Z",
      "mapping.yaml:6: not YAML: did not find expected ',' or ']'"),
+    ("fan-out exceeded", "mapping.yaml", "split: 3", "split: 0",
+     "the mapping uses 1 x 4 instances of MAC, there are 4 x 1"),
+    ("capacity exceeded", "arch.yaml", "depth: 1024\n          width", "depth: 10\n          width",
+     "tiles of 60 words do not fit GLB, which holds 10"),
+    ("metadata capacity exceeded", "arch.yaml", "metadata_storage_depth: 1024", "metadata_storage_depth: 2",
+     "200 metadata bits do not fit GLB, which holds 32"),
+    ("minimum utilization missed", "arch.yaml", "read_bandwidth: 4", "min-utilization: 0.9",
+     "60 words fill GLB less than its min_utilization, 921.6 words"),
+    ("ranks too few", "sparse.yaml", "- {format: UOP}\n        - {format: UOP}", "- {format: UOP}",
+     "the format of A at DRAM has too few ranks for the loops there"),
+    ("compressed below uncompressed", "sparse.yaml",
+     "- {format: UOP}\n        - {format: CP}\n  - name: spad",
+     "- {format: UOP}\n        - {format: UOP}\n  - name: spad",
+     "A is compressed at spad but not at the level outside"),
+    ("actual density without a mask", "problem.yaml", "B: 0.5", "B: {distribution: actual}",
+     "layer matmul, density of B: 'actual' needs a mask, a file or an array"),
+    ("banded tensor that is not square", "problem.yaml", "B: 0.5", "B: {distribution: banded}",
+     "layer matmul: 'banded' needs a square matrix, B has shape (8, 4)"),
 ]  # fmt: skip
 
 
@@ -199,6 +217,18 @@ def test_files(run, tmp_path, content, message):
     check_refused(run("model", *DOCUMENTS, "bad.yaml", "-o", "out"), tmp_path, message)
 
 
+def test_absurdly_large_layer(run, tmp_path):
+    huge = "8000000000000000000"
+    documents = {
+        **DOCUMENTS,
+        "problem.yaml": DOCUMENTS["problem.yaml"].replace("M: 8", f"M: {huge}"),
+        "mapping.yaml": DOCUMENTS["mapping.yaml"].replace("M8", f"M{huge}"),
+    }
+    write_documents(tmp_path, documents)
+    message = "layer matmul: dataspace A has 6.4e+19 words, allowed are 3.04e+09"
+    check_refused(run("model", *documents, "-o", "out"), tmp_path, message)
+
+
 def test_missing_file(run, tmp_path):
     check_refused(run("model", "missing.yaml", "-o", "out"), tmp_path, "missing.yaml: no such file")
 
@@ -221,8 +251,9 @@ def test_no_mapping(run, tmp_path):
          "'timeloop-3', 'timeloop-2022', 'count-all'"),
         (["--mask", "A"], "--mask is 'A', NAME=FILE is expected"),
         (["--mask", "Q=a.npy"], "--mask Q=a.npy: unknown dataspace 'Q' (known: A, B, Z)"),
-        (["--mask", "A=a.npy"], "a.npy: no such file"),
-        (["--mask", "A=arch.yaml"], "arch.yaml: holds no plain .npy or .npz array"),
+        (["--mask", "A=a.npy"], "layer matmul, density of A: no such mask file: a.npy"),
+        (["--mask", "A=arch.yaml"],
+         "layer matmul, density of A: arch.yaml holds no plain .npy or .npz array"),
         (["--dense"], "No such option '--dense'"),
     ],
 )  # fmt: skip
