@@ -7,6 +7,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from sparsim.timeloop.stats_read import Key, Stats, Value
+from validation.reports2022 import explanation, old_labels
 
 STAGES = (
     "answer", "specs", "dense counts", "sparse counts", "formats", "cost", "networks", "summary", "text",
@@ -78,7 +79,7 @@ def compare(expected: Stats, got: Stats, inexact: list[str]) -> Comparison:
     Against the layout of the releases of 2022, fields that only one side has are left out, not deviating.
     """
     old = expected.old_layout
-    ours = _old_labels(got) if old else got.fields
+    ours = old_labels(got) if old else got.fields
     fields: Counter[str] = Counter(answer=1)
     exact: Counter[str] = Counter(answer=1)
     differences, left_out = [], 0
@@ -93,9 +94,8 @@ def compare(expected: Stats, got: Stats, inexact: list[str]) -> Comparison:
         if _equal(key, want, have):
             exact[stage(key)] += 1
         else:
-            verdict, reason = (
-                ("explained", text) if old and (text := _explanation(key)) else ("deviating", "")
-            )
+            reason = explanation(key, expected) if old else ""
+            verdict = "explained" if reason else "deviating"
             differences.append(Difference(key, want, have, _size(want, have), verdict, reason))
     if inexact:
         differences = _tolerate(differences, ", ".join(inexact))
@@ -103,17 +103,6 @@ def compare(expected: Stats, got: Stats, inexact: list[str]) -> Comparison:
 
 
 AREA = Key("summary", "", "", "", "Area")  # the reference loses the sum and prints 0.00
-
-
-def _old_labels(stats: Stats) -> dict[Key, Value]:
-    """Our fields under the labels and in the units of 2022: energies per compute in pJ."""
-    ours = {}
-    for key, value in stats.fields.items():
-        if key.field.startswith("fJ/") and isinstance(value, float):
-            ours[key._replace(field="p" + key.field[1:])] = value / 1000
-        else:
-            ours[key] = value
-    return ours
 
 
 def _equal(key: Key, expected: Value | None, got: Value | None) -> bool:
@@ -174,11 +163,3 @@ def _real_gap(expected: Value | None, got: Value | None, change: float) -> float
         return max((_real_gap(a, b, change) for a, b in zip(expected, got, strict=True)), default=math.inf)
     both = isinstance(expected, float) and isinstance(got, float)
     return abs(expected - got) - change * abs(expected) if both else math.inf
-
-
-def _explanation(key: Key) -> str:
-    """Why a field of a report of 2022 may differ, or ""."""
-    return ""
-
-
-EXPLANATIONS: tuple[str, ...] = ()

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from validation.cases import LARGEST_EXACT_TENSOR, digest, find_cases
-from validation.compare import EXPLANATIONS, STAGES
+from validation.compare import STAGES
 from validation.report import verdict
+from validation.reports2022 import EXPLANATIONS
 from validation.run import Outcome, run_case, total
 
 ROOT = Path(__file__).parents[1]

@@ -186,3 +186,14 @@ def test_originals_answer_for_their_accounting_only(tmp_path):
     (tmp_path / "stats.txt").touch()
     assert find_cases(tmp_path, "timeloop-3")[0].answer.name == "stats.txt"
     assert find_cases(tmp_path, "timeloop-2022")[0].answer.name == "stats-original.txt"
+
+
+def test_what_older_reports_count_otherwise_is_checked_on_the_report():
+    """A number is explained if it follows from the report by the old rule, and deviates if it does not."""
+    hops = r"(Average number of hops                  : )7\.50"
+    # fan-out 16, multicast 2: 4*sqrt(2) + (4 - sqrt(2))/2 - 4/sqrt(2) + 0.5 = 4.62
+    old_rule = compare(changed(hops, r"\g<1>4.62", old(TEXT)), parse_stats(TEXT), [])
+    assert [d.verdict for d in old_rule.differences] == ["explained"]
+    assert "closed form" in old_rule.differences[0].reason
+    neither = compare(changed(hops, r"\g<1>4.63", old(TEXT)), parse_stats(TEXT), [])
+    assert [d.verdict for d in neither.differences] == ["deviating"]
