@@ -79,7 +79,7 @@ def test_energy_without_accesses_is_nan():
     key = Key("levels", "spad", "STATS", "Weights", "Energy (per-scalar-access)")
     stats = parse_stats(text)
     assert math.isnan(stats.fields[key])
-    assert write_stats(evaluation_from(stats)) == text.replace("-nan", "nan")
+    assert write_stats(evaluation_from(stats)) == text
 
 
 def test_a_run_without_computes_has_a_report():
