@@ -52,7 +52,6 @@ lines that only one of the two layouts has are left out, and what is explained i
 def write() -> None:
     """Evaluate the committed suite and write the page."""
     outcomes = [run_case(case, "timeloop-3") for case in find_cases(COMMITTED, "timeloop-3")]
-    PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(render(outcomes, read_recorded()), encoding="utf-8")
 
 
