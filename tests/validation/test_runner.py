@@ -62,7 +62,7 @@ def test_a_broken_number_is_named(case):
     stats.write_text(stats.read_text().replace("(37486,  0)", "(37487,  0)", 1))
     result = run(case)
     assert result.exit_code == 1
-    assert "copy: 1 deviating, the first is levels / GLB / STATS / Inputs / Actual scalar format" in result.output
+    assert "copy: 1 deviating, the first is levels / GLB / STATS / Inputs / Actual" in result.output
     assert "worst deviation 2.67e-05 (copy: levels / GLB / STATS / Inputs" in result.output
 
 
