@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from validation.cases import LARGEST_EXACT_TENSOR, digest, find_cases
-from validation.compare import STAGES
+from validation.excuses import EXPLANATIONS
+from validation.fields import STAGES
 from validation.report import verdict
-from validation.reports2022 import EXPLANATIONS
 from validation.run import Outcome, run_case, total
 
 ROOT = Path(__file__).parents[1]
@@ -35,9 +35,6 @@ a report holds a mapping that the reference refused; the model must refuse it as
 
 `python -m validation --live N --seed S` draws N random cases, asks the `timeloop-model` on PATH, compares
 in the same way and keeps the cases that deviate below `build/live`.
-
-Not compared: `Area` in the summary. The reference loses the sum and always prints 0.00, the model prints
-the sum; the areas of the levels are compared.
 
 Tolerated, and always listed by name: hypergeometric tensors of more than {LARGEST_EXACT_TENSOR:,} points.
 Above that size the reference's own probability function is an approximation, so counts of such a case may

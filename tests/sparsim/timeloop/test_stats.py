@@ -91,13 +91,6 @@ def test_a_run_without_computes_has_a_report():
     assert math.isnan(fields[Key("summary", "spad <==> MAC", "", "", "fJ/Compute")])
 
 
-def test_area_of_the_summary_is_the_real_sum():
-    evaluation = msgspec.structs.replace(
-        evaluation_from(parse_stats(a_text("conv-dense-11-012"))), area_um2=2.344e6
-    )
-    assert "\nArea: 2.34 mm^2\n" in write_stats(evaluation)
-
-
 @needs_shared
 def test_old_layouts():
     paths = sorted(SHARED.glob("*/*/stats-original.txt"))
