@@ -1,0 +1,114 @@
+"""The study's figures, one per metric, as PNG and SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")  # files only, no display
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pointnet.study_cases import DESIGN_TITLES, DESIGNS, VARIANTS
+from pointnet.study_report import COMPONENTS, PJ_PER_UJ, component_energy_pj
+from sparsim.result import Evaluation
+
+if TYPE_CHECKING:
+    from pointnet.study import Outcome
+
+BAR = 0.38
+VARIANT_COLORS = {"dense": "#8a94a6", "sparse": "#1f6fb4"}
+COMPONENT_COLORS = ("#1b1b1b", "#7b5ea7", "#c2659c", "#e8a33d", "#3f9b7a", "#2f6db3")
+
+
+class Metric(NamedTuple):
+    file: str
+    title: str
+    axis: str
+    value: Callable[[Evaluation], float]
+    published: str | None  # column of the published table
+    log: bool
+
+
+METRICS = (
+    Metric("energy", "Energy per layer", "energy (uJ)", lambda e: e.energy_pj / PJ_PER_UJ, "energy_uj", True),
+    Metric("cycles", "Cycles per layer", "cycles", lambda e: e.cycles, "cycles", True),
+    Metric("edp", "Energy-delay product per layer", "EDP (J cycles)", lambda e: e.edp_j_cycles, "edp_j_cycles", True),
+    Metric("utilization", "Utilisation of the 168 PEs", "utilisation", lambda e: e.utilization, "utilization", False),
+)
+
+
+def write_figures(folder: Path, outcomes: list[Outcome]) -> list[str]:
+    """One figure per metric and one of the energy by component; returns their names without suffix."""
+    figures = {metric.file: _bars(metric, outcomes) for metric in METRICS}
+    figures["breakdown"] = _breakdown(outcomes)
+    for name, figure in figures.items():
+        for suffix in ("png", "svg"):
+            figure.savefig(folder / f"{name}.{suffix}", dpi=150, bbox_inches="tight", metadata=_METADATA[suffix])
+        plt.close(figure)
+    return list(figures)
+
+
+_METADATA: dict[str, dict[str, str | None]] = {"png": {}, "svg": {"Date": None}}  # equal runs, equal files
+
+
+def _bars(metric: Metric, outcomes: list[Outcome]) -> Figure:
+    figure, axes = _panels(metric.title)
+    for axis, design in zip(axes, DESIGNS, strict=True):
+        for place, variant in zip((-BAR / 2, BAR / 2), VARIANTS, strict=True):
+            chosen = [o for o in outcomes if (o.run.design, o.run.variant) == (design, variant)]
+            x = [o.run.number + place for o in chosen]
+            heights = [metric.value(o.evaluation) for o in chosen]
+            axis.bar(x, heights, BAR, color=VARIANT_COLORS[variant], label=variant)
+            if metric.published:
+                published = [float(o.run.published[metric.published]) for o in chosen]
+                label = "published" if variant == VARIANTS[-1] else None
+                axis.plot(x, published, "_", color="black", markersize=9, markeredgewidth=1.4, label=label)
+        if metric.log:
+            axis.set_yscale("log")
+        _dress(axis, design, outcomes)
+    axes[0].set_ylabel(metric.axis)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def _breakdown(outcomes: list[Outcome]) -> Figure:
+    """Per algorithmic MAC: the layers' energies lie five decades apart."""
+    figure, axes = _panels("Energy by component per layer, left bar dense, right bar sparse")
+    for axis, design in zip(axes, DESIGNS, strict=True):
+        chosen = [o for o in outcomes if o.run.design == design]
+        x = [o.run.number + (-BAR / 2 if o.run.variant == "dense" else BAR / 2) for o in chosen]
+        bottom = [0.0] * len(chosen)
+        for name, color in zip(COMPONENTS, COMPONENT_COLORS, strict=True):
+            heights = [
+                component_energy_pj(o.evaluation)[name] / o.evaluation.algorithmic_computes for o in chosen
+            ]
+            axis.bar(x, heights, BAR * 0.92, bottom=bottom, color=color, label=name)
+            bottom = [b + h for b, h in zip(bottom, heights, strict=True)]
+        _dress(axis, design, outcomes)
+    axes[0].set_ylabel("energy (pJ per algorithmic MAC)")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(COMPONENTS), frameon=False)
+    return figure
+
+
+def _panels(title: str) -> tuple[Figure, list[Axes]]:
+    figure, axes = plt.subplots(1, len(DESIGNS), figsize=(11, 4.6), sharey=True, layout="constrained")
+    figure.suptitle(f"{title} (PointNet++, 2 clouds, timeloop-2022)", fontsize=12)
+    return figure, list(axes)
+
+
+def _dress(axis: Axes, design: str, outcomes: list[Outcome]) -> None:
+    names = {o.run.number: o.run.layer.name.replace("mlp_convs.", "") for o in outcomes}
+    axis.set_title(DESIGN_TITLES[design], fontsize=11)
+    axis.set_xticks(list(names), [f"{number}\n{name}" for number, name in names.items()], fontsize=8)
+    axis.tick_params(axis="x", length=0)
+    axis.set_xlabel("layer")
+    axis.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
