@@ -1,9 +1,9 @@
-"""The original PointNet++ study, run again: 12 layers x dense/sparse x 2 designs with its mappings and densities.
+"""The original PointNet++ study run again: 12 layers x dense/sparse x 2 designs, its mappings and densities.
 
     python -m pointnet.study [-o build/study]
 
-prints our numbers beside the published ones and writes study.csv, report.md and one figure per metric. The
-published numbers were counted with the convention `timeloop-2022`; the same runs are also given under `timeloop-3`.
+prints our numbers beside the published ones and writes study.csv, report.md and one figure per metric.
+The published numbers were counted with the convention `timeloop-2022`; `timeloop-3` is given besides.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def evaluate_runs(
     change: Callable[[Layer], Layer] = lambda layer: layer,
     step: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
-    """All runs under one accounting. `change` alters a layer before it is evaluated, `step` is called after each."""
+    """All runs under one accounting; `change` alters a layer before its run, `step` is called after it."""
     presets = {design: load_preset(name) for design, name in DESIGNS.items()}
     outcomes = []
     for run in runs():
@@ -68,7 +68,11 @@ def with_dense_weights(layer: Layer) -> Layer:
 
 @click.command(help=__doc__)
 @click.option(
-    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("build/study"), show_default=True
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build/study"),
+    show_default=True,
 )
 def main(output: Path) -> None:
     from pointnet import study_plots, study_report  # matplotlib takes half a second: not before --help

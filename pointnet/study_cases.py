@@ -1,4 +1,4 @@
-"""The runs of the original PointNet++ study as records: 12 layers x dense/sparse x 2 designs, with what it published.
+"""The runs of the original PointNet++ study as records: 12 layers x dense/sparse x 2 designs, and its results.
 
 The facts lie in three tables beside this file, each with its source in the first lines.
 """
@@ -27,6 +27,8 @@ SHAPE = Shape(
         Dataspace(name="Outputs", projection=("N", "M", "Q", "P"), read_write=True),
     ),
 )
+
+_KEY = ("design", "variant", "layer")
 
 # Level, its temporal and spatial column in study_mappings.csv, what it does not keep.
 _LEVELS: tuple[tuple[str, str | None, str | None, tuple[str, ...]], ...] = (
@@ -57,8 +59,8 @@ def runs() -> list[Run]:
     found = []
     for row in _table("study_mappings.csv"):
         design, variant, number = key = _key(row)
-        numbers = {name: text for name, text in published[key].items() if name not in ("design", "variant", "layer")}
-        found.append(Run(design, variant, number, layers[variant, number], mapping_of(row), numbers))
+        results = {name: text for name, text in published[key].items() if name not in _KEY}
+        found.append(Run(design, variant, number, layers[variant, number], mapping_of(row), results))
     return found
 
 
@@ -78,8 +80,8 @@ def mapping_of(loops: dict[str, str]) -> Mapping:
 
 
 def _nest(loops: str, split_x: int | None = None) -> Nest:
-    pairs = re.findall(r"([A-Z])(\d+)", loops)
-    return Nest(factors={dim: int(n) for dim, n in pairs}, order=tuple(dim for dim, _ in pairs), split_x=split_x)
+    factors = {dim: int(bound) for dim, bound in re.findall(r"([A-Z])(\d+)", loops)}
+    return Nest(factors=factors, order=tuple(factors), split_x=split_x)
 
 
 def _layer(row: dict[str, str], variant: str) -> Layer:

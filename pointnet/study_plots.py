@@ -27,29 +27,29 @@ COMPONENT_COLORS = ("#1b1b1b", "#7b5ea7", "#c2659c", "#e8a33d", "#3f9b7a", "#2f6
 
 
 class Metric(NamedTuple):
-    file: str
+    column: str  # of the published table, and the file's name
     title: str
     axis: str
     value: Callable[[Evaluation], float]
-    published: str | None  # column of the published table
-    log: bool
+    log: bool = True
 
 
 METRICS = (
-    Metric("energy", "Energy per layer", "energy (uJ)", lambda e: e.energy_pj / PJ_PER_UJ, "energy_uj", True),
-    Metric("cycles", "Cycles per layer", "cycles", lambda e: e.cycles, "cycles", True),
-    Metric("edp", "Energy-delay product per layer", "EDP (J cycles)", lambda e: e.edp_j_cycles, "edp_j_cycles", True),
-    Metric("utilization", "Utilisation of the 168 PEs", "utilisation", lambda e: e.utilization, "utilization", False),
+    Metric("energy_uj", "Energy per layer", "energy (uJ)", lambda e: e.energy_pj / PJ_PER_UJ),
+    Metric("cycles", "Cycles per layer", "cycles", lambda e: e.cycles),
+    Metric("edp_j_cycles", "Energy-delay product per layer", "EDP (J cycles)", lambda e: e.edp_j_cycles),
+    Metric("utilization", "Share of the 168 PEs in use", "utilisation", lambda e: e.utilization, log=False),
 )
 
 
 def write_figures(folder: Path, outcomes: list[Outcome]) -> list[str]:
     """One figure per metric and one of the energy by component; returns their names without suffix."""
-    figures = {metric.file: _bars(metric, outcomes) for metric in METRICS}
+    figures = {metric.column: _bars(metric, outcomes) for metric in METRICS}
     figures["breakdown"] = _breakdown(outcomes)
     for name, figure in figures.items():
         for suffix in ("png", "svg"):
-            figure.savefig(folder / f"{name}.{suffix}", dpi=150, bbox_inches="tight", metadata=_METADATA[suffix])
+            path = folder / f"{name}.{suffix}"
+            figure.savefig(path, dpi=150, bbox_inches="tight", metadata=_METADATA[suffix])
         plt.close(figure)
     return list(figures)
 
@@ -65,10 +65,9 @@ def _bars(metric: Metric, outcomes: list[Outcome]) -> Figure:
             x = [o.run.number + place for o in chosen]
             heights = [metric.value(o.evaluation) for o in chosen]
             axis.bar(x, heights, BAR, color=VARIANT_COLORS[variant], label=variant)
-            if metric.published:
-                published = [float(o.run.published[metric.published]) for o in chosen]
-                label = "published" if variant == VARIANTS[-1] else None
-                axis.plot(x, published, "_", color="black", markersize=9, markeredgewidth=1.4, label=label)
+            published = [float(o.run.published[metric.column]) for o in chosen]
+            label = "published" if variant == VARIANTS[-1] else None
+            axis.plot(x, published, "_", color="black", markersize=9, markeredgewidth=1.4, label=label)
         if metric.log:
             axis.set_yscale("log")
         _dress(axis, design, outcomes)

@@ -116,7 +116,8 @@ def _runs_grid(design: str, summary: Summary) -> Grid:
         same = f"{len(numbers) - len(differing(numbers))}/{len(numbers)}"
         rows.append((f"{run.number} {run.layer.name}", run.variant, *pairs, same))
     rows.sort(key=lambda row: int(row[0].split()[0]))
-    header = ("layer", "variant", "energy uJ", "published", "cycles", "published", "EDP J cycles", "published", "equal")
+    pair_header = ("energy uJ", "published", "cycles", "published", "EDP J cycles", "published")
+    header = ("layer", "variant", *pair_header, "equal")
     return Grid(f"{DESIGN_TITLES[design]}, layer by layer (timeloop-2022)", header, rows, labels=2)
 
 
@@ -201,41 +202,43 @@ def faults(summary: Summary) -> Iterator[str]:
     )
     prime = dense[3].evaluation.energy_pj / _energy_pj(dense)
     yield (
-        "**Activation densities of noise.** They were measured on normally distributed points, whose neighbourhoods "
-        "are nearly empty: 85 % zeros at the first layer, against 10 % on ModelNet10 clouds; and outputs were taken "
-        "before batch normalisation. *Carried*: these densities are the published inputs."
+        "**Activation densities of noise.** They were measured on normally distributed points, whose "
+        "neighbourhoods are nearly empty: 85 % zeros at the first layer, against 10 % on ModelNet10 clouds; "
+        "and outputs were taken before batch normalisation. *Carried*: these densities are the published inputs."
     )
     yield (
-        "**The baseline is the pruned network.** The \"dense\" accuracy (94.5 %) comes from a second name of the pruned "
-        "model (94.7 %), so no accuracy before pruning exists; and the dense runs have density 1 although an unpruned "
-        "network has activation zeros too. *Carried in part*: no accuracy is reported here, the dense runs keep "
-        "density 1."
+        '**The baseline is the pruned network.** The "dense" accuracy (94.5 %) comes from a second name of '
+        "the pruned model (94.7 %), so no accuracy before pruning exists; and the dense runs have density 1 "
+        "although an unpruned network has activation zeros too. *Carried in part*: no accuracy is reported "
+        "here, but the dense runs keep density 1."
     )
     yield (
-        "**Weight sparsity never entered.** Neither design stores weights compressed nor looks at their zeros: with "
-        f"dense weights {same} of the {len(sparse)} sparse runs give the same energy and cycles to the last bit. All "
-        "savings come from activation zeros, none from pruning 90 % of the weights. *Carried*: the designs are the "
-        "published ones."
+        "**Weight sparsity never entered.** Neither design stores weights compressed nor looks at their "
+        f"zeros: with dense weights {same} of the {len(sparse)} sparse runs give the same energy and cycles to "
+        "the last bit. All savings come from activation zeros, none from pruning 90 % of the weights. "
+        "*Carried*: the designs are the published ones."
     )
     yield (
-        f"**A prime channel count.** Layer 4 has C = 131, which perfect factors cannot tile, and takes {prime:.0%} of "
-        "the dense energy (gating) by reading its weights from DRAM again and again. *Carried*: the mappings are the "
-        "published ones."
+        "**A prime channel count.** Layer 4 has C = 131, which perfect factors cannot tile, and takes "
+        f"{prime:.0%} of the dense energy (gating) by reading its weights from DRAM again and again. "
+        "*Carried*: the mappings are the published ones."
     )
 
 
-def _side_notes(summary: Summary) -> Iterator[str]:
+def side_notes(summary: Summary) -> Iterator[str]:
     for design in DESIGNS:
         groups = [_pick(summary.published, design, variant) for variant in VARIANTS]
-        summed = [sum(float(o.run.published["pj_per_algorithmic_compute"]) for o in group) for group in groups]
+        column = "pj_per_algorithmic_compute"
+        summed = [sum(float(o.run.published[column]) for o in group) for group in groups]
         per_mac = [_energy_pj(g) / sum(o.evaluation.algorithmic_computes for o in g) for g in groups]
         evaluation = groups[0][0].evaluation
-        single = evaluation.compute.area_um2 / evaluation.compute.instances
-        single += sum(level.area_per_instance_um2 for level in evaluation.storage)
+        pes = evaluation.compute.instances
+        single_um2 = evaluation.compute.area_um2 / pes
+        single_um2 += sum(level.area_per_instance_um2 for level in evaluation.storage)
         yield (
-            f"{DESIGN_TITLES[design]}: the study summed pJ per MAC over layers ({summed[0]:.2f} dense, {summed[1]:.2f} "
-            f"sparse) where energy over MACs is {per_mac[0]:.2f} and {per_mac[1]:.2f}; and added the area of one PE "
-            f"({single / UM2_PER_MM2:.3f} mm2) where {evaluation.compute.instances} PEs give "
+            f"{DESIGN_TITLES[design]}: the study summed pJ per MAC over layers ({summed[0]:.2f} dense, "
+            f"{summed[1]:.2f} sparse) where energy over MACs is {per_mac[0]:.2f} and {per_mac[1]:.2f}; and "
+            f"added the area of one PE ({single_um2 / UM2_PER_MM2:.3f} mm2) where {pes} PEs give "
             f"{evaluation.area_um2 / UM2_PER_MM2:.3f} mm2. *Not carried.*"
         )
 
@@ -257,12 +260,13 @@ def write_markdown(path: Path, summary: Summary) -> None:
     lines = ["# The original PointNet++ study, run again", "", summary.closing_line() + ".", ""]
     for grid in grids(summary):
         lines += [f"## {grid.title}", "", "| " + " | ".join(grid.header) + " |"]
-        lines.append("|" + "|".join("---" if i < grid.labels else "---:" for i in range(len(grid.header))) + "|")
+        numbers = len(grid.header) - grid.labels
+        lines.append("|" + "---|" * grid.labels + "---:|" * numbers)
         lines += ["| " + " | ".join(row) + " |" for row in grid.rows]
         lines.append("")
     lines += ["## Four faults of the study", ""]
     lines += [f"{i}. {text}" for i, text in enumerate(faults(summary), start=1)]
-    lines += ["", "Besides:", "", *(f"* {text}" for text in _side_notes(summary)), ""]
+    lines += ["", "Besides:", "", *(f"* {text}" for text in side_notes(summary)), ""]
     path.write_text("\n".join(lines), encoding="utf-8")
 
 
@@ -284,7 +288,10 @@ def _csv_row(outcome: Outcome) -> dict[str, object]:
         "layer_name": run.layer.name,
         "accounting": outcome.accounting,
     }
-    row |= {f"{name.lower()}_density": run.layer.density(name).density for name in ("Weights", "Inputs", "Outputs")}
+    row |= {
+        f"{name.lower()}_density": run.layer.density(name).density
+        for name in ("Weights", "Inputs", "Outputs")
+    }
     row |= {
         "energy_pj": evaluation.energy_pj,
         "cycles": evaluation.cycles,
@@ -297,5 +304,7 @@ def _csv_row(outcome: Outcome) -> dict[str, object]:
     }
     energies = component_energy_pj(evaluation)
     row |= {f"{name.lower()}_energy_pj": energies[name] for name in COMPONENTS}
-    row |= {f"published_{name}": text for name, text in run.published.items() if name in ("energy_uj", "cycles")}
+    row |= {
+        f"published_{name}": text for name, text in run.published.items() if name in ("energy_uj", "cycles")
+    }
     return row

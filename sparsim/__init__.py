@@ -1,7 +1,7 @@
 """What does pruning really buy on a sparse accelerator?
 
-An analytical model of dense and compressed-sparse DNN accelerators. Names are imported when they are first used, so
-that `import sparsim` is quick and loads no compiler.
+An analytical model of dense and compressed-sparse DNN accelerators. Names are imported when they are first
+used, so that `import sparsim` is quick and loads no compiler.
 """
 
 from __future__ import annotations
@@ -16,18 +16,33 @@ if TYPE_CHECKING:
     from sparsim.evaluate import Frozen, evaluate, evaluate_batch
     from sparsim.result import Evaluation
     from sparsim.spec import (
-        Architecture, Compute, Dataspace, Density, EnergyTable, Layer, LevelMapping, Mapping, Nest, Network, Option,
-        Rank, Saf, Shape, SparsePolicy, Storage, TensorFormat,
-    )  # fmt: skip
+        Architecture,
+        Compute,
+        Dataspace,
+        Density,
+        EnergyTable,
+        Layer,
+        LevelMapping,
+        Mapping,
+        Nest,
+        Network,
+        Option,
+        Rank,
+        Saf,
+        Shape,
+        SparsePolicy,
+        Storage,
+        TensorFormat,
+    )
     from sparsim.spec.load import dump, load, load_preset
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Architecture", "Compute", "Dataspace", "Density", "EnergyTable", "EnergyTableError", "Evaluation",
-    "FormatError", "Frozen", "Layer", "LevelMapping", "Mapping", "MappingError", "Nest", "Network", "Option", "Rank",
-    "Saf", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage", "TensorFormat", "dump", "evaluate",
-    "evaluate_batch", "load", "load_preset",
+    "FormatError", "Frozen", "Layer", "LevelMapping", "Mapping", "MappingError", "Nest", "Network", "Option",
+    "Rank", "Saf", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage", "TensorFormat", "dump",
+    "evaluate", "evaluate_batch", "load", "load_preset",
 ]  # fmt: skip
 
 _HOMES = {

@@ -25,15 +25,16 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     pytest.importorskip("setuptools", reason="a wheel is built with setuptools, which is not installed")
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    listing = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
+    command = ["git", "ls-files", "-co", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if listing.returncode:
         pytest.skip("not a git checkout: cannot tell sources from other files")
     for name in filter(None, listing.stdout.splitlines()):
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
-    command = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-w", str(folder), str(source)]
-    result = subprocess.run(command, capture_output=True, text=True)
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps"]
+    result = subprocess.run([*pip, "-w", folder, source], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     (wheel,) = folder.glob("sparsim-*.whl")
     return set(zipfile.ZipFile(wheel).namelist())
