@@ -1,4 +1,4 @@
-"""The runs of the original PointNet++ study as records: 12 layers x dense/sparse x 2 designs, and its results.
+"""The runs of the original PointNet++ study as records: 12 layers x dense/sparse x 2 designs, with results.
 
 The facts lie in three tables beside this file, each with its source in the first lines.
 """

@@ -204,7 +204,8 @@ def faults(summary: Summary) -> Iterator[str]:
     yield (
         "**Activation densities of noise.** They were measured on normally distributed points, whose "
         "neighbourhoods are nearly empty: 85 % zeros at the first layer, against 10 % on ModelNet10 clouds; "
-        "and outputs were taken before batch normalisation. *Carried*: these densities are the published inputs."
+        "and outputs were taken before batch normalisation. *Carried*: these densities are the published "
+        "inputs."
     )
     yield (
         '**The baseline is the pruned network.** The "dense" accuracy (94.5 %) comes from a second name of '
@@ -214,8 +215,8 @@ def faults(summary: Summary) -> Iterator[str]:
     )
     yield (
         "**Weight sparsity never entered.** Neither design stores weights compressed nor looks at their "
-        f"zeros: with dense weights {same} of the {len(sparse)} sparse runs give the same energy and cycles to "
-        "the last bit. All savings come from activation zeros, none from pruning 90 % of the weights. "
+        f"zeros: with dense weights {same} of the {len(sparse)} sparse runs give the same energy and cycles "
+        "to the last bit. All savings come from activation zeros, none from pruning 90 % of the weights. "
         "*Carried*: the designs are the published ones."
     )
     yield (
