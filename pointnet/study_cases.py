@@ -14,6 +14,7 @@ from sparsim.spec import Dataspace, Density, Layer, LevelMapping, Mapping, Nest,
 
 DESIGNS = {"gating": "eyeriss_like_gating", "onchip": "eyeriss_like_onchip"}  # design: its preset
 DESIGN_TITLES = {"gating": "gating", "onchip": "on-chip compression"}
+SHORT_TITLES = {"gating": "gating", "onchip": "on-chip"}
 VARIANTS = ("dense", "sparse")
 
 # A 1x1 convolution over P neighbourhoods of Q points, for N clouds; dims and dataspaces in the study's order.

@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
 BAR = 0.38
 VARIANT_COLORS = {"dense": "#8a94a6", "sparse": "#1f6fb4"}
-COMPONENT_COLORS = ("#1b1b1b", "#7b5ea7", "#c2659c", "#e8a33d", "#3f9b7a", "#2f6db3")
+COMPONENT_COLORS = dict(
+    zip(COMPONENTS, ("#1b1b1b", "#7b5ea7", "#c2659c", "#e8a33d", "#3f9b7a", "#2f6db3"), strict=True)
+)
+ON_CHIP = COMPONENTS[:-1]
 
 
 class Metric(NamedTuple):
-    column: str  # of the published table, and the file's name
+    file: str
+    column: str  # of the published table
     title: str
     axis: str
     value: Callable[[Evaluation], float]
@@ -35,16 +39,25 @@ class Metric(NamedTuple):
 
 
 METRICS = (
-    Metric("energy_uj", "Energy per layer", "energy (uJ)", lambda e: e.energy_pj / PJ_PER_UJ),
-    Metric("cycles", "Cycles per layer", "cycles", lambda e: e.cycles),
-    Metric("edp_j_cycles", "Energy-delay product per layer", "EDP (J cycles)", lambda e: e.edp_j_cycles),
-    Metric("utilization", "Share of the 168 PEs in use", "utilisation", lambda e: e.utilization, log=False),
+    Metric("energy", "energy_uj", "Energy per layer", "energy (uJ)", lambda e: e.energy_pj / PJ_PER_UJ),
+    Metric("cycles", "cycles", "Cycles per layer", "cycles", lambda e: e.cycles),
+    Metric(
+        "edp", "edp_j_cycles", "Energy-delay product per layer", "EDP (J cycles)", lambda e: e.edp_j_cycles
+    ),
+    Metric(
+        "utilization",
+        "utilization",
+        "Share of the 168 PEs in use",
+        "utilisation",
+        lambda e: e.utilization,
+        log=False,
+    ),
 )
 
 
 def write_figures(folder: Path, outcomes: list[Outcome]) -> list[str]:
     """One figure per metric and one of the energy by component; returns their names without suffix."""
-    figures = {metric.column: _bars(metric, outcomes) for metric in METRICS}
+    figures = {metric.file: _bars(metric, outcomes) for metric in METRICS}
     figures["breakdown"] = _breakdown(outcomes)
     for name, figure in figures.items():
         for suffix in ("png", "svg"):
@@ -58,7 +71,7 @@ _METADATA: dict[str, dict[str, str | None]] = {"png": {}, "svg": {"Date": None}}
 
 
 def _bars(metric: Metric, outcomes: list[Outcome]) -> Figure:
-    figure, axes = _panels(metric.title)
+    figure, (axes,) = _panels(metric.title, rows=1)
     for axis, design in zip(axes, DESIGNS, strict=True):
         for place, variant in zip((-BAR / 2, BAR / 2), VARIANTS, strict=True):
             chosen = [o for o in outcomes if (o.run.design, o.run.variant) == (design, variant)]
@@ -77,29 +90,34 @@ def _bars(metric: Metric, outcomes: list[Outcome]) -> Figure:
 
 
 def _breakdown(outcomes: list[Outcome]) -> Figure:
-    """Per algorithmic MAC: the layers' energies lie five decades apart."""
-    figure, axes = _panels("Energy by component per layer, left bar dense, right bar sparse")
-    for axis, design in zip(axes, DESIGNS, strict=True):
-        chosen = [o for o in outcomes if o.run.design == design]
-        x = [o.run.number + (-BAR / 2 if o.run.variant == "dense" else BAR / 2) for o in chosen]
-        bottom = [0.0] * len(chosen)
-        for name, color in zip(COMPONENTS, COMPONENT_COLORS, strict=True):
-            heights = [
-                component_energy_pj(o.evaluation)[name] / o.evaluation.algorithmic_computes for o in chosen
-            ]
-            axis.bar(x, heights, BAR * 0.92, bottom=bottom, color=color, label=name)
-            bottom = [b + h for b, h in zip(bottom, heights, strict=True)]
-        _dress(axis, design, outcomes)
-    axes[0].set_ylabel("energy (pJ per algorithmic MAC)")
-    handles, labels = axes[0].get_legend_handles_labels()
+    """Per algorithmic MAC: the layers' energies lie five decades apart. The lower row leaves DRAM out."""
+    figure, rows = _panels("Energy by component, left bar dense, right bar sparse", rows=2)
+    for axes, names in zip(rows, (COMPONENTS, ON_CHIP), strict=True):
+        for axis, design in zip(axes, DESIGNS, strict=True):
+            chosen = [o for o in outcomes if o.run.design == design]
+            x = [o.run.number + (-BAR / 2 if o.run.variant == "dense" else BAR / 2) for o in chosen]
+            bottom = [0.0] * len(chosen)
+            for name in names:
+                heights = [_pj_per_mac(o.evaluation, name) for o in chosen]
+                axis.bar(x, heights, BAR * 0.92, bottom=bottom, color=COMPONENT_COLORS[name], label=name)
+                bottom = [b + h for b, h in zip(bottom, heights, strict=True)]
+            _dress(axis, design, outcomes)
+        axes[0].set_ylabel("pJ per algorithmic MAC" + ("" if "DRAM" in names else ", on chip"))
+    handles, labels = rows[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(COMPONENTS), frameon=False)
     return figure
 
 
-def _panels(title: str) -> tuple[Figure, list[Axes]]:
-    figure, axes = plt.subplots(1, len(DESIGNS), figsize=(11, 4.6), sharey=True, layout="constrained")
+def _pj_per_mac(evaluation: Evaluation, component: str) -> float:
+    return component_energy_pj(evaluation)[component] / evaluation.algorithmic_computes
+
+
+def _panels(title: str, rows: int) -> tuple[Figure, list[list[Axes]]]:
+    """A figure with one column per design; panels of a row share their scale."""
+    figure = plt.figure(figsize=(11, 1.2 + 3.4 * rows), layout="constrained")
+    axes = figure.subplots(rows, len(DESIGNS), sharey="row", squeeze=False)
     figure.suptitle(f"{title} (PointNet++, 2 clouds, timeloop-2022)", fontsize=12)
-    return figure, list(axes)
+    return figure, axes.tolist()
 
 
 def _dress(axis: Axes, design: str, outcomes: list[Outcome]) -> None:
