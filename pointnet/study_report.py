@@ -116,9 +116,9 @@ def _runs_grid(design: str, summary: Summary) -> Grid:
         numbers = agreeing(outcome)
         pairs = [text for name in ("energy_uj", "cycles", "edp_j_cycles") for text in numbers[name]]
         same = f"{len(numbers) - len(differing(numbers))}/{len(numbers)}"
-        rows.append((f"{run.number}", run.variant, *pairs, same))
-    header = ("layer", "variant", "energy uJ", "study", "cycles", "study", "EDP J cycles", "study", "equal")
-    return Grid(f"{DESIGN_TITLES[design]}, layer by layer (timeloop-2022)", header, rows, labels=2)
+        rows.append((f"{run.number} {run.variant}", *pairs, same))
+    header = ("layer", "energy uJ", "study", "cycles", "study", "EDP J cycles", "study", "equal")
+    return Grid(f"{DESIGN_TITLES[design]}, layer by layer (timeloop-2022)", header, rows)
 
 
 def _totals_grid(outcomes: list[Outcome]) -> Grid:
