@@ -24,12 +24,17 @@ class SpecError(SparsimError, ValueError):
     """
 
     def __init__(self, message: str, *, path: str = "", hint: str = "") -> None:
-        self.path, self.hint = path, hint
+        self.message, self.path, self.hint = message, path, hint
         super().__init__(f"{path}: {message}" if path else message, hint)
 
     def __str__(self) -> str:
         message, hint = self.args
         return f"{message} ({hint})" if hint else message
+
+    def within(self, place: str) -> SpecError:
+        """The same error with `place`, say a file, in front of its path."""
+        path = f"{place}: {self.path}" if self.path else place
+        return type(self)(self.message, path=path, hint=self.hint)
 
 
 class EnergyTableError(SpecError):

@@ -106,7 +106,9 @@ class StorageResult(ResultRecord, frozen=True, kw_only=True):
     mesh: tuple[int, int]  # of all instances
     area_per_instance_um2: float
     area_um2: float
-    vector_access_energy_pj: float  # dense report: the table's largest entry / cluster size, or built-in, or given
+    vector_access_energy_pj: (
+        float  # dense report: the table's largest entry / cluster size, or built-in, or given
+    )
     vector_energy_source: str  # ERT, PAT (built-in) or user
     read_energy_pj: float  # of one vector access
     write_energy_pj: float

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from sparsim.errors import SpecError
 from sparsim.spec.base import Record
+
+
+def _at_least(where: str, field: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise SpecError(f"{field} is {value}, allowed is {least} and more", path=where)
+
+
+def _not_negative(where: str, field: str, value: float | None) -> None:
+    if value is not None and not 0 <= value < math.inf:  # also refuses nan
+        raise SpecError(f"{field} is {value:g}, allowed is 0 and more", path=where)
+
+
+def _mesh_positive(where: str, mesh: tuple[int, int]) -> None:
+    if min(mesh) < 1:
+        raise SpecError(f"mesh is {mesh[0]} x {mesh[1]}, allowed is 1 and more each way", path=where)
 
 
 class Network(Record, frozen=True, kw_only=True):
@@ -20,6 +36,16 @@ class Network(Record, frozen=True, kw_only=True):
     tile_width_um: float | None = None  # None: from the areas of what lies inside
     fill_latency_cycles: int = 0
     drain_latency_cycles: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least("network", "word_bits", self.word_bits, 1)
+        for field in ("fill_latency_cycles", "drain_latency_cycles"):
+            _at_least("network", field, getattr(self, field), 0)
+        for field in (
+            "router_energy_pj", "wire_energy_pj_per_bit_mm", "energy_per_hop_pj",
+            "energy_per_ingress_pj", "tile_width_um",
+        ):  # fmt: skip
+            _not_negative("network", field, getattr(self, field))
 
 
 class Storage(Record, frozen=True, kw_only=True):
@@ -60,8 +86,10 @@ class Storage(Record, frozen=True, kw_only=True):
             _at_least(where, field, getattr(self, field), 0)
         for field in ("read_bandwidth", "write_bandwidth", "shared_bandwidth", "multiple_buffering"):
             value = getattr(self, field)
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < math.inf:
                 raise SpecError(f"{field} is {value:g}, allowed is more than 0", path=where)
+        for field in ("addr_gen_energy_pj", "vector_access_energy_pj", "cluster_area_um2"):
+            _not_negative(where, field, getattr(self, field))
         if not 0.0 <= self.min_utilization <= 1.0:
             raise SpecError(f"min_utilization is {self.min_utilization:g}, allowed is 0 to 1", path=where)
         if self.technology == "DRAM" and self.cluster_size != 1:
@@ -92,6 +120,8 @@ class Compute(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         _mesh_positive(f"compute {self.name}", self.mesh)
         _at_least(f"compute {self.name}", "word_bits", self.word_bits, 1)
+        _not_negative(f"compute {self.name}", "energy_pj", self.energy_pj)
+        _not_negative(f"compute {self.name}", "area_um2", self.area_um2)
 
 
 class Architecture(Record, frozen=True, kw_only=True):
@@ -119,17 +149,8 @@ class Architecture(Record, frozen=True, kw_only=True):
 
     def total_mesh(self, index: int) -> tuple[int, int]:
         """(x, y) of all instances of `storage[index]`; `index == len(storage)` is compute."""
+        meshes = [level.mesh for level in self.storage] + [self.compute.mesh]
         x = y = 1
-        for level in (*self.storage, self.compute)[: index + 1]:
-            x, y = x * level.mesh[0], y * level.mesh[1]
+        for mesh in meshes[: index + 1]:
+            x, y = x * mesh[0], y * mesh[1]
         return x, y
-
-
-def _at_least(where: str, field: str, value: int | None, least: int) -> None:
-    if value is not None and value < least:
-        raise SpecError(f"{field} is {value}, allowed is {least} and more", path=where)
-
-
-def _mesh_positive(where: str, mesh: tuple[int, int]) -> None:
-    if min(mesh) < 1:
-        raise SpecError(f"mesh is {mesh[0]} x {mesh[1]}, allowed is 1 and more each way", path=where)

@@ -27,7 +27,8 @@ def _term(text: str, dataspace: str) -> tuple[str, str | None]:
     parts = [p.strip() for p in text.split("*")]
     if not all(parts) or len(parts) > 2:
         raise SpecError(
-            f"coordinate term '{text.strip()}' is not 'DIM' or 'DIM*COEFFICIENT'", path=f"dataspace {dataspace}"
+            f"coordinate term '{text.strip()}' is not 'DIM' or 'DIM*COEFFICIENT'",
+            path=f"dataspace {dataspace}",
         )
     return parts[0], (parts[1] if len(parts) == 2 else None)
 
@@ -57,7 +58,9 @@ class Shape(Record, frozen=True, kw_only=True):
                     raise SpecError(f"unknown dim '{dim}'", path=here, hint=near(dim, self.dims))
                 if coefficient is not None and coefficient not in self.coefficients:
                     raise SpecError(
-                        f"unknown coefficient '{coefficient}'", path=here, hint=near(coefficient, self.coefficients)
+                        f"unknown coefficient '{coefficient}'",
+                        path=here,
+                        hint=near(coefficient, self.coefficients),
                     )
 
 

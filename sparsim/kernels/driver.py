@@ -1,0 +1,146 @@
+"""The stages in order (model-spec 1.3): nest -> density -> cost; one mapping, many, or one fixed network."""
+
+from sparsim.kernels.cost import check_capacity, level_costs, level_cycles
+from sparsim.kernels.dense import dense_traffic
+from sparsim.kernels.formats import tile_statistics
+from sparsim.kernels.jit import kernel
+from sparsim.kernels.leaders import find_leaders
+from sparsim.kernels.nest import build_nest
+from sparsim.kernels.network import network_energy
+from sparsim.kernels.ranks import check_formats, match_ranks
+from sparsim.kernels.saf import choose_entries, count_coding, format_counts, propagate, split_computes
+from sparsim.kernels.spatial import spatial_skipping
+from sparsim.packs import (
+    ACTIVE,
+    ANY_SPATIAL,
+    BAD_INSTANCES,
+    GATED,
+    OK,
+    OPS,
+    RANDOM,
+    REDUCE,
+    SKIPPED,
+    UNITS,
+    NestPack,
+)
+
+
+@kernel
+def analyse_nest(arch, layer, policy, factor, order, split, flags, accounting, want_hops, nest):
+    """Everything that does not depend on densities. Returns a status."""
+    status = build_nest(arch, layer, factor, order, split, flags, nest)
+    if status != OK:
+        return status
+    if not policy.switch[ANY_SPATIAL]:
+        for h in range(nest.space.shape[0]):
+            x, y = nest.space[h, 0], nest.space[h, 1]
+            if x > arch.mesh[h, 0] or y > arch.mesh[h, 1]:
+                nest.info[0], nest.info[1], nest.info[2], nest.info[3] = h - 1, x, y, h
+                return BAD_INSTANCES
+    if policy.switch[ACTIVE]:
+        status = check_formats(arch, layer, policy, nest)
+        if status != OK:
+            return status
+    status = dense_traffic(arch, layer, flags, accounting, want_hops, nest)
+    if status == OK and policy.switch[ACTIVE]:
+        status = match_ranks(layer, policy, nest)
+        if status == OK:
+            status = find_leaders(arch, layer, policy, nest)
+    return status
+
+
+@kernel
+def _everything_actual(nest, sparse):
+    """Without sparse processing all dense counts happen."""
+    for v in range(nest.tile.shape[1]):
+        for h in range(nest.space.shape[0]):
+            sparse.space[h, v, 0], sparse.space[h, v, 1] = nest.space[h, 0], nest.space[h, 1]
+        for s in range(nest.tile.shape[0]):
+            if not nest.kept[s, v]:
+                continue
+            sparse.avg[s + 1, v] = float(nest.space[s + 1, 0] * nest.space[s + 1, 1])
+            sparse.rho[s, v], sparse.ratio[s, v] = 1.0, 1.0
+            sparse.capacity[s, v] = nest.tile[s, v]
+            sparse.reductions[s, v] = nest.count[s, v, REDUCE]
+            sparse.coded[s, v, 0], sparse.coded[s, v, 1] = 0, 0
+            for a in range(3):
+                sparse.count[s, v, a, RANDOM] = nest.count[s, v, a]
+                sparse.count[s, v, a, GATED], sparse.count[s, v, a, SKIPPED] = 0, 0
+    sparse.compute[RANDOM], sparse.compute[GATED], sparse.compute[SKIPPED] = nest.ops[OPS], 0, 0
+    sparse.compute_avg[0] = nest.ops[UNITS]
+
+
+@kernel
+def apply_densities(arch, layer, density, policy, table, nest, sparse):
+    """What densities make of the nest. Returns a status."""
+    if not policy.switch[ACTIVE]:
+        _everything_actual(nest, sparse)
+        return OK
+    status = tile_statistics(arch, layer, density, policy, table, nest, sparse)
+    if status != OK:
+        return status
+    choose_entries(arch, layer, density, policy, table, nest, sparse)
+    status = spatial_skipping(arch, layer, density, policy, nest, sparse)
+    if status != OK:
+        return status
+    format_counts(layer, policy, nest, sparse)
+    status, computes, left_out_a, left_out_b = propagate(layer, policy, nest, sparse)
+    if status != OK:
+        return status
+    count_coding(layer, policy, nest, sparse)
+    return split_computes(layer, density, policy, table, nest, sparse, computes, left_out_a, left_out_b)
+
+
+@kernel
+def add_cost(arch, layer, policy, networks, nest, sparse, cost):
+    """Capacity, energy and cycles; cost.total := (pJ, cycles). Returns a status."""
+    status = check_capacity(arch, policy, nest, sparse)
+    if status != OK:
+        return status
+    level_costs(arch, layer, policy, nest, sparse, cost)
+    level_cycles(arch, nest, sparse, cost)
+    energy, cycles = 0.0, 0
+    for h in range(cost.level_pj.shape[0]):
+        energy += cost.level_pj[h]
+        cycles = max(cycles, cost.cycles[h])
+    if networks:
+        energy += network_energy(arch, layer, nest, cost)
+    cost.total[0], cost.total[1] = energy, float(cycles + arch.latency)
+    return OK
+
+
+@kernel
+def run_one(arch, layer, density, policy, table, mapping, b, accounting, detail, nest, sparse, cost):
+    """Mapping `b` of the pack through all stages. `detail`: hops and networks even where they cost nothing."""
+    factor, order, split, flags = mapping.factor[b], mapping.order[b], mapping.split[b], mapping.flags[b]
+    status = analyse_nest(arch, layer, policy, factor, order, split, flags, accounting, detail, nest)
+    if status == OK:
+        status = apply_densities(arch, layer, density, policy, table, nest, sparse)
+    if status == OK:
+        status = add_cost(arch, layer, policy, detail, nest, sparse, cost)
+    return status
+
+
+@kernel
+def run_batch(
+    arch, layer, density, policy, table, mapping, first, last, accounting, networks, nest, sparse, cost, out, status
+):  # fmt: skip
+    """Mappings first..last-1: out[b] := (pJ, cycles), status[b]."""
+    for b in range(first, last):
+        status[b] = run_one(
+            arch, layer, density, policy, table, mapping, b, accounting, networks, nest, sparse, cost
+        )
+        if status[b] == OK:
+            out[b, 0], out[b, 1] = cost.total[0], cost.total[1]
+
+
+@kernel
+def pick_nest(nests, i):
+    """Row i of a NestPack whose arrays have a leading axis N."""
+    return NestPack(
+        nests.loop[i], nests.real[i], nests.box[i], nests.space[i], nests.tile[i], nests.kept[i], nests.kin[i],
+        nests.part[i], nests.flow[i], nests.bucket[i], nests.n_bucket[i], nests.fanout[i], nests.count[i],
+        nests.ops[i], nests.fiber[i], nests.sub[i], nests.sub_loop[i], nests.lead[i], nests.lead_words[i],
+        nests.lead_box[i], nests.base_box[i], nests.ext[i], nests.info[i], nests.key[i], nests.order[i],
+        nests.served[i], nests.span[i], nests.walk[i], nests.shift[i], nests.group[i],
+    )  # fmt: skip

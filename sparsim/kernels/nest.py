@@ -1,0 +1,101 @@
+"""The loop nest of one mapping: loops, boxes, tiles, spatial expansion (model-spec 5.1, 7.1, 3.2)."""
+
+from sparsim.kernels.jit import kernel
+from sparsim.packs import (
+    BAD_KEPT_NOWHERE,
+    BOUND,
+    CHILD,
+    DIM,
+    KEEP,
+    KIND,
+    LEVEL,
+    N_REAL,
+    OK,
+    OPS,
+    PARENT,
+    SPATIAL_X,
+    SPATIAL_Y,
+    STEPS,
+    STRIDE,
+    TEMPORAL,
+    UNITS,
+)
+
+
+@kernel
+def box_words(layer, v, ext):
+    """Words of dataspace `v` in a box of extents `ext`: product over coordinates of 1 + sum |c| (e - 1)."""
+    words = 1
+    for o in range(layer.side.shape[1] - 1):
+        side = 1
+        for i in range(layer.side[v, o], layer.side[v, o + 1]):
+            side += layer.term[i, 1] * (ext[layer.term[i, 0]] - 1)
+        words *= side
+    return words
+
+
+@kernel
+def build_nest(arch, layer, factor, order, split, flags, nest):
+    """Fill loop, real, box, tile, space, kept, kin and ops from one row of a MappingPack."""
+    n_levels, n_data = nest.tile.shape
+    n_dims = layer.bound.shape[0]
+    ext, box = nest.ext, nest.box
+    ext[:] = 1
+    box[0, :] = 1
+    nest.space[:] = 1
+    steps = 1
+    n_real = 0
+    m = 0
+    for t in range(arch.tiling.shape[0]):
+        level = arch.tiling[t, 0]
+        for i in range(n_dims):
+            dim = order[t, i]
+            bound = factor[t, dim]
+            kind = TEMPORAL
+            if arch.tiling[t, 1] == 1:
+                kind = SPATIAL_X if i < split[t] else SPATIAL_Y
+            loop = nest.loop[m]
+            loop[DIM], loop[BOUND], loop[KIND], loop[LEVEL], loop[STRIDE] = dim, bound, kind, level, ext[dim]
+            for v in range(n_data):
+                box[m + 1, v] = box[m, v]
+            if bound > 1:
+                nest.real[n_real] = m
+                n_real += 1
+                ext[dim] *= bound
+                for v in range(n_data):
+                    if layer.relevant[v] >> dim & 1:
+                        box[m + 1, v] = box[m, v] * bound if layer.plain[v] else box_words(layer, v, ext)
+                if kind == TEMPORAL:
+                    steps *= bound
+                else:
+                    for h in range(level + 1):  # everything inside `level`; hardware level h is storage h - 1
+                        nest.space[h, kind - SPATIAL_X] *= bound
+            m += 1
+        if arch.tiling[t, 1] == 0:
+            for v in range(n_data):
+                nest.tile[level, v] = box[m, v]
+    nest.ops[N_REAL] = n_real
+    nest.ops[STEPS] = steps
+    nest.ops[UNITS] = nest.space[0, 0] * nest.space[0, 1]
+    nest.ops[OPS] = steps * nest.ops[UNITS]
+    return _relate(flags, nest)
+
+
+@kernel
+def _relate(flags, nest):
+    n_levels, n_data = nest.tile.shape
+    for v in range(n_data):
+        inside = -1
+        for s in range(n_levels):
+            kept = flags[s, KEEP] >> v & 1
+            nest.kept[s, v] = kept
+            nest.kin[s, v, CHILD] = inside
+            nest.kin[s, v, PARENT] = -1
+            if kept:
+                if inside >= 0:
+                    nest.kin[inside, v, PARENT] = s
+                inside = s
+        if inside < 0:
+            nest.info[1] = v
+            return BAD_KEPT_NOWHERE
+    return OK

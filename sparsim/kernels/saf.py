@@ -1,0 +1,357 @@
+"""From dense to actual counts: format effect, gating and skipping, operand states (model-spec 10 to 12)."""
+
+import math
+
+from sparsim.kernels.density import chance_of_none, nonzeros_in_tensor
+from sparsim.kernels.jit import kernel
+from sparsim.packs import (
+    BAD_NESTED_SAF,
+    BAD_OPERAND_STATE,
+    BLOCK,
+    CHILD,
+    COMPUTE_GATING,
+    COMPUTE_SKIPPING,
+    DATA_ACTIONS,
+    FILL,
+    GATED,
+    HAS_FORMAT,
+    HYPERGEOMETRIC,
+    IS_COMPRESSED,
+    LEAD_CHILD,
+    LEAD_LEVEL,
+    METADATA,
+    METADATA_WORD,
+    N_RANKS,
+    OK,
+    OPS,
+    OPT_LEADER0,
+    OPT_LEADER1,
+    OPT_TARGET,
+    PARENT,
+    PAYLOAD,
+    RANDOM,
+    READ,
+    REDUCE,
+    SAF_KIND,
+    SAF_OPTION0,
+    SAF_OPTION1,
+    SKIPPED,
+    SPATIAL_SKIPPING,
+    TABULATED,
+    UPDATE,
+    WORD_BITS,
+)
+
+
+@kernel
+def to_millionths(x):
+    """Rounded to six decimals, half away from zero."""
+    return math.floor(x * 1e6 + 0.5) / 1e6
+
+
+@kernel
+def choose_entries(arch, layer, density, policy, table, nest, sparse):
+    """Fill saf and saf_p: per (level, dataspace) the entry with the largest probability (10.1 to 10.4)."""
+    sparse.saf[:] = 0
+    sparse.saf_p[:] = 0.0
+    for f in range(policy.saf.shape[0]):
+        kind = policy.saf[f, SAF_KIND]
+        if kind == SPATIAL_SKIPPING:
+            continue
+        best, best_p, best_saving = -1, 0.0, -1.0
+        for g in range(policy.saf[f, SAF_OPTION0], policy.saf[f, SAF_OPTION1]):
+            p = _ineffectual(layer, density, policy, table, nest, g)
+            saving = _saving(arch, policy, nest, sparse, g, p)
+            if saving >= best_saving:
+                best, best_p, best_saving = g, p, saving
+        level, target = nest.lead[best, LEAD_LEVEL], policy.option[best, OPT_TARGET]
+        if best_p > sparse.saf_p[level, target] or sparse.saf[level, target] == 0:
+            sparse.saf[level, target] = kind
+            sparse.saf_p[level, target] = best_p
+            sparse.saf_option[level, target] = best
+
+
+@kernel
+def _ineffectual(layer, density, policy, table, nest, g):
+    """Probability that an access of option g's target meets an empty leader tile (10.2, steps 5 and 6)."""
+    if table.follow[g] >= 0.0:
+        return table.follow[g]
+    useful = 1.0
+    first = policy.option[g, OPT_LEADER0]
+    for q in range(first, policy.option[g, OPT_LEADER1]):
+        leader, words = policy.leader[q], nest.lead_words[g, q - first]
+        if words == 0:
+            continue
+        if density.kind[leader] == TABULATED:
+            empty = table.lead[g, q - first]
+        else:
+            empty = chance_of_none(density.kind[leader], density.density[leader], layer.words[leader], words)
+        useful *= 1.0 - empty
+    return 1.0 - useful
+
+
+@kernel
+def _saving(arch, policy, nest, sparse, g, p):
+    """What an option saves, in pJ per tile (10.3)."""
+    level, child = nest.lead[g, LEAD_LEVEL], nest.lead[g, LEAD_CHILD]
+    target = policy.option[g, OPT_TARGET]
+    where = child if child >= 0 else level
+    units = 0.0
+    if policy.format[where, target, HAS_FORMAT]:
+        for r in range(policy.format[where, target, N_RANKS]):
+            units += sparse.units[where, target, r, METADATA] + sparse.units[where, target, r, PAYLOAD]
+    units *= arch.width[level, METADATA_WORD] // arch.width[level, WORD_BITS]
+    return (
+        arch.energy[level, DATA_ACTIONS]
+        / arch.width[level, BLOCK]
+        * (sparse.occupancy[level, target] + units)
+        * p
+    )
+
+
+@kernel
+def format_counts(layer, policy, nest, sparse):
+    """Working counts after compression, and format words, per level (9.6, 11.1)."""
+    for v in range(nest.tile.shape[1]):
+        for s in range(nest.tile.shape[0]):
+            for a in range(3):
+                sparse.work[s, v, a] = 0.0
+            if not nest.kept[s, v]:
+                continue
+            has = policy.format[s, v, HAS_FORMAT]
+            for a in range(3):
+                count = float(nest.count[s, v, a])
+                if has:
+                    count -= math.floor(count * (1.0 - sparse.rho[s, v]))
+                    per_tile = nest.count[s, v, a] / nest.tile[s, v]
+                    for r in range(policy.format[s, v, N_RANKS]):
+                        for u in range(2):
+                            sparse.format[s, v, a, RANDOM, r, u] = int(
+                                math.ceil(sparse.units[s, v, r, u] * per_tile)
+                            )
+                            sparse.format[s, v, a, GATED, r, u] = 0
+                            sparse.format[s, v, a, SKIPPED, r, u] = 0
+                sparse.work[s, v, a] = count
+
+
+@kernel
+def propagate(layer, policy, nest, sparse):
+    """Apply every entry to its level, the levels inside it and the computes (11.2 to 11.4).
+
+    Returns (status, computes, p_a, p_b): the computes that remain, and per operand 0 or the probability that
+    its accesses, and so the computes that need them, are left out.
+    """
+    computes = float(nest.ops[OPS])
+    left_out_a, left_out_b = 0.0, 0.0
+    for v in range(nest.tile.shape[1]):
+        frozen = -1
+        for s in range(nest.tile.shape[0] - 1, -1, -1):
+            kind, p = sparse.saf[s, v], sparse.saf_p[s, v]
+            if frozen != s:
+                _store(nest, sparse, s, v)
+                _split(layer, policy, nest, sparse, s, v, kind, p)
+            if kind == 0:
+                continue
+            inner = s - 1
+            while inner >= 0:
+                _reduce(policy, nest, sparse, inner, s, v, p)
+                if sparse.saf[inner, v] != 0:
+                    break
+                inner -= 1
+            if inner >= 0:
+                if sparse.saf[inner, v] != SPATIAL_SKIPPING:
+                    if p >= 1.0 or sparse.saf_p[inner, v] < p:
+                        nest.info[:] = (inner, v, sparse.saf_p[inner, v], p)
+                        return BAD_NESTED_SAF, computes, left_out_a, left_out_b
+                    _freeze(layer, policy, nest, sparse, inner, v, p)
+                    frozen = inner
+            elif not layer.read_write[v]:
+                computes -= math.floor(computes * p)
+                if v == layer.operand[0]:
+                    left_out_a = to_millionths(p)
+                else:
+                    left_out_b = to_millionths(p)
+    return OK, computes, left_out_a, left_out_b
+
+
+@kernel
+def _freeze(layer, policy, nest, sparse, s, v, outer_p):
+    """A level with an entry of its own below another entry: its share is conditional on the outer one.
+
+    The reference takes the level's metadata updates for its metadata reads here; so do we (11.2).
+    """
+    _store(nest, sparse, s, v)
+    if policy.format[s, v, HAS_FORMAT]:
+        for r in range(policy.format[s, v, N_RANKS]):
+            for u in range(2):
+                sparse.format[s, v, READ, RANDOM, r, u] = sparse.format[s, v, UPDATE, RANDOM, r, u]
+    p = 1.0 - (1.0 - sparse.saf_p[s, v]) / (1.0 - outer_p)
+    _split(layer, policy, nest, sparse, s, v, sparse.saf[s, v], p)
+
+
+@kernel
+def _reduce(policy, nest, sparse, inner, outer, v, p):
+    """An entry at `outer` removes accesses at the level `inner` altogether; format words only of rank 0, and
+    only if the outer level has exactly one rank."""
+    for a in range(3):
+        sparse.work[inner, v, a] -= math.floor(sparse.work[inner, v, a] * p)
+    one_rank = nest.kept[outer, v] and policy.format[outer, v, N_RANKS] == 1
+    if nest.kept[inner, v] and policy.format[inner, v, HAS_FORMAT] and one_rank:
+        for a in (READ, FILL):
+            for u in range(2):
+                words = sparse.format[inner, v, a, RANDOM, 0, u]
+                sparse.format[inner, v, a, RANDOM, 0, u] = words - int(math.floor(words * p))
+
+
+@kernel
+def _store(nest, sparse, s, v):
+    """Counts := working values, everything actual so far."""
+    for a in range(3):
+        sparse.count[s, v, a, RANDOM] = int(sparse.work[s, v, a])
+        sparse.count[s, v, a, GATED] = 0
+        sparse.count[s, v, a, SKIPPED] = 0
+    _reductions(nest, sparse, s, v)
+
+
+@kernel
+def _reductions(nest, sparse, s, v):
+    """Temporal reductions shrink with the updates."""
+    sparse.reductions[s, v] = 0
+    if nest.count[s, v, UPDATE] > 0:
+        kept = sparse.count[s, v, UPDATE, RANDOM] / nest.count[s, v, UPDATE]
+        sparse.reductions[s, v] = int(math.ceil(nest.count[s, v, REDUCE] * kept))
+
+
+@kernel
+def _split(layer, policy, nest, sparse, s, v, kind, p):
+    """Part of the reads and updates of this level become gated or skipped (11.3)."""
+    if kind == 0 or kind == SPATIAL_SKIPPING:
+        return
+    reads = sparse.count[s, v, READ, RANDOM]
+    removed = int(math.ceil(reads * p)) if layer.read_write[v] else int(math.floor(reads * p))
+    sparse.count[s, v, READ, kind] = removed
+    sparse.count[s, v, READ, RANDOM] = reads - removed
+    updates = sparse.count[s, v, UPDATE, RANDOM]
+    removed = int(math.floor(updates * p))
+    sparse.count[s, v, UPDATE, kind] = removed
+    sparse.count[s, v, UPDATE, RANDOM] = updates - removed
+    _reductions(nest, sparse, s, v)
+    if not policy.format[s, v, HAS_FORMAT]:
+        return
+    child = nest.kin[s, v, CHILD]
+    ranks = policy.format[child, v, N_RANKS] if child >= 0 else policy.format[s, v, N_RANKS]
+    for r in range(min(ranks, policy.format[s, v, N_RANKS])):
+        for a in (READ, UPDATE):
+            for u in range(2):
+                words = sparse.format[s, v, a, RANDOM, r, u]
+                removed = int(math.floor(words * p))
+                sparse.format[s, v, a, kind, r, u] = removed
+                sparse.format[s, v, a, RANDOM, r, u] = words - removed
+
+
+@kernel
+def count_coding(layer, policy, nest, sparse):
+    """Words that pass a decompressor or a compressor (11.5)."""
+    for v in range(nest.tile.shape[1]):
+        for s in range(nest.tile.shape[0]):
+            sparse.coded[s, v, 0] = 0
+            sparse.coded[s, v, 1] = 0
+        for s in range(nest.tile.shape[0]):
+            parent = nest.kin[s, v, PARENT]
+            if not nest.kept[s, v] or parent < 0 or policy.format[s, v, IS_COMPRESSED]:
+                continue
+            if policy.format[parent, v, IS_COMPRESSED]:
+                sparse.coded[s, v, 0] += sparse.count[s, v, FILL, RANDOM]
+                if layer.read_write[v]:
+                    sparse.coded[s, v, 1] += sparse.count[parent, v, UPDATE, RANDOM]
+
+
+@kernel
+def _point_density(layer, density, table, v):
+    """Nonzero fraction of single points, rounded twice like the reference does (12.1)."""
+    d = density.density[v]
+    if density.kind[v] == TABULATED:
+        d = table.expected[v]
+    elif density.kind[v] == HYPERGEOMETRIC:
+        d = nonzeros_in_tensor(d, layer.words[v]) / layer.words[v]
+    return to_millionths(to_millionths(d))
+
+
+@kernel
+def _has_metadata(policy, nest, v):
+    """Whether the innermost level that keeps v stores it with metadata."""
+    for s in range(nest.tile.shape[0]):
+        if nest.kept[s, v]:
+            return policy.format[s, v, HAS_FORMAT] == 1
+    return False
+
+
+@kernel
+def _clamp(x):
+    return min(max(x, 0.0), 1.0)
+
+
+@kernel
+def split_computes(layer, density, policy, table, nest, sparse, computes, left_out_a, left_out_b):
+    """Fill compute: actual, gated and skipped operations (12)."""
+    a, b = layer.operand[0], layer.operand[1]
+    md_a, md_b = _has_metadata(policy, nest, a), _has_metadata(policy, nest, b)
+    if table.joint[0] >= 0.0:
+        return _split_counted(policy, table, sparse, md_a, md_b)
+    d_a = _point_density(layer, density, table, a)
+    d_b = _point_density(layer, density, table, b)
+    if left_out_b > 0.0:
+        d_a = d_a / (1.0 - left_out_b)
+    if left_out_a > 0.0:
+        d_b = d_b / (1.0 - left_out_a)
+    for d in (d_a, d_b):
+        if not -1e-5 <= d <= 1.00001:
+            nest.info[2] = d
+            return BAD_OPERAND_STATE
+    total = float(int(computes))
+    n_a, n_b = _clamp(d_a), _clamp(d_b)
+    z_a, z_b = _clamp(0.0 if md_a else 1.0 - d_a), _clamp(0.0 if md_b else 1.0 - d_b)
+    e_a, e_b = _clamp(1.0 - d_a if md_a else 0.0), _clamp(1.0 - d_b if md_b else 0.0)
+    _settle(
+        policy, sparse, total, total * (n_a * z_b + z_a * n_b), total * (n_a * e_b + e_a * n_b),
+        total * (z_a * z_b), total * (z_a * e_b + e_a * z_b), total * (e_a * e_b),
+    )  # fmt: skip
+    return OK
+
+
+@kernel
+def _split_counted(policy, table, sparse, md_a, md_b):
+    """The same for counted operands: joint = operations left, both nonzero, a nonzero, b nonzero."""
+    total, both = table.joint[0], table.joint[1]
+    only_a, only_b = table.joint[2] - both, table.joint[3] - both
+    neither = total - both - only_a - only_b
+    zero = (0.0 if md_b else only_a) + (0.0 if md_a else only_b)
+    absent = (only_a if md_b else 0.0) + (only_b if md_a else 0.0)
+    _settle(
+        policy, sparse, total, zero, absent, 0.0 if md_a or md_b else neither,
+        neither if md_a != md_b else 0.0, neither if md_a and md_b else 0.0,
+    )  # fmt: skip
+    return OK
+
+
+@kernel
+def _settle(policy, sparse, total, zero, absent, both_zero, zero_absent, both_absent):
+    """Gate or skip operations by their operands' states; those with two absent ones do not exist (12.3)."""
+    gating, skipping = policy.switch[COMPUTE_GATING], policy.switch[COMPUTE_SKIPPING]
+    gated, skipped = 0.0, 0.0
+    if gating:
+        gated += zero
+    if skipping:
+        skipped += absent
+    elif gating:
+        gated += absent
+    if gating:
+        gated += both_zero
+    if skipping:
+        skipped += zero_absent
+    elif gating:
+        gated += zero_absent
+    sparse.compute[SKIPPED] = int(math.floor(skipped))
+    sparse.compute[GATED] = int(math.floor(gated))
+    rest = int(total) - sparse.compute[SKIPPED] - sparse.compute[GATED]
+    sparse.compute[RANDOM] = rest - int(math.floor(both_absent))

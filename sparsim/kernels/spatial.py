@@ -1,0 +1,217 @@
+"""Spatial skipping: fewer instances where a spatial loop meets empty tiles (model-spec 10.6).
+
+`reach[h, v]` is (X, Y, effective fraction, reduced?) of hardware level h; spatial loops of storage u act on
+hardware level u, the level right inside.
+"""
+
+import math
+
+from sparsim.kernels.density import chance_of_none, most_nonzeros
+from sparsim.kernels.jit import kernel
+from sparsim.kernels.nest import box_words
+from sparsim.packs import (
+    ANY_SPATIAL,
+    BAD_FANOUT,
+    BAD_SAF_CLASH,
+    BAD_SPATIAL_ZERO,
+    BOUND,
+    CHILD,
+    DIM,
+    HAS_FORMAT,
+    KIND,
+    LEVEL,
+    OK,
+    OPT_LEADER0,
+    OPT_TARGET,
+    SAF_KIND,
+    SAF_LEVEL,
+    SAF_OPTION0,
+    SPATIAL_SKIPPING,
+    SPATIAL_X,
+    TEMPORAL,
+)
+
+FRACTION, REDUCED = 2, 3
+
+
+@kernel
+def spatial_skipping(arch, layer, density, policy, nest, sparse):
+    """Fill space, avg and compute_avg; where the policy skips spatially, shrink them and record its entries."""
+    for v in range(nest.tile.shape[1]):
+        for h in range(nest.space.shape[0]):
+            sparse.space[h, v, 0], sparse.space[h, v, 1] = nest.space[h, 0], nest.space[h, 1]
+    sparse.compute_avg[0] = nest.space[0, 0] * nest.space[0, 1]
+    if not policy.switch[ANY_SPATIAL]:
+        return OK
+    for v in range(nest.tile.shape[1]):
+        _own_reduction(layer, density, policy, nest, sparse, v)
+        _hand_inward(nest, sparse, v)
+    for f in range(policy.saf.shape[0]):
+        if policy.saf[f, SAF_KIND] == SPATIAL_SKIPPING:
+            g, level = policy.saf[f, SAF_OPTION0], policy.saf[f, SAF_LEVEL]
+            target = policy.option[g, OPT_TARGET]
+            _directive(
+                layer,
+                density,
+                policy,
+                nest,
+                sparse,
+                level,
+                target,
+                policy.leader[policy.option[g, OPT_LEADER0]],
+            )
+            if sparse.saf[level, target] != 0 and sparse.saf_p[level, target] != 0.0:
+                nest.info[0], nest.info[1] = level, target
+                return BAD_SAF_CLASH
+            sparse.saf[level, target] = SPATIAL_SKIPPING
+    sparse.compute_avg[0] = 0
+    for v in range(nest.tile.shape[1]):
+        _summarise(nest, sparse, v)
+    return _check_fanout(arch, nest, sparse)
+
+
+@kernel
+def _holder(nest, v, level):
+    """The first level at or outside `level` that keeps v, or -1."""
+    for s in range(level, nest.tile.shape[0]):
+        if nest.kept[s, v]:
+            return s
+    return -1
+
+
+@kernel
+def _shrink(reach, kind, elements, bound):
+    axis = kind - SPATIAL_X
+    reach[axis] = math.floor(reach[axis] * (elements / bound))
+
+
+@kernel
+def _own_reduction(layer, density, policy, nest, sparse, v):
+    """What the metadata of v itself lets every level leave idle (10.6 a)."""
+    for h in range(nest.space.shape[0]):
+        sparse.reach[h, v] = (nest.space[h, 0], nest.space[h, 1], 1.0, 0.0)
+    for u in range(nest.tile.shape[0]):
+        holder = _holder(nest, v, u)
+        if holder < 0 or not policy.format[holder, v, HAS_FORMAT]:
+            continue
+        first = True
+        for m in range(nest.loop.shape[0]):
+            loop = nest.loop[m]
+            if loop[LEVEL] != u or loop[KIND] == TEMPORAL or loop[BOUND] == 1:
+                continue
+            if not layer.relevant[v] >> loop[DIM] & 1:
+                continue
+            inside, fiber = nest.box[m, v], nest.box[m + 1, v]
+            if first:
+                empty = chance_of_none(density.kind[v], density.density[v], layer.words[v], inside)
+                sparse.reach[u, v, FRACTION] = 1.0 - empty
+                sparse.reach[u, v, REDUCED] = float(empty != 0.0)
+                first = False
+            most = most_nonzeros(density.kind[v], density.density[v], layer.words[v], fiber)
+            _shrink(sparse.reach[u, v], loop[KIND], min(fiber // inside, most), loop[BOUND])
+
+
+@kernel
+def _hand_inward(nest, sparse, v):
+    """Fewer instances of a level mean fewer of all levels inside it."""
+    for h in range(nest.tile.shape[0], 0, -1):
+        x = sparse.reach[h, v, 0] / sparse.space[h, v, 0]
+        y = sparse.reach[h, v, 1] / sparse.space[h, v, 1]
+        if x == 1.0 and y == 1.0:
+            continue
+        sparse.space[h, v, 0], sparse.space[h, v, 1] = int(sparse.reach[h, v, 0]), int(sparse.reach[h, v, 1])
+        crossed = False
+        for q in range(h - 1, -1, -1):
+            sparse.reach[q, v, 0] = math.floor(sparse.reach[q, v, 0] * x)
+            sparse.reach[q, v, 1] = math.floor(sparse.reach[q, v, 1] * y)
+            crossed = crossed or sparse.reach[q, v, REDUCED] != 0.0
+            if not crossed:
+                sparse.reach[q, v, FRACTION] *= sparse.reach[h, v, FRACTION]
+
+
+@kernel
+def _directive(layer, density, policy, nest, sparse, level, target, leader):
+    """One spatial skipping entry: instances of `target` whose leader tile is empty stay idle (10.6 b)."""
+    holder = _holder(nest, leader, level)
+    sparse.reach[level, target, FRACTION] = 1.0
+    if holder < 0 or not policy.format[holder, leader, HAS_FORMAT]:
+        return
+    first = True
+    for m in range(nest.loop.shape[0]):
+        loop = nest.loop[m]
+        if loop[LEVEL] != level or loop[KIND] == TEMPORAL or loop[BOUND] == 1:
+            continue
+        if not layer.relevant[leader] >> loop[DIM] & 1:
+            continue
+        ext = nest.ext
+        ext[:] = 1
+        for i in range(m):
+            ext[nest.loop[i, DIM]] *= nest.loop[i, BOUND]
+        if nest.kin[level, target, CHILD] >= 0 and layer.relevant[target] >> loop[DIM] & 1:
+            _stay(layer, nest, level, target, ext)
+        inside = box_words(layer, leader, ext)
+        ext[loop[DIM]] *= loop[BOUND]
+        fiber = box_words(layer, leader, ext)
+        kind, d, total = density.kind[leader], density.density[leader], layer.words[leader]
+        if first:
+            sparse.reach[level, target, FRACTION] = 1.0 - chance_of_none(kind, d, total, inside)
+            first = False
+        most = most_nonzeros(kind, d, total, fiber)
+        _shrink(sparse.reach[level, target], loop[KIND], min(fiber // inside, most), loop[BOUND])
+
+
+@kernel
+def _stay(layer, nest, level, target, ext):
+    """Widen the box by the temporal loops during which the target's tile stays where it is."""
+    last = _holder(nest, target, level)
+    if last < 0:
+        last = nest.tile.shape[0] - 1
+    for i in range(nest.loop.shape[0]):
+        loop = nest.loop[i]
+        if loop[LEVEL] < level or loop[KIND] != TEMPORAL or loop[BOUND] == 1:
+            continue
+        if loop[LEVEL] > last or layer.relevant[target] >> loop[DIM] & 1:
+            return
+        ext[loop[DIM]] *= loop[BOUND]
+
+
+@kernel
+def _summarise(nest, sparse, v):
+    """Final expansion, average and probability of every level (10.6 c)."""
+    for h in range(nest.tile.shape[0], -1, -1):
+        x, y, fraction = sparse.reach[h, v, 0], sparse.reach[h, v, 1], sparse.reach[h, v, FRACTION]
+        shrink_x, shrink_y = 1.0, 1.0
+        if h > 0:
+            instances = nest.space[h, 0] * nest.space[h, 1]
+            shrink_x, shrink_y = x / sparse.space[h, v, 0], y / sparse.space[h, v, 1]
+            sparse.avg[h, v] = instances * fraction
+        else:
+            units = nest.space[0, 0] * nest.space[0, 1] * fraction
+            sparse.compute_avg[0] = max(sparse.compute_avg[0], int(units))
+        sparse.space[h, v, 0], sparse.space[h, v, 1] = int(x), int(y)
+        if h < nest.tile.shape[0] and sparse.saf[h, v] == SPATIAL_SKIPPING:
+            sparse.saf_p[h, v] = 1.0 - fraction
+        if shrink_x != 1.0 or shrink_y != 1.0:
+            crossed = False
+            for q in range(h - 1, -1, -1):
+                crossed = crossed or sparse.saf[q, v] == SPATIAL_SKIPPING
+                if not crossed:
+                    sparse.reach[q, v, FRACTION] *= fraction
+                sparse.reach[q, v, 0] = math.floor(sparse.reach[q, v, 0] * shrink_x)
+                sparse.reach[q, v, 1] = math.floor(sparse.reach[q, v, 1] * shrink_y)
+
+
+@kernel
+def _check_fanout(arch, nest, sparse):
+    for v in range(nest.tile.shape[1]):
+        for s in range(nest.tile.shape[0]):
+            for axis in range(2):
+                outer = sparse.space[s + 1, v, axis]
+                if outer == 0 or sparse.space[s, v, axis] == 0:
+                    nest.info[0], nest.info[1] = s, v
+                    return BAD_SPATIAL_ZERO
+                need = sparse.space[s, v, axis] // outer
+                if need > arch.fan[s, axis]:
+                    nest.info[:] = (s, axis, need, arch.fan[s, axis])
+                    return BAD_FANOUT
+    return OK

@@ -1,0 +1,233 @@
+"""Rectangular arrays that the kernels work on, and THE table of their axes.
+
+Below this line there are indices only. Axis letters:
+
+    S  storage level, 0 = innermost          A  action: READ, FILL, UPDATE
+    H  hardware level: 0 = compute, s + 1 = storage s
+    D  dataspace, in the shape's order       O  outcome: RANDOM (actual), GATED, SKIPPED
+    R  problem dim, in the shape's order     K  rank of a tensor format, 0 = bottom
+    T  tiling level, 0 = innermost           U  unit of a rank: METADATA, PAYLOAD
+    M  loop of the complete nest, 0 = innermost (T * R of them)
+    B  mapping in a batch                    N  layer in a frozen network
+    G  option of a SAF                       Q  leader of an option
+    W  bucket of multicast traffic           X  axis of a mesh: X, Y
+
+Integers are int64 and reals float64, C-contiguous, without exception: one compiled signature per kernel.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+
+# A, O, U and the 20 actions of an energy vector: data A x O, then metadata read, fill, update x O, then counts
+READ, FILL, UPDATE, REDUCE = 0, 1, 2, 3
+RANDOM, GATED, SKIPPED = 0, 1, 2
+METADATA, PAYLOAD = 0, 1
+DATA_ACTIONS, METADATA_ACTIONS, DECOMPRESS, COMPRESS, N_ACTIONS = 0, 9, 18, 19, 20
+UNLIMITED = -1.0
+
+# loop fields
+DIM, BOUND, KIND, LEVEL, STRIDE = 0, 1, 2, 3, 4
+TEMPORAL, SPATIAL_X, SPATIAL_Y = 0, 1, 2
+# ArchPack.width, .limit, .support, .wire fields
+WORD_BITS, BLOCK, CLUSTER, METADATA_WIDTH, METADATA_WORD = 0, 1, 2, 3, 4
+SIZE, METADATA_BITS, MIN_WORDS, READ_BW, WRITE_BW, SHARED_BW = 0, 1, 2, 3, 4, 5
+CAN_COMPRESS, CAN_DECOMPRESS, CAN_REDUCE = 0, 1, 2
+HOP_PJ, ROUTER_PJ, INGRESS_PJ = 0, 1, 2
+# density kinds; TABULATED: the caller supplies the answers (banded, actual data)
+FIXED, HYPERGEOMETRIC, TABULATED = 0, 1, 2
+# rank kinds
+RANK_U, RANK_UOP, RANK_UB, RANK_RLE, RANK_CP, RANK_B = 0, 1, 2, 3, 4, 5
+RANK_KIND, RANK_METADATA_BITS, RANK_PAYLOAD_BITS, RANK_LISTS = 0, 1, 2, 3
+HAS_FORMAT, IS_COMPRESSED, N_RANKS, INNER_FIRST = 0, 1, 2, 3
+# policy switches
+ACTIVE, ANY_FORMAT, COMPUTE_GATING, COMPUTE_SKIPPING, ANY_SPATIAL = 0, 1, 2, 3, 4
+SAF_KIND, SAF_LEVEL, SAF_OPTION0, SAF_OPTION1 = 0, 1, 2, 3
+OPT_TARGET, OPT_LEADER0, OPT_LEADER1 = 0, 1, 2
+SPATIAL_SKIPPING = 3  # SAF kinds: GATED, SKIPPED, and this
+# NestPack.flow, .bucket, .lead, .kin fields
+CONTENT, SHARE, PEER, LINK = 0, 1, 2, 3
+B_MULTICAST, B_SCATTER, B_ACCESSES, B_HOPS = 0, 1, 2, 3
+LEAD_LEVEL, LEAD_CHILD = 0, 1
+CHILD, PARENT = 0, 1
+STEPS, UNITS, OPS, N_REAL = (
+    0,
+    1,
+    2,
+    3,
+)  # products of temporal, of spatial, of all bounds; loops with bound > 1
+# mapping flags, one bit per dataspace
+KEEP, NO_LINK, NO_MULTICAST, NO_REUSE = 0, 1, 2, 3
+# accounting
+ELIDE_FIRST_FILL, ELIDE_FIRST_READ, COUNT_ALL = 0, 1, 2
+
+# status of a mapping; what `info` holds for each stands in evaluate.py's messages
+OK = 0
+BAD_FANOUT = 1
+BAD_CAPACITY = 2
+BAD_METADATA_CAPACITY = 3
+BAD_UTILIZATION = 4
+BAD_INSTANCES = 5
+BAD_RANK_COUNT = 6
+BAD_RANK_ALIGNMENT = 7
+BAD_NO_DECOMPRESSION = 8
+BAD_NO_COMPRESSION = 9
+BAD_MORE_CHILD_RANKS = 10
+BAD_UNCOMPRESSED_PARENT = 11
+BAD_TARGET_NOT_KEPT = 12
+BAD_NESTED_SAF = 13
+BAD_OPERAND_STATE = 14
+BAD_BLOCK_SIZE = 15
+BAD_NEGATIVE_FILLS = 16
+BAD_TOO_MANY_GROUPS = 17
+BAD_SAF_CLASH = 18
+BAD_SPATIAL_ZERO = 19
+BAD_KEPT_NOWHERE = 20
+
+MAX_BUCKETS = 64
+
+
+class ArchPack(NamedTuple):
+    tiling: Ints  # (T, 2) level, is spatial
+    first_tiling: Ints  # (S + 1,) first tiling level of each storage level
+    fan: Ints  # (S, X)
+    mesh: Ints  # (H, 3) X, Y, instances
+    width: Ints  # (S, 5) word bits, block, cluster, metadata width, default metadata word bits
+    limit: Reals  # (S, 6) words, metadata bits, least words, read/write/shared words per cycle; UNLIMITED
+    support: Ints  # (S, 3) compression, decompression, reduction
+    energy: Reals  # (S, 20) pJ per vector access
+    compute_energy: Reals  # (O,) pJ per operation
+    addr_gen: Reals  # (S,) pJ
+    wire: Reals  # (S, 3) pJ per hop, per router, per ingress, of the network below the level
+    latency: int  # cycles of filling and draining the networks
+
+
+class LayerPack(NamedTuple):
+    bound: Ints  # (R,)
+    term: Ints  # (terms, 3) dim, |coefficient|, coefficient
+    side: Ints  # (D, coordinates + 1) slices of `term`
+    relevant: Ints  # (D,) bit mask of dims
+    plain: (
+        Ints  # (D,) every coordinate moves with one dim, coefficient 1: boxes multiply, tiles never overlap
+    )
+    read_write: Ints  # (D,)
+    words: Ints  # (D,) size of the whole tensor
+    operand: Ints  # (2,) the read-only dataspaces
+
+
+class DensityPack(NamedTuple):
+    kind: Ints  # (D,)
+    density: Reals  # (D,)
+
+
+class TablePack(NamedTuple):
+    """Answers to density queries of one mapping for TABULATED tensors; one row if there are none."""
+
+    start: Ints  # (S, D, 2) slice of the lists below
+    k: Ints  # (entries,) occupancies, ascending
+    p: Reals  # (entries,) their probability
+    p0: Reals  # (entries, K + 1) probability that sub-tile r of such a tile is empty
+    bounds: Ints  # (S, D, 2) least and largest occupancy
+    expected: Reals  # (D,) nonzero fraction of single points
+    lead: Reals  # (G, Q) probability that a leader tile is empty
+    follow: Reals  # (G,) joint probability of an ineffectual read, < 0: take the leaders' product
+    joint: Reals  # (4,) operations left, both operands nonzero, a nonzero, b nonzero; first < 0: not counted
+
+
+class PolicyPack(NamedTuple):
+    switch: Ints  # (5,) active, any format, compute gating, compute skipping, any spatial skipping
+    format: Ints  # (S, D, 4) has format, is compressed, number of ranks, inner-to-outer
+    rank: Ints  # (S, D, K, 4) kind, metadata bits, payload bits, number of flattening lists
+    flat: Ints  # (S, D, K, lists) bit masks of dims
+    saf: Ints  # (SAFs, 4) kind, level, slice of options; in order of evaluation
+    option: Ints  # (G, 3) target, slice of leaders
+    leader: Ints  # (leaders,) dataspace
+
+
+class MappingPack(NamedTuple):
+    factor: Ints  # (B, T, R)
+    order: Ints  # (B, T, R) dims, innermost first
+    split: Ints  # (B, T) that many loops of a spatial level run along X
+    flags: Ints  # (B, S, 4) bit masks of dataspaces: keep, no link, no multicast, no temporal reuse
+
+
+class NestPack(NamedTuple):
+    """Everything of one mapping that does not depend on densities."""
+
+    loop: Ints  # (M, 5) dim, bound, kind, level, stride
+    real: Ints  # (M,) indices of the loops with bound > 1
+    box: Ints  # (M + 1, D) words of the box inside loop m (m = 0: one point)
+    space: Ints  # (H, X) spatial expansion
+    tile: Ints  # (S, D) words, bypassed or not
+    kept: Ints  # (S, D)
+    kin: Ints  # (S, D, 2) next kept level inside, outside; -1: none
+    part: Ints  # (S, D) partition words
+    flow: Reals  # (S, D, 4) content, share, peer, link transfers
+    bucket: Reals  # (S, D, W, 4) multicast, scatter, accesses, hops
+    n_bucket: Ints  # (S, D)
+    fanout: Ints  # (S, D) children that the level's network serves, 0 outside the outermost kept level
+    count: Ints  # (S, D, 4) reads, fills, updates, temporal reductions
+    ops: Ints  # (4,) STEPS, UNITS, OPS, N_REAL
+    fiber: Ints  # (S, D, K) fiber length
+    sub: Ints  # (S, D, K + 1) words of the tile below rank r
+    sub_loop: Ints  # (S, D, K + 1) that tile is the box inside this loop + 1 (0: one point)
+    lead: Ints  # (G, 2) level that holds the target, its next kept level inside
+    lead_words: Ints  # (G, Q) words of the leader tile, 0: leader without effect
+    lead_box: Ints  # (G, Q, R) its extents
+    base_box: Ints  # (G, R) extents of the target's box
+    ext: Ints  # (R,) scratch
+    info: Reals  # (4,) details of a failure: level, dataspace, need, have
+    key: Ints  # (children,) scratch: offset of each child
+    order: Ints  # (children,) scratch
+    served: Ints  # (children,) scratch
+    span: Ints  # (mesh, 2) scratch: rows of a multicast group
+    walk: Reals  # (3, M + 1, M + 2) scratch of the temporal walk
+    shift: Ints  # (M + 1, coordinates) scratch: translations
+    group: Reals  # (2, W, 3) scratch: size, number, hops of multicast groups
+
+
+class SparsePack(NamedTuple):
+    """What densities make of a nest."""
+
+    space: Ints  # (H, D, X) expansion after spatial skipping
+    avg: Reals  # (H, D) average utilised instances
+    rho: Reals  # (S, D) density of a tile that is not empty
+    occupancy: Reals  # (S, D) words of it
+    units: Reals  # (S, D, K, U) expected format units of a tile
+    capacity: Ints  # (S, D) most words
+    capacity_units: Reals  # (S, D, K, U)
+    ratio: Reals  # (S, D) vector accesses per full block, >= 1
+    saf: Ints  # (S, D) kind of the entry, 0 = none (GATED, SKIPPED, SPATIAL_SKIPPING)
+    saf_p: Reals  # (S, D) probability that an access is ineffectual
+    saf_option: Ints  # (S, D) the option taken
+    count: Ints  # (S, D, A, O)
+    format: Ints  # (S, D, A, O, K, U)
+    reductions: Ints  # (S, D)
+    coded: Ints  # (S, D, 2) decompressions, compressions
+    compute: Ints  # (O,)
+    compute_avg: Ints  # (1,)
+    list_k: Ints  # (entries,) scratch
+    list_p: Reals  # (entries,) scratch
+    list_lo: Reals  # (entries,) scratch
+    sweep: Reals  # (K + 1, 2) scratch: double-double
+    work: Reals  # (S, D, A) scratch
+    unit: Reals  # (K, U) scratch
+    reach: Reals  # (H, D, 4) scratch of spatial skipping
+
+
+class CostPack(NamedTuple):
+    vector: Reals  # (S, D, 20) vector accesses per instance
+    energy: Reals  # (S, D) pJ per instance
+    clusters: Ints  # (S, D)
+    words: Reals  # (S, D, 4) words read, written per instance; format words among them
+    slowdown: Reals  # (S,)
+    cycles: Ints  # (H,)
+    level_pj: Reals  # (H,) all instances
+    network_pj: Reals  # (S, D, 2) per instance of the outer level: traffic, links
+    total: Reals  # (2,) energy pJ, cycles

@@ -1,0 +1,160 @@
+"""Mapping directives (model-spec chapter 5)."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from sparsim.errors import near
+from sparsim.spec import Architecture, Layer, LevelMapping, Mapping, Nest
+from sparsim.timeloop.node import Node
+
+_FACTOR = re.compile(r"([A-Za-z]+)\s*=*\s*([0-9]+)(?:,([0-9]+))?")
+_SEPARATORS = re.compile(r"[\s,;]*")
+_KEYS = {
+    "temporal": ("target", "type", "factors", "permutation", "no_temporal_reuse"),
+    "spatial": (
+        "target", "type", "factors", "permutation", "split", "no_link_transfer", "no_multicast_no_reduction",
+    ),
+    "bypass": ("target", "type", "keep", "bypass"),
+}  # fmt: skip
+_TYPES = {"temporal": "temporal", "spatial": "spatial", "datatype": "bypass", "bypass": "bypass"}
+
+
+class _Parts:
+    """What the directives of one level have said so far."""
+
+    def __init__(self) -> None:
+        self.nests: dict[str, Nest] = {}
+        self.nodes: dict[str, Node] = {}
+        self.bypass: set[str] = set()
+        self.flags: dict[str, tuple[str, ...]] = {}
+
+
+class _Known(NamedTuple):
+    """The names that directives may use."""
+
+    levels: tuple[str, ...]  # outer to inner
+    layer: Layer
+    dataspaces: tuple[str, ...]
+
+
+def read_mapping(directives: list[Node], arch: Architecture, layer: Layer) -> Mapping:
+    """The levels that the directives mention, outer to inner. Raises SpecError."""
+    known = _Known(
+        tuple(level.name for level in arch.storage), layer, tuple(d.name for d in layer.shape.dataspaces)
+    )
+    parts: dict[str, _Parts] = {}
+    for node in directives:
+        kind = _kind(node)
+        level = parts.setdefault(_target(node, known.levels), _Parts())
+        node.report_unknown(_KEYS[kind])
+        if kind == "bypass":
+            level.bypass -= set(_dataspaces(node, "keep", known))
+            level.bypass |= set(_dataspaces(node, "bypass", known))
+            continue
+        _add_nest(node, kind, level, known)
+        for key in _KEYS[kind]:
+            if key.startswith("no_") and key in node.data:
+                level.flags[key] = _dataspaces(node, key, known)
+    return Mapping(
+        levels=tuple(_level_mapping(name, parts[name], known) for name in known.levels if name in parts)
+    )
+
+
+def _kind(node: Node) -> str:
+    given = node.required(node.text("type"), "type")
+    if given == "skew":
+        raise node.error("skewed mappings are not supported", "type")
+    if given not in _TYPES:
+        raise node.error(f"unknown directive type '{given}'", "type", hint=near(given, _TYPES))
+    return _TYPES[given]
+
+
+def _target(node: Node, levels: tuple[str, ...]) -> str:
+    """By name, or as an index that counts storage levels from the innermost."""
+    name = node.required(node.text("target"), "target")
+    if name in levels:
+        return name
+    if name.isdecimal():
+        if int(name) >= len(levels):
+            raise node.error(f"is {name}, allowed is 0 (innermost) to {len(levels) - 1}", "target")
+        return levels[-1 - int(name)]
+    raise node.error(f"unknown level '{name}'", "target", hint=near(name, levels))
+
+
+def _dataspaces(node: Node, key: str, known: _Known) -> tuple[str, ...]:
+    names = node.names(key)
+    for name in names:
+        if name not in known.dataspaces:
+            raise node.error(f"unknown dataspace '{name}'", key, hint=near(name, known.dataspaces))
+    return names
+
+
+def _add_nest(node: Node, kind: str, level: _Parts, known: _Known) -> None:
+    split = node.integer("split") if kind == "spatial" else None
+    if split is not None and split < 0:
+        raise node.error(f"is {split}, allowed is 0 and more", "split")
+    order = _permutation(node, known)
+    with node.located():
+        nest = Nest(factors=_factors(node, known), order=order[::-1], split_x=split)
+    if kind in level.nests:
+        if level.nests[kind] != nest:
+            first = level.nodes[kind].where()
+            raise node.error(
+                f"a second {kind} directive for '{node.text('target')}', the first is at {first}"
+            )
+        node.warn("repeats an earlier directive")
+    level.nests[kind], level.nodes[kind] = nest, node
+
+
+def _factors(node: Node, known: _Known) -> dict[str, int]:
+    """From text like `C=4 M2 P 8 # comment`; a factor of 0 is the dim's whole bound."""
+    text = (node.text("factors") or "").partition("#")[0]
+    factors: dict[str, int] = {}
+    whole: list[str] = []
+    end = 0
+    for match in _FACTOR.finditer(text):
+        _report_rest(node, text[end : match.start()])
+        end = match.end()
+        dim, factor = match[1], int(match[2])
+        if dim not in known.layer.shape.dims:
+            raise node.error(f"unknown dim '{dim}'", "factors", hint=near(dim, known.layer.shape.dims))
+        if factor == 0:
+            factor = known.layer.bounds[dim]
+            whole.append(f"{dim}={factor}")
+        if match[3] is not None and int(match[3]) != factor:
+            raise node.error(f"imperfect factor '{match[0].strip()}' is not supported", "factors")
+        if factors.get(dim, factor) != factor:
+            node.warn(f"dim '{dim}' has two factors, the last counts", "factors")
+        factors[dim] = factor
+    _report_rest(node, text[end:])
+    if whole:
+        node.warn(f"factor 0 stands for the whole bound: {' '.join(whole)}", "factors")
+    return factors
+
+
+def _report_rest(node: Node, text: str) -> None:
+    if not _SEPARATORS.fullmatch(text):
+        node.warn(f"'{text.strip()}' is no factor and ignored", "factors")
+
+
+def _permutation(node: Node, known: _Known) -> tuple[str, ...]:
+    """Innermost dim first."""
+    dims = tuple("".join((node.text("permutation") or "").split()))
+    for dim in dims:
+        if dim not in known.layer.shape.dims:
+            raise node.error(f"unknown dim '{dim}'", "permutation", hint=near(dim, known.layer.shape.dims))
+    return dims
+
+
+def _level_mapping(name: str, parts: _Parts, known: _Known) -> LevelMapping:
+    return LevelMapping(
+        level=name,
+        temporal=parts.nests.get("temporal", Nest()),
+        spatial=parts.nests.get("spatial"),
+        bypass=tuple(v for v in known.dataspaces if v in parts.bypass),
+        no_link_transfer=parts.flags.get("no_link_transfer", ()),
+        no_multicast_no_reduction=parts.flags.get("no_multicast_no_reduction", ()),
+        no_temporal_reuse=parts.flags.get("no_temporal_reuse", ()),
+    )

@@ -1,0 +1,114 @@
+"""Timeloop's input documents, versions 0.2 to 0.4, as specification records (model-spec chapters 2 to 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sparsim.errors import SpecError
+from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, SparsePolicy
+from sparsim.spec.yamlfile import YamlMap, load_yaml
+from sparsim.timeloop.architecture import read_architecture
+from sparsim.timeloop.directives import read_sparse_optimizations
+from sparsim.timeloop.mapping import read_mapping
+from sparsim.timeloop.node import Context, Node, describe, near_key
+from sparsim.timeloop.problem import read_problem
+from sparsim.timeloop.tables import read_tables
+
+_READ = (
+    "architecture", "arch", "problem", "mapping", "sparse_optimizations", "ERT", "ART", "variables",
+)  # fmt: skip
+# For the mapper, for an energy estimator, or of no consequence: allowed, and not looked at here.
+_IGNORED = (
+    "mapper", "mapspace", "mapspace_constraints", "architecture_constraints", "arch_constraints", "model",
+    "compound_components", "primitive_components", "globals", "ERT_summary", "ART_summary",
+    "flattened_architecture", "energy_estimation", "version",
+)  # fmt: skip
+
+
+class Documents(NamedTuple):
+    """What one evaluation needs. `policy` is None without sparse_optimizations, `energy` without an ERT."""
+
+    arch: Architecture
+    layer: Layer
+    policy: SparsePolicy | None
+    energy: EnergyTable | None
+    mapping: Mapping | None
+    warnings: tuple[str, ...]
+
+
+def read_documents(paths: Iterable[str | Path]) -> Documents:
+    """Read files whose top-level keys together describe one evaluation, in any order.
+
+    Raises FormatError for files that cannot be read, SpecError for contents that are wrong.
+    """
+    return documents_from([(str(path), load_yaml(path)) for path in paths])
+
+
+def documents_from(files: Sequence[tuple[str, YamlMap]]) -> Documents:
+    """Like `read_documents`, for files that are read already: (name, contents) each."""
+    top = _merge(files)
+    context = Context(variables=_variables(top), warnings=[])
+    _report_unknown(files, context)
+    nodes = {key: Node(data, file, "", context) for key, (file, data) in top.items()}
+
+    arch_key = "arch" if "arch" in top else "architecture"
+    if "arch" in top and "architecture" in top:
+        nodes["architecture"].warn("is ignored, 'arch' is there too", "architecture")
+    arch = read_architecture(_section(nodes, arch_key, files))
+    layer = read_problem(_section(nodes, "problem", files))
+    policy = energy = mapping = None
+    if "sparse_optimizations" in nodes:
+        root = nodes["sparse_optimizations"]
+        policy = read_sparse_optimizations(root.child("sparse_optimizations") or root.blank(), arch, layer)
+    if "ERT" in nodes:
+        art = _section(nodes, "ART", files) if "ART" in nodes else None
+        energy = read_tables(_section(nodes, "ERT", files), art)
+    elif "ART" in nodes:
+        nodes["ART"].warn("is ignored, it counts only beside an ERT", "ART")
+    if "mapping" in nodes:
+        mapping = read_mapping(nodes["mapping"].children("mapping"), arch, layer)
+    return Documents(arch, layer, policy, energy, mapping, tuple(context.warnings))
+
+
+def _merge(files: Sequence[tuple[str, YamlMap]]) -> dict[str, tuple[str, YamlMap]]:
+    """Per key that is read: the file that has it, and that file's contents."""
+    top: dict[str, tuple[str, YamlMap]] = {}
+    for file, data in files:
+        for key in data:
+            if key not in _READ:
+                continue
+            if key in top and top[key][1][key] != data[key]:
+                raise SpecError(f"key '{key}' is in {top[key][0]} too, with other contents", path=file)
+            top.setdefault(key, (file, data))
+    return top
+
+
+def _variables(top: dict[str, tuple[str, YamlMap]]) -> dict[str, object]:
+    if "variables" not in top:
+        return {}
+    file, data = top["variables"]
+    variables = data["variables"] if data["variables"] is not None else {}
+    if not isinstance(variables, dict):
+        raise SpecError(f"is {describe(variables)}, a mapping is expected", path=f"{file}: variables")
+    return variables
+
+
+def _report_unknown(files: Sequence[tuple[str, YamlMap]], context: Context) -> None:
+    for file, data in files:
+        Node(data, file, "", context).report_unknown((*_READ, *_IGNORED))
+
+
+def _section(nodes: dict[str, Node], key: str, files: Sequence[tuple[str, YamlMap]]) -> Node:
+    child = nodes[key].child(key) if key in nodes else None
+    if child is None:
+        names = ", ".join(file for file, _ in files)
+        keys = [k for _, data in files for k in data if k not in _READ]
+        close = next((k for k in keys if near_key(k, (key,))), None)
+        raise SpecError(
+            f"no '{key}' given",
+            path=names,
+            hint=f"there is '{close}': did you mean '{key}'?" if close else "",
+        )
+    return child

@@ -1,0 +1,89 @@
+"""Case folders: input documents with the reference's answer beside them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from sparsim.errors import FormatError
+from sparsim.spec import Layer
+from sparsim.timeloop.stats_read import Stats, parse_stats
+
+STATS, ORIGINAL, REJECT = "stats.txt", "stats-original.txt", "reject.txt"
+
+
+class Case(NamedTuple):
+    """`answer` is the stats text of the reference, or the file that says it rejected the mapping."""
+
+    name: str
+    folder: Path
+    answer: Path
+
+    @property
+    def rejected(self) -> bool:
+        return self.answer.name == REJECT
+
+    @property
+    def documents(self) -> list[Path]:
+        return _documents(self.folder)
+
+    def stats(self) -> Stats:
+        """Raises FormatError if the answer is no stats text."""
+        try:
+            return parse_stats(self.answer.read_text(encoding="utf-8"))
+        except UnicodeDecodeError:
+            raise FormatError("not a text file", path=str(self.answer)) from None
+        except FormatError as error:
+            raise FormatError(str(error), path=str(self.answer)) from None
+
+
+def find_cases(root: Path, accounting: str) -> list[Case]:
+    """All case folders at and below `root`, in the order of their names.
+
+    `stats-original.txt`, the published text of a release of 2022, answers for `timeloop-2022` only.
+    """
+    answers = (ORIGINAL, STATS, REJECT) if accounting == "timeloop-2022" else (STATS, REJECT)
+    cases = []
+    for folder in sorted({path.parent for name in answers for path in root.rglob(name)}):
+        answer = next(folder / name for name in answers if (folder / name).is_file())
+        if _documents(folder):
+            cases.append(
+                Case(str(folder.relative_to(root)) if folder != root else folder.name, folder, answer)
+            )
+    return cases
+
+
+def _documents(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+
+
+def digest(cases: Iterable[Case]) -> str:
+    """SHA-256 over names and contents of all inputs and answers, in hex."""
+    total = hashlib.sha256()
+    for case in cases:
+        for path in (*case.documents, case.answer):
+            total.update(f"{case.name}/{path.name}\0".encode())
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+LARGEST_EXACT_TENSOR = 104_729
+
+
+def inexact_tensors(layer: Layer) -> list[str]:
+    """Dataspaces whose probabilities the reference itself computes inexactly.
+
+    Its hypergeometric function works with factored factorials up to the 10,000th prime, 104,729 points; for
+    larger tensors it switches to an approximation with an error of about 1e-14 (model-spec 8.3).
+    """
+    coefficients = layer.shape.coefficients | layer.coefficients
+    names = []
+    for dataspace in layer.shape.dataspaces:
+        points = 1
+        for side in dataspace.terms():
+            points *= 1 + sum((coefficients[c] if c else 1) * (layer.bounds[dim] - 1) for dim, c in side)
+        if layer.density(dataspace.name).distribution == "hypergeometric" and points > LARGEST_EXACT_TENSOR:
+            names.append(dataspace.name)
+    return names

@@ -1,0 +1,130 @@
+"""Evaluates cases and compares them with the reference's answers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sparsim.errors import SparsimError
+from sparsim.evaluate import evaluate
+from sparsim.result import Evaluation
+from sparsim.timeloop.reader import read_documents
+from sparsim.timeloop.stats_read import Key, parse_stats
+from sparsim.timeloop.stats_write import write_stats
+from validation.cases import Case, inexact_tensors
+from validation.compare import Comparison, Difference, compare
+
+ANSWER = Key("answer", "", "", "", "mapping")
+TEXT = Key("text", "", "", "", "layout")
+
+
+class Outcome(NamedTuple):
+    """`bad_input` is the sentence about inputs or an answer that could not be read: nothing was compared."""
+
+    case: Case
+    comparison: Comparison
+    evaluation: Evaluation | None
+    bad_input: str = ""
+
+
+def run_case(case: Case, accounting: str) -> Outcome:
+    """Evaluate one case and compare every field of its report. Never raises SparsimError."""
+    nothing = Comparison(Counter(), Counter(), [], 0)
+    try:
+        expected = None if case.rejected else case.stats()
+    except SparsimError as error:
+        return Outcome(case, nothing, None, str(error))
+    try:
+        documents = read_documents(case.documents)
+    except SparsimError as error:
+        if case.rejected:
+            return Outcome(case, _answer("rejected", "rejected"), None)
+        return Outcome(case, nothing, None, str(error))
+    try:
+        evaluation = evaluate(
+            documents.arch,
+            documents.layer,
+            documents.policy,
+            documents.energy,
+            documents.mapping,
+            accounting=accounting,
+        )
+    except SparsimError as error:
+        answer = "rejected" if case.rejected else f"rejected: {error}"
+        return Outcome(case, _answer("rejected" if case.rejected else "accepted", answer), None)
+    if expected is None:
+        return Outcome(case, _answer("rejected", "accepted"), evaluation)
+    text = write_stats(evaluation)
+    comparison = compare(expected, parse_stats(text), inexact_tensors(documents.layer))
+    if not expected.old_layout and not comparison.differences:
+        _compare_text(comparison, case.answer.read_text(encoding="utf-8"), text)
+    return Outcome(case, comparison, evaluation)
+
+
+def _answer(expected: str, got: str) -> Comparison:
+    """Of a case without a report: whether both sides reject it."""
+    if expected == got:
+        return Comparison(Counter(answer=1), Counter(answer=1), [], 0)
+    difference = Difference(ANSWER, expected, got, float("inf"), "deviating")
+    return Comparison(Counter(answer=1), Counter(), [difference], 0)
+
+
+def _compare_text(comparison: Comparison, expected: str, got: str) -> None:
+    """Where all fields agree so must the texts, up to the area that the reference loses and nan's sign."""
+    comparison.fields["text"] += 1
+    pairs = zip(_plain(expected), _plain(got), strict=False)
+    line = next(((a, b) for a, b in pairs if a != b), None)
+    if line is None and len(_plain(expected)) == len(_plain(got)):
+        comparison.exact["text"] += 1
+    else:
+        comparison.differences.append(Difference(TEXT, *(line or ("", "")), float("inf"), "deviating"))
+
+
+def _plain(text: str) -> list[str]:
+    return re.sub(r"(?m)^Area: .*$", "Area", text.replace("-nan", "nan")).split("\n")
+
+
+class Totals(NamedTuple):
+    """Sums over a suite. `fields` counts exact, tolerated, explained and deviating ones."""
+
+    cases: int
+    fields: int
+    exact: int
+    tolerated: int
+    explained: int
+    deviating: int
+    left_out: int
+    worst: Difference | None
+    worst_case: str
+
+
+def total(outcomes: Iterable[Outcome]) -> Totals:
+    outcomes = [o for o in outcomes if not o.bad_input]
+    counts = Counter(d.verdict for o in outcomes for d in o.comparison.differences)
+    found = [(d, o.case.name) for o in outcomes for d in o.comparison.differences if d.verdict != "explained"]
+    worst, where = max(
+        found, key=lambda item: (item[0].verdict == "deviating", item[0].size), default=(None, "")
+    )
+    return Totals(
+        cases=len(outcomes),
+        fields=sum(o.comparison.fields.total() for o in outcomes),
+        exact=sum(o.comparison.exact.total() for o in outcomes),
+        tolerated=counts["tolerated"],
+        explained=counts["explained"],
+        deviating=counts["deviating"],
+        left_out=sum(o.comparison.left_out for o in outcomes),
+        worst=worst,
+        worst_case=where,
+    )
+
+
+def closing_line(totals: Totals) -> str:
+    """The line that scripts read."""
+    parts = [f"cases {totals.cases}", f"fields {totals.fields}", f"exact {totals.exact}"]
+    parts.append(f"tolerated {totals.tolerated}")
+    if totals.explained or totals.left_out:
+        parts += [f"explained {totals.explained}", f"left out {totals.left_out}"]
+    where = f" ({totals.worst_case}: {totals.worst.key})" if totals.worst else ""
+    return ", ".join([*parts, f"worst deviation {totals.worst.size if totals.worst else 0:.3g}{where}"])
