@@ -25,14 +25,14 @@ study: setup
 	$(BIN)/python -m pointnet.study -o build/study
 
 validate: setup
-	$(BIN)/python -m validation validation/references
+	$(BIN)/python -m validation
 
 bench: setup
 	mkdir -p build
 	$(BIN)/python benchmarks/evaluate.py --json build/evaluate.json
 
 docs: setup
-	$(BIN)/python -m validation validation/references --write docs/validation.md
+	$(BIN)/python -m validation --write-docs
 
 clean:
 	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

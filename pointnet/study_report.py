@@ -22,12 +22,11 @@ UM2_PER_MM2 = 1e6
 
 
 class Grid(NamedTuple):
-    """A table before it is drawn; the first `labels` columns are text."""
+    """A table before it is drawn; the first column is text."""
 
     title: str
     header: tuple[str, ...]
     rows: list[tuple[str, ...]]
-    labels: int = 1
 
 
 class Summary(NamedTuple):
@@ -248,7 +247,7 @@ def tables(summary: Summary) -> Iterator[Table]:
             title=grid.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
         )
         for i, name in enumerate(grid.header):
-            table.add_column(name, justify="left" if i < grid.labels else "right")
+            table.add_column(name, justify="right" if i else "left")
         for row in grid.rows:
             table.add_row(*row)
         yield table
@@ -258,8 +257,7 @@ def write_markdown(path: Path, summary: Summary) -> None:
     lines = ["# The original PointNet++ study, run again", "", summary.closing_line() + ".", ""]
     for grid in grids(summary):
         lines += [f"## {grid.title}", "", "| " + " | ".join(grid.header) + " |"]
-        numbers = len(grid.header) - grid.labels
-        lines.append("|" + "---|" * grid.labels + "---:|" * numbers)
+        lines.append("|---|" + "---:|" * (len(grid.header) - 1))
         lines += ["| " + " | ".join(row) + " |" for row in grid.rows]
         lines.append("")
     lines += ["## Four faults of the study", ""]
