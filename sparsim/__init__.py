@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         Storage,
         TensorFormat,
     )
-    from sparsim.spec.load import dump, load, load_preset
+    from sparsim.spec.load import dump, load_documents, load_preset, load_text, preset_names
 
 __version__ = "0.1.0"
 
@@ -42,14 +42,14 @@ __all__ = [
     "Architecture", "Compute", "Dataspace", "Density", "EnergyTable", "EnergyTableError", "Evaluation",
     "FormatError", "Frozen", "Layer", "LevelMapping", "Mapping", "MappingError", "Nest", "Network", "Option",
     "Rank", "Saf", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage", "TensorFormat", "dump",
-    "evaluate", "evaluate_batch", "load", "load_preset",
+    "evaluate", "evaluate_batch", "load_documents", "load_preset", "load_text", "preset_names",
 ]  # fmt: skip
 
 _HOMES = {
     "sparsim.errors": ("EnergyTableError", "FormatError", "MappingError", "SparsimError", "SpecError"),
     "sparsim.evaluate": ("Frozen", "evaluate", "evaluate_batch"),
     "sparsim.result": ("Evaluation",),
-    "sparsim.spec.load": ("dump", "load", "load_preset"),
+    "sparsim.spec.load": ("dump", "load_documents", "load_preset", "load_text", "preset_names"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
