@@ -29,21 +29,27 @@ def documents(run: Run) -> Documents:
     folder = REFERENCES / f"{FOLDERS[run.design]}-{run.variant}-layer{run.number:02d}"
     if not folder.is_dir():
         pytest.skip(f"no {folder}: the study's own documents are not part of the repository")
-    return read_documents(folder / f"{name}.yaml" for name in ("arch", "art", "ert", "sparse", "problem", "mapping"))
+    return read_documents(
+        folder / f"{name}.yaml" for name in ("arch", "art", "ert", "sparse", "problem", "mapping")
+    )
 
 
 def real_loops(mapping: Mapping) -> dict[str, tuple[object, ...]]:
     """Per level its loops with bound > 1, outer to inner, and its bypasses."""
 
     def loops(nest: Nest | None) -> list[tuple[str, int]]:
-        return [(dim, nest.factors[dim]) for dim in nest.order if nest.factors.get(dim, 1) > 1] if nest else []
+        return (
+            [(dim, nest.factors[dim]) for dim in nest.order if nest.factors.get(dim, 1) > 1] if nest else []
+        )
 
     return {m.level: (loops(m.temporal), loops(m.spatial), sorted(m.bypass)) for m in mapping.levels}
 
 
 def test_there_are_48_runs() -> None:
     keys = {(run.design, run.variant, run.number) for run in runs()}
-    assert keys == {(d, v, n) for d in ("gating", "onchip") for v in ("dense", "sparse") for n in range(1, 13)}
+    assert keys == {
+        (d, v, n) for d in ("gating", "onchip") for v in ("dense", "sparse") for n in range(1, 13)
+    }
 
 
 @pytest.mark.parametrize("run", runs(), ids=lambda run: f"{run.design}-{run.variant}-{run.number}")
@@ -88,7 +94,11 @@ def test_every_published_number_agrees_to_the_printed_digits(outcomes: list[stud
     for outcome in outcomes:
         numbers = study_report.agreeing(outcome)
         compared += len(numbers)
-        assert study_report.differing(numbers) == [], (outcome.run.design, outcome.run.variant, outcome.run.number)
+        assert study_report.differing(numbers) == [], (
+            outcome.run.design,
+            outcome.run.variant,
+            outcome.run.number,
+        )
     assert compared == 48 * 15
 
 
@@ -102,7 +112,9 @@ def test_weight_density_changes_nothing(outcomes: list[study.Outcome]) -> None:
 def test_the_command_writes_tables_figures_and_the_closing_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(study.main, ["-o", str(tmp_path)])
     assert result.exit_code == 0, result.output
-    assert result.output.strip().endswith("720 of 720 published numbers agree to the printed digits (48 of 48 runs)")
+    assert result.output.strip().endswith(
+        "720 of 720 published numbers agree to the printed digits (48 of 48 runs)"
+    )
     for name in ("energy", "cycles", "edp", "utilization", "breakdown"):
         assert (tmp_path / f"{name}.png").stat().st_size > 10_000
         assert (tmp_path / f"{name}.svg").read_text(encoding="utf-8").startswith("<?xml")
