@@ -2,9 +2,9 @@
 
     python benchmarks/evaluate.py [--json FILE] [--quick]
 
-Layers 4 and 9 of the original PointNet++ study on the on-chip compression design, mappings drawn at random (seeded)
-from the study's mapspace; only valid ones are timed. `timeloop-model` and `timeloop-mapper` run on the same layers
-if they are on PATH and the study's documents are at hand.
+Layers 4 and 9 of the original PointNet++ study on the on-chip compression design, mappings drawn at random
+(seeded) from the study's mapspace; only valid ones are timed. `timeloop-model` and `timeloop-mapper` run on the
+same layers if they are on PATH and the study's documents are at hand.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ QUICK = Effort(mappings=500, draws=100_000, repeats=2, calls=5)
 
 
 def draw_mappings(run: Run, chip: Loaded, count: int, rng: np.random.Generator) -> MappingPack:
-    """`count` draws: each prime factor of each bound goes to a random tiling level, loop orders are random."""
+    """`count` draws: each prime factor of a bound goes to a random tiling level, loop orders are random."""
     template = lower_mappings(chip.architecture, SHAPE, [run.mapping])
     rows = np.arange(count)
     factor = np.ones((count, *template.factor.shape[1:]), np.int64)
