@@ -3,8 +3,8 @@
     python benchmarks/evaluate.py [--json FILE] [--quick]
 
 Layers 4 and 9 of the original PointNet++ study on the on-chip compression design, mappings drawn at random
-(seeded) from the study's mapspace; only valid ones are timed. `timeloop-model` and `timeloop-mapper` run on the
-same layers if they are on PATH and the study's documents are at hand.
+(seeded) from the study's mapspace; only valid ones are timed. `timeloop-model` and `timeloop-mapper` run on
+the same layers if they are on PATH and the study's documents are at hand.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The reference program on the same layers, for `evaluate.py`: needs `timeloop-model`, `timeloop-mapper` on PATH."""
+"""The reference program on the same layers, for `evaluate.py`; needs its two commands on PATH."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHARED = Path(os.environ.get("SPARSIM_SHARED", ROOT / ".." / "shared"))
 DOCUMENTS = ("arch", "problem", "sparse", "ert", "art")
 VALID_MAPPINGS = (100, 400)  # the difference of two searches leaves out the mapper's start
 
-# One thread, no stop before the wanted number of valid mappings; keep, bypass and spatial dims as in the study.
+# One thread, no stop before the wanted number of valid mappings; keep, bypass, spatial dims as in the study.
 SEARCH = """\
 mapper:
   algorithm: random-pruned
@@ -43,9 +43,8 @@ def compare(
     programs = [shutil.which(name) for name in ("timeloop-model", "timeloop-mapper")]
     if not all(programs):
         return {}, ["timeloop-model and timeloop-mapper are not on PATH: no comparison"]
-    folders = [
-        SHARED / "reference" / "pointnet-study" / f"onchip-compression-sparse-layer{n:02d}" for n in layers
-    ]
+    study = SHARED / "reference" / "pointnet-study"
+    folders = [study / f"onchip-compression-sparse-layer{n:02d}" for n in layers]
     if not all(folder.is_dir() for folder in folders):
         return {}, [f"no study documents below {SHARED}: no comparison with timeloop"]
     rates, seconds = [], []
@@ -58,8 +57,8 @@ def compare(
     faster = ours["batch_sparse_mappings_per_cpu_s"] / rate
     slower = ours["model_process_s"] / model_s
     return numbers, [
-        f"timeloop-mapper: {rate:.0f} valid mappings per CPU second, evaluate_batch makes {faster:,.0f} times as many",
-        f"timeloop-model: {model_s:.3f} s of CPU, the process `sparsim model` takes {slower:.1f} times as long",
+        f"timeloop-mapper: {rate:.0f} valid mappings per CPU second, evaluate_batch {faster:,.0f} times as many",
+        f"timeloop-model: {model_s:.3f} s of CPU, `sparsim model` {slower:.1f} times as much",
     ]
 
 
