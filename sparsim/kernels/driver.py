@@ -7,6 +7,7 @@ from sparsim.kernels.jit import kernel
 from sparsim.kernels.leaders import find_leaders
 from sparsim.kernels.nest import build_nest
 from sparsim.kernels.network import network_energy
+from sparsim.kernels.pointer import by_pointer
 from sparsim.kernels.ranks import check_formats, match_ranks
 from sparsim.kernels.saf import choose_entries, count_coding, format_counts, propagate, split_computes
 from sparsim.kernels.spatial import spatial_skipping
@@ -110,8 +111,7 @@ def add_cost(arch, layer, policy, networks, nest, sparse, cost):
 
 
 @kernel
-def run_one(arch, layer, density, policy, table, mapping, b, accounting, detail, nest, sparse, cost):
-    """Mapping `b` of the pack through all stages. `detail`: hops and networks even where they cost nothing."""
+def _run(arch, layer, density, policy, table, mapping, b, accounting, detail, nest, sparse, cost):
     factor, order, split, flags = mapping.factor[b], mapping.order[b], mapping.split[b], mapping.flags[b]
     status = analyse_nest(arch, layer, policy, factor, order, split, flags, accounting, detail, nest)
     if status == OK:
@@ -122,15 +122,28 @@ def run_one(arch, layer, density, policy, table, mapping, b, accounting, detail,
 
 
 @kernel
+def run_one(arch, layer, density, policy, table, mapping, b, accounting, detail, nest, sparse, cost):
+    """Mapping `b` through all stages; `detail`: hops and networks even where they cost nothing."""
+    return _run(
+        by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy), by_pointer(table),
+        by_pointer(mapping), b, accounting, detail, by_pointer(nest), by_pointer(sparse), by_pointer(cost),
+    )  # fmt: skip
+
+
+@kernel
 def run_batch(
-    arch, layer, density, policy, table, mapping, first, last, accounting, networks, nest, sparse, cost, out, status
-):  # fmt: skip
-    """Mappings first..last-1: out[b] := (pJ, cycles), status[b]."""
+    arch, layer, density, policy, table, mapping, first, last, accounting, networks, nest, sparse, cost, out
+):
+    """Mappings first..last-1: out[b] := (pJ, cycles, status)."""
+    arch_p, layer_p, density_p, policy_p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
+    table_p, mapping_p = by_pointer(table), by_pointer(mapping)
+    nest_p, sparse_p, cost_p = by_pointer(nest), by_pointer(sparse), by_pointer(cost)
     for b in range(first, last):
-        status[b] = run_one(
-            arch, layer, density, policy, table, mapping, b, accounting, networks, nest, sparse, cost
+        status = _run(
+            arch_p, layer_p, density_p, policy_p, table_p, mapping_p, b, accounting, networks, nest_p, sparse_p, cost_p
         )
-        if status[b] == OK:
+        out[b, 2] = status
+        if status == OK:
             out[b, 0], out[b, 1] = cost.total[0], cost.total[1]
 
 

@@ -161,7 +161,8 @@ def propagate(layer, policy, nest, sparse):
             if inner >= 0:
                 if sparse.saf[inner, v] != SPATIAL_SKIPPING:
                     if p >= 1.0 or sparse.saf_p[inner, v] < p:
-                        nest.info[:] = (inner, v, sparse.saf_p[inner, v], p)
+                        nest.info[0], nest.info[1] = inner, v
+                        nest.info[2], nest.info[3] = sparse.saf_p[inner, v], p
                         return BAD_NESTED_SAF, computes, left_out_a, left_out_b
                     _freeze(layer, policy, nest, sparse, inner, v, p)
                     frozen = inner

@@ -89,7 +89,8 @@ def _shrink(reach, kind, elements, bound):
 def _own_reduction(layer, density, policy, nest, sparse, v):
     """What the metadata of v itself lets every level leave idle (10.6 a)."""
     for h in range(nest.space.shape[0]):
-        sparse.reach[h, v] = (nest.space[h, 0], nest.space[h, 1], 1.0, 0.0)
+        reach = sparse.reach[h, v]
+        reach[0], reach[1], reach[FRACTION], reach[REDUCED] = nest.space[h, 0], nest.space[h, 1], 1.0, 0.0
     for u in range(nest.tile.shape[0]):
         holder = _holder(nest, v, u)
         if holder < 0 or not policy.format[holder, v, HAS_FORMAT]:
@@ -105,7 +106,7 @@ def _own_reduction(layer, density, policy, nest, sparse, v):
             if first:
                 empty = chance_of_none(density.kind[v], density.density[v], layer.words[v], inside)
                 sparse.reach[u, v, FRACTION] = 1.0 - empty
-                sparse.reach[u, v, REDUCED] = float(empty != 0.0)
+                sparse.reach[u, v, REDUCED] = 1.0 if empty != 0.0 else 0.0
                 first = False
             most = most_nonzeros(density.kind[v], density.density[v], layer.words[v], fiber)
             _shrink(sparse.reach[u, v], loop[KIND], min(fiber // inside, most), loop[BOUND])
@@ -212,6 +213,6 @@ def _check_fanout(arch, nest, sparse):
                     return BAD_SPATIAL_ZERO
                 need = sparse.space[s, v, axis] // outer
                 if need > arch.fan[s, axis]:
-                    nest.info[:] = (s, axis, need, arch.fan[s, axis])
+                    nest.info[0], nest.info[1], nest.info[2], nest.info[3] = s, axis, need, arch.fan[s, axis]
                     return BAD_FANOUT
     return OK
