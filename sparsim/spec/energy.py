@@ -177,10 +177,22 @@ def float32(value: float) -> float:
     return rounded
 
 
-def require_storage_energy(level: Storage, table: EnergyTable, model_action: str) -> None:
-    """Raise EnergyTableError unless `table` prices `model_action`, a key of STORAGE_ACTIONS."""
-    if level.vector_access_energy_pj is None:
-        _require(level.name, table, STORAGE_ACTIONS[model_action])
+def missing_storage_energy(level: Storage, table: EnergyTable, model_action: str) -> str | None:
+    """Raise EnergyTableError unless `table` prices `model_action`, a key of STORAGE_ACTIONS.
+
+    An entry without any action of the model is an entry for another program: the reference keeps to its
+    built-in energies then. That is no error, but the warning that is returned.
+    """
+    if level.vector_access_energy_pj is not None:
+        return None
+    entry = table.actions.get(level.name, {})
+    if entry and not any(name in entry for names in STORAGE_ACTIONS.values() for name in names):
+        return (
+            f"energy table, component {level.name}: only unknown actions ({', '.join(entry)}), "
+            f"the built-in {built_in_access_energy_pj(level):.4g} pJ per access is used"
+        )
+    _require(level.name, table, STORAGE_ACTIONS[model_action])
+    return None
 
 
 def require_compute_energy(compute: Compute, table: EnergyTable) -> None:

@@ -35,6 +35,28 @@ class Rank(Record, frozen=True, kw_only=True):
                 raise SpecError(f"{field} is {value}, allowed is 0 and more", path=f"rank {self.format}")
 
 
+def rank_word_bits(rank: Rank, level: Storage) -> tuple[int, int]:
+    """Bits of a metadata and of a payload word of `rank` at `level` (model-spec 6.2).
+
+    Given widths that do not divide the metadata width grow until they do, at most to the double.
+    """
+    default = level.metadata_word_bits
+    if rank.format == "UB":
+        return default, default
+    metadata, payload = rank.metadata_word_bits, rank.payload_word_bits
+    if metadata is None:
+        metadata = 1 if rank.format == "B" else default
+    else:
+        metadata = _dividing(metadata, level.metadata_width_bits)
+    return metadata, default if payload is None else _dividing(payload, level.metadata_width_bits)
+
+
+def _dividing(bits: int, width_bits: int) -> int:
+    if bits == 0 or width_bits % bits == 0:
+        return bits
+    return next((wider for wider in range(bits, 2 * bits) if width_bits % wider == 0), 2 * bits)
+
+
 class TensorFormat(Record, frozen=True, kw_only=True):
     """How `level` stores `dataspace`; ranks top (outermost) first."""
 

@@ -48,7 +48,7 @@ def read_mapping(directives: list[Node], arch: Architecture, layer: Layer) -> Ma
     for node in directives:
         kind = _kind(node)
         level = parts.setdefault(_target(node, known.levels), _Parts())
-        node.report_unknown(_KEYS[kind])
+        node.report_unknown((*_KEYS[kind], "stream"))  # an older program's key, in many documents
         if kind == "bypass":
             level.bypass -= set(_dataspaces(node, "keep", known))
             level.bypass |= set(_dataspaces(node, "bypass", known))
@@ -112,7 +112,6 @@ def _factors(node: Node, known: _Known) -> dict[str, int]:
     """From text like `C=4 M2 P 8 # comment`; a factor of 0 is the dim's whole bound."""
     text = (node.text("factors") or "").partition("#")[0]
     factors: dict[str, int] = {}
-    whole: list[str] = []
     end = 0
     for match in _FACTOR.finditer(text):
         _report_rest(node, text[end : match.start()])
@@ -122,15 +121,12 @@ def _factors(node: Node, known: _Known) -> dict[str, int]:
             raise node.error(f"unknown dim '{dim}'", "factors", hint=near(dim, known.layer.shape.dims))
         if factor == 0:
             factor = known.layer.bounds[dim]
-            whole.append(f"{dim}={factor}")
         if match[3] is not None and int(match[3]) != factor:
             raise node.error(f"imperfect factor '{match[0].strip()}' is not supported", "factors")
         if factors.get(dim, factor) != factor:
             node.warn(f"dim '{dim}' has two factors, the last counts", "factors")
         factors[dim] = factor
     _report_rest(node, text[end:])
-    if whole:
-        node.warn(f"factor 0 stands for the whole bound: {' '.join(whole)}", "factors")
     return factors
 
 

@@ -1,0 +1,307 @@
+"""Records from and to our own YAML form, and the presets that come with the package.
+
+A document starts with `sparsim: 1` and holds any of `architecture`, `layer` (or `layers`, a list), `policy`,
+`energy` and `mapping`, with the records' own field names. Nothing else is accepted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+import yaml
+
+from sparsim.errors import FormatError, SpecError, near
+from sparsim.spec.arch import Architecture
+from sparsim.spec.base import Record
+from sparsim.spec.energy import EnergyTable
+from sparsim.spec.mapping import Mapping
+from sparsim.spec.shape import Layer
+from sparsim.spec.sparsity import SparsePolicy
+from sparsim.spec.yamlfile import YamlMap, load_yaml, parse_yaml, plain_scalar
+
+MARK = "sparsim"
+VERSION = 1
+_RECORDS: dict[str, type[Record]] = {
+    "architecture": Architecture,
+    "layer": Layer,
+    "policy": SparsePolicy,
+    "energy": EnergyTable,
+    "mapping": Mapping,
+}
+_KEYS = (MARK, *_RECORDS, "layers")
+_ANY_KEY = "..."
+_PRESETS = Path(__file__).parent.parent / "presets"
+_KINDS = {
+    "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false",
+    "array": "a list", "object": "a mapping",
+}  # fmt: skip
+
+R = TypeVar("R", bound=Record)
+
+
+class Loaded(NamedTuple):
+    """What a set of documents holds; None or empty for what they do not mention."""
+
+    architecture: Architecture | None
+    layers: tuple[Layer, ...]
+    policy: SparsePolicy | None
+    energy: EnergyTable | None
+    mapping: Mapping | None
+
+
+def is_native(data: YamlMap) -> bool:
+    return MARK in data
+
+
+def load_documents(paths: Iterable[str | Path]) -> Loaded:
+    """The records of the files, which may be split over them in any way and order.
+
+    Raises FormatError for files that cannot be read, SpecError for all that is unknown, missing or wrong.
+    """
+    return loaded_from([(str(path), load_yaml(path)) for path in paths])
+
+
+def load_text(text: str, name: str = "text") -> Loaded:
+    """Like `load_documents`, for the text of one document; masks stay relative to the working directory."""
+    return loaded_from([(name, parse_yaml(text, name))], resolve_masks=False)
+
+
+def load_preset(name: str) -> Loaded:
+    """A preset of this package. Raises SpecError for an unknown name."""
+    if name not in preset_names():
+        raise SpecError(f"unknown preset '{name}'", hint=near(name, preset_names()))
+    return load_documents([_PRESETS / f"{name}.yaml"])
+
+
+def preset_names() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in _PRESETS.glob("*.yaml")))
+
+
+def loaded_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = True) -> Loaded:
+    """Like `load_documents`, for files that are read already: (name, contents) each."""
+    found: dict[str, Record] = {}
+    layers: list[Layer] = []
+    owner: dict[str, str] = {}
+    for file, data in files:
+        _check_mark(file, data)
+        folder = os.path.dirname(file) if resolve_masks else ""
+        for key, value in data.items():
+            if key not in _KEYS:
+                raise SpecError(
+                    f"unknown key '{key}'", path=_where(file, data, (key,)), hint=near(key, _KEYS)
+                )
+            if key == "layers":
+                layers += _layers(file, data, folder)
+            elif key == "layer":
+                layers.append(_with_masks(_convert(value, Layer, file, data, key), folder))
+            elif key != MARK:
+                record = _convert(value, _RECORDS[key], file, data, key)
+                if found.get(key, record) != record:
+                    raise SpecError(f"'{key}' is in {owner[key]} too, with other contents", path=file)
+                found[key], owner[key] = record, file
+    return Loaded(
+        architecture=_of(found, "architecture", Architecture),
+        layers=tuple(layers),
+        policy=_of(found, "policy", SparsePolicy),
+        energy=_of(found, "energy", EnergyTable),
+        mapping=_of(found, "mapping", Mapping),
+    )
+
+
+def _check_mark(file: str, data: YamlMap) -> None:
+    if not is_native(data):
+        raise FormatError(f"no '{MARK}: {VERSION}' at the top, so this is not a {MARK} document", path=file)
+    if data[MARK] != VERSION or isinstance(data[MARK], bool):
+        raise FormatError(f"'{MARK}' is {data[MARK]}, allowed is {VERSION}", path=_where(file, data, (MARK,)))
+
+
+def _of(found: dict[str, Record], key: str, kind: type[R]) -> R | None:
+    record = found.get(key)
+    assert record is None or isinstance(record, kind)
+    return record
+
+
+def _layers(file: str, data: YamlMap, folder: str) -> list[Layer]:
+    items = data["layers"]
+    if not isinstance(items, list):
+        raise SpecError("is no list", path=_where(file, data, ("layers",)))
+    return [
+        _with_masks(_convert(item, Layer, file, data, "layers", i), folder) for i, item in enumerate(items)
+    ]
+
+
+def _with_masks(layer: Layer, folder: str) -> Layer:
+    """The layer with mask files relative to the folder of its document."""
+    if not folder or not any(d.mask for d in layer.densities.values()):
+        return layer
+    densities = {
+        name: msgspec.structs.replace(d, mask=os.path.join(folder, d.mask)) if d.mask else d
+        for name, d in layer.densities.items()
+    }
+    return msgspec.structs.replace(layer, densities=densities)
+
+
+def _convert(value: Any, kind: type[R], file: str, data: YamlMap, *steps: str | int) -> R:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        inner = _with_keys(value, kind, tuple(_steps(path.rstrip("`"))))
+        if isinstance(error.__cause__, SpecError):
+            raise error.__cause__.within(_where(file, data, (*steps, *inner))) from None
+        text, hint = _explain(message, kind, inner, _at(value, inner))
+        raise SpecError(text, path=_where(file, data, (*steps, *inner)), hint=hint) from None
+
+
+def _steps(path: str) -> Iterable[str | int]:
+    """`.storage[0].mesh` as "storage", 0, "mesh". A key of a dict is "...": msgspec does not name it."""
+    for name, index in re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path):
+        yield name or (index if index == _ANY_KEY else int(index))
+
+
+def _with_keys(value: Any, kind: type[Record], steps: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """`steps` with the key in place of each "...": the one that is wrong even when it is alone."""
+    if _ANY_KEY not in steps:
+        return steps
+    i = steps.index(_ANY_KEY)
+    for key in _at(value, steps[:i]) or ():
+        try:
+            msgspec.convert(_with_only(value, steps[:i], key), kind)
+        except msgspec.ValidationError as error:
+            if str(error).endswith("`") and _ANY_KEY in str(error):
+                return _with_keys(_with_only(value, steps[:i], key), kind, (*steps[:i], key, *steps[i + 1 :]))
+    return steps
+
+
+def _with_only(value: Any, steps: tuple[str | int, ...], key: str) -> Any:
+    """A copy in which the dict that `steps` lead to has just `key`."""
+    if not steps:
+        return {key: value[key]}
+    copy = value.copy()
+    copy[steps[0]] = _with_only(value[steps[0]], steps[1:], key)
+    return copy
+
+
+def _at(value: Any, steps: Iterable[str | int]) -> Any:
+    for step in steps:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def _where(file: str, data: YamlMap, steps: tuple[str | int, ...]) -> str:
+    """`file:line: key.key[0]`, with the line of the innermost key that is known."""
+    line: int | None = None
+    value: Any = data
+    path = ""
+    for step in steps:
+        path += f"[{step}]" if isinstance(step, int) or step == _ANY_KEY else f".{step}"
+        if isinstance(value, YamlMap):
+            line = value.lines.get(str(step), line)
+        value = _at(value, (step,))
+        if isinstance(step, int) and isinstance(value, YamlMap):
+            line = min(value.lines.values(), default=line)
+    return f"{file}:{line}: {path[1:]}" if line else f"{file}: {path[1:]}"
+
+
+def _explain(message: str, kind: type[Record], steps: tuple[str | int, ...], value: Any) -> tuple[str, str]:
+    """msgspec's message in our words, and a hint."""
+    if match := re.fullmatch(r"Object contains unknown field `(.*)`", message):
+        return f"unknown field '{match[1]}'", near(match[1], _field_names(kind, steps))
+    if match := re.fullmatch(r"Object missing required field `(.*)`", message):
+        return f"no '{match[1]}' given", ""
+    if re.match(r"Invalid enum value", message):
+        return f"is '{value}'", near(value, _allowed(kind, steps))
+    if match := re.fullmatch(r"Expected `array` of length (\d+), got (\d+)", message):
+        return f"is a list of {match[2]}, {match[1]} are expected", ""
+    if match := re.fullmatch(r"Expected `([^`]*)`, got `([^`]*)`", message):
+        kinds = [_KINDS.get(name, name) for name in match[1].split(" | ") if name != "null"]
+        shown = {"array": "a list", "object": "a mapping", "null": "empty"}.get(match[2], repr(value))
+        return f"is {shown}, {' or '.join(kinds)} is expected", ""
+    return message[:1].lower() + message[1:], ""
+
+
+def _type_at(kind: type[Record], steps: tuple[str | int, ...]) -> Any:
+    """msgspec's description of the field that `steps` lead to."""
+    from msgspec import inspect
+
+    found: Any = inspect.type_info(kind)
+    for step in (*steps, None):
+        if isinstance(found, inspect.UnionType):
+            found = next(t for t in found.types if not isinstance(t, inspect.NoneType))
+        if step is None:
+            break
+        if isinstance(found, inspect.StructType):
+            found = next(field.type for field in found.fields if field.name == step)
+        elif isinstance(found, inspect.DictType):
+            found = found.value_type
+        elif isinstance(found, inspect.VarTupleType | inspect.ListType):
+            found = found.item_type
+        elif isinstance(found, inspect.TupleType) and isinstance(step, int):
+            found = found.item_types[step]
+    return found
+
+
+def _field_names(kind: type[Record], steps: tuple[str | int, ...]) -> list[str]:
+    return [field.name for field in getattr(_type_at(kind, steps), "fields", ())]
+
+
+def _allowed(kind: type[Record], steps: tuple[str | int, ...]) -> list[str]:
+    return [str(value) for value in getattr(_type_at(kind, steps), "values", ())]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that YAML 1.2 would read as a number or a bool."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = None if isinstance(plain_scalar(text), str) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def dump(*records: Record) -> str:
+    """A document that holds the records, without what is at its default; `load_text` gives equal ones back.
+
+    Several layers become `layers`.
+    """
+    document: dict[str, Any] = {MARK: VERSION}
+    layers = [_plain(record) for record in records if isinstance(record, Layer)]
+    for record in records:
+        key = next(key for key, kind in _RECORDS.items() if isinstance(record, kind))
+        if key == "layer" and len(layers) > 1:
+            document["layers"] = layers
+        else:
+            document[key] = _plain(record)
+    text: str = yaml.dump(
+        document, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True
+    )
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """Dicts, lists and scalars only; fields of records at their default are left out."""
+    if isinstance(value, Record):
+        fields = ((field, getattr(value, field.name)) for field in msgspec.structs.fields(value))
+        return {field.name: _plain(item) for field, item in fields if item != _default(field)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return field.default
