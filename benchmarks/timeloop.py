@@ -57,7 +57,7 @@ def compare(
     faster = ours["batch_sparse_mappings_per_cpu_s"] / rate
     slower = ours["model_process_s"] / model_s
     return numbers, [
-        f"timeloop-mapper: {rate:.0f} valid mappings per CPU second, evaluate_batch {faster:,.0f} times as many",
+        f"timeloop-mapper: {rate:.0f} valid mappings per CPU s, evaluate_batch {faster:,.0f} times as many",
         f"timeloop-model: {model_s:.3f} s of CPU, `sparsim model` {slower:.1f} times as much",
     ]
 
