@@ -106,7 +106,9 @@ def _wires(levels: Sequence[Storage], mesh: list[tuple[int, int]], resolved: Res
         per_mm = resolved.wire_pj_per_bit_mm or net.wire_energy_pj_per_bit_mm or 0.0
         tile_um = math.sqrt(area) if net.tile_width_um is None else net.tile_width_um
         word_bits = level.word_bits if net.word_bits is None else net.word_bits
-        hop = word_bits * (tile_um / 1000) * per_mm if net.energy_per_hop_pj is None else net.energy_per_hop_pj
+        hop = (
+            word_bits * (tile_um / 1000) * per_mm if net.energy_per_hop_pj is None else net.energy_per_hop_pj
+        )
         wires.append((hop, net.router_energy_pj or 0.0, net.energy_per_ingress_pj or 0.0))
         below, here = math.prod(mesh[s]), math.prod(mesh[s + 1])
         area = resolved.areas[::-1][s] + area * (below // here)

@@ -36,13 +36,18 @@ def most_children(arch: ArchPack, mappings: MappingPack) -> int:
 
 
 def make_scratch(
-    arch: ArchPack, layer: LayerPack, density: DensityPack, policy: PolicyPack, children: int, entries: int = 2
+    arch: ArchPack,
+    layer: LayerPack,
+    density: DensityPack,
+    policy: PolicyPack,
+    nest: NestPack,
+    entries: int = 2,
 ) -> Scratch:
     """`entries`: occupancies that TABULATED densities list for one tile at most."""
     n_levels, n_data = len(arch.fan), len(layer.relevant)
     n_ranks = policy.rank.shape[2]
     return Scratch(
-        make_nest(arch, layer, policy, children),
+        nest,
         _make_sparse(n_levels, n_data, n_ranks, max(entries, _list_length(layer, density, policy))),
         CostPack(
             vector=reals(n_levels, n_data, packs.N_ACTIONS), energy=reals(n_levels, n_data),

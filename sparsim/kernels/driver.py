@@ -22,6 +22,8 @@ from sparsim.packs import (
     REDUCE,
     SKIPPED,
     UNITS,
+    DensityPack,
+    LayerPack,
     NestPack,
 )
 
@@ -111,49 +113,90 @@ def add_cost(arch, layer, policy, networks, nest, sparse, cost):
 
 
 @kernel
-def _run(arch, layer, density, policy, table, mapping, b, accounting, detail, nest, sparse, cost):
-    factor, order, split, flags = mapping.factor[b], mapping.order[b], mapping.split[b], mapping.flags[b]
-    status = analyse_nest(arch, layer, policy, factor, order, split, flags, accounting, detail, nest)
-    if status == OK:
-        status = apply_densities(arch, layer, density, policy, table, nest, sparse)
-    if status == OK:
-        status = add_cost(arch, layer, policy, detail, nest, sparse, cost)
-    return status
+def analyse_one(arch, layer, policy, mapping, b, accounting, want_hops, nest):
+    """Entry: mapping `b` up to where densities come in. Returns a status."""
+    return _analyse_row(
+        by_pointer(arch), by_pointer(layer), by_pointer(policy), by_pointer(mapping), b, accounting,
+        want_hops, by_pointer(nest),
+    )  # fmt: skip
 
 
 @kernel
-def run_one(arch, layer, density, policy, table, mapping, b, accounting, detail, nest, sparse, cost):
-    """Mapping `b` through all stages; `detail`: hops and networks even where they cost nothing."""
-    return _run(
-        by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy), by_pointer(table),
-        by_pointer(mapping), b, accounting, detail, by_pointer(nest), by_pointer(sparse), by_pointer(cost),
+def _analyse_row(arch, layer, policy, mapping, b, accounting, want_hops, nest):
+    return analyse_nest(
+        arch, layer, policy, mapping.factor[b], mapping.order[b], mapping.split[b], mapping.flags[b],
+        accounting, want_hops, nest,
     )  # fmt: skip
+
+
+@kernel
+def finish_one(arch, layer, density, policy, table, nest, sparse, cost):
+    """Entry: an analysed nest to the end, networks included. Returns a status."""
+    return _finish(
+        by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy), by_pointer(table),
+        True, by_pointer(nest), by_pointer(sparse), by_pointer(cost),
+    )  # fmt: skip
+
+
+@kernel
+def _finish(arch, layer, density, policy, table, networks, nest, sparse, cost):
+    status = apply_densities(arch, layer, density, policy, table, nest, sparse)
+    if status == OK:
+        status = add_cost(arch, layer, policy, networks, nest, sparse, cost)
+    return status
 
 
 @kernel
 def run_batch(
     arch, layer, density, policy, table, mapping, first, last, accounting, networks, nest, sparse, cost, out
 ):
-    """Mappings first..last-1: out[b] := (pJ, cycles, status)."""
-    arch_p, layer_p, density_p, policy_p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
-    table_p, mapping_p = by_pointer(table), by_pointer(mapping)
-    nest_p, sparse_p, cost_p = by_pointer(nest), by_pointer(sparse), by_pointer(cost)
+    """Entry: mappings first..last-1; out[b] := (pJ, cycles, status). `networks`: whether they cost anything."""
+    a, y, d, p, t = (
+        by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy), by_pointer(table),
+    )  # fmt: skip
+    m, n, s, c = by_pointer(mapping), by_pointer(nest), by_pointer(sparse), by_pointer(cost)
     for b in range(first, last):
-        status = _run(
-            arch_p, layer_p, density_p, policy_p, table_p, mapping_p, b, accounting, networks, nest_p, sparse_p, cost_p
-        )
+        status = _analyse_row(a, y, p, m, b, accounting, networks, n)
+        if status == OK:
+            status = _finish(a, y, d, p, t, networks, n, s, c)
         out[b, 2] = status
         if status == OK:
             out[b, 0], out[b, 1] = cost.total[0], cost.total[1]
 
 
 @kernel
-def pick_nest(nests, i):
+def run_frozen(arch, layers, densities, policy, table, networks, nests, sparse, cost, out):
+    """Entry: analysed nests of N layers; out[i] := (pJ, cycles, status, pJ of every hardware level)."""
+    a, p, t, s, c = (
+        by_pointer(arch), by_pointer(policy), by_pointer(table), by_pointer(sparse), by_pointer(cost),
+    )  # fmt: skip
+    for i in range(out.shape[0]):
+        layer = by_pointer(_pick_layer(layers, i))
+        density = by_pointer(DensityPack(densities.kind[i], densities.density[i]))
+        status = _finish(a, layer, density, p, t, networks, by_pointer(_pick_nest(nests, i)), s, c)
+        out[i, 2] = status
+        if status == OK:
+            out[i, 0], out[i, 1] = cost.total[0], cost.total[1]
+            out[i, 3:] = cost.level_pj
+
+
+@kernel
+def _pick_layer(layers, i):
+    """Row i of a LayerPack whose arrays have a leading axis N."""
+    return LayerPack(
+        layers.bound[i], layers.term[i], layers.side[i], layers.relevant[i], layers.plain[i],
+        layers.read_write[i], layers.words[i], layers.operand[i],
+    )  # fmt: skip
+
+
+@kernel
+def _pick_nest(nests, i):
     """Row i of a NestPack whose arrays have a leading axis N."""
     return NestPack(
-        nests.loop[i], nests.real[i], nests.box[i], nests.space[i], nests.tile[i], nests.kept[i], nests.kin[i],
-        nests.part[i], nests.flow[i], nests.bucket[i], nests.n_bucket[i], nests.fanout[i], nests.count[i],
-        nests.ops[i], nests.fiber[i], nests.sub[i], nests.sub_loop[i], nests.lead[i], nests.lead_words[i],
-        nests.lead_box[i], nests.base_box[i], nests.ext[i], nests.info[i], nests.key[i], nests.order[i],
-        nests.served[i], nests.span[i], nests.walk[i], nests.shift[i], nests.group[i],
+        nests.loop[i], nests.real[i], nests.box[i], nests.space[i], nests.tile[i], nests.kept[i],
+        nests.kin[i], nests.part[i], nests.flow[i], nests.bucket[i], nests.n_bucket[i], nests.fanout[i],
+        nests.count[i], nests.ops[i], nests.fiber[i], nests.sub[i], nests.sub_loop[i], nests.lead[i],
+        nests.lead_words[i], nests.lead_box[i], nests.base_box[i], nests.ext[i], nests.info[i],
+        nests.key[i], nests.order[i], nests.served[i], nests.span[i], nests.walk[i], nests.shift[i],
+        nests.group[i],
     )  # fmt: skip

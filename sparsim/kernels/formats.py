@@ -156,7 +156,7 @@ def _capacity(layer, density, policy, table, nest, sparse, s, v):
         return
     if density.kind[v] == TABULATED:
         most = table.bounds[s, v, 1]
-        last = table.start[s, v, 1] - table.start[s, v, 0] - 1
+        last = table.start[s, v, 1] - table.start[s, v, 0]  # the table's extra row
     else:
         most = most_nonzeros(density.kind[v], density.density[v], layer.words[v], points)
         last = 0

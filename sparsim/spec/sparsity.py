@@ -126,36 +126,3 @@ class SparsePolicy(Record, frozen=True, kw_only=True):
     def active(self) -> bool:
         """Whether sparse processing takes place (model-spec 6.1)."""
         return bool(self.formats or self.safs or self.compute_gating or self.compute_skipping)
-
-
-def rank_word_bits(rank: Rank, level: Storage) -> tuple[int, int]:
-    """(metadata, payload) bits of one word of `rank` at `level` (model-spec 6.2).
-
-    Given widths that do not divide the metadata storage's width are raised to the next one that does.
-    Raises SpecError if a word is wider than the storage.
-    """
-    default = level.metadata_word_bits
-    if rank.format == "U":
-        return 0, 0
-    if rank.format == "UB":
-        bits = (default, default)
-    else:
-        metadata = 1 if rank.format == "B" else default
-        bits = (
-            metadata if rank.metadata_word_bits is None else rank.metadata_word_bits,
-            default if rank.payload_word_bits is None else rank.payload_word_bits,
-        )
-    width = level.metadata_width_bits
-    raised = tuple(_raise_to_divisor(b, width) for b in bits)
-    if max(raised) > width:
-        raise SpecError(
-            f"rank {rank.format} has words of {max(raised)} bits, metadata_width_bits allows {width}",
-            path=f"storage {level.name}",
-        )
-    return raised[0], raised[1]
-
-
-def _raise_to_divisor(bits: int, width: int) -> int:
-    if bits == 0 or width % bits == 0:
-        return bits
-    return next((b for b in range(bits + 1, 2 * bits) if width % b == 0), 2 * bits)

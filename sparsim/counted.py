@@ -1,0 +1,103 @@
+"""Actual data: tile statistics counted from the nonzeros of a real tensor.
+
+Tiles lie on the grid of the operation space that the loops walk: a box of extents e_d steps through dim d in
+strides of e_d, and its projection steps through the tensor, overlapping where windows do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsim.packs import Ints, LayerPack, Reals
+
+
+class Counted:
+    """Statistics of dataspace `v` of a lowered layer, whose nonzeros are `mask`, one axis per coordinate."""
+
+    def __init__(self, layer: LayerPack, v: int, mask: NDArray[np.bool_]) -> None:
+        self.bound = layer.bound.tolist()
+        self.sides = [
+            layer.term[layer.side[v, o] : layer.side[v, o + 1]].tolist()
+            for o in range(layer.side.shape[1] - 1)
+        ]
+        self.mask = np.asarray(mask).reshape(mask.shape + (1,) * (len(self.sides) - mask.ndim)) != 0
+
+    @property
+    def point_density(self) -> float:
+        return float(self.mask.mean())
+
+    @property
+    def dims(self) -> list[int]:
+        """The dim of every axis of `counts`."""
+        return [d for side in self.sides for d, _, _ in side]
+
+    def counts(self, ext: Sequence[int], inner: Sequence[int] | None = None) -> Ints:
+        """Nonzeros in the projection of every box of extents `ext`; one axis per dim of every coordinate.
+
+        With `inner`, of every sub-box of these extents inside every box: then dims come first for the
+        boxes, and again for the sub-boxes.
+        """
+        counts = self.mask.astype(np.int64)
+        shape: list[int] = []
+        for o, side in enumerate(self.sides):
+            cell = ext if inner is None else inner
+            starts = np.zeros(1, np.int64)
+            steps = [(ext[d], math.ceil(self.bound[d] / ext[d]), c) for d, _, c in side]
+            if inner is not None:
+                steps += [(inner[d], math.ceil(ext[d] / inner[d]), c) for d, _, c in side]
+            for extent, number, c in steps:
+                starts = (starts[:, None] + c * extent * np.arange(number)).ravel()
+                shape.append(number)
+            length = 1 + sum(abs_c * (cell[d] - 1) for d, abs_c, _ in side)
+            counts = _windows(counts, o, starts, length)
+        counts = counts.reshape(shape)
+        if inner is not None:
+            counts = counts.transpose(self._outer_first())
+        return counts
+
+    def _outer_first(self) -> list[int]:
+        outer, inner, axis = [], [], 0
+        for side in self.sides:
+            outer += range(axis, axis + len(side))
+            inner += range(axis + len(side), axis + 2 * len(side))
+            axis += 2 * len(side)
+        return outer + inner
+
+    def list_of(self, ext: Sequence[int]) -> tuple[Ints, Reals]:
+        """Occupancies that boxes of these extents have, ascending, and the fraction of boxes that have them."""
+        k, n = np.unique(self.counts(ext), return_counts=True)
+        return k, n / n.sum()
+
+    def empty_fraction(self, ext: Sequence[int]) -> float:
+        return float((self.counts(ext) == 0).mean())
+
+    def empty_within(self, ext: Sequence[int], inner: Sequence[int], k: Ints) -> Reals:
+        """Per occupancy of `k` the fraction of empty sub-boxes in the boxes with that occupancy."""
+        boxes = self.counts(ext)
+        empty = self.counts(ext, inner) == 0
+        fraction = empty.reshape(boxes.size, -1).mean(axis=1)
+        rows = np.searchsorted(k, boxes.ravel())
+        return np.bincount(rows, fraction, len(k)) / np.bincount(rows, minlength=len(k))
+
+
+def _windows(counts: Ints, axis: int, starts: Ints, length: int) -> Ints:
+    """Sums over [start, start + length) along an axis; what lies outside the tensor counts as zero."""
+    n = counts.shape[axis]
+    total = np.concatenate([np.zeros_like(counts.take([0], axis)), counts.cumsum(axis)], axis)
+    above = total.take(np.clip(starts + length, 0, n), axis)
+    return above - total.take(np.clip(starts, 0, n), axis)
+
+
+def contract(bound: Sequence[int], *factors: tuple[NDArray[np.float64], Sequence[int]]) -> float:
+    """Sum of the product of arrays over the whole operation space; each comes with the dims of its axes.
+
+    Dims that occur in none of them count with their bound.
+    """
+    used = {d for _, dims in factors for d in dims}
+    rest = math.prod(b for d, b in enumerate(bound) if d not in used)
+    operands = [part for array, dims in factors for part in (array, list(dims))]
+    return float(np.einsum(*operands, [], optimize="greedy")) * rest

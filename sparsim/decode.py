@@ -1,0 +1,296 @@
+"""Packs -> result records: indices become names again, counts become rates and totals (model-spec 14 to 16)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sparsim import packs
+from sparsim.kernels.cost import FORMAT_READ_BITS, FORMAT_WRITE_BITS, READ_WORDS, WRITE_WORDS
+from sparsim.packs import ArchPack, LayerPack, PolicyPack
+from sparsim.result import (
+    Access,
+    Bandwidth,
+    Bucket,
+    ComputeResult,
+    Evaluation,
+    FormatAccess,
+    LevelIntensity,
+    LoopView,
+    NetworkResult,
+    NetworkTraffic,
+    OperationalIntensity,
+    StorageResult,
+    TensorTraffic,
+    Units,
+)
+from sparsim.scratch import Scratch
+from sparsim.spec import Architecture, Layer, SparsePolicy
+from sparsim.spec.energy import STORAGE_ACTIONS, ResolvedEnergy
+
+ACTION_NAMES = tuple(STORAGE_ACTIONS)
+LOOP_KINDS = {packs.TEMPORAL: "temporal", packs.SPATIAL_X: "spatial-x", packs.SPATIAL_Y: "spatial-y"}
+
+
+class Decoder:
+    """One evaluated mapping, to be read out level by level."""
+
+    def __init__(
+        self, arch: Architecture, layer: Layer, policy: SparsePolicy | None, energy: ResolvedEnergy,
+        lowered: tuple[ArchPack, LayerPack, PolicyPack], scratch: Scratch, accounting: str,
+    ) -> None:  # fmt: skip
+        self.arch, self.layer, self.policy, self.energy = arch, layer, policy, energy
+        self.arch_pack, self.layer_pack, self.policy_pack = lowered
+        self.nest, self.sparse, self.cost = scratch
+        self.accounting = accounting
+        self.levels = arch.storage[::-1]
+        self.areas = energy.areas[::-1]
+        self.data = [d.name for d in layer.shape.dataspaces]
+        self.active = policy is not None and policy.active
+        self.cc = int(self.cost.cycles[0])
+
+    def evaluation(self, warnings: tuple[str, ...] = ()) -> Evaluation:
+        compute = self.compute()
+        storage = tuple(self.storage(s) for s in range(len(self.levels)))
+        networks = tuple(self.network(s) for s in range(len(self.levels)))
+        intensity = self.intensity(compute.actual)
+        energy, cycles = float(self.cost.total[0]), int(self.cost.total[1])
+        busy = (compute.actual + compute.gated) / compute.instances
+        return Evaluation(
+            architecture=self.arch.name,
+            layer=self.layer.name,
+            accounting=self.accounting,
+            sparse_report=self.policy is not None,
+            cycles=cycles,
+            energy_pj=energy,
+            utilization=_ratio(busy, cycles),
+            area_um2=compute.area_um2 + sum(s.area_um2 for s in storage),
+            gflops=single_ratio(intensity.total_ops, cycles),
+            edp_j_cycles=float(np.float32(cycles)) * energy / 1e12,
+            algorithmic_computes=compute.algorithmic,
+            actual_computes=compute.actual,
+            compute=compute,
+            storage=storage,
+            networks=networks,
+            intensity=intensity,
+            warnings=warnings,
+        )
+
+    def compute(self) -> ComputeResult:
+        unit, count = self.arch.compute, self.sparse.compute
+        x, y, n = (int(i) for i in self.arch_pack.mesh[0])
+        used = self.sparse.space[0].prod(axis=1).max()
+        return ComputeResult(
+            name=unit.name, compute=unit, instances=n, mesh=(x, y),
+            energy_per_op_pj=float(self.arch_pack.compute_energy[packs.RANDOM]),
+            instances_max=int(used), instances_average=int(self.sparse.compute_avg[0]), cycles=self.cc,
+            algorithmic=int(self.nest.ops[packs.OPS]), actual=int(count[packs.RANDOM]),
+            gated=int(count[packs.GATED]), skipped=int(count[packs.SKIPPED]),
+            energy_pj=float(self.cost.level_pj[0]), area_um2=self.energy.compute_area * n,
+        )  # fmt: skip
+
+    def storage(self, s: int) -> StorageResult:
+        level, energy = self.levels[s], self.arch_pack.energy[s]
+        x, y, n = (int(i) for i in self.arch_pack.mesh[s + 1])
+        price = dict(zip(ACTION_NAMES, energy.tolist(), strict=True))
+        vector = self.energy.vector_energy[::-1][s]
+        return StorageResult(
+            name=level.name, storage=level, instances=n, mesh=(x, y), area_per_instance_um2=self.areas[s],
+            area_um2=self.areas[s] * n, vector_access_energy_pj=vector.energy_pj,
+            vector_energy_source=vector.source, read_energy_pj=price["random_read"],
+            write_energy_pj=price["random_fill"], metadata_read_energy_pj=price["random_metadata_read"],
+            metadata_write_energy_pj=price["random_metadata_fill"],
+            decompression_energy_pj=price["decompression_count"], loops=self.loops(s),
+            cycles=int(self.cost.cycles[s + 1]), throttling=float(self.cost.slowdown[s]),
+            energy_pj=float(self.cost.level_pj[s + 1]),
+            tensors=tuple(self.tensor(s, v) for v in range(len(self.data)) if self.nest.kept[s, v]),
+        )  # fmt: skip
+
+    def loops(self, s: int) -> tuple[LoopView, ...]:
+        rows = self.nest.loop[self.nest.real[: self.nest.ops[packs.N_REAL]]]
+        mine = rows[rows[:, packs.LEVEL] == s][::-1].tolist()
+        return tuple(
+            LoopView(self.layer.shape.dims[row[packs.DIM]], row[packs.BOUND], LOOP_KINDS[row[packs.KIND]])
+            for row in mine
+        )
+
+    def tensor(self, s: int, v: int) -> TensorTraffic:
+        nest, sparse, cost = self.nest, self.sparse, self.cost
+        instances = int(sparse.space[s + 1, v].prod())
+        average, clusters = float(sparse.avg[s + 1, v]), int(cost.clusters[s, v])
+        per_instance = float(cost.energy[s, v])
+        count = sparse.count[s, v].tolist()
+        addresses = self.addresses(s, v)
+        per_address = float(self.arch_pack.addr_gen[s])
+        # a cluster's energy is spread over its utilised instances, then taken for all of them
+        scale = average / (instances / clusters) if clusters else 0.0
+        actions = cost.vector[s, v] * self.arch_pack.energy[s] * scale
+        reads, fills, updates = (self.access(s, v, a, count[a]) for a in range(3))
+        f_reads, f_fills, f_updates = (self.format_access(s, v, a) for a in range(3))
+        accesses = sum(row[packs.RANDOM] for row in count)
+        shared, read, write = self.bandwidths(s, v, instances, average)
+        return TensorTraffic(
+            dataspace=self.data[v], partition_words=int(nest.part[s, v]), density_model=self.model_name(v),
+            tile_words=int(nest.tile[s, v]), tile_density=float(sparse.rho[s, v]),
+            utilized_words=int(sparse.capacity[s, v]), format=self.format_name(s, v),
+            format_words=self.capacity_units(s, v), instances_max=instances, instances_average=average,
+            clusters=clusters, reads=reads, fills=fills, updates=updates, format_reads=f_reads,
+            format_fills=f_fills, format_updates=f_updates, temporal_reductions=int(sparse.reductions[s, v]),
+            address_generations=addresses, decompressions=int(sparse.coded[s, v, 0]),
+            compressions=int(sparse.coded[s, v, 1]),
+            energy_per_access_pj=_ratio(per_instance, accesses) if average > 0 else 0.0,
+            energy_per_instance_pj=per_instance, energy_pj=per_instance * average,
+            reduction_energy_per_instance_pj=0.0, reduction_energy_pj=0.0,  # adders are free (14.2)
+            addr_gen_energy_per_cluster_pj=addresses * per_address,
+            addr_gen_energy_pj=addresses * per_address * clusters,
+            energy_by_action_pj=dict(zip(ACTION_NAMES, actions.tolist(), strict=True)),
+            shared=shared, read=read, write=write,
+        )  # fmt: skip
+
+    def access(self, s: int, v: int, a: int, count: list[int]) -> Access:
+        return Access(
+            algorithmic=int(self.nest.count[s, v, a]), actual=count[0], gated=count[1], skipped=count[2]
+        )
+
+    def addresses(self, s: int, v: int) -> int:
+        a = packs.UPDATE if self.layer_pack.read_write[v] else packs.READ
+        count = self.sparse.count[s, v][[a, packs.FILL]][:, [packs.RANDOM, packs.GATED]]
+        return int(count.sum())
+
+    def ranks(self, s: int, v: int) -> int:
+        return int(self.policy_pack.format[s, v, packs.N_RANKS]) if self.active else 0
+
+    def format_name(self, s: int, v: int) -> tuple[str, ...]:
+        for tensor in self.policy.formats if self.policy else ():
+            if tensor.level == self.levels[s].name and tensor.dataspace == self.data[v]:
+                return tuple(rank.format.lower() for rank in tensor.ranks)
+        return ()
+
+    def capacity_units(self, s: int, v: int) -> tuple[Units, ...]:
+        units = np.ceil(self.sparse.capacity_units[s, v, : self.ranks(s, v)])
+        return tuple(Units(int(m), int(p)) for m, p in units[::-1])
+
+    def format_access(self, s: int, v: int, a: int) -> FormatAccess:
+        n = self.ranks(s, v)
+        units, bits = [], []
+        width = self.policy_pack.rank[s, v, :n, packs.RANK_METADATA_BITS : packs.RANK_PAYLOAD_BITS + 1]
+        stored = self.arch_pack.width[s, packs.METADATA_WIDTH] > 0
+        for o in range(3):
+            words = self.sparse.format[s, v, a, o, :n]
+            units.append(tuple(Units(*row) for row in words[::-1].tolist()))
+            bits.append(int((words * width).sum()) if stored else 0)
+        return FormatAccess(
+            actual=units[0], gated=units[1], skipped=units[2],
+            actual_bits=bits[0], gated_bits=bits[1], skipped_bits=bits[2],
+        )  # fmt: skip
+
+    def model_name(self, v: int) -> str:
+        density = self.layer.density(self.data[v])
+        if density.distribution == "banded":
+            return f"banded-{density.band_width}"
+        return density.distribution
+
+    def bandwidths(
+        self, s: int, v: int, instances: int, average: float
+    ) -> tuple[Bandwidth, Bandwidth, Bandwidth]:
+        """Shared, read and write bandwidth (14.3)."""
+        words, bits = self.cost.words[s, v], self.arch_pack.width[s, packs.WORD_BITS]
+        read_format, write_format = words[FORMAT_READ_BITS] // bits, words[FORMAT_WRITE_BITS] // bits
+        both_format = (words[FORMAT_READ_BITS] + words[FORMAT_WRITE_BITS]) // bits
+        read, write = words[READ_WORDS] + read_format, words[WRITE_WORDS] + write_format
+        spread = instances / average if average > 0 else math.inf
+        slowdown = float(self.cost.slowdown[s])
+        cycles = self.cc
+        r, w = (math.ceil(x / spread) / cycles if cycles else 0.0 for x in (read, write))
+        used = instances if self.policy is not None else average
+
+        def bandwidth(demand: float, format_words: float, total: float) -> Bandwidth:
+            rate = slowdown * demand
+            fraction = format_words / total if total else 0.0
+            return Bandwidth(per_instance=rate, total=rate * used, format_fraction=float(fraction))
+
+        return (
+            bandwidth(r + w, both_format, read + write),
+            bandwidth(r, read_format, read),
+            bandwidth(w, write_format, write),
+        )
+
+    def network(self, s: int) -> NetworkResult:
+        level, net = self.levels[s], self.levels[s].network
+        inner = self.levels[s - 1].name if s else self.arch.compute.name
+        tensors = tuple(self.network_traffic(s, v) for v in range(len(self.data)))
+        wire = self.energy.wire_pj_per_bit_mm or net.wire_energy_pj_per_bit_mm
+        return NetworkResult(
+            outer=level.name, inner=inner, type=net.type,
+            word_bits=level.word_bits if net.word_bits is None else net.word_bits,
+            router_energy_pj=net.router_energy_pj, wire_energy_pj_per_bit_mm=wire,
+            energy_per_ingress_pj=net.energy_per_ingress_pj, fill_latency_cycles=net.fill_latency_cycles,
+            drain_latency_cycles=net.drain_latency_cycles,
+            energy_pj=sum(t.energy_pj + t.link_energy_pj for t in tensors), tensors=tensors,
+        )  # fmt: skip
+
+    def network_traffic(self, s: int, v: int) -> NetworkTraffic:
+        nest = self.nest
+        bucket = nest.bucket[s, v, : nest.n_bucket[s, v]]
+        ingress = bucket[:, packs.B_ACCESSES]
+        writes = bool(self.layer_pack.read_write[v])
+        if writes and not self.arch_pack.support[s, packs.CAN_REDUCE]:
+            ingress = 2.0 * ingress - nest.part[s, v]
+        total, hops = float(ingress.sum()), float(bucket[:, packs.B_HOPS].sum())
+        reductions = float(((bucket[:, packs.B_MULTICAST] - 1) * ingress).sum()) if writes else 0.0
+        instances = int(nest.space[s + 1].prod())
+        energy, links = (float(e) for e in self.cost.network_pj[s, v])
+        return NetworkTraffic(
+            dataspace=self.data[v], fanout=int(nest.fanout[s, v]),
+            multicast=int(bucket[:, packs.B_MULTICAST].max(initial=0)), ingresses=total,
+            buckets=tuple(
+                Bucket(int(m), int(c), i)
+                for (m, c), i in zip(bucket[:, :2].tolist(), ingress.tolist(), strict=True)
+            ),
+            link_transfers=int(nest.flow[s, v, packs.LINK]), spatial_reductions=int(reductions),
+            average_hops=hops / total if total > 0 else 0.0,
+            energy_per_hop_pj=float(self.arch_pack.wire[s, packs.HOP_PJ]), energy_per_instance_pj=energy,
+            energy_pj=energy * instances, link_energy_per_instance_pj=links, link_energy_pj=links * instances,
+            reduction_energy_per_instance_pj=0.0, reduction_energy_pj=0.0,
+        )  # fmt: skip
+
+    def intensity(self, actual: int) -> OperationalIntensity:
+        """Operations per byte (16.5). Raises nothing; a negative number of reductions is a wrapped one."""
+        capacity, kept = self.sparse.capacity, self.nest.kept
+        words = [self._outermost(capacity[:, v], kept[:, v]) for v in range(len(self.data))]
+        reductions = actual
+        if self.accounting != "count-all":
+            reductions -= sum(w for w, rw in zip(words, self.layer_pack.read_write, strict=True) if rw)
+        total = actual + reductions
+        bits = self.levels[-1].word_bits
+        levels = []
+        for s, level in enumerate(self.levels):
+            dense = self.nest.count[s, :, :3].sum(axis=1)
+            average = self.sparse.avg[s + 1]
+            accesses = sum(int(average[v] * int(dense[v])) for v in range(len(self.data)) if kept[s, v])
+            levels.append(LevelIntensity(level.name, accesses, _per_byte(total, level.word_bits, accesses)))
+        return OperationalIntensity(
+            elementwise_ops=actual, reduction_ops=reductions, total_ops=total,
+            memory_accesses_required=sum(words), optimal_ops_per_byte=_per_byte(total, bits, sum(words)),
+            levels=tuple(levels),
+        )  # fmt: skip
+
+    @staticmethod
+    def _outermost(capacity: packs.Ints, kept: packs.Ints) -> int:
+        """Utilised capacity at the outermost level where it is not zero."""
+        filled = (capacity * kept).nonzero()[0]
+        return int(capacity[filled[-1]]) if len(filled) else 0
+
+
+def _ratio(x: float, y: float) -> float:
+    return x / y if y else math.nan
+
+
+def single_ratio(x: int, y: int) -> float:
+    """Quotient in single precision, as the report forms it (16.5)."""
+    return float(np.float32(x) / np.float32(y)) if y else math.nan
+
+
+def _per_byte(ops: int, bits: int, words: int) -> float:
+    return single_ratio(ops, bits * words // 8)

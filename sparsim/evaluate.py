@@ -1,0 +1,254 @@
+"""Evaluate one mapping in full, many mappings at once, or a fixed network whose densities change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Dict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sparsim import packs
+from sparsim.decode import Decoder
+from sparsim.errors import MappingError, SpecError, near
+from sparsim.kernels.driver import analyse_one, finish_one, run_batch, run_frozen
+from sparsim.lower import (
+    ACCOUNTING,
+    layer_sizes,
+    lower_arch,
+    lower_density,
+    lower_layer,
+    lower_mappings,
+    lower_policy,
+)
+from sparsim.packs import DensityPack, Ints, LayerPack, MappingPack, NestPack, Reals
+from sparsim.result import Evaluation
+from sparsim.scratch import make_nest, make_scratch, most_children, no_table
+from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, SparsePolicy
+from sparsim.spec.check import check
+from sparsim.spec.energy import resolve_energy
+from sparsim.status import mapping_error
+from sparsim.tables import count_joint, fill_table, load_masks
+
+Accounting = Literal["timeloop-3", "timeloop-2022", "count-all"]
+_check = lru_cache(maxsize=1024)(check)
+
+
+def _accounting(name: str) -> int:
+    if name not in ACCOUNTING:
+        raise SpecError(f"unknown accounting '{name}'", hint=near(name, ACCOUNTING))
+    return ACCOUNTING[name]
+
+
+def evaluate(
+    arch: Architecture,
+    layer: Layer,
+    policy: SparsePolicy | None,
+    energy: EnergyTable | None,
+    mapping: Mapping,
+    *,
+    accounting: Accounting = "timeloop-3",
+    masks: Dict[str, NDArray[np.bool_]] | None = None,
+) -> Evaluation:
+    """One mapping in full detail (model-spec 1.3).
+
+    `policy` None: the dense report. `energy` None: the built-in energies (4.4). `masks`: the nonzeros of
+    dataspaces whose density is `actual`, in the shape's coordinates; they outrank files that the layer names.
+    Raises SpecError, EnergyTableError, or MappingError if the mapping is invalid.
+    """
+    convention = _accounting(accounting)
+    warnings = _check(arch, layer, policy, energy, mapping)
+    arch_pack, layer_pack = lower_arch(arch, energy), lower_layer(layer)
+    density = lower_density(layer)
+    policy_pack = lower_policy(policy, arch, layer.shape)
+    mappings = lower_mappings(arch, layer.shape, [mapping])
+    tensors = load_masks(layer, masks or {})
+    children = most_children(arch_pack, mappings)
+    nest = make_nest(arch_pack, layer_pack, policy_pack, children)
+    status = analyse_one(arch_pack, layer_pack, policy_pack, mappings, 0, convention, True, nest)
+    if status != packs.OK:
+        raise mapping_error(status, nest.info, arch, layer)
+    table = fill_table(layer, layer_pack, density, policy_pack, nest, tensors)
+    scratch = make_scratch(arch_pack, layer_pack, density, policy_pack, nest, entries=len(table.k))
+    status = finish_one(arch_pack, layer_pack, density, policy_pack, table, *scratch)
+    if status == packs.OK and count_joint(layer, layer_pack, policy_pack, scratch, tensors, table):
+        status = finish_one(arch_pack, layer_pack, density, policy_pack, table, *scratch)
+    if status != packs.OK:
+        raise mapping_error(status, nest.info, arch, layer)
+    decoder = Decoder(
+        arch,
+        layer,
+        policy,
+        resolve_energy(arch, energy),
+        (arch_pack, layer_pack, policy_pack),
+        scratch,
+        accounting,
+    )
+    return decoder.evaluation(warnings)
+
+
+class BatchResult(NamedTuple):
+    """One entry per mapping. Where `status` is not 0 the mapping is invalid (`sparsim.status.REASONS`) and
+    the numbers are nan."""
+
+    energy_pj: Reals
+    cycles: Reals
+    status: Ints
+
+
+def evaluate_batch(
+    arch: Architecture,
+    layer: Layer,
+    policy: SparsePolicy | None,
+    energy: EnergyTable | None,
+    mappings: Sequence[Mapping] | MappingPack,
+    *,
+    accounting: Accounting = "timeloop-3",
+    threads: int = 1,
+) -> BatchResult:
+    """Energy and cycles of many mappings of one layer.
+
+    `mappings` may be a MappingPack (see `lower_mappings`), which saves lowering them again. The numbers do
+    not depend on `threads`. An invalid mapping is normal here; factors that do not multiply to the bounds are
+    a MappingError, densities `banded` and `actual` (which need tables per mapping) a SpecError.
+    """
+    convention = _accounting(accounting)
+    arch_pack, layer_pack = lower_arch(arch, energy), lower_layer(layer)
+    density, policy_pack = lower_density(layer), lower_policy(policy, arch, layer.shape)
+    _refuse_tabulated(layer, density, "evaluate_batch")
+    if not isinstance(mappings, MappingPack):
+        for mapping in mappings:
+            _check(arch, layer, policy, energy, mapping)
+        mappings = lower_mappings(arch, layer.shape, mappings)
+    _check_pack(layer, layer_pack, mappings)
+    total = len(mappings.factor)
+    out = np.full((total, 3), np.nan)
+    networks = bool(arch_pack.wire.any())
+    children = most_children(arch_pack, mappings)
+
+    def run(bounds: tuple[int, int]) -> None:
+        nest = make_nest(arch_pack, layer_pack, policy_pack, children)
+        scratch = make_scratch(arch_pack, layer_pack, density, policy_pack, nest)
+        run_batch(
+            arch_pack, layer_pack, density, policy_pack, no_table(nest), mappings, *bounds, convention, networks,
+            *scratch, out,
+        )  # fmt: skip
+
+    edges = np.linspace(0, total, max(threads, 1) + 1).astype(int).tolist()
+    chunks = list(zip(edges[:-1], edges[1:], strict=True))
+    if len(chunks) == 1:
+        run(chunks[0])
+    else:
+        with ThreadPoolExecutor(len(chunks)) as pool:
+            list(pool.map(run, chunks))
+    return BatchResult(out[:, 0], out[:, 1], out[:, 2].astype(np.int64))
+
+
+def _refuse_tabulated(layer: Layer, density: DensityPack, where: str) -> None:
+    for dataspace, kind in zip(layer.shape.dataspaces, density.kind, strict=True):
+        if kind == packs.TABULATED:
+            model = layer.density(dataspace.name).distribution
+            raise SpecError(
+                f"density of {dataspace.name} is '{model}', {where} takes fixed-structured and hypergeometric",
+                path=f"layer {layer.name}",
+            )
+
+
+def _check_pack(layer: Layer, pack: LayerPack, mappings: MappingPack) -> None:
+    product = mappings.factor.prod(axis=1)
+    wrong = np.argwhere(product != pack.bound)
+    if len(wrong):
+        b, d = wrong[0]
+        raise MappingError(
+            f"mapping {b}: factors of dim '{layer.shape.dims[d]}' multiply to {product[b, d]}, "
+            f"its bound is {pack.bound[d]}"
+        )
+
+
+class FrozenResult(NamedTuple):
+    """Per layer; `level_energy_pj` is (layers, hardware levels): compute, then storage from inside."""
+
+    energy_pj: Reals
+    cycles: Reals
+    level_energy_pj: Reals
+
+
+class Frozen:
+    """A network whose mappings are fixed while its densities vary: for training loops.
+
+    Everything that does not depend on densities is computed once, here; a call then costs microseconds per
+    layer. All layers run on `arch` under `policy` and have the same dataspaces; their shapes may differ.
+    """
+
+    def __init__(
+        self,
+        arch: Architecture,
+        layers: Sequence[Layer],
+        policy: SparsePolicy | None,
+        energy: EnergyTable | None,
+        mappings: Sequence[Mapping],
+        *,
+        accounting: Accounting = "timeloop-3",
+    ) -> None:
+        if len(layers) != len(mappings) or not layers:
+            raise SpecError(f"{len(layers)} layers and {len(mappings)} mappings, as many of both are needed")
+        self.arch, self.layers = arch, tuple(layers)
+        self.dataspaces = tuple(d.name for d in layers[0].shape.dataspaces)
+        sizes = [max(size) for size in zip(*map(layer_sizes, layers), strict=True)]
+        self._arch = lower_arch(arch, energy)
+        self._networks = bool(self._arch.wire.any())
+        nests, rows, kinds = [], [], []
+        for layer, mapping in zip(layers, mappings, strict=True):
+            if tuple(d.name for d in layer.shape.dataspaces) != self.dataspaces:
+                raise SpecError(
+                    f"dataspaces differ from those of layer {layers[0].name}", path=f"layer {layer.name}"
+                )
+            _check(arch, layer, policy, energy, mapping)
+            density = lower_density(layer)
+            _refuse_tabulated(layer, density, "Frozen")
+            row = lower_layer(layer, (sizes[0], sizes[1], sizes[2]))
+            pack = lower_policy(policy, arch, layer.shape)
+            lowered = lower_mappings(arch, layer.shape, [mapping], sizes[0])
+            nest = make_nest(self._arch, row, pack, int(self._arch.mesh[0, 2]))
+            status = analyse_one(
+                self._arch, row, pack, lowered, 0, _accounting(accounting), self._networks, nest
+            )
+            if status != packs.OK:
+                raise mapping_error(status, nest.info, arch, layer)
+            nests.append(nest)
+            rows.append(row)
+            kinds.append(density.kind)
+        self._nests = NestPack(*(np.stack(field) for field in zip(*nests, strict=True)))
+        self._rows = LayerPack(*(np.stack(field) for field in zip(*rows, strict=True)))
+        self._kinds = np.stack(kinds)
+        self._policy = pack
+        largest = LayerPack(*rows[int(np.argmax(self._rows.words.max(axis=1)))])
+        most = DensityPack(self._kinds.max(axis=0), np.ones(len(self.dataspaces)))
+        self._scratch = make_scratch(self._arch, largest, most, pack, nests[0])
+        self._table = no_table(nests[0])
+
+    def __call__(self, densities: ArrayLike) -> FrozenResult:
+        """Energy and cycles for nonzero fractions `densities`, (layers, dataspaces) in the shape's order.
+
+        Raises SpecError for densities outside [0, 1], MappingError if a layer does not fit with them.
+        """
+        values = np.ascontiguousarray(densities, np.float64)
+        if values.shape != self._kinds.shape:
+            raise SpecError(f"densities have shape {values.shape}, needed is {self._kinds.shape}")
+        if not ((values >= 0.0) & (values <= 1.0)).all():
+            i, v = np.argwhere(~((values >= 0.0) & (values <= 1.0)))[0]
+            raise SpecError(
+                f"density of {self.dataspaces[v]} is {values[i, v]:g}, allowed is 0 to 1",
+                path=f"layer {self.layers[i].name}",
+            )
+        out = np.empty((len(values), 3 + len(self.arch.storage) + 1))
+        run_frozen(
+            self._arch, self._rows, DensityPack(self._kinds, values), self._policy, self._table, self._networks,
+            self._nests, self._scratch.sparse, self._scratch.cost, out,
+        )  # fmt: skip
+        for i in np.flatnonzero(out[:, 2]):
+            raise mapping_error(int(out[i, 2]), self._nests.info[i], self.arch, self.layers[i])
+        return FrozenResult(out[:, 0], out[:, 1], out[:, 3:])
