@@ -79,10 +79,10 @@ def main(output: Path) -> None:
 
     console = Console()
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("evaluating the study's runs", total=3 * len(runs()))
+        task = progress.add_task("loading kernels (the very first run compiles them)", total=3 * len(runs()))
 
         def step() -> None:
-            progress.advance(task)
+            progress.update(task, advance=1, description="evaluating the study's runs")
 
         outcomes = {accounting: evaluate_runs(accounting, step=step) for accounting in ACCOUNTINGS}
         unpruned = evaluate_runs(change=with_dense_weights, step=step)

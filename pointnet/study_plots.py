@@ -62,7 +62,7 @@ def write_figures(folder: Path, outcomes: list[Outcome]) -> list[str]:
     for name, figure in figures.items():
         for suffix in ("png", "svg"):
             path = folder / f"{name}.{suffix}"
-            figure.savefig(path, dpi=150, bbox_inches="tight", metadata=_METADATA[suffix])
+            figure.savefig(path, dpi=150, metadata=_METADATA[suffix])
         plt.close(figure)
     return list(figures)
 

@@ -137,7 +137,7 @@ def _totals_grid(outcomes: list[Outcome]) -> Grid:
             )
         )
     header = ("12 layers", "energy uJ", "study", "cycles", "study", "pJ per MAC", "area mm2")
-    return Grid(f"Totals ({outcomes[0].accounting})", header, rows)
+    return Grid(f"Totals ({outcomes[0].accounting}; study: sums of its rounded numbers)", header, rows)
 
 
 def _savings_grid(summary: Summary) -> Grid:
