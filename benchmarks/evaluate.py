@@ -47,6 +47,8 @@ SEED = 2022
 
 # Tiling levels of the design, innermost first, and the dims that the study's constraints let each one tile.
 SLOTS = {0: "CMNPQ", 1: "CMNPQ", 2: "CMNPQ", 3: "CM", 5: "CMQ", 6: "CMNPQ", 7: "CMNPQ"}
+PES = {3: 12, 5: 14}  # rows, columns
+DRAWS = 50_000  # at a time
 
 
 class Effort(NamedTuple):
@@ -56,28 +58,30 @@ class Effort(NamedTuple):
     calls: int  # of Frozen and evaluate per repeat
 
 
-FULL = Effort(mappings=20_000, draws=4_000_000, repeats=7, calls=200)
-QUICK = Effort(mappings=500, draws=100_000, repeats=2, calls=5)
+FULL = Effort(mappings=5_000, draws=10_000_000, repeats=7, calls=200)
+QUICK = Effort(mappings=100, draws=50_000, repeats=2, calls=5)
 
 
 # ---- mappings
 
 
-def draw_mappings(run: Run, chip: Loaded, count: int, rng: np.random.Generator) -> MappingPack:
-    """`count` draws: each prime factor of a bound goes to a random tiling level, loop orders are random."""
+def draw_mappings(run: Run, chip: Loaded, rng: np.random.Generator) -> MappingPack:
+    """Those of `DRAWS` draws that fit the array: prime factors of the bounds on random tiling levels, in random
+    loop order."""
     template = lower_mappings(chip.architecture, SHAPE, [run.mapping])
-    rows = np.arange(count)
-    factor = np.ones((count, *template.factor.shape[1:]), np.int64)
+    rows = np.arange(DRAWS)
+    factor = np.ones((DRAWS, *template.factor.shape[1:]), np.int64)
     for d, dim in enumerate(SHAPE.dims):
         slots = [t for t, dims in SLOTS.items() if dim in dims]
         for prime in _primes(run.layer.bounds[dim]):
-            factor[rows, rng.choice(slots, count), d] *= prime
-    order = np.argsort(rng.random(factor.shape), axis=-1)
+            factor[rows, rng.choice(slots, DRAWS), d] *= prime
+    fits = np.logical_and.reduce([factor[:, t].prod(axis=1) <= limit for t, limit in PES.items()])
+    factor = factor[fits]
     return MappingPack(
         factor,
-        np.ascontiguousarray(order, np.int64),
-        np.repeat(template.split, count, axis=0),
-        np.repeat(template.flags, count, axis=0),
+        np.argsort(rng.random(factor.shape), axis=-1).astype(np.int64),
+        np.repeat(template.split, len(factor), axis=0),
+        np.repeat(template.flags, len(factor), axis=0),
     )
 
 
@@ -98,10 +102,10 @@ def valid_mappings(run: Run, chip: Loaded, effort: Effort) -> MappingPack:
     parts: list[MappingPack] = []
     drawn = kept = 0
     while kept < effort.mappings and drawn < effort.draws:
-        pack = draw_mappings(run, chip, 20_000, rng)
+        pack = draw_mappings(run, chip, rng)
         status = _batch(run.layer, chip, pack, sparse=True).status
         parts.append(MappingPack(*(field[status == 0] for field in pack)))
-        drawn += len(status)
+        drawn += DRAWS
         kept += len(parts[-1].factor)
     columns = [np.concatenate(field)[: effort.mappings] for field in zip(*parts, strict=True)]
     return MappingPack(*(np.ascontiguousarray(column) for column in columns))
