@@ -24,6 +24,7 @@ from sparsim.result import (
     StorageResult,
     TensorTraffic,
     Units,
+    single_ratio,
 )
 from sparsim.scratch import Scratch
 from sparsim.spec import Architecture, Layer, SparsePolicy
@@ -285,11 +286,6 @@ class Decoder:
 
 def _ratio(x: float, y: float) -> float:
     return x / y if y else math.nan
-
-
-def single_ratio(x: int, y: int) -> float:
-    """Quotient in single precision, as the report forms it (16.5)."""
-    return float(np.float32(x) / np.float32(y)) if y else math.nan
 
 
 def _per_byte(ops: int, bits: int, words: int) -> float:

@@ -6,11 +6,18 @@ Levels are listed innermost first, like the report: storage `s` is the report's 
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from sparsim.spec import Compute, Storage
+
+
+def single_ratio(x: int, y: int) -> float:
+    """Quotient in single precision, as the report forms it (16.5)."""
+    return float(np.float32(x) / np.float32(y)) if y else math.nan
 
 
 class ResultRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,6 +201,9 @@ class LevelIntensity(NamedTuple):
 
 
 class OperationalIntensity(ResultRecord, frozen=True, kw_only=True):
+    """`reduction_ops` is actual computes minus results, so it is negative where fewer computes than results
+    remain (the text report prints it modulo 2^64, as the reference does)."""
+
     elementwise_ops: int
     reduction_ops: int
     total_ops: int
