@@ -66,7 +66,7 @@ QUICK = Effort(mappings=100, draws=50_000, repeats=2, calls=5)
 
 
 def draw_mappings(run: Run, chip: Loaded, rng: np.random.Generator) -> MappingPack:
-    """Those of `DRAWS` draws that fit the array: prime factors of the bounds on random tiling levels, in random
+    """Those of `DRAWS` draws that fit the array: prime factors of bounds on random tiling levels, in random
     loop order."""
     template = lower_mappings(chip.architecture, SHAPE, [run.mapping])
     rows = np.arange(DRAWS)
