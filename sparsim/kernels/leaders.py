@@ -106,13 +106,15 @@ def _leader_boxes(arch, layer, policy, nest, g):
             n += 1
         if spatial and loop[KIND] == TEMPORAL and (child < 0 or mine):
             located = True
+    if scalar:
+        n = 0
     for q in range(policy.option[g, OPT_LEADER0], policy.option[g, OPT_LEADER1]):
         i = q - policy.option[g, OPT_LEADER0]
         leader = policy.leader[q]
         nest.lead_box[g, i] = common
         nest.lead_words[g, i] = 0
         block = arch.width[level, BLOCK]
-        if scalar or _narrow(layer, nest, g, i, target, leader, loop_t, n, spatial, block):
+        if _narrow(layer, nest, g, i, target, leader, loop_t, n, spatial, block):
             nest.lead_words[g, i] = box_words(layer, leader, nest.lead_box[g, i])
 
 

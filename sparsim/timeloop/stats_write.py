@@ -34,7 +34,9 @@ def write_stats(evaluation: Evaluation) -> str:
     lines += _compute(evaluation.compute, evaluation.sparse_report)
     for i, storage in enumerate(evaluation.storage):
         lines += [f"Level {i + 1}", "-" * 7]
-        lines += _storage(storage, evaluation.sparse_report)
+        # like there, loops are lost at levels outside all that keep the first dataspace
+        loops = storage.loops if evaluation.networks[i].tensors[0].fanout else ()
+        lines += _storage(storage, loops, evaluation.sparse_report)
     lines += ["Networks", "-" * 8]
     for i, network in enumerate(_networks(evaluation)):
         lines += [f"Network {i}", "-" * 9]
@@ -109,12 +111,12 @@ def _compute(compute: ComputeResult, sparse: bool) -> list[str]:
     ]  # fmt: skip
 
 
-def _storage(result: StorageResult, sparse: bool) -> list[str]:
+def _storage(result: StorageResult, loops: tuple[LoopView, ...], sparse: bool) -> list[str]:
     specs = _sparse_specs(result) if sparse else _dense_specs(result)
     lines = [
         f"=== {result.name} ===", "",
         "    SPECS", "    -----", *_table(specs, indent=8, width=29 if sparse else 28), "",
-        "    MAPPING", "    -------", "    Loop nest:", *_loops(result.loops), "",
+        "    MAPPING", "    -------", "    Loop nest:", *_loops(loops), "",
         "    STATS", "    -----",
         f"    Cycles               : {result.cycles}",
         f"    Bandwidth throttling : {result.throttling:.2f}",

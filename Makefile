@@ -1,0 +1,39 @@
+# Everything runs in .venv, which `make setup` builds; other targets call it first.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: setup test lint study validate bench docs clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+test: setup lint
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+study: setup
+	$(BIN)/python -m pointnet.study -o build/study
+
+validate: setup
+	$(BIN)/python -m validation
+
+bench: setup
+	mkdir -p build
+	$(BIN)/python benchmarks/evaluate.py --json build/evaluate.json
+
+docs: setup
+	$(BIN)/python -m validation --write-docs
+
+clean:
+	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

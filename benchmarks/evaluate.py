@@ -1,0 +1,294 @@
+"""How fast the model is, in CPU seconds on one core.
+
+    python benchmarks/evaluate.py [--json FILE] [--quick]
+
+Layers 4 and 9 of the original PointNet++ study on the on-chip compression design, mappings drawn at random
+(seeded) from the study's mapspace; only valid ones are timed. `timeloop-model` and `timeloop-mapper` run on
+the same layers if they are on PATH and the study's documents are at hand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numba
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from pointnet.study_cases import SHAPE, Run, runs
+from sparsim.evaluate import Frozen, evaluate, evaluate_batch
+from sparsim.lower import lower_mappings
+from sparsim.packs import MappingPack
+from sparsim.spec import Layer
+from sparsim.spec.load import Loaded, load_preset
+
+sys.path.insert(0, str(Path(__file__).parent))
+import timeloop
+
+ROOT = Path(__file__).parent.parent
+CASE = ROOT / "validation" / "references" / "random" / "gemm-sep-11-046"
+DESIGN = "onchip"
+LAYERS = (4, 9)
+ACCOUNTING = "timeloop-3"
+SEED = 2022
+
+# Tiling levels of the design, innermost first, and the dims that the study's constraints let each one tile.
+SLOTS = {0: "CMNPQ", 1: "CMNPQ", 2: "CMNPQ", 3: "CM", 5: "CMQ", 6: "CMNPQ", 7: "CMNPQ"}
+PES = {3: 12, 5: 14}  # rows, columns
+DRAWS = 50_000  # at a time
+
+
+class Effort(NamedTuple):
+    mappings: int  # valid ones, per layer
+    draws: int  # at most, per layer
+    repeats: int
+    calls: int  # of Frozen and evaluate per repeat
+
+
+FULL = Effort(mappings=5_000, draws=10_000_000, repeats=7, calls=200)
+QUICK = Effort(mappings=100, draws=50_000, repeats=2, calls=5)
+
+
+# ---- mappings
+
+
+def draw_mappings(run: Run, chip: Loaded, rng: np.random.Generator) -> MappingPack:
+    """Those of `DRAWS` draws that fit the array: prime factors of bounds on random tiling levels, in random
+    loop order."""
+    template = lower_mappings(chip.architecture, SHAPE, [run.mapping])
+    rows = np.arange(DRAWS)
+    factor = np.ones((DRAWS, *template.factor.shape[1:]), np.int64)
+    for d, dim in enumerate(SHAPE.dims):
+        slots = [t for t, dims in SLOTS.items() if dim in dims]
+        for prime in _primes(run.layer.bounds[dim]):
+            factor[rows, rng.choice(slots, DRAWS), d] *= prime
+    fits = np.logical_and.reduce([factor[:, t].prod(axis=1) <= limit for t, limit in PES.items()])
+    factor = factor[fits]
+    return MappingPack(
+        factor,
+        np.argsort(rng.random(factor.shape), axis=-1).astype(np.int64),
+        np.repeat(template.split, len(factor), axis=0),
+        np.repeat(template.flags, len(factor), axis=0),
+    )
+
+
+def _primes(n: int) -> list[int]:
+    found = []
+    p = 2
+    while n > 1:
+        while n % p == 0:
+            found.append(p)
+            n //= p
+        p += 1
+    return found
+
+
+def valid_mappings(run: Run, chip: Loaded, effort: Effort) -> MappingPack:
+    """The first `effort.mappings` valid ones of a seeded sequence of draws."""
+    rng = np.random.default_rng([SEED, run.number])
+    parts: list[MappingPack] = []
+    drawn = kept = 0
+    while kept < effort.mappings and drawn < effort.draws:
+        pack = draw_mappings(run, chip, rng)
+        status = _batch(run.layer, chip, pack, sparse=True).status
+        parts.append(MappingPack(*(field[status == 0] for field in pack)))
+        drawn += DRAWS
+        kept += len(parts[-1].factor)
+    columns = [np.concatenate(field)[: effort.mappings] for field in zip(*parts, strict=True)]
+    return MappingPack(*(np.ascontiguousarray(column) for column in columns))
+
+
+def _batch(layer: Layer, chip: Loaded, pack: MappingPack, *, sparse: bool) -> Any:
+    policy = chip.policy if sparse else None
+    return evaluate_batch(chip.architecture, layer, policy, chip.energy, pack, accounting=ACCOUNTING)
+
+
+# ---- measurements
+
+
+def cpu_seconds(call: Callable[[], object], repeats: int) -> float:
+    """Median CPU seconds of a call that has run once before."""
+    call()
+    samples = []
+    for _ in range(repeats):
+        start = time.process_time()
+        call()
+        samples.append(time.process_time() - start)
+    return statistics.median(samples)
+
+
+def measure_batch(chip: Loaded, effort: Effort, step: Callable[[str], None]) -> dict[str, float]:
+    """Mappings per CPU second, worst layer; dense means no policy and densities of 1."""
+    rates: dict[str, list[float]] = {"sparse": [], "dense": []}
+    result: dict[str, float] = {}
+    for run in _study_runs("sparse"):
+        if run.number not in LAYERS:
+            continue
+        step(f"drawing mappings of layer {run.number}")
+        pack = valid_mappings(run, chip, effort)
+        dense = Layer(name=run.layer.name, shape=SHAPE, bounds=run.layer.bounds)
+        for kind, layer in (("sparse", run.layer), ("dense", dense)):
+            step(f"batch, {kind}, layer {run.number}")
+            sparse = kind == "sparse"
+            seconds = cpu_seconds(lambda: _batch(layer, chip, pack, sparse=sparse), effort.repeats)  # noqa: B023
+            rates[kind].append(len(pack.factor) / seconds)
+            result[f"batch_{kind}_layer_{run.number}_mappings_per_cpu_s"] = rates[kind][-1]
+        result[f"mappings_layer_{run.number}"] = len(pack.factor)
+    result |= {f"batch_{kind}_mappings_per_cpu_s": min(values) for kind, values in rates.items()}
+    return result
+
+
+def measure_calls(chip: Loaded, effort: Effort, step: Callable[[str], None]) -> dict[str, float]:
+    study = _study_runs("sparse")
+    layers, mappings = [run.layer for run in study], [run.mapping for run in study]
+    step("Frozen, 12 layers")
+    frozen = Frozen(chip.architecture, layers, chip.policy, chip.energy, mappings, accounting=ACCOUNTING)
+    names = [d.name for d in SHAPE.dataspaces]
+    densities = np.array([[layer.density(name).density for name in names] for layer in layers])
+
+    def frozen_calls() -> None:
+        for _ in range(effort.calls):
+            frozen(densities)
+
+    def single_calls() -> None:
+        for _ in range(effort.calls):
+            for run in study:
+                evaluate(
+                    chip.architecture, run.layer, chip.policy, chip.energy, run.mapping, accounting=ACCOUNTING
+                )
+
+    frozen_s = cpu_seconds(frozen_calls, effort.repeats) / effort.calls
+    step("evaluate")
+    single_s = cpu_seconds(single_calls, effort.repeats) / effort.calls / len(study)
+    return {"frozen_12_layers_us": 1e6 * frozen_s, "evaluate_ms": 1e3 * single_s}
+
+
+class Process(NamedTuple):
+    cpu_s: float
+    wall_s: float
+    peak_mib: float
+
+
+def run_process(command: list[str], env: dict[str, str] | None = None) -> Process:
+    """Run a command to its end, quietly. Raises RuntimeError if it fails."""
+    with tempfile.TemporaryFile() as log:
+        start = time.perf_counter()
+        streams = [(os.POSIX_SPAWN_DUP2, log.fileno(), stream) for stream in (1, 2)]
+        pid = os.posix_spawnp(command[0], command, {**os.environ, **(env or {})}, file_actions=streams)
+        _, status, usage = os.wait4(pid, 0)
+        wall_s = time.perf_counter() - start
+        if status:
+            log.seek(0)
+            raise RuntimeError(f"{' '.join(command)} failed: {log.read().decode(errors='replace')}")
+    return Process(usage.ru_utime + usage.ru_stime, wall_s, usage.ru_maxrss / 1024)
+
+
+def measure_processes(effort: Effort, step: Callable[[str], None]) -> dict[str, float]:
+    """`sparsim model` on a committed case, with an empty and with a filled cache of compiled kernels."""
+    documents = [str(path) for path in sorted(CASE.glob("*.yaml"))]
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "sparsim.cli", "model", *documents, "-o", f"{folder}/out"]
+        env = {"NUMBA_CACHE_DIR": f"{folder}/cache"}
+        step("sparsim model, nothing compiled yet")
+        cold = run_process(command, env)
+        step("sparsim model, warm cache")
+        warm = [run_process(command, env) for _ in range(effort.repeats)]
+    return {
+        "model_process_s": statistics.median(p.cpu_s for p in warm),
+        "model_process_wall_s": statistics.median(p.wall_s for p in warm),
+        "model_process_cold_s": cold.cpu_s,
+        "model_process_cold_wall_s": cold.wall_s,
+        "model_process_peak_mib": max(p.peak_mib for p in warm),
+    }
+
+
+def _study_runs(variant: str) -> list[Run]:
+    return [run for run in runs() if (run.design, run.variant) == (DESIGN, variant)]
+
+
+def machine() -> str:
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [
+            line.partition(":")[2].strip()
+            for line in cpuinfo.read_text().splitlines()
+            if "model name" in line
+        ]
+        model = names[0] if names else model
+    versions = f"Python {platform.python_version()}, numba {numba.__version__}, numpy {np.__version__}"
+    return f"{model}, {os.cpu_count()} cores, {platform.system()}, {versions}"
+
+
+# ---- report
+
+ROWS = (  # key, what, unit, target, larger is better
+    ("batch_sparse_mappings_per_cpu_s", "evaluate_batch, sparse", "mappings/s", 100_000, True),
+    ("batch_dense_mappings_per_cpu_s", "evaluate_batch, dense", "mappings/s", 300_000, True),
+    ("frozen_12_layers_us", "Frozen, 12 layers", "us", 200, False),
+    ("evaluate_ms", "evaluate, one layer", "ms", 1, False),
+    ("model_process_s", "sparsim model, warm cache", "s", 1, False),
+    ("model_process_wall_s", "  the same, wall clock", "s", None, False),
+    ("model_process_cold_s", "sparsim model, nothing compiled", "s", None, False),
+    ("model_process_peak_mib", "sparsim model, peak memory", "MiB", None, False),
+    ("batch_peak_mib", "this process, peak memory", "MiB", None, False),
+)
+
+
+def print_report(console: Console, result: dict[str, Any]) -> None:
+    table = Table(title=f"CPU time on one core: {result['machine']}", title_justify="left")
+    for name in ("what", "measured", "unit", "target", ""):
+        table.add_column(name, justify="right" if name in ("measured", "target") else "left")
+    for key, what, unit, target, larger in ROWS:
+        value = result[key]
+        met = "" if target is None else "met" if (value >= target) == larger else "missed"
+        limit = "" if target is None else f"{'>=' if larger else '<='} {target:,}"
+        table.add_row(what, f"{value:,.0f}" if value >= 1000 else f"{value:.3g}", unit, limit, met)
+    console.print(table)
+    for line in result["timeloop"]:
+        console.print(line)
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the numbers here."
+)
+@click.option("--quick", is_flag=True, help="Little work, rough numbers.")
+def main(json_path: Path | None, quick: bool) -> None:
+    effort = QUICK if quick else FULL
+    chip = load_preset("eyeriss_like_onchip")
+    result: dict[str, Any] = {"machine": machine(), "quick": quick}
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None)
+
+        def step(what: str) -> None:
+            progress.update(task, description=what)
+
+        result |= measure_batch(chip, effort, step)
+        result["batch_peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        result |= measure_calls(chip, effort, step)
+        result |= measure_processes(effort, step)
+        step("timeloop")
+        numbers, result["timeloop"] = timeloop.compare(result, LAYERS, effort.repeats, run_process)
+        result |= numbers
+    print_report(Console(), result)
+    if json_path:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The original PointNet++ study run again: 12 layers x dense/sparse x 2 designs, its mappings and densities.
+
+    python -m pointnet.study [-o build/study]
+
+prints our numbers beside the published ones and writes study.csv, report.md and one figure per metric.
+The published numbers were counted with the convention `timeloop-2022`; `timeloop-3` is given besides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from pointnet.study_cases import DESIGNS, SHAPE, Run, runs
+from sparsim.evaluate import evaluate
+from sparsim.result import Evaluation
+from sparsim.spec import Density, Layer
+from sparsim.spec.load import load_preset
+
+PUBLISHED_ACCOUNTING = "timeloop-2022"
+ACCOUNTINGS = (PUBLISHED_ACCOUNTING, "timeloop-3")
+
+
+class Outcome(NamedTuple):
+    run: Run
+    accounting: str
+    evaluation: Evaluation
+
+
+def evaluate_runs(
+    accounting: str = PUBLISHED_ACCOUNTING,
+    *,
+    change: Callable[[Layer], Layer] = lambda layer: layer,
+    step: Callable[[], None] = lambda: None,
+) -> list[Outcome]:
+    """All runs under one accounting; `change` alters a layer before its run, `step` is called after it."""
+    presets = {design: load_preset(name) for design, name in DESIGNS.items()}
+    outcomes = []
+    for run in runs():
+        preset = presets[run.design]
+        evaluation = evaluate(
+            preset.architecture,
+            change(run.layer),
+            preset.policy,
+            preset.energy,
+            run.mapping,
+            accounting=accounting,
+        )
+        outcomes.append(Outcome(run, accounting, evaluation))
+        step()
+    return outcomes
+
+
+def with_dense_weights(layer: Layer) -> Layer:
+    """The layer as if no weight had been pruned."""
+    return Layer(
+        name=layer.name,
+        shape=SHAPE,
+        bounds=layer.bounds,
+        densities={**layer.densities, "Weights": Density()},
+    )
+
+
+@click.command(help=__doc__)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("build/study"),
+    show_default=True,
+)
+def main(output: Path) -> None:
+    from pointnet import study_plots, study_report  # matplotlib takes half a second: not before --help
+
+    console = Console()
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("loading kernels (the very first run compiles them)", total=3 * len(runs()))
+
+        def step() -> None:
+            progress.update(task, advance=1, description="evaluating the study's runs")
+
+        outcomes = {accounting: evaluate_runs(accounting, step=step) for accounting in ACCOUNTINGS}
+        unpruned = evaluate_runs(change=with_dense_weights, step=step)
+    summary = study_report.summarise(outcomes[PUBLISHED_ACCOUNTING], outcomes["timeloop-3"], unpruned)
+    for table in study_report.tables(summary):
+        console.print(table)
+    output.mkdir(parents=True, exist_ok=True)
+    study_report.write_csv(output / "study.csv", [o for group in outcomes.values() for o in group])
+    study_report.write_markdown(output / "report.md", summary)
+    figures = study_plots.write_figures(output, outcomes[PUBLISHED_ACCOUNTING])
+    console.print(f"wrote {output}/study.csv, report.md and {len(figures)} figures (PNG and SVG)")
+    console.print(summary.closing_line(), style="bold")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What does pruning really buy on a sparse accelerator?
+
+An analytical model of dense and compressed-sparse DNN accelerators. Names are imported when they are first
+used, so that `import sparsim` is quick and loads no compiler.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparsim.errors import EnergyTableError, FormatError, MappingError, SparsimError, SpecError
+    from sparsim.evaluate import Frozen, evaluate, evaluate_batch
+    from sparsim.result import Evaluation
+    from sparsim.spec import (
+        Architecture,
+        Compute,
+        Dataspace,
+        Density,
+        EnergyTable,
+        Layer,
+        LevelMapping,
+        Mapping,
+        Nest,
+        Network,
+        Option,
+        Rank,
+        Saf,
+        Shape,
+        SparsePolicy,
+        Storage,
+        TensorFormat,
+    )
+    from sparsim.spec.load import dump, load_documents, load_preset, load_text, preset_names
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Architecture", "Compute", "Dataspace", "Density", "EnergyTable", "EnergyTableError", "Evaluation",
+    "FormatError", "Frozen", "Layer", "LevelMapping", "Mapping", "MappingError", "Nest", "Network", "Option",
+    "Rank", "Saf", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage", "TensorFormat", "dump",
+    "evaluate", "evaluate_batch", "load_documents", "load_preset", "load_text", "preset_names",
+]  # fmt: skip
+
+_HOMES = {
+    "sparsim.errors": ("EnergyTableError", "FormatError", "MappingError", "SparsimError", "SpecError"),
+    "sparsim.evaluate": ("Frozen", "evaluate", "evaluate_batch"),
+    "sparsim.result": ("Evaluation",),
+    "sparsim.spec.load": ("dump", "load_documents", "load_preset", "load_text", "preset_names"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'sparsim' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME_OF.get(name, "sparsim.spec")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """`sparsim.evaluate` stays the function when the submodule of that name has been imported."""
+
+    @property
+    def evaluate(self) -> Any:
+        return __getattr__("evaluate")
+
+    @evaluate.setter
+    def evaluate(self, submodule: ModuleType) -> None:
+        """The import system binds a submodule to its package here; `sys.modules` is enough."""
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,58 @@
+"""What an import costs, what it offers, and who may import whom."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sparsim
+
+ROOT = Path(__file__).parent.parent
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after `statement`."""
+    code = f"import sys\n{statement}\nprint(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in result.stdout.split()}
+
+
+def test_import_of_sparsim_is_light() -> None:
+    assert not loaded_by("import sparsim") & {"torch", "matplotlib", "numba", "numpy", "yaml", "msgspec"}
+
+
+def test_records_and_documents_load_no_compiler() -> None:
+    loaded = loaded_by("import sparsim; sparsim.Architecture; sparsim.load_preset('eyeriss_like_onchip')")
+    assert not loaded & {"torch", "matplotlib", "numba"}
+
+
+@pytest.mark.parametrize("module", ["sparsim.evaluate", "sparsim.cli", "sparsim.timeloop"])
+def test_no_module_of_sparsim_loads_torch_or_plots(module: str) -> None:
+    assert not loaded_by(f"import {module}") & {"torch", "matplotlib", "pointnet", "gmp", "validation"}
+
+
+def test_public_names_are_sorted_and_exist() -> None:
+    assert sparsim.__all__ == sorted(sparsim.__all__)
+    for name in sparsim.__all__:
+        assert getattr(sparsim, name).__name__ == name
+    assert set(sparsim.__all__) <= set(dir(sparsim))
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'sparsim' has no attribute 'evalute'"):
+        _ = sparsim.evalute  # type: ignore[attr-defined]
+
+
+def test_evaluate_is_the_function_also_after_its_module_was_imported() -> None:
+    code = "from sparsim.evaluate import Frozen\nfrom sparsim import evaluate\nassert callable(evaluate)"
+    assert "sparsim" in loaded_by(code)
+
+
+def test_import_contracts_hold() -> None:
+    lint = Path(sys.executable).with_name("lint-imports")
+    result = subprocess.run([lint], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout

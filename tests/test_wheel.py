@@ -1,0 +1,51 @@
+"""The wheel holds our packages with their data, and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DATA = [
+    "pointnet/study_layers.csv",
+    "pointnet/study_mappings.csv",
+    "pointnet/study_published.csv",
+    "sparsim/presets/eyeriss_like_gating.yaml",
+    "sparsim/presets/eyeriss_like_onchip.yaml",
+]
+
+
+@pytest.fixture(scope="module")
+def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Names of the files in a wheel built from a copy of the tracked sources."""
+    pytest.importorskip("setuptools", reason="a wheel is built with setuptools, which is not installed")
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    command = ["git", "ls-files", "-co", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if listing.returncode:
+        pytest.skip("not a git checkout: cannot tell sources from other files")
+    for name in filter(None, listing.stdout.splitlines()):
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps"]
+    result = subprocess.run([*pip, "-w", folder, source], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (wheel,) = folder.glob("sparsim-*.whl")
+    return set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_top_level_is_our_packages_only(wheel_names: set[str]) -> None:
+    top = {name.partition("/")[0] for name in wheel_names if ".dist-info/" not in name}
+    assert top == {"sparsim", "pointnet", "gmp", "validation"}
+
+
+def test_every_module_and_table_is_inside(wheel_names: set[str]) -> None:
+    packages = [ROOT / name for name in ("sparsim", "pointnet", "gmp", "validation")]
+    modules = {str(path.relative_to(ROOT)) for package in packages for path in package.rglob("*.py")}
+    assert {*modules, *DATA} <= wheel_names
