@@ -81,7 +81,7 @@ def explain(files: tuple[str, ...], accounting: str, masks: tuple[str, ...]) -> 
 
     from sparsim.explain import explain as explain_parts
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 100)
     for part in explain_parts(evaluation):
         console.print(part)
 

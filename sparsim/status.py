@@ -45,7 +45,7 @@ def mapping_error(status: int, info: Sequence[float], arch: Architecture, layer:
         packs.BAD_CAPACITY: f"tiles of {need:g} words do not fit {level}, which holds {have:g}",
         packs.BAD_METADATA_CAPACITY: f"{need:g} metadata bits do not fit {level}, which holds {have:g}",
         packs.BAD_UTILIZATION: f"{need:g} words fill {level} less than its min_utilization, {have:g} words",
-        packs.BAD_INSTANCES: f"the mapping uses {int(info[1])} x {int(need)} instances of {level}, "
+        packs.BAD_INSTANCES: f"the mapping uses {int(info[1])} x {need:.0f} instances of {level}, "
         f"there are {_mesh(arch, s)}",
         packs.BAD_RANK_COUNT: f"the format of {tensor} at {level} has too few ranks for the loops there",
         packs.BAD_RANK_ALIGNMENT: f"the inner ranks of {tensor} at {level} differ from those of the level inside",

@@ -59,7 +59,7 @@ EDITS = [
     ("bound of 0", "problem.yaml", "    K: 8\n", "    K: 0\n",
      "problem.yaml:14: problem.instance: layer matmul: bound of dim 'K' is 0, allowed is 1 and more"),
     ("bound that is no number", "problem.yaml", "    K: 8\n", "    K: eight\n",
-     "problem.yaml:16: problem.instance.K: is 'eight', a whole number is expected"),
+     "problem.yaml:16: problem.instance.K: is 'eight', a whole number of 64 bits is expected"),
     ("long dim name", "problem.yaml", "[M, N, K]", "[M, N, KK]",
      "problem.yaml:4: problem.shape.dimensions: dim 'KK' has 2 characters, allowed is 1"),
     ("unknown dim in a projection", "problem.yaml", "[[[K]], [[N]]]", "[[[K]], [[X]]]",
@@ -161,6 +161,8 @@ EDITS = [
      "A is compressed at spad but not at the level outside"),
     ("actual density without a mask", "problem.yaml", "B: 0.5", "B: {distribution: actual}",
      "layer matmul, density of B: 'actual' needs a mask, a file or an array"),
+    ("nothing left to compute with", "problem.yaml", "density: 0.375", "density: 0",
+     "gating and skipping leave an operand with density nan"),
     ("banded tensor that is not square", "problem.yaml", "B: 0.5", "B: {distribution: banded}",
      "layer matmul: 'banded' needs a square matrix, B has shape (8, 4)"),
 ]  # fmt: skip
@@ -218,14 +220,14 @@ def test_files(run, tmp_path, content, message):
 
 
 def test_absurdly_large_layer(run, tmp_path):
-    huge = "8000000000000000000"
+    huge = "800000000000000000"
     documents = {
         **DOCUMENTS,
         "problem.yaml": DOCUMENTS["problem.yaml"].replace("M: 8", f"M: {huge}"),
         "mapping.yaml": DOCUMENTS["mapping.yaml"].replace("M8", f"M{huge}"),
     }
     write_documents(tmp_path, documents)
-    message = "layer matmul: dataspace A has 6.4e+19 words, allowed are 3.04e+09"
+    message = "layer matmul: dataspace A has 6.4e+18 words, allowed are 3.04e+09"
     check_refused(run("model", *documents, "-o", "out"), tmp_path, message)
 
 

@@ -139,6 +139,10 @@ class Architecture(Record, frozen=True, kw_only=True):
         for name in names:
             if names.count(name) > 1:
                 raise SpecError(f"two levels are called '{name}'", path=f"architecture {self.name}")
+        for i, name in enumerate(names):
+            x, y = self.total_mesh(i)
+            if x * y >= 2**53:
+                raise SpecError(f"{x} x {y} instances, allowed are less than 2^53", path=f"level {name}")
         for i, level in enumerate(self.storage):
             x, y = self.total_mesh(i)
             if x * y % level.cluster_size:

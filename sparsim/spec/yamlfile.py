@@ -18,7 +18,7 @@ _FLOAT = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
 _MAX_DEPTH = 100
-_MAX_DIGITS = 40
+_MAX_DIGITS = 18  # fits 64 bits, with and without a sign
 _MAX_VALUES = 2_000_000  # aliases of aliases of aliases can describe more than any memory holds
 
 
@@ -168,7 +168,7 @@ class _Builder:
         if event.style:  # quoted, or a block of text
             return event.value
         if len(event.value) > _MAX_DIGITS and _INT.fullmatch(event.value):
-            raise FormatError(f"a number of {len(event.value)} digits", path=self.where(event))
+            raise FormatError(f"a number of more than {_MAX_DIGITS} digits", path=self.where(event))
         return plain_scalar(event.value)
 
     def where(self, event: Any) -> str:

@@ -70,7 +70,7 @@ class Node:
 
     def integer(self, *keys: str) -> int | None:
         """A whole number; None if no key is there."""
-        return self._convert(keys, _integer, "a whole number")
+        return self._convert(keys, _integer, "a whole number of 64 bits")
 
     def number(self, *keys: str) -> float | None:
         """A finite number; None if no key is there."""
@@ -199,8 +199,8 @@ def _integer(value: Any) -> int | None:
     if isinstance(value, str):
         value = plain_scalar(value)  # the reference converts quoted numbers as well
     if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+        value = int(value)
+    return value if type(value) is int and abs(value) < 2**63 else None
 
 
 def _number(value: Any) -> float | None:

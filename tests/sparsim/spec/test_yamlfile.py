@@ -74,7 +74,7 @@ def test_every_key_knows_its_line():
         ("a: {<<: 3}", "f:1: '<<' merges something that is not a mapping"),
         ("a: 1\n---\nb: 2\n", "f:2: a second document starts, one is expected"),
         ("a: " + "[" * 5000 + "]" * 5000, "f:1: nested more than 100 deep"),
-        ("a: " + "9" * 50, "f:1: a number of 50 digits"),
+        ("a: " + "9" * 50, "f:1: a number of more than 18 digits"),
         ("a: \x00", "f: not a text file: character U+0000 at 3"),
     ],
 )
