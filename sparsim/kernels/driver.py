@@ -46,7 +46,7 @@ def analyse_nest(arch, layer, policy, factor, order, split, flags, accounting, w
             return status
     status = dense_traffic(arch, layer, flags, accounting, want_hops, nest)
     if status == OK and policy.switch[ACTIVE]:
-        status = match_ranks(layer, policy, nest)
+        status = match_ranks(arch, layer, policy, nest)
         if status == OK:
             status = find_leaders(arch, layer, policy, nest)
     return status
