@@ -126,7 +126,9 @@ class Decoder:
         per_address = float(self.arch_pack.addr_gen[s])
         # a cluster's energy is spread over its utilised instances, then taken for all of them
         scale = average / (instances / clusters) if clusters else 0.0
-        actions = cost.vector[s, v] * self.arch_pack.energy[s] * scale
+        vector = cost.vector[s, v].copy()
+        vector[packs.DECOMPRESS :] = sparse.coded[s, v]
+        actions = vector * self.arch_pack.energy[s] * scale
         reads, fills, updates = (self.access(s, v, a, count[a]) for a in range(3))
         f_reads, f_fills, f_updates = (self.format_access(s, v, a) for a in range(3))
         accesses = sum(row[packs.RANDOM] for row in count)

@@ -22,7 +22,6 @@ from sparsim.packs import (
     METADATA_BITS,
     METADATA_WIDTH,
     MIN_WORDS,
-    N_ACTIONS,
     N_RANKS,
     OK,
     PAYLOAD,
@@ -33,6 +32,7 @@ from sparsim.packs import (
     READ_BW,
     SHARED_BW,
     SIZE,
+    SKIPPED,
     UPDATE,
     WORD_BITS,
     WRITE_BW,
@@ -44,40 +44,42 @@ READ_WORDS, WRITE_WORDS, FORMAT_READ_BITS, FORMAT_WRITE_BITS = 0, 1, 2, 3
 @kernel
 def check_capacity(arch, policy, nest, sparse):
     """Whether every level holds its tiles and has the instances that the mapping uses (12.4, 13.2)."""
-    n_levels, n_data = nest.tile.shape
+    kept, capacity, form, limit = nest.kept, sparse.capacity, policy.format, arch.limit
+    space, avg, mesh = sparse.space, sparse.avg, arch.mesh
+    n_levels, n_data = kept.shape
     for s in range(n_levels):
+        if limit[s, SIZE] < 0.0:
+            continue
         words, bits = 0.0, 0.0
         for v in range(n_data):
-            if nest.kept[s, v]:
-                words += sparse.capacity[s, v]
-                if policy.format[s, v, HAS_FORMAT]:
-                    bits += capacity_bits(policy, sparse, s, v)
-        nest.info[0] = s
-        if arch.limit[s, SIZE] >= 0.0:
-            if words > arch.limit[s, SIZE]:
-                nest.info[2], nest.info[3] = words, arch.limit[s, SIZE]
-                return BAD_CAPACITY
-            if bits > arch.limit[s, METADATA_BITS]:
-                nest.info[2], nest.info[3] = bits, arch.limit[s, METADATA_BITS]
-                return BAD_METADATA_CAPACITY
-            if words < arch.limit[s, MIN_WORDS]:
-                nest.info[2], nest.info[3] = words, arch.limit[s, MIN_WORDS]
-                return BAD_UTILIZATION
+            if kept[s, v]:
+                words += capacity[s, v]
+                if form[s, v, HAS_FORMAT]:
+                    bits += _capacity_bits(policy, sparse, s, v)
+        nest.info[0], nest.info[2] = s, words
+        if words > limit[s, SIZE]:
+            nest.info[3] = limit[s, SIZE]
+            return BAD_CAPACITY
+        if bits > limit[s, METADATA_BITS]:
+            nest.info[2], nest.info[3] = bits, limit[s, METADATA_BITS]
+            return BAD_METADATA_CAPACITY
+        if words < limit[s, MIN_WORDS]:
+            nest.info[3] = limit[s, MIN_WORDS]
+            return BAD_UTILIZATION
     for h in range(n_levels + 1):
-        nest.info[0] = h - 1
         for v in range(n_data):
-            if h > 0 and not nest.kept[h - 1, v]:
+            if h > 0 and not kept[h - 1, v]:
                 continue
-            x, y = sparse.space[h, v, 0], sparse.space[h, v, 1]
-            used = sparse.avg[h, v] if h > 0 else float(x * y)
-            if x > arch.mesh[h, 0] or y > arch.mesh[h, 1] or used > arch.mesh[h, 2]:
-                nest.info[1], nest.info[2], nest.info[3] = x, y, h
+            x, y = space[h, v, 0], space[h, v, 1]
+            used = avg[h, v] if h > 0 else float(x * y)
+            if x > mesh[h, 0] or y > mesh[h, 1] or used > mesh[h, 2]:
+                nest.info[0], nest.info[1], nest.info[2], nest.info[3] = h - 1, x, y, h
                 return BAD_INSTANCES
     return OK
 
 
 @kernel
-def capacity_bits(policy, sparse, s, v):
+def _capacity_bits(policy, sparse, s, v):
     """Format bits of the fullest tile (13.1)."""
     bits = 0.0
     for r in range(policy.format[s, v, N_RANKS]):
@@ -87,74 +89,95 @@ def capacity_bits(policy, sparse, s, v):
 
 
 @kernel
-def format_bits(arch, policy, sparse, s, v, a, o):
-    """Bits of the format words of one action; 0 where the level has no metadata storage."""
+def _format_bits(format_words, rank, ranks, s, v, a, o):
+    """Bits of the format words of one action."""
     bits = 0
-    if arch.width[s, METADATA_WIDTH] > 0:
-        for r in range(policy.format[s, v, N_RANKS]):
-            bits += sparse.format[s, v, a, o, r, METADATA] * policy.rank[s, v, r, RANK_METADATA_BITS]
-            bits += sparse.format[s, v, a, o, r, PAYLOAD] * policy.rank[s, v, r, RANK_PAYLOAD_BITS]
+    for r in range(ranks):
+        bits += format_words[s, v, a, o, r, METADATA] * rank[s, v, r, RANK_METADATA_BITS]
+        bits += format_words[s, v, a, o, r, PAYLOAD] * rank[s, v, r, RANK_PAYLOAD_BITS]
     return bits
 
 
 @kernel
-def _access_energy(arch, policy, sparse, cost, s, v):
-    """Fill vector and words; returns the energy of one cluster's accesses in pJ (14.1, 14.2)."""
-    vector, words, block = cost.vector[s, v], cost.words[s, v], arch.width[s, BLOCK]
-    words[:] = 0.0
+def _data_energy(arch, sparse, cost, s, v):
+    """Fill the data part of vector and words; returns its energy in pJ (14.1, 14.2)."""
+    vector, words, count, price = cost.vector, cost.words, sparse.count, arch.energy
+    block, ratio = arch.width[s, BLOCK], sparse.ratio[s, v]
+    energy, read, write = 0.0, 0.0, 0.0
     for o in range(3):
         for a in range(3):
-            count = sparse.count[s, v, a, o]
-            vector[DATA_ACTIONS + 3 * o + a] = 0.0
-            if count != 0:
-                vector[DATA_ACTIONS + 3 * o + a] = (count + block - 1) // block * sparse.ratio[s, v]
-            if o == RANDOM or o == GATED:
-                words[READ_WORDS if a == READ else WRITE_WORDS] += count
-    coded = policy.switch[ACTIVE] and policy.format[s, v, HAS_FORMAT]
+            scalars = count[s, v, a, o]
+            i = DATA_ACTIONS + 3 * o + a
+            if scalars == 0:
+                vector[s, v, i] = 0.0
+                continue
+            blocks = scalars if block == 1 else (scalars + block - 1) // block
+            vector[s, v, i] = blocks * ratio
+            energy += vector[s, v, i] * price[s, i]
+            if o != SKIPPED:
+                if a == READ:
+                    read += scalars
+                else:
+                    write += scalars
+    words[s, v, READ_WORDS], words[s, v, WRITE_WORDS] = read, write
+    words[s, v, FORMAT_READ_BITS], words[s, v, FORMAT_WRITE_BITS] = 0.0, 0.0
+    return energy
+
+
+@kernel
+def _format_energy(arch, policy, sparse, cost, s, v):
+    """The same for format words; without a metadata storage they are not counted."""
+    vector, words, price = cost.vector, cost.words, arch.energy
+    format_words, rank, ranks = sparse.format, policy.rank, policy.format[s, v, N_RANKS]
+    width = arch.width[s, METADATA_WIDTH]
+    energy = 0.0
     for a in range(3):
         for o in range(3):
             i = METADATA_ACTIONS + 3 * a + o
-            vector[i] = 0.0
-            if coded:
-                bits = format_bits(arch, policy, sparse, s, v, a, o)
-                if bits > 0:
-                    vector[i] = math.ceil(bits / arch.width[s, METADATA_WIDTH])
-                if o == RANDOM or o == GATED:
-                    words[FORMAT_READ_BITS if a == READ else FORMAT_WRITE_BITS] += bits
-    vector[DECOMPRESS], vector[COMPRESS] = sparse.coded[s, v, 0], sparse.coded[s, v, 1]
-    energy = 0.0
-    for i in range(N_ACTIONS):
-        energy += vector[i] * arch.energy[s, i]
+            bits = _format_bits(format_words, rank, ranks, s, v, a, o) if width > 0 else 0
+            vector[s, v, i] = 0.0
+            if bits > 0:
+                vector[s, v, i] = math.ceil(bits / width)
+                energy += vector[s, v, i] * price[s, i]
+                if o != SKIPPED:
+                    words[s, v, FORMAT_READ_BITS if a == READ else FORMAT_WRITE_BITS] += bits
     return energy
 
 
 @kernel
 def level_costs(arch, layer, policy, nest, sparse, cost):
     """Energy of every storage level and of the computes; words moved (14.1, 14.2)."""
-    n_levels, n_data = nest.tile.shape
-    cost.level_pj[0] = 0.0
+    kept, space, avg, coded = nest.kept, sparse.space, sparse.avg, sparse.coded
+    energies, clusters_of, level_pj, price = cost.energy, cost.clusters, cost.level_pj, arch.energy
+    n_levels, n_data = kept.shape
+    active = policy.switch[ACTIVE] == 1
+    level_pj[0] = 0.0
     for o in range(3):
-        cost.level_pj[0] += sparse.compute[o] * arch.compute_energy[o]
+        level_pj[0] += sparse.compute[o] * arch.compute_energy[o]
     for s in range(n_levels):
         level = 0.0
         for v in range(n_data):
-            cost.energy[s, v] = 0.0
-            cost.clusters[s, v] = 0
-            if not nest.kept[s, v]:
+            energies[s, v] = 0.0
+            clusters_of[s, v] = 0
+            if not kept[s, v]:
                 continue
-            instances = sparse.space[s + 1, v, 0] * sparse.space[s + 1, v, 1]
+            instances = space[s + 1, v, 0] * space[s + 1, v, 1]
             clusters = min(instances, arch.mesh[s + 1, 2] // arch.width[s, CLUSTER])
-            cost.clusters[s, v] = clusters
-            energy = _access_energy(arch, policy, sparse, cost, s, v)
-            if sparse.avg[s + 1, v] > 0.0:
-                cost.energy[s, v] = energy / (instances / clusters)
-            level += cost.energy[s, v] * sparse.avg[s + 1, v]
-            level += address_generations(layer, sparse, s, v) * arch.addr_gen[s] * clusters
-        cost.level_pj[s + 1] = level
+            clusters_of[s, v] = clusters
+            energy = _data_energy(arch, sparse, cost, s, v)
+            if active and policy.format[s, v, HAS_FORMAT]:
+                energy += _format_energy(arch, policy, sparse, cost, s, v)
+            energy += coded[s, v, 0] * price[s, DECOMPRESS] + coded[s, v, 1] * price[s, COMPRESS]
+            if avg[s + 1, v] > 0.0:
+                energies[s, v] = energy / (instances / clusters)
+            level += energies[s, v] * avg[s + 1, v]
+            if arch.addr_gen[s] > 0.0:
+                level += _address_generations(layer, sparse, s, v) * arch.addr_gen[s] * clusters
+        level_pj[s + 1] = level
 
 
 @kernel
-def address_generations(layer, sparse, s, v):
+def _address_generations(layer, sparse, s, v):
     """Addresses per cluster: skipped accesses need none (14.2)."""
     a = UPDATE if layer.read_write[v] else READ
     n = sparse.count[s, v, a, RANDOM] + sparse.count[s, v, a, GATED]
@@ -162,37 +185,34 @@ def address_generations(layer, sparse, s, v):
 
 
 @kernel
-def words_demanded(arch, sparse, cost, s, v):
-    """(words read, words written) per instance, on average over the utilised ones (14.3)."""
-    word_bits = arch.width[s, WORD_BITS]
-    words = cost.words[s, v]
-    read = words[READ_WORDS] + words[FORMAT_READ_BITS] // word_bits
-    write = words[WRITE_WORDS] + words[FORMAT_WRITE_BITS] // word_bits
-    spread = sparse.space[s + 1, v, 0] * sparse.space[s + 1, v, 1] / sparse.avg[s + 1, v]
-    return math.ceil(read / spread), math.ceil(write / spread)
-
-
-@kernel
 def level_cycles(arch, nest, sparse, cost):
-    """Cycles of the computes and of every level under its bandwidth limits (12.4, 14.3)."""
-    n_levels, n_data = nest.tile.shape
+    """Cycles of the computes and of every level under its bandwidth limits (12.4, 14.3).
+
+    A level's demand is that of its tensors' words per instance, on average over the utilised ones.
+    """
+    kept, space, avg, words, limit = nest.kept, sparse.space, sparse.avg, cost.words, arch.limit
+    n_levels, n_data = kept.shape
     busy = float(sparse.compute[RANDOM] + sparse.compute[GATED])
     compute_cycles = math.ceil(busy / sparse.compute_avg[0])
-    cost.cycles[0] = int(compute_cycles)
+    cost.cycles[0] = compute_cycles
     for s in range(n_levels):
         slowdown = 1.0
-        if compute_cycles > 0.0:
+        limited = limit[s, READ_BW] >= 0.0 or limit[s, WRITE_BW] >= 0.0 or limit[s, SHARED_BW] >= 0.0
+        if compute_cycles > 0 and limited:
+            word_bits = float(arch.width[s, WORD_BITS])
             read, write = 0.0, 0.0
             for v in range(n_data):
-                if nest.kept[s, v] and sparse.avg[s + 1, v] > 0.0:
-                    r, w = words_demanded(arch, sparse, cost, s, v)
-                    read += r / compute_cycles
-                    write += w / compute_cycles
-            slowdown = _throttle(slowdown, arch.limit[s, READ_BW], read)
-            slowdown = _throttle(slowdown, arch.limit[s, WRITE_BW], write)
-            slowdown = _throttle(slowdown, arch.limit[s, SHARED_BW], write + read)
+                if kept[s, v] and avg[s + 1, v] > 0.0:
+                    spread = space[s + 1, v, 0] * space[s + 1, v, 1] / avg[s + 1, v]
+                    r = words[s, v, READ_WORDS] + words[s, v, FORMAT_READ_BITS] // word_bits
+                    w = words[s, v, WRITE_WORDS] + words[s, v, FORMAT_WRITE_BITS] // word_bits
+                    read += math.ceil(r / spread) / compute_cycles
+                    write += math.ceil(w / spread) / compute_cycles
+            slowdown = _throttle(slowdown, limit[s, READ_BW], read)
+            slowdown = _throttle(slowdown, limit[s, WRITE_BW], write)
+            slowdown = _throttle(slowdown, limit[s, SHARED_BW], write + read)
         cost.slowdown[s] = slowdown
-        cost.cycles[s + 1] = int(math.ceil(compute_cycles / slowdown))
+        cost.cycles[s + 1] = compute_cycles if slowdown == 1.0 else int(math.ceil(compute_cycles / slowdown))
 
 
 @kernel

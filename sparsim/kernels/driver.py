@@ -46,7 +46,7 @@ def analyse_nest(arch, layer, policy, factor, order, split, flags, accounting, w
             return status
     status = dense_traffic(arch, layer, flags, accounting, want_hops, nest)
     if status == OK and policy.switch[ACTIVE]:
-        status = match_ranks(layer, policy, nest)
+        status = match_ranks(arch, layer, policy, nest)
         if status == OK:
             status = find_leaders(arch, layer, policy, nest)
     return status
@@ -55,20 +55,20 @@ def analyse_nest(arch, layer, policy, factor, order, split, flags, accounting, w
 @kernel
 def _everything_actual(nest, sparse):
     """Without sparse processing all dense counts happen."""
-    for v in range(nest.tile.shape[1]):
-        for h in range(nest.space.shape[0]):
-            sparse.space[h, v, 0], sparse.space[h, v, 1] = nest.space[h, 0], nest.space[h, 1]
-        for s in range(nest.tile.shape[0]):
-            if not nest.kept[s, v]:
+    kept, dense, count, space, avg = nest.kept, nest.count, sparse.count, sparse.space, sparse.avg
+    for v in range(kept.shape[1]):
+        for h in range(space.shape[0]):
+            x, y = nest.space[h, 0], nest.space[h, 1]
+            space[h, v, 0], space[h, v, 1], avg[h, v] = x, y, float(x * y)
+        for s in range(kept.shape[0]):
+            if not kept[s, v]:
                 continue
-            sparse.avg[s + 1, v] = float(nest.space[s + 1, 0] * nest.space[s + 1, 1])
             sparse.rho[s, v], sparse.ratio[s, v] = 1.0, 1.0
             sparse.capacity[s, v] = nest.tile[s, v]
-            sparse.reductions[s, v] = nest.count[s, v, REDUCE]
-            sparse.coded[s, v, 0], sparse.coded[s, v, 1] = 0, 0
+            sparse.reductions[s, v] = dense[s, v, REDUCE]
             for a in range(3):
-                sparse.count[s, v, a, RANDOM] = nest.count[s, v, a]
-                sparse.count[s, v, a, GATED], sparse.count[s, v, a, SKIPPED] = 0, 0
+                count[s, v, a, RANDOM] = dense[s, v, a]
+                count[s, v, a, GATED], count[s, v, a, SKIPPED] = 0, 0
     sparse.compute[RANDOM], sparse.compute[GATED], sparse.compute[SKIPPED] = nest.ops[OPS], 0, 0
     sparse.compute_avg[0] = nest.ops[UNITS]
 

@@ -18,11 +18,12 @@ from sparsim.packs import (
     HAS_FORMAT,
     INNER_FIRST,
     IS_COMPRESSED,
-    LEVEL,
     N_RANKS,
     OK,
+    PARENT,
     RANK_KIND,
     RANK_LISTS,
+    STRIDE,
 )
 
 NO_RULE = -1
@@ -54,196 +55,172 @@ def check_formats(arch, layer, policy, nest):
 
 
 @kernel
-def match_ranks(layer, policy, nest):
-    """Fill fiber, sub and sub_loop for every kept (level, dataspace), inner to outer."""
+def match_ranks(arch, layer, policy, nest):
+    """Fill fiber, sub and sub_loop, inner to outer, where there is a format or a parent that builds on it."""
     if not policy.switch[ANY_FORMAT]:
         return OK
-    for v in range(nest.tile.shape[1]):
-        for s in range(nest.tile.shape[0]):
-            if nest.kept[s, v]:
-                nest.info[0], nest.info[1] = s, v
-                status = _match(layer, policy, nest, s, v)
+    kept, kin, form = nest.kept, nest.kin, policy.format
+    for v in range(kept.shape[1]):
+        for s in range(kept.shape[0]):
+            if not kept[s, v]:
+                continue
+            parent = kin[s, v, PARENT]
+            if form[s, v, HAS_FORMAT] or (parent >= 0 and form[parent, v, IS_COMPRESSED]):
+                status = _match(arch, layer, policy, nest, s, v)
                 if status != OK:
+                    nest.info[0], nest.info[1] = s, v
                     return status
     return OK
 
 
 @kernel
-def _match(layer, policy, nest, s, v):
-    form = policy.format[s, v]
+def _match(arch, layer, policy, nest, s, v):
+    form, rank, fiber = policy.format, policy.rank, nest.fiber
+    sub, sub_loop = nest.sub, nest.sub_loop
     child = nest.kin[s, v, CHILD]
     base = 0
-    nest.sub[s, v, 0] = 1
-    nest.sub_loop[s, v, 0] = 0
-    ranks = max(form[N_RANKS], 1)
-    if form[IS_COMPRESSED] and child >= 0 and nest.tile[child, v] > 1:
-        base = max(policy.format[child, v, N_RANKS], 1)
+    sub[s, v, 0], sub_loop[s, v, 0] = 1, 0
+    ranks = max(form[s, v, N_RANKS], 1)
+    if form[s, v, IS_COMPRESSED] and child >= 0 and nest.tile[child, v] > 1:
+        base = max(form[child, v, N_RANKS], 1)
         if base > ranks:
             return BAD_RANK_ALIGNMENT
         for r in range(base):
-            if policy.format[child, v, IS_COMPRESSED] and (
-                policy.rank[s, v, r, RANK_KIND] != policy.rank[child, v, r, RANK_KIND]
-            ):
+            if form[child, v, IS_COMPRESSED] and rank[s, v, r, RANK_KIND] != rank[child, v, r, RANK_KIND]:
                 return BAD_RANK_ALIGNMENT
-            nest.fiber[s, v, r] = nest.fiber[child, v, r]
+            fiber[s, v, r] = fiber[child, v, r]
         for r in range(base + 1):
-            nest.sub[s, v, r] = nest.sub[child, v, r]
-            nest.sub_loop[s, v, r] = nest.sub_loop[child, v, r]
-    n = _collect(layer, nest, s, v, child + 1, base == 0)
-    if form[HAS_FORMAT] and form[INNER_FIRST]:
+            sub[s, v, r], sub_loop[s, v, r] = sub[child, v, r], sub_loop[child, v, r]
+    n = _collect(arch, layer, nest, s, v, child + 1, base == 0)
+    if form[s, v, HAS_FORMAT] and form[s, v, INNER_FIRST]:
         return _inner_to_outer(layer, policy, nest, s, v, base, ranks, n)
     return _outer_to_inner(layer, policy, nest, s, v, base, ranks, n)
 
 
 @kernel
-def _collect(layer, nest, s, v, lowest, whole_tile):
+def _collect(arch, layer, nest, s, v, lowest, whole_tile):
     """nest.order := the relevant loops of levels lowest..s, innermost first; nest.served := their bounds.
 
     `whole_tile`: the innermost of them over each dim also stands for that dim's loops further inside.
-    Returns how many they are.
+    Returns how many they are. Of the trivial ones only the first can matter, as the innermost loop.
     """
-    n = 0
-    ext = nest.ext  # per dim the product of bounds inside `lowest` that still waits for a loop
-    ext[:] = 1
-    for m in range(nest.loop.shape[0]):
-        loop = nest.loop[m]
-        if loop[LEVEL] > s:
-            break
-        dim, bound = loop[DIM], loop[BOUND]
-        if not layer.relevant[v] >> dim & 1:
+    loop, order, bound = nest.loop, nest.order, nest.served
+    relevant, n_dims = layer.relevant[v], layer.bound.shape[0]
+    n, seen = 0, 0
+    for m in range(arch.first_tiling[lowest] * n_dims, arch.first_tiling[s + 1] * n_dims):
+        dim = loop[m, DIM]
+        if not relevant >> dim & 1:
             continue
-        if loop[LEVEL] < lowest:
-            ext[dim] *= bound
-            continue
-        nest.order[n] = m
-        nest.served[n] = bound
-        if whole_tile:
-            nest.served[n] *= ext[dim]
-            ext[dim] = 1
-        n += 1
+        times = loop[m, BOUND]
+        if whole_tile and not seen >> dim & 1:
+            times *= loop[m, STRIDE]
+            seen |= 1 << dim
+        if times > 1 or n == 0:
+            order[n], bound[n] = m, times
+            n += 1
     return n
 
 
 @kernel
-def _rule(policy, s, v, r, dim):
+def _rule(rank, flat, s, v, r, dim):
     """The bit mask of the first list of rank r that holds `dim`; NO_RULE if there is none."""
-    for i in range(policy.rank[s, v, r, RANK_LISTS]):
-        if policy.flat[s, v, r, i] >> dim & 1:
-            return policy.flat[s, v, r, i]
+    for i in range(rank[s, v, r, RANK_LISTS]):
+        if flat[s, v, r, i] >> dim & 1:
+            return flat[s, v, r, i]
     return NO_RULE
 
 
 @kernel
-def _take(nest, position, fiber_ext):
-    """Let the rank at hand absorb the collected loop."""
-    fiber_ext[nest.loop[nest.order[position], DIM]] *= nest.served[position]
-
-
-@kernel
-def _set_rank(layer, nest, s, v, r, loop_end):
-    """Rank r gets the fiber of box nest.ext; the tile above it is the box inside loop `loop_end`."""
-    nest.fiber[s, v, r] = box_words(layer, v, nest.ext)
-    nest.sub_loop[s, v, r + 1] = loop_end
-    nest.sub[s, v, r + 1] = nest.box[loop_end, v]
+def _set_rank(layer, nest, s, v, r, first, last, tile_loop):
+    """Rank r takes the collected loops first..last-1; the tile above it is the box inside `tile_loop`."""
+    loop, order, bound = nest.loop, nest.order, nest.served
+    length = 1
+    if layer.plain[v]:
+        for i in range(first, last):
+            length *= bound[i]
+    elif last > first:
+        nest.ext[:] = 1
+        for i in range(first, last):
+            nest.ext[loop[order[i], DIM]] *= bound[i]
+        length = box_words(layer, v, nest.ext)
+    nest.fiber[s, v, r] = length
+    nest.sub_loop[s, v, r + 1] = tile_loop
+    nest.sub[s, v, r + 1] = nest.box[tile_loop, v]
 
 
 @kernel
 def _outer_to_inner(layer, policy, nest, s, v, base, ranks, n):
-    """Ranks take loops from the outermost on. A rank without a matching loop stays empty and moves to the
-    top; matched ranks therefore fill up from the bottom of what is left (9.3, 20.2)."""
+    """Ranks take loops from the outermost on, each as many as its rule allows (9.3, 20.2).
+
+    A rank that knows no list for the next loop stays empty and ends up above all matched ones.
+    """
+    loop, order, bound = nest.loop, nest.order, nest.served
+    rank, flat = policy.rank, policy.flat
     has = policy.format[s, v, HAS_FORMAT] == 1
-    inner = nest.order[0] + 1 if n > 0 else 0
-    # first pass: how many ranks are matched, how many stay empty on the way
-    j = n - 1
-    r = ranks
-    moved_up = 0
-    matched = 0
+    inner = order[0] + 1 if n > 0 else 0
+    j, r, empty = n - 1, ranks, 0
+    lowest = ranks  # matched ranks fill up from here downward
     while r > base:
-        while j >= 0 and nest.served[j] == 1:
+        while j >= 0 and bound[j] == 1:
             j -= 1
         if j < 0:
             break
         r -= 1
-        rule = _rule(policy, s, v, r, nest.loop[nest.order[j], DIM]) if has else NO_RULE
-        if has and policy.rank[s, v, r, RANK_LISTS] > 0 and rule == NO_RULE:
-            moved_up += 1
+        rule = _rule(rank, flat, s, v, r, loop[order[j], DIM]) if has else NO_RULE
+        if has and rank[s, v, r, RANK_LISTS] > 0 and rule == NO_RULE:
+            empty += 1
             continue
-        j = _absorb_inward(nest, has, rule, j)
-        matched += 1
+        first = j
+        if rule != NO_RULE or not has:
+            while first > 0 and (not has or bound[first - 1] == 1 or rule >> loop[order[first - 1], DIM] & 1):
+                first -= 1
+        lowest -= 1
+        _set_rank(layer, nest, s, v, lowest, first, j + 1, order[j] + 1)
+        j = first - 1
     while j >= 0:
-        if nest.served[j] > 1:
+        if bound[j] > 1:
             return BAD_RANK_COUNT
         j -= 1
-    for top in range(ranks - moved_up, ranks):
-        nest.ext[:] = 1
-        _set_rank(layer, nest, s, v, top, inner)
-    # second pass: the matched ranks lie below those, outermost first
-    target = ranks - moved_up
-    r, j = ranks, n - 1
-    while matched > 0:
-        while nest.served[j] == 1:
-            j -= 1
-        r -= 1
-        rule = _rule(policy, s, v, r, nest.loop[nest.order[j], DIM]) if has else NO_RULE
-        if has and policy.rank[s, v, r, RANK_LISTS] > 0 and rule == NO_RULE:
-            continue
-        last = _absorb_inward(nest, has, rule, j)
-        nest.ext[:] = 1
-        for i in range(last + 1, j + 1):
-            _take(nest, i, nest.ext)
-        target -= 1
-        _set_rank(layer, nest, s, v, target, nest.order[j] + 1)
-        j = last
-        matched -= 1
-    while target > base:
-        target -= 1
-        nest.ext[:] = 1
-        _set_rank(layer, nest, s, v, target, inner)
+    if empty > 0:
+        for q in range(lowest, ranks):
+            nest.fiber[s, v, q - empty] = nest.fiber[s, v, q]
+            nest.sub[s, v, q - empty + 1] = nest.sub[s, v, q + 1]
+            nest.sub_loop[s, v, q - empty + 1] = nest.sub_loop[s, v, q + 1]
+        for q in range(ranks - empty, ranks):
+            _set_rank(layer, nest, s, v, q, 0, 0, inner)
+    for q in range(base, lowest - empty):
+        _set_rank(layer, nest, s, v, q, 0, 0, inner)
     return OK
-
-
-@kernel
-def _absorb_inward(nest, has, rule, j):
-    """The position left of the loops that a rank takes from position j on inward."""
-    j -= 1
-    if rule != NO_RULE or not has:
-        while j >= 0 and (not has or nest.served[j] == 1 or rule >> nest.loop[nest.order[j], DIM] & 1):
-            j -= 1
-    return j
 
 
 @kernel
 def _inner_to_outer(layer, policy, nest, s, v, base, ranks, n):
     """Ranks take loops from the innermost on; the tile above a rank is that of its innermost loop (20.3)."""
-    inner = nest.order[0] + 1 if n > 0 else 0
+    loop, order, bound = nest.loop, nest.order, nest.served
+    rank, flat = policy.rank, policy.flat
+    inner = order[0] + 1 if n > 0 else 0
     r, j = base, 0
     while r < ranks and j < n:
-        while j < n and nest.served[j] == 1:
+        while j < n and bound[j] == 1:
             j += 1
         if j == n:
             break
-        rule = _rule(policy, s, v, r, nest.loop[nest.order[j], DIM])
-        nest.ext[:] = 1
-        if policy.rank[s, v, r, RANK_LISTS] > 0 and rule == NO_RULE:
-            _set_rank(layer, nest, s, v, r, 0)
+        rule = _rule(rank, flat, s, v, r, loop[order[j], DIM])
+        if rank[s, v, r, RANK_LISTS] > 0 and rule == NO_RULE:
+            _set_rank(layer, nest, s, v, r, 0, 0, 0)
             r += 1
             continue
-        first = j
-        _take(nest, j, nest.ext)
-        j += 1
-        while (
-            rule != NO_RULE and j < n and (nest.served[j] == 1 or rule >> nest.loop[nest.order[j], DIM] & 1)
-        ):
-            _take(nest, j, nest.ext)
-            j += 1
-        _set_rank(layer, nest, s, v, r, nest.order[first] + 1)
+        last = j + 1
+        while rule != NO_RULE and last < n and (bound[last] == 1 or rule >> loop[order[last], DIM] & 1):
+            last += 1
+        _set_rank(layer, nest, s, v, r, j, last, order[j] + 1)
+        j = last
         r += 1
     while r < ranks:
-        nest.ext[:] = 1
-        _set_rank(layer, nest, s, v, r, inner)
+        _set_rank(layer, nest, s, v, r, 0, 0, inner)
         r += 1
     while j < n:
-        if nest.served[j] > 1:
+        if bound[j] > 1:
             return BAD_RANK_COUNT
         j += 1
     return OK
