@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sparsim import __version__
 from sparsim.errors import SparsimError, SpecError, near
 
 # Everything else is imported where it is used: --help and show must not wait for a compiler.
@@ -38,7 +39,7 @@ _mask = click.option(
 
 
 @click.group()
-@click.version_option(package_name="sparsim", message="%(package)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """Energy and cycles of dense and compressed-sparse DNN accelerators, with Timeloop 3.0.3's numbers."""
 

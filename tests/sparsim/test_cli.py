@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from documents import DOCUMENTS, write_documents
 
-from sparsim import cli
+from sparsim import __version__, cli
 from sparsim.spec.load import dump, preset_names
 from sparsim.timeloop.reader import read_documents
 
@@ -93,7 +93,7 @@ def test_show_preset(run, name):
 
 
 def test_version(run):
-    assert run("--version").startswith("sparsim ")
+    assert run("--version") == f"sparsim {__version__}\n"
 
 
 @pytest.mark.parametrize("args", [["--help"], ["show"], ["model", "--help"]])
