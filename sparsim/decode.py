@@ -31,6 +31,7 @@ from sparsim.spec import Architecture, Layer, SparsePolicy
 from sparsim.spec.energy import STORAGE_ACTIONS, ResolvedEnergy
 
 ACTION_NAMES = tuple(STORAGE_ACTIONS)
+NO_FORMAT = FormatAccess(actual=(), gated=(), skipped=(), actual_bits=0, gated_bits=0, skipped_bits=0)
 LOOP_KINDS = {packs.TEMPORAL: "temporal", packs.SPATIAL_X: "spatial-x", packs.SPATIAL_Y: "spatial-y"}
 
 
@@ -50,6 +51,13 @@ class Decoder:
         self.data = [d.name for d in layer.shape.dataspaces]
         self.active = policy is not None and policy.active
         self.cc = int(self.cost.cycles[0])
+        # small arrays are read out element by element, which lists do ten times as fast
+        self.count, self.format = self.sparse.count.tolist(), self.sparse.format.tolist()
+        self.words, self.price = self.cost.words.tolist(), self.arch_pack.energy.tolist()
+        self.buckets = self.nest.bucket[:, :, : int(self.nest.n_bucket.max())].tolist()
+        self.rank_bits = self.policy_pack.rank[
+            ..., packs.RANK_METADATA_BITS : packs.RANK_PAYLOAD_BITS + 1
+        ].tolist()
 
     def evaluation(self, warnings: tuple[str, ...] = ()) -> Evaluation:
         compute = self.compute()
@@ -92,9 +100,9 @@ class Decoder:
         )  # fmt: skip
 
     def storage(self, s: int) -> StorageResult:
-        level, energy = self.levels[s], self.arch_pack.energy[s]
+        level = self.levels[s]
         x, y, n = (int(i) for i in self.arch_pack.mesh[s + 1])
-        price = dict(zip(ACTION_NAMES, energy.tolist(), strict=True))
+        price = dict(zip(ACTION_NAMES, self.price[s], strict=True))
         vector = self.energy.vector_energy[::-1][s]
         return StorageResult(
             name=level.name, storage=level, instances=n, mesh=(x, y), area_per_instance_um2=self.areas[s],
@@ -121,14 +129,13 @@ class Decoder:
         instances = int(sparse.space[s + 1, v].prod())
         average, clusters = float(sparse.avg[s + 1, v]), int(cost.clusters[s, v])
         per_instance = float(cost.energy[s, v])
-        count = sparse.count[s, v].tolist()
+        count = self.count[s][v]
         addresses = self.addresses(s, v)
         per_address = float(self.arch_pack.addr_gen[s])
         # a cluster's energy is spread over its utilised instances, then taken for all of them
         scale = average / (instances / clusters) if clusters else 0.0
-        vector = cost.vector[s, v].copy()
-        vector[packs.DECOMPRESS :] = sparse.coded[s, v]
-        actions = vector * self.arch_pack.energy[s] * scale
+        vector = [*cost.vector[s, v, : packs.DECOMPRESS].tolist(), *sparse.coded[s, v].tolist()]
+        actions = (n * price * scale for n, price in zip(vector, self.price[s], strict=True))
         reads, fills, updates = (self.access(s, v, a, count[a]) for a in range(3))
         f_reads, f_fills, f_updates = (self.format_access(s, v, a) for a in range(3))
         accesses = sum(row[packs.RANDOM] for row in count)
@@ -147,7 +154,7 @@ class Decoder:
             reduction_energy_per_instance_pj=0.0, reduction_energy_pj=0.0,  # adders are free (14.2)
             addr_gen_energy_per_cluster_pj=addresses * per_address,
             addr_gen_energy_pj=addresses * per_address * clusters,
-            energy_by_action_pj=dict(zip(ACTION_NAMES, actions.tolist(), strict=True)),
+            energy_by_action_pj=dict(zip(ACTION_NAMES, actions, strict=True)),
             shared=shared, read=read, write=write,
         )  # fmt: skip
 
@@ -158,8 +165,8 @@ class Decoder:
 
     def addresses(self, s: int, v: int) -> int:
         a = packs.UPDATE if self.layer_pack.read_write[v] else packs.READ
-        count = self.sparse.count[s, v][[a, packs.FILL]][:, [packs.RANDOM, packs.GATED]]
-        return int(count.sum())
+        count = self.count[s][v]
+        return sum(count[i][o] for i in (a, packs.FILL) for o in (packs.RANDOM, packs.GATED))
 
     def ranks(self, s: int, v: int) -> int:
         return int(self.policy_pack.format[s, v, packs.N_RANKS]) if self.active else 0
@@ -171,18 +178,22 @@ class Decoder:
         return ()
 
     def capacity_units(self, s: int, v: int) -> tuple[Units, ...]:
-        units = np.ceil(self.sparse.capacity_units[s, v, : self.ranks(s, v)])
-        return tuple(Units(int(m), int(p)) for m, p in units[::-1])
+        n = self.ranks(s, v)
+        units = self.sparse.capacity_units[s, v, :n].tolist() if n else ()
+        return tuple(Units(math.ceil(m), math.ceil(p)) for m, p in units[::-1])
 
     def format_access(self, s: int, v: int, a: int) -> FormatAccess:
-        n = self.ranks(s, v)
+        n, width = self.ranks(s, v), self.rank_bits[s][v]
+        if not n:
+            return NO_FORMAT
         units, bits = [], []
-        width = self.policy_pack.rank[s, v, :n, packs.RANK_METADATA_BITS : packs.RANK_PAYLOAD_BITS + 1]
-        stored = self.arch_pack.width[s, packs.METADATA_WIDTH] > 0
+        stored = self.levels[s].metadata_width_bits > 0
         for o in range(3):
-            words = self.sparse.format[s, v, a, o, :n]
-            units.append(tuple(Units(*row) for row in words[::-1].tolist()))
-            bits.append(int((words * width).sum()) if stored else 0)
+            words = self.format[s][v][a][o][:n]
+            units.append(tuple(Units(*row) for row in words[::-1]))
+            bits.append(
+                sum(m * w[0] + p * w[1] for (m, p), w in zip(words, width, strict=False)) if stored else 0
+            )
         return FormatAccess(
             actual=units[0], gated=units[1], skipped=units[2],
             actual_bits=bits[0], gated_bits=bits[1], skipped_bits=bits[2],
@@ -198,7 +209,7 @@ class Decoder:
         self, s: int, v: int, instances: int, average: float
     ) -> tuple[Bandwidth, Bandwidth, Bandwidth]:
         """Shared, read and write bandwidth (14.3)."""
-        words, bits = self.cost.words[s, v], self.arch_pack.width[s, packs.WORD_BITS]
+        words, bits = self.words[s][v], self.levels[s].word_bits
         read_format, write_format = words[FORMAT_READ_BITS] // bits, words[FORMAT_WRITE_BITS] // bits
         both_format = (words[FORMAT_READ_BITS] + words[FORMAT_WRITE_BITS]) // bits
         read, write = words[READ_WORDS] + read_format, words[WRITE_WORDS] + write_format
@@ -235,21 +246,19 @@ class Decoder:
 
     def network_traffic(self, s: int, v: int) -> NetworkTraffic:
         nest = self.nest
-        bucket = nest.bucket[s, v, : nest.n_bucket[s, v]]
-        ingress = bucket[:, packs.B_ACCESSES]
+        bucket = self.buckets[s][v][: nest.n_bucket[s, v]]
         writes = bool(self.layer_pack.read_write[v])
-        if writes and not self.arch_pack.support[s, packs.CAN_REDUCE]:
-            ingress = 2.0 * ingress - nest.part[s, v]
-        total, hops = float(ingress.sum()), float(bucket[:, packs.B_HOPS].sum())
-        reductions = float(((bucket[:, packs.B_MULTICAST] - 1) * ingress).sum()) if writes else 0.0
+        both_ways = writes and not self.arch_pack.support[s, packs.CAN_REDUCE]
+        ingress = [2.0 * i - float(nest.part[s, v]) if both_ways else i for _, _, i, _ in bucket]
+        total, hops = sum(ingress), sum(row[packs.B_HOPS] for row in bucket)
+        reductions = sum((row[0] - 1) * i for row, i in zip(bucket, ingress, strict=True)) if writes else 0
         instances = int(nest.space[s + 1].prod())
         energy, links = (float(e) for e in self.cost.network_pj[s, v])
         return NetworkTraffic(
             dataspace=self.data[v], fanout=int(nest.fanout[s, v]),
-            multicast=int(bucket[:, packs.B_MULTICAST].max(initial=0)), ingresses=total,
+            multicast=int(max((row[packs.B_MULTICAST] for row in bucket), default=0)), ingresses=total,
             buckets=tuple(
-                Bucket(int(m), int(c), i)
-                for (m, c), i in zip(bucket[:, :2].tolist(), ingress.tolist(), strict=True)
+                Bucket(int(row[0]), int(row[1]), i) for row, i in zip(bucket, ingress, strict=True)
             ),
             link_transfers=int(nest.flow[s, v, packs.LINK]), spatial_reductions=int(reductions),
             average_hops=hops / total if total > 0 else 0.0,

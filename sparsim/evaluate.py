@@ -35,6 +35,7 @@ from sparsim.tables import count_joint, fill_table, load_masks
 
 Accounting = Literal["timeloop-3", "timeloop-2022", "count-all"]
 _check = lru_cache(maxsize=1024)(check)
+_resolve = lru_cache(maxsize=256)(resolve_energy)
 
 
 def _accounting(name: str) -> int:
@@ -73,16 +74,16 @@ def evaluate(
         raise mapping_error(status, nest.info, arch, layer)
     table = fill_table(layer, layer_pack, density, policy_pack, nest, tensors)
     scratch = make_scratch(arch_pack, layer_pack, density, policy_pack, nest, entries=len(table.k))
-    status = finish_one(arch_pack, layer_pack, density, policy_pack, table, *scratch)
+    status = finish_one(arch_pack, layer_pack, density, policy_pack, table, True, *scratch)
     if status == packs.OK and count_joint(layer, layer_pack, policy_pack, scratch, tensors, table):
-        status = finish_one(arch_pack, layer_pack, density, policy_pack, table, *scratch)
+        status = finish_one(arch_pack, layer_pack, density, policy_pack, table, True, *scratch)
     if status != packs.OK:
         raise mapping_error(status, nest.info, arch, layer)
     decoder = Decoder(
         arch,
         layer,
         policy,
-        resolve_energy(arch, energy),
+        _resolve(arch, energy),
         (arch_pack, layer_pack, policy_pack),
         scratch,
         accounting,

@@ -5,8 +5,12 @@ Densities play no part here. All numbers are for the instance at spatial coordin
 
 import math
 
+import numpy as np
+
 from sparsim.kernels.jit import kernel
 from sparsim.kernels.multicast import (
+    ALL,
+    UNSERVED,
     add_groups,
     coordinate_shift,
     coordinate_weight,
@@ -126,7 +130,7 @@ def _deliver_exact(arch, layer, flags, want_hops, nest, s, v):
         alone = flags[s, NO_MULTICAST] >> v & 1 == 1
         return _deliver_walk(arch, layer, flags, nest, s, v, reuse, alone)
     if reuse and not layer.plain[v]:
-        words = _count_events(layer, nest, s, v)
+        words = _count_events(layer, nest, s, v, reuse)
         nest.bucket[s, v, 0, B_ACCESSES] = words
         nest.flow[s, v, CONTENT] = words
     return OK
@@ -245,17 +249,17 @@ def _event_words(layer, nest, v, i, g, reuse, whole):
 
 
 @kernel
-def _count_events(layer, nest, s, v):
+def _count_events(layer, nest, s, v, reuse):
     """Words delivered to one child over the whole walk, overlaps included."""
     n, classes = _translations(layer, nest, s, v)
-    _weigh_events(nest, n, classes, True)
+    _weigh_events(nest, n, classes, reuse)
     _child_extents(nest, s)
     whole = _child_words(nest, s, v)
     words = whole
     for i in range(n):
         for g in range(classes + 1):
             if nest.walk[0, i, g] > 0.0:
-                words += nest.walk[0, i, g] * _event_words(layer, nest, v, i, g, True, whole)
+                words += nest.walk[0, i, g] * _event_words(layer, nest, v, i, g, reuse, whole)
     return words
 
 
@@ -285,12 +289,14 @@ def _deliver_walk(arch, layer, flags, nest, s, v, reuse, alone):
     _weigh_events(nest, n, classes, reuse)
     _child_extents(nest, s)
     whole = _child_words(nest, s, v)
-    sizes, groups = group_children(nest, children, columns, rows, alone, False, 0)
-    if sizes < 0 or add_groups(nest, s, v, 0, sizes, whole) != OK:
+    # typed, since a kernel is compiled once more for every constant that it is given
+    everyone, unserved = np.int64(ALL), np.int64(UNSERVED)
+    sizes, groups = group_children(nest, children, columns, rows, alone, everyone)
+    if sizes < 0 or add_groups(nest, s, v, everyone, sizes, whole) != OK:
         return BAD_TOO_MANY_GROUPS
     links = flags[s, NO_LINK] >> v & 1 == 0
     for i in range(n):
-        step = 0
+        step = np.int64(0)
         for o in range(layer.side.shape[1] - 1):
             step += coordinate_weight(layer, v, o) * nest.shift[i, o]
         for g in range(classes + 1):
@@ -298,15 +304,15 @@ def _deliver_walk(arch, layer, flags, nest, s, v, reuse, alone):
             words = _event_words(layer, nest, v, i, g, reuse, whole) if times > 0.0 else 0.0
             if words == 0.0:
                 continue
-            which, used = 0, sizes
+            which, used = everyone, sizes
             if links and _link_possible(layer, nest, v, i, g, reuse, whole, words):
                 served = find_served(nest, children, columns, rows, step)
                 if served > 0:
-                    fewer, fewer_groups = group_children(nest, children, columns, rows, alone, True, 1)
+                    fewer, fewer_groups = group_children(nest, children, columns, rows, alone, unserved)
                     if fewer < 0:
                         return BAD_TOO_MANY_GROUPS
                     if fewer_groups < groups:
-                        which, used = 1, fewer
+                        which, used = unserved, fewer
                         nest.flow[s, v, LINK] += served * words * times
             if add_groups(nest, s, v, which, used, words * times) != OK:
                 return BAD_TOO_MANY_GROUPS

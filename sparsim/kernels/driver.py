@@ -3,9 +3,9 @@
 from sparsim.kernels.cost import check_capacity, level_costs, level_cycles
 from sparsim.kernels.dense import dense_traffic
 from sparsim.kernels.formats import tile_statistics
-from sparsim.kernels.jit import kernel
+from sparsim.kernels.jit import entry, kernel
 from sparsim.kernels.leaders import find_leaders
-from sparsim.kernels.nest import build_nest
+from sparsim.kernels.nest import build_nest, check_instances
 from sparsim.kernels.network import network_energy
 from sparsim.kernels.pointer import by_pointer
 from sparsim.kernels.ranks import check_formats, match_ranks
@@ -14,7 +14,6 @@ from sparsim.kernels.spatial import spatial_skipping
 from sparsim.packs import (
     ACTIVE,
     ANY_SPATIAL,
-    BAD_INSTANCES,
     GATED,
     OK,
     OPS,
@@ -29,22 +28,16 @@ from sparsim.packs import (
 
 
 @kernel
-def analyse_nest(arch, layer, policy, factor, order, split, flags, accounting, want_hops, nest):
-    """Everything that does not depend on densities. Returns a status."""
-    status = build_nest(arch, layer, factor, order, split, flags, nest)
-    if status != OK:
-        return status
-    if not policy.switch[ANY_SPATIAL]:
-        for h in range(nest.space.shape[0]):
-            x, y = nest.space[h, 0], nest.space[h, 1]
-            if x > arch.mesh[h, 0] or y > arch.mesh[h, 1]:
-                nest.info[0], nest.info[1], nest.info[2], nest.info[3] = h - 1, x, y, h
-                return BAD_INSTANCES
-    if policy.switch[ACTIVE]:
+def _analyse(arch, layer, policy, mapping, b, accounting, want_hops, nest):
+    """Everything about mapping `b` that does not depend on densities. Returns a status."""
+    flags = mapping.flags[b]
+    status = build_nest(arch, layer, mapping.factor[b], mapping.order[b], mapping.split[b], flags, nest)
+    if status == OK and not policy.switch[ANY_SPATIAL]:
+        status = check_instances(arch, nest)
+    if status == OK and policy.switch[ACTIVE]:
         status = check_formats(arch, layer, policy, nest)
-        if status != OK:
-            return status
-    status = dense_traffic(arch, layer, flags, accounting, want_hops, nest)
+    if status == OK:
+        status = dense_traffic(arch, layer, flags, accounting, want_hops, nest)
     if status == OK and policy.switch[ACTIVE]:
         status = match_ranks(arch, layer, policy, nest)
         if status == OK:
@@ -112,29 +105,21 @@ def add_cost(arch, layer, policy, networks, nest, sparse, cost):
     return OK
 
 
-@kernel
+@entry
 def analyse_one(arch, layer, policy, mapping, b, accounting, want_hops, nest):
     """Entry: mapping `b` up to where densities come in. Returns a status."""
-    return _analyse_row(
+    return _analyse(
         by_pointer(arch), by_pointer(layer), by_pointer(policy), by_pointer(mapping), b, accounting,
         want_hops, by_pointer(nest),
     )  # fmt: skip
 
 
-@kernel
-def _analyse_row(arch, layer, policy, mapping, b, accounting, want_hops, nest):
-    return analyse_nest(
-        arch, layer, policy, mapping.factor[b], mapping.order[b], mapping.split[b], mapping.flags[b],
-        accounting, want_hops, nest,
-    )  # fmt: skip
-
-
-@kernel
-def finish_one(arch, layer, density, policy, table, nest, sparse, cost):
-    """Entry: an analysed nest to the end, networks included. Returns a status."""
+@entry
+def finish_one(arch, layer, density, policy, table, networks, nest, sparse, cost):
+    """Entry: an analysed nest to the end. `networks`: whether to count them. Returns a status."""
     return _finish(
         by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy), by_pointer(table),
-        True, by_pointer(nest), by_pointer(sparse), by_pointer(cost),
+        networks, by_pointer(nest), by_pointer(sparse), by_pointer(cost),
     )  # fmt: skip
 
 
@@ -146,7 +131,7 @@ def _finish(arch, layer, density, policy, table, networks, nest, sparse, cost):
     return status
 
 
-@kernel
+@entry
 def run_batch(
     arch, layer, density, policy, table, mapping, first, last, accounting, networks, nest, sparse, cost, out
 ):
@@ -156,7 +141,7 @@ def run_batch(
     )  # fmt: skip
     m, n, s, c = by_pointer(mapping), by_pointer(nest), by_pointer(sparse), by_pointer(cost)
     for b in range(first, last):
-        status = _analyse_row(a, y, p, m, b, accounting, networks, n)
+        status = _analyse(a, y, p, m, b, accounting, networks, n)
         if status == OK:
             status = _finish(a, y, d, p, t, networks, n, s, c)
         out[b, 2] = status
@@ -164,7 +149,7 @@ def run_batch(
             out[b, 0], out[b, 1] = cost.total[0], cost.total[1]
 
 
-@kernel
+@entry
 def run_frozen(arch, layers, densities, policy, table, networks, nests, sparse, cost, out):
     """Entry: analysed nests of N layers; out[i] := (pJ, cycles, status, pJ of every hardware level)."""
     a, p, t, s, c = (

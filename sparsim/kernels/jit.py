@@ -1,4 +1,4 @@
-"""The one decorator of all kernels: compiled once, kept on disk, no fast-math, never raising."""
+"""The decorators of all kernels: compiled once, kept on disk, no fast-math, never raising."""
 
 from __future__ import annotations
 
@@ -15,12 +15,19 @@ _SOURCES = hashlib.sha256(
 ).hexdigest()
 
 
-def kernel(function: Callable[..., Any]) -> Any:
-    """Compile `function`; the copy on disk holds until any kernel's source changes.
-
-    Numba alone would look at the file of `function` only, and keep stale code of the kernels that it calls.
-    """
-    compiled = njit(cache=True, nogil=True, error_model="numpy")(function)
+def _compile(function: Callable[..., Any], **options: Any) -> Any:
+    compiled = njit(cache=True, nogil=True, error_model="numpy", **options)(function)
     if hasattr(compiled, "_cache"):  # not with NUMBA_DISABLE_JIT
+        # Numba alone would look at the file of `function` only, and keep stale code of the kernels it calls
         compiled._cache._cache_file._source_stamp = _SOURCES
     return compiled
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """A kernel that Python calls. The compiled copy on disk holds until any kernel's source changes."""
+    return _compile(function)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """A kernel that only kernels call: without a wrapper for Python, which halves the time to compile it."""
+    return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)

@@ -5,8 +5,6 @@ The children of a level are numbered with the first-listed spatial loop fastest 
 `key`, so that sums and differences of offsets are sums and differences of keys.
 """
 
-import numpy as np
-
 from sparsim.kernels.jit import kernel
 from sparsim.packs import (
     B_ACCESSES,
@@ -25,6 +23,9 @@ from sparsim.packs import (
     STRIDE,
     TEMPORAL,
 )
+
+
+ALL, UNSERVED = 0, 1  # which children are grouped: rows of NestPack.group
 
 
 @kernel
@@ -128,22 +129,35 @@ def _group_hops(nest, first, last, columns, rows):
 
 
 @kernel
-def group_children(nest, children, columns, rows, alone, skip_served, which):
+def _sort_by_key(order, n, key):
+    """Sort order[:n] by key (shell sort: short, and quick to compile)."""
+    gap = 1
+    while 3 * gap + 1 < n:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, n):
+            child, j = order[i], i
+            while j >= gap and key[order[j - gap]] > key[child]:
+                order[j] = order[j - gap]
+                j -= gap
+            order[j] = child
+        gap //= 3
+
+
+@kernel
+def group_children(nest, children, columns, rows, alone, which):
     """Fill nest.group[which] with (size, number, sum of hops) per group size; returns (sizes, groups).
 
-    `alone`: every child is a group of its own. `skip_served`: leave the served children out.
-    sizes < 0: too many different ones.
+    `alone`: every child is a group of its own. `which` is ALL for all children, UNSERVED without the served
+    ones. sizes < 0: too many different ones.
     """
     n = 0
     for i in range(children):
-        if not (skip_served and nest.served[i]):
+        if which == ALL or not nest.served[i]:
             nest.order[n] = i
             n += 1
     if not alone:
-        picked = nest.order[:n].copy()
-        by_key = np.argsort(nest.key[picked])
-        for i in range(n):
-            nest.order[i] = picked[by_key[i]]
+        _sort_by_key(nest.order, n, nest.key)
     group = nest.group[which]
     sizes, groups, first = 0, 0, 0
     while first < n:

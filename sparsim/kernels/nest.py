@@ -2,6 +2,7 @@
 
 from sparsim.kernels.jit import kernel
 from sparsim.packs import (
+    BAD_INSTANCES,
     BAD_KEPT_NOWHERE,
     BOUND,
     CHILD,
@@ -97,4 +98,16 @@ def _relate(flags, nest):
         if inside < 0:
             nest.info[1] = v
             return BAD_KEPT_NOWHERE
+    return OK
+
+
+@kernel
+def check_instances(arch, nest):
+    """Whether the mapping uses no more instances than there are, each way (12.4, 13.2)."""
+    space, mesh = nest.space, arch.mesh
+    for h in range(space.shape[0]):
+        x, y = space[h, 0], space[h, 1]
+        if x > mesh[h, 0] or y > mesh[h, 1]:
+            nest.info[0], nest.info[1], nest.info[2], nest.info[3] = h - 1, x, y, h
+            return BAD_INSTANCES
     return OK

@@ -56,7 +56,10 @@ def _dividing(bits: int, width_bits: int) -> int:
         return bits
     if bits > width_bits:
         return 2 * bits
-    most, least = width_bits // bits, width_bits // (2 * bits)  # words per access now, and with twice the bits
+    most, least = (
+        width_bits // bits,
+        width_bits // (2 * bits),
+    )  # words per access now, and with twice the bits
     if most - least < bits:
         return next((width_bits // n for n in range(most, least, -1) if width_bits % n == 0), 2 * bits)
     return next((wider for wider in range(bits, 2 * bits) if width_bits % wider == 0), 2 * bits)
