@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as Dict
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,14 +71,20 @@ def tensor_shape(layer: Layer, dataspace: str) -> tuple[int, ...]:
 
 
 def _read_mask(path: str, name: str, where: str) -> NDArray[np.bool_]:
+    """The array of a .npy file; of a .npz file the only one, or that of the dataspace's name."""
     try:
         loaded = np.load(Path(path), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FormatError(f"cannot read the mask {path} as .npy or .npz: {error}", path=where) from None
-    if isinstance(loaded, np.lib.npyio.NpzFile):
-        if name not in loaded.files:
-            raise FormatError(f"{path} has no array '{name}'", path=where, hint=near(name, loaded.files))
-        return np.asarray(loaded[name])
+        if isinstance(loaded, np.lib.npyio.NpzFile):
+            key = loaded.files[0] if len(loaded.files) == 1 else name
+            if key not in loaded.files:
+                raise FormatError(f"{path} has no array '{name}'", path=where, hint=near(name, loaded.files))
+            loaded = loaded[key]
+    except FileNotFoundError:
+        raise FormatError(f"no such mask file: {path}", path=where) from None
+    except (OSError, ValueError, EOFError, BadZipFile):
+        raise FormatError(f"{path} holds no plain .npy or .npz array", path=where) from None
+    if loaded.dtype.kind not in "biuf":
+        raise FormatError(f"{path} holds {loaded.dtype}, numbers or booleans are needed", path=where)
     return np.asarray(loaded)
 
 

@@ -54,6 +54,9 @@ def main(
         status = 2
     elif total(outcomes).deviating:
         status = 1
+    if write_docs and not docs.PAGE.parent.is_dir():
+        console.print(f"--write-docs needs a checkout of the repository, {docs.PAGE.parent} is not there")
+        sys.exit(2)
     if write_docs:
         for folder, suite in suites.items():
             if dirs and not any(o.bad_input for o in suite):

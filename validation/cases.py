@@ -72,18 +72,20 @@ def digest(cases: Iterable[Case]) -> str:
 LARGEST_EXACT_TENSOR = 104_729
 
 
-def inexact_tensors(layer: Layer) -> list[str]:
+def inexact_tensors(layer: Layer, of_2022: bool = False) -> list[str]:
     """Dataspaces whose probabilities the reference itself computes inexactly.
 
-    Its hypergeometric function works with factored factorials up to the 10,000th prime, 104,729 points; for
-    larger tensors it switches to an approximation with an error of about 1e-14 (model-spec 8.3).
+    The hypergeometric function of 3.0.3 works with factored factorials up to the 10,000th prime, 104,729; for
+    larger tensors it switches to an approximation with an error of about 1e-14 (model-spec 8.3). That of the
+    releases of 2022 was an approximation for tensors of any size.
     """
+    exact_points = 0 if of_2022 else LARGEST_EXACT_TENSOR
     coefficients = layer.shape.coefficients | layer.coefficients
     names = []
     for dataspace in layer.shape.dataspaces:
         points = 1
         for side in dataspace.terms():
             points *= 1 + sum((coefficients[c] if c else 1) * (layer.bounds[dim] - 1) for dim, c in side)
-        if layer.density(dataspace.name).distribution == "hypergeometric" and points > LARGEST_EXACT_TENSOR:
+        if layer.density(dataspace.name).distribution == "hypergeometric" and points > exact_points:
             names.append(dataspace.name)
     return names

@@ -101,16 +101,20 @@ def draw_case(rng: random.Random) -> Drawn:
 
 def _layer(rng: random.Random) -> Layer:
     shape = rng.choice((GEMM, CONV, CONV, GROUPED))
+    bounds = {dim: rng.choice(_BOUNDS[dim]) for dim in shape.dims}
     densities = {}
     for dataspace in shape.dataspaces:
         kind = rng.choice(("none", "fixed-structured", "hypergeometric"))
         if kind != "none":
             value = rng.choice((0.1, 0.25, 0.44, 0.5, 0.55, 0.8, round(rng.random(), 3), 1.0))
             densities[dataspace.name] = Density(distribution=kind, density=max(value, 0.05))
+    if shape is GEMM and rng.random() < 0.15:
+        bounds["M"] = bounds["K"]  # banded tensors are square
+        densities["A"] = Density(distribution="banded", band_width=rng.randint(0, 4))
     return Layer(
         name=shape.name,
         shape=shape,
-        bounds={dim: rng.choice(_BOUNDS[dim]) for dim in shape.dims},
+        bounds=bounds,
         coefficients={name: rng.choice((2, 3)) for name in shape.coefficients if rng.random() < 0.4},
         densities=densities,
     )
@@ -145,7 +149,10 @@ def _mapping(
                 level=name,
                 temporal=Nest(factors=temporal[i], order=tuple(rng.sample(dims, len(dims)))),
                 spatial=nest if fan_outs[i] != (1, 1) else None,
-                bypass=_bypass(rng, layer) if i else (),
+                bypass=_some(rng, layer, 0.3) if i and rng.random() < 0.6 else (),
+                no_link_transfer=_some(rng, layer, 0.1) if fan_outs[i] != (1, 1) else (),
+                no_multicast_no_reduction=_some(rng, layer, 0.1) if fan_outs[i] != (1, 1) else (),
+                no_temporal_reuse=_some(rng, layer, 0.05),
             )
         )
     return Mapping(levels=tuple(levels))
@@ -162,9 +169,8 @@ def _primes(number: int) -> list[int]:
     return primes
 
 
-def _bypass(rng: random.Random, layer: Layer) -> tuple[str, ...]:
-    names = [d.name for d in layer.shape.dataspaces]
-    return tuple(n for n in names if rng.random() < 0.3) if rng.random() < 0.6 else ()
+def _some(rng: random.Random, layer: Layer, chance: float) -> tuple[str, ...]:
+    return tuple(d.name for d in layer.shape.dataspaces if rng.random() < chance)
 
 
 def _tile_words(layer: Layer, mapping: Mapping, index: int) -> int:
@@ -191,7 +197,8 @@ def _storage(
 ) -> Storage:
     dram = name == "DRAM"
     block = rng.choice((1, 2, 4, 8)) if dram or name == "GLB" else rng.choice((1, 1, 2))
-    word_bits = 8
+    buffering = 1.0 if dram else rng.choice((1.0, 1.0, 1.0, 2.0))
+    slack = 0.7 if rng.random() < 0.05 else rng.choice((1, 1.5, 4))
     metadata_bits = rng.choice((8, 16, 32)) if policy is not None else 0
 
     def bandwidth() -> float | None:
@@ -201,10 +208,10 @@ def _storage(
         name=name,
         technology="DRAM" if dram else "SRAM",
         mesh=mesh,
-        word_bits=word_bits,
+        word_bits=8,
         block_size=block,
-        size_words=None if dram else -(-int(tile_words * rng.choice((1, 1.5, 4, 4))) // block) * block,
-        multiple_buffering=1.0 if dram else rng.choice((1.0, 1.0, 1.0, 2.0)),
+        size_words=None if dram else -(-int(tile_words * buffering * slack) // block) * block,
+        multiple_buffering=buffering,
         read_bandwidth=bandwidth(),
         write_bandwidth=bandwidth(),
         shared_bandwidth=bandwidth(),
@@ -235,16 +242,7 @@ def _policy(rng: random.Random, layer: Layer, mapping: Mapping) -> SparsePolicy:
     formats = [
         f for d in layer.shape.dataspaces if rng.random() < 0.5 for f in _formats(rng, layer, mapping, d.name)
     ]
-    operands = [d.name for d in layer.shape.dataspaces if not d.read_write]
-    results = [d.name for d in layer.shape.dataspaces if d.read_write]
-    safs = []
-    for level in mapping.levels:
-        if rng.random() < 0.4:
-            target = rng.choice([*operands, *results])
-            others = [name for name in operands if name != target]
-            leaders = tuple(others if target in results and rng.random() < 0.7 else others[:1])
-            option = Option(target=target, condition_on=leaders)
-            safs.append(Saf(level=level.level, type=rng.choice(("gating", "skipping")), options=(option,)))
+    safs = [_saf(rng, layer, level.level) for level in mapping.levels if rng.random() < 0.4]
     outward = [level.level for level in mapping.levels]
     return SparsePolicy(
         formats=tuple(sorted(formats, key=lambda f: outward.index(f.level))),
@@ -254,11 +252,26 @@ def _policy(rng: random.Random, layer: Layer, mapping: Mapping) -> SparsePolicy:
     )
 
 
+def _saf(rng: random.Random, layer: Layer, level: str) -> Saf:
+    if rng.random() < 0.1:
+        return Saf(level=level, type="skipping-spatial", options=(_option(rng, layer, most=1),))
+    options = tuple(_option(rng, layer, most=2) for _ in range(rng.choice((1, 1, 1, 2))))
+    return Saf(level=level, type=rng.choice(("gating", "skipping")), options=options)
+
+
+def _option(rng: random.Random, layer: Layer, most: int) -> Option:
+    target = rng.choice([d.name for d in layer.shape.dataspaces])
+    leaders = [d.name for d in layer.shape.dataspaces if not d.read_write and d.name != target]
+    return Option(target=target, condition_on=tuple(leaders[: rng.randint(1, most)]))
+
+
 def _formats(rng: random.Random, layer: Layer, mapping: Mapping, dataspace: str) -> list[TensorFormat]:
     """From the outermost level inwards to a drawn depth; an outer level has a rank more than the next."""
     kept = [m.level for m in mapping.levels if dataspace not in m.bypass]
     depth = rng.randint(1, len(kept))
-    everything = (tuple(layer.shape.dims),)
+    dims = layer.shape.dims
+    split = rng.randrange(len(dims)) if rng.random() < 0.1 else 0
+    everything = (dims,) if split == 0 else (dims[:split], dims[split:])
     kind = rng.choice(("RLE", "CP", "B", "UB"))
     word_bits = None if kind == "UB" else rng.choice((None, 4))
     lowest = Rank(format=kind, flattened=everything, metadata_word_bits=word_bits)
@@ -268,7 +281,8 @@ def _formats(rng: random.Random, layer: Layer, mapping: Mapping, dataspace: str)
     for level in reversed(kept[:depth]):
         formats.append(TensorFormat(level=level, dataspace=dataspace, ranks=ranks, order=order))
         payload = rng.choice((0, 4, None))
-        ranks = (Rank(format="UOP", flattened=everything, payload_word_bits=payload), *ranks)
+        upper = rng.choice(("B", "CP")) if all(r.compressed for r in ranks) and rng.random() < 0.2 else "UOP"
+        ranks = (Rank(format=upper, flattened=everything, payload_word_bits=payload), *ranks)
     return formats
 
 

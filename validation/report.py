@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from validation.compare import STAGES, Difference
+from validation.fields import STAGES, Difference
 from validation.run import Outcome, closing_line, total
 
 

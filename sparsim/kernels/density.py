@@ -6,6 +6,8 @@ an unevaluated sum (hi, lo) of two doubles with a relative error near 1e-31 (Dek
 
 import math
 
+import numpy as np
+
 from sparsim.kernels.jit import kernel
 from sparsim.packs import FIXED, HYPERGEOMETRIC, TABULATED
 
@@ -172,7 +174,7 @@ def _hypergeometric_least(total, nonzeros, points):
     if points <= total - nonzeros:
         return 0
     wrapped = float(points - total) if points >= total else 18446744073709551616.0 - float(total - points)
-    y = math.floor((wrapped + nonzeros) / points * points)
+    y = np.floor((wrapped + nonzeros) / points * points)  # a double: it may exceed 2^63
     if y >= 18446744073709551616.0:
         return 0
     return int(y) if y < 9.0e18 else -1

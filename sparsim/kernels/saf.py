@@ -219,8 +219,8 @@ def _reductions(nest, sparse, s, v):
     """Temporal reductions shrink with the updates."""
     sparse.reductions[s, v] = 0
     if nest.count[s, v, UPDATE] > 0:
-        kept = sparse.count[s, v, UPDATE, RANDOM] / nest.count[s, v, UPDATE]
-        sparse.reductions[s, v] = int(math.ceil(nest.count[s, v, REDUCE] * kept))
+        kept = nest.count[s, v, REDUCE] * float(sparse.count[s, v, UPDATE, RANDOM])
+        sparse.reductions[s, v] = int(math.ceil(kept / nest.count[s, v, UPDATE]))
 
 
 @kernel

@@ -8,17 +8,36 @@ from typing import Any
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An immutable, validated record. Unknown fields are refused; equality is by content."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists and scalars; fields at their default are left out."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
+        plain: dict[str, Any] = _plain(self)
         return plain
 
     def digest(self) -> str:
-        """SHA-256 of the record's canonical JSON, in hex."""
-        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()
+        """SHA-256 of the record's canonical JSON, in hex; equal records have equal digests."""
+        return hashlib.sha256(msgspec.json.encode(self.to_dict(), order="sorted")).hexdigest()
 
     def __hash__(self) -> int:
         return hash(msgspec.json.encode(self, order="sorted"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        fields = ((field, getattr(value, field.name)) for field in msgspec.structs.fields(value))
+        return {field.name: _plain(item) for field, item in fields if item != _default(field)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)  # 1 and 1.0 are equal, also as text
+    return value
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return field.default

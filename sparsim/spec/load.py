@@ -266,6 +266,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = None if isinstance(plain_scalar(text), str) else "'"
+    if not text.isprintable():
+        style = '"'  # escapes what other styles would fold or drop
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
@@ -278,30 +280,14 @@ def dump(*records: Record) -> str:
     Several layers become `layers`.
     """
     document: dict[str, Any] = {MARK: VERSION}
-    layers = [_plain(record) for record in records if isinstance(record, Layer)]
+    layers = [record.to_dict() for record in records if isinstance(record, Layer)]
     for record in records:
         key = next(key for key, kind in _RECORDS.items() if isinstance(record, kind))
         if key == "layer" and len(layers) > 1:
             document["layers"] = layers
         else:
-            document[key] = _plain(record)
+            document[key] = record.to_dict()
     text: str = yaml.dump(
         document, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True
     )
     return text
-
-
-def _plain(value: Any) -> Any:
-    """Dicts, lists and scalars only; fields of records at their default are left out."""
-    if isinstance(value, Record):
-        fields = ((field, getattr(value, field.name)) for field in msgspec.structs.fields(value))
-        return {field.name: _plain(item) for field, item in fields if item != _default(field)}
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _default(field: msgspec.structs.FieldInfo) -> Any:
-    if field.default_factory is not msgspec.NODEFAULT:
-        return field.default_factory()
-    return field.default

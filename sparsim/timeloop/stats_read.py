@@ -71,6 +71,7 @@ _BUCKET = re.compile(r"(@multicast \d+ @scatter \d+): (.*)")
 _DATASPACE = re.compile(r" {4}(?P<name>\S.*):")
 _FIELD = re.compile(r"\s*(?P<label>.*?)\s*:(?: (?P<value>.*))?")
 _MESH = re.compile(r"(\d+) \((\d+)\*(\d+)\)")
+_REAL = re.compile(r"-?(\d+\.\d+(e[+-]\d+)?|nan|inf)")
 _UNIT = re.compile(r"(\S+) (pJ|fJ|uJ|pJ/b/mm|um\^2|mm\^2|words/cycle)")
 
 
@@ -131,7 +132,7 @@ class _Reader:
         elif breakdown := _BREAKDOWN.fullmatch(text):
             self._add(f"{self.label} Breakdown (Data, Format)", (float(breakdown[1]), float(breakdown[2])))
         elif bucket := _BUCKET.fullmatch(text):
-            self._add(f"Ingresses {bucket[1]}", float(bucket[2]))
+            self._add(f"{self.label} {bucket[1]}", float(bucket[2]))
         else:
             return False
         return True
@@ -185,7 +186,4 @@ def _value(text: str) -> Value:
         text = unit[1]
     if re.fullmatch(r"-?\d+", text):
         return int(text)
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    return float(text) if _REAL.fullmatch(text) else text

@@ -57,6 +57,11 @@ def _real(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
+def _quotient(value: float) -> str:
+    """Of what may be 0/0, which the original's processor answers with a negative nan."""
+    return "-nan" if math.isnan(value) else f"{value:.2f}"
+
+
 def _ratio(numerator: float, denominator: float) -> float:
     """IEEE division: a run without computes prints nan or inf instead of failing."""
     if denominator:
@@ -182,7 +187,7 @@ def _energies(tensor: TensorTraffic) -> list[tuple[str, str]]:
     return [
         ("Temporal reductions (per-instance)", str(tensor.temporal_reductions)),
         ("Address generations (per-cluster)", str(tensor.address_generations)),
-        ("Energy (per-scalar-access)", f"{tensor.energy_per_access_pj:.2f} pJ"),
+        ("Energy (per-scalar-access)", f"{_quotient(tensor.energy_per_access_pj)} pJ"),
         ("Energy (per-instance)", f"{tensor.energy_per_instance_pj:.2f} pJ"),
         ("Energy (total)", f"{tensor.energy_pj:.2f} pJ"),
         ("Temporal Reduction Energy (per-instance)", f"{tensor.reduction_energy_per_instance_pj:.2f} pJ"),
@@ -385,5 +390,5 @@ def _per_compute(evaluation: Evaluation, label: str, computes: int, unit: str) -
     return [
         f"{label} = {computes}",
         unit,
-        *(f"    {name:<{width}}= {_ratio(energy * 1000, computes):.2f}" for name, energy in rows),
+        *(f"    {name:<{width}}= {_quotient(_ratio(energy * 1000, computes))}" for name, energy in rows),
     ]

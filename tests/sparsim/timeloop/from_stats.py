@@ -129,7 +129,7 @@ def _storage(stats: Stats, name: str, energy_pj: float) -> StorageResult:
     storage = Storage(
         name=name, technology=specs["Technology"],
         word_bits=specs["Data word bits" if sparse else "Word bits"],
-        block_size=specs["Data block size" if sparse else "Block size"], cluster_size=1,
+        block_size=specs["Data block size" if sparse else "Block size"], cluster_size=specs["Cluster size"],
         size_words=specs.given(data), multiple_buffering=specs["Multiple buffering"],
         min_utilization=specs["Min utilization"], read_bandwidth=specs.given("Read bandwidth"),
         write_bandwidth=specs.given("Write bandwidth"), shared_bandwidth=specs.given("Shared bandwidth"),

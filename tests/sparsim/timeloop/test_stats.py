@@ -79,7 +79,7 @@ def test_energy_without_accesses_is_nan():
     key = Key("levels", "spad", "STATS", "Weights", "Energy (per-scalar-access)")
     stats = parse_stats(text)
     assert math.isnan(stats.fields[key])
-    assert write_stats(evaluation_from(stats)) == text.replace("-nan", "nan")
+    assert write_stats(evaluation_from(stats)) == text
 
 
 def test_a_run_without_computes_has_a_report():
@@ -89,13 +89,6 @@ def test_a_run_without_computes_has_a_report():
     fields = parse_stats(write_stats(evaluation)).fields
     assert fields[Key("summary", "MAC", "", "", "fJ/Compute")] == math.inf
     assert math.isnan(fields[Key("summary", "spad <==> MAC", "", "", "fJ/Compute")])
-
-
-def test_area_of_the_summary_is_the_real_sum():
-    evaluation = msgspec.structs.replace(
-        evaluation_from(parse_stats(a_text("conv-dense-11-012"))), area_um2=2.344e6
-    )
-    assert "\nArea: 2.34 mm^2\n" in write_stats(evaluation)
 
 
 @needs_shared

@@ -1,0 +1,99 @@
+"""A preset as text, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sparsim.spec import Architecture, EnergyTable, SparsePolicy, TensorFormat
+from sparsim.spec.energy import STORAGE_ACTIONS, resolve_energy
+from sparsim.spec.load import Loaded
+
+_COLUMNS = (
+    "level",
+    "instances",
+    "words",
+    "bits",
+    "block",
+    "rd w/cy",
+    "wr w/cy",
+    "read pJ",
+    "write pJ",
+    "um^2",
+)
+_READ = tuple(STORAGE_ACTIONS).index("random_read")
+_WRITE = tuple(STORAGE_ACTIONS).index("random_fill")
+
+
+def describe(name: str, loaded: Loaded) -> str:
+    """Title, level table, formats and SAFs, layers."""
+    parts = [name]
+    if loaded.architecture:
+        parts += ["", *_architecture(loaded.architecture, loaded.energy)]
+    if loaded.policy:
+        parts += ["", *_policy(loaded.policy)]
+    if loaded.layers:
+        parts += ["", "layers"]
+        parts += [f"  {layer.name}: {_pairs(layer.bounds.items())}" for layer in loaded.layers]
+    return "\n".join(parts)
+
+
+def _architecture(arch: Architecture, energy: EnergyTable | None) -> Iterable[str]:
+    """Levels outer to inner; words, bandwidths and area per instance, energies per access of one block."""
+    resolved = resolve_energy(arch, energy)
+    rows = [_COLUMNS]
+    for i, level in enumerate(arch.storage):
+        rows.append(
+            (
+                level.name,
+                _instances(arch, i),
+                _or_dash(level.size_words),
+                str(level.word_bits),
+                str(level.block_size),
+                _or_dash(level.read_bandwidth),
+                _or_dash(level.write_bandwidth),
+                f"{resolved.storage[i][_READ]:g}",
+                f"{resolved.storage[i][_WRITE]:g}",
+                f"{resolved.areas[i]:.6g}",
+            )
+        )
+    count = _instances(arch, len(arch.storage))
+    compute = arch.compute
+    energy_pj, area = f"{resolved.compute[0]:g}", f"{resolved.compute_area:.6g}"
+    rows.append((compute.name, count, "", str(compute.word_bits), "", "", "", energy_pj, "", area))
+    yield f"architecture {arch.name}" + (f": {arch.source}" if arch.source else "")
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+        yield "  " + "  ".join(cells).rstrip()
+    yield "energies: " + (f"table {energy.name}" + (f", {energy.source}" if energy.source else "")
+                          if energy else "built-in formulas")  # fmt: skip
+
+
+def _instances(arch: Architecture, index: int) -> str:
+    x, y = arch.total_mesh(index)
+    return f"{x * y} ({x}x{y})"
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _pairs(items: Iterable[tuple[str, int]]) -> str:
+    return " ".join(f"{key}={value}" for key, value in items)
+
+
+def _policy(policy: SparsePolicy) -> Iterable[str]:
+    yield f"policy {policy.name}"
+    for tensor_format in policy.formats:
+        yield f"  {tensor_format.level}: {tensor_format.dataspace} as {_ranks(tensor_format)}"
+    for saf in policy.safs:
+        for option in saf.options:
+            yield f"  {saf.level}: {saf.type} of {option.target} on empty {' or '.join(option.condition_on)}"
+    if policy.compute_gating:
+        yield "  compute: gating"
+    if policy.compute_skipping:
+        yield "  compute: skipping"
+
+
+def _ranks(tensor_format: TensorFormat) -> str:
+    return "-".join(rank.format for rank in tensor_format.ranks)

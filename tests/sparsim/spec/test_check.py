@@ -1,0 +1,175 @@
+"""Cross-checks of records, however they were made."""
+
+from __future__ import annotations
+
+import pytest
+from documents import DOCUMENTS, write_documents
+from msgspec.structs import replace
+
+from sparsim.errors import EnergyTableError, MappingError, SpecError
+from sparsim.spec import (
+    EnergyTable,
+    LevelMapping,
+    Mapping,
+    Nest,
+    Option,
+    Rank,
+    Saf,
+    SparsePolicy,
+    TensorFormat,
+)
+from sparsim.spec.check import check
+from sparsim.spec.sparsity import rank_word_bits
+from sparsim.timeloop.reader import read_documents
+
+
+@pytest.fixture
+def parts(tmp_path):
+    return list(read_documents(write_documents(tmp_path, DOCUMENTS))[:5])
+
+
+ARCH, LAYER, POLICY, ENERGY, MAPPING = range(5)
+
+
+def spoiled(parts, index, record):
+    return [*parts[:index], record, *parts[index + 1 :]]
+
+
+def with_level(mapping, name, **changes):
+    return Mapping(levels=tuple(replace(m, **changes) if m.level == name else m for m in mapping.levels))
+
+
+def test_good_records_pass(parts):
+    assert check(*parts) == ()
+    assert check(*spoiled(spoiled(parts, POLICY, None), ENERGY, None)) == ()
+
+
+def test_levels_may_be_left_out(parts):
+    mapping = Mapping(levels=(LevelMapping(level="DRAM", temporal=Nest(factors={"M": 8, "N": 4, "K": 8})),))
+    assert check(*spoiled(parts, MAPPING, mapping)) == ()
+
+
+@pytest.mark.parametrize(
+    ("level", "changes", "message"),
+    [
+        ("GLB", {"level": "GLBB"}, "mapping: unknown storage level 'GLBB' (did you mean 'GLB'?)"),
+        ("GLB", {"level": "MAC"}, "mapping: unknown storage level 'MAC' (known: DRAM, GLB, spad)"),
+        ("GLB", {"temporal": Nest(factors={"X": 8})}, "mapping, level GLB: unknown dim 'X' (known: M, N, K)"),
+        ("GLB", {"temporal": Nest(order=("Q",))}, "mapping, level GLB: unknown dim 'Q' (known: M, N, K)"),
+        ("GLB", {"bypass": ("C",)}, "mapping, level GLB: unknown dataspace 'C' (known: A, B, Z)"),
+        ("GLB", {"temporal": Nest()}, "factors of dim 'M' multiply to 1, its bound is 8"),
+        (
+            "spad",
+            {"spatial": Nest(factors={"K": 1})},
+            "spatial loops at level 'spad', which has no fan-out: there is one 'MAC' below each",
+        ),
+    ],
+)
+def test_mappings(parts, level, changes, message):
+    with pytest.raises((SpecError, MappingError)) as error:
+        check(*spoiled(parts, MAPPING, with_level(parts[MAPPING], level, **changes)))
+    assert str(error.value) == message
+
+
+def test_a_tensor_must_be_kept_somewhere(parts):
+    mapping = parts[MAPPING]
+    for level in ("DRAM", "GLB", "spad"):
+        mapping = with_level(mapping, level, bypass=("B",))
+    with pytest.raises(MappingError) as error:
+        check(*spoiled(parts, MAPPING, mapping))
+    assert str(error.value) == "dataspace 'B' is bypassed at all levels, at least one must keep it"
+
+
+def a_format(level="GLB", dataspace="A", **rank):
+    return SparsePolicy(
+        formats=(TensorFormat(level=level, dataspace=dataspace, ranks=(Rank(format="CP", **rank),)),)
+    )
+
+
+def a_saf(level="GLB", target="A", leader="B"):
+    return SparsePolicy(
+        safs=(Saf(level=level, type="gating", options=(Option(target=target, condition_on=(leader,)),)),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (a_format(level="GBL"), "policy policy, formats: unknown storage level 'GBL' (did you mean 'GLB'?)"),
+        (a_format(dataspace="W"), "policy policy, formats: unknown dataspace 'W' (known: A, B, Z)"),
+        (
+            a_format(flattened=(("K", "X"),)),
+            "policy policy, format of A at GLB: unknown dim 'X' (known: M, N, K)",
+        ),
+        (
+            a_format(metadata_word_bits=17),
+            "policy policy, format of A at GLB: metadata words of rank CP have 34 bits, "
+            "the metadata storage is 16 bits wide",
+        ),
+        (a_saf(level="MAC"), "policy policy, gating: unknown storage level 'MAC' (known: DRAM, GLB, spad)"),
+        (a_saf(leader="W"), "policy policy, gating at GLB: unknown dataspace 'W' (known: A, B, Z)"),
+    ],
+)
+def test_policies(parts, policy, message):
+    with pytest.raises(SpecError) as error:
+        check(*spoiled(parts, POLICY, policy))
+    assert str(error.value) == message
+
+
+def test_sparse_processing_needs_two_operands(parts):
+    layer = parts[LAYER]
+    shape = replace(layer.shape, dataspaces=layer.shape.dataspaces[1:])
+    layer = replace(layer, shape=shape, densities={})
+    with pytest.raises(SpecError) as error:
+        check(*spoiled(spoiled(parts, LAYER, layer), POLICY, SparsePolicy(compute_gating=True)))
+    assert str(error.value) == (
+        "policy policy: sparse processing needs exactly two read-only dataspaces, there are 1: B"
+    )
+    assert check(*spoiled(spoiled(parts, LAYER, layer), POLICY, SparsePolicy())) == ()
+
+
+@pytest.mark.parametrize(
+    ("component", "entry", "message"),
+    [
+        ("GLB", {"write": 1.0}, "energy table, component GLB: no action 'random_read' or 'read'"),
+        ("GLB", {"read": 1.0}, "energy table, component GLB: no action 'random_fill' or 'write'"),
+        ("MAC", {"mac_randm": 1.0}, "energy table, component MAC: no action 'mac_random' or 'mult_random'"),
+        ("GLB", None, "energy table: no component 'GLB'"),
+    ],
+)
+def test_actions_that_happen_need_an_energy(parts, component, entry, message):
+    actions = {**parts[ENERGY].actions, component: entry}
+    if entry is None:
+        del actions[component]
+    with pytest.raises(EnergyTableError) as error:
+        check(*spoiled(parts, ENERGY, EnergyTable(actions=actions)))
+    assert str(error.value).startswith(message)
+
+
+def test_an_entry_for_another_program_is_no_error(parts):
+    actions = {**parts[ENERGY].actions, "spad": {"access": 1.0}}
+    (warning,) = check(*spoiled(parts, ENERGY, EnergyTable(actions=actions)))
+    assert warning.startswith("energy table, component spad: only unknown actions (access), the built-in")
+
+
+def test_energies_of_unused_levels_may_be_missing(parts):
+    actions = {name: entry for name, entry in parts[ENERGY].actions.items() if name != "GLB"}
+    mapping = with_level(parts[MAPPING], "GLB", bypass=("A", "B", "Z"))
+    assert check(*spoiled(spoiled(parts, ENERGY, EnergyTable(actions=actions)), MAPPING, mapping)) == ()
+
+
+@pytest.mark.parametrize(
+    ("width", "rank", "bits"),
+    [
+        (32, Rank(format="CP", metadata_word_bits=5), (8, 3)),
+        (60, Rank(format="CP", metadata_word_bits=7), (10, 3)),
+        (7, Rank(format="CP", metadata_word_bits=5), (7, 3)),
+        (7, Rank(format="CP", metadata_word_bits=3, payload_word_bits=0), (6, 0)),
+        (32, Rank(format="B"), (1, 3)),
+        (32, Rank(format="UB", metadata_word_bits=9), (3, 3)),
+        (32, Rank(format="UOP", payload_word_bits=4), (3, 4)),
+    ],
+)
+def test_rank_word_bits(parts, width, rank, bits):
+    level = replace(parts[ARCH].storage[1], metadata_width_bits=width, metadata_word_bits=3)
+    assert rank_word_bits(rank, level) == bits

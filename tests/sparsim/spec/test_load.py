@@ -1,0 +1,127 @@
+"""Our own YAML form: exact round trip, strictness, and messages that say where."""
+
+from __future__ import annotations
+
+import pytest
+import strategies
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sparsim.errors import SpecError
+from sparsim.spec.load import dump, load_documents, load_preset, load_text, preset_names
+
+any_records = st.tuples(
+    strategies.architectures(),
+    st.lists(strategies.layers(), min_size=1, max_size=2),
+    strategies.policies,
+    strategies.energy_tables,
+    strategies.mappings,
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(any_records)
+def test_round_trip(records):
+    arch, layers, policy, energy, mapping = records
+    loaded = load_text(dump(arch, *layers, policy, energy, mapping))
+    assert loaded == (arch, tuple(layers), policy, energy, mapping)
+    assert loaded.architecture.digest() == arch.digest()
+
+
+ARCH = """\
+sparsim: 1
+architecture:
+  storage:
+  - {name: DRAM, technology: DRAM}
+  - name: buffer
+    size_words: 3
+    LINE
+  compute: {name: MAC}
+"""
+LAYER = """\
+sparsim: 1
+layer:
+  shape: {dims: [C], dataspaces: [{name: x, projection: [C], read_write: true}]}
+  LINE
+"""
+
+
+@pytest.mark.parametrize(
+    ("document", "line", "message"),
+    [
+        (ARCH, "mehs: [1, 2]", "f:5: architecture.storage[1]: unknown field 'mehs' (did you mean 'mesh'?)"),
+        (ARCH, "mesh: [1, 2, 3]", "f:7: architecture.storage[1].mesh: is a list of 3, 2 are expected"),
+        (ARCH, "mesh: [1, x]", "f:7: architecture.storage[1].mesh[1]: is 'x', a whole number is expected"),
+        (
+            ARCH,
+            "word_bits: 3.5",
+            "f:7: architecture.storage[1].word_bits: is 3.5, a whole number is expected",
+        ),
+        (
+            ARCH,
+            "technology: SRUM",
+            "f:7: architecture.storage[1].technology: is 'SRUM' (did you mean 'SRAM'?)",
+        ),
+        (
+            ARCH,
+            "network: {wordbits: 3}",
+            "f:7: architecture.storage[1].network: unknown field 'wordbits' (did you mean 'word_bits'?)",
+        ),
+        (
+            ARCH,
+            "read_bandwidth: .nan",
+            "f:5: architecture.storage[1]: storage buffer: read_bandwidth is nan, allowed is more than 0",
+        ),
+        (LAYER, "bounds: {}", "f:2: layer: layer layer: no bound for dim 'C'"),
+        (LAYER, "name: l", "f:2: layer: no 'bounds' given"),
+        (
+            LAYER,
+            "bounds: {C: 3}\n  densities: {x: {density: 1.7}}",
+            "f:5: layer.densities.x: density is 1.7, allowed is 0 to 1",
+        ),
+        (
+            LAYER,
+            "bounds: {C: 3}\n  densities: {x: {distribution: hypergeometrc}}",
+            "f:5: layer.densities.x.distribution: is 'hypergeometrc' (did you mean 'hypergeometric'?)",
+        ),
+        ("sparsim: 2", "", "f:1: sparsim: 'sparsim' is 2, allowed is 1"),
+        ("sparsim: 1\nlayr: 3", "", "f:2: layr: unknown key 'layr' (did you mean 'layer'?)"),
+        ("sparsim: 1\nlayers: [3]", "", "f:2: layers[0]: is 3, a mapping is expected"),
+        ("policy: {}", "", "f: no 'sparsim: 1' at the top, so this is not a sparsim document"),
+        (
+            "sparsim: 1\nenergy: {actions: {a: {read: 1, write: x}}}",
+            "",
+            "f:2: energy.actions.a.write: is 'x', a number is expected",
+        ),
+    ],
+)
+def test_refused(document, line, message):
+    with pytest.raises(SpecError) as error:
+        load_text(document.replace("LINE", line), "f")
+    assert str(error.value) == message
+
+
+def test_documents_may_be_split_and_repeated_but_not_contradict(tmp_path):
+    a, b, c = (tmp_path / name for name in "abc")
+    a.write_text("sparsim: 1\npolicy: {name: p}\n")
+    b.write_text("sparsim: 1\npolicy: {name: p}\nenergy: {name: e}\n")
+    c.write_text("sparsim: 1\npolicy: {name: other}\n")
+    assert load_documents([a, b]) == load_documents([b, a])
+    with pytest.raises(SpecError) as error:
+        load_documents([a, c])
+    assert str(error.value) == f"{c}: 'policy' is in {a} too, with other contents"
+
+
+def test_masks_lie_beside_the_document_that_names_them(tmp_path):
+    document = tmp_path / "layer.yaml"
+    line = "bounds: {C: 3}\n  densities: {x: {distribution: actual, mask: m.npy}}"
+    document.write_text(LAYER.replace("LINE", line))
+    (layer,) = load_documents([document]).layers
+    assert layer.density("x").mask == str(tmp_path / "m.npy")
+
+
+def test_presets():
+    for name in preset_names():
+        assert load_preset(name).architecture.name == name
+    with pytest.raises(SpecError, match="unknown preset 'eyeris'"):
+        load_preset("eyeris")

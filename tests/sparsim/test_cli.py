@@ -1,0 +1,108 @@
+"""The command line, where nothing is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from documents import DOCUMENTS, write_documents
+
+from sparsim import cli
+from sparsim.spec.load import dump, preset_names
+from sparsim.timeloop.reader import read_documents
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_documents(tmp_path, DOCUMENTS)
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["sparsim", *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert stop.value.code in (0, None)
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_model_writes_stats_and_result(run, tmp_path):
+    out = run("model", *DOCUMENTS, "-o", "some/where")
+    folder = tmp_path / "some/where"
+    assert (folder / "sparsim.stats.txt").read_text().startswith("Buffer and Arithmetic Levels\n")
+    result = json.loads((folder / "sparsim.result.json").read_text())
+    assert result["energy_pj"] == pytest.approx(11635.8)
+    assert result["cycles"] == 37
+    assert "cycles       37\n" in out
+    assert "energy       0.0116358 uJ\n" in out
+    assert out.endswith("wrote some/where/sparsim.stats.txt and some/where/sparsim.result.json\n")
+
+
+@pytest.mark.parametrize(
+    ("accounting", "energy_pj", "cycles"),
+    [("timeloop-3", 11635.8, 37), ("timeloop-2022", 11939.8, 45), ("count-all", 15363.8, 45)],
+)
+def test_accounting(run, tmp_path, accounting, energy_pj, cycles):
+    run("model", *DOCUMENTS, "-o", "out", "--accounting", accounting)
+    result = json.loads((tmp_path / "out/sparsim.result.json").read_text())
+    assert (result["energy_pj"], result["cycles"]) == (pytest.approx(energy_pj), cycles)
+
+
+def test_native_documents_give_the_same(run, tmp_path):
+    documents = read_documents(list(DOCUMENTS))
+    (tmp_path / "native.yaml").write_text(dump(*documents[:5]))
+    run("model", *DOCUMENTS, "-o", "timeloop")
+    run("model", "native.yaml", "-o", "native")
+    stats = [(tmp_path / folder / "sparsim.stats.txt").read_text() for folder in ("timeloop", "native")]
+    assert stats[0] == stats[1]
+
+
+def test_mask(run, tmp_path):
+    np.save(tmp_path / "a.npy", np.eye(8, dtype=bool))
+    run("model", *DOCUMENTS, "-o", "out", "--mask", "A=a.npy")
+    result = json.loads((tmp_path / "out/sparsim.result.json").read_text())
+    models = {t["dataspace"]: t["density_model"] for level in result["storage"] for t in level["tensors"]}
+    assert models["A"] == "actual"
+    assert models["B"] == "fixed-structured"
+
+
+def test_explain(run):
+    out = run("explain", *DOCUMENTS)
+    assert "37 cycles" in out
+    assert "spad" in out
+
+
+def test_show_lists_presets(run):
+    out = run("show")
+    assert [line.split()[0] for line in out.splitlines()] == list(preset_names())
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_show_preset(run, name):
+    out = run("show", name)
+    assert out.startswith(f"{name}\n")
+    assert "read pJ" in out
+
+
+def test_version(run):
+    assert run("--version").startswith("sparsim ")
+
+
+@pytest.mark.parametrize("args", [["--help"], ["show"], ["model", "--help"]])
+def test_no_compiler_is_loaded_without_need(args):
+    code = (
+        "import sys\nfrom sparsim.cli import main\ntry:\n main()\nexcept SystemExit:\n"
+        " print(sorted({'numba', 'numpy', 'torch', 'matplotlib'} & set(sys.modules)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, *args]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

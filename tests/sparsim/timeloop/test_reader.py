@@ -1,0 +1,357 @@
+"""Timeloop's documents as records."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+import yaml
+from documents import ARCH, DOCUMENTS, ERT, PROBLEM, shared_cases, write_documents
+
+from sparsim.errors import SpecError
+from sparsim.spec import Density, Nest, Option, Saf
+from sparsim.spec.check import check
+from sparsim.spec.load import dump, load_text
+from sparsim.spec.yamlfile import load_yaml
+from sparsim.timeloop.reader import read_documents
+
+CASES = shared_cases()
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Reads the base documents with replacements (document, old, new)."""
+
+    def read(*replacements, without=()):
+        documents = {name: text for name, text in DOCUMENTS.items() if name not in without}
+        for name, old, new in replacements:
+            assert documents[name].count(old) >= 1, (name, old)
+            documents[name] = documents[name].replace(old, new)
+        return read_documents(write_documents(tmp_path, documents))
+
+    return read
+
+
+@pytest.mark.skipif(not CASES, reason="the shared reference cases are not here")
+def test_reference_cases():
+    for case in CASES:
+        files = sorted(case.glob("*.yaml"))
+        documents = read_documents(files)
+        assert documents.warnings == (), case
+        assert check(*documents[:5]) == (), case
+        random.Random(0).shuffle(files)
+        assert read_documents(files) == documents, case
+        loaded = load_text(dump(*(record for record in documents[:5] if record is not None)))
+        assert (loaded.architecture, loaded.layers[0], *loaded[2:]) == documents[:5], case
+
+
+@pytest.mark.parametrize("flow", [True, False])
+def test_order_of_documents_and_yaml_style_do_not_matter(tmp_path, flow):
+    files = write_documents(tmp_path, DOCUMENTS)
+    expected = read_documents(files)
+    assert expected.warnings == ()
+    for order in itertools.islice(itertools.permutations(files), 0, None, 97):
+        assert read_documents(order) == expected
+    merged = {key: value for file in files for key, value in plain(load_yaml(file)).items()}
+    one = tmp_path / "one.yaml"
+    one.write_text(yaml.safe_dump(merged, default_flow_style=flow))
+    assert read_documents([one]) == expected
+
+
+def plain(value):
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def test_architecture(read):
+    arch = read().arch
+    assert [s.name for s in arch.storage] == ["DRAM", "GLB", "spad"]
+    assert [s.technology for s in arch.storage] == ["DRAM", "SRAM", "SRAM"]
+    assert [s.mesh for s in arch.storage] == [(1, 1), (1, 1), (4, 1)]
+    assert (arch.compute.name, arch.compute.mesh) == ("MAC", (1, 1))
+    assert arch.total_mesh(3) == (4, 1)
+    glb = arch.storage[1]
+    assert (glb.size_words, glb.read_bandwidth, glb.metadata_depth) == (1024, 4.0, 1024)
+
+
+def test_meshes_are_nested(read):
+    arch = read(
+        ("arch.yaml", "name: chip", "name: chip[0..5]"),
+        ("arch.yaml", "          depth: 1024", "          meshX: 2\n          depth: 1024"),
+        ("arch.yaml", "meshX: 4", "meshY: 12"),
+    ).arch
+    assert [s.mesh for s in arch.storage] == [(1, 1), (2, 3), (1, 4)]
+    assert arch.total_mesh(2) == (2, 12)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "block", "cluster", "words"),
+    [
+        ("width: 64, word-bits: 16, depth: 8", 4, 1, 32),
+        ("memory_width: 64, datawidth: 16, block_size: 2, memory_depth: 8", 2, 2, 16),
+        ("width: 64, cluster-size: 2, depth: 8", 2, 2, 16),
+        ("width: 64, cluster-size: 2, n_words: 2, depth: 8", 2, 2, 16),
+        ("n_words: 8, entries: 100", 8, 1, 100),
+        ("sizeKB: 2, word_width: 8", 1, 1, 2048),
+        ('width: "32", data_storage_depth: 4.0', 2, 1, 8),
+        ("depth: words", 1, 1, 7),
+    ],
+)
+def test_width_and_size(tmp_path, attributes, block, cluster, words):
+    storage = f"- {{name: 'buffer[0..3]', class: SRAM, attributes: {{{attributes}}}}}"
+    text = (
+        f"arch: {{version: 0.3, subtree: [{{name: s, local: [\n{storage[2:]},\n"
+        "{name: 'MAC[0..3]', class: mac}]}]}\n"
+        "variables: {words: 7}\n"
+    )
+    documents = {"arch.yaml": text, "problem.yaml": PROBLEM}
+    (level,) = read_documents(write_documents(tmp_path, documents)).arch.storage
+    assert (level.block_size, level.cluster_size, level.size_words) == (block, cluster, words)
+
+
+def test_problem(read):
+    layer = read().layer
+    assert layer.shape.dims == ("M", "N", "K")
+    assert layer.shape.dataspaces[0].projection == ("M", "K")
+    assert layer.bounds == {"M": 8, "N": 4, "K": 8}
+    assert layer.densities == {"A": Density(density=0.375), "B": Density(density=0.5)}
+
+
+def test_flat_and_windowed_projections(read):
+    shape = read(
+        ("problem.yaml", "projection: [[[M]], [[K]]]", "projection: [M, K]"),
+        ("problem.yaml", "projection: [[[K]], [[N]]]", "projection: [[[K, stride], [N]]]"),
+        (
+            "problem.yaml",
+            "    data-spaces:",
+            "    coefficients: [{name: stride, default: 2}]\n    data-spaces:",
+        ),
+        ("problem.yaml", "    M: 8", "    stride: 3\n    M: 8"),
+    ).layer
+    assert [d.projection for d in shape.shape.dataspaces] == [("M", "K"), ("K*stride + N",), ("M", "N")]
+    assert (shape.shape.coefficients, shape.coefficients) == ({"stride": 2}, {"stride": 3})
+
+
+@pytest.mark.parametrize(
+    ("density", "record"),
+    [
+        ("1", Density(density=1.0)),
+        ("1e-05", Density(density=1e-05)),
+        ("{distribution: fixed, density: 0.5}", Density(density=0.5)),
+        (
+            "{distribution: hypergeometric, density: 0.5, workload_tensor_size: 9}",
+            Density(distribution="hypergeometric", density=0.5),
+        ),
+        ("{distribution: diagonal}", Density(distribution="banded")),
+        ("{distribution: banded, band_width: 2}", Density(distribution="banded", band_width=2)),
+    ],
+)
+def test_densities(read, density, record):
+    assert read(("problem.yaml", "B: 0.5", f"B: {density}")).layer.densities["B"] == record
+
+
+def test_actual_density_names_a_file_beside_the_document(read, tmp_path):
+    layer = read(("problem.yaml", "B: 0.5", "B: {distribution: actual, mask: b.npy}")).layer
+    assert layer.densities["B"] == Density(distribution="actual", mask=str(tmp_path / "b.npy"))
+
+
+def test_common_density_overrides(read):
+    documents = read(("problem.yaml", "    densities:", "    commonDensity: 0.25\n    densities:"))
+    assert set(documents.layer.densities) == {"A", "B", "Z"}
+    assert {d.density for d in documents.layer.densities.values()} == {0.25}
+    assert len(documents.warnings) == 1
+
+
+@pytest.mark.parametrize("shape", ["", "shape: cnn-layer", "shape: cnn-layer.yaml"])
+def test_predefined_shape(tmp_path, shape):
+    bounds = ", ".join(f"{dim}: 2" for dim in "RSPQCKN")
+    text = f"problem: {{{shape}{', ' if shape else ''}instance: {{{bounds}, Wstride: 2}}}}\n"
+    documents = read_documents(write_documents(tmp_path, {"arch.yaml": ARCH, "p.yaml": text}))
+    assert documents.layer.shape.dims == tuple("RSPQCKN")
+    assert documents.layer.coefficients == {"Wstride": 2}
+    assert bool(documents.warnings) == (not shape)
+
+
+def test_tables(read):
+    energy = read().energy
+    assert energy.actions["spad"]["write"] == 1.5
+    assert energy.areas == {"GLB": 1000.1, "spad": 10.0, "MAC": 5.0}
+    assert energy.wire_pj_per_bit_mm is None
+
+
+def test_the_largest_entry_of_an_action_counts(read):
+    row = "- {name: read, arguments: null, energy: 6}"
+    more = "- {name: read, arguments: {x: 1}, energy: 9}\n    - {name: read, energy: 7}"
+    wire = "  - {name: system.wire, actions: [{name: transfer_random, energy: 0.25}]}\n"
+    energy = read(("ert.yaml", row, more), ("ert.yaml", "  tables:\n", "  tables:\n" + wire)).energy
+    assert energy.actions["GLB"]["read"] == 9
+    assert energy.wire_pj_per_bit_mm == 0.25
+
+
+def test_tables_of_version_0_2(tmp_path):
+    ert = (
+        "ERT:\n  version: 0.2\n  tables:\n"
+        "    system.GLB: {read: {energy: 2}, write: [{arguments: {}, energy: 3}, {energy: 4}]}\n"
+    )
+    documents = {"arch.yaml": ARCH, "problem.yaml": PROBLEM, "ert.yaml": ert}
+    energy = read_documents(write_documents(tmp_path, documents)).energy
+    assert energy.actions == {"GLB": {"read": 2.0, "write": 4.0}}
+
+
+def test_areas_count_only_beside_energies(read):
+    documents = read(without=("ert.yaml",))
+    assert documents.energy is None
+    assert documents.warnings[0].endswith("art.yaml:1: ART: is ignored, it counts only beside an ERT")
+
+
+def test_mapping(read):
+    levels = {m.level: m for m in read().mapping.levels}
+    assert list(levels) == ["DRAM", "GLB", "spad"]
+    assert levels["DRAM"].temporal == Nest(factors={"M": 1, "N": 1, "K": 2}, order=("N", "M", "K"))
+    assert levels["GLB"].spatial == Nest(factors={"M": 1, "N": 4, "K": 1}, order=("K", "M", "N"), split_x=3)
+
+
+@pytest.mark.parametrize(
+    "factors", ["M=8 N1 K 1", "M = 8, N=1,K=1", "'M8 # N7'", "M0", "M==8;", "N1 M8,8", "M8 M8"]
+)
+def test_factor_spellings(read, factors):
+    documents = read(("mapping.yaml", "factors: M8 N1 K1", f"factors: '{factors}'".replace("''", "'")))
+    found = documents.mapping.levels[1].temporal.factors
+    assert {dim: factor for dim, factor in found.items() if factor > 1} == {"M": 8}
+    assert documents.warnings == ()
+
+
+def test_lenient_mapping(read):
+    documents = read(
+        ("mapping.yaml", "target: GLB", "target: 1"),
+        (
+            "mapping.yaml",
+            ", permutation: NMK, split: 3",
+            ", no_link_transfer: [A], no_multicast_no_reduction: [Z]",
+        ),
+        ("mapping.yaml", "permutation: MNK", "permutation: 'N K', no_temporal_reuse: [B]"),
+        ("mapping.yaml", "keep: [A, B, Z], bypass: []", "keep: [B], bypass: [A, B]"),
+    )
+    dram, glb, spad = documents.mapping.levels
+    assert dram.level == "DRAM"
+    assert glb.temporal.order == ("K", "N")
+    assert glb.spatial.split_x is None
+    assert (glb.no_link_transfer, glb.no_multicast_no_reduction) == (("A",), ("Z",))
+    assert glb.no_temporal_reuse == ("B",)
+    assert spad.bypass == ("A", "B")
+
+
+def test_later_directives(read):
+    more = (
+        "- {target: spad, type: datatype, keep: [Z], bypass: [A]}\n"
+        "- {target: spad, type: bypass, keep: [A]}\n"
+    )
+    repeat = "- {target: spad, type: temporal, factors: M1 N1 K4, permutation: KMN}\n"
+    documents = read(("mapping.yaml", "mapping:\n", "mapping:\n" + more + repeat))
+    assert documents.mapping.levels[2].bypass == ()
+    assert [w.split(": ")[-1] for w in documents.warnings] == ["repeats an earlier directive"]
+
+
+def test_sparse_directives(read):
+    policy = read().policy
+    assert [(f.level, f.dataspace, [r.format for r in f.ranks]) for f in policy.formats] == [
+        ("DRAM", "A", ["UOP", "UOP", "CP"]),
+        ("GLB", "A", ["UOP", "CP"]),
+        ("spad", "A", ["CP"]),
+    ]
+    assert policy.safs == (
+        Saf(level="spad", type="skipping", options=(Option(target="B", condition_on=("A",)),)),
+    )
+    assert (policy.compute_gating, policy.compute_skipping) == (True, False)
+
+
+def test_sparse_spellings(read):
+    policy = read(
+        (
+            "sparse.yaml",
+            "{format: CP, metadata-word-bits: 4}",
+            "{format: cp, flattened-rankIDs: [[M, K], [N]]}",
+        ),
+        ("sparse.yaml", "type: gating", "type: skip_on_not_aligned_operands"),
+        (
+            "sparse.yaml",
+            "{type: skipping, target: B, condition-on: [A]}",
+            "{type: gating, options: [{target: B, condition-on: [A]}, {target: A, condition-on: [B]}]}",
+        ),
+    ).policy
+    assert policy.formats[2].ranks[0].flattened == (("M", "K"), ("N",))
+    assert (policy.compute_gating, policy.compute_skipping) == (False, True)
+    assert policy.safs[0].type == "gating"
+    assert [o.target for o in policy.safs[0].options] == ["B", "A"]
+
+
+def test_later_actions_replace_those_of_the_same_type(read):
+    item = (
+        "  - name: spad\n    action-optimization:\n"
+        "    - {type: skipping, target: A, condition-on: [B]}\n"
+        "    - {type: gating, target: Z, condition-on: [A]}\n"
+    )
+    documents = read(("sparse.yaml", "  - name: MAC", item + "  - name: MAC"))
+    assert [(s.type, s.options[0].target) for s in documents.policy.safs] == [
+        ("skipping", "A"),
+        ("gating", "Z"),
+    ]
+    assert [w.split(": ")[-1] for w in documents.warnings] == ["replaces the earlier skipping of 'spad'"]
+
+
+@pytest.mark.parametrize("text", ["", " {}", "\n  targets: []"])
+def test_an_empty_sparse_document_is_an_empty_policy(tmp_path, text):
+    documents = {"arch.yaml": ARCH, "problem.yaml": PROBLEM, "s.yaml": f"sparse_optimizations:{text}\n"}
+    policy = read_documents(write_documents(tmp_path, documents)).policy
+    assert policy is not None
+    assert not policy.active
+
+
+def test_documents_that_are_not_there(read):
+    documents = read(without=("mapping.yaml", "sparse.yaml", "ert.yaml", "art.yaml"))
+    assert documents[2:] == (None, None, None, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "warning"),
+    [
+        ("arch.yaml", "          read_bandwidth: 4", "          read_bandwith: 4", "read_bandwidth"),
+        ("arch.yaml", "block-size: 4", "block-size: 4\n        cluster_size: 1", "cluster-size"),
+        ("arch.yaml", "block-size: 4", "block-size: 4\n        multiple_buffering: 2", "multiple-buffering"),
+        ("sparse.yaml", "metadata-word-bits: 4", "metadata_word_bits: 4", "metadata-word-bits"),
+        ("sparse.yaml", "{format: CP}", "{format: CP, flattened_rankIDs: [[M]]}", "flattened-rankIDs"),
+        ("mapping.yaml", "permutation: MNK", "permutations: MNK", "permutation"),
+        ("problem.yaml", "read-write: true", "read-write: true\n      read_writes: 1", "read-write"),
+    ],
+)
+def test_misspelt_keys_that_the_reference_ignores_are_reported(read, name, old, new, warning):
+    warnings = read((name, old, new)).warnings
+    assert warnings
+    assert all(f"unknown key is ignored (did you mean '{warning}'?)" in w for w in warnings)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    ["technology: 45nm", "n_banks: 2", "metadata_counter_width: 3", "ag_datawidth: 3", "sign: 1"],
+)
+def test_attributes_for_an_estimator_are_not(read, attributes):
+    assert read(("arch.yaml", "block-size: 4", f"block-size: 4\n        {attributes}")).warnings == ()
+
+
+def test_keys_in_two_files(tmp_path):
+    files = write_documents(tmp_path, {**DOCUMENTS, "again.yaml": ERT + "compound_components: 1\n"})
+    assert read_documents(files).warnings == ()
+    other = write_documents(tmp_path, {"other.yaml": ERT.replace("energy: 6", "energy: 7")})
+    with pytest.raises(SpecError) as error:
+        read_documents(files + other)
+    assert str(error.value) == f"{other[0]}: key 'ERT' is in {files[4]} too, with other contents"
+
+
+def test_density_of_a_misspelt_dataspace(tmp_path):
+    bounds = ", ".join(f"{dim}: 2" for dim in "RSPQCKN")
+    text = f"problem: {{shape: cnn-layer, instance: {{{bounds}, densities: {{Weigths: 0.5}}}}}}\n"
+    files = write_documents(tmp_path, {"arch.yaml": ARCH, "p.yaml": text})
+    with pytest.raises(SpecError, match=r"unknown dataspace 'Weigths' \(did you mean 'Weights'\?\)"):
+        read_documents(files)

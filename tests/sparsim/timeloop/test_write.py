@@ -1,0 +1,51 @@
+"""Specifications as Timeloop documents: the reader gives them back."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+import pytest
+import yaml
+
+from sparsim.errors import SpecError
+from sparsim.spec import Density
+from sparsim.timeloop.reader import read_documents
+from sparsim.timeloop.write import to_documents, write_documents
+from validation.draw import GEMM, Drawn, draw_case
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_documents_read_back_as_the_same_specification(seed, tmp_path):
+    drawn = draw_case(random.Random(seed))
+    read = read_documents(write_documents(tmp_path, *drawn[1:]))
+    assert read.warnings == ()
+    assert Drawn(drawn.family, read.arch, read.layer, read.policy, read.energy, read.mapping) == drawn
+
+
+def test_files_hold_one_key_each(tmp_path):
+    drawn = draw_case(random.Random(1))
+    for path in write_documents(tmp_path / "new", *drawn[1:]):
+        assert len(yaml.safe_load(path.read_text())) == 1
+
+
+def test_what_is_not_given_has_no_document():
+    drawn = draw_case(random.Random(1))
+    documents = to_documents(drawn.arch, drawn.layer, None, None, drawn.mapping)
+    assert list(documents) == ["architecture", "problem", "mapping"]
+
+
+def test_what_timeloop_cannot_say():
+    drawn = draw_case(random.Random(1))
+    dataspace = drawn.layer.shape.dataspaces[0].name
+    actual = msgspec.structs.replace(
+        drawn.layer, densities={dataspace: Density(distribution="actual", mask="x.npy")}
+    )
+    with pytest.raises(SpecError, match="density of actual data cannot be written"):
+        to_documents(drawn.arch, actual, None, None, drawn.mapping)
+    long_names = msgspec.structs.replace(GEMM, dims=("rows", "N", "K", "M"))
+    layer = msgspec.structs.replace(
+        drawn.layer, shape=long_names, bounds=dict.fromkeys(long_names.dims, 1), densities={}, coefficients={}
+    )
+    with pytest.raises(SpecError, match="dim 'rows' has 4 characters, Timeloop's documents allow 1"):
+        to_documents(drawn.arch, layer, None, None, drawn.mapping)

@@ -1,0 +1,288 @@
+"""What users get wrong: one sentence on stderr, exit code 2, no traceback, nothing written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from documents import DOCUMENTS, write_documents
+
+from sparsim import cli
+
+ERT_READ_GLB = "    - {name: read, arguments: null, energy: 6}\n"
+SPAD_FORMAT = "- {format: CP, metadata-word-bits: 4}"
+BYPASS_B = "".join(f"- {{target: {level}, type: bypass, bypass: [B]}}\n" for level in ("DRAM", "GLB", 0))
+THIRD_OPERAND = "    - {name: C, projection: [[[M]]]}\n    - name: Z"
+
+# (what is wrong, document, old text, new text, message)
+EDITS = [
+    ("misspelt key", "problem.yaml", "dimensions: [M", "dimesions: [M",
+     "problem.yaml:3: problem.shape: no 'dimensions' given "
+     "(there is 'dimesions': did you mean 'dimensions'?)"),
+    ("misspelt size", "arch.yaml", "depth: 64\n            width", "dephts: 64\n            width",
+     "arch.yaml:36: architecture.subtree[0].subtree[0].subtree[0].local[0].attributes: "
+     "no size of 'spad' given, and only a DRAM may be unlimited (there is 'dephts': did you mean 'depth'?)"),
+    ("misspelt top-level key", "problem.yaml", "problem:", "probelm:",
+     "arch.yaml, problem.yaml, mapping.yaml, sparse.yaml, ert.yaml, art.yaml: no 'problem' given "
+     "(there is 'probelm': did you mean 'problem'?)"),
+    ("unknown dataspace", "mapping.yaml", "keep: [A, B, Z]", "keep: [A, B, Y]",
+     "mapping.yaml:6: mapping[4].keep: unknown dataspace 'Y' (known: A, B, Z)"),
+    ("unknown level", "mapping.yaml", "target: GLB, type: temporal", "target: GBL, type: temporal",
+     "mapping.yaml:3: mapping[1].target: unknown level 'GBL' (did you mean 'GLB'?)"),
+    ("unknown dim", "mapping.yaml", "M8 N1 K1", "M8 N1 L1",
+     "mapping.yaml:3: mapping[1].factors: unknown dim 'L' (known: M, N, K)"),
+    ("unknown directive", "mapping.yaml", "{target: GLB, type: temporal", "{target: GLB, type: temproal",
+     "mapping.yaml:3: mapping[1].type: unknown directive type 'temproal' (did you mean 'temporal'?)"),
+    ("factor product wrong", "mapping.yaml", "M8 N1 K1", "M4 N1 K1",
+     "factors of dim 'M' multiply to 4, its bound is 8"),
+    ("imperfect factor", "mapping.yaml", "M8 N1 K1", "'M=8,5 N1 K1'",
+     "mapping.yaml:3: mapping[1].factors: imperfect factor 'M=8,5' is not supported"),
+    ("skew", "mapping.yaml", "{target: spad, type: bypass", "{target: spad, type: skew",
+     "mapping.yaml:6: mapping[4].type: skewed mappings are not supported"),
+    ("spatial without fan-out", "mapping.yaml", "{target: GLB, type: spatial", "{target: DRAM, type: spatial",
+     "spatial loops at level 'DRAM', which has no fan-out: there is one 'GLB' below each"),
+    ("two directives for one level", "mapping.yaml", "target: DRAM", "target: GLB",
+     "mapping.yaml:3: mapping[1]: a second temporal directive for 'GLB', "
+     "the first is at mapping.yaml:2: mapping[0]"),
+    ("tensor kept nowhere", "mapping.yaml", "bypass: []}\n", "bypass: []}\n" + BYPASS_B,
+     "dataspace 'B' is bypassed at all levels, at least one must keep it"),
+    ("density 1.7", "problem.yaml", "B: 0.5", "B: 1.7",
+     "problem.yaml:19: problem.instance.densities.B: density is 1.7, allowed is 0 to 1"),
+    ("unknown distribution", "problem.yaml", "fixed-structured", "gaussian",
+     "problem.yaml:18: problem.instance.densities.A.distribution: unknown distribution 'gaussian' "
+     "(known: fixed, fixed-structured, hypergeometric, banded, diagonal, actual)"),
+    ("missing bound", "problem.yaml", "    K: 8\n", "",
+     "problem.yaml:14: problem.instance: no bound for dim 'K'"),
+    ("bound of 0", "problem.yaml", "    K: 8\n", "    K: 0\n",
+     "problem.yaml:14: problem.instance: layer matmul: bound of dim 'K' is 0, allowed is 1 and more"),
+    ("bound that is no number", "problem.yaml", "    K: 8\n", "    K: eight\n",
+     "problem.yaml:16: problem.instance.K: is 'eight', a whole number is expected"),
+    ("long dim name", "problem.yaml", "[M, N, K]", "[M, N, KK]",
+     "problem.yaml:4: problem.shape.dimensions: dim 'KK' has 2 characters, allowed is 1"),
+    ("unknown dim in a projection", "problem.yaml", "[[[K]], [[N]]]", "[[[K]], [[X]]]",
+     "problem.yaml:3: problem.shape: shape matmul, dataspace B: unknown dim 'X' (known: M, N, K)"),
+    ("flattened dimensions", "problem.yaml", "    dimensions:", "    flatten: []\n    dimensions:",
+     "problem.yaml:4: problem.shape.flatten: flattened dimensions are not supported"),
+    ("negative depth", "arch.yaml", "depth: 1024", "depth: -1024",
+     "arch.yaml:21: architecture.subtree[0].subtree[0].local[0].attributes.depth: size is -1024, "
+     "allowed is 0 and more"),
+    ("SRAM without size", "arch.yaml", "          depth: 1024\n", "",
+     "arch.yaml:21: architecture.subtree[0].subtree[0].local[0].attributes: no size of 'GLB' given, "
+     "and only a DRAM may be unlimited"),
+    ("mesh that does not divide", "arch.yaml", "datawidth: 16, meshX: 4", "datawidth: 16, meshX: 3",
+     "arch.yaml:46: architecture.subtree[0].subtree[0].subtree[0].local[1].attributes: "
+     "'MAC' has 4 instances, no multiple of meshX 3"),
+    ("fan-out that does not divide", "arch.yaml", "datawidth: 16, meshX: 4", "datawidth: 16, meshX: 2",
+     "arch.yaml:46: architecture.subtree[0].subtree[0].subtree[0].local[1].attributes: "
+     "meshX of 'MAC' is 2, no multiple of meshX 4 of 'spad' outside of it"),
+    ("width that is no multiple", "arch.yaml", "width: 64", "width: 65",
+     "arch.yaml:10: architecture.subtree[0].local[0].attributes: width is 65 bits, no multiple of 64 "
+     "(word bits * block size)"),
+    ("clustered DRAM", "arch.yaml", "width: 64", "width: 128",
+     "arch.yaml:10: architecture.subtree[0].local[0].attributes: storage DRAM: cluster_size is 2, "
+     "a DRAM allows only 1"),
+    ("instances no multiple of the cluster", "arch.yaml", "          width: 16", "          width: 48",
+     "arch.yaml:2: architecture: storage GLB: 1 instances are no multiple of cluster_size 3"),
+    ("metadata width", "arch.yaml", "metadata_storage_width: 16", "metadata_storage_width: 15",
+     "arch.yaml:28: architecture.subtree[0].subtree[0].local[0].attributes.metadata_storage_width: is 15, "
+     "no multiple of 8 * 1 (metadata word bits * metadata block size)"),
+    ("version missing", "arch.yaml", "  version: 0.3\n", "",
+     "arch.yaml:2: architecture: no 'version' given, 0.2, 0.3 or 0.4 is expected"),
+    ("two subtrees", "arch.yaml", "    subtree:\n    - name: chip",
+     "    subtree:\n    - {name: x}\n    - name: chip",
+     "arch.yaml:15: architecture.subtree[0].subtree: has 2 elements, exactly one is supported"),
+    ("no compute", "arch.yaml", "class: intmac", "class: adder",
+     "arch.yaml:2: architecture: exactly one compute component is expected, there is none"),
+    ("overbooking", "arch.yaml", "read_bandwidth: 4", "allow_overbooking: true",
+     "arch.yaml:25: architecture.subtree[0].subtree[0].local[0].attributes.allow_overbooking: "
+     "overbooking of 'GLB' is not supported"),
+    ("user-defined network", "arch.yaml", "read_bandwidth: 4", "network_read: mesh",
+     "arch.yaml:25: architecture.subtree[0].subtree[0].local[0].attributes.network_read: "
+     "'GLB' names a user-defined network, only the automatic ones are supported"),
+    ("missing action", "ert.yaml", ERT_READ_GLB, "",
+     "energy table, component GLB: no action 'random_read' or 'read' "
+     "(known: write, metadata_read, metadata_write, idle)"),
+    ("missing component", "ert.yaml", "system.chip.GLB", "system.chip.glb",
+     "energy table: no component 'GLB' (known: DRAM, glb, spad, MAC)"),
+    ("misspelt action", "ert.yaml", "name: mac_random", "name: mac_randm",
+     "energy table, component MAC: no action 'mac_random' or 'mult_random' or 'mac' or 'mult' or 'compute' "
+     "(known: mac_randm, mac_gated)"),
+    ("negative energy", "ert.yaml", "energy: 6", "energy: -6",
+     "ert.yaml:11: ERT.tables[1].actions[0].energy: energy of action 'read' is -6 pJ, allowed is 0 and more"),
+    ("energy that is not a number", "ert.yaml", "energy: 6", "energy: .nan",
+     "ert.yaml:11: ERT.tables[1].actions[0].energy: is nan, a finite number is expected"),
+    ("unknown version of the table", "ert.yaml", "version: 0.3", "version: 3",
+     "ert.yaml:2: ERT.version: is 3, allowed is 0.2, 0.3 or 0.4"),
+    ("unknown format", "sparse.yaml", "format: CP, meta", "format: CSR, meta",
+     "sparse.yaml:23: sparse_optimizations.targets[2].representation-format.data-spaces[0].ranks[0].format: "
+     "unknown format 'CSR' (known: UOP, RLE, CP, UB, B)"),
+    ("uncompressed rank below a compressed one", "sparse.yaml",
+     SPAD_FORMAT, SPAD_FORMAT + "\n        - {format: UOP}",
+     "sparse.yaml:21: sparse_optimizations.targets[2].representation-format.data-spaces[0]: "
+     "format of A at spad: uncompressed rank UOP lies below a compressed one"),
+    ("bad rank order", "sparse.yaml", "      - name: A\n        ranks:\n        " + SPAD_FORMAT,
+     "      - name: A\n        rank-application-order: top-down\n        ranks:\n        " + SPAD_FORMAT,
+     "sparse.yaml:22: sparse_optimizations.targets[2].representation-format.data-spaces[0]."
+     "rank-application-order: is 'top-down', allowed is outer-to-inner or inner-to-outer"),
+    ("metadata words wider than their storage", "sparse.yaml",
+     "metadata-word-bits: 4", "metadata-word-bits: 12",
+     "policy policy, format of A at spad: metadata words of rank CP have 24 bits, "
+     "the metadata storage is 8 bits wide"),
+    ("unknown action type", "sparse.yaml", "type: skipping,", "type: skiping,",
+     "sparse.yaml:25: sparse_optimizations.targets[2].action-optimization[0].type: "
+     "unknown action type 'skiping' (did you mean 'skipping'?)"),
+    ("unknown compute optimization", "sparse.yaml", "type: gating", "type: gate",
+     "sparse.yaml:28: sparse_optimizations.targets[3].compute-optimization[0].type: "
+     "unknown compute optimization 'gate' (did you mean 'gating'?)"),
+    ("compute optimization of a storage", "sparse.yaml", "name: MAC", "name: spad",
+     "sparse.yaml:26: sparse_optimizations.targets[3].name: 'spad' is not the compute level 'MAC'"),
+    ("three operands", "problem.yaml", "    - name: Z", THIRD_OPERAND,
+     "policy policy: sparse processing needs exactly two read-only dataspaces, there are 3: A, B, C"),
+    ("duplicate key", "arch.yaml", "          read_bandwidth: 4", "          width: 16",
+     "arch.yaml:25: key 'width' is there twice, first in line 22"),
+    ("broken YAML", "mapping.yaml", "keep: [A, B, Z]", "keep: [A, B, Z",
+     "mapping.yaml:6: not YAML: did not find expected ',' or ']'"),
+    ("fan-out exceeded", "mapping.yaml", "split: 3", "split: 0",
+     "the mapping uses 1 x 4 instances of MAC, there are 4 x 1"),
+    ("capacity exceeded", "arch.yaml", "depth: 1024\n          width", "depth: 10\n          width",
+     "tiles of 60 words do not fit GLB, which holds 10"),
+    ("metadata capacity exceeded", "arch.yaml", "metadata_storage_depth: 1024", "metadata_storage_depth: 2",
+     "200 metadata bits do not fit GLB, which holds 32"),
+    ("minimum utilization missed", "arch.yaml", "read_bandwidth: 4", "min-utilization: 0.9",
+     "60 words fill GLB less than its min_utilization, 921.6 words"),
+    ("ranks too few", "sparse.yaml", "- {format: UOP}\n        - {format: UOP}", "- {format: UOP}",
+     "the format of A at DRAM has too few ranks for the loops there"),
+    ("compressed below uncompressed", "sparse.yaml",
+     "- {format: UOP}\n        - {format: CP}\n  - name: spad",
+     "- {format: UOP}\n        - {format: UOP}\n  - name: spad",
+     "A is compressed at spad but not at the level outside"),
+    ("actual density without a mask", "problem.yaml", "B: 0.5", "B: {distribution: actual}",
+     "layer matmul, density of B: 'actual' needs a mask, a file or an array"),
+    ("banded tensor that is not square", "problem.yaml", "B: 0.5", "B: {distribution: banded}",
+     "layer matmul: 'banded' needs a square matrix, B has shape (8, 4)"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs `sparsim` in a fresh folder; returns exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["sparsim", *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return stop.value.code, *capsys.readouterr()
+
+    return run
+
+
+def check_refused(result, tmp_path, message):
+    code, out, err = result
+    assert code == 2
+    assert out == ""
+    sentences = [line for line in err.splitlines() if not line.startswith("sparsim: warning: ")]
+    assert sentences == [f"sparsim: error: {message}"]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("document", "old", "new", "message"), [row[1:] for row in EDITS], ids=[row[0] for row in EDITS]
+)
+def test_documents(run, tmp_path, document, old, new, message):
+    assert old in DOCUMENTS[document]
+    documents = {**DOCUMENTS, document: DOCUMENTS[document].replace(old, new, 1)}
+    write_documents(tmp_path, documents)
+    check_refused(run("model", *documents, "-o", "out"), tmp_path, message)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "bad.yaml: is empty"),
+        (b"# nothing but a comment\n", "bad.yaml: is empty"),
+        (b"\x93NUMPY\x01\x00", "bad.yaml: not a text file: byte 0 is not UTF-8"),
+        (b"- 1\n- 2\n", "bad.yaml: holds a list, a mapping of keys to values is expected"),
+        (b"ERT: {version: 0.3, tables: []}\n", "bad.yaml: key 'ERT' is in ert.yaml too, with other contents"),
+        (b"sparsim: 1\n", "bad.yaml is a document of ours, arch.yaml is not: give one kind only"),
+    ],
+    ids=["empty", "comment", "binary", "list", "key in two files", "two kinds"],
+)
+def test_files(run, tmp_path, content, message):
+    write_documents(tmp_path, DOCUMENTS)
+    (tmp_path / "bad.yaml").write_bytes(content)
+    check_refused(run("model", *DOCUMENTS, "bad.yaml", "-o", "out"), tmp_path, message)
+
+
+def test_absurdly_large_layer(run, tmp_path):
+    huge = "8000000000000000000"
+    documents = {
+        **DOCUMENTS,
+        "problem.yaml": DOCUMENTS["problem.yaml"].replace("M: 8", f"M: {huge}"),
+        "mapping.yaml": DOCUMENTS["mapping.yaml"].replace("M8", f"M{huge}"),
+    }
+    write_documents(tmp_path, documents)
+    message = "layer matmul: dataspace A has 6.4e+19 words, allowed are 3.04e+09"
+    check_refused(run("model", *documents, "-o", "out"), tmp_path, message)
+
+
+def test_missing_file(run, tmp_path):
+    check_refused(run("model", "missing.yaml", "-o", "out"), tmp_path, "missing.yaml: no such file")
+
+
+def test_folder_for_a_file(run, tmp_path):
+    check_refused(run("model", ".", "-o", "out"), tmp_path, ".: is a folder, a YAML file is expected")
+
+
+def test_no_mapping(run, tmp_path):
+    write_documents(tmp_path, DOCUMENTS)
+    result = run("model", "arch.yaml", "problem.yaml", "-o", "out")
+    check_refused(result, tmp_path, "arch.yaml, problem.yaml: no 'mapping' given")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--accounting", "timeloop-4"],
+         "Invalid value for '--accounting': 'timeloop-4' is not one of "
+         "'timeloop-3', 'timeloop-2022', 'count-all'"),
+        (["--mask", "A"], "--mask is 'A', NAME=FILE is expected"),
+        (["--mask", "Q=a.npy"], "--mask Q=a.npy: unknown dataspace 'Q' (known: A, B, Z)"),
+        (["--mask", "A=a.npy"], "layer matmul, density of A: no such mask file: a.npy"),
+        (["--mask", "A=arch.yaml"],
+         "layer matmul, density of A: arch.yaml holds no plain .npy or .npz array"),
+        (["--dense"], "No such option '--dense'"),
+    ],
+)  # fmt: skip
+def test_options(run, tmp_path, args, message):
+    write_documents(tmp_path, DOCUMENTS)
+    check_refused(run("model", *DOCUMENTS, "-o", "out", *args), tmp_path, message)
+
+
+def test_unknown_preset(run, tmp_path):
+    code, _, err = run("show", "eyeris")
+    assert code == 2
+    assert err.startswith("sparsim: error: unknown preset 'eyeris'")
+
+
+def test_unknown_command(run, tmp_path):
+    code, _, err = run("modl")
+    assert code == 2
+    assert err.startswith("sparsim: error: No such command 'modl'")
+
+
+def test_unwritable_output(run, tmp_path):
+    write_documents(tmp_path, DOCUMENTS)
+    code, out, err = run("model", *DOCUMENTS, "-o", "arch.yaml/out")
+    assert (code, out, err) == (2, "", "sparsim: error: arch.yaml/out: not a directory\n")
+
+
+def test_as_a_process(tmp_path):
+    command = [sys.executable, "-c", "from sparsim.cli import main; main()", "model", "missing.yaml"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "sparsim: error: missing.yaml: no such file\n"
