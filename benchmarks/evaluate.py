@@ -10,8 +10,10 @@ the same layers if they are on PATH and the study's documents are at hand.
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
+import re
 import resource
 import statistics
 import sys
@@ -179,39 +181,56 @@ def measure_calls(chip: Loaded, effort: Effort, step: Callable[[str], None]) -> 
 class Process(NamedTuple):
     cpu_s: float
     wall_s: float
-    peak_mib: float
+    output: str
 
 
 def run_process(command: list[str], env: dict[str, str] | None = None) -> Process:
-    """Run a command to its end, quietly. Raises RuntimeError if it fails."""
+    """Run a command to its end. Raises RuntimeError if it fails."""
     with tempfile.TemporaryFile() as log:
-        start = time.perf_counter()
         streams = [(os.POSIX_SPAWN_DUP2, log.fileno(), stream) for stream in (1, 2)]
+        start = time.perf_counter()
         pid = os.posix_spawnp(command[0], command, {**os.environ, **(env or {})}, file_actions=streams)
         _, status, usage = os.wait4(pid, 0)
         wall_s = time.perf_counter() - start
-        if status:
-            log.seek(0)
-            raise RuntimeError(f"{' '.join(command)} failed: {log.read().decode(errors='replace')}")
-    return Process(usage.ru_utime + usage.ru_stime, wall_s, usage.ru_maxrss / 1024)
+        log.seek(0)
+        output = log.read().decode(errors="replace")
+    if status:
+        raise RuntimeError(f"{' '.join(command)} failed: {output}")
+    return Process(usage.ru_utime + usage.ru_stime, wall_s, output)
+
+
+# A child's peak in its rusage starts at its parent's: ask the kernel for the program's own.
+PEAK = """
+import atexit, pathlib
+atexit.register(lambda: print(pathlib.Path("/proc/self/status").read_text()))
+from sparsim.cli import main
+main()
+"""
 
 
 def measure_processes(effort: Effort, step: Callable[[str], None]) -> dict[str, float]:
     """`sparsim model` on a committed case, with an empty and with a filled cache of compiled kernels."""
-    documents = [str(path) for path in sorted(CASE.glob("*.yaml"))]
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "sparsim.cli", "model", *documents, "-o", f"{folder}/out"]
+        stats = Path(folder, "out", "sparsim.stats.txt")
+        documents = [str(path) for path in sorted(CASE.glob("*.yaml"))]
+        arguments = ["model", *documents, "-o", str(stats.parent)]
         env = {"NUMBA_CACHE_DIR": f"{folder}/cache"}
         step("sparsim model, nothing compiled yet")
-        cold = run_process(command, env)
+        cold = run_process([sys.executable, "-m", "sparsim", *arguments], env)
         step("sparsim model, warm cache")
-        warm = [run_process(command, env) for _ in range(effort.repeats)]
+        warm = []
+        for _ in range(effort.repeats):
+            stats.unlink()
+            warm.append(run_process([sys.executable, "-m", "sparsim", *arguments], env))
+        peak = re.search(
+            r"VmHWM:\s*(\d+) kB", run_process([sys.executable, "-c", PEAK, *arguments], env).output
+        )
     return {
         "model_process_s": statistics.median(p.cpu_s for p in warm),
         "model_process_wall_s": statistics.median(p.wall_s for p in warm),
         "model_process_cold_s": cold.cpu_s,
         "model_process_cold_wall_s": cold.wall_s,
-        "model_process_peak_mib": max(p.peak_mib for p in warm),
+        "model_process_peak_mib": int(peak[1]) / 1024 if peak else math.nan,
     }
 
 
