@@ -10,7 +10,8 @@ from rich.text import Text
 
 from sparsim.result import Bandwidth, Evaluation, StorageResult, TensorTraffic
 
-# Columns of the energy table, and the actions of a storage level that each sums up.
+# Columns of the energy table, and the actions of a storage level that each sums up; `codec` is compression
+# and decompression.
 _ENERGY_COLUMNS = {
     "reads": ("random_read",),
     "fills": ("random_fill",),
@@ -23,7 +24,7 @@ _ENERGY_COLUMNS = {
             "read", "fill", "update", "metadata_read", "metadata_fill", "metadata_update",
         )
     ),
-    "(de)compr.": ("decompression_count", "compression_count"),
+    "codec": ("decompression_count", "compression_count"),
 }  # fmt: skip
 
 
@@ -89,26 +90,27 @@ def _table(title: str, columns: Iterable[str], left: int) -> Table:
 
 
 def _energy(evaluation: Evaluation) -> RenderableType:
+    """Columns in which nothing costs anything are left out."""
     unit, size = _unit(evaluation.energy_pj)
-    columns = ("level", "dataspace", *_ENERGY_COLUMNS, "other", "total", "share")
-    table = _table(f"Energy, {unit}", columns, left=2)
-
-    def row(level: str, dataspace: str, parts: list[float], total_pj: float) -> None:
-        cells = [f"{part / size:.3f}" if part else "" for part in parts]
-        share = total_pj / evaluation.energy_pj if evaluation.energy_pj else 0.0
-        table.add_row(level, dataspace, *cells, f"{total_pj / size:.3f}", f"{share:.1%}")
-
-    blanks = [0.0] * (len(_ENERGY_COLUMNS) + 1)
+    names = [*_ENERGY_COLUMNS, "other"]
+    blanks = [0.0] * len(names)
+    rows: list[tuple[str, str, list[float], float]] = []
     for level in reversed(evaluation.storage):
         for i, tensor in enumerate(level.tensors):
             parts = _energy_parts(tensor)
-            rest = tensor.reduction_energy_pj + tensor.addr_gen_energy_pj
-            row(level.name if i == 0 else "", tensor.dataspace, parts, tensor.energy_pj + rest)
-    row(evaluation.compute.name, "", blanks, evaluation.compute.energy_pj)
-    for network in reversed(evaluation.networks):
-        if network.energy_pj:
-            row(network.name, "", blanks, network.energy_pj)
-    row("total", "", blanks, evaluation.energy_pj)
+            total_pj = tensor.energy_pj + tensor.reduction_energy_pj + tensor.addr_gen_energy_pj
+            rows.append((level.name if i == 0 else "", tensor.dataspace, parts, total_pj))
+    rows.append((evaluation.compute.name, "", blanks, evaluation.compute.energy_pj))
+    rows += [(n.name, "", blanks, n.energy_pj) for n in reversed(evaluation.networks) if n.energy_pj]
+    rows.append(("total", "", blanks, evaluation.energy_pj))
+
+    used = [i for i in range(len(names)) if any(parts[i] for _, _, parts, _ in rows)]
+    columns = ("level", "dataspace", *(names[i] for i in used), "total", "share")
+    table = _table(f"Energy, {unit}", columns, left=2)
+    for name, dataspace, parts, total_pj in rows:
+        cells = [f"{parts[i] / size:.3f}" if parts[i] else "" for i in used]
+        share = total_pj / evaluation.energy_pj if evaluation.energy_pj else 0.0
+        table.add_row(name, dataspace, *cells, f"{total_pj / size:.3f}", f"{share:.1%}")
     return Group(table, "")
 
 

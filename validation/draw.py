@@ -95,7 +95,7 @@ def draw_case(rng: random.Random) -> Drawn:
     )
     arch = Architecture(storage=storage, compute=compute)
     energy = _energy(rng, arch) if rng.random() < 0.8 else None
-    family = f"{layer.shape.name}-{'dense' if policy is None else 'sparse'}-{len(names)}"
+    family = f"{layer.shape.name}-{'dense' if policy is None else 'sparse'}-{len(names)}-levels"
     return Drawn(family, arch, layer, policy, energy, mapping)
 
 

@@ -18,6 +18,7 @@ from sparsim.packs import (
     B_ACCESSES,
     B_HOPS,
     B_MULTICAST,
+    B_SCATTER,
     BAD_NEGATIVE_FILLS,
     BAD_TOO_MANY_GROUPS,
     BOUND,
@@ -48,13 +49,13 @@ from sparsim.packs import (
 @kernel
 def dense_traffic(arch, layer, flags, accounting, want_hops, nest):
     """Buckets, content, shares, bypass, peers, then reads, fills, updates of every level and dataspace."""
-    n_levels, n_data = nest.tile.shape
-    for v in range(n_data):
-        for s in range(n_levels):
-            status = _deliver(arch, layer, flags, want_hops, nest, s, v)
-            if status != OK:
-                return status
-        _partition(nest, v)
+    for v in range(nest.tile.shape[1]):
+        _deliver_plain(layer, flags, nest, v)
+        if want_hops or not layer.plain[v] or _any_reuse_off(flags, v):
+            for s in range(nest.tile.shape[0]):
+                status = _deliver_exact(arch, layer, flags, want_hops, nest, s, v)
+                if status != OK:
+                    return status
         _share(nest, v)
         _bypass(nest, v)
         _peers(nest, v)
@@ -65,60 +66,75 @@ def dense_traffic(arch, layer, flags, accounting, want_hops, nest):
 
 
 @kernel
-def _spatial_loops(layer, nest, s, v):
-    """(children, groups): products of all, and of the relevant, spatial bounds of level s."""
-    children, groups = 1, 1
-    for i in range(nest.ops[N_REAL]):
-        loop = nest.loop[nest.real[i]]
-        if loop[LEVEL] == s and loop[KIND] != TEMPORAL:
-            children *= loop[BOUND]
-            if layer.relevant[v] >> loop[DIM] & 1:
-                groups *= loop[BOUND]
-    return children, groups
+def _any_reuse_off(flags, v):
+    for s in range(flags.shape[0]):
+        if flags[s, NO_REUSE] >> v & 1:
+            return True
+    return False
 
 
 @kernel
-def _deliver(arch, layer, flags, want_hops, nest, s, v):
-    """Fill the buckets, content and links of level s (7.2 to 7.4)."""
-    nest.n_bucket[s, v] = 0
-    nest.flow[s, v, LINK] = 0.0
-    nest.flow[s, v, PEER] = 0.0
-    children, groups = _spatial_loops(layer, nest, s, v)
-    nest.fanout[s, v] = children
-    alone = flags[s, NO_MULTICAST] >> v & 1 == 1
+def _deliver_plain(layer, flags, nest, v):
+    """One bucket per level, and partitions (7.5): all there is where tiles never overlap.
+
+    The words that one child gets are then free until the first relevant temporal loop, from where on every
+    loop multiplies them (7.3). One walk over the loops, from the outermost inward, serves all levels.
+    """
+    loop, real, box, tile, part = nest.loop, nest.real, nest.box, nest.tile, nest.part
+    flow, bucket, n_bucket, fanout = nest.flow, nest.bucket, nest.n_bucket, nest.fanout
+    relevant = layer.relevant[v]
+    s = tile.shape[0] - 1
+    part[s, v] = tile[s, v]
+    steps, paid = 1.0, 1.0
+    children, groups, union = 1, 1, 0
+    for i in range(nest.ops[N_REAL] - 1, -2, -1):
+        m = real[i] if i >= 0 else -1
+        while s > (loop[m, LEVEL] if i >= 0 else -1):  # all loops that matter to level s are behind us
+            reuse = s > 0 and flags[s - 1, NO_REUSE] >> v & 1 == 0
+            words = (paid if reuse else steps) * (tile[s - 1, v] if s > 0 else 1)
+            if flags[s, NO_MULTICAST] >> v & 1:
+                groups = children
+            bucket[s, v, 0, B_MULTICAST], bucket[s, v, 0, B_SCATTER] = children // groups, groups
+            bucket[s, v, 0, B_ACCESSES], bucket[s, v, 0, B_HOPS] = groups * words, 0.0
+            n_bucket[s, v], fanout[s, v] = 1, children
+            flow[s, v, CONTENT], flow[s, v, LINK], flow[s, v, PEER] = groups * words, 0.0, 0.0
+            if s > 0:
+                part[s - 1, v] = part[s, v] * tile[s - 1, v] // union if union > 0 else part[s, v]
+            children, groups, union = 1, 1, 0
+            s -= 1
+        if i < 0:
+            break
+        bound = loop[m, BOUND]
+        mine = relevant >> loop[m, DIM] & 1
+        if loop[m, KIND] == TEMPORAL:
+            steps *= bound
+            if mine:
+                paid = steps
+        else:
+            children *= bound
+            if mine:
+                groups *= bound
+            if union == 0:
+                union = box[m + 1, v]
+
+
+@kernel
+def _deliver_exact(arch, layer, flags, want_hops, nest, s, v):
+    """Replace the single bucket of level s where tiles overlap, neighbours help, or hops are asked for."""
     reuse = s > 0 and flags[s - 1, NO_REUSE] >> v & 1 == 0
-    if children > 1 and (want_hops or not layer.plain[v] or not reuse):
+    if nest.fanout[s, v] > 1 and (want_hops or not layer.plain[v] or not reuse):
+        alone = flags[s, NO_MULTICAST] >> v & 1 == 1
         return _deliver_walk(arch, layer, flags, nest, s, v, reuse, alone)
-    if layer.plain[v] or not reuse:
-        words = _closed_form(layer, nest, s, v, reuse)
-    else:
-        words = _count_events(layer, nest, s, v, reuse)
-    if alone:
-        groups = children
-    bucket = nest.bucket[s, v, 0]
-    bucket[0], bucket[1], bucket[B_ACCESSES], bucket[B_HOPS] = children // groups, groups, groups * words, 0.0
-    nest.n_bucket[s, v] = 1
-    nest.flow[s, v, CONTENT] = groups * words
+    if reuse and not layer.plain[v]:
+        words = _count_events(layer, nest, s, v)
+        nest.bucket[s, v, 0, B_ACCESSES] = words
+        nest.flow[s, v, CONTENT] = words
     return OK
 
 
 @kernel
 def _child_words(nest, s, v):
     return float(nest.tile[s - 1, v]) if s > 0 else 1.0
-
-
-@kernel
-def _closed_form(layer, nest, s, v, reuse):
-    """Words delivered to one child where tiles never overlap: free until the first relevant loop (7.3)."""
-    words = _child_words(nest, s, v)
-    paid = not reuse
-    for i in range(nest.ops[N_REAL]):
-        loop = nest.loop[nest.real[i]]
-        if loop[KIND] == TEMPORAL and loop[LEVEL] >= s:
-            paid = paid or (layer.relevant[v] >> loop[DIM] & 1) == 1
-            if paid:
-                words *= loop[BOUND]
-    return words
 
 
 @kernel
@@ -229,17 +245,17 @@ def _event_words(layer, nest, v, i, g, reuse, whole):
 
 
 @kernel
-def _count_events(layer, nest, s, v, reuse):
+def _count_events(layer, nest, s, v):
     """Words delivered to one child over the whole walk, overlaps included."""
     n, classes = _translations(layer, nest, s, v)
-    _weigh_events(nest, n, classes, reuse)
+    _weigh_events(nest, n, classes, True)
     _child_extents(nest, s)
     whole = _child_words(nest, s, v)
     words = whole
     for i in range(n):
         for g in range(classes + 1):
             if nest.walk[0, i, g] > 0.0:
-                words += nest.walk[0, i, g] * _event_words(layer, nest, v, i, g, reuse, whole)
+                words += nest.walk[0, i, g] * _event_words(layer, nest, v, i, g, True, whole)
     return words
 
 
@@ -263,6 +279,7 @@ def _link_possible(layer, nest, v, i, g, reuse, whole, words):
 @kernel
 def _deliver_walk(arch, layer, flags, nest, s, v, reuse, alone):
     """The general case: several children, each event with its own multicast groups and links."""
+    nest.n_bucket[s, v] = 0
     children, columns, rows = place_children(arch, layer, nest, s, v)
     n, classes = _translations(layer, nest, s, v)
     _weigh_events(nest, n, classes, reuse)
@@ -301,72 +318,62 @@ def _deliver_walk(arch, layer, flags, nest, s, v, reuse, alone):
 
 
 @kernel
-def _partition(nest, v):
-    """Share of the tensor that one instance sees, before bypassing (7.5)."""
-    top = nest.tile.shape[0] - 1
-    nest.part[top, v] = nest.tile[top, v]
-    for s in range(top - 1, -1, -1):
-        inside = nest.tile[s, v]
-        union = inside
-        for i in range(nest.ops[N_REAL]):
-            m = nest.real[i]
-            if nest.loop[m, LEVEL] == s + 1 and nest.loop[m, KIND] != TEMPORAL:
-                union = nest.box[m + 1, v]
-        nest.part[s, v] = nest.part[s + 1, v] * inside // union
-
-
-@kernel
-def _received(nest, s, v):
-    """Words that all children of level s receive, a multicast counted once per receiver."""
-    received = 0.0
-    for i in range(nest.n_bucket[s, v]):
-        received += nest.bucket[s, v, i, B_ACCESSES] * nest.bucket[s, v, i, B_MULTICAST]
-    return received
-
-
-@kernel
 def _share(nest, v):
     """Words that arrive per instance, from the direct outer neighbour and before bypassing (7.6)."""
-    top = nest.tile.shape[0] - 1
-    nest.flow[top, v, SHARE] = 0.0
+    flow, bucket, n_bucket, fanout = nest.flow, nest.bucket, nest.n_bucket, nest.fanout
+    top = flow.shape[0] - 1
+    flow[top, v, SHARE] = 0.0
     for s in range(top):
-        nest.flow[s, v, SHARE] = _received(nest, s + 1, v) / nest.fanout[s + 1, v]
+        flow[s, v, SHARE] = _received(bucket, n_bucket[s + 1, v], s + 1, v) / fanout[s + 1, v]
+
+
+@kernel
+def _received(bucket, n, s, v):
+    """Words that all children of level s receive, a multicast counted once per receiver."""
+    received = 0.0
+    for i in range(n):
+        received += bucket[s, v, i, B_ACCESSES] * bucket[s, v, i, B_MULTICAST]
+    return received
 
 
 @kernel
 def _bypass(nest, v):
     """Hand the traffic of levels that do not keep `v` to the next outer one (7.8)."""
-    n_levels = nest.tile.shape[0]
+    kept, flow, part, bucket = nest.kept, nest.flow, nest.part, nest.bucket
+    n_bucket, fanout = nest.n_bucket, nest.fanout
+    n_levels = flow.shape[0]
     outermost = 0
     for s in range(n_levels):
-        if nest.kept[s, v]:
+        if kept[s, v]:
             outermost = s
             continue
         if s + 1 < n_levels:
-            scale = nest.flow[s, v, CONTENT] * nest.fanout[s + 1, v] / _received(nest, s + 1, v)
+            received = _received(bucket, n_bucket[s + 1, v], s + 1, v)
+            scale = flow[s, v, CONTENT] * fanout[s + 1, v] / received
             content = 0.0
-            for i in range(nest.n_bucket[s + 1, v]):
-                nest.bucket[s + 1, v, i, B_ACCESSES] *= scale
-                content += nest.bucket[s + 1, v, i, B_ACCESSES]
-            nest.flow[s + 1, v, LINK] = 0.0
-            nest.flow[s + 1, v, CONTENT] = content
-        nest.part[s, v] = 0
-        nest.flow[s, v, CONTENT] = 0.0
-        nest.flow[s, v, SHARE] = 0.0
+            for i in range(n_bucket[s + 1, v]):
+                bucket[s + 1, v, i, B_ACCESSES] *= scale
+                content += bucket[s + 1, v, i, B_ACCESSES]
+            flow[s + 1, v, LINK] = 0.0
+            flow[s + 1, v, CONTENT] = content
+        part[s, v] = 0
+        flow[s, v, CONTENT] = 0.0
+        flow[s, v, SHARE] = 0.0
     for s in range(outermost + 1, n_levels):
-        nest.n_bucket[s, v] = 0
-        nest.fanout[s, v] = 0
-        nest.flow[s, v, LINK] = 0.0
-    nest.flow[outermost, v, SHARE] = 0.0
+        n_bucket[s, v] = 0
+        fanout[s, v] = 0
+        flow[s, v, LINK] = 0.0
+    flow[outermost, v, SHARE] = 0.0
 
 
 @kernel
 def _peers(nest, v):
     """Neighbours' copies are read there and filled here (7.9)."""
-    for s in range(nest.tile.shape[0] - 1, 0, -1):
-        if nest.flow[s, v, LINK] != 0.0:
-            instances = nest.space[s, 0] * nest.space[s, 1]  # of storage s - 1
-            nest.flow[s - 1, v, PEER] += nest.flow[s, v, LINK] / instances
+    flow, space = nest.flow, nest.space
+    for s in range(flow.shape[0] - 1, 0, -1):
+        if flow[s, v, LINK] != 0.0:
+            instances = space[s, 0] * space[s, 1]  # of storage s - 1
+            flow[s - 1, v, PEER] += flow[s, v, LINK] / instances
 
 
 @kernel
@@ -377,28 +384,27 @@ def _half_away(x):
 @kernel
 def _count(layer, accounting, nest, v):
     """Reads, fills, updates and temporal reductions (7.10)."""
-    for s in range(nest.tile.shape[0]):
-        count = nest.count[s, v]
-        count[:] = 0
-        if not nest.kept[s, v]:
-            continue
-        content, share = nest.flow[s, v, CONTENT], nest.flow[s, v, SHARE]
-        peer, part = nest.flow[s, v, PEER], float(nest.part[s, v])
-        if not layer.read_write[v]:
-            count[READ] = _half_away(content + peer)
-            count[FILL] = int(share + peer)
-            continue
-        first = 0.0 if accounting == COUNT_ALL else part
-        count[UPDATE] = _half_away(content)
-        count[READ] = _half_away(content + peer - first)
-        count[REDUCE] = count[READ]
-        if accounting == ELIDE_FIRST_FILL and nest.kin[s, v, PARENT] >= 0:
-            count[FILL] = _half_away(share + peer - part)
-        elif nest.kin[s, v, PARENT] >= 0 and accounting != COUNT_ALL:
-            count[FILL] = int(share + peer)
-        else:
-            count[FILL] = _half_away(share + peer)
-        if count[FILL] < 0 or count[READ] < 0:
-            nest.info[0], nest.info[1], nest.info[2] = s, v, min(count[FILL], count[READ])
+    kept, flow, count, kin = nest.kept, nest.flow, nest.count, nest.kin
+    writes = layer.read_write[v] == 1
+    for s in range(flow.shape[0]):
+        reads, fills, updates = 0, 0, 0
+        if kept[s, v]:
+            content, arriving = flow[s, v, CONTENT], flow[s, v, SHARE] + flow[s, v, PEER]
+            peer, part = flow[s, v, PEER], float(nest.part[s, v])
+            if not writes:
+                reads, fills = _half_away(content + peer), int(arriving)
+            else:
+                first = 0.0 if accounting == COUNT_ALL else part
+                updates, reads = _half_away(content), _half_away(content + peer - first)
+                if kin[s, v, PARENT] < 0 or accounting == COUNT_ALL:
+                    fills = _half_away(arriving)
+                elif accounting == ELIDE_FIRST_FILL:
+                    fills = _half_away(arriving - part)
+                else:
+                    fills = int(arriving)
+        count[s, v, READ], count[s, v, FILL], count[s, v, UPDATE] = reads, fills, updates
+        count[s, v, REDUCE] = reads if writes else 0
+        if fills < 0 or reads < 0:
+            nest.info[0], nest.info[1], nest.info[2] = s, v, min(fills, reads)
             return BAD_NEGATIVE_FILLS
     return OK

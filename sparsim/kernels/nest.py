@@ -37,43 +37,42 @@ def box_words(layer, v, ext):
 @kernel
 def build_nest(arch, layer, factor, order, split, flags, nest):
     """Fill loop, real, box, tile, space, kept, kin and ops from one row of a MappingPack."""
-    n_levels, n_data = nest.tile.shape
-    n_dims = layer.bound.shape[0]
-    ext, box = nest.ext, nest.box
+    loops, real, box, space, tile, ext = nest.loop, nest.real, nest.box, nest.space, nest.tile, nest.ext
+    relevant, plain, tiling = layer.relevant, layer.plain, arch.tiling
+    n_data, n_dims = tile.shape[1], layer.bound.shape[0]
     ext[:] = 1
-    box[0, :] = 1
-    nest.space[:] = 1
-    steps = 1
-    n_real = 0
-    m = 0
-    for t in range(arch.tiling.shape[0]):
-        level = arch.tiling[t, 0]
+    space[:] = 1
+    for v in range(n_data):
+        box[0, v] = 1
+    steps, n_real, m = 1, 0, 0
+    for t in range(tiling.shape[0]):
+        level, spatial = tiling[t, 0], tiling[t, 1] == 1
         for i in range(n_dims):
             dim = order[t, i]
             bound = factor[t, dim]
             kind = TEMPORAL
-            if arch.tiling[t, 1] == 1:
+            if spatial:
                 kind = SPATIAL_X if i < split[t] else SPATIAL_Y
-            loop = nest.loop[m]
-            loop[DIM], loop[BOUND], loop[KIND], loop[LEVEL], loop[STRIDE] = dim, bound, kind, level, ext[dim]
+            loops[m, DIM], loops[m, BOUND], loops[m, KIND] = dim, bound, kind
+            loops[m, LEVEL], loops[m, STRIDE] = level, ext[dim]
             for v in range(n_data):
                 box[m + 1, v] = box[m, v]
             if bound > 1:
-                nest.real[n_real] = m
+                real[n_real] = m
                 n_real += 1
                 ext[dim] *= bound
                 for v in range(n_data):
-                    if layer.relevant[v] >> dim & 1:
-                        box[m + 1, v] = box[m, v] * bound if layer.plain[v] else box_words(layer, v, ext)
+                    if relevant[v] >> dim & 1:
+                        box[m + 1, v] = box[m, v] * bound if plain[v] else box_words(layer, v, ext)
                 if kind == TEMPORAL:
                     steps *= bound
                 else:
                     for h in range(level + 1):  # everything inside `level`; hardware level h is storage h - 1
-                        nest.space[h, kind - SPATIAL_X] *= bound
+                        space[h, kind - SPATIAL_X] *= bound
             m += 1
-        if arch.tiling[t, 1] == 0:
+        if not spatial:
             for v in range(n_data):
-                nest.tile[level, v] = box[m, v]
+                tile[level, v] = box[m, v]
     nest.ops[N_REAL] = n_real
     nest.ops[STEPS] = steps
     nest.ops[UNITS] = nest.space[0, 0] * nest.space[0, 1]
@@ -83,17 +82,17 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
 
 @kernel
 def _relate(flags, nest):
-    n_levels, n_data = nest.tile.shape
-    for v in range(n_data):
+    kept, kin = nest.kept, nest.kin
+    for v in range(kept.shape[1]):
         inside = -1
-        for s in range(n_levels):
-            kept = flags[s, KEEP] >> v & 1
-            nest.kept[s, v] = kept
-            nest.kin[s, v, CHILD] = inside
-            nest.kin[s, v, PARENT] = -1
-            if kept:
+        for s in range(kept.shape[0]):
+            keep = flags[s, KEEP] >> v & 1
+            kept[s, v] = keep
+            kin[s, v, CHILD] = inside
+            kin[s, v, PARENT] = -1
+            if keep:
                 if inside >= 0:
-                    nest.kin[inside, v, PARENT] = s
+                    kin[inside, v, PARENT] = s
                 inside = s
         if inside < 0:
             nest.info[1] = v

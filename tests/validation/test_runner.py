@@ -170,6 +170,7 @@ def test_live_with_a_stand_in(tmp_path, monkeypatch, changed, status):
         ("pointnet-study", "timeloop-3", 48),
         ("eyeriss-v2-pe", "timeloop-3", 8),
         ("pointnet-study", "timeloop-2022", 48),
+        ("eyeriss-v2-pe", "timeloop-2022", 8),
     ],
 )
 def test_shared_suites(suite, accounting, cases):
