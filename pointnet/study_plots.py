@@ -116,6 +116,7 @@ def _panels(title: str, rows: int) -> tuple[Figure, list[list[Axes]]]:
     """A figure with one column per design; panels of a row share their scale."""
     figure = plt.figure(figsize=(11, 1.2 + 3.4 * rows), layout="constrained")
     axes = figure.subplots(rows, len(DESIGNS), sharey="row", squeeze=False)
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     figure.suptitle(f"{title} (PointNet++, 2 clouds, timeloop-2022)", fontsize=12)
     return figure, axes.tolist()
 

@@ -18,7 +18,7 @@ KEYS = {
 def test_evaluate_writes_its_numbers(tmp_path: Path) -> None:
     file = tmp_path / "evaluate.json"
     command = [sys.executable, "benchmarks/evaluate.py", "--quick", "--json", str(file)]
-    env = {**os.environ, "PATH": "/nonexistent"}  # no reference program in a test
+    env = {**os.environ, "PATH": "/nonexistent", "PYTHONPATH": str(ROOT)}  # no reference program in a test
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env)
     assert result.returncode == 0, result.stderr
     numbers = json.loads(file.read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S | re.M)
 SHELL = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines() if line]
 PYTHON = [text for kind, text in BLOCKS if kind == "python"]
-PROGRAMS = {"sparsim": [sys.executable, "-m", "sparsim.cli"], "python": [sys.executable]}
+PROGRAMS = {"sparsim": [sys.executable, "-m", "sparsim"], "python": [sys.executable]}
 
 
 def test_there_is_something_to_run() -> None:
@@ -37,6 +37,9 @@ def test_shell_line(line: str, tmp_path: Path) -> None:
     command = [*PROGRAMS[program], *(word for group in paths for word in group)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout
+    if "-o" in words:
+        assert (tmp_path / Path(words[words.index("-o") + 1]).name / "sparsim.stats.txt").is_file()
 
 
 @pytest.mark.parametrize("text", PYTHON)
