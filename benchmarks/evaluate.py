@@ -30,7 +30,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from pointnet.study_cases import SHAPE, Run, runs
-from sparsim.evaluate import Frozen, evaluate, evaluate_batch
+from sparsim.evaluation import Frozen, evaluate, evaluate_batch
 from sparsim.lower import lower_mappings
 from sparsim.packs import MappingPack
 from sparsim.spec import Layer

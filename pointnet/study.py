@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pointnet.study_cases import DESIGNS, SHAPE, Run, runs
-from sparsim.evaluate import evaluate
+from sparsim.evaluation import evaluate
 from sparsim.result import Evaluation
 from sparsim.spec import Density, Layer
 from sparsim.spec.load import load_preset

@@ -7,13 +7,11 @@ used, so that `import sparsim` is quick and loads no compiler.
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparsim.errors import EnergyTableError, FormatError, MappingError, SparsimError, SpecError
-    from sparsim.evaluate import Frozen, evaluate, evaluate_batch
+    from sparsim.evaluation import Frozen, evaluate, evaluate_batch
     from sparsim.result import Evaluation
     from sparsim.spec import (
         Architecture,
@@ -47,7 +45,7 @@ __all__ = [
 
 _HOMES = {
     "sparsim.errors": ("EnergyTableError", "FormatError", "MappingError", "SparsimError", "SpecError"),
-    "sparsim.evaluate": ("Frozen", "evaluate", "evaluate_batch"),
+    "sparsim.evaluation": ("Frozen", "evaluate", "evaluate_batch"),
     "sparsim.result": ("Evaluation",),
     "sparsim.spec.load": ("dump", "load_documents", "load_preset", "load_text", "preset_names"),
 }
@@ -62,18 +60,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """`sparsim.evaluate` stays the function when the submodule of that name has been imported."""
-
-    @property
-    def evaluate(self) -> Any:
-        return __getattr__("evaluate")
-
-    @evaluate.setter
-    def evaluate(self, submodule: ModuleType) -> None:
-        """The import system binds a submodule to its package here; `sys.modules` is enough."""
-
-
-sys.modules[__name__].__class__ = _Package

@@ -112,7 +112,7 @@ def _evaluate(files: tuple[str, ...], accounting: str, mask_options: tuple[str, 
         raise SpecError("no 'mapping' given", path=", ".join(files))
     layer = _with_masks(documents.layer, mask_options)
 
-    from sparsim.evaluate import evaluate
+    from sparsim.evaluation import evaluate
 
     evaluation = evaluate(
         documents.arch,

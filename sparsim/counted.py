@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,9 @@ class Counted:
         return counts
 
     def _outer_first(self) -> list[int]:
-        outer, inner, axis = [], [], 0
+        outer: list[int] = []
+        inner: list[int] = []
+        axis = 0
         for side in self.sides:
             outer += range(axis, axis + len(side))
             inner += range(axis + len(side), axis + 2 * len(side))
@@ -68,7 +71,7 @@ class Counted:
         return outer + inner
 
     def list_of(self, ext: Sequence[int]) -> tuple[Ints, Reals]:
-        """Occupancies that boxes of these extents have, ascending, and the fraction of boxes that have them."""
+        """Occupancies of boxes with these extents, ascending, and the fraction of boxes that have each."""
         k, n = np.unique(self.counts(ext), return_counts=True)
         return k, n / n.sum()
 
@@ -99,5 +102,5 @@ def contract(bound: Sequence[int], *factors: tuple[NDArray[np.float64], Sequence
     """
     used = {d for _, dims in factors for d in dims}
     rest = math.prod(b for d, b in enumerate(bound) if d not in used)
-    operands = [part for array, dims in factors for part in (array, list(dims))]
+    operands: list[Any] = [part for array, dims in factors for part in (array, list(dims))]
     return float(np.einsum(*operands, [], optimize="greedy")) * rest

@@ -1,4 +1,4 @@
-"""Packs -> result records: indices become names again, counts become rates and totals (model-spec 14 to 16)."""
+"""Packs -> result records: indices become names again, counts become rates (model-spec 14 to 16)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Decoder:
         self.active = policy is not None and policy.active
         self.cc = int(self.cost.cycles[0])
         # small arrays are read out element by element, which lists do ten times as fast
-        self.count, self.format = self.sparse.count.tolist(), self.sparse.format.tolist()
+        self.count, self.format = self.sparse.counts.tolist(), self.sparse.format.tolist()
         self.words, self.price = self.cost.words.tolist(), self.arch_pack.energy.tolist()
         self.buckets = self.nest.bucket[:, :, : int(self.nest.n_bucket.max())].tolist()
         self.rank_bits = self.policy_pack.rank[
@@ -160,7 +160,7 @@ class Decoder:
 
     def access(self, s: int, v: int, a: int, count: list[int]) -> Access:
         return Access(
-            algorithmic=int(self.nest.count[s, v, a]), actual=count[0], gated=count[1], skipped=count[2]
+            algorithmic=int(self.nest.counts[s, v, a]), actual=count[0], gated=count[1], skipped=count[2]
         )
 
     def addresses(self, s: int, v: int) -> int:
@@ -278,7 +278,7 @@ class Decoder:
         bits = self.levels[-1].word_bits
         levels = []
         for s, level in enumerate(self.levels):
-            dense = self.nest.count[s, :, :3].sum(axis=1)
+            dense = self.nest.counts[s, :, :3].sum(axis=1)
             average = self.sparse.avg[s + 1]
             accesses = sum(int(average[v] * int(dense[v])) for v in range(len(self.data)) if kept[s, v])
             levels.append(LevelIntensity(level.name, accesses, _per_byte(total, level.word_bits, accesses)))

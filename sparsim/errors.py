@@ -1,4 +1,4 @@
-"""The errors a user can meet. Each message is one lower-case sentence: what, where, seen, allowed, what to try.
+"""The errors a user can meet, each one lower-case sentence: what, where, seen, allowed, what to try.
 
 SparsimError
   SpecError            a document or record is wrong

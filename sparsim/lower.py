@@ -33,7 +33,8 @@ DENSITY_KINDS = {
     "banded": packs.TABULATED, "actual": packs.TABULATED,
 }  # fmt: skip
 ACCOUNTING = {
-    "timeloop-3": packs.ELIDE_FIRST_FILL, "timeloop-2022": packs.ELIDE_FIRST_READ, "count-all": packs.COUNT_ALL,
+    "timeloop-3": packs.ELIDE_FIRST_FILL, "timeloop-2022": packs.ELIDE_FIRST_READ,
+    "count-all": packs.COUNT_ALL,
 }  # fmt: skip
 
 
@@ -153,13 +154,13 @@ def lower_layer(layer: Layer, sizes: Sizes | None = None) -> LayerPack:
             if len(moving) > 1 or any(c != 1 for c in weights) or seen & set(moving):
                 plain[v] = 0
             seen |= set(moving)
-    pack = LayerPack(
+    operands = [v for v, d in enumerate(shape.dataspaces) if not d.read_write]
+    return LayerPack(
         bound=bound, term=term, side=side, relevant=relevant, plain=plain,
         read_write=np.array([d.read_write for d in shape.dataspaces], np.int64),
         words=_tensor_words(layer, term, side),
-        operand=np.array(([v for v, d in enumerate(shape.dataspaces) if not d.read_write] + [0, 0])[:2], np.int64),
+        operand=np.array([*operands, 0, 0][:2], np.int64),  # only used where there are exactly two
     )  # fmt: skip
-    return pack
 
 
 def _tensor_words(layer: Layer, term: Ints, side: Ints) -> Ints:
@@ -233,7 +234,9 @@ def _lower_safs(policy: SparsePolicy, arch: Architecture, data: list[str]) -> tu
     def order(saf: Saf) -> tuple[int, int]:
         return SAF_KINDS[saf.type], level_index(arch, saf.level)
 
-    safs, options, leaders = [], [], []
+    safs: list[tuple[int, ...]] = []
+    options: list[tuple[int, ...]] = []
+    leaders: list[int] = []
     for saf in sorted(policy.safs, key=order):
         first = len(options)
         for option in saf.options:

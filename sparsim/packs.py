@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
-# A, O, U and the 20 actions of an energy vector: data A x O, then metadata read, fill, update x O, then counts
+# A, O, U; the 20 actions of an energy vector: data, then metadata read, fill, update, then counts
 READ, FILL, UPDATE, REDUCE = 0, 1, 2, 3
 RANDOM, GATED, SKIPPED = 0, 1, 2
 METADATA, PAYLOAD = 0, 1
@@ -67,7 +67,7 @@ KEEP, NO_LINK, NO_MULTICAST, NO_REUSE = 0, 1, 2, 3
 # accounting
 ELIDE_FIRST_FILL, ELIDE_FIRST_READ, COUNT_ALL = 0, 1, 2
 
-# status of a mapping; what `info` holds for each stands in evaluate.py's messages
+# status of a mapping; what `info` holds for each stands in status.py
 OK = 0
 BAD_FANOUT = 1
 BAD_CAPACITY = 2
@@ -172,7 +172,7 @@ class NestPack(NamedTuple):
     bucket: Reals  # (S, D, W, 4) multicast, scatter, accesses, hops
     n_bucket: Ints  # (S, D)
     fanout: Ints  # (S, D) children that the level's network serves, 0 outside the outermost kept level
-    count: Ints  # (S, D, 4) reads, fills, updates, temporal reductions
+    counts: Ints  # (S, D, 4) reads, fills, updates, temporal reductions
     ops: Ints  # (4,) STEPS, UNITS, OPS, N_REAL
     fiber: Ints  # (S, D, K) fiber length
     sub: Ints  # (S, D, K + 1) words of the tile below rank r
@@ -206,7 +206,7 @@ class SparsePack(NamedTuple):
     saf: Ints  # (S, D) kind of the entry, 0 = none (GATED, SKIPPED, SPATIAL_SKIPPING)
     saf_p: Reals  # (S, D) probability that an access is ineffectual
     saf_option: Ints  # (S, D) the option taken
-    count: Ints  # (S, D, A, O)
+    counts: Ints  # (S, D, A, O)
     format: Ints  # (S, D, A, O, K, U)
     reductions: Ints  # (S, D)
     coded: Ints  # (S, D, 2) decompressions, compressions

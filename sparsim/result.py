@@ -147,7 +147,7 @@ class ComputeResult(ResultRecord, frozen=True, kw_only=True):
 
 
 class Bucket(NamedTuple):
-    """Traffic of one multicast factor: `ingresses` words enter the network, each for `multicast` receivers."""
+    """Traffic of one multicast factor: `ingresses` words enter, each for `multicast` receivers."""
 
     multicast: int
     scatter: int

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sparsim import packs
 from sparsim.errors import MappingError
+from sparsim.packs import Reals
 from sparsim.spec import Architecture, Layer
 
 REASONS = {
@@ -33,35 +32,34 @@ REASONS = {
 }
 
 
-def mapping_error(status: int, info: Sequence[float], arch: Architecture, layer: Layer) -> MappingError:
+def mapping_error(status: int, info: Reals, arch: Architecture, layer: Layer) -> MappingError:
     """The error for a mapping that a kernel refused; `info` is NestPack.info."""
     s, v, need, have = int(info[0]), int(info[1]), float(info[2]), float(info[3])
     levels = [arch.compute.name, *(level.name for level in arch.storage[::-1])]
     level = levels[s + 1] if s + 1 < len(levels) else ""
     data = [d.name for d in layer.shape.dataspaces]
     tensor = data[v] if v < len(data) else ""
+    at = f"{tensor} at {level}"
     texts = {
         packs.BAD_FANOUT: f"{need:g} instances needed along {'XY'[v % 2]}, {level} has a fan-out of {have:g}",
         packs.BAD_CAPACITY: f"tiles of {need:g} words do not fit {level}, which holds {have:g}",
         packs.BAD_METADATA_CAPACITY: f"{need:g} metadata bits do not fit {level}, which holds {have:g}",
         packs.BAD_UTILIZATION: f"{need:g} words fill {level} less than its min_utilization, {have:g} words",
-        packs.BAD_INSTANCES: f"the mapping uses {int(info[1])} x {need:.0f} instances of {level}, "
-        f"there are {_mesh(arch, s)}",
-        packs.BAD_RANK_COUNT: f"the format of {tensor} at {level} has too few ranks for the loops there",
-        packs.BAD_RANK_ALIGNMENT: f"the inner ranks of {tensor} at {level} differ from those of the level inside",
-        packs.BAD_NO_DECOMPRESSION: f"{tensor} comes to {level} compressed, decompression_supported is needed",
-        packs.BAD_NO_COMPRESSION: f"{tensor} leaves {level} compressed, compression_supported is needed",
-        packs.BAD_MORE_CHILD_RANKS: f"{tensor} has more ranks at {level} than at the compressed level outside",
+        packs.BAD_INSTANCES: f"{v} x {need:g} instances of {level} are used, there are {_mesh(arch, s)}",
+        packs.BAD_RANK_COUNT: f"the format of {at} has too few ranks for the loops there",
+        packs.BAD_RANK_ALIGNMENT: f"the inner ranks of {at} differ from those of the level inside",
+        packs.BAD_NO_DECOMPRESSION: f"{tensor} comes to {level} compressed, it needs decompression_supported",
+        packs.BAD_NO_COMPRESSION: f"{tensor} leaves {level} compressed, it needs compression_supported",
+        packs.BAD_MORE_CHILD_RANKS: f"{at} has more ranks than at the compressed level outside",
         packs.BAD_UNCOMPRESSED_PARENT: f"{tensor} is compressed at {level} but not at the level outside",
-        packs.BAD_TARGET_NOT_KEPT: f"a SAF at {level} targets {tensor}, which is kept neither there nor outside",
-        packs.BAD_NESTED_SAF: f"the SAF on {tensor} at {level} removes {need:.3g} of the accesses, the one "
-        f"outside already {have:.3g}",
+        packs.BAD_TARGET_NOT_KEPT: f"a SAF at {level} targets {tensor}, kept neither there nor outside",
+        packs.BAD_NESTED_SAF: f"the SAF on {at} removes {need:.3g} of the accesses, the one outside already "
+        f"{have:.3g}",
         packs.BAD_OPERAND_STATE: f"gating and skipping leave an operand with density {need:.6g}",
-        packs.BAD_BLOCK_SIZE: f"compressed {tensor} at {level} has block size {need:g}, allowed are 1 to 32 "
-        "in powers of 2",
-        packs.BAD_NEGATIVE_FILLS: f"{tensor} at {level} would have {need:g} accesses",
+        packs.BAD_BLOCK_SIZE: f"compressed {at} has block size {need:g}, allowed are 1, 2, 4, 8, 16, 32",
+        packs.BAD_NEGATIVE_FILLS: f"{at} would have {need:g} accesses",
         packs.BAD_TOO_MANY_GROUPS: f"more than {packs.MAX_BUCKETS} sizes of multicast groups for {tensor}",
-        packs.BAD_SAF_CLASH: f"{tensor} at {level} is skipped spatially and by another SAF, only one is allowed",
+        packs.BAD_SAF_CLASH: f"{at} is skipped spatially and by another SAF, only one is allowed",
         packs.BAD_SPATIAL_ZERO: f"spatial skipping leaves no instance for {tensor} below {level}",
         packs.BAD_KEPT_NOWHERE: f"dataspace {tensor} is kept nowhere",
     }

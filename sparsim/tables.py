@@ -188,7 +188,7 @@ def _kept_cells(model: Counted, box: Ints, bound: list[int]) -> tuple[Reals, lis
 
 
 def _joint_chance(policy: PolicyPack, nest: NestPack, models: Dict[int, Banded | Counted], g: int) -> float:
-    """Fraction of the target's accesses that meet an empty leader tile, counted together; -1: not all counted.
+    """Fraction of the target's accesses that meet an empty leader tile; -1: not all tensors are counted.
 
     Accesses of a target stored with metadata touch its nonzeros only, so they are weighted by them.
     """

@@ -146,7 +146,7 @@ EDITS = [
     ("broken YAML", "mapping.yaml", "keep: [A, B, Z]", "keep: [A, B, Z",
      "mapping.yaml:6: not YAML: did not find expected ',' or ']'"),
     ("fan-out exceeded", "mapping.yaml", "split: 3", "split: 0",
-     "the mapping uses 1 x 4 instances of MAC, there are 4 x 1"),
+     "1 x 4 instances of MAC are used, there are 4 x 1"),
     ("capacity exceeded", "arch.yaml", "depth: 1024\n          width", "depth: 10\n          width",
      "tiles of 60 words do not fit GLB, which holds 10"),
     ("metadata capacity exceeded", "arch.yaml", "metadata_storage_depth: 1024", "metadata_storage_depth: 2",

@@ -30,7 +30,7 @@ def test_records_and_documents_load_no_compiler() -> None:
     assert not loaded & {"torch", "matplotlib", "numba"}
 
 
-@pytest.mark.parametrize("module", ["sparsim.evaluate", "sparsim.cli", "sparsim.timeloop"])
+@pytest.mark.parametrize("module", ["sparsim.evaluation", "sparsim.cli", "sparsim.timeloop"])
 def test_no_module_of_sparsim_loads_torch_or_plots(module: str) -> None:
     assert not loaded_by(f"import {module}") & {"torch", "matplotlib", "pointnet", "gmp", "validation"}
 
@@ -48,7 +48,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_evaluate_is_the_function_also_after_its_module_was_imported() -> None:
-    code = "from sparsim.evaluate import Frozen\nfrom sparsim import evaluate\nassert callable(evaluate)"
+    code = "from sparsim.evaluation import Frozen\nfrom sparsim import evaluate\nassert callable(evaluate)"
     assert "sparsim" in loaded_by(code)
 
 

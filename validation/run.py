@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sparsim.errors import SparsimError
-from sparsim.evaluate import evaluate
+from sparsim.evaluation import evaluate
 from sparsim.result import Evaluation
 from sparsim.timeloop.reader import read_documents
 from sparsim.timeloop.stats_read import Key, Stats, parse_stats

@@ -101,7 +101,7 @@ def _format_bits(format_words, rank, ranks, s, v, a, o):
 @kernel
 def _data_energy(arch, sparse, cost, s, v):
     """Fill the data part of vector and words; returns its energy in pJ (14.1, 14.2)."""
-    vector, words, count, price = cost.vector, cost.words, sparse.count, arch.energy
+    vector, words, count, price = cost.vector, cost.words, sparse.counts, arch.energy
     block, ratio = arch.width[s, BLOCK], sparse.ratio[s, v]
     energy, read, write = 0.0, 0.0, 0.0
     for o in range(3):
@@ -180,8 +180,8 @@ def level_costs(arch, layer, policy, nest, sparse, cost):
 def _address_generations(layer, sparse, s, v):
     """Addresses per cluster: skipped accesses need none (14.2)."""
     a = UPDATE if layer.read_write[v] else READ
-    n = sparse.count[s, v, a, RANDOM] + sparse.count[s, v, a, GATED]
-    return n + sparse.count[s, v, FILL, RANDOM] + sparse.count[s, v, FILL, GATED]
+    n = sparse.counts[s, v, a, RANDOM] + sparse.counts[s, v, a, GATED]
+    return n + sparse.counts[s, v, FILL, RANDOM] + sparse.counts[s, v, FILL, GATED]
 
 
 @kernel

@@ -390,7 +390,7 @@ def _half_away(x):
 @kernel
 def _count(layer, accounting, nest, v):
     """Reads, fills, updates and temporal reductions (7.10)."""
-    kept, flow, count, kin = nest.kept, nest.flow, nest.count, nest.kin
+    kept, flow, count, kin = nest.kept, nest.flow, nest.counts, nest.kin
     writes = layer.read_write[v] == 1
     for s in range(flow.shape[0]):
         reads, fills, updates = 0, 0, 0

@@ -48,7 +48,7 @@ def _analyse(arch, layer, policy, mapping, b, accounting, want_hops, nest):
 @kernel
 def _everything_actual(nest, sparse):
     """Without sparse processing all dense counts happen."""
-    kept, dense, count, space, avg = nest.kept, nest.count, sparse.count, sparse.space, sparse.avg
+    kept, dense, count, space, avg = nest.kept, nest.counts, sparse.counts, sparse.space, sparse.avg
     for v in range(kept.shape[1]):
         for h in range(space.shape[0]):
             x, y = nest.space[h, 0], nest.space[h, 1]
@@ -135,7 +135,7 @@ def _finish(arch, layer, density, policy, table, networks, nest, sparse, cost):
 def run_batch(
     arch, layer, density, policy, table, mapping, first, last, accounting, networks, nest, sparse, cost, out
 ):
-    """Entry: mappings first..last-1; out[b] := (pJ, cycles, status). `networks`: whether they cost anything."""
+    """Entry: mappings first..last-1; out[b] := (pJ, cycles, status). `networks`: whether to count them."""
     a, y, d, p, t = (
         by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy), by_pointer(table),
     )  # fmt: skip
@@ -180,7 +180,7 @@ def _pick_nest(nests, i):
     return NestPack(
         nests.loop[i], nests.real[i], nests.box[i], nests.space[i], nests.tile[i], nests.kept[i],
         nests.kin[i], nests.part[i], nests.flow[i], nests.bucket[i], nests.n_bucket[i], nests.fanout[i],
-        nests.count[i], nests.ops[i], nests.fiber[i], nests.sub[i], nests.sub_loop[i], nests.lead[i],
+        nests.counts[i], nests.ops[i], nests.fiber[i], nests.sub[i], nests.sub_loop[i], nests.lead[i],
         nests.lead_words[i], nests.lead_box[i], nests.base_box[i], nests.ext[i], nests.info[i],
         nests.key[i], nests.order[i], nests.served[i], nests.span[i], nests.walk[i], nests.shift[i],
         nests.group[i],

@@ -1,4 +1,4 @@
-"""What a tile holds and what its format costs: occupancies, densities, format units (model-spec 9.4, 9.5, 13.1)."""
+"""What a tile holds and what its format costs: occupancies, format units (model-spec 9.4, 9.5, 13.1)."""
 
 import math
 

@@ -24,7 +24,6 @@ from sparsim.packs import (
     TEMPORAL,
 )
 
-
 ALL, UNSERVED = 0, 1  # which children are grouped: rows of NestPack.group
 
 
@@ -82,7 +81,7 @@ def place_children(arch, layer, nest, s, v):
 
 @kernel
 def find_served(nest, children, columns, rows, step):
-    """Mark the children that find their words at a neighbour; `step` is the key of the move. Returns how many.
+    """Mark the children that find their words at a neighbour, `step` being the key of the move; how many.
 
     Child i is served if a grid neighbour j held the same words before the move: key_j = key_i + step.
     """

@@ -120,10 +120,10 @@ def format_counts(layer, policy, nest, sparse):
                 continue
             has = policy.format[s, v, HAS_FORMAT]
             for a in range(3):
-                count = float(nest.count[s, v, a])
+                count = float(nest.counts[s, v, a])
                 if has:
                     count -= math.floor(count * (1.0 - sparse.rho[s, v]))
-                    per_tile = nest.count[s, v, a] / nest.tile[s, v]
+                    per_tile = nest.counts[s, v, a] / nest.tile[s, v]
                     for r in range(policy.format[s, v, N_RANKS]):
                         for u in range(2):
                             sparse.format[s, v, a, RANDOM, r, u] = int(
@@ -208,9 +208,9 @@ def _reduce(policy, nest, sparse, inner, outer, v, p):
 def _store(nest, sparse, s, v):
     """Counts := working values, everything actual so far."""
     for a in range(3):
-        sparse.count[s, v, a, RANDOM] = int(sparse.work[s, v, a])
-        sparse.count[s, v, a, GATED] = 0
-        sparse.count[s, v, a, SKIPPED] = 0
+        sparse.counts[s, v, a, RANDOM] = int(sparse.work[s, v, a])
+        sparse.counts[s, v, a, GATED] = 0
+        sparse.counts[s, v, a, SKIPPED] = 0
     _reductions(nest, sparse, s, v)
 
 
@@ -218,9 +218,9 @@ def _store(nest, sparse, s, v):
 def _reductions(nest, sparse, s, v):
     """Temporal reductions shrink with the updates."""
     sparse.reductions[s, v] = 0
-    if nest.count[s, v, UPDATE] > 0:
-        kept = nest.count[s, v, REDUCE] * float(sparse.count[s, v, UPDATE, RANDOM])
-        sparse.reductions[s, v] = int(math.ceil(kept / nest.count[s, v, UPDATE]))
+    if nest.counts[s, v, UPDATE] > 0:
+        kept = nest.counts[s, v, REDUCE] * float(sparse.counts[s, v, UPDATE, RANDOM])
+        sparse.reductions[s, v] = int(math.ceil(kept / nest.counts[s, v, UPDATE]))
 
 
 @kernel
@@ -228,14 +228,14 @@ def _split(layer, policy, nest, sparse, s, v, kind, p):
     """Part of the reads and updates of this level become gated or skipped (11.3)."""
     if kind == 0 or kind == SPATIAL_SKIPPING:
         return
-    reads = sparse.count[s, v, READ, RANDOM]
+    reads = sparse.counts[s, v, READ, RANDOM]
     removed = int(math.ceil(reads * p)) if layer.read_write[v] else int(math.floor(reads * p))
-    sparse.count[s, v, READ, kind] = removed
-    sparse.count[s, v, READ, RANDOM] = reads - removed
-    updates = sparse.count[s, v, UPDATE, RANDOM]
+    sparse.counts[s, v, READ, kind] = removed
+    sparse.counts[s, v, READ, RANDOM] = reads - removed
+    updates = sparse.counts[s, v, UPDATE, RANDOM]
     removed = int(math.floor(updates * p))
-    sparse.count[s, v, UPDATE, kind] = removed
-    sparse.count[s, v, UPDATE, RANDOM] = updates - removed
+    sparse.counts[s, v, UPDATE, kind] = removed
+    sparse.counts[s, v, UPDATE, RANDOM] = updates - removed
     _reductions(nest, sparse, s, v)
     if not policy.format[s, v, HAS_FORMAT]:
         return
@@ -262,9 +262,9 @@ def count_coding(layer, policy, nest, sparse):
             if not nest.kept[s, v] or parent < 0 or policy.format[s, v, IS_COMPRESSED]:
                 continue
             if policy.format[parent, v, IS_COMPRESSED]:
-                sparse.coded[s, v, 0] += sparse.count[s, v, FILL, RANDOM]
+                sparse.coded[s, v, 0] += sparse.counts[s, v, FILL, RANDOM]
                 if layer.read_write[v]:
-                    sparse.coded[s, v, 1] += sparse.count[parent, v, UPDATE, RANDOM]
+                    sparse.coded[s, v, 1] += sparse.counts[parent, v, UPDATE, RANDOM]
 
 
 @kernel

@@ -36,7 +36,7 @@ FRACTION, REDUCED = 2, 3
 
 @kernel
 def spatial_skipping(arch, layer, density, policy, nest, sparse):
-    """Fill space, avg and compute_avg; where the policy skips spatially, shrink them and record its entries."""
+    """Fill space and compute_avg; where the policy skips spatially, shrink them and record its entries."""
     for v in range(nest.tile.shape[1]):
         for h in range(nest.space.shape[0]):
             sparse.space[h, v, 0], sparse.space[h, v, 1] = nest.space[h, 0], nest.space[h, 1]

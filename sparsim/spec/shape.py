@@ -34,7 +34,7 @@ def _term(text: str, dataspace: str) -> tuple[str, str | None]:
 
 
 class Shape(Record, frozen=True, kw_only=True):
-    """A family of loop nests: dims, coefficients with defaults (strides, dilations), dataspaces. Order matters."""
+    """A family of loop nests: dims, coefficients with defaults (strides, dilations), dataspaces, in order."""
 
     name: str = "problem"
     dims: tuple[str, ...]

@@ -96,7 +96,7 @@ class Option(Record, frozen=True, kw_only=True):
 
 
 class Saf(Record, frozen=True, kw_only=True):
-    """A sparse acceleration feature of a storage level; of several options the one that saves most is taken."""
+    """A sparse acceleration feature of a storage level; of several options the best is taken."""
 
     level: str
     type: SafKind
@@ -116,7 +116,7 @@ class Saf(Record, frozen=True, kw_only=True):
 
 
 class SparsePolicy(Record, frozen=True, kw_only=True):
-    """Formats and SAFs of one design. An empty policy counts like a dense design but reports the sparse way."""
+    """Formats and SAFs of one design. An empty policy counts as dense but reports the sparse way."""
 
     name: str = "policy"
     formats: tuple[TensorFormat, ...] = ()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sparsim.evaluate import evaluate
+from sparsim.evaluation import evaluate
 from sparsim.explain import explain
 from sparsim.timeloop.reader import read_documents
 

@@ -129,7 +129,7 @@ PROGRAM = f"""#!{sys.executable}
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from sparsim.errors import SparsimError
-from sparsim.evaluate import evaluate
+from sparsim.evaluation import evaluate
 from sparsim.timeloop.reader import read_documents
 from sparsim.timeloop.stats_write import write_stats
 read = read_documents(sys.argv[1:])

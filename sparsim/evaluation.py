@@ -6,6 +6,7 @@ from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -134,12 +135,12 @@ def evaluate_batch(
         nest = make_nest(arch_pack, layer_pack, policy_pack, children)
         scratch = make_scratch(arch_pack, layer_pack, density, policy_pack, nest)
         run_batch(
-            arch_pack, layer_pack, density, policy_pack, no_table(nest), mappings, *bounds, convention, networks,
-            *scratch, out,
+            arch_pack, layer_pack, density, policy_pack, no_table(nest), mappings, *bounds, convention,
+            networks, *scratch, out,
         )  # fmt: skip
 
     edges = np.linspace(0, total, max(threads, 1) + 1).astype(int).tolist()
-    chunks = list(zip(edges[:-1], edges[1:], strict=True))
+    chunks = list(pairwise(edges))
     if len(chunks) == 1:
         run(chunks[0])
     else:
@@ -153,7 +154,8 @@ def _refuse_tabulated(layer: Layer, density: DensityPack, where: str) -> None:
         if kind == packs.TABULATED:
             model = layer.density(dataspace.name).distribution
             raise SpecError(
-                f"density of {dataspace.name} is '{model}', {where} takes fixed-structured and hypergeometric",
+                f"density of {dataspace.name} is '{model}', {where} takes fixed-structured and "
+                "hypergeometric",
                 path=f"layer {layer.name}",
             )
 
@@ -247,8 +249,8 @@ class Frozen:
             )
         out = np.empty((len(values), 3 + len(self.arch.storage) + 1))
         run_frozen(
-            self._arch, self._rows, DensityPack(self._kinds, values), self._policy, self._table, self._networks,
-            self._nests, self._scratch.sparse, self._scratch.cost, out,
+            self._arch, self._rows, DensityPack(self._kinds, values), self._policy, self._table,
+            self._networks, self._nests, self._scratch.sparse, self._scratch.cost, out,
         )  # fmt: skip
         for i in np.flatnonzero(out[:, 2]):
             raise mapping_error(int(out[i, 2]), self._nests.info[i], self.arch, self.layers[i])
