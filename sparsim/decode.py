@@ -250,8 +250,11 @@ class Decoder:
         writes = bool(self.layer_pack.read_write[v])
         both_ways = writes and not self.arch_pack.support[s, packs.CAN_REDUCE]
         ingress = [2.0 * i - float(nest.part[s, v]) if both_ways else i for _, _, i, _ in bucket]
-        total, hops = sum(ingress), sum(row[packs.B_HOPS] for row in bucket)
-        reductions = sum((row[0] - 1) * i for row, i in zip(bucket, ingress, strict=True)) if writes else 0
+        total = sum(ingress)
+        hops = sum(row[packs.B_HOPS] for row, i in zip(bucket, ingress, strict=True) if i > 0)
+        reductions = 0
+        for row, i in zip(bucket, ingress, strict=True):  # truncated after every bucket, like there
+            reductions = int(reductions + (row[packs.B_MULTICAST] - 1) * i) if writes else 0
         instances = int(nest.space[s + 1].prod())
         energy, links = (float(e) for e in self.cost.network_pj[s, v])
         return NetworkTraffic(
@@ -260,7 +263,7 @@ class Decoder:
             buckets=tuple(
                 Bucket(int(row[0]), int(row[1]), i) for row, i in zip(bucket, ingress, strict=True)
             ),
-            link_transfers=int(nest.flow[s, v, packs.LINK]), spatial_reductions=int(reductions),
+            link_transfers=int(nest.flow[s, v, packs.LINK]), spatial_reductions=reductions,
             average_hops=hops / total if total > 0 else 0.0,
             energy_per_hop_pj=float(self.arch_pack.wire[s, packs.HOP_PJ]), energy_per_instance_pj=energy,
             energy_pj=energy * instances, link_energy_per_instance_pj=links, link_energy_pj=links * instances,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Dict
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numba.core import event
 from numpy.typing import ArrayLike, NDArray
 
 from sparsim import packs
@@ -90,6 +93,27 @@ def evaluate(
         accounting,
     )
     return decoder.evaluation(warnings)
+
+
+@contextmanager
+def announce_compilation() -> Iterator[None]:
+    """Tell a terminal if kernels are compiled inside the block, which happens once per installation."""
+
+    class Listener(event.Listener):
+        said = not sys.stderr.isatty()
+
+        def on_start(self, event: object) -> None:
+            if not self.said:
+                self.said = True
+                print(
+                    "sparsim: compiling the kernels, once (about half a minute)", file=sys.stderr, flush=True
+                )
+
+        def on_end(self, event: object) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Listener()):
+        yield
 
 
 class BatchResult(NamedTuple):
