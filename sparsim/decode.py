@@ -52,7 +52,7 @@ class Decoder:
         self.active = policy is not None and policy.active
         self.cc = int(self.cost.cycles[0])
         # small arrays are read out element by element, which lists do ten times as fast
-        self.count, self.format = self.sparse.counts.tolist(), self.sparse.format.tolist()
+        self.count = self.sparse.counts.tolist()
         self.words, self.price = self.cost.words.tolist(), self.arch_pack.energy.tolist()
         self.buckets = self.nest.bucket[:, :, : int(self.nest.n_bucket.max())].tolist()
         self.rank_bits = self.policy_pack.rank[
@@ -187,9 +187,10 @@ class Decoder:
         if not n:
             return NO_FORMAT
         units, bits = [], []
+        moved = self.sparse.format[s, v, a].tolist()
         stored = self.levels[s].metadata_width_bits > 0
         for o in range(3):
-            words = self.format[s][v][a][o][:n]
+            words = moved[o][:n]
             units.append(tuple(Units(*row) for row in words[::-1]))
             bits.append(
                 sum(m * w[0] + p * w[1] for (m, p), w in zip(words, width, strict=False)) if stored else 0

@@ -31,7 +31,7 @@ from sparsim.lower import (
 from sparsim.packs import DensityPack, Ints, LayerPack, MappingPack, NestPack, Reals
 from sparsim.result import Evaluation
 from sparsim.scratch import make_nest, make_scratch, most_children, no_table
-from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, SparsePolicy
+from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Shape, SparsePolicy
 from sparsim.spec.check import check
 from sparsim.spec.energy import resolve_energy
 from sparsim.status import mapping_error
@@ -40,6 +40,11 @@ from sparsim.tables import count_joint, fill_table, load_masks
 Accounting = Literal["timeloop-3", "timeloop-2022", "count-all"]
 _check = lru_cache(maxsize=1024)(check)
 _resolve = lru_cache(maxsize=256)(resolve_energy)
+
+
+@lru_cache(maxsize=1024)
+def _lower_mapping(arch: Architecture, shape: Shape, mapping: Mapping) -> MappingPack:
+    return lower_mappings(arch, shape, [mapping])
 
 
 def _accounting(name: str) -> int:
@@ -69,7 +74,7 @@ def evaluate(
     arch_pack, layer_pack = lower_arch(arch, energy), lower_layer(layer)
     density = lower_density(layer)
     policy_pack = lower_policy(policy, arch, layer.shape)
-    mappings = lower_mappings(arch, layer.shape, [mapping])
+    mappings = _lower_mapping(arch, layer.shape, mapping)
     tensors = load_masks(layer, masks or {})
     children = most_children(arch_pack, mappings)
     nest = make_nest(arch_pack, layer_pack, policy_pack, children)
