@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Dict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -28,6 +27,7 @@ from sparsim.lower import (
     lower_mappings,
     lower_policy,
 )
+from sparsim.memo import by_identity
 from sparsim.packs import DensityPack, Ints, LayerPack, MappingPack, NestPack, Reals
 from sparsim.result import Evaluation
 from sparsim.scratch import make_nest, make_scratch, most_children, no_table
@@ -38,11 +38,11 @@ from sparsim.status import mapping_error
 from sparsim.tables import count_joint, fill_table, load_masks
 
 Accounting = Literal["timeloop-3", "timeloop-2022", "count-all"]
-_check = lru_cache(maxsize=1024)(check)
-_resolve = lru_cache(maxsize=256)(resolve_energy)
+_check = by_identity(check)
+_resolve = by_identity(resolve_energy)
 
 
-@lru_cache(maxsize=1024)
+@by_identity
 def _lower_mapping(arch: Architecture, shape: Shape, mapping: Mapping) -> MappingPack:
     return lower_mappings(arch, shape, [mapping])
 
