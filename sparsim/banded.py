@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sparsim.errors import MappingError
 from sparsim.packs import Ints, LayerPack, Reals
 
 
@@ -28,7 +29,9 @@ class Banded:
 
     @property
     def point_density(self) -> float:
-        off_diagonal = sum(self.edge - u for u in range(1, min(self.half_width, self.edge - 1) + 1))
+        """Nonzero fraction. The reference's sum goes on beyond the corner of the matrix, so a band wider than
+        the matrix makes it sparser, and in the end negative."""
+        off_diagonal = sum(self.edge - u for u in range(1, self.half_width + 1))
         return (self.edge + 2.0 * off_diagonal) / (float(self.edge) * self.edge)
 
     def _nonzeros(self, row: int, last_row: int, column: int, last_column: int) -> int:
@@ -50,9 +53,17 @@ class Banded:
         return found
 
     def occupancies(self, rows: int, columns: int) -> dict[int, float]:
-        """Probability per occupancy of a tile; occupancy 0 is always listed, some may have probability 0."""
+        """Probability per occupancy of a tile; occupancy 0 is always listed, some may have probability 0.
+
+        Raises MappingError for a tile that is larger than the matrix.
+        """
         across = self.edge // columns
         tiles = float(self.edge // rows) * across
+        if tiles == 0.0:
+            raise MappingError(
+                f"a tile of {rows} x {columns} words of a banded matrix, which has {self.edge} x {self.edge}",
+                need=max(rows, columns), have=self.edge,
+            )  # fmt: skip
         weight: dict[int, float] = {0: 0.0}
         for g, times in self._groups(rows):
             last_row = g * rows + rows - 1
