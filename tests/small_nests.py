@@ -33,6 +33,15 @@ SLIDING = Shape(
         Dataspace(name="O", projection=("K", "P"), read_write=True),
     ),
 )
+POINTWISE = Shape(
+    name="pointwise",
+    dims=("C", "M", "P", "Q"),
+    dataspaces=(
+        Dataspace(name="Weights", projection=("C", "M")),
+        Dataspace(name="Inputs", projection=("C", "P", "Q")),
+        Dataspace(name="Outputs", projection=("M", "P", "Q"), read_write=True),
+    ),
+)
 # windows on the result, a dim in two coordinates, a negative coefficient: nothing a network has, all allowed
 ODD = Shape(
     name="odd",

@@ -57,7 +57,7 @@ def dense_traffic(arch, layer, flags, accounting, want_hops, nest):
 
 @kernel
 def _may_reload(flags, nest, v):
-    """Whether some children get what they or their neighbours hold already: computes, or where reuse is off."""
+    """Whether children may get what they or neighbours hold already: computes, or where reuse is off."""
     if nest.fanout[0, v] > 1:
         return True
     for s in range(flags.shape[0]):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
-
 from naive.nest import Problem
 from naive.traffic import dense_traffic
-from small_nests import Case, dense_cases
+from naive.walk import counts
+from small_nests import POINTWISE, Case, dense_cases
+
 from sparsim import packs
 from sparsim.kernels.driver import analyse_one
 from sparsim.lower import ACCOUNTING, lower_arch, lower_layer, lower_mappings, lower_policy
 from sparsim.packs import NestPack
 from sparsim.scratch import make_nest, most_children
+from sparsim.spec import Mapping
+from validation.draw import GEMM
 
 
 def analysed(case: Case, accounting: str, hops: bool = True) -> tuple[int, NestPack]:
@@ -68,3 +73,26 @@ def test_counts_do_not_depend_on_whether_hops_are_wanted(case: Case) -> None:
     if status == packs.OK:
         assert nest.counts.tolist() == quick.counts.tolist()
         assert nest.part.tolist() == quick.part.tolist()
+
+
+PLAIN = (GEMM, POINTWISE)
+
+
+@pytest.mark.parametrize("accounting", ACCOUNTING)
+@settings(max_examples=100, deadline=None)
+@given(case=dense_cases(shapes=PLAIN, flags=False))
+def test_agrees_with_every_single_iteration_where_there_are_no_windows(accounting: str, case: Case) -> None:
+    case = case._replace(mapping=without_links(case))
+    problem = Problem(case.arch, case.layer, case.mapping)
+    status, nest = analysed(case, accounting)
+    assert status == packs.OK
+    for s, v in itertools.product(range(len(problem.levels)), range(len(problem.names))):
+        if problem.kept(s, v):
+            assert nest.counts[s, v, :3].tolist() == counts(problem, s, v, accounting)
+
+
+def without_links(case: Case) -> Mapping:
+    tensors = tuple(d.name for d in case.layer.shape.dataspaces)
+    return Mapping(
+        levels=tuple(msgspec.structs.replace(m, no_link_transfer=tensors) for m in case.mapping.levels)
+    )
