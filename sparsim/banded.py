@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sparsim.errors import MappingError
 from sparsim.packs import Ints, LayerPack, Reals
 
 
@@ -53,17 +52,9 @@ class Banded:
         return found
 
     def occupancies(self, rows: int, columns: int) -> dict[int, float]:
-        """Probability per occupancy of a tile; occupancy 0 is always listed, some may have probability 0.
-
-        Raises MappingError for a tile that is larger than the matrix.
-        """
+        """Probability per occupancy of a tile; occupancy 0 is always listed, some may have probability 0."""
         across = self.edge // columns
         tiles = float(self.edge // rows) * across
-        if tiles == 0.0:
-            raise MappingError(
-                f"a tile of {rows} x {columns} words of a banded matrix, which has {self.edge} x {self.edge}",
-                need=max(rows, columns), have=self.edge,
-            )  # fmt: skip
         weight: dict[int, float] = {0: 0.0}
         for g, times in self._groups(rows):
             last_row = g * rows + rows - 1
