@@ -28,11 +28,11 @@ class Scratch(NamedTuple):
     cost: CostPack
 
 
-def most_children(arch: ArchPack, mappings: MappingPack) -> int:
+def most_children(arch: ArchPack, layer: LayerPack, mappings: MappingPack) -> int:
     """Instances that one level's spatial loops may address (more than there are, with spatial skipping)."""
     spatial = arch.tiling[:, 1] == 1
     used = mappings.factor[:, spatial, :].prod(axis=2, initial=1).max(initial=1)
-    return int(max(used, arch.mesh[0, 2]))
+    return int(max(min(used, layer.bound.prod()), arch.mesh[0, 2]))  # beyond the bounds it is no mapping
 
 
 def make_scratch(
