@@ -28,13 +28,13 @@ from sparsim.lower import (
     lower_policy,
 )
 from sparsim.memo import by_identity
-from sparsim.packs import DensityPack, Ints, LayerPack, MappingPack, NestPack, Reals
+from sparsim.packs import ArchPack, DensityPack, Ints, LayerPack, MappingPack, NestPack, Reals
 from sparsim.result import Evaluation
 from sparsim.scratch import make_nest, make_scratch, most_children, no_table
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Shape, SparsePolicy
 from sparsim.spec.check import check
 from sparsim.spec.energy import resolve_energy
-from sparsim.status import mapping_error
+from sparsim.status import REASONS, mapping_error
 from sparsim.tables import count_joint, fill_table, load_masks
 
 Accounting = Literal["timeloop-3", "timeloop-2022", "count-all"]
@@ -76,7 +76,7 @@ def evaluate(
     policy_pack = lower_policy(policy, arch, layer.shape)
     mappings = _lower_mapping(arch, layer.shape, mapping)
     tensors = load_masks(layer, masks or {})
-    children = most_children(arch_pack, mappings)
+    children = most_children(arch_pack, layer_pack, mappings)
     nest = make_nest(arch_pack, layer_pack, policy_pack, children)
     status = analyse_one(arch_pack, layer_pack, policy_pack, mappings, 0, convention, True, nest)
     if status != packs.OK:
@@ -154,11 +154,11 @@ def evaluate_batch(
         for mapping in mappings:
             _check(arch, layer, policy, energy, mapping)
         mappings = lower_mappings(arch, layer.shape, mappings)
-    _check_pack(layer, layer_pack, mappings)
+    mappings = _as_pack(layer_pack, arch_pack, mappings)
     total = len(mappings.factor)
     out = np.full((total, 3), np.nan)
     networks = bool(arch_pack.wire.any())
-    children = most_children(arch_pack, mappings)
+    children = most_children(arch_pack, layer_pack, mappings)
 
     def run(bounds: tuple[int, int]) -> None:
         nest = make_nest(arch_pack, layer_pack, policy_pack, children)
@@ -175,7 +175,9 @@ def evaluate_batch(
     else:
         with ThreadPoolExecutor(len(chunks)) as pool:
             list(pool.map(run, chunks))
-    return BatchResult(out[:, 0], out[:, 1], out[:, 2].astype(np.int64))
+    status = out[:, 2].astype(np.int64)
+    _refuse_nonsense(status, layer)
+    return BatchResult(out[:, 0], out[:, 1], status)
 
 
 def _refuse_tabulated(layer: Layer, density: DensityPack, where: str) -> None:
@@ -189,15 +191,23 @@ def _refuse_tabulated(layer: Layer, density: DensityPack, where: str) -> None:
             )
 
 
-def _check_pack(layer: Layer, pack: LayerPack, mappings: MappingPack) -> None:
-    product = mappings.factor.prod(axis=1)
-    wrong = np.argwhere(product != pack.bound)
+def _as_pack(layer: LayerPack, arch: ArchPack, mappings: MappingPack) -> MappingPack:
+    """The pack with the types that the kernels are compiled for. Raises MappingError for wrong shapes."""
+    pack = MappingPack(*(np.ascontiguousarray(field, np.int64) for field in mappings))
+    number, n_tiling = len(pack.factor), len(arch.tiling)
+    need = (number, n_tiling, len(layer.bound)), (number, n_tiling), (number, len(arch.fan), 4)
+    seen = tuple(field.shape for field in pack)
+    if seen != (need[0], *need):
+        raise MappingError(f"the arrays of the pack have shapes {seen}, needed are {(need[0], *need)}")
+    return pack
+
+
+def _refuse_nonsense(status: Ints, layer: Layer) -> None:
+    """Rows of a pack that are no mappings of the layer at all are not merely invalid."""
+    wrong = np.flatnonzero(np.isin(status, (packs.BAD_FACTORS, packs.BAD_ORDER)))
     if len(wrong):
-        b, d = wrong[0]
-        raise MappingError(
-            f"mapping {b}: factors of dim '{layer.shape.dims[d]}' multiply to {product[b, d]}, "
-            f"its bound is {pack.bound[d]}"
-        )
+        reason = REASONS[int(status[wrong[0]])]
+        raise MappingError(f"mapping {wrong[0]} is none of layer {layer.name}: {reason}")
 
 
 class FrozenResult(NamedTuple):
@@ -227,31 +237,34 @@ class Frozen:
     ) -> None:
         if len(layers) != len(mappings) or not layers:
             raise SpecError(f"{len(layers)} layers and {len(mappings)} mappings, as many of both are needed")
+        for layer, mapping in zip(layers, mappings, strict=True):
+            _check(arch, layer, policy, energy, mapping)
         self.arch, self.layers = arch, tuple(layers)
         self.dataspaces = tuple(d.name for d in layers[0].shape.dataspaces)
-        sizes = [max(size) for size in zip(*map(layer_sizes, layers), strict=True)]
+        n_dims, n_sides, n_terms = (max(size) for size in zip(*map(layer_sizes, layers), strict=True))
+        padded = (n_dims, n_sides, n_terms)
         self._arch = lower_arch(arch, energy)
         self._networks = bool(self._arch.wire.any())
-        nests, rows, kinds = [], [], []
-        for layer, mapping in zip(layers, mappings, strict=True):
+        lowered = [
+            lower_mappings(arch, layer.shape, [mapping], n_dims)
+            for layer, mapping in zip(layers, mappings, strict=True)
+        ]
+        rows = [lower_layer(layer, padded) for layer in layers]
+        children = max(most_children(self._arch, *pair) for pair in zip(rows, lowered, strict=True))
+        nests, kinds = [], []
+        for layer, row, one in zip(layers, rows, lowered, strict=True):
             if tuple(d.name for d in layer.shape.dataspaces) != self.dataspaces:
                 raise SpecError(
                     f"dataspaces differ from those of layer {layers[0].name}", path=f"layer {layer.name}"
                 )
-            _check(arch, layer, policy, energy, mapping)
             density = lower_density(layer)
             _refuse_tabulated(layer, density, "Frozen")
-            row = lower_layer(layer, (sizes[0], sizes[1], sizes[2]))
             pack = lower_policy(policy, arch, layer.shape)
-            lowered = lower_mappings(arch, layer.shape, [mapping], sizes[0])
-            nest = make_nest(self._arch, row, pack, int(self._arch.mesh[0, 2]))
-            status = analyse_one(
-                self._arch, row, pack, lowered, 0, _accounting(accounting), self._networks, nest
-            )
+            nest = make_nest(self._arch, row, pack, children)
+            status = analyse_one(self._arch, row, pack, one, 0, _accounting(accounting), self._networks, nest)
             if status != packs.OK:
                 raise mapping_error(status, nest.info, arch, layer)
             nests.append(nest)
-            rows.append(row)
             kinds.append(density.kind)
         self._nests = NestPack(*(np.stack(field) for field in zip(*nests, strict=True)))
         self._rows = LayerPack(*(np.stack(field) for field in zip(*rows, strict=True)))

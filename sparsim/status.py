@@ -29,6 +29,9 @@ REASONS = {
     packs.BAD_SAF_CLASH: "temporal and spatial SAF on one tensor",
     packs.BAD_SPATIAL_ZERO: "spatial skipping leaves no instance",
     packs.BAD_KEPT_NOWHERE: "dataspace kept nowhere",
+    packs.BAD_FACTORS: "factors do not multiply to the bounds",
+    packs.BAD_ORDER: "an order is no permutation of the dims",
+    packs.BAD_DISTRIBUTION: "several multicast factors where a network distributes",
 }
 
 
@@ -62,6 +65,10 @@ def mapping_error(status: int, info: Reals, arch: Architecture, layer: Layer) ->
         packs.BAD_SAF_CLASH: f"{at} is skipped spatially and by another SAF, only one is allowed",
         packs.BAD_SPATIAL_ZERO: f"spatial skipping leaves no instance for {tensor} below {level}",
         packs.BAD_KEPT_NOWHERE: f"dataspace {tensor} is kept nowhere",
+        packs.BAD_FACTORS: REASONS[packs.BAD_FACTORS],
+        packs.BAD_ORDER: REASONS[packs.BAD_ORDER],
+        packs.BAD_DISTRIBUTION: f"{tensor} has several multicast factors at {level} or outside it, an M:N "
+        "network needs one",
     }
     return MappingError(texts[status], level=level, need=need, have=have)
 

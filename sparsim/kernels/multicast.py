@@ -5,6 +5,8 @@ The children of a level are numbered with the first-listed spatial loop fastest 
 `key`, so that sums and differences of offsets are sums and differences of keys.
 """
 
+import numpy as np
+
 from sparsim.kernels.jit import kernel
 from sparsim.packs import (
     B_ACCESSES,
@@ -158,7 +160,7 @@ def group_children(nest, children, columns, rows, alone, which):
     if not alone:
         _sort_by_key(nest.order, n, nest.key)
     group = nest.group[which]
-    sizes, groups, first = 0, 0, 0
+    sizes, groups, first = 0, 0, np.int64(0)  # typed: see walk.py
     while first < n:
         last = first + 1
         while not alone and last < n and nest.key[nest.order[last]] == nest.key[nest.order[first]]:

@@ -2,8 +2,10 @@
 
 from sparsim.kernels.jit import kernel
 from sparsim.packs import (
+    BAD_FACTORS,
     BAD_INSTANCES,
     BAD_KEPT_NOWHERE,
+    BAD_ORDER,
     BOUND,
     CHILD,
     DIM,
@@ -47,10 +49,15 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
         box[0, v] = 1
     steps, n_real, m = 1, 0, 0
     for t in range(tiling.shape[0]):
-        level, spatial = tiling[t, 0], tiling[t, 1] == 1
+        level, spatial, seen = tiling[t, 0], tiling[t, 1] == 1, 0
         for i in range(n_dims):
             dim = order[t, i]
+            if dim < 0 or dim >= n_dims or seen >> dim & 1:
+                return BAD_ORDER
+            seen |= 1 << dim
             bound = factor[t, dim]
+            if bound < 1:
+                return BAD_FACTORS
             kind = TEMPORAL
             if spatial:
                 kind = SPATIAL_X if i < split[t] else SPATIAL_Y
@@ -74,6 +81,9 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
         if not spatial:
             for v in range(n_data):
                 tile[level, v] = box[m, v]
+    for dim in range(n_dims):
+        if ext[dim] != layer.bound[dim]:
+            return BAD_FACTORS
     nest.ops[N_REAL] = n_real
     nest.ops[STEPS] = steps
     nest.ops[UNITS] = nest.space[0, 0] * nest.space[0, 1]

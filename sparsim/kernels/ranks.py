@@ -1,5 +1,7 @@
 """Which loops each rank of a tensor format stands for (model-spec 9.2, 9.3, 9.7)."""
 
+import numpy as np
+
 from sparsim.kernels.jit import kernel
 from sparsim.kernels.nest import box_words
 from sparsim.packs import (
@@ -187,9 +189,9 @@ def _outer_to_inner(layer, policy, nest, s, v, base, ranks, n):
             nest.sub[s, v, q - empty + 1] = nest.sub[s, v, q + 1]
             nest.sub_loop[s, v, q - empty + 1] = nest.sub_loop[s, v, q + 1]
         for q in range(ranks - empty, ranks):
-            _set_rank(layer, nest, s, v, q, 0, 0, inner)
+            _set_rank(layer, nest, s, v, q, n, n, inner)
     for q in range(base, lowest - empty):
-        _set_rank(layer, nest, s, v, q, 0, 0, inner)
+        _set_rank(layer, nest, s, v, q, n, n, inner)
     return OK
 
 
@@ -207,7 +209,7 @@ def _inner_to_outer(layer, policy, nest, s, v, base, ranks, n):
             break
         rule = _rule(rank, flat, s, v, r, loop[order[j], DIM])
         if rank[s, v, r, RANK_LISTS] > 0 and rule == NO_RULE:
-            _set_rank(layer, nest, s, v, r, 0, 0, 0)
+            _set_rank(layer, nest, s, v, r, j, j, np.int64(0))
             r += 1
             continue
         last = j + 1
@@ -217,7 +219,7 @@ def _inner_to_outer(layer, policy, nest, s, v, base, ranks, n):
         j = last
         r += 1
     while r < ranks:
-        _set_rank(layer, nest, s, v, r, 0, 0, inner)
+        _set_rank(layer, nest, s, v, r, n, n, inner)
         r += 1
     while j < n:
         if bound[j] > 1:
