@@ -7,7 +7,7 @@ hardware level u, the level right inside.
 import math
 
 from sparsim.kernels.density import chance_of_none, most_nonzeros
-from sparsim.kernels.jit import kernel
+from sparsim.kernels.jit import inlined, kernel
 from sparsim.kernels.nest import box_words
 from sparsim.packs import (
     ANY_SPATIAL,
@@ -85,7 +85,7 @@ def _shrink(reach, kind, elements, bound):
     reach[axis] = math.floor(reach[axis] * (elements / bound))
 
 
-@kernel
+@inlined
 def _own_reduction(layer, density, policy, nest, sparse, v):
     """What the metadata of v itself lets every level leave idle (10.6 a)."""
     for h in range(nest.space.shape[0]):
@@ -112,7 +112,7 @@ def _own_reduction(layer, density, policy, nest, sparse, v):
             _shrink(sparse.reach[u, v], loop[KIND], min(fiber // inside, most), loop[BOUND])
 
 
-@kernel
+@inlined
 def _hand_inward(nest, sparse, v):
     """Fewer instances of a level mean fewer of all levels inside it."""
     for h in range(nest.tile.shape[0], 0, -1):
@@ -130,7 +130,7 @@ def _hand_inward(nest, sparse, v):
                 sparse.reach[q, v, FRACTION] *= sparse.reach[h, v, FRACTION]
 
 
-@kernel
+@inlined
 def _directive(layer, density, policy, nest, sparse, level, target, leader):
     """One spatial skipping entry: instances of `target` whose leader tile is empty stay idle (10.6 b)."""
     holder = _holder(nest, leader, level)
@@ -161,7 +161,7 @@ def _directive(layer, density, policy, nest, sparse, level, target, leader):
         _shrink(sparse.reach[level, target], loop[KIND], min(fiber // inside, most), loop[BOUND])
 
 
-@kernel
+@inlined
 def _stay(layer, nest, level, target, ext):
     """Widen the box by the temporal loops during which the target's tile stays where it is."""
     last = _holder(nest, target, level)
@@ -176,7 +176,7 @@ def _stay(layer, nest, level, target, ext):
         ext[loop[DIM]] *= loop[BOUND]
 
 
-@kernel
+@inlined
 def _summarise(nest, sparse, v):
     """Final expansion, average and probability of every level (10.6 c)."""
     for h in range(nest.tile.shape[0], -1, -1):
@@ -202,7 +202,7 @@ def _summarise(nest, sparse, v):
                 sparse.reach[q, v, 1] = math.floor(sparse.reach[q, v, 1] * shrink_y)
 
 
-@kernel
+@inlined
 def _check_fanout(arch, nest, sparse):
     for v in range(nest.tile.shape[1]):
         for s in range(nest.tile.shape[0]):
