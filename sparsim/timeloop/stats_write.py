@@ -297,7 +297,7 @@ def _ranks(label: str, units: tuple[tuple[int, int], ...], listed: bool, comma: 
 def _network(network: NetworkResult) -> list[str]:
     specs = [
         ("Type", "Legacy"),
-        ("Legacy sub-type", network.type),
+        ("Legacy sub-type", network.type.replace(":", "_")),
         ("ConnectionType", "3"),
         ("Word bits", str(network.word_bits)),
         ("Router energy", f"{_real(network.router_energy_pj)} pJ"),
