@@ -22,9 +22,9 @@ class Banded:
         self.sides = [layer.term[layer.side[v, o] : layer.side[v, o + 1]].tolist() for o in range(2)]
 
     def box(self, ext: Sequence[int]) -> tuple[int, int]:
-        """(rows, columns) of the projection of a box of extents `ext`."""
+        """(rows, columns) of the projection of a box of extents `ext`, which may reach past the matrix."""
         rows, columns = (1 + sum(c * (ext[d] - 1) for d, c, _ in side) for side in self.sides)
-        return rows, columns
+        return min(rows, self.edge), min(columns, self.edge)
 
     @property
     def point_density(self) -> float:

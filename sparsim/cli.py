@@ -112,16 +112,17 @@ def _evaluate(files: tuple[str, ...], accounting: str, mask_options: tuple[str, 
         raise SpecError("no 'mapping' given", path=", ".join(files))
     layer = _with_masks(documents.layer, mask_options)
 
-    from sparsim.evaluation import evaluate
+    from sparsim.evaluation import announce_compilation, evaluate
 
-    evaluation = evaluate(
-        documents.arch,
-        layer,
-        documents.policy,
-        documents.energy,
-        documents.mapping,
-        accounting=accounting,  # type: ignore[arg-type]
-    )
+    with announce_compilation():
+        evaluation = evaluate(
+            documents.arch,
+            layer,
+            documents.policy,
+            documents.energy,
+            documents.mapping,
+            accounting=accounting,  # type: ignore[arg-type]
+        )
     for warning in evaluation.warnings:
         click.echo(f"sparsim: warning: {warning}", err=True)
     return evaluation

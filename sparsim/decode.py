@@ -52,7 +52,7 @@ class Decoder:
         self.active = policy is not None and policy.active
         self.cc = int(self.cost.cycles[0])
         # small arrays are read out element by element, which lists do ten times as fast
-        self.count, self.format = self.sparse.counts.tolist(), self.sparse.format.tolist()
+        self.count = self.sparse.counts.tolist()
         self.words, self.price = self.cost.words.tolist(), self.arch_pack.energy.tolist()
         self.buckets = self.nest.bucket[:, :, : int(self.nest.n_bucket.max())].tolist()
         self.rank_bits = self.policy_pack.rank[
@@ -187,9 +187,10 @@ class Decoder:
         if not n:
             return NO_FORMAT
         units, bits = [], []
+        moved = self.sparse.format[s, v, a].tolist()
         stored = self.levels[s].metadata_width_bits > 0
         for o in range(3):
-            words = self.format[s][v][a][o][:n]
+            words = moved[o][:n]
             units.append(tuple(Units(*row) for row in words[::-1]))
             bits.append(
                 sum(m * w[0] + p * w[1] for (m, p), w in zip(words, width, strict=False)) if stored else 0
@@ -250,8 +251,11 @@ class Decoder:
         writes = bool(self.layer_pack.read_write[v])
         both_ways = writes and not self.arch_pack.support[s, packs.CAN_REDUCE]
         ingress = [2.0 * i - float(nest.part[s, v]) if both_ways else i for _, _, i, _ in bucket]
-        total, hops = sum(ingress), sum(row[packs.B_HOPS] for row in bucket)
-        reductions = sum((row[0] - 1) * i for row, i in zip(bucket, ingress, strict=True)) if writes else 0
+        total = sum(ingress)
+        hops = sum(row[packs.B_HOPS] for row, i in zip(bucket, ingress, strict=True) if i > 0)
+        reductions = 0
+        for row, i in zip(bucket, ingress, strict=True):  # truncated after every bucket, like there
+            reductions = int(reductions + (row[packs.B_MULTICAST] - 1) * i) if writes else 0
         instances = int(nest.space[s + 1].prod())
         energy, links = (float(e) for e in self.cost.network_pj[s, v])
         return NetworkTraffic(
@@ -260,7 +264,7 @@ class Decoder:
             buckets=tuple(
                 Bucket(int(row[0]), int(row[1]), i) for row, i in zip(bucket, ingress, strict=True)
             ),
-            link_transfers=int(nest.flow[s, v, packs.LINK]), spatial_reductions=int(reductions),
+            link_transfers=int(nest.flow[s, v, packs.LINK]), spatial_reductions=reductions,
             average_hops=hops / total if total > 0 else 0.0,
             energy_per_hop_pj=float(self.arch_pack.wire[s, packs.HOP_PJ]), energy_per_instance_pj=energy,
             energy_pj=energy * instances, link_energy_per_instance_pj=links, link_energy_pj=links * instances,

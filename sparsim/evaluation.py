@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Dict
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numba.core import event
 from numpy.typing import ArrayLike, NDArray
 
 from sparsim import packs
@@ -25,18 +27,24 @@ from sparsim.lower import (
     lower_mappings,
     lower_policy,
 )
+from sparsim.memo import by_identity
 from sparsim.packs import DensityPack, Ints, LayerPack, MappingPack, NestPack, Reals
 from sparsim.result import Evaluation
 from sparsim.scratch import make_nest, make_scratch, most_children, no_table
-from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, SparsePolicy
+from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Shape, SparsePolicy
 from sparsim.spec.check import check
 from sparsim.spec.energy import resolve_energy
 from sparsim.status import mapping_error
 from sparsim.tables import count_joint, fill_table, load_masks
 
 Accounting = Literal["timeloop-3", "timeloop-2022", "count-all"]
-_check = lru_cache(maxsize=1024)(check)
-_resolve = lru_cache(maxsize=256)(resolve_energy)
+_check = by_identity(check)
+_resolve = by_identity(resolve_energy)
+
+
+@by_identity
+def _lower_mapping(arch: Architecture, shape: Shape, mapping: Mapping) -> MappingPack:
+    return lower_mappings(arch, shape, [mapping])
 
 
 def _accounting(name: str) -> int:
@@ -66,7 +74,7 @@ def evaluate(
     arch_pack, layer_pack = lower_arch(arch, energy), lower_layer(layer)
     density = lower_density(layer)
     policy_pack = lower_policy(policy, arch, layer.shape)
-    mappings = lower_mappings(arch, layer.shape, [mapping])
+    mappings = _lower_mapping(arch, layer.shape, mapping)
     tensors = load_masks(layer, masks or {})
     children = most_children(arch_pack, mappings)
     nest = make_nest(arch_pack, layer_pack, policy_pack, children)
@@ -90,6 +98,27 @@ def evaluate(
         accounting,
     )
     return decoder.evaluation(warnings)
+
+
+@contextmanager
+def announce_compilation() -> Iterator[None]:
+    """Tell a terminal if kernels are compiled inside the block, which happens once per installation."""
+
+    class Listener(event.Listener):
+        said = not sys.stderr.isatty()
+
+        def on_start(self, event: object) -> None:
+            if not self.said:
+                self.said = True
+                print(
+                    "sparsim: compiling the kernels, once (about half a minute)", file=sys.stderr, flush=True
+                )
+
+        def on_end(self, event: object) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Listener()):
+        yield
 
 
 class BatchResult(NamedTuple):

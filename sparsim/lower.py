@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
 from sparsim import packs
 from sparsim.errors import SpecError
+from sparsim.memo import by_identity
 from sparsim.packs import ArchPack, DensityPack, Ints, LayerPack, MappingPack, PolicyPack, Reals
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Nest, Saf, Shape, SparsePolicy, Storage
 from sparsim.spec.energy import ResolvedEnergy, resolve_energy
@@ -46,7 +46,7 @@ def reals(*shape: int) -> Reals:
     return np.zeros(shape, np.float64)
 
 
-@lru_cache(maxsize=256)
+@by_identity
 def lower_arch(arch: Architecture, energy: EnergyTable | None) -> ArchPack:
     """Levels, meshes, limits, energies. Raises SpecError for what does not fit."""
     levels = arch.storage[::-1]
@@ -124,7 +124,7 @@ def layer_sizes(layer: Layer) -> Sizes:
     return len(layer.shape.dims), max(map(len, sides)), sum(len(t) for d in sides for t in d)
 
 
-@lru_cache(maxsize=1024)
+@by_identity
 def lower_layer(layer: Layer, sizes: Sizes | None = None) -> LayerPack:
     """Bounds and projections. Dims beyond the layer's own have bound 1 and touch nothing.
 
@@ -198,7 +198,7 @@ def level_index(arch: Architecture, name: str) -> int:
     return [level.name for level in arch.storage[::-1]].index(name)
 
 
-@lru_cache(maxsize=256)
+@by_identity
 def lower_policy(policy: SparsePolicy | None, arch: Architecture, shape: Shape) -> PolicyPack:
     """Formats and SAFs, the latter in their order of evaluation (model-spec 10.1)."""
     policy = policy or SparsePolicy()

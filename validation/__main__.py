@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import track
 
+from sparsim.evaluation import announce_compilation
 from validation import docs, live
 from validation.cases import Case, find_cases
 from validation.report import print_report
@@ -67,7 +68,8 @@ def main(
 
 def run_cases(cases: list[Case], accounting: str) -> list[Outcome]:
     progress = track(cases, "comparing", console=Console(stderr=True), transient=True)
-    return [run_case(case, accounting) for case in progress]
+    with announce_compilation():
+        return [run_case(case, accounting) for case in progress]
 
 
 if __name__ == "__main__":

@@ -125,12 +125,14 @@ def _data_energy(arch, sparse, cost, s, v):
 
 
 @kernel
-def _format_energy(arch, policy, sparse, cost, s, v):
-    """The same for format words; without a metadata storage they are not counted."""
+def _format_energy(arch, policy, sparse, cost, s, v, energy):
+    """The same for format words, added to `energy` one by one like there, so that roundings agree.
+
+    Without a metadata storage they are not counted.
+    """
     vector, words, price = cost.vector, cost.words, arch.energy
     format_words, rank, ranks = sparse.format, policy.rank, policy.format[s, v, N_RANKS]
     width = arch.width[s, METADATA_WIDTH]
-    energy = 0.0
     for a in range(3):
         for o in range(3):
             i = METADATA_ACTIONS + 3 * a + o
@@ -166,8 +168,9 @@ def level_costs(arch, layer, policy, nest, sparse, cost):
             clusters_of[s, v] = clusters
             energy = _data_energy(arch, sparse, cost, s, v)
             if active and policy.format[s, v, HAS_FORMAT]:
-                energy += _format_energy(arch, policy, sparse, cost, s, v)
-            energy += coded[s, v, 0] * price[s, DECOMPRESS] + coded[s, v, 1] * price[s, COMPRESS]
+                energy = _format_energy(arch, policy, sparse, cost, s, v, energy)
+            energy += coded[s, v, 0] * price[s, DECOMPRESS]
+            energy += coded[s, v, 1] * price[s, COMPRESS]
             if avg[s + 1, v] > 0.0:
                 energies[s, v] = energy / (instances / clusters)
             level += energies[s, v] * avg[s + 1, v]

@@ -68,17 +68,16 @@ def _expect(density, policy, table, nest, sparse, s, v, n, least):
     if not policy.format[s, v, HAS_FORMAT]:
         return
     ranks = policy.format[s, v, N_RANKS]
-    units = sparse.units[s, v]
+    units, unit = sparse.units, sparse.unit
     for r in range(ranks):
-        units[r, METADATA] = 0.0
-        units[r, PAYLOAD] = 0.0
+        units[s, v, r, METADATA], units[s, v, r, PAYLOAD] = 0.0, 0.0
     for i in range(n):
         _empty_chances(density, table, nest, sparse, s, v, ranks, k[i], i)
         if p[i] > 0.0:
-            _rank_units(policy, nest, s, v, ranks, sparse.sweep, sparse.unit)
+            _rank_units(policy, nest, s, v, ranks, sparse.sweep, unit)
             for r in range(ranks):
-                units[r, METADATA] += p[i] * sparse.unit[r, METADATA]
-                units[r, PAYLOAD] += p[i] * sparse.unit[r, PAYLOAD]
+                units[s, v, r, METADATA] += p[i] * unit[r, METADATA]
+                units[s, v, r, PAYLOAD] += p[i] * unit[r, PAYLOAD]
 
 
 @kernel
@@ -88,13 +87,16 @@ def _empty_chances(density, table, nest, sparse, s, v, ranks, nonzeros, i):
     For i > 0 the hypergeometric chances continue from those of one nonzero less.
     """
     points, kind = nest.tile[s, v], density.kind[v]
-    sweep = sparse.sweep
-    for r in range(ranks + 1):
-        below = nest.sub[s, v, r] if r < ranks else points
-        if kind == FIXED:
-            x = below * (nonzeros / points)
+    sweep, sub = sparse.sweep, nest.sub
+    if kind == FIXED:
+        share = nonzeros / points
+        for r in range(ranks + 1):
+            x = (sub[s, v, r] if r < ranks else points) * share
             sweep[r, 0] = 1.0 - x if x < 1.0 else 0.0
-        elif kind == TABULATED:
+        return
+    for r in range(ranks + 1):
+        below = sub[s, v, r] if r < ranks else points
+        if kind == TABULATED:
             sweep[r, 0] = table.p0[table.start[s, v, 0] + i, r]
             if r == ranks:
                 sweep[r, 0] = 1.0 if nonzeros == 0 else 0.0
@@ -114,17 +116,16 @@ def _empty_chances(density, table, nest, sparse, s, v, ranks, nonzeros, i):
 @kernel
 def _rank_units(policy, nest, s, v, ranks, none, unit):
     """unit[r] := (metadata, payload) units of rank r of one tile (9.1, 9.4)."""
-    inner_first = policy.format[s, v, INNER_FIRST]
+    fiber, rank = nest.fiber, policy.rank
+    whole_tile_rank = 0 if policy.format[s, v, INNER_FIRST] else ranks - 1
     fibers = 1.0
     for r in range(ranks - 1, -1, -1):
-        length = nest.fiber[s, v, r]
-        unit[r, METADATA] = 0.0
-        unit[r, PAYLOAD] = 0.0
-        whole_tile_rank = 0 if inner_first else ranks - 1
+        length = fiber[s, v, r]
+        unit[r, METADATA], unit[r, PAYLOAD] = 0.0, 0.0
         if length > 1 or r == whole_tile_rank:
             alive = fibers * (1.0 - none[r + 1, 0])
             filled = length * (1.0 - none[r, 0])
-            kind = policy.rank[s, v, r, RANK_KIND]
+            kind = rank[s, v, r, RANK_KIND]
             if kind == RANK_UOP:
                 unit[r, PAYLOAD] = alive * (length + 1)
             elif kind == RANK_UB:

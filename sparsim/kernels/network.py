@@ -34,9 +34,9 @@ def network_energy(arch, layer, nest, cost):
             hops, ingresses, routers = 0.0, 0.0, 0.0
             for i in range(nest.n_bucket[s, v]):
                 ingress = bucket_ingress(arch, layer, nest, s, v, i)
-                hops += nest.bucket[s, v, i, B_HOPS]
                 ingresses += ingress
                 if ingress > 0.0:
+                    hops += nest.bucket[s, v, i, B_HOPS]
                     routers = math.floor(
                         routers + (1.0 + math.floor(nest.bucket[s, v, i, B_HOPS] / ingress)) * ingress
                     )

@@ -112,26 +112,24 @@ def _saving(arch, policy, nest, sparse, g, p):
 @kernel
 def format_counts(layer, policy, nest, sparse):
     """Working counts after compression, and format words, per level (9.6, 11.1)."""
-    for v in range(nest.tile.shape[1]):
-        for s in range(nest.tile.shape[0]):
-            for a in range(3):
-                sparse.work[s, v, a] = 0.0
-            if not nest.kept[s, v]:
+    kept, dense, tile, form = nest.kept, nest.counts, nest.tile, policy.format
+    work, words, units, rho = sparse.work, sparse.format, sparse.units, sparse.rho
+    for v in range(kept.shape[1]):
+        for s in range(kept.shape[0]):
+            if not kept[s, v]:
+                work[s, v, READ], work[s, v, FILL], work[s, v, UPDATE] = 0.0, 0.0, 0.0
                 continue
-            has = policy.format[s, v, HAS_FORMAT]
             for a in range(3):
-                count = float(nest.counts[s, v, a])
-                if has:
-                    count -= math.floor(count * (1.0 - sparse.rho[s, v]))
-                    per_tile = nest.counts[s, v, a] / nest.tile[s, v]
-                    for r in range(policy.format[s, v, N_RANKS]):
+                count = float(dense[s, v, a])
+                if form[s, v, HAS_FORMAT]:
+                    count -= math.floor(count * (1.0 - rho[s, v]))
+                    per_tile = dense[s, v, a] / tile[s, v]
+                    for r in range(form[s, v, N_RANKS]):
                         for u in range(2):
-                            sparse.format[s, v, a, RANDOM, r, u] = int(
-                                math.ceil(sparse.units[s, v, r, u] * per_tile)
-                            )
-                            sparse.format[s, v, a, GATED, r, u] = 0
-                            sparse.format[s, v, a, SKIPPED, r, u] = 0
-                sparse.work[s, v, a] = count
+                            words[s, v, a, RANDOM, r, u] = int(math.ceil(units[s, v, r, u] * per_tile))
+                            words[s, v, a, GATED, r, u] = 0
+                            words[s, v, a, SKIPPED, r, u] = 0
+                work[s, v, a] = count
 
 
 @kernel
@@ -207,20 +205,20 @@ def _reduce(policy, nest, sparse, inner, outer, v, p):
 @kernel
 def _store(nest, sparse, s, v):
     """Counts := working values, everything actual so far."""
+    counts, work = sparse.counts, sparse.work
     for a in range(3):
-        sparse.counts[s, v, a, RANDOM] = int(sparse.work[s, v, a])
-        sparse.counts[s, v, a, GATED] = 0
-        sparse.counts[s, v, a, SKIPPED] = 0
+        counts[s, v, a, RANDOM], counts[s, v, a, GATED], counts[s, v, a, SKIPPED] = int(work[s, v, a]), 0, 0
     _reductions(nest, sparse, s, v)
 
 
 @kernel
 def _reductions(nest, sparse, s, v):
     """Temporal reductions shrink with the updates."""
-    sparse.reductions[s, v] = 0
-    if nest.counts[s, v, UPDATE] > 0:
-        kept = nest.counts[s, v, REDUCE] * float(sparse.counts[s, v, UPDATE, RANDOM])
-        sparse.reductions[s, v] = int(math.ceil(kept / nest.counts[s, v, UPDATE]))
+    dense, reductions = nest.counts, 0
+    if dense[s, v, UPDATE] > 0:
+        kept = dense[s, v, REDUCE] * float(sparse.counts[s, v, UPDATE, RANDOM])
+        reductions = int(math.ceil(kept / dense[s, v, UPDATE]))
+    sparse.reductions[s, v] = reductions
 
 
 @kernel
