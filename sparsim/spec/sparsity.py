@@ -109,8 +109,6 @@ class Saf(Record, frozen=True, kw_only=True):
         for option in self.options:
             if not option.condition_on:
                 raise SpecError(f"condition_on of target '{option.target}' is empty", path=where)
-            if self.type == "skipping-spatial" and len(option.condition_on) > 1:
-                raise SpecError("spatial skipping takes exactly one leader in condition_on", path=where)
         if self.type == "skipping-spatial" and len(self.options) > 1:
             raise SpecError("spatial skipping takes exactly one option", path=where)
 
