@@ -63,7 +63,7 @@ def mapping_error(status: int, info: Reals, arch: Architecture, layer: Layer) ->
         packs.BAD_SAF_CLASH: f"{at} is skipped spatially and by another SAF, only one is allowed",
         packs.BAD_SPATIAL_ZERO: f"spatial skipping leaves no instance for {tensor} below {level}",
         packs.BAD_KEPT_NOWHERE: f"dataspace {tensor} is kept nowhere",
-        packs.BAD_SPATIAL_LEADERS: f"spatial skipping of {at} has several leaders with metadata, one may have it",
+        packs.BAD_SPATIAL_LEADERS: f"spatial skipping of {at} has several leaders with metadata",
     }
     return MappingError(texts[status], level=level, need=need, have=have)
 
