@@ -248,22 +248,24 @@ class Decoder:
     def network_traffic(self, s: int, v: int) -> NetworkTraffic:
         nest = self.nest
         bucket = self.buckets[s][v][: nest.n_bucket[s, v]]
+        remote = [nest.remote[s, v].tolist()] if nest.remote[s, v, packs.B_ACCESSES] else []
         writes = bool(self.layer_pack.read_write[v])
         both_ways = writes and not self.arch_pack.support[s, packs.CAN_REDUCE]
-        ingress = [2.0 * i - float(nest.part[s, v]) if both_ways else i for _, _, i, _ in bucket]
-        total = sum(ingress)
-        hops = sum(row[packs.B_HOPS] for row, i in zip(bucket, ingress, strict=True) if i > 0)
-        reductions = 0
-        for row, i in zip(bucket, ingress, strict=True):  # truncated after every bucket, like there
-            reductions = int(reductions + (row[packs.B_MULTICAST] - 1) * i) if writes else 0
+        ingress = [2.0 * row[2] - float(nest.part[s, v]) if both_ways else row[2] for row in bucket + remote]
+        total, hops, reductions = sum(ingress), 0.0, 0
+        for row, i in zip(bucket + remote, ingress, strict=True):
+            hops += row[packs.B_HOPS] if i > 0 else 0.0
+            reductions = int(reductions + (row[packs.B_MULTICAST] - 1) * i) if writes else 0  # like there
+        buckets = tuple(
+            Bucket(int(row[0]), int(row[1]), i) for row, i in zip(bucket + remote, ingress, strict=True)
+        )
         instances = int(nest.space[s + 1].prod())
         energy, links = (float(e) for e in self.cost.network_pj[s, v])
         return NetworkTraffic(
             dataspace=self.data[v], fanout=int(nest.fanout[s, v]),
-            multicast=int(max((row[packs.B_MULTICAST] for row in bucket), default=0)), ingresses=total,
-            buckets=tuple(
-                Bucket(int(row[0]), int(row[1]), i) for row, i in zip(bucket, ingress, strict=True)
-            ),
+            multicast=int(max((row[packs.B_MULTICAST] for row in bucket), default=0)),
+            ingresses=sum(ingress[: len(bucket)]), buckets=buckets[: len(bucket)],
+            distributed=buckets[-1] if remote else None,
             link_transfers=int(nest.flow[s, v, packs.LINK]), spatial_reductions=reductions,
             average_hops=hops / total if total > 0 else 0.0,
             energy_per_hop_pj=float(self.arch_pack.wire[s, packs.HOP_PJ]), energy_per_instance_pj=energy,

@@ -93,9 +93,10 @@ def _limits(level: Storage) -> tuple[float, ...]:
     )
 
 
-def _support(level: Storage) -> tuple[bool, bool, bool]:
+def _support(level: Storage) -> tuple[bool, bool, bool, bool]:
     reduces = level.technology != "DRAM" if level.reduction_supported is None else level.reduction_supported
-    return level.compression_supported, level.decompression_supported, reduces
+    distributes = level.network.type == "M:N"
+    return level.compression_supported, level.decompression_supported, reduces, distributes
 
 
 def _wires(levels: Sequence[Storage], mesh: list[tuple[int, int]], resolved: ResolvedEnergy) -> Reals:

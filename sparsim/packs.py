@@ -38,7 +38,7 @@ TEMPORAL, SPATIAL_X, SPATIAL_Y = 0, 1, 2
 # ArchPack.width, .limit, .support, .wire fields
 WORD_BITS, BLOCK, CLUSTER, METADATA_WIDTH, METADATA_WORD = 0, 1, 2, 3, 4
 SIZE, METADATA_BITS, MIN_WORDS, READ_BW, WRITE_BW, SHARED_BW = 0, 1, 2, 3, 4, 5
-CAN_COMPRESS, CAN_DECOMPRESS, CAN_REDUCE = 0, 1, 2
+CAN_COMPRESS, CAN_DECOMPRESS, CAN_REDUCE, DISTRIBUTES = 0, 1, 2, 3
 HOP_PJ, ROUTER_PJ, INGRESS_PJ = 0, 1, 2
 # density kinds; TABULATED: the caller supplies the answers (banded, actual data)
 FIXED, HYPERGEOMETRIC, TABULATED = 0, 1, 2
@@ -89,6 +89,7 @@ BAD_TOO_MANY_GROUPS = 17
 BAD_SAF_CLASH = 18
 BAD_SPATIAL_ZERO = 19
 BAD_KEPT_NOWHERE = 20
+BAD_DISTRIBUTION = 21
 BAD_SPATIAL_LEADERS = 22
 
 MAX_BUCKETS = 64
@@ -101,7 +102,7 @@ class ArchPack(NamedTuple):
     mesh: Ints  # (H, 3) X, Y, instances
     width: Ints  # (S, 5) word bits, block, cluster, metadata width, default metadata word bits
     limit: Reals  # (S, 6) words, metadata bits, least words, read/write/shared words per cycle; UNLIMITED
-    support: Ints  # (S, 3) compression, decompression, reduction
+    support: Ints  # (S, 4) compression, decompression, reduction, distributed multicast below
     energy: Reals  # (S, 20) pJ per vector access
     compute_energy: Reals  # (O,) pJ per operation
     addr_gen: Reals  # (S,) pJ
@@ -172,6 +173,7 @@ class NestPack(NamedTuple):
     flow: Reals  # (S, D, 4) content, share, peer, link transfers
     bucket: Reals  # (S, D, W, 4) multicast, scatter, accesses, hops
     n_bucket: Ints  # (S, D)
+    remote: Reals  # (S, D, 4) the one bucket of a distributed multicast; no accesses: none
     fanout: Ints  # (S, D) children that the level's network serves, 0 outside the outermost kept level
     counts: Ints  # (S, D, 4) reads, fills, updates, temporal reductions
     ops: Ints  # (4,) STEPS, UNITS, OPS, N_REAL

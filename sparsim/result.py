@@ -160,6 +160,7 @@ class NetworkTraffic(ResultRecord, frozen=True, kw_only=True):
     multicast: int
     ingresses: float
     buckets: tuple[Bucket, ...]
+    distributed: Bucket | None  # multicast between instances of the level inside, under an M:N network
     link_transfers: int
     spatial_reductions: int
     average_hops: float

@@ -77,6 +77,7 @@ def make_nest(arch: ArchPack, layer: LayerPack, policy: PolicyPack, children: in
         space=ints(n_levels + 1, 2), tile=ints(n_levels, n_data), kept=ints(n_levels, n_data),
         kin=ints(n_levels, n_data, 2), part=ints(n_levels, n_data), flow=reals(n_levels, n_data, 4),
         bucket=reals(n_levels, n_data, packs.MAX_BUCKETS, 4), n_bucket=ints(n_levels, n_data),
+        remote=reals(n_levels, n_data, 4),
         fanout=ints(n_levels, n_data), counts=ints(n_levels, n_data, 4), ops=ints(4),
         fiber=ints(n_levels, n_data, n_ranks), sub=ints(n_levels, n_data, n_ranks + 1),
         sub_loop=ints(n_levels, n_data, n_ranks + 1), lead=ints(n_options, 2),

@@ -29,6 +29,7 @@ REASONS = {
     packs.BAD_SAF_CLASH: "temporal and spatial SAF on one tensor",
     packs.BAD_SPATIAL_ZERO: "spatial skipping leaves no instance",
     packs.BAD_KEPT_NOWHERE: "dataspace kept nowhere",
+    packs.BAD_DISTRIBUTION: "several multicast factors where a network distributes",
     packs.BAD_SPATIAL_LEADERS: "several leaders of a spatial SAF",
 }
 
@@ -63,6 +64,8 @@ def mapping_error(status: int, info: Reals, arch: Architecture, layer: Layer) ->
         packs.BAD_SAF_CLASH: f"{at} is skipped spatially and by another SAF, only one is allowed",
         packs.BAD_SPATIAL_ZERO: f"spatial skipping leaves no instance for {tensor} below {level}",
         packs.BAD_KEPT_NOWHERE: f"dataspace {tensor} is kept nowhere",
+        packs.BAD_DISTRIBUTION: f"{tensor} has several multicast factors at {level} or outside it, an M:N "
+        "network needs one",
         packs.BAD_SPATIAL_LEADERS: f"spatial skipping of {at} has several leaders with metadata",
     }
     return MappingError(texts[status], level=level, need=need, have=have)

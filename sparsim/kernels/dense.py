@@ -6,7 +6,7 @@ Densities play no part here. All numbers are for the instance at spatial coordin
 import math
 
 from sparsim.kernels.jit import kernel
-from sparsim.kernels.walk import count_events, deliver_walk
+from sparsim.kernels.walk import count_events, deliver_walk, distribute
 from sparsim.packs import (
     B_ACCESSES,
     B_HOPS,
@@ -47,6 +47,9 @@ def dense_traffic(arch, layer, flags, accounting, want_hops, nest):
                 if status != OK:
                     return status
         _share(nest, v)
+        status = distribute(arch, layer, want_hops, nest, v)
+        if status != OK:
+            return status
         _bypass(nest, v)
         _peers(nest, v)
         status = _count(layer, accounting, nest, v)

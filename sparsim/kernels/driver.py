@@ -100,7 +100,7 @@ def add_cost(arch, layer, policy, networks, nest, sparse, cost):
         energy += cost.level_pj[h]
         cycles = max(cycles, cost.cycles[h])
     if networks:
-        energy += network_energy(arch, layer, nest, cost)
+        energy = network_energy(arch, layer, nest, cost, energy)
     cost.total[0], cost.total[1] = energy, float(cycles + arch.latency)
     return OK
 
@@ -179,7 +179,8 @@ def _pick_nest(nests, i):
     """Row i of a NestPack whose arrays have a leading axis N."""
     return NestPack(
         nests.loop[i], nests.real[i], nests.box[i], nests.space[i], nests.tile[i], nests.kept[i],
-        nests.kin[i], nests.part[i], nests.flow[i], nests.bucket[i], nests.n_bucket[i], nests.fanout[i],
+        nests.kin[i], nests.part[i], nests.flow[i], nests.bucket[i], nests.n_bucket[i],
+        nests.remote[i], nests.fanout[i],
         nests.counts[i], nests.ops[i], nests.fiber[i], nests.sub[i], nests.sub_loop[i], nests.lead[i],
         nests.lead_words[i], nests.lead_box[i], nests.base_box[i], nests.ext[i], nests.info[i],
         nests.key[i], nests.order[i], nests.served[i], nests.span[i], nests.walk[i], nests.shift[i],

@@ -20,16 +20,22 @@ from sparsim.kernels.multicast import (
 )
 from sparsim.packs import (
     B_ACCESSES,
+    B_HOPS,
+    B_MULTICAST,
+    B_SCATTER,
+    BAD_DISTRIBUTION,
     BAD_TOO_MANY_GROUPS,
     BOUND,
     CONTENT,
     DIM,
+    DISTRIBUTES,
     KIND,
     LEVEL,
     LINK,
     N_REAL,
     NO_LINK,
     OK,
+    SHARE,
     STRIDE,
     TEMPORAL,
 )
@@ -220,3 +226,44 @@ def deliver_walk(arch, layer, flags, nest, s, v, reuse, alone):
         content += nest.bucket[s, v, i, B_ACCESSES]
     nest.flow[s, v, CONTENT] = content
     return OK
+
+
+@kernel
+def distribute(arch, layer, want_hops, nest, v):
+    """Distributed multicast (model-spec 7.7): under an M:N network the outer level scatters what it would
+    multicast, and each word travels on from the instance that got it. Done once, innermost first."""
+    bucket, n_bucket, remote, flow, part = nest.bucket, nest.n_bucket, nest.remote, nest.flow, nest.part
+    for s in range(part.shape[0]):
+        remote[s, v, B_ACCESSES] = 0.0
+    for s in range(part.shape[0] - 1):
+        if not arch.support[s, DISTRIBUTES]:
+            continue
+        outer = s + 1
+        if n_bucket[s, v] != 1 or n_bucket[outer, v] != 1:
+            nest.info[0], nest.info[1] = s, v
+            return BAD_DISTRIBUTION
+        size, groups = bucket[outer, v, 0, B_MULTICAST], bucket[outer, v, 0, B_SCATTER]
+        if size == 1.0:
+            continue
+        accesses, hops = bucket[outer, v, 0, B_ACCESSES], bucket[outer, v, 0, B_HOPS]
+        remote[outer, v, B_MULTICAST], remote[outer, v, B_SCATTER] = size, groups
+        remote[outer, v, B_ACCESSES] = bucket[s, v, 0, B_ACCESSES]
+        remote[outer, v, B_HOPS] = hops * bucket[s, v, 0, B_ACCESSES] / accesses
+        bucket[outer, v, 0, B_MULTICAST], bucket[outer, v, 0, B_SCATTER] = 1.0, size * groups
+        if want_hops:
+            bucket[outer, v, 0, B_HOPS] = _unicast_hops(arch, layer, nest, outer, v) * accesses / groups
+        part[s, v] = 1 + (part[s, v] - 1) // int(size)
+        flow[s, v, CONTENT] = 1.0 + (flow[s, v, CONTENT] - 1.0) / size
+        flow[s, v, SHARE] = 1.0 + (flow[s, v, SHARE] - 1.0) / size
+        break
+    return OK
+
+
+@kernel
+def _unicast_hops(arch, layer, nest, s, v):
+    """Hops to every child of level s on its own."""
+    children, columns, rows = place_children(arch, layer, nest, s, v)
+    hops = 0.0
+    for i in range(children):
+        hops += i % columns + abs(i // columns - (rows - 1) / 2)
+    return hops

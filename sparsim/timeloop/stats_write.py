@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from sparsim.result import (
     Access,
     Bandwidth,
+    Bucket,
     ComputeResult,
     Evaluation,
     FormatAccess,
@@ -317,8 +318,11 @@ def _network_tensor(tensor: NetworkTraffic) -> list[str]:
     head = [
         ("Fanout", str(tensor.fanout)),
         ("Multicast factor", str(tensor.multicast)),
-        ("Ingresses", f"{tensor.ingresses:.2f}"),
     ]
+    remote = tensor.distributed
+    if remote is not None:
+        head.append(("Multicast factor (distributed)", str(remote.multicast)))
+    head.append(("Ingresses", f"{tensor.ingresses:.2f}"))
     tail = [
         ("Link transfers", str(tensor.link_transfers)),
         ("Spatial reductions", str(tensor.spatial_reductions)),
@@ -331,11 +335,15 @@ def _network_tensor(tensor: NetworkTraffic) -> list[str]:
         ("Spatial Reduction Energy (per-instance)", f"{tensor.reduction_energy_per_instance_pj:.2f} pJ"),
         ("Spatial Reduction Energy (total)", f"{tensor.reduction_energy_pj:.2f} pJ"),
     ]
-    buckets = [
-        f"            @multicast {bucket.multicast} @scatter {bucket.scatter}: {bucket.ingresses:.2f}"
-        for bucket in sorted(tensor.buckets)
-    ]
+    buckets = [_bucket(bucket) for bucket in sorted(tensor.buckets)]
+    if remote is not None:
+        rows = [("Ingresses (distributed)", f"{remote.ingresses:.2f}")]
+        buckets += [*_table(rows, indent=8, width=40), _bucket(remote)]
     return [*_table(head, indent=8, width=40), *buckets, *_table(tail, indent=8, width=40)]
+
+
+def _bucket(bucket: Bucket) -> str:
+    return f"            @multicast {bucket.multicast} @scatter {bucket.scatter}: {bucket.ingresses:.2f}"
 
 
 def _intensity(evaluation: Evaluation) -> list[str]:

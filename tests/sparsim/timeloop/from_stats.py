@@ -217,7 +217,8 @@ def _network(stats: Stats, name: str, energy_pj: float) -> NetworkResult:
                 buckets.append(Bucket(int(found[1]), int(found[2]), value))
         return NetworkTraffic(
             dataspace=dataspace, fanout=block["Fanout"], multicast=block["Multicast factor"],
-            ingresses=block["Ingresses"], buckets=tuple(buckets), link_transfers=block["Link transfers"],
+            ingresses=block["Ingresses"], buckets=tuple(buckets), distributed=None,
+            link_transfers=block["Link transfers"],
             spatial_reductions=block["Spatial reductions"], average_hops=block["Average number of hops"],
             energy_per_hop_pj=block["Energy (per-hop)"] / 1000,
             energy_per_instance_pj=block["Energy (per-instance)"], energy_pj=block["Energy (total)"],
