@@ -13,6 +13,7 @@ from sparsim.packs import (
     ANY_SPATIAL,
     BAD_FANOUT,
     BAD_SAF_CLASH,
+    BAD_SPATIAL_LEADERS,
     BAD_SPATIAL_ZERO,
     BOUND,
     CHILD,
@@ -22,6 +23,7 @@ from sparsim.packs import (
     LEVEL,
     OK,
     OPT_LEADER0,
+    OPT_LEADER1,
     OPT_TARGET,
     SAF_KIND,
     SAF_LEVEL,
@@ -50,16 +52,9 @@ def spatial_skipping(arch, layer, density, policy, nest, sparse):
         if policy.saf[f, SAF_KIND] == SPATIAL_SKIPPING:
             g, level = policy.saf[f, SAF_OPTION0], policy.saf[f, SAF_LEVEL]
             target = policy.option[g, OPT_TARGET]
-            _directive(
-                layer,
-                density,
-                policy,
-                nest,
-                sparse,
-                level,
-                target,
-                policy.leader[policy.option[g, OPT_LEADER0]],
-            )
+            if not _directive(layer, density, policy, nest, sparse, level, g):
+                nest.info[0], nest.info[1] = level, target
+                return BAD_SPATIAL_LEADERS
             if sparse.saf[level, target] != 0 and sparse.saf_p[level, target] != 0.0:
                 nest.info[0], nest.info[1] = level, target
                 return BAD_SAF_CLASH
@@ -131,12 +126,41 @@ def _hand_inward(nest, sparse, v):
 
 
 @inlined
-def _directive(layer, density, policy, nest, sparse, level, target, leader):
-    """One spatial skipping entry: instances of `target` whose leader tile is empty stay idle (10.6 b)."""
-    holder = _holder(nest, leader, level)
+def _directive(layer, density, policy, nest, sparse, level, g):
+    """Option g of a spatial skipping entry: instances whose leader tile is empty stay idle (10.6 b).
+
+    Leaders without metadata have no effect; False if a second one with metadata would have one.
+    """
+    target = policy.option[g, OPT_TARGET]
     sparse.reach[level, target, FRACTION] = 1.0
-    if holder < 0 or not policy.format[holder, leader, HAS_FORMAT]:
-        return
+    known = False
+    for q in range(policy.option[g, OPT_LEADER0], policy.option[g, OPT_LEADER1]):
+        leader = policy.leader[q]
+        holder = _holder(nest, leader, level)
+        if holder < 0 or not policy.format[holder, leader, HAS_FORMAT]:
+            continue
+        if not known:
+            _lead(layer, density, nest, sparse, level, target, leader)
+        elif _spreads(layer, nest, level, leader):
+            return False
+        known = True
+    return True
+
+
+@inlined
+def _spreads(layer, nest, level, v):
+    """Whether spatial loops of `level` distribute v."""
+    for m in range(nest.loop.shape[0]):
+        loop = nest.loop[m]
+        if loop[LEVEL] == level and loop[KIND] != TEMPORAL and loop[BOUND] > 1:
+            if layer.relevant[v] >> loop[DIM] & 1:
+                return True
+    return False
+
+
+@inlined
+def _lead(layer, density, nest, sparse, level, target, leader):
+    """Shrink the reach of `target` below `level` to where `leader` has nonzeros."""
     first = True
     for m in range(nest.loop.shape[0]):
         loop = nest.loop[m]
