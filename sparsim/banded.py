@@ -28,7 +28,9 @@ class Banded:
 
     @property
     def point_density(self) -> float:
-        off_diagonal = sum(self.edge - u for u in range(1, min(self.half_width, self.edge - 1) + 1))
+        """Nonzero fraction. The reference's sum goes on beyond the corner of the matrix, so a band wider than
+        the matrix makes it sparser, and in the end negative."""
+        off_diagonal = sum(self.edge - u for u in range(1, self.half_width + 1))
         return (self.edge + 2.0 * off_diagonal) / (float(self.edge) * self.edge)
 
     def _nonzeros(self, row: int, last_row: int, column: int, last_column: int) -> int:

@@ -41,7 +41,7 @@ def dense_traffic(arch, layer, flags, accounting, want_hops, nest):
     """Buckets, content, shares, bypass, peers, then reads, fills, updates of every level and dataspace."""
     for v in range(nest.tile.shape[1]):
         _deliver_plain(layer, flags, nest, v)
-        if want_hops or not layer.plain[v] or _any_reuse_off(flags, v):
+        if want_hops or not layer.plain[v] or _may_reload(flags, nest, v):
             for s in range(nest.tile.shape[0]):
                 status = _deliver_exact(arch, layer, flags, want_hops, nest, s, v)
                 if status != OK:
@@ -59,7 +59,10 @@ def dense_traffic(arch, layer, flags, accounting, want_hops, nest):
 
 
 @inlined
-def _any_reuse_off(flags, v):
+def _may_reload(flags, nest, v):
+    """Whether children may get what they or neighbours hold already: computes, or where reuse is off."""
+    if nest.fanout[0, v] > 1:
+        return True
     for s in range(flags.shape[0]):
         if flags[s, NO_REUSE] >> v & 1:
             return True

@@ -58,7 +58,7 @@ def _expect(density, policy, table, nest, sparse, s, v, n, least):
         empty = p[0]
         sparse.avg[s + 1, v] *= 1.0 - empty
         for i in range(n):
-            p[i] /= 1.0 - empty
+            p[i] = p[i] / (1.0 - empty) if empty < 1.0 else 0.0  # 1: next to no nonzeros at all
         p[0] = 0.0
     words = 0.0
     for i in range(n):

@@ -37,7 +37,7 @@ def check_formats(arch, layer, policy, nest):
     if not policy.switch[ANY_FORMAT]:
         return OK
     for v in range(nest.tile.shape[1]):
-        for s in range(nest.tile.shape[0]):
+        for s in range(nest.tile.shape[0] - 1, -1, -1):
             child = nest.kin[s, v, CHILD]
             if not nest.kept[s, v] or child < 0:
                 continue

@@ -1,0 +1,98 @@
+"""Dense traffic against its twins: simulated states with point sets, and every single iteration."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from naive.nest import Problem
+from naive.traffic import dense_traffic
+from naive.walk import counts
+from small_nests import POINTWISE, Case, dense_cases
+
+from sparsim import packs
+from sparsim.kernels.driver import analyse_one
+from sparsim.lower import ACCOUNTING, lower_arch, lower_layer, lower_mappings, lower_policy
+from sparsim.packs import NestPack
+from sparsim.scratch import make_nest, most_children
+from sparsim.spec import Mapping
+from validation.draw import GEMM
+
+
+def analysed(case: Case, accounting: str, hops: bool = True) -> tuple[int, NestPack]:
+    """(status, nest) of the kernel."""
+    arch, layer = lower_arch(case.arch, None), lower_layer(case.layer)
+    policy = lower_policy(None, case.arch, case.layer.shape)
+    mappings = lower_mappings(case.arch, case.layer.shape, [case.mapping])
+    nest = make_nest(arch, layer, policy, most_children(arch, mappings))
+    return analyse_one(arch, layer, policy, mappings, 0, ACCOUNTING[accounting], hops, nest), nest
+
+
+def buckets(nest: NestPack, s: int, v: int) -> dict[tuple[int, int], float]:
+    rows = nest.bucket[s, v, : nest.n_bucket[s, v]].tolist()
+    return {(int(row[packs.B_MULTICAST]), int(row[packs.B_SCATTER])): row[packs.B_ACCESSES] for row in rows}
+
+
+@pytest.mark.parametrize("accounting", ACCOUNTING)
+@settings(max_examples=150, deadline=None)
+@given(case=dense_cases())
+def test_agrees_with_the_walk_over_states(accounting: str, case: Case) -> None:
+    problem = Problem(case.arch, case.layer, case.mapping)
+    twin = dense_traffic(problem, accounting)
+    status, nest = analysed(case, accounting)
+    if any(t.reads < 0 or t.fills < 0 for t in twin.values()):
+        assert status == packs.BAD_NEGATIVE_FILLS
+        return
+    assert status == packs.OK
+    for (s, v), t in twin.items():
+        seen: Any = {
+            "buckets": buckets(nest, s, v), "fanout": nest.fanout[s, v], "part": nest.part[s, v],
+            "flow": nest.flow[s, v].tolist(), "counts": nest.counts[s, v, :3].tolist(),
+        }  # fmt: skip
+        kept = problem.kept(s, v)
+        expected = {
+            "buckets": {key: accesses for key, (accesses, _) in t.buckets.items()},
+            "fanout": t.fanout,
+            "part": t.part,
+            "flow": [t.content if kept else 0.0, t.share, t.peer, t.link],
+            "counts": [t.reads, t.fills, t.updates],
+        }
+        assert seen == expected, (s, problem.names[v])
+        hops = nest.bucket[s, v, : nest.n_bucket[s, v], packs.B_HOPS].tolist()
+        assert hops == pytest.approx([h for _, (_, h) in sorted(t.buckets.items())])
+
+
+@settings(max_examples=300, deadline=None)
+@given(case=dense_cases())
+def test_counts_do_not_depend_on_whether_hops_are_wanted(case: Case) -> None:
+    (status, nest), (quick_status, quick) = analysed(case, "timeloop-3"), analysed(case, "timeloop-3", False)
+    assert status == quick_status
+    if status == packs.OK:
+        assert nest.counts.tolist() == quick.counts.tolist()
+        assert nest.part.tolist() == quick.part.tolist()
+
+
+PLAIN = (GEMM, POINTWISE)
+
+
+@pytest.mark.parametrize("accounting", ACCOUNTING)
+@settings(max_examples=100, deadline=None)
+@given(case=dense_cases(shapes=PLAIN, flags=False))
+def test_agrees_with_every_single_iteration_where_there_are_no_windows(accounting: str, case: Case) -> None:
+    case = case._replace(mapping=without_links(case))
+    problem = Problem(case.arch, case.layer, case.mapping)
+    status, nest = analysed(case, accounting)
+    assert status == packs.OK
+    for s, v in itertools.product(range(len(problem.levels)), range(len(problem.names))):
+        if problem.kept(s, v):
+            assert nest.counts[s, v, :3].tolist() == counts(problem, s, v, accounting)
+
+
+def without_links(case: Case) -> Mapping:
+    tensors = tuple(d.name for d in case.layer.shape.dataspaces)
+    return Mapping(
+        levels=tuple(msgspec.structs.replace(m, no_link_transfer=tensors) for m in case.mapping.levels)
+    )
