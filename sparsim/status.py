@@ -32,6 +32,7 @@ REASONS = {
     packs.BAD_FACTORS: "factors do not multiply to the bounds",
     packs.BAD_ORDER: "an order is no permutation of the dims",
     packs.BAD_DISTRIBUTION: "several multicast factors where a network distributes",
+    packs.BAD_SPATIAL_LEADERS: "several leaders of a spatial SAF",
 }
 
 
@@ -69,6 +70,7 @@ def mapping_error(status: int, info: Reals, arch: Architecture, layer: Layer) ->
         packs.BAD_ORDER: REASONS[packs.BAD_ORDER],
         packs.BAD_DISTRIBUTION: f"{tensor} has several multicast factors at {level} or outside it, an M:N "
         "network needs one",
+        packs.BAD_SPATIAL_LEADERS: f"spatial skipping of {at} has several leaders with metadata",
     }
     return MappingError(texts[status], level=level, need=need, have=have)
 

@@ -44,9 +44,8 @@ EDITS = [
      "mapping.yaml:6: mapping[4].type: skewed mappings are not supported"),
     ("spatial without fan-out", "mapping.yaml", "{target: GLB, type: spatial", "{target: DRAM, type: spatial",
      "spatial loops at level 'DRAM', which has no fan-out: there is one 'GLB' below each"),
-    ("two directives for one level", "mapping.yaml", "target: DRAM", "target: GLB",
-     "mapping.yaml:3: mapping[1]: a second temporal directive for 'GLB', "
-     "the first is at mapping.yaml:2: mapping[0]"),
+    ("second directive for a level", "mapping.yaml", "target: DRAM", "target: GLB",
+     "factors of dim 'K' multiply to 4, its bound is 8"),
     ("tensor kept nowhere", "mapping.yaml", "bypass: []}\n", "bypass: []}\n" + BYPASS_B,
      "dataspace 'B' is bypassed at all levels, at least one must keep it"),
     ("density 1.7", "problem.yaml", "B: 0.5", "B: 1.7",
@@ -60,6 +59,9 @@ EDITS = [
      "problem.yaml:14: problem.instance: layer matmul: bound of dim 'K' is 0, allowed is 1 and more"),
     ("bound that is no number", "problem.yaml", "    K: 8\n", "    K: eight\n",
      "problem.yaml:16: problem.instance.K: is 'eight', a whole number of 64 bits is expected"),
+    ("number with a leading zero", "problem.yaml", "    K: 8\n", "    K: 010\n",
+     "problem.yaml:16: problem.instance.K: is '010', a whole number of 64 bits is expected "
+     "(Timeloop takes a leading 0 for octal)"),
     ("long dim name", "problem.yaml", "[M, N, K]", "[M, N, KK]",
      "problem.yaml:4: problem.shape.dimensions: dim 'KK' has 2 characters, allowed is 1"),
     ("unknown dim in a projection", "problem.yaml", "[[[K]], [[N]]]", "[[[K]], [[X]]]",
@@ -72,6 +74,14 @@ EDITS = [
     ("SRAM without size", "arch.yaml", "          depth: 1024\n", "",
      "arch.yaml:21: architecture.subtree[0].subtree[0].local[0].attributes: no size of 'GLB' given, "
      "and only a DRAM may be unlimited"),
+    ("bandwidth of 0", "arch.yaml", "read_bandwidth: 4", "read_bandwidth: 0",
+     "arch.yaml:21: architecture.subtree[0].subtree[0].local[0].attributes: storage GLB: "
+     "read_bandwidth is 0, allowed is more than 0"),
+    ("hexadecimal bandwidth", "arch.yaml", "read_bandwidth: 4", "read_bandwidth: 0x4",
+     "arch.yaml:25: architecture.subtree[0].subtree[0].local[0].attributes.read_bandwidth: is '0x4', "
+     "a finite number is expected"),
+    ("range that is none", "arch.yaml", "PE[0..3]", "PE[0..N]",
+     "arch.yaml:31: architecture.subtree[0].subtree[0].subtree[0]: range of 'PE[0..N]' is not [FIRST..LAST]"),
     ("mesh that does not divide", "arch.yaml", "datawidth: 16, meshX: 4", "datawidth: 16, meshX: 3",
      "arch.yaml:46: architecture.subtree[0].subtree[0].subtree[0].local[1].attributes: "
      "'MAC' has 4 instances, no multiple of meshX 3"),
@@ -114,6 +124,8 @@ EDITS = [
      "ert.yaml:11: ERT.tables[1].actions[0].energy: energy of action 'read' is -6 pJ, allowed is 0 and more"),
     ("energy that is not a number", "ert.yaml", "energy: 6", "energy: .nan",
      "ert.yaml:11: ERT.tables[1].actions[0].energy: is nan, a finite number is expected"),
+    ("wire without its action", "ert.yaml", "system.DRAM", "system.wire",
+     "ert.yaml:3: ERT.tables: no action 'transfer_random' of 'system.wire' (known: read, write, idle)"),
     ("unknown version of the table", "ert.yaml", "version: 0.3", "version: 3",
      "ert.yaml:2: ERT.version: is 3, allowed is 0.2, 0.3 or 0.4"),
     ("unknown format", "sparse.yaml", "format: CP, meta", "format: CSR, meta",
@@ -127,6 +139,11 @@ EDITS = [
      "      - name: A\n        rank-application-order: top-down\n        ranks:\n        " + SPAD_FORMAT,
      "sparse.yaml:22: sparse_optimizations.targets[2].representation-format.data-spaces[0]."
      "rank-application-order: is 'top-down', allowed is outer-to-inner or inner-to-outer"),
+    ("formats that leave out earlier ones", "sparse.yaml",
+     "name: spad\n    representation-format:\n      data-spaces:\n      - name: A",
+     "name: GLB\n    representation-format:\n      data-spaces:\n      - name: B",
+     "sparse.yaml:19: sparse_optimizations.targets[2].representation-format: "
+     "a second list of formats for 'GLB' leaves out A of the first"),
     ("metadata words wider than their storage", "sparse.yaml",
      "metadata-word-bits: 4", "metadata-word-bits: 12",
      "policy policy, format of A at spad: metadata words of rank CP have 24 bits, "
@@ -155,10 +172,10 @@ EDITS = [
      "60 words fill GLB less than its min_utilization, 921.6 words"),
     ("ranks too few", "sparse.yaml", "- {format: UOP}\n        - {format: UOP}", "- {format: UOP}",
      "the format of A at DRAM has too few ranks for the loops there"),
-    ("compressed below uncompressed", "sparse.yaml",
+    ("compressed above uncompressed", "sparse.yaml",
      "- {format: UOP}\n        - {format: CP}\n  - name: spad",
      "- {format: UOP}\n        - {format: UOP}\n  - name: spad",
-     "A is compressed at spad but not at the level outside"),
+     "A comes to GLB compressed, it needs decompression_supported"),
     ("actual density without a mask", "problem.yaml", "B: 0.5", "B: {distribution: actual}",
      "layer matmul, density of B: 'actual' needs a mask, a file or an array"),
     ("nothing left to compute with", "problem.yaml", "density: 0.375", "density: 0",

@@ -2,7 +2,7 @@
 
 import math
 
-from sparsim.kernels.jit import kernel
+from sparsim.kernels.jit import inlined, kernel
 from sparsim.packs import (
     ACTIVE,
     BAD_CAPACITY,
@@ -78,7 +78,7 @@ def check_capacity(arch, policy, nest, sparse):
     return OK
 
 
-@kernel
+@inlined
 def _capacity_bits(policy, sparse, s, v):
     """Format bits of the fullest tile (13.1)."""
     bits = 0.0
@@ -88,7 +88,7 @@ def _capacity_bits(policy, sparse, s, v):
     return math.ceil(bits)
 
 
-@kernel
+@inlined
 def _format_bits(format_words, rank, ranks, s, v, a, o):
     """Bits of the format words of one action."""
     bits = 0
@@ -98,7 +98,7 @@ def _format_bits(format_words, rank, ranks, s, v, a, o):
     return bits
 
 
-@kernel
+@inlined
 def _data_energy(arch, sparse, cost, s, v):
     """Fill the data part of vector and words; returns its energy in pJ (14.1, 14.2)."""
     vector, words, count, price = cost.vector, cost.words, sparse.counts, arch.energy
@@ -124,7 +124,7 @@ def _data_energy(arch, sparse, cost, s, v):
     return energy
 
 
-@kernel
+@inlined
 def _format_energy(arch, policy, sparse, cost, s, v, energy):
     """The same for format words, added to `energy` one by one like there, so that roundings agree.
 
@@ -179,7 +179,7 @@ def level_costs(arch, layer, policy, nest, sparse, cost):
         level_pj[s + 1] = level
 
 
-@kernel
+@inlined
 def _address_generations(layer, sparse, s, v):
     """Addresses per cluster: skipped accesses need none (14.2)."""
     a = UPDATE if layer.read_write[v] else READ

@@ -5,7 +5,7 @@ Densities play no part here. All numbers are for the instance at spatial coordin
 
 import math
 
-from sparsim.kernels.jit import kernel
+from sparsim.kernels.jit import inlined, kernel
 from sparsim.kernels.walk import count_events, deliver_walk, distribute
 from sparsim.packs import (
     B_ACCESSES,
@@ -58,7 +58,7 @@ def dense_traffic(arch, layer, flags, accounting, want_hops, nest):
     return OK
 
 
-@kernel
+@inlined
 def _may_reload(flags, nest, v):
     """Whether children may get what they or neighbours hold already: computes, or where reuse is off."""
     if nest.fanout[0, v] > 1:
@@ -69,7 +69,7 @@ def _may_reload(flags, nest, v):
     return False
 
 
-@kernel
+@inlined
 def _deliver_plain(layer, flags, nest, v):
     """One bucket per level, and partitions (7.5): all there is where tiles never overlap.
 
@@ -114,7 +114,7 @@ def _deliver_plain(layer, flags, nest, v):
                 union = box[m + 1, v]
 
 
-@kernel
+@inlined
 def _deliver_exact(arch, layer, flags, want_hops, nest, s, v):
     """Replace the single bucket of level s where tiles overlap, neighbours help, or hops are asked for."""
     reuse = s > 0 and flags[s - 1, NO_REUSE] >> v & 1 == 0
@@ -128,7 +128,7 @@ def _deliver_exact(arch, layer, flags, want_hops, nest, s, v):
     return OK
 
 
-@kernel
+@inlined
 def _share(nest, v):
     """Words that arrive per instance, from the direct outer neighbour and before bypassing (7.6)."""
     flow, bucket, n_bucket, fanout = nest.flow, nest.bucket, nest.n_bucket, nest.fanout
@@ -147,7 +147,7 @@ def _received(bucket, n, s, v):
     return received
 
 
-@kernel
+@inlined
 def _bypass(nest, v):
     """Hand the traffic of levels that do not keep `v` to the next outer one (7.8)."""
     kept, flow, part, bucket = nest.kept, nest.flow, nest.part, nest.bucket
@@ -177,7 +177,7 @@ def _bypass(nest, v):
     flow[outermost, v, SHARE] = 0.0
 
 
-@kernel
+@inlined
 def _peers(nest, v):
     """Neighbours' copies are read there and filled here (7.9)."""
     flow, space = nest.flow, nest.space
@@ -192,7 +192,7 @@ def _half_away(x):
     return int(math.floor(x + 0.5))
 
 
-@kernel
+@inlined
 def _count(layer, accounting, nest, v):
     """Reads, fills, updates and temporal reductions (7.10)."""
     kept, flow, count, kin = nest.kept, nest.flow, nest.counts, nest.kin

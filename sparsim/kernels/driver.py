@@ -3,7 +3,7 @@
 from sparsim.kernels.cost import check_capacity, level_costs, level_cycles
 from sparsim.kernels.dense import dense_traffic
 from sparsim.kernels.formats import tile_statistics
-from sparsim.kernels.jit import entry, kernel
+from sparsim.kernels.jit import entry, inlined
 from sparsim.kernels.leaders import find_leaders
 from sparsim.kernels.nest import build_nest, check_instances
 from sparsim.kernels.network import network_energy
@@ -27,7 +27,7 @@ from sparsim.packs import (
 )
 
 
-@kernel
+@inlined
 def _analyse(arch, layer, policy, mapping, b, accounting, want_hops, nest):
     """Everything about mapping `b` that does not depend on densities. Returns a status."""
     flags = mapping.flags[b]
@@ -45,7 +45,7 @@ def _analyse(arch, layer, policy, mapping, b, accounting, want_hops, nest):
     return status
 
 
-@kernel
+@inlined
 def _everything_actual(nest, sparse):
     """Without sparse processing all dense counts happen."""
     kept, dense, count, space, avg = nest.kept, nest.counts, sparse.counts, sparse.space, sparse.avg
@@ -66,7 +66,7 @@ def _everything_actual(nest, sparse):
     sparse.compute_avg[0] = nest.ops[UNITS]
 
 
-@kernel
+@inlined
 def apply_densities(arch, layer, density, policy, table, nest, sparse):
     """What densities make of the nest. Returns a status."""
     if not policy.switch[ACTIVE]:
@@ -87,7 +87,7 @@ def apply_densities(arch, layer, density, policy, table, nest, sparse):
     return split_computes(layer, density, policy, table, nest, sparse, computes, left_out_a, left_out_b)
 
 
-@kernel
+@inlined
 def add_cost(arch, layer, policy, networks, nest, sparse, cost):
     """Capacity, energy and cycles; cost.total := (pJ, cycles). Returns a status."""
     status = check_capacity(arch, policy, nest, sparse)
@@ -123,7 +123,7 @@ def finish_one(arch, layer, density, policy, table, networks, nest, sparse, cost
     )  # fmt: skip
 
 
-@kernel
+@inlined
 def _finish(arch, layer, density, policy, table, networks, nest, sparse, cost):
     status = apply_densities(arch, layer, density, policy, table, nest, sparse)
     if status == OK:
@@ -162,10 +162,11 @@ def run_frozen(arch, layers, densities, policy, table, networks, nests, sparse, 
         out[i, 2] = status
         if status == OK:
             out[i, 0], out[i, 1] = cost.total[0], cost.total[1]
-            out[i, 3:] = cost.level_pj
+            for h in range(cost.level_pj.shape[0]):
+                out[i, 3 + h] = cost.level_pj[h]
 
 
-@kernel
+@inlined
 def _pick_layer(layers, i):
     """Row i of a LayerPack whose arrays have a leading axis N."""
     return LayerPack(
@@ -174,7 +175,7 @@ def _pick_layer(layers, i):
     )  # fmt: skip
 
 
-@kernel
+@inlined
 def _pick_nest(nests, i):
     """Row i of a NestPack whose arrays have a leading axis N."""
     return NestPack(

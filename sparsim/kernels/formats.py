@@ -3,7 +3,7 @@
 import math
 
 from sparsim.kernels.density import dd_over, dd_times, miss_chance, most_nonzeros, occupancies
-from sparsim.kernels.jit import kernel
+from sparsim.kernels.jit import inlined, kernel
 from sparsim.packs import (
     BAD_BLOCK_SIZE,
     BLOCK,
@@ -48,7 +48,7 @@ def tile_statistics(arch, layer, density, policy, table, nest, sparse):
     return OK
 
 
-@kernel
+@inlined
 def _expect(density, policy, table, nest, sparse, s, v, n, least):
     """Expectations over the tiles that are stored: empty ones vanish below a parent with metadata (9.5)."""
     k, p = sparse.list_k, sparse.list_p
@@ -147,7 +147,7 @@ def _rank_units(policy, nest, s, v, ranks, none, unit):
             break
 
 
-@kernel
+@inlined
 def _capacity(layer, density, policy, table, nest, sparse, s, v):
     """Most words and format units that the level must hold (13.1)."""
     points = nest.tile[s, v]
@@ -167,7 +167,7 @@ def _capacity(layer, density, policy, table, nest, sparse, s, v):
     _rank_units(policy, nest, s, v, ranks, sparse.sweep, sparse.capacity_units[s, v])
 
 
-@kernel
+@inlined
 def _full_blocks(arch, sparse, s, v, n):
     """Expected block accesses of one tile before empty tiles are dropped (14.1)."""
     block = arch.width[s, BLOCK]
@@ -179,7 +179,7 @@ def _full_blocks(arch, sparse, s, v, n):
     return blocks
 
 
-@kernel
+@inlined
 def _small_tile_limit(block, tenth):
     """Blocks per tile below which partly filled blocks matter: the reference's table (14.1); -1: no entry."""
     if block == 2:
@@ -195,7 +195,7 @@ def _small_tile_limit(block, tenth):
     return -1
 
 
-@kernel
+@inlined
 def _block_ratio(arch, policy, nest, sparse, s, v, full):
     """Vector accesses per full block of a small compressed tile (14.1)."""
     block, rho, points = arch.width[s, BLOCK], sparse.rho[s, v], nest.tile[s, v]

@@ -31,3 +31,11 @@ def entry(function: Callable[..., Any]) -> Any:
 def kernel(function: Callable[..., Any]) -> Any:
     """A kernel that only kernels call: without a wrapper for Python, which halves the time to compile it."""
     return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """A kernel with one caller, or a mere sequence of calls: part of its callers before they are compiled.
+
+    A kernel is optimised again in every kernel that calls it, so fewer of them compile faster.
+    """
+    return njit(inline="always", error_model="numpy")(function)

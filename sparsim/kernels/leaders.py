@@ -2,7 +2,7 @@
 
 import math
 
-from sparsim.kernels.jit import kernel
+from sparsim.kernels.jit import inlined, kernel
 from sparsim.kernels.nest import box_words
 from sparsim.packs import (
     BAD_TARGET_NOT_KEPT,
@@ -52,7 +52,7 @@ def _relevant(layer, v, dim):
     return layer.relevant[v] >> dim & 1 == 1
 
 
-@kernel
+@inlined
 def _target_loop(layer, nest, target, level, child):
     """(loop, scalar): the loop whose iterations the decision is about (10.2, step 2)."""
     last = -1
@@ -78,7 +78,7 @@ def _target_loop(layer, nest, target, level, child):
     return last, False
 
 
-@kernel
+@inlined
 def _leader_boxes(arch, layer, policy, nest, g):
     target, level, child = policy.option[g, OPT_TARGET], nest.lead[g, LEAD_LEVEL], nest.lead[g, LEAD_CHILD]
     loop_t, scalar = _target_loop(layer, nest, target, level, child)
@@ -87,7 +87,8 @@ def _leader_boxes(arch, layer, policy, nest, g):
     if not scalar:
         for m in range(loop_t + 1):
             base[nest.loop[m, DIM]] *= nest.loop[m, BOUND]
-    common[:] = base
+    for d in range(base.shape[0]):
+        common[d] = base[d]
     # nest.order: the loops that may run in step for target and leader
     nest.order[0] = loop_t
     n = 1
@@ -111,14 +112,15 @@ def _leader_boxes(arch, layer, policy, nest, g):
     for q in range(policy.option[g, OPT_LEADER0], policy.option[g, OPT_LEADER1]):
         i = q - policy.option[g, OPT_LEADER0]
         leader = policy.leader[q]
-        nest.lead_box[g, i] = common
+        for d in range(common.shape[0]):
+            nest.lead_box[g, i, d] = common[d]
         nest.lead_words[g, i] = 0
         block = arch.width[level, BLOCK]
         if _narrow(layer, nest, g, i, target, leader, loop_t, n, spatial, block):
             nest.lead_words[g, i] = box_words(layer, leader, nest.lead_box[g, i])
 
 
-@kernel
+@inlined
 def _narrow(layer, nest, g, i, target, leader, loop_t, n, spatial, block):
     """Shrink the leader's box to what one step of the shared loops meets, then widen it until the target's
     slice fills one block. False: this leader has no effect."""
@@ -148,7 +150,7 @@ def _narrow(layer, nest, g, i, target, leader, loop_t, n, spatial, block):
     return True
 
 
-@kernel
+@inlined
 def _shares(layer, nest, target, leader, dim, n):
     """Whether a loop over `dim` that concerns both tensors is among the first n of nest.order."""
     if not (_relevant(layer, target, dim) and _relevant(layer, leader, dim)):

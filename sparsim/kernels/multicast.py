@@ -7,7 +7,7 @@ The children of a level are numbered with the first-listed spatial loop fastest 
 
 import numpy as np
 
-from sparsim.kernels.jit import kernel
+from sparsim.kernels.jit import inlined, kernel
 from sparsim.packs import (
     B_ACCESSES,
     B_HOPS,
@@ -51,7 +51,7 @@ def coordinate_weight(layer, v, o):
     return weight
 
 
-@kernel
+@inlined
 def shift_key(layer, v, dim, stride):
     """One step of a loop as a difference of keys."""
     key = 0
@@ -106,7 +106,7 @@ def find_served(nest, children, columns, rows, step):
     return found
 
 
-@kernel
+@inlined
 def _group_hops(nest, first, last, columns, rows):
     """Hops of the group order[first:last]: along the row of the grid's left edge, then up and down."""
     centre = (rows - 1) / 2
@@ -129,7 +129,7 @@ def _group_hops(nest, first, last, columns, rows):
     return hops
 
 
-@kernel
+@inlined
 def _sort_by_key(order, n, key):
     """Sort order[:n] by key (shell sort: short, and quick to compile)."""
     gap = 1
@@ -196,7 +196,8 @@ def add_bucket(nest, s, v, multicast, scatter, accesses, hops):
         if n == bucket.shape[0]:
             return BAD_TOO_MANY_GROUPS
         for j in range(n, i, -1):
-            bucket[j] = bucket[j - 1]
+            for field in range(4):
+                bucket[j, field] = bucket[j - 1, field]
         bucket[i, B_MULTICAST], bucket[i, B_SCATTER] = multicast, scatter
         bucket[i, B_ACCESSES], bucket[i, B_HOPS] = 0.0, 0.0
         nest.n_bucket[s, v] = n + 1

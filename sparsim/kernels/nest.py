@@ -1,6 +1,6 @@
 """The loop nest of one mapping: loops, boxes, tiles, spatial expansion (model-spec 5.1, 7.1, 3.2)."""
 
-from sparsim.kernels.jit import kernel
+from sparsim.kernels.jit import inlined, kernel
 from sparsim.packs import (
     BAD_FACTORS,
     BAD_INSTANCES,
@@ -91,7 +91,7 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
     return _relate(flags, nest)
 
 
-@kernel
+@inlined
 def _relate(flags, nest):
     kept, kin = nest.kept, nest.kin
     for v in range(kept.shape[1]):

@@ -2,7 +2,7 @@
 
 import math
 
-from sparsim.kernels.jit import kernel
+from sparsim.kernels.jit import inlined, kernel
 from sparsim.packs import (
     B_ACCESSES,
     B_HOPS,
@@ -14,7 +14,7 @@ from sparsim.packs import (
 )
 
 
-@kernel
+@inlined
 def _ingress(arch, layer, nest, s, v, accesses):
     """Words of a bucket that enter the network; results travel both ways where the level cannot add."""
     if layer.read_write[v] and not arch.support[s, CAN_REDUCE]:

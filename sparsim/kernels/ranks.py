@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sparsim.kernels.jit import kernel
+from sparsim.kernels.jit import inlined, kernel
 from sparsim.kernels.nest import box_words
 from sparsim.packs import (
     ANY_FORMAT,
@@ -75,7 +75,7 @@ def match_ranks(arch, layer, policy, nest):
     return OK
 
 
-@kernel
+@inlined
 def _match(arch, layer, policy, nest, s, v):
     form, rank, fiber = policy.format, policy.rank, nest.fiber
     sub, sub_loop = nest.sub, nest.sub_loop
@@ -99,7 +99,7 @@ def _match(arch, layer, policy, nest, s, v):
     return _outer_to_inner(layer, policy, nest, s, v, base, ranks, n)
 
 
-@kernel
+@inlined
 def _collect(arch, layer, nest, s, v, lowest, whole_tile):
     """nest.order := the relevant loops of levels lowest..s, innermost first; nest.served := their bounds.
 
@@ -150,7 +150,7 @@ def _set_rank(layer, nest, s, v, r, first, last, tile_loop):
     nest.sub[s, v, r + 1] = nest.box[tile_loop, v]
 
 
-@kernel
+@inlined
 def _outer_to_inner(layer, policy, nest, s, v, base, ranks, n):
     """Ranks take loops from the outermost on, each as many as its rule allows (9.3, 20.2).
 
@@ -195,7 +195,7 @@ def _outer_to_inner(layer, policy, nest, s, v, base, ranks, n):
     return OK
 
 
-@kernel
+@inlined
 def _inner_to_outer(layer, policy, nest, s, v, base, ranks, n):
     """Ranks take loops from the innermost on; the tile above a rank is that of its innermost loop (20.3)."""
     loop, order, bound = nest.loop, nest.order, nest.served

@@ -3,7 +3,7 @@
 import math
 
 from sparsim.kernels.density import chance_of_none, nonzeros_in_tensor
-from sparsim.kernels.jit import kernel
+from sparsim.kernels.jit import inlined, kernel
 from sparsim.packs import (
     BAD_NESTED_SAF,
     BAD_OPERAND_STATE,
@@ -71,7 +71,7 @@ def choose_entries(arch, layer, density, policy, table, nest, sparse):
             sparse.saf_option[level, target] = best
 
 
-@kernel
+@inlined
 def _ineffectual(layer, density, policy, table, nest, g):
     """Probability that an access of option g's target meets an empty leader tile (10.2, steps 5 and 6)."""
     if table.follow[g] >= 0.0:
@@ -90,7 +90,7 @@ def _ineffectual(layer, density, policy, table, nest, g):
     return 1.0 - useful
 
 
-@kernel
+@inlined
 def _saving(arch, policy, nest, sparse, g, p):
     """What an option saves, in pJ per tile (10.3)."""
     level, child = nest.lead[g, LEAD_LEVEL], nest.lead[g, LEAD_CHILD]
@@ -173,7 +173,7 @@ def propagate(layer, policy, nest, sparse):
     return OK, computes, left_out_a, left_out_b
 
 
-@kernel
+@inlined
 def _freeze(layer, policy, nest, sparse, s, v, outer_p):
     """A level with an entry of its own below another entry: its share is conditional on the outer one.
 
@@ -188,7 +188,7 @@ def _freeze(layer, policy, nest, sparse, s, v, outer_p):
     _split(layer, policy, nest, sparse, s, v, sparse.saf[s, v], p)
 
 
-@kernel
+@inlined
 def _reduce(policy, nest, sparse, inner, outer, v, p):
     """An entry at `outer` removes accesses at the level `inner` altogether; format words only of rank 0, and
     only if the outer level has exactly one rank."""
@@ -318,7 +318,7 @@ def split_computes(layer, density, policy, table, nest, sparse, computes, left_o
     return OK
 
 
-@kernel
+@inlined
 def _split_counted(policy, table, sparse, md_a, md_b):
     """The same for counted operands: joint = operations left, both nonzero, a nonzero, b nonzero."""
     total, both = table.joint[0], table.joint[1]

@@ -7,12 +7,13 @@ hardware level u, the level right inside.
 import math
 
 from sparsim.kernels.density import chance_of_none, most_nonzeros
-from sparsim.kernels.jit import kernel
+from sparsim.kernels.jit import inlined, kernel
 from sparsim.kernels.nest import box_words
 from sparsim.packs import (
     ANY_SPATIAL,
     BAD_FANOUT,
     BAD_SAF_CLASH,
+    BAD_SPATIAL_LEADERS,
     BAD_SPATIAL_ZERO,
     BOUND,
     CHILD,
@@ -22,6 +23,7 @@ from sparsim.packs import (
     LEVEL,
     OK,
     OPT_LEADER0,
+    OPT_LEADER1,
     OPT_TARGET,
     SAF_KIND,
     SAF_LEVEL,
@@ -50,16 +52,9 @@ def spatial_skipping(arch, layer, density, policy, nest, sparse):
         if policy.saf[f, SAF_KIND] == SPATIAL_SKIPPING:
             g, level = policy.saf[f, SAF_OPTION0], policy.saf[f, SAF_LEVEL]
             target = policy.option[g, OPT_TARGET]
-            _directive(
-                layer,
-                density,
-                policy,
-                nest,
-                sparse,
-                level,
-                target,
-                policy.leader[policy.option[g, OPT_LEADER0]],
-            )
+            if not _directive(layer, density, policy, nest, sparse, level, g):
+                nest.info[0], nest.info[1] = level, target
+                return BAD_SPATIAL_LEADERS
             if sparse.saf[level, target] != 0 and sparse.saf_p[level, target] != 0.0:
                 nest.info[0], nest.info[1] = level, target
                 return BAD_SAF_CLASH
@@ -85,7 +80,7 @@ def _shrink(reach, kind, elements, bound):
     reach[axis] = math.floor(reach[axis] * (elements / bound))
 
 
-@kernel
+@inlined
 def _own_reduction(layer, density, policy, nest, sparse, v):
     """What the metadata of v itself lets every level leave idle (10.6 a)."""
     for h in range(nest.space.shape[0]):
@@ -112,7 +107,7 @@ def _own_reduction(layer, density, policy, nest, sparse, v):
             _shrink(sparse.reach[u, v], loop[KIND], min(fiber // inside, most), loop[BOUND])
 
 
-@kernel
+@inlined
 def _hand_inward(nest, sparse, v):
     """Fewer instances of a level mean fewer of all levels inside it."""
     for h in range(nest.tile.shape[0], 0, -1):
@@ -130,13 +125,42 @@ def _hand_inward(nest, sparse, v):
                 sparse.reach[q, v, FRACTION] *= sparse.reach[h, v, FRACTION]
 
 
-@kernel
-def _directive(layer, density, policy, nest, sparse, level, target, leader):
-    """One spatial skipping entry: instances of `target` whose leader tile is empty stay idle (10.6 b)."""
-    holder = _holder(nest, leader, level)
+@inlined
+def _directive(layer, density, policy, nest, sparse, level, g):
+    """Option g of a spatial skipping entry: instances whose leader tile is empty stay idle (10.6 b).
+
+    Leaders without metadata have no effect; False if a second one with metadata would have one.
+    """
+    target = policy.option[g, OPT_TARGET]
     sparse.reach[level, target, FRACTION] = 1.0
-    if holder < 0 or not policy.format[holder, leader, HAS_FORMAT]:
-        return
+    known = False
+    for q in range(policy.option[g, OPT_LEADER0], policy.option[g, OPT_LEADER1]):
+        leader = policy.leader[q]
+        holder = _holder(nest, leader, level)
+        if holder < 0 or not policy.format[holder, leader, HAS_FORMAT]:
+            continue
+        if not known:
+            _lead(layer, density, nest, sparse, level, target, leader)
+        elif _spreads(layer, nest, level, leader):
+            return False
+        known = True
+    return True
+
+
+@inlined
+def _spreads(layer, nest, level, v):
+    """Whether spatial loops of `level` distribute v."""
+    for m in range(nest.loop.shape[0]):
+        loop = nest.loop[m]
+        if loop[LEVEL] == level and loop[KIND] != TEMPORAL and loop[BOUND] > 1:
+            if layer.relevant[v] >> loop[DIM] & 1:
+                return True
+    return False
+
+
+@inlined
+def _lead(layer, density, nest, sparse, level, target, leader):
+    """Shrink the reach of `target` below `level` to where `leader` has nonzeros."""
     first = True
     for m in range(nest.loop.shape[0]):
         loop = nest.loop[m]
@@ -161,7 +185,7 @@ def _directive(layer, density, policy, nest, sparse, level, target, leader):
         _shrink(sparse.reach[level, target], loop[KIND], min(fiber // inside, most), loop[BOUND])
 
 
-@kernel
+@inlined
 def _stay(layer, nest, level, target, ext):
     """Widen the box by the temporal loops during which the target's tile stays where it is."""
     last = _holder(nest, target, level)
@@ -176,7 +200,7 @@ def _stay(layer, nest, level, target, ext):
         ext[loop[DIM]] *= loop[BOUND]
 
 
-@kernel
+@inlined
 def _summarise(nest, sparse, v):
     """Final expansion, average and probability of every level (10.6 c)."""
     for h in range(nest.tile.shape[0], -1, -1):
@@ -202,7 +226,7 @@ def _summarise(nest, sparse, v):
                 sparse.reach[q, v, 1] = math.floor(sparse.reach[q, v, 1] * shrink_y)
 
 
-@kernel
+@inlined
 def _check_fanout(arch, nest, sparse):
     for v in range(nest.tile.shape[1]):
         for s in range(nest.tile.shape[0]):

@@ -7,7 +7,7 @@ automaton over the remembered move, and its events are counted instead of simula
 
 import numpy as np
 
-from sparsim.kernels.jit import kernel
+from sparsim.kernels.jit import inlined, kernel
 from sparsim.kernels.multicast import (
     ALL,
     UNSERVED,
@@ -153,7 +153,7 @@ def _event_words(layer, nest, v, i, g, reuse, whole):
     return _new_words(layer, nest, v, i)
 
 
-@kernel
+@inlined
 def count_events(layer, nest, s, v, reuse):
     """Words delivered to one child over the whole walk, overlaps included."""
     n, classes = _translations(layer, nest, s, v)
@@ -168,7 +168,7 @@ def count_events(layer, nest, s, v, reuse):
     return words
 
 
-@kernel
+@inlined
 def _link_possible(layer, nest, v, i, g, reuse, whole, words):
     """Whether step i delivers the very set that the step before it delivered.
 
@@ -185,7 +185,7 @@ def _link_possible(layer, nest, v, i, g, reuse, whole, words):
     return g > 0 and _next_record(nest, i, g, reuse) == g
 
 
-@kernel
+@inlined
 def deliver_walk(arch, layer, flags, nest, s, v, reuse, alone):
     """The general case: several children, each event with its own multicast groups and links."""
     nest.n_bucket[s, v] = 0
@@ -259,7 +259,7 @@ def distribute(arch, layer, want_hops, nest, v):
     return OK
 
 
-@kernel
+@inlined
 def _unicast_hops(arch, layer, nest, s, v):
     """Hops to every child of level s on its own."""
     children, columns, rows = place_children(arch, layer, nest, s, v)

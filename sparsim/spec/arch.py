@@ -63,7 +63,7 @@ class Storage(Record, frozen=True, kw_only=True):
     size_words: int | None = None  # None: unlimited
     multiple_buffering: float = 1.0
     min_utilization: float = 0.0
-    read_bandwidth: float | None = None  # words/cycle per instance; None: unlimited
+    read_bandwidth: float | None = None  # words/cycle per instance; None, like inf: unlimited
     write_bandwidth: float | None = None
     shared_bandwidth: float | None = None
     metadata_word_bits: int = 0
@@ -86,7 +86,7 @@ class Storage(Record, frozen=True, kw_only=True):
             _at_least(where, field, getattr(self, field), 0)
         for field in ("read_bandwidth", "write_bandwidth", "shared_bandwidth", "multiple_buffering"):
             value = getattr(self, field)
-            if value is not None and not 0 < value < math.inf:
+            if value is not None and not value > 0:  # also refuses nan
                 raise SpecError(f"{field} is {value:g}, allowed is more than 0", path=where)
         for field in ("addr_gen_energy_pj", "vector_access_energy_pj", "cluster_area_um2"):
             _not_negative(where, field, getattr(self, field))

@@ -109,20 +109,20 @@ class Saf(Record, frozen=True, kw_only=True):
         for option in self.options:
             if not option.condition_on:
                 raise SpecError(f"condition_on of target '{option.target}' is empty", path=where)
-            if self.type == "skipping-spatial" and len(option.condition_on) > 1:
-                raise SpecError("spatial skipping takes exactly one leader in condition_on", path=where)
         if self.type == "skipping-spatial" and len(self.options) > 1:
             raise SpecError("spatial skipping takes exactly one option", path=where)
 
 
 class SparsePolicy(Record, frozen=True, kw_only=True):
-    """Formats and SAFs of one design. An empty policy counts as dense but reports the sparse way."""
+    """Formats and SAFs of one design. An empty policy counts as dense but reports the sparse way, unless
+    `always_active` has it processed all the same."""
 
     name: str = "policy"
     formats: tuple[TensorFormat, ...] = ()
     safs: tuple[Saf, ...] = ()
     compute_gating: bool = False
     compute_skipping: bool = False
+    always_active: bool = False
 
     def __post_init__(self) -> None:
         seen = [(f.level, f.dataspace) for f in self.formats]
@@ -133,4 +133,5 @@ class SparsePolicy(Record, frozen=True, kw_only=True):
     @property
     def active(self) -> bool:
         """Whether sparse processing takes place (model-spec 6.1)."""
-        return bool(self.formats or self.safs or self.compute_gating or self.compute_skipping)
+        processes = self.formats or self.safs or self.compute_gating or self.compute_skipping
+        return bool(processes or self.always_active)

@@ -13,9 +13,10 @@ from sparsim.errors import FormatError
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is some ten times faster
 _NULL = ("", "~", "null", "Null", "NULL")
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")  # 010 and 0x10 mean different numbers to different programs
 _FLOAT = re.compile(
-    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+    r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
 _MAX_DEPTH = 100
 _MAX_DIGITS = 18  # fits 64 bits, with and without a sign
@@ -32,8 +33,8 @@ class YamlMap(dict[str, Any]):
 def load_yaml(path: str | Path) -> YamlMap:
     """The mapping that the file holds, in file order.
 
-    Scalars follow YAML 1.2's core schema: `1e-05` and `1E3` are numbers, `yes`, `off`, `N`, `12:30` text.
-    Anchors and merge keys are resolved.
+    Scalars follow YAML 1.2's core schema: `1e-05` and `1E3` are numbers, `yes`, `off`, `N`, `12:30` text; so
+    are, other than there, `010`, `0o10` and `0x10`. Anchors and merge keys are resolved.
 
     Raises FormatError for a file that is missing, empty, binary, not YAML, not a mapping, or has a key twice.
     """
@@ -69,13 +70,13 @@ def parse_yaml(text: str, name: str) -> YamlMap:
 
 
 def plain_scalar(text: str) -> Any:
-    """What unquoted text means: None, a bool, an int, a float, or the text itself (YAML 1.2 core schema)."""
+    """What unquoted text means: None, a bool, an int, a float, or the text itself (see `load_yaml`)."""
     if text in _NULL:
         return None
     if text in _BOOL:
         return _BOOL[text]
     if _INT.fullmatch(text):
-        return int(text, 0 if text[:2] in ("0x", "0o") else 10)
+        return int(text)
     if _FLOAT.fullmatch(text):
         return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
     return text

@@ -169,7 +169,7 @@ def _storage(level: _Level, mesh: tuple[int, int]) -> Storage:
             f"no size of '{level.name}' given, and only a DRAM may be unlimited", hint=a.misspelt(*_SIZE)
         )
     metadata_bits = or_default(a.integer("metadata_datawidth", "metadata_word_bits"), 0)
-    bandwidth = a.number("bandwidth")
+    bandwidth = a.number("bandwidth", infinite=True)
     if bandwidth is not None:
         a.warn("is deprecated and taken as half for reads, half for writes", "bandwidth")
         bandwidth /= 2
@@ -185,9 +185,9 @@ def _storage(level: _Level, mesh: tuple[int, int]) -> Storage:
             size_words=size,
             multiple_buffering=or_default(a.number("multiple-buffering"), 1.0),
             min_utilization=or_default(a.number("min-utilization"), 0.0),
-            read_bandwidth=or_default(a.number("read_bandwidth"), bandwidth),
-            write_bandwidth=or_default(a.number("write_bandwidth"), bandwidth),
-            shared_bandwidth=a.number("shared_bandwidth"),
+            read_bandwidth=or_default(a.number("read_bandwidth", infinite=True), bandwidth),
+            write_bandwidth=or_default(a.number("write_bandwidth", infinite=True), bandwidth),
+            shared_bandwidth=a.number("shared_bandwidth", infinite=True),
             metadata_word_bits=metadata_bits,
             metadata_width_bits=_metadata_width(a, metadata_bits),
             metadata_depth=a.integer("metadata_storage_depth"),

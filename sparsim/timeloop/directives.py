@@ -29,18 +29,21 @@ class _Names:
 def read_sparse_optimizations(root: Node, arch: Architecture, layer: Layer) -> SparsePolicy:
     """Formats and SAFs of all items; an empty document is an empty policy. Raises SpecError.
 
-    As in the reference, a later action-optimization replaces earlier ones of the same type and level; two
-    different lists of formats for one level are refused.
+    As in the reference, later formats of a level replace earlier ones, and so do later actions of the same
+    type and level; optimizations that say nothing still switch sparse processing on.
     """
     names = _Names(arch, layer)
     root.report_unknown(("version", "name", "targets"))
     formats: dict[str, tuple[TensorFormat, ...]] = {}
     safs: dict[tuple[str, str], tuple[Saf, ...]] = {}
     compute: tuple[str, ...] = ()
+    switched_on = False
     for item in root.children("targets"):
         name = item.required(item.text("name"), "name")
         item.report_unknown(("name", *_PARTS))
-        if not any(key in item.data for key in _PARTS):
+        if any(key in item.data for key in _PARTS):
+            switched_on = True
+        else:
             item.warn(f"says nothing about '{name}'")
         if "representation-format" in item.data:
             _add_formats(item, _level(item, name, names), formats, names)
@@ -50,6 +53,7 @@ def read_sparse_optimizations(root: Node, arch: Architecture, layer: Layer) -> S
             if name != names.compute:
                 raise item.error(f"'{name}' is not the compute level '{names.compute}'", "name")
             compute = tuple(_compute_type(entry) for entry in item.children("compute-optimization"))
+    empty = not (formats or safs or compute)
     with root.located():
         return SparsePolicy(
             name=root.text("name") or "policy",
@@ -57,6 +61,7 @@ def read_sparse_optimizations(root: Node, arch: Architecture, layer: Layer) -> S
             safs=tuple(s for per_type in safs.values() for s in per_type),
             compute_gating="gating" in compute,
             compute_skipping="skipping" in compute,
+            always_active=switched_on and empty,
         )
 
 
@@ -80,8 +85,15 @@ def _add_formats(item: Node, level: str, formats: dict[str, tuple[TensorFormat, 
         return
     node.report_unknown(("data-spaces",))
     new = tuple(_tensor_format(entry, level, names) for entry in node.children("data-spaces"))
-    if formats.get(level, new) != new:
-        raise item.error(f"a second, different list of formats for '{level}'", "representation-format")
+    earlier = formats.get(level, new)
+    lost = {f.dataspace for f in earlier} - {f.dataspace for f in new}
+    if lost:
+        raise item.error(
+            f"a second list of formats for '{level}' leaves out {', '.join(sorted(lost))} of the first",
+            "representation-format",
+        )
+    if earlier != new:
+        item.warn(f"replaces the earlier formats of '{level}'", "representation-format")
     formats[level] = new
 
 
@@ -140,8 +152,12 @@ def _flattened(node: Node, names: _Names) -> tuple[tuple[str, ...], ...]:
 
 def _add_safs(item: Node, level: str, safs: dict[tuple[str, str], tuple[Saf, ...]], names: _Names) -> None:
     new: dict[tuple[str, str], tuple[Saf, ...]] = {}
+    kind: str | None = None
     for entry in item.children("action-optimization"):
-        kind = entry.required(entry.text("type"), "type")
+        if kind is not None and not entry.has("type") and not entry.misspelt("type"):
+            entry.warn(f"no 'type' given, that of the item before is taken: {kind}")
+        else:
+            kind = entry.required(entry.text("type"), "type")
         if kind not in _SAF_TYPES:
             raise entry.error(f"unknown action type '{kind}'", "type", hint=near(kind, _SAF_TYPES))
         entry.report_unknown(("type", "options", "target", "condition-on"))

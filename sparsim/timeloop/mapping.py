@@ -50,8 +50,7 @@ def read_mapping(directives: list[Node], arch: Architecture, layer: Layer) -> Ma
         level = parts.setdefault(_target(node, known.levels), _Parts())
         node.report_unknown((*_KEYS[kind], "stream"))  # an older program's key, in many documents
         if kind == "bypass":
-            level.bypass -= set(_dataspaces(node, "keep", known))
-            level.bypass |= set(_dataspaces(node, "bypass", known))
+            _set_bypass(node, level, known)
             continue
         _add_nest(node, kind, level, known)
         for key in _KEYS[kind]:
@@ -91,6 +90,14 @@ def _dataspaces(node: Node, key: str, known: _Known) -> tuple[str, ...]:
     return names
 
 
+def _set_bypass(node: Node, level: _Parts, known: _Known) -> None:
+    kept, bypassed = set(_dataspaces(node, "keep", known)), set(_dataspaces(node, "bypass", known))
+    if kept & bypassed:
+        both = ", ".join(sorted(kept & bypassed))
+        node.warn(f"{both} is in 'keep' as well, 'bypass' counts", "bypass")
+    level.bypass = level.bypass - kept | bypassed
+
+
 def _add_nest(node: Node, kind: str, level: _Parts, known: _Known) -> None:
     split = node.integer("split") if kind == "spatial" else None
     if split is not None and split < 0:
@@ -99,12 +106,8 @@ def _add_nest(node: Node, kind: str, level: _Parts, known: _Known) -> None:
     with node.located():
         nest = Nest(factors=_factors(node, known), order=order[::-1], split_x=split)
     if kind in level.nests:
-        if level.nests[kind] != nest:
-            first = level.nodes[kind].where()
-            raise node.error(
-                f"a second {kind} directive for '{node.text('target')}', the first is at {first}"
-            )
-        node.warn("repeats an earlier directive")
+        first = level.nodes[kind].where()
+        node.warn(f"a second {kind} directive for '{node.text('target')}' replaces the one at {first}")
     level.nests[kind], level.nodes[kind] = nest, node
 
 

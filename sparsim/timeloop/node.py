@@ -22,7 +22,9 @@ _FLAGS = {
     "off": False,
     "n": False,
 }
-_RANGE = re.compile(r"(?P<name>[^\[]*)\[(?P<first>\d+)\.\.(?P<last>\d+)\]")
+_RANGE = re.compile(r"(?P<name>[^\[]*)\[\s*(?P<first>\d+)\s*\.\.\s*(?P<last>\d+)\s*\]")
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 _NEAR = 0.7  # similarity from which keys with the same first letter count as one misspelt
 
 T = TypeVar("T")
@@ -72,9 +74,13 @@ class Node:
         """A whole number; None if no key is there."""
         return self._convert(keys, _integer, "a whole number of 64 bits")
 
-    def number(self, *keys: str) -> float | None:
-        """A finite number; None if no key is there."""
-        return self._convert(keys, _number, "a finite number")
+    def number(self, *keys: str, infinite: bool = False) -> float | None:
+        """A number, finite unless `infinite` is allowed; None if no key is there."""
+        for key in keys:
+            value = self.data.get(key)
+            if isinstance(value, str) and value in self.context.variables:
+                self.warn(f"is the variable '{value}', for which Timeloop takes 0 here", key)
+        return self._convert(keys, _number if infinite else _finite, "a finite number")
 
     def flag(self, key: str) -> bool | None:
         return self._convert((key,), _flag, "true or false")
@@ -87,11 +93,14 @@ class Node:
             value = self.data.get(key)
             if value is None:
                 continue
-            if isinstance(value, str):
-                value = self.context.variables.get(value, value)
+            for _ in self.context.variables:  # a variable may name another one
+                if isinstance(value, str):
+                    value = self.context.variables.get(value, value)
             result = convert(value)
             if result is None:
-                raise self.error(f"is {describe(value)}, {kind} is expected", key)
+                octal = isinstance(value, str) and _LEADING_ZERO.fullmatch(value)
+                hint = "Timeloop takes a leading 0 for octal" if octal else ""
+                raise self.error(f"is {describe(value)}, {kind} is expected", key, hint=hint)
             return result
         return None
 
@@ -196,8 +205,8 @@ def describe(value: Any) -> str:
 
 
 def _integer(value: Any) -> int | None:
-    if isinstance(value, str):
-        value = plain_scalar(value)  # the reference converts quoted numbers as well
+    if isinstance(value, str):  # the reference converts quoted numbers as well
+        value = int(value, 16) if _HEXADECIMAL.fullmatch(value) else plain_scalar(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if type(value) is int and abs(value) < 2**63 else None
@@ -205,10 +214,18 @@ def _integer(value: Any) -> int | None:
 
 def _number(value: Any) -> float | None:
     if isinstance(value, str):
-        value = plain_scalar(value)
+        value = float(value) if _LEADING_ZERO.fullmatch(value) else plain_scalar(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _finite(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and math.isfinite(number) else None
 
 
 def _flag(value: Any) -> bool | None:
@@ -225,6 +242,8 @@ def split_range(name: str) -> tuple[str, int]:
     """`PE[0..167]` is ("PE", 168); a name without a range stands for one instance (model-spec 2.2)."""
     match = _RANGE.match(name)
     if not match:
+        if "[" in name and ".." in name:
+            raise SpecError(f"range of '{name}' is not [FIRST..LAST]")
         return name.split("[")[0], 1
     count = int(match["last"]) - int(match["first"]) + 1
     if count < 1:

@@ -97,7 +97,11 @@ def _variables(top: dict[str, tuple[str, YamlMap]]) -> dict[str, object]:
 
 def _report_unknown(files: Sequence[tuple[str, YamlMap]], context: Context) -> None:
     for file, data in files:
-        Node(data, file, "", context).report_unknown((*_READ, *_IGNORED))
+        node = Node(data, file, "", context)
+        node.report_unknown((*_READ, *_IGNORED))
+        model = node.child("model")
+        if model and model.flag("auto_bypass_on_failure"):
+            model.warn("is not supported, a level that is too small is an error", "auto_bypass_on_failure")
 
 
 def _section(nodes: dict[str, Node], key: str, files: Sequence[tuple[str, YamlMap]]) -> Node:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
+from sparsim.errors import near
 from sparsim.spec import EnergyTable
+from sparsim.spec.energy import COMPUTE_ACTIONS, STORAGE_ACTIONS
 from sparsim.timeloop.node import Node
 
 _WIRE = ("wire", "Wire")
 _FINAL_RANGE = re.compile(r"\[\d+\.\.\d+\]$")
+_UNREAD_RANGE = re.compile(r"\[\d\d+\.\.\d+\]$")  # the reference expects ranges that start with one digit
 
 
 def read_tables(ert: Node, art: Node | None) -> EnergyTable:
@@ -22,16 +25,35 @@ def read_tables(ert: Node, art: Node | None) -> EnergyTable:
     for full_name, entry in entries.items():
         name = component_name(full_name)
         if name in _WIRE:
-            wire = entry.get("transfer_random", 0.0) or wire
+            wire = _wire_energy(ert, full_name, entry) or wire
             continue
-        if actions.get(name, entry) != entry:
+        if _UNREAD_RANGE.search(full_name):
+            ert.warn(f"component '{full_name}' is taken as '{name}', Timeloop would not know it", "tables")
+        if name in actions:
             ert.warn(f"component '{name}' is in the table more than once, the last entry counts", "tables")
+            entry = _with_missing(entry, actions[name])
         actions[name] = entry
     areas: dict[str, float] = {}
     if art is not None:
         areas = _areas(art)
     with ert.located():
         return EnergyTable(name="ERT", actions=actions, areas=areas, wire_pj_per_bit_mm=wire or None)
+
+
+def _wire_energy(ert: Node, name: str, entry: dict[str, float]) -> float:
+    if entry and "transfer_random" not in entry:
+        raise ert.error(f"no action 'transfer_random' of '{name}'", "tables", near("transfer_random", entry))
+    return entry.get("transfer_random", 0.0)
+
+
+def _with_missing(entry: dict[str, float], earlier: dict[str, float]) -> dict[str, float]:
+    """`entry`, with what it cannot price taken from an earlier entry of the same component."""
+    result = dict(entry)
+    for names in (*STORAGE_ACTIONS.values(), *COMPUTE_ACTIONS.values()):
+        known = [name for name in names if name in earlier]
+        if known and not any(name in entry for name in names):
+            result[names[0]] = earlier[known[0]]
+    return result
 
 
 def component_name(full_name: str) -> str:

@@ -242,7 +242,7 @@ def _policy(arch: Architecture, policy: SparsePolicy) -> Document:
         if len(target) > 1:
             targets.append(target)
     kinds = [k for k, on in (("gating", policy.compute_gating), ("skipping", policy.compute_skipping)) if on]
-    if kinds:
+    if kinds or policy.always_active:
         targets.append(
             {"name": arch.compute.name, "compute-optimization": [{"type": kind} for kind in kinds]}
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 
 import pytest
@@ -10,8 +11,9 @@ import yaml
 from documents import ARCH, DOCUMENTS, ERT, PROBLEM, shared_cases, write_documents
 
 from sparsim.errors import SpecError
-from sparsim.spec import Density, Nest, Option, Saf
+from sparsim.spec import Density, Nest, Option, Saf, SparsePolicy
 from sparsim.spec.check import check
+from sparsim.spec.energy import STORAGE_ACTIONS, resolve_energy
 from sparsim.spec.load import dump, load_text
 from sparsim.spec.yamlfile import load_yaml
 from sparsim.timeloop.reader import read_documents
@@ -200,6 +202,45 @@ def test_tables_of_version_0_2(tmp_path):
     assert energy.actions == {"GLB": {"read": 2.0, "write": 4.0}}
 
 
+def test_entries_of_one_component_under_two_paths(read):
+    more = "  - {name: system.other.GLB, actions: [{name: read, energy: 99}]}\n"
+    documents = read(("ert.yaml", "  - name: system.chip.GLB", more + "  - name: system.chip.GLB"))
+    assert documents.energy.actions["GLB"]["read"] == 6
+    documents = read(
+        ("ert.yaml", "  - name: system.chip.PE[0..3].spad", more + "  - name: system.chip.PE[0..3].spad")
+    )
+    resolved = dict(
+        zip(STORAGE_ACTIONS, resolve_energy(documents.arch, documents.energy).storage[1], strict=True)
+    )
+    assert (resolved["random_read"], resolved["gated_read"], resolved["random_fill"]) == (99, 99, 8)
+    assert len(documents.warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "value"), [("{fast: 2.5}", 2.5), ("{fast: other, other: '1e1'}", 10), ("{fast: 010}", 10)]
+)
+def test_variables_count_for_reals_too(read, variables, value):
+    documents = read(
+        ("arch.yaml", "read_bandwidth: 4", "read_bandwidth: fast"),
+        ("problem.yaml", "problem:", f"variables: {variables}\nproblem:"),
+    )
+    assert documents.arch.storage[1].read_bandwidth == value
+    assert [w.split(": ")[-1] for w in documents.warnings] == [
+        "is the variable 'fast', for which Timeloop takes 0 here"
+    ]
+
+
+def test_an_infinite_bandwidth_is_unlimited(read):
+    assert (
+        read(("arch.yaml", "read_bandwidth: 4", "read_bandwidth: .inf")).arch.storage[1].read_bandwidth
+        == math.inf
+    )
+
+
+def test_hexadecimal_numbers_are_whole_numbers(read):
+    assert read(("arch.yaml", "depth: 64", "depth: 0x40")).arch.storage[2].size_words == 64
+
+
 def test_areas_count_only_beside_energies(read):
     documents = read(without=("ert.yaml",))
     assert documents.energy is None
@@ -251,7 +292,8 @@ def test_later_directives(read):
     repeat = "- {target: spad, type: temporal, factors: M1 N1 K4, permutation: KMN}\n"
     documents = read(("mapping.yaml", "mapping:\n", "mapping:\n" + more + repeat))
     assert documents.mapping.levels[2].bypass == ()
-    assert [w.split(": ")[-1] for w in documents.warnings] == ["repeats an earlier directive"]
+    assert len(documents.warnings) == 1
+    assert "mapping[6]: a second temporal directive for 'spad' replaces the one at " in documents.warnings[0]
 
 
 def test_sparse_directives(read):
@@ -299,6 +341,33 @@ def test_later_actions_replace_those_of_the_same_type(read):
         ("gating", "Z"),
     ]
     assert [w.split(": ")[-1] for w in documents.warnings] == ["replaces the earlier skipping of 'spad'"]
+
+
+def test_an_action_without_a_type_takes_that_of_the_one_before(read):
+    item = "\n    - {target: Z, condition-on: [A]}\n  - name: MAC"
+    documents = read(("sparse.yaml", "\n  - name: MAC", item))
+    assert [(s.type, s.options[0].target) for s in documents.policy.safs] == [
+        ("skipping", "B"),
+        ("skipping", "Z"),
+    ]
+    assert len(documents.warnings) == 1
+
+
+def test_later_formats_of_a_level_replace_earlier_ones(read):
+    item = "  - name: spad\n    representation-format: {data-spaces: [{name: A, ranks: [{format: RLE}]}]}\n"
+    documents = read(("sparse.yaml", "  - name: MAC", item + "  - name: MAC"))
+    assert documents.policy.formats[2].ranks[0].format == "RLE"
+    assert [w.split(": ")[-1] for w in documents.warnings] == ["replaces the earlier formats of 'spad'"]
+
+
+@pytest.mark.parametrize("part", ["compute-optimization", "action-optimization"])
+def test_optimizations_that_say_nothing_switch_sparse_processing_on(tmp_path, part):
+    target = "MAC" if part == "compute-optimization" else "GLB"
+    text = f"sparse_optimizations: {{targets: [{{name: {target}, {part}: []}}]}}\n"
+    documents = {"arch.yaml": ARCH, "problem.yaml": PROBLEM, "s.yaml": text}
+    policy = read_documents(write_documents(tmp_path, documents)).policy
+    assert policy == SparsePolicy(always_active=True)
+    assert load_text(dump(policy)).policy == policy
 
 
 @pytest.mark.parametrize("text", ["", " {}", "\n  targets: []"])
