@@ -81,13 +81,13 @@ def test_batch_equals_single_on_drawn_cases() -> None:
 
 def single_layers(network: Network, densities: np.ndarray) -> list[Answer]:
     answers = []
-    for i, (layer, loops) in enumerate(zip(network.layers, network.mappings, strict=True)):
+    for i, (layer, nests) in enumerate(zip(network.layers, network.mappings, strict=True)):
         given = {
             d.name: Density(distribution=layer.density(d.name).distribution, density=float(densities[i, v]))
             for v, d in enumerate(layer.shape.dataspaces)
         }
         layer = msgspec.structs.replace(layer, densities=given)
-        answers.append(single(Case(network.arch, layer, network.policy, network.energy, loops)))
+        answers.append(single(Case(network.arch, layer, network.policy, network.energy, nests)))
     return answers
 
 
