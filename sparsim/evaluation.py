@@ -30,7 +30,7 @@ from sparsim.lower import (
 from sparsim.memo import by_identity
 from sparsim.packs import ArchPack, DensityPack, Ints, LayerPack, MappingPack, NestPack, Reals
 from sparsim.result import Evaluation
-from sparsim.scratch import make_nest, make_scratch, most_children, no_table
+from sparsim.scratch import make_nest, make_scratch, most_children, no_table, widen
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Shape, SparsePolicy
 from sparsim.spec.check import check
 from sparsim.spec.energy import resolve_energy
@@ -242,16 +242,16 @@ class Frozen:
         self.arch, self.layers = arch, tuple(layers)
         self.dataspaces = tuple(d.name for d in layers[0].shape.dataspaces)
         n_dims, n_sides, n_terms = (max(size) for size in zip(*map(layer_sizes, layers), strict=True))
-        padded = (n_dims, n_sides, n_terms)
+        sizes = (n_dims, n_sides, n_terms)
         self._arch = lower_arch(arch, energy)
         self._networks = bool(self._arch.wire.any())
         lowered = [
-            lower_mappings(arch, layer.shape, [mapping], n_dims)
+            lower_mappings(arch, layer.shape, [mapping])
             for layer, mapping in zip(layers, mappings, strict=True)
         ]
-        rows = [lower_layer(layer, padded) for layer in layers]
+        rows = [lower_layer(layer) for layer in layers]
         children = max(most_children(self._arch, *pair) for pair in zip(rows, lowered, strict=True))
-        nests, kinds = [], []
+        nests, wide_rows, kinds = [], [], []
         for layer, row, one in zip(layers, rows, lowered, strict=True):
             if tuple(d.name for d in layer.shape.dataspaces) != self.dataspaces:
                 raise SpecError(
@@ -264,13 +264,15 @@ class Frozen:
             status = analyse_one(self._arch, row, pack, one, 0, _accounting(accounting), self._networks, nest)
             if status != packs.OK:
                 raise mapping_error(status, nest.info, arch, layer)
-            nests.append(nest)
+            wide = lower_layer(layer, sizes)
+            nests.append(widen(nest, make_nest(self._arch, wide, pack, children)))
+            wide_rows.append(wide)
             kinds.append(density.kind)
         self._nests = NestPack(*(np.stack(field) for field in zip(*nests, strict=True)))
-        self._rows = LayerPack(*(np.stack(field) for field in zip(*rows, strict=True)))
+        self._rows = LayerPack(*(np.stack(field) for field in zip(*wide_rows, strict=True)))
         self._kinds = np.stack(kinds)
         self._policy = pack
-        largest = LayerPack(*rows[int(np.argmax(self._rows.words.max(axis=1)))])
+        largest = wide_rows[0]._replace(words=self._rows.words.max(axis=0))
         most = DensityPack(self._kinds.max(axis=0), np.ones(len(self.dataspaces)))
         self._scratch = make_scratch(self._arch, largest, most, pack, nests[0])
         self._table = no_table(nests[0])

@@ -252,11 +252,9 @@ def _lower_safs(policy: SparsePolicy, arch: Architecture, data: list[str]) -> tu
     )
 
 
-def lower_mappings(
-    arch: Architecture, shape: Shape, mappings: Sequence[Mapping], n_dims: int | None = None
-) -> MappingPack:
+def lower_mappings(arch: Architecture, shape: Shape, mappings: Sequence[Mapping]) -> MappingPack:
     """One row per mapping; dims that a nest leaves out have factor 1."""
-    n_dims = n_dims or len(shape.dims)
+    n_dims = len(shape.dims)
     pack = lower_arch(arch, None)
     n_tiling, n_levels = len(pack.tiling), len(arch.storage)
     factor = np.ones((len(mappings), n_tiling, n_dims), np.int64)

@@ -89,6 +89,18 @@ def make_nest(arch: ArchPack, layer: LayerPack, policy: PolicyPack, children: in
     )  # fmt: skip
 
 
+def widen(nest: NestPack, wide: NestPack) -> NestPack:
+    """An analysed nest in the larger arrays of `wide`.
+
+    Layers are not widened before they are analysed, because trivial loops are not always neutral
+    (model-spec 19.1, item 15).
+    """
+    wide.loop[:, packs.BOUND] = 1
+    for source, target in zip(nest, wide, strict=True):
+        target[tuple(slice(n) for n in source.shape)] = source
+    return wide
+
+
 def _make_sparse(n_levels: int, n_data: int, n_ranks: int, entries: int) -> SparsePack:
     at = (n_levels, n_data)
     return SparsePack(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from naive.nest import Problem
 from naive.ranks import RefusedError, formats, match_ranks
-from small_nests import Case, sparse_cases
+from small_nests import Case
+from small_policies import sparse_cases
 
 from sparsim import packs
 from sparsim.kernels.driver import analyse_one

@@ -9,7 +9,8 @@ from naive.nest import Problem
 from naive.ranks import RefusedError
 from naive.sparse import Sparse
 from naive.traffic import dense_traffic
-from small_nests import Case, sparse_cases
+from small_nests import Case
+from small_policies import sparse_cases
 
 from sparsim.errors import MappingError
 from sparsim.evaluation import evaluate
