@@ -24,6 +24,7 @@ from sparsim.result import (
     StorageResult,
     TensorTraffic,
     Units,
+    ratio,
     single_ratio,
 )
 from sparsim.scratch import Scratch
@@ -73,7 +74,7 @@ class Decoder:
             sparse_report=self.policy is not None,
             cycles=cycles,
             energy_pj=energy,
-            utilization=_ratio(busy, cycles),
+            utilization=ratio(busy, cycles),
             area_um2=compute.area_um2 + sum(s.area_um2 for s in storage),
             gflops=single_ratio(intensity.total_ops, cycles),
             edp_j_cycles=float(np.float32(cycles)) * energy / 1e12,
@@ -149,7 +150,7 @@ class Decoder:
             format_fills=f_fills, format_updates=f_updates, temporal_reductions=int(sparse.reductions[s, v]),
             address_generations=addresses, decompressions=int(sparse.coded[s, v, 0]),
             compressions=int(sparse.coded[s, v, 1]),
-            energy_per_access_pj=_ratio(per_instance, accesses) if average > 0 else 0.0,
+            energy_per_access_pj=ratio(per_instance, accesses) if average > 0 else 0.0,
             energy_per_instance_pj=per_instance, energy_pj=per_instance * average,
             reduction_energy_per_instance_pj=0.0, reduction_energy_pj=0.0,  # adders are free (14.2)
             addr_gen_energy_per_cluster_pj=addresses * per_address,
@@ -299,10 +300,6 @@ class Decoder:
         """Utilised capacity at the outermost level where it is not zero."""
         filled = (capacity * kept).nonzero()[0]
         return int(capacity[filled[-1]]) if len(filled) else 0
-
-
-def _ratio(x: float, y: float) -> float:
-    return x / y if y else math.nan
 
 
 def _per_byte(ops: int, bits: int, words: int) -> float:

@@ -263,7 +263,7 @@ class Frozen:
             nest = make_nest(self._arch, row, pack, children)
             status = analyse_one(self._arch, row, pack, one, 0, _accounting(accounting), self._networks, nest)
             if status != packs.OK:
-                raise mapping_error(status, nest.info, arch, layer)
+                raise mapping_error(status, nest.info, arch, layer, name_layer=True)
             wide = lower_layer(layer, sizes)
             nests.append(widen(nest, make_nest(self._arch, wide, pack, children)))
             wide_rows.append(wide)
@@ -297,5 +297,6 @@ class Frozen:
             self._networks, self._nests, self._scratch.sparse, self._scratch.cost, out,
         )  # fmt: skip
         for i in np.flatnonzero(out[:, 2]):
-            raise mapping_error(int(out[i, 2]), self._nests.info[i], self.arch, self.layers[i])
+            info, layer = self._nests.info[i], self.layers[i]
+            raise mapping_error(int(out[i, 2]), info, self.arch, layer, name_layer=True)
         return FrozenResult(out[:, 0], out[:, 1], out[:, 3:])

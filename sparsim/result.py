@@ -15,9 +15,16 @@ import numpy as np
 from sparsim.spec import Compute, Storage
 
 
+def ratio(x: float, y: float) -> float:
+    """IEEE division: without computes or accesses there is nan or inf, and no failure."""
+    if y:
+        return x / y
+    return math.nan if x == 0 or math.isnan(x) else math.copysign(math.inf, x)
+
+
 def single_ratio(x: int, y: int) -> float:
     """Quotient in single precision, as the report forms it (16.5)."""
-    return float(np.float32(x) / np.float32(y)) if y else math.nan
+    return float(np.float32(x) / np.float32(y)) if y else ratio(x, y)
 
 
 class ResultRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +92,7 @@ class TensorTraffic(ResultRecord, frozen=True, kw_only=True):
     address_generations: int
     decompressions: int
     compressions: int
-    energy_per_access_pj: float  # nan without accesses
+    energy_per_access_pj: float  # nan or inf without accesses
     energy_per_instance_pj: float
     energy_pj: float  # all instances; without the two below
     reduction_energy_per_instance_pj: float

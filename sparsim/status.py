@@ -36,7 +36,9 @@ REASONS = {
 }
 
 
-def mapping_error(status: int, info: Reals, arch: Architecture, layer: Layer) -> MappingError:
+def mapping_error(
+    status: int, info: Reals, arch: Architecture, layer: Layer, *, name_layer: bool = False
+) -> MappingError:
     """The error for a mapping that a kernel refused; `info` is NestPack.info."""
     s, v, need, have = int(info[0]), int(info[1]), float(info[2]), float(info[3])
     levels = [arch.compute.name, *(level.name for level in arch.storage[::-1])]
@@ -72,7 +74,8 @@ def mapping_error(status: int, info: Reals, arch: Architecture, layer: Layer) ->
         "network needs one",
         packs.BAD_SPATIAL_LEADERS: f"spatial skipping of {at} has several leaders with metadata",
     }
-    return MappingError(texts[status], level=level, need=need, have=have)
+    where = f"layer {layer.name}: " if name_layer else ""
+    return MappingError(where + texts[status], level=level, need=need, have=have)
 
 
 def _mesh(arch: Architecture, s: int) -> str:

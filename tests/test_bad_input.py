@@ -176,6 +176,11 @@ EDITS = [
      "- {format: UOP}\n        - {format: CP}\n  - name: spad",
      "- {format: UOP}\n        - {format: UOP}\n  - name: spad",
      "A comes to GLB compressed, it needs decompression_supported"),
+    ("two leaders with metadata", "sparse.yaml", "        - {format: CP}\n  - name: spad",
+     "        - {format: CP}\n      - {name: B, ranks: [{format: UOP}, {format: UOP}, {format: UB}]}\n"
+     "    action-optimization:\n"
+     "    - {type: skipping-spatial, target: Z, condition-on: [A, B]}\n  - name: spad",
+     "spatial skipping of Z at GLB has several leaders with metadata"),
     ("actual density without a mask", "problem.yaml", "B: 0.5", "B: {distribution: actual}",
      "layer matmul, density of B: 'actual' needs a mask, a file or an array"),
     ("nothing left to compute with", "problem.yaml", "density: 0.375", "density: 0",

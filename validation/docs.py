@@ -91,7 +91,7 @@ def render(outcomes: Sequence[Outcome], recorded: Sequence[dict[str, str]]) -> s
     parts = [
         _HEAD,
         "## Committed suite\n",
-        f"{totals.cases} seeded random cases of our own, answered by Timeloop 3.0.3: {totals.exact} of "
+        f"{totals.cases} cases of our own, random and written, answered by Timeloop 3.0.3: {totals.exact} of "
         f"{totals.fields} fields exact.\n",
         _stages(outcomes),
         _cases(outcomes),

@@ -17,6 +17,7 @@ from sparsim.result import (
     NetworkTraffic,
     StorageResult,
     TensorTraffic,
+    ratio,
     single_ratio,
 )
 
@@ -61,13 +62,6 @@ def _real(value: float | None) -> str:
 def _quotient(value: float) -> str:
     """Of what may be 0/0, which the original's processor answers with a negative nan."""
     return "-nan" if math.isnan(value) else f"{value:.2f}"
-
-
-def _ratio(numerator: float, denominator: float) -> float:
-    """IEEE division: a run without computes prints nan or inf instead of failing."""
-    if denominator:
-        return numerator / denominator
-    return math.nan if numerator == 0 or math.isnan(numerator) else math.copysign(math.inf, numerator)
 
 
 def _table(rows: Iterable[tuple[str, str]], *, indent: int, width: int) -> list[str]:
@@ -349,33 +343,35 @@ def _bucket(bucket: Bucket) -> str:
 def _intensity(evaluation: Evaluation) -> list[str]:
     intensity = evaluation.intensity
     ops = intensity.total_ops % UNSIGNED
-    bits = evaluation.storage[-1].storage.word_bits
+    least_bytes = evaluation.storage[-1].storage.word_bits * intensity.memory_accesses_required // 8
     rows = [
         ("Total elementwise ops", str(intensity.elementwise_ops)),
         ("Total reduction ops", str(intensity.reduction_ops % UNSIGNED)),
         ("Total ops", str(ops)),
         ("Total memory accesses required", str(intensity.memory_accesses_required)),
-        ("Optimal Op per Byte", f"{single_ratio(ops, bits * intensity.memory_accesses_required // 8):.2f}"),
+        ("Optimal Op per Byte", _quotient(single_ratio(ops, least_bytes))),
     ]
     lines = ["Operational Intensity Stats", "-" * 27, *_table(rows, indent=4, width=40), ""]
     for level, result in zip(intensity.levels, evaluation.storage, strict=True):
-        byte = result.storage.word_bits * level.accesses // 8
+        accesses = level.accesses % UNSIGNED
+        byte = result.storage.word_bits * accesses % UNSIGNED // 8
         lines.append(f"=== {level.name} ===")
-        if level.accesses:
+        if accesses:
             rows = [
-                ("Total scalar accesses", str(level.accesses)),
-                ("Op per Byte", f"{single_ratio(ops, byte):.2f}"),
+                ("Total scalar accesses", str(accesses)),
+                ("Op per Byte", _quotient(single_ratio(ops, byte))),
             ]
             lines += _table(rows, indent=4, width=40)
     return lines
 
 
 def _summary(evaluation: Evaluation) -> list[str]:
+    flops = single_ratio(evaluation.intensity.total_ops % UNSIGNED, evaluation.cycles)
     lines = [
         "Summary Stats",
         "-------------",
-        f"GFLOPs (@1GHz): {single_ratio(evaluation.intensity.total_ops % UNSIGNED, evaluation.cycles):.2f}",
-        f"Utilization: {evaluation.utilization:.2f}",
+        f"GFLOPs (@1GHz): {_quotient(flops)}",
+        f"Utilization: {_quotient(evaluation.utilization)}",
         f"Cycles: {evaluation.cycles}",
         f"Energy: {evaluation.energy_pj / 1e6:.2f} uJ",
         f"EDP(J*cycle): {evaluation.edp_j_cycles:.2e}",
@@ -398,5 +394,5 @@ def _per_compute(evaluation: Evaluation, label: str, computes: int, unit: str) -
     return [
         f"{label} = {computes}",
         unit,
-        *(f"    {name:<{width}}= {_quotient(_ratio(energy * 1000, computes))}" for name, energy in rows),
+        *(f"    {name:<{width}}= {_quotient(ratio(energy * 1000, computes))}" for name, energy in rows),
     ]

@@ -38,7 +38,7 @@ def committed():
 
 
 def test_committed_suite_is_exact(committed):
-    assert len(committed) == 52
+    assert len(committed) == 71
     for outcome in committed:
         assert outcome.bad_input == ""
         assert outcome.comparison.differences == []

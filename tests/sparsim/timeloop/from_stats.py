@@ -210,14 +210,18 @@ def _network(stats: Stats, name: str, energy_pj: float) -> NetworkResult:
 
     def traffic(dataspace: str) -> NetworkTraffic:
         block = Block(stats, "networks", name, "STATS", dataspace)
-        buckets = []
+        buckets, distributed = [], None
         for key, value in stats.fields.items():
             found = re.search(r"@multicast (\d+) @scatter (\d+)", key.field)
             if found and key[:4] == block.prefix:
-                buckets.append(Bucket(int(found[1]), int(found[2]), value))
+                bucket = Bucket(int(found[1]), int(found[2]), value)
+                if "(distributed)" in key.field:
+                    distributed = bucket
+                else:
+                    buckets.append(bucket)
         return NetworkTraffic(
             dataspace=dataspace, fanout=block["Fanout"], multicast=block["Multicast factor"],
-            ingresses=block["Ingresses"], buckets=tuple(buckets), distributed=None,
+            ingresses=block["Ingresses"], buckets=tuple(buckets), distributed=distributed,
             link_transfers=block["Link transfers"],
             spatial_reductions=block["Spatial reductions"], average_hops=block["Average number of hops"],
             energy_per_hop_pj=block["Energy (per-hop)"] / 1000,
