@@ -183,8 +183,6 @@ EDITS = [
      "spatial skipping of Z at GLB has several leaders with metadata"),
     ("actual density without a mask", "problem.yaml", "B: 0.5", "B: {distribution: actual}",
      "layer matmul, density of B: 'actual' needs a mask, a file or an array"),
-    ("nothing left to compute with", "problem.yaml", "density: 0.375", "density: 0",
-     "gating and skipping leave an operand with density nan"),
     ("banded tensor that is not square", "problem.yaml", "B: 0.5", "B: {distribution: banded}",
      "layer matmul: 'banded' needs a square matrix, B has shape (8, 4)"),
 ]  # fmt: skip

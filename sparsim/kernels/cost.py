@@ -198,10 +198,11 @@ def level_cycles(arch, nest, sparse, cost):
     busy = float(sparse.compute[RANDOM] + sparse.compute[GATED])
     compute_cycles = math.ceil(busy / sparse.compute_avg[0])
     cost.cycles[0] = compute_cycles
+    at_least = max(compute_cycles, 1)  # words still take their time where nothing is left to compute
     for s in range(n_levels):
         slowdown = 1.0
         limited = limit[s, READ_BW] >= 0.0 or limit[s, WRITE_BW] >= 0.0 or limit[s, SHARED_BW] >= 0.0
-        if compute_cycles > 0 and limited:
+        if limited:
             word_bits = float(arch.width[s, WORD_BITS])
             read, write = 0.0, 0.0
             for v in range(n_data):
@@ -209,13 +210,13 @@ def level_cycles(arch, nest, sparse, cost):
                     spread = space[s + 1, v, 0] * space[s + 1, v, 1] / avg[s + 1, v]
                     r = words[s, v, READ_WORDS] + words[s, v, FORMAT_READ_BITS] // word_bits
                     w = words[s, v, WRITE_WORDS] + words[s, v, FORMAT_WRITE_BITS] // word_bits
-                    read += math.ceil(r / spread) / compute_cycles
-                    write += math.ceil(w / spread) / compute_cycles
+                    read += math.ceil(r / spread) / at_least
+                    write += math.ceil(w / spread) / at_least
             slowdown = _throttle(slowdown, limit[s, READ_BW], read)
             slowdown = _throttle(slowdown, limit[s, WRITE_BW], write)
             slowdown = _throttle(slowdown, limit[s, SHARED_BW], write + read)
         cost.slowdown[s] = slowdown
-        cost.cycles[s + 1] = compute_cycles if slowdown == 1.0 else int(math.ceil(compute_cycles / slowdown))
+        cost.cycles[s + 1] = compute_cycles if slowdown == 1.0 else int(math.ceil(at_least / slowdown))
 
 
 @kernel

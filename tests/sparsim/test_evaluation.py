@@ -209,3 +209,14 @@ def test_what_needs_tables_is_for_single_evaluations(distribution: Any) -> None:
 def test_unknown_accounting() -> None:
     with pytest.raises(SpecError, match=r"unknown accounting 'timeloop-4' \(did you mean 'timeloop-3'\?\)"):
         evaluate(*sliding_window(), accounting="timeloop-4")  # type: ignore[arg-type]
+
+
+def test_words_take_their_time_where_nothing_is_left_to_compute() -> None:
+    """A tensor without nonzeros: no operations, but the other tensors still pass the GLB, 4 words a cycle."""
+    result = evaluate(*matmul(A=Density(density=0.0), B=Density(density=0.5)))
+    glb = result.level("GLB")
+    assert (result.actual_computes, result.compute.cycles) == (0, 0)
+    assert glb.throttling < 1.0
+    reads = sum(tensor.reads.actual for tensor in glb.tensors)
+    writes = sum(tensor.fills.actual + tensor.updates.actual for tensor in glb.tensors)
+    assert result.cycles == max(-(-reads // 4), -(-writes // 4)) > 0
