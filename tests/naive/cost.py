@@ -123,18 +123,18 @@ class Cost:
         level, cc = self.problem.levels[s], self.compute_cycles
         read = write = 0.0
         for (at, _), tensor in self.sparse.tensors.items():
-            if at == s and tensor.average and cc:
+            if at == s and tensor.average:
                 r, w = _words(tensor, level)
                 spread = self._instances(s) / tensor.average
-                read += math.ceil(r / spread) / cc
-                write += math.ceil(w / spread) / cc
+                read += math.ceil(r / spread) / max(cc, 1)
+                write += math.ceil(w / spread) / max(cc, 1)
         limits = (
             (level.read_bandwidth, read),
             (level.write_bandwidth, write),
             (level.shared_bandwidth, read + write),
         )
         slowdown = min([1.0, *(limit / demand for limit, demand in limits if limit and limit < demand)])
-        return math.ceil(cc / slowdown)
+        return cc if slowdown == 1.0 else math.ceil(max(cc, 1) / slowdown)
 
 
 def _words(tensor: Tensor, level: Storage) -> tuple[int, int]:
