@@ -34,41 +34,34 @@ class Counted:
     @property
     def dims(self) -> list[int]:
         """The dim of every axis of `counts`."""
-        return [d for side in self.sides for d, _, _ in side]
+        return sorted({d for side in self.sides for d, _, _ in side})
 
     def counts(self, ext: Sequence[int], inner: Sequence[int] | None = None) -> Ints:
-        """Nonzeros in the projection of every box of extents `ext`; one axis per dim of every coordinate.
+        """Nonzeros in the projection of every box of extents `ext`; one axis per dim of the tensor.
 
-        With `inner`, of every sub-box of these extents inside every box: then dims come first for the
-        boxes, and again for the sub-boxes.
+        With `inner`, of every sub-box of these extents inside every box: one axis per dim for the boxes, then
+        one per dim for the sub-boxes.
         """
+        cell = ext if inner is None else inner
         counts = self.mask.astype(np.int64)
         shape: list[int] = []
+        axes: list[int] = []
         for o, side in enumerate(self.sides):
-            cell = ext if inner is None else inner
-            starts = np.zeros(1, np.int64)
-            steps = [(ext[d], math.ceil(self.bound[d] / ext[d]), c) for d, _, c in side]
+            steps = [(d, ext[d], math.ceil(self.bound[d] / ext[d]), c) for d, _, c in side]
             if inner is not None:
-                steps += [(inner[d], math.ceil(ext[d] / inner[d]), c) for d, _, c in side]
-            for extent, number, c in steps:
+                for d, _, c in side:
+                    steps.append((d + len(self.bound), inner[d], math.ceil(ext[d] / inner[d]), c))
+            # a negative coefficient walks down from the end, and a box starts at its far side
+            starts = np.array([sum(-c * (self.bound[d] - cell[d]) for d, _, c in side if c < 0)])
+            for axis, extent, number, c in steps:
                 starts = (starts[:, None] + c * extent * np.arange(number)).ravel()
                 shape.append(number)
+                axes.append(axis)
             length = 1 + sum(abs_c * (cell[d] - 1) for d, abs_c, _ in side)
             counts = _windows(counts, o, starts, length)
-        counts = counts.reshape(shape)
-        if inner is not None:
-            counts = counts.transpose(self._outer_first())
-        return counts
-
-    def _outer_first(self) -> list[int]:
-        outer: list[int] = []
-        inner: list[int] = []
-        axis = 0
-        for side in self.sides:
-            outer += range(axis, axis + len(side))
-            inner += range(axis + len(side), axis + 2 * len(side))
-            axis += 2 * len(side)
-        return outer + inner
+        # a dim that several coordinates share has the same index in all of them
+        found: Ints = np.einsum(counts.reshape(shape), axes, sorted(set(axes)))
+        return found
 
     def list_of(self, ext: Sequence[int]) -> tuple[Ints, Reals]:
         """Occupancies of boxes with these extents, ascending, and the fraction of boxes that have each."""

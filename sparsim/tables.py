@@ -7,7 +7,6 @@ they are answered here once and handed to the kernels as a TablePack.
 from __future__ import annotations
 
 from collections.abc import Mapping as Dict
-from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
@@ -73,16 +72,18 @@ def tensor_shape(layer: Layer, dataspace: str) -> tuple[int, ...]:
 def _read_mask(path: str, name: str, where: str) -> NDArray[np.bool_]:
     """The array of a .npy file; of a .npz file the only one, or that of the dataspace's name."""
     try:
-        loaded = np.load(Path(path), allow_pickle=False)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            key = loaded.files[0] if len(loaded.files) == 1 else name
-            if key not in loaded.files:
-                raise FormatError(f"{path} has no array '{name}'", path=where, hint=near(name, loaded.files))
-            loaded = loaded[key]
+        with open(path, "rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.lib.npyio.NpzFile):
+                names = loaded.files
+                key = names[0] if len(names) == 1 else name
+                loaded = loaded[key] if key in names else None
     except FileNotFoundError:
         raise FormatError(f"no such mask file: {path}", path=where) from None
     except (OSError, ValueError, EOFError, BadZipFile):
         raise FormatError(f"{path} holds no plain .npy or .npz array", path=where) from None
+    if loaded is None:
+        raise FormatError(f"{path} has no array '{name}'", path=where, hint=near(name, names))
     if loaded.dtype.kind not in "biuf":
         raise FormatError(f"{path} holds {loaded.dtype}, numbers or booleans are needed", path=where)
     return np.asarray(loaded)
@@ -104,6 +105,8 @@ def fill_table(
             path=f"layer {layer.name}",
         )
     models = {v: _model(layer, pack, v, masks) for v in tabulated}
+    if all(isinstance(models.get(int(v)), Counted) for v in pack.operand):
+        empty.joint[:] = 0.0  # until `count_joint` knows which operations are left
     k, p, p0 = [reals(0)], [reals(0)], [reals(0, nest.sub.shape[2])]
     for v, model in models.items():
         empty.expected[v] = model.point_density
@@ -111,7 +114,8 @@ def fill_table(
             start = sum(map(len, p0))
             rows = _tile_rows(model, policy, nest, int(s), v)
             empty.start[s, v] = start, start + len(rows[1])
-            empty.bounds[s, v] = rows[0].min(initial=0), rows[3]
+            # a banded tile always counts as possibly empty (8.4)
+            empty.bounds[s, v] = rows[0][0] if isinstance(model, Counted) else 0, rows[3]
             k.append(np.append(rows[0], rows[3]))
             p.append(np.append(rows[1], 0.0))
             p0.append(rows[2])

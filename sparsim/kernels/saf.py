@@ -299,9 +299,9 @@ def split_computes(layer, density, policy, table, nest, sparse, computes, left_o
         return _split_counted(policy, table, sparse, md_a, md_b)
     d_a = _point_density(layer, density, table, a)
     d_b = _point_density(layer, density, table, b)
-    if left_out_b > 0.0:
+    if left_out_b > 0.0 and d_a > 0.0:  # without any nonzero all may be left out: 0 / 0
         d_a = d_a / (1.0 - left_out_b)
-    if left_out_a > 0.0:
+    if left_out_a > 0.0 and d_b > 0.0:
         d_b = d_b / (1.0 - left_out_a)
     for d in (d_a, d_b):
         if not -1e-5 <= d <= 1.00001:

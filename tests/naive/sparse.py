@@ -261,9 +261,8 @@ class Sparse:
         innermost = min(s for s in range(len(self.problem.levels)) if self.problem.kept(s, v))
         d = _r6(_r6(self.models[v].of_one_point()))
         left_out = self.optimized.get(other, 0.0)
-        if left_out == 1:
-            raise RefusedError("operand state")
-        d /= 1 - left_out
+        if d > 0:
+            d = d / (1 - left_out) if left_out < 1 else math.inf
         if not -1e-5 <= d <= 1.00001:
             raise RefusedError("operand state")
         zero = "A" if (innermost, v) in self.form else "Z"

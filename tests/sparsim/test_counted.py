@@ -1,0 +1,88 @@
+"""Statistics of actual data against looking at every element."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from naive.counting import empty_within, operations_by_state, tile_counts
+from naive.nest import Problem
+from small_nests import ODD, SLIDING, Case, dense_cases
+
+from sparsim.counted import Counted, contract
+from sparsim.evaluation import evaluate
+from sparsim.lower import lower_layer
+from sparsim.spec import Density, SparsePolicy
+from sparsim.tables import tensor_shape
+from validation.draw import CONV, GEMM, GROUPED
+
+SHAPES = (GEMM, SLIDING, CONV, GROUPED, ODD)
+
+
+def masks_of(draw: Any, case: Case) -> dict[str, np.ndarray]:
+    """A mask per operand."""
+    operands = [d.name for d in case.layer.shape.dataspaces if not d.read_write]
+    return {name: draw(arrays(np.bool_, tensor_shape(case.layer, name))) for name in operands}
+
+
+@settings(max_examples=150, deadline=None)
+@given(case=dense_cases(shapes=SHAPES), data=st.data())
+def test_tiles_of_every_level(case: Case, data: st.DataObject) -> None:
+    problem = Problem(case.arch, case.layer, case.mapping)
+    layer = lower_layer(case.layer)
+    v = data.draw(st.integers(0, 2))
+    mask = data.draw(arrays(np.bool_, tensor_shape(case.layer, problem.names[v])))
+    counted = Counted(layer, v, mask)
+    for s in range(len(problem.levels)):
+        extents = problem.inside(s)
+        ext = list(extents.values())
+        expected = tile_counts(problem, v, mask, extents)
+        histogram = dict(zip(*(list(x) for x in counted.list_of(ext)), strict=True))
+        assert histogram == {
+            k: pytest.approx(n / len(expected)) for k, n in collections.Counter(expected).items()
+        }
+        assert counted.empty_fraction(ext) == pytest.approx(expected.count(0) / len(expected))
+        inner = problem.inside(s - 1)
+        k = counted.list_of(ext)[0]
+        found = counted.empty_within(ext, list(inner.values()), k)
+        assert dict(zip(k.tolist(), found.tolist(), strict=True)) == pytest.approx(
+            empty_within(problem, v, mask, extents, inner)
+        )
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=dense_cases(shapes=SHAPES), data=st.data())
+def test_operations_by_the_state_of_their_operands(case: Case, data: st.DataObject) -> None:
+    problem = Problem(case.arch, case.layer, case.mapping)
+    masks = masks_of(data.draw, case)
+    layer = lower_layer(case.layer)
+    numbered = {problem.names.index(name): mask for name, mask in masks.items()}
+    states = operations_by_state(problem, numbered)
+    on = [
+        (counted.counts([1] * len(layer.bound)).astype(float), counted.dims)
+        for counted in (Counted(layer, v, mask) for v, mask in numbered.items())
+    ]
+    assert contract(layer.bound.tolist(), *on) == states[True, True]
+    assert contract(layer.bound.tolist(), on[0]) == states[True, True] + states[True, False]
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=dense_cases(shapes=SHAPES), data=st.data())
+def test_gated_computes_are_those_with_a_zero(case: Case, data: st.DataObject) -> None:
+    masks = masks_of(data.draw, case)
+    problem = Problem(case.arch, case.layer, case.mapping)
+    states = operations_by_state(problem, {problem.names.index(n): mask for n, mask in masks.items()})
+    densities = dict.fromkeys(masks, Density(distribution="actual"))
+    layer = type(case.layer)(
+        shape=case.layer.shape, bounds=case.layer.bounds, coefficients=case.layer.coefficients,
+        densities=densities,
+    )  # fmt: skip
+    policy = SparsePolicy(compute_gating=True)
+    compute = evaluate(case.arch, layer, policy, None, case.mapping, masks=masks).compute
+    both = states[True, True]
+    assert (compute.actual, compute.gated) == (both, compute.algorithmic - both)
