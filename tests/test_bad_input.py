@@ -50,6 +50,8 @@ EDITS = [
      "dataspace 'B' is bypassed at all levels, at least one must keep it"),
     ("density 1.7", "problem.yaml", "B: 0.5", "B: 1.7",
      "problem.yaml:19: problem.instance.densities.B: density is 1.7, allowed is 0 to 1"),
+    ("density without a value", "problem.yaml", "B: 0.5", "B:",
+     "problem.yaml:18: problem.instance.densities: no 'B' given"),
     ("unknown distribution", "problem.yaml", "fixed-structured", "gaussian",
      "problem.yaml:18: problem.instance.densities.A.distribution: unknown distribution 'gaussian' "
      "(known: fixed, fixed-structured, hypergeometric, banded, diagonal, actual)"),
@@ -62,6 +64,8 @@ EDITS = [
     ("number with a leading zero", "problem.yaml", "    K: 8\n", "    K: 010\n",
      "problem.yaml:16: problem.instance.K: is '010', a whole number of 64 bits is expected "
      "(Timeloop takes a leading 0 for octal)"),
+    ("endless number", "problem.yaml", "    K: 8\n", f"    K: '{'9' * 5000}'\n",
+     f"problem.yaml:16: problem.instance.K: is '{'9' * 40}...', a whole number of 64 bits is expected"),
     ("long dim name", "problem.yaml", "[M, N, K]", "[M, N, KK]",
      "problem.yaml:4: problem.shape.dimensions: dim 'KK' has 2 characters, allowed is 1"),
     ("unknown dim in a projection", "problem.yaml", "[[[K]], [[N]]]", "[[[K]], [[X]]]",

@@ -201,12 +201,18 @@ def describe(value: Any) -> str:
         return "a list"
     if isinstance(value, dict):
         return "a mapping"
-    return f"'{value}'" if isinstance(value, str) else f"{value}"
+    if isinstance(value, str):
+        return f"'{value}'" if len(value) <= 40 else f"'{value[:40]}...'"
+    return f"{value}"
+
+
+def _unquoted(text: str) -> Any:
+    return plain_scalar(text) if len(text) < 100 else text  # Python refuses to convert very long numbers
 
 
 def _integer(value: Any) -> int | None:
     if isinstance(value, str):  # the reference converts quoted numbers as well
-        value = int(value, 16) if _HEXADECIMAL.fullmatch(value) else plain_scalar(value)
+        value = int(value, 16) if _HEXADECIMAL.fullmatch(value) else _unquoted(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return value if type(value) is int and abs(value) < 2**63 else None
@@ -214,7 +220,7 @@ def _integer(value: Any) -> int | None:
 
 def _number(value: Any) -> float | None:
     if isinstance(value, str):
-        value = float(value) if _LEADING_ZERO.fullmatch(value) else plain_scalar(value)
+        value = float(value) if _LEADING_ZERO.fullmatch(value) else _unquoted(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

@@ -173,7 +173,7 @@ def _densities(instance: Node, shape: Shape) -> dict[str, Density]:
         if key not in names and close and not node.has(close):
             raise node.error(f"unknown dataspace '{key}'", hint=f"did you mean '{close}'?")
     node.report_unknown(names)
-    return {name: _density(node, name) for name in names if node.has(name)}
+    return {name: _density(node, name) for name in names if name in node.data}
 
 
 def _density(parent: Node, key: str) -> Density:
