@@ -1,7 +1,7 @@
 """PointNet++ for classification (Qi et al. 2017, arXiv:1706.02413), with single- or multi-scale grouping.
 
-Shapes: B clouds of N points; a stage picks S centres with K neighbours each; C channels come last everywhere, so
-that the paper's 1x1 convolution is a `Linear`. The names of the layers are those of the original study
+Shapes: B clouds of N points; a stage picks S centres with K neighbours each; C channels come last everywhere,
+so that the paper's 1x1 convolution is a `Linear`. The names of the layers are those of the original study
 (sa1.mlp_convs.0 ... fc3); with several scales sa1.0.mlp_convs.0 and so on.
 """
 
@@ -42,10 +42,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Config:
-    """A network. `pooled` are the widths of the last shared MLP, whose maximum over all centres is the head's input.
+    """A network. `pooled` are the widths of the last shared MLP; their maximum over centres enters the head.
 
-    `delayed` transforms features once per point before they are grouped (delayed aggregation, Feng et al. 2020,
-    Mesorasi, section 4): equal outputs up to rounding, fewer multiplications.
+    `delayed` transforms features once per point before they are grouped (delayed aggregation, Feng et al.,
+    Mesorasi, 2020): equal outputs up to rounding, fewer multiplications.
     """
 
     stages: tuple[Stage, ...]
@@ -81,7 +81,8 @@ PRESETS = {
                 Scale(0.1, 16, (32, 32, 64)), Scale(0.2, 32, (64, 64, 128)), Scale(0.4, 128, (64, 96, 128)),
             )),
             Stage(128, (
-                Scale(0.2, 32, (64, 64, 128)), Scale(0.4, 64, (128, 128, 256)), Scale(0.8, 128, (128, 128, 256)),
+                Scale(0.2, 32, (64, 64, 128)), Scale(0.4, 64, (128, 128, 256)),
+                Scale(0.8, 128, (128, 128, 256)),
             )),
         ),
         pooled=(256, 512, 1024),
@@ -105,7 +106,7 @@ PRESETS = {
 
 
 def preset(name: str, **changes: object) -> Config:
-    """The preset `name` with fields changed: `preset("study", classes=40)`. Raises ConfigError for other names."""
+    """The preset `name` with fields changed: `preset("study", classes=40)`. ConfigError for other names."""
     if name not in PRESETS:
         raise ConfigError(f"unknown network preset '{name}'", hint=near(name, PRESETS))
     return replace(PRESETS[name], **changes)  # type: ignore[arg-type]
@@ -161,7 +162,7 @@ class SetAbstraction(SharedMLP):
 
 
 class PointNet2(nn.Module):
-    """The classifier: set abstractions sa1, sa2, ..., a shared MLP over all that is left, and the head fc1, ...
+    """The classifier: set abstractions sa1, sa2, ..., a shared MLP over what is left, and the head fc1, ...
 
     Raises ConfigError for a configuration that cannot be built.
     """
@@ -183,7 +184,7 @@ class PointNet2(nn.Module):
         self.add_module(f"fc{len(widths)}", nn.Linear(widths[-1], config.classes))
 
     def group(self, xyz: Tensor, start: Tensor | None = None) -> tuple[Grouping, ...]:
-        """The groupings of all stages for clouds (B, N, 3), whose first centres are `start` (B,), default point 0.
+        """The groupings of all stages for clouds (B, N, 3); first centres are `start` (B,), default point 0.
 
         They depend on distances only: a cloud that was rotated, mirrored or shifted keeps them.
         """
