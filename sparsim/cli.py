@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from sparsim import __version__
-from sparsim.errors import SparsimError, SpecError, near
+from sparsim.console import run
+from sparsim.errors import SpecError, near
 
 # Everything else is imported where it is used: --help and show must not wait for a compiler.
 if TYPE_CHECKING:
@@ -188,27 +188,4 @@ def _summary(evaluation: Evaluation) -> str:
 
 
 def main() -> None:
-    """Run the command line. What users can cause ends as one line on stderr and exit code 2."""
-    try:
-        sys.exit(cli.main(prog_name="sparsim", standalone_mode=False))
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        sys.exit(2)
-    except click.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        _fail(error.format_message())
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        _fail(f"{error.filename}: {reason}" if error.filename else reason)
-    except SparsimError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> None:
-    sentence = " ".join(message.split()).rstrip(".")
-    click.echo(f"sparsim: error: {sentence}", err=True)
-    sys.exit(2)
+    run(cli, "sparsim")
