@@ -1,4 +1,4 @@
-"""How our command lines end: results on stdout, one sentence on stderr for what users can cause, an exit code."""
+"""How our command lines end: one sentence for what users can cause, and an exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INTERRUPTED = 130
 
 
 def run(command: click.Command, name: str) -> NoReturn:
-    """Run `command` as the program `name`. What users can cause ends as one line on stderr and exit code 2."""
+    """Run `command` as the program `name`. What users cause ends as one line on stderr and exit code 2."""
     try:
         sys.exit(command.main(prog_name=name, standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:
