@@ -5,6 +5,7 @@ from __future__ import annotations
 from gmp.errors import PruningError, RecipeError
 from gmp.masks import apply_masks
 from gmp.pruner import Pruner, one_shot
+from gmp.recalibrate import recalibrate_batch_norm
 from gmp.schedule import (
     ConstantSchedule,
     CubicSchedule,
@@ -29,6 +30,7 @@ __all__ = [
     "apply_masks",
     "magnitude",
     "one_shot",
+    "recalibrate_batch_norm",
     "select",
     "taylor",
 ]

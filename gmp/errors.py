@@ -1,9 +1,4 @@
-"""The errors of pruning, each one lower-case sentence.
-
-SparsimError
-  PruningError         weights, masks, sparsities or schedules that do not fit
-    RecipeError        a recipe document is wrong
-"""
+"""The errors of pruning; the sentences keep the rules of sparsim.errors."""
 
 from __future__ import annotations
 
@@ -11,8 +6,8 @@ from sparsim.errors import SparsimError
 
 
 class PruningError(SparsimError, ValueError):
-    """A pruning request cannot be met; nothing has been pruned."""
+    """Weights, masks, sparsities or states that do not fit the model or one another."""
 
 
 class RecipeError(PruningError):
-    """A recipe cannot be read or does not fit the model."""
+    """A recipe is wrong, or asks for what is not supported; the message begins with file and line."""
