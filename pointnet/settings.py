@@ -88,8 +88,9 @@ class Settings(Record, frozen=True, kw_only=True):
             raise ConfigError(f"label smoothing is {self.label_smoothing}, allowed is 0 and more, below 1")
         if self.recipe is not None and self.pruning is not None:
             raise ConfigError("a recipe and a sparsity are given: give one")
-        if self.pool is not None and self.pool < self.network(2).points:
-            raise ConfigError(f"pool is {self.pool} points, the network takes {self.network(2).points}")
+        points = self.network(2).points
+        if self.pool is not None and self.pool < points:
+            raise ConfigError(f"pool is {self.pool} points, the network takes {points}")
 
     def network(self, classes: int) -> Config:
         """The network for data of so many classes. Raises ConfigError where there is none."""

@@ -105,9 +105,9 @@ def test_training_learns(data: Dataset, tmp_path: Path) -> None:
         ),
         name="two",
     )
-    run = train(msgspec.structs.replace(SETTINGS, epochs=12, batch=8), easy, tmp_path)
-    assert run.history[-1]["train_loss"] < 0.6 * run.history[0]["train_loss"]
-    assert run.history[-1]["train_accuracy"] > 0.85
+    run = train(msgspec.structs.replace(SETTINGS, epochs=25, batch=8, label_smoothing=0.0), easy, tmp_path)
+    assert run.history[-1]["train_loss"] < 0.3 * run.history[0]["train_loss"]
+    assert run.history[-1]["train_accuracy"] > 0.9
 
 
 def test_start_takes_weights_and_zeros(data: Dataset, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_wilson_interval() -> None:
     low, high = Score((90,), (100,)).interval()
     assert (round(low, 4), round(high, 4)) == (0.8256, 0.9448)  # Newcombe 1998's method 3, by hand
     assert Score((5,), (5,)).interval()[1] == 1.0
-    assert Score((0,), (5,)).interval()[0] == 0.0
+    assert Score((0,), (5,)).interval()[0] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_score_counts_by_class(data: Dataset) -> None:
