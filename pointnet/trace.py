@@ -34,7 +34,8 @@ class Measured(NamedTuple):
 class LayerTrace:
     """One layer. `calls` and `macs` are per sample; `macs` counts all calls.
 
-    `weight_mask` and `input_mask` (first samples): True at nonzeros, torch's axes, None if not asked for.
+    Masks are True at nonzeros and None if not asked for: `weight_mask` (M, C / groups, height, width) and
+    `input_mask` (first samples, C, height, width), or with a depth before the height.
     """
 
     name: str

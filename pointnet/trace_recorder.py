@@ -81,12 +81,20 @@ class Tally:
         self.weight_mask: NDArray[np.bool_] | None = None
         self.input_masks: list[NDArray[np.bool_]] = []
 
-    def keep_masks(self, weight: Tensor, inputs: Tensor, batch: int, samples: int) -> None:
+    def keep_masks(
+        self, shape: Computation, weight: Tensor, inputs: Tensor, batch: int, samples: int
+    ) -> None:
+        """Of the weights, and of inputs until `samples` are there, with the axes of a convolution."""
         if self.weight_mask is None:
-            self.weight_mask = (weight != 0).cpu().numpy()
+            self.weight_mask = (weight != 0).reshape(*weight.shape[:2], *shape.window).cpu().numpy()
         missing = samples - sum(map(len, self.input_masks))
         if missing > 0:
-            self.input_masks.append((_by_sample(inputs, batch)[:missing] != 0).flatten(1, 2).cpu().numpy())
+            mask = _by_sample(inputs, batch)[:missing] != 0
+            if weight.dim() == 2:  # (n, P, Q, C) -> (n, C, Q, P)
+                mask = mask.reshape(len(mask), *reversed(shape.out), shape.C).transpose(1, 3)
+            else:
+                mask = mask.reshape(len(mask), shape.C, *inputs.shape[2:], *shape.window[inputs.dim() - 2 :])
+            self.input_masks.append(mask.cpu().numpy())
 
 
 class _Call:
@@ -178,7 +186,7 @@ class Recorder(TorchFunctionMode):
         if tally is None:
             tally = self.tallies[key] = Tally(owner, weight, bool(self.running))
         if self.mask_samples:
-            tally.keep_masks(weight, inputs, self.batch, self.mask_samples)
+            tally.keep_masks(computation, weight, inputs, self.batch, self.mask_samples)
         tally.inputs += self._count(inputs, owner, "inputs").densities()
         call = _Call(tally, self._count(result, owner, "outputs"))
         self.calls.append(call)

@@ -267,14 +267,25 @@ def test_named_layers_only():
 
 
 def test_masks_are_of_the_first_samples():
-    x = F.relu(torch.randn(7, 5, 4))
+    x = F.relu(torch.randn(7, 5, 8, 4))  # 5 neighbourhoods of 8 points
     model = Run(lambda m, x: m.fc(x), fc=nn.Linear(4, 6))
     model.fc.weight.data[:2] = 0
     (layer,) = trace(model, [x[:2], x[2:]], mask_samples=3).layers
-    assert np.array_equal(layer.input_mask, x[:3].numpy() != 0)
-    assert np.array_equal(layer.weight_mask, model.fc.weight.detach().numpy() != 0)
+    assert layer.computation.out == (8, 5)
+    assert np.array_equal(layer.input_mask, np.einsum("npqc->ncqp", x[:3].numpy() != 0))
+    assert np.array_equal(layer.weight_mask[:, :, 0, 0], model.fc.weight.detach().numpy() != 0)
     (layer,) = trace(model, [x]).layers
     assert layer.input_mask is layer.weight_mask is None
+
+
+@pytest.mark.parametrize(("conv", "shape"), CONVOLUTIONS)
+def test_masks_of_convolutions(conv, shape):
+    x = F.relu(torch.randn(shape))
+    model = Run(lambda m, x: m.conv(x), conv=conv)
+    (layer,) = trace(model, [x], mask_samples=9).layers
+    assert np.array_equal(layer.input_mask.reshape(shape), x.numpy() != 0)
+    assert layer.weight_mask.shape[2:] == layer.computation.window
+    assert layer.input_mask.ndim == layer.weight_mask.ndim == 2 + len(layer.computation.out)
 
 
 def test_the_model_stays_as_it_was():
