@@ -144,9 +144,9 @@ def _plane(sizes: tuple[int, ...]) -> tuple[int, int]:
 def table(traced: Trace) -> Table:
     """The trace for a terminal: one line a layer, densities as mean and spread between samples in percent."""
     found = Table(title=f"{traced.samples} samples", title_justify="left")
-    found.add_column("layer")
+    found.add_column("layer", no_wrap=True)
     for column in ("C", "M", "P", "Q", "R x S", "MACs", "weights %", "inputs %", "outputs %"):
-        found.add_column(column, justify="right")
+        found.add_column(column, justify="right", no_wrap=True)
     for layer in traced.layers:
         row = layer.row()
         found.add_row(
@@ -187,7 +187,7 @@ def write_trace(
 
     Raises TraceError for counts that cannot be, and as `trace` and `workload_of` do.
     """
-    points = _points(clouds, samples, batch, inputs, seed)
+    points = _points(clouds, model.config.points, samples, batch, inputs, seed)
     model = model if delayed is None else _variant(model, delayed)
     traced = trace(model, points.split(RUN_BATCH), mask_samples=0 if masks is None else batch)
     facts: dict[str, str | int | float | bool] = {
@@ -213,8 +213,8 @@ def write_trace(
     return traced
 
 
-def _points(clouds: Clouds, samples: int | None, batch: int, inputs: str, seed: int) -> Tensor:
-    """(samples, N, C) float32."""
+def _points(clouds: Clouds, points: int, samples: int | None, batch: int, inputs: str, seed: int) -> Tensor:
+    """(samples, points, C) float32: the first points of every cloud, as in a test."""
     count = len(clouds) if samples is None else samples
     if not 1 <= count <= len(clouds):
         raise TraceError(f"{count} samples of {len(clouds)} clouds, allowed is 1 to {len(clouds)}")
@@ -222,12 +222,12 @@ def _points(clouds: Clouds, samples: int | None, batch: int, inputs: str, seed: 
         raise TraceError(f"a batch of {batch} of {count} samples, allowed is 1 to {count}")
     if inputs == "randn":
         generator = torch.Generator().manual_seed(seed)
-        return torch.randn(count, *clouds.points.shape[1:], generator=generator)
+        return torch.randn(count, points, clouds.points.shape[2], generator=generator)
     if inputs != "clouds":
         raise TraceError(f"inputs are '{inputs}', allowed is 'clouds' or 'randn'")
     # the clouds of a split lie class by class: the first ones would be of one class
     chosen = np.sort(np.random.default_rng(seed).choice(len(clouds), count, replace=False))
-    return torch.from_numpy(clouds.points[chosen])
+    return torch.from_numpy(clouds.points[chosen, :points])
 
 
 def _variant(model: PointNet2, delayed: bool) -> PointNet2:
