@@ -77,7 +77,7 @@ modifiers:
 def test_front_matter_of_markdown_keeps_its_lines(tmp_path: Path) -> None:
     path = tmp_path / "recipe.md"
     path.write_text(
-        "---\nversion: 1\nmodifiers:\n  - !EpochRangeModifier {start_epoch: 0, end_epoch: 3}\n---\n# Card\na: b"
+        "---\nversion: 1\nmodifiers:\n  - !EpochRangeModifier {start_epoch: 0, end_epoch: 3}\n---\n# Card"
     )
     assert load_recipe(path).epochs == 3
     path.write_text(
@@ -157,6 +157,11 @@ def test_cycles_rewind_and_the_last_may_be_short() -> None:
     values = [rate.learning_rate_at(2 + step / 5, 5) for step in range(25)]
     cycle = [1 - step / 9 for step in range(10)]
     assert values == pytest.approx([*cycle, *cycle, 1.0, 0.75, 0.5, 0.25, 0.0])
+
+
+def test_cycles_of_a_tenth_rewind_in_time() -> None:
+    rate = rates(lr_func="cyclic_linear", cycle_epochs=0.1, start_epoch=0.0, end_epoch=1.0)
+    assert [rate.learning_rate_at(step / 20, 20) for step in range(20)] == pytest.approx([1.0, 0.5] * 10)
 
 
 def test_description_says_what_happens_when(tmp_path: Path) -> None:

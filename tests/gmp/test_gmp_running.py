@@ -32,7 +32,7 @@ class Run:
     def step(self) -> None:
         x = torch.randn(16, 8, generator=torch.Generator().manual_seed(self.running.steps_done))
         loss = (self.model(x) - x[:, :4]).square().mean()
-        self.optimizer.zero_grad()
+        self.optimizer.zero_grad(set_to_none=False)
         loss.backward()
         self.optimizer.step()
         self.running.step()
@@ -143,6 +143,15 @@ def test_from_param_starts_at_the_sparsity_that_is_there(load: Load) -> None:
     assert run.zeros("3.weight") == round(cubic(2, 0.0, 0.75) * 48)
 
 
+def test_zeros_before_the_start_may_grow_back(load: Load) -> None:
+    recipe = load(prune())
+    run = Run(load("  - !EpochRangeModifier {start_epoch: 0, end_epoch: 1}"))
+    nn.init.zeros_(run.model[3].weight)
+    run.running = recipe.attach(run.model, run.optimizer, steps_per_epoch=STEPS)
+    run.step()
+    assert run.zeros("3.weight") == 0
+
+
 def test_patterns_reach_the_pruner(load: Load) -> None:
     run = Run(load(prune(mask_type="'2:4'", final_sparsity=0.5)))
     run.to(3)
@@ -200,6 +209,15 @@ def test_rates_are_those_of_the_step_to_come(load: Load) -> None:
     rates = [*[0.01] * 4, 0.2, 0.175, 0.15, 0.125, *[0.1] * 4, *[0.05] * 2]
     assert [rate for rate, _ in seen] == pytest.approx(rates)
     assert [decay for _, decay in seen] == [1e-2] * 8 + [0.5] * 6
+
+
+def test_a_function_outranks_a_number_of_the_same_start(load: Load) -> None:
+    function = "lr_func: linear, init_lr: 0.2, final_lr: 0.1, start_epoch: 0, end_epoch: 1"
+    number = "learning_rate: 0.7, start_epoch: 0"
+    recipe = load(
+        f"  - !LearningRateFunctionModifier {{{function}}}\n  - !SetLearningRateModifier {{{number}}}\n"
+    )
+    assert Run(recipe).optimizer.param_groups[0]["lr"] == 0.2
 
 
 def test_rates_of_parameter_groups(load: Load) -> None:
