@@ -122,7 +122,7 @@ def test_normal_points_have_the_zeros_that_the_study_published():
 def test_real_clouds_have_few_zeros():
     clouds = load_data(MODELNET10, points=1024).test.points
     zeros = 1 - first_layer(torch.from_numpy(clouds[::57]))
-    assert zeros == pytest.approx(0.10, abs=0.03)
+    assert zeros == pytest.approx(0.12, abs=0.03)  # 0.120 over all 908
 
 
 CONVOLUTIONS = [
