@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 
 from pointnet.compare import Plan, compare, table
-from pointnet.run import load_for, run_training
+from pointnet.run import data_of, run_training
 from pointnet.settings import Settings
 from pointnet.train import Training
 
@@ -35,7 +35,7 @@ def main(json_file: Path | None, seed: int) -> None:
     console = Console(stderr=True)
     dense = Settings(epochs=EPOCHS, seed=seed)
     again = Settings(epochs=MORE, lr=1e-3, seed=seed)
-    data = load_for(dense, console)
+    data = data_of(dense, console)
 
     def train(settings: Settings, folder: Path) -> Training:
         training = run_training(settings, data, folder, console=console)

@@ -113,11 +113,13 @@ def evaluate(checkpoint: str, data: str | None, split: str, threads: int) -> Non
 @click.option("--seed", type=int, default=0, show_default=True, help="Of surface sampling and splits.")
 def pack(source: str, output: Path, points: int, normals: bool, classes: int | None, seed: int) -> None:
     """Read thousands of files once and write one .npz that loads in a second."""
-    from pointnet.data import write_pack
-    from pointnet.settings import Settings
+    from rich.console import Console
 
-    settings = Settings(data=source, pool=points, normals=normals, classes=classes, data_seed=seed)
-    data = _load(settings)
+    from pointnet.data import write_pack
+    from pointnet.run import read_data
+
+    console = Console(stderr=True)
+    data = read_data(source, console, points=points, normals=normals, classes=classes, seed=seed)
     write_pack(data, output)
     click.echo(f"wrote {output}: {len(data.train)} training and {len(data.test)} test clouds")
 
@@ -203,9 +205,9 @@ def _load(settings: Settings, classes: tuple[str, ...] | None = None) -> Dataset
     from rich.console import Console
 
     from pointnet.errors import DataError
-    from pointnet.run import load_for
+    from pointnet.run import data_of
 
-    data = load_for(settings, Console(stderr=True))
+    data = data_of(settings, Console(stderr=True))
     if classes is not None and data.test.classes != classes:
         seen = ", ".join(data.test.classes)
         raise DataError(f"{settings.data}: classes are {seen}; the network knows {', '.join(classes)}")

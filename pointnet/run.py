@@ -22,18 +22,28 @@ from pointnet.train import Training, train
 from sparsim import __version__
 
 
-def load_for(settings: Settings, console: Console) -> Dataset:
-    """The data set that the settings name, with a progress bar where reading it takes long."""
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task(f"reading {settings.data}", total=None)
+def read_data(source: str, console: Console, **options: Any) -> Dataset:
+    """`load_data`, with a progress bar where there are many files to read."""
+    progress = Progress(console=console, transient=True)
+    task = progress.add_task(f"reading {source}")
 
-        def read(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total)
+    def read(done: int, total: int) -> None:
+        progress.start()
+        progress.update(task, completed=done, total=total)
 
-        return load_data(
-            settings.data, points=settings.kept_points, normals=settings.normals, classes=settings.classes,
-            seed=settings.data_seed, progress=read,
-        )  # fmt: skip
+    try:
+        return load_data(source, progress=read, **options)
+    finally:
+        if progress.live.is_started:
+            progress.stop()
+
+
+def data_of(settings: Settings, console: Console) -> Dataset:
+    """The data set that the settings name."""
+    return read_data(
+        settings.data, console, points=settings.kept_points, normals=settings.normals,
+        classes=settings.classes, seed=settings.data_seed,
+    )  # fmt: skip
 
 
 def run_training(
@@ -43,17 +53,21 @@ def run_training(
     """`train` with a progress bar on stderr; a finished run also leaves result.json."""
     log = _tensorboard(folder) if tensorboard else None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console or Console(stderr=True)) as progress:
-        task = progress.add_task(folder.name, total=None)
+    progress = Progress(*columns, console=console or Console(stderr=True))
+    task = progress.add_task(folder.name, total=None)
 
-        def watch(training: Training) -> None:
-            progress.update(
-                task, completed=training.step, total=training.steps, description=_described(folder, training)
-            )
-            if log is not None and training.step % len(training.batches) == 0:
-                log(training.history[-1])
+    def watch(training: Training) -> None:
+        progress.start()  # not before: a run that cannot begin shows its error only
+        text = _described(folder, training)
+        progress.update(task, completed=training.step, total=training.steps, description=text)
+        if log is not None and training.step % len(training.batches) == 0:
+            log(training.history[-1])
 
+    try:
         training = train(settings, data, folder, resume=resume, watch=watch)
+    finally:
+        if progress.live.is_started:
+            progress.stop()
     if training.step == training.steps:
         text = json.dumps(summary(training), indent=1) + "\n"
         checkpoint.write_atomically(folder / "result.json", text.encode())
