@@ -106,7 +106,8 @@ def _clouds(
 ) -> Clouds:
     x, y = (_array(arrays, f"{letter}{suffix}", path) for letter in "xy")
     where = f"{path}: x{suffix}"
-    labels = labels_from(y, len(x), len(classes), f"{path}: y{suffix}")
+    labels = labels_from(y, len(x), f"{path}: y{suffix}")
+    check_labels(labels, len(classes), f"{path}: y{suffix}")
     return Clouds(points_from(x, points, normals, where), labels, classes, str(path))
 
 
@@ -122,12 +123,10 @@ def points_from(array: NDArray[Any], points: int, normals: bool, where: str) -> 
     return normalise(array[:, :points, :channels], lambda index: f"{where}: cloud {index}")
 
 
-def labels_from(array: NDArray[Any], clouds: int, classes: int, where: str) -> Labels:
-    """Stored labels, of shape (n,) or (n, 1), as int64."""
+def labels_from(array: NDArray[Any], clouds: int, where: str) -> Labels:
+    """Stored labels, of shape (n,) or (n, 1), as int64 (n,)."""
     if array.dtype.kind not in "iu" or array.shape not in ((clouds,), (clouds, 1)):
         raise DataError(
             f"{where}: is {array.dtype} of shape {array.shape}, needed are integers of shape ({clouds},)"
         )
-    flat = array.reshape(clouds)
-    check_labels(flat, classes, where)
-    return flat.astype(np.int64)
+    return array.reshape(clouds).astype(np.int64)
