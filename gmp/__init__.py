@@ -1,0 +1,45 @@
+"""Gradual pruning of torch models: masks, schedules, recipes, reports."""
+
+from __future__ import annotations
+
+from gmp.errors import PruningError, RecipeError
+from gmp.masks import apply_masks
+from gmp.pruner import Pruner, one_shot
+from gmp.recalibrate import recalibrate_batch_norm
+from gmp.recipe import Recipe, load_recipe
+from gmp.report import LayerReport, Report, report_of
+from gmp.running import RunningRecipe
+from gmp.schedule import (
+    ConstantSchedule,
+    CubicSchedule,
+    InverseCubicSchedule,
+    LinearSchedule,
+    Schedule,
+)
+from gmp.scores import Movement, magnitude, taylor
+from gmp.select import Target, select
+
+__all__ = [
+    "ConstantSchedule",
+    "CubicSchedule",
+    "InverseCubicSchedule",
+    "LayerReport",
+    "LinearSchedule",
+    "Movement",
+    "Pruner",
+    "PruningError",
+    "Recipe",
+    "RecipeError",
+    "Report",
+    "RunningRecipe",
+    "Schedule",
+    "Target",
+    "apply_masks",
+    "load_recipe",
+    "magnitude",
+    "one_shot",
+    "recalibrate_batch_norm",
+    "report_of",
+    "select",
+    "taylor",
+]

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DATA = [
+    "pointnet/recipes/study.yaml",
     "pointnet/study_layers.csv",
     "pointnet/study_mappings.csv",
     "pointnet/study_published.csv",

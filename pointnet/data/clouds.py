@@ -103,6 +103,10 @@ class Dataset:
     def classes(self) -> tuple[str, ...]:
         return self.train.classes
 
+    def digest(self) -> str:
+        """SHA-256 in hex of both splits."""
+        return hashlib.sha256(f"{self.train.digest()} {self.test.digest()}".encode()).hexdigest()
+
 
 def check_labels(labels: NDArray[np.integer], classes: int, where: str) -> None:
     """Raise DataError at the first label that names none of the `classes`."""

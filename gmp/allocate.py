@@ -1,0 +1,122 @@
+"""How many weights each tensor loses, and which units go: one global pool, or ratios of the layers.
+
+All counts are of weights. Units go in the order of their scores; equal scores go in the order of the tensors,
+then of the position in the tensor. Larger units stop before the one that would exceed the request.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gmp.patterns import Pattern, Units
+
+
+class Layer(NamedTuple):
+    """One weight tensor to the allocation.
+
+    `zeros` of its `size` weights are pruned already, at most `cap` may be. `ratio`: its sparsity relative to
+    the overall one, None where all layers share one pool.
+    """
+
+    size: int
+    zeros: int
+    cap: int
+    ratio: float | None
+
+
+def cap(size: int, min_density: float) -> int:
+    """The most weights of `size` that can go while the fraction `min_density` stays."""
+    return size - math.ceil(min_density * size - 1e-9)
+
+
+def choose(
+    layers: Sequence[Layer], units: Sequence[Units], pattern: Pattern, sparsity: float
+) -> list[Tensor]:
+    """Which units go so that the overall sparsity is `sparsity`: a bool tensor (U,) for each layer.
+
+    At the limit of an n:m pattern every unit goes that can, so that tails of fewer than m do not matter.
+    """
+    if layers[0].ratio is None:
+        total = sum(layer.size for layer in layers)
+        return _from_pool(layers, units, _wanted(sparsity, total, round(sparsity * total), pattern))
+    chosen = []
+    for layer, unit, zeros in zip(layers, units, layer_zeros(layers, sparsity), strict=True):
+        wanted = _wanted(sparsity * (layer.ratio or 0.0), layer.size, zeros, pattern)
+        chosen.append(lowest(unit.scores, unit.gains, wanted - layer.zeros))
+    return chosen
+
+
+def layer_zeros(layers: Sequence[Layer], sparsity: float) -> list[int]:
+    """How many weights of each layer are zero at the overall `sparsity` if layers have ratios.
+
+    A layer wants round(ratio * sparsity * size); what its cap forbids goes to the other layers, in proportion
+    to what they want.
+    """
+    wants = {i: (layer.ratio or 0.0) * layer.size for i, layer in enumerate(layers)}
+    zeros = [layer.cap for layer in layers]
+    rest, level = sparsity * sum(layer.size for layer in layers), sparsity
+    while full := [i for i, want in wants.items() if round(level * want) > layers[i].cap]:
+        for i in full:
+            rest -= layers[i].cap
+            del wants[i]
+        level = max(0.0, rest) / (sum(wants.values()) or 1.0)
+    for i, want in wants.items():
+        zeros[i] = round(level * want)
+    return zeros
+
+
+def lowest(scores: Tensor, gains: Tensor, need: int) -> Tensor:
+    """The units (bool, shape of `scores`) with the lowest scores whose `gains` sum to at most `need`.
+
+    Units without gain have the score -inf; whether they are chosen means nothing. Bool gains, of
+    units of one weight, need no sorting.
+    """
+    chosen = torch.zeros_like(scores, dtype=torch.bool)
+    if need <= 0:
+        return chosen
+    if gains.dtype != torch.bool:
+        order = scores.argsort(stable=True)
+        count = int((gains[order].cumsum(0) <= need).sum())
+        chosen[order[:count]] = True
+        return chosen
+    count = need + len(scores) - int(gains.count_nonzero())
+    if count >= len(scores):
+        return torch.ones_like(chosen)
+    threshold = _smallest(scores, count)
+    torch.lt(scores, threshold, out=chosen)
+    ties = (scores == threshold).nonzero()[: count - int(chosen.count_nonzero()), 0]
+    chosen[ties] = True
+    return chosen
+
+
+def _wanted(sparsity: float, size: int, zeros: int, pattern: Pattern) -> int:
+    return size if pattern.keep and sparsity >= pattern.limit - 1e-12 else zeros
+
+
+def _from_pool(layers: Sequence[Layer], units: Sequence[Units], zeros: int) -> list[Tensor]:
+    """The lowest units of all layers together, except those that a layer needs for its cap."""
+    scores = []
+    for layer, unit in zip(layers, units, strict=True):
+        if layer.cap < layer.size:
+            free = lowest(unit.scores, unit.gains, layer.cap - layer.zeros)
+            scores.append(unit.scores.masked_fill(~free & (unit.gains > 0), torch.inf))
+        else:
+            scores.append(unit.scores)
+    pool = torch.cat(scores)
+    gains = torch.cat([unit.gains for unit in units])
+    chosen = lowest(pool, gains, zeros - sum(layer.zeros for layer in layers))
+    sizes = [len(unit.scores) for unit in units]
+    return list((chosen & (pool < torch.inf)).split(sizes))  # type: ignore[no-untyped-call]
+
+
+def _smallest(values: Tensor, k: int) -> Tensor:
+    """The k-th smallest of `values`, a scalar; on a CPU numpy is four times as fast as kthvalue."""
+    if values.device.type == "cpu":
+        return torch.from_numpy(np.partition(values.numpy(), k - 1)[k - 1 : k])[0]
+    return values.kthvalue(k).values

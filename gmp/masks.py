@@ -1,0 +1,85 @@
+"""The mask of one weight: what it hides, and its packed form in a saved state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from gmp.errors import PruningError
+from sparsim.errors import near
+
+
+class Mask:
+    """`live` (bool, the weight's shape) is False where the weight is pruned; `zeros` counts those.
+
+    It does not know its weight, so that hooks of the weight can hold it without a cycle.
+    """
+
+    def __init__(self, live: Tensor, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self.set(live)
+
+    def set(self, live: Tensor) -> None:
+        self.live = live
+        self.zeros = live.numel() - int(live.count_nonzero())
+        self._factor = live.to(self.dtype)
+
+    @torch.no_grad()
+    def hide(self, values: Tensor) -> None:
+        """Set the pruned elements of `values` to zero: by a product, which costs a tenth of masked_fill."""
+        if not self.zeros:
+            return
+        if self._factor.device != values.device:
+            self.live = self.live.to(values.device)
+            self._factor = self.live.to(self.dtype)
+        values.mul_(self._factor)
+
+
+def pack(live: Tensor) -> dict[str, Any]:
+    """A mask as {"shape": sizes, "bits": uint8 tensor}: eight weights a byte, the first in the high bit."""
+    return {"shape": list(live.shape), "bits": torch.from_numpy(np.packbits(live.cpu().numpy()))}
+
+
+def unpack(name: str, saved: Any) -> Tensor:
+    """The bool tensor of `pack`'s result; a bool tensor passes through. Raises PruningError."""
+    if isinstance(saved, Tensor) and saved.dtype == torch.bool:
+        return saved
+    if not isinstance(saved, Mapping) or set(saved) != {"shape", "bits"}:
+        raise PruningError(f"the mask of '{name}' is neither a bool tensor nor a saved mask")
+    shape, bits = torch.Size(saved["shape"]), saved["bits"].cpu().numpy()
+    if len(bits) != -(-shape.numel() // 8):
+        raise PruningError(
+            f"the saved mask of '{name}' has {len(bits)} bytes; shape {tuple(shape)} needs others"
+        )
+    live = np.unpackbits(bits, count=shape.numel()).astype(bool)
+    return torch.from_numpy(live).reshape(shape)
+
+
+def fit(name: str, live: Tensor, weight: Tensor) -> Tensor:
+    """`live` on the device of `weight`. Raises PruningError if the shapes differ."""
+    if live.shape != weight.shape:
+        raise PruningError(
+            f"the mask of '{name}' has shape {tuple(live.shape)}, the weight {tuple(weight.shape)}"
+        )
+    return live.to(weight.device)
+
+
+@torch.no_grad()
+def apply_masks(model: nn.Module, masks: Mapping[str, Any]) -> None:
+    """Set weights of `model` to zero where `masks` says so, once: nothing stays attached to the model.
+
+    `masks`: {parameter name: mask}, from `Pruner.masks` or `Pruner.state_dict()["masks"]`.
+    Raises PruningError for unknown names and other shapes, before anything is changed.
+    """
+    weights = dict(model.named_parameters(remove_duplicate=False))
+    for name in masks:
+        if name not in weights:
+            hint = near(name, weights)
+            raise PruningError(f"the model has no parameter '{name}'" + (f" ({hint})" if hint else ""))
+    lives = {name: fit(name, unpack(name, saved), weights[name]) for name, saved in masks.items()}
+    for name, live in lives.items():
+        weights[name].masked_fill_(~live, 0)

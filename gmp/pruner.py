@@ -1,0 +1,283 @@
+"""Gradual magnitude pruning of a model in training: masks that only ever grow.
+
+The masks live here, not in the model: names of `model.state_dict()`, copies of the model and its optimizer
+stay as they are. A hook on each weight clears the gradient of pruned weights as soon as it is accumulated, so
+that clipping sees the true norm; `apply()` after the optimizer's step clears what else moved them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gmp import masks as masking
+from gmp.allocate import Layer, cap, choose
+from gmp.errors import PruningError
+from gmp.masks import Mask
+from gmp.patterns import pattern_of
+from gmp.scores import Movement, Score, evaluate, score_of, wide
+from gmp.select import Matcher, Target, by_name, fraction, select
+from sparsim.errors import near
+
+if TYPE_CHECKING:
+    from gmp.report import Report
+
+PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+class Pruner:
+    """Prunes the weights of `model` that `targets` meets and `ignore` does not (see `gmp.select`).
+
+    `optimizer`: its momentum and other averages are cleared for pruned weights; `"movement"` needs it.
+    `scope`: "global" (all weights compete), "layer" (each tensor the same sparsity), or final sparsities
+    {name or "re:...": sparsity} of tensors, all scaled alike on the way; tensors it does not name stay dense.
+    `score`: "magnitude", "taylor", "movement" or a function (see `gmp.scores`).
+    `pattern`: "1x1", "2:4", "block(r,c)", "vector(n)", "kernel" or "channel" (see `gmp.patterns`).
+    `min_density`: fraction of each tensor that stays, one number or {name or "re:...": fraction}.
+    `keep_zeros`: weights that are zero now stay zero.
+
+    Raises PruningError for options that do not fit the model.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer | None = None,
+        *,
+        targets: Matcher | Iterable[Matcher] = PRUNABLE,
+        ignore: Matcher | Iterable[Matcher] = (),
+        scope: str | Mapping[str, float] = "global",
+        score: str | Score = "magnitude",
+        pattern: str = "1x1",
+        min_density: float | Mapping[str, float] = 0.0,
+        keep_zeros: bool = True,
+    ) -> None:
+        self.model, self.optimizer = model, optimizer
+        self.score, self.pattern = score_of(score), pattern_of(pattern)
+        self._targets = {target.name: target for target in select(model, targets, ignore)}
+        self._masks = {name: _initial(target, keep_zeros) for name, target in self._targets.items()}
+        self._caps = self._capped(min_density)
+        self._ratios, self._overall = self._scaled(scope)
+        self._check_optimizer()
+        self._hooked: dict[str, Tensor] = {}
+        self._handles: list[Any] = []
+        self._finalized = False
+        if isinstance(self.score, Movement) and optimizer is not None:
+            self._handles.append(optimizer.register_step_pre_hook(self._observe))
+        self.apply()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the prunable weights, in the model's order."""
+        return tuple(self._targets)
+
+    @property
+    def masks(self) -> Mapping[str, Tensor]:
+        """{weight name: bool tensor of its shape}, False where the weight is pruned."""
+        return MappingProxyType({name: mask.live for name, mask in self._masks.items()})
+
+    @property
+    def sparsity(self) -> float:
+        """Pruned fraction of the prunable weights."""
+        return sum(mask.zeros for mask in self._masks.values()) / self._size
+
+    @property
+    def max_sparsity(self) -> float:
+        """The highest sparsity that pattern, `scope` and `min_density` allow."""
+        return sum(self._limits().values()) / self._size if self._overall is None else self._overall
+
+    @torch.no_grad()
+    def prune(self, sparsity: float) -> None:
+        """Raise the pruned fraction of the prunable weights to `sparsity`; never lowers it.
+
+        Exact to the weight with single weights, otherwise at most one unit short. Raises PruningError, and
+        prunes nothing, above `max_sparsity`, or if a weight or score is not finite.
+        """
+        self._check_open()
+        self.check(sparsity)
+        layers, units = [], []
+        for name, mask in self._masks.items():
+            weight = self._weight(name)
+            live = mask.live.to(weight.device)
+            units.append(self.pattern.units(evaluate(self.score, name, weight), live))
+            ratio = None if self._ratios is None else self._ratios[name]
+            layers.append(Layer(live.numel(), mask.zeros, max(self._caps[name], mask.zeros), ratio))
+        chosen = choose(layers, units, self.pattern, sparsity)
+        for (name, mask), unit, gone in zip(self._masks.items(), units, chosen, strict=True):
+            self._install(name, self.pattern.pruned(mask.live.to(gone.device), unit, gone))
+        self.apply()
+
+    @torch.no_grad()
+    def apply(self) -> None:
+        """Set pruned weights, and what the optimizer remembers of them, to zero."""
+        self._check_open()
+        for name, mask in self._masks.items():
+            weight = self._weight(name)
+            if weight.requires_grad and self._hooked.get(name) is not weight:
+                self._hook(name, weight)
+            mask.hide(weight)
+            for value in self.optimizer.state.get(weight, {}).values() if self.optimizer else ():
+                if isinstance(value, Tensor) and value.shape == weight.shape:
+                    mask.hide(value)
+
+    def check(self, sparsity: float) -> None:
+        """Raise PruningError if `sparsity` cannot be reached."""
+        if fraction(sparsity, "the sparsity") > max(self.max_sparsity, self.sparsity) + 1e-9:
+            raise PruningError(
+                f"the sparsity {sparsity:g} cannot be reached: pattern, scope and min_density allow at most "
+                f"{self.max_sparsity:.6g}"
+            )
+
+    def report(self, extra: Mapping[str, Mapping[str, Any]] | None = None) -> Report:
+        """What is left of each weight; `extra`: {weight or module name: {column: value}}."""
+        from gmp.report import report_of
+
+        return report_of(self.model, self.masks, extra)
+
+    def state_dict(self) -> dict[str, Any]:
+        """{"masks": {weight name: {"shape": sizes, "bits": eight weights a byte}}, "score": its state}."""
+        state = {"masks": {name: masking.pack(mask.live) for name, mask in self._masks.items()}}
+        return state | {"score": self.score.state_dict() if isinstance(self.score, Movement) else {}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the masks of `state_dict()`. Raises PruningError if names or shapes differ."""
+        self._check_open()
+        saved = state.get("masks")
+        if not isinstance(saved, Mapping):
+            raise PruningError(f"this is no state of a pruner: it has no masks but {sorted(state)}")
+        for name in saved:
+            if name not in self._masks:
+                hint = near(name, self._masks)
+                raise PruningError(
+                    f"the saved masks have '{name}', which is not pruned here"
+                    + (f" ({hint})" if hint else "")
+                )
+        if missing := [name for name in self._masks if name not in saved]:
+            raise PruningError(f"the saved masks lack '{missing[0]}', which is pruned here")
+        lives = {n: masking.fit(n, masking.unpack(n, saved[n]), self._weight(n)) for n in self._masks}
+        for name, live in lives.items():
+            self._install(name, live)
+        if isinstance(self.score, Movement):
+            self.score.load_state_dict(state.get("score", {}))
+        self.apply()
+
+    def finalize(self) -> None:
+        """Leave zeros in the weights and take all hooks away; the masks can still be read."""
+        if self._finalized:
+            return
+        self.apply()
+        for handle in self._handles:
+            handle.remove()
+        self._finalized = True
+
+    @property
+    def _size(self) -> int:
+        return sum(mask.live.numel() for mask in self._masks.values())
+
+    def _weight(self, name: str) -> Tensor:
+        """The parameter as it is now: models may be moved, or parameters replaced."""
+        weight = self._targets[name].module.weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+    def _install(self, name: str, live: Tensor) -> None:
+        weight, mask = self._weight(name), self._masks[name]
+        mask.set(live)
+        with torch.no_grad():
+            weight.masked_fill_(~live, 0)  # a positive zero, unlike a product
+
+    def _hook(self, name: str, weight: Tensor) -> None:
+        mask = self._masks[name]
+
+        def clear(parameter: Tensor) -> None:
+            if parameter.grad is not None:
+                mask.hide(parameter.grad)
+
+        self._handles.append(weight.register_post_accumulate_grad_hook(clear))  # type: ignore[no-untyped-call]
+        self._hooked[name] = weight
+
+    def _observe(self, *_: Any) -> None:
+        assert isinstance(self.score, Movement)
+        for name in self._masks:
+            weight = self._weight(name)
+            if weight.grad is not None:
+                self.score.observe(name, wide(weight), wide(weight.grad))
+
+    def _capped(self, min_density: float | Mapping[str, float]) -> dict[str, int]:
+        """{weight name: the most weights of it that may go}."""
+        if isinstance(min_density, Mapping):
+            densities = by_name(min_density, self._masks, "min_density")
+        else:
+            densities = dict.fromkeys(self._masks, min_density)
+        return {
+            name: cap(mask.live.numel(), fraction(densities.get(name, 0.0), f"min_density of '{name}'"))
+            for name, mask in self._masks.items()
+        }
+
+    def _limits(self) -> dict[str, float]:
+        """{weight name: how many weights of it may go}, never less than are gone already."""
+        return {
+            name: max(mask.zeros, min(self._caps[name], self.pattern.limit * mask.live.numel()))
+            for name, mask in self._masks.items()
+        }
+
+    def _scaled(self, scope: str | Mapping[str, float]) -> tuple[dict[str, float] | None, float | None]:
+        """({weight name: sparsity relative to the overall one}, overall sparsity if `scope` gives it)."""
+        sizes = {name: mask.live.numel() for name, mask in self._masks.items()}
+        limits = self._limits()
+        if isinstance(scope, Mapping):
+            final = {n: fraction(s, f"scope of '{n}'") for n, s in by_name(scope, sizes, "scope").items()}
+            for name, sparsity in final.items():
+                if sparsity * sizes[name] > limits[name] + 0.5:
+                    raise PruningError(
+                        f"scope asks for a sparsity of {sparsity:g} of '{name}'; pattern and min_density "
+                        f"allow at most {limits[name] / sizes[name]:.6g}"
+                    )
+            overall = sum(sparsity * sizes[name] for name, sparsity in final.items()) / self._size
+            return {name: final.get(name, 0.0) / (overall or 1.0) for name in sizes}, overall
+        if scope not in ("global", "layer"):
+            hint = near(str(scope), ("global", "layer"))
+            raise PruningError(f"unknown scope {scope!r} ({hint}, or sparsities by name)")
+        return None if scope == "global" else dict.fromkeys(sizes, 1.0), None
+
+    def _check_optimizer(self) -> None:
+        if self.optimizer is None:
+            if isinstance(self.score, Movement):
+                raise PruningError("the score 'movement' needs the optimizer, whose steps it follows")
+            return
+        if not isinstance(self.optimizer, Optimizer):
+            raise PruningError(
+                f"the optimizer is a {type(self.optimizer).__name__}, not a torch.optim.Optimizer"
+            )
+        held = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
+        if not any(id(self._weight(name)) in held for name in self._masks):
+            raise PruningError(
+                "the optimizer holds none of the prunable weights; was it made for another model?"
+            )
+
+    def _check_open(self) -> None:
+        if self._finalized:
+            raise PruningError("this pruner is finalized; make a new one to prune on")
+
+
+def one_shot(model: nn.Module, sparsity: float, **options: Any) -> Report:
+    """Prune `model` to `sparsity` at once, for good. `options` are those of `Pruner`."""
+    pruner = Pruner(model, **options)
+    pruner.prune(sparsity)
+    pruner.finalize()
+    return pruner.report()
+
+
+def _initial(target: Target, keep_zeros: bool) -> Mask:
+    live = target.weight.detach() != 0 if keep_zeros else torch.ones_like(target.weight, dtype=torch.bool)
+    if not bool(live.any()):
+        raise PruningError(
+            f"all weights of '{target.name}' are zero, and keep_zeros would leave them so for good: "
+            "ignore it, or pass keep_zeros=False"
+        )
+    return Mask(live, target.weight.dtype)

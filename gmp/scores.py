@@ -1,0 +1,104 @@
+"""How much each weight matters: what has the lowest score goes first.
+
+A score is a function of (name, weight, gradient or None) that gives a finite number for each weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gmp.errors import PruningError
+from sparsim.errors import near
+
+Score = Callable[[str, Tensor, Tensor | None], Tensor]
+
+
+def magnitude(name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
+    """|w| (Han et al. 2015, section 3)."""
+    return weight.abs()
+
+
+def taylor(name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
+    """|w dL/dw|: the change of the loss without w, to first order (Molchanov et al. 2017, section 2.2).
+
+    Raises PruningError without a gradient.
+    """
+    if grad is None:
+        raise PruningError(
+            f"the score 'taylor' needs the gradient of '{name}', which has none: prune after backward() and "
+            "before zero_grad()"
+        )
+    return (weight * grad).abs()
+
+
+class Movement:
+    """-sum over the steps of w dL/dw: low where training moves w towards zero (Sanh et al. 2020, equation 3).
+
+    The pruner calls `observe` before each step of its optimizer, so that the gradient of a step counts once,
+    however many backward passes it was accumulated in. The learning rate, a common factor, is left out.
+    """
+
+    def __init__(self) -> None:
+        self.totals: dict[str, Tensor] = {}
+
+    def observe(self, name: str, weight: Tensor, grad: Tensor) -> None:
+        moved = weight * grad
+        if name in self.totals:
+            self.totals[name] = self.totals[name].to(moved.device) - moved
+        else:
+            self.totals[name] = -moved
+
+    def __call__(self, name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
+        if name not in self.totals:
+            raise PruningError(
+                f"the score 'movement' has seen no gradient of '{name}': it needs at least one step of the "
+                "optimizer that the pruner was given"
+            )
+        return self.totals[name].to(weight.device)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {name: total.clone() for name, total in self.totals.items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.totals = {name: total.clone() for name, total in state.items()}
+
+
+SCORES: dict[str, Callable[[], Score]] = {
+    "magnitude": lambda: magnitude,
+    "taylor": lambda: taylor,
+    "movement": Movement,
+}
+
+
+def score_of(score: str | Score) -> Score:
+    """The score called `score`, or `score` itself if it can be called. Raises PruningError."""
+    if isinstance(score, str) and score in SCORES:
+        return SCORES[score]()
+    if isinstance(score, str) or not callable(score):
+        raise PruningError(f"unknown score {score!r} ({near(str(score), SCORES)})")
+    return score
+
+
+@torch.no_grad()
+def evaluate(score: Score, name: str, weight: Tensor) -> Tensor:
+    """Scores of `weight`, of its shape, at least single precision. Raises PruningError if not finite."""
+    values: Any = score(name, wide(weight), None if weight.grad is None else wide(weight.grad))
+    if not isinstance(values, Tensor) or values.shape != weight.shape:
+        seen = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise PruningError(
+            f"the score of '{name}' must be a tensor of shape {tuple(weight.shape)}, not {seen}"
+        )
+    scores = wide(values)
+    if not bool(scores.sum().isfinite()) and not bool(scores.isfinite().all()):
+        what = "weights" if not bool(weight.isfinite().all()) else "scores"
+        raise PruningError(f"some {what} of '{name}' are not finite numbers")
+    return scores
+
+
+def wide(values: Tensor) -> Tensor:
+    """`values` without history, in single precision unless it is wider: products of halves underflow."""
+    return values.detach().to(torch.promote_types(values.dtype, torch.float32))

@@ -1,0 +1,159 @@
+"""Which weights are pruned: by module type, exact name, regular expression or predicate.
+
+A weight is the parameter called `weight` of a module. A matcher is one of
+  a module type              `nn.Linear`, subclasses included
+  an exact name              `"fc1"` or `"fc1.weight"`
+  `"re:" + expression`       fully matches the module's or the weight's name
+  a predicate                `(name, module) -> bool`, called with the module's name
+The last two meet weights of two or more dimensions only, which keeps the scale of a normalisation out of
+`"re:block1.*"`; its exact name works.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, TypeVar
+
+from torch import Tensor, nn
+
+from gmp.errors import PruningError
+from sparsim.errors import near
+
+Matcher = type[nn.Module] | str | Callable[[str, nn.Module], bool]
+T = TypeVar("T")
+
+
+class Target(NamedTuple):
+    """One prunable weight: its first name in the model, the module that holds it, the parameter."""
+
+    name: str
+    module: nn.Module
+    weight: Tensor
+
+
+def select(
+    model: nn.Module, targets: Matcher | Iterable[Matcher], ignore: Matcher | Iterable[Matcher] = ()
+) -> tuple[Target, ...]:
+    """The weights that some matcher of `targets` meets and none of `ignore`, in the model's order.
+
+    A weight that is shared under several names appears once, under the first name that `targets` meets, and
+    is ignored if any of its names is.
+
+    Raises PruningError if a name or expression meets no weight, or if nothing is left to prune.
+    """
+    modules = [
+        Target(_weight_name(name), module, module.weight)
+        for name, module in model.named_modules(remove_duplicate=False)
+        if isinstance(getattr(module, "weight", None), Tensor)
+    ]
+    wanted = _matched(modules, _listed(targets), "targets")
+    ignored = {id(modules[i].weight) for i in _matched(modules, _listed(ignore), "ignore")}
+    chosen: dict[int, Target] = {}
+    for i, target in enumerate(modules):
+        if i in wanted and id(target.weight) not in ignored:
+            chosen.setdefault(id(target.weight), _checked(target))
+    if not chosen:
+        raise PruningError("nothing to prune: no weight of the model is met by targets and not by ignore")
+    return tuple(chosen.values())
+
+
+def by_name(values: Mapping[str, T], names: Iterable[str], what: str) -> dict[str, T]:
+    """{weight name: value} of a mapping from exact names or `"re:"` expressions.
+
+    An exact name wins over expressions, an earlier expression over a later one. Raises PruningError for a key
+    that meets none of the weights called `names`; `what` says in the message whose keys they are.
+    """
+    names = list(names)
+    result: dict[str, T] = {}
+    for exact in (True, False):
+        for key, value in values.items():
+            if not isinstance(key, str):
+                raise PruningError(f"{what}: keys are names of weights, not {key!r}")
+            if key.startswith("re:") == exact:
+                continue
+            met = [name for name in names if _name_matches(key, name)]
+            if not met:
+                raise PruningError(f"{what}: '{key}' meets no prunable weight{_hint(key, names)}")
+            for name in met:
+                result.setdefault(name, value)
+    return result
+
+
+def fraction(value: float, what: str) -> float:
+    """`value` as a float within [0, 1]. Raises PruningError; `what` names the value in the message."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise PruningError(f"{what} is {value!r}; it must be a number from 0 to 1")
+    return float(value)
+
+
+def _weight_name(module_name: str) -> str:
+    return f"{module_name}.weight" if module_name else "weight"
+
+
+def _module_name(weight_name: str) -> str:
+    return weight_name.removesuffix("weight").removesuffix(".")
+
+
+def _listed(matchers: Matcher | Iterable[Matcher]) -> list[Matcher]:
+    single = isinstance(matchers, str | type) or callable(matchers)
+    return [matchers] if single else list(matchers)  # type: ignore[list-item, arg-type]
+
+
+def _matched(modules: list[Target], matchers: list[Matcher], what: str) -> set[int]:
+    """Indices of the `modules` that any matcher meets."""
+    met: set[int] = set()
+    for matcher in matchers:
+        found = {i for i, target in enumerate(modules) if _meets(matcher, target, what)}
+        if isinstance(matcher, str) and not found:
+            names = [name for t in modules for name in (_module_name(t.name), t.name)]
+            raise PruningError(f"{what}: '{matcher}' meets no module with a weight{_hint(matcher, names)}")
+        met |= found
+    return met
+
+
+def _meets(matcher: Matcher, target: Target, what: str) -> bool:
+    if isinstance(matcher, str):
+        if matcher.startswith("re:") and target.weight.dim() < 2:
+            return False
+        return _name_matches(matcher, target.name)
+    if isinstance(matcher, type) and issubclass(matcher, nn.Module):
+        return isinstance(target.module, matcher)
+    if callable(matcher) and not isinstance(matcher, type):
+        return target.weight.dim() >= 2 and bool(matcher(_module_name(target.name), target.module))
+    raise PruningError(
+        f"{what}: {matcher!r} is not a module type, a name, 're:' with an expression, or a predicate"
+    )
+
+
+def _name_matches(matcher: str, weight_name: str) -> bool:
+    names = (weight_name, _module_name(weight_name))
+    if not matcher.startswith("re:"):
+        return matcher in names
+    try:
+        return any(re.fullmatch(matcher[3:], name) for name in names)
+    except re.error as error:
+        raise PruningError(f"'{matcher}' is not a regular expression: {error}") from None
+
+
+def _hint(key: str, names: Iterable[str]) -> str:
+    hint = near(key.removeprefix("re:"), names)
+    return f" ({hint})" if hint else ""
+
+
+def _checked(target: Target) -> Target:
+    name, _, weight = target
+    if nn.parameter.is_lazy(weight):
+        raise PruningError(f"'{name}' has no shape yet; run one batch through the model first")
+    if not isinstance(weight, nn.Parameter):
+        raise PruningError(
+            f"'{name}' is not a parameter but computed from others; remove the parametrization of "
+            f"'{_module_name(name)}' first"
+        )
+    if not weight.is_floating_point() or weight.is_sparse or not weight.dim() or not weight.numel():
+        raise PruningError(
+            f"'{name}' is {str(weight.dtype).removeprefix('torch.')} of shape {tuple(weight.shape)}, "
+            f"{str(weight.layout).removeprefix('torch.')}; only strided floating-point weights with elements "
+            "can be pruned"
+        )
+    return target

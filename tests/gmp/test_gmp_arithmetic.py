@@ -1,0 +1,95 @@
+"""Recipes' arithmetic gives what Python gives, and is nothing but arithmetic."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gmp.arithmetic import evaluate
+from gmp.errors import RecipeError
+
+VALUES = {"epochs": 15.0, "every": 2, "lr": 1e-4}
+
+
+def number(name: str) -> int | float:
+    return VALUES[name]
+
+
+def unary(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.builds("{}({})".format, st.sampled_from(["-", "abs", "int", "float", "round", "+"]), inner)
+
+
+def binary(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    operators = st.sampled_from(["+", "-", "*", "/", "//", "%"])
+    calls = st.builds("{}({}, {})".format, st.sampled_from(["min", "max"]), inner, inner)
+    return st.one_of(st.builds("({} {} {})".format, inner, operators, inner), calls)
+
+
+EXPRESSIONS = st.recursive(
+    st.one_of(st.sampled_from(sorted(VALUES)), st.integers(0, 99).map(str), st.floats(0, 9).map(str)),
+    lambda inner: st.one_of(unary(inner), binary(inner)),
+    max_leaves=8,
+)
+
+
+@given(EXPRESSIONS)
+def test_the_result_is_that_of_python(expression: str) -> None:
+    try:
+        expected = eval(expression, {}, dict(VALUES))
+    except ZeroDivisionError:
+        with pytest.raises(RecipeError, match="division by zero"):
+            evaluate(expression, number)
+        return
+    result = evaluate(expression, number)
+    assert result == expected
+    assert type(result) is type(expected)
+
+
+@pytest.mark.parametrize(
+    "expression", ["2 ** 10", "2 ** -1", "-2 ** 2", "2.5 ** 2", "4 ** 0.5", "round(2.567, 1)"]
+)
+def test_powers_and_digits_are_those_of_python(expression: str) -> None:
+    assert evaluate(expression, number) == eval(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("1 / 0", "eval(1 / 0): division by zero"),
+        ("9 ** 9 ** 9", "eval(9 ** 9 ** 9): the result is too large"),
+        ("1e999", "eval(1e999): the result is not finite"),
+        ("(-8) ** 0.5", "eval((-8) ** 0.5): -8 ** 0.5 is not a real number"),
+        ("roun(1)", "eval(roun(1)): unknown function 'roun', did you mean 'round'?"),
+        ("min()", "eval(min()): a function with wrong arguments"),
+        ("1 +", "eval(1 +): not an expression"),
+        ("a = 1", "eval(a = 1): not an expression"),
+        ("lr.real", "eval(lr.real): 'lr.real' is not arithmetic"),
+        ("True", "eval(True): 'True' is not arithmetic"),
+        ("[1, 2]", "eval([1, 2]): '[1, 2]' is not arithmetic"),
+        ("1 if 2 else 3", "eval(1 if 2 else 3): '1 if 2 else 3' is not arithmetic"),
+        ("round(1, ndigits=1)", "eval(round(1, ndigits=1)): 'round(1, ndigits=1)' is not arithmetic"),
+        ("(lambda: 1)()", "eval((lambda: 1)()): '(lambda: 1)()' is not arithmetic"),
+    ],
+)
+def test_anything_else_is_refused(expression: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        evaluate(expression, number)
+    assert str(caught.value) == message
+
+
+def test_code_is_not_run() -> None:
+    with pytest.raises(RecipeError, match="is not arithmetic"):
+        evaluate("__import__('os').getcwd()", number)
+    with pytest.raises(RecipeError, match="unknown function '__import__'"):
+        evaluate("__import__(1)", number)
+
+
+@pytest.mark.parametrize("expression", ["9 ** 9 ** 9 ** 9", "(" * 600, "1" * 2000])
+def test_what_would_take_forever_is_refused(expression: str) -> None:
+    with pytest.raises(RecipeError, match=r"too large|not an expression|2000 characters, 1000 are allowed"):
+        evaluate(expression, number)
+
+
+def test_digits_of_integers_are_not_counted_in_powers_of_ten() -> None:
+    assert evaluate("round(5, -10 ** 9)", number) == 0

@@ -1,0 +1,284 @@
+"""Recipe files: variables, fields, ends, and one sentence with file and line for whatever is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from gmp.errors import RecipeError
+from gmp.modifiers import GMPruningModifier, LearningRateFunctionModifier, MagnitudePruningModifier
+from gmp.recipe import Recipe, load_recipe
+
+PRUNE = """
+  - !MagnitudePruningModifier
+    init_sparsity: 0.05
+    final_sparsity: 0.8
+    start_epoch: 1
+    end_epoch: 4
+    update_frequency: 0.5
+    params: [fc.weight]
+"""
+
+
+def load(tmp_path: Path, text: str, overrides: dict[str, float] | None = None) -> Recipe:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    return load_recipe(path, overrides)
+
+
+def pruning(tmp_path: Path, *lines: str) -> MagnitudePruningModifier:
+    """The PRUNE modifier with further or other lines."""
+    keys = {line.partition(":")[0].strip() for line in lines}
+    kept = [line for line in PRUNE.splitlines() if line.partition(":")[0].strip() not in keys]
+    text = "\n".join(["modifiers:", *kept, *(f"    {line}" for line in lines)])
+    (modifier,) = load(tmp_path, text).modifiers
+    assert isinstance(modifier, MagnitudePruningModifier)
+    return modifier
+
+
+def test_variables_refer_to_one_another_in_any_order(tmp_path: Path) -> None:
+    text = f"""
+half: eval(epochs / 2)
+rate: eval(base ** 2 * 1e2)
+epochs: 8
+base: 1e-3
+names: [fc.weight, 're:conv.*']
+modifiers:
+  - !EpochRangeModifier {{start_epoch: 0, end_epoch: eval(epochs)}}
+training_modifiers:
+  - !SetLearningRateModifier {{start_epoch: eval(half), learning_rate: eval(rate)}}
+pruning_modifiers: {PRUNE.replace("[fc.weight]", "eval(names)")}
+"""
+    epochs, rate, prune = load(tmp_path, text).modifiers
+    assert epochs.end_epoch == 8
+    assert rate.start_epoch == 4
+    assert rate.learning_rate == pytest.approx(1e-4)
+    assert prune.params == ("fc.weight", "re:conv.*")
+
+
+def test_overrides_replace_variables_before_they_are_used(tmp_path: Path) -> None:
+    text = """
+epochs: 8
+half: eval(epochs / 2)
+modifiers:
+  - !EpochRangeModifier {start_epoch: eval(half), end_epoch: eval(epochs)}
+"""
+    assert load(tmp_path, text).epochs == 8
+    recipe = load(tmp_path, text, {"epochs": 20})
+    assert (recipe.modifiers[0].start_epoch, recipe.epochs) == (10, 20)
+    with pytest.raises(
+        RecipeError, match=r"override of unknown variable 'epoch' \(did you mean 'epochs'\?\)"
+    ):
+        load(tmp_path, text, {"epoch": 20})
+
+
+def test_front_matter_of_markdown_keeps_its_lines(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.md"
+    path.write_text(
+        "---\nversion: 1.1.0\nmodifiers:\n  - !EpochRangeModifier\n    start_epoch: 0\n    end_epoch: 3\n---\n"
+        "# Card\nText: more\n"
+    )
+    assert load_recipe(path).epochs == 3
+    path.write_text(
+        "\n\n---\nmodifiers:\n  - !EpochRangeModifier\n    start_epoch: 0\n    end_epoch: x\n---\n# Card"
+    )
+    with pytest.raises(RecipeError, match=r"recipe.md:7: end_epoch of EpochRangeModifier is 'x'"):
+        load_recipe(path)
+    path.write_text("# Card\n")
+    with pytest.raises(RecipeError, match=r"recipe.md: no front matter"):
+        load_recipe(path)
+
+
+def test_epochs_are_the_last_that_is_named_and_open_ends_become_that(tmp_path: Path) -> None:
+    open_end = PRUNE.replace("end_epoch: 4", "end_epoch: -1")
+    recipe = load(
+        tmp_path, f"modifiers:\n  - !EpochRangeModifier {{start_epoch: 0, end_epoch: 9}}\n{open_end}"
+    )
+    assert recipe.epochs == 9
+    assert recipe.modifiers[1].end_epoch == 9
+    with pytest.raises(RecipeError, match="ends with the recipe, whose end no modifier names"):
+        load(tmp_path, f"modifiers:\n{open_end}")
+
+
+def test_defaults_are_those_of_the_format(tmp_path: Path) -> None:
+    modifier = pruning(tmp_path)
+    assert (modifier.inter_func, modifier.leave_enabled, modifier.mask_type) == ("cubic", True, "1x1")
+    assert not modifier.is_global
+    assert pruning(tmp_path, "params: []").targets == ((0.8, ("__ALL_PRUNABLE__",)),)
+    assert pruning(tmp_path, "init_sparsity: __FROM_PARAM__").init_sparsity is None
+    assert pruning(tmp_path, "log_types: __ALL__") == modifier
+
+
+@pytest.mark.parametrize(
+    ("mask_type", "pattern"),
+    [
+        ("unstructured", "1x1"),
+        ("block4", "block(1,4)"),
+        ("[4, 2]", "block(4,2)"),
+        ("'2:4'", "2:4"),
+        ("tensorrt", "2:4"),
+    ],
+)
+def test_mask_types_are_patterns(tmp_path: Path, mask_type: str, pattern: str) -> None:
+    assert pruning(tmp_path, f"mask_type: {mask_type}").mask_type == pattern
+
+
+def test_final_sparsities_by_name(tmp_path: Path) -> None:
+    modifier = pruning(tmp_path, "params: []", "final_sparsity: {0.8: [a.weight, b.weight], 0.9: ['re:c.*']}")
+    assert modifier.targets == ((0.8, ("a.weight", "b.weight")), (0.9, ("re:c.*",)))
+
+
+def test_old_spelling_of_global_pruning(tmp_path: Path) -> None:
+    text = "modifiers:" + PRUNE.replace("!Magnitude", "!GM") + "    global_sparsity: true\n"
+    (modifier,) = load(tmp_path, text).modifiers
+    assert isinstance(modifier, GMPruningModifier)
+    assert modifier.is_global
+
+
+def rates(**changes: object) -> LearningRateFunctionModifier:
+    values = {"lr_func": "linear", "init_lr": 1.0, "final_lr": 0.5, "start_epoch": 2.0, "end_epoch": 7.0}
+    return LearningRateFunctionModifier(place="", **{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("function", ["linear", "cosine"])
+def test_rates_start_and_end_where_they_should(function: str) -> None:
+    rate = rates(lr_func=function)
+    assert rate.learning_rate_at(2.0, 10) == 1.0
+    assert rate.learning_rate_at(4.5, 10) == pytest.approx(0.75)
+    assert rate.learning_rate_at(7.0, 10) == 0.5
+    assert rate.learning_rate_at(99.0, 10) == 0.5
+    upwards = rates(lr_func=function, init_lr=0.5, final_lr=1.0)
+    assert upwards.learning_rate_at(3.0, 10) == pytest.approx(1.5 - rate.learning_rate_at(3.0, 10))
+
+
+def test_cycles_rewind_and_the_last_may_be_short() -> None:
+    rate = rates(lr_func="cyclic_linear", cycle_epochs=2.0, init_lr=1.0, final_lr=0.0)
+    values = [rate.learning_rate_at(2 + step / 5, 5) for step in range(25)]
+    cycle = [1 - step / 9 for step in range(10)]
+    assert values == pytest.approx([*cycle, *cycle, 1.0, 0.75, 0.5, 0.25, 0.0])
+
+
+def test_description_says_what_happens_when(tmp_path: Path) -> None:
+    decay = "  - !SetWeightDecayModifier {weight_decay: 0.1, start_epoch: 2, param_groups: [1]}"
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(load(tmp_path, f"modifiers:\n{decay}\n{PRUNE}").describe())
+    lines = capture.get().splitlines()
+    (first,) = (i for i, line in enumerate(lines) if "1 to 4" in line)
+    assert (
+        "in each layer from 0.05 to 0.8: fc.weight; cubic, every 0.5 epochs, then masks stay" in lines[first]
+    )
+    assert "from 2" in lines[first + 1]
+    assert "weight decay 0.1 in parameter groups 1" in lines[first + 1]
+
+
+LR = "  - !LearningRateFunctionModifier {start_epoch: 1, end_epoch: 3, lr_func: linear, init_lr: 1, final_lr: 0}"
+BAD = {
+    "empty": ("", "is empty"),
+    "list": ("- a", ":1: a mapping of variables and modifier lists is expected"),
+    "not yaml": ("a: [1", ":1: not YAML: expected ',' or ']', but got '<stream end>'"),
+    "two documents": ("a: 1\n---\nb: 2", ":2: not YAML: but found another document"),
+    "twice": ("a: 1\na: 2", ":2: 'a' is there twice, first in line 1"),
+    "alias": ("a: &x 1\nb: *x", ":2: not YAML: aliases are not supported, use a variable and eval(...)"),
+    "foreign tag": ("a: !!python/name:os.system x", ":1: tag !!python/name:os.system is not supported"),
+    "no modifiers": ("a: 1", ": no modifiers; they are listed under a key with 'modifiers' in its name"),
+    "wrong key": (
+        "modifier:\n  - !EpochRangeModifier {start_epoch: 0, end_epoch: 1}",
+        ":1: modifiers under 'modifier'; they are listed under a key with 'modifiers' in its name",
+    ),
+    "stage": (
+        "first_stage:\n  modifiers:\n    - !EpochRangeModifier {start_epoch: 0, end_epoch: 1}",
+        ":1: 'first_stage' is a stage with modifiers of its own; stages are not supported, list the "
+        "modifiers at the top level",
+    ),
+    "no tags": ("modifiers: [1, 2]", ":1: a list of modifiers, '- !Name' each, is expected"),
+    "typo": (
+        "modifiers:\n  - !GMPruningModifer {}",
+        ":2: unknown modifier !GMPruningModifer (did you mean 'GMPruningModifier'?)",
+    ),
+    "unknown field": (
+        "modifiers:\n  - !EpochRangeModifier\n    begin_epoch: 1",
+        ":3: EpochRangeModifier has no field 'begin_epoch' (did you mean 'end_epoch'?)",
+    ),
+    "missing field": (
+        "modifiers:\n  - !EpochRangeModifier\n    start_epoch: 1",
+        ":2: EpochRangeModifier has no 'end_epoch'",
+    ),
+    "unknown variable": (
+        "epochs: 1\nx: eval(epoch * 2)",
+        ":2: unknown variable 'epoch' (did you mean 'epochs'?)",
+    ),
+    "circle": (
+        "a: eval(b)\nb: eval(c + 1)\nc: eval(a)",
+        ":3: variable 'a' depends on itself: a -> b -> c -> a",
+    ),
+    "no number": ("a: text\nb: eval(a + 1)", ":2: variable 'a' is 'text', a number is needed"),
+    "division": ("a: eval(1 / 0)", ":1: eval(1 / 0): division by zero"),
+    "order": (
+        "modifiers:\n  - !EpochRangeModifier {start_epoch: 3, end_epoch: 1}",
+        ":2: EpochRangeModifier: end_epoch 1 comes before start_epoch 3",
+    ),
+    "two rates": (
+        f"modifiers:\n{LR}\n  - !SetLearningRateModifier {{start_epoch: 2, learning_rate: 1}}",
+        ":3: SetLearningRateModifier starts at epoch 2, when LearningRateFunctionModifier",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), BAD.values(), ids=BAD)
+def test_bad_recipes_are_one_sentence_with_a_place(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load(tmp_path, text)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "recipe.yaml") + ":")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "final_sparsity: 90",
+            "final_sparsity of MagnitudePruningModifier is 90, needed is a number from 0 to 1",
+        ),
+        ("final_sparsity: .nan", "is nan, needed is a number from 0 to 1"),
+        ("final_sparsity: true", "is True, needed is a number from 0 to 1"),
+        ("init_sparsity: __FROM_PARAMS__", "needed is a number from 0 to 1 or __FROM_PARAM__"),
+        ("init_sparsity: 0.85", "init_sparsity 0.85 is above final_sparsity 0.8"),
+        ("update_frequency: 0", "is 0, needed is epochs above 0, or -1 for each step"),
+        ("start_epoch: -2", "needed is an epoch from 0, or -1 for the beginning"),
+        ("end_epoch: 1", "end_epoch 1 is start_epoch: there is nothing between"),
+        ("inter_func: quadratic", "is 'quadratic', needed is linear or cubic or inverse_cubic"),
+        (
+            "mask_type: 2:4:8",
+            "needed is unstructured, block4, 'n:m' or [outputs, inputs] of a block",
+        ),
+        ("leave_enabled: yes", "is 'yes', needed is true or false"),
+        ("params: ['re:(']", "needed is a regular expression after 're:'"),
+        ("params: 3", "needed is a list of names of weights"),
+        ("final_sparsity: {0.5: [a.weight]}", "final_sparsity names weights, so that params must be []"),
+        ("phased: false", "has no field 'phased'"),
+    ],
+)
+def test_bad_values_say_what_is_needed(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        pruning(tmp_path, line)
+    assert message in str(caught.value)
+
+
+def test_what_the_format_has_and_we_do_not_is_named(tmp_path: Path) -> None:
+    with pytest.raises(
+        RecipeError, match=r"recipe.yaml:2: !QuantizationModifier is not supported; supported are Ep"
+    ):
+        load(tmp_path, "modifiers:\n  - !QuantizationModifier {start_epoch: 1}")
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"none.yaml: cannot be read: no such file or directory"):
+        load_recipe(tmp_path / "none.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match=r"binary.yaml: not a text file"):
+        load_recipe(tmp_path / "binary.yaml")
+    with pytest.raises(RecipeError, match="nested too deep"):
+        load(tmp_path, "a: " + "[" * 5000 + "]" * 5000)
