@@ -19,6 +19,8 @@ XYZ = 3
 WITH_NORMALS = 6
 NORMALISED_TO = 1e-6  # clouds centred and scaled up to this stay bit for bit
 UNIT_TO = 0.05  # what normals rounded in text or float16 may be longer or shorter than 1
+RADII = (1e-150, 1e150)  # whose squares are numbers
+RESOLVED = 1e-9  # of the distance from the origin: a smaller cloud is made of rounding errors
 CHUNK = 256  # clouds normalised at a time, which bounds the float64 copies
 
 Points = NDArray[np.float32]
@@ -167,14 +169,15 @@ def normalise(points: NDArray[np.floating], name: Callable[[int], str]) -> Point
 
 
 def _into_unit_sphere(xyz: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(all="ignore"):  # what overflows is seen and refused by the caller
+    """Centred and scaled clouds (n, N, 3); not finite where rounding would leave nothing of the form."""
+    with np.errstate(all="ignore"):
         mean = xyz.mean(axis=1, keepdims=True)
         centred = xyz - mean
         radius = np.linalg.norm(centred, axis=2).max(axis=1)[:, None, None]
-        done = (np.abs(mean).max(axis=2, keepdims=True) < NORMALISED_TO) & (
-            np.abs(radius - 1) < NORMALISED_TO
-        )
-        return np.where(done, xyz, centred / radius)
+    off = np.abs(mean).max(axis=2, keepdims=True)
+    done = (off < NORMALISED_TO) & (np.abs(radius - 1) < NORMALISED_TO)
+    lost = ~((radius > RADII[0]) & (radius < RADII[1]) & (radius > RESOLVED * off))
+    return np.where(done, xyz, np.where(lost, np.nan, centred) / np.where(lost, 1.0, radius))
 
 
 def stratified_test(

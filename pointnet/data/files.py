@@ -121,19 +121,24 @@ def _first_wrong_line(path: Path) -> str:
     return ""
 
 
-def _read_numpy(path: Path) -> Array:
+def load_numpy(path: Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
+    """The array of an .npy file, or those of an .npz file by name; no pickled objects."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.ndarray):
-            with loaded:
-                names = loaded.files
-                if len(names) != 1 and "points" not in names:
-                    raise DataError(f"{path}: holds {', '.join(names)}, needed is one array, or 'points'")
-                loaded = loaded["points" if "points" in names else names[0]]
-    except DataError:
-        raise
+        with path.open("rb") as file:  # NumPy leaves a spoiled file open
+            loaded = np.load(file, allow_pickle=False)
+            return loaded if isinstance(loaded, np.ndarray) else dict(loaded)
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: could not be read as {path.suffix[1:]}: {error}") from error
+
+
+def _read_numpy(path: Path) -> Array:
+    loaded = load_numpy(path)
+    if isinstance(loaded, dict):
+        if len(loaded) != 1 and "points" not in loaded:
+            raise DataError(
+                f"{path}: holds {', '.join(loaded) or 'nothing'}, needed is one array, or 'points'"
+            )
+        loaded = loaded["points" if "points" in loaded else next(iter(loaded))]
     if loaded.ndim != 2 or loaded.dtype.kind not in "fiu" or not loaded.size:
         raise DataError(
             f"{path}: is {loaded.dtype} of shape {loaded.shape}, needed are numbers (points, 3 or 6)"
