@@ -49,7 +49,9 @@ def cli() -> None:
 @click.option("--weight-decay", type=float, default=1e-4, show_default=True)
 @click.option("--schedule", default="one-cycle", show_default=True, help="one-cycle, cosine or constant.")
 @click.option("--label-smoothing", type=float, default=0.1, show_default=True)
-@click.option("--augmentation", default="strong", show_default=True, help="none, rotation, light, study or strong.")
+@click.option(
+    "--augmentation", default="strong", show_default=True, help="none, rotation, light, study or strong."
+)
 @click.option("--start", metavar="CHECKPOINT", help="Begin with these weights; their zeros stay.")
 @click.option("--recipe", metavar="FILE", help="Prune and set learning rates as a recipe file says.")
 @click.option("--sparsity", type=float, help="Prune gradually to this fraction of zeros.")
