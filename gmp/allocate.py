@@ -44,11 +44,11 @@ def choose(
     """
     if layers[0].ratio is None:
         total = sum(layer.size for layer in layers)
-        return _from_pool(layers, units, pattern, _wanted(sparsity, total, round(sparsity * total), pattern))
+        return _from_pool(layers, units, _wanted(sparsity, total, round(sparsity * total), pattern))
     chosen = []
     for layer, unit, zeros in zip(layers, units, layer_zeros(layers, sparsity), strict=True):
         wanted = _wanted(sparsity * (layer.ratio or 0.0), layer.size, zeros, pattern)
-        chosen.append(lowest(unit.scores, unit.gains, wanted - layer.zeros, pattern.single))
+        chosen.append(lowest(unit.scores, unit.gains, wanted - layer.zeros))
     return chosen
 
 
@@ -71,15 +71,16 @@ def layer_zeros(layers: Sequence[Layer], sparsity: float) -> list[int]:
     return zeros
 
 
-def lowest(scores: Tensor, gains: Tensor, need: int, single: bool) -> Tensor:
+def lowest(scores: Tensor, gains: Tensor, need: int) -> Tensor:
     """The units (bool, shape of `scores`) with the lowest scores whose `gains` sum to at most `need`.
 
-    Units without gain have the score -inf; whether they are chosen means nothing. `single`: a gain is 0 or 1.
+    Units without gain have the score -inf; whether they are chosen means nothing. Bool gains, of
+    units of one weight, need no sorting.
     """
     chosen = torch.zeros_like(scores, dtype=torch.bool)
     if need <= 0:
         return chosen
-    if not single:
+    if gains.dtype != torch.bool:
         order = scores.argsort(stable=True)
         count = int((gains[order].cumsum(0) <= need).sum())
         chosen[order[:count]] = True
@@ -98,18 +99,18 @@ def _wanted(sparsity: float, size: int, zeros: int, pattern: Pattern) -> int:
     return size if pattern.keep and sparsity >= pattern.limit - 1e-12 else zeros
 
 
-def _from_pool(layers: Sequence[Layer], units: Sequence[Units], pattern: Pattern, zeros: int) -> list[Tensor]:
+def _from_pool(layers: Sequence[Layer], units: Sequence[Units], zeros: int) -> list[Tensor]:
     """The lowest units of all layers together, except those that a layer needs for its cap."""
     scores = []
     for layer, unit in zip(layers, units, strict=True):
         if layer.cap < layer.size:
-            free = lowest(unit.scores, unit.gains, layer.cap - layer.zeros, pattern.single)
+            free = lowest(unit.scores, unit.gains, layer.cap - layer.zeros)
             scores.append(unit.scores.masked_fill(~free & (unit.gains > 0), torch.inf))
         else:
             scores.append(unit.scores)
     pool = torch.cat(scores)
     gains = torch.cat([unit.gains for unit in units])
-    chosen = lowest(pool, gains, zeros - sum(layer.zeros for layer in layers), pattern.single)
+    chosen = lowest(pool, gains, zeros - sum(layer.zeros for layer in layers))
     sizes = [len(unit.scores) for unit in units]
     return list((chosen & (pool < torch.inf)).split(sizes))  # type: ignore[no-untyped-call]
 

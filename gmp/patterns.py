@@ -33,7 +33,7 @@ class Units(NamedTuple):
     """The units of one weight tensor: U of them, with boxes of B weights.
 
     `scores` (U,): mean score of the weights that the unit would lose, -inf if there are none.
-    `gains` (U,): how many weights that are.
+    `gains` (U,): how many weights that are; bool if B is 1.
     `lost` (U, B): which ones.
     """
 
@@ -56,18 +56,13 @@ class Pattern:
         """The highest sparsity: 1 - n/m for n:m."""
         return 1 - self.keep / (self.columns or 1) if self.keep else 1.0
 
-    @property
-    def single(self) -> bool:
-        """Each weight is a unit."""
-        return self == Pattern()
-
     def units(self, scores: Tensor, live: Tensor) -> Units:
         """What can be pruned of a tensor with these `scores`, of which only `live` weights are left."""
         boxed, lost = self._boxes(scores), self._boxes(live)
         if self.keep:
             ranked = boxed.masked_fill(~lost, -torch.inf).sort(dim=1, descending=True, stable=True).indices
             lost = lost.scatter(1, ranked[:, : self.keep], False)
-        if self.single:
+        if lost.shape[1] == 1:
             return Units(boxed[:, 0].masked_fill(~lost[:, 0], -torch.inf), lost[:, 0], lost)
         gains = lost.sum(dim=1)
         means = boxed.mul(lost).sum(dim=1) / gains

@@ -62,7 +62,7 @@ class Pruner:
         self._targets = {target.name: target for target in select(model, targets, ignore)}
         self._masks = {name: _initial(target, keep_zeros) for name, target in self._targets.items()}
         self._caps = self._capped(min_density)
-        self._ratios, self.max_sparsity = self._scaled(scope)
+        self._ratios, self._overall = self._scaled(scope)
         self._check_optimizer()
         self._hooked: dict[str, Tensor] = {}
         self._handles: list[Any] = []
@@ -85,6 +85,11 @@ class Pruner:
     def sparsity(self) -> float:
         """Pruned fraction of the prunable weights."""
         return sum(mask.zeros for mask in self._masks.values()) / self._size
+
+    @property
+    def max_sparsity(self) -> float:
+        """The highest sparsity that pattern, `scope` and `min_density` allow."""
+        return sum(self._limits().values()) / self._size if self._overall is None else self._overall
 
     @torch.no_grad()
     def prune(self, sparsity: float) -> None:
@@ -122,7 +127,7 @@ class Pruner:
 
     def check(self, sparsity: float) -> None:
         """Raise PruningError if `sparsity` cannot be reached."""
-        if fraction(sparsity, "the sparsity") > self.max_sparsity + 1e-9:
+        if fraction(sparsity, "the sparsity") > max(self.max_sparsity, self.sparsity) + 1e-9:
             raise PruningError(
                 f"the sparsity {sparsity:g} cannot be reached: pattern, scope and min_density allow at most "
                 f"{self.max_sparsity:.6g}"
@@ -214,10 +219,17 @@ class Pruner:
             for name, mask in self._masks.items()
         }
 
-    def _scaled(self, scope: str | Mapping[str, float]) -> tuple[dict[str, float] | None, float]:
-        """({weight name: sparsity relative to the overall one}, None if global; highest overall sparsity)."""
+    def _limits(self) -> dict[str, float]:
+        """{weight name: how many weights of it may go}, never less than are gone already."""
+        return {
+            name: max(mask.zeros, min(self._caps[name], self.pattern.limit * mask.live.numel()))
+            for name, mask in self._masks.items()
+        }
+
+    def _scaled(self, scope: str | Mapping[str, float]) -> tuple[dict[str, float] | None, float | None]:
+        """({weight name: sparsity relative to the overall one}, overall sparsity if `scope` gives it)."""
         sizes = {name: mask.live.numel() for name, mask in self._masks.items()}
-        limits = {name: min(self._caps[name], self.pattern.limit * size) for name, size in sizes.items()}
+        limits = self._limits()
         if isinstance(scope, Mapping):
             final = {n: fraction(s, f"scope of '{n}'") for n, s in by_name(scope, sizes, "scope").items()}
             for name, sparsity in final.items():
@@ -230,9 +242,8 @@ class Pruner:
             return {name: final.get(name, 0.0) / (overall or 1.0) for name in sizes}, overall
         if scope not in ("global", "layer"):
             hint = near(str(scope), ("global", "layer"))
-            raise PruningError(f"unknown scope {scope!r} ({hint}, or sparsities by name)")
-        ratios = None if scope == "global" else dict.fromkeys(sizes, 1.0)
-        return ratios, sum(limits.values()) / self._size
+            raise PruningError(f"unknown scope {scope!r} ({hint}); it can also be sparsities by name")
+        return None if scope == "global" else dict.fromkeys(sizes, 1.0), None
 
     def _check_optimizer(self) -> None:
         if self.optimizer is None:

@@ -38,8 +38,9 @@ def recalibrate_batch_norm(
             norm.momentum = None  # the plain average of all batches
             norm.train()
         count = 0
-        for count, batch in enumerate(islice(batches, limit), start=1):
+        for batch in islice(batches, limit):
             model(batch[0] if isinstance(batch, tuple | list) else batch)
+            count += 1
         if not count:
             raise PruningError("there are no batches to measure the statistics of batch norms with")
     return len(norms)
