@@ -59,6 +59,11 @@ class Schedule(ABC):
     def rise(self, x: float) -> float:
         """The part of the way from `initial` to `final`, 0 to 1, at the part `x` of the time."""
 
+    @property
+    def sparsity(self) -> float:
+        """The pruner's sparsity now."""
+        return self._pruner().sparsity
+
     def sparsity_at(self, time: float) -> float:
         """The sparsity that the schedule asks for at `time`, in `unit`; 0 before `begin`."""
         if time < self.begin:

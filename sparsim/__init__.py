@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         SparsePolicy,
         Storage,
         TensorFormat,
+        Workload,
     )
     from sparsim.spec.load import dump, load_documents, load_preset, load_text, preset_names
 
@@ -39,8 +40,9 @@ __version__ = "0.1.0"
 __all__ = [
     "Architecture", "Compute", "Dataspace", "Density", "EnergyTable", "EnergyTableError", "Evaluation",
     "FormatError", "Frozen", "Layer", "LevelMapping", "Mapping", "MappingError", "Nest", "Network", "Option",
-    "Rank", "Saf", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage", "TensorFormat", "dump",
-    "evaluate", "evaluate_batch", "load_documents", "load_preset", "load_text", "preset_names",
+    "Rank", "Saf", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage", "TensorFormat",
+    "Workload", "dump", "evaluate", "evaluate_batch", "load_documents", "load_preset", "load_text",
+    "preset_names",
 ]  # fmt: skip
 
 _HOMES = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from sparsim import __version__
-from sparsim.errors import SparsimError, SpecError, near
+from sparsim.console import run
+from sparsim.errors import SpecError, near
 
 # Everything else is imported where it is used: --help and show must not wait for a compiler.
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ _mask = click.option(
     metavar="NAME=FILE",
     help="Take the nonzeros of dataspace NAME from a .npy or .npz file.",
 )
+_layer = click.option("--layer", metavar="NAME", help="The layer to take where the FILEs hold several.")
 
 
 @click.group()
@@ -49,13 +50,16 @@ def cli() -> None:
 @click.option("-o", "out", default=".", metavar="DIR", help="Folder of the two output files.  [default: .]")
 @_accounting
 @_mask
-def model(files: tuple[str, ...], out: str, accounting: str, masks: tuple[str, ...]) -> None:
+@_layer
+def model(
+    files: tuple[str, ...], out: str, accounting: str, masks: tuple[str, ...], layer: str | None
+) -> None:
     """Evaluate one mapping, as timeloop-model does.
 
     The FILEs, Timeloop's documents or our own, describe accelerator, layer and mapping, in any order. Writes
     DIR/sparsim.stats.txt, in Timeloop's layout, and DIR/sparsim.result.json.
     """
-    evaluation = _evaluate(files, accounting, masks)
+    evaluation = _evaluate(files, accounting, masks, layer)
 
     import msgspec
 
@@ -74,9 +78,10 @@ def model(files: tuple[str, ...], out: str, accounting: str, masks: tuple[str, .
 @_files
 @_accounting
 @_mask
-def explain(files: tuple[str, ...], accounting: str, masks: tuple[str, ...]) -> None:
+@_layer
+def explain(files: tuple[str, ...], accounting: str, masks: tuple[str, ...], layer: str | None) -> None:
     """Show where the energy and the cycles of a mapping come from."""
-    evaluation = _evaluate(files, accounting, masks)
+    evaluation = _evaluate(files, accounting, masks, layer)
 
     from rich.console import Console
 
@@ -88,12 +93,12 @@ def explain(files: tuple[str, ...], accounting: str, masks: tuple[str, ...]) -> 
 
 
 @cli.command()
-@click.argument("preset", required=False)
-def show(preset: str | None) -> None:
-    """List the presets, or show one."""
-    from sparsim.spec.load import load_preset, preset_names
+@click.argument("what", required=False, metavar="[PRESET|FILE]")
+def show(what: str | None) -> None:
+    """List the presets, or show one, or a document of ours: an accelerator, a workload."""
+    from sparsim.spec.load import load_documents, load_preset, preset_names
 
-    if preset is None:
+    if what is None:
         for name in preset_names():
             loaded = load_preset(name)
             source = loaded.architecture.source if loaded.architecture else ""
@@ -101,11 +106,14 @@ def show(preset: str | None) -> None:
     else:
         from sparsim.show import describe
 
-        click.echo(describe(preset, load_preset(preset)))
+        is_file = Path(what).suffix in (".yaml", ".yml")
+        click.echo(describe(what, load_documents([what]) if is_file else load_preset(what)))
 
 
-def _evaluate(files: tuple[str, ...], accounting: str, mask_options: tuple[str, ...]) -> Evaluation:
-    documents = _read(files)
+def _evaluate(
+    files: tuple[str, ...], accounting: str, mask_options: tuple[str, ...], layer_name: str | None
+) -> Evaluation:
+    documents = _read(files, layer_name)
     for warning in documents.warnings:
         click.echo(f"sparsim: warning: {warning}", err=True)
     if documents.mapping is None:
@@ -128,32 +136,43 @@ def _evaluate(files: tuple[str, ...], accounting: str, mask_options: tuple[str, 
     return evaluation
 
 
-def _read(paths: tuple[str, ...]) -> Documents:
-    """Timeloop's documents or our own, not both."""
+def _read(paths: tuple[str, ...], layer: str | None) -> Documents:
+    """Timeloop's documents or our own, not both; of several layers the one with name `layer`."""
     from sparsim.spec.load import is_native, loaded_from
     from sparsim.spec.yamlfile import load_yaml
     from sparsim.timeloop.reader import documents_from
 
     files = [(path, load_yaml(path)) for path in paths]
     native = [path for path, data in files if is_native(data)]
+    where = ", ".join(paths)
     if not native:
-        return documents_from(files)
+        documents = documents_from(files)
+        return documents._replace(layer=_choose((documents.layer,), layer, where))
     others = [path for path in paths if path not in native]
     if others:
         raise SpecError(f"{native[0]} is a document of ours, {others[0]} is not: give one kind only")
-    return _from_loaded(loaded_from(files), ", ".join(paths))
+    return _from_loaded(loaded_from(files), layer, where)
 
 
-def _from_loaded(loaded: Loaded, where: str) -> Documents:
+def _from_loaded(loaded: Loaded, layer: str | None, where: str) -> Documents:
     from sparsim.timeloop.reader import Documents
 
     if loaded.architecture is None:
         raise SpecError("no 'architecture' given", path=where)
-    if len(loaded.layers) != 1:
-        raise SpecError(f"{len(loaded.layers)} layers given, exactly one is expected", path=where)
-    return Documents(
-        loaded.architecture, loaded.layers[0], loaded.policy, loaded.energy, loaded.mapping, warnings=()
-    )
+    chosen = _choose(loaded.layers, layer, where)
+    return Documents(loaded.architecture, chosen, loaded.policy, loaded.energy, loaded.mapping, warnings=())
+
+
+def _choose(layers: tuple[Layer, ...], name: str | None, where: str) -> Layer:
+    found = [layer for layer in layers if name is None or layer.name == name]
+    if len(found) == 1:
+        return found[0]
+    if name is None:
+        hint = "choose with --layer NAME" if layers else ""
+        raise SpecError(f"{len(layers)} layers given, exactly one is expected", path=where, hint=hint)
+    if found:
+        raise SpecError(f"{len(found)} layers have the name '{name}'", path=where)
+    raise SpecError(f"no layer '{name}'", path=where, hint=near(name, [layer.name for layer in layers]))
 
 
 def _with_masks(layer: Layer, options: tuple[str, ...]) -> Layer:
@@ -188,27 +207,4 @@ def _summary(evaluation: Evaluation) -> str:
 
 
 def main() -> None:
-    """Run the command line. What users can cause ends as one line on stderr and exit code 2."""
-    try:
-        sys.exit(cli.main(prog_name="sparsim", standalone_mode=False))
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        sys.exit(2)
-    except click.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        _fail(error.format_message())
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        _fail(f"{error.filename}: {reason}" if error.filename else reason)
-    except SparsimError as error:
-        _fail(str(error))
-
-
-def _fail(message: str) -> None:
-    sentence = " ".join(message.split()).rstrip(".")
-    click.echo(f"sparsim: error: {sentence}", err=True)
-    sys.exit(2)
+    run(cli, "sparsim")

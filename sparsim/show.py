@@ -1,10 +1,11 @@
-"""A preset as text, for a terminal."""
+"""A preset or a document as text, for a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 
-from sparsim.spec import Architecture, EnergyTable, SparsePolicy, TensorFormat
+from sparsim.spec import Architecture, EnergyTable, Layer, SparsePolicy, TensorFormat, Workload
 from sparsim.spec.energy import STORAGE_ACTIONS, resolve_energy
 from sparsim.spec.load import Loaded
 
@@ -31,10 +32,56 @@ def describe(name: str, loaded: Loaded) -> str:
         parts += ["", *_architecture(loaded.architecture, loaded.energy)]
     if loaded.policy:
         parts += ["", *_policy(loaded.policy)]
+    if loaded.workload:
+        parts += ["", *_workload(loaded.workload)]
     if loaded.layers:
-        parts += ["", "layers"]
-        parts += [f"  {layer.name}: {_pairs(layer.bounds.items())}" for layer in loaded.layers]
+        parts += ["", "layers", *_layers(loaded.layers)]
     return "\n".join(parts)
+
+
+def _workload(workload: Workload) -> Iterable[str]:
+    yield f"workload {workload.name}" + (f": {workload.source}" if workload.source else "")
+    yield from (f"  {key}: {value}" for key, value in workload.provenance.items())
+
+
+def _layers(layers: Sequence[Layer]) -> Iterable[str]:
+    """Name, bounds, operations, and per dataspace the density, with its spread where it was measured."""
+    tensors = list(dict.fromkeys(d.name for layer in layers for d in layer.shape.dataspaces))
+    rows = [("name", "bounds", "operations", *tensors)]
+    for layer in layers:
+        known = [d.name for d in layer.shape.dataspaces]
+        rows.append(
+            (
+                layer.name,
+                _pairs(layer.bounds.items()),
+                f"{math.prod(layer.bounds.values()):,}",
+                *(_density(layer, tensor) if tensor in known else "" for tensor in tensors),
+            )
+        )
+    if len(layers) > 1:
+        total = sum(math.prod(layer.bounds.values()) for layer in layers)
+        rows.append(("total", "", f"{total:,}", *("" for _ in tensors)))
+    return _table(rows, left=2)
+
+
+def _density(layer: Layer, tensor: str) -> str:
+    density = layer.density(tensor)
+    if density.distribution == "banded":
+        return f"band {density.band_width}"
+    spread = f" ±{density.spread:.3f}" if density.spread else ""
+    mask = " (mask)" if density.distribution == "actual" else ""
+    return f"{density.density:.3f}{spread}{mask}"
+
+
+def _table(rows: Sequence[Sequence[str]], left: int = 1) -> Iterable[str]:
+    """Aligned columns, the first `left` of them to the left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  " + "  ".join(cells).rstrip()
 
 
 def _architecture(arch: Architecture, energy: EnergyTable | None) -> Iterable[str]:
@@ -61,10 +108,7 @@ def _architecture(arch: Architecture, energy: EnergyTable | None) -> Iterable[st
     energy_pj, area = f"{resolved.compute[0]:g}", f"{resolved.compute_area:.6g}"
     rows.append((compute.name, count, "", str(compute.word_bits), "", "", "", energy_pj, "", area))
     yield f"architecture {arch.name}" + (f": {arch.source}" if arch.source else "")
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
-    for row in rows:
-        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
-        yield "  " + "  ".join(cells).rstrip()
+    yield from _table(rows)
     yield "energies: " + (f"table {energy.name}" + (f", {energy.source}" if energy.source else "")
                           if energy else "built-in formulas")  # fmt: skip
 

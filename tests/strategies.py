@@ -22,6 +22,7 @@ from sparsim.spec import (
     SparsePolicy,
     Storage,
     TensorFormat,
+    Workload,
 )
 
 names = st.text(min_size=1, max_size=8)  # also digits, quotes, "yes", "1e5", blanks, other scripts
@@ -102,6 +103,7 @@ densities = st.builds(
     Density,
     distribution=st.sampled_from(["fixed-structured", "hypergeometric", "banded", "actual"]),
     density=st.floats(0, 1),
+    spread=st.floats(0, 1),
     band_width=amounts,
     mask=st.none() | names,
 )
@@ -120,6 +122,13 @@ def layers(draw):
     )
 
 
+workloads = st.builds(
+    Workload,
+    name=names,
+    source=st.text(max_size=20),
+    provenance=st.dictionaries(names, names | amounts | energies | st.booleans(), max_size=3),
+    layers=st.lists(layers(), min_size=1, max_size=3, unique_by=lambda layer: layer.name).map(tuple),
+)
 ranks = st.builds(
     Rank,
     format=st.sampled_from(["U", "UOP", "UB", "CP", "RLE", "B"]),

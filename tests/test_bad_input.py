@@ -288,6 +288,46 @@ def test_options(run, tmp_path, args, message):
     check_refused(run("model", *DOCUMENTS, "-o", "out", *args), tmp_path, message)
 
 
+LAYER = """\
+  - name: {name}
+    shape: {{dims: [C], dataspaces: [{{name: x, projection: [C], read_write: true}}]}}
+    bounds: {{C: 3}}
+"""
+NATIVE = "sparsim: 1\narchitecture: {storage: [{name: DRAM, technology: DRAM}], compute: {name: MAC}}\n"
+WORKLOAD = "workload:\n  layers:\n" + LAYER.format(name="sa1") + LAYER.format(name="fc1")
+MORE = "layers:\n" + LAYER.format(name="fc1")
+
+
+@pytest.mark.parametrize(
+    ("layers", "args", "message"),
+    [
+        (WORKLOAD, [], "f.yaml: 2 layers given, exactly one is expected (choose with --layer NAME)"),
+        (WORKLOAD, ["--layer", "fc2"], "f.yaml: no layer 'fc2' (did you mean 'fc1'?)"),
+        (WORKLOAD + MORE, ["--layer", "fc1"], "f.yaml: 2 layers have the name 'fc1'"),
+        ("", [], "f.yaml: 0 layers given, exactly one is expected"),
+        ("", ["--layer", "fc1"], "f.yaml: no layer 'fc1'"),
+    ],
+)
+def test_choice_of_a_layer(run, tmp_path, layers, args, message):
+    (tmp_path / "f.yaml").write_text(NATIVE + layers)
+    check_refused(run("model", "f.yaml", "-o", "out", *args), tmp_path, message)
+    check_refused(run("explain", "f.yaml", *args), tmp_path, message)
+
+
+def test_layer_that_the_documents_do_not_have(run, tmp_path):
+    write_documents(tmp_path, DOCUMENTS)
+    names = ", ".join(DOCUMENTS)
+    message = f"{names}: no layer 'matmull' (did you mean 'matmul'?)"
+    check_refused(run("model", *DOCUMENTS, "-o", "out", "--layer", "matmull"), tmp_path, message)
+
+
+def test_show_of_files(run, tmp_path):
+    check_refused(run("show", "missing.yaml"), tmp_path, "missing.yaml: no such file")
+    write_documents(tmp_path, DOCUMENTS)
+    message = "arch.yaml: no 'sparsim: 1' at the top, so this is not a sparsim document"
+    check_refused(run("show", "arch.yaml"), tmp_path, message)
+
+
 def test_unknown_preset(run, tmp_path):
     code, _, err = run("show", "eyeris")
     assert code == 2

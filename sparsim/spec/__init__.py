@@ -6,9 +6,10 @@ from sparsim.spec.energy import EnergyTable
 from sparsim.spec.mapping import LevelMapping, Mapping, Nest
 from sparsim.spec.shape import DENSE, Dataspace, Density, Layer, Shape
 from sparsim.spec.sparsity import Option, Rank, Saf, SparsePolicy, TensorFormat
+from sparsim.spec.workload import Workload
 
 __all__ = [
     "DENSE", "Architecture", "Compute", "Dataspace", "Density", "EnergyTable", "Layer", "LevelMapping",
     "Mapping", "Nest", "Network", "Option", "Rank", "Record", "Saf", "Shape", "SparsePolicy", "Storage",
-    "TensorFormat",
+    "TensorFormat", "Workload",
 ]  # fmt: skip

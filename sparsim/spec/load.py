@@ -1,7 +1,7 @@
 """Records from and to our own YAML form, and the presets that come with the package.
 
-A document starts with `sparsim: 1` and holds any of `architecture`, `layer` (or `layers`, a list), `policy`,
-`energy` and `mapping`, with the records' own field names. Nothing else is accepted.
+A document starts with `sparsim: 1` and holds any of `architecture`, `layer` (or `layers`, a list),
+`workload`, `policy`, `energy` and `mapping`, with the records' own field names. Nothing else is accepted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import yaml
+from msgspec.structs import replace
 
 from sparsim.errors import FormatError, SpecError, near
 from sparsim.spec.arch import Architecture
@@ -22,6 +23,7 @@ from sparsim.spec.energy import EnergyTable
 from sparsim.spec.mapping import Mapping
 from sparsim.spec.shape import Layer
 from sparsim.spec.sparsity import SparsePolicy
+from sparsim.spec.workload import Workload
 from sparsim.spec.yamlfile import YamlMap, load_yaml, parse_yaml, plain_scalar
 
 MARK = "sparsim"
@@ -32,6 +34,7 @@ _RECORDS: dict[str, type[Record]] = {
     "policy": SparsePolicy,
     "energy": EnergyTable,
     "mapping": Mapping,
+    "workload": Workload,
 }
 _KEYS = (MARK, *_RECORDS, "layers")
 _ANY_KEY = "..."
@@ -45,13 +48,17 @@ R = TypeVar("R", bound=Record)
 
 
 class Loaded(NamedTuple):
-    """What a set of documents holds; None or empty for what they do not mention."""
+    """What a set of documents holds; None or empty for what they do not mention.
+
+    `layers` ends with those of the workload.
+    """
 
     architecture: Architecture | None
     layers: tuple[Layer, ...]
     policy: SparsePolicy | None
     energy: EnergyTable | None
     mapping: Mapping | None
+    workload: Workload | None
 
 
 def is_native(data: YamlMap) -> bool:
@@ -101,15 +108,19 @@ def loaded_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = T
                 layers.append(_with_masks(_convert(value, Layer, file, data, key), folder))
             elif key != MARK:
                 record = _convert(value, _RECORDS[key], file, data, key)
+                if isinstance(record, Workload):
+                    record = replace(record, layers=tuple(_with_masks(x, folder) for x in record.layers))
                 if found.get(key, record) != record:
                     raise SpecError(f"'{key}' is in {owner[key]} too, with other contents", path=file)
                 found[key], owner[key] = record, file
+    workload = _of(found, "workload", Workload)
     return Loaded(
         architecture=_of(found, "architecture", Architecture),
-        layers=tuple(layers),
+        layers=(*layers, *(workload.layers if workload else ())),
         policy=_of(found, "policy", SparsePolicy),
         energy=_of(found, "energy", EnergyTable),
         mapping=_of(found, "mapping", Mapping),
+        workload=workload,
     )
 
 
@@ -140,10 +151,10 @@ def _with_masks(layer: Layer, folder: str) -> Layer:
     if not folder or not any(d.mask for d in layer.densities.values()):
         return layer
     densities = {
-        name: msgspec.structs.replace(d, mask=os.path.join(folder, d.mask)) if d.mask else d
+        name: replace(d, mask=os.path.join(folder, d.mask)) if d.mask else d
         for name, d in layer.densities.items()
     }
-    return msgspec.structs.replace(layer, densities=densities)
+    return replace(layer, densities=densities)
 
 
 def _convert(value: Any, kind: type[R], file: str, data: YamlMap, *steps: str | int) -> R:

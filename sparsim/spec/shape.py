@@ -67,17 +67,21 @@ class Shape(Record, frozen=True, kw_only=True):
 class Density(Record, frozen=True, kw_only=True):
     """How the nonzeros of a tensor are distributed; `density` is their fraction, in [0, 1].
 
-    `band_width` belongs to `banded`, `mask` (path of a .npy or .npz file) to `actual`.
+    `band_width` belongs to `banded`, `mask` (path of a .npy or .npz file) to `actual`. `spread` is for the
+    reader only: the standard deviation of a measured density between samples.
     """
 
     distribution: Distribution = "fixed-structured"
     density: float = 1.0
+    spread: float = 0.0
     band_width: int = 0
     mask: str | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.density <= 1.0:  # also refuses nan
             raise SpecError(f"density is {self.density:g}, allowed is 0 to 1")
+        if not 0.0 <= self.spread <= 1.0:
+            raise SpecError(f"spread is {self.spread:g}, allowed is 0 to 1")
         if self.band_width < 0:
             raise SpecError(f"band_width is {self.band_width}, allowed is 0 and more")
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from documents import DOCUMENTS, write_documents
+from msgspec.structs import replace
 
-from sparsim import __version__, cli
+from sparsim import Density, Workload, __version__, cli
 from sparsim.spec.load import dump, preset_names
 from sparsim.timeloop.reader import read_documents
 
@@ -78,6 +79,49 @@ def test_explain(run):
     out = run("explain", *DOCUMENTS)
     assert "37 cycles" in out
     assert "spad" in out
+
+
+@pytest.fixture
+def workload(tmp_path):
+    """Two layers of a workload, the second as in the documents, and the rest of the documents."""
+    arch, layer, policy, energy, mapping, _ = read_documents([tmp_path / name for name in DOCUMENTS])
+    measured = Density(density=0.25, spread=0.125)
+    small = replace(layer, name="small", bounds={"M": 2, "N": 2, "K": 2}, densities={"A": measured})
+    network = Workload(
+        name="net", source="drawn by hand", provenance={"samples": 8, "seed": 3}, layers=(small, layer)
+    )
+    (tmp_path / "workload.yaml").write_text(dump(network))
+    (tmp_path / "rest.yaml").write_text(dump(arch, policy, energy, mapping))
+
+
+@pytest.mark.usefixtures("run", "workload")
+def test_layer_of_a_workload(run, tmp_path):
+    run("model", *DOCUMENTS, "-o", "one")
+    run("model", "rest.yaml", "workload.yaml", "--layer", "matmul", "-o", "chosen")
+    run("model", *DOCUMENTS, "--layer", "matmul", "-o", "same")
+    stats = [(tmp_path / name / "sparsim.stats.txt").read_text() for name in ("one", "chosen", "same")]
+    assert stats[0] == stats[1] == stats[2]
+    assert "matmul on" in run("explain", "rest.yaml", "workload.yaml", "--layer", "matmul")
+
+
+@pytest.mark.usefixtures("run", "workload")
+def test_show_workload(run):
+    assert (
+        run("show", "workload.yaml")
+        == """\
+workload.yaml
+
+workload net: drawn by hand
+  samples: 8
+  seed: 3
+
+layers
+  name    bounds       operations             A      B      Z
+  small   M=2 N=2 K=2           8  0.250 ±0.125  1.000  1.000
+  matmul  M=8 N=4 K=8         256         0.375  0.500  1.000
+  total                       264
+"""
+    )
 
 
 def test_show_lists_presets(run):

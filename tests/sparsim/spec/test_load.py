@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointnet.study_cases import SHAPE
 from sparsim.errors import SpecError
 from sparsim.spec.load import dump, load_documents, load_preset, load_text, preset_names
 
@@ -16,15 +19,16 @@ any_records = st.tuples(
     strategies.policies,
     strategies.energy_tables,
     strategies.mappings,
+    strategies.workloads,
 )
 
 
 @settings(max_examples=50, deadline=None)
 @given(any_records)
 def test_round_trip(records):
-    arch, layers, policy, energy, mapping = records
-    loaded = load_text(dump(arch, *layers, policy, energy, mapping))
-    assert loaded == (arch, tuple(layers), policy, energy, mapping)
+    arch, layers, policy, energy, mapping, workload = records
+    loaded = load_text(dump(arch, *layers, policy, energy, mapping, workload))
+    assert loaded == (arch, (*layers, *workload.layers), policy, energy, mapping, workload)
     assert loaded.architecture.digest() == arch.digest()
 
 
@@ -42,6 +46,16 @@ LAYER = """\
 sparsim: 1
 layer:
   shape: {dims: [C], dataspaces: [{name: x, projection: [C], read_write: true}]}
+  LINE
+"""
+WORKLOAD = """\
+sparsim: 1
+workload:
+  name: net
+  layers:
+  - name: a
+    shape: &s {dims: [C], dataspaces: [{name: x, projection: [C], read_write: true}]}
+    bounds: {C: 3}
   LINE
 """
 
@@ -89,6 +103,34 @@ layer:
         ("sparsim: 1\nlayers: [3]", "", "f:2: layers[0]: is 3, a mapping is expected"),
         ("policy: {}", "", "f: no 'sparsim: 1' at the top, so this is not a sparsim document"),
         (
+            LAYER,
+            "bounds: {C: 3}\n  densities: {x: {spread: -1}}",
+            "f:5: layer.densities.x: spread is -1, allowed is 0 to 1",
+        ),
+        (WORKLOAD, "- {name: b, shape: *s}", "f:8: workload.layers[1]: no 'bounds' given"),
+        (
+            WORKLOAD,
+            "- {name: a, shape: *s, bounds: {C: 3}}",
+            "f:2: workload: workload net: layer 'a' is listed twice",
+        ),
+        (
+            WORKLOAD,
+            "provenance: {samples: .inf}",
+            "f:2: workload: workload net: provenance 'samples' is inf, a finite number is expected",
+        ),
+        (
+            WORKLOAD,
+            "provenance: {samples: [3]}",
+            "f:8: workload.provenance.samples: is a list, true or false or a whole number or a number or text"
+            " is expected",
+        ),
+        (WORKLOAD, "sorce: x", "f:2: workload: unknown field 'sorce' (did you mean 'source'?)"),
+        (
+            "sparsim: 1\nworkload: {layers: []}",
+            "",
+            "f:2: workload: workload workload: no layers given, at least one is needed",
+        ),
+        (
             "sparsim: 1\nenergy: {actions: {a: {read: 1, write: x}}}",
             "",
             "f:2: energy.actions.a.write: is 'x', a number is expected",
@@ -118,6 +160,25 @@ def test_masks_lie_beside_the_document_that_names_them(tmp_path):
     document.write_text(LAYER.replace("LINE", line))
     (layer,) = load_documents([document]).layers
     assert layer.density("x").mask == str(tmp_path / "m.npy")
+
+
+def test_layers_of_a_workload_are_layers_and_their_masks_lie_beside_it(tmp_path):
+    document = tmp_path / "workload.yaml"
+    line = "- {name: b, shape: *s, bounds: {C: 3}, densities: {x: {distribution: actual, mask: m.npy}}}"
+    document.write_text(WORKLOAD.replace("LINE", line))
+    other = tmp_path / "layer.yaml"
+    other.write_text(LAYER.replace("LINE", "bounds: {C: 3}"))
+    loaded = load_documents([document, other, document])
+    assert [layer.name for layer in loaded.layers] == ["layer", "a", "b"]
+    assert loaded.layers[1:] == loaded.workload.layers
+    assert loaded.layers[2].density("x").mask == str(tmp_path / "m.npy")
+
+
+def test_the_workload_of_the_documentation():
+    page = (Path(__file__).parents[3] / "docs/workload.md").read_text()
+    workload = load_text(page.split("```yaml\n")[1].split("```")[0]).workload
+    assert [layer.name for layer in workload.layers] == ["fc1"]
+    assert workload.layers[0].shape == SHAPE
 
 
 def test_presets():

@@ -1,0 +1,68 @@
+"""What pruning costs in accuracy on the procedural set, from nothing, in CPU seconds on one core.
+
+    python benchmarks/pruning.py [--json FILE] [--seed N]
+
+Trains the `small` network dense, then that network again for as long three ways: without pruning (control)
+and pruned gradually to 90 %. `cpu_s` is the whole process: imports, data, kernels' compilation, training,
+tests.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+
+from pointnet.compare import Plan, compare, table
+from pointnet.run import data_of, run_training
+from pointnet.settings import Settings
+from pointnet.train import Training
+
+EPOCHS = 15
+MORE = 15
+
+
+@click.command(help=__doc__)
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--seed", type=int, default=0, show_default=True)
+def main(json_file: Path | None, seed: int) -> None:
+    console = Console(stderr=True)
+    dense = Settings(epochs=EPOCHS, seed=seed)
+    again = Settings(epochs=MORE, lr=1e-3, seed=seed)
+    data = data_of(dense, console)
+
+    def train(settings: Settings, folder: Path) -> Training:
+        training = run_training(settings, data, folder, console=console)
+        if training.step < training.steps:
+            raise KeyboardInterrupt
+        return training
+
+    with tempfile.TemporaryDirectory() as folder:
+        rows = compare(
+            Plan(dense, again, levels=(0.9,), one_shot=False, two_four=False), data, Path(folder), train
+        )
+    Console().print(table(rows))
+    by_name = {row.variant: row.score for row in rows}
+    found = {
+        "dense_accuracy": by_name["dense"].accuracy,
+        "control_accuracy": by_name["control"].accuracy,
+        "gmp90_accuracy": by_name["gmp-90"].accuracy,
+        "intervals_95": {row.variant: row.score.interval() for row in rows},
+        "test_clouds": len(data.test),
+        "seed": seed,
+        "cpu_s": round(time.process_time(), 2),
+        "machine": f"{platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} thread",
+    }
+    click.echo(json.dumps(found, indent=1))
+    if json_file is not None:
+        json_file.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

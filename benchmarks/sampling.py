@@ -1,0 +1,147 @@
+"""How fast sampling is, in CPU seconds on one core, beside plain torch.
+
+    python benchmarks/sampling.py [--json FILE] [--quick]
+
+Both run in turn, in one process, on the same clouds: points on boxes, with coordinates that are multiples of
+2^-10, so that the distances of both are exact and their results have to be equal.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import torch
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from torch import Tensor
+
+from pointnet import sampling
+
+sys.path.insert(0, str(Path(__file__).parent))
+import plain
+from evaluate import machine
+
+SEED = 2022
+BATCH = 16
+POINTS = 1024
+TICKS = 1024  # per unit of length
+
+
+class Stage(NamedTuple):
+    """The two stages of the study's network."""
+
+    points: int
+    centres: int
+    radius: float
+    neighbours: int
+
+
+STAGES = (Stage(POINTS, 512, 0.2, 32), Stage(512, 128, 0.4, 64))
+
+
+class Pair(NamedTuple):
+    """Median CPU seconds of two ways to the same result."""
+
+    plain_s: float
+    ours_s: float
+
+    @property
+    def speedup(self) -> float:
+        return self.plain_s / self.ours_s
+
+
+def box_clouds(batch: int, generator: torch.Generator) -> Tensor:
+    """Points on the surface of boxes of random extents within [-1, 1]: (B, N, 3)."""
+    xyz = 2 * torch.rand(batch, POINTS, 3, generator=generator) - 1
+    axis = torch.randint(3, (batch, POINTS, 1), generator=generator)
+    side = xyz.gather(2, axis).sign()
+    xyz = xyz.scatter(2, axis, side) * (0.3 + 0.7 * torch.rand(batch, 1, 3, generator=generator))
+    return (xyz * TICKS).round() / TICKS
+
+
+def in_turn(one: Callable[[], object], other: Callable[[], object], repeats: int) -> Pair:
+    """Medians of calls that have run once before."""
+    samples: tuple[list[float], list[float]] = ([], [])
+    for repeat in range(repeats + 1):
+        for call, seconds in zip((one, other), samples, strict=True):
+            start = time.process_time()
+            call()
+            if repeat:
+                seconds.append(time.process_time() - start)
+    return Pair(*(statistics.median(seconds) for seconds in samples))
+
+
+def measure_sampling(repeats: int, step: Callable[[str], None]) -> dict[str, Pair]:
+    """Raises RuntimeError if the two ways disagree."""
+    pairs: dict[str, Pair] = {}
+    xyz = box_clouds(BATCH, torch.Generator().manual_seed(SEED))
+    for i, (points, count, radius, neighbours) in enumerate(STAGES, start=1):
+        assert xyz.shape[1] == points
+        calls: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {}
+        centres = sampling.gather(xyz, sampling.farthest_point_sample(xyz, count))
+        calls[f"fps_stage_{i}"] = (
+            lambda xyz=xyz, count=count: plain.farthest_point_sample(xyz, count),  # type: ignore[misc]
+            lambda xyz=xyz, count=count: sampling.farthest_point_sample(xyz, count),  # type: ignore[misc]
+        )
+        ball = (xyz, centres, radius, neighbours)
+        calls[f"ball_query_stage_{i}"] = (
+            lambda ball=ball: plain.ball_query(*ball),  # type: ignore[misc]
+            lambda ball=ball: sampling.ball_query(*ball),  # type: ignore[misc]
+        )
+        for name, (reference, ours) in calls.items():
+            step(name)
+            if not torch.equal(reference(), ours()):
+                raise RuntimeError(f"{name}: the results differ")
+            pairs[name] = in_turn(reference, ours, repeats)
+        xyz = centres
+    return pairs
+
+
+# ---- report
+
+TARGETS = {"fps_stage_1": 10, "ball_query_stage_1": 20}
+
+
+def print_report(console: Console, result: dict[str, Any], pairs: dict[str, Pair]) -> None:
+    table = Table(title=f"CPU time on one core, batch {BATCH}: {result['machine']}", title_justify="left")
+    for name in ("what", "plain, ms", "ours, ms", "speed-up", "target", ""):
+        table.add_column(name, justify="left" if name in ("what", "") else "right")
+    for name, pair in pairs.items():
+        target = TARGETS.get(name)
+        met = "" if target is None else "met" if pair.speedup >= target else "missed"
+        milliseconds = (f"{1e3 * seconds:,.2f}" for seconds in pair)
+        limit = "" if target is None else f">= {target}"
+        table.add_row(name, *milliseconds, f"{pair.speedup:,.1f}", limit, met)
+    console.print(table)
+
+
+@click.command(help=__doc__)
+@click.option(
+    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the numbers here."
+)
+@click.option("--quick", is_flag=True, help="Little work, rough numbers.")
+def main(json_path: Path | None, quick: bool) -> None:
+    torch.set_num_threads(1)
+    result: dict[str, Any] = {"machine": f"{machine()}, torch {torch.__version__}", "quick": quick}
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=None)
+        pairs = measure_sampling(1 if quick else 9, lambda what: progress.update(task, description=what))
+    for name, pair in pairs.items():
+        result |= {f"{name}_{way}": seconds for way, seconds in pair._asdict().items()}
+    result |= {f"{name.removesuffix('_stage_1')}_speedup": pair.speedup for name, pair in pairs.items()}
+    print_report(Console(), result, pairs)
+    if json_path:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""python -m pointnet"""
+
+from pointnet.cli import main
+
+main()

@@ -1,0 +1,87 @@
+"""What each training step sees: a function of the run's seed and the step's number, of nothing else."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pointnet.data import Augmentation, Clouds, augment
+from pointnet.model import XYZ, Grouping, PointNet2
+
+_ORDER, _DRAW = range(2)  # streams of random numbers
+
+
+class Batch(NamedTuple):
+    clouds: Tensor  # (B, N, 3 or 6)
+    labels: Tensor  # (B,)
+    groupings: tuple[Grouping, ...] | None  # None: the network finds them
+
+
+class Batches:
+    """Batches of `size` clouds with `model.config.points` points each; the last clouds of an epoch's
+    order, too few for a batch, wait for another epoch.
+
+    Clouds with more points give other points in every step. Where points and distances stay, each cloud's
+    neighbours are found once and kept.
+    """
+
+    def __init__(
+        self, clouds: Clouds, model: PointNet2, augmentation: Augmentation, size: int, seed: int
+    ) -> None:
+        self.clouds, self.augmentation, self.size, self.seed = clouds, augmentation, size, seed
+        self.points = model.config.points
+        self.resampled = clouds.points.shape[1] > self.points
+        self.groupings = None if self.resampled or not augmentation.rigid else _Groupings(clouds, model)
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return len(self.clouds) // self.size
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of a step, counted over all epochs."""
+        epoch, i = divmod(step, len(self))
+        order = np.random.default_rng((self.seed, _ORDER, epoch)).permutation(len(self.clouds))
+        rows = order[i * self.size : (i + 1) * self.size]
+        points = torch.from_numpy(self.clouds.points[rows])
+        generator = torch.Generator().manual_seed(seed_of(self.seed, _DRAW, step))
+        if self.resampled:
+            chosen = torch.rand(points.shape[:2], generator=generator).argsort(dim=1)[:, : self.points]
+            points = torch.take_along_dim(points, chosen[:, :, None], dim=1)
+        groupings = None if self.groupings is None else self.groupings.of(rows)
+        points = augment(points, self.augmentation, generator)
+        return Batch(points, torch.from_numpy(self.clouds.labels[rows]), groupings)
+
+
+def seed_of(*keys: int) -> int:
+    """A seed that differs for any other keys."""
+    return int(np.random.SeedSequence(keys).generate_state(1)[0])
+
+
+class _Groupings:
+    """The groupings of every cloud, found when first asked for."""
+
+    def __init__(self, clouds: Clouds, model: PointNet2) -> None:
+        self.clouds, self.model = clouds, model
+        self.known = np.zeros(len(clouds), bool)
+        self.stored: list[np.ndarray] = []  # centres and neighbours, stage by stage
+
+    def of(self, rows: np.ndarray) -> tuple[Grouping, ...]:
+        new = rows[~self.known[rows]]
+        if len(new):
+            found = self.model.group(torch.from_numpy(self.clouds.points[new][..., :XYZ]))
+            tensors = [index for grouping in found for index in (grouping.centres, *grouping.neighbours)]
+            if not self.stored:  # int32: an index array of a large set is gigabytes otherwise
+                self.stored = [np.empty((len(self.clouds), *t.shape[1:]), np.int32) for t in tensors]
+            for kept, tensor in zip(self.stored, tensors, strict=True):
+                kept[new] = tensor.numpy()
+            self.known[new] = True
+        tensors = [torch.from_numpy(kept[rows].astype(np.int64)) for kept in self.stored]
+        groupings = []
+        for stage in self.model.config.stages:
+            centres, *neighbours = tensors[: 1 + len(stage.scales)]
+            del tensors[: 1 + len(stage.scales)]
+            groupings.append(Grouping(centres, tuple(neighbours)))
+        return tuple(groupings)

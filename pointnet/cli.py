@@ -1,0 +1,249 @@
+"""Train, prune and measure point-cloud classifiers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sparsim.console import INTERRUPTED, results, run
+
+# torch is imported where it is used: --help must not wait for it.
+if TYPE_CHECKING:
+    from pointnet.data import Clouds, Dataset
+    from pointnet.settings import Settings
+    from pointnet.train import Stored, Training
+
+_data = click.option(
+    "--data",
+    default="shapes",
+    show_default=True,
+    metavar="SOURCE",
+    help="'shapes', the procedural set, or a file or folder of clouds (docs/pointnet.md lists the layouts).",
+)
+_folder = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group(help=__doc__)
+def cli() -> None:
+    pass
+
+
+@cli.command()
+@_data
+@click.option("-o", "--output", "folder", type=_folder, required=True, help="Folder of the run.")
+@click.option("--preset", default="small", show_default=True, help="Network: small, half, study or msg.")
+@click.option("--points", type=int, help="Points per cloud.  [default: the network's]")
+@click.option("--pool", type=int, help="Points kept of each cloud, of which every step draws --points.")
+@click.option("--classes", type=int, help="Which list of a ModelNet folder: 10 or 40.")
+@click.option("--normals", is_flag=True, help="Use normals beside coordinates.")
+@click.option(
+    "--delayed/--plain", default=True, show_default=True, help="Transform features before grouping."
+)
+@click.option("--epochs", type=int, default=15, show_default=True)
+@click.option("--batch", type=int, default=32, show_default=True, help="Clouds per step.")
+@click.option("--optimizer", default="adam", show_default=True, help="adam or sgd.")
+@click.option("--lr", type=float, default=2e-3, show_default=True, help="Highest learning rate.")
+@click.option("--weight-decay", type=float, default=1e-4, show_default=True)
+@click.option("--schedule", default="one-cycle", show_default=True, help="one-cycle, cosine or constant.")
+@click.option("--label-smoothing", type=float, default=0.1, show_default=True)
+@click.option("--augmentation", default="strong", show_default=True, help="none, rotation, light, study or strong.")
+@click.option("--start", metavar="CHECKPOINT", help="Begin with these weights; their zeros stay.")
+@click.option("--recipe", metavar="FILE", help="Prune and set learning rates as a recipe file says.")
+@click.option("--sparsity", type=float, help="Prune gradually to this fraction of zeros.")
+@click.option("--initial-sparsity", type=float, default=0.05, show_default=True)
+@click.option("--prune-begin", type=float, default=0.0, show_default=True, help="In epochs.")
+@click.option("--prune-end", type=float, help="In epochs.  [default: 0.6 of the run]")
+@click.option("--prune-every", type=float, default=0.5, show_default=True, help="In epochs.")
+@click.option("--scope", default="global", show_default=True, help="Rank weights in one pool or by layer.")
+@click.option("--pattern", default="1x1", show_default=True, help="1x1, 2:4, block(4,1), channel, ...")
+@click.option("--score", default="magnitude", show_default=True)
+@click.option("--ignore", multiple=True, metavar="NAME", help="Leave a layer dense; 're:...' for several.")
+@click.option("--min-density", type=float, default=0.0, show_default=True, help="Of every layer.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--data-seed", type=int, default=0, show_default=True, help="Of made shapes, surfaces, splits.")
+@click.option("--threads", type=int, default=1, show_default=True, help="Small networks are fastest with 1.")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard (needs the extra 'tensorboard').")
+def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None:
+    """Train a classifier, dense or pruned as it goes."""
+    from pointnet.run import run_training
+
+    settings = _settings(options)
+    training = run_training(settings, _load(settings), folder, resume=resume, tensorboard=tensorboard)
+    if training.step < training.steps:
+        click.echo(f"stopped after step {training.step} of {training.steps}; --resume goes on", err=True)
+        sys.exit(INTERRUPTED)
+    click.echo(f"accuracy {training.score}")
+
+
+@cli.command("eval")
+@click.argument("checkpoint")
+@click.option("--data", metavar="SOURCE", help="Another data set.  [default: the one it was trained on]")
+@click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
+@click.option("--threads", type=int, default=1, show_default=True)
+def evaluate(checkpoint: str, data: str | None, split: str, threads: int) -> None:
+    """Accuracy of a stored network, class by class."""
+    import torch
+
+    from pointnet.metrics import score
+
+    torch.set_num_threads(threads)
+    stored, clouds = _stored(checkpoint, data, split)
+    found = score(stored.model, clouds, stored.model.config.points)
+    results().print(found.table(stored.classes))
+    click.echo(f"accuracy {found}")
+
+
+@cli.command()
+@click.argument("checkpoint")
+@click.option(
+    "-o", "--output", type=_folder, required=True, help="Folder of workload.yaml, trace.csv, .json."
+)
+@click.option("--data", metavar="SOURCE", help="Another data set.  [default: the one it was trained on]")
+@click.option("--samples", type=int, help="Test clouds to measure, drawn at random.  [default: all]")
+@click.option("--batch", type=int, default=2, show_default=True, help="Clouds at a time: N of the workload.")
+@click.option("--inputs", type=click.Choice(["clouds", "randn"]), default="clouds", show_default=True,
+              help="randn: noise in place of clouds, as the original study measured.")  # fmt: skip
+@click.option("--masks", type=_folder, help="Also write the real zeros there; the workload names them.")
+@click.option("--delayed", is_flag=True, help="The workload of delayed aggregation.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of samples and of noise.")
+def trace(
+    checkpoint: str, output: Path, data: str | None, samples: int | None, batch: int, inputs: Any,
+    masks: Path | None, delayed: bool, seed: int,
+) -> None:  # fmt: skip
+    """Measure shapes, operations and densities of every layer, and write them as a workload for sparsim."""
+
+    from pointnet.workload import write_trace
+
+    stored, clouds = _stored(checkpoint, data, "test")
+    write_trace(
+        stored.model, clouds, output, samples=samples, batch=batch, inputs=inputs, seed=seed, masks=masks,
+        delayed=delayed, provenance={"checkpoint": checkpoint, "weights_sha256": stored.digest},
+        console=results(),
+    )  # fmt: skip
+
+
+@cli.command()
+@click.argument("source")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
+@click.option("--points", type=int, default=1024, show_default=True, help="Points kept of each cloud.")
+@click.option("--normals", is_flag=True)
+@click.option("--classes", type=int, help="Which list of a ModelNet folder: 10 or 40.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of surface sampling and splits.")
+def pack(source: str, output: Path, points: int, normals: bool, classes: int | None, seed: int) -> None:
+    """Read thousands of files once and write one .npz that loads in a second."""
+    from rich.console import Console
+
+    from pointnet.data import write_pack
+    from pointnet.run import read_data
+
+    console = Console(stderr=True)
+    data = read_data(source, console, points=points, normals=normals, classes=classes, seed=seed)
+    write_pack(data, output)
+    click.echo(f"wrote {output}: {len(data.train)} training and {len(data.test)} test clouds")
+
+
+@cli.command()
+@_data
+@click.option("-o", "--output", "folder", type=_folder, required=True, help="Folder of all the runs.")
+@click.option("--preset", default="half", show_default=True, help="Network: small, half, study or msg.")
+@click.option("--pool", type=int, help="Points kept of each cloud, of which every step draws the network's.")
+@click.option("--epochs", type=int, default=20, show_default=True, help="Of the dense training.")
+@click.option("--more", type=int, default=20, show_default=True, help="Epochs of every training after it.")
+@click.option("--batch", type=int, default=32, show_default=True)
+@click.option("--lr", type=float, default=2e-3, show_default=True, help="Of the dense training.")
+@click.option("--lr-again", type=float, default=1e-3, show_default=True, help="Of those after it.")
+@click.option("--augmentation", default="strong", show_default=True)
+@click.option("--level", "levels", type=float, multiple=True, help="A sparsity.  [default: .5 .8 .9 .95 .98]")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the table there too."
+)
+def compare(
+    folder: Path, epochs: int, more: int, lr: float, lr_again: float, levels: tuple[float, ...],
+    markdown: Path | None, **options: Any,
+) -> None:  # fmt: skip
+    """Dense, one-shot and gradually pruned networks side by side. Call again to go on after an
+    interruption.
+    """
+
+    from pointnet import compare as comparison
+    from pointnet.run import run_training
+    from pointnet.settings import Settings
+
+    dense = Settings(epochs=epochs, lr=lr, **options)
+    again = Settings(epochs=more, lr=lr_again, **options)
+    data = _load(dense)
+
+    def train(settings: Settings, run_folder: Path) -> Training:
+        training = run_training(settings, data, run_folder, resume=True)
+        if training.step < training.steps:
+            raise KeyboardInterrupt
+        return training
+
+    plan = comparison.Plan(dense, again, tuple(sorted(levels)) or comparison.LEVELS)
+    rows = comparison.compare(plan, data, folder, train)
+    results().print(comparison.table(rows))
+    for path in (folder / "compare.md", *([markdown] if markdown else [])):
+        path.write_text(comparison.markdown(rows))
+        click.echo(f"wrote {path}")
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    """The settings of the train command; a sparsity, or a recipe's epochs, change them."""
+    from pointnet.settings import Pruning, Settings
+
+    names = {
+        "initial_sparsity": "initial",
+        "prune_begin": "begin",
+        "prune_end": "end",
+        "prune_every": "every",
+    }
+    plan = {name: options.pop(name) for name in _PRUNING}
+    pruning = None
+    if options["recipe"] is not None:
+        import gmp
+
+        options["epochs"] = gmp.load_recipe(options["recipe"]).epochs
+    if plan["sparsity"] is not None:
+        if plan["prune_end"] is None:
+            plan["prune_end"] = 0.6 * options["epochs"]
+        pruning = Pruning(**{names.get(name, name): value for name, value in plan.items()})
+    return Settings(pruning=pruning, **options)
+
+
+_PRUNING = (
+    "sparsity", "initial_sparsity", "prune_begin", "prune_end", "prune_every", "scope", "pattern", "score",
+    "ignore", "min_density",
+)  # fmt: skip
+
+
+def _load(settings: Settings) -> Dataset:
+    from rich.console import Console
+
+    from pointnet.run import data_of
+
+    return data_of(settings, Console(stderr=True))
+
+
+def _stored(checkpoint: str, source: str | None, split: str) -> tuple[Stored, Clouds]:
+    """A network, and clouds of the classes that it knows: of `source`, or of what it was trained on."""
+    from msgspec.structs import replace
+
+    from pointnet.errors import DataError
+    from pointnet.train import load_model
+
+    stored = load_model(Path(checkpoint))
+    settings = stored.settings if source is None else replace(stored.settings, data=source)
+    clouds: Clouds = getattr(_load(settings), split)
+    if clouds.classes != stored.classes:
+        seen, known = ", ".join(clouds.classes), ", ".join(stored.classes)
+        raise DataError(f"{settings.data}: classes are {seen}; the network knows {known}")
+    return stored, clouds
+
+
+def main() -> None:
+    run(cli, "pointnet")

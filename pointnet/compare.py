@@ -1,0 +1,137 @@
+"""One dense network and what pruning makes of it: one-shot and gradual, at several sparsities.
+
+All variants start from the same dense checkpoint; `control` is that network trained on for as long as the
+pruned ones, without pruning. Each training is a run in a folder of its own: a comparison that was
+interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+from rich.table import Table
+
+import gmp
+from pointnet import checkpoint
+from pointnet.batches import Batches
+from pointnet.data import Augmentation, Dataset
+from pointnet.metrics import Score, score
+from pointnet.model import PointNet2
+from pointnet.settings import Pruning, Settings
+from pointnet.train import Training
+
+LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98)
+PRUNED_FOR = 0.6  # of the second training; the rest is fine-tuning
+RECALIBRATION_BATCHES = 20
+TWO_FOUR = "2:4"
+FIRST_LAYER = "sa1.mlp_convs.0"  # has three inputs: stays dense in 2:4
+
+Train = Callable[[Settings, Path], Training]  # to the end, or KeyboardInterrupt
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    variant: str
+    epochs: int  # of training, those of the dense start included
+    sparsity: float  # of the prunable weights
+    score: Score
+    cpu_s: float  # of this variant alone
+
+
+class Plan(NamedTuple):
+    """`dense`: the first training. `again`: the second one, from its end, for all variants alike."""
+
+    dense: Settings
+    again: Settings
+    levels: tuple[float, ...] = LEVELS
+    one_shot: bool = True
+    two_four: bool = True
+
+
+def compare(plan: Plan, data: Dataset, folder: Path, train: Train) -> list[Row]:
+    """Train with `train` what is not trained yet below `folder`, and score every variant."""
+    dense = train(plan.dense, folder / "dense")
+    again = replace(plan.again, start=str(folder / "dense" / checkpoint.NAME))
+    rows = [_row("dense", dense, 0)]
+    for name, pruning in _trainings(plan):
+        rows.append(_row(name, train(replace(again, pruning=pruning), folder / name), dense.epoch))
+    if plan.one_shot:
+        rows += _one_shot_rows(plan, dense, data)
+    return rows
+
+
+def _trainings(plan: Plan) -> Iterator[tuple[str, Pruning | None]]:
+    end = PRUNED_FOR * plan.again.epochs
+    yield "control", None
+    for level in plan.levels:
+        yield f"gmp-{level * 100:g}", Pruning(sparsity=level, end=end)
+    if plan.two_four:
+        yield "gmp-2to4", Pruning(sparsity=0.5, end=end, pattern=TWO_FOUR, ignore=(FIRST_LAYER,))
+
+
+def _row(name: str, run: Training, before: int) -> Row:
+    assert run.score is not None
+    return Row(name, before + run.epoch, run.sparsity, run.score, run.cpu_s)
+
+
+def _one_shot_rows(plan: Plan, dense: Training, data: Dataset) -> Iterator[Row]:
+    """Pruned in one step without further training: as it is, and with batch-norm statistics measured
+    again.
+    """
+    for level in plan.levels:
+        yield from _one_shot(f"one-shot-{level * 100:g}", dense, data, level)
+    if plan.two_four:
+        yield from _one_shot("one-shot-2to4", dense, data, 0.5, pattern=TWO_FOUR, ignore=(FIRST_LAYER,))
+
+
+def _one_shot(name: str, dense: Training, data: Dataset, level: float, **options: Any) -> Iterator[Row]:
+    started = time.process_time()
+    model = copy.deepcopy(dense.model)
+    sparsity = gmp.one_shot(model, level, **options).total.sparsity
+    yield Row(name, dense.epoch, sparsity, _scored(model, data), time.process_time() - started)
+    started = time.process_time()
+    batches = Batches(data.train, model, Augmentation(), dense.settings.batch, dense.settings.seed)
+    count = min(RECALIBRATION_BATCHES, len(batches))
+    gmp.recalibrate_batch_norm(model, (batches[i].clouds for i in range(count)))
+    yield Row(
+        f"{name}-recalibrated", dense.epoch, sparsity, _scored(model, data), time.process_time() - started
+    )
+
+
+def _scored(model: PointNet2, data: Dataset) -> Score:
+    return score(model, data.test, model.config.points)
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """For a terminal."""
+    found = Table("variant", *COLUMNS[1:], title="accuracy on the test clouds")
+    for row in rows:
+        found.add_row(*cells(row))
+    return found
+
+
+COLUMNS = ("variant", "epochs", "sparsity", "accuracy", "95 % interval", "class accuracy", "CPU s")
+
+
+def cells(row: Row) -> list[str]:
+    low, high = row.score.interval()
+    return [
+        row.variant,
+        str(row.epochs),
+        f"{row.sparsity:.2%}",
+        f"{row.score.accuracy:.2%}",
+        f"{low:.1%} to {high:.1%}",
+        f"{row.score.class_accuracy:.2%}",
+        f"{row.cpu_s:.1f}",
+    ]
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    lines = [COLUMNS, ["---"] * len(COLUMNS), *(cells(row) for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -1,0 +1,209 @@
+"""Labelled point clouds in memory, and what every source does to them: choose, centre, scale, split.
+
+Letters: n clouds of N points with C channels, which are 3 (xyz) or 6 (xyz, then the unit normal).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointnet.errors import DataError
+
+XYZ = 3
+WITH_NORMALS = 6
+NORMALISED_TO = 1e-6  # clouds centred and scaled up to this stay bit for bit
+UNIT_TO = 0.05  # what normals rounded in text or float16 may be longer or shorter than 1
+RADII = (1e-150, 1e150)  # whose squares are numbers
+RESOLVED = 1e-9  # of the distance from the origin: a smaller cloud is made of rounding errors
+CHUNK = 256  # clouds normalised at a time, which bounds the float64 copies
+
+Points = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Clouds:
+    """Clouds of one split.
+
+    points : (n, N, 3 or 6) float32, centred on the mean and scaled into the unit sphere; then unit normals
+    labels : (n,) int64, index into `classes`
+    source : where they come from, for reports
+
+    Raises DataError for other shapes, types or labels, and for numbers that are not finite.
+    """
+
+    points: Points
+    labels: Labels
+    classes: tuple[str, ...]
+    source: str
+
+    def __post_init__(self) -> None:
+        shape = self.points.shape
+        if self.points.dtype != np.float32 or len(shape) != 3 or shape[2] not in (XYZ, WITH_NORMALS):
+            raise DataError(
+                f"{self.source}: points are {self.points.dtype} of shape {shape}, "
+                "needed is float32 of shape (clouds, points, 3 or 6)"
+            )
+        if self.labels.dtype != np.int64 or self.labels.shape != shape[:1]:
+            raise DataError(
+                f"{self.source}: labels are {self.labels.dtype} of shape {self.labels.shape}, "
+                f"needed is int64 of shape ({shape[0]},)"
+            )
+        if 0 in shape:
+            raise DataError(f"{self.source}: holds no points, its shape is {shape}")
+        if len(set(self.classes)) != len(self.classes):
+            raise DataError(f"{self.source}: a class is named twice among {', '.join(self.classes)}")
+        check_labels(self.labels, len(self.classes), self.source)
+        if not np.isfinite(self.points).all():
+            raise DataError(f"{self.source}: a coordinate is not finite")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def normals(self) -> bool:
+        """Whether the points carry normals."""
+        return bool(self.points.shape[2] == WITH_NORMALS)
+
+    def digest(self) -> str:
+        """SHA-256 in hex of points, labels and classes; `source` does not count."""
+        digest = hashlib.sha256(repr((self.points.shape, self.classes)).encode())
+        digest.update(self.points.astype("<f4", copy=False).tobytes())
+        digest.update(self.labels.astype("<i8", copy=False).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training and a test split of the same classes; every class has clouds in both, else DataError."""
+
+    train: Clouds
+    test: Clouds
+    name: str
+
+    def __post_init__(self) -> None:
+        if self.train.classes != self.test.classes:
+            raise DataError(f"{self.name}: the splits have different classes")
+        if self.train.points.shape[1:] != self.test.points.shape[1:]:
+            raise DataError(
+                f"{self.name}: a training cloud has shape {self.train.points.shape[1:]}, "
+                f"a test cloud {self.test.points.shape[1:]}"
+            )
+        for split, clouds in (("training", self.train), ("test", self.test)):
+            counts = np.bincount(clouds.labels, minlength=len(self.classes))
+            if not counts.all():
+                missing = self.classes[int(np.argmin(counts))]
+                raise DataError(f"{self.name}: class '{missing}' has no {split} clouds")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.train.classes
+
+    def digest(self) -> str:
+        """SHA-256 in hex of both splits."""
+        return hashlib.sha256(f"{self.train.digest()} {self.test.digest()}".encode()).hexdigest()
+
+
+def check_labels(labels: NDArray[np.integer], classes: int, where: str) -> None:
+    """Raise DataError at the first label that names none of the `classes`."""
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        index = int(np.argmax(wrong))
+        raise DataError(
+            f"{where}: label {labels[index]} of cloud {index} is out of range, "
+            f"there are {classes} classes (0 to {classes - 1})"
+        )
+
+
+def channels_wanted(available: int, normals: bool, where: str) -> int:
+    """How many of a point's columns to keep; DataError where normals are wanted and not there."""
+    if available not in (XYZ, WITH_NORMALS):
+        raise DataError(f"{where}: a point has {available} columns, allowed are 3 (xyz) and 6 (with normals)")
+    if normals and available == XYZ:
+        raise DataError(f"{where}: has no normals; only x, y, z are there")
+    return WITH_NORMALS if normals else XYZ
+
+
+def check_count(available: int, points: int, where: str) -> None:
+    """Raise DataError where a cloud has fewer points than needed: none is ever made up."""
+    if available < points:
+        raise DataError(f"{where}: has {available} points, needed are {points}; ask for fewer points")
+
+
+def normalise(points: NDArray[np.floating], name: Callable[[int], str]) -> Points:
+    """Clouds (n, N, C) centred on the mean, scaled to radius 1, normals scaled to length 1, as float32.
+
+    Clouds that are so already up to rounding stay as they are, so that a pack gives back the very clouds it
+    was written from. Raises DataError, with the `name` of a cloud's index, for numbers that are not finite,
+    for a cloud whose points are all the same, and for normals that are not of unit length.
+    """
+    result = np.empty(points.shape, dtype=np.float32)
+    for start in range(0, len(points), CHUNK):
+        chunk = points[start : start + CHUNK].astype(np.float64)
+
+        def refuse(wrong: Any, sentence: str, start: int = start) -> None:
+            if wrong.any():
+                raise DataError(f"{name(start + int(np.argmax(wrong)))}: {sentence}")
+
+        refuse(~np.isfinite(chunk).all(axis=(1, 2)), "a number is not finite")
+        xyz = chunk[..., :XYZ]
+        same = (xyz == xyz[:, :1]).all(axis=(1, 2))
+        refuse(same, "all points are the same, such a cloud cannot be scaled")
+        chunk[..., :XYZ] = _into_unit_sphere(xyz)
+        refuse(~np.isfinite(chunk).all(axis=(1, 2)), "coordinates are too large or too close to be scaled")
+        if points.shape[2] == WITH_NORMALS:
+            lengths = np.linalg.norm(chunk[..., XYZ:], axis=2, keepdims=True)
+            refuse(
+                (np.abs(lengths - 1) > UNIT_TO).any(axis=(1, 2)),
+                "columns 4 to 6 are no unit normals; read it without normals",
+            )
+            chunk[..., XYZ:] /= np.where(np.abs(lengths - 1) < NORMALISED_TO, 1.0, lengths)
+        result[start : start + CHUNK] = chunk
+    return result
+
+
+def _into_unit_sphere(xyz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Centred and scaled clouds (n, N, 3); not finite where rounding would leave nothing of the form."""
+    with np.errstate(all="ignore"):
+        mean = xyz.mean(axis=1, keepdims=True)
+        centred = xyz - mean
+        radius = np.linalg.norm(centred, axis=2).max(axis=1)[:, None, None]
+    off = np.abs(mean).max(axis=2, keepdims=True)
+    done = (off < NORMALISED_TO) & (np.abs(radius - 1) < NORMALISED_TO)
+    lost = ~((radius > RADII[0]) & (radius < RADII[1]) & (radius > RESOLVED * off))
+    return np.where(done, xyz, np.where(lost, np.nan, centred) / np.where(lost, 1.0, radius))
+
+
+def stratified_test(
+    labels: Labels, classes: tuple[str, ...], fraction: float, seed: int
+) -> NDArray[np.bool_]:
+    """Which clouds (n,) are for testing: `fraction` of each class, rounded, at least one and never all.
+
+    Raises DataError for a class of fewer than two clouds.
+    """
+    random = np.random.default_rng(seed)
+    test = np.zeros(len(labels), dtype=bool)
+    for label, name in enumerate(classes):
+        members = np.flatnonzero(labels == label)
+        if len(members) < 2:
+            raise DataError(f"class '{name}' has {len(members)} clouds, a split into train and test needs 2")
+        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
+        test[random.permutation(members)[:count]] = True
+    return test
+
+
+def split(clouds: Clouds, fraction: float, seed: int, name: str) -> Dataset:
+    """A Dataset of clouds that came without a split; `source` says so."""
+    test = stratified_test(clouds.labels, clouds.classes, fraction, seed)
+    source = f"{clouds.source}, split at random (test fraction {fraction:g}, seed {seed})"
+
+    def part(mask: NDArray[np.bool_]) -> Clouds:
+        return Clouds(clouds.points[mask], clouds.labels[mask], clouds.classes, source)
+
+    return Dataset(part(~test), part(test), name)

@@ -1,0 +1,36 @@
+"""What can go wrong for a user of `pointnet`; every message is one lower-case sentence.
+
+SparsimError
+  PointnetError
+    DataError         a file or folder of clouds
+    CheckpointError   a stored run that does not fit
+    ConfigError       a network or a training that cannot be
+    TraceError        a network that cannot be measured, or not be written as a workload
+"""
+
+from __future__ import annotations
+
+from sparsim.errors import SparsimError
+
+
+class PointnetError(SparsimError, ValueError):
+    """Base of the errors of this package; `hint` says what to try."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{message} ({hint})" if hint else message)
+
+
+class DataError(PointnetError):
+    """A data set could not be read, or not be used."""
+
+
+class CheckpointError(PointnetError):
+    """A checkpoint is missing, spoiled, or of another run."""
+
+
+class ConfigError(PointnetError):
+    """A setting that cannot be."""
+
+
+class TraceError(PointnetError):
+    """A network cannot be measured, or its layers cannot be written as a workload."""

@@ -1,0 +1,257 @@
+"""PointNet++ for classification (Qi et al. 2017, arXiv:1706.02413), with single- or multi-scale grouping.
+
+Shapes: B clouds of N points; a stage picks S centres with K neighbours each; C channels come last everywhere,
+so that the paper's 1x1 convolution is a `Linear`. The names of the layers are those of the original study
+(sa1.mlp_convs.0 ... fc3); with several scales sa1.0.mlp_convs.0 and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pointnet.errors import ConfigError
+from pointnet.sampling import ball_query, farthest_point_sample, gather
+from sparsim.errors import near
+
+XYZ = 3
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Neighbourhoods of one size and the widths of the MLP shared by their points."""
+
+    radius: float
+    neighbours: int
+    widths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A set abstraction: centres by farthest-point sampling, and one or several scales around them."""
+
+    centres: int
+    scales: tuple[Scale, ...]
+
+
+@dataclass(frozen=True)
+class Config:
+    """A network. `pooled` are the widths of the last shared MLP; their maximum over centres enters the head.
+
+    `delayed` transforms features once per point before they are grouped (delayed aggregation, Feng et al.,
+    Mesorasi, 2020): equal outputs up to rounding, fewer multiplications.
+    """
+
+    stages: tuple[Stage, ...]
+    pooled: tuple[int, ...]
+    head: tuple[int, ...]
+    points: int = 1024
+    classes: int = 10
+    normals: bool = False
+    dropout: float = 0.4
+    delayed: bool = False
+
+    @property
+    def channels(self) -> int:
+        """Per point of a cloud: coordinates, and normals where used."""
+        return 2 * XYZ if self.normals else XYZ
+
+
+def _single(centres: int, radius: float, neighbours: int, *widths: int) -> Stage:
+    return Stage(centres, (Scale(radius, neighbours, widths),))
+
+
+PRESETS = {
+    # the network of the original study: 1.46 M prunable weights, 0.84 G MACs a cloud
+    "study": Config(
+        stages=(_single(512, 0.2, 32, 64, 64, 128), _single(128, 0.4, 64, 128, 128, 256)),
+        pooled=(256, 512, 1024),
+        head=(512, 256),
+    ),
+    # the paper's multi-scale network
+    "msg": Config(
+        stages=(
+            Stage(512, (
+                Scale(0.1, 16, (32, 32, 64)), Scale(0.2, 32, (64, 64, 128)), Scale(0.4, 128, (64, 96, 128)),
+            )),
+            Stage(128, (
+                Scale(0.2, 32, (64, 64, 128)), Scale(0.4, 64, (128, 128, 256)),
+                Scale(0.8, 128, (128, 128, 256)),
+            )),
+        ),
+        pooled=(256, 512, 1024),
+        head=(512, 256),
+    ),
+    # half the study's width on a quarter of the points: real data on two cores
+    "half": Config(
+        stages=(_single(64, 0.3, 16, 32, 32, 64), _single(16, 0.6, 16, 64, 64, 128)),
+        pooled=(128, 256, 512),
+        head=(256, 128),
+        points=256,
+    ),
+    # a quarter of the width: minutes on one core
+    "small": Config(
+        stages=(_single(64, 0.3, 16, 16, 16, 32), _single(16, 0.6, 16, 32, 32, 64)),
+        pooled=(64, 128, 256),
+        head=(128, 64),
+        points=256,
+    ),
+}  # fmt: skip
+
+
+def preset(name: str, **changes: object) -> Config:
+    """The preset `name` with fields changed: `preset("study", classes=40)`. ConfigError for other names."""
+    if name not in PRESETS:
+        raise ConfigError(f"unknown network preset '{name}'", hint=near(name, PRESETS))
+    return replace(PRESETS[name], **changes)  # type: ignore[arg-type]
+
+
+class Grouping(NamedTuple):
+    """Who is together in one stage: indices into the points that enter it. Depends on coordinates only."""
+
+    centres: Tensor  # (B, S) int64
+    neighbours: tuple[Tensor, ...]  # (B, S, K) int64, one for each scale
+
+
+class SharedMLP(nn.Module):
+    """Linear, batch-norm and ReLU, applied alike to every point: (..., C) -> (..., C')."""
+
+    def __init__(self, channels: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        ends = [channels, *widths]
+        # no bias: batch-norm would subtract it again
+        self.mlp_convs = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise(ends))
+        self.mlp_bns = nn.ModuleList(nn.BatchNorm1d(width) for width in widths)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.after_first(self.mlp_convs[0](x))
+
+    def after_first(self, x: Tensor) -> Tensor:
+        """What follows the first Linear, whose output is `x`."""
+        x = _normalise(self.mlp_bns[0], x)
+        for conv, bn in zip(self.mlp_convs[1:], self.mlp_bns[1:], strict=True):
+            x = _normalise(bn, conv(x))
+        return x
+
+
+class SetAbstraction(SharedMLP):
+    """One scale of a stage: a shared MLP over each neighbourhood, then its maximum."""
+
+    def __init__(self, features: int, scale: Scale, *, delayed: bool) -> None:
+        super().__init__(XYZ + features, scale.widths)
+        self.delayed = delayed
+
+    def forward(  # type: ignore[override]
+        self, xyz: Tensor, features: Tensor | None, centres: Tensor, neighbours: Tensor
+    ) -> Tensor:
+        """(B, N, 3), (B, N, F), (B, S, 3) and (B, S, K) -> (B, S, C')."""
+        conv = self.mlp_convs[0]
+        if self.delayed:  # W [x - c; f] = W [x; f] - W_xyz c
+            moved = F.linear(centres, conv.weight[:, :XYZ])
+            x = gather(conv(_join(xyz, features)), neighbours) - moved[:, :, None]
+        else:
+            local = gather(xyz, neighbours) - centres[:, :, None]
+            x = conv(_join(local, None if features is None else gather(features, neighbours)))
+        return self.after_first(x).amax(dim=2)
+
+
+class PointNet2(nn.Module):
+    """The classifier: set abstractions sa1, sa2, ..., a shared MLP over what is left, and the head fc1, ...
+
+    Raises ConfigError for a configuration that cannot be built.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        check(config)
+        self.config = config
+        features = config.channels - XYZ
+        for i, stage in enumerate(config.stages, start=1):
+            scales = [SetAbstraction(features, scale, delayed=config.delayed) for scale in stage.scales]
+            self.add_module(f"sa{i}", scales[0] if len(scales) == 1 else nn.ModuleList(scales))
+            features = sum(scale.widths[-1] for scale in stage.scales)
+        self.add_module(f"sa{len(config.stages) + 1}", SharedMLP(XYZ + features, config.pooled))
+        widths = [config.pooled[-1], *config.head]
+        for i, (a, b) in enumerate(pairwise(widths), start=1):
+            self.add_module(f"fc{i}", nn.Linear(a, b, bias=False))
+            self.add_module(f"bn{i}", nn.BatchNorm1d(b))
+        self.add_module(f"fc{len(widths)}", nn.Linear(widths[-1], config.classes))
+
+    def group(self, xyz: Tensor, start: Tensor | None = None) -> tuple[Grouping, ...]:
+        """The groupings of all stages for clouds (B, N, 3); first centres are `start` (B,), default point 0.
+
+        They depend on distances only: a cloud that was rotated, mirrored or shifted keeps them.
+        """
+        groupings = []
+        for stage in self.config.stages:
+            picked = farthest_point_sample(xyz, stage.centres, start=start)
+            centres = gather(xyz, picked)
+            groups = tuple(ball_query(xyz, centres, scale.radius, scale.neighbours) for scale in stage.scales)
+            groupings.append(Grouping(picked, groups))
+            xyz, start = centres, None
+        return tuple(groupings)
+
+    def forward(self, clouds: Tensor, groupings: Sequence[Grouping] | None = None) -> Tensor:
+        """Clouds (B, N, 3), or (B, N, 6) with normals -> logits (B, classes)."""
+        self._check_clouds(clouds)
+        xyz, features = clouds[..., :XYZ], clouds[..., XYZ:] if self.config.normals else None
+        for i, grouping in enumerate(self.group(xyz) if groupings is None else groupings, start=1):
+            centres = gather(xyz, grouping.centres)
+            stage = self.get_submodule(f"sa{i}")
+            scales = stage if isinstance(stage, nn.ModuleList) else [stage]
+            parts = [
+                scale(xyz, features, centres, neighbours)
+                for scale, neighbours in zip(scales, grouping.neighbours, strict=True)
+            ]
+            xyz, features = centres, torch.cat(parts, dim=-1)
+        last = self.get_submodule(f"sa{len(self.config.stages) + 1}")
+        x = last(_join(xyz, features)).amax(dim=1)  # (B, S, C) -> (B, C)
+        for i in range(1, len(self.config.head) + 1):
+            x = F.relu(self.get_submodule(f"bn{i}")(self.get_submodule(f"fc{i}")(x)))
+            x = F.dropout(x, self.config.dropout, self.training)
+        logits: Tensor = self.get_submodule(f"fc{len(self.config.head) + 1}")(x)
+        return logits
+
+    def _check_clouds(self, clouds: Tensor) -> None:
+        seen, channels = tuple(clouds.shape), self.config.channels
+        if clouds.dim() != 3 or seen[2] != channels or seen[1] < self.config.stages[0].centres:
+            least = self.config.stages[0].centres
+            raise ConfigError(f"clouds are {seen}, (clouds, at least {least} points, {channels}) is expected")
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError for sizes that are not positive, or centres that do not become fewer."""
+    points = config.points
+    for i, stage in enumerate(config.stages, start=1):
+        if not 1 <= stage.centres <= points:
+            raise ConfigError(f"stage {i} has {stage.centres} centres, allowed is 1 to {points}")
+        points = stage.centres
+        for scale in stage.scales:
+            if not scale.radius > 0:
+                raise ConfigError(f"stage {i} has radius {scale.radius}, more than 0 is expected")
+            if scale.neighbours < 1:
+                raise ConfigError(f"stage {i} has {scale.neighbours} neighbours, allowed is 1 and more")
+    widths = [
+        *config.pooled,
+        *config.head,
+        *(w for s in config.stages for scale in s.scales for w in scale.widths),
+    ]
+    if min(widths) < 1 or config.classes < 2 or not config.stages or not config.pooled:
+        raise ConfigError("a network needs a stage, widths of 1 and more, and 2 classes or more")
+    if not 0 <= config.dropout < 1:
+        raise ConfigError(f"dropout is {config.dropout}, allowed is 0 and more, below 1")
+
+
+def _normalise(bn: nn.Module, x: Tensor) -> Tensor:
+    """Batch-norm over all but the last axis, then ReLU."""
+    return F.relu(bn(x.flatten(0, -2)).view_as(x))
+
+
+def _join(xyz: Tensor, features: Tensor | None) -> Tensor:
+    return xyz if features is None else torch.cat([xyz, features], dim=-1)

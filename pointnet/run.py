@@ -1,0 +1,124 @@
+"""A training run as people see it: progress, metrics.csv, result.json, TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pointnet import checkpoint
+from pointnet.data import Dataset, load_data
+from pointnet.errors import ConfigError
+from pointnet.settings import Settings
+from pointnet.train import Training, train
+from sparsim import __version__
+
+
+def read_data(source: str, console: Console, **options: Any) -> Dataset:
+    """`load_data`, with a progress bar where there are many files to read."""
+    progress = Progress(console=console, transient=True)
+    task = progress.add_task(f"reading {source}")
+
+    def read(done: int, total: int) -> None:
+        progress.start()
+        progress.update(task, completed=done, total=total)
+
+    try:
+        return load_data(source, progress=read, **options)
+    finally:
+        if progress.live.is_started:
+            progress.stop()
+
+
+def data_of(settings: Settings, console: Console) -> Dataset:
+    """The data set that the settings name."""
+    return read_data(
+        settings.data, console, points=settings.kept_points, normals=settings.normals,
+        classes=settings.classes, seed=settings.data_seed,
+    )  # fmt: skip
+
+
+def run_training(
+    settings: Settings, data: Dataset, folder: Path, *, resume: bool = False, tensorboard: bool = False,
+    console: Console | None = None,
+) -> Training:  # fmt: skip
+    """`train` with a progress bar on stderr; a finished run also leaves result.json."""
+    log = _tensorboard(folder) if tensorboard else None
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=console or Console(stderr=True))
+    task = progress.add_task(folder.name, total=None)
+
+    def watch(training: Training) -> None:
+        progress.start()  # not before: a run that cannot begin shows its error only
+        text = _described(folder, training)
+        progress.update(task, completed=training.step, total=training.steps, description=text)
+        if log is not None and training.step % len(training.batches) == 0:
+            log(training.history[-1])
+
+    try:
+        training = train(settings, data, folder, resume=resume, watch=watch)
+    finally:
+        if progress.live.is_started:
+            progress.stop()
+    if training.step == training.steps:
+        text = json.dumps(summary(training), indent=1) + "\n"
+        checkpoint.write_atomically(folder / "result.json", text.encode())
+    return training
+
+
+def _described(folder: Path, training: Training) -> str:
+    parts = [f"{folder.name}: epoch {min(training.epoch + 1, training.settings.epochs)}"]
+    if training.history:
+        parts.append(f"test {training.history[-1]['test_accuracy']:.1%}")
+    if training.pruning is not None:
+        parts.append(f"sparsity {training.sparsity:.1%}")
+    return ", ".join(parts)
+
+
+def summary(training: Training) -> dict[str, Any]:
+    """What result.json holds."""
+    assert training.score is not None
+    low, high = training.score.interval()
+    return {
+        "accuracy": training.score.accuracy,
+        "interval_95": [low, high],
+        "class_accuracy": training.score.class_accuracy,
+        "test_clouds": sum(training.score.total),
+        "sparsity": training.sparsity,
+        "epochs": training.epoch,
+        "cpu_s": round(training.cpu_s, 3),
+        "weights_sha256": checkpoint.digest(training.model.state_dict()),
+        "data_sha256": training.data.digest(),
+        "settings": training.settings.to_dict(),
+        "versions": {
+            "sparsim": __version__,
+            "torch": torch.__version__,
+            "numpy": numpy.__version__,
+            "numba": numba.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _tensorboard(folder: Path) -> Callable[[dict[str, Any]], None]:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ConfigError("TensorBoard is not installed: pip install 'sparsim[tensorboard]'") from error
+    writer = SummaryWriter(folder / "tensorboard")
+
+    def log(row: dict[str, Any]) -> None:
+        for name, value in row.items():
+            if name != "epoch":
+                writer.add_scalar(name, value, row["epoch"])
+        writer.flush()
+
+    return log

@@ -1,0 +1,279 @@
+"""Sees every torch function while a network runs, and counts what its layers read and write."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from pointnet.errors import TraceError
+
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+# Functions by name, without leading and trailing underscores: F.relu, torch.relu, x.relu_() are all "relu".
+_PRODUCTS = {"linear": 0, "conv1d": 1, "conv2d": 2, "conv3d": 3}  # and their windowed axes
+_ELEMENTWISE = {
+    "abs", "add", "alpha_dropout", "batch_norm", "celu", "clamp", "clamp_max", "clamp_min", "clip",
+    "div", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "exp", "feature_alpha_dropout",
+    "feature_dropout", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "iadd", "imul",
+    "isub", "itruediv", "leaky_relu", "logsigmoid", "maximum", "minimum", "mish", "mul", "neg", "prelu",
+    "radd", "relu", "relu6", "rmul", "rrelu", "rsub", "selu", "sigmoid", "silu", "softplus",
+    "softshrink", "softsign", "square", "sub", "tanh", "tanhshrink", "threshold", "truediv",
+}  # fmt: skip
+_SAME_VALUES = {
+    "clone", "contiguous", "detach", "flatten", "getitem", "movedim", "permute", "reshape",
+    "reshape_as", "squeeze", "swapaxes", "transpose", "unflatten", "unsqueeze", "view", "view_as",
+}  # fmt: skip
+_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+
+
+class Computation(NamedTuple):
+    """One product for one sample. Tuples have the axes (height, width), or (depth, height, width).
+
+    A `Linear` on (B, S, K, C) is a 1x1 convolution of height K and width S: Q = K, P = S.
+    """
+
+    C: int
+    M: int
+    out: tuple[int, ...]
+    window: tuple[int, ...] = (1, 1)
+    stride: tuple[int, ...] = (1, 1)
+    dilation: tuple[int, ...] = (1, 1)
+    padding: tuple[int, ...] = (0, 0)  # before the first element
+    groups: int = 1
+
+    @property
+    def macs(self) -> int:
+        """Multiplications, whether or not an operand is zero."""
+        return self.M * (self.C // self.groups) * math.prod(self.window) * math.prod(self.out)
+
+
+class _Counts(NamedTuple):
+    """Nonzeros of each sample of a tensor."""
+
+    nonzeros: list[int]
+    size: int  # elements of one sample
+
+    def densities(self) -> list[float]:
+        return [count / self.size for count in self.nonzeros]
+
+
+class Tally:
+    """Sums over all calls of one computation of one layer."""
+
+    def __init__(self, layer: str, weight: Tensor, as_module: bool) -> None:
+        if not torch.isfinite(weight).all():
+            raise TraceError(f"layer {layer}: weights that are not finite")
+        self.layer = layer
+        self.weights = weight.numel()
+        self.weight_density = int(torch.count_nonzero(weight)) / max(self.weights, 1)
+        self.as_module = as_module
+        self.inputs: list[float] = []
+        self.outputs: list[float] = []
+        self.weight_mask: NDArray[np.bool_] | None = None
+        self.input_masks: list[NDArray[np.bool_]] = []
+
+    def keep_masks(
+        self, shape: Computation, weight: Tensor, inputs: Tensor, batch: int, samples: int
+    ) -> None:
+        """Of the weights, and of inputs until `samples` are there, with the axes of a convolution."""
+        if self.weight_mask is None:
+            self.weight_mask = (weight != 0).reshape(*weight.shape[:2], *shape.window).cpu().numpy()
+        missing = samples - sum(map(len, self.input_masks))
+        if missing > 0:
+            mask = _by_sample(inputs, batch)[:missing] != 0
+            if weight.dim() == 2:  # (n, P, Q, C) -> (n, C, Q, P)
+                mask = mask.reshape(len(mask), *reversed(shape.out), shape.C).transpose(1, 3)
+            else:
+                mask = mask.reshape(len(mask), shape.C, *inputs.shape[2:], *shape.window[inputs.dim() - 2 :])
+            self.input_masks.append(mask.cpu().numpy())
+
+
+class _Call:
+    """One call: what is known of the tensor that its output becomes on the way to memory."""
+
+    def __init__(self, tally: Tally, counts: _Counts) -> None:
+        self.tally, self.counts = tally, counts
+        self.in_memory = False
+
+    def follow(self, counts: _Counts) -> None:
+        if not self.in_memory:
+            self.counts = counts
+
+    def store(self, counts: _Counts) -> None:
+        """A reader that is not elementwise takes the tensor with these counts from memory."""
+        self.follow(counts)
+        self.in_memory = True
+
+
+class _Value(NamedTuple):
+    """A tensor that one or several calls' outputs have become."""
+
+    calls: tuple[_Call, ...]
+    counts: _Counts
+
+
+class Recorder(TorchFunctionMode):
+    """Sees every torch function: notes products, and follows their results until they reach memory."""
+
+    def __init__(self, model: nn.Module, wanted: Sequence[str], mask_samples: int) -> None:
+        super().__init__()
+        self.mask_samples = mask_samples
+        self.batch = 0
+        self.tallies: dict[tuple[str, Computation, bool], Tally] = {}
+        self.running: list[str] = []
+        self.calls: list[_Call] = []
+        self.values: Any = WeakTensorKeyDictionary()  # of tensors that are still alive
+        self.modules = {name: model.get_submodule(name) for name in wanted}
+        # functions on a layer's weights, or on a slice of them, belong to the layer
+        self.owners = {
+            module.weight.untyped_storage().data_ptr(): name
+            for name, module in self.modules.items()
+            if isinstance(module.weight, Tensor)
+        }
+
+    def hooks(self, model: nn.Module) -> Iterable[Any]:
+        names = {module: name for name, module in self.modules.items()}
+        for module in model.modules():
+            if isinstance(module, LAYERS):
+                yield module.register_forward_pre_hook(self._enter(names.get(module, "")))
+                yield module.register_forward_hook(self._leave, always_call=True)
+
+    def _enter(self, name: str) -> Callable[..., None]:
+        return lambda *_: self.running.append(name)
+
+    def _leave(self, *_: Any) -> None:
+        self.running.pop()
+
+    def begin(self, batch: int) -> None:
+        if not batch:
+            raise TraceError("a batch is empty, at least one sample is needed")
+        self.batch = batch
+
+    def finish(self) -> None:
+        for call in self.calls:
+            call.tally.outputs += call.counts.densities()
+        self.calls.clear()
+        self.values.clear()
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        name = getattr(func, "__name__", "").strip("_")
+        self._follow(name, args, kwargs, result)
+        if name in _PRODUCTS:
+            self._product(name, dict(zip(_ARGUMENTS, args, strict=False)) | kwargs, result)
+        return result
+
+    def _product(self, kind: str, given: dict[str, Any], result: Tensor) -> None:
+        inputs, weight = given["input"], given["weight"]
+        owner = self.running[-1] if self.running else self.owners.get(weight.untyped_storage().data_ptr(), "")
+        if not owner:
+            return
+        computation = _computation(owner, kind, given, result, self.batch)
+        key = (owner, computation, bool(self.running))
+        tally = self.tallies.get(key)
+        if tally is None:
+            tally = self.tallies[key] = Tally(owner, weight, bool(self.running))
+        if self.mask_samples:
+            tally.keep_masks(computation, weight, inputs, self.batch, self.mask_samples)
+        tally.inputs += self._count(inputs, owner, "inputs").densities()
+        call = _Call(tally, self._count(result, owner, "outputs"))
+        self.calls.append(call)
+        self.values[result] = _Value((call,), call.counts)
+
+    def _follow(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
+        """Results of elementwise functions take the place of what they were made of."""
+        parents = [t for t in _tensors([*args, *kwargs.values()]) if t in self.values]
+        if not parents or not any(t.is_floating_point() for t in _tensors([result])):
+            return  # sizes, comparisons and the like read nothing
+        followed: list[_Value] = []
+        for parent in parents:
+            value: _Value = self.values[parent]
+            if isinstance(result, Tensor) and _becomes(name, parent, result, self.batch):
+                followed.append(value)
+            else:
+                for call in value.calls:
+                    call.store(value.counts)
+        if followed:
+            calls = tuple(call for value in followed for call in value.calls)
+            counts = followed[0].counts
+            if name in _ELEMENTWISE:
+                counts = self._count(result, calls[0].tally.layer, "outputs")
+            for call in calls:
+                call.follow(counts)
+            self.values[result] = _Value(calls, counts)
+
+    def _count(self, tensor: Tensor, layer: str, what: str) -> _Counts:
+        low, high = torch.aminmax(tensor)
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise TraceError(f"layer {layer}: {what} that are not finite")
+        # numpy counts booleans seven times as fast as torch, on the CPU
+        nonzeros = [int(np.count_nonzero((one != 0).cpu())) for one in _by_sample(tensor, self.batch)]
+        return _Counts(nonzeros, tensor.numel() // self.batch)
+
+
+def _computation(owner: str, kind: str, given: dict[str, Any], result: Tensor, batch: int) -> Computation:
+    inputs, weight = given["input"], given["weight"]
+    seen = tuple(inputs.shape)
+    axes = _PRODUCTS[kind]
+    if inputs.dim() < 2 or (axes and inputs.dim() != axes + 2) or seen[0] % batch:
+        raise TraceError(f"layer {owner}: inputs of shape {seen}, the first axis must hold {batch} samples")
+    if not axes:
+        *outer, inner = (seen[0] // batch, *seen[1:-1])
+        return Computation(C=weight.shape[1], M=weight.shape[0], out=(inner, math.prod(outer)))
+    if seen[0] != batch:
+        raise TraceError(f"layer {owner}: inputs of shape {seen} are not {batch} samples")
+    groups = given.get("groups", 1)
+    flat = (1,) if axes == 1 else ()  # a row of points is an image of width 1
+    window = tuple(weight.shape[2:])
+    stride = _each(given.get("stride", 1), axes)
+    dilation = _each(given.get("dilation", 1), axes)
+    padding = given.get("padding", 0)
+    if padding == "same":
+        padding = tuple(d * (w - 1) // 2 for d, w in zip(dilation, window, strict=True))
+    padding = _each(0 if padding == "valid" else padding, axes)
+    return Computation(
+        C=weight.shape[1] * groups, M=weight.shape[0], out=tuple(result.shape[2:]) + flat,
+        window=window + flat, stride=stride + flat, dilation=dilation + flat,
+        padding=padding + (0,) * len(flat), groups=groups,
+    )  # fmt: skip
+
+
+def _each(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    values = (value,) if isinstance(value, int) else tuple(value)
+    return values * axes if len(values) == 1 else values
+
+
+def _becomes(name: str, parent: Tensor, result: Tensor, batch: int) -> bool:
+    """Whether each element of `result` is made of the same element of `parent`, sample by sample."""
+    if result.numel() != parent.numel() or not result.dim() or result.shape[0] % batch:
+        return False
+    if name in _SAME_VALUES:
+        same = result.untyped_storage().data_ptr() == parent.untyped_storage().data_ptr()
+        first_stays = result.shape[0] == parent.shape[0] and result.stride(0) == parent.stride(0)
+        moves = name in ("permute", "transpose", "movedim", "swapaxes")
+        return (same or name != "getitem") and (first_stays or not moves)
+    return name in _ELEMENTWISE
+
+
+def _by_sample(tensor: Tensor, batch: int) -> Tensor:
+    """(batch, rest of the first axis, ...): a view, also of tensors that are not contiguous."""
+    return tensor.view(batch, -1, *tensor.shape[1:])
+
+
+def _tensors(values: Iterable[Any]) -> Iterable[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)

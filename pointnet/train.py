@@ -1,0 +1,284 @@
+"""Training and pruning, step by step.
+
+Every random draw of a step (order, points, augmentation, dropout) comes from a seed made of the run's seed
+and the step's number. So a run that was killed goes on from its last checkpoint, whenever that was
+written, to the very result of an unbroken run.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import torch
+from torch.nn import functional as F
+
+import gmp
+from pointnet import checkpoint
+from pointnet.batches import Batches, seed_of
+from pointnet.data import Dataset
+from pointnet.errors import CheckpointError, ConfigError
+from pointnet.metrics import Score, score, write_csv
+from pointnet.model import PointNet2
+from pointnet.settings import AUGMENTATIONS, Settings
+
+SAVE_EVERY_S = 60.0
+_DROPOUT = 2  # a stream of random numbers beside those of pointnet.batches
+
+
+class Training:
+    """A run in memory: the network and all that its next step depends on.
+
+    Raises ConfigError for settings that do not fit the data, CheckpointError for a start that does not fit
+    the network, and what `gmp` raises for its part.
+    """
+
+    def __init__(self, settings: Settings, data: Dataset) -> None:
+        self.settings, self.data = settings, data
+        config = settings.network(len(data.train.classes))
+        if data.train.points.shape[1] < config.points:
+            seen = data.train.points.shape[1]
+            raise ConfigError(
+                f"{data.train.source}: clouds have {seen} points, the network takes {config.points}"
+            )
+        if len(data.train) < settings.batch:
+            raise ConfigError(f"{len(data.train)} training clouds do not fill one batch of {settings.batch}")
+        torch.manual_seed(seed_of(settings.seed))
+        self.model = PointNet2(config)
+        if settings.start is not None:
+            load_weights(self.model, Path(settings.start))
+        self.batches = Batches(
+            data.train, self.model, AUGMENTATIONS[settings.augmentation], settings.batch, settings.seed
+        )
+        self.optimizer = _optimizer(settings, self.model)
+        self.pruning = _pruning(settings, self.model, self.optimizer, len(self.batches))
+        self.schedule = _schedule(settings, self.optimizer, len(self.batches))
+        self.step = 0
+        self.cpu_s = 0.0
+        self.sums = {"loss": 0.0, "right": 0, "seen": 0}
+        self.history: list[dict[str, Any]] = []  # one row per epoch, as in metrics.csv
+        self.score: Score | None = None  # of the test clouds after the latest epoch
+
+    @property
+    def steps(self) -> int:
+        return self.settings.epochs * len(self.batches)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that are complete."""
+        return self.step // len(self.batches)
+
+    @property
+    def sparsity(self) -> float:
+        """Of the prunable weights; 0 where nothing is pruned."""
+        return self.pruning.sparsity if self.pruning is not None else 0.0
+
+    def advance(self) -> None:
+        """One step of the optimiser, and at the end of an epoch a row of the history."""
+        started = time.process_time()
+        batch = self.batches[self.step]
+        torch.manual_seed(seed_of(self.settings.seed, _DROPOUT, self.step))
+        self.model.train()
+        logits = self.model(batch.clouds, batch.groupings)
+        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.settings.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        for schedule in (self.schedule, self.pruning):
+            if schedule is not None:
+                schedule.step()
+        self.sums["loss"] += loss.item() * len(batch.labels)
+        self.sums["right"] += int((logits.argmax(dim=1) == batch.labels).sum())
+        self.sums["seen"] += len(batch.labels)
+        self.step += 1
+        if self.step % len(self.batches) == 0:
+            self._end_epoch()
+        self.cpu_s += time.process_time() - started
+
+    def _end_epoch(self) -> None:
+        self.score = score(self.model, self.data.test, self.model.config.points)
+        low, high = self.score.interval()
+        seen = self.sums["seen"]
+        self.history.append({
+            "epoch": self.epoch,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "train_loss": self.sums["loss"] / seen,
+            "train_accuracy": self.sums["right"] / seen,
+            "test_accuracy": self.score.accuracy,
+            "test_low": low,
+            "test_high": high,
+            "test_class_accuracy": self.score.class_accuracy,
+            "sparsity": self.sparsity,
+            "cpu_s": round(self.cpu_s, 3),
+        })  # fmt: skip
+        self.sums = {"loss": 0.0, "right": 0, "seen": 0}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on, for `checkpoint.save`."""
+        return {
+            "settings": self.settings.to_dict(),
+            "classes": list(self.data.train.classes),
+            "data": self.data.digest(),
+            "step": self.step,
+            "cpu_s": self.cpu_s,
+            "sums": self.sums,
+            "history": self.history,
+            "score": None if self.score is None else [list(part) for part in self.score],
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+            "pruning": None if self.pruning is None else self.pruning.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any], where: Path) -> None:
+        """Go on from there. Raises CheckpointError for a run with other settings or other data."""
+        ours, theirs = self.settings.to_dict(), state["settings"]
+        for key in sorted({*ours, *theirs}):
+            if ours.get(key) != theirs.get(key):
+                seen, stored = ours.get(key, "its default"), theirs.get(key, "its default")
+                raise CheckpointError(f"{where}: the run in it has '{key}' {stored}, given is {seen}")
+        if state["data"] != self.data.digest():
+            raise CheckpointError(f"{where}: the run in it saw other data")
+        self.step, self.cpu_s = state["step"], state["cpu_s"]
+        self.sums, self.history = state["sums"], state["history"]
+        self.score = None if state["score"] is None else Score(*(tuple(part) for part in state["score"]))
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        if self.pruning is not None:
+            self.pruning.load_state_dict(state["pruning"])
+
+
+def train(
+    settings: Settings,
+    data: Dataset,
+    folder: Path,
+    *,
+    resume: bool = False,
+    watch: Callable[[Training], None] = lambda training: None,
+) -> Training:
+    """Run to the end, or until interrupted; `watch` is called after every step.
+
+    Keeps `checkpoint.pt` (each minute and after the last step) and `metrics.csv` (each epoch) in `folder`.
+    Ctrl-C or SIGTERM ends the run after the step at hand with a checkpoint: then `training.step` is short of
+    `training.steps`. Raises CheckpointError if `folder` holds a run already and `resume` is not set.
+    """
+    path = folder / checkpoint.NAME
+    if path.exists() and not resume:
+        raise CheckpointError(
+            f"{folder} holds a run already: continue it with --resume, or name another folder"
+        )
+    torch.set_num_threads(settings.threads)
+    folder.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng(devices=[]), _stop_requests() as stop_requested:
+        training = Training(settings, data)
+        if path.exists():
+            training.load_state_dict(checkpoint.load(path), path)
+        saved = time.monotonic()
+        while training.step < training.steps and not stop_requested():
+            training.advance()
+            if training.step % len(training.batches) == 0:
+                write_csv(folder / "metrics.csv", training.history)
+            if time.monotonic() - saved > SAVE_EVERY_S:
+                checkpoint.save(path, training.state_dict())
+                saved = time.monotonic()
+            watch(training)
+        checkpoint.save(path, training.state_dict())
+    return training
+
+
+@contextmanager
+def _stop_requests() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C or SIGTERM came; a second Ctrl-C interrupts at once. Other threads get no signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    asked: list[int] = []
+
+    def ask(number: int, frame: object) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Stored(NamedTuple):
+    """The network of a checkpoint, in eval mode, with what is known of it."""
+
+    model: PointNet2
+    settings: Settings
+    classes: tuple[str, ...]
+    digest: str  # of the weights
+
+
+def load_model(path: Path) -> Stored:
+    """Raises CheckpointError."""
+    state = checkpoint.load(path)
+    settings = msgspec.convert(state["settings"], Settings)
+    model = PointNet2(settings.network(len(state["classes"])))
+    _load_state(model, state["model"], path)
+    return Stored(model.eval(), settings, tuple(state["classes"]), checkpoint.digest(state["model"]))
+
+
+def load_weights(model: PointNet2, path: Path) -> None:
+    """Take over the weights of a checkpoint. Raises CheckpointError if they are of another network."""
+    _load_state(model, checkpoint.load(path)["model"], path)
+
+
+def _load_state(model: PointNet2, state: dict[str, Any], path: Path) -> None:
+    for name, tensor in model.state_dict().items():
+        seen = tuple(state[name].shape) if name in state else "missing"
+        if seen != tuple(tensor.shape):
+            raise CheckpointError(f"{path}: '{name}' is {seen}, the network has {tuple(tensor.shape)}")
+    model.load_state_dict(state)
+
+
+def _optimizer(settings: Settings, model: PointNet2) -> torch.optim.Optimizer:
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(
+            model.parameters(), settings.lr, momentum=0.9, weight_decay=settings.weight_decay
+        )
+    return torch.optim.Adam(model.parameters(), settings.lr, weight_decay=settings.weight_decay)
+
+
+def _schedule(
+    settings: Settings, optimizer: torch.optim.Optimizer, steps_per_epoch: int
+) -> torch.optim.lr_scheduler.LRScheduler | None:
+    """None where the rate is constant, or a recipe sets it."""
+    steps = settings.epochs * steps_per_epoch
+    if settings.recipe is not None or settings.schedule == "constant":
+        return None
+    if settings.schedule == "cosine":
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=steps + 1)
+
+
+def _pruning(
+    settings: Settings, model: PointNet2, optimizer: torch.optim.Optimizer, steps_per_epoch: int
+) -> gmp.Schedule | gmp.RunningRecipe | None:
+    if settings.recipe is not None:
+        return gmp.load_recipe(settings.recipe).attach(model, optimizer, steps_per_epoch=steps_per_epoch)
+    if settings.pruning is None:
+        return None
+    plan = settings.pruning
+    pruner = gmp.Pruner(
+        model, optimizer, ignore=plan.ignore, scope=plan.scope, score=plan.score, pattern=plan.pattern,
+        min_density=plan.min_density,
+    )  # fmt: skip
+    return gmp.CubicSchedule(
+        pruner, initial=plan.initial, final=plan.sparsity, begin=plan.begin, end=plan.end, every=plan.every,
+        unit="epoch", steps_per_epoch=steps_per_epoch,
+    )  # fmt: skip

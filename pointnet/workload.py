@@ -1,0 +1,253 @@
+"""A trace as documents: a workload that `sparsim` reads, tables, and masks of the real zeros."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from pointnet.errors import TraceError
+from pointnet.model import PointNet2
+from pointnet.study_cases import SHAPE
+from pointnet.trace import LayerTrace, Measured, Trace, trace
+from pointnet.trace_recorder import Computation
+from sparsim.spec import DENSE, Density, Layer, Workload
+from sparsim.spec.load import dump
+
+if TYPE_CHECKING:
+    from pointnet.data import Clouds
+
+RUN_BATCH = 16  # clouds that go through the network at a time; no result depends on it
+Provenance = Mapping[str, str | int | float | bool]
+Mask = NDArray[np.bool_]
+
+
+def workload_of(
+    traced: Trace,
+    *,
+    name: str,
+    batch: int = 2,
+    source: str = "",
+    provenance: Provenance | None = None,
+    masks: str | None = None,
+) -> Workload:
+    """The traced layers in the study's problem shape, for `batch` samples at a time (dim N).
+
+    With `masks`, a folder that `write_masks` filled, as the document will name it, densities of Weights and
+    Inputs are `actual`. Raises TraceError for layers that a workload cannot hold: grouped ones, those that
+    run more often than once a sample, and windows over three axes.
+    """
+    layers = tuple(_layer(row, batch, masks) for row in traced.layers)
+    return Workload(name=name, source=source, provenance=dict(provenance or {}), layers=layers)
+
+
+def _layer(row: LayerTrace, batch: int, masks: str | None) -> Layer:
+    check_plain(row)
+    shape = row.computation
+    values = row.row()
+    coefficients = {
+        "Wstride": shape.stride[-1], "Hstride": shape.stride[-2],
+        "Wdilation": shape.dilation[-1], "Hdilation": shape.dilation[-2],
+    }  # fmt: skip
+    weights = Measured(row.weight_density, 0.0)
+    densities = {
+        "Weights": _density(weights, _mask_file(masks, row.name, "weights")),
+        "Inputs": _density(row.inputs, _mask_file(masks, row.name, "inputs")),
+        "Outputs": _density(row.outputs, None),
+    }
+    return Layer(
+        name=row.name,
+        shape=SHAPE,
+        bounds={dim: batch if dim == "N" else int(values[dim]) for dim in SHAPE.dims},
+        coefficients={key: value for key, value in coefficients.items() if value != SHAPE.coefficients[key]},
+        densities={tensor: density for tensor, density in densities.items() if density != DENSE},
+    )
+
+
+def check_plain(row: LayerTrace) -> None:
+    """Raise TraceError unless one run of the layer fits the problem shape."""
+    shape = row.computation
+    if shape.groups != 1:
+        raise TraceError(f"layer {row.name} has {shape.groups} groups, a workload holds layers of one group")
+    if row.calls != 1:
+        raise TraceError(
+            f"layer {row.name} runs {row.calls:g} times a sample, a workload holds layers that run once"
+        )
+    deep = len(shape.out) > 2
+    if deep and not all(set(sizes[:-1]) == {1} for sizes in (shape.window, shape.stride)):
+        raise TraceError(
+            f"layer {row.name} has a window of {shape.window}, a workload holds two axes at most"
+        )
+
+
+def _density(measured: Measured, mask: str | None) -> Density:
+    return Density(
+        distribution="actual" if mask else DENSE.distribution,
+        density=measured.mean, spread=measured.spread, mask=mask,
+    )  # fmt: skip
+
+
+def _mask_file(folder: str | None, layer: str, tensor: str) -> str | None:
+    return None if folder is None else f"{folder}/{layer}.{tensor}.npy"
+
+
+def write_masks(traced: Trace, folder: Path, batch: int) -> None:
+    """Write LAYER.weights.npy (C, M, R, S) and LAYER.inputs.npy (N, C, width, height), True at nonzeros.
+
+    Inputs include the zeros of the padding. Raises TraceError for layers that a workload cannot hold, and for
+    traces without masks of `batch` samples.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for row in traced.layers:
+        check_plain(row)
+        if row.input_mask is None or row.weight_mask is None or len(row.input_mask) < batch:
+            raise TraceError(f"layer {row.name} was traced without masks of {batch} samples")
+        np.save(folder / f"{row.name}.weights.npy", weight_mask(row.computation, row.weight_mask))
+        np.save(folder / f"{row.name}.inputs.npy", input_mask(row.computation, row.input_mask[:batch]))
+
+
+def weight_mask(shape: Computation, mask: Mask) -> Mask:
+    """(M, C, ..., height, width) -> (C, M, width, height)."""
+    return mask.reshape(shape.M, shape.C, *_plane(shape.window)).transpose(1, 0, 3, 2)
+
+
+def input_mask(shape: Computation, mask: Mask) -> Mask:
+    """(N, C, ..., height, width) -> (N, C, width, height), padded, without what no window reaches."""
+    mask = mask.reshape(*mask.shape[:2], *_plane(mask.shape[2:]))
+    for axis, place in ((2, -2), (3, -1)):  # height, width
+        reach = shape.stride[place] * (_plane(shape.out)[place] - 1)
+        need = 1 + reach + shape.dilation[place] * (_plane(shape.window)[place] - 1)
+        before = shape.padding[place]
+        around = [(0, 0)] * 4
+        around[axis] = (before, max(0, need - before - mask.shape[axis]))
+        mask = np.pad(mask, around).take(range(need), axis)
+    return mask.transpose(0, 1, 3, 2)
+
+
+def _plane(sizes: tuple[int, ...]) -> tuple[int, int]:
+    """(height, width); a depth, which has no window, is one with the height."""
+    return math.prod(sizes[:-1]), sizes[-1]
+
+
+def table(traced: Trace) -> Table:
+    """The trace for a terminal: one line a layer, densities as mean and spread between samples in percent."""
+    found = Table(title=f"{traced.samples} samples", title_justify="left")
+    found.add_column("layer")
+    for column in ("C", "M", "P", "Q", "R x S", "MACs", "weights %", "inputs %", "outputs %"):
+        found.add_column(column, justify="right")
+    for layer in traced.layers:
+        row = layer.row()
+        found.add_row(
+            layer.name, *(str(row[dim]) for dim in "CMPQ"), f"{row['R']} x {row['S']}", f"{layer.macs:,}",
+            f"{layer.weight_density:.1%}"[:-1], _percent(layer.inputs), _percent(layer.outputs),
+        )  # fmt: skip
+    found.add_section()
+    found.add_row("total", "", "", "", "", "", f"{traced.macs:,}")
+    return found
+
+
+def _percent(measured: Measured) -> str:
+    return f"{100 * measured.mean:.1f} ±{100 * measured.spread:.1f}"
+
+
+def write_trace(
+    model: PointNet2,
+    clouds: Clouds,
+    output: Path,
+    *,
+    samples: int | None = None,
+    batch: int = 2,
+    inputs: Literal["clouds", "randn"] = "clouds",
+    seed: int = 0,
+    masks: Path | None = None,
+    delayed: bool | None = None,
+    provenance: Provenance | None = None,
+    console: Console | None = None,
+) -> Trace:
+    """Trace `model` and write workload.yaml, trace.csv and trace.json into the folder `output`.
+
+    samples : this many clouds, drawn with `seed`; None: all. Of each the first points, as the model takes
+    batch : dim N of the workload
+    inputs : "randn": standard-normal points in place of the clouds, as the original study measured
+    masks : folder for masks of all weights and of the first `batch` clouds' inputs; the workload names them
+    delayed : with or without delayed aggregation; None: as the model is
+    provenance : further facts for the workload (digest of a checkpoint, ...)
+
+    Raises TraceError for counts that cannot be, and as `trace` and `workload_of` do.
+    """
+    points = _points(clouds, model.config.points, samples, batch, inputs, seed)
+    model = model if delayed is None else _variant(model, delayed)
+    traced = trace(model, torch.split(points, RUN_BATCH), mask_samples=0 if masks is None else batch)
+    facts: dict[str, str | int | float | bool] = {
+        "samples": traced.samples, "points": points.shape[1], "inputs": inputs, "seed": seed,
+        "delayed": model.config.delayed,
+    }  # fmt: skip
+    if inputs == "clouds":
+        facts |= {"data": clouds.digest()}
+    source = clouds.source if inputs == "clouds" else "standard-normal points"
+    mask_folder = None if masks is None else Path(os.path.relpath(masks, output)).as_posix()
+    workload = workload_of(
+        traced, name="pointnet2", batch=batch, source=source,
+        provenance=facts | dict(provenance or {}), masks=mask_folder,
+    )  # fmt: skip
+    if masks is not None:
+        write_masks(traced, masks, batch)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "workload.yaml").write_text(dump(workload), encoding="utf-8")
+    _write_rows(traced, workload, output)
+    if console is not None:
+        console.print(table(traced))
+        console.print(f"wrote {output}/workload.yaml, trace.csv and trace.json")
+    return traced
+
+
+def _points(clouds: Clouds, points: int, samples: int | None, batch: int, inputs: str, seed: int) -> Tensor:
+    """(samples, points, C) float32."""
+    count = len(clouds) if samples is None else samples
+    if not 1 <= count <= len(clouds):
+        raise TraceError(f"{count} samples of {len(clouds)} clouds, allowed is 1 to {len(clouds)}")
+    if not 1 <= batch <= count:
+        raise TraceError(f"a batch of {batch} of {count} samples, allowed is 1 to {count}")
+    have, channels = clouds.points.shape[1:]
+    if have < points:
+        raise TraceError(f"the clouds have {have} points, the network takes {points}")
+    if inputs == "randn":
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(count, points, channels, generator=generator)
+    if inputs != "clouds":
+        raise TraceError(f"inputs are '{inputs}', allowed is 'clouds' or 'randn'")
+    # the clouds of a split lie class by class: the first ones would be of one class
+    chosen = np.sort(np.random.default_rng(seed).choice(len(clouds), count, replace=False))
+    return torch.from_numpy(clouds.points[chosen, :points])
+
+
+def _variant(model: PointNet2, delayed: bool) -> PointNet2:
+    """The same network with delayed aggregation on or off."""
+    found = PointNet2(replace(model.config, delayed=delayed))
+    found.load_state_dict(model.state_dict())
+    return found
+
+
+def _write_rows(traced: Trace, workload: Workload, folder: Path) -> None:
+    rows = [layer.row() for layer in traced.layers]
+    with open(folder / "trace.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    document: dict[str, Any] = {
+        "name": workload.name, "source": workload.source, "provenance": workload.provenance,
+        "samples": traced.samples, "macs": traced.macs, "layers": rows,
+    }  # fmt: skip
+    (folder / "trace.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,51 @@
+"""How our command lines end: one sentence for what users can cause, and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from sparsim.errors import SparsimError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+INTERRUPTED = 130
+WIDTH = 120  # of output that no terminal limits
+
+
+def results() -> Console:
+    """Where results are printed: stdout, at the terminal's width."""
+    from rich.console import Console  # takes a tenth of a second: not before --help
+
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
+
+
+def run(command: click.Command, name: str) -> NoReturn:
+    """Run `command` as the program `name`. What users cause ends as one line on stderr and exit code 2."""
+    try:
+        sys.exit(command.main(prog_name=name, standalone_mode=False))
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        _fail(name, error.format_message())
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        _fail(name, f"{error.filename}: {reason}" if error.filename else reason)
+    except SparsimError as error:
+        _fail(name, str(error))
+
+
+def _fail(name: str, message: str) -> NoReturn:
+    sentence = " ".join(message.split()).rstrip(".")
+    click.echo(f"{name}: error: {sentence}", err=True)
+    sys.exit(2)

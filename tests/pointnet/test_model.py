@@ -1,0 +1,166 @@
+"""The network: shapes, names, invariances, and delayed aggregation."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pointnet.errors import ConfigError
+from pointnet.model import PRESETS, Config, PointNet2, Scale, Stage, preset
+
+TINY = Config(
+    stages=(Stage(16, (Scale(0.4, 8, (8, 8)),)), Stage(4, (Scale(0.8, 8, (8, 16)),))),
+    pooled=(16, 32),
+    head=(16,),
+    points=64,
+    classes=3,
+)
+TWO_SCALES = replace(
+    TINY,
+    stages=(Stage(16, (Scale(0.3, 4, (8,)), Scale(0.6, 8, (8, 16)))), Stage(4, (Scale(0.8, 8, (16,)),))),
+)
+ALL_TOGETHER = replace(  # every neighbourhood holds all points: nothing depends on their order
+    TINY, stages=(Stage(16, (Scale(4.0, 64, (8, 8)),)), Stage(4, (Scale(4.0, 16, (8, 16)),)))
+)
+
+
+def clouds(config: Config, count: int = 5, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.rand(count, config.points, config.channels, generator=generator) * 2 - 1
+    return points / points[..., :3].norm(dim=-1).max()
+
+
+def network(config: Config, seed: int = 0) -> PointNet2:
+    """With running statistics that are not those of the start."""
+    torch.manual_seed(seed)
+    model = PointNet2(config)
+    for bn in (m for m in model.modules() if isinstance(m, torch.nn.BatchNorm1d)):
+        torch.nn.init.uniform_(bn.running_mean, -0.3, 0.3)
+        torch.nn.init.uniform_(bn.running_var, 0.5, 2.0)
+        torch.nn.init.uniform_(bn.weight, -1.0, 1.0)
+    return model
+
+
+def test_study_has_the_layers_of_the_study() -> None:
+    model = PointNet2(preset("study"))
+    weights = {n: tuple(p.shape) for n, p in model.named_parameters() if p.dim() == 2}
+    assert weights == {
+        "sa1.mlp_convs.0.weight": (64, 3),
+        "sa1.mlp_convs.1.weight": (64, 64),
+        "sa1.mlp_convs.2.weight": (128, 64),
+        "sa2.mlp_convs.0.weight": (128, 131),
+        "sa2.mlp_convs.1.weight": (128, 128),
+        "sa2.mlp_convs.2.weight": (256, 128),
+        "sa3.mlp_convs.0.weight": (256, 259),
+        "sa3.mlp_convs.1.weight": (512, 256),
+        "sa3.mlp_convs.2.weight": (1024, 512),
+        "fc1.weight": (512, 1024),
+        "fc2.weight": (256, 512),
+        "fc3.weight": (10, 256),
+    }
+    assert PointNet2(preset("study", classes=40)).fc3.weight.shape == (40, 256)
+
+
+@pytest.mark.parametrize("normals", [False, True], ids=["xyz", "normals"])
+@pytest.mark.parametrize("config", [TINY, TWO_SCALES], ids=["single-scale", "multi-scale"])
+def test_logits_gradients_and_delayed_aggregation(config: Config, normals: bool) -> None:
+    config = replace(config, normals=normals)
+    model = network(config).eval()
+    delayed = copy.deepcopy(model)
+    for module in delayed.modules():
+        if hasattr(module, "delayed"):
+            module.delayed = True
+    x = clouds(config)
+    logits, others = model(x), delayed(x)
+    assert logits.shape == (5, 3)
+    torch.testing.assert_close(others, logits, rtol=1e-4, atol=1e-5)
+    logits.square().sum().backward()
+    others.square().sum().backward()
+    for (name, ours), theirs in zip(model.named_parameters(), delayed.parameters(), strict=True):
+        assert ours.grad is not None, name
+        assert ours.grad.abs().sum() > 0, name
+        torch.testing.assert_close(theirs.grad, ours.grad, rtol=1e-3, atol=1e-4)
+
+
+def test_delayed_networks_share_checkpoints() -> None:
+    plain, delayed = network(TINY, seed=1), network(replace(TINY, delayed=True), seed=2)
+    delayed.load_state_dict(plain.state_dict())
+    x = clouds(TINY)
+    torch.testing.assert_close(delayed.eval()(x), plain.eval()(x), rtol=1e-4, atol=1e-5)
+
+
+def test_order_of_points_does_not_matter() -> None:
+    model = network(ALL_TOGETHER).eval()
+    x = clouds(ALL_TOGETHER)
+    order = torch.cat([torch.zeros(1, dtype=torch.int64), 1 + torch.randperm(63)])  # same first centre
+    torch.testing.assert_close(model(x[:, order]), model(x), rtol=1e-5, atol=1e-6)
+    moved = x.clone()
+    moved[:, 7] += 0.5
+    assert not torch.allclose(model(moved), model(x))
+
+
+def test_clouds_do_not_see_each_other_in_eval_mode() -> None:
+    model = network(TINY).eval()
+    x = clouds(TINY)
+    torch.testing.assert_close(model(x)[2:3], model(x[2:3]))
+
+
+def test_groupings_are_those_that_forward_finds() -> None:
+    model = network(TINY).eval()
+    x = clouds(TINY)
+    assert torch.equal(model(x, model.group(x)), model(x))
+    first, second = model.group(x)
+    assert first.centres.shape == (5, 16)
+    assert first.neighbours[0].shape == (5, 16, 8)
+    assert second.centres.max() < 16
+
+
+def test_turned_clouds_keep_their_groupings() -> None:
+    model, x = network(TINY), clouds(TINY)
+    turned = x[..., [1, 0, 2]] * torch.tensor([1.0, -1.0, 1.0])  # a quarter turn: exact in floats
+    for ours, theirs in zip(model.group(x), model.group(turned), strict=True):
+        assert torch.equal(ours.centres, theirs.centres)
+        assert torch.equal(ours.neighbours[0], theirs.neighbours[0])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_can_be_built(name: str) -> None:
+    with torch.device("meta"):
+        assert sum(p.numel() for p in PointNet2(preset(name)).parameters()) > 50_000
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: preset("studdy"), "unknown network preset 'studdy' (did you mean 'study'?)"),
+        (lambda: PointNet2(replace(TINY, points=8)), "stage 1 has 16 centres, allowed is 1 to 8"),
+        (
+            lambda: PointNet2(replace(TINY, stages=(TINY.stages[1], TINY.stages[0]))),
+            "stage 2 has 16 centres, allowed is 1 to 4",
+        ),
+        (
+            lambda: PointNet2(replace(TINY, stages=(Stage(4, (Scale(0.0, 8, (8,)),)),))),
+            "stage 1 has radius 0.0, more than 0 is expected",
+        ),
+        (
+            lambda: PointNet2(replace(TINY, stages=(Stage(4, (Scale(0.1, 0, (8,)),)),))),
+            "stage 1 has 0 neighbours, allowed is 1 and more",
+        ),
+        (
+            lambda: PointNet2(replace(TINY, classes=1)),
+            "a network needs a stage, widths of 1 and more, and 2 classes or more",
+        ),
+        (lambda: PointNet2(replace(TINY, dropout=1.0)), "dropout is 1.0, allowed is 0 and more, below 1"),
+        (
+            lambda: network(TINY)(torch.zeros(2, 64, 6)),
+            "clouds are (2, 64, 6), (clouds, at least 16 points, 3) is expected",
+        ),
+    ],
+)
+def test_error(make, message) -> None:
+    with pytest.raises(ConfigError) as error:
+        make()
+    assert str(error.value) == message

@@ -1,0 +1,172 @@
+"""python -m pointnet, end to end on clouds that the tests write."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pointnet import checkpoint, cli
+from pointnet.data import shapes, write_pack
+from pointnet.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+QUICK = ("--points", "64", "--batch", "16", "--epochs", "2")
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "clouds.npz"
+    write_pack(shapes(train_per_class=8, test_per_class=4, points=64, seed=3), path)
+    return path
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pointnet", *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_train_eval_and_resume(run: Run, pack: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    code, out, _ = run("train", "--data", pack, "-o", folder, *QUICK, "--sparsity", "0.7")
+    assert code == 0
+    result = json.loads((folder / "result.json").read_text())
+    assert result["sparsity"] == pytest.approx(0.7, abs=1e-4)
+    assert result["test_clouds"] == 40
+    assert result["weights_sha256"] == checkpoint.digest(checkpoint.load(folder)["model"])
+    rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert float(rows[-1]["test_accuracy"]) == result["accuracy"]
+    assert f"accuracy {result['accuracy']:.2%} (95 % interval " in out
+
+    code, out, _ = run("eval", folder)
+    assert code == 0
+    assert f"accuracy {result['accuracy']:.2%} (95 % interval " in out
+    assert "monitor" in out
+
+    code, out, _ = run("train", "--data", pack, "-o", folder, *QUICK, "--sparsity", "0.7", "--resume")
+    assert code == 0
+    assert f"accuracy {result['accuracy']:.2%}" in out
+
+
+def test_killed_process_resumes_to_the_same_weights(pack: Path, tmp_path: Path) -> None:
+    def command(folder: str, *more: str) -> list[str]:
+        options = ("--data", str(pack), "-o", str(tmp_path / folder), *QUICK, "--epochs", "12", *more)
+        return [sys.executable, "-m", "pointnet", "train", *options]
+
+    whole = subprocess.run(command("whole"), cwd=ROOT, capture_output=True, text=True)
+    assert whole.returncode == 0, whole.stderr
+    broken = subprocess.Popen(command("broken"), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while broken.poll() is None and not (tmp_path / "broken/metrics.csv").exists():
+        time.sleep(0.01)  # the first epoch is complete when the log appears
+    broken.send_signal(signal.SIGTERM)
+    _, err = broken.communicate()
+    assert broken.returncode == 130
+    assert "--resume goes on" in err
+    step = checkpoint.load(tmp_path / "broken")["step"]
+    assert 5 <= step < 60
+    resumed = subprocess.run(command("broken", "--resume"), cwd=ROOT, capture_output=True, text=True)
+    assert resumed.returncode == 0, resumed.stderr
+    digests = {
+        json.loads((tmp_path / name / "result.json").read_text())["weights_sha256"]
+        for name in ("whole", "broken")
+    }
+    assert len(digests) == 1
+
+
+def test_recipe_drives_a_run(run: Run, pack: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("""\
+epochs: 2.0
+training_modifiers:
+  - !EpochRangeModifier {start_epoch: 0.0, end_epoch: eval(epochs)}
+  - !SetLearningRateModifier {start_epoch: 0.0, learning_rate: 0.001}
+pruning_modifiers:
+  - !GlobalMagnitudePruningModifier
+      init_sparsity: 0.05
+      final_sparsity: 0.6
+      start_epoch: 0.0
+      end_epoch: eval(epochs - 0.5)
+      update_frequency: 0.25
+      params: __ALL_PRUNABLE__
+""")
+    options = ("--points", "64", "--batch", "16", "--recipe", recipe)
+    code, _, err = run("train", "--data", pack, "-o", tmp_path / "run", *options)
+    assert code == 0, err
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert result["epochs"] == 2
+    assert result["sparsity"] == pytest.approx(0.6, abs=1e-4)
+    rows = list(csv.DictReader((tmp_path / "run/metrics.csv").read_text().splitlines()))
+    assert {float(row["lr"]) for row in rows} == {0.001}
+
+
+def test_compare_goes_on_where_it_stopped(run: Run, pack: Path, tmp_path: Path) -> None:
+    options = ("--preset", "small", "--epochs", "1", "--more", "1", "--batch", "16", "--level", "0.5")
+    data = tmp_path / "clouds.npz"
+    write_pack(shapes(train_per_class=4, test_per_class=2, points=256, seed=3), data)
+    code, _, err = run("compare", "--data", data, "-o", tmp_path / "all", *options)
+    assert code == 0, err
+    written = (tmp_path / "all/compare.md").read_text()
+    names = [line.split("|")[1].strip() for line in written.splitlines()[2:]]
+    assert names == [
+        "dense", "control", "gmp-50", "gmp-2to4", "one-shot-50", "one-shot-50-recalibrated", "one-shot-2to4",
+        "one-shot-2to4-recalibrated",
+    ]  # fmt: skip
+    before = (tmp_path / "all/gmp-50/metrics.csv").stat().st_mtime_ns
+    assert run("compare", "--data", data, "-o", tmp_path / "all", *options)[0] == 0
+    assert (tmp_path / "all/gmp-50/metrics.csv").stat().st_mtime_ns == before
+
+
+def test_pack_makes_one_file_of_many(run: Run, pack: Path, tmp_path: Path) -> None:
+    code, out, err = run("pack", pack, "-o", tmp_path / "small.npz", "--points", "64")
+    assert code == 0, err
+    assert "80 training and 40 test clouds" in out
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("train", "--data", "nowhere", "-o", "x"), "nowhere"),
+        (("train", "--preset", "smal", "-o", "x"), "unknown network preset 'smal' (did you mean 'small'?)"),
+        (("train", "--sparsity", "1.5", "-o", "x"), "1.5"),
+        (("train", "--sparsity", "0.5", "--pattern", "2:x", "-o", "x"), "2:x"),
+        (("train", "--recipe", "none.yaml", "-o", "x"), "none.yaml"),
+        (("train", "--start", "none.pt", "-o", "x"), "none.pt: no such checkpoint"),
+        (("train", "--epoch", "3", "-o", "x"), "No such option"),
+        (("eval", "none.pt"), "none.pt: no such checkpoint"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*args)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert err.startswith("pointnet: error: ")
+
+
+def test_defaults_of_the_command_are_those_of_the_settings() -> None:
+    given = cli.train.make_context("train", ["-o", "x"]).params
+    for field in msgspec.structs.fields(Settings):
+        if field.name in given:
+            assert given[field.name] == field.default, field.name

@@ -1,0 +1,278 @@
+"""Training: resumed equals unbroken, cached neighbours equal fresh ones, scores, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from pointnet import checkpoint
+from pointnet import train as training_module
+from pointnet.batches import Batches
+from pointnet.data import Augmentation, Clouds, Dataset, shapes
+from pointnet.errors import CheckpointError, ConfigError
+from pointnet.metrics import Score, score
+from pointnet.model import PointNet2
+from pointnet.settings import Pruning, Settings
+from pointnet.train import Training, load_model, train
+
+SETTINGS = Settings(points=64, epochs=2, batch=16, augmentation="strong", threads=1)
+PRUNED = msgspec.structs.replace(SETTINGS, pruning=Pruning(sparsity=0.8, end=1.5, every=0.25))
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return shapes(train_per_class=8, test_per_class=4, points=80, seed=3)
+
+
+def outcome(training: Training) -> tuple[str, list[dict[str, object]]]:
+    """All that two equal runs share: the weights, and the log without its times."""
+    log = [{key: value for key, value in row.items() if key != "cpu_s"} for row in training.history]
+    return checkpoint.digest(training.model.state_dict()), log
+
+
+def test_pruned_run_reaches_its_sparsity_and_repeats(data: Dataset, tmp_path: Path) -> None:
+    first = train(PRUNED, data, tmp_path / "a")
+    second = train(PRUNED, data, tmp_path / "b")
+    assert outcome(first) == outcome(second)
+    weights = [p for n, p in first.model.named_parameters() if p.dim() == 2]
+    zeros = sum(int((w == 0).sum()) for w in weights)
+    assert zeros == round(0.8 * sum(w.numel() for w in weights))
+    assert first.history[-1]["sparsity"] == pytest.approx(0.8, abs=1e-4)
+    other = msgspec.structs.replace(PRUNED, seed=1)
+    assert outcome(train(other, data, tmp_path / "c"))[0] != outcome(first)[0]
+
+
+@pytest.mark.parametrize("stop", [1, 5, 7])  # first step, end of an epoch, within the second one
+def test_interrupted_and_resumed_equals_unbroken(data: Dataset, tmp_path: Path, stop: int) -> None:
+    def interrupt(training: Training) -> None:
+        if training.step == stop:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    broken = train(PRUNED, data, tmp_path / "broken", watch=interrupt)
+    assert broken.step == stop
+    resumed = train(PRUNED, data, tmp_path / "broken", resume=True)
+    assert outcome(resumed) == outcome(train(PRUNED, data, tmp_path / "whole"))
+    log = (tmp_path / "broken" / "metrics.csv").read_text().splitlines()
+    assert len(log) == 1 + PRUNED.epochs
+
+
+def test_killed_run_goes_on_from_its_last_checkpoint(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(training: Training) -> None:
+        if training.step == 3:
+            monkeypatch.setattr(training_module, "SAVE_EVERY_S", 1e9)  # steps 4 to 6 are lost
+        if training.step == 6:
+            raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training_module, "SAVE_EVERY_S", 0.0)
+        with pytest.raises(RuntimeError, match="killed"):
+            train(PRUNED, data, tmp_path / "broken", watch=kill)
+    assert checkpoint.load(tmp_path / "broken")["step"] == 3
+    resumed = train(PRUNED, data, tmp_path / "broken", resume=True)
+    assert outcome(resumed) == outcome(train(PRUNED, data, tmp_path / "whole"))
+
+
+def test_finished_run_is_not_run_again(data: Dataset, tmp_path: Path) -> None:
+    done = train(SETTINGS, data, tmp_path)
+    steps: list[int] = []
+    again = train(SETTINGS, data, tmp_path, resume=True, watch=lambda training: steps.append(training.step))
+    assert not steps
+    assert outcome(again) == outcome(done)
+    assert again.score == done.score
+
+
+def test_the_callers_random_numbers_go_on(data: Dataset, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train(msgspec.structs.replace(SETTINGS, epochs=1), data, tmp_path)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_training_learns(data: Dataset, tmp_path: Path) -> None:
+    splits = [
+        Clouds(c.points[c.labels < 2], c.labels[c.labels < 2], c.classes[:2], "two")
+        for c in (data.train, data.test)
+    ]
+    settings = msgspec.structs.replace(SETTINGS, epochs=25, batch=8, label_smoothing=0.0, augmentation="none")
+    run = train(settings, Dataset(*splits, name="two classes"), tmp_path)
+    assert run.history[-1]["train_loss"] < 0.5 * run.history[0]["train_loss"]
+    assert run.history[-1]["train_accuracy"] > 0.9
+
+
+def test_start_takes_weights_and_zeros(data: Dataset, tmp_path: Path) -> None:
+    train(PRUNED, data, tmp_path / "first")
+    start = str(tmp_path / "first" / checkpoint.NAME)
+    plan = Pruning(sparsity=0.9, end=1.0)
+    again = Training(msgspec.structs.replace(PRUNED, start=start, pruning=plan), data)
+    zeros = again.model.fc1.weight == 0
+    assert zeros.any()
+    for _ in range(3):
+        again.advance()
+    assert (again.model.fc1.weight[zeros] == 0).all()
+
+
+def test_stored_network_scores_as_it_did(data: Dataset, tmp_path: Path) -> None:
+    run = train(SETTINGS, data, tmp_path)
+    stored = load_model(tmp_path / checkpoint.NAME)
+    assert stored.classes == data.train.classes
+    assert stored.settings == SETTINGS
+    assert stored.digest == outcome(run)[0]
+    assert score(stored.model, data.test, 64) == run.score
+
+
+# ---- batches
+
+
+def test_kept_groupings_are_those_of_the_turned_batch(data: Dataset) -> None:
+    clouds = Clouds(data.train.points[:, :64].copy(), data.train.labels, data.train.classes, "64 points")
+    model = PointNet2(SETTINGS.network(10))
+    batches = Batches(clouds, model, Augmentation(mirror=True), 16, seed=0)  # exact in floats
+    for step in (0, 3, 5, 9):  # the second epoch uses what the first one kept
+        batch = batches[step]
+        assert batch.groupings is not None
+        for ours, fresh in zip(batch.groupings, model.group(batch.clouds), strict=True):
+            assert torch.equal(ours.centres, fresh.centres)
+            assert all(torch.equal(a, b) for a, b in zip(ours.neighbours, fresh.neighbours, strict=True))
+
+
+def test_neighbours_are_not_kept_where_points_or_distances_change(data: Dataset) -> None:
+    model = PointNet2(SETTINGS.network(10))
+    exact = Clouds(data.train.points[:, :64].copy(), data.train.labels, data.train.classes, "64 points")
+    assert Batches(data.train, model, Augmentation(), 16, 0)[0].groupings is None  # 64 of 80 points
+    assert Batches(exact, model, Augmentation(jitter=0.01), 16, 0)[0].groupings is None
+    assert Batches(exact, model, Augmentation(), 16, 0)[0].groupings is not None
+
+
+def test_an_epoch_sees_every_cloud_once(data: Dataset) -> None:
+    batches = Batches(data.train, PointNet2(SETTINGS.network(10)), Augmentation(), 16, seed=0)
+    assert len(batches) == 5
+    for epoch in (0, 1):
+        labels = torch.cat([batches[5 * epoch + i].labels for i in range(5)])
+        assert labels.bincount().tolist() == [8] * 10
+    assert not torch.equal(batches[0].labels, batches[5].labels)
+    assert torch.equal(batches[2].clouds, batches[2].clouds)
+
+
+# ---- scores
+
+
+def test_wilson_interval() -> None:
+    low, high = Score((90,), (100,)).interval()
+    assert (round(low, 4), round(high, 4)) == (0.8256, 0.9448)  # Newcombe 1998's method 3, by hand
+    assert Score((5,), (5,)).interval()[1] == 1.0
+    assert Score((0,), (5,)).interval()[0] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_score_counts_by_class(data: Dataset) -> None:
+    class Guess(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.one_hot(torch.full((len(x),), 2), 10).float()
+
+    found = score(Guess(), data.test, 64, batch=7)
+    assert found.correct == tuple(4 if c == 2 else 0 for c in range(10))
+    assert found.accuracy == found.class_accuracy == 0.1
+    assert Score((3, 0), (3, 1)).class_accuracy == 0.5
+
+
+# ---- refused
+
+
+def test_folder_with_a_run_is_not_overwritten(data: Dataset, tmp_path: Path) -> None:
+    train(msgspec.structs.replace(SETTINGS, epochs=1), data, tmp_path)
+    with pytest.raises(CheckpointError, match="holds a run already: continue it with --resume"):
+        train(SETTINGS, data, tmp_path)
+    with pytest.raises(CheckpointError, match=r"the run in it has 'epochs' 1, given is 2"):
+        train(msgspec.structs.replace(SETTINGS, epochs=2), data, tmp_path, resume=True)
+    other = shapes(train_per_class=8, test_per_class=4, points=80, seed=4)
+    with pytest.raises(CheckpointError, match="the run in it saw other data"):
+        train(msgspec.structs.replace(SETTINGS, epochs=1), other, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", "cut"])
+def test_spoiled_checkpoint(data: Dataset, tmp_path: Path, content: bytes | str) -> None:
+    path = tmp_path / checkpoint.NAME
+    if content == "cut":
+        checkpoint.save(path, {"model": {"w": torch.zeros(100)}})
+        content = path.read_bytes()[:-200]
+    assert isinstance(content, bytes)
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"checkpoint.pt: is no checkpoint, or was cut off"):
+        load_model(path)
+
+
+def test_missing_and_foreign_checkpoints(data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"none.pt: no such checkpoint"):
+        load_model(tmp_path / "none.pt")
+    torch.save({"weights": 1}, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match=r"other.pt: has format None, 1 is expected"):
+        load_model(tmp_path / "other.pt")
+    train(SETTINGS, data, tmp_path / "small")
+    wider = msgspec.structs.replace(SETTINGS, preset="half", start=str(tmp_path / "small"))
+    with pytest.raises(CheckpointError, match=r"'sa1.mlp_convs.0.weight' is \(16, 3\), the network has"):
+        Training(wider, data)
+
+
+def test_atomic_write_leaves_the_old_file_when_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    checkpoint.write_atomically(path, b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        checkpoint.write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "addam"}, "unknown optimizer 'addam' (did you mean 'adam'?)"),
+        ({"schedule": "onecycle"}, "unknown schedule 'onecycle' (did you mean 'one-cycle'?)"),
+        ({"augmentation": "weak"}, "unknown augmentation 'weak' (known: none, rotation, light, study, strong)"),
+        ({"preset": "hlaf"}, "unknown network preset 'hlaf' (did you mean 'half'?)"),
+        ({"epochs": 0}, "epochs is 0, allowed is 1 and more"),
+        ({"threads": 0}, "threads is 0, allowed is 1 and more"),
+        ({"batch": 1}, "batch is 1, allowed is 2 and more: batch-norm needs company"),
+        ({"seed": -1}, "seed is -1, allowed is 0 and more"),
+        ({"lr": 0.0}, "learning rate is 0.0, more than 0 is expected"),
+        ({"lr": float("nan")}, "learning rate is nan, more than 0 is expected"),
+        ({"weight_decay": -1.0}, "weight decay is -1.0, allowed is 0 and more"),
+        ({"label_smoothing": 1.0}, "label smoothing is 1.0, allowed is 0 and more, below 1"),
+        ({"pool": 32, "points": 64}, "pool is 32 points, the network takes 64"),
+        ({"points": 32}, "stage 1 has 64 centres, allowed is 1 to 32"),
+        (
+            {"recipe": "r.yaml", "pruning": Pruning(sparsity=0.5, end=1.0)},
+            "a recipe and a sparsity are given: give one",
+        ),
+    ],
+)
+def test_settings_error(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        Settings(**changes)  # type: ignore[arg-type]
+    assert str(error.value) == message
+
+
+def test_settings_that_do_not_fit_the_data(data: Dataset) -> None:
+    with pytest.raises(ConfigError, match="clouds have 80 points, the network takes 256"):
+        Training(Settings(), data)
+    with pytest.raises(ConfigError, match="80 training clouds do not fill one batch of 96"):
+        Training(msgspec.structs.replace(SETTINGS, batch=96), data)
+
+
+def test_labels_and_points_are_what_the_loader_gave(data: Dataset) -> None:
+    assert data.train.points.dtype == np.float32
+    assert data.train.labels.max() == 9
