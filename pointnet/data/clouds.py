@@ -18,6 +18,9 @@ from pointnet.errors import DataError
 XYZ = 3
 WITH_NORMALS = 6
 NORMALISED_TO = 1e-6  # clouds centred and scaled up to this stay bit for bit
+UNIT_TO = 0.05  # what normals rounded in text or float16 may be longer or shorter than 1
+RADII = (1e-150, 1e150)  # whose squares are numbers
+RESOLVED = 1e-9  # of the distance from the origin: a smaller cloud is made of rounding errors
 CHUNK = 256  # clouds normalised at a time, which bounds the float64 copies
 
 Points = NDArray[np.float32]
@@ -138,7 +141,7 @@ def normalise(points: NDArray[np.floating], name: Callable[[int], str]) -> Point
 
     Clouds that are so already up to rounding stay as they are, so that a pack gives back the very clouds it
     was written from. Raises DataError, with the `name` of a cloud's index, for numbers that are not finite,
-    for a cloud whose points are all the same, and for a normal of length zero.
+    for a cloud whose points are all the same, and for normals that are not of unit length.
     """
     result = np.empty(points.shape, dtype=np.float32)
     for start in range(0, len(points), CHUNK):
@@ -150,28 +153,31 @@ def normalise(points: NDArray[np.floating], name: Callable[[int], str]) -> Point
 
         refuse(~np.isfinite(chunk).all(axis=(1, 2)), "a number is not finite")
         xyz = chunk[..., :XYZ]
-        refuse(
-            (np.ptp(xyz, axis=1) == 0).all(axis=1), "all points are the same, such a cloud cannot be scaled"
-        )
+        same = (xyz == xyz[:, :1]).all(axis=(1, 2))
+        refuse(same, "all points are the same, such a cloud cannot be scaled")
         chunk[..., :XYZ] = _into_unit_sphere(xyz)
         refuse(~np.isfinite(chunk).all(axis=(1, 2)), "coordinates are too large or too close to be scaled")
         if points.shape[2] == WITH_NORMALS:
             lengths = np.linalg.norm(chunk[..., XYZ:], axis=2, keepdims=True)
-            refuse((lengths == 0).any(axis=(1, 2)), "a normal has length zero")
+            refuse(
+                (np.abs(lengths - 1) > UNIT_TO).any(axis=(1, 2)),
+                "columns 4 to 6 are no unit normals; read it without normals",
+            )
             chunk[..., XYZ:] /= np.where(np.abs(lengths - 1) < NORMALISED_TO, 1.0, lengths)
         result[start : start + CHUNK] = chunk
     return result
 
 
 def _into_unit_sphere(xyz: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(all="ignore"):  # what overflows is seen and refused by the caller
+    """Centred and scaled clouds (n, N, 3); not finite where rounding would leave nothing of the form."""
+    with np.errstate(all="ignore"):
         mean = xyz.mean(axis=1, keepdims=True)
         centred = xyz - mean
         radius = np.linalg.norm(centred, axis=2).max(axis=1)[:, None, None]
-        done = (np.abs(mean).max(axis=2, keepdims=True) < NORMALISED_TO) & (
-            np.abs(radius - 1) < NORMALISED_TO
-        )
-        return np.where(done, xyz, centred / radius)
+    off = np.abs(mean).max(axis=2, keepdims=True)
+    done = (off < NORMALISED_TO) & (np.abs(radius - 1) < NORMALISED_TO)
+    lost = ~((radius > RADII[0]) & (radius < RADII[1]) & (radius > RESOLVED * off))
+    return np.where(done, xyz, np.where(lost, np.nan, centred) / np.where(lost, 1.0, radius))
 
 
 def stratified_test(
@@ -179,10 +185,8 @@ def stratified_test(
 ) -> NDArray[np.bool_]:
     """Which clouds (n,) are for testing: `fraction` of each class, rounded, at least one and never all.
 
-    Raises DataError for a fraction outside (0, 1) and for a class of fewer than two clouds.
+    Raises DataError for a class of fewer than two clouds.
     """
-    if not 0 < fraction < 1:
-        raise DataError(f"test fraction {fraction} is not between 0 and 1")
     random = np.random.default_rng(seed)
     test = np.zeros(len(labels), dtype=bool)
     for label, name in enumerate(classes):

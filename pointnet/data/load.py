@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
+from pointnet.data import folders, hdf5
 from pointnet.data.clouds import Dataset
+from pointnet.data.files import SUFFIXES
+from pointnet.data.folders import Progress
 from pointnet.data.packs import read_pack
 from pointnet.data.shapes import shapes
 from pointnet.errors import DataError
 from sparsim.errors import near
 
 SHAPES = "shapes"
+LAYOUTS = (
+    "modelnet10_train.txt or modelnet40_train.txt",
+    ".h5 files with 'train' and 'test' in their names",
+    f"a folder per class with files {', '.join(SUFFIXES)}, in train and test or in neither",
+)
 
 
 def load_data(
@@ -22,15 +29,61 @@ def load_data(
     classes: int | None = None,
     seed: int = 0,
     test_fraction: float = 0.3,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = lambda done, total: None,
 ) -> Dataset:
-    """Clouds of `points` points from the procedural set ("shapes") or from a path."""
-    if isinstance(points, bool) or not isinstance(points, int) or points < 2:
-        raise DataError(f"{points} points a cloud: needed is a whole number, at least 2")
+    """Clouds of `points` points, from the procedural set (`shapes`) or from a file or folder.
+
+    A path is one of: an .npz pack (`write_pack`), an .h5 pack or a folder of them, ModelNet as text with
+    normals, a folder per class with clouds or .off meshes. Where more points are stored, the first are taken
+    from packs and ModelNet's text, whose order is random, and a random choice from other files; meshes are
+    sampled. `classes` picks ModelNet's list of 10 or of 40; elsewhere so many must be found. `seed` decides
+    shapes, choices, sampling and the split of sources without one: `test_fraction` of each class is for
+    testing. `progress(done, total)` is called after each of many files. Raises DataError.
+    """
+    for what, value, least in (("points", points, 2), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise DataError(f"{what} is {value!r}, allowed is a whole number from {least}")
+    if not 0 < test_fraction < 1:
+        raise DataError(f"test fraction {test_fraction} is not between 0 and 1")
     if source == SHAPES:
-        return shapes(points=points, seed=seed, normals=normals)
-    path = Path(source)
+        data = shapes(points=points, seed=seed, normals=normals)
+    else:
+        data = _load_path(Path(source), points, normals, classes, seed, test_fraction, progress)
+    if classes is not None and len(data.classes) != classes:
+        raise DataError(f"{source}: has {len(data.classes)} classes, wanted are {classes}")
+    return data
+
+
+def _load_path(
+    path: Path,
+    points: int,
+    normals: bool,
+    classes: int | None,
+    seed: int,
+    test_fraction: float,
+    progress: Progress,
+) -> Dataset:
     if not path.exists():
-        hint = near(str(source), [SHAPES])
-        raise DataError(f"there is no file or folder '{source}' ({hint})" if hint else f"no '{source}'")
-    return read_pack(path, points=points, normals=normals, seed=seed, test_fraction=test_fraction)
+        siblings = [str(p) for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(f"there is no file or folder '{path}'", hint=near(str(path), [SHAPES, *siblings]))
+    if path.is_file():
+        if path.suffix.lower() == ".npz":
+            return read_pack(path, points=points, normals=normals, seed=seed, test_fraction=test_fraction)
+        if path.suffix.lower() in hdf5.SUFFIXES:
+            return hdf5.read_hdf5(
+                path, points=points, normals=normals, seed=seed, test_fraction=test_fraction
+            )
+        raise DataError(
+            f"{path}: is a file ending in '{path.suffix}', known are .npz, {', '.join(hdf5.SUFFIXES)}"
+        )
+    if folders.is_modelnet_text(path):
+        return folders.read_modelnet_text(
+            path, points=points, normals=normals, classes=classes, progress=progress
+        )
+    if hdf5.files_in(path):
+        return hdf5.read_hdf5(path, points=points, normals=normals, seed=seed, test_fraction=test_fraction)
+    if folders.is_class_folders(path):
+        return folders.read_class_folders(
+            path, points=points, normals=normals, seed=seed, test_fraction=test_fraction, progress=progress
+        )
+    raise DataError(f"{path}: holds no data set; looked for {'; '.join(LAYOUTS)}")

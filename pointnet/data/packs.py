@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,8 +26,8 @@ from pointnet.data.clouds import (
     normalise,
     split,
 )
+from pointnet.data.files import load_numpy
 from pointnet.errors import DataError
-from sparsim.errors import near
 
 SPLITS = ("train", "test")
 
@@ -39,13 +37,16 @@ def write_pack(
 ) -> None:
     """Write a pack, whole or not at all. With float32, reading it back gives clouds of the same digest.
 
-    Raises DataError where the name does not end in .npz (by that a pack is known), and for another dtype.
+    Raises DataError where the name does not end in .npz (by that a pack is known), for another dtype, and
+    for a folder that does not exist.
     """
     path = Path(path)
     if path.suffix != ".npz":
         raise DataError(f"'{path}': the name of a pack ends in .npz")
     if dtype not in ("float32", "float16"):
         raise DataError(f"a pack holds float32 or float16, not '{dtype}'")
+    if not path.parent.is_dir():
+        raise DataError(f"'{path}': there is no folder '{path.parent}'")
     arrays: dict[str, NDArray[Any]] = {"classes": np.array(dataset.classes)}
     for name, clouds in zip(SPLITS, (dataset.train, dataset.test), strict=True):
         arrays[f"x_{name}"] = clouds.points.astype(dtype)
@@ -62,7 +63,9 @@ def write_pack(
 
 def read_pack(path: Path, *, points: int, normals: bool, seed: int, test_fraction: float) -> Dataset:
     """The clouds of a .npz pack; DataError names the array that is missing or wrong."""
-    arrays = _arrays(path)
+    arrays = load_numpy(path)
+    if not isinstance(arrays, dict):
+        raise DataError(f"{path}: is one array, not a pack of several")
     classes = _classes(_array(arrays, "classes", path), f"{path}: classes")
     if not any(f"x_{name}" in arrays for name in SPLITS):
         return split(_clouds(arrays, "", classes, points, normals, path), test_fraction, seed, path.stem)
@@ -70,23 +73,9 @@ def read_pack(path: Path, *, points: int, normals: bool, seed: int, test_fractio
     return Dataset(train, test, path.stem)
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as pack:
-            if isinstance(pack, np.ndarray):
-                raise DataError(f"{path}: is one array, not a pack of several")
-            return dict(pack)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: could not be read as an .npz pack: {error}") from error
-
-
 def _array(arrays: dict[str, NDArray[Any]], key: str, path: Path) -> NDArray[Any]:
     if key not in arrays:
-        raise DataError(
-            f"{path}: array '{key}' is missing, there are: {', '.join(arrays)} {near(key, arrays)}".rstrip()
-        )
+        raise DataError(f"{path}: array '{key}' is missing, there are: {', '.join(arrays)}")
     return arrays[key]
 
 
@@ -105,9 +94,10 @@ def _clouds(
     path: Path,
 ) -> Clouds:
     x, y = (_array(arrays, f"{letter}{suffix}", path) for letter in "xy")
-    where = f"{path}: x{suffix}"
-    labels = labels_from(y, len(x), len(classes), f"{path}: y{suffix}")
-    return Clouds(points_from(x, points, normals, where), labels, classes, str(path))
+    clouds = points_from(x, points, normals, f"{path}: x{suffix}")
+    labels = labels_from(y, len(clouds), f"{path}: y{suffix}")
+    check_labels(labels, len(classes), f"{path}: y{suffix}")
+    return Clouds(clouds, labels, classes, str(path))
 
 
 def points_from(array: NDArray[Any], points: int, normals: bool, where: str) -> Points:
@@ -122,12 +112,10 @@ def points_from(array: NDArray[Any], points: int, normals: bool, where: str) -> 
     return normalise(array[:, :points, :channels], lambda index: f"{where}: cloud {index}")
 
 
-def labels_from(array: NDArray[Any], clouds: int, classes: int, where: str) -> Labels:
-    """Stored labels, of shape (n,) or (n, 1), as int64."""
+def labels_from(array: NDArray[Any], clouds: int, where: str) -> Labels:
+    """Stored labels, of shape (n,) or (n, 1), as int64 (n,)."""
     if array.dtype.kind not in "iu" or array.shape not in ((clouds,), (clouds, 1)):
         raise DataError(
             f"{where}: is {array.dtype} of shape {array.shape}, needed are integers of shape ({clouds},)"
         )
-    flat = array.reshape(clouds)
-    check_labels(flat, classes, where)
-    return flat.astype(np.int64)
+    return array.reshape(clouds).astype(np.int64)

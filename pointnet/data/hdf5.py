@@ -1,0 +1,81 @@
+"""HDF5 packs: files of `data` (n, N, 3), `label` (n,) or (n, 1) and perhaps `normal` (n, N, 3).
+
+So are ModelNet40 (ply_data_train0.h5 ..., ply_data_test0.h5 ..., shape_names.txt) and ScanObjectNN
+(training_objectdataset.h5, test_objectdataset.h5) distributed. The first points are taken: they are in random
+order. Without shape_names.txt the classes are called by their numbers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pointnet.data.clouds import XYZ, Clouds, Dataset, Labels, Points, check_labels, split
+from pointnet.data.files import library, read_names
+from pointnet.data.packs import labels_from, points_from
+from pointnet.errors import DataError
+
+SUFFIXES = (".h5", ".hdf5")
+NAMES = "shape_names.txt"
+
+
+def files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def read_hdf5(path: Path, *, points: int, normals: bool, seed: int, test_fraction: float) -> Dataset:
+    """A folder with files for training and for testing, by their names, or one file, split at random.
+
+    Raises DataError, which names the file and the array.
+    """
+    if path.is_file():
+        (clouds,) = _read([[path]], path.parent / NAMES, str(path), points, normals)
+        return split(clouds, test_fraction, seed, path.stem)
+    files = files_in(path)
+    train = [file for file in files if "train" in file.stem.lower()]
+    test = [file for file in files if "test" in file.stem.lower()]
+    if not train or not test:
+        seen = ", ".join(file.name for file in files)
+        raise DataError(f"{path}: needs .h5 files with 'train' and with 'test' in their names, has {seen}")
+    train_clouds, test_clouds = _read([train, test], path / NAMES, str(path), points, normals)
+    return Dataset(train_clouds, test_clouds, path.name)
+
+
+def _read(parts: list[list[Path]], names: Path, source: str, points: int, normals: bool) -> list[Clouds]:
+    stored = [[_arrays(file, points, normals) for file in files] for files in parts]
+    if names.is_file():
+        classes = tuple(name for _, name in read_names(names))
+    else:
+        last = max(int(labels.max()) for part in stored for _, labels in part)
+        classes = tuple(str(label) for label in range(last + 1))
+    for files, arrays in zip(parts, stored, strict=True):
+        for file, (_, labels) in zip(files, arrays, strict=True):
+            check_labels(labels, len(classes), f"{file}: label")
+    return [
+        Clouds(np.concatenate([x for x, _ in part]), np.concatenate([y for _, y in part]), classes, source)
+        for part in stored
+    ]
+
+
+def _arrays(path: Path, points: int, normals: bool) -> tuple[Points, Labels]:
+    """The normalised clouds (n, `points`, 3 or 6) and the labels (n,) of one file."""
+    h5py = library("h5py", path)
+    columns = ("data", "normal") if normals else ("data",)
+    try:
+        with h5py.File(path, "r") as file:
+            for name in (*columns, "label"):
+                if not isinstance(file.get(name), h5py.Dataset):
+                    raise DataError(f"{path}: has no array '{name}', there are: {', '.join(file)}")
+            shape = file["data"].shape
+            for name in columns:
+                if len(shape) != 3 or shape[2] != XYZ or file[name].shape != shape:
+                    raise DataError(
+                        f"{path}: {name} has shape {file[name].shape}, needed is (clouds, points, 3)"
+                    )
+            array = np.concatenate([file[name][:, :points] for name in columns], axis=2)
+            labels = np.asarray(file["label"])
+    except OSError as error:
+        raise DataError(f"{path}: could not be read as HDF5: {error}") from error
+    clouds = points_from(array, points, normals, f"{path}: data")
+    return clouds, labels_from(labels, len(clouds), f"{path}: label")
