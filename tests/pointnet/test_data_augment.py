@@ -183,9 +183,9 @@ def test_float32_stays_float32() -> None:
         ({"stretch": (0.0, 1.0)}, "stretch is"),
         ({"stretch": 1.1}, "stretch is 1.1, allowed is a pair"),
         ({"scale": (1.0, math.inf)}, "scale is"),
-        ({"rotate": 3.14}, "rotate is 3.14, allowed are true and false"),
-        ({"mirror": "yes"}, "mirror is 'yes', allowed are true and false"),
-        ({"up": "w"}, "up is 'w', allowed are x, y and z"),
+        ({"rotate": 3.14}, "rotate is 3.14, allowed is true or false"),
+        ({"mirror": "yes"}, "mirror is 'yes', allowed is true or false"),
+        ({"up": "w"}, "up is 'w', allowed is x, y or z"),
     ],
 )
 def test_settings_out_of_range_are_refused(setting: dict[str, Any], message: str) -> None:

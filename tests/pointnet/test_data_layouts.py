@@ -39,7 +39,7 @@ def write_text(path: Path, seed: int, between: str = ",") -> None:
 
 @pytest.fixture
 def modelnet(tmp_path: Path) -> Path:
-    """ModelNet as text: night_stand 1 and 3 and chair 2 for training, chair 4 and night_stand 5 for testing."""
+    """ModelNet as text: clouds 1 to 3 for training, 4 and 5 for testing; 2 and 4 are chairs."""
     lists = {
         "shape_names": "chair\nnight_stand\n",
         "train": "night_stand_0001\nchair_0002\nnight_stand_0003\n",
