@@ -50,7 +50,7 @@ def cli() -> None:
 @click.option("--schedule", default="one-cycle", show_default=True, help="one-cycle, cosine or constant.")
 @click.option("--label-smoothing", type=float, default=0.1, show_default=True)
 @click.option(
-    "--augmentation", default="strong", show_default=True, help="none, rotation, light, study or strong."
+    "--augmentation", default="strong", show_default=True, help="none, rotation, light, study, strong."
 )
 @click.option("--start", metavar="CHECKPOINT", help="Begin with these weights; their zeros stay.")
 @click.option("--recipe", metavar="FILE", help="Prune and set learning rates as a recipe file says.")
