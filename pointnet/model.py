@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pointnet import fused
 from pointnet.errors import ConfigError
 from pointnet.sampling import ball_query, farthest_point_sample, gather
 from sparsim.errors import near
@@ -45,7 +46,7 @@ class Config:
     """A network. `pooled` are the widths of the last shared MLP; their maximum over centres enters the head.
 
     `delayed` transforms features once per point before they are grouped (delayed aggregation, Feng et al.,
-    Mesorasi, 2020): equal outputs up to rounding, fewer multiplications.
+    Mesorasi, 2020): equal outputs up to rounding, fewer multiplications. Training on the CPU always does.
     """
 
     stages: tuple[Stage, ...]
@@ -132,6 +133,30 @@ class SharedMLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.after_first(self.mlp_convs[0](x))
 
+    def pooled(self, x: Tensor) -> Tensor:
+        """The maximum over all points: (B, S, C) -> (B, C')."""
+        batch, count, _ = x.shape
+        if not self.fusable(x, batch * count):
+            return self(x).amax(dim=1)
+        points = self.mlp_convs[0](x)
+        everybody = torch.arange(count).expand(batch, 1, count)
+        return self.fused(points, points.new_zeros(batch, 1, points.shape[2]), everybody).squeeze(1)
+
+    def fusable(self, x: Tensor, rows: int) -> bool:
+        """Whether `fused` may be used: in training on the CPU."""
+        return self.training and fused.usable(x, rows, *self._after_first())
+
+    def fused(self, points: Tensor, moved: Tensor, neighbours: Tensor) -> Tensor:
+        """`after_first` of points[neighbours] - moved and its maximum over neighbours, in one fast operation.
+
+        (B, N, C), (B, S, C) and (B, S, K) -> (B, S, C'). Hooks of the layers are not called.
+        """
+        return fused.shared_mlp_max(points, moved, neighbours, *self._after_first())
+
+    def _after_first(self) -> tuple[list[Tensor], list[nn.BatchNorm1d]]:
+        weights = [cast(Tensor, conv.weight) for conv in self.mlp_convs[1:]]
+        return weights, [cast(nn.BatchNorm1d, bn) for bn in self.mlp_bns]
+
     def after_first(self, x: Tensor) -> Tensor:
         """What follows the first Linear, whose output is `x`."""
         x = _normalise(self.mlp_bns[0], x)
@@ -152,9 +177,12 @@ class SetAbstraction(SharedMLP):
     ) -> Tensor:
         """(B, N, 3), (B, N, F), (B, S, 3) and (B, S, K) -> (B, S, C')."""
         conv = self.mlp_convs[0]
-        if self.delayed:  # W [x - c; f] = W [x; f] - W_xyz c
-            moved = F.linear(centres, conv.weight[:, :XYZ])
-            x = gather(conv(_join(xyz, features)), neighbours) - moved[:, :, None]
+        fast = self.fusable(xyz, neighbours.numel())
+        if self.delayed or fast:  # W [x - c; f] = W [x; f] - W_xyz c
+            points, moved = conv(_join(xyz, features)), F.linear(centres, conv.weight[:, :XYZ])
+            if fast:
+                return self.fused(points, moved, neighbours)
+            x = gather(points, neighbours) - moved[:, :, None]
         else:
             local = gather(xyz, neighbours) - centres[:, :, None]
             x = conv(_join(local, None if features is None else gather(features, neighbours)))
@@ -211,7 +239,7 @@ class PointNet2(nn.Module):
             ]
             xyz, features = centres, torch.cat(parts, dim=-1)
         last = self.get_submodule(f"sa{len(self.config.stages) + 1}")
-        x = last(_join(xyz, features)).amax(dim=1)  # (B, S, C) -> (B, C)
+        x = last.pooled(_join(xyz, features))
         for i in range(1, len(self.config.head) + 1):
             x = F.relu(self.get_submodule(f"bn{i}")(self.get_submodule(f"fc{i}")(x)))
             x = F.dropout(x, self.config.dropout, self.training)

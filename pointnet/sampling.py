@@ -42,7 +42,7 @@ def farthest_point_sample(
     if start is not None:
         if tuple(start.shape) != (batch,):
             raise PointnetError(f"start is {tuple(start.shape)}, ({batch},) is expected")
-        _check_index("start", start, points)
+        check_index("start", start, points)
         picked[:, 0] = start
     if _compiled(backend, xyz):
         share(sampling_kernels.farthest_points, batch, _rows(xyz), picked.numpy())
@@ -113,7 +113,7 @@ def gather(features: Tensor, index: Tensor) -> Tensor:
             f"features are {tuple(features.shape)}, index {tuple(index.shape)}: "
             "(clouds, points, channels) and (clouds, ...) are expected"
         )
-    _check_index("index", index, features.shape[1])
+    check_index("index", index, features.shape[1])
     flat = index.flatten(1)
     if _compiled("auto", features):
         rows: Tensor = _Gather.apply(features, flat)  # type: ignore[no-untyped-call]
@@ -173,7 +173,8 @@ def _check_points(name: str, xyz: Tensor) -> None:
         raise DataError(f"{name} are not finite, first in cloud {cloud} at point {point}")
 
 
-def _check_index(name: str, index: Tensor, points: int) -> None:
+def check_index(name: str, index: Tensor, points: int) -> None:
+    """Raise PointnetError unless `index` holds int64 from 0 to points - 1."""
     if index.dtype != torch.int64:
         raise PointnetError(f"{name} is {index.dtype}, torch.int64 is expected")
     if index.numel() == 0:
