@@ -51,9 +51,10 @@ def unpack(name: str, saved: Any) -> Tensor:
     if not isinstance(saved, Mapping) or set(saved) != {"shape", "bits"}:
         raise PruningError(f"the mask of '{name}' is neither a bool tensor nor a saved mask")
     shape, bits = torch.Size(saved["shape"]), saved["bits"].cpu().numpy()
-    if len(bits) != -(-shape.numel() // 8):
+    need = -(-shape.numel() // 8)
+    if len(bits) != need:
         raise PruningError(
-            f"the saved mask of '{name}' has {len(bits)} bytes; shape {tuple(shape)} needs others"
+            f"the saved mask of '{name}' has {len(bits)} bytes; shape {tuple(shape)} needs {need}"
         )
     live = np.unpackbits(bits, count=shape.numel()).astype(bool)
     return torch.from_numpy(live).reshape(shape)

@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from itertools import combinations
-from typing import Any
+from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gmp.errors import PruningError, RecipeError
@@ -16,7 +16,8 @@ from gmp.fields import ALL, ALL_PRUNABLE, TO_THE_END
 from gmp.modifiers import ConstantPruningModifier, MagnitudePruningModifier, Modifier
 from gmp.pruner import PRUNABLE, Pruner
 from gmp.schedule import SLACK, CubicSchedule, InverseCubicSchedule, LinearSchedule, Schedule
-from gmp.select import Matcher, select
+from gmp.select import select
+from sparsim.errors import near
 
 SCHEDULES: dict[str, type[Schedule]] = {
     "cubic": CubicSchedule,
@@ -44,24 +45,31 @@ def weights_of(model: nn.Module, params: Iterable[str], place: str) -> tuple[str
     Patterns, matched from the start of a weight's name, and ALL choose among the weights of two or more
     dimensions: never a bias or the scale of a normalisation. Raises RecipeError for a param that meets none.
     """
+    modules = {
+        f"{name}.weight".removeprefix("."): module
+        for name, module in model.named_modules(remove_duplicate=False)
+        if isinstance(getattr(module, "weight", None), Tensor)
+    }
     chosen: set[str] = set()
     for param in params:
-        try:
-            chosen.update(target.name for target in select(model, _matchers(param)))
-        except PruningError as error:
-            raise RecipeError(f"{place}: param '{param}': {error}") from None
-    return tuple(target.name for target in select(model, sorted(chosen)))
+        met = {name for name, module in modules.items() if _meets(param, name, module)}
+        if not met:
+            hint = near(param.removeprefix("re:"), modules)
+            raise RecipeError(f"{place}: no weight '{param}' in the model" + (f" ({hint})" if hint else ""))
+        chosen |= met
+    try:
+        return tuple(target.name for target in select(model, sorted(chosen)))
+    except PruningError as error:
+        raise RecipeError(f"{place}: {error}") from None
 
 
-def _matchers(param: str) -> list[Matcher]:
+def _meets(param: str, name: str, module: nn.Module) -> bool:
     if param == ALL_PRUNABLE:
-        return list(PRUNABLE)
-    if param == ALL:
-        return [lambda name, module: True]
-    if param.startswith("re:"):
-        expression = re.compile(param[3:])
-        return [lambda name, module: bool(expression.match(f"{name}.weight" if name else "weight"))]
-    return [param]
+        return isinstance(module, PRUNABLE)
+    if param == ALL or param.startswith("re:"):
+        pattern = ".*" if param == ALL else param[3:]
+        return bool(re.match(pattern, name)) and cast(Tensor, module.weight).dim() > 1
+    return param == name
 
 
 class Gradual:

@@ -242,7 +242,7 @@ class Pruner:
             return {name: final.get(name, 0.0) / (overall or 1.0) for name in sizes}, overall
         if scope not in ("global", "layer"):
             hint = near(str(scope), ("global", "layer"))
-            raise PruningError(f"unknown scope {scope!r} ({hint}, or sparsities by name)")
+            raise PruningError(f"unknown scope {scope!r} ({hint}); it can also be sparsities by name")
         return None if scope == "global" else dict.fromkeys(sizes, 1.0), None
 
     def _check_optimizer(self) -> None:

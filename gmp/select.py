@@ -74,7 +74,7 @@ def by_name(values: Mapping[str, T], names: Iterable[str], what: str) -> dict[st
                 continue
             met = [name for name in names if _name_matches(key, name)]
             if not met:
-                raise PruningError(f"{what}: '{key}' meets no prunable weight{_hint(key, names)}")
+                raise PruningError(f"{what}: '{key}' meets no prunable weight{_hint(key, _all_names(names))}")
             for name in met:
                 result.setdefault(name, value)
     return result
@@ -95,9 +95,15 @@ def _module_name(weight_name: str) -> str:
     return weight_name.removesuffix("weight").removesuffix(".")
 
 
+def _all_names(weight_names: Iterable[str]) -> list[str]:
+    """Also those of the modules."""
+    return [name for weight in weight_names for name in (_module_name(weight), weight) if name]
+
+
 def _listed(matchers: Matcher | Iterable[Matcher]) -> list[Matcher]:
-    single = isinstance(matchers, str | type) or callable(matchers)
-    return [matchers] if single else list(matchers)  # type: ignore[list-item, arg-type]
+    if isinstance(matchers, str | type) or not isinstance(matchers, Iterable):
+        return [matchers]  # a wrong one is refused where it is used
+    return list(matchers)
 
 
 def _matched(modules: list[Target], matchers: list[Matcher], what: str) -> set[int]:
@@ -106,7 +112,7 @@ def _matched(modules: list[Target], matchers: list[Matcher], what: str) -> set[i
     for matcher in matchers:
         found = {i for i, target in enumerate(modules) if _meets(matcher, target, what)}
         if isinstance(matcher, str) and not found:
-            names = [name for t in modules for name in (_module_name(t.name), t.name)]
+            names = _all_names(target.name for target in modules)
             raise PruningError(f"{what}: '{matcher}' meets no module with a weight{_hint(matcher, names)}")
         met |= found
     return met

@@ -1,4 +1,4 @@
-"""The command line: python -m pointnet train | eval | trace | compare | pack."""
+"""Train, prune and measure point-cloud classifiers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparsim.cli import run
+from sparsim.console import INTERRUPTED, results, run
 
 # torch is imported where it is used: --help must not wait for it.
 if TYPE_CHECKING:
-    from pointnet.data import Dataset
+    from pointnet.data import Clouds, Dataset
     from pointnet.settings import Settings
-    from pointnet.train import Training
-
-INTERRUPTED = 130
+    from pointnet.train import Stored, Training
 
 _data = click.option(
     "--data",
@@ -51,7 +49,9 @@ def cli() -> None:
 @click.option("--weight-decay", type=float, default=1e-4, show_default=True)
 @click.option("--schedule", default="one-cycle", show_default=True, help="one-cycle, cosine or constant.")
 @click.option("--label-smoothing", type=float, default=0.1, show_default=True)
-@click.option("--augmentation", default="strong", show_default=True, help="none, rotation, study or strong.")
+@click.option(
+    "--augmentation", default="strong", show_default=True, help="none, rotation, light, study or strong."
+)
 @click.option("--start", metavar="CHECKPOINT", help="Begin with these weights; their zeros stay.")
 @click.option("--recipe", metavar="FILE", help="Prune and set learning rates as a recipe file says.")
 @click.option("--sparsity", type=float, help="Prune gradually to this fraction of zeros.")
@@ -89,19 +89,43 @@ def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None
 def evaluate(checkpoint: str, data: str | None, split: str, threads: int) -> None:
     """Accuracy of a stored network, class by class."""
     import torch
-    from msgspec.structs import replace
-    from rich.console import Console
 
     from pointnet.metrics import score
-    from pointnet.train import load_model
 
     torch.set_num_threads(threads)
-    stored = load_model(Path(checkpoint))
-    settings = stored.settings if data is None else replace(stored.settings, data=data)
-    clouds = getattr(_load(settings, stored.classes), split)
+    stored, clouds = _stored(checkpoint, data, split)
     found = score(stored.model, clouds, stored.model.config.points)
-    Console().print(found.table(stored.classes))
+    results().print(found.table(stored.classes))
     click.echo(f"accuracy {found}")
+
+
+@cli.command()
+@click.argument("checkpoint")
+@click.option(
+    "-o", "--output", type=_folder, required=True, help="Folder of workload.yaml, trace.csv, .json."
+)
+@click.option("--data", metavar="SOURCE", help="Another data set.  [default: the one it was trained on]")
+@click.option("--samples", type=int, help="Test clouds to measure, drawn at random.  [default: all]")
+@click.option("--batch", type=int, default=2, show_default=True, help="Clouds at a time: N of the workload.")
+@click.option("--inputs", type=click.Choice(["clouds", "randn"]), default="clouds", show_default=True,
+              help="randn: noise in place of clouds, as the original study measured.")  # fmt: skip
+@click.option("--masks", type=_folder, help="Also write the real zeros there; the workload names them.")
+@click.option("--delayed", is_flag=True, help="The workload of delayed aggregation.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of samples and of noise.")
+def trace(
+    checkpoint: str, output: Path, data: str | None, samples: int | None, batch: int, inputs: Any,
+    masks: Path | None, delayed: bool, seed: int,
+) -> None:  # fmt: skip
+    """Measure shapes, operations and densities of every layer, and write them as a workload for sparsim."""
+
+    from pointnet.workload import write_trace
+
+    stored, clouds = _stored(checkpoint, data, "test")
+    write_trace(
+        stored.model, clouds, output, samples=samples, batch=batch, inputs=inputs, seed=seed, masks=masks,
+        delayed=delayed, provenance={"checkpoint": checkpoint, "weights_sha256": stored.digest},
+        console=results(),
+    )  # fmt: skip
 
 
 @cli.command()
@@ -147,7 +171,6 @@ def compare(
     """Dense, one-shot and gradually pruned networks side by side. Call again to go on after an
     interruption.
     """
-    from rich.console import Console
 
     from pointnet import compare as comparison
     from pointnet.run import run_training
@@ -165,7 +188,7 @@ def compare(
 
     plan = comparison.Plan(dense, again, tuple(sorted(levels)) or comparison.LEVELS)
     rows = comparison.compare(plan, data, folder, train)
-    Console().print(comparison.table(rows))
+    results().print(comparison.table(rows))
     for path in (folder / "compare.md", *([markdown] if markdown else [])):
         path.write_text(comparison.markdown(rows))
         click.echo(f"wrote {path}")
@@ -200,18 +223,28 @@ _PRUNING = (
 )  # fmt: skip
 
 
-def _load(settings: Settings, classes: tuple[str, ...] | None = None) -> Dataset:
-    """The data that the settings name, which must have these classes."""
+def _load(settings: Settings) -> Dataset:
     from rich.console import Console
 
-    from pointnet.errors import DataError
     from pointnet.run import data_of
 
-    data = data_of(settings, Console(stderr=True))
-    if classes is not None and data.test.classes != classes:
-        seen = ", ".join(data.test.classes)
-        raise DataError(f"{settings.data}: classes are {seen}; the network knows {', '.join(classes)}")
-    return data
+    return data_of(settings, Console(stderr=True))
+
+
+def _stored(checkpoint: str, source: str | None, split: str) -> tuple[Stored, Clouds]:
+    """A network, and clouds of the classes that it knows: of `source`, or of what it was trained on."""
+    from msgspec.structs import replace
+
+    from pointnet.errors import DataError
+    from pointnet.train import load_model
+
+    stored = load_model(Path(checkpoint))
+    settings = stored.settings if source is None else replace(stored.settings, data=source)
+    clouds: Clouds = getattr(_load(settings), split)
+    if clouds.classes != stored.classes:
+        seen, known = ", ".join(clouds.classes), ", ".join(stored.classes)
+        raise DataError(f"{settings.data}: classes are {seen}; the network knows {known}")
+    return stored, clouds
 
 
 def main() -> None:

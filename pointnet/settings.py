@@ -13,6 +13,7 @@ from sparsim.spec.base import Record
 AUGMENTATIONS = {
     "none": Augmentation(),
     "rotation": Augmentation(rotate=True),  # rigid: neighbours are found once per cloud
+    "light": Augmentation(scale=(0.8, 1.25), shift=0.1),  # for data that stand upright and face one way
     "study": Augmentation(scale=(0.8, 1.25), shift=0.1, drop=0.875),  # as the original study
     "strong": Augmentation(rotate=True, scale=(0.8, 1.25), shift=0.1, jitter=0.01),
 }

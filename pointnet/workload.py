@@ -178,7 +178,7 @@ def write_trace(
 ) -> Trace:
     """Trace `model` and write workload.yaml, trace.csv and trace.json into the folder `output`.
 
-    samples : this many clouds, drawn with `seed`; None: all
+    samples : this many clouds, drawn with `seed`; None: all. Of each the first points, as the model takes
     batch : dim N of the workload
     inputs : "randn": standard-normal points in place of the clouds, as the original study measured
     masks : folder for masks of all weights and of the first `batch` clouds' inputs; the workload names them
@@ -187,9 +187,9 @@ def write_trace(
 
     Raises TraceError for counts that cannot be, and as `trace` and `workload_of` do.
     """
-    points = _points(clouds, samples, batch, inputs, seed)
+    points = _points(clouds, model.config.points, samples, batch, inputs, seed)
     model = model if delayed is None else _variant(model, delayed)
-    traced = trace(model, points.split(RUN_BATCH), mask_samples=0 if masks is None else batch)
+    traced = trace(model, torch.split(points, RUN_BATCH), mask_samples=0 if masks is None else batch)
     facts: dict[str, str | int | float | bool] = {
         "samples": traced.samples, "points": points.shape[1], "inputs": inputs, "seed": seed,
         "delayed": model.config.delayed,
@@ -213,21 +213,24 @@ def write_trace(
     return traced
 
 
-def _points(clouds: Clouds, samples: int | None, batch: int, inputs: str, seed: int) -> Tensor:
-    """(samples, N, C) float32."""
+def _points(clouds: Clouds, points: int, samples: int | None, batch: int, inputs: str, seed: int) -> Tensor:
+    """(samples, points, C) float32."""
     count = len(clouds) if samples is None else samples
     if not 1 <= count <= len(clouds):
         raise TraceError(f"{count} samples of {len(clouds)} clouds, allowed is 1 to {len(clouds)}")
     if not 1 <= batch <= count:
         raise TraceError(f"a batch of {batch} of {count} samples, allowed is 1 to {count}")
+    have, channels = clouds.points.shape[1:]
+    if have < points:
+        raise TraceError(f"the clouds have {have} points, the network takes {points}")
     if inputs == "randn":
         generator = torch.Generator().manual_seed(seed)
-        return torch.randn(count, *clouds.points.shape[1:], generator=generator)
+        return torch.randn(count, points, channels, generator=generator)
     if inputs != "clouds":
         raise TraceError(f"inputs are '{inputs}', allowed is 'clouds' or 'randn'")
     # the clouds of a split lie class by class: the first ones would be of one class
     chosen = np.sort(np.random.default_rng(seed).choice(len(clouds), count, replace=False))
-    return torch.from_numpy(clouds.points[chosen])
+    return torch.from_numpy(clouds.points[chosen, :points])
 
 
 def _variant(model: PointNet2, delayed: bool) -> PointNet2:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from sparsim.errors import SparsimError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 INTERRUPTED = 130
+WIDTH = 120  # of output that no terminal limits
+
+
+def results() -> Console:
+    """Where results are printed: stdout, at the terminal's width."""
+    from rich.console import Console  # takes a tenth of a second: not before --help
+
+    return Console(width=None if sys.stdout.isatty() else WIDTH)
 
 
 def run(command: click.Command, name: str) -> NoReturn:

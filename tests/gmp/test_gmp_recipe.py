@@ -77,8 +77,7 @@ modifiers:
 def test_front_matter_of_markdown_keeps_its_lines(tmp_path: Path) -> None:
     path = tmp_path / "recipe.md"
     path.write_text(
-        "---\nversion: 1.1.0\nmodifiers:\n  - !EpochRangeModifier\n    start_epoch: 0\n    end_epoch: 3\n---\n"
-        "# Card\nText: more\n"
+        "---\nversion: 1\nmodifiers:\n  - !EpochRangeModifier {start_epoch: 0, end_epoch: 3}\n---\n# Card"
     )
     assert load_recipe(path).epochs == 3
     path.write_text(
@@ -160,6 +159,11 @@ def test_cycles_rewind_and_the_last_may_be_short() -> None:
     assert values == pytest.approx([*cycle, *cycle, 1.0, 0.75, 0.5, 0.25, 0.0])
 
 
+def test_cycles_of_a_tenth_rewind_in_time() -> None:
+    rate = rates(lr_func="cyclic_linear", cycle_epochs=0.1, start_epoch=0.0, end_epoch=1.0)
+    assert [rate.learning_rate_at(step / 20, 20) for step in range(20)] == pytest.approx([1.0, 0.5] * 10)
+
+
 def test_description_says_what_happens_when(tmp_path: Path) -> None:
     decay = "  - !SetWeightDecayModifier {weight_decay: 0.1, start_epoch: 2, param_groups: [1]}"
     console = Console(width=200)
@@ -174,7 +178,8 @@ def test_description_says_what_happens_when(tmp_path: Path) -> None:
     assert "weight decay 0.1 in parameter groups 1" in lines[first + 1]
 
 
-LR = "  - !LearningRateFunctionModifier {start_epoch: 1, end_epoch: 3, lr_func: linear, init_lr: 1, final_lr: 0}"
+LR = """  - !LearningRateFunctionModifier
+    {start_epoch: 1, end_epoch: 3, lr_func: linear, init_lr: 1, final_lr: 0}"""
 BAD = {
     "empty": ("", "is empty"),
     "list": ("- a", ":1: a mapping of variables and modifier lists is expected"),
@@ -222,7 +227,7 @@ BAD = {
     ),
     "two rates": (
         f"modifiers:\n{LR}\n  - !SetLearningRateModifier {{start_epoch: 2, learning_rate: 1}}",
-        ":3: SetLearningRateModifier starts at epoch 2, when LearningRateFunctionModifier",
+        ":4: SetLearningRateModifier starts at epoch 2, when LearningRateFunctionModifier",
     ),
 }
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointnet.study_cases import SHAPE
 from sparsim.errors import SpecError
 from sparsim.spec.load import dump, load_documents, load_preset, load_text, preset_names
 
@@ -169,6 +172,13 @@ def test_layers_of_a_workload_are_layers_and_their_masks_lie_beside_it(tmp_path)
     assert [layer.name for layer in loaded.layers] == ["layer", "a", "b"]
     assert loaded.layers[1:] == loaded.workload.layers
     assert loaded.layers[2].density("x").mask == str(tmp_path / "m.npy")
+
+
+def test_the_workload_of_the_documentation():
+    page = (Path(__file__).parents[3] / "docs/workload.md").read_text()
+    workload = load_text(page.split("```yaml\n")[1].split("```")[0]).workload
+    assert [layer.name for layer in workload.layers] == ["fc1"]
+    assert workload.layers[0].shape == SHAPE
 
 
 def test_presets():

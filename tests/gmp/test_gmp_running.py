@@ -1,0 +1,372 @@
+"""Recipes at work on small models: what is pruned when, the rates, frozen parameters, resuming."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from gmp.errors import PruningError, RecipeError
+from gmp.recipe import Recipe, load_recipe
+
+STEPS = 4
+
+
+class Run:
+    """A small model in training under a recipe; `step()` trains on the batch of the step's number."""
+
+    def __init__(self, recipe: Recipe, *, momentum: float = 0.9, weight_decay: float = 1e-2) -> None:
+        torch.manual_seed(0)
+        self.model = nn.Sequential(nn.Linear(8, 12), nn.BatchNorm1d(12), nn.Tanh(), nn.Linear(12, 4))
+        self.optimizer = torch.optim.SGD(
+            self.model.parameters(), lr=0.1, momentum=momentum, weight_decay=weight_decay
+        )
+        self.running = recipe.attach(self.model, self.optimizer, steps_per_epoch=STEPS)
+
+    def step(self) -> None:
+        x = torch.randn(16, 8, generator=torch.Generator().manual_seed(self.running.steps_done))
+        loss = (self.model(x) - x[:, :4]).square().mean()
+        self.optimizer.zero_grad(set_to_none=False)
+        loss.backward()
+        self.optimizer.step()
+        self.running.step()
+
+    def to(self, epoch: float) -> None:
+        while self.running.epoch < epoch:
+            self.step()
+
+    def zeros(self, name: str) -> int:
+        return int((self.model.get_parameter(name) == 0).sum())
+
+    def state(self) -> dict[str, object]:
+        """What a checkpoint file holds, through a file."""
+        states = {"model": self.model, "optimizer": self.optimizer, "recipe": self.running}
+        file = io.BytesIO()
+        torch.save({name: owner.state_dict() for name, owner in states.items()}, file)
+        file.seek(0)
+        return torch.load(file, weights_only=True)
+
+    def load(self, state: dict[str, object]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.running.load_state_dict(state["recipe"])
+
+
+Load = Callable[[str], Recipe]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    def load(modifiers: str) -> Recipe:
+        (tmp_path / "recipe.yaml").write_text(f"modifiers:\n{modifiers}")
+        return load_recipe(tmp_path / "recipe.yaml")
+
+    return load
+
+
+def prune(kind: str = "MagnitudePruningModifier", **changes: object) -> str:
+    fields = {"init_sparsity": 0.1, "final_sparsity": 0.75, "start_epoch": 1, "end_epoch": 3}
+    fields |= {"update_frequency": 0.5, "params": "__ALL_PRUNABLE__"} | changes
+    return f"  - !{kind}\n" + "".join(f"    {key}: {value}\n" for key, value in fields.items())
+
+
+def cubic(time: float, initial: float, final: float, begin: float = 1, end: float = 3) -> float:
+    """Zhu & Gupta 2017, equation 1, written down once more."""
+    return final + (initial - final) * (1 - (time - begin) / (end - begin)) ** 3
+
+
+def test_layers_follow_the_schedule_each(load: Load) -> None:
+    run = Run(load(prune()))
+    expected = 0.0
+    for step in range(1, 4 * STEPS):
+        run.step()
+        if 1 <= step / STEPS <= 3 and step % 2 == 0:
+            expected = cubic(step / STEPS, 0.1, 0.75)
+        assert run.zeros("0.weight") == round(expected * 96)
+        assert run.zeros("3.weight") == round(expected * 48)
+    assert run.running.sparsity == 0.75
+    assert run.zeros("0.bias") == run.zeros("1.weight") == 0
+
+
+def test_a_global_pool_has_one_threshold(load: Load) -> None:
+    run = Run(load(prune("GlobalMagnitudePruningModifier", start_epoch=0, end_epoch=1, update_frequency=1)))
+    run.to(0.75)
+    before = copy.deepcopy(run.model)
+    run.to(1)
+    assert run.running.sparsity == 0.75
+    assert run.zeros("0.weight") + run.zeros("3.weight") == 108
+    assert run.zeros("0.weight") / 96 != run.zeros("3.weight") / 48
+    assert before.state_dict().keys() == run.model.state_dict().keys()
+
+
+def test_a_start_at_zero_prunes_after_the_first_step(load: Load) -> None:
+    run = Run(load(prune(start_epoch=-1, init_sparsity=0.5)))
+    assert run.running.sparsity == 0
+    run.step()
+    assert run.running.sparsity == 0.5
+
+
+def test_an_update_frequency_of_minus_one_is_each_step(load: Load) -> None:
+    run = Run(load(prune(update_frequency=-1)))
+    run.to(1)
+    for step in range(STEPS + 1, 3 * STEPS + 1):
+        run.step()
+        assert run.zeros("0.weight") == round(cubic(step / STEPS, 0.1, 0.75) * 96)
+
+
+def test_final_sparsities_by_name_start_together(load: Load) -> None:
+    final = "{0.5: ['0.weight'], 0.75: ['re:.*weight']}"
+    run = Run(load(prune(params="[]", final_sparsity=final)))
+    run.to(2)
+    assert run.zeros("0.weight") == round(cubic(2, 0.1, 0.5) * 96)
+    assert run.zeros("3.weight") == round(cubic(2, 0.1, 0.75) * 48)
+    run.to(3)
+    assert (run.zeros("0.weight"), run.zeros("3.weight")) == (48, 36)
+
+
+def test_from_param_starts_at_the_sparsity_that_is_there(load: Load) -> None:
+    recipe = load(prune(init_sparsity="__FROM_PARAM__"))
+    run = Run(load("  - !EpochRangeModifier {start_epoch: 0, end_epoch: 1}"))
+    with torch.no_grad():
+        run.model[0].weight[:6] = 0.0
+    run.running = recipe.attach(run.model, run.optimizer, steps_per_epoch=STEPS)
+    run.to(1)
+    assert (run.zeros("0.weight"), run.zeros("3.weight")) == (48, 0)
+    run.to(2)
+    assert run.zeros("0.weight") == round(cubic(2, 0.5, 0.75) * 96)
+    assert run.zeros("3.weight") == round(cubic(2, 0.0, 0.75) * 48)
+
+
+def test_zeros_before_the_start_may_grow_back(load: Load) -> None:
+    recipe = load(prune())
+    run = Run(load("  - !EpochRangeModifier {start_epoch: 0, end_epoch: 1}"))
+    nn.init.zeros_(run.model[3].weight)
+    run.running = recipe.attach(run.model, run.optimizer, steps_per_epoch=STEPS)
+    run.step()
+    assert run.zeros("3.weight") == 0
+
+
+def test_patterns_reach_the_pruner(load: Load) -> None:
+    run = Run(load(prune(mask_type="'2:4'", final_sparsity=0.5)))
+    run.to(3)
+    groups = (run.model[0].weight != 0).reshape(-1, 4).sum(dim=1)
+    assert groups.tolist() == [2] * 24
+
+
+def test_masks_hold_after_the_end_or_are_released(load: Load) -> None:
+    held, released = Run(load(prune())), Run(load(prune(leave_enabled="false")))
+    for run in (held, released):
+        run.to(3)
+        assert run.running.sparsity == 0.75
+        run.to(4)
+    assert held.running.sparsity == 0.75
+    assert released.running.sparsity == 0
+    assert len(held.running.pruners) == 1
+    assert released.running.pruners == ()
+
+
+def test_one_stage_can_follow_another(load: Load) -> None:
+    first = prune(final_sparsity=0.5, start_epoch=0, end_epoch=1)
+    second = prune(init_sparsity=0.5, start_epoch=1, end_epoch=2)
+    run = Run(load(first + second))
+    run.to(1)
+    assert run.running.sparsity == 0.5
+    run.to(3)
+    assert run.running.sparsity == 0.75
+
+
+def test_constant_pruning_holds_the_zeros_of_its_start(load: Load) -> None:
+    first = prune(final_sparsity=0.5, start_epoch=0, end_epoch=1, leave_enabled="false")
+    run = Run(load(first + "  - !ConstantPruningModifier {params: 0.weight, start_epoch: 1, end_epoch: 2}\n"))
+    run.to(1)
+    assert (run.zeros("0.weight"), run.zeros("3.weight")) == (48, 24)
+    run.to(2)
+    assert (run.zeros("0.weight"), run.zeros("3.weight")) == (48, 0)
+    run.to(3)
+    assert run.zeros("0.weight") == 0
+
+
+def test_rates_are_those_of_the_step_to_come(load: Load) -> None:
+    recipe = load(
+        "  - !SetLearningRateModifier {learning_rate: 0.01}\n"
+        "  - !LearningRateFunctionModifier\n"
+        "    {lr_func: linear, init_lr: 0.2, final_lr: 0.1, start_epoch: 1, end_epoch: 2}\n"
+        "  - !SetLearningRateModifier {learning_rate: 0.05, start_epoch: 3}\n"
+        "  - !SetWeightDecayModifier {weight_decay: 0.5, start_epoch: 2}\n"
+    )
+    run = Run(recipe)
+    (group,) = run.optimizer.param_groups
+    seen = []
+    for _ in range(14):
+        seen.append((group["lr"], group["weight_decay"]))
+        run.step()
+    rates = [*[0.01] * 4, 0.2, 0.175, 0.15, 0.125, *[0.1] * 4, *[0.05] * 2]
+    assert [rate for rate, _ in seen] == pytest.approx(rates)
+    assert [decay for _, decay in seen] == [1e-2] * 8 + [0.5] * 6
+
+
+def test_a_function_outranks_a_number_of_the_same_start(load: Load) -> None:
+    function = "lr_func: linear, init_lr: 0.2, final_lr: 0.1, start_epoch: 0, end_epoch: 1"
+    number = "learning_rate: 0.7, start_epoch: 0"
+    recipe = load(
+        f"  - !LearningRateFunctionModifier {{{function}}}\n  - !SetLearningRateModifier {{{number}}}\n"
+    )
+    assert Run(recipe).optimizer.param_groups[0]["lr"] == 0.2
+
+
+def test_rates_of_parameter_groups(load: Load) -> None:
+    recipe = load(
+        "  - !SetLearningRateModifier {learning_rate: 0.01, param_groups: [1]}\n"
+        "  - !SetLearningRateModifier {learning_rate: 0.02, param_groups: [2], start_epoch: 1}\n"
+    )
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2))
+    optimizer = torch.optim.SGD([{"params": part.parameters()} for part in model], lr=0.1)
+    running = recipe.attach(model, optimizer, steps_per_epoch=1)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.01, 0.1]
+    running.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.01, 0.02]
+
+
+def test_frozen_parameters_do_not_move_until_the_end(load: Load) -> None:
+    frozen = (
+        "  - !TrainableParamsModifier {params: ['re:0[.]'], trainable: false, start_epoch: 1, end_epoch: 2}\n"
+    )
+    run = Run(load(frozen))
+    run.to(1)
+    first, last = run.model[0].weight.clone(), run.model[3].weight.clone()
+    run.to(2)
+    assert torch.equal(run.model[0].weight, first)
+    assert not torch.equal(run.model[3].weight, last)
+    run.step()
+    assert not torch.equal(run.model[0].weight, first)
+
+
+def test_other_parameters_may_be_frozen_by_hand(load: Load) -> None:
+    run = Run(load(prune() + "  - !TrainableParamsModifier {params: 1.bias, trainable: false}\n"))
+    run.model[3].bias.requires_grad_(False)
+    run.step()
+    assert not run.model[3].bias.requires_grad
+    assert not run.model[1].bias.requires_grad
+    assert run.model[0].bias.requires_grad
+
+
+def test_a_recipe_that_cannot_start_leaves_no_hooks(load: Load) -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    recipe = load(prune(params="['0.weight']") + prune(params="['2.weight']"))
+    with pytest.raises(RecipeError, match=r"no weight '2.weight'"):
+        recipe.attach(model, torch.optim.SGD(model.parameters()), steps_per_epoch=1)
+    assert not model[0].weight._post_accumulate_grad_hooks
+
+
+MIXED = (
+    prune("GlobalMagnitudePruningModifier", init_sparsity="__FROM_PARAM__", params="['0.weight']")
+    + prune(params="['3.weight']", end_epoch=2, leave_enabled="false")
+    + "  - !ConstantPruningModifier {params: 3.weight, start_epoch: 2, end_epoch: 3}\n"
+    + "  - !LearningRateFunctionModifier\n"
+    + "    {lr_func: cosine, init_lr: 0.2, final_lr: 0.1, start_epoch: 0, end_epoch: 4}\n"
+    + "  - !TrainableParamsModifier {params: 1.bias, trainable: false, start_epoch: 1, end_epoch: 3}\n"
+)
+
+
+@pytest.mark.parametrize("step", [0, 5, 7, 8, 10, 12, 14])
+def test_a_resumed_run_is_the_same_to_the_bit(load: Load, step: int) -> None:
+    recipe = load(MIXED)
+    straight, resumed = Run(recipe), Run(recipe)
+    straight.to(step / STEPS)
+    resumed.load(straight.state())
+    for _ in range(16 - step):
+        straight.step()
+        resumed.step()
+    assert resumed.running.sparsity == straight.running.sparsity
+    states = straight.model.state_dict(), resumed.model.state_dict()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_a_run_is_also_resumed_on_the_loaded_model(load: Load) -> None:
+    recipe = load(MIXED)
+    straight, resumed = Run(recipe), Run(load("  - !SetLearningRateModifier {learning_rate: 0.3}\n"))
+    straight.to(1.75)
+    state = straight.state()
+    resumed.model.load_state_dict(state["model"])
+    resumed.optimizer.load_state_dict(state["optimizer"])
+    resumed.running = recipe.attach(resumed.model, resumed.optimizer, steps_per_epoch=STEPS)
+    resumed.running.load_state_dict(state["recipe"])
+    for run in (straight, resumed):
+        run.to(4)
+    assert torch.equal(straight.model[0].weight, resumed.model[0].weight)
+
+
+def test_states_of_other_recipes_are_refused(load: Load) -> None:
+    run = Run(load(prune()))
+    with pytest.raises(
+        RecipeError, match=r"follows another recipe: 'MagnitudePruningModifier 1 to 3: .*', here 'M.* 1 to 4"
+    ):
+        Run(load(prune(end_epoch=4))).load(run.state())
+    with pytest.raises(RecipeError, match="follows another recipe"):
+        Run(load(prune(final_sparsity=0.8))).load(run.state())
+    with pytest.raises(RecipeError, match="it has more or fewer modifiers"):
+        Run(load(prune() + "  - !SetLearningRateModifier {learning_rate: 0.3}\n")).load(run.state())
+    with pytest.raises(RecipeError, match="this is no state of a recipe: it has no modifiers, pruning, step"):
+        run.running.load_state_dict({})
+    other = load(prune()).attach(run.model, run.optimizer, steps_per_epoch=5)
+    with pytest.raises(RecipeError, match="the saved run has 4 steps per epoch, this one 5"):
+        other.load_state_dict(run.running.state_dict())
+
+
+def test_finalize_leaves_a_plain_model_with_zeros(load: Load) -> None:
+    run = Run(load(prune()))
+    run.to(3)
+    run.running.finalize()
+    assert run.running.sparsity == 0.75
+    assert run.running.report().total.sparsity == 0.75
+    assert run.running.pruners == ()
+    run.model[0].weight.grad = None
+    run.model(torch.eye(8)).square().sum().backward()
+    assert bool((run.model[0].weight.grad[run.model[0].weight == 0] != 0).any())
+    with pytest.raises(RecipeError, match="this recipe is finalized"):
+        run.running.step()
+
+
+@pytest.mark.parametrize(
+    ("modifiers", "message"),
+    [
+        (prune(params="[fc.weight]"), "recipe.yaml:2: no weight 'fc.weight' in the model (did you mean"),
+        (prune(params="['0.wieght']"), "(did you mean '0.weight'?)"),
+        (prune(params="['0.bias']"), "no weight '0.bias' in the model"),
+        (prune(params="['re:conv']"), "no weight 're:conv' in the model"),
+        (
+            prune(final_sparsity=0.6, mask_type="'2:4'"),
+            "recipe.yaml:2: MagnitudePruningModifier: the sparsity 0.6 cannot be reached",
+        ),
+        (
+            prune() + prune("GMPruningModifier", start_epoch=2, params="['re:3']"),
+            "GMPruningModifier prunes '3.weight' at the same time as MagnitudePruningModifier",
+        ),
+        (
+            "  - !SetLearningRateModifier {learning_rate: 1, param_groups: [1]}",
+            "no parameter group 1 in the optimizer, which has 1",
+        ),
+        (
+            "  - !TrainableParamsModifier {params: 0.wight, trainable: false}",
+            "no parameter '0.wight' (did you mean '0.weight'?)",
+        ),
+    ],
+)
+def test_what_the_model_lacks_is_said_at_once(load: Load, modifiers: str, message: str) -> None:
+    recipe = load(modifiers)
+    with pytest.raises(PruningError) as caught:
+        Run(recipe)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, True])
+def test_steps_per_epoch_are_counted(load: Load, steps: object) -> None:
+    model = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters())
+    with pytest.raises(RecipeError, match="at least 1 is needed"):
+        load(prune()).attach(model, optimizer, steps_per_epoch=steps)  # type: ignore[arg-type]

@@ -1,0 +1,285 @@
+"""Traces of PointNet++ as workloads: the study's layers, its faults, masks, and the files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import os
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pointnet.data import Clouds, load_data
+from pointnet.errors import TraceError
+from pointnet.model import PointNet2, Scale, Stage, preset
+from pointnet.study_cases import SHAPE, runs
+from pointnet.trace import Trace, trace
+from pointnet.workload import input_mask, weight_mask, workload_of, write_masks, write_trace
+from sparsim.evaluation import evaluate
+from sparsim.spec import Density
+from sparsim.spec.load import dump, load_documents, load_preset, load_text
+from sparsim.tables import tensor_shape
+
+ROOT = Path(__file__).parents[2]
+MODELNET10 = Path(os.environ.get("SPARSIM_SHARED", ROOT / ".." / "shared")) / "data/modelnet10_1024_f16.npz"
+# few points, channels and neighbours, all in different numbers
+TINY = replace(
+    preset("small"),
+    stages=(Stage(8, (Scale(0.6, 5, (6, 7)),)), Stage(3, (Scale(1.5, 4, (9,)),))),
+    pooled=(11,), head=(10,), points=32, classes=4,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+
+
+def sphere(count: int, points: int, source: str = "points in a ball") -> Clouds:
+    rng = np.random.default_rng(0)
+    found = rng.uniform(-0.5, 0.5, (count, points, 3)).astype(np.float32)
+    return Clouds(found, np.zeros(count, np.int64), ("ball",), source)
+
+
+@pytest.fixture(scope="module")
+def study() -> dict[bool, Trace]:
+    """The study's network on one cloud, without and with delayed aggregation."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    cloud = torch.from_numpy(sphere(1, 1024).points)
+    return {delayed: trace(PointNet2(preset("study", delayed=delayed)), [cloud]) for delayed in (False, True)}
+
+
+def test_layers_are_those_of_the_study(study):
+    theirs = [run.layer for run in runs() if (run.design, run.variant) == ("gating", "dense")]
+    ours = workload_of(study[False], name="study", batch=2).layers
+    assert [(layer.name, layer.bounds) for layer in ours] == [(layer.name, layer.bounds) for layer in theirs]
+    assert study[False].macs == 837_519_872
+    with resources.files("pointnet").joinpath("study_layers.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    weights = [int(row["C"]) * int(row["M"]) for row in rows]
+    assert [layer.weights for layer in study[False].layers] == weights
+    assert sum(weights) == 1_457_984
+
+
+def test_outputs_are_the_next_inputs_and_logits_are_dense(study):
+    """Except before a maximum or a concatenation, which change them."""
+    layers = {layer.name: layer for layer in study[False].layers}
+    for chain in (
+        ("sa1.mlp_convs.0", "sa1.mlp_convs.1", "sa1.mlp_convs.2"),
+        ("sa2.mlp_convs.0", "sa2.mlp_convs.1", "sa2.mlp_convs.2"),
+        ("sa3.mlp_convs.0", "sa3.mlp_convs.1", "sa3.mlp_convs.2"),
+        ("fc1", "fc2", "fc3"),
+    ):
+        for first, second in itertools.pairwise(chain):
+            assert layers[first].outputs == layers[second].inputs
+            assert 0.2 < layers[first].outputs.mean < 0.8
+    assert layers["sa1.mlp_convs.2"].outputs.mean < 0.8
+    assert layers["fc3"].outputs.mean == 1.0
+
+
+def test_delayed_aggregation_is_traced_as_computed(study):
+    plain, delayed = ({row.name: row for row in study[d].layers} for d in (False, True))
+    first, centres = delayed["sa2.mlp_convs.0"], delayed["sa2.mlp_convs.0.part2"]
+    assert (first.row()["P"], first.row()["Q"], first.computation.C) == (1, 512, 131)
+    assert (centres.row()["P"], centres.row()["Q"], centres.computation.C) == (1, 128, 3)
+    assert first.macs == 512 * 131 * 128
+    assert centres.macs == 128 * 3 * 128
+    assert plain["sa2.mlp_convs.0"].macs == 128 * 64 * 131 * 128
+    assert first.macs + centres.macs < plain["sa2.mlp_convs.0"].macs / 12
+    assert first.outputs.mean == 1.0  # as stored for the gathering, before batch-norm
+    same = set(plain) - {"sa1.mlp_convs.0", "sa2.mlp_convs.0"}
+    assert all(delayed[name].computation == plain[name].computation for name in same)
+    assert study[True].macs == 705_939_968
+
+
+def first_layer(points: Tensor) -> float:
+    """Input density of layer 1 with the study's grouping, which depends on the points alone."""
+    stage = Stage(512, (Scale(0.2, 32, (4,)),))
+    config = replace(preset("study"), stages=(stage, replace(TINY.stages[1], centres=4)), pooled=(4,))
+    (layer,) = trace(PointNet2(config), [points], names=["sa1.mlp_convs.0"]).layers
+    assert layer.computation.out == (32, 512)
+    return layer.inputs.mean
+
+
+def test_normal_points_have_the_zeros_that_the_study_published():
+    """Balls of radius 0.2 are nearly empty there, and hits repeat the centre: 0.849 zeros in its table."""
+    zeros = 1 - first_layer(torch.randn(4, 1024, 3))
+    assert zeros == pytest.approx(0.849, abs=0.01)
+
+
+@pytest.mark.skipif(not MODELNET10.exists(), reason=f"no {MODELNET10.name} beside the repository")
+def test_real_clouds_have_few_zeros():
+    clouds = load_data(MODELNET10, points=1024).test.points
+    zeros = 1 - first_layer(torch.from_numpy(clouds[::57]))
+    assert zeros == pytest.approx(0.12, abs=0.03)  # 0.120 over all 908
+
+
+CONVOLUTIONS = [
+    (nn.Conv1d(3, 4, 3, stride=2, padding=2), (2, 3, 8)),
+    (nn.Conv2d(3, 4, (2, 3), stride=(2, 1), padding=(1, 0)), (2, 3, 5, 6)),
+    (nn.Conv2d(3, 4, (3, 2), dilation=(1, 2), padding="same"), (2, 3, 4, 5)),
+    (nn.Conv2d(3, 4, 1, stride=3), (2, 3, 5, 8)),
+    (nn.Conv3d(3, 4, 1), (2, 3, 2, 3, 4)),
+    (nn.Conv3d(3, 4, (1, 1, 2), padding=(0, 0, 1)), (2, 3, 2, 3, 4)),
+    (nn.Linear(3, 4), (2, 5, 7, 3)),
+    (nn.Linear(3, 4), (2, 3)),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape"), CONVOLUTIONS)
+def test_masks_pair_the_zeros_as_the_layer_does(layer, shape):
+    """Products of two nonzeros, output by output: the problem shape's loops against torch."""
+    layer = nn.Sequential(layer)
+    layer[0].weight.data *= torch.rand_like(layer[0].weight) < 0.6
+    x = F.relu(torch.randn(shape))
+    (row,) = (traced := trace(layer, [x], mask_samples=2)).layers
+    (spec,) = workload_of(traced, name="one", batch=2).layers
+    weights = weight_mask(row.computation, row.weight_mask)
+    inputs = input_mask(row.computation, row.input_mask)
+    assert (weights.shape, inputs.shape) == tuple(tensor_shape(spec, name) for name in ("Weights", "Inputs"))
+
+    step = {**SHAPE.coefficients, **spec.coefficients}
+    pairs = np.zeros([spec.bounds[dim] for dim in "NMQP"], np.int64)
+    for n, m, q, p, r, s in np.ndindex(*pairs.shape, spec.bounds["R"], spec.bounds["S"]):
+        column = inputs[n, :, r * step["Wdilation"] + p * step["Wstride"],
+                        s * step["Hdilation"] + q * step["Hstride"]]  # fmt: skip
+        pairs[n, m, q, p] += (weights[:, m, r, s] & column).sum()
+
+    layer[0].weight.data = (layer[0].weight != 0).float()
+    layer[0].bias.data.zero_()
+    expected = layer((x != 0).float()).detach().numpy()
+    if isinstance(layer[0], nn.Linear):
+        expected = np.moveaxis(expected.reshape(2, spec.bounds["P"], spec.bounds["Q"], 4), (3, 2), (1, 2))
+    assert np.array_equal(pairs, expected.reshape(pairs.shape).round())
+
+
+def test_masks_are_evaluated(tmp_path):
+    """With its own masks the study's on-chip design does the operations whose input is not zero."""
+    found = write_trace(PointNet2(preset("study")), sphere(2, 1024), tmp_path, masks=tmp_path / "masks")
+    layers = {layer.name: layer for layer in load_documents([tmp_path / "workload.yaml"]).layers}
+    chip = load_preset("eyeriss_like_onchip")
+    (run,) = (r for r in runs() if (r.design, r.variant, r.number) == ("onchip", "sparse", 12))
+    result = evaluate(chip.architecture, layers["fc3"], chip.policy, chip.energy, run.mapping)
+    (row,) = (row for row in found.layers if row.name == "fc3")
+    assert result.actual_computes == round(row.inputs.mean * 2 * 256) * 10 < result.algorithmic_computes
+
+
+def test_files(tmp_path):
+    model = PointNet2(TINY)
+    model.get_submodule("sa1").mlp_convs[1].weight.data[:, :3] = 0
+    console = Console(record=True, width=140, file=io.StringIO())
+    found = write_trace(
+        model, sphere(5, 40), tmp_path / "out", samples=4, seed=3, masks=tmp_path / "masks",
+        provenance={"checkpoint": "abc", "pruned": True}, console=console,
+    )  # fmt: skip
+    loaded = load_documents([tmp_path / "out/workload.yaml"])
+    workload = loaded.workload
+    assert loaded.layers == workload.layers
+    assert workload.source == "points in a ball"
+    assert workload.provenance == {
+        "samples": 4, "points": 32, "inputs": "clouds", "seed": 3, "delayed": False,
+        "data": sphere(5, 40).digest(), "checkpoint": "abc", "pruned": True,
+    }  # fmt: skip
+    for layer, row in zip(workload.layers, found.layers, strict=True):
+        assert layer.name == row.name
+        assert layer.density("Outputs") == Density(density=row.outputs.mean, spread=row.outputs.spread)
+        for tensor, density in (("Weights", row.weight_density), ("Inputs", row.inputs.mean)):
+            mask = np.load(layer.density(tensor).mask)
+            assert layer.density(tensor).density == density
+            assert mask.shape == tensor_shape(layer, tensor)
+    assert workload.layers[1].density("Weights").density == 0.5
+    assert (
+        np.load(workload.layers[1].density("Weights").mask)[:, 0, 0, 0].tolist() == [False] * 3 + [True] * 3
+    )
+
+    with open(tmp_path / "out/trace.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows == [{key: str(value) for key, value in row.row().items()} for row in found.layers]
+    document = json.loads((tmp_path / "out/trace.json").read_text())
+    assert document["layers"] == [row.row() for row in found.layers]
+    assert document["provenance"] == workload.provenance
+    text = console.export_text()
+    assert "4 samples" in text
+    assert all(row.name in text for row in found.layers)
+    assert f"{found.macs:,}" in text
+
+
+def test_seed_and_inputs(tmp_path):
+    model, clouds = PointNet2(TINY), sphere(40, 32)
+
+    def traced(**options) -> Trace:
+        return write_trace(model, clouds, tmp_path, **options)
+
+    assert traced(samples=3, seed=1) == traced(samples=3, seed=1)
+    assert traced(samples=3, seed=1) != traced(samples=3, seed=2)
+    assert traced(inputs="randn", seed=1) == traced(inputs="randn", seed=1) != traced(inputs="randn", seed=2)
+    provenance = load_documents([tmp_path / "workload.yaml"]).workload.provenance
+    assert provenance == {"samples": 40, "points": 32, "inputs": "randn", "seed": 2, "delayed": False}
+    assert traced(delayed=True) == traced(samples=40, delayed=True) != traced()
+    assert traced(delayed=True).macs < traced(delayed=False).macs
+
+
+def test_workloads_round_trip(study):
+    for found in study.values():
+        workload = workload_of(found, name="study", provenance={"seed": 1})
+        assert load_text(dump(workload)).workload == workload
+
+
+@pytest.mark.parametrize(
+    ("layers", "x", "message"),
+    [
+        ([nn.Conv2d(4, 4, 1, groups=2)], torch.ones(2, 4, 3, 3),
+         "layer 0 has 2 groups, a workload holds layers of one group"),
+        ([nn.Conv3d(1, 1, 2)], torch.ones(2, 1, 3, 3, 3),
+         "layer 0 has a window of (2, 2, 2), a workload holds two axes at most"),
+        ([shared := nn.Linear(3, 3), nn.ReLU(), shared], torch.ones(2, 3),
+         "layer 0 runs 2 times a sample, a workload holds layers that run once"),
+    ],
+)  # fmt: skip
+def test_layers_that_a_workload_cannot_hold(tmp_path, layers, x, message):
+    found = trace(nn.Sequential(*layers), [x], mask_samples=2)
+    for write in (lambda: workload_of(found, name="x"), lambda: write_masks(found, tmp_path, 2)):
+        with pytest.raises(TraceError) as error:
+            write()
+        assert str(error.value) == message
+
+
+def test_masks_of_too_few_samples(tmp_path):
+    found = trace(nn.Sequential(nn.Linear(3, 3)), [torch.ones(4, 3)], mask_samples=2)
+    with pytest.raises(TraceError) as error:
+        write_masks(found, tmp_path, 3)
+    assert str(error.value) == "layer 0 was traced without masks of 3 samples"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"samples": 0}, "0 samples of 5 clouds, allowed is 1 to 5"),
+        ({"samples": 6}, "6 samples of 5 clouds, allowed is 1 to 5"),
+        ({"batch": 0}, "a batch of 0 of 5 samples, allowed is 1 to 5"),
+        ({"samples": 2, "batch": 3}, "a batch of 3 of 2 samples, allowed is 1 to 2"),
+        ({"inputs": "rand"}, "inputs are 'rand', allowed is 'clouds' or 'randn'"),
+    ],
+)
+def test_refused(tmp_path, options, message):
+    with pytest.raises(TraceError) as error:
+        write_trace(PointNet2(TINY), sphere(5, 32), tmp_path / "out", **options)
+    assert str(error.value) == message
+    assert not (tmp_path / "out").exists()
+
+
+def test_clouds_with_too_few_points(tmp_path):
+    with pytest.raises(TraceError) as error:
+        write_trace(PointNet2(TINY), sphere(5, 31), tmp_path / "out")
+    assert str(error.value) == "the clouds have 31 points, the network takes 32"
