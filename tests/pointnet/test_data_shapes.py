@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,20 @@ def _separable(near: Array, far: Array) -> bool:
             return True
         plane = plane + points[np.argmin(points @ plane)]
     return False
+
+
+def test_normals_are_across_the_surface_of_whole_clean_clouds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a point to its nearest neighbour is along the surface, at edges aside."""
+    module = sys.modules["pointnet.data.shapes"]  # as an attribute, the name is the function's
+    monkeypatch.setattr(module, "NOISE", 0.0)
+    monkeypatch.setattr(module, "OCCLUDED_CLOUDS", 0.0)
+    for cloud in shapes(2, 1, 800, normals=True).train.points.astype(np.float64):
+        offsets = cloud[None, :, :3] - cloud[:, None, :3]
+        distances = np.linalg.norm(offsets, axis=2)
+        np.fill_diagonal(distances, np.inf)
+        nearest = distances.argmin(axis=1)
+        along = offsets[np.arange(800), nearest] / distances.min(axis=1)[:, None]
+        assert np.median(np.abs((along * cloud[:, 3:]).sum(axis=1))) < 0.05
 
 
 def test_load_data_makes_them_by_name() -> None:
