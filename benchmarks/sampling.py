@@ -1,9 +1,10 @@
-"""How fast sampling is, in CPU seconds on one core, beside plain torch.
+"""How fast sampling and a step of training are, in CPU seconds on one core, beside plain torch.
 
     python benchmarks/sampling.py [--json FILE] [--quick]
 
 Both run in turn, in one process, on the same clouds: points on boxes, with coordinates that are multiples of
-2^-10, so that the distances of both are exact and their results have to be equal.
+2^-10, so that the distances of both are exact and their samples have to be equal. The step trains the study's
+network: forward, backward and Adam; the logits have to agree.
 """
 
 from __future__ import annotations
@@ -21,18 +22,30 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pointnet import sampling
+from pointnet.model import PointNet2, preset
 
 sys.path.insert(0, str(Path(__file__).parent))
 import plain
 from evaluate import machine
 
 SEED = 2022
-BATCH = 16
 POINTS = 1024
 TICKS = 1024  # per unit of length
+LOGIT_TOLERANCE = 1e-3  # the head's batch-norms magnify rounding: they divide by what 16 alike clouds differ
+
+
+class Effort(NamedTuple):
+    batch: int
+    sampling_repeats: int
+    step_repeats: int
+
+
+FULL = Effort(batch=16, sampling_repeats=9, step_repeats=5)
+QUICK = Effort(batch=4, sampling_repeats=1, step_repeats=1)
 
 
 class Stage(NamedTuple):
@@ -79,10 +92,10 @@ def in_turn(one: Callable[[], object], other: Callable[[], object], repeats: int
     return Pair(*(statistics.median(seconds) for seconds in samples))
 
 
-def measure_sampling(repeats: int, step: Callable[[str], None]) -> dict[str, Pair]:
+def measure_sampling(effort: Effort, step: Callable[[str], None]) -> dict[str, Pair]:
     """Raises RuntimeError if the two ways disagree."""
     pairs: dict[str, Pair] = {}
-    xyz = box_clouds(BATCH, torch.Generator().manual_seed(SEED))
+    xyz = box_clouds(effort.batch, torch.Generator().manual_seed(SEED))
     for i, (points, count, radius, neighbours) in enumerate(STAGES, start=1):
         assert xyz.shape[1] == points
         calls: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {}
@@ -100,9 +113,36 @@ def measure_sampling(repeats: int, step: Callable[[str], None]) -> dict[str, Pai
             step(name)
             if not torch.equal(reference(), ours()):
                 raise RuntimeError(f"{name}: the results differ")
-            pairs[name] = in_turn(reference, ours, repeats)
+            pairs[name] = in_turn(reference, ours, effort.sampling_repeats)
         xyz = centres
     return pairs
+
+
+def measure_train_step(effort: Effort) -> Pair:
+    """Raises RuntimeError if the two networks disagree."""
+    draw = torch.Generator().manual_seed(SEED)
+    clouds, labels = box_clouds(effort.batch, draw), torch.randint(10, (effort.batch,), generator=draw)
+    torch.manual_seed(SEED)
+    config = preset("study", dropout=0.0)
+    ours, reference = PointNet2(config), plain.PointNet2(config)
+    reference.load(ours.state_dict())
+    with torch.no_grad():
+        difference = (ours.train()(clouds) - reference.train()(clouds)).abs().max().item()
+    if not difference < LOGIT_TOLERANCE:
+        raise RuntimeError(f"train step: the logits differ by {difference}")
+    steps = [_train_step(net, clouds, labels) for net in (reference, ours)]
+    return in_turn(*steps, effort.step_repeats)
+
+
+def _train_step(net: nn.Module, clouds: Tensor, labels: Tensor) -> Callable[[], None]:
+    optimizer = torch.optim.Adam(net.parameters())
+
+    def step() -> None:
+        optimizer.zero_grad()
+        F.cross_entropy(net(clouds), labels).backward()
+        optimizer.step()
+
+    return step
 
 
 # ---- report
@@ -111,7 +151,9 @@ TARGETS = {"fps_stage_1": 10, "ball_query_stage_1": 20}
 
 
 def print_report(console: Console, result: dict[str, Any], pairs: dict[str, Pair]) -> None:
-    table = Table(title=f"CPU time on one core, batch {BATCH}: {result['machine']}", title_justify="left")
+    table = Table(
+        title=f"CPU time on one core, batch {result['batch']}: {result['machine']}", title_justify="left"
+    )
     for name in ("what", "plain, ms", "ours, ms", "speed-up", "target", ""):
         table.add_column(name, justify="left" if name in ("what", "") else "right")
     for name, pair in pairs.items():
@@ -130,10 +172,21 @@ def print_report(console: Console, result: dict[str, Any], pairs: dict[str, Pair
 @click.option("--quick", is_flag=True, help="Little work, rough numbers.")
 def main(json_path: Path | None, quick: bool) -> None:
     torch.set_num_threads(1)
-    result: dict[str, Any] = {"machine": f"{machine()}, torch {torch.__version__}", "quick": quick}
+    effort = QUICK if quick else FULL
+    result: dict[str, Any] = {
+        "machine": f"{machine()}, torch {torch.__version__}",
+        "quick": quick,
+        "batch": effort.batch,
+    }
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=None)
-        pairs = measure_sampling(1 if quick else 9, lambda what: progress.update(task, description=what))
+
+        def step(what: str) -> None:
+            progress.update(task, description=what)
+
+        pairs = measure_sampling(effort, step)
+        step("train step")
+        pairs["train_step"] = measure_train_step(effort)
     for name, pair in pairs.items():
         result |= {f"{name}_{way}": seconds for way, seconds in pair._asdict().items()}
     result |= {f"{name.removesuffix('_stage_1')}_speedup": pair.speedup for name, pair in pairs.items()}
