@@ -135,6 +135,19 @@ def test_compare_goes_on_where_it_stopped(run: Run, pack: Path, tmp_path: Path) 
     assert (tmp_path / "all/gmp-50/metrics.csv").stat().st_mtime_ns == before
 
 
+def test_tensorboard_log(run: Run, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("train", "--data", pack, "-o", tmp_path / "run", *QUICK, "--tensorboard")
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "torch.utils.tensorboard", None)
+        code, _, err = run(*options)
+    assert code == 2
+    assert err == "pointnet: error: TensorBoard is not installed: pip install 'sparsim[tensorboard]'\n"
+    code, _, err = run(*options)
+    assert code == 0, err
+    (events,) = (tmp_path / "run/tensorboard").iterdir()
+    assert events.read_bytes().count(b"test_accuracy") == 2  # epochs
+
+
 def test_pack_makes_one_file_of_many(run: Run, pack: Path, tmp_path: Path) -> None:
     code, out, err = run("pack", pack, "-o", tmp_path / "small.npz", "--points", "64")
     assert code == 0, err
