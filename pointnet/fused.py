@@ -40,7 +40,7 @@ from pointnet import reuse
 from pointnet.errors import PointnetError
 from pointnet.sampling import check_index
 
-CHUNK = 2048  # rows
+CHUNK = 2**18  # numbers of the first layer in a chunk, which is to stay in the cache
 
 
 def usable(x: Tensor, rows: int, weights: Sequence[Tensor], bns: Sequence[nn.BatchNorm1d]) -> bool:
@@ -182,7 +182,7 @@ class _Network:
 
     def chunks(self) -> Iterator[_Chunk]:
         groups, k = self.index.shape
-        step = max(1, CHUNK // k)
+        step = max(1, CHUNK // (k * self.moved.shape[1]))
         for begin in range(0, groups, step):
             end = min(begin + step, groups)
             yield _Chunk(slice(begin, end), slice(begin * k, end * k))

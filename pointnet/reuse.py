@@ -31,7 +31,7 @@ def empty(rows: int, columns: int, dtype: torch.dtype) -> Tensor:
 def _take(size: int) -> Block:
     """The smallest spare block that fits, or a new one.
 
-    Other threads, and tensors that die meanwhile, change the list too: whatever is popped belongs to this call.
+    Other threads, and tensors that die meanwhile, change the list too: what is popped is this call's.
     """
     blocks: list[Block] = []
     with suppress(IndexError):
