@@ -19,10 +19,12 @@ import click
 import torch
 from rich.console import Console
 
-from pointnet.compare import Plan, compare, table
+from pointnet.compare import Plan, compare
+from pointnet.compare_report import accuracy_lines, table
 from pointnet.run import data_of, run_training
 from pointnet.settings import Settings
 from pointnet.train import Training
+from sparsim.console import results
 
 EPOCHS = 15
 MORE = 15
@@ -47,7 +49,7 @@ def main(json_file: Path | None, seed: int) -> None:
         rows = compare(
             Plan(dense, again, levels=(0.9,), one_shot=False, two_four=False), data, Path(folder), train
         )
-    Console().print(table(rows))
+    results().print(table(accuracy_lines(rows), "procedural shapes"))
     by_name = {row.variant: row.score for row in rows}
     found = {
         "dense_accuracy": by_name["dense"].accuracy,

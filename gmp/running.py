@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 from torch.optim import Optimizer
 
-from gmp.errors import RecipeError
+from gmp.errors import PruningError, RecipeError
 from gmp.fields import ALL
 from gmp.modifiers import (
     ConstantPruningModifier,
@@ -29,6 +29,9 @@ from gmp.pruner import Pruner
 from gmp.report import Extra, Report, report_of
 from sparsim.errors import near
 
+if TYPE_CHECKING:
+    from gmp.recipe import Recipe
+
 
 class RunningRecipe:
     """Follows the modifiers of a recipe; `Recipe.attach` makes one.
@@ -38,25 +41,30 @@ class RunningRecipe:
     """
 
     def __init__(
-        self, modifiers: tuple[Modifier, ...], model: nn.Module, optimizer: Optimizer, *, steps_per_epoch: int
+        self, recipe: Recipe, model: nn.Module, optimizer: Optimizer, *, steps_per_epoch: int
     ) -> None:
         if not isinstance(steps_per_epoch, int) or isinstance(steps_per_epoch, bool) or steps_per_epoch < 1:
             raise RecipeError(f"steps_per_epoch is {steps_per_epoch!r}, at least 1 is needed")
-        self.modifiers, self.model, self.optimizer = modifiers, model, optimizer
+        self.modifiers, self.epochs = recipe.modifiers, recipe.epochs
+        self.model, self.optimizer = model, optimizer
         self.steps_per_epoch, self.steps_done = steps_per_epoch, 0
         self._finalized = False
         self._check_groups()
-        self._parts = [part for m in modifiers for part in self._parts_of(m)]
-        check_overlaps(self._parts)
-        self._frozen = [
-            _switched(m, model, steps_per_epoch) for m in modifiers if isinstance(m, TrainableParamsModifier)
-        ]
-        self._trainable = {name: p.requires_grad for name, p in model.named_parameters()}
+        switched = [m for m in self.modifiers if isinstance(m, TrainableParamsModifier)]
+        self._switched = [_switched(modifier, model, steps_per_epoch) for modifier in switched]
+        self._before = {n: model.get_parameter(n).requires_grad for s in self._switched for n in s.names}
+        self._parts: list[Gradual | Constant] = []
+        try:
+            self._parts.extend(part for modifier in self.modifiers for part in self._parts_of(modifier))
+            check_overlaps(self._parts)
+        except PruningError:
+            self.finalize()  # the model keeps no hooks of what could not start
+            raise
         self._set()
 
     @property
-    def epochs(self) -> float:
-        """Epochs that have passed."""
+    def epoch(self) -> float:
+        """Epochs that have passed, of `epochs`."""
         return self.steps_done / self.steps_per_epoch
 
     @property
@@ -78,8 +86,7 @@ class RunningRecipe:
 
     def step(self) -> None:
         """Right after `optimizer.step()`: prune what is due, clear pruned weights, set the next rates."""
-        if self._finalized:
-            raise RecipeError("this recipe is finalized; attach it again")
+        self._check_open()
         self.steps_done += 1
         for part in self._parts:
             part.step(self.steps_done)
@@ -107,6 +114,7 @@ class RunningRecipe:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over `state_dict()` of the same recipe. Raises PruningError if anything differs."""
+        self._check_open()
         if missing := {"step", "steps_per_epoch", "modifiers", "pruning"} - set(state):
             raise RecipeError(f"this is no state of a recipe: it has no {', '.join(sorted(missing))}")
         if state["steps_per_epoch"] != self.steps_per_epoch:
@@ -142,16 +150,17 @@ class RunningRecipe:
         """Learning rates, weight decay and trainable parameters of the next step."""
         for index, group in enumerate(self.optimizer.param_groups):
             if rate := self._latest((SetLearningRateModifier, LearningRateFunctionModifier), index):
-                group["lr"] = rate.learning_rate_at(self.epochs, self.steps_per_epoch)
+                group["lr"] = rate.learning_rate_at(self.epoch, self.steps_per_epoch)
             if decay := self._latest((SetWeightDecayModifier,), index):
                 group["weight_decay"] = decay.weight_decay
-        trainable = dict(self._trainable)
-        for part in self._frozen:
-            if part.begin <= self.steps_done < part.end:
-                trainable.update(dict.fromkeys(part.names, part.trainable))
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad != trainable[name]:
-                parameter.requires_grad_(trainable[name])
+        trainable = dict(self._before)
+        for switch in self._switched:
+            if switch.begin <= self.steps_done < switch.end:
+                trainable.update(dict.fromkeys(switch.names, switch.trainable))
+        for name, wanted in trainable.items():
+            parameter = self.model.get_parameter(name)
+            if parameter.requires_grad != wanted:
+                parameter.requires_grad_(wanted)
                 parameter.grad = None  # an old gradient would still be stepped
 
     def _latest(self, kinds: tuple[type[Modifier], ...], group: int) -> Any:
@@ -167,6 +176,10 @@ class RunningRecipe:
             (m.start_epoch, isinstance(m, LearningRateFunctionModifier), i) for i, m in enumerate(started)
         ]
         return started[max(order)[2]] if order else None
+
+    def _check_open(self) -> None:
+        if self._finalized:
+            raise RecipeError("this recipe is finalized; attach it again")
 
     def _check_groups(self) -> None:
         count = len(self.optimizer.param_groups)
@@ -207,4 +220,5 @@ def _switched(modifier: TrainableParamsModifier, model: nn.Module, steps_per_epo
 
 
 def _outline(modifier: Modifier) -> str:
-    return f"{modifier.name} {modifier.start_epoch:g} to {modifier.end_epoch:g}"
+    """What must agree for a run to be resumed."""
+    return f"{modifier.name} {modifier.start_epoch:g} to {modifier.end_epoch:g}: {modifier.summary()}"

@@ -49,7 +49,9 @@ def cli() -> None:
 @click.option("--weight-decay", type=float, default=1e-4, show_default=True)
 @click.option("--schedule", default="one-cycle", show_default=True, help="one-cycle, cosine or constant.")
 @click.option("--label-smoothing", type=float, default=0.1, show_default=True)
-@click.option("--augmentation", default="strong", show_default=True, help="none, rotation, light, study or strong.")
+@click.option(
+    "--augmentation", default="strong", show_default=True, help="none, rotation, light, study, strong."
+)
 @click.option("--start", metavar="CHECKPOINT", help="Begin with these weights; their zeros stay.")
 @click.option("--recipe", metavar="FILE", help="Prune and set learning rates as a recipe file says.")
 @click.option("--sparsity", type=float, help="Prune gradually to this fraction of zeros.")
@@ -159,18 +161,15 @@ def pack(source: str, output: Path, points: int, normals: bool, classes: int | N
 @click.option("--augmentation", default="strong", show_default=True)
 @click.option("--level", "levels", type=float, multiple=True, help="A sparsity.  [default: .5 .8 .9 .95 .98]")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Write the table there too."
-)
+@click.option("--document", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Also renew the tables in this document.")  # fmt: skip
 def compare(
     folder: Path, epochs: int, more: int, lr: float, lr_again: float, levels: tuple[float, ...],
-    markdown: Path | None, **options: Any,
+    document: Path | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Dense, one-shot and gradually pruned networks side by side. Call again to go on after an
-    interruption.
-    """
-
+    """Dense, one-shot and gradually pruned networks side by side; call it again to go on after a stop."""
     from pointnet import compare as comparison
+    from pointnet import compare_report as report
     from pointnet.run import run_training
     from pointnet.settings import Settings
 
@@ -185,11 +184,17 @@ def compare(
         return training
 
     plan = comparison.Plan(dense, again, tuple(sorted(levels)) or comparison.LEVELS)
-    rows = comparison.compare(plan, data, folder, train)
-    results().print(comparison.table(rows))
-    for path in (folder / "compare.md", *([markdown] if markdown else [])):
-        path.write_text(comparison.markdown(rows))
-        click.echo(f"wrote {path}")
+    accuracy = report.accuracy_lines(comparison.compare(plan, data, folder, train))
+    traced = report.traces(folder, ("control", comparison.pruned(plan)), data)
+    densities = report.density_lines(traced)
+    results().print(report.table(accuracy, "accuracy on the test clouds"))
+    results().print(report.table(densities, "nonzero fractions"))
+    blocks = {"accuracy": report.markdown(accuracy), "densities": report.markdown(densities)}
+    (folder / "compare.md").write_text("\n".join(blocks.values()), encoding="utf-8")
+    click.echo(f"wrote {folder / 'compare.md'}")
+    if document is not None:
+        report.write_blocks(document, blocks)
+        click.echo(f"renewed {document}")
 
 
 def _settings(options: dict[str, Any]) -> Settings:

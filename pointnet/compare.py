@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
-from rich.table import Table
 
 import gmp
 from pointnet import checkpoint
@@ -70,9 +69,18 @@ def _trainings(plan: Plan) -> Iterator[tuple[str, Pruning | None]]:
     end = PRUNED_FOR * plan.again.epochs
     yield "control", None
     for level in plan.levels:
-        yield f"gmp-{level * 100:g}", Pruning(sparsity=level, end=end)
+        yield _gmp(level), Pruning(sparsity=level, end=end)
     if plan.two_four:
         yield "gmp-2to4", Pruning(sparsity=0.5, end=end, pattern=TWO_FOUR, ignore=(FIRST_LAYER,))
+
+
+def _gmp(level: float) -> str:
+    return f"gmp-{level * 100:g}"
+
+
+def pruned(plan: Plan) -> str:
+    """The gradually pruned variant that stands for all: the one nearest to 90 %."""
+    return _gmp(min(plan.levels, key=lambda level: abs(level - 0.9)))
 
 
 def _row(name: str, run: Training, before: int) -> Row:
@@ -106,32 +114,3 @@ def _one_shot(name: str, dense: Training, data: Dataset, level: float, **options
 
 def _scored(model: PointNet2, data: Dataset) -> Score:
     return score(model, data.test, model.config.points)
-
-
-def table(rows: Sequence[Row]) -> Table:
-    """For a terminal."""
-    found = Table("variant", *COLUMNS[1:], title="accuracy on the test clouds")
-    for row in rows:
-        found.add_row(*cells(row))
-    return found
-
-
-COLUMNS = ("variant", "epochs", "sparsity", "accuracy", "95 % interval", "class accuracy", "CPU s")
-
-
-def cells(row: Row) -> list[str]:
-    low, high = row.score.interval()
-    return [
-        row.variant,
-        str(row.epochs),
-        f"{row.sparsity:.2%}",
-        f"{row.score.accuracy:.2%}",
-        f"{low:.1%} to {high:.1%}",
-        f"{row.score.class_accuracy:.2%}",
-        f"{row.cpu_s:.1f}",
-    ]
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *(cells(row) for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -176,7 +176,7 @@ class SetAbstraction(SharedMLP):
         self, xyz: Tensor, features: Tensor | None, centres: Tensor, neighbours: Tensor
     ) -> Tensor:
         """(B, N, 3), (B, N, F), (B, S, 3) and (B, S, K) -> (B, S, C')."""
-        conv = self.mlp_convs[0]
+        conv = cast(nn.Linear, self.mlp_convs[0])
         fast = self.fusable(xyz, neighbours.numel())
         if self.delayed or fast:  # W [x - c; f] = W [x; f] - W_xyz c
             points, moved = conv(_join(xyz, features)), F.linear(centres, conv.weight[:, :XYZ])
@@ -238,7 +238,7 @@ class PointNet2(nn.Module):
                 for scale, neighbours in zip(scales, grouping.neighbours, strict=True)
             ]
             xyz, features = centres, torch.cat(parts, dim=-1)
-        last = self.get_submodule(f"sa{len(self.config.stages) + 1}")
+        last = cast(SharedMLP, self.get_submodule(f"sa{len(self.config.stages) + 1}"))
         x = last.pooled(_join(xyz, features))
         for i in range(1, len(self.config.head) + 1):
             x = F.relu(self.get_submodule(f"bn{i}")(self.get_submodule(f"fc{i}")(x)))

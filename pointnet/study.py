@@ -17,23 +17,23 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pointnet.study_cases import DESIGNS, SHAPE, Run, runs
-from sparsim.evaluation import evaluate
+from sparsim.evaluation import Accounting, evaluate
 from sparsim.result import Evaluation
 from sparsim.spec import Density, Layer
 from sparsim.spec.load import load_preset
 
-PUBLISHED_ACCOUNTING = "timeloop-2022"
-ACCOUNTINGS = (PUBLISHED_ACCOUNTING, "timeloop-3")
+PUBLISHED_ACCOUNTING: Accounting = "timeloop-2022"
+ACCOUNTINGS: tuple[Accounting, ...] = (PUBLISHED_ACCOUNTING, "timeloop-3")
 
 
 class Outcome(NamedTuple):
     run: Run
-    accounting: str
+    accounting: Accounting
     evaluation: Evaluation
 
 
 def evaluate_runs(
-    accounting: str = PUBLISHED_ACCOUNTING,
+    accounting: Accounting = PUBLISHED_ACCOUNTING,
     *,
     change: Callable[[Layer], Layer] = lambda layer: layer,
     step: Callable[[], None] = lambda: None,
@@ -43,6 +43,7 @@ def evaluate_runs(
     outcomes = []
     for run in runs():
         preset = presets[run.design]
+        assert preset.architecture is not None
         evaluation = evaluate(
             preset.architecture,
             change(run.layer),

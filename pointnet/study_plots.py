@@ -13,6 +13,7 @@ matplotlib.use("Agg")  # files only, no display
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from pointnet.study_cases import DESIGN_TITLES, DESIGNS, VARIANTS
 from pointnet.study_report import COMPONENTS, PJ_PER_UJ, component_energy_pj
@@ -114,9 +115,9 @@ def _pj_per_mac(evaluation: Evaluation, component: str) -> float:
 
 def _panels(title: str, rows: int) -> tuple[Figure, list[list[Axes]]]:
     """A figure with one column per design; panels of a row share their scale."""
-    figure = plt.figure(figsize=(11, 1.2 + 3.4 * rows), layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+    figure = plt.figure(figsize=(11, 1.2 + 3.4 * rows), layout=layout)
     axes = figure.subplots(rows, len(DESIGNS), sharey="row", squeeze=False)
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     figure.suptitle(f"{title} (PointNet++, 2 clouds, timeloop-2022)", fontsize=12)
     return figure, axes.tolist()
 

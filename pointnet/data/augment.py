@@ -43,37 +43,20 @@ class Augmentation:
     up: str = "z"
 
     def __post_init__(self) -> None:
-        for name, high in (
-            ("jitter", math.inf),
-            ("shift", math.inf),
-            ("drop", 1.0),
-        ):
+        for name, high in (("jitter", math.inf), ("shift", math.inf), ("drop", 1.0)):
+            allowed = "a number 0 or more" if high == math.inf else f"a number between 0 and {high:g}"
             value = getattr(self, name)
-            if not (_is_number(value) and 0 <= value <= high):
-                allowed = f"between 0 and {high:.6g}" if high < math.inf else "0 or more"
-                raise ConfigError(f"augmentation: {name} is {value!r}, allowed is a number {allowed}")
-        if not (_is_number(self.jitter_clip) and self.jitter_clip > 0):
-            raise ConfigError(
-                f"augmentation: jitter_clip is {self.jitter_clip!r}, allowed is a number above 0"
-            )
+            self._check(name, _is_number(value) and 0 <= value <= high, allowed)
+        self._check("jitter_clip", _is_number(self.jitter_clip) and self.jitter_clip > 0, "a number above 0")
         for name in ("stretch", "scale"):
-            pair = getattr(self, name)
-            if not (
-                isinstance(pair, tuple)
-                and len(pair) == 2
-                and all(map(_is_number, pair))
-                and 0 < pair[0] <= pair[1]
-            ):
-                raise ConfigError(
-                    f"augmentation: {name} is {pair!r}, allowed is a pair (low, high) with 0 < low <= high"
-                )
+            self._check(name, _is_range(getattr(self, name)), "a pair (low, high) with 0 < low <= high")
         for name in ("mirror", "rotate"):
-            if not isinstance(getattr(self, name), bool):
-                raise ConfigError(
-                    f"augmentation: {name} is {getattr(self, name)!r}, allowed are true and false"
-                )
-        if self.up not in AXES:
-            raise ConfigError(f"augmentation: up is {self.up!r}, allowed are x, y and z")
+            self._check(name, isinstance(getattr(self, name), bool), "true or false")
+        self._check("up", self.up in AXES, "x, y or z")
+
+    def _check(self, name: str, right: bool, allowed: str) -> None:
+        if not right:
+            raise ConfigError(f"augmentation: {name} is {getattr(self, name)!r}, allowed is {allowed}")
 
     @property
     def rigid(self) -> bool:
@@ -154,3 +137,12 @@ def _linear(config: Augmentation, random: _Random, clouds: int) -> tuple[Tensor,
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_range(value: Any) -> bool:
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and all(map(_is_number, value))
+        and 0 < value[0] <= value[1]
+    )

@@ -128,7 +128,7 @@ def load_numpy(path: Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
             loaded = np.load(file, allow_pickle=False)
             return loaded if isinstance(loaded, np.ndarray) else dict(loaded)
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
-        raise DataError(f"{path}: could not be read as {path.suffix[1:]}: {error}") from error
+        raise DataError(f"{path}: could not be read as {path.suffix[1:]}: {_reason(error)}") from error
 
 
 def _read_numpy(path: Path) -> Array:
@@ -146,6 +146,11 @@ def _read_numpy(path: Path) -> Array:
     return np.asarray(loaded, dtype=np.float64)
 
 
+def _reason(error: Exception) -> str:
+    """The first line of a library's message, which may have many."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def _read_pcd(path: Path) -> Array:
     pypcd4 = library("pypcd4", path)
     if not path.stat().st_size:
@@ -161,7 +166,7 @@ def _read_pcd(path: Path) -> Array:
     except DataError:
         raise
     except Exception as error:  # whatever the library makes of a spoiled file
-        raise DataError(f"{path}: could not be read as PCD: {error}") from error
+        raise DataError(f"{path}: could not be read as PCD: {_reason(error)}") from error
     if len(array) != declared:
         raise DataError(f"{path}: holds {len(array)} points, its header says {declared}")
     return array
@@ -175,10 +180,10 @@ def _sample_mesh(path: Path, points: int, normals: bool, random: np.random.Gener
         loaded = trimesh.exchange.off.load_off(trimesh.util.wrap_as_stream(text))
         mesh = trimesh.Trimesh(loaded["vertices"], loaded["faces"], process=False)
     except Exception as error:  # whatever the library makes of a spoiled file
-        raise DataError(f"{path}: could not be read as OFF: {error}") from error
+        raise DataError(f"{path}: could not be read as OFF: {_reason(error)}") from error
     if not np.isfinite(mesh.vertices).all():
         raise DataError(f"{path}: a vertex is not finite")
-    if not mesh.area > 0:
+    if not (len(mesh.faces) and mesh.area > 0):
         raise DataError(f"{path}: its {len(mesh.faces)} faces have no area")
     xyz, faces = trimesh.sample.sample_surface(mesh, points, seed=random)
     return np.concatenate([xyz, mesh.face_normals[faces]], axis=1) if normals else np.asarray(xyz)
@@ -206,9 +211,7 @@ def _off_text(path: Path) -> str:
     for line in lines[1 + vertices : 1 + vertices + faces]:
         corners = line.split()
         if not corners[0].isdecimal() or len(corners) - 1 < int(corners[0]):
-            raise DataError(
-                f"{path}: a face is '{line[:40]}', needed is a number of corners, then the corners"
-            )
+            raise DataError(f"{path}: a face is '{line[:40]}', needed are a count and the corners")
     return "\n".join(["OFF", *lines])
 
 

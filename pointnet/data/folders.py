@@ -83,6 +83,9 @@ def read_class_folders(
     """
     places = _folders_in(folder)
     classes = tuple(place.name for place in places)
+    for place in places:
+        if not any(place.iterdir()):
+            raise DataError(f"{place}: is empty; every folder is a class")
     has_split = [any((place / part).is_dir() for part in SPLITS) for place in places]
     if any(has_split) and not all(has_split):
         parted, whole = places[has_split.index(True)], places[has_split.index(False)]

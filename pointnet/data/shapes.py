@@ -17,8 +17,8 @@ from pointnet.data.clouds import WITH_NORMALS, XYZ, Clouds, Dataset, normalise
 from pointnet.errors import DataError
 
 # How hard the set is. Harder: wider proportions and stretch, more noise, more hidden.
-SPREAD = 1.0  # of the random proportions about their middle; 0 gives one object per class
-STRETCH = (0.75, 1.33)  # a factor for each axis
+SPREAD = 0.85  # of the random proportions about their middle; 0 gives one object per class
+STRETCH = (0.8, 1.25)  # a factor for each axis
 OCCLUDED_CLOUDS = 0.5  # share of the clouds that are seen in part
 OCCLUDED_POINTS = 0.25  # share of their points that is hidden, those farthest in a random direction
 NOISE = 0.02  # standard deviation of each coordinate, in a cloud of radius 1
@@ -134,7 +134,7 @@ def _monitor(m: _Maker) -> None:
 
 
 def _mug(m: _Maker) -> None:
-    radius, height = m.between(0.3, 0.5), m.between(0.6, 1.1)
+    radius, height = m.between(0.3, 0.5), m.between(0.5, 1.0)
     reach, thick, grip = m.between(0.2, 0.4), m.between(0.05, 0.1), m.between(0.35, 0.6)
     m.frustum(0, 0, 0, 0, radius, 0)
     m.frustum(0, 0, 0, radius * m.between(0.75, 1.0), radius, height)
@@ -240,6 +240,7 @@ def _class_clouds(
     xyz, normal = _sample(maker.parts(), random, points)
     stretch = random.uniform(*STRETCH, (count, 1, 3))
     xyz, normal = xyz * stretch, normal / stretch
+    normal /= np.linalg.norm(normal, axis=2, keepdims=True)
     angle = random.uniform(0, 2 * np.pi, count)
     turn = np.zeros((count, 3, 3))
     turn[:, 0, 0] = turn[:, 1, 1] = np.cos(angle)

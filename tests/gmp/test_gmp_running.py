@@ -13,7 +13,6 @@ from torch import nn
 
 from gmp.errors import PruningError, RecipeError
 from gmp.recipe import Recipe, load_recipe
-from gmp.running import RunningRecipe
 
 STEPS = 4
 
@@ -38,7 +37,7 @@ class Run:
         self.running.step()
 
     def to(self, epoch: float) -> None:
-        while self.running.epochs < epoch:
+        while self.running.epoch < epoch:
             self.step()
 
     def zeros(self, name: str) -> int:
@@ -247,6 +246,23 @@ def test_frozen_parameters_do_not_move_until_the_end(load: Load) -> None:
     assert not torch.equal(run.model[0].weight, first)
 
 
+def test_other_parameters_may_be_frozen_by_hand(load: Load) -> None:
+    run = Run(load(prune() + "  - !TrainableParamsModifier {params: 1.bias, trainable: false}\n"))
+    run.model[3].bias.requires_grad_(False)
+    run.step()
+    assert not run.model[3].bias.requires_grad
+    assert not run.model[1].bias.requires_grad
+    assert run.model[0].bias.requires_grad
+
+
+def test_a_recipe_that_cannot_start_leaves_no_hooks(load: Load) -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    recipe = load(prune(params="['0.weight']") + prune(params="['2.weight']"))
+    with pytest.raises(RecipeError, match=r"no weight '2.weight'"):
+        recipe.attach(model, torch.optim.SGD(model.parameters()), steps_per_epoch=1)
+    assert not model[0].weight._post_accumulate_grad_hooks
+
+
 MIXED = (
     prune("GlobalMagnitudePruningModifier", init_sparsity="__FROM_PARAM__", params="['0.weight']")
     + prune(params="['3.weight']", end_epoch=2, leave_enabled="false")
@@ -288,9 +304,11 @@ def test_a_run_is_also_resumed_on_the_loaded_model(load: Load) -> None:
 def test_states_of_other_recipes_are_refused(load: Load) -> None:
     run = Run(load(prune()))
     with pytest.raises(
-        RecipeError, match="follows another recipe: 'MagnitudePruningModifier 1 to 3', here 'M"
+        RecipeError, match=r"follows another recipe: 'MagnitudePruningModifier 1 to 3: .*', here 'M.* 1 to 4"
     ):
         Run(load(prune(end_epoch=4))).load(run.state())
+    with pytest.raises(RecipeError, match="follows another recipe"):
+        Run(load(prune(final_sparsity=0.8))).load(run.state())
     with pytest.raises(RecipeError, match="it has more or fewer modifiers"):
         Run(load(prune() + "  - !SetLearningRateModifier {learning_rate: 0.3}\n")).load(run.state())
     with pytest.raises(RecipeError, match="this is no state of a recipe: it has no modifiers, pruning, step"):
@@ -349,5 +367,6 @@ def test_what_the_model_lacks_is_said_at_once(load: Load, modifiers: str, messag
 @pytest.mark.parametrize("steps", [0, -1, 2.5, True])
 def test_steps_per_epoch_are_counted(load: Load, steps: object) -> None:
     model = nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters())
     with pytest.raises(RecipeError, match="at least 1 is needed"):
-        RunningRecipe((), model, torch.optim.SGD(model.parameters()), steps_per_epoch=steps)  # type: ignore[arg-type]
+        load(prune()).attach(model, optimizer, steps_per_epoch=steps)  # type: ignore[arg-type]

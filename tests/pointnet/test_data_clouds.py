@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -99,6 +99,7 @@ def test_digest_depends_on_points_labels_and_classes_only() -> None:
     assert len({clouds.digest(), *(other.digest() for other in others)}) == 5
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     points=hnp.arrays(
         np.float64, st.tuples(st.integers(1, 3), st.integers(2, 6), st.just(3)), elements=st.floats(-1e6, 1e6)
@@ -151,6 +152,7 @@ def test_normalising_names_the_cloud_it_refuses(spoil: Any, message: str) -> Non
         normalise(raw, lambda index: f"cloud {index}")
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     counts=st.lists(st.integers(2, 30), min_size=2, max_size=2),
     fraction=st.floats(0.01, 0.99),
@@ -270,6 +272,7 @@ def test_spoiled_packs_are_refused(changes: dict[str, Any], message: str, tmp_pa
         load_data(tmp_path / "pack.npz", points=8)
 
 
+@settings(max_examples=50, deadline=None)
 @given(at=st.floats(0, 0.99))
 def test_a_pack_cut_off_anywhere_is_refused(at: float, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("cut") / "pack.npz"

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from gmp.recipe import load_recipe
+from pointnet.model import PointNet2, preset
 
 RECIPE = resources.files("pointnet") / "recipes" / "study.yaml"
 STEPS = 4
@@ -88,3 +89,12 @@ def test_its_length_can_be_changed() -> None:
     recipe = load_recipe(str(RECIPE), {"num_epochs": 30, "pruning_start": 2})
     assert recipe.epochs == 30
     assert [m.start_epoch for m in recipe.modifiers] == [0, 0, 2, 20, 2]
+
+
+def test_it_names_all_weights_of_the_study_network() -> None:
+    model = PointNet2(preset("study"))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    running = load_recipe(str(RECIPE)).attach(model, optimizer, steps_per_epoch=166)
+    sizes = [model.get_parameter(name).numel() for name in running.weights]
+    assert sizes[:3] == [192, 4096, 8192]
+    assert (len(sizes), sum(sizes)) == (12, 1_457_984)

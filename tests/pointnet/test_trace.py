@@ -193,6 +193,19 @@ def test_linear_is_a_convolution_over_points_and_neighbourhoods(shape, out):
     assert (layer.row()["Q"], layer.row()["P"]) == out
 
 
+def test_the_usual_way_to_write_pointnet_gives_the_same():
+    """Channels second, 1x1 convolutions and BatchNorm2d, as in the published implementations."""
+    ours = Run(lambda m, x: m.last(F.relu(m.bn(m.conv(x).flatten(0, 2))).view(2, 5, 7, 6).amax(2)),
+               conv=nn.Linear(3, 6), bn=batch_norm(6), last=nn.Linear(6, 4))  # fmt: skip
+    theirs = Run(lambda m, x: m.last(torch.max(F.relu(m.bn(m.conv(x.permute(0, 3, 2, 1)))), 2)[0]),
+                 conv=nn.Conv2d(3, 6, 1), bn=nn.BatchNorm2d(6), last=nn.Conv1d(6, 4, 1))  # fmt: skip
+    theirs.load_state_dict(
+        {name: value.view_as(theirs.state_dict()[name]) for name, value in ours.state_dict().items()}
+    )
+    x = F.relu(torch.randn(2, 5, 7, 3))
+    assert trace(theirs, [x]) == trace(ours, [x])
+
+
 CONVOLUTIONS = [
     (nn.Conv1d(4, 6, 3, stride=2, dilation=2), (2, 4, 17)),
     (nn.Conv1d(4, 6, 1), (2, 4, 9)),

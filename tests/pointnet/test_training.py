@@ -242,7 +242,10 @@ def test_atomic_write_leaves_the_old_file_when_it_fails(
     [
         ({"optimizer": "addam"}, "unknown optimizer 'addam' (did you mean 'adam'?)"),
         ({"schedule": "onecycle"}, "unknown schedule 'onecycle' (did you mean 'one-cycle'?)"),
-        ({"augmentation": "weak"}, "unknown augmentation 'weak' (known: none, rotation, light, study, strong)"),
+        (
+            {"augmentation": "weak"},
+            "unknown augmentation 'weak' (known: none, rotation, light, study, strong)",
+        ),
         ({"preset": "hlaf"}, "unknown network preset 'hlaf' (did you mean 'half'?)"),
         ({"epochs": 0}, "epochs is 0, allowed is 1 and more"),
         ({"threads": 0}, "threads is 0, allowed is 1 and more"),

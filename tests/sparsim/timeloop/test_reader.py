@@ -45,7 +45,7 @@ def test_reference_cases():
         random.Random(0).shuffle(files)
         assert read_documents(files) == documents, case
         loaded = load_text(dump(*(record for record in documents[:5] if record is not None)))
-        assert (loaded.architecture, loaded.layers[0], *loaded[2:]) == documents[:5], case
+        assert (loaded.architecture, loaded.layers[0], *loaded[2:5]) == documents[:5], case
 
 
 @pytest.mark.parametrize("flow", [True, False])

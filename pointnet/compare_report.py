@@ -1,0 +1,87 @@
+"""A comparison as tables: for a terminal, and as blocks of a document that can be written again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from rich.table import Table
+
+from pointnet.checkpoint import write_atomically
+from pointnet.compare import Row
+from pointnet.data import Dataset
+from pointnet.errors import DataError
+from pointnet.trace import Trace, trace
+from pointnet.train import load_model
+
+COLUMNS = ("variant", "epochs", "sparsity", "accuracy", "95 % interval", "class accuracy", "CPU s")
+TRACED_AT_ONCE = 32  # clouds; no result depends on it
+
+
+def accuracy_lines(rows: Sequence[Row]) -> list[list[str]]:
+    """The cells of the accuracy table, head first."""
+    lines = [list(COLUMNS)]
+    for row in rows:
+        low, high = row.score.interval()
+        lines.append([
+            row.variant,
+            str(row.epochs),
+            f"{row.sparsity:.2%}",
+            f"{row.score.accuracy:.2%}",
+            f"{low:.1%} to {high:.1%}",
+            f"{row.score.class_accuracy:.2%}",
+            f"{row.cpu_s:.1f}",
+        ])  # fmt: skip
+    return lines
+
+
+def traces(folder: Path, variants: Sequence[str], data: Dataset) -> dict[str, Trace]:
+    """Densities of finished variants of the comparison in `folder`, over all test clouds."""
+    found = {}
+    for name in variants:
+        model = load_model(folder / name).model
+        clouds = torch.from_numpy(data.test.points[:, : model.config.points])
+        found[name] = trace(model, clouds.split(TRACED_AT_ONCE))
+    return found
+
+
+def density_lines(traced: Mapping[str, Trace]) -> list[list[str]]:
+    """Per layer, the densities of weights and of inputs (mean and spread over clouds) of each variant."""
+    head = ["layer", *(f"{name}: {what}" for what in ("weights", "inputs") for name in traced)]
+    lines = [head]
+    for layers in zip(*(found.layers for found in traced.values()), strict=True):
+        weights = [f"{layer.weight_density:.3f}" for layer in layers]
+        inputs = [f"{layer.inputs.mean:.3f} ± {layer.inputs.spread:.3f}" for layer in layers]
+        lines.append([layers[0].name, *weights, *inputs])
+    return lines
+
+
+def table(lines: Sequence[Sequence[str]], title: str) -> Table:
+    """For a terminal."""
+    found = Table(*lines[0], title=title, title_justify="left")
+    for line in lines[1:]:
+        found.add_row(*line)
+    return found
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    head, *body = lines
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *body]) + "\n"
+
+
+def write_blocks(path: Path, blocks: Mapping[str, str]) -> None:
+    """Replace what stands between `<!-- NAME -->` and `<!-- end of NAME -->` in a document.
+
+    Raises DataError if the document has no such place.
+    """
+    text = path.read_text(encoding="utf-8")
+    for name, block in blocks.items():
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, found, rest = text.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise DataError(f"{path}: has no place '{begin.strip()}' ... '{end}' for the table")
+        text = before + begin + block + end + after
+    write_atomically(path, text.encode())

@@ -1,0 +1,262 @@
+"""Files of single clouds, valid and spoiled."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pypcd4 import Encoding, PointCloud
+
+from pointnet.data import load_data
+from pointnet.data.clouds import normalise
+from pointnet.data.files import read_cloud
+from pointnet.errors import DataError
+
+Array = np.ndarray
+TETRAHEDRON = "4 4 6\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
+
+
+def a_cloud(points: int = 12, *, normals: bool = False, seed: int = 0) -> Array:
+    random = np.random.default_rng(seed)
+    xyz = random.normal(100, 30, (points, 3))
+    if not normals:
+        return xyz
+    normal = random.normal(size=xyz.shape)
+    return np.concatenate([xyz, normal / np.linalg.norm(normal, axis=1, keepdims=True)], axis=1)
+
+
+def write_text(path: Path, cloud: Array, between: str = " ") -> None:
+    path.write_text("\n".join(between.join(map(repr, row)) for row in cloud.tolist()) + "\n")
+
+
+def write_pcd(path: Path, cloud: Array, encoding: Any = Encoding.BINARY) -> None:
+    fields = ("x", "y", "z", "normal_x", "normal_y", "normal_z")[: cloud.shape[1]]
+    types = (np.float32,) * len(fields)
+    PointCloud.from_points(cloud.astype(np.float32), fields, types).save(path, encoding)
+
+
+def write_npz(path: Path, cloud: Array) -> None:
+    np.savez(path, points=cloud, other=np.arange(3))
+
+
+WRITERS: dict[str, tuple[str, Callable[[Path, Array], None]]] = {
+    "blanks": ("xyz", write_text),
+    "commas": ("txt", lambda path, cloud: write_text(path, cloud, ",")),
+    "npy": ("npy", np.save),
+    "npz": ("npz", write_npz),
+    "npz of one": ("npz", lambda path, cloud: np.savez(path, anything=cloud)),
+    "pcd ascii": ("pcd", lambda path, cloud: write_pcd(path, cloud, Encoding.ASCII)),
+    "pcd binary": ("pcd", write_pcd),
+    "pcd compressed": ("pcd", lambda path, cloud: write_pcd(path, cloud, Encoding.BINARY_COMPRESSED)),
+}
+
+
+def read(path: Path, points: int, *, normals: bool = False, seed: int = 0) -> Array:
+    return read_cloud(path, points=points, normals=normals, key=path.name, seed=seed)
+
+
+def rows(cloud: Array) -> Array:
+    """The points in sorted order."""
+    return cloud[np.lexsort(cloud.T)]
+
+
+@pytest.mark.parametrize("normals", [False, True], ids=["xyz", "normals"])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_kind_of_file_gives_its_points(kind: str, normals: bool, tmp_path: Path) -> None:
+    suffix, write = WRITERS[kind]
+    cloud = a_cloud(normals=True)
+    write(tmp_path / f"cloud.{suffix}", cloud)
+    expected = normalise(cloud[None, :, : 6 if normals else 3], str)[0]
+    got = read(tmp_path / f"cloud.{suffix}", 12, normals=normals)
+    np.testing.assert_allclose(rows(got), rows(expected), atol=2e-6)
+
+
+def numbered(points: int) -> Array:
+    """A cloud whose normals tell the index of each point."""
+    angle = np.arange(points) / points
+    return np.c_[a_cloud(points), np.cos(angle), np.sin(angle), np.zeros(points)]
+
+
+def numbers(cloud: Array, points: int) -> list[int]:
+    return [round(float(angle) * points) for angle in np.arctan2(cloud[:, 4], cloud[:, 3])]
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_fewer_points_are_a_seeded_choice_of_all(kind: str, tmp_path: Path) -> None:
+    suffix, write = WRITERS[kind]
+    path = tmp_path / f"cloud.{suffix}"
+    write(path, numbered(40))
+    first, again, other = (numbers(read(path, 10, normals=True, seed=seed), 40) for seed in (0, 0, 1))
+    assert first == again != other
+    assert len(set(first)) == len(set(other)) == 10
+    assert max(first + other) > 10  # not the first ten
+    with pytest.raises(DataError, match="has 40 points, needed are 41; ask for fewer points"):
+        read(path, 41)
+
+
+def test_files_of_other_names_are_drawn_otherwise_wherever_they_lie(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.xyz", numbered(40))
+
+    def draw(key: str) -> list[int]:
+        return numbers(read_cloud(tmp_path / "a.xyz", points=10, normals=True, key=key, seed=0), 40)
+
+    assert draw("cup/a.xyz") != draw("cup/b.xyz")
+
+
+def test_text_passes_over_comments_and_empty_lines(tmp_path: Path) -> None:
+    (tmp_path / "a.xyz").write_text("# x y z\n\n0 0 0\n  # more\n2 0 0\n\n0 2 0\n")
+    assert read(tmp_path / "a.xyz", 3).shape == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("# only a comment\n\n", "is empty"),
+        ("0 0 0\n1 0\n0 1 0\n", "line 2: has 2 columns, the lines before have 3"),
+        ("0 0 0\n\n1 zero 0\n", "line 3: 'zero' is not a number"),
+        ("0,0,0\n1,,0\n", "line 2: '' is not a number"),
+        ("# x y z\n0 0 0\n1 nan 0\n", "line 3: 'nan' is not finite"),
+        ("0 0 0\n1 -inf 0\n", "line 2: '-inf' is not finite"),
+        ("0 0 0\n1 1e999 0\n", "line 2: '1e999' is not finite"),
+        ("0 0\n1 1\n", r"a point has 2 columns, allowed are 3 \(xyz\) and 6 \(with normals\)"),
+        ("0 0 0 9\n1 1 1 9\n", "a point has 4 columns"),
+        ("1 2 3\n1 2 3\n", "all points are the same, such a cloud cannot be scaled"),
+        ("\xff\xfe", "could not be read as text"),
+    ],
+)
+def test_spoiled_text_is_refused_with_its_line(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.xyz").write_bytes(content.encode("latin-1"))
+    with pytest.raises(DataError, match=f"a.xyz: {message}"):
+        read(tmp_path / "a.xyz", 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(kind=st.sampled_from(sorted(WRITERS)), at=st.floats(0, 1), byte=st.integers(0, 255), cut=st.booleans())
+def test_a_spoiled_file_is_read_or_refused_in_a_sentence(
+    kind: str, at: float, byte: int, cut: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever one changes: never another exception, and never a cloud that is not normalised."""
+    suffix, write = WRITERS[kind]
+    path = tmp_path_factory.mktemp("spoiled") / f"cloud.{suffix}"
+    write(path, a_cloud())
+    content = bytearray(path.read_bytes())
+    position = int(at * (len(content) - 1))
+    content[position:] = b"" if cut else bytes([byte]) + content[position + 1 :]
+    path.write_bytes(content)
+    refused = ""
+    try:
+        cloud = read(path, 12)
+    except DataError as error:
+        refused = str(error)
+    if refused:
+        assert str(path) in refused
+        assert "\n" not in refused
+    else:
+        assert np.linalg.norm(cloud, axis=1).max() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "array", "message"),
+    [
+        (
+            "npy",
+            np.zeros((2, 2, 3)),
+            r"is float64 of shape \(2, 2, 3\), needed are numbers \(points, 3 or 6\)",
+        ),
+        ("npy", np.array([["a", "b", "c"]]), "is <U1 of shape"),
+        ("npy", np.array([[None] * 3]), "could not be read as npy"),
+        ("npy", np.zeros((0, 3)), r"is float64 of shape \(0, 3\)"),
+        ("npy", np.array([[0, 0, 0], [np.nan, 0, 0]]), "a number is not finite"),
+        ("npz", {"a": np.eye(3), "b": np.eye(3)}, "holds a, b, needed is one array, or 'points'"),
+        ("npz", {}, "holds nothing, needed is one array"),
+    ],
+)
+def test_arrays_that_are_no_cloud_are_refused(suffix: str, array: Any, message: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{suffix}"
+    np.savez(path, **array) if suffix == "npz" else np.save(path, array, allow_pickle=True)
+    with pytest.raises(DataError, match=f"a.{suffix}: {message}"):
+        read(path, 2)
+
+
+def test_pcd_without_xyz_and_without_all_its_points_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcd"
+    types = (np.float32,) * 3
+    PointCloud.from_points(np.eye(3, dtype=np.float32), ("x", "y", "intensity"), types).save(path)
+    with pytest.raises(DataError, match=r"a.pcd: has the fields x, y, intensity, needed are x, y and z"):
+        read(path, 2)
+    write_pcd(path, a_cloud(12), Encoding.ASCII)
+    path.write_text("\n".join(path.read_text().splitlines()[:-2]) + "\n")
+    with pytest.raises(DataError, match=r"a.pcd: holds 10 points, its header says 12"):
+        read(path, 2)
+    write_pcd(path, a_cloud())
+    with pytest.raises(DataError, match=r"a.pcd: has no normals; only x, y, z are there"):
+        read(path, 2, normals=True)
+
+
+def test_other_fields_of_a_pcd_are_left_out(tmp_path: Path) -> None:
+    cloud = np.c_[np.arange(12) * 100, a_cloud()].astype(np.float32)
+    fields = ("intensity", "x", "y", "z")
+    PointCloud.from_points(cloud, fields, (np.float32,) * 4).save(tmp_path / "a.pcd")
+    expected = normalise(cloud[None, :, 1:], str)[0]
+    np.testing.assert_allclose(rows(read(tmp_path / "a.pcd", 12)), rows(expected), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "head", ["OFF\n", "OFF", "off\n# a comment\n\n", "OFF "], ids=["line", "none", "comment", "blank"]
+)
+def test_meshes_are_sampled_on_their_surface_whatever_their_first_line(head: str, tmp_path: Path) -> None:
+    (tmp_path / "a.off").write_text(head + TETRAHEDRON)
+    cloud = read(tmp_path / "a.off", 2000, normals=True)
+    outwards = np.array([[0, 0, -1], [0, -1, 0], [-1, 0, 0], [3**-0.5] * 3])
+    normal = cloud[:, 3:]
+    face = np.argmax(normal @ outwards.T, axis=1)
+    np.testing.assert_allclose(normal, outwards[face], atol=1e-6)
+    areas = np.array([0.5, 0.5, 0.5, 0.75**0.5])
+    assert np.bincount(face) / 2000 == pytest.approx(areas / areas.sum(), abs=0.04)
+    for k in range(4):  # all points of a face lie in one plane
+        assert np.ptp(cloud[face == k, :3] @ outwards[k]) < 1e-5
+    assert np.array_equal(cloud, read(tmp_path / "a.off", 2000, normals=True))
+    assert not np.array_equal(cloud, read(tmp_path / "a.off", 2000, normals=True, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("PLY\n" + TETRAHEDRON, "begins with 'PLY', an OFF file begins with 'OFF'"),
+        ("OFF\n", "has no numbers of vertices and faces after 'OFF'"),
+        ("OFF\nfour 4 6\n", "has no numbers of vertices and faces"),
+        ("OFF\n" + TETRAHEDRON[:-8], "is cut off: 7 lines for 4 vertices and 4 faces"),
+        ("OFF\n" + TETRAHEDRON[:-3], "a face is '3 1 2', needed are a count and the corners"),
+        ("OFF\n" + TETRAHEDRON.replace("3 1 2 3", "3 1 2 4"), "could not be read as OFF"),
+        ("OFF\n" + TETRAHEDRON.replace("0 1 0", "0 one 0"), "could not be read as OFF"),
+        ("OFF\n" + TETRAHEDRON.replace("0 1 0", "0 nan 0"), "a vertex is not finite"),
+        ("OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n", "its 1 faces have no area"),
+        ("OFF\n3 0 0\n0 0 0\n1 1 1\n2 2 2\n", "its 0 faces have no area"),
+    ],
+)
+def test_spoiled_meshes_are_refused(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.off").write_text(content)
+    with pytest.raises(DataError, match=f"a.off: {message}"):
+        read(tmp_path / "a.off", 8)
+
+
+@pytest.mark.parametrize(("name", "module"), [("a.off", "trimesh"), ("a.pcd", "pypcd4"), ("a.h5", "h5py")])
+def test_a_missing_library_is_named_with_its_extra(
+    name: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(wanted: str) -> Any:
+        raise ModuleNotFoundError(f"No module named '{wanted}'")
+
+    (tmp_path / name).write_text("OFF\n")
+    monkeypatch.setattr(importlib, "import_module", missing)
+    message = rf"{name}: is read with the library {module}, which is not installed \(pip install 'sparsim\["
+    with pytest.raises(DataError, match=message):
+        load_data(tmp_path / name, points=8) if name == "a.h5" else read(tmp_path / name, 8)
