@@ -29,17 +29,18 @@ Matrix products use torch's threads, the loops between them one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pointnet import fused_kernels as kernels
+from pointnet import reuse
 from pointnet.errors import PointnetError
 from pointnet.sampling import check_index
 
-CHUNK = 2048  # rows
+CHUNK = 2**18  # numbers of the first layer in a chunk, which is to stay in the cache
 
 
 def usable(x: Tensor, rows: int, weights: Sequence[Tensor], bns: Sequence[nn.BatchNorm1d]) -> bool:
@@ -165,24 +166,29 @@ class _Chunk(NamedTuple):
     rows: slice
 
 
+@dataclass
 class _Network:
     """The layers' outputs, chunk by chunk; `norms` and `stored` grow as the forward pass goes on."""
 
-    def __init__(self, points: Tensor, moved: Tensor, index: Tensor) -> None:
-        self.points, self.moved, self.index = points, moved, index
-        self.neighbours = index.shape[1]
-        self.norms: list[_Norm] = []
-        self.stored: list[Tensor] = []  # y_2, y_3, ...
+    points: Tensor
+    moved: Tensor
+    index: Tensor
+    norms: list[_Norm] = field(default_factory=list)
+    stored: list[Tensor] = field(default_factory=list)  # y_2, y_3, ...
+
+    @property
+    def rows(self) -> int:
+        return self.index.numel()
 
     def chunks(self) -> Iterator[_Chunk]:
-        groups, k = len(self.index), self.neighbours
-        step = max(1, CHUNK // k)
+        groups, k = self.index.shape
+        step = max(1, CHUNK // (k * self.moved.shape[1]))
         for begin in range(0, groups, step):
             end = min(begin + step, groups)
             yield _Chunk(slice(begin, end), slice(begin * k, end * k))
 
     def grouped(self, rows: Tensor) -> Tensor:
-        return rows.view(-1, self.neighbours, rows.shape[1])
+        return rows.view(-1, self.index.shape[1], rows.shape[1])
 
     def output(self, layer: int, chunk: _Chunk) -> Tensor:
         """y of a layer, from 0."""
@@ -209,7 +215,7 @@ def _first_forward(net: _Network) -> tuple[Tensor, Tensor]:
 
 def _inner_forward(net: _Network, layer: int, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Store y of a layer; returns its mean and variance."""
-    y = _empty(net.index.numel(), weight)
+    y = reuse.empty(net.rows, len(weight), weight.dtype)
     moments = _Moments()
     for chunk in net.chunks():
         x = net.activation(layer - 1, net.output(layer - 1, chunk))
@@ -240,7 +246,7 @@ def _last_backward(
     fixed, square = affine.constant @ weight, weight.t() @ (affine.slope[:, None] * weight)
     gram, dweight = torch.zeros_like(square), torch.zeros_like(weight)
     sum_x, sums = torch.zeros_like(fixed), _Sums(net.norms[below].mean)
-    dz_below = _empty(net.index.numel(), square)
+    dz_below = reuse.empty(net.rows, len(fixed), fixed.dtype)
     for chunk in net.chunks():
         y = net.output(below, chunk)
         x = net.activation(below, y)
@@ -260,7 +266,7 @@ def _inner_backward(
 ) -> tuple[Tensor, Tensor, _Sums]:
     """dz (R, C') of a layer, overwritten -> dz of the layer below (R, C), dweight, the sums over dz."""
     dweight, sums = torch.zeros_like(weight), _Sums(net.norms[layer - 1].mean)
-    dz_below = _empty(len(dz), weight.t())
+    dz_below = reuse.empty(net.rows, weight.shape[1], weight.dtype)
     for chunk in net.chunks():
         dy = dz[chunk.rows]
         kernels.combine(*_arrays(dy, net.output(layer, chunk), *affine[:3]))
@@ -290,12 +296,9 @@ class _SharedMLPMax(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         layers = len(eps)
         parameters = tuple(p.detach() for p in parameters)
-        weights, gammas, betas = (
-            parameters[: layers - 1],
-            parameters[layers - 1 : -layers],
-            parameters[-layers:],
-        )
-        net = _Network(*(t.detach().contiguous() for t in (points, moved, index)))
+        weights, affine = parameters[: layers - 1], parameters[layers - 1 :]
+        gammas, betas = affine[:layers], affine[layers:]
+        net = _Network(points.detach().contiguous(), moved.detach().contiguous(), index.contiguous())
         statistics = []
         for layer in range(layers - 1):
             if layer:
@@ -309,8 +312,8 @@ class _SharedMLPMax(torch.autograd.Function):
         statistics.append((mean, variance))
         norm = _norm(mean, variance, gammas[-1], betas[-1], eps[-1])
         pooled = (norm.scale * best + norm.shift).relu_()
-        ctx.net, ctx.last = net, norm
-        ctx.save_for_backward(best, winner, pooled, *parameters[: layers - 1])
+        ctx.norms, ctx.last = net.norms, norm
+        ctx.save_for_backward(net.points, net.moved, net.index, best, winner, pooled, *net.stored, *weights)
         flat = [tensor for pair in statistics for tensor in pair]
         ctx.mark_non_differentiable(*flat)
         return pooled, *flat
@@ -318,26 +321,22 @@ class _SharedMLPMax(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        net: _Network = ctx.net
-        best, winner, pooled, *weights = (t.detach() for t in ctx.saved_tensors)
-        layers, rows = len(net.norms) + 1, net.index.numel()
+        points, moved, index, best, winner, pooled, *rest = (t.detach() for t in ctx.saved_tensors)
+        layers = len(ctx.norms) + 1
+        weights = rest[layers - 2 :]
+        net = _Network(points, moved, index, ctx.norms, stored=rest[: layers - 2])
         dz = grad * (pooled > 0)
-        affine = [_affine(ctx.last, dz.sum(dim=0), (dz * (best - ctx.last.mean)).sum(dim=0), rows)]
+        affine = [_affine(ctx.last, dz.sum(dim=0), (dz * (best - ctx.last.mean)).sum(dim=0), net.rows)]
         dz, dweight, sums = _last_backward(net, affine[0], weights[-1], winner, dz)
         dweights = [dweight]
         for layer in range(layers - 2, -1, -1):
-            affine.append(_affine(net.norms[layer], sums.dz, sums.dot, rows))
+            affine.append(_affine(net.norms[layer], sums.dz, sums.dot, net.rows))
             if layer:
                 dz, dweight, sums = _inner_backward(net, layer, affine[-1], weights[layer - 1], dz)
                 dweights.append(dweight)
         dpoints, dmoved = _first_backward(net, affine[-1], dz)
         dgammas, dbetas = [a.dgamma for a in affine], [a.dbeta for a in affine]
         return dpoints, dmoved, None, None, *dweights[::-1], *dgammas[::-1], *dbetas[::-1]
-
-
-def _empty(rows: int, weight: Tensor) -> Tensor:
-    """(rows, C') for a weight (C', C), from NumPy, which asks for huge pages: 10 times fewer faults."""
-    return torch.from_numpy(np.empty((rows, len(weight)), str(weight.dtype).removeprefix("torch.")))
 
 
 def _arrays(*tensors: Tensor) -> Iterator[Any]:

@@ -83,7 +83,7 @@ def assert_close(ours: Sequence[Tensor], theirs: Sequence[Tensor], tolerance: fl
 
 
 @pytest.mark.parametrize("widths", [(3, 4), (4, 3, 5), (3, 5, 4, 6)], ids=str)
-@pytest.mark.parametrize("chunk", [1, 12, 2048])
+@pytest.mark.parametrize("chunk", [1, 50, fused.CHUNK])
 def test_fused_equals_plain(widths: tuple[int, ...], chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """In chunks of one group, of several with a smaller last one, of all."""
     monkeypatch.setattr(fused, "CHUNK", chunk)
