@@ -26,8 +26,10 @@ from pointnet.settings import Settings
 from pointnet.train import Training
 from sparsim.console import results
 
-EPOCHS = 15
-MORE = 15
+EPOCHS = 20
+MORE = 30
+LR_AGAIN = 4e-3
+POOL = 512  # points per cloud, of which each step draws 256
 
 
 @click.command(help=__doc__)
@@ -35,8 +37,8 @@ MORE = 15
 @click.option("--seed", type=int, default=0, show_default=True)
 def main(json_file: Path | None, seed: int) -> None:
     console = Console(stderr=True)
-    dense = Settings(epochs=EPOCHS, seed=seed)
-    again = Settings(epochs=MORE, lr=1e-3, seed=seed)
+    dense = Settings(epochs=EPOCHS, pool=POOL, seed=seed)
+    again = Settings(epochs=MORE, lr=LR_AGAIN, pool=POOL, seed=seed)
     data = data_of(dense, console)
 
     def train(settings: Settings, folder: Path) -> Training:
