@@ -31,6 +31,8 @@ validate: setup
 bench: setup
 	mkdir -p build
 	$(BIN)/python benchmarks/evaluate.py --json build/evaluate.json
+	$(BIN)/python benchmarks/sampling.py --json build/sampling.json
+	$(BIN)/python benchmarks/pruning.py --json build/pruning.json
 
 docs: setup
 	$(BIN)/python -m validation --write-docs
