@@ -14,6 +14,7 @@ from pointnet.data import Dataset
 from pointnet.errors import DataError
 from pointnet.trace import Trace, trace
 from pointnet.train import load_model
+from pointnet.workload import variant
 
 COLUMNS = ("variant", "epochs", "sparsity", "accuracy", "95 % interval", "class accuracy", "CPU s")
 TRACED_AT_ONCE = 32  # clouds; no result depends on it
@@ -40,7 +41,7 @@ def traces(folder: Path, variants: Sequence[str], data: Dataset) -> dict[str, Tr
     """Densities of finished variants of the comparison in `folder`, over all test clouds."""
     found = {}
     for name in variants:
-        model = load_model(folder / name).model
+        model = variant(load_model(folder / name).model, delayed=False)
         clouds = torch.from_numpy(data.test.points[:, : model.config.points])
         found[name] = trace(model, clouds.split(TRACED_AT_ONCE))
     return found

@@ -188,7 +188,7 @@ def write_trace(
     Raises TraceError for counts that cannot be, and as `trace` and `workload_of` do.
     """
     points = _points(clouds, model.config.points, samples, batch, inputs, seed)
-    model = model if delayed is None else _variant(model, delayed)
+    model = model if delayed is None else variant(model, delayed=delayed)
     traced = trace(model, torch.split(points, RUN_BATCH), mask_samples=0 if masks is None else batch)
     facts: dict[str, str | int | float | bool] = {
         "samples": traced.samples, "points": points.shape[1], "inputs": inputs, "seed": seed,
@@ -233,7 +233,7 @@ def _points(clouds: Clouds, points: int, samples: int | None, batch: int, inputs
     return torch.from_numpy(clouds.points[chosen, :points])
 
 
-def _variant(model: PointNet2, delayed: bool) -> PointNet2:
+def variant(model: PointNet2, *, delayed: bool) -> PointNet2:
     """The same network with delayed aggregation on or off."""
     found = PointNet2(replace(model.config, delayed=delayed))
     found.load_state_dict(model.state_dict())
