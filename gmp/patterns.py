@@ -56,6 +56,14 @@ class Pattern:
         """The highest sparsity: 1 - n/m for n:m."""
         return 1 - self.keep / (self.columns or 1) if self.keep else 1.0
 
+    def prunable(self, shape: torch.Size) -> int:
+        """How many weights of a dense tensor can go: of n:m, a tail of fewer than m keeps n too."""
+        if not self.keep:
+            return shape.numel()
+        outputs, inputs, positions, _, columns, _ = self._box(shape)
+        full, tail = divmod(inputs, columns)
+        return outputs * positions * (full * (columns - self.keep) + max(0, tail - self.keep))
+
     def units(self, scores: Tensor, live: Tensor) -> Units:
         """What can be pruned of a tensor with these `scores`, of which only `live` weights are left."""
         boxed, lost = self._boxes(scores), self._boxes(live)

@@ -7,7 +7,7 @@ that clipping sees the true norm; `apply()` after the optimizer's step clears wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from gmp import masks as masking
 from gmp.allocate import Layer, cap, choose
 from gmp.errors import PruningError
 from gmp.masks import Mask
-from gmp.patterns import pattern_of
+from gmp.patterns import Pattern, pattern_of
 from gmp.scores import Movement, Score, evaluate, score_of, wide
 from gmp.select import Matcher, Target, by_name, fraction, select
 from sparsim.errors import near
@@ -88,14 +88,20 @@ class Pruner:
 
     @property
     def max_sparsity(self) -> float:
-        """The highest sparsity that pattern, `scope` and `min_density` allow."""
-        return sum(self._limits().values()) / self._size if self._overall is None else self._overall
+        """The highest sparsity that pattern, `scope` and `min_density` allow.
+
+        Of n:m, less than 1 - n/m if the inputs of a weight are no multiple of m; `prune(1 - n/m)` gets there.
+        """
+        if self._overall is not None:
+            return self._overall
+        return sum(self._limits(Pattern.prunable).values()) / self._size
 
     @torch.no_grad()
     def prune(self, sparsity: float) -> None:
         """Raise the pruned fraction of the prunable weights to `sparsity`; never lowers it.
 
-        Exact to the weight with single weights, otherwise at most one unit short. Raises PruningError, and
+        Exact to the weight with single weights. Larger units stop less than one short of it: in all, or in
+        each tensor if `scope` gives each its own sparsity or `min_density` holds it. Raises PruningError, and
         prunes nothing, above `max_sparsity`, or if a weight or score is not finite.
         """
         self._check_open()
@@ -127,10 +133,13 @@ class Pruner:
 
     def check(self, sparsity: float) -> None:
         """Raise PruningError if `sparsity` cannot be reached."""
-        if fraction(sparsity, "the sparsity") > max(self.max_sparsity, self.sparsity) + 1e-9:
+        allowed = self._overall
+        if allowed is None:
+            allowed = sum(self._limits(_nominal).values()) / self._size
+        if fraction(sparsity, "the sparsity") > max(allowed, self.sparsity) + 1e-9:
             raise PruningError(
                 f"the sparsity {sparsity:g} cannot be reached: pattern, scope and min_density allow at most "
-                f"{self.max_sparsity:.6g}"
+                f"{allowed:.6g}"
             )
 
     def report(self, extra: Mapping[str, Mapping[str, Any]] | None = None) -> Report:
@@ -219,17 +228,17 @@ class Pruner:
             for name, mask in self._masks.items()
         }
 
-    def _limits(self) -> dict[str, float]:
+    def _limits(self, prunable: Callable[[Pattern, torch.Size], float]) -> dict[str, float]:
         """{weight name: how many weights of it may go}, never less than are gone already."""
         return {
-            name: max(mask.zeros, min(self._caps[name], self.pattern.limit * mask.live.numel()))
+            name: max(mask.zeros, min(self._caps[name], prunable(self.pattern, mask.live.shape)))
             for name, mask in self._masks.items()
         }
 
     def _scaled(self, scope: str | Mapping[str, float]) -> tuple[dict[str, float] | None, float | None]:
         """({weight name: sparsity relative to the overall one}, overall sparsity if `scope` gives it)."""
         sizes = {name: mask.live.numel() for name, mask in self._masks.items()}
-        limits = self._limits()
+        limits = self._limits(_nominal)
         if isinstance(scope, Mapping):
             final = {n: fraction(s, f"scope of '{n}'") for n, s in by_name(scope, sizes, "scope").items()}
             for name, sparsity in final.items():
@@ -271,6 +280,11 @@ def one_shot(model: nn.Module, sparsity: float, **options: Any) -> Report:
     pruner.prune(sparsity)
     pruner.finalize()
     return pruner.report()
+
+
+def _nominal(pattern: Pattern, shape: torch.Size) -> float:
+    """What a pattern allows whatever the shape: 2:4 stands for half, even of three inputs."""
+    return pattern.limit * shape.numel()
 
 
 def _initial(target: Target, keep_zeros: bool) -> Mask:

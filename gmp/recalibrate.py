@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gmp.errors import PruningError
+from gmp.select import is_count
 
 
 @torch.no_grad()
@@ -26,8 +27,10 @@ def recalibrate_batch_norm(
     Returns the number of norms with running statistics; 0 means that nothing was done. Raises PruningError
     without a batch; the old statistics are kept if that or anything else fails.
     """
-    if limit is not None and limit < 1:
-        raise PruningError(f"limit is {limit}; at least one batch is needed")
+    if limit is not None and not is_count(limit):
+        raise PruningError(f"limit is {limit!r}; a whole number from 1 is needed")
+    if isinstance(batches, Tensor):
+        raise PruningError("batches is one tensor; a list or loader of such is needed")
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and _tracks(module)]
     if not norms:
         return 0

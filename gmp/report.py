@@ -94,8 +94,11 @@ class Report:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the numbers count, as sentences."""
+        """What the numbers count, as sentences; weights of which nothing is left come first."""
+        empty = [row.name for row in self.rows if not row.nonzero]
+        warning = f"nothing is left of {', '.join(empty)}: what a layer without weights gives is its bias"
         return (
+            *([warning] if empty else []),
             f"{self.parameter_sparsity:.4f} of all {self.parameters:,} parameters are zeroed weights",
             f"all parameters take {self.model_dense_bytes:,} bytes dense and {self.model_compressed_bytes:,} "
             "with the prunable weights compressed: nonzeros as float32, positions as a bitmask",

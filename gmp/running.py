@@ -27,6 +27,7 @@ from gmp.modifiers import (
 from gmp.pools import Constant, Gradual, check_overlaps, span_of, steps_of, weights_of
 from gmp.pruner import Pruner
 from gmp.report import Extra, Report, report_of
+from gmp.select import is_count
 from sparsim.errors import near
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ class RunningRecipe:
     def __init__(
         self, recipe: Recipe, model: nn.Module, optimizer: Optimizer, *, steps_per_epoch: int
     ) -> None:
-        if not isinstance(steps_per_epoch, int) or isinstance(steps_per_epoch, bool) or steps_per_epoch < 1:
-            raise RecipeError(f"steps_per_epoch is {steps_per_epoch!r}, at least 1 is needed")
+        if not is_count(steps_per_epoch):
+            raise RecipeError(f"steps_per_epoch is {steps_per_epoch!r}, a whole number from 1 is needed")
         self.modifiers, self.epochs = recipe.modifiers, recipe.epochs
         self.model, self.optimizer = model, optimizer
-        self.steps_per_epoch, self.steps_done = steps_per_epoch, 0
+        self.steps_per_epoch, self.steps_done = int(steps_per_epoch), 0
         self._finalized = False
         self._check_groups()
         switched = [m for m in self.modifiers if isinstance(m, TrainableParamsModifier)]

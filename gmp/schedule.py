@@ -12,11 +12,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 from gmp.errors import PruningError
 from gmp.pruner import Pruner
-from gmp.select import fraction
+from gmp.select import fraction, is_count
 from sparsim.errors import near
 
 UNITS = ("epoch", "step")
@@ -132,9 +133,11 @@ class Schedule(ABC):
             return 1
         if steps_per_epoch is None and self.pruner is None:
             return 1
-        if not isinstance(steps_per_epoch, int) or steps_per_epoch < 1:
-            raise PruningError(f"steps_per_epoch is {steps_per_epoch!r}; the unit 'epoch' needs at least 1")
-        return steps_per_epoch
+        if not is_count(steps_per_epoch):
+            raise PruningError(
+                f"steps_per_epoch is {steps_per_epoch!r}; the unit 'epoch' needs a whole number from 1"
+            )
+        return int(steps_per_epoch)
 
     def _step_of(self, time: float) -> int:
         """The first step after which `time` is reached."""
@@ -190,6 +193,6 @@ class ConstantSchedule(Schedule):
 
 
 def _time(value: float, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < math.inf:
         raise PruningError(f"{what} is {value!r}; it must be a time from 0 on")
     return float(value)

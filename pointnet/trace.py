@@ -92,9 +92,11 @@ def trace(
     its weights, has a row for each: NAME, NAME.part2, ... Products of two activations are no layers.
     With `mask_samples` the rows keep masks of the weights and of that many samples' inputs.
 
-    Raises TraceError for unknown names, no batch, layers that did not run, numbers that are not finite, and
-    layers whose first axis does not hold the samples.
+    Raises TraceError for unknown names, no batch, batches without a tensor, layers that did not run, numbers
+    that are not finite, and layers whose first axis does not hold the samples.
     """
+    if isinstance(batches, Tensor):
+        raise TraceError("batches is one tensor, a list or loader of such is needed")
     wanted = _wanted(model, names)
     recorder = Recorder(model, wanted, mask_samples)
     training = {module: module.training for module in model.modules()}
@@ -105,7 +107,7 @@ def trace(
                 stack.callback(handle.remove)
             model.eval()
             for batch in batches:
-                inputs = batch if isinstance(batch, Tensor) else batch[0]
+                inputs = _inputs(batch)
                 recorder.begin(len(inputs))
                 with recorder:
                     model(inputs)
@@ -119,15 +121,27 @@ def trace(
     return Trace(tuple(_rows(recorder, wanted, samples)), samples)
 
 
+def _inputs(batch: Tensor | Sequence[Any]) -> Tensor:
+    first = batch[0] if isinstance(batch, tuple | list) and batch else batch
+    if not isinstance(first, Tensor):
+        raise TraceError(f"a batch begins with a {type(first).__name__}, a tensor of samples is needed")
+    return first
+
+
 def _wanted(model: nn.Module, names: Sequence[str] | None) -> list[str]:
     """Names of the layers that must run."""
-    known = [name for name, module in model.named_modules() if isinstance(module, LAYERS)]
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, LAYERS)}
+    known = list(layers)
     if not known:
         raise TraceError(f"{type(model).__name__} has no Linear or Conv layer")
     for name in names or ():
         if name not in known:
             raise TraceError(f"no layer '{name}' in {type(model).__name__}", hint=near(name, known))
-    return known if names is None else list(names)
+    wanted = known if names is None else list(names)
+    for name in wanted:
+        if nn.parameter.is_lazy(layers[name].weight):
+            raise TraceError(f"layer {name} has no shape yet, run one batch through the model first")
+    return wanted
 
 
 def _rows(recorder: Recorder, wanted: Sequence[str], samples: int) -> Iterable[LayerTrace]:

@@ -20,16 +20,21 @@ LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # Functions by name, without leading and trailing underscores: F.relu, torch.relu, x.relu_() are all "relu".
 _PRODUCTS = {"linear": 0, "conv1d": 1, "conv2d": 2, "conv3d": 3}  # and their windowed axes
 _ELEMENTWISE = {
-    "abs", "add", "alpha_dropout", "batch_norm", "celu", "clamp", "clamp_max", "clamp_min", "clip",
-    "div", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "exp", "feature_alpha_dropout",
-    "feature_dropout", "gelu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "iadd", "imul",
-    "isub", "itruediv", "leaky_relu", "logsigmoid", "maximum", "minimum", "mish", "mul", "neg", "prelu",
-    "radd", "relu", "relu6", "rmul", "rrelu", "rsub", "selu", "sigmoid", "silu", "softplus",
-    "softshrink", "softsign", "square", "sub", "tanh", "tanhshrink", "threshold", "truediv",
+    "abs", "add", "addcdiv", "addcmul", "alpha_dropout", "batch_norm", "bfloat16", "ceil", "celu",
+    "clamp", "clamp_max", "clamp_min", "clip", "div", "double", "dropout", "dropout1d", "dropout2d",
+    "dropout3d", "elu", "erf", "exp", "feature_alpha_dropout", "feature_dropout", "float", "floor",
+    "gelu", "half", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "iadd", "imul", "isub",
+    "itruediv", "leaky_relu", "lerp", "log_sigmoid", "masked_fill", "max", "maximum", "min", "minimum",
+    "mish", "mul", "nan_to_num", "neg", "pow", "prelu", "radd", "rdiv", "relu", "relu6", "rmul",
+    "round", "rpow", "rrelu", "rsub", "selu", "setitem", "sigmoid", "sign", "silu", "softplus",
+    "softshrink", "softsign", "sqrt", "square", "sub", "tanh", "tanhshrink", "threshold", "to",
+    "truediv", "trunc", "type", "type_as", "where",
 }  # fmt: skip
+_CHOICES = ("masked_fill", "setitem", "where")  # not followed where they put infinities: softmax reads those
 _SAME_VALUES = {
-    "clone", "contiguous", "detach", "flatten", "getitem", "movedim", "permute", "reshape",
-    "reshape_as", "squeeze", "swapaxes", "transpose", "unflatten", "unsqueeze", "view", "view_as",
+    "clone", "contiguous", "cpu", "cuda", "detach", "expand", "expand_as", "flatten", "getitem",
+    "movedim", "permute", "requires_grad", "reshape", "reshape_as", "squeeze", "swapaxes", "transpose",
+    "unflatten", "unsqueeze", "view", "view_as",
 }  # fmt: skip
 _ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 
@@ -97,10 +102,10 @@ class Tally:
 
 
 class _Call:
-    """One call: what is known of the tensor that its output becomes on the way to memory."""
+    """Call `number`: what is known of the tensor that its output becomes on the way to memory."""
 
-    def __init__(self, tally: Tally, counts: _Counts) -> None:
-        self.tally, self.counts = tally, counts
+    def __init__(self, number: int, tally: Tally, counts: _Counts) -> None:
+        self.number, self.tally, self.counts = number, tally, counts
         self.in_memory = False
 
     def follow(self, counts: _Counts) -> None:
@@ -114,9 +119,9 @@ class _Call:
 
 
 class _Value(NamedTuple):
-    """A tensor that one or several calls' outputs have become."""
+    """A tensor that a call's output has become."""
 
-    calls: tuple[_Call, ...]
+    call: _Call
     counts: _Counts
 
 
@@ -128,7 +133,7 @@ class Recorder(TorchFunctionMode):
         self.mask_samples = mask_samples
         self.batch = 0
         self.tallies: dict[tuple[str, Computation, bool], Tally] = {}
-        self.running: list[str] = []
+        self.running: list[str | None] = []  # None: a layer that is not wanted
         self.calls: list[_Call] = []
         self.values: Any = WeakTensorKeyDictionary()  # of tensors that are still alive
         self.modules = {name: model.get_submodule(name) for name in wanted}
@@ -143,10 +148,10 @@ class Recorder(TorchFunctionMode):
         names = {module: name for name, module in self.modules.items()}
         for module in model.modules():
             if isinstance(module, LAYERS):
-                yield module.register_forward_pre_hook(self._enter(names.get(module, "")))
+                yield module.register_forward_pre_hook(self._enter(names.get(module)))
                 yield module.register_forward_hook(self._leave, always_call=True)
 
-    def _enter(self, name: str) -> Callable[..., None]:
+    def _enter(self, name: str | None) -> Callable[..., None]:
         return lambda *_: self.running.append(name)
 
     def _leave(self, *_: Any) -> None:
@@ -169,15 +174,15 @@ class Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
         name = getattr(func, "__name__", "").strip("_")
-        self._follow(name, args, kwargs, result)
+        self._follow(name, args, kwargs, args[0] if name == "setitem" else result)
         if name in _PRODUCTS:
             self._product(name, dict(zip(_ARGUMENTS, args, strict=False)) | kwargs, result)
         return result
 
     def _product(self, kind: str, given: dict[str, Any], result: Tensor) -> None:
         inputs, weight = given["input"], given["weight"]
-        owner = self.running[-1] if self.running else self.owners.get(weight.untyped_storage().data_ptr(), "")
-        if not owner:
+        owner = self.running[-1] if self.running else self.owners.get(weight.untyped_storage().data_ptr())
+        if owner is None:
             return
         computation = _computation(owner, kind, given, result, self.batch)
         key = (owner, computation, bool(self.running))
@@ -187,31 +192,34 @@ class Recorder(TorchFunctionMode):
         if self.mask_samples:
             tally.keep_masks(computation, weight, inputs, self.batch, self.mask_samples)
         tally.inputs += self._count(inputs, owner, "inputs").densities()
-        call = _Call(tally, self._count(result, owner, "outputs"))
+        call = _Call(len(self.calls), tally, self._count(result, owner, "outputs"))
         self.calls.append(call)
-        self.values[result] = _Value((call,), call.counts)
+        self.values[result] = _Value(call, call.counts)
 
     def _follow(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
-        """Results of elementwise functions take the place of what they were made of."""
+        """Results of elementwise functions take the place of what they were made of.
+
+        Where outputs of several calls meet, the last one can become the result before it is written; the
+        others had to wait in memory.
+        """
         parents = [t for t in _tensors([*args, *kwargs.values()]) if t in self.values]
         if not parents or not any(t.is_floating_point() for t in _tensors([result])):
             return  # sizes, comparisons and the like read nothing
-        followed: list[_Value] = []
-        for parent in parents:
-            value: _Value = self.values[parent]
-            if isinstance(result, Tensor) and _becomes(name, parent, result, self.batch):
-                followed.append(value)
-            else:
-                for call in value.calls:
-                    call.store(value.counts)
-        if followed:
-            calls = tuple(call for value in followed for call in value.calls)
-            counts = followed[0].counts
+        if name.endswith("_like") or name.startswith("new_"):
+            return
+        values: list[_Value] = [self.values[parent] for parent in parents]
+        becomes = [isinstance(result, Tensor) and _becomes(name, t, result, self.batch) for t in parents]
+        followed = [value for value, same in zip(values, becomes, strict=True) if same]
+        last = max(followed, key=lambda value: value.call.number, default=None)
+        for value, same in zip(values, becomes, strict=True):
+            if not same or (last and value.call is not last.call):
+                value.call.store(value.counts)
+        if last:
+            counts = last.counts
             if name in _ELEMENTWISE:
-                counts = self._count(result, calls[0].tally.layer, "outputs")
-            for call in calls:
-                call.follow(counts)
-            self.values[result] = _Value(calls, counts)
+                counts = self._count(result, last.call.tally.layer, "outputs")
+            last.call.follow(counts)
+            self.values[result] = _Value(last.call, counts)
 
     def _count(self, tensor: Tensor, layer: str, what: str) -> _Counts:
         low, high = torch.aminmax(tensor)
@@ -263,7 +271,9 @@ def _becomes(name: str, parent: Tensor, result: Tensor, batch: int) -> bool:
         first_stays = result.shape[0] == parent.shape[0] and result.stride(0) == parent.stride(0)
         moves = name in ("permute", "transpose", "movedim", "swapaxes")
         return (same or name != "getitem") and (first_stays or not moves)
-    return name in _ELEMENTWISE
+    if name == "setitem" and parent is not result:
+        return False
+    return name in _ELEMENTWISE and (name not in _CHOICES or bool(result.isfinite().all()))
 
 
 def _by_sample(tensor: Tensor, batch: int) -> Tensor:

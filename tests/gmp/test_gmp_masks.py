@@ -172,6 +172,16 @@ def test_n_of_m_at_its_limit(text, n, m, scope):
                 assert group[kept].min() >= group[~kept].max(initial=0)
         if w.shape[1] % m == 0:
             assert mask.mean() == n / m
+    assert pruner.sparsity == pruner.max_sparsity == gmp.Pruner(network(weights), pattern=text).max_sparsity
+
+
+def test_pictures_and_depthwise_convolutions_lower_the_limit_of_groups():
+    """3 inputs of 4 lose one, 1 input none, 8 half: 72 + 0 + 20 of 328 weights."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=8), nn.Conv2d(8, 5, 1))
+    pruner = gmp.Pruner(model, pattern="2:4")
+    assert pruner.max_sparsity == 92 / (216 + 72 + 40)
+    pruner.prune(0.5)
+    assert pruner.sparsity == pruner.max_sparsity
 
 
 def test_ramped_groups_are_dense_or_done():

@@ -86,8 +86,15 @@ def test_a_failure_keeps_the_old_statistics():
     assert model.training
     assert model[1].momentum == 0.1
     with pytest.raises(gmp.PruningError) as caught:
-        gmp.recalibrate_batch_norm(model, batches(), limit=0)
-    assert str(caught.value) == "limit is 0; at least one batch is needed"
+        gmp.recalibrate_batch_norm(model, torch.stack(batches()))
+    assert str(caught.value) == "batches is one tensor; a list or loader of such is needed"
+
+
+@pytest.mark.parametrize("limit", [0, 1.5, True])
+def test_limits_that_are_no_counts(limit):
+    with pytest.raises(gmp.PruningError) as caught:
+        gmp.recalibrate_batch_norm(network(), batches(), limit=limit)
+    assert str(caught.value) == f"limit is {limit}; a whole number from 1 is needed"
 
 
 def test_without_norms_nothing_is_run():

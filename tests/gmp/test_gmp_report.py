@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from torch import nn
 
+from gmp import one_shot
 from gmp.errors import PruningError
 from gmp.report import Report, report_of
 
@@ -184,3 +186,18 @@ def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     report = report_of(small(), masks_of(small()))
     with pytest.raises(PruningError, match="the report cannot be written: no such file or directory"):
         report.to_csv(tmp_path / "none" / "report.csv")
+
+
+def test_layers_that_a_global_pool_has_emptied_are_named() -> None:
+    model = nn.Sequential(nn.Linear(30, 30), nn.ReLU(), nn.Linear(30, 4), nn.ReLU(), nn.Linear(4, 2))
+    for layer, scale in ((0, 0.1), (2, 1.0), (4, 10.0)):
+        nn.init.uniform_(model[layer].weight, scale, 2 * scale)
+    warning = "nothing is left of 0.weight: what a layer without weights gives is its bias"
+    assert warning not in one_shot(copy.deepcopy(model), 0.8).notes
+    report = one_shot(copy.deepcopy(model), 0.9)
+    assert [row.nonzero for row in report.rows] == [0, 95, 8]
+    assert report.notes[0] == warning
+    assert f"* {warning}\n" in report.to_markdown()
+    kept = one_shot(model, 0.9, min_density=0.02)
+    assert kept.rows[0].nonzero == 18
+    assert len(kept.notes) == len(report.notes) - 1

@@ -368,5 +368,5 @@ def test_what_the_model_lacks_is_said_at_once(load: Load, modifiers: str, messag
 def test_steps_per_epoch_are_counted(load: Load, steps: object) -> None:
     model = nn.Linear(2, 2)
     optimizer = torch.optim.SGD(model.parameters())
-    with pytest.raises(RecipeError, match="at least 1 is needed"):
+    with pytest.raises(RecipeError, match="a whole number from 1 is needed"):
         load(prune()).attach(model, optimizer, steps_per_epoch=steps)  # type: ignore[arg-type]

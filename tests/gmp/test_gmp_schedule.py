@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -114,6 +116,25 @@ def test_a_failed_update_does_not_count_as_a_step():
     assert schedule.steps_done == 0
 
 
+def test_numbers_of_numpy_are_numbers():
+    single = {
+        "final": np.float32(0.5),
+        "begin": np.float32(0.0),
+        "end": np.int64(2),
+        "every": np.float16(0.5),
+    }
+    given = {**single, "initial": np.int8(0), "steps_per_epoch": np.int64(4)}
+    schedule = gmp.LinearSchedule(pruner(), **given)
+    assert schedule.update_times() == [0.0, 0.5, 1.0, 1.5, 2.0]
+    while schedule.steps_done < 8:
+        schedule.step()
+    assert schedule.sparsity == 0.5
+    saved = io.BytesIO()
+    torch.save(schedule.state_dict(), saved)
+    saved.seek(0)
+    assert torch.load(saved, weights_only=True)["steps_per_unit"] == 4
+
+
 SETTINGS = {**RECIPE, "steps_per_epoch": 10}
 MISTAKES = [
     ({"final": 1.5}, "final is 1.5; it must be a number from 0 to 1"),
@@ -125,8 +146,8 @@ MISTAKES = [
     ({"end": float("inf")}, "end is inf; it must be a time from 0 on"),
     ({"every": 0}, "every is 0; it must be more than 0 epochs"),
     ({"unit": "epochs"}, "unknown unit 'epochs' (did you mean 'epoch'?)"),
-    ({"steps_per_epoch": None}, "steps_per_epoch is None; the unit 'epoch' needs at least 1"),
-    ({"steps_per_epoch": 0}, "steps_per_epoch is 0; the unit 'epoch' needs at least 1"),
+    ({"steps_per_epoch": None}, "steps_per_epoch is None; the unit 'epoch' needs a whole number from 1"),
+    ({"steps_per_epoch": 0}, "steps_per_epoch is 0; the unit 'epoch' needs a whole number from 1"),
     (
         {"final": 0.97},
         "the sparsity 0.97 cannot be reached: pattern, scope and min_density allow at most 0.95",

@@ -56,6 +56,11 @@ def hard(x: Tensor) -> Tensor:
     return F.hardtanh(x, 0.0, 0.3)
 
 
+def assigned(x: Tensor) -> Tensor:
+    x[x < 0] = 0
+    return x
+
+
 STEPS = {
     "nn.ReLU": nn.ReLU(),
     "nn.ReLU in place": nn.ReLU(inplace=True),
@@ -75,6 +80,15 @@ STEPS = {
     "flatten, view_as": lambda x: F.relu(NORM(x.flatten(0, -2))).view_as(x),
     "in place": lambda x: x.mul_(2).sub_(0.5).relu_(),
     "residual": lambda x: F.relu(x + 0.1 * x),
+    "torch.where": lambda x: torch.where(x > 0, x, 0.0),
+    "x.masked_fill": lambda x: x.masked_fill(x < 0.1, 0),
+    "x[x < 0] = 0": lambda x: assigned(x.clone()),
+    "torch.max": lambda x: torch.max(x, torch.zeros_like(x)),
+    "torch.maximum": lambda x: torch.maximum(x, x.new_zeros(())),
+    "half precision": lambda x: F.relu(x.bfloat16()).float(),
+    "double precision": lambda x: F.relu(x.to(torch.float64)).type_as(x),
+    "x.round": lambda x: x.requires_grad_(False).round(),
+    "F.relu squared": lambda x: (F.relu(x) - 0.01) ** 2,
 }
 
 
@@ -147,6 +161,60 @@ def test_an_output_read_by_another_layer_before_its_activation():
     first, second = found.layers
     assert first.outputs.mean == second.inputs.mean == 1.0
     assert second.outputs.mean < 1.0
+
+
+class Residual(nn.Module):
+    """As in ResNet: conv2 first, then the shortcut, their sum, ReLU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4)
+        self.conv2, self.norm2 = nn.Conv2d(4, 4, 3, 1, 1), nn.BatchNorm2d(4)
+        self.shortcut = nn.Sequential(nn.Conv2d(3, 4, 1, 2), nn.BatchNorm2d(4))
+        self.last = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm1(self.conv1(x)))
+        y = self.norm2(self.conv2(y))
+        y += self.shortcut(x)
+        return self.last(F.relu(y))
+
+
+def test_of_two_layers_that_are_added_the_first_waits_in_memory():
+    model, x = Residual().eval(), torch.randn(4, 3, 8, 8)
+    with torch.no_grad():
+        first = F.relu(model.norm1(model.conv1(x)))
+        total = F.relu(model.norm2(model.conv2(first)) + model.shortcut(x))
+    assert outputs(model, x) == pytest.approx(
+        {"conv1": density(first), "conv2": 1.0, "shortcut.0": density(total), "last": 1.0}
+    )
+    assert 0.2 < density(total) < 0.8
+
+
+def test_a_shortcut_that_a_layer_has_read_is_in_memory():
+    def run(model: nn.Module, x: Tensor) -> Tensor:
+        y = F.relu(model.first(x))
+        return model.last(F.relu(y + model.second(y)))
+
+    model = Run(run, first=nn.Linear(4, 9), second=nn.Linear(9, 9), last=nn.Linear(9, 2))
+    x = torch.randn(5, 4)
+    first = F.relu(model.first(x))
+    total = F.relu(first + model.second(first))
+    assert outputs(model, x) == pytest.approx({"first": density(first), "second": density(total), "last": 1})
+    assert density(first) < density(total) < 1
+
+
+@pytest.mark.parametrize("masked", [
+    lambda y: y.masked_fill(y < 0, -torch.inf), lambda y: torch.where(y > 0, y, -torch.inf),
+])  # fmt: skip
+def test_logits_without_choices_that_are_forbidden(masked):
+    model = Run(lambda m, x: masked(m.fc(F.relu(x))).softmax(-1), fc=nn.Linear(4, 6))
+    assert outputs(model, torch.randn(9, 4)) == {"fc": 1.0}
+
+
+def test_a_model_that_is_one_layer():
+    (layer,) = trace(nn.Linear(4, 2), [torch.ones(3, 4)]).layers
+    assert (layer.name, layer.macs, layer.outputs.mean) == ("", 8, 1.0)
 
 
 def test_sizes_and_comparisons_do_not_read():
@@ -330,6 +398,12 @@ TWO = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
     [
         (TWO, [], None, "no batch was given, at least one sample is needed"),
         (TWO, [torch.ones(0, 4)], None, "a batch is empty, at least one sample is needed"),
+        (TWO, torch.ones(3, 2, 4), None, "batches is one tensor, a list or loader of such is needed"),
+        (TWO, [((torch.ones(4, 4), torch.ones(4, 4)), 1)], None,
+         "a batch begins with a tuple, a tensor of samples is needed"),
+        (TWO, [{"x": torch.ones(1, 4)}], None, "a batch begins with a dict, a tensor of samples is needed"),
+        (nn.Sequential(nn.LazyLinear(4)), [torch.ones(1, 4)], None,
+         "layer 0 has no shape yet, run one batch through the model first"),
         (TWO, [torch.ones(1, 4)], ["O"], "no layer 'O' in Sequential (known: 0, 1)"),
         (nn.ReLU(), [torch.ones(1, 4)], None, "ReLU has no Linear or Conv layer"),
         (Run(lambda m, x: x, fc=nn.Linear(4, 4)), [torch.ones(1, 4)], None,
