@@ -15,6 +15,7 @@ from torch import nn
 
 from pointnet.checkpoint import write_atomically
 from pointnet.data import Clouds
+from pointnet.errors import ConfigError
 
 Z95 = 1.959964  # two-sided 95 % of a normal distribution
 
@@ -58,7 +59,10 @@ class Score(NamedTuple):
 
 @torch.no_grad()
 def score(model: nn.Module, clouds: Clouds, points: int, *, batch: int = 64) -> Score:
-    """Classify the first `points` points of every cloud, in eval mode."""
+    """Classify the first `points` points of every cloud, in eval mode.
+
+    Raises ConfigError for outputs that are not finite: the greatest of them would name a class all the same.
+    """
     was_training = model.training
     model.eval()
     right = torch.zeros(len(clouds.classes), dtype=torch.int64)
@@ -66,7 +70,10 @@ def score(model: nn.Module, clouds: Clouds, points: int, *, batch: int = 64) -> 
     for i in range(0, len(clouds), batch):
         x = torch.from_numpy(clouds.points[i : i + batch, :points])
         y = labels[i : i + batch]
-        right += torch.bincount(y[model(x).argmax(dim=1) == y], minlength=len(right))
+        logits = model(x)
+        if not torch.isfinite(logits).all():
+            raise ConfigError("the outputs of the network are not finite: it cannot be scored")
+        right += torch.bincount(y[logits.argmax(dim=1) == y], minlength=len(right))
     model.train(was_training)
     total = torch.bincount(labels, minlength=len(right))
     return Score(tuple(right.tolist()), tuple(total.tolist()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, get_args
 
 from pointnet.data import Augmentation
@@ -81,9 +82,9 @@ class Settings(Record, frozen=True, kw_only=True):
         for field in ("seed", "data_seed"):
             if getattr(self, field) < 0:
                 raise ConfigError(f"{field} is {getattr(self, field)}, allowed is 0 and more")
-        if not self.lr > 0:
+        if not 0 < self.lr < math.inf:
             raise ConfigError(f"learning rate is {self.lr}, more than 0 is expected")
-        if not self.weight_decay >= 0:
+        if not 0 <= self.weight_decay < math.inf:
             raise ConfigError(f"weight decay is {self.weight_decay}, allowed is 0 and more")
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"label smoothing is {self.label_smoothing}, allowed is 0 and more, below 1")

@@ -35,8 +35,8 @@ _DROPOUT = 2  # a stream of random numbers beside those of pointnet.batches
 class Training:
     """A run in memory: the network and all that its next step depends on.
 
-    Raises ConfigError for settings that do not fit the data, CheckpointError for a start that does not fit
-    the network, and what `gmp` raises for its part.
+    Raises ConfigError for settings that do not fit the data or under which the loss stops being finite,
+    CheckpointError for a start that does not fit the network, and what `gmp` raises for its part.
     """
 
     def __init__(self, settings: Settings, data: Dataset) -> None:
@@ -87,6 +87,10 @@ class Training:
         self.model.train()
         logits = self.model(batch.clouds, batch.groupings)
         loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.settings.label_smoothing)
+        if not torch.isfinite(loss):
+            raise ConfigError(
+                f"the loss of step {self.step + 1} is {loss.item()}", hint="try a lower learning rate"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

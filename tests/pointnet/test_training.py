@@ -129,6 +129,17 @@ def test_stored_network_scores_as_it_did(data: Dataset, tmp_path: Path) -> None:
     assert score(stored.model, data.test, 64) == run.score
 
 
+def test_a_run_that_diverges_ends_in_an_error(data: Dataset, tmp_path: Path) -> None:
+    settings = msgspec.structs.replace(SETTINGS, optimizer="sgd", schedule="constant", lr=1e30)
+    with pytest.raises(ConfigError, match=r"the loss of step \d is nan \(try a lower learning rate\)"):
+        train(settings, data, tmp_path)
+    assert not (tmp_path / "metrics.csv").exists()
+    model = PointNet2(SETTINGS.network(10))
+    model.fc3.bias.data[3] = float("nan")  # the greatest of all logits, says argmax
+    with pytest.raises(ConfigError, match="the outputs of the network are not finite"):
+        score(model, data.test, 64)
+
+
 # ---- batches
 
 
@@ -253,6 +264,8 @@ def test_atomic_write_leaves_the_old_file_when_it_fails(
         ({"seed": -1}, "seed is -1, allowed is 0 and more"),
         ({"lr": 0.0}, "learning rate is 0.0, more than 0 is expected"),
         ({"lr": float("nan")}, "learning rate is nan, more than 0 is expected"),
+        ({"lr": float("inf")}, "learning rate is inf, more than 0 is expected"),
+        ({"weight_decay": float("inf")}, "weight decay is inf, allowed is 0 and more"),
         ({"weight_decay": -1.0}, "weight decay is -1.0, allowed is 0 and more"),
         ({"label_smoothing": 1.0}, "label smoothing is 1.0, allowed is 0 and more, below 1"),
         ({"pool": 32, "points": 64}, "pool is 32 points, the network takes 64"),
