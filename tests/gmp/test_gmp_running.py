@@ -370,3 +370,8 @@ def test_steps_per_epoch_are_counted(load: Load, steps: object) -> None:
     optimizer = torch.optim.SGD(model.parameters())
     with pytest.raises(RecipeError, match="a whole number from 1 is needed"):
         load(prune()).attach(model, optimizer, steps_per_epoch=steps)  # type: ignore[arg-type]
+
+
+def test_a_recipe_follows_an_optimizer(load: Load) -> None:
+    with pytest.raises(PruningError, match=r"^the optimizer is a NoneType, not a torch.optim.Optimizer$"):
+        load(prune()).attach(nn.Linear(2, 2), None, steps_per_epoch=1)  # type: ignore[arg-type]
