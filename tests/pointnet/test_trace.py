@@ -204,6 +204,34 @@ def test_a_shortcut_that_a_layer_has_read_is_in_memory():
     assert density(first) < density(total) < 1
 
 
+def test_an_inverted_residual_by_hand():
+    """As in MobileNet: 4 -> 8 channels, depthwise, 8 -> 4, plus the input, which is no layer's output."""
+    block = nn.Sequential(
+        nn.Conv2d(4, 8, 1), nn.BatchNorm2d(8), nn.ReLU6(), nn.Conv2d(8, 8, 3, padding=1, groups=8),
+        nn.BatchNorm2d(8), nn.ReLU6(), nn.Conv2d(8, 4, 1), nn.BatchNorm2d(4),
+    ).eval()  # fmt: skip
+    x = torch.randn(3, 4, 5, 5)
+    found = trace(Run(lambda m, x: F.relu(x + m.block(x)), block=block), [x]).layers
+    assert [layer.macs for layer in found] == [4 * 8 * 25, 8 * 9 * 25, 8 * 4 * 25]
+    stored = [block[:3](x), block[:6](x), F.relu(x + block(x))]
+    assert [layer.outputs.mean for layer in found] == pytest.approx([density(y) for y in stored])
+    assert [layer.inputs.mean for layer in found] == pytest.approx(
+        [1, density(stored[0]), density(stored[1])]
+    )
+
+
+def test_a_transformer_without_its_attention():
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
+    x = torch.randn(3, 5, 8)
+    with pytest.raises(TraceError, match=r"^layer self_attn.out_proj did not run"):
+        trace(layer, [x])
+    hidden = F.relu(layer.linear1(layer.norm1(x + layer.self_attn(x, x, x)[0])))
+    first, second = trace(layer, [x], names=["linear1", "linear2"]).layers
+    assert first.macs == second.macs == 5 * 8 * 16
+    assert first.outputs.mean == second.inputs.mean == pytest.approx(density(hidden))
+    assert second.outputs.mean == 1.0
+
+
 @pytest.mark.parametrize("masked", [
     lambda y: y.masked_fill(y < 0, -torch.inf), lambda y: torch.where(y > 0, y, -torch.inf),
 ])  # fmt: skip
