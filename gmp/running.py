@@ -59,6 +59,8 @@ class RunningRecipe:
         try:
             self._parts.extend(part for modifier in self.modifiers for part in self._parts_of(modifier))
             check_overlaps(self._parts)
+            # zeros that come with a step are there when they start to be kept
+            self._parts.sort(key=lambda part: (isinstance(part, Constant), part.modifier.start_epoch))
         except PruningError:
             self.finalize()  # the model keeps no hooks of what could not start
             raise
