@@ -6,7 +6,6 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable
-from numbers import Real
 from typing import Any
 
 ALL = "__ALL__"
@@ -26,7 +25,7 @@ def key(check: Callable[[Any], Any], default: Any = dataclasses.MISSING) -> Any:
 
 def _number(holds: Callable[[float], bool], what: str) -> Callable[[Any], float]:
     def check(value: Any) -> float:
-        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not math.isfinite(value) or not holds(value):
             raise NotAllowedError(what)
         return float(value)

@@ -151,7 +151,10 @@ class Constant:
         if self.released or steps_done < self.begin:
             return
         if self.pruner is None:
-            self.pruner = self._pruner(keep_zeros=True)
+            self.pruner = self._pruner(keep_zeros=steps_done == 0)
+            if steps_done:  # a weight that training has emptied is no mistake
+                live = {name: self.model.get_parameter(name) != 0 for name in self.pruner.names}
+                self.pruner.load_state_dict({"masks": live})
         self.pruner.apply()
         if steps_done >= self.end:
             self.release()

@@ -259,10 +259,7 @@ class Pruner:
             if isinstance(self.score, Movement):
                 raise PruningError("the score 'movement' needs the optimizer, whose steps it follows")
             return
-        if not isinstance(self.optimizer, Optimizer):
-            raise PruningError(
-                f"the optimizer is a {type(self.optimizer).__name__}, not a torch.optim.Optimizer"
-            )
+        check_optimizer(self.optimizer)
         held = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
         if not any(id(self._weight(name)) in held for name in self._masks):
             raise PruningError(
@@ -280,6 +277,12 @@ def one_shot(model: nn.Module, sparsity: float, **options: Any) -> Report:
     pruner.prune(sparsity)
     pruner.finalize()
     return pruner.report()
+
+
+def check_optimizer(optimizer: object) -> None:
+    """Raise PruningError if it is none."""
+    if not isinstance(optimizer, Optimizer):
+        raise PruningError(f"the optimizer is a {type(optimizer).__name__}, not a torch.optim.Optimizer")
 
 
 def _nominal(pattern: Pattern, shape: torch.Size) -> float:

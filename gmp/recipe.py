@@ -18,6 +18,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ class _Variables:
         for key, value in (overrides or {}).items():
             if key not in entries:
                 raise RecipeError(self._unknown(f"{name}: override of unknown variable", key))
-            self.entries[key] = Located(value, entries[key].line)
+            self.entries[key] = Located(_plain(value), entries[key].line)
         for key, entry in self.entries.items():
             self.resolved(entry.value, entry.line, (key,))
 
@@ -172,6 +173,13 @@ class _Variables:
                 f"{self.place(entry.line)}: modifiers under '{key}'; they are listed under a key with "
                 "'modifiers' in its name"
             )
+
+
+def _plain(value: object) -> object:
+    """numpy's numbers as Python's, the rest as it is."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def _tagged(entry: Located, variables: _Variables) -> list[Tagged]:

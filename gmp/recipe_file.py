@@ -64,6 +64,8 @@ def read_recipe(path: str | Path) -> dict[str, Located]:
     Raises RecipeError for a file that is missing, empty, not text, not YAML, or has a key twice.
     """
     name = str(path)
+    if "\n" in name:
+        raise RecipeError("the path has several lines: the name of a file is needed, not its text")
     try:
         text = Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError:

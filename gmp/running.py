@@ -25,7 +25,7 @@ from gmp.modifiers import (
     TrainableParamsModifier,
 )
 from gmp.pools import Constant, Gradual, check_overlaps, span_of, steps_of, weights_of
-from gmp.pruner import Pruner
+from gmp.pruner import Pruner, check_optimizer
 from gmp.report import Extra, Report, report_of
 from gmp.select import is_count
 from sparsim.errors import near
@@ -46,6 +46,7 @@ class RunningRecipe:
     ) -> None:
         if not is_count(steps_per_epoch):
             raise RecipeError(f"steps_per_epoch is {steps_per_epoch!r}, a whole number from 1 is needed")
+        check_optimizer(optimizer)
         self.modifiers, self.epochs = recipe.modifiers, recipe.epochs
         self.model, self.optimizer = model, optimizer
         self.steps_per_epoch, self.steps_done = int(steps_per_epoch), 0
@@ -58,6 +59,8 @@ class RunningRecipe:
         try:
             self._parts.extend(part for modifier in self.modifiers for part in self._parts_of(modifier))
             check_overlaps(self._parts)
+            # zeros that come with a step are there when they start to be kept
+            self._parts.sort(key=lambda part: (isinstance(part, Constant), part.modifier.start_epoch))
         except PruningError:
             self.finalize()  # the model keeps no hooks of what could not start
             raise

@@ -43,6 +43,8 @@ def select(
 
     Raises PruningError if a name or expression meets no weight, or if nothing is left to prune.
     """
+    if not isinstance(model, nn.Module):
+        raise PruningError(f"the model is a {type(model).__name__}, not a torch.nn.Module")
     modules = [
         Target(_weight_name(name), module, module.weight)
         for name, module in model.named_modules(remove_duplicate=False)
@@ -131,10 +133,11 @@ def _meets(matcher: Matcher, target: Target, what: str) -> bool:
         return _name_matches(matcher, target.name)
     if isinstance(matcher, type) and issubclass(matcher, nn.Module):
         return isinstance(target.module, matcher)
-    if callable(matcher) and not isinstance(matcher, type):
+    if callable(matcher) and not isinstance(matcher, type | nn.Module):
         return target.weight.dim() >= 2 and bool(matcher(_module_name(target.name), target.module))
+    seen = f"a {type(matcher).__name__}" if isinstance(matcher, Tensor | nn.Module) else repr(matcher)
     raise PruningError(
-        f"{what}: {matcher!r} is not a module type, a name, 're:' with an expression, or a predicate"
+        f"{what}: {seen} is not a module type, a name, 're:' with an expression, or a predicate"
     )
 
 

@@ -52,6 +52,8 @@ OPTIONS = [
     ({"targets": 3}, f"targets: 3 {MATCHERS}"),
     ({"targets": [int]}, f"targets: <class 'int'> {MATCHERS}"),
     ({"ignore": nn.Module}, "nothing to prune: no weight of the model is met by targets and not by ignore"),
+    ({"ignore": [nn.Linear(2, 2)]}, f"ignore: a Linear {MATCHERS}"),
+    ({"ignore": [nn.Parameter(torch.ones(2))]}, f"ignore: a Parameter {MATCHERS}"),
     ({"optimizer": "SGD"}, "the optimizer is a str, not a torch.optim.Optimizer"),
     (
         {"optimizer": STRANGER},
@@ -98,6 +100,7 @@ MODELS = [
         "'weight' is complex64 of shape (3, 3), strided; only strided floating-point weights with elements "
         "can be pruned",
     ),
+    (list, "the model is a list, not a torch.nn.Module"),
     (nn.ReLU, "nothing to prune: no weight of the model is met by targets and not by ignore"),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -68,6 +69,8 @@ modifiers:
     assert load(tmp_path, text).epochs == 8
     recipe = load(tmp_path, text, {"epochs": 20})
     assert (recipe.modifiers[0].start_epoch, recipe.epochs) == (10, 20)
+    assert load(tmp_path, text, {"epochs": np.int64(20)}) == load(tmp_path, text, {"epochs": np.float32(20)})
+    assert load(tmp_path, text, {"epochs": np.int64(20)}) == recipe
     with pytest.raises(
         RecipeError, match=r"override of unknown variable 'epoch' \(did you mean 'epochs'\?\)"
     ):
@@ -283,6 +286,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"none.yaml: cannot be read: no such file or directory"):
         load_recipe(tmp_path / "none.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(
+        RecipeError, match=r"^the path has several lines: the name of a file is needed, not its"
+    ):
+        load_recipe("modifiers:\n")
     with pytest.raises(RecipeError, match=r"binary.yaml: not a text file"):
         load_recipe(tmp_path / "binary.yaml")
     with pytest.raises(RecipeError, match="nested too deep"):

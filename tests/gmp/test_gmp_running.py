@@ -180,15 +180,25 @@ def test_one_stage_can_follow_another(load: Load) -> None:
     assert run.running.sparsity == 0.75
 
 
-def test_constant_pruning_holds_the_zeros_of_its_start(load: Load) -> None:
+@pytest.mark.parametrize("turn", [1, -1])
+def test_constant_pruning_holds_the_zeros_of_its_start(load: Load, turn: int) -> None:
+    """Whichever stands first in the recipe: what another modifier prunes at that moment is held too."""
     first = prune(final_sparsity=0.5, start_epoch=0, end_epoch=1, leave_enabled="false")
-    run = Run(load(first + "  - !ConstantPruningModifier {params: 0.weight, start_epoch: 1, end_epoch: 2}\n"))
+    second = "  - !ConstantPruningModifier {params: 0.weight, start_epoch: 1, end_epoch: 2}\n"
+    run = Run(load("".join([first, second][::turn])))
     run.to(1)
     assert (run.zeros("0.weight"), run.zeros("3.weight")) == (48, 24)
     run.to(2)
     assert (run.zeros("0.weight"), run.zeros("3.weight")) == (48, 0)
     run.to(3)
     assert run.zeros("0.weight") == 0
+
+
+def test_constant_pruning_takes_what_training_has_emptied(load: Load) -> None:
+    first = prune(final_sparsity=1.0, start_epoch=0, end_epoch=1)
+    run = Run(load(first + "  - !ConstantPruningModifier {params: 3.weight, start_epoch: 1}\n"))
+    run.to(2)
+    assert run.zeros("3.weight") == 48
 
 
 def test_rates_are_those_of_the_step_to_come(load: Load) -> None:
@@ -370,3 +380,8 @@ def test_steps_per_epoch_are_counted(load: Load, steps: object) -> None:
     optimizer = torch.optim.SGD(model.parameters())
     with pytest.raises(RecipeError, match="a whole number from 1 is needed"):
         load(prune()).attach(model, optimizer, steps_per_epoch=steps)  # type: ignore[arg-type]
+
+
+def test_a_recipe_follows_an_optimizer(load: Load) -> None:
+    with pytest.raises(PruningError, match=r"^the optimizer is a NoneType, not a torch.optim.Optimizer$"):
+        load(prune()).attach(nn.Linear(2, 2), None, steps_per_epoch=1)  # type: ignore[arg-type]

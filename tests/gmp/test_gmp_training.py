@@ -182,6 +182,33 @@ def test_the_model_keeps_its_names_and_can_be_copied_and_pickled():
         assert other.conv.weight.grad[~pruner.masks["conv.weight"]].any()
 
 
+def test_an_emptied_layer_is_resumed_and_averages_take_masks():
+    def build():
+        model = Net()
+        nn.init.uniform_(model.fc.weight, 0.001, 0.002)
+        optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
+        return model, optimizer, gmp.ConstantSchedule(gmp.Pruner(model, optimizer), final=0.7, unit="step")
+
+    model, optimizer, schedule = build()
+    average = torch.optim.swa_utils.AveragedModel(model)
+    train(model, optimizer, range(3), schedule)
+    assert not model.fc.weight.any()
+    average.update_parameters(model)
+    saved = io.BytesIO()
+    torch.save([part.state_dict() for part in (model, optimizer, schedule)], saved)
+    saved.seek(0)
+    others = build()
+    for part, state in zip(others, torch.load(saved, weights_only=True), strict=True):
+        part.load_state_dict(state)
+    train(model, optimizer, range(3, 5), schedule)
+    train(others[0], others[1], range(3, 5), others[2])
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), others[0].parameters(), strict=True))
+    average.module.fc.weight.data += 0.1
+    gmp.apply_masks(average.module, schedule.pruner.masks)
+    assert not average.module.fc.weight.any()
+    assert gmp.report_of(average.module, schedule.pruner.masks).sparsity == schedule.sparsity
+
+
 def test_finalize_leaves_zeros_and_no_hooks():
     model = Net()
     pruner, second = gmp.Pruner(model), gmp.Pruner(model, targets="fc")

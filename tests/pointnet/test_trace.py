@@ -9,36 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
+from traced import Run, density, outputs
 
 from pointnet.errors import TraceError
 from pointnet.trace import Computation, trace
-
-
-class Run(nn.Module):
-    """Layers by name, and any function of them and of the input as forward."""
-
-    def __init__(self, run, **layers: nn.Module) -> None:
-        super().__init__()
-        for name, layer in layers.items():
-            self.add_module(name, layer)
-        self.run = run
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.run(self, x)
 
 
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
     torch.set_num_threads(1)
-
-
-def density(tensor: Tensor) -> float:
-    return float(np.mean(tensor.detach().numpy() != 0))
-
-
-def outputs(model: nn.Module, x: Tensor) -> dict[str, float]:
-    return {layer.name: layer.outputs.mean for layer in trace(model, [x]).layers}
 
 
 def batch_norm(channels: int) -> nn.Module:
@@ -161,47 +141,6 @@ def test_an_output_read_by_another_layer_before_its_activation():
     first, second = found.layers
     assert first.outputs.mean == second.inputs.mean == 1.0
     assert second.outputs.mean < 1.0
-
-
-class Residual(nn.Module):
-    """As in ResNet: conv2 first, then the shortcut, their sum, ReLU."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(3, 4, 3, 2, 1), nn.BatchNorm2d(4)
-        self.conv2, self.norm2 = nn.Conv2d(4, 4, 3, 1, 1), nn.BatchNorm2d(4)
-        self.shortcut = nn.Sequential(nn.Conv2d(3, 4, 1, 2), nn.BatchNorm2d(4))
-        self.last = nn.Conv2d(4, 2, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.norm1(self.conv1(x)))
-        y = self.norm2(self.conv2(y))
-        y += self.shortcut(x)
-        return self.last(F.relu(y))
-
-
-def test_of_two_layers_that_are_added_the_first_waits_in_memory():
-    model, x = Residual().eval(), torch.randn(4, 3, 8, 8)
-    with torch.no_grad():
-        first = F.relu(model.norm1(model.conv1(x)))
-        total = F.relu(model.norm2(model.conv2(first)) + model.shortcut(x))
-    assert outputs(model, x) == pytest.approx(
-        {"conv1": density(first), "conv2": 1.0, "shortcut.0": density(total), "last": 1.0}
-    )
-    assert 0.2 < density(total) < 0.8
-
-
-def test_a_shortcut_that_a_layer_has_read_is_in_memory():
-    def run(model: nn.Module, x: Tensor) -> Tensor:
-        y = F.relu(model.first(x))
-        return model.last(F.relu(y + model.second(y)))
-
-    model = Run(run, first=nn.Linear(4, 9), second=nn.Linear(9, 9), last=nn.Linear(9, 2))
-    x = torch.randn(5, 4)
-    first = F.relu(model.first(x))
-    total = F.relu(first + model.second(first))
-    assert outputs(model, x) == pytest.approx({"first": density(first), "second": density(total), "last": 1})
-    assert density(first) < density(total) < 1
 
 
 @pytest.mark.parametrize("masked", [
