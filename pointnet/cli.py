@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -208,11 +209,15 @@ def _settings(options: dict[str, Any]) -> Settings:
         "prune_every": "every",
     }
     plan = {name: options.pop(name) for name in _PRUNING}
+    source = click.get_current_context().get_parameter_source
+    for name in _PRUNING:
+        if plan["sparsity"] is None and source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} is given without --sparsity")
     pruning = None
     if options["recipe"] is not None:
         import gmp
 
-        options["epochs"] = gmp.load_recipe(options["recipe"]).epochs
+        options["epochs"] = math.ceil(gmp.load_recipe(options["recipe"]).epochs)
     if plan["sparsity"] is not None:
         if plan["prune_end"] is None:
             plan["prune_end"] = 0.6 * options["epochs"]

@@ -274,7 +274,12 @@ def _pruning(
     settings: Settings, model: PointNet2, optimizer: torch.optim.Optimizer, steps_per_epoch: int
 ) -> gmp.Schedule | gmp.RunningRecipe | None:
     if settings.recipe is not None:
-        return gmp.load_recipe(settings.recipe).attach(model, optimizer, steps_per_epoch=steps_per_epoch)
+        recipe = gmp.load_recipe(settings.recipe)
+        if recipe.epochs > settings.epochs:
+            raise ConfigError(
+                f"{settings.recipe}: ends after epoch {recipe.epochs:g}, the run after {settings.epochs}"
+            )
+        return recipe.attach(model, optimizer, steps_per_epoch=steps_per_epoch)
     if settings.pruning is None:
         return None
     plan = settings.pruning

@@ -92,10 +92,12 @@ def test_killed_process_resumes_to_the_same_weights(pack: Path, tmp_path: Path) 
     assert len(digests) == 1
 
 
-def test_recipe_drives_a_run(run: Run, pack: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("epochs", [2.0, 1.5])  # a part of an epoch is trained as a whole one
+def test_recipe_drives_a_run(run: Run, pack: Path, tmp_path: Path, epochs: float) -> None:
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("""\
-epochs: 2.0
+    recipe.write_text(
+        f"epochs: {epochs}"
+        + """
 training_modifiers:
   - !EpochRangeModifier {start_epoch: 0.0, end_epoch: eval(epochs)}
   - !SetLearningRateModifier {start_epoch: 0.0, learning_rate: 0.001}
@@ -107,12 +109,14 @@ pruning_modifiers:
       end_epoch: eval(epochs - 0.5)
       update_frequency: 0.25
       params: __ALL_PRUNABLE__
-""")
+"""
+    )
     options = ("--points", "64", "--batch", "16", "--recipe", recipe)
     code, _, err = run("train", "--data", pack, "-o", tmp_path / "run", *options)
     assert code == 0, err
     result = json.loads((tmp_path / "run/result.json").read_text())
-    assert result["epochs"] == 2
+    assert result["epochs"] == result["settings"]["epochs"] == 2
+    assert "epoch 2," in err
     assert result["sparsity"] == pytest.approx(0.6, abs=1e-4)
     rows = list(csv.DictReader((tmp_path / "run/metrics.csv").read_text().splitlines()))
     assert {float(row["lr"]) for row in rows} == {0.001}
@@ -161,7 +165,14 @@ def test_pack_makes_one_file_of_many(run: Run, pack: Path, tmp_path: Path) -> No
         (("train", "--preset", "smal", "-o", "x"), "unknown network preset 'smal' (did you mean 'small'?)"),
         (("train", "--sparsity", "1.5", "-o", "x"), "1.5"),
         (("train", "--sparsity", "0.5", "--pattern", "2:x", "-o", "x"), "2:x"),
+        (("train", "--pattern", "2:4", "-o", "x"), "--pattern is given without --sparsity"),
+        (("train", "--prune-end", "3", "-o", "x"), "--prune-end is given without --sparsity"),
+        (
+            ("train", "--sparsity", "0.5", "--epochs", "2", "--prune-end", "3", "-o", "x"),
+            "pruning ends after epoch 3, the run after 2",
+        ),
         (("train", "--recipe", "none.yaml", "-o", "x"), "none.yaml"),
+        (("compare", "--level", "1.5", "-o", "x"), "final is 1.5; it must be a number from 0 to 1"),
         (("train", "--start", "none.pt", "-o", "x"), "none.pt: no such checkpoint"),
         (("train", "--epoch", "3", "-o", "x"), "No such option"),
         (("eval", "none.pt"), "none.pt: no such checkpoint"),

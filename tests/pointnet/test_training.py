@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import pointnet
 from pointnet import checkpoint
 from pointnet import train as training_module
 from pointnet.batches import Batches
@@ -287,6 +288,9 @@ def test_settings_that_do_not_fit_the_data(data: Dataset) -> None:
         Training(Settings(), data)
     with pytest.raises(ConfigError, match="80 training clouds do not fill one batch of 96"):
         Training(msgspec.structs.replace(SETTINGS, batch=96), data)
+    recipe = str(Path(pointnet.__file__).parent / "recipes/study.yaml")
+    with pytest.raises(ConfigError, match="study.yaml: ends after epoch 15, the run after 2"):
+        Training(msgspec.structs.replace(SETTINGS, recipe=recipe), data)
 
 
 def test_labels_and_points_are_what_the_loader_gave(data: Dataset) -> None:
