@@ -86,7 +86,7 @@ def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None
 @click.argument("checkpoint")
 @click.option("--data", metavar="SOURCE", help="Another data set.  [default: the one it was trained on]")
 @click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
-@click.option("--threads", type=int, default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 def evaluate(checkpoint: str, data: str | None, split: str, threads: int) -> None:
     """Accuracy of a stored network, class by class."""
     import torch

@@ -141,12 +141,15 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any], where: Path) -> None:
-        """Go on from there. Raises CheckpointError for a run with other settings or other data."""
-        ours, theirs = self.settings.to_dict(), state["settings"]
-        for key in sorted({*ours, *theirs}):
-            if ours.get(key) != theirs.get(key):
-                seen, stored = ours.get(key, "its default"), theirs.get(key, "its default")
-                raise CheckpointError(f"{where}: the run in it has '{key}' {stored}, given is {seen}")
+        """Go on from there. Raises CheckpointError for a run with other settings or other data.
+
+        The data may lie elsewhere by now: what counts is that they are the same clouds.
+        """
+        stored = _settings_of(state, where)
+        for key in Settings.__struct_fields__:
+            ours, theirs = getattr(self.settings, key), getattr(stored, key)
+            if key != "data" and ours != theirs:
+                raise CheckpointError(f"{where}: the run in it has '{key}' {theirs}, given is {ours}")
         if state["data"] != self.data.digest():
             raise CheckpointError(f"{where}: the run in it saw other data")
         self.step, self.cpu_s = state["step"], state["cpu_s"]
@@ -231,10 +234,17 @@ class Stored(NamedTuple):
 def load_model(path: Path) -> Stored:
     """Raises CheckpointError."""
     state = checkpoint.load(path)
-    settings = msgspec.convert(state["settings"], Settings)
+    settings = _settings_of(state, path)
     model = PointNet2(settings.network(len(state["classes"])))
     _load_state(model, state["model"], path)
     return Stored(model.eval(), settings, tuple(state["classes"]), checkpoint.digest(state["model"]))
+
+
+def _settings_of(state: dict[str, Any], path: Path) -> Settings:
+    try:
+        return msgspec.convert(state["settings"], Settings)
+    except msgspec.ValidationError as error:
+        raise CheckpointError(f"{path}: is of another version: {error}") from error
 
 
 def load_weights(model: PointNet2, path: Path) -> None:

@@ -176,6 +176,7 @@ def test_pack_makes_one_file_of_many(run: Run, pack: Path, tmp_path: Path) -> No
         (("train", "--start", "none.pt", "-o", "x"), "none.pt: no such checkpoint"),
         (("train", "--epoch", "3", "-o", "x"), "No such option"),
         (("eval", "none.pt"), "none.pt: no such checkpoint"),
+        (("eval", "none.pt", "--threads", "0"), "0 is not in the range x>=1"),
     ],
 )
 def test_bad_input_is_one_sentence(

@@ -266,6 +266,7 @@ def test_masks_of_too_few_samples(tmp_path):
     ("options", "message"),
     [
         ({"samples": 0}, "0 samples of 5 clouds, allowed is 1 to 5"),
+        ({"seed": -1, "inputs": "randn"}, "seed is -1, allowed is 0 and more"),
         ({"samples": 6}, "6 samples of 5 clouds, allowed is 1 to 5"),
         ({"batch": 0}, "a batch of 0 of 5 samples, allowed is 1 to 5"),
         ({"samples": 2, "batch": 3}, "a batch of 3 of 2 samples, allowed is 1 to 2"),
