@@ -73,8 +73,11 @@ def cli() -> None:
 def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None:
     """Train a classifier, dense or pruned as it goes."""
     from pointnet.run import run_training
+    from pointnet.train import check_free
 
     settings = _settings(options)
+    if not resume:
+        check_free(folder)  # before minutes of reading
     training = run_training(settings, _load(settings), folder, resume=resume, tensorboard=tensorboard)
     if training.step < training.steps:
         click.echo(f"stopped after step {training.step} of {training.steps}; --resume goes on", err=True)
@@ -140,9 +143,10 @@ def pack(source: str, output: Path, points: int, normals: bool, classes: int | N
     """Read thousands of files once and write one .npz that loads in a second."""
     from rich.console import Console
 
-    from pointnet.data import write_pack
+    from pointnet.data.packs import check_pack_path, write_pack
     from pointnet.run import read_data
 
+    check_pack_path(output)  # before minutes of reading
     console = Console(stderr=True)
     data = read_data(source, console, points=points, normals=normals, classes=classes, seed=seed)
     write_pack(data, output)

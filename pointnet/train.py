@@ -7,11 +7,13 @@ written, to the very result of an unbroken run.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -175,16 +177,15 @@ def train(
 
     Keeps `checkpoint.pt` (each minute and after the last step) and `metrics.csv` (each epoch) in `folder`.
     Ctrl-C or SIGTERM ends the run after the step at hand with a checkpoint: then `training.step` is short of
-    `training.steps`. Raises CheckpointError if `folder` holds a run already and `resume` is not set.
+    `training.steps`. Raises CheckpointError if `folder` holds a run already and `resume` is not set, and
+    while another run is at work in it.
     """
     path = folder / checkpoint.NAME
-    if path.exists() and not resume:
-        raise CheckpointError(
-            f"{folder} holds a run already: continue it with --resume, or name another folder"
-        )
     torch.set_num_threads(settings.threads)
     folder.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng(devices=[]), _stop_requests() as stop_requested:
+    with _alone_in(folder), torch.random.fork_rng(devices=[]), _stop_requests() as stop_requested:
+        if not resume:
+            check_free(folder)
         training = Training(settings, data)
         if path.exists():
             training.load_state_dict(checkpoint.load(path), path)
@@ -199,6 +200,29 @@ def train(
             watch(training)
         checkpoint.save(path, training.state_dict())
     return training
+
+
+def check_free(folder: Path) -> None:
+    """Raise CheckpointError where a run lies already."""
+    if (folder / checkpoint.NAME).exists():
+        raise CheckpointError(
+            f"{folder} holds a run already: continue it with --resume, or name another folder"
+        )
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keeps other runs out of the folder; a process that ends, however it ends, lets them in."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # file systems without locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise CheckpointError(f"{folder}: another run is going on there") from error
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

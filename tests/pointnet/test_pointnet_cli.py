@@ -67,14 +67,14 @@ def test_train_eval_and_resume(run: Run, pack: Path, tmp_path: Path) -> None:
     assert f"accuracy {result['accuracy']:.2%}" in out
 
 
-def test_killed_process_resumes_to_the_same_weights(pack: Path, tmp_path: Path) -> None:
-    def command(folder: str, *more: str) -> list[str]:
-        options = ("--data", str(pack), "-o", str(tmp_path / folder), *QUICK, "--epochs", "12", *more)
-        return [sys.executable, "-m", "pointnet", "train", *options]
+def test_killed_process_resumes_to_the_same_weights(run: Run, pack: Path, tmp_path: Path) -> None:
+    def command(folder: str) -> tuple[str, ...]:
+        return ("train", "--data", str(pack), "-o", str(tmp_path / folder), *QUICK, "--epochs", "12")
 
-    whole = subprocess.run(command("whole"), cwd=ROOT, capture_output=True, text=True)
-    assert whole.returncode == 0, whole.stderr
-    broken = subprocess.Popen(command("broken"), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    whole = run(*command("whole"))
+    assert whole[0] == 0, whole[2]
+    program = [sys.executable, "-m", "pointnet"]
+    broken = subprocess.Popen([*program, *command("broken")], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     while broken.poll() is None and not (tmp_path / "broken/metrics.csv").exists():
         time.sleep(0.01)  # the first epoch is complete when the log appears
     broken.send_signal(signal.SIGTERM)
@@ -83,8 +83,8 @@ def test_killed_process_resumes_to_the_same_weights(pack: Path, tmp_path: Path) 
     assert "--resume goes on" in err
     step = checkpoint.load(tmp_path / "broken")["step"]
     assert 5 <= step < 60
-    resumed = subprocess.run(command("broken", "--resume"), cwd=ROOT, capture_output=True, text=True)
-    assert resumed.returncode == 0, resumed.stderr
+    resumed = run(*command("broken"), "--resume")
+    assert resumed[0] == 0, resumed[2]
     digests = {
         json.loads((tmp_path / name / "result.json").read_text())["weights_sha256"]
         for name in ("whole", "broken")
@@ -156,6 +156,16 @@ def test_pack_makes_one_file_of_many(run: Run, pack: Path, tmp_path: Path) -> No
     code, out, err = run("pack", pack, "-o", tmp_path / "small.npz", "--points", "64")
     assert code == 0, err
     assert "80 training and 40 test clouds" in out
+
+
+def test_outputs_are_checked_before_the_data_are_read(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").touch()
+    for args, message in (
+        (("train", "--data", "none.npz", "-o", tmp_path), "holds a run already"),
+        (("pack", "none.npz", "-o", tmp_path / "x.npy"), "the name of a pack ends in .npz"),
+        (("pack", "none.npz", "-o", tmp_path / "none/x.npz"), "there is no folder"),
+    ):
+        assert message in run(*args)[2]
 
 
 @pytest.mark.parametrize(

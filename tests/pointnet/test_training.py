@@ -213,6 +213,20 @@ def test_folder_with_a_run_is_not_overwritten(data: Dataset, tmp_path: Path) -> 
         train(msgspec.structs.replace(SETTINGS, epochs=1), other, tmp_path, resume=True)
 
 
+def test_two_runs_do_not_share_a_folder(data: Dataset, tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def intrude(training: Training) -> None:
+        if training.step == 2:
+            with pytest.raises(CheckpointError) as error:
+                train(SETTINGS, data, tmp_path / "run", resume=True)
+            refused.append(str(error.value))
+
+    train(SETTINGS, data, tmp_path / "run", watch=intrude)
+    assert refused == [f"{tmp_path / 'run'}: another run is going on there"]
+    train(SETTINGS, data, tmp_path / "run", resume=True)  # now it may
+
+
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"epoch,lr\n1,0.1\n", "cut"])
 def test_spoiled_checkpoint(data: Dataset, tmp_path: Path, content: bytes | str) -> None:
     path = tmp_path / checkpoint.NAME
