@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,10 @@ NAME = "checkpoint.pt"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` in one step, also if the machine stops in between."""
+    """Replace `path` by `data` in one step, also if the machine stops in between.
+
+    Raises OSError, which names the file, where there is no place for it.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(beside, "wb") as file:
@@ -28,6 +30,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
+    except OSError as error:  # a full disk does not say where it is
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
 
@@ -50,7 +54,9 @@ def load(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such checkpoint")
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # whatever the library makes of a spoiled file
         raise CheckpointError(f"{path}: is no checkpoint, or was cut off") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         seen = state.get("format") if isinstance(state, dict) else type(state).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,8 +73,11 @@ def cli() -> None:
 def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None:
     """Train a classifier, dense or pruned as it goes."""
     from pointnet.run import run_training
+    from pointnet.train import check_free
 
     settings = _settings(options)
+    if not resume:
+        check_free(folder)  # before minutes of reading
     training = run_training(settings, _load(settings), folder, resume=resume, tensorboard=tensorboard)
     if training.step < training.steps:
         click.echo(f"stopped after step {training.step} of {training.steps}; --resume goes on", err=True)
@@ -85,7 +89,7 @@ def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None
 @click.argument("checkpoint")
 @click.option("--data", metavar="SOURCE", help="Another data set.  [default: the one it was trained on]")
 @click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
-@click.option("--threads", type=int, default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 def evaluate(checkpoint: str, data: str | None, split: str, threads: int) -> None:
     """Accuracy of a stored network, class by class."""
     import torch
@@ -139,9 +143,10 @@ def pack(source: str, output: Path, points: int, normals: bool, classes: int | N
     """Read thousands of files once and write one .npz that loads in a second."""
     from rich.console import Console
 
-    from pointnet.data import write_pack
+    from pointnet.data.packs import check_pack_path, write_pack
     from pointnet.run import read_data
 
+    check_pack_path(output)  # before minutes of reading
     console = Console(stderr=True)
     data = read_data(source, console, points=points, normals=normals, classes=classes, seed=seed)
     write_pack(data, output)
@@ -208,11 +213,15 @@ def _settings(options: dict[str, Any]) -> Settings:
         "prune_every": "every",
     }
     plan = {name: options.pop(name) for name in _PRUNING}
+    source = click.get_current_context().get_parameter_source
+    for name in _PRUNING:
+        if plan["sparsity"] is None and source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} is given without --sparsity")
     pruning = None
     if options["recipe"] is not None:
         import gmp
 
-        options["epochs"] = gmp.load_recipe(options["recipe"]).epochs
+        options["epochs"] = math.ceil(gmp.load_recipe(options["recipe"]).epochs)
     if plan["sparsity"] is not None:
         if plan["prune_end"] is None:
             plan["prune_end"] = 0.6 * options["epochs"]

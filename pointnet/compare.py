@@ -55,11 +55,12 @@ class Plan(NamedTuple):
 
 def compare(plan: Plan, data: Dataset, folder: Path, train: Train) -> list[Row]:
     """Train with `train` what is not trained yet below `folder`, and score every variant."""
-    dense = train(plan.dense, folder / "dense")
     again = replace(plan.again, start=str(folder / "dense" / checkpoint.NAME))
+    trainings = [(name, replace(again, pruning=pruning)) for name, pruning in _trainings(plan)]
+    dense = train(plan.dense, folder / "dense")  # after all settings were found to be allowed
     rows = [_row("dense", dense, 0)]
-    for name, pruning in _trainings(plan):
-        rows.append(_row(name, train(replace(again, pruning=pruning), folder / name), dense.epoch))
+    for name, settings in trainings:
+        rows.append(_row(name, train(settings, folder / name), dense.epoch))
     if plan.one_shot:
         rows += _one_shot_rows(plan, dense, data)
     return rows

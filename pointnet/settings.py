@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal, get_args
 
+import gmp
 from pointnet.data import Augmentation
 from pointnet.errors import ConfigError
 from pointnet.model import Config, check, preset
@@ -23,7 +24,10 @@ LearningRate = Literal["one-cycle", "cosine", "constant"]
 
 
 class Pruning(Record, frozen=True, kw_only=True):
-    """Gradual magnitude pruning during a run, from epoch `begin` to epoch `end`; see `gmp.Pruner`."""
+    """Gradual magnitude pruning during a run, from epoch `begin` to epoch `end`; see `gmp.Pruner`.
+
+    Raises `gmp.PruningError` for sparsities and times that cannot be.
+    """
 
     sparsity: float
     initial: float = 0.05
@@ -35,6 +39,11 @@ class Pruning(Record, frozen=True, kw_only=True):
     pattern: str = "1x1"
     ignore: tuple[str, ...] = ()
     min_density: float = 0.0
+
+    def __post_init__(self) -> None:
+        gmp.CubicSchedule(
+            None, initial=self.initial, final=self.sparsity, begin=self.begin, end=self.end, every=self.every
+        )
 
 
 class Settings(Record, frozen=True, kw_only=True):
@@ -90,6 +99,8 @@ class Settings(Record, frozen=True, kw_only=True):
             raise ConfigError(f"label smoothing is {self.label_smoothing}, allowed is 0 and more, below 1")
         if self.recipe is not None and self.pruning is not None:
             raise ConfigError("a recipe and a sparsity are given: give one")
+        if self.pruning is not None and self.pruning.end > self.epochs:
+            raise ConfigError(f"pruning ends after epoch {self.pruning.end:g}, the run after {self.epochs}")
         points = self.network(2).points
         if self.pool is not None and self.pool < points:
             raise ConfigError(f"pool is {self.pool} points, the network takes {points}")

@@ -7,11 +7,13 @@ written, to the very result of an unbroken run.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,12 +143,15 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any], where: Path) -> None:
-        """Go on from there. Raises CheckpointError for a run with other settings or other data."""
-        ours, theirs = self.settings.to_dict(), state["settings"]
-        for key in sorted({*ours, *theirs}):
-            if ours.get(key) != theirs.get(key):
-                seen, stored = ours.get(key, "its default"), theirs.get(key, "its default")
-                raise CheckpointError(f"{where}: the run in it has '{key}' {stored}, given is {seen}")
+        """Go on from there. Raises CheckpointError for a run with other settings or other data.
+
+        The data may lie elsewhere by now: what counts is that they are the same clouds.
+        """
+        stored = _settings_of(state, where)
+        for key in Settings.__struct_fields__:
+            ours, theirs = getattr(self.settings, key), getattr(stored, key)
+            if key != "data" and ours != theirs:
+                raise CheckpointError(f"{where}: the run in it has '{key}' {theirs}, given is {ours}")
         if state["data"] != self.data.digest():
             raise CheckpointError(f"{where}: the run in it saw other data")
         self.step, self.cpu_s = state["step"], state["cpu_s"]
@@ -172,16 +177,15 @@ def train(
 
     Keeps `checkpoint.pt` (each minute and after the last step) and `metrics.csv` (each epoch) in `folder`.
     Ctrl-C or SIGTERM ends the run after the step at hand with a checkpoint: then `training.step` is short of
-    `training.steps`. Raises CheckpointError if `folder` holds a run already and `resume` is not set.
+    `training.steps`. Raises CheckpointError if `folder` holds a run already and `resume` is not set, and
+    while another run is at work in it.
     """
     path = folder / checkpoint.NAME
-    if path.exists() and not resume:
-        raise CheckpointError(
-            f"{folder} holds a run already: continue it with --resume, or name another folder"
-        )
     torch.set_num_threads(settings.threads)
     folder.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng(devices=[]), _stop_requests() as stop_requested:
+    with _alone_in(folder), torch.random.fork_rng(devices=[]), _stop_requests() as stop_requested:
+        if not resume:
+            check_free(folder)
         training = Training(settings, data)
         if path.exists():
             training.load_state_dict(checkpoint.load(path), path)
@@ -196,6 +200,29 @@ def train(
             watch(training)
         checkpoint.save(path, training.state_dict())
     return training
+
+
+def check_free(folder: Path) -> None:
+    """Raise CheckpointError where a run lies already."""
+    if (folder / checkpoint.NAME).exists():
+        raise CheckpointError(
+            f"{folder} holds a run already: continue it with --resume, or name another folder"
+        )
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keeps other runs out of the folder; a process that ends, however it ends, lets them in."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # file systems without locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise CheckpointError(f"{folder}: another run is going on there") from error
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -231,10 +258,17 @@ class Stored(NamedTuple):
 def load_model(path: Path) -> Stored:
     """Raises CheckpointError."""
     state = checkpoint.load(path)
-    settings = msgspec.convert(state["settings"], Settings)
+    settings = _settings_of(state, path)
     model = PointNet2(settings.network(len(state["classes"])))
     _load_state(model, state["model"], path)
     return Stored(model.eval(), settings, tuple(state["classes"]), checkpoint.digest(state["model"]))
+
+
+def _settings_of(state: dict[str, Any], path: Path) -> Settings:
+    try:
+        return msgspec.convert(state["settings"], Settings)
+    except msgspec.ValidationError as error:
+        raise CheckpointError(f"{path}: is of another version: {error}") from error
 
 
 def load_weights(model: PointNet2, path: Path) -> None:
@@ -274,7 +308,12 @@ def _pruning(
     settings: Settings, model: PointNet2, optimizer: torch.optim.Optimizer, steps_per_epoch: int
 ) -> gmp.Schedule | gmp.RunningRecipe | None:
     if settings.recipe is not None:
-        return gmp.load_recipe(settings.recipe).attach(model, optimizer, steps_per_epoch=steps_per_epoch)
+        recipe = gmp.load_recipe(settings.recipe)
+        if recipe.epochs > settings.epochs:
+            raise ConfigError(
+                f"{settings.recipe}: ends after epoch {recipe.epochs:g}, the run after {settings.epochs}"
+            )
+        return recipe.attach(model, optimizer, steps_per_epoch=steps_per_epoch)
     if settings.pruning is None:
         return None
     plan = settings.pruning

@@ -215,6 +215,8 @@ def write_trace(
 
 def _points(clouds: Clouds, points: int, samples: int | None, batch: int, inputs: str, seed: int) -> Tensor:
     """(samples, points, C) float32."""
+    if seed < 0:
+        raise TraceError(f"seed is {seed}, allowed is 0 and more")
     count = len(clouds) if samples is None else samples
     if not 1 <= count <= len(clouds):
         raise TraceError(f"{count} samples of {len(clouds)} clouds, allowed is 1 to {len(clouds)}")

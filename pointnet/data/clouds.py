@@ -200,7 +200,10 @@ def stratified_test(
 
 def split(clouds: Clouds, fraction: float, seed: int, name: str) -> Dataset:
     """A Dataset of clouds that came without a split; `source` says so."""
-    test = stratified_test(clouds.labels, clouds.classes, fraction, seed)
+    try:
+        test = stratified_test(clouds.labels, clouds.classes, fraction, seed)
+    except DataError as error:
+        raise DataError(f"{clouds.source}: {error}") from error
     source = f"{clouds.source}, split at random (test fraction {fraction:g}, seed {seed})"
 
     def part(mask: NDArray[np.bool_]) -> Clouds:

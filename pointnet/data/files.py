@@ -19,6 +19,7 @@ from pointnet.data.clouds import Points, channels_wanted, check_count, normalise
 from pointnet.errors import DataError
 
 Array = NDArray[np.float64]
+TEXT = "utf-8-sig"  # some programs begin a file with a byte order mark
 NORMALS = ("normal_x", "normal_y", "normal_z")  # as the point cloud library names them
 
 
@@ -66,7 +67,7 @@ def library(name: str, where: Path) -> ModuleType:
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file; DataError where it is missing or no text."""
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding=TEXT).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: could not be read as text: {error}") from error
 
@@ -82,7 +83,7 @@ def read_names(path: Path) -> list[tuple[int, str]]:
 def read_text(path: Path, rows: int | None = None) -> Array:
     """Numbers (rows, columns) between commas or blanks; empty lines and those with # are passed over."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding=TEXT) as file:
             lines = [line for _, line in islice(_data_lines(file), rows)]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: could not be read as text: {error}") from error
@@ -105,14 +106,14 @@ def _data_lines(file: Any) -> Iterator[tuple[int, str]]:
 def _first_wrong_line(path: Path) -> str:
     """What is wrong with which line, looked for only after the quick way has failed."""
     columns = 0
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding=TEXT) as file:
         for number, line in _data_lines(file):
             fields = line.split(",") if "," in line else line.split()
             for field in fields:
                 try:
                     value = float(field)
                 except ValueError:
-                    return f"{path}: line {number}: '{field.strip()}' is not a number"
+                    return f"{path}: line {number}: '{field.strip()[:20]}' is not a number"
                 if not math.isfinite(value):
                     return f"{path}: line {number}: '{field.strip()}' is not finite"
             columns = columns or len(fields)

@@ -35,9 +35,10 @@ def read_hdf5(path: Path, *, points: int, normals: bool, seed: int, test_fractio
     files = files_in(path)
     train = [file for file in files if "train" in file.stem.lower()]
     test = [file for file in files if "test" in file.stem.lower()]
-    if not train or not test:
-        seen = ", ".join(file.name for file in files)
-        raise DataError(f"{path}: needs .h5 files with 'train' and with 'test' in their names, has {seen}")
+    both = set(train) & set(test)  # their clouds would be tested on what they were trained on
+    if not train or not test or both:
+        seen = ", ".join(file.name for file in (sorted(both) or files))
+        raise DataError(f"{path}: needs .h5 files with either 'train' or 'test' in their names, has {seen}")
     train_clouds, test_clouds = _read([train, test], path / NAMES, str(path), points, normals)
     return Dataset(train_clouds, test_clouds, path.name)
 

@@ -32,6 +32,14 @@ from pointnet.errors import DataError
 SPLITS = ("train", "test")
 
 
+def check_pack_path(path: Path) -> None:
+    """Raise DataError where no pack can be written."""
+    if path.suffix != ".npz":
+        raise DataError(f"'{path}': the name of a pack ends in .npz")
+    if not path.parent.is_dir():
+        raise DataError(f"'{path}': there is no folder '{path.parent}'")
+
+
 def write_pack(
     dataset: Dataset, path: str | Path, *, dtype: Literal["float32", "float16"] = "float32"
 ) -> None:
@@ -41,12 +49,9 @@ def write_pack(
     for a folder that does not exist.
     """
     path = Path(path)
-    if path.suffix != ".npz":
-        raise DataError(f"'{path}': the name of a pack ends in .npz")
+    check_pack_path(path)
     if dtype not in ("float32", "float16"):
         raise DataError(f"a pack holds float32 or float16, not '{dtype}'")
-    if not path.parent.is_dir():
-        raise DataError(f"'{path}': there is no folder '{path.parent}'")
     arrays: dict[str, NDArray[Any]] = {"classes": np.array(dataset.classes)}
     for name, clouds in zip(SPLITS, (dataset.train, dataset.test), strict=True):
         arrays[f"x_{name}"] = clouds.points.astype(dtype)

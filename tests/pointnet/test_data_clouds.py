@@ -181,7 +181,7 @@ def test_a_split_follows_its_seed_and_says_so() -> None:
 def test_a_class_of_one_cloud_cannot_be_split() -> None:
     clouds = some_clouds()
     few = Clouds(clouds.points[:4], clouds.labels[:4], CLASSES, "made")
-    with pytest.raises(DataError, match="class 'hat' has 1 clouds, a split into train and test needs 2"):
+    with pytest.raises(DataError, match="made: class 'hat' has 1 clouds, a split into train"):
         split(few, 0.5, 0, "made")
 
 

@@ -112,6 +112,8 @@ def test_files_of_other_names_are_drawn_otherwise_wherever_they_lie(tmp_path: Pa
 def test_text_passes_over_comments_and_empty_lines(tmp_path: Path) -> None:
     (tmp_path / "a.xyz").write_text("# x y z\n\n0 0 0\n  # more\n2 0 0\n\n0 2 0\n")
     assert read(tmp_path / "a.xyz", 3).shape == (3, 3)
+    (tmp_path / "marked.xyz").write_text("\ufeff0 0 0\n2 0 0\n0 2 0\n", encoding="utf-8")
+    assert read(tmp_path / "marked.xyz", 3).shape == (3, 3)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +124,7 @@ def test_text_passes_over_comments_and_empty_lines(tmp_path: Path) -> None:
         ("0 0 0\n1 0\n0 1 0\n", "line 2: has 2 columns, the lines before have 3"),
         ("0 0 0\n\n1 zero 0\n", "line 3: 'zero' is not a number"),
         ("0,0,0\n1,,0\n", "line 2: '' is not a number"),
+        ("\0" * 999, "line 1: '\0{20}' is not a number"),
         ("# x y z\n0 0 0\n1 nan 0\n", "line 3: 'nan' is not finite"),
         ("0 0 0\n1 -inf 0\n", "line 2: '-inf' is not finite"),
         ("0 0 0\n1 1e999 0\n", "line 2: '1e999' is not finite"),

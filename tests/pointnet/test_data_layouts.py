@@ -260,8 +260,12 @@ def test_hdf5_that_is_none_or_half_there_is_refused(hdf5: Path) -> None:
         load_data(hdf5, points=POINTS)
     (hdf5 / "ply_data_test0.h5").unlink()
     with pytest.raises(
-        DataError, match=r"with 'train' and with 'test' in their names, has ply_data_train0.h5, "
+        DataError, match=r"with either 'train' or 'test' in their names, has ply_data_train0.h5, "
     ):
+        load_data(hdf5, points=POINTS)
+    for name in ("train.h5", "test.h5", "train_and_test.h5"):
+        (hdf5 / name).touch()
+    with pytest.raises(DataError, match=r"in their names, has train_and_test.h5$"):
         load_data(hdf5, points=POINTS)
 
 

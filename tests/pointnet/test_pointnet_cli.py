@@ -67,14 +67,14 @@ def test_train_eval_and_resume(run: Run, pack: Path, tmp_path: Path) -> None:
     assert f"accuracy {result['accuracy']:.2%}" in out
 
 
-def test_killed_process_resumes_to_the_same_weights(pack: Path, tmp_path: Path) -> None:
-    def command(folder: str, *more: str) -> list[str]:
-        options = ("--data", str(pack), "-o", str(tmp_path / folder), *QUICK, "--epochs", "12", *more)
-        return [sys.executable, "-m", "pointnet", "train", *options]
+def test_killed_process_resumes_to_the_same_weights(run: Run, pack: Path, tmp_path: Path) -> None:
+    def command(folder: str) -> tuple[str, ...]:
+        return ("train", "--data", str(pack), "-o", str(tmp_path / folder), *QUICK, "--epochs", "12")
 
-    whole = subprocess.run(command("whole"), cwd=ROOT, capture_output=True, text=True)
-    assert whole.returncode == 0, whole.stderr
-    broken = subprocess.Popen(command("broken"), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    whole = run(*command("whole"))
+    assert whole[0] == 0, whole[2]
+    program = [sys.executable, "-m", "pointnet"]
+    broken = subprocess.Popen([*program, *command("broken")], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     while broken.poll() is None and not (tmp_path / "broken/metrics.csv").exists():
         time.sleep(0.01)  # the first epoch is complete when the log appears
     broken.send_signal(signal.SIGTERM)
@@ -83,8 +83,8 @@ def test_killed_process_resumes_to_the_same_weights(pack: Path, tmp_path: Path) 
     assert "--resume goes on" in err
     step = checkpoint.load(tmp_path / "broken")["step"]
     assert 5 <= step < 60
-    resumed = subprocess.run(command("broken", "--resume"), cwd=ROOT, capture_output=True, text=True)
-    assert resumed.returncode == 0, resumed.stderr
+    resumed = run(*command("broken"), "--resume")
+    assert resumed[0] == 0, resumed[2]
     digests = {
         json.loads((tmp_path / name / "result.json").read_text())["weights_sha256"]
         for name in ("whole", "broken")
@@ -92,10 +92,12 @@ def test_killed_process_resumes_to_the_same_weights(pack: Path, tmp_path: Path) 
     assert len(digests) == 1
 
 
-def test_recipe_drives_a_run(run: Run, pack: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("epochs", [2.0, 1.5])  # a part of an epoch is trained as a whole one
+def test_recipe_drives_a_run(run: Run, pack: Path, tmp_path: Path, epochs: float) -> None:
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("""\
-epochs: 2.0
+    recipe.write_text(
+        f"epochs: {epochs}"
+        + """
 training_modifiers:
   - !EpochRangeModifier {start_epoch: 0.0, end_epoch: eval(epochs)}
   - !SetLearningRateModifier {start_epoch: 0.0, learning_rate: 0.001}
@@ -107,12 +109,14 @@ pruning_modifiers:
       end_epoch: eval(epochs - 0.5)
       update_frequency: 0.25
       params: __ALL_PRUNABLE__
-""")
+"""
+    )
     options = ("--points", "64", "--batch", "16", "--recipe", recipe)
     code, _, err = run("train", "--data", pack, "-o", tmp_path / "run", *options)
     assert code == 0, err
     result = json.loads((tmp_path / "run/result.json").read_text())
-    assert result["epochs"] == 2
+    assert result["epochs"] == result["settings"]["epochs"] == 2
+    assert "epoch 2," in err
     assert result["sparsity"] == pytest.approx(0.6, abs=1e-4)
     rows = list(csv.DictReader((tmp_path / "run/metrics.csv").read_text().splitlines()))
     assert {float(row["lr"]) for row in rows} == {0.001}
@@ -154,6 +158,16 @@ def test_pack_makes_one_file_of_many(run: Run, pack: Path, tmp_path: Path) -> No
     assert "80 training and 40 test clouds" in out
 
 
+def test_outputs_are_checked_before_the_data_are_read(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").touch()
+    for args, message in (
+        (("train", "--data", "none.npz", "-o", tmp_path), "holds a run already"),
+        (("pack", "none.npz", "-o", tmp_path / "x.npy"), "the name of a pack ends in .npz"),
+        (("pack", "none.npz", "-o", tmp_path / "none/x.npz"), "there is no folder"),
+    ):
+        assert message in run(*args)[2]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -161,10 +175,18 @@ def test_pack_makes_one_file_of_many(run: Run, pack: Path, tmp_path: Path) -> No
         (("train", "--preset", "smal", "-o", "x"), "unknown network preset 'smal' (did you mean 'small'?)"),
         (("train", "--sparsity", "1.5", "-o", "x"), "1.5"),
         (("train", "--sparsity", "0.5", "--pattern", "2:x", "-o", "x"), "2:x"),
+        (("train", "--pattern", "2:4", "-o", "x"), "--pattern is given without --sparsity"),
+        (("train", "--prune-end", "3", "-o", "x"), "--prune-end is given without --sparsity"),
+        (
+            ("train", "--sparsity", "0.5", "--epochs", "2", "--prune-end", "3", "-o", "x"),
+            "pruning ends after epoch 3, the run after 2",
+        ),
         (("train", "--recipe", "none.yaml", "-o", "x"), "none.yaml"),
+        (("compare", "--level", "1.5", "-o", "x"), "final is 1.5; it must be a number from 0 to 1"),
         (("train", "--start", "none.pt", "-o", "x"), "none.pt: no such checkpoint"),
         (("train", "--epoch", "3", "-o", "x"), "No such option"),
         (("eval", "none.pt"), "none.pt: no such checkpoint"),
+        (("eval", "none.pt", "--threads", "0"), "0 is not in the range x>=1"),
     ],
 )
 def test_bad_input_is_one_sentence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import pointnet
 from pointnet import checkpoint
 from pointnet import train as training_module
 from pointnet.batches import Batches
@@ -203,12 +205,29 @@ def test_folder_with_a_run_is_not_overwritten(data: Dataset, tmp_path: Path) -> 
         train(SETTINGS, data, tmp_path)
     with pytest.raises(CheckpointError, match=r"the run in it has 'epochs' 1, given is 2"):
         train(msgspec.structs.replace(SETTINGS, epochs=2), data, tmp_path, resume=True)
+    with pytest.raises(CheckpointError, match=r"the run in it has 'threads' 1, given is 2"):
+        train(msgspec.structs.replace(SETTINGS, epochs=1, threads=2), data, tmp_path, resume=True)
+    train(msgspec.structs.replace(SETTINGS, epochs=1, data="moved.npz"), data, tmp_path, resume=True)
     other = shapes(train_per_class=8, test_per_class=4, points=80, seed=4)
     with pytest.raises(CheckpointError, match="the run in it saw other data"):
         train(msgspec.structs.replace(SETTINGS, epochs=1), other, tmp_path, resume=True)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", "cut"])
+def test_two_runs_do_not_share_a_folder(data: Dataset, tmp_path: Path) -> None:
+    refused: list[str] = []
+
+    def intrude(training: Training) -> None:
+        if training.step == 2:
+            with pytest.raises(CheckpointError) as error:
+                train(SETTINGS, data, tmp_path / "run", resume=True)
+            refused.append(str(error.value))
+
+    train(SETTINGS, data, tmp_path / "run", watch=intrude)
+    assert refused == [f"{tmp_path / 'run'}: another run is going on there"]
+    train(SETTINGS, data, tmp_path / "run", resume=True)  # now it may
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"epoch,lr\n1,0.1\n", "cut"])
 def test_spoiled_checkpoint(data: Dataset, tmp_path: Path, content: bytes | str) -> None:
     path = tmp_path / checkpoint.NAME
     if content == "cut":
@@ -227,6 +246,10 @@ def test_missing_and_foreign_checkpoints(data: Dataset, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"other.pt: has format None, 1 is expected"):
         load_model(tmp_path / "other.pt")
     train(SETTINGS, data, tmp_path / "small")
+    state = checkpoint.load(tmp_path / "small")
+    checkpoint.save(tmp_path / "newer.pt", state | {"settings": {"warmth": 3}})
+    with pytest.raises(CheckpointError, match=r"newer.pt: is of another version: .*`warmth`"):
+        load_model(tmp_path / "newer.pt")
     wider = msgspec.structs.replace(SETTINGS, preset="half", start=str(tmp_path / "small"))
     with pytest.raises(CheckpointError, match=r"'sa1.mlp_convs.0.weight' is \(16, 3\), the network has"):
         Training(wider, data)
@@ -239,11 +262,12 @@ def test_atomic_write_leaves_the_old_file_when_it_fails(
     checkpoint.write_atomically(path, b"old")
 
     def fail(*_: object) -> None:
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "disk full")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OSError, match="disk full") as error:
         checkpoint.write_atomically(path, b"new")
+    assert error.value.filename == str(path)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -287,6 +311,9 @@ def test_settings_that_do_not_fit_the_data(data: Dataset) -> None:
         Training(Settings(), data)
     with pytest.raises(ConfigError, match="80 training clouds do not fill one batch of 96"):
         Training(msgspec.structs.replace(SETTINGS, batch=96), data)
+    recipe = str(Path(pointnet.__file__).parent / "recipes/study.yaml")
+    with pytest.raises(ConfigError, match=r"study.yaml: ends after epoch 15, the run after 2"):
+        Training(msgspec.structs.replace(SETTINGS, recipe=recipe), data)
 
 
 def test_labels_and_points_are_what_the_loader_gave(data: Dataset) -> None:

@@ -7,6 +7,8 @@ import io
 import itertools
 import json
 import os
+import re
+import shlex
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -24,9 +26,9 @@ from pointnet.model import PointNet2, Scale, Stage, preset
 from pointnet.study_cases import SHAPE, runs
 from pointnet.trace import Trace, trace
 from pointnet.workload import input_mask, weight_mask, workload_of, write_masks, write_trace
-from sparsim.evaluation import evaluate
+from sparsim.cli import cli as sparsim_cli
 from sparsim.spec import Density
-from sparsim.spec.load import dump, load_documents, load_preset, load_text
+from sparsim.spec.load import dump, load_documents, load_text
 from sparsim.tables import tensor_shape
 
 ROOT = Path(__file__).parents[2]
@@ -164,15 +166,20 @@ def test_masks_pair_the_zeros_as_the_layer_does(layer, shape):
     assert np.array_equal(pairs, expected.reshape(pairs.shape).round())
 
 
-def test_masks_are_evaluated(tmp_path):
-    """With its own masks the study's on-chip design does the operations whose input is not zero."""
-    found = write_trace(PointNet2(preset("study")), sphere(2, 1024), tmp_path, masks=tmp_path / "masks")
-    layers = {layer.name: layer for layer in load_documents([tmp_path / "workload.yaml"]).layers}
-    chip = load_preset("eyeriss_like_onchip")
-    (run,) = (r for r in runs() if (r.design, r.variant, r.number) == ("onchip", "sparse", 12))
-    result = evaluate(chip.architecture, layers["fc3"], chip.policy, chip.energy, run.mapping)
-    (row,) = (row for row in found.layers if row.name == "fc3")
-    assert result.actual_computes == round(row.inputs.mean * 2 * 256) * 10 < result.algorithmic_computes
+def test_the_guides_example(tmp_path, monkeypatch):
+    """With its own masks the on-chip design does the operations whose input is not zero."""
+    guide = (ROOT / "docs/workload.md").read_text(encoding="utf-8")
+    (mapping,) = re.findall(r"^```yaml\n(sparsim: 1\nmapping:.*?)^```", guide, re.S | re.M)
+    (command,) = re.findall(r"^sparsim (model .*)", guide, re.M)
+    (tmp_path / "mapping.yaml").write_text(mapping)
+    trace_folder = tmp_path / "build/trace"
+    write_trace(PointNet2(preset("small")), sphere(2, 256), trace_folder, masks=trace_folder / "masks")
+    monkeypatch.chdir(tmp_path)
+    words = [word.replace("sparsim/presets", f"{ROOT}/sparsim/presets") for word in shlex.split(command)]
+    assert sparsim_cli.main(words, standalone_mode=False) is None
+    result = json.loads((tmp_path / "build/fc2/sparsim.result.json").read_text())
+    nonzeros = int(np.load(trace_folder / "masks/fc2.inputs.npy").sum())
+    assert result["actual_computes"] == 64 * nonzeros < result["algorithmic_computes"] == 2 * 128 * 64
 
 
 def test_files(tmp_path):
@@ -266,6 +273,7 @@ def test_masks_of_too_few_samples(tmp_path):
     ("options", "message"),
     [
         ({"samples": 0}, "0 samples of 5 clouds, allowed is 1 to 5"),
+        ({"seed": -1, "inputs": "randn"}, "seed is -1, allowed is 0 and more"),
         ({"samples": 6}, "6 samples of 5 clouds, allowed is 1 to 5"),
         ({"batch": 0}, "a batch of 0 of 5 samples, allowed is 1 to 5"),
         ({"samples": 2, "batch": 3}, "a batch of 3 of 2 samples, allowed is 1 to 2"),
