@@ -54,7 +54,7 @@ def run_training(
     log = _tensorboard(folder) if tensorboard else None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=console or Console(stderr=True))
-    task = progress.add_task(folder.name, total=None)
+    task = progress.add_task("", total=None)
 
     def watch(training: Training) -> None:
         progress.start()  # not before: a run that cannot begin shows its error only
@@ -75,7 +75,7 @@ def run_training(
 
 
 def _described(folder: Path, training: Training) -> str:
-    parts = [f"{folder.name}: epoch {min(training.epoch + 1, training.settings.epochs)}"]
+    parts = [f"{folder.resolve().name}: epoch {min(training.epoch + 1, training.settings.epochs)}"]
     if training.history:
         parts.append(f"test {training.history[-1]['test_accuracy']:.1%}")
     if training.pruning is not None:

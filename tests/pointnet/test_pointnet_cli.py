@@ -93,7 +93,9 @@ def test_killed_process_resumes_to_the_same_weights(run: Run, pack: Path, tmp_pa
 
 
 @pytest.mark.parametrize("epochs", [2.0, 1.5])  # a part of an epoch is trained as a whole one
-def test_recipe_drives_a_run(run: Run, pack: Path, tmp_path: Path, epochs: float) -> None:
+def test_recipe_drives_a_run(
+    run: Run, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epochs: float
+) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         f"epochs: {epochs}"
@@ -112,11 +114,13 @@ pruning_modifiers:
 """
     )
     options = ("--points", "64", "--batch", "16", "--recipe", recipe)
-    code, _, err = run("train", "--data", pack, "-o", tmp_path / "run", *options)
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path / "run")
+    code, _, err = run("train", "--data", pack, "-o", ".", *options)
     assert code == 0, err
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert result["epochs"] == result["settings"]["epochs"] == 2
-    assert "epoch 2," in err
+    assert "run: epoch 2," in err
     assert result["sparsity"] == pytest.approx(0.6, abs=1e-4)
     rows = list(csv.DictReader((tmp_path / "run/metrics.csv").read_text().splitlines()))
     assert {float(row["lr"]) for row in rows} == {0.001}
