@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numba
 import numpy
 import torch
@@ -97,7 +98,7 @@ def summary(training: Training) -> dict[str, Any]:
         "cpu_s": round(training.cpu_s, 3),
         "weights_sha256": checkpoint.digest(training.model.state_dict()),
         "data_sha256": training.data.digest(),
-        "settings": training.settings.to_dict(),
+        "settings": msgspec.to_builtins(training.settings),
         "versions": {
             "sparsim": __version__,
             "torch": torch.__version__,

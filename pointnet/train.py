@@ -128,7 +128,7 @@ class Training:
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, for `checkpoint.save`."""
         return {
-            "settings": self.settings.to_dict(),
+            "settings": msgspec.to_builtins(self.settings),  # defaults too: they may change
             "classes": list(self.data.train.classes),
             "data": self.data.digest(),
             "step": self.step,
