@@ -300,9 +300,9 @@ def split_computes(layer, density, policy, table, nest, sparse, computes, left_o
     d_a = _point_density(layer, density, table, a)
     d_b = _point_density(layer, density, table, b)
     if left_out_b > 0.0 and d_a > 0.0:  # without any nonzero all may be left out: 0 / 0
-        d_a = d_a / (1.0 - left_out_b)
+        d_a = d_a / (1.0 - left_out_b) if left_out_b != 1.0 else math.inf
     if left_out_a > 0.0 and d_b > 0.0:
-        d_b = d_b / (1.0 - left_out_a)
+        d_b = d_b / (1.0 - left_out_a) if left_out_a != 1.0 else math.inf
     for d in (d_a, d_b):
         if not -1e-5 <= d <= 1.00001:
             nest.info[2] = d
