@@ -21,6 +21,7 @@ from gmp.select import fraction, is_count
 from sparsim.errors import near
 
 UNITS = ("epoch", "step")
+MAX_UPDATES = 1_000_000  # more than any training has steps in between
 SLACK = 1e-6  # of a step: 0.1 + 0.2 epochs are 0.3
 
 
@@ -127,6 +128,10 @@ class Schedule(ABC):
             raise PruningError(f"begin {self.begin:g} is after end {self.end:g}")
         if self.every == 0:
             raise PruningError(f"every is 0; it must be more than 0 {self.unit}s")
+        if (updates := (self.end - self.begin) / self.every) > MAX_UPDATES:
+            raise PruningError(
+                f"every {self.every:g} {self.unit}s makes {updates:g} updates, {MAX_UPDATES} at most"
+            )
 
     def _steps_per_unit(self, steps_per_epoch: int | None) -> int:
         if self.unit == "step":

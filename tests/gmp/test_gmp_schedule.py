@@ -145,6 +145,7 @@ MISTAKES = [
     ({"begin": -1}, "begin is -1; it must be a time from 0 on"),
     ({"end": float("inf")}, "end is inf; it must be a time from 0 on"),
     ({"every": 0}, "every is 0; it must be more than 0 epochs"),
+    ({"every": 1e-9}, "every 1e-09 epochs makes 9e+09 updates, 1000000 at most"),
     ({"unit": "epochs"}, "unknown unit 'epochs' (did you mean 'epoch'?)"),
     ({"steps_per_epoch": None}, "steps_per_epoch is None; the unit 'epoch' needs a whole number from 1"),
     ({"steps_per_epoch": 0}, "steps_per_epoch is 0; the unit 'epoch' needs a whole number from 1"),
