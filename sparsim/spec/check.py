@@ -55,6 +55,22 @@ def check_mapspace(arch: Architecture, shape: Shape, mapspace: Mapspace) -> None
             )
 
 
+def check_search(
+    arch: Architecture,
+    layer: Layer,
+    policy: SparsePolicy | None,
+    energy: EnergyTable | None,
+    mapspace: Mapspace,
+) -> tuple[str, ...]:
+    """The same as `check` for all mappings of a mapspace: every level that may keep a dataspace needs its
+    energies. Raises SpecError and EnergyTableError."""
+    if policy is not None:
+        _check_policy(arch, layer.shape, policy)
+    if energy is None:
+        return ()
+    return _check_energy(arch, layer.shape, energy, _keepers(arch, layer.shape, mapspace))
+
+
 def _known(name: str, names: Iterable[str], kind: str, where: str) -> None:
     names = tuple(names)
     if name not in names:
@@ -121,7 +137,7 @@ def _check_fanout(arch: Architecture, mapping: Mapping) -> None:
             )
 
 
-def _keepers(arch: Architecture, shape: Shape, mapping: Mapping) -> dict[str, list[int]]:
+def _keepers(arch: Architecture, shape: Shape, mapping: Mapping | Mapspace) -> dict[str, list[int]]:
     """Per dataspace the indices of the storage levels that keep it, outer to inner."""
     bypass = {level.level: level.bypass for level in mapping.levels}
     keepers = {}
