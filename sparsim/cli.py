@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from sparsim import __version__
-from sparsim.console import run
+from sparsim.console import run, write_json
 from sparsim.errors import SpecError, near
 from sparsim.inputs import accounting_option, files_argument, layer_option, print_warnings, read_model
+from sparsim.mapper_cli import mapper
 
 # Everything else is imported where it is used: --help and show must not wait for a compiler.
 if TYPE_CHECKING:
@@ -49,15 +50,13 @@ def model(
     """
     evaluation = _evaluate(files, accounting, masks, layer)
 
-    import msgspec
-
     from sparsim.timeloop.stats_write import write_stats
 
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     stats, result = folder / "sparsim.stats.txt", folder / "sparsim.result.json"
     stats.write_text(write_stats(evaluation))
-    result.write_bytes(msgspec.json.format(msgspec.json.encode(evaluation), indent=1) + b"\n")  # nan as null
+    write_json(result, evaluation)
     click.echo(_summary(evaluation))
     click.echo(f"wrote {stats} and {result}")
 
@@ -96,6 +95,9 @@ def show(what: str | None) -> None:
 
         is_file = Path(what).suffix in (".yaml", ".yml")
         click.echo(describe(what, load_documents([what]) if is_file else load_preset(what)))
+
+
+cli.add_command(mapper)
 
 
 def _evaluate(

@@ -93,6 +93,7 @@ class Engine:
         self.evaluated = self.valid = 0
         self.rejected, self.rows_rejected, self.rows = reals(3), reals(3), 0
         self.passed = 0
+        self.interrupted = False
         self._start, self._start_cpu = time.monotonic(), time.process_time()
 
     @property

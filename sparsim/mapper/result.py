@@ -50,7 +50,8 @@ class Statistics(ResultRecord, frozen=True, kw_only=True):
 
 
 class SearchResult(ResultRecord, frozen=True, kw_only=True):
-    """`top` holds the best mappings, best first; equal ones in the order of the mapspace."""
+    """`top` holds the best mappings, best first; equal ones in the order of the mapspace. `interrupted`:
+    ended by Ctrl-C, so that the next run may find others."""
 
     objective: tuple[str, ...]
     method: str
@@ -58,6 +59,7 @@ class SearchResult(ResultRecord, frozen=True, kw_only=True):
     certificate: Certificate
     statistics: Statistics
     sizes: Sizes
+    interrupted: bool = False
 
     @property
     def best(self) -> Mapping:

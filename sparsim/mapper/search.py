@@ -85,6 +85,7 @@ def search(
         certificate=_certificate(engine, mapspace, complete),
         statistics=engine.statistics(),
         sizes=number,
+        interrupted=engine.interrupted,
     )
 
 
@@ -101,8 +102,10 @@ def _run(engine: Engine, method: str, seed: int, *, bounded: bool) -> bool:
             return True
         tries = None if bounded else TRIES
         (search_random if method == "random" else search_local)(engine, seed, tries)
-    except (Exhausted, KeyboardInterrupt):
+    except Exhausted:
         pass
+    except KeyboardInterrupt:
+        engine.interrupted = True
     return False
 
 
