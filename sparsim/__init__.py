@@ -19,6 +19,10 @@ if TYPE_CHECKING:
         SpecError,
     )
     from sparsim.evaluation import Frozen, evaluate, evaluate_batch
+    from sparsim.mapper.cache import MappingCache
+    from sparsim.mapper.network import search_network
+    from sparsim.mapper.result import SearchResult
+    from sparsim.mapper.search import search
     from sparsim.result import Evaluation
     from sparsim.spec import (
         Architecture,
@@ -50,9 +54,10 @@ __version__ = "0.1.0"
 __all__ = [
     "Architecture", "Compute", "Dataspace", "Density", "EmptyMapspaceError", "EnergyTable",
     "EnergyTableError", "Evaluation", "FormatError", "Frozen", "Layer", "LevelConstraint", "LevelMapping",
-    "Mapping", "MappingError", "Mapspace", "Nest", "NestConstraint", "Network", "Option", "Rank", "Saf",
-    "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage", "TensorFormat", "Workload", "dump",
-    "evaluate", "evaluate_batch", "load_documents", "load_preset", "load_text", "preset_names",
+    "Mapping", "MappingCache", "MappingError", "Mapspace", "Nest", "NestConstraint", "Network", "Option",
+    "Rank", "Saf", "SearchResult", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage",
+    "TensorFormat", "Workload", "dump", "evaluate", "evaluate_batch", "load_documents", "load_preset",
+    "load_text", "preset_names", "search", "search_network",
 ]  # fmt: skip
 
 _HOMES = {
@@ -60,6 +65,10 @@ _HOMES = {
         "EmptyMapspaceError", "EnergyTableError", "FormatError", "MappingError", "SparsimError", "SpecError",
     ),
     "sparsim.evaluation": ("Frozen", "evaluate", "evaluate_batch"),
+    "sparsim.mapper.cache": ("MappingCache",),
+    "sparsim.mapper.network": ("search_network",),
+    "sparsim.mapper.result": ("SearchResult",),
+    "sparsim.mapper.search": ("search",),
     "sparsim.result": ("Evaluation",),
     "sparsim.spec.load": ("dump", "load_documents", "load_preset", "load_text", "preset_names"),
 }  # fmt: skip

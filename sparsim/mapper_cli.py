@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 METHODS = ("auto", "exhaustive", "random", "local")
 _COLUMNS = ("layer", "energy_pj", "cycles", "utilization", "certificate", "gap")
+PERIOD_S = 0.1  # between looks at the progress: more often costs time and cannot be read
 _FOLDER_NAME = re.compile(r"\w[\w.+-]*")
 _at_least_1 = click.IntRange(min=1)
 
@@ -78,17 +79,22 @@ def mapper(
     inputs = read_search(files, layer)
     options["objective"] = _objective(objective, inputs)
     options["threads"] = threads or inputs.threads or 1
-    folders = _folders(Path(out), inputs.layers)
+    folders, cache = _folders(Path(out), inputs.layers), _cache(cache_folder, no_cache)
+    for each in inputs.layers:
+        click.echo(_size(each, inputs), err=True)
     rows: list[tuple[Any, ...]] = []
-    for found, result in _search(inputs, _cache(cache_folder, no_cache), options):
-        evaluation = _write(folders[len(rows)], inputs, found, result, options["accounting"])
-        click.echo(_found(found, result, evaluation))
-        click.echo(f"wrote sparsim.mapping.yaml, .stats.txt and .result.json to {folders[len(rows)]}")
-        rows.append(_row(found, result, evaluation))
-    if len(inputs.layers) > 1:
-        _summarise(Path(out), rows)
-    if missing := len(inputs.layers) - len(rows):
-        fail("sparsim", f"interrupted, {missing} of {len(inputs.layers)} layers have no mapping", 1)
+    try:
+        for found, result in _search(inputs, cache, options):
+            evaluation = _write(folders[len(rows)], inputs, found, result, options["accounting"])
+            if len(folders) == 1:
+                click.echo(_summary(found, result, evaluation))
+            click.echo(f"wrote sparsim.mapping.yaml, .stats.txt and .result.json to {folders[len(rows)]}")
+            rows.append(_row(found, result, evaluation))
+    finally:
+        if len(folders) > 1 and rows:
+            _summarise(Path(out), rows)
+    if missing := len(folders) - len(rows):
+        fail("sparsim", f"interrupted, {missing} of {len(folders)} layers have no mapping", 1)
 
 
 def _objective(given: str | None, inputs: SearchInputs) -> tuple[str, ...]:
@@ -128,31 +134,39 @@ def _folders(out: Path, layers: tuple[Layer, ...]) -> list[Path]:
     return [out / name for name in names]
 
 
+def _size(layer: Layer, inputs: SearchInputs) -> str:
+    from sparsim.mapper.space import lower_mapspace, sizes
+
+    try:
+        number = sizes(lower_mapspace(inputs.arch, layer, inputs.mapspace))
+    except EmptyMapspaceError as error:
+        fail("sparsim", f"layer {layer.name}: {error}", 1)
+    parts = (
+        ("factorisations", number.factorisations),
+        ("orders", number.orders),
+        ("splits", number.splits),
+        ("bypass choices", number.bypasses),
+    )
+    product = ", ".join(f"{name} {_large(count)}" for name, count in parts)
+    return f"{layer.name}: {_large(number.total)} mappings ({product})"
+
+
 def _search(
     inputs: SearchInputs, cache: MappingCache, options: dict[str, Any]
 ) -> Iterator[tuple[Layer, SearchResult]]:
     """Layer after layer, until one is interrupted or has no mapping."""
     from sparsim.evaluation import announce_compilation
     from sparsim.mapper.network import search_each
-    from sparsim.mapper.space import lower_mapspace, sizes
 
     arch, _, policy, energy, mapspace = inputs[:5]
     for layer in inputs.layers:
         try:
-            number = sizes(lower_mapspace(arch, layer, mapspace))
-            click.echo(
-                f"{layer.name}: {_large(number.total)} mappings = {_large(number.factorisations)} "
-                f"factorisations x {_large(number.orders)} orders x {_large(number.splits)} splits x "
-                f"{_large(number.bypasses)} bypass choices",
-                err=True,
-            )
             with announce_compilation(), _live(layer) as progress:
                 (result,) = search_each(
                     arch, [layer], policy, energy, mapspace, cache=cache, progress=progress, **options
                 )
-        except (EmptyMapspaceError, MappingError) as error:
-            named = "" if layer.name in str(error) else f"layer {layer.name}: "
-            fail("sparsim", f"{named}{error}", 1)
+        except MappingError as error:  # names the layer
+            fail("sparsim", str(error), 1)
         yield layer, result
         if result.interrupted:
             return
@@ -169,7 +183,7 @@ def _live(layer: Layer) -> Iterator[Callable[[Progress], None]]:
 
         def show(progress: Progress) -> None:
             nonlocal shown
-            if progress.seconds - shown >= 0.1:  # more often costs time and cannot be read
+            if progress.seconds - shown >= PERIOD_S:
                 shown = progress.seconds
                 status.update(escape(_progress(layer, progress)))
 
@@ -213,14 +227,15 @@ def _write(
     return evaluation
 
 
-def _found(layer: Layer, result: SearchResult, evaluation: Evaluation) -> str:
+def _summary(layer: Layer, result: SearchResult, evaluation: Evaluation) -> str:
     seen, certificate = result.statistics, result.certificate
+    method = f"{result.method}, interrupted" if result.interrupted else result.method
     lines = (
         ("cycles", f"{evaluation.cycles:,}"),
         ("energy", f"{evaluation.energy_pj / 1e6:,.6g} uJ"),
         ("utilization", f"{evaluation.utilization:.1%}"),
         ("objective", ", ".join(result.objective)),
-        ("search", f"{result.method}, {seen.evaluated:,} evaluated, {seen.cpu_s:.3g} CPU-s"),
+        ("search", f"{method}, {seen.evaluated:,} evaluated, {seen.cpu_s:.3g} CPU-s"),
         ("proof", _proof(certificate.kind, certificate.gap)),
     )
     head = f"{layer.name} on {evaluation.architecture}"
@@ -230,7 +245,7 @@ def _found(layer: Layer, result: SearchResult, evaluation: Evaluation) -> str:
 
 
 def _proof(kind: str, gap: float) -> str:
-    return kind if kind == "optimal" else f"at most {gap:.3%} above the optimum"
+    return kind if kind == "optimal" else f"gap {gap:.3%}"
 
 
 def _row(layer: Layer, result: SearchResult, evaluation: Evaluation) -> tuple[Any, ...]:
