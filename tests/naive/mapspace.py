@@ -1,4 +1,4 @@
-"""A mapspace as chapter 17 tells it: four lists of choices, IDs that count through them, one random search."""
+"""A mapspace as chapter 17 tells it: four lists of choices, IDs that count through them, a search."""
 
 from __future__ import annotations
 
@@ -201,7 +201,10 @@ class Generator:
 
 
 class RandomPruned:
-    """The search `random-pruned` with one thread (17.8, 17.9). `evaluate` gives the objective, None: invalid."""
+    """The search `random-pruned` with one thread (17.8, 17.9).
+
+    `evaluate` gives the objective, None for an invalid mapping.
+    """
 
     def __init__(
         self, space: NaiveSpace, evaluate: Callable[[Mapping], float | None], victory: int, timeout: int
