@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from sparsim.spec import (
     SparsePolicy,
     Storage,
 )
+from sparsim.spec.load import load_text
 
 ARCH = accelerator()
 LAYER = Layer(shape=MATMUL, bounds={"M": 12, "N": 4, "K": 8}, densities={"A": fixed(0.375), "B": fixed(0.5)})
@@ -117,9 +119,17 @@ def test_first_order_is_the_order_of_id_0(problem, twin, space, data):
     assert [[dims[d] for d in row] for row in first_order(space)] == twin.orders(0)
 
 
+def documented() -> Mapspace:
+    text = (Path(__file__).parents[3] / "docs/mapspace.md").read_text(encoding="utf-8")
+    mapspace = load_text(text.partition("```yaml\n")[2].partition("```")[0]).mapspace
+    assert mapspace is not None
+    return mapspace
+
+
 @pytest.mark.parametrize(
     ("mapspace", "wanted"),
     [
+        (documented(), (540, 36, 4, 2)),
         (example(), (540, 36, 4, 2)),
         (
             example(
@@ -129,7 +139,7 @@ def test_first_order_is_the_order_of_id_0(problem, twin, space, data):
             (420, 12, 4, 2),
         ),
     ],
-    ids=["example", "variant"],
+    ids=["docs", "example", "variant"],
 )
 def test_sizes_of_the_worked_example(mapspace, wanted):
     assert sizes(lower_mapspace(ARCH, LAYER, mapspace))[:4] == wanted
