@@ -127,9 +127,13 @@ def test_all_fields():
     assert load_text(dump(found)).mapspace == found
 
 
-def test_permutations_list_the_innermost_dim_first():
-    nest = mapspace("- {target: DRAM, type: temporal, permutation: MN_K}").levels[0].temporal
-    assert (nest.inner, nest.outer) == (("N", "M"), ("K",))
+@pytest.mark.parametrize(
+    ("text", "outer", "inner"),
+    [("MN_K", ("K",), ("N", "M")), ("K_MN", ("N", "M"), ("K",)), ("_N M", ("M", "N"), ())],
+)
+def test_permutations_list_the_innermost_dim_first(text, outer, inner):
+    nest = mapspace(f"- {{target: DRAM, type: temporal, permutation: {text}}}").levels[0].temporal
+    assert (nest.outer, nest.inner) == (outer, inner)
 
 
 def test_no_constraints_are_the_free_mapspace():
