@@ -108,7 +108,8 @@ def find_items(parent: Node, key: str) -> list[Node]:
     listed = "constraints"
     if isinstance(root.data.get(listed), str):
         listed = f"constraints_{root.data[listed]}"
-        root.required(root.items(listed), listed)
+        if not root.has(listed):
+            raise root.error(f"names a list '{listed}', which is not there", "constraints")
     if not root.has(listed):
         listed = "targets"
     root.report_unknown(("template", "version", "constraints", "targets", listed))
