@@ -14,7 +14,7 @@ from sparsim.kernels.pointer import by_pointer
 from sparsim.packs import HAS_FORMAT, MIN_WORDS, SIZE, TABULATED
 
 ENERGY, DELAY, EDP = 0, 1, 2  # metrics
-FAN_OUT, CAPACITY, BOUND = 0, 1, 2  # reasons of a rejection
+FAN_OUT, CAPACITY, BOUND = 0, 1, 2  # reasons of a rejection; the first also for too few instances
 PASSED = -1
 
 
@@ -128,11 +128,11 @@ def take_factors(space, index, r, factor):
 
 @kernel
 def _utilization(arch, space, w):
-    """Share of all instances that the factors use."""
+    """Share of all instances that the measured factors use."""
     share = 1.0
     for t in range(arch.tiling.shape[0]):
         if arch.tiling[t, 1] == 1:
-            share *= w.used[0, t, 2] / (space.fan[t, 0] * space.fan[t, 1])
+            share *= w.children[arch.tiling[t, 0]] / (space.fan[t, 0] * space.fan[t, 1])
     return share
 
 
@@ -165,15 +165,16 @@ def enumerate_candidates(
         if reason == PASSED and r > 0:
             r -= 1
             continue
-        if reason == PASSED and _utilization(a, sp, w) < sp.parallelism[0]:
-            reason = FAN_OUT
+        if reason == PASSED:
+            measure(a, y, w.factor, w)
+            if _utilization(a, sp, w) < sp.parallelism[0]:
+                reason = FAN_OUT
         if reason != PASSED:
             completions = float(n_keep)
             for dim in range(r):
                 completions *= sp.start[dim + 1] - sp.start[dim]
             rejected[reason] += completions
         else:
-            measure(a, y, w.factor, w)
             for choice in range(n_keep):
                 if not _fits_choice(a, y, d, p, b, sp.keep[choice], w):
                     rejected[CAPACITY] += 1.0
@@ -298,6 +299,8 @@ def _verdict(a, y, d, p, b, sp, w, m, i, keep, metric, limit):
     if b.switch[TEST_FAN] and not _fits_axes(a, sp, m.factor[i], m.order[i], m.split[i]):
         return FAN_OUT
     measure(a, y, m.factor[i], w)
+    if _utilization(a, sp, w) < sp.parallelism[0]:
+        return FAN_OUT
     if not _fits_choice(a, y, d, p, b, keep, w):
         return CAPACITY
     bound_candidate(a, y, d, p, b, sp, m.factor[i], m.order[i], w.fixed, keep, w, w.out)
