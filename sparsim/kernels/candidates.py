@@ -143,7 +143,7 @@ def enumerate_candidates(
     """Entry: go on from `index` (R,); dims from `cut` on stay as they are.
 
     Fills `out` (n, R + 1) and `values` (n, 2: cycles, pJ) with candidates that may be valid and no worse than
-    `limit`, adds to `rejected` (3,) by reason, stops after `steps` assignments or when `out` is full.
+    `limit`, adds to `rejected` (3,) by reason, stops after `steps` assignments and choices or when `out` is full.
     Returns (number, whether all is done).
     """
     a, y, d, p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
@@ -152,7 +152,8 @@ def enumerate_candidates(
     w.used[n_dims] = 1
     w.least[n_dims] = 1
     n, r = 0, n_dims - 1
-    for _ in range(steps):
+    while steps > 0:
+        steps -= 1
         take_factors(sp, index, r, w.factor)
         reason = PASSED
         if not _fits_fan(a, b, sp, w, r):
@@ -175,6 +176,7 @@ def enumerate_candidates(
                 completions *= sp.start[dim + 1] - sp.start[dim]
             rejected[reason] += completions
         else:
+            steps -= n_keep
             for choice in range(n_keep):
                 if not _fits_choice(a, y, d, p, b, sp.keep[choice], w):
                     rejected[CAPACITY] += 1.0

@@ -155,10 +155,14 @@ class Engine:
                 tuple(found[i].tolist()), place, row, float(result.energy_pj[i]), int(result.cycles[i])
             )
             self._keep(entry)
+        self.report()
+        return found
+
+    def report(self) -> None:
+        """Tell the progress callback, if there is one."""
         if self.progress is not None:
             best = self.found(self.best[0]) if self.best else None
             self.progress(Progress(best, self.evaluated, time.monotonic() - self._start))
-        return found
 
     def _promising(self, found: Reals) -> list[int]:
         """Rows among which the best `top` are: valid, no worse than the limit, not worse than `top` others."""

@@ -60,6 +60,7 @@ def search_all(engine: Engine) -> None:
                 return int(n), bool(done)
 
             turns = list(pool.map(turn, active))
+            engine.report()
             found = [block.out[:n] for block, (n, _) in zip(active, turns, strict=True)]
             bounds = [block.values[:n] for block, (n, _) in zip(active, turns, strict=True)]
             for block in active:

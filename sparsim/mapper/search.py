@@ -15,7 +15,7 @@ from sparsim.mapper.exhaustive import search_all
 from sparsim.mapper.objective import UNITS, Objective, metrics_of, values
 from sparsim.mapper.result import Certificate, SearchResult
 from sparsim.mapper.sampling import search_local, search_random
-from sparsim.mapper.space import Sizes, Space, lower_mapspace, sizes
+from sparsim.mapper.space import Sizes, lower_mapspace, sizes
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
 from sparsim.spec.check import check_search
 
@@ -23,7 +23,8 @@ METHODS = ("auto", "exhaustive", "random", "local")
 MOST_CANDIDATES = 10**9  # that "auto" enumerates
 MOST_MAPPINGS = 10**11
 WARM_UP = 4000  # mappings that a local search tries before the enumeration
-TRIES = 100_000  # mappings of random and local search without a budget
+TRIES = 100_000  # mappings that random and local search draw without a budget
+TRIES_PER_EVALUATION = 100  # that they draw for each mapping they may evaluate
 
 Method = Literal["auto", "exhaustive", "random", "local"]
 
@@ -50,7 +51,8 @@ def search(
     `objective`: "energy", "delay", "edp", or several of them, compared exactly and in this order; between
     equals the first in the mapspace wins. `method`: "exhaustive" proves the optimum, "random" and "local" try
     mappings, "auto" is exhaustive where the space is small enough, else local. `evaluations` and `seconds`
-    end the search early, as Ctrl-C does; the best so far is returned with the proven gap. `top`: how many
+    end the search early, as Ctrl-C does; the best so far is returned with the proven gap. Random and local
+    search draw 100 mappings for each evaluation allowed, or 100000 without a budget. `top`: how many
     mappings to return. Loops of bound 1 among the free dims of a level stand innermost, in the shape's order.
 
     The result depends on `seed` (random, local), not on `threads`. Raises SpecError for wrong arguments,
@@ -75,7 +77,7 @@ def search(
         Problem(arch, layer, policy, energy, accounting), space, metrics,
         top=top, threads=threads, budget=Budget(evaluations, seconds), progress=progress,
     )  # fmt: skip
-    complete = _run(engine, method, seed, bounded=evaluations is not None or seconds is not None)
+    complete = _run(engine, method, seed)
     if not engine.best:
         raise MappingError(_nothing(engine, mapspace, layer, complete))
     return SearchResult(
@@ -92,22 +94,24 @@ def _is_small(number: Sizes) -> bool:
     return number.factorisations * number.bypasses <= MOST_CANDIDATES and number.total <= MOST_MAPPINGS
 
 
-def _run(engine: Engine, method: str, seed: int, *, bounded: bool) -> bool:
+def _run(engine: Engine, method: str, seed: int) -> bool:
     """Run one method; whether all of the space is accounted for."""
     try:
         if method == "exhaustive":
-            search_local(engine, seed, min(WARM_UP, _mappings(engine.space)))
+            search_local(engine, seed, min(WARM_UP, sizes(engine.space).total))
             search_all(engine)
             return True
-        tries = None if bounded else TRIES
-        (search_random if method == "random" else search_local)(engine, seed, tries)
+        (search_random if method == "random" else search_local)(engine, seed, _tries(engine.budget))
     except (Exhausted, KeyboardInterrupt):
         pass
     return False
 
 
-def _mappings(space: Space) -> int:
-    return sizes(space).total
+def _tries(budget: Budget) -> int | None:
+    """Draws of random and local search: most are rejected before they are evaluated."""
+    if budget.evaluations is not None:
+        return TRIES_PER_EVALUATION * budget.evaluations
+    return TRIES if budget.seconds is None else None
 
 
 def _certificate(engine: Engine, mapspace: Mapspace, complete: bool) -> Certificate:
