@@ -143,8 +143,8 @@ def enumerate_candidates(
     """Entry: go on from `index` (R,); dims from `cut` on stay as they are.
 
     Fills `out` (n, R + 1) and `values` (n, 2: cycles, pJ) with candidates that may be valid and no worse than
-    `limit`, adds to `rejected` (3,) by reason, stops after `steps` assignments and choices or when `out` is full.
-    Returns (number, whether all is done).
+    `limit`, adds to `rejected` (3,) by reason, stops after `steps` assignments and choices or when `out` is
+    full. Returns (number, whether all is done).
     """
     a, y, d, p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
     b, sp, w = by_pointer(bound), by_pointer(space), by_pointer(work)
@@ -310,48 +310,11 @@ def _verdict(a, y, d, p, b, sp, w, m, i, keep, metric, limit):
 
 
 @entry
-def expand_candidates(
-    arch, layer, density, policy, bound, space, work, metric, limit, candidate, at, digit, steps, mapping,
-    origin, digits, rejected,
-):  # fmt: skip
-    """Entry: all orders and splits of candidates at[0], at[0] + 1, ..; goes on from numbers `digit` (T, 2).
-
-    Fills rows of `mapping`, their candidates' positions `origin` (n,) and numbers `digits` (n, T, 2), until
-    that is full, nothing is left or `steps` are done; returns how many. `at` and `digit` are advanced.
-    """
-    a, y, d, p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
-    b, sp, w, m = by_pointer(bound), by_pointer(space), by_pointer(work), by_pointer(mapping)
-    n, n_tiling, last = 0, digit.shape[0], candidate.shape[1] - 1
-    for _ in range(steps):
-        if at[0] == candidate.shape[0] or n == origin.shape[0]:
-            break
-        one = candidate[at[0]]
-        _assemble(a, sp, one, digit, w.real, m.factor[n], m.order[n], m.split[n], m.flags[n])
-        count_choices(sp, m.factor[n], w.real, w.choices)
-        reason = _verdict(a, y, d, p, b, sp, w, m, n, sp.keep[one[last]], metric, limit)
-        if reason == PASSED:
-            origin[n], digits[n] = at[0], digit
-            n += 1
-        else:
-            rejected[reason] += 1.0
-        t = 0
-        while t < 2 * n_tiling:
-            digit[t // 2, t % 2] += 1
-            if digit[t // 2, t % 2] < w.choices[t // 2, t % 2]:
-                break
-            digit[t // 2, t % 2] = 0
-            t += 1
-        if t == 2 * n_tiling:
-            at[0] += 1
-    return n
-
-
-@entry
 def assemble_candidates(
     arch, layer, density, policy, bound, space, work, metric, limit, candidate, draw, mapping, reason
 ):
     """Entry: rows of `mapping` from `candidate` (n, R + 1) and numbers `draw` (n, T, 2) of any size, which
-    become order and split numbers; reason[i]: PASSED, or why the row is rejected."""
+    become order and split numbers (17.3); reason[i]: PASSED, or why the row is rejected."""
     a, y, d, p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
     b, sp, w, m = by_pointer(bound), by_pointer(space), by_pointer(work), by_pointer(mapping)
     n_dims = candidate.shape[1] - 1

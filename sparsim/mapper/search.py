@@ -10,7 +10,7 @@ import numpy as np
 from sparsim.errors import MappingError, SpecError, near
 from sparsim.evaluation import Accounting
 from sparsim.lower import ACCOUNTING
-from sparsim.mapper.engine import Budget, Engine, Exhausted, Problem, Progress
+from sparsim.mapper.engine import Budget, BudgetError, Engine, Problem, Progress
 from sparsim.mapper.exhaustive import search_all
 from sparsim.mapper.objective import UNITS, Objective, metrics_of, values
 from sparsim.mapper.result import Certificate, SearchResult
@@ -102,7 +102,7 @@ def _run(engine: Engine, method: str, seed: int) -> bool:
             search_all(engine)
             return True
         (search_random if method == "random" else search_local)(engine, seed, _tries(engine.budget))
-    except (Exhausted, KeyboardInterrupt):
+    except (BudgetError, KeyboardInterrupt):
         pass
     return False
 
@@ -120,18 +120,18 @@ def _certificate(engine: Engine, mapspace: Mapspace, complete: bool) -> Certific
     if complete:
         return Certificate(
             kind="optimal", metric=metric, value=value, lower_bound=value, gap=0.0,
-            statement=f"no mapping in mapspace '{mapspace.name}' is better in {', '.join(engine.metrics)}: of "
-            f"{seen.candidates} candidates {seen.candidates_over_fan_out} exceed the fan-out, "
-            f"{seen.candidates_over_capacity} a capacity, {seen.candidates_over_bound} the best by their lower "
-            f"bound, and all arrangements of the other {engine.passed} were bounded or evaluated",
+            statement=f"no mapping in mapspace '{mapspace.name}' is better in {', '.join(engine.metrics)}: "
+            f"of {seen.candidates} candidates {seen.candidates_over_fan_out} exceed the fan-out, "
+            f"{seen.candidates_over_capacity} a capacity, {seen.candidates_over_bound} the best by their "
+            f"lower bound, and all arrangements of the other {engine.passed} were bounded or evaluated",
         )  # fmt: skip
     least = values(engine.metrics[:1], np.array(engine.least[1]), np.array(engine.least[0]))
     lower = min(float(least[0]), value)
     gap = (value - lower) / value if value else 0.0
     return Certificate(
         kind="gap", metric=metric, value=value, lower_bound=lower, gap=gap,
-        statement=f"no mapping in mapspace '{mapspace.name}' has a {metric} below {lower:g} {UNITS[metric]}, by "
-        f"operations, units and words that must move; the best of {engine.evaluated} evaluated is "
+        statement=f"no mapping in mapspace '{mapspace.name}' has a {metric} below {lower:g} {UNITS[metric]}, "
+        f"by operations, units and words that must move; the best of {engine.evaluated} evaluated is "
         f"{100 * gap:.3g}% of its {metric} above that",
     )  # fmt: skip
 

@@ -39,7 +39,9 @@ def list_mappings(case, space: Space, accounting: str, *, test_fan: bool, unit_l
         if not _parallel_enough(arch, space, factor):
             continue
         for order in product(*(_orders(space, t, factor[t], unit_loops) for t in range(len(factor)))):
-            for split in product(*(_splits(space, t, order[t], factor[t], unit_loops) for t in range(len(factor)))):
+            for split in product(
+                *(_splits(space, t, order[t], factor[t], unit_loops) for t in range(len(factor)))
+            ):
                 if test_fan and not _fits(arch, factor, order, split):
                     continue
                 for choice, keep in enumerate(space.keep):
@@ -94,6 +96,4 @@ def _parallel_enough(arch, space, factor):
 
 def record(case, space: Space, pack: MappingPack, i: int):
     flags = pack.flags[i][:, packs.KEEP]
-    return mapping_of(
-        case.arch, case.layer.shape, pack.factor[i], pack.order[i], pack.split[i], flags, space
-    )
+    return mapping_of(case.arch, case.layer.shape, pack.factor[i], pack.order[i], pack.split[i], flags, space)

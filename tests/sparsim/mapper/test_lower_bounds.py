@@ -26,8 +26,8 @@ def enumerate_all(engine: Engine) -> tuple[dict[tuple[int, ...], np.ndarray], np
     n_dims, number = len(engine.space.factors), 100_000
     out, values, rejected = ints(number, n_dims + 1), reals(number, 2), reals(3)
     n, done = enumerate_candidates(
-        *engine.head, engine.make_work(), engine.codes, engine.limit, ints(n_dims), n_dims, 10**7, out, values,
-        rejected,
+        *engine.head, engine.make_work(), engine.codes, engine.limit, ints(n_dims), n_dims, 10**7, out,
+        values, rejected,
     )  # fmt: skip
     assert done
     return {tuple(row): values[i] for i, row in enumerate(out[:n].tolist())}, rejected
