@@ -14,7 +14,7 @@ from sparsim.kernels.pointer import by_pointer
 from sparsim.packs import HAS_FORMAT, MIN_WORDS, SIZE, TABULATED
 
 ENERGY, DELAY, EDP = 0, 1, 2  # metrics
-FAN_OUT, CAPACITY, BOUND = 0, 1, 2  # reasons of a rejection
+FAN_OUT, CAPACITY, BOUND = 0, 1, 2  # reasons of a rejection; the first also for too few instances
 PASSED = -1
 
 
@@ -128,11 +128,11 @@ def take_factors(space, index, r, factor):
 
 @kernel
 def _utilization(arch, space, w):
-    """Share of all instances that the factors use."""
+    """Share of all instances that the measured factors use."""
     share = 1.0
     for t in range(arch.tiling.shape[0]):
         if arch.tiling[t, 1] == 1:
-            share *= w.used[0, t, 2] / (space.fan[t, 0] * space.fan[t, 1])
+            share *= w.children[arch.tiling[t, 0]] / (space.fan[t, 0] * space.fan[t, 1])
     return share
 
 
@@ -143,8 +143,8 @@ def enumerate_candidates(
     """Entry: go on from `index` (R,); dims from `cut` on stay as they are.
 
     Fills `out` (n, R + 1) and `values` (n, 2: cycles, pJ) with candidates that may be valid and no worse than
-    `limit`, adds to `rejected` (3,) by reason, stops after `steps` assignments or when `out` is full.
-    Returns (number, whether all is done).
+    `limit`, adds to `rejected` (3,) by reason, stops after `steps` assignments and choices or when `out` is
+    full. Returns (number, whether all is done).
     """
     a, y, d, p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
     b, sp, w = by_pointer(bound), by_pointer(space), by_pointer(work)
@@ -152,7 +152,8 @@ def enumerate_candidates(
     w.used[n_dims] = 1
     w.least[n_dims] = 1
     n, r = 0, n_dims - 1
-    for _ in range(steps):
+    while steps > 0:
+        steps -= 1
         take_factors(sp, index, r, w.factor)
         reason = PASSED
         if not _fits_fan(a, b, sp, w, r):
@@ -165,15 +166,17 @@ def enumerate_candidates(
         if reason == PASSED and r > 0:
             r -= 1
             continue
-        if reason == PASSED and _utilization(a, sp, w) < sp.parallelism[0]:
-            reason = FAN_OUT
+        if reason == PASSED:
+            measure(a, y, w.factor, w)
+            if _utilization(a, sp, w) < sp.parallelism[0]:
+                reason = FAN_OUT
         if reason != PASSED:
             completions = float(n_keep)
             for dim in range(r):
                 completions *= sp.start[dim + 1] - sp.start[dim]
             rejected[reason] += completions
         else:
-            measure(a, y, w.factor, w)
+            steps -= n_keep
             for choice in range(n_keep):
                 if not _fits_choice(a, y, d, p, b, sp.keep[choice], w):
                     rejected[CAPACITY] += 1.0
@@ -298,6 +301,8 @@ def _verdict(a, y, d, p, b, sp, w, m, i, keep, metric, limit):
     if b.switch[TEST_FAN] and not _fits_axes(a, sp, m.factor[i], m.order[i], m.split[i]):
         return FAN_OUT
     measure(a, y, m.factor[i], w)
+    if _utilization(a, sp, w) < sp.parallelism[0]:
+        return FAN_OUT
     if not _fits_choice(a, y, d, p, b, keep, w):
         return CAPACITY
     bound_candidate(a, y, d, p, b, sp, m.factor[i], m.order[i], w.fixed, keep, w, w.out)
@@ -305,48 +310,11 @@ def _verdict(a, y, d, p, b, sp, w, m, i, keep, metric, limit):
 
 
 @entry
-def expand_candidates(
-    arch, layer, density, policy, bound, space, work, metric, limit, candidate, at, digit, steps, mapping,
-    origin, digits, rejected,
-):  # fmt: skip
-    """Entry: all orders and splits of candidates at[0], at[0] + 1, ..; goes on from numbers `digit` (T, 2).
-
-    Fills rows of `mapping`, their candidates' positions `origin` (n,) and numbers `digits` (n, T, 2), until
-    that is full, nothing is left or `steps` are done; returns how many. `at` and `digit` are advanced.
-    """
-    a, y, d, p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
-    b, sp, w, m = by_pointer(bound), by_pointer(space), by_pointer(work), by_pointer(mapping)
-    n, n_tiling, last = 0, digit.shape[0], candidate.shape[1] - 1
-    for _ in range(steps):
-        if at[0] == candidate.shape[0] or n == origin.shape[0]:
-            break
-        one = candidate[at[0]]
-        _assemble(a, sp, one, digit, w.real, m.factor[n], m.order[n], m.split[n], m.flags[n])
-        count_choices(sp, m.factor[n], w.real, w.choices)
-        reason = _verdict(a, y, d, p, b, sp, w, m, n, sp.keep[one[last]], metric, limit)
-        if reason == PASSED:
-            origin[n], digits[n] = at[0], digit
-            n += 1
-        else:
-            rejected[reason] += 1.0
-        t = 0
-        while t < 2 * n_tiling:
-            digit[t // 2, t % 2] += 1
-            if digit[t // 2, t % 2] < w.choices[t // 2, t % 2]:
-                break
-            digit[t // 2, t % 2] = 0
-            t += 1
-        if t == 2 * n_tiling:
-            at[0] += 1
-    return n
-
-
-@entry
 def assemble_candidates(
     arch, layer, density, policy, bound, space, work, metric, limit, candidate, draw, mapping, reason
 ):
     """Entry: rows of `mapping` from `candidate` (n, R + 1) and numbers `draw` (n, T, 2) of any size, which
-    become order and split numbers; reason[i]: PASSED, or why the row is rejected."""
+    become order and split numbers (17.3); reason[i]: PASSED, or why the row is rejected."""
     a, y, d, p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
     b, sp, w, m = by_pointer(bound), by_pointer(space), by_pointer(work), by_pointer(mapping)
     n_dims = candidate.shape[1] - 1

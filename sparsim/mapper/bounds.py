@@ -1,7 +1,7 @@
 """What is known before any mapping is tried: the constants of the lower bounds, and a bound of a whole space.
 
-`sparsim.kernels.bounds` has the bound of one candidate. All of it is proven against the model's own rules, and
-tested: no valid mapping is below its bound.
+`sparsim.kernels.bounds` has the bound of one candidate. All of it follows from the
+model's own rules and is tested: no valid mapping is below its bound.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def _distinct(layer: LayerPack) -> Ints:
             for a, b in zip(layer.side[v, :-1], layer.side[v, 1:], strict=True)
         ]
         moved = [d for dims in coordinates for d in dims]
-        masks.append(sum(1 << dims[0] for dims in coordinates if len(dims) == 1 and moved.count(dims[0]) == 1))
+        masks.append(
+            sum(1 << dims[0] for dims in coordinates if len(dims) == 1 and moved.count(dims[0]) == 1)
+        )
     return np.array(masks, np.int64)
 
 

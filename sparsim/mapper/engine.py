@@ -40,7 +40,7 @@ class Budget(NamedTuple):
     seconds: float | None
 
 
-class Exhausted(Exception):
+class BudgetError(Exception):
     """A budget is used up."""
 
 
@@ -114,33 +114,35 @@ class Engine:
         at = (n_levels, n_data)
         return CandidateWork(
             used=ints(n_dims + 1, n_tiling, 3), least=ints(n_dims + 1, *at), extent=ints(n_levels, n_dims),
-            factor=ints(n_tiling, n_dims), ext=ints(n_dims), tile=ints(*at), union=ints(*at), groups=ints(*at),
-            children=ints(n_levels), instances=ints(n_levels + 1), words=reals(*at), part=ints(n_levels),
-            share=reals(n_levels, 3), moved=reals(n_levels, 2), out=reals(2), real=ints(n_dims),
-            choices=ints(n_tiling, 2), fixed=ints(n_tiling, 2),
+            factor=ints(n_tiling, n_dims), ext=ints(n_dims), tile=ints(*at), union=ints(*at),
+            groups=ints(*at), children=ints(n_levels), instances=ints(n_levels + 1), words=reals(*at),
+            part=ints(n_levels), share=reals(n_levels, 3), moved=reals(n_levels, 2), out=reals(2),
+            real=ints(n_dims), choices=ints(n_tiling, 2), fixed=ints(n_tiling, 2),
         )  # fmt: skip
 
     def make_rows(self, number: int) -> MappingPack:
         n_tiling, n_dims = self.pack.place.shape
         shape = (number, n_tiling, n_dims)
-        return MappingPack(ints(*shape), ints(*shape), ints(*shape[:2]), ints(number, len(self.pack.always), 4))
+        return MappingPack(
+            ints(*shape), ints(*shape), ints(*shape[:2]), ints(number, len(self.pack.always), 4)
+        )
 
     def check_time(self) -> None:
-        """Raises Exhausted when the seconds are over."""
+        """Raises BudgetError when the seconds are over."""
         if self.budget.seconds is not None and time.monotonic() - self._start >= self.budget.seconds:
-            raise Exhausted
+            raise BudgetError
 
     def evaluate(self, rows: MappingPack, candidate: Ints, digits: Ints) -> Reals:
         """Evaluate mappings and keep the best; their values (n, metrics), nan where invalid.
 
-        Raises Exhausted when a budget is used up, after what it still allowed.
+        Raises BudgetError when a budget is used up, after what it still allowed.
         """
         self.check_time()
         number = len(candidate)
         if self.budget.evaluations is not None:
             number = min(number, self.budget.evaluations - self.evaluated)
             if number <= 0:
-                raise Exhausted
+                raise BudgetError
         rows = MappingPack(*(field[:number] for field in rows))
         arch, layer, policy, energy, accounting = self.problem
         # a few mappings are not worth waking threads for; numbers do not depend on them
@@ -156,13 +158,17 @@ class Engine:
                 tuple(found[i].tolist()), place, row, float(result.energy_pj[i]), int(result.cycles[i])
             )
             self._keep(entry)
+        self.report()
+        return found
+
+    def report(self) -> None:
+        """Tell the progress callback, if there is one."""
         if self.progress is not None:
             best = self.found(self.best[0]) if self.best else None
             self.progress(Progress(best, self.evaluated, time.monotonic() - self._start))
-        return found
 
     def _promising(self, found: Reals) -> list[int]:
-        """Rows among which the best `top` are: valid, no worse than the limit, not worse than `top` others."""
+        """Rows among which the best `top` are, best first: valid, no worse than the limit or `top` others."""
         valid = np.flatnonzero(~np.isnan(found[:, 0]))
         order = valid[np.lexsort(found[valid].T[::-1])]
         if not len(order):
@@ -183,8 +189,11 @@ class Engine:
         self.best = sorted([*self.best, entry], key=lambda e: (e.values, e.place))[: self.top]
 
     def try_numbers(self, work: CandidateWork, candidate: Ints, draw: Ints) -> Reals:
-        """Assemble and evaluate candidates (n, R + 1) with numbers (n, T, 2) of orders and splits; their values
-        (n, metrics), nan for those rejected or invalid. `draw` is reduced to the numbers that exist."""
+        """Assemble and evaluate candidates (n, R + 1) with numbers (n, T, 2) of orders and splits.
+
+        Returns their values (n, metrics), nan for those rejected or invalid. `draw` is reduced to the
+        numbers that exist.
+        """
         rows = self.make_rows(len(candidate))
         reason = ints(len(candidate))
         assemble_candidates(*self.head, work, self.codes, self.limit, candidate, draw, rows, reason)

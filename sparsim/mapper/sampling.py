@@ -22,7 +22,7 @@ def draw_random(engine: Engine, rng: np.random.Generator, number: int) -> tuple[
 
 
 def search_random(engine: Engine, seed: int, tries: int | None) -> None:
-    """Evaluate random mappings, `tries` of them or until a budget is used up (Exhausted)."""
+    """Evaluate random mappings, `tries` of them or until a budget is used up (BudgetError)."""
     rng, work = np.random.default_rng(seed), engine.make_work()
     done = 0
     while tries is None or done < tries:
@@ -110,5 +110,3 @@ def _moved(rows: Ints, one: int) -> Ints:
     differ = (rows != rows[one]).sum(axis=1)
     near = np.flatnonzero(differ == 2)
     return near if len(near) else np.arange(len(rows))
-
-

@@ -10,12 +10,12 @@ import numpy as np
 from sparsim.errors import MappingError, SpecError, near
 from sparsim.evaluation import Accounting
 from sparsim.lower import ACCOUNTING
-from sparsim.mapper.engine import Budget, Engine, Exhausted, Problem, Progress
+from sparsim.mapper.engine import Budget, BudgetError, Engine, Problem, Progress
 from sparsim.mapper.exhaustive import search_all
 from sparsim.mapper.objective import UNITS, Objective, metrics_of, values
 from sparsim.mapper.result import Certificate, SearchResult
 from sparsim.mapper.sampling import search_local, search_random
-from sparsim.mapper.space import Sizes, Space, lower_mapspace, sizes
+from sparsim.mapper.space import Sizes, lower_mapspace, sizes
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
 from sparsim.spec.check import check_search
 
@@ -23,7 +23,8 @@ METHODS = ("auto", "exhaustive", "random", "local")
 MOST_CANDIDATES = 10**9  # that "auto" enumerates
 MOST_MAPPINGS = 10**11
 WARM_UP = 4000  # mappings that a local search tries before the enumeration
-TRIES = 100_000  # mappings of random and local search without a budget
+TRIES = 100_000  # mappings that random and local search draw without a budget
+TRIES_PER_EVALUATION = 100  # that they draw for each mapping they may evaluate
 
 Method = Literal["auto", "exhaustive", "random", "local"]
 
@@ -50,7 +51,8 @@ def search(
     `objective`: "energy", "delay", "edp", or several of them, compared exactly and in this order; between
     equals the first in the mapspace wins. `method`: "exhaustive" proves the optimum, "random" and "local" try
     mappings, "auto" is exhaustive where the space is small enough, else local. `evaluations` and `seconds`
-    end the search early, as Ctrl-C does; the best so far is returned with the proven gap. `top`: how many
+    end the search early, as Ctrl-C does; the best so far is returned with the proven gap. Random and local
+    search draw 100 mappings for each evaluation allowed, or 100000 without a budget. `top`: how many
     mappings to return. Loops of bound 1 among the free dims of a level stand innermost, in the shape's order.
 
     The result depends on `seed` (random, local), not on `threads`. Raises SpecError for wrong arguments,
@@ -75,7 +77,7 @@ def search(
         Problem(arch, layer, policy, energy, accounting), space, metrics,
         top=top, threads=threads, budget=Budget(evaluations, seconds), progress=progress,
     )  # fmt: skip
-    complete = _run(engine, method, seed, bounded=evaluations is not None or seconds is not None)
+    complete = _run(engine, method, seed)
     if not engine.best:
         raise MappingError(_nothing(engine, mapspace, layer, complete))
     return SearchResult(
@@ -93,24 +95,26 @@ def _is_small(number: Sizes) -> bool:
     return number.factorisations * number.bypasses <= MOST_CANDIDATES and number.total <= MOST_MAPPINGS
 
 
-def _run(engine: Engine, method: str, seed: int, *, bounded: bool) -> bool:
+def _run(engine: Engine, method: str, seed: int) -> bool:
     """Run one method; whether all of the space is accounted for."""
     try:
         if method == "exhaustive":
-            search_local(engine, seed, min(WARM_UP, _mappings(engine.space)))
+            search_local(engine, seed, min(WARM_UP, sizes(engine.space).total))
             search_all(engine)
             return True
-        tries = None if bounded else TRIES
-        (search_random if method == "random" else search_local)(engine, seed, tries)
-    except Exhausted:
+        (search_random if method == "random" else search_local)(engine, seed, _tries(engine.budget))
+    except BudgetError:
         pass
     except KeyboardInterrupt:
         engine.interrupted = True
     return False
 
 
-def _mappings(space: Space) -> int:
-    return sizes(space).total
+def _tries(budget: Budget) -> int | None:
+    """Draws of random and local search: most are rejected before they are evaluated."""
+    if budget.evaluations is not None:
+        return TRIES_PER_EVALUATION * budget.evaluations
+    return TRIES if budget.seconds is None else None
 
 
 def _certificate(engine: Engine, mapspace: Mapspace, complete: bool) -> Certificate:
@@ -119,18 +123,18 @@ def _certificate(engine: Engine, mapspace: Mapspace, complete: bool) -> Certific
     if complete:
         return Certificate(
             kind="optimal", metric=metric, value=value, lower_bound=value, gap=0.0,
-            statement=f"no mapping in mapspace '{mapspace.name}' is better in {', '.join(engine.metrics)}: of "
-            f"{seen.candidates} candidates {seen.candidates_over_fan_out} exceed the fan-out, "
-            f"{seen.candidates_over_capacity} a capacity, {seen.candidates_over_bound} the best by their lower "
-            f"bound, and all arrangements of the other {engine.passed} were bounded or evaluated",
+            statement=f"no mapping in mapspace '{mapspace.name}' is better in {', '.join(engine.metrics)}: "
+            f"of {seen.candidates} candidates {seen.candidates_over_fan_out} exceed the fan-out, "
+            f"{seen.candidates_over_capacity} a capacity, {seen.candidates_over_bound} the best by their "
+            f"lower bound, and all arrangements of the other {engine.passed} were bounded or evaluated",
         )  # fmt: skip
     least = values(engine.metrics[:1], np.array(engine.least[1]), np.array(engine.least[0]))
     lower = min(float(least[0]), value)
     gap = (value - lower) / value if value else 0.0
     return Certificate(
         kind="gap", metric=metric, value=value, lower_bound=lower, gap=gap,
-        statement=f"no mapping in mapspace '{mapspace.name}' has a {metric} below {lower:g} {UNITS[metric]}, by "
-        f"operations, units and words that must move; the best of {engine.evaluated} evaluated is "
+        statement=f"no mapping in mapspace '{mapspace.name}' has a {metric} below {lower:g} {UNITS[metric]}, "
+        f"by operations, units and words that must move; the best of {engine.evaluated} evaluated is "
         f"{100 * gap:.3g}% of its {metric} above that",
     )  # fmt: skip
 
