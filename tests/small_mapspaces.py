@@ -1,96 +1,67 @@
-"""Hypothesis strategies for mapspaces small enough to list: parts of a drawn mapping are set free."""
+"""Hypothesis strategies for mapspaces small enough to be listed by their twin."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import msgspec
-from hypothesis import assume
 from hypothesis import strategies as st
-from small_nests import Case, dense_cases
-from small_policies import every_price, sparse_cases
+from small_nests import SHAPES, accelerators
 
-from sparsim.errors import EmptyMapspaceError
-from sparsim.mapper.space import Space, lower_mapspace, sizes
-from sparsim.spec import LevelConstraint, Mapspace, NestConstraint
-
-MOST_MAPPINGS = 600
+from sparsim.spec import Architecture, Layer, LevelConstraint, Mapspace, NestConstraint, Shape
 
 
-class Search(NamedTuple):
-    """Arguments of `search`, and its mapspace lowered."""
-
-    case: Case
+class Problem(NamedTuple):
+    arch: Architecture
+    layer: Layer
     mapspace: Mapspace
-    space: Space
-    accounting: str
 
-    @property
-    def arguments(self) -> tuple[Any, ...]:
-        return (*self.case[:4], self.mapspace)
+    def __repr__(self) -> str:
+        return "\n".join(f"{type(record).__name__} {record.to_dict()}" for record in self)
 
 
 @st.composite
-def searches(draw: Any, *, dense: bool | None = None) -> Search:
-    """Factors of one to three dims, orders and bypasses of some levels are free. Sizes may be tight."""
-    sparse = draw(st.booleans()) if dense is None else not dense
-    case = draw(sparse_cases() if sparse else dense_cases())
-    if not sparse:
-        storage = tuple(_tight(draw, level) for level in case.arch.storage)
-        arch = msgspec.structs.replace(case.arch, storage=storage)
-        case = case._replace(arch=arch, energy=draw(st.sampled_from([None, every_price(arch)])))
-    dims = case.layer.shape.dims
-    moved = set(draw(st.lists(st.sampled_from(dims), min_size=1, max_size=3)))
-    data = [d.name for d in case.layer.shape.dataspaces]
-    levels = tuple(_constraint(draw, level, dims, data, moved) for level in case.mapping.levels)
-    mapspace = Mapspace(levels=levels, min_parallelism=draw(st.sampled_from([0.0, 0.0, 0.3])))
-    try:
-        space = lower_mapspace(case.arch, case.layer, mapspace)
-    except EmptyMapspaceError:
-        assume(False)
-    assume(1 < sizes(space).total <= MOST_MAPPINGS)
-    return Search(case, mapspace, space, draw(st.sampled_from(["timeloop-3", "timeloop-2022", "count-all"])))
+def problems(draw: Any) -> Problem:
+    arch, shape = draw(accelerators()), draw(st.sampled_from(SHAPES))
+    bounds = {dim: draw(st.sampled_from((1, 1, 2, 3, 4, 6, 12))) for dim in shape.dims}
+    fans = [level.mesh != (1, 1) for level in (*arch.storage[1:], arch.compute)]
+    levels = tuple(
+        draw(level_constraints(shape, level.name, fan)) for level, fan in zip(arch.storage, fans, strict=True)
+    )
+    mapspace = Mapspace(levels=levels[draw(st.integers(0, 1)) :])
+    return Problem(arch, Layer(name=shape.name, shape=shape, bounds=bounds), mapspace)
 
 
-def _tight(draw: Any, level: Any) -> Any:
-    if level.technology == "DRAM":
-        return level
-    return msgspec.structs.replace(
-        level,
-        size_words=draw(st.sampled_from([10**6, 10**6, 8, 32])),
-        read_bandwidth=draw(st.sampled_from([None, None, 0.5, 2.0])),
-        shared_bandwidth=draw(st.sampled_from([None, None, 1.5])),
-        block_size=draw(st.sampled_from([1, 4])),
+@st.composite
+def level_constraints(draw: Any, shape: Shape, level: str, fan: bool) -> LevelConstraint:
+    tensors = [d.name for d in shape.dataspaces]
+    said = {name: draw(st.sampled_from(("keep", "bypass", "free", "free"))) for name in tensors}
+    some = st.sets(st.sampled_from(tensors), max_size=2).map(tuple)
+    return LevelConstraint(
+        level=level,
+        temporal=draw(nest_constraints(shape, spatial=False)),
+        spatial=draw(nest_constraints(shape, spatial=True)) if fan and draw(st.booleans()) else None,
+        keep=tuple(name for name in tensors if said[name] == "keep"),
+        bypass=tuple(name for name in tensors if said[name] == "bypass"),
+        no_link_transfer=draw(some),
+        no_multicast_no_reduction=draw(some),
+        no_temporal_reuse=draw(some),
     )
 
 
-def _constraint(
-    draw: Any, level: Any, dims: tuple[str, ...], data: list[str], moved: set[str]
-) -> LevelConstraint:
-    def nest(given: Any, **more: Any) -> NestConstraint:
-        factors = {dim: given.factors.get(dim, 1) for dim in dims if dim not in moved}
-        order, part = given.order, draw(st.sampled_from(["inner", "inner", "outer", "both", "none"]))
-        cut = draw(st.integers(0, len(order)))
-        return NestConstraint(
-            factors=factors,
-            inner={"inner": order, "both": order[cut:]}.get(part, ()),
-            outer={"outer": order, "both": order[: max(cut - 2, 0)]}.get(part, ()),
-            default_at_most=draw(st.sampled_from([None, None, 2])),
-            **more,
-        )
+@st.composite
+def nest_constraints(draw: Any, shape: Shape, *, spatial: bool) -> NestConstraint:
+    def limits(*values: int) -> dict[str, int]:
+        return draw(st.dictionaries(st.sampled_from(shape.dims), st.sampled_from(values), max_size=1))
 
-    spatial = None
-    if level.spatial is not None:
-        split = draw(st.sampled_from([level.spatial.split_x, level.spatial.split_x, None]))
-        spatial = nest(level.spatial, split_x=split)
-    undecided = draw(st.sampled_from([None, None, None, *data]))
-    return LevelConstraint(
-        level=level.level,
-        temporal=nest(level.temporal),
-        spatial=spatial,
-        bypass=tuple(name for name in level.bypass if name != undecided),
-        keep=tuple(name for name in data if name not in level.bypass and name != undecided),
-        no_link_transfer=level.no_link_transfer,
-        no_multicast_no_reduction=level.no_multicast_no_reduction,
-        no_temporal_reuse=level.no_temporal_reuse,
+    order = tuple(draw(st.permutations(shape.dims)))[: draw(st.integers(0, len(shape.dims)))]
+    part = draw(st.integers(0, len(order)))
+    return NestConstraint(
+        factors=limits(0, 1, 1, 2, 3) if draw(st.booleans()) else {},
+        at_most=limits(1, 2, 4, 12),
+        at_least=limits(1, 1, 2) if draw(st.integers(0, 3)) == 0 else {},
+        default_at_most=draw(st.sampled_from((None, None, 4, 6))),
+        default_at_least=draw(st.sampled_from((None, 1))),
+        outer=order[:part],
+        inner=order[part:],
+        split_x=draw(st.none() | st.integers(0, len(shape.dims))) if spatial else None,
     )

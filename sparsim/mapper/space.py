@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsim.errors import EmptyMapspaceError, SpecError
-from sparsim.lower import lower_arch
+from sparsim.lower import lower_arch, lower_layer
 from sparsim.mapper.factors import count_factorisations, factorisations
 from sparsim.mapper.limits import Limit, blame, combined, limits_of
 from sparsim.packs import Ints, MappingPack
@@ -65,6 +65,7 @@ def lower_mapspace(arch: Architecture, layer: Layer, mapspace: Mapspace) -> Spac
     one dim), EmptyMapspaceError if a dim has no factorisation left, or a dataspace no level that keeps it.
     """
     check_mapspace(arch, layer.shape, mapspace)
+    lower_layer(layer)  # refuses bounds beyond exact counts
     dims = layer.shape.dims
     fan = lower_arch(arch, None).fan
     nests = _nests(arch, mapspace)
@@ -209,30 +210,35 @@ def _factors(dim: str, bound: int, nests: Sequence[tuple[_Tiling, NestConstraint
 
 
 def _keep(arch: Architecture, shape: Shape, mapspace: Mapspace) -> Ints:
-    """Bypass choices (17.5): of the free (dataspace, level) pairs the last one is decided first."""
+    """Bypass choices (17.5): the first free pair of dataspace and level alternates fastest."""
     levels = _constraints(arch, mapspace)
-    choices = np.zeros((1, len(levels)), np.int64)
-    for v, dataspace in enumerate(shape.dataspaces):
-        name = dataspace.name
+    names = [d.name for d in shape.dataspaces]
+    for name in names:
         if all(name in level.bypass for level in levels):
             raise EmptyMapspaceError(
                 f"dataspace '{name}' is bypassed at all levels, at least one must keep it",
                 constraint=f"bypass of {name}",
             )
+    free = {
+        (v, s)
+        for v, name in enumerate(names)
+        for s, level in enumerate(levels[:-1])
+        if name not in (*level.keep, *level.bypass)
+    }
+    if 2 ** len(free) > MAX_ROWS:
+        raise SpecError(
+            f"{2 ** len(free)} choices of what is kept where, allowed are {MAX_ROWS}",
+            path="mapspace",
+            hint="say at some levels what to keep or bypass",
+        )
+    choices = np.zeros((1, len(levels)), np.int64)
+    for v, name in enumerate(names):
         for s, level in enumerate(levels):
-            free = s < len(levels) - 1 and name not in (*level.keep, *level.bypass)
+            if name in level.bypass:
+                continue
             kept = choices.copy()
             kept[:, s] |= 1 << v
-            if free:
-                choices = np.concatenate([choices, kept])
-            elif name not in level.bypass:
-                choices = kept
-            if len(choices) > MAX_ROWS:
-                raise SpecError(
-                    f"more than {MAX_ROWS} choices of what is kept where",
-                    path="mapspace",
-                    hint="say at some levels what to keep or bypass",
-                )
+            choices = np.concatenate([choices, kept]) if (v, s) in free else kept
     return np.ascontiguousarray(choices)
 
 

@@ -8,7 +8,7 @@ import pytest
 from examples import SKIP_B, accelerator, fixed, matmul, uniform
 from hypothesis import HealthCheck, given, settings
 from naive.search import list_mappings
-from small_mapspaces import Search, searches
+from small_searches import Search, searches
 
 from pointnet.study_cases import DESIGNS, runs, study_mapspace
 from sparsim import packs

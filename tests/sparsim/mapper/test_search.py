@@ -10,8 +10,8 @@ from examples import MATMUL, SPREAD_MATMUL, accelerator, fixed, matmul
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from naive.search import list_mappings
-from small_mapspaces import Search, searches
 from small_nests import Case
+from small_searches import Search, searches
 
 from pointnet.study_cases import DESIGNS, runs, study_mapspace
 from sparsim.errors import EnergyTableError, MappingError, SpecError
