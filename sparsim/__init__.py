@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         SpecError,
     )
     from sparsim.evaluation import Frozen, evaluate, evaluate_batch
+    from sparsim.mapper.result import Certificate, SearchResult
+    from sparsim.mapper.search import search
     from sparsim.result import Evaluation
     from sparsim.spec import (
         Architecture,
@@ -48,11 +50,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Architecture", "Compute", "Dataspace", "Density", "EmptyMapspaceError", "EnergyTable",
+    "Architecture", "Certificate", "Compute", "Dataspace", "Density", "EmptyMapspaceError", "EnergyTable",
     "EnergyTableError", "Evaluation", "FormatError", "Frozen", "Layer", "LevelConstraint", "LevelMapping",
     "Mapping", "MappingError", "Mapspace", "Nest", "NestConstraint", "Network", "Option", "Rank", "Saf",
-    "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage", "TensorFormat", "Workload", "dump",
-    "evaluate", "evaluate_batch", "load_documents", "load_preset", "load_text", "preset_names",
+    "SearchResult", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage", "TensorFormat",
+    "Workload", "dump", "evaluate", "evaluate_batch", "load_documents", "load_preset", "load_text",
+    "preset_names", "search",
 ]  # fmt: skip
 
 _HOMES = {
@@ -60,6 +63,8 @@ _HOMES = {
         "EmptyMapspaceError", "EnergyTableError", "FormatError", "MappingError", "SparsimError", "SpecError",
     ),
     "sparsim.evaluation": ("Frozen", "evaluate", "evaluate_batch"),
+    "sparsim.mapper.result": ("Certificate", "SearchResult"),
+    "sparsim.mapper.search": ("search",),
     "sparsim.result": ("Evaluation",),
     "sparsim.spec.load": ("dump", "load_documents", "load_preset", "load_text", "preset_names"),
 }  # fmt: skip

@@ -22,7 +22,7 @@ from sparsim.packs import MappingPack
 from sparsim.spec import LevelConstraint, Mapspace, Rank, SparsePolicy, TensorFormat
 from sparsim.spec.load import load_preset
 
-DRAWN = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+DRAWN = settings(max_examples=90, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def make_engine(search: Search) -> Engine:
