@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sparsim.evaluation import Frozen, evaluate, evaluate_batch
     from sparsim.mapper.cache import MappingCache
     from sparsim.mapper.network import search_network
-    from sparsim.mapper.result import SearchResult
+    from sparsim.mapper.result import Certificate, SearchResult
     from sparsim.mapper.search import search
     from sparsim.result import Evaluation
     from sparsim.spec import (
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Architecture", "Compute", "Dataspace", "Density", "EmptyMapspaceError", "EnergyTable",
+    "Architecture", "Certificate", "Compute", "Dataspace", "Density", "EmptyMapspaceError", "EnergyTable",
     "EnergyTableError", "Evaluation", "FormatError", "Frozen", "Layer", "LevelConstraint", "LevelMapping",
     "Mapping", "MappingCache", "MappingError", "Mapspace", "Nest", "NestConstraint", "Network", "Option",
     "Rank", "Saf", "SearchResult", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage",
@@ -67,7 +67,7 @@ _HOMES = {
     "sparsim.evaluation": ("Frozen", "evaluate", "evaluate_batch"),
     "sparsim.mapper.cache": ("MappingCache",),
     "sparsim.mapper.network": ("search_network",),
-    "sparsim.mapper.result": ("SearchResult",),
+    "sparsim.mapper.result": ("Certificate", "SearchResult"),
     "sparsim.mapper.search": ("search",),
     "sparsim.result": ("Evaluation",),
     "sparsim.spec.load": ("dump", "load_documents", "load_preset", "load_text", "preset_names"),

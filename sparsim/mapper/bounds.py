@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsim import packs
+from sparsim.kernels.bounds import BOUNDED
 from sparsim.mapper.space import Space
 from sparsim.packs import ArchPack, BoundPack, DensityPack, Ints, LayerPack, PolicyPack, Reals
 
@@ -208,7 +209,7 @@ def space_bound(low: Lowered, bound: BoundPack, most_units: float) -> Reals:
     cycles = math.ceil(float(bound.compute[0]) / most_units) + low.arch.latency
     energy = float(bound.compute[1])
     outermost = low.space.keep.shape[1] - 1
-    for v, words in enumerate(low.layer.words.tolist() if bound.switch[0] else []):
+    for v, words in enumerate(low.layer.words.tolist() if bound.switch[BOUNDED] else []):
         if not low.layer.plain[v] or not all(keep >> v & 1 for keep in low.space.keep[:, outermost].tolist()):
             continue
         share = 1.0

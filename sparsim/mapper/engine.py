@@ -11,7 +11,8 @@ import numpy as np
 from sparsim import packs
 from sparsim.errors import SpecError
 from sparsim.evaluation import Accounting, evaluate_batch
-from sparsim.kernels.candidates import assemble_candidates
+from sparsim.kernels.bounds import TEST_FAN
+from sparsim.kernels.candidates import PASSED, assemble_candidates
 from sparsim.lower import ACCOUNTING, ints, lower_arch, lower_density, lower_layer, lower_policy, reals
 from sparsim.mapper.bounds import Lowered, bound_pack, space_bound
 from sparsim.mapper.objective import codes, values
@@ -86,7 +87,7 @@ class Engine:
         self.bound, self.codes = bound_pack(self.low), codes(metrics)
         self.pack = space_pack(self.low, self.bound)
         most = float(self.pack.widest[-1])
-        if self.bound.switch[2]:
+        if self.bound.switch[TEST_FAN]:
             most = min(most, float(self.low.arch.mesh[0, 2]))
         self.least = space_bound(self.low, self.bound, most)
         self.best: list[_Entry] = []
@@ -197,9 +198,9 @@ class Engine:
         rows = self.make_rows(len(candidate))
         reason = ints(len(candidate))
         assemble_candidates(*self.head, work, self.codes, self.limit, candidate, draw, rows, reason)
-        passed = np.flatnonzero(reason == -1)
+        passed = np.flatnonzero(reason == PASSED)
         self.rows += len(candidate)
-        self.rows_rejected += np.bincount(reason[reason >= 0], minlength=3)
+        self.rows_rejected += np.bincount(reason[reason != PASSED], minlength=3)
         found = np.full((len(candidate), len(self.metrics)), np.nan)
         if len(passed):
             rows = MappingPack(*(np.ascontiguousarray(field[passed]) for field in rows))
@@ -243,7 +244,7 @@ def space_pack(low: Lowered, bound: BoundPack) -> SpacePack:
         for i, dim in enumerate(place[t]):
             first, last = free[t] if free[t, 0] <= i < free[t, 1] else (i, i + 1)
             if 0 <= split <= first or split >= last:
-                axis[t, dim] = packs.SPATIAL_Y - 1 if split <= first else packs.SPATIAL_X - 1
+                axis[t, dim] = 1 if split <= first else 0
     widest = [1]
     for rows in space.factors:
         widest.append(widest[-1] * int(rows[:, spatial].prod(axis=1).max()))

@@ -34,7 +34,7 @@ from sparsim.spec import (
 )
 from sparsim.spec.load import load_preset
 
-DRAWN = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+DRAWN = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 OBJECTIVES = [("energy",), ("delay",), ("edp",), ("delay", "energy"), ("energy", "delay")]
 
 
