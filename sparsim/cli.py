@@ -1,4 +1,4 @@
-"""The command line: `sparsim model`, `sparsim explain`, `sparsim show`."""
+"""The command line: `sparsim model`, `sparsim explain`, `sparsim show`; `sparsim mapper` is in mapper_cli."""
 
 from __future__ import annotations
 
@@ -9,26 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from sparsim import __version__
-from sparsim.console import run
+from sparsim.console import run, write_json
 from sparsim.errors import SpecError, near
+from sparsim.inputs import accounting_option, files_argument, layer_option, print_warnings, read_model
+from sparsim.mapper_cli import mapper
 
 # Everything else is imported where it is used: --help and show must not wait for a compiler.
 if TYPE_CHECKING:
     from sparsim.result import Evaluation
     from sparsim.spec import Layer
-    from sparsim.spec.load import Loaded
-    from sparsim.timeloop.reader import Documents
 
-ACCOUNTINGS = ("timeloop-3", "timeloop-2022", "count-all")
-
-_files = click.argument("files", nargs=-1, required=True, metavar="FILE...")
-_accounting = click.option(
-    "--accounting",
-    type=click.Choice(ACCOUNTINGS),
-    default=ACCOUNTINGS[0],
-    show_default=True,
-    help="How first fills and first reads of results count.",
-)
 _mask = click.option(
     "--mask",
     "masks",
@@ -36,7 +26,6 @@ _mask = click.option(
     metavar="NAME=FILE",
     help="Take the nonzeros of dataspace NAME from a .npy or .npz file.",
 )
-_layer = click.option("--layer", metavar="NAME", help="The layer to take where the FILEs hold several.")
 
 
 @click.group()
@@ -46,11 +35,11 @@ def cli() -> None:
 
 
 @cli.command()
-@_files
+@files_argument
 @click.option("-o", "out", default=".", metavar="DIR", help="Folder of the two output files.  [default: .]")
-@_accounting
+@accounting_option
 @_mask
-@_layer
+@layer_option
 def model(
     files: tuple[str, ...], out: str, accounting: str, masks: tuple[str, ...], layer: str | None
 ) -> None:
@@ -61,24 +50,22 @@ def model(
     """
     evaluation = _evaluate(files, accounting, masks, layer)
 
-    import msgspec
-
     from sparsim.timeloop.stats_write import write_stats
 
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     stats, result = folder / "sparsim.stats.txt", folder / "sparsim.result.json"
     stats.write_text(write_stats(evaluation))
-    result.write_bytes(msgspec.json.format(msgspec.json.encode(evaluation), indent=1) + b"\n")  # nan as null
+    write_json(result, evaluation)
     click.echo(_summary(evaluation))
     click.echo(f"wrote {stats} and {result}")
 
 
 @cli.command()
-@_files
-@_accounting
+@files_argument
+@accounting_option
 @_mask
-@_layer
+@layer_option
 def explain(files: tuple[str, ...], accounting: str, masks: tuple[str, ...], layer: str | None) -> None:
     """Show where the energy and the cycles of a mapping come from."""
     evaluation = _evaluate(files, accounting, masks, layer)
@@ -110,12 +97,14 @@ def show(what: str | None) -> None:
         click.echo(describe(what, load_documents([what]) if is_file else load_preset(what)))
 
 
+cli.add_command(mapper)
+
+
 def _evaluate(
     files: tuple[str, ...], accounting: str, mask_options: tuple[str, ...], layer_name: str | None
 ) -> Evaluation:
-    documents = _read(files, layer_name)
-    for warning in documents.warnings:
-        click.echo(f"sparsim: warning: {warning}", err=True)
+    documents = read_model(files, layer_name)
+    print_warnings(documents.warnings)
     if documents.mapping is None:
         raise SpecError("no 'mapping' given", path=", ".join(files))
     layer = _with_masks(documents.layer, mask_options)
@@ -131,48 +120,8 @@ def _evaluate(
             documents.mapping,
             accounting=accounting,  # type: ignore[arg-type]
         )
-    for warning in evaluation.warnings:
-        click.echo(f"sparsim: warning: {warning}", err=True)
+    print_warnings(evaluation.warnings)
     return evaluation
-
-
-def _read(paths: tuple[str, ...], layer: str | None) -> Documents:
-    """Timeloop's documents or our own, not both; of several layers the one with name `layer`."""
-    from sparsim.spec.load import is_native, loaded_from
-    from sparsim.spec.yamlfile import load_yaml
-    from sparsim.timeloop.reader import documents_from
-
-    files = [(path, load_yaml(path)) for path in paths]
-    native = [path for path, data in files if is_native(data)]
-    where = ", ".join(paths)
-    if not native:
-        documents = documents_from(files)
-        return documents._replace(layer=_choose((documents.layer,), layer, where))
-    others = [path for path in paths if path not in native]
-    if others:
-        raise SpecError(f"{native[0]} is a document of ours, {others[0]} is not: give one kind only")
-    return _from_loaded(loaded_from(files), layer, where)
-
-
-def _from_loaded(loaded: Loaded, layer: str | None, where: str) -> Documents:
-    from sparsim.timeloop.reader import Documents
-
-    if loaded.architecture is None:
-        raise SpecError("no 'architecture' given", path=where)
-    chosen = _choose(loaded.layers, layer, where)
-    return Documents(loaded.architecture, chosen, loaded.policy, loaded.energy, loaded.mapping, warnings=())
-
-
-def _choose(layers: tuple[Layer, ...], name: str | None, where: str) -> Layer:
-    found = [layer for layer in layers if name is None or layer.name == name]
-    if len(found) == 1:
-        return found[0]
-    if name is None:
-        hint = "choose with --layer NAME" if layers else ""
-        raise SpecError(f"{len(layers)} layers given, exactly one is expected", path=where, hint=hint)
-    if found:
-        raise SpecError(f"{len(found)} layers have the name '{name}'", path=where)
-    raise SpecError(f"no layer '{name}'", path=where, hint=near(name, [layer.name for layer in layers]))
 
 
 def _with_masks(layer: Layer, options: tuple[str, ...]) -> Layer:

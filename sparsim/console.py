@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -24,6 +25,13 @@ def results() -> Console:
     return Console(width=None if sys.stdout.isatty() else WIDTH)
 
 
+def write_json(path: Path, content: Any) -> None:
+    """Records or plain data as readable JSON; nan and infinity become null."""
+    import msgspec
+
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
+
+
 def run(command: click.Command, name: str) -> NoReturn:
     """Run `command` as the program `name`. What users cause ends as one line on stderr and exit code 2."""
     try:
@@ -34,18 +42,19 @@ def run(command: click.Command, name: str) -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
-        _fail(name, error.format_message())
+        fail(name, error.format_message())
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        _fail(name, f"{error.filename}: {reason}" if error.filename else reason)
+        fail(name, f"{error.filename}: {reason}" if error.filename else reason)
     except SparsimError as error:
-        _fail(name, str(error))
+        fail(name, str(error))
 
 
-def _fail(name: str, message: str) -> NoReturn:
+def fail(name: str, message: str, code: int = 2) -> NoReturn:
+    """End the program `name` with one sentence on stderr."""
     sentence = " ".join(message.split()).rstrip(".")
     click.echo(f"{name}: error: {sentence}", err=True)
-    sys.exit(2)
+    sys.exit(code)

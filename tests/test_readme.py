@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 import shlex
 import subprocess
@@ -20,8 +21,9 @@ def blocks(name: str) -> list[tuple[str, str]]:
 
 
 BLOCKS = blocks("README.md")
-SHELL = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines() if line]
-PYTHON = [text for kind, text in BLOCKS + blocks("docs/pruning.md") if kind == "python"]
+MAPPER = blocks("docs/mapper.md")
+SHELL = [line for kind, text in BLOCKS + MAPPER if kind == "sh" for line in text.splitlines() if line]
+PYTHON = [text for kind, text in BLOCKS + blocks("docs/pruning.md") + MAPPER if kind == "python"]
 PROGRAMS = {"sparsim": [sys.executable, "-m", "sparsim"], "python": [sys.executable]}
 
 
@@ -50,7 +52,8 @@ def test_shell_line(line: str, build: Path) -> None:
     ]
     paths = [sorted(glob.glob(word, root_dir=ROOT)) if "*" in word else [word] for word in words[1:]]
     command = [*PROGRAMS[program], *(word for group in paths for word in group)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(build / "caches")}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout
     if "-o" in words:

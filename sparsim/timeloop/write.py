@@ -53,9 +53,19 @@ def write_documents(
     paths = []
     for key, document in documents.items():
         path = folder / _FILES[key]
-        path.write_text(yaml.safe_dump({key: document}, sort_keys=False, default_flow_style=None, width=120))
+        path.write_text(_text(key, document))
         paths.append(path)
     return paths
+
+
+def mapping_text(arch: Architecture, layer: Layer, mapping: Mapping) -> str:
+    """The document of a mapping, for a layer whose dims have names of one character."""
+    return _text("mapping", _mapping(arch, layer, mapping))
+
+
+def _text(key: str, document: Any) -> str:
+    text: str = yaml.safe_dump({key: document}, sort_keys=False, default_flow_style=None, width=120)
+    return text
 
 
 def to_documents(

@@ -140,7 +140,7 @@ def test_version(run):
     assert run("--version") == f"sparsim {__version__}\n"
 
 
-@pytest.mark.parametrize("args", [["--help"], ["show"], ["model", "--help"]])
+@pytest.mark.parametrize("args", [["--help"], ["show"], ["model", "--help"], ["mapper", "--help"]])
 def test_no_compiler_is_loaded_without_need(args):
     code = (
         "import sys\nfrom sparsim.cli import main\ntry:\n main()\nexcept SystemExit:\n"

@@ -1,0 +1,117 @@
+"""What the commands share: their arguments, and the documents that these name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from sparsim.errors import SpecError, near
+
+# Everything else is imported where it is used: --help must not wait for it.
+if TYPE_CHECKING:
+    from sparsim.spec import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
+    from sparsim.spec.load import Loaded
+    from sparsim.spec.yamlfile import YamlMap
+    from sparsim.timeloop.reader import Documents
+
+ACCOUNTINGS = ("timeloop-3", "timeloop-2022", "count-all")
+
+files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE...")
+accounting_option = click.option(
+    "--accounting",
+    type=click.Choice(ACCOUNTINGS),
+    default=ACCOUNTINGS[0],
+    show_default=True,
+    help="How first fills and first reads of results count.",
+)
+layer_option = click.option("--layer", metavar="NAME", help="The layer to take where the FILEs hold several.")
+
+
+class SearchInputs(NamedTuple):
+    """What a search needs. `objective` and `threads` are what the documents ask for, if they do."""
+
+    arch: Architecture
+    layers: tuple[Layer, ...]
+    policy: SparsePolicy | None
+    energy: EnergyTable | None
+    mapspace: Mapspace
+    objective: tuple[str, ...] | None
+    threads: int | None
+    is_native: bool
+
+
+def read_model(paths: tuple[str, ...], layer: str | None) -> Documents:
+    """Timeloop's documents or our own, not both; of several layers the one with name `layer`."""
+    from sparsim.timeloop.reader import Documents, documents_from
+
+    files, is_native = _load(paths)
+    where = ", ".join(paths)
+    if not is_native:
+        documents = documents_from(files)
+        return documents._replace(layer=_choose((documents.layer,), layer, where))
+    loaded, arch = _native(files, where)
+    chosen = _choose(loaded.layers, layer, where)
+    return Documents(arch, chosen, loaded.policy, loaded.energy, loaded.mapping, warnings=())
+
+
+def read_search(paths: tuple[str, ...], layer: str | None) -> SearchInputs:
+    """The same for a search, which takes all layers if none is named. Prints the documents' warnings."""
+    from sparsim.spec import Mapspace
+    from sparsim.timeloop.reader import search_documents_from
+
+    files, is_native = _load(paths)
+    where = ", ".join(paths)
+    if is_native:
+        loaded, arch = _native(files, where)
+        layers = loaded.layers if layer is None else (_choose(loaded.layers, layer, where),)
+        if not layers:
+            raise SpecError("no 'layer' given", path=where)
+        mapspace = loaded.mapspace or Mapspace()
+        return SearchInputs(arch, layers, loaded.policy, loaded.energy, mapspace, None, None, True)
+    documents, mapspace, options = search_documents_from(files)
+    print_warnings(documents.warnings)
+    chosen = _choose((documents.layer,), layer, where)
+    return SearchInputs(
+        documents.arch, (chosen,), documents.policy, documents.energy, mapspace, options.metrics,
+        options.threads, False,
+    )  # fmt: skip
+
+
+def print_warnings(warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
+        click.echo(f"sparsim: warning: {warning}", err=True)
+
+
+def _load(paths: tuple[str, ...]) -> tuple[list[tuple[str, YamlMap]], bool]:
+    """The contents by file, and whether they are documents of ours."""
+    from sparsim.spec.load import is_native
+    from sparsim.spec.yamlfile import load_yaml
+
+    files = [(path, load_yaml(path)) for path in paths]
+    native = [path for path, data in files if is_native(data)]
+    others = [path for path in paths if path not in native]
+    if native and others:
+        raise SpecError(f"{native[0]} is a document of ours, {others[0]} is not: give one kind only")
+    return files, bool(native)
+
+
+def _native(files: list[tuple[str, YamlMap]], where: str) -> tuple[Loaded, Architecture]:
+    from sparsim.spec.load import loaded_from
+
+    loaded = loaded_from(files)
+    if loaded.architecture is None:
+        raise SpecError("no 'architecture' given", path=where)
+    return loaded, loaded.architecture
+
+
+def _choose(layers: tuple[Layer, ...], name: str | None, where: str) -> Layer:
+    found = [layer for layer in layers if name is None or layer.name == name]
+    if len(found) == 1:
+        return found[0]
+    if name is None:
+        hint = "choose with --layer NAME" if layers else ""
+        raise SpecError(f"{len(layers)} layers given, exactly one is expected", path=where, hint=hint)
+    if found:
+        raise SpecError(f"{len(found)} layers have the name '{name}'", path=where)
+    raise SpecError(f"no layer '{name}'", path=where, hint=near(name, [layer.name for layer in layers]))

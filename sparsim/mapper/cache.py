@@ -1,0 +1,101 @@
+"""Results of searches on disk, by a digest of all that they depend on: a repeated layer costs nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from sparsim.mapper.objective import metrics_of
+from sparsim.mapper.result import SearchResult
+from sparsim.mapper.search import search
+from sparsim.spec import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
+
+_PACKAGE = Path(__file__).parent.parent
+_NO_MATTER = ("threads", "progress")  # a result does not depend on them
+
+
+class MappingCache:
+    """Results by key: of this run in memory, of all runs in `folder` if there is one.
+
+    What goes wrong with the folder is told to `warn` and costs a search, never a result.
+    """
+
+    def __init__(self, folder: Path | None = None, warn: Callable[[str], object] = warnings.warn) -> None:
+        self._folder, self._warn = folder, warn
+        self._found: dict[str, SearchResult] = {}
+
+    def get(self, key: str) -> SearchResult | None:
+        if key not in self._found and self._folder is not None:
+            result = self._read(self._folder / f"{key}.json")
+            if result is not None:
+                self._found[key] = result
+        return self._found.get(key)
+
+    def put(self, key: str, result: SearchResult) -> None:
+        """Keep a result. The file appears at once and complete, also beside other processes."""
+        self._found[key] = result
+        if self._folder is None:
+            return
+        content = msgspec.json.encode(result)
+        unfinished = self._folder / f"{key}.{os.getpid()}.part"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            unfinished.write_bytes(_checksum(content) + b"\n" + content)
+            unfinished.replace(self._folder / f"{key}.json")
+        except OSError as error:
+            self._warn(f"{self._folder}: result not kept: {(error.strerror or str(error)).lower()}")
+
+    def _read(self, path: Path) -> SearchResult | None:
+        try:
+            stamp, _, content = path.read_bytes().partition(b"\n")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._warn(f"{path}: is ignored: {(error.strerror or str(error)).lower()}")
+            return None
+        if stamp != _checksum(content):
+            self._warn(f"{path}: is spoiled and ignored")
+            return None
+        return msgspec.json.decode(content, type=SearchResult)
+
+
+def default_folder() -> Path:
+    """The folder `sparsim` where the user's caches lie (XDG Base Directory Specification 0.8)."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "sparsim"
+
+
+def search_key(
+    arch: Architecture,
+    layer: Layer,
+    policy: SparsePolicy | None,
+    energy: EnergyTable | None,
+    mapspace: Mapspace,
+    options: dict[str, Any],
+) -> str:
+    """A digest of what `search` with these arguments depends on; the layer's name is not part of it."""
+    records = (arch, replace(layer, name=""), policy, energy, mapspace)
+    digests = [record.digest() if record else None for record in records]
+    given = {**(search.__kwdefaults__ or {}), **options}
+    given["objective"] = metrics_of(given["objective"])
+    said = {name: value for name, value in given.items() if name not in _NO_MATTER}
+    return hashlib.sha256(msgspec.json.encode([_version(), digests, said], order="sorted")).hexdigest()
+
+
+@cache
+def _version() -> str:
+    """Another program may find other numbers: the digest of its sources."""
+    sources = sorted(_PACKAGE.rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+def _checksum(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()

@@ -1,0 +1,197 @@
+"""Results on disk: what a key depends on, and that nothing wrong comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mapper_documents import SEARCH
+from msgspec.structs import replace
+
+from sparsim import Density, MappingCache, search, search_network
+from sparsim.mapper import network
+from sparsim.mapper.cache import default_folder, search_key
+from sparsim.spec.yamlfile import parse_yaml
+from sparsim.timeloop.reader import search_documents_from
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """Architecture, layer, policy, energy, mapspace."""
+    documents, mapspace, _ = search_documents_from(
+        [(name, parse_yaml(SEARCH[name], name)) for name in SEARCH]
+    )
+    return documents.arch, documents.layer, documents.policy, documents.energy, mapspace
+
+
+@pytest.fixture(scope="module")
+def result(problem):
+    return search(*problem, objective=("delay", "energy"), top=3)
+
+
+def test_what_is_kept_comes_back(result, tmp_path):
+    MappingCache(tmp_path / "new").put("key", result)
+    assert MappingCache(tmp_path / "new").get("key") == result
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["key.json"]
+
+
+def test_sizes_beyond_64_bits(result, tmp_path):
+    large = replace(result, sizes=result.sizes._replace(total=2**127))
+    MappingCache(tmp_path).put("key", large)
+    assert MappingCache(tmp_path).get("key") == large
+
+
+def test_what_is_not_kept_does_not(tmp_path):
+    assert MappingCache(tmp_path).get("key") is None
+    assert MappingCache().get("key") is None
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: b"",
+        lambda content: content[:-1],
+        lambda content: content.replace(b'"method"', b'"methud"'),
+        lambda content: content.partition(b"\n")[2],
+        lambda content: content.replace(b"1", b"2", 1),
+        lambda content: b"\xff\x00" * 100,
+    ],
+    ids=["empty", "cut off", "other key", "no checksum", "other digit", "binary"],
+)
+def test_spoiled_entries_are_ignored_with_a_warning(result, tmp_path, spoil):
+    MappingCache(tmp_path).put("key", result)
+    path = tmp_path / "key.json"
+    if spoil(path.read_bytes()) == path.read_bytes():
+        pytest.fail("nothing is spoiled")
+    path.write_bytes(spoil(path.read_bytes()))
+    warnings: list[str] = []
+    cache = MappingCache(tmp_path, warn=warnings.append)
+    assert cache.get("key") is None
+    assert warnings == [f"{path}: is spoiled and ignored"]
+    cache.put("key", result)
+    assert MappingCache(tmp_path).get("key") == result
+
+
+def test_folder_that_cannot_be_used_costs_a_warning(result, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.warns(UserWarning, match="file: result not kept: file exists"):
+        MappingCache(tmp_path / "file").put("key", result)
+    with pytest.warns(UserWarning, match=r"file/key\.json: is ignored: not a directory"):
+        assert MappingCache(tmp_path / "file").get("key") is None
+
+
+def changed(problem):
+    """The problem with one part changed, each part in turn."""
+    arch, layer, policy, energy, mapspace = problem
+    yield replace(arch, storage=(replace(arch.storage[0], read_bandwidth=2), *arch.storage[1:])), *problem[1:]
+    yield arch, replace(layer, bounds=layer.bounds | {"M": 16}), policy, energy, mapspace
+    yield arch, replace(layer, densities={"A": Density(density=0.125)}), policy, energy, mapspace
+    yield arch, layer, replace(policy, compute_gating=not policy.compute_gating), energy, mapspace
+    yield arch, layer, None, energy, mapspace
+    yield arch, layer, policy, None, mapspace
+    yield arch, layer, policy, energy, replace(mapspace, levels=mapspace.levels[:-1])
+
+
+def test_key_depends_on_problem_and_options(problem):
+    options = (
+        {}, {"objective": "energy"}, {"objective": ("energy", "delay")}, {"objective": ("delay", "energy")},
+        {"method": "local"}, {"evaluations": 1}, {"evaluations": 2}, {"seconds": 1.0}, {"seed": 1},
+        {"top": 2}, {"accounting": "count-all"},
+    )  # fmt: skip
+    keys = [search_key(*problem, option) for option in options]
+    keys += [search_key(*other, {}) for other in changed(problem)]
+    assert len(set(keys)) == len(keys)
+
+
+def test_key_does_not_depend_on_what_changes_nothing(problem):
+    arch, layer, policy, energy, mapspace = problem
+    key = search_key(*problem, {})
+    assert search_key(arch, replace(layer, name="other"), policy, energy, mapspace, {}) == key
+    for options in (
+        {"threads": 2},
+        {"progress": print},
+        {"objective": "edp"},
+        {"objective": ["edp"], "seed": 0},
+    ):
+        assert search_key(*problem, options) == key
+
+
+def test_key_depends_on_the_program(problem, monkeypatch):
+    key = search_key(*problem, {})
+    monkeypatch.setattr("sparsim.mapper.cache._version", lambda: "another")
+    assert search_key(*problem, {}) != key
+
+
+@pytest.mark.parametrize(
+    ("variable", "folder"),
+    [
+        ("/some/where", "/some/where/sparsim"),
+        ("", "/home/me/.cache/sparsim"),
+        ("here", "/home/me/.cache/sparsim"),
+    ],
+)
+def test_default_folder(monkeypatch, variable, folder):
+    monkeypatch.setenv("XDG_CACHE_HOME", variable)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert default_folder() == Path(folder)
+
+
+@pytest.fixture
+def searched(monkeypatch):
+    """Names of the layers that were searched."""
+    names = []
+
+    def counting(arch, layer, *rest, **options):
+        names.append(layer.name)
+        return search(arch, layer, *rest, **options)
+
+    monkeypatch.setattr(network, "search", counting)
+    return names
+
+
+def network_of(layer):
+    small = replace(layer, name="small", bounds={"M": 2, "N": 4, "K": 2})
+    return [
+        replace(layer, name="first"),
+        small,
+        replace(layer, name="again"),
+        replace(small, name="small again"),
+    ]
+
+
+def test_equal_layers_are_searched_once(problem, searched):
+    arch, layer, *rest = problem
+    layers = network_of(layer)
+    results = search_network(arch, layers, *rest, objective="energy")
+    assert searched == ["first", "small"]
+    assert results[0] is results[2]
+    assert results[1] is results[3]
+    for each, result in zip(layers, results, strict=True):
+        alone = search(arch, each, *rest, objective="energy")
+        assert (result.top, result.certificate) == (alone.top, alone.certificate)
+
+
+def test_known_layers_are_not_searched(problem, searched, tmp_path):
+    arch, layer, *rest = problem
+    first = search_network(arch, network_of(layer), *rest, cache=MappingCache(tmp_path))
+    searched.clear()
+    assert search_network(arch, network_of(layer), *rest, cache=MappingCache(tmp_path)) == first
+    assert searched == []
+    search_network(arch, network_of(layer)[:1], *rest, cache=MappingCache(tmp_path), seed=1)
+    assert searched == ["first"]
+
+
+def test_ctrl_c_ends_the_network_and_is_not_kept(problem, searched, tmp_path):
+    arch, layer, *rest = problem
+
+    def stop(progress):
+        if progress.best is not None:
+            raise KeyboardInterrupt
+
+    layers, cache = network_of(layer), MappingCache(tmp_path)
+    (result,) = search_network(arch, layers, *rest, cache=cache, progress=stop)
+    assert result.interrupted
+    assert result.certificate.kind == "gap"
+    assert searched == ["first"]
+    assert list(tmp_path.iterdir()) == []
+    assert not search_network(arch, layers, *rest, cache=cache)[0].interrupted

@@ -1,0 +1,273 @@
+"""`sparsim mapper`: what it writes can be read back, and what users get wrong is one sentence."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from documents import write_documents
+from mapper_documents import SEARCH
+from msgspec.structs import replace
+
+import sparsim.mapper.engine
+from sparsim import Workload, cli, load_documents
+from sparsim.spec.load import dump
+from sparsim.timeloop.reader import read_search_documents
+
+RANDOM = Path(__file__).parents[2] / "validation/references/random"
+NAMES = tuple(SEARCH)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Runs `sparsim` in a folder with the documents; returns exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    write_documents(tmp_path, SEARCH)
+
+    def run(*args):
+        monkeypatch.setattr(sys, "argv", ["sparsim", *map(str, args)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return stop.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def result_of(folder):
+    return json.loads((Path(folder) / "sparsim.result.json").read_text())
+
+
+def same_stats(*folders):
+    return len({(Path(folder) / "sparsim.stats.txt").read_text() for folder in folders}) == 1
+
+
+def test_written_mapping_is_read_back_to_the_same_report(run):
+    code, out, err = run("mapper", *NAMES, "-o", "found")
+    assert code == 0
+    assert err.startswith("matmul: 840 mappings (factorisations 70, orders 6, splits 1, bypass choices 2)\n")
+    assert out.endswith("wrote sparsim.mapping.yaml, .stats.txt and .result.json to found\n")
+    assert list(yaml.safe_load(Path("found/sparsim.mapping.yaml").read_text())) == ["mapping"]
+    assert run("model", *NAMES, "found/sparsim.mapping.yaml", "-o", "read")[0] == 0
+    assert same_stats("found", "read")
+    assert result_of("found")["evaluation"] == result_of("read")
+
+
+def test_result_holds_objective_certificate_statistics_and_the_best(run):
+    run("mapper", *NAMES, "-o", "out", "--top", 3)
+    result = result_of("out")
+    assert result["objective"] == ["delay", "energy"]
+    assert result["certificate"]["kind"] == "optimal"
+    assert result["certificate"]["value"] == result["evaluation"]["cycles"]
+    assert result["sizes"]["total"] == 840
+    assert 0 < result["statistics"]["valid"] <= result["statistics"]["evaluated"]
+    places = [(found["cycles"], found["energy_pj"]) for found in result["top"]]
+    assert len(places) == 3
+    assert places == sorted(places)
+    assert places[0] == (result["evaluation"]["cycles"], result["evaluation"]["energy_pj"])
+
+
+@pytest.mark.parametrize(
+    ("args", "objective"),
+    [
+        ([], ["edp"]),
+        (["mapper.yaml"], ["delay", "energy"]),
+        (["mapper.yaml", "--objective", "energy"], ["energy"]),
+        (["--objective", "edp, delay"], ["edp", "delay"]),
+    ],
+    ids=["neither", "document", "option over document", "several"],
+)
+def test_objective(run, args, objective):
+    files = [name for name in NAMES if name != "mapper.yaml"]
+    run("mapper", *files, *args, "-o", "out")
+    assert result_of("out")["objective"] == objective
+
+
+def test_accounting_is_that_of_search_and_report(run):
+    run("mapper", *NAMES, "-o", "out", "--accounting", "count-all")
+    result = result_of("out")
+    assert result["evaluation"]["accounting"] == "count-all"
+    assert result["top"][0]["energy_pj"] == result["evaluation"]["energy_pj"]
+
+
+@pytest.mark.parametrize("case", ["gemm-11-004", "gemm-cluster-11-013", "conv-sep-11-022"])
+def test_reference_documents(run, case):
+    """Unconstrained, so only sampled."""
+    files = [path for path in sorted((RANDOM / case).glob("*.yaml")) if path.name != "mapping.yaml"]
+    assert run("mapper", *files, "--method", "random", "--evaluations", 100, "-o", "found")[0] == 0
+    assert run("model", *files, "found/sparsim.mapping.yaml", "-o", "read")[0] == 0
+    assert same_stats("found", "read")
+
+
+@pytest.fixture
+def native(tmp_path, run):
+    """Our own documents of a network: the layer, another one, and the layer again."""
+    documents, mapspace, _ = read_search_documents(NAMES)
+    arch, layer, policy, energy, *_ = documents
+    small = replace(layer, name="small", bounds={"M": 2, "N": 4, "K": 2})
+    layers = (replace(layer, name="one"), small, replace(layer, name="two"))
+    workload = Workload(name="net", layers=layers)
+    Path("net.yaml").write_text(dump(arch, policy, energy, mapspace, workload))
+    return layers
+
+
+def test_network(run, native):
+    code, out, _ = run("mapper", "net.yaml", "-o", "net", "--objective", "energy")
+    assert code == 0
+    assert load_documents(["net/small/sparsim.mapping.yaml"]).mapping is not None
+    for layer in native:
+        folder = f"net/{layer.name}"
+        run("model", "net.yaml", f"{folder}/sparsim.mapping.yaml", "--layer", layer.name, "-o", "read")
+        assert same_stats(folder, "read")
+    rows = list(csv.DictReader(Path("net/sparsim.layers.csv").read_text().splitlines()))
+    assert [row["layer"] for row in rows] == ["one", "small", "two"]
+    energies = [result_of(f"net/{row['layer']}")["evaluation"]["energy_pj"] for row in rows]
+    assert [float(row["energy_pj"]) for row in rows] == energies
+    assert f"{sum(energies) / 1e6:.6g}" in next(line for line in out.splitlines() if "total" in line)
+
+
+def test_one_layer_of_a_network_is_the_same_search(run, native):
+    run("mapper", "net.yaml", "-o", "net", "--no-cache")
+    run("mapper", "net.yaml", "--layer", "small", "-o", "one", "--no-cache")
+    assert result_of("one")["top"] == result_of("net/small")["top"]
+
+
+def test_repeated_search_is_taken_from_the_cache(run, tmp_path, monkeypatch):
+    run("mapper", *NAMES, "-o", "first")
+    (entry,) = (tmp_path / "caches/sparsim").iterdir()
+    monkeypatch.setattr("sparsim.mapper.network.search", None)
+    assert run("mapper", *NAMES, "-o", "second")[0] == 0
+    assert result_of("first") == result_of("second")
+    entry.write_text("spoiled")
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    _, _, err = run("mapper", *NAMES, "-o", "third", "--cache", entry.parent)
+    assert f"sparsim: warning: {entry}: is spoiled and ignored\n" in err
+    assert result_of("first")["top"] == result_of("third")["top"]
+
+
+def test_no_cache_leaves_no_folder(run, tmp_path):
+    run("mapper", *NAMES, "-o", "out", "--no-cache")
+    assert not (tmp_path / "caches").exists()
+
+
+@pytest.fixture
+def ctrl_c(monkeypatch):
+    """Presses Ctrl-C when the search evaluates for the second time."""
+    evaluate_batch, calls = sparsim.mapper.engine.evaluate_batch, []
+
+    def evaluating(*args, **options):
+        calls.append(args)
+        if len(calls) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return evaluate_batch(*args, **options)
+
+    monkeypatch.setattr(sparsim.mapper.engine, "evaluate_batch", evaluating)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_ctrl_c_writes_the_best_and_its_gap(run, tmp_path):
+    code, out, _ = run("mapper", *NAMES, "-o", "found")
+    assert code == 0
+    result = result_of("found")
+    assert result["interrupted"]
+    certificate = result["certificate"]
+    assert certificate["kind"] == "gap"
+    assert certificate["statement"] in out
+    assert f"gap {certificate['gap']:.3%}\n" in out
+    assert not (tmp_path / "caches").exists()
+    run("model", *NAMES, "found/sparsim.mapping.yaml", "-o", "read")
+    assert same_stats("found", "read")
+
+
+@pytest.mark.usefixtures("native", "ctrl_c")
+def test_ctrl_c_in_a_network_leaves_out_the_rest(run):
+    code, out, err = run("mapper", "net.yaml", "-o", "net")
+    assert code == 1
+    assert err.endswith("sparsim: error: interrupted, 2 of 3 layers have no mapping\n")
+    assert "total" in out
+    assert sorted(path.name for path in Path("net").iterdir()) == ["one", "sparsim.layers.csv"]
+
+
+def test_progress_on_a_terminal(run, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr("sparsim.mapper_cli.PERIOD_S", 0.0)
+    _, out, err = run("mapper", *NAMES, "-o", "out")
+    assert "uJ in 24 cycles" in err
+    assert "uJ in 24 cycles" not in out
+
+
+@pytest.mark.parametrize(
+    ("document", "old", "new", "message"),
+    [
+        ("constraints.yaml", "K<=2", "K<=2 M=3",
+         "layer matmul: no factorisation of dim 'M' (bound 8) is left"),
+        ("arch.yaml", "depth: 64\n", "depth: 1\n", "no mapping is valid for layer matmul"),
+    ],
+)  # fmt: skip
+def test_nothing_to_be_found(run, tmp_path, document, old, new, message):
+    assert old in SEARCH[document]
+    (tmp_path / document).write_text(SEARCH[document].replace(old, new, 1))
+    code, out, err = run("mapper", *NAMES, "-o", "out")
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1].startswith(f"sparsim: error: {message}")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--objective", "enrgy"], "objective: unknown metric 'enrgy' (did you mean 'energy'?)"),
+        (["--objective", "edp,edp"], "objective: 2 metrics, needed are one or more, each once"),
+        (["--objective", ""], "objective: unknown metric '' (known: energy, delay, edp)"),
+        (["--method", "hill"],
+         "Invalid value for '--method': 'hill' is not one of 'auto', 'exhaustive', 'random', 'local'"),
+        (["--evaluations", "0"], "Invalid value for '--evaluations': 0 is not in the range x>=1"),
+        (["--threads", "-1"], "Invalid value for '--threads': -1 is not in the range x>=1"),
+        (["--top", "0"], "Invalid value for '--top': 0 is not in the range x>=1"),
+        (["--seconds", "0"], "search: seconds is 0.0, allowed is more than 0"),
+        (["--seconds", "nan"], "search: seconds is nan, allowed is more than 0"),
+        (["--cache", "x", "--no-cache"], "--cache and --no-cache exclude each other"),
+        (["--layer", "matmull"], f"{', '.join(NAMES)}: no layer 'matmull' (did you mean 'matmul'?)"),
+    ],
+)  # fmt: skip
+def test_options(run, tmp_path, args, message):
+    code, out, err = run("mapper", *NAMES, "-o", "out", *args)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == f"sparsim: error: {message}"
+    assert not (tmp_path / "out").exists()
+
+
+def test_metric_that_only_timeloop_has(run, tmp_path):
+    (tmp_path / "mapper.yaml").write_text("mapper: {optimization-metrics: [accesses-GLB]}\n")
+    code, _, err = run("mapper", *NAMES)
+    assert code == 2
+    message = "mapper: metric 'accesses-GLB' is not supported (--objective: energy, delay, edp)"
+    assert err == f"sparsim: error: {message}\n"
+    assert run("mapper", *NAMES, "--objective", "edp")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["one", "../two"], "layer name '../two' cannot name a folder (choose with --layer NAME)"),
+        (["one", "one"], "2 layers have the name 'one'"),
+        ([], "net.yaml: no 'layer' given"),
+    ],
+)
+@pytest.mark.usefixtures("native")
+def test_layers_without_folders_of_their_own(run, names, message):
+    loaded = load_documents(["net.yaml"])
+    layers = [replace(loaded.layers[0], name=name) for name in names]
+    Path("net.yaml").write_text(dump(loaded.architecture, *layers))
+    assert run("mapper", "net.yaml", "-o", "out") == (2, "", f"sparsim: error: {message}\n")
+
+
+def test_files_of_two_kinds(run, native):
+    message = "net.yaml is a document of ours, arch.yaml is not: give one kind only"
+    assert run("mapper", "arch.yaml", "net.yaml") == (2, "", f"sparsim: error: {message}\n")
