@@ -29,8 +29,9 @@ from sparsim.lower import (
     lower_mappings,
     lower_policy,
 )
+from sparsim.mapper.search import search
 from sparsim.scratch import make_nest, make_scratch, most_children, no_table
-from sparsim.spec import Density
+from sparsim.spec import Density, Mapspace
 from sparsim.status import REASONS, mapping_error
 from sparsim.tables import fill_table
 
@@ -140,6 +141,10 @@ def test_entries_are_compiled_once() -> None:
     frozen = Frozen(sparse.arch, [sparse.layer] * 2, *sparse[2:4], [sparse.mapping, other])
     for densities in (np.ones((2, 3), int), np.ones((3, 2), np.float32).T, [[0.1, 0.2, 0.3]] * 2):
         frozen(densities)
+    for threads in (1, 2):
+        for case in (dense, sparse):
+            search(*case[:4], Mapspace(), evaluations=10_000, method="exhaustive", threads=threads)
+            search(*case[:4], Mapspace(), evaluations=20, method="local", threads=threads)
     found = dict(entries())
     assert len(found) >= 4
     assert {name: len(kernel.signatures) for name, kernel in found.items()} == dict.fromkeys(found, 1)
