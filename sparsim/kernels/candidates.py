@@ -136,6 +136,26 @@ def _utilization(arch, space, w):
     return share
 
 
+@inlined
+def _bound_choices(a, y, d, p, b, sp, w, metric, limit, index, n, out, values, rejected):
+    """Append the bypass choices of the measured factors that pass to `n` candidates; their new number."""
+    n_dims = index.shape[0]
+    for choice in range(sp.keep.shape[0]):
+        if not _fits_choice(a, y, d, p, b, sp.keep[choice], w):
+            rejected[CAPACITY] += 1.0
+            continue
+        bound_candidate(a, y, d, p, b, sp, w.factor, sp.place, sp.free, sp.keep[choice], w, w.out)
+        if _exceeds(metric, limit, w.out[0], w.out[1]):
+            rejected[BOUND] += 1.0
+            continue
+        for dim in range(n_dims):
+            out[n, dim] = index[dim]
+        out[n, n_dims] = choice
+        values[n, 0], values[n, 1] = w.out[0], w.out[1]
+        n += 1
+    return n
+
+
 @entry
 def enumerate_candidates(
     arch, layer, density, policy, bound, space, work, metric, limit, index, cut, steps, out, values, rejected
@@ -177,19 +197,7 @@ def enumerate_candidates(
             rejected[reason] += completions
         else:
             steps -= n_keep
-            for choice in range(n_keep):
-                if not _fits_choice(a, y, d, p, b, sp.keep[choice], w):
-                    rejected[CAPACITY] += 1.0
-                    continue
-                bound_candidate(a, y, d, p, b, sp, w.factor, sp.place, sp.free, sp.keep[choice], w, w.out)
-                if _exceeds(metric, limit, w.out[0], w.out[1]):
-                    rejected[BOUND] += 1.0
-                    continue
-                for dim in range(n_dims):
-                    out[n, dim] = index[dim]
-                out[n, n_dims] = choice
-                values[n, 0], values[n, 1] = w.out[0], w.out[1]
-                n += 1
+            n = _bound_choices(a, y, d, p, b, sp, w, metric, limit, index, n, out, values, rejected)
         while r < cut:
             index[r] += 1
             if index[r] < sp.start[r + 1] - sp.start[r]:
