@@ -216,7 +216,7 @@ def _write(
     )
     text = dump(result.best) if inputs.is_native else mapping_text(inputs.arch, layer, result.best)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sparsim.mapping.yaml").write_text(text)
+    (folder / "sparsim.mapping.yaml").write_text(text, encoding="utf-8")
     (folder / "sparsim.stats.txt").write_text(write_stats(evaluation))
     document = result.to_dict() | {
         "sizes": result.sizes._asdict(),
