@@ -168,6 +168,9 @@ def ctrl_c(monkeypatch):
         return evaluate_batch(*args, **options)
 
     monkeypatch.setattr(sparsim.mapper.engine, "evaluate_batch", evaluating)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in background jobs
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("ctrl_c")
