@@ -10,7 +10,8 @@ import re
 from importlib import resources
 from typing import NamedTuple
 
-from sparsim.spec import Dataspace, Density, Layer, LevelMapping, Mapping, Nest, Shape
+from sparsim.spec import Dataspace, Density, Layer, LevelMapping, Mapping, Mapspace, Nest, Shape
+from sparsim.spec.load import load_text
 
 DESIGNS = {"gating": "eyeriss_like_gating", "onchip": "eyeriss_like_onchip"}  # design: its preset
 DESIGN_TITLES = {"gating": "gating", "onchip": "on-chip compression"}
@@ -78,6 +79,15 @@ def mapping_of(loops: dict[str, str]) -> Mapping:
             )
         )
     return Mapping(levels=tuple(levels))
+
+
+def study_mapspace() -> Mapspace:
+    """What the study's mapper could choose from, for both designs."""
+    name = "study_mapspace.yaml"
+    text = resources.files("pointnet").joinpath(name).read_text(encoding="utf-8")
+    mapspace = load_text(text, name).mapspace
+    assert mapspace is not None
+    return mapspace
 
 
 def _nest(loops: str, split_x: int | None = None) -> Nest:

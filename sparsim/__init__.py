@@ -10,8 +10,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sparsim.errors import EnergyTableError, FormatError, MappingError, SparsimError, SpecError
+    from sparsim.errors import (
+        EmptyMapspaceError,
+        EnergyTableError,
+        FormatError,
+        MappingError,
+        SparsimError,
+        SpecError,
+    )
     from sparsim.evaluation import Frozen, evaluate, evaluate_batch
+    from sparsim.mapper.result import Certificate, SearchResult
+    from sparsim.mapper.search import search
     from sparsim.result import Evaluation
     from sparsim.spec import (
         Architecture,
@@ -20,9 +29,12 @@ if TYPE_CHECKING:
         Density,
         EnergyTable,
         Layer,
+        LevelConstraint,
         LevelMapping,
         Mapping,
+        Mapspace,
         Nest,
+        NestConstraint,
         Network,
         Option,
         Rank,
@@ -38,19 +50,24 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Architecture", "Compute", "Dataspace", "Density", "EnergyTable", "EnergyTableError", "Evaluation",
-    "FormatError", "Frozen", "Layer", "LevelMapping", "Mapping", "MappingError", "Nest", "Network", "Option",
-    "Rank", "Saf", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage", "TensorFormat",
+    "Architecture", "Certificate", "Compute", "Dataspace", "Density", "EmptyMapspaceError", "EnergyTable",
+    "EnergyTableError", "Evaluation", "FormatError", "Frozen", "Layer", "LevelConstraint", "LevelMapping",
+    "Mapping", "MappingError", "Mapspace", "Nest", "NestConstraint", "Network", "Option", "Rank", "Saf",
+    "SearchResult", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage", "TensorFormat",
     "Workload", "dump", "evaluate", "evaluate_batch", "load_documents", "load_preset", "load_text",
-    "preset_names",
+    "preset_names", "search",
 ]  # fmt: skip
 
 _HOMES = {
-    "sparsim.errors": ("EnergyTableError", "FormatError", "MappingError", "SparsimError", "SpecError"),
+    "sparsim.errors": (
+        "EmptyMapspaceError", "EnergyTableError", "FormatError", "MappingError", "SparsimError", "SpecError",
+    ),
     "sparsim.evaluation": ("Frozen", "evaluate", "evaluate_batch"),
+    "sparsim.mapper.result": ("Certificate", "SearchResult"),
+    "sparsim.mapper.search": ("search",),
     "sparsim.result": ("Evaluation",),
     "sparsim.spec.load": ("dump", "load_documents", "load_preset", "load_text", "preset_names"),
-}
+}  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 

@@ -5,6 +5,7 @@ SparsimError
     EnergyTableError   no energy for (component, action)
     FormatError        a file could not be read as what it claims to be
   MappingError         a mapping does not fit the layer or the accelerator
+  EmptyMapspaceError   constraints leave no mapping
 """
 
 from __future__ import annotations
@@ -55,6 +56,14 @@ class MappingError(SparsimError, ValueError):
         self, message: str, *, level: str = "", need: float | None = None, have: float | None = None
     ) -> None:
         self.level, self.need, self.have = level, need, have
+        super().__init__(message)
+
+
+class EmptyMapspaceError(SparsimError, ValueError):
+    """Constraints leave nothing to search; `constraint` is the one that removes most candidates."""
+
+    def __init__(self, message: str, *, constraint: str = "") -> None:
+        self.constraint = constraint
         super().__init__(message)
 
 

@@ -236,3 +236,54 @@ class CostPack(NamedTuple):
     level_pj: Reals  # (H,) all instances
     network_pj: Reals  # (S, D, 2) per instance of the outer level: traffic, links
     total: Reals  # (2,) energy pJ, cycles
+
+
+class SpacePack(NamedTuple):
+    """A mapspace for the kernels. The pair of one factorisation per dim and one bypass choice is a candidate,
+    written as R + 1 indices: of each dim's factorisation, then of the bypass choice."""
+
+    start: Ints  # (R + 1,) slices of `rows`
+    rows: Ints  # (factorisations of all dims, T)
+    widest: Ints  # (R + 1,) the most instances that dims 0 .. r - 1 can use together
+    place: Ints  # (T, R) dims, innermost first: fixed inner, free, fixed outer part
+    free: Ints  # (T, 2) slice of `place` that is free
+    split: Ints  # (T,) that many loops run along X, -1: any
+    axis: Ints  # (T, R) where a spatial loop over the dim runs: X, Y, 2: either
+    fan: Ints  # (T, X) of the spatial tiling levels, 1 x 1 of the others
+    keep: Ints  # (choices, S) bit masks of dataspaces
+    always: Ints  # (S,) bit masks of dataspaces that every choice keeps
+    flags: Ints  # (S, 3) bit masks of dataspaces: no link, no multicast, no temporal reuse
+    parallelism: Reals  # (1,) least share of all instances
+
+
+class BoundPack(NamedTuple):
+    """What a lower bound knows of layer, policy and prices beside the factors."""
+
+    compute: Reals  # (2,) least operations that take a cycle of a unit, least pJ of all operations
+    left: Reals  # (SAFs,) least share of accesses that an entry leaves
+    distinct: Ints  # (D,) bit masks of dims along which tiles never overlap
+    switch: Ints  # (3,) whether accesses can be bounded, whether counts are exact, test the fan-out
+    accounting: Ints  # (1,)
+
+
+class CandidateWork(NamedTuple):
+    """Scratch of the enumeration and of the bounds."""
+
+    used: Ints  # (R + 1, T, 3) instances along X, Y, and in all, of the dims from r on
+    least: Ints  # (R + 1, S, D) words of a tile at least, from the dims from r on
+    extent: Ints  # (S, R)
+    factor: Ints  # (T, R)
+    ext: Ints  # (R,)
+    tile: Ints  # (S, D)
+    union: Ints  # (S, D) box of all children of the level, 0: one child
+    groups: Ints  # (S, D) children that get different words, at least
+    children: Ints  # (S,)
+    instances: Ints  # (S + 1,) of each storage level, then of the arithmetic
+    words: Reals  # (S, D) deliveries to one child
+    part: Ints  # (S,) partition words
+    share: Reals  # (S, A)
+    moved: Reals  # (S, 2) words read, written
+    out: Reals  # (2,)
+    real: Ints  # (R,) free dims with a loop
+    choices: Ints  # (T, 2) orders, splits
+    fixed: Ints  # (T, 2) zeros: no part of an order is free

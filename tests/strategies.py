@@ -11,9 +11,12 @@ from sparsim.spec import (
     Density,
     EnergyTable,
     Layer,
+    LevelConstraint,
     LevelMapping,
     Mapping,
+    Mapspace,
     Nest,
+    NestConstraint,
     Network,
     Option,
     Rank,
@@ -182,4 +185,45 @@ level_mappings = st.builds(
 )
 mappings = st.builds(
     Mapping, levels=st.lists(level_mappings, max_size=3, unique_by=lambda m: m.level).map(tuple)
+)
+
+
+@st.composite
+def nest_constraints(draw, spatial):
+    order = draw(distinct(dims))
+    part = draw(st.integers(0, len(order)))
+    limits = st.dictionaries(dims, counts, max_size=3)
+    return NestConstraint(
+        factors=draw(st.dictionaries(dims, amounts, max_size=3)),
+        at_most=draw(limits),
+        at_least=draw(limits),
+        default_at_most=draw(st.none() | counts),
+        default_at_least=draw(st.none() | counts),
+        outer=order[:part],
+        inner=order[part:],
+        split_x=draw(st.none() | st.integers(0, 9)) if spatial else None,
+    )
+
+
+@st.composite
+def level_constraints(draw):
+    tensors = draw(distinct(names))
+    part = draw(st.integers(0, len(tensors)))
+    return LevelConstraint(
+        level=draw(names),
+        temporal=draw(nest_constraints(spatial=False)),
+        spatial=draw(st.none() | nest_constraints(spatial=True)),
+        keep=tensors[:part],
+        bypass=tensors[part:],
+        no_link_transfer=draw(distinct(names)),
+        no_temporal_reuse=draw(distinct(names)),
+    )
+
+
+mapspaces = st.builds(
+    Mapspace,
+    name=names,
+    levels=st.lists(level_constraints(), max_size=3, unique_by=lambda c: c.level).map(tuple),
+    min_parallelism=st.floats(0, 1),
+    source=st.text(max_size=20),
 )

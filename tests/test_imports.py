@@ -30,7 +30,9 @@ def test_records_and_documents_load_no_compiler() -> None:
     assert not loaded & {"torch", "matplotlib", "numba"}
 
 
-@pytest.mark.parametrize("module", ["sparsim.evaluation", "sparsim.cli", "sparsim.timeloop"])
+@pytest.mark.parametrize(
+    "module", ["sparsim.evaluation", "sparsim.mapper.search", "sparsim.cli", "sparsim.timeloop"]
+)
 def test_no_module_of_sparsim_loads_torch_or_plots(module: str) -> None:
     assert not loaded_by(f"import {module}") & {"torch", "matplotlib", "pointnet", "gmp", "validation"}
 

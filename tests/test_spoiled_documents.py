@@ -12,14 +12,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsim.errors import SparsimError
-from sparsim.spec.check import check
+from sparsim.mapper.space import lower_mapspace
+from sparsim.spec.check import check, check_mapspace
 from sparsim.spec.load import dump, load_text
 from sparsim.spec.yamlfile import parse_yaml
-from sparsim.timeloop.reader import documents_from
+from sparsim.timeloop.reader import documents_from, search_documents_from
 
-READ = documents_from([(name, parse_yaml(text, name)) for name, text in DOCUMENTS.items()])
+CONSTRAINTS = """\
+mapspace:
+  template: uber
+  targets:
+  - {target: GLB, type: spatial, factors: N=4 M<=2, permutation: NM_K, split: 1, no_link_transfer: [A]}
+  - {target: GLB, constraints: [{type: bypass, attributes: {keep: [A], bypass: [Z]}}]}
+architecture_constraints:
+- {target: spad, type: temporal, factors: N=1, default_max_factor: 4}
+- {target: spad, type: utilization, min: 0.5}
+mapper: {algorithm: random-pruned, optimization-metrics: [delay, energy], num-threads: 2, timeout: 100}
+"""
+FILES = [(name, parse_yaml(text, name)) for name, text in DOCUMENTS.items()]
+READ = documents_from(FILES)
 MERGED = {key: value for text in DOCUMENTS.values() for key, value in parse_yaml(text, "f").items()}
-NATIVE = dict(parse_yaml(dump(*READ[:5]), "f"))
+MAPSPACE = search_documents_from([*FILES, ("f", parse_yaml(CONSTRAINTS, "f"))]).mapspace
+NATIVE = dict(parse_yaml(dump(*READ[:5], MAPSPACE), "f"))
 VALUES = [
     None, 0, -1, 3, 1.5, 10**12, 10**30, 1e300, float("nan"), float("inf"), True, "", "x", "yes", "A", "M",
     "GLB", "M=2", "PE[0..3]", "PE[3..0]", "[0..2]", "1e400", "DRAM", [], [None], [1], [["M"]], [[[["M"]]]],
@@ -81,6 +95,14 @@ def test_timeloop_documents(text):
             check(*documents[:5])
 
 
+@settings(max_examples=100, deadline=None)
+@given(spoiled(parse_yaml(CONSTRAINTS, "f")))
+def test_constraints_and_options(text):
+    with read_or_refused():
+        found = search_documents_from([("f", parse_yaml(text, "f")), *FILES])
+        lower_mapspace(found.documents.arch, found.documents.layer, found.mapspace)
+
+
 @settings(max_examples=200, deadline=None)
 @given(spoiled(NATIVE))
 def test_native_documents(text):
@@ -88,3 +110,5 @@ def test_native_documents(text):
         found = load_text(text)
         if found.architecture and found.layers and found.mapping:
             check(found.architecture, found.layers[0], found.policy, found.energy, found.mapping)
+        if found.architecture and found.layers and found.mapspace:
+            check_mapspace(found.architecture, found.layers[0].shape, found.mapspace)

@@ -14,6 +14,7 @@ DATA = [
     "pointnet/recipes/study.yaml",
     "pointnet/study_layers.csv",
     "pointnet/study_mappings.csv",
+    "pointnet/study_mapspace.yaml",
     "pointnet/study_published.csv",
     "sparsim/presets/eyeriss_like_gating.yaml",
     "sparsim/presets/eyeriss_like_onchip.yaml",

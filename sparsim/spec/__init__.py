@@ -4,12 +4,13 @@ from sparsim.spec.arch import Architecture, Compute, Network, Storage
 from sparsim.spec.base import Record
 from sparsim.spec.energy import EnergyTable
 from sparsim.spec.mapping import LevelMapping, Mapping, Nest
+from sparsim.spec.mapspace import LevelConstraint, Mapspace, NestConstraint
 from sparsim.spec.shape import DENSE, Dataspace, Density, Layer, Shape
 from sparsim.spec.sparsity import Option, Rank, Saf, SparsePolicy, TensorFormat
 from sparsim.spec.workload import Workload
 
 __all__ = [
-    "DENSE", "Architecture", "Compute", "Dataspace", "Density", "EnergyTable", "Layer", "LevelMapping",
-    "Mapping", "Nest", "Network", "Option", "Rank", "Record", "Saf", "Shape", "SparsePolicy", "Storage",
-    "TensorFormat", "Workload",
+    "DENSE", "Architecture", "Compute", "Dataspace", "Density", "EnergyTable", "Layer",
+    "LevelConstraint", "LevelMapping", "Mapping", "Mapspace", "Nest", "NestConstraint", "Network", "Option",
+    "Rank", "Record", "Saf", "Shape", "SparsePolicy", "Storage", "TensorFormat", "Workload",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from sparsim.errors import MappingError, SpecError, near
 from sparsim.spec.arch import Architecture, Compute, Storage
 from sparsim.spec.energy import EnergyTable, missing_storage_energy, require_compute_energy
 from sparsim.spec.mapping import LevelMapping, Mapping, Nest
+from sparsim.spec.mapspace import LevelConstraint, Mapspace, NestConstraint
 from sparsim.spec.shape import Layer, Shape
 from sparsim.spec.sparsity import SparsePolicy, TensorFormat, rank_word_bits
 
@@ -34,6 +35,42 @@ def check(
     return _check_energy(arch, layer.shape, energy, keepers) if energy is not None else ()
 
 
+def check_mapspace(arch: Architecture, shape: Shape, mapspace: Mapspace) -> None:
+    """Refuse constraints on what does not exist: levels, dims, dataspaces, spatial loops without a fan-out.
+
+    Raises SpecError.
+    """
+    for level in mapspace.levels:
+        _known(level.level, [s.name for s in arch.storage], "storage level", "mapspace")
+        where = f"mapspace, level {level.level}"
+        for nest in (level.temporal, level.spatial or NestConstraint()):
+            for dim in (*nest.factors, *nest.at_most, *nest.at_least, *nest.outer, *nest.inner):
+                _known(dim, shape.dims, "dim", where)
+        for name in (*level.keep, *_named_dataspaces(level)):
+            _known(name, _dataspaces(shape), "dataspace", where)
+        child = _inner_levels(arch)[level.level]
+        if level.spatial is not None and child.mesh == (1, 1):
+            raise SpecError(
+                f"spatial constraint without a fan-out: there is one '{child.name}' below each", path=where
+            )
+
+
+def check_search(
+    arch: Architecture,
+    layer: Layer,
+    policy: SparsePolicy | None,
+    energy: EnergyTable | None,
+    mapspace: Mapspace,
+) -> tuple[str, ...]:
+    """The same as `check` for all mappings of a mapspace: every level that may keep a dataspace needs its
+    energies. Raises SpecError and EnergyTableError."""
+    if policy is not None:
+        _check_policy(arch, layer.shape, policy)
+    if energy is None:
+        return ()
+    return _check_energy(arch, layer.shape, energy, _keepers(arch, layer.shape, mapspace))
+
+
 def _known(name: str, names: Iterable[str], kind: str, where: str) -> None:
     names = tuple(names)
     if name not in names:
@@ -54,13 +91,14 @@ def _check_mapping_names(arch: Architecture, shape: Shape, mapping: Mapping) -> 
                 _known(dim, shape.dims, "dim", where)
             if nest.split_x is not None and nest.split_x < 0:
                 raise SpecError(f"split_x is {nest.split_x}, allowed is 0 and more", path=where)
-        for name in (
-            *level.bypass,
-            *level.no_link_transfer,
-            *level.no_multicast_no_reduction,
-            *level.no_temporal_reuse,
-        ):
+        for name in _named_dataspaces(level):
             _known(name, dataspaces, "dataspace", where)
+
+
+def _named_dataspaces(level: LevelMapping | LevelConstraint) -> tuple[str, ...]:
+    return (
+        *level.bypass, *level.no_link_transfer, *level.no_multicast_no_reduction, *level.no_temporal_reuse,
+    )  # fmt: skip
 
 
 def _check_factors(layer: Layer, mapping: Mapping) -> None:
@@ -79,9 +117,14 @@ def _nests(level: LevelMapping) -> tuple[Nest, ...]:
     return (level.temporal,) if level.spatial is None else (level.temporal, level.spatial)
 
 
-def _check_fanout(arch: Architecture, mapping: Mapping) -> None:
+def _inner_levels(arch: Architecture) -> dict[str, Storage | Compute]:
+    """What lies next inside each storage level."""
     below: list[Storage | Compute] = [*arch.storage[1:], arch.compute]
-    inner = {outer.name: level for outer, level in zip(arch.storage, below, strict=True)}
+    return {outer.name: level for outer, level in zip(arch.storage, below, strict=True)}
+
+
+def _check_fanout(arch: Architecture, mapping: Mapping) -> None:
+    inner = _inner_levels(arch)
     for level in mapping.levels:
         child = inner[level.level]
         if level.spatial is not None and child.mesh == (1, 1):
@@ -94,7 +137,7 @@ def _check_fanout(arch: Architecture, mapping: Mapping) -> None:
             )
 
 
-def _keepers(arch: Architecture, shape: Shape, mapping: Mapping) -> dict[str, list[int]]:
+def _keepers(arch: Architecture, shape: Shape, mapping: Mapping | Mapspace) -> dict[str, list[int]]:
     """Per dataspace the indices of the storage levels that keep it, outer to inner."""
     bypass = {level.level: level.bypass for level in mapping.levels}
     keepers = {}

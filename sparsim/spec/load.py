@@ -1,7 +1,8 @@
 """Records from and to our own YAML form, and the presets that come with the package.
 
 A document starts with `sparsim: 1` and holds any of `architecture`, `layer` (or `layers`, a list),
-`workload`, `policy`, `energy` and `mapping`, with the records' own field names. Nothing else is accepted.
+`workload`, `policy`, `energy`, `mapping` and `mapspace`, with the records' own field names. Nothing else is
+accepted.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sparsim.spec.arch import Architecture
 from sparsim.spec.base import Record
 from sparsim.spec.energy import EnergyTable
 from sparsim.spec.mapping import Mapping
+from sparsim.spec.mapspace import Mapspace
 from sparsim.spec.shape import Layer
 from sparsim.spec.sparsity import SparsePolicy
 from sparsim.spec.workload import Workload
@@ -35,6 +37,7 @@ _RECORDS: dict[str, type[Record]] = {
     "energy": EnergyTable,
     "mapping": Mapping,
     "workload": Workload,
+    "mapspace": Mapspace,
 }
 _KEYS = (MARK, *_RECORDS, "layers")
 _ANY_KEY = "..."
@@ -59,6 +62,7 @@ class Loaded(NamedTuple):
     energy: EnergyTable | None
     mapping: Mapping | None
     workload: Workload | None
+    mapspace: Mapspace | None
 
 
 def is_native(data: YamlMap) -> bool:
@@ -121,6 +125,7 @@ def loaded_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = T
         energy=_of(found, "energy", EnergyTable),
         mapping=_of(found, "mapping", Mapping),
         workload=workload,
+        mapspace=_of(found, "mapspace", Mapspace),
     )
 
 

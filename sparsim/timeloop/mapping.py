@@ -31,7 +31,7 @@ class _Parts:
         self.flags: dict[str, tuple[str, ...]] = {}
 
 
-class _Known(NamedTuple):
+class Known(NamedTuple):
     """The names that directives may use."""
 
     levels: tuple[str, ...]  # outer to inner
@@ -39,15 +39,19 @@ class _Known(NamedTuple):
     dataspaces: tuple[str, ...]
 
 
-def read_mapping(directives: list[Node], arch: Architecture, layer: Layer) -> Mapping:
-    """The levels that the directives mention, outer to inner. Raises SpecError."""
-    known = _Known(
+def known_names(arch: Architecture, layer: Layer) -> Known:
+    return Known(
         tuple(level.name for level in arch.storage), layer, tuple(d.name for d in layer.shape.dataspaces)
     )
+
+
+def read_mapping(directives: list[Node], arch: Architecture, layer: Layer) -> Mapping:
+    """The levels that the directives mention, outer to inner. Raises SpecError."""
+    known = known_names(arch, layer)
     parts: dict[str, _Parts] = {}
     for node in directives:
         kind = _kind(node)
-        level = parts.setdefault(_target(node, known.levels), _Parts())
+        level = parts.setdefault(target_level(node, known.levels), _Parts())
         node.report_unknown((*_KEYS[kind], "stream"))  # an older program's key, in many documents
         if kind == "bypass":
             _set_bypass(node, level, known)
@@ -55,7 +59,7 @@ def read_mapping(directives: list[Node], arch: Architecture, layer: Layer) -> Ma
         _add_nest(node, kind, level, known)
         for key in _KEYS[kind]:
             if key.startswith("no_") and key in node.data:
-                level.flags[key] = _dataspaces(node, key, known)
+                level.flags[key] = known_dataspaces(node, key, known)
     return Mapping(
         levels=tuple(_level_mapping(name, parts[name], known) for name in known.levels if name in parts)
     )
@@ -70,19 +74,19 @@ def _kind(node: Node) -> str:
     return _TYPES[given]
 
 
-def _target(node: Node, levels: tuple[str, ...]) -> str:
+def target_level(node: Node, levels: tuple[str, ...], key: str = "target") -> str:
     """By name, or as an index that counts storage levels from the innermost."""
-    name = node.required(node.text("target"), "target")
+    name = node.required(node.text(key), key)
     if name in levels:
         return name
     if name.isdecimal():
         if int(name) >= len(levels):
-            raise node.error(f"is {name}, allowed is 0 (innermost) to {len(levels) - 1}", "target")
+            raise node.error(f"is {name}, allowed is 0 (innermost) to {len(levels) - 1}", key)
         return levels[-1 - int(name)]
-    raise node.error(f"unknown level '{name}'", "target", hint=near(name, levels))
+    raise node.error(f"unknown level '{name}'", key, hint=near(name, levels))
 
 
-def _dataspaces(node: Node, key: str, known: _Known) -> tuple[str, ...]:
+def known_dataspaces(node: Node, key: str, known: Known) -> tuple[str, ...]:
     names = node.names(key)
     for name in names:
         if name not in known.dataspaces:
@@ -90,15 +94,15 @@ def _dataspaces(node: Node, key: str, known: _Known) -> tuple[str, ...]:
     return names
 
 
-def _set_bypass(node: Node, level: _Parts, known: _Known) -> None:
-    kept, bypassed = set(_dataspaces(node, "keep", known)), set(_dataspaces(node, "bypass", known))
+def _set_bypass(node: Node, level: _Parts, known: Known) -> None:
+    kept, bypassed = set(known_dataspaces(node, "keep", known)), set(known_dataspaces(node, "bypass", known))
     if kept & bypassed:
         both = ", ".join(sorted(kept & bypassed))
         node.warn(f"{both} is in 'keep' as well, 'bypass' counts", "bypass")
     level.bypass = level.bypass - kept | bypassed
 
 
-def _add_nest(node: Node, kind: str, level: _Parts, known: _Known) -> None:
+def _add_nest(node: Node, kind: str, level: _Parts, known: Known) -> None:
     split = node.integer("split") if kind == "spatial" else None
     if split is not None and split < 0:
         raise node.error(f"is {split}, allowed is 0 and more", "split")
@@ -111,13 +115,13 @@ def _add_nest(node: Node, kind: str, level: _Parts, known: _Known) -> None:
     level.nests[kind], level.nodes[kind] = nest, node
 
 
-def _factors(node: Node, known: _Known) -> dict[str, int]:
+def _factors(node: Node, known: Known) -> dict[str, int]:
     """From text like `C=4 M2 P 8 # comment`; a factor of 0 is the dim's whole bound."""
     text = (node.text("factors") or "").partition("#")[0]
     factors: dict[str, int] = {}
     end = 0
     for match in _FACTOR.finditer(text):
-        _report_rest(node, text[end : match.start()])
+        report_rest(node, text[end : match.start()])
         end = match.end()
         dim, factor = match[1], int(match[2])
         if dim not in known.layer.shape.dims:
@@ -129,16 +133,16 @@ def _factors(node: Node, known: _Known) -> dict[str, int]:
         if factors.get(dim, factor) != factor:
             node.warn(f"dim '{dim}' has two factors, the last counts", "factors")
         factors[dim] = factor
-    _report_rest(node, text[end:])
+    report_rest(node, text[end:])
     return factors
 
 
-def _report_rest(node: Node, text: str) -> None:
+def report_rest(node: Node, text: str) -> None:
     if not _SEPARATORS.fullmatch(text):
         node.warn(f"'{text.strip()}' is no factor and ignored", "factors")
 
 
-def _permutation(node: Node, known: _Known) -> tuple[str, ...]:
+def _permutation(node: Node, known: Known) -> tuple[str, ...]:
     """Innermost dim first."""
     dims = tuple("".join((node.text("permutation") or "").split()))
     for dim in dims:
@@ -147,7 +151,7 @@ def _permutation(node: Node, known: _Known) -> tuple[str, ...]:
     return dims
 
 
-def _level_mapping(name: str, parts: _Parts, known: _Known) -> LevelMapping:
+def _level_mapping(name: str, parts: _Parts, known: Known) -> LevelMapping:
     return LevelMapping(
         level=name,
         temporal=parts.nests.get("temporal", Nest()),

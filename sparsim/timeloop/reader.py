@@ -1,4 +1,4 @@
-"""Timeloop's input documents, versions 0.2 to 0.4, as specification records (model-spec chapters 2 to 6)."""
+"""Timeloop's input documents, versions 0.2 to 0.4, as records (model-spec chapters 2 to 6, 17.1, 17.7)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sparsim.errors import SpecError
-from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, SparsePolicy
+from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Mapspace, SparsePolicy
 from sparsim.spec.yamlfile import YamlMap, load_yaml
 from sparsim.timeloop.architecture import read_architecture
+from sparsim.timeloop.constraints import find_items, read_mapspace
 from sparsim.timeloop.directives import read_sparse_optimizations
+from sparsim.timeloop.mapper import MapperOptions, read_mapper
 from sparsim.timeloop.mapping import read_mapping
 from sparsim.timeloop.node import Context, Node, describe, near_key
 from sparsim.timeloop.problem import read_problem
@@ -19,10 +21,12 @@ from sparsim.timeloop.tables import read_tables
 _READ = (
     "architecture", "arch", "problem", "mapping", "sparse_optimizations", "ERT", "ART", "variables",
 )  # fmt: skip
-# For the mapper, for an energy estimator, or of no consequence: allowed, and not looked at here.
+_MAPSPACE = ("mapspace", "mapspace_constraints")
+_CONSTRAINTS = ("arch_constraints", "architecture_constraints")
+_SEARCH = ("mapper", *_MAPSPACE, *_CONSTRAINTS)  # read only for a search
+# For an energy estimator, or of no consequence: allowed, and not looked at here.
 _IGNORED = (
-    "mapper", "mapspace", "mapspace_constraints", "architecture_constraints", "arch_constraints", "model",
-    "compound_components", "primitive_components", "globals", "ERT_summary", "ART_summary",
+    "model", "compound_components", "primitive_components", "globals", "ERT_summary", "ART_summary",
     "flattened_architecture", "energy_estimation", "version",
 )  # fmt: skip
 
@@ -48,12 +52,12 @@ def read_documents(paths: Iterable[str | Path]) -> Documents:
 
 def documents_from(files: Sequence[tuple[str, YamlMap]]) -> Documents:
     """Like `read_documents`, for files that are read already: (name, contents) each."""
-    top = _merge(files)
+    top = _merge(files, _READ)
     context = Context(variables=_variables(top), warnings=[])
     _report_unknown(files, context)
     nodes = {key: Node(data, file, "", context) for key, (file, data) in top.items()}
 
-    arch_key = "arch" if "arch" in top else "architecture"
+    arch_key = _architecture_key(top)
     if "arch" in top and "architecture" in top:
         nodes["architecture"].warn("is ignored, 'arch' is there too", "architecture")
     arch = read_architecture(_section(nodes, arch_key, files))
@@ -72,12 +76,55 @@ def documents_from(files: Sequence[tuple[str, YamlMap]]) -> Documents:
     return Documents(arch, layer, policy, energy, mapping, tuple(context.warnings))
 
 
-def _merge(files: Sequence[tuple[str, YamlMap]]) -> dict[str, tuple[str, YamlMap]]:
-    """Per key that is read: the file that has it, and that file's contents."""
+class SearchDocuments(NamedTuple):
+    """What a search needs; `documents.warnings` are those of all documents."""
+
+    documents: Documents
+    mapspace: Mapspace
+    options: MapperOptions
+
+
+def read_search_documents(paths: Iterable[str | Path]) -> SearchDocuments:
+    """Like `read_documents`, with the constraints and the mapper's options."""
+    return search_documents_from([(str(path), load_yaml(path)) for path in paths])
+
+
+def search_documents_from(files: Sequence[tuple[str, YamlMap]]) -> SearchDocuments:
+    """Like `read_search_documents`, for files that are read already: (name, contents) each."""
+    documents = documents_from(files)
+    arch, layer = documents.arch, documents.layer
+    top = _merge(files, (*_READ, *_SEARCH))
+    context = Context(variables=_variables(top), warnings=[])
+    nodes = {key: Node(data, file, "", context) for key, (file, data) in top.items()}
+    arch_key = _architecture_key(top)
+    inside = _section(nodes, arch_key, files)
+    places = [(nodes[key], key) for key in _CONSTRAINTS if key in nodes]
+    if inside.has("constraints"):
+        places.insert(0, (inside, "constraints"))
+    mapspaces = [(nodes[key], key) for key in _MAPSPACE if key in nodes]
+    mapspace = read_mapspace([_first_items(mapspaces), _first_items(places)], arch, layer)
+    mapper = nodes["mapper"].child("mapper") if "mapper" in nodes else None
+    options = read_mapper(mapper, arch) if mapper else MapperOptions()
+    warnings = (*documents.warnings, *context.warnings)
+    return SearchDocuments(documents._replace(warnings=warnings), mapspace, options)
+
+
+def _architecture_key(top: dict[str, tuple[str, YamlMap]]) -> str:
+    return "arch" if "arch" in top else "architecture"
+
+
+def _first_items(places: list[tuple[Node, str]]) -> list[Node]:
+    for node, key in places[1:]:
+        node.warn(f"is ignored, '{places[0][1]}' is there too", key)
+    return find_items(*places[0]) if places else []
+
+
+def _merge(files: Sequence[tuple[str, YamlMap]], keys: Sequence[str]) -> dict[str, tuple[str, YamlMap]]:
+    """Per key of `keys`: the file that has it, and that file's contents."""
     top: dict[str, tuple[str, YamlMap]] = {}
     for file, data in files:
         for key in data:
-            if key not in _READ:
+            if key not in keys:
                 continue
             if key in top and top[key][1][key] != data[key]:
                 raise SpecError(f"key '{key}' is in {top[key][0]} too, with other contents", path=file)
@@ -98,7 +145,7 @@ def _variables(top: dict[str, tuple[str, YamlMap]]) -> dict[str, object]:
 def _report_unknown(files: Sequence[tuple[str, YamlMap]], context: Context) -> None:
     for file, data in files:
         node = Node(data, file, "", context)
-        node.report_unknown((*_READ, *_IGNORED))
+        node.report_unknown((*_READ, *_SEARCH, *_IGNORED))
         model = node.child("model")
         if model and model.flag("auto_bypass_on_failure"):
             model.warn("is not supported, a level that is too small is an error", "auto_bypass_on_failure")

@@ -10,7 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from pointnet import study, study_report
-from pointnet.study_cases import DESIGNS, Run, runs
+from pointnet.study_cases import DESIGNS, Run, runs, study_mapspace
+from sparsim import evaluate_batch
+from sparsim.lower import lower_mappings
+from sparsim.mapper.space import first_order, lower_mapspace, mapping_of, sizes
 from sparsim.spec import Mapping, Nest
 from sparsim.spec.load import load_preset
 from sparsim.timeloop.reader import Documents, read_documents
@@ -132,3 +135,22 @@ def test_no_table_is_wider_than_a_terminal(tmp_path: Path) -> None:
     result = CliRunner().invoke(study.main, ["-o", str(tmp_path)], env={"COLUMNS": "80"})
     assert "…" not in result.output
     assert max(map(len, result.output.splitlines())) <= 80
+
+
+def test_published_mappings_lie_in_the_studys_mapspace():
+    presets = {design: load_preset(name) for design, name in DESIGNS.items()}
+    for run in runs():
+        preset, shape = presets[run.design], run.layer.shape
+        space = lower_mapspace(preset.architecture, run.layer, study_mapspace())
+        assert sizes(space)[1:4] == (1, 1, 1)  # only factorisations are free
+        (factor,) = lower_mappings(preset.architecture, shape, [run.mapping]).factor
+        for d, rows in enumerate(space.factors):
+            assert (rows == factor[:, d]).all(axis=1).sum() == 1
+        order, keep = first_order(space), space.keep[0]
+        found = mapping_of(preset.architecture, shape, factor, order, space.split, keep, space)
+        both = evaluate_batch(
+            preset.architecture, run.layer, preset.policy, preset.energy, [run.mapping, found]
+        )
+        assert (both.status == 0).all()
+        assert both.energy_pj[0] == both.energy_pj[1]
+        assert both.cycles[0] == both.cycles[1]

@@ -20,15 +20,16 @@ any_records = st.tuples(
     strategies.energy_tables,
     strategies.mappings,
     strategies.workloads,
+    strategies.mapspaces,
 )
 
 
 @settings(max_examples=50, deadline=None)
 @given(any_records)
 def test_round_trip(records):
-    arch, layers, policy, energy, mapping, workload = records
-    loaded = load_text(dump(arch, *layers, policy, energy, mapping, workload))
-    assert loaded == (arch, (*layers, *workload.layers), policy, energy, mapping, workload)
+    arch, layers, policy, energy, mapping, workload, mapspace = records
+    loaded = load_text(dump(arch, *layers, policy, energy, mapping, workload, mapspace))
+    assert loaded == (arch, (*layers, *workload.layers), policy, energy, mapping, workload, mapspace)
     assert loaded.architecture.digest() == arch.digest()
 
 

@@ -1,0 +1,258 @@
+"""What all search methods share: packs for the kernels, evaluation, the best so far, budgets, statistics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsim import packs
+from sparsim.errors import SpecError
+from sparsim.evaluation import Accounting, evaluate_batch
+from sparsim.kernels.bounds import TEST_FAN
+from sparsim.kernels.candidates import PASSED, assemble_candidates
+from sparsim.lower import ACCOUNTING, ints, lower_arch, lower_density, lower_layer, lower_policy, reals
+from sparsim.mapper.bounds import Lowered, bound_pack, space_bound
+from sparsim.mapper.objective import codes, values
+from sparsim.mapper.result import Found, Statistics
+from sparsim.mapper.space import Space, mapping_of
+from sparsim.packs import BoundPack, CandidateWork, Ints, MappingPack, Reals, SpacePack
+from sparsim.spec import Architecture, EnergyTable, Layer, SparsePolicy
+
+ROOM = 2048  # mappings evaluated at once
+
+
+class Problem(NamedTuple):
+    """The records that a mapping is evaluated with."""
+
+    arch: Architecture
+    layer: Layer
+    policy: SparsePolicy | None
+    energy: EnergyTable | None
+    accounting: Accounting
+
+
+class Budget(NamedTuple):
+    """Where a search ends early; None: nowhere."""
+
+    evaluations: int | None
+    seconds: float | None
+
+
+class BudgetError(Exception):
+    """A budget is used up."""
+
+
+class Progress(NamedTuple):
+    """What a progress callback is given: the best so far, or None, and how many were evaluated."""
+
+    best: Found | None
+    evaluated: int
+    seconds: float
+
+
+class _Entry(NamedTuple):
+    """A mapping found, by what it is compared with."""
+
+    values: tuple[float, ...]
+    place: tuple[int, ...]  # in the mapspace: decides between equals
+    row: tuple[Ints, Ints, Ints, Ints]  # of the MappingPack
+    energy_pj: float
+    cycles: int
+
+
+class Engine:
+    """One search: evaluates mappings, keeps the best `top`, counts."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        space: Space,
+        metrics: tuple[str, ...],
+        *,
+        top: int,
+        threads: int,
+        budget: Budget,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.problem, self.space, self.metrics, self.top, self.threads = problem, space, metrics, top, threads
+        self.budget, self.progress = budget, progress
+        arch, layer, policy, energy, accounting = problem
+        self.low = Lowered(
+            lower_arch(arch, energy), lower_layer(layer), lower_density(layer),
+            lower_policy(policy, arch, layer.shape), space, ACCOUNTING[accounting],
+        )  # fmt: skip
+        self.bound, self.codes = bound_pack(self.low), codes(metrics)
+        self.pack = space_pack(self.low, self.bound)
+        most = float(self.pack.widest[-1])
+        if self.bound.switch[TEST_FAN]:
+            most = min(most, float(self.low.arch.mesh[0, 2]))
+        self.least = space_bound(self.low, self.bound, most)
+        self.best: list[_Entry] = []
+        self.evaluated = self.valid = 0
+        self.rejected, self.rows_rejected, self.rows = reals(3), reals(3), 0
+        self.passed = 0
+        self._start, self._start_cpu = time.monotonic(), time.process_time()
+
+    @property
+    def head(self) -> tuple[object, ...]:
+        """The first arguments of the kernels."""
+        return (*self.low[:4], self.bound, self.pack)
+
+    @property
+    def limit(self) -> Reals:
+        """(metrics,): what a mapping must not exceed to be among the best."""
+        if len(self.best) < self.top:
+            return np.full(len(self.metrics), np.inf)
+        return np.array(self.best[-1].values)
+
+    def make_work(self) -> CandidateWork:
+        n_levels, n_data = len(self.low.arch.fan), len(self.low.layer.relevant)
+        n_tiling, n_dims = self.pack.place.shape
+        at = (n_levels, n_data)
+        return CandidateWork(
+            used=ints(n_dims + 1, n_tiling, 3), least=ints(n_dims + 1, *at), extent=ints(n_levels, n_dims),
+            factor=ints(n_tiling, n_dims), ext=ints(n_dims), tile=ints(*at), union=ints(*at),
+            groups=ints(*at), children=ints(n_levels), instances=ints(n_levels + 1), words=reals(*at),
+            part=ints(n_levels), share=reals(n_levels, 3), moved=reals(n_levels, 2), out=reals(2),
+            real=ints(n_dims), choices=ints(n_tiling, 2), fixed=ints(n_tiling, 2),
+        )  # fmt: skip
+
+    def make_rows(self, number: int) -> MappingPack:
+        n_tiling, n_dims = self.pack.place.shape
+        shape = (number, n_tiling, n_dims)
+        return MappingPack(
+            ints(*shape), ints(*shape), ints(*shape[:2]), ints(number, len(self.pack.always), 4)
+        )
+
+    def check_time(self) -> None:
+        """Raises BudgetError when the seconds are over."""
+        if self.budget.seconds is not None and time.monotonic() - self._start >= self.budget.seconds:
+            raise BudgetError
+
+    def evaluate(self, rows: MappingPack, candidate: Ints, digits: Ints) -> Reals:
+        """Evaluate mappings and keep the best; their values (n, metrics), nan where invalid.
+
+        Raises BudgetError when a budget is used up, after what it still allowed.
+        """
+        self.check_time()
+        number = len(candidate)
+        if self.budget.evaluations is not None:
+            number = min(number, self.budget.evaluations - self.evaluated)
+            if number <= 0:
+                raise BudgetError
+        rows = MappingPack(*(field[:number] for field in rows))
+        arch, layer, policy, energy, accounting = self.problem
+        # a few mappings are not worth waking threads for; numbers do not depend on them
+        threads = self.threads if number >= 64 * self.threads else 1
+        result = evaluate_batch(arch, layer, policy, energy, rows, accounting=accounting, threads=threads)
+        found = values(self.metrics, result.energy_pj, result.cycles)
+        self.evaluated += number
+        self.valid += int((result.status == packs.OK).sum())
+        for i in self._promising(found):
+            place = (*candidate[i, -2::-1].tolist(), int(candidate[i, -1]), *digits[i].ravel().tolist())
+            row = (rows.factor[i].copy(), rows.order[i].copy(), rows.split[i].copy(), rows.flags[i].copy())
+            entry = _Entry(
+                tuple(found[i].tolist()), place, row, float(result.energy_pj[i]), int(result.cycles[i])
+            )
+            self._keep(entry)
+        self.report()
+        return found
+
+    def report(self) -> None:
+        """Tell the progress callback, if there is one."""
+        if self.progress is not None:
+            best = self.found(self.best[0]) if self.best else None
+            self.progress(Progress(best, self.evaluated, time.monotonic() - self._start))
+
+    def _promising(self, found: Reals) -> list[int]:
+        """Rows among which the best `top` are, best first: valid, no worse than the limit or `top` others."""
+        valid = np.flatnonzero(~np.isnan(found[:, 0]))
+        order = valid[np.lexsort(found[valid].T[::-1])]
+        if not len(order):
+            return []
+        limit = tuple(self.limit.tolist())
+        last = tuple(found[order[min(self.top, len(order)) - 1]].tolist())
+        limit = min(limit, last)
+        chosen = []
+        for i in order.tolist():
+            if tuple(found[i].tolist()) > limit:
+                break
+            chosen.append(i)
+        return chosen
+
+    def _keep(self, entry: _Entry) -> None:
+        if any(entry.place == other.place for other in self.best):
+            return
+        self.best = sorted([*self.best, entry], key=lambda e: (e.values, e.place))[: self.top]
+
+    def try_numbers(self, work: CandidateWork, candidate: Ints, draw: Ints) -> Reals:
+        """Assemble and evaluate candidates (n, R + 1) with numbers (n, T, 2) of orders and splits.
+
+        Returns their values (n, metrics), nan for those rejected or invalid. `draw` is reduced to the
+        numbers that exist.
+        """
+        rows = self.make_rows(len(candidate))
+        reason = ints(len(candidate))
+        assemble_candidates(*self.head, work, self.codes, self.limit, candidate, draw, rows, reason)
+        passed = np.flatnonzero(reason == PASSED)
+        self.rows += len(candidate)
+        self.rows_rejected += np.bincount(reason[reason != PASSED], minlength=3)
+        found = np.full((len(candidate), len(self.metrics)), np.nan)
+        if len(passed):
+            rows = MappingPack(*(np.ascontiguousarray(field[passed]) for field in rows))
+            some = self.evaluate(rows, candidate[passed], draw[passed])
+            found[passed[: len(some)]] = some
+        return found
+
+    def found(self, entry: _Entry) -> Found:
+        factor, order, split, flags = entry.row
+        arch, shape = self.problem.arch, self.problem.layer.shape
+        mapping = mapping_of(arch, shape, factor, order, split, flags[:, packs.KEEP], self.space)
+        return Found(mapping, entry.energy_pj, entry.cycles)
+
+    def statistics(self) -> Statistics:
+        fan, capacity, bound = (int(x) for x in self.rejected)
+        row_fan, row_capacity, row_bound = (int(x) for x in self.rows_rejected)
+        return Statistics(
+            candidates=self.passed + fan + capacity + bound, candidates_over_fan_out=fan,
+            candidates_over_capacity=capacity, candidates_over_bound=bound, arrangements=self.rows,
+            arrangements_over_fan_out=row_fan, arrangements_over_capacity=row_capacity,
+            arrangements_over_bound=row_bound, evaluated=self.evaluated, valid=self.valid,
+            cpu_s=time.process_time() - self._start_cpu,
+        )  # fmt: skip
+
+
+def space_pack(low: Lowered, bound: BoundPack) -> SpacePack:
+    """The arrays of a mapspace that the kernels enumerate. Raises SpecError if there are too many dims."""
+    space, arch = low.space, low.arch
+    n_dims, n_tiling = len(space.factors), len(arch.tiling)
+    if n_dims > 20:  # factorials beyond are no 64-bit integers
+        raise SpecError(f"{n_dims} dims, a search takes at most 20", path="mapspace")
+    spatial = arch.tiling[:, 1] == 1
+    fan = np.where(spatial[:, None], arch.fan[arch.tiling[:, 0]], 1)
+    place, free = ints(n_tiling, n_dims), ints(n_tiling, 2)
+    axis = np.full((n_tiling, n_dims), 2, np.int64)
+    for t in range(n_tiling):
+        inner, middle, outer = space.inner[t], space.free[t], space.outer[t]
+        place[t] = (*inner, *middle, *outer)
+        free[t] = len(inner), len(inner) + len(middle)
+        split = space.split[t]
+        for i, dim in enumerate(place[t]):
+            first, last = free[t] if free[t, 0] <= i < free[t, 1] else (i, i + 1)
+            if 0 <= split <= first or split >= last:
+                axis[t, dim] = 1 if split <= first else 0
+    widest = [1]
+    for rows in space.factors:
+        widest.append(widest[-1] * int(rows[:, spatial].prod(axis=1).max()))
+    return SpacePack(
+        start=np.cumsum([0, *map(len, space.factors)]).astype(np.int64),
+        rows=np.ascontiguousarray(np.concatenate(space.factors), np.int64),
+        widest=np.array(widest, np.int64), place=place, free=free,
+        split=np.ascontiguousarray(space.split, np.int64), axis=axis, fan=np.ascontiguousarray(fan, np.int64),
+        keep=np.ascontiguousarray(space.keep, np.int64),
+        always=np.bitwise_and.reduce(space.keep, axis=0).astype(np.int64),
+        flags=np.ascontiguousarray(space.flags, np.int64), parallelism=np.array([space.min_parallelism]),
+    )  # fmt: skip

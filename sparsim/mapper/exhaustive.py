@@ -1,0 +1,123 @@
+"""Exhaustive search: every candidate is either evaluated or proven to be invalid or no better."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsim.kernels.candidates import BOUND, enumerate_candidates
+from sparsim.lower import ints, reals
+from sparsim.mapper.engine import ROOM, Engine
+from sparsim.mapper.objective import values
+from sparsim.packs import CandidateWork, Ints, Reals
+
+BLOCKS = 16  # parts of the space that take turns, at least where it has as many; not the number of threads
+TURN = 8  # of them at a time: what is found does not depend on the number of threads
+STEPS = 200_000  # assignments of one turn
+CANDIDATES = 4096  # room for those of one turn
+FACTORIAL = np.array([math.factorial(n) for n in range(21)], np.int64)
+
+
+class _Block(NamedTuple):
+    """A part of the space: the last dims are fixed, the first `cut` are enumerated from `at` on."""
+
+    at: Ints
+    work: CandidateWork
+    out: Ints
+    bounds: Reals
+    rejected: Reals
+
+
+def search_all(engine: Engine) -> None:
+    """Enumerate and evaluate all of the space. Raises BudgetError when a budget is used up."""
+    counts = [len(rows) for rows in engine.space.factors]
+    cut = _cut(counts)
+    waiting = iter(np.ndindex(*counts[cut:]))
+    active: list[_Block] = []
+
+    def turn(block: _Block) -> tuple[int, bool]:
+        block.rejected[:] = 0.0
+        n, done = enumerate_candidates(
+            *engine.head, block.work, engine.codes, limit, block.at, cut, STEPS, block.out, block.bounds,
+            block.rejected,
+        )  # fmt: skip
+        return int(n), bool(done)
+
+    with ThreadPoolExecutor(engine.threads) as pool:
+        while True:
+            for number in islice(waiting, TURN - len(active)):
+                active.append(_make_block(engine, number))
+            if not active:
+                return
+            engine.check_time()
+            limit = engine.limit
+            turns = list(pool.map(turn, active))
+            engine.report()
+            engine.rejected += sum(block.rejected for block in active)
+            found = np.concatenate([block.out[:n] for block, (n, _) in zip(active, turns, strict=True)])
+            bounds = np.concatenate([block.bounds[:n] for block, (n, _) in zip(active, turns, strict=True)])
+            _evaluate(engine, active[0].work, found, bounds)
+            active = [block for block, (_, done) in zip(active, turns, strict=True) if not done]
+
+
+def _make_block(engine: Engine, last: tuple[int, ...]) -> _Block:
+    """The block in which the last dims have the factorisations `last`."""
+    n_dims, room = len(engine.space.factors), max(CANDIDATES, 2 * len(engine.pack.keep))
+    at = ints(n_dims)
+    at[n_dims - len(last) :] = last
+    return _Block(at, engine.make_work(), ints(room, n_dims + 1), reals(room, 2), reals(3))
+
+
+def _cut(counts: list[int]) -> int:
+    """The first of the last dims that have, together, enough factorisations to be the blocks."""
+    cut = len(counts)
+    while cut > 1 and math.prod(counts[cut:]) < BLOCKS:
+        cut -= 1
+    return cut
+
+
+def _evaluate(engine: Engine, work: CandidateWork, candidates: Ints, bounds: Reals) -> None:
+    """Evaluate all arrangements of candidates, those with the least bounds first, until bounds exceed the
+    best."""
+    if not len(candidates):
+        return
+    keys = values(engine.metrics, bounds[:, 1], bounds[:, 0])
+    order = np.lexsort(keys.T[::-1])
+    keys, candidates = keys[order], candidates[order]
+    counts = _arrangements(engine, candidates)
+    ends = np.cumsum(np.multiply.reduce(counts, axis=1))
+    first, room, seen = 0, ROOM // 8, 0
+    while seen < len(candidates):
+        if tuple(keys[seen].tolist()) > tuple(engine.limit.tolist()):
+            engine.rejected[BOUND] += len(candidates) - seen
+            break
+        last = min(first + room, int(ends[-1]))
+        number = np.arange(last - first).astype(ends.dtype) + first
+        origin = np.searchsorted(ends, number, side="right")
+        number -= np.where(origin > 0, ends[origin - 1], 0)
+        digits = ints(len(number), counts.shape[1])
+        for i in range(counts.shape[1]):
+            digits[:, i] = number % counts[origin, i]
+            number //= counts[origin, i]
+        engine.try_numbers(work, candidates[origin], digits.reshape(len(number), -1, 2))
+        taken = int(np.searchsorted(ends, last, side="right"))
+        engine.passed += taken - seen
+        first, seen, room = last, taken, min(2 * room, ROOM)
+
+
+def _arrangements(engine: Engine, candidates: Ints) -> Ints:
+    """(n, 2 T): numbers of orders and of splits per tiling level (17.3, 17.4 with unit loops left out)."""
+    space = engine.space
+    free = np.array([[dim in dims for dim in range(len(space.factors))] for dims in space.free])
+    chosen = [rows[candidates[:, r]] for r, rows in enumerate(space.factors)]
+    moving = np.stack(chosen, axis=2) > 1  # (n, T, R)
+    orders = FACTORIAL[(moving & free).sum(axis=2)]
+    splits = np.where(space.split < 0, moving.sum(axis=2) + 1, 1)
+    counts = np.stack([orders, splits], axis=2).reshape(len(candidates), -1)
+    if counts.astype(np.float64).prod(axis=1).sum() < 2**62:
+        return counts
+    return counts.astype(object)  # exact whatever the size

@@ -1,0 +1,147 @@
+"""`search`: the best mapping of a layer in a mapspace, and what is proven about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from sparsim.errors import MappingError, SpecError, near
+from sparsim.evaluation import Accounting
+from sparsim.lower import ACCOUNTING
+from sparsim.mapper.engine import Budget, BudgetError, Engine, Problem, Progress
+from sparsim.mapper.exhaustive import search_all
+from sparsim.mapper.objective import UNITS, Objective, metrics_of, values
+from sparsim.mapper.result import Certificate, SearchResult
+from sparsim.mapper.sampling import search_local, search_random
+from sparsim.mapper.space import Sizes, lower_mapspace, sizes
+from sparsim.spec import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
+from sparsim.spec.check import check_search
+
+METHODS = ("auto", "exhaustive", "random", "local")
+MOST_CANDIDATES = 10**9  # that "auto" enumerates
+MOST_MAPPINGS = 10**11
+WARM_UP = 4000  # mappings that a local search tries before the enumeration
+TRIES = 100_000  # mappings that random and local search draw without a budget
+TRIES_PER_EVALUATION = 100  # that they draw for each mapping they may evaluate
+
+Method = Literal["auto", "exhaustive", "random", "local"]
+
+
+def search(
+    arch: Architecture,
+    layer: Layer,
+    policy: SparsePolicy | None,
+    energy: EnergyTable | None,
+    mapspace: Mapspace,
+    *,
+    objective: Objective = "edp",
+    method: Method = "auto",
+    evaluations: int | None = None,
+    seconds: float | None = None,
+    seed: int = 0,
+    threads: int = 1,
+    top: int = 1,
+    accounting: Accounting = "timeloop-3",
+    progress: Callable[[Progress], None] | None = None,
+) -> SearchResult:
+    """The best mapping of `layer` on `arch` that `mapspace` allows, with a certificate.
+
+    `objective`: "energy", "delay", "edp", or several of them, compared exactly and in this order; between
+    equals the first in the mapspace wins. `method`: "exhaustive" proves the optimum, "random" and "local" try
+    mappings, "auto" is exhaustive where the space is small enough, else local. `evaluations` and `seconds`
+    end the search early, as Ctrl-C does; the best so far is returned with the proven gap. Random and local
+    search draw 100 mappings for each evaluation allowed, or 100000 without a budget. `top`: how many
+    mappings to return. Loops of bound 1 among the free dims of a level stand innermost, in the shape's order.
+
+    The result depends on `seed` (random, local), not on `threads`. Raises SpecError for wrong arguments,
+    EmptyMapspaceError if the constraints leave no factors, MappingError if no valid mapping was found.
+    """
+    metrics = metrics_of(objective)
+    if method not in METHODS:
+        raise SpecError(f"unknown method '{method}'", path="search", hint=near(method, METHODS))
+    if accounting not in ACCOUNTING:
+        raise SpecError(f"unknown accounting '{accounting}'", hint=near(accounting, ACCOUNTING))
+    for name, value in (("evaluations", evaluations), ("threads", threads), ("top", top)):
+        if value is not None and value < 1:
+            raise SpecError(f"{name} is {value}, allowed is 1 and more", path="search")
+    if seconds is not None and not seconds > 0:
+        raise SpecError(f"seconds is {seconds}, allowed is more than 0", path="search")
+    space = lower_mapspace(arch, layer, mapspace)
+    check_search(arch, layer, policy, energy, mapspace)
+    number = sizes(space)
+    if method == "auto":
+        method = "exhaustive" if _is_small(number) else "local"
+    engine = Engine(
+        Problem(arch, layer, policy, energy, accounting), space, metrics,
+        top=top, threads=threads, budget=Budget(evaluations, seconds), progress=progress,
+    )  # fmt: skip
+    complete = _run(engine, method, seed)
+    if not engine.best:
+        raise MappingError(_nothing(engine, mapspace, layer, complete))
+    return SearchResult(
+        objective=metrics,
+        method=method,
+        top=tuple(engine.found(entry) for entry in engine.best),
+        certificate=_certificate(engine, mapspace, complete),
+        statistics=engine.statistics(),
+        sizes=number,
+    )
+
+
+def _is_small(number: Sizes) -> bool:
+    return number.factorisations * number.bypasses <= MOST_CANDIDATES and number.total <= MOST_MAPPINGS
+
+
+def _run(engine: Engine, method: str, seed: int) -> bool:
+    """Run one method; whether all of the space is accounted for."""
+    try:
+        if method == "exhaustive":
+            search_local(engine, seed, min(WARM_UP, sizes(engine.space).total))
+            search_all(engine)
+            return True
+        (search_random if method == "random" else search_local)(engine, seed, _tries(engine.budget))
+    except (BudgetError, KeyboardInterrupt):
+        pass
+    return False
+
+
+def _tries(budget: Budget) -> int | None:
+    """Draws of random and local search: most are rejected before they are evaluated."""
+    if budget.evaluations is not None:
+        return TRIES_PER_EVALUATION * budget.evaluations
+    return TRIES if budget.seconds is None else None
+
+
+def _certificate(engine: Engine, mapspace: Mapspace, complete: bool) -> Certificate:
+    metric, value = engine.metrics[0], engine.best[0].values[0]
+    seen = engine.statistics()
+    if complete:
+        return Certificate(
+            kind="optimal", metric=metric, value=value, lower_bound=value, gap=0.0,
+            statement=f"no mapping in mapspace '{mapspace.name}' is better in {', '.join(engine.metrics)}: "
+            f"of {seen.candidates} candidates {seen.candidates_over_fan_out} exceed the fan-out, "
+            f"{seen.candidates_over_capacity} a capacity, {seen.candidates_over_bound} the best by their "
+            f"lower bound, and all arrangements of the other {engine.passed} were bounded or evaluated",
+        )  # fmt: skip
+    least = values(engine.metrics[:1], np.array(engine.least[1]), np.array(engine.least[0]))
+    lower = min(float(least[0]), value)
+    gap = (value - lower) / value if value else 0.0
+    return Certificate(
+        kind="gap", metric=metric, value=value, lower_bound=lower, gap=gap,
+        statement=f"no mapping in mapspace '{mapspace.name}' has a {metric} below {lower:g} {UNITS[metric]}, "
+        f"by operations, units and words that must move; the best of {engine.evaluated} evaluated is "
+        f"{100 * gap:.3g}% of its {metric} above that",
+    )  # fmt: skip
+
+
+def _nothing(engine: Engine, mapspace: Mapspace, layer: Layer, complete: bool) -> str:
+    seen = engine.statistics()
+    fan = seen.candidates_over_fan_out + seen.arrangements_over_fan_out
+    room = seen.candidates_over_capacity + seen.arrangements_over_capacity
+    kind = "no mapping is valid" if complete else "no valid mapping was found"
+    return (
+        f"{kind} for layer {layer.name} in mapspace '{mapspace.name}': {fan} exceed the fan-out, {room} a "
+        f"capacity, {seen.evaluated - seen.valid} of {seen.evaluated} evaluated are invalid"
+    )

@@ -1,0 +1,99 @@
+"""The obvious search: list every mapping of a mapspace, evaluate all, look at the result."""
+
+from __future__ import annotations
+
+from itertools import permutations, product
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsim import packs
+from sparsim.evaluation import BatchResult, evaluate_batch
+from sparsim.lower import lower_arch
+from sparsim.mapper.space import Space, as_pack, mapping_of
+from sparsim.packs import MappingPack
+
+
+class Listed(NamedTuple):
+    """All mappings whose spatial loops fit, with the (R + 1,) candidate that each belongs to."""
+
+    pack: MappingPack
+    candidate: list[tuple[int, ...]]
+    result: BatchResult
+
+    def values(self, objective: tuple[str, ...]) -> list[tuple[float, ...]]:
+        """Of the valid ones, best first."""
+        energy, cycles = self.result.energy_pj, self.result.cycles
+        metric = {"energy": energy, "delay": cycles, "edp": energy * cycles}
+        valid = np.flatnonzero(self.result.status == packs.OK)
+        return sorted(tuple(float(metric[name][i]) for name in objective) for i in valid)
+
+
+def list_mappings(case, space: Space, accounting: str, *, test_fan: bool, unit_loops: bool) -> Listed:
+    """`unit_loops`: also all orders and splits that differ in loops of bound 1 only."""
+    arch = lower_arch(case.arch, None)
+    rows, candidates = [], []
+    for chosen in product(*(range(len(f)) for f in space.factors)):
+        factor = np.stack([f[i] for f, i in zip(space.factors, chosen, strict=True)], axis=1)
+        if not _parallel_enough(arch, space, factor):
+            continue
+        for order in product(*(_orders(space, t, factor[t], unit_loops) for t in range(len(factor)))):
+            for split in product(
+                *(_splits(space, t, order[t], factor[t], unit_loops) for t in range(len(factor)))
+            ):
+                if test_fan and not _fits(arch, factor, order, split):
+                    continue
+                for choice, keep in enumerate(space.keep):
+                    rows.append((factor, order, split, keep))
+                    candidates.append((*chosen, choice))
+    fields = [np.array([row[i] for row in rows], np.int64) for i in range(4)] if rows else _nothing(space)
+    pack = as_pack(space, *fields)
+    result = evaluate_batch(*case[:4], pack, accounting=accounting)
+    return Listed(pack, candidates, result)
+
+
+def _nothing(space: Space):
+    n_tiling, n_dims = len(space.split), len(space.factors)
+    shapes = ((n_tiling, n_dims), (n_tiling, n_dims), (n_tiling,), (space.keep.shape[1],))
+    return [np.zeros((0, *shape), np.int64) for shape in shapes]
+
+
+def _orders(space, t, factor, unit_loops):
+    free = space.free[t]
+    units = tuple(d for d in free if factor[d] == 1 and not unit_loops)
+    moving = [d for d in free if d not in units]
+    return [space.inner[t] + units + middle + space.outer[t] for middle in permutations(moving)]
+
+
+def _splits(space, t, order, factor, unit_loops):
+    """All, or for each number of loops along X the smallest split that has it."""
+    if space.split[t] >= 0:
+        return [int(space.split[t])]
+    if unit_loops:
+        return range(len(order) + 1)
+    loops = [i for i, dim in enumerate(order) if factor[dim] > 1]
+    return [*loops, len(order)]
+
+
+def _fits(arch, factor, order, split):
+    for t, (s, spatial) in enumerate(arch.tiling):
+        if spatial:
+            x = prod(factor[t, d] for d in order[t][: split[t]])
+            y = prod(factor[t, d] for d in order[t][split[t] :])
+            if x > arch.fan[s, 0] or y > arch.fan[s, 1]:
+                return False
+    return True
+
+
+def _parallel_enough(arch, space, factor):
+    used = 1.0
+    for t, (s, spatial) in enumerate(arch.tiling):
+        if spatial:
+            used *= prod(factor[t]) / (arch.fan[s, 0] * arch.fan[s, 1])
+    return used >= space.min_parallelism
+
+
+def record(case, space: Space, pack: MappingPack, i: int):
+    flags = pack.flags[i][:, packs.KEEP]
+    return mapping_of(case.arch, case.layer.shape, pack.factor[i], pack.order[i], pack.split[i], flags, space)

@@ -1,0 +1,96 @@
+"""Hypothesis strategies for mapspaces small enough to list: parts of a drawn mapping are set free."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+from hypothesis import assume
+from hypothesis import strategies as st
+from small_nests import Case, dense_cases
+from small_policies import every_price, sparse_cases
+
+from sparsim.errors import EmptyMapspaceError
+from sparsim.mapper.space import Space, lower_mapspace, sizes
+from sparsim.spec import LevelConstraint, Mapspace, NestConstraint
+
+MOST_MAPPINGS = 600
+
+
+class Search(NamedTuple):
+    """Arguments of `search`, and its mapspace lowered."""
+
+    case: Case
+    mapspace: Mapspace
+    space: Space
+    accounting: str
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        return (*self.case[:4], self.mapspace)
+
+
+@st.composite
+def searches(draw: Any, *, dense: bool | None = None) -> Search:
+    """Factors of one to three dims, orders and bypasses of some levels are free. Sizes may be tight."""
+    sparse = draw(st.booleans()) if dense is None else not dense
+    case = draw(sparse_cases() if sparse else dense_cases())
+    if not sparse:
+        storage = tuple(_tight(draw, level) for level in case.arch.storage)
+        arch = msgspec.structs.replace(case.arch, storage=storage)
+        case = case._replace(arch=arch, energy=draw(st.sampled_from([None, every_price(arch)])))
+    dims = case.layer.shape.dims
+    moved = set(draw(st.lists(st.sampled_from(dims), min_size=1, max_size=3)))
+    data = [d.name for d in case.layer.shape.dataspaces]
+    levels = tuple(_constraint(draw, level, dims, data, moved) for level in case.mapping.levels)
+    mapspace = Mapspace(levels=levels, min_parallelism=draw(st.sampled_from([0.0, 0.0, 0.3])))
+    try:
+        space = lower_mapspace(case.arch, case.layer, mapspace)
+    except EmptyMapspaceError:
+        assume(False)
+    assume(1 < sizes(space).total <= MOST_MAPPINGS)
+    return Search(case, mapspace, space, draw(st.sampled_from(["timeloop-3", "timeloop-2022", "count-all"])))
+
+
+def _tight(draw: Any, level: Any) -> Any:
+    if level.technology == "DRAM":
+        return level
+    return msgspec.structs.replace(
+        level,
+        size_words=draw(st.sampled_from([10**6, 10**6, 8, 32])),
+        read_bandwidth=draw(st.sampled_from([None, None, 0.5, 2.0])),
+        shared_bandwidth=draw(st.sampled_from([None, None, 1.5])),
+        block_size=draw(st.sampled_from([1, 4])),
+    )
+
+
+def _constraint(
+    draw: Any, level: Any, dims: tuple[str, ...], data: list[str], moved: set[str]
+) -> LevelConstraint:
+    def nest(given: Any, **more: Any) -> NestConstraint:
+        factors = {dim: given.factors.get(dim, 1) for dim in dims if dim not in moved}
+        order, part = given.order, draw(st.sampled_from(["inner", "inner", "outer", "both", "none"]))
+        cut = draw(st.integers(0, len(order)))
+        return NestConstraint(
+            factors=factors,
+            inner={"inner": order, "both": order[cut:]}.get(part, ()),
+            outer={"outer": order, "both": order[: max(cut - 2, 0)]}.get(part, ()),
+            default_at_most=draw(st.sampled_from([None, None, 2])),
+            **more,
+        )
+
+    spatial = None
+    if level.spatial is not None:
+        split = draw(st.sampled_from([level.spatial.split_x, level.spatial.split_x, None]))
+        spatial = nest(level.spatial, split_x=split)
+    undecided = draw(st.sampled_from([None, None, None, *data]))
+    return LevelConstraint(
+        level=level.level,
+        temporal=nest(level.temporal),
+        spatial=spatial,
+        bypass=tuple(name for name in level.bypass if name != undecided),
+        keep=tuple(name for name in data if name not in level.bypass and name != undecided),
+        no_link_transfer=level.no_link_transfer,
+        no_multicast_no_reduction=level.no_multicast_no_reduction,
+        no_temporal_reuse=level.no_temporal_reuse,
+    )

@@ -1,0 +1,107 @@
+"""Lower bounds are lower bounds, and what the enumeration rejects early is invalid."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from examples import SKIP_B, accelerator, fixed, matmul, uniform
+from hypothesis import HealthCheck, given, settings
+from naive.search import list_mappings
+from small_searches import Search, searches
+
+from pointnet.study_cases import DESIGNS, runs, study_mapspace
+from sparsim import packs
+from sparsim.evaluation import evaluate_batch
+from sparsim.kernels.candidates import FAN_OUT, PASSED, assemble_candidates, enumerate_candidates
+from sparsim.lower import ints, reals
+from sparsim.mapper.engine import Budget, Engine, Problem
+from sparsim.mapper.sampling import draw_random
+from sparsim.mapper.space import lower_mapspace
+from sparsim.packs import MappingPack
+from sparsim.spec import LevelConstraint, Mapspace, Rank, SparsePolicy, TensorFormat
+from sparsim.spec.load import load_preset
+
+DRAWN = settings(max_examples=90, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def make_engine(search: Search) -> Engine:
+    problem = Problem(*search.case[:4], search.accounting)
+    budget = Budget(None, None)
+    return Engine(problem, search.space, ("energy",), top=1, threads=1, budget=budget, progress=None)
+
+
+def enumerate_all(engine: Engine) -> tuple[dict[tuple[int, ...], np.ndarray], np.ndarray]:
+    """(bounds of the candidates that pass, numbers rejected) when nothing is too slow or too expensive."""
+    n_dims, number = len(engine.space.factors), 100_000
+    out, values, rejected = ints(number, n_dims + 1), reals(number, 2), reals(3)
+    n, done = enumerate_candidates(
+        *engine.head, engine.make_work(), engine.codes, engine.limit, ints(n_dims), n_dims, 10**7, out,
+        values, rejected,
+    )  # fmt: skip
+    assert done
+    return {tuple(row): values[i] for i, row in enumerate(out[:n].tolist())}, rejected
+
+
+@DRAWN
+@given(searches())
+def test_no_valid_mapping_is_below_its_bound_or_rejected(search: Search) -> None:
+    engine = make_engine(search)
+    bounds, rejected = enumerate_all(engine)
+    candidates = np.prod([*(len(f) for f in search.space.factors), len(search.space.keep)])
+    assert len(bounds) + rejected.sum() == candidates
+    listed = list_mappings(search.case, search.space, search.accounting, test_fan=True, unit_loops=True)
+    for i in np.flatnonzero(listed.result.status == packs.OK):
+        least_cycles, least_energy = bounds[listed.candidate[i]]
+        assert least_cycles <= listed.result.cycles[i]
+        assert least_energy <= listed.result.energy_pj[i]
+        assert engine.least[0] <= listed.result.cycles[i]
+        assert engine.least[1] <= listed.result.energy_pj[i]
+
+
+def sparse_problems() -> list[Problem]:
+    """Tensors large enough that no rounding hides a wrong share; levels so small that formats decide."""
+    found = []
+    taking_all = [Rank(format=kind, flattened=(("M", "N", "K"),)) for kind in ("UOP", "UOP", "CP")]
+    formats = tuple(
+        TensorFormat(level=level, dataspace="A", ranks=tuple(taking_all[i:]))
+        for i, level in enumerate(("DRAM", "GLB", "spad"))
+    )
+    policy = SparsePolicy(formats=formats, safs=(SKIP_B,), compute_gating=True)
+    for a, b in ((fixed(0.1), fixed(0.5)), (fixed(0.6), fixed(0.02)), (uniform(0.3), fixed(0.4))):
+        arch = accelerator(GLB={"size_words": 600, "metadata_depth": 10**5}, spad={"size_words": 20})
+        case = matmul(policy, arch, A=a, B=b)
+        layer = msgspec.structs.replace(case.layer, bounds={"M": 64, "N": 16, "K": 48})
+        found.append(Problem(arch, layer, case.policy, case.energy, "timeloop-3"))
+    for design, variant, number in (("onchip", "sparse", 2), ("gating", "sparse", 5)):
+        preset = load_preset(DESIGNS[design])
+        run = next(r for r in runs() if (r.design, r.variant, r.number) == (design, variant, number))
+        found.append(Problem(preset.architecture, run.layer, preset.policy, preset.energy, "timeloop-3"))
+    return found
+
+
+@pytest.mark.parametrize("problem", sparse_problems(), ids=["few A", "few B", "uniform", "on-chip", "gating"])
+@pytest.mark.parametrize("metric", ["energy", "delay"])
+def test_bounds_of_drawn_mappings_hold(problem: Problem, metric: str) -> None:
+    """A mapping is not rejected where its own value is the limit."""
+    is_matmul = len(problem.layer.bounds) == 3
+    keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
+    space = lower_mapspace(*problem[:2], Mapspace(levels=keep) if is_matmul else study_mapspace())
+    engine = Engine(problem, space, (metric,), top=1, threads=1, budget=Budget(None, None), progress=None)
+    candidates, draw = draw_random(engine, np.random.default_rng(1), 6000)
+    work, rows, reason = engine.make_work(), engine.make_rows(6000), ints(6000)
+    free = np.array([np.inf])
+    assemble_candidates(*engine.head, work, engine.codes, free, candidates, draw, rows, reason)
+    drawn = np.flatnonzero(reason != FAN_OUT)
+    rows = MappingPack(*(field[drawn] for field in rows))
+    result = evaluate_batch(*problem[:4], rows, accounting=problem.accounting)
+    valid = np.flatnonzero(result.status == packs.OK)
+    assert len(valid) > 20
+    assert set(reason[drawn[valid]]) == {PASSED}
+    value = result.energy_pj if metric == "energy" else result.cycles
+    one, verdict = engine.make_rows(1), ints(1)
+    for i in valid[:400]:
+        at = slice(drawn[i], drawn[i] + 1)
+        limit = value[i : i + 1].copy()
+        assemble_candidates(*engine.head, work, engine.codes, limit, candidates[at], draw[at], one, verdict)
+        assert verdict[0] == PASSED

@@ -1,0 +1,301 @@
+"""Constraints and mapper options in Timeloop's documents: every form, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+from documents import DOCUMENTS
+
+from sparsim.errors import SpecError
+from sparsim.mapper.space import lower_mapspace, sizes
+from sparsim.spec import LevelConstraint, Mapspace, NestConstraint
+from sparsim.spec.load import dump, load_text
+from sparsim.spec.yamlfile import parse_yaml
+from sparsim.timeloop.mapper import MapperOptions
+from sparsim.timeloop.reader import SearchDocuments, search_documents_from
+
+BASE = [(name, parse_yaml(DOCUMENTS[name], name)) for name in ("arch.yaml", "problem.yaml")]
+
+
+def read(text: str, base=BASE) -> SearchDocuments:
+    return search_documents_from([*base, ("c.yaml", parse_yaml(text, "c.yaml"))])
+
+
+def mapspace(items: str) -> Mapspace:
+    return read(f"mapspace:\n{items}").mapspace
+
+
+FORMS = {
+    "list": """\
+mapspace:
+- {target: GLB, type: spatial, factors: N=4, permutation: NMK}
+- {target: spad, type: temporal, factors: 'M<=2 N=1'}
+""",
+    "constraints": """\
+mapspace_constraints:
+  version: 0.3
+  template: uber
+  constraints:
+  - {name: GLB, type: spatial, factors: N4, permutation: N M K}
+  - {name: spad, type: temporal, factors: 'M <= 2, N = 1 # few'}
+""",
+    "named list": """\
+mapspace:
+  constraints: mine
+  constraints_mine:
+  - {target: 1, type: spatial, factors: N=0, permutation: NMK_}
+  - {target: spad, type: temporal, factors: M<=2 N1}
+""",
+    "targets": """\
+mapspace:
+  targets:
+  - {target: GLB, type: spatial, attributes: {factors: N=4, permutation: NMK}}
+  - {target: spad, constraints: [{type: temporal, attributes: {factors: N=1 M<=2}}]}
+""",
+    "architecture": """\
+architecture_constraints:
+- {target: GLB, type: spatial, factors: N=4, permutation: NMK}
+mapspace:
+- {target: spad, type: temporal, factors: 'M<=2 N=1'}
+""",
+    "short name": """\
+arch_constraints:
+  targets:
+  - {target: GLB, constraints: [{type: spatial, factors: N=4}, {type: spatial, permutation: NMK}]}
+mapspace:
+- {target: spad, type: temporal, factors: 'M<=2'}
+- {target: spad, type: temporal, factors: 'N=1'}
+""",
+}
+
+
+@pytest.mark.parametrize("text", FORMS.values(), ids=FORMS)
+def test_every_form_says_the_same(text):
+    found = read(text)
+    assert found.documents.warnings == ()
+    levels = {level.level: level for level in found.mapspace.levels}
+    assert set(levels) == {"GLB", "spad"}
+    spread = levels["GLB"].spatial
+    assert (spread.inner, spread.outer) == (("K", "M", "N"), ())
+    assert spread.factors["N"] in (0, 4)  # 0 is the whole bound, which is 4
+    assert levels["spad"].temporal == NestConstraint(at_most={"M": 2}, factors={"N": 1})
+    layer = found.documents.layer
+    assert sizes(lower_mapspace(found.documents.arch, layer, found.mapspace)).factorisations == 16 * 20
+
+
+def test_constraints_inside_the_architecture_come_first():
+    arch = DOCUMENTS["arch.yaml"] + "  constraints:\n  - {target: spad, type: temporal, factors: K=8}\n"
+    base = [("arch.yaml", parse_yaml(arch, "arch.yaml")), BASE[1]]
+    found = read("arch_constraints:\n- {target: spad, type: temporal, factors: K=2}\n", base)
+    assert found.mapspace.levels == (
+        LevelConstraint(level="spad", temporal=NestConstraint(factors={"K": 8})),
+    )
+    assert found.documents.warnings == ("c.yaml:1: arch_constraints: is ignored, 'constraints' is there too",)
+
+
+def test_all_fields():
+    found = mapspace(
+        """\
+- {target: DRAM, type: temporal, permutation: K_M, default_max_factor: 4, no_temporal_reuse: [Z]}
+- {target: GLB, type: spatial, factors: 'M>=2 N = 4 M<=4', split: 1, default_min_factor: 1,
+   no_link_transfer: [A], no_multicast_no_reduction: [B, Z]}
+- {target: GLB, type: datatype, keep: [A], bypass: [Z]}
+- {target: spad, type: bypassing, keep: [Z]}
+- {target: spad, type: utilization, min: 0.5}
+"""
+    )
+    assert found == Mapspace(
+        min_parallelism=0.5,
+        levels=(
+            LevelConstraint(
+                level="DRAM",
+                temporal=NestConstraint(inner=("K",), outer=("M",), default_at_most=4),
+                no_temporal_reuse=("Z",),
+            ),
+            LevelConstraint(
+                level="GLB",
+                spatial=NestConstraint(
+                    factors={"N": 4}, at_least={"M": 2}, at_most={"M": 4}, split_x=1, default_at_least=1
+                ),
+                keep=("A",),
+                bypass=("Z",),
+                no_link_transfer=("A",),
+                no_multicast_no_reduction=("B", "Z"),
+            ),
+            LevelConstraint(level="spad", keep=("Z",)),
+        ),
+    )
+    assert load_text(dump(found)).mapspace == found
+
+
+@pytest.mark.parametrize(
+    ("text", "outer", "inner"),
+    [("MN_K", ("K",), ("N", "M")), ("K_MN", ("N", "M"), ("K",)), ("_N M", ("M", "N"), ())],
+)
+def test_permutations_list_the_innermost_dim_first(text, outer, inner):
+    nest = mapspace(f"- {{target: DRAM, type: temporal, permutation: {text}}}").levels[0].temporal
+    assert (nest.outer, nest.inner) == (outer, inner)
+
+
+def test_no_constraints_are_the_free_mapspace():
+    assert read("mapspace: {template: uber}").mapspace == Mapspace()
+    assert search_documents_from(BASE).mapspace == Mapspace()
+
+
+def test_factor_beyond_the_bound_is_ignored_with_a_warning():
+    found = read("mapspace:\n- {target: spad, type: temporal, factors: N=5 K=2}\n")
+    assert found.mapspace.levels[0].temporal.factors == {"K": 2}
+    warning = "c.yaml:2: mapspace[0].factors: N=5 is ignored, the bound of 'N' is 4"
+    assert found.documents.warnings == (warning,)
+
+
+def test_at_the_outermost_level_the_later_bypass_counts():
+    found = read(
+        "mapspace:\n- {target: DRAM, type: bypass, bypass: [A, B]}\n"
+        "architecture_constraints:\n- {target: DRAM, type: bypass, keep: [A]}\n"
+    )
+    assert found.mapspace.levels == (LevelConstraint(level="DRAM", keep=("A",), bypass=("B",)),)
+
+
+TWICE = {
+    "factor": ("factors: K=2", "factors: K=4", "'K=' at spad, temporal"),
+    "upper limit": ("factors: K<=2", "factors: K<=2", "'K<=' at spad, temporal"),
+    "permutation": ("permutation: K", "permutation: M", "permutation at spad, temporal"),
+    "default": ("default_max_factor: 2", "default_max_factor: 2", "'default_max_factor' at spad, temporal"),
+    "flag": ("no_temporal_reuse: [A]", "no_temporal_reuse: []", "'no_temporal_reuse' at spad, temporal"),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "what"), TWICE.values(), ids=TWICE)
+def test_nothing_is_constrained_twice(first, second, what):
+    head = "- {target: spad, type: temporal, "
+    text = f"mapspace:\n{head}{first}}}\narchitecture_constraints:\n{head}{second}}}\n"
+    key = first.partition(":")[0]
+    with pytest.raises(SpecError) as error:
+        read(text)
+    assert str(error.value) == (
+        f"c.yaml:4: architecture_constraints[0].{key}: {what} is constrained twice, "
+        f"first in c.yaml:2: mapspace[0].{key}"
+    )
+
+
+def test_a_limit_and_a_factor_of_one_dim_are_two_things():
+    nest = mapspace("- {target: spad, type: temporal, factors: K=2 K<=4 K>=2}").levels[0].temporal
+    assert nest == NestConstraint(factors={"K": 2}, at_most={"K": 4}, at_least={"K": 2})
+
+
+WRONG = {
+    "{target: spda, type: temporal}": "target: unknown level 'spda' (did you mean 'spad'?)",
+    "{target: 3, type: temporal}": "target: is 3, allowed is 0 (innermost) to 2",
+    "{type: temporal}": "no 'target' given",
+    "{target: spad}": "no 'type' given",
+    "{target: spad, type: temporl}": "type: unknown constraint type 'temporl' (did you mean 'temporal'?)",
+    "{target: spad, type: max_overbooked_proportion, proportion: 0.1}": "type: overbooking is not supported",
+    "{target: spad, type: temporal, factors: Q=2}": "factors: unknown dim 'Q' (known: M, N, K)",
+    "{target: spad, type: temporal, factors: K<4}": (
+        "factors: 'K<4' is no factor, allowed are D=f, D<=f and D>=f"
+    ),
+    "{target: spad, type: temporal, factors: K<=0}": "factors: is 0, allowed is 1 and more",
+    "{target: spad, type: temporal, factors: 'K=3,2'}": "factors: imperfect factor 'K=3,2' is not supported",
+    "{target: spad, type: temporal, permutation: KQ}": "permutation: unknown dim 'Q' (known: M, N, K)",
+    "{target: spad, type: temporal, permutation: K_K}": "permutation: dim 'K' is twice in 'K_K'",
+    "{target: GLB, type: spatial, split: -1}": "split: is -1, allowed is 0 and more",
+    "{target: GLB, type: temporal, default_max_factor: 0}": "default_max_factor: is 0, allowed is 1 and more",
+    "{target: GLB, type: bypass, keep: [C]}": "keep: unknown dataspace 'C' (known: A, B, Z)",
+    "{target: GLB, type: bypass, keep: [A], bypass: [A]}": "bypass: A is in 'keep' as well",
+    "{target: GLB, type: parallelism, min: 1}": (
+        "least parallelism is given for 'GLB', allowed is the innermost level 'spad'"
+    ),
+    "{target: spad, type: parallelism, min: 1.5}": "min: is 1.5, allowed is 0 to 1",
+    "{target: spad, type: spatial}": (
+        "mapspace, level spad: spatial constraint without a fan-out: there is one 'MAC' below each"
+    ),
+}
+
+
+@pytest.mark.parametrize(("item", "message"), WRONG.items(), ids=WRONG)
+def test_what_is_wrong_is_said_with_its_place(item, message):
+    with pytest.raises(SpecError) as error:
+        mapspace(f"- {item}")
+    place, _, text = str(error.value).partition("mapspace[0]")
+    assert (place, text.lstrip(".: ")) == ("c.yaml:2: ", message)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{template: ruby}", "mapspace.template: template 'ruby' is not supported, 'uber' is"),
+        (
+            "{constraints: mine}",
+            "mapspace.constraints: names a list 'constraints_mine', which is not there",
+        ),
+        ("3", "mapspace: is 3, a mapping is expected"),
+    ],
+)
+def test_wrong_documents(text, message):
+    with pytest.raises(SpecError) as error:
+        read(f"mapspace: {text}")
+    assert str(error.value) == f"c.yaml:1: {message}"
+
+
+def test_unknown_keys_are_warned_of():
+    found = read("mapspace:\n- {target: spad, type: temporal, factor: K=2}\n")
+    assert found.documents.warnings == (
+        "c.yaml:2: mapspace[0].factor: unknown key is ignored (did you mean 'factors'?)",
+    )
+
+
+def test_mapper_options():
+    found = read(
+        """\
+mapper:
+  algorithm: random-pruned
+  optimization-metrics: [delay, accesses-GLB]
+  num-threads: 3
+  search_size: 10
+  heartbeat: 200
+  victory-condition: 600
+  max-permutations-per-if-visit: 4
+  filter-revisits: true
+  penalize-consecutive-bypass-fails: yes
+  sync-interval: 5
+  live-status: false
+"""
+    )
+    assert found.documents.warnings == ()
+    assert found.options == MapperOptions(
+        algorithm="random-pruned",
+        metrics=("delay", "accesses-GLB"),
+        threads=3,
+        search_size=10,
+        timeout=200,
+        victory_condition=600,
+        max_permutations_per_visit=4,
+        filter_revisits=True,
+        penalize_consecutive_bypass_fails=True,
+        sync_interval=5,
+    )
+
+
+def test_mapper_options_have_timeloops_defaults():
+    assert read("mapper: {optimization-metric: energy}").options == MapperOptions(metrics=("energy",))
+    assert read("mapper: {}").options == search_documents_from(BASE).options == MapperOptions()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("algorithm: hybird", "algorithm: unknown algorithm 'hybird' (did you mean 'hybrid'?)"),
+        ("optimization-metric: dealy", "optimization-metric: unknown metric 'dealy' (did you mean 'delay'?)"),
+        (
+            "optimization-metrics: [edp, accesses-GBL]",
+            "optimization-metrics: unknown metric 'accesses-GBL' (did you mean 'accesses-GLB'?)",
+        ),
+        ("num-threads: 0", "num-threads: is 0, allowed is 1 and more"),
+        ("search_size: -1", "search_size: is -1, allowed is 0 and more"),
+        ("timeout: soon", "timeout: is 'soon', a whole number of 64 bits is expected"),
+    ],
+)
+def test_wrong_mapper_options(option, message):
+    with pytest.raises(SpecError) as error:
+        read(f"mapper:\n  {option}\n")
+    assert str(error.value) == f"c.yaml:2: mapper.{message}"
