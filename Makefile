@@ -31,6 +31,7 @@ validate: setup
 bench: setup
 	mkdir -p build
 	$(BIN)/python benchmarks/evaluate.py --json build/evaluate.json
+	$(BIN)/python benchmarks/mapper.py --json build/mapper.json
 	$(BIN)/python benchmarks/sampling.py --json build/sampling.json
 	$(BIN)/python benchmarks/pruning.py --json build/pruning.json
 

@@ -1,4 +1,4 @@
-"""The reference program on the same layers, for `evaluate.py`; needs its two commands on PATH."""
+"""The reference program on the same layers, for `evaluate.py` and `mapper.py`; needs its commands on PATH."""
 
 from __future__ import annotations
 
@@ -10,9 +10,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from pointnet.study_cases import study_mapspace
+from sparsim.mapper.engine import Problem
+from sparsim.spec import Mapping, Mapspace, NestConstraint
+from sparsim.timeloop.stats_read import Key, parse_stats
+from sparsim.timeloop.write import write_documents
+
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("SPARSIM_SHARED", ROOT / ".." / "shared"))
 DOCUMENTS = ("arch", "problem", "sparse", "ert", "art")
+# of the study; the seconds of 4 threads add up
+MAPPER = {
+    "algorithm": "random-pruned", "optimization-metrics": ["delay", "energy"], "num-threads": 4,
+    "timeout": 200, "victory-condition": 600,
+}  # fmt: skip
 VALID_MAPPINGS = (100, 400)  # the difference of two searches leaves out the mapper's start
 
 # One thread, no stop before the wanted number of valid mappings; keep, bypass, spatial dims as in the study.
@@ -59,6 +72,56 @@ def compare(
     return numbers, [
         f"timeloop-mapper: {rate:.0f} valid mappings per CPU s, evaluate_batch {faster:,.0f} times as many",
         f"timeloop-model: {model_s:.3f} s of CPU, `sparsim model` {slower:.1f} times as much",
+    ]
+
+
+def constraints_of(mapspace: Mapspace) -> list[dict[str, Any]]:
+    """A mapspace without limits as the items of `mapspace_constraints`."""
+    items: list[dict[str, Any]] = []
+    for level in mapspace.levels:
+        kept = {"keep": list(level.keep), "bypass": list(level.bypass)}
+        items.append({"target": level.level, "type": "datatype", **kept})
+        for kind, nest in (("temporal", level.temporal), ("spatial", level.spatial)):
+            if nest is not None:
+                items.append({"target": level.level, "type": kind, **_nest(nest)})
+    return items
+
+
+def _nest(nest: NestConstraint) -> dict[str, Any]:
+    fields: dict[str, Any] = {"permutation": "".join(nest.inner[::-1])}
+    if nest.factors:
+        fields["factors"] = " ".join(f"{dim}={factor}" for dim, factor in nest.factors.items())
+    if nest.split_x is not None:
+        fields["split"] = nest.split_x
+    return fields
+
+
+def compare_search(
+    problems: list[tuple[Problem, Mapping]], run_process: Callable[..., Any]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """`timeloop-mapper` with the study's settings and mapspace on layers of the study, each with any mapping,
+    from documents written here: per layer what it found and its CPU seconds; and a line on it, or why it is
+    missing."""
+    if not shutil.which("timeloop-mapper"):
+        return [], ["`timeloop-mapper` is not on PATH: not run beside ours."]
+    found = []
+    for problem, mapping in problems:
+        with tempfile.TemporaryDirectory() as folder:
+            paths = write_documents(Path(folder), *problem[:4], mapping)
+            settings = Path(folder) / "search.yaml"
+            keys = {"mapper": MAPPER, "mapspace_constraints": constraints_of(study_mapspace())}
+            settings.write_text(yaml.safe_dump(keys), encoding="utf-8")
+            documents = [str(path) for path in [*paths, settings] if path.stem != "mapping"]
+            cpu_s = run_process(["timeloop-mapper", *documents, "-o", folder]).cpu_s
+            stats = parse_stats(Path(folder, "timeloop-mapper.stats.txt").read_text(encoding="utf-8")).fields
+        cycles, energy_uj = (stats[Key("summary", "", "", "", field)] for field in ("Cycles", "Energy"))
+        found.append({"layer": problem.layer.name, "cycles": cycles, "energy_uj": energy_uj, "cpu_s": cpu_s})
+    cycles, energy_uj, cpu_s = (
+        sum(layer[key] for layer in found) for key in ("cycles", "energy_uj", "cpu_s")
+    )
+    return found, [
+        f"`timeloop-mapper` here, {len(found)} layers: {cpu_s:.1f} CPU seconds, {cycles:,} cycles, "
+        f"{energy_uj:.2f} uJ."
     ]
 
 

@@ -1,4 +1,4 @@
-"""The benchmark runs and writes what scripts read."""
+"""The benchmarks run and write what scripts read."""
 
 from __future__ import annotations
 
@@ -7,10 +7,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from pointnet.study_cases import runs, study_mapspace
+from sparsim.evaluation import evaluate
+from sparsim.mapper.engine import Problem
+from sparsim.mapper.search import search
+from sparsim.spec.load import load_preset
+from sparsim.timeloop.reader import read_search_documents
+from sparsim.timeloop.stats_write import write_stats
+
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import timeloop  # noqa: E402
+
 KEYS = {
     "batch_sparse_mappings_per_cpu_s", "batch_dense_mappings_per_cpu_s", "frozen_12_layers_us", "evaluate_ms",
     "model_process_s",
@@ -22,13 +35,53 @@ SAMPLING_KEYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "keys"), [("evaluate", KEYS), ("sampling", SAMPLING_KEYS)])
-def test_a_benchmark_writes_its_numbers(name: str, keys: set[str], tmp_path: Path) -> None:
+def run_benchmark(name: str, tmp_path: Path) -> dict[str, Any]:
     file = tmp_path / f"{name}.json"
     command = [sys.executable, f"benchmarks/{name}.py", "--quick", "--json", str(file)]
     env = {**os.environ, "PATH": "/nonexistent", "PYTHONPATH": str(ROOT)}  # no reference program in a test
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env)
     assert result.returncode == 0, result.stderr
-    numbers = json.loads(file.read_text(encoding="utf-8"))
+    numbers: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return numbers
+
+
+@pytest.mark.parametrize(("name", "keys"), [("evaluate", KEYS), ("sampling", SAMPLING_KEYS)])
+def test_a_benchmark_writes_its_numbers(name: str, keys: set[str], tmp_path: Path) -> None:
+    numbers = run_benchmark(name, tmp_path)
     assert set(numbers) >= {*keys, "machine"}
     assert all(numbers[key] > 0 for key in keys)
+
+
+def test_the_mapper_is_never_worse_than_the_study_and_proves_it(tmp_path: Path) -> None:
+    numbers = run_benchmark("mapper", tmp_path)
+    assert numbers["problems"] == numbers["certified"] == len(numbers["layers"]) == 12
+    assert numbers["worse_than_published"] == 0
+    assert numbers["scored_per_cpu_s"] > 0
+    assert numbers["rejected_per_cpu_s"] > 0
+    assert numbers["cpu_s_12_layers"].keys() == {"on-chip sparse"}
+    for layer in numbers["layers"]:
+        published, ours = layer["published"], layer["ours"]
+        assert (ours["cycles"], ours["energy_pj"]) <= (published["cycles"], published["energy_pj"])
+
+
+def test_timeloops_mapper_is_given_the_studys_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the program: ours, from the documents that it would get."""
+    chip, run = load_preset("eyeriss_like_onchip"), [r for r in runs() if r[:2] == ("onchip", "sparse")][-1]
+    problem = Problem(chip.architecture, run.layer, chip.policy, chip.energy, "timeloop-3")
+    expected = search(*problem[:4], study_mapspace(), objective=("delay", "energy"))
+
+    def program(command: list[str]) -> SimpleNamespace:
+        folder = Path(command[-1])
+        read = read_search_documents(command[1:-2])
+        arch, layer, policy, energy, _ = read.documents[:5]
+        found = search(arch, layer, policy, energy, read.mapspace, objective=read.options.metrics)
+        assert (found.sizes, found.best) == (expected.sizes, expected.best)
+        stats = write_stats(evaluate(arch, layer, policy, energy, found.best))
+        (folder / "timeloop-mapper.stats.txt").write_text(stats, encoding="utf-8")
+        return SimpleNamespace(cpu_s=1.5)
+
+    monkeypatch.setattr(timeloop.shutil, "which", lambda name: name)
+    (layer,), (line,) = timeloop.compare_search([(problem, run.mapping)], program)
+    assert (layer["cycles"], layer["cpu_s"]) == (expected.cycles, 1.5)
+    assert layer["energy_uj"] == pytest.approx(expected.energy_pj / 1e6, abs=0.005)
+    assert "1 layers: 1.5 CPU seconds" in line
