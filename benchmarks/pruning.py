@@ -42,10 +42,7 @@ def main(json_file: Path | None, seed: int) -> None:
     data = data_of(dense, console)
 
     def train(settings: Settings, folder: Path) -> Training:
-        training = run_training(settings, data, folder, console=console)
-        if training.step < training.steps:
-            raise KeyboardInterrupt
-        return training
+        return run_training(settings, data, folder, console=console)
 
     with tempfile.TemporaryDirectory() as folder:
         rows = compare(

@@ -183,10 +183,7 @@ def compare(
     data = _load(dense)
 
     def train(settings: Settings, run_folder: Path) -> Training:
-        training = run_training(settings, data, run_folder, resume=True)
-        if training.step < training.steps:
-            raise KeyboardInterrupt
-        return training
+        return run_training(settings, data, run_folder, resume=True)
 
     plan = comparison.Plan(dense, again, tuple(sorted(levels)) or comparison.LEVELS)
     accuracy = report.accuracy_lines(comparison.compare(plan, data, folder, train))

@@ -30,7 +30,7 @@ RECALIBRATION_BATCHES = 20
 TWO_FOUR = "2:4"
 FIRST_LAYER = "sa1.mlp_convs.0"  # has three inputs: stays dense in 2:4
 
-Train = Callable[[Settings, Path], Training]  # to the end, or KeyboardInterrupt
+Train = Callable[[Settings, Path], Training]
 
 
 class Row(NamedTuple):
@@ -64,6 +64,12 @@ def compare(plan: Plan, data: Dataset, folder: Path, train: Train) -> list[Row]:
     if plan.one_shot:
         rows += _one_shot_rows(plan, dense, data)
     return rows
+
+
+def _finished(run: Training) -> Training:
+    if run.step < run.steps:
+        raise KeyboardInterrupt
+    return run
 
 
 def _trainings(plan: Plan) -> Iterator[tuple[str, Pruning | None]]:
