@@ -333,10 +333,11 @@ def _split_counted(policy, table, sparse, md_a, md_b):
     return OK
 
 
-@kernel
-def _settle(policy, sparse, total, zero, absent, both_zero, zero_absent, both_absent):
-    """Gate or skip operations by their operands' states; those with two absent ones do not exist (12.3)."""
-    gating, skipping = policy.switch[COMPUTE_GATING], policy.switch[COMPUTE_SKIPPING]
+def settled(gating, skipping, total, zero, absent, both_zero, zero_absent, both_absent):
+    """(actual, gated, skipped) operations by their operands' states; two absent ones make none (12.3).
+
+    Plain Python too: the mapper's lower bounds form the same counts.
+    """
     gated, skipped = 0.0, 0.0
     if gating:
         gated += zero
@@ -350,7 +351,16 @@ def _settle(policy, sparse, total, zero, absent, both_zero, zero_absent, both_ab
         skipped += zero_absent
     elif gating:
         gated += zero_absent
-    sparse.compute[SKIPPED] = int(math.floor(skipped))
-    sparse.compute[GATED] = int(math.floor(gated))
-    rest = int(total) - sparse.compute[SKIPPED] - sparse.compute[GATED]
-    sparse.compute[RANDOM] = rest - int(math.floor(both_absent))
+    n_gated, n_skipped = int(math.floor(gated)), int(math.floor(skipped))
+    return int(total) - n_skipped - n_gated - int(math.floor(both_absent)), n_gated, n_skipped
+
+
+_settled = kernel(settled)
+
+
+@kernel
+def _settle(policy, sparse, total, zero, absent, both_zero, zero_absent, both_absent):
+    sparse.compute[RANDOM], sparse.compute[GATED], sparse.compute[SKIPPED] = _settled(
+        policy.switch[COMPUTE_GATING], policy.switch[COMPUTE_SKIPPING], total, zero, absent, both_zero,
+        zero_absent, both_absent,
+    )  # fmt: skip

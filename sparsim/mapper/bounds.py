@@ -14,6 +14,7 @@ import numpy as np
 
 from sparsim import packs
 from sparsim.kernels.bounds import BOUNDED
+from sparsim.kernels.saf import settled
 from sparsim.mapper.space import Space
 from sparsim.packs import ArchPack, BoundPack, DensityPack, Ints, LayerPack, PolicyPack, Reals
 
@@ -166,23 +167,10 @@ def _operations(
     states = [_states(d_a, metadata_a), _states(d_b, metadata_b)]
     (n_a, z_a, e_a), (n_b, z_b, e_b) = states
     gating, skipping = low.policy.switch[[packs.COMPUTE_GATING, packs.COMPUTE_SKIPPING]].tolist()
-    zero, absent = left * (n_a * z_b + z_a * n_b), left * (n_a * e_b + e_a * n_b)
-    both_zero, zero_absent = left * (z_a * z_b), left * (z_a * e_b + e_a * z_b)
-    gated = skipped = 0.0
-    if gating:
-        gated += zero
-    if skipping:
-        skipped += absent
-    elif gating:
-        gated += absent
-    if gating:
-        gated += both_zero
-    if skipping:
-        skipped += zero_absent
-    elif gating:
-        gated += zero_absent
-    rest = int(left) - math.floor(skipped) - math.floor(gated)
-    return rest - math.floor(left * (e_a * e_b)), math.floor(gated), math.floor(skipped)
+    return settled(
+        gating, skipping, left, left * (n_a * z_b + z_a * n_b), left * (n_a * e_b + e_a * n_b),
+        left * (z_a * z_b), left * (z_a * e_b + e_a * z_b), left * (e_a * e_b),
+    )  # fmt: skip
 
 
 def _states(d: float, metadata: bool) -> tuple[float, float, float]:
