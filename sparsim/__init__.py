@@ -47,7 +47,15 @@ if TYPE_CHECKING:
         TensorFormat,
         Workload,
     )
-    from sparsim.spec.load import dump, load_documents, load_preset, load_text, preset_names
+    from sparsim.spec.load import (
+        dump,
+        load_documents,
+        load_preset,
+        load_text,
+        load_workload,
+        preset_names,
+        workload_names,
+    )
 
 __version__ = "0.1.0"
 
@@ -57,7 +65,7 @@ __all__ = [
     "Mapping", "MappingCache", "MappingError", "Mapspace", "Nest", "NestConstraint", "Network", "Option",
     "Rank", "Saf", "SearchResult", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage",
     "TensorFormat", "Workload", "dump", "evaluate", "evaluate_batch", "load_documents", "load_preset",
-    "load_text", "preset_names", "search", "search_network",
+    "load_text", "load_workload", "preset_names", "search", "search_network", "workload_names",
 ]  # fmt: skip
 
 _HOMES = {
@@ -70,7 +78,10 @@ _HOMES = {
     "sparsim.mapper.result": ("Certificate", "SearchResult"),
     "sparsim.mapper.search": ("search",),
     "sparsim.result": ("Evaluation",),
-    "sparsim.spec.load": ("dump", "load_documents", "load_preset", "load_text", "preset_names"),
+    "sparsim.spec.load": (
+        "dump", "load_documents", "load_preset", "load_text", "load_workload", "preset_names",
+        "workload_names",
+    ),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

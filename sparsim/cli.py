@@ -83,13 +83,14 @@ def explain(files: tuple[str, ...], accounting: str, masks: tuple[str, ...], lay
 @click.argument("what", required=False, metavar="[PRESET|FILE]")
 def show(what: str | None) -> None:
     """List the presets, or show one, or a document of ours: an accelerator, a workload."""
-    from sparsim.spec.load import load_documents, load_preset, preset_names
+    from sparsim.spec.load import load_documents, load_preset, preset_names, workload_names
 
     if what is None:
-        for name in preset_names():
+        names = (*preset_names(), *workload_names())
+        for name in names:
             loaded = load_preset(name)
-            source = loaded.architecture.source if loaded.architecture else ""
-            click.echo(f"{name:<24} {source}".rstrip())
+            record = loaded.architecture or loaded.workload
+            click.echo(f"{name:<{max(map(len, names))}} {record.source if record else ''}".rstrip())
     else:
         from sparsim.show import describe
 

@@ -18,6 +18,8 @@ DATA = [
     "pointnet/study_published.csv",
     "sparsim/presets/eyeriss_like_gating.yaml",
     "sparsim/presets/eyeriss_like_onchip.yaml",
+    "sparsim/presets/workloads/alexnet.yaml",
+    "sparsim/presets/workloads/mobilenet_v1_050_128_sparse.yaml",
 ]
 
 

@@ -42,6 +42,7 @@ _RECORDS: dict[str, type[Record]] = {
 _KEYS = (MARK, *_RECORDS, "layers")
 _ANY_KEY = "..."
 _PRESETS = Path(__file__).parent.parent / "presets"
+_WORKLOADS = _PRESETS / "workloads"
 _KINDS = {
     "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false",
     "array": "a list", "object": "a mapping",
@@ -83,14 +84,44 @@ def load_text(text: str, name: str = "text") -> Loaded:
 
 
 def load_preset(name: str) -> Loaded:
-    """A preset of this package. Raises SpecError for an unknown name."""
-    if name not in preset_names():
-        raise SpecError(f"unknown preset '{name}'", hint=near(name, preset_names()))
-    return load_documents([_PRESETS / f"{name}.yaml"])
+    """A preset of this package, an accelerator or a workload. Raises SpecError for an unknown name."""
+    _check_name("preset", name, (*preset_names(), *workload_names()))
+    folder = _WORKLOADS if name in workload_names() else _PRESETS
+    return load_documents([folder / f"{name}.yaml"])
+
+
+def load_workload(name_or_path: str | Path) -> Workload:
+    """A workload of this package by name, or that of a document by its path, which ends in .yaml or .yml.
+
+    Raises SpecError for an unknown name and a document without a workload, and as `load_documents` does.
+    """
+    if Path(name_or_path).suffix in (".yaml", ".yml"):
+        loaded = load_documents([name_or_path])
+    else:
+        _check_name("workload", str(name_or_path), workload_names())
+        loaded = load_preset(str(name_or_path))
+    if loaded.workload is None:
+        raise SpecError("no 'workload' given", path=str(name_or_path))
+    return loaded.workload
 
 
 def preset_names() -> tuple[str, ...]:
-    return tuple(sorted(path.stem for path in _PRESETS.glob("*.yaml")))
+    """The accelerators."""
+    return _stems(_PRESETS)
+
+
+def workload_names() -> tuple[str, ...]:
+    """The workloads, networks with densities."""
+    return _stems(_WORKLOADS)
+
+
+def _stems(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
+
+
+def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise SpecError(f"unknown {kind} '{name}'", hint=near(name, known))
 
 
 def loaded_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = True) -> Loaded:
