@@ -9,8 +9,8 @@ import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointnet.study_cases import SHAPE
 from sparsim.errors import SpecError
+from sparsim.spec import CONV
 from sparsim.spec.load import dump, load_documents, load_preset, load_text, preset_names
 
 any_records = st.tuples(
@@ -179,7 +179,7 @@ def test_the_workload_of_the_documentation():
     page = (Path(__file__).parents[3] / "docs/workload.md").read_text()
     workload = load_text(page.split("```yaml\n")[1].split("```")[0]).workload
     assert [layer.name for layer in workload.layers] == ["fc1"]
-    assert workload.layers[0].shape == SHAPE
+    assert workload.layers[0].shape == CONV
 
 
 def test_presets():

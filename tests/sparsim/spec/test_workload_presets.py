@@ -156,6 +156,19 @@ def test_traced_densities_are_those_of_the_documentation():
         assert layer.density("Weights").density == 1
 
 
+def test_totals_of_the_documentation():
+    """In millions, with one digit."""
+    page = (ROOT / "docs/workload.md").read_text(encoding="utf-8")
+    printed = {}
+    for name, *numbers in re.findall(r"^\| `(\w+)` \| (\d+) \| ([\d.,]+) \| ([\d.,]+) \|", page, re.M):
+        printed[name] = [float(number.replace(",", "")) for number in numbers]
+    assert set(printed) == set(workload_names())
+    for name, numbers in printed.items():
+        layers = load_workload(name).layers
+        effectual = sum(effectual_macs(layer) for layer in layers)
+        assert numbers == [len(layers), round(total(load_workload(name)) / 1e6, 1), round(effectual / 1e6, 1)]
+
+
 def test_by_path(tmp_path):
     path = tmp_path / "net.yaml"
     path.write_text(dump(load_workload("alexnet")))
