@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sparsim.result import Evaluation
     from sparsim.spec import (
         Architecture,
+        Component,
         Compute,
         Dataspace,
         Density,
@@ -52,12 +53,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Architecture", "Certificate", "Compute", "Dataspace", "Density", "EmptyMapspaceError", "EnergyTable",
-    "EnergyTableError", "Evaluation", "FormatError", "Frozen", "Layer", "LevelConstraint", "LevelMapping",
-    "Mapping", "MappingCache", "MappingError", "Mapspace", "Nest", "NestConstraint", "Network", "Option",
-    "Rank", "Saf", "SearchResult", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage",
-    "TensorFormat", "Workload", "dump", "evaluate", "evaluate_batch", "load_documents", "load_preset",
-    "load_text", "preset_names", "search", "search_network",
+    "Architecture", "Certificate", "Component", "Compute", "Dataspace", "Density", "EmptyMapspaceError",
+    "EnergyTable", "EnergyTableError", "Evaluation", "FormatError", "Frozen", "Layer", "LevelConstraint",
+    "LevelMapping", "Mapping", "MappingCache", "MappingError", "Mapspace", "Nest", "NestConstraint",
+    "Network", "Option", "Rank", "Saf", "SearchResult", "Shape", "SparsePolicy", "SparsimError", "SpecError",
+    "Storage", "TensorFormat", "Workload", "dump", "evaluate", "evaluate_batch", "load_documents",
+    "load_preset", "load_text", "preset_names", "search", "search_network",
 ]  # fmt: skip
 
 _HOMES = {

@@ -30,7 +30,9 @@ def _estimate(component: Component, node_nm: float | None, rules: str) -> Estima
     if estimator.needs_node and node_nm is None:
         raise SpecError("no 'node_nm' given", path=where)
     if not estimator.needs_node and component.node_nm is not None:
-        raise SpecError(f"node_nm is {component.node_nm:g}, but a {component.class_name} has no node", path=where)
+        raise SpecError(
+            f"node_nm is {component.node_nm:g}, but a {component.class_name} has no node", path=where
+        )
     known = prepared(estimator, component)
     try:
         return known.estimate(node_nm if estimator.needs_node and node_nm is not None else 0.0)

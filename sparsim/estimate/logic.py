@@ -1,13 +1,13 @@
 """The default estimators of logic: Aladdin's standard cells (40 nm), scaled to the component's node.
 
 Rules where the cells alone do not say it:
-  register file  a read or write moves one word of registers, and every word compares the address; all registers
-                 leak and take area
+  register file  a read or write moves one word of registers, and every word compares the address; all
+                 registers leak and take area
   address        an adder of ceil(log2(depth)) bits
-  router         a register per port, and per port a crossbar from it to the others, in proportion to Aladdin's
-                 crossbar from 1 to 4; a transfer uses one of each
-  clock          energy and area of EIE's clock network per flip-flop of one PE, whose number is the area of its
-                 registers over Aladdin's area of one
+  router         a register per port, and per port a crossbar from it to the others, in proportion to
+                 Aladdin's crossbar from 1 to 4; a transfer uses one of each
+  clock          energy and area of EIE's clock network per flip-flop of one PE, whose number is the area of
+                 its registers over Aladdin's area of one
   wire           switched capacitance; hardly depends on the node
 """
 
@@ -52,7 +52,7 @@ class Multiplier(Estimator, frozen=True, kw_only=True):
 
 
 class Mac(Estimator, frozen=True, kw_only=True):
-    """Multiplies two operands of `operand_bits` and adds the product to `accumulator_bits`. Gated, it leaks."""
+    """Multiplies operands of `operand_bits`, adds the product to `accumulator_bits`; leaks when gated."""
 
     class_name: ClassVar[str] = "mac"
     operand_bits: int
@@ -171,5 +171,6 @@ def wire_pj_per_bit_mm() -> float:
 
 
 ESTIMATORS: tuple[type[Estimator], ...] = (
-    Adder, Multiplier, Mac, Comparator, Counter, Register, RegisterFile, AddressGenerator, Router, Clock, Wire,
+    Adder, Multiplier, Mac, Comparator, Counter, Register, RegisterFile, AddressGenerator, Router, Clock,
+    Wire,
 )  # fmt: skip

@@ -1,9 +1,9 @@
 """The default estimators of memories: SRAM from a sweep of CACTI 7, DRAM from pJ per bit.
 
-The sweep has 45 and 65 nm, 1 and 2 read-write ports, six widths and up to seventeen depths. In between, the
+The sweep has 45 and 65 nm, 1 and 2 read-write ports, eight widths and up to 19 depths. In between, the
 logarithm of a quantity is linear in the logarithm of the depth at the width below and above, then in the
-logarithm of the width. Between 45 and 65 nm the two estimates are interpolated linearly, beyond them the nearer
-one is scaled (`sparsim.estimate.scaling`). What lies outside the sweep is refused, not extrapolated.
+logarithm of the width. Between 45 and 65 nm the two estimates are interpolated linearly, beyond them the
+nearer one is scaled (`sparsim.estimate.scaling`). What lies outside the sweep is refused, not extrapolated.
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ class Interpolated(NamedTuple):
     neighbours: str
 
 
-def interpolate(quantity: Quantity, node_nm: float, ports: int, width_bits: int, depth_words: int) -> Interpolated:
+def interpolate(
+    quantity: Quantity, node_nm: float, ports: int, width_bits: int, depth_words: int
+) -> Interpolated:
     """`quantity` of a memory of `depth_words` words of `width_bits`, at a node of the sweep.
 
     Raises SpecError outside the sweep.
@@ -97,7 +99,9 @@ def interpolate(quantity: Quantity, node_nm: float, ports: int, width_bits: int,
     )
 
 
-def _around(known: dict[int, object] | _Column | dict[int, _Column], value: int, name: str, where: str) -> list[int]:
+def _around(
+    known: dict[int, object] | _Column | dict[int, _Column], value: int, name: str, where: str
+) -> list[int]:
     """The known numbers next to `value`, or just itself."""
     ordered = sorted(known)
     if not ordered[0] <= value <= ordered[-1]:
@@ -116,7 +120,7 @@ def _log_log(x: float, points: list[tuple[int, float]]) -> float:
     if len(points) == 1:
         return points[0][1]
     (x0, y0), (x1, y1) = points
-    return y0 * (y1 / y0) ** (math.log(x / x0) / math.log(x1 / x0))
+    return y0 * math.exp(math.log(y1 / y0) * math.log(x / x0) / math.log(x1 / x0))
 
 
 @cache

@@ -64,7 +64,7 @@ def weighted_sum(terms: Iterable[tuple[float, float, float | None, str]]) -> dic
     return {
         "total": total,
         "uncertainty": uncertainty if len(known) == len(terms) else None,
-        "source": " + ".join(
+        "source": "; ".join(
             source if count == 1 else f"{count:g} x ({source})" for count, _, _, source in terms
         ),
     }

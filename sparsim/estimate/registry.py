@@ -17,7 +17,7 @@ from sparsim.spec.component import COMPOUND, Component
 
 DEFAULT = "default"
 GROUP = "sparsim.estimators"
-_KINDS: dict[object, tuple[str, tuple[type, ...]]] = {
+_KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
     int: ("a whole number above 0", (int,)),
     float: ("a number above 0", (int, float)),
     str: ("text", (str,)),
@@ -34,7 +34,9 @@ def register(estimator: type[Estimator]) -> type[Estimator]:
     """
     known = _rules.setdefault(estimator.rules, {})
     if known.setdefault(estimator.class_name, estimator) is not estimator or estimator.class_name == COMPOUND:
-        raise SpecError(f"class '{estimator.class_name}' has an estimator under rules '{estimator.rules}' already")
+        raise SpecError(
+            f"class '{estimator.class_name}' has an estimator under rules '{estimator.rules}' already"
+        )
     return estimator
 
 
@@ -83,7 +85,6 @@ def _check_attribute(name: str, value: Any, kind: Any, where: str) -> None:
             raise SpecError(f"{name} is {value!r}, allowed is {' or '.join(map(str, allowed))}", path=where)
         return
     text, types = _KINDS[kind]
-    if isinstance(value, bool) or not isinstance(value, types):
+    fits = isinstance(value, types) and not isinstance(value, bool)
+    if not fits or not (isinstance(value, str) or 0 < value < math.inf):
         raise SpecError(f"{name} is {value!r}, {text} is expected", path=where)
-    if kind is not str and not 0 < value < math.inf:
-        raise SpecError(f"{name} is {value}, {text} is expected", path=where)

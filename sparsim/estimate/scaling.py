@@ -2,9 +2,9 @@
 accurate prediction of CMOS device performance from 180 nm to 7 nm", Integration 58 (2017).
 
 Energy goes with the published polynomials of the supply voltage, which stays at 0.8 V, and between two nodes
-with their linear interpolation. Area goes with the published matrix of ratios (two digits). From a node of the
-matrix to one between its nodes the ratio is interpolated linearly; the way back is its reciprocal; between two
-that the matrix lacks the way leads over the next larger one that it has.
+with their linear interpolation. Area goes with the published matrix of ratios (two digits). From a node of
+the matrix to one between its nodes the ratio is interpolated linearly; the way back is its reciprocal;
+between two that the matrix lacks the way leads over the next larger one that it has.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Records from and to our own YAML form, and the presets that come with the package.
 
 A document starts with `sparsim: 1` and holds any of `architecture`, `layer` (or `layers`, a list),
-`workload`, `policy`, `energy` (or `components`, a list), `mapping` and `mapspace`, with the records' own field
-names. Nothing else is accepted.
+`workload`, `policy`, `energy` (or `components`, a list), `mapping` and `mapspace`, with the records' own
+field names. Nothing else is accepted.
 """
 
 from __future__ import annotations
