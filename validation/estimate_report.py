@@ -124,7 +124,7 @@ def _interpolation() -> str:
     return (
         "## Interpolation of SRAMs\n\n"
         "Points drawn at random inside the sweep, answered by CACTI and not used for interpolation. Nine of "
-        "ten err less than the column 90 %, which is what an interpolated estimate states as its uncertainty.\n\n"
+        "ten err less than the column 90 %, which an interpolated estimate states as its uncertainty.\n\n"
         + _table(("quantity", "points", "mean", "median", "90 %", "largest"), rows)
     )
 
@@ -133,7 +133,7 @@ def _monotony() -> str:
     return (
         "## Does more cost more?\n\n"
         "Neighbours in the sweep that differ in one size, and how many of them fall. CACTI divides a memory "
-        "anew at every depth, so energies may fall there; they never do with the width.\n\n"
+        "anew for every size, so it can happen that the larger one takes less energy.\n\n"
         + _table(
             ("quantity", "along", "falls", "pairs"),
             ((f.quantity, f.size, str(f.falls), str(f.pairs)) for f in falls()),
@@ -162,8 +162,8 @@ def _parts() -> str:
     return (
         "## Parts of Eyeriss v2, and hwcomponents\n\n"
         "Default rules; two energies are read and write; `hwc` is hwcomponents 1.0.114. Its cells have 1 ns, "
-        "so have ours where the name says so and in the last five rows; energies are equal there. Its areas of "
-        "logic are 1.158 times ours, as it interpolates the ratio of areas from 40 to 45 nm and we its "
+        "so have ours where the name says so and in the last five rows; energies are equal there. Its areas "
+        "of logic are 1.158 times ours, as it interpolates the ratio of areas from 40 to 45 nm and we its "
         "reciprocal (1.46 and 1.26; the square of the nodes' ratio is 1.27). Below 32 bits it extrapolates "
         "CACTI; the smallest memories are register files here.\n\n" + _table(("part", *heads), rows)
     )
@@ -178,7 +178,9 @@ def _pair(energy_pj: float | None, write_pj: float | None) -> str:
 def _horowitz() -> str:
     rows = []
     for row in read_rows(FOLDER / "horowitz.csv"):
-        attributes = {key: int(value) for key, value in (x.split("=") for x in row["attributes"].split())}
+        attributes: dict[str, int | float | str] = {
+            key: int(value) for key, value in (x.split("=") for x in row["attributes"].split())
+        }
         part = Component(name="part", class_name=row["class"], node_nm=45, attributes=attributes)
         found = estimate(part)
         rows.append(

@@ -32,7 +32,7 @@ def estimator(class_name: str, attributes: Mapping[str, type], actions: Sequence
         given = msgspec.structs.asdict(self)
         return _ask(class_name, {**given, "tech_node": node_nm * 1e-9}, actions)
 
-    return msgspec.defstruct(
+    made: type[Any] = msgspec.defstruct(
         f"HwComponents{class_name}",
         list(attributes.items()),
         bases=(Estimator,),
@@ -40,6 +40,7 @@ def estimator(class_name: str, attributes: Mapping[str, type], actions: Sequence
         frozen=True,
         kw_only=True,
     )
+    return made
 
 
 def _ask(class_name: str, attributes: dict[str, Any], actions: Sequence[str]) -> Estimate:

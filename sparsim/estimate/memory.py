@@ -86,8 +86,7 @@ def interpolate(
     """
     grid = _grids()[node_nm, ports]
     widths = _around(grid, width_bits, "width_bits", "")
-    wide = "" if len(widths) == 1 else f" at {width_bits} bits"
-    depths = [_around(grid[width], depth_words, "depth_words", wide) for width in widths]
+    depths = [_around(grid[width], depth_words, "depth_words", f" at {width_bits} bits") for width in widths]
     values = [
         _log_log(depth_words, [(depth, getattr(grid[width][depth], quantity)) for depth in column])
         for width, column in zip(widths, depths, strict=True)
