@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sparsim.result import Evaluation
     from sparsim.spec import (
         Architecture,
+        Component,
         Compute,
         Dataspace,
         Density,

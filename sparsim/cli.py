@@ -1,4 +1,5 @@
-"""The command line: `sparsim model`, `sparsim explain`, `sparsim show`; `sparsim mapper` is in mapper_cli."""
+"""The command line: `sparsim model`, `sparsim explain`, `sparsim show`; `sparsim mapper` and `sparsim
+estimate` are in modules of their own."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import click
 from sparsim import __version__
 from sparsim.console import run, write_json
 from sparsim.errors import SpecError, near
+from sparsim.estimate_cli import estimate
 from sparsim.inputs import accounting_option, files_argument, layer_option, print_warnings, read_model
 from sparsim.mapper_cli import mapper
 
@@ -98,6 +100,7 @@ def show(what: str | None) -> None:
         click.echo(describe(what, load_documents([what]) if is_file else load_preset(what)))
 
 
+cli.add_command(estimate)
 cli.add_command(mapper)
 
 

@@ -21,15 +21,17 @@ any_records = st.tuples(
     strategies.mappings,
     strategies.workloads,
     strategies.mapspaces,
+    st.lists(strategies.components, max_size=2).map(tuple),
 )
 
 
 @settings(max_examples=50, deadline=None)
 @given(any_records)
 def test_round_trip(records):
-    arch, layers, policy, energy, mapping, workload, mapspace = records
-    loaded = load_text(dump(arch, *layers, policy, energy, mapping, workload, mapspace))
-    assert loaded == (arch, (*layers, *workload.layers), policy, energy, mapping, workload, mapspace)
+    arch, layers, policy, energy, mapping, workload, mapspace, components = records
+    loaded = load_text(dump(arch, *layers, policy, energy, mapping, workload, mapspace, *components))
+    expected = (arch, (*layers, *workload.layers), policy, energy, mapping, workload, mapspace, components)
+    assert loaded == expected
     assert loaded.architecture.digest() == arch.digest()
 
 
