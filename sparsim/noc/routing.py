@@ -6,10 +6,12 @@ partition of the busy clusters into regions, with one tree of links per region a
 
 Partitions tried: the pattern's own (clusters belong together if a group spans them), every cluster for
 itself, cluster rows, cluster columns, and all together. Where the mesh does not connect a region it falls
-apart, and a word has to be sent to each piece. Trees run along the row first or along the column first
-from one of the region's clusters, the most central that is free of other regions' links. Simplifications:
-a tree reaches all clusters of its region, also for words that few of them take; all router numbers use the
-same tree.
+apart, and a word has to be sent to each piece. Trees run along the row first or along the column first,
+from the first or the last cluster of the region, whichever is free of other regions' links.
+
+Simplifications: a PE listens to one router, so the words of one group pass one port, and groups are dealt to
+the routers of a cluster; a tree reaches all clusters of its region, also for words that few of them take; all
+router numbers use the same tree.
 """
 
 from __future__ import annotations
@@ -127,41 +129,25 @@ def _mode(noc: Noc, network: RouterNetwork, partition: list[Region], pieces: tup
     return "grouped multicast" if together == sorted(together) else "interleaved multicast"
 
 
-def _trees(network: RouterNetwork, pieces: tuple[Region, ...]) -> list[tuple[Cluster, Links]] | None:
+def _trees(network: RouterNetwork, pieces: Iterable[Region]) -> list[tuple[Cluster, Links]] | None:
     """Root and links of each region, no link used twice; None if regions are in each other's way."""
-    for roots in (_central_roots, _end_roots):
-        taken: set[tuple[Cluster, Cluster]] = set()
-        trees = []
-        for region in pieces:
-            possible = _possible_trees(network, region, roots(region))
-            tree = next((t for t in possible if taken.isdisjoint(t[1])), None)
-            if tree is None:
-                break
-            taken.update(tree[1])
-            trees.append(tree)
-        else:
-            return trees
-    return None
+    taken: set[tuple[Cluster, Cluster]] = set()
+    trees = []
+    for region in pieces:
+        tree = next((t for t in _possible_trees(network, region) if taken.isdisjoint(t[1])), None)
+        if tree is None:
+            return None
+        taken.update(tree[1])
+        trees.append(tree)
+    return trees
 
 
-def _central_roots(region: Region) -> list[Cluster]:
-    middle = np.median(region, axis=0)
-    return sorted(region, key=lambda c: (abs(c[0] - middle[0]) + abs(c[1] - middle[1]), c))
-
-
-def _end_roots(region: Region) -> list[Cluster]:
-    """Of two interleaved regions on a line, one is fed from the left and one from the right."""
-    return [min(region), max(region)]
-
-
-def _possible_trees(
-    network: RouterNetwork, region: Region, roots: Iterable[Cluster]
-) -> Iterator[tuple[Cluster, Links]]:
+def _possible_trees(network: RouterNetwork, region: Region) -> Iterator[tuple[Cluster, Links]]:
+    first, last = min(region), max(region)
     if network.role == "psum":
-        south = max(region)
-        yield south, _links(min(region), [south], along=0)
+        yield last, _links(first, [last], along=0)
         return
-    for root in roots:
+    for root in (first, last):  # of two interleaved regions on a line, one is fed from each end
         for along in (1, 0):
             yield root, _links(root, region, along)
 
