@@ -20,6 +20,7 @@ from sparsim.lower import reals
 from sparsim.packs import DensityPack, Ints, LayerPack, NestPack, PolicyPack, Reals, TablePack
 from sparsim.scratch import Scratch, no_table
 from sparsim.spec import Layer
+from sparsim.spec.shape import tensor_shape
 
 Masks = dict[str, NDArray[np.bool_]]
 
@@ -57,16 +58,6 @@ def load_masks(layer: Layer, given: Dict[str, NDArray[np.bool_]]) -> Masks:
             raise SpecError(f"the mask has shape {mask.shape}, the tensor {need}", path=where)
         masks[dataspace.name] = mask != 0
     return masks
-
-
-def tensor_shape(layer: Layer, dataspace: str) -> tuple[int, ...]:
-    """Words along every coordinate of a dataspace (model-spec 3.2)."""
-    values = {**layer.shape.coefficients, **layer.coefficients}
-    (found,) = (d for d in layer.shape.dataspaces if d.name == dataspace)
-    return tuple(
-        1 + sum(abs(values[c] if c else 1) * (layer.bounds[dim] - 1) for dim, c in side)
-        for side in found.terms()
-    )
 
 
 def _read_mask(path: str, name: str, where: str) -> NDArray[np.bool_]:

@@ -29,7 +29,7 @@ from pointnet.workload import input_mask, weight_mask, workload_of, write_masks,
 from sparsim.cli import cli as sparsim_cli
 from sparsim.spec import Density
 from sparsim.spec.load import dump, load_documents, load_text
-from sparsim.tables import tensor_shape
+from sparsim.spec.shape import tensor_shape
 
 ROOT = Path(__file__).parents[2]
 MODELNET10 = Path(os.environ.get("SPARSIM_SHARED", ROOT / ".." / "shared")) / "data/modelnet10_1024_f16.npz"
