@@ -31,7 +31,8 @@ class Cover(Record, frozen=True, kw_only=True):
     padding: float
 
     def __str__(self) -> str:
-        return f"{self.dim} {self.bound} in {self.covered} {self.policy}"
+        share = f"{self.padding:.2%} of the operations are padding"
+        return f"{self.dim}: bound {self.bound}, covered {self.covered}, {self.policy}, {share}"
 
 
 class CoveredLayer(Layer, frozen=True, kw_only=True):
