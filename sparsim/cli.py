@@ -154,6 +154,7 @@ def _summary(evaluation: Evaluation) -> str:
         ("computes", f"{evaluation.actual_computes:,} of {evaluation.algorithmic_computes:,}"),
         ("area", f"{evaluation.area_um2 / 1e6:,.4g} mm^2"),
         ("accounting", evaluation.accounting),
+        *(("divisibility", str(cover)) for cover in evaluation.covers),
     )
     head = f"{evaluation.layer} on {evaluation.architecture}"
     return "\n".join([head, *(f"  {name:<12} {value}" for name, value in lines)])

@@ -29,6 +29,7 @@ from sparsim.result import (
 )
 from sparsim.scratch import Scratch
 from sparsim.spec import Architecture, Layer, SparsePolicy
+from sparsim.spec.divisibility import covers_of
 from sparsim.spec.energy import STORAGE_ACTIONS, ResolvedEnergy
 
 ACTION_NAMES = tuple(STORAGE_ACTIONS)
@@ -85,6 +86,7 @@ class Decoder:
             networks=networks,
             intensity=intensity,
             warnings=warnings,
+            covers=covers_of(self.layer),
         )
 
     def compute(self) -> ComputeResult:
@@ -94,11 +96,18 @@ class Decoder:
         return ComputeResult(
             name=unit.name, compute=unit, instances=n, mesh=(x, y),
             energy_per_op_pj=float(self.arch_pack.compute_energy[packs.RANDOM]),
-            instances_max=int(used), instances_average=int(self.sparse.compute_avg[0]), cycles=self.cc,
+            instances_max=int(used), instances_average=self.average_units(), cycles=self.cc,
             algorithmic=int(self.nest.ops[packs.OPS]), actual=int(count[packs.RANDOM]),
             gated=int(count[packs.GATED]), skipped=int(count[packs.SKIPPED]),
             energy_pj=float(self.cost.level_pj[0]), area_um2=self.energy.compute_area * n,
         )  # fmt: skip
+
+    def average_units(self) -> int:
+        """Units in use on average; imperfect factors leave some without work in some steps."""
+        ops, steps = self.nest.ops[packs.OPS], self.nest.ops[packs.STEPS]
+        if ops < steps * self.nest.ops[packs.UNITS]:
+            return round(float(ops / steps))
+        return int(self.sparse.compute_avg[0])
 
     def storage(self, s: int) -> StorageResult:
         level = self.levels[s]
@@ -278,6 +287,7 @@ class Decoder:
         """Operations per byte (16.5). Raises nothing; a negative number of reductions is a wrapped one."""
         capacity, kept = self.sparse.capacity, self.nest.kept
         words = [self._outermost(capacity[:, v], kept[:, v]) for v in range(len(self.data))]
+        words = [self.existing(n, v) for v, n in enumerate(words)]
         reductions = actual
         if self.accounting != "count-all":
             reductions -= sum(w for w, rw in zip(words, self.layer_pack.read_write, strict=True) if rw)
@@ -294,6 +304,13 @@ class Decoder:
             memory_accesses_required=sum(words), optimal_ops_per_byte=_per_byte(total, bits, sum(words)),
             levels=tuple(levels),
         )  # fmt: skip
+
+    def existing(self, words: int, v: int) -> int:
+        """Of the words of dataspace v, those that are not beyond the bound of an imperfect dim."""
+        for dim in np.flatnonzero(self.layer_pack.real < self.layer_pack.bound):
+            if self.layer_pack.relevant[v] >> dim & 1:
+                words = words * int(self.layer_pack.real[dim]) // int(self.layer_pack.bound[dim])
+        return words
 
     @staticmethod
     def _outermost(capacity: packs.Ints, kept: packs.Ints) -> int:

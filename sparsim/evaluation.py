@@ -33,6 +33,7 @@ from sparsim.result import Evaluation
 from sparsim.scratch import make_nest, make_scratch, most_children, no_table, widen
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Shape, SparsePolicy
 from sparsim.spec.check import check
+from sparsim.spec.divisibility import Cover, covered, covers_of
 from sparsim.spec.energy import resolve_energy
 from sparsim.status import REASONS, mapping_error
 from sparsim.tables import count_joint, fill_table, load_masks
@@ -40,6 +41,7 @@ from sparsim.tables import count_joint, fill_table, load_masks
 Accounting = Literal["timeloop-3", "timeloop-2022", "count-all"]
 _check = by_identity(check)
 _resolve = by_identity(resolve_energy)
+_covered = by_identity(covered)
 
 
 @by_identity
@@ -63,7 +65,8 @@ def evaluate(
     accounting: Accounting = "timeloop-3",
     masks: Dict[str, NDArray[np.bool_]] | None = None,
 ) -> Evaluation:
-    """One mapping in full detail (model-spec 1.3).
+    """One mapping in full detail (model-spec 1.3). Of a mapping that pads dims the numbers are those of the
+    padded layer; see `Evaluation.covers`.
 
     `policy` None: the dense report. `energy` None: the built-in energies (4.4). `masks`: the nonzeros of
     dataspaces whose density is `actual`, in the shape's coordinates; they outrank files that the layer names.
@@ -71,6 +74,7 @@ def evaluate(
     """
     convention = _accounting(accounting)
     warnings = _check(arch, layer, policy, energy, mapping)
+    layer = _covered(layer, mapping)
     arch_pack, layer_pack = lower_arch(arch, energy), lower_layer(layer)
     density = lower_density(layer)
     policy_pack = lower_policy(policy, arch, layer.shape)
@@ -153,6 +157,8 @@ def evaluate_batch(
     if not isinstance(mappings, MappingPack):
         for mapping in mappings:
             _check(arch, layer, policy, energy, mapping)
+        if any(mapping.divisibility for mapping in mappings):
+            return _evaluate_covered(arch, layer, policy, energy, mappings, accounting, threads)
         mappings = lower_mappings(arch, layer.shape, mappings)
     mappings = _as_pack(layer_pack, arch_pack, mappings)
     total = len(mappings.factor)
@@ -178,6 +184,32 @@ def evaluate_batch(
     status = out[:, 2].astype(np.int64)
     _refuse_nonsense(status, layer)
     return BatchResult(out[:, 0], out[:, 1], status)
+
+
+def _evaluate_covered(
+    arch: Architecture,
+    layer: Layer,
+    policy: SparsePolicy | None,
+    energy: EnergyTable | None,
+    mappings: Sequence[Mapping],
+    accounting: Accounting,
+    threads: int,
+) -> BatchResult:
+    """Mappings with padded or imperfect dims, those with the same covered bounds at once."""
+    layers = [_covered(layer, mapping) for mapping in mappings]
+    groups: dict[tuple[Cover, ...], list[int]] = {}
+    for i, one in enumerate(layers):
+        groups.setdefault(covers_of(one), []).append(i)
+    number = len(mappings)
+    result = BatchResult(np.empty(number), np.empty(number), np.empty(number, np.int64))
+    for rows in groups.values():
+        pack = lower_mappings(arch, layer.shape, [mappings[i] for i in rows])
+        some = evaluate_batch(
+            arch, layers[rows[0]], policy, energy, pack, accounting=accounting, threads=threads
+        )
+        for whole, part in zip(result, some, strict=True):
+            whole[rows] = part
+    return result
 
 
 def _refuse_tabulated(layer: Layer, density: DensityPack, where: str) -> None:
@@ -210,6 +242,16 @@ def _refuse_nonsense(status: Ints, layer: Layer) -> None:
         raise MappingError(f"mapping {wrong[0]} is none of layer {layer.name}: {reason}")
 
 
+def _refuse_padded(layers: Sequence[Layer]) -> None:
+    for layer in layers:
+        for cover in covers_of(layer):
+            if cover.policy == "padded":
+                raise SpecError(
+                    f"dim '{cover.dim}' is padded, Frozen takes perfect and imperfect ones",
+                    path=f"layer {layer.name}",
+                )
+
+
 class FrozenResult(NamedTuple):
     """Per layer; `level_energy_pj` is (layers, hardware levels): compute, then storage from inside."""
 
@@ -239,7 +281,9 @@ class Frozen:
             raise SpecError(f"{len(layers)} layers and {len(mappings)} mappings, as many of both are needed")
         for layer, mapping in zip(layers, mappings, strict=True):
             _check(arch, layer, policy, energy, mapping)
-        self.arch, self.layers = arch, tuple(layers)
+        self.arch, self.layers = arch, tuple(map(_covered, layers, mappings))
+        _refuse_padded(self.layers)
+        layers = self.layers
         self.dataspaces = tuple(d.name for d in layers[0].shape.dataspaces)
         n_dims, n_sides, n_terms = (max(size) for size in zip(*map(layer_sizes, layers), strict=True))
         sizes = (n_dims, n_sides, n_terms)

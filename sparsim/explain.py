@@ -49,6 +49,10 @@ def _head(evaluation: Evaluation) -> RenderableType:
         f"of {evaluation.algorithmic_computes}, {evaluation.area_um2 / 1e6:.3f} mm^2, "
         f"accounting {evaluation.accounting}\n"
     )
+    for cover in evaluation.covers:
+        text.append(f"{cover}\n")
+    if evaluation.useful_computes < evaluation.algorithmic_computes:
+        text.append(f"computes count padding, {evaluation.useful_computes} of them are the layer's\n")
     for warning in evaluation.warnings:
         text.append(f"warning: {warning}\n", style="yellow")
     return text

@@ -10,7 +10,7 @@ from sparsim.errors import SpecError, near
 
 # Everything else is imported where it is used: --help must not wait for it.
 if TYPE_CHECKING:
-    from sparsim.spec import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
+    from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Mapspace, SparsePolicy
     from sparsim.spec.load import Loaded
     from sparsim.spec.yamlfile import YamlMap
     from sparsim.timeloop.reader import Documents
@@ -42,13 +42,21 @@ class SearchInputs(NamedTuple):
 
 
 def read_model(paths: tuple[str, ...], layer: str | None) -> Documents:
-    """Timeloop's documents or our own, not both; of several layers the one with name `layer`."""
+    """Timeloop's documents or our own; of several layers the one with name `layer`.
+
+    Beside Timeloop's there may be a mapping of ours, which can say what theirs cannot.
+    """
     from sparsim.timeloop.reader import Documents, documents_from
 
-    files, is_native = _load(paths)
+    files, is_native = _load(paths, with_mapping=True)
     where = ", ".join(paths)
     if not is_native:
-        documents = documents_from(files)
+        mapping, others = _split_mapping(files)
+        documents = documents_from(others)
+        if mapping is not None:
+            if documents.mapping is not None:
+                raise SpecError("two mappings are given, Timeloop's and one of ours", path=where)
+            documents = documents._replace(mapping=mapping)
         return documents._replace(layer=_choose((documents.layer,), layer, where))
     loaded, arch = _native(files, where)
     chosen = _choose(loaded.layers, layer, where)
@@ -83,17 +91,38 @@ def print_warnings(warnings: tuple[str, ...]) -> None:
         click.echo(f"sparsim: warning: {warning}", err=True)
 
 
-def _load(paths: tuple[str, ...]) -> tuple[list[tuple[str, YamlMap]], bool]:
-    """The contents by file, and whether they are documents of ours."""
+def _load(paths: tuple[str, ...], *, with_mapping: bool = False) -> tuple[list[tuple[str, YamlMap]], bool]:
+    """The contents by file, and whether they are documents of ours.
+
+    `with_mapping`: those that hold nothing but a mapping may stand beside Timeloop's.
+    """
     from sparsim.spec.load import is_native
     from sparsim.spec.yamlfile import load_yaml
 
     files = [(path, load_yaml(path)) for path in paths]
-    native = [path for path, data in files if is_native(data)]
-    others = [path for path in paths if path not in native]
+    ours = {path: data for path, data in files if is_native(data)}
+    others = [path for path in paths if path not in ours]
+    native = [path for path, data in ours.items() if not (with_mapping and others and _is_mapping(data))]
     if native and others:
         raise SpecError(f"{native[0]} is a document of ours, {others[0]} is not: give one kind only")
     return files, bool(native)
+
+
+def _is_mapping(data: YamlMap) -> bool:
+    from sparsim.spec.load import is_native
+
+    return is_native(data) and len(data) == 2 and "mapping" in data
+
+
+def _split_mapping(
+    files: list[tuple[str, YamlMap]],
+) -> tuple[Mapping | None, list[tuple[str, YamlMap]]]:
+    """The mapping in a document of ours, and the other files."""
+    from sparsim.spec.load import loaded_from
+
+    ours = [(path, data) for path, data in files if _is_mapping(data)]
+    others = [(path, data) for path, data in files if not _is_mapping(data)]
+    return (loaded_from(ours).mapping if ours else None), others
 
 
 def _native(files: list[tuple[str, YamlMap]], where: str) -> tuple[Loaded, Architecture]:

@@ -15,6 +15,7 @@ from sparsim.errors import SpecError
 from sparsim.memo import by_identity
 from sparsim.packs import ArchPack, DensityPack, Ints, LayerPack, MappingPack, PolicyPack, Reals
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Nest, Saf, Shape, SparsePolicy, Storage
+from sparsim.spec.divisibility import CoveredLayer
 from sparsim.spec.energy import ResolvedEnergy, resolve_energy
 from sparsim.spec.sparsity import rank_word_bits
 
@@ -136,6 +137,9 @@ def lower_layer(layer: Layer, sizes: Sizes | None = None) -> LayerPack:
     coefficient = {**shape.coefficients, **layer.coefficients}
     bound = np.ones(n_dims, np.int64)
     bound[: len(shape.dims)] = [layer.bounds[d] for d in shape.dims]
+    real = bound.copy()
+    if isinstance(layer, CoveredLayer):
+        real[: len(shape.dims)] = [layer.existing[d] for d in shape.dims]
     n_data = len(shape.dataspaces)
     term, side = ints(n_terms, 3), ints(n_data, n_sides + 1)
     relevant, plain = ints(n_data), np.ones(n_data, np.int64)
@@ -161,6 +165,7 @@ def lower_layer(layer: Layer, sizes: Sizes | None = None) -> LayerPack:
         read_write=np.array([d.read_write for d in shape.dataspaces], np.int64),
         words=_tensor_words(layer, term, side),
         operand=np.array([*operands, 0, 0][:2], np.int64),  # only used where there are exactly two
+        real=real, cut=np.array([(real < bound).any()], np.int64),
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sparsim.spec import Layer
 
 METHODS = ("auto", "exhaustive", "random", "local")
-_COLUMNS = ("layer", "energy_pj", "cycles", "utilization", "certificate", "gap")
+_COLUMNS = ("layer", "energy_pj", "cycles", "utilization", "certificate", "gap", "divisibility")
 PERIOD_S = 0.1  # between looks at the progress: more often costs time and cannot be read
 _FOLDER_NAME = re.compile(r"\w[\w.+-]*")
 _at_least_1 = click.IntRange(min=1)
@@ -53,6 +53,10 @@ _at_least_1 = click.IntRange(min=1)
     "--threads", type=_at_least_1, help="[default: the documents' mapper section, or 1]; same results."
 )
 @click.option("--top", type=_at_least_1, default=1, show_default=True, help="How many mappings to report.")
+@click.option(
+    "--padded", metavar="DIM,...", multiple=True, help="Dims whose tensors may be laid out with zeros."
+)
+@click.option("--imperfect", metavar="DIM,...", multiple=True, help="Dims whose last tiles may be cut short.")
 @accounting_option
 @layer_option
 @click.option(
@@ -67,6 +71,8 @@ def mapper(
     cache_folder: str | None,
     no_cache: bool,
     threads: int | None,
+    padded: tuple[str, ...],
+    imperfect: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Search for the best mapping, as timeloop-mapper does, and say how good it is.
@@ -76,7 +82,7 @@ def mapper(
     DIR/LAYER/..., and DIR/sparsim.layers.csv. Ctrl-C ends the search with the best so far. The exit code is 1
     if there is no valid mapping.
     """
-    inputs = read_search(files, layer)
+    inputs = _with_policies(read_search(files, layer), padded, imperfect)
     options["objective"] = _objective(objective, inputs)
     options["threads"] = threads or inputs.threads or 1
     folders, cache = _folders(Path(out), inputs.layers), _cache(cache_folder, no_cache)
@@ -88,6 +94,8 @@ def mapper(
             evaluation = _write(folders[len(rows)], inputs, found, result, options["accounting"])
             if len(folders) == 1:
                 click.echo(_summary(found, result, evaluation))
+            if result.best.divisibility and not inputs.is_native:
+                click.echo("the mapping is a document of ours, Timeloop's have perfect factors only")
             click.echo(f"wrote sparsim.mapping.yaml, .stats.txt and .result.json to {folders[len(rows)]}")
             rows.append(_row(found, result, evaluation))
     finally:
@@ -95,6 +103,25 @@ def mapper(
             _summarise(Path(out), rows)
     if missing := len(folders) - len(rows):
         fail("sparsim", f"interrupted, {missing} of {len(folders)} layers have no mapping", 1)
+
+
+def _with_policies(inputs: SearchInputs, padded: tuple[str, ...], imperfect: tuple[str, ...]) -> SearchInputs:
+    """Adds the dims that the options name to those of the mapspace."""
+    from msgspec.structs import replace
+
+    from sparsim.spec.mapping import Divisibility
+
+    added: dict[str, Divisibility] = dict.fromkeys(_names(padded), "padded")
+    for dim in _names(imperfect):
+        if dim in added:
+            raise SpecError(f"dim '{dim}' is in --padded and in --imperfect")
+        added[dim] = "imperfect"
+    mapspace = replace(inputs.mapspace, divisibility=inputs.mapspace.divisibility | added)
+    return inputs._replace(mapspace=mapspace)
+
+
+def _names(options: tuple[str, ...]) -> list[str]:
+    return [name.strip() for option in options for name in option.split(",")]
 
 
 def _objective(given: str | None, inputs: SearchInputs) -> tuple[str, ...]:
@@ -135,10 +162,10 @@ def _folders(out: Path, layers: tuple[Layer, ...]) -> list[Path]:
 
 
 def _size(layer: Layer, inputs: SearchInputs) -> str:
-    from sparsim.mapper.space import lower_mapspace, sizes
+    from sparsim.mapper.parts import list_parts, total_sizes
 
     try:
-        number = sizes(lower_mapspace(inputs.arch, layer, inputs.mapspace))
+        number = total_sizes(list_parts(inputs.arch, layer, inputs.mapspace))
     except EmptyMapspaceError as error:
         fail("sparsim", f"layer {layer.name}: {error}", 1)
     parts = (
@@ -214,7 +241,10 @@ def _write(
     evaluation = evaluate(
         inputs.arch, layer, inputs.policy, inputs.energy, result.best, accounting=accounting
     )
-    text = dump(result.best) if inputs.is_native else mapping_text(inputs.arch, layer, result.best)
+    if inputs.is_native or result.best.divisibility:
+        text = dump(result.best)
+    else:
+        text = mapping_text(inputs.arch, layer, result.best)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sparsim.mapping.yaml").write_text(text, encoding="utf-8")
     (folder / "sparsim.stats.txt").write_text(write_stats(evaluation))
@@ -234,6 +264,7 @@ def _summary(layer: Layer, result: SearchResult, evaluation: Evaluation) -> str:
         ("cycles", f"{evaluation.cycles:,}"),
         ("energy", f"{evaluation.energy_pj / 1e6:,.6g} uJ"),
         ("utilization", f"{evaluation.utilization:.1%}"),
+        *(("divisibility", str(cover)) for cover in evaluation.covers),
         ("objective", ", ".join(result.objective)),
         ("search", f"{method}, {seen.evaluated:,} evaluated, {seen.cpu_s:.3g} CPU-s"),
         ("proof", _proof(certificate.kind, certificate.gap)),
@@ -252,7 +283,7 @@ def _row(layer: Layer, result: SearchResult, evaluation: Evaluation) -> tuple[An
     certificate = result.certificate
     return (
         layer.name, evaluation.energy_pj, evaluation.cycles, evaluation.utilization, certificate.kind,
-        certificate.gap,
+        certificate.gap, "; ".join(map(str, evaluation.covers)),
     )  # fmt: skip
 
 
@@ -268,7 +299,7 @@ def _summarise(folder: Path, rows: list[tuple[Any, ...]]) -> None:
     table.columns[0].footer = "total"
     table.columns[1].footer = f"{sum(row[1] for row in rows) / 1e6:,.6g}"
     table.columns[2].footer = f"{sum(row[2] for row in rows):,}"
-    for name, energy_pj, cycles, utilization, kind, gap in rows:
+    for name, energy_pj, cycles, utilization, kind, gap, _ in rows:
         table.add_row(name, f"{energy_pj / 1e6:,.6g}", f"{cycles:,}", f"{utilization:.1%}", _proof(kind, gap))
     results().print(table)
     click.echo(f"wrote {folder / 'sparsim.layers.csv'}")

@@ -123,6 +123,8 @@ class LayerPack(NamedTuple):
     read_write: Ints  # (D,)
     words: Ints  # (D,) size of the whole tensor
     operand: Ints  # (2,) the read-only dataspaces
+    real: Ints  # (R,) how much of `bound` exists: less where imperfect factors cover more
+    cut: Ints  # (1,) whether there is such a dim
 
 
 class DensityPack(NamedTuple):
@@ -264,6 +266,7 @@ class BoundPack(NamedTuple):
     distinct: Ints  # (D,) bit masks of dims along which tiles never overlap
     switch: Ints  # (3,) whether accesses can be bounded, whether counts are exact, test the fan-out
     accounting: Ints  # (1,)
+    existing: Reals  # (1,) least share of what loops cover that exists
 
 
 class CandidateWork(NamedTuple):

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from sparsim.spec import Compute, Storage
+from sparsim.spec.divisibility import Cover
 
 
 def ratio(x: float, y: float) -> float:
@@ -221,7 +222,8 @@ class OperationalIntensity(ResultRecord, frozen=True, kw_only=True):
 
 
 class Evaluation(ResultRecord, frozen=True, kw_only=True):
-    """One layer on one accelerator under one mapping."""
+    """One layer on one accelerator under one mapping. Operations, and what is given per operation, include
+    the padding of padded dims; `useful_computes` does not."""
 
     architecture: str
     layer: str
@@ -240,6 +242,16 @@ class Evaluation(ResultRecord, frozen=True, kw_only=True):
     networks: tuple[NetworkResult, ...]  # innermost first
     intensity: OperationalIntensity
     warnings: tuple[str, ...] = ()
+    covers: tuple[Cover, ...] = ()  # dims that are padded or imperfect
+
+    @property
+    def useful_computes(self) -> int:
+        """Algorithmic computes without padding: those of the layer."""
+        computes = self.algorithmic_computes
+        for cover in self.covers:
+            if cover.policy == "padded":
+                computes = computes * cover.bound // cover.covered
+        return computes
 
     def level(self, name: str) -> StorageResult:
         for result in self.storage:

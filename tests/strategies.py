@@ -200,8 +200,11 @@ level_mappings = st.builds(
     bypass=distinct(names),
     no_temporal_reuse=distinct(names),
 )
+divisibilities = st.dictionaries(dims, st.sampled_from(["padded", "imperfect"]), max_size=2)
 mappings = st.builds(
-    Mapping, levels=st.lists(level_mappings, max_size=3, unique_by=lambda m: m.level).map(tuple)
+    Mapping,
+    levels=st.lists(level_mappings, max_size=3, unique_by=lambda m: m.level).map(tuple),
+    divisibility=divisibilities,
 )
 
 
@@ -242,5 +245,7 @@ mapspaces = st.builds(
     name=names,
     levels=st.lists(level_constraints(), max_size=3, unique_by=lambda c: c.level).map(tuple),
     min_parallelism=st.floats(0, 1),
+    divisibility=divisibilities,
+    most_padding=st.floats(0, 1),
     source=st.text(max_size=20),
 )

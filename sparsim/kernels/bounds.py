@@ -184,7 +184,7 @@ def bound_candidate(arch, layer, density, policy, bound, space, factor, place, f
         return
     count_deliveries(arch, layer, bound, space, factor, place, free, w)
     w.moved[:] = 0.0
-    exact = bound.switch[EXACT] == 1
+    exact, existing = bound.switch[EXACT] == 1, bound.existing[0]
     accounting = bound.accounting[0]
     for v in range(n_data):
         if not exact:
@@ -197,12 +197,12 @@ def bound_candidate(arch, layer, density, policy, bound, space, factor, place, f
                 part = part * w.tile[s - 1, v] // w.union[s, v]
             if keep[s] >> v & 1:
                 outermost = max(outermost, s)
-        content = w.words[0, v]
+        content = w.words[0, v] * existing
         for s in range(n_levels):
             content *= w.groups[s, v]
             if not keep[s] >> v & 1:
                 continue
-            arriving = w.tile[s, v] * w.words[s + 1, v] if s < outermost else 0.0
+            arriving = w.tile[s, v] * w.words[s + 1, v] * existing if s < outermost else 0.0
             reads, fills, updates = content, arriving, 0.0
             if layer.read_write[v]:
                 updates = content

@@ -24,6 +24,7 @@ from sparsim.packs import (
     MIN_WORDS,
     N_RANKS,
     OK,
+    OPS,
     PAYLOAD,
     RANDOM,
     RANK_METADATA_BITS,
@@ -33,6 +34,8 @@ from sparsim.packs import (
     SHARED_BW,
     SIZE,
     SKIPPED,
+    STEPS,
+    UNITS,
     UPDATE,
     WORD_BITS,
     WRITE_BW,
@@ -196,7 +199,11 @@ def level_cycles(arch, nest, sparse, cost):
     kept, space, avg, words, limit = nest.kept, sparse.space, sparse.avg, cost.words, arch.limit
     n_levels, n_data = kept.shape
     busy = float(sparse.compute[RANDOM] + sparse.compute[GATED])
-    compute_cycles = math.ceil(busy / sparse.compute_avg[0])
+    ops, steps = nest.ops[OPS], nest.ops[STEPS]
+    if ops < steps * nest.ops[UNITS]:  # cut short: units that are done wait for the fullest
+        compute_cycles = int(math.ceil(steps * (busy / ops)))
+    else:
+        compute_cycles = int(math.ceil(busy / sparse.compute_avg[0]))
     cost.cycles[0] = compute_cycles
     at_least = max(compute_cycles, 1)  # words still take their time where nothing is left to compute
     for s in range(n_levels):

@@ -5,6 +5,7 @@ Densities play no part here. All numbers are for the instance at spatial coordin
 
 import math
 
+from sparsim.kernels.imperfect import cut_short
 from sparsim.kernels.jit import inlined, kernel
 from sparsim.kernels.walk import count_events, deliver_walk, distribute
 from sparsim.packs import (
@@ -52,6 +53,8 @@ def dense_traffic(arch, layer, flags, accounting, want_hops, nest):
             return status
         _bypass(nest, v)
         _peers(nest, v)
+        if layer.cut[0]:
+            cut_short(layer, flags, nest, v)
         status = _count(layer, accounting, nest, v)
         if status != OK:
             return status

@@ -171,7 +171,7 @@ def _pick_layer(layers, i):
     """Row i of a LayerPack whose arrays have a leading axis N."""
     return LayerPack(
         layers.bound[i], layers.term[i], layers.side[i], layers.relevant[i], layers.plain[i],
-        layers.read_write[i], layers.words[i], layers.operand[i],
+        layers.read_write[i], layers.words[i], layers.operand[i], layers.real[i], layers.cut[i],
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """The loop nest of one mapping: loops, boxes, tiles, spatial expansion (model-spec 5.1, 7.1, 3.2)."""
 
+from sparsim.kernels.imperfect import count_steps
 from sparsim.kernels.jit import inlined, kernel
 from sparsim.packs import (
     BAD_FACTORS,
@@ -88,6 +89,8 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
     nest.ops[STEPS] = steps
     nest.ops[UNITS] = nest.space[0, 0] * nest.space[0, 1]
     nest.ops[OPS] = steps * nest.ops[UNITS]
+    if layer.cut[0]:
+        count_steps(layer, nest)
     return _relate(flags, nest)
 
 

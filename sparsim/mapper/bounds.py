@@ -48,7 +48,13 @@ def bound_pack(low: Lowered) -> BoundPack:
         distinct=_distinct(low.layer),
         switch=np.array([bounded, exact, not spatial], np.int64),
         accounting=np.array([low.accounting], np.int64),
+        existing=np.array([_existing(low.layer)]),
     )
+
+
+def _existing(layer: LayerPack) -> float:
+    """Least share of the iterations of any loops that exists where imperfect factors cover more."""
+    return float((layer.real / layer.bound).prod())
 
 
 def _point_density(low: Lowered, v: int) -> float:
@@ -91,7 +97,7 @@ def least_compute(low: Lowered) -> tuple[float, float]:
     What gating and skipping leave out depends on the mapping. Where few shares are possible all are tried
     with the model's own arithmetic, so that the bound is reached; else densities bound them.
     """
-    total = float(np.prod(low.layer.bound))
+    total = float(np.prod(low.layer.real))
     price = low.arch.compute_energy
     if not low.policy.switch[packs.ACTIVE]:
         return total, total * float(price[packs.RANDOM])
@@ -209,5 +215,6 @@ def space_bound(low: Lowered, bound: BoundPack, most_units: float) -> Reals:
         price = float(low.arch.energy[outermost, packs.DATA_ACTIONS + action])
         block, cluster = low.arch.width[outermost, [packs.BLOCK, packs.CLUSTER]].tolist()
         clusters = min(1, int(low.arch.mesh[outermost + 1, 2]) // cluster)
+        share *= _existing(low.layer)
         energy += max(words * share - 3.0, 0.0) / block * price * clusters
     return np.array([cycles, energy * (1 - 1e-9)])

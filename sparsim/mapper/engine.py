@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from sparsim import packs
 from sparsim.errors import SpecError
 from sparsim.evaluation import Accounting, evaluate_batch
 from sparsim.kernels.bounds import TEST_FAN
-from sparsim.kernels.candidates import PASSED, assemble_candidates
+from sparsim.kernels.candidates import BOUND, PASSED, assemble_candidates
 from sparsim.lower import ACCOUNTING, ints, lower_arch, lower_density, lower_layer, lower_policy, reals
 from sparsim.mapper.bounds import Lowered, bound_pack, space_bound
 from sparsim.mapper.objective import codes, values
@@ -20,6 +22,7 @@ from sparsim.mapper.result import Found, Statistics
 from sparsim.mapper.space import Space, mapping_of
 from sparsim.packs import BoundPack, CandidateWork, Ints, MappingPack, Reals, SpacePack
 from sparsim.spec import Architecture, EnergyTable, Layer, SparsePolicy
+from sparsim.spec.divisibility import covers_of
 
 ROOM = 2048  # mappings evaluated at once
 
@@ -40,6 +43,11 @@ class Budget(NamedTuple):
     evaluations: int | None
     seconds: float | None
 
+    def share(self, part: float) -> Budget:
+        """Used up when `part` of this one is."""
+        evaluations = None if self.evaluations is None else math.ceil(part * self.evaluations)
+        return Budget(evaluations, None if self.seconds is None else part * self.seconds)
+
 
 class BudgetError(Exception):
     """A budget is used up."""
@@ -57,10 +65,12 @@ class _Entry(NamedTuple):
     """A mapping found, by what it is compared with."""
 
     values: tuple[float, ...]
-    place: tuple[int, ...]  # in the mapspace: decides between equals
+    part: int
+    place: tuple[int, ...]  # in this part of the mapspace; decides, after the part, between equals
     row: tuple[Ints, Ints, Ints, Ints]  # of the MappingPack
     energy_pj: float
     cycles: int
+    layer: Layer  # with the part's covered bounds
 
 
 class Engine:
@@ -77,25 +87,33 @@ class Engine:
         budget: Budget,
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        self.problem, self.space, self.metrics, self.top, self.threads = problem, space, metrics, top, threads
+        self.metrics, self.codes, self.top, self.threads = metrics, codes(metrics), top, threads
         self.budget, self.progress = budget, progress
-        arch, layer, policy, energy, accounting = problem
-        self.low = Lowered(
-            lower_arch(arch, energy), lower_layer(layer), lower_density(layer),
-            lower_policy(policy, arch, layer.shape), space, ACCOUNTING[accounting],
-        )  # fmt: skip
-        self.bound, self.codes = bound_pack(self.low), codes(metrics)
-        self.pack = space_pack(self.low, self.bound)
-        most = float(self.pack.widest[-1])
-        if self.bound.switch[TEST_FAN]:
-            most = min(most, float(self.low.arch.mesh[0, 2]))
-        self.least = space_bound(self.low, self.bound, most)
+        self.part, self.least = -1, np.full(2, np.inf)
         self.best: list[_Entry] = []
         self.evaluated = self.valid = 0
         self.rejected, self.rows_rejected, self.rows = reals(3), reals(3), 0
         self.passed = 0
         self.interrupted = False
         self._start, self._start_cpu = time.monotonic(), time.process_time()
+        self.enter(problem, space)
+
+    def enter(self, problem: Problem, space: Space) -> None:
+        """Go on with another part of the mapspace; the best so far stay."""
+        self.problem, self.space = problem, space
+        self.part += 1
+        arch, layer, policy, energy, accounting = problem
+        self.low = Lowered(
+            lower_arch(arch, energy), lower_layer(layer), lower_density(layer),
+            lower_policy(policy, arch, layer.shape), space, ACCOUNTING[accounting],
+        )  # fmt: skip
+        self.bound = bound_pack(self.low)
+        self.pack = space_pack(self.low, self.bound)
+        most = float(self.pack.widest[-1])
+        if self.bound.switch[TEST_FAN]:
+            most = min(most, float(self.low.arch.mesh[0, 2]))
+        self.part_least = space_bound(self.low, self.bound, most)
+        self.least = np.minimum(self.least, self.part_least)
 
     @property
     def head(self) -> tuple[object, ...]:
@@ -108,6 +126,14 @@ class Engine:
         if len(self.best) < self.top:
             return np.full(len(self.metrics), np.inf)
         return np.array(self.best[-1].values)
+
+    def cannot_win(self) -> bool:
+        """Whether all mappings of this part are worse than the best by their first metric; counts them."""
+        cycles, energy_pj = self.part_least
+        if values(self.metrics[:1], energy_pj, cycles)[0] <= self.limit[0]:
+            return False
+        self.rejected[BOUND] += math.prod(map(len, (*self.space.factors, self.space.keep)))
+        return True
 
     def make_work(self) -> CandidateWork:
         n_levels, n_data = len(self.low.arch.fan), len(self.low.layer.relevant)
@@ -156,8 +182,9 @@ class Engine:
             place = (*candidate[i, -2::-1].tolist(), int(candidate[i, -1]), *digits[i].ravel().tolist())
             row = (rows.factor[i].copy(), rows.order[i].copy(), rows.split[i].copy(), rows.flags[i].copy())
             entry = _Entry(
-                tuple(found[i].tolist()), place, row, float(result.energy_pj[i]), int(result.cycles[i])
-            )
+                tuple(found[i].tolist()), self.part, place, row, float(result.energy_pj[i]),
+                int(result.cycles[i]), layer,
+            )  # fmt: skip
             self._keep(entry)
         self.report()
         return found
@@ -185,9 +212,9 @@ class Engine:
         return chosen
 
     def _keep(self, entry: _Entry) -> None:
-        if any(entry.place == other.place for other in self.best):
+        if any((entry.part, entry.place) == (other.part, other.place) for other in self.best):
             return
-        self.best = sorted([*self.best, entry], key=lambda e: (e.values, e.place))[: self.top]
+        self.best = sorted([*self.best, entry], key=lambda e: (e.values, e.part, e.place))[: self.top]
 
     def try_numbers(self, work: CandidateWork, candidate: Ints, draw: Ints) -> Reals:
         """Assemble and evaluate candidates (n, R + 1) with numbers (n, T, 2) of orders and splits.
@@ -212,7 +239,9 @@ class Engine:
         factor, order, split, flags = entry.row
         arch, shape = self.problem.arch, self.problem.layer.shape
         mapping = mapping_of(arch, shape, factor, order, split, flags[:, packs.KEEP], self.space)
-        return Found(mapping, entry.energy_pj, entry.cycles)
+        covers = covers_of(entry.layer)
+        mapping = replace(mapping, divisibility={cover.dim: cover.policy for cover in covers})
+        return Found(mapping, entry.energy_pj, entry.cycles, covers)
 
     def statistics(self) -> Statistics:
         fan, capacity, bound = (int(x) for x in self.rejected)

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from sparsim.mapper.space import Sizes
 from sparsim.result import ResultRecord
 from sparsim.spec import Mapping
+from sparsim.spec.divisibility import Cover
 
 
 class Found(NamedTuple):
@@ -15,6 +16,7 @@ class Found(NamedTuple):
     mapping: Mapping
     energy_pj: float
     cycles: int
+    covers: tuple[Cover, ...] = ()  # its padded and imperfect dims
 
 
 class Certificate(ResultRecord, frozen=True, kw_only=True):

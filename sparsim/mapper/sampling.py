@@ -68,9 +68,11 @@ def _least(found: Reals) -> int | None:
     return int(valid[np.lexsort(found[valid].T[::-1])[0]]) if len(valid) else None
 
 
-def _kicked(engine: Engine, rng: np.random.Generator) -> tuple[Ints, Ints]:
-    """The best mapping after some moves, valid or not."""
-    place = engine.best[0].place
+def _kicked(engine: Engine, rng: np.random.Generator) -> tuple[Ints, Ints] | None:
+    """The best mapping of this part that is among the best of all, after some moves, valid or not."""
+    place = next((entry.place for entry in engine.best if entry.part == engine.part), None)
+    if place is None:
+        return None
     n_dims = len(engine.space.factors)
     candidate = np.array([*place[n_dims - 1 :: -1], place[n_dims]], np.int64)
     draw = np.array(place[n_dims + 1 :], np.int64).reshape(-1, 2)

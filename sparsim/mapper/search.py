@@ -13,9 +13,10 @@ from sparsim.lower import ACCOUNTING
 from sparsim.mapper.engine import Budget, BudgetError, Engine, Problem, Progress
 from sparsim.mapper.exhaustive import search_all
 from sparsim.mapper.objective import UNITS, Objective, metrics_of, values
+from sparsim.mapper.parts import Part, list_parts, total_sizes
 from sparsim.mapper.result import Certificate, SearchResult
 from sparsim.mapper.sampling import search_local, search_random
-from sparsim.mapper.space import Sizes, lower_mapspace, sizes
+from sparsim.mapper.space import Sizes, sizes
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
 from sparsim.spec.check import check_search
 
@@ -53,7 +54,9 @@ def search(
     mappings, "auto" is exhaustive where the space is small enough, else local. `evaluations` and `seconds`
     end the search early, as Ctrl-C does; the best so far is returned with the proven gap. Random and local
     search draw 100 mappings for each evaluation allowed, or 100000 without a budget. `top`: how many
-    mappings to return. Loops of bound 1 among the free dims of a level stand innermost, in the shape's order.
+    mappings to return. Of dims in the mapspace's `divisibility` all covered bounds are searched, and between
+    equals less padding wins. Loops of bound 1 among the free dims of a level stand innermost, in the shape's
+    order.
 
     The result depends on `seed` (random, local), not on `threads`. Raises SpecError for wrong arguments,
     EmptyMapspaceError if the constraints leave no factors, MappingError if no valid mapping was found.
@@ -68,16 +71,16 @@ def search(
             raise SpecError(f"{name} is {value}, allowed is 1 and more", path="search")
     if seconds is not None and not seconds > 0:
         raise SpecError(f"seconds is {seconds}, allowed is more than 0", path="search")
-    space = lower_mapspace(arch, layer, mapspace)
+    parts = list_parts(arch, layer, mapspace)
     check_search(arch, layer, policy, energy, mapspace)
-    number = sizes(space)
+    number = total_sizes(parts)
     if method == "auto":
         method = "exhaustive" if _is_small(number) else "local"
     engine = Engine(
-        Problem(arch, layer, policy, energy, accounting), space, metrics,
+        Problem(arch, parts[0].layer, policy, energy, accounting), parts[0].space, metrics,
         top=top, threads=threads, budget=Budget(evaluations, seconds), progress=progress,
     )  # fmt: skip
-    complete = _run(engine, method, seed)
+    complete = _search_parts(engine, parts, method, seed)
     if not engine.best:
         raise MappingError(_nothing(engine, mapspace, layer, complete))
     return SearchResult(
@@ -95,14 +98,34 @@ def _is_small(number: Sizes) -> bool:
     return number.factorisations * number.bypasses <= MOST_CANDIDATES and number.total <= MOST_MAPPINGS
 
 
-def _run(engine: Engine, method: str, seed: int) -> bool:
-    """Run one method; whether all of the space is accounted for."""
+def _search_parts(engine: Engine, parts: list[Part], method: str, seed: int) -> bool:
+    """Search part after part, with the best so far as the limit; whether all of the space is accounted for.
+
+    Random and local search share their budgets among the parts.
+    """
+    budget, tries, complete = engine.budget, _tries(engine.budget), True
+    for i, part in enumerate(parts):
+        if i > 0:
+            engine.enter(engine.problem._replace(layer=part.layer), part.space)
+        if method == "exhaustive":
+            done = engine.cannot_win() or _run(engine, method, seed, None)
+        else:
+            engine.budget = budget.share((i + 1) / len(parts))
+            done = _run(engine, method, seed, None if tries is None else -(-tries // len(parts)))
+        complete = complete and done
+    return complete
+
+
+def _run(engine: Engine, method: str, seed: int, tries: int | None) -> bool:
+    """Run one method in one part; whether all of the part is accounted for."""
+    if engine.interrupted:
+        return False
     try:
         if method == "exhaustive":
             search_local(engine, seed, min(WARM_UP, sizes(engine.space).total))
             search_all(engine)
             return True
-        (search_random if method == "random" else search_local)(engine, seed, _tries(engine.budget))
+        (search_random if method == "random" else search_local)(engine, seed, tries)
     except BudgetError:
         pass
     except KeyboardInterrupt:

@@ -28,6 +28,7 @@ from sparsim.spec import (
     Shape,
 )
 from sparsim.spec.check import check_mapspace
+from sparsim.spec.divisibility import Cover, covers_of, is_tight
 
 MAX_ROWS = 2_000_000  # factorisations of one dim, bypass choices: what is held in memory at once
 
@@ -70,8 +71,12 @@ def lower_mapspace(arch: Architecture, layer: Layer, mapspace: Mapspace) -> Spac
     fan = lower_arch(arch, None).fan
     nests = _nests(arch, mapspace)
     orders = [_order(nest, dims, _is_canonical(t, nests, fan)) for t, (_, nest) in enumerate(nests)]
+    factors = {dim: _factors(dim, layer.bounds[dim], nests) for dim in dims}
+    for cover in covers_of(layer):
+        if cover.policy == "imperfect":
+            factors[cover.dim] = _tight(cover, factors[cover.dim])
     return Space(
-        factors=tuple(_factors(dim, layer.bounds[dim], nests) for dim in dims),
+        factors=tuple(factors.values()),
         inner=tuple(inner for inner, _, _ in orders),
         outer=tuple(outer for _, outer, _ in orders),
         free=tuple(free for _, _, free in orders),
@@ -207,6 +212,17 @@ def _factors(dim: str, bound: int, nests: Sequence[tuple[_Tiling, NestConstraint
             hint="fix or limit some of its factors",
         )
     return factorisations(bound, low, high)
+
+
+def _tight(cover: Cover, rows: Ints) -> Ints:
+    """The rows of an imperfect dim of which no factor can be lowered."""
+    tight = rows[[is_tight(row, cover.bound) for row in rows.tolist()]]
+    if not len(tight):
+        raise EmptyMapspaceError(
+            f"no imperfect factorisation of dim '{cover.dim}' (bound {cover.bound}) covers {cover.covered}",
+            constraint=f"{cover.dim} imperfect",
+        )
+    return tight
 
 
 def _keep(arch: Architecture, shape: Shape, mapspace: Mapspace) -> Ints:

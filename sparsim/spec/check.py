@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from sparsim.errors import MappingError, SpecError, near
 from sparsim.spec.arch import Architecture, Compute, Storage
+from sparsim.spec.divisibility import check_factors, check_policies
 from sparsim.spec.energy import EnergyTable, missing_storage_energy, require_compute_energy
 from sparsim.spec.mapping import LevelMapping, Mapping, Nest
 from sparsim.spec.mapspace import LevelConstraint, Mapspace, NestConstraint
@@ -27,7 +28,8 @@ def check(
     the layer or the fan-outs, EnergyTableError for an energy table that lacks an action which happens.
     """
     _check_mapping_names(arch, layer.shape, mapping)
-    _check_factors(layer, mapping)
+    check_factors(layer, mapping)
+    check_policies(arch, layer, policy, mapping.divisibility)
     _check_fanout(arch, mapping)
     keepers = _keepers(arch, layer.shape, mapping)
     if policy is not None:
@@ -40,6 +42,8 @@ def check_mapspace(arch: Architecture, shape: Shape, mapspace: Mapspace) -> None
 
     Raises SpecError.
     """
+    for dim in mapspace.divisibility:
+        _known(dim, shape.dims, "dim", "mapspace, divisibility")
     for level in mapspace.levels:
         _known(level.level, [s.name for s in arch.storage], "storage level", "mapspace")
         where = f"mapspace, level {level.level}"
@@ -66,6 +70,7 @@ def check_search(
     energies. Raises SpecError and EnergyTableError."""
     if policy is not None:
         _check_policy(arch, layer.shape, policy)
+    check_policies(arch, layer, policy, mapspace.divisibility)
     if energy is None:
         return ()
     return _check_energy(arch, layer.shape, energy, _keepers(arch, layer.shape, mapspace))
@@ -93,28 +98,14 @@ def _check_mapping_names(arch: Architecture, shape: Shape, mapping: Mapping) -> 
                 raise SpecError(f"split_x is {nest.split_x}, allowed is 0 and more", path=where)
         for name in _named_dataspaces(level):
             _known(name, dataspaces, "dataspace", where)
+    for dim in mapping.divisibility:
+        _known(dim, shape.dims, "dim", "mapping, divisibility")
 
 
 def _named_dataspaces(level: LevelMapping | LevelConstraint) -> tuple[str, ...]:
     return (
         *level.bypass, *level.no_link_transfer, *level.no_multicast_no_reduction, *level.no_temporal_reuse,
     )  # fmt: skip
-
-
-def _check_factors(layer: Layer, mapping: Mapping) -> None:
-    for dim in layer.shape.dims:
-        product = math.prod(nest.factors.get(dim, 1) for level in mapping.levels for nest in _nests(level))
-        bound = layer.bounds[dim]
-        if product != bound:
-            raise MappingError(
-                f"factors of dim '{dim}' multiply to {product}, its bound is {bound}",
-                need=bound,
-                have=product,
-            )
-
-
-def _nests(level: LevelMapping) -> tuple[Nest, ...]:
-    return (level.temporal,) if level.spatial is None else (level.temporal, level.spatial)
 
 
 def _inner_levels(arch: Architecture) -> dict[str, Storage | Compute]:

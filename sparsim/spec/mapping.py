@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from sparsim.errors import SpecError
 from sparsim.spec.base import Record
+
+Divisibility = Literal["padded", "imperfect"]
 
 
 class Nest(Record, frozen=True, kw_only=True):
@@ -40,9 +44,14 @@ class LevelMapping(Record, frozen=True, kw_only=True):
 
 
 class Mapping(Record, frozen=True, kw_only=True):
-    """Levels outer to inner; a level that is left out has no loops and keeps everything."""
+    """Levels outer to inner; a level that is left out has no loops and keeps everything.
+
+    The factors of a dim multiply to its bound. Those of a dim in `divisibility` may cover more (see
+    `sparsim.spec.divisibility`); of an `imperfect` one none may be larger than needed.
+    """
 
     levels: tuple[LevelMapping, ...]
+    divisibility: dict[str, Divisibility] = {}
 
     def __post_init__(self) -> None:
         names = [m.level for m in self.levels]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sparsim.errors import SpecError
 from sparsim.spec.base import Record
+from sparsim.spec.mapping import Divisibility
 
 _WHERE = "mapspace"
 
@@ -79,14 +80,22 @@ class LevelConstraint(Record, frozen=True, kw_only=True):
 
 class Mapspace(Record, frozen=True, kw_only=True):
     """Levels in any order; one that is left out is free. A mapping must use at least the fraction
-    `min_parallelism` of the arithmetic units."""
+    `min_parallelism` of the arithmetic units.
+
+    The factors of a dim in `divisibility` may also multiply to more than its bound, by at most the fraction
+    `most_padding` of it, or by one.
+    """
 
     name: str = "mapspace"
     levels: tuple[LevelConstraint, ...] = ()
     min_parallelism: float = 0.0
+    divisibility: dict[str, Divisibility] = {}
+    most_padding: float = 0.125
     source: str = ""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.min_parallelism <= 1.0:  # also refuses nan
             raise SpecError(f"min_parallelism is {self.min_parallelism:g}, allowed is 0 to 1", path=_WHERE)
+        if not 0.0 <= self.most_padding <= 1.0:
+            raise SpecError(f"most_padding is {self.most_padding:g}, allowed is 0 to 1", path=_WHERE)
         _once((level.level for level in self.levels), "level '{}' is constrained twice")

@@ -16,13 +16,15 @@ from sparsim.errors import FormatError
 Value = int | float | str | tuple["Value", ...]
 
 LEVELS, NETWORKS, INTENSITY, SUMMARY = "levels", "networks", "intensity", "summary"
+DIVISIBILITY = "divisibility"  # of our own reports
 
 
 class Key(NamedTuple):
     """Where a field stands.
 
-    `section`: levels, networks, intensity, summary. `level`: name of the level or network, "" if none.
-    `block`: SPECS, MAPPING, STATS, or "". `dataspace`: "" for what belongs to the level. `field`: its label.
+    `section`: levels, networks, intensity, divisibility, summary. `level`: name of the level or network, ""
+    if none. `block`: SPECS, MAPPING, STATS, or "". `dataspace`: "" for what belongs to the level. `field`:
+    its label.
     """
 
     section: str
@@ -60,6 +62,7 @@ _SECTIONS = {
     "Buffer and Arithmetic Levels": LEVELS,
     "Networks": NETWORKS,
     "Operational Intensity Stats": INTENSITY,
+    "Divisibility": DIVISIBILITY,
     "Summary Stats": SUMMARY,
 }
 _FRAME = re.compile(r"-+|(Level|Network) \d+")

@@ -30,7 +30,8 @@ def write_stats(evaluation: Evaluation) -> str:
     """The report as Timeloop 3.0.3 prints it, in its dense or sparse variant (model-spec 16).
 
     Like there, `Area` of the summary is always 0.00 (the sum is lost before it is printed) and operations
-    are counted modulo 2^64; `Evaluation.area_um2` and `.intensity` have the real numbers.
+    are counted modulo 2^64; `Evaluation.area_um2` and `.intensity` have the real numbers. Padded and
+    imperfect dims are listed before the summary.
     """
     lines = ["Buffer and Arithmetic Levels", "-" * 28, "Level 0", "-" * 7]
     lines += _compute(evaluation.compute, evaluation.sparse_report)
@@ -43,7 +44,7 @@ def write_stats(evaluation: Evaluation) -> str:
     for i, network in enumerate(_networks(evaluation)):
         lines += [f"Network {i}", "-" * 9]
         lines += _network(network)
-    lines += ["", *_intensity(evaluation), "", "", *_summary(evaluation), "", ""]
+    lines += ["", *_intensity(evaluation), "", "", *_divisibility(evaluation), *_summary(evaluation), "", ""]
     return "\n".join(lines)
 
 
@@ -363,6 +364,14 @@ def _intensity(evaluation: Evaluation) -> list[str]:
             ]
             lines += _table(rows, indent=4, width=40)
     return lines
+
+
+def _divisibility(evaluation: Evaluation) -> list[str]:
+    """Ours alone, and only where dims are padded or imperfect: the reference knows neither."""
+    useful = f"{evaluation.useful_computes} of {evaluation.algorithmic_computes}"
+    last = f"    Useful computes: {useful}; energies per compute divide by all of them"
+    lines = ["Divisibility", "-" * 12, *(f"    {cover}" for cover in evaluation.covers), last, "", ""]
+    return lines if evaluation.covers else []
 
 
 def _summary(evaluation: Evaluation) -> list[str]:

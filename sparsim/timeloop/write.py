@@ -59,7 +59,10 @@ def write_documents(
 
 
 def mapping_text(arch: Architecture, layer: Layer, mapping: Mapping) -> str:
-    """The document of a mapping, for a layer whose dims have names of one character."""
+    """The document of a mapping, for a layer whose dims have names of one character.
+
+    Raises SpecError for a mapping with padded or imperfect dims, which Timeloop's syntax cannot say.
+    """
     return _text("mapping", _mapping(arch, layer, mapping))
 
 
@@ -77,8 +80,8 @@ def to_documents(
 ) -> dict[str, Any]:
     """Plain documents by top-level key; without a policy or an energy table their keys are absent.
 
-    Raises SpecError for dims with names of more than one character and for densities of actual data, which
-    Timeloop does not know.
+    Raises SpecError for dims with names of more than one character, padded and imperfect dims, and densities
+    of actual data, which Timeloop does not know.
     """
     documents: dict[str, Any] = {
         "architecture": _architecture(arch),
@@ -197,6 +200,8 @@ def _density(dataspace: str, density: Density) -> Document:
 def _mapping(arch: Architecture, layer: Layer, mapping: Mapping) -> list[Document]:
     """Every level gets its directives, also neutral ones, so that nothing rests on Timeloop's defaults."""
     dims = layer.shape.dims
+    for dim, policy in mapping.divisibility.items():
+        raise SpecError(f"dim '{dim}' is {policy}, Timeloop's mappings have perfect factors only")
     mapped = {m.level: m for m in mapping.levels}
     fan_outs = [*(level.mesh for level in arch.storage[1:]), arch.compute.mesh]
     document = []

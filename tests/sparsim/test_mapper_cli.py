@@ -274,3 +274,61 @@ def test_layers_without_folders_of_their_own(run, names, message):
 def test_files_of_two_kinds(run, native):
     message = "net.yaml is a document of ours, arch.yaml is not: give one kind only"
     assert run("mapper", "arch.yaml", "net.yaml") == (2, "", f"sparsim: error: {message}\n")
+
+
+@pytest.mark.parametrize("option", ["--padded", "--imperfect"])
+def test_mapping_that_covers_more_is_written_in_our_form_and_read_back(run, tmp_path, option):
+    """The constraints spread M = 7 over four columns, which perfect factors cannot."""
+    for name, old, new in (("problem", "M: 8", "M: 7"), ("constraints", "N=4 M=1", "N=1 M=4")):
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(path.read_text().replace(old, new))
+    code, _, err = run("mapper", *NAMES)
+    assert (code, "no factorisation of dim 'M'" in err) == (1, True)
+    code, out, err = run("mapper", *NAMES, option, "M", "-o", "found")
+    assert code == 0
+    policy = option[2:]
+    share = "12.50%" if policy == "padded" else "0.00%"
+    line = f"M: bound 7, covered 8, {policy}, {share} of the operations are padding"
+    assert f"  divisibility {line}\n" in out
+    assert "the mapping is a document of ours, Timeloop's have perfect factors only\n" in out
+    assert f"    {line}\n" in Path("found/sparsim.stats.txt").read_text()
+    code, out, _ = run("model", *NAMES, "found/sparsim.mapping.yaml", "-o", "read")
+    assert code == 0
+    assert f"  divisibility {line}\n" in out
+    assert same_stats("found", "read")
+    found, read = result_of("found"), result_of("read")
+    assert found["evaluation"] == read
+    assert found["top"][0]["covers"] == read["covers"]
+    assert found["top"][0]["mapping"]["divisibility"] == {"M": policy}
+
+
+def test_mappings_of_both_kinds_are_one_too_many(run, tmp_path):
+    run("mapper", *NAMES, "--padded", "M", "--imperfect", "K,N", "-o", "found")
+    mapping = yaml.safe_load(Path("found/sparsim.mapping.yaml").read_text())
+    assert list(mapping) == ["mapping"]  # perfect factors are best, and said in Timeloop's syntax
+    (tmp_path / "own.yaml").write_text("sparsim: 1\nmapping: {levels: []}\n")
+    code, _, err = run("model", *NAMES, "found/sparsim.mapping.yaml", "own.yaml")
+    assert (code, "two mappings are given, Timeloop's and one of ours" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--padded", "m"], "mapspace, divisibility: unknown dim 'm' (known: M, N, K)"),
+        (["--imperfect", "M,KK"], "mapspace, divisibility: unknown dim 'KK' (did you mean 'K'?)"),
+        (["--padded", "M", "--imperfect", "N,M"], "dim 'M' is in --padded and in --imperfect"),
+    ],
+)
+def test_policies_for_dims_that_cannot_be(run, args, message):
+    code, out, err = run("mapper", *NAMES, *args)
+    assert (code, out, err.splitlines()[-1]) == (2, "", f"sparsim: error: {message}")
+
+
+def test_network_with_a_policy_in_its_mapspace(run, native):
+    text = Path("net.yaml").read_text().replace("mapspace:\n", "mapspace:\n  divisibility: {M: imperfect}\n")
+    Path("net.yaml").write_text(text.replace("M: 8", "M: 7"))
+    assert run("mapper", "net.yaml", "-o", "net", "--objective", "delay")[0] == 0
+    rows = list(csv.DictReader(Path("net/sparsim.layers.csv").read_text().splitlines()))
+    for row in rows:
+        covers = result_of(f"net/{row['layer']}")["evaluation"]["covers"]
+        assert len(covers) == bool(row["divisibility"])

@@ -1,0 +1,184 @@
+"""Search over padded and imperfect dims against listing all covered bounds; bounds of what is cut short."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pytest
+from examples import MATMUL, accelerator, matmul
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from naive.search import Listed, list_mappings
+from small_searches import Search, searches
+
+from sparsim import packs
+from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
+from sparsim.evaluation import evaluate
+from sparsim.kernels.candidates import enumerate_candidates
+from sparsim.lower import ints, reals
+from sparsim.mapper.engine import Budget, Engine, Problem
+from sparsim.mapper.objective import values
+from sparsim.mapper.parts import Part, list_parts, total_sizes
+from sparsim.mapper.search import search
+from sparsim.spec import Layer, LevelConstraint, Mapspace, NestConstraint
+from sparsim.spec.divisibility import check_policies, covers_of
+
+DRAWN = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+OBJECTIVES = [("energy",), ("delay",), ("edp",), ("delay", "energy")]
+
+
+class Drawn(NamedTuple):
+    search: Search
+    mapspace: Mapspace
+    parts: list[Part]
+
+    def listed(self) -> list[Listed]:
+        """Of every part."""
+        case, accounting = self.search.case, self.search.accounting
+        return [
+            list_mappings(
+                case._replace(layer=part.layer), part.space, accounting, test_fan=True, unit_loops=False
+            )
+            for part in self.parts
+        ]
+
+
+@st.composite
+def divided(draw: Any) -> Drawn:
+    """A mapspace that can be listed, with policies for one or two dims."""
+    drawn = draw(searches())
+    arch, layer, policy = drawn.case[:3]
+    divisibility = {}
+    for dim in draw(st.lists(st.sampled_from(layer.shape.dims), min_size=1, max_size=2, unique=True)):
+        kind = draw(st.sampled_from(["imperfect", "imperfect", "padded"]))
+        try:
+            check_policies(arch, layer, policy, divisibility | {dim: kind})
+        except SpecError:
+            continue
+        divisibility[dim] = kind
+    assume(divisibility)
+    mapspace = msgspec.structs.replace(drawn.mapspace, divisibility=divisibility, most_padding=0.4)
+    parts = list_parts(arch, layer, mapspace)
+    assume(len(parts) > 1)
+    assume(total_sizes(parts).total <= 1000)
+    return Drawn(drawn, mapspace, parts)
+
+
+@DRAWN
+@given(divided(), st.sampled_from(OBJECTIVES))
+def test_the_best_of_all_covered_bounds_is_found(drawn: Drawn, objective: tuple[str, ...]) -> None:
+    case, accounting = drawn.search.case, drawn.search.accounting
+    best = [(one, i) for i, part in enumerate(drawn.listed()) for one in part.values(objective)[:2]]
+    options = {"objective": objective, "method": "exhaustive", "accounting": accounting}
+    if not best:
+        with pytest.raises(MappingError, match="no mapping is valid"):
+            search(*case[:4], drawn.mapspace, **options)
+        return
+    result = search(*case[:4], drawn.mapspace, **options, top=2)
+    expected = sorted(best)[:2]
+    found = [tuple(values(objective, one.energy_pj, float(one.cycles)).tolist()) for one in result.top]
+    assert found == [one for one, _ in expected]
+    assert [one.covers for one in result.top] == [covers_of(drawn.parts[i].layer) for _, i in expected]
+    assert result.certificate.kind == "optimal"
+    assert result.sizes == total_sizes(drawn.parts)
+    seen = result.statistics
+    over = seen.candidates_over_fan_out + seen.candidates_over_capacity + seen.candidates_over_bound
+    assert over <= seen.candidates == result.sizes.factorisations * result.sizes.bypasses
+    for one in result.top:
+        again = evaluate(*case[:4], one.mapping, accounting=accounting)
+        assert (again.energy_pj, again.cycles, again.covers) == (one.energy_pj, one.cycles, one.covers)
+        assert one.mapping.divisibility == {cover.dim: cover.policy for cover in one.covers}
+
+
+@DRAWN
+@given(divided())
+def test_no_valid_mapping_of_any_part_is_below_its_bound(drawn: Drawn) -> None:
+    case = drawn.search.case
+    for part, listed in zip(drawn.parts, drawn.listed(), strict=True):
+        problem = Problem(case.arch, part.layer, case.policy, case.energy, drawn.search.accounting)
+        engine = Engine(
+            problem, part.space, ("energy",), top=1, threads=1, budget=Budget(None, None), progress=None
+        )
+        n_dims, room = len(part.space.factors), 5000
+        out, bounds = ints(room, n_dims + 1), reals(room, 2)
+        n, done = enumerate_candidates(
+            *engine.head, engine.make_work(), engine.codes, engine.limit, ints(n_dims), n_dims, 10**6, out,
+            bounds, reals(3),
+        )  # fmt: skip
+        assert done
+        of = {tuple(row): bounds[i] for i, row in enumerate(out[:n].tolist())}
+        for i in np.flatnonzero(listed.result.status == packs.OK):
+            least_cycles, least_energy = of[listed.candidate[i]]
+            assert engine.part_least[0] <= least_cycles <= listed.result.cycles[i]
+            assert max(engine.part_least[1], least_energy) <= listed.result.energy_pj[i]
+
+
+# ---- which factors there are
+
+
+@pytest.mark.parametrize("kind", ["padded", "imperfect"])
+def test_factors_are_all_that_cover_the_bound(kind: str) -> None:
+    layer = Layer(shape=MATMUL, bounds={"M": 1, "N": 11, "K": 1})
+    mapspace = Mapspace(divisibility={"N": kind}, most_padding=0.3)
+    rows = [row for part in list_parts(accelerator(), layer, mapspace) for row in part.space.factors[1]]
+    expected = set()
+    for row in itertools.product(range(1, 15), repeat=4):
+        lowered = [math.prod(row) // f * (f - 1) for f in row if f > 1]
+        if 11 <= math.prod(row) <= 14 and (kind == "padded" or math.prod(row) == 11 or max(lowered) < 11):
+            expected.add(row)
+    assert len(rows) == len(expected)
+    assert {tuple(row.tolist()) for row in rows} == expected
+
+
+def test_a_named_dim_may_always_be_covered_by_one_more() -> None:
+    layer = Layer(shape=MATMUL, bounds={"M": 3, "N": 1, "K": 1})
+    parts = list_parts(accelerator(), layer, Mapspace(divisibility={"M": "padded"}))
+    assert [part.layer.bounds["M"] for part in parts] == [3, 4]
+
+
+def test_constraints_hold_for_the_covered_bound() -> None:
+    """Four columns for 7: only 8 can be spread over them; where all else is fixed nothing is left."""
+    layer = Layer(shape=MATMUL, bounds={"M": 7, "N": 1, "K": 1})
+    spread = LevelConstraint(level="GLB", spatial=NestConstraint(factors={"M": 4}))
+    mapspace = Mapspace(levels=(spread,), divisibility={"M": "padded"}, most_padding=0.2)
+    (part,) = list_parts(accelerator(), layer, mapspace)
+    assert part.layer.bounds["M"] == 8
+    spread = LevelConstraint(level="GLB", spatial=NestConstraint(factors={"M": 5}))
+    with pytest.raises(EmptyMapspaceError, match=r"dim 'M' \(bound 7\)"):
+        list_parts(accelerator(), layer, msgspec.structs.replace(mapspace, levels=(spread,)))
+
+
+def test_too_many_combinations_are_refused() -> None:
+    layer = Layer(shape=MATMUL, bounds={"M": 500, "N": 500, "K": 1})
+    mapspace = Mapspace(divisibility={"M": "padded", "N": "imperfect"})
+    with pytest.raises(SpecError, match="3969 combinations of covered bounds of M, N, allowed are 2048"):
+        list_parts(accelerator(), layer, mapspace)
+
+
+# ---- budgets
+
+
+@pytest.mark.parametrize("method", ["random", "local"])
+def test_sampling_looks_at_every_part_and_keeps_its_budget(method: Any) -> None:
+    case = matmul(None)
+    layer = msgspec.structs.replace(case.layer, bounds={"M": 7, "N": 4, "K": 8})
+    keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
+    mapspace = Mapspace(levels=keep, divisibility={"M": "padded"})
+    options: Any = {"objective": ("delay",), "method": method, "evaluations": 400, "seed": 3}
+    result = search(case.arch, layer, None, case.energy, mapspace, **options)
+    assert result.statistics.evaluated <= 400
+    assert result.certificate.kind == "gap"
+    assert result.certificate.lower_bound <= result.cycles
+    again = search(case.arch, layer, None, case.energy, mapspace, **options)
+    assert again.top == result.top
+    bounds = [7, 8]
+    alone = []
+    for bound in bounds:
+        perfect = msgspec.structs.replace(layer, bounds={"M": bound, "N": 4, "K": 8})
+        plain = msgspec.structs.replace(mapspace, divisibility={})
+        alone.append(search(case.arch, perfect, None, case.energy, plain, objective=("delay",)).cycles)
+    assert result.cycles == min(alone)
