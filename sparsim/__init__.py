@@ -61,7 +61,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Architecture", "Certificate", "Component", "Compute", "Dataspace", "Density", "EmptyMapspaceError", "EnergyTable",
+    "Architecture", "Certificate", "Component", "Compute", "Dataspace", "Density", "EmptyMapspaceError",
+    "EnergyTable",
     "EnergyTableError", "Evaluation", "FormatError", "Frozen", "Layer", "LevelConstraint", "LevelMapping",
     "Mapping", "MappingCache", "MappingError", "Mapspace", "Nest", "NestConstraint", "Network", "Option",
     "Rank", "Saf", "SearchResult", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage",

@@ -106,8 +106,11 @@ def plan(
     *,
     compressed: bool = False,
 ) -> Delivery:
-    """The best delivery for a dataspace with coordinates `relevant` under spatial `loops` (see `groups`)."""
-    return deliver(noc, role, groups(noc, loops, relevant), compressed=compressed)
+    """The best delivery for a dataspace with coordinates `relevant` under spatial `loops` (see `groups`).
+
+    Equal questions are answered from memory."""
+    sums = tuple(c if isinstance(c, str) else tuple(c.items()) for c in relevant)
+    return _plan(noc, role, tuple(loops), sums, compressed)
 
 
 def deliver(noc: Noc, role: str, pattern: Groups, *, compressed: bool = False) -> Delivery:
@@ -135,6 +138,18 @@ def noc_cycles(delivery: Delivery, words: ArrayLike) -> NDArray[np.float64]:
 def noc_energy(delivery: Delivery, words: ArrayLike) -> NDArray[np.float64]:
     """Energy in pJ to deliver `words` distinct words (any shape)."""
     return _words(words) * delivery.energy_pj_per_word
+
+
+@functools.lru_cache(maxsize=4096)
+def _plan(
+    noc: Noc,
+    role: str,
+    loops: tuple[SpatialLoop, ...],
+    sums: tuple[str | tuple[tuple[str, int], ...], ...],
+    compressed: bool,
+) -> Delivery:
+    relevant = [c if isinstance(c, str) else dict(c) for c in sums]
+    return deliver(noc, role, groups(noc, loops, relevant), compressed=compressed)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -49,15 +49,10 @@ def run(noc: Noc, network: RouterNetwork, pattern: Any, routes: Sequence[Route],
         columns = route.pe_columns or (-1,) * len(route.groups)
         start = ("glb", *route.root, route.router)
         assert start not in queues, "two routes leave one port"
-        queues[start] = (
-            route.clusters[0],
-            deque(
-                (group, column, k)
-                for k in range(n)
-                for group, column in zip(route.groups, columns, strict=True)
-            ),
-        )
-    result, moving = Run(), []
+        pairs = list(zip(route.groups, columns, strict=True))
+        queues[start] = route.clusters[0], deque((*pair, k) for k in range(n) for pair in pairs)
+    result = Run()
+    moving: list[tuple[Any, int, Any]] = []  # (place, router number, word)
     step = _sum_step if network.role == "psum" else _word_step
     while moving or any(queue for _, queue in queues.values()):
         result.cycles += any(queue for _, queue in queues.values())

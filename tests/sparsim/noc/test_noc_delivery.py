@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
@@ -105,6 +107,24 @@ def test_unicast_reaches_the_peak_bandwidth(
     assert (delivery.bits_per_cycle, delivery.words_per_cycle) == (bits, words)
     assert bits == V2.peak_bits_per_cycle(role)
     assert delivery.bits_per_port == delivery.max_link_bits == V2.network(role).port_bits
+
+
+GUIDE = (Path(__file__).parents[3] / "docs" / "noc.md").read_text(encoding="utf-8")
+
+
+def test_example_of_the_guide_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"^```python\n(.*?)^```", GUIDE, re.S | re.M)
+    exec(example, {})
+    said = re.findall(r"# > (.*)", example)
+    assert capsys.readouterr().out.splitlines() == said != []
+
+
+def test_table_of_the_guide_is_true() -> None:
+    for layer, (dims, _) in LAYERS.items():
+        for role in ROLES:
+            d = planned(V2, layer, role)
+            numbers = f"{d.source_ports} | {d.words_per_cycle:g} | {d.hops:g} | {d.energy_pj_per_word:.1f}"
+            assert f"| {layer}: {', '.join(dims)} | {role} | {d.mode} | {numbers} |\n" in GUIDE
 
 
 def test_numbers_of_a_broadcast_by_hand() -> None:
