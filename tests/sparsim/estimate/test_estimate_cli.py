@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from chips import PE
 from examples import accelerator, matmul
 
-from sparsim import cli, dump, load_documents
+from sparsim import cli, dump, load_documents, load_text
 from sparsim.errors import SpecError
 from sparsim.estimate import estimate_all
 from sparsim.inputs import read_model, read_search
@@ -45,6 +46,13 @@ def test_prints_every_number_and_writes_the_table(
         "energy_pj": 3.62123, "uncertainty": 0.0, "source": "CACTI 7, 16 b x 1024, 1 rw, 65 nm",
     }  # fmt: skip
     assert written["MAC"]["area"]["uncertainty"] is None
+
+
+def test_document_of_the_guide() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "estimate.md").read_text(encoding="utf-8")
+    (document,) = re.findall(r"^```yaml\n(.*?)^```", guide, re.S | re.M)
+    estimates = estimate_all(load_text(document).components)
+    assert list(estimates) == ["DRAM", "shared_glb", "psum_spad", "MACs"]
 
 
 def test_components_stand_for_their_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
