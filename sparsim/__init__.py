@@ -62,12 +62,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Architecture", "Certificate", "Component", "Compute", "Dataspace", "Density", "EmptyMapspaceError",
-    "EnergyTable",
-    "EnergyTableError", "Evaluation", "FormatError", "Frozen", "Layer", "LevelConstraint", "LevelMapping",
-    "Mapping", "MappingCache", "MappingError", "Mapspace", "Nest", "NestConstraint", "Network", "Option",
-    "Rank", "Saf", "SearchResult", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage",
-    "TensorFormat", "Workload", "dump", "evaluate", "evaluate_batch", "load_documents", "load_preset",
-    "load_text", "load_workload", "preset_names", "search", "search_network", "workload_names",
+    "EnergyTable", "EnergyTableError", "Evaluation", "FormatError", "Frozen", "Layer", "LevelConstraint",
+    "LevelMapping", "Mapping", "MappingCache", "MappingError", "Mapspace", "Nest", "NestConstraint",
+    "Network", "Option", "Rank", "Saf", "SearchResult", "Shape", "SparsePolicy", "SparsimError",
+    "SpecError", "Storage", "TensorFormat", "Workload", "dump", "evaluate", "evaluate_batch",
+    "load_documents", "load_preset", "load_text", "load_workload", "preset_names", "search",
+    "search_network", "workload_names",
 ]  # fmt: skip
 
 _HOMES = {
