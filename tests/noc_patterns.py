@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from sparsim.noc import Noc, SpatialLoop, eyeriss_v1_noc, eyeriss_v2_noc
 from sparsim.noc.pattern import IDLE, Groups
-from sparsim.noc.records import Mesh
+from sparsim.spec.noc import Mesh
 
 DIMS = "MCP"
 

@@ -16,8 +16,8 @@ from sparsim.errors import SpecError
 from sparsim.pe.capacity import fits, weight_overflow
 from sparsim.pe.columns import LONGEST_COLUMN, Ints, Reals, checked_density, largest_of
 from sparsim.pe.geometry import Accesses, Conv, Tiling, check_positive
-from sparsim.pe.spec import SparsePE
 from sparsim.pe.tile import TileModel, Tiles, iact_variance, model_tiles, squared_uses
+from sparsim.spec.pe import SparsePE
 
 G, M, C, R, E, F = range(6)
 
