@@ -37,6 +37,8 @@ bench: setup
 
 docs: setup
 	$(BIN)/python -m validation --write-docs
+	$(BIN)/python -m validation.pe --write-docs
+	$(BIN)/python -m validation.estimate_report
 
 clean:
 	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -20,10 +20,9 @@ from torch import Tensor
 
 from pointnet.errors import TraceError
 from pointnet.model import PointNet2
-from pointnet.study_cases import SHAPE
 from pointnet.trace import LayerTrace, Measured, Trace, trace
 from pointnet.trace_recorder import Computation
-from sparsim.spec import DENSE, Density, Layer, Workload
+from sparsim.spec import CONV, DENSE, Density, Layer, Workload
 from sparsim.spec.load import dump
 
 if TYPE_CHECKING:
@@ -43,20 +42,20 @@ def workload_of(
     provenance: Provenance | None = None,
     masks: str | None = None,
 ) -> Workload:
-    """The traced layers in the study's problem shape, for `batch` samples at a time (dim N).
+    """The traced layers in the problem shape `CONV`, for `batch` samples at a time (dim N).
 
-    With `masks`, a folder that `write_masks` filled, as the document will name it, densities of Weights and
-    Inputs are `actual`. Raises TraceError for layers that a workload cannot hold: grouped ones, those that
-    run more often than once a sample, and windows over three axes.
+    A layer that runs several times a sample counts as that many samples, its weights being the same. With
+    `masks`, a folder that `write_masks` filled, as the document will name it, densities of Weights and Inputs
+    are `actual`. Raises TraceError for layers that a workload cannot hold: windows over three axes, runs that
+    are not whole in number, and several runs beside masks.
     """
     layers = tuple(_layer(row, batch, masks) for row in traced.layers)
     return Workload(name=name, source=source, provenance=dict(provenance or {}), layers=layers)
 
 
 def _layer(row: LayerTrace, batch: int, masks: str | None) -> Layer:
-    check_plain(row)
+    check_plain(row, once=masks is not None)
     shape = row.computation
-    values = row.row()
     coefficients = {
         "Wstride": shape.stride[-1], "Hstride": shape.stride[-2],
         "Wdilation": shape.dilation[-1], "Hdilation": shape.dilation[-2],
@@ -69,21 +68,31 @@ def _layer(row: LayerTrace, batch: int, masks: str | None) -> Layer:
     }
     return Layer(
         name=row.name,
-        shape=SHAPE,
-        bounds={dim: batch if dim == "N" else int(values[dim]) for dim in SHAPE.dims},
-        coefficients={key: value for key, value in coefficients.items() if value != SHAPE.coefficients[key]},
+        shape=CONV,
+        bounds=_bounds(shape, batch * int(row.calls)),
+        coefficients={key: value for key, value in coefficients.items() if value != CONV.coefficients[key]},
         densities={tensor: density for tensor, density in densities.items() if density != DENSE},
     )
 
 
-def check_plain(row: LayerTrace) -> None:
-    """Raise TraceError unless one run of the layer fits the problem shape."""
+def _bounds(shape: Computation, samples: int) -> dict[str, int]:
+    """By dim; channels are those of one group."""
+    height, width = _plane(shape.out)
+    channels = {"M": shape.M // shape.groups, "C": shape.C // shape.groups}
+    window = {"R": shape.window[-1], "S": shape.window[-2]}
+    return {"G": shape.groups, "N": samples, **channels, **window, "P": width, "Q": height}
+
+
+def check_plain(row: LayerTrace, *, once: bool) -> None:
+    """Raise TraceError unless the layer fits the problem shape and, with `once`, runs once a sample."""
     shape = row.computation
-    if shape.groups != 1:
-        raise TraceError(f"layer {row.name} has {shape.groups} groups, a workload holds layers of one group")
-    if row.calls != 1:
+    if row.calls != int(row.calls):
         raise TraceError(
-            f"layer {row.name} runs {row.calls:g} times a sample, a workload holds layers that run once"
+            f"layer {row.name} runs {row.calls:g} times a sample, a workload holds whole numbers of runs"
+        )
+    if once and row.calls != 1:
+        raise TraceError(
+            f"layer {row.name} runs {row.calls} times a sample, masks are of layers that run once"
         )
     deep = len(shape.out) > 2
     if deep and not all(set(sizes[:-1]) == {1} for sizes in (shape.window, shape.stride)):
@@ -104,14 +113,14 @@ def _mask_file(folder: str | None, layer: str, tensor: str) -> str | None:
 
 
 def write_masks(traced: Trace, folder: Path, batch: int) -> None:
-    """Write LAYER.weights.npy (C, M, R, S) and LAYER.inputs.npy (N, C, width, height), True at nonzeros.
+    """Write LAYER.weights.npy (G, C, M, R, S) and LAYER.inputs.npy (N, G, C, width, height), True if nonzero.
 
-    Inputs include the zeros of the padding. Raises TraceError for layers that a workload cannot hold, and for
-    traces without masks of `batch` samples.
+    Inputs include the zeros of the padding. Raises TraceError for layers that a workload cannot hold or that
+    run more than once a sample, and for traces without masks of `batch` samples.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for row in traced.layers:
-        check_plain(row)
+        check_plain(row, once=True)
         if row.input_mask is None or row.weight_mask is None or len(row.input_mask) < batch:
             raise TraceError(f"layer {row.name} was traced without masks of {batch} samples")
         np.save(folder / f"{row.name}.weights.npy", weight_mask(row.computation, row.weight_mask))
@@ -119,21 +128,24 @@ def write_masks(traced: Trace, folder: Path, batch: int) -> None:
 
 
 def weight_mask(shape: Computation, mask: Mask) -> Mask:
-    """(M, C, ..., height, width) -> (C, M, width, height)."""
-    return mask.reshape(shape.M, shape.C, *_plane(shape.window)).transpose(1, 0, 3, 2)
+    """(G * M, C, ..., height, width) -> (G, C, M, width, height)."""
+    groups = shape.groups
+    mask = mask.reshape(groups, shape.M // groups, shape.C // groups, *_plane(shape.window))
+    return mask.transpose(0, 2, 1, 4, 3)
 
 
 def input_mask(shape: Computation, mask: Mask) -> Mask:
-    """(N, C, ..., height, width) -> (N, C, width, height), padded, without what no window reaches."""
-    mask = mask.reshape(*mask.shape[:2], *_plane(mask.shape[2:]))
-    for axis, place in ((2, -2), (3, -1)):  # height, width
+    """(N, G * C, ..., height, width) -> (N, G, C, width, height), padded, without what no window reaches."""
+    groups = shape.groups
+    mask = mask.reshape(len(mask), groups, shape.C // groups, *_plane(mask.shape[2:]))
+    for axis, place in ((3, -2), (4, -1)):  # height, width
         reach = shape.stride[place] * (_plane(shape.out)[place] - 1)
         need = 1 + reach + shape.dilation[place] * (_plane(shape.window)[place] - 1)
         before = shape.padding[place]
-        around = [(0, 0)] * 4
+        around = [(0, 0)] * 5
         around[axis] = (before, max(0, need - before - mask.shape[axis]))
         mask = np.pad(mask, around).take(range(need), axis)
-    return mask.transpose(0, 1, 3, 2)
+    return mask.transpose(0, 1, 2, 4, 3)
 
 
 def _plane(sizes: tuple[int, ...]) -> tuple[int, int]:
@@ -145,16 +157,17 @@ def table(traced: Trace) -> Table:
     """The trace for a terminal: one line a layer, densities as mean and spread between samples in percent."""
     found = Table(title=f"{traced.samples} samples", title_justify="left")
     found.add_column("layer")
-    for column in ("C", "M", "P", "Q", "R x S", "MACs", "weights %", "inputs %", "outputs %"):
+    for column in ("C", "M", "groups", "P", "Q", "R x S", "MACs", "weights %", "inputs %", "outputs %"):
         found.add_column(column, justify="right")
     for layer in traced.layers:
         row = layer.row()
         found.add_row(
-            layer.name, *(str(row[dim]) for dim in "CMPQ"), f"{row['R']} x {row['S']}", f"{layer.macs:,}",
-            f"{layer.weight_density:.1%}"[:-1], _percent(layer.inputs), _percent(layer.outputs),
+            layer.name, *(str(row[key]) for key in ("C", "M", "groups", "P", "Q")),
+            f"{row['R']} x {row['S']}", f"{layer.macs:,}", f"{layer.weight_density:.1%}"[:-1],
+            _percent(layer.inputs), _percent(layer.outputs),
         )  # fmt: skip
     found.add_section()
-    found.add_row("total", "", "", "", "", "", f"{traced.macs:,}")
+    found.add_row("total", *[""] * 6, f"{traced.macs:,}")
     return found
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sparsim.result import Evaluation
     from sparsim.spec import (
         Architecture,
+        Component,
         Compute,
         Dataspace,
         Density,
@@ -47,17 +48,26 @@ if TYPE_CHECKING:
         TensorFormat,
         Workload,
     )
-    from sparsim.spec.load import dump, load_documents, load_preset, load_text, preset_names
+    from sparsim.spec.load import (
+        dump,
+        load_documents,
+        load_preset,
+        load_text,
+        load_workload,
+        preset_names,
+        workload_names,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Architecture", "Certificate", "Compute", "Dataspace", "Density", "EmptyMapspaceError", "EnergyTable",
-    "EnergyTableError", "Evaluation", "FormatError", "Frozen", "Layer", "LevelConstraint", "LevelMapping",
-    "Mapping", "MappingCache", "MappingError", "Mapspace", "Nest", "NestConstraint", "Network", "Option",
-    "Rank", "Saf", "SearchResult", "Shape", "SparsePolicy", "SparsimError", "SpecError", "Storage",
-    "TensorFormat", "Workload", "dump", "evaluate", "evaluate_batch", "load_documents", "load_preset",
-    "load_text", "preset_names", "search", "search_network",
+    "Architecture", "Certificate", "Component", "Compute", "Dataspace", "Density", "EmptyMapspaceError",
+    "EnergyTable", "EnergyTableError", "Evaluation", "FormatError", "Frozen", "Layer", "LevelConstraint",
+    "LevelMapping", "Mapping", "MappingCache", "MappingError", "Mapspace", "Nest", "NestConstraint",
+    "Network", "Option", "Rank", "Saf", "SearchResult", "Shape", "SparsePolicy", "SparsimError",
+    "SpecError", "Storage", "TensorFormat", "Workload", "dump", "evaluate", "evaluate_batch",
+    "load_documents", "load_preset", "load_text", "load_workload", "preset_names", "search",
+    "search_network", "workload_names",
 ]  # fmt: skip
 
 _HOMES = {
@@ -70,7 +80,10 @@ _HOMES = {
     "sparsim.mapper.result": ("Certificate", "SearchResult"),
     "sparsim.mapper.search": ("search",),
     "sparsim.result": ("Evaluation",),
-    "sparsim.spec.load": ("dump", "load_documents", "load_preset", "load_text", "preset_names"),
+    "sparsim.spec.load": (
+        "dump", "load_documents", "load_preset", "load_text", "load_workload", "preset_names",
+        "workload_names",
+    ),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -1,4 +1,5 @@
-"""The command line: `sparsim model`, `sparsim explain`, `sparsim show`; `sparsim mapper` is in mapper_cli."""
+"""The command line: `sparsim model`, `sparsim explain`, `sparsim show`; `sparsim mapper` and `sparsim
+estimate` are in modules of their own."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import click
 from sparsim import __version__
 from sparsim.console import run, write_json
 from sparsim.errors import SpecError, near
+from sparsim.estimate_cli import estimate
 from sparsim.inputs import accounting_option, files_argument, layer_option, print_warnings, read_model
 from sparsim.mapper_cli import mapper
 
@@ -83,13 +85,14 @@ def explain(files: tuple[str, ...], accounting: str, masks: tuple[str, ...], lay
 @click.argument("what", required=False, metavar="[PRESET|FILE]")
 def show(what: str | None) -> None:
     """List the presets, or show one, or a document of ours: an accelerator, a workload."""
-    from sparsim.spec.load import load_documents, load_preset, preset_names
+    from sparsim.spec.load import load_documents, load_preset, preset_names, workload_names
 
     if what is None:
-        for name in preset_names():
+        names = (*preset_names(), *workload_names())
+        for name in names:
             loaded = load_preset(name)
-            source = loaded.architecture.source if loaded.architecture else ""
-            click.echo(f"{name:<24} {source}".rstrip())
+            record = loaded.architecture or loaded.workload
+            click.echo(f"{name:<{max(map(len, names))}} {record.source if record else ''}".rstrip())
     else:
         from sparsim.show import describe
 
@@ -97,6 +100,7 @@ def show(what: str | None) -> None:
         click.echo(describe(what, load_documents([what]) if is_file else load_preset(what)))
 
 
+cli.add_command(estimate)
 cli.add_command(mapper)
 
 

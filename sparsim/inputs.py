@@ -129,9 +129,16 @@ def _native(files: list[tuple[str, YamlMap]], where: str) -> tuple[Loaded, Archi
     from sparsim.spec.load import loaded_from
 
     loaded = loaded_from(files)
-    if loaded.architecture is None:
+    arch = loaded.architecture
+    if arch is None:
         raise SpecError("no 'architecture' given", path=where)
-    return loaded, loaded.architecture
+    if loaded.components:
+        if loaded.energy is not None:
+            raise SpecError("both 'energy' and 'components' given, one is expected", path=where)
+        from sparsim.estimate import estimate_table
+
+        loaded = loaded._replace(energy=estimate_table(loaded.components))
+    return loaded, arch
 
 
 def _choose(layers: tuple[Layer, ...], name: str | None, where: str) -> Layer:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-import math
+import textwrap
 from collections.abc import Iterable, Sequence
 
-from sparsim.spec import Architecture, EnergyTable, Layer, SparsePolicy, TensorFormat, Workload
+from sparsim.spec import (
+    Architecture,
+    EnergyTable,
+    Layer,
+    SparsePolicy,
+    TensorFormat,
+    Workload,
+    effectual_macs,
+    macs,
+)
 from sparsim.spec.energy import STORAGE_ACTIONS, resolve_energy
 from sparsim.spec.load import Loaded
 
@@ -21,6 +30,7 @@ _COLUMNS = (
     "write pJ",
     "um^2",
 )
+_WIDTH = 110
 _READ = tuple(STORAGE_ACTIONS).index("random_read")
 _WRITE = tuple(STORAGE_ACTIONS).index("random_fill")
 
@@ -40,28 +50,50 @@ def describe(name: str, loaded: Loaded) -> str:
 
 
 def _workload(workload: Workload) -> Iterable[str]:
-    yield f"workload {workload.name}" + (f": {workload.source}" if workload.source else "")
-    yield from (f"  {key}: {value}" for key, value in workload.provenance.items())
+    yield from _wrapped(f"workload {workload.name}" + (f": {workload.source}" if workload.source else ""))
+    for key, value in workload.provenance.items():
+        yield from _wrapped(f"  {key}: {value}")
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines of a width that can be read; not broken inside names."""
+    return textwrap.wrap(
+        text, _WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _layers(layers: Sequence[Layer]) -> Iterable[str]:
-    """Name, bounds, operations, and per dataspace the density, with its spread where it was measured."""
+    """Name, what differs from 1 and from the shape's coefficients, operations, those of two nonzeros (where
+    densities tell), and per dataspace the density, with its spread where it was measured."""
     tensors = list(dict.fromkeys(d.name for layer in layers for d in layer.shape.dataspaces))
-    rows = [("name", "bounds", "operations", *tensors)]
+    rows = [("name", "bounds", "operations", "effectual", *tensors)]
     for layer in layers:
         known = [d.name for d in layer.shape.dataspaces]
         rows.append(
             (
                 layer.name,
-                _pairs(layer.bounds.items()),
-                f"{math.prod(layer.bounds.values()):,}",
+                _bounds(layer),
+                f"{macs(layer):,}",
+                _rounded(effectual_macs(layer)),
                 *(_density(layer, tensor) if tensor in known else "" for tensor in tensors),
             )
         )
     if len(layers) > 1:
-        total = sum(math.prod(layer.bounds.values()) for layer in layers)
-        rows.append(("total", "", f"{total:,}", *("" for _ in tensors)))
+        effectual = [effectual_macs(layer) for layer in layers]
+        told = [number for number in effectual if number is not None]
+        total = sum(told) if len(told) == len(layers) else None
+        rows.append(("total", "", f"{sum(map(macs, layers)):,}", _rounded(total), *("" for _ in tensors)))
     return _table(rows, left=2)
+
+
+def _bounds(layer: Layer) -> str:
+    bounds = {dim: bound for dim, bound in layer.bounds.items() if bound > 1}
+    default = layer.shape.coefficients
+    return _pairs((bounds | {k: v for k, v in layer.coefficients.items() if v != default[k]}).items())
+
+
+def _rounded(number: float | None) -> str:
+    return "" if number is None else f"{number:,.0f}"
 
 
 def _density(layer: Layer, tensor: str) -> str:

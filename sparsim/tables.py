@@ -19,8 +19,7 @@ from sparsim.errors import FormatError, SpecError, near
 from sparsim.lower import reals
 from sparsim.packs import DensityPack, Ints, LayerPack, NestPack, PolicyPack, Reals, TablePack
 from sparsim.scratch import Scratch, no_table
-from sparsim.spec import Layer
-from sparsim.spec.shape import tensor_shape
+from sparsim.spec import Layer, tensor_shape
 
 Masks = dict[str, NDArray[np.bool_]]
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from sparsim.spec import (
     Architecture,
+    Component,
     Compute,
     Dataspace,
     Density,
@@ -168,6 +169,22 @@ energy_tables = st.builds(
     actions=st.dictionaries(names, st.dictionaries(names, energies, max_size=3), max_size=3),
     areas=st.dictionaries(names, energies, max_size=3),
     wire_pj_per_bit_mm=optional_energies,
+)
+plain_components = st.builds(
+    Component,
+    name=names,
+    class_name=names.filter(lambda name: name != "compound"),
+    node_nm=st.none() | st.floats(7, 130),
+    rules=st.none() | names,
+    attributes=st.dictionaries(names, counts | positive | names, max_size=3),
+    count=st.integers(1, 100),
+)
+components = plain_components | st.builds(
+    Component,
+    name=names,
+    class_name=st.just("compound"),
+    parts=st.lists(plain_components, min_size=1, max_size=2, unique_by=lambda part: part.name).map(tuple),
+    actions=st.dictionaries(names, st.dictionaries(names, energies, max_size=2), max_size=2),
 )
 nests = st.builds(
     Nest,

@@ -21,9 +21,9 @@ def blocks(name: str) -> list[tuple[str, str]]:
 
 
 BLOCKS = blocks("README.md")
-MAPPER = blocks("docs/mapper.md")
-SHELL = [line for kind, text in BLOCKS + MAPPER if kind == "sh" for line in text.splitlines() if line]
-PYTHON = [text for kind, text in BLOCKS + blocks("docs/pruning.md") + MAPPER if kind == "python"]
+GUIDES = [*blocks("docs/mapper.md"), *blocks("docs/estimate.md")]
+SHELL = [line for kind, text in BLOCKS + GUIDES if kind == "sh" for line in text.splitlines() if line]
+PYTHON = [text for kind, text in BLOCKS + blocks("docs/pruning.md") + GUIDES if kind == "python"]
 PROGRAMS = {"sparsim": [sys.executable, "-m", "sparsim"], "python": [sys.executable]}
 
 

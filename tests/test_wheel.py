@@ -16,8 +16,17 @@ DATA = [
     "pointnet/study_mappings.csv",
     "pointnet/study_mapspace.yaml",
     "pointnet/study_published.csv",
+    "sparsim/estimate/data/aladdin.csv",
+    "sparsim/estimate/data/cacti7_held_back.csv",
+    "sparsim/estimate/data/cacti7_sram.csv",
+    "sparsim/estimate/data/constants.csv",
+    "sparsim/estimate/data/dram.csv",
+    "sparsim/estimate/data/scaling_area.csv",
+    "sparsim/estimate/data/scaling_energy.csv",
     "sparsim/presets/eyeriss_like_gating.yaml",
     "sparsim/presets/eyeriss_like_onchip.yaml",
+    "sparsim/presets/workloads/alexnet.yaml",
+    "sparsim/presets/workloads/mobilenet_v1_050_128_sparse.yaml",
 ]
 
 

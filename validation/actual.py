@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sparsim.errors import SpecError
 from sparsim.evaluation import announce_compilation, evaluate
 from sparsim.spec import Architecture, Dataspace, Density, EnergyTable, Layer, Mapping, SparsePolicy
-from sparsim.spec.shape import tensor_shape
+from sparsim.spec.counts import tensor_shape
 from sparsim.timeloop.reader import read_documents
 from validation.cases import find_cases
 

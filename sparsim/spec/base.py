@@ -27,7 +27,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def _plain(value: Any) -> Any:
     if isinstance(value, Record):
         fields = ((field, getattr(value, field.name)) for field in msgspec.structs.fields(value))
-        return {field.name: _plain(item) for field, item in fields if item != _default(field)}
+        return {field.encode_name: _plain(item) for field, item in fields if item != _default(field)}
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from sparsim.errors import MappingError, SpecError
 from sparsim.spec.arch import Architecture
 from sparsim.spec.base import Record
+from sparsim.spec.counts import tensor_shape
 from sparsim.spec.mapping import Divisibility, Mapping, Nest
-from sparsim.spec.shape import Density, Layer, tensor_shape
+from sparsim.spec.shape import Density, Layer
 from sparsim.spec.sparsity import SparsePolicy
 
 

@@ -1,8 +1,8 @@
 """Records from and to our own YAML form, and the presets that come with the package.
 
 A document starts with `sparsim: 1` and holds any of `architecture`, `layer` (or `layers`, a list),
-`workload`, `policy`, `energy`, `mapping` and `mapspace`, with the records' own field names. Nothing else is
-accepted.
+`workload`, `policy`, `energy` (or `components`, a list), `mapping` and `mapspace`, with the records' own
+field names. Nothing else is accepted.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from sparsim.errors import FormatError, SpecError, near
 from sparsim.spec.arch import Architecture
 from sparsim.spec.base import Record
+from sparsim.spec.component import Component
 from sparsim.spec.energy import EnergyTable
 from sparsim.spec.mapping import Mapping
 from sparsim.spec.mapspace import Mapspace
@@ -39,9 +40,10 @@ _RECORDS: dict[str, type[Record]] = {
     "workload": Workload,
     "mapspace": Mapspace,
 }
-_KEYS = (MARK, *_RECORDS, "layers")
+_KEYS = (MARK, *_RECORDS, "layers", "components")
 _ANY_KEY = "..."
 _PRESETS = Path(__file__).parent.parent / "presets"
+_WORKLOADS = _PRESETS / "workloads"
 _KINDS = {
     "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false",
     "array": "a list", "object": "a mapping",
@@ -63,6 +65,7 @@ class Loaded(NamedTuple):
     mapping: Mapping | None
     workload: Workload | None
     mapspace: Mapspace | None
+    components: tuple[Component, ...] = ()
 
 
 def is_native(data: YamlMap) -> bool:
@@ -83,20 +86,51 @@ def load_text(text: str, name: str = "text") -> Loaded:
 
 
 def load_preset(name: str) -> Loaded:
-    """A preset of this package. Raises SpecError for an unknown name."""
-    if name not in preset_names():
-        raise SpecError(f"unknown preset '{name}'", hint=near(name, preset_names()))
-    return load_documents([_PRESETS / f"{name}.yaml"])
+    """A preset of this package, an accelerator or a workload. Raises SpecError for an unknown name."""
+    _check_name("preset", name, (*preset_names(), *workload_names()))
+    folder = _WORKLOADS if name in workload_names() else _PRESETS
+    return load_documents([folder / f"{name}.yaml"])
+
+
+def load_workload(name_or_path: str | Path) -> Workload:
+    """A workload of this package by name, or that of a document by its path, which ends in .yaml or .yml.
+
+    Raises SpecError for an unknown name and a document without a workload, and as `load_documents` does.
+    """
+    if Path(name_or_path).suffix in (".yaml", ".yml"):
+        loaded = load_documents([name_or_path])
+    else:
+        _check_name("workload", str(name_or_path), workload_names())
+        loaded = load_preset(str(name_or_path))
+    if loaded.workload is None:
+        raise SpecError("no 'workload' given", path=str(name_or_path))
+    return loaded.workload
 
 
 def preset_names() -> tuple[str, ...]:
-    return tuple(sorted(path.stem for path in _PRESETS.glob("*.yaml")))
+    """The accelerators."""
+    return _stems(_PRESETS)
+
+
+def workload_names() -> tuple[str, ...]:
+    """The workloads, networks with densities."""
+    return _stems(_WORKLOADS)
+
+
+def _stems(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
+
+
+def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise SpecError(f"unknown {kind} '{name}'", hint=near(name, known))
 
 
 def loaded_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = True) -> Loaded:
     """Like `load_documents`, for files that are read already: (name, contents) each."""
     found: dict[str, Record] = {}
     layers: list[Layer] = []
+    components: list[Component] = []
     owner: dict[str, str] = {}
     for file, data in files:
         _check_mark(file, data)
@@ -107,7 +141,9 @@ def loaded_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = T
                     f"unknown key '{key}'", path=_where(file, data, (key,)), hint=near(key, _KEYS)
                 )
             if key == "layers":
-                layers += _layers(file, data, folder)
+                layers += [_with_masks(layer, folder) for layer in _list(file, data, key, Layer)]
+            elif key == "components":
+                components += _list(file, data, key, Component)
             elif key == "layer":
                 layers.append(_with_masks(_convert(value, Layer, file, data, key), folder))
             elif key != MARK:
@@ -126,6 +162,7 @@ def loaded_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = T
         mapping=_of(found, "mapping", Mapping),
         workload=workload,
         mapspace=_of(found, "mapspace", Mapspace),
+        components=tuple(components),
     )
 
 
@@ -142,13 +179,11 @@ def _of(found: dict[str, Record], key: str, kind: type[R]) -> R | None:
     return record
 
 
-def _layers(file: str, data: YamlMap, folder: str) -> list[Layer]:
-    items = data["layers"]
+def _list(file: str, data: YamlMap, key: str, kind: type[R]) -> list[R]:
+    items = data[key]
     if not isinstance(items, list):
-        raise SpecError("is no list", path=_where(file, data, ("layers",)))
-    return [
-        _with_masks(_convert(item, Layer, file, data, "layers", i), folder) for i, item in enumerate(items)
-    ]
+        raise SpecError("is no list", path=_where(file, data, (key,)))
+    return [_convert(item, kind, file, data, key, i) for i, item in enumerate(items)]
 
 
 def _with_masks(layer: Layer, folder: str) -> Layer:
@@ -255,7 +290,7 @@ def _type_at(kind: type[Record], steps: tuple[str | int, ...]) -> Any:
         if step is None:
             break
         if isinstance(found, inspect.StructType):
-            found = next(field.type for field in found.fields if field.name == step)
+            found = next(field.type for field in found.fields if field.encode_name == step)
         elif isinstance(found, inspect.DictType):
             found = found.value_type
         elif isinstance(found, inspect.VarTupleType | inspect.ListType):
@@ -266,7 +301,7 @@ def _type_at(kind: type[Record], steps: tuple[str | int, ...]) -> Any:
 
 
 def _field_names(kind: type[Record], steps: tuple[str | int, ...]) -> list[str]:
-    return [field.name for field in getattr(_type_at(kind, steps), "fields", ())]
+    return [field.encode_name for field in getattr(_type_at(kind, steps), "fields", ())]
 
 
 def _allowed(kind: type[Record], steps: tuple[str | int, ...]) -> list[str]:
@@ -293,11 +328,14 @@ _Dumper.add_representer(str, _represent_text)
 def dump(*records: Record) -> str:
     """A document that holds the records, without what is at its default; `load_text` gives equal ones back.
 
-    Several layers become `layers`.
+    Several layers become `layers`, components `components`.
     """
     document: dict[str, Any] = {MARK: VERSION}
     layers = [record.to_dict() for record in records if isinstance(record, Layer)]
     for record in records:
+        if isinstance(record, Component):
+            document.setdefault("components", []).append(record.to_dict())
+            continue
         key = next(key for key, kind in _RECORDS.items() if isinstance(record, kind))
         if key == "layer" and len(layers) > 1:
             document["layers"] = layers

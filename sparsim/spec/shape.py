@@ -120,13 +120,3 @@ class Layer(Record, frozen=True, kw_only=True):
 
 
 DENSE = Density()
-
-
-def tensor_shape(layer: Layer, dataspace: str) -> tuple[int, ...]:
-    """Words along every coordinate of a dataspace (model-spec 3.2)."""
-    values = {**layer.shape.coefficients, **layer.coefficients}
-    (found,) = (d for d in layer.shape.dataspaces if d.name == dataspace)
-    return tuple(
-        1 + sum(abs(values[c] if c else 1) * (layer.bounds[dim] - 1) for dim, c in side)
-        for side in found.terms()
-    )

@@ -19,17 +19,18 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F
+from traced import Run
 
 from pointnet.data import Clouds, load_data
 from pointnet.errors import TraceError
 from pointnet.model import PointNet2, Scale, Stage, preset
-from pointnet.study_cases import SHAPE, runs
+from pointnet.study_cases import runs
 from pointnet.trace import Trace, trace
 from pointnet.workload import input_mask, weight_mask, workload_of, write_masks, write_trace
 from sparsim.cli import cli as sparsim_cli
-from sparsim.spec import Density
+from sparsim.spec import CONV, Density
+from sparsim.spec.counts import macs, tensor_shape
 from sparsim.spec.load import dump, load_documents, load_text
-from sparsim.spec.shape import tensor_shape
 
 ROOT = Path(__file__).parents[2]
 MODELNET10 = Path(os.environ.get("SPARSIM_SHARED", ROOT / ".." / "shared")) / "data/modelnet10_1024_f16.npz"
@@ -65,7 +66,9 @@ def study() -> dict[bool, Trace]:
 def test_layers_are_those_of_the_study(study):
     theirs = [run.layer for run in runs() if (run.design, run.variant) == ("gating", "dense")]
     ours = workload_of(study[False], name="study", batch=2).layers
-    assert [(layer.name, layer.bounds) for layer in ours] == [(layer.name, layer.bounds) for layer in theirs]
+    assert [(layer.name, layer.bounds) for layer in ours] == [
+        (layer.name, {**layer.bounds, "G": 1}) for layer in theirs
+    ]
     assert study[False].macs == 837_519_872
     with resources.files("pointnet").joinpath("study_layers.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
@@ -134,6 +137,10 @@ CONVOLUTIONS = [
     (nn.Conv2d(3, 4, 1, stride=3), (2, 3, 5, 8)),
     (nn.Conv3d(3, 4, 1), (2, 3, 2, 3, 4)),
     (nn.Conv3d(3, 4, (1, 1, 2), padding=(0, 0, 1)), (2, 3, 2, 3, 4)),
+    (nn.Conv1d(6, 4, 3, groups=2, dilation=2), (2, 6, 8)),
+    (nn.Conv2d(4, 6, (2, 3), stride=(1, 2), padding=1, groups=2), (2, 4, 5, 6)),
+    (nn.Conv2d(3, 6, 3, padding=1, groups=3), (2, 3, 4, 5)),  # depthwise, two outputs a channel
+    (nn.Conv3d(4, 4, 1, groups=4), (2, 4, 2, 3, 4)),
     (nn.Linear(3, 4), (2, 5, 7, 3)),
     (nn.Linear(3, 4), (2, 3)),
 ]
@@ -151,12 +158,12 @@ def test_masks_pair_the_zeros_as_the_layer_does(layer, shape):
     inputs = input_mask(row.computation, row.input_mask)
     assert (weights.shape, inputs.shape) == tuple(tensor_shape(spec, name) for name in ("Weights", "Inputs"))
 
-    step = {**SHAPE.coefficients, **spec.coefficients}
-    pairs = np.zeros([spec.bounds[dim] for dim in "NMQP"], np.int64)
-    for n, m, q, p, r, s in np.ndindex(*pairs.shape, spec.bounds["R"], spec.bounds["S"]):
-        column = inputs[n, :, r * step["Wdilation"] + p * step["Wstride"],
+    step = {**CONV.coefficients, **spec.coefficients}
+    pairs = np.zeros([spec.bounds[dim] for dim in "NGMQP"], np.int64)
+    for n, g, m, q, p, r, s in np.ndindex(*pairs.shape, spec.bounds["R"], spec.bounds["S"]):
+        column = inputs[n, g, :, r * step["Wdilation"] + p * step["Wstride"],
                         s * step["Hdilation"] + q * step["Hstride"]]  # fmt: skip
-        pairs[n, m, q, p] += (weights[:, m, r, s] & column).sum()
+        pairs[n, g, m, q, p] += (weights[g, :, m, r, s] & column).sum()
 
     layer[0].weight.data = (layer[0].weight != 0).float()
     layer[0].bias.data.zero_()
@@ -207,7 +214,8 @@ def test_files(tmp_path):
             assert mask.shape == tensor_shape(layer, tensor)
     assert workload.layers[1].density("Weights").density == 0.5
     assert (
-        np.load(workload.layers[1].density("Weights").mask)[:, 0, 0, 0].tolist() == [False] * 3 + [True] * 3
+        np.load(workload.layers[1].density("Weights").mask)[0, :, 0, 0, 0].tolist()
+        == [False] * 3 + [True] * 3
     )
 
     with open(tmp_path / "out/trace.csv", encoding="utf-8") as file:
@@ -243,23 +251,41 @@ def test_workloads_round_trip(study):
         assert load_text(dump(workload)).workload == workload
 
 
-@pytest.mark.parametrize(
-    ("layers", "x", "message"),
-    [
-        ([nn.Conv2d(4, 4, 1, groups=2)], torch.ones(2, 4, 3, 3),
-         "layer 0 has 2 groups, a workload holds layers of one group"),
-        ([nn.Conv3d(1, 1, 2)], torch.ones(2, 1, 3, 3, 3),
-         "layer 0 has a window of (2, 2, 2), a workload holds two axes at most"),
-        ([shared := nn.Linear(3, 3), nn.ReLU(), shared], torch.ones(2, 3),
-         "layer 0 runs 2 times a sample, a workload holds layers that run once"),
-    ],
-)  # fmt: skip
-def test_layers_that_a_workload_cannot_hold(tmp_path, layers, x, message):
-    found = trace(nn.Sequential(*layers), [x], mask_samples=2)
+def test_windows_over_three_axes_are_refused(tmp_path):
+    found = trace(nn.Sequential(nn.Conv3d(1, 1, 2)), [torch.ones(2, 1, 3, 3, 3)], mask_samples=2)
     for write in (lambda: workload_of(found, name="x"), lambda: write_masks(found, tmp_path, 2)):
         with pytest.raises(TraceError) as error:
             write()
+        assert str(error.value) == "layer 0 has a window of (2, 2, 2), a workload holds two axes at most"
+
+
+def test_runs_of_a_layer_count_as_samples_and_have_no_masks(tmp_path):
+    shared = nn.Linear(3, 3)
+    x = F.relu(torch.randn(4, 3))
+    found = trace(nn.Sequential(shared, nn.ReLU(), shared), [x], mask_samples=2)
+    (layer,) = workload_of(found, name="x", batch=2).layers
+    assert layer.bounds == {"G": 1, "N": 4, "M": 3, "C": 3, "R": 1, "S": 1, "P": 1, "Q": 1}
+    assert macs(layer) == 2 * found.macs
+    both = torch.cat([x, F.relu(shared(x))])
+    assert layer.density("Inputs").density == pytest.approx(float((both != 0).double().mean()))
+    message = "layer 0 runs 2 times a sample, masks are of layers that run once"
+    for write in (
+        lambda: workload_of(found, name="x", masks="masks"),
+        lambda: write_masks(found, tmp_path, 2),
+    ):
+        with pytest.raises(TraceError) as error:
+            write()
         assert str(error.value) == message
+
+
+def test_runs_that_depend_on_the_sample_are_refused():
+    def run(model: nn.Module, x: Tensor) -> Tensor:
+        return model.fc(model.fc(x)) if x[0, 0] > 0 else model.fc(x)
+
+    found = trace(Run(run, fc=nn.Linear(3, 3)), [torch.ones(1, 3), -torch.ones(1, 3)])
+    with pytest.raises(TraceError) as error:
+        workload_of(found, name="x")
+    assert str(error.value) == "layer fc runs 1.5 times a sample, a workload holds whole numbers of runs"
 
 
 def test_masks_of_too_few_samples(tmp_path):

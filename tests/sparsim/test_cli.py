@@ -14,7 +14,7 @@ from documents import DOCUMENTS, write_documents
 from msgspec.structs import replace
 
 from sparsim import Density, Workload, __version__, cli
-from sparsim.spec.load import dump, preset_names
+from sparsim.spec.load import dump, load_workload, preset_names, workload_names
 from sparsim.timeloop.reader import read_documents
 
 ROOT = Path(__file__).parents[2]
@@ -116,17 +116,17 @@ workload net: drawn by hand
   seed: 3
 
 layers
-  name    bounds       operations             A      B      Z
-  small   M=2 N=2 K=2           8  0.250 ±0.125  1.000  1.000
-  matmul  M=8 N=4 K=8         256         0.375  0.500  1.000
-  total                       264
+  name    bounds       operations  effectual             A      B      Z
+  small   M=2 N=2 K=2           8          2  0.250 ±0.125  1.000  1.000
+  matmul  M=8 N=4 K=8         256         48         0.375  0.500  1.000
+  total                       264         50
 """
     )
 
 
 def test_show_lists_presets(run):
     out = run("show")
-    assert [line.split()[0] for line in out.splitlines()] == list(preset_names())
+    assert [line.split()[0] for line in out.splitlines()] == [*preset_names(), *workload_names()]
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -134,6 +134,25 @@ def test_show_preset(run, name):
     out = run("show", name)
     assert out.startswith(f"{name}\n")
     assert "read pJ" in out
+
+
+def test_show_of_a_workload_by_name(run):
+    lines = run("show", "alexnet_sparse").splitlines()
+    assert lines[0] == "alexnet_sparse"
+    conv1 = "conv1 M=96 C=3 R=11 S=11 P=55 Q=55 Wstride=4 Hstride=4 105,415,200 74,787,429 0.710 0.999 0.378"
+    assert lines[-9].split() == conv1.split()
+    assert lines[-1].split() == ["total", "724,406,816", "157,887,060"]
+    assert max(map(len, lines)) <= 120
+
+
+def test_show_of_masks_tells_no_effectual_operations(run, tmp_path):
+    layer = load_workload("alexnet").layers[2]
+    masked = replace(layer, name="b", densities={"Inputs": Density(distribution="actual", mask="m.npy")})
+    (tmp_path / "net.yaml").write_text(dump(Workload(layers=(layer, masked))))
+    *_, plain, unknown, total = run("show", "net.yaml").splitlines()
+    assert plain.split()[-5:] == ["149,520,384", "41,118,106", "1.000", "0.275", "0.207"]
+    assert unknown.split()[-5:] == ["149,520,384", "1.000", "1.000", "(mask)", "1.000"]
+    assert total.split() == ["total", "299,040,768"]
 
 
 def test_version(run):

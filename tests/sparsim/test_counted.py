@@ -18,7 +18,7 @@ from sparsim.counted import Counted, contract
 from sparsim.evaluation import evaluate
 from sparsim.lower import lower_layer
 from sparsim.spec import Density, SparsePolicy
-from sparsim.spec.shape import tensor_shape
+from sparsim.spec.counts import tensor_shape
 from validation.draw import CONV, GEMM, GROUPED
 
 SHAPES = (GEMM, SLIDING, CONV, GROUPED, ODD)

@@ -30,6 +30,8 @@ from sparsim.lower import (
     lower_policy,
 )
 from sparsim.mapper.search import search
+from sparsim.pe.array import run_pe
+from sparsim.pe.eyeriss import EYERISS_V2_PE
 from sparsim.scratch import make_nest, make_scratch, most_children, no_table
 from sparsim.spec import Density, Mapspace
 from sparsim.status import REASONS, mapping_error
@@ -145,6 +147,9 @@ def test_entries_are_compiled_once() -> None:
         for case in (dense, sparse):
             search(*case[:4], Mapspace(), evaluations=10_000, method="exhaustive", threads=threads)
             search(*case[:4], Mapspace(), evaluations=20, method="local", threads=threads)
+    for stride, dtype in ((1, np.bool_), (2, np.float32)):
+        iacts, weights = (np.ones(shape, dtype)[::-1] for shape in ((2, 5), (3, 2, 3)))
+        run_pe(EYERISS_V2_PE, iacts, weights, stride)
     found = dict(entries())
     assert len(found) >= 4
     assert {name: len(kernel.signatures) for name, kernel in found.items()} == dict.fromkeys(found, 1)

@@ -9,8 +9,8 @@ import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointnet.study_cases import SHAPE
 from sparsim.errors import SpecError
+from sparsim.spec import CONV
 from sparsim.spec.load import dump, load_documents, load_preset, load_text, preset_names
 
 any_records = st.tuples(
@@ -21,15 +21,17 @@ any_records = st.tuples(
     strategies.mappings,
     strategies.workloads,
     strategies.mapspaces,
+    st.lists(strategies.components, max_size=2).map(tuple),
 )
 
 
 @settings(max_examples=50, deadline=None)
 @given(any_records)
 def test_round_trip(records):
-    arch, layers, policy, energy, mapping, workload, mapspace = records
-    loaded = load_text(dump(arch, *layers, policy, energy, mapping, workload, mapspace))
-    assert loaded == (arch, (*layers, *workload.layers), policy, energy, mapping, workload, mapspace)
+    arch, layers, policy, energy, mapping, workload, mapspace, components = records
+    loaded = load_text(dump(arch, *layers, policy, energy, mapping, workload, mapspace, *components))
+    expected = (arch, (*layers, *workload.layers), policy, energy, mapping, workload, mapspace, components)
+    assert loaded == expected
     assert loaded.architecture.digest() == arch.digest()
 
 
@@ -179,7 +181,7 @@ def test_the_workload_of_the_documentation():
     page = (Path(__file__).parents[3] / "docs/workload.md").read_text()
     workload = load_text(page.split("```yaml\n")[1].split("```")[0]).workload
     assert [layer.name for layer in workload.layers] == ["fc1"]
-    assert workload.layers[0].shape == SHAPE
+    assert workload.layers[0].shape == CONV
 
 
 def test_presets():

@@ -1,0 +1,16 @@
+"""Energy per action and area of hardware components from their attributes, each with its source.
+
+`estimate(component)` answers for one, `estimate_table(components)` makes the table that the model takes.
+Numbers come from public tables and a sweep of CACTI 7 (`data/`); docs/estimate.md is the guide.
+"""
+
+from sparsim.estimate.build import estimate, estimate_all, estimate_table
+from sparsim.estimate.record import Area, Energy, Estimate, Estimator
+from sparsim.estimate.registry import register
+from sparsim.estimate.scaling import scale_area, scale_energy
+from sparsim.spec.component import Component
+
+__all__ = [
+    "Area", "Component", "Energy", "Estimate", "Estimator", "estimate", "estimate_all", "estimate_table",
+    "register", "scale_area", "scale_energy",
+]  # fmt: skip

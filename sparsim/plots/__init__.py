@@ -1,0 +1,1 @@
+"""Drawings. The only package of sparsim that imports matplotlib; nothing else imports it."""

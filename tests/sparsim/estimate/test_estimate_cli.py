@@ -1,0 +1,95 @@
+"""`sparsim estimate`, and components in place of an energy table."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from chips import PE
+from examples import accelerator, matmul
+
+from sparsim import cli, dump, load_documents, load_text
+from sparsim.errors import SpecError
+from sparsim.estimate import estimate_all
+from sparsim.inputs import read_model, read_search
+
+BASE = [accelerator(), matmul().layer, matmul().mapping]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *args: str) -> object:
+    monkeypatch.setattr(sys, "argv", ["sparsim", *args])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return stop.value.code
+
+
+def test_prints_every_number_and_writes_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("chip.yaml").write_text(PE)
+    assert run(monkeypatch, "estimate", "chip.yaml", "-o", "some/where") in (0, None)
+    out = capsys.readouterr().out
+    estimates = estimate_all(load_documents(["chip.yaml"]).components)
+    for name, found in estimates.items():
+        for action, energy in found.actions.items():
+            row = next(line.split() for line in out.splitlines() if line.split()[:2] == [name, action])
+            assert float(row[2]) == pytest.approx(energy.energy_pj, rel=1e-5)
+        row = next(line.split() for line in out.splitlines() if line.split()[:2] == [name, "area"])
+        assert float(row[2]) == pytest.approx(found.area_um2, rel=1e-5)
+    assert out.endswith("wrote some/where/sparsim.energy.yaml and some/where/sparsim.estimate.json\n")
+    written = json.loads(Path("some/where/sparsim.estimate.json").read_text())
+    assert written["GLB"]["actions"]["read"] == {
+        "energy_pj": 3.62123, "uncertainty": 0.0, "source": "CACTI 7, 16 b x 1024, 1 rw, 65 nm",
+    }  # fmt: skip
+    assert written["MAC"]["area"]["uncertainty"] is None
+
+
+def test_document_of_the_guide() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "estimate.md").read_text(encoding="utf-8")
+    (document,) = re.findall(r"^```yaml\n(.*?)^```", guide, re.S | re.M)
+    estimates = estimate_all(load_text(document).components)
+    assert list(estimates) == ["DRAM", "shared_glb", "psum_spad", "MACs"]
+
+
+def test_components_stand_for_their_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("base.yaml").write_text(dump(*BASE))
+    Path("chip.yaml").write_text(PE)
+    assert run(monkeypatch, "estimate", "chip.yaml", "-o", "out") in (0, None)
+    written = read_model(("base.yaml", "out/sparsim.energy.yaml"), None).energy
+    direct = read_model(("base.yaml", "chip.yaml"), None).energy
+    assert direct.actions == written.actions
+    assert direct.areas == written.areas
+    assert read_search(("base.yaml", "chip.yaml"), None).energy == direct
+
+
+def test_components_beside_a_table_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("base.yaml").write_text(dump(*BASE, matmul().energy))
+    Path("chip.yaml").write_text(PE)
+    with pytest.raises(SpecError, match=r"base.yaml, chip.yaml: both 'energy' and 'components' given"):
+        read_model(("base.yaml", "chip.yaml"), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("sparsim: 1\n", "chip.yaml: no 'components' given"),
+        ("sparsim: 1\ncomponents: {}\n", "chip.yaml:2: components: is no list"),
+        (PE.replace("class: sram", "class: sarm"),
+         "chip.yaml: component GLB: unknown class 'sarm' (did you mean 'sram'?)"),
+    ],
+)  # fmt: skip
+def test_mistakes_end_as_one_sentence(
+    text: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("chip.yaml").write_text(text)
+    assert run(monkeypatch, "estimate", "chip.yaml", "-o", "out") == 2
+    assert capsys.readouterr().err == f"sparsim: error: {message}\n"
+    assert not Path("out").exists()

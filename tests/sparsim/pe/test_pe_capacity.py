@@ -1,0 +1,76 @@
+"""What fits a PE, against adding up columns and against drawn weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from small_pes import IDEAL
+
+from sparsim.errors import SpecError
+from sparsim.pe.capacity import most_filters, weight_overflow
+from sparsim.pe.columns import column_words
+from sparsim.pe.estimate import estimate
+from sparsim.pe.eyeriss import EYERISS_V1_5_PE, EYERISS_V2_PE
+from sparsim.pe.geometry import Conv, Tiling
+from sparsim.pe.spec import Spad
+
+
+def test_overflow() -> None:
+    """Five words; against the distribution of the sum, added up column by column."""
+    pe = replace(IDEAL, weight_data=Spad(words=5, bits=24))
+    m, columns, density = np.array([3, 6, 6, 4]), np.array([4, 2, 3, 1]), np.array([0.5, 0.9, 0.4, 1.0])
+    expected = []
+    for i in range(4):
+        words = column_words(pe, m[i : i + 1], density[i : i + 1])[0]
+        total = np.ones(1)
+        for _ in range(columns[i]):
+            total = np.convolve(total, words)
+        expected.append(total[6:].sum())
+    found = weight_overflow(pe, m, columns, density)
+    assert found == pytest.approx(expected, abs=1e-12)
+    assert found[3] == 0.0
+
+
+def test_what_fits() -> None:
+    conv = Conv(M=64, C=64, S=3)
+    tiling = Tiling(M0=np.array([32, 33, 32, 16]), C0=np.array([5, 5, 6, 4]))
+    found = estimate(EYERISS_V2_PE, conv, tiling, 0.5, 0.9)
+    assert found.fits.tolist() == [True, False, False, True]
+    assert found.weight_overflow[0] > 0.999
+    assert found.weight_overflow[3] == 0.0
+    rng = np.random.default_rng(0)
+    words = -(-(rng.random((2000, 12, 32)) < 0.48).sum(axis=2) // 2)
+    share = (words.sum(axis=1) > 96).mean()
+    one = estimate(EYERISS_V2_PE, conv, Tiling(M0=32, C0=4), 0.5, 0.48)
+    assert one.weight_overflow == pytest.approx(share, abs=0.04)
+    dense = estimate(EYERISS_V1_5_PE, conv, Tiling(M0=np.array([18, 19]), C0=4), 0.5, 0.9)
+    assert dense.fits.tolist() == [True, False]
+    assert dense.weight_overflow.tolist() == pytest.approx([0.0, 1.0])
+
+
+def test_most_filters() -> None:
+    """Dense columns by counting words, sparse ones against their chance."""
+    assert most_filters(EYERISS_V2_PE, np.array([6, 7, 12, 16]), 1.0).tolist() == [32, 26, 16, 12]
+    assert most_filters(EYERISS_V1_5_PE, np.array([12, 100, 225]), 0.1).tolist() == [18, 2, 0]
+    assert most_filters(EYERISS_V2_PE, 16, np.array([0.0, 0.2, 0.9])).tolist()[:2] == [32, 32]
+    m = most_filters(EYERISS_V2_PE, 16, 0.5, quantile=0.9)
+    tiles = np.array([m, m + 1]), np.array([16, 16]), np.array([0.5, 0.5])
+    fits, fails = weight_overflow(EYERISS_V2_PE, *tiles)
+    assert fits <= 0.1 < fails
+
+
+@pytest.mark.parametrize(
+    ("columns", "density", "quantile", "message"),
+    [
+        (0, 0.5, 0.9, "pe: columns are 0, allowed is 1 and more"),
+        (3, -0.5, 0.9, "pe: weight density is -0.5, allowed is 0 to 1"),
+        (3, 0.5, 1.1, "pe: quantile is 1.1, allowed is 0 to 1"),
+    ],
+)
+def test_what_is_refused(columns: Any, density: float, quantile: float, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        most_filters(EYERISS_V2_PE, columns, density, quantile)
+    assert str(caught.value) == message

@@ -1,0 +1,206 @@
+"""The analytic model against all masks of tiny layers, and against random masks of larger ones."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from small_pes import CONVS, IDEAL, TILINGS, mask_shapes, pes, random_masks
+
+from sparsim.errors import SpecError
+from sparsim.pe.array import run_array
+from sparsim.pe.compare import compare
+from sparsim.pe.estimate import PEEstimate, estimate
+from sparsim.pe.eyeriss import EYERISS_V2_PE
+from sparsim.pe.geometry import Accesses, Conv, Tiling
+from sparsim.pe.spec import SparsePE
+
+TINY = [
+    (Conv(M=3, C=2, E=1, F=2), Tiling(M0=2, C0=1, E0=1, F0=2)),
+    (Conv(M=2, S=2, F=3), Tiling(M0=2, F0=3)),
+    (Conv(S=3, F=2, U=2), Tiling(F0=2)),
+    (Conv(M=2, R=2, E=2), Tiling(M0=1, E0=2)),
+    (Conv(G=2, M=1, F=2), Tiling(F0=1)),
+]
+
+
+def all_runs(
+    pe: SparsePE, conv: Conv, tiling: Tiling, densities: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(chance, counts) of every pair of masks: cycles, busy cycles, MACs, accesses."""
+    shapes = mask_shapes(conv)
+    chances, counts = [], []
+    masks = [[np.array(bits).reshape(s) for bits in itertools.product([False, True], repeat=int(np.prod(s)))]
+             for s in shapes]  # fmt: skip
+    for pair in itertools.product(*masks):
+        run = run_array(pe, conv, tiling, *pair, limited=False)
+        chances.append(
+            np.prod([np.where(x, d, 1.0 - d).prod() for x, d in zip(pair, densities, strict=True)])
+        )
+        counts.append([run.cycles, run.busy_cycles, run.macs, *run.accesses])
+    return np.array(chances), np.array(counts)
+
+
+@pytest.mark.parametrize(("conv", "tiling"), TINY)
+@pytest.mark.parametrize(
+    "pe", [IDEAL, replace(IDEAL, simd_width=1, count_bits=0)], ids=["v2", "explicit zeros"]
+)
+def test_means_and_spread_of_all_masks(pe: SparsePE, conv: Conv, tiling: Tiling) -> None:
+    """One PE, ideal fetching: exact."""
+    chances, counts = all_runs(pe, conv, tiling, (0.6, 0.7))
+    found = estimate(pe, conv, tiling, 0.6, 0.7)
+    mean = chances @ counts
+    assert [found.cycles, found.busy_cycles, found.macs, *found.accesses] == pytest.approx(mean.tolist())
+    assert found.cycles_std == pytest.approx(np.sqrt(chances @ (counts[:, 0] - mean[0]) ** 2))
+    assert found.load_balance == 1.0
+    assert found.simd_efficiency == pytest.approx(mean[2] / (mean[1] * pe.simd_width))
+
+
+@settings(max_examples=150, deadline=None)
+@given(pe=pes(), conv=CONVS, tiling=TILINGS)
+def test_dense_tensors_are_exact(pe: SparsePE, conv: Conv, tiling: Tiling) -> None:
+    """Nothing is random: every count, the balance and the slowest PE of every pass."""
+    masks = [np.ones(shape, np.bool_) for shape in mask_shapes(conv)]
+    run = run_array(pe, conv, tiling, *masks, limited=False)
+    found = estimate(pe, conv, tiling, 1.0, 1.0)
+    assert found.cycles == pytest.approx(run.cycles)
+    assert found.cycles_std == pytest.approx(0.0, abs=1e-6)
+    assert [found.busy_cycles, found.macs, *found.accesses] == pytest.approx(
+        [run.busy_cycles, run.macs, *run.accesses]
+    )
+    assert found.load_balance == pytest.approx(run.load_balance)
+    assert found.passes == len(run.pe_cycles)
+
+
+@settings(max_examples=60, deadline=None)
+@given(pe=pes(st.just(0)), conv=CONVS, tiling=TILINGS, densities=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+def test_one_pe_has_no_slowest(pe: SparsePE, conv: Conv, tiling: Tiling, densities: Any) -> None:
+    """All cycles are busy ones, and the layer's share of nonzeros is all that matters without SIMD."""
+    alone = Tiling(*tiling[:4])
+    found = estimate(pe, conv, alone, *densities)
+    assert found.cycles == pytest.approx(found.busy_cycles)
+    assert found.load_balance == pytest.approx(1.0)
+    spread = estimate(pe, conv, tiling, *densities)
+    assert spread.busy_cycles == pytest.approx(found.busy_cycles)
+    assert spread.cycles * np.prod(tiling[4:]) >= found.cycles * (1 - 1e-9)
+    assert 0.0 <= spread.load_balance <= 1.0 + 1e-9
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    pe=pes(), convs=st.lists(CONVS, min_size=2, max_size=5), tiling=TILINGS, density=st.floats(0, 1)
+)  # fmt: skip
+def test_many_at_once(pe: SparsePE, convs: list[Conv], tiling: Tiling, density: float) -> None:
+    """Arrays of layers against one by one, and shapes that broadcast."""
+    stacked = Conv(*(np.array(x)[:, None] for x in zip(*convs, strict=True)))
+    found = estimate(pe, stacked, tiling, np.array([density, 0.5]), 0.3)
+    assert found.cycles.shape == found.fits.shape == found.accesses.psum_reads.shape == (len(convs), 2)
+    for i, conv in enumerate(convs):
+        for j, d in enumerate((density, 0.5)):
+            alone = estimate(pe, conv, tiling, d, 0.3)
+            for name, value in zip(PEEstimate._fields, alone, strict=True):
+                many = getattr(found, name)
+                if isinstance(value, Accesses):
+                    assert [x[i, j] for x in many] == pytest.approx([float(x) for x in value])
+                else:
+                    assert many[i, j] == pytest.approx(value, rel=1e-9, abs=1e-9), name
+
+
+def simulate(
+    pe: SparsePE, conv: Conv, tiling: Tiling, densities: tuple[float, float], draws: int
+) -> tuple[float, float, float]:
+    """(mean cycles, its standard error, standard deviation of the mean PE's cycles)."""
+    rng = np.random.default_rng(0)
+    runs = [
+        run_array(pe, conv, tiling, *random_masks(conv, *densities, rng), limited=False) for _ in range(draws)
+    ]
+    cycles = np.array([run.cycles for run in runs])
+    per_pe = np.array([run.pe_cycles.mean(axis=1).sum() for run in runs])
+    return float(cycles.mean()), float(cycles.std() / draws**0.5), float(per_pe.std())
+
+
+ARRAYS = [
+    ("one 1x1", Conv(M=16, C=8, E=4, F=8), Tiling(16, 8, 4, 8), 0.02),
+    ("one 3x3", Conv(M=16, C=8, R=3, S=3, E=4, F=8), Tiling(16, 4, 4, 8), 0.02),
+    ("along M", Conv(M=64, C=8, E=4, F=8), Tiling(16, 8, 4, 8, pes_m=4), 0.02),
+    ("along C", Conv(M=16, C=32, E=4, F=8), Tiling(16, 8, 4, 8, pes_c=4), 0.02),
+    ("along E", Conv(M=16, C=8, E=8, F=8), Tiling(16, 8, 1, 8, pes_e=8), 0.03),
+    ("along all", Conv(M=48, C=32, E=8, F=8), Tiling(16, 8, 1, 8, pes_m=3, pes_c=4, pes_e=8), 0.03),
+    ("3x3", Conv(M=64, C=16, R=3, S=3, E=8, F=8), Tiling(16, 4, 1, 8, 1, 4, 4, 3, 4), 0.05),
+    ("rest", Conv(M=50, C=8, E=7, F=8), Tiling(16, 8, 1, 8, pes_m=2, pes_e=4), 0.03),
+]
+
+
+@pytest.mark.parametrize(("conv", "tiling", "bound"), [x[1:] for x in ARRAYS], ids=[x[0] for x in ARRAYS])
+@pytest.mark.parametrize("densities", [(0.6, 0.5), (0.3, 0.2)])
+def test_random_masks(conv: Conv, tiling: Tiling, bound: float, densities: tuple[float, float]) -> None:
+    """The slowest PE and the pipeline are approximations: within the bound, and four standard errors."""
+    mean, error, spread = simulate(EYERISS_V2_PE, conv, tiling, densities, 60)
+    found = estimate(EYERISS_V2_PE, conv, tiling, *densities)
+    assert abs(found.cycles - mean) < bound * mean + 4 * error
+    assert found.cycles_std == pytest.approx(spread, rel=0.45)
+
+
+@pytest.mark.parametrize(
+    ("tiling", "densities"),
+    [
+        (Tiling(16, 8, 2, 8, pes_m=4, pes_c=12, pes_e=4), (0.3, 0.15)),
+        (Tiling(16, 8, 1, 8, pes_m=4, pes_e=8), (0.2, 0.3)),
+    ],
+)
+def test_slowest_of_a_large_array(tiling: Tiling, densities: tuple[float, float]) -> None:
+    """Few nonzeros: deviations are far from normal, and most of them are of pairs of weights and iacts."""
+    conv = Conv(M=64, C=96, E=8, F=8)
+    mean, error, _ = simulate(EYERISS_V2_PE, conv, tiling, densities, 100)
+    assert error < 0.011 * mean
+    assert estimate(EYERISS_V2_PE, conv, tiling, *densities).cycles == pytest.approx(mean, rel=0.025)
+
+
+@pytest.mark.parametrize("densities", [(0.6, 0.5), (0.1, 0.9)])
+def test_depthwise_layers_are_certain(densities: tuple[float, float]) -> None:
+    """An iact costs its cycle, zero or not, and a weight as well."""
+    conv, tiling = Conv(G=4, R=3, S=3, E=4, F=6), Tiling(F0=6)
+    masks = random_masks(conv, *densities, np.random.default_rng(0))
+    found = estimate(EYERISS_V2_PE, conv, tiling, *densities)
+    assert found.cycles == pytest.approx(run_array(EYERISS_V2_PE, conv, tiling, *masks).cycles)
+    assert found.cycles_std == pytest.approx(0.0, abs=1e-5)
+
+
+def test_the_slowest_is_no_slower_than_dense() -> None:
+    found = estimate(IDEAL, Conv(M=1024, E=1, F=1), Tiling(pes_m=1024), 0.9, 0.5)
+    assert found.cycles == 1.0
+
+
+def test_error_bar() -> None:
+    """Weights of one channel only: channels go together, and a model of densities sees a quarter of it."""
+    conv, tiling = Conv(M=8, C=4, F=6), Tiling(M0=8, C0=4, F0=6)
+    iacts, weights = (np.zeros(shape, np.bool_) for shape in mask_shapes(conv))
+    iacts[:, 1], weights[:, :, 1] = True, True
+    result = compare(IDEAL, conv, tiling, iacts, weights)
+    assert result.actual.macs == 48
+    assert result.analytic.macs == pytest.approx(12)
+    assert result.error == result.busy_error == result.analytic.cycles / 24 - 1
+    assert result.balance_error == 0.0
+    nothing = compare(IDEAL, conv, tiling, iacts & False, weights)
+    assert nothing.error == nothing.actual.cycles == 0
+
+
+@pytest.mark.parametrize(
+    ("conv", "tiling", "densities", "message"),
+    [
+        (Conv(), Tiling(), (1.5, 0.5), "pe: iact density is 1.5, allowed is 0 to 1"),
+        (Conv(), Tiling(), (0.5, [0.5, float("nan")]), "pe: weight density is nan, allowed is 0 to 1"),
+        (Conv(M=[3, 0]), Tiling(), (0.5, 0.5), "conv: M is 0, allowed is 1 and more"),
+        (Conv(), Tiling(C0=2.0), (0.5, 0.5), "tiling: C0 is no whole number"),
+        (Conv(M=2000), Tiling(M0=1025), (0.5, 0.5), "tiling: a tile has more than 1024 filters"),
+    ],
+)
+def test_what_is_refused(conv: Conv, tiling: Tiling, densities: Any, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        estimate(EYERISS_V2_PE, conv, tiling, *densities)
+    assert str(caught.value) == message
