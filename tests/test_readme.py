@@ -64,5 +64,5 @@ def test_shell_line(line: str, build: Path) -> None:
 def test_python_block(text: str) -> None:
     result = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
-    expected = re.findall(r"#> (.*)", text)
+    expected = re.findall(r"# ?> (.*)", text)
     assert result.stdout.split("\n")[: len(expected)] == expected
