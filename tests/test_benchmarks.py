@@ -64,6 +64,17 @@ def test_the_mapper_is_never_worse_than_the_study_and_proves_it(tmp_path: Path) 
         assert (ours["cycles"], ours["energy_pj"]) <= (published["cycles"], published["energy_pj"])
 
 
+def test_a_prime_dim_costs_less_with_padding_and_least_with_imperfect_factors(tmp_path: Path) -> None:
+    (row,) = run_benchmark("divisibility", tmp_path)["rows"]
+    perfect, padded, imperfect = (row[policy] for policy in ("perfect", "padded", "imperfect"))
+    assert row["bound"] == perfect["covered"] == 131
+    assert {one["certificate"] for one in (perfect, padded, imperfect)} == {"optimal"}
+    assert max(padded["cycles"], imperfect["cycles"]) < perfect["cycles"]
+    assert imperfect["energy_pj"] < padded["energy_pj"] < perfect["energy_pj"]
+    assert padded["covered"] > 131
+    assert padded["padding"] == pytest.approx(1 - 131 / padded["covered"])
+
+
 def test_timeloops_mapper_is_given_the_studys_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of the program: ours, from the documents that it would get."""
     chip, run = load_preset("eyeriss_like_onchip"), [r for r in runs() if r[:2] == ("onchip", "sparse")][-1]

@@ -106,7 +106,7 @@ def _search_parts(engine: Engine, parts: list[Part], method: str, seed: int) -> 
     budget, tries, complete = engine.budget, _tries(engine.budget), True
     for i, part in enumerate(parts):
         if i > 0:
-            engine.enter(engine.problem._replace(layer=part.layer), part.space)
+            _enter(engine, part)
         if method == "exhaustive":
             done = engine.cannot_win() or _run(engine, method, seed, None)
         else:
@@ -114,6 +114,16 @@ def _search_parts(engine: Engine, parts: list[Part], method: str, seed: int) -> 
             done = _run(engine, method, seed, None if tries is None else -(-tries // len(parts)))
         complete = complete and done
     return complete
+
+
+def _enter(engine: Engine, part: Part) -> None:
+    """Go on with `part`; also after Ctrl-C, as its lower bound counts."""
+    problem = engine.problem._replace(layer=part.layer)
+    try:
+        engine.enter(problem, part.space)
+    except KeyboardInterrupt:
+        engine.interrupted = True
+        engine.enter(problem, part.space)
 
 
 def _run(engine: Engine, method: str, seed: int, tries: int | None) -> bool:

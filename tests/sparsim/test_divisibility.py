@@ -29,8 +29,8 @@ from sparsim import Frozen, Mapspace, evaluate, evaluate_batch
 from sparsim.errors import MappingError, SparsimError, SpecError
 from sparsim.explain import explain
 from sparsim.spec import Density, Layer, Network, Option, Saf, SparsePolicy
+from sparsim.spec.counts import tensor_shape
 from sparsim.spec.divisibility import cover, covered, is_tight
-from sparsim.spec.shape import tensor_shape
 from sparsim.timeloop.stats_read import parse_stats
 from sparsim.timeloop.stats_write import write_stats
 from sparsim.timeloop.write import mapping_text

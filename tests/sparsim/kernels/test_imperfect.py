@@ -80,7 +80,7 @@ def agree(count: float, words: int, instances: int, exact: bool) -> bool:
 
 
 @pytest.mark.parametrize("hops", [True, False])
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(pair=cut_cases())
 def test_agrees_with_every_iteration_that_exists(hops: bool, pair: CutCase) -> None:
     case, whole = pair

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -20,14 +21,16 @@ from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
 from sparsim.evaluation import evaluate
 from sparsim.kernels.candidates import enumerate_candidates
 from sparsim.lower import ints, reals
+from sparsim.mapper.cache import MappingCache
 from sparsim.mapper.engine import Budget, Engine, Problem
+from sparsim.mapper.network import search_network
 from sparsim.mapper.objective import values
 from sparsim.mapper.parts import Part, list_parts, total_sizes
 from sparsim.mapper.search import search
 from sparsim.spec import Layer, LevelConstraint, Mapspace, NestConstraint
 from sparsim.spec.divisibility import check_policies, covers_of
 
-DRAWN = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+DRAWN = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 OBJECTIVES = [("energy",), ("delay",), ("edp",), ("delay", "energy")]
 
 
@@ -64,7 +67,7 @@ def divided(draw: Any) -> Drawn:
     mapspace = msgspec.structs.replace(drawn.mapspace, divisibility=divisibility, most_padding=0.4)
     parts = list_parts(arch, layer, mapspace)
     assume(len(parts) > 1)
-    assume(total_sizes(parts).total <= 1000)
+    assume(total_sizes(parts).total <= 500)
     return Drawn(drawn, mapspace, parts)
 
 
@@ -159,7 +162,42 @@ def test_too_many_combinations_are_refused() -> None:
         list_parts(accelerator(), layer, mapspace)
 
 
-# ---- budgets
+# ---- budgets and interrupts
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_ctrl_c_keeps_the_best_and_a_bound_on_all_parts(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also between two parts."""
+    case = matmul(None)
+    layer = msgspec.structs.replace(case.layer, bounds={"M": 7, "N": 4, "K": 8})
+    fixed_n = LevelConstraint(level="spad", temporal=NestConstraint(factors={"N": 1, "K": 8}))
+    mapspace = Mapspace(levels=(fixed_n,), divisibility={"M": "imperfect"}, most_padding=0.3)
+    calls = iter(range(10))
+    real = Engine.enter
+
+    def enter(engine: Engine, *part: Any) -> None:
+        real(engine, *part)
+        if next(calls) == at:
+            raise KeyboardInterrupt
+
+    options: Any = {"objective": ("energy",), "method": "exhaustive"}
+    whole = search(case.arch, layer, None, case.energy, mapspace, **options)
+    monkeypatch.setattr(Engine, "enter", enter)
+    result = search(case.arch, layer, None, case.energy, mapspace, **options)
+    assert result.interrupted
+    assert result.certificate.kind == "gap"
+    assert result.certificate.lower_bound <= whole.energy_pj <= result.energy_pj
+
+
+def test_a_kept_result_still_names_what_is_covered(tmp_path: Path) -> None:
+    case = matmul(None)
+    layer = msgspec.structs.replace(case.layer, bounds={"M": 7, "N": 4, "K": 8})
+    spread = LevelConstraint(level="GLB", spatial=NestConstraint(factors={"M": 4}))
+    mapspace = Mapspace(levels=(spread,), divisibility={"M": "imperfect"})
+    arguments = (case.arch, [layer], None, case.energy, mapspace)
+    first, second = (search_network(*arguments, cache=MappingCache(tmp_path)) for _ in range(2))
+    assert first[0].top == second[0].top
+    assert [cover.covered for cover in second[0].top[0].covers] == [8]
 
 
 @pytest.mark.parametrize("method", ["random", "local"])
