@@ -25,6 +25,7 @@ from sparsim.pe.estimate import PEEstimate, estimate
 from sparsim.pe.geometry import Tiling
 from sparsim.result import Evaluation
 from sparsim.spec import Density, Layer, LevelMapping, Mapping
+from sparsim.spec.pe import SparsePE
 
 ROLES = {"weight": WEIGHTS, "iact": IACTS, "psum": PSUMS}
 COMPUTE, NOC, ADDRESSES, CLOCK, CONTROL = "MAC", "NoC", "address spads", "clock", "control"
@@ -83,13 +84,14 @@ def evaluate_chip(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluation:
         + passes * chip.spec.pe.fill_cycles
         + time["weight"]
     )
-    dram_bytes = _dram_bytes(chip, base)
+    dram_bytes = _dram_bytes(chip, layer, base)
     time["DRAM"] = 0.0
     if chip.spec.dram_gb_per_s is not None:
         time["DRAM"] = dram_bytes / (1000.0 * chip.spec.dram_gb_per_s / chip.spec.clock_mhz)
     cycles = math.ceil(max(time[part] for part in ("PE", "iact", "psum", "DRAM")))
     energy = {level.name: level.energy_pj for level in base.storage if KEPT[level.name]}
-    dram_pj = energy.pop(DRAM)
+    words = energy.pop(DRAM)  # all words as wide as the widest
+    dram_pj = words * dram_bytes / _dram_bytes(chip, layer, base, packed=False)
     energy[COMPUTE] = base.compute.energy_pj
     energy[NOC] = math.fsum(flow.energy_pj for flow in flows.values())
     energy[ADDRESSES] = _addresses(chip, pe)
@@ -183,9 +185,9 @@ def even_cycles(chip: Chip, layer: Layer, spread: dict[str, Any], tile: tuple[An
     lanes = pe.simd_width
     filters = np.minimum(tile[0], -(-bounds.get("M", 1) // spread.get("M", 1)))
     column = np.ceil(filters / lanes) if weights == 1.0 else (filters * weights + (lanes - 1) / 2) / lanes
-    steps = iacts * bounds.get("R", 1) * tile[1] * np.minimum(column, np.ceil(filters / lanes))
+    full = np.ceil(filters / lanes)
+    steps = iacts * bounds.get("R", 1) * tile[1] * np.minimum(column, full) + full  # and handing over
     steps = steps * -(-bounds.get("M", 1) // (spread.get("M", 1) * filters))
-    steps = steps + np.ceil(filters / lanes)  # handing over
     steps = steps * -(-bounds.get("C", 1) // (spread.get("C", 1) * tile[1]))
     for dim in ("G", "S", "N", "P", "Q"):
         steps = steps * -(-bounds.get(dim, 1) // spread.get(dim, 1))
@@ -200,7 +202,7 @@ def tiling_of(spread: dict[str, Any], filters: ArrayLike, channels: ArrayLike) -
     )  # fmt: skip
 
 
-def window_pe(chip: Chip):
+def window_pe(chip: Chip) -> SparsePE:
     """The PE without the time to fill its pipeline, which passes once per pass and not per window."""
     return replace(chip.spec.pe, pipeline_stages=min(chip.spec.pe.pipeline_stages, 1))
 
@@ -221,7 +223,13 @@ def _addresses(chip: Chip, pe: PEEstimate) -> float:
     return math.fsum(float(n) * actions[name]["read"] for name, n in reads.items() if name in actions)
 
 
-def _dram_bytes(chip: Chip, base: Evaluation) -> float:
-    level = base.level(DRAM)
-    words = sum(t.reads.actual + t.fills.actual + t.updates.actual for t in level.tensors)
-    return words * level.storage.word_bits / 8
+def _dram_bytes(chip: Chip, layer: Layer, base: Evaluation, *, packed: bool = True) -> float:
+    """Off-chip traffic. `packed`: without counts where words are not compressed; psums leave as values."""
+    level, value_bits = base.level(DRAM), chip.spec.pe.value_bits
+    bits = 0.0
+    for role, dataspace in ROLES.items():
+        traffic = next(t for t in level.tensors if t.dataspace == dataspace)
+        words = traffic.reads.actual + traffic.fills.actual + traffic.updates.actual
+        wide = not packed or is_compressed(chip, layer, role)
+        bits += words * (level.storage.word_bits if wide else value_bits)
+    return bits / 8

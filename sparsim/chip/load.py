@@ -18,9 +18,9 @@ def load_chip(name_or_path: str | Path) -> Chip:
     """
     path = Path(name_or_path)
     loaded = load_documents([path]) if path.suffix in (".yaml", ".yml") else load_preset(str(name_or_path))
-    for what in ("chip", "architecture"):
-        if getattr(loaded, what) is None:
-            raise SpecError(f"no '{what}' given", path=str(name_or_path))
+    if loaded.chip is None or loaded.architecture is None:
+        missing = "chip" if loaded.chip is None else "architecture"
+        raise SpecError(f"no '{missing}' given", path=str(name_or_path))
     energy = estimate_table(loaded.components) if loaded.components else loaded.energy
     chip = Chip(loaded.chip, loaded.architecture, loaded.policy, energy)
     check_chip(chip)

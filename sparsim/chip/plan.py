@@ -7,7 +7,7 @@ closely. Then the order of the passes, which decides what moves between GLB and 
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from sparsim.errors import MappingError
 from sparsim.spec import Layer
 from sparsim.spec.counts import words
 
-KEEP = 12
+KEEP = 12  # candidates whose orders of passes are evaluated
 ESTIMATED = 400  # candidates whose PEs are estimated
 MOST_FILTERS = 8  # numbers of filters per PE that are tried
 OVERFLOW = 0.01  # chance of too many nonzero weights for the spad that a tile may have
@@ -49,7 +49,10 @@ class _Candidates(NamedTuple):
 
 
 def plan_layer(chip: Chip, layer: Layer, metric: Metric = "delay") -> ChipEvaluation:
-    """The best mapping found. Raises MappingError if nothing fits the chip."""
+    """The best mapping found, by `metric`: cycles, energy with DRAM, or their product.
+
+    Raises SpecError for a layer that is no convolution, MappingError if nothing fits the chip.
+    """
     layer = as_conv(layer)
     dims = conv_dims(layer)
     candidates = _candidates(chip, layer, dims)
@@ -137,7 +140,11 @@ def _port_cycles(
     def left(dim: str, tile: Ints | int = 1) -> Ints:
         return -(-dims.bounds.get(dim, 1) // (total.get(dim, 1) * tile))
 
-    again = {"weight": 1, "iact": left("M", tiles[:, 0]), "psum": left("C", tiles[:, 1]) * left("S")}
+    again: dict[str, Any] = {
+        "weight": 1,
+        "iact": left("M", tiles[:, 0]),
+        "psum": left("C", tiles[:, 1]) * left("S"),
+    }
     cycles = {}
     for role, dataspace in ROLES.items():
         network = chip.spec.noc.network(role)

@@ -47,7 +47,7 @@ def check_chip(chip: Chip) -> None:
         raise SpecError(
             f"levels are {', '.join(names)}, a row-stationary chip has {', '.join(LEVELS)}",
             path=where,
-            hint=near(unknown, LEVELS) if unknown else None,
+            hint=near(unknown, LEVELS) if unknown else "",
         )
     noc = chip.spec.noc
     meshes = {level.name: level.mesh for level in chip.architecture.storage}

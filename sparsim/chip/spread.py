@@ -73,7 +73,7 @@ def _best(work: Ints, left: int) -> Ints:
 
 def _options(size: int, bound: Ints, allowed: Sequence[int]) -> Ints:
     """(options, dims): one dim or two along an axis of `size` instances, or none."""
-    found = {(): None}
+    found: dict[tuple[tuple[int, int], ...], None] = {(): None}
     for d in allowed:
         for f in range(2, min(size, int(bound[d])) + 1):
             if -(-bound[d] // f) < -(-bound[d] // (f - 1)):
