@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gmp.errors import TraceError
-from gmp.trace_recorder import LAYERS, Computation, Recorder, Tally
+from gmp.trace_recorder import LAYERS, Computation, Recorder, Tally, WeightView
 from sparsim.errors import near
 
 
@@ -32,7 +32,7 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class LayerTrace:
-    """One layer. `calls` and `macs` are per sample; `macs` counts all calls.
+    """One layer. `calls` and `macs` are per sample; `macs` counts all calls. `view`: whose weights it uses.
 
     Masks are True at nonzeros and None if not asked for: `weight_mask` (M, C / groups, height, width) and
     `input_mask` (first samples, C, height, width), or with a depth before the height.
@@ -45,6 +45,7 @@ class LayerTrace:
     weight_density: float
     inputs: Measured
     outputs: Measured
+    view: WeightView
     weight_mask: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
     input_mask: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
 
@@ -163,6 +164,7 @@ def _rows(recorder: Recorder, wanted: Sequence[str], samples: int) -> Iterable[L
                 weight_density=tally.weight_density,
                 inputs=_measured(tally.inputs),
                 outputs=_measured(tally.outputs),
+                view=tally.view,
                 weight_mask=tally.weight_mask,
                 input_mask=np.concatenate(tally.input_masks) if tally.input_masks else None,
             )
