@@ -45,11 +45,13 @@ class Table(msgspec.Struct, frozen=True):
 
 
 Tables = tuple[Table, ...]
+References = tuple[tuple[float, float], ...]  # densities of weights and inputs
 
 
 class ChipCost(NetworkCost):
-    """Planned and tabulated once, seconds per layer, unless they lie in `folder`; equal layers once.
+    """`references`: the densities (weights, inputs) that each layer is planned for; None: `REFERENCES`.
 
+    Planned and tabulated once, seconds per layer, unless they lie in `folder`; equal layers once.
     Raises SpecError for a layer that is no convolution, MappingError for one that does not fit the chip.
     """
 
@@ -58,43 +60,38 @@ class ChipCost(NetworkCost):
         chip: Chip,
         layers: Sequence[Layer],
         *,
+        references: Sequence[References] | None = None,
         objective: Objective = "edp",
         folder: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
         super().__init__(chip.name, layers)
         check_objective(objective)
-        self.chip, self.objective = chip, objective
-        self._cache: ResultCache[Tables] = ResultCache(Tables, folder)
-        self._use([self._tables(layer, _references(layer), progress) for layer in layers])
+        self.chip, self.objective, self._folder = chip, objective, folder
+        self.references = tuple(map(_references, layers) if references is None else map(tuple, references))
+        cache: ResultCache[Tables] = ResultCache(Tables, folder)
+        tables = []
+        for layer, wanted in zip(layers, self.references, strict=True):
+            tables.append(_tables_of(chip, layer, wanted, objective, cache))
+            if progress is not None:
+                progress(layer.name)
+        self._use(tables)
 
     def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
         """The same with one more mapping per layer, planned for these densities."""
-        values = self._checked(densities)
-        found = type(self).__new__(type(self))
-        found.__dict__.update(self.__dict__)
-        more = [
-            tables + tuple(t for t in self._tables(layer, [(row[0], row[1])], progress) if t not in tables)
-            for layer, tables, row in zip(self.layers, self.tables, values, strict=True)
+        rows = self._checked(densities).tolist()
+        references = [
+            (*known, (weights, inputs))
+            for known, (weights, inputs, _) in zip(self.references, rows, strict=True)
         ]
-        found._use(more)
-        return found
+        return type(self)(
+            self.chip, self.layers, references=references, objective=self.objective, folder=self._folder,
+            progress=progress,
+        )  # fmt: skip
 
     def mapping_index(self, densities: ArrayLike) -> list[int]:
         """Which of `tables` of each layer is in use."""
         return [int(i) for i in self._chosen(self._checked(densities))[1]]
-
-    def _tables(
-        self, layer: Layer, references: list[tuple[float, float]], progress: Progress | None
-    ) -> Tables:
-        key = _key(self.chip, layer, references, self.objective)
-        found = self._cache.get(key)
-        if found is None:
-            found = tabulate(self.chip, layer, references, self.objective)
-            self._cache.put(key, found)
-        if progress is not None:
-            progress(layer.name)
-        return found
 
     def _use(self, tables: Sequence[Tables]) -> None:
         """Layers with fewer mappings than others repeat their first one."""
@@ -140,27 +137,33 @@ class ChipCost(NetworkCost):
         return Point(value[chosen], *by), best
 
 
-def tabulate(
-    chip: Chip, layer: Layer, references: Sequence[tuple[float, float]], objective: Objective
+def _tables_of(
+    chip: Chip, layer: Layer, references: References, objective: Objective, cache: ResultCache[Tables]
 ) -> Tables:
-    """Mappings planned for the densities (weights, inputs), different ones only, and their tables.
-
-    Raises MappingError if none fits at any of them.
-    """
-    conv = as_conv(layer)
-    mappings: list[Mapping] = []
-    errors: list[MappingError] = []
+    found: Tables = ()
     for reference in references:
-        try:
-            mapping = plan_layer(chip, _at(conv, *reference), objective).mapping
-        except MappingError as error:
-            errors.append(error)
-            continue
-        if mapping not in mappings:
-            mappings.append(mapping)
-    if not mappings:
-        raise errors[0]
-    return tuple(_table(chip, conv, mapping) for mapping in mappings)
+        key = _key(chip, layer, reference, objective)
+        tables = cache.get(key)
+        if tables is None:
+            tables = _planned(chip, layer, reference, objective, found)
+            cache.put(key, tables)
+        found += tuple(table for table in tables if table not in found)
+    if not found:
+        raise MappingError(f"layer {layer.name} fits chip {chip.name} in no way that was tried")
+    return found
+
+
+def _planned(
+    chip: Chip, layer: Layer, reference: tuple[float, float], objective: Objective, known: Tables
+) -> Tables:
+    """One table, or none if nothing fits; that of a mapping that is known."""
+    conv = as_conv(layer)
+    try:
+        mapping = plan_layer(chip, _at(conv, *reference), objective).mapping
+    except MappingError:
+        return ()
+    same = tuple(table for table in known if table.mapping == mapping)
+    return same or (_table(chip, conv, mapping),)
 
 
 def _table(chip: Chip, layer: Layer, mapping: Mapping) -> Table:
@@ -203,9 +206,9 @@ def _limit(fits: Callable[[float], bool]) -> float:
     return low
 
 
-def _references(layer: Layer) -> list[tuple[float, float]]:
+def _references(layer: Layer) -> References:
     inputs = layer.density("Inputs").density
-    return [(weights, 1.0 if weights == 1.0 else inputs) for weights in REFERENCES]
+    return tuple((weights, 1.0 if weights == 1.0 else inputs) for weights in REFERENCES)
 
 
 def _at(layer: Layer, weights: float, inputs: float) -> Layer:
@@ -213,10 +216,10 @@ def _at(layer: Layer, weights: float, inputs: float) -> Layer:
     return replace(layer, densities=given)
 
 
-def _key(chip: Chip, layer: Layer, references: Sequence[tuple[float, float]], objective: str) -> str:
+def _key(chip: Chip, layer: Layer, reference: tuple[float, float], objective: str) -> str:
     records = (chip.spec, chip.architecture, chip.policy, chip.energy, _at(replace(layer, name=""), 1.0, 1.0))
     digests = [record.digest() if record else None for record in records]
-    said = [sources_digest(), _own_source(), digests, references, objective]
+    said = [sources_digest(), _own_source(), digests, reference, objective]
     return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
 
 
