@@ -17,29 +17,28 @@ HALVINGS = 20
 
 
 def sparsity_for(monitor: EnergyMonitor, *, uniform: bool = False) -> float:
-    """The lowest sparsity of the prunable weights at which the monitor's targets are met, from the one now.
+    """The lowest sparsity of the prunable weights at which the monitor's targets are met.
 
-    Activations are taken to stay as they are. `uniform`: every prunable layer gets that sparsity; else each
-    keeps its density relative to the others. Raises PruningError if there is no target, no pruner, or if the
-    targets are met at no sparsity.
+    Starts from the masks as they are, and every layer keeps its density relative to the others; `uniform`:
+    starts from dense, and every prunable layer gets the same sparsity. Activations are taken to stay as they
+    are. Raises PruningError if there is no pruner, or if the targets are met at no sparsity.
     """
     if monitor.pruner is None:
         raise PruningError("the monitor has no pruner, whose weights could be pruned")
     now, prunable = monitor.densities, monitor.prunable
-    live = 1 - monitor.pruner.sparsity
+    start = 0.0 if uniform else monitor.pruner.sparsity
 
     def densities(sparsity: float) -> Reals:
-        """Weights only get fewer."""
+        share = (1 - sparsity) / max(1 - start, 1e-12)
         found = now.copy()
-        scaled = np.full(len(now), 1 - sparsity) if uniform else now[:, 0] * (1 - sparsity) / (live or 1.0)
-        found[:, 0] = np.where(prunable, np.minimum(scaled, now[:, 0]), now[:, 0])
+        found[:, 0] = np.where(prunable, share if uniform else now[:, 0] * share, now[:, 0])
         return found
 
     def met(sparsity: float) -> bool:
         energy, cycles = monitor.cost(densities(sparsity))
         return monitor.meets(float(energy.sum()), float(cycles.sum()))
 
-    tried = np.linspace(1 - live, 1.0, TRIALS + 1).tolist()
+    tried = np.linspace(start, 1.0, TRIALS + 1).tolist()
     first = next((i for i, sparsity in enumerate(tried) if met(sparsity)), None)
     if first is None:
         energy, cycles = monitor.cost(densities(1.0))

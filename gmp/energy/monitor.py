@@ -8,6 +8,7 @@ dropout adds zeros, and fused operations hide tensors. Neither touches the model
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -228,7 +229,7 @@ def _parameter_names(model: nn.Module) -> dict[int, tuple[str, ...]]:
 
 def _whole(model: nn.Module, layer: str) -> WeightView:
     """Of a workload's layer; of what is computed with a part of the weights the whole counts."""
-    name = layer.rpartition(".part")[0] if layer.rpartition(".part")[2].isdecimal() else layer
+    name = re.sub(r"\.part[0-9]+$", "", layer)
     modules = dict(model.named_modules())
     if not isinstance(getattr(modules.get(name), "weight", None), Tensor):
         hint = near(name, (key for key, module in modules.items() if hasattr(module, "weight")))
