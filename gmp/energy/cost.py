@@ -94,11 +94,14 @@ class NetworkCost(ABC):
     @abstractmethod
     def _slopes(self, densities: Reals) -> Slopes: ...
 
+    @property
+    def _size(self) -> tuple[int, int]:
+        return len(self.layers), len(COLUMNS)
+
     def _checked(self, densities: ArrayLike) -> Reals:
         values = np.ascontiguousarray(densities, np.float64)
-        need = (len(self.layers), len(COLUMNS))
-        if values.shape != need:
-            raise PruningError(f"densities have shape {values.shape}, needed is {need}")
+        if values.shape != self._size:
+            raise PruningError(f"densities have shape {values.shape}, needed is {self._size}")
         if not ((values >= 0.0) & (values <= 1.0)).all():  # also refuses nan
             i, column = np.argwhere(~((values >= 0.0) & (values <= 1.0)))[0]
             raise PruningError(

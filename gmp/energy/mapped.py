@@ -40,10 +40,12 @@ class Accelerator(NamedTuple):
 
 
 class MappedCost(NetworkCost):
-    """`mappings`, one per layer, hold for all densities; if not given, they are searched for the layers'
-    densities and the `objective`, with what lies in `folder`.
+    """`mappings`, one per layer, hold for all densities.
 
-    Raises MappingError if a mapping does not fit or none is found, and what `Frozen` and `search` raise.
+    If they are not given, the best by `objective` are searched, with what lies in `folder`: for the densities
+    `planned_for` (layers, 3), above which they may not fit; None: for no zeros at all, so that they always do.
+
+    A call raises MappingError for densities at which a layer does not fit. Raises MappingError if a mapping does not fit or none is found, and what `Frozen` and `search` raise.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class MappedCost(NetworkCost):
         layers: Sequence[Layer],
         mappings: Sequence[Mapping] | None = None,
         *,
+        planned_for: ArrayLike | None = None,
         objective: Objective = "edp",
         folder: Path | None = None,
         progress: Progress | None = None,
@@ -60,22 +63,24 @@ class MappedCost(NetworkCost):
         check_objective(objective)
         self.accelerator, self.objective, self._folder = accelerator, objective, folder
         if mappings is None:
-            mappings = self._searched(progress)
+            mappings = self._searched(np.ones(self._size) if planned_for is None else planned_for, progress)
         self.mappings = tuple(mappings)
         architecture, policy, energy, _ = accelerator
         self._frozen = Frozen(architecture, layers, policy, energy, mappings)
 
     def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
-        layers = with_densities(self.layers, self._checked(densities))
+        """With mappings searched for these densities, also in place of given ones."""
         return type(self)(
-            self.accelerator, layers, objective=self.objective, folder=self._folder, progress=progress
-        )
+            self.accelerator, self.layers, planned_for=densities, objective=self.objective,
+            folder=self._folder, progress=progress,
+        )  # fmt: skip
 
-    def _searched(self, progress: Progress | None) -> list[Mapping]:
+    def _searched(self, densities: ArrayLike, progress: Progress | None) -> list[Mapping]:
+        layers = with_densities(self.layers, self._checked(densities))
         architecture, policy, energy, mapspace = self.accelerator
         found: list[Mapping] = []
         results = search_each(
-            architecture, self.layers, policy, energy, mapspace or Mapspace(),
+            architecture, layers, policy, energy, mapspace or Mapspace(),
             cache=MappingCache(self._folder), objective=self.objective,
         )  # fmt: skip
         for layer, result in zip(self.layers, results, strict=False):

@@ -184,9 +184,12 @@ def test_mappings_of_an_accelerator_are_searched_and_searched_again(tmp_path):
     assert isinstance(cost, MappedCost)
     assert names == ["a", "b"]
     assert len(list(tmp_path.iterdir())) == 2
-    again = cost.replanned(np.full((2, 3), 0.5))
-    assert again.densities.tolist() == [[0.5] * 3] * 2
-    assert again(cost.densities).energy_pj == pytest.approx(cost(cost.densities).energy_pj)
+    assert np.isfinite(cost(np.ones((2, 3))).energy_pj).all()
+    few = np.full((2, 3), 0.3)
+    again = cost.replanned(few)
+    assert len(list(tmp_path.iterdir())) == 4
+    assert again.layers == cost.layers
+    assert again(few).energy_pj.sum() <= cost(few).energy_pj.sum()
 
 
 def test_hardware_by_name_and_from_a_file(tmp_path):
