@@ -43,9 +43,10 @@ class MappedCost(NetworkCost):
     """`mappings`, one per layer, hold for all densities.
 
     If they are not given, the best by `objective` are searched, with what lies in `folder`: for the densities
-    `planned_for` (layers, 3), above which they may not fit; None: for no zeros at all, so that they always do.
+    `planned_for` (layers, 3), above which they may not fit; None: for no zeros, so that they always do.
 
-    A call raises MappingError for densities at which a layer does not fit. Raises MappingError if a mapping does not fit or none is found, and what `Frozen` and `search` raise.
+    Raises MappingError if none is found, and what `Frozen` and `search` raise; a call raises MappingError for
+    densities at which a layer does not fit.
     """
 
     def __init__(

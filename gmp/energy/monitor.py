@@ -132,8 +132,8 @@ class EnergyMonitor:
     def update(self, step: int | None = None) -> Reading:
         """Read energy and cycles now, and append them to `history`; `step`: None counts the updates from 0.
 
-        Raises MappingError if a layer does not fit with its densities, which mappings that were given or found
-        by `replan` may do; `replan` then finds others.
+        Raises MappingError if a layer does not fit with its densities, as may be where mappings were given or
+        found by `replan`; `replan` then finds others.
         """
         count = len(self.history)
         if self._every is not None and count and count % self._every == 0:

@@ -64,6 +64,14 @@ def test_on_an_accelerator_it_is_the_model_itself(mapped):
     ]
 
 
+def test_densities_at_which_a_given_mapping_does_not_fit(mapped):
+    """Compressed inputs of these mappings fit a scratchpad, dense ones do not."""
+    study = [run for run in runs() if (run.design, run.variant) == ("onchip", "sparse")]
+    cost = MappedCost(ONCHIP, [run.layer for run in study], [run.mapping for run in study])
+    with pytest.raises(MappingError, match="do not fit"):
+        cost(np.ones((12, 3)))
+
+
 def test_its_slopes_are_differences_also_at_the_ends(mapped):
     densities = np.array([[0.5, 0.0, 1.0], [0.0, 1.0, 0.3], [0.3, 0.995, 0.004]])
     slopes = mapped.slopes(densities)
