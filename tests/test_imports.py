@@ -38,6 +38,11 @@ def test_no_module_of_sparsim_loads_torch_or_plots(module: str) -> None:
     assert not loaded_by(f"import {module}") & {"torch", "matplotlib", "pointnet", "gmp", "validation"}
 
 
+def test_pruning_loads_no_compiler_and_watching_energy_no_plots() -> None:
+    assert not loaded_by("import gmp") & {"numba", "matplotlib", "pointnet", "msgspec"}
+    assert not loaded_by("import gmp.energy") & {"matplotlib", "pointnet"}
+
+
 def test_public_names_are_sorted_and_exist() -> None:
     assert sparsim.__all__ == sorted(sparsim.__all__)
     for name in sparsim.__all__:
