@@ -112,7 +112,8 @@ def measure(network: str, config: Config, repeats: int, say: Callable[[str], obj
 def table(rows: list[Row]) -> Table:
     found = Table(title=f"ms of CPU time, target of an update <= {TARGET_MS:g}", title_justify="left")
     for name in ("network", "hardware", "update", "again", "measure", "training step", "share"):
-        found.add_column(name, justify="left" if name in ("network", "hardware") else "right")
+        left = name in ("network", "hardware")
+        found.add_column(name, justify="left" if left else "right", no_wrap=left)
     for row in rows:
         cells = (f"{row.update:.3f}", f"{row.again:.3f}", f"{row.measure:.1f}", f"{row.step:.1f}")
         found.add_row(row.network, row.hardware, *cells, f"{row.share:.3%}")
