@@ -16,6 +16,7 @@ from sparsim.kernels.candidates import PASSED, assemble_candidates
 from sparsim.lower import ACCOUNTING, ints, lower_arch, lower_density, lower_layer, lower_policy, reals
 from sparsim.mapper.bounds import Lowered, bound_pack, space_bound
 from sparsim.mapper.objective import codes, values
+from sparsim.mapper.relaxation import Relaxation, relax
 from sparsim.mapper.result import Found, Statistics
 from sparsim.mapper.space import Space, mapping_of
 from sparsim.packs import BoundPack, CandidateWork, Ints, MappingPack, Reals, SpacePack
@@ -90,6 +91,7 @@ class Engine:
         if self.bound.switch[TEST_FAN]:
             most = min(most, float(self.low.arch.mesh[0, 2]))
         self.least = space_bound(self.low, self.bound, most)
+        self.relaxed: Relaxation | None = None
         self.best: list[_Entry] = []
         self.evaluated = self.valid = 0
         self.rejected, self.rows_rejected, self.rows = reals(3), reals(3), 0
@@ -207,6 +209,12 @@ class Engine:
             some = self.evaluate(rows, candidate[passed], draw[passed])
             found[passed[: len(some)]] = some
         return found
+
+    def relax(self) -> None:
+        """Bound the whole mapspace for the first metric, in no more than half of the seconds."""
+        end = self._start + (self.budget.seconds or np.inf) / 2
+        metric = self.metrics[0]
+        self.relaxed = relax(self.low, self.bound, self.pack, metric, lambda: time.monotonic() < end)
 
     def found(self, entry: _Entry) -> Found:
         factor, order, split, flags = entry.row
