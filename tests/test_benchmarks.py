@@ -64,6 +64,16 @@ def test_the_mapper_is_never_worse_than_the_study_and_proves_it(tmp_path: Path) 
         assert (ours["cycles"], ours["energy_pj"]) <= (published["cycles"], published["energy_pj"])
 
 
+def test_a_free_dataflow_is_no_worse_and_near_its_bound(tmp_path: Path) -> None:
+    numbers = run_benchmark("free_dataflow", tmp_path)
+    assert [row["objective"] for row in numbers["totals"]] == [["delay", "energy"], ["energy"], ["edp"]]
+    for row in numbers["totals"]:
+        assert row["layers"] == 3
+        assert row["largest_gap"] < 0.1
+        assert row["free_cycles"] <= row["study_cycles"] or row["objective"] == ["energy"]
+        assert row["free_energy_pj"] < 1.01 * row["study_energy_pj"]
+
+
 def test_timeloops_mapper_is_given_the_studys_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of the program: ours, from the documents that it would get."""
     chip, run = load_preset("eyeriss_like_onchip"), [r for r in runs() if r[:2] == ("onchip", "sparse")][-1]

@@ -162,7 +162,7 @@ def _stored(low: Lowered, tiles: Tiles, keep: Ints) -> Ints:
 
 def _shares(low: Lowered, bound: BoundPack, tiles: Tiles, keep: Ints, gated: bool) -> Reals:
     """(S, D, A, W + 1): least part of the dense accesses that stays actual, or `gated`, where the tile
-    filled has the size; reads and updates are of a tile that is no smaller. At the end the least of all sizes."""
+    filled has the size; reads and updates are of a tile no smaller. At the end the least of all sizes."""
     n_levels, (n_data, n_sizes) = len(keep), tiles.size.shape
     share = np.ones((n_levels, n_data, 3, n_sizes + 1))
     if bound.switch[EXACT]:

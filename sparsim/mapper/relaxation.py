@@ -37,6 +37,7 @@ MOST_STATES = 4_000_000  # of one shortest path
 MOST_STEPS = 250_000_000  # states of all levels and paths, some ten seconds
 TURN = 32  # paths between two looks at the clock
 STARTS = 24  # mappings handed to a search
+FASTEST = 4  # spatial factors for which the least words of every level are sought, too
 SLACK = 1.005  # times the least: where a path is no longer followed
 
 
@@ -70,16 +71,19 @@ def relax(
     paths = _Paths(low, bound, spread, tiles, go_on)
     if paths.states * paths.codes > MOST_STATES or len(spread) * len(paths.choices) > MOST_CHOICES:
         return None
-    cycles = np.ceil(float(bound.compute[0]) / spread.prod(axis=(1, 2))) + low.arch.latency
+    need = _least_cycles(paths)
     least, among, scale = 0.0, np.arange(len(spread)), np.ones(len(spread))
     if metric == "delay":
-        least = _least_cycles(paths, cycles)
-        among = np.flatnonzero(cycles <= least)
+        least = _least_delay(paths, need)
+        among = np.flatnonzero(need <= least)
     if metric == "edp":
-        scale = cycles
+        scale = need
     values = paths.find(among, scale[among], energy_price(low), float(bound.compute[1]))
     energy = values.least * ALMOST
-    return Relaxation(least if metric == "delay" else energy, energy, tuple(paths.starts(values)))
+    starts = [*paths.starts(values)]
+    for price in cycle_prices(low) if metric == "delay" else []:
+        starts += paths.starts(paths.find(among[:FASTEST], np.ones(len(among[:FASTEST])), price, 0.0))
+    return Relaxation(least if metric == "delay" else energy, energy, tuple(starts))
 
 
 class _Values(NamedTuple):
@@ -163,22 +167,27 @@ class _Paths:
         return out, loops[:number]
 
 
-def _least_cycles(paths: _Paths, cycles: Reals) -> float:
-    """Cycles that no mapping is below: with its spatial factors, of the arithmetic or one level's words."""
-    prices, latency = cycle_prices(paths.low), paths.low.arch.latency
-    every = np.arange(len(cycles))
-    need = cycles
-    for price in prices:
-        need = np.maximum(
-            need, _whole(paths.floors(every, np.ones(len(every)), price, 0.0).min(axis=0), latency)
-        )
-    least = np.inf
+def _least_cycles(paths: _Paths) -> Reals:
+    """Cycles with each choice of spatial factors, at least: of the arithmetic, or of one level's words if
+    every word moves once."""
+    arch, number = paths.low.arch, len(paths.spread)
+    need: Reals = np.ceil(float(paths.bound.compute[0]) / paths.spread.prod(axis=(1, 2))) + arch.latency
+    for price in cycle_prices(paths.low):
+        words = paths.floors(np.arange(number), np.ones(number), price, 0.0).min(axis=0)
+        need = np.maximum(need, _whole(words, arch.latency))
+    return need
+
+
+def _least_delay(paths: _Paths, need: Reals) -> float:
+    """Cycles that no mapping is below, by the shortest paths for each level's words."""
+    every, least = np.arange(len(need)), np.inf
     for done, i in enumerate(np.argsort(need, kind="stable")):
         if need[i] >= least or done == TURN:
             return float(min(need[i], least))
-        words = [paths.find(every[i : i + 1], np.ones(1), price, 0.0).least for price in prices]
-        least = min(least, float(_whole(np.array([0.0, *words]), latency).max(initial=need[i])))
-    return least
+        words = [paths.find(every[i : i + 1], np.ones(1), p, 0.0).least for p in cycle_prices(paths.low)]
+        cycles = _whole(np.array([0.0, *words]), paths.low.arch.latency)
+        least = min(least, float(cycles.max(initial=need[i])))
+    return float(least)
 
 
 def _whole(cycles: Reals, latency: int) -> Reals:

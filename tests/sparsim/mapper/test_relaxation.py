@@ -5,26 +5,42 @@ from __future__ import annotations
 from itertools import product
 from math import prod
 
+import msgspec
 import pytest
-from examples import accelerator, matmul
+from examples import ENERGY, accelerator, loops, mapping, matmul
 from hypothesis import HealthCheck, given, settings
 from naive.search import list_mappings
 from small_searches import Search, searches
 
 from pointnet.study_cases import DESIGNS, runs, study_mapspace
 from sparsim import packs
+from sparsim.errors import MappingError
+from sparsim.evaluation import evaluate
 from sparsim.kernels.candidates import PASSED, assemble_candidates
+from sparsim.kernels.relaxation import MOST
 from sparsim.lower import ints
 from sparsim.mapper import relaxation
+from sparsim.mapper.chains import list_tiles
 from sparsim.mapper.engine import Budget, Engine, Problem
+from sparsim.mapper.metadata import least_bits, list_nested
 from sparsim.mapper.relaxation import Relaxation, list_spreads, relax
 from sparsim.mapper.search import search
 from sparsim.mapper.space import lower_mapspace
 from sparsim.mapper.starts import arrange
-from sparsim.spec import LevelConstraint, Mapspace
+from sparsim.spec import (
+    Density,
+    EnergyTable,
+    LevelConstraint,
+    Mapspace,
+    Option,
+    Rank,
+    Saf,
+    SparsePolicy,
+    TensorFormat,
+)
 from sparsim.spec.load import load_preset
 
-DRAWN = settings(max_examples=70, deadline=None, suppress_health_check=list(HealthCheck))
+DRAWN = settings(max_examples=45, deadline=None, suppress_health_check=list(HealthCheck))
 ACCOUNTINGS = ("timeloop-3", "timeloop-2022", "count-all")
 
 
@@ -97,7 +113,7 @@ def test_a_free_dataflow_is_searched_from_where_the_bound_points(case, metric: s
     """The certificate would hide a bound above its mapping: look at the bound itself."""
     problem, mapspace = study_problem(*case), free_study()
     found = relaxed(make_engine(problem, lower_mapspace(*problem[:2], mapspace), metric), metric)
-    best = search(*problem[:4], mapspace, objective=metric, evaluations=400)
+    best = search(*problem[:4], mapspace, objective=metric, evaluations=150)
     value = best.certificate.value
     assert found is not None
     assert found.least <= value <= found.least / (1 - gap)
@@ -165,3 +181,67 @@ def test_an_enumeration_that_is_cut_short_has_the_bound() -> None:
     assert (whole.certificate.kind, part.certificate.kind) == ("optimal", "gap")
     assert "chain of tiles" in part.certificate.statement
     assert 0.7 * whole.energy_pj < part.certificate.lower_bound <= whole.energy_pj
+
+
+def coded_matmul(level: str, spad_words: int = 24, **glb: float) -> Problem:
+    """A is coded at all levels, by ranks that take every loop, and decides on reads of B at `level`."""
+    kinds = ("UOP", "UOP", "CP")
+    ranks = [Rank(format=kind, flattened=(("M", "N", "K"),)) for kind in kinds]
+    formats = tuple(
+        TensorFormat(level=name, dataspace="A", ranks=tuple(ranks[i:]))
+        for i, name in enumerate(("DRAM", "GLB", "spad"))
+    )
+    saf = Saf(level=level, type="skipping", options=(Option(target="B", condition_on=("A",)),))
+    arch = accelerator(
+        mesh=(1, 1), GLB={"size_words": 800, "metadata_depth": 10**5, "block_size": 1, **glb},
+        spad={"size_words": spad_words, "metadata_depth": 10**5},
+    )  # fmt: skip
+    case = matmul(SparsePolicy(formats=formats, safs=(saf,)), arch, A=Density(density=0.25))
+    layer = msgspec.structs.replace(case.layer, bounds={"M": 64, "N": 32, "K": 64})
+    actions = {
+        name: {action: 0.0 if "metadata" in action else pj for action, pj in prices.items()}
+        for name, prices in ENERGY.actions.items()
+    }
+    return Problem(arch, layer, case.policy, EnergyTable(actions=actions), "timeloop-3")
+
+
+@pytest.mark.parametrize(
+    ("level", "limits"),
+    [("spad", {}), ("GLB", {}), ("spad", {"size_words": 150}), ("spad", {"metadata_depth": 137})],
+    ids=["skip at spad", "skip at GLB", "few words", "few bits"],
+)
+def test_formats_and_skipping_leave_it_below_what_is_found(level: str, limits: dict[str, int]) -> None:
+    problem = coded_matmul(level, **limits)
+    keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
+    mapspace = Mapspace(levels=keep)
+    found = relaxed(make_engine(problem, lower_mapspace(*problem[:2], mapspace), "energy"), "energy")
+    best = search(*problem[:4], mapspace, objective="energy", method="local", evaluations=600)
+    assert 0.84 * best.energy_pj < found.least <= best.energy_pj
+
+
+def test_least_metadata_are_those_of_the_least_tile_inside() -> None:
+    """The model says how many bits do not fit where there is no room for any."""
+    problem = coded_matmul("spad", 200, metadata_depth=1, size_words=4096)
+    keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
+    engine = make_engine(problem, lower_mapspace(*problem[:2], Mapspace(levels=keep)), "energy")
+    tiles = list_tiles(engine.low, engine.bound)
+    nested = list_nested(engine.low, engine.space.keep[0])
+    most = tiles.shares[:, :, MOST]
+    bits = least_bits(engine.low, tiles.size, most, engine.space.keep[0], nested)[1, 0]
+    m, k = problem.layer.bounds["M"], problem.layer.bounds["K"]
+    smallest = {}
+    for size, inside in product((16, 64), (2, 4, 8, 16, 32, 64)):
+        if inside > size:
+            continue
+        in_glb = size // inside
+        rows, columns = min(in_glb, k), in_glb // min(in_glb, k)
+        nest = mapping(
+            in_spad=loops("M", M=inside), in_glb=loops("KM", K=rows, M=columns),
+            in_dram=loops("NKM", N=32, K=k // rows, M=m // inside // columns),
+        )  # fmt: skip
+        with pytest.raises(MappingError, match="metadata bits do not fit GLB") as caught:
+            evaluate(*problem[:4], nest)
+        found = int(str(caught.value).split()[0])
+        smallest[size] = min(smallest.get(size, found), found)
+    for size, found in smallest.items():
+        assert found - 1 < bits[tiles.size[0] == size][0] <= found
