@@ -160,8 +160,9 @@ class Engine:
         )
 
     def check_time(self) -> None:
-        """Raises BudgetError when the seconds are over."""
-        if self.budget.seconds is not None and time.monotonic() - self._start >= self.budget.seconds:
+        """Raises BudgetError when the seconds are over; something is tried in any case."""
+        seconds = self.budget.seconds
+        if self.rows and seconds is not None and time.monotonic() - self._start >= seconds:
             raise BudgetError
 
     def evaluate(self, rows: MappingPack, candidate: Ints, digits: Ints) -> Reals:

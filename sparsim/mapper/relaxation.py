@@ -63,7 +63,7 @@ def relax(
 ) -> Relaxation | None:
     """The bound of a mapspace in `metric`; None where it is too large for this, or accesses are not bounded.
 
-    When `go_on`, called now and then, says no, the rest has a cheaper bound.
+    When `go_on`, called now and then, says no, the rest has a cheaper bound; None where there is not even that.
     """
     spread, tiles = list_spreads(low, space), list_tiles(low, bound)
     if not bound.switch[BOUNDED] or spread is None or tiles is None:
@@ -71,14 +71,26 @@ def relax(
     paths = _Paths(low, bound, spread, tiles, go_on)
     if paths.states * paths.codes > MOST_STATES or len(spread) * len(paths.choices) > MOST_CHOICES:
         return None
-    need = _least_cycles(paths)
+    try:
+        return _relax(paths, metric)
+    except _OutOfTimeError:
+        return None
+
+
+class _OutOfTimeError(Exception):
+    """Some choice has no bound yet."""
+
+
+def _relax(paths: _Paths, metric: str) -> Relaxation:
+    low, spread = paths.low, paths.spread
     least, among, scale = 0.0, np.arange(len(spread)), np.ones(len(spread))
     if metric == "delay":
+        need = _least_cycles(paths)
         least = _least_delay(paths, need)
         among = np.flatnonzero(need <= least)
     if metric == "edp":
-        scale = need
-    values = paths.find(among, scale[among], energy_price(low), float(bound.compute[1]))
+        scale = _least_cycles(paths)
+    values = paths.find(among, scale[among], energy_price(low), float(paths.bound.compute[1]))
     energy = values.least * ALMOST
     starts = [*paths.starts(values)]
     for price in cycle_prices(low) if metric == "delay" else []:
@@ -137,9 +149,13 @@ class _Paths:
         return _Values(price, among, bounds, found)
 
     def floors(self, among: Ints, scale: Reals, price: Price, base: float) -> Reals:
-        """The values that are found at once."""
-        spread = self.spread[among]
-        return np.stack([self._run(c, spread, scale, price, base, -np.inf)[0][:, 0] for c in self.choices])
+        """The values that are found at once. Raises _OutOfTimeError."""
+        spread, values = self.spread[among], []
+        for choice in self.choices:
+            if not self.go_on():
+                raise _OutOfTimeError
+            values.append(self._run(choice, spread, scale, price, base, -np.inf)[0][:, 0])
+        return np.stack(values)
 
     def starts(self, values: _Values) -> Iterator[Start]:
         """The mappings behind the least values."""

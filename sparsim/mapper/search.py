@@ -25,6 +25,8 @@ WARM_UP = 4000  # mappings that a local search tries before the enumeration
 TRIES = 100_000  # mappings that random and local search draw without a budget
 TRIES_PER_EVALUATION = 100  # that they draw for each mapping they may evaluate
 
+ARTICLES = {"energy": "an", "delay": "a", "edp": "an"}
+
 Method = Literal["auto", "exhaustive", "random", "local"]
 
 
@@ -174,7 +176,7 @@ def _certificate(engine: Engine, mapspace: Mapspace, complete: bool) -> Certific
         then = f"; none with that delay has an energy below {engine.relaxed.energy_pj:g} pJ"
     return Certificate(
         kind="gap", metric=metric, value=value, lower_bound=lower, gap=gap,
-        statement=f"no mapping in mapspace '{mapspace.name}' has a {metric} below {lower:g} {UNITS[metric]}, "
+        statement=f"no mapping in mapspace '{mapspace.name}' has {ARTICLES[metric]} {metric} below {lower:g} {UNITS[metric]}, "
         f"by {counted}{then}; the best of {engine.evaluated} evaluated is {100 * gap:.3g}% of its {metric} "
         "above that",
     )  # fmt: skip
