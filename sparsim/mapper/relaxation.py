@@ -63,7 +63,7 @@ def relax(
 ) -> Relaxation | None:
     """The bound of a mapspace in `metric`; None where it is too large for this, or accesses are not bounded.
 
-    When `go_on`, called now and then, says no, the rest has a cheaper bound; None where there is not even that.
+    When `go_on`, called now and then, says no, the rest has a cheaper bound; None where that is missing, too.
     """
     spread, tiles = list_spreads(low, space), list_tiles(low, bound)
     if not bound.switch[BOUNDED] or spread is None or tiles is None:

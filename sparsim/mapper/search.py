@@ -176,7 +176,8 @@ def _certificate(engine: Engine, mapspace: Mapspace, complete: bool) -> Certific
         then = f"; none with that delay has an energy below {engine.relaxed.energy_pj:g} pJ"
     return Certificate(
         kind="gap", metric=metric, value=value, lower_bound=lower, gap=gap,
-        statement=f"no mapping in mapspace '{mapspace.name}' has {ARTICLES[metric]} {metric} below {lower:g} {UNITS[metric]}, "
+        statement=f"no mapping in mapspace '{mapspace.name}' has {ARTICLES[metric]} {metric} below "
+        f"{lower:g} {UNITS[metric]}, "
         f"by {counted}{then}; the best of {engine.evaluated} evaluated is {100 * gap:.3g}% of its {metric} "
         "above that",
     )  # fmt: skip
