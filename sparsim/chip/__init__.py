@@ -7,6 +7,7 @@
     eyexam    where the cycles go
 """
 
+from sparsim.chip.area import chip_area
 from sparsim.chip.evaluate import ChipEvaluation, evaluate_chip
 from sparsim.chip.eyexam import Bound, eyexam
 from sparsim.chip.load import load_chip
@@ -15,6 +16,6 @@ from sparsim.chip.plan import plan_layer
 from sparsim.chip.records import Chip
 
 __all__ = [
-    "Bound", "Chip", "ChipEvaluation", "NetworkEvaluation", "evaluate_chip", "eyexam", "load_chip",
+    "Bound", "Chip", "ChipEvaluation", "NetworkEvaluation", "chip_area", "evaluate_chip", "eyexam", "load_chip",
     "plan_layer", "plan_network",
 ]  # fmt: skip
