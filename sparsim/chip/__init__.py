@@ -16,6 +16,6 @@ from sparsim.chip.plan import plan_layer
 from sparsim.chip.records import Chip
 
 __all__ = [
-    "Bound", "Chip", "ChipEvaluation", "NetworkEvaluation", "chip_area", "evaluate_chip", "eyexam", "load_chip",
-    "plan_layer", "plan_network",
+    "Bound", "Chip", "ChipEvaluation", "NetworkEvaluation", "chip_area", "evaluate_chip", "eyexam",
+    "load_chip", "plan_layer", "plan_network",
 ]  # fmt: skip
