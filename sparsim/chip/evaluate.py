@@ -80,7 +80,7 @@ def evaluate_chip(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluation:
     time = {role: flow.cycles for role, flow in flows.items()}
     time["PE"] = (
         float(pe.cycles)
-        + handing_over(chip, pe, tile_of(mapping))
+        + float(handing_over(chip, pe, tile_of(mapping)))
         + passes * chip.spec.pe.fill_cycles
         + time["weight"]
     )

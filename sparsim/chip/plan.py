@@ -138,7 +138,8 @@ def _port_cycles(
     total = dict(zip(found.dims, found.total()[rows].T, strict=True))
 
     def left(dim: str, tile: Ints | int = 1) -> Ints:
-        return -(-dims.bounds.get(dim, 1) // (total.get(dim, 1) * tile))
+        parts: Ints = -(-dims.bounds.get(dim, 1) // (total.get(dim, 1) * tile))
+        return parts
 
     again: dict[str, Any] = {
         "weight": 1,
