@@ -1,10 +1,10 @@
 """Whole chips with a row-stationary dataflow: Eyeriss v2, and those it is compared with.
 
-    records   Chip                      load      load_chip
-    roles     what dims mean            spread    candidates: which dim on which axis of the array
-    nest      a candidate as mapping    evaluate  evaluate_chip: cycles and energy of a mapping
-    plan      plan_layer: the best one  network   plan_network: all layers
-    eyexam    where the cycles go
+records   Chip                      load      load_chip
+roles     what dims mean            spread    candidates: which dim on which axis of the array
+nest      a candidate as mapping    evaluate  evaluate_chip: cycles and energy of a mapping
+plan      plan_layer: the best one  network   plan_network: all layers
+eyexam    where the cycles go
 """
 
 from sparsim.chip.area import chip_area
