@@ -203,8 +203,9 @@ def _pe(pe: SparsePE) -> Iterable[str]:
         name for name, skips in (("iacts", pe.skips_zero_iacts), ("weights", pe.skips_zero_weights)) if skips
     ]
     yield from _wrapped(
-        f"  PE {pe.name}: {pe.simd_width} MACs, {pe.value_bits}-bit values, {pe.pipeline_stages} pipeline stages,"
-        f" skips zero {' and '.join(skipped) or '-'}" + (f"; {pe.source}" if pe.source else "")
+        f"  PE {pe.name}: {pe.simd_width} MACs, {pe.value_bits}-bit values,"
+        f" {pe.pipeline_stages} pipeline stages, skips zero {' and '.join(skipped) or '-'}"
+        + (f"; {pe.source}" if pe.source else "")
     )
     for name in ("iact_address", "iact_data", "weight_address", "weight_data", "psum"):
         spad: Spad = getattr(pe, name)
@@ -221,8 +222,9 @@ def _noc(noc: Noc) -> Iterable[str]:
     for network in noc.networks:
         compressed = f" or {network.compressed_words} compressed" if network.compressed_words else ""
         yield (
-            f"    {network.role}: {network.routers_per_cluster} routers per cluster, ports of {network.port_bits}"
-            f" bits for {network.raw_words} words{compressed}, mesh {network.mesh}, PE side {network.pe_side}"
+            f"    {network.role}: {network.routers_per_cluster} routers per cluster,"
+            f" {network.port_bits} bits per port for {network.raw_words} words{compressed},"
+            f" mesh {network.mesh}, PE side {network.pe_side}"
         )
     wiring = noc.wiring
     yield from _wrapped(
