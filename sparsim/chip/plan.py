@@ -77,6 +77,8 @@ def _candidates(chip: Chip, layer: Layer, dims: ConvDims) -> _Candidates:
     """Spreads with tiles that fit a PE, and about how long they take; those with the least work only."""
     found = spreads(dims, chip.spec.noc.axes, chip.spec.spread)
     rows, tiles = _tiles(chip, layer, dims, found)
+    if not len(rows):
+        return _Candidates(found, rows, tiles, np.zeros(0))
     total = dict(zip(found.dims, found.total()[rows].T, strict=True))
     ports = _port_cycles(chip, layer, dims, found, rows, tiles)
     work = even_cycles(chip, layer, total, (tiles[:, 0], tiles[:, 1]))
