@@ -194,10 +194,9 @@ def _totals(network: NetworkEvaluation, *, one_layer: bool) -> str:
     found, clock = totals(network), network.chip.spec.clock_mhz
     what = "layers" if one_layer else "inferences"
     area = "not estimated"
-    if found["area_um2"]:
-        area = (
-            f"{found['area_um2'] / 1e6:.3g} mm2, NoC {found['noc_area_share']:.1%}; without control and wires"
-        )
+    if "area_um2" in found:
+        share = f", NoC {found['noc_area_share']:.1%}" if "noc_area_share" in found else ""
+        area = f"{found['area_um2'] / 1e6:.3g} mm2{share}, not counting control, clock and wires"
     lines = (
         ("speed", f"{found['inferences_per_s']:,.5g} {what}/s at {clock:g} MHz"),
         ("efficiency", f"{found['inferences_per_j']:,.5g} {what}/J, {found['gops_per_w']:,.4g} GOPS/W"),

@@ -56,10 +56,13 @@ def layer_row(found: ChipEvaluation) -> dict[str, str | float]:
 
 
 def totals(network: NetworkEvaluation) -> dict[str, float]:
-    """An inference is all layers once, with as many samples as they have; without DRAM unless it says so."""
+    """An inference is all layers once, with as many samples as they have; without DRAM unless it says so.
+
+    `area_um2` and `noc_area_share` are left out where there is no estimate.
+    """
     area = chip_area(network.chip)
     seconds = network.cycles / (network.chip.spec.clock_mhz * 1e6)
-    return {
+    found = {
         "cycles": network.cycles,
         "inferences_per_s": network.inferences_per_s,
         "inferences_per_j": network.inferences_per_j,
@@ -68,9 +71,12 @@ def totals(network: NetworkEvaluation) -> dict[str, float]:
         "chip_pj": network.chip_pj,
         "dram_pj": network.dram_pj,
         "dram_bytes": network.dram_bytes,
-        "area_um2": sum(area.values()),
-        "noc_area_share": area.get(NOC, 0.0) / sum(area.values()) if area else 0.0,
     }
+    if area:
+        found["area_um2"] = sum(area.values())
+    if NOC in area:
+        found["noc_area_share"] = area[NOC] / sum(area.values())
+    return found
 
 
 def document(

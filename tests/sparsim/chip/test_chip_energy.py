@@ -142,6 +142,8 @@ def test_totals_are_sums_and_quotients() -> None:
     assert got["watts"] == pytest.approx(joules / seconds)
     assert got["dram_bytes"] == sum(x.dram_bytes for x in found.layers)
     assert got["area_um2"] == sum(chip_area(SMALL).values())
+    assert got["noc_area_share"] == chip_area(SMALL)["NoC"] / got["area_um2"]
+    assert "area_um2" not in totals(found._replace(chip=SMALL._replace(energy=None)))
     assert sum(found.energy_pj.values()) == pytest.approx(found.chip_pj)
     row = layer_row(found.layers[0])
     assert row["edp_j_cycles"] == pytest.approx((FOUND.chip_pj + FOUND.dram_pj) * 1e-12 * FOUND.cycles)
