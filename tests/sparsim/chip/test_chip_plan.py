@@ -29,7 +29,7 @@ SMALL = small_chip()
 BUS = load_chip("eyeriss_v1")
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(layers, st.sampled_from([SMALL, BUS]))
 def test_plans_are_valid_and_their_numbers_fit_together(layer: Layer, chip: Chip) -> None:
     found = plan_layer(chip, layer)
@@ -90,13 +90,9 @@ def test_pes_take_as_long_as_their_twin_on_masks(layer: Layer, tolerance: float)
     assert float(found.pe.cycles) == pytest.approx(np.mean(runs), rel=tolerance or 1e-9)
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [conv(M=3, C=2, Q=3), conv(M=4, S=2, P=3, iacts=0.4, weights=0.6)],
-    ids=["dense", "sparse"],
-)
-def test_no_spread_and_no_tile_is_faster(layer: Layer) -> None:
+def test_no_spread_and_no_tile_is_faster() -> None:
     """All spreads of all dims over all axes, all tiles, one order of passes; a plan may take 2 % more."""
+    layer = conv(M=4, S=2, P=3, iacts=0.4, weights=0.6)
     assert plan_layer(SMALL, layer).cycles <= min(found.cycles for found in all_mappings(layer)) * 1.02
 
 
@@ -123,7 +119,7 @@ def all_mappings(layer: Layer) -> list[ChipEvaluation]:
 sizes = st.integers(1, 6)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(st.builds(conv, G=sizes, M=sizes, C=sizes, S=st.integers(1, 3), P=sizes))
 def test_spreads_hold_the_best_way_to_use_the_array(layer: Layer) -> None:
     """Least work per PE over every product of two dims per axis of 4, 1, 2 and 3 instances."""
