@@ -70,7 +70,7 @@ def check_eyexam(chip: Chip, found: ChipEvaluation) -> None:
         (conv(M=12, C=8, R=3, S=3, P=6, Q=6), 0.0),
         (conv(G=4, R=3, S=3, P=5, Q=2, stride=2), 0.0),
         (conv(M=16, C=12, P=6, Q=4, iacts=0.3, weights=0.6), 0.05),
-        (conv(M=24, C=16, R=3, S=3, P=6, Q=6, iacts=0.3, weights=0.3), 0.08),
+        (conv(M=24, C=16, R=3, S=3, P=6, Q=6, iacts=0.3, weights=0.3), 0.05),
         (conv(G=6, R=3, S=3, P=4, Q=4, stride=2, iacts=0.6), 0.05),
         (conv(M=8, C=3, R=3, S=3, P=4, Q=4, iacts=0.5, weights=0.5), 0.12),
     ],
