@@ -9,7 +9,17 @@ import numpy as np
 from msgspec.structs import replace
 
 from sparsim.chip import Chip, ChipEvaluation, NetworkEvaluation, load_chip, plan_network
-from sparsim.chip.evaluate import handing_over, pe_estimate, tile_of, tiling_of, window_pe
+from sparsim.chip.area import chip_area
+from sparsim.chip.evaluate import (
+    ADDRESSES,
+    COMPUTE,
+    NOC,
+    handing_over,
+    pe_estimate,
+    tile_of,
+    tiling_of,
+    window_pe,
+)
 from sparsim.chip.records import IACT_GLB, PSUM_GLB
 from sparsim.chip.roles import IACTS, WEIGHTS, conv_dims
 from sparsim.chip.scale import scaled
@@ -141,17 +151,13 @@ def pe_area_um2(chip: Chip) -> dict[str, float]:
 
 
 def area_mm2(chip: Chip) -> dict[str, float]:
-    """PEs, GLB and routers. A cluster has four banks for psums and three for iacts, those of the table."""
-    assert chip.energy is not None
-    areas, noc = chip.energy.areas, chip.spec.noc
-    clusters = math.prod(noc.clusters)
-    found = {name: noc.pes * area / 1e6 for name, area in pe_area_um2(chip).items()}
-    found["GLB"] = clusters * (4 * areas[PSUM_GLB] + 3 * areas[IACT_GLB]) / 1e6
-    found["routers"] = math.fsum(
-        clusters * network.routers_per_cluster * areas.get(f"{network.role}_router", 0.0) / 1e6
-        for network in noc.networks
-    )
-    return found
+    """Parts of PEs, GLB and routers, all of them together."""
+    groups = {
+        "spads": ("weight_spad", "iact_spad", "psum_spad", "iact_reg", ADDRESSES), "MACs": (COMPUTE,),
+        "GLB": (PSUM_GLB, IACT_GLB), "routers": (NOC,),
+    }  # fmt: skip
+    found = chip_area(chip)
+    return {group: math.fsum(found.get(name, 0.0) for name in names) / 1e6 for group, names in groups.items()}
 
 
 def speed_without(network: NetworkEvaluation) -> dict[str, float]:
@@ -166,7 +172,7 @@ def speed_without(network: NetworkEvaluation) -> dict[str, float]:
             "handing over": float(handing_over(chip, found.pe, tile)),
             "loading weights": found.time["weight"],
         }
-        rest = max(found.time[part] for part in ("weight", "iact", "psum", "DRAM"))
+        rest = max(found.time[part] for part in ("weight", "iact", "psum"))
         for name, cycles in saved.items():
             total[name] += math.ceil(max(found.time["PE"] - cycles, rest))
     return {name: network.cycles / cycles for name, cycles in total.items()}

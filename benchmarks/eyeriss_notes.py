@@ -94,16 +94,6 @@ NOTES = (
         "fewer zeros there, or fewer could be made use of. With sparse weights the same layer is close.",
     ),
     Note(
-        (
-            "v2, sparse AlexNet, speed left with 25.6 GB/s",
-            "v2, sparse MobileNet, speed left with 25.6 GB/s",
-        ),
-        "We let all words come from off chip while PEs compute, and no layer needs 128 bytes per cycle "
-        "on average. If nothing overlapped, speed would fall as in the last column of the table of "
-        "assumptions below, which is near the published losses. Overlap is indeed limited: the chip has "
-        "nowhere to keep weights of the next pass, and iacts of the next layer are outputs of this one.",
-    ),
-    Note(
         ("v2, sparse AlexNet, NoC share of energy",),
         "Our plans are the fastest, not the most frugal: for conv2, psums of 16 sets of channels travel "
         "over the mesh to be added up.",
@@ -130,11 +120,5 @@ NOTES = (
         "The chip compresses iacts and outputs off chip (run lengths of 5 bits), which the preset does "
         "not, and it keeps some weights in its buffer; in the model weights bypass the buffer and come "
         "again for every pass, more than half of our traffic.",
-    ),
-    Note(
-        ("mesh, AlexNet, 16384 PEs, of linear",),
-        "One layer: of conv1's plans the planner looks closely at the twelve with the best estimates; "
-        "all of them send iacts that these estimates take to be multicast one by one (57,834 cycles). "
-        "With forty it finds one of 8,349 cycles, and the network is at 93 % of linear.",
     ),
 )

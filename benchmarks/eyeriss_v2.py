@@ -25,9 +25,9 @@ from evaluate import machine
 from eyeriss_model import FULL_MOBILENET, NETWORKS, SIZES, Runs, area_mm2, pe_area_um2, speed_without
 from eyeriss_notes import NOTES
 from eyeriss_overhead import GATES, measured_lines, overhead, per_chip, residual_lines, residuals
-from eyeriss_published import DRAM_GB_PER_S, EXPLAINED, SECTIONS, V1, V1_5, V2, Published
+from eyeriss_published import EXPLAINED, SECTIONS, V1, V1_5, V2, Published
 
-from sparsim.chip import NetworkEvaluation, load_chip
+from sparsim.chip import load_chip
 from validation.pe import run_layers
 
 Row = dict[str, Any]
@@ -124,18 +124,13 @@ def energy_lines(runs: Runs) -> Lines:
 
 
 def assumption_lines(runs: Runs) -> Lines:
-    """Speed without each assumption, and with off-chip words that do not overlap with anything."""
-    lines = [["network on v2", "waiting", "handing over", "loading weights", "no overlap with DRAM"]]
+    """Speed without each assumption."""
+    lines = [["network on v2", "waiting", "handing over", "loading weights"]]
     for workload, name in NETWORKS.items():
         network = runs.network(V2, workload)
         gains = [f"{gain - 1:+.1%}" for gain in speed_without(network).values()]
-        lines.append([name, *gains, f"{_without_overlap(network) - 1:+.1%}"])
+        lines.append([name, *gains])
     return lines
-
-
-def _without_overlap(network: NetworkEvaluation) -> float:
-    cycles = network.dram_bytes / (1e3 * DRAM_GB_PER_S / network.chip.spec.clock_mhz)
-    return network.cycles / (network.cycles + cycles)
 
 
 def scaling_lines(runs: Runs) -> Lines:

@@ -14,7 +14,7 @@ from sparsim.estimate import estimate_all
 from sparsim.spec import Workload
 from sparsim.spec.counts import macs
 
-LIMITS = ("PE", "iact", "psum", "DRAM")  # the longest of these is the time of a layer
+LIMITS = ("PE", "iact", "psum", "DRAM")  # parts whose time makes that of a layer
 
 
 def limit_of(found: ChipEvaluation) -> str:

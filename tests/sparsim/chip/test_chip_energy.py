@@ -87,9 +87,10 @@ def test_off_chip_bandwidth_limits() -> None:
     """0.02 GB/s at 200 MHz are 0.1 bytes per cycle."""
     slow = plan_layer(with_dram(SMALL, 0.02), LAYER)
     assert slow.time["DRAM"] == pytest.approx(slow.dram_bytes / 0.1)
-    assert slow.cycles == math.ceil(slow.time["DRAM"]) > FOUND.cycles
+    computing = max(slow.time[part] for part in ("PE", "iact", "psum"))
+    assert slow.cycles == math.ceil(computing + slow.time["DRAM"]) > FOUND.cycles
     assert limit_of(slow) == "DRAM"
-    assert plan_layer(with_dram(SMALL, 1e6), LAYER).cycles == FOUND.cycles
+    assert plan_layer(with_dram(SMALL, 1e9), LAYER).cycles - FOUND.cycles in (0, 1)
 
 
 def test_objectives_win_in_their_own_discipline() -> None:
