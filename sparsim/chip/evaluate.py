@@ -3,10 +3,9 @@
 Counts come from `sparsim.evaluate` with mean densities. Zeros are unevenly spread: PEs wait for each other at
 every window of iacts, because those that share iacts or add up psums cannot drift further apart than an iact
 spad is deep. At the end of a window its psums are added to those of the PE below, in the adders of the MACs.
-Weights are fetched between passes, their spad is not doubled; iacts and psums move while PEs compute.
-Off-chip words, where their bandwidth is limited, come before and after: no buffer is doubled, and the published
-penalty of a limit is hard to explain otherwise. No source says when PEs wait and what overlaps: all of this is
-assumed.
+Weights are fetched between passes, their spad is not doubled; iacts and psums move while PEs compute. Words
+from and to a DRAM of limited bandwidth come before and after: no buffer is doubled, and the published penalty
+of a limit is hard to explain otherwise. When PEs wait and what overlaps is assumed: no source says it.
 """
 
 from __future__ import annotations
