@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from sparsim.noc import Noc, SpatialLoop, eyeriss_v1_noc, eyeriss_v2_noc
 from sparsim.noc.pattern import IDLE, Groups
-from sparsim.noc.records import Mesh
+from sparsim.spec.noc import Mesh
 
 DIMS = "MCP"
 
@@ -29,7 +29,7 @@ nocs = st.builds(
         pe_columns=st.integers(1, 3),
     ),
     st.sampled_from(get_args(Mesh)),
-) | st.builds(eyeriss_v1_noc, st.integers(1, 3), st.integers(1, 4), st.sampled_from([8, 16]))
+) | st.builds(eyeriss_v1_noc, st.integers(1, 3), st.integers(1, 4))
 
 
 @st.composite

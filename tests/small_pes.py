@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from sparsim.pe.eyeriss import EYERISS_V2_PE
 from sparsim.pe.geometry import Conv, Tiling
-from sparsim.pe.spec import Spad, SparsePE
+from sparsim.spec.pe import Spad, SparsePE
 
 IDEAL = replace(EYERISS_V2_PE, name="ideal", pipeline_stages=0)
 

@@ -21,7 +21,7 @@ from sparsim.pe.compare import Comparison, compare
 from sparsim.pe.estimate import estimate
 from sparsim.pe.eyeriss import EYERISS_V2_PE
 from sparsim.pe.geometry import Conv, Tiling
-from sparsim.pe.spec import Spad, SparsePE
+from sparsim.spec.pe import Spad, SparsePE
 
 PAGE = Path(__file__).parents[1] / "docs" / "sparse-pe.md"
 Bools = NDArray[np.bool_]

@@ -4,8 +4,8 @@ from sparsim.noc.delivery import Delivery, deliver, deliveries, noc_cycles, noc_
 from sparsim.noc.graph import build_graph
 from sparsim.noc.known import eyeriss_v1_noc, eyeriss_v2_noc
 from sparsim.noc.pattern import groups
-from sparsim.noc.records import Noc, RouterNetwork, SpatialLoop, Wiring
 from sparsim.noc.routing import Route
+from sparsim.spec.noc import Noc, RouterNetwork, SpatialLoop, Wiring
 
 __all__ = [
     "Delivery", "Noc", "Route", "RouterNetwork", "SpatialLoop", "Wiring", "build_graph", "deliver",

@@ -31,8 +31,8 @@ from numpy.typing import ArrayLike, NDArray
 from sparsim.errors import MappingError, SpecError
 from sparsim.noc.graph import Edge, build_graph
 from sparsim.noc.pattern import IDLE, Coordinate, Groups, groups
-from sparsim.noc.records import Noc, RouterNetwork, SpatialLoop
 from sparsim.noc.routing import Mode, Route, configurations, edges
+from sparsim.spec.noc import Noc, RouterNetwork, SpatialLoop
 
 
 class Delivery(NamedTuple):

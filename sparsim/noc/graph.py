@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 import networkx as nx
 
-from sparsim.noc.records import Noc, RouterNetwork
+from sparsim.spec.noc import Noc, RouterNetwork
 
 Node = tuple[str | int, ...]
 Edge = tuple[Node, Node]

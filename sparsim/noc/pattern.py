@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsim.errors import MappingError, SpecError
-from sparsim.noc.records import Noc, SpatialLoop
+from sparsim.spec.noc import Noc, SpatialLoop
 
 Groups = NDArray[np.int64]
 Coordinate = str | Mapping[str, int]

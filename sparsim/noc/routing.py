@@ -24,7 +24,7 @@ import numpy as np
 
 from sparsim.noc.graph import Cluster, Edge, glb, pe_bus, psum_columns, psum_path, router
 from sparsim.noc.pattern import IDLE, Groups
-from sparsim.noc.records import Noc, RouterNetwork
+from sparsim.spec.noc import Noc, RouterNetwork
 
 Mode = Literal["unicast", "broadcast", "grouped multicast", "interleaved multicast", "accumulation", "bus"]
 Region = tuple[Cluster, ...]

@@ -12,7 +12,7 @@ from sparsim.kernels.pe import run_passes
 from sparsim.pe.capacity import limits
 from sparsim.pe.csc import Bools, Ints, column_entries
 from sparsim.pe.geometry import Accesses, Conv, Tiling, check_positive
-from sparsim.pe.spec import SparsePE
+from sparsim.spec.pe import SparsePE
 
 
 class ArrayRun(NamedTuple):

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sparsim.errors import SpecError
 from sparsim.pe.columns import Ints, Reals, checked_density, column_words
 from sparsim.pe.geometry import Conv, Tiling, segments
-from sparsim.pe.spec import SparsePE
+from sparsim.spec.pe import SparsePE
 
 
 def fits(pe: SparsePE, conv: Conv, tiling: Tiling) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sparsim.errors import SpecError
-from sparsim.pe.spec import SparsePE
+from sparsim.spec.pe import SparsePE
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]

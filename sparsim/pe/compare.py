@@ -10,7 +10,7 @@ from sparsim.pe.array import ArrayRun, run_array
 from sparsim.pe.csc import Bools
 from sparsim.pe.estimate import PEEstimate, estimate
 from sparsim.pe.geometry import Conv, Tiling
-from sparsim.pe.spec import SparsePE
+from sparsim.spec.pe import SparsePE
 
 
 class Comparison(NamedTuple):

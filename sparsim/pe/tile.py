@@ -8,7 +8,7 @@ import numpy as np
 
 from sparsim.pe.columns import Ints, Reals, column_words, unhidden
 from sparsim.pe.geometry import Accesses
-from sparsim.pe.spec import SparsePE
+from sparsim.spec.pe import SparsePE
 
 
 class Tiles(NamedTuple):

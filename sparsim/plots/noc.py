@@ -20,7 +20,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from sparsim.noc.delivery import Delivery
 from sparsim.noc.graph import Edge, Node
 from sparsim.noc.pattern import IDLE, Groups
-from sparsim.noc.records import Noc, RouterNetwork
+from sparsim.spec.noc import Noc, RouterNetwork
 
 Point = tuple[float, float]
 GAP = 0.12  # between clusters, in sizes of a cluster

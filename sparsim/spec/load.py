@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from sparsim.errors import FormatError, SpecError, near
 from sparsim.spec.arch import Architecture
 from sparsim.spec.base import Record
+from sparsim.spec.chip import ChipSpec
 from sparsim.spec.component import Component
 from sparsim.spec.energy import EnergyTable
 from sparsim.spec.mapping import Mapping
@@ -39,6 +40,7 @@ _RECORDS: dict[str, type[Record]] = {
     "mapping": Mapping,
     "workload": Workload,
     "mapspace": Mapspace,
+    "chip": ChipSpec,
 }
 _KEYS = (MARK, *_RECORDS, "layers", "components")
 _ANY_KEY = "..."
@@ -66,6 +68,7 @@ class Loaded(NamedTuple):
     workload: Workload | None
     mapspace: Mapspace | None
     components: tuple[Component, ...] = ()
+    chip: ChipSpec | None = None
 
 
 def is_native(data: YamlMap) -> bool:
@@ -163,6 +166,7 @@ def loaded_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = T
         workload=workload,
         mapspace=_of(found, "mapspace", Mapspace),
         components=tuple(components),
+        chip=_of(found, "chip", ChipSpec),
     )
 
 

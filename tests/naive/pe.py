@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsim.pe.geometry import Accesses, Conv, Tiling
-from sparsim.pe.spec import SparsePE
+from sparsim.spec.pe import SparsePE
 
 NONE = Accesses(*[0] * len(Accesses._fields))
 

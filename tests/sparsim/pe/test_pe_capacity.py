@@ -15,7 +15,7 @@ from sparsim.pe.columns import column_words
 from sparsim.pe.estimate import estimate
 from sparsim.pe.eyeriss import EYERISS_V1_5_PE, EYERISS_V2_PE
 from sparsim.pe.geometry import Conv, Tiling
-from sparsim.pe.spec import Spad
+from sparsim.spec.pe import Spad
 
 
 def test_overflow() -> None:

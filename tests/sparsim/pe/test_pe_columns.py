@@ -15,7 +15,7 @@ from small_pes import IDEAL
 from sparsim.pe.columns import binomial, column_words, explicit_zeros, largest_of, unhidden
 from sparsim.pe.csc import column_entries
 from sparsim.pe.eyeriss import EYERISS_V2_PE
-from sparsim.pe.spec import Spad, SparsePE
+from sparsim.spec.pe import Spad, SparsePE
 
 
 def all_columns(m: int) -> np.ndarray:

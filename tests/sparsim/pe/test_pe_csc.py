@@ -13,7 +13,7 @@ from naive.pe import stored
 from sparsim.errors import SpecError
 from sparsim.pe.csc import column_entries, decode_csc, encode_csc
 from sparsim.pe.eyeriss import EYERISS_V2_PE
-from sparsim.pe.spec import Spad
+from sparsim.spec.pe import Spad
 
 MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=40))
 

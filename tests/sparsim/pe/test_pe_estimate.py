@@ -18,7 +18,7 @@ from sparsim.pe.compare import compare
 from sparsim.pe.estimate import PEEstimate, estimate
 from sparsim.pe.eyeriss import EYERISS_V2_PE
 from sparsim.pe.geometry import Accesses, Conv, Tiling
-from sparsim.pe.spec import SparsePE
+from sparsim.spec.pe import SparsePE
 
 TINY = [
     (Conv(M=3, C=2, E=1, F=2), Tiling(M0=2, C0=1, E0=1, F0=2)),

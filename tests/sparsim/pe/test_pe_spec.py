@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from sparsim.errors import SpecError
 from sparsim.pe.eyeriss import EYERISS_V1_5_PE, EYERISS_V1_PE, EYERISS_V2_PE
-from sparsim.pe.spec import Spad
+from sparsim.spec.pe import Spad
 
 
 def test_published_sizes() -> None:

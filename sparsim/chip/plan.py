@@ -1,0 +1,188 @@
+"""The best row-stationary mapping of a layer on a chip.
+
+Spread and tile decide how long PEs and network take: all of them are estimated at once, the best looked at
+closely. Then the order of the passes, which decides what moves between GLB and DRAM.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsim.chip.evaluate import (
+    ROLES,
+    ChipEvaluation,
+    evaluate_chip,
+    even_cycles,
+    handing_over,
+    is_compressed,
+    pe_estimate,
+    relevant_dims,
+)
+from sparsim.chip.nest import ORDERS, Order, Tile, make_mapping
+from sparsim.chip.records import Chip
+from sparsim.chip.roles import WEIGHTS, ConvDims, as_conv, conv_dims
+from sparsim.chip.spread import Spreads, spreads
+from sparsim.errors import MappingError
+from sparsim.spec import Layer
+from sparsim.spec.counts import words
+
+KEEP = 12  # candidates whose orders of passes are evaluated in any case
+MOST_KEPT = 96  # and as many as might be faster than the best
+ESTIMATED = 400  # candidates whose PEs are estimated
+MOST_FILTERS = 8  # numbers of filters per PE that are tried
+OVERFLOW = 0.01  # chance of too many nonzero weights for the spad that a tile may have
+MOST_TILES = 2**20  # parts in which the outputs may be done
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+Metric = Literal["delay", "energy", "edp"]
+
+
+class _Candidates(NamedTuple):
+    spread: Spreads
+    row: Ints  # (n,) of the spreads
+    tiles: Ints  # (n, 2) filters, channels
+    cycles: Reals
+
+
+def plan_layer(chip: Chip, layer: Layer, metric: Metric = "delay") -> ChipEvaluation:
+    """The best mapping found, by `metric`: cycles, energy with DRAM, or their product.
+
+    Raises SpecError for a layer that is no convolution, MappingError if nothing fits the chip.
+    """
+    layer = as_conv(layer)
+    dims = conv_dims(layer)
+    candidates = _candidates(chip, layer, dims)
+    best: ChipEvaluation | None = None
+    for n, i in enumerate(np.argsort(candidates.cycles, kind="stable")[:MOST_KEPT]):
+        if n >= KEEP and best is not None and candidates.cycles[i] >= best.cycles:
+            break
+        found = _best_order(chip, layer, dims, candidates, int(i), metric)
+        if found is not None and (best is None or _value(found, metric) < _value(best, metric)):
+            best = found
+    if best is None:
+        raise MappingError(f"layer {layer.name} fits chip {chip.name} in no way that was tried")
+    return best
+
+
+def _value(found: ChipEvaluation, metric: Metric) -> tuple[float, float]:
+    if metric == "delay":
+        return float(found.cycles), found.chip_pj + found.dram_pj
+    energy = found.chip_pj + found.dram_pj
+    return (energy, found.cycles) if metric == "energy" else (energy * found.cycles, energy)
+
+
+def _candidates(chip: Chip, layer: Layer, dims: ConvDims) -> _Candidates:
+    """Spreads with tiles that fit a PE, and about how long they take; those with the least work only."""
+    found = spreads(dims, chip.spec.noc.axes, chip.spec.spread)
+    rows, tiles = _tiles(chip, layer, dims, found)
+    if not len(rows):
+        return _Candidates(found, rows, tiles, np.zeros(0))
+    total = dict(zip(found.dims, found.total()[rows].T, strict=True))
+    ports = _port_cycles(chip, layer, dims, found, rows, tiles)
+    work = even_cycles(chip, layer, total, (tiles[:, 0], tiles[:, 1]))
+    order = np.argsort(_together(work, ports), kind="stable")[:ESTIMATED]
+    rows, tiles = rows[order], tiles[order]
+    total, ports = ({k: v[order] for k, v in x.items()} for x in (total, ports))
+    pe = pe_estimate(chip, layer, total, (tiles[:, 0], tiles[:, 1]))
+    good = pe.fits & (pe.weight_overflow <= OVERFLOW)
+    cycles = _together(pe.cycles + handing_over(chip, pe, (tiles[:, 0], tiles[:, 1])), ports)
+    return _Candidates(found, rows[good], tiles[good], cycles[good])
+
+
+def _together(pe: Reals, ports: dict[str, Reals]) -> Reals:
+    return np.maximum(pe + ports["weight"], np.maximum(ports["iact"], ports["psum"]))
+
+
+def _tiles(chip: Chip, layer: Layer, dims: ConvDims, found: Spreads) -> tuple[Ints, Ints]:
+    """Every spread with every number of filters that uses passes well, and as many channels as then fit."""
+    total = dict(zip(found.dims, found.total().T, strict=True))
+    one = np.ones(len(found.factor), np.int64)
+    left = {d: -(-dims.bounds.get(d, 1) // total.get(d, one)) for d in ("M", "C")}
+    pe, columns = chip.spec.pe, dims.bounds.get("R", 1)
+    density = layer.density(WEIGHTS).density if pe.skips_zero_weights else 1.0
+    rows, tiles = [], []
+    for m in np.unique(left["M"]).tolist():
+        mine = np.flatnonzero(left["M"] == m)
+        most = min(m, pe.psum.words)
+        for filters in sorted({-(-m // k) for k in range(1, m + 1) if -(-m // k) <= most})[-MOST_FILTERS:]:
+            room = _most_columns(chip, filters, density) // columns
+            if room < 1:
+                continue
+            passes = -(-left["C"][mine] // room)
+            rows.append(mine)
+            tiles.append(np.stack([np.full_like(mine, filters), -(-left["C"][mine] // passes)], axis=1))
+    if not rows:
+        return one[:0], np.ones((0, 2), np.int64)
+    return np.concatenate(rows), np.concatenate(tiles)
+
+
+def _most_columns(chip: Chip, filters: int, density: float) -> int:
+    """Columns of `filters` weights that fit a PE with high probability (two and a third deviations)."""
+    pe = chip.spec.pe
+    most = pe.iact_data.words
+    if pe.skips_zero_weights:
+        most = min(most, pe.weight_address.words)
+    lanes = pe.simd_width
+    for n in range(most, 0, -1):
+        mean = n * (filters * density + (lanes - 1) / 2 * (density < 1.0)) / lanes
+        spread = math.sqrt(n * filters * density * (1.0 - density)) / lanes
+        if mean + 2.33 * spread <= pe.weight_data.words:
+            return n
+    return 0
+
+
+def _port_cycles(
+    chip: Chip, layer: Layer, dims: ConvDims, found: Spreads, rows: Ints, tiles: Ints
+) -> dict[str, Reals]:
+    """Cycles that the busiest port into (psum: out of) PEs needs. What PEs of a router share passes once."""
+    total = dict(zip(found.dims, found.total()[rows].T, strict=True))
+
+    def left(dim: str, tile: Ints | int = 1) -> Ints:
+        parts: Ints = -(-dims.bounds.get(dim, 1) // (total.get(dim, 1) * tile))
+        return parts
+
+    again: dict[str, Any] = {
+        "weight": 1,
+        "iact": left("M", tiles[:, 0]),
+        "psum": left("C", tiles[:, 1]) * left("S"),
+    }
+    cycles = {}
+    for role, dataspace in ROLES.items():
+        network = chip.spec.noc.network(role)
+        beyond = {"row": (3,), "column": (2,), "all": (2, 3)}[network.pe_side]
+        own = [axis for axis in range(4) if axis not in beyond]
+        relevant = [d for d in found.dims if d in relevant_dims(layer, dataspace)]
+        columns = [found.dims.index(d) for d in relevant]
+        apart = found.factor[rows][:, own][:, :, columns].prod(axis=(1, 2))
+        density = layer.density(dataspace).density if is_compressed(chip, layer, role) else 1.0
+        ports = network.routers_per_cluster if network.pe_side == "all" else 1
+        rate = ports * network.words_per_port(is_compressed(chip, layer, role))
+        cycles[role] = words(layer, dataspace) * density * again[role] / (apart * rate)
+    return cycles
+
+
+def _best_order(
+    chip: Chip, layer: Layer, dims: ConvDims, candidates: _Candidates, i: int, metric: Metric
+) -> ChipEvaluation | None:
+    """The best order of passes for one candidate; None where none fits the GLB."""
+    loops = candidates.spread.loops(int(candidates.row[i]))
+    tile = Tile(*candidates.tiles[i].tolist())
+    best: ChipEvaluation | None = None
+    tiles = 1
+    while best is None and tiles <= MOST_TILES:
+        for filters_at, channels_at in ORDERS:
+            order = Order(filters_at, channels_at, tiles)
+            mapping = make_mapping(dims, loops, tile, chip.spec.pe.simd_width, order)
+            try:
+                found = evaluate_chip(chip, layer, mapping)
+            except MappingError:
+                continue
+            if best is None or _value(found, metric) < _value(best, metric):
+                best = found
+        tiles *= 2
+    return best
