@@ -32,6 +32,7 @@ bench: setup
 	mkdir -p build
 	$(BIN)/python benchmarks/evaluate.py --json build/evaluate.json
 	$(BIN)/python benchmarks/mapper.py --json build/mapper.json
+	$(BIN)/python benchmarks/free_dataflow.py --json build/free.json
 	$(BIN)/python benchmarks/sampling.py --json build/sampling.json
 	$(BIN)/python benchmarks/pruning.py --json build/pruning.json
 	$(BIN)/python benchmarks/monitor.py --json build/monitor.json

@@ -1,5 +1,5 @@
-"""The command line: `sparsim model`, `sparsim explain`, `sparsim show`; `sparsim mapper` and `sparsim
-estimate` are in modules of their own."""
+"""The command line: `sparsim model`, `sparsim explain`, `sparsim show`; `sparsim mapper`, `sparsim
+chip` and `sparsim estimate` are in modules of their own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sparsim import __version__
+from sparsim.chip_cli import chip
 from sparsim.console import run, write_json
 from sparsim.errors import SpecError, near
 from sparsim.estimate_cli import estimate
@@ -100,6 +101,7 @@ def show(what: str | None) -> None:
         click.echo(describe(what, load_documents([what]) if is_file else load_preset(what)))
 
 
+cli.add_command(chip)
 cli.add_command(estimate)
 cli.add_command(mapper)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from sparsim.spec.yamlfile import YamlMap
     from sparsim.timeloop.reader import Documents
 
+_FILE_NAME = re.compile(r"\w[\w.+-]*")
 ACCOUNTINGS = ("timeloop-3", "timeloop-2022", "count-all")
 
 files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE...")
@@ -57,9 +59,9 @@ def read_model(paths: tuple[str, ...], layer: str | None) -> Documents:
             if documents.mapping is not None:
                 raise SpecError("two mappings are given, Timeloop's and one of ours", path=where)
             documents = documents._replace(mapping=mapping)
-        return documents._replace(layer=_choose((documents.layer,), layer, where))
+        return documents._replace(layer=choose_layer((documents.layer,), layer, where))
     loaded, arch = _native(files, where)
-    chosen = _choose(loaded.layers, layer, where)
+    chosen = choose_layer(loaded.layers, layer, where)
     return Documents(arch, chosen, loaded.policy, loaded.energy, loaded.mapping, warnings=())
 
 
@@ -72,18 +74,31 @@ def read_search(paths: tuple[str, ...], layer: str | None) -> SearchInputs:
     where = ", ".join(paths)
     if is_native:
         loaded, arch = _native(files, where)
-        layers = loaded.layers if layer is None else (_choose(loaded.layers, layer, where),)
+        layers = loaded.layers if layer is None else (choose_layer(loaded.layers, layer, where),)
         if not layers:
             raise SpecError("no 'layer' given", path=where)
         mapspace = loaded.mapspace or Mapspace()
         return SearchInputs(arch, layers, loaded.policy, loaded.energy, mapspace, None, None, True)
     documents, mapspace, options = search_documents_from(files)
     print_warnings(documents.warnings)
-    chosen = _choose((documents.layer,), layer, where)
+    chosen = choose_layer((documents.layer,), layer, where)
     return SearchInputs(
         documents.arch, (chosen,), documents.policy, documents.energy, mapspace, options.metrics,
         options.threads, False,
     )  # fmt: skip
+
+
+def file_names(layers: tuple[Layer, ...]) -> list[str]:
+    """The layers' names, by which files or folders can be called. Raises SpecError if they cannot."""
+    names = [layer.name for layer in layers]
+    for name in names:
+        if not _FILE_NAME.fullmatch(name):
+            raise SpecError(
+                f"layer name '{name}' cannot name a file or folder", hint="choose with --layer NAME"
+            )
+        if names.count(name) > 1:
+            raise SpecError(f"{names.count(name)} layers have the name '{name}'")
+    return names
 
 
 def print_warnings(warnings: tuple[str, ...]) -> None:
@@ -141,7 +156,8 @@ def _native(files: list[tuple[str, YamlMap]], where: str) -> tuple[Loaded, Archi
     return loaded, arch
 
 
-def _choose(layers: tuple[Layer, ...], name: str | None, where: str) -> Layer:
+def choose_layer(layers: tuple[Layer, ...], name: str | None, where: str) -> Layer:
+    """The layer called `name`, or the only one. Raises SpecError if there is none or several."""
     found = [layer for layer in layers if name is None or layer.name == name]
     if len(found) == 1:
         return found[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
 from sparsim.inputs import (
     SearchInputs,
     accounting_option,
+    file_names,
     files_argument,
     layer_option,
     print_warnings,
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 METHODS = ("auto", "exhaustive", "random", "local")
 _COLUMNS = ("layer", "energy_pj", "cycles", "utilization", "certificate", "gap", "divisibility")
 PERIOD_S = 0.1  # between looks at the progress: more often costs time and cannot be read
-_FOLDER_NAME = re.compile(r"\w[\w.+-]*")
 _at_least_1 = click.IntRange(min=1)
 
 
@@ -152,13 +151,7 @@ def _folders(out: Path, layers: tuple[Layer, ...]) -> list[Path]:
     """DIR for one layer, DIR/LAYER for several."""
     if len(layers) == 1:
         return [out]
-    names = [layer.name for layer in layers]
-    for name in names:
-        if not _FOLDER_NAME.fullmatch(name):
-            raise SpecError(f"layer name '{name}' cannot name a folder", hint="choose with --layer NAME")
-        if names.count(name) > 1:
-            raise SpecError(f"{names.count(name)} layers have the name '{name}'")
-    return [out / name for name in names]
+    return [out / name for name in file_names(layers)]
 
 
 def _size(layer: Layer, inputs: SearchInputs) -> str:

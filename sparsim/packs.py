@@ -290,3 +290,61 @@ class CandidateWork(NamedTuple):
     real: Ints  # (R,) free dims with a loop
     choices: Ints  # (T, 2) orders, splits
     fixed: Ints  # (T, 2) zeros: no part of an order is free
+
+
+class ChainPack(NamedTuple):
+    """What a relaxation knows with one choice of what is kept; P: prime, E: divisor, W: tile size."""
+
+    bound: Ints  # (R,)
+    divisor: Ints  # (R, E) of the bound, ascending, then zeros
+    prime: Ints  # (R, P) of the bound, then zeros
+    tiled: Ints  # (S, R, E) whether the divisor may be the extent of a tile of the level
+    looped: Ints  # (S, R) whether the level may have a loop in time
+    distinct: Ints  # (D,) bit masks of dims along which tiles never overlap
+    flags: Ints  # (S, 3) bit masks of dataspaces: no link, no multicast, no temporal reuse
+    size: Ints  # (D, W) words of possible tiles, ascending
+    sizes: Ints  # (D,) how many of them there are
+    share: Reals  # (S, D, A, W + 1) least part of the dense accesses that stays; at the end the least of all
+    stored: Ints  # (S, D, W) words that a tile takes at least
+    bits: Reals  # (S, D, W) metadata bits that it takes at least
+    between: Ints  # (S, D, 2) least and most words of a tile
+    room: Ints  # (S, 2) least and most words stored; -1: unlimited
+    bit_room: Reals  # (S,)
+    price: Reals  # (S, A) per vector access
+    block: Ints  # (S,) words of a vector access
+    most: Ints  # (S,) instances that are paid for, at most
+    exact: Ints  # (1,) whether counts are those of a dense layer
+    accounting: Ints  # (1,)
+
+
+class ChainWork(NamedTuple):
+    """Scratch of a shortest path; J: delivery, C: code of what waits, X: state."""
+
+    below: Ints  # (S, R) spatial extents of a tile of the level
+    left: Ints  # (R,) bounds without the spatial factors
+    number: Ints  # (R,) divisors of `left`
+    stride: Ints  # (R + 1,) of a state's digits; the last is the number of states
+    extent: Ints  # (R, E) those divisors
+    outside: Ints  # (R, E) and what they leave
+    step: Ints  # (R, E, P) place of the divisor that is so many times larger, -1: none
+    tiled: Ints  # (S, R, E)
+    children: Ints  # (S,)
+    instances: Ints  # (S,)
+    groups: Ints  # (S, D) children that get different words
+    part: Ints  # (S, D) partition words
+    delivery: Ints  # (J, 5) child level, parent level, dataspace, whether it waits, for every iteration
+    copies: Ints  # (J,) children of the parent that get different words
+    queue: Ints  # (D, S) deliveries that wait, in the order of their levels
+    opened: Ints  # (D,) of them: levels passed
+    weight: Ints  # (D,) of a code's digits
+    radix: Ints  # (D,)
+    open: Ints  # (C, D) digits: the number of the latest deliveries that wait
+    shift: Ints  # (S,) added to the codes at the end of a level
+    digit: Ints  # (R,)
+    ext: Ints  # (R,)
+    floor: Reals  # (J,) of its cost
+    live: Ints  # (C,) whether a path has the code
+    leave: Reals  # (X,) cost at the end of a level
+    rest: Reals  # (C,) floor of what is still to be paid
+    cost: Reals  # (J, X)
+    value: Reals  # (C, X)

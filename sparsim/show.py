@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from sparsim.estimate import estimate_table
 from sparsim.spec import (
     Architecture,
     EnergyTable,
@@ -15,8 +16,12 @@ from sparsim.spec import (
     effectual_macs,
     macs,
 )
+from sparsim.spec.chip import ChipSpec
+from sparsim.spec.component import Component
 from sparsim.spec.energy import STORAGE_ACTIONS, resolve_energy
 from sparsim.spec.load import Loaded
+from sparsim.spec.noc import Noc
+from sparsim.spec.pe import Spad, SparsePE
 
 _COLUMNS = (
     "level",
@@ -36,10 +41,15 @@ _WRITE = tuple(STORAGE_ACTIONS).index("random_fill")
 
 
 def describe(name: str, loaded: Loaded) -> str:
-    """Title, level table, formats and SAFs, layers."""
+    """Title, level table, components, chip, formats and SAFs, layers."""
     parts = [name]
     if loaded.architecture:
-        parts += ["", *_architecture(loaded.architecture, loaded.energy)]
+        energy = estimate_table(loaded.components) if loaded.components else loaded.energy
+        parts += ["", *_architecture(loaded.architecture, energy)]
+    if loaded.components:
+        parts += ["", *_components(loaded.components)]
+    if loaded.chip:
+        parts += ["", *_chip(loaded.chip)]
     if loaded.policy:
         parts += ["", *_policy(loaded.policy)]
     if loaded.workload:
@@ -156,6 +166,71 @@ def _or_dash(value: float | None) -> str:
 
 def _pairs(items: Iterable[tuple[str, int]]) -> str:
     return " ".join(f"{key}={value}" for key, value in items)
+
+
+def _components(components: Sequence[Component]) -> Iterable[str]:
+    """Class, node and attributes; parts of a compound below it."""
+    yield "components"
+    for component in components:
+        yield _component(component)
+        for part in component.parts:
+            yield "  " + _component(part)
+
+
+def _component(component: Component) -> str:
+    node = f" {component.node_nm:g} nm" if component.node_nm else ""
+    attributes = " ".join(f"{key}={value}" for key, value in component.attributes.items())
+    return f"  {component.name}: {component.class_name}{node} {attributes}".rstrip()
+
+
+def _chip(chip: ChipSpec) -> Iterable[str]:
+    """Clock, PE, network and what may be spread, each with its source."""
+    yield from _wrapped(f"chip {chip.name}" + (f": {chip.source}" if chip.source else ""))
+    dram = "endless" if chip.dram_gb_per_s is None else f"{chip.dram_gb_per_s:g} GB/s"
+    yield f"  clock {chip.clock_mhz:g} MHz, off-chip bandwidth {dram}"
+    overhead = (
+        f"{chip.clock_pj_per_cycle:g} pJ/cycle, control {chip.control_pj_per_pe_cycle:g} pJ/PE and cycle"
+    )
+    yield from _wrapped(f"  clock {overhead}" + (f": {chip.overhead_source}" if chip.overhead_source else ""))
+    yield from _pe(chip.pe)
+    yield from _noc(chip.noc)
+    for axis, dims in chip.spread.items():
+        yield f"  spread over {axis}: {' '.join(dims) or '-'}"
+
+
+def _pe(pe: SparsePE) -> Iterable[str]:
+    skipped = [
+        name for name, skips in (("iacts", pe.skips_zero_iacts), ("weights", pe.skips_zero_weights)) if skips
+    ]
+    yield from _wrapped(
+        f"  PE {pe.name}: {pe.simd_width} MACs, {pe.value_bits}-bit values,"
+        f" {pe.pipeline_stages} pipeline stages, skips zero {' and '.join(skipped) or '-'}"
+        + (f"; {pe.source}" if pe.source else "")
+    )
+    for name in ("iact_address", "iact_data", "weight_address", "weight_data", "psum"):
+        spad: Spad = getattr(pe, name)
+        if spad.words:
+            yield f"    {name}: {spad.words} words of {spad.bits} bits"
+
+
+def _noc(noc: Noc) -> Iterable[str]:
+    rows, columns = noc.clusters
+    yield from _wrapped(
+        f"  NoC {noc.name}: {rows}x{columns} clusters of {noc.pe_rows}x{noc.pe_columns} PEs"
+        + (f"; {noc.source}" if noc.source else "")
+    )
+    for network in noc.networks:
+        compressed = f" or {network.compressed_words} compressed" if network.compressed_words else ""
+        yield (
+            f"    {network.role}: {network.routers_per_cluster} routers per cluster,"
+            f" {network.port_bits} bits per port for {network.raw_words} words{compressed},"
+            f" mesh {network.mesh}, PE side {network.pe_side}"
+        )
+    wiring = noc.wiring
+    yield from _wrapped(
+        f"    wire {wiring.wire_pj_per_bit_mm:g} pJ/bit/mm, router {wiring.router_pj_per_bit:g} pJ/bit,"
+        f" PE pitch {wiring.pe_pitch_um:g} um; {wiring.source}"
+    )
 
 
 def _policy(policy: SparsePolicy) -> Iterable[str]:

@@ -29,7 +29,7 @@ nocs = st.builds(
         pe_columns=st.integers(1, 3),
     ),
     st.sampled_from(get_args(Mesh)),
-) | st.builds(eyeriss_v1_noc, st.integers(1, 3), st.integers(1, 4), st.sampled_from([8, 16]))
+) | st.builds(eyeriss_v1_noc, st.integers(1, 3), st.integers(1, 4))
 
 
 @st.composite

@@ -81,6 +81,16 @@ def test_a_prime_dim_costs_less_with_padding_and_least_with_imperfect_factors(tm
     assert padded["padding"] == pytest.approx(1 - 131 / padded["covered"])
 
 
+def test_a_free_dataflow_is_no_worse_and_near_its_bound(tmp_path: Path) -> None:
+    numbers = run_benchmark("free_dataflow", tmp_path)
+    assert [row["objective"] for row in numbers["totals"]] == [["delay", "energy"], ["energy"], ["edp"]]
+    for row in numbers["totals"]:
+        assert row["layers"] == 3
+        assert row["largest_gap"] < 0.1
+        assert row["free_cycles"] <= row["study_cycles"] or row["objective"] == ["energy"]
+        assert row["free_energy_pj"] < 1.01 * row["study_energy_pj"]
+
+
 def test_timeloops_mapper_is_given_the_studys_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of the program: ours, from the documents that it would get."""
     chip, run = load_preset("eyeriss_like_onchip"), [r for r in runs() if r[:2] == ("onchip", "sparse")][-1]

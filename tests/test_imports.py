@@ -32,7 +32,15 @@ def test_records_and_documents_load_no_compiler() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["sparsim.evaluation", "sparsim.cli", "sparsim.mapper.network", "sparsim.timeloop", "sparsim.noc"],
+    [
+        "sparsim.evaluation",
+        "sparsim.cli",
+        "sparsim.mapper.network",
+        "sparsim.timeloop",
+        "sparsim.noc",
+        "sparsim.chip",
+        "sparsim.chip.report",
+    ],
 )
 def test_no_module_of_sparsim_loads_torch_or_plots(module: str) -> None:
     assert not loaded_by(f"import {module}") & {"torch", "matplotlib", "pointnet", "gmp", "validation"}

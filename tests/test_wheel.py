@@ -25,6 +25,10 @@ DATA = [
     "sparsim/estimate/data/scaling_energy.csv",
     "sparsim/presets/eyeriss_like_gating.yaml",
     "sparsim/presets/eyeriss_like_onchip.yaml",
+    "sparsim/presets/eyeriss_v1.yaml",
+    "sparsim/presets/eyeriss_v1_168.yaml",
+    "sparsim/presets/eyeriss_v1_5.yaml",
+    "sparsim/presets/eyeriss_v2.yaml",
     "sparsim/presets/workloads/alexnet.yaml",
     "sparsim/presets/workloads/mobilenet_v1_050_128_sparse.yaml",
 ]

@@ -3,8 +3,9 @@
 Counts come from `sparsim.evaluate` with mean densities. Zeros are unevenly spread: PEs wait for each other at
 every window of iacts, because those that share iacts or add up psums cannot drift further apart than an iact
 spad is deep. At the end of a window its psums are added to those of the PE below, in the adders of the MACs.
-Weights are fetched between passes, their spad is not doubled; iacts, psums and off-chip words move while PEs
-compute. No source says when PEs wait and what overlaps: these are assumptions.
+Weights are fetched between passes, their spad is not doubled; iacts and psums move while PEs compute. Words
+from and to a DRAM of limited bandwidth come before and after: no buffer is doubled, and the published penalty
+of a limit is hard to explain otherwise. When PEs wait and what overlaps is assumed: no source says it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from sparsim.spec import Density, Layer, LevelMapping, Mapping
 from sparsim.spec.pe import SparsePE
 
 ROLES = {"weight": WEIGHTS, "iact": IACTS, "psum": PSUMS}
+OVERLAPPING = ("PE", "iact", "psum")  # parts that work at the same time
 COMPUTE, NOC, ADDRESSES, CLOCK, CONTROL = "MAC", "NoC", "address spads", "clock", "control"
 
 
@@ -44,8 +46,8 @@ class Flow(NamedTuple):
 
 
 class ChipEvaluation(NamedTuple):
-    """A layer on a chip. `time` has the cycles that every part needs by itself; the longest of `PE`, `iact`,
-    `psum` and `DRAM` counts, where `PE` includes `weight`. `energy_pj` is by component, DRAM apart."""
+    """A layer on a chip. `time` has the cycles that every part needs by itself: the longest of `PE` (with
+    `weight`), `iact` and `psum`, and then `DRAM`. `energy_pj` is by component, DRAM apart."""
 
     layer: Layer
     mapping: Mapping
@@ -80,7 +82,7 @@ def evaluate_chip(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluation:
     time = {role: flow.cycles for role, flow in flows.items()}
     time["PE"] = (
         float(pe.cycles)
-        + handing_over(chip, pe, tile_of(mapping))
+        + float(handing_over(chip, pe, tile_of(mapping)))
         + passes * chip.spec.pe.fill_cycles
         + time["weight"]
     )
@@ -88,7 +90,7 @@ def evaluate_chip(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluation:
     time["DRAM"] = 0.0
     if chip.spec.dram_gb_per_s is not None:
         time["DRAM"] = dram_bytes / (1000.0 * chip.spec.dram_gb_per_s / chip.spec.clock_mhz)
-    cycles = math.ceil(max(time[part] for part in ("PE", "iact", "psum", "DRAM")))
+    cycles = math.ceil(max(time[part] for part in OVERLAPPING) + time["DRAM"])
     energy = {level.name: level.energy_pj for level in base.storage if KEPT[level.name]}
     words = energy.pop(DRAM)  # all words as wide as the widest
     dram_pj = words * dram_bytes / _dram_bytes(chip, layer, base, packed=False)

@@ -64,7 +64,8 @@ def eyexam(chip: Chip, found: ChipEvaluation) -> tuple[Bound, ...]:
         work * array,
         even_cycles(chip, layer, found.spread, tile_of(found.mapping)),
     ]
-    steps.append(max(steps[-1], *(found.time[part] for part in ("weight", "iact", "psum", "DRAM"))))
+    moving = max(found.time[part] for part in ("weight", "iact", "psum"))
+    steps.append(max(steps[-1], moving) + found.time["DRAM"])
     steps.append(float(found.cycles))
     rising = np.maximum.accumulate(np.maximum(steps, 1.0))
     return tuple(Bound(step, float(c), total / float(c)) for step, c in zip(STEPS, rising, strict=True))

@@ -22,6 +22,6 @@ def load_chip(name_or_path: str | Path) -> Chip:
         missing = "chip" if loaded.chip is None else "architecture"
         raise SpecError(f"no '{missing}' given", path=str(name_or_path))
     energy = estimate_table(loaded.components) if loaded.components else loaded.energy
-    chip = Chip(loaded.chip, loaded.architecture, loaded.policy, energy)
+    chip = Chip(loaded.chip, loaded.architecture, loaded.policy, energy, loaded.components)
     check_chip(chip)
     return chip

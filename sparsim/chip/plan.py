@@ -30,7 +30,8 @@ from sparsim.errors import MappingError
 from sparsim.spec import Layer
 from sparsim.spec.counts import words
 
-KEEP = 12  # candidates whose orders of passes are evaluated
+KEEP = 12  # candidates whose orders of passes are evaluated in any case
+MOST_KEPT = 96  # and as many as might be faster than the best
 ESTIMATED = 400  # candidates whose PEs are estimated
 MOST_FILTERS = 8  # numbers of filters per PE that are tried
 OVERFLOW = 0.01  # chance of too many nonzero weights for the spad that a tile may have
@@ -57,7 +58,9 @@ def plan_layer(chip: Chip, layer: Layer, metric: Metric = "delay") -> ChipEvalua
     dims = conv_dims(layer)
     candidates = _candidates(chip, layer, dims)
     best: ChipEvaluation | None = None
-    for i in np.argsort(candidates.cycles, kind="stable")[:KEEP]:
+    for n, i in enumerate(np.argsort(candidates.cycles, kind="stable")[:MOST_KEPT]):
+        if n >= KEEP and best is not None and candidates.cycles[i] >= best.cycles:
+            break
         found = _best_order(chip, layer, dims, candidates, int(i), metric)
         if found is not None and (best is None or _value(found, metric) < _value(best, metric)):
             best = found
@@ -77,6 +80,8 @@ def _candidates(chip: Chip, layer: Layer, dims: ConvDims) -> _Candidates:
     """Spreads with tiles that fit a PE, and about how long they take; those with the least work only."""
     found = spreads(dims, chip.spec.noc.axes, chip.spec.spread)
     rows, tiles = _tiles(chip, layer, dims, found)
+    if not len(rows):
+        return _Candidates(found, rows, tiles, np.zeros(0))
     total = dict(zip(found.dims, found.total()[rows].T, strict=True))
     ports = _port_cycles(chip, layer, dims, found, rows, tiles)
     work = even_cycles(chip, layer, total, (tiles[:, 0], tiles[:, 1]))
@@ -138,7 +143,8 @@ def _port_cycles(
     total = dict(zip(found.dims, found.total()[rows].T, strict=True))
 
     def left(dim: str, tile: Ints | int = 1) -> Ints:
-        return -(-dims.bounds.get(dim, 1) // (total.get(dim, 1) * tile))
+        parts: Ints = -(-dims.bounds.get(dim, 1) // (total.get(dim, 1) * tile))
+        return parts
 
     again: dict[str, Any] = {
         "weight": 1,

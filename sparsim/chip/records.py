@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sparsim.errors import SpecError, near
 from sparsim.spec import Architecture, EnergyTable, SparsePolicy
 from sparsim.spec.chip import ChipSpec
+from sparsim.spec.component import Component
 from sparsim.spec.noc import Axis
 
 DRAM, PSUM_GLB, IACT_GLB = "DRAM", "psum_glb", "iact_glb"
@@ -32,6 +33,7 @@ class Chip(NamedTuple):
     architecture: Architecture
     policy: SparsePolicy | None
     energy: EnergyTable | None
+    components: tuple[Component, ...] = ()  # that `energy` was estimated from
 
     @property
     def name(self) -> str:

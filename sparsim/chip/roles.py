@@ -11,6 +11,7 @@ from sparsim.spec import CONV, Layer
 # dims of the shape -> letters of the papers: a window is S columns wide, and R rows high
 CONV_DIMS = ("G", "N", "M", "C", "R", "S", "P", "Q")
 WEIGHTS, IACTS, PSUMS = "Weights", "Inputs", "Outputs"
+DISTRIBUTIONS = ("fixed-structured", "hypergeometric")  # a fraction says all; where zeros lie does not count
 
 
 class ConvDims(NamedTuple):
@@ -51,7 +52,8 @@ def as_conv(layer: Layer) -> Layer:
 
 
 def conv_dims(layer: Layer) -> ConvDims:
-    """Raises SpecError for a layer that is no convolution over the dims G N M C R S P Q, or some of them."""
+    """Raises SpecError for a layer that is no convolution over the dims G N M C R S P Q, or some of them, and
+    for densities that are no fractions."""
     shape = layer.shape
     where = f"layer {layer.name}"
     unknown = [d for d in shape.dims if d not in CONV_DIMS]
@@ -63,6 +65,13 @@ def conv_dims(layer: Layer) -> ConvDims:
     for role in (WEIGHTS, IACTS, PSUMS):
         if role not in [d.name for d in shape.dataspaces]:
             raise SpecError(f"no dataspace '{role}', a row-stationary chip needs it", path=where)
+        distribution = layer.density(role).distribution
+        if distribution not in DISTRIBUTIONS:
+            known = " and ".join(DISTRIBUTIONS)
+            raise SpecError(
+                f"'{distribution}' is unknown to a row-stationary chip, allowed are {known}",
+                path=f"{where}, density of {role}",
+            )
     coefficient = {**shape.coefficients, **layer.coefficients}
     for name, value in coefficient.items():
         if "dilation" in name and value != 1:

@@ -33,7 +33,8 @@ class Spreads(NamedTuple):
 
     def total(self) -> Ints:
         """(candidates, dims): over how many PEs each dim is spread."""
-        return self.factor.prod(axis=1)
+        total: Ints = self.factor.prod(axis=1)
+        return total
 
     def loops(self, i: int) -> list[SpatialLoop]:
         """Candidate `i` as spatial loops, outer to inner."""

@@ -117,7 +117,7 @@ def count_deliveries(arch, layer, bound, space, factor, place, free, w):
 
 
 @inlined
-def _stored_share(kind, density, total, points):
+def stored_share(kind, density, total, points):
     """(share, chance): least expected density of a tile, least chance that it is not dropped as empty, the
     latter under a parent with metadata; together with the reference's peculiarities (9.5)."""
     if kind == FIXED:
@@ -148,7 +148,7 @@ def _shares(layer, density, policy, bound, keep, v, w):
             continue
         part = 1.0
         if outer_format or policy.format[s, v, HAS_FORMAT]:
-            stored, chance = _stored_share(density.kind[v], density.density[v], layer.words[v], w.tile[s, v])
+            stored, chance = stored_share(density.kind[v], density.density[v], layer.words[v], w.tile[s, v])
             part = stored if policy.format[s, v, HAS_FORMAT] else chance
             if outer_format and policy.format[s, v, IS_COMPRESSED]:
                 part *= chance  # vector accesses per block may be that few (14.1)

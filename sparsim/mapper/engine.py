@@ -18,6 +18,7 @@ from sparsim.kernels.candidates import BOUND, PASSED, assemble_candidates
 from sparsim.lower import ACCOUNTING, ints, lower_arch, lower_density, lower_layer, lower_policy, reals
 from sparsim.mapper.bounds import Lowered, bound_pack, space_bound
 from sparsim.mapper.objective import codes, values
+from sparsim.mapper.relaxation import Relaxation, relax
 from sparsim.mapper.result import Found, Statistics
 from sparsim.mapper.space import Space, mapping_of
 from sparsim.packs import BoundPack, CandidateWork, Ints, MappingPack, Reals, SpacePack
@@ -89,7 +90,9 @@ class Engine:
     ) -> None:
         self.metrics, self.codes, self.top, self.threads = metrics, codes(metrics), top, threads
         self.budget, self.progress = budget, progress
-        self.part, self.least = -1, np.full(2, np.inf)
+        self.part = -1
+        self.floors: list[float] = []  # per part: what its mappings are not below in the first metric
+        self.relaxations: list[Relaxation | None] = []  # per part
         self.best: list[_Entry] = []
         self.evaluated = self.valid = 0
         self.rejected, self.rows_rejected, self.rows = reals(3), reals(3), 0
@@ -113,7 +116,9 @@ class Engine:
         if self.bound.switch[TEST_FAN]:
             most = min(most, float(self.low.arch.mesh[0, 2]))
         self.part_least = space_bound(self.low, self.bound, most)
-        self.least = np.minimum(self.least, self.part_least)
+        cycles, energy_pj = self.part_least
+        self.floors.append(float(values(self.metrics[:1], energy_pj, cycles)[0]))
+        self.relaxations.append(None)
 
     @property
     def head(self) -> tuple[object, ...]:
@@ -155,8 +160,9 @@ class Engine:
         )
 
     def check_time(self) -> None:
-        """Raises BudgetError when the seconds are over."""
-        if self.budget.seconds is not None and time.monotonic() - self._start >= self.budget.seconds:
+        """Raises BudgetError when the seconds are over; something is tried in any case."""
+        seconds = self.budget.seconds
+        if self.rows and seconds is not None and time.monotonic() - self._start >= seconds:
             raise BudgetError
 
     def evaluate(self, rows: MappingPack, candidate: Ints, digits: Ints) -> Reals:
@@ -234,6 +240,23 @@ class Engine:
             some = self.evaluate(rows, candidate[passed], draw[passed])
             found[passed[: len(some)]] = some
         return found
+
+    @property
+    def relaxed(self) -> Relaxation | None:
+        """The relaxation of this part, where there is one."""
+        return self.relaxations[-1]
+
+    def relax(self) -> None:
+        """Bound this part of the mapspace for the first metric, in no more than half of the seconds left."""
+        if self.low.layer.cut[0]:  # it knows points that are covered, not those that exist
+            return
+        now = time.monotonic()
+        end = now + (self._start + (self.budget.seconds or np.inf) - now) / 2
+        metric = self.metrics[0]
+        found = relax(self.low, self.bound, self.pack, metric, lambda: time.monotonic() < end)
+        if found is not None:
+            self.relaxations[-1] = found
+            self.floors[-1] = max(self.floors[-1], found.least)
 
     def found(self, entry: _Entry) -> Found:
         factor, order, split, flags = entry.row

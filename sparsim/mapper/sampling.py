@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparsim.mapper.engine import Engine
+from sparsim.mapper.starts import arrange
 from sparsim.packs import Ints, Reals
 
 BATCH = 1024  # random mappings at a time
@@ -33,7 +34,8 @@ def search_random(engine: Engine, seed: int, tries: int | None) -> None:
 
 
 def search_local(engine: Engine, seed: int, tries: int | None) -> None:
-    """Hill climbing from the best of random mappings; stuck, it starts again near the best so far.
+    """Hill climbing from the best of random mappings, or of those that the relaxation points to; stuck, it
+    starts again near the best so far.
 
     A neighbour has one dim's factors moved between two tiling levels, or another bypass choice, order or
     split (iterated local search; Lourenco, Martin, Stuetzle 2003).
@@ -42,6 +44,12 @@ def search_local(engine: Engine, seed: int, tries: int | None) -> None:
     done, stuck = 0, 0
     here: tuple[Ints, Ints] | None = None
     height: tuple[float, ...] = ()
+    if engine.relaxed is not None and engine.relaxed.starts:
+        candidates, draw = arrange(engine.low, engine.pack, engine.relaxed.starts)
+        found = engine.try_numbers(work, candidates, draw)
+        best = _least(found)
+        if best is not None:
+            here, height = (candidates[best], draw[best]), tuple(found[best].tolist())
     while tries is None or done < tries:
         engine.check_time()
         if here is None:
@@ -68,14 +76,22 @@ def _least(found: Reals) -> int | None:
     return int(valid[np.lexsort(found[valid].T[::-1])[0]]) if len(valid) else None
 
 
-def _kicked(engine: Engine, rng: np.random.Generator) -> tuple[Ints, Ints] | None:
-    """The best mapping of this part that is among the best of all, after some moves, valid or not."""
+def _best(engine: Engine) -> tuple[Ints, Ints] | None:
+    """The best mapping of this part that is among the best of all."""
     place = next((entry.place for entry in engine.best if entry.part == engine.part), None)
     if place is None:
         return None
     n_dims = len(engine.space.factors)
     candidate = np.array([*place[n_dims - 1 :: -1], place[n_dims]], np.int64)
-    draw = np.array(place[n_dims + 1 :], np.int64).reshape(-1, 2)
+    return candidate, np.array(place[n_dims + 1 :], np.int64).reshape(-1, 2)
+
+
+def _kicked(engine: Engine, rng: np.random.Generator) -> tuple[Ints, Ints] | None:
+    """That mapping after some moves, valid or not."""
+    best = _best(engine)
+    if best is None:
+        return None
+    candidate, draw = best
     for _ in range(KICKS):
         candidates, draws = neighbours(engine, rng, candidate, draw, 1)
         candidate, draw = candidates[0], draws[0]

@@ -128,26 +128,27 @@ def _cut(sizes: Ints, tile: Ints, pes: Ints) -> _Parts:
 def _slowest(model: TileModel, passes: _Parts) -> Reals:
     """Expected cycles of the slowest PE of a pass, with the largest tile on all of them.
 
-    Deviations are as large as the expected largest of so many normals: blocks of PEs with neither weights nor
-    iacts in common (groups and channels); in a block a grid of those that share weights (along E, F) and
-    those that share iacts (along M, R). Squares of expected largest values add, those of the two sides of a
-    grid before: exact where only one of the three parts varies, or only one axis has more than one PE. The
-    skewness of the cycles lengthens them (Cornish and Fisher 1938, first term).
+    Deviations are normal. Blocks of PEs have neither weights nor iacts in common (groups, channels, filter
+    rows); in a block a grid of those that share weights (along E, F) and those that share iacts (along M).
+    Expected largest values of the two sides of a grid add, their squares with that of what no two PEs share.
+    The slowest PEs of blocks differ by what is left of the variance in the largest of a grid. The skewness of
+    the cycles lengthens them (Cornish and Fisher 1938, first term).
     """
-    blocks = passes.pes[[G, C]].prod(axis=0)
-    filters, places = passes.pes[[M, R]].prod(axis=0), passes.pes[[E, F]].prod(axis=0)
+    blocks = passes.pes[[G, C, R]].prod(axis=0)
+    filters, places = passes.pes[M], passes.pes[[E, F]].prod(axis=0)
+    grid = filters * places
     # one call for all: where counts are equal the differences are exactly 0
-    largest, square = largest_of(blocks * np.array([np.ones_like(blocks), filters, places, filters * places]))
-    more = np.maximum(largest**2 - largest[0] ** 2, 0.0)
-    variance = model.of_weights + model.of_iacts + model.of_both
-    sides = np.sqrt(model.of_weights * more[1]) + np.sqrt(model.of_iacts * more[2])
-    rise = np.sqrt(variance * largest[0] ** 2 + sides**2 + model.of_both * more[3])
+    largest, square = largest_of(np.array([filters, places, grid, blocks, blocks * grid]))
+    parts = np.array([model.of_weights, model.of_iacts, model.of_both])
+    left = (parts * np.maximum(square[:3] - largest[:3] ** 2, 0.0)).sum(axis=0)
+    of_weights, of_iacts, of_both = np.sqrt(parts) * largest[:3]
+    rise = np.hypot(of_weights + of_iacts, of_both) + largest[3] * np.sqrt(left)
 
-    alike = blocks == 1
+    alike, variance = blocks == 1, parts.sum(axis=0)
     third = np.select([alike & (places == 1), alike & (filters == 1)], model.third[:2], model.third[2])
-    several = (largest[3] > 0.0) & (variance > 1e-12)
-    scale = np.where(several, 6 * (largest[3] * variance) ** 2, 1.0)
-    rise = rise + np.where(several, third * rise**2 * (square[3] - 1.0), 0.0) / scale
+    several = (largest[4] > 0.0) & (variance > 1e-12)
+    scale = np.where(several, 6 * (largest[4] * variance) ** 2, 1.0)
+    rise = rise + np.where(several, third * rise**2 * (square[4] - 1.0), 0.0) / scale
     return np.asarray(np.minimum(model.cycles + rise, model.most_cycles))
 
 

@@ -258,7 +258,7 @@ def test_metric_that_only_timeloop_has(run, tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["one", "../two"], "layer name '../two' cannot name a folder (choose with --layer NAME)"),
+        (["one", "../two"], "layer name '../two' cannot name a file or folder (choose with --layer NAME)"),
         (["one", "one"], "2 layers have the name 'one'"),
         ([], "net.yaml: no 'layer' given"),
     ],

@@ -266,27 +266,27 @@ def test_bandwidth_grows_with_the_array_where_a_bus_stays() -> None:
         assert planned(noc, "FC", "weight").words_per_cycle == 3 * ports
         assert planned(noc, "FC", "iact").words_per_cycle == 3
         assert planned(noc, "CONV, weights grouped", "weight").source_ports == noc.clusters[0] * noc.pe_rows
-        bus = eyeriss_v1_noc(noc.clusters[0] * noc.pe_rows, noc.clusters[1] * noc.pe_columns, word_bits=8)
-        assert planned(bus, "FC", "weight").words_per_cycle == 8
+        bus = eyeriss_v1_noc(noc.clusters[0] * noc.pe_rows, noc.clusters[1] * noc.pe_columns)
+        assert planned(bus, "FC", "weight").words_per_cycle == 4
 
 
 def test_a_bus_gives_every_word_to_all_at_once_and_drives_all_its_wire() -> None:
-    bus = eyeriss_v1_noc(12, 16, word_bits=8)
+    bus = eyeriss_v1_noc()
     shared, private = planned(bus, "FC", "iact"), planned(bus, "FC", "weight")
-    assert (shared.mode, shared.receipts_per_cycle, private.receipts_per_cycle) == ("bus", 8 * 192, 8)
+    assert (shared.mode, shared.receipts_per_cycle, private.receipts_per_cycle) == ("bus", 192, 4)
     assert shared.wire_um == private.wire_um > 192 * bus.wiring.pe_pitch_um
     mesh = planned(V2, "FC", "weight")
-    assert mesh.words_per_cycle == 18 * private.words_per_cycle
+    assert mesh.words_per_cycle == 36 * private.words_per_cycle
     assert mesh.energy_pj_per_word < private.energy_pj_per_word / 10
 
 
 def test_partial_sums_of_a_bus_leave_once_per_column_and_group() -> None:
     """M over the 2 columns: two sums; C over columns: one sum in two parts that nothing adds on the way."""
-    bus = eyeriss_v1_noc(2, 2, word_bits=8)
+    bus = eyeriss_v1_noc(2, 2)
     for dim, distinct, copies in (("M", 2, 1), ("C", 1, 2)):
         nest = [SpatialLoop(dim=d, bound=2, axis=a) for d, a in (("C", "pe_rows"), (dim, "pe_columns"))]
         delivery = plan(bus, "psum", nest, ["M"])
-        assert (delivery.groups, delivery.copies, delivery.words_per_cycle * copies) == (distinct, copies, 3)
+        assert (delivery.groups, delivery.copies, delivery.words_per_cycle * copies) == (distinct, copies, 4)
 
 
 def test_graph_has_the_published_parts() -> None:

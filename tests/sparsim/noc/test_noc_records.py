@@ -52,9 +52,7 @@ def test_inner_routers_of_a_large_mesh_have_four_neighbours() -> None:
     assert (eyeriss_v1_noc().ports("iact"), eyeriss_v1_noc().ports("psum")) == (1, 2)
 
 
-@pytest.mark.parametrize(
-    "noc", [V2, eyeriss_v1_noc(), eyeriss_v1_noc(12, 16, 8)], ids=lambda n: n.digest()[:4]
-)
+@pytest.mark.parametrize("noc", [V2, eyeriss_v1_noc(), eyeriss_v1_noc(3, 4)], ids=lambda n: n.digest()[:4])
 def test_records_survive_a_round_trip(noc: Noc) -> None:
     assert msgspec.convert(noc.to_dict(), Noc) == noc
 
@@ -132,7 +130,7 @@ def test_wrong_values_are_refused(make: Any, message: str) -> None:
         ),
         (
             lambda: deliver(V2, "iact", groups(eyeriss_v1_noc(), [], [])),
-            "groups have shape (1, 1, 12, 14), noc eyeriss_v2 has (8, 2, 3, 4)",
+            "groups have shape (1, 1, 12, 16), noc eyeriss_v2 has (8, 2, 3, 4)",
         ),
         (
             lambda: deliver(V2, "iact", groups(V2, [], []) * 0 - 1),

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from noc_patterns import nocs
+from small_pes import pes
 
 from sparsim.errors import SpecError
 from sparsim.spec import CONV
+from sparsim.spec.chip import ChipSpec
 from sparsim.spec.load import dump, load_documents, load_preset, load_text, preset_names
+from sparsim.spec.noc import Axis
 
+chips = st.builds(
+    ChipSpec,
+    name=st.just("chip"),
+    clock_mhz=st.floats(1.0, 1e4),
+    pe=pes(),
+    noc=nocs,
+    spread=st.fixed_dictionaries(
+        {axis: st.lists(st.sampled_from("GMC"), unique=True).map(tuple) for axis in get_args(Axis)}
+    ),
+    clock_pj_per_cycle=st.floats(0.0, 1e4),
+    dram_gb_per_s=st.none() | st.floats(0.1, 1e3),
+)
 any_records = st.tuples(
     strategies.architectures(),
     st.lists(strategies.layers(), min_size=1, max_size=2),
@@ -22,15 +39,17 @@ any_records = st.tuples(
     strategies.workloads,
     strategies.mapspaces,
     st.lists(strategies.components, max_size=2).map(tuple),
+    chips,
 )
 
 
 @settings(max_examples=50, deadline=None)
 @given(any_records)
 def test_round_trip(records):
-    arch, layers, policy, energy, mapping, workload, mapspace, components = records
-    loaded = load_text(dump(arch, *layers, policy, energy, mapping, workload, mapspace, *components))
-    expected = (arch, (*layers, *workload.layers), policy, energy, mapping, workload, mapspace, components)
+    arch, layers, policy, energy, mapping, workload, mapspace, components, chip = records
+    loaded = load_text(dump(arch, *layers, policy, energy, mapping, workload, mapspace, *components, chip))
+    layers = (*layers, *workload.layers)
+    expected = (arch, layers, policy, energy, mapping, workload, mapspace, components, chip)
     assert loaded == expected
     assert loaded.architecture.digest() == arch.digest()
 

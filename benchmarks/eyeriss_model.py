@@ -1,0 +1,187 @@
+"""Networks on the chips of the Eyeriss family, planned once each, and what is read off them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from msgspec.structs import replace
+
+from sparsim.chip import Chip, ChipEvaluation, NetworkEvaluation, load_chip, plan_network
+from sparsim.chip.area import chip_area
+from sparsim.chip.evaluate import (
+    ADDRESSES,
+    COMPUTE,
+    NOC,
+    handing_over,
+    pe_estimate,
+    tile_of,
+    tiling_of,
+    window_pe,
+)
+from sparsim.chip.records import IACT_GLB, PSUM_GLB
+from sparsim.chip.roles import IACTS, WEIGHTS, conv_dims
+from sparsim.chip.scale import scaled
+from sparsim.pe.estimate import estimate
+from sparsim.spec import Layer
+from sparsim.spec.counts import macs
+from sparsim.spec.load import load_workload
+
+MOBILENET = "mobilenet_v1_050_128"
+NETWORKS = {
+    "alexnet": "AlexNet", "alexnet_sparse": "sparse AlexNet", MOBILENET: "MobileNet",
+    f"{MOBILENET}_sparse": "sparse MobileNet",
+}  # fmt: skip
+FULL_MOBILENET = "MobileNet 1.0, 224x224"
+SIZES = {256: 4, 1024: 8, 16384: 32}  # PEs: clusters along each side of the array
+CLUSTER = 4  # PEs along each side of a cluster
+IMAGES = 4  # that Eyeriss was measured with
+
+
+class Runs:
+    """Plans by chip and network, made when they are first asked for."""
+
+    def __init__(self, step: Callable[[str], None] = lambda what: None) -> None:
+        self.step = step
+        self.plans: dict[tuple[str, str], NetworkEvaluation] = {}
+
+    def _plan(self, chip: Chip, name: str, layers: Callable[[], tuple[Layer, ...]]) -> NetworkEvaluation:
+        limit = chip.spec.dram_gb_per_s
+        key = (chip.name if limit is None else f"{chip.name}, {limit:g} GB/s", name)
+        if key not in self.plans:
+            self.step(" ".join(key))
+            self.plans[key] = plan_network(chip, layers())
+        return self.plans[key]
+
+    def network(self, chip: str, workload: str, dram_gb_per_s: float | None = None) -> NetworkEvaluation:
+        """A shipped workload on a shipped chip, one image."""
+        loaded = load_chip(chip)
+        loaded = loaded._replace(spec=replace(loaded.spec, dram_gb_per_s=dram_gb_per_s))
+        return self._plan(loaded, workload, lambda: load_workload(workload).layers)
+
+    def layers(self, chip: str, name: str, layers: tuple[Layer, ...]) -> NetworkEvaluation:
+        return self._plan(load_chip(chip), name, lambda: layers)
+
+    def original(self) -> NetworkEvaluation:
+        """AlexNet's convolutions on the original Eyeriss, four images at a time as in the measurement."""
+        return self._plan(load_chip("eyeriss_v1_168"), "alexnet", original_layers)
+
+    def scaled(self, chip: str, network: str, pes: int) -> NetworkEvaluation:
+        """Clusters of 4 x 4 PEs in a square; of a flat network one cluster as large."""
+        loaded, side = load_chip(chip), SIZES[pes]
+        if loaded.spec.noc.clusters == (1, 1):
+            sized = scaled(loaded, (1, 1), CLUSTER * side, CLUSTER * side)
+        else:
+            sized = scaled(loaded, (side, side), CLUSTER, CLUSTER)
+        return self._plan(sized, network, lambda: scaling_layers(network))
+
+    def of_linear(self, chip: str, network: str, pes: int) -> float:
+        """Speed-up over the smallest array, over the ratio of PEs."""
+        least = min(SIZES)
+        speedup = self.scaled(chip, network, least).cycles / self.scaled(chip, network, pes).cycles
+        return speedup * least / pes
+
+
+def original_layers() -> tuple[Layer, ...]:
+    return tuple(
+        replace(layer, bounds={**layer.bounds, "N": IMAGES}) for layer in load_workload("alexnet").layers[:5]
+    )
+
+
+def scaling_layers(network: str) -> tuple[Layer, ...]:
+    """AlexNet, or MobileNet at full width for 224 x 224 points: twice the channels, 7/4 of the points."""
+    if network == "AlexNet":
+        return load_workload("alexnet").layers
+    found = []
+    for layer in load_workload(MOBILENET).layers:
+        bounds = dict(layer.bounds)
+        for dim in ("G", "M", "C"):
+            fixed = (layer.name, dim) in {("conv", "C"), ("fc", "M")} or bounds[dim] == 1
+            bounds[dim] *= 1 if fixed else 2
+        for dim in ("P", "Q"):
+            bounds[dim] = bounds[dim] * 7 // 4
+        found.append(replace(layer, bounds=bounds))
+    return tuple(found)
+
+
+def layer_of(network: NetworkEvaluation, name: str) -> ChipEvaluation:
+    return next(found for found in network.layers if found.layer.name == name)
+
+
+def layer_gops_per_w(network: NetworkEvaluation, name: str) -> float:
+    """Nominal, as `NetworkEvaluation.gops_per_w`."""
+    found = layer_of(network, name)
+    return 2e3 * macs(found.layer) / found.chip_pj
+
+
+def convolutions_mb(network: NetworkEvaluation) -> float:
+    """Off-chip traffic of the layers named conv."""
+    return math.fsum(x.dram_bytes for x in network.layers if x.layer.name.startswith("conv")) / 1e6
+
+
+def noc_share(network: NetworkEvaluation) -> float:
+    return network.energy_pj["NoC"] / network.chip_pj
+
+
+def glb_mb(found: ChipEvaluation) -> float:
+    """Words that move in and out of the GLB, in MB."""
+    words, bits = 0, found.evaluation.level(IACT_GLB).storage.word_bits
+    for level in (IACT_GLB, PSUM_GLB):
+        for traffic in found.evaluation.level(level).tensors:
+            words += traffic.reads.actual + traffic.fills.actual + traffic.updates.actual
+    return words * bits / 8e6
+
+
+def utilisation(found: ChipEvaluation) -> float:
+    """Part of all MAC slots in which something is multiplied."""
+    chip_macs = found.evaluation.compute.instances
+    return float(found.pe.macs) / (found.cycles * chip_macs)
+
+
+def pe_area_um2(chip: Chip) -> dict[str, float]:
+    """Spads and MACs of a PE; no control logic, of which nothing is estimated."""
+    assert chip.energy is not None
+    areas = chip.energy.areas
+    spads = ("weight_spad", "iact_spad", "psum_spad", "iact_reg", "iact_address_spad", "weight_address_spad")
+    return {
+        "spads": math.fsum(areas.get(name, 0.0) for name in spads),
+        "MACs": areas["MAC"] * chip.spec.pe.simd_width,
+    }
+
+
+def area_mm2(chip: Chip) -> dict[str, float]:
+    """Parts of PEs, GLB and routers, all of them together."""
+    groups = {
+        "spads": ("weight_spad", "iact_spad", "psum_spad", "iact_reg", ADDRESSES), "MACs": (COMPUTE,),
+        "GLB": (PSUM_GLB, IACT_GLB), "routers": (NOC,),
+    }  # fmt: skip
+    found = chip_area(chip)
+    return {group: math.fsum(found.get(name, 0.0) for name in names) / 1e6 for group, names in groups.items()}
+
+
+def speed_without(network: NetworkEvaluation) -> dict[str, float]:
+    """How much faster the same mappings are without one assumption: if PEs wait at the end of a pass only, if
+    handing over psums costs no cycles, if weights are loaded while PEs compute."""
+    total = {"waiting": 0, "handing over": 0, "loading weights": 0}
+    for found in network.layers:
+        chip, tile = network.chip, tile_of(found.mapping)
+        windows = float(pe_estimate(chip, found.layer, found.spread, tile).cycles)
+        saved = {
+            "waiting": windows - _cycles_by_pass(chip, found),
+            "handing over": float(handing_over(chip, found.pe, tile)),
+            "loading weights": found.time["weight"],
+        }
+        rest = max(found.time[part] for part in ("weight", "iact", "psum"))
+        for name, cycles in saved.items():
+            total[name] += math.ceil(max(found.time["PE"] - cycles, rest))
+    return {name: network.cycles / cycles for name, cycles in total.items()}
+
+
+def _cycles_by_pass(chip: Chip, found: ChipEvaluation) -> float:
+    conv = conv_dims(found.layer).conv()
+    tiling = tiling_of(found.spread, *tile_of(found.mapping))
+    rows, columns = (-(-n // pes) for n, pes in ((conv.E, tiling.pes_e), (conv.F, tiling.pes_f)))
+    densities = (found.layer.density(name).density for name in (IACTS, WEIGHTS))
+    whole = estimate(window_pe(chip), conv, tiling._replace(E0=rows, F0=columns), *densities)
+    return float(np.asarray(whole.cycles))

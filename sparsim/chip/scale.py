@@ -1,0 +1,56 @@
+"""The same chip with more or fewer PEs."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from sparsim.chip.records import (
+    CLUSTER,
+    CLUSTER_ROW,
+    IACT_GLB,
+    PE_ROW,
+    PSUM_GLB,
+    WEIGHT_SPAD,
+    Chip,
+    check_chip,
+)
+from sparsim.spec import Storage
+from sparsim.spec.noc import RouterNetwork
+
+
+def scaled(chip: Chip, clusters: tuple[int, int], pe_rows: int, pe_columns: int) -> Chip:
+    """`chip` with `clusters` (rows, columns) of `pe_rows` x `pe_columns` PEs.
+
+    PEs, routers and their ports stay as they are, routers that serve a row or a column of PEs one for each.
+    The GLB and the energy of clock per cycle grow with the number of PEs; so do the wires of a flat network,
+    but not what it moves per cycle. Raises SpecError for sizes below 1.
+    """
+    old = chip.spec.noc
+    lines = {"row": pe_rows, "column": pe_columns}
+
+    def resized(network: RouterNetwork) -> RouterNetwork:
+        routers = lines.get(network.pe_side, network.routers_per_cluster)
+        return replace(network, routers_per_cluster=routers)
+
+    noc = replace(
+        old, clusters=clusters, pe_rows=pe_rows, pe_columns=pe_columns,
+        networks=tuple(resized(network) for network in old.networks),
+    )  # fmt: skip
+    meshes = {
+        CLUSTER_ROW: (1, clusters[0]), CLUSTER: (clusters[1], 1), PE_ROW: (1, pe_rows),
+        WEIGHT_SPAD: (pe_columns, 1),
+    }  # fmt: skip
+
+    def level(storage: Storage) -> Storage:
+        if storage.name in meshes:
+            return replace(storage, mesh=meshes[storage.name])
+        if storage.name in (PSUM_GLB, IACT_GLB) and storage.size_words is not None:
+            return replace(storage, size_words=storage.size_words * noc.pes // old.pes)
+        return storage
+
+    architecture = replace(chip.architecture, storage=tuple(level(s) for s in chip.architecture.storage))
+    clock = chip.spec.clock_pj_per_cycle * noc.pes / old.pes
+    spec = replace(chip.spec, name=f"{chip.name}_{noc.pes}", noc=noc, clock_pj_per_cycle=clock)
+    found = chip._replace(spec=spec, architecture=architecture)
+    check_chip(found)
+    return found

@@ -1,0 +1,238 @@
+"""A lower bound of a whole mapspace that is near its optimum, and the mappings that it points to.
+
+Every choice of spatial factors and of what is kept is bounded on its own by a shortest path
+(`sparsim.kernels.relaxation`). What it leaves out: constraints on orders, factors of one dim that exclude
+each other beyond the extents of tiles, accesses to metadata, networks. Where none of these matters it is the
+optimum of a dense layer whose tiles do not overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsim.kernels.bounds import ALMOST, BOUNDED
+from sparsim.kernels.relaxation import least_costs
+from sparsim.lower import ints, reals
+from sparsim.mapper.bounds import Lowered
+from sparsim.mapper.chains import (
+    Choice,
+    Price,
+    Tiles,
+    cycle_prices,
+    energy_price,
+    list_choices,
+    list_tiles,
+    make_chain,
+    make_chain_work,
+)
+from sparsim.mapper.factors import divisors
+from sparsim.packs import BoundPack, ChainWork, Ints, Reals, SpacePack
+
+MOST_SPREADS = 100_000  # choices of spatial factors
+MOST_CHOICES = 1_000_000  # of these and of what is kept
+MOST_STATES = 4_000_000  # of one shortest path
+MOST_STEPS = 250_000_000  # states of all levels and paths, some ten seconds
+TURN = 32  # paths between two looks at the clock
+STARTS = 24  # mappings handed to a search
+FASTEST = 4  # spatial factors for which the least words of every level are sought, too
+SLACK = 1.005  # times the least: where a path is no longer followed
+
+
+class Start(NamedTuple):
+    """A mapping that a shortest path stands for."""
+
+    spread: Ints  # (S, R) spatial factors
+    loops: Ints  # (n, 3) in time, outermost first: level, dim, bound
+    choice: int  # row of `Space.keep`
+
+
+class Relaxation(NamedTuple):
+    """No mapping is below `least` in the first metric. If that is the delay, none that has `least` cycles is
+    below `energy_pj`."""
+
+    least: float
+    energy_pj: float
+    starts: tuple[Start, ...]
+
+
+def relax(
+    low: Lowered, bound: BoundPack, space: SpacePack, metric: str, go_on: Callable[[], bool]
+) -> Relaxation | None:
+    """The bound of a mapspace in `metric`; None where it is too large for this, or accesses are not bounded.
+
+    When `go_on`, called now and then, says no, the rest has a cheaper bound; None where that is missing, too.
+    """
+    spread, tiles = list_spreads(low, space), list_tiles(low, bound)
+    if not bound.switch[BOUNDED] or spread is None or tiles is None:
+        return None
+    paths = _Paths(low, bound, spread, tiles, go_on)
+    if paths.states * paths.codes > MOST_STATES or len(spread) * len(paths.choices) > MOST_CHOICES:
+        return None
+    try:
+        return _relax(paths, metric)
+    except _OutOfTimeError:
+        return None
+
+
+class _OutOfTimeError(Exception):
+    """Some choice has no bound yet."""
+
+
+def _relax(paths: _Paths, metric: str) -> Relaxation:
+    low, spread = paths.low, paths.spread
+    least, among, scale = 0.0, np.arange(len(spread)), np.ones(len(spread))
+    if metric == "delay":
+        need = _least_cycles(paths)
+        least = _least_delay(paths, need)
+        among = np.flatnonzero(need <= least)
+    if metric == "edp":
+        scale = _least_cycles(paths)
+    values = paths.find(among, scale[among], energy_price(low), float(paths.bound.compute[1]))
+    energy = values.least * ALMOST
+    starts = [*paths.starts(values)]
+    for price in cycle_prices(low) if metric == "delay" else []:
+        starts += paths.starts(paths.find(among[:FASTEST], np.ones(len(among[:FASTEST])), price, 0.0))
+    return Relaxation(least if metric == "delay" else energy, energy, tuple(starts))
+
+
+class _Values(NamedTuple):
+    """What bounds every choice (of what is kept, of spatial factors)."""
+
+    price: Price
+    among: Ints  # those spatial factors
+    bound: Reals
+    found: Reals  # the same where a path was looked for, else inf
+
+    @property
+    def least(self) -> float:
+        return float(self.bound.min(initial=np.inf))
+
+
+class _Paths:
+    """Shortest paths for all choices of spatial factors and of what is kept."""
+
+    def __init__(
+        self, low: Lowered, bound: BoundPack, spread: Ints, tiles: Tiles, go_on: Callable[[], bool]
+    ) -> None:
+        self.low, self.bound, self.spread, self.tiles, self.go_on = low, bound, spread, tiles, go_on
+        self.choices = list_choices(low, bound)
+        n_data = len(low.layer.words)
+        counts = (low.space.keep[:, :, None] >> np.arange(n_data) & 1).sum(axis=1)
+        self.codes = int((counts + 1).prod(axis=1).max())
+        self.states = int(np.prod([len(divisors(int(n))) for n in low.layer.bound]))
+        self.work: ChainWork | None = None
+        self.steps = 0
+
+    def find(self, among: Ints, scale: Reals, price: Price, base: float) -> _Values:
+        """Least (base + cost) * scale of every choice. Once MOST_STEPS are used up the rest keeps a value
+        that is found at once."""
+        choices, spread = self.choices, self.spread[among]
+        bounds = self.floors(among, scale, price, base)
+        found = np.full(bounds.shape, np.inf)
+        limit = np.inf
+        for choice in np.argsort(bounds.min(axis=1, initial=np.inf), kind="stable").tolist():
+            order = np.argsort(bounds[choice], kind="stable")
+            first, turn = 0, 1
+            while first < len(order) and bounds[choice, order[first]] < limit:
+                if self.steps > MOST_STEPS or not self.go_on():
+                    break
+                some = order[first : first + turn]
+                out, _ = self._run(choices[choice], spread[some], scale[some], price, base, limit)
+                self.steps += len(some) * self.states * len(self.low.arch.fan)
+                bounds[choice, some] = np.maximum(bounds[choice, some], out[:, 1])
+                found[choice, some] = np.where(out[:, 1] < limit, out[:, 1], np.inf)
+                limit = min(limit, SLACK * float(out[:, 1].min()))
+                first, turn = first + turn, min(2 * turn, TURN)
+        return _Values(price, among, bounds, found)
+
+    def floors(self, among: Ints, scale: Reals, price: Price, base: float) -> Reals:
+        """The values that are found at once. Raises _OutOfTimeError."""
+        spread, values = self.spread[among], []
+        for choice in self.choices:
+            if not self.go_on():
+                raise _OutOfTimeError
+            values.append(self._run(choice, spread, scale, price, base, -np.inf)[0][:, 0])
+        return np.stack(values)
+
+    def starts(self, values: _Values) -> Iterator[Start]:
+        """The mappings behind the least values."""
+        for best in np.argsort(values.found, axis=None, kind="stable")[:STARTS].tolist():
+            number, i = divmod(best, values.found.shape[1])
+            if values.found[number, i] == np.inf:
+                return
+            choice, spread = self.choices[number], self.spread[values.among[i]][None]
+            _, loops = self._run(choice, spread, np.ones(1), values.price, 0.0, np.inf, trace=True)
+            yield Start(spread[0], loops, choice.number)
+
+    def _run(
+        self, choice: Choice, spread: Ints, scale: Reals, price: Price, base: float, limit: float,
+        *, trace: bool = False,
+    ) -> tuple[Reals, Ints]:  # fmt: skip
+        """`least_costs` of one choice, and the loops of the last path."""
+        chain = make_chain(self.low, self.bound, self.tiles, choice, price)
+        if self.work is None:
+            self.work = make_chain_work(self.low, chain, self.codes, self.states)
+        shape = (len(choice.keep), self.codes, self.states) if trace else (0, 0, 0)
+        path, loops, out = ints(*shape), ints(64 * chain.looped.size, 3), reals(len(spread), 2)
+        number = least_costs(
+            self.low.layer, chain, self.work, choice.keep, spread, scale, base, limit, out, path, loops
+        )
+        return out, loops[:number]
+
+
+def _least_cycles(paths: _Paths) -> Reals:
+    """Cycles with each choice of spatial factors, at least: of the arithmetic, or of one level's words if
+    every word moves once."""
+    arch, number = paths.low.arch, len(paths.spread)
+    need: Reals = np.ceil(float(paths.bound.compute[0]) / paths.spread.prod(axis=(1, 2))) + arch.latency
+    for price in cycle_prices(paths.low):
+        words = paths.floors(np.arange(number), np.ones(number), price, 0.0).min(axis=0)
+        need = np.maximum(need, _whole(words, arch.latency))
+    return need
+
+
+def _least_delay(paths: _Paths, need: Reals) -> float:
+    """Cycles that no mapping is below, by the shortest paths for each level's words."""
+    every, least = np.arange(len(need)), np.inf
+    for done, i in enumerate(np.argsort(need, kind="stable")):
+        if need[i] >= least or done == TURN:
+            return float(min(need[i], least))
+        words = [paths.find(every[i : i + 1], np.ones(1), p, 0.0).least for p in cycle_prices(paths.low)]
+        cycles = _whole(np.array([0.0, *words]), paths.low.arch.latency)
+        least = min(least, float(cycles.max(initial=need[i])))
+    return float(least)
+
+
+def _whole(cycles: Reals, latency: int) -> Reals:
+    """Cycles of a level as the model rounds them; a single one counts as none."""
+    return np.where(cycles * ALMOST > 1, np.ceil(cycles * ALMOST) + latency, 0.0)
+
+
+def list_spreads(low: Lowered, space: SpacePack) -> Ints | None:
+    """(n, S, R): the spatial factors of every storage level that fit its fan-out; None if there are too many,
+    or if factors do not multiply to the bounds."""
+    tiling, factors = low.arch.tiling, low.space.factors
+    spatial = np.flatnonzero(tiling[:, 1] == 1)
+    fan = space.fan[spatial]
+    if any((rows.prod(axis=1) != low.layer.bound[dim]).any() for dim, rows in enumerate(factors)):
+        return None
+    chosen = np.ones((1, len(spatial), 0), np.int64)
+    used = np.ones((1, len(spatial), 3), np.int64)  # along X, along Y, in all
+    for dim, rows in enumerate(factors):
+        factor = np.unique(rows[:, spatial], axis=0)
+        along = [np.where(space.axis[spatial, dim] == axis, factor, 1) for axis in (0, 1)]
+        grown = used[:, None] * np.stack([*along, factor], axis=2)
+        fits = (grown[..., :2] <= fan).all(axis=(2, 3)) & (grown[..., 2] <= fan.prod(axis=1)).all(axis=2)
+        before, one = np.nonzero(fits)
+        if len(before) > MOST_SPREADS:
+            return None
+        used = grown[before, one]
+        chosen = np.concatenate([chosen[before], factor[one][:, :, None]], axis=2)
+    share = (used[:, :, 2] / fan.prod(axis=1)).prod(axis=1)
+    chosen = chosen[share >= low.space.min_parallelism * (1 - 1e-12)]
+    spread = np.ones((len(chosen), len(low.arch.fan), len(factors)), np.int64)
+    spread[:, tiling[spatial, 0]] = chosen
+    return spread

@@ -1,0 +1,189 @@
+"""`sparsim chip`: tables, files that say the same, figures, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from small_chips import conv, small_chip
+
+from sparsim import cli, dump, load_documents
+from sparsim.chip import ChipEvaluation, NetworkEvaluation, eyexam, load_chip, plan_layer, plan_network
+from sparsim.plots.chip import draw_energy, draw_eyexam, draw_routes
+from sparsim.spec import Density, Workload
+
+SMALL = small_chip()
+LAYERS = (
+    replace(conv(M=8, C=6, R=3, S=3, P=4, Q=4, iacts=0.5, weights=0.4), name="conv1"),
+    replace(conv(M=6, C=4), name="fc"),
+)
+NETWORK = plan_network(SMALL, LAYERS)
+Run = Callable[..., tuple[object, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `sparsim` in a folder with the small chip and its network; exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    records = [SMALL.spec, SMALL.architecture, SMALL.policy, *SMALL.components]
+    Path("chip.yaml").write_text(dump(*[record for record in records if record is not None]))
+    Path("net.yaml").write_text(dump(Workload(name="net", layers=LAYERS)))
+
+    def run(*args: str) -> tuple[object, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sparsim", *args])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return stop.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def rows(run: Run) -> dict[str, list[str]]:
+    """Lines of the output by their first word."""
+    code, out, err = run("chip", "chip.yaml", "net.yaml", "--eyexam", "-o", "out")
+    assert (code, err) == (0, "") or (code, err) == (None, "")
+    assert load_chip("chip.yaml") == SMALL
+    return {line.split()[0]: line.split() for line in reversed(out.splitlines()) if line}
+
+
+def test_tables_have_the_numbers_of_the_network(rows: dict[str, list[str]]) -> None:
+    for found in NETWORK.layers:
+        row = rows[found.layer.name]
+        assert int(row[1].replace(",", "")) == found.cycles
+        assert float(row[5]) == pytest.approx(found.chip_pj / 1e6, abs=5e-4)
+    assert int(rows["total"][1].replace(",", "")) == NETWORK.cycles
+    for name, energy in NETWORK.energy_pj.items():
+        column = len(name.split())
+        assert float(rows[name.split()[0]][column]) == pytest.approx(energy / 1e6, abs=5e-4)
+    assert float(rows["speed"][1].replace(",", "")) == pytest.approx(NETWORK.inferences_per_s, rel=1e-4)
+    assert float(rows["efficiency"][1].replace(",", "")) == pytest.approx(NETWORK.inferences_per_j, rel=1e-4)
+
+
+@pytest.mark.usefixtures("rows")
+def test_files_hold_every_number() -> None:
+    with Path("out/chip.layers.csv").open(newline="") as file:
+        layers = {row["layer"]: row for row in csv.DictReader(file)}
+    with Path("out/chip.eyexam.csv").open(newline="") as file:
+        steps = list(csv.DictReader(file))
+    result = json.loads(Path("out/chip.result.json").read_text())
+    for k, found in enumerate(NETWORK.layers):
+        row, layer = layers[found.layer.name], result["layers"][k]
+        assert float(row["cycles"]) == layer["cycles"] == found.cycles
+        assert float(row["chip_pj"]) == layer["chip_pj"] == found.chip_pj
+        assert float(row["pj NoC"]) == found.energy_pj["NoC"]
+        bounds = eyexam(SMALL, found)
+        mine = [float(step["cycles"]) for step in steps if step["layer"] == found.layer.name]
+        assert mine == [step["cycles"] for step in layer["eyexam"]] == [bound.cycles for bound in bounds]
+        assert layer["mapping"] == json.loads(json.dumps(found.mapping.to_dict()))
+        assert layer["noc"]["psum"]["mode"] == found.flows["psum"].delivery.mode
+        traffic = found.evaluation.level("psum_spad").tensors[0]
+        assert layer["words"]["psum_spad"]["Outputs"]["updates"] == traffic.updates.actual
+    assert result["totals"]["inferences_per_s"] == NETWORK.inferences_per_s
+    assert result["components"]["psum_glb"]["actions"]["read"]["source"].startswith("memory.read: CACTI")
+    assert result["chip"]["source"] == SMALL.spec.source
+
+
+@pytest.mark.usefixtures("rows")
+def test_mappings_are_read_back_by_the_model(run: Run) -> None:
+    for found in NETWORK.layers:
+        name = found.layer.name
+        mapping = f"out/{name}.mapping.yaml"
+        assert load_documents([mapping]).mapping == found.mapping
+        for workload in ("net.yaml", "out/chip.workload.yaml"):
+            args = ("chip.yaml", workload, "--layer", name, mapping, "-o", "again")
+            assert run("model", *args)[0] in (0, None)
+            result = json.loads(Path("again/sparsim.result.json").read_text())
+            energy = {level["name"]: level["energy_pj"] for level in result["storage"]}
+            assert energy["psum_spad"] == found.energy_pj["psum_spad"]
+
+
+def test_layers_with_other_distributions_are_written_as_they_were_counted(run: Run) -> None:
+    random = {"Inputs": Density(distribution="hypergeometric", density=0.5)}
+    Path("net.yaml").write_text(dump(Workload(layers=(replace(LAYERS[0], densities=random),))))
+    assert run("chip", "chip.yaml", "net.yaml", "-o", "out")[0] in (0, None)
+    (layer,) = load_documents(["out/chip.workload.yaml"]).layers
+    assert layer.density("Inputs") == Density(density=0.5)
+
+
+def test_one_layer_has_its_routes_drawn(run: Run) -> None:
+    code, out, _ = run("chip", "chip.yaml", "net.yaml", "--layer", "fc", "-o", "out")
+    assert code in (0, None)
+    assert "layers/s at 200 MHz" in out
+    assert "conv1" not in out
+    drawn = {path.name for path in Path("out").glob("*.png")}
+    assert drawn == {"chip.energy.png", "chip.eyexam.png", "fc.iact.png", "fc.psum.png", "fc.weight.png"}
+
+
+def test_objective_and_bandwidth_change_the_plan(run: Run) -> None:
+    limited = run("chip", "chip.yaml", "net.yaml", "--layer", "conv1", "--dram-gb-per-s", "0.001")[1]
+    assert next(line for line in limited.splitlines() if line.startswith("conv1")).split()[2] == "DRAM"
+    run("chip", "chip.yaml", "net.yaml", "--layer", "fc", "--objective", "energy", "-o", "out")
+    result = json.loads(Path("out/chip.result.json").read_text())
+    least = plan_layer(SMALL, LAYERS[1], "energy")
+    assert (result["objective"], result["layers"][0]["chip_pj"]) == ("energy", least.chip_pj)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["eyeris_v2", "net.yaml"], "unknown preset 'eyeris_v2' (did you mean 'eyeriss_v2'?)"),
+        (["chip.yaml", "alexnets"], "unknown workload 'alexnets' (did you mean 'alexnet'?)"),
+        (["net.yaml", "net.yaml"], "net.yaml: no 'chip' given"),
+        (["chip.yaml", "chip.yaml"], "chip.yaml: no 'workload' given"),
+        (["chip.yaml", "missing.yaml"], "missing.yaml: no such file"),
+        (["chip.yaml", "net.yaml", "--layer", "fcc"], "net.yaml: no layer 'fcc' (did you mean 'fc'?)"),
+        (
+            ["chip.yaml", "net.yaml", "--dram-gb-per-s", "0"],
+            "chip eyeriss_v2: dram_gb_per_s is 0, allowed is more than 0",
+        ),
+        (
+            ["chip.yaml", "net.yaml", "--objective", "power"],
+            "Invalid value for '--objective': 'power' is not one of 'delay', 'energy', 'edp'",
+        ),
+        (["chip.yaml"], "Missing argument 'WORKLOAD'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(run: Run, args: list[str], message: str) -> None:
+    assert run("chip", *args, "-o", "out") == (2, "", f"sparsim: error: {message}\n")
+    assert not Path("out").exists()
+
+
+def test_a_layer_that_fits_in_no_way_ends_with_exit_code_1(run: Run) -> None:
+    """A filter 17 columns wide is wider than the iact spad is deep."""
+    wide = replace(conv(R=17, M=4), name="wide")
+    Path("net.yaml").write_text(dump(Workload(layers=(wide,))))
+    message = "layer wide fits chip eyeriss_v2 in no way that was tried"
+    assert run("chip", "chip.yaml", "net.yaml") == (1, "", f"sparsim: error: {message}\n")
+
+
+def test_layers_whose_names_are_no_files_are_refused(run: Run) -> None:
+    Path("net.yaml").write_text(dump(Workload(layers=(replace(LAYERS[1], name="../fc"),))))
+    message = "layer name '../fc' cannot name a file or folder (choose with --layer NAME)"
+    assert run("chip", "chip.yaml", "net.yaml") == (2, "", f"sparsim: error: {message}\n")
+
+
+def heights(network: NetworkEvaluation, draw: Callable[..., object], *args: object) -> list[float]:
+    """Sum of the bars over every layer."""
+    (axes,) = draw(network, *args).axes  # type: ignore[attr-defined]
+    return list(np.sum([[bar.get_height() for bar in bars] for bars in axes.containers], axis=0))
+
+
+def test_bars_add_up_to_energy_and_to_the_speed_of_all_pes() -> None:
+    bounds = [eyexam(SMALL, found) for found in NETWORK.layers]
+    energy = [(found.chip_pj + found.dram_pj) / 1e6 for found in NETWORK.layers]
+    assert heights(NETWORK, draw_energy) == pytest.approx(energy)
+    assert heights(NETWORK, draw_eyexam, bounds) == pytest.approx([b[2].macs_per_cycle for b in bounds])
+
+
+def test_routes_are_those_of_the_delivery() -> None:
+    found: ChipEvaluation = NETWORK.layers[0]
+    for role, flow in found.flows.items():
+        title = draw_routes(found, role).axes[0].get_title()
+        assert f"{role} network: {flow.delivery.mode}\n" in title

@@ -1,0 +1,152 @@
+"""Energy, off-chip words and time of layers and networks, against the model and by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from msgspec.structs import replace
+from small_chips import conv, small_chip
+
+import sparsim
+from sparsim.chip import Chip, ChipEvaluation, NetworkEvaluation, load_chip, network, plan_layer, plan_network
+from sparsim.chip.area import chip_area
+from sparsim.chip.evaluate import spatial_loops
+from sparsim.chip.report import edp, layer_row, limit_of, totals
+from sparsim.noc import noc_energy, plan
+from sparsim.spec import Density
+
+SMALL = small_chip()
+LAYER = conv(M=8, C=6, R=3, S=3, P=4, Q=4, iacts=0.5, weights=0.4)
+FOUND = plan_layer(SMALL, LAYER)
+
+
+def test_memories_and_macs_cost_what_the_model_says() -> None:
+    result = sparsim.evaluate(SMALL.architecture, LAYER, SMALL.policy, SMALL.energy, FOUND.mapping)
+    on_chip = {level.name: level.energy_pj for level in result.storage if level.energy_pj}
+    on_chip.pop("DRAM")
+    assert {name: FOUND.energy_pj[name] for name in on_chip} == on_chip
+    assert FOUND.energy_pj["MAC"] == result.compute.energy_pj
+    assert set(FOUND.energy_pj) == {*on_chip, "MAC", "NoC", "address spads", "clock", "control"}
+
+
+def test_words_on_the_network_are_those_that_leave_the_buffers() -> None:
+    """Weights come from DRAM; psums enter and leave the psum buffer."""
+    result = FOUND.evaluation
+    reads = {
+        role: next(t for t in result.level(level).tensors if t.dataspace == dataspace)
+        for role, level, dataspace in (
+            ("weight", "DRAM", "Weights"),
+            ("iact", "iact_glb", "Inputs"),
+            ("psum", "psum_glb", "Outputs"),
+        )
+    }
+    words = {role: traffic.reads.actual for role, traffic in reads.items()}
+    words["psum"] += reads["psum"].updates.actual
+    loops = spatial_loops({level.level: level for level in FOUND.mapping.levels})
+    relevant = {"weight": "GCMRS", "iact": "NGCRPSQ", "psum": "NGMPQ"}
+    energy = 0.0
+    for role, flow in FOUND.flows.items():
+        delivery = plan(SMALL.spec.noc, role, loops, sorted(relevant[role]), compressed=role != "psum")
+        assert flow.words == words[role]
+        assert flow.delivery == delivery
+        energy += float(noc_energy(delivery, words[role]))
+        ways = 2 if role == "psum" else 1
+        assert flow.cycles == pytest.approx(words[role] / delivery.words_per_cycle / ways)
+    assert FOUND.energy_pj["NoC"] == pytest.approx(energy)
+
+
+def test_clock_and_control_count_cycles() -> None:
+    spec = SMALL.spec
+    assert FOUND.energy_pj["clock"] == pytest.approx(FOUND.cycles * spec.clock_pj_per_cycle)
+    control = float(FOUND.pe.busy_cycles) * spec.control_pj_per_pe_cycle
+    assert FOUND.energy_pj["control"] == pytest.approx(control)
+    assert float(FOUND.pe.busy_cycles) <= FOUND.cycles * spec.noc.pes
+
+
+def test_off_chip_bytes_of_a_dense_layer_by_hand() -> None:
+    """Everything fits the chip, so that every word of 8 bits passes once: 5 x 3 weights, 3 x 4 iacts, 5 x 4
+    outputs."""
+    found = plan_layer(load_chip("eyeriss_v1_5"), conv(M=5, C=3, P=2, Q=2), "energy")
+    assert found.dram_bytes == 15 + 12 + 20
+    assert found.dram_pj == pytest.approx(47 * 8 * 8)  # LPDDR4 takes 8 pJ per bit
+
+
+def test_off_chip_words_that_are_compressed_are_12_bits_wide() -> None:
+    """Half of 16 x 8 weights and of 8 x 16 iacts with their counts, 16 x 16 outputs of 8 bits."""
+    layer = conv(M=16, C=8, P=4, Q=4, iacts=0.5, weights=0.5)
+    found = plan_layer(SMALL, layer, "energy")
+    assert found.dram_bytes == pytest.approx((64 * 12 + 64 * 12 + 256 * 8) / 8)
+
+
+def with_dram(chip: Chip, gb_per_s: float) -> Chip:
+    return chip._replace(spec=replace(chip.spec, dram_gb_per_s=gb_per_s))
+
+
+def test_off_chip_bandwidth_limits() -> None:
+    """0.02 GB/s at 200 MHz are 0.1 bytes per cycle."""
+    slow = plan_layer(with_dram(SMALL, 0.02), LAYER)
+    assert slow.time["DRAM"] == pytest.approx(slow.dram_bytes / 0.1)
+    computing = max(slow.time[part] for part in ("PE", "iact", "psum"))
+    assert slow.cycles == math.ceil(computing + slow.time["DRAM"]) > FOUND.cycles
+    assert limit_of(slow) == "DRAM"
+    assert plan_layer(with_dram(SMALL, 1e9), LAYER).cycles - FOUND.cycles in (0, 1)
+
+
+def test_objectives_win_in_their_own_discipline() -> None:
+    layer = conv(M=32, C=24, R=3, S=3, P=8, Q=8, iacts=0.5, weights=0.4)
+    found = {metric: plan_layer(SMALL, layer, metric) for metric in ("delay", "energy", "edp")}
+    value = {
+        "delay": lambda x: x.cycles,
+        "energy": lambda x: x.chip_pj + x.dram_pj,
+        "edp": edp,
+    }
+    for metric, of in value.items():
+        assert of(found[metric]) == min(map(of, found.values()))
+
+
+def test_gating_saves_energy_and_no_cycles_where_skipping_saves_both() -> None:
+    dense, sparse = conv(M=12, C=12, P=8, Q=8), conv(M=12, C=12, P=8, Q=8, iacts=0.3)
+    for name, saved in (("eyeriss_v1_5", False), ("eyeriss_v2", True)):
+        before, after = (plan_layer(load_chip(name), layer) for layer in (dense, sparse))
+        assert (after.pe.cycles < before.pe.cycles) == saved
+        assert after.chip_pj < before.chip_pj
+
+
+def test_equal_layers_are_planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    seen: list[str] = []
+
+    def counted(chip: Chip, layer: sparsim.Layer, metric: network.Metric) -> ChipEvaluation:
+        calls.append(layer.name)
+        return plan_layer(chip, layer, metric)
+
+    monkeypatch.setattr(network, "plan_layer", counted)
+    layers = [replace(LAYER, name="a"), conv(M=4, C=2), replace(LAYER, name="b")]
+    layers.append(replace(LAYER, name="c", densities={"Inputs": Density(density=0.5)}))
+    found = plan_network(SMALL, layers, progress=lambda x: seen.append(x.layer.name))
+    assert calls == ["a", "tiny", "c"]
+    assert seen == [x.layer.name for x in found.layers] == ["a", "tiny", "b", "c"]
+    assert found.layers[2].cycles == found.layers[0].cycles == FOUND.cycles
+
+
+def test_totals_are_sums_and_quotients() -> None:
+    layers = [LAYER, conv(M=4, C=2, P=3, Q=3)]
+    found = NetworkEvaluation(SMALL, tuple(plan_layer(SMALL, layer) for layer in layers))
+    seconds = sum(x.cycles for x in found.layers) / 200e6
+    joules = sum(sum(x.energy_pj.values()) for x in found.layers) * 1e-12
+    operations = 2 * (8 * 6 * 3 * 3 * 4 * 4 + 4 * 2 * 3 * 3)
+    got = totals(found)
+    assert got["inferences_per_s"] == pytest.approx(1 / seconds)
+    assert got["inferences_per_j"] == pytest.approx(1 / joules)
+    assert got["gops_per_w"] == pytest.approx(operations / joules / 1e9)
+    assert got["watts"] == pytest.approx(joules / seconds)
+    assert got["dram_bytes"] == sum(x.dram_bytes for x in found.layers)
+    assert got["area_um2"] == sum(chip_area(SMALL).values())
+    assert got["noc_area_share"] == chip_area(SMALL)["NoC"] / got["area_um2"]
+    assert "area_um2" not in totals(found._replace(chip=SMALL._replace(energy=None)))
+    assert sum(found.energy_pj.values()) == pytest.approx(found.chip_pj)
+    row = layer_row(found.layers[0])
+    assert row["edp_j_cycles"] == pytest.approx((FOUND.chip_pj + FOUND.dram_pj) * 1e-12 * FOUND.cycles)
+    assert row["macs_per_cycle"] * FOUND.cycles == 8 * 6 * 3 * 3 * 4 * 4  # type: ignore[operator]
+    assert found.layers[0] == FOUND

@@ -1,0 +1,154 @@
+"""Chips: presets, documents, and parts that do not belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from small_chips import conv, small_chip
+
+import sparsim
+from sparsim.chip import Chip, chip_area, load_chip, plan_layer
+from sparsim.chip.records import check_chip
+from sparsim.errors import SpecError
+from sparsim.spec import Dataspace, Density, Shape
+from sparsim.spec.load import load_documents, preset_names
+
+CHIPS = ("eyeriss_v1", "eyeriss_v1_168", "eyeriss_v1_5", "eyeriss_v2")
+V2 = load_chip("eyeriss_v2")
+
+
+def with_mesh(chip: Chip, name: str, mesh: tuple[int, int]) -> Chip:
+    storage = tuple(
+        replace(level, mesh=mesh) if level.name == name else level for level in chip.architecture.storage
+    )
+    return chip._replace(architecture=replace(chip.architecture, storage=storage))
+
+
+def test_presets_with_a_chip_are_loaded() -> None:
+    presets = Path(sparsim.__file__).parent / "presets"
+    assert [n for n in preset_names() if load_documents([presets / f"{n}.yaml"]).chip] == list(CHIPS)
+    assert [load_chip(name).spec.noc.pes for name in CHIPS] == [192, 168, 192, 192]
+    assert load_chip(presets / "eyeriss_v2.yaml") == V2
+    for name in CHIPS:
+        assert load_chip(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: load_chip("eyeris_v2"), "unknown preset 'eyeris_v2' (did you mean 'eyeriss_v2'?)"),
+        (lambda: load_chip("eyeriss_like_onchip"), "eyeriss_like_onchip: no 'chip' given"),
+        (lambda: load_chip("alexnet"), "alexnet: no 'chip' given"),
+        (
+            lambda: check_chip(with_mesh(V2, "pe_row", (1, 4))),
+            "chip eyeriss_v2: mesh of pe_row is (1, 4), noc eyeriss_v2 needs (1, 3)",
+        ),
+        (
+            lambda: check_chip(with_mesh(V2, "weight_spad", (3, 1))),
+            "chip eyeriss_v2: mesh of weight_spad is (3, 1), noc eyeriss_v2 needs (4, 1)",
+        ),
+        (
+            lambda: check_chip(V2._replace(spec=small_chip().spec)),
+            "chip eyeriss_v2: mesh of cluster_row is (1, 8), noc eyeriss_v2 needs (1, 2)",
+        ),
+        (
+            lambda: check_chip(V2._replace(architecture=load_chip("eyeriss_v1_5").architecture)),
+            "chip eyeriss_v2: 1 MACs per PE, simd_width of PE eyeriss_v2 is 2",
+        ),
+        (
+            lambda: replace(V2.spec, clock_mhz=0.0),
+            "chip eyeriss_v2: clock_mhz is 0, allowed is more than 0",
+        ),
+        (
+            lambda: replace(V2.spec, dram_gb_per_s=float("nan")),
+            "chip eyeriss_v2: dram_gb_per_s is nan, allowed is more than 0",
+        ),
+        (
+            lambda: replace(V2.spec, clock_pj_per_cycle=-1.0),
+            "chip eyeriss_v2: clock_pj_per_cycle is -1, allowed is 0 and more",
+        ),
+        (
+            lambda: replace(V2.spec, spread={"pe_rows": ("M",)}),
+            "chip eyeriss_v2: spread does not name the axis cluster_rows",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(SpecError) as error:
+        make()
+    assert str(error.value) == message
+
+
+def test_unknown_level_has_a_hint() -> None:
+    storage = tuple(
+        replace(level, name="psum_glbs") if level.name == "psum_glb" else level
+        for level in V2.architecture.storage
+    )
+    with pytest.raises(SpecError, match=r"a row-stationary chip has .* \(did you mean 'psum_glb'\?\)"):
+        check_chip(V2._replace(architecture=replace(V2.architecture, storage=storage)))
+
+
+MATMUL = Shape(
+    dims=("M", "C", "K"),
+    dataspaces=(
+        Dataspace(name="Weights", projection=("M", "C")),
+        Dataspace(name="Inputs", projection=("C", "K")),
+        Dataspace(name="Outputs", projection=("M", "K"), read_write=True),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            replace(conv(M=2), shape=MATMUL, bounds={"M": 1, "C": 1, "K": 1}, coefficients={}),
+            "layer tiny: dim 'K' is unknown to a row-stationary chip, allowed are G N M C R S P Q",
+        ),
+        (
+            replace(conv(M=2), coefficients={"Wstride": 1, "Hstride": 2}),
+            "layer tiny: strides are [1, 2], a row-stationary chip needs them equal",
+        ),
+        (
+            replace(conv(M=2), coefficients={"Wdilation": 2}),
+            "layer tiny: Wdilation is 2, a row-stationary chip allows 1",
+        ),
+        (
+            replace(conv(M=2), densities={"Inputs": Density(distribution="actual", mask="iacts.npy")}),
+            "layer tiny, density of Inputs: 'actual' is unknown to a row-stationary chip, allowed are "
+            "fixed-structured and hypergeometric",
+        ),
+    ],
+)
+def test_layers_of_other_kinds_are_refused(layer: Any, message: str) -> None:
+    with pytest.raises(SpecError) as error:
+        plan_layer(V2, layer)
+    assert str(error.value) == message
+
+
+def test_area_is_that_of_all_instances() -> None:
+    """64 psum banks of 384 words of 40 bits, 48 iact banks; 192 PEs; 16 clusters with 3, 3 and 4 routers."""
+    area = chip_area(V2)
+    one = V2.energy.areas  # type: ignore[union-attr]
+    assert area["psum_glb"] == pytest.approx(64 * one["psum_glb"])
+    assert area["iact_glb"] == pytest.approx(48 * one["iact_glb"])
+    assert area["weight_spad"] == pytest.approx(192 * one["weight_spad"])
+    assert area["MAC"] == pytest.approx(384 * one["MAC"])
+    assert area["address spads"] == pytest.approx(
+        192 * (one["iact_address_spad"] + one["weight_address_spad"])
+    )
+    routers = 3 * one["iact_router"] + 3 * one["weight_router"] + 4 * one["psum_router"]
+    assert area["NoC"] == pytest.approx(16 * routers)
+    assert "DRAM" not in area
+    assert "NoC" not in chip_area(load_chip("eyeriss_v1"))  # a bus has no routers
+    assert chip_area(V2._replace(energy=None)) == {}
+
+
+def test_area_grows_with_the_array_but_not_that_of_the_buffer() -> None:
+    small, large = chip_area(small_chip((2, 1), 2, 2)), chip_area(small_chip((4, 1), 2, 2))
+    for name in small:
+        assert large[name] == pytest.approx(small[name] * (1 if name.endswith("glb") else 2)), name

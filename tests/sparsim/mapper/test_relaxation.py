@@ -1,0 +1,249 @@
+"""The bound of a whole mapspace: below every valid mapping, and no further than what it leaves out."""
+
+from __future__ import annotations
+
+from itertools import product
+from math import prod
+
+import msgspec
+import pytest
+from examples import ENERGY, accelerator, loops, mapping, matmul
+from hypothesis import HealthCheck, given, settings
+from naive.search import list_mappings
+from small_searches import Search, searches
+
+from pointnet.study_cases import DESIGNS, runs, study_mapspace
+from sparsim import packs
+from sparsim.errors import MappingError
+from sparsim.evaluation import evaluate
+from sparsim.kernels.candidates import PASSED, assemble_candidates
+from sparsim.kernels.relaxation import MOST
+from sparsim.lower import ints
+from sparsim.mapper import relaxation
+from sparsim.mapper.chains import list_tiles
+from sparsim.mapper.engine import Budget, Engine, Problem
+from sparsim.mapper.metadata import least_bits, list_nested
+from sparsim.mapper.relaxation import Relaxation, list_spreads, relax
+from sparsim.mapper.search import search
+from sparsim.mapper.space import lower_mapspace
+from sparsim.mapper.starts import arrange
+from sparsim.spec import (
+    Density,
+    EnergyTable,
+    LevelConstraint,
+    Mapspace,
+    Option,
+    Rank,
+    Saf,
+    SparsePolicy,
+    TensorFormat,
+)
+from sparsim.spec.load import load_preset
+
+DRAWN = settings(max_examples=45, deadline=None, suppress_health_check=list(HealthCheck))
+ACCOUNTINGS = ("timeloop-3", "timeloop-2022", "count-all")
+
+
+def make_engine(problem: Problem, space, metric: str) -> Engine:
+    budget = Budget(None, None)
+    return Engine(problem, space, (metric,), top=1, threads=1, budget=budget, progress=None)
+
+
+def relaxed(engine: Engine, metric: str) -> Relaxation | None:
+    return relax(engine.low, engine.bound, engine.pack, metric, lambda: True)
+
+
+@DRAWN
+@given(searches())
+def test_no_valid_mapping_is_below_the_bound(search: Search) -> None:
+    listed = list_mappings(search.case, search.space, search.accounting, test_fan=True, unit_loops=False)
+    valid = listed.result.status == packs.OK
+    energy, cycles = listed.result.energy_pj[valid], listed.result.cycles[valid]
+    values = {"energy": energy, "delay": cycles, "edp": energy * cycles}
+    for metric, value in values.items():
+        found = relaxed(
+            make_engine(Problem(*search.case[:4], search.accounting), search.space, metric), metric
+        )
+        if found is None:
+            continue
+        assert (value >= found.least).all()
+        if metric == "delay":
+            assert (energy[cycles <= found.least] >= found.energy_pj).all()
+
+
+@pytest.mark.parametrize("accounting", ACCOUNTINGS)
+@pytest.mark.parametrize("metric", ["energy", "delay", "edp"])
+def test_the_bound_of_a_dense_layer_is_reached(metric: str, accounting: str) -> None:
+    """Dataflow, keeps and factors all free; no larger number would be a bound."""
+    arch = accelerator(GLB={"size_words": 24}, spad={"size_words": 6})
+    problem = Problem(*matmul(None, arch)[:4], accounting)
+    space = Mapspace(levels=(LevelConstraint(level="GLB", keep=("A",)),))
+    best = search(*problem[:4], space, objective=metric, accounting=accounting, method="exhaustive")
+    assert best.certificate.kind == "optimal"
+    found = relaxed(make_engine(problem, lower_mapspace(*problem[:2], space), metric), metric)
+    assert found is not None
+    assert found.least == pytest.approx(best.certificate.value, rel=1e-6)
+
+
+def free_study() -> Mapspace:
+    """What is kept where as in the study, and nothing else."""
+    levels = study_mapspace().levels
+    return Mapspace(
+        levels=tuple(LevelConstraint(level=at.level, keep=at.keep, bypass=at.bypass) for at in levels)
+    )
+
+
+def study_problem(design: str, variant: str, number: int) -> Problem:
+    chip = load_preset(DESIGNS[design])
+    run = next(r for r in runs() if r[:3] == (design, variant, number))
+    return Problem(chip.architecture, run.layer, chip.policy, chip.energy, "timeloop-3")
+
+
+@pytest.mark.parametrize(
+    ("case", "metric", "gap"),
+    [
+        (("gating", "dense", 7), "energy", 1e-4),
+        (("onchip", "dense", 7), "energy", 0.01),  # metadata
+        (("onchip", "sparse", 7), "energy", 0.03),
+        (("onchip", "sparse", 10), "edp", 0.01),
+        (("onchip", "dense", 11), "delay", 0.0),
+    ],
+)
+def test_a_free_dataflow_is_searched_from_where_the_bound_points(case, metric: str, gap: float) -> None:
+    """The certificate would hide a bound above its mapping: look at the bound itself."""
+    problem, mapspace = study_problem(*case), free_study()
+    found = relaxed(make_engine(problem, lower_mapspace(*problem[:2], mapspace), metric), metric)
+    best = search(*problem[:4], mapspace, objective=metric, evaluations=150)
+    value = best.certificate.value
+    assert found is not None
+    assert found.least <= value <= found.least / (1 - gap)
+    assert best.certificate.lower_bound == found.least
+    assert "chain of tiles" in best.certificate.statement
+
+
+def test_starts_are_the_mappings_behind_the_bound() -> None:
+    problem = study_problem("gating", "dense", 8)
+    engine = make_engine(problem, lower_mapspace(*problem[:2], free_study()), "energy")
+    found = relaxed(engine, "energy")
+    candidates, numbers = arrange(engine.low, engine.pack, found.starts)
+    assert len(candidates) == len(found.starts) > 1
+    rows, reason = engine.make_rows(len(candidates)), ints(len(candidates))
+    assemble_candidates(
+        *engine.head, engine.make_work(), engine.codes, engine.limit, candidates, numbers, rows, reason
+    )
+    assert (reason == PASSED).all()
+    spatial = engine.low.arch.tiling[:, 1] == 1
+    for i, start in enumerate(found.starts):
+        assert (rows.factor[i][spatial] == start.spread[engine.low.arch.tiling[spatial, 0]]).all()
+    assert engine.evaluate(rows, candidates, numbers)[0, 0] == pytest.approx(found.least, rel=1e-3)
+
+
+def test_spatial_factors_are_all_that_fit() -> None:
+    problem = Problem(*matmul(None, accelerator(mesh=(4, 2)))[:4], "timeloop-3")
+    mapspace = Mapspace(min_parallelism=0.5)
+    engine = make_engine(problem, lower_mapspace(*problem[:2], mapspace), "energy")
+    spread = list_spreads(engine.low, engine.pack)
+    bounds = [problem.layer.bounds[dim] for dim in problem.layer.shape.dims]
+    divisors = [[n for n in range(1, bound + 1) if bound % n == 0] for bound in bounds]
+    fitting = {factors for factors in product(*divisors) if 4 <= prod(factors) <= 8}
+    assert {tuple(row) for row in spread[:, 1].tolist()} == fitting
+    assert len(spread) == len(fitting)
+    assert (spread[:, [0, 2]] == 1).all()
+
+
+def test_what_is_not_looked_at_keeps_its_cheap_bound() -> None:
+    problem = study_problem("gating", "dense", 7)
+    engine = make_engine(problem, lower_mapspace(*problem[:2], free_study()), "energy")
+    answers = iter([True, *[False] * 10**6])  # time for the only choice of what is kept
+    floor = relax(engine.low, engine.bound, engine.pack, "energy", lambda: next(answers))
+    assert floor.starts == ()
+    assert 0 < floor.least < relaxed(engine, "energy").least
+    assert relax(engine.low, engine.bound, engine.pack, "energy", lambda: False) is None
+
+
+def test_a_space_too_large_has_the_simple_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relaxation, "MOST_SPREADS", 10)
+    problem = study_problem("gating", "dense", 12)
+    best = search(*problem[:4], free_study(), objective="energy", evaluations=20)
+    assert "words that must move" in best.certificate.statement
+    assert 0 < best.certificate.lower_bound < best.energy_pj
+
+
+def test_the_bound_takes_half_of_the_seconds_at_most() -> None:
+    problem = study_problem("gating", "dense", 5)  # takes several
+    best = search(*problem[:4], free_study(), objective="energy", seconds=1.0)
+    assert best.certificate.lower_bound < best.energy_pj
+    assert best.statistics.evaluated > 0
+
+
+def test_an_enumeration_that_is_cut_short_has_the_bound() -> None:
+    problem = study_problem("gating", "dense", 7)
+    whole = search(*problem[:4], study_mapspace(), objective="energy")
+    part = search(*problem[:4], study_mapspace(), objective="energy", evaluations=3)
+    assert (whole.certificate.kind, part.certificate.kind) == ("optimal", "gap")
+    assert "chain of tiles" in part.certificate.statement
+    assert 0.7 * whole.energy_pj < part.certificate.lower_bound <= whole.energy_pj
+
+
+def coded_matmul(level: str, spad_words: int = 24, **glb: float) -> Problem:
+    """A is coded at all levels, by ranks that take every loop, and decides on reads of B at `level`."""
+    kinds = ("UOP", "UOP", "CP")
+    ranks = [Rank(format=kind, flattened=(("M", "N", "K"),)) for kind in kinds]
+    formats = tuple(
+        TensorFormat(level=name, dataspace="A", ranks=tuple(ranks[i:]))
+        for i, name in enumerate(("DRAM", "GLB", "spad"))
+    )
+    saf = Saf(level=level, type="skipping", options=(Option(target="B", condition_on=("A",)),))
+    arch = accelerator(
+        mesh=(1, 1), GLB={"size_words": 800, "metadata_depth": 10**5, "block_size": 1, **glb},
+        spad={"size_words": spad_words, "metadata_depth": 10**5},
+    )  # fmt: skip
+    case = matmul(SparsePolicy(formats=formats, safs=(saf,)), arch, A=Density(density=0.25))
+    layer = msgspec.structs.replace(case.layer, bounds={"M": 64, "N": 32, "K": 64})
+    actions = {
+        name: {action: 0.0 if "metadata" in action else pj for action, pj in prices.items()}
+        for name, prices in ENERGY.actions.items()
+    }
+    return Problem(arch, layer, case.policy, EnergyTable(actions=actions), "timeloop-3")
+
+
+@pytest.mark.parametrize(
+    ("level", "limits"),
+    [("spad", {}), ("GLB", {}), ("spad", {"size_words": 150}), ("spad", {"metadata_depth": 137})],
+    ids=["skip at spad", "skip at GLB", "few words", "few bits"],
+)
+def test_formats_and_skipping_leave_it_below_what_is_found(level: str, limits: dict[str, int]) -> None:
+    problem = coded_matmul(level, **limits)
+    keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
+    mapspace = Mapspace(levels=keep)
+    found = relaxed(make_engine(problem, lower_mapspace(*problem[:2], mapspace), "energy"), "energy")
+    best = search(*problem[:4], mapspace, objective="energy", method="local", evaluations=600)
+    assert 0.84 * best.energy_pj < found.least <= best.energy_pj
+
+
+def test_least_metadata_are_those_of_the_least_tile_inside() -> None:
+    """The model says how many bits do not fit where there is no room for any."""
+    problem = coded_matmul("spad", 200, metadata_depth=1, size_words=4096)
+    keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
+    engine = make_engine(problem, lower_mapspace(*problem[:2], Mapspace(levels=keep)), "energy")
+    tiles = list_tiles(engine.low, engine.bound)
+    nested = list_nested(engine.low, engine.space.keep[0])
+    most = tiles.shares[:, :, MOST]
+    bits = least_bits(engine.low, tiles.size, most, engine.space.keep[0], nested)[1, 0]
+    m, k = problem.layer.bounds["M"], problem.layer.bounds["K"]
+    smallest = {}
+    for size, inside in product((16, 64), (2, 4, 8, 16, 32, 64)):
+        if inside > size:
+            continue
+        in_glb = size // inside
+        rows, columns = min(in_glb, k), in_glb // min(in_glb, k)
+        nest = mapping(
+            in_spad=loops("M", M=inside), in_glb=loops("KM", K=rows, M=columns),
+            in_dram=loops("NKM", N=32, K=k // rows, M=m // inside // columns),
+        )  # fmt: skip
+        with pytest.raises(MappingError, match="metadata bits do not fit GLB") as caught:
+            evaluate(*problem[:4], nest)
+        found = int(str(caught.value).split()[0])
+        smallest[size] = min(smallest.get(size, found), found)
+    for size, found in smallest.items():
+        assert found - 1 < bits[tiles.size[0] == size][0] <= found

@@ -1,0 +1,118 @@
+"""docs/eyeriss-v2.md: all that is published stands there, and a part of it computed again is the same."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from sparsim.chip import load_chip
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import eyeriss_v2  # noqa: E402
+from eyeriss_model import Runs  # noqa: E402
+from eyeriss_notes import NOTES  # noqa: E402
+from eyeriss_overhead import (  # noqa: E402
+    measured_lines,
+    overhead,
+    per_chip,
+    residual_lines,
+    residuals,
+)
+from eyeriss_published import PUBLISHED, SECTIONS, Published  # noqa: E402
+from eyeriss_v2 import compare, count_lines, explained, published_lines  # noqa: E402
+
+TEXT = (ROOT / "docs" / "eyeriss-v2.md").read_text(encoding="utf-8")
+LINES = set(TEXT.splitlines())
+
+
+@pytest.fixture(scope="module")
+def runs() -> Runs:
+    return Runs()
+
+
+def row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def documented() -> dict[str, list[str]]:
+    """Cells of the rows that compare, by quantity."""
+    names = {published.quantity for published in PUBLISHED}
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in LINES if line.startswith("|")]
+    return {cells[0]: cells[1:] for cells in rows if cells[0] in names}
+
+
+def test_clock_and_control_of_the_presets_are_what_measured_power_leaves(runs: Runs) -> None:
+    for name, pair in per_chip(overhead(residuals(runs))).items():
+        spec = load_chip(name).spec
+        assert pair == (spec.clock_pj_per_cycle, spec.control_pj_per_pe_cycle), name
+
+
+def test_with_clock_and_control_the_model_spends_what_was_measured(runs: Runs) -> None:
+    """Twice the same energy: by the presets over the measured time, and as measured."""
+    spec = runs.original().chip.spec
+    found = residuals(runs)
+    modelled = sum(
+        r.accounted_pj + r.cycles * spec.clock_pj_per_cycle + r.busy_cycles * spec.control_pj_per_pe_cycle
+        for r in found
+    )
+    measured = sum(r.layer.power_mw * r.layer.total_ms for r in found) * 1e6
+    assert modelled == pytest.approx(measured, rel=2e-3)
+
+
+def test_everything_published_is_in_the_document_with_its_deviation() -> None:
+    found = documented()
+    assert set(found) == {published.quantity for published in PUBLISHED}
+    for published in PUBLISHED:
+        source, _, model, deviation = found[published.quantity]
+        assert source == published.source
+        near = published.nearest(float(model))
+        assert float(deviation.rstrip("%")) / 100 == pytest.approx(float(model) / near - 1, abs=0.006)
+
+
+def test_numbers_computed_again_are_those_of_the_document(runs: Runs) -> None:
+    some = [p for p in PUBLISHED if p.quantity.startswith("v2, sparse AlexNet") and "speed" not in p.quantity]
+    lines = published_lines(compare([*some, *SECTIONS["original"], *SECTIONS["areas"]], runs))
+    lines += residual_lines(residuals(runs)) + measured_lines(runs) + eyeriss_v2.area_lines()
+    assert len(some) == 8
+    assert {row(cells) for cells in lines} <= LINES
+
+
+def test_what_is_far_off_is_explained_in_the_document_and_nothing_else() -> None:
+    found = documented()
+    far = {name for name, cells in found.items() if abs(float(cells[-1].rstrip("%"))) > 25}
+    block = TEXT.split("<!-- explanations -->")[1].split("<!--")[0]
+    for name in found:
+        assert (name in block) == (name in far), name
+    for note in NOTES:
+        assert set(note.quantities) <= set(found)
+
+
+def test_a_large_deviation_without_an_explanation_is_an_error() -> None:
+    rows = compare([Published("weight of the chip", 2.0, "seen", lambda runs: 1.0)], Runs())
+    assert rows[0]["deviation"] == -0.5
+    with pytest.raises(click.ClickException, match="no explanation for: weight of the chip"):
+        explained(rows)
+
+
+def test_deviations_from_a_range_are_those_from_its_nearer_end() -> None:
+    def deviation(model: float) -> float:
+        rows = compare([Published("x", (2.0, 4.0), "seen", lambda runs: model)], Runs())
+        return float(rows[0]["deviation"])
+
+    assert [deviation(model) for model in (1.0, 2.0, 3.0, 5.0)] == [-0.5, 0.0, 0.0, 0.25]
+
+
+def test_counts_are_of_the_rows_by_source() -> None:
+    rows = [
+        {"source": source, "deviation": deviation}
+        for source, deviation in (("seen", 0.1), ("seen", -0.2), ("seen", 0.3), ("derived", 0.0))
+    ]
+    assert count_lines(rows) == [
+        "Of 3 seen numbers 1 are within 15 %, 2 within 25 %.",
+        "Of 1 derived numbers 1 are within 15 %, 1 within 25 %.",
+        "Of 0 remembered numbers 0 are within 15 %, 0 within 25 %.",
+    ]
