@@ -14,6 +14,7 @@ from gmp.schedule import Schedule
 
 TRIALS = 64  # sparsities at which costs are looked at first: they need not fall everywhere
 HALVINGS = 20
+BEYOND = 1e-3  # of the weights, past what is needed: whole weights would leave a run just short of it
 
 
 def sparsity_for(monitor: EnergyMonitor, *, uniform: bool = False) -> float:
@@ -92,6 +93,6 @@ class BudgetSchedule:
 
     def _needed(self) -> float:
         try:
-            return sparsity_for(self.monitor)
+            return min(1.0, sparsity_for(self.monitor) + BEYOND)
         except PruningError:  # not with these proportions, perhaps with others
             return 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -86,6 +87,14 @@ def test_pruning_stops_at_the_budget_and_not_far_beyond():
     assert seen[-1] == pytest.approx(1 - 17 / 30, abs=0.01)  # the schedule asks for 0.5 then
     assert [reading.step for reading in monitor.history] == [2, 4, 6]
     assert 46.9 < monitor.history[-1].cycles <= 47.0
+
+
+def test_a_budget_is_met_although_weights_are_whole():
+    """What is needed is never just a whole number of weights."""
+    for target in np.linspace(35, 55, 9):
+        pruner, monitor = watched("global", target_cycles=float(target))
+        schedule, _ = run(pruner, monitor)
+        assert schedule.reached
 
 
 def test_a_global_score_gets_there_too():
