@@ -91,7 +91,7 @@ def test_pruning_stops_at_the_budget_and_not_far_beyond():
 
 def test_a_budget_is_met_although_weights_are_whole():
     """What is needed is never just a whole number of weights."""
-    for target in np.linspace(35, 55, 9):
+    for target in np.linspace(35, 46, 12) + 0.3898:
         pruner, monitor = watched("global", target_cycles=float(target))
         schedule, _ = run(pruner, monitor)
         assert schedule.reached
