@@ -90,12 +90,21 @@ def _candidates(chip: Chip, layer: Layer, dims: ConvDims) -> _Candidates:
     total, ports = ({k: v[order] for k, v in x.items()} for x in (total, ports))
     pe = pe_estimate(chip, layer, total, (tiles[:, 0], tiles[:, 1]))
     good = pe.fits & (pe.weight_overflow <= OVERFLOW)
-    cycles = _together(pe.cycles + handing_over(chip, pe, (tiles[:, 0], tiles[:, 1])), ports)
+    alone = pe.cycles + handing_over(chip, pe, (tiles[:, 0], tiles[:, 1]))
+    cycles = _together(alone + chip.spec.pe.fill_cycles * _passes(dims, total, tiles), ports)
     return _Candidates(found, rows[good], tiles[good], cycles[good])
 
 
 def _together(pe: Reals, ports: dict[str, Reals]) -> Reals:
     return np.maximum(pe + ports["weight"], np.maximum(ports["iact"], ports["psum"]))
+
+
+def _passes(dims: ConvDims, total: dict[str, Ints], tiles: Ints) -> Any:
+    """How often PEs get new weights, if all outputs are done in one part."""
+    own = {"M": tiles[:, 0], "C": tiles[:, 1]}
+    return math.prod(
+        -(-dims.bounds.get(d, 1) // (total.get(d, 1) * own.get(d, 1))) for d in ("G", "M", "C", "S")
+    )
 
 
 def _tiles(chip: Chip, layer: Layer, dims: ConvDims, found: Spreads) -> tuple[Ints, Ints]:
