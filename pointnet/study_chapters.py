@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pointnet.study_costs import BOTH, DENSE, PJ_PER_UJ, TITLES, UM2_PER_MM2, VARIANTS, Cost
+from pointnet.study_costs import BOTH, DENSE, PJ_PER_UJ, PLAIN, TITLES, UM2_PER_MM2, VARIANTS, Cost
 from pointnet.study_networks import CONTROL, NOISE, Network, Traced
 from pointnet.study_page import markdown_table
 from pointnet.study_savings import Saved, saved
 
 TOTAL = "all layers"
+_BY_LAYER = (
+    "layer", "energy uJ, dense", "both", "saved", "weights", "activations", "cycles, dense", "both", "saved",
+    "weights", "activations",
+)  # fmt: skip
 
 
 class Findings(NamedTuple):
-    """All results of the stages. `costs`: by design and variant; further pruned networks stand in it by name."""
+    """All results of the stages. `costs`: by design and variant, or name of a further pruned network."""
 
     facts: Mapping[str, str]
     networks: Mapping[str, Network]
@@ -67,9 +71,9 @@ def _head(found: Findings) -> Iterator[str]:
 def _networks(found: Findings) -> Iterator[str]:
     yield "## Networks"
     yield (
-        "`dense` is the first training, all others start from its weights. `control` is trained on for as long "
-        "as the pruned networks and is the unpruned network of all comparisons. Intervals are 95 % Wilson score "
-        "intervals over the test clouds; the weights are those of the last epoch."
+        "`dense` is the first training, all others start from its weights. `control` is trained on for as "
+        "long as the pruned networks and is the unpruned network of all comparisons. Intervals are 95 % "
+        "Wilson score intervals over the test clouds; the weights are those of the last epoch."
     )
     rows = []
     for network in found.networks.values():
@@ -97,9 +101,11 @@ def _designs(found: Findings, figures: Sequence[str]) -> Iterator[str]:
     yield "\n".join(f"* `{name}`: {text}." for name, text in VARIANTS.items())
     yield (
         "Every layer of every variant has a mapping of its own: the fastest, and of the fastest the one with "
-        "the least energy. The two designs of the original study search its mapspace, with imperfect factors of "
-        "C where C is a prime; they never look at zeros of weights, so that `weights` equals `plain` there. "
-        "Energies include DRAM; a MAC is an algorithmic one, zeros counted; utilisation is the mean over time."
+        "the least energy. The two designs of the original study search its mapspace, with imperfect factors "
+        "of C where C is a prime; they never look at zeros of weights: `weights` equals `plain` there. "
+        "Eyeriss v2 moves both operands of a layer with the counts of their zeros as soon as one of them has "
+        "zeros; that makes dense weights longer, and a layer of `dense` may cost more than in `plain`. "
+        "Energies include DRAM; a MAC is an algorithmic one, zeros counted; utilisation is a mean over time."
     )
     rows = []
     for design, costs in found.costs.items():
@@ -110,18 +116,18 @@ def _designs(found: Findings, figures: Sequence[str]) -> Iterator[str]:
                 f"{100 * cost.utilization:.1f} %",
             ))  # fmt: skip
     header = (
-        "design, variant", "energy uJ", "of it DRAM uJ", "cycles", "EDP J cycles", "pJ per MAC", "utilisation",
+        "design, variant", "energy uJ", "of it DRAM uJ", "cycles", "EDP J cycles", "pJ per MAC",
+        "utilisation",
     )  # fmt: skip
     yield markdown_table(header, rows)
     yield from _shown(
         figures, "accuracy", "Accuracy against energy: points are networks, bars 95 % intervals"
     )
     yield "### Area"
-    header = ("design", "area mm2")
     areas = [
         (TITLES[d], f"{sum(c[BOTH].area_um2.values()) / UM2_PER_MM2:.3f}") for d, c in found.costs.items()
     ]
-    yield markdown_table(header, areas)
+    yield markdown_table(("design", "area mm2"), areas)
     yield "All instances; control, clock and wires of Eyeriss v2 have no estimate, and DRAM is off chip."
     yield from _shown(figures, "area", "Area by component")
 
@@ -129,11 +135,11 @@ def _designs(found: Findings, figures: Sequence[str]) -> Iterator[str]:
 def _savings(found: Findings, figures: Sequence[str]) -> Iterator[str]:
     yield "## Who saves what"
     yield (
-        "Against the honest dense baseline (`dense`): `total` is what pruning saves, from `dense` to `both`; "
-        "`activations` the step from `dense` to `activations` (pruning changes activations too, for better or "
-        "worse), `weights` the rest, from `activations` to `both`. Against no zeros at all (`plain`): each kind "
-        "of zeros alone, both, and `together`, what both save beyond the sum of the two - less than zero where "
-        "they avoid the same work."
+        "Against the honest dense baseline (`dense`): *saved* is what pruning saves, from `dense` to `both`; "
+        "*activations* the step from `dense` to `activations` (pruning changes activations too, for better "
+        "or worse), *weights* the rest, from `activations` to `both`. Against no zeros (`plain`): both, "
+        "each kind of zeros alone, and *together*, what both save beyond the sum of the two (less than zero "
+        "where they avoid the same work)."
     )
     header = (
         "total of design", "saved", "weights", "activations", "both, of plain", "weights alone",
@@ -145,12 +151,14 @@ def _savings(found: Findings, figures: Sequence[str]) -> Iterator[str]:
         for metric, by_layer in savings(costs).items()
     ]
     yield markdown_table(header, rows)
+    yield (
+        "Nobody has to store dense weights compressed. Where each layer of the baseline takes the cheaper of "
+        "`plain` and `dense`, "
+        + "; ".join(f"{TITLES[d]} saves {_against_cheaper(costs)}" for d, costs in found.costs.items())
+        + "."
+    )
     for design, costs in found.costs.items():
         yield f"### {TITLES[design]}, layer by layer"
-        header = (
-            "layer", "energy uJ, dense", "both", "saved", "weights", "activations", "cycles, dense", "both", "saved",
-            "weights", "activations",
-        )  # fmt: skip
         energy, cycles = savings(costs).values()
         rows = []
         for dense, both in zip(costs[DENSE].layers, costs[BOTH].layers, strict=True):
@@ -165,15 +173,25 @@ def _savings(found: Findings, figures: Sequence[str]) -> Iterator[str]:
             TOTAL, *(f"{cost.energy_uj:.3f}" for cost in totals), *map(_percent, energy[TOTAL][:3]),
             *(f"{cost.cycles:,}" for cost in totals), *map(_percent, cycles[TOTAL][:3]),
         ))  # fmt: skip
-        yield markdown_table(header, rows)
+        yield markdown_table(_BY_LAYER, rows)
         yield from _shown(figures, f"savings-{design}", f"Savings on {TITLES[design]} by layer")
+
+
+def _against_cheaper(costs: Mapping[str, Cost]) -> str:
+    """What pruning saves of a baseline whose layers each take the cheaper of `plain` and `dense`."""
+    pairs = list(zip(costs[PLAIN].layers, costs[DENSE].layers, strict=True))
+    energy_uj = sum(min(a.total_pj, b.total_pj) for a, b in pairs) / PJ_PER_UJ
+    cycles = sum(min(a.cycles, b.cycles) for a, b in pairs)
+    energy, delay = 1 - costs[BOTH].energy_uj / energy_uj, 1 - costs[BOTH].cycles / cycles
+    return f"{_percent(energy)} of the energy and {_percent(delay)} of the cycles"
 
 
 def _layers(found: Findings, figures: Sequence[str]) -> Iterator[str]:
     yield "## Layer by layer"
     for name, text in (
-        ("energy", "Energy per layer, DRAM included"), ("cycles", "Cycles per layer"), ("edp", "Energy-delay product"),
-        ("pj_per_mac", "Energy per algorithmic MAC"), ("utilization", "Utilisation"),
+        ("energy", "Energy per layer, DRAM included"), ("cycles", "Cycles per layer"),
+        ("edp", "Energy-delay product"), ("pj_per_mac", "Energy per algorithmic MAC"),
+        ("utilization", "Utilisation"),
     ):  # fmt: skip
         yield from _shown(figures, name, text)
     for design in found.costs:
@@ -189,8 +207,8 @@ def _reproduction(found: Findings) -> Iterator[str]:
     said = found.reproduction
     yield "## The original study, run again"
     yield (
-        f"{said['closing']}. Below stand our numbers beside the published ones; `equal` counts the 15 published "
-        "numbers of a run that agree to the printed digits."
+        f"{said['closing']}. Below stand our numbers beside the published ones; `equal` counts the 15 "
+        "published numbers of a run that agree to the printed digits."
     )
     for grid in said["grids"]:
         yield f"### {grid['title']}"
@@ -208,8 +226,8 @@ def _reproduction(found: Findings) -> Iterator[str]:
 def _fault_noise(found: Findings) -> Iterator[str]:
     yield "### Noise and clouds"
     yield (
-        "Nonzero fractions of the inputs: what the study measured on normally distributed points, and our pruned "
-        "network on such points and on test clouds."
+        "Nonzero fractions of the inputs: what the study measured on normally distributed points, and our "
+        "pruned network on such points and on test clouds."
     )
     published = {row["name"]: row["inputs"] for row in found.reproduction["densities"]}
     both = zip(found.traces[NOISE].rows, found.traces[found.pruned].rows, strict=True)
@@ -225,8 +243,8 @@ def _fault_alias(found: Findings) -> Iterator[str]:
     (low, high), (low2, high2) = control.interval, pruned.interval
     yield "### The aliased baseline"
     yield (
-        "The study's two accuracies, 94.52 % and 94.74 %, are of one network, and 2 of 908 clouds apart. Here "
-        f"the unpruned and the pruned network are two files (weights {control.weights_sha256[:12]} and "
+        "The study's two accuracies, 94.52 % and 94.74 %, are of one network, and 2 of 908 clouds apart. "
+        f"Here the unpruned and the pruned network are two files (weights {control.weights_sha256[:12]} and "
         f"{pruned.weights_sha256[:12]}) trained equally long: {_percent(control.accuracy)} "
         f"({_percent(low)} to {_percent(high)}) and {_percent(pruned.accuracy)} ({_percent(low2)} to "
         f"{_percent(high2)}), {100 * (control.accuracy - pruned.accuracy):+.1f} points for the unpruned one."
@@ -267,4 +285,4 @@ def _run(found: Findings) -> Iterator[str]:
 
 
 def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f} %"
+    return f"{round(100 * fraction, 1) + 0.0:.1f} %"  # no minus before a zero

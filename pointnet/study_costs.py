@@ -180,7 +180,7 @@ def _on_accelerator(preset: str, layers: Sequence[Layer], progress: Callable[[st
 
 
 def mapspace_of(layer: Layer) -> Mapspace:
-    """The study's mapspace; where C is a prime, which perfect factors cannot tile, with imperfect ones of C."""
+    """The study's mapspace; with imperfect factors of C where it is a prime: perfect ones cannot tile it."""
     mapspace = study_mapspace()
     if not is_prime(layer.bounds["C"]):
         return mapspace

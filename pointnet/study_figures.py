@@ -155,8 +155,11 @@ def _accuracy(costs: Costs, networks: Mapping[str, Network], pruned: Sequence[st
             error = [[100 * (network.accuracy - low)], [100 * (high - network.accuracy)]]
             label = f"{name} ({network.sparsity:.0%} zeros)"
             axis.errorbar(energy, 100 * network.accuracy, error, fmt="o", capsize=3, label=label)
+        energies = [found[variant].energy_uj for variant in points.values()]
+        spread = 1 - min(energies) / max(energies)
         axis.margins(x=0.15)
-        axis.set_title(TITLES[design], fontsize=11)
+        axis.locator_params(axis="x", nbins=4)
+        axis.set_title(f"{TITLES[design]}: energies within {spread:.1%}", fontsize=11)
         axis.set_xlabel("energy per inference (uJ)")
         axis.grid(color="#dddddd", linewidth=0.6)
         axis.spines[["top", "right"]].set_visible(False)

@@ -12,7 +12,8 @@ from markdown_it import MarkdownIt
 from pointnet.errors import DataError
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; max-width: 1120px; margin: 2em auto; padding: 0 1em }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; max-width: 1120px; margin: 2em auto;
+  padding: 0 1em }
 h1, h2, h3 { line-height: 1.2; margin-top: 1.8em }
 table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1em 0; font-size: 13px }
 th, td { padding: 0.25em 0.7em; border-bottom: 1px solid #ddd; white-space: nowrap }
@@ -29,7 +30,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def html_page(markdown: str, folder: Path, title: str) -> str:
-    """The document with its PNG figures, which lie below `folder`, inside. Raises DataError if one is missing."""
+    """The document with its PNG figures, which lie below `folder`, inside. DataError if one is missing."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
     for token in tokens:

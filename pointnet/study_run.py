@@ -1,4 +1,4 @@
-"""The study, done right: train, prune, trace, map and cost, and report; stages that are done are not done again."""
+"""The study, done right: train, prune, trace, map, cost, report; what is done is not done again."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def _results(found: Findings) -> dict[str, Any]:
 
 
 def _network(found: Findings, variant: str) -> Network:
-    """Whose weights a variant's outputs are: `activations` and `weights` only count the pruned one's differently."""
+    """Whose accuracy a variant has: `activations` and `weights` are ways of counting the pruned network."""
     if variant in VARIANTS:
         return found.networks[CONTROL if variant in (PLAIN, DENSE) else found.pruned]
     return found.networks[variant]

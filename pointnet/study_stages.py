@@ -17,7 +17,7 @@ _PROGRAM = (".py", ".yaml", ".csv")  # files that results depend on
 
 
 class Stages:
-    """Stages with their results in `folder`, one file each; `tell` gets a stage's name and whether it is kept.
+    """Stages with results in `folder`, one file each; `tell` gets a stage's name and whether it was done.
 
     A result is plain data that JSON holds. What a stage returns has been through JSON whether it ran now or
     earlier, so that both are the same.
@@ -29,7 +29,7 @@ class Stages:
         self.folder, self._tell = folder, tell
 
     def run(self, name: str, inputs: Any, compute: Callable[[], Any], makes: Sequence[Path] = ()) -> Any:
-        """The result of `compute`, which is called if `inputs`, our programs or the files it `makes` changed."""
+        """The result of `compute`, called if `inputs` or the program changed, or a file of `makes` is gone."""
         path = self.folder / f"{name}.json"
         key = digest_of([name, inputs, program_digest()])
         kept = _read(path)
