@@ -29,7 +29,7 @@ class Stages:
         self.folder, self._tell = folder, tell
 
     def run(self, name: str, inputs: Any, compute: Callable[[], Any], makes: Sequence[Path] = ()) -> Any:
-        """The result of `compute`, called if `inputs` or the program changed, or a file of `makes` is gone."""
+        """The result of `compute`, called if `inputs` or the program changed, or one of `makes` is gone."""
         path = self.folder / f"{name}.json"
         key = digest_of([name, inputs, program_digest()])
         kept = _read(path)
