@@ -6,6 +6,7 @@ import base64
 import csv
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,10 @@ def test_a_killed_study_goes_on_to_the_same_report(
             raise KeyboardInterrupt
         return real(design, layers, *rest)
 
+    (tmp_path / "stages").mkdir()
+    shutil.copytree(output / "reproduction", tmp_path / "reproduction")
+    for stage in ("reproduction.json", "prime.json"):  # seconds each, and the same everywhere
+        shutil.copy(output / "stages" / stage, tmp_path / "stages")
     monkeypatch.setattr(study_costs, "cost", killed)
     with pytest.raises(KeyboardInterrupt):
         run_study(plan, tmp_path, ("gating",), QUIET)
