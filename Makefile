@@ -23,7 +23,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 study: setup
-	$(BIN)/python -m pointnet.study -o build/study
+	$(BIN)/python -m pointnet study -o build/study
 
 validate: setup
 	$(BIN)/python -m validation

@@ -199,6 +199,51 @@ def compare(
         click.echo(f"renewed {document}")
 
 
+@cli.command()
+@_data
+@click.option("-o", "--output", "folder", type=_folder, default=Path("build/study"), show_default=True)
+@click.option("--preset", default="small", show_default=True, help="Network: small, half or study.")
+@click.option("--pool", type=int, help="Points kept of each cloud, of which every step draws the network's.")
+@click.option("--points", type=int, help="Points per cloud.  [default: the network's]")
+@click.option("--classes", type=int, help="Which list of a ModelNet folder: 10 or 40.")
+@click.option("--epochs", type=int, default=15, show_default=True, help="Of the dense training.")
+@click.option("--more", type=int, default=15, show_default=True, help="Epochs of every training after it.")
+@click.option("--batch", type=int, default=32, show_default=True)
+@click.option("--lr", type=float, default=2e-3, show_default=True, help="Of the dense training.")
+@click.option("--lr-again", type=float, default=1e-3, show_default=True, help="Of those after it.")
+@click.option("--augmentation", default="strong", show_default=True)
+@click.option("--level", "levels", type=float, multiple=True, help="A sparsity.  [default: .5 .8 .9]")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=256, show_default=True, help="Test clouds traced."
+)
+@click.option("--design", "designs", multiple=True, help="gating, onchip or eyeriss_v2.  [default: all]")
+@click.option("--seed", type=int, default=0, show_default=True)
+def study(
+    folder: Path, epochs: int, more: int, lr: float, lr_again: float, levels: tuple[float, ...], samples: int,
+    designs: tuple[str, ...], **options: Any,
+) -> None:  # fmt: skip
+    """Train, prune, map and cost PointNet++, and write the report; call it again to go on after a stop."""
+    from rich.console import Console
+
+    from pointnet.settings import Settings
+    from pointnet.study_costs import check_design
+    from pointnet.study_costs import designs as known
+    from pointnet.study_networks import LEVELS, Plan
+    from pointnet.study_run import run_study
+
+    for design in designs:
+        check_design(design)  # before minutes of training
+    plan = Plan(
+        Settings(epochs=epochs, lr=lr, **options), more, lr_again, tuple(sorted(levels)) or LEVELS, samples
+    )
+    found = run_study(plan, folder, tuple(dict.fromkeys(designs)) or known(), Console(stderr=True))
+    for design, variants in found["designs"].items():
+        for variant, result in variants.items():
+            click.echo(f"{design} {variant}: {result['energy_uj']:.2f} uJ in {result['cycles']} cycles")
+    click.echo(f"{found['reproduced']} of 48 published runs reproduced")
+    click.echo(f"wrote {folder}/report.html, report.md, results.json and results.csv")
+
+
 def _settings(options: dict[str, Any]) -> Settings:
     """The settings of the train command; a sparsity, or a recipe's epochs, change them."""
     from pointnet.settings import Pruning, Settings

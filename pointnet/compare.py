@@ -57,16 +57,17 @@ def compare(plan: Plan, data: Dataset, folder: Path, train: Train) -> list[Row]:
     """Train with `train` what is not trained yet below `folder`, and score every variant."""
     again = replace(plan.again, start=str(folder / "dense" / checkpoint.NAME))
     trainings = [(name, replace(again, pruning=pruning)) for name, pruning in _trainings(plan)]
-    dense = train(plan.dense, folder / "dense")  # after all settings were found to be allowed
+    dense = _finished(train(plan.dense, folder / "dense"))  # after all settings were found to be allowed
     rows = [_row("dense", dense, 0)]
     for name, settings in trainings:
-        rows.append(_row(name, train(settings, folder / name), dense.epoch))
+        rows.append(_row(name, _finished(train(settings, folder / name)), dense.epoch))
     if plan.one_shot:
         rows += _one_shot_rows(plan, dense, data)
     return rows
 
 
 def _finished(run: Training) -> Training:
+    """An interrupted training ends the comparison; called again, it goes on there."""
     if run.step < run.steps:
         raise KeyboardInterrupt
     return run

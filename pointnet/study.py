@@ -1,6 +1,6 @@
 """The original PointNet++ study run again: 12 layers x dense/sparse x 2 designs, its mappings and densities.
 
-    python -m pointnet.study [-o build/study]
+    python -m pointnet.study [-o build/reproduction]
 
 prints our numbers beside the published ones and writes study.csv, report.md and one figure per metric.
 The published numbers were counted with the convention `timeloop-2022`; `timeloop-3` is given besides.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 from rich.console import Console
@@ -22,8 +22,12 @@ from sparsim.result import Evaluation
 from sparsim.spec import Density, Layer
 from sparsim.spec.load import load_preset
 
+if TYPE_CHECKING:
+    from pointnet.study_report import Summary
+
 PUBLISHED_ACCOUNTING: Accounting = "timeloop-2022"
 ACCOUNTINGS: tuple[Accounting, ...] = (PUBLISHED_ACCOUNTING, "timeloop-3")
+STEPS = (len(ACCOUNTINGS) + 1) * len(runs())
 
 
 class Outcome(NamedTuple):
@@ -67,34 +71,43 @@ def with_dense_weights(layer: Layer) -> Layer:
     )
 
 
+def reproduce(output: Path, step: Callable[[], None] = lambda: None) -> Summary:
+    """Evaluate everything and write study.csv, report.md and the figures into `output`; `step` is called
+    after each of the `STEPS` evaluations."""
+    from pointnet import study_plots, study_report  # matplotlib takes half a second: not before --help
+
+    outcomes = {accounting: evaluate_runs(accounting, step=step) for accounting in ACCOUNTINGS}
+    unpruned = evaluate_runs(change=with_dense_weights, step=step)
+    summary = study_report.summarise(outcomes[PUBLISHED_ACCOUNTING], outcomes["timeloop-3"], unpruned)
+    output.mkdir(parents=True, exist_ok=True)
+    study_report.write_csv(output / "study.csv", [o for group in outcomes.values() for o in group])
+    study_report.write_markdown(output / "report.md", summary)
+    study_plots.write_figures(output, outcomes[PUBLISHED_ACCOUNTING])
+    return summary
+
+
 @click.command(help=__doc__)
 @click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("build/study"),
+    default=Path("build/reproduction"),
     show_default=True,
 )
 def main(output: Path) -> None:
-    from pointnet import study_plots, study_report  # matplotlib takes half a second: not before --help
+    from pointnet import study_report
 
     console = Console()
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("loading kernels (the very first run compiles them)", total=3 * len(runs()))
+        task = progress.add_task("loading kernels (the very first run compiles them)", total=STEPS)
 
         def step() -> None:
             progress.update(task, advance=1, description="evaluating the study's runs")
 
-        outcomes = {accounting: evaluate_runs(accounting, step=step) for accounting in ACCOUNTINGS}
-        unpruned = evaluate_runs(change=with_dense_weights, step=step)
-    summary = study_report.summarise(outcomes[PUBLISHED_ACCOUNTING], outcomes["timeloop-3"], unpruned)
+        summary = reproduce(output, step)
     for table in study_report.tables(summary):
         console.print(table)
-    output.mkdir(parents=True, exist_ok=True)
-    study_report.write_csv(output / "study.csv", [o for group in outcomes.values() for o in group])
-    study_report.write_markdown(output / "report.md", summary)
-    figures = study_plots.write_figures(output, outcomes[PUBLISHED_ACCOUNTING])
-    console.print(f"wrote {output}/study.csv, report.md and {len(figures)} figures (PNG and SVG)")
+    console.print(f"wrote {output}/study.csv, report.md and the figures (PNG and SVG)")
     console.print(summary.closing_line(), style="bold")
 
 

@@ -1,0 +1,41 @@
+"""What zeros save, and whose they are: shares of weights, of activations, and of both at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pointnet.study_costs import ACTIVATIONS, BOTH, DENSE, PLAIN, WEIGHTS
+
+
+class Saved(NamedTuple):
+    """Fractions of the energy or cycles of the variants they are measured against.
+
+    Against the honest dense baseline: `total` = `weights` + `activations`. `activations` is what other
+    activations change while weights are counted as dense, `weights` what the zeros of the weights take off
+    after that. Against no zeros at all: alone, and what both together save beyond the sum of the two (less
+    than zero where they save the same thing twice).
+    """
+
+    total: float
+    weights: float
+    activations: float
+    plain_total: float
+    plain_weights: float
+    plain_activations: float
+    plain_together: float
+
+
+def saved(values: Mapping[str, float]) -> Saved:
+    """From the values (energy or cycles, above zero) of the five variants."""
+    base, plain = values[DENSE], values[PLAIN]
+    alone = {name: 1 - values[name] / plain for name in (WEIGHTS, ACTIVATIONS, BOTH)}
+    return Saved(
+        total=1 - values[BOTH] / base,
+        weights=(values[ACTIVATIONS] - values[BOTH]) / base,
+        activations=1 - values[ACTIVATIONS] / base,
+        plain_total=alone[BOTH],
+        plain_weights=alone[WEIGHTS],
+        plain_activations=alone[ACTIVATIONS],
+        plain_together=alone[BOTH] - alone[WEIGHTS] - alone[ACTIVATIONS],
+    )

@@ -1,0 +1,255 @@
+"""The study from end to end on a tiny data set, its stages, its costs and its report."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from pointnet import cli, compare, study_costs
+from pointnet.data import shapes, write_pack
+from pointnet.errors import ConfigError, DataError
+from pointnet.settings import Settings
+from pointnet.study_costs import ACTIVATIONS, BOTH, DENSE, PLAIN, VARIANTS, WEIGHTS
+from pointnet.study_networks import Plan
+from pointnet.study_page import html_page, markdown_table
+from pointnet.study_run import run_study
+from pointnet.study_savings import saved
+from pointnet.study_stages import Stages
+from pointnet.train import Training
+from sparsim.chip import load_chip, plan_layer
+from sparsim.spec import CONV, Density, Layer
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    path = tmp_path_factory.mktemp("data") / "clouds.npz"
+    write_pack(shapes(train_per_class=4, test_per_class=2, points=64, seed=3), path)
+    return Plan(Settings(data=str(path), points=64, batch=20, epochs=1), more=1, levels=(0.5, 0.9), samples=4)
+
+
+@pytest.fixture(scope="module")
+def output(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    run_study(plan, folder, ("gating",), QUIET)
+    return folder
+
+
+def layer(bounds: dict[str, int], **densities: float) -> Layer:
+    full = {dim: bounds.get(dim, 1) for dim in CONV.dims}
+    given_densities = {name: Density(density=value) for name, value in densities.items()}
+    return Layer(name="layer", shape=CONV, bounds=full, densities=given_densities)
+
+
+# ---- from end to end
+
+
+def test_results_are_sums_of_their_rows(output: Path) -> None:
+    results = json.loads((output / "results.json").read_text())
+    with (output / "results.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert results["reproduced"] == 48
+    assert set(results["designs"]["gating"]) == {*VARIANTS, "gmp-50", "gmp-90"}
+    for variant, found in results["designs"]["gating"].items():
+        mine = [row for row in rows if row["variant"] == variant]
+        assert len(mine) == 12
+        assert sum(float(row["energy_pj"]) for row in mine) / 1e6 == pytest.approx(found["energy_uj"])
+        assert sum(int(row["cycles"]) for row in mine) == found["cycles"]
+        for row in mine:
+            parts = [float(value) for name, value in row.items() if name.endswith(" pj")]
+            assert sum(parts) == pytest.approx(float(row["energy_pj"]))
+        assert found["accuracy"] == results["networks"][found["network"]]["accuracy"]
+    assert results["designs"]["gating"][DENSE]["network"] == "control"
+    assert results["designs"]["gating"]["gmp-90"] == results["designs"]["gating"][BOTH]
+
+
+def test_zeros_of_weights_save_nothing_on_the_studys_designs(output: Path) -> None:
+    variants = json.loads((output / "results.json").read_text())["designs"]["gating"]
+    for metric in ("energy_uj", "cycles"):
+        assert variants[WEIGHTS][metric] == variants[PLAIN][metric]
+        assert variants[BOTH][metric] == variants[ACTIVATIONS][metric]
+        assert variants[DENSE][metric] < variants[PLAIN][metric]
+
+
+def test_report_is_complete_and_one_file(output: Path) -> None:
+    text = (output / "report.md").read_text(encoding="utf-8")
+    page = (output / "report.html").read_text(encoding="utf-8")
+    figures = re.findall(r"!\[.+?\]\((figures/.+?\.png)\)", text)
+    assert {f"figures/{path.name}" for path in (output / "figures").iterdir()} == set(figures)
+    assert len(figures) == len(set(figures)) == page.count("<img")
+    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert page.count("<table>") == len(re.findall(r"^\| ---", text, re.M))
+    assert "720 of 720 published numbers" in text
+    assert "nan" not in text
+    assert str(output) not in text + page
+
+
+def test_a_killed_study_goes_on_to_the_same_report(
+    plan: Plan, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = study_costs.cost, []
+
+    def killed(design: str, layers: Sequence[Layer], *rest: Any) -> study_costs.Cost:
+        calls.append(design)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(design, layers, *rest)
+
+    (tmp_path / "stages").mkdir()
+    shutil.copytree(output / "reproduction", tmp_path / "reproduction")
+    for stage in ("reproduction.json", "prime.json"):  # seconds each, and the same everywhere
+        shutil.copy(output / "stages" / stage, tmp_path / "stages")
+    monkeypatch.setattr(study_costs, "cost", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(plan, tmp_path, ("gating",), QUIET)
+    assert not (tmp_path / "results.json").exists()
+    monkeypatch.setattr(compare, "compare", None)  # training again would fail
+    monkeypatch.setattr("pointnet.study.reproduce", None)
+    monkeypatch.setattr("pointnet.study_networks.write_trace", None)
+    run_study(plan, tmp_path, ("gating",), QUIET)
+    assert len(calls) == 3 + 4  # two were done, four of six are left
+    for name in ("report.md", "report.html", "results.json", "results.csv"):
+        assert (tmp_path / name).read_bytes() == (output / name).read_bytes()
+
+
+def test_a_stopped_training_ends_the_comparison(plan: Plan, tmp_path: Path) -> None:
+    data = shapes(4, 2, 64)
+    started: list[Path] = []
+
+    def stopped(settings: Settings, folder: Path) -> Training:
+        started.append(folder)
+        return Training(settings, data)  # as Ctrl-C before the first step leaves it
+
+    with pytest.raises(KeyboardInterrupt):
+        compare.compare(plan.comparison, data, tmp_path, stopped)
+    assert started == [tmp_path / "dense"]
+
+
+# ---- stages
+
+
+def test_a_stage_runs_again_only_if_something_changed(tmp_path: Path) -> None:
+    calls: list[int] = []
+    made = tmp_path / "made"
+
+    def compute() -> dict[str, Any]:
+        calls.append(1)
+        made.touch()
+        return {"values": (0.1, 2), "n": len(calls)}
+
+    def run(inputs: Any) -> Any:
+        return Stages(tmp_path / "stages").run("stage", inputs, compute, [made])
+
+    assert run(1) == run(1) == {"values": [0.1, 2], "n": 1}
+    assert run(2)["n"] == 2
+    made.unlink()
+    assert run(2)["n"] == 3
+    (tmp_path / "stages" / "stage.json").write_bytes(b'{"key": "cut o')
+    assert run(2)["n"] == 4
+    assert [path.name for path in (tmp_path / "stages").iterdir()] == ["stage.json"]
+
+
+def test_an_interrupted_stage_leaves_nothing(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Stages(tmp_path).run("stage", 1, interrupted)
+    assert Stages(tmp_path).run("stage", 1, lambda: "done") == "done"
+
+
+# ---- costs
+
+
+def test_variants_show_the_zeros_that_they_name() -> None:
+    control = layer({"C": 4, "M": 8}, Weights=1.0, Inputs=0.5, Outputs=0.6)
+    pruned = layer({"C": 4, "M": 8}, Weights=0.1, Inputs=0.4, Outputs=0.7)
+    found = study_costs.variants([control], [pruned])
+    seen = {
+        name: tuple(layers[0].density(tensor).density for tensor in ("Weights", "Inputs", "Outputs"))
+        for name, layers in found.items()
+    }
+    assert seen == {
+        PLAIN: (1.0, 1.0, 1.0),
+        DENSE: (1.0, 0.5, 0.6),
+        ACTIVATIONS: (1.0, 0.4, 0.7),
+        WEIGHTS: (0.1, 1.0, 1.0),
+        BOTH: (0.1, 0.4, 0.7),
+    }
+
+
+def test_a_chip_costs_what_its_planner_says() -> None:
+    sparse = layer({"C": 64, "M": 10}, Weights=0.3, Inputs=0.5)
+    found = study_costs.cost("eyeriss_v2", [sparse, sparse])
+    planned = plan_layer(load_chip("eyeriss_v2"), sparse)
+    assert found.cycles == 2 * planned.cycles
+    assert found.energy_uj == pytest.approx(2 * (planned.chip_pj + planned.dram_pj) / 1e6)
+    assert study_costs.cost_of(json.loads(json.dumps(found.plain()))) == found
+    assert found.macs == 2 * 640
+
+
+def test_primes() -> None:
+    composite = {a * b for a in range(2, 50) for b in range(2, 50)}
+    assert [n for n in range(50) if study_costs.is_prime(n)] == [
+        n for n in range(2, 50) if n not in composite
+    ]
+    assert study_costs.mapspace_of(layer({"C": 67})).divisibility == {"C": "imperfect"}
+    assert study_costs.mapspace_of(layer({"C": 64})).divisibility == {}
+
+
+costs = st.floats(0.01, 1e6)
+
+
+@given(st.tuples(*[costs] * 5))
+def test_shares_add_up(values: tuple[float, ...]) -> None:
+    by_variant = dict(zip(VARIANTS, values, strict=True))
+    found = saved(by_variant)
+    dense, both = by_variant[DENSE], by_variant[BOTH]
+    close = pytest.approx
+    assert dense * (1 - found.weights - found.activations) == close(both, rel=1e-6, abs=1e-6 * max(values))
+    together = found.plain_weights + found.plain_activations + found.plain_together
+    left = by_variant[PLAIN] * (1 - together)
+    assert left == close(both, rel=1e-6, abs=1e-6 * max(values))
+
+
+def test_independent_savings_overlap() -> None:
+    """Halves of halves: together they save less than the sum of the two."""
+    found = saved({PLAIN: 100.0, DENSE: 50.0, ACTIVATIONS: 50.0, WEIGHTS: 50.0, BOTH: 25.0})
+    assert found == (0.5, 0.5, 0.0, 0.75, 0.5, 0.5, -0.25)
+
+
+# ---- pages and bad input
+
+
+def test_page_holds_tables_and_figures(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"picture")
+    text = "# A <b>title</b>\n\n" + markdown_table(("x", "y"), [("a", "1")]) + "\n\n![said](a.png)\n"
+    page = html_page(text, tmp_path, "a & b")
+    assert base64.b64encode(b"picture").decode() in page
+    assert "<title>a &amp; b</title>" in page
+    assert "<b>" not in page
+    assert re.search(r'<td style="text-align:right">1</td>', page)
+    with pytest.raises(DataError, match=r"b\.png: the report shows this figure, and there is none"):
+        html_page("![x](b.png)", tmp_path, "x")
+
+
+def test_unknown_designs_are_refused_before_training(plan: Plan, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown design 'eyeris_v2' .*eyeriss_v2"):
+        run_study(plan, tmp_path / "none", ("gating", "eyeris_v2"), QUIET)
+    assert not (tmp_path / "none").exists()
+    result = CliRunner().invoke(cli.cli, ["study", "--design", "gatin", "-o", str(tmp_path / "none")])
+    assert isinstance(result.exception, ConfigError)
+    assert not (tmp_path / "none").exists()
