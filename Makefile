@@ -35,6 +35,7 @@ bench: setup
 	$(BIN)/python benchmarks/free_dataflow.py --json build/free.json
 	$(BIN)/python benchmarks/sampling.py --json build/sampling.json
 	$(BIN)/python benchmarks/pruning.py --json build/pruning.json
+	$(BIN)/python benchmarks/monitor.py --json build/monitor.json
 
 docs: setup
 	$(BIN)/python -m validation --write-docs

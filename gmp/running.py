@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gmp.errors import PruningError, RecipeError
@@ -75,6 +75,11 @@ class RunningRecipe:
     def pruners(self) -> tuple[Pruner, ...]:
         """Those at work now."""
         return tuple(part.pruner for part in self._parts if part.pruner and not part.released)
+
+    @property
+    def masks(self) -> Mapping[str, Tensor]:
+        """Those of `pruners`, by the names of the weights."""
+        return {name: mask for pruner in self.pruners for name, mask in pruner.masks.items()}
 
     @property
     def weights(self) -> tuple[str, ...]:

@@ -80,19 +80,24 @@ class Schedule(ABC):
         count = math.ceil((self.end - self.begin) / self.every - SLACK)
         return [self.begin + k * self.every for k in range(count)] + [self.end]
 
-    def step(self) -> bool:
+    @property
+    def due(self) -> float | None:
+        """The sparsity that the next step asks for; None if no update is due then."""
+        return self._due.get(self.steps_done + 1)
+
+    def step(self, most: float = 1.0) -> bool:
         """Count one optimizer step, prune if it is due, clear pruned weights; True if an update was due.
 
-        Call it right after `optimizer.step()`.
+        Call it right after `optimizer.step()`. It does not prune beyond the sparsity `most`.
         """
-        pruner = self._pruner()
-        sparsity = self._due.get(self.steps_done + 1)
-        if sparsity is None:
+        pruner, due = self._pruner(), self.due
+        sparsity = None if due is None else min(due, fraction(most, "most"))
+        if sparsity is None or sparsity <= pruner.sparsity:
             pruner.apply()
         else:
             pruner.prune(sparsity)
         self.steps_done += 1
-        return sparsity is not None
+        return due is not None
 
     def state_dict(self) -> dict[str, Any]:
         """All that a resumed run needs: the steps done, what a step is, and the state of the pruner."""

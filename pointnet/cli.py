@@ -122,7 +122,7 @@ def trace(
 ) -> None:  # fmt: skip
     """Measure shapes, operations and densities of every layer, and write them as a workload for sparsim."""
 
-    from pointnet.workload import write_trace
+    from pointnet.trace import write_trace
 
     stored, clouds = _stored(checkpoint, data, "test")
     write_trace(

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
+from gmp.trace import Trace, trace
 from pointnet.checkpoint import write_atomically
 from pointnet.compare import Row
 from pointnet.data import Dataset
 from pointnet.errors import DataError
-from pointnet.trace import Trace, trace
+from pointnet.trace import variant
 from pointnet.train import load_model
-from pointnet.workload import variant
 
 COLUMNS = ("variant", "epochs", "sparsity", "accuracy", "95 % interval", "class accuracy", "CPU s")
 TRACED_AT_ONCE = 32  # clouds; no result depends on it

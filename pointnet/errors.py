@@ -5,7 +5,6 @@ SparsimError
     DataError         a file or folder of clouds
     CheckpointError   a stored run that does not fit
     ConfigError       a network or a training that cannot be
-    TraceError        a network that cannot be measured, or not be written as a workload
 """
 
 from __future__ import annotations
@@ -30,7 +29,3 @@ class CheckpointError(PointnetError):
 
 class ConfigError(PointnetError):
     """A setting that cannot be."""
-
-
-class TraceError(PointnetError):
-    """A network cannot be measured, or its layers cannot be written as a workload."""

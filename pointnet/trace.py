@@ -1,176 +1,101 @@
-"""What a network computes and how many zeros it moves, measured while it runs.
-
-A layer is one product of weights and inputs: `Linear`, `Conv1d`, `Conv2d` or `Conv3d`, as a module, or as a
-function on the weights of one or on a slice of them. Its output density is that of the tensor which reaches
-memory: after the batch-norm, activation and (idle) dropout that follow it element by element.
-"""
+"""Traces of PointNet++ on clouds, as a workload, tables and masks."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from rich.console import Console
+from torch import Tensor
 
-from pointnet.errors import TraceError
-from pointnet.trace_recorder import LAYERS, Computation, Recorder, Tally
-from sparsim.errors import near
+from gmp.errors import TraceError
+from gmp.trace import Trace, trace
+from gmp.workload import Provenance, table, workload_of, write_masks, write_workload
+from pointnet.model import PointNet2
 
+if TYPE_CHECKING:
+    from pointnet.data import Clouds
 
-class Measured(NamedTuple):
-    """A density: mean over samples, and standard deviation between them."""
-
-    mean: float
-    spread: float
-
-
-@dataclass(frozen=True)
-class LayerTrace:
-    """One layer. `calls` and `macs` are per sample; `macs` counts all calls.
-
-    Masks are True at nonzeros and None if not asked for: `weight_mask` (M, C / groups, height, width) and
-    `input_mask` (first samples, C, height, width), or with a depth before the height.
-    """
-
-    name: str
-    computation: Computation
-    calls: int | float
-    weights: int
-    weight_density: float
-    inputs: Measured
-    outputs: Measured
-    weight_mask: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
-    input_mask: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def macs(self) -> int | float:
-        return self.calls * self.computation.macs
-
-    def row(self) -> dict[str, str | int | float]:
-        """Plain values, with the column names of the study's table of layers."""
-        shape = self.computation
-        return {
-            "name": self.name,
-            "C": shape.C, "M": shape.M, "R": shape.window[-1], "S": shape.window[-2],
-            "P": shape.out[-1], "Q": math.prod(shape.out[:-1]),
-            "groups": shape.groups, "calls": self.calls, "macs": self.macs, "weights": self.weights,
-            "weights_density": self.weight_density,
-            "inputs_density": self.inputs.mean, "inputs_spread": self.inputs.spread,
-            "outputs_density": self.outputs.mean, "outputs_spread": self.outputs.spread,
-        }  # fmt: skip
+RUN_BATCH = 16  # clouds that go through the network at a time; no result depends on it
 
 
-@dataclass(frozen=True)
-class Trace:
-    """All layers, in the order in which they first ran; `samples` went through each."""
-
-    layers: tuple[LayerTrace, ...]
-    samples: int
-
-    @property
-    def macs(self) -> int | float:
-        """Per sample."""
-        return sum(layer.macs for layer in self.layers)
-
-
-def trace(
-    model: nn.Module,
-    batches: Iterable[Tensor | Sequence[Any]],
+def write_trace(
+    model: PointNet2,
+    clouds: Clouds,
+    output: Path,
     *,
-    names: Sequence[str] | None = None,
-    mask_samples: int = 0,
+    samples: int | None = None,
+    batch: int = 2,
+    inputs: Literal["clouds", "randn"] = "clouds",
+    seed: int = 0,
+    masks: Path | None = None,
+    delayed: bool | None = None,
+    provenance: Provenance | None = None,
+    console: Console | None = None,
 ) -> Trace:
-    """Run `model` in eval mode on batches (B, ...), or tuples that begin with one, and measure its layers.
+    """Trace `model` and write workload.yaml, trace.csv and trace.json into the folder `output`.
 
-    Only layers in `names`, if given. A layer that also runs with other shapes, or as a function on a slice of
-    its weights, has a row for each: NAME, NAME.part2, ... Products of two activations are no layers.
-    With `mask_samples` the rows keep masks of the weights and of that many samples' inputs.
+    samples : this many clouds, drawn with `seed`; None: all. Of each the first points, as the model takes
+    batch : dim N of the workload
+    inputs : "randn": standard-normal points in place of the clouds, as the original study measured
+    masks : folder for masks of all weights and of the first `batch` clouds' inputs; the workload names them
+    delayed : with or without delayed aggregation; None: as the model is
+    provenance : further facts for the workload (digest of a checkpoint, ...)
 
-    Raises TraceError for unknown names, no batch, batches without a tensor, layers that did not run, numbers
-    that are not finite, and layers whose first axis does not hold the samples.
+    Raises TraceError for counts that cannot be, and as `trace` and `workload_of` do.
     """
-    if isinstance(batches, Tensor):
-        raise TraceError("batches is one tensor, a list or loader of such is needed")
-    wanted = _wanted(model, names)
-    recorder = Recorder(model, wanted, mask_samples)
-    training = {module: module.training for module in model.modules()}
-    samples = 0
-    try:
-        with ExitStack() as stack, torch.no_grad():
-            for handle in recorder.hooks(model):
-                stack.callback(handle.remove)
-            model.eval()
-            for batch in batches:
-                inputs = _inputs(batch)
-                recorder.begin(len(inputs))
-                with recorder:
-                    model(inputs)
-                recorder.finish()
-                samples += len(inputs)
-    finally:
-        for module, mode in training.items():
-            module.training = mode
-    if not samples:
-        raise TraceError("no batch was given, at least one sample is needed")
-    return Trace(tuple(_rows(recorder, wanted, samples)), samples)
+    points = _points(clouds, model.config.points, samples, batch, inputs, seed)
+    model = model if delayed is None else variant(model, delayed=delayed)
+    traced = trace(model, torch.split(points, RUN_BATCH), mask_samples=0 if masks is None else batch)
+    facts: dict[str, str | int | float | bool] = {
+        "samples": traced.samples, "points": points.shape[1], "inputs": inputs, "seed": seed,
+        "delayed": model.config.delayed,
+    }  # fmt: skip
+    if inputs == "clouds":
+        facts |= {"data": clouds.digest()}
+    source = clouds.source if inputs == "clouds" else "standard-normal points"
+    mask_folder = None if masks is None else Path(os.path.relpath(masks, output)).as_posix()
+    workload = workload_of(
+        traced, name="pointnet2", batch=batch, source=source,
+        provenance=facts | dict(provenance or {}), masks=mask_folder,
+    )  # fmt: skip
+    if masks is not None:
+        write_masks(traced, masks, batch)
+    write_workload(traced, workload, output)
+    if console is not None:
+        console.print(table(traced))
+        console.print(f"wrote {output}/workload.yaml, trace.csv and trace.json")
+    return traced
 
 
-def _inputs(batch: Tensor | Sequence[Any]) -> Tensor:
-    first = batch[0] if isinstance(batch, tuple | list) and batch else batch
-    if not isinstance(first, Tensor):
-        raise TraceError(f"a batch begins with a {type(first).__name__}, a tensor of samples is needed")
-    return first
+def _points(clouds: Clouds, points: int, samples: int | None, batch: int, inputs: str, seed: int) -> Tensor:
+    """(samples, points, C) float32."""
+    if seed < 0:
+        raise TraceError(f"seed is {seed}, allowed is 0 and more")
+    count = len(clouds) if samples is None else samples
+    if not 1 <= count <= len(clouds):
+        raise TraceError(f"{count} samples of {len(clouds)} clouds, allowed is 1 to {len(clouds)}")
+    if not 1 <= batch <= count:
+        raise TraceError(f"a batch of {batch} of {count} samples, allowed is 1 to {count}")
+    have, channels = clouds.points.shape[1:]
+    if have < points:
+        raise TraceError(f"the clouds have {have} points, the network takes {points}")
+    if inputs == "randn":
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(count, points, channels, generator=generator)
+    if inputs != "clouds":
+        raise TraceError(f"inputs are '{inputs}', allowed is 'clouds' or 'randn'")
+    # the clouds of a split lie class by class: the first ones would be of one class
+    chosen = np.sort(np.random.default_rng(seed).choice(len(clouds), count, replace=False))
+    return torch.from_numpy(clouds.points[chosen, :points])
 
 
-def _wanted(model: nn.Module, names: Sequence[str] | None) -> list[str]:
-    """Names of the layers that must run."""
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, LAYERS)}
-    known = list(layers)
-    if not known:
-        raise TraceError(f"{type(model).__name__} has no Linear or Conv layer")
-    for name in names or ():
-        if name not in known:
-            raise TraceError(f"no layer '{name}' in {type(model).__name__}", hint=near(name, known))
-    wanted = known if names is None else list(names)
-    for name in wanted:
-        if nn.parameter.is_lazy(layers[name].weight):
-            raise TraceError(f"layer {name} has no shape yet, run one batch through the model first")
-    return wanted
-
-
-def _rows(recorder: Recorder, wanted: Sequence[str], samples: int) -> Iterable[LayerTrace]:
-    """One for each computation, those of one layer together, what its module computed first."""
-    ran: dict[str, list[tuple[Computation, Tally]]] = {}
-    for (name, computation, _), tally in recorder.tallies.items():
-        ran.setdefault(name, []).append((computation, tally))
-    for name in wanted:
-        if name not in ran:
-            raise TraceError(f"layer {name} did not run (name the layers to measure to leave it out)")
-    for name, parts in ran.items():
-        parts.sort(key=lambda part: not part[1].as_module)
-        for i, (computation, tally) in enumerate(parts, start=1):
-            yield LayerTrace(
-                name=name if i == 1 else f"{name}.part{i}",
-                computation=computation,
-                calls=_whole(len(tally.inputs) / samples),
-                weights=tally.weights,
-                weight_density=tally.weight_density,
-                inputs=_measured(tally.inputs),
-                outputs=_measured(tally.outputs),
-                weight_mask=tally.weight_mask,
-                input_mask=np.concatenate(tally.input_masks) if tally.input_masks else None,
-            )
-
-
-def _whole(number: float) -> int | float:
-    return int(number) if number.is_integer() else number
-
-
-def _measured(densities: list[float]) -> Measured:
-    return Measured(float(np.mean(densities)), float(np.std(densities)))
+def variant(model: PointNet2, *, delayed: bool) -> PointNet2:
+    """The same network with delayed aggregation on or off."""
+    found = PointNet2(replace(model.config, delayed=delayed))
+    found.load_state_dict(model.state_dict())
+    return found

@@ -39,13 +39,19 @@ def run_benchmark(name: str, tmp_path: Path) -> dict[str, Any]:
     file = tmp_path / f"{name}.json"
     command = [sys.executable, f"benchmarks/{name}.py", "--quick", "--json", str(file)]
     env = {**os.environ, "PATH": "/nonexistent", "PYTHONPATH": str(ROOT)}  # no reference program in a test
+    env["XDG_CACHE_HOME"] = str(tmp_path)
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env)
     assert result.returncode == 0, result.stderr
     numbers: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return numbers
 
 
-@pytest.mark.parametrize(("name", "keys"), [("evaluate", KEYS), ("sampling", SAMPLING_KEYS)])
+MONITOR_KEYS = {"update_ms", "share_of_step", "measure_ms"}
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"), [("evaluate", KEYS), ("sampling", SAMPLING_KEYS), ("monitor", MONITOR_KEYS)]
+)
 def test_a_benchmark_writes_its_numbers(name: str, keys: set[str], tmp_path: Path) -> None:
     numbers = run_benchmark(name, tmp_path)
     assert set(numbers) >= {*keys, "machine"}

@@ -21,7 +21,8 @@ def blocks(name: str) -> list[tuple[str, str]]:
 
 
 BLOCKS = blocks("README.md")
-GUIDES = [*blocks("docs/mapper.md"), *blocks("docs/estimate.md"), *blocks("docs/chip.md")]
+GUIDE_NAMES = ("mapper", "estimate", "chip", "energy")
+GUIDES = [block for name in GUIDE_NAMES for block in blocks(f"docs/{name}.md")]
 SHELL = [line for kind, text in BLOCKS + GUIDES if kind == "sh" for line in text.splitlines() if line]
 PYTHON = [text for kind, text in BLOCKS + blocks("docs/pruning.md") + GUIDES if kind == "python"]
 PROGRAMS = {"sparsim": [sys.executable, "-m", "sparsim"], "python": [sys.executable]}
@@ -61,8 +62,10 @@ def test_shell_line(line: str, build: Path) -> None:
 
 
 @pytest.mark.parametrize("text", PYTHON)
-def test_python_block(text: str) -> None:
-    result = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True)
+def test_python_block(text: str, build: Path) -> None:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(build / "caches")}
+    command = [sys.executable, "-c", text]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     expected = re.findall(r"# ?> (.*)", text)
     assert result.stdout.split("\n")[: len(expected)] == expected

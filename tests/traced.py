@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor, nn
 
-from pointnet.trace import trace
+from gmp.trace import trace
 
 
 class Run(nn.Module):

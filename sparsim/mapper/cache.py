@@ -1,4 +1,4 @@
-"""Results of searches on disk, by a digest of all that they depend on: a repeated layer costs nothing."""
+"""Results on disk, by a digest of all that they depend on: a repeated layer costs nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -20,26 +20,29 @@ from sparsim.spec import Architecture, EnergyTable, Layer, Mapspace, SparsePolic
 
 _PACKAGE = Path(__file__).parent.parent
 _NO_MATTER = ("threads", "progress")  # a result does not depend on them
+R = TypeVar("R")
 
 
-class MappingCache:
-    """Results by key: of this run in memory, of all runs in `folder` if there is one.
+class ResultCache(Generic[R]):
+    """Results of one `kind` by key: of this run in memory, of all runs in `folder` if there is one.
 
-    What goes wrong with the folder is told to `warn` and costs a search, never a result.
+    What goes wrong with the folder is told to `warn` and costs the work again, never a result.
     """
 
-    def __init__(self, folder: Path | None = None, warn: Callable[[str], object] = warnings.warn) -> None:
-        self._folder, self._warn = folder, warn
-        self._found: dict[str, SearchResult] = {}
+    def __init__(
+        self, kind: Any, folder: Path | None = None, warn: Callable[[str], object] = warnings.warn
+    ) -> None:
+        self._kind, self._folder, self._warn = kind, folder, warn
+        self._found: dict[str, R] = {}
 
-    def get(self, key: str) -> SearchResult | None:
+    def get(self, key: str) -> R | None:
         if key not in self._found and self._folder is not None:
             result = self._read(self._folder / f"{key}.json")
             if result is not None:
                 self._found[key] = result
         return self._found.get(key)
 
-    def put(self, key: str, result: SearchResult) -> None:
+    def put(self, key: str, result: R) -> None:
         """Keep a result. The file appears at once and complete, also beside other processes."""
         self._found[key] = result
         if self._folder is None:
@@ -53,7 +56,7 @@ class MappingCache:
         except OSError as error:
             self._warn(f"{self._folder}: result not kept: {(error.strerror or str(error)).lower()}")
 
-    def _read(self, path: Path) -> SearchResult | None:
+    def _read(self, path: Path) -> R | None:
         try:
             stamp, _, content = path.read_bytes().partition(b"\n")
         except FileNotFoundError:
@@ -64,7 +67,15 @@ class MappingCache:
         if stamp != _checksum(content):
             self._warn(f"{path}: is spoiled and ignored")
             return None
-        return msgspec.json.decode(content, type=SearchResult)
+        found: R = msgspec.json.decode(content, type=self._kind)
+        return found
+
+
+class MappingCache(ResultCache[SearchResult]):
+    """Results of searches."""
+
+    def __init__(self, folder: Path | None = None, warn: Callable[[str], object] = warnings.warn) -> None:
+        super().__init__(SearchResult, folder, warn)
 
 
 def default_folder() -> Path:
@@ -87,12 +98,12 @@ def search_key(
     given = {**(search.__kwdefaults__ or {}), **options}
     given["objective"] = metrics_of(given["objective"])
     said = {name: value for name, value in given.items() if name not in _NO_MATTER}
-    return hashlib.sha256(msgspec.json.encode([_version(), digests, said], order="sorted")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode([sources_digest(), digests, said], order="sorted")).hexdigest()
 
 
 @cache
-def _version() -> str:
-    """Another program may find other numbers: the digest of its sources."""
+def sources_digest() -> str:
+    """Of this package: another program may find other numbers."""
     sources = sorted(_PACKAGE.rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 

@@ -178,3 +178,19 @@ def test_states_that_do_not_fit():
     with pytest.raises(gmp.PruningError) as caught:
         other.load_state_dict({"step": 3})
     assert str(caught.value) == "this is no state of a schedule: it has no pruner, steps_per_unit"
+
+
+def test_a_schedule_can_be_held_back():
+    model = nn.Linear(10, 10)
+    pruner = gmp.Pruner(model)
+    schedule = gmp.LinearSchedule(pruner, initial=0.2, final=0.8, begin=1, end=4, every=1, unit="step")
+    seen = []
+    for most in (0.5, 0.5, 0.5, 1.0, 1.0):
+        seen.append((schedule.due, schedule.step(most), round(pruner.sparsity, 6)))
+    asked = [due for due, _, _ in seen]
+    assert asked[:4] == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert asked[4] is None
+    assert [updated for _, updated, _ in seen] == [True] * 4 + [False]
+    assert [sparsity for _, _, sparsity in seen] == [0.2, 0.4, 0.5, 0.8, 0.8]
+    with pytest.raises(gmp.PruningError, match=r"most is 1\.5"):
+        gmp.ConstantSchedule(pruner, final=0.9, unit="step").step(most=1.5)

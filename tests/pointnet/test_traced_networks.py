@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from traced import density
 
+from gmp.trace import trace
+from gmp.workload import workload_of, write_masks
 from pointnet.model import PointNet2, preset
 from pointnet.study_cases import mapping_of
-from pointnet.trace import trace
-from pointnet.workload import workload_of, write_masks
 from sparsim.evaluation import evaluate
 from sparsim.spec import CONV, is_depthwise, macs, words
 from sparsim.spec.load import dump, load_documents, load_preset, load_text, load_workload

@@ -17,19 +17,18 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from torch import Tensor, nn
-from torch.nn import functional as F
-from traced import Run
+from torch import Tensor
 
+from gmp.errors import TraceError
+from gmp.trace import Trace, trace
+from gmp.workload import workload_of
 from pointnet.data import Clouds, load_data
-from pointnet.errors import TraceError
 from pointnet.model import PointNet2, Scale, Stage, preset
 from pointnet.study_cases import runs
-from pointnet.trace import Trace, trace
-from pointnet.workload import input_mask, weight_mask, workload_of, write_masks, write_trace
+from pointnet.trace import write_trace
 from sparsim.cli import cli as sparsim_cli
-from sparsim.spec import CONV, Density
-from sparsim.spec.counts import macs, tensor_shape
+from sparsim.spec import Density
+from sparsim.spec.counts import tensor_shape
 from sparsim.spec.load import dump, load_documents, load_text
 
 ROOT = Path(__file__).parents[2]
@@ -130,49 +129,6 @@ def test_real_clouds_have_few_zeros():
     assert zeros == pytest.approx(0.12, abs=0.03)  # 0.120 over all 908
 
 
-CONVOLUTIONS = [
-    (nn.Conv1d(3, 4, 3, stride=2, padding=2), (2, 3, 8)),
-    (nn.Conv2d(3, 4, (2, 3), stride=(2, 1), padding=(1, 0)), (2, 3, 5, 6)),
-    (nn.Conv2d(3, 4, (3, 2), dilation=(1, 2), padding="same"), (2, 3, 4, 5)),
-    (nn.Conv2d(3, 4, 1, stride=3), (2, 3, 5, 8)),
-    (nn.Conv3d(3, 4, 1), (2, 3, 2, 3, 4)),
-    (nn.Conv3d(3, 4, (1, 1, 2), padding=(0, 0, 1)), (2, 3, 2, 3, 4)),
-    (nn.Conv1d(6, 4, 3, groups=2, dilation=2), (2, 6, 8)),
-    (nn.Conv2d(4, 6, (2, 3), stride=(1, 2), padding=1, groups=2), (2, 4, 5, 6)),
-    (nn.Conv2d(3, 6, 3, padding=1, groups=3), (2, 3, 4, 5)),  # depthwise, two outputs a channel
-    (nn.Conv3d(4, 4, 1, groups=4), (2, 4, 2, 3, 4)),
-    (nn.Linear(3, 4), (2, 5, 7, 3)),
-    (nn.Linear(3, 4), (2, 3)),
-]
-
-
-@pytest.mark.parametrize(("layer", "shape"), CONVOLUTIONS)
-def test_masks_pair_the_zeros_as_the_layer_does(layer, shape):
-    """Products of two nonzeros, output by output: the problem shape's loops against torch."""
-    layer = nn.Sequential(layer)
-    layer[0].weight.data *= torch.rand_like(layer[0].weight) < 0.6
-    x = F.relu(torch.randn(shape))
-    (row,) = (traced := trace(layer, [x], mask_samples=2)).layers
-    (spec,) = workload_of(traced, name="one", batch=2).layers
-    weights = weight_mask(row.computation, row.weight_mask)
-    inputs = input_mask(row.computation, row.input_mask)
-    assert (weights.shape, inputs.shape) == tuple(tensor_shape(spec, name) for name in ("Weights", "Inputs"))
-
-    step = {**CONV.coefficients, **spec.coefficients}
-    pairs = np.zeros([spec.bounds[dim] for dim in "NGMQP"], np.int64)
-    for n, g, m, q, p, r, s in np.ndindex(*pairs.shape, spec.bounds["R"], spec.bounds["S"]):
-        column = inputs[n, g, :, r * step["Wdilation"] + p * step["Wstride"],
-                        s * step["Hdilation"] + q * step["Hstride"]]  # fmt: skip
-        pairs[n, g, m, q, p] += (weights[g, :, m, r, s] & column).sum()
-
-    layer[0].weight.data = (layer[0].weight != 0).float()
-    layer[0].bias.data.zero_()
-    expected = layer((x != 0).float()).detach().numpy()
-    if isinstance(layer[0], nn.Linear):
-        expected = np.moveaxis(expected.reshape(2, spec.bounds["P"], spec.bounds["Q"], 4), (3, 2), (1, 2))
-    assert np.array_equal(pairs, expected.reshape(pairs.shape).round())
-
-
 def test_the_guides_example(tmp_path, monkeypatch):
     """With its own masks the on-chip design does the operations whose input is not zero."""
     guide = (ROOT / "docs/workload.md").read_text(encoding="utf-8")
@@ -249,50 +205,6 @@ def test_workloads_round_trip(study):
     for found in study.values():
         workload = workload_of(found, name="study", provenance={"seed": 1})
         assert load_text(dump(workload)).workload == workload
-
-
-def test_windows_over_three_axes_are_refused(tmp_path):
-    found = trace(nn.Sequential(nn.Conv3d(1, 1, 2)), [torch.ones(2, 1, 3, 3, 3)], mask_samples=2)
-    for write in (lambda: workload_of(found, name="x"), lambda: write_masks(found, tmp_path, 2)):
-        with pytest.raises(TraceError) as error:
-            write()
-        assert str(error.value) == "layer 0 has a window of (2, 2, 2), a workload holds two axes at most"
-
-
-def test_runs_of_a_layer_count_as_samples_and_have_no_masks(tmp_path):
-    shared = nn.Linear(3, 3)
-    x = F.relu(torch.randn(4, 3))
-    found = trace(nn.Sequential(shared, nn.ReLU(), shared), [x], mask_samples=2)
-    (layer,) = workload_of(found, name="x", batch=2).layers
-    assert layer.bounds == {"G": 1, "N": 4, "M": 3, "C": 3, "R": 1, "S": 1, "P": 1, "Q": 1}
-    assert macs(layer) == 2 * found.macs
-    both = torch.cat([x, F.relu(shared(x))])
-    assert layer.density("Inputs").density == pytest.approx(float((both != 0).double().mean()))
-    message = "layer 0 runs 2 times a sample, masks are of layers that run once"
-    for write in (
-        lambda: workload_of(found, name="x", masks="masks"),
-        lambda: write_masks(found, tmp_path, 2),
-    ):
-        with pytest.raises(TraceError) as error:
-            write()
-        assert str(error.value) == message
-
-
-def test_runs_that_depend_on_the_sample_are_refused():
-    def run(model: nn.Module, x: Tensor) -> Tensor:
-        return model.fc(model.fc(x)) if x[0, 0] > 0 else model.fc(x)
-
-    found = trace(Run(run, fc=nn.Linear(3, 3)), [torch.ones(1, 3), -torch.ones(1, 3)])
-    with pytest.raises(TraceError) as error:
-        workload_of(found, name="x")
-    assert str(error.value) == "layer fc runs 1.5 times a sample, a workload holds whole numbers of runs"
-
-
-def test_masks_of_too_few_samples(tmp_path):
-    found = trace(nn.Sequential(nn.Linear(3, 3)), [torch.ones(4, 3)], mask_samples=2)
-    with pytest.raises(TraceError) as error:
-        write_masks(found, tmp_path, 3)
-    assert str(error.value) == "layer 0 was traced without masks of 3 samples"
 
 
 @pytest.mark.parametrize(

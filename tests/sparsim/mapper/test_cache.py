@@ -118,7 +118,7 @@ def test_key_does_not_depend_on_what_changes_nothing(problem):
 
 def test_key_depends_on_the_program(problem, monkeypatch):
     key = search_key(*problem, {})
-    monkeypatch.setattr("sparsim.mapper.cache._version", lambda: "another")
+    monkeypatch.setattr("sparsim.mapper.cache.sources_digest", lambda: "another")
     assert search_key(*problem, {}) != key
 
 

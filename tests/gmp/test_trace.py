@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from traced import Run, density, outputs
 
-from pointnet.errors import TraceError
-from pointnet.trace import Computation, trace
+from gmp.errors import TraceError
+from gmp.trace import Computation, trace
 
 
 @pytest.fixture(autouse=True)

@@ -5,30 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
-from pointnet.errors import TraceError
-from pointnet.model import PointNet2
-from pointnet.trace import LayerTrace, Measured, Trace, trace
-from pointnet.trace_recorder import Computation
+from gmp.errors import TraceError
+from gmp.trace import LayerTrace, Measured, Trace
+from gmp.trace_recorder import Computation
 from sparsim.spec import CONV, DENSE, Density, Layer, Workload
 from sparsim.spec.load import dump
 
-if TYPE_CHECKING:
-    from pointnet.data import Clouds
-
-RUN_BATCH = 16  # clouds that go through the network at a time; no result depends on it
 Provenance = Mapping[str, str | int | float | bool]
 Mask = NDArray[np.bool_]
 
@@ -175,87 +165,10 @@ def _percent(measured: Measured) -> str:
     return f"{100 * measured.mean:.1f} ±{100 * measured.spread:.1f}"
 
 
-def write_trace(
-    model: PointNet2,
-    clouds: Clouds,
-    output: Path,
-    *,
-    samples: int | None = None,
-    batch: int = 2,
-    inputs: Literal["clouds", "randn"] = "clouds",
-    seed: int = 0,
-    masks: Path | None = None,
-    delayed: bool | None = None,
-    provenance: Provenance | None = None,
-    console: Console | None = None,
-) -> Trace:
-    """Trace `model` and write workload.yaml, trace.csv and trace.json into the folder `output`.
-
-    samples : this many clouds, drawn with `seed`; None: all. Of each the first points, as the model takes
-    batch : dim N of the workload
-    inputs : "randn": standard-normal points in place of the clouds, as the original study measured
-    masks : folder for masks of all weights and of the first `batch` clouds' inputs; the workload names them
-    delayed : with or without delayed aggregation; None: as the model is
-    provenance : further facts for the workload (digest of a checkpoint, ...)
-
-    Raises TraceError for counts that cannot be, and as `trace` and `workload_of` do.
-    """
-    points = _points(clouds, model.config.points, samples, batch, inputs, seed)
-    model = model if delayed is None else variant(model, delayed=delayed)
-    traced = trace(model, torch.split(points, RUN_BATCH), mask_samples=0 if masks is None else batch)
-    facts: dict[str, str | int | float | bool] = {
-        "samples": traced.samples, "points": points.shape[1], "inputs": inputs, "seed": seed,
-        "delayed": model.config.delayed,
-    }  # fmt: skip
-    if inputs == "clouds":
-        facts |= {"data": clouds.digest()}
-    source = clouds.source if inputs == "clouds" else "standard-normal points"
-    mask_folder = None if masks is None else Path(os.path.relpath(masks, output)).as_posix()
-    workload = workload_of(
-        traced, name="pointnet2", batch=batch, source=source,
-        provenance=facts | dict(provenance or {}), masks=mask_folder,
-    )  # fmt: skip
-    if masks is not None:
-        write_masks(traced, masks, batch)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "workload.yaml").write_text(dump(workload), encoding="utf-8")
-    _write_rows(traced, workload, output)
-    if console is not None:
-        console.print(table(traced))
-        console.print(f"wrote {output}/workload.yaml, trace.csv and trace.json")
-    return traced
-
-
-def _points(clouds: Clouds, points: int, samples: int | None, batch: int, inputs: str, seed: int) -> Tensor:
-    """(samples, points, C) float32."""
-    if seed < 0:
-        raise TraceError(f"seed is {seed}, allowed is 0 and more")
-    count = len(clouds) if samples is None else samples
-    if not 1 <= count <= len(clouds):
-        raise TraceError(f"{count} samples of {len(clouds)} clouds, allowed is 1 to {len(clouds)}")
-    if not 1 <= batch <= count:
-        raise TraceError(f"a batch of {batch} of {count} samples, allowed is 1 to {count}")
-    have, channels = clouds.points.shape[1:]
-    if have < points:
-        raise TraceError(f"the clouds have {have} points, the network takes {points}")
-    if inputs == "randn":
-        generator = torch.Generator().manual_seed(seed)
-        return torch.randn(count, points, channels, generator=generator)
-    if inputs != "clouds":
-        raise TraceError(f"inputs are '{inputs}', allowed is 'clouds' or 'randn'")
-    # the clouds of a split lie class by class: the first ones would be of one class
-    chosen = np.sort(np.random.default_rng(seed).choice(len(clouds), count, replace=False))
-    return torch.from_numpy(clouds.points[chosen, :points])
-
-
-def variant(model: PointNet2, *, delayed: bool) -> PointNet2:
-    """The same network with delayed aggregation on or off."""
-    found = PointNet2(replace(model.config, delayed=delayed))
-    found.load_state_dict(model.state_dict())
-    return found
-
-
-def _write_rows(traced: Trace, workload: Workload, folder: Path) -> None:
+def write_workload(traced: Trace, workload: Workload, folder: Path) -> None:
+    """Write workload.yaml, and the rows of the trace as trace.csv and trace.json, into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "workload.yaml").write_text(dump(workload), encoding="utf-8")
     rows = [layer.row() for layer in traced.layers]
     with open(folder / "trace.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")

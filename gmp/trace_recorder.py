@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from pointnet.errors import TraceError
+from gmp.errors import TraceError
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -60,6 +60,20 @@ class Computation(NamedTuple):
         return self.M * (self.C // self.groups) * math.prod(self.window) * math.prod(self.out)
 
 
+class WeightView(NamedTuple):
+    """The weights of one product: all of `layer`, or the part at (size, stride, offset) in storage."""
+
+    layer: str
+    part: tuple[tuple[int, ...], tuple[int, ...], int] | None
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """The same part of a tensor that is laid out like the layer's weight, say its mask."""
+        if self.part is None:
+            return tensor
+        size, stride, offset = self.part
+        return tensor.as_strided(size, stride, tensor.storage_offset() + offset)
+
+
 class _Counts(NamedTuple):
     """Nonzeros of each sample of a tensor."""
 
@@ -73,10 +87,10 @@ class _Counts(NamedTuple):
 class Tally:
     """Sums over all calls of one computation of one layer."""
 
-    def __init__(self, layer: str, weight: Tensor, as_module: bool) -> None:
+    def __init__(self, layer: str, weight: Tensor, as_module: bool, view: WeightView) -> None:
         if not torch.isfinite(weight).all():
             raise TraceError(f"layer {layer}: weights that are not finite")
-        self.layer = layer
+        self.layer, self.view = layer, view
         self.weights = weight.numel()
         self.weight_density = int(torch.count_nonzero(weight)) / max(self.weights, 1)
         self.as_module = as_module
@@ -188,7 +202,8 @@ class Recorder(TorchFunctionMode):
         key = (owner, computation, bool(self.running))
         tally = self.tallies.get(key)
         if tally is None:
-            tally = self.tallies[key] = Tally(owner, weight, bool(self.running))
+            view = _view(owner, weight, self.modules[owner].weight)
+            tally = self.tallies[key] = Tally(owner, weight, bool(self.running), view)
         if self.mask_samples:
             tally.keep_masks(computation, weight, inputs, self.batch, self.mask_samples)
         tally.inputs += self._count(inputs, owner, "inputs").densities()
@@ -228,6 +243,15 @@ class Recorder(TorchFunctionMode):
         # numpy counts booleans seven times as fast as torch, on the CPU
         nonzeros = [int(np.count_nonzero((one != 0).cpu())) for one in _by_sample(tensor, self.batch)]
         return _Counts(nonzeros, tensor.numel() // self.batch)
+
+
+def _view(layer: str, used: Tensor, whole: Tensor | nn.Module) -> WeightView:
+    """All of the weights if they are used as they are, or were computed from others."""
+    assert isinstance(whole, Tensor)
+    if used is whole or used.untyped_storage().data_ptr() != whole.untyped_storage().data_ptr():
+        return WeightView(layer, None)
+    offset = int(used.storage_offset() - whole.storage_offset())
+    return WeightView(layer, (tuple(used.shape), used.stride(), offset))
 
 
 def _computation(owner: str, kind: str, given: dict[str, Any], result: Tensor, batch: int) -> Computation:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from traced import Run, density, outputs
 
-from pointnet.errors import TraceError
-from pointnet.trace import trace
+from gmp.errors import TraceError
+from gmp.trace import trace
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,32 @@
+"""Energy and cycles of a network on an accelerator or chip, while it is trained and pruned.
+
+cost      NetworkCost: densities -> energy and cycles of each layer, with gradients
+mapped    MappedCost: on an accelerator, by its mappings     chips  ChipCost: on a chip, from tables
+hardware  network_cost: the right one of the two             bicubic  interpolation
+monitor   EnergyMonitor: densities of a model in training    reading  what it gives
+budget    sparsity_for, BudgetSchedule: prune until energy or cycles are reached
+"""
+
+from gmp.energy.budget import BudgetSchedule, sparsity_for
+from gmp.energy.chips import ChipCost
+from gmp.energy.cost import COLUMNS, Costs, NetworkCost, Slopes
+from gmp.energy.hardware import load_hardware, network_cost
+from gmp.energy.mapped import Accelerator, MappedCost
+from gmp.energy.monitor import EnergyMonitor
+from gmp.energy.reading import Reading
+
+__all__ = [
+    "COLUMNS",
+    "Accelerator",
+    "BudgetSchedule",
+    "ChipCost",
+    "Costs",
+    "EnergyMonitor",
+    "MappedCost",
+    "NetworkCost",
+    "Reading",
+    "Slopes",
+    "load_hardware",
+    "network_cost",
+    "sparsity_for",
+]

@@ -1,0 +1,111 @@
+"""Costs on an accelerator whose layers have one mapping each: exact, by `sparsim.Frozen`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from gmp.energy.cost import (
+    COLUMNS,
+    Costs,
+    NetworkCost,
+    Objective,
+    Progress,
+    Reals,
+    Slopes,
+    check_objective,
+    with_densities,
+)
+from gmp.errors import PruningError
+from sparsim.errors import MappingError
+from sparsim.evaluation import Frozen
+from sparsim.mapper.cache import MappingCache
+from sparsim.mapper.network import search_each
+from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Mapspace, SparsePolicy
+
+STEP = 0.01  # of a density: the model rounds counts, so that it is flat between steps much smaller than this
+
+
+class Accelerator(NamedTuple):
+    """An accelerator in the sense of Timeloop, and what its mappings may be."""
+
+    architecture: Architecture
+    policy: SparsePolicy | None = None
+    energy: EnergyTable | None = None
+    mapspace: Mapspace | None = None
+
+
+class MappedCost(NetworkCost):
+    """`mappings`, one per layer, hold for all densities.
+
+    If they are not given, the best by `objective` are searched, with what lies in `folder`: for the densities
+    `planned_for` (layers, 3), above which they may not fit; None: for no zeros, so that they always do.
+
+    Raises MappingError if none is found, and what `Frozen` and `search` raise; a call raises MappingError for
+    densities at which a layer does not fit.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        layers: Sequence[Layer],
+        mappings: Sequence[Mapping] | None = None,
+        *,
+        planned_for: ArrayLike | None = None,
+        objective: Objective = "edp",
+        folder: Path | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        super().__init__(accelerator.architecture.name or "accelerator", layers)
+        check_objective(objective)
+        self.accelerator, self.objective, self._folder = accelerator, objective, folder
+        if mappings is None:
+            mappings = self._searched(np.ones(self._size) if planned_for is None else planned_for, progress)
+        self.mappings = tuple(mappings)
+        architecture, policy, energy, _ = accelerator
+        self._frozen = Frozen(architecture, layers, policy, energy, mappings)
+
+    def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
+        """With mappings searched for these densities, also in place of given ones."""
+        return type(self)(
+            self.accelerator, self.layers, planned_for=densities, objective=self.objective,
+            folder=self._folder, progress=progress,
+        )  # fmt: skip
+
+    def _searched(self, densities: ArrayLike, progress: Progress | None) -> list[Mapping]:
+        layers = with_densities(self.layers, self._checked(densities))
+        architecture, policy, energy, mapspace = self.accelerator
+        found: list[Mapping] = []
+        results = search_each(
+            architecture, layers, policy, energy, mapspace or Mapspace(),
+            cache=MappingCache(self._folder), objective=self.objective,
+        )  # fmt: skip
+        for layer, result in zip(self.layers, results, strict=False):
+            if not result.top:
+                raise MappingError(f"no mapping of layer {layer.name} on {self.hardware} was found")
+            found.append(result.best)
+            if progress is not None:
+                progress(layer.name)
+        if len(found) < len(self.layers):
+            raise PruningError(f"the search for mappings was interrupted after {len(found)} layers")
+        return found
+
+    def _costs(self, densities: Reals) -> Costs[Reals]:
+        found = self._frozen(densities)
+        return Costs(found.energy_pj, found.cycles)
+
+    def _slopes(self, densities: Reals) -> Slopes:
+        """Central differences, of all layers at once; at 0 and 1 one-sided ones."""
+        slopes = Slopes(np.empty_like(densities), np.empty_like(densities))
+        for column in range(len(COLUMNS)):
+            below, above = densities.copy(), densities.copy()
+            below[:, column] = np.maximum(below[:, column] - STEP, 0.0)
+            above[:, column] = np.minimum(above[:, column] + STEP, 1.0)
+            width = above[:, column] - below[:, column]
+            for slope, low, high in zip(slopes, self._costs(below), self._costs(above), strict=True):
+                slope[:, column] = (high - low) / width
+        return slopes

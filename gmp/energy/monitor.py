@@ -1,0 +1,257 @@
+"""Energy and cycles of a model while it is trained: masks and activations as they are now, on given hardware.
+
+Weights are counted whenever they have changed: zeros of the pruner's masks, else of the parameters. Densities
+of activations are those of the network as it will run: measured in eval mode on an example, since in training
+dropout adds zeros, and fused operations hide tensors. Neither touches the model or its random numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.table import Table
+from torch import Tensor, nn
+
+from gmp.energy import reading as readings
+from gmp.energy.cost import COLUMNS, NetworkCost, Reals
+from gmp.energy.hardware import Hardware, network_cost
+from gmp.energy.reading import Reading
+from gmp.errors import PruningError
+from gmp.select import is_count
+from gmp.trace import Trace, trace
+from gmp.trace_recorder import WeightView
+from gmp.workload import workload_of
+from sparsim.errors import near
+from sparsim.spec import Workload
+
+INPUTS, OUTPUTS = COLUMNS.index("Inputs"), COLUMNS.index("Outputs")
+
+
+class HasMasks(Protocol):
+    """A `Pruner` or `RunningRecipe`."""
+
+    @property
+    def masks(self) -> Mapping[str, Tensor]: ...
+
+    @property
+    def sparsity(self) -> float: ...
+
+
+class _Seen(NamedTuple):
+    """What a weight's density was counted of."""
+
+    tensor: Tensor
+    version: int
+    density: float
+
+
+class EnergyMonitor:
+    """Watches `model` on `hardware`; `update()` after each step or epoch.
+
+    example : a batch (samples first), or batches, from which layers, shapes and densities of activations are
+        measured; or a workload that names layers of the model, whose densities of activations are then kept
+    hardware : name of a preset, path of a document, `Chip`, `Accelerator`, or a `NetworkCost` of these layers
+    pruner : whose masks count as zeros; None: zeros of the parameters are counted
+    batch : samples that the hardware runs at a time, which all numbers are for (with an example)
+    measure_every : updates after which activations are measured again on the example; None: only by `measure`
+    target_energy_pj, target_cycles : what `Reading.reached` asks for, all that are given
+    log : called with each reading
+    options : those of `network_cost`: mappings, objective, folder, progress
+
+    Raises PruningError for options that do not fit, TraceError like `trace`, and what `network_cost` raises.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        example: Tensor | Iterable[Tensor | Sequence[Any]] | Workload,
+        hardware: Hardware | NetworkCost,
+        *,
+        pruner: HasMasks | None = None,
+        batch: int = 1,
+        measure_every: int | None = None,
+        target_energy_pj: float | None = None,
+        target_cycles: float | None = None,
+        log: Callable[[Reading], object] | None = None,
+        **options: Any,
+    ) -> None:
+        self.model, self.pruner, self.log = model, pruner, log
+        self.target_energy_pj = _target(target_energy_pj, "target_energy_pj")
+        self.target_cycles = _target(target_cycles, "target_cycles")
+        self.history: list[Reading] = []
+        self._example: list[Any] | None = None
+        if isinstance(example, Workload):
+            workload = example
+            views = [_whole(model, layer.name) for layer in workload.layers]
+        else:
+            self._example = [example] if isinstance(example, Tensor) else list(example)
+            traced = self._trace(self._example)
+            workload = workload_of(traced, name=type(model).__name__, batch=_count(batch, "batch"))
+            views = [row.view for row in traced.layers]
+        if measure_every is not None and self._example is None:
+            raise PruningError("measure_every needs an example; a workload's activations are given")
+        self._every = None if measure_every is None else _count(measure_every, "measure_every")
+        if isinstance(hardware, NetworkCost):
+            _check_layers(hardware, workload)
+            self.cost = hardware
+        else:
+            self.cost = network_cost(workload.layers, hardware, **options)
+        self.workload = workload
+        self._views = tuple(views)
+        self._modules = [model.get_submodule(view.layer) for view in views]
+        self._known_as = _parameter_names(model)
+        self._seen: dict[int, _Seen] = {}
+        self._densities = np.array([[x.density(name).density for name in COLUMNS] for x in workload.layers])
+
+    @property
+    def densities(self) -> Reals:
+        """(layers, 3): weights as they are now, activations as last measured."""
+        masks = self.pruner.masks if self.pruner is not None else {}
+        for i in range(len(self._views)):
+            self._densities[i, 0] = self._weight_density(i, masks)
+        return self._densities.copy()
+
+    @property
+    def prunable(self) -> NDArray[np.bool_]:
+        """(layers,): whether the pruner has a mask of the weights."""
+        masks = self.pruner.masks if self.pruner is not None else {}
+        return np.array([self._mask(i, masks) is not None for i in range(len(self._views))])
+
+    @property
+    def reached(self) -> bool:
+        """Whether the targets were met at the latest update."""
+        return bool(self.history) and self.history[-1].reached
+
+    def update(self, step: int | None = None) -> Reading:
+        """Read energy and cycles now, and append them to `history`; `step`: None counts the updates from 0.
+
+        Raises MappingError if a layer does not fit with its densities, as may be where mappings were given or
+        found by `replan`; `replan` then finds others.
+        """
+        count = len(self.history)
+        if self._every is not None and count and count % self._every == 0:
+            self.measure()
+        densities = self.densities
+        energy, cycles = self.cost(densities)
+        reached = self.meets(float(energy.sum()), float(cycles.sum()))
+        found = Reading(count if step is None else step, self.cost.names, densities, energy, cycles, reached)
+        self.history.append(found)
+        if self.log is not None:
+            self.log(found)
+        return found
+
+    def meets(self, energy_pj: float, cycles: float) -> bool:
+        """Whether such totals are within all targets; False if there is none."""
+        pairs = ((energy_pj, self.target_energy_pj), (cycles, self.target_cycles))
+        given = [(value, target) for value, target in pairs if target is not None]
+        return bool(given) and all(value <= target for value, target in given)
+
+    def measure(self, batches: Iterable[Tensor | Sequence[Any]] | None = None) -> None:
+        """Measure the densities of activations in eval mode, on `batches` or the example.
+
+        Raises PruningError if there is neither, or if other layers ran than before.
+        """
+        if batches is None and self._example is None:
+            raise PruningError("there is no example to measure; pass batches")
+        rows = self._trace(batches if batches is not None else self._example or []).layers
+        names = tuple(row.name for row in rows)
+        if names != self.cost.names:
+            raise PruningError(f"the layers {', '.join(names)} ran, before {', '.join(self.cost.names)}")
+        self._densities[:, INPUTS] = [row.inputs.mean for row in rows]
+        self._densities[:, OUTPUTS] = [row.outputs.mean for row in rows]
+
+    def replan(self, progress: Callable[[str], object] | None = None) -> None:
+        """Find mappings for the densities as they are now; readings so far stay as they are."""
+        self.cost = self.cost.replanned(self.densities, progress)
+
+    def to_csv(self, path: str | Path) -> None:
+        """All readings, a line per layer and a total. Raises PruningError if it cannot be written."""
+        readings.write_csv(self._read(), path)
+
+    def table(self) -> Table:
+        """The latest reading for a terminal."""
+        return self._read()[-1].table()
+
+    def plot(self, path: str | Path) -> None:
+        """Draw all readings into a file. Raises PruningError if it cannot be written."""
+        readings.plot(self._read(), path, self.target_energy_pj, self.target_cycles)
+
+    def _read(self) -> list[Reading]:
+        if not self.history:
+            raise PruningError("nothing was read yet: call update() first")
+        return self.history
+
+    def _trace(self, batches: Iterable[Any]) -> Trace:
+        devices = {p.device for p in self.model.parameters() if p.device.type == "cuda"}
+        with torch.random.fork_rng(devices=list(devices)):
+            return trace(self.model, batches)
+
+    def _weight_density(self, i: int, masks: Mapping[str, Tensor]) -> float:
+        mask = self._mask(i, masks)
+        tensor = self._weight(i) if mask is None else mask
+        seen = self._seen.get(i)
+        if seen is None or seen.tensor is not tensor or seen.version != tensor._version:
+            density = nonzero_fraction(self._views[i].of(tensor.detach()))
+            seen = self._seen[i] = _Seen(tensor, tensor._version, density)
+        return seen.density
+
+    def _mask(self, i: int, masks: Mapping[str, Tensor]) -> Tensor | None:
+        names = self._known_as.get(id(self._weight(i)), ())
+        return next((masks[name] for name in names if name in masks), None)
+
+    def _weight(self, i: int) -> Tensor:
+        """As it is now: models may be moved, or parameters replaced."""
+        weight = self._modules[i].weight
+        assert isinstance(weight, Tensor)
+        return weight
+
+
+def nonzero_fraction(tensor: Tensor) -> float:
+    """numpy counts several times as fast as torch, on the CPU."""
+    if tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16:
+        return int(np.count_nonzero(tensor.numpy())) / tensor.numel()
+    return int(torch.count_nonzero(tensor)) / tensor.numel()
+
+
+def _parameter_names(model: nn.Module) -> dict[int, tuple[str, ...]]:
+    """By identity; a shared parameter has several."""
+    found: dict[int, tuple[str, ...]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        found[id(parameter)] = (*found.get(id(parameter), ()), name)
+    return found
+
+
+def _whole(model: nn.Module, layer: str) -> WeightView:
+    """Of a workload's layer; of what is computed with a part of the weights the whole counts."""
+    name = re.sub(r"\.part[0-9]+$", "", layer)
+    modules = dict(model.named_modules())
+    if not isinstance(getattr(modules.get(name), "weight", None), Tensor):
+        hint = near(name, (key for key, module in modules.items() if hasattr(module, "weight")))
+        text = f"the workload's layer '{layer}' has no weight in the model"
+        raise PruningError(text + (f" ({hint})" if hint else ""))
+    return WeightView(name, None)
+
+
+def _check_layers(cost: NetworkCost, workload: Workload) -> None:
+    names = tuple(layer.name for layer in workload.layers)
+    if names != cost.names:
+        raise PruningError(f"the cost is of layers {', '.join(cost.names)}, the model has {', '.join(names)}")
+
+
+def _count(value: int, what: str) -> int:
+    if not is_count(value):
+        raise PruningError(f"{what} is {value!r}; it must be a whole number from 1")
+    return int(value)
+
+
+def _target(value: float | None, what: str) -> float | None:
+    if value is None or (not isinstance(value, bool) and 0 < value < math.inf):
+        return value
+    raise PruningError(f"{what} is {value!r}; it must be a number above 0")

@@ -1,0 +1,178 @@
+"""What a network computes and how many zeros it moves, measured while it runs.
+
+A layer is one product of weights and inputs: `Linear`, `Conv1d`, `Conv2d` or `Conv3d`, as a module, or as a
+function on the weights of one or on a slice of them. Its output density is that of the tensor which reaches
+memory: after the batch-norm, activation and (idle) dropout that follow it element by element.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gmp.errors import TraceError
+from gmp.trace_recorder import LAYERS, Computation, Recorder, Tally, WeightView
+from sparsim.errors import near
+
+
+class Measured(NamedTuple):
+    """A density: mean over samples, and standard deviation between them."""
+
+    mean: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class LayerTrace:
+    """One layer. `calls` and `macs` are per sample; `macs` counts all calls. `view`: whose weights it uses.
+
+    Masks are True at nonzeros and None if not asked for: `weight_mask` (M, C / groups, height, width) and
+    `input_mask` (first samples, C, height, width), or with a depth before the height.
+    """
+
+    name: str
+    computation: Computation
+    calls: int | float
+    weights: int
+    weight_density: float
+    inputs: Measured
+    outputs: Measured
+    view: WeightView
+    weight_mask: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
+    input_mask: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def macs(self) -> int | float:
+        return self.calls * self.computation.macs
+
+    def row(self) -> dict[str, str | int | float]:
+        """Plain values, with the column names of the study's table of layers."""
+        shape = self.computation
+        return {
+            "name": self.name,
+            "C": shape.C, "M": shape.M, "R": shape.window[-1], "S": shape.window[-2],
+            "P": shape.out[-1], "Q": math.prod(shape.out[:-1]),
+            "groups": shape.groups, "calls": self.calls, "macs": self.macs, "weights": self.weights,
+            "weights_density": self.weight_density,
+            "inputs_density": self.inputs.mean, "inputs_spread": self.inputs.spread,
+            "outputs_density": self.outputs.mean, "outputs_spread": self.outputs.spread,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All layers, in the order in which they first ran; `samples` went through each."""
+
+    layers: tuple[LayerTrace, ...]
+    samples: int
+
+    @property
+    def macs(self) -> int | float:
+        """Per sample."""
+        return sum(layer.macs for layer in self.layers)
+
+
+def trace(
+    model: nn.Module,
+    batches: Iterable[Tensor | Sequence[Any]],
+    *,
+    names: Sequence[str] | None = None,
+    mask_samples: int = 0,
+) -> Trace:
+    """Run `model` in eval mode on batches (B, ...), or tuples that begin with one, and measure its layers.
+
+    Only layers in `names`, if given. A layer that also runs with other shapes, or as a function on a slice of
+    its weights, has a row for each: NAME, NAME.part2, ... Products of two activations are no layers.
+    With `mask_samples` the rows keep masks of the weights and of that many samples' inputs.
+
+    Raises TraceError for unknown names, no batch, batches without a tensor, layers that did not run, numbers
+    that are not finite, and layers whose first axis does not hold the samples.
+    """
+    if isinstance(batches, Tensor):
+        raise TraceError("batches is one tensor, a list or loader of such is needed")
+    wanted = _wanted(model, names)
+    recorder = Recorder(model, wanted, mask_samples)
+    training = {module: module.training for module in model.modules()}
+    samples = 0
+    try:
+        with ExitStack() as stack, torch.no_grad():
+            for handle in recorder.hooks(model):
+                stack.callback(handle.remove)
+            model.eval()
+            for batch in batches:
+                inputs = _inputs(batch)
+                recorder.begin(len(inputs))
+                with recorder:
+                    model(inputs)
+                recorder.finish()
+                samples += len(inputs)
+    finally:
+        for module, mode in training.items():
+            module.training = mode
+    if not samples:
+        raise TraceError("no batch was given, at least one sample is needed")
+    return Trace(tuple(_rows(recorder, wanted, samples)), samples)
+
+
+def _inputs(batch: Tensor | Sequence[Any]) -> Tensor:
+    first = batch[0] if isinstance(batch, tuple | list) and batch else batch
+    if not isinstance(first, Tensor):
+        raise TraceError(f"a batch begins with a {type(first).__name__}, a tensor of samples is needed")
+    return first
+
+
+def _wanted(model: nn.Module, names: Sequence[str] | None) -> list[str]:
+    """Names of the layers that must run."""
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, LAYERS)}
+    known = list(layers)
+    if not known:
+        raise TraceError(f"{type(model).__name__} has no Linear or Conv layer")
+    for name in names or ():
+        if name not in known:
+            raise TraceError(f"no layer '{name}' in {type(model).__name__}", hint=near(name, known))
+    wanted = known if names is None else list(names)
+    for name in wanted:
+        if nn.parameter.is_lazy(layers[name].weight):
+            raise TraceError(f"layer {name} has no shape yet, run one batch through the model first")
+    return wanted
+
+
+def _rows(recorder: Recorder, wanted: Sequence[str], samples: int) -> Iterable[LayerTrace]:
+    """One for each computation, those of one layer together, what its module computed first."""
+    ran: dict[str, list[tuple[Computation, Tally]]] = {}
+    for (name, computation, _), tally in recorder.tallies.items():
+        ran.setdefault(name, []).append((computation, tally))
+    for name in wanted:
+        if name not in ran:
+            raise TraceError(f"layer {name} did not run (name the layers to measure to leave it out)")
+    for name, parts in ran.items():
+        parts.sort(key=lambda part: not part[1].as_module)
+        for i, (computation, tally) in enumerate(parts, start=1):
+            yield LayerTrace(
+                name=name if i == 1 else f"{name}.part{i}",
+                computation=computation,
+                calls=_whole(len(tally.inputs) / samples),
+                weights=tally.weights,
+                weight_density=tally.weight_density,
+                inputs=_measured(tally.inputs),
+                outputs=_measured(tally.outputs),
+                view=tally.view,
+                weight_mask=tally.weight_mask,
+                input_mask=np.concatenate(tally.input_masks) if tally.input_masks else None,
+            )
+
+
+def _whole(number: float) -> int | float:
+    return int(number) if number.is_integer() else number
+
+
+def _measured(densities: list[float]) -> Measured:
+    return Measured(float(np.mean(densities)), float(np.std(densities)))

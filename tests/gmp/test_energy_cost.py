@@ -1,0 +1,236 @@
+"""Costs as functions of densities: against single evaluations, their gradients against differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from examples import window_layer
+from msgspec.structs import replace
+
+from gmp.energy import Accelerator, ChipCost, MappedCost, chips, load_hardware, network_cost
+from gmp.energy.cost import with_densities
+from gmp.energy.mapped import STEP
+from gmp.errors import PruningError
+from pointnet.study_cases import runs, study_mapspace
+from sparsim import Density, Layer, evaluate, load_preset
+from sparsim.chip import evaluate_chip, load_chip
+from sparsim.errors import MappingError, SpecError
+from sparsim.spec import CONV
+
+STUDY = [run for run in runs() if (run.design, run.variant) == ("onchip", "sparse")][-3:]
+PRESET = load_preset("eyeriss_like_onchip")
+ONCHIP = Accelerator(PRESET.architecture, PRESET.policy, PRESET.energy)
+
+
+def conv(name: str, inputs: float = 0.6, **bounds: int) -> Layer:
+    sizes = dict.fromkeys(CONV.dims, 1) | bounds
+    return Layer(name=name, shape=CONV, bounds=sizes, densities={"Inputs": Density(density=inputs)})
+
+
+LAYERS = (conv("window", M=16, C=8, R=3, P=6, Q=4), conv("fc", M=512, C=1024))
+
+
+@pytest.fixture(scope="module")
+def mapped() -> MappedCost:
+    return MappedCost(ONCHIP, [run.layer for run in STUDY], [run.mapping for run in STUDY])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("tables")
+
+
+@pytest.fixture(scope="module")
+def chip_cost(folder) -> ChipCost:
+    return ChipCost(load_chip("eyeriss_v2"), LAYERS, folder=folder)
+
+
+def evaluated(cost: ChipCost, i: int, mapping, weights: float, inputs: float) -> tuple[float, float]:
+    layer = with_densities(cost.layers, np.tile([weights, inputs, 1.0], (len(cost.layers), 1)))[i]
+    found = evaluate_chip(cost.chip, layer, mapping)
+    return found.chip_pj + found.dram_pj, found.cycles
+
+
+def test_on_an_accelerator_it_is_the_model_itself(mapped):
+    densities = np.random.default_rng(0).uniform(0.05, 0.95, (3, 3))
+    energy, cycles = mapped(densities)
+    for i, layer in enumerate(with_densities(mapped.layers, densities)):
+        one = evaluate(PRESET.architecture, layer, PRESET.policy, PRESET.energy, STUDY[i].mapping)
+        assert energy[i] == pytest.approx(one.energy_pj, rel=1e-12)
+        assert cycles[i] == one.cycles
+    assert mapped.densities.tolist() == [
+        [run.layer.density(name).density for name in ("Weights", "Inputs", "Outputs")] for run in STUDY
+    ]
+
+
+def test_densities_at_which_a_given_mapping_does_not_fit(mapped):
+    """Compressed inputs of these mappings fit a scratchpad, dense ones do not."""
+    study = [run for run in runs() if (run.design, run.variant) == ("onchip", "sparse")]
+    cost = MappedCost(ONCHIP, [run.layer for run in study], [run.mapping for run in study])
+    with pytest.raises(MappingError, match="do not fit"):
+        cost(np.ones((12, 3)))
+
+
+def test_its_slopes_are_differences_also_at_the_ends(mapped):
+    densities = np.array([[0.5, 0.0, 1.0], [0.0, 1.0, 0.3], [0.3, 0.995, 0.004]])
+    slopes = mapped.slopes(densities)
+    for i in range(3):
+        for column in range(3):
+            low, high = densities.copy(), densities.copy()
+            low[i, column] = max(0.0, low[i, column] - STEP)
+            high[i, column] = min(1.0, high[i, column] + STEP)
+            width = high[i, column] - low[i, column]
+            for slope, below, above in zip(slopes, mapped(low), mapped(high), strict=True):
+                assert slope[i, column] == pytest.approx((above[i] - below[i]) / width)
+                others = np.arange(3) != i
+                assert (above[others] == below[others]).all()
+    assert slopes.energy_pj[2, 1] > 0
+    assert (slopes.energy_pj[:, 0] == 0).all()  # this design does not look at weights
+
+
+@pytest.mark.parametrize("which", ["mapped", "chip_cost"])
+def test_torch_has_the_numbers_and_their_slopes(which, request):
+    cost = request.getfixturevalue(which)
+    generator = torch.Generator().manual_seed(0)
+    n = len(cost.layers)
+    densities = (0.1 + 0.8 * torch.rand(n, 3, generator=generator, dtype=torch.float64)).requires_grad_()
+    found = cost.torch(densities)
+    energy, cycles = cost(densities.detach().numpy())
+    assert found.energy_pj.tolist() == energy.tolist()
+    assert found.cycles.tolist() == cycles.tolist()
+    loss = (found.energy_pj * torch.arange(1, n + 1)).sum() + 1000.0 * found.cycles.sum()
+    (grad,) = torch.autograd.grad(loss, densities)
+    slopes = cost.slopes(densities.detach().numpy())
+    expected = np.arange(1, n + 1)[:, None] * slopes.energy_pj + 1000.0 * slopes.cycles
+    assert grad.numpy() == pytest.approx(expected)
+    assert cost.torch(densities.float()).energy_pj.dtype == torch.float32
+
+
+def test_on_a_chip_torchs_own_check_of_gradients_passes(chip_cost):
+    densities = torch.tensor([[0.31, 0.55, 0.5], [0.12, 0.33, 0.5]], dtype=torch.float64, requires_grad=True)
+    scale = chip_cost(densities.detach().numpy()).energy_pj.sum()
+    assert torch.autograd.gradcheck(
+        lambda d: tuple(part.sum() / scale for part in chip_cost.torch(d)), densities, eps=1e-6, atol=1e-6
+    )
+
+
+def test_at_the_nodes_of_a_table_a_chip_costs_what_the_best_mapping_that_fits_does(chip_cost):
+    at = [(1.0, 1.0), (0.0, 0.42), (1.0, 0.6), (1.0, 0.0)]
+    for weights, inputs in at:
+        energy, cycles = chip_cost(np.tile([weights, inputs, 0.5], (2, 1)))
+        for i, tables in enumerate(chip_cost.tables):
+            each = [evaluated(chip_cost, i, t.mapping, weights, inputs) for t in tables if t.limits == (1, 1)]
+            others = [t for t in tables if t.limits != (1, 1)]
+            if weights == 1.0:  # mappings for sparser weights do not fit
+                assert (energy[i], cycles[i]) == pytest.approx(min(each, key=np.prod), rel=1e-9)
+            assert len(each) >= 1
+            for table in others:
+                with pytest.raises(MappingError):
+                    evaluated(chip_cost, i, table.mapping, 1.0, 1.0)
+
+
+def test_between_the_nodes_a_chip_is_near_what_its_mapping_costs(chip_cost):
+    rng = np.random.default_rng(3)
+    errors = []
+    for _ in range(25):
+        densities = np.column_stack([rng.uniform(0, 1, 2), rng.uniform(0.1, 1, 2), rng.uniform(0, 1, 2)])
+        used = chip_cost.mapping_index(densities)
+        for i, (energy, cycles) in enumerate(zip(*chip_cost(densities), strict=True)):
+            mapping = chip_cost.tables[i][used[i]].mapping
+            expected = evaluated(chip_cost, i, mapping, *densities[i, :2])
+            errors.append((abs(energy / expected[0] - 1), abs(cycles / expected[1] - 1)))
+    assert np.mean(errors, axis=0) == pytest.approx([0, 0], abs=0.02)
+    assert np.max(errors, axis=0) == pytest.approx([0, 0], abs=0.1)
+
+
+def test_sparser_weights_are_worth_something_only_where_they_are_skipped(chip_cost, mapped):
+    def both(cost, weights: float) -> float:
+        densities = cost.densities
+        densities[:, 0] = weights
+        return cost(densities).energy_pj.sum()
+
+    assert both(chip_cost, 0.1) < 0.7 * both(chip_cost, 1.0)
+    assert both(mapped, 0.1) == both(mapped, 1.0)
+
+
+def test_tables_are_made_once(chip_cost, folder, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise AssertionError("planned again")
+
+    monkeypatch.setattr(chips, "plan_layer", refuse)
+    again = ChipCost(chip_cost.chip, [replace(LAYERS[1], name="other")], folder=folder)
+    assert again.names == ("other",)
+    assert again.tables == chip_cost.tables[1:]
+    with pytest.raises(AssertionError, match="planned again"):
+        ChipCost(chip_cost.chip, LAYERS[1:], objective="delay", folder=folder)
+
+
+def test_planning_again_adds_mappings(chip_cost):
+    densities = np.array([[0.35, 0.6, 1.0], [0.02, 0.3, 1.0]])
+    again = chip_cost.replanned(densities)
+    assert all(new[: len(old)] == old for old, new in zip(chip_cost.tables, again.tables, strict=True))
+    assert (np.multiply(*again(densities)) <= np.multiply(*chip_cost(densities))).all()
+    assert chip_cost.tables != again.tables
+
+
+def test_mappings_that_no_longer_fit_are_an_error(chip_cost, folder):
+    sparse = ChipCost(chip_cost.chip, LAYERS, references=[[(0.05, 0.6)]] * 2, folder=folder)
+    assert sparse(np.full((2, 3), 0.05)).cycles.min() > 0
+    with pytest.raises(MappingError) as error:
+        sparse(np.ones((2, 3)))
+    assert str(error.value) == (
+        "layer fc fits eyeriss_v2 in none of its mappings with densities of weights 1 and inputs 1"
+    )
+
+
+def test_mappings_of_an_accelerator_are_searched_and_searched_again(tmp_path):
+    limited = ONCHIP._replace(mapspace=study_mapspace())
+    layers = [conv("a", M=2, C=4, P=2), conv("b", M=2, C=3)]
+    names: list[str] = []
+    cost = network_cost(layers, limited, objective="energy", folder=tmp_path, progress=names.append)
+    assert isinstance(cost, MappedCost)
+    assert names == ["a", "b"]
+    assert len(list(tmp_path.iterdir())) == 2
+    assert np.isfinite(cost(np.ones((2, 3))).energy_pj).all()
+    few = np.full((2, 3), 0.3)
+    again = cost.replanned(few)
+    assert len(list(tmp_path.iterdir())) == 4
+    assert again.layers == cost.layers
+    assert again(few).energy_pj.sum() <= cost(few).energy_pj.sum()
+
+
+def test_hardware_by_name_and_from_a_file(tmp_path):
+    assert load_hardware("eyeriss_v1").name == "eyeriss_v1"
+    assert load_hardware("eyeriss_like_gating").architecture.name == "eyeriss_like_gating"
+    file = tmp_path / "nothing.yaml"
+    file.write_text("sparsim: 1\n")
+    with pytest.raises(SpecError, match="no 'architecture' given"):
+        load_hardware(file)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c: c(np.ones((2, 2))), "densities have shape (2, 2), needed is (3, 3)"),
+        (lambda c: c(np.full((3, 3), np.nan)), "density of Weights of layer fc1 is nan, allowed is 0 to 1"),
+        (lambda c: c(np.full((3, 3), 1.5)), "density of Weights of layer fc1 is 1.5, allowed is 0 to 1"),
+        (lambda c: network_cost([], ONCHIP), "no layers are given, at least one is needed"),
+        (lambda c: network_cost(LAYERS, ONCHIP, objective="time"),
+         "unknown objective 'time' (known: energy, delay, edp)"),
+        (lambda c: network_cost(LAYERS, 5), "the hardware is a int, not a name, Chip or Accelerator"),
+        (lambda c: network_cost(LAYERS, "eyeriss_v2", mappings=[]),
+         "mappings are given, but the mappings of chip eyeriss_v2 are planned"),
+    ],
+)  # fmt: skip
+def test_refused(mapped, call, message):
+    with pytest.raises(PruningError) as error:
+        call(mapped)
+    assert str(error.value) == message
+
+
+def test_other_dataspaces_are_refused():
+    with pytest.raises(
+        PruningError, match="layer layer has dataspaces W, I, O, needed are Weights, Inputs, Outputs"
+    ):
+        MappedCost(ONCHIP, [window_layer(1, 8, 3)], [])

@@ -1,0 +1,322 @@
+"""The monitor sees what a trace of the same model sees, and the model does not see the monitor."""
+
+from __future__ import annotations
+
+import copy
+import csv
+
+import numpy as np
+import pytest
+import torch
+from linear_cost import LinearCost
+from torch import Tensor, nn
+from torch.nn import functional as F
+from traced import Run
+
+import gmp
+from gmp.energy import Accelerator, EnergyMonitor
+from gmp.errors import PruningError
+from gmp.trace import trace
+from gmp.workload import workload_of
+from pointnet.model import Config, PointNet2, Scale, Stage
+from sparsim.errors import MappingError
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+
+
+def net() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(2, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(96, 8),
+        nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 4),
+    )  # fmt: skip
+
+
+X = torch.randn(5, 2, 6, 6, generator=torch.Generator().manual_seed(1)).relu()
+
+
+def cost_of(model: nn.Module, x: Tensor = X) -> LinearCost:
+    return LinearCost(workload_of(trace(model, [x]), name="net", batch=1).layers)
+
+
+def watch(model: nn.Module, pruner=None, **options) -> EnergyMonitor:
+    return EnergyMonitor(model, X, cost_of(model), pruner=pruner, **options)
+
+
+def traced(model: nn.Module, x: Tensor = X) -> list[list[float]]:
+    rows = trace(model, [x]).layers
+    return [[row.weight_density, row.inputs.mean, row.outputs.mean] for row in rows]
+
+
+def train(model: nn.Module, steps: int, after) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        F.cross_entropy(model(X), torch.arange(5) % 4).backward()
+        optimizer.step()
+        after()
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_densities_are_those_of_a_trace(masks):
+    model = net()
+    pruner = gmp.Pruner(model, ignore="8")
+    monitor = watch(model, pruner if masks else None)
+    assert monitor.densities.tolist() == traced(model)
+    assert monitor.densities[:, 0].tolist() == [1, 1, 1]
+    pruner.prune(0.5)
+    train(model, 2, pruner.apply)
+    before = monitor.densities
+    assert before[:, 0].tolist() == [row[0] for row in traced(model)]
+    assert before[:, 1:].tolist() != [row[1:] for row in traced(model)]
+    monitor.measure()
+    assert monitor.densities.tolist() == traced(model)
+    assert monitor.prunable.tolist() == ([True, True, False] if masks else [False] * 3)
+
+
+def test_parts_of_weights_are_counted_as_parts():
+    """Delayed aggregation multiplies the centres with the first columns of a stage's weights."""
+    stages = Stage(8, (Scale(0.6, 5, (6, 7)),)), Stage(3, (Scale(1.5, 4, (9,)),))
+    config = Config(stages, pooled=(11,), head=(10,), points=32, delayed=True)
+    model, clouds = PointNet2(config).eval(), torch.rand(3, 32, 3)
+    pruner = gmp.Pruner(model)
+    monitor = EnergyMonitor(model, clouds, cost_of(model, clouds), pruner=pruner)
+    assert any(name.endswith(".part2") for name in monitor.cost.names)
+    pruner.prune(0.6)
+    monitor.measure()
+    assert monitor.densities.tolist() == traced(model, clouds)
+
+
+def test_shared_and_computed_weights():
+    shared = nn.Linear(4, 4)
+    model = Run(lambda m, x: m.b(m.a(x).relu()), a=shared, b=shared)
+    pruner = gmp.Pruner(model)
+    x = torch.randn(3, 4)
+    monitor = EnergyMonitor(model, x, cost_of(model, x), pruner=pruner)
+    pruner.prune(0.5)
+    assert monitor.densities[:, 0].tolist() == [0.5] * len(monitor.cost.names)
+
+    model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)))
+    monitor = EnergyMonitor(model, x, cost_of(model, x))
+    model[0].parametrizations.weight.original0.data[:2] = 0
+    assert monitor.densities[0, 0] == 0.5
+
+
+def test_training_is_the_same_with_and_without():
+    first = net()
+    second = copy.deepcopy(first)
+    states = []
+    for model in (first, second):
+        torch.manual_seed(5)
+        pruner = gmp.Pruner(model)
+        monitor = watch(model, pruner, measure_every=2) if model is second else None
+
+        def after(pruner=pruner, monitor=monitor) -> None:
+            pruner.prune(min(0.9, pruner.sparsity + 0.2))
+            if monitor is not None:
+                monitor.update()
+
+        train(model, 5, after)
+        states.append({**model.state_dict(), "random": torch.get_rng_state()})
+        assert all(module.training for module in model.modules())
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+    assert len(monitor.history) == 5
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in second.modules())
+
+
+def test_weights_are_counted_when_they_have_changed_only(monkeypatch):
+    counted: list[tuple[int, ...]] = []
+
+    def count(tensor: Tensor) -> float:
+        counted.append(tuple(tensor.shape))
+        return float((tensor != 0).double().mean())
+
+    monkeypatch.setattr("gmp.energy.monitor.nonzero_fraction", count)
+    model = net()
+    pruner = gmp.Pruner(model, ignore="0")
+    monitor = watch(model, pruner)
+    monitor.update()
+    assert len(counted) == 3
+    monitor.update()
+    assert len(counted) == 3
+    train(model, 1, pruner.apply)  # masks stay, the weights without a mask move
+    monitor.update()
+    assert counted[3:] == [(6, 2, 3, 3)]
+    pruner.prune(0.1)
+    monitor.update()
+    assert counted[4:] == [(8, 96), (4, 8)]
+
+
+def test_readings_by_hand(tmp_path):
+    model = net()
+    pruner = gmp.Pruner(model)
+    seen = []
+    monitor = watch(model, pruner, log=seen.append)
+    monitor.update()
+    pruner.prune(0.75)
+    reading = monitor.update(step=40)
+    assert seen == monitor.history
+    assert [r.step for r in monitor.history] == [0, 40]
+    energy = [(i + 1) * (1000 * w + 100 * x + 10 * y) for i, (w, x, y) in enumerate(monitor.densities)]
+    cycles = [(i + 1) * 10 * w for i, (w, _, _) in enumerate(monitor.densities)]
+    assert reading.layer_energy_pj == pytest.approx(energy)
+    assert reading.energy_pj == pytest.approx(sum(energy))
+    assert reading.cycles == pytest.approx(sum(cycles))
+    assert reading.edp == pytest.approx(sum(energy) * 1e-12 * sum(cycles))
+    assert reading.scalars()["energy_pj/5"] == pytest.approx(energy[1])
+    assert not reading.reached
+
+    monitor.to_csv(tmp_path / "readings.csv")
+    with open(tmp_path / "readings.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 4
+    assert [row["layer"] for row in rows[4:]] == ["0", "5", "8", "total"]
+    assert float(rows[5]["energy_pj"]) == reading.layer_energy_pj[1]
+    assert float(rows[5]["weights_density"]) == monitor.densities[1, 0]
+    assert float(rows[7]["edp"]) == reading.edp
+    assert rows[7]["inputs_density"] == ""
+
+    monitor.plot(tmp_path / "plot.svg")
+    drawn = (tmp_path / "plot.svg").read_text(encoding="utf-8")
+    assert drawn.startswith("<?xml")
+    table = monitor.table()
+    last = [list(column.cells)[-1] for column in table.columns]
+    assert (last[0], last[-1]) == ("total", f"{sum(cycles):,.0f}")
+
+
+def test_targets_are_met_when_all_are():
+    model = net()
+    pruner = gmp.Pruner(model)
+    monitor = watch(model, pruner, target_energy_pj=5000.0, target_cycles=40.0)
+    assert not monitor.reached
+    assert not monitor.update().reached
+    assert monitor.meets(5000.0, 40.0)
+    assert not monitor.meets(5000.0, 40.1)
+    assert not monitor.meets(5000.1, 40.0)
+    pruner.prune(0.8)
+    assert monitor.update().reached
+    assert monitor.reached
+
+
+def test_activations_are_measured_every_so_often():
+    model = net()
+    monitor = watch(model, measure_every=3)
+    start = [row[1:] for row in traced(model)]
+    seen = []
+
+    def after() -> None:
+        seen.append((monitor.update().densities[:, 1:].tolist(), [row[1:] for row in traced(model)]))
+
+    train(model, 4, after)
+    assert [found for found, _ in seen] == [start, start, start, seen[3][1]]
+    assert seen[3][1] != start
+
+
+def test_a_workload_in_place_of_an_example():
+    model = net()
+    workload = workload_of(trace(model, [X]), name="net", batch=1)
+    pruner = gmp.Pruner(model)
+    monitor = EnergyMonitor(model, workload, LinearCost(workload.layers), pruner=pruner)
+    pruner.prune(0.5)
+    assert monitor.densities.tolist() == [[row[0], *known[1:]] for row, known in zip(
+        traced(model), LinearCost(workload.layers).densities.tolist(), strict=True
+    )]  # fmt: skip
+    with pytest.raises(PruningError, match="there is no example to measure; pass batches"):
+        monitor.measure()
+    monitor.measure([X[:2]])
+    assert monitor.densities.tolist() == traced(model, X[:2])
+
+
+def test_a_recipes_masks(tmp_path):
+    """They come and go while it runs."""
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    file = tmp_path / "recipe.yaml"
+    file.write_text(
+        "modifiers:\n- !GlobalMagnitudePruningModifier {start_epoch: 1.0, end_epoch: 2.0,\n"
+        "  update_frequency: 1.0, init_sparsity: 0.5, final_sparsity: 0.8, params: __ALL_PRUNABLE__}\n"
+    )
+    running = gmp.load_recipe(file).attach(model, optimizer, steps_per_epoch=1)
+    monitor = watch(model, running)
+    shares = []
+    train(model, 3, lambda: (running.step(), shares.append(monitor.densities[:, 0].tolist())))
+    assert monitor.prunable.all()
+    assert shares[-1] == [row[0] for row in traced(model)]
+    assert max(shares[-1]) < 1
+
+
+def test_planning_again_takes_the_densities_of_now():
+    model = net()
+    pruner = gmp.Pruner(model)
+    monitor = watch(model, pruner)
+    pruner.prune(0.5)
+    monitor.replan()
+    assert monitor.cost.planned.tolist() == monitor.densities.tolist()
+
+
+def test_on_an_accelerator_from_the_model_alone(tmp_path):
+    """Shapes, mappings and densities by themselves; the batch counts."""
+    from pointnet.study_cases import study_mapspace
+    from sparsim import load_preset
+
+    chip = load_preset("eyeriss_like_gating")
+    hardware = Accelerator(chip.architecture, chip.policy, chip.energy, study_mapspace())
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    x = torch.randn(6, 4)
+    one, four = (EnergyMonitor(model, x, hardware, batch=batch, folder=tmp_path).update() for batch in (1, 4))
+    assert one.energy_pj < four.energy_pj < 4 * one.energy_pj  # weights are fetched for all
+    assert one.names == ("0", "2")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target_cycles": 0}, "target_cycles is 0; it must be a number above 0"),
+        ({"target_energy_pj": float("nan")}, "target_energy_pj is nan; it must be a number above 0"),
+        ({"measure_every": 0}, "measure_every is 0; it must be a whole number from 1"),
+        ({"batch": 1.5}, "batch is 1.5; it must be a whole number from 1"),
+    ],
+)
+def test_refused(options, message):
+    with pytest.raises(PruningError) as error:
+        watch(net(), **options)
+    assert str(error.value) == message
+
+
+def test_what_does_not_fit_together():
+    model = net()
+    monitor = watch(model)
+    for call in (monitor.table, lambda: monitor.plot("x.png"), lambda: monitor.to_csv("x.csv")):
+        with pytest.raises(PruningError, match=r"nothing was read yet: call update\(\) first"):
+            call()
+    other = nn.Sequential(nn.Linear(4, 4))
+    with pytest.raises(PruningError, match="the cost is of layers 0, the model has 0, 5, 8"):
+        EnergyMonitor(model, X, cost_of(other, torch.ones(2, 4)))
+    workload = workload_of(
+        trace(Run(lambda m, x: m.head(x), head=nn.Linear(4, 4)), [torch.ones(2, 4)]), name="x"
+    )
+    with pytest.raises(PruningError, match="the workload's layer 'head' has no weight in the model"):
+        EnergyMonitor(model, workload, LinearCost(workload.layers))
+    with pytest.raises(PruningError, match="measure_every needs an example"):
+        EnergyMonitor(other, workload_of(trace(other, [torch.ones(2, 4)]), name="x"), "any", measure_every=2)
+    monitor.update()
+    with pytest.raises(PruningError, match="the readings cannot be written: no such file"):
+        monitor.to_csv("/nonexistent/readings.csv")
+    with pytest.raises(PruningError, match="the plot cannot be written: no such file"):
+        monitor.plot("/nonexistent/plot.svg")
+
+
+def test_a_cost_that_cannot_be_is_not_read():
+    class Full(LinearCost):
+        def _costs(self, densities):
+            raise MappingError("layer 0 does not fit")
+
+    model = net()
+    monitor = EnergyMonitor(model, X, Full(cost_of(model).layers))
+    with pytest.raises(MappingError):
+        monitor.update()
+    assert monitor.history == []
+    assert np.isfinite(monitor.densities).all()
