@@ -36,6 +36,7 @@ bench: setup
 	$(BIN)/python benchmarks/sampling.py --json build/sampling.json
 	$(BIN)/python benchmarks/pruning.py --json build/pruning.json
 	$(BIN)/python benchmarks/monitor.py --json build/monitor.json
+	$(BIN)/python benchmarks/energy_pruning.py --json build/energy-pruning.json
 
 docs: setup
 	$(BIN)/python -m validation --write-docs

@@ -16,7 +16,7 @@ from gmp.schedule import (
     LinearSchedule,
     Schedule,
 )
-from gmp.scores import Movement, magnitude, taylor
+from gmp.scores import Movement, lamp, magnitude, taylor
 from gmp.select import Target, select
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "Schedule",
     "Target",
     "apply_masks",
+    "lamp",
     "load_recipe",
     "magnitude",
     "one_shot",

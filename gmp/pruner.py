@@ -36,7 +36,7 @@ class Pruner:
     `optimizer`: its momentum and other averages are cleared for pruned weights; `"movement"` needs it.
     `scope`: "global" (all weights compete), "layer" (each tensor the same sparsity), or final sparsities
     {name or "re:...": sparsity} of tensors, all scaled alike on the way; tensors it does not name stay dense.
-    `score`: "magnitude", "taylor", "movement" or a function (see `gmp.scores`).
+    `score`: "magnitude", "lamp", "taylor", "movement" or a function (see `gmp.scores`).
     `pattern`: "1x1", "2:4", "block(r,c)", "vector(n)", "kernel" or "channel" (see `gmp.patterns`).
     `min_density`: fraction of each tensor that stays, one number or {name or "re:...": fraction}.
     `keep_zeros`: weights that are zero now stay zero.

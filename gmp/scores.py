@@ -35,6 +35,19 @@ def taylor(name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
     return (weight * grad).abs()
 
 
+def lamp(name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
+    """w^2 over the sum of the v^2 with |v| >= |w| of its tensor (Lee et al. 2021, equation 4).
+
+    So layers of any scale compete in one pool, and none loses all. Equal ones: the sum starts with the first.
+    """
+    squares = weight.flatten().double().square()
+    ordered, order = squares.sort(stable=True)
+    rest = ordered.flip(0).cumsum(0).flip(0)
+    scores = torch.empty_like(squares)
+    scores[order] = ordered / rest.clamp_min(torch.finfo(rest.dtype).tiny)
+    return scores.view_as(weight)
+
+
 class Movement:
     """-sum over the steps of w dL/dw: low where training moves w towards zero (Sanh et al. 2020, equation 3).
 
@@ -69,6 +82,7 @@ class Movement:
 
 SCORES: dict[str, Callable[[], Score]] = {
     "magnitude": lambda: magnitude,
+    "lamp": lambda: lamp,
     "taylor": lambda: taylor,
     "movement": Movement,
 }

@@ -11,7 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from linear_cost import LinearCost
 
+from gmp.trace import trace
+from gmp.workload import workload_of
+from pointnet.model import PointNet2
+from pointnet.settings import Settings
 from pointnet.study_cases import runs, study_mapspace
 from sparsim.evaluation import evaluate
 from sparsim.mapper.engine import Problem
@@ -22,6 +27,7 @@ from sparsim.timeloop.stats_write import write_stats
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
+import energy_pruning  # noqa: E402
 import timeloop  # noqa: E402
 
 KEYS = {
@@ -112,3 +118,36 @@ def test_timeloops_mapper_is_given_the_studys_problem(monkeypatch: pytest.Monkey
     assert (layer["cycles"], layer["cpu_s"]) == (expected.cycles, 1.5)
     assert layer["energy_uj"] == pytest.approx(expected.energy_pj / 1e6, abs=0.005)
     assert "1 layers: 1.5 CPU seconds" in line
+
+
+def test_energy_pruning_from_training_to_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few clouds and steps; in place of the chip a cost that is quick to make."""
+
+    def linear(example: Any) -> LinearCost:
+        model = PointNet2(Settings().network(10))
+        return LinearCost(workload_of(trace(model, [example[:2]]), name="net", batch=1).layers)
+
+    monkeypatch.setattr(energy_pruning, "cost_of", linear)
+    magnitude, aware = energy_pruning.MAGNITUDE, energy_pruning.AWARE
+    plan = energy_pruning.Plan(1, 1, {magnitude: (0.9, 0.95), aware: (0.9, 0.95)}, (0,), 100, 0.9)
+    rows = energy_pruning.run_seed(plan, 0)
+    by = {(row.method, round(row.sparsity, 2)): row for row in rows}
+    assert list(by)[:5] == [("control", 0), (magnitude, 0.9), (magnitude, 0.95), (aware, 0.9), (aware, 0.95)]
+    assert by[aware, 0.9].energy_pj < by[magnitude, 0.9].energy_pj
+    assert rows[-1].energy_pj <= 1.1 * by[magnitude, 0.95].energy_pj  # activations changed in training since
+    (saved,) = energy_pruning.saved(rows, aware, energy_pruning.at_sparsity)
+    assert saved == pytest.approx(1 - by[aware, 0.9].energy_pj / by[magnitude, 0.9].energy_pj)
+    assert len(energy_pruning.run_lines(rows)) == 1 + len(rows)
+    assert energy_pruning.comparison_lines(rows)[2][1] == f"{saved:.1%} ± 0.0%"
+    assert len(energy_pruning.density_lines(rows, ["layer"])[0]) == 4
+
+
+def test_energies_and_accuracies_between_those_that_were_measured() -> None:
+    def row(accuracy: float, energy: float) -> energy_pruning.Row:
+        return energy_pruning.Row(0, "magnitude", 0.9, accuracy, energy, 1.0, [], 0.0)
+
+    curve = [row(0.9, 400.0), row(0.8, 100.0)]
+    assert energy_pruning.at_energy(curve, 200.0) == pytest.approx(0.85)
+    assert energy_pruning.at_accuracy(curve, 0.85) == pytest.approx(200.0)
+    assert energy_pruning.at_energy(curve, 99.0) is energy_pruning.at_accuracy(curve, 0.91) is None
+    assert energy_pruning.spread([1.0, None, 3.0], "{:.1f}".format) == "2.0 ± 1.4 (2 of 3)"

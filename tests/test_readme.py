@@ -21,7 +21,8 @@ def blocks(name: str) -> list[tuple[str, str]]:
 
 
 BLOCKS = blocks("README.md")
-GUIDES = [block for name in ("mapper", "estimate", "chip", "energy") for block in blocks(f"docs/{name}.md")]
+GUIDE_NAMES = ("mapper", "estimate", "chip", "energy", "tutorial")
+GUIDES = [block for name in GUIDE_NAMES for block in blocks(f"docs/{name}.md")]
 SHELL = [line for kind, text in BLOCKS + GUIDES if kind == "sh" for line in text.splitlines() if line]
 PYTHON = [text for kind, text in BLOCKS + blocks("docs/pruning.md") + GUIDES if kind == "python"]
 PROGRAMS = {"sparsim": [sys.executable, "-m", "sparsim"], "python": [sys.executable]}

@@ -5,8 +5,11 @@ mapped    MappedCost: on an accelerator, by its mappings     chips  ChipCost: on
 hardware  network_cost: the right one of the two             bicubic  interpolation
 monitor   EnergyMonitor: densities of a model in training    reading  what it gives
 budget    sparsity_for, BudgetSchedule: prune until energy or cycles are reached
+score     EnergyScore: weights by magnitude and by what they cost
+adapt     netadapt: layers pruned one at a time to an energy
 """
 
+from gmp.energy.adapt import Adaptation, netadapt
 from gmp.energy.budget import BudgetSchedule, sparsity_for
 from gmp.energy.chips import ChipCost
 from gmp.energy.cost import COLUMNS, Costs, NetworkCost, Slopes
@@ -14,19 +17,23 @@ from gmp.energy.hardware import load_hardware, network_cost
 from gmp.energy.mapped import Accelerator, MappedCost
 from gmp.energy.monitor import EnergyMonitor
 from gmp.energy.reading import Reading
+from gmp.energy.score import EnergyScore
 
 __all__ = [
     "COLUMNS",
     "Accelerator",
+    "Adaptation",
     "BudgetSchedule",
     "ChipCost",
     "Costs",
     "EnergyMonitor",
+    "EnergyScore",
     "MappedCost",
     "NetworkCost",
     "Reading",
     "Slopes",
     "load_hardware",
+    "netadapt",
     "network_cost",
     "sparsity_for",
 ]

@@ -125,6 +125,23 @@ class EnergyMonitor:
         return np.array([self._mask(i, masks) is not None for i in range(len(self._views))])
 
     @property
+    def sizes(self) -> tuple[int, ...]:
+        """Weights of each layer."""
+        return tuple(view.of(self._weight(i)).numel() for i, view in enumerate(self._views))
+
+    def uses(self, name: str) -> list[tuple[int, WeightView]]:
+        """Which layers use the parameter `name`, and what part of it. Raises PruningError if none does."""
+        found = [
+            (i, view) for i, view in enumerate(self._views)
+            if name in self._known_as.get(id(self._weight(i)), ())
+        ]  # fmt: skip
+        if not found:
+            known = [name for names in self._known_as.values() for name in names]
+            text = f"the monitor has seen no layer that uses '{name}'"
+            raise PruningError(text + (f" ({near(name, known)})" if name not in known else "; ignore it"))
+        return found
+
+    @property
     def reached(self) -> bool:
         """Whether the targets were met at the latest update."""
         return bool(self.history) and self.history[-1].reached

@@ -1,0 +1,322 @@
+"""Energy-aware pruning beside global magnitude and NetAdapt: energy on Eyeriss v2 and accuracy, over seeds.
+
+    python benchmarks/energy_pruning.py [--json FILE] [--document FILE]
+
+For each seed the network `small` is trained on the procedural set; then that network is trained on, equally
+long with each method. Energy is of one cloud, with the zeros of weights and of activations of test clouds.
+A fifth of the training clouds is held back from all trainings: NetAdapt chooses by them. Seeds run side by
+side. Tables of the chip are made first, which takes two minutes once, and kept in the user's cache.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import pairwise
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import gmp
+from gmp.energy import EnergyMonitor, EnergyScore, NetworkCost, netadapt
+from pointnet.batches import Batches
+from pointnet.compare_report import markdown, table, write_blocks
+from pointnet.data import Clouds, Dataset, load_data
+from pointnet.model import PointNet2
+from pointnet.settings import AUGMENTATIONS, Settings
+from pointnet.train import Training
+
+sys.path.insert(0, str(Path(__file__).parent))
+from evaluate import machine
+
+CHIP = "eyeriss_v2"
+MAGNITUDE, LAMP, AWARE, EAGER, NETADAPT = (
+    "magnitude", "lamp", "energy-aware, alpha 1/2", "energy-aware, alpha 1", "netadapt"
+)  # fmt: skip
+ALPHAS = {AWARE: 0.5, EAGER: 1.0}
+REFERENCE = 0.95  # sparsity of the magnitude run at whose energy the others are compared
+LEVELS = (0.93, 0.9, 0.87)  # of accuracy, at which energies are compared
+EXAMPLE = 64  # test clouds on which activations are counted
+TUNE_STEPS = 4  # of each candidate of NetAdapt
+PRUNED_FOR = 0.6  # of the second training
+
+
+class Plan(NamedTuple):
+    """`clouds`: of each split; None: all. `first`: part of the energy that NetAdapt's first step saves."""
+
+    dense_epochs: int = 15
+    more_epochs: int = 6
+    sparsities: Mapping[str, tuple[float, ...]] = {
+        MAGNITUDE: (0.9, 0.95), LAMP: (0.9, 0.95), AWARE: (0.85, 0.9, 0.95), EAGER: (0.85, 0.95),
+    }  # fmt: skip
+    seeds: tuple[int, ...] = (0, 1, 2)
+    clouds: int | None = None
+    first: float = 0.08
+
+
+class Row(NamedTuple):
+    """A trained network. `densities`: of the weights, layer by layer."""
+
+    seed: int
+    method: str
+    sparsity: float
+    accuracy: float
+    energy_pj: float
+    cycles: float
+    densities: list[float]
+    cpu_s: float
+
+
+def run_seed(plan: Plan, seed: int) -> list[Row]:
+    """All networks of one seed."""
+    torch.set_num_threads(1)
+    settings = Settings(epochs=plan.dense_epochs, pool=512, seed=seed)
+    again = Settings(epochs=plan.more_epochs, lr=4e-3, pool=512, seed=seed)
+    data, held = data_of(plan)
+    example = example_of(data)
+    cost = cost_of(example)
+    dense = Training(settings, data)
+    while dense.step < dense.steps:
+        dense.advance()
+    rows = []
+
+    def train(method: str, prepare: Callable[[Training, EnergyMonitor], gmp.Schedule | None]) -> None:
+        started = time.process_time()
+        training = Training(again, data)
+        training.model.load_state_dict(dense.model.state_dict())
+        monitor = EnergyMonitor(training.model, example, cost)
+        training.pruning = prepare(training, monitor)
+        while training.step < training.steps:
+            training.advance()
+        monitor.measure()
+        found = monitor.update()
+        assert training.score is not None
+        rows.append(
+            Row(seed, method, training.sparsity, training.score.accuracy, found.energy_pj, found.cycles,
+                found.densities[:, 0].tolist(), time.process_time() - started)
+        )  # fmt: skip
+
+    train("control", lambda training, monitor: None)
+    for method, sparsities in plan.sparsities.items():
+        for sparsity in sparsities:
+            train(method, partial(gradual, method=method, sparsity=sparsity))
+    target = next(row for row in rows if row.method == MAGNITUDE and is_reference(row))
+    train(NETADAPT, partial(adapted, held=held, energy_pj=target.energy_pj, first=plan.first))
+    return rows
+
+
+def gradual(training: Training, monitor: EnergyMonitor, *, method: str, sparsity: float) -> gmp.Schedule:
+    score = EnergyScore(monitor, alpha=ALPHAS[method]) if method in ALPHAS else method
+    pruner = gmp.Pruner(training.model, training.optimizer, score=score)
+    return gmp.CubicSchedule(
+        pruner, initial=0.05, final=sparsity, begin=0.0, end=PRUNED_FOR * training.settings.epochs, every=0.5,
+        steps_per_epoch=len(training.batches),
+    )  # fmt: skip
+
+
+def adapted(
+    training: Training, monitor: EnergyMonitor, *, held: Clouds, energy_pj: float, first: float
+) -> gmp.Schedule:
+    """NetAdapt first, then all of the second training under its masks."""
+    monitor.target_energy_pj = energy_pj
+    batches = Batches(
+        training.data.train, training.model, AUGMENTATIONS["strong"], training.settings.batch, seed=1
+    )
+
+    def tune(model: nn.Module) -> None:
+        optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+        pruner = gmp.Pruner(model, optimizer)
+        model.train()
+        for step in range(min(TUNE_STEPS, len(batches))):
+            batch = batches[step]
+            optimizer.zero_grad()
+            F.cross_entropy(model(batch.clouds), batch.labels).backward()
+            optimizer.step()
+            pruner.apply()
+        pruner.finalize()
+
+    clouds, labels = torch.from_numpy(held.points[:, :256]), torch.from_numpy(held.labels)
+    netadapt(training.model, monitor, partial(loss_of, clouds=clouds, labels=labels), tune=tune, first=first)
+    pruner = gmp.Pruner(training.model, training.optimizer)
+    return gmp.ConstantSchedule(pruner, final=pruner.sparsity, unit="step")
+
+
+@torch.no_grad()
+def loss_of(model: nn.Module, clouds: Tensor, labels: Tensor) -> float:
+    return float(F.cross_entropy(model.eval()(clouds), labels))
+
+
+def cost_of(example: Tensor) -> NetworkCost:
+    """Mappings planned for the activations of an untrained network: the same for all seeds."""
+    torch.manual_seed(0)
+    return EnergyMonitor(PointNet2(Settings().network(10)), example, CHIP).cost
+
+
+def data_of(plan: Plan) -> tuple[Dataset, Clouds]:
+    """The data without a fifth of the training clouds, and those; `plan.clouds` of each split."""
+    data = load_data("shapes", points=512)
+    rng = np.random.default_rng(0)
+    train, test = (rng.permutation(len(part))[: plan.clouds] for part in (data.train, data.test))
+    cut = len(train) // 5
+    kept = Dataset(_take(data.train, train[cut:]), _take(data.test, test), data.name)
+    return kept, _take(data.train, train[:cut])
+
+
+def example_of(data: Dataset) -> Tensor:
+    return torch.from_numpy(data.test.points[:EXAMPLE, :256])
+
+
+def _take(clouds: Clouds, rows: Any) -> Clouds:
+    return Clouds(clouds.points[rows], clouds.labels[rows], clouds.classes, clouds.source)
+
+
+def is_reference(row: Row) -> bool:
+    return round(row.sparsity, 3) == REFERENCE
+
+
+def at_energy(curve: Sequence[Row], energy_pj: float) -> float | None:
+    """Accuracy between the networks that were trained, linear in the logarithm of energy; None outside."""
+    points = sorted((row.energy_pj, row.accuracy) for row in curve)
+    energies, accuracies = zip(*points, strict=True)
+    if not energies[0] <= energy_pj <= energies[-1]:
+        return None
+    return float(np.interp(np.log(energy_pj), np.log(energies), accuracies))
+
+
+def at_accuracy(curve: Sequence[Row], accuracy: float) -> float | None:
+    """The least energy in pJ with this accuracy, likewise; None outside."""
+    points = sorted((row.energy_pj, row.accuracy) for row in curve)
+    for (low, before), (high, after) in pairwise(points):
+        if before <= accuracy <= after:
+            part = (accuracy - before) / (after - before or 1.0)
+            return float(low * (high / low) ** part)
+    return None
+
+
+def curves(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
+    """By method and seed."""
+    found: dict[tuple[str, int], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.method, row.seed), []).append(row)
+    return found
+
+
+def saved(rows: Sequence[Row], method: str, find: Callable[[list[Row]], float | None]) -> list[float | None]:
+    """The part of magnitude's energy that a method saves, seed by seed; `find`: a curve's energy."""
+    parts: list[float | None] = []
+    by = curves(rows)
+    for name, seed in by:
+        if name == method:
+            plain, ours = find(by[MAGNITUDE, seed]), find(by[name, seed])
+            parts.append(None if plain is None or ours is None else 1 - ours / plain)
+    return parts
+
+
+def gained(rows: Sequence[Row], method: str) -> list[float | None]:
+    """Accuracy in points above that of magnitude at `REFERENCE`, with its energy."""
+    points: list[float | None] = []
+    by = curves(rows)
+    for name, seed in by:
+        if name == method:
+            plain = next(row for row in by[MAGNITUDE, seed] if is_reference(row))
+            curve = by[name, seed]  # NetAdapt's one network was pruned to this energy
+            ours = curve[0].accuracy if name == NETADAPT else at_energy(curve, plain.energy_pj)
+            points.append(None if ours is None else 100 * (ours - plain.accuracy))
+    return points
+
+
+def at_sparsity(curve: list[Row]) -> float | None:
+    """Energy at 90 %."""
+    return next((row.energy_pj for row in curve if round(row.sparsity, 3) == 0.9), None)
+
+
+def spread(values: Iterable[float | None], form: Callable[[float], str]) -> str:
+    """Mean and standard deviation of what is there, and how much is."""
+    values = list(values)
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    deviation = statistics.stdev(known) if len(known) > 1 else 0.0
+    text = f"{form(statistics.fmean(known))} ± {form(deviation)}"
+    return text if len(known) == len(values) else f"{text} ({len(known)} of {len(values)})"
+
+
+def run_lines(rows: Sequence[Row]) -> list[list[str]]:
+    lines = [["method", "sparsity", "accuracy %", "energy uJ", "cycles"]]
+    groups: dict[tuple[str, float], list[Row]] = {}
+    for row in rows:
+        sparsity = 0.0 if row.method == NETADAPT else round(row.sparsity, 3)
+        groups.setdefault((row.method, sparsity), []).append(row)
+    for (method, sparsity), group in groups.items():
+        shown = spread([100 * r.sparsity for r in group], "{:.1f}".format)
+        lines.append([
+            method,
+            shown if method == NETADAPT else f"{100 * sparsity:.0f}",
+            spread([100 * r.accuracy for r in group], "{:.1f}".format),
+            spread([r.energy_pj / 1e6 for r in group], "{:.2f}".format),
+            spread([r.cycles for r in group], "{:,.0f}".format),
+        ])  # fmt: skip
+    return lines
+
+
+def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
+    percent, levels = "{:.1%}".format, [f"saved at {level:.0%} accuracy" for level in LEVELS]
+    lines = [["method", "energy saved at 90 % sparsity", *levels, "points at equal energy"]]
+    for method in (LAMP, AWARE, EAGER, NETADAPT):
+        cells = [spread(saved(rows, method, at_sparsity), percent)]
+        cells += [spread(saved(rows, method, partial(at_accuracy, accuracy=x)), percent) for x in LEVELS]
+        lines.append([method, *cells, spread(gained(rows, method), "{:.1f}".format)])
+    return lines
+
+
+def density_lines(rows: Sequence[Row], names: Sequence[str]) -> list[list[str]]:
+    """Of the weights of the first seed at `REFERENCE`."""
+    chosen = [r for r in rows if r.seed == rows[0].seed and (is_reference(r) or r.method == NETADAPT)]
+    body = [[name, *(f"{r.densities[i]:.3f}" for r in chosen)] for i, name in enumerate(names)]
+    return [["layer", *(row.method for row in chosen)], *body]
+
+
+@click.command(help=__doc__)
+@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Renew its tables."
+)
+def main(json_path: Path | None, document: Path | None) -> None:
+    plan = Plan()
+    names = cost_of(example_of(data_of(plan)[0])).names
+    with ProcessPoolExecutor(min(len(plan.seeds), os.cpu_count() or 1), get_context("spawn")) as pool:
+        rows = [row for part in pool.map(partial(run_seed, plan), plan.seeds) for row in part]
+    blocks = {
+        "runs": run_lines(rows),
+        "comparison": comparison_lines(rows),
+        "densities": density_lines(rows, names),
+    }
+    console = Console(width=None if sys.stdout.isatty() else 180)
+    for name, lines in blocks.items():
+        console.print(table(lines, name))
+    if json_path:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "machine": f"{machine()}, torch {torch.__version__}", "tables": blocks,
+            "rows": [row._asdict() for row in rows],
+        }  # fmt: skip
+        json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    if document:
+        write_blocks(document, {name: markdown(lines) for name, lines in blocks.items()})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""A score that knows what a weight costs: energy-aware pruning in one pool of all layers."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from gmp.energy.cost import Objective, check_objective
+from gmp.energy.monitor import EnergyMonitor
+from gmp.errors import PruningError
+from gmp.scores import Movement, Score, score_of
+
+FLOOR = (
+    1e-3  # of the mean price: surfaces of costs have flat spots, and a price of 0 would mean "never prune"
+)
+
+
+class EnergyScore:
+    """base / m^alpha, m the cost that the hardware saves without one more weight of the layer.
+
+    m = d cost / d density / weights of the layer, at the densities that `monitor` sees when masks change.
+    Which weights go to save a given cost so that the sum of their scores is least is a knapsack problem;
+    lowest base / m first solves it but for the last item (Dantzig 1957). That is alpha = 1; 0 is the base,
+    and 1/2, the default, a compromise (docs/energy-pruning.md). Yang et al. 2017, section 4, also prune by
+    energy, whole layers in the order of theirs.
+
+    base : name of a score of `gmp.scores` other than "movement", or a function. Layers must be comparable: in
+        "lamp" the largest weight of each has 1; by "magnitude" dear layers of small weights lose all
+    objective : of what m is: "energy", "delay" (cycles) or "edp" of the network
+
+    The monitor has to watch the pruner's model; without a pruner of its own it counts zeros. For the scope
+    "global": within a layer m changes no order. Raises PruningError for options that cannot be; when masks
+    change, for a weight of no layer of the monitor, and on hardware where zeros of weights save nothing.
+    """
+
+    def __init__(
+        self,
+        monitor: EnergyMonitor,
+        base: str | Score = "lamp",
+        *,
+        alpha: float = 0.5,
+        objective: Objective = "energy",
+    ) -> None:
+        check_objective(objective)
+        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha < math.inf:
+            raise PruningError(f"alpha is {alpha!r}; it must be a number from 0 on")
+        self.monitor, self.base = monitor, score_of(base)
+        if isinstance(self.base, Movement):
+            raise PruningError("the score 'movement' falls below 0 and cannot be set against a cost")
+        self.alpha, self.objective = float(alpha), objective
+
+    def __call__(self, name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
+        return self.base(name, weight, grad) / self.prices(name, weight) ** self.alpha
+
+    def prices(self, name: str, weight: Tensor) -> Tensor:
+        """m of each weight of the parameter `name` over the network's mean m, at least 0.001, like `weight`.
+
+        A parameter that several layers use costs what it costs in all of them.
+        """
+        slopes, sizes = self._slopes(), torch.tensor(self.monitor.sizes)
+        mean = float(slopes.sum() / sizes.sum())
+        if not mean > 0:
+            raise PruningError(
+                f"on {self.monitor.cost.hardware} zeros of weights save no {self.objective}: "
+                "prune by another score"
+            )
+        found = torch.zeros_like(weight)
+        for i, view in self.monitor.uses(name):
+            view.of(found).add_(float(slopes[i] / sizes[i]) / mean)
+        return found.clamp_min(FLOOR)
+
+    def _slopes(self) -> Tensor:
+        """d cost / d weight density of each layer, (layers,)."""
+        densities = torch.tensor(self.monitor.densities, requires_grad=True)
+        with torch.enable_grad():  # the pruner calls without
+            energy, cycles = (values.sum() for values in self.monitor.cost.torch(densities))
+            cost = {"energy": energy, "delay": cycles, "edp": energy * cycles}[self.objective]
+            (slopes,) = torch.autograd.grad(cost, densities)
+        return slopes[:, 0]
