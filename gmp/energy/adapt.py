@@ -44,9 +44,8 @@ def netadapt(
     """Prune `model` until `monitor.target_energy_pj` is met; then train it on, with a new `Pruner`.
 
     Iteration i has to save first * decay^i of the energy at the start, half of that if no weight alone can.
-    For each weight in turn a copy of the model is made in which only this one is pruned, by magnitude, as far
-    as that takes; the copy is tuned, and the one with the lowest loss is kept. Zeros of weights count as
-    pruned.
+    For each weight in turn a copy of the model is made in which only this one is pruned, by magnitude, as
+    far as that takes; the copy is tuned, and the one with the lowest loss is kept. Zeros count as pruned.
 
     monitor : of this model, without a pruner; it is updated after every iteration
     loss : on data held back from training and test, in eval mode; lower is better
