@@ -99,6 +99,11 @@ NOTES = (
         "over the mesh to be added up.",
     ),
     Note(
+        ("v2, sparse AlexNet, DRAM MB of CONV layers",),
+        "Ours is little more than every word once, in compressed form. The densities are not those of "
+        "the pruned network that was measured (above), and its mapping may have fetched some words again.",
+    ),
+    Note(
         ("v2, NoC share of area",),
         "Estimated routers are a register and a full crossbar per port; the chip's are muxes that are "
         "set once per layer. And the control logic of PEs (a quarter of their area) is not in our "
