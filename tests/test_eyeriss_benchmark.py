@@ -83,10 +83,12 @@ def test_numbers_computed_again_are_those_of_the_document(runs: Runs) -> None:
 
 def test_what_is_far_off_is_explained_in_the_document_and_nothing_else() -> None:
     found = documented()
-    far = {name for name, cells in found.items() if abs(float(cells[-1].rstrip("%"))) > 25}
+    deviations = {name: abs(float(cells[-1].rstrip("%"))) for name, cells in found.items()}
+    far = {name for name, deviation in deviations.items() if deviation > 25}
     block = TEXT.split("<!-- explanations -->")[1].split("<!--")[0]
     for name in found:
-        assert (name in block) == (name in far), name
+        if deviations[name] != 25:  # rounded: above or below
+            assert (name in block) == (name in far), name
     for note in NOTES:
         assert set(note.quantities) <= set(found)
 
