@@ -32,7 +32,9 @@ bench: setup
 	mkdir -p build
 	$(BIN)/python benchmarks/evaluate.py --json build/evaluate.json
 	$(BIN)/python benchmarks/mapper.py --json build/mapper.json
+	$(BIN)/python benchmarks/divisibility.py --json build/divisibility.json
 	$(BIN)/python benchmarks/free_dataflow.py --json build/free.json
+	$(BIN)/python benchmarks/eyeriss_v2.py --json build/eyeriss_v2.json
 	$(BIN)/python benchmarks/sampling.py --json build/sampling.json
 	$(BIN)/python benchmarks/pruning.py --json build/pruning.json
 	$(BIN)/python benchmarks/monitor.py --json build/monitor.json
