@@ -70,7 +70,7 @@ def _read_mask(path: str, name: str, where: str) -> NDArray[np.bool_]:
                 loaded = loaded[key] if key in names else None
     except FileNotFoundError:
         raise FormatError(f"no such mask file: {path}", path=where) from None
-    except (OSError, ValueError, EOFError, BadZipFile):
+    except (OSError, ValueError, EOFError, BadZipFile, NotImplementedError):
         raise FormatError(f"{path} holds no plain .npy or .npz array", path=where) from None
     if loaded is None:
         raise FormatError(f"{path} has no array '{name}'", path=where, hint=near(name, names))

@@ -128,7 +128,7 @@ def load_numpy(path: Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
         with path.open("rb") as file:  # NumPy leaves a spoiled file open
             loaded = np.load(file, allow_pickle=False)
             return loaded if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, NotImplementedError, zlib.error) as error:
         raise DataError(f"{path}: could not be read as {path.suffix[1:]}: {_reason(error)}") from error
 
 

@@ -192,7 +192,7 @@ def enumerate_candidates(
                 reason = FAN_OUT
         if reason != PASSED:
             completions = float(n_keep)
-            for dim in range(r):
+            for dim in range(min(r, cut)):  # the others stay as they are
                 completions *= sp.start[dim + 1] - sp.start[dim]
             rejected[reason] += completions
         else:

@@ -60,7 +60,7 @@ OPTIONS = [
         "the optimizer holds none of the prunable weights; was it made for another model?",
     ),
     ({"score": "magnitud"}, "unknown score 'magnitud' (did you mean 'magnitude'?)"),
-    ({"score": 3}, "unknown score 3 (known: magnitude, taylor, movement)"),
+    ({"score": 3}, "unknown score 3 (known: magnitude, lamp, taylor, movement)"),
     ({"score": "movement"}, "the score 'movement' needs the optimizer, whose steps it follows"),
     ({"pattern": "4:2"}, "the pattern '4:2' keeps 4 of 2; n:m needs 0 < n < m"),
     ({"pattern": "block(0,2)"}, "the pattern 'block(0,2)' is empty; its sizes must be at least 1"),
