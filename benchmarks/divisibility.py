@@ -20,8 +20,8 @@ import click
 from msgspec.structs import replace
 from rich.console import Console
 
-from pointnet.compare_report import markdown, table, write_blocks
 from pointnet.study_cases import SHORT_TITLES, Run, runs, study_mapspace
+from pointnet.tables import markdown, table, write_blocks
 from sparsim.mapper.search import search
 
 sys.path.insert(0, str(Path(__file__).parent))

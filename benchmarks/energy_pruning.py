@@ -33,10 +33,10 @@ from torch.nn import functional as F
 import gmp
 from gmp.energy import EnergyMonitor, EnergyScore, NetworkCost, netadapt
 from pointnet.batches import Batches
-from pointnet.compare_report import markdown, table, write_blocks
 from pointnet.data import Clouds, Dataset, load_data
 from pointnet.model import PointNet2
 from pointnet.settings import AUGMENTATIONS, Settings
+from pointnet.tables import markdown, table, write_blocks
 from pointnet.train import Training
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from pointnet.compare_report import markdown, table, write_blocks
+from pointnet.tables import markdown, table, write_blocks
 
 sys.path.insert(0, str(Path(__file__).parent))
 import eyeriss_pointnet as pn

@@ -22,8 +22,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from pointnet.compare_report import markdown, table, write_blocks
 from pointnet.study_cases import DESIGNS, SHORT_TITLES, Run, runs, study_mapspace
+from pointnet.tables import markdown, table, write_blocks
 from sparsim.evaluation import Accounting, evaluate
 from sparsim.mapper.engine import Budget, Engine, Problem
 from sparsim.mapper.result import SearchResult

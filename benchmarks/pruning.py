@@ -20,9 +20,10 @@ import torch
 from rich.console import Console
 
 from pointnet.compare import Plan, compare
-from pointnet.compare_report import accuracy_lines, table
+from pointnet.compare_report import accuracy_lines
 from pointnet.run import data_of, run_training
 from pointnet.settings import Settings
+from pointnet.tables import table
 from pointnet.train import Training
 from sparsim.console import results
 

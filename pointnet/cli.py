@@ -175,6 +175,7 @@ def compare(
     """Dense, one-shot and gradually pruned networks side by side; call it again to go on after a stop."""
     from pointnet import compare as comparison
     from pointnet import compare_report as report
+    from pointnet import tables
     from pointnet.run import run_training
     from pointnet.settings import Settings
 
@@ -189,13 +190,13 @@ def compare(
     accuracy = report.accuracy_lines(comparison.compare(plan, data, folder, train))
     traced = report.traces(folder, ("control", comparison.pruned(plan)), data)
     densities = report.density_lines(traced)
-    results().print(report.table(accuracy, "accuracy on the test clouds"))
-    results().print(report.table(densities, "nonzero fractions"))
-    blocks = {"accuracy": report.markdown(accuracy), "densities": report.markdown(densities)}
+    results().print(tables.table(accuracy, "accuracy on the test clouds"))
+    results().print(tables.table(densities, "nonzero fractions"))
+    blocks = {"accuracy": tables.markdown(accuracy), "densities": tables.markdown(densities)}
     (folder / "compare.md").write_text("\n".join(blocks.values()), encoding="utf-8")
     click.echo(f"wrote {folder / 'compare.md'}")
     if document is not None:
-        report.write_blocks(document, blocks)
+        tables.write_blocks(document, blocks)
         click.echo(f"renewed {document}")
 
 

@@ -1,4 +1,4 @@
-"""A comparison as tables: for a terminal, and as blocks of a document that can be written again."""
+"""What a comparison says, as lines of cells."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from rich.table import Table
 
 from gmp.trace import Trace, trace
-from pointnet.checkpoint import write_atomically
 from pointnet.compare import Row
 from pointnet.data import Dataset
-from pointnet.errors import DataError
 from pointnet.trace import variant
 from pointnet.train import load_model
 
@@ -56,33 +53,3 @@ def density_lines(traced: Mapping[str, Trace]) -> list[list[str]]:
         inputs = [f"{layer.inputs.mean:.3f} ± {layer.inputs.spread:.3f}" for layer in layers]
         lines.append([layers[0].name, *weights, *inputs])
     return lines
-
-
-def table(lines: Sequence[Sequence[str]], title: str) -> Table:
-    """For a terminal."""
-    found = Table(*lines[0], title=title, title_justify="left")
-    for line in lines[1:]:
-        found.add_row(*line)
-    return found
-
-
-def markdown(lines: Sequence[Sequence[str]]) -> str:
-    head, *body = lines
-    rule = ["---", *("---:" for _ in head[1:])]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [head, rule, *body]) + "\n"
-
-
-def write_blocks(path: Path, blocks: Mapping[str, str]) -> None:
-    """Replace what stands between `<!-- NAME -->` and `<!-- end of NAME -->` in a document.
-
-    Raises DataError if the document has no such place.
-    """
-    text = path.read_text(encoding="utf-8")
-    for name, block in blocks.items():
-        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
-        before, found, rest = text.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise DataError(f"{path}: has no place '{begin.strip()}' ... '{end}' for the table")
-        text = before + begin + block + end + after
-    write_atomically(path, text.encode())

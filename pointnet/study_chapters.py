@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from pointnet.study_costs import BOTH, DENSE, PJ_PER_UJ, PLAIN, TITLES, UM2_PER_MM2, VARIANTS, Cost
 from pointnet.study_networks import CONTROL, NOISE, Network, Traced
-from pointnet.study_page import markdown_table
 from pointnet.study_savings import Saved, saved
+from pointnet.tables import markdown
 
 TOTAL = "all layers"
 _BY_LAYER = (
@@ -47,6 +47,10 @@ def savings(costs: Mapping[str, Cost]) -> dict[str, dict[str, Saved]]:
     return {"energy": energy, "cycles": cycles}
 
 
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return markdown([header, *rows]).rstrip("\n")
+
+
 def _head(found: Findings) -> Iterator[str]:
     network = found.networks[found.pruned]
     yield "# What pruning PointNet++ buys"
@@ -83,11 +87,11 @@ def _networks(found: Findings) -> Iterator[str]:
             f"{100 * low:.1f} to {_percent(high)}", _percent(network.class_accuracy), f"{network.clouds}",
         ))  # fmt: skip
     header = ("network", "epochs", "zeros", "accuracy", "interval", "class accuracy", "test clouds")
-    yield markdown_table(header, rows)
+    yield _table(header, rows)
     yield "Nonzero fractions of weights and of inputs as they reach memory, mean over test clouds:"
     header = ("layer", "C", "M", "weights pruned", "inputs control", "inputs pruned", "outputs pruned")
     both = zip(found.traces[CONTROL].rows, found.traces[found.pruned].rows, strict=True)
-    yield markdown_table(header, [
+    yield _table(header, [
         (
             a["name"], str(a["C"]), str(a["M"]), f"{b['weights_density']:.3f}", f"{a['inputs_density']:.3f}",
             f"{b['inputs_density']:.3f}", f"{b['outputs_density']:.3f}",
@@ -119,7 +123,7 @@ def _designs(found: Findings, figures: Sequence[str]) -> Iterator[str]:
         "design, variant", "energy uJ", "of it DRAM uJ", "cycles", "EDP J cycles", "pJ per MAC",
         "utilisation",
     )  # fmt: skip
-    yield markdown_table(header, rows)
+    yield _table(header, rows)
     yield from _shown(
         figures, "accuracy", "Accuracy against energy: points are networks, bars 95 % intervals"
     )
@@ -127,7 +131,7 @@ def _designs(found: Findings, figures: Sequence[str]) -> Iterator[str]:
     areas = [
         (TITLES[d], f"{sum(c[BOTH].area_um2.values()) / UM2_PER_MM2:.3f}") for d, c in found.costs.items()
     ]
-    yield markdown_table(("design", "area mm2"), areas)
+    yield _table(("design", "area mm2"), areas)
     yield "All instances; control, clock and wires of Eyeriss v2 have no estimate, and DRAM is off chip."
     yield from _shown(figures, "area", "Area by component")
 
@@ -150,7 +154,7 @@ def _savings(found: Findings, figures: Sequence[str]) -> Iterator[str]:
         for design, costs in found.costs.items()
         for metric, by_layer in savings(costs).items()
     ]
-    yield markdown_table(header, rows)
+    yield _table(header, rows)
     yield (
         "Nobody has to store dense weights compressed. Where each layer of the baseline takes the cheaper of "
         "`plain` and `dense`, "
@@ -173,7 +177,7 @@ def _savings(found: Findings, figures: Sequence[str]) -> Iterator[str]:
             TOTAL, *(f"{cost.energy_uj:.3f}" for cost in totals), *map(_percent, energy[TOTAL][:3]),
             *(f"{cost.cycles:,}" for cost in totals), *map(_percent, cycles[TOTAL][:3]),
         ))  # fmt: skip
-        yield markdown_table(_BY_LAYER, rows)
+        yield _table(_BY_LAYER, rows)
         yield from _shown(figures, f"savings-{design}", f"Savings on {TITLES[design]} by layer")
 
 
@@ -212,7 +216,7 @@ def _reproduction(found: Findings) -> Iterator[str]:
     )
     for grid in said["grids"]:
         yield f"### {grid['title']}"
-        yield markdown_table(grid["header"], grid["rows"])
+        yield _table(grid["header"], grid["rows"])
     yield "### Four faults of the study, each with the number that shows it"
     yield "\n".join(f"{i}. {text}" for i, text in enumerate(said["faults"], start=1))
     yield "Besides:"
@@ -235,7 +239,7 @@ def _fault_noise(found: Findings) -> Iterator[str]:
         (b["name"], published.get(b["name"], ""), f"{a['inputs_density']:.3f}", f"{b['inputs_density']:.3f}")
         for a, b in both
     ]
-    yield markdown_table(("layer", "study, noise", "ours, noise", "ours, clouds"), rows)
+    yield _table(("layer", "study, noise", "ours, noise", "ours, clouds"), rows)
 
 
 def _fault_alias(found: Findings) -> Iterator[str]:
@@ -258,7 +262,7 @@ def _fault_weights(found: Findings) -> Iterator[str]:
     for design, costs in found.costs.items():
         total = {metric: by_layer[TOTAL].plain_weights for metric, by_layer in savings(costs).items()}
         rows.append((TITLES[design], _percent(total["energy"]), _percent(total["cycles"])))
-    yield markdown_table(("design", "energy", "cycles"), rows)
+    yield _table(("design", "energy", "cycles"), rows)
 
 
 def _fault_prime(found: Findings) -> Iterator[str]:
@@ -276,12 +280,12 @@ def _fault_prime(found: Findings) -> Iterator[str]:
         for row in found.primes
     ]  # fmt: skip
     header = ("layer 4", "energy uJ, study", "imperfect C", "cycles, study", "imperfect C", "energy saved")
-    yield markdown_table(header, rows)
+    yield _table(header, rows)
 
 
 def _run(found: Findings) -> Iterator[str]:
     yield "## This run"
-    yield markdown_table(("fact", "value"), list(found.facts.items()))
+    yield _table(("fact", "value"), list(found.facts.items()))
 
 
 def _percent(fraction: float) -> str:

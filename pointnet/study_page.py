@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -21,12 +20,6 @@ th { background: #f3f5f8 }
 img { max-width: 100%; height: auto }
 code { background: #f3f5f8; padding: 0 0.2em }
 """.strip()
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The first column is text, all others are numbers."""
-    lines = [list(header), ["---", *("---:" for _ in header[1:])], *map(list, rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def html_page(markdown: str, folder: Path, title: str) -> str:

@@ -24,7 +24,7 @@ from gmp.energy.cost import Costs, NetworkCost, Objective, Progress, Reals, Slop
 from sparsim.chip import Chip, evaluate_chip, plan_layer
 from sparsim.chip.roles import as_conv
 from sparsim.errors import MappingError
-from sparsim.mapper.cache import ResultCache, sources_digest
+from sparsim.mapper.cache import ResultCache, key_of
 from sparsim.spec import Density, Layer, Mapping
 
 REFERENCES = (1.0, 0.5, 0.2, 0.05)  # densities of weights, with the layer's own inputs; 1 is for all dense
@@ -218,9 +218,7 @@ def _at(layer: Layer, weights: float, inputs: float) -> Layer:
 
 def _key(chip: Chip, layer: Layer, reference: tuple[float, float], objective: str) -> str:
     records = (chip.spec, chip.architecture, chip.policy, chip.energy, _at(replace(layer, name=""), 1.0, 1.0))
-    digests = [record.digest() if record else None for record in records]
-    said = [sources_digest(), _own_source(), digests, reference, objective]
-    return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
+    return key_of(records, _own_source(), reference, objective)
 
 
 @once

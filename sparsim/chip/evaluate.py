@@ -24,7 +24,7 @@ from sparsim.evaluation import evaluate
 from sparsim.noc import Delivery, SpatialLoop, plan
 from sparsim.pe.estimate import PEEstimate, estimate
 from sparsim.pe.geometry import Tiling
-from sparsim.result import Evaluation
+from sparsim.result import Evaluation, TensorTraffic
 from sparsim.spec import Density, Layer, LevelMapping, Mapping
 from sparsim.spec.pe import SparsePE
 
@@ -76,13 +76,13 @@ def evaluate_chip(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluation:
     base = evaluate(chip.architecture, mean_densities(layer), chip.policy, chip.energy, mapping)
     loops = spatial_loops(levels)
     flows = {role: _flow(chip, role, base, layer, loops) for role in ROLES}
-    spread = spread_of(loops)
-    pe = pe_estimate(chip, layer, spread, tile_of(mapping))
+    spread, tile = spread_of(loops), tile_of(mapping)
+    pe = pe_estimate(chip, layer, spread, tile)
     passes = _passes(levels)
     time = {role: flow.cycles for role, flow in flows.items()}
     time["PE"] = (
         float(pe.cycles)
-        + float(handing_over(chip, pe, tile_of(mapping)))
+        + float(handing_over(chip, pe, tile))
         + passes * chip.spec.pe.fill_cycles
         + time["weight"]
     )
@@ -92,8 +92,8 @@ def evaluate_chip(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluation:
         time["DRAM"] = dram_bytes / (1000.0 * chip.spec.dram_gb_per_s / chip.spec.clock_mhz)
     cycles = math.ceil(max(time[part] for part in OVERLAPPING) + time["DRAM"])
     energy = {level.name: level.energy_pj for level in base.storage if KEPT[level.name]}
-    words = energy.pop(DRAM)  # all words as wide as the widest
-    dram_pj = words * dram_bytes / _dram_bytes(chip, layer, base, packed=False)
+    widest_pj = energy.pop(DRAM)  # all words as wide as the widest
+    dram_pj = widest_pj * dram_bytes / _dram_bytes(chip, layer, base, packed=False)
     energy[COMPUTE] = base.compute.energy_pj
     energy[NOC] = math.fsum(flow.energy_pj for flow in flows.values())
     energy[ADDRESSES] = _addresses(chip, pe)
@@ -129,13 +129,17 @@ def _flow(chip: Chip, role: str, base: Evaluation, layer: Layer, loops: list[Spa
     dataspace = next(d for d in layer.shape.dataspaces if d.name == ROLES[role])
     relevant = sorted(relevant_dims(layer, dataspace.name))
     at = {"weight": DRAM, "iact": IACT_GLB, "psum": PSUM_GLB}[role]
-    traffic = next(t for t in base.level(at).tensors if t.dataspace == dataspace.name)
+    traffic = _traffic(base, at, dataspace.name)
     words = float(traffic.reads.actual)
     if role == "psum":
         words += traffic.updates.actual
     delivery = plan(chip.spec.noc, role, loops, relevant, compressed=is_compressed(chip, layer, role))
     half = 2.0 if role == "psum" else 1.0  # psums enter and leave over ports of their own
     return Flow(delivery, words, words / half / delivery.words_per_cycle)
+
+
+def _traffic(base: Evaluation, level: str, dataspace: str) -> TensorTraffic:
+    return next(t for t in base.level(level).tensors if t.dataspace == dataspace)
 
 
 def relevant_dims(layer: Layer, dataspace: str) -> set[str]:
@@ -145,9 +149,17 @@ def relevant_dims(layer: Layer, dataspace: str) -> set[str]:
 
 def is_compressed(chip: Chip, layer: Layer, role: str) -> bool:
     """Whether words travel with their counts: where PEs skip zeros and the layer has some in any operand."""
+    return skips_zeros(chip, role) and min(layer.density(name).density for name in (WEIGHTS, IACTS)) < 1.0
+
+
+def skips_zeros(chip: Chip, role: str) -> bool:
     pe = chip.spec.pe
-    skips = {"weight": pe.skips_zero_weights, "iact": pe.skips_zero_iacts, "psum": False}[role]
-    return skips and min(layer.density(name).density for name in (WEIGHTS, IACTS)) < 1.0
+    return {"weight": pe.skips_zero_weights, "iact": pe.skips_zero_iacts, "psum": False}[role]
+
+
+def worked_share(chip: Chip, layer: Layer, role: str) -> float:
+    """Share of a kind of words that take a MAC's time: nonzero ones where zeros are skipped, else all."""
+    return layer.density(ROLES[role]).density if skips_zeros(chip, role) else 1.0
 
 
 def spread_of(loops: list[SpatialLoop]) -> dict[str, int]:
@@ -181,10 +193,8 @@ def handing_over(chip: Chip, pe: PEEstimate, tile: tuple[Any, Any]) -> Any:
 
 def even_cycles(chip: Chip, layer: Layer, spread: dict[str, Any], tile: tuple[Any, Any]) -> Any:
     """Cycles of the PE with the largest part if zeros were spread evenly and nothing was waited for."""
-    pe, bounds = chip.spec.pe, conv_dims(layer).bounds
-    iacts = layer.density(IACTS).density if pe.skips_zero_iacts else 1.0
-    weights = layer.density(WEIGHTS).density if pe.skips_zero_weights else 1.0
-    lanes = pe.simd_width
+    bounds, lanes = conv_dims(layer).bounds, chip.spec.pe.simd_width
+    iacts, weights = (worked_share(chip, layer, role) for role in ("iact", "weight"))
     filters = np.minimum(tile[0], -(-bounds.get("M", 1) // spread.get("M", 1)))
     column = np.ceil(filters / lanes) if weights == 1.0 else (filters * weights + (lanes - 1) / 2) / lanes
     full = np.ceil(filters / lanes)
@@ -211,7 +221,7 @@ def window_pe(chip: Chip) -> SparsePE:
 
 def _passes(levels: dict[str, LevelMapping]) -> int:
     """How often PEs get new weights."""
-    outside = ("DRAM", "psum_glb", "iact_glb")
+    outside = (DRAM, PSUM_GLB, IACT_GLB)
     return math.prod(f for name in outside if name in levels for f in levels[name].temporal.factors.values())
 
 
@@ -227,11 +237,11 @@ def _addresses(chip: Chip, pe: PEEstimate) -> float:
 
 def _dram_bytes(chip: Chip, layer: Layer, base: Evaluation, *, packed: bool = True) -> float:
     """Off-chip traffic. `packed`: without counts where words are not compressed; psums leave as values."""
-    level, value_bits = base.level(DRAM), chip.spec.pe.value_bits
+    word_bits, value_bits = base.level(DRAM).storage.word_bits, chip.spec.pe.value_bits
     bits = 0.0
     for role, dataspace in ROLES.items():
-        traffic = next(t for t in level.tensors if t.dataspace == dataspace)
+        traffic = _traffic(base, DRAM, dataspace)
         words = traffic.reads.actual + traffic.fills.actual + traffic.updates.actual
         wide = not packed or is_compressed(chip, layer, role)
-        bits += words * (level.storage.word_bits if wide else value_bits)
+        bits += words * (word_bits if wide else value_bits)
     return bits / 8

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsim.chip.evaluate import ChipEvaluation, even_cycles, tile_of
+from sparsim.chip.evaluate import ChipEvaluation, even_cycles, tile_of, worked_share
 from sparsim.chip.records import Chip
-from sparsim.chip.roles import IACTS, WEIGHTS, conv_dims
+from sparsim.chip.roles import conv_dims
 from sparsim.chip.spread import spreads
 from sparsim.spec.counts import macs
 
@@ -43,8 +43,7 @@ def eyexam(chip: Chip, found: ChipEvaluation) -> tuple[Bound, ...]:
     layer = found.layer
     dims, pe = conv_dims(layer), chip.spec.pe
     total = macs(layer)
-    skipped = (IACTS,) * pe.skips_zero_iacts + (WEIGHTS,) * pe.skips_zero_weights
-    work = total * math.prod(layer.density(name).density for name in skipped)
+    work = total * math.prod(worked_share(chip, layer, role) for role in ("iact", "weight"))
     allowed = {d for axis in chip.spec.spread.values() for d in axis}
     lanes = min(pe.simd_width, dims.bounds.get("M", 1))
     spread = math.prod(n for d, n in dims.bounds.items() if d in allowed)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from sparsim.chip.evaluate import ChipEvaluation
 from sparsim.chip.plan import Metric, plan_layer
 from sparsim.chip.records import Chip
@@ -70,7 +72,7 @@ def plan_network(
     found: list[ChipEvaluation] = []
     known: dict[str, ChipEvaluation] = {}
     for layer in layers:
-        key = repr((layer.shape, layer.bounds, layer.coefficients, layer.densities))
+        key = replace(layer, name="").digest()
         if key not in known:
             known[key] = plan_layer(chip, layer, metric)
         found.append(known[key]._replace(layer=layer))

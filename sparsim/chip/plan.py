@@ -21,10 +21,11 @@ from sparsim.chip.evaluate import (
     is_compressed,
     pe_estimate,
     relevant_dims,
+    worked_share,
 )
 from sparsim.chip.nest import ORDERS, Order, Tile, make_mapping
 from sparsim.chip.records import Chip
-from sparsim.chip.roles import WEIGHTS, ConvDims, as_conv, conv_dims
+from sparsim.chip.roles import ConvDims, as_conv, conv_dims
 from sparsim.chip.spread import Spreads, spreads
 from sparsim.errors import MappingError
 from sparsim.spec import Layer
@@ -90,8 +91,9 @@ def _candidates(chip: Chip, layer: Layer, dims: ConvDims) -> _Candidates:
     total, ports = ({k: v[order] for k, v in x.items()} for x in (total, ports))
     pe = pe_estimate(chip, layer, total, (tiles[:, 0], tiles[:, 1]))
     good = pe.fits & (pe.weight_overflow <= OVERFLOW)
+    times = _times(dims, total, tiles)  # all outputs in one part
     alone = pe.cycles + handing_over(chip, pe, (tiles[:, 0], tiles[:, 1]))
-    cycles = _together(alone + chip.spec.pe.fill_cycles * _passes(dims, total, tiles), ports)
+    cycles = _together(alone + chip.spec.pe.fill_cycles * math.prod(times.values()), ports)
     return _Candidates(found, rows[good], tiles[good], cycles[good])
 
 
@@ -99,12 +101,10 @@ def _together(pe: Reals, ports: dict[str, Reals]) -> Reals:
     return np.maximum(pe + ports["weight"], np.maximum(ports["iact"], ports["psum"]))
 
 
-def _passes(dims: ConvDims, total: dict[str, Ints], tiles: Ints) -> Any:
-    """How often PEs get new weights, if all outputs are done in one part."""
+def _times(dims: ConvDims, total: dict[str, Ints], tiles: Ints) -> dict[str, Any]:
+    """How often a PE gets another part of a dim, where its passes differ in the dim."""
     own = {"M": tiles[:, 0], "C": tiles[:, 1]}
-    return math.prod(
-        -(-dims.bounds.get(d, 1) // (total.get(d, 1) * own.get(d, 1))) for d in ("G", "M", "C", "S")
-    )
+    return {d: -(-dims.bounds.get(d, 1) // (total.get(d, 1) * own.get(d, 1))) for d in ("G", "M", "C", "S")}
 
 
 def _tiles(chip: Chip, layer: Layer, dims: ConvDims, found: Spreads) -> tuple[Ints, Ints]:
@@ -113,7 +113,7 @@ def _tiles(chip: Chip, layer: Layer, dims: ConvDims, found: Spreads) -> tuple[In
     one = np.ones(len(found.factor), np.int64)
     left = {d: -(-dims.bounds.get(d, 1) // total.get(d, one)) for d in ("M", "C")}
     pe, columns = chip.spec.pe, dims.bounds.get("R", 1)
-    density = layer.density(WEIGHTS).density if pe.skips_zero_weights else 1.0
+    density = worked_share(chip, layer, "weight")
     rows, tiles = [], []
     for m in np.unique(left["M"]).tolist():
         mine = np.flatnonzero(left["M"] == m)
@@ -150,16 +150,8 @@ def _port_cycles(
 ) -> dict[str, Reals]:
     """Cycles that the busiest port into (psum: out of) PEs needs. What PEs of a router share passes once."""
     total = dict(zip(found.dims, found.total()[rows].T, strict=True))
-
-    def left(dim: str, tile: Ints | int = 1) -> Ints:
-        parts: Ints = -(-dims.bounds.get(dim, 1) // (total.get(dim, 1) * tile))
-        return parts
-
-    again: dict[str, Any] = {
-        "weight": 1,
-        "iact": left("M", tiles[:, 0]),
-        "psum": left("C", tiles[:, 1]) * left("S"),
-    }
+    times = _times(dims, total, tiles)
+    again = {"weight": 1, "iact": times["M"], "psum": times["C"] * times["S"]}
     cycles = {}
     for role, dataspace in ROLES.items():
         network = chip.spec.noc.network(role)
@@ -168,9 +160,10 @@ def _port_cycles(
         relevant = [d for d in found.dims if d in relevant_dims(layer, dataspace)]
         columns = [found.dims.index(d) for d in relevant]
         apart = found.factor[rows][:, own][:, :, columns].prod(axis=(1, 2))
-        density = layer.density(dataspace).density if is_compressed(chip, layer, role) else 1.0
+        compressed = is_compressed(chip, layer, role)
+        density = layer.density(dataspace).density if compressed else 1.0
         ports = network.routers_per_cluster if network.pe_side == "all" else 1
-        rate = ports * network.words_per_port(is_compressed(chip, layer, role))
+        rate = ports * network.words_per_port(compressed)
         cycles[role] = words(layer, dataspace) * density * again[role] / (apart * rate)
     return cycles
 

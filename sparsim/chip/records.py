@@ -9,7 +9,7 @@ from sparsim.errors import SpecError, near
 from sparsim.spec import Architecture, EnergyTable, SparsePolicy
 from sparsim.spec.chip import ChipSpec
 from sparsim.spec.component import Component
-from sparsim.spec.noc import Axis
+from sparsim.spec.noc import Axis, Noc
 
 DRAM, PSUM_GLB, IACT_GLB = "DRAM", "psum_glb", "iact_glb"
 CLUSTER_ROW, CLUSTER, PE_ROW = (
@@ -40,6 +40,15 @@ class Chip(NamedTuple):
         return self.spec.name
 
 
+def meshes_of(noc: Noc) -> dict[str, tuple[int, int]]:
+    """The meshes of the levels that carry the axes of a network's array."""
+    rows, columns = noc.clusters
+    return {
+        CLUSTER_ROW: (1, rows), CLUSTER: (columns, 1), PE_ROW: (1, noc.pe_rows),
+        WEIGHT_SPAD: (noc.pe_columns, 1),
+    }  # fmt: skip
+
+
 def check_chip(chip: Chip) -> None:
     """Whether architecture, PE and network are of one chip. Raises SpecError."""
     where = f"chip {chip.name}"
@@ -53,12 +62,7 @@ def check_chip(chip: Chip) -> None:
         )
     noc = chip.spec.noc
     meshes = {level.name: level.mesh for level in chip.architecture.storage}
-    rows, columns = noc.clusters
-    need = {
-        CLUSTER_ROW: (1, rows), CLUSTER: (columns, 1), PE_ROW: (1, noc.pe_rows),
-        WEIGHT_SPAD: (noc.pe_columns, 1),
-    }  # fmt: skip
-    for level, mesh in need.items():
+    for level, mesh in meshes_of(noc).items():
         if meshes[level] != mesh:
             raise SpecError(f"mesh of {level} is {meshes[level]}, noc {noc.name} needs {mesh}", path=where)
     lanes = math.prod(chip.architecture.compute.mesh)

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from sparsim.chip.records import (
-    CLUSTER,
-    CLUSTER_ROW,
-    IACT_GLB,
-    PE_ROW,
-    PSUM_GLB,
-    WEIGHT_SPAD,
-    Chip,
-    check_chip,
-)
+from sparsim.chip.records import IACT_GLB, PSUM_GLB, Chip, check_chip, meshes_of
 from sparsim.spec import Storage
 from sparsim.spec.noc import RouterNetwork
 
@@ -36,10 +27,7 @@ def scaled(chip: Chip, clusters: tuple[int, int], pe_rows: int, pe_columns: int)
         old, clusters=clusters, pe_rows=pe_rows, pe_columns=pe_columns,
         networks=tuple(resized(network) for network in old.networks),
     )  # fmt: skip
-    meshes = {
-        CLUSTER_ROW: (1, clusters[0]), CLUSTER: (clusters[1], 1), PE_ROW: (1, pe_rows),
-        WEIGHT_SPAD: (pe_columns, 1),
-    }  # fmt: skip
+    meshes = meshes_of(noc)
 
     def level(storage: Storage) -> Storage:
         if storage.name in meshes:

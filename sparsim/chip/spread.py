@@ -15,12 +15,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsim.chip.records import SPREAD_AT
 from sparsim.chip.roles import ConvDims
 from sparsim.noc import SpatialLoop
 from sparsim.spec.noc import Axis
 
 Ints = NDArray[np.int64]
-AXES: tuple[Axis, ...] = ("cluster_rows", "cluster_columns", "pe_rows", "pe_columns")
+AXES = tuple(SPREAD_AT.values())
 MOST = 200_000  # candidates at a time
 WASTE = 2.0  # a spread with fewer PEs than the best by this factor is not followed up
 

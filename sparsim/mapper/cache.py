@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from sparsim.mapper.objective import metrics_of
 from sparsim.mapper.result import SearchResult
 from sparsim.mapper.search import search
-from sparsim.spec import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
+from sparsim.spec import Architecture, EnergyTable, Layer, Mapspace, Record, SparsePolicy
 
 _PACKAGE = Path(__file__).parent.parent
 _NO_MATTER = ("threads", "progress")  # a result does not depend on them
@@ -94,11 +94,16 @@ def search_key(
 ) -> str:
     """A digest of what `search` with these arguments depends on; the layer's name is not part of it."""
     records = (arch, replace(layer, name=""), policy, energy, mapspace)
-    digests = [record.digest() if record else None for record in records]
     given = {**(search.__kwdefaults__ or {}), **options}
     given["objective"] = metrics_of(given["objective"])
     said = {name: value for name, value in given.items() if name not in _NO_MATTER}
-    return hashlib.sha256(msgspec.json.encode([sources_digest(), digests, said], order="sorted")).hexdigest()
+    return key_of(records, said)
+
+
+def key_of(records: Iterable[Record | None], *said: Any) -> str:
+    """A digest of records, other plain data, and this package's sources."""
+    digests = [record.digest() if record else None for record in records]
+    return hashlib.sha256(msgspec.json.encode([sources_digest(), digests, *said], order="sorted")).hexdigest()
 
 
 @cache

@@ -23,10 +23,11 @@ from pointnet.errors import ConfigError, DataError
 from pointnet.settings import Settings
 from pointnet.study_costs import ACTIVATIONS, BOTH, DENSE, PLAIN, VARIANTS, WEIGHTS
 from pointnet.study_networks import Plan
-from pointnet.study_page import html_page, markdown_table
+from pointnet.study_page import html_page
 from pointnet.study_run import run_study
 from pointnet.study_savings import saved
 from pointnet.study_stages import Stages
+from pointnet.tables import markdown
 from pointnet.train import Training
 from sparsim.chip import load_chip, plan_layer
 from sparsim.spec import CONV, Density, Layer
@@ -236,7 +237,7 @@ def test_independent_savings_overlap() -> None:
 
 def test_page_holds_tables_and_figures(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"picture")
-    text = "# A <b>title</b>\n\n" + markdown_table(("x", "y"), [("a", "1")]) + "\n\n![said](a.png)\n"
+    text = "# A <b>title</b>\n\n" + markdown([("x", "y"), ("a", "1")]) + "\n![said](a.png)\n"
     page = html_page(text, tmp_path, "a & b")
     assert base64.b64encode(b"picture").decode() in page
     assert "<title>a &amp; b</title>" in page
