@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy
+import pyarrow
 import torch
+from pyarrow import parquet
 from rich.console import Console
 
 from pointnet import study, study_chapters, study_figures, study_report
@@ -35,8 +38,8 @@ PRIME_LAYER = 4
 
 
 def run_study(plan: Plan, output: Path, designs: Sequence[str], console: Console) -> dict[str, Any]:
-    """Everything into `output`: report.html, report.md, results.json, results.csv, figures/, workloads/,
-    reproduction/; what was done before lies in stages/. Returns what results.json holds.
+    """Everything into `output`: report.html, report.md, results.json, results.csv and .parquet, figures/,
+    workloads/, reproduction/; what was done before lies in stages/. Returns what results.json holds.
 
     Raises ConfigError for an unknown design, and what training, tracing and the model raise.
     """
@@ -149,8 +152,16 @@ def _write(found: Findings, output: Path) -> dict[str, Any]:
     write_atomically(output / "report.md", text.encode())
     write_atomically(output / "report.html", html_page(text, output, TITLE).encode())
     write_atomically(output / "results.json", (json.dumps(results, indent=1) + "\n").encode())
-    write_csv(output / "results.csv", list(_rows(found)))
+    rows = list(_rows(found))
+    write_csv(output / "results.csv", rows)
+    write_atomically(output / "results.parquet", _parquet(rows))
     return results
+
+
+def _parquet(rows: list[dict[str, Any]]) -> bytes:
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.Table.from_pylist(rows), sink)
+    return bytes(sink.getvalue())
 
 
 def _results(found: Findings) -> dict[str, Any]:
@@ -206,7 +217,7 @@ def _rows(found: Findings) -> Iterator[dict[str, Any]]:
                     "cycles": layer.cycles, "utilization_fraction": layer.utilization,
                     "energy_pj": layer.total_pj, "edp_j_cycles": layer.edp_j_cycles,
                     "pj_per_mac": layer.pj_per_mac,
-                    **{f"{name} pj": layer.energy_pj.get(name, "") for name in names},
+                    **{f"{name} pj": layer.energy_pj.get(name) for name in names},
                 }  # fmt: skip
 
 
@@ -222,6 +233,6 @@ def _facts(plan: Plan, data: Dataset, networks: Mapping[str, Network]) -> dict[s
     facts |= {f"weights sha256, {name}": network.weights_sha256 for name, network in networks.items()}
     versions = {
         "sparsim": __version__, "torch": torch.__version__, "numpy": numpy.__version__,
-        "python": platform.python_version(),
+        "numba": numba.__version__, "python": platform.python_version(),
     }  # fmt: skip
     return facts | {f"version of {name}": version for name, version in versions.items()}

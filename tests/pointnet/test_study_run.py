@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 from rich.console import Console
 
 from pointnet import cli, compare, study_costs
@@ -77,6 +78,15 @@ def test_results_are_sums_of_their_rows(output: Path) -> None:
     assert results["designs"]["gating"]["gmp-90"] == results["designs"]["gating"][BOTH]
 
 
+def test_parquet_holds_the_rows_of_the_csv_with_their_types(output: Path) -> None:
+    with (output / "results.csv").open(encoding="utf-8") as file:
+        texts = list(csv.DictReader(file))
+    rows = parquet.read_table(output / "results.parquet").to_pylist()
+    assert [{name: "" if v is None else str(v) for name, v in row.items()} for row in rows] == texts
+    assert {type(row["cycles"]) for row in rows} == {int}
+    assert {type(row["energy_pj"]) for row in rows} == {float}
+
+
 def test_zeros_of_weights_save_nothing_on_the_studys_designs(output: Path) -> None:
     variants = json.loads((output / "results.json").read_text())["designs"]["gating"]
     for metric in ("energy_uj", "cycles"):
@@ -122,7 +132,7 @@ def test_a_killed_study_goes_on_to_the_same_report(
     monkeypatch.setattr("pointnet.study_networks.write_trace", None)
     run_study(plan, tmp_path, ("gating",), QUIET)
     assert len(calls) == 3 + 4  # two were done, four of six are left
-    for name in ("report.md", "report.html", "results.json", "results.csv"):
+    for name in ("report.md", "report.html", "results.json", "results.csv", "results.parquet"):
         assert (tmp_path / name).read_bytes() == (output / name).read_bytes()
 
 
