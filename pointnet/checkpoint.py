@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pointnet.errors import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 NAME = "checkpoint.pt"
 
 

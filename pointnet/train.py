@@ -53,8 +53,10 @@ class Training:
             raise ConfigError(f"{len(data.train)} training clouds do not fill one batch of {settings.batch}")
         torch.manual_seed(seed_of(settings.seed))
         self.model = PointNet2(config)
+        self.began: str | None = None  # digest of the weights of `start`
         if settings.start is not None:
             load_weights(self.model, Path(settings.start))
+            self.began = checkpoint.digest(self.model.state_dict())
         self.batches = Batches(
             data.train, self.model, AUGMENTATIONS[settings.augmentation], settings.batch, settings.seed
         )
@@ -131,6 +133,7 @@ class Training:
             "settings": msgspec.to_builtins(self.settings),  # defaults too: they may change
             "classes": list(self.data.train.classes),
             "data": self.data.digest(),
+            "began": self.began,
             "step": self.step,
             "cpu_s": self.cpu_s,
             "sums": self.sums,
@@ -145,15 +148,18 @@ class Training:
     def load_state_dict(self, state: dict[str, Any], where: Path) -> None:
         """Go on from there. Raises CheckpointError for a run with other settings or other data.
 
-        The data may lie elsewhere by now: what counts is that they are the same clouds.
+        The data and the start may lie elsewhere by now: what counts is that they are the same clouds and
+        weights.
         """
         stored = _settings_of(state, where)
         for key in Settings.__struct_fields__:
             ours, theirs = getattr(self.settings, key), getattr(stored, key)
-            if key != "data" and ours != theirs:
+            if key not in ("data", "start") and ours != theirs:
                 raise CheckpointError(f"{where}: the run in it has '{key}' {theirs}, given is {ours}")
         if state["data"] != self.data.digest():
             raise CheckpointError(f"{where}: the run in it saw other data")
+        if state["began"] != self.began:
+            raise CheckpointError(f"{where}: the run in it began with other weights")
         self.step, self.cpu_s = state["step"], state["cpu_s"]
         self.sums, self.history = state["sums"], state["history"]
         self.score = None if state["score"] is None else Score(*(tuple(part) for part in state["score"]))

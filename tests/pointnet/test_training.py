@@ -213,6 +213,21 @@ def test_folder_with_a_run_is_not_overwritten(data: Dataset, tmp_path: Path) -> 
         train(msgspec.structs.replace(SETTINGS, epochs=1), other, tmp_path, resume=True)
 
 
+def test_the_start_may_move_but_not_change(data: Dataset, tmp_path: Path) -> None:
+    first = msgspec.structs.replace(SETTINGS, epochs=1)
+    train(first, data, tmp_path / "old" / "dense")
+    begun = msgspec.structs.replace(first, start=str(tmp_path / "old" / "dense"))
+    train(begun, data, tmp_path / "old" / "again")
+    (tmp_path / "old").rename(tmp_path / "new")
+    moved = msgspec.structs.replace(begun, start=str(tmp_path / "new" / "dense"))
+    assert train(moved, data, tmp_path / "new" / "again", resume=True).step == 5
+    train(msgspec.structs.replace(first, seed=1), data, tmp_path / "other")
+    other = msgspec.structs.replace(begun, start=str(tmp_path / "other"))
+    for changed in (other, first):
+        with pytest.raises(CheckpointError, match="the run in it began with other weights"):
+            train(changed, data, tmp_path / "new" / "again", resume=True)
+
+
 def test_two_runs_do_not_share_a_folder(data: Dataset, tmp_path: Path) -> None:
     refused: list[str] = []
 
@@ -243,7 +258,7 @@ def test_missing_and_foreign_checkpoints(data: Dataset, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"none.pt: no such checkpoint"):
         load_model(tmp_path / "none.pt")
     torch.save({"weights": 1}, tmp_path / "other.pt")
-    with pytest.raises(CheckpointError, match=r"other.pt: has format None, 1 is expected"):
+    with pytest.raises(CheckpointError, match=r"other.pt: has format None, 2 is expected"):
         load_model(tmp_path / "other.pt")
     train(SETTINGS, data, tmp_path / "small")
     state = checkpoint.load(tmp_path / "small")
