@@ -242,7 +242,7 @@ def study(
         for variant, result in variants.items():
             click.echo(f"{design} {variant}: {result['energy_uj']:.2f} uJ in {result['cycles']} cycles")
     click.echo(f"{found['reproduced']} of 48 published runs reproduced")
-    click.echo(f"wrote {folder}/report.html, report.md, results.json and results.csv")
+    click.echo(f"wrote {folder}/report.html, report.md, results.json, results.csv and results.parquet")
 
 
 def _settings(options: dict[str, Any]) -> Settings:

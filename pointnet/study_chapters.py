@@ -116,7 +116,7 @@ def _designs(found: Findings, figures: Sequence[str]) -> Iterator[str]:
         for variant, cost in costs.items():
             rows.append((
                 f"{TITLES[design]}, {variant}", f"{cost.energy_uj:.2f}", f"{cost.component_uj('DRAM'):.2f}",
-                f"{cost.cycles:,}", f"{cost.edp_j_cycles:.3g}", f"{cost.pj_per_mac:.2f}",
+                f"{cost.cycles:,}", f"{cost.edp_j_cycles:#.3g}", f"{cost.pj_per_mac:.2f}",
                 f"{100 * cost.utilization:.1f} %",
             ))  # fmt: skip
     header = (

@@ -33,6 +33,8 @@ Costs = Mapping[str, Mapping[str, Cost]]  # design, variant
 Saves = Mapping[str, Mapping[str, Mapping[str, Saved]]]  # design, metric, layer
 COLORS = dict(zip(VARIANTS, ("#c9ced6", "#6b7686", "#e8a33d", "#3f9b7a", "#1f6fb4"), strict=True))
 PALETTE = "tab20"
+DRAM_COLOR = "#9aa1ab"  # everywhere the same, and unlike what is on chip
+LEAST_SAVED = 5.0  # percent that a panel of savings spans at least: next to nothing shall look like it
 DPI = 120
 METRICS: dict[str, tuple[str, str, Callable[[LayerCost], float], bool]] = {
     "energy": ("Energy per layer, DRAM included", "energy (uJ)", lambda x: x.total_pj / PJ_PER_UJ, True),
@@ -103,7 +105,8 @@ def _components(design: str, found: Mapping[str, Cost]) -> Figure:
         bottom = [0.0] * len(layers)
         for i, name in enumerate(names):
             heights = [layer.energy_pj[name] / PJ_PER_UJ for layer in layers]
-            axis.bar(range(len(layers)), heights, 0.7, bottom=bottom, color=palette(i), label=name)
+            color = DRAM_COLOR if name == "DRAM" else palette(i)
+            axis.bar(range(len(layers)), heights, 0.7, bottom=bottom, color=color, label=name)
             bottom = [b + h for b, h in zip(bottom, heights, strict=True)]
         top = max(top, *bottom)
         title = "unpruned network (dense)" if variant == DENSE else "pruned network (both)"
@@ -125,6 +128,8 @@ def _savings(design: str, saves: Mapping[str, Mapping[str, Saved]]) -> Figure:
             axis.bar([i + place for i in x], heights, 0.4, color=color, label=f"due to {name}")
         axis.plot(x, [100 * row.total for row in rows.values()], "_k", ms=18, mew=2, label="in total")
         axis.axhline(0, color="black", linewidth=0.6)
+        low, high = axis.get_ylim()
+        axis.set_ylim(min(low, -LEAST_SAVED), max(high, LEAST_SAVED))
         _dress(axis, list(rows), metric, "saved (%)")
     _legend(figure, figure.axes[0], 3)
     return figure
@@ -159,7 +164,7 @@ def _accuracy(costs: Costs, networks: Mapping[str, Network], pruned: Sequence[st
         spread = 1 - min(energies) / max(energies)
         axis.margins(x=0.15)
         axis.locator_params(axis="x", nbins=4)
-        axis.set_title(f"{TITLES[design]}: energies within {spread:.1%}", fontsize=11)
+        axis.set_title(f"{TITLES[design]}: energies up to {100 * spread:.1f} % apart", fontsize=11)
         axis.set_xlabel("energy per inference (uJ)")
         axis.grid(color="#dddddd", linewidth=0.6)
         axis.spines[["top", "right"]].set_visible(False)
