@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -45,9 +46,9 @@ class HasMasks(Protocol):
 
 
 class _Seen(NamedTuple):
-    """What a weight's density was counted of."""
+    """What mask a weight's density was counted of."""
 
-    tensor: Tensor
+    mask: Tensor
     version: int
     density: float
 
@@ -99,6 +100,8 @@ class EnergyMonitor:
             raise PruningError("measure_every needs an example; a workload's activations are given")
         self._every = None if measure_every is None else _count(measure_every, "measure_every")
         if isinstance(hardware, NetworkCost):
+            if options:
+                raise PruningError(f"{', '.join(options)}: these are options of a cost, which is made already")
             _check_layers(hardware, workload)
             self.cost = hardware
         else:
@@ -106,7 +109,7 @@ class EnergyMonitor:
         self.workload = workload
         self._views = tuple(views)
         self._modules = [model.get_submodule(view.layer) for view in views]
-        self._known_as = _parameter_names(model)
+        self._names = _parameter_names(model, self._modules)
         self._seen: dict[int, _Seen] = {}
         self._densities = np.array([[x.density(name).density for name in COLUMNS] for x in workload.layers])
 
@@ -131,12 +134,9 @@ class EnergyMonitor:
 
     def uses(self, name: str) -> list[tuple[int, WeightView]]:
         """Which layers use the parameter `name`, and what part of it. Raises PruningError if none does."""
-        found = [
-            (i, view) for i, view in enumerate(self._views)
-            if name in self._known_as.get(id(self._weight(i)), ())
-        ]  # fmt: skip
+        found = [(i, view) for i, view in enumerate(self._views) if name in self._names[i]]
         if not found:
-            known = [name for names in self._known_as.values() for name in names]
+            known = [other for other, _ in self.model.named_parameters(remove_duplicate=False)]
             text = f"the monitor has seen no layer that uses '{name}'"
             raise PruningError(text + (f" ({near(name, known)})" if name not in known else "; ignore it"))
         return found
@@ -177,7 +177,8 @@ class EnergyMonitor:
         """
         if batches is None and self._example is None:
             raise PruningError("there is no example to measure; pass batches")
-        rows = self._trace(batches if batches is not None else self._example or []).layers
+        given = None if self._example is not None else list(dict.fromkeys(x.layer for x in self._views))
+        rows = self._trace(batches if batches is not None else self._example or [], given).layers
         names = tuple(row.name for row in rows)
         if names != self.cost.names:
             raise PruningError(f"the layers {', '.join(names)} ran, before {', '.join(self.cost.names)}")
@@ -205,23 +206,23 @@ class EnergyMonitor:
             raise PruningError("nothing was read yet: call update() first")
         return self.history
 
-    def _trace(self, batches: Iterable[Any]) -> Trace:
+    def _trace(self, batches: Iterable[Any], names: Sequence[str] | None = None) -> Trace:
         devices = {p.device for p in self.model.parameters() if p.device.type == "cuda"}
         with torch.random.fork_rng(devices=list(devices)):
-            return trace(self.model, batches)
+            return trace(self.model, batches, names=names)
 
     def _weight_density(self, i: int, masks: Mapping[str, Tensor]) -> float:
+        """A mask is counted when it has changed. A weight always: fused optimizers and `.data` leave no trace."""
         mask = self._mask(i, masks)
-        tensor = self._weight(i) if mask is None else mask
+        if mask is None:
+            return nonzero_fraction(self._views[i].of(self._weight(i).detach()))
         seen = self._seen.get(i)
-        if seen is None or seen.tensor is not tensor or seen.version != tensor._version:
-            density = nonzero_fraction(self._views[i].of(tensor.detach()))
-            seen = self._seen[i] = _Seen(tensor, tensor._version, density)
+        if seen is None or seen.mask is not mask or seen.version != mask._version:
+            seen = self._seen[i] = _Seen(mask, mask._version, nonzero_fraction(self._views[i].of(mask)))
         return seen.density
 
     def _mask(self, i: int, masks: Mapping[str, Tensor]) -> Tensor | None:
-        names = self._known_as.get(id(self._weight(i)), ())
-        return next((masks[name] for name in names if name in masks), None)
+        return next((masks[name] for name in self._names[i] if name in masks), None)
 
     def _weight(self, i: int) -> Tensor:
         """As it is now: models may be moved, or parameters replaced."""
@@ -237,18 +238,18 @@ def nonzero_fraction(tensor: Tensor) -> float:
     return int(torch.count_nonzero(tensor)) / tensor.numel()
 
 
-def _parameter_names(model: nn.Module) -> dict[int, tuple[str, ...]]:
-    """By identity; a shared parameter has several."""
+def _parameter_names(model: nn.Module, modules: Iterable[nn.Module]) -> tuple[tuple[str, ...], ...]:
+    """Of the weight of each of `modules`: a shared parameter has several, a computed weight none."""
     found: dict[int, tuple[str, ...]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         found[id(parameter)] = (*found.get(id(parameter), ()), name)
-    return found
+    return tuple(found.get(id(module.weight), ()) for module in modules)
 
 
 def _whole(model: nn.Module, layer: str) -> WeightView:
     """Of a workload's layer; of what is computed with a part of the weights the whole counts."""
-    name = re.sub(r"\.part[0-9]+$", "", layer)
     modules = dict(model.named_modules())
+    name = layer if layer in modules else re.sub(r"\.part[0-9]+$", "", layer)
     if not isinstance(getattr(modules.get(name), "weight", None), Tensor):
         hint = near(name, (key for key, module in modules.items() if hasattr(module, "weight")))
         text = f"the workload's layer '{layer}' has no weight in the model"
@@ -260,6 +261,10 @@ def _check_layers(cost: NetworkCost, workload: Workload) -> None:
     names = tuple(layer.name for layer in workload.layers)
     if names != cost.names:
         raise PruningError(f"the cost is of layers {', '.join(cost.names)}, the model has {', '.join(names)}")
+    for there, here in zip(cost.layers, workload.layers, strict=True):
+        if there.shape == here.shape and there.bounds != here.bounds:
+            seen = ", ".join(f"{d} {n} ({there.bounds[d]})" for d, n in here.bounds.items() if n != there.bounds[d])
+            raise PruningError(f"layer {here.name} has {seen}: in brackets that of the cost")
 
 
 def _count(value: int, what: str) -> int:
@@ -269,6 +274,6 @@ def _count(value: int, what: str) -> int:
 
 
 def _target(value: float | None, what: str) -> float | None:
-    if value is None or (not isinstance(value, bool) and 0 < value < math.inf):
+    if value is None or (isinstance(value, Real) and not isinstance(value, bool) and 0 < value < math.inf):
         return value
     raise PruningError(f"{what} is {value!r}; it must be a number above 0")

@@ -114,6 +114,6 @@ def plot(history: Sequence[Reading], path: str | Path, target_energy_pj: float |
     axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
     try:
         figure.savefig(path)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+    except (OSError, ValueError) as error:  # the latter for an unknown format
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise PruningError(f"{path}: the plot cannot be written: {reason}") from None
