@@ -101,7 +101,7 @@ class EnergyMonitor:
         self._every = None if measure_every is None else _count(measure_every, "measure_every")
         if isinstance(hardware, NetworkCost):
             if options:
-                raise PruningError(f"{', '.join(options)}: these are options of a cost, which is made already")
+                raise PruningError(f"{', '.join(options)}: of no use, the cost is made already")
             _check_layers(hardware, workload)
             self.cost = hardware
         else:
@@ -212,7 +212,7 @@ class EnergyMonitor:
             return trace(self.model, batches, names=names)
 
     def _weight_density(self, i: int, masks: Mapping[str, Tensor]) -> float:
-        """A mask is counted when it has changed. A weight always: fused optimizers and `.data` leave no trace."""
+        """Of a mask, when it has changed; of a weight always: fused optimizers and `.data` tell nobody."""
         mask = self._mask(i, masks)
         if mask is None:
             return nonzero_fraction(self._views[i].of(self._weight(i).detach()))
@@ -262,9 +262,10 @@ def _check_layers(cost: NetworkCost, workload: Workload) -> None:
     if names != cost.names:
         raise PruningError(f"the cost is of layers {', '.join(cost.names)}, the model has {', '.join(names)}")
     for there, here in zip(cost.layers, workload.layers, strict=True):
-        if there.shape == here.shape and there.bounds != here.bounds:
-            seen = ", ".join(f"{d} {n} ({there.bounds[d]})" for d, n in here.bounds.items() if n != there.bounds[d])
-            raise PruningError(f"layer {here.name} has {seen}: in brackets that of the cost")
+        for dim in here.bounds if there.shape == here.shape else ():
+            if here.bounds[dim] != there.bounds[dim]:
+                seen, known = f"{dim} {here.bounds[dim]}", f"{dim} {there.bounds[dim]}"
+                raise PruningError(f"layer {here.name} has {seen}, in the cost it has {known}")
 
 
 def _count(value: int, what: str) -> int:

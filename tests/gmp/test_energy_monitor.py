@@ -137,7 +137,7 @@ def test_training_is_the_same_with_and_without():
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in second.modules())
 
 
-def test_weights_are_counted_when_they_have_changed_only(monkeypatch):
+def test_masks_are_counted_when_they_have_changed_only(monkeypatch):
     counted: list[tuple[int, ...]] = []
 
     def count(tensor: Tensor) -> float:
@@ -150,14 +150,47 @@ def test_weights_are_counted_when_they_have_changed_only(monkeypatch):
     monitor = watch(model, pruner)
     monitor.update()
     assert len(counted) == 3
-    monitor.update()
-    assert len(counted) == 3
     train(model, 1, pruner.apply)  # masks stay, the weights without a mask move
     monitor.update()
     assert counted[3:] == [(6, 2, 3, 3)]
     pruner.prune(0.1)
     monitor.update()
-    assert counted[4:] == [(8, 96), (4, 8)]
+    assert counted[4:] == [(6, 2, 3, 3), (8, 96), (4, 8)]
+
+
+@pytest.mark.parametrize("change", ["data", "new data", "numpy", "fused"])
+def test_zeros_that_torch_does_not_tell_of_are_seen(change):
+    """None of these counts as a change of the tensor."""
+    model = net()
+    weight = model[5].weight
+    monitor = watch(model)
+    monitor.update()
+    version = weight._version
+    if change == "data":
+        weight.data[:2] = 0
+    elif change == "new data":
+        weight.data = weight.data * (torch.arange(8) > 1)[:, None]
+    elif change == "numpy":
+        weight.detach().numpy()[:2] = 0
+    else:  # steps of 1 from where that leads to 0
+        weight.grad = torch.zeros(8, 96)
+        weight.grad[:2] = weight.detach()[:2]
+        torch.optim.SGD([weight], lr=1.0, fused=True).step()
+    assert weight._version == version
+    assert monitor.update().densities[1, 0] == 0.75
+
+
+def test_parameters_may_be_replaced_and_monitors_copied():
+    model = net()
+    pruner = gmp.Pruner(model, ignore="0")
+    monitor = watch(model, pruner)
+    copied = copy.deepcopy(monitor)
+    model.load_state_dict({k: v.clone() for k, v in model.state_dict().items()}, assign=True)
+    for one in (monitor, copied):
+        one.pruner.prune(0.5)
+        assert one.prunable.tolist() == [False, True, True]
+        assert one.densities[:, 0].tolist() == [row[0] for row in traced(one.model)]
+        assert [i for i, _ in one.uses("5.weight")] == [1]
 
 
 def test_readings_by_hand(tmp_path):
@@ -240,6 +273,20 @@ def test_a_workload_in_place_of_an_example():
     assert monitor.densities.tolist() == traced(model, X[:2])
 
 
+def test_a_workload_of_the_layers_that_run():
+    """One of them has a name that looks like a part of another."""
+    used = nn.ModuleDict({"part2": nn.Linear(4, 3)})
+    model = Run(lambda m, x: m.used["part2"](x).relu(), used=used, aux=nn.Linear(4, 2))
+    x = torch.randn(6, 4)
+    workload = workload_of(trace(model, [x], names=["used.part2"]), name="net", batch=1)
+    monitor = EnergyMonitor(model, workload, LinearCost(workload.layers))
+    with torch.no_grad():
+        used["part2"].bias.fill_(-9.0)
+        used["part2"].weight[0] = 0.0
+    monitor.measure([x])
+    assert monitor.densities.tolist() == [[2 / 3, 1.0, 0.0]]
+
+
 def test_a_recipes_masks(tmp_path):
     """They come and go while it runs."""
     model = net()
@@ -288,6 +335,9 @@ def test_on_an_accelerator_from_the_model_alone(tmp_path):
         ({"target_energy_pj": float("nan")}, "target_energy_pj is nan; it must be a number above 0"),
         ({"measure_every": 0}, "measure_every is 0; it must be a whole number from 1"),
         ({"batch": 1.5}, "batch is 1.5; it must be a whole number from 1"),
+        ({"target_cycles": "9"}, "target_cycles is '9'; it must be a number above 0"),
+        ({"batch": 3}, "layer 0 has N 3, in the cost it has N 1"),
+        ({"mesure_every": 2}, "mesure_every: of no use, the cost is made already"),
     ],
 )
 def test_refused(options, message):
@@ -317,6 +367,8 @@ def test_what_does_not_fit_together():
         monitor.to_csv("/nonexistent/readings.csv")
     with pytest.raises(PruningError, match="the plot cannot be written: no such file"):
         monitor.plot("/nonexistent/plot.svg")
+    with pytest.raises(PruningError, match="the plot cannot be written: format 'abc' is not supported"):
+        monitor.plot("plot.abc")
 
 
 def test_a_cost_that_cannot_be_is_not_read():
