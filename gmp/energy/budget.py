@@ -93,6 +93,7 @@ class BudgetSchedule:
 
     def _needed(self) -> float:
         try:
-            return min(1.0, sparsity_for(self.monitor) + BEYOND)
+            needed = sparsity_for(self.monitor)
         except PruningError:  # not with these proportions, perhaps with others
             return 1.0
+        return min(1.0, needed + BEYOND) if needed > self.schedule.sparsity else needed

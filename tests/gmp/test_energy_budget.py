@@ -89,6 +89,14 @@ def test_pruning_stops_at_the_budget_and_not_far_beyond():
     assert 46.9 < monitor.history[-1].cycles <= 47.0
 
 
+def test_nothing_is_pruned_for_a_budget_that_is_met_already():
+    pruner, monitor = watched(target_cycles=60.0)
+    schedule, seen = run(pruner, monitor)
+    assert schedule.reached
+    assert set(seen) == {0.0}
+    assert len(monitor.history) == 1
+
+
 def test_a_budget_is_met_although_weights_are_whole():
     """What is needed is never just a whole number of weights."""
     for target in np.linspace(35, 46, 12) + 0.3898:
