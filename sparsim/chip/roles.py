@@ -77,6 +77,10 @@ def conv_dims(layer: Layer) -> ConvDims:
         if "dilation" in name and value != 1:
             raise SpecError(f"{name} is {value}, a row-stationary chip allows 1", path=where)
     strides = {value for name, value in coefficient.items() if "stride" in name} or {1}
+    if len(strides) > 1:  # that of an axis with one output says nothing, as in a convolution over one axis
+        inputs = next(d for d in shape.dataspaces if d.name == IACTS)
+        moves = {name for side in inputs.terms() for dim, name in side if layer.bounds[dim] > 1}
+        strides = {coefficient[name] for name in moves if name is not None and "stride" in name} or {1}
     if len(strides) > 1:
         raise SpecError(f"strides are {sorted(strides)}, a row-stationary chip needs them equal", path=where)
     return ConvDims({d: layer.bounds[d] for d in CONV_DIMS if d in shape.dims}, strides.pop())

@@ -110,7 +110,7 @@ MATMUL = Shape(
             "layer tiny: dim 'K' is unknown to a row-stationary chip, allowed are G N M C R S P Q",
         ),
         (
-            replace(conv(M=2), coefficients={"Wstride": 1, "Hstride": 2}),
+            replace(conv(M=2, P=2, Q=2), coefficients={"Wstride": 1, "Hstride": 2}),
             "layer tiny: strides are [1, 2], a row-stationary chip needs them equal",
         ),
         (

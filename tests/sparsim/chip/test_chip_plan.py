@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from small_chips import conv, layers, small_chip
 from small_pes import random_masks
 
@@ -72,9 +73,10 @@ def check_eyexam(chip: Chip, found: ChipEvaluation) -> None:
         (conv(M=16, C=12, P=6, Q=4, iacts=0.3, weights=0.6), 0.05),
         (conv(M=24, C=16, R=3, S=3, P=6, Q=6, iacts=0.3, weights=0.3), 0.05),
         (conv(G=6, R=3, S=3, P=4, Q=4, stride=2, iacts=0.6), 0.05),
+        (conv(M=24, C=16, S=5, Q=12, stride=2, iacts=0.6, weights=0.6), 0.05),
         (conv(M=8, C=3, R=3, S=3, P=4, Q=4, iacts=0.5, weights=0.5), 0.12),
     ],
-    ids=["dense", "dense depthwise", "pointwise", "conv", "depthwise", "few words"],
+    ids=["dense", "dense depthwise", "pointwise", "conv", "depthwise", "one axis", "few words"],
 )
 def test_pes_take_as_long_as_their_twin_on_masks(layer: Layer, tolerance: float) -> None:
     """The same tiling on random masks, mean of ten: exact where nothing is zero, else the PE estimate's error
@@ -88,6 +90,17 @@ def test_pes_take_as_long_as_their_twin_on_masks(layer: Layer, tolerance: float)
         masks = random_masks(shape, *densities, np.random.default_rng(seed))
         runs.append(run_array(window_pe(SMALL), shape, tiling, *masks, limited=False).cycles)
     assert float(found.pe.cycles) == pytest.approx(np.mean(runs), rel=tolerance or 1e-9)
+
+
+@pytest.mark.parametrize("outputs", [{"P": 6}, {"Q": 6}])
+def test_the_stride_of_an_axis_with_one_output_does_not_matter(outputs: dict[str, int]) -> None:
+    layer = conv(M=8, C=6, R=1 + 2 * ("P" in outputs), S=1 + 2 * ("Q" in outputs), stride=2, **outputs)
+    other = "Hstride" if "P" in outputs else "Wstride"
+    alone = plan_layer(SMALL, replace(layer, coefficients=layer.coefficients | {other: 1}))
+    both = plan_layer(SMALL, layer)
+    assert (alone.mapping, alone.cycles, alone.chip_pj, alone.dram_pj) == (
+        both.mapping, both.cycles, both.chip_pj, both.dram_pj
+    )  # fmt: skip
 
 
 def test_no_spread_and_no_tile_is_faster() -> None:
