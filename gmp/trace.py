@@ -148,8 +148,8 @@ def _wanted(model: nn.Module, names: Sequence[str] | None) -> list[str]:
 def _rows(recorder: Recorder, wanted: Sequence[str], samples: int) -> Iterable[LayerTrace]:
     """One for each computation, those of one layer together, what its module computed first."""
     ran: dict[str, list[tuple[Computation, Tally]]] = {}
-    for (name, computation, _), tally in recorder.tallies.items():
-        ran.setdefault(name, []).append((computation, tally))
+    for (computation, _, view), tally in recorder.tallies.items():
+        ran.setdefault(view.layer, []).append((computation, tally))
     for name in wanted:
         if name not in ran:
             raise TraceError(f"layer {name} did not run (name the layers to measure to leave it out)")

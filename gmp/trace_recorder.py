@@ -146,7 +146,7 @@ class Recorder(TorchFunctionMode):
         super().__init__()
         self.mask_samples = mask_samples
         self.batch = 0
-        self.tallies: dict[tuple[str, Computation, bool], Tally] = {}
+        self.tallies: dict[tuple[Computation, bool, WeightView], Tally] = {}
         self.running: list[str | None] = []  # None: a layer that is not wanted
         self.calls: list[_Call] = []
         self.values: Any = WeakTensorKeyDictionary()  # of tensors that are still alive
@@ -199,10 +199,10 @@ class Recorder(TorchFunctionMode):
         if owner is None:
             return
         computation = _computation(owner, kind, given, result, self.batch)
-        key = (owner, computation, bool(self.running))
+        view = _view(owner, weight, self.modules[owner].weight)
+        key = (computation, bool(self.running), view)
         tally = self.tallies.get(key)
         if tally is None:
-            view = _view(owner, weight, self.modules[owner].weight)
             tally = self.tallies[key] = Tally(owner, weight, bool(self.running), view)
         if self.mask_samples:
             tally.keep_masks(computation, weight, inputs, self.batch, self.mask_samples)

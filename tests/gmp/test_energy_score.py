@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from linear_cost import LinearCost
 from torch import nn
+from torch.nn import functional as F
 from traced import Run
 
 import gmp
@@ -125,7 +126,10 @@ def test_parts_and_shared_weights_cost_what_they_cost_everywhere():
     parts, clouds = PointNet2(config).eval(), torch.rand(3, 32, 3)
     shared = nn.Linear(12, 12)
     twice = Run(lambda m, x: m.b(m.a(x).relu()), a=shared, b=shared)
-    for model, x in ((parts, clouds), (twice, X)):
+    halves = Run(
+        lambda m, x: F.linear(x, m.a.weight[:6]) * F.linear(x, m.a.weight[6:]), a=nn.Linear(12, 12)
+    )  # two products of one shape
+    for model, x in ((parts, clouds), (twice, X), (halves, X)):
         monitor = watch(model, x, LinearCost)
         before, savings, prices = monitor.update().energy_pj, [], []
         for target in gmp.select(model, (nn.Linear, nn.Conv1d, nn.Conv2d)):

@@ -265,6 +265,20 @@ def test_slices_of_the_weights_are_parts_of_the_layer():
     assert whole.outputs.mean == 1.0  # the difference is of points that were picked
 
 
+def test_slices_of_one_shape_are_parts_of_their_own():
+    """Queries and keys from one weight, say; each runs once, in every batch."""
+
+    def run(model: nn.Module, x: Tensor) -> Tensor:
+        queries, keys = model.fc.weight.chunk(2)
+        return F.linear(x, queries) * F.linear(x, keys)
+
+    model = Run(run, fc=nn.Linear(3, 8, bias=False))
+    model.fc.weight.data[4:, 0] = 0
+    rows = trace(model, [torch.randn(4, 3), torch.randn(2, 3)]).layers
+    assert [(row.name, row.calls, row.weights) for row in rows] == [("fc", 1, 12), ("fc.part2", 1, 12)]
+    assert [row.weight_density for row in rows] == [1.0, pytest.approx(2 / 3)]
+
+
 def test_calls():
     model = Run(lambda m, x: m.fc(F.relu(m.fc(x))), fc=nn.Linear(4, 4))
     (layer,) = trace(model, [torch.randn(3, 4)]).layers
