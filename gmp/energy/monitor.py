@@ -218,7 +218,8 @@ class EnergyMonitor:
             return nonzero_fraction(self._views[i].of(self._weight(i).detach()))
         seen = self._seen.get(i)
         if seen is None or seen.mask is not mask or seen.version != mask._version:
-            seen = self._seen[i] = _Seen(mask, mask._version, nonzero_fraction(self._views[i].of(mask)))
+            part = self._views[i].of(_laid_out_like(self._weight(i), mask))
+            seen = self._seen[i] = _Seen(mask, mask._version, nonzero_fraction(part))
         return seen.density
 
     def _mask(self, i: int, masks: Mapping[str, Tensor]) -> Tensor | None:
@@ -236,6 +237,13 @@ def nonzero_fraction(tensor: Tensor) -> float:
     if tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16:
         return int(np.count_nonzero(tensor.numpy())) / tensor.numel()
     return int(torch.count_nonzero(tensor)) / tensor.numel()
+
+
+def _laid_out_like(weight: Tensor, mask: Tensor) -> Tensor:
+    """Weights may be transposed in memory, and masks that were loaded are not; parts are places in memory."""
+    if mask.stride() == weight.stride():
+        return mask
+    return torch.empty_like(weight, dtype=mask.dtype).copy_(mask)
 
 
 def _parameter_names(model: nn.Module, modules: Iterable[nn.Module]) -> tuple[tuple[str, ...], ...]:

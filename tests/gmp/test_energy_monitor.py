@@ -98,6 +98,20 @@ def test_parts_of_weights_are_counted_as_parts():
     assert monitor.densities.tolist() == traced(model, clouds)
 
 
+def test_parts_of_weights_that_lie_transposed_in_memory():
+    model = Run(lambda m, x: m.a(x) + F.linear(x[:, :2], m.a.weight[:, :2]), a=nn.Linear(6, 5))
+    model.a.weight = nn.Parameter(torch.randn(6, 5).T)
+    x = torch.randn(3, 6)
+    pruner = gmp.Pruner(model)
+    monitor = EnergyMonitor(model, x, cost_of(model, x), pruner=pruner)
+    pruner.prune(0.5)
+    expected = [row[0] for row in traced(model, x)]
+    assert len(set(expected)) == 2
+    assert monitor.densities[:, 0].tolist() == expected
+    pruner.load_state_dict(pruner.state_dict())
+    assert monitor.densities[:, 0].tolist() == expected
+
+
 def test_shared_and_computed_weights():
     shared = nn.Linear(4, 4)
     model = Run(lambda m, x: m.b(m.a(x).relu()), a=shared, b=shared)
