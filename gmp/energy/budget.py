@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gmp.energy.cost import Reals
 from gmp.energy.monitor import EnergyMonitor
@@ -22,11 +23,12 @@ def sparsity_for(monitor: EnergyMonitor, *, uniform: bool = False) -> float:
 
     Starts from the masks as they are, and every layer keeps its density relative to the others; `uniform`:
     starts from dense, and every prunable layer gets the same sparsity. Activations are taken to stay as they
-    are. Raises PruningError if there is no pruner, or if the targets are met at no sparsity.
+    are. Raises PruningError if there is no pruner or it has no mask of a layer, and if the targets are met at
+    no sparsity.
     """
     if monitor.pruner is None:
         raise PruningError("the monitor has no pruner, whose weights could be pruned")
-    now, prunable = monitor.densities, monitor.prunable
+    now, prunable = monitor.densities, _prunable(monitor)
     start = 0.0 if uniform else monitor.pruner.sparsity
 
     def densities(sparsity: float) -> Reals:
@@ -61,7 +63,8 @@ class BudgetSchedule:
 
     Near the end it prunes no more than `sparsity_for` says is needed, so that it overshoots by little; the
     monitor is updated after every change of the masks. A schedule that ends short of the targets ends there:
-    `reached` tells. Raises PruningError for a monitor without targets or with another pruner.
+    `reached` tells. Raises PruningError for a monitor without targets or with another pruner, and for a
+    pruner that has no mask of a layer of the monitor.
     """
 
     def __init__(self, schedule: Schedule, monitor: EnergyMonitor) -> None:
@@ -69,6 +72,7 @@ class BudgetSchedule:
             raise PruningError("the monitor has no target_energy_pj and no target_cycles")
         if schedule.pruner is None or monitor.pruner is not schedule.pruner:
             raise PruningError("the schedule and the monitor must have the same pruner")
+        _prunable(monitor)
         self.schedule, self.monitor = schedule, monitor
         self.reached = False
 
@@ -97,3 +101,11 @@ class BudgetSchedule:
         except PruningError:  # not with these proportions, perhaps with others
             return 1.0
         return min(1.0, needed + BEYOND) if needed > self.schedule.sparsity else needed
+
+
+def _prunable(monitor: EnergyMonitor) -> NDArray[np.bool_]:
+    """The monitor's, of which there is one at least: names differ where a model is wrapped in another."""
+    found = monitor.prunable
+    if not found.any():
+        raise PruningError("the pruner has no mask of a layer that the monitor sees; is it of another model?")
+    return found

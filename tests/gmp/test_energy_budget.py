@@ -153,6 +153,13 @@ def test_what_does_not_fit_together():
     _, other = watched(target_cycles=40.0)
     with pytest.raises(PruningError, match="must have the same pruner"):
         BudgetSchedule(schedule, other)
+    other.pruner = gmp.Pruner(nn.Sequential(pruner.model))
+    other_schedule = gmp.ConstantSchedule(other.pruner, final=0.5, unit="step")
+    for call in (lambda: sparsity_for(other), lambda: BudgetSchedule(other_schedule, other)):
+        with pytest.raises(
+            PruningError, match="no mask of a layer that the monitor sees; is it of another model"
+        ):
+            call()
     other.pruner = None
     with pytest.raises(PruningError, match="the monitor has no pruner"):
         sparsity_for(other)
