@@ -147,7 +147,8 @@ class EnergyMonitor:
         return bool(self.history) and self.history[-1].reached
 
     def update(self, step: int | None = None) -> Reading:
-        """Read energy and cycles now, and append them to `history`; `step`: None counts the updates from 0.
+        """Read energy and cycles now, and append them to `history`; `step`: None is the one after the latest,
+        or 0.
 
         Raises MappingError if a layer does not fit with its densities, as may be where mappings were given or
         found by `replan`; `replan` then finds others.
@@ -158,7 +159,9 @@ class EnergyMonitor:
         densities = self.densities
         energy, cycles = self.cost(densities)
         reached = self.meets(float(energy.sum()), float(cycles.sum()))
-        found = Reading(count if step is None else step, self.cost.names, densities, energy, cycles, reached)
+        if step is None:
+            step = self.history[-1].step + 1 if self.history else 0
+        found = Reading(step, self.cost.names, densities, energy, cycles, reached)
         self.history.append(found)
         if self.log is not None:
             self.log(found)

@@ -217,6 +217,8 @@ def test_readings_by_hand(tmp_path):
     reading = monitor.update(step=40)
     assert seen == monitor.history
     assert [r.step for r in monitor.history] == [0, 40]
+    monitor.update()
+    assert monitor.history.pop().step == 41
     energy = [(i + 1) * (1000 * w + 100 * x + 10 * y) for i, (w, x, y) in enumerate(monitor.densities)]
     cycles = [(i + 1) * 10 * w for i, (w, _, _) in enumerate(monitor.densities)]
     assert reading.layer_energy_pj == pytest.approx(energy)
