@@ -33,6 +33,7 @@ from sparsim.packs import BoundPack, ChainWork, Ints, Reals, SpacePack
 
 MOST_SPREADS = 100_000  # choices of spatial factors
 MOST_CHOICES = 1_000_000  # of these and of what is kept
+MOST_KEPT = 4_096  # choices of what is kept alone: each takes a millisecond to set up, for every price
 MOST_STATES = 4_000_000  # of one shortest path
 MOST_STEPS = 250_000_000  # states of all levels and paths, some ten seconds
 TURN = 32  # paths between two looks at the clock
@@ -69,7 +70,8 @@ def relax(
     if not bound.switch[BOUNDED] or spread is None or tiles is None:
         return None
     paths = _Paths(low, bound, spread, tiles, go_on)
-    if paths.states * paths.codes > MOST_STATES or len(spread) * len(paths.choices) > MOST_CHOICES:
+    number = len(paths.choices)
+    if paths.states * paths.codes > MOST_STATES or number > MOST_KEPT or len(spread) * number > MOST_CHOICES:
         return None
     try:
         return _relax(paths, metric)

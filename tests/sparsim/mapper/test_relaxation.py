@@ -28,8 +28,10 @@ from sparsim.mapper.search import search
 from sparsim.mapper.space import lower_mapspace
 from sparsim.mapper.starts import arrange
 from sparsim.spec import (
+    CONV,
     Density,
     EnergyTable,
+    Layer,
     LevelConstraint,
     Mapspace,
     Option,
@@ -167,6 +169,17 @@ def test_a_space_too_large_has_the_simple_bound(monkeypatch: pytest.MonkeyPatch)
     best = search(*problem[:4], free_study(), objective="energy", evaluations=20)
     assert "words that must move" in best.certificate.statement
     assert 0 < best.certificate.lower_bound < best.energy_pj
+
+
+def test_a_small_layer_with_every_choice_of_what_is_kept_is_not_looked_at() -> None:
+    """Few factors, and 32,768 ways to keep or bypass."""
+    chip = load_preset("eyeriss_like_gating")
+    layer = Layer(name="head", shape=CONV, bounds=dict.fromkeys(CONV.dims, 1) | {"M": 2, "C": 8})
+    problem = Problem(chip.architecture, layer, chip.policy, chip.energy, "timeloop-3")
+    engine = make_engine(problem, lower_mapspace(*problem[:2], Mapspace()), "edp")
+    assert len(list_spreads(engine.low, engine.pack)) * len(engine.low.space.keep) < relaxation.MOST_CHOICES
+    looked = iter(())
+    assert relax(engine.low, engine.bound, engine.pack, "edp", lambda: next(looked)) is None
 
 
 def test_the_bound_takes_half_of_the_seconds_at_most() -> None:
