@@ -70,11 +70,24 @@ class MappedCost(NetworkCost):
         self._frozen = Frozen(architecture, layers, policy, energy, mappings)
 
     def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
-        """With mappings searched for these densities, also in place of given ones."""
-        return type(self)(
+        """With mappings searched for these densities, also in place of given ones, where they are better."""
+        found = type(self)(
             self.accelerator, self.layers, planned_for=densities, objective=self.objective,
             folder=self._folder, progress=progress,
         )  # fmt: skip
+        try:
+            better = found._metric(densities) < self._metric(densities)
+        except MappingError:  # one of those so far does not fit
+            return found
+        both = zip(better, found.mappings, self.mappings, strict=True)
+        mappings = [new if won else old for won, new, old in both]
+        return type(self)(
+            self.accelerator, self.layers, mappings, objective=self.objective, folder=self._folder
+        )
+
+    def _metric(self, densities: ArrayLike) -> Reals:
+        energy, cycles = self(densities)
+        return {"energy": energy, "delay": cycles, "edp": energy * cycles}[self.objective]
 
     def _searched(self, densities: ArrayLike, progress: Progress | None) -> list[Mapping]:
         layers = with_densities(self.layers, self._checked(densities))

@@ -16,6 +16,8 @@ from pointnet.study_cases import runs, study_mapspace
 from sparsim import Density, Layer, evaluate, load_preset
 from sparsim.chip import evaluate_chip, load_chip
 from sparsim.errors import MappingError, SpecError
+from sparsim.mapper.cache import MappingCache
+from sparsim.mapper.network import search_each
 from sparsim.spec import CONV
 
 STUDY = [run for run in runs() if (run.design, run.variant) == ("onchip", "sparse")][-3:]
@@ -202,6 +204,23 @@ def test_mappings_of_an_accelerator_are_searched_and_searched_again(tmp_path):
     assert len(list(tmp_path.iterdir())) == 4
     assert again.layers == cost.layers
     assert again(few).energy_pj.sum() <= cost(few).energy_pj.sum()
+
+
+def test_planning_again_keeps_what_is_better(tmp_path):
+    """Searches are cut short: one for these densities may end with worse mappings than there are."""
+    layers, few = [conv("a", M=2, C=4, P=2), conv("b", M=2, C=3)], np.full((2, 3), 0.3)
+    limited = ONCHIP._replace(mapspace=study_mapspace())
+    best = MappedCost(limited, layers, planned_for=few, folder=tmp_path)
+    results = search_each(*limited[:1], layers, *limited[1:], cache=MappingCache(), top=50)
+    worst = [result.top[-1].mapping for result in results]
+    bad = MappedCost(limited, layers, worst, folder=tmp_path)
+    edp = [np.multiply(*cost(few)) for cost in (best, bad)]
+    assert (edp[0] < edp[1]).all()
+    mixed = MappedCost(limited, layers, [worst[0], best.mappings[1]], folder=tmp_path)
+    assert mixed.replanned(few).mappings == best.mappings
+    searched_badly = type("Bad", (MappedCost,), {"_searched": lambda *_: worst})
+    kept = searched_badly(limited, layers, [worst[0], best.mappings[1]]).replanned(few)
+    assert kept.mappings == (worst[0], best.mappings[1])
 
 
 def test_hardware_by_name_and_from_a_file(tmp_path):
