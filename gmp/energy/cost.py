@@ -15,6 +15,7 @@ import torch
 from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from gmp.errors import PruningError
 from sparsim.errors import near
@@ -121,6 +122,7 @@ class _Cost(torch.autograd.Function):
         return energy, cycles
 
     @staticmethod
+    @once_differentiable  # a second derivative would lack that of the slopes
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
         parts = [
             g[:, None] * torch.from_numpy(s).to(ctx.like) for g, s in zip(grads, ctx.slopes, strict=True)

@@ -109,6 +109,15 @@ def test_torch_has_the_numbers_and_their_slopes(which, request):
     assert cost.torch(densities.float()).energy_pj.dtype == torch.float32
 
 
+def test_second_derivatives_are_refused(mapped):
+    """Those of a square, say, would silently be the half of it."""
+    densities = torch.full((3, 3), 0.5, dtype=torch.float64, requires_grad=True)
+    loss = mapped.torch(densities).energy_pj.square().sum()
+    (grad,) = torch.autograd.grad(loss, densities, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        grad.sum().backward()
+
+
 def test_on_a_chip_torchs_own_check_of_gradients_passes(chip_cost):
     densities = torch.tensor([[0.31, 0.55, 0.5], [0.12, 0.33, 0.5]], dtype=torch.float64, requires_grad=True)
     scale = chip_cost(densities.detach().numpy()).energy_pj.sum()
