@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pointnet.study_costs import BOTH, DENSE, PJ_PER_UJ, PLAIN, TITLES, UM2_PER_MM2, VARIANTS, Cost
+from pointnet.study_costs import BOTH, DENSE, PLAIN, TITLES, VARIANTS, Cost
 from pointnet.study_networks import CONTROL, NOISE, Network, Traced
 from pointnet.study_savings import Saved, saved
 from pointnet.tables import markdown
+from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
 
 TOTAL = "all layers"
 _BY_LAYER = (

@@ -28,6 +28,7 @@ from pointnet.study_costs import BOTH, DENSE, PLAIN, VARIANTS, Cost
 from pointnet.study_networks import CONTROL, Network, Plan, Traced, trace_all, train
 from pointnet.study_page import html_page
 from pointnet.study_stages import Stages, digest_of, program_digest
+from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
 from sparsim.evaluation import evaluate
 from sparsim.mapper.search import search
@@ -100,8 +101,8 @@ def _primes() -> list[dict[str, Any]]:
         )  # fmt: skip
         rows.append({
             "design": run.design, "variant": run.variant,
-            "published_uj": published.energy_pj / cost_models.PJ_PER_UJ, "published_cycles": published.cycles,
-            "imperfect_uj": found.energy_pj / cost_models.PJ_PER_UJ, "imperfect_cycles": found.cycles,
+            "published_uj": published.energy_pj / PJ_PER_UJ, "published_cycles": published.cycles,
+            "imperfect_uj": found.energy_pj / PJ_PER_UJ, "imperfect_cycles": found.cycles,
         })  # fmt: skip
     return rows
 
