@@ -240,17 +240,24 @@ def study(
     from rich.console import Console
 
     from pointnet.settings import Settings
-    from pointnet.study_costs import check_design
+    from pointnet.study_costs import CHIPS, check_design
     from pointnet.study_costs import designs as known
     from pointnet.study_networks import LEVELS, Plan
     from pointnet.study_run import run_study
 
     for design in designs:
         check_design(design)  # before minutes of training
+    chosen = tuple(dict.fromkeys(designs)) or known()
+    chip = next((CHIPS[design] for design in chosen if design in CHIPS), None)
     plan = Plan(
-        Settings(epochs=epochs, lr=lr, **options), more, lr_again, tuple(sorted(levels)) or LEVELS, samples
+        Settings(epochs=epochs, lr=lr, **options),
+        more,
+        lr_again,
+        tuple(sorted(levels)) or LEVELS,
+        samples,
+        chip,
     )
-    found = run_study(plan, folder, tuple(dict.fromkeys(designs)) or known(), Console(stderr=True))
+    found = run_study(plan, folder, chosen, Console(stderr=True))
     for design, variants in found["designs"].items():
         for variant, result in variants.items():
             click.echo(f"{design} {variant}: {result['energy_uj']:.2f} uJ in {result['cycles']} cycles")
