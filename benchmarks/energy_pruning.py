@@ -1,11 +1,12 @@
 """Energy-aware pruning beside global magnitude and NetAdapt: energy on Eyeriss v2 and accuracy, over seeds.
 
-    python benchmarks/energy_pruning.py [--json FILE] [--document FILE]
+    python benchmarks/energy_pruning.py [--data MODELNET10] [--json FILE] [--document FILE]
 
-For each seed the network `small` is trained on the procedural set; then that network is trained on, equally
-long with each method. Energy is of one cloud, with the zeros of weights and of activations of test clouds.
-A fifth of the training clouds is held back from all trainings: NetAdapt chooses by them. Seeds run side by
-side. Tables of the chip are made first, which takes two minutes once, and kept in the user's cache.
+For each seed a network is trained, `small` on the procedural set or `half` on ModelNet10; then that network
+is trained on, equally long with each method. Energy is of one cloud, with the zeros of weights and of
+activations of test clouds. A fifth of the training clouds is held back from all trainings: NetAdapt chooses
+by them. Seeds run side by side. Tables of the chip are made first, which takes minutes once, and kept in the
+user's cache.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any, NamedTuple
 import click
 import numpy as np
 import torch
+from msgspec.structs import replace
 from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -37,6 +39,7 @@ from pointnet.data import Clouds, Dataset, load_data
 from pointnet.model import PointNet2
 from pointnet.settings import AUGMENTATIONS, Settings
 from pointnet.tables import markdown, table, write_blocks
+from pointnet.trace import RUN_BATCH
 from pointnet.train import Training
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -47,24 +50,36 @@ MAGNITUDE, LAMP, AWARE, EAGER, NETADAPT = (
     "magnitude", "lamp", "energy-aware, alpha 1/2", "energy-aware, alpha 1", "netadapt"
 )  # fmt: skip
 ALPHAS = {AWARE: 0.5, EAGER: 1.0}
-REFERENCE = 0.95  # sparsity of the magnitude run at whose energy the others are compared
-LEVELS = (0.93, 0.9, 0.87)  # of accuracy, at which energies are compared
 EXAMPLE = 64  # test clouds on which activations are counted
 TUNE_STEPS = 4  # of each candidate of NetAdapt
 PRUNED_FOR = 0.6  # of the second training
 
 
 class Plan(NamedTuple):
-    """`clouds`: of each split; None: all. `first`: part of the energy that NetAdapt's first step saves."""
+    """`settings`: of the dense training. `clouds`: of each split; None: all. `first`: part of the energy that
+    NetAdapt's first step saves. `reference`: sparsity of the magnitude run at whose energy the others are
+    compared; `levels`: accuracies at which energies are.
+    """
 
-    dense_epochs: int = 15
+    settings: Settings = Settings(epochs=15, pool=512)
     more_epochs: int = 6
+    lr_again: float = 4e-3
     sparsities: Mapping[str, tuple[float, ...]] = {
         MAGNITUDE: (0.9, 0.95), LAMP: (0.9, 0.95), AWARE: (0.85, 0.9, 0.95), EAGER: (0.85, 0.95),
     }  # fmt: skip
     seeds: tuple[int, ...] = (0, 1, 2)
     clouds: int | None = None
     first: float = 0.08
+    reference: float = 0.95
+    levels: tuple[float, ...] = (0.93, 0.9, 0.87)
+    prefix: str = ""  # of the document's tables
+
+
+MODELNET = Plan(
+    Settings(preset="half", epochs=15, pool=1024, augmentation="light"), lr_again=2e-3,
+    sparsities={MAGNITUDE: (0.9, 0.95, 0.98), AWARE: (0.9, 0.95, 0.98), EAGER: (0.95,)},
+    reference=0.98, levels=(0.91, 0.9, 0.89), prefix="modelnet10 ",
+)  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -83,11 +98,11 @@ class Row(NamedTuple):
 def run_seed(plan: Plan, seed: int) -> list[Row]:
     """All networks of one seed."""
     torch.set_num_threads(1)
-    settings = Settings(epochs=plan.dense_epochs, pool=512, seed=seed)
-    again = Settings(epochs=plan.more_epochs, lr=4e-3, pool=512, seed=seed)
+    settings = replace(plan.settings, seed=seed)
+    again = replace(settings, epochs=plan.more_epochs, lr=plan.lr_again)
     data, held = data_of(plan)
-    example = example_of(data)
-    cost = cost_of(example)
+    example = example_of(plan, data)
+    cost = cost_of(plan, example)
     dense = Training(settings, data)
     while dense.step < dense.steps:
         dense.advance()
@@ -113,7 +128,7 @@ def run_seed(plan: Plan, seed: int) -> list[Row]:
     for method, sparsities in plan.sparsities.items():
         for sparsity in sparsities:
             train(method, partial(gradual, method=method, sparsity=sparsity))
-    target = next(row for row in rows if row.method == MAGNITUDE and is_reference(row))
+    target = next(row for row in rows if row.method == MAGNITUDE and is_reference(plan, row))
     train(NETADAPT, partial(adapted, held=held, energy_pj=target.energy_pj, first=plan.first))
     return rows
 
@@ -132,8 +147,9 @@ def adapted(
 ) -> gmp.Schedule:
     """NetAdapt first, then all of the second training under its masks."""
     monitor.target_energy_pj = energy_pj
+    given, points = training.settings, training.model.config.points
     batches = Batches(
-        training.data.train, training.model, AUGMENTATIONS["strong"], training.settings.batch, seed=1
+        training.data.train, training.model, AUGMENTATIONS[given.augmentation], given.batch, seed=1
     )
 
     def tune(model: nn.Module) -> None:
@@ -148,7 +164,7 @@ def adapted(
             pruner.apply()
         pruner.finalize()
 
-    clouds, labels = torch.from_numpy(held.points[:, :256]), torch.from_numpy(held.labels)
+    clouds, labels = torch.from_numpy(held.points[:, :points]), torch.from_numpy(held.labels)
     netadapt(training.model, monitor, partial(loss_of, clouds=clouds, labels=labels), tune=tune, first=first)
     pruner = gmp.Pruner(training.model, training.optimizer)
     return gmp.ConstantSchedule(pruner, final=pruner.sparsity, unit="step")
@@ -156,18 +172,19 @@ def adapted(
 
 @torch.no_grad()
 def loss_of(model: nn.Module, clouds: Tensor, labels: Tensor) -> float:
-    return float(F.cross_entropy(model.eval()(clouds), labels))
+    logits = [model.eval()(part) for part in torch.split(clouds, RUN_BATCH)]
+    return float(F.cross_entropy(torch.cat(logits), labels))
 
 
-def cost_of(example: Tensor) -> NetworkCost:
+def cost_of(plan: Plan, example: Tensor) -> NetworkCost:
     """Mappings planned for the activations of an untrained network: the same for all seeds."""
     torch.manual_seed(0)
-    return EnergyMonitor(PointNet2(Settings().network(10)), example, CHIP).cost
+    return EnergyMonitor(PointNet2(plan.settings.network(10)), example, CHIP).cost
 
 
 def data_of(plan: Plan) -> tuple[Dataset, Clouds]:
     """The data without a fifth of the training clouds, and those; `plan.clouds` of each split."""
-    data = load_data("shapes", points=512)
+    data = load_data(plan.settings.data, points=plan.settings.kept_points)
     rng = np.random.default_rng(0)
     train, test = (rng.permutation(len(part))[: plan.clouds] for part in (data.train, data.test))
     cut = len(train) // 5
@@ -175,16 +192,16 @@ def data_of(plan: Plan) -> tuple[Dataset, Clouds]:
     return kept, _take(data.train, train[:cut])
 
 
-def example_of(data: Dataset) -> Tensor:
-    return torch.from_numpy(data.test.points[:EXAMPLE, :256])
+def example_of(plan: Plan, data: Dataset) -> Tensor:
+    return torch.from_numpy(data.test.points[:EXAMPLE, : plan.settings.network(10).points])
 
 
 def _take(clouds: Clouds, rows: Any) -> Clouds:
     return Clouds(clouds.points[rows], clouds.labels[rows], clouds.classes, clouds.source)
 
 
-def is_reference(row: Row) -> bool:
-    return round(row.sparsity, 3) == REFERENCE
+def is_reference(plan: Plan, row: Row) -> bool:
+    return round(row.sparsity, 3) == plan.reference
 
 
 def at_energy(curve: Sequence[Row], energy_pj: float) -> float | None:
@@ -225,13 +242,13 @@ def saved(rows: Sequence[Row], method: str, find: Callable[[list[Row]], float | 
     return parts
 
 
-def gained(rows: Sequence[Row], method: str) -> list[float | None]:
-    """Accuracy in points above that of magnitude at `REFERENCE`, with its energy."""
+def gained(plan: Plan, rows: Sequence[Row], method: str) -> list[float | None]:
+    """Accuracy in points above that of magnitude at the reference, with its energy."""
     points: list[float | None] = []
     by = curves(rows)
     for name, seed in by:
         if name == method:
-            plain = next(row for row in by[MAGNITUDE, seed] if is_reference(row))
+            plain = next(row for row in by[MAGNITUDE, seed] if is_reference(plan, row))
             curve = by[name, seed]  # NetAdapt's one network was pruned to this energy
             ours = curve[0].accuracy if name == NETADAPT else at_energy(curve, plain.energy_pj)
             points.append(None if ours is None else 100 * (ours - plain.accuracy))
@@ -272,37 +289,42 @@ def run_lines(rows: Sequence[Row]) -> list[list[str]]:
     return lines
 
 
-def comparison_lines(rows: Sequence[Row]) -> list[list[str]]:
-    percent, levels = "{:.1%}".format, [f"saved at {level:.0%} accuracy" for level in LEVELS]
+def comparison_lines(plan: Plan, rows: Sequence[Row]) -> list[list[str]]:
+    percent, levels = "{:.1%}".format, [f"saved at {level:.0%} accuracy" for level in plan.levels]
     lines = [["method", "energy saved at 90 % sparsity", *levels, "points at equal energy"]]
-    for method in (LAMP, AWARE, EAGER, NETADAPT):
+    for method in (*(m for m in plan.sparsities if m != MAGNITUDE), NETADAPT):
         cells = [spread(saved(rows, method, at_sparsity), percent)]
-        cells += [spread(saved(rows, method, partial(at_accuracy, accuracy=x)), percent) for x in LEVELS]
-        lines.append([method, *cells, spread(gained(rows, method), "{:.1f}".format)])
+        cells += [spread(saved(rows, method, partial(at_accuracy, accuracy=x)), percent) for x in plan.levels]
+        lines.append([method, *cells, spread(gained(plan, rows, method), "{:.1f}".format)])
     return lines
 
 
-def density_lines(rows: Sequence[Row], names: Sequence[str]) -> list[list[str]]:
-    """Of the weights of the first seed at `REFERENCE`."""
-    chosen = [r for r in rows if r.seed == rows[0].seed and (is_reference(r) or r.method == NETADAPT)]
+def density_lines(plan: Plan, rows: Sequence[Row], names: Sequence[str]) -> list[list[str]]:
+    """Of the weights of the first seed at the reference."""
+    chosen = [r for r in rows if r.seed == rows[0].seed and (is_reference(plan, r) or r.method == NETADAPT)]
     body = [[name, *(f"{r.densities[i]:.3f}" for r in chosen)] for i, name in enumerate(names)]
     return [["layer", *(row.method for row in chosen)], *body]
 
 
 @click.command(help=__doc__)
+@click.option(
+    "--data", metavar="SOURCE", help="ModelNet10, for the network `half`.  [default: the procedural set]"
+)
 @click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Renew its tables."
 )
-def main(json_path: Path | None, document: Path | None) -> None:
+def main(data: str | None, json_path: Path | None, document: Path | None) -> None:
     plan = Plan()
-    names = cost_of(example_of(data_of(plan)[0])).names
+    if data is not None:
+        plan = MODELNET._replace(settings=replace(MODELNET.settings, data=data))
+    names = cost_of(plan, example_of(plan, data_of(plan)[0])).names
     with ProcessPoolExecutor(min(len(plan.seeds), os.cpu_count() or 1), get_context("spawn")) as pool:
         rows = [row for part in pool.map(partial(run_seed, plan), plan.seeds) for row in part]
     blocks = {
         "runs": run_lines(rows),
-        "comparison": comparison_lines(rows),
-        "densities": density_lines(rows, names),
+        "comparison": comparison_lines(plan, rows),
+        "densities": density_lines(plan, rows, names),
     }
     console = Console(width=None if sys.stdout.isatty() else 180)
     for name, lines in blocks.items():
@@ -315,7 +337,7 @@ def main(json_path: Path | None, document: Path | None) -> None:
         }  # fmt: skip
         json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if document:
-        write_blocks(document, {name: markdown(lines) for name, lines in blocks.items()})
+        write_blocks(document, {plan.prefix + name: markdown(lines) for name, lines in blocks.items()})
 
 
 if __name__ == "__main__":

@@ -65,6 +65,16 @@ def cli() -> None:
 @click.option("--score", default="magnitude", show_default=True)
 @click.option("--ignore", multiple=True, metavar="NAME", help="Leave a layer dense; 're:...' for several.")
 @click.option("--min-density", type=float, default=0.0, show_default=True, help="Of every layer.")
+@click.option("--hardware", metavar="NAME", help="A preset or document: log energy and cycles of one cloud.")
+@click.option(
+    "--alpha",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Divide scores by what a weight costs on --hardware, to this power; with --score lamp.",
+)
+@click.option("--target-energy-uj", type=float, help="Prune no further than to this energy of one cloud.")
+@click.option("--target-cycles", type=float, help="Prune no further than to these cycles of one cloud.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--data-seed", type=int, default=0, show_default=True, help="Of made shapes, surfaces, splits.")
 @click.option("--threads", type=int, default=1, show_default=True, help="Small networks are fastest with 1.")
@@ -72,12 +82,15 @@ def cli() -> None:
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard (needs the extra 'tensorboard').")
 def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None:
     """Train a classifier, dense or pruned as it goes."""
+    from gmp.energy import load_hardware
     from pointnet.run import run_training
     from pointnet.train import check_free
 
     settings = _settings(options)
     if not resume:
         check_free(folder)  # before minutes of reading
+    if settings.hardware is not None:
+        load_hardware(settings.hardware)  # likewise
     training = run_training(settings, _load(settings), folder, resume=resume, tensorboard=tensorboard)
     if training.step < training.steps:
         click.echo(f"stopped after step {training.step} of {training.steps}; --resume goes on", err=True)
@@ -227,17 +240,24 @@ def study(
     from rich.console import Console
 
     from pointnet.settings import Settings
-    from pointnet.study_costs import check_design
+    from pointnet.study_costs import CHIPS, check_design
     from pointnet.study_costs import designs as known
     from pointnet.study_networks import LEVELS, Plan
     from pointnet.study_run import run_study
 
     for design in designs:
         check_design(design)  # before minutes of training
+    chosen = tuple(dict.fromkeys(designs)) or known()
+    chip = next((CHIPS[design] for design in chosen if design in CHIPS), None)
     plan = Plan(
-        Settings(epochs=epochs, lr=lr, **options), more, lr_again, tuple(sorted(levels)) or LEVELS, samples
+        Settings(epochs=epochs, lr=lr, **options),
+        more,
+        lr_again,
+        tuple(sorted(levels)) or LEVELS,
+        samples,
+        chip,
     )
-    found = run_study(plan, folder, tuple(dict.fromkeys(designs)) or known(), Console(stderr=True))
+    found = run_study(plan, folder, chosen, Console(stderr=True))
     for design, variants in found["designs"].items():
         for variant, result in variants.items():
             click.echo(f"{design} {variant}: {result['energy_uj']:.2f} uJ in {result['cycles']} cycles")
@@ -274,7 +294,7 @@ def _settings(options: dict[str, Any]) -> Settings:
 
 _PRUNING = (
     "sparsity", "initial_sparsity", "prune_begin", "prune_end", "prune_every", "scope", "pattern", "score",
-    "ignore", "min_density",
+    "ignore", "min_density", "alpha", "target_energy_uj", "target_cycles",
 )  # fmt: skip
 
 

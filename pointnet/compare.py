@@ -24,9 +24,11 @@ from pointnet.model import PointNet2
 from pointnet.settings import Pruning, Settings
 from pointnet.train import Training
 
+CONTROL = "control"
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98)
 PRUNED_FOR = 0.6  # of the second training; the rest is fine-tuning
 RECALIBRATION_BATCHES = 20
+ALPHA = 0.5  # of the price of a weight in pruning by energy
 TWO_FOUR = "2:4"
 FIRST_LAYER = "sa1.mlp_convs.0"  # has three inputs: stays dense in 2:4
 
@@ -44,19 +46,23 @@ class Row(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """`dense`: the first training. `again`: the second one, from its end, for all variants alike."""
+    """`dense`: the first training. `again`: the second one, from its end, for all variants alike.
+
+    `hardware`: what one more network is pruned by, as far as `pruned`, by energy instead of magnitude.
+    """
 
     dense: Settings
     again: Settings
     levels: tuple[float, ...] = LEVELS
     one_shot: bool = True
     two_four: bool = True
+    hardware: str | None = None
 
 
 def compare(plan: Plan, data: Dataset, folder: Path, train: Train) -> list[Row]:
     """Train with `train` what is not trained yet below `folder`, and score every variant."""
     again = replace(plan.again, start=str(folder / "dense" / checkpoint.NAME))
-    trainings = [(name, replace(again, pruning=pruning)) for name, pruning in _trainings(plan)]
+    trainings = [(name, replace(again, **changes)) for name, changes in _trainings(plan)]
     dense = _finished(train(plan.dense, folder / "dense"))  # after all settings were found to be allowed
     rows = [_row("dense", dense, 0)]
     for name, settings in trainings:
@@ -73,22 +79,41 @@ def _finished(run: Training) -> Training:
     return run
 
 
-def _trainings(plan: Plan) -> Iterator[tuple[str, Pruning | None]]:
+def _trainings(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Names, and how their settings differ from `again`."""
     end = PRUNED_FOR * plan.again.epochs
-    yield "control", None
+    yield CONTROL, {}
     for level in plan.levels:
-        yield _gmp(level), Pruning(sparsity=level, end=end)
+        yield _gmp(level), {"pruning": Pruning(sparsity=level, end=end)}
     if plan.two_four:
-        yield "gmp-2to4", Pruning(sparsity=0.5, end=end, pattern=TWO_FOUR, ignore=(FIRST_LAYER,))
+        pruning = Pruning(sparsity=0.5, end=end, pattern=TWO_FOUR, ignore=(FIRST_LAYER,))
+        yield "gmp-2to4", {"pruning": pruning}
+    if plan.hardware is not None:  # which runs the layers as they are, without delayed aggregation
+        pruning = Pruning(sparsity=_level(plan), end=end, score="lamp", alpha=ALPHA)
+        yield by_energy(plan), {"pruning": pruning, "hardware": plan.hardware, "delayed": False}
 
 
 def _gmp(level: float) -> str:
     return f"gmp-{level * 100:g}"
 
 
+def _level(plan: Plan) -> float:
+    return min(plan.levels, key=lambda level: abs(level - 0.9))
+
+
 def pruned(plan: Plan) -> str:
     """The gradually pruned variant that stands for all: the one nearest to 90 %."""
-    return _gmp(min(plan.levels, key=lambda level: abs(level - 0.9)))
+    return _gmp(_level(plan))
+
+
+def by_energy(plan: Plan) -> str:
+    """The variant that is pruned as far as `pruned`, by energy."""
+    return f"energy-{_level(plan) * 100:g}"
+
+
+def names_of_pruned(plan: Plan) -> list[str]:
+    """All variants that are pruned while they are trained."""
+    return [name for name, _ in _trainings(plan) if name != CONTROL]
 
 
 def _row(name: str, run: Training, before: int) -> Row:

@@ -20,6 +20,7 @@ from pointnet.data import Dataset, load_data
 from pointnet.errors import ConfigError
 from pointnet.settings import Settings
 from pointnet.train import Training, train
+from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
 
 
@@ -64,8 +65,12 @@ def run_training(
         if log is not None and training.step % len(training.batches) == 0:
             log(training.history[-1])
 
+    def planned(layer: str) -> None:
+        progress.start()
+        progress.update(task, description=f"{folder.resolve().name}: {layer} planned on {settings.hardware}")
+
     try:
-        training = train(settings, data, folder, resume=resume, watch=watch)
+        training = train(settings, data, folder, resume=resume, watch=watch, planned=planned)
     finally:
         if progress.live.is_started:
             progress.stop()
@@ -81,6 +86,8 @@ def _described(folder: Path, training: Training) -> str:
         parts.append(f"test {training.history[-1]['test_accuracy']:.1%}")
     if training.pruning is not None:
         parts.append(f"sparsity {training.sparsity:.1%}")
+    if training.monitor is not None and training.monitor.history:
+        parts.append(f"{training.monitor.history[-1].energy_pj / PJ_PER_UJ:.2f} uJ")
     return ", ".join(parts)
 
 
@@ -94,6 +101,7 @@ def summary(training: Training) -> dict[str, Any]:
         "class_accuracy": training.score.class_accuracy,
         "test_clouds": sum(training.score.total),
         "sparsity": training.sparsity,
+        **_costs(training),
         "epochs": training.epoch,
         "cpu_s": round(training.cpu_s, 3),
         "weights_sha256": checkpoint.digest(training.model.state_dict()),
@@ -107,6 +115,16 @@ def summary(training: Training) -> dict[str, Any]:
             "python": platform.python_version(),
         },
     }
+
+
+def _costs(training: Training) -> dict[str, Any]:
+    """Of one cloud on the hardware, where one is named."""
+    if training.monitor is None:
+        return {}
+    found = training.monitor.history[-1]
+    costs: dict[str, Any] = {"energy_uj": found.energy_pj / PJ_PER_UJ, "cycles": found.cycles}
+    plan = training.settings.pruning
+    return costs | ({"target_reached": found.reached} if plan is not None and plan.has_target else {})
 
 
 def _tensorboard(folder: Path) -> Callable[[dict[str, Any]], None]:

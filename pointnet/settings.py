@@ -26,7 +26,10 @@ LearningRate = Literal["one-cycle", "cosine", "constant"]
 class Pruning(Record, frozen=True, kw_only=True):
     """Gradual magnitude pruning during a run, from epoch `begin` to epoch `end`; see `gmp.Pruner`.
 
-    Raises `gmp.PruningError` for sparsities and times that cannot be.
+    With hardware: scores are divided by the price of a weight to the power `alpha`
+    (`gmp.energy.EnergyScore`), and no more is pruned than the targets, of one cloud, need.
+
+    Raises `gmp.PruningError` for sparsities and times that cannot be, ConfigError for other numbers.
     """
 
     sparsity: float
@@ -39,11 +42,24 @@ class Pruning(Record, frozen=True, kw_only=True):
     pattern: str = "1x1"
     ignore: tuple[str, ...] = ()
     min_density: float = 0.0
+    alpha: float = 0.0
+    target_energy_uj: float | None = None
+    target_cycles: float | None = None
 
     def __post_init__(self) -> None:
         gmp.CubicSchedule(
             None, initial=self.initial, final=self.sparsity, begin=self.begin, end=self.end, every=self.every
         )
+        if not 0 <= self.alpha < math.inf:
+            raise ConfigError(f"alpha is {self.alpha}, allowed is 0 and more")
+        for field in ("target_energy_uj", "target_cycles"):
+            value = getattr(self, field)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"{field} is {value}, more than 0 is expected")
+
+    @property
+    def has_target(self) -> bool:
+        return self.target_energy_uj is not None or self.target_cycles is not None
 
 
 class Settings(Record, frozen=True, kw_only=True):
@@ -52,7 +68,8 @@ class Settings(Record, frozen=True, kw_only=True):
     Each training step draws the network's number of points from the `pool` that is kept of each cloud
     (None: no more than needed). `start` is a checkpoint to begin with, zeros included. `recipe`, a file,
     takes the place of `pruning` and, where it sets learning rates, of `schedule`; its epochs are the
-    run's.
+    run's. On `hardware`, a preset or document of sparsim, energy and cycles of one cloud are read after every
+    epoch.
     """
 
     data: str = "shapes"
@@ -76,6 +93,7 @@ class Settings(Record, frozen=True, kw_only=True):
     start: str | None = None
     recipe: str | None = None
     pruning: Pruning | None = None
+    hardware: str | None = None
 
     def __post_init__(self) -> None:
         for field, known in (("optimizer", get_args(Optimizer)), ("schedule", get_args(LearningRate)),
@@ -101,6 +119,12 @@ class Settings(Record, frozen=True, kw_only=True):
             raise ConfigError("a recipe and a sparsity are given: give one")
         if self.pruning is not None and self.pruning.end > self.epochs:
             raise ConfigError(f"pruning ends after epoch {self.pruning.end:g}, the run after {self.epochs}")
+        if (
+            self.pruning is not None
+            and self.hardware is None
+            and (self.pruning.alpha or self.pruning.has_target)
+        ):
+            raise ConfigError("a price of weights or a target needs hardware, none is named")
         points = self.network(2).points
         if self.pool is not None and self.pool < points:
             raise ConfigError(f"pool is {self.pool} points, the network takes {points}")

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from pointnet.errors import ConfigError
 from pointnet.study_cases import DESIGN_TITLES, DESIGNS, study_mapspace
+from pointnet.units import PJ_PER_UJ
 from sparsim.chip import chip_area, load_chip, plan_layer
 from sparsim.chip.report import active_pes
 from sparsim.errors import near
@@ -27,7 +28,6 @@ CHIPS = {"eyeriss_v2": "eyeriss_v2"}  # design: its preset
 TITLES = {**DESIGN_TITLES, "eyeriss_v2": "Eyeriss v2"}
 OBJECTIVE = ("delay", "energy")  # of the mapper; the planner of chips: delay, then energy
 DRAM = "DRAM"
-PJ_PER_UJ, UM2_PER_MM2 = 1e6, 1e6
 
 PLAIN, DENSE, ACTIVATIONS, WEIGHTS, BOTH = "plain", "dense", "activations", "weights", "both"
 VARIANTS = {

@@ -19,15 +19,14 @@ from pointnet.checkpoint import write_atomically
 from pointnet.study_costs import (
     BOTH,
     DENSE,
-    PJ_PER_UJ,
     TITLES,
-    UM2_PER_MM2,
     VARIANTS,
     Cost,
     LayerCost,
 )
 from pointnet.study_networks import Network
 from pointnet.study_savings import Saved
+from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
 
 Costs = Mapping[str, Mapping[str, Cost]]  # design, variant
 Saves = Mapping[str, Mapping[str, Mapping[str, Saved]]]  # design, metric, layer

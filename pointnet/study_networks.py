@@ -20,7 +20,6 @@ from pointnet.train import Training, load_model
 from sparsim.spec import Layer
 from sparsim.spec.load import load_text
 
-CONTROL = "control"  # trained as long as the pruned ones: the dense network of every comparison
 NOISE = "noise"  # the pruned network's trace on normally distributed points
 LEVELS = (0.5, 0.8, 0.9)
 BATCH = 1  # clouds at a time on the hardware
@@ -52,23 +51,38 @@ class Traced(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """`epochs` of the dense network, then `more` for each of the others; `samples` clouds are traced."""
+    """`epochs` of the dense network, then `more` for each of the others; `samples` clouds are traced.
+
+    `hardware`: what one network is pruned by; None: all are pruned by magnitude.
+    """
 
     settings: Settings
     more: int = 15
     lr_again: float = 1e-3
     levels: tuple[float, ...] = LEVELS
     samples: int = 256
+    hardware: str | None = None
 
     @property
     def comparison(self) -> compare.Plan:
         again = msgspec.structs.replace(self.settings, epochs=self.more, lr=self.lr_again)
-        return compare.Plan(self.settings, again, self.levels, one_shot=False, two_four=False)
+        return compare.Plan(
+            self.settings, again, self.levels, one_shot=False, two_four=False, hardware=self.hardware
+        )
 
     @property
     def pruned(self) -> str:
         """Name of the network that stands for the pruned ones: the one nearest to 90 %."""
         return compare.pruned(self.comparison)
+
+    @property
+    def by_energy(self) -> str | None:
+        """Name of the network that was pruned as far as `pruned`, by energy."""
+        return None if self.hardware is None else compare.by_energy(self.comparison)
+
+    @property
+    def names_of_pruned(self) -> list[str]:
+        return compare.names_of_pruned(self.comparison)
 
     def facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = msgspec.to_builtins(self._asdict())

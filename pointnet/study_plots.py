@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from pointnet.study_cases import DESIGN_TITLES, DESIGNS, VARIANTS
-from pointnet.study_report import COMPONENTS, PJ_PER_UJ, component_energy_pj
+from pointnet.study_report import COMPONENTS, component_energy_pj
+from pointnet.units import PJ_PER_UJ
 from sparsim.result import Evaluation
 
 if TYPE_CHECKING:

@@ -11,14 +11,13 @@ from rich import box
 from rich.table import Table
 
 from pointnet.study_cases import DESIGN_TITLES, DESIGNS, SHORT_TITLES, VARIANTS
+from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
 from sparsim.result import Evaluation
 
 if TYPE_CHECKING:
     from pointnet.study import Outcome
 
 COMPONENTS = ("MACs", "psum_spad", "weights_spad", "ifmap_spad", "shared_glb", "DRAM")
-PJ_PER_UJ = 1e6
-UM2_PER_MM2 = 1e6
 
 
 class Grid(NamedTuple):

@@ -19,15 +19,17 @@ from rich.console import Console
 from pointnet import study, study_chapters, study_figures, study_report
 from pointnet import study_costs as cost_models
 from pointnet.checkpoint import write_atomically
+from pointnet.compare import CONTROL
 from pointnet.data import Dataset
 from pointnet.metrics import write_csv
 from pointnet.run import data_of
 from pointnet.study_cases import DESIGNS, runs
 from pointnet.study_chapters import Findings
 from pointnet.study_costs import BOTH, DENSE, PLAIN, VARIANTS, Cost
-from pointnet.study_networks import CONTROL, Network, Plan, Traced, trace_all, train
+from pointnet.study_networks import Network, Plan, Traced, trace_all, train
 from pointnet.study_page import html_page
 from pointnet.study_stages import Stages, digest_of, program_digest
+from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
 from sparsim.evaluation import evaluate
 from sparsim.mapper.search import search
@@ -53,8 +55,17 @@ def run_study(plan: Plan, output: Path, designs: Sequence[str], console: Console
     traces = trace_all(plan, data, networks, stages, output / "workloads")
     costs = {design: _costs(design, plan, traces, stages, console) for design in designs}
     facts = _facts(plan, data, networks)
-    found = Findings(facts, networks, plan.pruned, traces, costs, reproduction, primes)
-    return _write(found, output)
+    by_energy = _by_energy(plan, designs)
+    found = Findings(facts, networks, plan.pruned, by_energy, traces, costs, reproduction, primes)
+    return _write(found, plan, output)
+
+
+def _by_energy(plan: Plan, designs: Sequence[str]) -> tuple[str, str] | None:
+    """The network that was pruned by energy, and the design on whose chip."""
+    for design in designs:
+        if plan.by_energy is not None and cost_models.CHIPS.get(design) == plan.hardware:
+            return plan.by_energy, design
+    return None
 
 
 def _tell(console: Console, name: str, kept: bool) -> None:
@@ -100,8 +111,8 @@ def _primes() -> list[dict[str, Any]]:
         )  # fmt: skip
         rows.append({
             "design": run.design, "variant": run.variant,
-            "published_uj": published.energy_pj / cost_models.PJ_PER_UJ, "published_cycles": published.cycles,
-            "imperfect_uj": found.energy_pj / cost_models.PJ_PER_UJ, "imperfect_cycles": found.cycles,
+            "published_uj": published.energy_pj / PJ_PER_UJ, "published_cycles": published.cycles,
+            "imperfect_uj": found.energy_pj / PJ_PER_UJ, "imperfect_cycles": found.cycles,
         })  # fmt: skip
     return rows
 
@@ -112,7 +123,7 @@ def _costs(
     """By variant; the pruned networks besides, each as it is, by name."""
     control = traces[CONTROL].layers()
     found = cost_models.variants(control, traces[plan.pruned].layers())
-    for name in _pruned(plan, traces):
+    for name in plan.names_of_pruned:
         found[name] = cost_models.variants(control, traces[name].layers())[BOTH]
     costs: dict[str, Cost] = {}
     for variant, layers in found.items():
@@ -129,10 +140,6 @@ def _costs(
     return costs
 
 
-def _pruned(plan: Plan, traces: Mapping[str, Traced]) -> list[str]:
-    return [name for name in traces if name.startswith("gmp-")]
-
-
 @contextmanager
 def _status(console: Console, text: str) -> Iterator[Any]:
     """What is being done, on a terminal; yields a function that takes the part at hand."""
@@ -143,10 +150,11 @@ def _status(console: Console, text: str) -> Iterator[Any]:
 # ---- what is written
 
 
-def _write(found: Findings, output: Path) -> dict[str, Any]:
+def _write(found: Findings, plan: Plan, output: Path) -> dict[str, Any]:
     shown = {design: study_chapters.savings(costs) for design, costs in found.costs.items()}
-    pruned = [name for name in found.networks if name.startswith("gmp-")]
-    figures = study_figures.write_figures(output / "figures", found.costs, found.networks, pruned, shown)
+    figures = study_figures.write_figures(
+        output / "figures", found.costs, found.networks, plan.names_of_pruned, shown
+    )
     text = study_chapters.report(found, figures)
     results = _results(found)
     write_atomically(output / "report.md", text.encode())
@@ -230,6 +238,8 @@ def _facts(plan: Plan, data: Dataset, networks: Mapping[str, Network]) -> dict[s
         "epochs of the others": str(plan.more), "clouds traced": str(min(plan.samples, len(data.test))),
         "plan sha256": digest_of(plan.facts()), "program sha256": program_digest(),
     }  # fmt: skip
+    if plan.by_energy is not None:
+        facts |= {f"hardware that {plan.by_energy} was pruned by": str(plan.hardware)}
     facts |= {f"weights sha256, {name}": network.weights_sha256 for name, network in networks.items()}
     versions = {
         "sparsim": __version__, "torch": torch.__version__, "numpy": numpy.__version__,

@@ -21,14 +21,15 @@ import msgspec
 import torch
 from torch.nn import functional as F
 
-import gmp
 from pointnet import checkpoint
 from pointnet.batches import Batches, seed_of
 from pointnet.data import Dataset
 from pointnet.errors import CheckpointError, ConfigError
 from pointnet.metrics import Score, score, write_csv
 from pointnet.model import PointNet2
+from pointnet.pruning import monitor_of, pruning_of
 from pointnet.settings import AUGMENTATIONS, Settings
+from pointnet.units import PJ_PER_UJ
 
 SAVE_EVERY_S = 60.0
 _DROPOUT = 2  # a stream of random numbers beside those of pointnet.batches
@@ -37,11 +38,14 @@ _DROPOUT = 2  # a stream of random numbers beside those of pointnet.batches
 class Training:
     """A run in memory: the network and all that its next step depends on.
 
-    Raises ConfigError for settings that do not fit the data or under which the loss stops being finite,
-    CheckpointError for a start that does not fit the network, and what `gmp` raises for its part.
+    Where hardware is named, `planned` is called with each layer whose mappings are found. Raises ConfigError
+    for settings that do not fit the data or under which the loss stops being finite, CheckpointError for a
+    start that does not fit the network, and what `gmp` raises for its part.
     """
 
-    def __init__(self, settings: Settings, data: Dataset) -> None:
+    def __init__(
+        self, settings: Settings, data: Dataset, planned: Callable[[str], object] | None = None
+    ) -> None:
         self.settings, self.data = settings, data
         config = settings.network(len(data.train.classes))
         if data.train.points.shape[1] < config.points:
@@ -61,7 +65,8 @@ class Training:
             data.train, self.model, AUGMENTATIONS[settings.augmentation], settings.batch, settings.seed
         )
         self.optimizer = _optimizer(settings, self.model)
-        self.pruning = _pruning(settings, self.model, self.optimizer, len(self.batches))
+        self.monitor = monitor_of(settings, self.model, data.train, planned)
+        self.pruning = pruning_of(settings, self.model, self.optimizer, len(self.batches), self.monitor)
         self.schedule = _schedule(settings, self.optimizer, len(self.batches))
         self.step = 0
         self.cpu_s = 0.0
@@ -123,9 +128,18 @@ class Training:
             "test_high": high,
             "test_class_accuracy": self.score.class_accuracy,
             "sparsity": self.sparsity,
+            **self._costs(),
             "cpu_s": round(self.cpu_s, 3),
         })  # fmt: skip
         self.sums = {"loss": 0.0, "right": 0, "seen": 0}
+
+    def _costs(self) -> dict[str, float]:
+        """Of one cloud on the hardware, with the activations of the network as it is now."""
+        if self.monitor is None:
+            return {}
+        self.monitor.measure()
+        found = self.monitor.update(self.step)
+        return {"energy_uj": found.energy_pj / PJ_PER_UJ, "cycles": found.cycles}
 
     def state_dict(self) -> dict[str, Any]:
         """All that the next step depends on, for `checkpoint.save`."""
@@ -143,6 +157,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
             "pruning": None if self.pruning is None else self.pruning.state_dict(),
+            "monitor": None if self.monitor is None else self.monitor.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any], where: Path) -> None:
@@ -169,6 +184,8 @@ class Training:
             self.schedule.load_state_dict(state["schedule"])
         if self.pruning is not None:
             self.pruning.load_state_dict(state["pruning"])
+        if self.monitor is not None:
+            self.monitor.load_state_dict(state["monitor"])
 
 
 def train(
@@ -178,8 +195,9 @@ def train(
     *,
     resume: bool = False,
     watch: Callable[[Training], None] = lambda training: None,
+    planned: Callable[[str], object] | None = None,
 ) -> Training:
-    """Run to the end, or until interrupted; `watch` is called after every step.
+    """Run to the end, or until interrupted; `watch` is called after every step, `planned` as by `Training`.
 
     Keeps `checkpoint.pt` (each minute and after the last step) and `metrics.csv` (each epoch) in `folder`.
     Ctrl-C or SIGTERM ends the run after the step at hand with a checkpoint: then `training.step` is short of
@@ -192,7 +210,7 @@ def train(
     with _alone_in(folder), torch.random.fork_rng(devices=[]), _stop_requests() as stop_requested:
         if not resume:
             check_free(folder)
-        training = Training(settings, data)
+        training = Training(settings, data, planned)
         if path.exists():
             training.load_state_dict(checkpoint.load(path), path)
         saved = time.monotonic()
@@ -308,26 +326,3 @@ def _schedule(
     if settings.schedule == "cosine":
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     return torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=steps + 1)
-
-
-def _pruning(
-    settings: Settings, model: PointNet2, optimizer: torch.optim.Optimizer, steps_per_epoch: int
-) -> gmp.Schedule | gmp.RunningRecipe | None:
-    if settings.recipe is not None:
-        recipe = gmp.load_recipe(settings.recipe)
-        if recipe.epochs > settings.epochs:
-            raise ConfigError(
-                f"{settings.recipe}: ends after epoch {recipe.epochs:g}, the run after {settings.epochs}"
-            )
-        return recipe.attach(model, optimizer, steps_per_epoch=steps_per_epoch)
-    if settings.pruning is None:
-        return None
-    plan = settings.pruning
-    pruner = gmp.Pruner(
-        model, optimizer, ignore=plan.ignore, scope=plan.scope, score=plan.score, pattern=plan.pattern,
-        min_density=plan.min_density,
-    )  # fmt: skip
-    return gmp.CubicSchedule(
-        pruner, initial=plan.initial, final=plan.sparsity, begin=plan.begin, end=plan.end, every=plan.every,
-        unit="epoch", steps_per_epoch=steps_per_epoch,
-    )  # fmt: skip

@@ -123,13 +123,16 @@ def test_timeloops_mapper_is_given_the_studys_problem(monkeypatch: pytest.Monkey
 def test_energy_pruning_from_training_to_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few clouds and steps; in place of the chip a cost that is quick to make."""
 
-    def linear(example: Any) -> LinearCost:
+    def linear(plan: energy_pruning.Plan, example: Any) -> LinearCost:
         model = PointNet2(Settings().network(10))
         return LinearCost(workload_of(trace(model, [example[:2]]), name="net", batch=1).layers)
 
     monkeypatch.setattr(energy_pruning, "cost_of", linear)
     magnitude, aware = energy_pruning.MAGNITUDE, energy_pruning.AWARE
-    plan = energy_pruning.Plan(1, 1, {magnitude: (0.9, 0.95), aware: (0.9, 0.95)}, (0,), 100, 0.9)
+    plan = energy_pruning.Plan(
+        Settings(epochs=1, pool=512), 1, sparsities={magnitude: (0.9, 0.95), aware: (0.9, 0.95)}, seeds=(0,),
+        clouds=100, first=0.9,
+    )  # fmt: skip
     rows = energy_pruning.run_seed(plan, 0)
     by = {(row.method, round(row.sparsity, 2)): row for row in rows}
     assert list(by)[:5] == [("control", 0), (magnitude, 0.9), (magnitude, 0.95), (aware, 0.9), (aware, 0.95)]
@@ -138,8 +141,8 @@ def test_energy_pruning_from_training_to_tables(monkeypatch: pytest.MonkeyPatch)
     (saved,) = energy_pruning.saved(rows, aware, energy_pruning.at_sparsity)
     assert saved == pytest.approx(1 - by[aware, 0.9].energy_pj / by[magnitude, 0.9].energy_pj)
     assert len(energy_pruning.run_lines(rows)) == 1 + len(rows)
-    assert energy_pruning.comparison_lines(rows)[2][1] == f"{saved:.1%} ± 0.0%"
-    assert len(energy_pruning.density_lines(rows, ["layer"])[0]) == 4
+    assert energy_pruning.comparison_lines(plan, rows)[1][1] == f"{saved:.1%} ± 0.0%"
+    assert len(energy_pruning.density_lines(plan, rows, ["layer"])[0]) == 4
 
 
 def test_energies_and_accuracies_between_those_that_were_measured() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gmp.energy.cost import Reals
 from gmp.energy.monitor import EnergyMonitor
 from gmp.errors import PruningError
+from gmp.pruner import Pruner
 from gmp.schedule import Schedule
 
 TRIALS = 64  # sparsities at which costs are looked at first: they need not fall everywhere
@@ -61,10 +62,11 @@ def sparsity_for(monitor: EnergyMonitor, *, uniform: bool = False) -> float:
 class BudgetSchedule:
     """A `schedule` that prunes no further once the targets of `monitor` are met.
 
-    Near the end it prunes no more than `sparsity_for` says is needed, so that it overshoots by little; the
-    monitor is updated after every change of the masks. A schedule that ends short of the targets ends there:
-    `reached` tells. Raises PruningError for a monitor without targets or with another pruner, and for a
-    pruner that has no mask of a layer of the monitor.
+    Near the end it prunes no more than `sparsity_for` says is needed, and a little more where the layers
+    share that otherwise than it thought, so that it overshoots by little; the monitor is updated after every
+    change of the masks. A schedule that ends short of the targets ends there: `reached` tells. Raises
+    PruningError for a monitor without targets or with another pruner, and for a pruner that has no mask of a
+    layer of the monitor.
     """
 
     def __init__(self, schedule: Schedule, monitor: EnergyMonitor) -> None:
@@ -76,12 +78,19 @@ class BudgetSchedule:
         self.schedule, self.monitor = schedule, monitor
         self.reached = False
 
+    @property
+    def sparsity(self) -> float:
+        """The pruner's sparsity now."""
+        return self.schedule.sparsity
+
     def step(self) -> bool:
         """Like `Schedule.step`; True if masks were due to change and the targets had not been met."""
-        if self.schedule.due is None or self.reached:
+        due = self.schedule.due
+        if due is None or self.reached:
             self.schedule.step(most=0.0)
             return False
         self.schedule.step(most=self._needed())
+        self._prune_on(due)
         self.reached = self.monitor.update(self.schedule.steps_done).reached
         return True
 
@@ -94,6 +103,18 @@ class BudgetSchedule:
             raise PruningError(f"this is no state of a budget: it has no {', '.join(sorted(missing))}")
         self.schedule.load_state_dict(state["schedule"])
         self.reached = bool(state["reached"])
+
+    def _prune_on(self, due: float) -> None:
+        """Until the targets are met, or as far as the schedule asks."""
+        pruner, before = self.monitor.pruner, -1.0
+        assert isinstance(pruner, Pruner)  # the schedule's
+        while not self._met() and before < pruner.sparsity < due:
+            before = pruner.sparsity
+            pruner.prune(min(due, max(before, self._needed())))
+
+    def _met(self) -> bool:
+        energy, cycles = self.monitor.cost(self.monitor.densities)
+        return self.monitor.meets(float(energy.sum()), float(cycles.sum()))
 
     def _needed(self) -> float:
         try:

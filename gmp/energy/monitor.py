@@ -192,6 +192,28 @@ class EnergyMonitor:
         """Find mappings for the densities as they are now; readings so far stay as they are."""
         self.cost = self.cost.replanned(self.densities, progress)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Activations as last measured and all readings, as lists and numbers. Mappings that `replan` found
+        are not among them: call it again.
+        """
+        return {
+            "layers": list(self.cost.names),
+            "activations": self._densities[:, INPUTS:].tolist(),
+            "readings": [reading.plain() for reading in self.history],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over `state_dict()`. Raises PruningError if it is none, or one of other layers."""
+        if missing := {"layers", "activations", "readings"} - set(state):
+            raise PruningError(f"this is no state of a monitor: it has no {', '.join(sorted(missing))}")
+        names = tuple(state["layers"])
+        if names != self.cost.names:
+            raise PruningError(
+                f"the state is of layers {', '.join(names)}, the model has {', '.join(self.cost.names)}"
+            )
+        self._densities[:, INPUTS:] = state["activations"]
+        self.history = [readings.reading_of(names, plain) for plain in state["readings"]]
+
     def to_csv(self, path: str | Path) -> None:
         """All readings, a line per layer and a total. Raises PruningError if it cannot be written."""
         readings.write_csv(self._read(), path)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rich.table import Table
 
 from gmp.energy.cost import Reals
@@ -14,6 +16,7 @@ from gmp.errors import PruningError
 
 HEAD = ("step", "layer", "weights_density", "inputs_density", "outputs_density", "energy_pj", "cycles", "edp")
 TOTAL = "total"
+_ARRAYS = ("densities", "layer_energy_pj", "layer_cycles")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +32,11 @@ class Reading:
     layer_energy_pj: Reals
     layer_cycles: Reals
     reached: bool
+
+    def plain(self) -> dict[str, Any]:
+        """As lists and numbers, without the names; `reading_of` makes a reading of it."""
+        arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
+        return {"step": self.step, "reached": self.reached, **arrays}
 
     @property
     def energy_pj(self) -> float:
@@ -79,6 +87,11 @@ class Reading:
                 f"{float(cycles):,.0f}",
             )
         return table
+
+
+def reading_of(names: tuple[str, ...], plain: Mapping[str, Any]) -> Reading:
+    arrays = {name: np.array(plain[name], np.float64) for name in _ARRAYS}
+    return Reading(plain["step"], names, reached=plain["reached"], **arrays)
 
 
 def write_csv(history: Sequence[Reading], path: str | Path) -> None:

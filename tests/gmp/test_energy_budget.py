@@ -25,9 +25,11 @@ def seeded():
     torch.set_num_threads(1)
 
 
-def watched(scope: str = "layer", **targets: float) -> tuple[gmp.Pruner, EnergyMonitor]:
+def watched(scope: str = "layer", width: int = 40, **targets: float) -> tuple[gmp.Pruner, EnergyMonitor]:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(20, 50), nn.ReLU(), nn.Linear(50, 40), nn.ReLU(), nn.Linear(40, 5))
+    model = nn.Sequential(
+        nn.Linear(20, 50), nn.ReLU(), nn.Linear(50, width), nn.ReLU(), nn.Linear(width, 5)
+    )  # fmt: skip
     pruner = gmp.Pruner(model, scope=scope, ignore="4")
     layers = workload_of(trace(model, [X]), name="net", batch=1).layers
     return pruner, EnergyMonitor(model, X, LinearCost(layers), pruner=pruner, **targets)
@@ -111,6 +113,21 @@ def test_a_global_score_gets_there_too():
     assert schedule.reached
     assert 42.0 < monitor.history[-1].cycles <= 45.0
     assert seen[-1] < 0.9
+
+
+@pytest.mark.parametrize("cycles", [36.0, 40.0, 44.0, 48.0])
+def test_layers_that_share_zeros_unlike_before(cycles):
+    """The layer of cheap weights loses them first: of those more have to go."""
+    pruner, monitor = watched("global", width=20, target_cycles=cycles)
+    with torch.no_grad():
+        monitor.model[0].weight.mul_(0.01)
+    schedule = BudgetSchedule(gmp.ConstantSchedule(pruner, final=0.95, begin=2, unit="step"), monitor)
+    for _ in range(3):
+        schedule.step()
+    assert schedule.reached
+    assert cycles - 0.5 < monitor.history[-1].cycles <= cycles
+    assert pruner.sparsity < 0.95
+    assert [reading.step for reading in monitor.history] == [2]
 
 
 def test_a_schedule_can_end_short_of_the_budget():

@@ -274,6 +274,43 @@ def test_activations_are_measured_every_so_often():
     assert seen[3][1] != start
 
 
+def test_resumed_readings_are_those_of_an_unbroken_run(tmp_path):
+    def run(model: nn.Module, monitor: EnergyMonitor, steps: range) -> None:
+        for step in steps:
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.add_(
+                        0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(step))
+                    )
+            monitor.update()
+
+    model = net()
+    begun = copy.deepcopy(model.state_dict())
+    whole = watch(model, measure_every=3)
+    run(model, whole, range(8))
+    model.load_state_dict(begun)
+    first = watch(model, measure_every=3)
+    run(model, first, range(5))  # two updates after it measured
+    torch.save({"model": model.state_dict(), "monitor": first.state_dict()}, tmp_path / "run.pt")
+
+    state = torch.load(tmp_path / "run.pt", weights_only=True)
+    other = net()
+    other.load_state_dict(state["model"])
+    second = watch(other, measure_every=3)
+    second.load_state_dict(state["monitor"])
+    run(other, second, range(5, 8))
+    assert [r.rows() for r in second.history] == [r.rows() for r in whole.history]
+    assert [r.reached for r in second.history] == [r.reached for r in whole.history]
+
+
+def test_states_of_other_things_are_refused():
+    monitor = watch(net())
+    with pytest.raises(PruningError, match="this is no state of a monitor: it has no layers, readings"):
+        monitor.load_state_dict({"activations": []})
+    with pytest.raises(PruningError, match="the state is of layers 0, the model has 0, 5, 8"):
+        monitor.load_state_dict(monitor.state_dict() | {"layers": ["0"]})
+
+
 def test_a_workload_in_place_of_an_example():
     model = net()
     workload = workload_of(trace(model, [X]), name="net", batch=1)

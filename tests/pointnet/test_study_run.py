@@ -15,10 +15,11 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from linear_cost import LinearCost
 from pyarrow import parquet
 from rich.console import Console
 
-from pointnet import cli, compare, study_costs
+from pointnet import cli, compare, study_costs, study_run
 from pointnet.data import shapes, write_pack
 from pointnet.errors import ConfigError, DataError
 from pointnet.settings import Settings
@@ -134,6 +135,29 @@ def test_a_killed_study_goes_on_to_the_same_report(
     assert len(calls) == 3 + 4  # two were done, four of six are left
     for name in ("report.md", "report.html", "results.json", "results.csv", "results.parquet"):
         assert (tmp_path / name).read_bytes() == (output / name).read_bytes()
+
+
+def test_a_network_is_pruned_by_energy(
+    plan: Plan, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gmp.energy.monitor.network_cost", lambda layers, name, **options: LinearCost(layers))
+    monkeypatch.setattr(study_run, "_by_energy", lambda plan, designs: (plan.by_energy, "gating"))
+    monkeypatch.setattr(study_run, "_reproduction", lambda *_: json.loads(reproduced)["result"])
+    reproduced = (output / "stages" / "reproduction.json").read_text()
+    results = run_study(plan._replace(hardware="linear"), tmp_path, ("gating",), QUIET)
+    plain, aware = results["networks"]["gmp-90"], results["networks"]["energy-90"]
+    assert plain["sparsity"] == pytest.approx(aware["sparsity"], abs=1e-3)
+    assert plain["weights_sha256"] != aware["weights_sha256"]
+    assert results["designs"]["gating"]["energy-90"]["accuracy"] == aware["accuracy"]
+    assert results["facts"]["hardware that energy-90 was pruned by"] == "linear"
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    chapter = text.partition("## Pruning by energy\n")[2].partition("\n## ")[0]
+    found = results["designs"]["gating"]["energy-90"]
+    saved = 1 - found["energy_uj"] / results["designs"]["gating"][DENSE]["energy_uj"]
+    row = next(line for line in chapter.splitlines() if line.startswith("| energy-90"))
+    assert f"| {found['energy_uj']:.2f} | {found['cycles']:,} | {100 * saved:.1f} % |" in row
+    assert len(re.findall(r"^\| (?:sa|fc)", chapter, re.M)) == 12
+    assert "Pruned by energy" not in (output / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_stopped_training_ends_the_comparison(plan: Plan, tmp_path: Path) -> None:

@@ -1,0 +1,161 @@
+"""Runs that watch energy and cycles on hardware, and prune by them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from linear_cost import LinearCost
+from msgspec.structs import replace
+
+from gmp.energy import EnergyMonitor
+from pointnet import checkpoint
+from pointnet.data import Dataset, shapes
+from pointnet.errors import ConfigError
+from pointnet.pruning import monitor_of
+from pointnet.run import run_training
+from pointnet.settings import Pruning, Settings
+from pointnet.train import Training, train
+
+PLAIN = Settings(
+    points=64, epochs=2, batch=16, augmentation="rotation",
+    pruning=Pruning(sparsity=0.9, end=1.5, every=0.25, score="lamp"),
+)  # fmt: skip
+WATCHED = replace(PLAIN, hardware="linear")
+
+
+def priced(**options: Any) -> Settings:
+    return replace(WATCHED, pruning=replace(WATCHED.pruning, **options))
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return shapes(train_per_class=8, test_per_class=2, points=64, seed=3)
+
+
+@pytest.fixture(autouse=True)
+def hardware(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gmp.energy.monitor.network_cost", lambda layers, name, **options: LinearCost(layers))
+
+
+def weights(training: Training) -> str:
+    return checkpoint.digest(training.model.state_dict())
+
+
+def log(training: Training) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != "cpu_s"} for row in training.history]
+
+
+def monitor(training: Training) -> EnergyMonitor:
+    assert training.monitor is not None
+    return training.monitor
+
+
+def test_watching_changes_nothing(data: Dataset, tmp_path: Path) -> None:
+    plain, watched = train(PLAIN, data, tmp_path / "plain"), train(WATCHED, data, tmp_path / "watched")
+    assert weights(watched) == weights(plain)
+    assert [set(b) - set(a) for a, b in zip(log(plain), log(watched), strict=True)] == [
+        {"energy_uj", "cycles"}
+    ] * 2
+
+
+def test_rows_have_the_costs_of_the_network_as_it_is(data: Dataset, tmp_path: Path) -> None:
+    run = run_training(WATCHED, data, tmp_path)
+    fresh = monitor_of(WATCHED, run.model, data.train)
+    assert fresh is not None
+    reading = fresh.update()
+    assert run.history[-1]["energy_uj"] == reading.energy_pj / 1e6
+    assert run.history[-1]["cycles"] == reading.cycles
+    assert run.history[0]["energy_uj"] > run.history[-1]["energy_uj"]
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert (result["energy_uj"], result["cycles"]) == (reading.energy_pj / 1e6, reading.cycles)
+    assert "target_reached" not in result
+
+
+def test_prices_move_zeros_to_dear_layers(data: Dataset, tmp_path: Path) -> None:
+    """One zero more saves more in later layers, and most in small ones."""
+    plain, aware = (
+        train(WATCHED, data, tmp_path / "plain"),
+        train(priced(alpha=1.0), data, tmp_path / "aware"),
+    )
+    assert aware.sparsity == pytest.approx(plain.sparsity, abs=1e-3)
+    assert aware.history[-1]["energy_uj"] < plain.history[-1]["energy_uj"]
+
+
+@pytest.mark.parametrize("stop", [3, 7])
+def test_resumed_equals_unbroken(data: Dataset, tmp_path: Path, stop: int) -> None:
+    settings = priced(alpha=0.5, target_energy_uj=0.03)
+
+    def interrupt(training: Training) -> None:
+        if training.step == stop:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    broken = train(settings, data, tmp_path / "broken", watch=interrupt)
+    assert broken.step == stop
+    resumed = train(settings, data, tmp_path / "broken", resume=True)
+    whole = train(settings, data, tmp_path / "whole")
+    assert weights(resumed) == weights(whole)
+    assert log(resumed) == log(whole)
+    pairs = zip(monitor(resumed).history, monitor(whole).history, strict=True)
+    assert all(a.rows() == b.rows() for a, b in pairs)
+
+
+def test_no_more_is_pruned_than_a_target_needs(data: Dataset, tmp_path: Path) -> None:
+    free = train(WATCHED, data, tmp_path / "free")
+    cycles = [row["cycles"] for row in free.history]  # of the linear hardware: those of weights alone
+    target = (cycles[0] + cycles[-1]) / 2
+    run = run_training(priced(target_cycles=target), data, tmp_path / "run")
+    assert run.sparsity < free.sparsity - 0.01
+    assert cycles[-1] < run.history[-1]["cycles"] <= target
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["target_reached"] is True
+    missed = run_training(priced(target_cycles=1e-9), data, tmp_path / "missed")
+    assert missed.sparsity == free.sparsity
+    assert json.loads((tmp_path / "missed" / "result.json").read_text())["target_reached"] is False
+
+
+def test_a_recipes_masks_are_watched(data: Dataset, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "modifiers:\n- !GlobalMagnitudePruningModifier {start_epoch: 0.0, end_epoch: 1.0,\n"
+        "  update_frequency: 0.5, init_sparsity: 0.5, final_sparsity: 0.8, params: __ALL_PRUNABLE__}\n"
+    )
+    run = train(replace(WATCHED, pruning=None, recipe=str(recipe)), data, tmp_path / "run")
+    zeros_counted = monitor_of(WATCHED, run.model, data.train)
+    assert zeros_counted is not None
+    last = monitor(run).history[-1].densities
+    assert (last == zeros_counted.densities).all()
+    assert last[:, 0].min() < 0.5
+
+
+def test_the_clouds_measured_are_drawn_with_the_seed(data: Dataset) -> None:
+    model = Training(PLAIN, data).model
+    found, again, other = (monitor_of(replace(WATCHED, seed=i), model, data.train) for i in (0, 0, 1))
+    assert found is not None
+    assert again is not None
+    assert other is not None
+    assert (found.densities == again.densities).all()
+    assert (found.densities != other.densities).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alpha": -0.5}, "alpha is -0.5, allowed is 0 and more"),
+        ({"target_energy_uj": 0.0}, "target_energy_uj is 0.0, more than 0 is expected"),
+        ({"target_cycles": float("nan")}, "target_cycles is nan, more than 0 is expected"),
+    ],
+)
+def test_numbers_that_cannot_be(options: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        priced(**options)
+    assert str(error.value) == message
+
+
+def test_prices_and_targets_need_hardware() -> None:
+    for options in ({"alpha": 0.5}, {"target_cycles": 10.0}):
+        with pytest.raises(ConfigError, match="a price of weights or a target needs hardware, none is named"):
+            replace(PLAIN, pruning=replace(PLAIN.pruning, **options))
