@@ -94,10 +94,10 @@ def _primes() -> list[dict[str, Any]]:
         assert loaded.architecture is not None
         problem = (loaded.architecture, run.layer, loaded.policy, loaded.energy)
         published = evaluate(*problem, run.mapping, accounting=study.PUBLISHED_ACCOUNTING)
-        found = search(
+        found = cost_models.searched(search(
             *problem, cost_models.mapspace_of(run.layer), objective=cost_models.OBJECTIVE,
             accounting=study.PUBLISHED_ACCOUNTING,
-        )  # fmt: skip
+        ))  # fmt: skip
         rows.append({
             "design": run.design, "variant": run.variant,
             "published_uj": published.energy_pj / cost_models.PJ_PER_UJ, "published_cycles": published.cycles,

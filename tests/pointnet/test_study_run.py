@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from rich.console import Console
 
-from pointnet import cli, compare, study_costs
+from pointnet import cli, compare, study_costs, study_run
 from pointnet.data import shapes, write_pack
 from pointnet.errors import ConfigError, DataError
 from pointnet.settings import Settings
@@ -31,6 +32,9 @@ from pointnet.study_stages import Stages
 from pointnet.tables import markdown
 from pointnet.train import Training
 from sparsim.chip import load_chip, plan_layer
+from sparsim.mapper.engine import Progress
+from sparsim.mapper.network import search_network
+from sparsim.mapper.search import search
 from sparsim.spec import CONV, Density, Layer
 
 QUIET = Console(quiet=True)
@@ -210,6 +214,26 @@ def test_a_chip_costs_what_its_planner_says() -> None:
     assert found.energy_uj == pytest.approx(2 * (planned.chip_pj + planned.dram_pj) / 1e6)
     assert study_costs.cost_of(json.loads(json.dumps(found.plain()))) == found
     assert found.macs == 2 * 640
+
+
+def test_ctrl_c_while_mapping_leaves_no_cost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The best mapping so far, with which the search ends, is no result of the study."""
+    seen: list[Progress] = []
+
+    def interrupt(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.best is not None:
+            raise KeyboardInterrupt
+
+    dense = layer({"C": 64, "M": 64, "P": 64, "Q": 64})
+    monkeypatch.setattr(study_costs, "search_network", partial(search_network, progress=interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        Stages(tmp_path).run("cost", 1, lambda: study_costs.cost("gating", [dense]).plain())
+    assert seen[-1].best is not None
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(study_run, "search", partial(search, progress=interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        study_run._primes()
 
 
 def test_primes() -> None:
