@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from pointnet.errors import ConfigError
 from pointnet.study_cases import DESIGN_TITLES, DESIGNS, study_mapspace
 from sparsim.chip import chip_area, load_chip, plan_layer
-from sparsim.chip.report import active_pes
 from sparsim.errors import near
 from sparsim.evaluation import evaluate
 from sparsim.mapper.cache import MappingCache
@@ -41,7 +40,8 @@ VARIANTS = {
 
 
 class LayerCost(NamedTuple):
-    """One layer. Energies in pJ, DRAM included; `utilization`: share of the PEs that have work."""
+    """One layer. Energies in pJ, DRAM included; `utilization`: share of the slots for MACs (of all units, in
+    all cycles) in which there is one; skipped MACs take none."""
 
     layer: str
     macs: int
@@ -155,8 +155,9 @@ def _on_chip(preset: str, layers: Sequence[Layer], progress: Callable[[str], obj
         progress(layer.name)
         found = plan_layer(chip, layer, "delay")
         energy = {**found.energy_pj, DRAM: found.dram_pj}
-        share = active_pes(found) / chip.spec.noc.pes
-        rows.append(LayerCost(layer.name, macs(found.layer), found.cycles, share, energy))
+        slots = found.cycles * found.evaluation.compute.instances
+        busy = float(found.pe.macs) / slots
+        rows.append(LayerCost(layer.name, macs(found.layer), found.cycles, busy, energy))
     return Cost(tuple(rows), chip_area(chip))
 
 
