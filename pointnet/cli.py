@@ -235,7 +235,7 @@ def study(
     for design in designs:
         check_design(design)  # before minutes of training
     plan = Plan(
-        Settings(epochs=epochs, lr=lr, **options), more, lr_again, tuple(sorted(levels)) or LEVELS, samples
+        Settings(epochs=epochs, lr=lr, **options), more, lr_again, tuple(sorted(set(levels))) or LEVELS, samples
     )
     found = run_study(plan, folder, tuple(dict.fromkeys(designs)) or known(), Console(stderr=True))
     for design, variants in found["designs"].items():

@@ -19,12 +19,14 @@ import gmp
 from pointnet import checkpoint
 from pointnet.batches import Batches
 from pointnet.data import Augmentation, Dataset
+from pointnet.errors import ConfigError
 from pointnet.metrics import Score, score
 from pointnet.model import PointNet2
 from pointnet.settings import Pruning, Settings
 from pointnet.train import Training
 
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98)
+INITIAL = 0.05  # zeros that gradual pruning begins with
 PRUNED_FOR = 0.6  # of the second training; the rest is fine-tuning
 RECALIBRATION_BATCHES = 20
 TWO_FOUR = "2:4"
@@ -53,8 +55,16 @@ class Plan(NamedTuple):
     two_four: bool = True
 
 
+def check(plan: Plan) -> None:
+    """Raises ConfigError for a level that cannot be."""
+    for level in plan.levels:
+        if not INITIAL <= level <= 1:
+            raise ConfigError(f"level is {level:g}, allowed is {INITIAL:g}, where pruning begins, to 1")
+
+
 def compare(plan: Plan, data: Dataset, folder: Path, train: Train) -> list[Row]:
     """Train with `train` what is not trained yet below `folder`, and score every variant."""
+    check(plan)
     again = replace(plan.again, start=str(folder / "dense" / checkpoint.NAME))
     trainings = [(name, replace(again, pruning=pruning)) for name, pruning in _trainings(plan)]
     dense = _finished(train(plan.dense, folder / "dense"))  # after all settings were found to be allowed
@@ -77,9 +87,9 @@ def _trainings(plan: Plan) -> Iterator[tuple[str, Pruning | None]]:
     end = PRUNED_FOR * plan.again.epochs
     yield "control", None
     for level in plan.levels:
-        yield _gmp(level), Pruning(sparsity=level, end=end)
+        yield _gmp(level), Pruning(sparsity=level, initial=INITIAL, end=end)
     if plan.two_four:
-        yield "gmp-2to4", Pruning(sparsity=0.5, end=end, pattern=TWO_FOUR, ignore=(FIRST_LAYER,))
+        yield "gmp-2to4", Pruning(sparsity=0.5, initial=INITIAL, end=end, pattern=TWO_FOUR, ignore=(FIRST_LAYER,))
 
 
 def _gmp(level: float) -> str:

@@ -16,7 +16,7 @@ import torch
 from pyarrow import parquet
 from rich.console import Console
 
-from pointnet import study, study_chapters, study_figures, study_report
+from pointnet import compare, study, study_chapters, study_figures, study_report
 from pointnet import study_costs as cost_models
 from pointnet.checkpoint import write_atomically
 from pointnet.data import Dataset
@@ -45,10 +45,11 @@ def run_study(plan: Plan, output: Path, designs: Sequence[str], console: Console
     """
     for design in designs:
         cost_models.check_design(design)
+    compare.check(plan.comparison)
     stages = Stages(output / "stages", lambda name, kept: _tell(console, name, kept))
+    data = data_of(plan.settings, console)  # first: what is wrong with it shall not take a minute to show
     reproduction = stages.run("reproduction", [], lambda: _reproduction(output, console), _reproduced(output))
     primes = stages.run("prime", [], _primes)
-    data = data_of(plan.settings, console)
     networks = train(plan, data, stages, console)
     traces = trace_all(plan, data, networks, stages, output / "workloads")
     costs = {design: _costs(design, plan, traces, stages, console) for design in designs}

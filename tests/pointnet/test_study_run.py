@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import math
 import re
 import shutil
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from pyarrow import parquet
 from rich.console import Console
 
@@ -279,6 +281,22 @@ def test_page_holds_tables_and_figures(tmp_path: Path) -> None:
     assert re.search(r'<td style="text-align:right">1</td>', page)
     with pytest.raises(DataError, match=r"b\.png: the report shows this figure, and there is none"):
         html_page("![x](b.png)", tmp_path, "x")
+
+
+@pytest.mark.parametrize("level", [0.0, -0.1, 0.04, 1.01, 90.0, math.nan])
+def test_impossible_levels_are_refused_before_anything_is_done(
+    level: float, plan: Plan, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"level is \S+, allowed is 0.05, where pruning begins, to 1"):
+        run_study(plan._replace(levels=(0.5, level)), tmp_path / "none", ("gating",), QUIET)
+    assert not (tmp_path / "none").exists()
+
+
+def test_missing_data_are_told_before_anything_is_done(plan: Plan, tmp_path: Path) -> None:
+    missing = plan._replace(settings=replace(plan.settings, data=str(tmp_path / "clouds.npz")))
+    with pytest.raises(DataError, match=r"clouds\.npz"):
+        run_study(missing, tmp_path / "none", ("gating",), QUIET)
+    assert not (tmp_path / "none").exists()
 
 
 def test_unknown_designs_are_refused_before_training(plan: Plan, tmp_path: Path) -> None:
