@@ -234,10 +234,13 @@ def study(
 
     for design in designs:
         check_design(design)  # before minutes of training
-    plan = Plan(
-        Settings(epochs=epochs, lr=lr, **options), more, lr_again, tuple(sorted(set(levels))) or LEVELS, samples
-    )
-    found = run_study(plan, folder, tuple(dict.fromkeys(designs)) or known(), Console(stderr=True))
+    wanted = tuple(sorted(set(levels))) or LEVELS
+    plan = Plan(Settings(epochs=epochs, lr=lr, **options), more, lr_again, wanted, samples)
+    try:
+        found = run_study(plan, folder, tuple(dict.fromkeys(designs)) or known(), Console(stderr=True))
+    except KeyboardInterrupt:
+        click.echo("stopped; the same command goes on", err=True)
+        raise
     for design, variants in found["designs"].items():
         for variant, result in variants.items():
             click.echo(f"{design} {variant}: {result['energy_uj']:.2f} uJ in {result['cycles']} cycles")

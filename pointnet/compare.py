@@ -89,7 +89,7 @@ def _trainings(plan: Plan) -> Iterator[tuple[str, Pruning | None]]:
     for level in plan.levels:
         yield _gmp(level), Pruning(sparsity=level, initial=INITIAL, end=end)
     if plan.two_four:
-        yield "gmp-2to4", Pruning(sparsity=0.5, initial=INITIAL, end=end, pattern=TWO_FOUR, ignore=(FIRST_LAYER,))
+        yield "gmp-2to4", Pruning(sparsity=0.5, end=end, pattern=TWO_FOUR, ignore=(FIRST_LAYER,))
 
 
 def _gmp(level: float) -> str:

@@ -32,7 +32,7 @@ PJ_PER_UJ, UM2_PER_MM2 = 1e6, 1e6
 PLAIN, DENSE, ACTIVATIONS, WEIGHTS, BOTH = "plain", "dense", "activations", "weights", "both"
 VARIANTS = {
     PLAIN: "no zeros at all: what dense runs usually count",
-    DENSE: "the honest dense baseline: the unpruned network, trained equally long, with its own activations",
+    DENSE: "the honest dense baseline: the unpruned network `control` with its own activations",
     ACTIVATIONS: "activation sparsity alone: the pruned network's activations, weights counted as dense",
     WEIGHTS: "weight sparsity alone: the pruned network's weights, activations counted as dense",
     BOTH: "the pruned network as it is",

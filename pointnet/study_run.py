@@ -228,7 +228,8 @@ def _facts(plan: Plan, data: Dataset, networks: Mapping[str, Network]) -> dict[s
         "data": data.test.source, "data sha256": data.digest(), "training clouds": str(len(data.train)),
         "test clouds": str(len(data.test)), "network preset": settings.preset, "seed": str(settings.seed),
         "data seed": str(settings.data_seed), "epochs of dense": str(settings.epochs),
-        "epochs of the others": str(plan.more), "clouds traced": str(min(plan.samples, len(data.test))),
+        "further epochs of the others": str(plan.more),
+        "clouds traced": str(min(plan.samples, len(data.test))),
         "plan sha256": digest_of(plan.facts()), "program sha256": program_digest(),
     }  # fmt: skip
     facts |= {f"weights sha256, {name}": network.weights_sha256 for name, network in networks.items()}

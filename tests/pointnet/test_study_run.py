@@ -21,12 +21,12 @@ from msgspec.structs import replace
 from pyarrow import parquet
 from rich.console import Console
 
-from pointnet import cli, compare, study_costs, study_run
+from pointnet import checkpoint, cli, compare, study_costs, study_run
 from pointnet.data import shapes, write_pack
 from pointnet.errors import ConfigError, DataError
 from pointnet.settings import Settings
 from pointnet.study_costs import ACTIVATIONS, BOTH, DENSE, PLAIN, VARIANTS, WEIGHTS
-from pointnet.study_networks import Plan
+from pointnet.study_networks import Plan, training_folder
 from pointnet.study_page import html_page
 from pointnet.study_run import run_study
 from pointnet.study_savings import saved
@@ -56,6 +56,11 @@ def output(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def rows_of(output: Path) -> list[dict[str, str]]:
+    with (output / "results.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def layer(bounds: dict[str, int], **densities: float) -> Layer:
     full = {dim: bounds.get(dim, 1) for dim in CONV.dims}
     given_densities = {name: Density(density=value) for name, value in densities.items()}
@@ -67,8 +72,7 @@ def layer(bounds: dict[str, int], **densities: float) -> Layer:
 
 def test_results_are_sums_of_their_rows(output: Path) -> None:
     results = json.loads((output / "results.json").read_text())
-    with (output / "results.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(output)
     assert results["reproduced"] == 48
     assert set(results["designs"]["gating"]) == {*VARIANTS, "gmp-50", "gmp-90"}
     for variant, found in results["designs"]["gating"].items():
@@ -85,8 +89,7 @@ def test_results_are_sums_of_their_rows(output: Path) -> None:
 
 
 def test_parquet_holds_the_rows_of_the_csv_with_their_types(output: Path) -> None:
-    with (output / "results.csv").open(encoding="utf-8") as file:
-        texts = list(csv.DictReader(file))
+    texts = rows_of(output)
     rows = parquet.read_table(output / "results.parquet").to_pylist()
     assert [{name: "" if v is None else str(v) for name, v in row.items()} for row in rows] == texts
     assert {type(row["cycles"]) for row in rows} == {int}
@@ -110,6 +113,12 @@ def test_report_is_complete_and_one_file(output: Path) -> None:
     assert re.findall(r'(?:src|href)="(?!data:)', page) == []
     assert page.count("<table>") == len(re.findall(r"^\| ---", text, re.M))
     assert "720 of 720 published numbers" in text
+    assert '<meta name="viewport" content="width=device-width' in page
+    macs = sum(int(row["macs"]) for row in rows_of(output) if row["variant"] == PLAIN)
+    assert f"12 layers, {macs / 1e6:.2f} million MACs per cloud" in text
+    networks = json.loads((output / "results.json").read_text())["networks"]
+    for name in ("control", "gmp-90"):
+        assert f" of {100 * networks[name]['accuracy']:.1f} %" in text.partition("## Networks")[0]
     assert "nan" not in text
     assert str(output) not in text + page
 
@@ -140,6 +149,27 @@ def test_a_killed_study_goes_on_to_the_same_report(
     assert len(calls) == 3 + 4  # two were done, four of six are left
     for name in ("report.md", "report.html", "results.json", "results.csv", "results.parquet"):
         assert (tmp_path / name).read_bytes() == (output / name).read_bytes()
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pointnet.study_run.run_study", interrupted)
+    result = CliRunner().invoke(cli.cli, ["study", "-o", str(tmp_path)])
+    assert result.exit_code != 0
+    assert "stopped; the same command goes on" in result.stderr
+
+
+def test_checkpoints_of_another_format_are_no_obstacle(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are left where they are, and the networks trained beside them."""
+    data = shapes(4, 2, 64)
+    folder = training_folder(plan, data, Stages(tmp_path))
+    assert folder == training_folder(plan, data, Stages(tmp_path))
+    monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
+    assert folder != training_folder(plan, data, Stages(tmp_path))
 
 
 def test_a_stopped_training_ends_the_comparison(plan: Plan, tmp_path: Path) -> None:
@@ -214,6 +244,9 @@ def test_a_chip_costs_what_its_planner_says() -> None:
     planned = plan_layer(load_chip("eyeriss_v2"), sparse)
     assert found.cycles == 2 * planned.cycles
     assert found.energy_uj == pytest.approx(2 * (planned.chip_pj + planned.dram_pj) / 1e6)
+    assert found.layers[0].energy_pj["DRAM"] == planned.dram_pj
+    slots = 192 * 2 * planned.cycles  # PEs, MACs of each
+    assert found.utilization == pytest.approx(0.3 * 0.5 * 640 / slots)  # pairs of nonzeros
     assert study_costs.cost_of(json.loads(json.dumps(found.plain()))) == found
     assert found.macs == 2 * 640
 
