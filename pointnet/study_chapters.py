@@ -113,7 +113,7 @@ def _designs(found: Findings, figures: Sequence[str]) -> Iterator[str]:
     yield "## What the hardware sees"
     yield "\n".join(f"* `{name}`: {text}." for name, text in VARIANTS.items())
     yield (
-        "Every layer of every variant has a mapping of its own: the fastest, and of the fastest the one with "
+        "Every layer of every variant has a mapping of its own: the fastest found, and of these the one with "
         "the least energy. The two designs of the original study search its mapspace, with imperfect factors "
         "of C where C is a prime, and are counted as `timeloop-3`; they never look at zeros of weights: "
         "`weights` equals `plain` there. As in the published runs, a MAC whose weight is not read takes no "
