@@ -249,15 +249,13 @@ def study(
         check_design(design)  # before minutes of training
     chosen = tuple(dict.fromkeys(designs)) or known()
     chip = next((CHIPS[design] for design in chosen if design in CHIPS), None)
-    plan = Plan(
-        Settings(epochs=epochs, lr=lr, **options),
-        more,
-        lr_again,
-        tuple(sorted(levels)) or LEVELS,
-        samples,
-        chip,
-    )
-    found = run_study(plan, folder, chosen, Console(stderr=True))
+    wanted = tuple(sorted(set(levels))) or LEVELS
+    plan = Plan(Settings(epochs=epochs, lr=lr, **options), more, lr_again, wanted, samples, chip)
+    try:
+        found = run_study(plan, folder, chosen, Console(stderr=True))
+    except KeyboardInterrupt:
+        click.echo("stopped; the same command goes on", err=True)
+        raise
     for design, variants in found["designs"].items():
         for variant, result in variants.items():
             click.echo(f"{design} {variant}: {result['energy_uj']:.2f} uJ in {result['cycles']} cycles")

@@ -19,6 +19,7 @@ import gmp
 from pointnet import checkpoint
 from pointnet.batches import Batches
 from pointnet.data import Augmentation, Dataset
+from pointnet.errors import ConfigError
 from pointnet.metrics import Score, score
 from pointnet.model import PointNet2
 from pointnet.settings import Pruning, Settings
@@ -26,6 +27,7 @@ from pointnet.train import Training
 
 CONTROL = "control"
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98)
+INITIAL = 0.05  # zeros that gradual pruning begins with
 PRUNED_FOR = 0.6  # of the second training; the rest is fine-tuning
 RECALIBRATION_BATCHES = 20
 ALPHA = 0.5  # of the price of a weight in pruning by energy
@@ -59,8 +61,16 @@ class Plan(NamedTuple):
     hardware: str | None = None
 
 
+def check(plan: Plan) -> None:
+    """Raises ConfigError for a level that cannot be."""
+    for level in plan.levels:
+        if not INITIAL <= level <= 1:
+            raise ConfigError(f"level is {level:g}, allowed is {INITIAL:g}, where pruning begins, to 1")
+
+
 def compare(plan: Plan, data: Dataset, folder: Path, train: Train) -> list[Row]:
     """Train with `train` what is not trained yet below `folder`, and score every variant."""
+    check(plan)
     again = replace(plan.again, start=str(folder / "dense" / checkpoint.NAME))
     trainings = [(name, replace(again, **changes)) for name, changes in _trainings(plan)]
     dense = _finished(train(plan.dense, folder / "dense"))  # after all settings were found to be allowed
@@ -84,12 +94,12 @@ def _trainings(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
     end = PRUNED_FOR * plan.again.epochs
     yield CONTROL, {}
     for level in plan.levels:
-        yield _gmp(level), {"pruning": Pruning(sparsity=level, end=end)}
+        yield _gmp(level), {"pruning": Pruning(sparsity=level, initial=INITIAL, end=end)}
     if plan.two_four:
         pruning = Pruning(sparsity=0.5, end=end, pattern=TWO_FOUR, ignore=(FIRST_LAYER,))
         yield "gmp-2to4", {"pruning": pruning}
     if plan.hardware is not None:  # which runs the layers as they are, without delayed aggregation
-        pruning = Pruning(sparsity=_level(plan), end=end, score="lamp", alpha=ALPHA)
+        pruning = Pruning(sparsity=_level(plan), initial=INITIAL, end=end, score="lamp", alpha=ALPHA)
         yield by_energy(plan), {"pruning": pruning, "hardware": plan.hardware, "delayed": False}
 
 

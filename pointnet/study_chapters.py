@@ -64,15 +64,19 @@ def _head(found: Findings) -> Iterator[str]:
     for design, costs in found.costs.items():
         total = {metric: rows[TOTAL] for metric, rows in savings(costs).items()}
         lines.append(
-            f"* **{TITLES[design]}**: {_percent(total['energy'].total)} of the energy and "
-            f"{_percent(total['cycles'].total)} of the cycles of the honest dense baseline are saved; of the "
-            f"energy {_percent(total['energy'].weights)} due to weights and "
-            f"{_percent(total['energy'].activations)} due to other activations, of the cycles "
-            f"{_percent(total['cycles'].weights)} and {_percent(total['cycles'].activations)}."
+            f"* **{TITLES[design]}**: {_percent(total['energy'].total)} of the energy "
+            f"({_percent(total['energy'].weights)} due to weights, {_percent(total['energy'].activations)} "
+            f"to changed activations) and {_percent(total['cycles'].total)} of the cycles "
+            f"({_percent(total['cycles'].weights)} and {_percent(total['cycles'].activations)})."
         )
+    control, costs = found.networks[CONTROL], next(iter(found.costs.values()))
     yield (
-        f"PointNet++, trained on {found.facts['data']}, with {network.sparsity:.1%} of its weights pruned by "
-        "gradual magnitude pruning (GMP), one cloud at a time:"
+        f"PointNet++ (preset {found.facts['network preset']}: {len(costs[BOTH].layers)} layers, "
+        f"{costs[BOTH].macs / 1e6:.2f} million MACs per cloud), trained on {found.facts['data']}, with "
+        f"{_percent(network.sparsity)} of its weights pruned by gradual magnitude pruning (GMP), has an "
+        f"accuracy of {_percent(network.accuracy)}; trained equally long without pruning, of "
+        f"{_percent(control.accuracy)}. Against that unpruned network with its own zeros of activations (the "
+        "honest dense baseline), one cloud at a time, pruning saves on"
     )
     if found.by_energy is not None:
         name, design = found.by_energy
@@ -89,9 +93,11 @@ def _head(found: Findings) -> Iterator[str]:
 def _networks(found: Findings) -> Iterator[str]:
     yield "## Networks"
     yield (
-        "`dense` is the first training, all others start from its weights. `control` is trained on for as "
-        "long as the pruned networks and is the unpruned network of all comparisons. Intervals are 95 % "
-        "Wilson score intervals over the test clouds; the weights are those of the last epoch."
+        "`dense` is the first training: all others start from its weights, and it is in no comparison (the "
+        "*variant* `dense` below is of `control`). `control` is trained on for as long as the pruned "
+        "networks and is the unpruned network of all comparisons. Zeros are those of the weights of "
+        "convolutions and linear layers; biases and batch norm are not pruned. Intervals are 95 % Wilson "
+        "score intervals over the test clouds; the weights are those of the last epoch."
     )
     rows = []
     for network in found.networks.values():
@@ -102,7 +108,10 @@ def _networks(found: Findings) -> Iterator[str]:
         ))  # fmt: skip
     header = ("network", "epochs", "zeros", "accuracy", "interval", "class accuracy", "test clouds")
     yield _table(header, rows)
-    yield "Nonzero fractions of weights and of inputs as they reach memory, mean over test clouds:"
+    yield (
+        "Nonzero fractions of weights, and of activations as they reach memory, mean over "
+        f"{found.facts['clouds traced']} test clouds (outputs of a layer before pooling):"
+    )
     header = ("layer", "C", "M", "weights pruned", "inputs control", "inputs pruned", "outputs pruned")
     both = zip(found.traces[CONTROL].rows, found.traces[found.pruned].rows, strict=True)
     yield _table(header, [
@@ -118,12 +127,20 @@ def _designs(found: Findings, figures: Sequence[str]) -> Iterator[str]:
     yield "## What the hardware sees"
     yield "\n".join(f"* `{name}`: {text}." for name, text in VARIANTS.items())
     yield (
-        "Every layer of every variant has a mapping of its own: the fastest, and of the fastest the one with "
+        "Every layer of every variant has a mapping of its own: the fastest found, and of these the one with "
         "the least energy. The two designs of the original study search its mapspace, with imperfect factors "
-        "of C where C is a prime; they never look at zeros of weights: `weights` equals `plain` there. "
-        "Eyeriss v2 moves both operands of a layer with the counts of their zeros as soon as one of them has "
-        "zeros; that makes dense weights longer, and a layer of `dense` may cost more than in `plain`. "
-        "Energies include DRAM; a MAC is an algorithmic one, zeros counted; utilisation is a mean over time."
+        "of C where C is a prime, and are counted as `timeloop-3`; they never look at zeros of weights: "
+        "`weights` equals `plain` there. As in the published runs, a MAC whose weight is not read takes no "
+        "time: the cycles of gating fall with zeros of activations, those of a machine that does nothing but "
+        "gate would not. Eyeriss v2 moves both operands of a layer with the counts of their zeros as soon as "
+        "one of them has zeros; that makes dense weights longer, and a layer of `dense` may cost more than "
+        "in `plain`."
+    )
+    yield (
+        "Energies include DRAM. pJ per MAC are per algorithmic MAC, those with zeros counted. Utilisation is "
+        "the share of the slots for MACs (all units, all cycles) that have one; skipped MACs take none. "
+        "Compare variants of a design, not designs: those of the study have 168 MACs of 16 bits at 45 nm and "
+        "no energy for network, clock and control, Eyeriss v2 has 384 of 8 bits at 65 nm with all of these."
     )
     rows = []
     for design, costs in found.costs.items():
@@ -146,7 +163,10 @@ def _designs(found: Findings, figures: Sequence[str]) -> Iterator[str]:
         (TITLES[d], f"{sum(c[BOTH].area_um2.values()) / UM2_PER_MM2:.3f}") for d, c in found.costs.items()
     ]
     yield _table(("design", "area mm2"), areas)
-    yield "All instances; control, clock and wires of Eyeriss v2 have no estimate, and DRAM is off chip."
+    yield (
+        "All instances, DRAM being off chip. Control, clock and wires have no estimate on any design, the "
+        "network only on Eyeriss v2."
+    )
     yield from _shown(figures, "area", "Area by component")
 
 
@@ -171,7 +191,7 @@ def _savings(found: Findings, figures: Sequence[str]) -> Iterator[str]:
     yield _table(header, rows)
     yield (
         "Nobody has to store dense weights compressed. Where each layer of the baseline takes the cheaper of "
-        "`plain` and `dense`, "
+        "`plain` and `dense`, chosen for energy and for cycles apart, pruning on "
         + "; ".join(f"{TITLES[d]} saves {_against_cheaper(costs)}" for d, costs in found.costs.items())
         + "."
     )
@@ -263,7 +283,8 @@ def _reproduction(found: Findings) -> Iterator[str]:
     yield "## The original study, run again"
     yield (
         f"{said['closing']}. Below stand our numbers beside the published ones; `equal` counts the 15 "
-        "published numbers of a run that agree to the printed digits."
+        "published numbers of a run that agree to the printed digits. Its runs take two clouds at once "
+        "through a network as large as preset `study`: shares compare with those above, energies do not."
     )
     for grid in said["grids"]:
         yield f"### {grid['title']}"

@@ -15,11 +15,11 @@ from pointnet.errors import ConfigError
 from pointnet.study_cases import DESIGN_TITLES, DESIGNS, study_mapspace
 from pointnet.units import PJ_PER_UJ
 from sparsim.chip import chip_area, load_chip, plan_layer
-from sparsim.chip.report import active_pes
 from sparsim.errors import near
 from sparsim.evaluation import evaluate
 from sparsim.mapper.cache import MappingCache
 from sparsim.mapper.network import search_network
+from sparsim.mapper.result import SearchResult
 from sparsim.spec import Density, Layer, Mapspace
 from sparsim.spec.counts import macs
 from sparsim.spec.load import load_preset
@@ -32,7 +32,7 @@ DRAM = "DRAM"
 PLAIN, DENSE, ACTIVATIONS, WEIGHTS, BOTH = "plain", "dense", "activations", "weights", "both"
 VARIANTS = {
     PLAIN: "no zeros at all: what dense runs usually count",
-    DENSE: "the honest dense baseline: the unpruned network, trained equally long, with its own activations",
+    DENSE: "the honest dense baseline: the unpruned network `control` with its own activations",
     ACTIVATIONS: "activation sparsity alone: the pruned network's activations, weights counted as dense",
     WEIGHTS: "weight sparsity alone: the pruned network's weights, activations counted as dense",
     BOTH: "the pruned network as it is",
@@ -40,7 +40,8 @@ VARIANTS = {
 
 
 class LayerCost(NamedTuple):
-    """One layer. Energies in pJ, DRAM included; `utilization`: share of the PEs that have work."""
+    """One layer. Energies in pJ, DRAM included; `utilization`: share of the slots for MACs (of all units, in
+    all cycles) in which there is one; skipped MACs take none."""
 
     layer: str
     macs: int
@@ -154,8 +155,9 @@ def _on_chip(preset: str, layers: Sequence[Layer], progress: Callable[[str], obj
         progress(layer.name)
         found = plan_layer(chip, layer, "delay")
         energy = {**found.energy_pj, DRAM: found.dram_pj}
-        share = active_pes(found) / chip.spec.noc.pes
-        rows.append(LayerCost(layer.name, macs(found.layer), found.cycles, share, energy))
+        slots = found.cycles * found.evaluation.compute.instances
+        busy = float(found.pe.macs) / slots
+        rows.append(LayerCost(layer.name, macs(found.layer), found.cycles, busy, energy))
     return Cost(tuple(rows), chip_area(chip))
 
 
@@ -170,13 +172,20 @@ def _on_accelerator(preset: str, layers: Sequence[Layer], progress: Callable[[st
         (found,) = search_network(
             loaded.architecture, [layer], *problem, mapspace_of(layer), cache=cache, objective=OBJECTIVE
         )
-        result = evaluate(loaded.architecture, layer, *problem, found.best)
+        result = evaluate(loaded.architecture, layer, *problem, searched(found).best)
         energy = {result.compute.name: result.compute.energy_pj}
         energy |= {level.name: level.energy_pj for level in result.storage}
         rows.append(LayerCost(layer.name, macs(layer), result.cycles, result.utilization, energy))
         area = {result.compute.name: result.compute.area_um2}
         area |= {level.name: level.area_um2 for level in result.storage if level.area_um2}
     return Cost(tuple(rows), area)
+
+
+def searched(found: SearchResult) -> SearchResult:
+    """Ctrl-C ends a search with the best so far: the study ends there, or it would keep that as a result."""
+    if found.interrupted:
+        raise KeyboardInterrupt
+    return found
 
 
 def mapspace_of(layer: Layer) -> Mapspace:

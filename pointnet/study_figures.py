@@ -41,7 +41,7 @@ METRICS: dict[str, tuple[str, str, Callable[[LayerCost], float], bool]] = {
     "edp": ("Energy-delay product per layer", "EDP (J cycles)", lambda x: x.edp_j_cycles, True),
     "pj_per_mac": ("Energy per algorithmic MAC", "pJ per MAC", lambda x: x.pj_per_mac, True),
     "utilization": (
-        "Share of the PEs that have work",
+        "Share of the slots for MACs that have one",
         "utilisation (%)",
         lambda x: 100 * x.utilization,
         False,

@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Console
 
 from gmp.trace import Trace
-from pointnet import compare
+from pointnet import checkpoint, compare
 from pointnet.data import Dataset
 from pointnet.run import run_training
 from pointnet.settings import Settings
@@ -104,8 +104,9 @@ def train(plan: Plan, data: Dataset, stages: Stages, console: Console) -> dict[s
 
 
 def training_folder(plan: Plan, data: Dataset, stages: Stages) -> Path:
-    """Another plan or other data are trained elsewhere: no checkpoint is taken for one of another run."""
-    said = [msgspec.to_builtins(plan.comparison), data.digest()]
+    """Another plan, other data or another format of checkpoints are trained elsewhere: no checkpoint is taken
+    for one of another run, and none refused that an older version left."""
+    said = [msgspec.to_builtins(plan.comparison), data.digest(), checkpoint.FORMAT]
     return stages.folder / f"training-{digest_of(said)[:12]}"
 
 

@@ -10,6 +10,10 @@ from markdown_it import MarkdownIt
 
 from pointnet.errors import DataError
 
+HEAD = """
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+""".strip()  # without a viewport, telephones show a desktop's width
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1b1b1b; max-width: 1120px; margin: 2em auto;
   padding: 0 1em }
@@ -32,7 +36,7 @@ def html_page(markdown: str, folder: Path, title: str) -> str:
                 child.attrs["src"] = _inlined(folder / str(child.attrs["src"]))
     body = parser.renderer.render(tokens, parser.options, {})
     return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{escape(title)}</title>\n'
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{HEAD}\n<title>{escape(title)}</title>\n'
         f"<style>\n{STYLE}\n</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
     )
 

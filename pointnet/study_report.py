@@ -202,9 +202,9 @@ def faults(summary: Summary) -> Iterator[str]:
     )
     yield (
         '**The baseline is the pruned network.** The "dense" accuracy (94.5 %) comes from a second name of '
-        "the pruned model (94.7 %), so no accuracy before pruning exists; and the dense runs have density 1 "
-        "although an unpruned network has activation zeros too. *Carried in part*: the published runs "
-        "come without an accuracy, but the dense ones keep density 1."
+        "the pruned model (94.7 %), so the two say nothing of what pruning costs; and the dense runs have "
+        "density 1 although an unpruned network has activation zeros too. *Carried in part*: the published "
+        "runs come without an accuracy, but the dense ones keep density 1."
     )
     yield (
         "**Weight sparsity never entered.** Neither design stores weights compressed nor looks at their "

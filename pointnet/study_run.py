@@ -16,7 +16,7 @@ import torch
 from pyarrow import parquet
 from rich.console import Console
 
-from pointnet import study, study_chapters, study_figures, study_report
+from pointnet import compare, study, study_chapters, study_figures, study_report
 from pointnet import study_costs as cost_models
 from pointnet.checkpoint import write_atomically
 from pointnet.compare import CONTROL
@@ -47,10 +47,11 @@ def run_study(plan: Plan, output: Path, designs: Sequence[str], console: Console
     """
     for design in designs:
         cost_models.check_design(design)
+    compare.check(plan.comparison)
     stages = Stages(output / "stages", lambda name, kept: _tell(console, name, kept))
+    data = data_of(plan.settings, console)  # first: what is wrong with it shall not take a minute to show
     reproduction = stages.run("reproduction", [], lambda: _reproduction(output, console), _reproduced(output))
     primes = stages.run("prime", [], _primes)
-    data = data_of(plan.settings, console)
     networks = train(plan, data, stages, console)
     traces = trace_all(plan, data, networks, stages, output / "workloads")
     costs = {design: _costs(design, plan, traces, stages, console) for design in designs}
@@ -105,10 +106,10 @@ def _primes() -> list[dict[str, Any]]:
         assert loaded.architecture is not None
         problem = (loaded.architecture, run.layer, loaded.policy, loaded.energy)
         published = evaluate(*problem, run.mapping, accounting=study.PUBLISHED_ACCOUNTING)
-        found = search(
+        found = cost_models.searched(search(
             *problem, cost_models.mapspace_of(run.layer), objective=cost_models.OBJECTIVE,
             accounting=study.PUBLISHED_ACCOUNTING,
-        )  # fmt: skip
+        ))  # fmt: skip
         rows.append({
             "design": run.design, "variant": run.variant,
             "published_uj": published.energy_pj / PJ_PER_UJ, "published_cycles": published.cycles,
@@ -235,7 +236,8 @@ def _facts(plan: Plan, data: Dataset, networks: Mapping[str, Network]) -> dict[s
         "data": data.test.source, "data sha256": data.digest(), "training clouds": str(len(data.train)),
         "test clouds": str(len(data.test)), "network preset": settings.preset, "seed": str(settings.seed),
         "data seed": str(settings.data_seed), "epochs of dense": str(settings.epochs),
-        "epochs of the others": str(plan.more), "clouds traced": str(min(plan.samples, len(data.test))),
+        "further epochs of the others": str(plan.more),
+        "clouds traced": str(min(plan.samples, len(data.test))),
         "plan sha256": digest_of(plan.facts()), "program sha256": program_digest(),
     }  # fmt: skip
     if plan.by_energy is not None:

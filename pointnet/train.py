@@ -201,7 +201,8 @@ def train(
 
     Keeps `checkpoint.pt` (each minute and after the last step) and `metrics.csv` (each epoch) in `folder`.
     Ctrl-C or SIGTERM ends the run after the step at hand with a checkpoint: then `training.step` is short of
-    `training.steps`. Raises CheckpointError if `folder` holds a run already and `resume` is not set, and
+    `training.steps`; if it comes too late for that, KeyboardInterrupt is raised once all is saved, as it ends
+    what was to follow. Raises CheckpointError if `folder` holds a run already and `resume` is not set, and
     while another run is at work in it.
     """
     path = folder / checkpoint.NAME
@@ -223,6 +224,9 @@ def train(
                 saved = time.monotonic()
             watch(training)
         checkpoint.save(path, training.state_dict())
+        late = stop_requested() and training.step == training.steps
+    if late:
+        raise KeyboardInterrupt
     return training
 
 

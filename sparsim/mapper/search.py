@@ -52,11 +52,11 @@ def search(
     `objective`: "energy", "delay", "edp", or several of them, compared exactly and in this order; between
     equals the first in the mapspace wins. `method`: "exhaustive" proves the optimum, "random" and "local" try
     mappings, "auto" is exhaustive where the space is small enough, else local. `evaluations` and `seconds`
-    end the search early, as Ctrl-C does; the best so far is returned with the proven gap. Random and local
-    search draw 100 mappings for each evaluation allowed, or 100000 without a budget. `top`: how many
-    mappings to return. Of dims in the mapspace's `divisibility` all covered bounds are searched, and between
-    equals less padding wins. Loops of bound 1 among the free dims of a level stand innermost, in the shape's
-    order.
+    end the search early, as Ctrl-C does once there is a mapping; the best so far is returned with the proven
+    gap. Random and local search draw 100 mappings for each evaluation allowed, or 100000 without a budget.
+    `top`: how many mappings to return. Of dims in the mapspace's `divisibility` all covered bounds are
+    searched, and between equals less padding wins. Loops of bound 1 among the free dims of a level stand
+    innermost, in the shape's order.
 
     The result depends on `seed` (random, local), not on `threads`. Raises SpecError for wrong arguments,
     EmptyMapspaceError if the constraints leave no factors, MappingError if no valid mapping was found.
@@ -82,6 +82,8 @@ def search(
     )  # fmt: skip
     complete = _search_parts(engine, parts, method, seed)
     if not engine.best:
+        if engine.interrupted:
+            raise KeyboardInterrupt
         raise MappingError(_nothing(engine, mapspace, layer, complete))
     return SearchResult(
         objective=metrics,

@@ -186,7 +186,7 @@ def test_outputs_are_checked_before_the_data_are_read(run: Run, tmp_path: Path) 
             "pruning ends after epoch 3, the run after 2",
         ),
         (("train", "--recipe", "none.yaml", "-o", "x"), "none.yaml"),
-        (("compare", "--level", "1.5", "-o", "x"), "final is 1.5; it must be a number from 0 to 1"),
+        (("compare", "--level", "1.5", "-o", "x"), "level is 1.5, allowed is 0.05"),
         (("train", "--start", "none.pt", "-o", "x"), "none.pt: no such checkpoint"),
         (("train", "--epoch", "3", "-o", "x"), "No such option"),
         (("eval", "none.pt"), "none.pt: no such checkpoint"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import math
 import re
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +18,16 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from linear_cost import LinearCost
+from msgspec.structs import replace
 from pyarrow import parquet
 from rich.console import Console
 
-from pointnet import cli, compare, study_costs, study_run
+from pointnet import checkpoint, cli, compare, study_costs, study_run
 from pointnet.data import shapes, write_pack
 from pointnet.errors import ConfigError, DataError
 from pointnet.settings import Settings
 from pointnet.study_costs import ACTIVATIONS, BOTH, DENSE, PLAIN, VARIANTS, WEIGHTS
-from pointnet.study_networks import Plan
+from pointnet.study_networks import Plan, training_folder
 from pointnet.study_page import html_page
 from pointnet.study_run import run_study
 from pointnet.study_savings import saved
@@ -32,6 +35,9 @@ from pointnet.study_stages import Stages
 from pointnet.tables import markdown
 from pointnet.train import Training
 from sparsim.chip import load_chip, plan_layer
+from sparsim.mapper.engine import Progress
+from sparsim.mapper.network import search_network
+from sparsim.mapper.search import search
 from sparsim.spec import CONV, Density, Layer
 
 QUIET = Console(quiet=True)
@@ -51,6 +57,11 @@ def output(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def rows_of(output: Path) -> list[dict[str, str]]:
+    with (output / "results.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def layer(bounds: dict[str, int], **densities: float) -> Layer:
     full = {dim: bounds.get(dim, 1) for dim in CONV.dims}
     given_densities = {name: Density(density=value) for name, value in densities.items()}
@@ -62,8 +73,7 @@ def layer(bounds: dict[str, int], **densities: float) -> Layer:
 
 def test_results_are_sums_of_their_rows(output: Path) -> None:
     results = json.loads((output / "results.json").read_text())
-    with (output / "results.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(output)
     assert results["reproduced"] == 48
     assert set(results["designs"]["gating"]) == {*VARIANTS, "gmp-50", "gmp-90"}
     for variant, found in results["designs"]["gating"].items():
@@ -80,8 +90,7 @@ def test_results_are_sums_of_their_rows(output: Path) -> None:
 
 
 def test_parquet_holds_the_rows_of_the_csv_with_their_types(output: Path) -> None:
-    with (output / "results.csv").open(encoding="utf-8") as file:
-        texts = list(csv.DictReader(file))
+    texts = rows_of(output)
     rows = parquet.read_table(output / "results.parquet").to_pylist()
     assert [{name: "" if v is None else str(v) for name, v in row.items()} for row in rows] == texts
     assert {type(row["cycles"]) for row in rows} == {int}
@@ -105,6 +114,12 @@ def test_report_is_complete_and_one_file(output: Path) -> None:
     assert re.findall(r'(?:src|href)="(?!data:)', page) == []
     assert page.count("<table>") == len(re.findall(r"^\| ---", text, re.M))
     assert "720 of 720 published numbers" in text
+    assert '<meta name="viewport" content="width=device-width' in page
+    macs = sum(int(row["macs"]) for row in rows_of(output) if row["variant"] == PLAIN)
+    assert f"12 layers, {macs / 1e6:.2f} million MACs per cloud" in text
+    networks = json.loads((output / "results.json").read_text())["networks"]
+    for name in ("control", "gmp-90"):
+        assert f" of {100 * networks[name]['accuracy']:.1f} %" in text.partition("## Networks")[0]
     assert "nan" not in text
     assert str(output) not in text + page
 
@@ -158,6 +173,27 @@ def test_a_network_is_pruned_by_energy(
     assert f"| {found['energy_uj']:.2f} | {found['cycles']:,} | {100 * saved:.1f} % |" in row
     assert len(re.findall(r"^\| (?:sa|fc)", chapter, re.M)) == 12
     assert "Pruned by energy" not in (output / "report.md").read_text(encoding="utf-8")
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pointnet.study_run.run_study", interrupted)
+    result = CliRunner().invoke(cli.cli, ["study", "-o", str(tmp_path)])
+    assert result.exit_code != 0
+    assert "stopped; the same command goes on" in result.stderr
+
+
+def test_checkpoints_of_another_format_are_no_obstacle(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are left where they are, and the networks trained beside them."""
+    data = shapes(4, 2, 64)
+    folder = training_folder(plan, data, Stages(tmp_path))
+    assert folder == training_folder(plan, data, Stages(tmp_path))
+    monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
+    assert folder != training_folder(plan, data, Stages(tmp_path))
 
 
 def test_a_stopped_training_ends_the_comparison(plan: Plan, tmp_path: Path) -> None:
@@ -232,8 +268,31 @@ def test_a_chip_costs_what_its_planner_says() -> None:
     planned = plan_layer(load_chip("eyeriss_v2"), sparse)
     assert found.cycles == 2 * planned.cycles
     assert found.energy_uj == pytest.approx(2 * (planned.chip_pj + planned.dram_pj) / 1e6)
+    assert found.layers[0].energy_pj["DRAM"] == planned.dram_pj
+    slots = 192 * 2 * planned.cycles  # PEs, MACs of each
+    assert found.utilization == pytest.approx(0.3 * 0.5 * 640 / slots)  # pairs of nonzeros
     assert study_costs.cost_of(json.loads(json.dumps(found.plain()))) == found
     assert found.macs == 2 * 640
+
+
+def test_ctrl_c_while_mapping_leaves_no_cost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The best mapping so far, with which the search ends, is no result of the study."""
+    seen: list[Progress] = []
+
+    def interrupt(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.best is not None:
+            raise KeyboardInterrupt
+
+    dense = layer({"C": 64, "M": 64, "P": 64, "Q": 64})
+    monkeypatch.setattr(study_costs, "search_network", partial(search_network, progress=interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        Stages(tmp_path).run("cost", 1, lambda: study_costs.cost("gating", [dense]).plain())
+    assert seen[-1].best is not None
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(study_run, "search", partial(search, progress=interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        study_run._primes()
 
 
 def test_primes() -> None:
@@ -279,6 +338,22 @@ def test_page_holds_tables_and_figures(tmp_path: Path) -> None:
     assert re.search(r'<td style="text-align:right">1</td>', page)
     with pytest.raises(DataError, match=r"b\.png: the report shows this figure, and there is none"):
         html_page("![x](b.png)", tmp_path, "x")
+
+
+@pytest.mark.parametrize("level", [0.0, -0.1, 0.04, 1.01, 90.0, math.nan])
+def test_impossible_levels_are_refused_before_anything_is_done(
+    level: float, plan: Plan, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"level is \S+, allowed is 0.05, where pruning begins, to 1"):
+        run_study(plan._replace(levels=(0.5, level)), tmp_path / "none", ("gating",), QUIET)
+    assert not (tmp_path / "none").exists()
+
+
+def test_missing_data_are_told_before_anything_is_done(plan: Plan, tmp_path: Path) -> None:
+    missing = plan._replace(settings=replace(plan.settings, data=str(tmp_path / "clouds.npz")))
+    with pytest.raises(DataError, match=r"clouds\.npz"):
+        run_study(missing, tmp_path / "none", ("gating",), QUIET)
+    assert not (tmp_path / "none").exists()
 
 
 def test_unknown_designs_are_refused_before_training(plan: Plan, tmp_path: Path) -> None:

@@ -64,6 +64,19 @@ def test_interrupted_and_resumed_equals_unbroken(data: Dataset, tmp_path: Path, 
     assert len(log) == 1 + PRUNED.epochs
 
 
+def test_an_interrupt_at_the_end_ends_what_was_to_follow(data: Dataset, tmp_path: Path) -> None:
+    """Several runs may stand in a row."""
+
+    def interrupt(training: Training) -> None:
+        if training.step == training.steps:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(PRUNED, data, tmp_path / "broken", watch=interrupt)
+    broken = train(PRUNED, data, tmp_path / "broken", resume=True)
+    assert outcome(broken) == outcome(train(PRUNED, data, tmp_path / "whole"))
+
+
 def test_killed_run_goes_on_from_its_last_checkpoint(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

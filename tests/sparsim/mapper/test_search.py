@@ -163,6 +163,17 @@ def test_an_interrupt_returns_the_best_so_far(method: str) -> None:
     assert values_seen == sorted(values_seen, reverse=True)
 
 
+def test_an_interrupt_before_there_is_a_mapping_interrupts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not say that no mapping was found."""
+
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sparsim.mapper.search.search_local", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        search(*problem(), method="local")
+
+
 def test_spatial_skipping_searches_beyond_the_fan_out() -> None:
     """Factors that exceed a fan-out are no reason to reject there: skipping may leave fewer instances."""
     arch, layer, _, energy, _ = problem()
