@@ -20,7 +20,6 @@ from gmp.energy.cost import (
     check_objective,
     with_densities,
 )
-from gmp.errors import PruningError
 from sparsim.errors import MappingError
 from sparsim.evaluation import Frozen
 from sparsim.mapper.cache import MappingCache
@@ -98,13 +97,13 @@ class MappedCost(NetworkCost):
             cache=MappingCache(self._folder), objective=self.objective,
         )  # fmt: skip
         for layer, result in zip(self.layers, results, strict=False):
+            if result.interrupted:  # the best so far is no mapping to count on
+                raise KeyboardInterrupt
             if not result.top:
                 raise MappingError(f"no mapping of layer {layer.name} on {self.hardware} was found")
             found.append(result.best)
             if progress is not None:
                 progress(layer.name)
-        if len(found) < len(self.layers):
-            raise PruningError(f"the search for mappings was interrupted after {len(found)} layers")
         return found
 
     def _costs(self, densities: Reals) -> Costs[Reals]:

@@ -215,6 +215,18 @@ def test_mappings_of_an_accelerator_are_searched_and_searched_again(tmp_path):
     assert again(few).energy_pj.sum() <= cost(few).energy_pj.sum()
 
 
+def test_an_interrupted_search_gives_no_cost(tmp_path, monkeypatch):
+    """The best mapping so far would pass for the best."""
+
+    def interrupted(*args, **options):
+        *_, last = search_each(*args, **options)
+        yield replace(last, interrupted=True)
+
+    monkeypatch.setattr("gmp.energy.mapped.search_each", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        MappedCost(ONCHIP._replace(mapspace=study_mapspace()), [conv("a", M=2, C=4)], folder=tmp_path)
+
+
 def test_planning_again_keeps_what_is_better(tmp_path):
     """Searches are cut short: one for these densities may end with worse mappings than there are."""
     layers, few = [conv("a", M=2, C=4, P=2), conv("b", M=2, C=3)], np.full((2, 3), 0.3)
