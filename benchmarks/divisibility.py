@@ -20,7 +20,7 @@ import click
 from msgspec.structs import replace
 from rich.console import Console
 
-from pointnet.study_cases import SHORT_TITLES, Run, runs, study_mapspace
+from pointnet.original.cases import SHORT_TITLES, Run, runs, study_mapspace
 from pointnet.tables import markdown, table, write_blocks
 from sparsim.mapper.search import search
 

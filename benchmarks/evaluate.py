@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from pointnet.study_cases import SHAPE, Run, runs
+from pointnet.original.cases import SHAPE, Run, runs
 from sparsim.evaluation import Frozen, evaluate, evaluate_batch
 from sparsim.lower import lower_mappings
 from sparsim.packs import MappingPack

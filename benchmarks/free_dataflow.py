@@ -18,7 +18,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from pointnet.study_cases import SHORT_TITLES, Run, runs, study_mapspace
+from pointnet.original.cases import SHORT_TITLES, Run, runs, study_mapspace
 from pointnet.tables import markdown, table, write_blocks
 from sparsim.mapper.result import SearchResult
 from sparsim.mapper.search import search

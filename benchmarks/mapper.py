@@ -22,7 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from pointnet.study_cases import DESIGNS, SHORT_TITLES, Run, runs, study_mapspace
+from pointnet.original.cases import DESIGNS, SHORT_TITLES, Run, runs, study_mapspace
 from pointnet.tables import markdown, table, write_blocks
 from sparsim.evaluation import Accounting, evaluate
 from sparsim.mapper.engine import Budget, Engine, Problem

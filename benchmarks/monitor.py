@@ -28,7 +28,7 @@ from torch.nn import functional as F
 import gmp
 from gmp.energy import Accelerator, EnergyMonitor, load_hardware
 from pointnet.model import Config, PointNet2, Scale, Stage, preset
-from pointnet.study_cases import study_mapspace
+from pointnet.original.cases import study_mapspace
 
 sys.path.insert(0, str(Path(__file__).parent))
 from evaluate import machine

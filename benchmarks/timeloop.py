@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from pointnet.study_cases import study_mapspace
+from pointnet.original.cases import study_mapspace
 from sparsim.mapper.engine import Problem
 from sparsim.spec import Mapping, Mapspace, NestConstraint
 from sparsim.timeloop.stats_read import Key, parse_stats

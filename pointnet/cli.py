@@ -240,10 +240,10 @@ def study(
     from rich.console import Console
 
     from pointnet.settings import Settings
-    from pointnet.study_costs import CHIPS, check_design
-    from pointnet.study_costs import designs as known
-    from pointnet.study_networks import LEVELS, Plan
-    from pointnet.study_run import run_study
+    from pointnet.study.costs import CHIPS, check_design
+    from pointnet.study.costs import designs as known
+    from pointnet.study.networks import LEVELS, Plan
+    from pointnet.study.run import run_study
 
     for design in designs:
         check_design(design)  # before minutes of training

@@ -16,8 +16,8 @@ from linear_cost import LinearCost
 from gmp.trace import trace
 from gmp.workload import workload_of
 from pointnet.model import PointNet2
+from pointnet.original.cases import runs, study_mapspace
 from pointnet.settings import Settings
-from pointnet.study_cases import runs, study_mapspace
 from sparsim.evaluation import evaluate
 from sparsim.mapper.engine import Problem
 from sparsim.mapper.search import search

@@ -12,10 +12,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 DATA = [
     "pointnet/recipes/study.yaml",
-    "pointnet/study_layers.csv",
-    "pointnet/study_mappings.csv",
-    "pointnet/study_mapspace.yaml",
-    "pointnet/study_published.csv",
+    "pointnet/original/layers.csv",
+    "pointnet/original/mappings.csv",
+    "pointnet/original/mapspace.yaml",
+    "pointnet/original/published.csv",
     "sparsim/estimate/data/aladdin.csv",
     "sparsim/estimate/data/cacti7_held_back.csv",
     "sparsim/estimate/data/cacti7_sram.csv",

@@ -12,7 +12,7 @@ from gmp.energy import Accelerator, ChipCost, MappedCost, chips, load_hardware, 
 from gmp.energy.cost import with_densities
 from gmp.energy.mapped import STEP
 from gmp.errors import PruningError
-from pointnet.study_cases import runs, study_mapspace
+from pointnet.original.cases import runs, study_mapspace
 from sparsim import Density, Layer, evaluate, load_preset
 from sparsim.chip import evaluate_chip, load_chip
 from sparsim.errors import MappingError, SpecError

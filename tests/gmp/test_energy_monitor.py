@@ -369,7 +369,7 @@ def test_planning_again_takes_the_densities_of_now():
 
 def test_on_an_accelerator_from_the_model_alone(tmp_path):
     """Shapes, mappings and densities by themselves; the batch counts."""
-    from pointnet.study_cases import study_mapspace
+    from pointnet.original.cases import study_mapspace
     from sparsim import load_preset
 
     chip = load_preset("eyeriss_like_gating")

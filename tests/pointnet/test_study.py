@@ -1,156 +1,367 @@
-"""The original study: its runs as records, its published numbers, what `python -m pointnet.study` writes."""
+"""The study from end to end on a tiny data set, its stages, its costs and its report."""
 
 from __future__ import annotations
 
+import base64
 import csv
-import os
+import json
+import math
+import re
+import shutil
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from linear_cost import LinearCost
+from msgspec.structs import replace
+from pyarrow import parquet
+from rich.console import Console
 
-from pointnet import study, study_report
-from pointnet.study_cases import DESIGNS, Run, runs, study_mapspace
-from sparsim import evaluate_batch
-from sparsim.lower import lower_mappings
-from sparsim.mapper.space import first_order, lower_mapspace, mapping_of, sizes
-from sparsim.spec import Mapping, Nest
-from sparsim.spec.load import load_preset
-from sparsim.timeloop.reader import Documents, read_documents
+from pointnet import checkpoint, cli, compare
+from pointnet.data import shapes, write_pack
+from pointnet.errors import ConfigError, DataError
+from pointnet.settings import Settings
+from pointnet.study import costs as study_costs
+from pointnet.study import run as study_run
+from pointnet.study.costs import ACTIVATIONS, BOTH, DENSE, PLAIN, VARIANTS, WEIGHTS
+from pointnet.study.networks import Plan, training_folder
+from pointnet.study.page import html_page
+from pointnet.study.run import run_study
+from pointnet.study.savings import saved
+from pointnet.study.stages import Stages
+from pointnet.tables import markdown
+from pointnet.train import Training
+from sparsim.chip import load_chip, plan_layer
+from sparsim.mapper.engine import Progress
+from sparsim.mapper.network import search_network
+from sparsim.mapper.search import search
+from sparsim.spec import CONV, Density, Layer
 
-ROOT = Path(__file__).parents[2]
-REFERENCES = Path(os.environ.get("SPARSIM_SHARED", ROOT / ".." / "shared")) / "reference" / "pointnet-study"
-FOLDERS = {"gating": "gating", "onchip": "onchip-compression"}
+QUIET = Console(quiet=True)
 
 
 @pytest.fixture(scope="module")
-def outcomes() -> list[study.Outcome]:
-    return study.evaluate_runs()
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    path = tmp_path_factory.mktemp("data") / "clouds.npz"
+    write_pack(shapes(train_per_class=4, test_per_class=2, points=64, seed=3), path)
+    return Plan(Settings(data=str(path), points=64, batch=20, epochs=1), more=1, levels=(0.5, 0.9), samples=4)
 
 
-def documents(run: Run) -> Documents:
-    folder = REFERENCES / f"{FOLDERS[run.design]}-{run.variant}-layer{run.number:02d}"
-    if not folder.is_dir():
-        pytest.skip(f"no {folder}: the study's own documents are not part of the repository")
-    return read_documents(
-        folder / f"{name}.yaml" for name in ("arch", "art", "ert", "sparse", "problem", "mapping")
-    )
+@pytest.fixture(scope="module")
+def output(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    run_study(plan, folder, ("gating",), QUIET)
+    return folder
 
 
-def real_loops(mapping: Mapping) -> dict[str, tuple[object, ...]]:
-    """Per level its loops with bound > 1, outer to inner, and its bypasses."""
-
-    def loops(nest: Nest | None) -> list[tuple[str, int]]:
-        return (
-            [(dim, nest.factors[dim]) for dim in nest.order if nest.factors.get(dim, 1) > 1] if nest else []
-        )
-
-    return {m.level: (loops(m.temporal), loops(m.spatial), sorted(m.bypass)) for m in mapping.levels}
+def rows_of(output: Path) -> list[dict[str, str]]:
+    with (output / "results.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
-def test_there_are_48_runs() -> None:
-    keys = {(run.design, run.variant, run.number) for run in runs()}
-    assert keys == {
-        (d, v, n) for d in ("gating", "onchip") for v in ("dense", "sparse") for n in range(1, 13)
+def layer(bounds: dict[str, int], **densities: float) -> Layer:
+    full = {dim: bounds.get(dim, 1) for dim in CONV.dims}
+    given_densities = {name: Density(density=value) for name, value in densities.items()}
+    return Layer(name="layer", shape=CONV, bounds=full, densities=given_densities)
+
+
+# ---- from end to end
+
+
+def test_results_are_sums_of_their_rows(output: Path) -> None:
+    results = json.loads((output / "results.json").read_text())
+    rows = rows_of(output)
+    assert results["reproduced"] == 48
+    assert set(results["designs"]["gating"]) == {*VARIANTS, "gmp-50", "gmp-90"}
+    for variant, found in results["designs"]["gating"].items():
+        mine = [row for row in rows if row["variant"] == variant]
+        assert len(mine) == 12
+        assert sum(float(row["energy_pj"]) for row in mine) / 1e6 == pytest.approx(found["energy_uj"])
+        assert sum(int(row["cycles"]) for row in mine) == found["cycles"]
+        for row in mine:
+            parts = [float(value) for name, value in row.items() if name.endswith(" pj")]
+            assert sum(parts) == pytest.approx(float(row["energy_pj"]))
+        assert found["accuracy"] == results["networks"][found["network"]]["accuracy"]
+    assert results["designs"]["gating"][DENSE]["network"] == "control"
+    assert results["designs"]["gating"]["gmp-90"] == results["designs"]["gating"][BOTH]
+
+
+def test_parquet_holds_the_rows_of_the_csv_with_their_types(output: Path) -> None:
+    texts = rows_of(output)
+    rows = parquet.read_table(output / "results.parquet").to_pylist()
+    assert [{name: "" if v is None else str(v) for name, v in row.items()} for row in rows] == texts
+    assert {type(row["cycles"]) for row in rows} == {int}
+    assert {type(row["energy_pj"]) for row in rows} == {float}
+
+
+def test_zeros_of_weights_save_nothing_on_the_studys_designs(output: Path) -> None:
+    variants = json.loads((output / "results.json").read_text())["designs"]["gating"]
+    for metric in ("energy_uj", "cycles"):
+        assert variants[WEIGHTS][metric] == variants[PLAIN][metric]
+        assert variants[BOTH][metric] == variants[ACTIVATIONS][metric]
+        assert variants[DENSE][metric] < variants[PLAIN][metric]
+
+
+def test_report_is_complete_and_one_file(output: Path) -> None:
+    text = (output / "report.md").read_text(encoding="utf-8")
+    page = (output / "report.html").read_text(encoding="utf-8")
+    figures = re.findall(r"!\[.+?\]\((figures/.+?\.png)\)", text)
+    assert {f"figures/{path.name}" for path in (output / "figures").iterdir()} == set(figures)
+    assert len(figures) == len(set(figures)) == page.count("<img")
+    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
+    assert page.count("<table>") == len(re.findall(r"^\| ---", text, re.M))
+    assert "720 of 720 published numbers" in text
+    assert '<meta name="viewport" content="width=device-width' in page
+    macs = sum(int(row["macs"]) for row in rows_of(output) if row["variant"] == PLAIN)
+    assert f"12 layers, {macs / 1e6:.2f} million MACs per cloud" in text
+    networks = json.loads((output / "results.json").read_text())["networks"]
+    for name in ("control", "gmp-90"):
+        assert f" of {100 * networks[name]['accuracy']:.1f} %" in text.partition("## Networks")[0]
+    assert "nan" not in text
+    assert str(output) not in text + page
+
+
+def test_a_killed_study_goes_on_to_the_same_report(
+    plan: Plan, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = study_costs.cost, []
+
+    def killed(design: str, layers: Sequence[Layer], *rest: Any) -> study_costs.Cost:
+        calls.append(design)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(design, layers, *rest)
+
+    (tmp_path / "stages").mkdir()
+    shutil.copytree(output / "reproduction", tmp_path / "reproduction")
+    for stage in ("reproduction.json", "prime.json"):  # seconds each, and the same everywhere
+        shutil.copy(output / "stages" / stage, tmp_path / "stages")
+    monkeypatch.setattr(study_costs, "cost", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(plan, tmp_path, ("gating",), QUIET)
+    assert not (tmp_path / "results.json").exists()
+    monkeypatch.setattr(compare, "compare", None)  # training again would fail
+    monkeypatch.setattr("pointnet.study.run.reproduce", None)
+    monkeypatch.setattr("pointnet.study.networks.write_trace", None)
+    run_study(plan, tmp_path, ("gating",), QUIET)
+    assert len(calls) == 3 + 4  # two were done, four of six are left
+    for name in ("report.md", "report.html", "results.json", "results.csv", "results.parquet"):
+        assert (tmp_path / name).read_bytes() == (output / name).read_bytes()
+
+
+def test_a_network_is_pruned_by_energy(
+    plan: Plan, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gmp.energy.monitor.network_cost", lambda layers, name, **options: LinearCost(layers))
+    monkeypatch.setattr(study_run, "_by_energy", lambda plan, designs: (plan.by_energy, "gating"))
+    monkeypatch.setattr(study_run, "_reproduction", lambda *_: json.loads(reproduced)["result"])
+    reproduced = (output / "stages" / "reproduction.json").read_text()
+    results = run_study(plan._replace(hardware="linear"), tmp_path, ("gating",), QUIET)
+    plain, aware = results["networks"]["gmp-90"], results["networks"]["energy-90"]
+    assert plain["sparsity"] == pytest.approx(aware["sparsity"], abs=1e-3)
+    assert plain["weights_sha256"] != aware["weights_sha256"]
+    assert results["designs"]["gating"]["energy-90"]["accuracy"] == aware["accuracy"]
+    assert results["facts"]["hardware that energy-90 was pruned by"] == "linear"
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    chapter = text.partition("## Pruning by energy\n")[2].partition("\n## ")[0]
+    found = results["designs"]["gating"]["energy-90"]
+    saved = 1 - found["energy_uj"] / results["designs"]["gating"][DENSE]["energy_uj"]
+    row = next(line for line in chapter.splitlines() if line.startswith("| energy-90"))
+    assert f"| {found['energy_uj']:.2f} | {found['cycles']:,} | {100 * saved:.1f} % |" in row
+    assert len(re.findall(r"^\| (?:sa|fc)", chapter, re.M)) == 12
+    assert "Pruned by energy" not in (output / "report.md").read_text(encoding="utf-8")
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pointnet.study.run.run_study", interrupted)
+    result = CliRunner().invoke(cli.cli, ["study", "-o", str(tmp_path)])
+    assert result.exit_code != 0
+    assert "stopped; the same command goes on" in result.stderr
+
+
+def test_checkpoints_of_another_format_are_no_obstacle(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are left where they are, and the networks trained beside them."""
+    data = shapes(4, 2, 64)
+    folder = training_folder(plan, data, Stages(tmp_path))
+    assert folder == training_folder(plan, data, Stages(tmp_path))
+    monkeypatch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
+    assert folder != training_folder(plan, data, Stages(tmp_path))
+
+
+def test_a_stopped_training_ends_the_comparison(plan: Plan, tmp_path: Path) -> None:
+    data = shapes(4, 2, 64)
+    started: list[Path] = []
+
+    def stopped(settings: Settings, folder: Path) -> Training:
+        started.append(folder)
+        return Training(settings, data)  # as Ctrl-C before the first step leaves it
+
+    with pytest.raises(KeyboardInterrupt):
+        compare.compare(plan.comparison, data, tmp_path, stopped)
+    assert started == [tmp_path / "dense"]
+
+
+# ---- stages
+
+
+def test_a_stage_runs_again_only_if_something_changed(tmp_path: Path) -> None:
+    calls: list[int] = []
+    made = tmp_path / "made"
+
+    def compute() -> dict[str, Any]:
+        calls.append(1)
+        made.touch()
+        return {"values": (0.1, 2), "n": len(calls)}
+
+    def run(inputs: Any) -> Any:
+        return Stages(tmp_path / "stages").run("stage", inputs, compute, [made])
+
+    assert run(1) == run(1) == {"values": [0.1, 2], "n": 1}
+    assert run(2)["n"] == 2
+    made.unlink()
+    assert run(2)["n"] == 3
+    (tmp_path / "stages" / "stage.json").write_bytes(b'{"key": "cut o')
+    assert run(2)["n"] == 4
+    assert [path.name for path in (tmp_path / "stages").iterdir()] == ["stage.json"]
+
+
+def test_an_interrupted_stage_leaves_nothing(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Stages(tmp_path).run("stage", 1, interrupted)
+    assert Stages(tmp_path).run("stage", 1, lambda: "done") == "done"
+
+
+# ---- costs
+
+
+def test_variants_show_the_zeros_that_they_name() -> None:
+    control = layer({"C": 4, "M": 8}, Weights=1.0, Inputs=0.5, Outputs=0.6)
+    pruned = layer({"C": 4, "M": 8}, Weights=0.1, Inputs=0.4, Outputs=0.7)
+    found = study_costs.variants([control], [pruned])
+    seen = {
+        name: tuple(layers[0].density(tensor).density for tensor in ("Weights", "Inputs", "Outputs"))
+        for name, layers in found.items()
+    }
+    assert seen == {
+        PLAIN: (1.0, 1.0, 1.0),
+        DENSE: (1.0, 0.5, 0.6),
+        ACTIVATIONS: (1.0, 0.4, 0.7),
+        WEIGHTS: (0.1, 1.0, 1.0),
+        BOTH: (0.1, 0.4, 0.7),
     }
 
 
-@pytest.mark.parametrize("run", runs(), ids=lambda run: f"{run.design}-{run.variant}-{run.number}")
-def test_factors_multiply_to_the_bounds(run: Run) -> None:
-    for dim, bound in run.layer.bounds.items():
-        product = 1
-        for level in run.mapping.levels:
-            product *= level.temporal.factors.get(dim, 1)
-            product *= level.spatial.factors.get(dim, 1) if level.spatial else 1
-        assert product == bound
+def test_a_chip_costs_what_its_planner_says() -> None:
+    sparse = layer({"C": 64, "M": 10}, Weights=0.3, Inputs=0.5)
+    found = study_costs.cost("eyeriss_v2", [sparse, sparse])
+    planned = plan_layer(load_chip("eyeriss_v2"), sparse)
+    assert found.cycles == 2 * planned.cycles
+    assert found.energy_uj == pytest.approx(2 * (planned.chip_pj + planned.dram_pj) / 1e6)
+    assert found.layers[0].energy_pj["DRAM"] == planned.dram_pj
+    slots = 192 * 2 * planned.cycles  # PEs, MACs of each
+    assert found.utilization == pytest.approx(0.3 * 0.5 * 640 / slots)  # pairs of nonzeros
+    assert study_costs.cost_of(json.loads(json.dumps(found.plain()))) == found
+    assert found.macs == 2 * 640
 
 
-@pytest.mark.parametrize("run", runs(), ids=lambda run: f"{run.design}-{run.variant}-{run.number}")
-def test_layer_and_mapping_are_those_of_the_study(run: Run) -> None:
-    theirs = documents(run)
-    assert theirs.mapping is not None
-    assert run.layer.bounds == theirs.layer.bounds
-    assert run.layer.shape.dataspaces == theirs.layer.shape.dataspaces
-    for dataspace in ("Weights", "Inputs", "Outputs"):
-        assert run.layer.density(dataspace) == theirs.layer.density(dataspace)
-    assert real_loops(run.mapping) == real_loops(theirs.mapping)
+def test_ctrl_c_while_mapping_leaves_no_cost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The best mapping so far, with which the search ends, is no result of the study."""
+    seen: list[Progress] = []
+
+    def interrupt(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.best is not None:
+            raise KeyboardInterrupt
+
+    dense = layer({"C": 64, "M": 64, "P": 64, "Q": 64})
+    monkeypatch.setattr(study_costs, "search_network", partial(search_network, progress=interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        Stages(tmp_path).run("cost", 1, lambda: study_costs.cost("gating", [dense]).plain())
+    assert seen[-1].best is not None
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(study_run, "search", partial(search, progress=interrupt))
+    with pytest.raises(KeyboardInterrupt):
+        study_run._primes()
 
 
-@pytest.mark.parametrize("design", DESIGNS)
-def test_preset_is_the_design_of_the_study(design: str) -> None:
-    preset = load_preset(DESIGNS[design])
-    theirs = documents(next(run for run in runs() if run.design == design))
-    assert theirs.policy is not None
-    assert theirs.energy is not None
-    assert preset.architecture.storage == theirs.arch.storage
-    assert preset.architecture.compute == theirs.arch.compute
-    assert preset.policy.formats == theirs.policy.formats
-    assert preset.policy.safs == theirs.policy.safs
-    assert preset.energy.areas == theirs.energy.areas
-    for component, actions in theirs.energy.actions.items():
-        unknown = {"mac_reuse", "address_generation"}
-        assert preset.energy.actions[component] == {a: pj for a, pj in actions.items() if a not in unknown}
+def test_primes() -> None:
+    composite = {a * b for a in range(2, 50) for b in range(2, 50)}
+    assert [n for n in range(50) if study_costs.is_prime(n)] == [
+        n for n in range(2, 50) if n not in composite
+    ]
+    assert study_costs.mapspace_of(layer({"C": 67})).divisibility == {"C": "imperfect"}
+    assert study_costs.mapspace_of(layer({"C": 64})).divisibility == {}
 
 
-def test_every_published_number_agrees_to_the_printed_digits(outcomes: list[study.Outcome]) -> None:
-    compared = 0
-    for outcome in outcomes:
-        numbers = study_report.agreeing(outcome)
-        compared += len(numbers)
-        assert study_report.differing(numbers) == [], (
-            outcome.run.design,
-            outcome.run.variant,
-            outcome.run.number,
-        )
-    assert compared == 48 * 15
+costs = st.floats(0.01, 1e6)
 
 
-def test_weight_density_changes_nothing(outcomes: list[study.Outcome]) -> None:
-    unpruned = study.evaluate_runs(change=study.with_dense_weights)
-    for ours, dense in zip(outcomes, unpruned, strict=True):
-        assert ours.evaluation.energy_pj == dense.evaluation.energy_pj
-        assert ours.evaluation.cycles == dense.evaluation.cycles
+@given(st.tuples(*[costs] * 5))
+def test_shares_add_up(values: tuple[float, ...]) -> None:
+    by_variant = dict(zip(VARIANTS, values, strict=True))
+    found = saved(by_variant)
+    dense, both = by_variant[DENSE], by_variant[BOTH]
+    close = pytest.approx
+    assert dense * (1 - found.weights - found.activations) == close(both, rel=1e-6, abs=1e-6 * max(values))
+    together = found.plain_weights + found.plain_activations + found.plain_together
+    left = by_variant[PLAIN] * (1 - together)
+    assert left == close(both, rel=1e-6, abs=1e-6 * max(values))
 
 
-def test_the_command_writes_tables_figures_and_the_closing_line(tmp_path: Path) -> None:
-    result = CliRunner().invoke(study.main, ["-o", str(tmp_path)])
-    assert result.exit_code == 0, result.output
-    assert result.output.strip().endswith(
-        "720 of 720 published numbers agree to the printed digits (48 of 48 runs)"
-    )
-    for name in ("energy", "cycles", "edp", "utilization", "breakdown"):
-        assert (tmp_path / f"{name}.png").stat().st_size > 10_000
-        assert (tmp_path / f"{name}.svg").read_text(encoding="utf-8").startswith("<?xml")
-    report = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert "24 of the 24 sparse runs give the same energy" in report
-    with (tmp_path / "study.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 96
-    assert list(rows[0])[:5] == ["design", "variant", "layer", "layer_name", "accounting"]
-    units = ("_pj", "_uj", "_um2", "_cycles", "_fraction", "_density", "_ghz", "_computes", "cycles")
-    assert all(column.endswith(units) for column in list(rows[0])[5:])
+def test_independent_savings_overlap() -> None:
+    """Halves of halves: together they save less than the sum of the two."""
+    found = saved({PLAIN: 100.0, DENSE: 50.0, ACTIVATIONS: 50.0, WEIGHTS: 50.0, BOTH: 25.0})
+    assert found == (0.5, 0.5, 0.0, 0.75, 0.5, 0.5, -0.25)
 
 
-def test_no_table_is_wider_than_a_terminal(tmp_path: Path) -> None:
-    result = CliRunner().invoke(study.main, ["-o", str(tmp_path)], env={"COLUMNS": "80"})
-    assert "…" not in result.output
-    assert max(map(len, result.output.splitlines())) <= 80
+# ---- pages and bad input
 
 
-def test_published_mappings_lie_in_the_studys_mapspace():
-    presets = {design: load_preset(name) for design, name in DESIGNS.items()}
-    for run in runs():
-        preset, shape = presets[run.design], run.layer.shape
-        space = lower_mapspace(preset.architecture, run.layer, study_mapspace())
-        assert sizes(space)[1:4] == (1, 1, 1)  # only factorisations are free
-        (factor,) = lower_mappings(preset.architecture, shape, [run.mapping]).factor
-        for d, rows in enumerate(space.factors):
-            assert (rows == factor[:, d]).all(axis=1).sum() == 1
-        order, keep = first_order(space), space.keep[0]
-        found = mapping_of(preset.architecture, shape, factor, order, space.split, keep, space)
-        both = evaluate_batch(
-            preset.architecture, run.layer, preset.policy, preset.energy, [run.mapping, found]
-        )
-        assert (both.status == 0).all()
-        assert both.energy_pj[0] == both.energy_pj[1]
-        assert both.cycles[0] == both.cycles[1]
+def test_page_holds_tables_and_figures(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"picture")
+    text = "# A <b>title</b>\n\n" + markdown([("x", "y"), ("a", "1")]) + "\n![said](a.png)\n"
+    page = html_page(text, tmp_path, "a & b")
+    assert base64.b64encode(b"picture").decode() in page
+    assert "<title>a &amp; b</title>" in page
+    assert "<b>" not in page
+    assert re.search(r'<td style="text-align:right">1</td>', page)
+    with pytest.raises(DataError, match=r"b\.png: the report shows this figure, and there is none"):
+        html_page("![x](b.png)", tmp_path, "x")
+
+
+@pytest.mark.parametrize("level", [0.0, -0.1, 0.04, 1.01, 90.0, math.nan])
+def test_impossible_levels_are_refused_before_anything_is_done(
+    level: float, plan: Plan, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"level is \S+, allowed is 0.05, where pruning begins, to 1"):
+        run_study(plan._replace(levels=(0.5, level)), tmp_path / "none", ("gating",), QUIET)
+    assert not (tmp_path / "none").exists()
+
+
+def test_missing_data_are_told_before_anything_is_done(plan: Plan, tmp_path: Path) -> None:
+    missing = plan._replace(settings=replace(plan.settings, data=str(tmp_path / "clouds.npz")))
+    with pytest.raises(DataError, match=r"clouds\.npz"):
+        run_study(missing, tmp_path / "none", ("gating",), QUIET)
+    assert not (tmp_path / "none").exists()
+
+
+def test_unknown_designs_are_refused_before_training(plan: Plan, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"unknown design 'eyeris_v2' .*eyeriss_v2"):
+        run_study(plan, tmp_path / "none", ("gating", "eyeris_v2"), QUIET)
+    assert not (tmp_path / "none").exists()
+    result = CliRunner().invoke(cli.cli, ["study", "--design", "gatin", "-o", str(tmp_path / "none")])
+    assert isinstance(result.exception, ConfigError)
+    assert not (tmp_path / "none").exists()

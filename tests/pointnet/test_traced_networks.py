@@ -16,7 +16,7 @@ from traced import density
 from gmp.trace import trace
 from gmp.workload import workload_of, write_masks
 from pointnet.model import PointNet2, preset
-from pointnet.study_cases import mapping_of
+from pointnet.original.cases import mapping_of
 from sparsim.evaluation import evaluate
 from sparsim.spec import CONV, is_depthwise, macs, words
 from sparsim.spec.load import dump, load_documents, load_preset, load_text, load_workload

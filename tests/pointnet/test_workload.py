@@ -24,7 +24,7 @@ from gmp.trace import Trace, trace
 from gmp.workload import workload_of
 from pointnet.data import Clouds, load_data
 from pointnet.model import PointNet2, Scale, Stage, preset
-from pointnet.study_cases import runs
+from pointnet.original.cases import runs
 from pointnet.trace import write_trace
 from sparsim.cli import cli as sparsim_cli
 from sparsim.spec import Density
@@ -69,7 +69,7 @@ def test_layers_are_those_of_the_study(study):
         (layer.name, {**layer.bounds, "G": 1}) for layer in theirs
     ]
     assert study[False].macs == 837_519_872
-    with resources.files("pointnet").joinpath("study_layers.csv").open(encoding="utf-8") as file:
+    with resources.files("pointnet.original").joinpath("layers.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
     weights = [int(row["C"]) * int(row["M"]) for row in rows]
     assert [layer.weights for layer in study[False].layers] == weights

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from naive.search import list_mappings
 from small_searches import Search, searches
 
-from pointnet.study_cases import DESIGNS, runs, study_mapspace
+from pointnet.original.cases import DESIGNS, runs, study_mapspace
 from sparsim import packs
 from sparsim.evaluation import evaluate_batch
 from sparsim.kernels.candidates import FAN_OUT, PASSED, assemble_candidates, enumerate_candidates

@@ -13,7 +13,7 @@ from naive.search import list_mappings
 from small_nests import Case
 from small_searches import Search, searches
 
-from pointnet.study_cases import DESIGNS, runs, study_mapspace
+from pointnet.original.cases import DESIGNS, runs, study_mapspace
 from sparsim.errors import EnergyTableError, MappingError, SpecError
 from sparsim.evaluation import evaluate
 from sparsim.mapper.engine import Progress

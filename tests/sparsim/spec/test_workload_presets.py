@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pointnet.study_cases import runs
+from pointnet.original.cases import runs
 from sparsim.errors import SpecError
 from sparsim.spec import CONV, Workload, effectual_macs, is_depthwise, macs, words
 from sparsim.spec.load import dump, load_preset, load_text, load_workload, workload_names

@@ -14,7 +14,7 @@ from pointnet import checkpoint, compare
 from pointnet.data import Dataset
 from pointnet.run import run_training
 from pointnet.settings import Settings
-from pointnet.study_stages import Stages, digest_of
+from pointnet.study.stages import Stages, digest_of
 from pointnet.trace import write_trace
 from pointnet.train import Training, load_model
 from sparsim.spec import Layer

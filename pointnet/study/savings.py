@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pointnet.study_costs import ACTIVATIONS, BOTH, DENSE, PLAIN, WEIGHTS
+from pointnet.study.costs import ACTIVATIONS, BOTH, DENSE, PLAIN, WEIGHTS
 
 
 class Saved(NamedTuple):

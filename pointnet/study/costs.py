@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from pointnet.errors import ConfigError
-from pointnet.study_cases import DESIGN_TITLES, DESIGNS, study_mapspace
+from pointnet.original.cases import DESIGN_TITLES, DESIGNS, study_mapspace
 from pointnet.units import PJ_PER_UJ
 from sparsim.chip import chip_area, load_chip, plan_layer
 from sparsim.errors import near

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich import box
 from rich.table import Table
 
-from pointnet.study_cases import DESIGN_TITLES, DESIGNS, SHORT_TITLES, VARIANTS
+from pointnet.original.cases import DESIGN_TITLES, DESIGNS, SHORT_TITLES, VARIANTS
 from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
 from sparsim.result import Evaluation
 
 if TYPE_CHECKING:
-    from pointnet.study import Outcome
+    from pointnet.original.reproduce import Outcome
 
 COMPONENTS = ("MACs", "psum_spad", "weights_spad", "ifmap_spad", "shared_glb", "DRAM")
 
@@ -65,7 +65,7 @@ def component_energy_pj(evaluation: Evaluation) -> dict[str, float]:
 
 
 def as_printed(evaluation: Evaluation) -> dict[str, str]:
-    """Our numbers under the names, and with the digits, of study_published.csv."""
+    """Our numbers under the names, and with the digits, of published.csv."""
     computes = evaluation.algorithmic_computes
     numbers = {
         "cycles": f"{evaluation.cycles}",

@@ -32,7 +32,7 @@ SHAPE = Shape(
 
 _KEY = ("design", "variant", "layer")
 
-# Level, its temporal and spatial column in study_mappings.csv, what it does not keep.
+# Level, its temporal and spatial column in mappings.csv, what it does not keep.
 _LEVELS: tuple[tuple[str, str | None, str | None, tuple[str, ...]], ...] = (
     ("DRAM", "dram", None, ()),
     ("shared_glb", "shared_glb", "columns", ("Weights",)),
@@ -56,10 +56,10 @@ class Run(NamedTuple):
 
 def runs() -> list[Run]:
     """The 48 runs: design by design, dense before sparse, layer by layer."""
-    layers = {(v, int(row["layer"])): _layer(row, v) for row in _table("study_layers.csv") for v in VARIANTS}
-    published = {_key(row): row for row in _table("study_published.csv")}
+    layers = {(v, int(row["layer"])): _layer(row, v) for row in _table("layers.csv") for v in VARIANTS}
+    published = {_key(row): row for row in _table("published.csv")}
     found = []
-    for row in _table("study_mappings.csv"):
+    for row in _table("mappings.csv"):
         design, variant, number = key = _key(row)
         results = {name: text for name, text in published[key].items() if name not in _KEY}
         found.append(Run(design, variant, number, layers[variant, number], mapping_of(row), results))
@@ -67,7 +67,7 @@ def runs() -> list[Run]:
 
 
 def mapping_of(loops: dict[str, str]) -> Mapping:
-    """A mapping from its loops per column of study_mappings.csv, outermost first: {"dram": "Q64 M2", ...}."""
+    """A mapping from its loops per column of mappings.csv, outermost first: {"dram": "Q64 M2", ...}."""
     levels = []
     for level, temporal, spatial, bypass in _LEVELS:
         levels.append(
@@ -83,8 +83,8 @@ def mapping_of(loops: dict[str, str]) -> Mapping:
 
 def study_mapspace() -> Mapspace:
     """What the study's mapper could choose from, for both designs."""
-    name = "study_mapspace.yaml"
-    text = resources.files("pointnet").joinpath(name).read_text(encoding="utf-8")
+    name = "mapspace.yaml"
+    text = resources.files("pointnet.original").joinpath(name).read_text(encoding="utf-8")
     mapspace = load_text(text, name).mapspace
     assert mapspace is not None
     return mapspace
@@ -110,5 +110,5 @@ def _key(row: dict[str, str]) -> tuple[str, str, int]:
 
 
 def _table(name: str) -> list[dict[str, str]]:
-    text = resources.files("pointnet").joinpath(name).read_text(encoding="utf-8")
+    text = resources.files("pointnet.original").joinpath(name).read_text(encoding="utf-8")
     return list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))

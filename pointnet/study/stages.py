@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gmp
+import pointnet
 import sparsim
 from pointnet.checkpoint import write_atomically
 
@@ -52,7 +53,7 @@ def digest_of(data: Any) -> str:
 def program_digest() -> str:
     """Of all sources and tables of this program: another program may find other numbers."""
     found = hashlib.sha256()
-    for package in (sparsim.__file__, gmp.__file__, __file__):
+    for package in (sparsim.__file__, gmp.__file__, pointnet.__file__):
         folder = Path(str(package)).parent
         for path in sorted(p for p in folder.rglob("*") if p.suffix in _PROGRAM):
             found.update(path.relative_to(folder).as_posix().encode())

@@ -16,19 +16,22 @@ import torch
 from pyarrow import parquet
 from rich.console import Console
 
-from pointnet import compare, study, study_chapters, study_figures, study_report
-from pointnet import study_costs as cost_models
+from pointnet import compare
 from pointnet.checkpoint import write_atomically
 from pointnet.compare import CONTROL
 from pointnet.data import Dataset
 from pointnet.metrics import write_csv
+from pointnet.original import report as original
+from pointnet.original.cases import DESIGNS, runs
+from pointnet.original.reproduce import PUBLISHED_ACCOUNTING, reproduce
 from pointnet.run import data_of
-from pointnet.study_cases import DESIGNS, runs
-from pointnet.study_chapters import Findings
-from pointnet.study_costs import BOTH, DENSE, PLAIN, VARIANTS, Cost
-from pointnet.study_networks import Network, Plan, Traced, trace_all, train
-from pointnet.study_page import html_page
-from pointnet.study_stages import Stages, digest_of, program_digest
+from pointnet.study import costs as cost_models
+from pointnet.study.chapters import Findings, report, savings
+from pointnet.study.costs import BOTH, DENSE, PLAIN, VARIANTS, Cost
+from pointnet.study.figures import write_figures
+from pointnet.study.networks import Network, Plan, Traced, trace_all, train
+from pointnet.study.page import html_page
+from pointnet.study.stages import Stages, digest_of, program_digest
 from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
 from sparsim.evaluation import evaluate
@@ -82,16 +85,16 @@ def _reproduced(output: Path) -> list[Path]:
 
 def _reproduction(output: Path, console: Console) -> dict[str, Any]:
     with _status(console, "evaluating the 48 published runs (the very first run compiles kernels)"):
-        summary = study.reproduce(output / "reproduction")
+        summary = reproduce(output / "reproduction")
     inputs = {
         run.layer.name: f"{run.layer.density('Inputs').density:.2f}" for run in runs() if run.variant != DENSE
     }
     return {
         "closing": summary.closing_line(),
         "reproduced": summary.agreeing_runs,
-        "grids": [grid._asdict() for grid in study_report.grids(summary)],
-        "faults": list(study_report.faults(summary)),
-        "notes": list(study_report.side_notes(summary)),
+        "grids": [grid._asdict() for grid in original.grids(summary)],
+        "faults": list(original.faults(summary)),
+        "notes": list(original.side_notes(summary)),
         "densities": [{"name": name, "inputs": value} for name, value in inputs.items()],
     }
 
@@ -105,10 +108,10 @@ def _primes() -> list[dict[str, Any]]:
         loaded = load_preset(DESIGNS[run.design])
         assert loaded.architecture is not None
         problem = (loaded.architecture, run.layer, loaded.policy, loaded.energy)
-        published = evaluate(*problem, run.mapping, accounting=study.PUBLISHED_ACCOUNTING)
+        published = evaluate(*problem, run.mapping, accounting=PUBLISHED_ACCOUNTING)
         found = cost_models.searched(search(
             *problem, cost_models.mapspace_of(run.layer), objective=cost_models.OBJECTIVE,
-            accounting=study.PUBLISHED_ACCOUNTING,
+            accounting=PUBLISHED_ACCOUNTING,
         ))  # fmt: skip
         rows.append({
             "design": run.design, "variant": run.variant,
@@ -152,11 +155,9 @@ def _status(console: Console, text: str) -> Iterator[Any]:
 
 
 def _write(found: Findings, plan: Plan, output: Path) -> dict[str, Any]:
-    shown = {design: study_chapters.savings(costs) for design, costs in found.costs.items()}
-    figures = study_figures.write_figures(
-        output / "figures", found.costs, found.networks, plan.names_of_pruned, shown
-    )
-    text = study_chapters.report(found, figures)
+    shown = {design: savings(costs) for design, costs in found.costs.items()}
+    figures = write_figures(output / "figures", found.costs, found.networks, plan.names_of_pruned, shown)
+    text = report(found, figures)
     results = _results(found)
     write_atomically(output / "report.md", text.encode())
     write_atomically(output / "report.html", html_page(text, output, TITLE).encode())
@@ -182,7 +183,7 @@ def _results(found: Findings) -> dict[str, Any]:
         design: {
             metric: {layer: saved._asdict() for layer, saved in rows.items()} for metric, rows in both.items()
         }
-        for design, both in ((d, study_chapters.savings(costs)) for d, costs in found.costs.items())
+        for design, both in ((d, savings(costs)) for d, costs in found.costs.items())
     }
     return {
         "reproduced": found.reproduction["reproduced"],

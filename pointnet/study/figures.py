@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from pointnet.checkpoint import write_atomically
-from pointnet.study_costs import (
+from pointnet.study.costs import (
     BOTH,
     DENSE,
     TITLES,
@@ -24,8 +24,8 @@ from pointnet.study_costs import (
     Cost,
     LayerCost,
 )
-from pointnet.study_networks import Network
-from pointnet.study_savings import Saved
+from pointnet.study.networks import Network
+from pointnet.study.savings import Saved
 from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
 
 Costs = Mapping[str, Mapping[str, Cost]]  # design, variant

@@ -15,13 +15,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from pointnet.study_cases import DESIGN_TITLES, DESIGNS, VARIANTS
-from pointnet.study_report import COMPONENTS, component_energy_pj
+from pointnet.original.cases import DESIGN_TITLES, DESIGNS, VARIANTS
+from pointnet.original.report import COMPONENTS, component_energy_pj
 from pointnet.units import PJ_PER_UJ
 from sparsim.result import Evaluation
 
 if TYPE_CHECKING:
-    from pointnet.study import Outcome
+    from pointnet.original.reproduce import Outcome
 
 BAR = 0.38
 VARIANT_COLORS = {"dense": "#8a94a6", "sparse": "#1f6fb4"}

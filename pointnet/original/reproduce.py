@@ -1,6 +1,6 @@
 """The original PointNet++ study run again: 12 layers x dense/sparse x 2 designs, its mappings and densities.
 
-    python -m pointnet.study [-o build/reproduction]
+    python -m pointnet.original [-o build/reproduction]
 
 prints our numbers beside the published ones and writes study.csv, report.md and one figure per metric.
 The published numbers were counted with the convention `timeloop-2022`; `timeloop-3` is given besides.
@@ -16,14 +16,14 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from pointnet.study_cases import DESIGNS, SHAPE, Run, runs
+from pointnet.original.cases import DESIGNS, SHAPE, Run, runs
 from sparsim.evaluation import Accounting, evaluate
 from sparsim.result import Evaluation
 from sparsim.spec import Density, Layer
 from sparsim.spec.load import load_preset
 
 if TYPE_CHECKING:
-    from pointnet.study_report import Summary
+    from pointnet.original.report import Summary
 
 PUBLISHED_ACCOUNTING: Accounting = "timeloop-2022"
 ACCOUNTINGS: tuple[Accounting, ...] = (PUBLISHED_ACCOUNTING, "timeloop-3")
@@ -74,15 +74,15 @@ def with_dense_weights(layer: Layer) -> Layer:
 def reproduce(output: Path, step: Callable[[], None] = lambda: None) -> Summary:
     """Evaluate everything and write study.csv, report.md and the figures into `output`; `step` is called
     after each of the `STEPS` evaluations."""
-    from pointnet import study_plots, study_report  # matplotlib takes half a second: not before --help
+    from pointnet.original import plots, report  # matplotlib takes half a second: not before --help
 
     outcomes = {accounting: evaluate_runs(accounting, step=step) for accounting in ACCOUNTINGS}
     unpruned = evaluate_runs(change=with_dense_weights, step=step)
-    summary = study_report.summarise(outcomes[PUBLISHED_ACCOUNTING], outcomes["timeloop-3"], unpruned)
+    summary = report.summarise(outcomes[PUBLISHED_ACCOUNTING], outcomes["timeloop-3"], unpruned)
     output.mkdir(parents=True, exist_ok=True)
-    study_report.write_csv(output / "study.csv", [o for group in outcomes.values() for o in group])
-    study_report.write_markdown(output / "report.md", summary)
-    study_plots.write_figures(output, outcomes[PUBLISHED_ACCOUNTING])
+    report.write_csv(output / "study.csv", [o for group in outcomes.values() for o in group])
+    report.write_markdown(output / "report.md", summary)
+    plots.write_figures(output, outcomes[PUBLISHED_ACCOUNTING])
     return summary
 
 
@@ -95,7 +95,7 @@ def reproduce(output: Path, step: Callable[[], None] = lambda: None) -> Summary:
     show_default=True,
 )
 def main(output: Path) -> None:
-    from pointnet import study_report
+    from pointnet.original import report
 
     console = Console()
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -105,11 +105,7 @@ def main(output: Path) -> None:
             progress.update(task, advance=1, description="evaluating the study's runs")
 
         summary = reproduce(output, step)
-    for table in study_report.tables(summary):
+    for table in report.tables(summary):
         console.print(table)
     console.print(f"wrote {output}/study.csv, report.md and the figures (PNG and SVG)")
     console.print(summary.closing_line(), style="bold")
-
-
-if __name__ == "__main__":
-    main()

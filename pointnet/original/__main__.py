@@ -1,0 +1,3 @@
+from pointnet.original.reproduce import main
+
+main()

@@ -1,0 +1,1 @@
+"""The study done right: train, prune, measure, map, cost and report, stage by stage."""
