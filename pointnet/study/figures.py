@@ -168,7 +168,7 @@ def _accuracy(costs: Costs, networks: Mapping[str, Network], pruned: Sequence[st
         axis.grid(color="#dddddd", linewidth=0.6)
         axis.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("accuracy (%)")
-    _legend(figure, figure.axes[0], 4)
+    _legend(figure, figure.axes[0], 6)
     return figure
 
 
