@@ -112,7 +112,7 @@ def run_seed(plan: Plan, seed: int) -> list[Row]:
         started = time.process_time()
         training = Training(again, data)
         training.model.load_state_dict(dense.model.state_dict())
-        monitor = EnergyMonitor(training.model, example, cost)
+        monitor = EnergyMonitor(training.model, cost, example)
         training.pruning = prepare(training, monitor)
         while training.step < training.steps:
             training.advance()
@@ -179,7 +179,7 @@ def loss_of(model: nn.Module, clouds: Tensor, labels: Tensor) -> float:
 def cost_of(plan: Plan, example: Tensor) -> NetworkCost:
     """Mappings planned for the activations of an untrained network: the same for all seeds."""
     torch.manual_seed(0)
-    return EnergyMonitor(PointNet2(plan.settings.network(10)), example, CHIP).cost
+    return EnergyMonitor(PointNet2(plan.settings.network(10)), CHIP, example).cost
 
 
 def data_of(plan: Plan) -> tuple[Dataset, Clouds]:

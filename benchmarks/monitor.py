@@ -89,7 +89,7 @@ def measure(network: str, config: Config, repeats: int, say: Callable[[str], obj
         if isinstance(hardware, Accelerator):
             hardware = hardware._replace(mapspace=study_mapspace())
         monitor = EnergyMonitor(
-            model, clouds[:WATCHED], hardware, pruner=pruner, batch=WATCHED,
+            model, hardware, clouds[:WATCHED], pruner=pruner, batch=WATCHED,
             progress=lambda layer, name=name: say(f"{network} on {name}: {layer}"),  # type: ignore[misc]
         )  # fmt: skip
 

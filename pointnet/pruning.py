@@ -37,7 +37,7 @@ def monitor_of(
     plan = settings.pruning
     energy_uj, cycles = (None, None) if plan is None else (plan.target_energy_uj, plan.target_cycles)
     return EnergyMonitor(
-        model, torch.split(example, RUN_BATCH), settings.hardware, progress=planned, target_cycles=cycles,
+        model, settings.hardware, torch.split(example, RUN_BATCH), progress=planned, target_cycles=cycles,
         target_energy_pj=None if energy_uj is None else energy_uj * PJ_PER_UJ,
     )  # fmt: skip
 

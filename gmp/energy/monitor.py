@@ -56,9 +56,9 @@ class _Seen(NamedTuple):
 class EnergyMonitor:
     """Watches `model` on `hardware`; `update()` after each step or epoch.
 
+    hardware : name of a preset, path of a document, `Chip`, `Accelerator`, or a `NetworkCost` of these layers
     example : a batch (samples first), or batches, from which layers, shapes and densities of activations are
         measured; or a workload that names layers of the model, whose densities of activations are then kept
-    hardware : name of a preset, path of a document, `Chip`, `Accelerator`, or a `NetworkCost` of these layers
     pruner : whose masks count as zeros; None: zeros of the parameters are counted
     batch : samples that the hardware runs at a time, which all numbers are for (with an example)
     measure_every : updates after which activations are measured again on the example; None: only by `measure`
@@ -72,8 +72,8 @@ class EnergyMonitor:
     def __init__(
         self,
         model: nn.Module,
-        example: Tensor | Iterable[Tensor | Sequence[Any]] | Workload,
         hardware: Hardware | NetworkCost,
+        example: Tensor | Iterable[Tensor | Sequence[Any]] | Workload,
         *,
         pruner: HasMasks | None = None,
         batch: int = 1,
@@ -88,6 +88,10 @@ class EnergyMonitor:
         self.target_cycles = _target(target_cycles, "target_cycles")
         self.history: list[Reading] = []
         self._example: list[Any] | None = None
+        if isinstance(example, str | Path):
+            raise PruningError(
+                f"the example is {str(example)!r}; it is tensors, the hardware stands before it"
+            )
         if isinstance(example, Workload):
             workload = example
             views = [_whole(model, layer.name) for layer in workload.layers]

@@ -22,7 +22,7 @@ def watched(**options) -> tuple[nn.Sequential, EnergyMonitor]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(10, 30), nn.ReLU(), nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 4))
     layers = workload_of(trace(model, [X]), name="net", batch=1).layers
-    return model, EnergyMonitor(model, X, LinearCost(layers), **options)
+    return model, EnergyMonitor(model, LinearCost(layers), X, **options)
 
 
 def zeros(model: nn.Module) -> list[int]:

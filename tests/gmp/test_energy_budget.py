@@ -32,7 +32,7 @@ def watched(scope: str = "layer", width: int = 40, **targets: float) -> tuple[gm
     )  # fmt: skip
     pruner = gmp.Pruner(model, scope=scope, ignore="4")
     layers = workload_of(trace(model, [X]), name="net", batch=1).layers
-    return pruner, EnergyMonitor(model, X, LinearCost(layers), pruner=pruner, **targets)
+    return pruner, EnergyMonitor(model, LinearCost(layers), X, pruner=pruner, **targets)
 
 
 @settings(max_examples=25, deadline=None)

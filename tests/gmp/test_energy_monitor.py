@@ -51,7 +51,7 @@ def cost_of(model: nn.Module, x: Tensor = X) -> LinearCost:
 
 
 def watch(model: nn.Module, pruner=None, **options) -> EnergyMonitor:
-    return EnergyMonitor(model, X, cost_of(model), pruner=pruner, **options)
+    return EnergyMonitor(model, cost_of(model), X, pruner=pruner, **options)
 
 
 def traced(model: nn.Module, x: Tensor = X) -> list[list[float]]:
@@ -91,7 +91,7 @@ def test_parts_of_weights_are_counted_as_parts():
     config = Config(stages, pooled=(11,), head=(10,), points=32, delayed=True)
     model, clouds = PointNet2(config).eval(), torch.rand(3, 32, 3)
     pruner = gmp.Pruner(model)
-    monitor = EnergyMonitor(model, clouds, cost_of(model, clouds), pruner=pruner)
+    monitor = EnergyMonitor(model, cost_of(model, clouds), clouds, pruner=pruner)
     assert any(name.endswith(".part2") for name in monitor.cost.names)
     pruner.prune(0.6)
     monitor.measure()
@@ -103,7 +103,7 @@ def test_parts_of_weights_that_lie_transposed_in_memory():
     model.a.weight = nn.Parameter(torch.randn(6, 5).T)
     x = torch.randn(3, 6)
     pruner = gmp.Pruner(model)
-    monitor = EnergyMonitor(model, x, cost_of(model, x), pruner=pruner)
+    monitor = EnergyMonitor(model, cost_of(model, x), x, pruner=pruner)
     pruner.prune(0.5)
     expected = [row[0] for row in traced(model, x)]
     assert len(set(expected)) == 2
@@ -117,12 +117,12 @@ def test_shared_and_computed_weights():
     model = Run(lambda m, x: m.b(m.a(x).relu()), a=shared, b=shared)
     pruner = gmp.Pruner(model)
     x = torch.randn(3, 4)
-    monitor = EnergyMonitor(model, x, cost_of(model, x), pruner=pruner)
+    monitor = EnergyMonitor(model, cost_of(model, x), x, pruner=pruner)
     pruner.prune(0.5)
     assert monitor.densities[:, 0].tolist() == [0.5] * len(monitor.cost.names)
 
     model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)))
-    monitor = EnergyMonitor(model, x, cost_of(model, x))
+    monitor = EnergyMonitor(model, cost_of(model, x), x)
     model[0].parametrizations.weight.original0.data[:2] = 0
     assert monitor.densities[0, 0] == 0.5
 
@@ -136,7 +136,7 @@ def test_training_is_the_same_with_and_without():
         pruner = gmp.Pruner(model)
         monitor = None
         if model is second:
-            monitor = EnergyMonitor(model, X, cost, pruner=pruner, measure_every=2)
+            monitor = EnergyMonitor(model, cost, X, pruner=pruner, measure_every=2)
 
         def after(pruner=pruner, monitor=monitor) -> None:
             pruner.prune(min(0.9, pruner.sparsity + 0.2))
@@ -315,7 +315,7 @@ def test_a_workload_in_place_of_an_example():
     model = net()
     workload = workload_of(trace(model, [X]), name="net", batch=1)
     pruner = gmp.Pruner(model)
-    monitor = EnergyMonitor(model, workload, LinearCost(workload.layers), pruner=pruner)
+    monitor = EnergyMonitor(model, LinearCost(workload.layers), workload, pruner=pruner)
     pruner.prune(0.5)
     assert monitor.densities.tolist() == [[row[0], *known[1:]] for row, known in zip(
         traced(model), LinearCost(workload.layers).densities.tolist(), strict=True
@@ -332,7 +332,7 @@ def test_a_workload_of_the_layers_that_run():
     model = Run(lambda m, x: m.used["part2"](x).relu(), used=used, aux=nn.Linear(4, 2))
     x = torch.randn(6, 4)
     workload = workload_of(trace(model, [x], names=["used.part2"]), name="net", batch=1)
-    monitor = EnergyMonitor(model, workload, LinearCost(workload.layers))
+    monitor = EnergyMonitor(model, LinearCost(workload.layers), workload)
     with torch.no_grad():
         used["part2"].bias.fill_(-9.0)
         used["part2"].weight[0] = 0.0
@@ -376,7 +376,7 @@ def test_on_an_accelerator_from_the_model_alone(tmp_path):
     hardware = Accelerator(chip.architecture, chip.policy, chip.energy, study_mapspace())
     model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
     x = torch.randn(6, 4)
-    one, four = (EnergyMonitor(model, x, hardware, batch=batch, folder=tmp_path).update() for batch in (1, 4))
+    one, four = (EnergyMonitor(model, hardware, x, batch=batch, folder=tmp_path).update() for batch in (1, 4))
     assert one.energy_pj < four.energy_pj < 4 * one.energy_pj  # weights are fetched for all
     assert one.names == ("0", "2")
 
@@ -407,14 +407,16 @@ def test_what_does_not_fit_together():
             call()
     other = nn.Sequential(nn.Linear(4, 4))
     with pytest.raises(PruningError, match="the cost is of layers 0, the model has 0, 5, 8"):
-        EnergyMonitor(model, X, cost_of(other, torch.ones(2, 4)))
+        EnergyMonitor(model, cost_of(other, torch.ones(2, 4)), X)
+    with pytest.raises(PruningError, match="the example is 'eyeriss_v2'; it is tensors, the hardware stands"):
+        EnergyMonitor(model, X, "eyeriss_v2")  # type: ignore[arg-type]
     workload = workload_of(
         trace(Run(lambda m, x: m.head(x), head=nn.Linear(4, 4)), [torch.ones(2, 4)]), name="x"
     )
     with pytest.raises(PruningError, match="the workload's layer 'head' has no weight in the model"):
-        EnergyMonitor(model, workload, LinearCost(workload.layers))
+        EnergyMonitor(model, LinearCost(workload.layers), workload)
     with pytest.raises(PruningError, match="measure_every needs an example"):
-        EnergyMonitor(other, workload_of(trace(other, [torch.ones(2, 4)]), name="x"), "any", measure_every=2)
+        EnergyMonitor(other, "any", workload_of(trace(other, [torch.ones(2, 4)]), name="x"), measure_every=2)
     monitor.update()
     with pytest.raises(PruningError, match="the readings cannot be written: no such file"):
         monitor.to_csv("/nonexistent/readings.csv")
@@ -430,7 +432,7 @@ def test_a_cost_that_cannot_be_is_not_read():
             raise MappingError("layer 0 does not fit")
 
     model = net()
-    monitor = EnergyMonitor(model, X, Full(cost_of(model).layers))
+    monitor = EnergyMonitor(model, Full(cost_of(model).layers), X)
     with pytest.raises(MappingError):
         monitor.update()
     assert monitor.history == []

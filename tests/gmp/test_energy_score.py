@@ -49,7 +49,7 @@ def net(seed: int = 0) -> nn.Module:
 
 def watch(model: nn.Module, x: torch.Tensor = X, cost: type[LinearCost] = SquareCost) -> EnergyMonitor:
     layers = workload_of(trace(model, [x]), name="net", batch=1).layers
-    return EnergyMonitor(model, x, cost(layers))
+    return EnergyMonitor(model, cost(layers), x)
 
 
 def naive_lamp(weight: torch.Tensor) -> np.ndarray:

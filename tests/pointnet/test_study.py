@@ -174,6 +174,7 @@ def test_a_network_is_pruned_by_energy(
     row = next(line for line in chapter.splitlines() if line.startswith("| energy-90"))
     assert f"| {found['energy_uj']:.2f} | {found['cycles']:,} | {100 * saved:.1f} % |" in row
     assert len(re.findall(r"^\| (?:sa|fc)", chapter, re.M)) == 12
+    assert "**Pruned by energy** on gating" in text
     assert "Pruned by energy" not in (output / "report.md").read_text(encoding="utf-8")
 
 
