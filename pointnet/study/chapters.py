@@ -126,7 +126,9 @@ def _networks(found: Findings) -> Iterator[str]:
 
 def _designs(found: Findings, figures: Sequence[str]) -> Iterator[str]:
     yield "## What the hardware sees"
-    yield "\n".join(f"* `{name}`: {text}." for name, text in VARIANTS.items())
+    others = [f"`{name}`" for name in next(iter(found.costs.values())) if name not in VARIANTS]
+    lines = [*(f"`{name}`: {text}" for name, text in VARIANTS.items()), f"{', '.join(others)}: each as it is"]
+    yield "\n".join(f"* {line}." for line in lines)
     yield (
         "Every layer of every variant has a mapping of its own: the fastest found, and of these the one with "
         "the least energy. The two designs of the original study search its mapspace, with imperfect factors "
