@@ -216,7 +216,7 @@ def compare(
 @cli.command()
 @_data
 @click.option("-o", "--output", "folder", type=_folder, default=Path("build/study"), show_default=True)
-@click.option("--preset", default="small", show_default=True, help="Network: small, half or study.")
+@click.option("--preset", default="small", show_default=True, help="Network: small, half, study or msg.")
 @click.option("--pool", type=int, help="Points kept of each cloud, of which every step draws the network's.")
 @click.option("--points", type=int, help="Points per cloud.  [default: the network's]")
 @click.option("--classes", type=int, help="Which list of a ModelNet folder: 10 or 40.")
