@@ -59,6 +59,7 @@ class EnergyMonitor:
     hardware : name of a preset, path of a document, `Chip`, `Accelerator`, or a `NetworkCost` of these layers
     example : a batch (samples first), or batches, from which layers, shapes and densities of activations are
         measured; or a workload that names layers of the model, whose densities of activations are then kept
+    names : layers to measure on the example, as in `trace`; None: all, each of which has to run
     pruner : whose masks count as zeros; None: zeros of the parameters are counted
     batch : samples that the hardware runs at a time, which all numbers are for (with an example)
     measure_every : updates after which activations are measured again on the example; None: only by `measure`
@@ -75,6 +76,7 @@ class EnergyMonitor:
         hardware: Hardware | NetworkCost,
         example: Tensor | Iterable[Tensor | Sequence[Any]] | Workload,
         *,
+        names: Sequence[str] | None = None,
         pruner: HasMasks | None = None,
         batch: int = 1,
         measure_every: int | None = None,
@@ -93,11 +95,13 @@ class EnergyMonitor:
                 f"the example is {str(example)!r}; it is tensors, the hardware stands before it"
             )
         if isinstance(example, Workload):
+            if names is not None:
+                raise PruningError("names: of no use, the workload names its layers")
             workload = example
             views = [_whole(model, layer.name) for layer in workload.layers]
         else:
             self._example = [example] if isinstance(example, Tensor) else list(example)
-            traced = self._trace(self._example)
+            traced = self._trace(self._example, names)
             workload = workload_of(traced, name=type(model).__name__, batch=_count(batch, "batch"))
             views = [row.view for row in traced.layers]
         if measure_every is not None and self._example is None:
@@ -184,8 +188,8 @@ class EnergyMonitor:
         """
         if batches is None and self._example is None:
             raise PruningError("there is no example to measure; pass batches")
-        given = None if self._example is not None else list(dict.fromkeys(x.layer for x in self._views))
-        rows = self._trace(batches if batches is not None else self._example or [], given).layers
+        measured = list(dict.fromkeys(view.layer for view in self._views))
+        rows = self._trace(batches if batches is not None else self._example or [], measured).layers
         names = tuple(row.name for row in rows)
         if names != self.cost.names:
             raise PruningError(f"the layers {', '.join(names)} ran, before {', '.join(self.cost.names)}")
@@ -235,7 +239,7 @@ class EnergyMonitor:
             raise PruningError("nothing was read yet: call update() first")
         return self.history
 
-    def _trace(self, batches: Iterable[Any], names: Sequence[str] | None = None) -> Trace:
+    def _trace(self, batches: Iterable[Any], names: Sequence[str] | None) -> Trace:
         devices = {p.device for p in self.model.parameters() if p.device.type == "cuda"}
         with torch.random.fork_rng(devices=list(devices)):
             return trace(self.model, batches, names=names)

@@ -15,7 +15,7 @@ from traced import Run
 
 import gmp
 from gmp.energy import Accelerator, EnergyMonitor
-from gmp.errors import PruningError
+from gmp.errors import PruningError, TraceError
 from gmp.trace import trace
 from gmp.workload import workload_of
 from pointnet.model import Config, PointNet2, Scale, Stage
@@ -338,6 +338,21 @@ def test_a_workload_of_the_layers_that_run():
         used["part2"].weight[0] = 0.0
     monitor.measure([x])
     assert monitor.densities.tolist() == [[2 / 3, 1.0, 0.0]]
+
+
+def test_layers_that_never_run_are_left_out_by_name():
+    model = Run(lambda m, x: m.b(m.a(x).relu()), a=nn.Linear(4, 3), b=nn.Linear(3, 2), aux=nn.Linear(4, 2))
+    x = torch.randn(6, 4)
+    workload = workload_of(trace(model, [x], names=["a", "b"]), name="net", batch=1)
+    with pytest.raises(TraceError, match="layer aux did not run"):
+        EnergyMonitor(model, LinearCost(workload.layers), x)
+    monitor = EnergyMonitor(model, LinearCost(workload.layers), x, names=["a", "b"], measure_every=1)
+    before = monitor.update().densities
+    with torch.no_grad():
+        model.a.bias.fill_(-99.0)
+    assert (monitor.update().densities - before)[:, 1].tolist() == [0.0, -before[1, 1]]
+    with pytest.raises(PruningError, match="names: of no use, the workload names its layers"):
+        EnergyMonitor(model, LinearCost(workload.layers), workload, names=["a"])
 
 
 def test_a_recipes_masks(tmp_path):
