@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
 from sparsim.errors import SparsimError
 
 
@@ -18,3 +23,21 @@ class TraceError(SparsimError, ValueError):
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(f"{message} ({hint})" if hint else message)
+
+
+def check_state(
+    state: Mapping[str, Any], keys: set[str], what: str, error: type[PruningError] = PruningError
+) -> None:
+    """Raise `error` for what is no `state_dict()` of a `what`, which has `keys`."""
+    if missing := keys - set(state):
+        raise error(f"this is no state of a {what}: it has no {', '.join(sorted(missing))}")
+
+
+@contextmanager
+def writing(path: str | Path, what: str, also: type[Exception] = OSError) -> Iterator[None]:
+    """Errors of the system, and `also`, become a PruningError with the file's name."""
+    try:
+        yield
+    except (OSError, also) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise PruningError(f"{path}: the {what} cannot be written: {reason}") from None

@@ -21,7 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 from torch import nn
 
-from gmp.errors import PruningError
+from gmp.errors import PruningError, writing
 from sparsim.errors import near
 
 Cell = str | int | float | None
@@ -253,8 +253,5 @@ def _text(column: str, value: Cell) -> str:
 
 
 def _write(path: str | Path, text: str) -> None:
-    try:
+    with writing(path, "report"):
         Path(path).write_text(text, encoding="utf-8", newline="")
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise PruningError(f"{path}: the report cannot be written: {reason}") from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gmp.errors import PruningError, RecipeError
+from gmp.errors import PruningError, RecipeError, check_state
 from gmp.fields import ALL
 from gmp.modifiers import (
     ConstantPruningModifier,
@@ -124,8 +124,7 @@ class RunningRecipe:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over `state_dict()` of the same recipe. Raises PruningError if anything differs."""
         self._check_open()
-        if missing := {"step", "steps_per_epoch", "modifiers", "pruning"} - set(state):
-            raise RecipeError(f"this is no state of a recipe: it has no {', '.join(sorted(missing))}")
+        check_state(state, {"step", "steps_per_epoch", "modifiers", "pruning"}, "recipe", RecipeError)
         if state["steps_per_epoch"] != self.steps_per_epoch:
             raise RecipeError(
                 f"the saved run has {state['steps_per_epoch']} steps per epoch, this one "

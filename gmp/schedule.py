@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
-from gmp.errors import PruningError
+from gmp.errors import PruningError, check_state
 from gmp.pruner import Pruner
 from gmp.select import fraction, is_count
 from sparsim.errors import near
@@ -109,8 +109,7 @@ class Schedule(ABC):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over `state_dict()` of a schedule with as many steps per epoch. Raises PruningError."""
-        if missing := {"step", "steps_per_unit", "pruner"} - set(state):
-            raise PruningError(f"this is no state of a schedule: it has no {', '.join(sorted(missing))}")
+        check_state(state, {"step", "steps_per_unit", "pruner"}, "schedule")
         if state["steps_per_unit"] != self.steps_per_unit:
             raise PruningError(
                 f"the saved schedule counts {state['steps_per_unit']} steps per {self.unit}, "

@@ -27,6 +27,18 @@ _data = click.option(
 _folder = click.Path(file_okay=False, path_type=Path)
 
 
+def _both_trainings(command: Any) -> Any:
+    """Options of the dense training and of those that go on from it."""
+    for option in (
+        click.option("--augmentation", default="strong", show_default=True),
+        click.option("--lr-again", type=float, default=1e-3, show_default=True, help="Of those after it."),
+        click.option("--lr", type=float, default=2e-3, show_default=True, help="Of the dense training."),
+        click.option("--batch", type=int, default=32, show_default=True),
+    ):  # the last one stands first in --help
+        command = option(command)
+    return command
+
+
 @click.group(help=__doc__)
 def cli() -> None:
     pass
@@ -173,10 +185,7 @@ def pack(source: str, output: Path, points: int, normals: bool, classes: int | N
 @click.option("--pool", type=int, help="Points kept of each cloud, of which every step draws the network's.")
 @click.option("--epochs", type=int, default=20, show_default=True, help="Of the dense training.")
 @click.option("--more", type=int, default=20, show_default=True, help="Epochs of every training after it.")
-@click.option("--batch", type=int, default=32, show_default=True)
-@click.option("--lr", type=float, default=2e-3, show_default=True, help="Of the dense training.")
-@click.option("--lr-again", type=float, default=1e-3, show_default=True, help="Of those after it.")
-@click.option("--augmentation", default="strong", show_default=True)
+@_both_trainings
 @click.option("--level", "levels", type=float, multiple=True, help="A sparsity.  [default: .5 .8 .9 .95 .98]")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--document", type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -201,7 +210,7 @@ def compare(
 
     plan = comparison.Plan(dense, again, tuple(sorted(levels)) or comparison.LEVELS)
     accuracy = report.accuracy_lines(comparison.compare(plan, data, folder, train))
-    traced = report.traces(folder, ("control", comparison.pruned(plan)), data)
+    traced = report.traces(folder, (comparison.CONTROL, comparison.pruned(plan)), data)
     densities = report.density_lines(traced)
     results().print(tables.table(accuracy, "accuracy on the test clouds"))
     results().print(tables.table(densities, "nonzero fractions"))
@@ -222,10 +231,7 @@ def compare(
 @click.option("--classes", type=int, help="Which list of a ModelNet folder: 10 or 40.")
 @click.option("--epochs", type=int, default=15, show_default=True, help="Of the dense training.")
 @click.option("--more", type=int, default=15, show_default=True, help="Epochs of every training after it.")
-@click.option("--batch", type=int, default=32, show_default=True)
-@click.option("--lr", type=float, default=2e-3, show_default=True, help="Of the dense training.")
-@click.option("--lr-again", type=float, default=1e-3, show_default=True, help="Of those after it.")
-@click.option("--augmentation", default="strong", show_default=True)
+@_both_trainings
 @click.option("--level", "levels", type=float, multiple=True, help="A sparsity.  [default: .5 .8 .9]")
 @click.option(
     "--samples", type=click.IntRange(min=1), default=256, show_default=True, help="Test clouds traced."
@@ -240,13 +246,11 @@ def study(
     from rich.console import Console
 
     from pointnet.settings import Settings
-    from pointnet.study.costs import CHIPS, check_design
+    from pointnet.study.costs import CHIPS
     from pointnet.study.costs import designs as known
     from pointnet.study.networks import LEVELS, Plan
     from pointnet.study.run import run_study
 
-    for design in designs:
-        check_design(design)  # before minutes of training
     chosen = tuple(dict.fromkeys(designs)) or known()
     chip = next((CHIPS[design] for design in chosen if design in CHIPS), None)
     wanted = tuple(sorted(set(levels))) or LEVELS

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gmp.energy.cost import Reals
 from gmp.energy.monitor import EnergyMonitor
-from gmp.errors import PruningError
+from gmp.errors import PruningError, check_state
 from gmp.pruner import Pruner
 from gmp.schedule import Schedule
 
@@ -39,8 +39,7 @@ def sparsity_for(monitor: EnergyMonitor, *, uniform: bool = False) -> float:
         return found
 
     def met(sparsity: float) -> bool:
-        energy, cycles = monitor.cost(densities(sparsity))
-        return monitor.meets(float(energy.sum()), float(cycles.sum()))
+        return _met(monitor, densities(sparsity))
 
     tried = np.linspace(start, 1.0, TRIALS + 1).tolist()
     first = next((i for i, sparsity in enumerate(tried) if met(sparsity)), None)
@@ -99,8 +98,7 @@ class BudgetSchedule:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over `state_dict()`. Raises PruningError like `Schedule.load_state_dict`."""
-        if missing := {"schedule", "reached"} - set(state):
-            raise PruningError(f"this is no state of a budget: it has no {', '.join(sorted(missing))}")
+        check_state(state, {"schedule", "reached"}, "budget")
         self.schedule.load_state_dict(state["schedule"])
         self.reached = bool(state["reached"])
 
@@ -108,13 +106,9 @@ class BudgetSchedule:
         """Until the targets are met, or as far as the schedule asks."""
         pruner, before = self.monitor.pruner, -1.0
         assert isinstance(pruner, Pruner)  # the schedule's
-        while not self._met() and before < pruner.sparsity < due:
+        while not _met(self.monitor, self.monitor.densities) and before < pruner.sparsity < due:
             before = pruner.sparsity
             pruner.prune(min(due, max(before, self._needed())))
-
-    def _met(self) -> bool:
-        energy, cycles = self.monitor.cost(self.monitor.densities)
-        return self.monitor.meets(float(energy.sum()), float(cycles.sum()))
 
     def _needed(self) -> float:
         try:
@@ -122,6 +116,11 @@ class BudgetSchedule:
         except PruningError:  # not with these proportions, perhaps with others
             return 1.0
         return min(1.0, needed + BEYOND) if needed > self.schedule.sparsity else needed
+
+
+def _met(monitor: EnergyMonitor, densities: Reals) -> bool:
+    energy, cycles = monitor.cost(densities)
+    return monitor.meets(float(energy.sum()), float(cycles.sum()))
 
 
 def _prunable(monitor: EnergyMonitor) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from numpy.typing import ArrayLike
 
 from gmp.energy.bicubic import Bicubic, Point
-from gmp.energy.cost import Costs, NetworkCost, Objective, Progress, Reals, Slopes, check_objective
+from gmp.energy.cost import Costs, NetworkCost, Objective, Progress, Reals, Slopes, check_objective, metric_of
 from sparsim.chip import Chip, evaluate_chip, plan_layer
 from sparsim.chip.roles import as_conv
 from sparsim.errors import MappingError
@@ -122,7 +122,7 @@ class ChipCost(NetworkCost):
         point = self._surface(at[:, 0], at[:, 1])
         dense = (wanted == 1.0).all(axis=1)
         value = np.where(dense[:, None], self._dense, point.value)
-        metric = value[:, 0] * value[:, 1] if self.objective == "edp" else value[:, self.objective == "delay"]
+        metric = metric_of(self.objective, Costs(value[:, 0], value[:, 1]))
         metric = np.where(fits, metric, np.inf).reshape(len(densities), self._most)
         best = metric.argmin(axis=1)
         rows = np.arange(len(densities))

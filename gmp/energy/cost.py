@@ -141,6 +141,12 @@ def with_densities(layers: Sequence[Layer], densities: ArrayLike) -> tuple[Layer
     )  # fmt: skip
 
 
+def metric_of(objective: Objective, costs: Costs[T]) -> T:
+    """What the objective asks to be little, of energies and cycles."""
+    energy, cycles = costs
+    return {"energy": energy, "delay": cycles, "edp": energy * cycles}[objective]
+
+
 def check_objective(objective: str) -> None:
     """Raise PruningError for an unknown one."""
     if objective not in OBJECTIVES:

@@ -18,6 +18,7 @@ from gmp.energy.cost import (
     Reals,
     Slopes,
     check_objective,
+    metric_of,
     with_densities,
 )
 from sparsim.errors import MappingError
@@ -75,18 +76,14 @@ class MappedCost(NetworkCost):
             folder=self._folder, progress=progress,
         )  # fmt: skip
         try:
-            better = found._metric(densities) < self._metric(densities)
+            better, so_far = (metric_of(self.objective, cost(densities)) for cost in (found, self))
         except MappingError:  # one of those so far does not fit
             return found
-        both = zip(better, found.mappings, self.mappings, strict=True)
+        both = zip(better < so_far, found.mappings, self.mappings, strict=True)
         mappings = [new if won else old for won, new, old in both]
         return type(self)(
             self.accelerator, self.layers, mappings, objective=self.objective, folder=self._folder
         )
-
-    def _metric(self, densities: ArrayLike) -> Reals:
-        energy, cycles = self(densities)
-        return {"energy": energy, "delay": cycles, "edp": energy * cycles}[self.objective]
 
     def _searched(self, densities: ArrayLike, progress: Progress | None) -> list[Mapping]:
         layers = with_densities(self.layers, self._checked(densities))
@@ -97,9 +94,7 @@ class MappedCost(NetworkCost):
             cache=MappingCache(self._folder), objective=self.objective,
         )  # fmt: skip
         for layer, result in zip(self.layers, results, strict=False):
-            if result.interrupted:  # the best so far is no mapping to count on
-                raise KeyboardInterrupt
-            if not result.top:
+            if not result.uncut().top:
                 raise MappingError(f"no mapping of layer {layer.name} on {self.hardware} was found")
             found.append(result.best)
             if progress is not None:

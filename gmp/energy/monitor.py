@@ -24,7 +24,7 @@ from gmp.energy import reading as readings
 from gmp.energy.cost import COLUMNS, NetworkCost, Reals
 from gmp.energy.hardware import Hardware, network_cost
 from gmp.energy.reading import Reading
-from gmp.errors import PruningError
+from gmp.errors import PruningError, check_state
 from gmp.select import is_count
 from gmp.trace import Trace, trace
 from gmp.trace_recorder import WeightView
@@ -212,8 +212,7 @@ class EnergyMonitor:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over `state_dict()`. Raises PruningError if it is none, or one of other layers."""
-        if missing := {"layers", "activations", "readings"} - set(state):
-            raise PruningError(f"this is no state of a monitor: it has no {', '.join(sorted(missing))}")
+        check_state(state, {"layers", "activations", "readings"}, "monitor")
         names = tuple(state["layers"])
         if names != self.cost.names:
             raise PruningError(

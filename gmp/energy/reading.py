@@ -12,7 +12,7 @@ import numpy as np
 from rich.table import Table
 
 from gmp.energy.cost import Reals
-from gmp.errors import PruningError
+from gmp.errors import writing
 
 HEAD = ("step", "layer", "weights_density", "inputs_density", "outputs_density", "energy_pj", "cycles", "edp")
 TOTAL = "total"
@@ -96,15 +96,11 @@ def reading_of(names: tuple[str, ...], plain: Mapping[str, Any]) -> Reading:
 
 def write_csv(history: Sequence[Reading], path: str | Path) -> None:
     """The rows of all readings. Raises PruningError if the file cannot be written."""
-    try:
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(HEAD)
-            for reading in history:
-                writer.writerows(reading.rows())
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise PruningError(f"{path}: the readings cannot be written: {reason}") from None
+    with writing(path, "readings"), open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEAD)
+        for reading in history:
+            writer.writerows(reading.rows())
 
 
 def plot(history: Sequence[Reading], path: str | Path, target_energy_pj: float | None,
@@ -125,8 +121,5 @@ def plot(history: Sequence[Reading], path: str | Path, target_energy_pj: float |
             axis.axhline(target, color="black", linestyle="--")
         axis.set(xlabel="step", ylabel=what)
     axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
-    try:
+    with writing(path, "plot", ValueError):  # for an unknown format
         figure.savefig(path)
-    except (OSError, ValueError) as error:  # the latter for an unknown format
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise PruningError(f"{path}: the plot cannot be written: {reason}") from None

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from gmp.energy.cost import Objective, check_objective
+from gmp.energy.cost import Costs, Objective, check_objective, metric_of
 from gmp.energy.monitor import EnergyMonitor
 from gmp.errors import PruningError
 from gmp.scores import Movement, Score, score_of
@@ -75,7 +75,7 @@ class EnergyScore:
         """d cost / d weight density of each layer, (layers,)."""
         densities = torch.tensor(self.monitor.densities, requires_grad=True)
         with torch.enable_grad():  # the pruner calls without
-            energy, cycles = (values.sum() for values in self.monitor.cost.torch(densities))
-            cost = {"energy": energy, "delay": cycles, "edp": energy * cycles}[self.objective]
+            energy, cycles = self.monitor.cost.torch(densities)
+            cost = metric_of(self.objective, Costs(energy.sum(), cycles.sum()))
             (slopes,) = torch.autograd.grad(cost, densities)
         return slopes[:, 0]

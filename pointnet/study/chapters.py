@@ -102,10 +102,9 @@ def _networks(found: Findings) -> Iterator[str]:
     )
     rows = []
     for network in found.networks.values():
-        low, high = network.interval
         rows.append((
             network.name, f"{network.epochs}", _percent(network.sparsity), _percent(network.accuracy),
-            f"{100 * low:.1f} to {_percent(high)}", _percent(network.class_accuracy), f"{network.clouds}",
+            _interval(network), _percent(network.class_accuracy), f"{network.clouds}",
         ))  # fmt: skip
     header = ("network", "epochs", "zeros", "accuracy", "interval", "class accuracy", "test clouds")
     yield _table(header, rows)
@@ -242,10 +241,10 @@ def _by_energy(found: Findings) -> Iterator[str]:
     base = found.costs[design][DENSE]
     rows = []
     for network, variant in names.items():
-        cost, (low, high) = found.costs[design][variant], found.networks[network].interval
+        cost, trained = found.costs[design][variant], found.networks[network]
         rows.append((
-            network, _percent(found.networks[network].sparsity), _percent(found.networks[network].accuracy),
-            f"{100 * low:.1f} to {_percent(high)}", f"{cost.energy_uj:.2f}", f"{cost.cycles:,}",
+            network, _percent(trained.sparsity), _percent(trained.accuracy), _interval(trained),
+            f"{cost.energy_uj:.2f}", f"{cost.cycles:,}",
             _percent(1 - cost.energy_uj / base.energy_uj), _percent(1 - cost.cycles / base.cycles),
         ))  # fmt: skip
     header = (
@@ -361,6 +360,11 @@ def _fault_prime(found: Findings) -> Iterator[str]:
 def _run(found: Findings) -> Iterator[str]:
     yield "## This run"
     yield _table(("fact", "value"), list(found.facts.items()))
+
+
+def _interval(network: Network) -> str:
+    low, high = network.interval
+    return f"{100 * low:.1f} to {_percent(high)}"
 
 
 def _percent(fraction: float) -> str:

@@ -19,7 +19,6 @@ from sparsim.errors import near
 from sparsim.evaluation import evaluate
 from sparsim.mapper.cache import MappingCache
 from sparsim.mapper.network import search_network
-from sparsim.mapper.result import SearchResult
 from sparsim.spec import Density, Layer, Mapspace
 from sparsim.spec.counts import macs
 from sparsim.spec.load import load_preset
@@ -172,20 +171,13 @@ def _on_accelerator(preset: str, layers: Sequence[Layer], progress: Callable[[st
         (found,) = search_network(
             loaded.architecture, [layer], *problem, mapspace_of(layer), cache=cache, objective=OBJECTIVE
         )
-        result = evaluate(loaded.architecture, layer, *problem, searched(found).best)
+        result = evaluate(loaded.architecture, layer, *problem, found.uncut().best)
         energy = {result.compute.name: result.compute.energy_pj}
         energy |= {level.name: level.energy_pj for level in result.storage}
         rows.append(LayerCost(layer.name, macs(layer), result.cycles, result.utilization, energy))
         area = {result.compute.name: result.compute.area_um2}
         area |= {level.name: level.area_um2 for level in result.storage if level.area_um2}
     return Cost(tuple(rows), area)
-
-
-def searched(found: SearchResult) -> SearchResult:
-    """Ctrl-C ends a search with the best so far: the study ends there, or it would keep that as a result."""
-    if found.interrupted:
-        raise KeyboardInterrupt
-    return found
 
 
 def mapspace_of(layer: Layer) -> Mapspace:

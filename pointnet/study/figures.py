@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from pointnet.checkpoint import write_atomically
+from pointnet.compare import CONTROL
 from pointnet.study.costs import (
     BOTH,
     DENSE,
@@ -152,7 +153,7 @@ def _accuracy(costs: Costs, networks: Mapping[str, Network], pruned: Sequence[st
     """A panel per design, a point per network, with the 95 % interval."""
     figure = _figure("Accuracy on test clouds against energy per inference", 1, len(costs), height=3.4)
     for axis, (design, found) in zip(figure.axes, costs.items(), strict=True):
-        points = {"control": DENSE, **{name: name for name in pruned}}
+        points = {CONTROL: DENSE, **{name: name for name in pruned}}
         for name, variant in points.items():
             network, energy = networks[name], found[variant].energy_uj
             low, high = network.interval

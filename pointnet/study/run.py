@@ -28,7 +28,7 @@ from pointnet.run import data_of
 from pointnet.study import costs as cost_models
 from pointnet.study.chapters import Findings, report, savings
 from pointnet.study.costs import BOTH, DENSE, PLAIN, VARIANTS, Cost
-from pointnet.study.figures import write_figures
+from pointnet.study.figures import Saves, write_figures
 from pointnet.study.networks import Network, Plan, Traced, trace_all, train
 from pointnet.study.page import html_page
 from pointnet.study.stages import Stages, digest_of, program_digest
@@ -109,10 +109,10 @@ def _primes() -> list[dict[str, Any]]:
         assert loaded.architecture is not None
         problem = (loaded.architecture, run.layer, loaded.policy, loaded.energy)
         published = evaluate(*problem, run.mapping, accounting=PUBLISHED_ACCOUNTING)
-        found = cost_models.searched(search(
+        found = search(
             *problem, cost_models.mapspace_of(run.layer), objective=cost_models.OBJECTIVE,
             accounting=PUBLISHED_ACCOUNTING,
-        ))  # fmt: skip
+        ).uncut()  # fmt: skip
         rows.append({
             "design": run.design, "variant": run.variant,
             "published_uj": published.energy_pj / PJ_PER_UJ, "published_cycles": published.cycles,
@@ -158,7 +158,7 @@ def _write(found: Findings, plan: Plan, output: Path) -> dict[str, Any]:
     shown = {design: savings(costs) for design, costs in found.costs.items()}
     figures = write_figures(output / "figures", found.costs, found.networks, plan.names_of_pruned, shown)
     text = report(found, figures)
-    results = _results(found)
+    results = _results(found, shown)
     write_atomically(output / "report.md", text.encode())
     write_atomically(output / "report.html", html_page(text, output, TITLE).encode())
     write_atomically(output / "results.json", (json.dumps(results, indent=1) + "\n").encode())
@@ -174,7 +174,7 @@ def _parquet(rows: list[dict[str, Any]]) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _results(found: Findings) -> dict[str, Any]:
+def _results(found: Findings, shown: Saves) -> dict[str, Any]:
     designs = {
         design: {variant: _summary(cost, _network(found, variant)) for variant, cost in costs.items()}
         for design, costs in found.costs.items()
@@ -183,7 +183,7 @@ def _results(found: Findings) -> dict[str, Any]:
         design: {
             metric: {layer: saved._asdict() for layer, saved in rows.items()} for metric, rows in both.items()
         }
-        for design, both in ((d, savings(costs)) for d, costs in found.costs.items())
+        for design, both in shown.items()
     }
     return {
         "reproduced": found.reproduction["reproduced"],

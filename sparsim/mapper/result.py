@@ -63,6 +63,12 @@ class SearchResult(ResultRecord, frozen=True, kw_only=True):
     sizes: Sizes
     interrupted: bool = False
 
+    def uncut(self) -> SearchResult:
+        """This, or KeyboardInterrupt if Ctrl-C ended the search: then the best so far is none to keep."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+        return self
+
     @property
     def best(self) -> Mapping:
         return self.top[0].mapping
