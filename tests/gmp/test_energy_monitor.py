@@ -5,67 +5,23 @@ from __future__ import annotations
 import copy
 import csv
 
-import numpy as np
 import pytest
 import torch
-from linear_cost import LinearCost
+from monitored import X, cost_of, net, traced, train, watch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from traced import Run
 
 import gmp
-from gmp.energy import Accelerator, EnergyMonitor
-from gmp.errors import PruningError, TraceError
-from gmp.trace import trace
-from gmp.workload import workload_of
+from gmp.energy import EnergyMonitor
+from gmp.errors import PruningError
 from pointnet.model import Config, PointNet2, Scale, Stage
-from sparsim.errors import MappingError
 
 
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
     torch.set_num_threads(1)
-
-
-class Draws(nn.Module):
-    """Takes random numbers in every pass, also in eval mode."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        torch.rand(1)
-        return x
-
-
-def net() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(2, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(96, 8),
-        nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 4), Draws(),
-    )  # fmt: skip
-
-
-X = torch.randn(5, 2, 6, 6, generator=torch.Generator().manual_seed(1)).relu()
-
-
-def cost_of(model: nn.Module, x: Tensor = X) -> LinearCost:
-    return LinearCost(workload_of(trace(model, [x]), name="net", batch=1).layers)
-
-
-def watch(model: nn.Module, pruner=None, **options) -> EnergyMonitor:
-    return EnergyMonitor(model, cost_of(model), X, pruner=pruner, **options)
-
-
-def traced(model: nn.Module, x: Tensor = X) -> list[list[float]]:
-    rows = trace(model, [x]).layers
-    return [[row.weight_density, row.inputs.mean, row.outputs.mean] for row in rows]
-
-
-def train(model: nn.Module, steps: int, after) -> None:
-    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
-    for _ in range(steps):
-        optimizer.zero_grad()
-        F.cross_entropy(model(X), torch.arange(5) % 4).backward()
-        optimizer.step()
-        after()
 
 
 @pytest.mark.parametrize("masks", [True, False])
@@ -309,146 +265,3 @@ def test_states_of_other_things_are_refused():
         monitor.load_state_dict({"activations": []})
     with pytest.raises(PruningError, match="the state is of layers 0, the model has 0, 5, 8"):
         monitor.load_state_dict(monitor.state_dict() | {"layers": ["0"]})
-
-
-def test_a_workload_in_place_of_an_example():
-    model = net()
-    workload = workload_of(trace(model, [X]), name="net", batch=1)
-    pruner = gmp.Pruner(model)
-    monitor = EnergyMonitor(model, LinearCost(workload.layers), workload, pruner=pruner)
-    pruner.prune(0.5)
-    assert monitor.densities.tolist() == [[row[0], *known[1:]] for row, known in zip(
-        traced(model), LinearCost(workload.layers).densities.tolist(), strict=True
-    )]  # fmt: skip
-    with pytest.raises(PruningError, match="there is no example to measure; pass batches"):
-        monitor.measure()
-    monitor.measure([X[:2]])
-    assert monitor.densities.tolist() == traced(model, X[:2])
-
-
-def test_a_workload_of_the_layers_that_run():
-    """One of them has a name that looks like a part of another."""
-    used = nn.ModuleDict({"part2": nn.Linear(4, 3)})
-    model = Run(lambda m, x: m.used["part2"](x).relu(), used=used, aux=nn.Linear(4, 2))
-    x = torch.randn(6, 4)
-    workload = workload_of(trace(model, [x], names=["used.part2"]), name="net", batch=1)
-    monitor = EnergyMonitor(model, LinearCost(workload.layers), workload)
-    with torch.no_grad():
-        used["part2"].bias.fill_(-9.0)
-        used["part2"].weight[0] = 0.0
-    monitor.measure([x])
-    assert monitor.densities.tolist() == [[2 / 3, 1.0, 0.0]]
-
-
-def test_layers_that_never_run_are_left_out_by_name():
-    model = Run(lambda m, x: m.b(m.a(x).relu()), a=nn.Linear(4, 3), b=nn.Linear(3, 2), aux=nn.Linear(4, 2))
-    x = torch.randn(6, 4)
-    workload = workload_of(trace(model, [x], names=["a", "b"]), name="net", batch=1)
-    with pytest.raises(TraceError, match="layer aux did not run"):
-        EnergyMonitor(model, LinearCost(workload.layers), x)
-    monitor = EnergyMonitor(model, LinearCost(workload.layers), x, names=["a", "b"], measure_every=1)
-    before = monitor.update().densities
-    with torch.no_grad():
-        model.a.bias.fill_(-99.0)
-    assert (monitor.update().densities - before)[:, 1].tolist() == [0.0, -before[1, 1]]
-    with pytest.raises(PruningError, match="names: of no use, the workload names its layers"):
-        EnergyMonitor(model, LinearCost(workload.layers), workload, names=["a"])
-
-
-def test_a_recipes_masks(tmp_path):
-    """They come and go while it runs."""
-    model = net()
-    optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    file = tmp_path / "recipe.yaml"
-    file.write_text(
-        "modifiers:\n- !GlobalMagnitudePruningModifier {start_epoch: 1.0, end_epoch: 2.0,\n"
-        "  update_frequency: 1.0, init_sparsity: 0.5, final_sparsity: 0.8, params: __ALL_PRUNABLE__}\n"
-    )
-    running = gmp.load_recipe(file).attach(model, optimizer, steps_per_epoch=1)
-    monitor = watch(model, running)
-    shares = []
-    train(model, 3, lambda: (running.step(), shares.append(monitor.densities[:, 0].tolist())))
-    assert monitor.prunable.all()
-    assert shares[-1] == [row[0] for row in traced(model)]
-    assert max(shares[-1]) < 1
-
-
-def test_planning_again_takes_the_densities_of_now():
-    model = net()
-    pruner = gmp.Pruner(model)
-    monitor = watch(model, pruner)
-    pruner.prune(0.5)
-    monitor.replan()
-    assert monitor.cost.planned.tolist() == monitor.densities.tolist()
-
-
-def test_on_an_accelerator_from_the_model_alone(tmp_path):
-    """Shapes, mappings and densities by themselves; the batch counts."""
-    from pointnet.original.cases import study_mapspace
-    from sparsim import load_preset
-
-    chip = load_preset("eyeriss_like_gating")
-    hardware = Accelerator(chip.architecture, chip.policy, chip.energy, study_mapspace())
-    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
-    x = torch.randn(6, 4)
-    one, four = (EnergyMonitor(model, hardware, x, batch=batch, folder=tmp_path).update() for batch in (1, 4))
-    assert one.energy_pj < four.energy_pj < 4 * one.energy_pj  # weights are fetched for all
-    assert one.names == ("0", "2")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"target_cycles": 0}, "target_cycles is 0; it must be a number above 0"),
-        ({"target_energy_pj": float("nan")}, "target_energy_pj is nan; it must be a number above 0"),
-        ({"measure_every": 0}, "measure_every is 0; it must be a whole number from 1"),
-        ({"batch": 1.5}, "batch is 1.5; it must be a whole number from 1"),
-        ({"target_cycles": "9"}, "target_cycles is '9'; it must be a number above 0"),
-        ({"batch": 3}, "layer 0 has N 3, in the cost it has N 1"),
-        ({"mesure_every": 2}, "mesure_every: of no use, the cost is made already"),
-    ],
-)
-def test_refused(options, message):
-    with pytest.raises(PruningError) as error:
-        watch(net(), **options)
-    assert str(error.value) == message
-
-
-def test_what_does_not_fit_together():
-    model = net()
-    monitor = watch(model)
-    for call in (monitor.table, lambda: monitor.plot("x.png"), lambda: monitor.to_csv("x.csv")):
-        with pytest.raises(PruningError, match=r"nothing was read yet: call update\(\) first"):
-            call()
-    other = nn.Sequential(nn.Linear(4, 4))
-    with pytest.raises(PruningError, match="the cost is of layers 0, the model has 0, 5, 8"):
-        EnergyMonitor(model, cost_of(other, torch.ones(2, 4)), X)
-    with pytest.raises(PruningError, match="the example is 'eyeriss_v2'; it is tensors, the hardware stands"):
-        EnergyMonitor(model, X, "eyeriss_v2")  # type: ignore[arg-type]
-    workload = workload_of(
-        trace(Run(lambda m, x: m.head(x), head=nn.Linear(4, 4)), [torch.ones(2, 4)]), name="x"
-    )
-    with pytest.raises(PruningError, match="the workload's layer 'head' has no weight in the model"):
-        EnergyMonitor(model, LinearCost(workload.layers), workload)
-    with pytest.raises(PruningError, match="measure_every needs an example"):
-        EnergyMonitor(other, "any", workload_of(trace(other, [torch.ones(2, 4)]), name="x"), measure_every=2)
-    monitor.update()
-    with pytest.raises(PruningError, match="the readings cannot be written: no such file"):
-        monitor.to_csv("/nonexistent/readings.csv")
-    with pytest.raises(PruningError, match="the plot cannot be written: no such file"):
-        monitor.plot("/nonexistent/plot.svg")
-    with pytest.raises(PruningError, match="the plot cannot be written: format 'abc' is not supported"):
-        monitor.plot("plot.abc")
-
-
-def test_a_cost_that_cannot_be_is_not_read():
-    class Full(LinearCost):
-        def _costs(self, densities):
-            raise MappingError("layer 0 does not fit")
-
-    model = net()
-    monitor = EnergyMonitor(model, Full(cost_of(model).layers), X)
-    with pytest.raises(MappingError):
-        monitor.update()
-    assert monitor.history == []
-    assert np.isfinite(monitor.densities).all()
