@@ -7,7 +7,7 @@ that clipping sees the true norm; `apply()` after the optimizer's step clears wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,9 @@ from gmp.allocate import Layer, cap, choose
 from gmp.errors import PruningError
 from gmp.masks import Mask
 from gmp.patterns import Pattern, pattern_of
-from gmp.scores import Movement, Score, evaluate, score_of, wide
+from gmp.scores import Movement, Score, evaluate, score_of
 from gmp.select import Matcher, Target, by_name, fraction, select
+from gmp.steps import Follower, held_by, optimizers_of
 from sparsim.errors import near
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 class Pruner:
     """Prunes the weights of `model` that `targets` meets and `ignore` does not (see `gmp.select`).
 
-    `optimizer`: its momentum and other averages are cleared for pruned weights; `"movement"` needs it.
+    `optimizer`: one or several, or what wraps them. Their momentum and other averages are cleared for pruned
+    weights; `"movement"` needs them.
     `scope`: "global" (all weights compete), "layer" (each tensor the same sparsity), or final sparsities
     {name or "re:...": sparsity} of tensors, all scaled alike on the way; tensors it does not name stay dense.
     `score`: "magnitude", "lamp", "taylor", "movement" or a function (see `gmp.scores`).
@@ -47,7 +49,7 @@ class Pruner:
     def __init__(
         self,
         model: nn.Module,
-        optimizer: Optimizer | None = None,
+        optimizer: Optimizer | Sequence[Optimizer] | None = None,
         *,
         targets: Matcher | Iterable[Matcher] = PRUNABLE,
         ignore: Matcher | Iterable[Matcher] = (),
@@ -63,12 +65,13 @@ class Pruner:
         self._masks = {name: _initial(target, keep_zeros) for name, target in self._targets.items()}
         self._caps = self._capped(min_density)
         self._ratios, self._overall = self._scaled(scope)
-        self._check_optimizer()
+        self._optimizers = optimizers_of(optimizer)
+        self._check_optimizers()
         self._hooked: dict[str, Tensor] = {}
         self._handles: list[Any] = []
         self._finalized = False
-        if isinstance(self.score, Movement) and optimizer is not None:
-            self._handles.append(optimizer.register_step_pre_hook(self._observe))
+        if isinstance(self.score, Movement):
+            self._handles += Follower(self.score, self._optimizers, self._weights).handles
         self.apply()
 
     @property
@@ -107,12 +110,10 @@ class Pruner:
         self._check_open()
         self.check(sparsity)
         layers, units = [], []
-        for name, mask in self._masks.items():
-            weight = self._weight(name)
-            live = mask.live.to(weight.device)
-            units.append(self.pattern.units(evaluate(self.score, name, weight), live))
+        for (name, mask), scores in zip(self._masks.items(), self._scores(), strict=True):
+            units.append(self.pattern.units(scores, mask.live.to(scores.device)))
             ratio = None if self._ratios is None else self._ratios[name]
-            layers.append(Layer(live.numel(), mask.zeros, max(self._caps[name], mask.zeros), ratio))
+            layers.append(Layer(mask.live.numel(), mask.zeros, max(self._caps[name], mask.zeros), ratio))
         chosen = choose(layers, units, self.pattern, sparsity)
         for (name, mask), unit, gone in zip(self._masks.items(), units, chosen, strict=True):
             self._install(name, self.pattern.pruned(mask.live.to(gone.device), unit, gone))
@@ -127,9 +128,10 @@ class Pruner:
             if weight.requires_grad and self._hooked.get(name) is not weight:
                 self._hook(name, weight)
             mask.hide(weight)
-            for value in self.optimizer.state.get(weight, {}).values() if self.optimizer else ():
-                if isinstance(value, Tensor) and value.shape == weight.shape:
-                    mask.hide(value)
+            for optimizer in self._optimizers:
+                for value in optimizer.state.get(weight, {}).values():
+                    if isinstance(value, Tensor) and value.shape == weight.shape:
+                        mask.hide(value)
 
     def check(self, sparsity: float) -> None:
         """Raise PruningError if `sparsity` cannot be reached."""
@@ -194,6 +196,25 @@ class Pruner:
         assert isinstance(weight, Tensor)
         return weight
 
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: self._weight(name) for name in self._masks}
+
+    def _scores(self) -> list[Tensor]:
+        """Of each weight. Raises PruningError where they are zero throughout, as gradients are when they were
+        cleared: the order of the weights would then be that of their positions.
+        """
+        scores = [evaluate(self.score, name, weight) for name, weight in self._weights().items()]
+        masks = self._masks.values()
+        if self.sparsity < 1 and not any(
+            bool((score * mask.live.to(score.device)).any())
+            for score, mask in zip(scores, masks, strict=True)
+        ):
+            raise PruningError(
+                "the scores of all weights are zero and say nothing; of a score of gradients: prune after "
+                "backward() and before zero_grad(), and after steps that were not skipped"
+            )
+        return scores
+
     def _install(self, name: str, live: Tensor) -> None:
         weight, mask = self._weight(name), self._masks[name]
         mask.set(live)
@@ -209,13 +230,6 @@ class Pruner:
 
         self._handles.append(weight.register_post_accumulate_grad_hook(clear))  # type: ignore[no-untyped-call]
         self._hooked[name] = weight
-
-    def _observe(self, *_: Any) -> None:
-        assert isinstance(self.score, Movement)
-        for name in self._masks:
-            weight = self._weight(name)
-            if weight.grad is not None:
-                self.score.observe(name, wide(weight), wide(weight.grad))
 
     def _capped(self, min_density: float | Mapping[str, float]) -> dict[str, int]:
         """{weight name: the most weights of it that may go}."""
@@ -254,14 +268,13 @@ class Pruner:
             raise PruningError(f"unknown scope {scope!r} ({hint}); it can also be sparsities by name")
         return None if scope == "global" else dict.fromkeys(sizes, 1.0), None
 
-    def _check_optimizer(self) -> None:
-        if self.optimizer is None:
+    def _check_optimizers(self) -> None:
+        if not self._optimizers:
             if isinstance(self.score, Movement):
                 raise PruningError("the score 'movement' needs the optimizer, whose steps it follows")
             return
-        check_optimizer(self.optimizer)
-        held = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
-        if not any(id(self._weight(name)) in held for name in self._masks):
+        held = held_by(self._optimizers)
+        if not any(id(weight) in held for weight in self._weights().values()):
             raise PruningError(
                 "the optimizer holds none of the prunable weights; was it made for another model?"
             )
@@ -277,12 +290,6 @@ def one_shot(model: nn.Module, sparsity: float, **options: Any) -> Report:
     pruner.prune(sparsity)
     pruner.finalize()
     return pruner.report()
-
-
-def check_optimizer(optimizer: object) -> None:
-    """Raise PruningError if it is none."""
-    if not isinstance(optimizer, Optimizer):
-        raise PruningError(f"the optimizer is a {type(optimizer).__name__}, not a torch.optim.Optimizer")
 
 
 def _nominal(pattern: Pattern, shape: torch.Size) -> float:

@@ -25,7 +25,7 @@ from gmp.modifiers import (
     TrainableParamsModifier,
 )
 from gmp.pools import Constant, Gradual, check_overlaps, span_of, steps_of, weights_of
-from gmp.pruner import Pruner, check_optimizer
+from gmp.pruner import Pruner
 from gmp.report import Extra, Report, report_of
 from gmp.select import is_count
 from sparsim.errors import near
@@ -46,7 +46,8 @@ class RunningRecipe:
     ) -> None:
         if not is_count(steps_per_epoch):
             raise RecipeError(f"steps_per_epoch is {steps_per_epoch!r}, a whole number from 1 is needed")
-        check_optimizer(optimizer)
+        if not isinstance(optimizer, Optimizer):
+            raise PruningError(f"the optimizer is a {type(optimizer).__name__}, not a torch.optim.Optimizer")
         self.modifiers, self.epochs = recipe.modifiers, recipe.epochs
         self.model, self.optimizer = model, optimizer
         self.steps_per_epoch, self.steps_done = int(steps_per_epoch), 0

@@ -51,15 +51,19 @@ def lamp(name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
 class Movement:
     """-sum over the steps of w dL/dw: low where training moves w towards zero (Sanh et al. 2020, equation 3).
 
-    The pruner calls `observe` before each step of its optimizer, so that the gradient of a step counts once,
-    however many backward passes it was accumulated in. The learning rate, a common factor, is left out.
+    The pruner adds w dL/dw of every step of its optimizers (see `gmp.steps`): once a step, however many
+    backward passes the gradient was accumulated in; once for every time that a closure was evaluated. The
+    learning rate, a common factor, is left out.
     """
 
     def __init__(self) -> None:
         self.totals: dict[str, Tensor] = {}
 
     def observe(self, name: str, weight: Tensor, grad: Tensor) -> None:
-        moved = weight * grad
+        self.add(name, weight * grad)
+
+    def add(self, name: str, moved: Tensor) -> None:
+        """Count `moved`, weight times gradient, of one step."""
         if name in self.totals:
             self.totals[name] = self.totals[name].to(moved.device) - moved
         else:
@@ -68,8 +72,8 @@ class Movement:
     def __call__(self, name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
         if name not in self.totals:
             raise PruningError(
-                f"the score 'movement' has seen no gradient of '{name}': it needs at least one step of the "
-                "optimizer that the pruner was given"
+                f"the score 'movement' has seen no gradient of '{name}': it needs at least one step, with a "
+                "gradient of it, of an optimizer that the pruner was given"
             )
         return self.totals[name].to(weight.device)
 
@@ -109,10 +113,13 @@ def evaluate(score: Score, name: str, weight: Tensor) -> Tensor:
     scores = wide(values)
     if not bool(scores.sum().isfinite()) and not bool(scores.isfinite().all()):
         what = "weights" if not bool(weight.isfinite().all()) else "scores"
+        if what == "scores" and weight.grad is not None and not bool(wide(weight.grad).isfinite().all()):
+            what = "scores, and gradients,"
         raise PruningError(f"some {what} of '{name}' are not finite numbers")
     return scores
 
 
 def wide(values: Tensor) -> Tensor:
-    """`values` without history, in single precision unless it is wider: products of halves underflow."""
-    return values.detach().to(torch.promote_types(values.dtype, torch.float32))
+    """`values` dense, without history, at least in single precision: products of halves underflow."""
+    values = values.detach().to_dense() if values.is_sparse else values.detach()
+    return values.to(torch.promote_types(values.dtype, torch.float32))

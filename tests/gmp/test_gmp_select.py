@@ -62,8 +62,8 @@ def test_scores_by_hand():
     with pytest.raises(gmp.PruningError) as caught:
         evaluate(movement, "w", weight)
     assert str(caught.value) == (
-        "the score 'movement' has seen no gradient of 'w': it needs at least one step of the optimizer that "
-        "the pruner was given"
+        "the score 'movement' has seen no gradient of 'w': it needs at least one step, with a gradient of "
+        "it, of an optimizer that the pruner was given"
     )
     movement.observe("w", weight.detach(), weight.grad)
     movement.observe("w", weight.detach() + 1, weight.grad)
