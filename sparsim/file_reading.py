@@ -1,0 +1,105 @@
+"""The guard around every reader of a file that somebody else may have written.
+
+A library that reads a damaged file may raise anything, and a header may ask for more memory than any machine
+has. `reading` turns every exception into one sentence that names the file; `check_size` compares what a
+header declares with what the file holds, before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sparsim.errors import FormatError, SparsimError, SpecError
+
+TEXT_LIMIT = 1 << 28
+"""Bytes of a text file that are read at most: devices such as /dev/zero never end."""
+DEFLATE_RATIO = 1032
+"""Bytes that deflate, which compresses .npz and HDF5 files, makes of one byte at most."""
+
+
+@contextmanager
+def reading(path: str | Path, what: str, error: type[SparsimError] = FormatError) -> Iterator[None]:
+    """Raise `error` for whatever goes wrong while the block reads `path`.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file that the message names.
+    what : str
+        What the file should be, for the message: "a .npy file".
+    error : type
+        The exception to raise; a SpecError gets the file as its `path`, others at the start of the message.
+
+    Notes
+    -----
+    Errors of our own, which name the file already, and KeyboardInterrupt pass through.
+    """
+    try:
+        yield
+    except SparsimError:
+        raise
+    except Exception as caught:
+        raise refusal(path, _sentence(caught, what), error) from caught
+
+
+def refusal(path: str | Path, sentence: str, error: type[SparsimError] = FormatError) -> SparsimError:
+    """The `error` that says `sentence` of the file."""
+    if issubclass(error, SpecError):
+        return error(sentence, path=str(path))
+    return error(f"{path}: {sentence}")
+
+
+def read_text(
+    path: str | Path,
+    *,
+    what: str = "a text file",
+    error: type[SparsimError] = FormatError,
+    limit: int = TEXT_LIMIT,
+) -> str:
+    """The text of a UTF-8 file, without a byte order mark; `error` where it is no text, or too long."""
+    with reading(path, what, error):
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise refusal(path, f"is longer than {limit:,} bytes, too long for {what}", error)
+        return data.decode("utf-8-sig")
+
+
+def check_size(
+    path: str | Path, what: str, declared: int, stored: int, error: type[SparsimError] = FormatError
+) -> None:
+    """Raise `error` where `declared` bytes cannot come from `stored` ones, or do not fit into memory."""
+    if declared > stored:
+        raise refusal(path, f"{what} takes {declared:,} bytes, the file holds {stored:,} at most", error)
+    if declared > (memory := _memory()):
+        raise refusal(path, f"{what} takes {declared:,} bytes, this machine has {memory:,}", error)
+
+
+def _memory() -> int:
+    """Bytes of memory that this process may use at most."""
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return physical if limit == resource.RLIM_INFINITY else min(physical, limit)
+
+
+def _sentence(caught: Exception, what: str) -> str:
+    if isinstance(caught, FileNotFoundError):
+        return "no such file"
+    if isinstance(caught, IsADirectoryError):
+        return f"is a folder, {what} is expected"
+    if isinstance(caught, MemoryError):
+        return "needs more memory than there is"
+    if isinstance(caught, RecursionError):
+        return "is nested too deep"
+    if isinstance(caught, UnicodeDecodeError):
+        return f"not a text file: byte {caught.start} is not UTF-8"
+    if isinstance(caught, OSError) and caught.strerror:
+        return f"cannot be read: {caught.strerror.lower()}"
+    reason = (str(caught).strip().splitlines() or [""])[0]
+    if not isinstance(caught, OSError | ValueError | RuntimeError) or not reason:  # a bare key, or nothing
+        reason = f"{type(caught).__name__} {reason}".rstrip()
+    return f"could not be read as {what}: {reason}"
