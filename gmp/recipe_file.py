@@ -1,7 +1,8 @@
 """The text of a recipe: YAML with a tag per modifier, or markdown with such YAML as its front matter.
 
 Scalars mean what YAML 1.2's core schema says: `1e-4` is a number, `yes` and `off` are text. Every top-level
-value and every field of a modifier keeps its line. Anchors are refused: `eval(name)` names a value once.
+value and every field of a modifier keeps its line. Aliases stand for scalars only, which older recipes name
+so; `eval(name)` stands for a value of any kind.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from typing import Any, NamedTuple
 import yaml
 
 from gmp.errors import RecipeError
+from sparsim.file_reading import read_text, reading
 
 _PREFIX = "tag:yaml.org,2002:"
-_FRONT_MATTER = re.compile(r"\s*^---[ \t]*$(?P<yaml>.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
+_FRONT_MATTER = re.compile(r"^---[ \t]*$(?P<yaml>.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
 _MAX_DIGITS = 18
+_MAX_LENGTH = 1 << 20  # bytes; recipes have some thousand
+_NO_ANCHOR = yaml.ScalarNode("", "")  # PyYAML has a sentence of its own for an alias without an anchor
 
 
 class Located(NamedTuple):
@@ -40,8 +44,9 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
-            problem = "aliases are not supported, use a variable and eval(...)"
-            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+            if not isinstance(self.anchors.get(event.anchor, _NO_ANCHOR), yaml.ScalarNode):
+                problem = "aliases of lists and mappings are not supported, use a variable and eval(...)"
+                raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
         return super().compose_node(parent, index)
 
 
@@ -66,34 +71,32 @@ def read_recipe(path: str | Path) -> dict[str, Located]:
     name = str(path)
     if "\n" in name:
         raise RecipeError("the path has several lines: the name of a file is needed, not its text")
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise RecipeError(f"{name}: not a text file") from None
-    except OSError as error:
-        raise RecipeError(f"{name}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+    text = read_text(path, what="a recipe", error=RecipeError, limit=_MAX_LENGTH)
     if Path(path).suffix.lower() in (".md", ".markdown"):
         text = _front_matter(text, name)
+    with reading(path, "a recipe", RecipeError):
+        return _fields(text, name)
+
+
+def _fields(text: str, name: str) -> dict[str, Located]:
     try:
         node = yaml.compose(text, Loader=_Loader)
-        if node is None:
-            raise RecipeError(f"{name}: is empty")
-        if not isinstance(node, yaml.MappingNode) or node.tag != _PREFIX + "map":
-            raise RecipeError(f"{name}:{_line(node)}: a mapping of variables and modifier lists is expected")
-        return _Reader(name).fields(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
         raise RecipeError(f"{where}: not YAML: {error.problem or error.context}") from None
     except yaml.YAMLError:
         raise RecipeError(f"{name}: not a text file") from None
-    except RecursionError:
-        raise RecipeError(f"{name}: nested too deep") from None
+    if node is None:
+        raise RecipeError(f"{name}: is empty")
+    if not isinstance(node, yaml.MappingNode) or node.tag != _PREFIX + "map":
+        raise RecipeError(f"{name}:{_line(node)}: a mapping of variables and modifier lists is expected")
+    return _Reader(name).fields(node)
 
 
 def _front_matter(text: str, name: str) -> str:
-    """The YAML between the first two lines `---`, at the lines where it stands."""
-    found = _FRONT_MATTER.match(text)
+    """The YAML between the first two lines `---`, at the lines where it stands; a comment may come before."""
+    found = _FRONT_MATTER.search(text)
     if not found:
         raise RecipeError(f"{name}: no front matter: a recipe in markdown stands between two lines '---'")
     return "\n" * text[: found.start("yaml")].count("\n") + found["yaml"]

@@ -7,12 +7,13 @@ they are answered here once and handed to the kernels as a TablePack.
 from __future__ import annotations
 
 from collections.abc import Mapping as Dict
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparsim import packs
+from sparsim.array_files import load_arrays
 from sparsim.banded import Banded
 from sparsim.counted import Counted, contract
 from sparsim.errors import FormatError, SpecError, near
@@ -46,37 +47,38 @@ def load_masks(layer: Layer, given: Dict[str, NDArray[np.bool_]]) -> Masks:
         if density.distribution != "actual":
             continue
         where = f"layer {layer.name}, density of {dataspace.name}"
+        need = tensor_shape(layer, dataspace.name)
         if dataspace.name in given:
             mask = np.asarray(given[dataspace.name])
         elif density.mask is not None:
-            mask = _read_mask(density.mask, dataspace.name, where)
+            try:
+                mask = _read_mask(density.mask, dataspace.name, need)
+            except SpecError as error:
+                raise error.within(where) from None
         else:
             raise SpecError("'actual' needs a mask, a file or an array", path=where)
-        need = tensor_shape(layer, dataspace.name)
         if mask.shape != need:
             raise SpecError(f"the mask has shape {mask.shape}, the tensor {need}", path=where)
         masks[dataspace.name] = mask != 0
     return masks
 
 
-def _read_mask(path: str, name: str, where: str) -> NDArray[np.bool_]:
+def _read_mask(path: str, name: str, need: tuple[int, ...]) -> NDArray[Any]:
     """The array of a .npy file; of a .npz file the only one, or that of the dataspace's name."""
-    try:
-        with open(path, "rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.lib.npyio.NpzFile):
-                names = loaded.files
-                key = names[0] if len(names) == 1 else name
-                loaded = loaded[key] if key in names else None
-    except FileNotFoundError:
-        raise FormatError(f"no such mask file: {path}", path=where) from None
-    except (OSError, ValueError, EOFError, BadZipFile, NotImplementedError):
-        raise FormatError(f"{path} holds no plain .npy or .npz array", path=where) from None
-    if loaded is None:
-        raise FormatError(f"{path} has no array '{name}'", path=where, hint=near(name, names))
-    if loaded.dtype.kind not in "biuf":
-        raise FormatError(f"{path} holds {loaded.dtype}, numbers or booleans are needed", path=where)
-    return np.asarray(loaded)
+
+    def chosen(names: list[str]) -> list[str]:
+        if len(names) == 1 or name in names:
+            return names if len(names) == 1 else [name]
+        raise FormatError(f"has no array '{name}'", path=path, hint=near(name, names))
+
+    def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        if dtype.kind not in "biuf":
+            raise FormatError(f"holds {dtype}, numbers or booleans are needed", path=path)
+        if shape != need:
+            raise SpecError(f"the mask has shape {shape}, the tensor {need}", path=path)
+
+    found = load_arrays(path, names=chosen, check=check)
+    return next(iter(found.values())) if isinstance(found, dict) else found
 
 
 def fill_table(

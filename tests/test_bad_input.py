@@ -277,9 +277,10 @@ def test_no_mapping(run, tmp_path):
          "'timeloop-3', 'timeloop-2022', 'count-all'"),
         (["--mask", "A"], "--mask is 'A', NAME=FILE is expected"),
         (["--mask", "Q=a.npy"], "--mask Q=a.npy: unknown dataspace 'Q' (known: A, B, Z)"),
-        (["--mask", "A=a.npy"], "layer matmul, density of A: no such mask file: a.npy"),
+        (["--mask", "A=a.npy"], "layer matmul, density of A: a.npy: no such file"),
         (["--mask", "A=arch.yaml"],
-         "layer matmul, density of A: arch.yaml holds no plain .npy or .npz array"),
+         "layer matmul, density of A: arch.yaml: could not be read as a .npy or .npz file: the magic string "
+         "is not correct; expected b'\\x93NUMPY', got b'archit'"),
         (["--dense"], "No such option '--dense'"),
     ],
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import math
 import zlib
 from collections.abc import Callable, Iterator
@@ -10,13 +11,16 @@ from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pointnet.data.clouds import Points, channels_wanted, check_count, normalise
+from pointnet.data.pcd_header import checked_pcd
 from pointnet.errors import DataError
+from sparsim.array_files import load_arrays
+from sparsim.file_reading import read_text as read_whole
+from sparsim.file_reading import reading
 
 Array = NDArray[np.float64]
 TEXT = "utf-8-sig"  # some programs begin a file with a byte order mark
@@ -31,21 +35,24 @@ def read_cloud(path: Path, *, points: int, normals: bool, key: str, seed: int) -
     DataError, which names the file, for anything that cannot be used.
     """
     random = np.random.default_rng([seed, zlib.crc32(key.encode())])
-    if path.suffix.lower() == ".off":
-        array = _sample_mesh(path, points, normals, random)
-    else:
-        array = CLOUD_READERS[path.suffix.lower()](path)
-        array = array[:, : channels_wanted(array.shape[1], normals, str(path))]
-        check_count(len(array), points, str(path))
-        array = random.permutation(array)[:points]
-    return _normalised(array, path)
+    suffix = path.suffix.lower()
+    with reading(path, suffix[1:].upper(), DataError):
+        if suffix == ".off":
+            array = _sample_mesh(path, points, normals, random)
+        else:
+            array = CLOUD_READERS[suffix](path)
+            array = array[:, : channels_wanted(array.shape[1], normals, str(path))]
+            check_count(len(array), points, str(path))
+            array = random.permutation(array)[:points]
+        return _normalised(array, path)
 
 
 def read_first(path: Path, *, points: int, normals: bool) -> Points:
     """The first `points` lines of a text file as a normalised cloud (points, 3 or 6)."""
-    array = read_text(path, points)
-    check_count(len(array), points, str(path))
-    return _normalised(array[:, : channels_wanted(array.shape[1], normals, str(path))], path)
+    with reading(path, "text", DataError):
+        array = read_text(path, points)
+        check_count(len(array), points, str(path))
+        return _normalised(array[:, : channels_wanted(array.shape[1], normals, str(path))], path)
 
 
 def _normalised(array: Array, path: Path) -> Points:
@@ -66,10 +73,7 @@ def library(name: str, where: Path) -> ModuleType:
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file; DataError where it is missing or no text."""
-    try:
-        return path.read_text(encoding=TEXT).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: could not be read as text: {error}") from error
+    return read_whole(path, error=DataError).splitlines()
 
 
 def read_names(path: Path) -> list[tuple[int, str]]:
@@ -82,11 +86,8 @@ def read_names(path: Path) -> list[tuple[int, str]]:
 
 def read_text(path: Path, rows: int | None = None) -> Array:
     """Numbers (rows, columns) between commas or blanks; empty lines and those with # are passed over."""
-    try:
-        with path.open(encoding=TEXT) as file:
-            lines = [line for _, line in islice(_data_lines(file), rows)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: could not be read as text: {error}") from error
+    with path.open(encoding=TEXT) as file:
+        lines = [line for _, line in islice(_data_lines(file), rows)]
     if not lines:
         raise DataError(f"{path}: is empty")
     try:
@@ -122,18 +123,8 @@ def _first_wrong_line(path: Path) -> str:
     return ""
 
 
-def load_numpy(path: Path) -> NDArray[Any] | dict[str, NDArray[Any]]:
-    """The array of an .npy file, or those of an .npz file by name; no pickled objects."""
-    try:
-        with path.open("rb") as file:  # NumPy leaves a spoiled file open
-            loaded = np.load(file, allow_pickle=False)
-            return loaded if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (OSError, ValueError, EOFError, BadZipFile, NotImplementedError, zlib.error) as error:
-        raise DataError(f"{path}: could not be read as {path.suffix[1:]}: {_reason(error)}") from error
-
-
 def _read_numpy(path: Path) -> Array:
-    loaded = load_numpy(path)
+    loaded = load_arrays(path, DataError)
     if isinstance(loaded, dict):
         if len(loaded) != 1 and "points" not in loaded:
             raise DataError(
@@ -147,29 +138,16 @@ def _read_numpy(path: Path) -> Array:
     return np.asarray(loaded, dtype=np.float64)
 
 
-def _reason(error: Exception) -> str:
-    """The first line of a library's message, which may have many."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def _read_pcd(path: Path) -> Array:
     pypcd4 = library("pypcd4", path)
-    if not path.stat().st_size:
-        raise DataError(f"{path}: is empty")
-    try:
-        cloud = pypcd4.PointCloud.from_path(path)
-        fields = tuple(cloud.fields)
-        if not {"x", "y", "z"} <= set(fields):
-            raise DataError(f"{path}: has the fields {', '.join(fields)}, needed are x, y and z")
-        wanted = ("x", "y", "z", *NORMALS) if set(NORMALS) <= set(fields) else ("x", "y", "z")
-        array = np.asarray(cloud.numpy(wanted), dtype=np.float64)
-        declared = cloud.metadata.points
-    except DataError:
-        raise
-    except Exception as error:  # whatever the library makes of a spoiled file
-        raise DataError(f"{path}: could not be read as PCD: {_reason(error)}") from error
-    if len(array) != declared:
-        raise DataError(f"{path}: holds {len(array)} points, its header says {declared}")
+    cloud = pypcd4.PointCloud.from_fileobj(io.BytesIO(checked_pcd(path)))
+    fields = tuple(cloud.fields)
+    if not {"x", "y", "z"} <= set(fields):
+        raise DataError(f"{path}: has the fields {', '.join(fields)}, needed are x, y and z")
+    wanted = ("x", "y", "z", *NORMALS) if set(NORMALS) <= set(fields) else ("x", "y", "z")
+    array = np.asarray(cloud.numpy(wanted), dtype=np.float64)
+    if len(array) != cloud.metadata.points:
+        raise DataError(f"{path}: holds {len(array)} points, its header says {cloud.metadata.points}")
     return array
 
 
@@ -177,11 +155,8 @@ def _sample_mesh(path: Path, points: int, normals: bool, random: np.random.Gener
     """Points uniform on the surface (points, 3), with the normals of their faces (points, 6) if wanted."""
     trimesh = library("trimesh", path)
     text = _off_text(path)
-    try:
-        loaded = trimesh.exchange.off.load_off(trimesh.util.wrap_as_stream(text))
-        mesh = trimesh.Trimesh(loaded["vertices"], loaded["faces"], process=False)
-    except Exception as error:  # whatever the library makes of a spoiled file
-        raise DataError(f"{path}: could not be read as OFF: {_reason(error)}") from error
+    loaded = trimesh.exchange.off.load_off(trimesh.util.wrap_as_stream(text))
+    mesh = trimesh.Trimesh(loaded["vertices"], loaded["faces"], process=False)
     if not np.isfinite(mesh.vertices).all():
         raise DataError(f"{path}: a vertex is not finite")
     if not (len(mesh.faces) and mesh.area > 0):

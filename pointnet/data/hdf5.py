@@ -8,6 +8,7 @@ order. Without shape_names.txt the classes are called by their numbers.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from pointnet.data.clouds import XYZ, Clouds, Dataset, Labels, Points, check_lab
 from pointnet.data.files import library, read_names
 from pointnet.data.packs import labels_from, points_from
 from pointnet.errors import DataError
+from sparsim.file_reading import DEFLATE_RATIO, check_size, reading
 
 SUFFIXES = (".h5", ".hdf5")
 NAMES = "shape_names.txt"
@@ -49,6 +51,9 @@ def _read(parts: list[list[Path]], names: Path, source: str, points: int, normal
         classes = tuple(name for _, name in read_names(names))
     else:
         last = max(int(labels.max()) for part in stored for _, labels in part)
+        clouds = sum(len(labels) for part in stored for _, labels in part)
+        if last >= clouds:  # names are made up only for classes that can have clouds
+            raise DataError(f"{source}: a label is {last}, but there are only {clouds} clouds")
         classes = tuple(str(label) for label in range(last + 1))
     for files, arrays in zip(parts, stored, strict=True):
         for file, (_, labels) in zip(files, arrays, strict=True):
@@ -63,20 +68,31 @@ def _arrays(path: Path, points: int, normals: bool) -> tuple[Points, Labels]:
     """The normalised clouds (n, `points`, 3 or 6) and the labels (n,) of one file."""
     h5py = library("h5py", path)
     columns = ("data", "normal") if normals else ("data",)
-    try:
-        with h5py.File(path, "r") as file:
-            for name in (*columns, "label"):
-                if not isinstance(file.get(name), h5py.Dataset):
-                    raise DataError(f"{path}: has no array '{name}', there are: {', '.join(file)}")
-            shape = file["data"].shape
-            for name in columns:
-                if len(shape) != 3 or shape[2] != XYZ or file[name].shape != shape:
-                    raise DataError(
-                        f"{path}: {name} has shape {file[name].shape}, needed is (clouds, points, 3)"
-                    )
-            array = np.concatenate([file[name][:, :points] for name in columns], axis=2)
-            labels = np.asarray(file["label"])
-    except OSError as error:
-        raise DataError(f"{path}: could not be read as HDF5: {error}") from error
+    with reading(path, "HDF5", DataError), h5py.File(path, "r") as file:
+        for name in (*columns, "label"):
+            if not isinstance(file.get(name), h5py.Dataset):
+                raise DataError(f"{path}: has no array '{name}', there are: {', '.join(file)}")
+            if file[name].shape is None:
+                raise DataError(f"{path}: array '{name}' is empty")
+        shape = file["data"].shape
+        for name in columns:
+            if len(shape) != 3 or shape[2] != XYZ or file[name].shape != shape:
+                raise DataError(f"{path}: {name} has shape {file[name].shape}, needed is (clouds, points, 3)")
+        for name in (*columns, "label"):
+            _check_stored(file[name], f"array '{name}'", path)
+        label = file["label"]
+        if label.size != shape[0]:
+            raise DataError(
+                f"{path}: label: is {label.dtype} of shape {label.shape}, "
+                f"needed are integers of shape ({shape[0]},)"
+            )
+        array = np.concatenate([file[name][:, :points] for name in columns], axis=2)
+        labels = np.asarray(label)
     clouds = points_from(array, points, normals, f"{path}: data")
     return clouds, labels_from(labels, len(clouds), f"{path}: label")
+
+
+def _check_stored(array: Any, what: str, path: Path) -> None:
+    """Raise DataError for an array that declares more than is stored of it, as a sparse one does."""
+    stored = array.id.get_storage_size()
+    check_size(path, what, array.size * array.dtype.itemsize, stored * DEFLATE_RATIO, DataError)

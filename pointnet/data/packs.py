@@ -7,8 +7,6 @@ points of a pack are in random order.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +24,9 @@ from pointnet.data.clouds import (
     normalise,
     split,
 )
-from pointnet.data.files import load_numpy
 from pointnet.errors import DataError
+from sparsim.array_files import load_arrays
+from sparsim.file_writing import replacing
 
 SPLITS = ("train", "test")
 
@@ -56,19 +55,13 @@ def write_pack(
     for name, clouds in zip(SPLITS, (dataset.train, dataset.test), strict=True):
         arrays[f"x_{name}"] = clouds.points.astype(dtype)
         arrays[f"y_{name}"] = clouds.labels
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".part", delete=False) as file:
-        try:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    with replacing(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def read_pack(path: Path, *, points: int, normals: bool, seed: int, test_fraction: float) -> Dataset:
     """The clouds of a .npz pack; DataError names the array that is missing or wrong."""
-    arrays = load_numpy(path)
+    arrays = load_arrays(path, DataError)
     if not isinstance(arrays, dict):
         raise DataError(f"{path}: is one array, not a pack of several")
     classes = _classes(_array(arrays, "classes", path), f"{path}: classes")

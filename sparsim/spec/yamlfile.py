@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from sparsim.errors import FormatError
+from sparsim.file_reading import read_text, reading
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is some ten times faster
 _NULL = ("", "~", "null", "Null", "NULL")
@@ -18,6 +19,7 @@ _FLOAT = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?"
     r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MAX_DEPTH = 100
 _MAX_DIGITS = 18  # fits 64 bits, with and without a sign
 _MAX_VALUES = 2_000_000  # aliases of aliases of aliases can describe more than any memory holds
@@ -36,20 +38,11 @@ def load_yaml(path: str | Path) -> YamlMap:
     Scalars follow YAML 1.2's core schema: `1e-05` and `1E3` are numbers, `yes`, `off`, `N`, `12:30` text; so
     are, other than there, `010`, `0o10` and `0x10`. Anchors and merge keys are resolved.
 
-    Raises FormatError for a file that is missing, empty, binary, not YAML, not a mapping, or has a key twice.
+    Raises FormatError for a file that is missing, empty, binary, not YAML, not a mapping, has a key twice, or
+    control characters in its text.
     """
-    name = str(path)
-    try:
-        text = Path(path).read_bytes().decode()
-    except FileNotFoundError:
-        raise FormatError("no such file", path=name) from None
-    except IsADirectoryError:
-        raise FormatError("is a folder, a YAML file is expected", path=name) from None
-    except UnicodeDecodeError as error:
-        raise FormatError(f"not a text file: byte {error.start} is not UTF-8", path=name) from None
-    except OSError as error:
-        raise FormatError(f"cannot be read: {(error.strerror or str(error)).lower()}", path=name) from None
-    return parse_yaml(text, name)
+    with reading(path, "a YAML file"):
+        return parse_yaml(read_text(path, what="a YAML file"), str(path))
 
 
 def parse_yaml(text: str, name: str) -> YamlMap:
@@ -140,7 +133,7 @@ class _Builder:
         while not isinstance(event := self.next(), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 raise FormatError("a key is not plain text", path=self.where(event))
-            key, line = event.value, self.line(event)
+            key, line = self.text(event), self.line(event)
             value, size = self.value(self.next(), depth + 1)
             total += size
             if key == "<<" and not event.style:
@@ -167,10 +160,18 @@ class _Builder:
 
     def scalar(self, event: Any) -> Any:
         if event.style:  # quoted, or a block of text
-            return event.value
+            return self.text(event)
         if len(event.value) > _MAX_DIGITS and _INT.fullmatch(event.value):
             raise FormatError(f"a number of more than {_MAX_DIGITS} digits", path=self.where(event))
         return plain_scalar(event.value)
+
+    def text(self, event: Any) -> str:
+        """The text of a scalar, in which only quotes allow for control characters: no name has any."""
+        text: str = event.value
+        if found := _CONTROL.search(text):
+            code = f"U+{ord(found[0]):04X}"
+            raise FormatError(f"text holds the control character {code}", path=self.where(event))
+        return text
 
     def where(self, event: Any) -> str:
         return f"{self.name}:{self.line(event)}"

@@ -189,7 +189,10 @@ BAD = {
     "not yaml": ("a: [1", ":1: not YAML: expected ',' or ']', but got '<stream end>'"),
     "two documents": ("a: 1\n---\nb: 2", ":2: not YAML: but found another document"),
     "twice": ("a: 1\na: 2", ":2: 'a' is there twice, first in line 1"),
-    "alias": ("a: &x 1\nb: *x", ":2: not YAML: aliases are not supported, use a variable and eval(...)"),
+    "alias": (
+        "a: &x [1]\nb: *x",
+        ":2: not YAML: aliases of lists and mappings are not supported",
+    ),
     "foreign tag": ("a: !!python/name:os.system x", ":1: tag !!python/name:os.system is not supported"),
     "no modifiers": ("a: 1", ": no modifiers; they are listed under a key with 'modifiers' in its name"),
     "wrong key": (
@@ -283,7 +286,7 @@ def test_what_the_format_has_and_we_do_not_is_named(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"none.yaml: cannot be read: no such file or directory"):
+    with pytest.raises(RecipeError, match=r"none.yaml: no such file"):
         load_recipe(tmp_path / "none.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(

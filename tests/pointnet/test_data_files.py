@@ -131,7 +131,7 @@ def test_text_passes_over_comments_and_empty_lines(tmp_path: Path) -> None:
         ("0 0\n1 1\n", r"a point has 2 columns, allowed are 3 \(xyz\) and 6 \(with normals\)"),
         ("0 0 0 9\n1 1 1 9\n", "a point has 4 columns"),
         ("1 2 3\n1 2 3\n", "all points are the same, such a cloud cannot be scaled"),
-        ("\xff\xfe", "could not be read as text"),
+        ("\xff\xfe", "not a text file: byte 0 is not UTF-8"),
     ],
 )
 def test_spoiled_text_is_refused_with_its_line(content: str, message: str, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_spoiled_file_is_read_or_refused_in_a_sentence(
             r"is float64 of shape \(2, 2, 3\), needed are numbers \(points, 3 or 6\)",
         ),
         ("npy", np.array([["a", "b", "c"]]), "is <U1 of shape"),
-        ("npy", np.array([[None] * 3]), "could not be read as npy"),
+        ("npy", np.array([[None] * 3]), "the array holds Python objects"),
         ("npy", np.zeros((0, 3)), r"is float64 of shape \(0, 3\)"),
         ("npy", np.array([[0, 0, 0], [np.nan, 0, 0]]), "a number is not finite"),
         ("npz", {"a": np.eye(3), "b": np.eye(3)}, "holds a, b, needed is one array, or 'points'"),

@@ -99,13 +99,13 @@ def test_wrong_files(tmp_path: Path) -> None:
     (tmp_path / "empty.npy").write_bytes(b"")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "others.npz").read_bytes()[:40])
     for name, text in (
-        ("missing.npy", "no such mask file"),
+        ("missing.npy", "no such file"),
         ("others.npz", "has no array 'A'"),
         ("words.npy", "numbers or booleans are needed"),
-        ("text.npy", "holds no plain .npy or .npz array"),
-        ("empty.npy", "holds no plain .npy or .npz array"),
-        ("cut.npz", "holds no plain .npy or .npz array"),
-        ("", "holds no plain .npy or .npz array"),
+        ("text.npy", "could not be read as a .npy or .npz file"),
+        ("empty.npy", "could not be read as a .npy or .npz file"),
+        ("cut.npz", "could not be read as a .npy or .npz file"),
+        ("", "is a folder"),
     ):
         with pytest.raises(FormatError, match=text):
             evaluate(*matmul(A=actual(str(tmp_path / name))))

@@ -1,0 +1,57 @@
+"""Headers of PCD files, checked against the bytes that follow before a library allocates memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pointnet.errors import DataError
+from sparsim.file_reading import check_size
+
+LZF_RATIO = 88  # bytes that LZF, which compresses PCD files, makes of one byte at most
+MAX_HEADER_LINES = 64
+
+
+def checked_pcd(path: Path) -> bytes:
+    """The bytes of a PCD file whose header fits its data.
+
+    A header may leave out COUNT, which is then 1 for every field; the library insists on it, so it is added.
+    """
+    data = path.read_bytes()
+    if not data:
+        raise DataError(f"{path}: is empty")
+    fields, end = _fields(data, path)
+    counts = [int(count) for count in fields.get("COUNT", ["1"] * len(fields["FIELDS"]))]
+    sizes = [int(size) for size in fields["SIZE"]]
+    points = int(fields["POINTS"][0])
+    if min(points, *counts, *sizes) < 0:
+        raise DataError(f"{path}: its header has a negative number")
+    declared = max(points, 1) * sum(size * count for size, count in zip(sizes, counts, strict=True))
+    form, body = fields["DATA"][0].lower(), data[end:]
+    if form == "ascii":  # a character and a blank per value
+        check_size(path, "its data", 2 * max(points, 1) * sum(counts) - 1, len(body) + 1, DataError)
+    elif form == "binary":
+        check_size(path, "its data", declared, len(body), DataError)
+    else:
+        compressed, unpacked = (int.from_bytes(body[i : i + 4], "little") for i in (0, 4))
+        check_size(path, "its compressed data", compressed, len(body) - 8, DataError)
+        check_size(path, "its data", max(declared, unpacked), compressed * LZF_RATIO, DataError)
+    if "COUNT" in fields:
+        return data
+    return f"COUNT {' '.join(['1'] * len(counts))}\n".encode() + data
+
+
+def _fields(data: bytes, path: Path) -> tuple[dict[str, list[str]], int]:
+    """What the header says, by its upper-case keys, and where the data begin."""
+    fields: dict[str, list[str]] = {}
+    start = 0
+    for _ in range(MAX_HEADER_LINES):
+        end = data.find(b"\n", start) + 1
+        if not end:
+            break
+        key, *values = data[start:end].partition(b"#")[0].decode("utf-8", "replace").split() or [""]
+        start = end
+        if values:
+            fields[key.upper()] = values
+        if key.upper() == "DATA" and {"FIELDS", "SIZE", "POINTS"} <= set(fields):
+            return fields, end
+    raise DataError(f"{path}: has no PCD header with FIELDS, SIZE, POINTS and DATA")
