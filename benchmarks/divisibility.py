@@ -22,6 +22,7 @@ from rich.console import Console
 
 from pointnet.original.cases import SHORT_TITLES, Run, runs, study_mapspace
 from pointnet.tables import markdown, table, write_blocks
+from sparsim.file_writing import write_text
 from sparsim.mapper.search import search
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -116,7 +117,7 @@ def main(json_path: Path | None, document: Path | None, quick: bool) -> None:
     if json_path:
         json_path.parent.mkdir(parents=True, exist_ok=True)
         content = {"machine": machine(), "quick": quick, "rows": rows}
-        json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_text(json_path, json.dumps(content, indent=2) + "\n")
     if document:
         blocks = {
             "policies": markdown(lines(rows)),

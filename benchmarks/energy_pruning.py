@@ -45,6 +45,8 @@ from pointnet.train import Training
 sys.path.insert(0, str(Path(__file__).parent))
 from evaluate import machine
 
+from sparsim.file_writing import write_text
+
 CHIP = "eyeriss_v2"
 MAGNITUDE, LAMP, AWARE, EAGER, NETADAPT = (
     "magnitude", "lamp", "energy-aware, alpha 1/2", "energy-aware, alpha 1", "netadapt"
@@ -335,7 +337,7 @@ def main(data: str | None, json_path: Path | None, document: Path | None) -> Non
             "machine": f"{machine()}, torch {torch.__version__}", "tables": blocks,
             "rows": [row._asdict() for row in rows],
         }  # fmt: skip
-        json_path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_text(json_path, json.dumps(content, indent=2) + "\n")
     if document:
         write_blocks(document, {plan.prefix + name: markdown(lines) for name, lines in blocks.items()})
 

@@ -31,6 +31,7 @@ from rich.table import Table
 
 from pointnet.original.cases import SHAPE, Run, runs
 from sparsim.evaluation import Frozen, evaluate, evaluate_batch
+from sparsim.file_writing import write_text
 from sparsim.lower import lower_mappings
 from sparsim.packs import MappingPack
 from sparsim.spec import Layer
@@ -320,7 +321,7 @@ def main(json_path: Path | None, quick: bool) -> None:
     print_report(Console(), result)
     if json_path:
         json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_text(json_path, json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

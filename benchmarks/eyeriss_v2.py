@@ -28,6 +28,7 @@ from eyeriss_overhead import GATES, measured_lines, overhead, per_chip, residual
 from eyeriss_published import EXPLAINED, SECTIONS, V1, V1_5, V2, Published
 
 from sparsim.chip import load_chip
+from sparsim.file_writing import write_text
 from validation.pe import run_layers
 
 Row = dict[str, Any]
@@ -228,7 +229,7 @@ def main(json_path: Path | None, document: Path | None, quick: bool) -> None:
         json_path.parent.mkdir(parents=True, exist_ok=True)
         kept = {key: value for key, value in result.items() if key not in ("sections", "variants")}
         kept["pointnet"] = pn.records(result["variants"])
-        json_path.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        write_text(json_path, json.dumps(kept, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from rich.progress import Progress
 
 from pointnet.original.cases import SHORT_TITLES, Run, runs, study_mapspace
 from pointnet.tables import markdown, table, write_blocks
+from sparsim.file_writing import write_text
 from sparsim.mapper.result import SearchResult
 from sparsim.mapper.search import search
 from sparsim.spec import LevelConstraint, Mapspace
@@ -174,7 +175,7 @@ def main(json_path: Path | None, document: Path | None, quick: bool) -> None:
     if json_path:
         json_path.parent.mkdir(parents=True, exist_ok=True)
         found = {"machine": machine(), "quick": quick, "totals": rows}
-        json_path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_text(json_path, json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from rich.progress import Progress
 from pointnet.original.cases import DESIGNS, SHORT_TITLES, Run, runs, study_mapspace
 from pointnet.tables import markdown, table, write_blocks
 from sparsim.evaluation import Accounting, evaluate
+from sparsim.file_writing import write_text
 from sparsim.mapper.engine import Budget, Engine, Problem
 from sparsim.mapper.result import SearchResult
 from sparsim.mapper.sampling import search_random
@@ -270,7 +271,7 @@ def main(json_path: Path | None, document: Path | None, quick: bool) -> None:
     report(result, cases, document)
     if json_path:
         json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_text(json_path, json.dumps(result, indent=2) + "\n")
 
 
 def report(result: dict[str, Any], cases: list[Case], document: Path | None) -> None:

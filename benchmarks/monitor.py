@@ -33,6 +33,8 @@ from pointnet.original.cases import study_mapspace
 sys.path.insert(0, str(Path(__file__).parent))
 from evaluate import machine
 
+from sparsim.file_writing import write_text
+
 SEED = 2022
 BATCH = 16
 WATCHED = 2  # clouds
@@ -143,7 +145,7 @@ def main(json_path: Path | None, quick: bool) -> None:
     Console().print(table(rows))
     if json_path:
         json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_text(json_path, json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

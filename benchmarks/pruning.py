@@ -26,6 +26,7 @@ from pointnet.settings import Settings
 from pointnet.tables import table
 from pointnet.train import Training
 from sparsim.console import results
+from sparsim.file_writing import write_text
 
 EPOCHS = 20
 MORE = 30
@@ -63,7 +64,7 @@ def main(json_file: Path | None, seed: int) -> None:
     }
     click.echo(json.dumps(found, indent=1))
     if json_file is not None:
-        json_file.write_text(json.dumps(found, indent=1) + "\n")
+        write_text(json_file, json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import plain
 from evaluate import machine
 
+from sparsim.file_writing import write_text
+
 SEED = 2022
 POINTS = 1024
 TICKS = 1024  # per unit of length
@@ -193,7 +195,7 @@ def main(json_path: Path | None, quick: bool) -> None:
     print_report(Console(), result, pairs)
     if json_path:
         json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_text(json_path, json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from torch import nn
 
 from gmp.errors import PruningError, writing
 from sparsim.errors import near
+from sparsim.file_writing import write_text
 
 Cell = str | int | float | None
 Extra = Mapping[str, Mapping[str, object]]
@@ -254,4 +255,4 @@ def _text(column: str, value: Cell) -> str:
 
 def _write(path: str | Path, text: str) -> None:
     with writing(path, "report"):
-        Path(path).write_text(text, encoding="utf-8", newline="")
+        write_text(path, text)

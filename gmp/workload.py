@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from rich.table import Table
 from gmp.errors import TraceError
 from gmp.trace import LayerTrace, Measured, Trace
 from gmp.trace_recorder import Computation
+from sparsim.file_writing import replacing, write_text
 from sparsim.spec import CONV, DENSE, Density, Layer, Workload
 from sparsim.spec.load import dump
 
@@ -113,8 +115,13 @@ def write_masks(traced: Trace, folder: Path, batch: int) -> None:
         check_plain(row, once=True)
         if row.input_mask is None or row.weight_mask is None or len(row.input_mask) < batch:
             raise TraceError(f"layer {row.name} was traced without masks of {batch} samples")
-        np.save(folder / f"{row.name}.weights.npy", weight_mask(row.computation, row.weight_mask))
-        np.save(folder / f"{row.name}.inputs.npy", input_mask(row.computation, row.input_mask[:batch]))
+        masks = {
+            "weights": weight_mask(row.computation, row.weight_mask),
+            "inputs": input_mask(row.computation, row.input_mask[:batch]),
+        }
+        for tensor, mask in masks.items():
+            with replacing(folder / f"{row.name}.{tensor}.npy") as file:
+                np.save(file, mask)
 
 
 def weight_mask(shape: Computation, mask: Mask) -> Mask:
@@ -168,14 +175,15 @@ def _percent(measured: Measured) -> str:
 def write_workload(traced: Trace, workload: Workload, folder: Path) -> None:
     """Write workload.yaml, and the rows of the trace as trace.csv and trace.json, into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "workload.yaml").write_text(dump(workload), encoding="utf-8")
+    write_text(folder / "workload.yaml", dump(workload))
     rows = [layer.row() for layer in traced.layers]
-    with open(folder / "trace.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "trace.csv", text.getvalue())
     document: dict[str, Any] = {
         "name": workload.name, "source": workload.source, "provenance": workload.provenance,
         "samples": traced.samples, "macs": traced.macs, "layers": rows,
     }  # fmt: skip
-    (folder / "trace.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / "trace.json", json.dumps(document, indent=1) + "\n")

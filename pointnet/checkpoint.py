@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,34 +12,17 @@ import torch
 from torch import Tensor
 
 from pointnet.errors import CheckpointError
+from sparsim.file_writing import write_bytes
 
 FORMAT = 2
 NAME = "checkpoint.pt"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` in one step, also if the machine stops in between.
-
-    Raises OSError, which names the file, where there is no place for it.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as error:  # a full disk does not say where it is
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
     """Tensors, numbers, text, and lists and dicts of them."""
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **state}, buffer)
-    write_atomically(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
 
 
 def load(path: Path) -> dict[str, Any]:

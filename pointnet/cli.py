@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparsim.console import INTERRUPTED, results, run
+from sparsim.file_writing import write_text
 
 # torch is imported where it is used: --help must not wait for it.
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def compare(
     results().print(tables.table(accuracy, "accuracy on the test clouds"))
     results().print(tables.table(densities, "nonzero fractions"))
     blocks = {"accuracy": tables.markdown(accuracy), "densities": tables.markdown(densities)}
-    (folder / "compare.md").write_text("\n".join(blocks.values()), encoding="utf-8")
+    write_text(folder / "compare.md", "\n".join(blocks.values()))
     click.echo(f"wrote {folder / 'compare.md'}")
     if document is not None:
         tables.write_blocks(document, blocks)

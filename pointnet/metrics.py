@@ -13,9 +13,9 @@ import torch
 from rich.table import Table
 from torch import nn
 
-from pointnet.checkpoint import write_atomically
 from pointnet.data import Clouds
 from pointnet.errors import ConfigError
+from sparsim.file_writing import write_text
 
 Z95 = 1.959964  # two-sided 95 % of a normal distribution
 
@@ -85,4 +85,4 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
+    write_text(path, text.getvalue())

@@ -22,6 +22,7 @@ from pointnet.settings import Settings
 from pointnet.train import Training, train
 from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
+from sparsim.file_writing import write_text
 
 
 def read_data(source: str, console: Console, **options: Any) -> Dataset:
@@ -76,7 +77,7 @@ def run_training(
             progress.stop()
     if training.step == training.steps:
         text = json.dumps(summary(training), indent=1) + "\n"
-        checkpoint.write_atomically(folder / "result.json", text.encode())
+        write_text(folder / "result.json", text)
     return training
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from pointnet.checkpoint import write_atomically
 from pointnet.errors import DataError
+from sparsim.file_reading import read_text
+from sparsim.file_writing import write_text
 
 
 def table(lines: Sequence[Sequence[str]], title: str) -> Table:
@@ -31,7 +32,7 @@ def write_blocks(path: Path, blocks: Mapping[str, str]) -> None:
 
     Raises DataError if the document has no such place.
     """
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path, what="a document", error=DataError)
     for name, block in blocks.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, found, rest = text.partition(begin)
@@ -39,4 +40,4 @@ def write_blocks(path: Path, blocks: Mapping[str, str]) -> None:
         if not found or not closed:
             raise DataError(f"{path}: has no place '{begin.strip()}' ... '{end}' for the table")
         text = before + begin + block + end + after
-    write_atomically(path, text.encode())
+    write_text(path, text)

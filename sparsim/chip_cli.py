@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ import click
 
 from sparsim.console import fail, results, write_json
 from sparsim.errors import MappingError
+from sparsim.file_writing import replacing, write_text
 from sparsim.inputs import choose_layer, file_names
 
 # Everything else is imported where it is used: --help must not wait for a compiler.
@@ -221,8 +223,9 @@ def _write_tables(folder: Path, network: NetworkEvaluation, bounds: Bounds) -> N
 
 
 def _write_rows(path: Path, head: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([head, *rows])
+    text = io.StringIO()
+    csv.writer(text).writerows([head, *rows])
+    write_text(path, text.getvalue())
 
 
 def _write_documents(
@@ -236,9 +239,9 @@ def _write_documents(
     from sparsim.spec.load import dump
 
     layers = tuple(mean_densities(as_conv(found.layer)) for found in network.layers)
-    (folder / "chip.workload.yaml").write_text(dump(replace(workload, layers=layers)), encoding="utf-8")
+    write_text(folder / "chip.workload.yaml", dump(replace(workload, layers=layers)))
     for name, found in zip(names, network.layers, strict=True):
-        (folder / f"{name}.mapping.yaml").write_text(dump(found.mapping), encoding="utf-8")
+        write_text(folder / f"{name}.mapping.yaml", dump(found.mapping))
 
 
 def _draw(folder: Path, network: NetworkEvaluation, bounds: Bounds, names: Sequence[str]) -> None:
@@ -254,5 +257,6 @@ def _draw(folder: Path, network: NetworkEvaluation, bounds: Bounds, names: Seque
         for role in ROLES:
             figures[f"{names[0]}.{role}.png"] = draw_routes(network.layers[0], role)
     for name, figure in figures.items():
-        figure.savefig(folder / name, dpi=120)
+        with replacing(folder / name) as file:
+            figure.savefig(file, format="png", dpi=120)
     click.echo(f"drew {', '.join(figures)}")

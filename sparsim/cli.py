@@ -14,6 +14,7 @@ from sparsim.chip_cli import chip
 from sparsim.console import run, write_json
 from sparsim.errors import SpecError, near
 from sparsim.estimate_cli import estimate
+from sparsim.file_writing import write_text
 from sparsim.inputs import accounting_option, files_argument, layer_option, print_warnings, read_model
 from sparsim.mapper_cli import mapper
 
@@ -58,7 +59,7 @@ def model(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     stats, result = folder / "sparsim.stats.txt", folder / "sparsim.result.json"
-    stats.write_text(write_stats(evaluation))
+    write_text(stats, write_stats(evaluation))
     write_json(result, evaluation)
     click.echo(_summary(evaluation))
     click.echo(f"wrote {stats} and {result}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from sparsim.errors import SparsimError
+from sparsim.file_writing import write_bytes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +30,7 @@ def write_json(path: Path, content: Any) -> None:
     """Records or plain data as readable JSON; nan and infinity become null."""
     import msgspec
 
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
 
 
 def run(command: click.Command, name: str) -> NoReturn:

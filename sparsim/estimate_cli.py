@@ -9,6 +9,7 @@ import click
 
 from sparsim.console import results, write_json
 from sparsim.errors import SpecError
+from sparsim.file_writing import write_text
 from sparsim.inputs import files_argument
 
 # Everything else is imported where it is used: --help must not wait for it.
@@ -43,7 +44,7 @@ def estimate(files: tuple[str, ...], out: str | None) -> None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         energy, report = folder / "sparsim.energy.yaml", folder / "sparsim.estimate.json"
-        energy.write_text(dump(table_of(components, estimates, Path(files[0]).stem)), encoding="utf-8")
+        write_text(energy, dump(table_of(components, estimates, Path(files[0]).stem)))
         write_json(report, estimates)
         click.echo(f"wrote {energy} and {report}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import click
 
 from sparsim.console import fail, results, write_json
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
+from sparsim.file_writing import write_text
 from sparsim.inputs import (
     SearchInputs,
     accounting_option,
@@ -239,8 +241,8 @@ def _write(
     else:
         text = mapping_text(inputs.arch, layer, result.best)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sparsim.mapping.yaml").write_text(text, encoding="utf-8")
-    (folder / "sparsim.stats.txt").write_text(write_stats(evaluation))
+    write_text(folder / "sparsim.mapping.yaml", text)
+    write_text(folder / "sparsim.stats.txt", write_stats(evaluation))
     document = result.to_dict() | {
         "sizes": result.sizes._asdict(),
         "top": [found._asdict() | {"mapping": found.mapping.to_dict()} for found in result.top],
@@ -284,8 +286,9 @@ def _summarise(folder: Path, rows: list[tuple[Any, ...]]) -> None:
     """The table of all layers: printed, and written with full numbers."""
     from rich.table import Table
 
-    with (folder / "sparsim.layers.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([_COLUMNS, *rows])
+    text = io.StringIO()
+    csv.writer(text).writerows([_COLUMNS, *rows])
+    write_text(folder / "sparsim.layers.csv", text.getvalue())
     table = Table("layer", "energy uJ", "cycles", "utilization", "proof", show_footer=True)
     for column in table.columns[1:4]:
         column.justify = "right"

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from sparsim.errors import SpecError
 from sparsim.evaluation import announce_compilation, evaluate
+from sparsim.file_writing import write_text
 from sparsim.spec import Architecture, Dataspace, Density, EnergyTable, Layer, Mapping, SparsePolicy
 from sparsim.spec.counts import tensor_shape
 from sparsim.timeloop.reader import read_documents
@@ -159,7 +160,7 @@ def main(directory: Path, write_docs: bool) -> None:
         rows = compare_cases(directory)
     page = render(rows)
     if write_docs:
-        PAGE.write_text(page, encoding="utf-8")
+        write_text(PAGE, page)
     click.echo(page[page.index("| layer") :], nl=False)
     sys.exit(any(row.counted != row.exact or row.counted_cycles != row.exact for row in rows))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import datetime
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from sparsim.file_writing import write_text
 from validation.cases import LARGEST_EXACT_TENSOR, digest, find_cases
 from validation.excuses import EXPLANATIONS
 from validation.fields import STAGES
@@ -49,7 +51,7 @@ lines that only one of the two layouts has are left out, and what is explained i
 def write() -> None:
     """Evaluate the committed suite and write the page."""
     outcomes = [run_case(case, "timeloop-3") for case in find_cases(COMMITTED, "timeloop-3")]
-    PAGE.write_text(render(outcomes, read_recorded()), encoding="utf-8")
+    write_text(PAGE, render(outcomes, read_recorded()))
 
 
 def record(suite: str, accounting: str, outcomes: Sequence[Outcome]) -> None:
@@ -72,10 +74,11 @@ def record(suite: str, accounting: str, outcomes: Sequence[Outcome]) -> None:
     }
     rows = {(r["suite"], r["accounting"]): r for r in read_recorded()}
     rows[suite, accounting] = {key: str(value) for key, value in row.items()}
-    with RECORDED.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows[key] for key in sorted(rows))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows[key] for key in sorted(rows))
+    write_text(RECORDED, text.getvalue())
 
 
 def read_recorded() -> list[dict[str, str]]:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from sparsim.estimate import Component, Estimate, estimate, estimate_all
 from sparsim.estimate.data import SramPoint, read_rows, sram_sweep
 from sparsim.estimate.memory import Quantity, held_back_errors, interpolation_error
+from sparsim.file_writing import write_text
 from sparsim.spec.load import load_documents
 
 PAGE = Path(__file__).parents[1] / "docs" / "estimate-results.md"
@@ -205,7 +206,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 @click.command()
 def main() -> None:
     """Write docs/estimate-results.md anew. Exits with 1 if a published number is missed."""
-    PAGE.write_text(render(), encoding="utf-8")
+    write_text(PAGE, render())
     missed = [row for row in published() if not row.agrees]
     for row in missed:
         click.echo(

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from sparsim.file_writing import write_bytes, write_text
 from sparsim.timeloop.write import write_documents
 from validation.cases import REJECT, STATS, Case
 from validation.draw import draw_case
@@ -62,8 +63,8 @@ def _answered(program: str, root: Path, seed: str) -> Case:
         written = Path(scratch) / f"{PROGRAM}.stats.txt"
         if run.returncode == 0 and written.is_file():
             answer = folder / STATS
-            answer.write_text(written.read_text())
+            write_bytes(answer, written.read_bytes())
         else:
             answer = folder / REJECT
-            answer.write_text(run.stderr)
+            write_text(answer, run.stderr)
     return Case(name, folder, answer)

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsim.file_writing import write_text
 from sparsim.pe.array import run_array
 from sparsim.pe.closed_forms import dstc, effectual_macs, structured_cycles
 from sparsim.pe.compare import Comparison, compare
@@ -309,7 +310,7 @@ def main(write_docs: bool) -> None:
     rows = run_layers()
     page = render(rows)
     if write_docs:
-        PAGE.write_text(page, encoding="utf-8")
+        write_text(PAGE, page)
     click.echo(page[page.index("| layer") :], nl=False)
     raise SystemExit(any(row.twin != row.exact for row in rows))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from gmp.energy.cost import Reals
 from gmp.errors import writing
+from sparsim.file_writing import replacing, write_text
 
 HEAD = ("step", "layer", "weights_density", "inputs_density", "outputs_density", "energy_pj", "cycles", "edp")
 TOTAL = "total"
@@ -96,11 +98,13 @@ def reading_of(names: tuple[str, ...], plain: Mapping[str, Any]) -> Reading:
 
 def write_csv(history: Sequence[Reading], path: str | Path) -> None:
     """The rows of all readings. Raises PruningError if the file cannot be written."""
-    with writing(path, "readings"), open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEAD)
-        for reading in history:
-            writer.writerows(reading.rows())
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEAD)
+    for reading in history:
+        writer.writerows(reading.rows())
+    with writing(path, "readings"):
+        write_text(path, text.getvalue())
 
 
 def plot(history: Sequence[Reading], path: str | Path, target_energy_pj: float | None,
@@ -121,5 +125,5 @@ def plot(history: Sequence[Reading], path: str | Path, target_energy_pj: float |
             axis.axhline(target, color="black", linestyle="--")
         axis.set(xlabel="step", ylabel=what)
     axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
-    with writing(path, "plot", ValueError):  # for an unknown format
-        figure.savefig(path)
+    with writing(path, "plot", ValueError), replacing(path) as file:  # ValueError: an unknown format
+        figure.savefig(file, format=Path(path).suffix[1:] or None)

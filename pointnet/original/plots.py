@@ -18,6 +18,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from pointnet.original.cases import DESIGN_TITLES, DESIGNS, VARIANTS
 from pointnet.original.report import COMPONENTS, component_energy_pj
 from pointnet.units import PJ_PER_UJ
+from sparsim.file_writing import replacing
 from sparsim.result import Evaluation
 
 if TYPE_CHECKING:
@@ -63,8 +64,8 @@ def write_figures(folder: Path, outcomes: list[Outcome]) -> list[str]:
     figures["breakdown"] = _breakdown(outcomes)
     for name, figure in figures.items():
         for suffix in ("png", "svg"):
-            path = folder / f"{name}.{suffix}"
-            figure.savefig(path, dpi=150, metadata=_METADATA[suffix])
+            with replacing(folder / f"{name}.{suffix}") as file:
+                figure.savefig(file, format=suffix, dpi=150, metadata=_METADATA[suffix])
         plt.close(figure)
     return list(figures)
 

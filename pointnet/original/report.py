@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from pointnet.original.cases import DESIGN_TITLES, DESIGNS, SHORT_TITLES, VARIANTS
 from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
+from sparsim.file_writing import write_text
 from sparsim.result import Evaluation
 
 if TYPE_CHECKING:
@@ -262,16 +264,17 @@ def write_markdown(path: Path, summary: Summary) -> None:
     lines += ["## Four faults of the study", ""]
     lines += [f"{i}. {text}" for i, text in enumerate(faults(summary), start=1)]
     lines += ["", "Besides:", "", *(f"* {text}" for text in side_notes(summary)), ""]
-    path.write_text("\n".join(lines), encoding="utf-8")
+    write_text(path, "\n".join(lines))
 
 
 def write_csv(path: Path, outcomes: Iterable[Outcome]) -> None:
     """One row per run and accounting."""
     rows = [_csv_row(outcome) for outcome in outcomes]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def _csv_row(outcome: Outcome) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from pointnet.checkpoint import write_atomically
 from pointnet.compare import CONTROL
 from pointnet.study.costs import (
     BOTH,
@@ -28,6 +26,7 @@ from pointnet.study.costs import (
 from pointnet.study.networks import Network
 from pointnet.study.savings import Saved
 from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
+from sparsim.file_writing import replacing
 
 Costs = Mapping[str, Mapping[str, Cost]]  # design, variant
 Saves = Mapping[str, Mapping[str, Mapping[str, Saved]]]  # design, metric, layer
@@ -62,9 +61,8 @@ def write_figures(
     figures["accuracy"] = _accuracy(costs, networks, pruned)
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DPI)
-        write_atomically(folder / f"{name}.png", buffer.getvalue())
+        with replacing(folder / f"{name}.png") as file:
+            figure.savefig(file, format="png", dpi=DPI)
         plt.close(figure)
     return list(figures)
 

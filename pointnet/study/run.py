@@ -17,7 +17,6 @@ from pyarrow import parquet
 from rich.console import Console
 
 from pointnet import compare
-from pointnet.checkpoint import write_atomically
 from pointnet.compare import CONTROL
 from pointnet.data import Dataset
 from pointnet.metrics import write_csv
@@ -35,6 +34,7 @@ from pointnet.study.stages import Stages, digest_of, program_digest
 from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
 from sparsim.evaluation import evaluate
+from sparsim.file_writing import write_bytes, write_text
 from sparsim.mapper.search import search
 from sparsim.spec.load import load_preset
 
@@ -159,12 +159,12 @@ def _write(found: Findings, plan: Plan, output: Path) -> dict[str, Any]:
     figures = write_figures(output / "figures", found.costs, found.networks, plan.names_of_pruned, shown)
     text = report(found, figures)
     results = _results(found, shown)
-    write_atomically(output / "report.md", text.encode())
-    write_atomically(output / "report.html", html_page(text, output, TITLE).encode())
-    write_atomically(output / "results.json", (json.dumps(results, indent=1) + "\n").encode())
+    write_text(output / "report.md", text)
+    write_text(output / "report.html", html_page(text, output, TITLE))
+    write_text(output / "results.json", json.dumps(results, indent=1) + "\n")
     rows = list(_rows(found))
     write_csv(output / "results.csv", rows)
-    write_atomically(output / "results.parquet", _parquet(rows))
+    write_bytes(output / "results.parquet", _parquet(rows))
     return results
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import gmp
 import pointnet
 import sparsim
-from pointnet.checkpoint import write_atomically
+from sparsim.file_writing import write_text
 
 _PROGRAM = (".py", ".yaml", ".csv")  # files that results depend on
 
@@ -40,7 +40,7 @@ class Stages:
             return kept["result"]
         text = json.dumps({"key": key, "result": compute()})
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text.encode())
+        write_text(path, text)
         return json.loads(text)["result"]
 
 

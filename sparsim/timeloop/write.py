@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from sparsim.errors import SpecError
+from sparsim.file_writing import write_text
 from sparsim.spec import (
     Architecture,
     Compute,
@@ -53,7 +54,7 @@ def write_documents(
     paths = []
     for key, document in documents.items():
         path = folder / _FILES[key]
-        path.write_text(_text(key, document))
+        write_text(path, _text(key, document))
         paths.append(path)
     return paths
 

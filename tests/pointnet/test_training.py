@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 import torch
 
-import pointnet
 from pointnet import checkpoint
 from pointnet import train as training_module
 from pointnet.batches import Batches
@@ -281,69 +278,3 @@ def test_missing_and_foreign_checkpoints(data: Dataset, tmp_path: Path) -> None:
     wider = msgspec.structs.replace(SETTINGS, preset="half", start=str(tmp_path / "small"))
     with pytest.raises(CheckpointError, match=r"'sa1.mlp_convs.0.weight' is \(16, 3\), the network has"):
         Training(wider, data)
-
-
-def test_atomic_write_leaves_the_old_file_when_it_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "file"
-    checkpoint.write_atomically(path, b"old")
-
-    def fail(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "disk full")
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OSError, match="disk full") as error:
-        checkpoint.write_atomically(path, b"new")
-    assert error.value.filename == str(path)
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"optimizer": "addam"}, "unknown optimizer 'addam' (did you mean 'adam'?)"),
-        ({"schedule": "onecycle"}, "unknown schedule 'onecycle' (did you mean 'one-cycle'?)"),
-        (
-            {"augmentation": "weak"},
-            "unknown augmentation 'weak' (known: none, rotation, light, study, strong)",
-        ),
-        ({"preset": "hlaf"}, "unknown network preset 'hlaf' (did you mean 'half'?)"),
-        ({"epochs": 0}, "epochs is 0, allowed is 1 and more"),
-        ({"threads": 0}, "threads is 0, allowed is 1 and more"),
-        ({"batch": 1}, "batch is 1, allowed is 2 and more: batch-norm needs company"),
-        ({"seed": -1}, "seed is -1, allowed is 0 and more"),
-        ({"lr": 0.0}, "learning rate is 0.0, more than 0 is expected"),
-        ({"lr": float("nan")}, "learning rate is nan, more than 0 is expected"),
-        ({"lr": float("inf")}, "learning rate is inf, more than 0 is expected"),
-        ({"weight_decay": float("inf")}, "weight decay is inf, allowed is 0 and more"),
-        ({"weight_decay": -1.0}, "weight decay is -1.0, allowed is 0 and more"),
-        ({"label_smoothing": 1.0}, "label smoothing is 1.0, allowed is 0 and more, below 1"),
-        ({"pool": 32, "points": 64}, "pool is 32 points, the network takes 64"),
-        ({"points": 32}, "stage 1 has 64 centres, allowed is 1 to 32"),
-        (
-            {"recipe": "r.yaml", "pruning": Pruning(sparsity=0.5, end=1.0)},
-            "a recipe and a sparsity are given: give one",
-        ),
-    ],
-)
-def test_settings_error(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        Settings(**changes)  # type: ignore[arg-type]
-    assert str(error.value) == message
-
-
-def test_settings_that_do_not_fit_the_data(data: Dataset) -> None:
-    with pytest.raises(ConfigError, match="clouds have 80 points, the network takes 256"):
-        Training(Settings(), data)
-    with pytest.raises(ConfigError, match="80 training clouds do not fill one batch of 96"):
-        Training(msgspec.structs.replace(SETTINGS, batch=96), data)
-    recipe = str(Path(pointnet.__file__).parent / "recipes/study.yaml")
-    with pytest.raises(ConfigError, match=r"study.yaml: ends after epoch 15, the run after 2"):
-        Training(msgspec.structs.replace(SETTINGS, recipe=recipe), data)
-
-
-def test_labels_and_points_are_what_the_loader_gave(data: Dataset) -> None:
-    assert data.train.points.dtype == np.float32
-    assert data.train.labels.max() == 9
