@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Dict
@@ -28,7 +29,17 @@ from sparsim.lower import (
     lower_policy,
 )
 from sparsim.memo import by_identity
-from sparsim.packs import ArchPack, DensityPack, Ints, LayerPack, MappingPack, NestPack, Reals
+from sparsim.packs import (
+    ArchPack,
+    CostPack,
+    DensityPack,
+    Ints,
+    LayerPack,
+    MappingPack,
+    NestPack,
+    Reals,
+    SparsePack,
+)
 from sparsim.result import Evaluation
 from sparsim.scratch import make_nest, make_scratch, most_children, no_table, widen
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Shape, SparsePolicy
@@ -260,11 +271,20 @@ class FrozenResult(NamedTuple):
     level_energy_pj: Reals
 
 
+class _Workspace(NamedTuple):
+    """The arrays that `run_frozen` writes to. They belong to one call at a time."""
+
+    nests: NestPack
+    sparse: SparsePack
+    cost: CostPack
+
+
 class Frozen:
     """A network whose mappings are fixed while its densities vary: for training loops.
 
     Everything that does not depend on densities is computed once, here; a call then costs microseconds per
     layer. All layers run on `arch` under `policy` and have the same dataspaces; their shapes may differ.
+    Threads may share one: each call has its own workspace.
     """
 
     def __init__(
@@ -312,14 +332,20 @@ class Frozen:
             nests.append(widen(nest, make_nest(self._arch, wide, pack, children)))
             wide_rows.append(wide)
             kinds.append(density.kind)
-        self._nests = NestPack(*(np.stack(field) for field in zip(*nests, strict=True)))
+        self._nests = NestPack(*(np.stack(field) for field in zip(*nests, strict=True)))  # kernels get copies
         self._rows = LayerPack(*(np.stack(field) for field in zip(*wide_rows, strict=True)))
         self._kinds = np.stack(kinds)
         self._policy = pack
-        largest = wide_rows[0]._replace(words=self._rows.words.max(axis=0))
-        most = DensityPack(self._kinds.max(axis=0), np.ones(len(self.dataspaces)))
-        self._scratch = make_scratch(self._arch, largest, most, pack, nests[0])
         self._table = no_table(nests[0])
+        self._spare: list[_Workspace] = [self._workspace()]
+
+    def _workspace(self) -> _Workspace:
+        largest = LayerPack(*(field[0] for field in self._rows))._replace(words=self._rows.words.max(axis=0))
+        most = DensityPack(self._kinds.max(axis=0), np.ones(len(self.dataspaces)))
+        nests = copy.deepcopy(self._nests)
+        first = NestPack(*(field[0] for field in nests))  # type: ignore[arg-type]
+        _, sparse, cost = make_scratch(self._arch, largest, most, self._policy, first)
+        return _Workspace(nests, sparse, cost)
 
     def __call__(self, densities: ArrayLike) -> FrozenResult:
         """Energy and cycles for nonzero fractions `densities`, (layers, dataspaces) in the shape's order.
@@ -336,11 +362,19 @@ class Frozen:
                 path=f"layer {self.layers[i].name}",
             )
         out = np.empty((len(values), 3 + len(self.arch.storage) + 1))
+        try:
+            work = self._spare.pop()  # no other thread can take the same one
+        except IndexError:
+            work = self._workspace()
         run_frozen(
             self._arch, self._rows, DensityPack(self._kinds, values), self._policy, self._table,
-            self._networks, self._nests, self._scratch.sparse, self._scratch.cost, out,
+            self._networks, *work, out,
         )  # fmt: skip
         for i in np.flatnonzero(out[:, 2]):
-            info, layer = self._nests.info[i], self.layers[i]
-            raise mapping_error(int(out[i, 2]), info, self.arch, layer, name_layer=True)
+            error = mapping_error(
+                int(out[i, 2]), work.nests.info[i], self.arch, self.layers[i], name_layer=True
+            )
+            self._spare.append(work)
+            raise error
+        self._spare.append(work)
         return FrozenResult(out[:, 0], out[:, 1], out[:, 3:])

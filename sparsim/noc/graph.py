@@ -27,7 +27,7 @@ Cluster = tuple[int, int]
 
 @functools.lru_cache(maxsize=16)
 def build_graph(noc: Noc, network: RouterNetwork) -> nx.DiGraph:
-    """The graph of one network of `noc`; shared between calls, so copy it before changing it."""
+    """The graph of one network of `noc`. It is shared between calls and frozen: copy it to change it."""
     graph = nx.DiGraph()
     rows, columns = noc.clusters
     for row in range(rows):
@@ -42,7 +42,7 @@ def build_graph(noc: Noc, network: RouterNetwork) -> nx.DiGraph:
                     for i in range(network.routers_per_cluster):
                         ends = router((row, column), i), router((row + south, column + east), i)
                         graph.add_edge(*ends, capacity=network.port_bits, length_um=length_um)
-    return graph
+    return nx.freeze(graph)
 
 
 def mesh_steps(network: RouterNetwork) -> tuple[Cluster, ...]:

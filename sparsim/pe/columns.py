@@ -38,6 +38,12 @@ def binomial(n: int, density: Reals) -> Reals:
     return np.asarray(ways * d**k * (1.0 - d) ** (n - k))
 
 
+def _shared(array: Reals) -> Reals:
+    """Read-only, because all callers get the same one from a cache."""
+    array.flags.writeable = False
+    return array
+
+
 @functools.lru_cache(maxsize=256)
 def explicit_zeros(m: int, run: int) -> Reals:
     """[n, x]: chance that n nonzeros among m elements need x explicit zeros, one per `run` zeros in a row
@@ -55,7 +61,7 @@ def explicit_zeros(m: int, run: int) -> Reals:
             left = range((m - n) // run - x + 1)
             rest = sum((-1) ** j * math.comb(n, j) * math.comb(m - run * (x + j), n) for j in left)
             chance[n, x] = math.comb(n + x - 1, x) * rest / ways
-    return chance
+    return _shared(chance)
 
 
 @functools.lru_cache(maxsize=256)
@@ -66,7 +72,7 @@ def _words_of(m: int, run: int, per_word: int) -> Reals:
     for (n, x), p in np.ndenumerate(explicit):
         if p > 0.0:
             chance[n, -(-(n + x) // per_word)] += p
-    return chance
+    return _shared(chance)
 
 
 def column_words(pe: SparsePE, m: Ints, density: Reals) -> Reals:
@@ -121,7 +127,7 @@ def unhidden(pe: SparsePE, words: Reals, empty: Reals) -> Reals:
 def _normal() -> tuple[Reals, Reals]:
     """Places from -9 to 9 and the standard normal's distribution function there."""
     places = np.linspace(-9.0, 9.0, 1801)
-    return places, np.array([NormalDist().cdf(x) for x in places.tolist()])
+    return _shared(places), _shared(np.array([NormalDist().cdf(x) for x in places.tolist()]))
 
 
 def largest_of(n: Ints) -> tuple[Reals, Reals]:

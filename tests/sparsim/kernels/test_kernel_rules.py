@@ -191,7 +191,7 @@ def test_arrays_of_a_fixed_network_are_plain(network: Network) -> None:
         frozen = Frozen(*network)
     except MappingError:
         return
-    for pack in (frozen._nests, frozen._rows, frozen._policy, frozen._table, *frozen._scratch):
+    for pack in (frozen._nests, frozen._rows, frozen._policy, frozen._table, *frozen._workspace()):
         assert_plain(pack)
 
 
