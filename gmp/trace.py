@@ -8,6 +8,7 @@ memory: after the batch-norm, activation and (idle) dropout that follow it eleme
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from torch import Tensor, nn
 from gmp.errors import TraceError
 from gmp.trace_recorder import LAYERS, Computation, Recorder, Tally, WeightView
 from sparsim.errors import near
+
+# A trace puts hooks on the model and switches it to eval mode; two at once would leave it there.
+one_trace_at_a_time = threading.RLock()
 
 
 class Measured(NamedTuple):
@@ -98,6 +102,16 @@ def trace(
     """
     if isinstance(batches, Tensor):
         raise TraceError("batches is one tensor, a list or loader of such is needed")
+    with one_trace_at_a_time:
+        return _trace(model, batches, names, mask_samples)
+
+
+def _trace(
+    model: nn.Module,
+    batches: Iterable[Tensor | Sequence[Any]],
+    names: Sequence[str] | None,
+    mask_samples: int,
+) -> Trace:
     wanted = _wanted(model, names)
     recorder = Recorder(model, wanted, mask_samples)
     training = {module: module.training for module in model.modules()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -145,6 +146,7 @@ class Recorder(TorchFunctionMode):
     def __init__(self, model: nn.Module, wanted: Sequence[str], mask_samples: int) -> None:
         super().__init__()
         self.mask_samples = mask_samples
+        self.thread = threading.get_ident()  # functions are seen in this thread only, hooks run in all
         self.batch = 0
         self.tallies: dict[tuple[Computation, bool, WeightView], Tally] = {}
         self.running: list[str | None] = []  # None: a layer that is not wanted
@@ -166,10 +168,15 @@ class Recorder(TorchFunctionMode):
                 yield module.register_forward_hook(self._leave, always_call=True)
 
     def _enter(self, name: str | None) -> Callable[..., None]:
-        return lambda *_: self.running.append(name)
+        def enter(*_: Any) -> None:
+            if threading.get_ident() == self.thread:
+                self.running.append(name)
+
+        return enter
 
     def _leave(self, *_: Any) -> None:
-        self.running.pop()
+        if threading.get_ident() == self.thread:
+            self.running.pop()
 
     def begin(self, batch: int) -> None:
         if not batch:

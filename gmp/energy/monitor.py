@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
@@ -26,13 +27,14 @@ from gmp.energy.hardware import Hardware, network_cost
 from gmp.energy.reading import Reading
 from gmp.errors import PruningError, check_state
 from gmp.select import is_count
-from gmp.trace import Trace, trace
+from gmp.trace import Trace, one_trace_at_a_time, trace
 from gmp.trace_recorder import WeightView
 from gmp.workload import workload_of
 from sparsim.errors import near
 from sparsim.spec import Workload
 
 INPUTS, OUTPUTS = COLUMNS.index("Inputs"), COLUMNS.index("Outputs")
+_appending = threading.Lock()  # one for all monitors, since an object with a lock cannot be copied
 
 
 class HasMasks(Protocol):
@@ -66,6 +68,8 @@ class EnergyMonitor:
     target_energy_pj, target_cycles : what `Reading.reached` asks for, all that are given
     log : called with each reading
     options : those of `network_cost`: mappings, objective, folder, progress
+
+    Several threads may update one monitor. None of them may train the model while another one measures it.
 
     Raises PruningError for options that do not fit, TraceError like `trace`, and what `network_cost` raises.
     """
@@ -125,9 +129,9 @@ class EnergyMonitor:
     def densities(self) -> Reals:
         """(layers, 3): weights as they are now, activations as last measured."""
         masks = self.pruner.masks if self.pruner is not None else {}
-        for i in range(len(self._views)):
-            self._densities[i, 0] = self._weight_density(i, masks)
-        return self._densities.copy()
+        found = self._densities.copy()  # threads may ask at the same time
+        found[:, 0] = [self._weight_density(i, masks) for i in range(len(self._views))]
+        return found
 
     @property
     def prunable(self) -> NDArray[np.bool_]:
@@ -167,10 +171,11 @@ class EnergyMonitor:
         densities = self.densities
         energy, cycles = self.cost(densities)
         reached = self.meets(float(energy.sum()), float(cycles.sum()))
-        if step is None:
-            step = self.history[-1].step + 1 if self.history else 0
-        found = Reading(step, self.cost.names, densities, energy, cycles, reached)
-        self.history.append(found)
+        with _appending:
+            if step is None:
+                step = self.history[-1].step + 1 if self.history else 0
+            found = Reading(step, self.cost.names, densities, energy, cycles, reached)
+            self.history.append(found)
         if self.log is not None:
             self.log(found)
         return found
@@ -193,8 +198,10 @@ class EnergyMonitor:
         names = tuple(row.name for row in rows)
         if names != self.cost.names:
             raise PruningError(f"the layers {', '.join(names)} ran, before {', '.join(self.cost.names)}")
-        self._densities[:, INPUTS] = [row.inputs.mean for row in rows]
-        self._densities[:, OUTPUTS] = [row.outputs.mean for row in rows]
+        densities = self._densities.copy()
+        densities[:, INPUTS] = [row.inputs.mean for row in rows]
+        densities[:, OUTPUTS] = [row.outputs.mean for row in rows]
+        self._densities = densities  # other threads see all of the old ones or all of the new ones
 
     def replan(self, progress: Callable[[str], object] | None = None) -> None:
         """Find mappings for the densities as they are now; readings so far stay as they are."""
@@ -218,7 +225,9 @@ class EnergyMonitor:
             raise PruningError(
                 f"the state is of layers {', '.join(names)}, the model has {', '.join(self.cost.names)}"
             )
-        self._densities[:, INPUTS:] = state["activations"]
+        densities = self._densities.copy()
+        densities[:, INPUTS:] = state["activations"]
+        self._densities = densities
         self.history = [readings.reading_of(names, plain) for plain in state["readings"]]
 
     def to_csv(self, path: str | Path) -> None:
@@ -240,7 +249,7 @@ class EnergyMonitor:
 
     def _trace(self, batches: Iterable[Any], names: Sequence[str] | None) -> Trace:
         devices = {p.device for p in self.model.parameters() if p.device.type == "cuda"}
-        with torch.random.fork_rng(devices=list(devices)):
+        with one_trace_at_a_time, torch.random.fork_rng(devices=list(devices)):
             return trace(self.model, batches, names=names)
 
     def _weight_density(self, i: int, masks: Mapping[str, Tensor]) -> float:
