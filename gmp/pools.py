@@ -14,9 +14,9 @@ from torch.optim import Optimizer
 from gmp.errors import PruningError, RecipeError
 from gmp.fields import ALL, ALL_PRUNABLE, TO_THE_END
 from gmp.modifiers import ConstantPruningModifier, MagnitudePruningModifier, Modifier
-from gmp.pruner import PRUNABLE, Pruner
+from gmp.pruner import Pruner
 from gmp.schedule import SLACK, CubicSchedule, InverseCubicSchedule, LinearSchedule, Schedule
-from gmp.select import select
+from gmp.select import PRUNABLE, select
 from sparsim.errors import near
 
 SCHEDULES: dict[str, type[Schedule]] = {
@@ -114,8 +114,9 @@ class Gradual:
         return {"initial": self.schedule.initial, "released": self.released, "schedule": schedule}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        if state["released"]:
-            self.release()
+        if state["released"]:  # what it reached lies in the weights, not in the schedule here
+            self.pruner.detach()
+            self.released = True
             return
         self._start_from(state["initial"])
         self.schedule.load_state_dict(state["schedule"])

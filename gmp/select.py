@@ -25,6 +25,9 @@ Matcher = type[nn.Module] | str | Callable[[str, nn.Module], bool]
 T = TypeVar("T")
 
 
+PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # what is pruned if nothing is asked for
+
+
 class Target(NamedTuple):
     """One prunable weight: its first name in the model, the module that holds it, the parameter."""
 
@@ -41,7 +44,8 @@ def select(
     A weight that is shared under several names appears once, under the first name that `targets` meets, and
     is ignored if any of its names is.
 
-    Raises PruningError if a name or expression meets no weight, or if nothing is left to prune.
+    Raises PruningError if a name or expression meets no weight, if a type or predicate among `targets` meets
+    none, if a type in `ignore` only holds modules of which some are pruned, or if nothing is left to prune.
     """
     if not isinstance(model, nn.Module):
         raise PruningError(f"the model is a {type(model).__name__}, not a torch.nn.Module")
@@ -50,14 +54,15 @@ def select(
         for name, module in model.named_modules(remove_duplicate=False)
         if isinstance(getattr(module, "weight", None), Tensor)
     ]
-    wanted = _matched(modules, _listed(targets), "targets")
-    ignored = {id(modules[i].weight) for i in _matched(modules, _listed(ignore), "ignore")}
+    wanted = _matched(model, modules, _listed(targets), "targets", may_miss=targets is PRUNABLE)
+    ignored = {id(modules[i].weight) for i in _matched(model, modules, _listed(ignore), "ignore")}
     chosen: dict[int, Target] = {}
     for i, target in enumerate(modules):
         if i in wanted and id(target.weight) not in ignored:
             chosen.setdefault(id(target.weight), _checked(target))
     if not chosen:
         raise PruningError("nothing to prune: no weight of the model is met by targets and not by ignore")
+    _check_holders(model, _listed(ignore), chosen.values())
     return tuple(chosen.values())
 
 
@@ -114,16 +119,72 @@ def _listed(matchers: Matcher | Iterable[Matcher]) -> list[Matcher]:
     return list(matchers)
 
 
-def _matched(modules: list[Target], matchers: list[Matcher], what: str) -> set[int]:
-    """Indices of the `modules` that any matcher meets."""
+def _matched(
+    model: nn.Module, modules: list[Target], matchers: list[Matcher], what: str, *, may_miss: bool = False
+) -> set[int]:
+    """Indices of the `modules` that any matcher meets.
+
+    To ignore a type that is not there is no mistake, nor is it that a predicate ignores nothing.
+    """
     met: set[int] = set()
     for matcher in matchers:
         found = {i for i, target in enumerate(modules) if _meets(matcher, target, what)}
-        if isinstance(matcher, str) and not found:
+        if not found and isinstance(matcher, str):
             names = _all_names(target.name for target in modules)
-            raise PruningError(f"{what}: '{matcher}' meets no module with a weight{_hint(matcher, names)}")
+            seen = _what_is(model, matcher) or f"meets no module with a weight{_hint(matcher, names)}"
+            raise PruningError(f"{what}: '{matcher}' {seen}")
+        if not found and what == "targets" and len(modules) and not may_miss:
+            raise PruningError(f"targets: {_unmet(model, matcher)}")
         met |= found
     return met
+
+
+def _what_is(model: nn.Module, name: str) -> str:
+    """Why what is called `name` in the model cannot be pruned; '' if there is nothing."""
+    if name in dict(model.named_parameters(remove_duplicate=False)):
+        return "is a parameter, but only those that a module calls 'weight' can be pruned"
+    module = dict(model.named_modules(remove_duplicate=False)).get(name) if name else None
+    if module is None:
+        return ""
+    inside = (
+        " of its own: 're:" + re.escape(name) + r"\..*' meets the modules inside" if _holds(module) else ""
+    )
+    return f"is a {type(module).__name__}, which has no weight{inside}"
+
+
+def _unmet(model: nn.Module, matcher: Matcher) -> str:
+    """That a type or predicate meets no weight."""
+    if not isinstance(matcher, type):
+        return f"the function {getattr(matcher, '__name__', matcher)!r} meets no module with a weight"
+    kinds = {type(module).__name__: module for module in model.modules()}
+    held = [name for name, module in model.named_modules() if isinstance(module, matcher)]
+    if held:
+        return (
+            f"'{held[0]}' is a {matcher.__name__}, which has no parameter called weight that could be pruned"
+        )
+    return f"the model has no {matcher.__name__}{_hint(matcher.__name__, kinds)}"
+
+
+def _holds(module: nn.Module) -> bool:
+    """Whether other modules with a weight lie inside."""
+    inner = (other for other in module.modules() if other is not module)
+    return any(isinstance(getattr(other, "weight", None), Tensor) for other in inner)
+
+
+def _check_holders(model: nn.Module, ignore: list[Matcher], chosen: Iterable[Target]) -> None:
+    """Refuse an ignored type without a weight that holds modules which are pruned all the same."""
+    pruned = {id(target.module): target.name for target in chosen}
+    kinds: list[type[nn.Module]] = [kind for kind in ignore if isinstance(kind, type)]
+    for kind in kinds:
+        for name, module in model.named_modules():
+            if not isinstance(module, kind) or hasattr(module, "weight"):
+                continue
+            inside = [pruned[id(other)] for other in module.modules() if id(other) in pruned]
+            if inside:
+                raise PruningError(
+                    f"ignore: '{name}' is a {kind.__name__} without a weight of its own, and '{inside[0]}' "
+                    f"inside is pruned; 're:{re.escape(name)}\\..*' meets what is inside"
+                )
 
 
 def _meets(matcher: Matcher, target: Target, what: str) -> bool:

@@ -149,7 +149,13 @@ def _wanted(model: nn.Module, names: Sequence[str] | None) -> list[str]:
     known = list(layers)
     if not known:
         raise TraceError(f"{type(model).__name__} has no Linear or Conv layer")
+    if isinstance(names, str) or (names is not None and not len(names)):
+        raise TraceError(f"names is {names!r}, a list of names of layers is needed")
+    others = dict(model.named_modules())
     for name in names or ():
+        if name not in known and name in others:
+            kind = type(others[name]).__name__
+            raise TraceError(f"'{name}' is a {kind}, measured are Linear and Conv layers")
         if name not in known:
             raise TraceError(f"no layer '{name}' in {type(model).__name__}", hint=near(name, known))
     wanted = known if names is None else list(names)

@@ -15,8 +15,8 @@ from torch import nn
 from gmp.energy.cost import Reals
 from gmp.energy.monitor import EnergyMonitor
 from gmp.errors import PruningError
-from gmp.pruner import PRUNABLE, one_shot
-from gmp.select import Matcher, fraction, select
+from gmp.pruner import one_shot
+from gmp.select import PRUNABLE, Matcher, fraction, select
 
 SMALLEST = 1e-4  # of the energy at the start: less is no progress
 

@@ -223,3 +223,43 @@ def test_masks_that_do_not_fit(masks, sentence):
     first = {"fc2.weight": torch.zeros(4, 6, dtype=torch.bool)}
     assert refused(gmp.apply_masks, model, first | masks) == sentence
     assert bool(model.fc2.weight.all())
+
+
+class Holder(nn.Module):
+    """A recurrent layer, a layer that holds another, a matrix of its own, and a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.head = nn.LSTM(4, 4), nn.Linear(4, 2)
+        self.attention, self.mix = nn.MultiheadAttention(4, 2), nn.Parameter(torch.ones(2, 2))
+
+
+MISSED = [
+    ({"targets": (nn.LSTM, nn.Linear)}, "'lstm' is a LSTM, which has no parameter called weight"),
+    ({"targets": [nn.Linear, nn.Conv2d]}, "the model has no Conv2d"),
+    ({"targets": [nn.Linear, nn.Bilinear]}, "the model has no Bilinear (did you mean 'Linear'?)"),
+    ({"targets": ["head", lambda name, module: False]}, "meets no module with a weight"),
+    ({"targets": ["head", "lstm"]}, "'lstm' is a LSTM, which has no weight"),
+    ({"targets": ["head", "lstm.weight_hh_l0"]}, "'lstm.weight_hh_l0' is a parameter, but only"),
+    (
+        {"targets": ["head", "attention.in_proj_weight"]},
+        "'attention.in_proj_weight' is a parameter, but only",
+    ),
+    ({"targets": ["head", "mix"]}, "'mix' is a parameter, but only"),
+    ({"targets": "attention"}, r"which has no weight of its own: 're:attention\..*' meets"),
+    ({"ignore": "attention"}, r"which has no weight of its own: 're:attention\..*' meets"),
+    ({"ignore": nn.MultiheadAttention}, "and 'attention.out_proj.weight' inside is pruned"),
+]
+
+
+@pytest.mark.parametrize(("options", "part"), MISSED)
+def test_what_meets_nothing_prunable_is_refused(options, part):
+    assert part in refused(gmp.Pruner, Holder(), **options)
+    assert part in refused(gmp.one_shot, Holder(), 0.5, **options)
+
+
+def test_ignored_types_without_a_weight_that_hold_nothing_pruned():
+    names = ("attention.out_proj.weight",)
+    chosen = gmp.select(Holder(), nn.Linear, [nn.LSTM, "head", nn.Embedding])
+    assert tuple(target.name for target in chosen) == names
+    assert [t.name for t in gmp.select(Holder(), "head", nn.MultiheadAttention)] == ["head.weight"]
