@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gmp.errors import PruningError, RecipeError
+from gmp.errors import CoverageWarning, PruningError, PruningWarning, RecipeError
 from gmp.masks import apply_masks
 from gmp.pruner import Pruner, one_shot
 from gmp.recalibrate import recalibrate_batch_norm
@@ -21,6 +21,7 @@ from gmp.select import Target, select
 
 __all__ = [
     "ConstantSchedule",
+    "CoverageWarning",
     "CubicSchedule",
     "InverseCubicSchedule",
     "LayerReport",
@@ -28,6 +29,7 @@ __all__ = [
     "Movement",
     "Pruner",
     "PruningError",
+    "PruningWarning",
     "Recipe",
     "RecipeError",
     "Report",

@@ -1,4 +1,4 @@
-"""The errors of pruning and tracing; the sentences keep the rules of sparsim.errors."""
+"""The errors and warnings of pruning and tracing; the sentences keep the rules of sparsim.errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sparsim.errors import SparsimError
+from sparsim.errors import SparsimError, SparsimWarning
 
 
 class PruningError(SparsimError, ValueError):
@@ -23,6 +23,14 @@ class TraceError(SparsimError, ValueError):
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(f"{message} ({hint})" if hint else message)
+
+
+class PruningWarning(SparsimWarning):
+    """Pruning has not led where it was asked to: it ended early, missed a budget, or emptied a layer."""
+
+
+class CoverageWarning(PruningWarning):
+    """A large part of the network is neither pruned nor measured."""
 
 
 def check_state(

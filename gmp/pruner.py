@@ -7,9 +7,10 @@ that clipping sees the true norm; `apply()` after the optimizer's step clears wh
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,18 +18,25 @@ from torch.optim import Optimizer
 
 from gmp import masks as masking
 from gmp.allocate import Layer, cap, choose
-from gmp.errors import PruningError
+from gmp.errors import PruningError, PruningWarning
 from gmp.masks import Mask
 from gmp.patterns import Pattern, pattern_of
 from gmp.scores import Movement, Score, evaluate, score_of
-from gmp.select import Matcher, Target, by_name, fraction, select
+from gmp.select import PRUNABLE, Matcher, Target, by_name, fraction, select
 from gmp.steps import Follower, held_by, optimizers_of
 from sparsim.errors import near
 
 if TYPE_CHECKING:
     from gmp.report import Report
 
-PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+SHORT = 0.01  # of the weights: units that stop by more short of what was asked for are worth a warning
+
+
+class Goal(Protocol):
+    """What a pruner is to reach."""
+
+    @property
+    def shortfall(self) -> str | None: ...
 
 
 class Pruner:
@@ -43,6 +51,7 @@ class Pruner:
     `min_density`: fraction of each tensor that stays, one number or {name or "re:...": fraction}.
     `keep_zeros`: weights that are zero now stay zero.
 
+    `goal` is the schedule that was made last for this pruner; `finalize` warns if it was not reached.
     Raises PruningError for options that do not fit the model.
     """
 
@@ -70,6 +79,8 @@ class Pruner:
         self._hooked: dict[str, Tensor] = {}
         self._handles: list[Any] = []
         self._finalized = False
+        self.goal: Goal | None = None
+        self._asked = 0.0
         if isinstance(self.score, Movement):
             self._handles += Follower(self.score, self._optimizers, self._weights).handles
         self.apply()
@@ -99,16 +110,25 @@ class Pruner:
             return self._overall
         return sum(self._limits(Pattern.prunable).values()) / self._size
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is not as it was asked for, a sentence each: an early end, a missed budget, empty layers."""
+        empty = [name for name, mask in self._masks.items() if mask.zeros == mask.live.numel()]
+        return (*self._missed(), *([_nothing_left(empty)] if empty else []))
+
     @torch.no_grad()
     def prune(self, sparsity: float) -> None:
         """Raise the pruned fraction of the prunable weights to `sparsity`; never lowers it.
 
         Exact to the weight with single weights. Larger units stop less than one short of it: in all, or in
-        each tensor if `scope` gives each its own sparsity or `min_density` holds it. Raises PruningError, and
-        prunes nothing, above `max_sparsity`, or if a weight or score is not finite.
+        each tensor if `scope` gives each its own sparsity or `min_density` holds it. Warns of weights of
+        which nothing is left. Raises PruningError, and prunes nothing, above `max_sparsity`, or if a weight
+        or score is not finite.
         """
         self._check_open()
         self.check(sparsity)
+        self._asked = max(self._asked, float(sparsity))
+        before = {name for name, mask in self._masks.items() if mask.zeros < mask.live.numel()}
         layers, units = [], []
         for (name, mask), scores in zip(self._masks.items(), self._scores(), strict=True):
             units.append(self.pattern.units(scores, mask.live.to(scores.device)))
@@ -118,6 +138,8 @@ class Pruner:
         for (name, mask), unit, gone in zip(self._masks.items(), units, chosen, strict=True):
             self._install(name, self.pattern.pruned(mask.live.to(gone.device), unit, gone))
         self.apply()
+        if empty := [n for n, m in self._masks.items() if n in before and m.zeros == m.live.numel()]:
+            warnings.warn(_nothing_left(empty), PruningWarning, stacklevel=2)
 
     @torch.no_grad()
     def apply(self) -> None:
@@ -148,7 +170,7 @@ class Pruner:
         """What is left of each weight; `extra`: {weight or module name: {column: value}}."""
         from gmp.report import report_of
 
-        return report_of(self.model, self.masks, extra)
+        return report_of(self.model, self.masks, extra, warnings=self._missed())
 
     def state_dict(self) -> dict[str, Any]:
         """{"masks": {weight name: {"shape": sizes, "bits": eight weights a byte}}, "score": its state}."""
@@ -178,10 +200,19 @@ class Pruner:
         self.apply()
 
     def finalize(self) -> None:
-        """Leave zeros in the weights and take all hooks away; the masks can still be read."""
+        """Leave zeros in the weights and take all hooks away; the masks can still be read.
+
+        Warns where less was pruned than a schedule or a call of `prune` asked for, or a budget is missed.
+        """
         if self._finalized:
             return
         self.apply()
+        self.detach()
+        for sentence in self._missed():
+            warnings.warn(sentence, PruningWarning, stacklevel=2)
+
+    def detach(self) -> None:
+        """Take all hooks away and leave everything else as it is, for a pruner that is given up."""
         for handle in self._handles:
             handle.remove()
         self._finalized = True
@@ -195,6 +226,16 @@ class Pruner:
         weight = self._targets[name].module.weight
         assert isinstance(weight, Tensor)
         return weight
+
+    def _missed(self) -> list[str]:
+        """What was asked for and not reached, as sentences."""
+        found = [] if self.goal is None or self.goal.shortfall is None else [self.goal.shortfall]
+        if not found and self._asked - self.sparsity > SHORT:
+            found.append(
+                f"a sparsity of {self._asked:g} was asked for and {self.sparsity:.4g} is reached: units of "
+                "the pattern are too large, or too few inputs fill its groups"
+            )
+        return found
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: self._weight(name) for name in self._masks}
@@ -290,6 +331,10 @@ def one_shot(model: nn.Module, sparsity: float, **options: Any) -> Report:
     pruner.prune(sparsity)
     pruner.finalize()
     return pruner.report()
+
+
+def _nothing_left(names: Iterable[str]) -> str:
+    return f"nothing is left of {', '.join(names)}: what a layer without weights gives is its bias"
 
 
 def _nominal(pattern: Pattern, shape: torch.Size) -> float:

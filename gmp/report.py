@@ -72,6 +72,8 @@ class Report:
     rows: tuple[LayerReport, ...]
     total: LayerReport
     parameters: int
+    warnings: tuple[str, ...] = ()
+    """What was asked for and not reached."""
 
     @property
     def sparsity(self) -> float:
@@ -95,10 +97,11 @@ class Report:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the numbers count, as sentences; weights of which nothing is left come first."""
+        """What the numbers count, as sentences; what is not as it should be comes first."""
         empty = [row.name for row in self.rows if not row.nonzero]
         warning = f"nothing is left of {', '.join(empty)}: what a layer without weights gives is its bias"
         return (
+            *self.warnings,
             *([warning] if empty else []),
             f"{self.parameter_sparsity:.4f} of all {self.parameters:,} parameters are zeroed weights",
             f"all parameters take {self.model_dense_bytes:,} bytes dense and {self.model_compressed_bytes:,} "
@@ -147,16 +150,24 @@ class Report:
             "parameter_sparsity": self.parameter_sparsity,
             "model_dense_bytes": self.model_dense_bytes,
             "model_compressed_bytes": self.model_compressed_bytes,
+            "warnings": self.warnings,
             "notes": self.notes,
         }
         _write(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
-def report_of(model: nn.Module, masks: Mapping[str, torch.Tensor], extra: Extra | None = None) -> Report:
+def report_of(
+    model: nn.Module,
+    masks: Mapping[str, torch.Tensor],
+    extra: Extra | None = None,
+    *,
+    warnings: Iterable[str] = (),
+) -> Report:
     """Count what `masks` leave of the model's weights; the model is not changed.
 
     masks : weight name ("fc1.weight") to a bool tensor of the weight's shape, True where it is kept.
     extra : weight or module name ("fc1") to further columns, e.g. {"fc1": {"macs": 524288}}.
+    warnings : sentences that the report begins its notes with.
 
     Raises PruningError for unknown names, masks that do not fit, and columns that are there already.
     """
@@ -176,7 +187,7 @@ def report_of(model: nn.Module, masks: Mapping[str, torch.Tensor], extra: Extra 
         cells = {column: columns[name].get(column) for column in names}
         rows.append(_row(name, tuple(weight.shape), weight.numel(), nonzero, cells))
     count = sum(parameter.numel() for parameter in model.parameters())
-    return Report(tuple(rows), _total(rows, names), count)
+    return Report(tuple(rows), _total(rows, names), count, tuple(warnings))
 
 
 def _check_mask(name: str, weight: torch.Tensor, mask: torch.Tensor) -> None:

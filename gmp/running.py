@@ -63,7 +63,8 @@ class RunningRecipe:
             # zeros that come with a step are there when they start to be kept
             self._parts.sort(key=lambda part: (isinstance(part, Constant), part.modifier.start_epoch))
         except PruningError:
-            self.finalize()  # the model keeps no hooks of what could not start
+            for pruner in self.pruners:  # the model keeps no hooks of what could not start
+                pruner.detach()
             raise
         self._set()
 
@@ -94,6 +95,11 @@ class RunningRecipe:
         zeros = sum(weight.numel() - int(weight.count_nonzero()) for weight in weights)
         return zeros / sum(weight.numel() for weight in weights) if weights else 0.0
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is not as the recipe asks, a sentence each."""
+        return tuple(dict.fromkeys(sentence for pruner in self.pruners for sentence in pruner.warnings))
+
     def step(self) -> None:
         """Right after `optimizer.step()`: prune what is due, clear pruned weights, set the next rates."""
         self._check_open()
@@ -105,10 +111,10 @@ class RunningRecipe:
     def report(self, extra: Extra | None = None) -> Report:
         """What is left of the weights that the recipe prunes; `extra` as in `gmp.report_of`."""
         masks = {name: self.model.get_parameter(name).detach() != 0 for name in self.weights}
-        return report_of(self.model, masks, extra)
+        return report_of(self.model, masks, extra, warnings=self.warnings)
 
     def finalize(self) -> None:
-        """Leave zeros in the weights and take all hooks away."""
+        """Leave zeros in the weights and take all hooks away. Warns as `Pruner.finalize` does."""
         for part in self._parts:
             part.release()
         self._finalized = True

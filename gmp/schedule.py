@@ -56,6 +56,8 @@ class Schedule(ABC):
             pruner.check(final)
         self.steps_per_unit = self._steps_per_unit(steps_per_epoch)
         self._due = {self._step_of(time): self.sparsity_at(time) for time in self.update_times()}
+        if pruner is not None:
+            pruner.goal = self
 
     @abstractmethod
     def rise(self, x: float) -> float:
@@ -79,6 +81,27 @@ class Schedule(ABC):
         """The times, in `unit`, at which masks change."""
         count = math.ceil((self.end - self.begin) / self.every - SLACK)
         return [self.begin + k * self.every for k in range(count)] + [self.end]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of the pruner."""
+        return self._pruner().warnings
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last update is done."""
+        return self.steps_done >= max(self._due)
+
+    @property
+    def shortfall(self) -> str | None:
+        """A sentence where `final` is not reached because steps are missing, else None."""
+        if self.ended or self.sparsity >= self.final:
+            return None
+        counted = f", {self.steps_per_unit} per epoch" if self.unit == "epoch" else ""
+        return (
+            f"pruning stands at a sparsity of {self.sparsity:.4g}, the schedule ends at {self.final:g}: "
+            f"{self.steps_done:,} steps were made of the {max(self._due):,} that it counts{counted}"
+        )
 
     @property
     def due(self) -> float | None:

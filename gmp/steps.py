@@ -81,8 +81,9 @@ class Follower:
     def _before(self, optimizer: Optimizer, args: Any, kwargs: Any) -> tuple[Any, Any] | None:
         """Take the gradients, or let the closure do so. `args` begin with the optimizer."""
         if kwargs.get("grad_scaler") is not None:
+            kind = type(optimizer).__name__
             raise PruningError(
-                f"the score 'movement' cannot tell the scale of gradients: {type(optimizer).__name__} takes the "
+                f"the score 'movement' cannot tell the scale of the gradients of a {kind}, which takes the "
                 "grad_scaler itself; call scaler.unscale_(optimizer) and optimizer.step() instead"
             )
         closure = kwargs.get("closure", args[1] if len(args) > 1 else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gmp.energy import BudgetSchedule
+from gmp.errors import PruningWarning
 from pointnet import checkpoint
 from pointnet.data import Dataset, load_data
 from pointnet.errors import ConfigError
@@ -76,6 +79,8 @@ def run_training(
         if progress.live.is_started:
             progress.stop()
     if training.step == training.steps:
+        if (missed := _missed_at_the_end(training)) is not None:
+            warnings.warn(missed, PruningWarning, stacklevel=2)
         text = json.dumps(summary(training), indent=1) + "\n"
         write_text(folder / "result.json", text)
     return training
@@ -102,6 +107,7 @@ def summary(training: Training) -> dict[str, Any]:
         "class_accuracy": training.score.class_accuracy,
         "test_clouds": sum(training.score.total),
         "sparsity": training.sparsity,
+        "warnings": _warnings(training),
         **_costs(training),
         "epochs": training.epoch,
         "cpu_s": round(training.cpu_s, 3),
@@ -116,6 +122,20 @@ def summary(training: Training) -> dict[str, Any]:
             "python": platform.python_version(),
         },
     }
+
+
+def _warnings(training: Training) -> list[str]:
+    missed = _missed_at_the_end(training)
+    found = () if training.pruning is None else training.pruning.warnings
+    return [*found, *([] if missed is None else [missed])]
+
+
+def _missed_at_the_end(training: Training) -> str | None:
+    """A sentence where targets were met while weights were pruned, and are not by the trained network."""
+    budget, monitor = training.pruning, training.monitor
+    if monitor is None or not isinstance(budget, BudgetSchedule) or not budget.reached or monitor.reached:
+        return None
+    return f"the targets were met when pruning ended, and are missed at the end: {monitor.missed()}"
 
 
 def _costs(training: Training) -> dict[str, Any]:

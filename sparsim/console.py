@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from sparsim.errors import SparsimError
+from sparsim.errors import SparsimError, SparsimWarning
 from sparsim.file_writing import write_bytes
 
 if TYPE_CHECKING:
@@ -36,7 +39,8 @@ def write_json(path: Path, content: Any) -> None:
 def run(command: click.Command, name: str) -> NoReturn:
     """Run `command` as the program `name`. What users cause ends as one line on stderr and exit code 2."""
     try:
-        sys.exit(command.main(prog_name=name, standalone_mode=False))
+        with _warnings_as_sentences(name):
+            sys.exit(command.main(prog_name=name, standalone_mode=False))
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(2)
@@ -52,6 +56,23 @@ def run(command: click.Command, name: str) -> NoReturn:
         fail(name, f"{error.filename}: {reason}" if error.filename else reason)
     except SparsimError as error:
         fail(name, str(error))
+
+
+@contextmanager
+def _warnings_as_sentences(name: str) -> Iterator[None]:
+    """Our warnings are one line each on stderr, whatever filters say; those of libraries stay as they are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SparsimWarning)
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, SparsimWarning):
+                click.echo(f"{name}: warning: {' '.join(str(message).split())}", err=True)
+            else:
+                usual(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def fail(name: str, message: str, code: int = 2) -> NoReturn:

@@ -18,6 +18,10 @@ class SparsimError(Exception):
     """Base of everything that this package raises on purpose."""
 
 
+class SparsimWarning(UserWarning):
+    """Base of what this package warns of, a sentence like those of the errors."""
+
+
 class SpecError(SparsimError, ValueError):
     """A document is wrong.
 

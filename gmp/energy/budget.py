@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from gmp.energy.cost import Reals
 from gmp.energy.monitor import EnergyMonitor
-from gmp.errors import PruningError, check_state
+from gmp.errors import PruningError, PruningWarning, check_state
 from gmp.pruner import Pruner
 from gmp.schedule import Schedule
 
@@ -63,9 +64,9 @@ class BudgetSchedule:
 
     Near the end it prunes no more than `sparsity_for` says is needed, and a little more where the layers
     share that otherwise than it thought, so that it overshoots by little; the monitor is updated after every
-    change of the masks. A schedule that ends short of the targets ends there: `reached` tells. Raises
-    PruningError for a monitor without targets or with another pruner, and for a pruner that has no mask of a
-    layer of the monitor.
+    change of the masks. A schedule that ends short of the targets ends there, with a warning; `reached`
+    tells. Raises PruningError for a monitor without targets or with another pruner, and for a pruner that has
+    no mask of a layer of the monitor.
     """
 
     def __init__(self, schedule: Schedule, monitor: EnergyMonitor) -> None:
@@ -76,11 +77,27 @@ class BudgetSchedule:
         _prunable(monitor)
         self.schedule, self.monitor = schedule, monitor
         self.reached = False
+        schedule.pruner.goal = self
 
     @property
     def sparsity(self) -> float:
         """The pruner's sparsity now."""
         return self.schedule.sparsity
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of the pruner, a budget that is missed among them."""
+        return self.schedule.warnings
+
+    @property
+    def shortfall(self) -> str | None:
+        """A sentence where the targets are missed, or steps of the schedule are missing, else None."""
+        if self.reached or not self.schedule.ended:
+            return None if self.reached else self.schedule.shortfall
+        return (
+            f"the targets are missed: at a sparsity of {self.sparsity:.4g}, where the schedule ends, "
+            f"{self.monitor.missed()}"
+        )
 
     def step(self) -> bool:
         """Like `Schedule.step`; True if masks were due to change and the targets had not been met."""
@@ -91,6 +108,8 @@ class BudgetSchedule:
         self.schedule.step(most=self._needed())
         self._prune_on(due)
         self.reached = self.monitor.update(self.schedule.steps_done).reached
+        if self.schedule.ended and self.shortfall is not None:
+            warnings.warn(self.shortfall, PruningWarning, stacklevel=2)
         return True
 
     def state_dict(self) -> dict[str, Any]:

@@ -186,6 +186,21 @@ class EnergyMonitor:
         given = [(value, target) for value, target in pairs if target is not None]
         return bool(given) and all(value <= target for value, target in given)
 
+    def missed(self) -> str:
+        """The targets that the latest reading is above, in words; '' if there is none."""
+        if not self.history:
+            return ""
+        found = self.history[-1]
+        triples = (
+            ("pJ", found.energy_pj, self.target_energy_pj),
+            ("cycles", found.cycles, self.target_cycles),
+        )
+        return " and ".join(
+            f"{self.cost.hardware} needs {value:.4g} {unit}, the target is {target:.4g}"
+            for unit, value, target in triples
+            if target is not None and value > target
+        )
+
     def measure(self, batches: Iterable[Tensor | Sequence[Any]] | None = None) -> None:
         """Measure the densities of activations in eval mode, on `batches` or the example.
 

@@ -14,6 +14,8 @@ from torch import nn
 
 import gmp
 
+pytestmark = pytest.mark.filterwarnings("ignore::gmp.errors.PruningWarning")  # random cases empty layers
+
 PATTERNS = {
     "1x1": ("1x1", 1, 1),
     "2:4": ("n:m", 2, 4),

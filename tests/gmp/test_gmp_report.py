@@ -17,7 +17,7 @@ from rich.console import Console
 from torch import nn
 
 from gmp import one_shot
-from gmp.errors import PruningError
+from gmp.errors import PruningError, PruningWarning
 from gmp.report import Report, report_of
 
 
@@ -194,7 +194,8 @@ def test_layers_that_a_global_pool_has_emptied_are_named() -> None:
         nn.init.uniform_(model[layer].weight, scale, 2 * scale)
     warning = "nothing is left of 0.weight: what a layer without weights gives is its bias"
     assert warning not in one_shot(copy.deepcopy(model), 0.8).notes
-    report = one_shot(copy.deepcopy(model), 0.9)
+    with pytest.warns(PruningWarning, match=r"nothing is left of 0\.weight"):
+        report = one_shot(copy.deepcopy(model), 0.9)
     assert [row.nonzero for row in report.rows] == [0, 95, 8]
     assert report.notes[0] == warning
     assert f"* {warning}\n" in report.to_markdown()

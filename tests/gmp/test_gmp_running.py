@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from gmp.errors import PruningError, RecipeError
+from gmp.errors import PruningError, PruningWarning, RecipeError
 from gmp.recipe import Recipe, load_recipe
 
 STEPS = 4
@@ -197,7 +197,8 @@ def test_constant_pruning_holds_the_zeros_of_its_start(load: Load, turn: int) ->
 def test_constant_pruning_takes_what_training_has_emptied(load: Load) -> None:
     first = prune(final_sparsity=1.0, start_epoch=0, end_epoch=1)
     run = Run(load(first + "  - !ConstantPruningModifier {params: 3.weight, start_epoch: 1}\n"))
-    run.to(2)
+    with pytest.warns(PruningWarning, match=r"nothing is left of 0\.weight, 3\.weight"):
+        run.to(2)
     assert run.zeros("3.weight") == 48
 
 

@@ -191,7 +191,8 @@ def test_an_emptied_layer_is_resumed_and_averages_take_masks():
 
     model, optimizer, schedule = build()
     average = torch.optim.swa_utils.AveragedModel(model)
-    train(model, optimizer, range(3), schedule)
+    with pytest.warns(gmp.PruningWarning, match=r"nothing is left of fc\.weight"):
+        train(model, optimizer, range(3), schedule)
     assert not model.fc.weight.any()
     average.update_parameters(model)
     saved = io.BytesIO()
@@ -318,7 +319,7 @@ def test_scaled_losses_with_steps_left_out():
 
 
 def test_one_shot_prunes_for_good_and_reports(monkeypatch):
-    reported = SimpleNamespace(report_of=lambda model, masks, extra: (model, dict(masks), extra))
+    reported = SimpleNamespace(report_of=lambda model, masks, extra, **_: (model, dict(masks), extra))
     monkeypatch.setitem(sys.modules, "gmp.report", reported)
     model = Net()
     same, masks, extra = gmp.one_shot(model, 0.5, scope="layer", pattern="2:4", ignore="conv")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from linear_cost import LinearCost
 from msgspec.structs import replace
 
 from gmp.energy import EnergyMonitor
+from gmp.errors import PruningWarning
 from pointnet import checkpoint
 from pointnet.data import Dataset, shapes
 from pointnet.errors import ConfigError
@@ -112,9 +114,32 @@ def test_no_more_is_pruned_than_a_target_needs(data: Dataset, tmp_path: Path) ->
     assert run.sparsity < free.sparsity - 0.01
     assert cycles[-1] < run.history[-1]["cycles"] <= target
     assert json.loads((tmp_path / "run" / "result.json").read_text())["target_reached"] is True
-    missed = run_training(priced(target_cycles=1e-9), data, tmp_path / "missed")
+    with pytest.warns(PruningWarning, match="the targets are missed") as told:
+        missed = run_training(priced(target_cycles=1e-9), data, tmp_path / "missed")
     assert missed.sparsity == free.sparsity
-    assert json.loads((tmp_path / "missed" / "result.json").read_text())["target_reached"] is False
+    result = json.loads((tmp_path / "missed" / "result.json").read_text())
+    assert result["target_reached"] is False
+    assert result["warnings"] == [str(warning.message) for warning in told]
+
+
+def test_targets_that_training_after_pruning_misses(
+    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pointnet.train.Training._costs", _later_dearer)
+    with pytest.warns(PruningWarning, match="met when pruning ended") as told:
+        run_training(priced(target_cycles=600.0), data, tmp_path / "run")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["target_reached"] is False
+    assert result["warnings"] == [str(warning.message) for warning in told]
+
+
+def _later_dearer(training: Training) -> dict[str, float]:
+    """The reading after an epoch, as if activations had become denser."""
+    found = monitor(training).update(training.step)
+    monitor(training).history[-1] = dataclasses.replace(
+        found, layer_cycles=found.layer_cycles + 100.0, reached=False
+    )
+    return {"energy_uj": 0.0, "cycles": 0.0}
 
 
 def test_a_recipes_masks_are_watched(data: Dataset, tmp_path: Path) -> None:

@@ -67,6 +67,15 @@ def test_train_eval_and_resume(run: Run, pack: Path, tmp_path: Path) -> None:
     assert f"accuracy {result['accuracy']:.2%}" in out
 
 
+def test_layers_that_are_emptied_are_one_sentence_on_stderr(run: Run, pack: Path, tmp_path: Path) -> None:
+    code, _, err = run("train", "--data", pack, "-o", tmp_path, *QUICK, "--sparsity", "1", "--prune-end", "1")
+    assert code == 0
+    sentences = [line for line in err.splitlines() if line.startswith("pointnet: warning: ")]
+    assert any("nothing is left of" in line and "fc3.weight" in line for line in sentences)
+    (warning,) = json.loads((tmp_path / "result.json").read_text())["warnings"]
+    assert "nothing is left of" in warning
+
+
 def test_killed_process_resumes_to_the_same_weights(run: Run, pack: Path, tmp_path: Path) -> None:
     def command(folder: str) -> tuple[str, ...]:
         return ("train", "--data", str(pack), "-o", str(tmp_path / folder), *QUICK, "--epochs", "12")
