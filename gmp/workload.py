@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.markup import escape
 from rich.table import Table
 
 from gmp.errors import TraceError
@@ -159,7 +160,7 @@ def table(traced: Trace) -> Table:
     for layer in traced.layers:
         row = layer.row()
         found.add_row(
-            layer.name, *(str(row[key]) for key in ("C", "M", "groups", "P", "Q")),
+            escape(layer.name), *(str(row[key]) for key in ("C", "M", "groups", "P", "Q")),
             f"{row['R']} x {row['S']}", f"{layer.macs:,}", f"{layer.weight_density:.1%}"[:-1],
             _percent(layer.inputs), _percent(layer.outputs),
         )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparsim.console import INTERRUPTED, results, run
+from sparsim.console import INTERRUPTED, echo, messages, results, run
 from sparsim.file_writing import write_text
 
 # torch is imported where it is used: --help must not wait for it.
@@ -106,9 +106,9 @@ def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None
         load_hardware(settings.hardware)  # likewise
     training = run_training(settings, _load(settings), folder, resume=resume, tensorboard=tensorboard)
     if training.step < training.steps:
-        click.echo(f"stopped after step {training.step} of {training.steps}; --resume goes on", err=True)
+        echo(f"stopped after step {training.step} of {training.steps}; --resume goes on", err=True)
         sys.exit(INTERRUPTED)
-    click.echo(f"accuracy {training.score}")
+    echo(f"accuracy {training.score}")
 
 
 @cli.command("eval")
@@ -126,7 +126,7 @@ def evaluate(checkpoint: str, data: str | None, split: str, threads: int) -> Non
     stored, clouds = _stored(checkpoint, data, split)
     found = score(stored.model, clouds, stored.model.config.points)
     results().print(found.table(stored.classes))
-    click.echo(f"accuracy {found}")
+    echo(f"accuracy {found}")
 
 
 @cli.command()
@@ -167,16 +167,14 @@ def trace(
 @click.option("--seed", type=int, default=0, show_default=True, help="Of surface sampling and splits.")
 def pack(source: str, output: Path, points: int, normals: bool, classes: int | None, seed: int) -> None:
     """Read thousands of files once and write one .npz that loads in a second."""
-    from rich.console import Console
-
     from pointnet.data.packs import check_pack_path, write_pack
     from pointnet.run import read_data
 
     check_pack_path(output)  # before minutes of reading
-    console = Console(stderr=True)
+    console = messages()
     data = read_data(source, console, points=points, normals=normals, classes=classes, seed=seed)
     write_pack(data, output)
-    click.echo(f"wrote {output}: {len(data.train)} training and {len(data.test)} test clouds")
+    echo(f"wrote {output}: {len(data.train)} training and {len(data.test)} test clouds")
 
 
 @cli.command()
@@ -217,10 +215,10 @@ def compare(
     results().print(tables.table(densities, "nonzero fractions"))
     blocks = {"accuracy": tables.markdown(accuracy), "densities": tables.markdown(densities)}
     write_text(folder / "compare.md", "\n".join(blocks.values()))
-    click.echo(f"wrote {folder / 'compare.md'}")
+    echo(f"wrote {folder / 'compare.md'}")
     if document is not None:
         tables.write_blocks(document, blocks)
-        click.echo(f"renewed {document}")
+        echo(f"renewed {document}")
 
 
 @cli.command()
@@ -244,8 +242,6 @@ def study(
     designs: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
     """Train, prune, map and cost PointNet++, and write the report; call it again to go on after a stop."""
-    from rich.console import Console
-
     from pointnet.settings import Settings
     from pointnet.study.costs import CHIPS
     from pointnet.study.costs import designs as known
@@ -257,15 +253,15 @@ def study(
     wanted = tuple(sorted(set(levels))) or LEVELS
     plan = Plan(Settings(epochs=epochs, lr=lr, **options), more, lr_again, wanted, samples, chip)
     try:
-        found = run_study(plan, folder, chosen, Console(stderr=True))
+        found = run_study(plan, folder, chosen, messages())
     except KeyboardInterrupt:
-        click.echo("stopped; the same command goes on", err=True)
+        echo("stopped; the same command goes on", err=True)
         raise
     for design, variants in found["designs"].items():
         for variant, result in variants.items():
-            click.echo(f"{design} {variant}: {result['energy_uj']:.2f} uJ in {result['cycles']} cycles")
-    click.echo(f"{found['reproduced']} of 48 published runs reproduced")
-    click.echo(f"wrote {folder}/report.html, report.md, results.json, results.csv and results.parquet")
+            echo(f"{design} {variant}: {result['energy_uj']:.2f} uJ in {result['cycles']} cycles")
+    echo(f"{found['reproduced']} of 48 published runs reproduced")
+    echo(f"wrote {folder}/report.html, report.md, results.json, results.csv and results.parquet")
 
 
 def _settings(options: dict[str, Any]) -> Settings:
@@ -302,11 +298,9 @@ _PRUNING = (
 
 
 def _load(settings: Settings) -> Dataset:
-    from rich.console import Console
-
     from pointnet.run import data_of
 
-    return data_of(settings, Console(stderr=True))
+    return data_of(settings, messages())
 
 
 def _stored(checkpoint: str, source: str | None, split: str) -> tuple[Stored, Clouds]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from rich.markup import escape
 from rich.table import Table
 from torch import nn
 
@@ -49,7 +50,7 @@ class Score(NamedTuple):
         """For a terminal, class by class."""
         found = Table("class", "right", "clouds", "accuracy")
         for name, right, n in zip(classes, self.correct, self.total, strict=True):
-            found.add_row(name, str(right), str(n), f"{right / n:.1%}" if n else "")
+            found.add_row(escape(name), str(right), str(n), f"{right / n:.1%}" if n else "")
         return found
 
     def __str__(self) -> str:

@@ -14,6 +14,7 @@ import numba
 import numpy
 import torch
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gmp.energy import BudgetSchedule
@@ -25,13 +26,14 @@ from pointnet.settings import Settings
 from pointnet.train import Training, train
 from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
+from sparsim.console import messages
 from sparsim.file_writing import write_text
 
 
 def read_data(source: str, console: Console, **options: Any) -> Dataset:
     """`load_data`, with a progress bar where there are many files to read."""
     progress = Progress(console=console, transient=True)
-    task = progress.add_task(f"reading {source}")
+    task = progress.add_task(escape(f"reading {source}"))
 
     def read(done: int, total: int) -> None:
         progress.start()
@@ -59,19 +61,21 @@ def run_training(
     """`train` with a progress bar on stderr; a finished run also leaves result.json."""
     log = _tensorboard(folder) if tensorboard else None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    progress = Progress(*columns, console=console or Console(stderr=True))
+    progress = Progress(*columns, console=console or messages())
     task = progress.add_task("", total=None)
 
     def watch(training: Training) -> None:
         progress.start()  # not before: a run that cannot begin shows its error only
         text = _described(folder, training)
-        progress.update(task, completed=training.step, total=training.steps, description=text)
+        progress.update(task, completed=training.step, total=training.steps, description=escape(text))
         if log is not None and training.step % len(training.batches) == 0:
             log(training.history[-1])
 
     def planned(layer: str) -> None:
         progress.start()
-        progress.update(task, description=f"{folder.resolve().name}: {layer} planned on {settings.hardware}")
+        progress.update(
+            task, description=escape(f"{folder.resolve().name}: {layer} planned on {settings.hardware}")
+        )
 
     try:
         training = train(settings, data, folder, resume=resume, watch=watch, planned=planned)

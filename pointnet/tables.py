@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from pointnet.errors import DataError
@@ -14,9 +15,9 @@ from sparsim.file_writing import write_text
 
 def table(lines: Sequence[Sequence[str]], title: str) -> Table:
     """For a terminal."""
-    found = Table(*lines[0], title=title, title_justify="left")
+    found = Table(*map(escape, lines[0]), title=title, title_justify="left")
     for line in lines[1:]:
-        found.add_row(*line)
+        found.add_row(*map(escape, line))
     return found
 
 

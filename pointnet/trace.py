@@ -68,7 +68,7 @@ def write_trace(
     write_workload(traced, workload, output)
     if console is not None:
         console.print(table(traced))
-        console.print(f"wrote {output}/workload.yaml, trace.csv and trace.json")
+        console.print(f"wrote {output}/workload.yaml, trace.csv and trace.json", markup=False)
     return traced
 
 

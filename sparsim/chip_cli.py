@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparsim.console import fail, results, write_json
+from sparsim.console import echo, fail, messages, results, write_json
 from sparsim.errors import MappingError
 from sparsim.file_writing import replacing, write_text
 from sparsim.inputs import choose_layer, file_names
@@ -65,14 +65,14 @@ def chip(
     names = file_names(layers)
     network = _plan(found_chip, layers, objective)
     bounds = [eyexam(found_chip, found) for found in network.layers]
-    click.echo(f"{workload.name} on {found_chip.name}; EDP in J x cycles, with DRAM")
+    echo(f"{workload.name} on {found_chip.name}; EDP in J x cycles, with DRAM")
     results().print(_layers(network))
-    click.echo("\nenergy and area by component, without DRAM")
+    echo("\nenergy and area by component, without DRAM")
     results().print(_energy(network))
     if with_eyexam:
-        click.echo("\ncycles that are needed at least, from restriction to restriction (Eyexam)")
+        echo("\ncycles that are needed at least, from restriction to restriction (Eyexam)")
         results().print(_eyexam(network, bounds))
-    click.echo("\n" + _totals(network, one_layer=layer is not None))
+    echo("\n" + _totals(network, one_layer=layer is not None))
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +80,7 @@ def chip(
         _write_documents(folder, network, workload, names)
         write_json(folder / "chip.result.json", document(network, bounds, workload, objective))
         files = "chip.layers.csv, .eyexam.csv, .result.json, .workload.yaml and LAYER.mapping.yaml"
-        click.echo(f"wrote {files} to {folder}")
+        echo(f"wrote {files} to {folder}")
         _draw(folder, network, bounds, names)
 
 
@@ -117,10 +117,9 @@ def _plan(found_chip: Chip, layers: Sequence[Layer], objective: Any) -> NetworkE
 
 @contextmanager
 def _status() -> Iterator[Any]:
-    from rich.console import Console
     from rich.markup import escape
 
-    with Console(stderr=True).status("") as status:
+    with messages().status("") as status:
         yield lambda text: status.update(escape(text))
 
 
@@ -247,7 +246,7 @@ def _write_documents(
 def _draw(folder: Path, network: NetworkEvaluation, bounds: Bounds, names: Sequence[str]) -> None:
     """The figures; routes of one layer only, of all they would be too many."""
     if find_spec("matplotlib") is None:
-        click.echo("no figures: matplotlib is not installed")
+        echo("no figures: matplotlib is not installed")
         return
     from sparsim.chip.evaluate import ROLES
     from sparsim.plots.chip import draw_energy, draw_eyexam, draw_routes
@@ -259,4 +258,4 @@ def _draw(folder: Path, network: NetworkEvaluation, bounds: Bounds, names: Seque
     for name, figure in figures.items():
         with replacing(folder / name) as file:
             figure.savefig(file, format="png", dpi=120)
-    click.echo(f"drew {', '.join(figures)}")
+    echo(f"drew {', '.join(figures)}")

@@ -3,7 +3,6 @@ chip` and `sparsim estimate` are in modules of their own."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import click
 
 from sparsim import __version__
 from sparsim.chip_cli import chip
-from sparsim.console import run, write_json
+from sparsim.console import echo, results, run, write_json
 from sparsim.errors import SpecError, near
 from sparsim.estimate_cli import estimate
 from sparsim.file_writing import write_text
@@ -61,8 +60,8 @@ def model(
     stats, result = folder / "sparsim.stats.txt", folder / "sparsim.result.json"
     write_text(stats, write_stats(evaluation))
     write_json(result, evaluation)
-    click.echo(_summary(evaluation))
-    click.echo(f"wrote {stats} and {result}")
+    echo(_summary(evaluation))
+    echo(f"wrote {stats} and {result}")
 
 
 @cli.command()
@@ -74,11 +73,9 @@ def explain(files: tuple[str, ...], accounting: str, masks: tuple[str, ...], lay
     """Show where the energy and the cycles of a mapping come from."""
     evaluation = _evaluate(files, accounting, masks, layer)
 
-    from rich.console import Console
-
     from sparsim.explain import explain as explain_parts
 
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    console = results(width=100)
     for part in explain_parts(evaluation):
         console.print(part)
 
@@ -94,12 +91,12 @@ def show(what: str | None) -> None:
         for name in names:
             loaded = load_preset(name)
             record = loaded.architecture or loaded.workload
-            click.echo(f"{name:<{max(map(len, names))}} {record.source if record else ''}".rstrip())
+            echo(f"{name:<{max(map(len, names))}} {record.source if record else ''}".rstrip())
     else:
         from sparsim.show import describe
 
         is_file = Path(what).suffix in (".yaml", ".yml")
-        click.echo(describe(what, load_documents([what]) if is_file else load_preset(what)))
+        echo(describe(what, load_documents([what]) if is_file else load_preset(what)))
 
 
 cli.add_command(chip)

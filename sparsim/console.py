@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,13 +22,36 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 WIDTH = 120  # of output that no terminal limits
+# control characters but tab and newline, and those that change the direction of writing
+_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def results() -> Console:
-    """Where results are printed: stdout, at the terminal's width."""
-    from rich.console import Console  # takes a tenth of a second: not before --help
+def results(width: int = WIDTH, *, highlight: bool = True) -> Console:
+    """Where results are printed: stdout, at the terminal's width, or `width` where that is none."""
+    from sparsim.terminal import SafeConsole  # rich takes a tenth of a second: not before --help
 
-    return Console(width=None if sys.stdout.isatty() else WIDTH)
+    return SafeConsole(width=None if sys.stdout.isatty() else width, highlight=highlight)
+
+
+def messages() -> Console:
+    """Where progress is shown: stderr."""
+    from sparsim.terminal import SafeConsole
+
+    return SafeConsole(stderr=True)
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a line to stdout, or to stderr where there is one, control characters as escapes."""
+    if not err:
+        print(printable(text))
+        return
+    with suppress(OSError):  # a message that cannot be shown stops no work
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    r"""The text with control characters as escapes, `\x1b`, so that none is sent to a terminal."""
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -38,24 +63,32 @@ def write_json(path: Path, content: Any) -> None:
 
 def run(command: click.Command, name: str) -> NoReturn:
     """Run `command` as the program `name`. What users cause ends as one line on stderr and exit code 2."""
+    _prepare_streams()
     try:
-        with _warnings_as_sentences(name):
-            sys.exit(command.main(prog_name=name, standalone_mode=False))
+        try:
+            with _warnings_as_sentences(name):
+                code: Any = command.main(prog_name=name, standalone_mode=False)
+        except SystemExit as exit:
+            code = exit.code
+        sys.stdout.flush()  # what cannot be written shall show here, not when the interpreter ends
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
-        sys.exit(2)
+        echo(error.format_message())
+        code = 2
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(INTERRUPTED)
+        code = INTERRUPTED
     except click.ClickException as error:
         fail(name, error.format_message())
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        _silence()
+        code = 1
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        fail(name, f"{error.filename}: {reason}" if error.filename else reason)
+        if error.filename is None:  # our output: what is left of it cannot be written either
+            _silence()
+        fail(name, f"{error.filename}: {reason}" if error.filename else f"the output: {reason}")
     except SparsimError as error:
         fail(name, str(error))
+    sys.exit(code)
 
 
 @contextmanager
@@ -67,7 +100,7 @@ def _warnings_as_sentences(name: str) -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
             if issubclass(category, SparsimWarning):
-                click.echo(f"{name}: warning: {' '.join(str(message).split())}", err=True)
+                echo(f"{name}: warning: {' '.join(str(message).split())}", err=True)
             else:
                 usual(message, category, *place, **more)
 
@@ -78,5 +111,26 @@ def _warnings_as_sentences(name: str) -> Iterator[None]:
 def fail(name: str, message: str, code: int = 2) -> NoReturn:
     """End the program `name` with one sentence on stderr."""
     sentence = " ".join(message.split()).rstrip(".")
-    click.echo(f"{name}: error: {sentence}", err=True)
+    echo(f"{name}: error: {sentence}", err=True)
     sys.exit(code)
+
+
+def _prepare_streams() -> None:
+    """Streams that whoever started the program has closed (`>&-`) lead nowhere, and none fails over a
+    character that its encoding lacks."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:  # no file shall get the number of a stream
+        pass
+    os.close(handle)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _silence() -> None:
+    """Let what is still buffered for stdout go nowhere."""
+    handle = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(handle, sys.stdout.fileno())
+    os.close(handle)

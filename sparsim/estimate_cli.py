@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sparsim.console import results, write_json
+from sparsim.console import echo, results, write_json
 from sparsim.errors import SpecError
 from sparsim.file_writing import write_text
 from sparsim.inputs import files_argument
@@ -46,7 +46,7 @@ def estimate(files: tuple[str, ...], out: str | None) -> None:
         energy, report = folder / "sparsim.energy.yaml", folder / "sparsim.estimate.json"
         write_text(energy, dump(table_of(components, estimates, Path(files[0]).stem)))
         write_json(report, estimates)
-        click.echo(f"wrote {energy} and {report}")
+        echo(f"wrote {energy} and {report}")
 
 
 def _table(estimates: dict[str, Estimate]) -> Table:

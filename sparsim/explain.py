@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -114,7 +115,7 @@ def _energy(evaluation: Evaluation) -> RenderableType:
     for name, dataspace, parts, total_pj in rows:
         cells = [f"{parts[i] / size:.3f}" if parts[i] else "" for i in used]
         share = total_pj / evaluation.energy_pj if evaluation.energy_pj else 0.0
-        table.add_row(name, dataspace, *cells, f"{total_pj / size:.3f}", f"{share:.1%}")
+        table.add_row(escape(name), escape(dataspace), *cells, f"{total_pj / size:.3f}", f"{share:.1%}")
     return Group(table, "")
 
 
@@ -136,10 +137,10 @@ def _cycles(evaluation: Evaluation) -> RenderableType:
     for level in reversed(evaluation.storage):
         demands, limit = _demands(level)
         table.add_row(
-            level.name, str(level.cycles), f"{level.throttling:.3f}", *demands, limit,
+            escape(level.name), str(level.cycles), f"{level.throttling:.3f}", *demands, limit,
             style="yellow" if level.cycles == slowest > compute.cycles else "",
         )  # fmt: skip
-    table.add_row(compute.name, str(compute.cycles), "", "", "", "", "")
+    table.add_row(escape(compute.name), str(compute.cycles), "", "", "", "", "")
     latency = evaluation.cycles - slowest
     if latency:
         table.add_row("network latencies", str(latency), "", "", "", "", "")
@@ -195,7 +196,7 @@ def _savings(evaluation: Evaluation) -> RenderableType:
         shown = (name if name != last[0] else "", dataspace if (name, dataspace) != last else "")
         last = (name, dataspace)
         shares = [f"{count / algorithmic:.1%}" if count else "" for count in (actual, gated, skipped, gone)]
-        table.add_row(*shown, kind, str(algorithmic), *shares)
+        table.add_row(*map(escape, shown), kind, str(algorithmic), *shares)
     if not table.row_count:
         return Text("Savings: none, every access of the dense algorithm takes place.")
     note = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from sparsim.console import echo
 from sparsim.errors import SpecError, near
 
 # Everything else is imported where it is used: --help must not wait for it.
@@ -103,7 +104,7 @@ def file_names(layers: tuple[Layer, ...]) -> list[str]:
 
 def print_warnings(warnings: tuple[str, ...]) -> None:
     for warning in warnings:
-        click.echo(f"sparsim: warning: {warning}", err=True)
+        echo(f"sparsim: warning: {warning}", err=True)
 
 
 def _load(paths: tuple[str, ...], *, with_mapping: bool = False) -> tuple[list[tuple[str, YamlMap]], bool]:

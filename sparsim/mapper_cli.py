@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparsim.console import fail, results, write_json
+from sparsim.console import echo, fail, messages, results, write_json
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
 from sparsim.file_writing import write_text
 from sparsim.inputs import (
@@ -88,16 +88,16 @@ def mapper(
     options["threads"] = threads or inputs.threads or 1
     folders, cache = _folders(Path(out), inputs.layers), _cache(cache_folder, no_cache)
     for each in inputs.layers:
-        click.echo(_size(each, inputs), err=True)
+        echo(_size(each, inputs), err=True)
     rows: list[tuple[Any, ...]] = []
     try:
         for found, result in _search(inputs, cache, options):
             evaluation = _write(folders[len(rows)], inputs, found, result, options["accounting"])
             if len(folders) == 1:
-                click.echo(_summary(found, result, evaluation))
+                echo(_summary(found, result, evaluation))
             if result.best.divisibility and not inputs.is_native:
-                click.echo("the mapping is a document of ours, Timeloop's have perfect factors only")
-            click.echo(f"wrote sparsim.mapping.yaml, .stats.txt and .result.json to {folders[len(rows)]}")
+                echo("the mapping is a document of ours, Timeloop's have perfect factors only")
+            echo(f"wrote sparsim.mapping.yaml, .stats.txt and .result.json to {folders[len(rows)]}")
             rows.append(_row(found, result, evaluation))
     finally:
         if len(folders) > 1 and rows:
@@ -197,11 +197,10 @@ def _search(
 @contextmanager
 def _live(layer: Layer) -> Iterator[Callable[[Progress], None]]:
     """Shows the best so far on stderr, where that is a terminal."""
-    from rich.console import Console
     from rich.markup import escape
 
     shown = 0.0
-    with Console(stderr=True).status(escape(layer.name)) as status:
+    with messages().status(escape(layer.name)) as status:
 
         def show(progress: Progress) -> None:
             nonlocal shown
@@ -298,4 +297,4 @@ def _summarise(folder: Path, rows: list[tuple[Any, ...]]) -> None:
     for name, energy_pj, cycles, utilization, kind, gap, _ in rows:
         table.add_row(name, f"{energy_pj / 1e6:,.6g}", f"{cycles:,}", f"{utilization:.1%}", _proof(kind, gap))
     results().print(table)
-    click.echo(f"wrote {folder / 'sparsim.layers.csv'}")
+    echo(f"wrote {folder / 'sparsim.layers.csv'}")

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import track
 
+from sparsim.console import messages, results, run
 from sparsim.evaluation import announce_compilation
 from validation import docs, live
 from validation.cases import Case, find_cases
@@ -36,7 +36,7 @@ def main(
     Exits with 0 if all fields agree, 1 on any deviation, 2 without cases, with unreadable ones, or if
     timeloop-model is missing.
     """
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    console = results(width=160, highlight=False)
     if live_cases is not None:
         sys.exit(live.run(console, live_cases, seed))
     status = 0
@@ -67,10 +67,10 @@ def main(
 
 
 def run_cases(cases: list[Case], accounting: str) -> list[Outcome]:
-    progress = track(cases, "comparing", console=Console(stderr=True), transient=True)
+    progress = track(cases, "comparing", console=messages(), transient=True)
     with announce_compilation():
         return [run_case(case, accounting) for case in progress]
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m validation")
+    run(main, "python -m validation")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.markup import escape
 from rich.table import Table
 
 from gmp.energy.cost import Reals
@@ -82,7 +83,7 @@ class Reading:
             shown = [f"{100 * d:.1f}" if isinstance(d, float) else "" for d in densities]
             share = float(energy) / (self.energy_pj or 1.0)
             table.add_row(
-                str(name),
+                escape(str(name)),
                 *shown,
                 f"{float(energy) / 1e6:,.2f}",
                 f"{100 * share:.1f}",

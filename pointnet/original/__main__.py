@@ -1,3 +1,4 @@
 from pointnet.original.reproduce import main
+from sparsim.console import run
 
-main()
+run(main, "python -m pointnet.original")

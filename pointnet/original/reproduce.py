@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 
 from pointnet.original.cases import DESIGNS, SHAPE, Run, runs
+from sparsim.console import messages, results
 from sparsim.evaluation import Accounting, evaluate
 from sparsim.result import Evaluation
 from sparsim.spec import Density, Layer
@@ -97,8 +97,8 @@ def reproduce(output: Path, step: Callable[[], None] = lambda: None) -> Summary:
 def main(output: Path) -> None:
     from pointnet.original import report
 
-    console = Console()
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = results()
+    with Progress(console=messages(), transient=True) as progress:
         task = progress.add_task("loading kernels (the very first run compiles them)", total=STEPS)
 
         def step() -> None:
@@ -107,5 +107,5 @@ def main(output: Path) -> None:
         summary = reproduce(output, step)
     for table in report.tables(summary):
         console.print(table)
-    console.print(f"wrote {output}/study.csv, report.md and the figures (PNG and SVG)")
+    console.print(f"wrote {output}/study.csv, report.md and the figures (PNG and SVG)", markup=False)
     console.print(summary.closing_line(), style="bold")

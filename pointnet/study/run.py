@@ -73,7 +73,7 @@ def _by_energy(plan: Plan, designs: Sequence[str]) -> tuple[str, str] | None:
 
 
 def _tell(console: Console, name: str, kept: bool) -> None:
-    console.print(f"study: {name}" + (" (done before)" if kept else ""), highlight=False)
+    console.print(f"study: {name}" + (" (done before)" if kept else ""), highlight=False, markup=False)
 
 
 # ---- stages
