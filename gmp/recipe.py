@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.markup import escape
 from rich.table import Table
@@ -39,8 +39,11 @@ from gmp.modifiers import (
 from gmp.recipe_file import Located, Tagged, read_recipe
 from gmp.running import RunningRecipe
 from sparsim.errors import near
+from sparsim.file_reading import reading
 
 _EVAL = re.compile(r"eval\((.*)\)", re.DOTALL)
+_MAX_CHAIN = 50  # variables that depend on one another
+_MAX_VALUES = 100_000  # in one list or mapping, however often `eval(name)` repeats another one
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*")
 _UNSUPPORTED = (
     "ACDCPruningModifier",
@@ -95,23 +98,35 @@ def load_recipe(path: str | Path, overrides: Mapping[str, float] | None = None) 
 
     Raises RecipeError, with file and line, for whatever is unknown, of the wrong kind, or contradictory.
     """
-    entries = read_recipe(path)
+    with reading(path, "a recipe", RecipeError):
+        return _recipe(str(path), read_recipe(path), overrides)
+
+
+def _recipe(path: str, entries: Mapping[str, Located], overrides: Mapping[str, float] | None) -> Recipe:
     lists = {key: entry for key, entry in entries.items() if "modifiers" in key}
-    variables = _Variables(str(path), {key: e for key, e in entries.items() if key not in lists}, overrides)
+    variables = _Variables(path, {key: e for key, e in entries.items() if key not in lists}, overrides)
     modifiers = [_modifier(item, variables) for entry in lists.values() for item in _tagged(entry, variables)]
     if not modifiers:
         raise RecipeError(f"{path}: no modifiers; they are listed under a key with 'modifiers' in its name")
     _check_rates(modifiers)
-    return _with_ends(Recipe(str(path), tuple(modifiers)))
+    return _with_ends(Recipe(path, tuple(modifiers)))
+
+
+class _Sized(NamedTuple):
+    """A value, and how many values it stands for."""
+
+    value: Any
+    size: int = 1
 
 
 class _Variables:
-    """The values of top-level keys, `eval(...)` resolved on demand."""
+    """The values of top-level keys; every `eval(...)` is computed once, when it is first asked for."""
 
     def __init__(
         self, name: str, entries: Mapping[str, Located], overrides: Mapping[str, float] | None
     ) -> None:
         self.name, self.entries = name, dict(entries)
+        self._values: dict[str, _Sized] = {}
         for key, entry in entries.items():
             self._check(key, entry)
         for key, value in (overrides or {}).items():
@@ -119,39 +134,54 @@ class _Variables:
                 raise RecipeError(self._unknown(f"{name}: override of unknown variable", key))
             self.entries[key] = Located(_plain(value), entries[key].line)
         for key, entry in self.entries.items():
-            self.resolved(entry.value, entry.line, (key,))
+            self._value(key, entry.line, ())
 
     def place(self, line: int) -> str:
         return f"{self.name}:{line}"
 
-    def resolved(self, value: Any, line: int, chain: tuple[str, ...] = ()) -> Any:
-        """`value` with every `eval(...)` inside computed; `chain`: the variables that led here."""
-        if isinstance(value, list):
-            return [self.resolved(item, line, chain) for item in value]
-        if isinstance(value, dict):
-            return {key: self.resolved(item, line, chain) for key, item in value.items()}
-        if not isinstance(value, str) or not (found := _EVAL.fullmatch(value.strip())):
-            return value
-        if name := _NAME.fullmatch(found[1]):
+    def resolved(self, value: Any, line: int) -> Any:
+        """`value` with every `eval(...)` inside computed."""
+        return self._resolved(value, line, ()).value
+
+    def _resolved(self, value: Any, line: int, chain: tuple[str, ...]) -> _Sized:
+        """`chain`: the variables that led here."""
+        if isinstance(value, list | dict):
+            parts = value.values() if isinstance(value, dict) else value
+            found = [self._resolved(item, line, chain) for item in parts]
+            size = 1 + sum(part.size for part in found)
+            if size > _MAX_VALUES:
+                raise RecipeError(f"{self.place(line)}: eval(...) stands for more than {_MAX_VALUES} values")
+            values = [part.value for part in found]
+            return _Sized(dict(zip(value, values, strict=True)) if isinstance(value, dict) else values, size)
+        if not isinstance(value, str) or not (match := _EVAL.fullmatch(value.strip())):
+            return _Sized(value)
+        if name := _NAME.fullmatch(match[1]):
             return self._value(name[1], line, chain)
         try:
-            return evaluate(found[1], lambda name: self._number(name, line, chain))
+            return _Sized(evaluate(match[1], lambda name: self._number(name, line, chain)))
         except RecipeError as error:
             message = str(error)
             placed = message.startswith(self.name + ":")
             raise RecipeError(message if placed else f"{self.place(line)}: {message}") from None
 
-    def _value(self, name: str, line: int, chain: tuple[str, ...]) -> Any:
+    def _value(self, name: str, line: int, chain: tuple[str, ...]) -> _Sized:
+        if name in self._values:
+            return self._values[name]
         if name not in self.entries:
             raise RecipeError(self._unknown(f"{self.place(line)}: unknown variable", name))
         if name in chain:
             circle = " -> ".join((*chain[chain.index(name) :], name))
             raise RecipeError(f"{self.place(line)}: variable '{name}' depends on itself: {circle}")
+        if len(chain) >= _MAX_CHAIN:
+            raise RecipeError(
+                f"{self.place(line)}: variable '{chain[0]}' depends on more than {_MAX_CHAIN} others in a row"
+            )
         entry = self.entries[name]
-        return self.resolved(entry.value, entry.line, (*chain, name))
+        found = self._values[name] = self._resolved(entry.value, entry.line, (*chain, name))
+        return found
 
     def _number(self, name: str, line: int, chain: tuple[str, ...]) -> Number:
-        value = self._value(name, line, chain)
+        value = self._value(name, line, chain).value
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise RecipeError(f"{self.place(line)}: variable '{name}' is {value!r}, a number is needed")
         return value

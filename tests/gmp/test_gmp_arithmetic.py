@@ -93,9 +93,29 @@ def test_code_is_not_run() -> None:
 
 @pytest.mark.parametrize("expression", ["9 ** 9 ** 9 ** 9", "(" * 600, "1" * 2000])
 def test_what_would_take_forever_is_refused(expression: str) -> None:
-    with pytest.raises(RecipeError, match=r"too large|not an expression|2000 characters, 1000 are allowed"):
+    with pytest.raises(RecipeError, match=r"too large|nested more than|2000 characters, 1000 are allowed"):
         evaluate(expression, number)
 
 
 def test_digits_of_integers_are_not_counted_in_powers_of_ten() -> None:
     assert evaluate("round(5, -10 ** 9)", number) == 0
+
+
+@pytest.mark.parametrize("inner", ["-", "+", "abs(", "1+(", "(1)+"])
+def test_depth_is_bounded(inner: str) -> None:
+    deep = inner * 180 + "1" + ")" * (inner.endswith("(") * 180)
+    with pytest.raises(RecipeError, match="nested more than 100 deep"):
+        evaluate(deep, number)
+    shallow = inner * 20 + "1" + ")" * (inner.endswith("(") * 20)
+    assert evaluate(shallow, number) == eval(shallow)
+
+
+def test_a_variable_is_asked_for_once() -> None:
+    asked: list[str] = []
+
+    def variable(name: str) -> int:
+        asked.append(name)
+        return 3
+
+    assert evaluate("min(x, y) + x * x - abs(y + min)", variable) == 6
+    assert sorted(asked) == ["min", "x", "y"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -297,3 +298,60 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load_recipe(tmp_path / "binary.yaml")
     with pytest.raises(RecipeError, match="nested too deep"):
         load(tmp_path, "a: " + "[" * 5000 + "]" * 5000)
+
+
+MODIFIER = "modifiers:\n  - !EpochRangeModifier\n    start_epoch: 0.0\n    end_epoch: eval(x)\n"
+
+
+def chained(count: int, link: str, end: str) -> str:
+    """x, and variables v0, v1 ... each of which is `link` of the next one; the last one is `end`."""
+    lines = ["x: eval(v0)", *(f"v{i}: {link.format(f'v{i + 1}')}" for i in range(count)), f"v{count}: {end}"]
+    return "\n".join(lines) + "\n" + MODIFIER
+
+
+def test_variables_are_computed_once_however_often_they_are_named(tmp_path: Path) -> None:
+    assert load(tmp_path, chained(40, "eval({0}+{0})", "1e-12")).epochs == 2.0**40 * 1e-12
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (chained(3000, "eval({0})", "1"), "variable 'x' depends on more than 50 others in a row"),
+        (chained(150, "eval({0}+1)", "1"), "variable 'x' depends on more than 50 others in a row"),
+        (chained(40, "[eval({0}), eval({0})]", "1"), "stands for more than 100000 values"),
+        (chained(40, "eval({0}*{0})", "10"), "the result is too large"),
+        (chained(3, "eval({0}+x)", "1"), "depends on itself"),
+    ],
+)
+def test_chains_of_variables_are_bounded(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load(tmp_path, text)
+
+
+def test_aliases_stand_for_scalars(tmp_path: Path) -> None:
+    """As recipes named their variables before sparseml knew eval()."""
+    text = "epochs: &x 3.0\n" + MODIFIER.replace("eval(x)", "*x")
+    assert load(tmp_path, text).epochs == 3.0
+
+
+def test_front_matter_may_follow_a_comment(tmp_path: Path) -> None:
+    path = tmp_path / "card.md"
+    path.write_text(f"<!--\nA licence.\n-->\n\n---\nx: 4\n{MODIFIER}---\n# Title\n", encoding="utf-8")
+    assert load_recipe(path).epochs == 4
+
+
+def test_flips_and_cuts_of_recipes_are_one_sentence(tmp_path: Path) -> None:
+    draw, path = random.Random(5), tmp_path / "spoiled.yaml"
+    data = chained(3, "eval({0}+1)", "&a 1.5").encode() + b"y: [*a, {b: 1e-3}]\n"
+    for _ in range(300):
+        spoiled = bytearray(data)
+        for _ in range(draw.choice([1, 2, 8])):
+            spoiled[draw.randrange(len(data))] = draw.randrange(256)
+        path.write_bytes(spoiled if draw.random() < 0.8 else spoiled[: draw.randrange(len(data))])
+        said = f"{path}:"
+        try:
+            load_recipe(path)
+        except RecipeError as error:
+            said = str(error)
+        assert said.startswith(f"{path}:")
+        assert "\n" not in said
