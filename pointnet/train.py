@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from pointnet import checkpoint
 from pointnet.batches import Batches, seed_of
+from pointnet.checkpoint import check_like
 from pointnet.data import Dataset
 from pointnet.errors import CheckpointError, ConfigError
 from pointnet.metrics import Score, score, write_csv
@@ -30,6 +31,7 @@ from pointnet.model import PointNet2
 from pointnet.pruning import monitor_of, pruning_of
 from pointnet.settings import AUGMENTATIONS, Settings
 from pointnet.units import PJ_PER_UJ
+from sparsim.file_reading import reading
 
 SAVE_EVERY_S = 60.0
 _DROPOUT = 2  # a stream of random numbers beside those of pointnet.batches
@@ -155,9 +157,7 @@ class Training:
             "score": None if self.score is None else [list(part) for part in self.score],
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "schedule": None if self.schedule is None else self.schedule.state_dict(),
-            "pruning": None if self.pruning is None else self.pruning.state_dict(),
-            "monitor": None if self.monitor is None else self.monitor.state_dict(),
+            **{name: None if part is None else part.state_dict() for name, part in self._parts().items()},
         }
 
     def load_state_dict(self, state: dict[str, Any], where: Path) -> None:
@@ -166,7 +166,7 @@ class Training:
         The data and the start may lie elsewhere by now: what counts is that they are the same clouds and
         weights.
         """
-        stored = _settings_of(state, where)
+        stored = msgspec.convert(state["settings"], Settings)
         for key in Settings.__struct_fields__:
             ours, theirs = getattr(self.settings, key), getattr(stored, key)
             if key not in ("data", "start") and ours != theirs:
@@ -175,17 +175,41 @@ class Training:
             raise CheckpointError(f"{where}: the run in it saw other data")
         if state["began"] != self.began:
             raise CheckpointError(f"{where}: the run in it began with other weights")
+        self._check_state(state, where)
         self.step, self.cpu_s = state["step"], state["cpu_s"]
         self.sums, self.history = state["sums"], state["history"]
         self.score = None if state["score"] is None else Score(*(tuple(part) for part in state["score"]))
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        with reading(where, "the state of a run", CheckpointError):
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            for name, part in self._parts().items():
+                if part is not None:
+                    part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        """What has a state of its own, where the run has it."""
+        return {"schedule": self.schedule, "pruning": self.pruning, "monitor": self.monitor}
+
+    def _check_state(self, state: dict[str, Any], where: Path) -> None:
+        """Raise CheckpointError for parts that do not fit one another or this run."""
+        if state["step"] > self.steps or len(state["history"]) != state["step"] // len(self.batches):
+            raise CheckpointError(
+                f"{where}: is at step {state['step']} with {len(state['history'])} epochs, the run has "
+                f"{self.steps} steps of {len(self.batches)} an epoch"
+            )
+        if (state["score"] is None) != (not state["history"]):
+            raise CheckpointError(f"{where}: its score does not belong to its history")
+        if state["step"] and not state["optimizer"].get("state"):
+            raise CheckpointError(f"{where}: its optimizer has no moments after {state['step']} steps")
+        if tuple(state["classes"]) != self.data.classes:
+            raise CheckpointError(f"{where}: is of other classes")
+        check_like(state["model"], self.model.state_dict(), f"{where}: model")
+        _check_optimizer(state["optimizer"], self.optimizer, f"{where}: optimizer")
+        for name, part in self._parts().items():
+            if (part is None) != (state[name] is None):
+                raise CheckpointError(f"{where}: the run in it has {'a' if part is None else 'no'} {name}")
         if self.schedule is not None:
-            self.schedule.load_state_dict(state["schedule"])
-        if self.pruning is not None:
-            self.pruning.load_state_dict(state["pruning"])
-        if self.monitor is not None:
-            self.monitor.load_state_dict(state["monitor"])
+            check_like(state["schedule"], self.schedule.state_dict(), f"{where}: schedule")
 
 
 def train(
@@ -286,17 +310,11 @@ class Stored(NamedTuple):
 def load_model(path: Path) -> Stored:
     """Raises CheckpointError."""
     state = checkpoint.load(path)
-    settings = _settings_of(state, path)
-    model = PointNet2(settings.network(len(state["classes"])))
+    settings = msgspec.convert(state["settings"], Settings)
+    with reading(path, "a network", CheckpointError):
+        model = PointNet2(settings.network(len(state["classes"])))
     _load_state(model, state["model"], path)
     return Stored(model.eval(), settings, tuple(state["classes"]), checkpoint.digest(state["model"]))
-
-
-def _settings_of(state: dict[str, Any], path: Path) -> Settings:
-    try:
-        return msgspec.convert(state["settings"], Settings)
-    except msgspec.ValidationError as error:
-        raise CheckpointError(f"{path}: is of another version: {error}") from error
 
 
 def load_weights(model: PointNet2, path: Path) -> None:
@@ -305,11 +323,21 @@ def load_weights(model: PointNet2, path: Path) -> None:
 
 
 def _load_state(model: PointNet2, state: dict[str, Any], path: Path) -> None:
-    for name, tensor in model.state_dict().items():
-        seen = tuple(state[name].shape) if name in state else "missing"
-        if seen != tuple(tensor.shape):
-            raise CheckpointError(f"{path}: '{name}' is {seen}, the network has {tuple(tensor.shape)}")
+    check_like(state, model.state_dict(), f"{path}: model")
     model.load_state_dict(state)
+
+
+def _check_optimizer(state: dict[str, Any], optimizer: torch.optim.Optimizer, where: str) -> None:
+    """Raise CheckpointError unless `state` has the groups of the optimizer, and moments of its parameters."""
+    wanted = optimizer.state_dict()
+    check_like({**state, "state": {}}, wanted | {"state": {}}, where)
+    moments = ("momentum_buffer",) if isinstance(optimizer, torch.optim.SGD) else ("exp_avg", "exp_avg_sq")
+    step = {} if isinstance(optimizer, torch.optim.SGD) else {"step": torch.zeros(())}
+    parameters = dict(enumerate(p for group in optimizer.param_groups for p in group["params"]))
+    if not isinstance(state["state"], dict) or not set(state["state"]) <= set(parameters):
+        raise CheckpointError(f"{where}: its state is not one of {len(parameters)} parameters")
+    for index, found in state["state"].items():
+        check_like(found, step | dict.fromkeys(moments, parameters[index]), f"{where} state of {index}")
 
 
 def _optimizer(settings: Settings, model: PointNet2) -> torch.optim.Optimizer:

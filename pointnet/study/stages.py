@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,27 +23,65 @@ class Stages:
     """Stages with results in `folder`, one file each; `tell` gets a stage's name and whether it was done.
 
     A result is plain data that JSON holds. What a stage returns has been through JSON whether it ran now or
-    earlier, so that both are the same.
+    earlier, so that both are the same. A stage file holds checksums of its result and of the files that the
+    stage made; where one is wrong, `warn` gets a sentence and the stage runs again.
     """
 
     def __init__(
-        self, folder: Path, tell: Callable[[str, bool], object] = lambda name, is_kept: None
+        self,
+        folder: Path,
+        tell: Callable[[str, bool], object] = lambda name, is_kept: None,
+        warn: Callable[[str], object] = warnings.warn,
     ) -> None:
-        self.folder, self._tell = folder, tell
+        self.folder, self._tell, self._warn = folder, tell, warn
 
     def run(self, name: str, inputs: Any, compute: Callable[[], Any], makes: Sequence[Path] = ()) -> Any:
-        """The result of `compute`, called if `inputs` or the program changed, or one of `makes` is gone."""
+        """The result of `compute`, called if `inputs`, the program or one of the files `makes` changed."""
         path = self.folder / f"{name}.json"
         key = digest_of([name, inputs, program_digest()])
-        kept = _read(path)
-        is_kept = kept is not None and kept.get("key") == key and all(file.exists() for file in makes)
-        self._tell(name, is_kept)
-        if kept is not None and is_kept:
+        kept = self._read(path, key, makes)
+        self._tell(name, kept is not None)
+        if kept is not None:
             return kept["result"]
-        text = json.dumps({"key": key, "result": compute()})
+        result = json.loads(json.dumps(compute()))
+        stage = {"key": key, "sha256": digest_of(result), "made": self._digests(makes), "result": result}
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_text(path, text)
-        return json.loads(text)["result"]
+        write_text(path, json.dumps(stage))
+        return result
+
+    def _read(self, path: Path, key: str, makes: Sequence[Path]) -> dict[str, Any] | None:
+        """The stage in a file; None where there is none, or one of other inputs, or a damaged one."""
+        if not path.exists():
+            return None
+        try:
+            stage = json.loads(path.read_bytes())
+            if stage["key"] != key:
+                return None
+            is_whole = digest_of(stage["result"]) == stage["sha256"]
+            made = stage["made"]
+        except OSError:
+            raise
+        except Exception:  # whatever a damaged file makes of the reader
+            is_whole, made = False, None
+        if not is_whole:
+            self._warn(f"{path}: is damaged, the stage runs again")
+            return None
+        for file, digest in self._digests(makes).items():
+            if digest != made.get(file):
+                if digest is not None:
+                    self._warn(f"{file}: has changed since it was made, the stage runs again")
+                return None
+        found: dict[str, Any] = stage
+        return found
+
+    def _digests(self, files: Sequence[Path]) -> dict[str, str | None]:
+        """SHA-256 in hex by path from the folder of the stages; None for a file that is not there."""
+        return {
+            os.path.relpath(file, self.folder): (
+                hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+            )
+            for file in files
+        }
 
 
 def digest_of(data: Any) -> str:
@@ -59,12 +99,3 @@ def program_digest() -> str:
             found.update(path.relative_to(folder).as_posix().encode())
             found.update(path.read_bytes())
     return found.hexdigest()
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """None where there is no file, or one that is no result of ours."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

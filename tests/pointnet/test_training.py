@@ -273,7 +273,7 @@ def test_missing_and_foreign_checkpoints(data: Dataset, tmp_path: Path) -> None:
     train(SETTINGS, data, tmp_path / "small")
     state = checkpoint.load(tmp_path / "small")
     checkpoint.save(tmp_path / "newer.pt", state | {"settings": {"warmth": 3}})
-    with pytest.raises(CheckpointError, match=r"newer.pt: is of another version: .*`warmth`"):
+    with pytest.raises(CheckpointError, match=r"newer.pt: is damaged, or of another version: .*`warmth`"):
         load_model(tmp_path / "newer.pt")
     wider = msgspec.structs.replace(SETTINGS, preset="half", start=str(tmp_path / "small"))
     with pytest.raises(CheckpointError, match=r"'sa1.mlp_convs.0.weight' is \(16, 3\), the network has"):
