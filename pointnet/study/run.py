@@ -51,11 +51,7 @@ def run_study(plan: Plan, output: Path, designs: Sequence[str], console: Console
     for design in designs:
         cost_models.check_design(design)
     compare.check(plan.comparison)
-    stages = Stages(
-        output / "stages",
-        lambda name, kept: _tell(console, name, kept),
-        lambda sentence: console.print(f"study: warning: {sentence}", highlight=False, markup=False),
-    )
+    stages = Stages(output / "stages", lambda name, kept: _tell(console, name, kept))
     data = data_of(plan.settings, console)  # first: what is wrong with it shall not take a minute to show
     reproduction = stages.run("reproduction", [], lambda: _reproduction(output, console), _reproduced(output))
     primes = stages.run("prime", [], _primes)

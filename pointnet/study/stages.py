@@ -14,6 +14,7 @@ from typing import Any
 import gmp
 import pointnet
 import sparsim
+from sparsim.errors import SparsimWarning
 from sparsim.file_writing import write_text
 
 _PROGRAM = (".py", ".yaml", ".csv")  # files that results depend on
@@ -24,16 +25,13 @@ class Stages:
 
     A result is plain data that JSON holds. What a stage returns has been through JSON whether it ran now or
     earlier, so that both are the same. A stage file holds checksums of its result and of the files that the
-    stage made; where one is wrong, `warn` gets a sentence and the stage runs again.
+    stage made; where one is wrong, there is a SparsimWarning and the stage runs again.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        tell: Callable[[str, bool], object] = lambda name, is_kept: None,
-        warn: Callable[[str], object] = warnings.warn,
+        self, folder: Path, tell: Callable[[str, bool], object] = lambda name, is_kept: None
     ) -> None:
-        self.folder, self._tell, self._warn = folder, tell, warn
+        self.folder, self._tell = folder, tell
 
     def run(self, name: str, inputs: Any, compute: Callable[[], Any], makes: Sequence[Path] = ()) -> Any:
         """The result of `compute`, called if `inputs`, the program or one of the files `makes` changed."""
@@ -64,12 +62,12 @@ class Stages:
         except Exception:  # whatever a damaged file makes of the reader
             is_whole, made = False, None
         if not is_whole:
-            self._warn(f"{path}: is damaged, the stage runs again")
+            _warn(f"{path}: is damaged, the stage runs again")
             return None
         for file, digest in self._digests(makes).items():
             if digest != made.get(file):
                 if digest is not None:
-                    self._warn(f"{file}: has changed since it was made, the stage runs again")
+                    _warn(f"{file}: has changed since it was made, the stage runs again")
                 return None
         found: dict[str, Any] = stage
         return found
@@ -99,3 +97,7 @@ def program_digest() -> str:
             found.update(path.relative_to(folder).as_posix().encode())
             found.update(path.read_bytes())
     return found.hexdigest()
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(sentence, SparsimWarning, stacklevel=4)  # where the stage is run
