@@ -7,14 +7,13 @@ vector instructions. Sums over rows are taken in blocks, and over blocks in floa
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
+from sparsim.kernels.jit import compiled
 
 BLOCK = 64  # rows
 
 
-@_compiled
+@compiled
 def gather(index, points, moved, y):
     """y[g, k] = points[index[g, k]] - moved[g], for (G, K), (N, C), (G, C) and (G, K, C)."""
     for g in range(index.shape[0]):
@@ -25,7 +24,7 @@ def gather(index, points, moved, y):
                 row[c] = point[c] - away[c]
 
 
-@_compiled
+@compiled
 def scatter(index, dy, dpoints, dmoved):
     """The backward of `gather`; adds to `dpoints`, sets `dmoved`."""
     for g in range(index.shape[0]):
@@ -39,7 +38,7 @@ def scatter(index, dy, dpoints, dmoved):
                 away[c] -= row[c]
 
 
-@_compiled
+@compiled
 def add_moments(y, pivot, total, squares):
     """Add the sums over rows (M, C) of y - pivot and of its square; a pivot near the mean loses no digits."""
     part, part_squares = np.empty_like(pivot), np.empty_like(pivot)
@@ -56,7 +55,7 @@ def add_moments(y, pivot, total, squares):
         squares += part_squares
 
 
-@_compiled
+@compiled
 def activate(y, scale, shift, x):
     """x = relu(scale * y + shift), for (M, C) and (C,)."""
     for r in range(len(y)):
@@ -66,7 +65,7 @@ def activate(y, scale, shift, x):
             out[c] = 0 if value < 0 else value  # not a number stays so
 
 
-@_compiled
+@compiled
 def pool(y, best, winner):
     """The largest of each group's K values per channel, and whose it is: (G, K, C) -> (G, C), (G, C)."""
     for g in range(len(y)):
@@ -80,7 +79,7 @@ def pool(y, best, winner):
                 top[c] = row[c] if row[c] > top[c] else top[c]
 
 
-@_compiled
+@compiled
 def unpool(grad, winner, weight, x, dx, dweight):
     """Backward of pooled y = x weight^T: adds what `grad` (G, C) gives to dx (G, K, D) and dweight (C, D)."""
     for g in range(len(grad)):
@@ -96,7 +95,7 @@ def unpool(grad, winner, weight, x, dx, dweight):
                 into[d] += factor * row[d]
 
 
-@_compiled
+@compiled
 def mask(x, dx):
     """The backward of a ReLU whose output is x, in place."""
     for r in range(len(x)):
@@ -105,7 +104,7 @@ def mask(x, dx):
             grad[c] = 0 if row[c] == 0 else grad[c]
 
 
-@_compiled
+@compiled
 def add_products(dz, y, mean, total, dot):
     """Add the sums over rows (M, C) of dz and of dz * (y - mean)."""
     part, part_dot = np.empty_like(mean), np.empty_like(mean)
@@ -121,7 +120,7 @@ def add_products(dz, y, mean, total, dot):
         dot += part_dot
 
 
-@_compiled
+@compiled
 def combine(dz, y, scale, constant, slope):
     """dz = scale * dz - constant - slope * y, in place, for (M, C) and (C,)."""
     for r in range(len(y)):

@@ -7,15 +7,14 @@ without fast-math. They work on clouds `begin` to `end` of a batch, so that thre
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
+from sparsim.kernels.jit import compiled
 
 BLOCK = 256  # points whose distances are computed before any is looked at
 WORD = 8  # of which are looked at together
 
 
-@_compiled
+@compiled
 def farthest_points(begin, end, xyz, picked):
     """(B, 3, N) and (B, S), whose first column is given -> the other columns of `picked`."""
     n = xyz.shape[2]
@@ -41,7 +40,7 @@ def farthest_points(begin, end, xyz, picked):
             picked[b, s] = last
 
 
-@_compiled
+@compiled
 def points_in_balls(begin, end, xyz, centres, r2, found):
     """(B, 3, N), (B, S, 3) and a squared radius -> `found` (B, S, K)."""
     n, wanted = xyz.shape[2], found.shape[2]
@@ -72,7 +71,7 @@ def points_in_balls(begin, end, xyz, centres, r2, found):
                 found[b, s, k] = hit[k] if k < hits else hit[0]
 
 
-@_compiled
+@compiled
 def _closest(xyz, cx, cy, cz):
     best, least = 0, np.float32(np.inf)
     for j in range(xyz.shape[1]):
@@ -83,7 +82,7 @@ def _closest(xyz, cx, cy, cz):
     return best
 
 
-@_compiled
+@compiled
 def add_rows(begin, end, rows, index, total):
     """total[b, index[b, i]] += rows[b, i], for (B, M, C), (B, M) and (B, N, C)."""
     for b in range(begin, end):

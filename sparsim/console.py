@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -74,7 +75,9 @@ def run(command: click.Command, name: str) -> NoReturn:
     except click.exceptions.NoArgsIsHelpError as error:
         echo(error.format_message())
         code = 2
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        if isinstance(error.__cause__, EOFError):  # click takes it for the end of an answer to a question
+            fail(name, _ended_early(error.__cause__))
         code = INTERRUPTED
     except click.ClickException as error:
         fail(name, error.format_message())
@@ -89,6 +92,13 @@ def run(command: click.Command, name: str) -> NoReturn:
     except SparsimError as error:
         fail(name, str(error))
     sys.exit(code)
+
+
+def _ended_early(error: EOFError) -> str:
+    """What an EOFError that nobody caught says, and where: some file ended in the middle of its content."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    reason = str(error) or "no more data"
+    return f"a file or stream ended before it was complete ({reason}, in {where.name} of {where.filename})"
 
 
 @contextmanager

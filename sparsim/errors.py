@@ -22,6 +22,10 @@ class SparsimWarning(UserWarning):
     """Base of what this package warns of, a sentence like those of the errors."""
 
 
+class CacheWarning(SparsimWarning):
+    """Something that is kept on disk to save time could not be used; only time is lost."""
+
+
 class SpecError(SparsimError, ValueError):
     """A document is wrong.
 

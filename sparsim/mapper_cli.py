@@ -144,9 +144,11 @@ def _cache(folder: str | None, off: bool) -> MappingCache:
         if folder is not None:
             raise SpecError("--cache and --no-cache exclude each other")
         return MappingCache()
-    return MappingCache(
-        Path(folder) if folder else default_folder(), warn=lambda message: print_warnings((message,))
-    )
+
+    def warn(message: str) -> None:
+        print_warnings((message,))
+
+    return MappingCache(Path(folder) if folder else default_folder(warn), warn=warn)
 
 
 def _folders(out: Path, layers: tuple[Layer, ...]) -> list[Path]:

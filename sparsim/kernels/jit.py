@@ -1,4 +1,4 @@
-"""The decorators of all kernels: compiled once, kept on disk, no fast-math, never raising."""
+"""The decorators of all kernels, also of other packages: compiled once, kept on disk, no fast-math."""
 
 from __future__ import annotations
 
@@ -7,30 +7,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import config, njit
 
+from sparsim.kernel_cache import KernelCache
+
+# Numba alone would look at the file of a function only, and keep stale code of the kernels it calls
 _HERE = Path(__file__).parent
 _SOURCES = hashlib.sha256(
     b"".join(path.read_bytes() for path in [*sorted(_HERE.glob("*.py")), _HERE.parent / "packs.py"])
 ).hexdigest()
 
 
-def _compile(function: Callable[..., Any], **options: Any) -> Any:
-    compiled = njit(cache=True, nogil=True, error_model="numpy", **options)(function)
-    if hasattr(compiled, "_cache"):  # not with NUMBA_DISABLE_JIT
-        # Numba alone would look at the file of `function` only, and keep stale code of the kernels it calls
-        compiled._cache._cache_file._source_stamp = _SOURCES
-    return compiled
+def compiled(function: Callable[..., Any], *, stamp: str | None = None, **options: Any) -> Any:
+    """A kernel, whose copy on disk holds until its file changes; `stamp`: until that changes."""
+    found = njit(nogil=True, error_model="numpy", **options)(function)
+    if not config.DISABLE_JIT:
+        found._cache = KernelCache(function, stamp)
+    return found
 
 
 def entry(function: Callable[..., Any]) -> Any:
     """A kernel that Python calls. The compiled copy on disk holds until any kernel's source changes."""
-    return _compile(function)
+    return compiled(function, stamp=_SOURCES)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """A kernel that only kernels call: without a wrapper for Python, which halves the time to compile it."""
-    return _compile(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return compiled(function, stamp=_SOURCES, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def inlined(function: Callable[..., Any]) -> Any:

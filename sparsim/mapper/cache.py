@@ -13,6 +13,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from sparsim.checksums import checked, with_checksum
+from sparsim.errors import CacheWarning
+from sparsim.file_writing import write_bytes
 from sparsim.mapper.objective import metrics_of
 from sparsim.mapper.result import SearchResult
 from sparsim.mapper.search import search
@@ -23,6 +26,11 @@ _NO_MATTER = ("threads", "progress")  # a result does not depend on them
 R = TypeVar("R")
 
 
+def warn_of_cache(message: str) -> None:
+    """The default way to tell what is wrong with a cache."""
+    warnings.warn(message, CacheWarning, stacklevel=3)
+
+
 class ResultCache(Generic[R]):
     """Results of one `kind` by key: of this run in memory, of all runs in `folder` if there is one.
 
@@ -30,10 +38,11 @@ class ResultCache(Generic[R]):
     """
 
     def __init__(
-        self, kind: Any, folder: Path | None = None, warn: Callable[[str], object] = warnings.warn
+        self, kind: Any, folder: Path | None = None, warn: Callable[[str], object] = warn_of_cache
     ) -> None:
         self._kind, self._folder, self._warn = kind, folder, warn
         self._found: dict[str, R] = {}
+        self._said: set[str] = set()
 
     def get(self, key: str) -> R | None:
         if key not in self._found and self._folder is not None:
@@ -43,45 +52,62 @@ class ResultCache(Generic[R]):
         return self._found.get(key)
 
     def put(self, key: str, result: R) -> None:
-        """Keep a result. The file appears at once and complete, also beside other processes."""
+        """Keep a result. The file appears at once and complete, also beside other threads and processes."""
         self._found[key] = result
         if self._folder is None:
             return
-        content = msgspec.json.encode(result)
-        unfinished = self._folder / f"{key}.{os.getpid()}.part"
+        path = self._folder / f"{key}.json"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(_checksum(content) + b"\n" + content)
-            unfinished.replace(self._folder / f"{key}.json")
+            write_bytes(path, with_checksum(msgspec.json.encode(result), path.name))
         except OSError as error:
-            self._warn(f"{self._folder}: result not kept: {(error.strerror or str(error)).lower()}")
+            self._warn_once("not kept", f"{self._folder}: result not kept: {_reason(error)}")
 
     def _read(self, path: Path) -> R | None:
         try:
-            stamp, _, content = path.read_bytes().partition(b"\n")
+            data = path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._warn(f"{path}: is ignored: {(error.strerror or str(error)).lower()}")
+            self._warn_once("unread", f"{path}: is ignored: {_reason(error)}")
             return None
-        if stamp != _checksum(content):
+        content = checked(data, path.name)
+        if content is None:
             self._warn(f"{path}: is spoiled and ignored")
             return None
         found: R = msgspec.json.decode(content, type=self._kind)
         return found
 
+    def _warn_once(self, topic: str, message: str) -> None:
+        """What is wrong with the folder holds for every result."""
+        if topic not in self._said:
+            self._said.add(topic)
+            self._warn(message)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
 
 class MappingCache(ResultCache[SearchResult]):
     """Results of searches."""
 
-    def __init__(self, folder: Path | None = None, warn: Callable[[str], object] = warnings.warn) -> None:
+    def __init__(self, folder: Path | None = None, warn: Callable[[str], object] = warn_of_cache) -> None:
         super().__init__(SearchResult, folder, warn)
 
 
-def default_folder() -> Path:
-    """The folder `sparsim` where the user's caches lie (XDG Base Directory Specification 0.8)."""
+def default_folder(warn: Callable[[str], object] = warn_of_cache) -> Path | None:
+    """The folder `sparsim` where the user's caches lie (XDG Base Directory Specification 0.8).
+
+    None, which is told to `warn`, for a user without a home.
+    """
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "sparsim"
+    if not os.path.isabs(base):
+        base = os.path.join(os.path.expanduser("~"), ".cache")
+    if os.path.isabs(base):
+        return Path(base) / "sparsim"
+    warn("the user has no home folder, results are not kept")
+    return None
 
 
 def search_key(
@@ -111,7 +137,3 @@ def sources_digest() -> str:
     """Of this package: another program may find other numbers."""
     sources = sorted(_PACKAGE.rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-
-
-def _checksum(content: bytes) -> bytes:
-    return hashlib.sha256(content).hexdigest().encode()

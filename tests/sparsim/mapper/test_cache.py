@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from mapper_documents import SEARCH
 from msgspec.structs import replace
 
 from sparsim import Density, MappingCache, search, search_network
+from sparsim.errors import CacheWarning
 from sparsim.mapper import network
 from sparsim.mapper.cache import default_folder, search_key
 from sparsim.spec.yamlfile import parse_yaml
@@ -80,6 +83,37 @@ def test_folder_that_cannot_be_used_costs_a_warning(result, tmp_path):
         assert MappingCache(tmp_path / "file").get("key") is None
 
 
+def test_a_result_under_the_key_of_another_is_ignored(result, tmp_path):
+    MappingCache(tmp_path).put("key", result)
+    (tmp_path / "key.json").rename(tmp_path / "other.json")
+    with pytest.warns(CacheWarning, match=r"other\.json"):
+        assert MappingCache(tmp_path).get("other") is None
+
+
+def test_trouble_with_the_folder_is_told_once(result, tmp_path):
+    (tmp_path / "file").write_text("")
+    warnings: list[str] = []
+    cache = MappingCache(tmp_path / "file", warn=warnings.append)
+    for key in ("first", "second"):
+        assert cache.get(key) is None
+        cache.put(key, result)
+        assert cache.get(key) == result
+    assert len(warnings) == 2  # of reading, of writing
+
+
+def test_threads_that_keep_the_same_result(result, tmp_path):
+    warnings: list[str] = []
+
+    def keep(_: int) -> bool:
+        MappingCache(tmp_path, warn=warnings.append).put("key", result)
+        return MappingCache(tmp_path, warn=warnings.append).get("key") == result
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(keep, range(100)))
+    assert warnings == []
+    assert [path.name for path in tmp_path.iterdir()] == ["key.json"]
+
+
 def changed(problem):
     """The problem with one part changed, each part in turn."""
     arch, layer, policy, energy, mapspace = problem
@@ -134,6 +168,13 @@ def test_default_folder(monkeypatch, variable, folder):
     monkeypatch.setenv("XDG_CACHE_HOME", variable)
     monkeypatch.setenv("HOME", "/home/me")
     assert default_folder() == Path(folder)
+
+
+def test_a_user_without_a_home_has_no_folder(monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.warns(CacheWarning, match="home"):
+        assert default_folder() is None
 
 
 @pytest.fixture
