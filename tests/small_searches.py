@@ -12,7 +12,18 @@ from small_policies import every_price, sparse_cases
 
 from sparsim.errors import EmptyMapspaceError
 from sparsim.mapper.space import Space, lower_mapspace, sizes
-from sparsim.spec import LevelConstraint, Mapspace, NestConstraint
+from sparsim.spec import (
+    Architecture,
+    Compute,
+    EnergyTable,
+    Layer,
+    LevelConstraint,
+    Mapping,
+    Mapspace,
+    NestConstraint,
+    Storage,
+)
+from validation.draw import GROUPED
 
 MOST_MAPPINGS = 600
 
@@ -50,6 +61,38 @@ def searches(draw: Any, *, dense: bool | None = None) -> Search:
         assume(False)
     assume(1 < sizes(space).total <= MOST_MAPPINGS)
     return Search(case, mapspace, space, draw(st.sampled_from(["timeloop-3", "timeloop-2022", "count-all"])))
+
+
+def losing_a_word() -> Search:
+    """Seven words of the operand arrive at each child, and six are counted as fills (model-spec 7.6, 7.10).
+
+    Nothing else costs anything, so a bound that counts what arrives is above every mapping.
+    """
+    mesh = (4, 5)
+    arch = Architecture(
+        storage=(
+            Storage(name="DRAM", technology="DRAM"),
+            Storage(name="spad", mesh=mesh, size_words=64),
+        ),
+        compute=Compute(name="MAC", mesh=mesh),
+    )
+    layer = Layer(name="layer", shape=GROUPED, bounds={"R": 4, "P": 5, "C": 7, "M": 1, "G": 1})
+    actions = {
+        "DRAM": {"read": 0.0, "write": 0.0},
+        "spad": {"read": 0.0, "write": 1.0},
+        "MAC": {"mac_random": 0.0},
+    }
+    order = ("P", "C", "M", "G", "R")
+    in_time = NestConstraint(factors={"R": 1, "P": 1}, inner=order)
+    spatial = NestConstraint(factors={"R": 4, "P": 5, "C": 1}, inner=order, split_x=1)
+    mapspace = Mapspace(
+        levels=(
+            LevelConstraint(level="DRAM", temporal=in_time, spatial=spatial),
+            LevelConstraint(level="spad", temporal=in_time, keep=("Inputs",), bypass=("Weights", "Outputs")),
+        )
+    )
+    case = Case(arch, layer, None, EnergyTable(actions=actions), Mapping(levels=()))
+    return Search(case, mapspace, lower_mapspace(arch, layer, mapspace), "timeloop-3")
 
 
 def _tight(draw: Any, level: Any) -> Any:

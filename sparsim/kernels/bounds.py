@@ -204,6 +204,8 @@ def bound_candidate(arch, layer, density, policy, bound, space, factor, place, f
                 continue
             arriving = w.tile[s, v] * w.words[s + 1, v] * existing if s < outermost else 0.0
             reads, fills, updates = content, arriving, 0.0
+            if may_lose_a_word(layer, v, w.instances[s]):
+                fills -= 1.0
             if layer.read_write[v]:
                 updates = content
                 if accounting != COUNT_ALL:
@@ -213,6 +215,13 @@ def bound_candidate(arch, layer, density, policy, bound, space, factor, place, f
             energy += _access_energy(arch, w, s, exact, reads, fills, updates)
             content = arriving
     out[0], out[1] = _bandwidth(arch, w, cycles) + arch.latency, energy * ALMOST
+
+
+@kernel
+def may_lose_a_word(layer, v, instances):
+    """Whether fills may be a word below what arrives: they are truncated, and an operand with windows arrives
+    in several buckets, whose shares are rounded unless instances are a power of two (7.6)."""
+    return not layer.plain[v] and not layer.read_write[v] and instances & (instances - 1) != 0
 
 
 @inlined

@@ -5,7 +5,7 @@ Counts are those of `sparsim.kernels.bounds`. `keep` (S,) says what is kept, `w`
 
 import math
 
-from sparsim.kernels.bounds import ALMOST, ROUNDED_AWAY
+from sparsim.kernels.bounds import ALMOST, ROUNDED_AWAY, may_lose_a_word
 from sparsim.kernels.jit import inlined, kernel
 from sparsim.kernels.nest import box_words
 from sparsim.packs import COUNT_ALL, ELIDE_FIRST_FILL, FILL, READ, UPDATE
@@ -130,6 +130,8 @@ def _deliver(layer, chain, w, j, words, i):
     cost, reads = 0.0, content
     if child >= 0:
         fills = words
+        if may_lose_a_word(layer, v, w.instances[child]):
+            fills -= 1.0
         if writes and accounting == ELIDE_FIRST_FILL:
             fills -= w.part[child, v]
         cost += _take(chain, w, child, FILL, v, i, fills)

@@ -133,12 +133,20 @@ def _deliver_exact(arch, layer, flags, want_hops, nest, s, v):
 
 @inlined
 def _share(nest, v):
-    """Words that arrive per instance, from the direct outer neighbour and before bypassing (7.6)."""
+    """Words that arrive per instance, from the direct outer neighbour and before bypassing (7.6).
+
+    Every bucket is divided on its own, like in the reference. The sum may so be a rounding below a whole
+    number, and fills of operands, which are truncated, one word fewer.
+    """
     flow, bucket, n_bucket, fanout = nest.flow, nest.bucket, nest.n_bucket, nest.fanout
     top = flow.shape[0] - 1
     flow[top, v, SHARE] = 0.0
     for s in range(top):
-        flow[s, v, SHARE] = _received(bucket, n_bucket[s + 1, v], s + 1, v) / fanout[s + 1, v]
+        share = 0.0
+        for i in range(n_bucket[s + 1, v]):
+            received = bucket[s + 1, v, i, B_ACCESSES] * bucket[s + 1, v, i, B_MULTICAST]
+            share += received / fanout[s + 1, v]
+        flow[s, v, SHARE] = share
 
 
 @kernel
@@ -192,7 +200,9 @@ def _peers(nest, v):
 
 @kernel
 def _half_away(x):
-    return int(math.floor(x + 0.5))
+    """C's `round`, also of negative halves."""
+    whole = math.floor(abs(x) + 0.5)
+    return int(whole if x >= 0.0 else -whole)
 
 
 @inlined

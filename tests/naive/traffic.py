@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
 
 from naive.nest import Loop, Problem
 
@@ -36,6 +37,14 @@ class Traffic:
     def received(self) -> float:
         return sum(accesses * m for (m, _), (accesses, _) in sorted(self.buckets.items()))
 
+    @property
+    def share_of_a_child(self) -> float:
+        """7.6: every bucket is divided, and rounded, on its own."""
+        share = 0.0
+        for (m, _), (accesses, _) in sorted(self.buckets.items()):
+            share += accesses * m / self.fanout
+        return share
+
 
 def dense_traffic(problem: Problem, accounting: str) -> dict[tuple[int, int], Traffic]:
     """Per (level, dataspace)."""
@@ -45,7 +54,7 @@ def dense_traffic(problem: Problem, accounting: str) -> dict[tuple[int, int], Tr
         contents = [traffic.content for traffic in column]
         _partitions(problem, column, v)
         for s, traffic in enumerate(column[:-1]):
-            traffic.share = column[s + 1].received / column[s + 1].fanout
+            traffic.share = column[s + 1].share_of_a_child
         _bypass(problem, column, contents, v)
         for s in range(len(column) - 1, 0, -1):
             column[s - 1].peer += column[s].link / _instances(problem, s - 1)
@@ -224,7 +233,8 @@ def _bypass(problem: Problem, column: list[Traffic], contents: list[float], v: i
 
 
 def _round(x: float) -> int:
-    return math.floor(x + 0.5)
+    """Halves away from zero."""
+    return int(Decimal(x).quantize(Decimal(1), ROUND_HALF_UP))
 
 
 def _count(problem: Problem, traffic: Traffic, content: float, accounting: str, s: int, v: int) -> None:

@@ -38,7 +38,7 @@ def committed():
 
 
 def test_committed_suite_is_exact(committed):
-    assert len(committed) == 71
+    assert len(committed) == 72
     for outcome in committed:
         assert outcome.bad_input == ""
         assert outcome.comparison.differences == []

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from examples import SKIP_B, accelerator, fixed, matmul, uniform
 from hypothesis import HealthCheck, given, settings
-from naive.search import list_mappings
-from small_searches import Search, searches
+from naive.search import Listed, list_mappings
+from small_searches import Search, losing_a_word, searches
 
 from pointnet.original.cases import DESIGNS, runs, study_mapspace
 from sparsim import packs
@@ -46,6 +46,15 @@ def enumerate_all(engine: Engine) -> tuple[dict[tuple[int, ...], np.ndarray], np
 @DRAWN
 @given(searches())
 def test_no_valid_mapping_is_below_its_bound_or_rejected(search: Search) -> None:
+    check_bounds(search)
+
+
+def test_a_bound_counts_the_word_that_rounding_takes_from_fills() -> None:
+    listed = check_bounds(losing_a_word())
+    assert listed.result.energy_pj[listed.result.status == packs.OK].min() == 4 * 5 * 6
+
+
+def check_bounds(search: Search) -> Listed:
     engine = make_engine(search)
     bounds, rejected = enumerate_all(engine)
     candidates = np.prod([*(len(f) for f in search.space.factors), len(search.space.keep)])
@@ -57,6 +66,7 @@ def test_no_valid_mapping_is_below_its_bound_or_rejected(search: Search) -> None
         assert least_energy <= listed.result.energy_pj[i]
         assert engine.part_least[0] <= listed.result.cycles[i]
         assert engine.part_least[1] <= listed.result.energy_pj[i]
+    return listed
 
 
 def sparse_problems() -> list[Problem]:
