@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -228,12 +229,12 @@ class Decoder:
         slowdown = float(self.cost.slowdown[s])
         cycles = self.cc
         r, w = (math.ceil(x / spread) / cycles if cycles else 0.0 for x in (read, write))
-        used = instances if self.policy is not None else average
+        x, y = self.sparse.space[s + 1, v].tolist() if self.policy is not None else (average, 1)
 
         def bandwidth(demand: float, format_words: float, total: float) -> Bandwidth:
             rate = slowdown * demand
             fraction = format_words / total if total else 0.0
-            return Bandwidth(per_instance=rate, total=rate * used, format_fraction=float(fraction))
+            return Bandwidth(per_instance=rate, total=rate * x * y, format_fraction=float(fraction))
 
         return (
             bandwidth(r + w, both_format, read + write),
@@ -246,13 +247,15 @@ class Decoder:
         inner = self.levels[s - 1].name if s else self.arch.compute.name
         tensors = tuple(self.network_traffic(s, v) for v in range(len(self.data)))
         wire = self.energy.wire_pj_per_bit_mm or net.wire_energy_pj_per_bit_mm
+        instances = int(self.nest.space[s + 1].prod())
+        each = (t.link_energy_per_instance_pj + t.energy_per_instance_pj for t in tensors)
         return NetworkResult(
             outer=level.name, inner=inner, type=net.type,
             word_bits=level.word_bits if net.word_bits is None else net.word_bits,
             router_energy_pj=net.router_energy_pj, wire_energy_pj_per_bit_mm=wire,
             energy_per_ingress_pj=net.energy_per_ingress_pj, fill_latency_cycles=net.fill_latency_cycles,
             drain_latency_cycles=net.drain_latency_cycles,
-            energy_pj=sum(t.energy_pj + t.link_energy_pj for t in tensors), tensors=tensors,
+            energy_pj=_added(pj * instances for pj in each), tensors=tensors,
         )  # fmt: skip
 
     def network_traffic(self, s: int, v: int) -> NetworkTraffic:
@@ -262,9 +265,9 @@ class Decoder:
         writes = bool(self.layer_pack.read_write[v])
         both_ways = writes and not self.arch_pack.support[s, packs.CAN_REDUCE]
         ingress = [2.0 * row[2] - float(nest.part[s, v]) if both_ways else row[2] for row in bucket + remote]
-        total, hops, reductions = sum(ingress), 0.0, 0
+        total, hops, reductions = _added(ingress), 0.0, 0
         for row, i in zip(bucket + remote, ingress, strict=True):
-            hops += row[packs.B_HOPS] if i > 0 else 0.0
+            hops += row[packs.B_HOPS] / i * i if i > 0 else 0.0
             reductions = int(reductions + (row[packs.B_MULTICAST] - 1) * i) if writes else 0  # like there
         buckets = tuple(
             Bucket(int(row[0]), int(row[1]), i) for row, i in zip(bucket + remote, ingress, strict=True)
@@ -274,7 +277,7 @@ class Decoder:
         return NetworkTraffic(
             dataspace=self.data[v], fanout=int(nest.fanout[s, v]),
             multicast=int(max((row[packs.B_MULTICAST] for row in bucket), default=0)),
-            ingresses=sum(ingress[: len(bucket)]), buckets=buckets[: len(bucket)],
+            ingresses=_added(ingress[: len(bucket)]), buckets=buckets[: len(bucket)],
             distributed=buckets[-1] if remote else None,
             link_transfers=int(nest.flow[s, v, packs.LINK]), spatial_reductions=reductions,
             average_hops=hops / total if total > 0 else 0.0,
@@ -317,6 +320,14 @@ class Decoder:
         """Utilised capacity at the outermost level where it is not zero."""
         filled = (capacity * kept).nonzero()[0]
         return int(capacity[filled[-1]]) if len(filled) else 0
+
+
+def _added(values: Iterable[float]) -> float:
+    """Rounded after every addition, like the reference; `sum` rounds in its own way since Python 3.12."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
 
 
 def _per_byte(ops: int, bits: int, words: int) -> float:

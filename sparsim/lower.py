@@ -72,6 +72,7 @@ def lower_arch(arch: Architecture, energy: EnergyTable | None) -> ArchPack:
         compute_energy=np.array(resolved.compute, np.float64),
         addr_gen=np.array([max(level.addr_gen_energy_pj or 0.0, 0.0) for level in levels], np.float64),
         wire=_wires(levels, mesh, resolved),
+        by_name=np.array(sorted(range(n), key=lambda s: _network_name(arch, s)), np.int64),
         latency=sum(s.network.fill_latency_cycles + s.network.drain_latency_cycles for s in levels),
     )
 
@@ -98,6 +99,12 @@ def _support(level: Storage) -> tuple[bool, bool, bool, bool]:
     reduces = level.technology != "DRAM" if level.reduction_supported is None else level.reduction_supported
     distributes = level.network.type == "M:N"
     return level.compression_supported, level.decompression_supported, reduces, distributes
+
+
+def _network_name(arch: Architecture, s: int) -> str:
+    """Of the network below level `s`, as reports have it."""
+    names = [arch.compute.name, *(level.name for level in arch.storage[::-1])]
+    return f"{names[s + 1]} <==> {names[s]}"
 
 
 def _wires(levels: Sequence[Storage], mesh: list[tuple[int, int]], resolved: ResolvedEnergy) -> Reals:

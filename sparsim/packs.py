@@ -109,6 +109,7 @@ class ArchPack(NamedTuple):
     compute_energy: Reals  # (O,) pJ per operation
     addr_gen: Reals  # (S,) pJ
     wire: Reals  # (S, 3) pJ per hop, per router, per ingress, of the network below the level
+    by_name: Ints  # (S,) levels in alphabetical order of the networks below them
     latency: int  # cycles of filling and draining the networks
 
 

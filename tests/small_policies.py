@@ -120,7 +120,7 @@ def _limited(draw: Any, level: Storage, roomy: bool) -> Storage:
         shared_bandwidth=draw(bandwidths),
         compression_supported=draw(st.sampled_from([True, True, True, False])),
         decompression_supported=draw(st.sampled_from([True, True, True, False])),
-        addr_gen_energy_pj=draw(st.sampled_from([None, 0.5])),
+        addr_gen_energy_pj=draw(st.sampled_from([None, 0.05])),
     )
 
 

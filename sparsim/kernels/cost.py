@@ -157,7 +157,7 @@ def level_costs(arch, layer, policy, nest, sparse, cost):
     n_levels, n_data = kept.shape
     active = policy.switch[ACTIVE] == 1
     level_pj[0] = 0.0
-    for o in range(3):
+    for o in (RANDOM, SKIPPED, GATED):  # the order of the reference, as everywhere here
         level_pj[0] += sparse.compute[o] * arch.compute_energy[o]
     for s in range(n_levels):
         level = 0.0
@@ -176,9 +176,10 @@ def level_costs(arch, layer, policy, nest, sparse, cost):
             energy += coded[s, v, 1] * price[s, COMPRESS]
             if avg[s + 1, v] > 0.0:
                 energies[s, v] = energy / (instances / clusters)
-            level += energies[s, v] * avg[s + 1, v]
+            tensor = energies[s, v] * avg[s + 1, v]
             if arch.addr_gen[s] > 0.0:
-                level += _address_generations(layer, sparse, s, v) * arch.addr_gen[s] * clusters
+                tensor += _address_generations(layer, sparse, s, v) * arch.addr_gen[s] * clusters
+            level += tensor
         level_pj[s + 1] = level
 
 

@@ -211,7 +211,7 @@ def add_groups(nest, s, v, which, sizes, words):
     """Deliver `words` words to every group of nest.group[which]."""
     for i in range(sizes):
         size, number, hops = nest.group[which, i]
-        status = add_bucket(nest, s, v, size, number, number * words, hops / number * (number * words))
+        status = add_bucket(nest, s, v, size, number, number * words, hops * words)
         if status != OK:
             return status
     return OK

@@ -24,8 +24,11 @@ def _ingress(arch, layer, nest, s, v, accesses):
 
 @kernel
 def network_energy(arch, layer, nest, cost, total):
-    """Fill network_pj; returns `total` plus the energy of every network, all instances, in pJ."""
-    for s in range(nest.tile.shape[0]):
+    """Fill network_pj; returns `total` plus the energy of every network, all instances, in pJ.
+
+    Networks are added by name, like in the reference, so that roundings agree.
+    """
+    for s in arch.by_name:
         instances = nest.space[s + 1, 0] * nest.space[s + 1, 1]
         hop, router, ingress_pj = arch.wire[s, HOP_PJ], arch.wire[s, ROUTER_PJ], arch.wire[s, INGRESS_PJ]
         network = 0.0

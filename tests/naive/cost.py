@@ -33,10 +33,14 @@ class Cost:
         random, gated, _ = sparse.compute
         self.compute_cycles = math.ceil((random + gated) / self._instances(-1))
         self.cycles = max(self.compute_cycles, *map(self._cycles, range(len(self.problem.levels))))
-        self.compute_energy = sum(n * pj for n, pj in zip(sparse.compute, energy.compute, strict=True))
-        self.total = self.compute_energy + sum(
-            self.energy[key] * tensor.average + self._addresses(key) for key, tensor in sparse.tensors.items()
+        of_random, of_gated, of_skipped = (
+            n * pj for n, pj in zip(sparse.compute, energy.compute, strict=True)
         )
+        self.compute_energy = of_random + of_skipped + of_gated  # all sums in the reference's order
+        self.level_energy = [self._level_energy(s) for s in range(len(self.problem.levels))]
+        self.total = self.compute_energy
+        for level_energy in self.level_energy:
+            self.total += level_energy
 
     def _instances(self, s: int) -> int:
         return math.prod(x.bound for x in self.problem.loops if x.level > s and x.kind != "t")
@@ -108,6 +112,14 @@ class Cost:
         instances = self._instances(key[0])
         clusters = min(instances, math.prod(self.problem.mesh(key[0])) // level.cluster_size)
         return energy / (instances / clusters) if tensor.average else 0.0
+
+    def _level_energy(self, s: int) -> float:
+        """All instances: what a tensor costs is added up before it is added to the level."""
+        energy = 0.0
+        for v in range(len(self.problem.names)):
+            if (s, v) in self.sparse.tensors:
+                energy += self.energy[s, v] * self.sparse.tensors[s, v].average + self._addresses((s, v))
+        return energy
 
     def _addresses(self, key: Key) -> float:
         """Energy of the address generators."""

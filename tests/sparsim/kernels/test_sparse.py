@@ -68,7 +68,8 @@ def test_agrees_with_the_twin(case: Case) -> None:
         assert theirs.instances_average == pytest.approx(mine.average, rel=1e-12)
         assert theirs.tile_density == pytest.approx(mine.density, rel=1e-12)
         assert theirs.energy_per_instance_pj == pytest.approx(expected.energy[s, v], rel=1e-12)
-    assert found.energy_pj == pytest.approx(expected.total, rel=1e-12)
+    assert [storage.energy_pj for storage in found.storage] == expected.level_energy
+    assert found.energy_pj == expected.total
 
 
 def summary(tensor: TensorTraffic) -> dict[str, object]:
