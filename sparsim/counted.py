@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,28 +35,20 @@ class Counted:
         """The dim of every axis of `counts`."""
         return sorted({d for side in self.sides for d, _, _ in side})
 
-    def counts(self, ext: Sequence[int], inner: Sequence[int] | None = None) -> Ints:
-        """Nonzeros in the projection of every box of extents `ext`; one axis per dim of the tensor.
-
-        With `inner`, of every sub-box of these extents inside every box: one axis per dim for the boxes, then
-        one per dim for the sub-boxes.
-        """
-        cell = ext if inner is None else inner
+    def counts(self, ext: Sequence[int]) -> Ints:
+        """Nonzeros in the projection of every box of extents `ext`; one axis per dim of the tensor."""
         counts = self.mask.astype(np.int64)
         shape: list[int] = []
         axes: list[int] = []
         for o, side in enumerate(self.sides):
             steps = [(d, ext[d], math.ceil(self.bound[d] / ext[d]), c) for d, _, c in side]
-            if inner is not None:
-                for d, _, c in side:
-                    steps.append((d + len(self.bound), inner[d], math.ceil(ext[d] / inner[d]), c))
             # a negative coefficient walks down from the end, and a box starts at its far side
-            starts = np.array([sum(-c * (self.bound[d] - cell[d]) for d, _, c in side if c < 0)])
+            starts = np.array([sum(-c * (self.bound[d] - ext[d]) for d, _, c in side if c < 0)])
             for axis, extent, number, c in steps:
                 starts = (starts[:, None] + c * extent * np.arange(number)).ravel()
                 shape.append(number)
                 axes.append(axis)
-            length = 1 + sum(abs_c * (cell[d] - 1) for d, abs_c, _ in side)
+            length = 1 + sum(abs_c * (ext[d] - 1) for d, abs_c, _ in side)
             counts = _windows(counts, o, starts, length)
         # a dim that several coordinates share has the same index in all of them
         found: Ints = np.einsum(counts.reshape(shape), axes, sorted(set(axes)))
@@ -68,17 +59,6 @@ class Counted:
         k, n = np.unique(self.counts(ext), return_counts=True)
         return k, n / n.sum()
 
-    def empty_fraction(self, ext: Sequence[int]) -> float:
-        return float((self.counts(ext) == 0).mean())
-
-    def empty_within(self, ext: Sequence[int], inner: Sequence[int], k: Ints) -> Reals:
-        """Per occupancy of `k` the fraction of empty sub-boxes in the boxes with that occupancy."""
-        boxes = self.counts(ext)
-        empty = self.counts(ext, inner) == 0
-        fraction = empty.reshape(boxes.size, -1).mean(axis=1)
-        rows = np.searchsorted(k, boxes.ravel())
-        return np.bincount(rows, fraction, len(k)) / np.bincount(rows, minlength=len(k))
-
 
 def _windows(counts: Ints, axis: int, starts: Ints, length: int) -> Ints:
     """Sums over [start, start + length) along an axis; what lies outside the tensor counts as zero."""
@@ -86,14 +66,3 @@ def _windows(counts: Ints, axis: int, starts: Ints, length: int) -> Ints:
     total = np.concatenate([np.zeros_like(counts.take([0], axis)), counts.cumsum(axis)], axis)
     above = total.take(np.clip(starts + length, 0, n), axis)
     return above - total.take(np.clip(starts, 0, n), axis)
-
-
-def contract(bound: Sequence[int], *factors: tuple[NDArray[np.float64], Sequence[int]]) -> float:
-    """Sum of the product of arrays over the whole operation space; each comes with the dims of its axes.
-
-    Dims that occur in none of them count with their bound.
-    """
-    used = {d for _, dims in factors for d in dims}
-    rest = math.prod(b for d, b in enumerate(bound) if d not in used)
-    operands: list[Any] = [part for array, dims in factors for part in (array, list(dims))]
-    return float(np.einsum(*operands, [], optimize="greedy")) * rest

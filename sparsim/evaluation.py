@@ -47,7 +47,7 @@ from sparsim.spec.check import check
 from sparsim.spec.divisibility import Cover, covered, covers_of
 from sparsim.spec.energy import resolve_energy
 from sparsim.status import REASONS, mapping_error
-from sparsim.tables import count_joint, fill_table, load_masks
+from sparsim.tables import count_accesses, fill_table, load_masks
 
 Accounting = Literal["timeloop-3", "timeloop-2022", "count-all"]
 _check = by_identity(check)
@@ -96,10 +96,14 @@ def evaluate(
     status = analyse_one(arch_pack, layer_pack, policy_pack, mappings, 0, convention, True, nest)
     if status != packs.OK:
         raise mapping_error(status, nest.info, arch, layer)
-    table = fill_table(layer, layer_pack, density, policy_pack, nest, tensors)
+    table, counts = fill_table(arch_pack, layer, layer_pack, density, policy_pack, nest, tensors)
     scratch = make_scratch(arch_pack, layer_pack, density, policy_pack, nest, entries=len(table.k))
-    status = finish_one(arch_pack, layer_pack, density, policy_pack, table, True, *scratch)
-    if status == packs.OK and count_joint(layer, layer_pack, policy_pack, scratch, tensors, table):
+    if counts is not None:  # which accesses happen is counted once the rules are chosen
+        table.probe[0] = 1
+        status = finish_one(arch_pack, layer_pack, density, policy_pack, table, True, *scratch)
+        if status == packs.OK:
+            table = count_accesses(counts, scratch.sparse, table, convention)
+    if status == packs.OK:
         status = finish_one(arch_pack, layer_pack, density, policy_pack, table, True, *scratch)
     if status != packs.OK:
         raise mapping_error(status, nest.info, arch, layer)

@@ -54,7 +54,7 @@ SPATIAL_SKIPPING = 3  # SAF kinds: GATED, SKIPPED, and this
 # NestPack.flow, .bucket, .lead, .kin fields
 CONTENT, SHARE, PEER, LINK = 0, 1, 2, 3
 B_MULTICAST, B_SCATTER, B_ACCESSES, B_HOPS = 0, 1, 2, 3
-LEAD_LEVEL, LEAD_CHILD = 0, 1
+LEAD_LEVEL, LEAD_CHILD, LEAD_LOOP, LEAD_SCALAR = 0, 1, 2, 3
 CHILD, PARENT = 0, 1
 STEPS, UNITS, OPS, N_REAL = (
     0,
@@ -134,7 +134,10 @@ class DensityPack(NamedTuple):
 
 
 class TablePack(NamedTuple):
-    """Answers to density queries of one mapping for TABULATED tensors; one row if there are none."""
+    """Answers to density queries of one mapping for TABULATED tensors, and what was counted on masks.
+
+    Arrays that no flag points at may have one element only.
+    """
 
     start: Ints  # (S, D, 2) slice of the lists below
     k: Ints  # (entries,) occupancies, ascending
@@ -142,9 +145,18 @@ class TablePack(NamedTuple):
     p0: Reals  # (entries, K + 1) probability that sub-tile r of such a tile is empty
     bounds: Ints  # (S, D, 2) least and largest occupancy
     expected: Reals  # (D,) nonzero fraction of single points
-    lead: Reals  # (G, Q) probability that a leader tile is empty
-    follow: Reals  # (G,) joint probability of an ineffectual read, < 0: take the leaders' product
-    joint: Reals  # (4,) operations left, both operands nonzero, a nonzero, b nonzero; first < 0: not counted
+    lead: Reals  # (G, Q) probability that a leader tile is empty; < 0: it is part of `useful`
+    useful: Reals  # (G,) share of accesses that meet nonzeros in all leaders whose masks are known
+    given: Ints  # (D, 2) whether `units` and `fullest`, whether `counts`, `format` and `avg` hold for v
+    units: Reals  # (S, D, K, U) expected format units of a tile
+    fullest: Reals  # (S, D, K, U) those of the tile that takes most metadata bits
+    spread: Reals  # (M, D, 2) box inside loop m: chance that it is empty, most nonempty ones along the loop
+    led: Reals  # (G, M, 2) the same for the box of the leader of spatial skipping option g
+    counts: Ints  # (S, D, A, O)
+    format: Ints  # (S, D, A, O, K, U)
+    avg: Reals  # (H, D) average utilised instances
+    compute: Ints  # (O,) the first < 0: not counted
+    probe: Ints  # (1,) 1: stop when the entries are chosen
 
 
 class PolicyPack(NamedTuple):
@@ -183,11 +195,13 @@ class NestPack(NamedTuple):
     counts: Ints  # (S, D, 4) reads, fills, updates, temporal reductions
     ops: Ints  # (4,) STEPS, UNITS, OPS, N_REAL
     fiber: Ints  # (S, D, K) fiber length
+    taken: Ints  # (S, D, K, 2) slice of the tensor's loops between child and level that rank r stands for
     sub: Ints  # (S, D, K + 1) words of the tile below rank r
     sub_loop: Ints  # (S, D, K + 1) that tile is the box inside this loop + 1 (0: one point)
-    lead: Ints  # (G, 2) level that holds the target, its next kept level inside
+    lead: Ints  # (G, 4) level that holds the target, its next kept level inside, target loop, is scalar
     lead_words: Ints  # (G, Q) words of the leader tile, 0: leader without effect
     lead_box: Ints  # (G, Q, R) its extents
+    lead_loop: Ints  # (G, M) whether the leaders' boxes also cover the loop, beyond the target's box
     base_box: Ints  # (G, R) extents of the target's box
     ext: Ints  # (R,) scratch
     info: Reals  # (4,) details of a failure: level, dataspace, need, have

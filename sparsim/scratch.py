@@ -79,9 +79,11 @@ def make_nest(arch: ArchPack, layer: LayerPack, policy: PolicyPack, children: in
         bucket=reals(n_levels, n_data, packs.MAX_BUCKETS, 4), n_bucket=ints(n_levels, n_data),
         remote=reals(n_levels, n_data, 4),
         fanout=ints(n_levels, n_data), counts=ints(n_levels, n_data, 4), ops=ints(4),
-        fiber=ints(n_levels, n_data, n_ranks), sub=ints(n_levels, n_data, n_ranks + 1),
-        sub_loop=ints(n_levels, n_data, n_ranks + 1), lead=ints(n_options, 2),
+        fiber=ints(n_levels, n_data, n_ranks), taken=ints(n_levels, n_data, n_ranks, 2),
+        sub=ints(n_levels, n_data, n_ranks + 1),
+        sub_loop=ints(n_levels, n_data, n_ranks + 1), lead=ints(n_options, 4),
         lead_words=ints(n_options, n_leaders), lead_box=ints(n_options, n_leaders, n_dims),
+        lead_loop=ints(n_options, n_loops),
         base_box=ints(n_options, n_dims), ext=ints(n_dims), info=reals(4), key=ints(places),
         order=ints(places), served=ints(places), span=np.full((places, 2), -1, np.int64),
         walk=reals(3, n_loops + 1, n_loops + 2), shift=ints(n_loops + 1, n_sides + 1),
@@ -120,5 +122,7 @@ def no_table(nest: NestPack) -> TablePack:
     return TablePack(
         start=ints(n_levels, n_data, 2), k=ints(1), p=reals(1), p0=reals(1, n_ranks + 1),
         bounds=ints(n_levels, n_data, 2), expected=reals(n_data), lead=reals(*nest.lead_words.shape),
-        follow=np.full(len(nest.lead), -1.0), joint=np.full(4, -1.0),
+        useful=np.ones(len(nest.lead)), given=ints(n_data, 2), units=reals(1, 1, 1, 1),
+        fullest=reals(1, 1, 1, 1), spread=reals(1, 1, 2), led=reals(1, 1, 2), counts=ints(1, 1, 3, 3),
+        format=ints(1, 1, 3, 3, 1, 2), avg=reals(1, 1), compute=np.full(3, -1, np.int64), probe=ints(1),
     )  # fmt: skip

@@ -15,11 +15,22 @@ from numpy.typing import NDArray
 from sparsim import packs
 from sparsim.array_files import load_arrays
 from sparsim.banded import Banded
-from sparsim.counted import Counted, contract
+from sparsim.counted import Counted
 from sparsim.errors import FormatError, SpecError, near
-from sparsim.lower import reals
-from sparsim.packs import DensityPack, Ints, LayerPack, NestPack, PolicyPack, Reals, TablePack
-from sparsim.scratch import Scratch, no_table
+from sparsim.lower import ints, reals
+from sparsim.mask_counts import MaskCounts
+from sparsim.packs import (
+    ArchPack,
+    DensityPack,
+    Ints,
+    LayerPack,
+    NestPack,
+    PolicyPack,
+    Reals,
+    SparsePack,
+    TablePack,
+)
+from sparsim.scratch import no_table
 from sparsim.spec import Layer, tensor_shape
 
 Masks = dict[str, NDArray[np.bool_]]
@@ -82,42 +93,103 @@ def _read_mask(path: str, name: str, need: tuple[int, ...]) -> NDArray[Any]:
 
 
 def fill_table(
-    layer: Layer, pack: LayerPack, density: DensityPack, policy: PolicyPack, nest: NestPack, masks: Masks
-) -> TablePack:
-    """Answer all queries about TABULATED tensors. Raises SpecError for what these models cannot do."""
-    empty = no_table(nest)
+    arch: ArchPack,
+    layer: Layer,
+    pack: LayerPack,
+    density: DensityPack,
+    policy: PolicyPack,
+    nest: NestPack,
+    masks: Masks,
+) -> tuple[TablePack, MaskCounts | None]:
+    """Answer all queries about TABULATED tensors; with masks also what counts them.
+
+    Raises SpecError for what these models cannot do.
+    """
+    table = no_table(nest)
     tabulated = [v for v in range(len(density.kind)) if density.kind[v] == packs.TABULATED]
     if not tabulated or not policy.switch[packs.ACTIVE]:
-        return empty
-    if policy.switch[packs.ANY_SPATIAL]:
-        name = layer.shape.dataspaces[tabulated[0]].name
+        return table, None
+    models = {v: _model(layer, pack, v, masks) for v in tabulated}
+    counted = {v: model for v, model in models.items() if isinstance(model, Counted)}
+    banded = {v: model for v, model in models.items() if isinstance(model, Banded)}
+    if policy.switch[packs.ANY_SPATIAL] and banded:
+        name = layer.shape.dataspaces[min(banded)].name
         raise SpecError(
-            f"spatial skipping needs fixed-structured or hypergeometric densities, {name} is "
+            f"spatial skipping needs fixed-structured, hypergeometric or actual densities, {name} is "
             f"'{layer.density(name).distribution}'",
             path=f"layer {layer.name}",
         )
-    models = {v: _model(layer, pack, v, masks) for v in tabulated}
-    if all(isinstance(models.get(int(v)), Counted) for v in pack.operand):
-        empty.joint[:] = 0.0  # until `count_joint` knows which operations are left
     k, p, p0 = [reals(0)], [reals(0)], [reals(0, nest.sub.shape[2])]
     for v, model in models.items():
-        empty.expected[v] = model.point_density
+        table.expected[v] = model.point_density
         for s in np.flatnonzero(nest.kept[:, v]):
             start = sum(map(len, p0))
             rows = _tile_rows(model, policy, nest, int(s), v)
-            empty.start[s, v] = start, start + len(rows[1])
+            table.start[s, v] = start, start + len(rows[1])
             # a banded tile always counts as possibly empty (8.4)
-            empty.bounds[s, v] = rows[0][0] if isinstance(model, Counted) else 0, rows[3]
+            table.bounds[s, v] = rows[0][0] if v in counted else 0, rows[3]
             k.append(np.append(rows[0], rows[3]))
             p.append(np.append(rows[1], 0.0))
             p0.append(rows[2])
     for g, option in enumerate(policy.option.tolist()):
         for q in range(option[packs.OPT_LEADER1] - option[packs.OPT_LEADER0]):
             leader = int(policy.leader[option[packs.OPT_LEADER0] + q])
-            if leader in models and nest.lead_words[g, q] > 0:
-                empty.lead[g, q] = _leader_empty(models[leader], nest.lead_box[g, q])
-        empty.follow[g] = _joint_chance(policy, nest, models, g)
-    return empty._replace(k=np.concatenate(k).astype(np.int64), p=np.concatenate(p), p0=np.concatenate(p0))
+            if leader in banded and nest.lead_words[g, q] > 0:
+                table.lead[g, q] = _leader_empty(banded[leader], nest.lead_box[g, q])
+            elif leader in counted:
+                table.lead[g, q] = -1.0
+    table = table._replace(k=np.concatenate(k).astype(np.int64), p=np.concatenate(p), p0=np.concatenate(p0))
+    if not counted:
+        return table, None
+    full = {
+        v
+        for v, kind in enumerate(density.kind)
+        if kind != packs.TABULATED and density.density[v] == 1.0  # its masks would be all ones
+    }
+    block: list[int] = arch.width[:, packs.BLOCK].tolist()
+    counts = MaskCounts(pack, policy, nest, counted, full, block)
+    return _count_tiles(counts, table), counts
+
+
+def _count_tiles(counts: MaskCounts, table: TablePack) -> TablePack:
+    """What masks say of tiles and leaders before any rule is chosen."""
+    nest, policy = counts.nest, counts.policy
+    n_levels, n_data, n_ranks = nest.fiber.shape
+    units, fullest = reals(n_levels, n_data, n_ranks, 2), reals(n_levels, n_data, n_ranks, 2)
+    for v in counts.models:
+        table.given[v, 0] = 1
+        for s in np.flatnonzero(nest.kept[:, v] & policy.format[:, v, packs.HAS_FORMAT]).tolist():
+            units[s, v], fullest[s, v] = counts.units(s, v)
+    for f in range(len(policy.saf)):
+        if policy.saf[f, packs.SAF_KIND] != packs.SPATIAL_SKIPPING:
+            for g in range(*policy.saf[f, [packs.SAF_OPTION0, packs.SAF_OPTION1]]):
+                table.useful[g] = counts.useful(g)
+    table = table._replace(units=units, fullest=fullest)
+    if policy.switch[packs.ANY_SPATIAL]:
+        table = table._replace(spread=counts.spread, led=counts.led)
+    return table
+
+
+def count_accesses(counts: MaskCounts, sparse: SparsePack, table: TablePack, accounting: int) -> TablePack:
+    """Count accesses and operations under the rules that are chosen in `sparse`, wherever masks decide."""
+    nest = counts.nest
+    n_levels, n_data, n_ranks = nest.fiber.shape
+    table = table._replace(
+        counts=ints(n_levels, n_data, 3, 3), format=ints(n_levels, n_data, 3, 3, n_ranks, 2),
+        avg=reals(n_levels + 1, n_data), probe=ints(1),
+    )  # fmt: skip
+    for v in range(n_data):
+        if not counts.decided(sparse, v):
+            continue
+        table.given[v, 1] = 1
+        table.avg[0, v] = float(int(nest.ops[packs.UNITS]) * counts.utilised(sparse, -1, v))
+        for s in np.flatnonzero(nest.kept[:, v]).tolist():
+            counts.count(sparse, table, s, v, accounting)
+    operands = set(counts.layer.operand.tolist())
+    rules = [v for v in range(n_data) if not counts.layer.read_write[v]]
+    if operands <= counts.known and table.given[rules, 1].all():
+        table.compute[:] = counts.computes(sparse)
+    return table
 
 
 def _model(layer: Layer, pack: LayerPack, v: int, masks: Masks) -> Banded | Counted:
@@ -143,100 +215,24 @@ def _ext(nest: NestPack, loops: int) -> list[int]:
 def _tile_rows(
     model: Banded | Counted, policy: PolicyPack, nest: NestPack, s: int, v: int
 ) -> tuple[Ints, Reals, Reals, int]:
-    """(occupancies, probabilities, chances of empty sub-tiles with a last row for the fullest, largest)."""
+    """(occupancies, probabilities, chances of empty sub-tiles with a last row for the fullest, largest).
+
+    For masks the chances are left out: their format words are counted.
+    """
     inside = int((nest.loop[:, packs.LEVEL] <= s).sum())
     ext = _ext(nest, inside)
     if isinstance(model, Counted):
         k, p = model.list_of(ext)
-        most = int(k[-1])
-    else:
-        k, p, most = model.list_of(model.box(ext))
+        return k, p, reals(len(k) + 1, nest.sub.shape[2]), int(k[-1])
+    k, p, most = model.list_of(model.box(ext))
     every = np.append(k, most)
     p0 = reals(len(every), nest.sub.shape[2])
     if policy.format[s, v, packs.HAS_FORMAT]:
         for r in range(policy.format[s, v, packs.N_RANKS]):
             inner = _ext(nest, int(nest.sub_loop[s, v, r]))
-            if isinstance(model, Counted):
-                row = model.empty_within(ext, inner, k)
-                p0[:, r] = np.append(row, row[-1])
-            else:
-                p0[:, r] = [model.empty_within(model.box(ext), model.box(inner), int(n)) for n in every]
+            p0[:, r] = [model.empty_within(model.box(ext), model.box(inner), int(n)) for n in every]
     return k, p, p0, most
 
 
-def _leader_empty(model: Banded | Counted, box: Ints) -> float:
-    if isinstance(model, Counted):
-        return model.empty_fraction(_clip(model, box))
+def _leader_empty(model: Banded, box: Ints) -> float:
     return model.occupancies(*model.box(box.tolist()))[0]
-
-
-def _clip(model: Counted, box: Ints) -> list[int]:
-    return [min(int(e), b) for e, b in zip(box, model.bound, strict=True)]
-
-
-def _kept_cells(model: Counted, box: Ints, bound: list[int]) -> tuple[Reals, list[int]]:
-    """1 at every operation whose leader box `box` holds a nonzero, as (array, dims of its axes)."""
-    ext = _clip(model, box)
-    alive = (model.counts(ext) > 0).astype(np.float64)
-    for axis, dim in enumerate(model.dims):
-        alive = alive.repeat(ext[dim], axis).take(range(bound[dim]), axis)
-    return alive, model.dims
-
-
-def _joint_chance(policy: PolicyPack, nest: NestPack, models: Dict[int, Banded | Counted], g: int) -> float:
-    """Fraction of the target's accesses that meet an empty leader tile; -1: not all tensors are counted.
-
-    Accesses of a target stored with metadata touch its nonzeros only, so they are weighted by them.
-    """
-    option = policy.option[g].tolist()
-    target = option[packs.OPT_TARGET]
-    leaders = policy.leader[option[packs.OPT_LEADER0] : option[packs.OPT_LEADER1]].tolist()
-    involved = [models.get(v) for v in [target, *leaders]]
-    if not all(isinstance(m, Counted) for m in involved):
-        return -1.0
-    model: Counted = involved[0]  # type: ignore[assignment]
-    level = nest.lead[g, packs.LEAD_LEVEL]
-    if not policy.format[level, target, packs.HAS_FORMAT]:
-        return -1.0
-    ones = [1] * len(model.bound)
-    reads = (model.counts(ones).astype(np.float64), model.dims)
-    alive = [
-        _kept_cells(m, nest.lead_box[g, q], model.bound)  # type: ignore[arg-type]
-        for q, m in enumerate(involved[1:])
-        if nest.lead_words[g, q] > 0
-    ]
-    total = contract(model.bound, reads)
-    return 1.0 - contract(model.bound, reads, *alive) / total if total else 0.0
-
-
-def count_joint(
-    layer: Layer, pack: LayerPack, policy: PolicyPack, scratch: Scratch, masks: Masks, table: TablePack
-) -> bool:
-    """Count operations by the state of both operands where both are actual data, into table.joint.
-
-    Needs the entries that a first pass chose. Returns whether a second pass is needed.
-    """
-    a, b = (int(v) for v in pack.operand)
-    names = [d.name for d in layer.shape.dataspaces]
-    if not policy.switch[packs.ACTIVE] or names[a] not in masks or names[b] not in masks:
-        return False
-    models = {v: Counted(pack, v, masks[names[v]]) for v in (a, b)}
-    bound = pack.bound.tolist()
-    alive = []
-    for v in (a, b):
-        entries = np.flatnonzero(scratch.sparse.saf[:, v])
-        if len(entries):
-            g = int(scratch.sparse.saf_option[entries[0], v])
-            option = policy.option[g].tolist()
-            for q, leader in enumerate(policy.leader[option[packs.OPT_LEADER0] : option[packs.OPT_LEADER1]]):
-                if int(leader) in models and scratch.nest.lead_words[g, q] > 0:
-                    alive.append(_kept_cells(models[int(leader)], scratch.nest.lead_box[g, q], bound))
-    ones = [1] * len(bound)
-    on = {v: (m.counts(ones).astype(np.float64), m.dims) for v, m in models.items()}
-    table.joint[:] = (
-        contract(bound, *alive) if alive else float(np.prod(pack.bound)),
-        contract(bound, on[a], on[b]),
-        contract(bound, on[a], *alive),
-        contract(bound, on[b], *alive),
-    )
-    return True

@@ -32,12 +32,12 @@ FULL_TABLE = {action: round(1.0 + 0.37 * i, 2) for i, action in enumerate(STORAG
 def sparse_cases(draw: Any, *, roomy: bool = False) -> Case:
     """Any policy; many do not fit. `roomy`: no limit of any kind but the number of instances."""
     case = draw(dense_cases(shapes=(GEMM, SLIDING, POINTWISE, GROUPED)))
-    storage = tuple(_limited(draw, level, roomy) for level in case.arch.storage)
+    storage = tuple(limited(draw, level, roomy) for level in case.arch.storage)
     arch = msgspec.structs.replace(case.arch, storage=storage)
     tensors = [d.name for d in case.layer.shape.dataspaces]
     layer = msgspec.structs.replace(case.layer, densities={name: draw(densities) for name in tensors})
     policy = SparsePolicy(
-        formats=tuple(f for name in tensors if draw(st.booleans()) for f in _formats_of(draw, case, name)),
+        formats=tuple(f for name in tensors if draw(st.booleans()) for f in formats_of(draw, case, name)),
         safs=tuple(draw(st.lists(safs(arch, tensors), max_size=3))),
         compute_gating=draw(st.booleans()),
         compute_skipping=draw(st.booleans()),
@@ -70,7 +70,7 @@ class Network(NamedTuple):
 def networks(draw: Any) -> Network:
     """One to three layers of different shapes on one accelerator; one rank per loop that there may be."""
     arch = draw(accelerators())
-    arch = msgspec.structs.replace(arch, storage=tuple(_limited(draw, s, roomy=True) for s in arch.storage))
+    arch = msgspec.structs.replace(arch, storage=tuple(limited(draw, s, roomy=True) for s in arch.storage))
     mapped = draw(st.lists(mapped_layers(arch, (POINTWISE, CONV, GROUPED)), min_size=1, max_size=3))
     tensors = ["Weights", "Inputs", "Outputs"]
     layers = [
@@ -94,7 +94,7 @@ densities = st.builds(
 )
 
 
-def _limited(draw: Any, level: Storage, roomy: bool) -> Storage:
+def limited(draw: Any, level: Storage, roomy: bool) -> Storage:
     level = msgspec.structs.replace(
         level,
         multiple_buffering=draw(st.sampled_from([1.0, 1.0, 2.0])),
@@ -124,7 +124,7 @@ def _limited(draw: Any, level: Storage, roomy: bool) -> Storage:
     )
 
 
-def _formats_of(draw: Any, case: Case, tensor: str) -> list[TensorFormat]:
+def formats_of(draw: Any, case: Case, tensor: str) -> list[TensorFormat]:
     """From the outermost level that keeps the tensor inward, mostly a rank less each time."""
     kept = [m.level for m in case.mapping.levels if tensor not in m.bypass]
     depth = draw(st.integers(1, len(kept)))

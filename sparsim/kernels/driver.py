@@ -9,7 +9,14 @@ from sparsim.kernels.nest import build_nest, check_instances
 from sparsim.kernels.network import network_energy
 from sparsim.kernels.pointer import by_pointer
 from sparsim.kernels.ranks import check_formats, match_ranks
-from sparsim.kernels.saf import choose_entries, count_coding, format_counts, propagate, split_computes
+from sparsim.kernels.saf import (
+    choose_entries,
+    count_coding,
+    format_counts,
+    propagate,
+    split_computes,
+    take_counted,
+)
 from sparsim.kernels.spatial import spatial_skipping
 from sparsim.packs import (
     ACTIVE,
@@ -76,13 +83,14 @@ def apply_densities(arch, layer, density, policy, table, nest, sparse):
     if status != OK:
         return status
     choose_entries(arch, layer, density, policy, table, nest, sparse)
-    status = spatial_skipping(arch, layer, density, policy, nest, sparse)
-    if status != OK:
+    status = spatial_skipping(arch, layer, density, policy, table, nest, sparse)
+    if status != OK or table.probe[0]:
         return status
     format_counts(layer, policy, nest, sparse)
-    status, computes, left_out_a, left_out_b = propagate(layer, policy, nest, sparse)
+    status, computes, left_out_a, left_out_b = propagate(layer, policy, table, nest, sparse)
     if status != OK:
         return status
+    take_counted(layer, policy, table, nest, sparse)
     count_coding(layer, policy, nest, sparse)
     return split_computes(layer, density, policy, table, nest, sparse, computes, left_out_a, left_out_b)
 
@@ -126,7 +134,7 @@ def finish_one(arch, layer, density, policy, table, networks, nest, sparse, cost
 @inlined
 def _finish(arch, layer, density, policy, table, networks, nest, sparse, cost):
     status = apply_densities(arch, layer, density, policy, table, nest, sparse)
-    if status == OK:
+    if status == OK and not table.probe[0]:
         status = add_cost(arch, layer, policy, networks, nest, sparse, cost)
     return status
 
@@ -182,8 +190,10 @@ def _pick_nest(nests, i):
         nests.loop[i], nests.real[i], nests.box[i], nests.space[i], nests.tile[i], nests.kept[i],
         nests.kin[i], nests.part[i], nests.flow[i], nests.bucket[i], nests.n_bucket[i],
         nests.remote[i], nests.fanout[i],
-        nests.counts[i], nests.ops[i], nests.fiber[i], nests.sub[i], nests.sub_loop[i], nests.lead[i],
-        nests.lead_words[i], nests.lead_box[i], nests.base_box[i], nests.ext[i], nests.info[i],
+        nests.counts[i], nests.ops[i], nests.fiber[i], nests.taken[i], nests.sub[i], nests.sub_loop[i],
+        nests.lead[i],
+        nests.lead_words[i], nests.lead_box[i], nests.lead_loop[i], nests.base_box[i], nests.ext[i],
+        nests.info[i],
         nests.key[i], nests.order[i], nests.served[i], nests.span[i], nests.walk[i], nests.shift[i],
         nests.group[i],
     )  # fmt: skip

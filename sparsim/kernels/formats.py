@@ -69,6 +69,9 @@ def _expect(density, policy, table, nest, sparse, s, v, n, least):
         return
     ranks = policy.format[s, v, N_RANKS]
     units, unit = sparse.units, sparse.unit
+    if table.given[v, 0]:
+        units[s, v] = table.units[s, v]
+        return
     for r in range(ranks):
         units[s, v, r, METADATA], units[s, v, r, PAYLOAD] = 0.0, 0.0
     for i in range(n):
@@ -162,6 +165,9 @@ def _capacity(layer, density, policy, table, nest, sparse, s, v):
         most = most_nonzeros(density.kind[v], density.density[v], layer.words[v], points)
         last = 0
     sparse.capacity[s, v] = most
+    if table.given[v, 0]:
+        sparse.capacity_units[s, v] = table.fullest[s, v]
+        return
     ranks = form[N_RANKS]
     _empty_chances(density, table, nest, sparse, s, v, ranks, most, last)
     _rank_units(policy, nest, s, v, ranks, sparse.sweep, sparse.capacity_units[s, v])
@@ -199,7 +205,7 @@ def _small_tile_limit(block, tenth):
 def _block_ratio(arch, policy, nest, sparse, s, v, full):
     """Vector accesses per full block of a small compressed tile (14.1)."""
     block, rho, points = arch.width[s, BLOCK], sparse.rho[s, v], nest.tile[s, v]
-    if not policy.format[s, v, IS_COMPRESSED] or block == 1 or rho >= 1.0:
+    if not policy.format[s, v, IS_COMPRESSED] or block == 1 or rho >= 1.0 or rho <= 0.0:
         return OK
     tenth = max(int(math.floor(rho / 0.1)) - 1, 0)
     limit = _small_tile_limit(block, tenth)

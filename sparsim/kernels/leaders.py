@@ -13,6 +13,8 @@ from sparsim.packs import (
     KIND,
     LEAD_CHILD,
     LEAD_LEVEL,
+    LEAD_LOOP,
+    LEAD_SCALAR,
     LEVEL,
     OK,
     OPT_LEADER0,
@@ -29,7 +31,7 @@ from sparsim.packs import (
 
 @kernel
 def find_leaders(arch, layer, policy, nest):
-    """Fill lead, lead_words, lead_box and base_box of every option of every gating and skipping SAF."""
+    """Fill lead, lead_words, lead_box, lead_loop and base_box of every option of gating and skipping SAFs."""
     for f in range(policy.saf.shape[0]):
         saf = policy.saf[f]
         for g in range(saf[SAF_OPTION0], saf[SAF_OPTION1]):
@@ -82,6 +84,7 @@ def _target_loop(layer, nest, target, level, child):
 def _leader_boxes(arch, layer, policy, nest, g):
     target, level, child = policy.option[g, OPT_TARGET], nest.lead[g, LEAD_LEVEL], nest.lead[g, LEAD_CHILD]
     loop_t, scalar = _target_loop(layer, nest, target, level, child)
+    nest.lead[g, LEAD_LOOP], nest.lead[g, LEAD_SCALAR] = loop_t, int(scalar)
     base, common = nest.base_box[g], nest.ext
     base[:] = 1
     if not scalar:
@@ -89,6 +92,7 @@ def _leader_boxes(arch, layer, policy, nest, g):
             base[nest.loop[m, DIM]] *= nest.loop[m, BOUND]
     for d in range(base.shape[0]):
         common[d] = base[d]
+    nest.lead_loop[g] = 0
     # nest.order: the loops that may run in step for target and leader
     nest.order[0] = loop_t
     n = 1
@@ -103,6 +107,7 @@ def _leader_boxes(arch, layer, policy, nest, g):
         mine = _relevant(layer, target, loop[DIM])
         if loop[KIND] != TEMPORAL or (not located and child >= 0 and not mine):
             common[loop[DIM]] *= loop[BOUND]
+            nest.lead_loop[g, m] = 1
             nest.order[n] = m
             n += 1
         if spatial and loop[KIND] == TEMPORAL and (child < 0 or mine):

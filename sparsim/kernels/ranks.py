@@ -90,7 +90,7 @@ def _match(arch, layer, policy, nest, s, v):
         for r in range(base):
             if form[child, v, IS_COMPRESSED] and rank[s, v, r, RANK_KIND] != rank[child, v, r, RANK_KIND]:
                 return BAD_RANK_ALIGNMENT
-            fiber[s, v, r] = fiber[child, v, r]
+            fiber[s, v, r], nest.taken[s, v, r] = fiber[child, v, r], nest.taken[child, v, r]
         for r in range(base + 1):
             sub[s, v, r], sub_loop[s, v, r] = sub[child, v, r], sub_loop[child, v, r]
     n = _collect(arch, layer, nest, s, v, child + 1, base == 0)
@@ -146,6 +146,7 @@ def _set_rank(layer, nest, s, v, r, first, last, tile_loop):
             nest.ext[loop[order[i], DIM]] *= bound[i]
         length = box_words(layer, v, nest.ext)
     nest.fiber[s, v, r] = length
+    nest.taken[s, v, r, 0], nest.taken[s, v, r, 1] = first, last
     nest.sub_loop[s, v, r + 1] = tile_loop
     nest.sub[s, v, r + 1] = nest.box[tile_loop, v]
 
@@ -186,6 +187,7 @@ def _outer_to_inner(layer, policy, nest, s, v, base, ranks, n):
     if empty > 0:
         for q in range(lowest, ranks):
             nest.fiber[s, v, q - empty] = nest.fiber[s, v, q]
+            nest.taken[s, v, q - empty] = nest.taken[s, v, q]
             nest.sub[s, v, q - empty + 1] = nest.sub[s, v, q + 1]
             nest.sub_loop[s, v, q - empty + 1] = nest.sub_loop[s, v, q + 1]
         for q in range(ranks - empty, ranks):

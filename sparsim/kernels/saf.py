@@ -4,7 +4,9 @@ import math
 
 from sparsim.kernels.density import chance_of_none, nonzeros_in_tensor
 from sparsim.kernels.jit import inlined, kernel
+from sparsim.kernels.spatial import average_units
 from sparsim.packs import (
+    ANY_SPATIAL,
     BAD_NESTED_SAF,
     BAD_OPERAND_STATE,
     BLOCK,
@@ -74,9 +76,7 @@ def choose_entries(arch, layer, density, policy, table, nest, sparse):
 @inlined
 def _ineffectual(layer, density, policy, table, nest, g):
     """Probability that an access of option g's target meets an empty leader tile (10.2, steps 5 and 6)."""
-    if table.follow[g] >= 0.0:
-        return table.follow[g]
-    useful = 1.0
+    useful = table.useful[g]
     first = policy.option[g, OPT_LEADER0]
     for q in range(first, policy.option[g, OPT_LEADER1]):
         leader, words = policy.leader[q], nest.lead_words[g, q - first]
@@ -84,6 +84,8 @@ def _ineffectual(layer, density, policy, table, nest, g):
             continue
         if density.kind[leader] == TABULATED:
             empty = table.lead[g, q - first]
+            if empty < 0.0:
+                continue
         else:
             empty = chance_of_none(density.kind[leader], density.density[leader], layer.words[leader], words)
         useful *= 1.0 - empty
@@ -133,7 +135,7 @@ def format_counts(layer, policy, nest, sparse):
 
 
 @kernel
-def propagate(layer, policy, nest, sparse):
+def propagate(layer, policy, table, nest, sparse):
     """Apply every entry to its level, the levels inside it and the computes (11.2 to 11.4).
 
     Returns (status, computes, p_a, p_b): the computes that remain, and per operand 0 or the probability that
@@ -157,7 +159,7 @@ def propagate(layer, policy, nest, sparse):
                     break
                 inner -= 1
             if inner >= 0:
-                if sparse.saf[inner, v] != SPATIAL_SKIPPING:
+                if sparse.saf[inner, v] != SPATIAL_SKIPPING and not table.given[v, 1]:
                     if p >= 1.0 or sparse.saf_p[inner, v] < p:
                         nest.info[0], nest.info[1] = inner, v
                         nest.info[2], nest.info[3] = sparse.saf_p[inner, v], p
@@ -248,6 +250,22 @@ def _split(layer, policy, nest, sparse, s, v, kind, p):
                 sparse.format[s, v, a, RANDOM, r, u] = words - removed
 
 
+@inlined
+def take_counted(layer, policy, table, nest, sparse):
+    """Replace the formulas' results by what was counted on masks, where all that matters is known."""
+    for v in range(nest.tile.shape[1]):
+        if not table.given[v, 1]:
+            continue
+        sparse.avg[0, v] = table.avg[0, v]
+        for s in range(nest.tile.shape[0]):
+            sparse.counts[s, v] = table.counts[s, v]
+            sparse.format[s, v] = table.format[s, v]
+            sparse.avg[s + 1, v] = table.avg[s + 1, v]
+            sparse.reductions[s, v] = table.counts[s, v, READ, RANDOM] if layer.read_write[v] else 0
+    if policy.switch[ANY_SPATIAL]:
+        average_units(sparse)
+
+
 @kernel
 def count_coding(layer, policy, nest, sparse):
     """Words that pass a decompressor or a compressor (11.5)."""
@@ -293,10 +311,11 @@ def _clamp(x):
 @kernel
 def split_computes(layer, density, policy, table, nest, sparse, computes, left_out_a, left_out_b):
     """Fill compute: actual, gated and skipped operations (12)."""
+    if table.compute[0] >= 0:
+        sparse.compute[:] = table.compute
+        return OK
     a, b = layer.operand[0], layer.operand[1]
     md_a, md_b = _has_metadata(policy, nest, a), _has_metadata(policy, nest, b)
-    if table.joint[0] >= 0.0:
-        return _split_counted(policy, table, sparse, md_a, md_b)
     d_a = _point_density(layer, density, table, a)
     d_b = _point_density(layer, density, table, b)
     if left_out_b > 0.0 and d_a > 0.0:  # without any nonzero all may be left out: 0 / 0
@@ -318,25 +337,10 @@ def split_computes(layer, density, policy, table, nest, sparse, computes, left_o
     return OK
 
 
-@inlined
-def _split_counted(policy, table, sparse, md_a, md_b):
-    """The same for counted operands: joint = operations left, both nonzero, a nonzero, b nonzero."""
-    total, both = table.joint[0], table.joint[1]
-    only_a, only_b = table.joint[2] - both, table.joint[3] - both
-    neither = total - both - only_a - only_b
-    zero = (0.0 if md_b else only_a) + (0.0 if md_a else only_b)
-    absent = (only_a if md_b else 0.0) + (only_b if md_a else 0.0)
-    _settle(
-        policy, sparse, total, zero, absent, 0.0 if md_a or md_b else neither,
-        neither if md_a != md_b else 0.0, neither if md_a and md_b else 0.0,
-    )  # fmt: skip
-    return OK
-
-
 def settled(gating, skipping, total, zero, absent, both_zero, zero_absent, both_absent):
     """(actual, gated, skipped) operations by their operands' states; two absent ones make none (12.3).
 
-    Plain Python too: the mapper's lower bounds form the same counts.
+    Plain Python too: the mapper's lower bounds and counts on masks form the same.
     """
     gated, skipped = 0.0, 0.0
     if gating:

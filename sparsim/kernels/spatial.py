@@ -30,6 +30,7 @@ from sparsim.packs import (
     SAF_OPTION0,
     SPATIAL_SKIPPING,
     SPATIAL_X,
+    TABULATED,
     TEMPORAL,
 )
 
@@ -37,7 +38,7 @@ FRACTION, REDUCED = 2, 3
 
 
 @kernel
-def spatial_skipping(arch, layer, density, policy, nest, sparse):
+def spatial_skipping(arch, layer, density, policy, table, nest, sparse):
     """Fill space and compute_avg; where the policy skips spatially, shrink them and record its entries."""
     for v in range(nest.tile.shape[1]):
         for h in range(nest.space.shape[0]):
@@ -46,23 +47,32 @@ def spatial_skipping(arch, layer, density, policy, nest, sparse):
     if not policy.switch[ANY_SPATIAL]:
         return OK
     for v in range(nest.tile.shape[1]):
-        _own_reduction(layer, density, policy, nest, sparse, v)
+        _own_reduction(layer, density, policy, table, nest, sparse, v)
         _hand_inward(nest, sparse, v)
     for f in range(policy.saf.shape[0]):
         if policy.saf[f, SAF_KIND] == SPATIAL_SKIPPING:
             g, level = policy.saf[f, SAF_OPTION0], policy.saf[f, SAF_LEVEL]
             target = policy.option[g, OPT_TARGET]
-            if not _directive(layer, density, policy, nest, sparse, level, g):
+            if not _directive(layer, density, policy, table, nest, sparse, level, g):
                 nest.info[0], nest.info[1] = level, target
                 return BAD_SPATIAL_LEADERS
             if sparse.saf[level, target] != 0 and sparse.saf_p[level, target] != 0.0:
                 nest.info[0], nest.info[1] = level, target
                 return BAD_SAF_CLASH
             sparse.saf[level, target] = SPATIAL_SKIPPING
-    sparse.compute_avg[0] = 0
     for v in range(nest.tile.shape[1]):
         _summarise(nest, sparse, v)
+    average_units(sparse)
     return _check_fanout(arch, nest, sparse)
+
+
+@kernel
+def average_units(sparse):
+    """compute_avg := units of arithmetic in use on average, those of the tensor that needs most (10.6 c)."""
+    most = 1
+    for v in range(sparse.avg.shape[1]):
+        most = max(most, int(sparse.avg[0, v]))
+    sparse.compute_avg[0] = most
 
 
 @kernel
@@ -75,13 +85,24 @@ def _holder(nest, v, level):
 
 
 @kernel
+def _children(layer, density, counted, i, j, v, inside, fiber):
+    """(chance that a box of `inside` words of v is empty, most nonempty ones in a fiber), by the density
+    model, or for known masks counted[i, j]."""
+    if density.kind[v] == TABULATED:
+        return counted[i, j, 0], counted[i, j, 1]
+    kind, d, total = density.kind[v], density.density[v], layer.words[v]
+    most = min(fiber // inside, most_nonzeros(kind, d, total, fiber))
+    return chance_of_none(kind, d, total, inside), float(most)
+
+
+@kernel
 def _shrink(reach, kind, elements, bound):
     axis = kind - SPATIAL_X
     reach[axis] = math.floor(reach[axis] * (elements / bound))
 
 
 @inlined
-def _own_reduction(layer, density, policy, nest, sparse, v):
+def _own_reduction(layer, density, policy, table, nest, sparse, v):
     """What the metadata of v itself lets every level leave idle (10.6 a)."""
     for h in range(nest.space.shape[0]):
         reach = sparse.reach[h, v]
@@ -98,13 +119,12 @@ def _own_reduction(layer, density, policy, nest, sparse, v):
             if not layer.relevant[v] >> loop[DIM] & 1:
                 continue
             inside, fiber = nest.box[m, v], nest.box[m + 1, v]
+            empty, most = _children(layer, density, table.spread, m, v, v, inside, fiber)
             if first:
-                empty = chance_of_none(density.kind[v], density.density[v], layer.words[v], inside)
                 sparse.reach[u, v, FRACTION] = 1.0 - empty
                 sparse.reach[u, v, REDUCED] = 1.0 if empty != 0.0 else 0.0
                 first = False
-            most = most_nonzeros(density.kind[v], density.density[v], layer.words[v], fiber)
-            _shrink(sparse.reach[u, v], loop[KIND], min(fiber // inside, most), loop[BOUND])
+            _shrink(sparse.reach[u, v], loop[KIND], most, loop[BOUND])
 
 
 @inlined
@@ -126,7 +146,7 @@ def _hand_inward(nest, sparse, v):
 
 
 @inlined
-def _directive(layer, density, policy, nest, sparse, level, g):
+def _directive(layer, density, policy, table, nest, sparse, level, g):
     """Option g of a spatial skipping entry: instances whose leader tile is empty stay idle (10.6 b).
 
     Leaders without metadata have no effect; False if a second one with metadata would have one.
@@ -140,7 +160,7 @@ def _directive(layer, density, policy, nest, sparse, level, g):
         if holder < 0 or not policy.format[holder, leader, HAS_FORMAT]:
             continue
         if not known:
-            _lead(layer, density, nest, sparse, level, target, leader)
+            _lead(layer, density, table, nest, sparse, level, target, leader, g)
         elif _spreads(layer, nest, level, leader):
             return False
         known = True
@@ -159,7 +179,7 @@ def _spreads(layer, nest, level, v):
 
 
 @inlined
-def _lead(layer, density, nest, sparse, level, target, leader):
+def _lead(layer, density, table, nest, sparse, level, target, leader, g):
     """Shrink the reach of `target` below `level` to where `leader` has nonzeros."""
     first = True
     for m in range(nest.loop.shape[0]):
@@ -177,12 +197,11 @@ def _lead(layer, density, nest, sparse, level, target, leader):
         inside = box_words(layer, leader, ext)
         ext[loop[DIM]] *= loop[BOUND]
         fiber = box_words(layer, leader, ext)
-        kind, d, total = density.kind[leader], density.density[leader], layer.words[leader]
+        empty, most = _children(layer, density, table.led, g, m, leader, inside, fiber)
         if first:
-            sparse.reach[level, target, FRACTION] = 1.0 - chance_of_none(kind, d, total, inside)
+            sparse.reach[level, target, FRACTION] = 1.0 - empty
             first = False
-        most = most_nonzeros(kind, d, total, fiber)
-        _shrink(sparse.reach[level, target], loop[KIND], min(fiber // inside, most), loop[BOUND])
+        _shrink(sparse.reach[level, target], loop[KIND], most, loop[BOUND])
 
 
 @inlined
@@ -206,13 +225,9 @@ def _summarise(nest, sparse, v):
     for h in range(nest.tile.shape[0], -1, -1):
         x, y, fraction = sparse.reach[h, v, 0], sparse.reach[h, v, 1], sparse.reach[h, v, FRACTION]
         shrink_x, shrink_y = 1.0, 1.0
+        sparse.avg[h, v] = nest.space[h, 0] * nest.space[h, 1] * fraction
         if h > 0:
-            instances = nest.space[h, 0] * nest.space[h, 1]
             shrink_x, shrink_y = x / sparse.space[h, v, 0], y / sparse.space[h, v, 1]
-            sparse.avg[h, v] = instances * fraction
-        else:
-            units = nest.space[0, 0] * nest.space[0, 1] * fraction
-            sparse.compute_avg[0] = max(sparse.compute_avg[0], int(units))
         sparse.space[h, v, 0], sparse.space[h, v, 1] = int(x), int(y)
         if h < nest.tile.shape[0] and sparse.saf[h, v] == SPATIAL_SKIPPING:
             sparse.saf_p[h, v] = 1.0 - fraction

@@ -52,19 +52,6 @@ def tile_counts(problem: Problem, v: int, mask: Any, extents: Extents) -> list[i
     ]
 
 
-def empty_within(problem: Problem, v: int, mask: Any, extents: Extents, inner: Extents) -> dict[int, float]:
-    """Per number of nonzeros of a tile, the fraction of its sub-tiles that are empty."""
-    origin = dict.fromkeys(problem.layer.bounds, 0)
-    found: dict[int, list[float]] = {}
-    for corner in boxes(problem, v, extents, origin, problem.layer.bounds):
-        k = nonzeros(problem, v, mask, corner, extents)
-        parts = [
-            nonzeros(problem, v, mask, part, inner) == 0 for part in boxes(problem, v, inner, corner, extents)
-        ]
-        found.setdefault(k, []).append(sum(parts) / len(parts))
-    return {k: sum(fractions) / len(fractions) for k, fractions in found.items()}
-
-
 def operations_by_state(problem: Problem, masks: dict[int, Any]) -> dict[tuple[bool, ...], int]:
     """How many operations find their operands zero or not, in the order of `masks`."""
     bounds = problem.layer.bounds

@@ -21,7 +21,7 @@ def decide(problem: Problem, level: int, target: int, leaders: list[int]) -> Dec
         raise RefusedError("target kept nowhere outside")
     t = keepers[0]
     child = problem.child(t, target)
-    at, scalar = _target_loop(problem, t, child, target)
+    at, scalar = target_loop(problem, t, child, target)
     loop = problem.loops[at]
     base = problem.box([] if scalar else problem.loops[: at + 1])
     common = dict(base)
@@ -53,7 +53,7 @@ def decide(problem: Problem, level: int, target: int, leaders: list[int]) -> Dec
     return Decision(t, found)
 
 
-def _target_loop(problem: Problem, t: int, child: int, target: int) -> tuple[int, bool]:
+def target_loop(problem: Problem, t: int, child: int, target: int) -> tuple[int, bool]:
     """(index of the loop that the decision is about, scalar)."""
     last = 0
     for i, loop in enumerate(problem.loops):

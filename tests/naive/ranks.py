@@ -18,6 +18,7 @@ class Ranks(NamedTuple):
 
     fiber: list[int]
     sub: list[int]  # words of the tile below every rank; one more entry for the tile above the top rank
+    boxes: list[dict[str, int]]  # extents of what really lies below every rank, then above the top one
 
 
 class _Offered(NamedTuple):
@@ -71,9 +72,13 @@ def _match(
         out = _outer_to_inner(offered, lists, base, n_ranks, own is not None)
     fiber = [problem.words(v, problem.box(Loop(o.dim, o.bound, "t", s) for o in take)) for take, _ in out]
     sizes = [size for _, size in out]
+    boxes = list(found[child, v].boxes) if pre_tiled else [dict.fromkeys(problem.layer.shape.dims, 1)]
+    for take, _ in out:
+        box = problem.box(Loop(o.dim, o.bound, "t", s) for o in take)
+        boxes.append({dim: n * boxes[-1][dim] for dim, n in box.items()})
     if pre_tiled:
-        return Ranks(found[child, v].fiber + fiber, found[child, v].sub + sizes)
-    return Ranks(fiber, [1, *sizes])
+        return Ranks(found[child, v].fiber + fiber, found[child, v].sub + sizes, boxes)
+    return Ranks(fiber, [1, *sizes], boxes)
 
 
 def _offered(problem: Problem, s: int, v: int, lowest: int, pre_tiled: bool) -> list[_Offered]:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from naive.counting import empty_within, operations_by_state, tile_counts
+from naive.counting import operations_by_state, tile_counts
 from naive.nest import Problem
 from small_nests import ODD, SLIDING, Case, dense_cases
 
-from sparsim.counted import Counted, contract
+from sparsim.counted import Counted
 from sparsim.evaluation import evaluate
 from sparsim.lower import lower_layer
 from sparsim.spec import Density, SparsePolicy
@@ -46,29 +46,6 @@ def test_tiles_of_every_level(case: Case, data: st.DataObject) -> None:
         assert histogram == {
             k: pytest.approx(n / len(expected)) for k, n in collections.Counter(expected).items()
         }
-        assert counted.empty_fraction(ext) == pytest.approx(expected.count(0) / len(expected))
-        inner = problem.inside(s - 1)
-        k = counted.list_of(ext)[0]
-        found = counted.empty_within(ext, list(inner.values()), k)
-        assert dict(zip(k.tolist(), found.tolist(), strict=True)) == pytest.approx(
-            empty_within(problem, v, mask, extents, inner)
-        )
-
-
-@settings(max_examples=100, deadline=None)
-@given(case=dense_cases(shapes=SHAPES), data=st.data())
-def test_operations_by_the_state_of_their_operands(case: Case, data: st.DataObject) -> None:
-    problem = Problem(case.arch, case.layer, case.mapping)
-    masks = masks_of(data.draw, case)
-    layer = lower_layer(case.layer)
-    numbered = {problem.names.index(name): mask for name, mask in masks.items()}
-    states = operations_by_state(problem, numbered)
-    on = [
-        (counted.counts([1] * len(layer.bound)).astype(float), counted.dims)
-        for counted in (Counted(layer, v, mask) for v, mask in numbered.items())
-    ]
-    assert contract(layer.bound.tolist(), *on) == states[True, True]
-    assert contract(layer.bound.tolist(), on[0]) == states[True, True] + states[True, False]
 
 
 @settings(max_examples=100, deadline=None)

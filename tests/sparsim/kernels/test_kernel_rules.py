@@ -206,6 +206,6 @@ def test_tabulated_answers_are_plain(distribution: Any) -> None:
     nest = make_nest(arch, layer, policy, most_children(arch, layer, mappings))
     assert analyse_one(arch, layer, policy, mappings, 0, packs.ELIDE_FIRST_FILL, True, nest) == packs.OK
     masks = {"A": np.eye(8, dtype=bool)} if distribution == "actual" else {}
-    table = fill_table(case.layer, layer, lower_density(case.layer), policy, nest, masks)
+    table, _ = fill_table(arch, case.layer, layer, lower_density(case.layer), policy, nest, masks)
     assert len(table.k) > 1
     assert_plain(table)

@@ -1,0 +1,502 @@
+"""What masks make of one analysed nest, counted: statistics of tiles, accesses, format words, operations.
+
+Nothing here assumes that tensors are independent. Every access of the dense nest belongs to operations: the
+words that a level hands inward are spread evenly over the operations that use them. An access happens if its
+word is stored and if, at its operations, every leader's tile holds a nonzero. Both are known for each
+operation, so sums over operations (LoopSpace) give the share of accesses that happen. Counts are averages
+over the utilised instances of a level, rounded up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from collections.abc import Mapping as Dict
+from fractions import Fraction
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsim import packs
+from sparsim.counted import Counted
+from sparsim.kernels.saf import settled
+from sparsim.loop_space import Factor, LoopSpace
+from sparsim.packs import Ints, LayerPack, NestPack, PolicyPack, Reals, SparsePack, TablePack
+
+ACTIONS = (packs.READ, packs.FILL, packs.UPDATE)
+
+
+class FormatWords(NamedTuple):
+    """Words of one rank in a tile: `most` of them where `present` is at its largest value, `scale`."""
+
+    rank: int
+    kind: int  # METADATA or PAYLOAD
+    most: int
+    present: Factor | None  # None: everywhere
+    scale: int = 1
+
+
+class MaskCounts:
+    """The nest of one mapping with tensors of known nonzeros.
+
+    Parameters
+    ----------
+    layer, policy, nest
+        Lowered records; `nest` is analysed.
+    models : dict of int to Counted
+        Tensors with a mask.
+    full : set of int
+        Tensors that are known to have no zeros.
+    block : list of int
+        Words of a vector access, per level.
+    """
+
+    def __init__(
+        self,
+        layer: LayerPack,
+        policy: PolicyPack,
+        nest: NestPack,
+        models: Dict[int, Counted],
+        full: set[int],
+        block: list[int],
+    ) -> None:
+        self.block = block
+        self.layer, self.policy, self.nest, self.models = layer, policy, nest, models
+        self.known = full | set(models)
+        self.space = LoopSpace(nest)
+        self.n_levels, self.n_data = nest.tile.shape
+        self.word = [1] * self.space.n_dims
+        self._nonempty: dict[tuple[int, ...], Factor] = {}
+
+    # what holds at an operation
+
+    def nonempty(self, v: int, ext: list[int]) -> Factor | None:
+        """Whether the box of extents `ext` holds a nonzero of v; None: always."""
+        if v not in self.models:
+            return None
+        key = (v, *(n for d, n in enumerate(ext) if self._relevant(v, d)))
+        if key not in self._nonempty:
+            self._nonempty[key] = self._cells(v, ext, as_count=False)
+        return self._nonempty[key]
+
+    def _cells(self, v: int, ext: list[int], as_count: bool) -> Factor:
+        model = self.models[v]
+        counts = model.counts(ext)
+        return self.space.factor(counts if as_count else counts > 0, model.dims, ext)
+
+    def tile(self, s: int) -> list[int]:
+        """Extents of the box of level s; of a single operation for s = -1."""
+        return self.space.extents(int((self.nest.loop[:, packs.LEVEL] <= s).sum()))
+
+    def stored(self, s: int, v: int, holder: int) -> tuple[list[Factor], Fraction]:
+        """The part of a tile of v at level s (-1: one word) that `holder` stores, as (factors, scale)."""
+        if v not in self.models or not self.policy.format[holder, v, packs.HAS_FORMAT]:
+            return [], Fraction(1)
+        words = int(self.nest.tile[s, v]) if s >= 0 else 1
+        return [self._cells(v, self.tile(s), as_count=True)], Fraction(1, words)
+
+    def leaders(self, g: int) -> list[Factor]:
+        """Per leader of option g with a mask: whether the tile that decides holds a nonzero."""
+        return [
+            self._leader(g, q, v)
+            for q, v in enumerate(self._leaders_of(g))
+            if v in self.models and self.nest.lead_words[g, q] > 0
+        ]
+
+    def _leaders_of(self, g: int) -> list[int]:
+        first, last = self.policy.option[g, [packs.OPT_LEADER0, packs.OPT_LEADER1]].tolist()
+        leaders: list[int] = self.policy.leader[first:last].tolist()
+        return leaders
+
+    def _leader(self, g: int, q: int, v: int) -> Factor:
+        """Whether the leader's tile that decides about an access holds a nonzero (10.2).
+
+        It is what the leader shows while one slice of the target, a block at least, stays the same: all
+        iterations of the loops inside the target loop, and of the loops that `find_leaders` noted further
+        outside. Of loops that both tensors run through one step counts; of the target loop as many steps as
+        fill a block of the target.
+        """
+        level, _, target_loop, scalar = self.nest.lead[g].tolist()
+        target = self._target(g)
+
+        def shared(dim: int) -> bool:
+            return self._relevant(target, dim) and self._relevant(v, dim)
+
+        tile = self.word if scalar else self.space.extents(target_loop)
+        noted = self.nest.lead_loop[g]
+        free = [
+            i for i, loop in enumerate(self.space.loops)
+            if noted[loop.index] and (scalar or not shared(loop.dim))
+        ]  # fmt: skip
+        alive = self._cells(v, tile, as_count=False)
+        for i, loop in enumerate(self.space.loops):
+            if loop.index == target_loop:
+                if shared(loop.dim):
+                    words = 1 if scalar else int(self.nest.box[target_loop + 1, target]) / loop.bound
+                    alive = self.space.grouped(alive, i, math.ceil(self.block[level] / words))
+                elif not scalar:
+                    free.append(i)
+        return self.space.largest(alive, free)
+
+    # rules
+
+    def entries(self, sparse: SparsePack, v: int) -> dict[int, int]:
+        """Option of the rule that was chosen for v, by level."""
+        chosen = {}
+        for s in np.flatnonzero(sparse.saf[:, v]).tolist():
+            g = int(sparse.saf_option[s, v])
+            if sparse.saf[s, v] == packs.SPATIAL_SKIPPING:
+                g = next(g for level, g in self._spatial_options() if level == s and self._target(g) == v)
+            chosen[s] = g
+        return chosen
+
+    def _target(self, g: int) -> int:
+        return int(self.policy.option[g, packs.OPT_TARGET])
+
+    def _spatial_options(self) -> list[tuple[int, int]]:
+        rows = self.policy.saf[self.policy.saf[:, packs.SAF_KIND] == packs.SPATIAL_SKIPPING]
+        return [(int(row[packs.SAF_LEVEL]), int(row[packs.SAF_OPTION0])) for row in rows]
+
+    def conditions(self, sparse: SparsePack, v: int) -> dict[int, list[Factor]]:
+        """By level: what must hold so that the level's rule lets accesses of v pass."""
+        found = {}
+        for s, g in self.entries(sparse, v).items():
+            if sparse.saf[s, v] == packs.SPATIAL_SKIPPING:
+                found[s] = [alive for _, alive in self._spatial_leader(s, g)][:1]
+            else:
+                found[s] = self.leaders(g)
+        return found
+
+    def useful(self, g: int) -> float:
+        """Share of the target's accesses at which all leaders with masks hold a nonzero (10.2)."""
+        target, level = self._target(g), int(self.nest.lead[g, packs.LEAD_LEVEL])
+        weight, _ = self.stored(int(self.nest.lead[g, packs.LEAD_CHILD]), target, level)
+        total = self.space.share(*weight)
+        return float(self.space.share(*weight, *self.leaders(g)) / total) if total else 1.0
+
+    def decided(self, sparse: SparsePack, v: int) -> bool:
+        """Whether masks decide all counts of v."""
+        formatted = bool((self.policy.format[:, v, packs.HAS_FORMAT] * self.nest.kept[:, v]).any())
+        leaders = [
+            u
+            for g in self.entries(sparse, v).values()
+            for q, u in enumerate(self._leaders_of(g))
+            if self.nest.lead_words[g, q] > 0
+        ]
+        return set(leaders) <= self.known and (v in self.known or not formatted)
+
+    # tiles
+
+    def format_words(self, s: int, v: int) -> Iterator[FormatWords]:
+        """The words of every rank of the format of v at level s (9.1, 9.4)."""
+        form, fiber = self.policy.format[s, v], self.nest.fiber[s, v].tolist()
+        ranks, boxes = int(form[packs.N_RANKS]), self._rank_boxes(s, v)
+        stored_tile = self.nonempty(v, self.tile(s)) if self._parent_has_format(s, v) else None
+        lowest = True  # the words of the lowest rank point at the values themselves
+        for r in range(ranks):
+            if fiber[r] <= 1 and r != (0 if form[packs.INNER_FIRST] else ranks - 1):
+                continue
+            kind = int(self.policy.rank[s, v, r, packs.RANK_KIND])
+            if kind == packs.RANK_U:
+                continue
+            fibers = math.prod(fiber[r + 1 : ranks])
+            above = self.nonempty(v, boxes[r + 1])
+            children = self._children(s, v, boxes[r], fibers * fiber[r])
+            words = {
+                packs.RANK_UOP: [(packs.PAYLOAD, fibers * (fiber[r] + 1), above, 1)],
+                packs.RANK_UB: [(u, fibers * fiber[r], stored_tile, 1) for u in range(2)],
+                packs.RANK_B: [
+                    (packs.METADATA, fibers * fiber[r], above, 1),
+                    (packs.PAYLOAD, *children),
+                ],
+            }.get(kind, [(u, *children) for u in range(2)])
+            for u, most, present, scale in words:
+                if not (lowest and u == packs.PAYLOAD):
+                    yield FormatWords(r, u, most, present, scale)
+            lowest = False
+
+    def _rank_boxes(self, s: int, v: int) -> list[list[int]]:
+        """Extents of what lies below each rank, then of the whole tile.
+
+        The reference's boxes (`nest.sub`) are smaller or larger for ranks that stand for several loops or for
+        none, which matters to the counts.
+        """
+        form, child = self.policy.format, int(self.nest.kin[s, v, packs.CHILD])
+        ranks, boxes = max(int(form[s, v, packs.N_RANKS]), 1), [self.word]
+        if form[s, v, packs.IS_COMPRESSED] and child >= 0 and self.nest.tile[child, v] > 1:
+            boxes = self._rank_boxes(child, v)
+        loops = self._loops_between(child + 1, s, v, whole_tile=len(boxes) == 1)
+        for r in range(len(boxes) - 1, ranks):
+            box = list(boxes[-1])
+            for dim, bound in loops[slice(*self.nest.taken[s, v, r].tolist())]:
+                box[dim] *= bound
+            boxes.append(box)
+        return boxes
+
+    def _loops_between(self, lowest: int, s: int, v: int, *, whole_tile: bool) -> list[tuple[int, int]]:
+        """(dim, bound) of the loops that ranks stand for, innermost first (`_collect` of kernels.ranks)."""
+        found: list[tuple[int, int]] = []
+        seen = set()
+        for dim, bound, _, level, stride in self.nest.loop.tolist():
+            if not lowest <= level <= s or not self._relevant(v, dim):
+                continue
+            times = bound * stride if whole_tile and dim not in seen else bound
+            seen.add(dim)
+            if times > 1 or not found:
+                found.append((dim, times))
+        return found
+
+    def _children(self, s: int, v: int, box: list[int], most: int) -> tuple[int, Factor | None, int]:
+        """(most, present, scale) of the children of a rank that are not empty, of `most` boxes in a tile.
+
+        Words of overlapping windows are counted in the tile as a whole, each once.
+        """
+        if box == self.word and v in self.models and not self.layer.plain[v]:
+            words = int(self.nest.tile[s, v])
+            return words, self._cells(v, self.tile(s), as_count=True), words
+        return most, self.nonempty(v, box), 1
+
+    def _parent_has_format(self, s: int, v: int) -> bool:
+        parent = self.nest.kin[s, v, packs.PARENT]
+        return bool(parent >= 0 and self.policy.format[parent, v, packs.HAS_FORMAT])
+
+    def units(self, s: int, v: int) -> tuple[Reals, Reals]:
+        """(expected words per rank of a stored tile, words of the tile that takes most bits) (9.5, 13.1)."""
+        shape = self.policy.rank.shape[2], 2
+        expected, fullest = np.zeros(shape), np.zeros(shape)
+        around = [
+            i for i, loop in enumerate(self.space.loops) if loop.level > s and self._relevant(v, loop.dim)
+        ]
+        tiles = math.prod(self.space.loops[i].bound for i in around)
+        operations = math.prod(loop.bound for loop in self.space.loops) // tiles
+        stored = [self.nonempty(v, self.tile(s))] if self._parent_has_format(s, v) else []
+        nonempty = self.space.share(*filter(None, stored))
+        rows, bits = [], np.zeros([self.space.loops[i].bound for i in around])
+        width = self.policy.rank[s, v][:, [packs.RANK_METADATA_BITS, packs.RANK_PAYLOAD_BITS]]
+        for words in self.format_words(s, v):
+            present = [] if words.present is None else [words.present]
+            if nonempty:
+                share = self.space.share(*present) / words.scale / nonempty
+                expected[words.rank, words.kind] = float(words.most * share)
+            per_tile = words.most * self.space.total(*present, keep=around) / (operations * words.scale)
+            rows.append((words, per_tile))
+            bits = bits + per_tile * int(width[words.rank, words.kind])
+        for words, per_tile in rows:
+            fullest[words.rank, words.kind] = per_tile.ravel()[bits.argmax()]
+        return expected, fullest
+
+    # accesses
+
+    def utilised(self, sparse: SparsePack, s: int, v: int) -> Fraction:
+        """Share of the instances of storage s (-1: arithmetic) that hold something, on average."""
+        factors = []
+        if s >= 0 and self._parent_has_format(s, v):
+            factors.append(self.nonempty(v, self.tile(s)))
+        if self.policy.switch[packs.ANY_SPATIAL]:
+            conditions = self.conditions(sparse, v)
+            for level in range(s + 1, self.n_levels):
+                if sparse.saf[level, v] == packs.SPATIAL_SKIPPING:
+                    factors += conditions[level]
+                own = self._own_spread(level, v)
+                factors += [self.nonempty(v, self.space.extents(m)) for m in own[:1]]
+        return self.space.share(*filter(None, factors))
+
+    def count(self, sparse: SparsePack, table: TablePack, s: int, v: int, accounting: int) -> None:
+        """Fill the rows of level s and tensor v in counts, format and avg of `table`."""
+        instances = int(self.nest.space[s + 1].prod())
+        utilised = self.utilised(sparse, s, v)
+        table.avg[s + 1, v] = float(instances * utilised)
+        if not utilised:
+            return
+        conditions = self.conditions(sparse, v)
+        outer = [factor for level in conditions if level > s for factor in conditions[level]]
+        kind = int(sparse.saf[s, v])
+        local = kind in (packs.GATED, packs.SKIPPED)
+        own = [*outer, *conditions[s]] if local else outer
+        child = int(self.nest.kin[s, v, packs.CHILD])
+        for a in ACTIONS:
+            weight, scale = self.stored(s if a == packs.FILL else child, v, s)
+            elided = self._elided(s, v, a, accounting)
+            reach = int(self.nest.counts[s, v, a]) + elided
+
+            def happen(rules: list[Factor], reach: int = reach, elided: int = elided,
+                       weight: list[Factor] = weight, scale: Fraction = scale) -> int:  # fmt: skip
+                words = reach * self.space.share(*weight, *rules) * scale
+                if elided:
+                    words -= self._first_accesses(s, v, elided, rules)
+                return max(math.ceil(words / utilised), 0)
+
+            passed = happen(outer)
+            actual = happen(own) if local and a != packs.FILL else passed
+            table.counts[s, v, a, packs.RANDOM] = actual
+            table.counts[s, v, a, kind if local else packs.GATED] += passed - actual
+        if self.policy.format[s, v, packs.HAS_FORMAT]:
+            self._count_format(table, s, v, utilised, outer, own, kind if local else 0)
+
+    def _elided(self, s: int, v: int, a: int, accounting: int) -> int:
+        """Words whose first read or fill is left out, because there is no partial sum yet (7.10)."""
+        part = int(self.nest.part[s, v])
+        if not self.layer.read_write[v] or accounting == packs.COUNT_ALL:
+            return 0
+        if a == packs.READ:
+            return part
+        below_top = self.nest.kin[s, v, packs.PARENT] >= 0
+        return part if a == packs.FILL and accounting == packs.ELIDE_FIRST_FILL and below_top else 0
+
+    def _first_accesses(self, s: int, v: int, elided: int, rules: list[Factor]) -> Fraction:
+        """Words of a result, per instance of level s, that are accessed at all under `rules`.
+
+        Where there are not as many words as the dense model elides, the same share of these.
+        """
+        formatted = self.policy.format[s, v, packs.HAS_FORMAT]
+        rules = [*rules, *filter(None, [self.nonempty(v, self.word) if formatted else None])]
+        keep = [
+            i for i, loop in enumerate(self.space.loops)
+            if self._relevant(v, loop.dim) or (loop.kind != packs.TEMPORAL and loop.level > s)
+        ]  # fmt: skip
+        every = math.prod(self.space.loops[i].bound for i in keep)
+        instances = int(self.nest.space[s + 1].prod())
+        if every != elided * instances:
+            return elided * self.space.share(*rules)
+        return Fraction(int((self.space.total(*rules, keep=keep) > 0).sum()), instances)
+
+    def _count_format(
+        self,
+        table: TablePack,
+        s: int,
+        v: int,
+        utilised: Fraction,
+        outer: list[Factor],
+        own: list[Factor],
+        kind: int,
+    ) -> None:
+        """Format words travel with the data; of the ranks that the level does not hand on, all are read."""
+        child, tile = self.nest.kin[s, v, packs.CHILD], int(self.nest.tile[s, v])
+        handed = int(self.policy.format[child if child >= 0 else s, v, packs.N_RANKS])
+        for words in self.format_words(s, v):
+            present = [] if words.present is None else [words.present]
+            each = Fraction(words.most, words.scale * tile) / utilised
+            for a in ACTIONS:
+                reach = int(self.nest.counts[s, v, a]) * each
+                passed = math.ceil(reach * self.space.share(*present, *outer))
+                actual = passed
+                if kind and a != packs.FILL and words.rank < handed:
+                    actual = math.ceil(reach * self.space.share(*present, *own))
+                row = table.format[s, v, a]
+                row[packs.RANDOM, words.rank, words.kind] = actual
+                if kind:
+                    row[kind, words.rank, words.kind] = passed - actual
+
+    # arithmetic
+
+    def computes(self, sparse: SparsePack) -> Ints:
+        """(actual, gated, skipped) operations by the states of both operands (12)."""
+        alive = [
+            factor
+            for v in range(self.n_data)
+            if not self.layer.read_write[v]
+            for factors in self.conditions(sparse, v).values()
+            for factor in factors
+        ]
+        a, b = self.layer.operand.tolist()
+        every = int(self.nest.ops[packs.OPS])
+
+        def number(*operands: int) -> int:
+            nonzero = [f for f in (self.nonempty(v, self.word) for v in operands) if f is not None]
+            return int(every * self.space.share(*alive, *nonzero))
+
+        total, both = number(), number(a, b)
+        only_a, only_b = number(a) - both, number(b) - both
+        neither = total - both - only_a - only_b
+        known_a, known_b = self._knows_zeros(a), self._knows_zeros(b)
+        zero = (0 if known_b else only_a) + (0 if known_a else only_b)
+        states = (
+            zero, only_a + only_b - zero, 0 if known_a or known_b else neither,
+            neither if known_a != known_b else 0, neither if known_a and known_b else 0,
+        )  # fmt: skip
+        switch = self.policy.switch
+        found = settled(switch[packs.COMPUTE_GATING], switch[packs.COMPUTE_SKIPPING], total, *states)
+        return np.array(found, np.int64)
+
+    def _knows_zeros(self, v: int) -> bool:
+        """Whether the innermost level that keeps v stores it with metadata."""
+        innermost = int(np.flatnonzero(self.nest.kept[:, v])[0])
+        return bool(self.policy.format[innermost, v, packs.HAS_FORMAT])
+
+    # spatial skipping
+
+    @cached_property
+    def spread(self) -> Reals:
+        """Answers for what a tensor's own metadata lets idle, per (loop, tensor) (10.6 a)."""
+        answers = np.zeros((len(self.nest.loop), self.n_data, 2))
+        for v in self.models:
+            for level in range(self.n_levels):
+                for m in self._own_spread(level, v):
+                    answers[m, v] = self._answers(self.nonempty(v, self.space.extents(m)), m)
+        return answers
+
+    @cached_property
+    def led(self) -> Reals:
+        """Answers for the leaders of spatial skipping, per (option, loop) (10.6 b)."""
+        answers = np.zeros((len(self.policy.option), len(self.nest.loop), 2))
+        for level, g in self._spatial_options():
+            for m, alive in self._spatial_leader(level, g):
+                answers[g, m] = self._answers(alive, m)
+        return answers
+
+    def _answers(self, alive: Factor | None, m: int) -> tuple[float, float]:
+        """(share of empty boxes, most boxes along loop m that are not)."""
+        i = next(i for i, loop in enumerate(self.space.loops) if loop.index == m)
+        if alive is None or i not in alive.axes:
+            full = alive is None or bool(alive.array.any())
+            return (0.0 if alive is None else float(1 - self.space.share(alive))), (
+                float(self.space.loops[i].bound) if full else 0.0
+            )
+        along = alive.array.sum(axis=alive.axes.index(i))
+        return float(1 - self.space.share(alive)), float(along.max())
+
+    def _holder(self, v: int, level: int) -> int:
+        return next((s for s in range(level, self.n_levels) if self.nest.kept[s, v]), -1)
+
+    def _spatial_loops(self, level: int, v: int) -> list[int]:
+        return [
+            loop.index for loop in self.space.loops
+            if loop.level == level and loop.kind != packs.TEMPORAL and self._relevant(v, loop.dim)
+        ]  # fmt: skip
+
+    def _own_spread(self, level: int, v: int) -> list[int]:
+        """Spatial loops of a level that hand out v, if its zeros are known there; innermost first."""
+        return self._spatial_loops(level, v) if self._held_with_format(v, level) else []
+
+    def _held_with_format(self, v: int, level: int) -> bool:
+        holder = self._holder(v, level)
+        return holder >= 0 and bool(self.policy.format[holder, v, packs.HAS_FORMAT])
+
+    def _spatial_leader(self, level: int, g: int) -> Iterator[tuple[int, Factor]]:
+        """Per spatial loop of the level over the leader: whether the box below it holds a nonzero."""
+        target = self._target(g)
+        leader = next((v for v in self._leaders_of(g) if self._held_with_format(v, level)), None)
+        if leader not in self.models:
+            return
+        inner = self.nest.kin[level, target, packs.CHILD] >= 0
+        for m in self._spatial_loops(level, leader):
+            alive = self._cells(leader, self.space.extents(m), as_count=False)
+            moves_target = self._relevant(target, int(self.nest.loop[m, packs.DIM]))
+            yield m, self.space.largest(alive, self._staying(level, target) if inner and moves_target else [])
+
+    def _relevant(self, v: int, dim: int) -> bool:
+        return bool(self.layer.relevant[v] >> dim & 1)
+
+    def _staying(self, level: int, target: int) -> list[int]:
+        """Temporal loops during which the target's tile stays where it is (10.6 b)."""
+        last = self._holder(target, level)
+        last = self.n_levels - 1 if last < 0 else last
+        found = []
+        for i, loop in enumerate(self.space.loops):
+            if loop.level < level or loop.kind != packs.TEMPORAL:
+                continue
+            if loop.level > last or self._relevant(target, loop.dim):
+                break
+            found.append(i)
+        return found

@@ -1,0 +1,476 @@
+"""Actual data by walking the loop nest: every word that moves, and whether it moves at all.
+
+For tensors without windows and link transfers, and rules with one option each. The walk visits every instance
+and every step, keeps what each child holds, and lists the words that are handed on. A word of a stored tensor
+moves if it is not zero; a rule lets it pass if all elements of every leader's tile have been looked at and
+none of these tiles is empty.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from naive.counting import index
+from naive.leaders import target_loop
+from naive.nest import Problem
+from naive.ranks import RefusedError, formats, match_ranks
+from sparsim.spec import Option, SparsePolicy
+
+Point = tuple[int, ...]  # an iteration of every loop, innermost first
+Counts = dict[str, list[int]]  # [reads, fills, updates] by outcome
+
+
+@dataclass
+class Moved:
+    """A word handed on once, for the operations that use it."""
+
+    element: Point
+    users: list[Point]
+    receivers: int = 1
+
+
+@dataclass
+class Found:
+    """What the walk counts for one tensor at one level, per utilised instance."""
+
+    dense: list[int]
+    data: Counts
+    format: dict[str, list[list[list[int]]]]  # outcome -> action -> rank -> metadata, payload
+    average: Fraction
+    fullest_bits: int = 0
+    fullest_words: int = 0
+
+
+@dataclass
+class Rule:
+    kind: str  # "gating" or "skipping"
+    alive: dict[Point, bool]
+    p: Fraction = field(default_factory=Fraction)
+
+
+class Walk:
+    """`masks` by dataspace; tensors without one have no zeros."""
+
+    def __init__(self, problem: Problem, policy: SparsePolicy, masks: dict[str, Any]) -> None:
+        self.problem, self.policy = problem, policy
+        self.masks = [masks.get(name) for name in problem.names]
+        self.loops = problem.loops
+        self.points = list(itertools.product(*(range(loop.bound) for loop in self.loops)))
+        self.elements = [
+            {point: index(problem, v, self._place(point)) for point in self.points}
+            for v in range(len(problem.names))
+        ]
+        self.form = formats(problem, policy)
+        self.ranks = match_ranks(problem, policy)
+        self.rules = self._rules()
+        self.spatial = self._spatial_rules()
+        for key in self.spatial:  # takes the place of a rule that leaves out nothing
+            self.rules.pop(key, None)
+
+    def _place(self, point: Point) -> dict[str, int]:
+        place, stride = (dict.fromkeys(self.problem.layer.shape.dims, n) for n in (0, 1))
+        for i, loop in zip(point, self.loops, strict=True):
+            place[loop.dim] += i * stride[loop.dim]
+            stride[loop.dim] *= loop.bound
+        return place
+
+    def nonzero(self, v: int, element: Point) -> bool:
+        return self.masks[v] is None or bool(self.masks[v][element])
+
+    def _spanned(self, point: Point, free: list[bool]) -> Iterable[Point]:
+        """All operations that differ from `point` in free loops only."""
+        return itertools.product(
+            *(range(x.bound) if f else (i,) for i, x, f in zip(point, self.loops, free, strict=True))
+        )
+
+    # rules
+
+    def _rules(self) -> dict[tuple[int, int], Rule]:
+        """The rule of every (level, tensor): of several the one that leaves out most accesses (10.1)."""
+        outward = [level.name for level in self.problem.levels]
+        rules: dict[tuple[int, int], Rule] = {}
+        safs = [saf for saf in self.policy.safs if saf.type != "skipping-spatial"]
+        for saf in sorted(safs, key=lambda saf: (saf.type, outward.index(saf.level))):
+            (option,) = saf.options
+            v = self.problem.names.index(option.target)
+            level = next(
+                (s for s in range(outward.index(saf.level), len(outward)) if self.problem.kept(s, v)), None
+            )
+            if level is None:
+                raise RefusedError("target kept nowhere outside")
+            alive = self._alive(option, level, v)
+            stored = [
+                point for point in self.points
+                if (level, v) not in self.form or self.nonzero(v, self.elements[v][point])
+            ]  # fmt: skip
+            useless = Fraction(sum(not alive[point] for point in stored), len(stored) or 1)
+            if (level, v) not in rules or useless > rules[level, v].p:
+                rules[level, v] = Rule(saf.type, alive, useless)
+        return rules
+
+    def _alive(self, option: Option, level: int, target: int) -> dict[Point, bool]:
+        """Whether no leader's tile is empty, for every operation (10.2)."""
+        child = self.problem.child(level, target)
+        at, scalar = target_loop(self.problem, level, child, target)
+        alive = dict.fromkeys(self.points, True)
+        for name in option.condition_on:
+            leader = self.problem.names.index(name)
+            tile = self._leader_tile(level, child, target, leader, at, scalar)
+            if tile is None or self.masks[leader] is None:
+                continue
+            free, steps = tile
+            seen: dict[Any, bool] = {}
+            for point in self.points:
+                key = tuple(
+                    i // steps.get(n, 1) if n in steps else -1 if f else i
+                    for n, (i, f) in enumerate(zip(point, free, strict=True))
+                )
+                if key not in seen:
+                    seen[key] = any(
+                        self.nonzero(leader, self.elements[leader][other])
+                        for other in self.points
+                        if all(
+                            f or i // steps.get(n, 1) == k // steps.get(n, 1)
+                            for n, (i, k, f) in enumerate(zip(point, other, free, strict=True))
+                        )
+                    )
+                alive[point] = alive[point] and seen[key]
+        return alive
+
+    def _leader_tile(
+        self, level: int, child: int, target: int, leader: int, at: int, scalar: bool
+    ) -> tuple[list[bool], dict[int, int]] | None:
+        """(loops that one tile of the leader runs through, loops of which it spans some steps at a time)."""
+        relevant, target_at = self.problem.relevant, self.loops[at]
+        free = [n <= at and not scalar for n in range(len(self.loops))]
+        shared = [at]
+        located = target_at.kind == "t"
+        for n, loop in enumerate(self.loops):
+            if n <= at or loop.level > level or loop.bound == 1:
+                continue
+            stays = not relevant(target, loop.dim)
+            if loop.kind != "t" or (not located and child >= 0 and stays):
+                free[n] = True
+                shared.append(n)
+            if target_at.kind != "t" and loop.kind == "t" and (child < 0 or not stays):
+                located = True
+        block = self.problem.levels[level].block_size
+        if scalar:
+            both = relevant(leader, target_at.dim) and relevant(target, target_at.dim)
+            return free, {at: block} if both else {}
+        met = False
+        base = [n <= at for n in range(len(self.loops))]
+        words = len({self.elements[target][p] for p in self._spanned(self.points[0], base)})
+        steps = {}
+        for n in shared:
+            if target_at.kind != "t" and met and relevant(leader, self.loops[n].dim):
+                return None
+            if relevant(leader, self.loops[n].dim) and relevant(target, self.loops[n].dim):
+                met = True
+                free[n] = False
+                if n == at:
+                    steps[n] = math.ceil(block * target_at.bound / words)
+        return free, steps
+
+    def _spatial_rules(self) -> dict[tuple[int, int], Rule]:
+        """Spatial skipping: instances inside the level idle where the box of the leader below the spatial
+        loops is empty (10.6 b)."""
+        outward = [level.name for level in self.problem.levels]
+        rules = {}
+        for saf in self.policy.safs:
+            if saf.type == "skipping-spatial":
+                level, v = outward.index(saf.level), self.problem.names.index(saf.options[0].target)
+                leaders = map(self.problem.names.index, saf.options[0].condition_on)
+                alive = dict.fromkeys(self.points, True)
+                known = next((leader for leader in leaders if self._held_with_format(leader, level)), None)
+                if known is not None:
+                    alive = self._not_empty_below(level, known, v)
+                rules[level, v] = Rule(saf.type, alive)
+        return rules
+
+    def _holder(self, v: int, level: int) -> int:
+        return next((s for s in range(level, len(self.problem.levels)) if self.problem.kept(s, v)), -1)
+
+    def _held_with_format(self, v: int, level: int) -> bool:
+        return (self._holder(v, level), v) in self.form
+
+    def _not_empty_below(self, level: int, v: int, target: int | None) -> dict[Point, bool]:
+        """Whether the box of v inside the innermost spatial loop of a level that hands v out holds a nonzero.
+
+        For the leader of a target, together with the steps in which the target's tile stays where it is.
+        """
+        relevant = self.problem.relevant
+        spread = [
+            n for n, loop in enumerate(self.loops)
+            if loop.level == level and loop.kind != "t" and loop.bound > 1 and relevant(v, loop.dim)
+        ]  # fmt: skip
+        if not spread:
+            return dict.fromkeys(self.points, True)
+        free = [n < spread[0] for n in range(len(self.loops))]
+        inner = target is not None and self.problem.child(level, target) >= 0
+        if target is not None and inner and relevant(target, self.loops[spread[0]].dim):
+            last = self._holder(target, level)
+            for n, loop in enumerate(self.loops):
+                if loop.level < level or loop.kind != "t" or loop.bound == 1:
+                    continue
+                if loop.level > (len(self.problem.levels) if last < 0 else last):
+                    break
+                if relevant(target, loop.dim):
+                    break
+                free[n] = True
+        return {
+            point: any(
+                self.nonzero(v, element)
+                for element in {self.elements[v][other] for other in self._spanned(point, free)}
+            )
+            for point in self.points
+        }
+
+    # moves
+
+    def _deliveries(self, s: int, v: int, child: int) -> dict[Point, list[Moved]]:
+        """Words that every instance of level s hands to level `child` (-1: arithmetic), in order."""
+        return self._walk(v, child, lambda loop: loop.level > s)
+
+    def _walk(self, v: int, child: int, is_outside: Any) -> dict[Point, list[Moved]]:
+        within = [loop.level <= child for loop in self.loops]
+        holder = [is_outside(loop) and loop.kind != "t" for loop in self.loops]
+        steps = [loop.level > child and loop.kind == "t" for loop in self.loops]
+        spread = [not (w or h or t) for w, h, t in zip(within, holder, steps, strict=True)]
+        moved: dict[Point, list[Moved]] = {}
+        for instance in self._some(holder):
+            held: dict[Point, Any] = {}
+            moved[instance] = []
+            for step in self._some(steps):
+                groups: dict[Any, list[Point]] = {}
+                for place in self._some(spread):
+                    corner = tuple(a + b + c for a, b, c in zip(instance, step, place, strict=True))
+                    users = list(self._spanned(corner, within))
+                    tile = frozenset(self.elements[v][user] for user in users)
+                    if child >= 0 and held.get(place) == tile:
+                        continue
+                    held[place] = tile
+                    groups.setdefault(tile, []).extend(users)
+                for tile, users in groups.items():
+                    for element in sorted(tile):
+                        moved[instance].append(
+                            Moved(element, [u for u in users if self.elements[v][u] == element])
+                        )
+        return moved
+
+    def _some(self, chosen: list[bool]) -> Iterable[Point]:
+        """Iterations of the chosen loops, outermost slowest; the others stay at 0."""
+        ranges = [range(x.bound) if c else range(1) for x, c in zip(self.loops, chosen, strict=True)]
+        for point in itertools.product(*reversed(ranges)):
+            yield point[::-1]
+
+    # counts
+
+    def tensor(self, s: int, v: int, elide_read: bool, elide_fill: bool) -> Found:
+        problem = self.problem
+        child, parent, writes = problem.child(s, v), problem.parent(s, v), problem.writes[v]
+        inward = self._deliveries(s, v, child)
+        arriving: dict[Point, list[Moved]] = {key: [] for key in inward}
+        if parent >= 0:
+            arriving = self._walk(v, s, lambda loop: loop.level > s)
+        instances = len(inward)
+        every = [*self.rules.items(), *self.spatial.items()]
+        outer = [rule for (level, u), rule in every if u == v and level > s]
+        own = self.rules.get((s, v))
+        local = [*outer, *([own] if own else [])]
+        average = self._utilised(s, v)
+        found = Found([0, 0, 0], {}, {}, average * instances)
+        per = average * instances  # utilised instances
+        moves = [inward, arriving, inward if writes else {key: [] for key in inward}]
+        elided = [writes and elide_read, writes and elide_fill and parent >= 0, False]
+        passed, actual = [0] * 3, [0] * 3
+        for a in range(3):
+            found.dense[a] = self._dense(moves[a], elided[a], instances)
+            if per:
+                passed[a] = math.ceil(self._sum(moves[a], elided[a], s, v, outer) / per)
+                rules = outer if a == 1 else local
+                actual[a] = math.ceil(self._sum(moves[a], elided[a], s, v, rules) / per)
+        found.data = {"actual": actual, "left out": [p - n for p, n in zip(passed, actual, strict=True)]}
+        if (s, v) in self.form:
+            self._count_format(found, s, v, outer, local)
+        return found
+
+    def _dense(self, moves: dict[Point, list[Moved]], elided: bool, instances: int) -> int:
+        total = sum(map(len, moves.values()))
+        if elided:
+            total -= sum(len({move.element for move in all_of}) for all_of in moves.values())
+        assert total % instances == 0
+        return total // instances
+
+    def _sum(
+        self, moves: dict[Point, list[Moved]], elided: bool, s: int, v: int, rules: list[Rule]
+    ) -> Fraction:
+        total = Fraction(0)
+        for all_of in moves.values():
+            seen = set()
+            for move in all_of:
+                if (s, v) in self.form and not self.nonzero(v, move.element):
+                    continue
+                happens = self._happens(move, rules)
+                if elided and happens and move.element not in seen:
+                    seen.add(move.element)
+                    happens -= 1
+                total += happens
+        return total
+
+    def _happens(self, move: Moved, rules: list[Rule]) -> Fraction:
+        alive = [all(rule.alive[user] for rule in rules) for user in move.users]
+        assert all(alive) or not any(alive)
+        return Fraction(int(alive[0]))
+
+    def _utilised(self, s: int, v: int) -> Fraction:
+        """Share of (instance, step) at which there is a tile: those that are empty never leave a parent that
+        knows its zeros."""
+        needed = []
+        if (self.problem.parent(s, v), v) in self.form:
+            within = [loop.level <= s for loop in self.loops]
+            needed.append(
+                {
+                    p: self._any(v, [self.elements[v][q] for q in self._spanned(p, within)])
+                    for p in self.points
+                }
+            )
+        if self.spatial:
+            needed += [rule.alive for (level, u), rule in self.spatial.items() if u == v and level > s]
+            for level in range(s + 1, len(self.problem.levels)):
+                if self._held_with_format(v, level):
+                    needed.append(self._not_empty_below(level, v, None))
+        return Fraction(sum(all(n[p] for n in needed) for p in self.points), len(self.points))
+
+    def _any(self, v: int, tile: list[Point]) -> bool:
+        return any(self.nonzero(v, element) for element in tile)
+
+    def _tiles(self, v: int, box: dict[str, int], within: list[Point] | None = None) -> list[list[Point]]:
+        """The tensor, or the tile `within`, cut into boxes."""
+        dims = [dim for dim in self.problem.layer.shape.dims if self.problem.relevant(v, dim)]
+        chosen = None if within is None else set(within)
+        tiles: dict[Point, dict[Point, None]] = {}
+        for point in self.points:
+            element = self.elements[v][point]
+            if chosen is None or element in chosen:
+                place = self._place(point)
+                key = tuple(place[dim] // box[dim] for dim in dims)
+                tiles.setdefault(key, {})[element] = None
+        return [list(tile) for tile in tiles.values()]
+
+    def _words(self, s: int, v: int, tile: list[Point]) -> list[tuple[int, int, list[Point]]]:
+        """(rank, metadata or payload, box that it is about) of every format word of a stored tile (9.1)."""
+        form, ranks = self.form[s, v], self.ranks[s, v]
+        kinds = [rank.format for rank in reversed(form.ranks)]
+        whole = 0 if form.order == "inner-to-outer" else len(kinds) - 1
+        words: list[tuple[int, int, list[Point]]] = []
+        lowest = True
+        for r, kind in enumerate(kinds):
+            if (ranks.fiber[r] == 1 and r != whole) or kind == "U":
+                continue
+            found = []
+            for fiber in self._tiles(v, ranks.boxes[r + 1], tile):
+                children, lives = self._tiles(v, ranks.boxes[r], fiber), self._any(v, fiber)
+                filled = [box for box in children if self._any(v, box)]
+                if kind == "UOP":
+                    found += [(r, 1, fiber)] * ((len(children) + 1) if lives else 0)
+                elif kind == "UB":
+                    found += [(r, u, box) for box in children for u in range(2)]
+                elif kind == "B":
+                    found += [(r, 0, box) for box in children if lives]
+                    found += [(r, 1, box) for box in filled]
+                else:
+                    found += [(r, u, box) for box in filled for u in range(2)]
+            words += [word for word in found if not (lowest and word[1] == 1)]
+            lowest = False
+        return words
+
+    def _count_format(self, found: Found, s: int, v: int, outer: list[Rule], local: list[Rule]) -> None:
+        """A format word moves as often as a word of its box on average."""
+        problem, n_ranks = self.problem, len(self.form[s, v].ranks)
+        child, parent = problem.child(s, v), problem.parent(s, v)
+        handed = n_ranks if child < 0 else len(self.ranks_of(child, v))
+        box = problem.inside(s)
+        tiles = self._tiles(v, box)
+        if (parent, v) in self.form:
+            tiles = [tile for tile in tiles if self._any(v, tile)]
+        widths = self.widths(s, v)
+        passed, actual = ([[[Fraction(0)] * 2 for _ in range(n_ranks)] for _ in range(3)] for _ in range(2))
+        share = {
+            id(rules): self._alive_share(v, rules) for rules in (outer, local)
+        }  # of the operations of every element
+        for tile in tiles:
+            words = self._words(s, v, tile)
+            bits = sum(widths[r][u] for r, u, _ in words)
+            if bits > found.fullest_bits:
+                found.fullest_bits, found.fullest_words = bits, len(words)
+            for r, u, of in words:
+                for a in range(3):
+                    times = Fraction(found.dense[a], problem.tile(s, v))
+                    passed[a][r][u] += times * sum(share[id(outer)][e] for e in of) / len(of)
+                    own = outer if a == 1 or r >= handed else local
+                    actual[a][r][u] += times * sum(share[id(own)][e] for e in of) / len(of)
+        per = len(tiles) or 1
+        rounded = [
+            [[[math.ceil(n / per) for n in kinds] for kinds in ranks] for ranks in counts]
+            for counts in (passed, actual)
+        ]
+        found.format = {
+            "actual": rounded[1],
+            "left out": [
+                [[p - n for p, n in zip(*pair, strict=True)] for pair in zip(*both, strict=True)]
+                for both in zip(*rounded, strict=True)
+            ],
+        }
+
+    def ranks_of(self, s: int, v: int) -> tuple[Any, ...]:
+        return self.form[s, v].ranks if (s, v) in self.form else ()
+
+    def _alive_share(self, v: int, rules: list[Rule]) -> dict[Point, Fraction]:
+        users: dict[Point, list[bool]] = {}
+        for point in self.points:
+            users.setdefault(self.elements[v][point], []).append(all(rule.alive[point] for rule in rules))
+        return {element: Fraction(sum(alive), len(alive)) for element, alive in users.items()}
+
+    def widths(self, s: int, v: int) -> list[list[int]]:
+        if (s, v) not in self.form:
+            return []
+        default = self.problem.levels[s].metadata_word_bits
+        return [
+            [default if bits is None else bits for bits in (rank.metadata_word_bits, rank.payload_word_bits)]
+            for rank in reversed(self.form[s, v].ranks)
+        ]
+
+    def computes(self) -> tuple[int, int, int]:
+        """(actual, gated, skipped) operations (12)."""
+        problem = self.problem
+        operands = [v for v, writes in enumerate(problem.writes) if not writes]
+        rules = [*self.rules.items(), *self.spatial.items()]
+        alive = [rule.alive for (_, v), rule in rules if v in operands]
+        actual = gated = skipped = 0
+        for point in self.points:
+            if not all(rule[point] for rule in alive):
+                continue
+            states = {self._state(v, self.elements[v][point]) for v in operands}
+            if states == {"absent"}:
+                continue
+            if states == {"nonzero"}:
+                actual += 1
+            elif "absent" in states and self.policy.compute_skipping:
+                skipped += 1
+            elif self.policy.compute_gating:
+                gated += 1
+            else:
+                actual += 1
+        return actual, gated, skipped
+
+    def _state(self, v: int, element: Point) -> str:
+        innermost = min(s for s in range(len(self.problem.levels)) if self.problem.kept(s, v))
+        if self.nonzero(v, element):
+            return "nonzero"
+        return "absent" if (innermost, v) in self.form else "zero"
