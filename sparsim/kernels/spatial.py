@@ -96,6 +96,12 @@ def _children(layer, density, counted, i, j, v, inside, fiber):
 
 
 @kernel
+def _part(some, of_all):
+    """some / of_all; 1 where there is nothing left to divide, which `_check_fanout` refuses."""
+    return some / of_all if of_all > 0 else 1.0
+
+
+@kernel
 def _shrink(reach, kind, elements, bound):
     axis = kind - SPATIAL_X
     reach[axis] = math.floor(reach[axis] * (elements / bound))
@@ -131,8 +137,8 @@ def _own_reduction(layer, density, policy, table, nest, sparse, v):
 def _hand_inward(nest, sparse, v):
     """Fewer instances of a level mean fewer of all levels inside it."""
     for h in range(nest.tile.shape[0], 0, -1):
-        x = sparse.reach[h, v, 0] / sparse.space[h, v, 0]
-        y = sparse.reach[h, v, 1] / sparse.space[h, v, 1]
+        x = _part(sparse.reach[h, v, 0], sparse.space[h, v, 0])
+        y = _part(sparse.reach[h, v, 1], sparse.space[h, v, 1])
         if x == 1.0 and y == 1.0:
             continue
         sparse.space[h, v, 0], sparse.space[h, v, 1] = int(sparse.reach[h, v, 0]), int(sparse.reach[h, v, 1])
@@ -227,7 +233,7 @@ def _summarise(nest, sparse, v):
         shrink_x, shrink_y = 1.0, 1.0
         sparse.avg[h, v] = nest.space[h, 0] * nest.space[h, 1] * fraction
         if h > 0:
-            shrink_x, shrink_y = x / sparse.space[h, v, 0], y / sparse.space[h, v, 1]
+            shrink_x, shrink_y = _part(x, sparse.space[h, v, 0]), _part(y, sparse.space[h, v, 1])
         sparse.space[h, v, 0], sparse.space[h, v, 1] = int(x), int(y)
         if h < nest.tile.shape[0] and sparse.saf[h, v] == SPATIAL_SKIPPING:
             sparse.saf_p[h, v] = 1.0 - fraction

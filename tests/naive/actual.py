@@ -159,6 +159,13 @@ class Walk:
                 shared.append(n)
             if target_at.kind != "t" and loop.kind == "t" and (child < 0 or not stays):
                 located = True
+        for n, loop in enumerate(self.loops):  # the tile may stay beyond the loops of its level
+            if child < 0 or (
+                loop.level > child and loop.kind == "t" and loop.bound > 1 and relevant(target, loop.dim)
+            ):
+                break
+            if loop.level > level and loop.kind == "t":
+                free[n] = True
         block = self.problem.levels[level].block_size
         if scalar:
             both = relevant(leader, target_at.dim) and relevant(target, target_at.dim)
@@ -244,23 +251,28 @@ class Walk:
         spread = [not (w or h or t) for w, h, t in zip(within, holder, steps, strict=True)]
         moved: dict[Point, list[Moved]] = {}
         for instance in self._some(holder):
-            held: dict[Point, Any] = {}
+            held: dict[Point, dict[Point, Moved]] = {}
             moved[instance] = []
             for step in self._some(steps):
-                groups: dict[Any, list[Point]] = {}
+                groups: dict[frozenset[Point], list[Point]] = {}
+                arrived: dict[Point, list[Point]] = {}
                 for place in self._some(spread):
                     corner = tuple(a + b + c for a, b, c in zip(instance, step, place, strict=True))
                     users = list(self._spanned(corner, within))
                     tile = frozenset(self.elements[v][user] for user in users)
-                    if child >= 0 and held.get(place) == tile:
-                        continue
-                    held[place] = tile
-                    groups.setdefault(tile, []).extend(users)
-                for tile, users in groups.items():
-                    for element in sorted(tile):
-                        moved[instance].append(
-                            Moved(element, [u for u in users if self.elements[v][u] == element])
-                        )
+                    if child >= 0 and frozenset(held.get(place, ())) == tile:
+                        for user in users:  # nothing moves, but what has moved is used on
+                            held[place][self.elements[v][user]].users.append(user)
+                    else:
+                        groups.setdefault(tile, []).append(place)
+                        arrived[place] = users
+                for tile, places in groups.items():
+                    words = {element: Moved(element, []) for element in sorted(tile)}
+                    moved[instance] += words.values()
+                    for place in places:
+                        held[place] = words
+                        for user in arrived[place]:
+                            words[self.elements[v][user]].users.append(user)
         return moved
 
     def _some(self, chosen: list[bool]) -> Iterable[Point]:

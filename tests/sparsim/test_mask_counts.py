@@ -118,7 +118,7 @@ def check(case: Case, masks: Masks, accounting: str) -> Evaluation:
     return result
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(drawn=masked_cases(), accounting=st.sampled_from(["timeloop-3", "timeloop-2022", "count-all"]))
 def test_every_count_is_that_of_the_walk(drawn: tuple[Case, Masks], accounting: str) -> None:
     try:

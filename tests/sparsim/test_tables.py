@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from examples import COMPRESSED, accelerator, fixed, matmul
@@ -14,7 +16,18 @@ from small_nests import Case
 from sparsim.errors import FormatError, SpecError
 from sparsim.evaluation import evaluate
 from sparsim.result import Evaluation
-from sparsim.spec import Density, Option, Saf, SparsePolicy
+from sparsim.spec import (
+    Density,
+    LevelMapping,
+    Mapping,
+    Nest,
+    Option,
+    Rank,
+    Saf,
+    SparsePolicy,
+    TensorFormat,
+)
+from sparsim.timeloop.reader import read_documents
 
 EVEN = np.indices((8, 8)).sum(axis=0) % 2 == 0  # a checkerboard
 
@@ -115,13 +128,63 @@ def test_without_a_policy_masks_have_no_effect() -> None:
     assert with_mask(EVEN, None).energy_pj == evaluate(*matmul(None)).energy_pj
 
 
-@pytest.mark.parametrize("distribution", ["actual", "banded"])
-def test_spatial_skipping_needs_a_density(distribution: Any) -> None:
+def test_spatial_skipping_refuses_bands() -> None:
     skip = Saf(level="GLB", type="skipping-spatial", options=(Option(target="A", condition_on=("B",)),))
-    case = matmul(SparsePolicy(safs=(skip,)), A=Density(distribution=distribution))
-    masks = {"A": EVEN} if distribution == "actual" else {}
-    with pytest.raises(SpecError, match=f"A is '{distribution}'"):
-        evaluate(*case, masks=masks)
+    case = matmul(SparsePolicy(safs=(skip,)), A=Density(distribution="banded"))
+    with pytest.raises(SpecError, match="A is 'banded'"):
+        evaluate(*case)
+
+
+def test_spatial_skipping_counts_the_instances_that_a_mask_leaves() -> None:
+    """Four PEs hold a row of B each; rows 1 to 3 of the first half of K and row 2 of the second are zero."""
+    inner = (Rank(format="UOP"), Rank(format="CP"))
+    policy = SparsePolicy(
+        formats=(
+            TensorFormat(level="DRAM", dataspace="B", ranks=(Rank(format="UOP"), *inner)),
+            TensorFormat(level="GLB", dataspace="B", ranks=inner),
+        ),
+        safs=(Saf(level="GLB", type="skipping-spatial", options=(Option(target="A", condition_on=("B",)),)),),
+    )
+    mapping = Mapping(
+        levels=(
+            LevelMapping(level="DRAM", temporal=Nest(factors={"K": 2})),
+            LevelMapping(level="GLB", spatial=Nest(factors={"K": 4}, split_x=3)),
+            LevelMapping(level="spad", temporal=Nest(factors={"M": 8, "N": 4})),
+        )
+    )
+    case = matmul(policy, B=actual())
+    b = np.ones((8, 4), bool)
+    b[1:4], b[6] = False, False
+    arch = msgspec.structs.replace(
+        case.arch,
+        storage=tuple(msgspec.structs.replace(s, decompression_supported=True) for s in case.arch.storage),
+    )
+    result = evaluate(arch, case.layer, policy, case.energy, mapping, masks={"B": b})
+    spad = next(t for t in result.level("spad").tensors if t.dataspace == "A")
+    assert spad.instances_max == 3  # of the second half; in the first half one
+    assert spad.instances_average == pytest.approx(4 * 4 / 8)  # 4 of 8 (PE, step) pairs have work
+    assert result.compute.actual + result.compute.gated + result.compute.skipped <= 8 * 4 * 4
+    assert spad.reads.actual * spad.instances_average == 8 * 4 * 4  # 4 useful rows, each for 8 x 4 operations
+
+
+def test_two_leaders_are_counted_together() -> None:
+    """Updates of a result that both operands decide about are the operations that happen."""
+    rng = np.random.default_rng(3)
+    a = np.zeros((8, 8), bool)
+    a[:, :4] = rng.random((8, 4)) < 0.7
+    for b in (a[:, :4].copy(), np.roll(a, 4, axis=1)[:, :4]):
+        option = Option(target="Z", condition_on=("A", "B"))
+        policy = SparsePolicy(
+            safs=(Saf(level="spad", type="skipping", options=(option,)),), compute_gating=True
+        )
+        case = matmul(policy, A=actual(), B=actual())
+        result = evaluate(*case, masks={"A": a, "B": b})
+        spad = next(t for t in result.level("spad").tensors if t.dataspace == "Z")
+        happen = np.einsum("mk,kn->mn", a.astype(int), b.astype(int))
+        assert result.compute.actual == happen.sum()
+        updates = spad.updates
+        assert updates.actual == math.ceil(happen.sum() / 4)  # four PEs
+        assert updates.actual + updates.skipped == updates.algorithmic
 
 
 def test_capacity_is_that_of_the_fullest_tile() -> None:
@@ -162,3 +225,25 @@ def test_actual_data_need_no_more_room_than_they_take() -> None:
     assert evaluate(*case, masks={"A": single}).energy_pj > 0
     with pytest.raises(ValueError, match="metadata bits do not fit GLB"):
         evaluate(*case, masks={"A": np.ones((8, 8))})
+
+
+PRODUCT = Path(__file__).parents[1] / "cases" / "actual-data"  # 8 x 16 times 16 x 8, both half full
+
+
+@pytest.mark.parametrize(("shift", "operations"), [(0, 512), (4, 256), (8, 0)])
+def test_documents_with_masks(shift: int, operations: int) -> None:
+    """Both operands are nonzero in one half of K; the second one's half is shifted against the first's."""
+    arch, layer, policy, energy, mapping, *_ = read_documents(sorted(PRODUCT.glob("*.yaml")))
+    assert mapping is not None
+    masks = {"Inputs": np.load(PRODUCT / "i.npy"), "Weights": np.roll(np.load(PRODUCT / "w.npy"), shift, 0)}
+    result = evaluate(arch, layer, policy, energy, mapping, masks=masks)
+    traffic = {(level.name, t.dataspace): t for level in result.storage for t in level.tensors}
+    assert result.compute.actual == traffic["Sums", "Outputs"].updates.actual == operations
+    assert traffic["Sums", "Outputs"].reads.actual == operations - (64 if operations else 0)
+    weights = traffic["Right", "Weights"]
+    assert weights.reads.actual == operations
+    assert weights.fills.actual == 64
+    # a coordinate for each nonzero, and offsets of the 16 fibers
+    assert [(u.metadata, u.payload) for u in weights.format_fills.actual] == [(0, 17), (64, 0)]
+    assert weights.format_reads.actual[1].metadata == operations
+    assert [(u.metadata, u.payload) for u in weights.format_words] == [(0, 17), (64, 0)]
