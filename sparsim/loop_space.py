@@ -28,7 +28,7 @@ class Factor(NamedTuple):
 class Loop(NamedTuple):
     """A loop with more than one iteration."""
 
-    index: int  # in the complete nest, innermost first
+    place: int  # in the complete nest, innermost first
     dim: int
     bound: int
     kind: int
@@ -50,7 +50,7 @@ class LoopSpace:
         """Extents of the box inside the first `inside` loops of the complete nest, per dim."""
         ext = [1] * self.n_dims
         for loop in self.loops:
-            if loop.index < inside:
+            if loop.place < inside:
                 ext[loop.dim] *= loop.bound
         return ext
 

@@ -125,6 +125,7 @@ class MaskCounts(MaskRules):
         stored = [self.nonempty(v, self.tile(s))] if self._parent_has_format(s, v) else []
         nonempty = self.space.share(*filter(None, stored))
         rows, bits = [], np.zeros([self.space.loops[i].bound for i in around])
+        number = bits.copy()
         width = self.policy.rank[s, v][:, [packs.RANK_METADATA_BITS, packs.RANK_PAYLOAD_BITS]]
         for words in self.format_words(s, v):
             present = [] if words.present is None else [words.present]
@@ -134,8 +135,10 @@ class MaskCounts(MaskRules):
             per_tile = words.most * self.space.total(*present, keep=around) / (operations * words.scale)
             rows.append((words, per_tile))
             bits = bits + per_tile * int(width[words.rank, words.kind])
+            number = number + per_tile
+        most = np.lexsort((number.ravel(), bits.ravel()))[-1]
         for words, per_tile in rows:
-            fullest[words.rank, words.kind] = per_tile.ravel()[bits.argmax()]
+            fullest[words.rank, words.kind] = per_tile.ravel()[most]
         return expected, fullest
 
     # accesses

@@ -107,13 +107,13 @@ class MaskRules:
         noted = self.nest.lead_loop[g]
         free = [
             i for i, loop in enumerate(self.space.loops)
-            if noted[loop.index] and (scalar or not shared(loop.dim))
+            if noted[loop.place] and (scalar or not shared(loop.dim))
         ]  # fmt: skip
         if child >= 0:
             free += [i for i in self._staying(child + 1, target) if self.space.loops[i].level > level]
         alive = self._cells(v, tile, as_count=False)
         for i, loop in enumerate(self.space.loops):
-            if loop.index == target_loop:
+            if loop.place == target_loop:
                 if shared(loop.dim):
                     words = 1 if scalar else int(self.nest.box[target_loop + 1, target]) / loop.bound
                     alive = self.space.grouped(alive, i, math.ceil(self.block[level] / words))
@@ -205,7 +205,7 @@ class MaskRules:
 
     def _answers(self, alive: Factor | None, m: int) -> tuple[float, float]:
         """(share of empty boxes, most boxes along loop m that are not)."""
-        i = next(i for i, loop in enumerate(self.space.loops) if loop.index == m)
+        i = next(i for i, loop in enumerate(self.space.loops) if loop.place == m)
         if alive is None or i not in alive.axes:
             full = alive is None or bool(alive.array.any())
             return (0.0 if alive is None else float(1 - self.space.share(alive))), (
@@ -219,7 +219,7 @@ class MaskRules:
 
     def _spatial_loops(self, level: int, v: int) -> list[int]:
         return [
-            loop.index for loop in self.space.loops
+            loop.place for loop in self.space.loops
             if loop.level == level and loop.kind != packs.TEMPORAL and self._relevant(v, loop.dim)
         ]  # fmt: skip
 
@@ -235,7 +235,7 @@ class MaskRules:
         """Per spatial loop of the level over the leader: whether the box below it holds a nonzero."""
         target = self._target(g)
         leader = next((v for v in self._leaders_of(g) if self._held_with_format(v, level)), None)
-        if leader not in self.models:
+        if leader is None or leader not in self.models:
             return
         inner = self.nest.kin[level, target, packs.CHILD] >= 0
         for m in self._spatial_loops(level, leader):

@@ -20,6 +20,7 @@ from naive.leaders import target_loop
 from naive.nest import Problem
 from naive.ranks import RefusedError, formats, match_ranks
 from sparsim.spec import Option, SparsePolicy
+from sparsim.spec.sparsity import rank_word_bits
 
 Point = tuple[int, ...]  # an iteration of every loop, innermost first
 Counts = dict[str, list[int]]  # [reads, fills, updates] by outcome
@@ -452,11 +453,8 @@ class Walk:
     def widths(self, s: int, v: int) -> list[list[int]]:
         if (s, v) not in self.form:
             return []
-        default = self.problem.levels[s].metadata_word_bits
-        return [
-            [default if bits is None else bits for bits in (rank.metadata_word_bits, rank.payload_word_bits)]
-            for rank in reversed(self.form[s, v].ranks)
-        ]
+        level = self.problem.levels[s]
+        return [list(rank_word_bits(rank, level)) for rank in reversed(self.form[s, v].ranks)]
 
     def computes(self) -> tuple[int, int, int]:
         """(actual, gated, skipped) operations (12)."""
