@@ -17,20 +17,20 @@ from small_policies import every_price, formats_of, limited
 from sparsim.errors import MappingError
 from sparsim.evaluation import evaluate
 from sparsim.result import Evaluation, TensorTraffic
-from sparsim.spec import Density, Mapping, Option, Saf, SparsePolicy
+from sparsim.spec import Density, Mapping, Option, Saf, Shape, SparsePolicy
 from sparsim.spec.counts import tensor_shape
-from validation.draw import GEMM
+from validation.draw import CONV, GEMM, GROUPED
 
 Masks = dict[str, np.ndarray]
 compared = 0  # fields, for a report by hand
 
 
 @st.composite
-def masked_cases(draw: Any) -> tuple[Case, Masks]:
-    """Any formats and rules with one option each, on tensors without windows; no link transfers."""
+def masked_cases(draw: Any, shapes: tuple[Shape, ...] = (GEMM, POINTWISE)) -> tuple[Case, Masks]:
+    """Any formats and rules with one option each; no link transfers."""
     arch = draw(accelerators())
     arch = msgspec.structs.replace(arch, storage=tuple(limited(draw, s, roomy=True) for s in arch.storage))
-    layer, mapping = draw(mapped_layers(arch, (GEMM, POINTWISE), flags=False))
+    layer, mapping = draw(mapped_layers(arch, shapes, flags=False))
     names = tuple(d.name for d in layer.shape.dataspaces)
     levels = tuple(
         msgspec.structs.replace(level, no_link_transfer=names if level.spatial else ())
@@ -118,10 +118,26 @@ def check(case: Case, masks: Masks, accounting: str) -> Evaluation:
     return result
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(drawn=masked_cases(), accounting=st.sampled_from(["timeloop-3", "timeloop-2022", "count-all"]))
 def test_every_count_is_that_of_the_walk(drawn: tuple[Case, Masks], accounting: str) -> None:
     try:
         check(*drawn, accounting)
     except RefusedError:
         assume(False)
+
+
+@settings(max_examples=25, deadline=None)
+@given(drawn=masked_cases((CONV, GROUPED)))
+def test_operations_of_windows_are_those_of_the_walk(drawn: tuple[Case, Masks]) -> None:
+    """With strides and dilations of 1; others leave words in a tile that no operation touches."""
+    case, masks = drawn
+    assume(all(value == 1 for value in case.layer.coefficients.values()))
+    assert case.policy is not None
+    try:
+        compute = evaluate(*case, masks=masks).compute
+        walk = Walk(Problem(case.arch, case.layer, case.mapping), case.policy, masks)
+    except (MappingError, RefusedError):
+        assume(False)
+        raise
+    assert (compute.actual, compute.gated, compute.skipped) == walk.computes()
