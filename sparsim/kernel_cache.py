@@ -136,6 +136,8 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
             _warn_once(self._trouble.split(",")[0], self._trouble)
         try:
             found = super().load_overload(sig, target_context)
+        except CacheWarning:  # whoever made warnings errors wants this one
+            raise
         except Exception as error:
             _warn_once(
                 f"unread {self._cache_path}",

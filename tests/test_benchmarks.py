@@ -44,7 +44,7 @@ SAMPLING_KEYS = {
 def run_benchmark(name: str, tmp_path: Path) -> dict[str, Any]:
     file = tmp_path / f"{name}.json"
     command = [sys.executable, f"benchmarks/{name}.py", "--quick", "--json", str(file)]
-    env = {**os.environ, "PATH": "/nonexistent", "PYTHONPATH": str(ROOT)}  # no reference program in a test
+    env = {**os.environ, "PATH": str(tmp_path), "PYTHONPATH": str(ROOT)}  # no reference program in a test
     env["XDG_CACHE_HOME"] = str(tmp_path)
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env)
     assert result.returncode == 0, result.stderr

@@ -127,10 +127,14 @@ def test_refused(options, message):
     assert str(error.value) == message
 
 
-def test_what_does_not_fit_together():
+def test_what_does_not_fit_together(tmp_path):
     model = net()
     monitor = watch(model)
-    for call in (monitor.table, lambda: monitor.plot("x.png"), lambda: monitor.to_csv("x.csv")):
+    for call in (
+        monitor.table,
+        lambda: monitor.plot(tmp_path / "x.png"),
+        lambda: monitor.to_csv(tmp_path / "x"),
+    ):
         with pytest.raises(PruningError, match=r"nothing was read yet: call update\(\) first"):
             call()
     other = nn.Sequential(nn.Linear(4, 4))
@@ -147,11 +151,11 @@ def test_what_does_not_fit_together():
         EnergyMonitor(other, "any", workload_of(trace(other, [torch.ones(2, 4)]), name="x"), measure_every=2)
     monitor.update()
     with pytest.raises(PruningError, match="the readings cannot be written: no such file"):
-        monitor.to_csv("/nonexistent/readings.csv")
+        monitor.to_csv(tmp_path / "no folder" / "readings.csv")
     with pytest.raises(PruningError, match="the plot cannot be written: no such file"):
-        monitor.plot("/nonexistent/plot.svg")
+        monitor.plot(tmp_path / "no folder" / "plot.svg")
     with pytest.raises(PruningError, match="the plot cannot be written: format 'abc' is not supported"):
-        monitor.plot("plot.abc")
+        monitor.plot(tmp_path / "plot.abc")
 
 
 def test_a_cost_that_cannot_be_is_not_read():

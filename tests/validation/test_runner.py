@@ -118,8 +118,8 @@ def test_a_mapping_that_only_we_reject(case):
     assert "answer / mapping: expected 'accepted', got 'rejected: " in result.output
 
 
-def test_live_without_the_program(monkeypatch):
-    monkeypatch.setenv("PATH", "/nowhere")
+def test_live_without_the_program(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
     result = run("--live", 2)
     assert result.exit_code == 2
     assert result.output == "timeloop-model is not on PATH, and --live compares with it\n"
