@@ -74,7 +74,7 @@ def check_size(
 ) -> None:
     """Raise `error` where `declared` bytes cannot come from `stored` ones, or do not fit into memory."""
     if declared > stored:
-        raise refusal(path, f"{what} takes {declared:,} bytes, the file holds {stored:,} at most", error)
+        raise refusal(path, f"{what} takes {declared:,} bytes, at most {stored:,} are stored", error)
     if declared > (memory := _memory()):
         raise refusal(path, f"{what} takes {declared:,} bytes, this machine has {memory:,}", error)
 
@@ -100,6 +100,6 @@ def _sentence(caught: Exception, what: str) -> str:
     if isinstance(caught, OSError) and caught.strerror:
         return f"cannot be read: {caught.strerror.lower()}"
     reason = (str(caught).strip().splitlines() or [""])[0]
-    if not isinstance(caught, OSError | ValueError | RuntimeError) or not reason:  # a bare key, or nothing
+    if " " not in reason:  # a bare key, or nothing
         reason = f"{type(caught).__name__} {reason}".rstrip()
     return f"could not be read as {what}: {reason}"

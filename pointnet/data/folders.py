@@ -13,6 +13,7 @@ from pointnet.data.clouds import Clouds, Dataset, Points, split
 from pointnet.data.files import SUFFIXES, read_cloud, read_first, read_names
 from pointnet.errors import DataError
 from sparsim.errors import near
+from sparsim.file_reading import reading
 
 Progress = Callable[[int, int], None]  # files read, files in all
 MODELNETS = (10, 40)
@@ -46,7 +47,8 @@ def read_modelnet_text(
             f"{folder}: has no lists for {chosen} classes (modelnet{chosen}_train.txt), only for {sizes}"
         )
     names = tuple(name for _, name in read_names(folder / f"modelnet{chosen}_shape_names.txt"))
-    files = [_listed_files(folder, folder / f"modelnet{chosen}_{part}.txt", names) for part in SPLITS]
+    with reading(folder, "ModelNet as text", DataError):
+        files = [_listed_files(folder, folder / f"modelnet{chosen}_{part}.txt", names) for part in SPLITS]
 
     def read(file: _File) -> Points:
         return read_first(file.path, points=points, normals=normals)
@@ -81,8 +83,23 @@ def read_class_folders(
 
     Files are xyz, txt, npy, npz, pcd or off; see `read_cloud` for the points taken. Every folder is a class.
     """
+    with reading(folder, "folders of clouds", DataError):
+        classes, files = _class_files(folder)
+
+    def read(file: _File) -> Points:
+        key = file.path.relative_to(folder).as_posix()
+        return read_cloud(file.path, points=points, normals=normals, key=key, seed=seed)
+
+    read_parts = _read_all(files, classes, str(folder), read, progress)
+    if len(files) == 1:
+        return split(read_parts[0], test_fraction, seed, folder.name)
+    train, test = read_parts
+    return Dataset(train, test, folder.name)
+
+
+def _class_files(folder: Path) -> tuple[tuple[str, ...], list[list[_File]]]:
+    """The classes, and the files for training and for testing, or all in one list where nobody split them."""
     places = _folders_in(folder)
-    classes = tuple(place.name for place in places)
     for place in places:
         if not any(place.iterdir()):
             raise DataError(f"{place}: is empty; every folder is a class")
@@ -95,16 +112,7 @@ def read_class_folders(
         [_File(path, label) for label, place in enumerate(places) for path in _some_files(place / part)]
         for part in parts
     ]
-
-    def read(file: _File) -> Points:
-        key = file.path.relative_to(folder).as_posix()
-        return read_cloud(file.path, points=points, normals=normals, key=key, seed=seed)
-
-    read_parts = _read_all(files, classes, str(folder), read, progress)
-    if not has_split[0]:
-        return split(read_parts[0], test_fraction, seed, folder.name)
-    train, test = read_parts
-    return Dataset(train, test, folder.name)
+    return tuple(place.name for place in places), files
 
 
 def _folders_in(folder: Path) -> list[Path]:

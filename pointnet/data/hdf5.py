@@ -34,7 +34,8 @@ def read_hdf5(path: Path, *, points: int, normals: bool, seed: int, test_fractio
     if path.is_file():
         (clouds,) = _read([[path]], path.parent / NAMES, str(path), points, normals)
         return split(clouds, test_fraction, seed, path.stem)
-    files = files_in(path)
+    with reading(path, "a folder of HDF5 files", DataError):
+        files = files_in(path)
     train = [file for file in files if "train" in file.stem.lower()]
     test = [file for file in files if "test" in file.stem.lower()]
     both = set(train) & set(test)  # their clouds would be tested on what they were trained on

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pointnet.data import folders, hdf5
 from pointnet.data.clouds import Dataset
@@ -12,6 +14,7 @@ from pointnet.data.packs import read_pack
 from pointnet.data.shapes import shapes
 from pointnet.errors import DataError
 from sparsim.errors import near
+from sparsim.file_reading import reading
 
 SHAPES = "shapes"
 LAYOUTS = (
@@ -63,27 +66,34 @@ def _load_path(
     test_fraction: float,
     progress: Progress,
 ) -> Dataset:
+    with reading(path, "a data set", DataError):
+        layout = _layout(path)
+    options: dict[str, Any] = {"points": points, "normals": normals}
+    if layout is folders.read_modelnet_text:
+        return folders.read_modelnet_text(path, classes=classes, progress=progress, **options)
+    options |= {"seed": seed, "test_fraction": test_fraction}
+    if layout is folders.read_class_folders:
+        return folders.read_class_folders(path, progress=progress, **options)
+    return layout(path, **options)
+
+
+def _layout(path: Path) -> Callable[..., Dataset]:
+    """What reads the file or folder. Raises DataError where nothing does."""
     if not path.exists():
         siblings = [str(p) for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"there is no file or folder '{path}'", hint=near(str(path), [SHAPES, *siblings]))
-    if path.is_file():
+    if not path.is_dir():
         if path.suffix.lower() == ".npz":
-            return read_pack(path, points=points, normals=normals, seed=seed, test_fraction=test_fraction)
+            return read_pack
         if path.suffix.lower() in hdf5.SUFFIXES:
-            return hdf5.read_hdf5(
-                path, points=points, normals=normals, seed=seed, test_fraction=test_fraction
-            )
+            return hdf5.read_hdf5
         raise DataError(
             f"{path}: is a file ending in '{path.suffix}', known are .npz, {', '.join(hdf5.SUFFIXES)}"
         )
     if folders.is_modelnet_text(path):
-        return folders.read_modelnet_text(
-            path, points=points, normals=normals, classes=classes, progress=progress
-        )
+        return folders.read_modelnet_text
     if hdf5.files_in(path):
-        return hdf5.read_hdf5(path, points=points, normals=normals, seed=seed, test_fraction=test_fraction)
+        return hdf5.read_hdf5
     if folders.is_class_folders(path):
-        return folders.read_class_folders(
-            path, points=points, normals=normals, seed=seed, test_fraction=test_fraction, progress=progress
-        )
+        return folders.read_class_folders
     raise DataError(f"{path}: holds no data set; looked for {'; '.join(LAYOUTS)}")

@@ -26,6 +26,7 @@ from pointnet.data.clouds import (
 )
 from pointnet.errors import DataError
 from sparsim.array_files import load_arrays
+from sparsim.file_reading import reading
 from sparsim.file_writing import replacing
 
 SPLITS = ("train", "test")
@@ -61,7 +62,18 @@ def write_pack(
 
 def read_pack(path: Path, *, points: int, normals: bool, seed: int, test_fraction: float) -> Dataset:
     """The clouds of a .npz pack; DataError names the array that is missing or wrong."""
-    arrays = load_arrays(path, DataError)
+    with reading(path, "a pack", DataError):
+        return _dataset(load_arrays(path, DataError), path, points, normals, seed, test_fraction)
+
+
+def _dataset(
+    arrays: NDArray[Any] | dict[str, NDArray[Any]],
+    path: Path,
+    points: int,
+    normals: bool,
+    seed: int,
+    test_fraction: float,
+) -> Dataset:
     if not isinstance(arrays, dict):
         raise DataError(f"{path}: is one array, not a pack of several")
     classes = _classes(_array(arrays, "classes", path), f"{path}: classes")

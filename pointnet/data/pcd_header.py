@@ -25,6 +25,8 @@ def checked_pcd(path: Path) -> bytes:
     points = int(fields["POINTS"][0])
     if min(points, *counts, *sizes) < 0:
         raise DataError(f"{path}: its header has a negative number")
+    if "WIDTH" in fields and points != int(fields["WIDTH"][0]) * int(fields.get("HEIGHT", ["1"])[0]):
+        raise DataError(f"{path}: its header says {points} points, and another WIDTH x HEIGHT")
     declared = max(points, 1) * sum(size * count for size, count in zip(sizes, counts, strict=True))
     form, body = fields["DATA"][0].lower(), data[end:]
     if form == "ascii":  # a character and a blank per value

@@ -44,7 +44,7 @@ def test_what_is_ours_and_interruptions_pass(raised: BaseException) -> None:
 
 def test_sizes() -> None:
     check_size("f", "it", 100, 100)
-    with pytest.raises(FormatError, match=r"f: it takes 101 bytes, the file holds 100 at most"):
+    with pytest.raises(FormatError, match=r"f: it takes 101 bytes, at most 100 are stored"):
         check_size("f", "it", 101, 100)
     with pytest.raises(FormatError, match="this machine has"):
         check_size("f", "it", 1 << 60, 1 << 61)
