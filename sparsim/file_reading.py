@@ -60,13 +60,16 @@ def read_text(
     error: type[SparsimError] = FormatError,
     limit: int = TEXT_LIMIT,
 ) -> str:
-    """The text of a UTF-8 file, without a byte order mark; `error` where it is no text, or too long."""
+    """The text of a UTF-8 file, without a byte order mark, lines ending in `\\n`.
+
+    Raises `error` where it is no text, or longer than `limit` bytes.
+    """
     with reading(path, what, error):
         with open(path, "rb") as file:
             data = file.read(limit + 1)
         if len(data) > limit:
             raise refusal(path, f"is longer than {limit:,} bytes, too long for {what}", error)
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def check_size(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sparsim.errors import FormatError
+from sparsim.file_reading import read_text, reading
 from sparsim.spec import Layer
 from sparsim.timeloop.stats_read import Stats, parse_stats
 
@@ -31,12 +32,12 @@ class Case(NamedTuple):
 
     def stats(self) -> Stats:
         """Raises FormatError if the answer is no stats text."""
-        try:
-            return parse_stats(self.answer.read_text(encoding="utf-8"))
-        except UnicodeDecodeError:
-            raise FormatError("not a text file", path=str(self.answer)) from None
-        except FormatError as error:
-            raise FormatError(str(error), path=str(self.answer)) from None
+        with reading(self.answer, "a stats text"):
+            text = read_text(self.answer, what="a stats text")
+            try:
+                return parse_stats(text)
+            except FormatError as error:
+                raise error.within(str(self.answer)) from None
 
 
 def find_cases(root: Path, accounting: str) -> list[Case]:

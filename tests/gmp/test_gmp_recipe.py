@@ -338,6 +338,8 @@ def test_front_matter_may_follow_a_comment(tmp_path: Path) -> None:
     path = tmp_path / "card.md"
     path.write_text(f"<!--\nA licence.\n-->\n\n---\nx: 4\n{MODIFIER}---\n# Title\n", encoding="utf-8")
     assert load_recipe(path).epochs == 4
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert load_recipe(path).epochs == 4
 
 
 def test_flips_and_cuts_of_recipes_are_one_sentence(tmp_path: Path) -> None:

@@ -51,8 +51,8 @@ def test_sizes() -> None:
 
 
 def test_text_ends(tmp_path: Path) -> None:
-    (tmp_path / "bom").write_bytes(b"\xef\xbb\xbfabc")
-    assert read_text(tmp_path / "bom") == "abc"
+    (tmp_path / "bom").write_bytes(b"\xef\xbb\xbfa\r\nb\rc\n")
+    assert read_text(tmp_path / "bom") == "a\nb\nc\n"
     with pytest.raises(FormatError, match="is longer than 2 bytes"):
         read_text(tmp_path / "bom", limit=2)
     with pytest.raises(FormatError, match="is longer than 1,000 bytes"):

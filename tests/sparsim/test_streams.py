@@ -64,6 +64,15 @@ def test_full_and_broken_outputs(folder: Path) -> None:
         assert broken.stderr == ""
 
 
+def test_a_full_disk_leaves_the_files_that_were_there(folder: Path) -> None:
+    assert shell(folder, "sparsim estimate parts.yaml -o disk").returncode == 0
+    before = {path: path.read_bytes() for path in (folder / "disk").iterdir()}
+    full = shell(folder, "ulimit -f 0; exec sparsim estimate parts.yaml -o disk")
+    assert full.returncode == 2
+    assert full.stderr == "sparsim: error: disk/sparsim.energy.yaml: file too large\n"
+    assert {path: path.read_bytes() for path in (folder / "disk").iterdir()} == before
+
+
 def test_files_are_utf_8_in_every_locale(folder: Path) -> None:
     """One run compiles kernels or loads them; the other outputs of the program follow the same ways."""
     for out, environment in (("utf8", {"PYTHONUTF8": "1"}), ("c", C_LOCALE)):
