@@ -149,9 +149,11 @@ def _rows_of(features: Tensor, index: Tensor) -> Tensor:
 
 
 def _compiled(backend: Backend, x: Tensor) -> bool:
+    """Whether compiled loops run; not under `torch.jit.trace`, which records torch's operations only."""
     if backend not in ("auto", "torch"):
         raise PointnetError(f"backend is '{backend}', allowed are 'auto' and 'torch'")
-    return backend == "auto" and x.dtype == torch.float32 and x.device.type == "cpu"
+    on_cpu = x.dtype == torch.float32 and x.device.type == "cpu"
+    return backend == "auto" and on_cpu and not torch.jit.is_tracing()
 
 
 def _rows(xyz: Tensor) -> Any:

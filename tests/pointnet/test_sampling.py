@@ -297,3 +297,16 @@ def test_coordinates_must_be_finite(value: float) -> None:
         farthest_point_sample(xyz, 2)
     with pytest.raises(DataError, match=r"^centres are not finite, first in cloud 1 at point 2$"):
         ball_query(torch.zeros(2, 4, 3), xyz, 1.0, 2)
+
+
+@pytest.mark.filterwarnings("ignore")  # what torch says of constants in a trace, and of traces as such
+def test_a_trace_records_torchs_operations() -> None:
+    """`torch.jit.trace` gives its tensors for sizes, which compiled loops cannot take."""
+
+    def centres(xyz: Tensor) -> Tensor:
+        return farthest_point_sample(xyz, 4)
+
+    first, second = torch.randn(2, 1, 16, 3, generator=torch.Generator().manual_seed(3)).unbind()
+    traced = torch.jit.trace(centres, first, check_trace=False)
+    for xyz in (first, second):
+        assert torch.equal(traced(xyz), centres(xyz))
