@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 INTERRUPTED = 130
+LONGEST = 2000  # characters of a message: names in it may be of any length
 WIDTH = 120  # of output that no terminal limits
 # control characters but tab and newline, and those that change the direction of writing
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -121,6 +122,8 @@ def _warnings_as_sentences(name: str) -> Iterator[None]:
 def fail(name: str, message: str, code: int = 2) -> NoReturn:
     """End the program `name` with one sentence on stderr."""
     sentence = " ".join(message.split()).rstrip(".")
+    if len(sentence) > LONGEST:
+        sentence = f"{sentence[: LONGEST // 2]} ... {sentence[-LONGEST // 2 :]}"
     echo(f"{name}: error: {sentence}", err=True)
     sys.exit(code)
 

@@ -13,6 +13,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST_NAME = 200  # of those for which a near match is looked for
+MOST_NAMES = 1000  # that are looked at for one
+
 
 class SparsimError(Exception):
     """Base of everything that this package raises on purpose."""
@@ -77,8 +80,9 @@ class EmptyMapspaceError(SparsimError, ValueError):
 
 def near(name: str, known: Iterable[str]) -> str:
     """A hint for a misspelt `name`: the closest known spelling, or all of them if they are few."""
-    known = [str(k) for k in known]
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
+    name, known = str(name), [str(k) for k in known]
+    several = len(name) <= LONGEST_NAME and len(known) <= MOST_NAMES  # a comparison takes microseconds
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6) if several else []
     if close:
         return f"did you mean '{close[0]}'?"
     if 0 < len(known) <= 12:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -92,13 +93,14 @@ def read_search(paths: tuple[str, ...], layer: str | None) -> SearchInputs:
 def file_names(layers: tuple[Layer, ...]) -> list[str]:
     """The layers' names, by which files or folders can be called. Raises SpecError if they cannot."""
     names = [layer.name for layer in layers]
+    number = Counter(names)
     for name in names:
         if not _FILE_NAME.fullmatch(name):
             raise SpecError(
                 f"layer name '{name}' cannot name a file or folder", hint="choose with --layer NAME"
             )
-        if names.count(name) > 1:
-            raise SpecError(f"{names.count(name)} layers have the name '{name}'")
+        if number[name] > 1:
+            raise SpecError(f"{number[name]} layers have the name '{name}'")
     return names
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
-from sparsim.errors import SpecError
-from sparsim.spec.yamlfile import YamlMap, plain_scalar
+from sparsim.errors import LONGEST_NAME, SpecError
+from sparsim.spec.yamlfile import MAX_DIGITS, YamlMap, plain_scalar
 
 _FLAGS = {
     "true": True,
@@ -178,16 +178,24 @@ def or_default(value: T | None, default: T) -> T:
 
 def near_key(key: str, known: Iterable[str]) -> str | None:
     """The known key that `key` is, or probably was meant to be."""
+    known = tuple(known)
+    if key in known or len(key) > LONGEST_NAME:
+        return key if key in known else None
     plain = _plain(key)
     best, similarity = None, _NEAR
     for candidate in known:
-        other = _plain(candidate)
-        ratio = difflib.SequenceMatcher(None, plain, other).ratio() if plain[:1] == other[:1] else 0.0
-        if key == candidate:
-            return key
+        ratio = _similarity(plain, _plain(candidate))
         if ratio >= similarity:
             best, similarity = candidate, ratio
     return best
+
+
+def _similarity(plain: str, other: str) -> float:
+    """0 to 1; 0 for words that cannot come up to what counts as near, which most of a long list cannot."""
+    both = len(plain) + len(other)
+    if plain[:1] != other[:1] or 2 * min(len(plain), len(other)) < _NEAR * both:
+        return 0.0
+    return difflib.SequenceMatcher(None, plain, other).ratio()
 
 
 def _plain(key: str) -> str:
@@ -251,6 +259,8 @@ def split_range(name: str) -> tuple[str, int]:
         if "[" in name and ".." in name:
             raise SpecError(f"range of '{name}' is not [FIRST..LAST]")
         return name.split("[")[0], 1
+    if max(len(match["last"]), len(match["first"])) > MAX_DIGITS:
+        raise SpecError(f"range of '{name[:40]}...' has numbers of more than {MAX_DIGITS} digits")
     count = int(match["last"]) - int(match["first"]) + 1
     if count < 1:
         raise SpecError(f"range of '{name}' is empty")
