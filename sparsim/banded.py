@@ -30,7 +30,7 @@ class Banded:
     def point_density(self) -> float:
         """Nonzero fraction. The reference's sum goes on beyond the corner of the matrix, so a band wider than
         the matrix makes it sparser, and in the end negative."""
-        off_diagonal = sum(self.edge - u for u in range(1, self.half_width + 1))
+        off_diagonal = self.half_width * self.edge - self.half_width * (self.half_width + 1) // 2
         return (self.edge + 2.0 * off_diagonal) / (float(self.edge) * self.edge)
 
     def _nonzeros(self, row: int, last_row: int, column: int, last_column: int) -> int:

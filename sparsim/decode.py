@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from sparsim import packs
+from sparsim.errors import MappingError
 from sparsim.kernels.cost import FORMAT_READ_BITS, FORMAT_WRITE_BITS, READ_WORDS, WRITE_WORDS
 from sparsim.packs import ArchPack, LayerPack, PolicyPack
 from sparsim.result import (
@@ -67,6 +68,7 @@ class Decoder:
         storage = tuple(self.storage(s) for s in range(len(self.levels)))
         networks = tuple(self.network(s) for s in range(len(self.levels)))
         intensity = self.intensity(compute.actual)
+        self.refuse_negative()
         energy, cycles = float(self.cost.total[0]), int(self.cost.total[1])
         busy = (compute.actual + compute.gated) / compute.instances
         return Evaluation(
@@ -89,6 +91,20 @@ class Decoder:
             warnings=warnings,
             covers=covers_of(self.layer),
         )
+
+    def refuse_negative(self) -> None:
+        """Raise MappingError for counts and energies below 0, or energies that are no numbers: the kernels
+        refuse sums like that, here every part of them is looked at."""
+        sparse, cost = self.sparse, self.cost
+        counts = (sparse.counts, sparse.format, sparse.compute, sparse.reductions, sparse.coded)
+        reals = (cost.energy, cost.level_pj, cost.network_pj, sparse.avg)
+        for array in (*counts, *reals):
+            least, most = array.min(), array.max()
+            if not (least >= 0 and most < math.inf):  # also refuses nan
+                raise MappingError(
+                    f"layer {self.layer.name}: a count or an energy is {least if least < 0 else most:g}, "
+                    "allowed are finite numbers of 0 and more"
+                )
 
     def compute(self) -> ComputeResult:
         unit, count = self.arch.compute, self.sparse.compute

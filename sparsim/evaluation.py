@@ -189,7 +189,7 @@ def evaluate_batch(
             networks, *scratch, out,
         )  # fmt: skip
 
-    edges = np.linspace(0, total, max(threads, 1) + 1).astype(int).tolist()
+    edges = np.linspace(0, total, max(min(threads, total), 1) + 1).astype(int).tolist()
     chunks = list(pairwise(edges))
     if len(chunks) == 1:
         run(chunks[0])

@@ -19,8 +19,8 @@ from sparsim.spec.divisibility import CoveredLayer
 from sparsim.spec.energy import ResolvedEnergy, resolve_energy
 from sparsim.spec.sparsity import rank_word_bits
 
-MAX_EXACT = 2**53  # counts are doubles on the way; beyond this they are not exact
 MAX_WORDS = 3_037_000_499  # floor(sqrt(2^63)): products of two tensor sizes stay exact
+MAX_KEY = 2**62  # differences of coordinates are written as digits of one number
 
 RANK_KINDS = {
     "U": packs.RANK_U, "UOP": packs.RANK_UOP, "UB": packs.RANK_UB,
@@ -98,7 +98,8 @@ def _limits(level: Storage) -> tuple[float, ...]:
 def _support(level: Storage) -> tuple[bool, bool, bool, bool]:
     reduces = level.technology != "DRAM" if level.reduction_supported is None else level.reduction_supported
     distributes = level.network.type == "M:N"
-    return level.compression_supported, level.decompression_supported, reduces, distributes
+    coded = bool(level.compression_supported), bool(level.decompression_supported)
+    return *coded, bool(reduces), distributes
 
 
 def _network_name(arch: Architecture, s: int) -> str:
@@ -137,7 +138,7 @@ def layer_sizes(layer: Layer) -> Sizes:
 def lower_layer(layer: Layer, sizes: Sizes | None = None) -> LayerPack:
     """Bounds and projections. Dims beyond the layer's own have bound 1 and touch nothing.
 
-    Raises SpecError if the layer is too large for exact counts.
+    Raises SpecError if a tensor is too large for exact counts.
     """
     n_dims, n_sides, n_terms = sizes or layer_sizes(layer)
     shape = layer.shape
@@ -170,30 +171,27 @@ def lower_layer(layer: Layer, sizes: Sizes | None = None) -> LayerPack:
     return LayerPack(
         bound=bound, term=term, side=side, relevant=relevant, plain=plain,
         read_write=np.array([d.read_write for d in shape.dataspaces], np.int64),
-        words=_tensor_words(layer, term, side),
+        words=_tensor_words(layer),
         operand=np.array([*operands, 0, 0][:2], np.int64),  # only used where there are exactly two
         real=real, cut=np.array([(real < bound).any()], np.int64),
     )  # fmt: skip
 
 
-def _tensor_words(layer: Layer, term: Ints, side: Ints) -> Ints:
-    bounds = [layer.bounds[d] for d in layer.shape.dims]
+def _tensor_words(layer: Layer) -> Ints:
     words = []
-    for v, dataspace in enumerate(layer.shape.dataspaces):
-        total = 1
-        for o in range(side.shape[1] - 1):
-            rows = term[side[v, o] : side[v, o + 1]].tolist()
-            total *= 1 + sum(c * (bounds[d] - 1) for d, c, _ in rows)
+    for dataspace in layer.shape.dataspaces:
+        total = math.prod(layer.sides(dataspace))
         if total > MAX_WORDS:
             raise SpecError(
                 f"dataspace {dataspace.name} has {total:.3g} words, allowed are {MAX_WORDS:.3g}",
                 path=f"layer {layer.name}",
             )
+        if math.prod(2 * side + 1 for side in layer.sides(dataspace)) > MAX_KEY:
+            raise SpecError(
+                f"dataspace {dataspace.name} has too many coordinates to tell its {total} words apart",
+                path=f"layer {layer.name}",
+            )
         words.append(total)
-    if math.prod(bounds) > MAX_EXACT:
-        raise SpecError(
-            f"{math.prod(bounds):.3g} operations, allowed are {MAX_EXACT:.3g}", path=f"layer {layer.name}"
-        )
     return np.array(words, np.int64)
 
 

@@ -93,8 +93,13 @@ BAD_DISTRIBUTION = 21
 BAD_FACTORS = 22
 BAD_ORDER = 23
 BAD_SPATIAL_LEADERS = 24
+BAD_CHILDREN = 25
+BAD_COUNT = 26
+BAD_TOTAL = 27
 
 MAX_BUCKETS = 64
+MAX_CHILDREN = 2**20  # instances that the spatial loops of one level address: they are listed one by one
+MAX_COUNT = 2.0**53  # counts are doubles on the way; beyond this they are not exact
 
 
 class ArchPack(NamedTuple):

@@ -29,10 +29,13 @@ class Scratch(NamedTuple):
 
 
 def most_children(arch: ArchPack, layer: LayerPack, mappings: MappingPack) -> int:
-    """Instances that one level's spatial loops may address (more than there are, with spatial skipping)."""
+    """Instances that one level's spatial loops address, as far as there is room for them.
+
+    There may be more than the level has, with spatial skipping. Kernels refuse what has no room.
+    """
     spatial = arch.tiling[:, 1] == 1
-    used = mappings.factor[:, spatial, :].prod(axis=2, initial=1).max(initial=1)
-    return int(max(min(used, layer.bound.prod()), arch.mesh[0, 2]))  # beyond the bounds it is no mapping
+    used = mappings.factor[:, spatial, :].prod(axis=2, dtype=np.float64, initial=1.0).max(initial=1.0)
+    return int(min(used, float(layer.bound.prod()), packs.MAX_CHILDREN))  # beyond the bounds: no mapping
 
 
 def make_scratch(

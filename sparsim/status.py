@@ -33,6 +33,9 @@ REASONS = {
     packs.BAD_ORDER: "an order is no permutation of the dims",
     packs.BAD_DISTRIBUTION: "several multicast factors where a network distributes",
     packs.BAD_SPATIAL_LEADERS: "several leaders of a spatial SAF",
+    packs.BAD_CHILDREN: "too many instances addressed by one level",
+    packs.BAD_COUNT: "a count beyond 2^53",
+    packs.BAD_TOTAL: "energy or cycles out of range",
 }
 
 
@@ -73,6 +76,11 @@ def mapping_error(
         packs.BAD_DISTRIBUTION: f"{tensor} has several multicast factors at {level} or outside it, an M:N "
         "network needs one",
         packs.BAD_SPATIAL_LEADERS: f"spatial skipping of {at} has several leaders with metadata",
+        packs.BAD_CHILDREN: f"spatial loops of {level} address {need:g} instances, allowed are "
+        f"{packs.MAX_CHILDREN}",
+        packs.BAD_COUNT: f"{at} would have {need:.3g} accesses or words, allowed are {packs.MAX_COUNT:.3g}",
+        packs.BAD_TOTAL: f"energy {need:.3g} pJ or cycles {have:.3g} are out of range, allowed "
+        f"are finite energies of 0 and more, and {packs.MAX_COUNT:.3g} cycles",
     }
     where = f"layer {layer.name}: " if name_layer else ""
     return MappingError(where + texts[status], level=level, need=need, have=have)

@@ -33,6 +33,8 @@ names = st.text(min_size=1, max_size=8)  # also digits, quotes, "yes", "1e5", bl
 dims = st.text(alphabet=st.characters(categories=["L", "Nd"]), min_size=1, max_size=2)
 counts = st.integers(1, 2**40)
 amounts = st.integers(0, 2**40)
+widths = st.integers(1, 2**31 - 1)
+bounds = st.integers(1, 2**10)  # of few dims: their product is a number of operations
 energies = st.floats(0, 1e9)
 positive = st.floats(1e-6, 1e12)
 optional_energies = st.none() | energies
@@ -46,10 +48,10 @@ def distinct(values, size=4):
 networks = st.builds(
     Network,
     type=st.sampled_from(["", "1:1", "1:N"]),
-    word_bits=st.none() | counts,
+    word_bits=st.none() | widths,
     router_energy_pj=optional_energies,
     tile_width_um=optional_energies,
-    fill_latency_cycles=amounts,
+    fill_latency_cycles=widths,
 )
 
 
@@ -60,13 +62,13 @@ def storages(draw, name):
         name=name,
         technology="DRAM" if dram else "SRAM",
         mesh=draw(meshes),
-        word_bits=draw(counts),
-        block_size=draw(counts),
+        word_bits=draw(widths),
+        block_size=draw(widths),
         size_words=draw(st.none() | amounts) if dram else draw(amounts),
         multiple_buffering=draw(positive),
         read_bandwidth=draw(st.none() | positive),
         metadata_depth=draw(st.none() | amounts),
-        metadata_width_bits=draw(amounts),
+        metadata_width_bits=draw(widths),
         reduction_supported=draw(st.none() | st.booleans()),
         vector_access_energy_pj=draw(optional_energies),
         network=draw(networks),
@@ -120,7 +122,7 @@ def layers(draw):
     return Layer(
         name=draw(names),
         shape=shape,
-        bounds={dim: draw(counts) for dim in shape.dims},
+        bounds={dim: draw(bounds) for dim in shape.dims},
         coefficients={name: draw(st.integers(-9, 9)) for name in shape.coefficients if draw(st.booleans())},
         densities=draw(st.dictionaries(st.sampled_from(tensors), densities)),
     )
@@ -137,8 +139,8 @@ ranks = st.builds(
     Rank,
     format=st.sampled_from(["U", "UOP", "UB", "CP", "RLE", "B"]),
     flattened=st.lists(distinct(dims), max_size=2).map(tuple),
-    metadata_word_bits=st.none() | amounts,
-    payload_word_bits=st.none() | amounts,
+    metadata_word_bits=st.none() | widths,
+    payload_word_bits=st.none() | widths,
 )
 formats = st.builds(
     TensorFormat,

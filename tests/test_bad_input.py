@@ -244,14 +244,14 @@ def test_files(run, tmp_path, content, message):
 
 
 def test_absurdly_large_layer(run, tmp_path):
-    huge = "800000000000000000"
+    huge = "8000000000000000"
     documents = {
         **DOCUMENTS,
         "problem.yaml": DOCUMENTS["problem.yaml"].replace("M: 8", f"M: {huge}"),
         "mapping.yaml": DOCUMENTS["mapping.yaml"].replace("M8", f"M{huge}"),
     }
     write_documents(tmp_path, documents)
-    message = "layer matmul: dataspace A has 6.4e+18 words, allowed are 3.04e+09"
+    message = "problem.yaml:14: problem.instance: layer matmul: 2.56e+17 operations, allowed are 9.01e+15"
     check_refused(run("model", *documents, "-o", "out"), tmp_path, message)
 
 

@@ -20,12 +20,14 @@ from numpy.typing import ArrayLike
 from sparsim.chip.nest import KEPT
 from sparsim.chip.records import DRAM, IACT_GLB, IACT_REG, PSUM_GLB, PSUM_SPAD, SPREAD_AT, Chip
 from sparsim.chip.roles import CONV_DIMS, IACTS, PSUMS, WEIGHTS, conv_dims
+from sparsim.errors import SpecError
 from sparsim.evaluation import evaluate
 from sparsim.noc import Delivery, SpatialLoop, plan
 from sparsim.pe.estimate import PEEstimate, estimate
 from sparsim.pe.geometry import Tiling
 from sparsim.result import Evaluation, TensorTraffic
 from sparsim.spec import Density, Layer, LevelMapping, Mapping
+from sparsim.spec.limits import MAX_COUNT
 from sparsim.spec.pe import SparsePE
 
 ROLES = {"weight": WEIGHTS, "iact": IACTS, "psum": PSUMS}
@@ -90,7 +92,10 @@ def evaluate_chip(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluation:
     time["DRAM"] = 0.0
     if chip.spec.dram_gb_per_s is not None:
         time["DRAM"] = dram_bytes / (1000.0 * chip.spec.dram_gb_per_s / chip.spec.clock_mhz)
-    cycles = math.ceil(max(time[part] for part in OVERLAPPING) + time["DRAM"])
+    total = max(time[part] for part in OVERLAPPING) + time["DRAM"]
+    if not total <= MAX_COUNT:  # also refuses nan
+        raise SpecError(f"{total:.3g} cycles, allowed are {MAX_COUNT:.3g}", path=f"layer {layer.name}")
+    cycles = math.ceil(total)
     energy = {level.name: level.energy_pj for level in base.storage if KEPT[level.name]}
     widest_pj = energy.pop(DRAM)  # all words as wide as the widest
     dram_pj = widest_pj * dram_bytes / _dram_bytes(chip, layer, base, packed=False)

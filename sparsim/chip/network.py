@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from sparsim.chip.evaluate import ChipEvaluation
 from sparsim.chip.plan import Metric, plan_layer
 from sparsim.chip.records import Chip
+from sparsim.result import ratio
 from sparsim.spec import Layer
 from sparsim.spec.counts import macs
 
@@ -49,12 +50,12 @@ class NetworkEvaluation(NamedTuple):
     @property
     def inferences_per_j(self) -> float:
         """Per joule of the chip, without DRAM."""
-        return 1e12 / self.chip_pj
+        return ratio(1e12, self.chip_pj)
 
     @property
     def gops_per_w(self) -> float:
         """Nominal: two operations per MAC, those with zeros included."""
-        return 2.0 * self.macs / self.chip_pj * 1e3
+        return ratio(2e3 * self.macs, self.chip_pj)
 
     @property
     def energy_pj(self) -> dict[str, float]:

@@ -6,6 +6,7 @@ closely. Then the order of the passes, which decides what moves between GLB and 
 
 from __future__ import annotations
 
+import bisect
 import math
 from typing import Any, Literal, NamedTuple
 
@@ -118,7 +119,7 @@ def _tiles(chip: Chip, layer: Layer, dims: ConvDims, found: Spreads) -> tuple[In
     for m in np.unique(left["M"]).tolist():
         mine = np.flatnonzero(left["M"] == m)
         most = min(m, pe.psum.words)
-        for filters in sorted({-(-m // k) for k in range(1, m + 1) if -(-m // k) <= most})[-MOST_FILTERS:]:
+        for filters in _shares(m, most, MOST_FILTERS):
             room = _most_columns(chip, filters, density) // columns
             if room < 1:
                 continue
@@ -130,6 +131,17 @@ def _tiles(chip: Chip, layer: Layer, dims: ConvDims, found: Spreads) -> tuple[In
     return np.concatenate(rows), np.concatenate(tiles)
 
 
+def _shares(number: int, most: int, count: int) -> list[int]:
+    """The largest `count` sizes up to `most` of equal parts that `number` is divided into, ascending."""
+    found: list[int] = []
+    size = min(number, most)
+    while size > 0 and len(found) < count:
+        size = -(-number // -(-number // size))  # as many parts, no larger than needed
+        found.append(size)
+        size -= 1
+    return found[::-1]
+
+
 def _most_columns(chip: Chip, filters: int, density: float) -> int:
     """Columns of `filters` weights that fit a PE with high probability (two and a third deviations)."""
     pe = chip.spec.pe
@@ -137,12 +149,12 @@ def _most_columns(chip: Chip, filters: int, density: float) -> int:
     if pe.skips_zero_weights:
         most = min(most, pe.weight_address.words)
     lanes = pe.simd_width
-    for n in range(most, 0, -1):
+
+    def need(n: int) -> float:
         mean = n * (filters * density + (lanes - 1) / 2 * (density < 1.0)) / lanes
-        spread = math.sqrt(n * filters * density * (1.0 - density)) / lanes
-        if mean + 2.33 * spread <= pe.weight_data.words:
-            return n
-    return 0
+        return mean + 2.33 * math.sqrt(n * filters * density * (1.0 - density)) / lanes
+
+    return bisect.bisect_left(range(1, most + 1), True, key=lambda n: need(n) > pe.weight_data.words)
 
 
 def _port_cycles(

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from sparsim.chip.records import SPREAD_AT
 from sparsim.chip.roles import ConvDims
+from sparsim.errors import SpecError
 from sparsim.noc import SpatialLoop
 from sparsim.spec.noc import Axis
 
 Ints = NDArray[np.int64]
 AXES = tuple(SPREAD_AT.values())
 MOST = 200_000  # candidates at a time
+MOST_JOINED = 50_000_000  # of two axes, before the best are taken
 WASTE = 2.0  # a spread with fewer PEs than the best by this factor is not followed up
 
 
@@ -54,6 +56,12 @@ def spreads(dims: ConvDims, axes: Mapping[Axis, int], allowed: Mapping[Axis, Seq
     factor = np.ones((1, 0, len(names)), np.int64)
     for k, axis in enumerate(AXES):
         options = _options(axes[axis], bound, [names.index(d) for d in allowed[axis] if d in names])
+        if len(factor) * len(options) > MOST_JOINED:
+            raise SpecError(
+                f"{len(factor) * len(options)} ways to spread dims up to axis {axis} of {axes[axis]}, "
+                f"allowed are {MOST_JOINED}",
+                path="chip",
+            )
         before = np.repeat(factor, len(options), axis=0)
         choice = np.tile(options, (len(factor), 1))[:, None]
         old, new = before.prod(axis=1), before.prod(axis=1) * choice[:, 0]

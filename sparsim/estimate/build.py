@@ -11,6 +11,7 @@ from sparsim.estimate.record import Area, Energy, Estimate, weighted_sum
 from sparsim.estimate.registry import DEFAULT, find, prepared
 from sparsim.spec.component import COMPOUND, Component, check_names
 from sparsim.spec.energy import EnergyTable
+from sparsim.spec.limits import check_real
 
 
 def estimate(component: Component) -> Estimate:
@@ -35,9 +36,18 @@ def _estimate(component: Component, node_nm: float | None, rules: str) -> Estima
         )
     known = prepared(estimator, component)
     try:
-        return known.estimate(node_nm if estimator.needs_node and node_nm is not None else 0.0)
+        found = known.estimate(node_nm if estimator.needs_node and node_nm is not None else 0.0)
+        _check(found)
     except SpecError as error:
         raise error.within(where) from None
+    return found
+
+
+def _check(found: Estimate) -> None:
+    """Refuse energies and areas that no table can hold: sums of large counts, products of large sizes."""
+    for action, energy in found.actions.items():
+        check_real("", f"energy of action '{action}'", energy.energy_pj, unit=" pJ")
+    check_real("", "area", found.area_um2, unit=" um^2")
 
 
 def _compound(component: Component, node_nm: float | None, rules: str) -> Estimate:
@@ -59,12 +69,17 @@ def _compound(component: Component, node_nm: float | None, rules: str) -> Estima
         for part in component.parts
         for area in [parts[part.name].area]
     )
-    return Estimate(
+    found = Estimate(
         actions={
             action: _action(component, action, terms, parts) for action, terms in component.actions.items()
         },
         area=Area(area_um2=total.pop("total"), **total),
     )
+    try:
+        _check(found)
+    except SpecError as error:
+        raise error.within(f"component {component.name}") from None
+    return found
 
 
 def _action(component: Component, action: str, terms: dict[str, float], parts: dict[str, Estimate]) -> Energy:

@@ -14,8 +14,10 @@ from sparsim.errors import SpecError, near
 from sparsim.estimate import accelergy2022, logic, memory
 from sparsim.estimate.record import Estimator
 from sparsim.spec.component import COMPOUND, Component
+from sparsim.spec.limits import check_real
 
 DEFAULT = "default"
+MOST = 1e18  # of an attribute
 GROUP = "sparsim.estimators"
 _KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
     int: ("a whole number above 0", (int,)),
@@ -88,3 +90,5 @@ def _check_attribute(name: str, value: Any, kind: Any, where: str) -> None:
     fits = isinstance(value, types) and not isinstance(value, bool)
     if not fits or not (isinstance(value, str) or 0 < value < math.inf):
         raise SpecError(f"{name} is {value!r}, {text} is expected", path=where)
+    if not isinstance(value, str):
+        check_real(where, name, value, MOST)

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from sparsim.kernels.jit import inlined, kernel
 from sparsim.packs import (
     ACTIVE,
@@ -17,6 +19,7 @@ from sparsim.packs import (
     FILL,
     GATED,
     HAS_FORMAT,
+    MAX_COUNT,
     METADATA,
     METADATA_ACTIONS,
     METADATA_BITS,
@@ -88,16 +91,16 @@ def _capacity_bits(policy, sparse, s, v):
     for r in range(policy.format[s, v, N_RANKS]):
         bits += sparse.capacity_units[s, v, r, METADATA] * policy.rank[s, v, r, RANK_METADATA_BITS]
         bits += sparse.capacity_units[s, v, r, PAYLOAD] * policy.rank[s, v, r, RANK_PAYLOAD_BITS]
-    return math.ceil(bits)
+    return np.ceil(bits)
 
 
 @inlined
 def _format_bits(format_words, rank, ranks, s, v, a, o):
     """Bits of the format words of one action."""
-    bits = 0
+    bits = 0.0
     for r in range(ranks):
-        bits += format_words[s, v, a, o, r, METADATA] * rank[s, v, r, RANK_METADATA_BITS]
-        bits += format_words[s, v, a, o, r, PAYLOAD] * rank[s, v, r, RANK_PAYLOAD_BITS]
+        bits += float(format_words[s, v, a, o, r, METADATA]) * rank[s, v, r, RANK_METADATA_BITS]
+        bits += float(format_words[s, v, a, o, r, PAYLOAD]) * rank[s, v, r, RANK_PAYLOAD_BITS]
     return bits
 
 
@@ -139,10 +142,10 @@ def _format_energy(arch, policy, sparse, cost, s, v, energy):
     for a in range(3):
         for o in range(3):
             i = METADATA_ACTIONS + 3 * a + o
-            bits = _format_bits(format_words, rank, ranks, s, v, a, o) if width > 0 else 0
+            bits = _format_bits(format_words, rank, ranks, s, v, a, o) if width > 0 else 0.0
             vector[s, v, i] = 0.0
-            if bits > 0:
-                vector[s, v, i] = math.ceil(bits / width)
+            if bits > 0.0:
+                vector[s, v, i] = np.ceil(bits / width)
                 energy += vector[s, v, i] * price[s, i]
                 if o != SKIPPED:
                     words[s, v, FORMAT_READ_BITS if a == READ else FORMAT_WRITE_BITS] += bits
@@ -218,13 +221,19 @@ def level_cycles(arch, nest, sparse, cost):
                     spread = space[s + 1, v, 0] * space[s + 1, v, 1] / avg[s + 1, v]
                     r = words[s, v, READ_WORDS] + words[s, v, FORMAT_READ_BITS] // word_bits
                     w = words[s, v, WRITE_WORDS] + words[s, v, FORMAT_WRITE_BITS] // word_bits
-                    read += math.ceil(r / spread) / at_least
-                    write += math.ceil(w / spread) / at_least
+                    read += np.ceil(r / spread) / at_least
+                    write += np.ceil(w / spread) / at_least
             slowdown = _throttle(slowdown, limit[s, READ_BW], read)
             slowdown = _throttle(slowdown, limit[s, WRITE_BW], write)
             slowdown = _throttle(slowdown, limit[s, SHARED_BW], write + read)
         cost.slowdown[s] = slowdown
-        cost.cycles[s + 1] = compute_cycles if slowdown == 1.0 else int(math.ceil(at_least / slowdown))
+        cost.cycles[s + 1] = compute_cycles if slowdown == 1.0 else _whole(at_least / slowdown)
+
+
+@inlined
+def _whole(cycles):
+    """Cycles rounded up; beyond what is counted exactly one too many, which `add_cost` refuses."""
+    return int(min(np.ceil(cycles), MAX_COUNT + 2.0))
 
 
 @kernel

@@ -13,6 +13,7 @@ from sparsim.packs import (
     B_HOPS,
     B_MULTICAST,
     B_SCATTER,
+    BAD_COUNT,
     BAD_NEGATIVE_FILLS,
     BOUND,
     CONTENT,
@@ -23,6 +24,7 @@ from sparsim.packs import (
     KIND,
     LEVEL,
     LINK,
+    MAX_COUNT,
     N_REAL,
     NO_MULTICAST,
     NO_REUSE,
@@ -215,6 +217,9 @@ def _count(layer, accounting, nest, v):
         if kept[s, v]:
             content, arriving = flow[s, v, CONTENT], flow[s, v, SHARE] + flow[s, v, PEER]
             peer, part = flow[s, v, PEER], float(nest.part[s, v])
+            if not content + arriving <= MAX_COUNT:  # also nan
+                nest.info[0], nest.info[1], nest.info[2] = s, v, content + arriving
+                return BAD_COUNT
             if not writes:
                 reads, fills = _half_away(content + peer), int(arriving)
             else:

@@ -1,5 +1,7 @@
 """The stages in order (model-spec 1.3): nest -> density -> cost; one mapping, many, or one fixed network."""
 
+import numpy as np
+
 from sparsim.kernels.cost import check_capacity, level_costs, level_cycles
 from sparsim.kernels.dense import dense_traffic
 from sparsim.kernels.formats import tile_statistics
@@ -21,7 +23,9 @@ from sparsim.kernels.spatial import spatial_skipping
 from sparsim.packs import (
     ACTIVE,
     ANY_SPATIAL,
+    BAD_TOTAL,
     GATED,
+    MAX_COUNT,
     OK,
     OPS,
     RANDOM,
@@ -86,7 +90,9 @@ def apply_densities(arch, layer, density, policy, table, nest, sparse):
     status = spatial_skipping(arch, layer, density, policy, table, nest, sparse)
     if status != OK or table.probe[0]:
         return status
-    format_counts(layer, policy, nest, sparse)
+    status = format_counts(layer, policy, nest, sparse)
+    if status != OK:
+        return status
     status, computes, left_out_a, left_out_b = propagate(layer, policy, table, nest, sparse)
     if status != OK:
         return status
@@ -103,13 +109,17 @@ def add_cost(arch, layer, policy, networks, nest, sparse, cost):
         return status
     level_costs(arch, layer, policy, nest, sparse, cost)
     level_cycles(arch, nest, sparse, cost)
-    energy, cycles = 0.0, 0
+    energy, cycles, good = 0.0, 0, sparse.compute[RANDOM] >= 0
     for h in range(cost.level_pj.shape[0]):
+        good = good and cost.level_pj[h] >= 0.0 and cost.cycles[h] >= 0
         energy += cost.level_pj[h]
         cycles = max(cycles, cost.cycles[h])
     if networks:
         energy = network_energy(arch, layer, nest, cost, energy)
     cost.total[0], cost.total[1] = energy, float(cycles + arch.latency)
+    if not good or not 0.0 <= energy < np.inf or cost.total[1] > MAX_COUNT:
+        nest.info[0], nest.info[2], nest.info[3] = 0, energy, cost.total[1]
+        return BAD_TOTAL
     return OK
 
 

@@ -6,7 +6,7 @@ choice of loops has a number of iterations that exist: those with a point below 
 their first iteration. Where tiles of neighbouring iterations do not overlap, traffic is proportional to it.
 """
 
-import math
+import numpy as np
 
 from sparsim.kernels.jit import inlined, kernel
 from sparsim.packs import (
@@ -96,7 +96,7 @@ def _first_loop(layer, flags, nest, child, v):
 
 @kernel
 def _rounded(x):
-    return math.floor(x + 0.5)
+    return np.floor(x + 0.5)
 
 
 @inlined

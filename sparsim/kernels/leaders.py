@@ -1,10 +1,11 @@
 """Which part of a leader tensor decides that an access is ineffectual (model-spec 10.2, 20.4)."""
 
-import math
+import numpy as np
 
 from sparsim.kernels.jit import inlined, kernel
 from sparsim.kernels.nest import box_words
 from sparsim.packs import (
+    BAD_COUNT,
     BAD_TARGET_NOT_KEPT,
     BLOCK,
     BOUND,
@@ -16,6 +17,7 @@ from sparsim.packs import (
     LEAD_LOOP,
     LEAD_SCALAR,
     LEVEL,
+    MAX_COUNT,
     OK,
     OPT_LEADER0,
     OPT_LEADER1,
@@ -45,7 +47,9 @@ def find_leaders(arch, layer, policy, nest):
             nest.lead[g, LEAD_LEVEL] = level
             nest.lead[g, LEAD_CHILD] = nest.kin[level, target, CHILD]
             if saf[SAF_KIND] != SPATIAL_SKIPPING:
-                _leader_boxes(arch, layer, policy, nest, g)
+                status = _leader_boxes(arch, layer, policy, nest, g)
+                if status != OK:
+                    return status
     return OK
 
 
@@ -122,7 +126,30 @@ def _leader_boxes(arch, layer, policy, nest, g):
         nest.lead_words[g, i] = 0
         block = arch.width[level, BLOCK]
         if _narrow(layer, nest, g, i, target, leader, loop_t, n, spatial, block):
-            nest.lead_words[g, i] = box_words(layer, leader, nest.lead_box[g, i])
+            words = _words(layer, leader, nest.lead_box[g, i])
+            if words > MAX_COUNT:
+                nest.info[0], nest.info[1], nest.info[2] = level, leader, words
+                return BAD_COUNT
+            nest.lead_words[g, i] = int(words)
+    return OK
+
+
+@inlined
+def _words(layer, v, ext):
+    """The words of a box as a double: a box that was widened may have more than an integer holds."""
+    words = 1.0
+    for o in range(layer.side.shape[1] - 1):
+        side = 1.0
+        for i in range(layer.side[v, o], layer.side[v, o + 1]):
+            side += float(layer.term[i, 1]) * float(ext[layer.term[i, 0]] - 1)
+        words *= side
+    return words
+
+
+@inlined
+def _extent(x):
+    """Rounded down, and no more than an integer holds."""
+    return int(min(x, MAX_COUNT))
 
 
 @inlined
@@ -139,7 +166,7 @@ def _narrow(layer, nest, g, i, target, leader, loop_t, n, spatial, block):
         if _relevant(layer, target, loop[DIM]) and _relevant(layer, leader, loop[DIM]):
             together *= loop[BOUND]
             shared = True
-    slices = float(math.ceil(block / (box_words(layer, target, nest.base_box[g]) / together)))
+    slices = float(np.ceil(block / (box_words(layer, target, nest.base_box[g]) / together)))
     for dim in range(layer.bound.shape[0]):
         factor = 1
         for j in range(n):
@@ -147,11 +174,11 @@ def _narrow(layer, nest, g, i, target, leader, loop_t, n, spatial, block):
             if loop[DIM] == dim and _relevant(layer, target, dim) and _relevant(layer, leader, dim):
                 factor *= loop[BOUND]
         if _shares(layer, nest, target, leader, dim, n):
-            box[dim] = int(math.ceil(box[dim] / (factor / slices)))
+            box[dim] = _extent(np.ceil(box[dim] / (factor / slices)))
             slices = slices / factor
     if slices > 1:
         dim = nest.loop[loop_t, DIM]
-        box[dim] = int(box[dim] * slices)
+        box[dim] = _extent(box[dim] * slices)
     return True
 
 

@@ -3,6 +3,7 @@
 from sparsim.kernels.imperfect import count_steps
 from sparsim.kernels.jit import inlined, kernel
 from sparsim.packs import (
+    BAD_CHILDREN,
     BAD_FACTORS,
     BAD_INSTANCES,
     BAD_KEPT_NOWHERE,
@@ -50,7 +51,7 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
         box[0, v] = 1
     steps, n_real, m = 1, 0, 0
     for t in range(tiling.shape[0]):
-        level, spatial, seen = tiling[t, 0], tiling[t, 1] == 1, 0
+        level, spatial, seen, children = tiling[t, 0], tiling[t, 1] == 1, 0, 1
         for i in range(n_dims):
             dim = order[t, i]
             if dim < 0 or dim >= n_dims or seen >> dim & 1:
@@ -67,6 +68,8 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
             for v in range(n_data):
                 box[m + 1, v] = box[m, v]
             if bound > 1:
+                if float(ext[dim]) * float(bound) > float(layer.bound[dim]):
+                    return BAD_FACTORS
                 real[n_real] = m
                 n_real += 1
                 ext[dim] *= bound
@@ -76,6 +79,10 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
                 if kind == TEMPORAL:
                     steps *= bound
                 else:
+                    children *= bound
+                    if children > nest.key.shape[0]:
+                        nest.info[0], nest.info[2] = level, children
+                        return BAD_CHILDREN
                     for h in range(level + 1):  # everything inside `level`; hardware level h is storage h - 1
                         space[h, kind - SPATIAL_X] *= bound
             m += 1

@@ -1,6 +1,6 @@
 """Energy of the networks between levels (model-spec 15.2). Sparsity does not change their traffic."""
 
-import math
+import numpy as np
 
 from sparsim.kernels.jit import inlined, kernel
 from sparsim.packs import (
@@ -43,7 +43,7 @@ def network_energy(arch, layer, nest, cost, total):
                 if ingress > 0.0:
                     per_word = bucket[B_HOPS] / ingress
                     hops += per_word * ingress
-                    routers = math.floor(routers + (1.0 + math.floor(per_word)) * ingress)
+                    routers = np.floor(routers + (1.0 + np.floor(per_word)) * ingress)
             cost.network_pj[s, v, 0] = hops * hop + routers * router + ingresses * ingress_pj
             cost.network_pj[s, v, 1] = nest.flow[s, v, LINK] * (hop + 2.0 * router)
             network += (cost.network_pj[s, v, 0] + cost.network_pj[s, v, 1]) * instances

@@ -2,11 +2,14 @@
 
 import math
 
+import numpy as np
+
 from sparsim.kernels.density import chance_of_none, nonzeros_in_tensor
 from sparsim.kernels.jit import inlined, kernel
 from sparsim.kernels.spatial import average_units
 from sparsim.packs import (
     ANY_SPATIAL,
+    BAD_COUNT,
     BAD_NESTED_SAF,
     BAD_OPERAND_STATE,
     BLOCK,
@@ -21,6 +24,7 @@ from sparsim.packs import (
     IS_COMPRESSED,
     LEAD_CHILD,
     LEAD_LEVEL,
+    MAX_COUNT,
     METADATA,
     METADATA_WORD,
     N_RANKS,
@@ -113,7 +117,7 @@ def _saving(arch, policy, nest, sparse, g, p):
 
 @kernel
 def format_counts(layer, policy, nest, sparse):
-    """Working counts after compression, and format words, per level (9.6, 11.1)."""
+    """Working counts after compression, and format words, per level (9.6, 11.1). Returns a status."""
     kept, dense, tile, form = nest.kept, nest.counts, nest.tile, policy.format
     work, words, units, rho = sparse.work, sparse.format, sparse.units, sparse.rho
     for v in range(kept.shape[1]):
@@ -128,10 +132,15 @@ def format_counts(layer, policy, nest, sparse):
                     per_tile = dense[s, v, a] / tile[s, v]
                     for r in range(form[s, v, N_RANKS]):
                         for u in range(2):
-                            words[s, v, a, RANDOM, r, u] = int(math.ceil(units[s, v, r, u] * per_tile))
+                            moved = np.ceil(units[s, v, r, u] * per_tile)
+                            if not moved <= MAX_COUNT:  # also nan
+                                nest.info[0], nest.info[1], nest.info[2] = s, v, moved
+                                return BAD_COUNT
+                            words[s, v, a, RANDOM, r, u] = int(moved)
                             words[s, v, a, GATED, r, u] = 0
                             words[s, v, a, SKIPPED, r, u] = 0
                 work[s, v, a] = count
+    return OK
 
 
 @kernel

@@ -17,10 +17,13 @@ from sparsim.mapper.sampling import search_local, search_random
 from sparsim.mapper.space import Sizes, sizes
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
 from sparsim.spec.check import check_search
+from sparsim.spec.limits import as_real, check_whole
 
 METHODS = ("auto", "exhaustive", "random", "local")
 MOST_CANDIDATES = 10**9  # that "auto" enumerates
 MOST_MAPPINGS = 10**11
+MOST_THREADS = 1024
+MOST_TOP = 100_000
 WARM_UP = 4000  # mappings that a local search tries before the enumeration
 TRIES = 100_000  # mappings that random and local search draw without a budget
 TRIES_PER_EVALUATION = 100  # that they draw for each mapping they may evaluate
@@ -66,10 +69,11 @@ def search(
         raise SpecError(f"unknown method '{method}'", path="search", hint=near(method, METHODS))
     if accounting not in ACCOUNTING:
         raise SpecError(f"unknown accounting '{accounting}'", hint=near(accounting, ACCOUNTING))
-    for name, value in (("evaluations", evaluations), ("threads", threads), ("top", top)):
-        if value is not None and value < 1:
-            raise SpecError(f"{name} is {value}, allowed is 1 and more", path="search")
-    if seconds is not None and not seconds > 0:
+    check_whole("search", "evaluations", evaluations, 1)
+    check_whole("search", "threads", threads, 1, MOST_THREADS)
+    check_whole("search", "top", top, 1, MOST_TOP)
+    check_whole("search", "seed", seed)
+    if seconds is not None and not as_real("search", "seconds", seconds) > 0:
         raise SpecError(f"seconds is {seconds}, allowed is more than 0", path="search")
     parts = list_parts(arch, layer, mapspace)
     check_search(arch, layer, policy, energy, mapspace)

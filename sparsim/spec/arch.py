@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 from sparsim.errors import SpecError
 from sparsim.spec.base import Record
+from sparsim.spec.limits import (
+    MAX_COUNT,
+    MAX_INT,
+    MAX_NAMES,
+    MAX_REAL,
+    as_real,
+    check_number,
+    check_real,
+    check_whole,
+    repeated,
+)
 
 
-def _at_least(where: str, field: str, value: int | None, least: int) -> None:
-    if value is not None and value < least:
-        raise SpecError(f"{field} is {value}, allowed is {least} and more", path=where)
-
-
-def _not_negative(where: str, field: str, value: float | None) -> None:
-    if value is not None and not 0 <= value < math.inf:  # also refuses nan
-        raise SpecError(f"{field} is {value:g}, allowed is 0 and more", path=where)
-
-
-def _mesh_positive(where: str, mesh: tuple[int, int]) -> None:
+def _check_mesh(where: str, mesh: tuple[int, int]) -> None:
+    for side in mesh:
+        check_whole(where, "a side of the mesh", side, -MAX_INT, MAX_INT)
     if min(mesh) < 1:
         raise SpecError(f"mesh is {mesh[0]} x {mesh[1]}, allowed is 1 and more each way", path=where)
 
@@ -38,14 +40,14 @@ class Network(Record, frozen=True, kw_only=True):
     drain_latency_cycles: int = 0
 
     def __post_init__(self) -> None:
-        _at_least("network", "word_bits", self.word_bits, 1)
+        check_whole("network", "word_bits", self.word_bits, 1, MAX_INT)
         for field in ("fill_latency_cycles", "drain_latency_cycles"):
-            _at_least("network", field, getattr(self, field), 0)
+            check_whole("network", field, getattr(self, field), 0, MAX_INT)
         for field in (
             "router_energy_pj", "wire_energy_pj_per_bit_mm", "energy_per_hop_pj",
             "energy_per_ingress_pj", "tile_width_um",
         ):  # fmt: skip
-            _not_negative("network", field, getattr(self, field))
+            check_real("network", field, getattr(self, field))
 
 
 class Storage(Record, frozen=True, kw_only=True):
@@ -79,18 +81,20 @@ class Storage(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         where = f"storage {self.name}"
-        _mesh_positive(where, self.mesh)
+        _check_mesh(where, self.mesh)
         for field in ("word_bits", "block_size", "cluster_size"):
-            _at_least(where, field, getattr(self, field), 1)
-        for field in ("size_words", "metadata_word_bits", "metadata_width_bits", "metadata_depth"):
-            _at_least(where, field, getattr(self, field), 0)
+            check_whole(where, field, getattr(self, field), 1, MAX_INT)
+        for field in ("metadata_word_bits", "metadata_width_bits"):
+            check_whole(where, field, getattr(self, field), 0, MAX_INT)
+        for field in ("size_words", "metadata_depth"):
+            check_whole(where, field, getattr(self, field))
         for field in ("read_bandwidth", "write_bandwidth", "shared_bandwidth", "multiple_buffering"):
             value = getattr(self, field)
-            if value is not None and not value > 0:  # also refuses nan
+            if value is not None and not as_real(where, field, value) > 0:  # also refuses nan
                 raise SpecError(f"{field} is {value:g}, allowed is more than 0", path=where)
         for field in ("addr_gen_energy_pj", "vector_access_energy_pj", "cluster_area_um2"):
-            _not_negative(where, field, getattr(self, field))
-        if not 0.0 <= self.min_utilization <= 1.0:
+            check_real(where, field, getattr(self, field))
+        if not 0.0 <= as_real(where, "min_utilization", self.min_utilization) <= 1.0:
             raise SpecError(f"min_utilization is {self.min_utilization:g}, allowed is 0 to 1", path=where)
         if self.technology == "DRAM" and self.cluster_size != 1:
             raise SpecError(f"cluster_size is {self.cluster_size}, a DRAM allows only 1", path=where)
@@ -98,6 +102,13 @@ class Storage(Record, frozen=True, kw_only=True):
             raise SpecError("no size given, and only a DRAM may be unlimited", path=where)
         if self.size_words is None and self.min_utilization > 0:
             raise SpecError("min_utilization needs a size", path=where)
+        largest = max(self.size_words or 0, self.metadata_depth or 0)
+        if largest / self.multiple_buffering > MAX_REAL:
+            raise SpecError(
+                f"multiple_buffering is {self.multiple_buffering:g}, {largest} words divided by it are more "
+                f"than {MAX_REAL:g}",
+                path=where,
+            )
 
     @property
     def effective_size_words(self) -> int | None:
@@ -118,10 +129,11 @@ class Compute(Record, frozen=True, kw_only=True):
     area_um2: float = 0.0
 
     def __post_init__(self) -> None:
-        _mesh_positive(f"compute {self.name}", self.mesh)
-        _at_least(f"compute {self.name}", "word_bits", self.word_bits, 1)
-        _not_negative(f"compute {self.name}", "energy_pj", self.energy_pj)
-        _not_negative(f"compute {self.name}", "area_um2", self.area_um2)
+        where = f"compute {self.name}"
+        _check_mesh(where, self.mesh)
+        check_whole(where, "word_bits", self.word_bits, 1, MAX_INT)
+        check_real(where, "energy_pj", self.energy_pj)
+        check_real(where, "area_um2", self.area_um2)
 
 
 class Architecture(Record, frozen=True, kw_only=True):
@@ -135,13 +147,14 @@ class Architecture(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.storage:
             raise SpecError("no storage level, at least one is needed", path=f"architecture {self.name}")
+        check_number(f"architecture {self.name}", "storage levels", self.storage, MAX_NAMES)
         names = [s.name for s in self.storage] + [self.compute.name]
-        for name in names:
-            if names.count(name) > 1:
-                raise SpecError(f"two levels are called '{name}'", path=f"architecture {self.name}")
+        twice = repeated(names)
+        if twice is not None:
+            raise SpecError(f"two levels are called '{twice}'", path=f"architecture {self.name}")
         for i, name in enumerate(names):
             x, y = self.total_mesh(i)
-            if x * y >= 2**53:
+            if x * y >= MAX_COUNT:
                 raise SpecError(f"{x} x {y} instances, allowed are less than 2^53", path=f"level {name}")
         for i, level in enumerate(self.storage):
             x, y = self.total_mesh(i)

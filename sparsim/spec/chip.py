@@ -6,6 +6,7 @@ import math
 
 from sparsim.errors import SpecError
 from sparsim.spec.base import Record
+from sparsim.spec.limits import as_real, check_real, repeated
 from sparsim.spec.noc import Axis, Noc
 from sparsim.spec.pe import SparsePE
 
@@ -31,11 +32,15 @@ class ChipSpec(Record, frozen=True, kw_only=True):
         where = f"chip {self.name}"
         for field in ("clock_mhz", "dram_gb_per_s"):
             value = getattr(self, field)
-            if value is not None and not 0 < value < math.inf:  # also refuses nan
+            if value is not None and not 0 < as_real(where, field, value) < math.inf:  # also refuses nan
                 raise SpecError(f"{field} is {value:g}, allowed is more than 0", path=where)
+            check_real(where, field, value)
         for field in ("clock_pj_per_cycle", "control_pj_per_pe_cycle"):
-            if not 0 <= getattr(self, field) < math.inf:
-                raise SpecError(f"{field} is {getattr(self, field):g}, allowed is 0 and more", path=where)
+            check_real(where, field, getattr(self, field))
+        for axis, dims in self.spread.items():
+            twice = repeated(dims)
+            if twice is not None:
+                raise SpecError(f"dim '{twice}' is listed twice for the axis {axis}", path=where)
         missing = [axis for axis in self.noc.axes if axis not in self.spread]
         if missing:
             raise SpecError(f"spread does not name the axis {missing[0]}", path=where)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 
 from sparsim.errors import SpecError
 from sparsim.spec.base import Record
+from sparsim.spec.limits import MAX_COUNT, as_real, check_real, check_whole
 
 COMPOUND = "compound"
 SMALLEST_NM, LARGEST_NM = 7, 130
@@ -31,23 +30,21 @@ class Component(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         where = f"component {self.name}"
-        if self.node_nm is not None and not SMALLEST_NM <= self.node_nm <= LARGEST_NM:
+        if (
+            self.node_nm is not None
+            and not SMALLEST_NM <= as_real(where, "node_nm", self.node_nm) <= LARGEST_NM
+        ):
             raise SpecError(
                 f"node_nm is {self.node_nm:g}, allowed is {SMALLEST_NM} to {LARGEST_NM}",
                 path=where,
                 hint="in nanometres: 65, not 65e-9" if 0 < self.node_nm < 1 else "",
             )
-        if self.count < 1:
-            raise SpecError(f"count is {self.count}, allowed is 1 and more", path=where)
+        check_whole(where, "count", self.count, 1)
         self._check_compound(where)
         check_names(self.parts, where)
         for action, terms in self.actions.items():
             for term, count in terms.items():
-                if not (count >= 0 and math.isfinite(count)):
-                    raise SpecError(
-                        f"count of '{term}' in action '{action}' is {count:g}, allowed is 0 and more",
-                        path=where,
-                    )
+                check_real(where, f"count of '{term}' in action '{action}'", count, MAX_COUNT)
 
     def _check_compound(self, where: str) -> None:
         if self.class_name == COMPOUND:

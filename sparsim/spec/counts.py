@@ -29,16 +29,12 @@ def effectual_macs(layer: Layer) -> float | None:
 
 def tensor_shape(layer: Layer, dataspace: str) -> tuple[int, ...]:
     """Words along every coordinate of a dataspace (model-spec 3.2). Raises SpecError for an unknown one."""
-    values = {**layer.shape.coefficients, **layer.coefficients}
     found = {d.name: d for d in layer.shape.dataspaces}
     if dataspace not in found:
         raise SpecError(
             f"unknown dataspace '{dataspace}'", path=f"layer {layer.name}", hint=near(dataspace, found)
         )
-    return tuple(
-        1 + sum(abs(values[c] if c else 1) * (layer.bounds[dim] - 1) for dim, c in side)
-        for side in found[dataspace].terms()
-    )
+    return layer.sides(found[dataspace])
 
 
 def words(layer: Layer, dataspace: str) -> int:

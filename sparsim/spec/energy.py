@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from sparsim.errors import EnergyTableError, SpecError, near
+from sparsim.errors import EnergyTableError, near
 from sparsim.spec.arch import Architecture, Compute, Storage
 from sparsim.spec.base import Record
-
-_FLOAT32_MAX = 3.4028234663852886e38
+from sparsim.spec.limits import check_real
 
 
 class EnergyTable(Record, frozen=True, kw_only=True):
@@ -27,21 +25,11 @@ class EnergyTable(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for component, actions in self.actions.items():
             for action, energy in actions.items():
-                if not (energy >= 0 and math.isfinite(energy)):
-                    raise SpecError(
-                        f"energy of action '{action}' is {energy:g} pJ, allowed is 0 and more",
-                        path=f"energy table, component {component}",
-                    )
+                where = f"energy table, component {component}"
+                check_real(where, f"energy of action '{action}'", energy, unit=" pJ")
         for component, area in self.areas.items():
-            if not 0 <= area <= _FLOAT32_MAX:
-                raise SpecError(
-                    f"area is {area:g} um^2, allowed is 0 and more", path=f"area table, component {component}"
-                )
-        if self.wire_pj_per_bit_mm is not None and not 0 <= self.wire_pj_per_bit_mm <= _FLOAT32_MAX:
-            raise SpecError(
-                f"wire energy is {self.wire_pj_per_bit_mm:g} pJ/b/mm, allowed is 0 and more",
-                path="energy table",
-            )
+            check_real(f"area table, component {component}", "area", area, unit=" um^2")
+        check_real("energy table", "wire energy", self.wire_pj_per_bit_mm, unit=" pJ/b/mm")
 
 
 # model action -> table actions, the first that the table has counts (model-spec 4.5). This is the order of

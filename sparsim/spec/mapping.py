@@ -6,6 +6,7 @@ from typing import Literal
 
 from sparsim.errors import SpecError
 from sparsim.spec.base import Record
+from sparsim.spec.limits import MAX_INT, check_whole, repeated
 
 Divisibility = Literal["padded", "imperfect"]
 
@@ -24,11 +25,11 @@ class Nest(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for dim, factor in self.factors.items():
-            if factor < 1:
-                raise SpecError(f"factor of dim '{dim}' is {factor}, allowed is 1 and more", path="mapping")
-        for dim in self.order:
-            if self.order.count(dim) > 1:
-                raise SpecError(f"dim '{dim}' is twice in an order", path="mapping")
+            check_whole("mapping", f"factor of dim '{dim}'", factor, 1)
+        check_whole("mapping", "split_x", self.split_x, -MAX_INT, MAX_INT)
+        twice = repeated(self.order)
+        if twice is not None:
+            raise SpecError(f"dim '{twice}' is twice in an order", path="mapping")
 
 
 class LevelMapping(Record, frozen=True, kw_only=True):
@@ -54,7 +55,6 @@ class Mapping(Record, frozen=True, kw_only=True):
     divisibility: dict[str, Divisibility] = {}
 
     def __post_init__(self) -> None:
-        names = [m.level for m in self.levels]
-        for name in names:
-            if names.count(name) > 1:
-                raise SpecError(f"level '{name}' is mapped twice", path="mapping")
+        twice = repeated(m.level for m in self.levels)
+        if twice is not None:
+            raise SpecError(f"level '{twice}' is mapped twice", path="mapping")

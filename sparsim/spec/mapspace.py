@@ -6,21 +6,16 @@ from collections.abc import Iterable
 
 from sparsim.errors import SpecError
 from sparsim.spec.base import Record
+from sparsim.spec.limits import MAX_INT, as_real, check_whole, repeated
 from sparsim.spec.mapping import Divisibility
 
 _WHERE = "mapspace"
 
 
-def _at_least(what: str, value: int | None, least: int) -> None:
-    if value is not None and value < least:
-        raise SpecError(f"{what} is {value}, allowed is {least} and more", path=_WHERE)
-
-
 def _once(names: Iterable[str], message: str) -> None:
-    names = tuple(names)
-    for name in names:
-        if names.count(name) > 1:
-            raise SpecError(message.format(name), path=_WHERE)
+    twice = repeated(names)
+    if twice is not None:
+        raise SpecError(message.format(twice), path=_WHERE)
 
 
 class NestConstraint(Record, frozen=True, kw_only=True):
@@ -45,13 +40,13 @@ class NestConstraint(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for dim, factor in self.factors.items():
-            _at_least(f"factor of dim '{dim}'", factor, 0)
+            check_whole(_WHERE, f"factor of dim '{dim}'", factor)
         for name, limits in (("at_most", self.at_most), ("at_least", self.at_least)):
             for dim, limit in limits.items():
-                _at_least(f"{name} of dim '{dim}'", limit, 1)
-        _at_least("default_at_most", self.default_at_most, 1)
-        _at_least("default_at_least", self.default_at_least, 1)
-        _at_least("split_x", self.split_x, 0)
+                check_whole(_WHERE, f"{name} of dim '{dim}'", limit, 1)
+        check_whole(_WHERE, "default_at_most", self.default_at_most, 1)
+        check_whole(_WHERE, "default_at_least", self.default_at_least, 1)
+        check_whole(_WHERE, "split_x", self.split_x, 0, MAX_INT)
         _once((*self.outer, *self.inner), "dim '{}' is twice in an order")
 
 
@@ -69,8 +64,9 @@ class LevelConstraint(Record, frozen=True, kw_only=True):
     no_temporal_reuse: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        bypass = set(self.bypass)
         for name in self.keep:
-            if name in self.bypass:
+            if name in bypass:
                 raise SpecError(
                     f"dataspace '{name}' is in 'keep' and in 'bypass'", path=f"{_WHERE}, level {self.level}"
                 )
@@ -94,8 +90,8 @@ class Mapspace(Record, frozen=True, kw_only=True):
     source: str = ""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.min_parallelism <= 1.0:  # also refuses nan
+        if not 0.0 <= as_real(_WHERE, "min_parallelism", self.min_parallelism) <= 1.0:  # also refuses nan
             raise SpecError(f"min_parallelism is {self.min_parallelism:g}, allowed is 0 to 1", path=_WHERE)
-        if not 0.0 <= self.most_padding <= 1.0:
+        if not 0.0 <= as_real(_WHERE, "most_padding", self.most_padding) <= 1.0:
             raise SpecError(f"most_padding is {self.most_padding:g}, allowed is 0 to 1", path=_WHERE)
         _once((level.level for level in self.levels), "level '{}' is constrained twice")

@@ -15,10 +15,12 @@ from typing import Literal
 
 from sparsim.errors import SpecError, near
 from sparsim.spec.base import Record
+from sparsim.spec.limits import MAX_INT, check_real, check_whole, repeated
 
 Role = Literal["iact", "weight", "psum"]
 Mesh = Literal["two-dimensional", "horizontal", "vertical", "none"]
 PeSide = Literal["all", "row", "column"]
+MAX_WIRES = 2**20  # between the routers of one kind and PEs: they are a graph in memory
 Axis = Literal["cluster_rows", "cluster_columns", "pe_rows", "pe_columns"]
 
 
@@ -34,9 +36,7 @@ class Wiring(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for field in ("pe_pitch_um", "glb_pitch_um", "wire_pj_per_bit_mm", "router_pj_per_bit"):
-            value = getattr(self, field)
-            if not 0 <= value < math.inf:  # also refuses nan
-                raise SpecError(f"{field} is {value:g}, allowed is 0 and more", path="noc wiring")
+            check_real("noc wiring", field, getattr(self, field))
 
 
 class RouterNetwork(Record, frozen=True, kw_only=True):
@@ -95,11 +95,18 @@ class Noc(Record, frozen=True, kw_only=True):
         where = f"noc {self.name}"
         for axis, size in self.axes.items():
             _in_range(where, axis, size)
-        roles = [network.role for network in self.networks]
+        twice = repeated(network.role for network in self.networks)
+        if twice is not None:
+            raise SpecError(f"two networks carry {twice} words", path=where)
         for network in self.networks:
             here = f"{where}, network {network.role}"
-            if roles.count(network.role) > 1:
-                raise SpecError(f"two networks carry {network.role} words", path=where)
+            wires = self.pes * network.routers_per_cluster
+            if wires > MAX_WIRES:
+                raise SpecError(
+                    f"{self.pes} PEs with {network.routers_per_cluster} routers per cluster, allowed is a "
+                    f"product of at most {MAX_WIRES}",
+                    path=here,
+                )
             lines = {"row": self.pe_rows, "column": self.pe_columns}.get(network.pe_side)
             if lines is not None and network.routers_per_cluster != lines:
                 raise SpecError(
@@ -161,6 +168,6 @@ class SpatialLoop(Record, frozen=True, kw_only=True):
 
 
 def _in_range(where: str, field: str, value: int, most: int | None = None) -> None:
-    if value < 1 or (most is not None and value > most):
-        allowed = "1 and more" if most is None else f"1 to {most}"
-        raise SpecError(f"{field} is {value}, allowed is {allowed}", path=where)
+    if most is not None and not 1 <= value <= most:
+        raise SpecError(f"{field} is {value}, allowed is 1 to {most}", path=where)
+    check_whole(where, field, value, 1, MAX_INT)

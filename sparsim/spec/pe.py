@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from sparsim.errors import SpecError
 from sparsim.spec.base import Record
+from sparsim.spec.limits import MAX_INT, check_whole
+
+MAX_COUNT_BITS = 30  # a run of zeros has up to 2^30 of them
 
 
 class Spad(Record, frozen=True, kw_only=True):
@@ -11,6 +13,10 @@ class Spad(Record, frozen=True, kw_only=True):
 
     words: int = 0
     bits: int = 0
+
+    def __post_init__(self) -> None:
+        for field in ("words", "bits"):
+            check_whole("scratchpad", field, getattr(self, field), -MAX_INT, MAX_INT)
 
     @property
     def size_bits(self) -> int:
@@ -57,6 +63,7 @@ class SparsePE(Record, frozen=True, kw_only=True):
         }
         for field, allowed in least.items():
             self._check(field, getattr(self, field), allowed)
+        check_whole(f"PE {self.name}", "count_bits", self.count_bits, 0, MAX_COUNT_BITS)
         need_bits = {
             "iact_data": self._stored_bits(self.skips_zero_iacts),
             "weight_data": self.simd_width * self._stored_bits(self.skips_zero_weights),
@@ -72,8 +79,7 @@ class SparsePE(Record, frozen=True, kw_only=True):
             self._check(f"bits of {name}", spad.bits, need_bits.get(name, 0))
 
     def _check(self, what: str, value: int, least: int) -> None:
-        if value < least:
-            raise SpecError(f"{what} is {value}, allowed is {least} and more", path=f"PE {self.name}")
+        check_whole(f"PE {self.name}", what, value, least, MAX_INT)
 
     def _stored_bits(self, counted: bool) -> int:
         return self.value_bits + (self.count_bits if counted else 0)

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from sparsim.errors import SpecError, near
 from sparsim.spec.base import Record
+from sparsim.spec.limits import (
+    MAX_COUNT,
+    MAX_NAMES,
+    MAX_PARTS,
+    as_real,
+    check_number,
+    check_whole,
+    repeated,
+)
 
 Distribution = Literal["fixed-structured", "hypergeometric", "banded", "actual"]
 
@@ -46,14 +56,20 @@ class Shape(Record, frozen=True, kw_only=True):
         for kind, names in (("dim", self.dims), ("dataspace", [d.name for d in self.dataspaces])):
             if not names:
                 raise SpecError(f"no {kind}s given, at least one is needed", path=where)
-            for name in names:
-                if list(names).count(name) > 1:
-                    raise SpecError(f"{kind} '{name}' is listed twice", path=where)
+            check_number(where, f"{kind}s", names, MAX_NAMES)
+            twice = repeated(names)
+            if twice is not None:
+                raise SpecError(f"{kind} '{twice}' is listed twice", path=where)
         if not any(d.read_write for d in self.dataspaces):
             raise SpecError("no read-write dataspace, at least one result is needed", path=where)
+        for name, value in self.coefficients.items():
+            check_whole(where, f"coefficient '{name}'", value, -MAX_COUNT)
         for dataspace in self.dataspaces:
+            here = f"{where}, dataspace {dataspace.name}"
+            check_number(here, "coordinates", dataspace.projection, MAX_PARTS)
+            for side in dataspace.terms():
+                check_number(here, "terms of a coordinate", side, MAX_PARTS)
             for dim, coefficient in (t for side in dataspace.terms() for t in side):
-                here = f"{where}, dataspace {dataspace.name}"
                 if dim not in self.dims:
                     raise SpecError(f"unknown dim '{dim}'", path=here, hint=near(dim, self.dims))
                 if coefficient is not None and coefficient not in self.coefficients:
@@ -78,12 +94,11 @@ class Density(Record, frozen=True, kw_only=True):
     mask: str | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.density <= 1.0:  # also refuses nan
+        if not 0.0 <= as_real("", "density", self.density) <= 1.0:  # also refuses nan
             raise SpecError(f"density is {self.density:g}, allowed is 0 to 1")
-        if not 0.0 <= self.spread <= 1.0:
+        if not 0.0 <= as_real("", "spread", self.spread) <= 1.0:
             raise SpecError(f"spread is {self.spread:g}, allowed is 0 to 1")
-        if self.band_width < 0:
-            raise SpecError(f"band_width is {self.band_width}, allowed is 0 and more")
+        check_whole("", "band_width", self.band_width)
 
 
 class Layer(Record, frozen=True, kw_only=True):
@@ -103,9 +118,9 @@ class Layer(Record, frozen=True, kw_only=True):
         for dim, bound in self.bounds.items():
             if dim not in self.shape.dims:
                 raise SpecError(f"unknown dim '{dim}'", path=where, hint=near(dim, self.shape.dims))
-            if bound < 1:
-                raise SpecError(f"bound of dim '{dim}' is {bound}, allowed is 1 and more", path=where)
-        for name in self.coefficients:
+            check_whole(where, f"bound of dim '{dim}'", bound, 1)
+        for name, value in self.coefficients.items():
+            check_whole(where, f"coefficient '{name}'", value, -MAX_COUNT)
             if name not in self.shape.coefficients:
                 raise SpecError(
                     f"unknown coefficient '{name}'", path=where, hint=near(name, self.shape.coefficients)
@@ -114,6 +129,25 @@ class Layer(Record, frozen=True, kw_only=True):
         for name in self.densities:
             if name not in known:
                 raise SpecError(f"density of unknown dataspace '{name}'", path=where, hint=near(name, known))
+        operations = math.prod(self.bounds.values())
+        if operations > MAX_COUNT:
+            raise SpecError(f"{operations:.3g} operations, allowed are {MAX_COUNT:.3g}", path=where)
+        for dataspace in self.shape.dataspaces:
+            words = math.prod(self.sides(dataspace))
+            if words > MAX_COUNT:
+                size = f"2^{words.bit_length() - 1}"
+                raise SpecError(
+                    f"dataspace {dataspace.name} has more than {size} words, allowed are {MAX_COUNT:.3g}",
+                    path=where,
+                )
+
+    def sides(self, dataspace: Dataspace) -> tuple[int, ...]:
+        """Words along every coordinate of a dataspace of the shape (model-spec 3.2)."""
+        values = {**self.shape.coefficients, **self.coefficients}
+        return tuple(
+            1 + sum(abs(values[c] if c else 1) * (self.bounds[dim] - 1) for dim, c in side)
+            for side in dataspace.terms()
+        )
 
     def density(self, dataspace: str) -> Density:
         return self.densities.get(dataspace, DENSE)

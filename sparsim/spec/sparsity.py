@@ -7,10 +7,12 @@ from typing import Literal
 from sparsim.errors import SpecError
 from sparsim.spec.arch import Storage
 from sparsim.spec.base import Record
+from sparsim.spec.limits import MAX_INT, MAX_NAMES, MAX_PARTS, check_number, check_whole, repeated
 
 RankKind = Literal["U", "UOP", "UB", "CP", "RLE", "B"]
 COMPRESSED_KINDS = ("CP", "RLE", "B")
 SafKind = Literal["gating", "skipping", "skipping-spatial"]
+MAX_SAFS = 1024
 
 
 class Rank(Record, frozen=True, kw_only=True):
@@ -30,9 +32,8 @@ class Rank(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for field in ("metadata_word_bits", "payload_word_bits"):
-            value = getattr(self, field)
-            if value is not None and value < 0:
-                raise SpecError(f"{field} is {value}, allowed is 0 and more", path=f"rank {self.format}")
+            check_whole(f"rank {self.format}", field, getattr(self, field), 0, MAX_INT)
+        check_number(f"rank {self.format}", "groups of flattened dims", self.flattened, MAX_PARTS)
 
 
 def rank_word_bits(rank: Rank, level: Storage) -> tuple[int, int]:
@@ -77,6 +78,7 @@ class TensorFormat(Record, frozen=True, kw_only=True):
         where = f"format of {self.dataspace} at {self.level}"
         if not self.ranks:
             raise SpecError("no ranks, at least one is needed", path=where)
+        check_number(where, "ranks", self.ranks, MAX_PARTS)
         above = False
         for rank in self.ranks:
             if above and not rank.compressed:
@@ -106,7 +108,9 @@ class Saf(Record, frozen=True, kw_only=True):
         where = f"{self.type} at {self.level}"
         if not self.options:
             raise SpecError("no options, at least one is needed", path=where)
+        check_number(where, "options", self.options, MAX_PARTS)
         for option in self.options:
+            check_number(where, "dataspaces in condition_on", option.condition_on, MAX_NAMES)
             if not option.condition_on:
                 raise SpecError(f"condition_on of target '{option.target}' is empty", path=where)
         if self.type == "skipping-spatial" and len(self.options) > 1:
@@ -125,10 +129,10 @@ class SparsePolicy(Record, frozen=True, kw_only=True):
     always_active: bool = False
 
     def __post_init__(self) -> None:
-        seen = [(f.level, f.dataspace) for f in self.formats]
-        for level, dataspace in seen:
-            if seen.count((level, dataspace)) > 1:
-                raise SpecError(f"two formats for {dataspace} at {level}", path=f"policy {self.name}")
+        twice = repeated((f.level, f.dataspace) for f in self.formats)
+        if twice is not None:
+            raise SpecError(f"two formats for {twice[1]} at {twice[0]}", path=f"policy {self.name}")
+        check_number(f"policy {self.name}", "SAFs", self.safs, MAX_SAFS)
 
     @property
     def active(self) -> bool:

@@ -6,6 +6,7 @@ import math
 
 from sparsim.errors import SpecError
 from sparsim.spec.base import Record
+from sparsim.spec.limits import repeated
 from sparsim.spec.shape import Layer
 
 
@@ -24,10 +25,9 @@ class Workload(Record, frozen=True, kw_only=True):
         where = f"workload {self.name}"
         if not self.layers:
             raise SpecError("no layers given, at least one is needed", path=where)
-        names = [layer.name for layer in self.layers]
-        for name in names:
-            if names.count(name) > 1:
-                raise SpecError(f"layer '{name}' is listed twice", path=where)
+        twice = repeated(layer.name for layer in self.layers)
+        if twice is not None:
+            raise SpecError(f"layer '{twice}' is listed twice", path=where)
         for key, value in self.provenance.items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise SpecError(f"provenance '{key}' is {value}, a finite number is expected", path=where)

@@ -21,7 +21,7 @@ _FLOAT = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MAX_DEPTH = 100
-_MAX_DIGITS = 18  # fits 64 bits, with and without a sign
+MAX_DIGITS = 18  # fits 64 bits, with and without a sign
 _MAX_VALUES = 2_000_000  # aliases of aliases of aliases can describe more than any memory holds
 
 
@@ -161,8 +161,8 @@ class _Builder:
     def scalar(self, event: Any) -> Any:
         if event.style:  # quoted, or a block of text
             return self.text(event)
-        if len(event.value) > _MAX_DIGITS and _INT.fullmatch(event.value):
-            raise FormatError(f"a number of more than {_MAX_DIGITS} digits", path=self.where(event))
+        if len(event.value) > MAX_DIGITS and _INT.fullmatch(event.value):
+            raise FormatError(f"a number of more than {MAX_DIGITS} digits", path=self.where(event))
         return plain_scalar(event.value)
 
     def text(self, event: Any) -> str:

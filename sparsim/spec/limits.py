@@ -1,0 +1,81 @@
+"""What records may hold, so that no count leaves a machine integer and no sum a finite number.
+
+Kernels count in 64-bit integers and in doubles. Within these limits every product of a size, a width and a
+bound, and every sum of energies, is one that both can hold; what depends on a mapping is checked in kernels.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Collection, Hashable, Iterable
+from numbers import Real
+from typing import TypeVar
+
+from sparsim.errors import SpecError
+
+MAX_INT = 2**31 - 1  # widths, sides of a mesh, latencies
+MAX_COUNT = 2**53  # sizes, bounds, factors: what a double counts exactly
+MAX_REAL = 1e30  # energies in pJ, areas in um^2, lengths in um
+MAX_NAMES = 32  # dims, dataspaces, storage levels: sets of them are bits of one integer
+MAX_PARTS = 64  # coordinates of a dataspace, ranks of a format, options of a policy and the like
+
+T = TypeVar("T", bound=Hashable)
+
+
+def check_whole(where: str, field: str, value: int | None, least: int = 0, most: int = MAX_COUNT) -> None:
+    """Raise SpecError unless `value` is None or a whole number from `least` to `most`."""
+    if value is None:
+        return
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        raise SpecError(f"{field} is {value!r}, a whole number is expected", path=where) from None
+    if whole < least:
+        raise SpecError(f"{field} is {shown(whole)}, allowed is {least} and more", path=where)
+    if whole > most:
+        raise SpecError(f"{field} is {shown(whole)}, allowed is at most {most}", path=where)
+
+
+def check_real(where: str, field: str, value: float | None, most: float = MAX_REAL, unit: str = "") -> None:
+    """Raise SpecError unless `value` is None or a number from 0 to `most`."""
+    if value is None:
+        return
+    number = as_real(where, field, value)
+    if not 0 <= number < math.inf:  # also refuses nan
+        raise SpecError(f"{field} is {number:g}{unit}, allowed is 0 and more", path=where)
+    if number > most:
+        raise SpecError(f"{field} is {number:g}{unit}, allowed is at most {most:g}", path=where)
+
+
+def as_real(where: str, field: str, value: float) -> float:
+    """The number as a double. Raises SpecError for what is none, and for whole numbers beyond all doubles."""
+    if not isinstance(value, Real):
+        raise SpecError(f"{field} is {value!r}, a number is expected", path=where)
+    try:
+        return float(value)
+    except OverflowError:
+        raise SpecError(
+            f"{field} is {shown(int(value))}, allowed is at most {MAX_REAL:g}", path=where
+        ) from None
+
+
+def check_number(where: str, kind: str, items: Collection[object], most: int) -> None:
+    """Raise SpecError if there are more than `most` of a kind of item."""
+    if len(items) > most:
+        raise SpecError(f"{len(items)} {kind} given, allowed are at most {most}", path=where)
+
+
+def repeated(names: Iterable[T]) -> T | None:
+    """The first name that stands in a list twice, if one does."""
+    seen: set[T] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
+
+
+def shown(number: int) -> str:
+    """A whole number as text; Python itself refuses to write very long ones."""
+    return str(number) if abs(number) < 10**30 else f"a number of {number.bit_length()} bits"
