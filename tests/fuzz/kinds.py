@@ -1,0 +1,292 @@
+"""What is tried: for each kind of input the documents to spoil, and the program that reads them."""
+
+from __future__ import annotations
+
+import io
+import random
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from documents import DOCUMENTS
+from mapper_documents import SEARCH
+from msgspec.structs import replace
+from small_chips import conv, small_chip
+
+from sparsim.cli import cli
+from sparsim.errors import SparsimError
+from sparsim.spec import Workload
+from sparsim.spec.load import dump
+from sparsim.spec.yamlfile import parse_yaml
+from sparsim.timeloop.reader import documents_from, search_documents_from
+from tests.fuzz.judge import command
+from tests.fuzz.mutations import VALUES, mutated, spoiled
+
+ROOT = Path(__file__).parents[2]
+REFERENCES = ROOT / "validation" / "references"
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+Main = Callable[[], None]
+Files = dict[str, bytes]
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+@cache
+def references() -> list[Files]:
+    """Timeloop's documents that are small enough to be read often."""
+    folders = [*sorted(REFERENCES.glob("random/*")), *sorted(REFERENCES.glob("written/*"))]
+    found = [{path.name: path.read_bytes() for path in sorted(f.glob("*.yaml"))} for f in folders]
+    return [*(f for f in found if sum(map(len, f.values())) < 9000), _as_bytes(DOCUMENTS)]
+
+
+def _as_bytes(texts: dict[str, str]) -> Files:
+    return {name: text.encode() for name, text in texts.items()}
+
+
+def spoil(files: Files, rng: random.Random) -> Files:
+    """One or two of the files with changes of structure or of text."""
+    files = dict(files)
+    for name in rng.sample(sorted(files), min(len(files), rng.choice((1, 1, 1, 2)))):
+        if rng.random() < 0.75:
+            document = mutated(plain(parse_yaml(files[name].decode(), name)), rng)
+            text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6)
+            files[name] = text.encode("utf-8", "surrogatepass")
+        else:
+            files[name] = spoiled(files[name], rng)
+    return files
+
+
+def written(files: Files, folder: Path) -> list[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return [str(folder / name) for name in files]
+
+
+def timeloop(rng: random.Random, folder: Path) -> Main:
+    paths = written(spoil(rng.choice(references()), rng), folder)
+    if rng.random() < 0.1:
+        return command(cli, "sparsim", ["explain", *paths])
+    return command(cli, "sparsim", ["model", *paths, "-o", str(folder / "out")])
+
+
+@cache
+def native_documents() -> list[Files]:
+    found = []
+    for files in references():
+        texts = [(name, parse_yaml(data.decode(), name)) for name, data in files.items()]
+        documents = documents_from(texts)
+        text = dump(*(record for record in documents[:5] if record is not None))
+        found.append({"native.yaml": text.encode()})
+    return found
+
+
+def native(rng: random.Random, folder: Path) -> Main:
+    paths = written(spoil(rng.choice(native_documents()), rng), folder)
+    return command(cli, "sparsim", ["model", *paths, "-o", str(folder / "out")])
+
+
+def mapper(rng: random.Random, folder: Path) -> Main:
+    paths = written(spoil(_as_bytes(SEARCH), rng), folder)
+    options = ["--evaluations", "100", "--seconds", "3", "--no-cache"]
+    options += ["--method", rng.choice(("random", "local", "auto"))]
+    return command(cli, "sparsim", ["mapper", *paths, "-o", str(folder / "out"), *options])
+
+
+@cache
+def native_search() -> Files:
+    texts = [(name, parse_yaml(text, name)) for name, text in SEARCH.items()]
+    found = search_documents_from(texts)
+    records = [record for record in (*found.documents[:4], found.mapspace) if record is not None]
+    return {"search.yaml": dump(*records).encode()}
+
+
+def native_mapper(rng: random.Random, folder: Path) -> Main:
+    paths = written(spoil(native_search(), rng), folder)
+    options = ["--evaluations", "100", "--seconds", "3", "--no-cache"]
+    return command(cli, "sparsim", ["mapper", *paths, "-o", str(folder / "out"), *options])
+
+
+@cache
+def components() -> list[Files]:
+    folder = ROOT / "validation" / "estimates"
+    return [{path.name: path.read_bytes()} for path in sorted(folder.glob("*.yaml"))]
+
+
+def estimate(rng: random.Random, folder: Path) -> Main:
+    paths = written(spoil(rng.choice(components()), rng), folder)
+    return command(cli, "sparsim", ["estimate", *paths, "-o", str(folder / "out")])
+
+
+@cache
+def presets() -> list[Files]:
+    folder = ROOT / "sparsim" / "presets"
+    paths = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("workloads/*.yaml"))]
+    return [{path.name: path.read_bytes()} for path in paths if path.stat().st_size < 30_000]
+
+
+def show(rng: random.Random, folder: Path) -> Main:
+    paths = written(spoil(rng.choice(presets()), rng), folder)
+    return command(cli, "sparsim", ["show", *paths])
+
+
+@cache
+def chip_documents() -> Files:
+    chip, layer = small_chip(), conv(M=3, C=2, R=2, S=2, P=3, Q=3, iacts=0.6, weights=0.5)
+    records = [chip.spec, chip.architecture, *([chip.policy] if chip.policy else []), *chip.components]
+    workload = Workload(name="tiny", layers=(layer,))
+    return {"chip.yaml": dump(*records).encode(), "workload.yaml": dump(workload).encode()}
+
+
+def chip(rng: random.Random, folder: Path) -> Main:
+    paths = written(spoil(chip_documents(), rng), folder)
+    return command(cli, "sparsim", ["chip", *paths, "--eyexam"])
+
+
+def recipe(rng: random.Random, folder: Path) -> Main:
+    """Recipes are text with tags: only their text is spoiled."""
+    text = (ROOT / "pointnet" / "recipes" / "study.yaml").read_bytes()
+    for _ in range(rng.choice((1, 2, 3))):
+        if rng.random() < 0.6:
+            lines = text.split(b"\n")
+            place = rng.randrange(len(lines))
+            key, colon, _ = lines[place].partition(b": ")
+            value = str(rng.choice(VALUES)).encode("utf-8", "replace")
+            lines[place] = key + colon + value if colon else lines[place] + value
+            text = b"\n".join(lines)
+        else:
+            text = spoiled(text, rng)
+    (path,) = written({"recipe.yaml": text}, folder)
+
+    def main() -> None:
+        from gmp import PruningError, load_recipe
+
+        try:
+            load_recipe(path).describe()
+        except PruningError as error:
+            _refused(error)
+
+    return main
+
+
+def _refused(error: Exception) -> None:
+    """What the command line does with an error of ours."""
+    print("sparsim: error:", " ".join(str(error).split()), file=sys.stderr)
+    sys.exit(2)
+
+
+def mask(rng: random.Random, folder: Path) -> Main:
+    """Of the tensors of the small documents, as .npy and .npz."""
+    shape = rng.choice(((8, 8), (8, 8), (8, 4), (0, 8), (8,), (), (8, 8, 1)))
+    kind = rng.choice((bool, np.int64, np.float64, "S3", object, "<M8[s]", complex))
+    array = np.zeros(shape, kind if kind is object else "i8")
+    if kind is not object:
+        array = (np.arange(array.size).reshape(shape) % 3).astype(kind)
+    buffer = io.BytesIO()
+    np.savez(buffer, **{rng.choice(("A", "B")): array}) if rng.random() < 0.4 else np.save(buffer, array)
+    data = spoiled(buffer.getvalue(), rng) if rng.random() < 0.7 else buffer.getvalue()
+    paths = written(_as_bytes(DOCUMENTS), folder)
+    (file,) = written({rng.choice(("m.npy", "m.npz", "m")): data}, folder / "masks")
+    option = rng.choice((f"A={file}", f"B={file}", file, f"={file}", "A=", "A=/nonexistent", f"A={folder}"))
+    return command(cli, "sparsim", ["model", *paths, "-o", str(folder / "out"), "--mask", option])
+
+
+SEARCH_OPTIONS = (
+    "--evaluations", "--seconds", "--seed", "--threads", "--top", "--objective", "--method", "--padded",
+    "--imperfect", "--layer", "--accounting", "--cache",
+)  # fmt: skip
+MODEL_OPTIONS = ("--accounting", "--mask", "--layer", "-o")
+
+
+def options(rng: random.Random, folder: Path) -> Main:
+    """Whatever stands behind an option."""
+    search = rng.random() < 0.6
+    paths = written(_as_bytes(SEARCH if search else DOCUMENTS), folder)
+    names = SEARCH_OPTIONS if search else MODEL_OPTIONS
+    arguments = ["mapper", *paths, "--seconds", "1", "--no-cache"] if search else ["model", *paths]
+    arguments += ["-o", str(folder / "out")]
+    for _ in range(rng.choice((1, 1, 2))):
+        value = str(rng.choice((*VALUES, "energy,delay", "M", "M,N", "matmul", "1e-9", "0.001")))
+        value = value.replace("\0", "")
+        name = rng.choice(names)
+        if name in ("-o", "--cache"):  # stays inside the folder
+            value = str(folder / "out" / value.strip("/.")[:100])
+        arguments += [name, value]
+    return command(cli, "sparsim", arguments)
+
+
+@cache
+def records() -> Any:
+    texts = [(name, parse_yaml(text, name)) for name, text in DOCUMENTS.items()]
+    return documents_from(texts)
+
+
+NUMBERS = (*(v for v in VALUES if isinstance(v, int | float)), 2**100, 10**400, 10**5000, -(10**400), 1.0)
+
+
+def api(rng: random.Random, folder: Path) -> Main:
+    """Records made in Python, which nothing has converted from a document."""
+    arch, layer, policy, energy, mapping, *_ = records()
+
+    def main() -> None:
+        from sparsim import Frozen, evaluate, evaluate_batch
+
+        try:
+            some_arch = _with_number(arch, rng) if rng.random() < 0.6 else arch
+            some_layer = _with_bound(layer, rng) if rng.random() < 0.4 else layer
+            some_energy = _with_energy(energy, rng) if rng.random() < 0.3 else energy
+            first = (some_arch, some_layer, policy, some_energy)
+            found = evaluate(*first, mapping)
+            batch = evaluate_batch(*first, [mapping], threads=rng.choice((1, 2, 10**9)))
+            frozen = Frozen(some_arch, [some_layer], policy, some_energy, [mapping])
+            some = frozen([[rng.choice((0.0, 1.0, 0.3, 1e-300)) for _ in range(3)]])
+            numbers = [found.energy_pj, found.cycles, *batch.energy_pj, *some.energy_pj, *some.cycles]
+            if not all(0 <= number < np.inf for number in numbers):
+                raise AssertionError(f"results {numbers}")
+        except SparsimError as error:
+            _refused(error)
+
+    return main
+
+
+def _with_number(arch: Any, rng: random.Random) -> Any:
+    """The architecture with one number of one level changed."""
+    levels, i = list(arch.storage), rng.randrange(len(arch.storage) + 1)
+    level = levels[i] if i < len(levels) else arch.compute
+    network = i < len(levels) and rng.random() < 0.2
+    owner = level.network if network else level
+    fields = [f for f in owner.__struct_fields__ if f not in ("name", "network", "technology", "type")]
+    field, value = rng.choice(fields), rng.choice(NUMBERS)
+    changed = replace(owner, **{field: (value, 1) if field == "mesh" else value})
+    if network:
+        changed = replace(level, network=changed)
+    if i == len(levels):
+        return replace(arch, compute=changed)
+    levels[i] = changed
+    return replace(arch, storage=tuple(levels))
+
+
+def _with_bound(layer: Any, rng: random.Random) -> Any:
+    return replace(layer, bounds=layer.bounds | {rng.choice(layer.shape.dims): rng.choice(NUMBERS)})
+
+
+def _with_energy(energy: Any, rng: random.Random) -> Any:
+    component = rng.choice(sorted(energy.actions))
+    action = rng.choice(sorted(energy.actions[component]))
+    changed = energy.actions[component] | {action: rng.choice(NUMBERS)}
+    return replace(energy, actions=energy.actions | {component: changed})
+
+
+# (kind, how often)
+KINDS: tuple[tuple[Callable[[random.Random, Path], Main], int], ...] = (
+    (timeloop, 40), (native, 16), (mapper, 6), (native_mapper, 4), (estimate, 8), (show, 7), (chip, 3),
+    (recipe, 4), (mask, 4), (options, 3), (api, 5),
+)  # fmt: skip
