@@ -29,7 +29,9 @@ from sparsim.spec import (
     Workload,
 )
 
-names = st.text(min_size=1, max_size=8)  # also digits, quotes, "yes", "1e5", blanks, other scripts
+# also digits, quotes, "yes", "1e5", blanks, other scripts; control characters are refused where text is read
+names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
+sources = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
 dims = st.text(alphabet=st.characters(categories=["L", "Nd"]), min_size=1, max_size=2)
 counts = st.integers(1, 2**40)
 amounts = st.integers(0, 2**40)
@@ -82,7 +84,7 @@ def architectures(draw):
         name=draw(names),
         storage=tuple(draw(storages(name)) for name in levels[:-1]),
         compute=Compute(name=levels[-1], mesh=draw(meshes), energy_pj=draw(optional_energies)),
-        source=draw(st.text(max_size=20)),
+        source=draw(sources),
     )
 
 
@@ -131,7 +133,7 @@ def layers(draw):
 workloads = st.builds(
     Workload,
     name=names,
-    source=st.text(max_size=20),
+    source=sources,
     provenance=st.dictionaries(names, names | amounts | energies | st.booleans(), max_size=3),
     layers=st.lists(layers(), min_size=1, max_size=3, unique_by=lambda layer: layer.name).map(tuple),
 )
@@ -249,5 +251,5 @@ mapspaces = st.builds(
     min_parallelism=st.floats(0, 1),
     divisibility=divisibilities,
     most_padding=st.floats(0, 1),
-    source=st.text(max_size=20),
+    source=sources,
 )
