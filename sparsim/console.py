@@ -32,7 +32,8 @@ def results(width: int = WIDTH, *, highlight: bool = True) -> Console:
     """Where results are printed: stdout, at the terminal's width, or `width` where that is none."""
     from sparsim.terminal import SafeConsole  # rich takes a tenth of a second: not before --help
 
-    return SafeConsole(width=None if sys.stdout.isatty() else width, highlight=highlight)
+    is_known = sys.stdout.isatty() and os.environ.get("COLUMNS") != "0"  # of which nothing would be left
+    return SafeConsole(width=None if is_known else width, highlight=highlight)
 
 
 def messages() -> Console:
