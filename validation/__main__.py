@@ -33,8 +33,8 @@ def main(
 ) -> None:
     """Run every case folder below DIRS (default: the committed cases).
 
-    Exits with 0 if all fields agree, 1 on any deviation, 2 without cases, with unreadable ones, or if
-    timeloop-model is missing.
+    Exits with 0 if all fields agree, 1 on any deviation, 2 without cases, with unreadable ones, if
+    timeloop-model is missing, or where it has no answer.
     """
     console = results(width=160, highlight=False)
     if live_cases is not None:

@@ -13,6 +13,7 @@ from sparsim.spec import Layer
 from sparsim.timeloop.stats_read import Stats, parse_stats
 
 STATS, ORIGINAL, REJECT = "stats.txt", "stats-original.txt", "reject.txt"
+NO_ANSWER = "no-answer.txt"  # of a case that is not one to compare
 
 
 class Case(NamedTuple):

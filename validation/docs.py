@@ -36,7 +36,9 @@ of the model that makes them, so that a defect shows where it starts. A folder w
 a report holds a mapping that the reference refused; the model must refuse it as well.
 
 `python -m validation --live N --seed S` draws N random cases, asks the `timeloop-model` on PATH, compares
-in the same way and keeps the cases that deviate below `build/live`.
+in the same way and keeps the cases that deviate below `build/live`. Every drawn case has an energy table, so
+a build with Accelergy needs none. Rejections are listed by kind (capacity, instances, formats, and so on); a
+program that crashes, runs out of time or fails for want of Accelergy has no answer, and nothing is compared.
 
 Tolerated, and always listed by name: hypergeometric tensors of more than {LARGEST_EXACT_TENSOR:,} points.
 Above that size the reference's own probability function is an approximation, so counts of such a case may

@@ -79,8 +79,11 @@ class Drawn(NamedTuple):
     mapping: Mapping
 
 
-def draw_case(rng: random.Random) -> Drawn:
-    """One random case; the same generator state gives the same case."""
+def draw_case(rng: random.Random, *, energy_table: bool = False) -> Drawn:
+    """One random case; the same generator state gives the same case.
+
+    `energy_table`: always with one, as a Timeloop that is built with Accelergy calls it where there is none.
+    """
     layer = _layer(rng)
     names = rng.choice((["DRAM", "spad"], ["DRAM", "GLB", "spad"], ["DRAM", "GLB", "cluster", "spad"]))
     meshes = [(1, 1), *(rng.choice(_MESHES) for _ in names)]  # of each storage, then of compute
@@ -94,7 +97,7 @@ def draw_case(rng: random.Random) -> Drawn:
         name="MAC", mesh=meshes[-1], word_bits=storage[-1].word_bits, area_um2=rng.choice((0, 800))
     )
     arch = Architecture(storage=storage, compute=compute)
-    energy = _energy(rng, arch) if rng.random() < 0.8 else None
+    energy = _energy(rng, arch) if rng.random() < 0.8 or energy_table else None
     family = f"{layer.shape.name}-{'dense' if policy is None else 'sparse'}-{len(names)}-levels"
     return Drawn(family, arch, layer, policy, energy, mapping)
 

@@ -32,19 +32,18 @@ class Outcome(NamedTuple):
 
 def run_case(case: Case, accounting: str) -> Outcome:
     """Evaluate one case and compare every field of its report. Never raises SparsimError."""
-    nothing = Comparison(Counter(), Counter(), [], 0)
     try:
         expected = None if case.rejected else case.stats()
     except SparsimError as error:
-        return Outcome(case, nothing, None, str(error))
+        return nothing_compared(case, str(error))
     try:
         documents = read_documents(case.documents)
     except SparsimError as error:
         if case.rejected:
             return Outcome(case, _answer("rejected", "rejected"), None)
-        return Outcome(case, nothing, None, str(error))
+        return nothing_compared(case, str(error))
     if documents.mapping is None:
-        return Outcome(case, nothing, None, f"no document of {case.folder} has a mapping")
+        return nothing_compared(case, f"no document of {case.folder} has a mapping")
     try:
         evaluation = evaluate(*documents[:5], accounting=accounting)
         text = write_stats(evaluation)
@@ -61,6 +60,10 @@ def run_case(case: Case, accounting: str) -> Outcome:
     if not expected.old_layout and not comparison.differences:
         _compare_text(comparison, case.answer.read_text(encoding="utf-8"), text)
     return Outcome(case, comparison, evaluation)
+
+
+def nothing_compared(case: Case, why: str) -> Outcome:
+    return Outcome(case, Comparison(Counter(), Counter(), [], 0), None, why)
 
 
 def _answer(expected: str, got: str, reason: str = "") -> Comparison:

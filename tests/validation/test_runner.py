@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -116,51 +115,6 @@ def test_a_mapping_that_only_we_reject(case):
     result = run(case)
     assert result.exit_code == 1
     assert "answer / mapping: expected 'accepted', got 'rejected: " in result.output
-
-
-def test_live_without_the_program(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    result = run("--live", 2)
-    assert result.exit_code == 2
-    assert result.output == "timeloop-model is not on PATH, and --live compares with it\n"
-
-
-PROGRAM = f"""#!{sys.executable}
-import sys
-sys.path.insert(0, {str(ROOT)!r})
-from sparsim.errors import SparsimError
-from sparsim.evaluation import evaluate
-from sparsim.timeloop.reader import read_documents
-from sparsim.timeloop.stats_write import write_stats
-read = read_documents(sys.argv[1:])
-try:
-    evaluation = evaluate(read.arch, read.layer, read.policy, read.energy, read.mapping)
-except SparsimError as error:
-    sys.exit(str(error))
-text = write_stats(evaluation)
-open("timeloop-model.stats.txt", "w").write(CHANGED)
-"""
-
-
-@pytest.mark.parametrize(("changed", "status"), [("text", 0), ("text.replace('Cycles: ', 'Cycles: 1')", 1)])
-def test_live_with_a_stand_in(tmp_path, monkeypatch, changed, status):
-    """The stand-in is the model itself: this tests the way there and back, not the model."""
-    program = tmp_path / "bin" / "timeloop-model"
-    program.parent.mkdir()
-    program.write_text(PROGRAM.replace("CHANGED", changed))
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
-    monkeypatch.chdir(tmp_path)
-    result = run("--live", 3, "--seed", 5)
-    assert result.exit_code == status, result.output
-    assert "cases 3," in result.output
-    kept = tmp_path / "build" / "live"
-    assert kept.exists() == bool(status)
-    if status:
-        assert f"deviating cases below {kept}" in result.output
-        again = run(kept)
-        assert again.exit_code == 1
-        assert "summary / Cycles" in again.output
 
 
 @needs_shared
