@@ -18,16 +18,18 @@ from torch.optim import Optimizer
 
 from gmp import masks as masking
 from gmp.allocate import Layer, cap, choose
+from gmp.coverage import Coverage, coverage_of
 from gmp.errors import PruningError, PruningWarning
 from gmp.masks import Mask
 from gmp.patterns import Pattern, pattern_of
 from gmp.scores import Movement, Score, evaluate, score_of
-from gmp.select import PRUNABLE, Matcher, Target, by_name, fraction, select
+from gmp.select import PRUNABLE, Matcher, Target, by_name, fraction, left_out, select
 from gmp.steps import Follower, held_by, optimizers_of
 from sparsim.errors import near
 
 if TYPE_CHECKING:
     from gmp.report import Report
+    from gmp.trace import Trace
 
 SHORT = 0.01  # of the weights: units that stop by more short of what was asked for are worth a warning
 
@@ -52,6 +54,9 @@ class Pruner:
     `keep_zeros`: weights that are zero now stay zero.
 
     `goal` is the schedule that was made last for this pruner; `finalize` warns if it was not reached.
+    `coverage` says how much of the model is pruned.
+
+    Warns if a large part of the parameters is out of reach (see `gmp.coverage`).
     Raises PruningError for options that do not fit the model.
     """
 
@@ -72,6 +77,7 @@ class Pruner:
         self.score, self.pattern = score_of(score), pattern_of(pattern)
         self._targets = {target.name: target for target in select(model, targets, ignore)}
         self._masks = {name: _initial(target, keep_zeros) for name, target in self._targets.items()}
+        self._left_out = left_out(model, targets, ignore)
         self._caps = self._capped(min_density)
         self._ratios, self._overall = self._scaled(scope)
         self._optimizers = optimizers_of(optimizer)
@@ -84,6 +90,8 @@ class Pruner:
         if isinstance(self.score, Movement):
             self._handles += Follower(self.score, self._optimizers, self._weights).handles
         self.apply()
+        self.coverage = self._covered()
+        self.coverage.warn()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -166,11 +174,18 @@ class Pruner:
                 f"{allowed:.6g}"
             )
 
-    def report(self, extra: Mapping[str, Mapping[str, Any]] | None = None) -> Report:
-        """What is left of each weight; `extra`: {weight or module name: {column: value}}."""
+    def report(
+        self, extra: Mapping[str, Mapping[str, Any]] | None = None, traced: Trace | None = None
+    ) -> Report:
+        """What is left of each weight, and how much of the model that is.
+
+        extra : {weight or module name: {column: value}}
+        traced : a trace of the model, for the share of MACs
+        """
         from gmp.report import report_of
 
-        return report_of(self.model, self.masks, extra, warnings=self._missed())
+        covered = self._covered(traced)
+        return report_of(self.model, self.masks, extra, warnings=self._missed(), coverage=covered)
 
     def state_dict(self) -> dict[str, Any]:
         """{"masks": {weight name: {"shape": sizes, "bits": eight weights a byte}}, "score": its state}."""
@@ -226,6 +241,23 @@ class Pruner:
         weight = self._targets[name].module.weight
         assert isinstance(weight, Tensor)
         return weight
+
+    def _covered(self, traced: Trace | None = None) -> Coverage:
+        weights = list(self._weights().values())
+        if traced is None or traced.coverage is None:
+            return coverage_of(self.model, weights, "pruned", left_out=self._left_out)
+        pruned = {id(weight) for weight in weights}
+        inside: int | float = 0
+        rest = {gap.name: gap.macs for gap in traced.coverage.gaps}
+        for row in traced.layers:
+            layer = row.view.layer
+            if id(getattr(self.model.get_submodule(layer), "weight", None)) in pruned:
+                inside += row.macs
+            elif (other := rest.get(layer, 0)) is not None:
+                rest[layer] = other + row.macs
+        return coverage_of(
+            self.model, weights, "pruned", left_out=self._left_out, covered_macs=inside, macs=rest
+        )
 
     def _missed(self) -> list[str]:
         """What was asked for and not reached, as sentences."""

@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.table import Table
 from torch import nn
 
+from gmp.coverage import Coverage, coverage_of
 from gmp.errors import PruningError, writing
 from sparsim.errors import near
 from sparsim.file_writing import write_text
@@ -72,6 +73,8 @@ class Report:
     rows: tuple[LayerReport, ...]
     total: LayerReport
     parameters: int
+    coverage: Coverage
+    """How much of the model the rows are."""
     warnings: tuple[str, ...] = ()
     """What was asked for and not reached."""
 
@@ -103,6 +106,7 @@ class Report:
         return (
             *self.warnings,
             *([warning] if empty else []),
+            *self.coverage.notes,
             f"{self.parameter_sparsity:.4f} of all {self.parameters:,} parameters are zeroed weights",
             f"all parameters take {self.model_dense_bytes:,} bytes dense and {self.model_compressed_bytes:,} "
             "with the prunable weights compressed: nonzeros as float32, positions as a bitmask",
@@ -150,6 +154,7 @@ class Report:
             "parameter_sparsity": self.parameter_sparsity,
             "model_dense_bytes": self.model_dense_bytes,
             "model_compressed_bytes": self.model_compressed_bytes,
+            "coverage": self.coverage.plain(),
             "warnings": self.warnings,
             "notes": self.notes,
         }
@@ -162,12 +167,14 @@ def report_of(
     extra: Extra | None = None,
     *,
     warnings: Iterable[str] = (),
+    coverage: Coverage | None = None,
 ) -> Report:
     """Count what `masks` leave of the model's weights; the model is not changed.
 
     masks : weight name ("fc1.weight") to a bool tensor of the weight's shape, True where it is kept.
     extra : weight or module name ("fc1") to further columns, e.g. {"fc1": {"macs": 524288}}.
     warnings : sentences that the report begins its notes with.
+    coverage : how much of the model that is; None: by the masks, without MACs.
 
     Raises PruningError for unknown names, masks that do not fit, and columns that are there already.
     """
@@ -186,8 +193,9 @@ def report_of(
         nonzero = int(((weight != 0) & mask.to(weight.device)).sum())
         cells = {column: columns[name].get(column) for column in names}
         rows.append(_row(name, tuple(weight.shape), weight.numel(), nonzero, cells))
-    count = sum(parameter.numel() for parameter in model.parameters())
-    return Report(tuple(rows), _total(rows, names), count, tuple(warnings))
+    if coverage is None:
+        coverage = coverage_of(model, [parameters[name] for name in masks], "pruned")
+    return Report(tuple(rows), _total(rows, names), coverage.parameters, coverage, tuple(warnings))
 
 
 def _check_mask(name: str, weight: torch.Tensor, mask: torch.Tensor) -> None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gmp.coverage import coverage_of
 from gmp.errors import PruningError, RecipeError, check_state
-from gmp.fields import ALL
+from gmp.fields import ALL, ALL_PRUNABLE
 from gmp.modifiers import (
     ConstantPruningModifier,
     LearningRateFunctionModifier,
@@ -67,6 +68,7 @@ class RunningRecipe:
                 pruner.detach()
             raise
         self._set()
+        self._warn_of_gaps()
 
     @property
     def epoch(self) -> float:
@@ -147,6 +149,13 @@ class RunningRecipe:
             part.load_state_dict(saved)
         self.steps_done = int(state["step"])
         self._set()
+
+    def _warn_of_gaps(self) -> None:
+        """Where the recipe prunes all that can be: the rest of the model may be large."""
+        pruning = [m for m in self.modifiers if isinstance(m, MagnitudePruningModifier)]
+        if any(param in (ALL, ALL_PRUNABLE) for m in pruning for _, params in m.targets for param in params):
+            weights = [self.model.get_parameter(name) for name in self.weights]
+            coverage_of(self.model, weights, "pruned").warn(stacklevel=4)
 
     def _parts_of(self, modifier: Modifier) -> Iterable[Gradual | Constant]:
         if isinstance(modifier, ConstantPruningModifier):

@@ -66,6 +66,25 @@ def select(
     return tuple(chosen.values())
 
 
+def left_out(
+    model: nn.Module, targets: Matcher | Iterable[Matcher], ignore: Matcher | Iterable[Matcher] = ()
+) -> set[int]:
+    """Identities of all parameters that `targets` do not mean or `ignore` means, also of those out of reach.
+
+    With a type among them `targets` mean all of the model, an expression means whatever it matches; names and
+    predicates mean only what they meet.
+    """
+    wanted, unwanted = _listed(targets), _listed(ignore)
+    everything = any(isinstance(matcher, type) for matcher in wanted)
+    found = set()
+    for name, module in model.named_modules():
+        for key, parameter in module.named_parameters(name, recurse=False):
+            meant = everything or any(_means(m, name, key, module) for m in wanted)
+            if not meant or any(_means(m, name, key, module) for m in unwanted):
+                found.add(id(parameter))
+    return found
+
+
 def by_name(values: Mapping[str, T], names: Iterable[str], what: str) -> dict[str, T]:
     """{weight name: value} of a mapping from exact names or `"re:"` expressions.
 
@@ -200,6 +219,16 @@ def _meets(matcher: Matcher, target: Target, what: str) -> bool:
     raise PruningError(
         f"{what}: {seen} is not a module type, a name, 're:' with an expression, or a predicate"
     )
+
+
+def _means(matcher: Matcher, module_name: str, parameter_name: str, module: nn.Module) -> bool:
+    if isinstance(matcher, type):
+        return isinstance(module, matcher)
+    if not isinstance(matcher, str):
+        return isinstance(getattr(module, "weight", None), Tensor) and bool(matcher(module_name, module))
+    if matcher.startswith("re:"):
+        return any(re.fullmatch(matcher[3:], name) for name in (module_name, parameter_name))
+    return matcher in (module_name, parameter_name)
 
 
 def _name_matches(matcher: str, weight_name: str) -> bool:

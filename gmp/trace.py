@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from gmp.coverage import Coverage, coverage_of
 from gmp.errors import TraceError
 from gmp.trace_recorder import LAYERS, Computation, Recorder, Tally, WeightView
 from sparsim.errors import near
@@ -73,10 +74,14 @@ class LayerTrace:
 
 @dataclass(frozen=True)
 class Trace:
-    """All layers, in the order in which they first ran; `samples` went through each."""
+    """All layers, in the order in which they first ran; `samples` went through each.
+
+    `coverage`: how much of the network they are; None if that was not counted.
+    """
 
     layers: tuple[LayerTrace, ...]
     samples: int
+    coverage: Coverage | None = field(default=None, compare=False)
 
     @property
     def macs(self) -> int | float:
@@ -90,20 +95,26 @@ def trace(
     *,
     names: Sequence[str] | None = None,
     mask_samples: int = 0,
+    coverage: bool = True,
 ) -> Trace:
     """Run `model` in eval mode on batches (B, ...), or tuples that begin with one, and measure its layers.
 
     Only layers in `names`, if given. A layer that also runs with other shapes, or as a function on a slice of
     its weights, has a row for each: NAME, NAME.part2, ... Products of two activations are no layers.
-    With `mask_samples` the rows keep masks of the weights and of that many samples' inputs.
+    With `mask_samples` the rows keep masks of the weights and of that many samples' inputs. With `coverage`
+    the operations of the first batch that belong to no layer are counted too.
 
+    Warns if these, without layers that `names` leaves out, are a large part of all (see `gmp.coverage`).
     Raises TraceError for unknown names, no batch, batches without a tensor, layers that did not run, numbers
     that are not finite, and layers whose first axis does not hold the samples.
     """
     if isinstance(batches, Tensor):
         raise TraceError("batches is one tensor, a list or loader of such is needed")
     with one_trace_at_a_time:
-        return _trace(model, batches, names, mask_samples)
+        found = _trace(model, batches, names, mask_samples, coverage)
+    if found.coverage is not None:
+        found.coverage.warn()
+    return found
 
 
 def _trace(
@@ -111,9 +122,10 @@ def _trace(
     batches: Iterable[Tensor | Sequence[Any]],
     names: Sequence[str] | None,
     mask_samples: int,
+    coverage: bool,
 ) -> Trace:
     wanted = _wanted(model, names)
-    recorder = Recorder(model, wanted, mask_samples)
+    recorder = Recorder(model, wanted, mask_samples, coverage=coverage)
     training = {module: module.training for module in model.modules()}
     samples = 0
     try:
@@ -133,7 +145,29 @@ def _trace(
             module.training = mode
     if not samples:
         raise TraceError("no batch was given, at least one sample is needed")
-    return Trace(tuple(_rows(recorder, wanted, samples)), samples)
+    rows = tuple(_rows(recorder, wanted, samples))
+    macs = sum(row.macs for row in rows)
+    return Trace(rows, samples, _coverage(model, recorder, macs, names) if coverage else None)
+
+
+def _coverage(
+    model: nn.Module, recorder: Recorder, macs: int | float, names: Sequence[str] | None
+) -> Coverage:
+    """The weights of the layers that were measured, and what else was computed, per sample."""
+    measured = recorder.modules.values()
+    left_out = set[int]() if names is None else parameters_of_layers(model)
+    rest: dict[str, int | float | None] = {
+        name: _whole(count / recorder.counted) for name, count in recorder.uncounted.macs.items()
+    }
+    rest |= dict.fromkeys(recorder.uncounted.unknown)
+    weights = [p for module in measured for p in module.parameters() if p.dim() > 1]
+    return coverage_of(model, weights, "measured", left_out=left_out, covered_macs=macs, macs=rest)
+
+
+def parameters_of_layers(model: nn.Module) -> set[int]:
+    """Identities of what could be measured: if it is not, it was left out on purpose."""
+    layers = [module for module in model.modules() if isinstance(module, LAYERS)]
+    return {id(parameter) for layer in layers for parameter in layer.parameters()}
 
 
 def _inputs(batch: Tensor | Sequence[Any]) -> Tensor:

@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from gmp.errors import TraceError
+from gmp.trace_gaps import Uncounted, tensors_of
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -143,7 +144,9 @@ class _Value(NamedTuple):
 class Recorder(TorchFunctionMode):
     """Sees every torch function: notes products, and follows their results until they reach memory."""
 
-    def __init__(self, model: nn.Module, wanted: Sequence[str], mask_samples: int) -> None:
+    def __init__(
+        self, model: nn.Module, wanted: Sequence[str], mask_samples: int, *, coverage: bool = True
+    ) -> None:
         super().__init__()
         self.mask_samples = mask_samples
         self.thread = threading.get_ident()  # functions are seen in this thread only, hooks run in all
@@ -153,6 +156,9 @@ class Recorder(TorchFunctionMode):
         self.calls: list[_Call] = []
         self.values: Any = WeakTensorKeyDictionary()  # of tensors that are still alive
         self.modules = {name: model.get_submodule(name) for name in wanted}
+        self.uncounted = Uncounted(model, self.modules.values(), _ELEMENTWISE | _SAME_VALUES)
+        self.counted = 0  # samples of which what belongs to no layer was counted: those of the first batch
+        self._counts_all = coverage
         # functions on a layer's weights, or on a slice of them, belong to the layer
         self.owners = {
             module.weight.untyped_storage().data_ptr(): name
@@ -166,6 +172,8 @@ class Recorder(TorchFunctionMode):
             if isinstance(module, LAYERS):
                 yield module.register_forward_pre_hook(self._enter(names.get(module)))
                 yield module.register_forward_hook(self._leave, always_call=True)
+        if self._counts_all:
+            yield from self.uncounted.hooks(model)
 
     def _enter(self, name: str | None) -> Callable[..., None]:
         def enter(*_: Any) -> None:
@@ -184,6 +192,8 @@ class Recorder(TorchFunctionMode):
         self.batch = batch
 
     def finish(self) -> None:
+        if self._counts_all:
+            self.counted, self._counts_all = self.batch, False
         for call in self.calls:
             call.tally.outputs += call.counts.densities()
         self.calls.clear()
@@ -193,18 +203,24 @@ class Recorder(TorchFunctionMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        result = func(*args, **kwargs)
         name = getattr(func, "__name__", "").strip("_")
+        given = dict(zip(_ARGUMENTS, args, strict=False)) | kwargs if name in _PRODUCTS else {}
+        owner = self._owner(given["weight"]) if given else None
+        if owner is None and self._counts_all:
+            result = self.uncounted.run(name, func, args, kwargs)
+        else:
+            result = func(*args, **kwargs)
         self._follow(name, args, kwargs, args[0] if name == "setitem" else result)
-        if name in _PRODUCTS:
-            self._product(name, dict(zip(_ARGUMENTS, args, strict=False)) | kwargs, result)
+        if owner is not None:
+            self._product(name, owner, given, result)
         return result
 
-    def _product(self, kind: str, given: dict[str, Any], result: Tensor) -> None:
+    def _owner(self, weight: Tensor) -> str | None:
+        """The layer that a product with `weight` belongs to."""
+        return self.running[-1] if self.running else self.owners.get(weight.untyped_storage().data_ptr())
+
+    def _product(self, kind: str, owner: str, given: dict[str, Any], result: Tensor) -> None:
         inputs, weight = given["input"], given["weight"]
-        owner = self.running[-1] if self.running else self.owners.get(weight.untyped_storage().data_ptr())
-        if owner is None:
-            return
         computation = _computation(owner, kind, given, result, self.batch)
         view = _view(owner, weight, self.modules[owner].weight)
         key = (computation, bool(self.running), view)
@@ -224,8 +240,8 @@ class Recorder(TorchFunctionMode):
         Where outputs of several calls meet, the last one can become the result before it is written; the
         others had to wait in memory.
         """
-        parents = [t for t in _tensors([*args, *kwargs.values()]) if t in self.values]
-        if not parents or not any(t.is_floating_point() for t in _tensors([result])):
+        parents = [t for t in tensors_of([*args, *kwargs.values()]) if t in self.values]
+        if not parents or not any(t.is_floating_point() for t in tensors_of([result])):
             return  # sizes, comparisons and the like read nothing
         if name.endswith("_like") or name.startswith("new_"):
             return
@@ -310,11 +326,3 @@ def _becomes(name: str, parent: Tensor, result: Tensor, batch: int) -> bool:
 def _by_sample(tensor: Tensor, batch: int) -> Tensor:
     """(batch, rest of the first axis, ...): a view, also of tensors that are not contiguous."""
     return tensor.view(batch, -1, *tensor.shape[1:])
-
-
-def _tensors(values: Iterable[Any]) -> Iterable[Tensor]:
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, list | tuple):
-            yield from _tensors(value)

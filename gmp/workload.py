@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
+from gmp.coverage import Coverage
 from gmp.errors import TraceError
 from gmp.trace import LayerTrace, Measured, Trace
 from gmp.trace_recorder import Computation
@@ -43,7 +44,16 @@ def workload_of(
     are not whole in number, and several runs beside masks.
     """
     layers = tuple(_layer(row, batch, masks) for row in traced.layers)
-    return Workload(name=name, source=source, provenance=dict(provenance or {}), layers=layers)
+    facts = _not_measured(traced.coverage) | dict(provenance or {})
+    return Workload(name=name, source=source, provenance=facts, layers=layers)
+
+
+def _not_measured(coverage: Coverage | None) -> dict[str, str | int | float | bool]:
+    """For the provenance: the share of MACs that the layers lack, and whose they are; {} for none."""
+    if coverage is None or not (coverage.uncovered_macs or coverage.unknown):
+        return {}
+    gaps = ", ".join(gap.label for gap in coverage.gaps if gap.macs or gap.macs is None)
+    return {"uncovered_mac_share": coverage.uncovered_mac_share or 0.0, "not_measured": gaps}
 
 
 def _layer(row: LayerTrace, batch: int, masks: str | None) -> Layer:
@@ -166,6 +176,8 @@ def table(traced: Trace) -> Table:
         )  # fmt: skip
     found.add_section()
     found.add_row("total", *[""] * 6, f"{traced.macs:,}")
+    if traced.coverage is not None:
+        found.caption, found.caption_justify = "\n".join(traced.coverage.notes), "left"
     return found
 
 
@@ -185,6 +197,7 @@ def write_workload(traced: Trace, workload: Workload, folder: Path) -> None:
     write_text(folder / "trace.csv", text.getvalue())
     document: dict[str, Any] = {
         "name": workload.name, "source": workload.source, "provenance": workload.provenance,
-        "samples": traced.samples, "macs": traced.macs, "layers": rows,
+        "samples": traced.samples, "macs": traced.macs,
+        "coverage": None if traced.coverage is None else traced.coverage.plain(), "layers": rows,
     }  # fmt: skip
     write_text(folder / "trace.json", json.dumps(document, indent=1) + "\n")

@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from rich.table import Table
 from torch import Tensor, nn
 
+from gmp.coverage import coverage_of
 from gmp.energy import reading as readings
 from gmp.energy.cost import COLUMNS, NetworkCost, Reals
 from gmp.energy.hardware import Hardware, network_cost
 from gmp.energy.reading import Reading
 from gmp.errors import PruningError, check_state
 from gmp.select import is_count
-from gmp.trace import Trace, one_trace_at_a_time, trace
+from gmp.trace import Trace, one_trace_at_a_time, parameters_of_layers, trace
 from gmp.trace_recorder import WeightView
 from gmp.workload import workload_of
 from sparsim.errors import near
@@ -71,6 +72,8 @@ class EnergyMonitor:
 
     Several threads may update one monitor. None of them may train the model while another one measures it.
 
+    `coverage` says how much of the network is measured. Warns if a large part is not, like `trace`.
+
     Raises PruningError for options that do not fit, TraceError like `trace`, and what `network_cost` raises.
     """
 
@@ -103,11 +106,13 @@ class EnergyMonitor:
                 raise PruningError("names: of no use, the workload names its layers")
             workload = example
             views = [_whole(model, layer.name) for layer in workload.layers]
+            coverage = None
         else:
             self._example = [example] if isinstance(example, Tensor) else list(example)
-            traced = self._trace(self._example, names)
+            traced = self._trace(self._example, names, coverage=True)
             workload = workload_of(traced, name=type(model).__name__, batch=_count(batch, "batch"))
             views = [row.view for row in traced.layers]
+            coverage = traced.coverage
         if measure_every is not None and self._example is None:
             raise PruningError("measure_every needs an example; a workload's activations are given")
         self._every = None if measure_every is None else _count(measure_every, "measure_every")
@@ -121,6 +126,12 @@ class EnergyMonitor:
         self.workload = workload
         self._views = tuple(views)
         self._modules = [model.get_submodule(view.layer) for view in views]
+        if coverage is None:
+            coverage = coverage_of(
+                model, map(self._weight, range(len(views))), "measured", left_out=parameters_of_layers(model)
+            )
+            coverage.warn()
+        self.coverage = coverage
         self._names = _parameter_names(model, self._modules)
         self._seen: dict[int, _Seen] = {}
         self._densities = np.array([[x.density(name).density for name in COLUMNS] for x in workload.layers])
@@ -209,7 +220,9 @@ class EnergyMonitor:
         if batches is None and self._example is None:
             raise PruningError("there is no example to measure; pass batches")
         measured = list(dict.fromkeys(view.layer for view in self._views))
-        rows = self._trace(batches if batches is not None else self._example or [], measured).layers
+        rows = self._trace(
+            batches if batches is not None else self._example or [], measured, coverage=False
+        ).layers
         names = tuple(row.name for row in rows)
         if names != self.cost.names:
             raise PruningError(f"the layers {', '.join(names)} ran, before {', '.join(self.cost.names)}")
@@ -250,8 +263,10 @@ class EnergyMonitor:
         readings.write_csv(self._read(), path)
 
     def table(self) -> Table:
-        """The latest reading for a terminal."""
-        return self._read()[-1].table()
+        """The latest reading for a terminal, and what of the network is not in it."""
+        found = self._read()[-1].table()
+        found.caption, found.caption_justify = "\n".join(self.coverage.notes), "left"
+        return found
 
     def plot(self, path: str | Path) -> None:
         """Draw all readings into a file. Raises PruningError if it cannot be written."""
@@ -262,10 +277,10 @@ class EnergyMonitor:
             raise PruningError("nothing was read yet: call update() first")
         return self.history
 
-    def _trace(self, batches: Iterable[Any], names: Sequence[str] | None) -> Trace:
+    def _trace(self, batches: Iterable[Any], names: Sequence[str] | None, *, coverage: bool) -> Trace:
         devices = {p.device for p in self.model.parameters() if p.device.type == "cuda"}
         with one_trace_at_a_time, torch.random.fork_rng(devices=list(devices)):
-            return trace(self.model, batches, names=names)
+            return trace(self.model, batches, names=names, coverage=coverage)
 
     def _weight_density(self, i: int, masks: Mapping[str, Tensor]) -> float:
         """Of a mask, when it has changed; of a weight always: fused optimizers and `.data` tell nobody."""
