@@ -147,21 +147,16 @@ def _trace(
         raise TraceError("no batch was given, at least one sample is needed")
     rows = tuple(_rows(recorder, wanted, samples))
     macs = sum(row.macs for row in rows)
-    return Trace(rows, samples, _coverage(model, recorder, macs, names) if coverage else None)
-
-
-def _coverage(
-    model: nn.Module, recorder: Recorder, macs: int | float, names: Sequence[str] | None
-) -> Coverage:
-    """The weights of the layers that were measured, and what else was computed, per sample."""
-    measured = recorder.modules.values()
-    left_out = set[int]() if names is None else parameters_of_layers(model)
+    if recorder.uncounted is None:
+        return Trace(rows, samples)
     rest: dict[str, int | float | None] = {
         name: _whole(count / recorder.counted) for name, count in recorder.uncounted.macs.items()
     }
     rest |= dict.fromkeys(recorder.uncounted.unknown)
-    weights = [p for module in measured for p in module.parameters() if p.dim() > 1]
-    return coverage_of(model, weights, "measured", left_out=left_out, covered_macs=macs, macs=rest)
+    weights = [p for layer in recorder.modules.values() for p in layer.parameters() if p.dim() > 1]
+    left_out = set[int]() if names is None else parameters_of_layers(model)
+    found = coverage_of(model, weights, "measured", left_out=left_out, covered_macs=macs, macs=rest)
+    return Trace(rows, samples, found)
 
 
 def parameters_of_layers(model: nn.Module) -> set[int]:

@@ -156,9 +156,10 @@ class Recorder(TorchFunctionMode):
         self.calls: list[_Call] = []
         self.values: Any = WeakTensorKeyDictionary()  # of tensors that are still alive
         self.modules = {name: model.get_submodule(name) for name in wanted}
-        self.uncounted = Uncounted(model, self.modules.values(), _ELEMENTWISE | _SAME_VALUES)
         self.counted = 0  # samples of which what belongs to no layer was counted: those of the first batch
-        self._counts_all = coverage
+        self.uncounted: Uncounted | None = None
+        if coverage:
+            self.uncounted = Uncounted(model, self.modules.values(), _ELEMENTWISE | _SAME_VALUES)
         # functions on a layer's weights, or on a slice of them, belong to the layer
         self.owners = {
             module.weight.untyped_storage().data_ptr(): name
@@ -172,7 +173,7 @@ class Recorder(TorchFunctionMode):
             if isinstance(module, LAYERS):
                 yield module.register_forward_pre_hook(self._enter(names.get(module)))
                 yield module.register_forward_hook(self._leave, always_call=True)
-        if self._counts_all:
+        if self.uncounted is not None:
             yield from self.uncounted.hooks(model)
 
     def _enter(self, name: str | None) -> Callable[..., None]:
@@ -192,8 +193,7 @@ class Recorder(TorchFunctionMode):
         self.batch = batch
 
     def finish(self) -> None:
-        if self._counts_all:
-            self.counted, self._counts_all = self.batch, False
+        self.counted = self.counted or self.batch
         for call in self.calls:
             call.tally.outputs += call.counts.densities()
         self.calls.clear()
@@ -206,7 +206,7 @@ class Recorder(TorchFunctionMode):
         name = getattr(func, "__name__", "").strip("_")
         given = dict(zip(_ARGUMENTS, args, strict=False)) | kwargs if name in _PRODUCTS else {}
         owner = self._owner(given["weight"]) if given else None
-        if owner is None and self._counts_all:
+        if owner is None and self.uncounted is not None and not self.counted:
             result = self.uncounted.run(name, func, args, kwargs)
         else:
             result = func(*args, **kwargs)
