@@ -19,6 +19,10 @@ AUGMENTATIONS = {
     "study": Augmentation(scale=(0.8, 1.25), shift=0.1, drop=0.875),  # as the original study
     "strong": Augmentation(rotate=True, scale=(0.8, 1.25), shift=0.1, jitter=0.01),
 }
+MOST = {  # what torch takes, and what somebody may have memory and time for
+    "seed": 2**63 - 1, "data_seed": 2**63 - 1, "threads": 1024, "epochs": 10**6, "batch": 10**6,
+    "points": 10**7, "pool": 10**7,
+}  # fmt: skip
 Optimizer = Literal["adam", "sgd"]
 LearningRate = Literal["one-cycle", "cosine", "constant"]
 
@@ -109,6 +113,10 @@ class Settings(Record, frozen=True, kw_only=True):
         for field in ("seed", "data_seed"):
             if getattr(self, field) < 0:
                 raise ConfigError(f"{field} is {getattr(self, field)}, allowed is 0 and more")
+        for field, most in MOST.items():
+            value = getattr(self, field)
+            if value is not None and value > most:
+                raise ConfigError(f"{field} is {value}, allowed is at most {most}")
         if not 0 < self.lr < math.inf:
             raise ConfigError(f"learning rate is {self.lr}, more than 0 is expected")
         if not 0 <= self.weight_decay < math.inf:

@@ -279,3 +279,11 @@ def test_missing_and_foreign_checkpoints(data: Dataset, tmp_path: Path) -> None:
     wider = msgspec.structs.replace(SETTINGS, preset="half", start=str(tmp_path / "small"))
     with pytest.raises(CheckpointError, match=r"'sa1.mlp_convs.0.weight' is \(16, 3\), the network has"):
         Training(wider, data)
+
+
+@pytest.mark.parametrize(
+    "field", ["seed", "data_seed", "threads", "epochs", "batch", "points", "pool"]
+)  # fmt: skip
+def test_settings_that_no_machine_can_hold(field: str) -> None:
+    with pytest.raises(ConfigError, match=f"{field} is .*, allowed is at most"):
+        Settings(**{field: 10**30})
