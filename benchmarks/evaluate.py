@@ -30,12 +30,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from pointnet.original.cases import SHAPE, Run, runs
+from sparsim.estimate.load import load_preset
 from sparsim.evaluation import Frozen, evaluate, evaluate_batch
 from sparsim.file_writing import write_text
 from sparsim.lower import lower_mappings
 from sparsim.packs import MappingPack
 from sparsim.spec import Layer
-from sparsim.spec.load import Loaded, load_preset
+from sparsim.spec.load import Loaded
 
 sys.path.insert(0, str(Path(__file__).parent))
 import arithmetic

@@ -24,6 +24,7 @@ from rich.progress import Progress
 
 from pointnet.original.cases import DESIGNS, SHORT_TITLES, Run, runs, study_mapspace
 from pointnet.tables import markdown, table, write_blocks
+from sparsim.estimate.load import load_preset
 from sparsim.evaluation import Accounting, evaluate
 from sparsim.file_writing import write_text
 from sparsim.mapper.engine import Budget, Engine, Problem
@@ -32,7 +33,6 @@ from sparsim.mapper.sampling import search_random
 from sparsim.mapper.search import search
 from sparsim.mapper.space import lower_mapspace
 from sparsim.packs import Reals
-from sparsim.spec.load import load_preset
 
 sys.path.insert(0, str(Path(__file__).parent))
 import timeloop

@@ -147,7 +147,11 @@ def _costs(training: Training) -> dict[str, Any]:
     if training.monitor is None:
         return {}
     found = training.monitor.history[-1]
-    costs: dict[str, Any] = {"energy_uj": found.energy_pj / PJ_PER_UJ, "cycles": found.cycles}
+    costs: dict[str, Any] = {
+        "energy_uj": found.energy_pj / PJ_PER_UJ,
+        "cycles": found.cycles,
+        "energy_source": training.monitor.cost.energy_source,
+    }
     plan = training.settings.pruning
     return costs | ({"target_reached": found.reached} if plan is not None and plan.has_target else {})
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         SparsimError,
         SpecError,
     )
+    from sparsim.estimate.load import load_documents, load_preset, load_text
     from sparsim.evaluation import Frozen, evaluate, evaluate_batch
     from sparsim.mapper.cache import MappingCache
     from sparsim.mapper.network import search_network
@@ -48,42 +49,33 @@ if TYPE_CHECKING:
         TensorFormat,
         Workload,
     )
-    from sparsim.spec.load import (
-        dump,
-        load_documents,
-        load_preset,
-        load_text,
-        load_workload,
-        preset_names,
-        workload_names,
-    )
+    from sparsim.spec.load import dump, load_workload, preset_names, workload_names
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Architecture", "Certificate", "Component", "Compute", "Dataspace", "Density", "EmptyMapspaceError",
-    "EnergyTable", "EnergyTableError", "Evaluation", "FormatError", "Frozen", "Layer", "LevelConstraint",
-    "LevelMapping", "Mapping", "MappingCache", "MappingError", "Mapspace", "Nest", "NestConstraint",
-    "Network", "Option", "Rank", "Saf", "SearchResult", "Shape", "SparsePolicy", "SparsimError",
-    "SpecError", "Storage", "TensorFormat", "Workload", "dump", "evaluate", "evaluate_batch",
+    "EnergyTable", "EnergyTableError", "EnergyWarning", "Evaluation", "FormatError", "Frozen", "Layer",
+    "LevelConstraint", "LevelMapping", "Mapping", "MappingCache", "MappingError", "Mapspace", "Nest",
+    "NestConstraint", "Network", "Option", "Rank", "Saf", "SearchResult", "Shape", "SparsePolicy",
+    "SparsimError", "SpecError", "Storage", "TensorFormat", "Workload", "dump", "evaluate", "evaluate_batch",
     "load_documents", "load_preset", "load_text", "load_workload", "preset_names", "search",
     "search_network", "workload_names",
 ]  # fmt: skip
 
 _HOMES = {
     "sparsim.errors": (
-        "EmptyMapspaceError", "EnergyTableError", "FormatError", "MappingError", "SparsimError", "SpecError",
+        "EmptyMapspaceError", "EnergyTableError", "EnergyWarning", "FormatError", "MappingError",
+        "SparsimError", "SpecError",
     ),
+    "sparsim.estimate.load": ("load_documents", "load_preset", "load_text"),
     "sparsim.evaluation": ("Frozen", "evaluate", "evaluate_batch"),
     "sparsim.mapper.cache": ("MappingCache",),
     "sparsim.mapper.network": ("search_network",),
     "sparsim.mapper.result": ("Certificate", "SearchResult"),
     "sparsim.mapper.search": ("search",),
     "sparsim.result": ("Evaluation",),
-    "sparsim.spec.load": (
-        "dump", "load_documents", "load_preset", "load_text", "load_workload", "preset_names",
-        "workload_names",
-    ),
+    "sparsim.spec.load": ("dump", "load_workload", "preset_names", "workload_names"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -53,13 +53,14 @@ def model(
     """
     evaluation = _evaluate(files, accounting, masks, layer)
 
-    from sparsim.timeloop.stats_write import write_stats
+    from sparsim.timeloop.stats_write import wrapped_counts, write_stats
 
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     stats, result = folder / "sparsim.stats.txt", folder / "sparsim.result.json"
     write_text(stats, write_stats(evaluation))
     write_json(result, evaluation)
+    print_warnings(wrapped_counts(evaluation))
     echo(_summary(evaluation))
     echo(f"wrote {stats} and {result}")
 
@@ -84,7 +85,7 @@ def explain(files: tuple[str, ...], accounting: str, masks: tuple[str, ...], lay
 @click.argument("what", required=False, metavar="[PRESET|FILE]")
 def show(what: str | None) -> None:
     """List the presets, or show one, or a document of ours: an accelerator, a workload."""
-    from sparsim.spec.load import load_documents, load_preset, preset_names, workload_names
+    from sparsim.spec.load import load_preset, preset_names, workload_names
 
     if what is None:
         names = (*preset_names(), *workload_names())
@@ -93,10 +94,10 @@ def show(what: str | None) -> None:
             record = loaded.architecture or loaded.workload
             echo(f"{name:<{max(map(len, names))}} {record.source if record else ''}".rstrip())
     else:
+        from sparsim.estimate.load import load_named
         from sparsim.show import describe
 
-        is_file = Path(what).suffix in (".yaml", ".yml")
-        echo(describe(what, load_documents([what]) if is_file else load_preset(what)))
+        echo(describe(what, load_named(what)))
 
 
 cli.add_command(chip)
@@ -124,7 +125,6 @@ def _evaluate(
             documents.mapping,
             accounting=accounting,  # type: ignore[arg-type]
         )
-    print_warnings(evaluation.warnings)
     return evaluation
 
 
@@ -152,7 +152,8 @@ def _summary(evaluation: Evaluation) -> str:
         ("energy", f"{evaluation.energy_pj / 1e6:,.6g} uJ"),
         ("utilization", f"{evaluation.utilization:.1%}"),
         ("computes", f"{evaluation.actual_computes:,} of {evaluation.algorithmic_computes:,}"),
-        ("area", f"{evaluation.area_um2 / 1e6:,.4g} mm^2"),
+        ("area", f"{evaluation.area_um2 / 1e6:,.4g} mm^2" if evaluation.area_is_given else "not given"),
+        ("energies", evaluation.energy_sources),
         ("accounting", evaluation.accounting),
         *(("divisibility", str(cover)) for cover in evaluation.covers),
     )

@@ -105,14 +105,18 @@ def _ended_early(error: EOFError) -> str:
 
 @contextmanager
 def _warnings_as_sentences(name: str) -> Iterator[None]:
-    """Our warnings are one line each on stderr, whatever filters say; those of libraries stay as they are."""
+    """Our warnings are one line each on stderr, once, whatever filters say; others stay as they are."""
+    said: set[str] = set()
     with warnings.catch_warnings():
         warnings.simplefilter("always", SparsimWarning)
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
             if issubclass(category, SparsimWarning):
-                echo(f"{name}: warning: {' '.join(str(message).split())}", err=True)
+                sentence = f"{name}: warning: {' '.join(str(message).split())}"
+                if sentence not in said:
+                    said.add(sentence)
+                    echo(sentence, err=True)
             else:
                 usual(message, category, *place, **more)
 

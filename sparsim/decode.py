@@ -26,13 +26,14 @@ from sparsim.result import (
     StorageResult,
     TensorTraffic,
     Units,
+    or_nothing,
     ratio,
     single_ratio,
 )
 from sparsim.scratch import Scratch
 from sparsim.spec import Architecture, Layer, SparsePolicy
 from sparsim.spec.divisibility import covers_of
-from sparsim.spec.energy import STORAGE_ACTIONS, ResolvedEnergy
+from sparsim.spec.energy import COMPUTE_ACTIONS, STORAGE_ACTIONS, ResolvedEnergy
 
 ACTION_NAMES = tuple(STORAGE_ACTIONS)
 NO_FORMAT = FormatAccess(actual=(), gated=(), skipped=(), actual_bits=0, gated_bits=0, skipped_bits=0)
@@ -78,9 +79,9 @@ class Decoder:
             sparse_report=self.policy is not None,
             cycles=cycles,
             energy_pj=energy,
-            utilization=ratio(busy, cycles),
+            utilization=or_nothing(ratio, busy, cycles),
             area_um2=compute.area_um2 + sum(s.area_um2 for s in storage),
-            gflops=single_ratio(intensity.total_ops, cycles),
+            gflops=or_nothing(single_ratio, intensity.total_ops, cycles),
             edp_j_cycles=float(np.float32(cycles)) * energy / 1e12,
             algorithmic_computes=compute.algorithmic,
             actual_computes=compute.actual,
@@ -117,6 +118,8 @@ class Decoder:
             algorithmic=int(self.nest.ops[packs.OPS]), actual=int(count[packs.RANDOM]),
             gated=int(count[packs.GATED]), skipped=int(count[packs.SKIPPED]),
             energy_pj=float(self.cost.level_pj[0]), area_um2=self.energy.compute_area * n,
+            area_source=self.energy.compute_area_source,
+            energy_source=dict(zip(COMPUTE_ACTIONS, self.energy.compute_sources, strict=True)),
         )  # fmt: skip
 
     def average_units(self) -> int:
@@ -133,7 +136,9 @@ class Decoder:
         vector = self.energy.vector_energy[::-1][s]
         return StorageResult(
             name=level.name, storage=level, instances=n, mesh=(x, y), area_per_instance_um2=self.areas[s],
-            area_um2=self.areas[s] * n, vector_access_energy_pj=vector.energy_pj,
+            area_um2=self.areas[s] * n, area_source=self.energy.area_sources[::-1][s],
+            energy_source=dict(zip(ACTION_NAMES, self.energy.storage_sources[::-1][s], strict=True)),
+            vector_access_energy_pj=vector.energy_pj,
             vector_energy_source=vector.source, read_energy_pj=price["random_read"],
             write_energy_pj=price["random_fill"], metadata_read_energy_pj=price["random_metadata_read"],
             metadata_write_energy_pj=price["random_metadata_fill"],
@@ -176,7 +181,7 @@ class Decoder:
             format_fills=f_fills, format_updates=f_updates, temporal_reductions=int(sparse.reductions[s, v]),
             address_generations=addresses, decompressions=int(sparse.coded[s, v, 0]),
             compressions=int(sparse.coded[s, v, 1]),
-            energy_per_access_pj=ratio(per_instance, accesses) if average > 0 else 0.0,
+            energy_per_access_pj=or_nothing(ratio, per_instance, accesses if average > 0 else 0),
             energy_per_instance_pj=per_instance, energy_pj=per_instance * average,
             reduction_energy_per_instance_pj=0.0, reduction_energy_pj=0.0,  # adders are free (14.2)
             addr_gen_energy_per_cluster_pj=addresses * per_address,
@@ -303,13 +308,14 @@ class Decoder:
         )  # fmt: skip
 
     def intensity(self, actual: int) -> OperationalIntensity:
-        """Operations per byte (16.5). Raises nothing; a negative number of reductions is a wrapped one."""
+        """Operations per byte (16.5)."""
         capacity, kept = self.sparse.capacity, self.nest.kept
         words = [self._outermost(capacity[:, v], kept[:, v]) for v in range(len(self.data))]
         words = [self.existing(n, v) for v, n in enumerate(words)]
-        reductions = actual
+        results = 0
         if self.accounting != "count-all":
-            reductions -= sum(w for w, rw in zip(words, self.layer_pack.read_write, strict=True) if rw)
+            results = sum(w for w, rw in zip(words, self.layer_pack.read_write, strict=True) if rw)
+        reductions = max(actual - results, 0)
         total = actual + reductions
         bits = self.levels[-1].word_bits
         levels = []
@@ -319,7 +325,7 @@ class Decoder:
             accesses = sum(int(average[v] * int(dense[v])) for v in range(len(self.data)) if kept[s, v])
             levels.append(LevelIntensity(level.name, accesses, _per_byte(total, level.word_bits, accesses)))
         return OperationalIntensity(
-            elementwise_ops=actual, reduction_ops=reductions, total_ops=total,
+            elementwise_ops=actual, results=results, reduction_ops=reductions, total_ops=total,
             memory_accesses_required=sum(words), optimal_ops_per_byte=_per_byte(total, bits, sum(words)),
             levels=tuple(levels),
         )  # fmt: skip
@@ -347,4 +353,4 @@ def _added(values: Iterable[float]) -> float:
 
 
 def _per_byte(ops: int, bits: int, words: int) -> float:
-    return single_ratio(ops, bits * words // 8)
+    return or_nothing(single_ratio, ops, bits * words // 8)

@@ -11,6 +11,7 @@ SparsimError
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable
 
 LONGEST_NAME = 200  # of those for which a near match is looked for
@@ -27,6 +28,10 @@ class SparsimWarning(UserWarning):
 
 class CacheWarning(SparsimWarning):
     """Something that is kept on disk to save time could not be used; only time is lost."""
+
+
+class EnergyWarning(SparsimWarning):
+    """Energies or areas that were given are not used, or others stand in for those that were not."""
 
 
 class SpecError(SparsimError, ValueError):
@@ -76,6 +81,12 @@ class EmptyMapspaceError(SparsimError, ValueError):
     def __init__(self, message: str, *, constraint: str = "") -> None:
         self.constraint = constraint
         super().__init__(message)
+
+
+def warn_of_energies(messages: Iterable[str], stacklevel: int = 3) -> None:
+    """An `EnergyWarning` for each; `stacklevel` 3: in the name of whoever called the caller."""
+    for message in messages:
+        warnings.warn(message, EnergyWarning, stacklevel=stacklevel)
 
 
 def near(name: str, known: Iterable[str]) -> str:

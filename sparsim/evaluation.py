@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sparsim import packs
 from sparsim.decode import Decoder
-from sparsim.errors import MappingError, SpecError, near
+from sparsim.errors import MappingError, SpecError, near, warn_of_energies
 from sparsim.kernels.driver import analyse_one, finish_one, run_batch, run_frozen
 from sparsim.lower import (
     ACCOUNTING,
@@ -43,7 +43,7 @@ from sparsim.packs import (
 from sparsim.result import Evaluation
 from sparsim.scratch import make_nest, make_scratch, most_children, no_table, widen
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Shape, SparsePolicy
-from sparsim.spec.check import check
+from sparsim.spec.check import check, check_energy
 from sparsim.spec.divisibility import Cover, covered, covers_of
 from sparsim.spec.energy import resolve_energy
 from sparsim.status import REASONS, mapping_error
@@ -81,7 +81,8 @@ def evaluate(
 
     `policy` None: the dense report. `energy` None: the built-in energies (4.4). `masks`: the nonzeros of
     dataspaces whose density is `actual`, in the shape's coordinates; they outrank files that the layer names.
-    Raises SpecError, EnergyTableError, or MappingError if the mapping is invalid.
+    Energies that are given in vain or missing are an EnergyWarning. Raises SpecError, EnergyTableError, or
+    MappingError if the mapping is invalid.
     """
     convention = _accounting(accounting)
     warnings = _check(arch, layer, policy, energy, mapping)
@@ -116,6 +117,7 @@ def evaluate(
         scratch,
         accounting,
     )
+    warn_of_energies(warnings)
     return decoder.evaluation(warnings)
 
 
@@ -163,18 +165,39 @@ def evaluate_batch(
 
     `mappings` may be a MappingPack (see `lower_mappings`), which saves lowering them again. The numbers do
     not depend on `threads`. An invalid mapping is normal here; factors that do not multiply to the bounds are
-    a MappingError, densities `banded` and `actual` (which need tables per mapping) a SpecError.
+    a MappingError, densities `banded` and `actual` (which need tables per mapping) a SpecError. Energies that
+    are given in vain or missing are an EnergyWarning.
     """
+    if isinstance(mappings, MappingPack):
+        _accounting(accounting)
+        mappings = _as_pack(lower_layer(layer), lower_arch(arch, energy), mappings)
+        warn_of_energies(_check_pack(arch, layer, policy, energy, mappings))
+    else:
+        warnings: dict[str, None] = {}
+        for mapping in mappings:
+            warnings |= dict.fromkeys(_check(arch, layer, policy, energy, mapping))
+        warn_of_energies(warnings)
+        if any(mapping.divisibility for mapping in mappings):
+            return _evaluate_covered(arch, layer, policy, energy, mappings, accounting, threads)
+        mappings = lower_mappings(arch, layer.shape, mappings)
+    return evaluate_pack(arch, layer, policy, energy, mappings, accounting=accounting, threads=threads)
+
+
+def evaluate_pack(
+    arch: Architecture,
+    layer: Layer,
+    policy: SparsePolicy | None,
+    energy: EnergyTable | None,
+    mappings: MappingPack,
+    *,
+    accounting: Accounting,
+    threads: int,
+) -> BatchResult:
+    """`evaluate_batch` where energies are checked already, as `search` does once for all mappings."""
     convention = _accounting(accounting)
     arch_pack, layer_pack = lower_arch(arch, energy), lower_layer(layer)
     density, policy_pack = lower_density(layer), lower_policy(policy, arch, layer.shape)
     _refuse_tabulated(layer, density, "evaluate_batch")
-    if not isinstance(mappings, MappingPack):
-        for mapping in mappings:
-            _check(arch, layer, policy, energy, mapping)
-        if any(mapping.divisibility for mapping in mappings):
-            return _evaluate_covered(arch, layer, policy, energy, mappings, accounting, threads)
-        mappings = lower_mappings(arch, layer.shape, mappings)
     mappings = _as_pack(layer_pack, arch_pack, mappings)
     total = len(mappings.factor)
     out = np.full((total, 3), np.nan)
@@ -201,6 +224,24 @@ def evaluate_batch(
     return BatchResult(out[:, 0], out[:, 1], status)
 
 
+def _check_pack(
+    arch: Architecture,
+    layer: Layer,
+    policy: SparsePolicy | None,
+    energy: EnergyTable | None,
+    mappings: MappingPack,
+) -> tuple[str, ...]:
+    """Energies of the levels that any row keeps a dataspace at: warnings, or EnergyTableError."""
+    if energy is None:
+        return ()
+    kept = np.bitwise_or.reduce(mappings.flags[:, ::-1, packs.KEEP], axis=0).tolist()
+    keepers = {
+        dataspace.name: [i for i, mask in enumerate(kept) if mask >> v & 1]
+        for v, dataspace in enumerate(layer.shape.dataspaces)
+    }
+    return check_energy(arch, layer.shape, policy, energy, keepers)
+
+
 def _evaluate_covered(
     arch: Architecture,
     layer: Layer,
@@ -219,7 +260,7 @@ def _evaluate_covered(
     result = BatchResult(np.empty(number), np.empty(number), np.empty(number, np.int64))
     for rows in groups.values():
         pack = lower_mappings(arch, layer.shape, [mappings[i] for i in rows])
-        some = evaluate_batch(
+        some = evaluate_pack(
             arch, layers[rows[0]], policy, energy, pack, accounting=accounting, threads=threads
         )
         for whole, part in zip(result, some, strict=True):
@@ -303,8 +344,10 @@ class Frozen:
     ) -> None:
         if len(layers) != len(mappings) or not layers:
             raise SpecError(f"{len(layers)} layers and {len(mappings)} mappings, as many of both are needed")
+        warnings: dict[str, None] = {}
         for layer, mapping in zip(layers, mappings, strict=True):
-            _check(arch, layer, policy, energy, mapping)
+            warnings |= dict.fromkeys(_check(arch, layer, policy, energy, mapping))
+        warn_of_energies(warnings)
         self.arch, self.layers = arch, tuple(map(_covered, layers, mappings))
         _refuse_padded(self.layers)
         layers = self.layers

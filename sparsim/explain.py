@@ -50,6 +50,7 @@ def _head(evaluation: Evaluation) -> RenderableType:
         f"of {evaluation.algorithmic_computes}, {evaluation.area_um2 / 1e6:.3f} mm^2, "
         f"accounting {evaluation.accounting}\n"
     )
+    text.append(f"energies: {evaluation.energy_sources}\n")
     for cover in evaluation.covers:
         text.append(f"{cover}\n")
     if evaluation.useful_computes < evaluation.algorithmic_computes:

@@ -144,19 +144,14 @@ def _split_mapping(
 
 
 def _native(files: list[tuple[str, YamlMap]], where: str) -> tuple[Loaded, Architecture]:
+    from sparsim.estimate.load import with_energy
     from sparsim.spec.load import loaded_from
 
     loaded = loaded_from(files)
     arch = loaded.architecture
     if arch is None:
         raise SpecError("no 'architecture' given", path=where)
-    if loaded.components:
-        if loaded.energy is not None:
-            raise SpecError("both 'energy' and 'components' given, one is expected", path=where)
-        from sparsim.estimate import estimate_table
-
-        loaded = loaded._replace(energy=estimate_table(loaded.components))
-    return loaded, arch
+    return with_energy(loaded, where), arch
 
 
 def choose_layer(layers: tuple[Layer, ...], name: str | None, where: str) -> Layer:

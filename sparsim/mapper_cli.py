@@ -231,7 +231,7 @@ def _write(
     """The three files of a layer; returns the best mapping's evaluation."""
     from sparsim.evaluation import evaluate
     from sparsim.spec.load import dump
-    from sparsim.timeloop.stats_write import write_stats
+    from sparsim.timeloop.stats_write import wrapped_counts, write_stats
     from sparsim.timeloop.write import mapping_text
 
     evaluation = evaluate(
@@ -244,6 +244,7 @@ def _write(
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "sparsim.mapping.yaml", text)
     write_text(folder / "sparsim.stats.txt", write_stats(evaluation))
+    print_warnings(wrapped_counts(evaluation))
     document = result.to_dict() | {
         "sizes": result.sizes._asdict(),
         "top": [found._asdict() | {"mapping": found.mapping.to_dict()} for found in result.top],
@@ -260,6 +261,7 @@ def _summary(layer: Layer, result: SearchResult, evaluation: Evaluation) -> str:
         ("cycles", f"{evaluation.cycles:,}"),
         ("energy", f"{evaluation.energy_pj / 1e6:,.6g} uJ"),
         ("utilization", f"{evaluation.utilization:.1%}"),
+        ("energies", evaluation.energy_sources),
         *(("divisibility", str(cover)) for cover in evaluation.covers),
         ("objective", ", ".join(result.objective)),
         ("search", f"{method}, {seen.evaluated:,} evaluated, {seen.cpu_s:.3g} CPU-s"),

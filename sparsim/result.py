@@ -7,6 +7,7 @@ Levels are listed innermost first, like the report: storage `s` is the report's 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,18 +15,24 @@ import numpy as np
 
 from sparsim.spec import Compute, Storage
 from sparsim.spec.divisibility import Cover
+from sparsim.spec.energy import NOT_GIVEN
 
 
 def ratio(x: float, y: float) -> float:
-    """IEEE division: without computes or accesses there is nan or inf, and no failure."""
+    """IEEE division, as the text report has it: nan or inf where there is nothing to divide by."""
     if y:
         return x / y
     return math.nan if x == 0 or math.isnan(x) else math.copysign(math.inf, x)
 
 
 def single_ratio(x: int, y: int) -> float:
-    """Quotient in single precision, as the report forms it (16.5)."""
+    """The same in single precision (16.5)."""
     return float(np.float32(x) / np.float32(y)) if y else ratio(x, y)
+
+
+def or_nothing(quotient: Callable[..., float], x: float, y: float) -> float:
+    """The quotient of a record, which is 0 where there is nothing to divide by."""
+    return quotient(x, y) if y else 0.0
 
 
 class ResultRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +100,7 @@ class TensorTraffic(ResultRecord, frozen=True, kw_only=True):
     address_generations: int
     decompressions: int
     compressions: int
-    energy_per_access_pj: float  # nan or inf without accesses
+    energy_per_access_pj: float  # 0 without accesses
     energy_per_instance_pj: float
     energy_pj: float  # all instances; without the two below
     reduction_energy_per_instance_pj: float
@@ -121,6 +128,8 @@ class StorageResult(ResultRecord, frozen=True, kw_only=True):
     mesh: tuple[int, int]  # of all instances
     area_per_instance_um2: float
     area_um2: float
+    area_source: str
+    energy_source: dict[str, str]  # of each action: see `sparsim.spec.energy`
     vector_access_energy_pj: (
         float  # dense report: the table's largest entry / cluster size, or built-in, or given
     )
@@ -152,6 +161,8 @@ class ComputeResult(ResultRecord, frozen=True, kw_only=True):
     skipped: int
     energy_pj: float
     area_um2: float
+    area_source: str
+    energy_source: dict[str, str]  # of random, gated and skipped computes
 
 
 class Bucket(NamedTuple):
@@ -210,10 +221,12 @@ class LevelIntensity(NamedTuple):
 
 
 class OperationalIntensity(ResultRecord, frozen=True, kw_only=True):
-    """`reduction_ops` is actual computes minus results, so it is negative where fewer computes than results
-    remain (the text report prints it modulo 2^64, as the reference does)."""
+    """`reduction_ops` is actual computes minus `results`, the words of results whose first computes add
+    nothing up, or 0 where fewer computes than that remain (the text report then prints what the reference
+    does, the negative difference modulo 2^64)."""
 
     elementwise_ops: int
+    results: int  # 0 where first computes count as reductions, too (accounting count-all)
     reduction_ops: int
     total_ops: int
     memory_accesses_required: int
@@ -231,7 +244,7 @@ class Evaluation(ResultRecord, frozen=True, kw_only=True):
     sparse_report: bool  # whether a policy was given, be it an empty one
     cycles: int
     energy_pj: float
-    utilization: float
+    utilization: float  # 0 without cycles
     area_um2: float
     gflops: float  # at 1 GHz
     edp_j_cycles: float
@@ -252,6 +265,24 @@ class Evaluation(ResultRecord, frozen=True, kw_only=True):
             if cover.policy == "padded":
                 computes = computes * cover.bound // cover.covered
         return computes
+
+    @property
+    def energy_sources(self) -> str:
+        """Where the energies of actual accesses and computes come from, in a few words."""
+        where: dict[str, list[str]] = {}
+        for storage in self.storage[::-1]:
+            if storage.tensors:
+                where.setdefault(storage.energy_source["random_read"], []).append(storage.name)
+        where.setdefault(self.compute.energy_source["random_compute"], []).append(self.compute.name)
+        if len(where) == 1:
+            return next(iter(where))
+        return "; ".join(f"{source} for {', '.join(names)}" for source, names in where.items())
+
+    @property
+    def area_is_given(self) -> bool:
+        """Whether any level has an area; without, the sum of 0 says nothing."""
+        sources = [self.compute.area_source, *(storage.area_source for storage in self.storage)]
+        return any(source != NOT_GIVEN for source in sources)
 
     def level(self, name: str) -> StorageResult:
         for result in self.storage:

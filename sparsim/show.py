@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from sparsim.estimate import estimate_table
 from sparsim.spec import (
     Architecture,
     EnergyTable,
@@ -44,8 +43,7 @@ def describe(name: str, loaded: Loaded) -> str:
     """Title, level table, components, chip, formats and SAFs, layers."""
     parts = [name]
     if loaded.architecture:
-        energy = estimate_table(loaded.components) if loaded.components else loaded.energy
-        parts += ["", *_architecture(loaded.architecture, energy)]
+        parts += ["", *_architecture(loaded.architecture, loaded.energy)]
     if loaded.components:
         parts += ["", *_components(loaded.components)]
     if loaded.chip:

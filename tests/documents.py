@@ -9,7 +9,7 @@ architecture:
   version: 0.3
   subtree:
   - name: system
-    attributes: {technology: 45nm}
+    attributes: {}
     local:
     - name: DRAM
       class: DRAM

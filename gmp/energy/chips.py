@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from gmp.energy.bicubic import Bicubic, Point
 from gmp.energy.cost import Costs, NetworkCost, Objective, Progress, Reals, Slopes, check_objective, metric_of
 from sparsim.chip import Chip, evaluate_chip, plan_layer
+from sparsim.chip.records import chip_energy_sources
 from sparsim.chip.roles import as_conv
 from sparsim.errors import MappingError
 from sparsim.mapper.cache import ResultCache, key_of
@@ -76,6 +77,10 @@ class ChipCost(NetworkCost):
             if progress is not None:
                 progress(layer.name)
         self._use(tables)
+
+    @property
+    def energy_source(self) -> dict[str, dict[str, str]]:
+        return chip_energy_sources(self.chip)
 
     def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
         """The same with one more mapping per layer, planned for these densities."""

@@ -66,6 +66,12 @@ class NetworkCost(ABC):
         return tuple(layer.name for layer in self.layers)
 
     @property
+    def energy_source(self) -> dict[str, dict[str, str]]:
+        """Where energies come from, by level and action, in the words of `sparsim.spec.energy`; empty where
+        the cost is of no levels."""
+        return {}
+
+    @property
     def densities(self) -> Reals:
         return np.array([[layer.density(name).density for name in COLUMNS] for layer in self.layers])
 

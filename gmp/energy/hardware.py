@@ -11,9 +11,9 @@ from gmp.energy.mapped import Accelerator, MappedCost
 from gmp.errors import PruningError
 from sparsim.chip import Chip, load_chip
 from sparsim.errors import SpecError
+from sparsim.estimate.load import load_named
 from sparsim.mapper.cache import default_folder
 from sparsim.spec import Layer, Mapping
-from sparsim.spec.load import load_documents, load_preset
 
 Hardware = str | Path | Chip | Accelerator
 
@@ -21,10 +21,10 @@ Hardware = str | Path | Chip | Accelerator
 def load_hardware(name_or_path: str | Path) -> Chip | Accelerator:
     """A preset of `sparsim` by name, or what a document has by its path, which ends in .yaml or .yml.
 
+    Energies of its components are estimated, like those of `sparsim model`.
     Raises SpecError for an unknown name and for a document without an architecture.
     """
-    path = Path(name_or_path)
-    loaded = load_documents([path]) if path.suffix in (".yaml", ".yml") else load_preset(str(name_or_path))
+    loaded = load_named(name_or_path)
     if loaded.chip is not None:
         return load_chip(name_or_path)
     if loaded.architecture is None:

@@ -26,6 +26,7 @@ from sparsim.evaluation import Frozen
 from sparsim.mapper.cache import MappingCache
 from sparsim.mapper.network import search_each
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Mapspace, SparsePolicy
+from sparsim.spec.energy import energy_sources
 
 STEP = 0.01  # of a density: the model rounds counts, so that it is flat between steps much smaller than this
 
@@ -68,6 +69,10 @@ class MappedCost(NetworkCost):
         self.mappings = tuple(mappings)
         architecture, policy, energy, _ = accelerator
         self._frozen = Frozen(architecture, layers, policy, energy, mappings)
+
+    @property
+    def energy_source(self) -> dict[str, dict[str, str]]:
+        return energy_sources(self.accelerator.architecture, self.accelerator.energy)
 
     def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
         """With mappings searched for these densities, also in place of given ones, where they are better."""

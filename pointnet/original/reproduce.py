@@ -17,10 +17,10 @@ from rich.progress import Progress
 
 from pointnet.original.cases import DESIGNS, SHAPE, Run, runs
 from sparsim.console import messages, results
+from sparsim.estimate.load import load_preset
 from sparsim.evaluation import Accounting, evaluate
 from sparsim.result import Evaluation
 from sparsim.spec import Density, Layer
-from sparsim.spec.load import load_preset
 
 if TYPE_CHECKING:
     from pointnet.original.report import Summary

@@ -16,12 +16,12 @@ from pointnet.original.cases import DESIGN_TITLES, DESIGNS, study_mapspace
 from pointnet.units import PJ_PER_UJ
 from sparsim.chip import chip_area, load_chip, plan_layer
 from sparsim.errors import near
+from sparsim.estimate.load import load_preset
 from sparsim.evaluation import evaluate
 from sparsim.mapper.cache import MappingCache
 from sparsim.mapper.network import search_network
 from sparsim.spec import Density, Layer, Mapspace
 from sparsim.spec.counts import macs
-from sparsim.spec.load import load_preset
 
 CHIPS = {"eyeriss_v2": "eyeriss_v2"}  # design: its preset
 TITLES = {**DESIGN_TITLES, "eyeriss_v2": "Eyeriss v2"}

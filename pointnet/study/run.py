@@ -33,10 +33,10 @@ from pointnet.study.page import html_page
 from pointnet.study.stages import Stages, digest_of, program_digest
 from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
+from sparsim.estimate.load import load_preset
 from sparsim.evaluation import evaluate
 from sparsim.file_writing import write_bytes, write_text
 from sparsim.mapper.search import search
-from sparsim.spec.load import load_preset
 
 TITLE = "What pruning PointNet++ buys"
 PRIME_LAYER = 4

@@ -7,6 +7,7 @@ import math
 from sparsim.chip.evaluate import ADDRESSES, COMPUTE, NOC
 from sparsim.chip.records import DRAM, Chip
 from sparsim.spec import Storage
+from sparsim.spec.chip import ADDRESS_SPADS, ROUTERS
 from sparsim.spec.component import Component
 
 
@@ -25,9 +26,9 @@ def chip_area(chip: Chip) -> dict[str, float]:
         if level.name in areas and level.name != DRAM
     }
     found[COMPUTE] = areas.get(arch.compute.name, 0.0) * math.prod(arch.total_mesh(len(arch.storage)))
-    found[ADDRESSES] = noc.pes * sum(areas.get(f"{role}_address_spad", 0.0) for role in ("iact", "weight"))
+    found[ADDRESSES] = noc.pes * sum(areas.get(name, 0.0) for name in ADDRESS_SPADS.values())
     found[NOC] = math.prod(noc.clusters) * math.fsum(
-        network.routers_per_cluster * areas.get(f"{network.role}_router", 0.0) for network in noc.networks
+        network.routers_per_cluster * areas.get(ROUTERS[network.role], 0.0) for network in noc.networks
     )
     return {name: area for name, area in found.items() if area > 0}
 

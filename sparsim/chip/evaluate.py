@@ -27,6 +27,7 @@ from sparsim.pe.estimate import PEEstimate, estimate
 from sparsim.pe.geometry import Tiling
 from sparsim.result import Evaluation, TensorTraffic
 from sparsim.spec import Density, Layer, LevelMapping, Mapping
+from sparsim.spec.chip import ADDRESS_SPADS
 from sparsim.spec.limits import MAX_COUNT
 from sparsim.spec.pe import SparsePE
 
@@ -234,8 +235,8 @@ def _addresses(chip: Chip, pe: PEEstimate) -> float:
     """Reads of the address spads; they are written as rarely as weights and iacts come."""
     actions = chip.energy.actions if chip.energy else {}
     reads = {
-        "iact_address_spad": pe.accesses.iact_address_reads,
-        "weight_address_spad": pe.accesses.weight_address_reads,
+        ADDRESS_SPADS["iact"]: pe.accesses.iact_address_reads,
+        ADDRESS_SPADS["weight"]: pe.accesses.weight_address_reads,
     }
     return math.fsum(float(n) * actions[name]["read"] for name, n in reads.items() if name in actions)
 

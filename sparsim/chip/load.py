@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sparsim.chip.records import Chip, check_chip
-from sparsim.errors import SpecError
-from sparsim.estimate import estimate_table
-from sparsim.spec.load import load_documents, load_preset
+from sparsim.chip.records import Chip, check_chip, missing_energies
+from sparsim.errors import SpecError, warn_of_energies
+from sparsim.estimate.load import load_named
 
 
 def load_chip(name_or_path: str | Path) -> Chip:
     """A chip of this package by name, or that of a document by its path, which ends in .yaml or .yml.
 
-    Raises SpecError for an unknown name, for a document without a chip or an architecture, and as
-    `load_documents` and `sparsim.estimate` do.
+    Energies that it lacks are an EnergyWarning. Raises SpecError for an unknown name, for a document without
+    a chip or an architecture, and as `load_documents` and `sparsim.estimate` do.
     """
-    path = Path(name_or_path)
-    loaded = load_documents([path]) if path.suffix in (".yaml", ".yml") else load_preset(str(name_or_path))
+    loaded = load_named(name_or_path)
     if loaded.chip is None or loaded.architecture is None:
         missing = "chip" if loaded.chip is None else "architecture"
         raise SpecError(f"no '{missing}' given", path=str(name_or_path))
-    energy = estimate_table(loaded.components) if loaded.components else loaded.energy
-    chip = Chip(loaded.chip, loaded.architecture, loaded.policy, energy, loaded.components)
+    chip = Chip(loaded.chip, loaded.architecture, loaded.policy, loaded.energy, loaded.components)
     check_chip(chip)
+    warn_of_energies(missing_energies(chip))
     return chip

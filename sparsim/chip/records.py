@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from sparsim.errors import SpecError, near
+from sparsim.errors import EnergyTableError, SpecError, near
 from sparsim.spec import Architecture, EnergyTable, SparsePolicy
-from sparsim.spec.chip import ChipSpec
+from sparsim.spec.chip import ADDRESS_SPADS, ChipSpec
 from sparsim.spec.component import Component
+from sparsim.spec.energy import NOT_GIVEN, energy_sources, origin
 from sparsim.spec.noc import Axis, Noc
 
 DRAM, PSUM_GLB, IACT_GLB = "DRAM", "psum_glb", "iact_glb"
@@ -65,7 +66,36 @@ def check_chip(chip: Chip) -> None:
     for level, mesh in meshes_of(noc).items():
         if meshes[level] != mesh:
             raise SpecError(f"mesh of {level} is {meshes[level]}, noc {noc.name} needs {mesh}", path=where)
+    actions = chip.energy.actions if chip.energy else {}
+    for name in ADDRESS_SPADS.values():
+        if name in actions and "read" not in actions[name]:
+            raise EnergyTableError("no action 'read'", path=f"energy table, component {name}")
     lanes = math.prod(chip.architecture.compute.mesh)
     if lanes != chip.spec.pe.simd_width:
         pe = chip.spec.pe
         raise SpecError(f"{lanes} MACs per PE, simd_width of PE {pe.name} is {pe.simd_width}", path=where)
+
+
+def missing_energies(chip: Chip) -> tuple[str, ...]:
+    """Warnings of what the chip gives no energy of, beside what the evaluation of its memories says."""
+    where = f"chip {chip.name}"
+    if chip.energy is None:
+        return (
+            f"{where}: neither components nor an energy table, so that energies of memories and MACs are "
+            "built in, and address spads cost nothing",
+        )
+    spads = {"iact": chip.spec.pe.iact_address, "weight": chip.spec.pe.weight_address}
+    missing = [
+        name for role, name in ADDRESS_SPADS.items() if spads[role].words and name not in chip.energy.actions
+    ]
+    return (f"{where}: no energy of {' and '.join(missing)}, which cost nothing",) if missing else ()
+
+
+def chip_energy_sources(chip: Chip) -> dict[str, dict[str, str]]:
+    """Where energies come from, by component and action; what network, clock and control cost is given with
+    the chip."""
+    found = energy_sources(chip.architecture, chip.energy)
+    for name in ADDRESS_SPADS.values():
+        priced = chip.energy is not None and name in chip.energy.actions
+        found[name] = {"read": origin(chip.energy) if chip.energy and priced else NOT_GIVEN}
+    return found

@@ -10,6 +10,7 @@ from sparsim.chip.evaluate import NOC, ChipEvaluation, tile_of
 from sparsim.chip.eyexam import Bound
 from sparsim.chip.network import NetworkEvaluation
 from sparsim.chip.plan import Metric
+from sparsim.chip.records import chip_energy_sources
 from sparsim.estimate import estimate_all
 from sparsim.spec import Workload
 from sparsim.spec.counts import macs
@@ -91,6 +92,7 @@ def document(
         "chip": chip.spec.to_dict(),
         "architecture_source": chip.architecture.source,
         "components": estimate_all(chip.components),
+        "energy_source": chip_energy_sources(chip),
         "workload": {"name": workload.name, "source": workload.source, "provenance": workload.provenance},
         "objective": metric,
         "totals": totals(network),

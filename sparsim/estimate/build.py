@@ -127,14 +127,16 @@ def estimate_table(components: Iterable[Component], name: str = "energy") -> Ene
 def table_of(components: tuple[Component, ...], estimates: dict[str, Estimate], name: str) -> EnergyTable:
     """The table of components that are estimated already."""
     rules = sorted({component.rules or DEFAULT for component in components})
-    has_wires = any(component.class_name == Wire.class_name for component in components)
+    wires = {component.name for component in components if component.class_name == Wire.class_name}
+    parts = {component: found for component, found in estimates.items() if component not in wires}
     return EnergyTable(
         name=name,
         actions={
             component: {action: energy.energy_pj for action, energy in found.actions.items()}
-            for component, found in estimates.items()
+            for component, found in parts.items()
         },
-        areas={component: found.area_um2 for component, found in estimates.items()},
-        wire_pj_per_bit_mm=wire_pj_per_bit_mm() if has_wires else None,
+        areas={component: found.area_um2 for component, found in parts.items()},
+        wire_pj_per_bit_mm=wire_pj_per_bit_mm() if wires else None,
         source=f"sparsim estimate, rules {', '.join(rules)}",
+        estimated=True,
     )

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from sparsim import packs
 from sparsim.errors import SpecError
-from sparsim.evaluation import Accounting, evaluate_batch
+from sparsim.evaluation import Accounting, evaluate_pack
 from sparsim.kernels.bounds import TEST_FAN
 from sparsim.kernels.candidates import BOUND, PASSED, assemble_candidates
 from sparsim.lower import ACCOUNTING, ints, lower_arch, lower_density, lower_layer, lower_policy, reals
@@ -180,7 +180,7 @@ class Engine:
         arch, layer, policy, energy, accounting = self.problem
         # a few mappings are not worth waking threads for; numbers do not depend on them
         threads = self.threads if number >= 64 * self.threads else 1
-        result = evaluate_batch(arch, layer, policy, energy, rows, accounting=accounting, threads=threads)
+        result = evaluate_pack(arch, layer, policy, energy, rows, accounting=accounting, threads=threads)
         found = values(self.metrics, result.energy_pj, result.cycles)
         self.evaluated += number
         self.valid += int((result.status == packs.OK).sum())

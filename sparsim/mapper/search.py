@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from sparsim.errors import MappingError, SpecError, near
+from sparsim.errors import MappingError, SpecError, near, warn_of_energies
 from sparsim.evaluation import Accounting
 from sparsim.lower import ACCOUNTING
 from sparsim.mapper.engine import Budget, BudgetError, Engine, Problem, Progress
@@ -61,7 +61,8 @@ def search(
     searched, and between equals less padding wins. Loops of bound 1 among the free dims of a level stand
     innermost, in the shape's order.
 
-    The result depends on `seed` (random, local), not on `threads`. Raises SpecError for wrong arguments,
+    The result depends on `seed` (random, local), not on `threads`. Energies that are given in vain or missing
+    are an EnergyWarning. Raises SpecError for wrong arguments,
     EmptyMapspaceError if the constraints leave no factors, MappingError if no valid mapping was found.
     """
     metrics = metrics_of(objective)
@@ -76,7 +77,7 @@ def search(
     if seconds is not None and not as_real("search", "seconds", seconds) > 0:
         raise SpecError(f"seconds is {seconds}, allowed is more than 0", path="search")
     parts = list_parts(arch, layer, mapspace)
-    check_search(arch, layer, policy, energy, mapspace)
+    warn_of_energies(check_search(arch, layer, policy, energy, mapspace))
     number = total_sizes(parts)
     if method == "auto":
         method = "exhaustive" if _is_small(number) else "local"

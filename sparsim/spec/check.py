@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from sparsim.errors import MappingError, SpecError, near
 from sparsim.spec.arch import Architecture, Compute, Storage
 from sparsim.spec.divisibility import check_factors, check_policies
-from sparsim.spec.energy import EnergyTable, missing_storage_energy, require_compute_energy
+from sparsim.spec.energy import EnergyTable, require_compute_energy, require_storage_energy
+from sparsim.spec.energy_gaps import energy_gaps
 from sparsim.spec.mapping import LevelMapping, Mapping, Nest
 from sparsim.spec.mapspace import LevelConstraint, Mapspace, NestConstraint
 from sparsim.spec.shape import Layer, Shape
@@ -34,7 +35,7 @@ def check(
     keepers = _keepers(arch, layer.shape, mapping)
     if policy is not None:
         _check_policy(arch, layer.shape, policy)
-    return _check_energy(arch, layer.shape, energy, keepers) if energy is not None else ()
+    return check_energy(arch, layer.shape, policy, energy, keepers)
 
 
 def check_mapspace(arch: Architecture, shape: Shape, mapspace: Mapspace) -> None:
@@ -67,13 +68,13 @@ def check_search(
     mapspace: Mapspace,
 ) -> tuple[str, ...]:
     """The same as `check` for all mappings of a mapspace: every level that may keep a dataspace needs its
-    energies. Raises SpecError and EnergyTableError."""
+    energies. Returns warnings; raises SpecError and EnergyTableError."""
     if policy is not None:
         _check_policy(arch, layer.shape, policy)
     check_policies(arch, layer, policy, mapspace.divisibility)
     if energy is None:
         return ()
-    return _check_energy(arch, layer.shape, energy, _keepers(arch, layer.shape, mapspace))
+    return check_energy(arch, layer.shape, policy, energy, _keepers(arch, layer.shape, mapspace))
 
 
 def _known(name: str, names: Iterable[str], kind: str, where: str) -> None:
@@ -175,19 +176,25 @@ def _check_ranks(arch: Architecture, shape: Shape, tensor_format: TensorFormat, 
                 )
 
 
-def _check_energy(
-    arch: Architecture, shape: Shape, energy: EnergyTable, keepers: dict[str, list[int]]
+def check_energy(
+    arch: Architecture,
+    shape: Shape,
+    policy: SparsePolicy | None,
+    energy: EnergyTable | None,
+    keepers: dict[str, list[int]],
 ) -> tuple[str, ...]:
-    """Reads happen where a tensor is kept, fills where it comes from further out, updates to results."""
-    warnings: dict[str | None, None] = {}  # in order of appearance, each once
+    """Reads happen where a tensor is kept, fills where it comes from further out, updates to results.
+
+    Returns warnings of what the table gives in vain or lacks; none without a table. Raises EnergyTableError.
+    """
+    if energy is None:
+        return ()
     for dataspace in shape.dataspaces:
         for i in keepers[dataspace.name]:
-            actions = ["random_read"]
+            require_storage_energy(arch.storage[i], energy, "random_read")
             if i != keepers[dataspace.name][0]:
-                actions.append("random_fill")
+                require_storage_energy(arch.storage[i], energy, "random_fill")
             if dataspace.read_write:
-                actions.append("random_update")
-            for action in actions:
-                warnings[missing_storage_energy(arch.storage[i], energy, action)] = None
+                require_storage_energy(arch.storage[i], energy, "random_update")
     require_compute_energy(arch.compute, energy)
-    return tuple(warning for warning in warnings if warning)
+    return energy_gaps(arch, shape, policy, energy, keepers)

@@ -10,6 +10,10 @@ from sparsim.spec.limits import as_real, check_real, repeated
 from sparsim.spec.noc import Axis, Noc
 from sparsim.spec.pe import SparsePE
 
+ADDRESS_SPADS = {"iact": "iact_address_spad", "weight": "weight_address_spad"}  # by what they are for
+ROUTERS = {"iact": "iact_router", "weight": "weight_router", "psum": "psum_router"}
+CHIP_COMPONENTS = (*ADDRESS_SPADS.values(), *ROUTERS.values())  # beside the levels of the architecture
+
 
 class ChipSpec(Record, frozen=True, kw_only=True):
     """`spread` lists per axis of the array the dims that may be spread along it. The clock takes

@@ -14,13 +14,15 @@ from sparsim.spec.limits import check_real
 
 class EnergyTable(Record, frozen=True, kw_only=True):
     """`actions[component][action]` in pJ per vector access (storage) or per operation (compute);
-    `areas[component]` in um^2 per instance; `wire_pj_per_bit_mm`, where not 0, holds for all networks."""
+    `areas[component]` in um^2 per instance; `wire_pj_per_bit_mm`, where not 0, holds for all networks.
+    `estimated`: made of components by `sparsim.estimate`."""
 
     name: str = "energy"
     actions: dict[str, dict[str, float]] = {}
     areas: dict[str, float] = {}
     wire_pj_per_bit_mm: float | None = None
     source: str = ""
+    estimated: bool = False
 
     def __post_init__(self) -> None:
         for component, actions in self.actions.items():
@@ -73,6 +75,20 @@ COMPUTE_ACTIONS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+# Where an energy or area comes from. After that of a table, an action may be named that stands in.
+TABLE, ESTIMATED = "energy table", "estimated from components"
+BUILT_IN = "built in"  # the rule of thumb of model-spec 4.4
+ARCHITECTURE = "architecture"  # given with the level
+NOT_GIVEN = "not given"  # counts as 0
+
+
+class Priced(NamedTuple):
+    """The energies of a component's actions in pJ, and where each one comes from."""
+
+    energy_pj: tuple[float, ...]
+    sources: tuple[str, ...]
+
+
 class VectorEnergy(NamedTuple):
     """The one number that the dense report prints per storage level; never used in a sum."""
 
@@ -84,60 +100,113 @@ class ResolvedEnergy(NamedTuple):
     """What each action of one architecture costs. Storage levels outer to inner."""
 
     storage: tuple[tuple[float, ...], ...]  # pJ, in the order of STORAGE_ACTIONS
-    compute: tuple[float, float, float]  # pJ of a random, gated, skipped compute
+    compute: tuple[float, ...]  # pJ of a random, gated, skipped compute
     vector_energy: tuple[VectorEnergy, ...]
     areas: tuple[float, ...]  # um^2 per instance
     compute_area: float
     wire_pj_per_bit_mm: float | None  # of all networks; None: each network's own
+    storage_sources: tuple[tuple[str, ...], ...]  # of `storage`, of `compute` and of the areas
+    compute_sources: tuple[str, ...]
+    area_sources: tuple[str, ...]
+    compute_area_source: str
 
 
 def resolve_energy(arch: Architecture, table: EnergyTable | None) -> ResolvedEnergy:
     """Energies and areas of `arch` (model-spec 4.4, 4.5). Without a table, and for components that it lacks,
     the built-in formulas hold; `sparsim.spec.check` refuses tables that lack what a mapping needs."""
-    actions, areas = (table.actions, table.areas) if table else ({}, {})
-    storage, vectors = zip(*(_storage_energies(level, actions) for level in arch.storage), strict=True)
-    compute = actions.get(arch.compute.name, {})
-    start = (_compute_energy_pj(arch.compute), 0.0, 0.0)
+    storage, vectors = zip(*(_storage_energies(level, table) for level in arch.storage), strict=True)
+    compute = _compute_energies(arch.compute, table)
+    given = [None if level.cluster_area_um2 is None else level.cluster_area_um2 / level.cluster_size
+             for level in arch.storage]  # fmt: skip
+    areas = [_area(level.name, one, table) for level, one in zip(arch.storage, given, strict=True)]
+    compute_area = _area(arch.compute.name, arch.compute.area_um2 or None, table)
     wire = float32(table.wire_pj_per_bit_mm or 0.0) if table else 0.0
     return ResolvedEnergy(
-        storage=storage,
-        compute=_resolve(COMPUTE_ACTIONS, compute, start),  # type: ignore[arg-type]
+        storage=tuple(level.energy_pj for level in storage),
+        compute=compute.energy_pj,
         vector_energy=vectors,
-        areas=tuple(
-            float32(areas[level.name])
-            if level.name in areas
-            else (level.cluster_area_um2 or 0.0) / level.cluster_size
-            for level in arch.storage
-        ),
-        compute_area=float32(areas[arch.compute.name])
-        if arch.compute.name in areas
-        else arch.compute.area_um2,
+        areas=tuple(area for area, _ in areas),
+        compute_area=compute_area[0],
         wire_pj_per_bit_mm=wire or None,
+        storage_sources=tuple(level.sources for level in storage),
+        compute_sources=compute.sources,
+        area_sources=tuple(source for _, source in areas),
+        compute_area_source=compute_area[1],
     )
 
 
-def _storage_energies(
-    level: Storage, actions: Mapping[str, Mapping[str, float]]
-) -> tuple[tuple[float, ...], VectorEnergy]:
+def energy_sources(arch: Architecture, table: EnergyTable | None) -> dict[str, dict[str, str]]:
+    """Where the energy of each action comes from, by level and action."""
+    resolved = resolve_energy(arch, table)
+    found = {
+        level.name: dict(zip(STORAGE_ACTIONS, sources, strict=True))
+        for level, sources in zip(arch.storage, resolved.storage_sources, strict=True)
+    }
+    found[arch.compute.name] = dict(zip(COMPUTE_ACTIONS, resolved.compute_sources, strict=True))
+    return found
+
+
+def _storage_energies(level: Storage, table: EnergyTable | None) -> tuple[Priced, VectorEnergy]:
     energy = level.vector_access_energy_pj
     given = energy is not None
     if energy is None:
         energy = built_in_access_energy_pj(level)
-    start = (energy, energy, energy) + (0.0,) * (len(STORAGE_ACTIONS) - 3)
-    entry = actions.get(level.name)
-    if given or entry is None:  # an energy given with the level outranks the whole table entry
+    free = len(STORAGE_ACTIONS) - 3
+    start = Priced(
+        (energy, energy, energy) + (0.0,) * free,
+        (ARCHITECTURE if given else BUILT_IN,) * 3 + (NOT_GIVEN,) * free,
+    )
+    entry = None if given else entry_of(level.name, table)  # the level outranks the whole entry
+    if table is None or entry is None:
         return start, VectorEnergy(energy, "user" if given else "PAT")
     largest = max(entry.values(), default=0.0)
-    return _resolve(STORAGE_ACTIONS, entry, start), VectorEnergy(largest / level.cluster_size, "ERT")
+    priced = _resolve(STORAGE_ACTIONS, entry, start, origin(table))
+    return priced, VectorEnergy(largest / level.cluster_size, "ERT")
+
+
+def _compute_energies(compute: Compute, table: EnergyTable | None) -> Priced:
+    given = ARCHITECTURE if compute.energy_pj is not None else BUILT_IN
+    start = Priced((_compute_energy_pj(compute), 0.0, 0.0), (given, NOT_GIVEN, NOT_GIVEN))
+    entry = entry_of(compute.name, table)
+    return start if table is None or entry is None else _resolve(COMPUTE_ACTIONS, entry, start, origin(table))
+
+
+def entry_of(component: str, table: EnergyTable | None) -> Mapping[str, float] | None:
+    return None if table is None else table.actions.get(component)
+
+
+def origin(table: EnergyTable) -> str:
+    return ESTIMATED if table.estimated else TABLE
 
 
 def _resolve(
-    names: Mapping[str, tuple[str, ...]], entry: Mapping[str, float], start: tuple[float, ...]
-) -> tuple[float, ...]:
-    return tuple(
-        next((float(entry[name]) for name in names[action] if name in entry), default)
-        for action, default in zip(names, start, strict=True)
-    )
+    names: Mapping[str, tuple[str, ...]], entry: Mapping[str, float], start: Priced, table: str
+) -> Priced:
+    energies, sources = list(start.energy_pj), list(start.sources)
+    for i, action in enumerate(names):
+        name = priced_by(names[action], entry)
+        if name is not None:
+            energies[i] = float(entry[name])
+            sources[i] = table if means(name, action) else f"{table}: '{name}' stands in"
+    return Priced(tuple(energies), tuple(sources))
+
+
+def priced_by(names: tuple[str, ...], entry: Mapping[str, float]) -> str | None:
+    """Which action of a table's entry gives the energy; None if there is none of `names`."""
+    return next((name for name in names if name in entry), None)
+
+
+def means(name: str, action: str) -> bool:
+    """Whether a table's action is the model's one itself, and does not only stand in for it."""
+    outcome = action.partition("_")[0]
+    return outcome in name if outcome in ("gated", "skipped") else "idle" not in name
+
+
+def _area(component: str, given: float | None, table: EnergyTable | None) -> tuple[float, str]:
+    """um^2 per instance, and where it comes from."""
+    if table is not None and component in table.areas:
+        return float32(table.areas[component]), origin(table)
+    return (0.0, NOT_GIVEN) if given is None else (given, ARCHITECTURE)
 
 
 def built_in_access_energy_pj(level: Storage) -> float:
@@ -165,22 +234,19 @@ def float32(value: float) -> float:
     return rounded
 
 
-def missing_storage_energy(level: Storage, table: EnergyTable, model_action: str) -> str | None:
-    """Raise EnergyTableError unless `table` prices `model_action`, a key of STORAGE_ACTIONS.
+def is_for_others(level: Storage, table: EnergyTable) -> bool:
+    """Whether the level's entry has actions, but none of the model's.
 
-    An entry without any action of the model is an entry for another program: the reference keeps to its
-    built-in energies then. That is no error, but the warning that is returned.
+    It is an entry for another program then, and no error: the reference keeps to its built-in energies.
     """
-    if level.vector_access_energy_pj is not None:
-        return None
     entry = table.actions.get(level.name, {})
-    if entry and not any(name in entry for names in STORAGE_ACTIONS.values() for name in names):
-        return (
-            f"energy table, component {level.name}: only unknown actions ({', '.join(entry)}), "
-            f"the built-in {built_in_access_energy_pj(level):.4g} pJ per access is used"
-        )
-    _require(level.name, table, STORAGE_ACTIONS[model_action])
-    return None
+    return bool(entry) and not any(name in entry for names in STORAGE_ACTIONS.values() for name in names)
+
+
+def require_storage_energy(level: Storage, table: EnergyTable, model_action: str) -> None:
+    """Raise EnergyTableError unless the level or `table` prices `model_action`, a key of STORAGE_ACTIONS."""
+    if level.vector_access_energy_pj is None and not is_for_others(level, table):
+        _require(level.name, table, STORAGE_ACTIONS[model_action])
 
 
 def require_compute_energy(compute: Compute, table: EnergyTable) -> None:

@@ -2,7 +2,8 @@
 
 A document starts with `sparsim: 1` and holds any of `architecture`, `layer` (or `layers`, a list),
 `workload`, `policy`, `energy` (or `components`, a list), `mapping` and `mapspace`, with the records' own
-field names. Nothing else is accepted.
+field names. Nothing else is accepted. Here components stay components; `sparsim.estimate.load` makes energies
+of them.
 """
 
 from __future__ import annotations
@@ -43,6 +44,11 @@ _RECORDS: dict[str, type[Record]] = {
     "chip": ChipSpec,
 }
 _KEYS = (MARK, *_RECORDS, "layers", "components")
+_FOREIGN = (  # keys of Timeloop's and Accelergy's documents
+    "arch", "architecture", "problem", "mapping", "mapspace", "sparse_optimizations", "ERT", "ART",
+    "ERT_summary", "ART_summary", "compound_components", "primitive_components", "components",
+    "flattened_architecture",
+)  # fmt: skip
 _ANY_KEY = "..."
 _PRESETS = Path(__file__).parent.parent / "presets"
 _WORKLOADS = _PRESETS / "workloads"
@@ -172,7 +178,16 @@ def loaded_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = T
 
 def _check_mark(file: str, data: YamlMap) -> None:
     if not is_native(data):
-        raise FormatError(f"no '{MARK}: {VERSION}' at the top, so this is not a {MARK} document", path=file)
+        foreign = [f"'{key}'" for key in data if key in _FOREIGN]
+        raise FormatError(
+            f"no '{MARK}: {VERSION}' at the top, so this is not a {MARK} document",
+            path=file,
+            hint=f"it is one of Timeloop and Accelergy, as {', '.join(foreign)} says: sparsim model, explain "
+            "and mapper read it, with energies from an ERT that Accelergy makes; sparsim estimate reads "
+            "'components' of ours"
+            if foreign
+            else "",
+        )
     if data[MARK] != VERSION or isinstance(data[MARK], bool):
         raise FormatError(f"'{MARK}' is {data[MARK]}, allowed is {VERSION}", path=_where(file, data, (MARK,)))
 

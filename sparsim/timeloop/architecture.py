@@ -40,6 +40,9 @@ _WITHOUT_EFFECT = (
     "global_cycle_seconds", "action_latency_cycles",
 )  # fmt: skip
 
+_ESTIMATOR_KEYS = ("technology", "subclass", "cycle_time", "global_cycle_seconds")
+_TECHNOLOGIES = ("DRAM", "SRAM")  # those of the reference, as values of `technology`
+
 
 class _Level(NamedTuple):
     node: Node
@@ -73,6 +76,16 @@ def read_architecture(root: Node) -> Architecture:
             storage=tuple(_storage(level, mesh) for level, mesh in zip(storages, meshes[:-1], strict=True)),
             compute=_compute(computes[0], meshes[-1]),
         )
+
+
+def estimator_attributes(data: object) -> tuple[str, ...]:
+    """Attributes anywhere in the tree that say what components are made of."""
+    found: dict[str, None] = {}
+    if isinstance(data, dict):
+        found |= {key: None for key in _ESTIMATOR_KEYS if data.get(key) not in (None, *_TECHNOLOGIES)}
+    for item in data.values() if isinstance(data, dict) else data if isinstance(data, list) else ():
+        found |= dict.fromkeys(estimator_attributes(item))
+    return tuple(found)
 
 
 def _walk(root: Node) -> tuple[list[_Level], list[_Level]]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from sparsim.errors import SpecError
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Mapspace, SparsePolicy
 from sparsim.spec.yamlfile import YamlMap, load_yaml
-from sparsim.timeloop.architecture import read_architecture
+from sparsim.timeloop.architecture import estimator_attributes, read_architecture
 from sparsim.timeloop.constraints import find_items, read_mapspace
 from sparsim.timeloop.directives import read_sparse_optimizations
 from sparsim.timeloop.mapper import MapperOptions, read_mapper
@@ -24,11 +24,13 @@ _READ = (
 _MAPSPACE = ("mapspace", "mapspace_constraints")
 _CONSTRAINTS = ("arch_constraints", "architecture_constraints")
 _SEARCH = ("mapper", *_MAPSPACE, *_CONSTRAINTS)  # read only for a search
-# For an energy estimator, or of no consequence: allowed, and not looked at here.
-_IGNORED = (
-    "model", "compound_components", "primitive_components", "globals", "ERT_summary", "ART_summary",
-    "flattened_architecture", "energy_estimation", "version",
+# For an energy estimator: allowed, and without consequence where its table of energies is there, or of areas.
+_FOR_ENERGIES = (
+    "compound_components", "primitive_components", "components", "ERT_summary", "flattened_architecture",
+    "energy_estimation",
 )  # fmt: skip
+_FOR_AREAS = ("ART_summary",)
+_IGNORED = ("model", "globals", "version", *_FOR_ENERGIES, *_FOR_AREAS)
 
 
 class Documents(NamedTuple):
@@ -71,6 +73,7 @@ def documents_from(files: Sequence[tuple[str, YamlMap]]) -> Documents:
         energy = read_tables(_section(nodes, "ERT", files), art)
     elif "ART" in nodes:
         nodes["ART"].warn("is ignored, it counts only beside an ERT", "ART")
+    _report_missing_tables(files, context, nodes, arch_key)
     if "mapping" in nodes:
         mapping = read_mapping(nodes["mapping"].children("mapping"), arch, layer)
     return Documents(arch, layer, policy, energy, mapping, tuple(context.warnings))
@@ -149,6 +152,27 @@ def _report_unknown(files: Sequence[tuple[str, YamlMap]], context: Context) -> N
         model = node.child("model")
         if model and model.flag("auto_bypass_on_failure"):
             model.warn("is not supported, a level that is too small is an error", "auto_bypass_on_failure")
+
+
+def _report_missing_tables(
+    files: Sequence[tuple[str, YamlMap]], context: Context, nodes: dict[str, Node], arch_key: str
+) -> None:
+    """Warn of what is meant for an energy estimator where nothing stands that an estimator has made."""
+    areas = "areas are those of the architecture, and 0 where it gives none"
+    energies = "there is no ERT, and the energies are built in"
+    unread = [] if "ERT" in nodes else [(key, energies) for key in _FOR_ENERGIES]
+    unread += [] if "ART" in nodes else [(key, f"there is no ART, and {areas}") for key in _FOR_AREAS]
+    for file, data in files:
+        for key, instead in unread:
+            if key in data:
+                Node(data, file, "", context).warn(f"is not read: {instead}", key)
+    if "ERT" not in nodes:
+        root = _section(nodes, arch_key, files)
+        names = estimator_attributes(root.data)
+        if names:
+            root.warn(f"{', '.join(names)}: only energy estimators read such attributes, {energies}")
+    elif "ART" not in nodes:
+        nodes["ERT"].warn(f"there is no ART beside it: {areas}", "ERT")
 
 
 def _section(nodes: dict[str, Node], key: str, files: Sequence[tuple[str, YamlMap]]) -> Node:

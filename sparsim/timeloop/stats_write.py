@@ -15,6 +15,7 @@ from sparsim.result import (
     LoopView,
     NetworkResult,
     NetworkTraffic,
+    OperationalIntensity,
     StorageResult,
     TensorTraffic,
     ratio,
@@ -30,8 +31,8 @@ def write_stats(evaluation: Evaluation) -> str:
     """The report as Timeloop 3.0.3 prints it, in its dense or sparse variant (model-spec 16).
 
     Like there, `Area` of the summary is always 0.00 (the sum is lost before it is printed) and operations
-    are counted modulo 2^64; `Evaluation.area_um2` and `.intensity` have the real numbers. Padded and
-    imperfect dims are listed before the summary.
+    are counted modulo 2^64; `Evaluation.area_um2` and `.intensity` have the real numbers. Without cycles the
+    utilization is 0, and not -nan as there. Padded and imperfect dims are listed before the summary.
     """
     lines = ["Buffer and Arithmetic Levels", "-" * 28, "Level 0", "-" * 7]
     lines += _compute(evaluation.compute, evaluation.sparse_report)
@@ -179,11 +180,18 @@ def _sparse_specs(result: StorageResult) -> list[tuple[str, str]]:
     ]
 
 
+def _per_access(tensor: TensorTraffic) -> float:
+    accesses = tensor.reads.actual + tensor.fills.actual + tensor.updates.actual
+    if accesses or not tensor.instances_average:
+        return tensor.energy_per_access_pj
+    return ratio(tensor.energy_per_instance_pj, accesses)
+
+
 def _energies(tensor: TensorTraffic) -> list[tuple[str, str]]:
     return [
         ("Temporal reductions (per-instance)", str(tensor.temporal_reductions)),
         ("Address generations (per-cluster)", str(tensor.address_generations)),
-        ("Energy (per-scalar-access)", f"{_quotient(tensor.energy_per_access_pj)} pJ"),
+        ("Energy (per-scalar-access)", f"{_quotient(_per_access(tensor))} pJ"),
         ("Energy (per-instance)", f"{tensor.energy_per_instance_pj:.2f} pJ"),
         ("Energy (total)", f"{tensor.energy_pj:.2f} pJ"),
         ("Temporal Reduction Energy (per-instance)", f"{tensor.reduction_energy_per_instance_pj:.2f} pJ"),
@@ -343,11 +351,11 @@ def _bucket(bucket: Bucket) -> str:
 
 def _intensity(evaluation: Evaluation) -> list[str]:
     intensity = evaluation.intensity
-    ops = intensity.total_ops % UNSIGNED
+    reductions, ops = _operations(intensity)
     least_bytes = evaluation.storage[-1].storage.word_bits * intensity.memory_accesses_required // 8
     rows = [
         ("Total elementwise ops", str(intensity.elementwise_ops)),
-        ("Total reduction ops", str(intensity.reduction_ops % UNSIGNED)),
+        ("Total reduction ops", str(reductions)),
         ("Total ops", str(ops)),
         ("Total memory accesses required", str(intensity.memory_accesses_required)),
         ("Optimal Op per Byte", _quotient(single_ratio(ops, least_bytes))),
@@ -366,6 +374,23 @@ def _intensity(evaluation: Evaluation) -> list[str]:
     return lines
 
 
+def _operations(intensity: OperationalIntensity) -> tuple[int, int]:
+    """Reductions and all operations as the reference counts them: it takes a negative number modulo 2^64."""
+    reductions = intensity.elementwise_ops - intensity.results
+    return reductions % UNSIGNED, (intensity.elementwise_ops + reductions) % UNSIGNED
+
+
+def wrapped_counts(evaluation: Evaluation) -> tuple[str, ...]:
+    """A warning for a report whose counts are no counts; the records have others."""
+    intensity = evaluation.intensity
+    if intensity.elementwise_ops >= intensity.results:
+        return ()
+    return (
+        f"{intensity.elementwise_ops} computes are left for {intensity.results} results: the stats text has "
+        f"{_operations(intensity)[0]} reduction ops, as Timeloop does, the result {intensity.reduction_ops}",
+    )
+
+
 def _divisibility(evaluation: Evaluation) -> list[str]:
     """Ours alone, and only where dims are padded or imperfect: the reference knows neither."""
     useful = f"{evaluation.useful_computes} of {evaluation.algorithmic_computes}"
@@ -375,12 +400,12 @@ def _divisibility(evaluation: Evaluation) -> list[str]:
 
 
 def _summary(evaluation: Evaluation) -> list[str]:
-    flops = single_ratio(evaluation.intensity.total_ops % UNSIGNED, evaluation.cycles)
+    flops = single_ratio(_operations(evaluation.intensity)[1], evaluation.cycles)
     lines = [
         "Summary Stats",
         "-------------",
         f"GFLOPs (@1GHz): {_quotient(flops)}",
-        f"Utilization: {_quotient(evaluation.utilization)}",
+        f"Utilization: {evaluation.utilization:.2f}",
         f"Cycles: {evaluation.cycles}",
         f"Energy: {evaluation.energy_pj / 1e6:.2f} uJ",
         f"EDP(J*cycle): {evaluation.edp_j_cycles:.2e}",

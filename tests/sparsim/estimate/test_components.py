@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sparsim import EnergyTable, dump, load_text
+from sparsim import EnergyTable, dump
 from sparsim.errors import SpecError
 from sparsim.estimate import Component, estimate, estimate_all, estimate_table
 from sparsim.spec.energy import resolve_energy
+from sparsim.spec.load import load_text
 
 
 def component(text: str) -> Component:

@@ -23,6 +23,7 @@ from sparsim.result import (
 )
 from sparsim.spec import Compute, Storage
 from sparsim.timeloop.stats_read import Key, Stats
+from sparsim.timeloop.stats_write import UNSIGNED
 
 
 class Block:
@@ -74,6 +75,8 @@ def evaluation_from(stats: Stats) -> Evaluation:
         return meet(*terms)
 
     intensity = Block(stats, "intensity")
+    computes = intensity["Total elementwise ops"]
+    results = (computes - intensity["Total reduction ops"]) % UNSIGNED
     levels = []
     for name in storage_names:
         block = Block(stats, "intensity", name)
@@ -88,9 +91,10 @@ def evaluation_from(stats: Stats) -> Evaluation:
         storage=tuple(_storage(stats, name, energy(name)) for name in storage_names),
         networks=tuple(_network(stats, name, energy(name)) for name in reversed(names(stats, "networks"))),
         intensity=OperationalIntensity(
-            elementwise_ops=intensity["Total elementwise ops"],
-            reduction_ops=intensity["Total reduction ops"],
-            total_ops=intensity["Total ops"],
+            elementwise_ops=computes,
+            results=results,
+            reduction_ops=max(computes - results, 0),
+            total_ops=computes + max(computes - results, 0),
             memory_accesses_required=intensity["Total memory accesses required"],
             optimal_ops_per_byte=intensity["Optimal Op per Byte"], levels=tuple(levels),
         ),
@@ -113,7 +117,7 @@ def _compute(stats: Stats, name: str) -> ComputeResult:
         instances_average=block.get("Utilized instances (average)"), cycles=block["Cycles"],
         algorithmic=block["Algorithmic Computes (total)"] if sparse else actual, actual=actual,
         gated=block.get("Gated Computes (total)"), skipped=block.get("Skipped Computes (total)"),
-        energy_pj=0.0, area_um2=block["Area (total)"],
+        energy_pj=0.0, area_um2=block["Area (total)"], area_source="", energy_source={},
     )  # fmt: skip
 
 
@@ -138,7 +142,8 @@ def _storage(stats: Stats, name: str, energy_pj: float) -> StorageResult:
     )  # fmt: skip
     return StorageResult(
         name=name, storage=storage, instances=count, mesh=(x, y), area_per_instance_um2=specs["Area"],
-        area_um2=specs["Area"] * count, vector_access_energy_pj=specs.get("Vector access energy"),
+        area_um2=specs["Area"] * count, area_source="", energy_source={},
+        vector_access_energy_pj=specs.get("Vector access energy"),
         vector_energy_source=specs.get("Vector access energy source", ""),
         read_energy_pj=specs.get("Vector read energy"), write_energy_pj=specs.get("Vector write energy"),
         metadata_read_energy_pj=specs.get("Vector metadata read energy"),

@@ -71,6 +71,7 @@ def test_an_exact_half_is_printed_like_there(read: float, write: float, printed:
     assert re.search(rf"\n    DRAM += {printed}\n", write_stats(result))
 
 
+@pytest.mark.filterwarnings("ignore::sparsim.errors.EnergyWarning")  # tables are drawn with gaps
 def test_every_sum_of_a_report_is_formed_in_its_order() -> None:
     """Levels from inside, then networks by name; in a level tensor by tensor, in a network too."""
     for seed in range(150):

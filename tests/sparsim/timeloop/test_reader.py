@@ -35,13 +35,22 @@ def read(tmp_path):
     return read
 
 
+# energies that the reference's tables give in vain, or lack
+REFERENCE_GAPS = (
+    "'address_generation' is not read",
+    "'mac_reuse' is not read",
+    "no energy of 'skipped_metadata",
+)
+
+
 @pytest.mark.skipif(not CASES, reason="the shared reference cases are not here")
 def test_reference_cases():
     for case in CASES:
         files = sorted(case.glob("*.yaml"))
         documents = read_documents(files)
         assert documents.warnings == (), case
-        assert check(*documents[:5]) == (), case
+        warnings = check(*documents[:5])
+        assert all(any(gap in warning for gap in REFERENCE_GAPS) for warning in warnings), (case, warnings)
         random.Random(0).shuffle(files)
         assert read_documents(files) == documents, case
         loaded = load_text(dump(*(record for record in documents[:5] if record is not None)))

@@ -1,0 +1,72 @@
+"""Hardware from documents is priced as `sparsim model` prices it: by its table or its components."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from chips import PE
+from examples import ENERGY, accelerator
+from msgspec.structs import replace
+from torch import nn
+
+from gmp.energy import Accelerator, ChipCost, EnergyMonitor, MappedCost, load_hardware, network_cost
+from sparsim import EnergyWarning, Layer, SpecError, Workload, dump, evaluate, load_documents
+from sparsim.chip import Chip
+from sparsim.spec import CONV, LevelMapping, Mapping, Nest, Option, Saf, SparsePolicy
+
+BOUNDS = dict.fromkeys(CONV.dims, 1) | {"M": 8, "C": 4}
+LAYER = Layer(name="0", shape=CONV, bounds=BOUNDS)
+MAPPING = Mapping(levels=(LevelMapping(level="DRAM", temporal=Nest(factors={"M": 8, "C": 4})),))
+
+
+def given(folder: Path, policy: SparsePolicy | None, rest: str) -> Path:
+    path = folder / "hardware.yaml"
+    records = [accelerator(), *([policy] if policy else [])]
+    path.write_text(dump(*records) + rest.removeprefix("sparsim: 1\n"))
+    return path
+
+
+def test_components_are_priced_as_the_model_does(tmp_path: Path) -> None:
+    path = given(tmp_path, None, PE)
+    loaded = load_documents([path])
+    assert loaded.architecture is not None
+    expected = evaluate(loaded.architecture, LAYER, None, loaded.energy, MAPPING)
+    found = load_hardware(path)
+    assert isinstance(found, Accelerator)
+    assert found.energy == loaded.energy
+    cost = network_cost([LAYER], path, mappings=[MAPPING])
+    assert cost([[1.0, 1.0, 1.0]]).energy_pj.sum() == pytest.approx(expected.energy_pj)
+    assert cost.energy_source["DRAM"]["random_read"] == "estimated from components"
+    model = nn.Sequential(nn.Linear(4, 8))
+    nn.init.ones_(model[0].weight)
+    monitor = EnergyMonitor(model, path, Workload(name="net", layers=(LAYER,)), mappings=[MAPPING])
+    assert monitor.update().energy_pj == pytest.approx(expected.energy_pj)
+
+
+def test_both_a_table_and_components_are_refused(tmp_path: Path) -> None:
+    path = given(tmp_path, None, dump(ENERGY) + PE.removeprefix("sparsim: 1\n"))
+    with pytest.raises(SpecError, match="both 'energy' and 'components'"):
+        load_hardware(path)
+
+
+def test_gaps_of_a_table_are_warned_of(tmp_path: Path) -> None:
+    rule = Saf(level="spad", type="gating", options=(Option(target="Inputs", condition_on=("Weights",)),))
+    entry = {"read": 1.0, "write": 1.5, "leak": 0.1}
+    table = replace(ENERGY, actions=ENERGY.actions | {"spad": entry})
+    path = given(tmp_path, SparsePolicy(safs=(rule,)), dump(table))
+    with pytest.warns(EnergyWarning) as warned:
+        cost = network_cost([LAYER], path, mappings=[MAPPING])
+    assert any("'leak'" in str(warning.message) for warning in warned)
+    assert any("'gated_read'" in str(warning.message) for warning in warned)
+    assert isinstance(cost, MappedCost)
+    assert cost.energy_source["spad"]["gated_read"] == "energy table: 'read' stands in"
+
+
+def test_sources_on_a_chip() -> None:
+    chip = load_hardware("eyeriss_v2")
+    assert isinstance(chip, Chip)
+    cost = ChipCost.__new__(ChipCost)  # tables are not needed, and take seconds
+    cost.chip = chip
+    assert cost.energy_source["psum_glb"]["random_read"] == "estimated from components"
+    assert cost.energy_source["iact_address_spad"] == {"read": "estimated from components"}
