@@ -166,7 +166,7 @@ def speed_without(network: NetworkEvaluation) -> dict[str, float]:
     total = {"waiting": 0, "handing over": 0, "loading weights": 0}
     for found in network.layers:
         chip, tile = network.chip, tile_of(found.mapping)
-        windows = float(pe_estimate(chip, found.layer, found.spread, tile).cycles)
+        windows = float(pe_estimate(chip, found.stored, found.spread, tile).cycles)
         saved = {
             "waiting": windows - _cycles_by_pass(chip, found),
             "handing over": float(handing_over(chip, found.pe, tile)),
@@ -182,6 +182,6 @@ def _cycles_by_pass(chip: Chip, found: ChipEvaluation) -> float:
     conv = conv_dims(found.layer).conv()
     tiling = tiling_of(found.spread, *tile_of(found.mapping))
     rows, columns = (-(-n // pes) for n, pes in ((conv.E, tiling.pes_e), (conv.F, tiling.pes_f)))
-    densities = (found.layer.density(name).density for name in (IACTS, WEIGHTS))
+    densities = (found.stored.density(name).density for name in (IACTS, WEIGHTS))
     whole = estimate(window_pe(chip), conv, tiling._replace(E0=rows, F0=columns), *densities)
     return float(np.asarray(whole.cycles))

@@ -135,10 +135,10 @@ def _table(first: str, columns: Sequence[str]) -> Table:
 def _layers(network: NetworkEvaluation) -> Table:
     from rich.markup import escape
 
-    from sparsim.chip.report import active_pes, edp, limit_of
+    from sparsim.chip.report import active_pes, edp, limit_of, stored_of
     from sparsim.spec.counts import macs
 
-    columns = ("cycles", "limit", "PEs", "MAC/cycle", "chip uJ", "chip pJ/MAC", "DRAM uJ", "EDP")
+    columns = ("cycles", "limit", "PEs", "MAC/cycle", "chip uJ", "chip pJ/MAC", "DRAM uJ", "EDP", "stored")
     table = _table("layer", columns)
     for found in network.layers:
         number = macs(found.layer)
@@ -146,12 +146,13 @@ def _layers(network: NetworkEvaluation) -> Table:
             escape(found.layer.name), f"{found.cycles:,}", limit_of(found), str(active_pes(found)),
             f"{number / found.cycles:.1f}", _uj(found.chip_pj), f"{found.chip_pj / number:.3g}",
             _uj(found.dram_pj), f"{edp(found):.4g}",
+            stored_of(found),
         )  # fmt: skip
     both = network.chip_pj + network.dram_pj
     footers = (
         "total", f"{network.cycles:,}", "", "", f"{network.macs / network.cycles:.1f}",
         _uj(network.chip_pj), f"{network.chip_pj / network.macs:.3g}", _uj(network.dram_pj),
-        f"{both * 1e-12 * network.cycles:.4g}",
+        f"{both * 1e-12 * network.cycles:.4g}", "",
     )  # fmt: skip
     table.show_footer = True
     for column, footer in zip(table.columns, footers, strict=True):
@@ -230,14 +231,15 @@ def _write_rows(path: Path, head: Sequence[str], rows: Sequence[tuple[Any, ...]]
 def _write_documents(
     folder: Path, network: NetworkEvaluation, workload: Workload, names: Sequence[str]
 ) -> None:
-    """The layers as they were counted, in one shape and with average densities, and their mappings."""
+    """The layers as they were counted, in one shape, with average densities and 1 for tensors that are stored
+    plainly, and their mappings."""
     from msgspec.structs import replace
 
     from sparsim.chip.evaluate import mean_densities
     from sparsim.chip.roles import as_conv
     from sparsim.spec.load import dump
 
-    layers = tuple(mean_densities(as_conv(found.layer)) for found in network.layers)
+    layers = tuple(mean_densities(as_conv(found.stored)) for found in network.layers)
     write_text(folder / "chip.workload.yaml", dump(replace(workload, layers=layers)))
     for name, found in zip(names, network.layers, strict=True):
         write_text(folder / f"{name}.mapping.yaml", dump(found.mapping))
@@ -248,7 +250,7 @@ def _draw(folder: Path, network: NetworkEvaluation, bounds: Bounds, names: Seque
     if find_spec("matplotlib") is None:
         echo("no figures: matplotlib is not installed")
         return
-    from sparsim.chip.evaluate import ROLES
+    from sparsim.chip.stored import ROLES
     from sparsim.plots.chip import draw_energy, draw_eyexam, draw_routes
 
     figures = {"chip.eyexam.png": draw_eyexam(network, bounds), "chip.energy.png": draw_energy(network)}

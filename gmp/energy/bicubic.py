@@ -45,17 +45,24 @@ class Bicubic:
         self._coefficients = _HERMITE @ corners @ _HERMITE.T
         self._rows = np.arange(len(f))
 
-    def __call__(self, x: Reals, y: Reals) -> Point:
-        """At the points (n,), which lie within the grid."""
+    def __call__(self, x: Reals, y: Reals, rows: NDArray[np.int64] | None = None) -> Point:
+        """At the points (n,), which lie within the grid, of the functions `rows`; None: of all."""
         i, width, u = _cell(self.x, x)
         j, height, v = _cell(self.y, y)
-        patch = self._coefficients[self._rows, :, i, j]  # (n, k, 4, 4)
+        patch = self._coefficients[self._rows if rows is None else rows, :, i, j]  # (n, k, 4, 4)
         along = np.einsum("nkab,nb->nka", patch, _powers(v))
         value = np.einsum("nka,na->nk", along, _powers(u))
         by_x = np.einsum("nka,na->nk", along, _slope_powers(u)) / width[:, None]
         across = np.einsum("nkab,nb->nka", patch, _slope_powers(v))
         by_y = np.einsum("nka,na->nk", across, _powers(u)) / height[:, None]
         return Point(value, by_x, by_y)
+
+    def values(self, x: Reals, y: Reals) -> Reals:
+        """The values alone, of all functions."""
+        i, _, u = _cell(self.x, x)
+        j, _, v = _cell(self.y, y)
+        patch = self._coefficients[self._rows, :, i, j]
+        return np.asarray(np.einsum("nkab,na,nb->nk", patch, _powers(u), _powers(v)))
 
 
 def _cell(nodes: Reals, at: Reals) -> tuple[NDArray[np.int64], Reals, Reals]:

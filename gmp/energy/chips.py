@@ -1,29 +1,43 @@
 """Costs on a chip of `sparsim.chip`: interpolated between densities at which every mapping was evaluated.
 
 A mapping of a chip that compresses weights fits up to some density, and the lower that is the better it can
-be. Each layer therefore has several, planned for the densities `REFERENCES`, and at each density uses the one
-that is best by the objective among those that fit. In the table of a mapping the nodes are parts of the
-densities up to which it fits.
+be. Each layer therefore has several, planned for the densities `REFERENCES`. Each mapping is tabulated with
+every choice of tensors that are stored plainly; the nodes are parts of the densities up to which it fits. At
+each density what takes least energy of all that fits is used, with the objective "delay" what is fastest, so
+that a zero more never costs energy, or time.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
 from functools import cache as once
 from pathlib import Path
-from typing import Any, Self
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
 from msgspec.structs import replace
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from gmp.energy.bicubic import Bicubic, Point
-from gmp.energy.cost import Costs, NetworkCost, Objective, Progress, Reals, Slopes, check_objective, metric_of
-from sparsim.chip import Chip, evaluate_chip, plan_layer
+from gmp.energy.bicubic import Bicubic
+from gmp.energy.cost import (
+    COLUMNS,
+    Costs,
+    NetworkCost,
+    Objective,
+    Progress,
+    Reals,
+    Slopes,
+    check_objective,
+    metric_of,
+)
+from sparsim.chip import Chip, plan_layer
+from sparsim.chip.evaluate import evaluate_stored
 from sparsim.chip.records import chip_energy_sources
 from sparsim.chip.roles import as_conv
+from sparsim.chip.stored import OPERANDS, ROLES, plainly, skips_zeros
 from sparsim.errors import MappingError
 from sparsim.mapper.cache import ResultCache, key_of
 from sparsim.spec import Density, Layer, Mapping
@@ -31,18 +45,25 @@ from sparsim.spec import Density, Layer, Mapping
 REFERENCES = (1.0, 0.5, 0.2, 0.05)  # densities of weights, with the layer's own inputs; 1 is for all dense
 WEIGHT_NODES = (0.0, 0.1, 0.25, 0.45, 0.7, 1.0)
 INPUT_NODES = (0.0, 0.02, 0.05, 0.1, 0.17, 0.28, 0.42, 0.6, 0.8, 0.95, 1.0)
-ALMOST = 0.9999  # without any zero words are not compressed: that point is apart
+ALMOST = 0.9999  # a tensor without any zero is not compressed
 LIMIT_STEPS = 12  # halvings in the search for the density up to which a mapping fits
 
 
+class Surface(msgspec.Struct, frozen=True):
+    """A mapping with the tensors `plain` stored plainly, whose own density then does not count. `costs`:
+    energy and cycles at the nodes times `limits`, the densities of weights and inputs up to which it fits."""
+
+    plain: tuple[str, ...]
+    limits: tuple[float, float]
+    costs: list[list[list[float]]]
+
+
 class Table(msgspec.Struct, frozen=True):
-    """One mapping of one layer. `limits` of the densities of weights and inputs; `costs`: energy and cycles
-    at the nodes times the limits, and `dense` without any zero, where the mapping fits that."""
+    """One mapping of one layer: all compressed first, whose `limits` these are, then what fits plainly."""
 
     mapping: Mapping
     limits: tuple[float, float]
-    costs: list[list[list[float]]]
-    dense: tuple[float, float] | None
+    surfaces: tuple[Surface, ...]
 
 
 Tables = tuple[Table, ...]
@@ -96,38 +117,56 @@ class ChipCost(NetworkCost):
 
     def mapping_index(self, densities: ArrayLike) -> list[int]:
         """Which of `tables` of each layer is in use."""
-        return [int(i) for i in self._chosen(self._checked(densities))[1]]
+        return [int(self._table[i]) for i in self._chosen(self._checked(densities)).row]
+
+    def stored_plainly(self, densities: ArrayLike) -> list[tuple[str, ...]]:
+        """Which tensors of each layer are stored plainly, of those that the chip can compress."""
+        return [self._plain[i] for i in self._chosen(self._checked(densities)).row]
 
     def _use(self, tables: Sequence[Tables]) -> None:
-        """Layers with fewer mappings than others repeat their first one."""
+        """A row per surface; layers with fewer than others repeat their first one."""
         self.tables = tuple(tables)
-        most = max(map(len, tables))
-        rows = [row[i if i < len(row) else 0] for row in tables for i in range(most)]
-        self._limits = np.array([t.limits for t in rows])
-        self._dense = np.array([t.dense or (np.inf, np.inf) for t in rows])
-        self._surface = Bicubic(WEIGHT_NODES, INPUT_NODES, [t.costs for t in rows])
-        self._most = most
+        rows = [[(i, s) for i, table in enumerate(each) for s in table.surfaces] for each in tables]
+        self._most = max(map(len, rows))
+        padded = [pair for row in rows for pair in row + row[:1] * (self._most - len(row))]
+        self._table = [i for i, _ in padded]
+        self._plain = [s.plain for _, s in padded]
+        self._limits = np.array([s.limits for _, s in padded])
+        self._weights_plain = np.array([COLUMNS[0] in plain for plain in self._plain])
+        self._surface = Bicubic(WEIGHT_NODES, INPUT_NODES, [s.costs for _, s in padded])
+        self._all_plain = np.array([plain != () for plain in self._plain])
+        self._any_zero = self.chip.spec.compression == "any-zero" and any(self._plain)
+        self._metric: Objective = "delay" if self.objective == "delay" else "energy"
 
     def _costs(self, densities: Reals) -> Costs[Reals]:
-        point, _ = self._chosen(densities)
-        return Costs(point.value[:, 0].copy(), point.value[:, 1].copy())
+        value = self._chosen(densities).value
+        return Costs(value[:, 0], value[:, 1])
 
     def _slopes(self, densities: Reals) -> Slopes:
-        """Those of the mappings in use; outputs cost the same whatever their density."""
-        point, _ = self._chosen(densities)
-        nothing = np.zeros(len(densities))
-        by = [np.stack([point.by_x[:, k], point.by_y[:, k], nothing], axis=1) for k in range(2)]
-        return Slopes(*by)
+        """Those of the surfaces in use; outputs cost the same whatever their density."""
+        return self._slopes_of(densities, compressed=self._any_zero)
 
-    def _chosen(self, densities: Reals) -> tuple[Point, Any]:
-        """Costs and derivatives of each layer, and the number of its mapping."""
+    def _savings(self, densities: Reals) -> Slopes:
+        return self._slopes_of(densities, compressed=True)
+
+    def _slopes_of(self, densities: Reals, *, compressed: bool) -> Slopes:
+        chosen = self._chosen(densities, compressed=compressed)
+        point = self._surface(chosen.at[:, 0], chosen.at[:, 1], chosen.row)
+        limits, nothing = self._limits[chosen.row], np.zeros((len(densities), 1))
+        by = (np.stack([point.by_x, point.by_y], axis=2) / limits[:, None]).swapaxes(0, 1)  # (2, layers, 2)
+        return Slopes(*(np.concatenate([each, nothing], axis=1) for each in by))
+
+    def _chosen(self, densities: Reals, *, compressed: bool = False) -> _Chosen:
+        """What each layer uses, with `compressed` of the surfaces that have compressed weights."""
         wanted = np.repeat(densities[:, :2], self._most, axis=0)
         fits = (wanted <= self._limits).all(axis=1)
+        if compressed:
+            fits &= ~self._weights_plain
+        elif self._any_zero:
+            fits &= (wanted == 1.0).all(axis=1) == self._all_plain
         at = np.minimum(wanted / self._limits, 1.0)
-        point = self._surface(at[:, 0], at[:, 1])
-        dense = (wanted == 1.0).all(axis=1)
-        value = np.where(dense[:, None], self._dense, point.value)
-        metric = metric_of(self.objective, Costs(value[:, 0], value[:, 1]))
+        value = self._surface.values(at[:, 0], at[:, 1])
+        metric = metric_of(self._metric, Costs(value[:, 0], value[:, 1]))
         metric = np.where(fits, metric, np.inf).reshape(len(densities), self._most)
         best = metric.argmin(axis=1)
         rows = np.arange(len(densities))
@@ -137,9 +176,16 @@ class ChipCost(NetworkCost):
                 f"layer {self.layers[i].name} fits {self.hardware} in none of its mappings with densities of "
                 f"weights {weights:g} and inputs {inputs:g}"
             )
-        chosen = rows * self._most + best
-        by = [d[chosen] / self._limits[chosen, axis, None] for axis, d in enumerate(point[1:])]
-        return Point(value[chosen], *by), best
+        row = rows * self._most + best
+        return _Chosen(row, at[row], value[row])
+
+
+class _Chosen(NamedTuple):
+    """Of each layer the row in use, the place on its surface, and energy and cycles there."""
+
+    row: NDArray[np.int64]
+    at: Reals
+    value: Reals
 
 
 def _tables_of(
@@ -172,32 +218,49 @@ def _planned(
 
 
 def _table(chip: Chip, layer: Layer, mapping: Mapping) -> Table:
-    def cost(weights: float, inputs: float) -> tuple[float, float]:
-        found = evaluate_chip(chip, _at(layer, weights, inputs), mapping)
-        return found.chip_pj + found.dram_pj, float(found.cycles)
+    compressible = tuple(ROLES[role] for role in OPERANDS if skips_zeros(chip, role))
 
-    def beside(weights: float, inputs: float) -> tuple[float, float]:
+    def cost(weights: float, inputs: float, plain: tuple[str, ...] = ()) -> tuple[float, float]:
         """A density at which the model's rounding leaves more operands than there are is passed over."""
-        if weights == inputs == 1.0:
-            weights = ALMOST
+        wanted = {"Weights": weights, "Inputs": inputs}
+        most = {name: ALMOST if name in compressible and name not in plain else 1.0 for name in wanted}
         for shift in (1.0, 0.99, 0.98):
+            at = _at(layer, min(weights, most["Weights"]), min(inputs * shift, most["Inputs"]))
             try:
-                return cost(weights, inputs * shift)
+                found = evaluate_stored(chip, plainly(at, plain), mapping)
             except MappingError as error:
                 last = error
+            else:
+                return found.chip_pj + found.dram_pj, float(found.cycles)
         raise last
 
     def fits(weights: float, inputs: float) -> bool:
         try:
-            beside(weights, inputs)
+            cost(weights, inputs)
         except MappingError:
             return False
         return True
 
+    def surface(plain: tuple[str, ...]) -> Surface:
+        """A sparser tensor never costs more: it could have explicit zeros. What says otherwise is the model's
+        rounding, and its estimate of the slowest PE."""
+        known = once(lambda w, i: cost(w, i, plain))
+        along = [
+            [1.0] * len(nodes) if name in plain else [node * limit for node in nodes]
+            for name, nodes, limit in zip(COLUMNS, (WEIGHT_NODES, INPUT_NODES), limits, strict=False)
+        ]
+        costs = np.array([[known(w, i) for i in along[1]] for w in along[0]])
+        for axis in (0, 1):
+            costs = np.flip(np.minimum.accumulate(np.flip(costs, axis), axis), axis)
+        return Surface(plain, limits, costs.transpose(2, 0, 1).tolist())
+
     limits = _limit(lambda d: fits(d, 0.0)), _limit(lambda d: fits(0.0, d))
-    costs = [[beside(w * limits[0], i * limits[1]) for i in INPUT_NODES] for w in WEIGHT_NODES]
-    dense = cost(1.0, 1.0) if limits == (1.0, 1.0) else None
-    return Table(mapping, limits, np.array(costs).transpose(2, 0, 1).tolist(), dense)
+    whole = [name for name, limit in zip(COLUMNS, limits, strict=False) if limit == 1.0]
+    free = [name for name in compressible if name in whole]
+    choices = [plain for n in range(len(free) + 1) for plain in itertools.combinations(free, n)]
+    if chip.spec.compression == "any-zero":
+        choices = [plain for plain in choices if plain in ((), compressible)]
+    return Table(mapping, limits, tuple(surface(plain) for plain in choices))
 
 
 def _limit(fits: Callable[[float], bool]) -> float:

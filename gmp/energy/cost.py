@@ -83,6 +83,11 @@ class NetworkCost(ABC):
         """Raises what a call raises."""
         return self._slopes(self._checked(densities))
 
+    def savings(self, densities: ArrayLike) -> Slopes:
+        """What the next zeros save, by density: `slopes`, but of weights that are stored plainly because they
+        have few zeros, so that one more saves nothing, what it saves once they are compressed."""
+        return self._savings(self._checked(densities))
+
     def torch(self, densities: Tensor) -> Costs[Tensor]:
         """The same numbers (layers,) with gradients with respect to `densities`, which are `slopes`.
 
@@ -100,6 +105,9 @@ class NetworkCost(ABC):
 
     @abstractmethod
     def _slopes(self, densities: Reals) -> Slopes: ...
+
+    def _savings(self, densities: Reals) -> Slopes:
+        return self._slopes(densities)
 
     @property
     def _size(self) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +21,8 @@ FLOOR = (
 class EnergyScore:
     """base / m^alpha, m the cost that the hardware saves without one more weight of the layer.
 
-    m = d cost / d density / weights of the layer, at the densities that `monitor` sees when masks change.
+    m = d cost / d density / weights of the layer, at the densities that `monitor` sees when masks change; of
+    weights that a chip still stores plainly, what they save once compressed (`NetworkCost.savings`).
     Which weights go to save a given cost so that the sum of their scores is least is a knapsack problem;
     lowest base / m first solves it but for the last item (Dantzig 1957). That is alpha = 1; 0 is the base,
     and 1/2, the default, a compromise (docs/energy-pruning.md). Yang et al. 2017, section 4, also prune by
@@ -73,9 +75,9 @@ class EnergyScore:
 
     def _slopes(self) -> Tensor:
         """d cost / d weight density of each layer, (layers,)."""
-        densities = torch.tensor(self.monitor.densities, requires_grad=True)
+        densities = self.monitor.densities
+        totals = torch.tensor([each.sum() for each in self.monitor.cost(densities)], requires_grad=True)
         with torch.enable_grad():  # the pruner calls without
-            energy, cycles = self.monitor.cost.torch(densities)
-            cost = metric_of(self.objective, Costs(energy.sum(), cycles.sum()))
-            (slopes,) = torch.autograd.grad(cost, densities)
-        return slopes[:, 0]
+            (by_total,) = torch.autograd.grad(metric_of(self.objective, Costs(*totals.unbind())), totals)
+        savings = torch.tensor(np.stack([each[:, 0] for each in self.monitor.cost.savings(densities)]))
+        return by_total @ savings

@@ -11,7 +11,7 @@ of a limit is hard to explain otherwise. When PEs wait and what overlaps is assu
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from msgspec.structs import replace
@@ -19,8 +19,9 @@ from numpy.typing import ArrayLike
 
 from sparsim.chip.nest import KEPT
 from sparsim.chip.records import DRAM, IACT_GLB, IACT_REG, PSUM_GLB, PSUM_SPAD, SPREAD_AT, Chip
-from sparsim.chip.roles import CONV_DIMS, IACTS, PSUMS, WEIGHTS, conv_dims
-from sparsim.errors import SpecError
+from sparsim.chip.roles import CONV_DIMS, IACTS, WEIGHTS, conv_dims
+from sparsim.chip.stored import ROLES, is_compressed, skips_zeros, stored_ways
+from sparsim.errors import MappingError, SpecError
 from sparsim.evaluation import evaluate
 from sparsim.noc import Delivery, SpatialLoop, plan
 from sparsim.pe.estimate import PEEstimate, estimate
@@ -31,8 +32,9 @@ from sparsim.spec.chip import ADDRESS_SPADS
 from sparsim.spec.limits import MAX_COUNT
 from sparsim.spec.pe import SparsePE
 
-ROLES = {"weight": WEIGHTS, "iact": IACTS, "psum": PSUMS}
 OVERLAPPING = ("PE", "iact", "psum")  # parts that work at the same time
+Metric = Literal["delay", "energy", "edp"]
+Storage = Literal["plain", "compressed"]
 COMPUTE, NOC, ADDRESSES, CLOCK, CONTROL = "MAC", "NoC", "address spads", "clock", "control"
 
 
@@ -49,10 +51,13 @@ class Flow(NamedTuple):
 
 
 class ChipEvaluation(NamedTuple):
-    """A layer on a chip. `time` has the cycles that every part needs by itself: the longest of `PE` (with
-    `weight`), `iact` and `psum`, and then `DRAM`. `energy_pj` is by component, DRAM apart."""
+    """A layer on a chip. `stored` is the layer as its tensors are stored: zeros of plain ones are values, so
+    that their density is 1 there. All that follows is counted of it. `time` has the cycles that every part
+    needs by itself: the longest of `PE` (with `weight`), `iact` and `psum`, and then `DRAM`. `energy_pj` is
+    by component, DRAM apart."""
 
     layer: Layer
+    stored: Layer
     mapping: Mapping
     spread: dict[str, int]  # over how many PEs every dim is spread
     evaluation: Evaluation
@@ -69,12 +74,41 @@ class ChipEvaluation(NamedTuple):
         """Energy of the chip, without DRAM."""
         return math.fsum(self.energy_pj.values())
 
+    @property
+    def storage(self) -> dict[str, Storage]:
+        """How weights and iacts are stored, and travel."""
+        return {role: _storage(self.flows[role].delivery.compressed) for role in ("weight", "iact")}
 
-def evaluate_chip(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluation:
-    """One layer under one mapping whose spatial loops lie on the chip's axes.
+    def value(self, metric: Metric) -> tuple[float, float]:
+        """What a plan makes small: cycles, energy with DRAM, or their product; then what decides a tie."""
+        energy, cycles = self.chip_pj + self.dram_pj, float(self.cycles)
+        return {"delay": (cycles, energy), "energy": (energy, cycles), "edp": (energy * cycles, energy)}[
+            metric
+        ]
 
-    Raises SpecError for a layer that is no convolution, MappingError for an invalid mapping.
+
+def evaluate_chip(chip: Chip, layer: Layer, mapping: Mapping, metric: Metric = "energy") -> ChipEvaluation:
+    """One layer under one mapping whose spatial loops lie on the chip's axes, stored as is best by `metric`.
+
+    Raises SpecError for a layer that is no convolution, MappingError for a mapping that is invalid or does
+    not fit however the layer is stored.
     """
+    best: ChipEvaluation | None = None
+    for stored in stored_ways(chip, layer):
+        try:
+            found = evaluate_stored(chip, stored, mapping)
+        except MappingError as error:
+            last = error
+            continue
+        if best is None or found.value(metric) < best.value(metric):
+            best = found
+    if best is None:
+        raise last
+    return best._replace(layer=layer)
+
+
+def evaluate_stored(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluation:
+    """`evaluate_chip` of a layer that is stored as it says, with density 1 for what is stored plainly."""
     levels = {level.level: level for level in mapping.levels}
     base = evaluate(chip.architecture, mean_densities(layer), chip.policy, chip.energy, mapping)
     loops = spatial_loops(levels)
@@ -105,7 +139,13 @@ def evaluate_chip(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluation:
     energy[ADDRESSES] = _addresses(chip, pe)
     energy[CLOCK] = cycles * chip.spec.clock_pj_per_cycle
     energy[CONTROL] = float(pe.busy_cycles) * chip.spec.control_pj_per_pe_cycle
-    return ChipEvaluation(layer, mapping, spread, base, pe, flows, time, cycles, energy, dram_pj, dram_bytes)
+    return ChipEvaluation(
+        layer, layer, mapping, spread, base, pe, flows, time, cycles, energy, dram_pj, dram_bytes
+    )
+
+
+def _storage(compressed: bool) -> Storage:
+    return "compressed" if compressed else "plain"
 
 
 def mean_densities(layer: Layer) -> Layer:
@@ -151,16 +191,6 @@ def _traffic(base: Evaluation, level: str, dataspace: str) -> TensorTraffic:
 def relevant_dims(layer: Layer, dataspace: str) -> set[str]:
     found = next(d for d in layer.shape.dataspaces if d.name == dataspace)
     return {dim for side in found.terms() for dim, _ in side}
-
-
-def is_compressed(chip: Chip, layer: Layer, role: str) -> bool:
-    """Whether words travel with their counts: where PEs skip zeros and the layer has some in any operand."""
-    return skips_zeros(chip, role) and min(layer.density(name).density for name in (WEIGHTS, IACTS)) < 1.0
-
-
-def skips_zeros(chip: Chip, role: str) -> bool:
-    pe = chip.spec.pe
-    return {"weight": pe.skips_zero_weights, "iact": pe.skips_zero_iacts, "psum": False}[role]
 
 
 def worked_share(chip: Chip, layer: Layer, role: str) -> float:

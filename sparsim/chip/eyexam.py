@@ -2,7 +2,7 @@
 
 Every step adds one restriction of the chip and can only lengthen the layer (Chen et al., JETCAS 9(2), 2019,
 section II: shape, dataflow, number of PEs, array, storage, bandwidth, varying access patterns). Work is what
-takes a MAC's time: of operands whose zeros the PE skips, nonzeros only.
+takes a MAC's time: of operands that are stored compressed, nonzeros only.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Bound(NamedTuple):
 
 def eyexam(chip: Chip, found: ChipEvaluation) -> tuple[Bound, ...]:
     """The seven bounds of an evaluated layer, each at least the one before."""
-    layer = found.layer
+    layer = found.stored
     dims, pe = conv_dims(layer), chip.spec.pe
     total = macs(layer)
     work = total * math.prod(worked_share(chip, layer, role) for role in ("iact", "weight"))

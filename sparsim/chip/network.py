@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from sparsim.chip.evaluate import ChipEvaluation
-from sparsim.chip.plan import Metric, plan_layer
+from sparsim.chip.evaluate import ChipEvaluation, Metric
+from sparsim.chip.plan import plan_layer
 from sparsim.chip.records import Chip
 from sparsim.result import ratio
 from sparsim.spec import Layer
@@ -76,7 +76,8 @@ def plan_network(
         key = replace(layer, name="").digest()
         if key not in known:
             known[key] = plan_layer(chip, layer, metric)
-        found.append(known[key]._replace(layer=layer))
+        equal = known[key]
+        found.append(equal._replace(layer=layer, stored=replace(equal.stored, name=layer.name)))
         if progress is not None:
             progress(found[-1])
     return NetworkEvaluation(chip, tuple(found))

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import bisect
 import math
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparsim.chip.evaluate import (
-    ROLES,
     ChipEvaluation,
-    evaluate_chip,
+    Metric,
+    evaluate_stored,
     even_cycles,
     handing_over,
-    is_compressed,
     pe_estimate,
     relevant_dims,
     worked_share,
@@ -28,6 +27,7 @@ from sparsim.chip.nest import ORDERS, Order, Tile, make_mapping
 from sparsim.chip.records import Chip
 from sparsim.chip.roles import ConvDims, as_conv, conv_dims
 from sparsim.chip.spread import Spreads, spreads
+from sparsim.chip.stored import ROLES, is_compressed, stored_ways
 from sparsim.errors import MappingError
 from sparsim.spec import Layer
 from sparsim.spec.counts import words
@@ -41,7 +41,6 @@ MOST_TILES = 2**20  # parts in which the outputs may be done
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
-Metric = Literal["delay", "energy", "edp"]
 
 
 class _Candidates(NamedTuple):
@@ -52,11 +51,20 @@ class _Candidates(NamedTuple):
 
 
 def plan_layer(chip: Chip, layer: Layer, metric: Metric = "delay") -> ChipEvaluation:
-    """The best mapping found, by `metric`: cycles, energy with DRAM, or their product.
+    """The best mapping and storage found, by `metric`: cycles, energy with DRAM, or their product.
 
     Raises SpecError for a layer that is no convolution, MappingError if nothing fits the chip.
     """
     layer = as_conv(layer)
+    found = [_best_mapping(chip, stored, metric) for stored in stored_ways(chip, layer)]
+    fitting = [each for each in found if each is not None]
+    if not fitting:
+        raise MappingError(f"layer {layer.name} fits chip {chip.name} in no way that was tried")
+    return min(fitting, key=lambda each: each.value(metric))._replace(layer=layer)
+
+
+def _best_mapping(chip: Chip, layer: Layer, metric: Metric) -> ChipEvaluation | None:
+    """Of a layer that is stored as it says; None if nothing fits."""
     dims = conv_dims(layer)
     candidates = _candidates(chip, layer, dims)
     best: ChipEvaluation | None = None
@@ -64,18 +72,9 @@ def plan_layer(chip: Chip, layer: Layer, metric: Metric = "delay") -> ChipEvalua
         if n >= KEEP and best is not None and candidates.cycles[i] >= best.cycles:
             break
         found = _best_order(chip, layer, dims, candidates, int(i), metric)
-        if found is not None and (best is None or _value(found, metric) < _value(best, metric)):
+        if found is not None and (best is None or found.value(metric) < best.value(metric)):
             best = found
-    if best is None:
-        raise MappingError(f"layer {layer.name} fits chip {chip.name} in no way that was tried")
     return best
-
-
-def _value(found: ChipEvaluation, metric: Metric) -> tuple[float, float]:
-    if metric == "delay":
-        return float(found.cycles), found.chip_pj + found.dram_pj
-    energy = found.chip_pj + found.dram_pj
-    return (energy, found.cycles) if metric == "energy" else (energy * found.cycles, energy)
 
 
 def _candidates(chip: Chip, layer: Layer, dims: ConvDims) -> _Candidates:
@@ -193,10 +192,10 @@ def _best_order(
             order = Order(filters_at, channels_at, tiles)
             mapping = make_mapping(dims, loops, tile, chip.spec.pe.simd_width, order)
             try:
-                found = evaluate_chip(chip, layer, mapping)
+                found = evaluate_stored(chip, layer, mapping)
             except MappingError:
                 continue
-            if best is None or _value(found, metric) < _value(best, metric):
+            if best is None or found.value(metric) < best.value(metric):
                 best = found
         tiles *= 2
     return best

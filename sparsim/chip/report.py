@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from sparsim.chip.area import chip_area
-from sparsim.chip.evaluate import NOC, ChipEvaluation, tile_of
+from sparsim.chip.evaluate import NOC, ChipEvaluation, Metric, tile_of
 from sparsim.chip.eyexam import Bound
 from sparsim.chip.network import NetworkEvaluation
-from sparsim.chip.plan import Metric
 from sparsim.chip.records import chip_energy_sources
 from sparsim.estimate import estimate_all
 from sparsim.spec import Workload
@@ -22,6 +21,15 @@ def limit_of(found: ChipEvaluation) -> str:
     """What takes longest; `weight` where PEs spend more than half of their time on getting weights."""
     limit = max(LIMITS, key=lambda part: found.time[part])
     return "weight" if limit == "PE" and found.time["weight"] > found.time["PE"] / 2 else limit
+
+
+def stored_of(found: ChipEvaluation) -> str:
+    """W and I for weights and iacts that are stored compressed, small where plainly."""
+    letters = {"weight": "W", "iact": "I"}
+    return "".join(
+        letters[role] if storage == "compressed" else letters[role].lower()
+        for role, storage in found.storage.items()
+    )
 
 
 def active_pes(found: ChipEvaluation) -> int:
@@ -51,6 +59,7 @@ def layer_row(found: ChipEvaluation) -> dict[str, str | float]:
         "spread": " ".join(f"{dim}{n}" for dim, n in found.spread.items() if n > 1),
         "filters_per_pe": filters,
         "channels_per_pe": channels,
+        **{f"{role}s": storage for role, storage in found.storage.items()},
         **{f"cycles {part}": cycles for part, cycles in found.time.items()},
         **{f"pj {name}": energy for name, energy in found.energy_pj.items()},
     }
@@ -107,6 +116,7 @@ def _layer(found: ChipEvaluation, bounds: tuple[Bound, ...]) -> dict[str, Any]:
     return layer_row(found) | {
         "bounds": found.layer.bounds,
         "densities": {name: density.density for name, density in found.layer.densities.items()},
+        "stored_densities": {name: density.density for name, density in found.stored.densities.items()},
         "spread": found.spread,
         "load_balance": float(pe.load_balance),
         "simd_efficiency": float(pe.simd_efficiency),

@@ -132,7 +132,8 @@ def _slowest(model: TileModel, passes: _Parts) -> Reals:
     rows); in a block a grid of those that share weights (along E, F) and those that share iacts (along M).
     Expected largest values of the two sides of a grid add, their squares with that of what no two PEs share.
     The slowest PEs of blocks differ by what is left of the variance in the largest of a grid. The skewness of
-    the cycles lengthens them (Cornish and Fisher 1938, first term).
+    the cycles lengthens or shortens them (Cornish and Fisher 1938, first term); where it is strong the term
+    is no correction any more, and is held to as much as the rise, or half of it downwards.
     """
     blocks = passes.pes[[G, C, R]].prod(axis=0)
     filters, places = passes.pes[M], passes.pes[[E, F]].prod(axis=0)
@@ -148,7 +149,8 @@ def _slowest(model: TileModel, passes: _Parts) -> Reals:
     third = np.select([alike & (places == 1), alike & (filters == 1)], model.third[:2], model.third[2])
     several = (largest[4] > 0.0) & (variance > 1e-12)
     scale = np.where(several, 6 * (largest[4] * variance) ** 2, 1.0)
-    rise = rise + np.where(several, third * rise**2 * (square[4] - 1.0), 0.0) / scale
+    skew = np.where(several, third * rise**2 * (square[4] - 1.0), 0.0) / scale
+    rise = rise + np.clip(skew, -rise / 2, rise)
     return np.asarray(np.minimum(model.cycles + rise, model.most_cycles))
 
 

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sparsim.chip import Bound, NetworkEvaluation
-from sparsim.chip.evaluate import ROLES, ChipEvaluation, relevant_dims, spatial_loops
+from sparsim.chip.evaluate import ChipEvaluation, relevant_dims, spatial_loops
+from sparsim.chip.stored import ROLES
 from sparsim.noc import groups
 from sparsim.plots.noc import draw_delivery
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from sparsim.errors import SpecError
 from sparsim.spec.base import Record
@@ -14,11 +15,16 @@ ADDRESS_SPADS = {"iact": "iact_address_spad", "weight": "weight_address_spad"}  
 ROUTERS = {"iact": "iact_router", "weight": "weight_router", "psum": "psum_router"}
 CHIP_COMPONENTS = (*ADDRESS_SPADS.values(), *ROUTERS.values())  # beside the levels of the architecture
 
+Compression = Literal["cheapest", "any-zero"]
+
 
 class ChipSpec(Record, frozen=True, kw_only=True):
     """`spread` lists per axis of the array the dims that may be spread along it. The clock takes
     `clock_pj_per_cycle` in every cycle, registers and control of a PE `control_pj_per_pe_cycle` in those in
     which it works. `dram_gb_per_s`: None for an off-chip bandwidth that never limits.
+
+    `compression` says when an operand whose zeros the PE skips is stored with counts: "cheapest" chooses for
+    each tensor of each layer what is cheaper, "any-zero" compresses both as soon as either has a zero.
     """
 
     name: str
@@ -28,6 +34,7 @@ class ChipSpec(Record, frozen=True, kw_only=True):
     spread: dict[Axis, tuple[str, ...]]
     clock_pj_per_cycle: float = 0.0
     control_pj_per_pe_cycle: float = 0.0
+    compression: Compression = "cheapest"
     overhead_source: str = ""
     dram_gb_per_s: float | None = None
     source: str = ""

@@ -104,6 +104,22 @@ def test_mappings_are_read_back_by_the_model(run: Run) -> None:
             assert energy["psum_spad"] == found.energy_pj["psum_spad"]
 
 
+def test_the_tables_say_how_tensors_are_stored(run: Run) -> None:
+    layer = conv(M=60, C=100, weights=0.97, iacts=0.3)
+    Path("net.yaml").write_text(dump(Workload(layers=(layer,))))
+    code, out, _ = run("chip", "chip.yaml", "net.yaml", "--objective", "energy", "-o", "out")
+    assert code in (0, None)
+    assert next(line for line in out.splitlines() if line.startswith("tiny")).split()[-1] == "wI"
+    (row,) = json.loads(Path("out/chip.result.json").read_text())["layers"]
+    assert (row["weights"], row["iacts"]) == ("plain", "compressed")
+    assert row["densities"] == {"Weights": 0.97, "Inputs": 0.3}
+    assert row["stored_densities"] == {"Weights": 1.0, "Inputs": 0.3}
+    run("model", "chip.yaml", "out/chip.workload.yaml", "out/tiny.mapping.yaml", "-o", "again")
+    result = json.loads(Path("again/sparsim.result.json").read_text())
+    (spad,) = [level for level in result["storage"] if level["name"] == "weight_spad"]
+    assert spad["energy_pj"] == row["pj weight_spad"]
+
+
 def test_layers_with_other_distributions_are_written_as_they_were_counted(run: Run) -> None:
     random = {"Inputs": Density(distribution="hypergeometric", density=0.5)}
     Path("net.yaml").write_text(dump(Workload(layers=(replace(LAYERS[0], densities=random),))))

@@ -161,6 +161,24 @@ def test_slowest_of_a_large_array(tiling: Tiling, densities: tuple[float, float]
     assert estimate(EYERISS_V2_PE, conv, tiling, *densities).cycles == pytest.approx(mean, rel=0.025)
 
 
+@pytest.mark.parametrize("densities", [(0.02, 0.2), (0.05, 0.2), (0.12, 0.2), (0.02, 0.6), (0.9999, 1.0)])
+def test_slowest_with_strongly_skewed_cycles(densities: tuple[float, float]) -> None:
+    """Few nonzero iacts in a small window, or few zeros: no expansion about a normal distribution holds."""
+    conv, tiling = Conv(M=32, C=3, R=3, S=3, E=2, F=16, U=2), Tiling(4, 3, pes_m=8, pes_r=3, pes_f=8)
+    mean, error, _ = simulate(EYERISS_V2_PE, conv, tiling, densities, 25)
+    found = estimate(EYERISS_V2_PE, conv, tiling, *densities).cycles
+    assert found == pytest.approx(mean, rel=0.06, abs=4 * error)
+
+
+def test_fewer_nonzeros_hardly_ever_take_longer() -> None:
+    conv, tiling = Conv(M=32, C=3, R=3, S=3, E=2, F=16, U=2), Tiling(4, 3, pes_m=8, pes_r=3, pes_f=8)
+    density = np.linspace(0.0, 1.0, 101)
+    for other in (0.2, 0.6, 1.0):
+        for pair in ((density, other), (other, density)):
+            cycles = estimate(EYERISS_V2_PE, conv, tiling, *pair).cycles
+            assert (np.diff(cycles) >= -0.03 * cycles[1:]).all()
+
+
 @pytest.mark.parametrize("densities", [(0.6, 0.5), (0.1, 0.9)])
 def test_depthwise_layers_are_certain(densities: tuple[float, float]) -> None:
     """An iact costs its cycle, zero or not, and a weight as well."""

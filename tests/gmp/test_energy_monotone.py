@@ -1,0 +1,132 @@
+"""On a chip a zero more never costs energy: tables, what lies between their points, slopes, the monitor."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from msgspec.structs import replace
+from small_chips import conv, small_chip
+from torch import nn
+
+import gmp
+from gmp.energy import ChipCost, EnergyMonitor, EnergyScore
+from sparsim.chip import evaluate_chip
+from sparsim.spec import Density, Layer
+
+SMALL = small_chip()
+ANY_ZERO = SMALL._replace(spec=replace(SMALL.spec, compression="any-zero"))
+REFERENCES = [((1.0, 1.0), (0.5, 0.6), (0.1, 0.6))] * 3
+GRID = np.linspace(0.0, 1.0, 41)
+
+
+def layer_of(name: str, **bounds: int) -> Layer:
+    return replace(conv(**bounds), name=name)
+
+
+LAYERS = (
+    layer_of("fc", M=60, C=100),
+    layer_of("window", M=12, C=3, R=3, S=3, P=8, Q=8),
+    layer_of("pixels", M=24, C=16, P=16),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("tables")
+
+
+@pytest.fixture(scope="module")
+def cost(folder) -> ChipCost:
+    return ChipCost(SMALL, LAYERS, references=REFERENCES, folder=folder)
+
+
+def at(weights: float, inputs: float) -> np.ndarray:
+    return np.tile([weights, inputs, 1.0], (len(LAYERS), 1))
+
+
+def surface(cost: ChipCost, what: int = 0) -> np.ndarray:
+    """Energy, or cycles, of all layers: (layers, weights, inputs)."""
+    return np.array([[cost(at(w, i))[what] for i in GRID] for w in GRID]).transpose(2, 0, 1)
+
+
+def test_energy_never_rises_with_zeros_of_either_operand(cost):
+    energy = surface(cost)
+    for axis in (1, 2):
+        assert (np.diff(energy, axis=axis) >= -1e-9 * energy.max()).all()
+    again = surface(cost.replanned(at(0.3, 0.7)))
+    for axis in (1, 2):
+        assert (np.diff(again, axis=axis) >= -1e-9 * again.max()).all()
+    assert (again <= energy * (1 + 1e-12)).all()
+
+
+def test_slopes_never_say_that_a_zero_costs_energy(cost):
+    rng = np.random.default_rng(0)
+    for weights, inputs in [*rng.uniform(0, 1, (100, 2)), (1.0, 1.0), (0.999, 0.999), (0.0, 0.0)]:
+        energy = cost(at(weights, inputs)).energy_pj
+        for slopes in (cost.slopes(at(weights, inputs)), cost.savings(at(weights, inputs))):
+            assert (slopes.energy_pj >= -1e-9 * energy[:, None]).all()
+
+
+def test_cycles_never_rise_where_those_are_the_objective(folder):
+    cost = ChipCost(SMALL, LAYERS[:1], references=REFERENCES[:1], objective="delay", folder=folder)
+    for axis in (0, 1):
+        lines = [
+            [cost(np.array([[*(d, 0.7)[:: 1 - 2 * axis], 1.0]])).cycles[0] for d in GRID],
+            [cost(np.array([[*(d, 1.0)[:: 1 - 2 * axis], 1.0]])).cycles[0] for d in GRID],
+        ]
+        assert (np.diff(lines, axis=1) >= -1e-9 * np.max(lines)).all()
+
+
+def test_few_zeros_cost_and_save_nothing_until_the_tensor_is_compressed(cost):
+    dense, few = cost(at(1.0, 1.0)), cost(at(0.999, 0.999))
+    assert few.energy_pj == pytest.approx(dense.energy_pj, rel=1e-3)
+    assert cost.stored_plainly(at(1.0, 1.0)) == [("Weights", "Inputs")] * 3
+    assert cost.stored_plainly(at(0.95, 0.3))[0] == ("Weights",)
+    assert cost.stored_plainly(at(0.2, 0.2)) == [()] * 3
+    assert (cost.slopes(at(1.0, 1.0)).energy_pj == 0).all()
+    assert (cost.savings(at(1.0, 1.0)).energy_pj[:, 0] > 0).all()
+    sparse = at(0.2, 0.2)
+    assert (cost.savings(sparse).energy_pj == cost.slopes(sparse).energy_pj).all()
+
+
+def test_it_is_what_the_chip_says_where_a_table_is_exact(cost):
+    used = cost.mapping_index(at(1.0, 0.6))
+    energy, cycles = cost(at(1.0, 0.6))
+    for i, layer in enumerate(LAYERS):
+        there = replace(layer, densities={"Inputs": Density(density=0.6)})
+        found = evaluate_chip(SMALL, there, cost.tables[i][used[i]].mapping)
+        assert energy[i] == pytest.approx(found.chip_pj + found.dram_pj, rel=1e-3)
+        assert cycles[i] == pytest.approx(found.cycles, rel=0.02)
+
+
+def test_the_former_rule_is_an_option(folder):
+    cost = ChipCost(ANY_ZERO, LAYERS[:1], references=REFERENCES[:1], folder=folder)
+    dense, one_zero = (cost(np.array([[w, 1.0, 1.0]])).energy_pj[0] for w in (1.0, 1 - 1 / 6000))
+    assert one_zero > 1.2 * dense
+    assert cost.slopes(np.array([[1.0, 1.0, 1.0]])).energy_pj[0, 0] > 0
+    assert cost.stored_plainly(np.array([[1.0, 0.5, 1.0]])) == [()]
+
+
+def test_a_monitor_of_a_model_that_loses_weights(tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(100, 60))
+    pruner = gmp.Pruner(model)
+    monitor = EnergyMonitor(model, SMALL, torch.randn(8, 100), pruner=pruner, folder=tmp_path)
+    energy = [monitor.update().energy_pj]
+    for sparsity in (1 / 6000, 0.1, 0.3, 0.35, 0.5, 0.8):
+        pruner.prune(sparsity)
+        energy.append(monitor.update().energy_pj)
+    assert energy[1] == energy[0]
+    assert (np.diff(energy) <= 0).all()
+    assert energy[-1] < 0.5 * energy[0]
+
+
+def test_a_score_by_energy_prices_weights_of_a_dense_model(tmp_path):
+    """Which are stored plainly, so that the first zeros save nothing."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(100, 60), nn.ReLU(), nn.Linear(60, 10))
+    monitor = EnergyMonitor(model, SMALL, torch.randn(8, 100), folder=tmp_path)
+    assert (monitor.cost.slopes(monitor.densities).energy_pj[:, 0] == 0).all()
+    prices = EnergyScore(monitor).prices("0.weight", model[0].weight)
+    assert 0.5 < float(prices.mean()) < 2.0
