@@ -186,6 +186,9 @@ def _chip(chip: ChipSpec) -> Iterable[str]:
     yield from _wrapped(f"chip {chip.name}" + (f": {chip.source}" if chip.source else ""))
     dram = "endless" if chip.dram_gb_per_s is None else f"{chip.dram_gb_per_s:g} GB/s"
     yield f"  clock {chip.clock_mhz:g} MHz, off-chip bandwidth {dram}"
+    if chip.pe.skips_zero_weights or chip.pe.skips_zero_iacts:
+        rule = {"cheapest": "plainly or compressed, as is best", "any-zero": "compressed if either has zeros"}
+        yield f"  operands are stored {rule[chip.compression]}"
     overhead = (
         f"{chip.clock_pj_per_cycle:g} pJ/cycle, control {chip.control_pj_per_pe_cycle:g} pJ/PE and cycle"
     )
