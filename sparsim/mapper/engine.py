@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +17,11 @@ from sparsim.kernels.bounds import TEST_FAN
 from sparsim.kernels.candidates import BOUND, PASSED, assemble_candidates
 from sparsim.lower import ACCOUNTING, ints, lower_arch, lower_density, lower_layer, lower_policy, reals
 from sparsim.mapper.bounds import Lowered, bound_pack, space_bound
+from sparsim.mapper.budget import Budget, BudgetError
+from sparsim.mapper.incumbents import Entry, Incumbents
 from sparsim.mapper.objective import codes, values
-from sparsim.mapper.relaxation import Relaxation, relax
-from sparsim.mapper.result import Found, Statistics
+from sparsim.mapper.relaxation import Relaxation, Relaxing
+from sparsim.mapper.result import Found
 from sparsim.mapper.space import Space, mapping_of
 from sparsim.packs import BoundPack, CandidateWork, Ints, MappingPack, Reals, SpacePack
 from sparsim.spec import Architecture, EnergyTable, Layer, SparsePolicy
@@ -38,22 +40,6 @@ class Problem(NamedTuple):
     accounting: Accounting
 
 
-class Budget(NamedTuple):
-    """Where a search ends early; None: nowhere."""
-
-    evaluations: int | None
-    seconds: float | None
-
-    def share(self, part: float) -> Budget:
-        """Used up when `part` of this one is."""
-        evaluations = None if self.evaluations is None else math.ceil(part * self.evaluations)
-        return Budget(evaluations, None if self.seconds is None else part * self.seconds)
-
-
-class BudgetError(Exception):
-    """A budget is used up."""
-
-
 class Progress(NamedTuple):
     """What a progress callback is given: the best so far, or None, and how many were evaluated."""
 
@@ -62,20 +48,21 @@ class Progress(NamedTuple):
     seconds: float
 
 
-class _Entry(NamedTuple):
-    """A mapping found, by what it is compared with."""
+class Known:
+    """What is proven about a part of the mapspace: its mappings are not below `floor` in the first metric."""
 
-    values: tuple[float, ...]
-    part: int
-    place: tuple[int, ...]  # in this part of the mapspace; decides, after the part, between equals
-    row: tuple[Ints, Ints, Ints, Ints]  # of the MappingPack
-    energy_pj: float
-    cycles: int
-    layer: Layer  # with the part's covered bounds
+    def __init__(self, floor: float) -> None:
+        self.floor = floor
+        self.relaxed: Relaxation | None = None
+
+    def learn(self, relaxed: Relaxation | None) -> None:
+        if relaxed is not None:
+            self.relaxed = relaxed
+            self.floor = max(self.floor, relaxed.least)
 
 
 class Engine:
-    """One search: evaluates mappings, keeps the best `top`, counts."""
+    """One method in one part of the mapspace: evaluates mappings, keeps the best `top`, counts."""
 
     def __init__(
         self,
@@ -86,25 +73,12 @@ class Engine:
         top: int,
         threads: int,
         budget: Budget,
-        progress: Callable[[Progress], None] | None,
+        progress: Callable[[Engine], object] | None,
+        part: int = 0,
     ) -> None:
-        self.metrics, self.codes, self.top, self.threads = metrics, codes(metrics), top, threads
-        self.budget, self.progress = budget, progress
-        self.part = -1
-        self.floors: list[float] = []  # per part: what its mappings are not below in the first metric
-        self.relaxations: list[Relaxation | None] = []  # per part
-        self.best: list[_Entry] = []
-        self.evaluated = self.valid = 0
-        self.rejected, self.rows_rejected, self.rows = reals(3), reals(3), 0
-        self.passed = 0
-        self.interrupted = False
-        self._start, self._start_cpu = time.monotonic(), time.process_time()
-        self.enter(problem, space)
-
-    def enter(self, problem: Problem, space: Space) -> None:
-        """Go on with another part of the mapspace; the best so far stay."""
+        self.metrics, self.codes, self.threads = metrics, codes(metrics), threads
+        self.allowed, self.progress, self.part = budget.evaluations, progress, part
         self.problem, self.space = problem, space
-        self.part += 1
         arch, layer, policy, energy, accounting = problem
         self.low = Lowered(
             lower_arch(arch, energy), lower_layer(layer), lower_density(layer),
@@ -117,8 +91,26 @@ class Engine:
             most = min(most, float(self.low.arch.mesh[0, 2]))
         self.part_least = space_bound(self.low, self.bound, most)
         cycles, energy_pj = self.part_least
-        self.floors.append(float(values(self.metrics[:1], energy_pj, cycles)[0]))
-        self.relaxations.append(None)
+        self.known = Known(float(values(metrics[:1], energy_pj, cycles)[0]))
+        self.kept = Incumbents(top, len(metrics))
+        self._reset()
+
+    def _reset(self) -> None:
+        self.evaluated = self.valid = 0
+        self.rows_rejected, self.rows = reals(3), 0
+        self.forget_candidates()
+
+    def forget_candidates(self) -> None:
+        """Count them from nothing: another enumeration counts them again."""
+        self.rejected, self.passed = reals(3), 0
+
+    def sibling(self, kept: Incumbents, allowed: int | None) -> Engine:
+        """Another one of the same part, with counts of its own: what is proven is shared, and who are the
+        best with all that have the same `kept`."""
+        other = copy(self)
+        other.kept, other.allowed = kept, allowed
+        other._reset()
+        return other
 
     @property
     def head(self) -> tuple[object, ...]:
@@ -128,14 +120,11 @@ class Engine:
     @property
     def limit(self) -> Reals:
         """(metrics,): what a mapping must not exceed to be among the best."""
-        if len(self.best) < self.top:
-            return np.full(len(self.metrics), np.inf)
-        return np.array(self.best[-1].values)
+        return self.kept.limit
 
     def cannot_win(self) -> bool:
         """Whether all mappings of this part are worse than the best by their first metric; counts them."""
-        cycles, energy_pj = self.part_least
-        if values(self.metrics[:1], energy_pj, cycles)[0] <= self.limit[0]:
+        if self.known.floor <= self.limit[0]:
             return False
         self.rejected[BOUND] += math.prod(map(len, (*self.space.factors, self.space.keep)))
         return True
@@ -159,21 +148,14 @@ class Engine:
             ints(*shape), ints(*shape), ints(*shape[:2]), ints(number, len(self.pack.always), 4)
         )
 
-    def check_time(self) -> None:
-        """Raises BudgetError when the seconds are over; something is tried in any case."""
-        seconds = self.budget.seconds
-        if self.rows and seconds is not None and time.monotonic() - self._start >= seconds:
-            raise BudgetError
-
     def evaluate(self, rows: MappingPack, candidate: Ints, digits: Ints) -> Reals:
         """Evaluate mappings and keep the best; their values (n, metrics), nan where invalid.
 
-        Raises BudgetError when a budget is used up, after what it still allowed.
+        Raises BudgetError when no more evaluations are allowed, after those that still are.
         """
-        self.check_time()
         number = len(candidate)
-        if self.budget.evaluations is not None:
-            number = min(number, self.budget.evaluations - self.evaluated)
+        if self.allowed is not None:
+            number = min(number, self.allowed - self.evaluated)
             if number <= 0:
                 raise BudgetError
         rows = MappingPack(*(field[:number] for field in rows))
@@ -184,43 +166,21 @@ class Engine:
         found = values(self.metrics, result.energy_pj, result.cycles)
         self.evaluated += number
         self.valid += int((result.status == packs.OK).sum())
-        for i in self._promising(found):
+        for i in self.kept.promising(found):
             place = (*candidate[i, -2::-1].tolist(), int(candidate[i, -1]), *digits[i].ravel().tolist())
             row = (rows.factor[i].copy(), rows.order[i].copy(), rows.split[i].copy(), rows.flags[i].copy())
-            entry = _Entry(
+            entry = Entry(
                 tuple(found[i].tolist()), self.part, place, row, float(result.energy_pj[i]),
                 int(result.cycles[i]), layer,
             )  # fmt: skip
-            self._keep(entry)
+            self.kept.keep(entry)
         self.report()
         return found
 
     def report(self) -> None:
-        """Tell the progress callback, if there is one."""
+        """Tell the search of which this is a part, if there is one."""
         if self.progress is not None:
-            best = self.found(self.best[0]) if self.best else None
-            self.progress(Progress(best, self.evaluated, time.monotonic() - self._start))
-
-    def _promising(self, found: Reals) -> list[int]:
-        """Rows among which the best `top` are, best first: valid, no worse than the limit or `top` others."""
-        valid = np.flatnonzero(~np.isnan(found[:, 0]))
-        order = valid[np.lexsort(found[valid].T[::-1])]
-        if not len(order):
-            return []
-        limit = tuple(self.limit.tolist())
-        last = tuple(found[order[min(self.top, len(order)) - 1]].tolist())
-        limit = min(limit, last)
-        chosen = []
-        for i in order.tolist():
-            if tuple(found[i].tolist()) > limit:
-                break
-            chosen.append(i)
-        return chosen
-
-    def _keep(self, entry: _Entry) -> None:
-        if any((entry.part, entry.place) == (other.part, other.place) for other in self.best):
-            return
-        self.best = sorted([*self.best, entry], key=lambda e: (e.values, e.part, e.place))[: self.top]
+            self.progress(self)
 
     def try_numbers(self, work: CandidateWork, candidate: Ints, draw: Ints) -> Reals:
         """Assemble and evaluate candidates (n, R + 1) with numbers (n, T, 2) of orders and splits.
@@ -241,41 +201,23 @@ class Engine:
             found[passed[: len(some)]] = some
         return found
 
-    @property
-    def relaxed(self) -> Relaxation | None:
-        """The relaxation of this part, where there is one."""
-        return self.relaxations[-1]
-
-    def relax(self) -> None:
-        """Bound this part of the mapspace for the first metric, in no more than half of the seconds left."""
+    def relax(self) -> Iterator[float]:
+        """Bound this part of the mapspace for the first metric, in steps that yield their work."""
         if self.low.layer.cut[0]:  # it knows points that are covered, not those that exist
             return
-        now = time.monotonic()
-        end = now + (self._start + (self.budget.seconds or np.inf) - now) / 2
-        metric = self.metrics[0]
-        found = relax(self.low, self.bound, self.pack, metric, lambda: time.monotonic() < end)
-        if found is not None:
-            self.relaxations[-1] = found
-            self.floors[-1] = max(self.floors[-1], found.least)
+        relaxing = Relaxing(self.low, self.bound, self.pack, self.metrics[0])
+        for work in relaxing.steps():
+            self.known.learn(relaxing.found)
+            yield work
+        self.known.learn(relaxing.found)
 
-    def found(self, entry: _Entry) -> Found:
+    def found(self, entry: Entry) -> Found:
         factor, order, split, flags = entry.row
         arch, shape = self.problem.arch, self.problem.layer.shape
         mapping = mapping_of(arch, shape, factor, order, split, flags[:, packs.KEEP], self.space)
         covers = covers_of(entry.layer)
         mapping = replace(mapping, divisibility={cover.dim: cover.policy for cover in covers})
         return Found(mapping, entry.energy_pj, entry.cycles, covers)
-
-    def statistics(self) -> Statistics:
-        fan, capacity, bound = (int(x) for x in self.rejected)
-        row_fan, row_capacity, row_bound = (int(x) for x in self.rows_rejected)
-        return Statistics(
-            candidates=self.passed + fan + capacity + bound, candidates_over_fan_out=fan,
-            candidates_over_capacity=capacity, candidates_over_bound=bound, arrangements=self.rows,
-            arrangements_over_fan_out=row_fan, arrangements_over_capacity=row_capacity,
-            arrangements_over_bound=row_bound, evaluated=self.evaluated, valid=self.valid,
-            cpu_s=time.process_time() - self._start_cpu,
-        )  # fmt: skip
 
 
 def space_pack(low: Lowered, bound: BoundPack) -> SpacePack:

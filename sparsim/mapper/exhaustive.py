@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
@@ -13,12 +14,14 @@ from sparsim.kernels.candidates import BOUND, enumerate_candidates
 from sparsim.lower import ints, reals
 from sparsim.mapper.engine import ROOM, Engine
 from sparsim.mapper.objective import values
+from sparsim.mapper.sampling import work_of
 from sparsim.packs import CandidateWork, Ints, Reals
 
 BLOCKS = 16  # parts of the space that take turns, at least where it has as many; not the number of threads
 TURN = 8  # of them at a time: what is found does not depend on the number of threads
 STEPS = 200_000  # assignments of one turn
 CANDIDATES = 4096  # room for those of one turn
+STEPS_PER_US = 16.0  # assignments in a microsecond, about
 FACTORIAL = np.array([math.factorial(n) for n in range(21)], np.int64)
 
 
@@ -32,8 +35,8 @@ class _Block(NamedTuple):
     rejected: Reals
 
 
-def search_all(engine: Engine) -> None:
-    """Enumerate and evaluate all of the space. Raises BudgetError when a budget is used up."""
+def search_all(engine: Engine) -> Iterator[float]:
+    """Enumerate and evaluate all of the space, in steps that yield their work."""
     counts = [len(rows) for rows in engine.space.factors]
     cut = _cut(counts)
     waiting = iter(np.ndindex(*counts[cut:]))
@@ -53,15 +56,22 @@ def search_all(engine: Engine) -> None:
                 active.append(_make_block(engine, number))
             if not active:
                 return
-            engine.check_time()
             limit = engine.limit
             turns = list(pool.map(turn, active))
             engine.report()
             engine.rejected += sum(block.rejected for block in active)
             found = np.concatenate([block.out[:n] for block, (n, _) in zip(active, turns, strict=True)])
             bounds = np.concatenate([block.bounds[:n] for block, (n, _) in zip(active, turns, strict=True)])
-            _evaluate(engine, active[0].work, found, bounds)
+            yield sum(_steps(int(n), done) for n, done in turns) / STEPS_PER_US
+            yield from _evaluate(engine, active[0].work, found, bounds)
             active = [block for block, (_, done) in zip(active, turns, strict=True) if not done]
+
+
+def _steps(found: int, done: bool) -> float:
+    """Assignments of one block's turn, about: not known where it ended early."""
+    if done:
+        return STEPS / 4
+    return float(STEPS if found < CANDIDATES // 2 else 4 * found)
 
 
 def _make_block(engine: Engine, last: tuple[int, ...]) -> _Block:
@@ -80,7 +90,7 @@ def _cut(counts: list[int]) -> int:
     return cut
 
 
-def _evaluate(engine: Engine, work: CandidateWork, candidates: Ints, bounds: Reals) -> None:
+def _evaluate(engine: Engine, work: CandidateWork, candidates: Ints, bounds: Reals) -> Iterator[float]:
     """Evaluate all arrangements of candidates, those with the least bounds first, until bounds exceed the
     best."""
     if not len(candidates):
@@ -103,10 +113,12 @@ def _evaluate(engine: Engine, work: CandidateWork, candidates: Ints, bounds: Rea
         for i in range(counts.shape[1]):
             digits[:, i] = number % counts[origin, i]
             number //= counts[origin, i]
+        before = engine.evaluated
         engine.try_numbers(work, candidates[origin], digits.reshape(len(number), -1, 2))
         taken = int(np.searchsorted(ends, last, side="right"))
         engine.passed += taken - seen
         first, seen, room = last, taken, min(2 * room, ROOM)
+        yield work_of(len(number), engine.evaluated - before)
 
 
 def _arrangements(engine: Engine, candidates: Ints) -> Ints:

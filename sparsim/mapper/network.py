@@ -7,6 +7,7 @@ from typing import TypedDict, Unpack
 
 from sparsim.evaluation import Accounting
 from sparsim.mapper.cache import MappingCache, search_key
+from sparsim.mapper.certificate import better_of
 from sparsim.mapper.engine import Progress
 from sparsim.mapper.objective import Objective
 from sparsim.mapper.result import SearchResult
@@ -59,13 +60,20 @@ def search_each(
 ) -> Iterator[SearchResult]:
     """Like `search_network`, one result after the other as they are found."""
     cache = cache or MappingCache()
+    timed = options.get("seconds") is not None
     for layer in layers:
         key = search_key(arch, layer, policy, energy, mapspace, dict(options))
         result = cache.get(key)
         if result is None:
+            # what seconds are worth differs from run to run, so that more of them could give less
+            any_time = search_key(arch, layer, policy, energy, mapspace, {**options, "seconds": "any"})
+            earlier = cache.get(any_time) if timed else None
             result = search(arch, layer, policy, energy, mapspace, **options)
             if not result.interrupted:
+                result = better_of(result, earlier) if earlier else result
                 cache.put(key, result)
+                if timed:
+                    cache.put(any_time, result)
         yield result
         if result.interrupted:
             return

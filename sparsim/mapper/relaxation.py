@@ -8,8 +8,8 @@ optimum of a dense layer whose tiles do not overlap.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Generator, Iterator
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -36,10 +36,15 @@ MOST_CHOICES = 1_000_000  # of these and of what is kept
 MOST_KEPT = 4_096  # choices of what is kept alone: each takes a millisecond to set up, for every price
 MOST_STATES = 4_000_000  # of one shortest path
 MOST_STEPS = 250_000_000  # states of all levels and paths, some ten seconds
-TURN = 32  # paths between two looks at the clock
+STEPS_PER_US = 25.0  # states of all levels and paths in a microsecond, about
+CHOICE_US = 1000.0  # to set up one choice of what is kept
+TURN = 32  # paths of one step
 STARTS = 24  # mappings handed to a search
 FASTEST = 4  # spatial factors for which the least words of every level are sought, too
 SLACK = 1.005  # times the least: where a path is no longer followed
+
+R = TypeVar("R")
+Work = Generator[float, None, R]  # yields the work of each step, in microseconds or so
 
 
 class Start(NamedTuple):
@@ -66,45 +71,73 @@ def relax(
 
     When `go_on`, called now and then, says no, the rest has a cheaper bound; None where that is missing, too.
     """
-    spread, tiles = list_spreads(low, space), list_tiles(low, bound)
-    if not bound.switch[BOUNDED] or spread is None or tiles is None:
-        return None
-    paths = _Paths(low, bound, spread, tiles, go_on)
-    number = len(paths.choices)
-    if paths.states * paths.codes > MOST_STATES or number > MOST_KEPT or len(spread) * number > MOST_CHOICES:
-        return None
-    try:
-        return _relax(paths, metric)
-    except _OutOfTimeError:
-        return None
+    relaxing = Relaxing(low, bound, space, metric)
+    for _ in relaxing.steps():
+        if not go_on():
+            break
+    return relaxing.found
 
 
-class _OutOfTimeError(Exception):
-    """Some choice has no bound yet."""
+class Relaxing:
+    """The relaxation of a mapspace in steps; `found` is what is known after those made, if anything."""
 
+    def __init__(self, low: Lowered, bound: BoundPack, space: SpacePack, metric: str) -> None:
+        self.found: Relaxation | None = None
+        self._low, self._bound, self._space, self._metric = low, bound, space, metric
 
-def _relax(paths: _Paths, metric: str) -> Relaxation:
-    low, spread = paths.low, paths.spread
-    least, among, scale = 0.0, np.arange(len(spread)), np.ones(len(spread))
-    if metric == "delay":
-        need = _least_cycles(paths)
-        least = _least_delay(paths, need)
-        among = np.flatnonzero(need <= least)
-    if metric == "edp":
-        scale = _least_cycles(paths)
-    values = paths.find(among, scale[among], energy_price(low), float(paths.bound.compute[1]))
-    energy = values.least * ALMOST
-    starts = [*paths.starts(values)]
-    for price in cycle_prices(low) if metric == "delay" else []:
-        starts += paths.starts(paths.find(among[:FASTEST], np.ones(len(among[:FASTEST])), price, 0.0))
-    return Relaxation(least if metric == "delay" else energy, energy, tuple(starts))
+    def steps(self) -> Work[None]:
+        """Yields the work of each step before it is made."""
+        low, bound = self._low, self._bound
+        spread, tiles = list_spreads(low, self._space), list_tiles(low, bound)
+        if not bound.switch[BOUNDED] or spread is None or tiles is None:
+            return
+        paths = _Paths(low, bound, spread, tiles)
+        number = len(paths.choices)
+        if paths.states * paths.codes > MOST_STATES or number > MOST_KEPT:
+            return
+        if len(spread) * number > MOST_CHOICES:
+            return
+        yield from self._relax(paths)
+
+    def _relax(self, paths: _Paths) -> Work[None]:
+        low, spread, metric = paths.low, paths.spread, self._metric
+        least, among, scale = 0.0, np.arange(len(spread)), np.ones(len(spread))
+        if metric == "delay":
+            need = yield from _least_cycles(paths)
+            least = yield from _least_delay(paths, need)
+            among = np.flatnonzero(need <= least)
+        if metric == "edp":
+            scale = yield from _least_cycles(paths)
+        values = yield from paths.begin(among, scale[among], energy_price(low), float(paths.bound.compute[1]))
+        starts: list[Start] = []
+        told = 2 * paths.steps
+
+        def tell() -> None:
+            energy = values.least * ALMOST
+            self.found = Relaxation(least if metric == "delay" else energy, energy, tuple(starts))
+
+        tell()
+        for work in paths.improve(values):
+            if paths.steps >= told:  # the best mappings so far, each time after twice the work
+                starts, told = [*paths.starts(values)], 2 * paths.steps
+                tell()
+            yield work
+        starts = [*paths.starts(values)]
+        tell()
+        for price in cycle_prices(low) if metric == "delay" else []:
+            fastest = among[:FASTEST]
+            words = yield from paths.find(fastest, np.ones(len(fastest)), price, 0.0)
+            starts += paths.starts(words)
+            tell()
 
 
 class _Values(NamedTuple):
     """What bounds every choice (of what is kept, of spatial factors)."""
 
     price: Price
+    base: float
     among: Ints  # those spatial factors
+    scale: Reals  # of each
     bound: Reals
     found: Reals  # the same where a path was looked for, else inf
 
@@ -116,10 +149,8 @@ class _Values(NamedTuple):
 class _Paths:
     """Shortest paths for all choices of spatial factors and of what is kept."""
 
-    def __init__(
-        self, low: Lowered, bound: BoundPack, spread: Ints, tiles: Tiles, go_on: Callable[[], bool]
-    ) -> None:
-        self.low, self.bound, self.spread, self.tiles, self.go_on = low, bound, spread, tiles, go_on
+    def __init__(self, low: Lowered, bound: BoundPack, spread: Ints, tiles: Tiles) -> None:
+        self.low, self.bound, self.spread, self.tiles = low, bound, spread, tiles
         self.choices = list_choices(low, bound)
         n_data = len(low.layer.words)
         counts = (low.space.keep[:, :, None] >> np.arange(n_data) & 1).sum(axis=1)
@@ -128,34 +159,43 @@ class _Paths:
         self.work: ChainWork | None = None
         self.steps = 0
 
-    def find(self, among: Ints, scale: Reals, price: Price, base: float) -> _Values:
+    def find(self, among: Ints, scale: Reals, price: Price, base: float) -> Work[_Values]:
         """Least (base + cost) * scale of every choice. Once MOST_STEPS are used up the rest keeps a value
         that is found at once."""
-        choices, spread = self.choices, self.spread[among]
-        bounds = self.floors(among, scale, price, base)
-        found = np.full(bounds.shape, np.inf)
-        limit = np.inf
+        values = yield from self.begin(among, scale, price, base)
+        yield from self.improve(values)
+        return values
+
+    def begin(self, among: Ints, scale: Reals, price: Price, base: float) -> Work[_Values]:
+        """The values that are found at once."""
+        bounds = yield from self.floors(among, scale, price, base)
+        return _Values(price, base, among, scale, bounds, np.full(bounds.shape, np.inf))
+
+    def improve(self, values: _Values) -> Work[None]:
+        """Look for paths where the bound is least, until none can be shorter than the shortest."""
+        price, base, bounds, scale = values.price, values.base, values.bound, values.scale
+        spread, limit = self.spread[values.among], np.inf
         for choice in np.argsort(bounds.min(axis=1, initial=np.inf), kind="stable").tolist():
             order = np.argsort(bounds[choice], kind="stable")
             first, turn = 0, 1
             while first < len(order) and bounds[choice, order[first]] < limit:
-                if self.steps > MOST_STEPS or not self.go_on():
+                if self.steps > MOST_STEPS:
                     break
                 some = order[first : first + turn]
-                out, _ = self._run(choices[choice], spread[some], scale[some], price, base, limit)
-                self.steps += len(some) * self.states * len(self.low.arch.fan)
+                steps = len(some) * self.states * len(self.low.arch.fan)
+                yield steps / STEPS_PER_US
+                out, _ = self._run(self.choices[choice], spread[some], scale[some], price, base, limit)
+                self.steps += steps
                 bounds[choice, some] = np.maximum(bounds[choice, some], out[:, 1])
-                found[choice, some] = np.where(out[:, 1] < limit, out[:, 1], np.inf)
+                values.found[choice, some] = np.where(out[:, 1] < limit, out[:, 1], np.inf)
                 limit = min(limit, SLACK * float(out[:, 1].min()))
                 first, turn = first + turn, min(2 * turn, TURN)
-        return _Values(price, among, bounds, found)
 
-    def floors(self, among: Ints, scale: Reals, price: Price, base: float) -> Reals:
-        """The values that are found at once. Raises _OutOfTimeError."""
+    def floors(self, among: Ints, scale: Reals, price: Price, base: float) -> Work[Reals]:
+        """The values that are found at once, alone."""
         spread, values = self.spread[among], []
         for choice in self.choices:
-            if not self.go_on():
-                raise _OutOfTimeError
+            yield CHOICE_US + len(spread)
             values.append(self._run(choice, spread, scale, price, base, -np.inf)[0][:, 0])
         return np.stack(values)
 
@@ -185,25 +225,28 @@ class _Paths:
         return out, loops[:number]
 
 
-def _least_cycles(paths: _Paths) -> Reals:
+def _least_cycles(paths: _Paths) -> Work[Reals]:
     """Cycles with each choice of spatial factors, at least: of the arithmetic, or of one level's words if
     every word moves once."""
     arch, number = paths.low.arch, len(paths.spread)
     need: Reals = np.ceil(float(paths.bound.compute[0]) / paths.spread.prod(axis=(1, 2))) + arch.latency
     for price in cycle_prices(paths.low):
-        words = paths.floors(np.arange(number), np.ones(number), price, 0.0).min(axis=0)
-        need = np.maximum(need, _whole(words, arch.latency))
+        words = yield from paths.floors(np.arange(number), np.ones(number), price, 0.0)
+        need = np.maximum(need, _whole(words.min(axis=0), arch.latency))
     return need
 
 
-def _least_delay(paths: _Paths, need: Reals) -> float:
+def _least_delay(paths: _Paths, need: Reals) -> Work[float]:
     """Cycles that no mapping is below, by the shortest paths for each level's words."""
     every, least = np.arange(len(need)), np.inf
     for done, i in enumerate(np.argsort(need, kind="stable")):
         if need[i] >= least or done == TURN:
             return float(min(need[i], least))
-        words = [paths.find(every[i : i + 1], np.ones(1), p, 0.0).least for p in cycle_prices(paths.low)]
-        cycles = _whole(np.array([0.0, *words]), paths.low.arch.latency)
+        words = [0.0]
+        for price in cycle_prices(paths.low):
+            found = yield from paths.find(every[i : i + 1], np.ones(1), price, 0.0)
+            words.append(found.least)
+        cycles = _whole(np.array(words), paths.low.arch.latency)
         least = min(least, float(cycles.max(initial=need[i])))
     return float(least)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sparsim.mapper.engine import Engine
+from sparsim.mapper.relaxation import Relaxation
 from sparsim.mapper.starts import arrange
 from sparsim.packs import Ints, Reals
 
@@ -13,6 +16,7 @@ NEIGHBOURS = 96  # of the current mapping, evaluated at a time
 PATIENCE = 4  # times without a better neighbour before a new start
 KICKS = 4  # moves of a new start away from the best mapping
 MOST_NUMBER = 2**62
+STEP_US, TRIED_US, EVALUATED_US = 400.0, 2.0, 20.0  # what steps take, about, in microseconds
 
 
 def draw_random(engine: Engine, rng: np.random.Generator, number: int) -> tuple[Ints, Ints]:
@@ -22,20 +26,22 @@ def draw_random(engine: Engine, rng: np.random.Generator, number: int) -> tuple[
     return candidates, rng.integers(MOST_NUMBER, size=(number, len(engine.low.arch.tiling), 2))
 
 
-def search_random(engine: Engine, seed: int, tries: int | None) -> None:
-    """Evaluate random mappings, `tries` of them or until a budget is used up (BudgetError)."""
+def search_random(engine: Engine, seed: int, tries: int | None) -> Iterator[float]:
+    """Evaluate random mappings, `tries` of them or without end, in steps that yield their work."""
     rng, work = np.random.default_rng(seed), engine.make_work()
     done = 0
     while tries is None or done < tries:
-        engine.check_time()
+        candidates, draw = draw_random(engine, rng, BATCH)
         number = BATCH if tries is None else min(BATCH, tries - done)
-        engine.try_numbers(work, *draw_random(engine, rng, number))
+        before = engine.evaluated
+        engine.try_numbers(work, candidates[:number], draw[:number])
         done += number
+        yield work_of(number, engine.evaluated - before)
 
 
-def search_local(engine: Engine, seed: int, tries: int | None) -> None:
+def search_local(engine: Engine, seed: int, tries: int | None) -> Iterator[float]:
     """Hill climbing from the best of random mappings, or of those that the relaxation points to; stuck, it
-    starts again near the best so far.
+    starts again near the best so far. In steps that yield their work.
 
     A neighbour has one dim's factors moved between two tiling levels, or another bypass choice, order or
     split (iterated local search; Lourenco, Martin, Stuetzle 2003).
@@ -44,30 +50,33 @@ def search_local(engine: Engine, seed: int, tries: int | None) -> None:
     done, stuck = 0, 0
     here: tuple[Ints, Ints] | None = None
     height: tuple[float, ...] = ()
-    if engine.relaxed is not None and engine.relaxed.starts:
-        candidates, draw = arrange(engine.low, engine.pack, engine.relaxed.starts)
-        found = engine.try_numbers(work, candidates, draw)
-        best = _least(found)
-        if best is not None:
-            here, height = (candidates[best], draw[best]), tuple(found[best].tolist())
+    relaxed: Relaxation | None = None
     while tries is None or done < tries:
-        engine.check_time()
-        if here is None:
+        if engine.known.relaxed is not relaxed:
+            relaxed = engine.known.relaxed
+            candidates, draw = arrange(engine.low, engine.pack, relaxed.starts if relaxed else ())
+        elif here is None:
             candidates, draw = draw_random(engine, rng, BATCH)
+            done += BATCH
         else:
             candidates, draw = neighbours(engine, rng, *here, NEIGHBOURS)
+            done += NEIGHBOURS
+        before = engine.evaluated
         found = engine.try_numbers(work, candidates, draw)
-        done += len(candidates)
         best = _least(found)
-        if best is None:
-            stuck += here is not None
-        elif here is None or tuple(found[best].tolist()) < height:
+        if best is not None and (here is None or tuple(found[best].tolist()) < height):
             here, height, stuck = (candidates[best], draw[best]), tuple(found[best].tolist()), 0
         else:
-            stuck += 1
+            stuck += here is not None
         if stuck >= PATIENCE and here is not None:
             here = _kicked(engine, rng)
             height, stuck = tuple([np.inf] * len(engine.metrics)), 0
+        yield work_of(len(candidates), engine.evaluated - before)
+
+
+def work_of(tried: int, evaluated: int) -> float:
+    """Of one step that tries mappings and evaluates those that bounds and capacities leave."""
+    return STEP_US + TRIED_US * tried + EVALUATED_US * evaluated
 
 
 def _least(found: Reals) -> int | None:
@@ -78,7 +87,7 @@ def _least(found: Reals) -> int | None:
 
 def _best(engine: Engine) -> tuple[Ints, Ints] | None:
     """The best mapping of this part that is among the best of all."""
-    place = next((entry.place for entry in engine.best if entry.part == engine.part), None)
+    place = next((e.place for e in engine.kept.entries if e.part == engine.part), None)
     if place is None:
         return None
     n_dims = len(engine.space.factors)

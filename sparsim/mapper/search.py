@@ -8,13 +8,14 @@ from typing import Literal
 from sparsim.errors import MappingError, SpecError, near, warn_of_energies
 from sparsim.evaluation import Accounting
 from sparsim.lower import ACCOUNTING
-from sparsim.mapper.engine import Budget, BudgetError, Engine, Problem, Progress
-from sparsim.mapper.exhaustive import search_all
-from sparsim.mapper.objective import UNITS, Objective, metrics_of
-from sparsim.mapper.parts import Part, list_parts, total_sizes
-from sparsim.mapper.result import Certificate, SearchResult
-from sparsim.mapper.sampling import search_local, search_random
-from sparsim.mapper.space import Sizes, sizes
+from sparsim.mapper.budget import Budget
+from sparsim.mapper.certificate import certify
+from sparsim.mapper.engine import Problem, Progress
+from sparsim.mapper.objective import Objective, metrics_of
+from sparsim.mapper.parts import list_parts, total_sizes
+from sparsim.mapper.portfolio import DRAW, ENUMERATE, MEMBERS, Portfolio
+from sparsim.mapper.result import SearchResult
+from sparsim.mapper.space import Sizes
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
 from sparsim.spec.check import check_search
 from sparsim.spec.limits import as_real, check_whole
@@ -24,11 +25,6 @@ MOST_CANDIDATES = 10**9  # that "auto" enumerates
 MOST_MAPPINGS = 10**11
 MOST_THREADS = 1024
 MOST_TOP = 100_000
-WARM_UP = 4000  # mappings that a local search tries before the enumeration
-TRIES = 100_000  # mappings that random and local search draw without a budget
-TRIES_PER_EVALUATION = 100  # that they draw for each mapping they may evaluate
-
-ARTICLES = {"energy": "an", "delay": "a", "edp": "an"}
 
 Method = Literal["auto", "exhaustive", "random", "local"]
 
@@ -79,123 +75,61 @@ def search(
     parts = list_parts(arch, layer, mapspace)
     warn_of_energies(check_search(arch, layer, policy, energy, mapspace))
     number = total_sizes(parts)
-    if method == "auto":
-        method = "exhaustive" if _is_small(number) else "local"
-    engine = Engine(
-        Problem(arch, parts[0].layer, policy, energy, accounting), parts[0].space, metrics,
-        top=top, threads=threads, budget=Budget(evaluations, seconds), progress=progress,
+    small = _is_small(number)
+    portfolio = Portfolio(
+        Problem(arch, parts[0].layer, policy, energy, accounting), parts, metrics,
+        _members(method, small, evaluations, seconds), seed=seed, top=top, threads=threads,
+        budget=Budget(evaluations, seconds), progress=progress,
     )  # fmt: skip
-    complete = _search_parts(engine, parts, method, seed)
-    if not engine.best:
-        if engine.interrupted:
+    portfolio.run()
+    if not portfolio.kept.entries:
+        if portfolio.interrupted:
             raise KeyboardInterrupt
-        raise MappingError(_nothing(engine, mapspace, layer, complete))
+        raise MappingError(_nothing(portfolio, mapspace, layer))
+    statistics, found = portfolio.statistics(), portfolio.parts[0].found
+    if method == "auto":
+        method = "exhaustive" if small else "local"
     return SearchResult(
         objective=metrics,
         method=method,
-        top=tuple(engine.found(entry) for entry in engine.best),
-        certificate=_certificate(engine, mapspace, complete),
-        statistics=engine.statistics(),
+        top=tuple(found(entry) for entry in portfolio.kept.entries),
+        certificate=certify(
+            metrics, portfolio.kept, portfolio.parts, mapspace.name, portfolio.complete, statistics,
+            portfolio.passed(),
+        ),
+        statistics=statistics,
         sizes=number,
-        interrupted=engine.interrupted,
-    )
+        interrupted=portfolio.interrupted,
+    )  # fmt: skip
 
 
 def _is_small(number: Sizes) -> bool:
     return number.factorisations * number.bypasses <= MOST_CANDIDATES and number.total <= MOST_MAPPINGS
 
 
-def _search_parts(engine: Engine, parts: list[Part], method: str, seed: int) -> bool:
-    """Search part after part, with the best so far as the limit; whether all of the space is accounted for.
-
-    Random and local search share their budgets among the parts.
-    """
-    budget, tries, complete = engine.budget, _tries(engine.budget), True
-    for i, part in enumerate(parts):
-        if i > 0:
-            _enter(engine, part)
-        if method == "exhaustive":
-            done = engine.cannot_win() or _run(engine, method, seed, None)
-        else:
-            engine.budget = budget.share((i + 1) / len(parts))
-            done = _run(engine, method, seed, None if tries is None else -(-tries // len(parts)))
-        if not done and engine.relaxed is None and budget.seconds is None and not engine.interrupted:
-            engine.relax()
-        complete = complete and done
-    return complete
+def _members(method: Method, small: bool, evaluations: int | None, seconds: float | None) -> tuple[str, ...]:
+    """The methods that `method` stands for. Where the space is too large "auto" does not enumerate it; random
+    mappings alone are worth a budget of evaluations, but no time that the others could have."""
+    left_out = set()
+    if method == "auto" and not small:
+        left_out.add(ENUMERATE)
+    if method == "auto" and evaluations is None and (small or seconds is not None):
+        left_out.add(DRAW)
+    return tuple(name for name in MEMBERS[method] if name not in left_out)
 
 
-def _enter(engine: Engine, part: Part) -> None:
-    """Go on with `part`; also after Ctrl-C, as its lower bound counts."""
-    problem = engine.problem._replace(layer=part.layer)
-    try:
-        engine.enter(problem, part.space)
-    except KeyboardInterrupt:
-        engine.interrupted = True
-        engine.enter(problem, part.space)
-
-
-def _run(engine: Engine, method: str, seed: int, tries: int | None) -> bool:
-    """Run one method in one part; whether all of the part is accounted for."""
-    if engine.interrupted:
-        return False
-    try:
-        if method == "exhaustive":
-            search_local(engine, seed, min(WARM_UP, sizes(engine.space).total))
-            search_all(engine)
-            return True
-        engine.relax()
-        (search_random if method == "random" else search_local)(engine, seed, tries)
-    except BudgetError:
-        pass
-    except KeyboardInterrupt:
-        engine.interrupted = True
-    return False
-
-
-def _tries(budget: Budget) -> int | None:
-    """Draws of random and local search: most are rejected before they are evaluated."""
-    if budget.evaluations is not None:
-        return TRIES_PER_EVALUATION * budget.evaluations
-    return TRIES if budget.seconds is None else None
-
-
-def _certificate(engine: Engine, mapspace: Mapspace, complete: bool) -> Certificate:
-    metric, value = engine.metrics[0], engine.best[0].values[0]
-    seen = engine.statistics()
-    if complete:
-        return Certificate(
-            kind="optimal", metric=metric, value=value, lower_bound=value, gap=0.0,
-            statement=f"no mapping in mapspace '{mapspace.name}' is better in {', '.join(engine.metrics)}: "
-            f"of {seen.candidates} candidates {seen.candidates_over_fan_out} exceed the fan-out, "
-            f"{seen.candidates_over_capacity} a capacity, {seen.candidates_over_bound} the best by their "
-            f"lower bound, and all arrangements of the other {engine.passed} were bounded or evaluated",
-        )  # fmt: skip
-    lower = min(*engine.floors, value)
-    gap = (value - lower) / value if value else 0.0
-    counted = "operations, units and words that must move"
-    if all(engine.relaxations):
-        counted = (
-            "the cheapest chain of tiles for every choice of spatial factors and keeps, without metadata"
-        )
-    then = ""
-    if engine.relaxed and len(engine.relaxations) == 1 and metric == "delay" and lower == value:
-        then = f"; none with that delay has an energy below {engine.relaxed.energy_pj:g} pJ"
-    return Certificate(
-        kind="gap", metric=metric, value=value, lower_bound=lower, gap=gap,
-        statement=f"no mapping in mapspace '{mapspace.name}' has {ARTICLES[metric]} {metric} below "
-        f"{lower:g} {UNITS[metric]}, "
-        f"by {counted}{then}; the best of {engine.evaluated} evaluated is {100 * gap:.3g}% of its {metric} "
-        "above that",
-    )  # fmt: skip
-
-
-def _nothing(engine: Engine, mapspace: Mapspace, layer: Layer, complete: bool) -> str:
-    seen = engine.statistics()
+def _nothing(portfolio: Portfolio, mapspace: Mapspace, layer: Layer) -> str:
+    seen = portfolio.statistics()
     fan = seen.candidates_over_fan_out + seen.arrangements_over_fan_out
     room = seen.candidates_over_capacity + seen.arrangements_over_capacity
-    kind = "no mapping is valid" if complete else "no valid mapping was found"
+    where = f"for layer {layer.name} in mapspace '{mapspace.name}'"
+    if portfolio.complete:
+        kind = f"no mapping is valid {where}"
+    elif portfolio.late and not seen.evaluated:
+        kind = f"time was over before any mapping was evaluated {where}"
+    else:
+        kind = f"no valid mapping was found {where}"
     return (
-        f"{kind} for layer {layer.name} in mapspace '{mapspace.name}': {fan} exceed the fan-out, {room} a "
-        f"capacity, {seen.evaluated - seen.valid} of {seen.evaluated} evaluated are invalid"
+        f"{kind}: {fan} exceed the fan-out, {room} a capacity, "
+        f"{seen.evaluated - seen.valid} of {seen.evaluated} evaluated are invalid"
     )

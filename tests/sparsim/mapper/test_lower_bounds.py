@@ -15,7 +15,8 @@ from sparsim import packs
 from sparsim.evaluation import evaluate_batch
 from sparsim.kernels.candidates import FAN_OUT, PASSED, assemble_candidates, enumerate_candidates
 from sparsim.lower import ints, reals
-from sparsim.mapper.engine import Budget, Engine, Problem
+from sparsim.mapper.budget import Budget
+from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.sampling import draw_random
 from sparsim.mapper.space import lower_mapspace
 from sparsim.packs import MappingPack

@@ -20,8 +20,9 @@ from sparsim.kernels.candidates import PASSED, assemble_candidates
 from sparsim.kernels.relaxation import MOST
 from sparsim.lower import ints
 from sparsim.mapper import relaxation
+from sparsim.mapper.budget import Budget
 from sparsim.mapper.chains import list_tiles
-from sparsim.mapper.engine import Budget, Engine, Problem
+from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.metadata import least_bits, list_nested
 from sparsim.mapper.relaxation import Relaxation, list_spreads, relax
 from sparsim.mapper.search import search

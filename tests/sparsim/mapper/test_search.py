@@ -169,7 +169,7 @@ def test_an_interrupt_before_there_is_a_mapping_interrupts(monkeypatch: pytest.M
     def interrupted(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sparsim.mapper.search.search_local", interrupted)
+    monkeypatch.setattr("sparsim.mapper.portfolio.guess_first", interrupted)
     with pytest.raises(KeyboardInterrupt):
         search(*problem(), method="local")
 

@@ -1,0 +1,48 @@
+"""Where a search ends early, and the clock that it is measured with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from numba.core import event
+
+
+class Budget(NamedTuple):
+    """Where a search ends early; None: nowhere."""
+
+    evaluations: int | None
+    seconds: float | None
+
+
+class BudgetError(Exception):
+    """A budget is used up."""
+
+
+class Clock:
+    """Seconds since the search began, and without those in which kernels were compiled."""
+
+    def __init__(self) -> None:
+        self._start, self._start_cpu = time.monotonic(), time.process_time()
+        self._compiling = event.TimingListener()
+
+    @contextmanager
+    def leave_out_compilation(self) -> Iterator[None]:
+        """What is compiled inside the block does not count."""
+        with event.install_listener("numba:compile", self._compiling):
+            yield
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._start
+
+    @property
+    def counted(self) -> float:
+        compiled = self._compiling.duration if self._compiling.done else 0.0
+        return self.seconds - float(compiled)
+
+    @property
+    def cpu_s(self) -> float:
+        return time.process_time() - self._start_cpu

@@ -1,0 +1,103 @@
+"""What is proven about the best mapping of a search, in numbers and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from msgspec.structs import replace
+
+from sparsim.mapper.engine import Engine
+from sparsim.mapper.incumbents import Incumbents
+from sparsim.mapper.objective import UNITS, values
+from sparsim.mapper.result import Certificate, SearchResult, Statistics
+
+ROUNDING = 1e-9  # relative gap that bounds lose to rounding: a mapping this near to its bound is optimal
+ARTICLES = {"energy": "an", "delay": "a", "edp": "an"}
+
+
+def is_proven(metrics: tuple[str, ...], kept: Incumbents, parts: Sequence[Engine]) -> bool:
+    """Whether the best mapping reaches the lower bound of the mapspace in all metrics."""
+    if not kept.entries:
+        return False
+    best = kept.entries[0]
+    if not _reaches(best.values[0], _lower_bound(kept, parts)):
+        return False
+    if len(metrics) == 1:
+        return True
+    relaxed = parts[0].known.relaxed
+    return (
+        metrics == ("delay", "energy") and len(parts) == 1 and relaxed is not None
+        and best.cycles == relaxed.least and _reaches(best.energy_pj, relaxed.energy_pj)
+    )  # fmt: skip
+
+
+def certify(
+    metrics: tuple[str, ...],
+    kept: Incumbents,
+    parts: Sequence[Engine],
+    mapspace: str,
+    complete: bool,
+    seen: Statistics,
+    passed: int,
+) -> Certificate:
+    """The certificate of the best in `kept`; `parts` are all parts of the mapspace. `complete`: each mapping
+    of them was evaluated, bounded or found to be invalid."""
+    metric, value = metrics[0], kept.entries[0].values[0]
+    if complete:
+        return Certificate(
+            kind="optimal", metric=metric, value=value, lower_bound=value, gap=0.0,
+            statement=f"no mapping in mapspace '{mapspace}' is better in {', '.join(metrics)}: "
+            f"of {seen.candidates} candidates {seen.candidates_over_fan_out} exceed the fan-out, "
+            f"{seen.candidates_over_capacity} a capacity, {seen.candidates_over_bound} the best by their "
+            f"lower bound, and all arrangements of the other {passed} were bounded or evaluated",
+        )  # fmt: skip
+    lower = _lower_bound(kept, parts)
+    gap = (value - lower) / value if value else 0.0
+    counted = "operations, units and words that must move"
+    if all(part.known.relaxed for part in parts):
+        counted = (
+            "the cheapest chain of tiles for every choice of spatial factors and keeps, without metadata"
+        )
+    then = ""
+    relaxed = parts[0].known.relaxed
+    if relaxed and len(parts) == 1 and metric == "delay" and lower == value:
+        then = f"; none with that delay has an energy below {relaxed.energy_pj:g} pJ"
+    proven = is_proven(metrics, kept, parts)
+    away = "reaches that" if proven else f"is {100 * gap:.3g}% of its {metric} above that"
+    return Certificate(
+        kind="optimal" if proven else "gap", metric=metric, value=value, lower_bound=lower, gap=gap,
+        statement=f"no mapping in mapspace '{mapspace}' has {ARTICLES[metric]} {metric} below "
+        f"{lower:g} {UNITS[metric]}, "
+        f"by {counted}{then}; the best of {seen.evaluated} evaluated {away}",
+    )  # fmt: skip
+
+
+def better_of(new: SearchResult, earlier: SearchResult) -> SearchResult:
+    """Of two searches of the same the better mappings, with the higher lower bound."""
+    both = [(_values(result), i) for i, result in enumerate((new, earlier))]
+    best = (new, earlier)[min(both)[1]]
+    lower = max(new.certificate.lower_bound, earlier.certificate.lower_bound)
+    certificate = best.certificate
+    if certificate.kind == "optimal" or certificate.lower_bound >= lower:
+        return best
+    gap = (certificate.value - lower) / certificate.value
+    statement = f"no mapping has {ARTICLES[certificate.metric]} {certificate.metric} below {lower:g} "
+    statement += f"{UNITS[certificate.metric]}, as another search of the same mapspace found; the best is "
+    statement += f"{100 * gap:.3g}% of its {certificate.metric} above that"
+    certificate = replace(certificate, lower_bound=lower, gap=gap, statement=statement)
+    return replace(best, certificate=certificate)
+
+
+def _values(result: SearchResult) -> tuple[float, ...]:
+    found = values(result.objective, np.float64(result.energy_pj), np.float64(result.cycles))
+    return tuple(found.tolist())
+
+
+def _lower_bound(kept: Incumbents, parts: Sequence[Engine]) -> float:
+    """What no mapping is below in the first metric."""
+    return min(*(part.known.floor for part in parts), kept.entries[0].values[0])
+
+
+def _reaches(value: float, lower_bound: float) -> bool:
+    return value - lower_bound <= ROUNDING * abs(value)

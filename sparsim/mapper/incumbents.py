@@ -1,0 +1,67 @@
+"""The best mappings that a search has found so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsim.packs import Ints, Reals
+from sparsim.spec import Layer
+
+
+class Entry(NamedTuple):
+    """A mapping found, by what it is compared with."""
+
+    values: tuple[float, ...]
+    part: int
+    place: tuple[int, ...]  # in this part of the mapspace; decides, after the part, between equals
+    row: tuple[Ints, Ints, Ints, Ints]  # of the MappingPack
+    energy_pj: float
+    cycles: int
+    layer: Layer  # with the part's covered bounds
+
+
+class Incumbents:
+    """The best `top` mappings, best first."""
+
+    def __init__(self, top: int, n_metrics: int, entries: Iterable[Entry] = ()) -> None:
+        self.top, self._n_metrics = top, n_metrics
+        self.entries: list[Entry] = list(entries)
+
+    def copy(self) -> Incumbents:
+        return Incumbents(self.top, self._n_metrics, self.entries)
+
+    @property
+    def limit(self) -> Reals:
+        """(metrics,): what a mapping must not exceed to be among the best."""
+        if len(self.entries) < self.top:
+            return np.full(self._n_metrics, np.inf)
+        return np.array(self.entries[-1].values)
+
+    @property
+    def best_value(self) -> float:
+        """The first metric of the best; infinite if there is none."""
+        return self.entries[0].values[0] if self.entries else np.inf
+
+    def promising(self, found: Reals) -> list[int]:
+        """Rows among which the best `top` are, best first: valid, no worse than the limit or `top` others."""
+        valid = np.flatnonzero(~np.isnan(found[:, 0]))
+        order = valid[np.lexsort(found[valid].T[::-1])]
+        if not len(order):
+            return []
+        last = tuple(found[order[min(self.top, len(order)) - 1]].tolist())
+        limit = min(tuple(self.limit.tolist()), last)
+        chosen = []
+        for i in order.tolist():
+            if tuple(found[i].tolist()) > limit:
+                break
+            chosen.append(i)
+        return chosen
+
+    def keep(self, entry: Entry) -> None:
+        if any((entry.part, entry.place) == (other.part, other.place) for other in self.entries):
+            return
+        entries = sorted([*self.entries, entry], key=lambda e: (e.values, e.part, e.place))
+        self.entries = entries[: self.top]

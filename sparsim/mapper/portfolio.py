@@ -1,0 +1,285 @@
+"""The methods of one search, side by side: no worse than each of them.
+
+A method goes on in steps, which say how much work they are. With a budget of evaluations each method has all
+of it and finds what it finds alone. Without one they share the best mapping found so far; with a budget of
+seconds they take turns by their work, not by the clock, so that more time continues the same search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from sparsim.lower import reals
+from sparsim.mapper.budget import Budget, BudgetError, Clock
+from sparsim.mapper.certificate import is_proven
+from sparsim.mapper.engine import Engine, Problem, Progress
+from sparsim.mapper.exhaustive import search_all
+from sparsim.mapper.first import guess_first
+from sparsim.mapper.incumbents import Incumbents
+from sparsim.mapper.parts import Part
+from sparsim.mapper.result import Statistics
+from sparsim.mapper.sampling import search_local, search_random
+from sparsim.mapper.space import sizes
+
+ENUMERATE, RELAX, CLIMB, DRAW = "enumerate", "relax", "climb", "draw"
+MEMBERS = {
+    "auto": (ENUMERATE, RELAX, CLIMB, DRAW),
+    "exhaustive": (ENUMERATE, RELAX),
+    "local": (RELAX, CLIMB),
+    "random": (RELAX, DRAW),
+}
+SHARES = {ENUMERATE: 1.0, RELAX: 2.0, CLIMB: 2.0, DRAW: 1.0}  # of the seconds
+STUCK_SHARE = 0.25  # of a climb that has not improved for half of its work and for STUCK_US
+STUCK_US = 1e6
+HEAD_US = 1e6  # work of an enumeration without budgets before other methods help it
+FIRST_US = 10e6  # work for a first valid mapping, whatever the budget
+WARM_UP = 4000  # mappings that a local search tries before the enumeration
+TRIES = 100_000  # mappings that random and local search draw without a budget
+TRIES_PER_EVALUATION = 100  # that they draw for each mapping they may evaluate
+ENUMERATION_US, ENUMERATION_US_PER_EVALUATION = 2e6, 1e3  # work of an enumeration with such a budget, at most
+
+
+class _Member:
+    """A method that takes its turns."""
+
+    def __init__(self, name: str, steps: Iterator[float]) -> None:
+        self.name, self.steps = name, steps
+        self.work = self.improved = 0.0  # until now, and when it last found a better mapping
+        self.turn = 0.0  # work by its share: who has least is next
+
+    def charge(self, work: float, better: bool) -> None:
+        self.work += work
+        if better:
+            self.improved = self.work
+        idle, share = self.work - self.improved, SHARES[self.name]
+        if self.name == CLIMB and idle > max(self.work / 2, STUCK_US):
+            share = STUCK_SHARE
+        self.turn += work / share
+
+
+class Portfolio:
+    """All that one search tries and knows. `complete`: every mapping is accounted for."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        parts: list[Part],
+        metrics: tuple[str, ...],
+        members: tuple[str, ...],
+        *,
+        seed: int,
+        top: int,
+        threads: int,
+        budget: Budget,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self.metrics, self.budget = metrics, budget
+        self.complete = self.interrupted = self.late = False
+        self.kept = Incumbents(top, len(metrics))
+        self.parts: list[Engine] = []  # one per part of the mapspace
+        self._engines: list[Engine] = []  # all that evaluated something
+        self._problem, self._given, self._members = problem, parts, members
+        self._seed, self._threads, self._progress = seed, threads, progress
+        self._first, self._first_evaluated = self.kept, 0  # what all methods go on from
+        self.clock = Clock()
+
+    def run(self) -> None:
+        """Search until a budget is used up, nothing is left to find, or Ctrl-C."""
+        with self.clock.leave_out_compilation():
+            try:
+                self._run()
+            except KeyboardInterrupt:
+                self.interrupted = True
+            for i in range(len(self._given)):  # also after Ctrl-C: their lower bounds count
+                self._part(i)
+
+    def _run(self) -> None:
+        if self._find_first():
+            return
+        self._first = self.kept.copy()
+        for i in range(len(self._given)):
+            self._part(i)
+        members = {name: _Member(name, self._steps(name)) for name in self._members}
+        if self.budget.seconds is not None:
+            self._take_turns(list(members.values()), self.budget.seconds)
+            return
+        plan = [(name, self._most_work(name)) for name in members]
+        if ENUMERATE in members and CLIMB in members and self.budget.evaluations is None:
+            plan = [(ENUMERATE, HEAD_US), *plan[1:], (ENUMERATE, np.inf)]
+        for name, most in plan:
+            if not self._advance(members[name], most):
+                return
+
+    def _most_work(self, member: str) -> float:
+        """Of one method without a budget of seconds. An enumeration may reject without end what it would
+        not evaluate."""
+        if member != ENUMERATE or self.budget.evaluations is None:
+            return np.inf
+        return max(ENUMERATION_US, ENUMERATION_US_PER_EVALUATION * self.budget.evaluations)
+
+    def _part(self, number: int) -> Engine:
+        if number == len(self.parts):
+            part = self._given[number]
+            self.parts.append(
+                Engine(
+                    self._problem._replace(layer=part.layer), part.space, self.metrics, top=self.kept.top,
+                    threads=self._threads, budget=self.budget, progress=self._report, part=number,
+                )
+            )  # fmt: skip
+        return self.parts[number]
+
+    def _sibling(self, part: Engine, kept: Incumbents, allowed: int | None) -> Engine:
+        engine = part.sibling(kept, allowed)
+        self._engines.append(engine)
+        return engine
+
+    def _find_first(self) -> bool:
+        """Look for a first valid mapping; whether there is none."""
+        work = 0.0
+        for steps in (lambda engine: guess_first(engine, self._seed), search_all):
+            for number in range(len(self._given)):
+                engine = self._sibling(self._part(number), self.kept, None)
+                for more in steps(engine):
+                    work += more
+                    if self.kept.entries or work > FIRST_US:
+                        break
+                self._first_evaluated += engine.evaluated
+                if self.kept.entries:
+                    engine.forget_candidates()
+                    return False
+                if work > FIRST_US:
+                    return False
+        self.complete = True
+        return True
+
+    def _take_turns(self, members: list[_Member], seconds: float) -> None:
+        while members and not self._is_over():
+            if self.clock.counted >= seconds:
+                self.late = True
+                return
+            member = min(members, key=lambda one: one.turn)
+            if not self._step(member):
+                members.remove(member)
+
+    def _advance(self, member: _Member, most: float) -> bool:
+        """Go on with one member, up to `most` work in all; whether others may follow."""
+        while member.work <= most and not self._is_over():
+            if not self._step(member):
+                break
+        return not self._is_over()
+
+    def _is_over(self) -> bool:
+        """Whether nothing better can be found, or is worth finding."""
+        if self.complete:
+            return True
+        if self.budget.evaluations is not None or self.kept.top > 1:
+            return False
+        return is_proven(self.metrics, self.kept, self.parts)
+
+    def _step(self, member: _Member) -> bool:
+        """One step of a member; whether there are more."""
+        before = self.kept.entries[:1]
+        try:
+            work = next(member.steps)
+        except (StopIteration, BudgetError):
+            return False
+        member.charge(work, self.kept.entries[:1] != before)
+        return True
+
+    def _steps(self, member: str) -> Iterator[float]:
+        if member == ENUMERATE:
+            return self._enumerate()
+        if member == RELAX:
+            return self._relax()
+        return self._sample(search_local if member == CLIMB else search_random)
+
+    def _enumerate(self) -> Iterator[float]:
+        """Part after part, with the best so far as the limit."""
+        kept, left = self._own(), self._left()
+        for part in self.parts:
+            engine = self._sibling(part, kept, left)
+            if engine.cannot_win():
+                continue
+            yield from search_local(engine, self._seed, min(WARM_UP, sizes(engine.space).total))
+            yield from search_all(engine)
+            left = None if left is None else left - engine.evaluated
+        self.complete = True
+
+    def _relax(self) -> Iterator[float]:
+        for part in self.parts:
+            if not self._is_hopeless(part):
+                yield from part.relax()
+
+    def _sample(self, search: Callable[[Engine, int, int | None], Iterator[float]]) -> Iterator[float]:
+        """All parts in turn, each time for twice as many steps; they share budgets in equal parts."""
+        number, left, tries = len(self.parts), self._left(), self._tries()
+        tries = None if tries is None else -(-tries // number)
+        running = []
+        for i, part in enumerate(self.parts):
+            allowed = None if left is None else left // number + (i < left % number)
+            engine = self._sibling(part, self._own(), allowed)
+            running.append(
+                (engine, search(engine, self._seed, None if tries is None else -(-tries // number)))
+            )
+        steps = 1
+        while running:
+            for one in list(running):
+                if self._is_hopeless(one[0]):
+                    running.remove(one)
+                    continue
+                try:
+                    for _ in range(steps):
+                        yield next(one[1])
+                except (StopIteration, BudgetError):
+                    running.remove(one)
+            steps *= 2
+
+    def _own(self) -> Incumbents:
+        """The best so far for one method to go on from; with a budget of evaluations each has its own."""
+        return self.kept if self.budget.evaluations is None else self._first.copy()
+
+    def _left(self) -> int | None:
+        """Evaluations of one method."""
+        if self.budget.evaluations is None:
+            return None
+        return max(self.budget.evaluations - self._first_evaluated, 0)
+
+    def _tries(self) -> int | None:
+        """Draws of random and local search: most are rejected before they are evaluated."""
+        if self.budget.evaluations is not None:
+            return TRIES_PER_EVALUATION * self.budget.evaluations
+        return TRIES if self.budget.seconds is None else None
+
+    def _is_hopeless(self, part: Engine) -> bool:
+        """Whether no mapping of this part is among the best."""
+        return bool(part.known.floor > self.kept.limit[0])
+
+    def _report(self, engine: Engine) -> None:
+        """Take over the best of one method, and tell the progress callback."""
+        if engine.kept is not self.kept:
+            for entry in engine.kept.entries:
+                self.kept.keep(entry)
+        if self._progress is not None:
+            best = engine.found(self.kept.entries[0]) if self.kept.entries else None
+            evaluated = sum(one.evaluated for one in self._engines)
+            self._progress(Progress(best, evaluated, self.clock.seconds))
+
+    def passed(self) -> int:
+        return sum(engine.passed for engine in self._engines)
+
+    def statistics(self) -> Statistics:
+        seen = self._engines
+        fan, capacity, bound = (int(x) for x in sum((one.rejected for one in seen), reals(3)))
+        row_fan, row_capacity, row_bound = (
+            int(x) for x in sum((one.rows_rejected for one in seen), reals(3))
+        )
+        return Statistics(
+            candidates=self.passed() + fan + capacity + bound, candidates_over_fan_out=fan,
+            candidates_over_capacity=capacity, candidates_over_bound=bound,
+            arrangements=sum(engine.rows for engine in seen),
+            arrangements_over_fan_out=row_fan, arrangements_over_capacity=row_capacity,
+            arrangements_over_bound=row_bound, evaluated=sum(engine.evaluated for engine in seen),
+            valid=sum(engine.valid for engine in seen), cpu_s=self.clock.cpu_s,
+        )  # fmt: skip
