@@ -22,17 +22,26 @@ class BudgetError(Exception):
 
 
 class Clock:
-    """Seconds since the search began, and without those in which kernels were compiled."""
+    """Seconds since the search began, and without those in which kernels were compiled or loaded."""
 
     def __init__(self) -> None:
         self._start, self._start_cpu = time.monotonic(), time.process_time()
-        self._compiling = event.TimingListener()
+        self._compiling, self._left_out = event.TimingListener(), 0.0
 
     @contextmanager
     def leave_out_compilation(self) -> Iterator[None]:
         """What is compiled inside the block does not count."""
         with event.install_listener("numba:compile", self._compiling):
             yield
+
+    @contextmanager
+    def left_out(self) -> Iterator[None]:
+        """What is done inside the block does not count."""
+        before = self.counted
+        try:
+            yield
+        finally:
+            self._left_out += self.counted - before
 
     @property
     def seconds(self) -> float:
@@ -41,7 +50,7 @@ class Clock:
     @property
     def counted(self) -> float:
         compiled = self._compiling.duration if self._compiling.done else 0.0
-        return self.seconds - float(compiled)
+        return self.seconds - float(compiled) - self._left_out
 
     @property
     def cpu_s(self) -> float:

@@ -90,7 +90,7 @@ def better_of(new: SearchResult, earlier: SearchResult) -> SearchResult:
 
 
 def _values(result: SearchResult) -> tuple[float, ...]:
-    found = values(result.objective, np.float64(result.energy_pj), np.float64(result.cycles))
+    found = values(result.objective, np.array(result.energy_pj), np.array(float(result.cycles)))
     return tuple(found.tolist())
 
 

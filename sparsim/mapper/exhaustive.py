@@ -67,11 +67,21 @@ def search_all(engine: Engine) -> Iterator[float]:
             active = [block for block, (_, done) in zip(active, turns, strict=True) if not done]
 
 
+def load_kernel(engine: Engine) -> None:
+    """Compile the enumeration, or load it from the disk."""
+    cut = _cut([len(rows) for rows in engine.space.factors])
+    block = _make_block(engine, (0,) * (len(engine.space.factors) - cut))
+    enumerate_candidates(
+        *engine.head, block.work, engine.codes, engine.limit, block.at, cut, 0, block.out, block.bounds,
+        block.rejected,
+    )  # fmt: skip
+
+
 def _steps(found: int, done: bool) -> float:
     """Assignments of one block's turn, about: not known where it ended early."""
     if done:
         return STEPS / 4
-    return float(STEPS if found < CANDIDATES // 2 else 4 * found)
+    return float(STEPS if found < CANDIDATES // 2 else found)
 
 
 def _make_block(engine: Engine, last: tuple[int, ...]) -> _Block:

@@ -8,6 +8,7 @@ seconds they take turns by their work, not by the clock, so that more time conti
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from sparsim.lower import reals
 from sparsim.mapper.budget import Budget, BudgetError, Clock
 from sparsim.mapper.certificate import is_proven
 from sparsim.mapper.engine import Engine, Problem, Progress
-from sparsim.mapper.exhaustive import search_all
+from sparsim.mapper.exhaustive import load_kernel, search_all
 from sparsim.mapper.first import guess_first
 from sparsim.mapper.incumbents import Incumbents
 from sparsim.mapper.parts import Part
@@ -31,9 +32,10 @@ MEMBERS = {
     "random": (RELAX, DRAW),
 }
 SHARES = {ENUMERATE: 1.0, RELAX: 2.0, CLIMB: 2.0, DRAW: 1.0}  # of the seconds
+AHEAD_US = 1e5  # by which the relaxation is ahead: a climb starts where it points to
 STUCK_SHARE = 0.25  # of a climb that has not improved for half of its work and for STUCK_US
 STUCK_US = 1e6
-HEAD_US = 1e6  # work of an enumeration without budgets before other methods help it
+HEAD_US = 3e6  # work of an enumeration without budgets before other methods help it
 FIRST_US = 10e6  # work for a first valid mapping, whatever the budget
 WARM_UP = 4000  # mappings that a local search tries before the enumeration
 TRIES = 100_000  # mappings that random and local search draw without a budget
@@ -47,7 +49,7 @@ class _Member:
     def __init__(self, name: str, steps: Iterator[float]) -> None:
         self.name, self.steps = name, steps
         self.work = self.improved = 0.0  # until now, and when it last found a better mapping
-        self.turn = 0.0  # work by its share: who has least is next
+        self.turn = -AHEAD_US if name == RELAX else 0.0  # work by its share: who has least is next
 
     def charge(self, work: float, better: bool) -> None:
         self.work += work
@@ -136,25 +138,32 @@ class Portfolio:
         return engine
 
     def _find_first(self) -> bool:
-        """Look for a first valid mapping; whether there is none."""
+        """Look for a first valid mapping, in no seconds that count; whether there is none."""
         work = 0.0
-        for steps in (lambda engine: guess_first(engine, self._seed), search_all):
-            for number in range(len(self._given)):
-                engine = self._sibling(self._part(number), self.kept, None)
-                for more in steps(engine):
-                    work += more
+        with self.clock.left_out():
+            for look in (partial(guess_first, seed=self._seed), search_all):
+                for number in range(len(self._given)):
+                    engine = self._sibling(self._part(number), self.kept, None)
+                    for more in look(engine):
+                        work += more
+                        if self.kept.entries or work > FIRST_US:
+                            break
+                    self._first_evaluated += engine.evaluated
+                    if self.kept.entries:
+                        engine.forget_candidates()
                     if self.kept.entries or work > FIRST_US:
-                        break
-                self._first_evaluated += engine.evaluated
-                if self.kept.entries:
-                    engine.forget_candidates()
-                    return False
-                if work > FIRST_US:
-                    return False
+                        return False
         self.complete = True
         return True
 
     def _take_turns(self, members: list[_Member], seconds: float) -> None:
+        with self.clock.left_out():  # kernels are compiled, or loaded from the disk
+            for member in members:
+                if member.name == ENUMERATE:
+                    load_kernel(self.parts[0])
+                if member.name == RELAX:
+                    for _ in range(2):
+                        self._step(member)
         while members and not self._is_over():
             if self.clock.counted >= seconds:
                 self.late = True
