@@ -11,7 +11,7 @@ from sparsim.mapper.engine import Engine
 from sparsim.mapper.sampling import BATCH, draw_random, work_of
 from sparsim.packs import Ints
 
-BATCHES = 16  # of random mappings
+BATCHES = 4  # of random mappings
 MOST_KEPT = 64  # choices of what is kept that are tried with the smallest tiles
 
 
@@ -27,11 +27,10 @@ def guess_first(engine: Engine, seed: int) -> Iterator[float]:
     for candidates, draw in batches:
         first = 0
         while first < len(candidates):
-            some = slice(first, first + chunk)
-            before = engine.evaluated
-            engine.try_numbers(work, candidates[some], draw[some])
-            first, chunk = first + chunk, 2 * chunk
-            yield work_of(chunk // 2, engine.evaluated - before)
+            some, before = candidates[first : first + chunk], engine.evaluated
+            engine.try_numbers(work, some, draw[first : first + chunk])
+            first, chunk = first + chunk, min(2 * chunk, BATCH)
+            yield work_of(len(some), engine.evaluated - before)
 
 
 def _smallest(engine: Engine, rows: Ints) -> int:
