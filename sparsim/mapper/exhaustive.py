@@ -39,6 +39,7 @@ def search_all(engine: Engine) -> Iterator[float]:
     """Enumerate and evaluate all of the space, in steps that yield their work."""
     counts = [len(rows) for rows in engine.space.factors]
     cut = _cut(counts)
+    size = math.prod(counts[:cut])
     waiting = iter(np.ndindex(*counts[cut:]))
     active: list[_Block] = []
 
@@ -62,7 +63,7 @@ def search_all(engine: Engine) -> Iterator[float]:
             engine.rejected += sum(block.rejected for block in active)
             found = np.concatenate([block.out[:n] for block, (n, _) in zip(active, turns, strict=True)])
             bounds = np.concatenate([block.bounds[:n] for block, (n, _) in zip(active, turns, strict=True)])
-            yield sum(_steps(int(n), done) for n, done in turns) / STEPS_PER_US
+            yield sum(_steps(int(n), done, size) for n, done in turns) / STEPS_PER_US
             yield from _evaluate(engine, active[0].work, found, bounds)
             active = [block for block, (_, done) in zip(active, turns, strict=True) if not done]
 
@@ -77,10 +78,10 @@ def load_kernel(engine: Engine) -> None:
     )  # fmt: skip
 
 
-def _steps(found: int, done: bool) -> float:
-    """Assignments of one block's turn, about: not known where it ended early."""
+def _steps(found: int, done: bool, size: int) -> float:
+    """Assignments of one turn of a block with `size` candidates, about: not known where it ended early."""
     if done:
-        return STEPS / 4
+        return min(STEPS / 4, size)
     return float(STEPS if found < CANDIDATES // 2 else found)
 
 

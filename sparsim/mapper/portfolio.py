@@ -94,6 +94,9 @@ class Portfolio:
                 self._run()
             except KeyboardInterrupt:
                 self.interrupted = True
+            for engine in self._engines:
+                for entry in engine.kept.entries if engine.kept is not self.kept else ():
+                    self.kept.keep(entry)
             for i in range(len(self._given)):  # also after Ctrl-C: their lower bounds count
                 self._part(i)
 
@@ -268,7 +271,7 @@ class Portfolio:
     def _report(self, engine: Engine) -> None:
         """Take over the best of one method, and tell the progress callback."""
         if engine.kept is not self.kept:
-            for entry in engine.kept.entries:
+            for entry in engine.kept.entries[:1]:
                 self.kept.keep(entry)
         if self._progress is not None:
             best = engine.found(self.kept.entries[0]) if self.kept.entries else None

@@ -49,10 +49,12 @@ def search(
     """The best mapping of `layer` on `arch` that `mapspace` allows, with a certificate.
 
     `objective`: "energy", "delay", "edp", or several of them, compared exactly and in this order; between
-    equals the first in the mapspace wins. `method`: "exhaustive" proves the optimum, "random" and "local" try
-    mappings, "auto" is exhaustive where the space is small enough, else local. `evaluations` and `seconds`
-    end the search early, as Ctrl-C does once there is a mapping; the best so far is returned with the proven
-    gap. Random and local search draw 100 mappings for each evaluation allowed, or 100000 without a budget.
+    equals the first in the mapspace wins, unless the search ends at its lower bound. `method`: "exhaustive"
+    proves the optimum, "random" and "local" try mappings, "auto" runs them side by side, the first where the
+    space is small enough. `evaluations`, for each method, and `seconds` end the search early, as Ctrl-C does
+    once there is a mapping; the best so far is returned with the proven gap. A first valid mapping is looked
+    for whatever the budget. Random and local search draw 100 mappings for each evaluation allowed, or 100000
+    without a budget.
     `top`: how many mappings to return. Of dims in the mapspace's `divisibility` all covered bounds are
     searched, and between equals less padding wins. Loops of bound 1 among the free dims of a level stand
     innermost, in the shape's order.
