@@ -77,9 +77,12 @@ def test_more_evaluations_are_no_worse_and_auto_is_best_at_each(objective: str, 
         before = auto
 
 
-@pytest.mark.parametrize("method", ["auto", *METHODS])
 @DRAWN
-@given(drawn=searches(), evaluations=st.lists(st.integers(1, 80), min_size=2, max_size=4))
+@given(
+    st.sampled_from(["auto", *METHODS]),
+    searches(),
+    st.lists(st.integers(1, 80), min_size=2, max_size=4),
+)
 def test_no_method_is_worse_with_more_evaluations(method: Any, drawn: Search, evaluations: list[int]) -> None:
     options: Any = {"objective": "edp", "accounting": drawn.accounting, "method": method}
     found = []

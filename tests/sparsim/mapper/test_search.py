@@ -166,7 +166,7 @@ def test_an_interrupt_returns_the_best_so_far(method: str) -> None:
 def test_an_interrupt_before_there_is_a_mapping_interrupts(monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not say that no mapping was found."""
 
-    def interrupted(*arguments: Any) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sparsim.mapper.portfolio.guess_first", interrupted)
