@@ -120,6 +120,7 @@ def test_timeloops_mapper_is_given_the_studys_problem(monkeypatch: pytest.Monkey
     assert "1 layers: 1.5 CPU seconds" in line
 
 
+@pytest.mark.filterwarnings("ignore::gmp.errors.PruningWarning")  # few steps empty a layer
 def test_energy_pruning_from_training_to_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few clouds and steps; in place of the chip a cost that is quick to make."""
 

@@ -159,15 +159,15 @@ def test_no_cache_leaves_no_folder(run, tmp_path):
 @pytest.fixture
 def ctrl_c(monkeypatch):
     """Presses Ctrl-C when the search evaluates for the second time."""
-    evaluate_batch, calls = sparsim.mapper.engine.evaluate_batch, []
+    evaluate_pack, calls = sparsim.mapper.engine.evaluate_pack, []
 
     def evaluating(*args, **options):
         calls.append(args)
         if len(calls) == 2:
             signal.raise_signal(signal.SIGINT)
-        return evaluate_batch(*args, **options)
+        return evaluate_pack(*args, **options)
 
-    monkeypatch.setattr(sparsim.mapper.engine, "evaluate_batch", evaluating)
+    monkeypatch.setattr(sparsim.mapper.engine, "evaluate_pack", evaluating)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in background jobs
     yield
     signal.signal(signal.SIGINT, before)

@@ -135,6 +135,7 @@ def test_spatial_skipping_refuses_bands() -> None:
         evaluate(*case)
 
 
+@pytest.mark.filterwarnings("ignore::sparsim.errors.EnergyWarning")  # the table has no price of decompression
 def test_spatial_skipping_counts_the_instances_that_a_mask_leaves() -> None:
     """Four PEs hold a row of B each; rows 1 to 3 of the first half of K and row 2 of the second are zero."""
     inner = (Rank(format="UOP"), Rank(format="CP"))

@@ -167,7 +167,7 @@ def test_inexact_tensors_measure_strides():
 
 def test_find_cases():
     cases = find_cases(REFERENCES, "timeloop-3")
-    assert len(cases) == 71
+    assert len(cases) == 72
     assert cases[0].name == "random/conv-11-011"
     assert [path.name for path in cases[0].documents] == [
         "arch.yaml", "art.yaml", "ert.yaml", "mapping.yaml", "problem.yaml", "sparse.yaml",

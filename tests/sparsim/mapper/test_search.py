@@ -174,6 +174,7 @@ def test_an_interrupt_before_there_is_a_mapping_interrupts(monkeypatch: pytest.M
         search(*problem(), method="local")
 
 
+@pytest.mark.filterwarnings("ignore::sparsim.errors.EnergyWarning")  # the table has no price of decompression
 def test_spatial_skipping_searches_beyond_the_fan_out() -> None:
     """Factors that exceed a fan-out are no reason to reject there: skipping may leave fewer instances."""
     arch, layer, _, energy, _ = problem()
