@@ -29,10 +29,11 @@ _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def results(width: int = WIDTH, *, highlight: bool = True) -> Console:
-    """Where results are printed: stdout, at the terminal's width, or `width` where that is none."""
+    """Where results are printed: stdout, as wide as COLUMNS or the terminal says, else `width`."""
     from sparsim.terminal import SafeConsole  # rich takes a tenth of a second: not before --help
 
-    is_known = sys.stdout.isatty() and os.environ.get("COLUMNS") != "0"  # of which nothing would be left
+    columns = os.environ.get("COLUMNS", "")
+    is_known = columns != "0" and (columns.isdigit() or sys.stdout.isatty())
     return SafeConsole(width=None if is_known else width, highlight=highlight)
 
 

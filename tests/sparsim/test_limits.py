@@ -116,9 +116,7 @@ rates = st.sampled_from([None, 1e-300, 1e-9, 1.0, 1e300, math.inf])
     rate=rates,
     density=st.sampled_from([0.0, 1e-9, 0.4, 1.0]),
 )
-@pytest.mark.filterwarnings(
-    "ignore::sparsim.errors.EnergyWarning"
-)  # drawn energies replace the table
+@pytest.mark.filterwarnings("ignore::sparsim.errors.EnergyWarning")  # drawn energies replace the table
 def test_results_are_finite_and_not_negative(block, bits, width, pj, area, rate, density):
     """Whatever the records hold: the numbers are counts and energies, or there are none."""
     glb = {"block_size": block, "word_bits": bits, "metadata_width_bits": width, "shared_bandwidth": rate}

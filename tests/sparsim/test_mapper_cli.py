@@ -8,6 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from documents import write_documents
@@ -158,14 +159,16 @@ def test_no_cache_leaves_no_folder(run, tmp_path):
 
 @pytest.fixture
 def ctrl_c(monkeypatch):
-    """Presses Ctrl-C when the search evaluates for the second time."""
-    evaluate_pack, calls = sparsim.mapper.engine.evaluate_pack, []
+    """Presses Ctrl-C when the search goes on after its first valid mapping."""
+    evaluate_pack, valid = sparsim.mapper.engine.evaluate_pack, []
 
     def evaluating(*args, **options):
-        calls.append(args)
-        if len(calls) == 2:
+        if valid:
+            valid.clear()
             signal.raise_signal(signal.SIGINT)
-        return evaluate_pack(*args, **options)
+        result = evaluate_pack(*args, **options)
+        valid.extend(np.flatnonzero(result.status == 0))
+        return result
 
     monkeypatch.setattr(sparsim.mapper.engine, "evaluate_pack", evaluating)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in background jobs
