@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 SECONDS = 20  # of CPU time that a try may take
 CODES = (0, 1, 2)
-MAY_BE_NEGATIVE = {"coefficients", "reduction_ops"}
+MAY_BE_NEGATIVE = {"coefficients"}
 _NONSENSE = re.compile(r"(?<![\w.+/-])(?:-?nan|-?inf|-[0-9.]+(?:e[+-]?\d+)?) ?(?:uJ|pJ|cycles|mm|%)", re.I)
 
 

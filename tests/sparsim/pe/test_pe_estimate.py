@@ -18,6 +18,7 @@ from sparsim.pe.compare import compare
 from sparsim.pe.estimate import PEEstimate, estimate
 from sparsim.pe.eyeriss import EYERISS_V2_PE
 from sparsim.pe.geometry import Accesses, Conv, Tiling
+from sparsim.pe.tile import squared_uses
 from sparsim.spec.pe import SparsePE
 
 TINY = [
@@ -222,3 +223,13 @@ def test_what_is_refused(conv: Conv, tiling: Tiling, densities: Any, message: st
     with pytest.raises(SpecError) as caught:
         estimate(EYERISS_V2_PE, conv, tiling, *densities)
     assert str(caught.value) == message
+
+
+def test_squared_uses_of_windows():
+    for width, step, windows in itertools.product(range(1, 8), range(1, 4), range(1, 8)):
+        uses = np.zeros(width + step * windows, int)
+        for n in range(windows):
+            uses[n * step : n * step + width] += 1
+        found = squared_uses(np.array([width]), np.array([step]), np.array([windows]))
+        assert found.tolist() == [float((uses**2).sum())]
+    assert squared_uses(np.array([2**40]), np.array([1]), np.array([2**40])) > 0  # in no time
