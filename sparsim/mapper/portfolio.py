@@ -71,13 +71,14 @@ class Portfolio:
         metrics: tuple[str, ...],
         members: tuple[str, ...],
         *,
+        small: bool,
         seed: int,
         top: int,
         threads: int,
         budget: Budget,
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        self.metrics, self.budget = metrics, budget
+        self.metrics, self.budget, self._small = metrics, budget, small
         self.complete = self.interrupted = self.late = False
         self.kept = Incumbents(top, len(metrics))
         self.parts: list[Engine] = []  # one per part of the mapspace
@@ -112,7 +113,8 @@ class Portfolio:
             return
         plan = [(name, self._most_work(name)) for name in members]
         if ENUMERATE in members and CLIMB in members and self.budget.evaluations is None:
-            plan = [(ENUMERATE, HEAD_US), *plan[1:], (ENUMERATE, np.inf)]
+            plan[0] = ENUMERATE, HEAD_US
+            plan += [(ENUMERATE, np.inf)] if self._small else []
         for name, most in plan:
             if not self._advance(members[name], most):
                 return

@@ -13,7 +13,7 @@ from sparsim.mapper.certificate import certify
 from sparsim.mapper.engine import Problem, Progress
 from sparsim.mapper.objective import Objective, metrics_of
 from sparsim.mapper.parts import list_parts, total_sizes
-from sparsim.mapper.portfolio import DRAW, ENUMERATE, MEMBERS, Portfolio
+from sparsim.mapper.portfolio import DRAW, MEMBERS, Portfolio
 from sparsim.mapper.result import SearchResult
 from sparsim.mapper.space import Sizes
 from sparsim.spec import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
@@ -50,11 +50,11 @@ def search(
 
     `objective`: "energy", "delay", "edp", or several of them, compared exactly and in this order; between
     equals the first in the mapspace wins, unless the search ends at its lower bound. `method`: "exhaustive"
-    proves the optimum, "random" and "local" try mappings, "auto" runs them side by side, the first where the
-    space is small enough. `evaluations`, for each method, and `seconds` end the search early, as Ctrl-C does
-    once there is a mapping; the best so far is returned with the proven gap. A first valid mapping is looked
-    for whatever the budget. Random and local search draw 100 mappings for each evaluation allowed, or 100000
-    without a budget.
+    proves the optimum, "random" and "local" try mappings, "auto" runs them side by side; without a budget it
+    enumerates a space to its end only where that is small enough. `evaluations`, for each method, and
+    `seconds` end the search early, as Ctrl-C does once there is a mapping; the best so far is returned with
+    the proven gap. A first valid mapping is looked for whatever the budget. Random and local search draw 100
+    mappings for each evaluation allowed, or 100000 without a budget.
     `top`: how many mappings to return. Of dims in the mapspace's `divisibility` all covered bounds are
     searched, and between equals less padding wins. Loops of bound 1 among the free dims of a level stand
     innermost, in the shape's order.
@@ -80,7 +80,7 @@ def search(
     small = _is_small(number)
     portfolio = Portfolio(
         Problem(arch, parts[0].layer, policy, energy, accounting), parts, metrics,
-        _members(method, small, evaluations, seconds), seed=seed, top=top, threads=threads,
+        _members(method, small, evaluations, seconds), small=small, seed=seed, top=top, threads=threads,
         budget=Budget(evaluations, seconds), progress=progress,
     )  # fmt: skip
     portfolio.run()
@@ -110,14 +110,10 @@ def _is_small(number: Sizes) -> bool:
 
 
 def _members(method: Method, small: bool, evaluations: int | None, seconds: float | None) -> tuple[str, ...]:
-    """The methods that `method` stands for. Where the space is too large "auto" does not enumerate it; random
-    mappings alone are worth a budget of evaluations, but no time that the others could have."""
-    left_out = set()
-    if method == "auto" and not small:
-        left_out.add(ENUMERATE)
-    if method == "auto" and evaluations is None and (small or seconds is not None):
-        left_out.add(DRAW)
-    return tuple(name for name in MEMBERS[method] if name not in left_out)
+    """The methods that `method` stands for. With "auto", random mappings are worth a budget of evaluations,
+    but no time that the others could have."""
+    draws = method != "auto" or evaluations is not None or (not small and seconds is None)
+    return tuple(name for name in MEMBERS[method] if draws or name != DRAW)
 
 
 def _nothing(portfolio: Portfolio, mapspace: Mapspace, layer: Layer) -> str:
