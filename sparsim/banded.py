@@ -1,4 +1,4 @@
-"""Banded square matrices: element (i, j) is nonzero iff |i - j| <= half width (model-spec 8.4)."""
+"""Banded square matrices: element (i, j) is nonzero iff |i - j| <= half width (model 8.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packs -> result records: indices become names again, counts become rates (model-spec 14 to 16)."""
+"""Packs -> result records: indices become names again, counts become rates (model 14 to 16)."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ class Decoder:
             compressions=int(sparse.coded[s, v, 1]),
             energy_per_access_pj=or_nothing(ratio, per_instance, accesses if average > 0 else 0),
             energy_per_instance_pj=per_instance, energy_pj=per_instance * average,
-            reduction_energy_per_instance_pj=0.0, reduction_energy_pj=0.0,  # adders are free (14.2)
+            reduction_energy_per_instance_pj=0.0, reduction_energy_pj=0.0,  # adders are free (model 14.2)
             addr_gen_energy_per_cluster_pj=addresses * per_address,
             addr_gen_energy_pj=addresses * per_address * clusters,
             energy_by_action_pj=dict(zip(ACTION_NAMES, actions, strict=True)),
@@ -241,7 +241,7 @@ class Decoder:
     def bandwidths(
         self, s: int, v: int, instances: int, average: float
     ) -> tuple[Bandwidth, Bandwidth, Bandwidth]:
-        """Shared, read and write bandwidth (14.3)."""
+        """Shared, read and write bandwidth (model 14.3)."""
         words, bits = self.words[s][v], self.levels[s].word_bits
         read_format, write_format = words[FORMAT_READ_BITS] // bits, words[FORMAT_WRITE_BITS] // bits
         both_format = (words[FORMAT_READ_BITS] + words[FORMAT_WRITE_BITS]) // bits
@@ -308,7 +308,7 @@ class Decoder:
         )  # fmt: skip
 
     def intensity(self, actual: int) -> OperationalIntensity:
-        """Operations per byte (16.5)."""
+        """Operations per byte (model 16.5)."""
         capacity, kept = self.sparse.capacity, self.nest.kept
         words = [self._outermost(capacity[:, v], kept[:, v]) for v in range(len(self.data))]
         words = [self.existing(n, v) for v, n in enumerate(words)]

@@ -76,10 +76,10 @@ def evaluate(
     accounting: Accounting = "timeloop-3",
     masks: Dict[str, NDArray[np.bool_]] | None = None,
 ) -> Evaluation:
-    """One mapping in full detail (model-spec 1.3). Of a mapping that pads dims the numbers are those of the
+    """One mapping in full detail (model 1.3). Of a mapping that pads dims the numbers are those of the
     padded layer; see `Evaluation.covers`.
 
-    `policy` None: the dense report. `energy` None: the built-in energies (4.4). `masks`: the nonzeros of
+    `policy` None: the dense report. `energy` None: built-in energies (model 4.4). `masks`: the nonzeros of
     dataspaces whose density is `actual`, in the shape's coordinates; they outrank files that the layer names.
     Energies that are given in vain or missing are an EnergyWarning. Raises SpecError, EnergyTableError, or
     MappingError if the mapping is invalid.

@@ -109,7 +109,7 @@ def _network_name(arch: Architecture, s: int) -> str:
 
 
 def _wires(levels: Sequence[Storage], mesh: list[tuple[int, int]], resolved: ResolvedEnergy) -> Reals:
-    """(S, 3): pJ per hop, per router, per ingress (model-spec 15.2)."""
+    """(S, 3): pJ per hop, per router, per ingress (model 15.2)."""
     area = resolved.compute_area  # um^2 of all that hangs below one port of the network
     wires = []
     for s, level in enumerate(levels):
@@ -211,7 +211,7 @@ def level_index(arch: Architecture, name: str) -> int:
 
 @by_identity
 def lower_policy(policy: SparsePolicy | None, arch: Architecture, shape: Shape) -> PolicyPack:
-    """Formats and SAFs, the latter in their order of evaluation (model-spec 10.1)."""
+    """Formats and SAFs, the latter in their order of evaluation (model 10.1)."""
     policy = policy or SparsePolicy()
     data = [d.name for d in shape.dataspaces]
     n_levels = len(arch.storage)

@@ -41,7 +41,7 @@ class MaskCounts(MaskRules):
     # tiles
 
     def format_words(self, s: int, v: int) -> Iterator[FormatWords]:
-        """The words of every rank of the format of v at level s (9.1, 9.4)."""
+        """The words of every rank of the format of v at level s (model 9.1, 9.4)."""
         form, fiber = self.policy.format[s, v], self.nest.fiber[s, v].tolist()
         ranks, boxes = int(form[packs.N_RANKS]), self._rank_boxes(s, v)
         stored_tile = self.nonempty(v, self.tile(s)) if self._parent_has_format(s, v) else None
@@ -114,7 +114,7 @@ class MaskCounts(MaskRules):
         return bool(parent >= 0 and self.policy.format[parent, v, packs.HAS_FORMAT])
 
     def units(self, s: int, v: int) -> tuple[Reals, Reals]:
-        """(expected words per rank of a stored tile, words of the tile that takes most bits) (9.5, 13.1)."""
+        """(expected words per rank of a stored tile, those of the tile with most bits) (model 9.5, 13.1)."""
         shape = self.policy.rank.shape[2], 2
         expected, fullest = np.zeros(shape), np.zeros(shape)
         around = [
@@ -190,7 +190,7 @@ class MaskCounts(MaskRules):
             self._count_format(table, s, v, utilised, outer, own, kind if local else 0)
 
     def _elided(self, s: int, v: int, a: int, accounting: int) -> int:
-        """Words whose first read or fill is left out, because there is no partial sum yet (7.10)."""
+        """Words whose first read or fill is left out, because there is no partial sum yet (model 7.10)."""
         part = int(self.nest.part[s, v])
         if not self.layer.read_write[v] or accounting == packs.COUNT_ALL:
             return 0

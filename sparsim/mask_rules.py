@@ -90,7 +90,7 @@ class MaskRules:
         return leaders
 
     def _leader(self, g: int, q: int, v: int) -> Factor:
-        """Whether the leader's tile that decides about an access holds a nonzero (10.2).
+        """Whether the leader's tile that decides about an access holds a nonzero (model 10.2).
 
         It is what the leader shows while one slice of the target stays the same: all iterations of the loops
         inside the target loop, of the loops that `find_leaders` noted further outside, and of those outside
@@ -165,7 +165,7 @@ class MaskRules:
         return self._conditions[v]
 
     def useful(self, g: int) -> float:
-        """Share of the target's accesses at which all leaders with masks hold a nonzero (10.2)."""
+        """Share of the target's accesses at which all leaders with masks hold a nonzero (model 10.2)."""
         target, level = self._target(g), int(self.nest.lead[g, packs.LEAD_LEVEL])
         weight, _ = self.stored(int(self.nest.lead[g, packs.LEAD_CHILD]), target, level)
         total = self.space.share(*weight)
@@ -186,7 +186,7 @@ class MaskRules:
 
     @cached_property
     def spread(self) -> Reals:
-        """Answers for what a tensor's own metadata lets idle, per (loop, tensor) (10.6 a)."""
+        """Answers for what a tensor's own metadata lets idle, per (loop, tensor) (model 10.6 a)."""
         answers = np.zeros((len(self.nest.loop), self.n_data, 2))
         for v in self.models:
             for level in range(self.n_levels):
@@ -196,7 +196,7 @@ class MaskRules:
 
     @cached_property
     def led(self) -> Reals:
-        """Answers for the leaders of spatial skipping, per (option, loop) (10.6 b)."""
+        """Answers for the leaders of spatial skipping, per (option, loop) (model 10.6 b)."""
         answers = np.zeros((len(self.policy.option), len(self.nest.loop), 2))
         for level, g in self._spatial_options():
             for m, alive in self._spatial_leader(level, g):

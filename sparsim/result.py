@@ -26,7 +26,7 @@ def ratio(x: float, y: float) -> float:
 
 
 def single_ratio(x: int, y: int) -> float:
-    """The same in single precision (16.5)."""
+    """The same in single precision (model 16.5)."""
     return float(np.float32(x) / np.float32(y)) if y else ratio(x, y)
 
 

@@ -98,7 +98,7 @@ def widen(nest: NestPack, wide: NestPack) -> NestPack:
     """An analysed nest in the larger arrays of `wide`.
 
     Layers are not widened before they are analysed, because trivial loops are not always neutral
-    (model-spec 19.1, item 15).
+    (model 9.3).
     """
     wide.loop[:, packs.BOUND] = 1
     for source, target in zip(nest, wide, strict=True):

@@ -126,7 +126,7 @@ def fill_table(
             start = sum(map(len, p0))
             rows = _tile_rows(model, policy, nest, int(s), v)
             table.start[s, v] = start, start + len(rows[1])
-            # a banded tile always counts as possibly empty (8.4)
+            # a banded tile always counts as possibly empty (model 8.4)
             table.bounds[s, v] = rows[0][0] if v in counted else 0, rows[3]
             k.append(np.append(rows[0], rows[3]))
             p.append(np.append(rows[1], 0.0))

@@ -1,4 +1,4 @@
-"""The small accelerator and the layers of the specification's worked examples (model-spec 22.0 to 22.5)."""
+"""The small accelerator and the layers of the specification's worked examples (model 22.0 to 22.5)."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def searches(draw: Any, *, dense: bool | None = None) -> Search:
 
 
 def losing_a_word() -> Search:
-    """Seven words of the operand arrive at each child, and six are counted as fills (model-spec 7.6, 7.10).
+    """Seven words of the operand arrive at each child, and six are counted as fills (model 7.6, 7.10).
 
     Nothing else costs anything, so a bound that counts what arrives is above every mapping.
     """

@@ -78,7 +78,7 @@ def inexact_tensors(layer: Layer, of_2022: bool = False) -> list[str]:
     """Dataspaces whose probabilities the reference itself computes inexactly.
 
     The hypergeometric function of 3.0.3 works with factored factorials up to the 10,000th prime, 104,729; for
-    larger tensors it switches to an approximation with an error of about 1e-14 (model-spec 8.3). That of the
+    larger tensors it switches to an approximation with an error of about 1e-14 (model 8.3). That of the
     releases of 2022 was an approximation for tensors of any size.
     """
     exact_points = 0 if of_2022 else LARGEST_EXACT_TENSOR

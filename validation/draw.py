@@ -177,7 +177,7 @@ def _some(rng: random.Random, layer: Layer, chance: float) -> tuple[str, ...]:
 
 
 def _tile_words(layer: Layer, mapping: Mapping, index: int) -> int:
-    """Words that level `index` (outer to inner) holds: the boxes of its tiles (model-spec 3.2)."""
+    """Words that level `index` (outer to inner) holds: the boxes of its tiles (model 3.2)."""
     extents = dict.fromkeys(layer.shape.dims, 1)
     for level in mapping.levels[index:]:
         for dim, factor in level.temporal.factors.items():

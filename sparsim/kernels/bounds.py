@@ -1,7 +1,8 @@
 """A proven lower bound on energy and cycles of every mapping with given factors, whatever its free orders.
 
 It counts what no order can avoid: a tile is delivered once for every iteration of the loops that move it,
-and of all loops outside of those (model-spec 7.3); counts shrink by no more than densities allow (9.5, 10.2).
+and of all loops outside of those (model 7.3); counts shrink by no more than densities allow (model 9.5,
+10.2).
 Metadata and networks cost nothing here.
 """
 
@@ -39,7 +40,7 @@ ROUNDED_AWAY = 3.0  # words that the floors and truncations of a sparse count ma
 
 @kernel
 def measure(arch, layer, factor, w):
-    """Fill tile, union, children and instances of the work arrays from the factors (3.2, 7.5)."""
+    """Fill tile, union, children and instances of the work arrays from the factors (model 3.2, 7.5)."""
     ext, tile, union = w.ext, w.tile, w.union
     n_levels, n_data, n_dims = tile.shape[0], tile.shape[1], ext.shape[0]
     ext[:] = 1
@@ -67,7 +68,7 @@ def measure(arch, layer, factor, w):
 
 @kernel
 def count_deliveries(arch, layer, bound, space, factor, place, free, w):
-    """Fill groups and words (7.3, 7.4); `place` and `free` are those of a SpacePack.
+    """Fill groups and words (model 7.3, 7.4); `place` and `free` are those of a SpacePack.
 
     words[k, v]: iterations that deliver to one child of level k a tile of v that it does not hold.
     """
@@ -119,7 +120,7 @@ def count_deliveries(arch, layer, bound, space, factor, place, free, w):
 @inlined
 def stored_share(kind, density, total, points):
     """(share, chance): least expected density of a tile, least chance that it is not dropped as empty, the
-    latter under a parent with metadata; together with the reference's peculiarities (9.5)."""
+    latter under a parent with metadata; together with the reference's peculiarities (model 9.5)."""
     if kind == FIXED:
         x = points * density
         low = math.floor(x)
@@ -151,7 +152,7 @@ def _shares(layer, density, policy, bound, keep, v, w):
             stored, chance = stored_share(density.kind[v], density.density[v], layer.words[v], w.tile[s, v])
             part = stored if policy.format[s, v, HAS_FORMAT] else chance
             if outer_format and policy.format[s, v, IS_COMPRESSED]:
-                part *= chance  # vector accesses per block may be that few (14.1)
+                part *= chance  # vector accesses per block may be that few (model 14.1)
         share[s, READ], share[s, FILL], share[s, UPDATE] = part, part, part
         outer_format = policy.format[s, v, HAS_FORMAT] == 1
     for f in range(policy.saf.shape[0]):
@@ -220,13 +221,13 @@ def bound_candidate(arch, layer, density, policy, bound, space, factor, place, f
 @kernel
 def may_lose_a_word(layer, v, instances):
     """Whether fills may be a word below what arrives: they are truncated, and an operand with windows arrives
-    in several buckets, whose shares are rounded unless instances are a power of two (7.6)."""
+    in several buckets, whose shares are rounded unless instances are a power of two (model 7.6)."""
     return not layer.plain[v] and not layer.read_write[v] and instances & (instances - 1) != 0
 
 
 @inlined
 def _access_energy(arch, w, s, exact, reads, fills, updates):
-    """Least energy of one dataspace at level s, all instances; adds the words to w.moved (14.1 to 14.3)."""
+    """Least energy of a dataspace at level s, all instances; adds words to w.moved (model 14.1 to 14.3)."""
     block, instances = arch.width[s, BLOCK], w.instances[s]
     energy = 0.0
     for a in range(3):

@@ -34,7 +34,7 @@ def _exceeds(metric, limit, cycles, energy):
 
 @inlined
 def _fits_fan(arch, bound, space, w, r):
-    """Take over the spatial factors of dim r; whether no level uses more instances than there are (17.6)."""
+    """Take over the spatial factors of dim r; whether no level uses too many instances (model 17.6)."""
     for t in range(arch.tiling.shape[0]):
         if arch.tiling[t, 1] == 0:
             continue
@@ -66,7 +66,7 @@ def _most_units(arch, bound, space, w, r):
 
 @kernel
 def _stored_words(layer, density, policy, bound, v, s, points):
-    """Words that a level must have room for, at most those of the full check (13.1, 13.3)."""
+    """Words that a level must have room for, at most those of the full check (model 13.1, 13.3)."""
     if bound.switch[EXACT] or not policy.format[s, v, HAS_FORMAT]:
         return points
     if density.kind[v] == TABULATED:
@@ -104,7 +104,7 @@ def _fits_levels(arch, layer, density, policy, bound, space, w, r):
 
 @kernel
 def _fits_choice(arch, layer, density, policy, bound, keep, w):
-    """The full capacity check of complete tiles, data only (13.2)."""
+    """The full capacity check of complete tiles, data only (model 13.2)."""
     for s in range(w.tile.shape[0]):
         if arch.limit[s, SIZE] < 0.0:
             continue
@@ -238,7 +238,7 @@ def count_choices(space, factor, real, out):
 def _arrange(space, factor, t, number, split, n, real, order):
     """order := order `number` of tiling level t; returns how many loops run along X.
 
-    Free dims without a loop come first, the others follow by factorial digits (17.3).
+    Free dims without a loop come first, the others follow by factorial digits (model 17.3).
     """
     at = 0
     for i in range(space.free[t, 0]):
@@ -273,7 +273,7 @@ def _arrange(space, factor, t, number, split, n, real, order):
 
 @kernel
 def _fits_axes(arch, space, factor, order, split):
-    """Whether every spatial level has the instances along X and along Y (17.6)."""
+    """Whether every spatial level has the instances along X and along Y (model 17.6)."""
     for t in range(arch.tiling.shape[0]):
         if arch.tiling[t, 1] == 0:
             continue
@@ -322,7 +322,7 @@ def assemble_candidates(
     arch, layer, density, policy, bound, space, work, metric, limit, candidate, draw, mapping, reason
 ):
     """Entry: rows of `mapping` from `candidate` (n, R + 1) and numbers `draw` (n, T, 2) of any size, which
-    become order and split numbers (17.3); reason[i]: PASSED, or why the row is rejected."""
+    become order and split numbers (model 17.3); reason[i]: PASSED, or why the row is rejected."""
     a, y, d, p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
     b, sp, w, m = by_pointer(bound), by_pointer(space), by_pointer(work), by_pointer(mapping)
     n_dims = candidate.shape[1] - 1

@@ -1,4 +1,4 @@
-"""Capacity, vector accesses, energy, bandwidth and cycles (model-spec 12.4, 13, 14)."""
+"""Capacity, vector accesses, energy, bandwidth and cycles (model 12.4, 13, 14)."""
 
 import math
 
@@ -49,7 +49,7 @@ READ_WORDS, WRITE_WORDS, FORMAT_READ_BITS, FORMAT_WRITE_BITS = 0, 1, 2, 3
 
 @kernel
 def check_capacity(arch, policy, nest, sparse):
-    """Whether every level holds its tiles and has the instances that the mapping uses (12.4, 13.2)."""
+    """Whether every level holds its tiles and has the instances that the mapping uses (model 12.4, 13.2)."""
     kept, capacity, form, limit = nest.kept, sparse.capacity, policy.format, arch.limit
     space, avg, mesh = sparse.space, sparse.avg, arch.mesh
     n_levels, n_data = kept.shape
@@ -86,7 +86,7 @@ def check_capacity(arch, policy, nest, sparse):
 
 @inlined
 def _capacity_bits(policy, sparse, s, v):
-    """Format bits of the fullest tile (13.1)."""
+    """Format bits of the fullest tile (model 13.1)."""
     bits = 0.0
     for r in range(policy.format[s, v, N_RANKS]):
         bits += sparse.capacity_units[s, v, r, METADATA] * policy.rank[s, v, r, RANK_METADATA_BITS]
@@ -106,7 +106,7 @@ def _format_bits(format_words, rank, ranks, s, v, a, o):
 
 @inlined
 def _data_energy(arch, sparse, cost, s, v):
-    """Fill the data part of vector and words; returns its energy in pJ (14.1, 14.2)."""
+    """Fill the data part of vector and words; returns its energy in pJ (model 14.1, 14.2)."""
     vector, words, count, price = cost.vector, cost.words, sparse.counts, arch.energy
     block, ratio = arch.width[s, BLOCK], sparse.ratio[s, v]
     energy, read, write = 0.0, 0.0, 0.0
@@ -154,7 +154,7 @@ def _format_energy(arch, policy, sparse, cost, s, v, energy):
 
 @kernel
 def level_costs(arch, layer, policy, nest, sparse, cost):
-    """Energy of every storage level and of the computes; words moved (14.1, 14.2)."""
+    """Energy of every storage level and of the computes; words moved (model 14.1, 14.2)."""
     kept, space, avg, coded = nest.kept, sparse.space, sparse.avg, sparse.coded
     energies, clusters_of, level_pj, price = cost.energy, cost.clusters, cost.level_pj, arch.energy
     n_levels, n_data = kept.shape
@@ -188,7 +188,7 @@ def level_costs(arch, layer, policy, nest, sparse, cost):
 
 @inlined
 def _address_generations(layer, sparse, s, v):
-    """Addresses per cluster: skipped accesses need none (14.2)."""
+    """Addresses per cluster: skipped accesses need none (model 14.2)."""
     a = UPDATE if layer.read_write[v] else READ
     n = sparse.counts[s, v, a, RANDOM] + sparse.counts[s, v, a, GATED]
     return n + sparse.counts[s, v, FILL, RANDOM] + sparse.counts[s, v, FILL, GATED]
@@ -196,7 +196,7 @@ def _address_generations(layer, sparse, s, v):
 
 @kernel
 def level_cycles(arch, nest, sparse, cost):
-    """Cycles of the computes and of every level under its bandwidth limits (12.4, 14.3).
+    """Cycles of the computes and of every level under its bandwidth limits (model 12.4, 14.3).
 
     A level's demand is that of its tensors' words per instance, on average over the utilised ones.
     """

@@ -1,4 +1,4 @@
-"""Dense traffic: what every level delivers to the next, and the counts that follow (model-spec 7).
+"""Dense traffic: what every level delivers to the next, and the counts that follow (model 7).
 
 Densities play no part here. All numbers are for the instance at spatial coordinate 0.
 """
@@ -76,10 +76,10 @@ def _may_reload(flags, nest, v):
 
 @inlined
 def _deliver_plain(layer, flags, nest, v):
-    """One bucket per level, and partitions (7.5): all there is where tiles never overlap.
+    """One bucket per level, and partitions (model 7.5): all there is where tiles never overlap.
 
     The words that one child gets are then free until the first relevant temporal loop, from where on every
-    loop multiplies them (7.3). One walk over the loops, from the outermost inward, serves all levels.
+    loop multiplies them (model 7.3). One walk over the loops, from the outermost inward, serves all levels.
     """
     loop, real, box, tile, part = nest.loop, nest.real, nest.box, nest.tile, nest.part
     flow, bucket, n_bucket, fanout = nest.flow, nest.bucket, nest.n_bucket, nest.fanout
@@ -135,7 +135,7 @@ def _deliver_exact(arch, layer, flags, want_hops, nest, s, v):
 
 @inlined
 def _share(nest, v):
-    """Words that arrive per instance, from the direct outer neighbour and before bypassing (7.6).
+    """Words that arrive per instance, from the direct outer neighbour and before bypassing (model 7.6).
 
     Every bucket is divided on its own, like in the reference. The sum may so be a rounding below a whole
     number, and fills of operands, which are truncated, one word fewer.
@@ -162,7 +162,7 @@ def _received(bucket, n, s, v):
 
 @inlined
 def _bypass(nest, v):
-    """Hand the traffic of levels that do not keep `v` to the next outer one (7.8)."""
+    """Hand the traffic of levels that do not keep `v` to the next outer one (model 7.8)."""
     kept, flow, part, bucket = nest.kept, nest.flow, nest.part, nest.bucket
     n_bucket, fanout = nest.n_bucket, nest.fanout
     n_levels = flow.shape[0]
@@ -192,7 +192,7 @@ def _bypass(nest, v):
 
 @inlined
 def _peers(nest, v):
-    """Neighbours' copies are read there and filled here (7.9)."""
+    """Neighbours' copies are read there and filled here (model 7.9)."""
     flow, space = nest.flow, nest.space
     for s in range(flow.shape[0] - 1, 0, -1):
         if flow[s, v, LINK] != 0.0:
@@ -209,7 +209,7 @@ def _half_away(x):
 
 @inlined
 def _count(layer, accounting, nest, v):
-    """Reads, fills, updates and temporal reductions (7.10)."""
+    """Reads, fills, updates and temporal reductions (model 7.10)."""
     kept, flow, count, kin = nest.kept, nest.flow, nest.counts, nest.kin
     writes = layer.read_write[v] == 1
     for s in range(flow.shape[0]):

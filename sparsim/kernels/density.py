@@ -1,7 +1,7 @@
-"""How many nonzeros a tile holds (model-spec 8).
+"""How many nonzeros a tile holds (model 8).
 
 Hypergeometric probabilities are correctly rounded: they are formed in double-double arithmetic, a value being
-an unevaluated sum (hi, lo) of two doubles with a relative error near 1e-31 (Dekker 1971; model-spec 20.5).
+an unevaluated sum (hi, lo) of two doubles with a relative error near 1e-31 (Dekker 1971; model 20.5).
 """
 
 import math
@@ -79,7 +79,7 @@ def miss_chance(total, taken, nonzeros):
 
 @kernel
 def nonzeros_in_tensor(density, total):
-    """Nonzeros of a whole hypergeometric tensor (8.3)."""
+    """Nonzeros of a whole hypergeometric tensor (model 8.3)."""
     return int(math.ceil(density * total))
 
 
@@ -134,7 +134,7 @@ def hypergeometric_list(total, nonzeros, points, out_k, out_p, out_lo):
 
 @inlined
 def fixed_chance_of_none(points, density):
-    """P(0) of a fixed-structured tile (8.2)."""
+    """P(0) of a fixed-structured tile (model 8.2)."""
     x = points * density
     return 1.0 - x if x < 1.0 else 0.0
 
@@ -167,7 +167,7 @@ def most_nonzeros(kind, density, total, points):
 
 @inlined
 def _hypergeometric_least(total, nonzeros, points):
-    """Least occupancy as the reference forms it: an unsigned difference that may wrap around (8.3).
+    """Least occupancy as the reference forms it: an unsigned difference that may wrap around (model 8.3).
 
     Returns -1 where the wrapped value is so large that no occupancy is left.
     """
@@ -184,7 +184,7 @@ def _hypergeometric_least(total, nonzeros, points):
 def occupancies(kind, density, total, points, table, s, v, out_k, out_p, out_lo):
     """(number, least): the list of occupancies with nonzero probability, ascending, and the least occupancy.
 
-    `least` is what decides whether a tile may be empty (9.5); for a TABULATED tensor the list is a slice of
+    `least` decides whether a tile may be empty (model 9.5); for a TABULATED tensor the list is a slice of
     the table and is copied.
     """
     if kind == HYPERGEOMETRIC:

@@ -1,4 +1,4 @@
-"""The stages in order (model-spec 1.3): nest -> density -> cost; one mapping, many, or one fixed network."""
+"""The stages in order (model 1.3): nest -> density -> cost; one mapping, many, or one fixed network."""
 
 import numpy as np
 

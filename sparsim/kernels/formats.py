@@ -1,4 +1,4 @@
-"""What a tile holds and what its format costs: occupancies, format units (model-spec 9.4, 9.5, 13.1)."""
+"""What a tile holds and what its format costs: occupancies, format units (model 9.4, 9.5, 13.1)."""
 
 import math
 
@@ -50,7 +50,7 @@ def tile_statistics(arch, layer, density, policy, table, nest, sparse):
 
 @inlined
 def _expect(density, policy, table, nest, sparse, s, v, n, least):
-    """Expectations over the tiles that are stored: empty ones vanish below a parent with metadata (9.5)."""
+    """Expectations over stored tiles: empty ones vanish below a parent with metadata (model 9.5)."""
     k, p = sparse.list_k, sparse.list_p
     points = nest.tile[s, v]
     parent = nest.kin[s, v, PARENT]
@@ -118,7 +118,7 @@ def _empty_chances(density, table, nest, sparse, s, v, ranks, nonzeros, i):
 
 @kernel
 def _rank_units(policy, nest, s, v, ranks, none, unit):
-    """unit[r] := (metadata, payload) units of rank r of one tile (9.1, 9.4)."""
+    """unit[r] := (metadata, payload) units of rank r of one tile (model 9.1, 9.4)."""
     fiber, rank = nest.fiber, policy.rank
     whole_tile_rank = 0 if policy.format[s, v, INNER_FIRST] else ranks - 1
     fibers = 1.0
@@ -152,7 +152,7 @@ def _rank_units(policy, nest, s, v, ranks, none, unit):
 
 @inlined
 def _capacity(layer, density, policy, table, nest, sparse, s, v):
-    """Most words and format units that the level must hold (13.1)."""
+    """Most words and format units that the level must hold (model 13.1)."""
     points = nest.tile[s, v]
     form = policy.format[s, v]
     sparse.capacity[s, v] = points
@@ -175,7 +175,7 @@ def _capacity(layer, density, policy, table, nest, sparse, s, v):
 
 @inlined
 def _full_blocks(arch, sparse, s, v, n):
-    """Expected block accesses of one tile before empty tiles are dropped (14.1)."""
+    """Expected block accesses of one tile before empty tiles are dropped (model 14.1)."""
     block = arch.width[s, BLOCK]
     blocks = 0.0
     if block > 1:
@@ -187,7 +187,7 @@ def _full_blocks(arch, sparse, s, v, n):
 
 @inlined
 def _small_tile_limit(block, tenth):
-    """Blocks per tile below which partly filled blocks matter: the reference's table (14.1); -1: no entry."""
+    """Blocks per tile below which partly filled ones matter: the reference's table (model 14.1); -1: none."""
     if block == 2:
         return (251, 125, 84, 63, 51, 42, 36, 32, 28, 1)[tenth]
     if block == 4:
@@ -203,7 +203,7 @@ def _small_tile_limit(block, tenth):
 
 @inlined
 def _block_ratio(arch, policy, nest, sparse, s, v, full):
-    """Vector accesses per full block of a small compressed tile (14.1)."""
+    """Vector accesses per full block of a small compressed tile (model 14.1)."""
     block, rho, points = arch.width[s, BLOCK], sparse.rho[s, v], nest.tile[s, v]
     if not policy.format[s, v, IS_COMPRESSED] or block == 1 or rho >= 1.0 or rho <= 0.0:
         return OK

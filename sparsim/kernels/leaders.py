@@ -1,4 +1,4 @@
-"""Which part of a leader tensor decides that an access is ineffectual (model-spec 10.2, 20.4)."""
+"""Which part of a leader tensor decides that an access is ineffectual (model 10.2, 20.4)."""
 
 import numpy as np
 
@@ -60,7 +60,7 @@ def _relevant(layer, v, dim):
 
 @inlined
 def _target_loop(layer, nest, target, level, child):
-    """(loop, scalar): the loop whose iterations the decision is about (10.2, step 2)."""
+    """(loop, scalar): the loop whose iterations the decision is about (model 10.2, step 2)."""
     last = -1
     for m in range(nest.loop.shape[0]):
         loop = nest.loop[m]

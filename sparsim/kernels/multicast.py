@@ -1,4 +1,4 @@
-"""Who receives the same words at the same time: multicast groups, hops, neighbours (model-spec 7.4, 15.1).
+"""Who receives the same words at the same time: multicast groups, hops, neighbours (model 7.4, 15.1).
 
 The children of a level are numbered with the first-listed spatial loop fastest and sit on a grid of
 `columns` x `rows`; child i at (i % columns, i // columns). A child's data offset is encoded in one integer
@@ -31,7 +31,7 @@ ALL, UNSERVED = 0, 1  # which children are grouped: rows of NestPack.group
 
 @kernel
 def coordinate_shift(layer, v, dim, stride, o):
-    """How far one step of a loop over `dim` moves coordinate `o` of dataspace `v` (model-spec 7.1)."""
+    """How far one step of a loop over `dim` moves coordinate `o` of dataspace `v` (model 7.1)."""
     move = 0
     for i in range(layer.side[v, o], layer.side[v, o + 1]):
         if layer.term[i, 0] == dim:

@@ -1,4 +1,4 @@
-"""The loop nest of one mapping: loops, boxes, tiles, spatial expansion (model-spec 5.1, 7.1, 3.2)."""
+"""The loop nest of one mapping: loops, boxes, tiles, spatial expansion (model 5.1, 7.1, 3.2)."""
 
 from sparsim.kernels.imperfect import count_steps
 from sparsim.kernels.jit import inlined, kernel
@@ -123,7 +123,7 @@ def _relate(flags, nest):
 
 @kernel
 def check_instances(arch, nest):
-    """Whether the mapping uses no more instances than there are, each way (12.4, 13.2)."""
+    """Whether the mapping uses no more instances than there are, each way (model 12.4, 13.2)."""
     space, mesh = nest.space, arch.mesh
     for h in range(space.shape[0]):
         x, y = space[h, 0], space[h, 1]

@@ -1,4 +1,4 @@
-"""Energy of the networks between levels (model-spec 15.2). Sparsity does not change their traffic."""
+"""Energy of the networks between levels (model 15.2). Sparsity does not change their traffic."""
 
 import numpy as np
 

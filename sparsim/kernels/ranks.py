@@ -1,4 +1,4 @@
-"""Which loops each rank of a tensor format stands for (model-spec 9.2, 9.3, 9.7)."""
+"""Which loops each rank of a tensor format stands for (model 9.2, 9.3, 9.7)."""
 
 import numpy as np
 
@@ -33,7 +33,7 @@ NO_RULE = -1
 
 @kernel
 def check_formats(arch, layer, policy, nest):
-    """Whether neighbouring levels understand each other's formats (9.7)."""
+    """Whether neighbouring levels understand each other's formats (model 9.7)."""
     if not policy.switch[ANY_FORMAT]:
         return OK
     for v in range(nest.tile.shape[1]):
@@ -153,7 +153,7 @@ def _set_rank(layer, nest, s, v, r, first, last, tile_loop):
 
 @inlined
 def _outer_to_inner(layer, policy, nest, s, v, base, ranks, n):
-    """Ranks take loops from the outermost on, each as many as its rule allows (9.3, 20.2).
+    """Ranks take loops from the outermost on, each as many as its rule allows (model 9.3, 20.2).
 
     A rank that knows no list for the next loop stays empty and ends up above all matched ones.
     """
@@ -199,7 +199,7 @@ def _outer_to_inner(layer, policy, nest, s, v, base, ranks, n):
 
 @inlined
 def _inner_to_outer(layer, policy, nest, s, v, base, ranks, n):
-    """Ranks take loops from the innermost on; the tile above a rank is that of its innermost loop (20.3)."""
+    """Ranks take loops from the inside; the tile above a rank is that of its innermost loop (model 20.3)."""
     loop, order, bound = nest.loop, nest.order, nest.served
     rank, flat = policy.rank, policy.flat
     inner = order[0] + 1 if n > 0 else 0

@@ -1,7 +1,7 @@
 """The least cost of all mappings with given spatial factors and keeps: a shortest path over chains of tiles.
 
 Loops are appended from the innermost outward, one prime at a time. A child's tile is delivered again from the
-first loop on that moves it (model-spec 7.3), so the cost of its delivery is known there: the words of the
+first loop on that moves it (model 7.3), so the cost of its delivery is known there: the words of the
 tile, times the iterations still outside. A state is therefore the extents reached and, per dataspace, how
 many deliveries wait for such a loop.
 """

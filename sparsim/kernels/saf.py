@@ -1,4 +1,4 @@
-"""From dense to actual counts: format effect, gating and skipping, operand states (model-spec 10 to 12)."""
+"""From dense to actual counts: format effect, gating and skipping, operand states (model 10 to 12)."""
 
 import math
 
@@ -57,7 +57,7 @@ def to_millionths(x):
 
 @kernel
 def choose_entries(arch, layer, density, policy, table, nest, sparse):
-    """Fill saf and saf_p: per (level, dataspace) the entry with the largest probability (10.1 to 10.4)."""
+    """Fill saf and saf_p: per (level, dataspace) the most probable entry (model 10.1 to 10.4)."""
     sparse.saf[:] = 0
     sparse.saf_p[:] = 0.0
     for f in range(policy.saf.shape[0]):
@@ -79,7 +79,7 @@ def choose_entries(arch, layer, density, policy, table, nest, sparse):
 
 @inlined
 def _ineffectual(layer, density, policy, table, nest, g):
-    """Probability that an access of option g's target meets an empty leader tile (10.2, steps 5 and 6)."""
+    """Probability that an access of option g's target meets an empty leader tile (model 10.2)."""
     useful = table.useful[g]
     first = policy.option[g, OPT_LEADER0]
     for q in range(first, policy.option[g, OPT_LEADER1]):
@@ -98,7 +98,7 @@ def _ineffectual(layer, density, policy, table, nest, g):
 
 @inlined
 def _saving(arch, policy, nest, sparse, g, p):
-    """What an option saves, in pJ per tile (10.3)."""
+    """What an option saves, in pJ per tile (model 10.3)."""
     level, child = nest.lead[g, LEAD_LEVEL], nest.lead[g, LEAD_CHILD]
     target = policy.option[g, OPT_TARGET]
     where = child if child >= 0 else level
@@ -117,7 +117,7 @@ def _saving(arch, policy, nest, sparse, g, p):
 
 @kernel
 def format_counts(layer, policy, nest, sparse):
-    """Working counts after compression, and format words, per level (9.6, 11.1). Returns a status."""
+    """Working counts after compression, and format words, per level (model 9.6, 11.1). Returns a status."""
     kept, dense, tile, form = nest.kept, nest.counts, nest.tile, policy.format
     work, words, units, rho = sparse.work, sparse.format, sparse.units, sparse.rho
     for v in range(kept.shape[1]):
@@ -145,7 +145,7 @@ def format_counts(layer, policy, nest, sparse):
 
 @kernel
 def propagate(layer, policy, table, nest, sparse):
-    """Apply every entry to its level, the levels inside it and the computes (11.2 to 11.4).
+    """Apply every entry to its level, the levels inside it and the computes (model 11.2 to 11.4).
 
     Returns (status, computes, p_a, p_b): the computes that remain, and per operand 0 or the probability that
     its accesses, and so the computes that need them, are left out.
@@ -188,7 +188,7 @@ def propagate(layer, policy, table, nest, sparse):
 def _freeze(layer, policy, nest, sparse, s, v, outer_p):
     """A level with an entry of its own below another entry: its share is conditional on the outer one.
 
-    The reference takes the level's metadata updates for its metadata reads here; so do we (11.2).
+    The reference takes the level's metadata updates for its metadata reads here; so do we (model 11.2).
     """
     _store(nest, sparse, s, v)
     if policy.format[s, v, HAS_FORMAT]:
@@ -234,7 +234,7 @@ def _reductions(nest, sparse, s, v):
 
 @kernel
 def _split(layer, policy, nest, sparse, s, v, kind, p):
-    """Part of the reads and updates of this level become gated or skipped (11.3)."""
+    """Part of the reads and updates of this level become gated or skipped (model 11.3)."""
     if kind == 0 or kind == SPATIAL_SKIPPING:
         return
     reads = sparse.counts[s, v, READ, RANDOM]
@@ -277,7 +277,7 @@ def take_counted(layer, policy, table, nest, sparse):
 
 @kernel
 def count_coding(layer, policy, nest, sparse):
-    """Words that pass a decompressor or a compressor (11.5)."""
+    """Words that pass a decompressor or a compressor (model 11.5)."""
     for v in range(nest.tile.shape[1]):
         for s in range(nest.tile.shape[0]):
             sparse.coded[s, v, 0] = 0
@@ -294,7 +294,7 @@ def count_coding(layer, policy, nest, sparse):
 
 @kernel
 def _point_density(layer, density, table, v):
-    """Nonzero fraction of single points, rounded twice like the reference does (12.1)."""
+    """Nonzero fraction of single points, rounded twice like the reference does (model 12.1)."""
     d = density.density[v]
     if density.kind[v] == TABULATED:
         d = table.expected[v]
@@ -347,7 +347,7 @@ def split_computes(layer, density, policy, table, nest, sparse, computes, left_o
 
 
 def settled(gating, skipping, total, zero, absent, both_zero, zero_absent, both_absent):
-    """(actual, gated, skipped) operations by their operands' states; two absent ones make none (12.3).
+    """(actual, gated, skipped) operations by their operands' states; two absent ones make none (model 12.3).
 
     Plain Python too: the mapper's lower bounds and counts on masks form the same.
     """

@@ -1,4 +1,4 @@
-"""Spatial skipping: fewer instances where a spatial loop meets empty tiles (model-spec 10.6).
+"""Spatial skipping: fewer instances where a spatial loop meets empty tiles (model 10.6).
 
 `reach[h, v]` is (X, Y, effective fraction, reduced?) of hardware level h; spatial loops of storage u act on
 hardware level u, the level right inside.
@@ -68,7 +68,7 @@ def spatial_skipping(arch, layer, density, policy, table, nest, sparse):
 
 @kernel
 def average_units(sparse):
-    """compute_avg := units of arithmetic in use on average, those of the tensor that needs most (10.6 c)."""
+    """compute_avg := units in use on average, those of the tensor that needs most (model 10.6 c)."""
     most = 1
     for v in range(sparse.avg.shape[1]):
         most = max(most, int(sparse.avg[0, v]))
@@ -109,7 +109,7 @@ def _shrink(reach, kind, elements, bound):
 
 @inlined
 def _own_reduction(layer, density, policy, table, nest, sparse, v):
-    """What the metadata of v itself lets every level leave idle (10.6 a)."""
+    """What the metadata of v itself lets every level leave idle (model 10.6 a)."""
     for h in range(nest.space.shape[0]):
         reach = sparse.reach[h, v]
         reach[0], reach[1], reach[FRACTION], reach[REDUCED] = nest.space[h, 0], nest.space[h, 1], 1.0, 0.0
@@ -153,7 +153,7 @@ def _hand_inward(nest, sparse, v):
 
 @inlined
 def _directive(layer, density, policy, table, nest, sparse, level, g):
-    """Option g of a spatial skipping entry: instances whose leader tile is empty stay idle (10.6 b).
+    """Option g of a spatial skipping entry: instances whose leader tile is empty stay idle (model 10.6 b).
 
     Leaders without metadata have no effect; False if a second one with metadata would have one.
     """
@@ -227,7 +227,7 @@ def _stay(layer, nest, level, target, ext):
 
 @inlined
 def _summarise(nest, sparse, v):
-    """Final expansion, average and probability of every level (10.6 c)."""
+    """Final expansion, average and probability of every level (model 10.6 c)."""
     for h in range(nest.tile.shape[0], -1, -1):
         x, y, fraction = sparse.reach[h, v, 0], sparse.reach[h, v, 1], sparse.reach[h, v, FRACTION]
         shrink_x, shrink_y = 1.0, 1.0

@@ -1,8 +1,8 @@
 """Delivery where tiles overlap or children share: the walk over temporal loops, event by event.
 
-Only iterations 0 and 1 of a loop are told apart; iteration 1 stands for all later ones (model-spec 7.2, 7.3).
+Only iterations 0 and 1 of a loop are told apart; iteration 1 stands for all later ones (model 7.2, 7.3).
 The step that advances loop i always moves the child's tile by the same vector, so the walk is a small
-automaton over the remembered move, and its events are counted instead of simulated (20.1).
+automaton over the remembered move, and its events are counted instead of simulated (model 20.1).
 """
 
 import numpy as np
@@ -93,7 +93,7 @@ def _next_record(nest, i, g, reuse):
 
 @kernel
 def _weigh_events(nest, n, classes, reuse):
-    """nest.walk[0][i, g] := how often step i is taken with record g (model-spec 20.1, counted top-down).
+    """nest.walk[0][i, g] := how often step i is taken with record g (model 20.1, counted top-down).
 
     nest.walk[1][i, g] is the record after the sub-walk over the i innermost loops entered with g.
     """
@@ -230,7 +230,7 @@ def deliver_walk(arch, layer, flags, nest, s, v, reuse, alone):
 
 @kernel
 def distribute(arch, layer, want_hops, nest, v):
-    """Distributed multicast (model-spec 7.7): under an M:N network the outer level scatters what it would
+    """Distributed multicast (model 7.7): under an M:N network the outer level scatters what it would
     multicast, and each word travels on from the instance that got it. Done once, innermost first."""
     bucket, n_bucket, remote, flow, part = nest.bucket, nest.n_bucket, nest.remote, nest.flow, nest.part
     for s in range(part.shape[0]):

@@ -19,7 +19,9 @@ from sparsim.mapper.space import Space
 from sparsim.packs import ArchPack, BoundPack, DensityPack, Ints, LayerPack, PolicyPack, Reals
 
 MOST_STATES = 4096  # combinations of shares left out that are tried one by one
-ROUNDED = 4e-5  # relative error of densities that are rounded to millionths twice (12.1), and of clamping
+ROUNDED = (
+    4e-5  # relative error of densities that are rounded to millionths twice (model 12.1), and of clamping
+)
 
 
 class Lowered(NamedTuple):
@@ -92,7 +94,7 @@ def _distinct(layer: LayerPack) -> Ints:
 
 
 def least_compute(low: Lowered) -> tuple[float, float]:
-    """(operations that take a cycle of a unit, pJ of all operations), both at least (model-spec 12).
+    """(operations that take a cycle of a unit, pJ of all operations), both at least (model 12).
 
     What gating and skipping leave out depends on the mapping. Where few shares are possible all are tried
     with the model's own arithmetic, so that the bound is reached; else densities bound them.
@@ -160,7 +162,7 @@ def _millionths(x: float) -> float:
 def _operations(
     low: Lowered, total: float, p_a: float, p_b: float, metadata_a: bool, metadata_b: bool
 ) -> tuple[int, int, int] | None:
-    """(actual, gated, skipped) operations as the kernel forms them (12.1 to 12.3); None: no valid mapping."""
+    """(actual, gated, skipped) operations as the kernel forms them (model 12); None: no valid mapping."""
     left = total - math.floor(total * p_a)
     left -= math.floor(left * p_b)
     d_a, d_b = (_millionths(_millionths(_point_density(low, int(v)))) for v in low.layer.operand)

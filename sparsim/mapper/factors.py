@@ -1,4 +1,4 @@
-"""Ordered factorisations of a bound, one factor per tiling level, between limits (model-spec 17.2).
+"""Ordered factorisations of a bound, one factor per tiling level, between limits (model 17.2).
 
 A fixed factor is a limit from both sides. `low` and `high` hold one limit per tiling level, innermost first.
 """

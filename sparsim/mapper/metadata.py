@@ -1,4 +1,4 @@
-"""Least metadata of tiles, for formats of which it follows from sizes alone (model-spec 9.2 to 9.4, 13.1).
+"""Least metadata of tiles, for formats of which it follows from sizes alone (model 9.2 to 9.4, 13.1).
 
 These are ranks that take every loop of their tensor: one of them, or an offset rank above the single rank of
 the level inside. There the child's tile decides: its rank is taken over if it has more than one word, and

@@ -1,4 +1,4 @@
-"""A mapspace in indices: everything that a mapping of it may be (model-spec chapter 17).
+"""A mapspace in indices: everything that a mapping of it may be (model chapter 17).
 
 Tiling levels and storage levels count from the innermost, as in `sparsim.packs`.
 """
@@ -176,7 +176,7 @@ def _nests(arch: Architecture, mapspace: Mapspace) -> list[tuple[_Tiling, NestCo
 
 
 def _is_canonical(t: int, nests: Sequence[tuple[_Tiling, NestConstraint]], fan: Ints) -> bool:
-    """Whether the order does not matter, so that only the shape's order is taken (17.3)."""
+    """Whether the order does not matter, so that only the shape's order is taken (model 17.3)."""
     tiling, nest = nests[t]
     if not tiling.spatial:
         return t == 0
@@ -226,7 +226,7 @@ def _tight(cover: Cover, rows: Ints) -> Ints:
 
 
 def _keep(arch: Architecture, shape: Shape, mapspace: Mapspace) -> Ints:
-    """Bypass choices (17.5): the first free pair of dataspace and level alternates fastest."""
+    """Bypass choices (model 17.5): the first free pair of dataspace and level alternates fastest."""
     levels = _constraints(arch, mapspace)
     names = [d.name for d in shape.dataspaces]
     for name in names:

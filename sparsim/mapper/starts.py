@@ -56,7 +56,7 @@ def _arranged(low: Lowered, space: SpacePack, start: Start) -> tuple[list[int] |
 
 
 def _order_number(free: list[int], wanted: Sequence[int]) -> int:
-    """The number (17.3) of the order `wanted`, innermost first, of the dims `free`."""
+    """The number (model 17.3) of the order `wanted`, innermost first, of the dims `free`."""
     left, number = list(free), 0
     for dim in wanted:
         number += left.index(dim) * math.factorial(len(left) - 1)

@@ -29,7 +29,7 @@ def _check_mesh(where: str, mesh: tuple[int, int]) -> None:
 class Network(Record, frozen=True, kw_only=True):
     """The network from a storage level to the next level inside it. None means: not given, costs nothing."""
 
-    type: str = ""  # "M:N": distributed multicast (model-spec 7.7); others change nothing
+    type: str = ""  # "M:N": distributed multicast (model 7.7); others change nothing
     word_bits: int | None = None  # None: the level's own
     router_energy_pj: float | None = None
     wire_energy_pj_per_bit_mm: float | None = None

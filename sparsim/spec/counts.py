@@ -28,7 +28,7 @@ def effectual_macs(layer: Layer) -> float | None:
 
 
 def tensor_shape(layer: Layer, dataspace: str) -> tuple[int, ...]:
-    """Words along every coordinate of a dataspace (model-spec 3.2). Raises SpecError for an unknown one."""
+    """Words along every coordinate of a dataspace (model 3.2). Raises SpecError for an unknown one."""
     found = {d.name: d for d in layer.shape.dataspaces}
     if dataspace not in found:
         raise SpecError(

@@ -34,7 +34,7 @@ class EnergyTable(Record, frozen=True, kw_only=True):
         check_real("energy table", "wire energy", self.wire_pj_per_bit_mm, unit=" pJ/b/mm")
 
 
-# model action -> table actions, the first that the table has counts (model-spec 4.5). This is the order of
+# model action -> table actions, the first that the table has counts (model 4.5). This is the order of
 # `ResolvedEnergy.storage`; without an entry the built-in energy of the action stays.
 STORAGE_ACTIONS: dict[str, tuple[str, ...]] = {
     "random_read": ("random_read", "read"),
@@ -77,7 +77,7 @@ COMPUTE_ACTIONS: dict[str, tuple[str, ...]] = {
 
 # Where an energy or area comes from. After that of a table, an action may be named that stands in.
 TABLE, ESTIMATED = "energy table", "estimated from components"
-BUILT_IN = "built in"  # the rule of thumb of model-spec 4.4
+BUILT_IN = "built in"  # the rule of thumb of model 4.4
 ARCHITECTURE = "architecture"  # given with the level
 NOT_GIVEN = "not given"  # counts as 0
 
@@ -112,7 +112,7 @@ class ResolvedEnergy(NamedTuple):
 
 
 def resolve_energy(arch: Architecture, table: EnergyTable | None) -> ResolvedEnergy:
-    """Energies and areas of `arch` (model-spec 4.4, 4.5). Without a table, and for components that it lacks,
+    """Energies and areas of `arch` (model 4.4, 4.5). Without a table, and for components that it lacks,
     the built-in formulas hold; `sparsim.spec.check` refuses tables that lack what a mapping needs."""
     storage, vectors = zip(*(_storage_energies(level, table) for level in arch.storage), strict=True)
     compute = _compute_energies(arch.compute, table)
@@ -210,7 +210,7 @@ def _area(component: str, given: float | None, table: EnergyTable | None) -> tup
 
 
 def built_in_access_energy_pj(level: Storage) -> float:
-    """Energy of one vector access by the reference's rule of thumb (model-spec 4.4)."""
+    """Energy of one vector access by the reference's rule of thumb (model 4.4)."""
     if level.technology == "DRAM":
         return 200.0 * (level.word_bits * level.block_size) / 16
     if not level.size_words:

@@ -142,7 +142,7 @@ class Layer(Record, frozen=True, kw_only=True):
                 )
 
     def sides(self, dataspace: Dataspace) -> tuple[int, ...]:
-        """Words along every coordinate of a dataspace of the shape (model-spec 3.2)."""
+        """Words along every coordinate of a dataspace of the shape (model 3.2)."""
         values = {**self.shape.coefficients, **self.coefficients}
         return tuple(
             1 + sum(abs(values[c] if c else 1) * (self.bounds[dim] - 1) for dim, c in side)

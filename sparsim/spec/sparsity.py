@@ -37,7 +37,7 @@ class Rank(Record, frozen=True, kw_only=True):
 
 
 def rank_word_bits(rank: Rank, level: Storage) -> tuple[int, int]:
-    """Bits of a metadata and of a payload word of `rank` at `level` (model-spec 6.2).
+    """Bits of a metadata and of a payload word of `rank` at `level` (model 6.2).
 
     Given widths that do not divide the metadata width grow until they do, at most to the double.
     """
@@ -136,6 +136,6 @@ class SparsePolicy(Record, frozen=True, kw_only=True):
 
     @property
     def active(self) -> bool:
-        """Whether sparse processing takes place (model-spec 6.1)."""
+        """Whether sparse processing takes place (model 6.1)."""
         processes = self.formats or self.safs or self.compute_gating or self.compute_skipping
         return bool(processes or self.always_active)

@@ -1,4 +1,4 @@
-"""The architecture tree of versions 0.2 to 0.4 (model-spec chapter 4)."""
+"""The architecture tree of versions 0.2 to 0.4 (model chapter 4)."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _walk(root: Node) -> tuple[list[_Level], list[_Level]]:
 
 
 def _kind(component: Node) -> str:
-    """By substring of `class`, storage first (model-spec 4.1)."""
+    """By substring of `class`, storage first (model 4.1)."""
     name = component.text("class") or ""
     for kind, classes in (
         ("storage", _STORAGE_CLASSES), ("compute", _COMPUTE_CLASSES), ("network", _NETWORK_CLASSES)
@@ -229,7 +229,7 @@ def _refuse(a: Node, name: str) -> None:
 
 
 def _block_and_cluster(a: Node, word_bits: int) -> tuple[int, int]:
-    """The width rule of model-spec 4.3."""
+    """The width rule of model 4.3."""
     block, cluster, width = a.integer(*_BLOCK), a.integer("cluster-size"), a.integer(*_WIDTH)
     for key, value in (("word bits", word_bits), ("block size", block), ("cluster size", cluster)):
         if value is not None and value < 1:

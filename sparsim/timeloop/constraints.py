@@ -1,4 +1,4 @@
-"""Constraints of the mapspace and of the architecture, as one Mapspace (model-spec 17.1)."""
+"""Constraints of the mapspace and of the architecture, as one Mapspace (model 17.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sparse directives: formats, gating and skipping (model-spec chapter 6)."""
+"""Sparse directives: formats, gating and skipping (model chapter 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of Timeloop's mapper (model-spec 17.7). Those that only concern its output are passed over."""
+"""Options of Timeloop's mapper (model 17.7). Those that only concern its output are passed over."""
 
 from __future__ import annotations
 

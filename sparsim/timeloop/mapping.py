@@ -1,4 +1,4 @@
-"""Mapping directives (model-spec chapter 5)."""
+"""Mapping directives (model chapter 5)."""
 
 from __future__ import annotations
 

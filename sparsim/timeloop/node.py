@@ -253,7 +253,7 @@ def _text(value: Any) -> str | None:
 
 
 def split_range(name: str) -> tuple[str, int]:
-    """`PE[0..167]` is ("PE", 168); a name without a range stands for one instance (model-spec 2.2)."""
+    """`PE[0..167]` is ("PE", 168); a name without a range stands for one instance (model 2.2)."""
     match = _RANGE.match(name)
     if not match:
         if "[" in name and ".." in name:

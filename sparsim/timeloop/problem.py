@@ -1,4 +1,4 @@
-"""The problem document: shape, bounds, coefficients and densities (model-spec chapter 3)."""
+"""The problem document: shape, bounds, coefficients and densities (model chapter 3)."""
 
 from __future__ import annotations
 

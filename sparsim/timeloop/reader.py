@@ -1,4 +1,4 @@
-"""Timeloop's input documents, versions 0.2 to 0.4, as records (model-spec chapters 2 to 6, 17.1, 17.7)."""
+"""Timeloop's input documents, versions 0.2 to 0.4, as records (model chapters 2 to 6, 17.1, 17.7)."""
 
 from __future__ import annotations
 

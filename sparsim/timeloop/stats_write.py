@@ -1,4 +1,4 @@
-"""`Evaluation` -> the text of Timeloop 3.0.3's stats file (model-spec chapter 16)."""
+"""`Evaluation` -> the text of Timeloop 3.0.3's stats file (model chapter 16)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LOOP_SUFFIX = {"temporal": "", "spatial-x": " (Spatial-X)", "spatial-y": " (Spa
 
 
 def write_stats(evaluation: Evaluation) -> str:
-    """The report as Timeloop 3.0.3 prints it, in its dense or sparse variant (model-spec 16).
+    """The report as Timeloop 3.0.3 prints it, in its dense or sparse variant (model 16).
 
     Like there, `Area` of the summary is always 0.00 (the sum is lost before it is printed) and operations
     are counted modulo 2^64; `Evaluation.area_um2` and `.intensity` have the real numbers. Without cycles the

@@ -1,4 +1,4 @@
-"""Energy and area reference tables, ERT and ART (model-spec 4.5)."""
+"""Energy and area reference tables, ERT and ART (model 4.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Specification records -> Timeloop v0.3 documents (model-spec chapters 2 to 6)."""
+"""Specification records -> Timeloop v0.3 documents (model chapters 2 to 6)."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Walk:
     # rules
 
     def _rules(self) -> dict[tuple[int, int], Rule]:
-        """The rule of every (level, tensor): of several the one that leaves out most accesses (10.1)."""
+        """The rule of every (level, tensor): of several the one that leaves out most (model 10.1)."""
         outward = [level.name for level in self.problem.levels]
         rules: dict[tuple[int, int], Rule] = {}
         safs = [saf for saf in self.policy.safs if saf.type != "skipping-spatial"]
@@ -115,7 +115,7 @@ class Walk:
         return rules
 
     def _alive(self, option: Option, level: int, target: int) -> dict[Point, bool]:
-        """Whether no leader's tile is empty, for every operation (10.2)."""
+        """Whether no leader's tile is empty, for every operation (model 10.2)."""
         child = self.problem.child(level, target)
         at, scalar = target_loop(self.problem, level, child, target)
         alive = dict.fromkeys(self.points, True)
@@ -187,7 +187,7 @@ class Walk:
 
     def _spatial_rules(self) -> dict[tuple[int, int], Rule]:
         """Spatial skipping: instances inside the level idle where the box of the leader below the spatial
-        loops is empty (10.6 b)."""
+        loops is empty (model 10.6 b)."""
         outward = [level.name for level in self.problem.levels]
         rules = {}
         for saf in self.policy.safs:
@@ -377,7 +377,7 @@ class Walk:
         return [list(tile) for tile in tiles.values()]
 
     def _words(self, s: int, v: int, tile: list[Point]) -> list[tuple[int, int, list[Point]]]:
-        """(rank, metadata or payload, box that it is about) of every format word of a stored tile (9.1)."""
+        """(rank, metadata or payload, box that it is about) of every format word of a tile (model 9.1)."""
         form, ranks = self.form[s, v], self.ranks[s, v]
         kinds = [rank.format for rank in reversed(form.ranks)]
         whole = 0 if form.order == "inner-to-outer" else len(kinds) - 1

@@ -1,4 +1,4 @@
-"""Capacity, energy and cycles from counts, in plain Python floats (model-spec 12.4 to 14). No networks."""
+"""Capacity, energy and cycles from counts, in plain Python floats (model 12.4 to 14). No networks."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Cost:
                 raise RefusedError("utilization")
 
     def _vectors(self, key: Key) -> dict[str, float]:
-        """Vector accesses per action (14.1)."""
+        """Vector accesses per action (model 14.1)."""
         s, v = key
         tensor, level = self.sparse.tensors[key], self.problem.levels[s]
         ratio = self._block_ratio(key)
@@ -106,7 +106,7 @@ class Cost:
         return full / (tensor.words * tensor.density / block)
 
     def _energy(self, key: Key) -> float:
-        """Per instance (14.2)."""
+        """Per instance (model 14.2)."""
         tensor, level = self.sparse.tensors[key], self.problem.levels[key[0]]
         energy = sum(n * self.prices[key[0]][action] for action, n in self.vectors[key].items())
         instances = self._instances(key[0])

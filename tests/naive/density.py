@@ -1,4 +1,4 @@
-"""Density models with exact fractions, rounded once (model-spec 8.2, 8.3)."""
+"""Density models with exact fractions, rounded once (model 8.2, 8.3)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def none_of(total: int, nonzeros: int, points: int) -> Fraction:
 
 
 class Fixed:
-    """Fixed-structured (8.2)."""
+    """Fixed-structured (model 8.2)."""
 
     def __init__(self, density: float, total: int) -> None:
         self.density = density
@@ -56,7 +56,7 @@ class Fixed:
 
 
 class Uniform:
-    """Hypergeometric (8.3), with the reference's least occupancy, an unsigned difference."""
+    """Hypergeometric (model 8.3), with the reference's least occupancy, an unsigned difference."""
 
     def __init__(self, density: float, total: int) -> None:
         self.total, self.nonzeros = total, math.ceil(density * total)

@@ -1,4 +1,4 @@
-"""Leader tiles of gating and skipping, line by line from the pseudo-code (model-spec 10.2, 20.4)."""
+"""Leader tiles of gating and skipping, line by line from the pseudo-code (model 10.2, 20.4)."""
 
 from __future__ import annotations
 

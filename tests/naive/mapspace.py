@@ -187,7 +187,7 @@ def split(m: int, number: int, known: list[int]) -> list[list[int]]:
 
 
 class Generator:
-    """Numbers below `size` (17.11), for sizes below 2147483645."""
+    """Numbers below `size` (model 17.11), for sizes below 2147483645."""
 
     def __init__(self, size: int) -> None:
         self.size, self.x = size, 1
@@ -201,7 +201,7 @@ class Generator:
 
 
 class RandomPruned:
-    """The search `random-pruned` with one thread (17.8, 17.9).
+    """The search `random-pruned` with one thread (model 17.8, 17.9).
 
     `evaluate` gives the objective, None for an invalid mapping.
     """

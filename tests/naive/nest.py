@@ -1,4 +1,4 @@
-"""The loop nest of a mapping as a list of loops, and boxes of it (model-spec 3.2, 5.1)."""
+"""The loop nest of a mapping as a list of loops, and boxes of it (model 3.2, 5.1)."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Problem:
         return self.words(v, self.inside(s))
 
     def step(self, index: int, v: int) -> tuple[int, ...]:
-        """How one iteration of loop `index` moves the data box of v (7.1)."""
+        """How one iteration of loop `index` moves the data box of v (model 7.1)."""
         loop = self.loops[index]
         stride = math.prod(other.bound for other in self.loops[:index] if other.dim == loop.dim)
         return tuple(sum(c * stride for dim, c in side if dim == loop.dim) for side in self.terms[v])

@@ -1,4 +1,4 @@
-"""Rank matching with lists, line by line from the pseudo-code (model-spec 9.2, 9.3, 20.2, 20.3)."""
+"""Rank matching with lists, line by line from the pseudo-code (model 9.2, 9.3, 20.2, 20.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From dense to actual counts, in plain Python floats (model-spec 9.4 to 9.6, 10.2 to 10.4, 11, 12, 13.1).
+"""From dense to actual counts, in plain Python floats (model 9.4 to 9.6, 10.2 to 10.4, 11, 12, 13.1).
 
 Without spatial skipping, banded and actual densities.
 """
@@ -280,7 +280,7 @@ def _r6(x: float) -> float:
 
 
 def _units(tensor: Tensor, density: Model, nonzeros: int) -> Units:
-    """Units of one tile that holds `nonzeros`, bottom rank first (9.1, 9.4)."""
+    """Units of one tile that holds `nonzeros`, bottom rank first (model 9.1, 9.4)."""
     assert tensor.form is not None
     n_ranks = tensor.n_ranks
     units: Units = [[0.0, 0.0] for _ in range(n_ranks)]

@@ -1,4 +1,4 @@
-"""Dense traffic by walking simulated states with sets of points (model-spec 7.2 to 7.10)."""
+"""Dense traffic by walking simulated states with sets of points (model 7.2 to 7.10)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _times(n: int, move: Point) -> Point:
 
 
 def _states(problem: Problem, s: int, v: int) -> Iterable[tuple[int, Point]]:
-    """(weight, position of the child's tile) of every simulated state, in order (7.2)."""
+    """(weight, position of the child's tile) of every simulated state, in order (model 7.2)."""
     loops = [
         (loop.bound, problem.step(i, v))
         for i, loop in enumerate(problem.loops)
@@ -95,7 +95,7 @@ def _states(problem: Problem, s: int, v: int) -> Iterable[tuple[int, Point]]:
 
 
 def _deliveries(problem: Problem, s: int, v: int) -> Iterable[tuple[int, Points]]:
-    """(weight, delivered points) of every state (7.3)."""
+    """(weight, delivered points) of every state (model 7.3)."""
     sides = problem.sides(v, problem.inside(s - 1))
     tile = frozenset(itertools.product(*map(range, sides)))
     reuse = s > 0 and not problem.flagged("no_temporal_reuse", s - 1, v)
@@ -117,7 +117,7 @@ def _deliveries(problem: Problem, s: int, v: int) -> Iterable[tuple[int, Points]
 
 
 def _deliver(problem: Problem, s: int, v: int) -> Traffic:
-    """Buckets and link transfers of the network below level s (7.4)."""
+    """Buckets and link transfers of the network below level s (model 7.4)."""
     spatial = [
         (loop, problem.step(i, v))
         for i, loop in enumerate(problem.loops)
@@ -184,7 +184,7 @@ def _groups(offsets: list[Point], children: Iterable[int], alone: bool) -> list[
 
 
 def _hops(group: list[int], grid: tuple[int, int]) -> float:
-    """From the middle of the left edge along a row, then up and down in every column (15.1)."""
+    """From the middle of the left edge along a row, then up and down in every column (model 15.1)."""
     columns, rows = grid
     centre = (rows - 1) / 2
     heights = defaultdict(list)

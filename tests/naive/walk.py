@@ -56,7 +56,7 @@ def moved(problem: Problem, s: int, v: int) -> Moved:
 
 
 def counts(problem: Problem, s: int, v: int, accounting: str) -> list[int]:
-    """[reads, fills, updates] of a kept tensor (model-spec 7.10): of results, the first time is free."""
+    """[reads, fills, updates] of a kept tensor (model 7.10): of results, the first time is free."""
     inward = moved(problem, s, v)
     parent = problem.parent(s, v)
     outward = moved(problem, parent, v) if parent >= 0 else Moved(0, 0, 0, 0)

@@ -1,4 +1,4 @@
-"""The worked examples of the specification: every number of model-spec 22.1 to 22.5, 23.5 and 23.6.
+"""The worked examples of the specification: every number of model 22.1 to 22.5, 23.5 and 23.6.
 
 They were checked there against Timeloop 3.0.3.
 """

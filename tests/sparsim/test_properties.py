@@ -81,7 +81,7 @@ def test_without_zeros_every_policy_is_a_no_op(case: Case) -> None:
 @settings(max_examples=100, deadline=None)
 @given(case=sparse_cases(roomy=True))
 def test_without_zeros_uniform_tensors_are_structured_ones(case: Case) -> None:
-    """But for formats, where the reference takes full tiles for possibly empty ones (model-spec 9.5)."""
+    """But for formats, where the reference takes full tiles for possibly empty ones (model 9.5)."""
     assert case.policy is not None
     policy = replace(case.policy, formats=())
     assume(policy.active)
@@ -98,7 +98,7 @@ def test_without_zeros_uniform_tensors_are_structured_ones(case: Case) -> None:
 @settings(max_examples=150, deadline=None)
 @given(case=sparse_cases())
 def test_actual_gated_and_skipped_are_all(case: Case) -> None:
-    """Where no format drops accesses, and no entry further out removes them unseen (model-spec 11)."""
+    """Where no format drops accesses, and no entry further out removes them unseen (model 11)."""
     assert case.policy is not None
     result = evaluated(case)
     formatted = {(f.level, f.dataspace) for f in case.policy.formats}
