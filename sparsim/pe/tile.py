@@ -109,7 +109,7 @@ def iact_variance(
     s: Ints,
     u: Ints,
     f: Ints,
-    rows: Reals,
+    rows: Ints | Reals,
 ) -> Reals:
     """Variance of the cycles due to the iacts of `channels` channels in `parts` tiles.
 
