@@ -70,8 +70,20 @@ def load_masks(layer: Layer, given: Dict[str, NDArray[np.bool_]]) -> Masks:
             raise SpecError("'actual' needs a mask, a file or an array", path=where)
         if mask.shape != need:
             raise SpecError(f"the mask has shape {mask.shape}, the tensor {need}", path=where)
-        masks[dataspace.name] = mask != 0
+        masks[dataspace.name] = _nonzeros(mask, where)
     return masks
+
+
+def _nonzeros(mask: NDArray[Any], where: str) -> NDArray[np.bool_]:
+    _check_kind(mask.dtype, where)
+    if np.isnan(mask).any():
+        raise SpecError("the mask has nan, which is neither zero nor a number", path=where)
+    return mask != 0
+
+
+def _check_kind(dtype: np.dtype[Any], where: str) -> None:
+    if dtype.kind not in "biuf":
+        raise FormatError(f"holds {dtype}, numbers or booleans are needed", path=where)
 
 
 def _read_mask(path: str, name: str, need: tuple[int, ...]) -> NDArray[Any]:
@@ -83,8 +95,7 @@ def _read_mask(path: str, name: str, need: tuple[int, ...]) -> NDArray[Any]:
         raise FormatError(f"has no array '{name}'", path=path, hint=near(name, names))
 
     def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        if dtype.kind not in "biuf":
-            raise FormatError(f"holds {dtype}, numbers or booleans are needed", path=path)
+        _check_kind(dtype, path)
         if shape != need:
             raise SpecError(f"the mask has shape {shape}, the tensor {need}", path=path)
 

@@ -98,6 +98,9 @@ def test_weights_of_any_number_are_masks() -> None:
         ({"A": np.ones(64)}, r"^layer layer, density of A: the mask has shape \(64,\), the tensor \(8, 8\)$"),
         ({"A": EVEN, "Q": EVEN}, r"^layer layer: mask for unknown dataspace 'Q' \(known: A, B, Z\)$"),
         ({"A": EVEN, "B": EVEN}, r"^layer layer: mask for B, whose density is 'fixed-structured', needed is"),
+        ({"A": np.where(EVEN, math.nan, 0.0)}, r"^layer layer, density of A: the mask has nan"),
+        ({"A": np.where(EVEN, "1", "0")}, r"^layer layer, density of A: holds <U1, numbers or booleans"),
+        ({"A": EVEN.astype(object)}, r"^layer layer, density of A: holds object, numbers or booleans"),
     ],
 )
 def test_wrong_masks(masks: dict[str, Any], text: str) -> None:
