@@ -222,7 +222,9 @@ def _progress(layer: Layer, progress: Progress) -> str:
 
 
 def _large(number: int) -> str:
-    return f"{number:,}" if number < 10**12 else f"{number:.3g}"
+    from sparsim.spec.limits import rounded
+
+    return f"{number:,}" if number < 10**12 else rounded(number)
 
 
 def _write(

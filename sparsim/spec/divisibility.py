@@ -17,6 +17,7 @@ from sparsim.errors import MappingError, SpecError
 from sparsim.spec.arch import Architecture
 from sparsim.spec.base import Record
 from sparsim.spec.counts import tensor_shape
+from sparsim.spec.limits import shown
 from sparsim.spec.mapping import Divisibility, Mapping, Nest
 from sparsim.spec.shape import Density, Layer
 from sparsim.spec.sparsity import SparsePolicy
@@ -116,11 +117,13 @@ def check_factors(layer: Layer, mapping: Mapping) -> None:
         if product < bound or (product > bound and policy is None):
             is_bound = "its bound is" if policy is None else f"as a dim that is {policy} it needs at least"
             raise MappingError(
-                f"factors of dim '{dim}' multiply to {product}, {is_bound} {bound}", need=bound, have=product
+                f"factors of dim '{dim}' multiply to {shown(product)}, {is_bound} {bound}",
+                need=bound,
+                have=product,
             )
         if policy == "imperfect" and not is_tight(factors, bound):
             raise MappingError(
-                f"factors of imperfect dim '{dim}' multiply to {product}, one of them could be lowered and "
+                f"factors of imperfect dim '{dim}' multiply to {shown(product)}, one of them could be lowered and "
                 f"still cover its bound {bound}",
                 need=bound,
                 have=product,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Collection, Hashable, Iterable
+from decimal import Decimal
 from numbers import Real
 from typing import TypeVar
 
@@ -79,3 +80,8 @@ def repeated(names: Iterable[T]) -> T | None:
 def shown(number: int) -> str:
     """A whole number as text; Python itself refuses to write very long ones."""
     return str(number) if abs(number) < 10**30 else f"a number of {number.bit_length()} bits"
+
+
+def rounded(number: int) -> str:
+    """A whole number of any size to three digits, also where it is beyond all doubles."""
+    return f"{Decimal(number):.3g}"

@@ -15,6 +15,7 @@ from sparsim.spec.limits import (
     check_number,
     check_whole,
     repeated,
+    rounded,
 )
 
 Distribution = Literal["fixed-structured", "hypergeometric", "banded", "actual"]
@@ -131,13 +132,12 @@ class Layer(Record, frozen=True, kw_only=True):
                 raise SpecError(f"density of unknown dataspace '{name}'", path=where, hint=near(name, known))
         operations = math.prod(self.bounds.values())
         if operations > MAX_COUNT:
-            raise SpecError(f"{operations:.3g} operations, allowed are {MAX_COUNT:.3g}", path=where)
+            raise SpecError(f"{rounded(operations)} operations, allowed are {MAX_COUNT:.3g}", path=where)
         for dataspace in self.shape.dataspaces:
             words = math.prod(self.sides(dataspace))
             if words > MAX_COUNT:
-                size = f"2^{words.bit_length() - 1}"
                 raise SpecError(
-                    f"dataspace {dataspace.name} has more than {size} words, allowed are {MAX_COUNT:.3g}",
+                    f"dataspace {dataspace.name} has {rounded(words)} words, allowed are {MAX_COUNT:.3g}",
                     path=where,
                 )
 

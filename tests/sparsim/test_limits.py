@@ -19,6 +19,7 @@ from sparsim.errors import MappingError, SparsimError, SpecError, near
 from sparsim.estimate import estimate
 from sparsim.lower import lower_arch, lower_layer, lower_mappings
 from sparsim.mapper.search import search
+from sparsim.mapper_cli import _large
 from sparsim.scratch import make_nest, most_children
 from sparsim.spec import (
     Component,
@@ -189,6 +190,28 @@ def test_factors_of_a_pack_that_wrap_around(factors):
     pack.factor[0, :2, 0] = wrong
     with pytest.raises(MappingError):
         evaluate_batch(*case[:4], pack)
+
+
+def test_products_beyond_all_doubles_have_messages():
+    """Of bounds, of words, of factors that are each within their limits; and sizes of mapspaces."""
+    dims = tuple(f"D{i}" for i in range(32))
+    scaled = tuple(f"{dim}*c" for dim in dims)
+    makers = {
+        "operations": (dims, MAX_COUNT),
+        "words": (scaled, 2),
+    }
+    for what, (projection, bound) in makers.items():
+        spaces = (
+            Dataspace(name="A", projection=projection),
+            Dataspace(name="Z", projection=dims[:1], read_write=True),
+        )
+        shape = Shape(dims=dims, coefficients={"c": MAX_COUNT}, dataspaces=spaces)
+        with pytest.raises(SpecError, match=rf"e\+\d\d\d {what}, allowed"):
+            Layer(shape=shape, bounds=dict.fromkeys(dims, bound))
+    factors = [loops("M", M=MAX_COUNT)] * 4
+    with pytest.raises(MappingError, match="'M' multiply to"):
+        evaluate(*matmul()[:-1], mapping(*factors))
+    assert _large(10**400) == "1.00e+400"
 
 
 def test_room_for_children_does_not_wrap_around():
