@@ -11,6 +11,7 @@ of a limit is hard to explain otherwise. When PEs wait and what overlaps is assu
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -93,18 +94,27 @@ def evaluate_chip(chip: Chip, layer: Layer, mapping: Mapping, metric: Metric = "
     Raises SpecError for a layer that is no convolution, MappingError for a mapping that is invalid or does
     not fit however the layer is stored.
     """
-    best: ChipEvaluation | None = None
+    fitting = []
     for stored in stored_ways(chip, layer):
         try:
-            found = evaluate_stored(chip, stored, mapping)
+            fitting.append(evaluate_stored(chip, stored, mapping))
         except MappingError as error:
             last = error
-            continue
-        if best is None or found.value(metric) < best.value(metric):
-            best = found
-    if best is None:
+    if not fitting:
         raise last
-    return best._replace(layer=layer)
+    return best_stored(fitting, metric)._replace(layer=layer)
+
+
+def best_stored(found: Sequence[ChipEvaluation], metric: Metric) -> ChipEvaluation:
+    """The best by `metric` of a layer in several of its `stored_ways`, in their order.
+
+    None that takes more energy than the last one, which is stored most plainly: zeros must not cost energy,
+    also where it is cycles that are to be few.
+    """
+    most = found[-1].value("energy")[0]
+    return min(
+        (each for each in found if each.value("energy")[0] <= most), key=lambda each: each.value(metric)
+    )
 
 
 def evaluate_stored(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluation:

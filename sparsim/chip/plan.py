@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sparsim.chip.evaluate import (
     ChipEvaluation,
     Metric,
+    best_stored,
     evaluate_stored,
     even_cycles,
     handing_over,
@@ -60,7 +61,7 @@ def plan_layer(chip: Chip, layer: Layer, metric: Metric = "delay") -> ChipEvalua
     fitting = [each for each in found if each is not None]
     if not fitting:
         raise MappingError(f"layer {layer.name} fits chip {chip.name} in no way that was tried")
-    return min(fitting, key=lambda each: each.value(metric))._replace(layer=layer)
+    return best_stored(fitting, metric)._replace(layer=layer)
 
 
 def _best_mapping(chip: Chip, layer: Layer, metric: Metric) -> ChipEvaluation | None:

@@ -17,9 +17,7 @@ from sparsim.spec import Density, Layer
 
 ROLES = {"weight": WEIGHTS, "iact": IACTS, "psum": PSUMS}
 OPERANDS = ("weight", "iact")
-SURELY = (
-    0.5  # a tensor with fewer nonzeros is compressed without asking: it has a quarter fewer bits at least
-)
+SURELY = 0.75  # of the bits of a plain tensor: one that needs fewer compressed is compressed without asking
 
 
 def stored_ways(chip: Chip, layer: Layer) -> tuple[Layer, ...]:
@@ -29,10 +27,22 @@ def stored_ways(chip: Chip, layer: Layer) -> tuple[Layer, ...]:
     """
     if chip.spec.compression == "any-zero":
         return (layer,)
-    free = [ROLES[role] for role in OPERANDS if skips_zeros(chip, role)]
-    free = [name for name in free if SURELY < layer.density(name).density < 1.0]
+    having_zeros = [role for role in OPERANDS if layer.density(ROLES[role]).density < 1.0]
+    free = [
+        ROLES[role]
+        for role in having_zeros
+        if skips_zeros(chip, role) and layer.density(ROLES[role]).density > surely_below(chip, role)
+    ]
     chosen = itertools.chain.from_iterable(itertools.combinations(free, n) for n in range(len(free) + 1))
     return tuple(plainly(layer, names) for names in chosen)
+
+
+def surely_below(chip: Chip, role: str) -> float:
+    """The density up to which compressed words are surely cheaper, off chip and on the network."""
+    network = chip.spec.noc.network(role)
+    words = network.words_per_port(compressed=False) / network.words_per_port(compressed=True)
+    bits = chip.architecture.storage[0].word_bits / chip.spec.pe.value_bits
+    return SURELY / max(words, bits)
 
 
 def plainly(layer: Layer, names: tuple[str, ...]) -> Layer:

@@ -123,8 +123,8 @@ def check_factors(layer: Layer, mapping: Mapping) -> None:
             )
         if policy == "imperfect" and not is_tight(factors, bound):
             raise MappingError(
-                f"factors of imperfect dim '{dim}' multiply to {shown(product)}, one of them could be lowered and "
-                f"still cover its bound {bound}",
+                f"factors of imperfect dim '{dim}' multiply to {shown(product)}, one of them could be "
+                f"lowered and still cover its bound {bound}",
                 need=bound,
                 have=product,
             )
