@@ -27,6 +27,8 @@ from sparsim.spec.sparsity import SparsePolicy
 
 Keepers = Mapping[str, Sequence[int]]  # per dataspace the indices of the levels that keep it, outer to inner
 
+MOST_NAMED = 12  # in one warning
+
 _READ_OF_STORAGE = {name for names in STORAGE_ACTIONS.values() for name in names}
 _READ_OF_COMPUTE = {name for names in COMPUTE_ACTIONS.values() for name in names}
 _NO_MATTER = {"idle"}  # of compute units: leakage of a cycle, which every estimator lists
@@ -55,7 +57,7 @@ def energy_gaps(
 def _for_others(level: Storage, table: EnergyTable) -> str:
     return (
         f"energy table, component {level.name}: only unknown actions "
-        f"({', '.join(table.actions[level.name])}), "
+        f"({', '.join(_first(list(table.actions[level.name])))}), "
         f"the built-in {built_in_access_energy_pj(level):.4g} pJ per access is used"
     )
 
@@ -230,9 +232,15 @@ def _areas(arch: Architecture, table: EnergyTable) -> Iterator[str]:
 
 
 def _components(names: Sequence[str]) -> str:
-    return f"component{'s' if len(names) > 1 else ''} {', '.join(names)}"
+    return f"component{'s' if len(names) > 1 else ''} {', '.join(_first(names))}"
 
 
 def _quoted(names: Sequence[str]) -> str:
-    quoted = [f"'{name}'" for name in names]
+    quoted = _first([f"'{name}'" for name in names])
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+
+
+def _first(names: Sequence[str]) -> list[str]:
+    """Names for a sentence, which stays readable where a table has thousands."""
+    left_out = len(names) - MOST_NAMED
+    return list(names) if left_out <= 1 else [*names[:MOST_NAMED], f"{left_out} others"]

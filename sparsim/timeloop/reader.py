@@ -76,7 +76,7 @@ def documents_from(files: Sequence[tuple[str, YamlMap]]) -> Documents:
     _report_missing_tables(files, context, nodes, arch_key)
     if "mapping" in nodes:
         mapping = read_mapping(nodes["mapping"].children("mapping"), arch, layer)
-    return Documents(arch, layer, policy, energy, mapping, tuple(context.warnings))
+    return Documents(arch, layer, policy, energy, mapping, tuple(dict.fromkeys(context.warnings)))
 
 
 class SearchDocuments(NamedTuple):

@@ -156,6 +156,23 @@ def test_python_warns_too() -> None:
         search(arch, layer, policy, gappy(), Mapspace(), method="random", evaluations=20)
 
 
+def test_tables_of_thousands_of_names_have_short_warnings(tmp_path: Path) -> None:
+    """Components, actions of one, and entries of the same component: each is said once, and counted."""
+    table = {
+        name: {**actions, **{f"act{i}": 1.0 for i in range(2000)}} for name, actions in ENERGY.actions.items()
+    }
+    table |= {f"none{i}": {"read": 1.0} for i in range(2000)}
+    with pytest.warns(EnergyWarning) as said:
+        evaluate(*matmul()._replace(energy=EnergyTable(actions=table)))
+    texts = [str(warning.message) for warning in said]
+    assert any("none0" in text and "1988 others" in text for text in texts)
+    assert any("act0" in text and "1988 others" in text for text in texts)
+    assert max(map(len, texts)) < 500
+    again = "".join(f"  - {{name: s{i}.GLB, actions: [{{name: read, energy: 6}}]}}\n" for i in range(2000))
+    warnings = read_documents(write_documents(tmp_path, DOCUMENTS | {"ert.yaml": ERT + again})).warnings
+    assert len(warnings) == len(set(warnings))
+
+
 def test_packs_need_the_energies_that_records_need() -> None:
     arch, layer, policy, energy, mapping = matmul(A=fixed(0.375), B=fixed(0.5))
     lacking = replace(energy, actions={k: v for k, v in energy.actions.items() if k != "spad"})
