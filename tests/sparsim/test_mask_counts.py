@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from naive.actual import Walk
 from naive.nest import Problem
@@ -27,10 +27,11 @@ compared = 0  # fields, for a report by hand
 
 @st.composite
 def masked_cases(draw: Any, shapes: tuple[Shape, ...] = (GEMM, POINTWISE)) -> tuple[Case, Masks]:
-    """Any formats and rules with one option each; no link transfers."""
+    """Any formats and rules with one option each; no link transfers, strides and dilations of 1."""
     arch = draw(accelerators())
     arch = msgspec.structs.replace(arch, storage=tuple(limited(draw, s, roomy=True) for s in arch.storage))
     layer, mapping = draw(mapped_layers(arch, shapes, flags=False))
+    layer = msgspec.structs.replace(layer, coefficients={})
     names = tuple(d.name for d in layer.shape.dataspaces)
     levels = tuple(
         msgspec.structs.replace(level, no_link_transfer=names if level.spatial else ())
@@ -118,7 +119,10 @@ def check(case: Case, masks: Masks, accounting: str) -> Evaluation:
     return result
 
 
-@settings(max_examples=60, deadline=None)
+MANY_REFUSED = [HealthCheck.filter_too_much]  # formats and rules that do not fit the mapping
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=MANY_REFUSED)
 @given(drawn=masked_cases(), accounting=st.sampled_from(["timeloop-3", "timeloop-2022", "count-all"]))
 def test_every_count_is_that_of_the_walk(drawn: tuple[Case, Masks], accounting: str) -> None:
     try:
@@ -127,12 +131,11 @@ def test_every_count_is_that_of_the_walk(drawn: tuple[Case, Masks], accounting: 
         assume(False)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=MANY_REFUSED)
 @given(drawn=masked_cases((CONV, GROUPED)))
 def test_operations_of_windows_are_those_of_the_walk(drawn: tuple[Case, Masks]) -> None:
-    """With strides and dilations of 1; others leave words in a tile that no operation touches."""
+    """Larger strides and dilations would leave words in a tile that no operation touches."""
     case, masks = drawn
-    assume(all(value == 1 for value in case.layer.coefficients.values()))
     assert case.policy is not None
     try:
         compute = evaluate(*case, masks=masks).compute
