@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,14 +113,21 @@ def _density(measured: Measured, mask: str | None) -> Density:
 
 
 def _mask_file(folder: str | None, layer: str, tensor: str) -> str | None:
-    return None if folder is None else f"{folder}/{layer}.{tensor}.npy"
+    return None if folder is None else f"{folder}/{_file_name(layer, tensor)}"
+
+
+def _file_name(layer: str, tensor: str) -> str:
+    """Of a mask. Characters that names of files cannot hold, such as "/", are written as in a URL."""
+    return f"{quote(layer, safe=' #()+,:=@[]')}.{tensor}.npy"
 
 
 def write_masks(traced: Trace, folder: Path, batch: int) -> None:
     """Write LAYER.weights.npy (G, C, M, R, S) and LAYER.inputs.npy (N, G, C, width, height), True if nonzero.
 
-    Inputs include the zeros of the padding. Raises TraceError for layers that a workload cannot hold or that
-    run more than once a sample, and for traces without masks of `batch` samples.
+    Inputs include the zeros of the padding. A "/" in the name of a layer is written as "%2F".
+
+    Raises TraceError for layers that a workload cannot hold or that run more than once a sample, and for
+    traces without masks of `batch` samples.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for row in traced.layers:
@@ -131,7 +139,7 @@ def write_masks(traced: Trace, folder: Path, batch: int) -> None:
             "inputs": input_mask(row.computation, row.input_mask[:batch]),
         }
         for tensor, mask in masks.items():
-            with replacing(folder / f"{row.name}.{tensor}.npy") as file:
+            with replacing(folder / _file_name(row.name, tensor)) as file:
                 np.save(file, mask)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from gmp.trace import trace
 from gmp.workload import input_mask, weight_mask, workload_of, write_masks
 from sparsim.spec import CONV
 from sparsim.spec.counts import macs, tensor_shape
+from sparsim.spec.load import dump, load_documents
 
 
 @pytest.fixture(autouse=True)
@@ -107,3 +110,27 @@ def test_masks_of_too_few_samples(tmp_path):
     with pytest.raises(TraceError) as error:
         write_masks(found, tmp_path, 3)
     assert str(error.value) == "layer 0 was traced without masks of 3 samples"
+
+
+@pytest.mark.parametrize("name", ["a/b", "/", "../up", "a%2Fb", "ä b"])
+def test_masks_of_layers_whose_names_are_no_file_names(name, tmp_path):
+    """The files lie in the folder, whatever the name, and the workload names them."""
+    layers = nn.ModuleDict({name.replace(".", ""): nn.Linear(3, 3)})  # torch allows no dots
+    found = trace(Run(lambda model, x: next(iter(model.layers.values()))(x), layers=layers),
+                  [torch.ones(2, 3)], mask_samples=2)  # fmt: skip
+    write_masks(found, tmp_path / "masks", 2)
+    document = tmp_path / "workload.yaml"
+    document.write_text(dump(workload_of(found, name="x", batch=2, masks="masks")), "utf-8")
+    (layer,) = load_documents([document]).layers
+    masks = {Path(layer.density(tensor).mask).resolve() for tensor in ("Weights", "Inputs")}
+    assert masks == {path.resolve() for path in (tmp_path / "masks").iterdir()}
+    assert {path.resolve() for path in tmp_path.rglob("*.npy")} == masks
+    assert np.load(next(path for path in masks if "weights" in path.name)).shape == (1, 3, 3, 1, 1)
+
+
+def test_names_that_differ_by_what_is_escaped_have_masks_of_their_own(tmp_path):
+    layers = nn.ModuleDict({"a/b": nn.Linear(3, 3), "a%2Fb": nn.Linear(3, 3)})
+    found = trace(Run(lambda model, x: model.layers["a%2Fb"](model.layers["a/b"](x)), layers=layers),
+                  [torch.ones(2, 3)], mask_samples=2)  # fmt: skip
+    write_masks(found, tmp_path, 2)
+    assert len(list(tmp_path.iterdir())) == 4
