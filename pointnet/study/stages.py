@@ -55,12 +55,12 @@ class Stages:
             stage = json.loads(path.read_bytes())
             if stage["key"] != key:
                 return None
+            made = dict(stage["made"])
             is_whole = digest_of(stage["result"]) == stage["sha256"]
-            made = stage["made"]
         except OSError:
             raise
         except Exception:  # whatever a damaged file makes of the reader
-            is_whole, made = False, None
+            is_whole, made = False, {}
         if not is_whole:
             _warn(f"{path}: is damaged, the stage runs again")
             return None

@@ -245,6 +245,11 @@ def test_a_stage_runs_again_only_if_something_changed(tmp_path: Path) -> None:
     with pytest.warns(SparsimWarning, match="has changed since it was made"):
         assert run(2)["n"] == 5
     assert run(2)["n"] == 5
+    path = tmp_path / "stages" / "stage.json"
+    for wrong in (None, 5, ["a"]):  # in the right place, with the right result
+        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"made": wrong}))
+        with pytest.warns(SparsimWarning, match="is damaged, the stage runs again"):
+            run(2)
 
 
 def test_flips_and_cuts_of_stage_files_never_change_a_result(tmp_path: Path) -> None:
