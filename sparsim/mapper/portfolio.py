@@ -31,7 +31,7 @@ MEMBERS = {
     "local": (RELAX, CLIMB),
     "random": (RELAX, DRAW),
 }
-SHARES = {ENUMERATE: 1.0, RELAX: 2.0, CLIMB: 2.0, DRAW: 1.0}  # of the seconds
+SHARES = {ENUMERATE: 1.0, RELAX: 2.0, CLIMB: 3.0, DRAW: 1.0}  # of the seconds
 AHEAD_US = 1e5  # by which the relaxation is ahead: a climb starts where it points to
 STUCK_SHARE = 0.25  # of a climb that has not improved for half of its work and for STUCK_US
 STUCK_US = 1e6
