@@ -100,7 +100,8 @@ class Decoder:
         counts = (sparse.counts, sparse.format, sparse.compute, sparse.reductions, sparse.coded)
         reals = (cost.energy, cost.level_pj, cost.network_pj, sparse.avg)
         for array in (*counts, *reals):
-            least, most = array.min(), array.max()
+            least = array.min()
+            most = array.max() if array.dtype == np.float64 else least
             if not (least >= 0 and most < math.inf):  # also refuses nan
                 raise MappingError(
                     f"layer {self.layer.name}: a count or an energy is {least if least < 0 else most:g}, "
@@ -268,7 +269,8 @@ class Decoder:
         inner = self.levels[s - 1].name if s else self.arch.compute.name
         tensors = tuple(self.network_traffic(s, v) for v in range(len(self.data)))
         wire = self.energy.wire_pj_per_bit_mm or net.wire_energy_pj_per_bit_mm
-        instances = int(self.nest.space[s + 1].prod())
+        x, y = self.nest.space[s + 1].tolist()
+        instances = x * y
         each = (t.link_energy_per_instance_pj + t.energy_per_instance_pj for t in tensors)
         return NetworkResult(
             outer=level.name, inner=inner, type=net.type,

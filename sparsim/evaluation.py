@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Dict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -235,11 +236,29 @@ def _check_pack(
     if energy is None:
         return ()
     kept = np.bitwise_or.reduce(mappings.flags[:, ::-1, packs.KEEP], axis=0).tolist()
+    return _check_kept(arch, layer.shape, policy, energy, _first_equal(tuple(kept)))
+
+
+@cache
+def _first_equal(kept: tuple[int, ...]) -> tuple[int, ...]:
+    """The same object for equal tuples."""
+    return kept
+
+
+@by_identity
+def _check_kept(
+    arch: Architecture,
+    shape: Shape,
+    policy: SparsePolicy | None,
+    energy: EnergyTable,
+    kept: tuple[int, ...],
+) -> tuple[str, ...]:
+    """`kept`: a bit mask of dataspaces per level, the outermost first."""
     keepers = {
         dataspace.name: [i for i, mask in enumerate(kept) if mask >> v & 1]
-        for v, dataspace in enumerate(layer.shape.dataspaces)
+        for v, dataspace in enumerate(shape.dataspaces)
     }
-    return check_energy(arch, layer.shape, policy, energy, keepers)
+    return check_energy(arch, shape, policy, energy, keepers)
 
 
 def _evaluate_covered(
