@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 SECONDS = 20  # of CPU time that a try may take
@@ -58,8 +59,11 @@ def run(main: Callable[[], None], name: str, folder: Path) -> Outcome:
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    def stop(*_: Any) -> None:
-        raise HangError
+    def stop(_: int, frame: FrameType | None) -> None:
+        if _compiles(frame):  # once per installation
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)
+        else:
+            raise HangError
 
     before = signal.signal(signal.SIGPROF, stop)
     signal.setitimer(signal.ITIMER_PROF, SECONDS)
@@ -68,6 +72,15 @@ def _limited() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
+
+
+def _compiles(frame: FrameType | None) -> bool:
+    """Whether a kernel is being compiled."""
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith(("numba.", "llvmlite.")):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _judge(code: int | None, printed: str, said: str, name: str, folder: Path) -> str:
