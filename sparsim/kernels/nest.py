@@ -44,6 +44,7 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
     """Fill loop, real, box, tile, space, kept, kin and ops from one row of a MappingPack."""
     loops, real, box, space, tile, ext = nest.loop, nest.real, nest.box, nest.space, nest.tile, nest.ext
     relevant, plain, tiling = layer.relevant, layer.plain, arch.tiling
+    whole, room = layer.bound, nest.key.shape[0]
     n_data, n_dims = tile.shape[1], layer.bound.shape[0]
     ext[:] = 1
     space[:] = 1
@@ -68,7 +69,7 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
             for v in range(n_data):
                 box[m + 1, v] = box[m, v]
             if bound > 1:
-                if float(ext[dim]) * float(bound) > float(layer.bound[dim]):
+                if float(ext[dim]) * float(bound) > float(whole[dim]):
                     return BAD_FACTORS
                 real[n_real] = m
                 n_real += 1
@@ -80,7 +81,7 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
                     steps *= bound
                 else:
                     children *= bound
-                    if children > nest.key.shape[0]:
+                    if children > room:
                         nest.info[0], nest.info[2] = level, children
                         return BAD_CHILDREN
                     for h in range(level + 1):  # everything inside `level`; hardware level h is storage h - 1
@@ -90,7 +91,7 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
             for v in range(n_data):
                 tile[level, v] = box[m, v]
     for dim in range(n_dims):
-        if ext[dim] != layer.bound[dim]:
+        if ext[dim] != whole[dim]:
             return BAD_FACTORS
     nest.ops[N_REAL] = n_real
     nest.ops[STEPS] = steps
