@@ -25,7 +25,7 @@ from sparsim.chip.evaluate import (
     worked_share,
 )
 from sparsim.chip.nest import ORDERS, Order, Tile, make_mapping
-from sparsim.chip.records import Chip
+from sparsim.chip.records import IACT_GLB, PSUM_GLB, Chip
 from sparsim.chip.roles import ConvDims, as_conv, conv_dims
 from sparsim.chip.spread import Spreads, spreads
 from sparsim.chip.stored import ROLES, is_compressed, stored_ways
@@ -187,14 +187,16 @@ def _best_order(
     loops = candidates.spread.loops(int(candidates.row[i]))
     tile = Tile(*candidates.tiles[i].tolist())
     best: ChipEvaluation | None = None
-    tiles = 1
-    while best is None and tiles <= MOST_TILES:
+    tiles, too_small = 1, True
+    while best is None and too_small and tiles <= MOST_TILES:
+        too_small = False
         for filters_at, channels_at in ORDERS:
             order = Order(filters_at, channels_at, tiles)
             mapping = make_mapping(dims, loops, tile, chip.spec.pe.simd_width, order)
             try:
                 found = evaluate_stored(chip, layer, mapping)
-            except MappingError:
+            except MappingError as error:
+                too_small = too_small or error.level in (PSUM_GLB, IACT_GLB)  # fewer outputs may fit
                 continue
             if best is None or found.value(metric) < best.value(metric):
                 best = found

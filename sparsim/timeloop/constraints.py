@@ -206,7 +206,7 @@ def _add_factors(node: Node, nest: dict[str, Any], where: str, reading: _Reading
         if last and last != digits:
             raise node.error(f"imperfect factor '{dim}={digits},{last}' is not supported", "factors")
         name = _SIGNS.get(sign, "factors")
-        value = _checked(node, "factors", int(digits), 0 if name == "factors" else 1)
+        value = _checked(node, "factors", node.from_digits(digits, "factors"), 0 if name == "factors" else 1)
         if name == "factors" and value > layer.bounds[dim]:
             node.warn(f"{dim}={value} is ignored, the bound of '{dim}' is {layer.bounds[dim]}", "factors")
             continue

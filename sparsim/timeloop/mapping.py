@@ -80,9 +80,10 @@ def target_level(node: Node, levels: tuple[str, ...], key: str = "target") -> st
     if name in levels:
         return name
     if name.isdecimal():
-        if int(name) >= len(levels):
+        index = node.from_digits(name, key)
+        if index >= len(levels):
             raise node.error(f"is {name}, allowed is 0 (innermost) to {len(levels) - 1}", key)
-        return levels[-1 - int(name)]
+        return levels[-1 - index]
     raise node.error(f"unknown level '{name}'", key, hint=near(name, levels))
 
 
@@ -123,12 +124,12 @@ def _factors(node: Node, known: Known) -> dict[str, int]:
     for match in _FACTOR.finditer(text):
         report_rest(node, text[end : match.start()])
         end = match.end()
-        dim, factor = match[1], int(match[2])
+        dim, factor = match[1], node.from_digits(match[2], "factors")
         if dim not in known.layer.shape.dims:
             raise node.error(f"unknown dim '{dim}'", "factors", hint=near(dim, known.layer.shape.dims))
         if factor == 0:
             factor = known.layer.bounds[dim]
-        if match[3] is not None and int(match[3]) != factor:
+        if match[3] is not None and node.from_digits(match[3], "factors") != factor:
             raise node.error(f"imperfect factor '{match[0].strip()}' is not supported", "factors")
         if factors.get(dim, factor) != factor:
             node.warn(f"dim '{dim}' has two factors, the last counts", "factors")

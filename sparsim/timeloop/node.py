@@ -74,6 +74,12 @@ class Node:
         """A whole number; None if no key is there."""
         return self._convert(keys, _integer, "a whole number of 64 bits")
 
+    def from_digits(self, digits: str, key: str) -> int:
+        """The whole number that `digits`, part of the text of `key`, are; Python refuses very long ones."""
+        if len(digits) > MAX_DIGITS:
+            raise self.error(f"has a number of {len(digits)} digits, allowed are {MAX_DIGITS}", key)
+        return int(digits)
+
     def number(self, *keys: str, infinite: bool = False) -> float | None:
         """A number, finite unless `infinite` is allowed; None if no key is there."""
         for key in keys:

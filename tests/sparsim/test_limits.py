@@ -8,13 +8,17 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from documents import DOCUMENTS
 from examples import COMPRESSED, ENERGY, MATMUL, accelerator, fixed, loops, mapping, matmul
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from small_chips import conv, small_chip
 
 from sparsim import Frozen, evaluate, evaluate_batch, packs
 from sparsim.banded import Banded
+from sparsim.chip import plan
+from sparsim.chip.plan import plan_layer
 from sparsim.errors import MappingError, SparsimError, SpecError, near
 from sparsim.estimate import estimate
 from sparsim.lower import lower_arch, lower_layer, lower_mappings
@@ -39,7 +43,9 @@ from sparsim.spec import (
     Workload,
 )
 from sparsim.spec.limits import MAX_COUNT, MAX_INT, MAX_REAL
+from sparsim.spec.yamlfile import parse_yaml
 from sparsim.timeloop.node import near_key
+from sparsim.timeloop.reader import documents_from
 
 HUGE = (2**63, 2**64, 10**30, 10**400, 10**5000, -(2**63), 1.5, math.nan, math.inf, "7")
 REAL = (1e31, 10**400, -1.0, math.nan, math.inf, "7")
@@ -301,3 +307,32 @@ def test_threads_beyond_the_mappings():
     case = matmul(None)
     few = evaluate_batch(*case[:4], [case.mapping] * 3, threads=10**9)
     assert (few.energy_pj == evaluate(*case).energy_pj).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "old"),
+    [("mapping.yaml", "target: spad, type: bypass"), ("mapping.yaml", "M8"), ("arch.yaml", "0..3")],
+)
+def test_numbers_of_many_digits(name, old):
+    """Python refuses to read them, and nothing that they could mean is allowed."""
+    digits = "9" * 5000
+    new = {"M8": f"M{digits}", "0..3": f"0..{digits}"}.get(old, f"target: '{digits}', type: bypass")
+    texts = {**DOCUMENTS, name: DOCUMENTS[name].replace(old, new)}
+    with pytest.raises(SpecError, match="digits"):
+        documents_from([(name, parse_yaml(text, name)) for name, text in texts.items()])
+
+
+def test_a_chip_on_which_nothing_fits(monkeypatch):
+    """Parts of the outputs get no smaller where it is not the GLB that is too small."""
+    chip = small_chip()
+    storage = [
+        replace(level, size_words=0) if level.name == "psum_spad" else level
+        for level in chip.architecture.storage
+    ]
+    smallest = chip._replace(architecture=replace(chip.architecture, storage=tuple(storage)))
+    tiles = []
+    make = plan.make_mapping
+    monkeypatch.setattr(plan, "make_mapping", lambda *given: tiles.append(given[-1][2]) or make(*given))
+    with pytest.raises(MappingError):
+        plan_layer(smallest, conv(M=3, C=2))
+    assert set(tiles) == {1}
