@@ -42,7 +42,7 @@ bench: setup
 
 docs: setup
 	$(BIN)/python -m validation --write-docs
-	$(BIN)/python -m validation.pe --write-docs
+	$(BIN)/python -m validation.pe_page --write-docs
 	$(BIN)/python -m validation.estimate_report
 
 clean:

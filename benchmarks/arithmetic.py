@@ -12,10 +12,10 @@ import time
 import numpy as np
 from numba import njit
 
-from sparsim.lower import lower_arch, lower_policy
-from sparsim.packs import KEEP, N_RANKS, MappingPack
-from sparsim.spec import Layer
-from sparsim.spec.load import Loaded
+from sparsim.files.native import Loaded
+from sparsim.model.arrays import KEEP, N_RANKS, MappingPack
+from sparsim.model.lower import lower_arch, lower_policy
+from sparsim.records import Layer
 
 LANES, STEPS = 8, 1_000_000
 

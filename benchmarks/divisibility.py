@@ -20,9 +20,9 @@ import click
 from msgspec.structs import replace
 from rich.console import Console
 
-from pointnet.original.cases import SHORT_TITLES, Run, runs, study_mapspace
-from pointnet.tables import markdown, table, write_blocks
-from sparsim.file_writing import write_text
+from pointnet.original.published_runs import SHORT_TITLES, Run, runs, study_mapspace
+from pointnet.text_tables import markdown, table, write_blocks
+from sparsim.fileio.writing import write_text
 from sparsim.mapper.search import search
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -34,18 +34,18 @@ from torch.nn import functional as F
 
 import gmp
 from gmp.energy import EnergyMonitor, EnergyScore, NetworkCost, netadapt
-from pointnet.batches import Batches
 from pointnet.data import Clouds, Dataset, load_data
 from pointnet.model import PointNet2
-from pointnet.settings import AUGMENTATIONS, Settings
-from pointnet.tables import markdown, table, write_blocks
-from pointnet.trace import RUN_BATCH
-from pointnet.train import Training
+from pointnet.text_tables import markdown, table, write_blocks
+from pointnet.trace_clouds import RUN_BATCH
+from pointnet.training.batches import Batches
+from pointnet.training.settings import AUGMENTATIONS, Settings
+from pointnet.training.train import Training
 
 sys.path.insert(0, str(Path(__file__).parent))
 from evaluate import machine
 
-from sparsim.file_writing import write_text
+from sparsim.fileio.writing import write_text
 
 CHIP = "eyeriss_v2"
 MAGNITUDE, LAMP, AWARE, EAGER, NETADAPT = (

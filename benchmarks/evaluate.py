@@ -29,14 +29,14 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from pointnet.original.cases import SHAPE, Run, runs
-from sparsim.estimate.load import load_preset
-from sparsim.evaluation import Frozen, evaluate, evaluate_batch
-from sparsim.file_writing import write_text
-from sparsim.lower import lower_mappings
-from sparsim.packs import MappingPack
-from sparsim.spec import Layer
-from sparsim.spec.load import Loaded
+from pointnet.original.published_runs import SHAPE, Run, runs
+from sparsim.fileio.writing import write_text
+from sparsim.files.load import load_preset
+from sparsim.files.native import Loaded
+from sparsim.model.arrays import MappingPack
+from sparsim.model.evaluate import Frozen, evaluate, evaluate_batch
+from sparsim.model.lower import lower_mappings
+from sparsim.records import Layer
 
 sys.path.insert(0, str(Path(__file__).parent))
 import arithmetic
@@ -212,7 +212,7 @@ def run_process(command: list[str], env: dict[str, str] | None = None) -> Proces
 PEAK = """
 import atexit, pathlib
 atexit.register(lambda: print(pathlib.Path("/proc/self/status").read_text()))
-from sparsim.cli import main
+from sparsim.cli.main import main
 main()
 """
 

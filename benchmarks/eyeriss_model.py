@@ -8,9 +8,12 @@ from collections.abc import Callable
 import numpy as np
 from msgspec.structs import replace
 
-from sparsim.chip import Chip, ChipEvaluation, NetworkEvaluation, load_chip, plan_network
-from sparsim.chip.area import chip_area
-from sparsim.chip.evaluate import (
+from sparsim.files.native import load_workload
+from sparsim.machines.eyeriss import Chip, ChipEvaluation, NetworkEvaluation, load_chip, plan_network
+from sparsim.machines.eyeriss.chip import IACT_GLB, PSUM_GLB
+from sparsim.machines.eyeriss.chip_area import chip_area
+from sparsim.machines.eyeriss.conv_dims import IACTS, WEIGHTS, conv_dims
+from sparsim.machines.eyeriss.layer_cost import (
     ADDRESSES,
     COMPUTE,
     NOC,
@@ -20,13 +23,10 @@ from sparsim.chip.evaluate import (
     tiling_of,
     window_pe,
 )
-from sparsim.chip.records import IACT_GLB, PSUM_GLB
-from sparsim.chip.roles import IACTS, WEIGHTS, conv_dims
-from sparsim.chip.scale import scaled
-from sparsim.pe.estimate import estimate
-from sparsim.spec import Layer
-from sparsim.spec.counts import macs
-from sparsim.spec.load import load_workload
+from sparsim.machines.eyeriss.pe.pe_estimate import estimate
+from sparsim.machines.eyeriss.scaled_chip import scaled
+from sparsim.records import Layer
+from sparsim.records.layer_counts import macs
 
 MOBILENET = "mobilenet_v1_050_128"
 NETWORKS = {

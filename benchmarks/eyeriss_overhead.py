@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from eyeriss_model import Runs, glb_mb
 
-from sparsim.chip import load_chip
-from sparsim.chip.evaluate import CLOCK, CONTROL
+from sparsim.machines.eyeriss import load_chip
+from sparsim.machines.eyeriss.layer_cost import CLOCK, CONTROL
 
 # thousands of NAND2 equivalents without SRAM. v1 as measured: JSSC 2017. v2: JETCAS 2019, which says of v1
 # and v1.5 at v2's size only that v2 has about twice their area

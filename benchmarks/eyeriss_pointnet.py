@@ -8,10 +8,10 @@ from typing import NamedTuple
 from eyeriss_model import Runs, utilisation
 from msgspec.structs import replace
 
-from sparsim.chip import ChipEvaluation, NetworkEvaluation
-from sparsim.chip.roles import IACTS, WEIGHTS
-from sparsim.spec import Density, Layer
-from sparsim.spec.load import load_workload
+from sparsim.files.native import load_workload
+from sparsim.machines.eyeriss import ChipEvaluation, NetworkEvaluation
+from sparsim.machines.eyeriss.conv_dims import IACTS, WEIGHTS
+from sparsim.records import Density, Layer
 
 CHIP = "eyeriss_v2"
 STUDY = "pointnet2_study"

@@ -24,7 +24,7 @@ from eyeriss_model import (
 )
 from eyeriss_overhead import TABLE, power_mw, processing_ms
 
-from sparsim.chip import NetworkEvaluation, load_chip
+from sparsim.machines.eyeriss import NetworkEvaluation, load_chip
 
 V1, V1_5, V2 = "eyeriss_v1", "eyeriss_v1_5", "eyeriss_v2"
 SPARSE_ALEXNET, SPARSE_MOBILENET = "alexnet_sparse", f"{MOBILENET}_sparse"

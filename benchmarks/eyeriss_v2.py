@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from pointnet.tables import markdown, table, write_blocks
+from pointnet.text_tables import markdown, table, write_blocks
 
 sys.path.insert(0, str(Path(__file__).parent))
 import eyeriss_pointnet as pn
@@ -27,9 +27,9 @@ from eyeriss_notes import NOTES
 from eyeriss_overhead import GATES, measured_lines, overhead, per_chip, residual_lines, residuals
 from eyeriss_published import EXPLAINED, SECTIONS, V1, V1_5, V2, Published
 
-from sparsim.chip import load_chip
-from sparsim.file_writing import write_text
-from validation.pe import run_layers
+from sparsim.fileio.writing import write_text
+from sparsim.machines.eyeriss import load_chip
+from validation.pe_page import run_layers
 
 Row = dict[str, Any]
 Lines = list[list[str]]

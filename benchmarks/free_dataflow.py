@@ -18,12 +18,12 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from pointnet.original.cases import SHORT_TITLES, Run, runs, study_mapspace
-from pointnet.tables import markdown, table, write_blocks
-from sparsim.file_writing import write_text
-from sparsim.mapper.result import SearchResult
+from pointnet.original.published_runs import SHORT_TITLES, Run, runs, study_mapspace
+from pointnet.text_tables import markdown, table, write_blocks
+from sparsim.fileio.writing import write_text
 from sparsim.mapper.search import search
-from sparsim.spec import LevelConstraint, Mapspace
+from sparsim.mapper.search_result import SearchResult
+from sparsim.records import LevelConstraint, Mapspace
 
 sys.path.insert(0, str(Path(__file__).parent))
 from evaluate import machine

@@ -22,18 +22,18 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from pointnet.original.cases import DESIGNS, SHORT_TITLES, Run, runs, study_mapspace
-from pointnet.tables import markdown, table, write_blocks
-from sparsim.estimate.load import load_preset
-from sparsim.evaluation import Accounting, evaluate
-from sparsim.file_writing import write_text
-from sparsim.mapper.budget import Budget
+from pointnet.original.published_runs import DESIGNS, SHORT_TITLES, Run, runs, study_mapspace
+from pointnet.text_tables import markdown, table, write_blocks
+from sparsim.fileio.writing import write_text
+from sparsim.files.load import load_preset
 from sparsim.mapper.engine import Engine, Problem
-from sparsim.mapper.result import SearchResult
-from sparsim.mapper.sampling import search_random
+from sparsim.mapper.indexed_mapspace import lower_mapspace
+from sparsim.mapper.random_and_local import search_random
 from sparsim.mapper.search import search
-from sparsim.mapper.space import lower_mapspace
-from sparsim.packs import Reals
+from sparsim.mapper.search_budget import Budget
+from sparsim.mapper.search_result import SearchResult
+from sparsim.model.arrays import Reals
+from sparsim.model.evaluate import Accounting, evaluate
 
 sys.path.insert(0, str(Path(__file__).parent))
 import timeloop

@@ -28,12 +28,12 @@ from torch.nn import functional as F
 import gmp
 from gmp.energy import Accelerator, EnergyMonitor, load_hardware
 from pointnet.model import Config, PointNet2, Scale, Stage, preset
-from pointnet.original.cases import study_mapspace
+from pointnet.original.published_runs import study_mapspace
 
 sys.path.insert(0, str(Path(__file__).parent))
 from evaluate import machine
 
-from sparsim.file_writing import write_text
+from sparsim.fileio.writing import write_text
 
 SEED = 2022
 BATCH = 16

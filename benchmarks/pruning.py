@@ -21,12 +21,12 @@ from rich.console import Console
 
 from pointnet.compare import Plan, compare
 from pointnet.compare_report import accuracy_lines
-from pointnet.run import data_of, run_training
-from pointnet.settings import Settings
-from pointnet.tables import table
-from pointnet.train import Training
-from sparsim.console import results
-from sparsim.file_writing import write_text
+from pointnet.text_tables import table
+from pointnet.training.run_report import data_of, run_training
+from pointnet.training.settings import Settings
+from pointnet.training.train import Training
+from sparsim.fileio.writing import write_text
+from sparsim.report.console import results
 
 EPOCHS = 20
 MORE = 30

@@ -25,14 +25,14 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pointnet import sampling
 from pointnet.model import PointNet2, preset
+from pointnet.ops import sampling
 
 sys.path.insert(0, str(Path(__file__).parent))
 import plain
 from evaluate import machine
 
-from sparsim.file_writing import write_text
+from sparsim.fileio.writing import write_text
 
 SEED = 2022
 POINTS = 1024

@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
-from pointnet.original.cases import study_mapspace
+from pointnet.original.published_runs import study_mapspace
+from sparsim.files.timeloop.stats_reader import Key, parse_stats
+from sparsim.files.timeloop.write_documents import write_documents
 from sparsim.mapper.engine import Problem
-from sparsim.spec import Mapping, Mapspace, NestConstraint
-from sparsim.timeloop.stats_read import Key, parse_stats
-from sparsim.timeloop.write import write_documents
+from sparsim.records import Mapping, Mapspace, NestConstraint
 
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("SPARSIM_SHARED", ROOT / ".." / "shared"))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from gmp.batch_norm import recalibrate_batch_norm
 from gmp.errors import CoverageWarning, PruningError, PruningWarning, RecipeError
 from gmp.masks import apply_masks
 from gmp.pruner import Pruner, one_shot
-from gmp.recalibrate import recalibrate_batch_norm
-from gmp.recipe import Recipe, load_recipe
-from gmp.report import LayerReport, Report, report_of
-from gmp.running import RunningRecipe
-from gmp.schedule import (
+from gmp.recipes.recipe import Recipe, load_recipe
+from gmp.recipes.running import RunningRecipe
+from gmp.schedules import (
     ConstantSchedule,
     CubicSchedule,
     InverseCubicSchedule,
@@ -17,7 +16,8 @@ from gmp.schedule import (
     Schedule,
 )
 from gmp.scores import Movement, lamp, magnitude, taylor
-from gmp.select import Target, select
+from gmp.sparsity_report import LayerReport, Report, report_of
+from gmp.targets import Target, select
 
 __all__ = [
     "ConstantSchedule",

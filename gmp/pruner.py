@@ -21,15 +21,15 @@ from gmp.allocate import Layer, cap, choose
 from gmp.coverage import Coverage, coverage_of
 from gmp.errors import PruningError, PruningWarning
 from gmp.masks import Mask
+from gmp.optimizer_steps import Follower, held_by, optimizers_of
 from gmp.patterns import Pattern, pattern_of
 from gmp.scores import Movement, Score, evaluate, score_of
-from gmp.select import PRUNABLE, Matcher, Target, by_name, fraction, left_out, select
-from gmp.steps import Follower, held_by, optimizers_of
+from gmp.targets import PRUNABLE, Matcher, Target, by_name, fraction, left_out, select
 from sparsim.errors import near
 
 if TYPE_CHECKING:
-    from gmp.report import Report
-    from gmp.trace import Trace
+    from gmp.sparsity_report import Report
+    from gmp.tracing.trace import Trace
 
 SHORT = 0.01  # of the weights: units that stop by more short of what was asked for are worth a warning
 
@@ -42,7 +42,7 @@ class Goal(Protocol):
 
 
 class Pruner:
-    """Prunes the weights of `model` that `targets` meets and `ignore` does not (see `gmp.select`).
+    """Prunes the weights of `model` that `targets` meets and `ignore` does not (see `gmp.targets`).
 
     `optimizer`: one or several, or what wraps them. Their momentum and other averages are cleared for pruned
     weights; `"movement"` needs them.
@@ -182,7 +182,7 @@ class Pruner:
         extra : {weight or module name: {column: value}}
         traced : a trace of the model, for the share of MACs
         """
-        from gmp.report import report_of
+        from gmp.sparsity_report import report_of
 
         covered = self._covered(traced)
         return report_of(self.model, self.masks, extra, warnings=self._missed(), coverage=covered)

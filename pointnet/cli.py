@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparsim.console import INTERRUPTED, echo, messages, results, run
-from sparsim.file_writing import write_text
+from sparsim.fileio.writing import write_text
+from sparsim.report.console import INTERRUPTED, echo, messages, results, run
 
 # torch is imported where it is used: --help must not wait for it.
 if TYPE_CHECKING:
     from pointnet.data import Clouds, Dataset
-    from pointnet.settings import Settings
-    from pointnet.train import Stored, Training
+    from pointnet.training.settings import Settings
+    from pointnet.training.train import Stored, Training
 
 _data = click.option(
     "--data",
@@ -96,8 +96,8 @@ def cli() -> None:
 def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None:
     """Train a classifier, dense or pruned as it goes."""
     from gmp.energy import load_hardware
-    from pointnet.run import run_training
-    from pointnet.train import check_free
+    from pointnet.training.run_report import run_training
+    from pointnet.training.train import check_free
 
     settings = _settings(options)
     if not resume:
@@ -120,7 +120,7 @@ def evaluate(checkpoint: str, data: str | None, split: str, threads: int) -> Non
     """Accuracy of a stored network, class by class."""
     import torch
 
-    from pointnet.metrics import score
+    from pointnet.training.metrics import score
 
     torch.set_num_threads(threads)
     stored, clouds = _stored(checkpoint, data, split)
@@ -148,7 +148,7 @@ def trace(
 ) -> None:  # fmt: skip
     """Measure shapes, operations and densities of every layer, and write them as a workload for sparsim."""
 
-    from pointnet.trace import write_trace
+    from pointnet.trace_clouds import write_trace
 
     stored, clouds = _stored(checkpoint, data, "test")
     write_trace(
@@ -167,8 +167,8 @@ def trace(
 @click.option("--seed", type=int, default=0, show_default=True, help="Of surface sampling and splits.")
 def pack(source: str, output: Path, points: int, normals: bool, classes: int | None, seed: int) -> None:
     """Read thousands of files once and write one .npz that loads in a second."""
-    from pointnet.data.packs import check_pack_path, write_pack
-    from pointnet.run import read_data
+    from pointnet.data.cloud_packs import check_pack_path, write_pack
+    from pointnet.training.run_report import read_data
 
     check_pack_path(output)  # before minutes of reading
     console = messages()
@@ -196,9 +196,9 @@ def compare(
     """Dense, one-shot and gradually pruned networks side by side; call it again to go on after a stop."""
     from pointnet import compare as comparison
     from pointnet import compare_report as report
-    from pointnet import tables
-    from pointnet.run import run_training
-    from pointnet.settings import Settings
+    from pointnet import text_tables as tables
+    from pointnet.training.run_report import run_training
+    from pointnet.training.settings import Settings
 
     dense = Settings(epochs=epochs, lr=lr, **options)
     again = Settings(epochs=more, lr=lr_again, **options)
@@ -242,11 +242,11 @@ def study(
     designs: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
     """Train, prune, map and cost PointNet++, and write the report; call it again to go on after a stop."""
-    from pointnet.settings import Settings
-    from pointnet.study.costs import CHIPS
-    from pointnet.study.costs import designs as known
-    from pointnet.study.networks import LEVELS, Plan
-    from pointnet.study.run import run_study
+    from pointnet.study.design_costs import CHIPS
+    from pointnet.study.design_costs import designs as known
+    from pointnet.study.run_study import run_study
+    from pointnet.study.study_networks import LEVELS, Plan
+    from pointnet.training.settings import Settings
 
     chosen = tuple(dict.fromkeys(designs)) or known()
     chip = next((CHIPS[design] for design in chosen if design in CHIPS), None)
@@ -266,7 +266,7 @@ def study(
 
 def _settings(options: dict[str, Any]) -> Settings:
     """The settings of the train command; a sparsity, or a recipe's epochs, change them."""
-    from pointnet.settings import Pruning, Settings
+    from pointnet.training.settings import Pruning, Settings
 
     names = {
         "initial_sparsity": "initial",
@@ -298,7 +298,7 @@ _PRUNING = (
 
 
 def _load(settings: Settings) -> Dataset:
-    from pointnet.run import data_of
+    from pointnet.training.run_report import data_of
 
     return data_of(settings, messages())
 
@@ -308,7 +308,7 @@ def _stored(checkpoint: str, source: str | None, split: str) -> tuple[Stored, Cl
     from msgspec.structs import replace
 
     from pointnet.errors import DataError
-    from pointnet.train import load_model
+    from pointnet.training.train import load_model
 
     stored = load_model(Path(checkpoint))
     settings = stored.settings if source is None else replace(stored.settings, data=source)

@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 import gmp
-from pointnet import checkpoint
-from pointnet.batches import Batches
 from pointnet.data import Augmentation, Dataset
 from pointnet.errors import ConfigError
-from pointnet.metrics import Score, score
 from pointnet.model import PointNet2
-from pointnet.settings import Pruning, Settings
-from pointnet.train import Training
+from pointnet.training import checkpoint
+from pointnet.training.batches import Batches
+from pointnet.training.metrics import Score, score
+from pointnet.training.settings import Pruning, Settings
+from pointnet.training.train import Training
 
 CONTROL = "control"
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98)

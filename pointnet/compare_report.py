@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from gmp.trace import Trace, trace
+from gmp.tracing.trace import Trace, trace
 from pointnet.compare import Row
 from pointnet.data import Dataset
-from pointnet.trace import variant
-from pointnet.train import load_model
+from pointnet.trace_clouds import variant
+from pointnet.training.train import load_model
 
 COLUMNS = ("variant", "epochs", "sparsity", "accuracy", "95 % interval", "class accuracy", "CPU s")
 TRACED_AT_ONCE = 32  # clouds; no result depends on it

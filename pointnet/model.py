@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pointnet import fused
 from pointnet.errors import ConfigError
-from pointnet.sampling import ball_query, farthest_point_sample, gather
+from pointnet.ops import fused
+from pointnet.ops.sampling import ball_query, farthest_point_sample, gather
 from sparsim.errors import near
 
 XYZ = 3

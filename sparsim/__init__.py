@@ -18,14 +18,15 @@ if TYPE_CHECKING:
         SparsimError,
         SpecError,
     )
-    from sparsim.estimate.load import load_documents, load_preset, load_text
-    from sparsim.evaluation import Frozen, evaluate, evaluate_batch
-    from sparsim.mapper.cache import MappingCache
-    from sparsim.mapper.network import search_network
-    from sparsim.mapper.result import Certificate, SearchResult
+    from sparsim.files.load import load_documents, load_preset, load_text
+    from sparsim.files.native import dump, load_workload, preset_names, workload_names
+    from sparsim.mapper.mapping_cache import MappingCache
+    from sparsim.mapper.network_search import search_network
     from sparsim.mapper.search import search
-    from sparsim.result import Evaluation
-    from sparsim.spec import (
+    from sparsim.mapper.search_result import Certificate, SearchResult
+    from sparsim.model.evaluate import Frozen, evaluate, evaluate_batch
+    from sparsim.model.result import Evaluation
+    from sparsim.records import (
         Architecture,
         Component,
         Compute,
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
         TensorFormat,
         Workload,
     )
-    from sparsim.spec.load import dump, load_workload, preset_names, workload_names
 
 __version__ = "0.1.0"
 
@@ -68,14 +68,14 @@ _HOMES = {
         "EmptyMapspaceError", "EnergyTableError", "EnergyWarning", "FormatError", "MappingError",
         "SparsimError", "SpecError",
     ),
-    "sparsim.estimate.load": ("load_documents", "load_preset", "load_text"),
-    "sparsim.evaluation": ("Frozen", "evaluate", "evaluate_batch"),
-    "sparsim.mapper.cache": ("MappingCache",),
-    "sparsim.mapper.network": ("search_network",),
-    "sparsim.mapper.result": ("Certificate", "SearchResult"),
+    "sparsim.files.load": ("load_documents", "load_preset", "load_text"),
+    "sparsim.model.evaluate": ("Frozen", "evaluate", "evaluate_batch"),
+    "sparsim.mapper.mapping_cache": ("MappingCache",),
+    "sparsim.mapper.network_search": ("search_network",),
+    "sparsim.mapper.search_result": ("Certificate", "SearchResult"),
     "sparsim.mapper.search": ("search",),
-    "sparsim.result": ("Evaluation",),
-    "sparsim.spec.load": ("dump", "load_workload", "preset_names", "workload_names"),
+    "sparsim.model.result": ("Evaluation",),
+    "sparsim.files.native": ("dump", "load_workload", "preset_names", "workload_names"),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -83,7 +83,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'sparsim' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOME_OF.get(name, "sparsim.spec")), name)
+    return getattr(importlib.import_module(_HOME_OF.get(name, "sparsim.records")), name)
 
 
 def __dir__() -> list[str]:

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from documents import DOCUMENTS, write_documents
+from support.documents import DOCUMENTS, write_documents
 
-from sparsim import cli
+from sparsim.cli import main as cli
 
 ERT_READ_GLB = "    - {name: read, arguments: null, energy: 6}\n"
 SPAD_FORMAT = "- {format: CP, metadata-word-bits: 4}"
@@ -352,7 +352,7 @@ def test_unwritable_output(run, tmp_path):
 
 
 def test_as_a_process(tmp_path):
-    command = [sys.executable, "-c", "from sparsim.cli import main; main()", "model", "missing.yaml"]
+    command = [sys.executable, "-c", "from sparsim.cli.main import main; main()", "model", "missing.yaml"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")

@@ -11,19 +11,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from linear_cost import LinearCost
+from support.linear_cost import LinearCost
 
-from gmp.trace import trace
-from gmp.workload import workload_of
+from gmp.tracing.trace import trace
+from gmp.tracing.traced_workload import workload_of
 from pointnet.model import PointNet2
-from pointnet.original.cases import runs, study_mapspace
-from pointnet.settings import Settings
-from sparsim.evaluation import evaluate
+from pointnet.original.published_runs import runs, study_mapspace
+from pointnet.training.settings import Settings
+from sparsim.files.native import load_preset
+from sparsim.files.timeloop.documents import read_search_documents
+from sparsim.files.timeloop.stats_writer import write_stats
 from sparsim.mapper.engine import Problem
 from sparsim.mapper.search import search
-from sparsim.spec.load import load_preset
-from sparsim.timeloop.reader import read_search_documents
-from sparsim.timeloop.stats_write import write_stats
+from sparsim.model.evaluate import evaluate
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from sparsim.chip import load_chip
+from sparsim.machines.eyeriss import load_chip
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))

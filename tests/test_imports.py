@@ -33,13 +33,13 @@ def test_records_and_documents_load_no_compiler() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "sparsim.evaluation",
-        "sparsim.cli",
-        "sparsim.mapper.network",
-        "sparsim.timeloop",
-        "sparsim.noc",
-        "sparsim.chip",
-        "sparsim.chip.report",
+        "sparsim.model.evaluate",
+        "sparsim.cli.main",
+        "sparsim.mapper.network_search",
+        "sparsim.files.timeloop",
+        "sparsim.machines.eyeriss.noc",
+        "sparsim.machines.eyeriss",
+        "sparsim.report.chip_rows",
     ],
 )
 def test_no_module_of_sparsim_loads_torch_or_plots(module: str) -> None:
@@ -64,7 +64,9 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_evaluate_is_the_function_also_after_its_module_was_imported() -> None:
-    code = "from sparsim.evaluation import Frozen\nfrom sparsim import evaluate\nassert callable(evaluate)"
+    code = (
+        "from sparsim.model.evaluate import Frozen\nfrom sparsim import evaluate\nassert callable(evaluate)"
+    )
     assert "sparsim" in loaded_by(code)
 
 

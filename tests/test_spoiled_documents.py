@@ -7,16 +7,16 @@ from contextlib import contextmanager
 
 import pytest
 import yaml
-from documents import DOCUMENTS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.documents import DOCUMENTS
 
 from sparsim.errors import SparsimError
-from sparsim.mapper.space import lower_mapspace
-from sparsim.spec.check import check, check_mapspace
-from sparsim.spec.load import dump, load_text
-from sparsim.spec.yamlfile import parse_yaml
-from sparsim.timeloop.reader import documents_from, search_documents_from
+from sparsim.files.native import dump, load_text
+from sparsim.files.timeloop.documents import documents_from, search_documents_from
+from sparsim.files.yaml_reading import parse_yaml
+from sparsim.mapper.indexed_mapspace import lower_mapspace
+from sparsim.records.consistency import check, check_mapspace
 
 CONSTRAINTS = """\
 mapspace:

@@ -23,14 +23,14 @@ DATA = [
     "sparsim/estimate/data/dram.csv",
     "sparsim/estimate/data/scaling_area.csv",
     "sparsim/estimate/data/scaling_energy.csv",
-    "sparsim/presets/eyeriss_like_gating.yaml",
-    "sparsim/presets/eyeriss_like_onchip.yaml",
-    "sparsim/presets/eyeriss_v1.yaml",
-    "sparsim/presets/eyeriss_v1_168.yaml",
-    "sparsim/presets/eyeriss_v1_5.yaml",
-    "sparsim/presets/eyeriss_v2.yaml",
-    "sparsim/presets/workloads/alexnet.yaml",
-    "sparsim/presets/workloads/mobilenet_v1_050_128_sparse.yaml",
+    "sparsim/files/presets/eyeriss_like_gating.yaml",
+    "sparsim/files/presets/eyeriss_like_onchip.yaml",
+    "sparsim/files/presets/eyeriss_v1.yaml",
+    "sparsim/files/presets/eyeriss_v1_168.yaml",
+    "sparsim/files/presets/eyeriss_v1_5.yaml",
+    "sparsim/files/presets/eyeriss_v2.yaml",
+    "sparsim/files/presets/workloads/alexnet.yaml",
+    "sparsim/files/presets/workloads/mobilenet_v1_050_128_sparse.yaml",
 ]
 
 
@@ -57,10 +57,10 @@ def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 
 def test_top_level_is_our_packages_only(wheel_names: set[str]) -> None:
     top = {name.partition("/")[0] for name in wheel_names if ".dist-info/" not in name}
-    assert top == {"sparsim", "pointnet", "gmp", "validation"}
+    assert top == {"sparsim", "pointnet", "gmp"}
 
 
 def test_every_module_and_table_is_inside(wheel_names: set[str]) -> None:
-    packages = [ROOT / name for name in ("sparsim", "pointnet", "gmp", "validation")]
+    packages = [ROOT / name for name in ("sparsim", "pointnet", "gmp")]
     modules = {str(path.relative_to(ROOT)) for package in packages for path in package.rglob("*.py")}
     assert {*modules, *DATA} <= wheel_names

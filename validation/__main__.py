@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 from rich.progress import track
 
-from sparsim.console import messages, results, run
-from sparsim.evaluation import announce_compilation
-from validation import docs, live
-from validation.cases import Case, find_cases
-from validation.report import print_report
-from validation.run import Outcome, run_case, total
+from sparsim.model.evaluate import announce_compilation
+from sparsim.report.console import messages, results, run
+from validation import live_timeloop as live
+from validation import validation_page as docs
+from validation.case_folders import Case, find_cases
+from validation.printed_report import print_report
+from validation.run_cases import Outcome, run_case, total
 
 COMMITTED = Path(__file__).parent / "references"
 

@@ -15,10 +15,10 @@ import click
 from msgspec.structs import replace
 
 from sparsim.estimate import Component, Estimate, estimate, estimate_all
-from sparsim.estimate.data import SramPoint, read_rows, sram_sweep
 from sparsim.estimate.memory import Quantity, held_back_errors, interpolation_error
-from sparsim.file_writing import write_text
-from sparsim.spec.load import load_documents
+from sparsim.estimate.source_data import SramPoint, read_rows, sram_sweep
+from sparsim.fileio.writing import write_text
+from sparsim.files.native import load_documents
 
 PAGE = Path(__file__).parents[1] / "docs" / "estimate-results.md"
 FOLDER = Path(__file__).parent / "estimates"

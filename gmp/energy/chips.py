@@ -1,4 +1,4 @@
-"""Costs on a chip of `sparsim.chip`: interpolated between densities at which every mapping was evaluated.
+"""Costs on an Eyeriss chip: interpolated between densities at which every mapping was evaluated.
 
 A mapping of a chip that compresses weights fits up to some density, and the lower that is the better it can
 be. Each layer therefore has several, planned for the densities `REFERENCES`. Each mapping is tabulated with
@@ -21,7 +21,6 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 
-from gmp.energy.bicubic import Bicubic
 from gmp.energy.cost import (
     COLUMNS,
     Costs,
@@ -33,14 +32,15 @@ from gmp.energy.cost import (
     check_objective,
     metric_of,
 )
-from sparsim.chip import Chip, plan_layer
-from sparsim.chip.evaluate import evaluate_stored
-from sparsim.chip.records import chip_energy_sources
-from sparsim.chip.roles import as_conv
-from sparsim.chip.stored import OPERANDS, ROLES, plainly, skips_zeros
 from sparsim.errors import MappingError
-from sparsim.mapper.cache import ResultCache, key_of
-from sparsim.spec import Density, Layer, Mapping
+from sparsim.hardware.bicubic import Bicubic
+from sparsim.machines.eyeriss import Chip, plan_layer
+from sparsim.machines.eyeriss.chip import chip_energy_sources
+from sparsim.machines.eyeriss.compression import OPERANDS, ROLES, plainly, skips_zeros
+from sparsim.machines.eyeriss.conv_dims import as_conv
+from sparsim.machines.eyeriss.layer_cost import evaluate_stored
+from sparsim.mapper.mapping_cache import ResultCache, key_of
+from sparsim.records import Density, Layer, Mapping
 
 REFERENCES = (1.0, 0.5, 0.2, 0.05)  # densities of weights, with the layer's own inputs; 1 is for all dense
 WEIGHT_NODES = (0.0, 0.1, 0.25, 0.45, 0.7, 1.0)

@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from gmp.errors import PruningError
 from sparsim.errors import near
-from sparsim.spec import Layer
+from sparsim.records import Layer
 
 Reals = NDArray[np.float64]
 T = TypeVar("T", Reals, Tensor)
@@ -67,8 +67,8 @@ class NetworkCost(ABC):
 
     @property
     def energy_source(self) -> dict[str, dict[str, str]]:
-        """Where energies come from, by level and action, in the words of `sparsim.spec.energy`; empty where
-        the cost is of no levels."""
+        """Where energies come from, by level and action, in the words of
+        `sparsim.records.energy_table`; empty where the cost is of no levels."""
         return {}
 
     @property

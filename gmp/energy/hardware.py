@@ -9,11 +9,11 @@ from gmp.energy.chips import ChipCost
 from gmp.energy.cost import NetworkCost, Objective, Progress
 from gmp.energy.mapped import Accelerator, MappedCost
 from gmp.errors import PruningError
-from sparsim.chip import Chip, load_chip
 from sparsim.errors import SpecError
-from sparsim.estimate.load import load_named
-from sparsim.mapper.cache import default_folder
-from sparsim.spec import Layer, Mapping
+from sparsim.files.load import load_named
+from sparsim.machines.eyeriss import Chip, load_chip
+from sparsim.mapper.mapping_cache import default_folder
+from sparsim.records import Layer, Mapping
 
 Hardware = str | Path | Chip | Accelerator
 

@@ -22,11 +22,11 @@ from gmp.energy.cost import (
     with_densities,
 )
 from sparsim.errors import MappingError
-from sparsim.evaluation import Frozen
-from sparsim.mapper.cache import MappingCache
-from sparsim.mapper.network import search_each
-from sparsim.spec import Architecture, EnergyTable, Layer, Mapping, Mapspace, SparsePolicy
-from sparsim.spec.energy import energy_sources
+from sparsim.mapper.mapping_cache import MappingCache
+from sparsim.mapper.network_search import search_each
+from sparsim.model.evaluate import Frozen
+from sparsim.records import Architecture, EnergyTable, Layer, Mapping, Mapspace, SparsePolicy
+from sparsim.records.energy_table import energy_sources
 
 STEP = 0.01  # of a density: the model rounds counts, so that it is flat between steps much smaller than this
 

@@ -22,17 +22,17 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from gmp.coverage import coverage_of
-from gmp.energy import reading as readings
+from gmp.energy import monitor_readings as readings
 from gmp.energy.cost import COLUMNS, NetworkCost, Reals
 from gmp.energy.hardware import Hardware, network_cost
-from gmp.energy.reading import Reading
+from gmp.energy.monitor_readings import Reading
 from gmp.errors import PruningError, check_state
-from gmp.select import is_count
-from gmp.trace import Trace, one_trace_at_a_time, parameters_of_layers, trace
-from gmp.trace_recorder import WeightView
-from gmp.workload import workload_of
+from gmp.targets import is_count
+from gmp.tracing.trace import Trace, one_trace_at_a_time, parameters_of_layers, trace
+from gmp.tracing.trace_recorder import WeightView
+from gmp.tracing.traced_workload import workload_of
 from sparsim.errors import near
-from sparsim.spec import Workload
+from sparsim.records import Workload
 
 INPUTS, OUTPUTS = COLUMNS.index("Inputs"), COLUMNS.index("Outputs")
 _appending = threading.Lock()  # one for all monitors, since an object with a lock cannot be copied

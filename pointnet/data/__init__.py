@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pointnet.data.augment import Augmentation, augment
+from pointnet.data.cloud_packs import write_pack
 from pointnet.data.clouds import Clouds, Dataset
-from pointnet.data.load import load_data
-from pointnet.data.packs import write_pack
+from pointnet.data.load_clouds import load_data
 from pointnet.data.shapes import shapes
 
 __all__ = ["Augmentation", "Clouds", "Dataset", "augment", "load_data", "shapes", "write_pack"]

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from pointnet.data.cloud_files import library, read_names
+from pointnet.data.cloud_packs import labels_from, points_from
 from pointnet.data.clouds import XYZ, Clouds, Dataset, Labels, Points, check_labels, split
-from pointnet.data.files import library, read_names
-from pointnet.data.packs import labels_from, points_from
 from pointnet.errors import DataError
-from sparsim.file_reading import DEFLATE_RATIO, check_size, reading
+from sparsim.fileio.reading import DEFLATE_RATIO, check_size, reading
 
 SUFFIXES = (".h5", ".hdf5")
 NAMES = "shape_names.txt"

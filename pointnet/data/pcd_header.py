@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pointnet.errors import DataError
-from sparsim.file_reading import check_size
+from sparsim.fileio.reading import check_size
 
 LZF_RATIO = 88  # bytes that LZF, which compresses PCD files, makes of one byte at most
 MAX_HEADER_LINES = 64

@@ -1,4 +1,4 @@
 from pointnet.original.reproduce import main
-from sparsim.console import run
+from sparsim.report.console import run
 
 run(main, "python -m pointnet.original")

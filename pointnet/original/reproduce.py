@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 from rich.progress import Progress
 
-from pointnet.original.cases import DESIGNS, SHAPE, Run, runs
-from sparsim.console import messages, results
-from sparsim.estimate.load import load_preset
-from sparsim.evaluation import Accounting, evaluate
-from sparsim.result import Evaluation
-from sparsim.spec import Density, Layer
+from pointnet.original.published_runs import DESIGNS, SHAPE, Run, runs
+from sparsim.files.load import load_preset
+from sparsim.model.evaluate import Accounting, evaluate
+from sparsim.model.result import Evaluation
+from sparsim.records import Density, Layer
+from sparsim.report.console import messages, results
 
 if TYPE_CHECKING:
-    from pointnet.original.report import Summary
+    from pointnet.original.original_tables import Summary
 
 PUBLISHED_ACCOUNTING: Accounting = "timeloop-2022"
 ACCOUNTINGS: tuple[Accounting, ...] = (PUBLISHED_ACCOUNTING, "timeloop-3")
@@ -74,7 +74,8 @@ def with_dense_weights(layer: Layer) -> Layer:
 def reproduce(output: Path, step: Callable[[], None] = lambda: None) -> Summary:
     """Evaluate everything and write study.csv, report.md and the figures into `output`; `step` is called
     after each of the `STEPS` evaluations."""
-    from pointnet.original import plots, report  # matplotlib takes half a second: not before --help
+    from pointnet.original import original_figures as plots
+    from pointnet.original import original_tables as report
 
     outcomes = {accounting: evaluate_runs(accounting, step=step) for accounting in ACCOUNTINGS}
     unpruned = evaluate_runs(change=with_dense_weights, step=step)
@@ -95,7 +96,7 @@ def reproduce(output: Path, step: Callable[[], None] = lambda: None) -> Summary:
     show_default=True,
 )
 def main(output: Path) -> None:
-    from pointnet.original import report
+    from pointnet.original import original_tables as report
 
     console = results()
     with Progress(console=messages(), transient=True) as progress:

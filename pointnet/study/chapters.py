@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pointnet.compare import CONTROL
-from pointnet.study.costs import BOTH, DENSE, PLAIN, TITLES, VARIANTS, Cost
-from pointnet.study.networks import NOISE, Network, Traced
+from pointnet.study.design_costs import BOTH, DENSE, PLAIN, TITLES, VARIANTS, Cost
 from pointnet.study.savings import Saved, saved
-from pointnet.tables import markdown
+from pointnet.study.study_networks import NOISE, Network, Traced
+from pointnet.text_tables import markdown
 from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
 
 TOTAL = "all layers"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pointnet.study.costs import ACTIVATIONS, BOTH, DENSE, PLAIN, WEIGHTS
+from pointnet.study.design_costs import ACTIVATIONS, BOTH, DENSE, PLAIN, WEIGHTS
 
 
 class Saved(NamedTuple):

@@ -15,7 +15,7 @@ import gmp
 import pointnet
 import sparsim
 from sparsim.errors import SparsimWarning
-from sparsim.file_writing import write_text
+from sparsim.fileio.writing import write_text
 
 _PROGRAM = (".py", ".yaml", ".csv")  # files that results depend on
 

@@ -4,11 +4,11 @@
 Numbers come from public tables and a sweep of CACTI 7 (`data/`); docs/estimate.md is the guide.
 """
 
-from sparsim.estimate.build import estimate, estimate_all, estimate_table
-from sparsim.estimate.record import Area, Energy, Estimate, Estimator
-from sparsim.estimate.registry import register
-from sparsim.estimate.scaling import scale_area, scale_energy
-from sparsim.spec.component import Component
+from sparsim.estimate.estimate_components import estimate, estimate_all, estimate_table
+from sparsim.estimate.estimator import Area, Energy, Estimate, Estimator
+from sparsim.estimate.estimator_registry import register
+from sparsim.estimate.technology_scaling import scale_area, scale_energy
+from sparsim.records.component import Component
 
 __all__ = [
     "Area", "Component", "Energy", "Estimate", "Estimator", "estimate", "estimate_all", "estimate_table",

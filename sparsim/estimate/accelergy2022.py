@@ -20,8 +20,8 @@ from typing import ClassVar, Literal
 
 from sparsim.errors import SpecError
 from sparsim.estimate import memory
-from sparsim.estimate.cells import Logic, adder, as_estimate, decoder, multiplier, register
-from sparsim.estimate.record import Area, Energy, Estimate, Estimator
+from sparsim.estimate.estimator import Area, Energy, Estimate, Estimator
+from sparsim.estimate.standard_cells import Logic, adder, as_estimate, decoder, multiplier, register
 
 NAME = "accelergy-2022"
 PRINTED_DECIMALS = 5

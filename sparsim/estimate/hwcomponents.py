@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from sparsim.errors import SpecError
-from sparsim.estimate.record import Area, Energy, Estimate, Estimator
+from sparsim.estimate.estimator import Area, Energy, Estimate, Estimator
 
 RULES = "hwcomponents"
 

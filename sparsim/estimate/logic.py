@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sparsim.estimate import data
-from sparsim.estimate.cells import (
+from sparsim.estimate import source_data as data
+from sparsim.estimate.estimator import Area, Energy, Estimate, Estimator
+from sparsim.estimate.standard_cells import (
     CELL_NODE_NM,
     Logic,
     adder,
@@ -27,8 +28,7 @@ from sparsim.estimate.cells import (
     multiplier,
     register,
 )
-from sparsim.estimate.record import Area, Energy, Estimate, Estimator
-from sparsim.estimate.scaling import scale_area
+from sparsim.estimate.technology_scaling import scale_area
 
 _EIE_NODE_NM = 45.0
 

@@ -3,7 +3,8 @@
 The sweep has 45 and 65 nm, 1 and 2 read-write ports, eight widths and up to 19 depths. In between, the
 logarithm of a quantity is linear in the logarithm of the depth at the width below and above, then in the
 logarithm of the width. Between 45 and 65 nm the two estimates are interpolated linearly, beyond them the
-nearer one is scaled (`sparsim.estimate.scaling`). What lies outside the sweep is refused, not extrapolated.
+nearer one is scaled (`sparsim.estimate.technology_scaling`). What lies outside the sweep is
+refused, not extrapolated.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from functools import cache
 from typing import ClassVar, Literal, NamedTuple
 
 from sparsim.errors import SpecError, near
-from sparsim.estimate import data
-from sparsim.estimate.record import Area, Energy, Estimate, Estimator
-from sparsim.estimate.scaling import NAME, scale_area, scale_energy
+from sparsim.estimate import source_data as data
+from sparsim.estimate.estimator import Area, Energy, Estimate, Estimator
+from sparsim.estimate.technology_scaling import NAME, scale_area, scale_energy
 
 Quantity = Literal["read_pj", "write_pj", "area_um2", "leakage_mw", "cycle_ns"]
 _Column = dict[int, data.SramPoint]  # by depth, ascending

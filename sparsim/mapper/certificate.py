@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from sparsim.mapper.engine import Engine
 from sparsim.mapper.incumbents import Incumbents
 from sparsim.mapper.objective import UNITS, values
-from sparsim.mapper.result import Certificate, SearchResult, Statistics
+from sparsim.mapper.search_result import Certificate, SearchResult, Statistics
 
 ROUNDING = 1e-9  # relative gap that bounds lose to rounding: a mapping this near to its bound is optimal
 ARTICLES = {"energy": "an", "delay": "a", "edp": "an"}

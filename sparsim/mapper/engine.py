@@ -10,22 +10,22 @@ from typing import NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
-from sparsim import packs
 from sparsim.errors import SpecError
-from sparsim.evaluation import Accounting, evaluate_pack
-from sparsim.kernels.bounds import TEST_FAN
-from sparsim.kernels.candidates import BOUND, PASSED, assemble_candidates
-from sparsim.lower import ACCOUNTING, ints, lower_arch, lower_density, lower_layer, lower_policy, reals
-from sparsim.mapper.bounds import Lowered, bound_pack, space_bound
-from sparsim.mapper.budget import Budget, BudgetError
+from sparsim.mapper.bound_constants import Lowered, bound_pack, space_bound
 from sparsim.mapper.incumbents import Entry, Incumbents
+from sparsim.mapper.indexed_mapspace import Space, mapping_of
+from sparsim.mapper.kernels.candidates import BOUND, PASSED, assemble_candidates
+from sparsim.mapper.kernels.lower_bounds import TEST_FAN
 from sparsim.mapper.objective import codes, values
 from sparsim.mapper.relaxation import Relaxation, Relaxing
-from sparsim.mapper.result import Found
-from sparsim.mapper.space import Space, mapping_of
-from sparsim.packs import BoundPack, CandidateWork, Ints, MappingPack, Reals, SpacePack
-from sparsim.spec import Architecture, EnergyTable, Layer, SparsePolicy
-from sparsim.spec.divisibility import covers_of
+from sparsim.mapper.search_budget import Budget, BudgetError
+from sparsim.mapper.search_result import Found
+from sparsim.model import arrays as packs
+from sparsim.model.arrays import BoundPack, CandidateWork, Ints, MappingPack, Reals, SpacePack
+from sparsim.model.evaluate import Accounting, evaluate_pack
+from sparsim.model.lower import ACCOUNTING, ints, lower_arch, lower_density, lower_layer, lower_policy, reals
+from sparsim.records import Architecture, EnergyTable, Layer, SparsePolicy
+from sparsim.records.divisibility import covers_of
 
 ROOM = 2048  # mappings evaluated at once
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsim.kernels.candidates import BOUND, enumerate_candidates
-from sparsim.lower import ints, reals
 from sparsim.mapper.engine import ROOM, Engine
+from sparsim.mapper.kernels.candidates import BOUND, enumerate_candidates
 from sparsim.mapper.objective import values
-from sparsim.mapper.sampling import work_of
-from sparsim.packs import CandidateWork, Ints, Reals
+from sparsim.mapper.random_and_local import work_of
+from sparsim.model.arrays import CandidateWork, Ints, Reals
+from sparsim.model.lower import ints, reals
 
 BLOCKS = 16  # parts of the space that take turns, at least where it has as many; not the number of threads
 TURN = 8  # of them at a time: what is found does not depend on the number of threads

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsim.packs import Ints, Reals
-from sparsim.spec import Layer
+from sparsim.model.arrays import Ints, Reals
+from sparsim.records import Layer
 
 
 class Entry(NamedTuple):

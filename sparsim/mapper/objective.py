@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sparsim.errors import SpecError, near
-from sparsim.kernels.candidates import DELAY, EDP, ENERGY
-from sparsim.packs import Ints, Reals
+from sparsim.mapper.kernels.candidates import DELAY, EDP, ENERGY
+from sparsim.model.arrays import Ints, Reals
 
 METRICS = {"energy": ENERGY, "delay": DELAY, "edp": EDP}
 UNITS = {"energy": "pJ", "delay": "cycles", "edp": "pJ x cycles"}

@@ -12,17 +12,17 @@ from functools import partial
 
 import numpy as np
 
-from sparsim.lower import reals
-from sparsim.mapper.budget import Budget, BudgetError, Clock
 from sparsim.mapper.certificate import is_proven
+from sparsim.mapper.covered_parts import Part
 from sparsim.mapper.engine import Engine, Problem, Progress
 from sparsim.mapper.exhaustive import load_kernel, search_all
-from sparsim.mapper.first import guess_first
+from sparsim.mapper.first_mappings import guess_first
 from sparsim.mapper.incumbents import Incumbents
-from sparsim.mapper.parts import Part
-from sparsim.mapper.result import Statistics
-from sparsim.mapper.sampling import search_local, search_random
-from sparsim.mapper.space import sizes
+from sparsim.mapper.indexed_mapspace import sizes
+from sparsim.mapper.random_and_local import search_local, search_random
+from sparsim.mapper.search_budget import Budget, BudgetError, Clock
+from sparsim.mapper.search_result import Statistics
+from sparsim.model.lower import reals
 
 ENUMERATE, RELAX, CLIMB, DRAW = "enumerate", "relax", "climb", "draw"
 MEMBERS = {

@@ -1,7 +1,7 @@
 """A lower bound of a whole mapspace that is near its optimum, and the mappings that it points to.
 
 Every choice of spatial factors and of what is kept is bounded on its own by a shortest path
-(`sparsim.kernels.relaxation`). What it leaves out: constraints on orders, factors of one dim that exclude
+(`kernels.shortest_paths`). What it leaves out: constraints on orders, factors of one dim that exclude
 each other beyond the extents of tiles, accesses to metadata, networks. Where none of these matters it is the
 optimum of a dense layer whose tiles do not overlap.
 """
@@ -13,11 +13,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from sparsim.kernels.bounds import ALMOST, BOUNDED
-from sparsim.kernels.relaxation import least_costs
-from sparsim.lower import ints, reals
-from sparsim.mapper.bounds import Lowered
-from sparsim.mapper.chains import (
+from sparsim.mapper.bound_constants import Lowered
+from sparsim.mapper.chain_arrays import (
     Choice,
     Price,
     Tiles,
@@ -28,8 +25,11 @@ from sparsim.mapper.chains import (
     make_chain,
     make_chain_work,
 )
-from sparsim.mapper.factors import divisors
-from sparsim.packs import BoundPack, ChainWork, Ints, Reals, SpacePack
+from sparsim.mapper.factorisations import divisors
+from sparsim.mapper.kernels.lower_bounds import ALMOST, BOUNDED
+from sparsim.mapper.kernels.shortest_paths import least_costs
+from sparsim.model.arrays import BoundPack, ChainWork, Ints, Reals, SpacePack
+from sparsim.model.lower import ints, reals
 
 MOST_SPREADS = 100_000  # choices of spatial factors
 MOST_CHOICES = 1_000_000  # of these and of what is kept

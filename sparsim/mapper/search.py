@@ -6,19 +6,19 @@ from collections.abc import Callable
 from typing import Literal
 
 from sparsim.errors import MappingError, SpecError, near, warn_of_energies
-from sparsim.evaluation import Accounting
-from sparsim.lower import ACCOUNTING
-from sparsim.mapper.budget import Budget
 from sparsim.mapper.certificate import certify
+from sparsim.mapper.covered_parts import list_parts, total_sizes
 from sparsim.mapper.engine import Problem, Progress
+from sparsim.mapper.indexed_mapspace import Sizes
 from sparsim.mapper.objective import Objective, metrics_of
-from sparsim.mapper.parts import list_parts, total_sizes
 from sparsim.mapper.portfolio import DRAW, MEMBERS, Portfolio
-from sparsim.mapper.result import SearchResult
-from sparsim.mapper.space import Sizes
-from sparsim.spec import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
-from sparsim.spec.check import check_search
-from sparsim.spec.limits import as_real, check_whole
+from sparsim.mapper.search_budget import Budget
+from sparsim.mapper.search_result import SearchResult
+from sparsim.model.evaluate import Accounting
+from sparsim.model.lower import ACCOUNTING
+from sparsim.records import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
+from sparsim.records.consistency import check_search
+from sparsim.records.number_limits import as_real, check_whole
 
 METHODS = ("auto", "exhaustive", "random", "local")
 MOST_CANDIDATES = 10**9  # that "auto" enumerates

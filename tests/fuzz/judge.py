@@ -129,7 +129,7 @@ def command(function: Any, program: str, arguments: list[str]) -> Callable[[], N
     """`main` of a click command as if it were called from a shell."""
 
     def main() -> None:
-        from sparsim.console import run as run_command
+        from sparsim.report.console import run as run_command
 
         before = sys.argv
         sys.argv = [program, *arguments]

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 import yaml
-from documents import DOCUMENTS
-from mapper_documents import SEARCH
 from msgspec.structs import replace
-from small_chips import conv, small_chip
+from support.documents import DOCUMENTS
+from support.mapper_documents import SEARCH
+from support.small_chips import conv, small_chip
 
-from sparsim.cli import cli
+from sparsim.cli.main import cli
 from sparsim.errors import SparsimError
-from sparsim.spec import Workload
-from sparsim.spec.load import dump
-from sparsim.spec.yamlfile import parse_yaml
-from sparsim.timeloop.reader import documents_from, search_documents_from
+from sparsim.files.native import dump
+from sparsim.files.timeloop.documents import documents_from, search_documents_from
+from sparsim.files.yaml_reading import parse_yaml
+from sparsim.records import Workload
 from tests.fuzz.judge import command
 from tests.fuzz.mutations import VALUES, mutated, spoiled
 

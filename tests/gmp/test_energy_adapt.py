@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from linear_cost import LinearCost
+from support.linear_cost import LinearCost
 from torch import nn
 
 import gmp
 from gmp.energy import EnergyMonitor, netadapt
-from gmp.energy.adapt import _kept
+from gmp.energy.netadapt import _kept
 from gmp.errors import PruningError
-from gmp.trace import trace
-from gmp.workload import workload_of
+from gmp.tracing.trace import trace
+from gmp.tracing.traced_workload import workload_of
 
 X = torch.randn(6, 10, generator=torch.Generator().manual_seed(0))
 

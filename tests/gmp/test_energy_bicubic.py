@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gmp.energy.bicubic import Bicubic
+from sparsim.hardware.bicubic import Bicubic
 
 X, Y = np.array([0.0, 0.1, 0.25, 0.6, 1.0]), np.array([0.0, 0.3, 0.5, 1.0])
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from linear_cost import LinearCost
+from support.linear_cost import LinearCost
 from torch import nn
 
 import gmp
 from gmp.energy import BudgetSchedule, EnergyMonitor, sparsity_for
 from gmp.errors import PruningError
-from gmp.trace import trace
-from gmp.workload import workload_of
+from gmp.tracing.trace import trace
+from gmp.tracing.traced_workload import workload_of
 
 X = torch.randn(4, 20, generator=torch.Generator().manual_seed(0))
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from examples import window_layer
 from msgspec.structs import replace
+from support.examples import window_layer
 
 from gmp.energy import Accelerator, ChipCost, MappedCost, chips, load_hardware, network_cost
 from gmp.energy.cost import with_densities
 from gmp.energy.mapped import STEP
 from gmp.errors import PruningError
-from pointnet.original.cases import runs, study_mapspace
+from pointnet.original.published_runs import runs, study_mapspace
 from sparsim import Density, Layer, evaluate, load_preset
-from sparsim.chip import evaluate_chip, load_chip
 from sparsim.errors import MappingError, SpecError
-from sparsim.mapper.cache import MappingCache
-from sparsim.mapper.network import search_each
-from sparsim.spec import CONV
+from sparsim.machines.eyeriss import evaluate_chip, load_chip
+from sparsim.mapper.mapping_cache import MappingCache
+from sparsim.mapper.network_search import search_each
+from sparsim.records import CONV
 
 STUDY = [run for run in runs() if (run.design, run.variant) == ("onchip", "sparse")][-3:]
 PRESET = load_preset("eyeriss_like_onchip")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from chips import PE
-from examples import ENERGY, accelerator
 from msgspec.structs import replace
+from support.component_documents import PE
+from support.examples import ENERGY, accelerator
 from torch import nn
 
 from gmp.energy import Accelerator, ChipCost, EnergyMonitor, MappedCost, load_hardware, network_cost
 from sparsim import EnergyWarning, Layer, SpecError, Workload, dump, evaluate, load_documents
-from sparsim.chip import Chip
-from sparsim.spec import CONV, LevelMapping, Mapping, Nest, Option, Saf, SparsePolicy
+from sparsim.machines.eyeriss import Chip
+from sparsim.records import CONV, LevelMapping, Mapping, Nest, Option, Saf, SparsePolicy
 
 BOUNDS = dict.fromkeys(CONV.dims, 1) | {"M": 8, "C": 4}
 LAYER = Layer(name="0", shape=CONV, bounds=BOUNDS)

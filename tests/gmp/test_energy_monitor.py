@@ -7,10 +7,10 @@ import csv
 
 import pytest
 import torch
-from monitored import X, cost_of, net, traced, train, watch
+from support.monitored import X, cost_of, net, traced, train, watch
+from support.traced import Run
 from torch import Tensor, nn
 from torch.nn import functional as F
-from traced import Run
 
 import gmp
 from gmp.energy import EnergyMonitor

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from linear_cost import LinearCost
-from monitored import X, cost_of, net, traced, train, watch
+from support.linear_cost import LinearCost
+from support.monitored import X, cost_of, net, traced, train, watch
+from support.traced import Run
 from torch import nn
-from traced import Run
 
 import gmp
 from gmp.energy import Accelerator, EnergyMonitor
 from gmp.errors import PruningError, TraceError
-from gmp.trace import trace
-from gmp.workload import workload_of
+from gmp.tracing.trace import trace
+from gmp.tracing.traced_workload import workload_of
 from sparsim.errors import MappingError
 
 
@@ -97,7 +97,7 @@ def test_planning_again_takes_the_densities_of_now():
 
 def test_on_an_accelerator_from_the_model_alone(tmp_path):
     """Shapes, mappings and densities by themselves; the batch counts."""
-    from pointnet.original.cases import study_mapspace
+    from pointnet.original.published_runs import study_mapspace
     from sparsim import load_preset
 
     chip = load_preset("eyeriss_like_gating")

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
-from small_chips import conv, small_chip
+from support.small_chips import conv, small_chip
 from torch import nn
 
 import gmp
 from gmp.energy import ChipCost, EnergyMonitor, EnergyScore
-from sparsim.chip import evaluate_chip
-from sparsim.spec import Density, Layer
+from sparsim.machines.eyeriss import evaluate_chip
+from sparsim.records import Density, Layer
 
 SMALL = small_chip()
 ANY_ZERO = SMALL._replace(spec=replace(SMALL.spec, compression="any-zero"))

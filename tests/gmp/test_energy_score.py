@@ -7,16 +7,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from linear_cost import LinearCost
+from support.linear_cost import LinearCost
+from support.traced import Run
 from torch import nn
 from torch.nn import functional as F
-from traced import Run
 
 import gmp
 from gmp.energy import Costs, EnergyMonitor, EnergyScore, Slopes
 from gmp.errors import PruningError
-from gmp.trace import trace
-from gmp.workload import workload_of
+from gmp.tracing.trace import trace
+from gmp.tracing.traced_workload import workload_of
 from pointnet.model import Config, PointNet2, Scale, Stage
 
 X = torch.randn(4, 12, generator=torch.Generator().manual_seed(0))
@@ -133,7 +133,7 @@ def test_parts_and_shared_weights_cost_what_they_cost_everywhere():
     for model, x in ((parts, clouds), (twice, X), (halves, X)):
         monitor = watch(model, x, LinearCost)
         before, savings, prices = monitor.update().energy_pj, [], []
-        for target in gmp.select(model, nn.Linear):
+        for target in gmp.targets(model, nn.Linear):
             for place in (0, target.weight.numel() - 1):
                 flat = target.weight.detach().flatten()
                 prices.append(float(EnergyScore(monitor).prices(target.name, target.weight).flatten()[place]))

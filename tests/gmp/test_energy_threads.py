@@ -11,16 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from monitored import X, net, traced, watch
+from support.monitored import X, net, traced, watch
+from support.traced import Run
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
-from traced import Run
 
 import gmp
 from gmp.energy import Accelerator, MappedCost
-from gmp.trace import trace
-from pointnet.original.cases import runs
+from gmp.tracing.trace import trace
+from pointnet.original.published_runs import runs
 from sparsim import load_preset
 
 THREADS = 4

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gmp.arithmetic import evaluate
 from gmp.errors import RecipeError
+from gmp.recipes.arithmetic import evaluate
 
 VALUES = {"epochs": 15.0, "every": 2, "lr": 1e-4}
 

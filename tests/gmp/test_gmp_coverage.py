@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from linear_cost import LinearCost
+from support.linear_cost import LinearCost
 from torch import nn
 from torch.nn import functional as F
 
 import gmp
 from gmp.energy import EnergyMonitor
-from gmp.trace import trace
-from gmp.workload import workload_of, write_workload
+from gmp.tracing.trace import trace
+from gmp.tracing.traced_workload import workload_of, write_workload
 
 S, D = 6, 8  # of each sample: positions and features
 

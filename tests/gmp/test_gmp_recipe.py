@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from gmp.errors import RecipeError
-from gmp.modifiers import GMPruningModifier, LearningRateFunctionModifier, MagnitudePruningModifier
-from gmp.recipe import Recipe, load_recipe
+from gmp.recipes.modifiers import GMPruningModifier, LearningRateFunctionModifier, MagnitudePruningModifier
+from gmp.recipes.recipe import Recipe, load_recipe
 
 PRUNE = """
   - !MagnitudePruningModifier

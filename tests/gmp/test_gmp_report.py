@@ -18,7 +18,7 @@ from torch import nn
 
 from gmp import one_shot
 from gmp.errors import PruningError, PruningWarning
-from gmp.report import Report, report_of
+from gmp.sparsity_report import Report, report_of
 
 
 def small() -> nn.Sequential:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from gmp.errors import PruningError, PruningWarning, RecipeError
-from gmp.recipe import Recipe, load_recipe
+from gmp.recipes.recipe import Recipe, load_recipe
 
 STEPS = 4
 

@@ -320,7 +320,7 @@ def test_scaled_losses_with_steps_left_out():
 
 def test_one_shot_prunes_for_good_and_reports(monkeypatch):
     reported = SimpleNamespace(report_of=lambda model, masks, extra, **_: (model, dict(masks), extra))
-    monkeypatch.setitem(sys.modules, "gmp.report", reported)
+    monkeypatch.setitem(sys.modules, "gmp.sparsity_report", reported)
     model = Net()
     same, masks, extra = gmp.one_shot(model, 0.5, scope="layer", pattern="2:4", ignore="conv")
     assert same is model

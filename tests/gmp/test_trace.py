@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.traced import Run, density, outputs
 from torch import Tensor, nn
 from torch.nn import functional as F
-from traced import Run, density, outputs
 
 from gmp.errors import TraceError
-from gmp.trace import Computation, trace
+from gmp.tracing.trace import Computation, trace
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.traced import Run, density, outputs
 from torch import Tensor, nn
 from torch.nn import functional as F
-from traced import Run, density, outputs
 
 from gmp.errors import CoverageWarning, TraceError
-from gmp.trace import trace
+from gmp.tracing.trace import trace
 
 
 @pytest.fixture(autouse=True)

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.traced import Run
 from torch import Tensor, nn
 from torch.nn import functional as F
-from traced import Run
 
 from gmp.errors import TraceError
-from gmp.trace import trace
-from gmp.workload import input_mask, weight_mask, workload_of, write_masks
-from sparsim.spec import CONV
-from sparsim.spec.counts import macs, tensor_shape
-from sparsim.spec.load import dump, load_documents
+from gmp.tracing.trace import trace
+from gmp.tracing.traced_workload import input_mask, weight_mask, workload_of, write_masks
+from sparsim.files.native import dump, load_documents
+from sparsim.records import CONV
+from sparsim.records.layer_counts import macs, tensor_shape
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,8 @@ from naive.counting import index
 from naive.leaders import target_loop
 from naive.nest import Problem
 from naive.ranks import RefusedError, formats, match_ranks
-from sparsim.spec import Option, SparsePolicy
-from sparsim.spec.sparsity import rank_word_bits
+from sparsim.records import Option, SparsePolicy
+from sparsim.records.sparsity import rank_word_bits
 
 Point = tuple[int, ...]  # an iteration of every loop, innermost first
 Counts = dict[str, list[int]]  # [reads, fills, updates] by outcome

@@ -6,9 +6,9 @@ import math
 
 from naive.ranks import RefusedError
 from naive.sparse import Key, Sparse, Tensor
-from sparsim.spec import Rank, Storage
-from sparsim.spec.energy import STORAGE_ACTIONS, ResolvedEnergy
-from sparsim.spec.sparsity import rank_word_bits
+from sparsim.records import Rank, Storage
+from sparsim.records.energy_table import STORAGE_ACTIONS, ResolvedEnergy
+from sparsim.records.sparsity import rank_word_bits
 
 BLOCKS = {
     2: (251, 125, 84, 63, 51, 42, 36, 32, 28, 1), 4: (375, 188, 125, 94, 75, 63, 54, 47, 42, 1),

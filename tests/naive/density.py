@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 from math import comb
 
-from sparsim.spec import Density
+from sparsim.records import Density
 
 
 def hypergeometric(total: int, nonzeros: int, points: int) -> dict[int, Fraction]:

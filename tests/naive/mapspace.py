@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sparsim.spec import Architecture, Layer, LevelConstraint, LevelMapping, Mapping, Mapspace, Nest
-from sparsim.spec import NestConstraint as Constraint
+from sparsim.records import Architecture, Layer, LevelConstraint, LevelMapping, Mapping, Mapspace, Nest
+from sparsim.records import NestConstraint as Constraint
 
 
 class Tiling(NamedTuple):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sparsim.spec import Architecture, Layer, LevelMapping, Mapping, Nest
+from sparsim.records import Architecture, Layer, LevelMapping, Mapping, Nest
 
 
 class Loop(NamedTuple):

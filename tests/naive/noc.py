@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparsim.noc import Noc, Route, RouterNetwork, SpatialLoop
+from sparsim.machines.eyeriss.noc import Noc, Route, RouterNetwork, SpatialLoop
 
 Node = tuple[Any, ...]
 Table = dict[tuple[int, Any, Any], Any]  # (router number, cluster, output): input

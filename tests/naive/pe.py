@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsim.pe.geometry import Accesses, Conv, Tiling
-from sparsim.spec.pe import SparsePE
+from sparsim.machines.eyeriss.pe.conv_tiling import Accesses, Conv, Tiling
+from sparsim.records.pe_spec import SparsePE
 
 NONE = Accesses(*[0] * len(Accesses._fields))
 

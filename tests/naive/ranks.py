@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from naive.nest import Loop, Problem
-from sparsim.spec import SparsePolicy, TensorFormat
+from sparsim.records import SparsePolicy, TensorFormat
 
 
 class RefusedError(Exception):

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsim import packs
-from sparsim.evaluation import BatchResult, evaluate_batch
-from sparsim.lower import lower_arch
-from sparsim.mapper.space import Space, as_pack, mapping_of
-from sparsim.packs import MappingPack
+from sparsim.mapper.indexed_mapspace import Space, as_pack, mapping_of
+from sparsim.model import arrays as packs
+from sparsim.model.arrays import MappingPack
+from sparsim.model.evaluate import BatchResult, evaluate_batch
+from sparsim.model.lower import lower_arch
 
 
 class Listed(NamedTuple):

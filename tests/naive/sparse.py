@@ -14,8 +14,8 @@ from naive.leaders import decide
 from naive.nest import Problem
 from naive.ranks import Ranks, RefusedError, formats, match_ranks
 from naive.traffic import Traffic
-from sparsim.spec import SparsePolicy, TensorFormat
-from sparsim.spec.energy import ResolvedEnergy
+from sparsim.records import SparsePolicy, TensorFormat
+from sparsim.records.energy_table import ResolvedEnergy
 
 Units = list[list[float]]  # per rank, bottom first: metadata, payload
 Key = tuple[int, int]  # level, dataspace

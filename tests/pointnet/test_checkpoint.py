@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import torch
 
-from pointnet import checkpoint
 from pointnet.data import Dataset
 from pointnet.data.shapes import shapes
 from pointnet.errors import CheckpointError
-from pointnet.settings import Settings
-from pointnet.train import Training, load_model, load_weights
+from pointnet.training import checkpoint
+from pointnet.training.settings import Settings
+from pointnet.training.train import Training, load_model, load_weights
 
 SETTINGS = Settings(points=64, batch=20, epochs=2, lr=0.01)
 State = dict[str, Any]

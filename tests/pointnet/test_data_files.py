@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pypcd4 import Encoding, PointCloud
 
 from pointnet.data import load_data
+from pointnet.data.cloud_files import read_cloud
 from pointnet.data.clouds import normalise
-from pointnet.data.files import read_cloud
 from pointnet.errors import DataError
 
 Array = np.ndarray

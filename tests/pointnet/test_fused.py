@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pointnet import fused
 from pointnet.errors import PointnetError
 from pointnet.model import Config, PointNet2, Scale, SharedMLP, Stage
-from pointnet.sampling import gather
+from pointnet.ops import fused
+from pointnet.ops.sampling import gather
 
 DOUBLE = torch.float64
 TINY = Config(

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from linear_cost import LinearCost
 from msgspec.structs import replace
+from support.linear_cost import LinearCost
 
 from gmp.energy import EnergyMonitor
 from gmp.errors import PruningWarning
-from pointnet import checkpoint
 from pointnet.data import Dataset, shapes
 from pointnet.errors import ConfigError
-from pointnet.pruning import monitor_of
-from pointnet.run import run_training
-from pointnet.settings import Pruning, Settings
-from pointnet.train import Training, train
+from pointnet.training import checkpoint
+from pointnet.training.pruning_options import monitor_of
+from pointnet.training.run_report import run_training
+from pointnet.training.settings import Pruning, Settings
+from pointnet.training.train import Training, train
 
 PLAIN = Settings(
     points=64, epochs=2, batch=16, augmentation="rotation",
@@ -125,7 +125,7 @@ def test_no_more_is_pruned_than_a_target_needs(data: Dataset, tmp_path: Path) ->
 def test_targets_that_training_after_pruning_misses(
     data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pointnet.train.Training._costs", _later_dearer)
+    monkeypatch.setattr("pointnet.training.train.Training._costs", _later_dearer)
     with pytest.warns(PruningWarning, match="met when pruning ended") as told:
         run_training(priced(target_cycles=600.0), data, tmp_path / "run")
     result = json.loads((tmp_path / "run" / "result.json").read_text())

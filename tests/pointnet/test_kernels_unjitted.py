@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 from numba import config
-from robust import MODES, digest, lines_of, print_from
+from support.robust import MODES, digest, lines_of, print_from
 from torch import Tensor
 
-from pointnet import fused
 from pointnet.model import SharedMLP
-from pointnet.sampling import ball_query, farthest_point_sample, gather
+from pointnet.ops import fused
+from pointnet.ops.sampling import ball_query, farthest_point_sample, gather
 
 POINTS, CENTRES = 300, 9  # more than one block of points
 SIZES = [(POINTS, CENTRES, 5), (7, 7, 12), (1, 1, 1)]  # points, centres, neighbours

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pointnet.original import report, reproduce
-from pointnet.original.cases import DESIGNS, Run, runs, study_mapspace
+from pointnet.original import original_tables as report
+from pointnet.original import reproduce
+from pointnet.original.published_runs import DESIGNS, Run, runs, study_mapspace
 from sparsim import evaluate_batch
-from sparsim.lower import lower_mappings
-from sparsim.mapper.space import first_order, lower_mapspace, mapping_of, sizes
-from sparsim.spec import Mapping, Nest
-from sparsim.spec.load import load_preset
-from sparsim.timeloop.reader import Documents, read_documents
+from sparsim.files.native import load_preset
+from sparsim.files.timeloop.documents import Documents, read_documents
+from sparsim.mapper.indexed_mapspace import first_order, lower_mapspace, mapping_of, sizes
+from sparsim.model.lower import lower_mappings
+from sparsim.records import Mapping, Nest
 
 ROOT = Path(__file__).parents[2]
 REFERENCES = Path(os.environ.get("SPARSIM_SHARED", ROOT / ".." / "shared")) / "reference" / "pointnet-study"

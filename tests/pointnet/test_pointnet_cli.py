@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pointnet import checkpoint, cli
+from pointnet import cli
 from pointnet.data import shapes, write_pack
-from pointnet.settings import Settings
+from pointnet.training import checkpoint
+from pointnet.training.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--points", "64", "--batch", "16", "--epochs", "2")
@@ -76,7 +77,7 @@ def test_layers_that_are_emptied_are_one_sentence_on_stderr(run: Run, pack: Path
 
 STOPPED = """
 import os, signal
-from pointnet import train
+from pointnet.training import train
 from pointnet.cli import main
 
 write = train.write_csv

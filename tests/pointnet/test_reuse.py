@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from pointnet import reuse
+from pointnet.ops import reused_memory as reuse
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pointnet.errors import DataError, PointnetError
-from pointnet.sampling import ball_query, farthest_point_sample, gather, random_starts
+from pointnet.ops.sampling import ball_query, farthest_point_sample, gather, random_starts
 
 BACKENDS = ("auto", "torch")
 SIDE = 8  # lattice points per unit of length: squared distances are exact

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pointnet.data import Dataset, load_data
-from pointnet.data.files import read_cloud
-from pointnet.data.packs import write_pack
+from pointnet.data.cloud_files import read_cloud
+from pointnet.data.cloud_packs import write_pack
 from pointnet.data.shapes import shapes
 from pointnet.errors import DataError
 

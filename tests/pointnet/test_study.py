@@ -19,31 +19,32 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from linear_cost import LinearCost
 from msgspec.structs import replace
 from pyarrow import parquet
 from rich.console import Console
+from support.linear_cost import LinearCost
 
-from pointnet import checkpoint, cli, compare
+from pointnet import cli, compare
 from pointnet.data import shapes, write_pack
 from pointnet.errors import ConfigError, DataError
-from pointnet.settings import Settings
-from pointnet.study import costs as study_costs
-from pointnet.study import run as study_run
-from pointnet.study.costs import ACTIVATIONS, BOTH, DENSE, PLAIN, VARIANTS, WEIGHTS
-from pointnet.study.networks import Plan, training_folder
-from pointnet.study.page import html_page
-from pointnet.study.run import run_study
+from pointnet.study import design_costs as study_costs
+from pointnet.study import run_study as study_run
+from pointnet.study.design_costs import ACTIVATIONS, BOTH, DENSE, PLAIN, VARIANTS, WEIGHTS
+from pointnet.study.html_page import html_page
+from pointnet.study.run_study import run_study
 from pointnet.study.savings import saved
 from pointnet.study.stages import Stages
-from pointnet.tables import markdown
-from pointnet.train import Training
-from sparsim.chip import load_chip, plan_layer
+from pointnet.study.study_networks import Plan, training_folder
+from pointnet.text_tables import markdown
+from pointnet.training import checkpoint
+from pointnet.training.settings import Settings
+from pointnet.training.train import Training
 from sparsim.errors import SparsimWarning
+from sparsim.machines.eyeriss import load_chip, plan_layer
 from sparsim.mapper.engine import Progress
-from sparsim.mapper.network import search_network
+from sparsim.mapper.network_search import search_network
 from sparsim.mapper.search import search
-from sparsim.spec import CONV, Density, Layer
+from sparsim.records import CONV, Density, Layer
 
 # networks of one epoch lose whole layers at 90 %
 pytestmark = pytest.mark.filterwarnings("ignore::gmp.errors.PruningWarning")
@@ -152,8 +153,8 @@ def test_a_killed_study_goes_on_to_the_same_report(
         run_study(plan, tmp_path, ("gating",), QUIET)
     assert not (tmp_path / "results.json").exists()
     monkeypatch.setattr(compare, "compare", None)  # training again would fail
-    monkeypatch.setattr("pointnet.study.run.reproduce", None)
-    monkeypatch.setattr("pointnet.study.networks.write_trace", None)
+    monkeypatch.setattr("pointnet.study.run_study.reproduce", None)
+    monkeypatch.setattr("pointnet.study.study_networks.write_trace", None)
     run_study(plan, tmp_path, ("gating",), QUIET)
     assert len(calls) == 3 + 4  # two were done, four of six are left
     for name in ("report.md", "report.html", "results.json", "results.csv", "results.parquet"):
@@ -188,7 +189,7 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_pat
     def interrupted(*arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pointnet.study.run.run_study", interrupted)
+    monkeypatch.setattr("pointnet.study.run_study.run_study", interrupted)
     result = CliRunner().invoke(cli.cli, ["study", "-o", str(tmp_path)])
     assert result.exit_code != 0
     assert "stopped; the same command goes on" in result.stderr

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from gmp.recipe import load_recipe
+from gmp.recipes.recipe import load_recipe
 from pointnet.model import PointNet2, preset
 
 RECIPE = resources.files("pointnet") / "recipes" / "study.yaml"

@@ -8,18 +8,18 @@ from itertools import pairwise
 import pytest
 import torch
 from msgspec.structs import replace
+from support.traced import density
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
-from traced import density
 
-from gmp.trace import trace
-from gmp.workload import workload_of, write_masks
+from gmp.tracing.trace import trace
+from gmp.tracing.traced_workload import workload_of, write_masks
 from pointnet.model import PointNet2, preset
-from pointnet.original.cases import mapping_of
-from sparsim.evaluation import evaluate
-from sparsim.spec import CONV, is_depthwise, macs, words
-from sparsim.spec.load import dump, load_documents, load_preset, load_text, load_workload
+from pointnet.original.published_runs import mapping_of
+from sparsim.files.native import dump, load_documents, load_preset, load_text, load_workload
+from sparsim.model.evaluate import evaluate
+from sparsim.records import CONV, is_depthwise, macs, words
 
 
 @pytest.fixture(autouse=True)

@@ -10,15 +10,15 @@ import msgspec
 import pytest
 import torch
 
-from pointnet import checkpoint
-from pointnet import train as training_module
-from pointnet.batches import Batches
 from pointnet.data import Augmentation, Clouds, Dataset, shapes
 from pointnet.errors import CheckpointError, ConfigError
-from pointnet.metrics import Score, score
 from pointnet.model import PointNet2
-from pointnet.settings import Pruning, Settings
-from pointnet.train import Training, load_model, train
+from pointnet.training import checkpoint
+from pointnet.training import train as training_module
+from pointnet.training.batches import Batches
+from pointnet.training.metrics import Score, score
+from pointnet.training.settings import Pruning, Settings
+from pointnet.training.train import Training, load_model, train
 
 SETTINGS = Settings(points=64, epochs=2, batch=16, augmentation="strong", threads=1)
 PRUNED = msgspec.structs.replace(SETTINGS, pruning=Pruning(sparsity=0.8, end=1.5, every=0.25))

@@ -20,16 +20,16 @@ from rich.console import Console
 from torch import Tensor
 
 from gmp.errors import TraceError
-from gmp.trace import Trace, trace
-from gmp.workload import workload_of
+from gmp.tracing.trace import Trace, trace
+from gmp.tracing.traced_workload import workload_of
 from pointnet.data import Clouds, load_data
 from pointnet.model import PointNet2, Scale, Stage, preset
-from pointnet.original.cases import runs
-from pointnet.trace import write_trace
-from sparsim.cli import cli as sparsim_cli
-from sparsim.spec import Density
-from sparsim.spec.counts import tensor_shape
-from sparsim.spec.load import dump, load_documents, load_text
+from pointnet.original.published_runs import runs
+from pointnet.trace_clouds import write_trace
+from sparsim.cli.main import cli as sparsim_cli
+from sparsim.files.native import dump, load_documents, load_text
+from sparsim.records import Density
+from sparsim.records.layer_counts import tensor_shape
 
 ROOT = Path(__file__).parents[2]
 MODELNET10 = Path(os.environ.get("SPARSIM_SHARED", ROOT / ".." / "shared")) / "data/modelnet10_1024_f16.npz"
@@ -138,7 +138,10 @@ def test_the_guides_example(tmp_path, monkeypatch):
     trace_folder = tmp_path / "build/trace"
     write_trace(PointNet2(preset("small")), sphere(2, 256), trace_folder, masks=trace_folder / "masks")
     monkeypatch.chdir(tmp_path)
-    words = [word.replace("sparsim/presets", f"{ROOT}/sparsim/presets") for word in shlex.split(command)]
+    words = [
+        word.replace("sparsim/files/presets", f"{ROOT}/sparsim/files/presets")
+        for word in shlex.split(command)
+    ]
     assert sparsim_cli.main(words, standalone_mode=False) is None
     result = json.loads((tmp_path / "build/fc2/sparsim.result.json").read_text())
     nonzeros = int(np.load(trace_folder / "masks/fc2.inputs.npy").sum())

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from examples import MATMUL, matmul
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import MATMUL, matmul
 
-from sparsim.banded import Banded
-from sparsim.evaluation import evaluate
-from sparsim.lower import lower_layer
-from sparsim.spec import Density, Layer
+from sparsim.model.banded_density import Banded
+from sparsim.model.evaluate import evaluate
+from sparsim.model.lower import lower_layer
+from sparsim.records import Density, Layer
 
 
 def banded(edge: int, half_width: int) -> Banded:

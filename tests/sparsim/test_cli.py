@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from documents import DOCUMENTS, write_documents
 from msgspec.structs import replace
+from support.documents import DOCUMENTS, write_documents
 
-from sparsim import Density, Workload, __version__, cli
-from sparsim.spec.load import dump, load_workload, preset_names, workload_names
-from sparsim.timeloop.reader import read_documents
+from sparsim import Density, Workload, __version__
+from sparsim.cli import main as cli
+from sparsim.files.native import dump, load_workload, preset_names, workload_names
+from sparsim.files.timeloop.documents import read_documents
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +40,7 @@ def test_model_writes_stats_and_result(run, tmp_path):
     out = run("model", *DOCUMENTS, "-o", "some/where")
     folder = tmp_path / "some/where"
     assert (folder / "sparsim.stats.txt").read_text().startswith("Buffer and Arithmetic Levels\n")
-    result = json.loads((folder / "sparsim.result.json").read_text())
+    result = json.loads((folder / "sparsim.model.result.json").read_text())
     assert result["energy_pj"] == pytest.approx(11635.8)
     assert result["cycles"] == 37
     assert "cycles       37\n" in out
@@ -162,7 +163,7 @@ def test_version(run):
 @pytest.mark.parametrize("args", [["--help"], ["show"], ["model", "--help"], ["mapper", "--help"]])
 def test_no_compiler_is_loaded_without_need(args):
     code = (
-        "import sys\nfrom sparsim.cli import main\ntry:\n main()\nexcept SystemExit:\n"
+        "import sys\nfrom sparsim.cli.main import main\ntry:\n main()\nexcept SystemExit:\n"
         " print(sorted({'numba', 'numpy', 'torch', 'matplotlib'} & set(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import click
 import pytest
 
-from sparsim.console import INTERRUPTED, run
 from sparsim.errors import CacheWarning, SparsimWarning
+from sparsim.report.console import INTERRUPTED, run
 
 
 @pytest.mark.parametrize("kind", [SparsimWarning, CacheWarning])

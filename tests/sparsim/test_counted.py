@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from naive.counting import operations_by_state, tile_counts
 from naive.nest import Problem
-from small_nests import ODD, SLIDING, Case, dense_cases
+from support.small_nests import ODD, SLIDING, Case, dense_cases
 
-from sparsim.counted import Counted
-from sparsim.evaluation import evaluate
-from sparsim.lower import lower_layer
-from sparsim.spec import Density, SparsePolicy
-from sparsim.spec.counts import tensor_shape
-from validation.draw import CONV, GEMM, GROUPED
+from sparsim.model.counted_tiles import Counted
+from sparsim.model.evaluate import evaluate
+from sparsim.model.lower import lower_layer
+from sparsim.records import Density, SparsePolicy
+from sparsim.records.layer_counts import tensor_shape
+from validation.random_cases import CONV, GEMM, GROUPED
 
 SHAPES = (GEMM, SLIDING, CONV, GROUPED, ODD)
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from examples import (
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from support.examples import (
     COMPRESSED,
     FORMATS_OF_A,
     MATMUL,
@@ -19,21 +22,18 @@ from examples import (
     matmul,
     uniform,
 )
-from examples import window_layer as make_window
-from hypothesis import given
-from hypothesis import strategies as st
-from msgspec.structs import replace
-from small_nests import Case
+from support.examples import window_layer as make_window
+from support.small_nests import Case
 
 from sparsim import Frozen, Mapspace, evaluate, evaluate_batch
 from sparsim.errors import MappingError, SparsimError, SpecError
-from sparsim.explain import explain
-from sparsim.spec import Density, Layer, Network, Option, Saf, SparsePolicy
-from sparsim.spec.counts import tensor_shape
-from sparsim.spec.divisibility import cover, covered, is_tight
-from sparsim.timeloop.stats_read import parse_stats
-from sparsim.timeloop.stats_write import write_stats
-from sparsim.timeloop.write import mapping_text
+from sparsim.files.timeloop.stats_reader import parse_stats
+from sparsim.files.timeloop.stats_writer import write_stats
+from sparsim.files.timeloop.write_documents import mapping_text
+from sparsim.records import Density, Layer, Network, Option, Saf, SparsePolicy
+from sparsim.records.divisibility import cover, covered, is_tight
+from sparsim.records.layer_counts import tensor_shape
+from sparsim.report.explain import explain
 
 SKIPPING = SparsePolicy(safs=(SKIP_B,))
 

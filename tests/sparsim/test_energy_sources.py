@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chips import PE
-from documents import ARCH, ART, DOCUMENTS, ERT, write_documents
-from examples import ENERGY, accelerator, fixed, matmul
-from mapper_documents import SEARCH
 from msgspec.structs import replace
-from small_chips import conv, small_chip
+from support.component_documents import PE
+from support.documents import ARCH, ART, DOCUMENTS, ERT, write_documents
+from support.examples import ENERGY, accelerator, fixed, matmul
+from support.mapper_documents import SEARCH
+from support.small_chips import conv, small_chip
 
 from sparsim import (
     EnergyTable,
@@ -25,7 +25,6 @@ from sparsim import (
     Mapspace,
     SpecError,
     Workload,
-    cli,
     dump,
     evaluate,
     evaluate_batch,
@@ -34,12 +33,13 @@ from sparsim import (
     load_text,
     search,
 )
-from sparsim.chip import evaluate_chip, load_chip, plan_layer
-from sparsim.chip.records import chip_energy_sources
-from sparsim.lower import lower_mappings
-from sparsim.spec import SparsePolicy
-from sparsim.timeloop.reader import read_documents
-from sparsim.timeloop.stats_write import wrapped_counts, write_stats
+from sparsim.cli import main as cli
+from sparsim.files.timeloop.documents import read_documents
+from sparsim.files.timeloop.stats_writer import wrapped_counts, write_stats
+from sparsim.machines.eyeriss import evaluate_chip, load_chip, plan_layer
+from sparsim.machines.eyeriss.chip import chip_energy_sources
+from sparsim.model.lower import lower_mappings
+from sparsim.records import SparsePolicy
 
 Run = Callable[..., tuple[str, list[str]]]
 COMPOUND = "compound_components: {version: 0.3, classes: [{name: mine, subcomponents: []}]}\n"

@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from examples import accelerator, loops, mapping, matmul, sliding_window, uniform
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_nests import Case, dense_cases
-from small_policies import Network, networks, sparse_cases
+from support.examples import accelerator, loops, mapping, matmul, sliding_window, uniform
+from support.small_nests import Case, dense_cases
+from support.small_policies import Network, networks, sparse_cases
 
-from sparsim import packs
 from sparsim.errors import MappingError, SparsimError, SpecError
-from sparsim.evaluation import Frozen, evaluate, evaluate_batch
-from sparsim.spec import Density, LevelMapping, Mapping, Nest, Option, Saf, SparsePolicy
-from validation.draw import draw_case
+from sparsim.model import arrays as packs
+from sparsim.model.evaluate import Frozen, evaluate, evaluate_batch
+from sparsim.records import Density, LevelMapping, Mapping, Nest, Option, Saf, SparsePolicy
+from validation.random_cases import draw_case
 
 Answer = tuple[float, float] | None
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from examples import (
+from support.examples import (
     COMPRESSED,
     ENERGY,
     FORMATS_OF_A,
@@ -20,13 +20,13 @@ from examples import (
     uniform,
     window_layer,
 )
-from small_nests import Case
+from support.small_nests import Case
 
 from sparsim.errors import MappingError
-from sparsim.evaluation import Accounting, evaluate
-from sparsim.result import Evaluation, TensorTraffic
-from sparsim.spec import Nest, Network, Option, Rank, Saf, SparsePolicy, TensorFormat
-from sparsim.spec.sparsity import rank_word_bits
+from sparsim.model.evaluate import Accounting, evaluate
+from sparsim.model.result import Evaluation, TensorTraffic
+from sparsim.records import Nest, Network, Option, Rank, Saf, SparsePolicy, TensorFormat
+from sparsim.records.sparsity import rank_word_bits
 
 
 def dense(tensor: TensorTraffic) -> tuple[int, int, int]:

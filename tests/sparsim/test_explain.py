@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sparsim.evaluation import evaluate
-from sparsim.explain import explain
-from sparsim.timeloop.reader import read_documents
+from sparsim.files.timeloop.documents import read_documents
+from sparsim.model.evaluate import evaluate
+from sparsim.report.explain import explain
 
 # the reference's tables hold actions that are not read
 pytestmark = pytest.mark.filterwarnings("ignore::sparsim.errors.EnergyWarning")

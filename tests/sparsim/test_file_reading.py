@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparsim.array_files import load_arrays
 from sparsim.errors import FormatError, MappingError, SparsimError
-from sparsim.file_reading import check_size, read_text, reading
+from sparsim.fileio.array_files import load_arrays
+from sparsim.fileio.reading import check_size, read_text, reading
 
 
 class _OwnError(SparsimError):

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from sparsim.file_writing import replacing, write_bytes, write_text
+from sparsim.fileio.writing import replacing, write_bytes, write_text
 
 
 def test_failure_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,12 +16,12 @@ import pytest
 from numba import config, njit
 from numba.core import caching
 
-from sparsim import kernel_cache
 from sparsim.errors import CacheWarning
+from sparsim.model import kernel_cache
 
 pytestmark = pytest.mark.skipif(bool(config.DISABLE_JIT), reason="nothing is compiled")
 SOURCE = """
-from sparsim.kernels.jit import compiled
+from sparsim.model.kernels.jit import compiled
 
 @compiled
 def scaled(x):
@@ -248,9 +248,9 @@ def test_a_disk_that_gets_full(source: Path) -> None:
 
 def test_every_kernel_is_kept_in_the_checked_way() -> None:
     """Kernels of all packages; those that are inlined have no code of their own."""
-    root = Path(kernel_cache.__file__).parent
-    modules = [f"sparsim.kernels.{path.stem}" for path in sorted((root / "kernels").glob("*.py"))]
-    modules += [f"pointnet.{path.stem}" for path in sorted((root.parent / "pointnet").glob("*_kernels.py"))]
+    root = Path(kernel_cache.__file__).parents[2]
+    paths = [*root.glob("sparsim/**/kernels/*.py"), *root.glob("pointnet/ops/*_kernels.py")]
+    modules = [".".join(path.relative_to(root).with_suffix("").parts) for path in sorted(paths)]
     found = [
         value
         for name in modules

@@ -8,24 +8,28 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from documents import DOCUMENTS
-from examples import COMPRESSED, ENERGY, MATMUL, accelerator, fixed, loops, mapping, matmul
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from small_chips import conv, small_chip
+from support.documents import DOCUMENTS
+from support.examples import COMPRESSED, ENERGY, MATMUL, accelerator, fixed, loops, mapping, matmul
+from support.small_chips import conv, small_chip
 
-from sparsim import Frozen, evaluate, evaluate_batch, packs
-from sparsim.banded import Banded
-from sparsim.chip import plan
-from sparsim.chip.plan import plan_layer
+from sparsim import Frozen, evaluate, evaluate_batch
+from sparsim.cli.mapper_command import _large
 from sparsim.errors import MappingError, SparsimError, SpecError, near
 from sparsim.estimate import estimate
-from sparsim.lower import lower_arch, lower_layer, lower_mappings
+from sparsim.files.timeloop.document_node import near_key
+from sparsim.files.timeloop.documents import documents_from
+from sparsim.files.yaml_reading import parse_yaml
+from sparsim.machines.eyeriss import plan_layer as plan
+from sparsim.machines.eyeriss.plan_layer import plan_layer
 from sparsim.mapper.search import search
-from sparsim.mapper_cli import _large
-from sparsim.scratch import make_nest, most_children
-from sparsim.spec import (
+from sparsim.model import arrays as packs
+from sparsim.model.banded_density import Banded
+from sparsim.model.lower import lower_arch, lower_layer, lower_mappings
+from sparsim.model.workspace import make_nest, most_children
+from sparsim.records import (
     Component,
     Compute,
     Dataspace,
@@ -42,10 +46,7 @@ from sparsim.spec import (
     Storage,
     Workload,
 )
-from sparsim.spec.limits import MAX_COUNT, MAX_INT, MAX_REAL
-from sparsim.spec.yamlfile import parse_yaml
-from sparsim.timeloop.node import near_key
-from sparsim.timeloop.reader import documents_from
+from sparsim.records.number_limits import MAX_COUNT, MAX_INT, MAX_REAL
 
 HUGE = (2**63, 2**64, 10**30, 10**400, 10**5000, -(2**63), 1.5, math.nan, math.inf, "7")
 REAL = (1e31, 10**400, -1.0, math.nan, math.inf, "7")
@@ -231,7 +232,7 @@ def test_room_for_children_does_not_wrap_around():
 
 
 def _no_policy(case):
-    from sparsim.lower import lower_policy
+    from sparsim.model.lower import lower_policy
 
     return lower_policy(None, case.arch, case.layer.shape)
 

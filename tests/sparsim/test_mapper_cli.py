@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from documents import write_documents
-from mapper_documents import SEARCH
 from msgspec.structs import replace
+from support.documents import write_documents
+from support.mapper_documents import SEARCH
 
 import sparsim.mapper.engine
-from sparsim import Workload, cli, load_documents
-from sparsim.spec.load import dump
-from sparsim.timeloop.reader import read_search_documents
+from sparsim import Workload, load_documents
+from sparsim.cli import main as cli
+from sparsim.files.native import dump
+from sparsim.files.timeloop.documents import read_search_documents
 
 RANDOM = Path(__file__).parents[2] / "validation/references/random"
 NAMES = tuple(SEARCH)
@@ -41,7 +42,7 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 def result_of(folder):
-    return json.loads((Path(folder) / "sparsim.result.json").read_text())
+    return json.loads((Path(folder) / "sparsim.model.result.json").read_text())
 
 
 def same_stats(*folders):
@@ -141,7 +142,7 @@ def test_one_layer_of_a_network_is_the_same_search(run, native):
 def test_repeated_search_is_taken_from_the_cache(run, tmp_path, monkeypatch):
     run("mapper", *NAMES, "-o", "first")
     (entry,) = (tmp_path / "caches/sparsim").iterdir()
-    monkeypatch.setattr("sparsim.mapper.network.search", None)
+    monkeypatch.setattr("sparsim.mapper.network_search.search", None)
     assert run("mapper", *NAMES, "-o", "second")[0] == 0
     assert result_of("first") == result_of("second")
     entry.write_text("spoiled")
@@ -202,7 +203,7 @@ def test_ctrl_c_in_a_network_leaves_out_the_rest(run):
 
 def test_progress_on_a_terminal(run, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setattr("sparsim.mapper_cli.PERIOD_S", 0.0)
+    monkeypatch.setattr("sparsim.cli.mapper_command.PERIOD_S", 0.0)
     _, out, err = run("mapper", *NAMES, "-o", "out")
     assert "uJ in 24 cycles" in err
     assert "uJ in 24 cycles" not in out

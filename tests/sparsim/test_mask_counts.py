@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from naive.actual import Walk
 from naive.nest import Problem
 from naive.ranks import RefusedError
-from small_nests import POINTWISE, Case, accelerators, mapped_layers
-from small_policies import every_price, formats_of, limited
+from support.small_nests import POINTWISE, Case, accelerators, mapped_layers
+from support.small_policies import every_price, formats_of, limited
 
 from sparsim.errors import MappingError
-from sparsim.evaluation import evaluate
-from sparsim.result import Evaluation, TensorTraffic
-from sparsim.spec import Density, Mapping, Option, Saf, Shape, SparsePolicy
-from sparsim.spec.counts import tensor_shape
-from validation.draw import CONV, GEMM, GROUPED
+from sparsim.model.evaluate import evaluate
+from sparsim.model.result import Evaluation, TensorTraffic
+from sparsim.records import Density, Mapping, Option, Saf, Shape, SparsePolicy
+from sparsim.records.layer_counts import tensor_shape
+from validation.random_cases import CONV, GEMM, GROUPED
 
 Masks = dict[str, np.ndarray]
 compared = 0  # fields, for a report by hand

@@ -10,15 +10,15 @@ import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from small_nests import POINTWISE, SLIDING, Case, dense_cases
-from small_policies import every_price, sparse_cases
+from support.small_nests import POINTWISE, SLIDING, Case, dense_cases
+from support.small_policies import every_price, sparse_cases
 
 from sparsim.errors import MappingError
-from sparsim.evaluation import evaluate
-from sparsim.result import Access, Evaluation, TensorTraffic
-from sparsim.spec import Dataspace, Density, EnergyTable, Mapping, Nest, Shape, SparsePolicy
-from sparsim.spec.energy import STORAGE_ACTIONS
-from validation.draw import CONV, GEMM, GROUPED
+from sparsim.model.evaluate import evaluate
+from sparsim.model.result import Access, Evaluation, TensorTraffic
+from sparsim.records import Dataspace, Density, EnergyTable, Mapping, Nest, Shape, SparsePolicy
+from sparsim.records.energy_table import STORAGE_ACTIONS
+from validation.random_cases import CONV, GEMM, GROUPED
 
 replace = msgspec.structs.replace
 

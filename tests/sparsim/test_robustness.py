@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from examples import fixed, matmul, sliding_window, uniform
 from numba import config
-from robust import MODES, ROOT, digest, lines_of, print_from
+from support.examples import fixed, matmul, sliding_window, uniform
+from support.robust import MODES, ROOT, digest, lines_of, print_from
 
 from sparsim.errors import SparsimError
-from sparsim.evaluation import Frozen, FrozenResult, evaluate, evaluate_batch
-from sparsim.result import Evaluation
-from sparsim.spec import Density, Layer, Mapping, Option, Saf, SparsePolicy
-from sparsim.timeloop.reader import read_documents
-from validation.cases import find_cases
-from validation.draw import draw_case
+from sparsim.files.timeloop.documents import read_documents
+from sparsim.model.evaluate import Frozen, FrozenResult, evaluate, evaluate_batch
+from sparsim.model.result import Evaluation
+from sparsim.records import Density, Layer, Mapping, Option, Saf, SparsePolicy
+from validation.case_folders import find_cases
+from validation.random_cases import draw_case
 
 DRAWN = 60
 # the operations that are left have no nonzero of A: B's density among them is infinite, which is refused

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from documents import DOCUMENTS, write_documents
+from support.documents import DOCUMENTS, write_documents
 
 ROOT = Path(__file__).parents[2]
 COMPONENTS = """\
@@ -78,7 +78,7 @@ def test_files_are_utf_8_in_every_locale(folder: Path) -> None:
     for out, environment in (("utf8", {"PYTHONUTF8": "1"}), ("c", C_LOCALE)):
         done = shell(folder, f"sparsim model {' '.join(DOCUMENTS)} -o {out}", **environment)
         assert (done.returncode, done.stderr) == (0, "")
-    for name in ("sparsim.stats.txt", "sparsim.result.json"):
+    for name in ("sparsim.stats.txt", "sparsim.model.result.json"):
         assert (folder / "c" / name).read_bytes() == (folder / "utf8" / name).read_bytes()
         assert "GL\u03a9B" in (folder / "c" / name).read_text(encoding="utf-8")
     closed = shell(folder, f"sparsim explain {' '.join(DOCUMENTS)} >&-", **C_LOCALE)
@@ -149,8 +149,8 @@ def test_narrow_terminals(columns: str, folder: Path) -> None:
 def test_tables_show_names_as_they_are() -> None:
     from rich.table import Table
 
-    from sparsim.console import printable
-    from sparsim.terminal import SafeConsole
+    from sparsim.report.console import printable
+    from sparsim.report.safe_console import SafeConsole
 
     console = SafeConsole(width=60, force_terminal=True, record=True)
     table = Table("a")

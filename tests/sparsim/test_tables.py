@@ -9,14 +9,15 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from examples import COMPRESSED, accelerator, fixed, matmul
-from pe import pe_case
-from small_nests import Case
+from support.examples import COMPRESSED, accelerator, fixed, matmul
+from support.pe_runs import pe_case
+from support.small_nests import Case
 
 from sparsim.errors import FormatError, SpecError
-from sparsim.evaluation import evaluate
-from sparsim.result import Evaluation
-from sparsim.spec import (
+from sparsim.files.timeloop.documents import read_documents
+from sparsim.model.evaluate import evaluate
+from sparsim.model.result import Evaluation
+from sparsim.records import (
     Density,
     LevelMapping,
     Mapping,
@@ -27,7 +28,6 @@ from sparsim.spec import (
     SparsePolicy,
     TensorFormat,
 )
-from sparsim.timeloop.reader import read_documents
 
 EVEN = np.indices((8, 8)).sum(axis=0) % 2 == 0  # a checkerboard
 

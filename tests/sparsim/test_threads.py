@@ -14,15 +14,16 @@ from typing import Any
 import networkx as nx
 import numpy as np
 import pytest
-from examples import matmul, uniform
 from msgspec.structs import replace
+from support.examples import matmul, uniform
 
-from sparsim import Frozen, evaluate, evaluate_batch, evaluation, search
+from sparsim import Frozen, evaluate, evaluate_batch, search
 from sparsim.errors import MappingError
-from sparsim.lower import lower_mappings
-from sparsim.noc import build_graph, eyeriss_v2_noc
-from sparsim.pe.columns import explicit_zeros
-from sparsim.spec import Mapspace
+from sparsim.machines.eyeriss.noc import build_graph, eyeriss_v2_noc
+from sparsim.machines.eyeriss.pe.random_columns import explicit_zeros
+from sparsim.model import evaluate as evaluation
+from sparsim.model.lower import lower_mappings
+from sparsim.records import Mapspace
 
 THREADS = 4
 DENSITIES = (0.2, 0.3, 0.5, 0.9)

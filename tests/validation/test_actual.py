@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from pe import FILTERS, pe_case
+from support.pe_runs import FILTERS, pe_case
 
-from validation.actual import (
+from validation.actual_data import (
     PAGE,
     Row,
     compare,

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from sparsim.estimate import estimate
-from sparsim.spec.load import load_documents
+from sparsim.files.native import load_documents
 from validation.estimate_report import FOLDER, PAGE, Published, falls, published, render
 
 ROWS = published()

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from validation import answers
+from validation import reference_answers as answers
 from validation.__main__ import main
-from validation.draw import draw_case
+from validation.random_cases import draw_case
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,9 +47,9 @@ PROGRAM = f"""#!{sys.executable}
 import sys
 sys.path.insert(0, {str(ROOT)!r})
 from sparsim.errors import SparsimError
-from sparsim.evaluation import evaluate
-from sparsim.timeloop.reader import read_documents
-from sparsim.timeloop.stats_write import write_stats
+from sparsim.model.evaluate import evaluate
+from sparsim.files.timeloop.documents import read_documents
+from sparsim.files.timeloop.stats_writer import write_stats
 read = read_documents(sys.argv[1:])
 try:
     evaluation = evaluate(read.arch, read.layer, read.policy, read.energy, read.mapping)

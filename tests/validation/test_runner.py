@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from validation import docs
+from validation import validation_page as docs
 from validation.__main__ import main
-from validation.cases import find_cases
-from validation.run import run_case
+from validation.case_folders import find_cases
+from validation.run_cases import run_case
 
 ROOT = Path(__file__).parents[2]
 REFERENCES = ROOT / "validation/references/random"

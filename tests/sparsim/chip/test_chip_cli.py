@@ -11,12 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from small_chips import conv, small_chip
+from support.small_chips import conv, small_chip
 
-from sparsim import cli, dump, load_documents
-from sparsim.chip import ChipEvaluation, NetworkEvaluation, eyexam, load_chip, plan_layer, plan_network
-from sparsim.plots.chip import draw_energy, draw_eyexam, draw_routes
-from sparsim.spec import Density, Workload
+from sparsim import dump, load_documents
+from sparsim.cli import main as cli
+from sparsim.machines.eyeriss import (
+    ChipEvaluation,
+    NetworkEvaluation,
+    eyexam,
+    load_chip,
+    plan_layer,
+    plan_network,
+)
+from sparsim.records import Density, Workload
+from sparsim.report.chip_figures import draw_energy, draw_eyexam, draw_routes
 
 SMALL = small_chip()
 LAYERS = (

@@ -6,15 +6,23 @@ import math
 
 import pytest
 from msgspec.structs import replace
-from small_chips import conv, small_chip
+from support.small_chips import conv, small_chip
 
 import sparsim
-from sparsim.chip import Chip, ChipEvaluation, NetworkEvaluation, load_chip, network, plan_layer, plan_network
-from sparsim.chip.area import chip_area
-from sparsim.chip.evaluate import spatial_loops
-from sparsim.chip.report import edp, layer_row, limit_of, totals
-from sparsim.noc import noc_energy, plan
-from sparsim.spec import Density
+from sparsim.machines.eyeriss import (
+    Chip,
+    ChipEvaluation,
+    NetworkEvaluation,
+    load_chip,
+    plan_layer,
+    plan_network,
+)
+from sparsim.machines.eyeriss import plan_network as network
+from sparsim.machines.eyeriss.chip_area import chip_area
+from sparsim.machines.eyeriss.layer_cost import spatial_loops
+from sparsim.machines.eyeriss.noc import noc_energy, plan
+from sparsim.records import Density
+from sparsim.report.chip_rows import edp, layer_row, limit_of, totals
 
 SMALL = small_chip()
 LAYER = conv(M=8, C=6, R=3, S=3, P=4, Q=4, iacts=0.5, weights=0.4)

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from small_chips import conv, small_chip
+from support.small_chips import conv, small_chip
 
 import sparsim
-from sparsim.chip import Chip, chip_area, load_chip, plan_layer
-from sparsim.chip.records import check_chip
 from sparsim.errors import SpecError
-from sparsim.spec import Dataspace, Density, Shape
-from sparsim.spec.load import load_documents, preset_names
+from sparsim.files.native import load_documents, preset_names
+from sparsim.machines.eyeriss import Chip, chip_area, load_chip, plan_layer
+from sparsim.machines.eyeriss.chip import check_chip
+from sparsim.records import Dataspace, Density, Shape
 
 CHIPS = ("eyeriss_v1", "eyeriss_v1_168", "eyeriss_v1_5", "eyeriss_v2")
 V2 = load_chip("eyeriss_v2")
@@ -29,7 +29,7 @@ def with_mesh(chip: Chip, name: str, mesh: tuple[int, int]) -> Chip:
 
 
 def test_presets_with_a_chip_are_loaded() -> None:
-    presets = Path(sparsim.__file__).parent / "presets"
+    presets = Path(sparsim.__file__).parent / "files" / "presets"
     assert [n for n in preset_names() if load_documents([presets / f"{n}.yaml"]).chip] == list(CHIPS)
     assert [load_chip(name).spec.noc.pes for name in CHIPS] == [192, 168, 192, 192]
     assert load_chip(presets / "eyeriss_v2.yaml") == V2

@@ -10,21 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from small_chips import conv, layers, small_chip
-from small_pes import random_masks
+from support.small_chips import conv, layers, small_chip
+from support.small_pes import random_masks
 
-from sparsim.chip import Chip, evaluate_chip, eyexam, load_chip, plan_layer
-from sparsim.chip.evaluate import ChipEvaluation, tile_of, tiling_of, window_pe
-from sparsim.chip.eyexam import STEPS
-from sparsim.chip.nest import Order, Tile, make_mapping
-from sparsim.chip.records import DRAM, IACT_GLB, SPREAD_AT
-from sparsim.chip.roles import conv_dims
-from sparsim.chip.spread import AXES, spreads
 from sparsim.errors import MappingError
-from sparsim.noc import SpatialLoop
-from sparsim.pe.array import run_array
-from sparsim.spec import Layer
-from sparsim.spec.counts import macs
+from sparsim.machines.eyeriss import Chip, evaluate_chip, eyexam, load_chip, plan_layer
+from sparsim.machines.eyeriss.chip import DRAM, IACT_GLB, SPREAD_AT
+from sparsim.machines.eyeriss.conv_dims import conv_dims
+from sparsim.machines.eyeriss.eyexam import STEPS
+from sparsim.machines.eyeriss.layer_cost import ChipEvaluation, tile_of, tiling_of, window_pe
+from sparsim.machines.eyeriss.noc import SpatialLoop
+from sparsim.machines.eyeriss.pe.cycle_simulator import run_array
+from sparsim.machines.eyeriss.row_stationary_nest import Order, Tile, make_mapping
+from sparsim.machines.eyeriss.row_stationary_spreads import AXES, spreads
+from sparsim.records import Layer
+from sparsim.records.layer_counts import macs
 
 SMALL = small_chip()
 BUS = load_chip("eyeriss_v1")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from sparsim.chip import load_chip, plan_layer
-from sparsim.chip.records import IACT_GLB, PSUM_GLB
-from sparsim.chip.scale import scaled
 from sparsim.errors import SpecError
-from sparsim.spec.load import load_workload
+from sparsim.files.native import load_workload
+from sparsim.machines.eyeriss import load_chip, plan_layer
+from sparsim.machines.eyeriss.chip import IACT_GLB, PSUM_GLB
+from sparsim.machines.eyeriss.scaled_chip import scaled
 
 
 @pytest.mark.parametrize("name", ["eyeriss_v1", "eyeriss_v1_5", "eyeriss_v2"])

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from small_chips import conv, layers, small_chip
+from support.small_chips import conv, layers, small_chip
 
 import sparsim
-from sparsim.chip import Chip, ChipEvaluation, evaluate_chip, load_chip, plan_layer
-from sparsim.chip.evaluate import evaluate_stored
-from sparsim.chip.stored import surely_below
 from sparsim.errors import MappingError, SpecError
-from sparsim.spec import Density, Layer
+from sparsim.machines.eyeriss import Chip, ChipEvaluation, evaluate_chip, load_chip, plan_layer
+from sparsim.machines.eyeriss.compression import surely_below
+from sparsim.machines.eyeriss.layer_cost import evaluate_stored
+from sparsim.records import Density, Layer
 
 SMALL = small_chip()
 ANY_ZERO = SMALL._replace(spec=replace(SMALL.spec, compression="any-zero"))
@@ -178,7 +178,7 @@ def test_a_mapping_that_fits_in_no_way_is_an_error() -> None:
 
 def chip_of(tmp_path: Path, compression: str) -> Chip:
     """Eyeriss v2 with a line more in its document."""
-    preset = Path(sparsim.__file__).parent / "presets" / "eyeriss_v2.yaml"
+    preset = Path(sparsim.__file__).parent / "files" / "presets" / "eyeriss_v2.yaml"
     text, clock = preset.read_text(encoding="utf-8"), "  clock_mhz: 200\n"
     path = tmp_path / "chip.yaml"
     path.write_text(text.replace(clock, f"{clock}  compression: {compression}\n"), encoding="utf-8")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from chips import PE
-from examples import accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from support.component_documents import PE
+from support.examples import accelerator
 
 from sparsim import EnergyTable, dump
 from sparsim.errors import SpecError
 from sparsim.estimate import Component, estimate, estimate_all, estimate_table
-from sparsim.spec.energy import resolve_energy
-from sparsim.spec.load import load_text
+from sparsim.files.native import load_text
+from sparsim.records.energy_table import resolve_energy
 
 
 def component(text: str) -> Component:

@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from chips import PE
-from examples import accelerator, matmul
+from support.component_documents import PE
+from support.examples import accelerator, matmul
 
-from sparsim import cli, dump, load_documents, load_text
+from sparsim import dump, load_documents, load_text
+from sparsim.cli import main as cli
+from sparsim.cli.input_files import read_model, read_search
 from sparsim.errors import SpecError
 from sparsim.estimate import estimate_all
-from sparsim.inputs import read_model, read_search
 
 BASE = [accelerator(), matmul().layer, matmul().mapping]
 

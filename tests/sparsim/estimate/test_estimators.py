@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import pytest
 
 from sparsim.errors import SpecError
-from sparsim.estimate import Area, Component, Energy, Estimate, Estimator, estimate, register, registry
+from sparsim.estimate import Area, Component, Energy, Estimate, Estimator, estimate, register
+from sparsim.estimate import estimator_registry as registry
 from sparsim.estimate.hwcomponents import estimator
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sparsim.errors import SpecError
 from sparsim.estimate import scale_area, scale_energy
-from sparsim.estimate.data import area_ratios
+from sparsim.estimate.source_data import area_ratios
 
 NODES = (130, 90, 65, 45, 32, 20, 16, 14, 10, 7)
 nodes = st.floats(7, 130)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from sparsim.errors import SpecError
 from sparsim.estimate import Component, Estimate, estimate, scale_area, scale_energy
-from sparsim.estimate.data import SramPoint, sram_held_back, sram_sweep
 from sparsim.estimate.memory import Quantity, held_back_errors, interpolate, interpolation_error
+from sparsim.estimate.source_data import SramPoint, sram_held_back, sram_sweep
 
 QUANTITIES: tuple[Quantity, ...] = ("read_pj", "write_pj", "area_um2", "leakage_mw", "cycle_ns")
 SWEEP = sram_sweep()

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from naive.nest import Problem
 from naive.traffic import Traffic, dense_traffic
 from naive.walk import counts
-from small_nests import POINTWISE, SLIDING, Case, dense_cases
+from support.small_nests import POINTWISE, SLIDING, Case, dense_cases
 
-from sparsim import packs
-from sparsim.kernels.driver import analyse_one
-from sparsim.lower import ACCOUNTING, lower_arch, lower_layer, lower_mappings, lower_policy
-from sparsim.packs import NestPack
-from sparsim.scratch import make_nest, most_children
-from sparsim.spec import Architecture, Compute, Layer, LevelMapping, Mapping, Nest, Storage
-from validation.draw import GEMM
+from sparsim.model import arrays as packs
+from sparsim.model.arrays import NestPack
+from sparsim.model.kernels.driver import analyse_one
+from sparsim.model.lower import ACCOUNTING, lower_arch, lower_layer, lower_mappings, lower_policy
+from sparsim.model.workspace import make_nest, most_children
+from sparsim.records import Architecture, Compute, Layer, LevelMapping, Mapping, Nest, Storage
+from validation.random_cases import GEMM
 
 
 def analysed(case: Case, accounting: str, hops: bool = True) -> tuple[int, NestPack]:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from naive.density import Uniform, hypergeometric, none_of
 from numba import njit
 
-from sparsim.kernels import density, formats
+from sparsim.model.kernels import tile_densities as density
+from sparsim.model.kernels import tile_formats as formats
 
 
 @njit

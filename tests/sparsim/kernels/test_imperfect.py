@@ -12,16 +12,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from naive.imperfect import Cut, totals
 from naive.nest import Problem
-from small_nests import POINTWISE, Case, dense_cases
+from support.small_nests import POINTWISE, Case, dense_cases
 
-from sparsim import packs
-from sparsim.evaluation import evaluate, evaluate_batch
-from sparsim.kernels.driver import analyse_one
-from sparsim.lower import ACCOUNTING, lower_arch, lower_layer, lower_mappings, lower_policy
-from sparsim.packs import NestPack
-from sparsim.scratch import make_nest, most_children
-from sparsim.spec.divisibility import covered, factors_of
-from validation.draw import GEMM
+from sparsim.model import arrays as packs
+from sparsim.model.arrays import NestPack
+from sparsim.model.evaluate import evaluate, evaluate_batch
+from sparsim.model.kernels.driver import analyse_one
+from sparsim.model.lower import ACCOUNTING, lower_arch, lower_layer, lower_mappings, lower_policy
+from sparsim.model.workspace import make_nest, most_children
+from sparsim.records.divisibility import covered, factors_of
+from validation.random_cases import GEMM
 
 
 class CutCase(NamedTuple):

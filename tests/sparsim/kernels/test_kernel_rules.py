@@ -10,18 +10,22 @@ from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 import pytest
-from examples import loops, mapping, matmul, sliding_window, uniform
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import config
-from small_nests import Case, dense_cases
-from small_policies import Network, networks, sparse_cases
+from support.examples import loops, mapping, matmul, sliding_window, uniform
+from support.small_nests import Case, dense_cases
+from support.small_policies import Network, networks, sparse_cases
 
-from sparsim import packs
 from sparsim.errors import MappingError
-from sparsim.evaluation import Frozen, evaluate, evaluate_batch
-from sparsim.kernels.driver import analyse_one
-from sparsim.lower import (
+from sparsim.machines.eyeriss.pe.cycle_simulator import run_pe
+from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V2_PE
+from sparsim.mapper.search import search
+from sparsim.model import arrays as packs
+from sparsim.model.density_tables import fill_table
+from sparsim.model.evaluate import Frozen, evaluate, evaluate_batch
+from sparsim.model.kernels.driver import analyse_one
+from sparsim.model.lower import (
     layer_sizes,
     lower_arch,
     lower_density,
@@ -29,17 +33,13 @@ from sparsim.lower import (
     lower_mappings,
     lower_policy,
 )
-from sparsim.mapper.search import search
-from sparsim.pe.array import run_pe
-from sparsim.pe.eyeriss import EYERISS_V2_PE
-from sparsim.scratch import make_nest, make_scratch, most_children, no_table
-from sparsim.spec import Density, Mapspace
-from sparsim.status import REASONS, mapping_error
-from sparsim.tables import fill_table
+from sparsim.model.status import REASONS, mapping_error
+from sparsim.model.workspace import make_nest, make_scratch, most_children, no_table
+from sparsim.records import Density, Mapspace
 
 ROOT = Path(__file__).parents[3]
-KERNELS = sorted((ROOT / "sparsim" / "kernels").glob("*.py"))
-FILES = [*KERNELS, *sorted((ROOT / "pointnet").glob("*_kernels.py"))]
+KERNELS = sorted((ROOT / "sparsim").glob("**/kernels/*.py"))
+FILES = [*KERNELS, *sorted((ROOT / "pointnet" / "ops").glob("*_kernels.py"))]
 FORBIDDEN = {"prange", "jitclass", "fastmath", "parallel"}
 OPTIONS = {"nogil": True, "error_model": "numpy"}  # and a cache of our own
 
@@ -121,7 +121,7 @@ def entries() -> Iterator[tuple[str, Any]]:
     for path in KERNELS:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and "entry" in map(ast.unparse, node.decorator_list):
-                module = importlib.import_module(f"sparsim.kernels.{path.stem}")
+                module = importlib.import_module(f"sparsim.model.kernels.{path.stem}")
                 yield node.name, getattr(module, node.name)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from hypothesis import given, settings
 from naive.nest import Problem
 from naive.ranks import RefusedError, formats, match_ranks
-from small_nests import Case
-from small_policies import sparse_cases
+from support.small_nests import Case
+from support.small_policies import sparse_cases
 
-from sparsim import packs
-from sparsim.kernels.driver import analyse_one
-from sparsim.lower import lower_arch, lower_layer, lower_mappings, lower_policy
-from sparsim.scratch import make_nest, most_children
+from sparsim.model import arrays as packs
+from sparsim.model.kernels.driver import analyse_one
+from sparsim.model.lower import lower_arch, lower_layer, lower_mappings, lower_policy
+from sparsim.model.workspace import make_nest, most_children
 
 REFUSALS = (packs.BAD_RANK_COUNT, packs.BAD_RANK_ALIGNMENT)
 OTHER_REASONS = (

@@ -9,13 +9,13 @@ from naive.nest import Problem
 from naive.ranks import RefusedError
 from naive.sparse import Sparse
 from naive.traffic import dense_traffic
-from small_nests import Case
-from small_policies import sparse_cases
+from support.small_nests import Case
+from support.small_policies import sparse_cases
 
 from sparsim.errors import MappingError
-from sparsim.evaluation import evaluate
-from sparsim.result import Evaluation, FormatAccess, TensorTraffic
-from sparsim.spec.energy import resolve_energy
+from sparsim.model.evaluate import evaluate
+from sparsim.model.result import Evaluation, FormatAccess, TensorTraffic
+from sparsim.records.energy_table import resolve_energy
 
 
 def twin(case: Case) -> Cost | None:

@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from mapper_documents import SEARCH
 from msgspec.structs import replace
+from support.mapper_documents import SEARCH
 
 from sparsim import Density, MappingCache, search, search_network
 from sparsim.errors import CacheWarning
-from sparsim.mapper import network
-from sparsim.mapper.cache import default_folder, search_key
-from sparsim.spec.yamlfile import parse_yaml
-from sparsim.timeloop.reader import search_documents_from
+from sparsim.files.timeloop.documents import search_documents_from
+from sparsim.files.yaml_reading import parse_yaml
+from sparsim.mapper import network_search as network
+from sparsim.mapper.mapping_cache import default_folder, search_key
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def test_key_does_not_depend_on_what_changes_nothing(problem):
 
 def test_key_depends_on_the_program(problem, monkeypatch):
     key = search_key(*problem, {})
-    monkeypatch.setattr("sparsim.mapper.cache.sources_digest", lambda: "another")
+    monkeypatch.setattr("sparsim.mapper.mapping_cache.sources_digest", lambda: "another")
     assert search_key(*problem, {}) != key
 
 

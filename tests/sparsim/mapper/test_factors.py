@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from naive.mapspace import divisors as naive_divisors
 from naive.mapspace import split
 
-from sparsim.mapper.factors import count_factorisations, divisors, factorisations
+from sparsim.mapper.factorisations import count_factorisations, divisors, factorisations
 
 
 @st.composite

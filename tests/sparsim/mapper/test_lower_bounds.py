@@ -5,23 +5,23 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from examples import SKIP_B, accelerator, fixed, matmul, uniform
 from hypothesis import HealthCheck, given, settings
 from naive.search import Listed, list_mappings
-from small_searches import Search, losing_a_word, searches
+from support.examples import SKIP_B, accelerator, fixed, matmul, uniform
+from support.small_searches import Search, losing_a_word, searches
 
-from pointnet.original.cases import DESIGNS, runs, study_mapspace
-from sparsim import packs
-from sparsim.evaluation import evaluate_batch
-from sparsim.kernels.candidates import FAN_OUT, PASSED, assemble_candidates, enumerate_candidates
-from sparsim.lower import ints, reals
-from sparsim.mapper.budget import Budget
+from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
+from sparsim.files.native import load_preset
 from sparsim.mapper.engine import Engine, Problem
-from sparsim.mapper.sampling import draw_random
-from sparsim.mapper.space import lower_mapspace
-from sparsim.packs import MappingPack
-from sparsim.spec import LevelConstraint, Mapspace, Rank, SparsePolicy, TensorFormat
-from sparsim.spec.load import load_preset
+from sparsim.mapper.indexed_mapspace import lower_mapspace
+from sparsim.mapper.kernels.candidates import FAN_OUT, PASSED, assemble_candidates, enumerate_candidates
+from sparsim.mapper.random_and_local import draw_random
+from sparsim.mapper.search_budget import Budget
+from sparsim.model import arrays as packs
+from sparsim.model.arrays import MappingPack
+from sparsim.model.evaluate import evaluate_batch
+from sparsim.model.lower import ints, reals
+from sparsim.records import LevelConstraint, Mapspace, Rank, SparsePolicy, TensorFormat
 
 DRAWN = settings(max_examples=90, deadline=None, suppress_health_check=list(HealthCheck))
 

@@ -10,26 +10,26 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 import pytest
-from examples import MATMUL, accelerator, matmul
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from naive.search import Listed, list_mappings
-from small_searches import Search, searches
+from support.examples import MATMUL, accelerator, matmul
+from support.small_searches import Search, searches
 
-from sparsim import packs
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
-from sparsim.evaluation import evaluate
-from sparsim.kernels.candidates import enumerate_candidates
-from sparsim.lower import ints, reals
-from sparsim.mapper.budget import Budget
-from sparsim.mapper.cache import MappingCache
+from sparsim.mapper.covered_parts import Part, list_parts, total_sizes
 from sparsim.mapper.engine import Engine, Problem
-from sparsim.mapper.network import search_network
+from sparsim.mapper.kernels.candidates import enumerate_candidates
+from sparsim.mapper.mapping_cache import MappingCache
+from sparsim.mapper.network_search import search_network
 from sparsim.mapper.objective import values
-from sparsim.mapper.parts import Part, list_parts, total_sizes
 from sparsim.mapper.search import search
-from sparsim.spec import Layer, LevelConstraint, Mapspace, NestConstraint
-from sparsim.spec.divisibility import check_policies, covers_of
+from sparsim.mapper.search_budget import Budget
+from sparsim.model import arrays as packs
+from sparsim.model.evaluate import evaluate
+from sparsim.model.lower import ints, reals
+from sparsim.records import Layer, LevelConstraint, Mapspace, NestConstraint
+from sparsim.records.divisibility import check_policies, covers_of
 
 DRAWN = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 OBJECTIVES = [("energy",), ("delay",), ("edp",), ("delay", "energy")]

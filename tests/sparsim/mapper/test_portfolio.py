@@ -6,22 +6,23 @@ from typing import Any
 
 import msgspec
 import pytest
-from examples import accelerator, fixed, matmul
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from naive.search import list_mappings
-from small_searches import Search, searches
+from support.examples import accelerator, fixed, matmul
+from support.small_searches import Search, searches
 
 from sparsim.errors import MappingError
-from sparsim.evaluation import evaluate
-from sparsim.mapper import network, portfolio
-from sparsim.mapper.budget import Clock
+from sparsim.mapper import network_search as network
+from sparsim.mapper import portfolio
 from sparsim.mapper.certificate import better_of
-from sparsim.mapper.network import search_network
+from sparsim.mapper.network_search import search_network
 from sparsim.mapper.objective import values
-from sparsim.mapper.result import SearchResult
 from sparsim.mapper.search import search
-from sparsim.spec import LevelConstraint, Mapspace
+from sparsim.mapper.search_budget import Clock
+from sparsim.mapper.search_result import SearchResult
+from sparsim.model.evaluate import evaluate
+from sparsim.records import LevelConstraint, Mapspace
 
 DRAWN = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 OBJECTIVES = [("energy",), ("delay",), ("edp",), ("delay", "energy")]

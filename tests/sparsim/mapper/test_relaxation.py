@@ -7,28 +7,29 @@ from math import prod
 
 import msgspec
 import pytest
-from examples import ENERGY, accelerator, loops, mapping, matmul
 from hypothesis import HealthCheck, given, settings
 from naive.search import list_mappings
-from small_searches import Search, losing_a_word, searches
+from support.examples import ENERGY, accelerator, loops, mapping, matmul
+from support.small_searches import Search, losing_a_word, searches
 
-from pointnet.original.cases import DESIGNS, runs, study_mapspace
-from sparsim import packs
+from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
 from sparsim.errors import MappingError
-from sparsim.evaluation import evaluate
-from sparsim.kernels.candidates import PASSED, assemble_candidates
-from sparsim.kernels.relaxation import MOST
-from sparsim.lower import ints
+from sparsim.files.native import load_preset
 from sparsim.mapper import relaxation
-from sparsim.mapper.budget import Budget
-from sparsim.mapper.chains import list_tiles
+from sparsim.mapper.chain_arrays import list_tiles
 from sparsim.mapper.engine import Engine, Problem
-from sparsim.mapper.metadata import least_bits, list_nested
+from sparsim.mapper.indexed_mapspace import lower_mapspace
+from sparsim.mapper.kernels.candidates import PASSED, assemble_candidates
+from sparsim.mapper.kernels.shortest_paths import MOST
+from sparsim.mapper.metadata_bounds import least_bits, list_nested
 from sparsim.mapper.relaxation import Relaxation, list_spreads, relax
+from sparsim.mapper.relaxed_mappings import arrange
 from sparsim.mapper.search import search
-from sparsim.mapper.space import lower_mapspace
-from sparsim.mapper.starts import arrange
-from sparsim.spec import (
+from sparsim.mapper.search_budget import Budget
+from sparsim.model import arrays as packs
+from sparsim.model.evaluate import evaluate
+from sparsim.model.lower import ints
+from sparsim.records import (
     CONV,
     Density,
     EnergyTable,
@@ -41,7 +42,6 @@ from sparsim.spec import (
     SparsePolicy,
     TensorFormat,
 )
-from sparsim.spec.load import load_preset
 
 DRAWN = settings(max_examples=45, deadline=None, suppress_health_check=list(HealthCheck))
 ACCOUNTINGS = ("timeloop-3", "timeloop-2022", "count-all")

@@ -6,22 +6,23 @@ from typing import Any
 
 import msgspec
 import pytest
-from examples import MATMUL, SPREAD_MATMUL, accelerator, fixed, matmul
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from naive.search import list_mappings
-from small_nests import Case
-from small_searches import Search, searches
+from support.examples import MATMUL, SPREAD_MATMUL, accelerator, fixed, matmul
+from support.small_nests import Case
+from support.small_searches import Search, searches
 
-from pointnet.original.cases import DESIGNS, runs, study_mapspace
+from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
 from sparsim.errors import EnergyTableError, MappingError, SpecError
-from sparsim.evaluation import evaluate
+from sparsim.files.native import load_preset
 from sparsim.mapper.engine import Progress
+from sparsim.mapper.indexed_mapspace import lower_mapspace
 from sparsim.mapper.objective import values
-from sparsim.mapper.result import SearchResult
 from sparsim.mapper.search import search
-from sparsim.mapper.space import lower_mapspace
-from sparsim.spec import (
+from sparsim.mapper.search_result import SearchResult
+from sparsim.model.evaluate import evaluate
+from sparsim.records import (
     Layer,
     LevelConstraint,
     Mapspace,
@@ -32,7 +33,6 @@ from sparsim.spec import (
     SparsePolicy,
     TensorFormat,
 )
-from sparsim.spec.load import load_preset
 
 DRAWN = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 OBJECTIVES = [("energy",), ("delay",), ("edp",), ("delay", "energy"), ("energy", "delay")]

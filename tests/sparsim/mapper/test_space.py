@@ -8,16 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from examples import ENERGY, MATMUL, accelerator, fixed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.mapspace import NaiveSpace, RandomPruned
-from small_mapspaces import problems
+from support.examples import ENERGY, MATMUL, accelerator, fixed
+from support.small_mapspaces import problems
 
 from sparsim import EmptyMapspaceError, MappingError, SpecError, evaluate
-from sparsim.lower import lower_mappings
-from sparsim.mapper.space import as_pack, first_order, lower_mapspace, mapping_of, sizes
-from sparsim.spec import (
+from sparsim.files.native import load_text
+from sparsim.mapper.indexed_mapspace import as_pack, first_order, lower_mapspace, mapping_of, sizes
+from sparsim.model.lower import lower_mappings
+from sparsim.records import (
     Architecture,
     Compute,
     Layer,
@@ -28,7 +29,6 @@ from sparsim.spec import (
     SparsePolicy,
     Storage,
 )
-from sparsim.spec.load import load_text
 
 ARCH = accelerator()
 LAYER = Layer(shape=MATMUL, bounds={"M": 12, "N": 4, "K": 8}, densities={"A": fixed(0.375), "B": fixed(0.5)})

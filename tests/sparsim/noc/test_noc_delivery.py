@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.noc import naive_groups, run
-from noc_patterns import any_pattern, coordinates, loops, loops_for, nocs
+from support.noc_patterns import any_pattern, coordinates, loops, loops_for, nocs
 
-from sparsim.noc import (
+from sparsim.machines.eyeriss.noc import (
     Delivery,
     Noc,
     SpatialLoop,
@@ -30,7 +30,7 @@ from sparsim.noc import (
     noc_energy,
     plan,
 )
-from sparsim.noc.pattern import IDLE
+from sparsim.machines.eyeriss.noc.traffic_pattern import IDLE
 
 V2 = eyeriss_v2_noc()
 ROLES = ("iact", "weight", "psum")

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
-from noc_patterns import loops
+from support.noc_patterns import loops
 
-from sparsim.noc import Noc, deliver, eyeriss_v1_noc, eyeriss_v2_noc, groups
-from sparsim.plots.noc import draw_delivery
+from sparsim.machines.eyeriss.noc import Noc, deliver, eyeriss_v1_noc, eyeriss_v2_noc, groups
+from sparsim.report.noc_figures import draw_delivery
 
 SMALL = eyeriss_v2_noc(clusters=(2, 2))
 

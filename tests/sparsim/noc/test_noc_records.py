@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from sparsim.errors import MappingError, SparsimError, SpecError
-from sparsim.noc import (
+from sparsim.machines.eyeriss.noc import (
     Noc,
     RouterNetwork,
     SpatialLoop,

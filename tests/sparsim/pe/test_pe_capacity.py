@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from small_pes import IDEAL
+from support.small_pes import IDEAL
 
 from sparsim.errors import SpecError
-from sparsim.pe.capacity import most_filters, weight_overflow
-from sparsim.pe.columns import column_words
-from sparsim.pe.estimate import estimate
-from sparsim.pe.eyeriss import EYERISS_V1_5_PE, EYERISS_V2_PE
-from sparsim.pe.geometry import Conv, Tiling
-from sparsim.spec.pe import Spad
+from sparsim.machines.eyeriss.pe.conv_tiling import Conv, Tiling
+from sparsim.machines.eyeriss.pe.pe_estimate import estimate
+from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V1_5_PE, EYERISS_V2_PE
+from sparsim.machines.eyeriss.pe.random_columns import column_words
+from sparsim.machines.eyeriss.pe.spad_capacity import most_filters, weight_overflow
+from sparsim.records.pe_spec import Spad
 
 
 def test_overflow() -> None:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from small_pes import CONVS, mask_shapes
+from support.small_pes import CONVS, mask_shapes
 
 from sparsim.errors import SpecError
-from sparsim.pe.closed_forms import dstc, effectual_macs, full_lanes, structured_cycles
-from sparsim.pe.geometry import Conv
-from validation.pe import DSTC, TENSOR_CORE
+from sparsim.machines.eyeriss.pe.closed_forms import dstc, effectual_macs, full_lanes, structured_cycles
+from sparsim.machines.eyeriss.pe.conv_tiling import Conv
+from validation.pe_page import DSTC, TENSOR_CORE
 
 
 @settings(max_examples=60, deadline=None)

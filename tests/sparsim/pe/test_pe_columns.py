@@ -10,12 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from small_pes import IDEAL
+from support.small_pes import IDEAL
 
-from sparsim.pe.columns import binomial, column_words, explicit_zeros, largest_of, unhidden
-from sparsim.pe.csc import column_entries
-from sparsim.pe.eyeriss import EYERISS_V2_PE
-from sparsim.spec.pe import Spad, SparsePE
+from sparsim.machines.eyeriss.pe.csc import column_entries
+from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V2_PE
+from sparsim.machines.eyeriss.pe.random_columns import (
+    binomial,
+    column_words,
+    explicit_zeros,
+    largest_of,
+    unhidden,
+)
+from sparsim.records.pe_spec import Spad, SparsePE
 
 
 def all_columns(m: int) -> np.ndarray:

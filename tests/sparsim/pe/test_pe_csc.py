@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from naive.pe import stored
 
 from sparsim.errors import SpecError
-from sparsim.pe.csc import column_entries, decode_csc, encode_csc
-from sparsim.pe.eyeriss import EYERISS_V2_PE
-from sparsim.spec.pe import Spad
+from sparsim.machines.eyeriss.pe.csc import column_entries, decode_csc, encode_csc
+from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V2_PE
+from sparsim.records.pe_spec import Spad
 
 MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=40))
 

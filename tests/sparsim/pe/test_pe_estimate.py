@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from small_pes import CONVS, IDEAL, TILINGS, mask_shapes, pes, random_masks
+from support.small_pes import CONVS, IDEAL, TILINGS, mask_shapes, pes, random_masks
 
 from sparsim.errors import SpecError
-from sparsim.pe.array import run_array
-from sparsim.pe.compare import compare
-from sparsim.pe.estimate import PEEstimate, estimate
-from sparsim.pe.eyeriss import EYERISS_V2_PE
-from sparsim.pe.geometry import Accesses, Conv, Tiling
-from sparsim.pe.tile import squared_uses
-from sparsim.spec.pe import SparsePE
+from sparsim.machines.eyeriss.pe.conv_tiling import Accesses, Conv, Tiling
+from sparsim.machines.eyeriss.pe.cycle_simulator import run_array
+from sparsim.machines.eyeriss.pe.pe_estimate import PEEstimate, estimate
+from sparsim.machines.eyeriss.pe.pe_pass import squared_uses
+from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V2_PE
+from sparsim.machines.eyeriss.pe.simulator_comparison import compare
+from sparsim.records.pe_spec import SparsePE
 
 TINY = [
     (Conv(M=3, C=2, E=1, F=2), Tiling(M0=2, C0=1, E0=1, F0=2)),

@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from sparsim.errors import SpecError
-from sparsim.pe.eyeriss import EYERISS_V1_5_PE, EYERISS_V1_PE, EYERISS_V2_PE
-from sparsim.spec.pe import Spad
+from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V1_5_PE, EYERISS_V1_PE, EYERISS_V2_PE
+from sparsim.records.pe_spec import Spad
 
 
 def test_published_sizes() -> None:

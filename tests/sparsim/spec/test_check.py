@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from documents import DOCUMENTS, write_documents
 from msgspec.structs import replace
+from support.documents import DOCUMENTS, write_documents
 
 from sparsim.errors import EnergyTableError, MappingError, SpecError
-from sparsim.spec import (
+from sparsim.files.timeloop.documents import read_documents
+from sparsim.records import (
     EnergyTable,
     LevelMapping,
     Mapping,
@@ -18,9 +19,8 @@ from sparsim.spec import (
     SparsePolicy,
     TensorFormat,
 )
-from sparsim.spec.check import check
-from sparsim.spec.sparsity import rank_word_bits
-from sparsim.timeloop.reader import read_documents
+from sparsim.records.consistency import check
+from sparsim.records.sparsity import rank_word_bits
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsim.errors import SpecError
-from sparsim.spec import CONV, Density, Layer, effectual_macs, is_depthwise, macs, tensor_shape, words
+from sparsim.records import CONV, Density, Layer, effectual_macs, is_depthwise, macs, tensor_shape, words
 
 convolutions = st.builds(
     Layer,

@@ -7,8 +7,8 @@ import struct
 import pytest
 
 from sparsim.errors import SpecError
-from sparsim.spec import Architecture, Compute, EnergyTable, Storage
-from sparsim.spec.energy import STORAGE_ACTIONS, VectorEnergy, resolve_energy
+from sparsim.records import Architecture, Compute, EnergyTable, Storage
+from sparsim.records.energy_table import STORAGE_ACTIONS, VectorEnergy, resolve_energy
 
 ARCH = Architecture(
     storage=(

@@ -6,13 +6,13 @@ import re
 from typing import Any
 
 import pytest
-from examples import ENERGY, FORMATS_OF_A, MATMUL, SKIP_B, accelerator
 from msgspec.structs import replace
+from support.examples import ENERGY, FORMATS_OF_A, MATMUL, SKIP_B, accelerator
 
 from sparsim import load_preset, preset_names
-from sparsim.spec import CONV, Architecture, EnergyTable, Network, Option, Saf, SparsePolicy
-from sparsim.spec.energy import COMPUTE_ACTIONS, STORAGE_ACTIONS, energy_sources
-from sparsim.spec.energy_gaps import energy_gaps
+from sparsim.records import CONV, Architecture, EnergyTable, Network, Option, Saf, SparsePolicy
+from sparsim.records.energy_gaps import energy_gaps
+from sparsim.records.energy_table import COMPUTE_ACTIONS, STORAGE_ACTIONS, energy_sources
 
 ALL_KEEP = {name: [0, 1, 2] for name in ("A", "B", "Z")}
 GATE_A = Saf(level="spad", type="gating", options=(Option(target="A", condition_on=("B",)),))

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from noc_patterns import nocs
-from small_pes import pes
+from support import strategies
+from support.noc_patterns import nocs
+from support.small_pes import pes
 
 from sparsim.errors import SpecError
-from sparsim.spec import CONV
-from sparsim.spec.chip import ChipSpec
-from sparsim.spec.load import dump, load_documents, load_preset, load_text, preset_names
-from sparsim.spec.noc import Axis
+from sparsim.files.native import dump, load_documents, load_preset, load_text, preset_names
+from sparsim.records import CONV
+from sparsim.records.chip_spec import ChipSpec
+from sparsim.records.noc_spec import Axis
 
 chips = st.builds(
     ChipSpec,

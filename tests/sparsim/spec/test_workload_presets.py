@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pointnet.original.cases import runs
+from pointnet.original.published_runs import runs
 from sparsim.errors import SpecError
-from sparsim.spec import CONV, Workload, effectual_macs, is_depthwise, macs, words
-from sparsim.spec.load import dump, load_preset, load_text, load_workload, workload_names
+from sparsim.files.native import dump, load_preset, load_text, load_workload, workload_names
+from sparsim.records import CONV, Workload, effectual_macs, is_depthwise, macs, words
 
 ROOT = Path(__file__).parents[3]
 MOBILENETS = ("mobilenet_v1_050_128", "mobilenet_v1_050_128_sparse")

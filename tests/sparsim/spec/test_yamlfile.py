@@ -7,7 +7,7 @@ import math
 import pytest
 
 from sparsim.errors import FormatError
-from sparsim.spec.yamlfile import load_yaml, parse_yaml
+from sparsim.files.yaml_reading import load_yaml, parse_yaml
 
 
 @pytest.mark.parametrize(

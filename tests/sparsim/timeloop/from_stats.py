@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 
-from sparsim.result import (
+from sparsim.files.timeloop.stats_reader import Key, Stats
+from sparsim.files.timeloop.stats_writer import UNSIGNED
+from sparsim.model.result import (
     Access,
     Bandwidth,
     Bucket,
@@ -21,9 +23,7 @@ from sparsim.result import (
     TensorTraffic,
     Units,
 )
-from sparsim.spec import Compute, Storage
-from sparsim.timeloop.stats_read import Key, Stats
-from sparsim.timeloop.stats_write import UNSIGNED
+from sparsim.records import Compute, Storage
 
 
 class Block:

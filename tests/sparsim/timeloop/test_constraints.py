@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from documents import DOCUMENTS
+from support.documents import DOCUMENTS
 
 from sparsim.errors import SpecError
-from sparsim.mapper.space import lower_mapspace, sizes
-from sparsim.spec import LevelConstraint, Mapspace, NestConstraint
-from sparsim.spec.load import dump, load_text
-from sparsim.spec.yamlfile import parse_yaml
-from sparsim.timeloop.mapper import MapperOptions
-from sparsim.timeloop.reader import SearchDocuments, search_documents_from
+from sparsim.files.native import dump, load_text
+from sparsim.files.timeloop.documents import SearchDocuments, search_documents_from
+from sparsim.files.timeloop.read_mapper_options import MapperOptions
+from sparsim.files.yaml_reading import parse_yaml
+from sparsim.mapper.indexed_mapspace import lower_mapspace, sizes
+from sparsim.records import LevelConstraint, Mapspace, NestConstraint
 
 BASE = [(name, parse_yaml(DOCUMENTS[name], name)) for name in ("arch.yaml", "problem.yaml")]
 

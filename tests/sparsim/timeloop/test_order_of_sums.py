@@ -7,12 +7,13 @@ import re
 from math import prod
 
 import pytest
-from examples import MATMUL
+from support.examples import MATMUL
 
 from sparsim.errors import SparsimError
-from sparsim.evaluation import evaluate
-from sparsim.result import Evaluation, NetworkResult
-from sparsim.spec import (
+from sparsim.files.timeloop.stats_writer import write_stats
+from sparsim.model.evaluate import evaluate
+from sparsim.model.result import Evaluation, NetworkResult
+from sparsim.records import (
     Architecture,
     Compute,
     EnergyTable,
@@ -22,8 +23,7 @@ from sparsim.spec import (
     Nest,
     Storage,
 )
-from sparsim.timeloop.stats_write import write_stats
-from validation.draw import draw_case
+from validation.random_cases import draw_case
 
 BOUNDS = {"M": 8, "N": 4, "K": 8}
 MAPPING = Mapping(

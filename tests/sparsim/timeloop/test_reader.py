@@ -8,15 +8,15 @@ import random
 
 import pytest
 import yaml
-from documents import ARCH, DOCUMENTS, ERT, PROBLEM, shared_cases, write_documents
+from support.documents import ARCH, DOCUMENTS, ERT, PROBLEM, shared_cases, write_documents
 
 from sparsim.errors import SpecError
-from sparsim.spec import Density, Nest, Option, Saf, SparsePolicy
-from sparsim.spec.check import check
-from sparsim.spec.energy import STORAGE_ACTIONS, resolve_energy
-from sparsim.spec.load import dump, load_text
-from sparsim.spec.yamlfile import load_yaml
-from sparsim.timeloop.reader import read_documents
+from sparsim.files.native import dump, load_text
+from sparsim.files.timeloop.documents import read_documents
+from sparsim.files.yaml_reading import load_yaml
+from sparsim.records import Density, Nest, Option, Saf, SparsePolicy
+from sparsim.records.consistency import check
+from sparsim.records.energy_table import STORAGE_ACTIONS, resolve_energy
 
 CASES = shared_cases()
 

@@ -12,8 +12,8 @@ import pytest
 from from_stats import evaluation_from
 
 from sparsim.errors import FormatError
-from sparsim.timeloop.stats_read import Key, parse_stats
-from sparsim.timeloop.stats_write import write_stats
+from sparsim.files.timeloop.stats_reader import Key, parse_stats
+from sparsim.files.timeloop.stats_writer import write_stats
 
 ROOT = Path(__file__).parents[3]
 SHARED = Path(os.environ.get("SPARSIM_SHARED", ROOT.parent / "shared")) / "reference"

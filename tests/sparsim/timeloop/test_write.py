@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from sparsim.errors import SpecError
-from sparsim.spec import Density
-from sparsim.timeloop.reader import read_documents
-from sparsim.timeloop.write import to_documents, write_documents
-from validation.draw import GEMM, Drawn, draw_case
+from sparsim.files.timeloop.documents import read_documents
+from sparsim.files.timeloop.write_documents import to_documents, write_documents
+from sparsim.records import Density
+from validation.random_cases import GEMM, Drawn, draw_case
 
 
 @pytest.mark.parametrize("seed", range(60))

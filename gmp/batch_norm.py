@@ -1,0 +1,73 @@
+"""Batch normalisation after pruning: means and variances measured anew, nothing trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gmp.errors import PruningError
+from gmp.targets import is_count
+
+
+@torch.no_grad()
+def recalibrate_batch_norm(
+    model: nn.Module, batches: Iterable[Tensor | tuple[Tensor, ...]], *, limit: int | None = None
+) -> int:
+    """Replace the running statistics of all batch norms by their average over `batches`.
+
+    Pruning shifts the inputs of the norms, which costs far more accuracy than the weights that are gone. Each
+    batch counts alike; everything but the norms runs as in evaluation, so dropout is off. A batch is the
+    model's input, or a tuple or list that begins with it; at most `limit` batches are used.
+
+    Returns the number of norms with running statistics; 0 means that nothing was done. Raises PruningError
+    without a batch; the old statistics are kept if that or anything else fails.
+    """
+    if limit is not None and not is_count(limit):
+        raise PruningError(f"limit is {limit!r}; a whole number from 1 is needed")
+    if isinstance(batches, Tensor):
+        raise PruningError("batches is one tensor; a list or loader of such is needed")
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and _tracks(module)]
+    if not norms:
+        return 0
+    with _restored(model, norms):
+        model.eval()
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain average of all batches
+            norm.train()
+        count = 0
+        for batch in islice(batches, limit):
+            model(batch[0] if isinstance(batch, tuple | list) else batch)
+            count += 1
+        if not count:
+            raise PruningError("there are no batches to measure the statistics of batch norms with")
+    return len(norms)
+
+
+def _tracks(norm: _BatchNorm) -> bool:
+    return norm.running_mean is not None
+
+
+@contextmanager
+def _restored(model: nn.Module, norms: list[_BatchNorm]) -> Iterator[None]:
+    """Give modes and momenta back at the end, and after an error the statistics too."""
+    modes = [(module, module.training) for module in model.modules()]
+    momenta = [norm.momentum for norm in norms]
+    statistics = [[buffer.clone() for buffer in norm.buffers(recurse=False)] for norm in norms]
+    try:
+        yield
+    except BaseException:
+        for norm, saved in zip(norms, statistics, strict=True):
+            for buffer, value in zip(norm.buffers(recurse=False), saved, strict=True):
+                buffer.copy_(value)
+        raise
+    finally:
+        for module, training in modes:
+            module.training = training
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

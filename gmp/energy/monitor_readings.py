@@ -1,0 +1,130 @@
+"""What a monitor reads at one step, and many of them as a table or file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.markup import escape
+from rich.table import Table
+
+from gmp.energy.cost import Reals
+from gmp.errors import writing
+from sparsim.fileio.writing import replacing, write_text
+
+HEAD = ("step", "layer", "weights_density", "inputs_density", "outputs_density", "energy_pj", "cycles", "edp")
+TOTAL = "total"
+_ARRAYS = ("densities", "layer_energy_pj", "layer_cycles")
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """Of one step: densities (layers, 3) as (weights, inputs, outputs), energy in pJ and cycles (layers,).
+
+    `reached`: whether the monitor's targets are met; False if it has none.
+    """
+
+    step: int
+    names: tuple[str, ...]
+    densities: Reals
+    layer_energy_pj: Reals
+    layer_cycles: Reals
+    reached: bool
+
+    def plain(self) -> dict[str, Any]:
+        """As lists and numbers, without the names; `reading_of` makes a reading of it."""
+        arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
+        return {"step": self.step, "reached": self.reached, **arrays}
+
+    @property
+    def energy_pj(self) -> float:
+        return float(self.layer_energy_pj.sum())
+
+    @property
+    def cycles(self) -> float:
+        """Layers run one after the other."""
+        return float(self.layer_cycles.sum())
+
+    @property
+    def edp(self) -> float:
+        """J x cycles, of the totals."""
+        return self.energy_pj * 1e-12 * self.cycles
+
+    def scalars(self) -> dict[str, float]:
+        """For a logger: the totals, and energy and cycles as `energy_pj/LAYER` and `cycles/LAYER`."""
+        found = {"energy_pj": self.energy_pj, "cycles": self.cycles, "edp": self.edp}
+        for what, values in (("energy_pj", self.layer_energy_pj), ("cycles", self.layer_cycles)):
+            found |= {f"{what}/{name}": float(x) for name, x in zip(self.names, values, strict=True)}
+        return found
+
+    def rows(self) -> list[tuple[str | int | float, ...]]:
+        """With the columns `HEAD`: a row per layer and the total, whose densities are blank."""
+        rows: list[tuple[str | int | float, ...]] = []
+        each = zip(self.names, self.densities.tolist(), self.layer_energy_pj, self.layer_cycles, strict=True)
+        for name, densities, energy, cycles in each:
+            edp = float(energy * 1e-12 * cycles)
+            rows.append((self.step, name, *densities, float(energy), float(cycles), edp))
+        return [*rows, (self.step, TOTAL, "", "", "", self.energy_pj, self.cycles, self.edp)]
+
+    def table(self) -> Table:
+        """For a terminal: `rich.print(reading.table())`."""
+        table = Table(title=f"step {self.step}", title_justify="left")
+        table.add_column("layer", no_wrap=True)
+        for column in ("weights %", "inputs %", "outputs %", "energy uJ", "% of energy", "cycles"):
+            table.add_column(column, justify="right")
+        for _, name, *densities, energy, cycles, _edp in self.rows():
+            if name == TOTAL:
+                table.add_section()
+            shown = [f"{100 * d:.1f}" if isinstance(d, float) else "" for d in densities]
+            share = float(energy) / (self.energy_pj or 1.0)
+            table.add_row(
+                escape(str(name)),
+                *shown,
+                f"{float(energy) / 1e6:,.2f}",
+                f"{100 * share:.1f}",
+                f"{float(cycles):,.0f}",
+            )
+        return table
+
+
+def reading_of(names: tuple[str, ...], plain: Mapping[str, Any]) -> Reading:
+    arrays = {name: np.array(plain[name], np.float64) for name in _ARRAYS}
+    return Reading(plain["step"], names, reached=plain["reached"], **arrays)
+
+
+def write_csv(history: Sequence[Reading], path: str | Path) -> None:
+    """The rows of all readings. Raises PruningError if the file cannot be written."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(HEAD)
+    for reading in history:
+        writer.writerows(reading.rows())
+    with writing(path, "readings"):
+        write_text(path, text.getvalue())
+
+
+def plot(history: Sequence[Reading], path: str | Path, target_energy_pj: float | None,
+         target_cycles: float | None) -> None:  # fmt: skip
+    """Draw energy and cycles by step, stacked by layer, targets as lines; the path says the format."""
+    from matplotlib.figure import Figure  # takes a second to load
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    axes = figure.subplots(1, 2)
+    steps = [reading.step for reading in history]
+    energy = [reading.layer_energy_pj / 1e6 for reading in history]
+    cycles = [reading.layer_cycles for reading in history]
+    energy_target = None if target_energy_pj is None else target_energy_pj / 1e6
+    panels = (("energy uJ", energy, energy_target), ("cycles", cycles, target_cycles))
+    for axis, (what, values, target) in zip(axes, panels, strict=True):
+        axis.stackplot(steps, list(zip(*values, strict=True)), labels=history[0].names)
+        if target is not None:
+            axis.axhline(target, color="black", linestyle="--")
+        axis.set(xlabel="step", ylabel=what)
+    axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    with writing(path, "plot", ValueError), replacing(path) as file:  # ValueError: an unknown format
+        figure.savefig(file, format=Path(path).suffix[1:] or None)

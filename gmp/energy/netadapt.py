@@ -1,0 +1,146 @@
+"""NetAdapt (Yang et al. 2018, algorithm 1) for single weights: layers pruned one at a time to an energy.
+
+Where the paper looks resources up in tables that it measured, this asks a `NetworkCost`.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from torch import nn
+
+from gmp.energy.cost import Reals
+from gmp.energy.monitor import EnergyMonitor
+from gmp.errors import PruningError
+from gmp.pruner import one_shot
+from gmp.targets import PRUNABLE, Matcher, fraction, select
+
+SMALLEST = 1e-4  # of the energy at the start: less is no progress
+
+
+class Adaptation(NamedTuple):
+    """One iteration: the weight that was pruned, the fraction of it that is left, and where that led."""
+
+    name: str
+    density: float
+    loss: float
+    energy_pj: float
+
+
+def netadapt(
+    model: nn.Module,
+    monitor: EnergyMonitor,
+    loss: Callable[[nn.Module], float],
+    *,
+    tune: Callable[[nn.Module], object] = lambda model: None,
+    first: float = 0.05,
+    decay: float = 0.98,
+    targets: Matcher | Iterable[Matcher] = PRUNABLE,
+    ignore: Matcher | Iterable[Matcher] = (),
+) -> list[Adaptation]:
+    """Prune `model` until `monitor.target_energy_pj` is met; then train it on, with a new `Pruner`.
+
+    Iteration i has to save first * decay^i of the energy at the start, half of that if no weight alone can.
+    For each weight in turn a copy of the model is made in which only this one is pruned, by magnitude, as
+    far as that takes; the copy is tuned, and the one with the lowest loss is kept. Zeros count as pruned.
+
+    monitor : of this model, without a pruner; it is updated after every iteration
+    loss : on data held back from training and test, in eval mode; lower is better
+    tune : some steps of training of the copy that it is given, of which `Pruner(copy, optimizer)` and
+        `apply()` after each step keep the zeros; or batch-norm statistics at least
+
+    Raises PruningError for options that do not fit, if a loss is not finite, and if nothing is left to save.
+    """
+    goal, first, decay = _goal(monitor), _positive(first, "first"), _positive(decay, "decay")
+    names = [target.name for target in select(model, targets, ignore)]
+    now = monitor.update().energy_pj
+    step, least = first * now, SMALLEST * now
+    done: list[Adaptation] = []
+    while now > goal:
+        best = _best(model, monitor, names, max(goal, now - step), loss, tune)
+        if best is None:
+            step /= 2
+            if step < least:
+                raise PruningError(f"no weight alone takes the energy from {now:.4g} pJ to less")
+            continue
+        model.load_state_dict(best.model.state_dict())
+        energy = monitor.update().energy_pj
+        if not energy < now:
+            raise PruningError(
+                f"pruning '{best.name}' left the energy at {energy:.4g} pJ; does tune revive weights?"
+            )
+        now, step = energy, decay * step
+        done.append(Adaptation(best.name, best.density, best.loss, now))
+    return done
+
+
+class _Candidate(NamedTuple):
+    name: str
+    density: float
+    loss: float
+    model: nn.Module
+
+
+def _best(
+    model: nn.Module, monitor: EnergyMonitor, names: list[str], budget: float,
+    loss: Callable[[nn.Module], float], tune: Callable[[nn.Module], object],
+) -> _Candidate | None:  # fmt: skip
+    """Of the copies with one weight pruned to the budget; None if none gets there."""
+    best: _Candidate | None = None
+    for name in names:
+        size, kept = model.get_parameter(name).numel(), _kept(monitor, name, budget)
+        if kept is None:
+            continue
+        candidate = copy.deepcopy(model)
+        one_shot(candidate, 1 - kept / size, targets=name)
+        tune(candidate)
+        found = _Candidate(name, kept / size, float(loss(candidate)), candidate)
+        if not math.isfinite(found.loss):
+            raise PruningError(f"the loss with '{name}' pruned further is {found.loss}")
+        if best is None or found.loss < best.loss:
+            best = found
+    return best
+
+
+def _kept(monitor: EnergyMonitor, name: str, budget: float) -> int | None:
+    """How many of its nonzeros parameter `name` may keep for the network's energy to be within `budget`; None
+    if pruning it is not enough.
+
+    One stays in any case: a layer without any would cut the network in two.
+    """
+    now, layers = monitor.densities, [i for i, _ in monitor.uses(name)]
+    nonzeros = int(monitor.model.get_parameter(name).count_nonzero())
+
+    def meets(kept: int) -> bool:
+        return _energy(monitor, now, layers, kept / nonzeros) <= budget
+
+    low, high = 1, nonzeros  # the first meets the budget, the second does not
+    if nonzeros < 2 or not meets(low):
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if meets(middle) else (low, middle)
+    return low
+
+
+def _energy(monitor: EnergyMonitor, now: Reals, layers: list[int], share: float) -> float:
+    densities = now.copy()
+    densities[layers, 0] *= share
+    return float(monitor.cost(densities).energy_pj.sum())
+
+
+def _goal(monitor: EnergyMonitor) -> float:
+    if monitor.pruner is not None:
+        raise PruningError("netadapt prunes without a pruner: make the monitor without one")
+    if monitor.target_energy_pj is None:
+        raise PruningError("the monitor has no target_energy_pj")
+    return monitor.target_energy_pj
+
+
+def _positive(value: float, what: str) -> float:
+    if fraction(value, what) == 0:
+        raise PruningError(f"{what} is 0; it must be more")
+    return float(value)

@@ -1,0 +1,251 @@
+"""The modifiers that a recipe may list, as frozen records with checked fields.
+
+Names, fields and defaults are those of sparseml 1.x recipes. Epochs are counted from 0 and may be fractions;
+a start of -1 is 0, an end of -1 is the end of the recipe.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from gmp.recipes import field_checks as fields
+from gmp.recipes.field_checks import ALL_PRUNABLE, TO_THE_END, key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Modifier:
+    """`place` is file and line, for messages."""
+
+    ignored: ClassVar[tuple[str, ...]] = ("log_types",)
+    """Fields without a meaning here: they say what sparseml logs."""
+    needs_end: ClassVar[bool] = False
+    """Whether TO_THE_END must become a number."""
+
+    place: str
+    start_epoch: float
+    end_epoch: float = key(fields.end, TO_THE_END)
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def problem(self) -> str | None:
+        """What fields say against each other."""
+        if self.end_epoch != TO_THE_END and self.end_epoch < self.start_epoch:
+            return f"end_epoch {self.end_epoch:g} comes before start_epoch {self.start_epoch:g}"
+        return None
+
+    def summary(self) -> str:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRangeModifier(Modifier):
+    """Training lasts at least from start to end."""
+
+    start_epoch: float = key(fields.start)
+    end_epoch: float = key(fields.end)
+
+    def summary(self) -> str:
+        return "training"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetLearningRateModifier(Modifier):
+    """The learning rate from `start_epoch` on, until another modifier of it starts."""
+
+    ignored = ("log_types", "constant_logging")
+
+    learning_rate: float = key(fields.at_least_zero)
+    param_groups: tuple[int, ...] = key(fields.groups, ())
+    start_epoch: float = key(fields.start, 0.0)
+    end_epoch: float = key(fields.only(-1), TO_THE_END)
+
+    def summary(self) -> str:
+        return f"learning rate {self.learning_rate:g}{_in_groups(self.param_groups)}"
+
+    def learning_rate_at(self, epoch: float, steps_per_epoch: int) -> float:
+        return self.learning_rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningRateFunctionModifier(Modifier):
+    """The learning rate as a function of the epoch; `final_lr` stays after the end."""
+
+    ignored = ("log_types", "constant_logging")
+    needs_end = True
+
+    lr_func: str = key(fields.one_of("linear", "cosine", "cyclic_linear"))
+    init_lr: float = key(fields.at_least_zero)
+    final_lr: float = key(fields.at_least_zero)
+    start_epoch: float = key(fields.start)
+    end_epoch: float = key(fields.end)
+    cycle_epochs: float = key(fields.above_zero, 1.0)
+    param_groups: tuple[int, ...] = key(fields.groups, ())
+    update_frequency: float = key(fields.only(-1), -1.0)
+
+    def problem(self) -> str | None:
+        if self.end_epoch == self.start_epoch:
+            return f"end_epoch {self.end_epoch:g} is start_epoch: there is nothing between"
+        return super().problem()
+
+    def summary(self) -> str:
+        cycles = f", cycles of {self.cycle_epochs:g} epochs" if self.lr_func == "cyclic_linear" else ""
+        rates = f"{self.init_lr:g} to {self.final_lr:g}"
+        return f"learning rate {rates}, {self.lr_func}{cycles}{_in_groups(self.param_groups)}"
+
+    def learning_rate_at(self, epoch: float, steps_per_epoch: int) -> float:
+        """The rate of the step that starts at `epoch`.
+
+        With x from 0 at the start to 1 at the end, linear is init + x (final - init) and cosine is
+        final + (init - final) (1 + cos(pi x)) / 2 (Loshchilov & Hutter 2017, eq. 5). A cycle of cyclic_linear
+        reaches `final_lr` in its last step; the last cycle may be shorter.
+        """
+        length, passed = self.end_epoch - self.start_epoch, epoch - self.start_epoch
+        if passed >= length:
+            return self.final_lr
+        x = max(passed / length, 0.0)
+        if self.lr_func == "cosine":
+            return self.final_lr + (self.init_lr - self.final_lr) * (1 + math.cos(math.pi * x)) / 2
+        if self.lr_func == "cyclic_linear":
+            begin = math.floor(passed / self.cycle_epochs + 1e-9) * self.cycle_epochs
+            steps = min(self.cycle_epochs, length - begin) * steps_per_epoch
+            x = max(passed - begin, 0.0) * steps_per_epoch / (steps - 1) if steps > 1 else 0.0
+        return self.init_lr + min(x, 1.0) * (self.final_lr - self.init_lr)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetWeightDecayModifier(Modifier):
+    """The weight decay from `start_epoch` on, until another one is set."""
+
+    ignored = ("log_types", "constant_logging")
+
+    weight_decay: float = key(fields.at_least_zero)
+    param_groups: tuple[int, ...] = key(fields.groups, ())
+    start_epoch: float = key(fields.start, 0.0)
+    end_epoch: float = key(fields.only(-1), TO_THE_END)
+
+    def summary(self) -> str:
+        return f"weight decay {self.weight_decay:g}{_in_groups(self.param_groups)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainableParamsModifier(Modifier):
+    """Parameters that are trained, or not, from start to end; then as before."""
+
+    params: tuple[str, ...] = key(fields.params)
+    trainable: bool = key(fields.flag)
+    params_strict: bool = key(fields.flag, True)
+    start_epoch: float = key(fields.start, 0.0)
+
+    def summary(self) -> str:
+        return f"{_list(self.params)} {'trainable' if self.trainable else 'not trainable'}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConstantPruningModifier(Modifier):
+    """Weights that are zero at the start stay zero until the end."""
+
+    ignored = ("log_types", "update_frequency")
+
+    params: tuple[str, ...] = key(fields.params)
+    start_epoch: float = key(fields.start, 0.0)
+
+    def summary(self) -> str:
+        return f"{_list(self.params)}: zeros stay zero"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MagnitudePruningModifier(Modifier):
+    """Smallest weights first, the same sparsity in each weight tensor, ramping from start to end."""
+
+    needs_end = True
+    scope: ClassVar[str] = "layer"
+
+    init_sparsity: float | None = key(fields.initial)
+    final_sparsity: float | tuple[tuple[float, tuple[str, ...]], ...] = key(fields.final)
+    start_epoch: float = key(fields.start)
+    end_epoch: float = key(fields.end)
+    update_frequency: float = key(fields.frequency)
+    params: tuple[str, ...] = key(fields.params, ())
+    leave_enabled: bool = key(fields.flag, True)
+    inter_func: str = key(fields.one_of("linear", "cubic", "inverse_cubic"), "cubic")
+    mask_type: str = key(fields.pattern, "1x1")
+
+    @property
+    def is_global(self) -> bool:
+        return self.scope == "global"
+
+    @property
+    def targets(self) -> tuple[tuple[float, tuple[str, ...]], ...]:
+        """(final sparsity, params) of each part."""
+        if isinstance(self.final_sparsity, tuple):
+            return self.final_sparsity
+        return ((self.final_sparsity, self.params or (ALL_PRUNABLE,)),)
+
+    def problem(self) -> str | None:
+        if isinstance(self.final_sparsity, tuple) and self.params:
+            return "final_sparsity names weights, so that params must be []"
+        if isinstance(self.final_sparsity, tuple) and self.is_global:
+            return "a global pool has one final_sparsity"
+        least = min(sparsity for sparsity, _ in self.targets)
+        if self.init_sparsity is not None and self.init_sparsity > least:
+            return f"init_sparsity {self.init_sparsity:g} is above final_sparsity {least:g}"
+        if self.end_epoch == self.start_epoch:
+            return f"end_epoch {self.end_epoch:g} is start_epoch: there is nothing between"
+        return super().problem()
+
+    def summary(self) -> str:
+        initial = "that of the weights" if self.init_sparsity is None else f"{self.init_sparsity:g}"
+        parts = "; ".join(f"{final:g}: {_list(params)}" for final, params in self.targets)
+        every = "each step" if self.update_frequency == -1 else f"every {self.update_frequency:g} epochs"
+        pool = "in one pool" if self.is_global else "in each layer"
+        pattern = "" if self.mask_type == "1x1" else f", {self.mask_type}"
+        after = "masks stay" if self.leave_enabled else "masks end"
+        return f"sparsity {pool} from {initial} to {parts}; {self.inter_func}, {every}{pattern}, then {after}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GMPruningModifier(MagnitudePruningModifier):
+    """Like MagnitudePruningModifier; the old spelling of global pruning still works."""
+
+    global_sparsity: bool = key(fields.flag, False)
+    phased: bool = key(fields.only(False), False)
+    score_type: str = key(fields.only("magnitude"), "magnitude")
+
+    @property
+    def is_global(self) -> bool:
+        return self.global_sparsity
+
+
+@dataclass(frozen=True, kw_only=True)
+class GlobalMagnitudePruningModifier(MagnitudePruningModifier):
+    """Smallest weights first, all weight tensors in one pool, ramping from start to end."""
+
+    scope = "global"
+
+
+MODIFIERS: dict[str, type[Modifier]] = {
+    kind.__name__: kind
+    for kind in (
+        EpochRangeModifier,
+        SetLearningRateModifier,
+        LearningRateFunctionModifier,
+        SetWeightDecayModifier,
+        TrainableParamsModifier,
+        ConstantPruningModifier,
+        MagnitudePruningModifier,
+        GMPruningModifier,
+        GlobalMagnitudePruningModifier,
+    )
+}
+
+
+def _in_groups(groups: tuple[int, ...]) -> str:
+    return f" in parameter groups {', '.join(map(str, groups))}" if groups else ""
+
+
+def _list(params: tuple[str, ...]) -> str:
+    return ", ".join(params) if len(params) <= 2 else f"{params[0]} and {len(params) - 1} more"

@@ -1,0 +1,281 @@
+"""Training recipes in sparseml's format: what is set, pruned and frozen at which epoch.
+
+    num_epochs: 15.0
+    pruning_end: eval(num_epochs * 2 / 3)
+    modifiers:
+      - !EpochRangeModifier
+        start_epoch: 0.0
+        end_epoch: eval(num_epochs)
+
+Top-level values are variables; `eval(...)` computes with them, `eval(name)` stands for a value of any kind.
+Modifiers are listed under keys with "modifiers" in their name. gmp.recipes.modifiers has their fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.markup import escape
+from rich.table import Table
+from torch import nn
+from torch.optim import Optimizer
+
+from gmp.errors import RecipeError
+from gmp.recipes.arithmetic import Number, evaluate
+from gmp.recipes.field_checks import TO_THE_END, NotAllowedError
+from gmp.recipes.modifiers import (
+    MODIFIERS,
+    LearningRateFunctionModifier,
+    Modifier,
+    SetLearningRateModifier,
+)
+from gmp.recipes.recipe_file import Located, Tagged, read_recipe
+from gmp.recipes.running import RunningRecipe
+from sparsim.errors import near
+from sparsim.fileio.reading import reading
+
+_EVAL = re.compile(r"eval\((.*)\)", re.DOTALL)
+_MAX_CHAIN = 50  # variables that depend on one another
+_MAX_VALUES = 100_000  # in one list or mapping, however often `eval(name)` repeats another one
+_NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*")
+_UNSUPPORTED = (
+    "ACDCPruningModifier",
+    "DistillationModifier",
+    "GradualParamModifier",
+    "LayerPruningModifier",
+    "LearningRateModifier",
+    "LegacyQuantizationModifier",
+    "MFACPruningModifier",
+    "MovementPruningModifier",
+    "OBSPruningModifier",
+    "QuantizationModifier",
+    "RigLPruningModifier",
+    "SetParamModifier",
+    "StructuredPruningModifier",
+    "TopKASTPruningModifier",
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe with all variables filled in; `modifiers` are in the order of the file."""
+
+    path: str
+    modifiers: tuple[Modifier, ...]
+
+    @property
+    def epochs(self) -> float:
+        """How long training lasts: the last epoch that a modifier names."""
+        return max(max(modifier.start_epoch, modifier.end_epoch) for modifier in self.modifiers)
+
+    def describe(self) -> Table:
+        """What happens when, for a terminal: `rich.print(recipe.describe())`."""
+        table = Table("epochs", "modifier", "effect", caption=f"{self.path}: {self.epochs:g} epochs")
+        for modifier in sorted(self.modifiers, key=lambda m: m.start_epoch):
+            open_end = modifier.end_epoch == TO_THE_END
+            span = (
+                f"from {modifier.start_epoch:g}"
+                if open_end
+                else f"{modifier.start_epoch:g} to {modifier.end_epoch:g}"
+            )
+            table.add_row(span, modifier.name, escape(modifier.summary()))
+        return table
+
+    def attach(self, model: nn.Module, optimizer: Optimizer, *, steps_per_epoch: int) -> RunningRecipe:
+        """Start to follow the recipe. Raises PruningError, RecipeError for names that the model lacks."""
+        return RunningRecipe(self, model, optimizer, steps_per_epoch=steps_per_epoch)
+
+
+def load_recipe(path: str | Path, overrides: Mapping[str, float] | None = None) -> Recipe:
+    """The recipe in a YAML file, or in the front matter of a markdown file; `overrides` replace variables.
+
+    Raises RecipeError, with file and line, for whatever is unknown, of the wrong kind, or contradictory.
+    """
+    with reading(path, "a recipe", RecipeError):
+        return _recipe(str(path), read_recipe(path), overrides)
+
+
+def _recipe(path: str, entries: Mapping[str, Located], overrides: Mapping[str, float] | None) -> Recipe:
+    lists = {key: entry for key, entry in entries.items() if "modifiers" in key}
+    variables = _Variables(path, {key: e for key, e in entries.items() if key not in lists}, overrides)
+    modifiers = [_modifier(item, variables) for entry in lists.values() for item in _tagged(entry, variables)]
+    if not modifiers:
+        raise RecipeError(f"{path}: no modifiers; they are listed under a key with 'modifiers' in its name")
+    _check_rates(modifiers)
+    return _with_ends(Recipe(path, tuple(modifiers)))
+
+
+class _Sized(NamedTuple):
+    """A value, and how many values it stands for."""
+
+    value: Any
+    size: int = 1
+
+
+class _Variables:
+    """The values of top-level keys; every `eval(...)` is computed once, when it is first asked for."""
+
+    def __init__(
+        self, name: str, entries: Mapping[str, Located], overrides: Mapping[str, float] | None
+    ) -> None:
+        self.name, self.entries = name, dict(entries)
+        self._values: dict[str, _Sized] = {}
+        for key, entry in entries.items():
+            self._check(key, entry)
+        for key, value in (overrides or {}).items():
+            if key not in entries:
+                raise RecipeError(self._unknown(f"{name}: override of unknown variable", key))
+            self.entries[key] = Located(_plain(value), entries[key].line)
+        for key, entry in self.entries.items():
+            self._value(key, entry.line, ())
+
+    def place(self, line: int) -> str:
+        return f"{self.name}:{line}"
+
+    def resolved(self, value: Any, line: int) -> Any:
+        """`value` with every `eval(...)` inside computed."""
+        return self._resolved(value, line, ()).value
+
+    def _resolved(self, value: Any, line: int, chain: tuple[str, ...]) -> _Sized:
+        """`chain`: the variables that led here."""
+        if isinstance(value, list | dict):
+            parts = value.values() if isinstance(value, dict) else value
+            found = [self._resolved(item, line, chain) for item in parts]
+            size = 1 + sum(part.size for part in found)
+            if size > _MAX_VALUES:
+                raise RecipeError(f"{self.place(line)}: eval(...) stands for more than {_MAX_VALUES} values")
+            values = [part.value for part in found]
+            return _Sized(dict(zip(value, values, strict=True)) if isinstance(value, dict) else values, size)
+        if not isinstance(value, str) or not (match := _EVAL.fullmatch(value.strip())):
+            return _Sized(value)
+        if name := _NAME.fullmatch(match[1]):
+            return self._value(name[1], line, chain)
+        try:
+            return _Sized(evaluate(match[1], lambda name: self._number(name, line, chain)))
+        except RecipeError as error:
+            message = str(error)
+            placed = message.startswith(self.name + ":")
+            raise RecipeError(message if placed else f"{self.place(line)}: {message}") from None
+
+    def _value(self, name: str, line: int, chain: tuple[str, ...]) -> _Sized:
+        if name in self._values:
+            return self._values[name]
+        if name not in self.entries:
+            raise RecipeError(self._unknown(f"{self.place(line)}: unknown variable", name))
+        if name in chain:
+            circle = " -> ".join((*chain[chain.index(name) :], name))
+            raise RecipeError(f"{self.place(line)}: variable '{name}' depends on itself: {circle}")
+        if len(chain) >= _MAX_CHAIN:
+            raise RecipeError(
+                f"{self.place(line)}: variable '{chain[0]}' depends on more than {_MAX_CHAIN} others in a row"
+            )
+        entry = self.entries[name]
+        found = self._values[name] = self._resolved(entry.value, entry.line, (*chain, name))
+        return found
+
+    def _number(self, name: str, line: int, chain: tuple[str, ...]) -> Number:
+        value = self._value(name, line, chain).value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise RecipeError(f"{self.place(line)}: variable '{name}' is {value!r}, a number is needed")
+        return value
+
+    def _unknown(self, what: str, name: str) -> str:
+        hint = near(name, self.entries)
+        return f"{what} '{name}'" + (f" ({hint})" if hint else "")
+
+    def _check(self, key: str, entry: Located) -> None:
+        """A variable is no modifier, nor a stage with modifiers inside."""
+        if isinstance(entry.value, dict) and any("modifiers" in str(inner) for inner in entry.value):
+            raise RecipeError(
+                f"{self.place(entry.line)}: '{key}' is a stage with modifiers of its own; stages are not "
+                "supported, list the modifiers at the top level"
+            )
+        values = entry.value if isinstance(entry.value, list) else [entry.value]
+        if any(isinstance(value, Tagged) for value in values):
+            raise RecipeError(
+                f"{self.place(entry.line)}: modifiers under '{key}'; they are listed under a key with "
+                "'modifiers' in its name"
+            )
+
+
+def _plain(value: object) -> object:
+    """numpy's numbers as Python's, the rest as it is."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def _tagged(entry: Located, variables: _Variables) -> list[Tagged]:
+    if not isinstance(entry.value, list) or not all(isinstance(item, Tagged) for item in entry.value):
+        raise RecipeError(f"{variables.place(entry.line)}: a list of modifiers, '- !Name' each, is expected")
+    return entry.value
+
+
+def _modifier(item: Tagged, variables: _Variables) -> Modifier:
+    place = variables.place(item.line)
+    if item.tag in _UNSUPPORTED:
+        raise RecipeError(f"{place}: !{item.tag} is not supported; supported are {', '.join(MODIFIERS)}")
+    if item.tag not in MODIFIERS:
+        raise RecipeError(f"{place}: unknown modifier !{item.tag} ({near(item.tag, MODIFIERS)})")
+    kind = MODIFIERS[item.tag]
+    known = {field.name: field for field in dataclasses.fields(kind) if field.name != "place"}
+    values = {}
+    for key, (value, line) in item.fields.items():
+        if key in kind.ignored:
+            continue
+        if key not in known:
+            hint = near(key, known)
+            raise RecipeError(f"{variables.place(line)}: {item.tag} has no field '{key}' ({hint})")
+        value = variables.resolved(value, line)
+        try:
+            values[key] = known[key].metadata["check"](value)
+        except NotAllowedError as allowed:
+            raise RecipeError(
+                f"{variables.place(line)}: {key} of {item.tag} is {value!r}, needed is {allowed}"
+            ) from None
+    for key, field in known.items():
+        if key not in values and field.default is dataclasses.MISSING:
+            raise RecipeError(f"{place}: {item.tag} has no '{key}'")
+    modifier = kind(place=place, **values)
+    if problem := modifier.problem():
+        raise RecipeError(f"{place}: {item.tag}: {problem}")
+    return modifier
+
+
+def _with_ends(recipe: Recipe) -> Recipe:
+    """The recipe with numbers for the ends that a schedule needs."""
+    modifiers = []
+    for modifier in recipe.modifiers:
+        if modifier.needs_end and modifier.end_epoch == TO_THE_END:
+            if recipe.epochs <= modifier.start_epoch:
+                raise RecipeError(
+                    f"{modifier.place}: {modifier.name} ends with the recipe, whose end no modifier names"
+                )
+            modifier = dataclasses.replace(modifier, end_epoch=recipe.epochs)
+        modifiers.append(modifier)
+    return Recipe(recipe.path, tuple(modifiers))
+
+
+def _check_rates(modifiers: list[Modifier]) -> None:
+    """No two modifiers set the learning rate of one parameter group at the same time."""
+    rates = [m for m in modifiers if isinstance(m, SetLearningRateModifier | LearningRateFunctionModifier)]
+    for first, second in combinations(sorted(rates, key=lambda m: m.start_epoch), 2):
+        shared = not first.param_groups or not second.param_groups
+        if not shared and not set(first.param_groups) & set(second.param_groups):
+            continue
+        same_kind = type(first) is type(second)
+        together = first.start_epoch == second.start_epoch and same_kind
+        endless = isinstance(first, LearningRateFunctionModifier) and first.end_epoch == TO_THE_END
+        inside = first.start_epoch < second.start_epoch and (endless or second.start_epoch < first.end_epoch)
+        if together or inside:
+            raise RecipeError(
+                f"{second.place}: {second.name} starts at epoch {second.start_epoch:g}, when {first.name} "
+                f"({first.place}) sets the learning rate"
+            )

@@ -1,0 +1,248 @@
+"""A recipe at work: learning rates, weight decay, masks and frozen parameters of one training run.
+
+Time is counted in optimizer steps: epoch e begins when ceil(e * steps_per_epoch) steps are done. Everything
+but the masks is a function of that count, so that a resumed run needs the count and the masks alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gmp.coverage import coverage_of
+from gmp.errors import PruningError, RecipeError, check_state
+from gmp.pruner import Pruner
+from gmp.recipes.field_checks import ALL, ALL_PRUNABLE
+from gmp.recipes.modifiers import (
+    ConstantPruningModifier,
+    LearningRateFunctionModifier,
+    MagnitudePruningModifier,
+    Modifier,
+    SetLearningRateModifier,
+    SetWeightDecayModifier,
+    TrainableParamsModifier,
+)
+from gmp.recipes.weight_pools import Constant, Gradual, check_overlaps, span_of, steps_of, weights_of
+from gmp.sparsity_report import Extra, Report, report_of
+from gmp.targets import is_count
+from sparsim.errors import near
+
+if TYPE_CHECKING:
+    from gmp.recipes.recipe import Recipe
+
+
+class RunningRecipe:
+    """Follows the modifiers of a recipe; `Recipe.attach` makes one.
+
+    Sets the learning rate of the first step at once. To resume: attach to the rebuilt model and optimizer,
+    then load the states of all three.
+    """
+
+    def __init__(
+        self, recipe: Recipe, model: nn.Module, optimizer: Optimizer, *, steps_per_epoch: int
+    ) -> None:
+        if not is_count(steps_per_epoch):
+            raise RecipeError(f"steps_per_epoch is {steps_per_epoch!r}, a whole number from 1 is needed")
+        if not isinstance(optimizer, Optimizer):
+            raise PruningError(f"the optimizer is a {type(optimizer).__name__}, not a torch.optim.Optimizer")
+        self.modifiers, self.epochs = recipe.modifiers, recipe.epochs
+        self.model, self.optimizer = model, optimizer
+        self.steps_per_epoch, self.steps_done = int(steps_per_epoch), 0
+        self._finalized = False
+        self._check_groups()
+        switched = [m for m in self.modifiers if isinstance(m, TrainableParamsModifier)]
+        self._switched = [_switched(modifier, model, steps_per_epoch) for modifier in switched]
+        self._before = {n: model.get_parameter(n).requires_grad for s in self._switched for n in s.names}
+        self._parts: list[Gradual | Constant] = []
+        try:
+            self._parts.extend(part for modifier in self.modifiers for part in self._parts_of(modifier))
+            check_overlaps(self._parts)
+            # zeros that come with a step are there when they start to be kept
+            self._parts.sort(key=lambda part: (isinstance(part, Constant), part.modifier.start_epoch))
+        except PruningError:
+            for pruner in self.pruners:  # the model keeps no hooks of what could not start
+                pruner.detach()
+            raise
+        self._set()
+        self._warn_of_gaps()
+
+    @property
+    def epoch(self) -> float:
+        """Epochs that have passed, of `epochs`."""
+        return self.steps_done / self.steps_per_epoch
+
+    @property
+    def pruners(self) -> tuple[Pruner, ...]:
+        """Those at work now."""
+        return tuple(part.pruner for part in self._parts if part.pruner and not part.released)
+
+    @property
+    def masks(self) -> Mapping[str, Tensor]:
+        """Those of `pruners`, by the names of the weights."""
+        return {name: mask for pruner in self.pruners for name, mask in pruner.masks.items()}
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Names of all weights that the recipe prunes, now or later."""
+        return tuple(dict.fromkeys(name for part in self._parts for name in part.names))
+
+    @property
+    def sparsity(self) -> float:
+        """Fraction of these weights that is zero now; 0 for a recipe that prunes nothing."""
+        weights = [self.model.get_parameter(name) for name in self.weights]
+        zeros = sum(weight.numel() - int(weight.count_nonzero()) for weight in weights)
+        return zeros / sum(weight.numel() for weight in weights) if weights else 0.0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is not as the recipe asks, a sentence each."""
+        return tuple(dict.fromkeys(sentence for pruner in self.pruners for sentence in pruner.warnings))
+
+    def step(self) -> None:
+        """Right after `optimizer.step()`: prune what is due, clear pruned weights, set the next rates."""
+        self._check_open()
+        self.steps_done += 1
+        for part in self._parts:
+            part.step(self.steps_done)
+        self._set()
+
+    def report(self, extra: Extra | None = None) -> Report:
+        """What is left of the weights that the recipe prunes; `extra` as in `gmp.report_of`."""
+        masks = {name: self.model.get_parameter(name).detach() != 0 for name in self.weights}
+        return report_of(self.model, masks, extra, warnings=self.warnings)
+
+    def finalize(self) -> None:
+        """Leave zeros in the weights and take all hooks away. Warns as `Pruner.finalize` does."""
+        for part in self._parts:
+            part.release()
+        self._finalized = True
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a resumed run needs besides the states of model and optimizer."""
+        return {
+            "step": self.steps_done,
+            "steps_per_epoch": self.steps_per_epoch,
+            "modifiers": [_outline(modifier) for modifier in self.modifiers],
+            "pruning": [part.state_dict() for part in self._parts],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over `state_dict()` of the same recipe. Raises PruningError if anything differs."""
+        self._check_open()
+        check_state(state, {"step", "steps_per_epoch", "modifiers", "pruning"}, "recipe", RecipeError)
+        if state["steps_per_epoch"] != self.steps_per_epoch:
+            raise RecipeError(
+                f"the saved run has {state['steps_per_epoch']} steps per epoch, this one "
+                f"{self.steps_per_epoch}"
+            )
+        outlines = [_outline(modifier) for modifier in self.modifiers]
+        for saved, here in zip(state["modifiers"], outlines, strict=False):
+            if saved != here:
+                raise RecipeError(f"the saved run follows another recipe: '{saved}', here '{here}'")
+        if len(state["modifiers"]) != len(outlines) or len(state["pruning"]) != len(self._parts):
+            raise RecipeError("the saved run follows another recipe: it has more or fewer modifiers")
+        for part, saved in zip(self._parts, state["pruning"], strict=True):
+            part.load_state_dict(saved)
+        self.steps_done = int(state["step"])
+        self._set()
+
+    def _warn_of_gaps(self) -> None:
+        """Where the recipe prunes all that can be: the rest of the model may be large."""
+        pruning = [m for m in self.modifiers if isinstance(m, MagnitudePruningModifier)]
+        if any(param in (ALL, ALL_PRUNABLE) for m in pruning for _, params in m.targets for param in params):
+            weights = [self.model.get_parameter(name) for name in self.weights]
+            coverage_of(self.model, weights, "pruned").warn(stacklevel=4)
+
+    def _parts_of(self, modifier: Modifier) -> Iterable[Gradual | Constant]:
+        if isinstance(modifier, ConstantPruningModifier):
+            yield Constant(modifier, self.model, self.optimizer, self.steps_per_epoch)
+        if isinstance(modifier, MagnitudePruningModifier):
+            taken: set[str] = set()
+            for final, params in modifier.targets:
+                names = [name for name in weights_of(self.model, params, modifier.place) if name not in taken]
+                taken.update(names)
+                # each weight starts from its own sparsity
+                alone = modifier.init_sparsity is None and not modifier.is_global
+                for pool in [[name] for name in names] if alone else [names]:
+                    yield Gradual(modifier, final, pool, self.model, self.optimizer, self.steps_per_epoch)
+
+    def _set(self) -> None:
+        """Learning rates, weight decay and trainable parameters of the next step."""
+        for index, group in enumerate(self.optimizer.param_groups):
+            if rate := self._latest((SetLearningRateModifier, LearningRateFunctionModifier), index):
+                group["lr"] = rate.learning_rate_at(self.epoch, self.steps_per_epoch)
+            if decay := self._latest((SetWeightDecayModifier,), index):
+                group["weight_decay"] = decay.weight_decay
+        trainable = dict(self._before)
+        for switch in self._switched:
+            if switch.begin <= self.steps_done < switch.end:
+                trainable.update(dict.fromkeys(switch.names, switch.trainable))
+        for name, wanted in trainable.items():
+            parameter = self.model.get_parameter(name)
+            if parameter.requires_grad != wanted:
+                parameter.requires_grad_(wanted)
+                parameter.grad = None  # an old gradient would still be stepped
+
+    def _latest(self, kinds: tuple[type[Modifier], ...], group: int) -> Any:
+        """The modifier of `kinds` for a parameter group that started last; a function outranks a number."""
+        started = [
+            modifier
+            for modifier in self.modifiers
+            if isinstance(modifier, kinds)
+            and steps_of(modifier.start_epoch, self.steps_per_epoch) <= self.steps_done
+            and (not modifier.param_groups or group in modifier.param_groups)  # type: ignore[attr-defined]
+        ]
+        order = [
+            (m.start_epoch, isinstance(m, LearningRateFunctionModifier), i) for i, m in enumerate(started)
+        ]
+        return started[max(order)[2]] if order else None
+
+    def _check_open(self) -> None:
+        if self._finalized:
+            raise RecipeError("this recipe is finalized; attach it again")
+
+    def _check_groups(self) -> None:
+        count = len(self.optimizer.param_groups)
+        for modifier in self.modifiers:
+            for index in getattr(modifier, "param_groups", ()):
+                if index >= count:
+                    raise RecipeError(
+                        f"{modifier.place}: {modifier.name}: no parameter group {index} in the optimizer, "
+                        f"which has {count}"
+                    )
+
+
+class _Switched(NamedTuple):
+    """Parameters that are trainable, or not, from one step to another."""
+
+    names: tuple[str, ...]
+    trainable: bool
+    begin: int
+    end: float
+
+
+def _switched(modifier: TrainableParamsModifier, model: nn.Module, steps_per_epoch: int) -> _Switched:
+    known = [name for name, _ in model.named_parameters()]
+    names: list[str] = []
+    for param in modifier.params:
+        pattern = re.compile(
+            param[3:] if param.startswith("re:") else ".*" if param == ALL else re.escape(param)
+        )
+        whole = not param.startswith("re:")
+        found = [name for name in known if (pattern.fullmatch(name) if whole else pattern.match(name))]
+        if not found and modifier.params_strict:
+            hint = near(param.removeprefix("re:"), known)
+            raise RecipeError(
+                f"{modifier.place}: {modifier.name}: no parameter '{param}'" + (f" ({hint})" if hint else "")
+            )
+        names += found
+    return _Switched(tuple(names), modifier.trainable, *span_of(modifier, steps_per_epoch))
+
+
+def _outline(modifier: Modifier) -> str:
+    """What must agree for a run to be resumed."""
+    return f"{modifier.name} {modifier.start_epoch:g} to {modifier.end_epoch:g}: {modifier.summary()}"

@@ -1,0 +1,194 @@
+"""What prunes at work in a recipe: pools of weights on a schedule, and weights whose zeros stay."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from itertools import combinations
+from typing import Any, cast
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gmp.errors import PruningError, RecipeError
+from gmp.pruner import Pruner
+from gmp.recipes.field_checks import ALL, ALL_PRUNABLE, TO_THE_END
+from gmp.recipes.modifiers import ConstantPruningModifier, MagnitudePruningModifier, Modifier
+from gmp.schedules import SLACK, CubicSchedule, InverseCubicSchedule, LinearSchedule, Schedule
+from gmp.targets import PRUNABLE, select
+from sparsim.errors import near
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    "cubic": CubicSchedule,
+    "linear": LinearSchedule,
+    "inverse_cubic": InverseCubicSchedule,
+}
+
+
+def steps_of(epoch: float, steps_per_epoch: int) -> int:
+    """How many steps are done when `epoch` is reached, as schedules count."""
+    return math.ceil(epoch * steps_per_epoch - SLACK)
+
+
+def span_of(modifier: Modifier, steps_per_epoch: int) -> tuple[int, float]:
+    """(first step, step after the last) of a modifier."""
+    begin = steps_of(modifier.start_epoch, steps_per_epoch)
+    if modifier.end_epoch == TO_THE_END:
+        return begin, math.inf
+    return begin, steps_of(modifier.end_epoch, steps_per_epoch)
+
+
+def weights_of(model: nn.Module, params: Iterable[str], place: str) -> tuple[str, ...]:
+    """Names of the weights that `params` name, in the model's order.
+
+    Patterns, matched from the start of a weight's name, and ALL choose among the weights of two or more
+    dimensions: never a bias or the scale of a normalisation. Raises RecipeError for a param that meets none.
+    """
+    modules = {
+        f"{name}.weight".removeprefix("."): module
+        for name, module in model.named_modules(remove_duplicate=False)
+        if isinstance(getattr(module, "weight", None), Tensor)
+    }
+    chosen: set[str] = set()
+    for param in params:
+        met = {name for name, module in modules.items() if _meets(param, name, module)}
+        if not met:
+            hint = near(param.removeprefix("re:"), modules)
+            raise RecipeError(f"{place}: no weight '{param}' in the model" + (f" ({hint})" if hint else ""))
+        chosen |= met
+    try:
+        return tuple(target.name for target in select(model, sorted(chosen)))
+    except PruningError as error:
+        raise RecipeError(f"{place}: {error}") from None
+
+
+def _meets(param: str, name: str, module: nn.Module) -> bool:
+    if param == ALL_PRUNABLE:
+        return isinstance(module, PRUNABLE)
+    if param == ALL or param.startswith("re:"):
+        pattern = ".*" if param == ALL else param[3:]
+        return bool(re.match(pattern, name)) and cast(Tensor, module.weight).dim() > 1
+    return param == name
+
+
+class Gradual:
+    """One pool of weights on its way to a final sparsity."""
+
+    def __init__(
+        self,
+        modifier: MagnitudePruningModifier,
+        final: float,
+        names: list[str],
+        model: nn.Module,
+        optimizer: Optimizer,
+        steps_per_epoch: int,
+    ) -> None:
+        self.modifier, self.final, self.names = modifier, final, tuple(names)
+        self.steps_per_epoch, self.released = steps_per_epoch, False
+        own = modifier.init_sparsity is None
+        scope = "global" if modifier.is_global else "layer"
+        try:
+            self.pruner = Pruner(
+                model, optimizer, targets=names, scope=scope, pattern=modifier.mask_type, keep_zeros=own
+            )
+            self._start_from(self.pruner.sparsity if own else modifier.init_sparsity or 0.0)
+        except PruningError as error:
+            raise RecipeError(f"{modifier.place}: {modifier.name}: {error}") from None
+
+    def step(self, steps_done: int) -> None:
+        if self.released:
+            return
+        self.schedule.step()
+        if not self.modifier.leave_enabled and steps_done >= steps_of(
+            self.modifier.end_epoch, self.steps_per_epoch
+        ):
+            self.release()
+
+    def release(self) -> None:
+        self.pruner.finalize()
+        self.released = True
+
+    def state_dict(self) -> dict[str, Any]:
+        schedule = self.schedule.state_dict()
+        return {"initial": self.schedule.initial, "released": self.released, "schedule": schedule}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if state["released"]:  # what it reached lies in the weights, not in the schedule here
+            self.pruner.detach()
+            self.released = True
+            return
+        self._start_from(state["initial"])
+        self.schedule.load_state_dict(state["schedule"])
+
+    def _start_from(self, initial: float) -> None:
+        modifier = self.modifier
+        each_step = modifier.update_frequency == -1
+        self.schedule = SCHEDULES[modifier.inter_func](
+            self.pruner,
+            initial=initial,
+            final=self.final,
+            begin=modifier.start_epoch,
+            end=modifier.end_epoch,
+            every=1 / self.steps_per_epoch if each_step else modifier.update_frequency,
+            steps_per_epoch=self.steps_per_epoch,
+        )
+
+
+class Constant:
+    """Weights whose zeros stay; they are looked up when the modifier starts."""
+
+    def __init__(
+        self, modifier: ConstantPruningModifier, model: nn.Module, optimizer: Optimizer, steps_per_epoch: int
+    ) -> None:
+        self.modifier, self.model, self.optimizer = modifier, model, optimizer
+        self.names = weights_of(model, modifier.params, modifier.place)
+        self.begin, self.end = span_of(modifier, steps_per_epoch)
+        self.pruner: Pruner | None = None
+        self.released = False
+        self.step(0)
+
+    def step(self, steps_done: int) -> None:
+        if self.released or steps_done < self.begin:
+            return
+        if self.pruner is None:
+            self.pruner = self._pruner(keep_zeros=steps_done == 0)
+            if steps_done:  # a weight that training has emptied is no mistake
+                live = {name: self.model.get_parameter(name) != 0 for name in self.pruner.names}
+                self.pruner.load_state_dict({"masks": live})
+        self.pruner.apply()
+        if steps_done >= self.end:
+            self.release()
+
+    def release(self) -> None:
+        if self.pruner:
+            self.pruner.finalize()
+        self.released = True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"released": self.released, "pruner": self.pruner.state_dict() if self.pruner else None}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if state["released"]:
+            self.release()
+        elif state["pruner"] is not None:
+            self.pruner = self.pruner or self._pruner(keep_zeros=False)
+            self.pruner.load_state_dict(state["pruner"])
+
+    def _pruner(self, *, keep_zeros: bool) -> Pruner:
+        try:
+            return Pruner(self.model, self.optimizer, targets=self.names, keep_zeros=keep_zeros)
+        except PruningError as error:
+            raise RecipeError(f"{self.modifier.place}: {self.modifier.name}: {error}") from None
+
+
+def check_overlaps(parts: Iterable[Gradual | Constant]) -> None:
+    """Raise RecipeError if a weight is on two schedules at the same time."""
+    pools = [part for part in parts if isinstance(part, Gradual)]
+    for first, second in combinations(pools, 2):
+        a, b = first.modifier, second.modifier
+        shared = [name for name in first.names if name in second.names]
+        if shared and a.start_epoch < b.end_epoch and b.start_epoch < a.end_epoch:
+            raise RecipeError(
+                f"{b.place}: {b.name} prunes '{shared[0]}' at the same time as {a.name} ({a.place})"
+            )

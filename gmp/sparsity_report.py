@@ -1,0 +1,277 @@
+"""What pruning has left: one row per prunable weight, a total, and the sizes of dense and compressed files.
+
+A weight counts as nonzero if its mask keeps it and its value is not 0. Compressed sizes are those of a store
+that keeps the nonzeros as float32 and the positions as a bitmask: 4 * nonzero + ceil(weights / 8) bytes.
+`torch.save` has no such store: it writes every zero, so a pruned checkpoint is as large as the dense one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from numbers import Integral, Real
+from pathlib import Path
+
+import torch
+from rich.markup import escape
+from rich.table import Table
+from torch import nn
+
+from gmp.coverage import Coverage, coverage_of
+from gmp.errors import PruningError, writing
+from sparsim.errors import near
+from sparsim.fileio.writing import write_text
+
+Cell = str | int | float | None
+Extra = Mapping[str, Mapping[str, object]]
+
+FLOAT_BYTES = 4
+FIXED = ("name", "shape", "weights", "nonzero", "sparsity", "dense_bytes", "compressed_bytes")
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One prunable weight, or the total of all; `extra` holds further columns, None if not measured."""
+
+    name: str
+    shape: tuple[int, ...]
+    """Of the weight; () in the total."""
+    weights: int
+    nonzero: int
+    compressed_bytes: int
+    extra: Mapping[str, Cell] = field(default_factory=dict)
+
+    @property
+    def sparsity(self) -> float:
+        """Fraction of the weights that are zero."""
+        return (self.weights - self.nonzero) / self.weights
+
+    @property
+    def dense_bytes(self) -> int:
+        return FLOAT_BYTES * self.weights
+
+    def cells(self) -> dict[str, Cell]:
+        """Column name to value, the fixed columns first."""
+        shape = "x".join(map(str, self.shape)) or None
+        fixed = (self.name, shape, self.weights, self.nonzero, self.sparsity)
+        cells = zip(FIXED, (*fixed, self.dense_bytes, self.compressed_bytes), strict=True)
+        return {**dict(cells), **self.extra}
+
+
+@dataclass(frozen=True)
+class Report:
+    """`rows` in the masks' order; `total` is over the prunable weights, `parameters` counts all parameters.
+
+    The total of a further column is the sum of its counts (int) if every row has one, else it is blank: sums
+    of ratios mean nothing.
+    """
+
+    rows: tuple[LayerReport, ...]
+    total: LayerReport
+    parameters: int
+    coverage: Coverage
+    """How much of the model the rows are."""
+    warnings: tuple[str, ...] = ()
+    """What was asked for and not reached."""
+
+    @property
+    def sparsity(self) -> float:
+        """Over the prunable weights."""
+        return self.total.sparsity
+
+    @property
+    def parameter_sparsity(self) -> float:
+        """Zeroed weights over all parameters; biases and the like count as kept, whatever their value."""
+        return (self.total.weights - self.total.nonzero) / self.parameters
+
+    @property
+    def model_dense_bytes(self) -> int:
+        """All parameters as float32."""
+        return FLOAT_BYTES * self.parameters
+
+    @property
+    def model_compressed_bytes(self) -> int:
+        """Prunable weights compressed, the other parameters dense."""
+        return FLOAT_BYTES * (self.parameters - self.total.weights) + self.total.compressed_bytes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the numbers count, as sentences; what is not as it should be comes first."""
+        empty = [row.name for row in self.rows if not row.nonzero]
+        warning = f"nothing is left of {', '.join(empty)}: what a layer without weights gives is its bias"
+        return (
+            *self.warnings,
+            *([warning] if empty else []),
+            *self.coverage.notes,
+            f"{self.parameter_sparsity:.4f} of all {self.parameters:,} parameters are zeroed weights",
+            f"all parameters take {self.model_dense_bytes:,} bytes dense and {self.model_compressed_bytes:,} "
+            "with the prunable weights compressed: nonzeros as float32, positions as a bitmask",
+            "torch.save stores zeros too: a checkpoint shrinks only in a compressed format",
+        )
+
+    def table(self) -> Table:
+        """For a terminal: `rich.print(report.table())`."""
+        table = Table(caption="\n".join(self.notes), show_footer=True)
+        total = _texts(self.total)
+        for column in total:
+            left = column in ("name", "shape")
+            table.add_column(
+                escape(column), escape(total[column]), justify="left" if left else "right", overflow="fold"
+            )
+        for row in self.rows:
+            table.add_row(*map(escape, _texts(row).values()))
+        return table
+
+    def to_markdown(self) -> str:
+        columns = list(self.total.cells())
+        aligned = ["---" if column in ("name", "shape") else "---:" for column in columns]
+        bodies = [list(_texts(row).values()) for row in self.rows]
+        total = [f"**{text}**" if text else "" for text in _texts(self.total).values()]
+        lines = [" | ".join(text.replace("|", r"\|") for text in line) for line in [columns, *bodies, total]]
+        table = [lines[0], " | ".join(aligned), *lines[1:]]
+        return (
+            "\n".join([*(f"| {line} |" for line in table), "", *(f"* {note}" for note in self.notes)]) + "\n"
+        )
+
+    def to_csv(self, path: str | Path) -> None:
+        """One line per weight, the last one is the total. Raises PruningError if it cannot be written."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(self.total.cells()), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row.cells() for row in (*self.rows, self.total))
+        _write(path, text.getvalue())
+
+    def to_json(self, path: str | Path) -> None:
+        """Rows, total, all parameters, notes; null is not measured. Raises PruningError like `to_csv`."""
+        document = {
+            "rows": [row.cells() for row in self.rows],
+            "total": self.total.cells(),
+            "parameters": self.parameters,
+            "parameter_sparsity": self.parameter_sparsity,
+            "model_dense_bytes": self.model_dense_bytes,
+            "model_compressed_bytes": self.model_compressed_bytes,
+            "coverage": self.coverage.plain(),
+            "warnings": self.warnings,
+            "notes": self.notes,
+        }
+        _write(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def report_of(
+    model: nn.Module,
+    masks: Mapping[str, torch.Tensor],
+    extra: Extra | None = None,
+    *,
+    warnings: Iterable[str] = (),
+    coverage: Coverage | None = None,
+) -> Report:
+    """Count what `masks` leave of the model's weights; the model is not changed.
+
+    masks : weight name ("fc1.weight") to a bool tensor of the weight's shape, True where it is kept.
+    extra : weight or module name ("fc1") to further columns, e.g. {"fc1": {"macs": 524288}}.
+    warnings : sentences that the report begins its notes with.
+    coverage : how much of the model that is; None: by the masks, without MACs.
+
+    Raises PruningError for unknown names, masks that do not fit, and columns that are there already.
+    """
+    if not masks:
+        raise PruningError("nothing to report: there are no masks")
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    columns = _columns(list(masks), extra or {})
+    names = list(dict.fromkeys(column for cells in columns.values() for column in cells))
+    rows = []
+    for name, mask in masks.items():
+        if name not in parameters:
+            hint = near(name, parameters)
+            raise PruningError(f"mask for unknown weight '{name}'" + (f" ({hint})" if hint else ""))
+        weight = parameters[name].detach()
+        _check_mask(name, weight, mask)
+        nonzero = int(((weight != 0) & mask.to(weight.device)).sum())
+        cells = {column: columns[name].get(column) for column in names}
+        rows.append(_row(name, tuple(weight.shape), weight.numel(), nonzero, cells))
+    if coverage is None:
+        coverage = coverage_of(model, [parameters[name] for name in masks], "pruned")
+    return Report(tuple(rows), _total(rows, names), coverage.parameters, coverage, tuple(warnings))
+
+
+def _check_mask(name: str, weight: torch.Tensor, mask: torch.Tensor) -> None:
+    if mask.dtype != torch.bool:
+        raise PruningError(f"the mask of '{name}' is {mask.dtype}, torch.bool is needed")
+    if mask.shape != weight.shape:
+        raise PruningError(
+            f"the mask of '{name}' has shape {tuple(mask.shape)}, the weight {tuple(weight.shape)}"
+        )
+    if not weight.numel():
+        raise PruningError(f"weight '{name}' is empty: its shape is {tuple(weight.shape)}")
+
+
+def _row(
+    name: str, shape: tuple[int, ...], weights: int, nonzero: int, extra: Mapping[str, Cell]
+) -> LayerReport:
+    return LayerReport(name, shape, weights, nonzero, FLOAT_BYTES * nonzero + math.ceil(weights / 8), extra)
+
+
+def _total(rows: list[LayerReport], columns: Iterable[str]) -> LayerReport:
+    extra: dict[str, Cell] = {}
+    for column in columns:
+        values = [row.extra[column] for row in rows]
+        counts = [value for value in values if isinstance(value, int)]
+        extra[column] = sum(counts) if len(counts) == len(values) else None
+    weights, nonzero = sum(row.weights for row in rows), sum(row.nonzero for row in rows)
+    return LayerReport("total", (), weights, nonzero, sum(row.compressed_bytes for row in rows), extra)
+
+
+def _columns(weights: list[str], extra: Extra) -> dict[str, dict[str, Cell]]:
+    """Weight name to its further columns."""
+    owners: dict[str, list[str]] = {name: [name] for name in weights}
+    for name in weights:
+        owners.setdefault(name.rpartition(".")[0], []).append(name)
+    result: dict[str, dict[str, Cell]] = {name: {} for name in weights}
+    for name, cells in extra.items():
+        if name not in owners:
+            hint = near(name, owners)
+            raise PruningError(f"extra columns for unknown name '{name}'" + (f" ({hint})" if hint else ""))
+        if len(owners[name]) > 1:
+            raise PruningError(
+                f"extra columns for '{name}', which has several weights: {', '.join(owners[name])}"
+            )
+        row = result[owners[name][0]]
+        for column, value in cells.items():
+            if column in FIXED or column in row:
+                raise PruningError(f"extra column '{column}' of '{name}' is there already")
+            row[column] = _cell(value, f"extra column '{column}' of '{name}'")
+    return result
+
+
+def _cell(value: object, what: str) -> Cell:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise PruningError(f"{what} is {value!r}, a finite number or text is needed, None if it was not measured")
+
+
+def _texts(row: LayerReport) -> dict[str, str]:
+    """Cells as they are shown; what was not measured is blank."""
+    return {column: _text(column, value) for column, value in row.cells().items()}
+
+
+def _text(column: str, value: Cell) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4f}" if column == "sparsity" else f"{value:.4g}"
+    return value
+
+
+def _write(path: str | Path, text: str) -> None:
+    with writing(path, "report"):
+        write_text(path, text)

@@ -1,0 +1,211 @@
+"""A trace as documents: a workload that `sparsim` reads, tables, and masks of the real zeros."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.markup import escape
+from rich.table import Table
+
+from gmp.coverage import Coverage
+from gmp.errors import TraceError
+from gmp.tracing.trace import LayerTrace, Measured, Trace
+from gmp.tracing.trace_recorder import Computation
+from sparsim.fileio.writing import replacing, write_text
+from sparsim.files.native import dump
+from sparsim.records import CONV, DENSE, Density, Layer, Workload
+
+Provenance = Mapping[str, str | int | float | bool]
+Mask = NDArray[np.bool_]
+
+
+def workload_of(
+    traced: Trace,
+    *,
+    name: str,
+    batch: int = 2,
+    source: str = "",
+    provenance: Provenance | None = None,
+    masks: str | None = None,
+) -> Workload:
+    """The traced layers in the problem shape `CONV`, for `batch` samples at a time (dim N).
+
+    A layer that runs several times a sample counts as that many samples, its weights being the same. With
+    `masks`, a folder that `write_masks` filled, as the document will name it, densities of Weights and Inputs
+    are `actual`. Raises TraceError for layers that a workload cannot hold: windows over three axes, runs that
+    are not whole in number, and several runs beside masks.
+    """
+    layers = tuple(_layer(row, batch, masks) for row in traced.layers)
+    facts = _not_measured(traced.coverage) | dict(provenance or {})
+    return Workload(name=name, source=source, provenance=facts, layers=layers)
+
+
+def _not_measured(coverage: Coverage | None) -> dict[str, str | int | float | bool]:
+    """For the provenance: the share of MACs that the layers lack, and whose they are; {} for none."""
+    if coverage is None or not (coverage.uncovered_macs or coverage.unknown):
+        return {}
+    gaps = ", ".join(gap.label for gap in coverage.gaps if gap.macs or gap.macs is None)
+    return {"uncovered_mac_share": coverage.uncovered_mac_share or 0.0, "not_measured": gaps}
+
+
+def _layer(row: LayerTrace, batch: int, masks: str | None) -> Layer:
+    check_plain(row, once=masks is not None)
+    shape = row.computation
+    coefficients = {
+        "Wstride": shape.stride[-1], "Hstride": shape.stride[-2],
+        "Wdilation": shape.dilation[-1], "Hdilation": shape.dilation[-2],
+    }  # fmt: skip
+    weights = Measured(row.weight_density, 0.0)
+    densities = {
+        "Weights": _density(weights, _mask_file(masks, row.name, "weights")),
+        "Inputs": _density(row.inputs, _mask_file(masks, row.name, "inputs")),
+        "Outputs": _density(row.outputs, None),
+    }
+    return Layer(
+        name=row.name,
+        shape=CONV,
+        bounds=_bounds(shape, batch * int(row.calls)),
+        coefficients={key: value for key, value in coefficients.items() if value != CONV.coefficients[key]},
+        densities={tensor: density for tensor, density in densities.items() if density != DENSE},
+    )
+
+
+def _bounds(shape: Computation, samples: int) -> dict[str, int]:
+    """By dim; channels are those of one group."""
+    height, width = _plane(shape.out)
+    channels = {"M": shape.M // shape.groups, "C": shape.C // shape.groups}
+    window = {"R": shape.window[-1], "S": shape.window[-2]}
+    return {"G": shape.groups, "N": samples, **channels, **window, "P": width, "Q": height}
+
+
+def check_plain(row: LayerTrace, *, once: bool) -> None:
+    """Raise TraceError unless the layer fits the problem shape and, with `once`, runs once a sample."""
+    shape = row.computation
+    if row.calls != int(row.calls):
+        raise TraceError(
+            f"layer {row.name} runs {row.calls:g} times a sample, a workload holds whole numbers of runs"
+        )
+    if once and row.calls != 1:
+        raise TraceError(
+            f"layer {row.name} runs {row.calls} times a sample, masks are of layers that run once"
+        )
+    deep = len(shape.out) > 2
+    if deep and not all(set(sizes[:-1]) == {1} for sizes in (shape.window, shape.stride)):
+        raise TraceError(
+            f"layer {row.name} has a window of {shape.window}, a workload holds two axes at most"
+        )
+
+
+def _density(measured: Measured, mask: str | None) -> Density:
+    return Density(
+        distribution="actual" if mask else DENSE.distribution,
+        density=measured.mean, spread=measured.spread, mask=mask,
+    )  # fmt: skip
+
+
+def _mask_file(folder: str | None, layer: str, tensor: str) -> str | None:
+    return None if folder is None else f"{folder}/{_file_name(layer, tensor)}"
+
+
+def _file_name(layer: str, tensor: str) -> str:
+    """Of a mask. Characters that names of files cannot hold, such as "/", are written as in a URL."""
+    return f"{quote(layer, safe=' #()+,:=@[]')}.{tensor}.npy"
+
+
+def write_masks(traced: Trace, folder: Path, batch: int) -> None:
+    """Write LAYER.weights.npy (G, C, M, R, S) and LAYER.inputs.npy (N, G, C, width, height), True if nonzero.
+
+    Inputs include the zeros of the padding. A "/" in the name of a layer is written as "%2F".
+
+    Raises TraceError for layers that a workload cannot hold or that run more than once a sample, and for
+    traces without masks of `batch` samples.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for row in traced.layers:
+        check_plain(row, once=True)
+        if row.input_mask is None or row.weight_mask is None or len(row.input_mask) < batch:
+            raise TraceError(f"layer {row.name} was traced without masks of {batch} samples")
+        masks = {
+            "weights": weight_mask(row.computation, row.weight_mask),
+            "inputs": input_mask(row.computation, row.input_mask[:batch]),
+        }
+        for tensor, mask in masks.items():
+            with replacing(folder / _file_name(row.name, tensor)) as file:
+                np.save(file, mask)
+
+
+def weight_mask(shape: Computation, mask: Mask) -> Mask:
+    """(G * M, C, ..., height, width) -> (G, C, M, width, height)."""
+    groups = shape.groups
+    mask = mask.reshape(groups, shape.M // groups, shape.C // groups, *_plane(shape.window))
+    return mask.transpose(0, 2, 1, 4, 3)
+
+
+def input_mask(shape: Computation, mask: Mask) -> Mask:
+    """(N, G * C, ..., height, width) -> (N, G, C, width, height), padded, without what no window reaches."""
+    groups = shape.groups
+    mask = mask.reshape(len(mask), groups, shape.C // groups, *_plane(mask.shape[2:]))
+    for axis, place in ((3, -2), (4, -1)):  # height, width
+        reach = shape.stride[place] * (_plane(shape.out)[place] - 1)
+        need = 1 + reach + shape.dilation[place] * (_plane(shape.window)[place] - 1)
+        before = shape.padding[place]
+        around = [(0, 0)] * 5
+        around[axis] = (before, max(0, need - before - mask.shape[axis]))
+        mask = np.pad(mask, around).take(range(need), axis)
+    return mask.transpose(0, 1, 2, 4, 3)
+
+
+def _plane(sizes: tuple[int, ...]) -> tuple[int, int]:
+    """(height, width); a depth, which has no window, is one with the height."""
+    return math.prod(sizes[:-1]), sizes[-1]
+
+
+def table(traced: Trace) -> Table:
+    """The trace for a terminal: one line a layer, densities as mean and spread between samples in percent."""
+    found = Table(title=f"{traced.samples} samples", title_justify="left")
+    found.add_column("layer")
+    for column in ("C", "M", "groups", "P", "Q", "R x S", "MACs", "weights %", "inputs %", "outputs %"):
+        found.add_column(column, justify="right")
+    for layer in traced.layers:
+        row = layer.row()
+        found.add_row(
+            escape(layer.name), *(str(row[key]) for key in ("C", "M", "groups", "P", "Q")),
+            f"{row['R']} x {row['S']}", f"{layer.macs:,}", f"{layer.weight_density:.1%}"[:-1],
+            _percent(layer.inputs), _percent(layer.outputs),
+        )  # fmt: skip
+    found.add_section()
+    found.add_row("total", *[""] * 6, f"{traced.macs:,}")
+    if traced.coverage is not None:
+        found.caption, found.caption_justify = "\n".join(traced.coverage.notes), "left"
+    return found
+
+
+def _percent(measured: Measured) -> str:
+    return f"{100 * measured.mean:.1f} ±{100 * measured.spread:.1f}"
+
+
+def write_workload(traced: Trace, workload: Workload, folder: Path) -> None:
+    """Write workload.yaml, and the rows of the trace as trace.csv and trace.json, into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "workload.yaml", dump(workload))
+    rows = [layer.row() for layer in traced.layers]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "trace.csv", text.getvalue())
+    document: dict[str, Any] = {
+        "name": workload.name, "source": workload.source, "provenance": workload.provenance,
+        "samples": traced.samples, "macs": traced.macs,
+        "coverage": None if traced.coverage is None else traced.coverage.plain(), "layers": rows,
+    }  # fmt: skip
+    write_text(folder / "trace.json", json.dumps(document, indent=1) + "\n")

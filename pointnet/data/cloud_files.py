@@ -1,0 +1,201 @@
+"""One file, one cloud: text (xyz, txt), NumPy (npy, npz), PCD, and OFF meshes, whose surface is sampled."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import math
+import zlib
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointnet.data.clouds import Points, channels_wanted, check_count, normalise
+from pointnet.data.pcd_header import checked_pcd
+from pointnet.errors import DataError
+from sparsim.fileio.array_files import load_arrays
+from sparsim.fileio.reading import read_text as read_whole
+from sparsim.fileio.reading import reading
+
+Array = NDArray[np.float64]
+TEXT = "utf-8-sig"  # some programs begin a file with a byte order mark
+NORMALS = ("normal_x", "normal_y", "normal_z")  # as the point cloud library names them
+
+
+def read_cloud(path: Path, *, points: int, normals: bool, key: str, seed: int) -> Points:
+    """A normalised cloud (points, 3 or 6).
+
+    A mesh is sampled, of any other file a random choice is taken, since the points of a scan come in
+    its order. `seed` and `key`, a name that does not depend on where the data lies, decide the draw. Raises
+    DataError, which names the file, for anything that cannot be used.
+    """
+    random = np.random.default_rng([seed, zlib.crc32(key.encode())])
+    suffix = path.suffix.lower()
+    with reading(path, suffix[1:].upper(), DataError):
+        if suffix == ".off":
+            array = _sample_mesh(path, points, normals, random)
+        else:
+            array = CLOUD_READERS[suffix](path)
+            array = array[:, : channels_wanted(array.shape[1], normals, str(path))]
+            check_count(len(array), points, str(path))
+            array = random.permutation(array)[:points]
+        return _normalised(array, path)
+
+
+def read_first(path: Path, *, points: int, normals: bool) -> Points:
+    """The first `points` lines of a text file as a normalised cloud (points, 3 or 6)."""
+    with reading(path, "text", DataError):
+        array = read_text(path, points)
+        check_count(len(array), points, str(path))
+        return _normalised(array[:, : channels_wanted(array.shape[1], normals, str(path))], path)
+
+
+def _normalised(array: Array, path: Path) -> Points:
+    (cloud,) = normalise(array[None], lambda _: str(path))
+    return np.asarray(cloud)
+
+
+def library(name: str, where: Path) -> ModuleType:
+    """An optional library, or a DataError that says how to get it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise DataError(
+            f"{where}: is read with the library {name}, which is not installed",
+            hint="pip install 'sparsim[formats]'",
+        ) from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file; DataError where it is missing or no text."""
+    return read_whole(path, error=DataError).splitlines()
+
+
+def read_names(path: Path) -> list[tuple[int, str]]:
+    """The names in a list, one a line, with their line numbers."""
+    names = [(number, line.strip()) for number, line in enumerate(read_lines(path), 1) if line.strip()]
+    if not names:
+        raise DataError(f"{path}: is empty")
+    return names
+
+
+def read_text(path: Path, rows: int | None = None) -> Array:
+    """Numbers (rows, columns) between commas or blanks; empty lines and those with # are passed over."""
+    with path.open(encoding=TEXT) as file:
+        lines = [line for _, line in islice(_data_lines(file), rows)]
+    if not lines:
+        raise DataError(f"{path}: is empty")
+    try:
+        array = np.loadtxt(lines, delimiter="," if "," in lines[0] else None, ndmin=2)
+    except ValueError as error:
+        raise DataError(_first_wrong_line(path) or f"{path}: {error}") from error
+    if not np.isfinite(array).all():
+        raise DataError(_first_wrong_line(path) or f"{path}: a number is not finite")
+    return array
+
+
+def _data_lines(file: Any) -> Iterator[tuple[int, str]]:
+    """Numbered lines that hold data."""
+    return ((number, line) for number, line in enumerate(file, 1) if line.strip() and line.lstrip()[0] != "#")
+
+
+def _first_wrong_line(path: Path) -> str:
+    """What is wrong with which line, looked for only after the quick way has failed."""
+    columns = 0
+    with path.open(encoding=TEXT) as file:
+        for number, line in _data_lines(file):
+            fields = line.split(",") if "," in line else line.split()
+            for field in fields:
+                try:
+                    value = float(field)
+                except ValueError:
+                    return f"{path}: line {number}: '{field.strip()[:20]}' is not a number"
+                if not math.isfinite(value):
+                    return f"{path}: line {number}: '{field.strip()}' is not finite"
+            columns = columns or len(fields)
+            if len(fields) != columns:
+                return f"{path}: line {number}: has {len(fields)} columns, the lines before have {columns}"
+    return ""
+
+
+def _read_numpy(path: Path) -> Array:
+    loaded = load_arrays(path, DataError)
+    if isinstance(loaded, dict):
+        if len(loaded) != 1 and "points" not in loaded:
+            raise DataError(
+                f"{path}: holds {', '.join(loaded) or 'nothing'}, needed is one array, or 'points'"
+            )
+        loaded = loaded["points" if "points" in loaded else next(iter(loaded))]
+    if loaded.ndim != 2 or loaded.dtype.kind not in "fiu" or not loaded.size:
+        raise DataError(
+            f"{path}: is {loaded.dtype} of shape {loaded.shape}, needed are numbers (points, 3 or 6)"
+        )
+    return np.asarray(loaded, dtype=np.float64)
+
+
+def _read_pcd(path: Path) -> Array:
+    pypcd4 = library("pypcd4", path)
+    cloud = pypcd4.PointCloud.from_fileobj(io.BytesIO(checked_pcd(path)))
+    fields = tuple(cloud.fields)
+    if not {"x", "y", "z"} <= set(fields):
+        raise DataError(f"{path}: has the fields {', '.join(fields)}, needed are x, y and z")
+    wanted = ("x", "y", "z", *NORMALS) if set(NORMALS) <= set(fields) else ("x", "y", "z")
+    array = np.asarray(cloud.numpy(wanted), dtype=np.float64)
+    if len(array) != cloud.metadata.points:
+        raise DataError(f"{path}: holds {len(array)} points, its header says {cloud.metadata.points}")
+    return array
+
+
+def _sample_mesh(path: Path, points: int, normals: bool, random: np.random.Generator) -> Array:
+    """Points uniform on the surface (points, 3), with the normals of their faces (points, 6) if wanted."""
+    trimesh = library("trimesh", path)
+    text = _off_text(path)
+    loaded = trimesh.exchange.off.load_off(trimesh.util.wrap_as_stream(text))
+    mesh = trimesh.Trimesh(loaded["vertices"], loaded["faces"], process=False)
+    if not np.isfinite(mesh.vertices).all():
+        raise DataError(f"{path}: a vertex is not finite")
+    if not (len(mesh.faces) and mesh.area > 0):
+        raise DataError(f"{path}: its {len(mesh.faces)} faces have no area")
+    xyz, faces = trimesh.sample.sample_surface(mesh, points, seed=random)
+    return np.concatenate([xyz, mesh.face_normals[faces]], axis=1) if normals else np.asarray(xyz)
+
+
+def _off_text(path: Path) -> str:
+    """The text of an OFF file that is all there, with the counts on a line of their own.
+
+    Many files of ModelNet begin with `OFF490 518 0`; and the library takes a file that was cut off.
+    """
+    lines = [line for line in (line.partition("#")[0].strip() for line in read_lines(path)) if line]
+    if not lines:
+        raise DataError(f"{path}: is empty")
+    if lines[0][:3].upper() != "OFF":
+        raise DataError(f"{path}: begins with '{lines[0][:20]}', an OFF file begins with 'OFF'")
+    lines = [line for line in (lines[0][3:].strip(), *lines[1:]) if line]
+    counts = lines[0].split() if lines else []
+    if len(counts) < 2 or not all(count.isdecimal() for count in counts):
+        raise DataError(f"{path}: has no numbers of vertices and faces after 'OFF'")
+    vertices, faces = int(counts[0]), int(counts[1])
+    if len(lines) - 1 < vertices + faces:
+        raise DataError(
+            f"{path}: is cut off: {len(lines) - 1} lines for {vertices} vertices and {faces} faces"
+        )
+    for line in lines[1 + vertices : 1 + vertices + faces]:
+        corners = line.split()
+        if not corners[0].isdecimal() or len(corners) - 1 < int(corners[0]):
+            raise DataError(f"{path}: a face is '{line[:40]}', needed are a count and the corners")
+    return "\n".join(["OFF", *lines])
+
+
+CLOUD_READERS: dict[str, Callable[[Path], Array]] = {
+    ".npy": _read_numpy,
+    ".npz": _read_numpy,
+    ".pcd": _read_pcd,
+    ".txt": read_text,
+    ".xyz": read_text,
+}
+SUFFIXES = (*CLOUD_READERS, ".off")

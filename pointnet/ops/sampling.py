@@ -1,0 +1,190 @@
+"""Farthest-point sampling, ball query and gathering (Qi et al. 2017, arXiv:1706.02413, section 3.2).
+
+Shapes: B clouds of N points, S centres, K neighbours, C channels. Squared distances are
+(dx*dx + dy*dy) + dz*dz, each operation rounded to the precision of the coordinates: compiled loops (float32
+on the CPU) and plain torch (anything else, and on request) return the same indices, bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pointnet.errors import DataError, PointnetError
+from pointnet.ops import sampling_kernels
+from pointnet.ops.threads import share
+
+XYZ = 3
+Backend = Literal["auto", "torch"]
+
+
+def random_starts(batch: int, points: int, generator: torch.Generator) -> Tensor:
+    """A first centre for each of `batch` clouds, uniform over their `points`: (B,) int64."""
+    return torch.randint(points, (batch,), generator=generator, device=generator.device)
+
+
+def farthest_point_sample(
+    xyz: Tensor, count: int, *, start: Tensor | None = None, backend: Backend = "auto"
+) -> Tensor:
+    """Points of clouds (B, N, 3), each one farthest from those before it: indices (B, count) int64.
+
+    The first is `start` (B,), default point 0; of points equally far the lowest index is picked. `backend`
+    "torch" does without compiled loops. Raises DataError for coordinates that are not finite, PointnetError
+    for other shapes, counts and starts.
+    """
+    _check_points("xyz", xyz)
+    batch, points = xyz.shape[:2]
+    if not 1 <= count <= points:
+        raise PointnetError(f"{count} centres of clouds of {points} points, allowed is 1 to {points}")
+    picked = torch.zeros(batch, count, dtype=torch.int64, device=xyz.device)
+    if start is not None:
+        if tuple(start.shape) != (batch,):
+            raise PointnetError(f"start is {tuple(start.shape)}, ({batch},) is expected")
+        check_index("start", start, points)
+        picked[:, 0] = start
+    if _compiled(backend, xyz):
+        share(sampling_kernels.farthest_points, batch, _rows(xyz), picked.numpy())
+        return picked
+    x, y, z = xyz.detach().unbind(-1)
+    clouds = torch.arange(batch, device=xyz.device)
+    nearest = torch.full_like(x, torch.inf)
+    for s in range(1, count):
+        last = picked[:, s - 1]
+        d2 = _squared(x, y, z, *(axis[clouds, last, None] for axis in (x, y, z)))
+        nearest = torch.minimum(nearest, d2)
+        picked[:, s] = nearest.argmax(dim=1)
+    return picked
+
+
+def ball_query(
+    xyz: Tensor, centres: Tensor, radius: float, count: int, *, backend: Backend = "auto"
+) -> Tensor:
+    """Neighbours of centres (B, S, 3) among points (B, N, 3): indices (B, S, count) int64.
+
+    The first `count` points, in order of their index, no farther than `radius`; if there are fewer, the first
+    of them again and again; if there is none, the closest point. `backend` "torch" does without compiled
+    loops. Raises DataError for coordinates that are not finite, PointnetError for other shapes and numbers.
+    """
+    _check_points("xyz", xyz)
+    _check_points("centres", centres)
+    if len(centres) != len(xyz) or centres.dtype != xyz.dtype or centres.device != xyz.device:
+        raise PointnetError(
+            f"centres are {_kind(centres)}, points {_kind(xyz)}: equal clouds, type and device are expected"
+        )
+    if not 0 < radius < float("inf"):
+        raise PointnetError(f"radius is {radius}, a finite number above 0 is expected")
+    if count < 1:
+        raise PointnetError(f"{count} neighbours, allowed is 1 and more")
+    r2 = torch.tensor(radius * radius, dtype=xyz.dtype)
+    if _compiled(backend, xyz):
+        found = torch.empty(*centres.shape[:2], count, dtype=torch.int64)
+        share(
+            sampling_kernels.points_in_balls,
+            len(xyz),
+            _rows(xyz),
+            centres.detach().contiguous().numpy(),
+            r2.numpy()[()],
+            found.numpy(),
+        )
+        return found
+    return _first_in_balls(xyz.detach(), centres.detach(), r2.item(), count)
+
+
+def _first_in_balls(xyz: Tensor, centres: Tensor, r2: float, count: int) -> Tensor:
+    points = xyz.shape[1]
+    d2 = _squared(*xyz[:, None].unbind(-1), *centres[:, :, None].unbind(-1))  # (B, S, N)
+    order = torch.arange(points, dtype=torch.int32, device=xyz.device)
+    order = torch.where(d2 <= r2, order, points)
+    found = order.topk(min(count, points), largest=False, sorted=True).values.long()
+    first = torch.where(found[..., :1] == points, d2.argmin(dim=-1, keepdim=True), found[..., :1])
+    found = torch.where(found == points, first, found)
+    return torch.cat([found, first.expand(-1, -1, count - found.shape[-1])], dim=-1)
+
+
+def gather(features: Tensor, index: Tensor) -> Tensor:
+    """Rows `index` (B, ...) int64 of `features` (B, N, C), cloud by cloud: (B, ..., C). Differentiable.
+
+    Raises PointnetError for indices outside the cloud and for other shapes.
+    """
+    if features.dim() != 3 or index.dim() < 2 or len(index) != len(features):
+        raise PointnetError(
+            f"features are {tuple(features.shape)}, index {tuple(index.shape)}: "
+            "(clouds, points, channels) and (clouds, ...) are expected"
+        )
+    check_index("index", index, features.shape[1])
+    flat = index.flatten(1)
+    if _compiled("auto", features):
+        rows: Tensor = _Gather.apply(features, flat)  # type: ignore[no-untyped-call]
+    else:
+        rows = _rows_of(features, flat)
+    return rows.view(*index.shape, features.shape[2])
+
+
+class _Gather(torch.autograd.Function):
+    """Rows (B, M) of (B, N, C); the gradients of a row that was taken several times add up."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        ctx.shape = features.shape
+        return _rows_of(features, index)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (index,) = ctx.saved_tensors
+        total = grad.new_zeros(ctx.shape)
+        arrays = grad.contiguous().numpy(), index.contiguous().numpy(), total.numpy()
+        share(sampling_kernels.add_rows, len(grad), *arrays)
+        return total, None
+
+
+def _rows_of(features: Tensor, index: Tensor) -> Tensor:
+    batch, points, channels = features.shape
+    offset = points * torch.arange(batch, device=index.device)
+    rows = features.reshape(-1, channels).index_select(0, (index + offset[:, None]).flatten())
+    return rows.view(*index.shape, channels)
+
+
+def _compiled(backend: Backend, x: Tensor) -> bool:
+    """Whether compiled loops run; not under `torch.jit.trace`, which records torch's operations only."""
+    if backend not in ("auto", "torch"):
+        raise PointnetError(f"backend is '{backend}', allowed are 'auto' and 'torch'")
+    on_cpu = x.dtype == torch.float32 and x.device.type == "cpu"
+    return backend == "auto" and on_cpu and not torch.jit.is_tracing()
+
+
+def _rows(xyz: Tensor) -> Any:
+    return xyz.detach().transpose(1, 2).contiguous().numpy()
+
+
+def _squared(x: Tensor, y: Tensor, z: Tensor, cx: Tensor, cy: Tensor, cz: Tensor) -> Tensor:
+    dx, dy, dz = x - cx, y - cy, z - cz
+    return (dx * dx + dy * dy) + dz * dz
+
+
+def _check_points(name: str, xyz: Tensor) -> None:
+    if xyz.dim() != 3 or xyz.shape[2] != XYZ or not xyz.is_floating_point():
+        raise PointnetError(f"{name} are {_kind(xyz)}, floats (clouds, points, {XYZ}) are expected")
+    if xyz.numel() == 0:
+        raise PointnetError(f"{name} are {_kind(xyz)}, at least one cloud of one point is expected")
+    if not torch.isfinite(xyz).all():
+        cloud, point, _ = torch.nonzero(~torch.isfinite(xyz))[0].tolist()
+        raise DataError(f"{name} are not finite, first in cloud {cloud} at point {point}")
+
+
+def check_index(name: str, index: Tensor, points: int) -> None:
+    """Raise PointnetError unless `index` holds int64 from 0 to points - 1."""
+    if index.dtype != torch.int64:
+        raise PointnetError(f"{name} is {index.dtype}, torch.int64 is expected")
+    if index.numel() == 0:
+        return
+    low, high = (int(end) for end in index.aminmax())
+    if low < 0 or high >= points:
+        raise PointnetError(f"{name} has {low if low < 0 else high}, allowed is 0 to {points - 1}")
+
+
+def _kind(x: Tensor) -> str:
+    return f"{tuple(x.shape)} {x.dtype}"

@@ -1,0 +1,251 @@
+"""The study, done right: train, prune, trace, map, cost, report; what is done is not done again."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy
+import pyarrow
+import torch
+from pyarrow import parquet
+from rich.console import Console
+
+from pointnet import compare
+from pointnet.compare import CONTROL
+from pointnet.data import Dataset
+from pointnet.original import original_tables as original
+from pointnet.original.published_runs import DESIGNS, runs
+from pointnet.original.reproduce import PUBLISHED_ACCOUNTING, reproduce
+from pointnet.study import design_costs as cost_models
+from pointnet.study.chapters import Findings, report, savings
+from pointnet.study.design_costs import BOTH, DENSE, PLAIN, VARIANTS, Cost
+from pointnet.study.html_page import html_page
+from pointnet.study.stages import Stages, digest_of, program_digest
+from pointnet.study.study_figures import Saves, write_figures
+from pointnet.study.study_networks import Network, Plan, Traced, trace_all, train
+from pointnet.training.metrics import write_csv
+from pointnet.training.run_report import data_of
+from pointnet.units import PJ_PER_UJ
+from sparsim import __version__
+from sparsim.fileio.writing import write_bytes, write_text
+from sparsim.files.load import load_preset
+from sparsim.mapper.search import search
+from sparsim.model.evaluate import evaluate
+
+TITLE = "What pruning PointNet++ buys"
+PRIME_LAYER = 4
+
+
+def run_study(plan: Plan, output: Path, designs: Sequence[str], console: Console) -> dict[str, Any]:
+    """Everything into `output`: report.html, report.md, results.json, results.csv and .parquet, figures/,
+    workloads/, reproduction/; what was done before lies in stages/. Returns what results.json holds.
+
+    Raises ConfigError for an unknown design, and what training, tracing and the model raise.
+    """
+    for design in designs:
+        cost_models.check_design(design)
+    compare.check(plan.comparison)
+    stages = Stages(output / "stages", lambda name, kept: _tell(console, name, kept))
+    data = data_of(plan.settings, console)  # first: what is wrong with it shall not take a minute to show
+    reproduction = stages.run("reproduction", [], lambda: _reproduction(output, console), _reproduced(output))
+    primes = stages.run("prime", [], _primes)
+    networks = train(plan, data, stages, console)
+    traces = trace_all(plan, data, networks, stages, output / "workloads")
+    costs = {design: _costs(design, plan, traces, stages, console) for design in designs}
+    facts = _facts(plan, data, networks)
+    by_energy = _by_energy(plan, designs)
+    found = Findings(facts, networks, plan.pruned, by_energy, traces, costs, reproduction, primes)
+    return _write(found, plan, output)
+
+
+def _by_energy(plan: Plan, designs: Sequence[str]) -> tuple[str, str] | None:
+    """The network that was pruned by energy, and the design on whose chip."""
+    for design in designs:
+        if plan.by_energy is not None and cost_models.CHIPS.get(design) == plan.hardware:
+            return plan.by_energy, design
+    return None
+
+
+def _tell(console: Console, name: str, kept: bool) -> None:
+    console.print(f"study: {name}" + (" (done before)" if kept else ""), highlight=False, markup=False)
+
+
+# ---- stages
+
+
+def _reproduced(output: Path) -> list[Path]:
+    return [output / "reproduction" / name for name in ("study.csv", "report.md", "breakdown.png")]
+
+
+def _reproduction(output: Path, console: Console) -> dict[str, Any]:
+    with _status(console, "evaluating the 48 published runs (the very first run compiles kernels)"):
+        summary = reproduce(output / "reproduction")
+    inputs = {
+        run.layer.name: f"{run.layer.density('Inputs').density:.2f}" for run in runs() if run.variant != DENSE
+    }
+    return {
+        "closing": summary.closing_line(),
+        "reproduced": summary.agreeing_runs,
+        "grids": [grid._asdict() for grid in original.grids(summary)],
+        "faults": list(original.faults(summary)),
+        "notes": list(original.side_notes(summary)),
+        "densities": [{"name": name, "inputs": value} for name, value in inputs.items()],
+    }
+
+
+def _primes() -> list[dict[str, Any]]:
+    """Layer 4 of the study as published, and with the best mapping that may cut C short."""
+    rows = []
+    for run in runs():
+        if run.number != PRIME_LAYER:
+            continue
+        loaded = load_preset(DESIGNS[run.design])
+        assert loaded.architecture is not None
+        problem = (loaded.architecture, run.layer, loaded.policy, loaded.energy)
+        published = evaluate(*problem, run.mapping, accounting=PUBLISHED_ACCOUNTING)
+        found = search(
+            *problem, cost_models.mapspace_of(run.layer), objective=cost_models.OBJECTIVE,
+            accounting=PUBLISHED_ACCOUNTING,
+        ).uncut()  # fmt: skip
+        rows.append({
+            "design": run.design, "variant": run.variant,
+            "published_uj": published.energy_pj / PJ_PER_UJ, "published_cycles": published.cycles,
+            "imperfect_uj": found.energy_pj / PJ_PER_UJ, "imperfect_cycles": found.cycles,
+        })  # fmt: skip
+    return rows
+
+
+def _costs(
+    design: str, plan: Plan, traces: Mapping[str, Traced], stages: Stages, console: Console
+) -> dict[str, Cost]:
+    """By variant; the pruned networks besides, each as it is, by name."""
+    control = traces[CONTROL].layers()
+    found = cost_models.variants(control, traces[plan.pruned].layers())
+    for name in plan.names_of_pruned:
+        found[name] = cost_models.variants(control, traces[name].layers())[BOTH]
+    costs: dict[str, Cost] = {}
+    for variant, layers in found.items():
+        if variant == plan.pruned:
+            costs[variant] = costs[BOTH]
+            continue
+
+        def compute(variant: str = variant, layers: Sequence[Any] = layers) -> dict[str, Any]:
+            with _status(console, f"{design}, {variant}") as tell:
+                return cost_models.cost(design, layers, tell).plain()
+
+        said = [layer.to_dict() for layer in layers]
+        costs[variant] = cost_models.cost_of(stages.run(f"cost-{design}-{variant}", said, compute))
+    return costs
+
+
+@contextmanager
+def _status(console: Console, text: str) -> Iterator[Any]:
+    """What is being done, on a terminal; yields a function that takes the part at hand."""
+    with console.status(text) as status:
+        yield lambda part: status.update(f"{text}: {part}")
+
+
+# ---- what is written
+
+
+def _write(found: Findings, plan: Plan, output: Path) -> dict[str, Any]:
+    shown = {design: savings(costs) for design, costs in found.costs.items()}
+    figures = write_figures(output / "figures", found.costs, found.networks, plan.names_of_pruned, shown)
+    text = report(found, figures)
+    results = _results(found, shown)
+    write_text(output / "report.md", text)
+    write_text(output / "report.html", html_page(text, output, TITLE))
+    write_text(output / "results.json", json.dumps(results, indent=1) + "\n")
+    rows = list(_rows(found))
+    write_csv(output / "results.csv", rows)
+    write_bytes(output / "results.parquet", _parquet(rows))
+    return results
+
+
+def _parquet(rows: list[dict[str, Any]]) -> bytes:
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.Table.from_pylist(rows), sink)
+    return bytes(sink.getvalue())
+
+
+def _results(found: Findings, shown: Saves) -> dict[str, Any]:
+    designs = {
+        design: {variant: _summary(cost, _network(found, variant)) for variant, cost in costs.items()}
+        for design, costs in found.costs.items()
+    }
+    shares = {
+        design: {
+            metric: {layer: saved._asdict() for layer, saved in rows.items()} for metric, rows in both.items()
+        }
+        for design, both in shown.items()
+    }
+    return {
+        "reproduced": found.reproduction["reproduced"],
+        "designs": designs,
+        "saved": shares,
+        "networks": {name: network._asdict() for name, network in found.networks.items()},
+        "prime": list(found.primes),
+        "facts": dict(found.facts),
+    }
+
+
+def _network(found: Findings, variant: str) -> Network:
+    """Whose accuracy a variant has: `activations` and `weights` are ways of counting the pruned network."""
+    if variant in VARIANTS:
+        return found.networks[CONTROL if variant in (PLAIN, DENSE) else found.pruned]
+    return found.networks[variant]
+
+
+def _summary(cost: Cost, network: Network) -> dict[str, Any]:
+    return {
+        "energy_uj": cost.energy_uj,
+        "cycles": cost.cycles,
+        "accuracy": network.accuracy,
+        "network": network.name,
+        "edp_j_cycles": cost.edp_j_cycles,
+        "pj_per_mac": cost.pj_per_mac,
+        "utilization": cost.utilization,
+        "area_um2": sum(cost.area_um2.values()),
+    }
+
+
+def _rows(found: Findings) -> Iterator[dict[str, Any]]:
+    """One per design, variant and layer; columns of components that a design lacks are empty."""
+    costs = [cost for by_variant in found.costs.values() for cost in by_variant.values()]
+    names = dict.fromkeys(name for cost in costs for name in cost.layers[0].energy_pj)
+    for design, by_variant in found.costs.items():
+        for variant, cost in by_variant.items():
+            for layer in cost.layers:
+                yield {
+                    "design": design, "variant": variant, "layer": layer.layer, "macs": layer.macs,
+                    "cycles": layer.cycles, "utilization_fraction": layer.utilization,
+                    "energy_pj": layer.total_pj, "edp_j_cycles": layer.edp_j_cycles,
+                    "pj_per_mac": layer.pj_per_mac,
+                    **{f"{name} pj": layer.energy_pj.get(name) for name in names},
+                }  # fmt: skip
+
+
+def _facts(plan: Plan, data: Dataset, networks: Mapping[str, Network]) -> dict[str, str]:
+    settings = plan.settings
+    facts = {
+        "data": data.test.source, "data sha256": data.digest(), "training clouds": str(len(data.train)),
+        "test clouds": str(len(data.test)), "network preset": settings.preset, "seed": str(settings.seed),
+        "data seed": str(settings.data_seed), "epochs of dense": str(settings.epochs),
+        "further epochs of the others": str(plan.more),
+        "clouds traced": str(min(plan.samples, len(data.test))),
+        "plan sha256": digest_of(plan.facts()), "program sha256": program_digest(),
+    }  # fmt: skip
+    if plan.by_energy is not None:
+        facts |= {f"hardware that {plan.by_energy} was pruned by": str(plan.hardware)}
+    facts |= {f"weights sha256, {name}": network.weights_sha256 for name, network in networks.items()}
+    versions = {
+        "sparsim": __version__, "torch": torch.__version__, "numpy": numpy.__version__,
+        "numba": numba.__version__, "python": platform.python_version(),
+    }  # fmt: skip
+    return facts | {f"version of {name}": version for name, version in versions.items()}

@@ -1,0 +1,160 @@
+"""The study's networks: trained, pruned, and traced on test clouds and on noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from rich.console import Console
+
+from gmp.tracing.trace import Trace
+from pointnet import compare
+from pointnet.data import Dataset
+from pointnet.study.stages import Stages, digest_of
+from pointnet.trace_clouds import write_trace
+from pointnet.training import checkpoint
+from pointnet.training.run_report import run_training
+from pointnet.training.settings import Settings
+from pointnet.training.train import Training, load_model
+from sparsim.files.native import load_text
+from sparsim.records import Layer
+
+NOISE = "noise"  # the pruned network's trace on normally distributed points
+LEVELS = (0.5, 0.8, 0.9)
+BATCH = 1  # clouds at a time on the hardware
+
+
+class Network(NamedTuple):
+    """A trained network. `interval`: 95 %, of `accuracy`."""
+
+    name: str
+    epochs: int
+    sparsity: float
+    accuracy: float
+    interval: tuple[float, float]
+    class_accuracy: float
+    clouds: int
+    weights_sha256: str
+
+
+class Traced(NamedTuple):
+    """What a network moves: a row per layer (`LayerTrace.row`), and the layers as a workload document."""
+
+    rows: list[dict[str, Any]]
+    document: str
+
+    def layers(self) -> tuple[Layer, ...]:
+        workload = load_text(self.document, "workload").workload
+        assert workload is not None
+        return workload.layers
+
+
+class Plan(NamedTuple):
+    """`epochs` of the dense network, then `more` for each of the others; `samples` clouds are traced.
+
+    `hardware`: what one network is pruned by; None: all are pruned by magnitude.
+    """
+
+    settings: Settings
+    more: int = 15
+    lr_again: float = 1e-3
+    levels: tuple[float, ...] = LEVELS
+    samples: int = 256
+    hardware: str | None = None
+
+    @property
+    def comparison(self) -> compare.Plan:
+        again = msgspec.structs.replace(self.settings, epochs=self.more, lr=self.lr_again)
+        return compare.Plan(
+            self.settings, again, self.levels, one_shot=False, two_four=False, hardware=self.hardware
+        )
+
+    @property
+    def pruned(self) -> str:
+        """Name of the network that stands for the pruned ones: the one nearest to 90 %."""
+        return compare.pruned(self.comparison)
+
+    @property
+    def by_energy(self) -> str | None:
+        """Name of the network that was pruned as far as `pruned`, by energy."""
+        return None if self.hardware is None else compare.by_energy(self.comparison)
+
+    @property
+    def names_of_pruned(self) -> list[str]:
+        return compare.names_of_pruned(self.comparison)
+
+    def facts(self) -> dict[str, Any]:
+        facts: dict[str, Any] = msgspec.to_builtins(self._asdict())
+        return facts
+
+
+def train(plan: Plan, data: Dataset, stages: Stages, console: Console) -> dict[str, Network]:
+    """All networks by name, dense first. A training that was stopped goes on from its checkpoint."""
+    folder = training_folder(plan, data, stages)
+
+    def trained(settings: Settings, run_folder: Path) -> Training:
+        return run_training(settings, data, run_folder, resume=True, console=console)
+
+    def rows() -> list[dict[str, Any]]:
+        return [_network(row, folder) for row in compare.compare(plan.comparison, data, folder, trained)]
+
+    found = stages.run("training", [plan.facts(), data.digest()], rows)
+    return {row["name"]: Network(**{**row, "interval": tuple(row["interval"])}) for row in found}
+
+
+def training_folder(plan: Plan, data: Dataset, stages: Stages) -> Path:
+    """Another plan, other data or another format of checkpoints are trained elsewhere: no checkpoint is taken
+    for one of another run, and none refused that an older version left."""
+    said = [msgspec.to_builtins(plan.comparison), data.digest(), checkpoint.FORMAT]
+    return stages.folder / f"training-{digest_of(said)[:12]}"
+
+
+def _network(row: compare.Row, folder: Path) -> dict[str, Any]:
+    weights = load_model(folder / row.variant).digest
+    score = row.score
+    return Network(
+        row.variant, row.epochs, row.sparsity, score.accuracy, score.interval(), score.class_accuracy,
+        sum(score.total), weights,
+    )._asdict()  # fmt: skip
+
+
+def trace_all(
+    plan: Plan, data: Dataset, networks: dict[str, Network], stages: Stages, output: Path
+) -> dict[str, Traced]:
+    """The control and all pruned networks on test clouds, and the pruned one on noise, with their workloads
+    below `output`."""
+    folder = training_folder(plan, data, stages)
+    found = {}
+    for name, network, inputs in _traces(plan, networks):
+        place = output / name
+
+        def traced(
+            network: str = network, inputs: Literal["clouds", "randn"] = inputs, place: Path = place
+        ) -> dict[str, Any]:
+            stored = load_model(folder / network)
+            trace = write_trace(
+                stored.model, data.test, place, samples=min(plan.samples, len(data.test)), batch=BATCH,
+                inputs=inputs, seed=plan.settings.seed, delayed=False,
+                provenance={"network": network, "weights_sha256": stored.digest},
+            )  # fmt: skip
+            return {"rows": _rows(trace), "document": (place / "workload.yaml").read_text(encoding="utf-8")}
+
+        said = [networks[network].weights_sha256, inputs, data.digest(), plan.samples, plan.settings.seed]
+        found[name] = Traced(**stages.run(f"trace-{name}", said, traced, [place / "workload.yaml"]))
+    return found
+
+
+def _traces(
+    plan: Plan, networks: dict[str, Network]
+) -> Iterator[tuple[str, str, Literal["clouds", "randn"]]]:
+    """(name of the trace, of its network, on what)."""
+    for name in networks:
+        if name != "dense":
+            yield name, name, "clouds"
+    yield NOISE, plan.pruned, "randn"
+
+
+def _rows(trace: Trace) -> list[dict[str, Any]]:
+    return [layer.row() for layer in trace.layers]

@@ -1,0 +1,101 @@
+"""Traces of PointNet++ on clouds, as a workload, tables and masks."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from gmp.errors import TraceError
+from gmp.tracing.trace import Trace, trace
+from gmp.tracing.traced_workload import Provenance, table, workload_of, write_masks, write_workload
+from pointnet.model import PointNet2
+
+if TYPE_CHECKING:
+    from pointnet.data import Clouds
+
+RUN_BATCH = 16  # clouds that go through the network at a time; no result depends on it
+
+
+def write_trace(
+    model: PointNet2,
+    clouds: Clouds,
+    output: Path,
+    *,
+    samples: int | None = None,
+    batch: int = 2,
+    inputs: Literal["clouds", "randn"] = "clouds",
+    seed: int = 0,
+    masks: Path | None = None,
+    delayed: bool | None = None,
+    provenance: Provenance | None = None,
+    console: Console | None = None,
+) -> Trace:
+    """Trace `model` and write workload.yaml, trace.csv and trace.json into the folder `output`.
+
+    samples : this many clouds, drawn with `seed`; None: all. Of each the first points, as the model takes
+    batch : dim N of the workload
+    inputs : "randn": standard-normal points in place of the clouds, as the original study measured
+    masks : folder for masks of all weights and of the first `batch` clouds' inputs; the workload names them
+    delayed : with or without delayed aggregation; None: as the model is
+    provenance : further facts for the workload (digest of a checkpoint, ...)
+
+    Raises TraceError for counts that cannot be, and as `trace` and `workload_of` do.
+    """
+    points = _points(clouds, model.config.points, samples, batch, inputs, seed)
+    model = model if delayed is None else variant(model, delayed=delayed)
+    traced = trace(model, torch.split(points, RUN_BATCH), mask_samples=0 if masks is None else batch)
+    facts: dict[str, str | int | float | bool] = {
+        "samples": traced.samples, "points": points.shape[1], "inputs": inputs, "seed": seed,
+        "delayed": model.config.delayed,
+    }  # fmt: skip
+    if inputs == "clouds":
+        facts |= {"data": clouds.digest()}
+    source = clouds.source if inputs == "clouds" else "standard-normal points"
+    mask_folder = None if masks is None else Path(os.path.relpath(masks, output)).as_posix()
+    workload = workload_of(
+        traced, name="pointnet2", batch=batch, source=source,
+        provenance=facts | dict(provenance or {}), masks=mask_folder,
+    )  # fmt: skip
+    if masks is not None:
+        write_masks(traced, masks, batch)
+    write_workload(traced, workload, output)
+    if console is not None:
+        console.print(table(traced))
+        console.print(f"wrote {output}/workload.yaml, trace.csv and trace.json", markup=False)
+    return traced
+
+
+def _points(clouds: Clouds, points: int, samples: int | None, batch: int, inputs: str, seed: int) -> Tensor:
+    """(samples, points, C) float32."""
+    if seed < 0:
+        raise TraceError(f"seed is {seed}, allowed is 0 and more")
+    count = len(clouds) if samples is None else samples
+    if not 1 <= count <= len(clouds):
+        raise TraceError(f"{count} samples of {len(clouds)} clouds, allowed is 1 to {len(clouds)}")
+    if not 1 <= batch <= count:
+        raise TraceError(f"a batch of {batch} of {count} samples, allowed is 1 to {count}")
+    have, channels = clouds.points.shape[1:]
+    if have < points:
+        raise TraceError(f"the clouds have {have} points, the network takes {points}")
+    if inputs == "randn":
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(count, points, channels, generator=generator)
+    if inputs != "clouds":
+        raise TraceError(f"inputs are '{inputs}', allowed is 'clouds' or 'randn'")
+    # the clouds of a split lie class by class: the first ones would be of one class
+    chosen = np.sort(np.random.default_rng(seed).choice(len(clouds), count, replace=False))
+    return torch.from_numpy(clouds.points[chosen, :points])
+
+
+def variant(model: PointNet2, *, delayed: bool) -> PointNet2:
+    """The same network with delayed aggregation on or off."""
+    found = PointNet2(replace(model.config, delayed=delayed))
+    found.load_state_dict(model.state_dict())
+    return found

@@ -1,0 +1,150 @@
+"""What a training run is told: data, network, optimisation, pruning. Equal settings give equal results."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, get_args
+
+import gmp
+from pointnet.data import Augmentation
+from pointnet.errors import ConfigError
+from pointnet.model import Config, check, preset
+from sparsim.errors import near
+from sparsim.records.record import Record
+
+AUGMENTATIONS = {
+    "none": Augmentation(),
+    "rotation": Augmentation(rotate=True),  # rigid: neighbours are found once per cloud
+    "light": Augmentation(scale=(0.8, 1.25), shift=0.1),  # for data that stand upright and face one way
+    "study": Augmentation(scale=(0.8, 1.25), shift=0.1, drop=0.875),  # as the original study
+    "strong": Augmentation(rotate=True, scale=(0.8, 1.25), shift=0.1, jitter=0.01),
+}
+MOST = {  # what torch takes, and what somebody may have memory and time for
+    "seed": 2**63 - 1, "data_seed": 2**63 - 1, "threads": 1024, "epochs": 10**6, "batch": 10**6,
+    "points": 10**7, "pool": 10**7,
+}  # fmt: skip
+Optimizer = Literal["adam", "sgd"]
+LearningRate = Literal["one-cycle", "cosine", "constant"]
+
+
+class Pruning(Record, frozen=True, kw_only=True):
+    """Gradual magnitude pruning during a run, from epoch `begin` to epoch `end`; see `gmp.Pruner`.
+
+    With hardware: scores are divided by the price of a weight to the power `alpha`
+    (`gmp.energy.EnergyScore`), and no more is pruned than the targets, of one cloud, need.
+
+    Raises `gmp.PruningError` for sparsities and times that cannot be, ConfigError for other numbers.
+    """
+
+    sparsity: float
+    initial: float = 0.05
+    begin: float = 0.0
+    end: float
+    every: float = 0.5
+    scope: Literal["global", "layer"] = "global"
+    score: str = "magnitude"
+    pattern: str = "1x1"
+    ignore: tuple[str, ...] = ()
+    min_density: float = 0.0
+    alpha: float = 0.0
+    target_energy_uj: float | None = None
+    target_cycles: float | None = None
+
+    def __post_init__(self) -> None:
+        gmp.CubicSchedule(
+            None, initial=self.initial, final=self.sparsity, begin=self.begin, end=self.end, every=self.every
+        )
+        if not 0 <= self.alpha < math.inf:
+            raise ConfigError(f"alpha is {self.alpha}, allowed is 0 and more")
+        for field in ("target_energy_uj", "target_cycles"):
+            value = getattr(self, field)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"{field} is {value}, more than 0 is expected")
+
+    @property
+    def has_target(self) -> bool:
+        return self.target_energy_uj is not None or self.target_cycles is not None
+
+
+class Settings(Record, frozen=True, kw_only=True):
+    """A run.
+
+    Each training step draws the network's number of points from the `pool` that is kept of each cloud
+    (None: no more than needed). `start` is a checkpoint to begin with, zeros included. `recipe`, a file,
+    takes the place of `pruning` and, where it sets learning rates, of `schedule`; its epochs are the
+    run's. On `hardware`, a preset or document of sparsim, energy and cycles of one cloud are read after every
+    epoch.
+    """
+
+    data: str = "shapes"
+    preset: str = "small"
+    points: int | None = None
+    pool: int | None = None
+    normals: bool = False
+    delayed: bool = True
+    classes: int | None = None
+    epochs: int = 15
+    batch: int = 32
+    optimizer: Optimizer = "adam"
+    lr: float = 2e-3
+    weight_decay: float = 1e-4
+    schedule: LearningRate = "one-cycle"
+    label_smoothing: float = 0.1
+    augmentation: str = "strong"
+    seed: int = 0
+    data_seed: int = 0
+    threads: int = 1
+    start: str | None = None
+    recipe: str | None = None
+    pruning: Pruning | None = None
+    hardware: str | None = None
+
+    def __post_init__(self) -> None:
+        for field, known in (("optimizer", get_args(Optimizer)), ("schedule", get_args(LearningRate)),
+                             ("augmentation", tuple(AUGMENTATIONS))):  # fmt: skip
+            value = getattr(self, field)
+            if value not in known:
+                raise ConfigError(f"unknown {field} '{value}'", hint=near(value, known))
+        for field in ("epochs", "threads"):
+            if getattr(self, field) < 1:
+                raise ConfigError(f"{field} is {getattr(self, field)}, allowed is 1 and more")
+        if self.batch < 2:
+            raise ConfigError(f"batch is {self.batch}, allowed is 2 and more: batch-norm needs company")
+        for field in ("seed", "data_seed"):
+            if getattr(self, field) < 0:
+                raise ConfigError(f"{field} is {getattr(self, field)}, allowed is 0 and more")
+        for field, most in MOST.items():
+            value = getattr(self, field)
+            if value is not None and value > most:
+                raise ConfigError(f"{field} is {value}, allowed is at most {most}")
+        if not 0 < self.lr < math.inf:
+            raise ConfigError(f"learning rate is {self.lr}, more than 0 is expected")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ConfigError(f"weight decay is {self.weight_decay}, allowed is 0 and more")
+        if not 0 <= self.label_smoothing < 1:
+            raise ConfigError(f"label smoothing is {self.label_smoothing}, allowed is 0 and more, below 1")
+        if self.recipe is not None and self.pruning is not None:
+            raise ConfigError("a recipe and a sparsity are given: give one")
+        if self.pruning is not None and self.pruning.end > self.epochs:
+            raise ConfigError(f"pruning ends after epoch {self.pruning.end:g}, the run after {self.epochs}")
+        if (
+            self.pruning is not None
+            and self.hardware is None
+            and (self.pruning.alpha or self.pruning.has_target)
+        ):
+            raise ConfigError("a price of weights or a target needs hardware, none is named")
+        points = self.network(2).points
+        if self.pool is not None and self.pool < points:
+            raise ConfigError(f"pool is {self.pool} points, the network takes {points}")
+
+    def network(self, classes: int) -> Config:
+        """The network for data of so many classes. Raises ConfigError where there is none."""
+        changes: dict[str, Any] = {} if self.points is None else {"points": self.points}
+        config = preset(self.preset, classes=classes, normals=self.normals, delayed=self.delayed, **changes)
+        check(config)
+        return config
+
+    @property
+    def kept_points(self) -> int:
+        """Points per cloud that the data set has to hold."""
+        return self.pool or self.network(2).points

@@ -1,0 +1,263 @@
+"""The command `sparsim chip`: a network on a whole chip."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sparsim.cli.input_files import choose_layer, file_names
+from sparsim.errors import MappingError
+from sparsim.fileio.writing import replacing, write_text
+from sparsim.report.console import echo, fail, messages, results, write_json
+
+# Everything else is imported where it is used: --help must not wait for a compiler.
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sparsim.machines.eyeriss import Bound, Chip, NetworkEvaluation
+    from sparsim.records import Layer, Workload
+
+    Bounds = Sequence[tuple[Bound, ...]]
+
+OBJECTIVES = ("delay", "energy", "edp")
+
+
+@click.command()
+@click.argument("chip_name", metavar="CHIP")
+@click.argument("workload_name", metavar="WORKLOAD")
+@click.option("--layer", metavar="NAME", help="One layer only; its routes are drawn too.")
+@click.option("--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True)
+@click.option(
+    "--dram-gb-per-s", type=float, help="Off-chip bandwidth.  [default: the chip's; of the presets endless]"
+)
+@click.option("--eyexam", "with_eyexam", is_flag=True, help="Show where the cycles of every layer go.")
+@click.option("-o", "out", metavar="DIR", help="Folder of the output files; without, nothing is written.")
+def chip(
+    chip_name: str,
+    workload_name: str,
+    layer: str | None,
+    objective: Any,
+    dram_gb_per_s: float | None,
+    with_eyexam: bool,
+    out: str | None,
+) -> None:
+    """Plan the layers of a network on a row-stationary chip: cycles, energy, area.
+
+    CHIP and WORKLOAD are presets (sparsim show) or documents of ours. With -o: DIR/chip.layers.csv,
+    chip.eyexam.csv, chip.result.json with everything and its sources, figures, and for sparsim model
+    chip.workload.yaml, the layers as they were counted, with LAYER.mapping.yaml. The exit code is 1 if a
+    layer fits the chip in no way that was tried.
+    """
+    from sparsim.files.native import load_workload
+    from sparsim.machines.eyeriss import eyexam
+    from sparsim.report.chip_rows import document
+
+    found_chip = _chip(chip_name, dram_gb_per_s)
+    workload = load_workload(workload_name)
+    layers = (choose_layer(workload.layers, layer, workload_name),) if layer else workload.layers
+    names = file_names(layers)
+    network = _plan(found_chip, layers, objective)
+    bounds = [eyexam(found_chip, found) for found in network.layers]
+    echo(f"{workload.name} on {found_chip.name}; EDP in J x cycles, with DRAM")
+    results().print(_layers(network))
+    echo("\nenergy and area by component, without DRAM")
+    results().print(_energy(network))
+    if with_eyexam:
+        echo("\ncycles that are needed at least, from restriction to restriction (Eyexam)")
+        results().print(_eyexam(network, bounds))
+    echo("\n" + _totals(network, one_layer=layer is not None))
+    if out is not None:
+        folder = Path(out)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_tables(folder, network, bounds)
+        _write_documents(folder, network, workload, names)
+        write_json(folder / "chip.result.json", document(network, bounds, workload, objective))
+        files = "chip.layers.csv, .eyexam.csv, .result.json, .workload.yaml and LAYER.mapping.yaml"
+        echo(f"wrote {files} to {folder}")
+        _draw(folder, network, bounds, names)
+
+
+def _chip(name: str, dram_gb_per_s: float | None) -> Chip:
+    from msgspec.structs import replace
+
+    from sparsim.machines.eyeriss import load_chip
+
+    found = load_chip(name)
+    if dram_gb_per_s is None:
+        return found
+    return found._replace(spec=replace(found.spec, dram_gb_per_s=dram_gb_per_s))
+
+
+def _plan(found_chip: Chip, layers: Sequence[Layer], objective: Any) -> NetworkEvaluation:
+    """Shows on stderr, where that is a terminal, which layer was planned last."""
+    from sparsim.machines.eyeriss import plan_network
+    from sparsim.model.evaluate import announce_compilation
+
+    done = 0
+    with announce_compilation(), _status() as show:
+
+        def progress(found: Any) -> None:
+            nonlocal done
+            done += 1
+            show(f"{done} of {len(layers)} layers, {found.layer.name}: {found.cycles:,} cycles")
+
+        show(f"0 of {len(layers)} layers")
+        try:
+            return plan_network(found_chip, layers, objective, progress)
+        except MappingError as error:  # names the layer
+            fail("sparsim", str(error), 1)
+
+
+@contextmanager
+def _status() -> Iterator[Any]:
+    from rich.markup import escape
+
+    with messages().status("") as status:
+        yield lambda text: status.update(escape(text))
+
+
+def _table(first: str, columns: Sequence[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(first, box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _layers(network: NetworkEvaluation) -> Table:
+    from rich.markup import escape
+
+    from sparsim.records.layer_counts import macs
+    from sparsim.report.chip_rows import active_pes, edp, limit_of, stored_of
+
+    columns = ("cycles", "limit", "PEs", "MAC/cycle", "chip uJ", "chip pJ/MAC", "DRAM uJ", "EDP", "stored")
+    table = _table("layer", columns)
+    for found in network.layers:
+        number = macs(found.layer)
+        table.add_row(
+            escape(found.layer.name), f"{found.cycles:,}", limit_of(found), str(active_pes(found)),
+            f"{number / found.cycles:.1f}", _uj(found.chip_pj), f"{found.chip_pj / number:.3g}",
+            _uj(found.dram_pj), f"{edp(found):.4g}",
+            stored_of(found),
+        )  # fmt: skip
+    both = network.chip_pj + network.dram_pj
+    footers = (
+        "total", f"{network.cycles:,}", "", "", f"{network.macs / network.cycles:.1f}",
+        _uj(network.chip_pj), f"{network.chip_pj / network.macs:.3g}", _uj(network.dram_pj),
+        f"{both * 1e-12 * network.cycles:.4g}", "",
+    )  # fmt: skip
+    table.show_footer = True
+    for column, footer in zip(table.columns, footers, strict=True):
+        column.footer = footer
+    return table
+
+
+def _energy(network: NetworkEvaluation) -> Table:
+    """By component, the largest first, with the area of each."""
+    from sparsim.machines.eyeriss import chip_area
+
+    area = chip_area(network.chip)
+    table = _table("component", ("uJ", "of chip", "mm2", "of mm2"))
+    names = sorted({*network.energy_pj, *area}, key=lambda name: -network.energy_pj.get(name, 0.0))
+    for name in names:
+        energy, um2 = network.energy_pj.get(name, 0.0), area.get(name)
+        table.add_row(
+            name, _uj(energy), f"{energy / network.chip_pj:.1%}",
+            "-" if um2 is None else f"{um2 / 1e6:.3f}",
+            "-" if um2 is None else f"{um2 / sum(area.values()):.1%}",
+        )  # fmt: skip
+    return table
+
+
+def _eyexam(network: NetworkEvaluation, bounds: Bounds) -> Table:
+    from rich.markup import escape
+
+    table = _table("layer", [b.step for b in bounds[0]])
+    for found, steps in zip(network.layers, bounds, strict=True):
+        table.add_row(escape(found.layer.name), *(f"{bound.cycles:,.0f}" for bound in steps))
+    return table
+
+
+def _uj(energy_pj: float) -> str:
+    return f"{energy_pj / 1e6:,.3f}"
+
+
+def _totals(network: NetworkEvaluation, *, one_layer: bool) -> str:
+    from sparsim.report.chip_rows import totals
+
+    found, clock = totals(network), network.chip.spec.clock_mhz
+    what = "layers" if one_layer else "inferences"
+    area = "not estimated"
+    if "area_um2" in found:
+        share = f", NoC {found['noc_area_share']:.1%}" if "noc_area_share" in found else ""
+        area = f"{found['area_um2'] / 1e6:.3g} mm2{share}, not counting control, clock and wires"
+    lines = (
+        ("speed", f"{found['inferences_per_s']:,.5g} {what}/s at {clock:g} MHz"),
+        ("efficiency", f"{found['inferences_per_j']:,.5g} {what}/J, {found['gops_per_w']:,.4g} GOPS/W"),
+        ("power", f"{found['watts']:.3g} W without DRAM"),
+        ("DRAM", f"{found['dram_bytes'] / 1e6:,.4g} MB, {found['dram_pj'] / 1e6:,.4g} uJ"),
+        ("area", area),
+    )
+    return "\n".join(f"{name:<12} {value}" for name, value in lines)
+
+
+def _write_tables(folder: Path, network: NetworkEvaluation, bounds: Bounds) -> None:
+    from sparsim.report.chip_rows import layer_row
+
+    rows = [layer_row(found) for found in network.layers]
+    _write_rows(folder / "chip.layers.csv", tuple(rows[0]), [tuple(row.values()) for row in rows])
+    steps = [
+        (found.layer.name, *bound)
+        for found, all_steps in zip(network.layers, bounds, strict=True)
+        for bound in all_steps
+    ]
+    _write_rows(folder / "chip.eyexam.csv", ("layer", "step", "cycles", "macs_per_cycle"), steps)
+
+
+def _write_rows(path: Path, head: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    text = io.StringIO()
+    csv.writer(text).writerows([head, *rows])
+    write_text(path, text.getvalue())
+
+
+def _write_documents(
+    folder: Path, network: NetworkEvaluation, workload: Workload, names: Sequence[str]
+) -> None:
+    """The layers as they were counted, in one shape, with average densities and 1 for tensors that are stored
+    plainly, and their mappings."""
+    from msgspec.structs import replace
+
+    from sparsim.files.native import dump
+    from sparsim.machines.eyeriss.conv_dims import as_conv
+    from sparsim.machines.eyeriss.layer_cost import mean_densities
+
+    layers = tuple(mean_densities(as_conv(found.stored)) for found in network.layers)
+    write_text(folder / "chip.workload.yaml", dump(replace(workload, layers=layers)))
+    for name, found in zip(names, network.layers, strict=True):
+        write_text(folder / f"{name}.mapping.yaml", dump(found.mapping))
+
+
+def _draw(folder: Path, network: NetworkEvaluation, bounds: Bounds, names: Sequence[str]) -> None:
+    """The figures; routes of one layer only, of all they would be too many."""
+    if find_spec("matplotlib") is None:
+        echo("no figures: matplotlib is not installed")
+        return
+    from sparsim.machines.eyeriss.compression import ROLES
+    from sparsim.report.chip_figures import draw_energy, draw_eyexam, draw_routes
+
+    figures = {"chip.eyexam.png": draw_eyexam(network, bounds), "chip.energy.png": draw_energy(network)}
+    if len(names) == 1:
+        for role in ROLES:
+            figures[f"{names[0]}.{role}.png"] = draw_routes(network.layers[0], role)
+    for name, figure in figures.items():
+        with replacing(folder / name) as file:
+            figure.savefig(file, format="png", dpi=120)
+    echo(f"drew {', '.join(figures)}")

@@ -1,0 +1,306 @@
+"""The command `sparsim mapper`: search the mapspace of one layer or of several."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sparsim.cli.input_files import (
+    SearchInputs,
+    accounting_option,
+    file_names,
+    files_argument,
+    layer_option,
+    print_warnings,
+    read_search,
+)
+from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
+from sparsim.fileio.writing import write_text
+from sparsim.report.console import echo, fail, messages, results, write_json
+
+# Everything else is imported where it is used: --help must not wait for a compiler.
+if TYPE_CHECKING:
+    from sparsim.mapper.engine import Progress
+    from sparsim.mapper.mapping_cache import MappingCache
+    from sparsim.mapper.search_result import SearchResult
+    from sparsim.model.result import Evaluation
+    from sparsim.records import Layer
+
+METHODS = ("auto", "exhaustive", "random", "local")
+_COLUMNS = ("layer", "energy_pj", "cycles", "utilization", "certificate", "gap", "divisibility")
+PERIOD_S = 0.1  # between looks at the progress: more often costs time and cannot be read
+_at_least_1 = click.IntRange(min=1)
+
+
+@click.command()
+@files_argument
+@click.option("-o", "out", default=".", metavar="DIR", help="Folder of the output files.  [default: .]")
+@click.option(
+    "--objective",
+    metavar="METRIC,...",
+    help="energy, delay, edp, or several, the first first.  [default: the documents' mapper section, or edp]",
+)
+@click.option("--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True)
+@click.option("--evaluations", type=_at_least_1, help="End after so many evaluated mappings, per layer.")
+@click.option("--seconds", type=float, help="End after so many seconds, per layer.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of random and local search.")
+@click.option(
+    "--threads", type=_at_least_1, help="[default: the documents' mapper section, or 1]; same results."
+)
+@click.option("--top", type=_at_least_1, default=1, show_default=True, help="How many mappings to report.")
+@click.option(
+    "--padded", metavar="DIM,...", multiple=True, help="Dims whose tensors may be laid out with zeros."
+)
+@click.option("--imperfect", metavar="DIM,...", multiple=True, help="Dims whose last tiles may be cut short.")
+@accounting_option
+@layer_option
+@click.option(
+    "--cache", "cache_folder", metavar="DIR", help="Folder of earlier results.  [default: ~/.cache/sparsim]"
+)
+@click.option("--no-cache", is_flag=True, help="Neither take earlier results nor keep new ones.")
+def mapper(
+    files: tuple[str, ...],
+    out: str,
+    objective: str | None,
+    layer: str | None,
+    cache_folder: str | None,
+    no_cache: bool,
+    threads: int | None,
+    padded: tuple[str, ...],
+    imperfect: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Search for the best mapping, as timeloop-mapper does, and say how good it is.
+
+    The FILEs, Timeloop's documents or our own, describe accelerator, layers and constraints, in any order.
+    Writes DIR/sparsim.mapping.yaml, DIR/sparsim.stats.txt and DIR/sparsim.result.json; of several layers
+    DIR/LAYER/..., and DIR/sparsim.layers.csv. Ctrl-C ends the search with the best so far. The exit code is 1
+    if there is no valid mapping.
+    """
+    inputs = _with_policies(read_search(files, layer), padded, imperfect)
+    options["objective"] = _objective(objective, inputs)
+    options["threads"] = threads or inputs.threads or 1
+    folders, cache = _folders(Path(out), inputs.layers), _cache(cache_folder, no_cache)
+    for each in inputs.layers:
+        echo(_size(each, inputs), err=True)
+    rows: list[tuple[Any, ...]] = []
+    try:
+        for found, result in _search(inputs, cache, options):
+            evaluation = _write(folders[len(rows)], inputs, found, result, options["accounting"])
+            if len(folders) == 1:
+                echo(_summary(found, result, evaluation))
+            if result.best.divisibility and not inputs.is_native:
+                echo("the mapping is a document of ours, Timeloop's have perfect factors only")
+            echo(f"wrote sparsim.mapping.yaml, .stats.txt and .result.json to {folders[len(rows)]}")
+            rows.append(_row(found, result, evaluation))
+    finally:
+        if len(folders) > 1 and rows:
+            _summarise(Path(out), rows)
+    if missing := len(folders) - len(rows):
+        fail("sparsim", f"interrupted, {missing} of {len(folders)} layers have no mapping", 1)
+
+
+def _with_policies(inputs: SearchInputs, padded: tuple[str, ...], imperfect: tuple[str, ...]) -> SearchInputs:
+    """Adds the dims that the options name to those of the mapspace."""
+    from msgspec.structs import replace
+
+    from sparsim.records.mapping import Divisibility
+
+    added: dict[str, Divisibility] = dict.fromkeys(_names(padded), "padded")
+    for dim in _names(imperfect):
+        if dim in added:
+            raise SpecError(f"dim '{dim}' is in --padded and in --imperfect")
+        added[dim] = "imperfect"
+    mapspace = replace(inputs.mapspace, divisibility=inputs.mapspace.divisibility | added)
+    return inputs._replace(mapspace=mapspace)
+
+
+def _names(options: tuple[str, ...]) -> list[str]:
+    return [name.strip() for option in options for name in option.split(",")]
+
+
+def _objective(given: str | None, inputs: SearchInputs) -> tuple[str, ...]:
+    from sparsim.mapper.objective import METRICS, metrics_of
+
+    if given is not None:
+        return metrics_of([name.strip() for name in given.split(",")])
+    for name in inputs.objective or ():
+        if name not in METRICS:
+            known = ", ".join(METRICS)
+            raise SpecError(f"metric '{name}' is not supported", path="mapper", hint=f"--objective: {known}")
+    return metrics_of(inputs.objective or "edp")
+
+
+def _cache(folder: str | None, off: bool) -> MappingCache:
+    from sparsim.mapper.mapping_cache import MappingCache, default_folder
+
+    if off:
+        if folder is not None:
+            raise SpecError("--cache and --no-cache exclude each other")
+        return MappingCache()
+
+    def warn(message: str) -> None:
+        print_warnings((message,))
+
+    return MappingCache(Path(folder) if folder else default_folder(warn), warn=warn)
+
+
+def _folders(out: Path, layers: tuple[Layer, ...]) -> list[Path]:
+    """DIR for one layer, DIR/LAYER for several."""
+    if len(layers) == 1:
+        return [out]
+    return [out / name for name in file_names(layers)]
+
+
+def _size(layer: Layer, inputs: SearchInputs) -> str:
+    from sparsim.mapper.covered_parts import list_parts, total_sizes
+
+    try:
+        number = total_sizes(list_parts(inputs.arch, layer, inputs.mapspace))
+    except EmptyMapspaceError as error:
+        fail("sparsim", f"layer {layer.name}: {error}", 1)
+    parts = (
+        ("factorisations", number.factorisations),
+        ("orders", number.orders),
+        ("splits", number.splits),
+        ("bypass choices", number.bypasses),
+    )
+    product = ", ".join(f"{name} {_large(count)}" for name, count in parts)
+    return f"{layer.name}: {_large(number.total)} mappings ({product})"
+
+
+def _search(
+    inputs: SearchInputs, cache: MappingCache, options: dict[str, Any]
+) -> Iterator[tuple[Layer, SearchResult]]:
+    """Layer after layer, until one is interrupted or has no mapping."""
+    from sparsim.mapper.network_search import search_each
+    from sparsim.model.evaluate import announce_compilation
+
+    arch, _, policy, energy, mapspace = inputs[:5]
+    for layer in inputs.layers:
+        try:
+            with announce_compilation(), _live(layer) as progress:
+                (result,) = search_each(
+                    arch, [layer], policy, energy, mapspace, cache=cache, progress=progress, **options
+                )
+        except MappingError as error:  # names the layer
+            fail("sparsim", str(error), 1)
+        yield layer, result
+        if result.interrupted:
+            return
+
+
+@contextmanager
+def _live(layer: Layer) -> Iterator[Callable[[Progress], None]]:
+    """Shows the best so far on stderr, where that is a terminal."""
+    from rich.markup import escape
+
+    shown = 0.0
+    with messages().status(escape(layer.name)) as status:
+
+        def show(progress: Progress) -> None:
+            nonlocal shown
+            if progress.seconds - shown >= PERIOD_S:
+                shown = progress.seconds
+                status.update(escape(_progress(layer, progress)))
+
+        yield show
+
+
+def _progress(layer: Layer, progress: Progress) -> str:
+    best = "none valid yet"
+    if progress.best is not None:
+        best = f"best {progress.best.energy_pj / 1e6:.6g} uJ in {progress.best.cycles:,} cycles"
+    tried = f"{progress.evaluated:,} evaluated in {progress.seconds:.0f} s"
+    return f"{layer.name}: {best}, {tried} (Ctrl-C keeps it)"
+
+
+def _large(number: int) -> str:
+    from sparsim.records.number_limits import rounded
+
+    return f"{number:,}" if number < 10**12 else rounded(number)
+
+
+def _write(
+    folder: Path, inputs: SearchInputs, layer: Layer, result: SearchResult, accounting: Any
+) -> Evaluation:
+    """The three files of a layer; returns the best mapping's evaluation."""
+    from sparsim.files.native import dump
+    from sparsim.files.timeloop.stats_writer import wrapped_counts, write_stats
+    from sparsim.files.timeloop.write_documents import mapping_text
+    from sparsim.model.evaluate import evaluate
+
+    evaluation = evaluate(
+        inputs.arch, layer, inputs.policy, inputs.energy, result.best, accounting=accounting
+    )
+    if inputs.is_native or result.best.divisibility:
+        text = dump(result.best)
+    else:
+        text = mapping_text(inputs.arch, layer, result.best)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "sparsim.mapping.yaml", text)
+    write_text(folder / "sparsim.stats.txt", write_stats(evaluation))
+    print_warnings(wrapped_counts(evaluation))
+    document = result.to_dict() | {
+        "sizes": result.sizes._asdict(),
+        "top": [found._asdict() | {"mapping": found.mapping.to_dict()} for found in result.top],
+        "evaluation": evaluation,
+    }
+    write_json(folder / "sparsim.model.result.json", document)
+    return evaluation
+
+
+def _summary(layer: Layer, result: SearchResult, evaluation: Evaluation) -> str:
+    seen, certificate = result.statistics, result.certificate
+    method = f"{result.method}, interrupted" if result.interrupted else result.method
+    lines = (
+        ("cycles", f"{evaluation.cycles:,}"),
+        ("energy", f"{evaluation.energy_pj / 1e6:,.6g} uJ"),
+        ("utilization", f"{evaluation.utilization:.1%}"),
+        ("energies", evaluation.energy_sources),
+        *(("divisibility", str(cover)) for cover in evaluation.covers),
+        ("objective", ", ".join(result.objective)),
+        ("search", f"{method}, {seen.evaluated:,} evaluated, {seen.cpu_s:.3g} CPU-s"),
+        ("proof", _proof(certificate.kind, certificate.gap)),
+    )
+    head = f"{layer.name} on {evaluation.architecture}"
+    return "\n".join(
+        [head, *(f"  {name:<12} {value}" for name, value in lines), f"  {certificate.statement}"]
+    )
+
+
+def _proof(kind: str, gap: float) -> str:
+    return kind if kind == "optimal" else f"gap {gap:.3%}"
+
+
+def _row(layer: Layer, result: SearchResult, evaluation: Evaluation) -> tuple[Any, ...]:
+    certificate = result.certificate
+    return (
+        layer.name, evaluation.energy_pj, evaluation.cycles, evaluation.utilization, certificate.kind,
+        certificate.gap, "; ".join(map(str, evaluation.covers)),
+    )  # fmt: skip
+
+
+def _summarise(folder: Path, rows: list[tuple[Any, ...]]) -> None:
+    """The table of all layers: printed, and written with full numbers."""
+    from rich.table import Table
+
+    text = io.StringIO()
+    csv.writer(text).writerows([_COLUMNS, *rows])
+    write_text(folder / "sparsim.layers.csv", text.getvalue())
+    table = Table("layer", "energy uJ", "cycles", "utilization", "proof", show_footer=True)
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    table.columns[0].footer = "total"
+    table.columns[1].footer = f"{sum(row[1] for row in rows) / 1e6:,.6g}"
+    table.columns[2].footer = f"{sum(row[2] for row in rows):,}"
+    for name, energy_pj, cycles, utilization, kind, gap, _ in rows:
+        table.add_row(name, f"{energy_pj / 1e6:,.6g}", f"{cycles:,}", f"{utilization:.1%}", _proof(kind, gap))
+    results().print(table)
+    echo(f"wrote {folder / 'sparsim.layers.csv'}")

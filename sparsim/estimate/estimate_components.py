@@ -1,0 +1,142 @@
+"""From components to estimates, and from estimates to the energy table of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sparsim.errors import SpecError, near
+from sparsim.estimate import accelergy2022
+from sparsim.estimate.estimator import Area, Energy, Estimate, weighted_sum
+from sparsim.estimate.estimator_registry import DEFAULT, find, prepared
+from sparsim.estimate.logic import Wire, wire_pj_per_bit_mm
+from sparsim.records.component import COMPOUND, Component, check_names
+from sparsim.records.energy_table import EnergyTable
+from sparsim.records.number_limits import check_real
+
+
+def estimate(component: Component) -> Estimate:
+    """Energy of every action of a component, and its area.
+
+    Raises SpecError for unknown classes, attributes and actions, missing or wrong values, and whatever the
+    data behind the estimators do not reach.
+    """
+    return _estimate(component, component.node_nm, component.rules or DEFAULT)
+
+
+def _estimate(component: Component, node_nm: float | None, rules: str) -> Estimate:
+    if component.class_name == COMPOUND:
+        return _compound(component, node_nm, rules)
+    estimator = find(component, rules)
+    where = f"component {component.name}"
+    if estimator.needs_node and node_nm is None:
+        raise SpecError("no 'node_nm' given", path=where)
+    if not estimator.needs_node and component.node_nm is not None:
+        raise SpecError(
+            f"node_nm is {component.node_nm:g}, but a {component.class_name} has no node", path=where
+        )
+    known = prepared(estimator, component)
+    try:
+        found = known.estimate(node_nm if estimator.needs_node and node_nm is not None else 0.0)
+        _check(found)
+    except SpecError as error:
+        raise error.within(where) from None
+    return found
+
+
+def _check(found: Estimate) -> None:
+    """Refuse energies and areas that no table can hold: sums of large counts, products of large sizes."""
+    for action, energy in found.actions.items():
+        check_real("", f"energy of action '{action}'", energy.energy_pj, unit=" pJ")
+    check_real("", "area", found.area_um2, unit=" um^2")
+
+
+def _compound(component: Component, node_nm: float | None, rules: str) -> Estimate:
+    parts = {}
+    for part in component.parts:
+        try:
+            found = _estimate(part, part.node_nm or node_nm, part.rules or rules)
+        except SpecError as error:
+            raise error.within(f"component {component.name}") from None
+        parts[part.name] = found
+    digits = accelergy2022.PRINTED_DECIMALS if rules == accelergy2022.NAME else None
+    total = weighted_sum(
+        (
+            part.count,
+            area.area_um2 if digits is None else round(area.area_um2, digits),
+            area.uncertainty,
+            f"{part.name}: {area.source}",
+        )
+        for part in component.parts
+        for area in [parts[part.name].area]
+    )
+    found = Estimate(
+        actions={
+            action: _action(component, action, terms, parts) for action, terms in component.actions.items()
+        },
+        area=Area(area_um2=total.pop("total"), **total),
+    )
+    try:
+        _check(found)
+    except SpecError as error:
+        raise error.within(f"component {component.name}") from None
+    return found
+
+
+def _action(component: Component, action: str, terms: dict[str, float], parts: dict[str, Estimate]) -> Energy:
+    where = f"component {component.name}, action '{action}'"
+    found = []
+    for term, count in terms.items():
+        name, dot, part_action = term.rpartition(".")
+        if not dot:
+            raise SpecError(f"'{term}' is no action of a part, 'PART.ACTION' is expected", path=where)
+        if name not in parts:
+            raise SpecError(f"unknown part '{name}'", path=where, hint=near(name, parts))
+        actions = parts[name].actions
+        if part_action not in actions:
+            hint = near(part_action, actions)
+            raise SpecError(f"part '{name}' has no action '{part_action}'", path=where, hint=hint)
+        energy = actions[part_action]
+        found.append((count, energy.energy_pj, energy.uncertainty, f"{term}: {energy.source}"))
+    total = weighted_sum(found)
+    return Energy(energy_pj=total.pop("total"), **total)
+
+
+def estimate_all(components: Iterable[Component]) -> dict[str, Estimate]:
+    """Estimates by the components' names, which have to differ."""
+    components = tuple(components)
+    check_names(components, "components")
+    for component in components:
+        if component.count != 1:
+            raise SpecError(
+                f"count is {component.count}, but only parts of a compound are counted",
+                path=f"component {component.name}",
+            )
+    return {component.name: estimate(component) for component in components}
+
+
+def estimate_table(components: Iterable[Component], name: str = "energy") -> EnergyTable:
+    """The energy table of an architecture whose levels have the components' names.
+
+    A component of class wire gives the energy of all wires per bit and mm. The table has numbers only;
+    `estimate` says where each one comes from. Raises SpecError, also for equal names.
+    """
+    components = tuple(components)
+    return table_of(components, estimate_all(components), name)
+
+
+def table_of(components: tuple[Component, ...], estimates: dict[str, Estimate], name: str) -> EnergyTable:
+    """The table of components that are estimated already."""
+    rules = sorted({component.rules or DEFAULT for component in components})
+    wires = {component.name for component in components if component.class_name == Wire.class_name}
+    parts = {component: found for component, found in estimates.items() if component not in wires}
+    return EnergyTable(
+        name=name,
+        actions={
+            component: {action: energy.energy_pj for action, energy in found.actions.items()}
+            for component, found in parts.items()
+        },
+        areas={component: found.area_um2 for component, found in parts.items()},
+        wire_pj_per_bit_mm=wire_pj_per_bit_mm() if wires else None,
+        source=f"sparsim estimate, rules {', '.join(rules)}",
+        estimated=True,
+    )

@@ -1,0 +1,94 @@
+"""Which estimator answers for which class of components, and the check of the attributes that it takes."""
+
+from __future__ import annotations
+
+import math
+import typing
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+import msgspec
+
+from sparsim.errors import SpecError, near
+from sparsim.estimate import accelergy2022, logic, memory
+from sparsim.estimate.estimator import Estimator
+from sparsim.records.component import COMPOUND, Component
+from sparsim.records.number_limits import check_real
+
+DEFAULT = "default"
+MOST = 1e18  # of an attribute
+GROUP = "sparsim.estimators"
+_KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
+    int: ("a whole number above 0", (int,)),
+    float: ("a number above 0", (int, float)),
+    str: ("text", (str,)),
+}
+
+_rules: dict[str, dict[str, type[Estimator]]] = {}
+
+
+def register(estimator: type[Estimator]) -> type[Estimator]:
+    """Let `estimator` answer for its `class_name` under its `rules`; returns it, so that it can decorate.
+
+    Estimators of installed packages need no call: those in the entry point group `sparsim.estimators` are
+    registered when the first component is estimated. Raises SpecError if the class has an estimator already.
+    """
+    known = _rules.setdefault(estimator.rules, {})
+    if known.setdefault(estimator.class_name, estimator) is not estimator or estimator.class_name == COMPOUND:
+        raise SpecError(
+            f"class '{estimator.class_name}' has an estimator under rules '{estimator.rules}' already"
+        )
+    return estimator
+
+
+for _estimator in (*logic.ESTIMATORS, *memory.ESTIMATORS, *accelergy2022.ESTIMATORS):
+    register(_estimator)
+
+
+@cache
+def _load_installed() -> None:
+    for entry in entry_points(group=GROUP):
+        register(entry.load())
+
+
+def find(component: Component, rules: str) -> type[Estimator]:
+    """The estimator of a component. Raises SpecError for an unknown rule set or class."""
+    _load_installed()
+    where = f"component {component.name}"
+    if rules not in _rules:
+        raise SpecError(f"unknown rules '{rules}'", path=where, hint=near(rules, _rules))
+    known = _rules[rules]
+    if component.class_name not in known:
+        hint = near(component.class_name, (*known, COMPOUND))
+        raise SpecError(f"unknown class '{component.class_name}'", path=where, hint=hint)
+    return known[component.class_name]
+
+
+def prepared(estimator: type[Estimator], component: Component) -> Estimator:
+    """The estimator with the component's attributes. Raises SpecError for unknown, missing or wrong ones."""
+    where = f"component {component.name}"
+    fields = {field.name: field for field in msgspec.structs.fields(estimator)}
+    for name in component.attributes:
+        if name not in fields:
+            raise SpecError(f"unknown attribute '{name}'", path=where, hint=near(name, fields))
+    for name, field in fields.items():
+        if name in component.attributes:
+            _check_attribute(name, component.attributes[name], field.type, where)
+        elif field.required:
+            raise SpecError(f"no attribute '{name}' given", path=where)
+    return estimator(**component.attributes)
+
+
+def _check_attribute(name: str, value: Any, kind: Any, where: str) -> None:
+    if typing.get_origin(kind) is Literal:
+        allowed = typing.get_args(kind)
+        if isinstance(value, bool) or value not in allowed:
+            raise SpecError(f"{name} is {value!r}, allowed is {' or '.join(map(str, allowed))}", path=where)
+        return
+    text, types = _KINDS[kind]
+    fits = isinstance(value, types) and not isinstance(value, bool)
+    if not fits or not (isinstance(value, str) or 0 < value < math.inf):
+        raise SpecError(f"{name} is {value!r}, {text} is expected", path=where)
+    if not isinstance(value, str):
+        check_real(where, name, value, MOST)

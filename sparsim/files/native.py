@@ -1,0 +1,366 @@
+"""Records from and to our own YAML form, and the presets that come with the package.
+
+A document starts with `sparsim: 1` and holds any of `architecture`, `layer` (or `layers`, a list),
+`workload`, `policy`, `energy` (or `components`, a list), `mapping` and `mapspace`, with the records' own
+field names. Nothing else is accepted. Here components stay components; `sparsim.files.load` makes energies
+of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+import yaml
+from msgspec.structs import replace
+
+from sparsim.errors import FormatError, SpecError, near
+from sparsim.files.yaml_reading import YamlMap, load_yaml, parse_yaml, plain_scalar
+from sparsim.records.architecture import Architecture
+from sparsim.records.chip_spec import ChipSpec
+from sparsim.records.component import Component
+from sparsim.records.energy_table import EnergyTable
+from sparsim.records.mapping import Mapping
+from sparsim.records.mapspace import Mapspace
+from sparsim.records.record import Record
+from sparsim.records.shape import Layer
+from sparsim.records.sparsity import SparsePolicy
+from sparsim.records.workload import Workload
+
+MARK = "sparsim"
+VERSION = 1
+_RECORDS: dict[str, type[Record]] = {
+    "architecture": Architecture,
+    "layer": Layer,
+    "policy": SparsePolicy,
+    "energy": EnergyTable,
+    "mapping": Mapping,
+    "workload": Workload,
+    "mapspace": Mapspace,
+    "chip": ChipSpec,
+}
+_KEYS = (MARK, *_RECORDS, "layers", "components")
+_FOREIGN = (  # keys of Timeloop's and Accelergy's documents
+    "arch", "architecture", "problem", "mapping", "mapspace", "sparse_optimizations", "ERT", "ART",
+    "ERT_summary", "ART_summary", "compound_components", "primitive_components", "components",
+    "flattened_architecture",
+)  # fmt: skip
+_ANY_KEY = "..."
+_PRESETS = Path(__file__).parent / "presets"
+_WORKLOADS = _PRESETS / "workloads"
+_KINDS = {
+    "int": "a whole number", "float": "a number", "str": "text", "bool": "true or false",
+    "array": "a list", "object": "a mapping",
+}  # fmt: skip
+
+R = TypeVar("R", bound=Record)
+
+
+class Loaded(NamedTuple):
+    """What a set of documents holds; None or empty for what they do not mention.
+
+    `layers` ends with those of the workload.
+    """
+
+    architecture: Architecture | None
+    layers: tuple[Layer, ...]
+    policy: SparsePolicy | None
+    energy: EnergyTable | None
+    mapping: Mapping | None
+    workload: Workload | None
+    mapspace: Mapspace | None
+    components: tuple[Component, ...] = ()
+    chip: ChipSpec | None = None
+
+
+def is_native(data: YamlMap) -> bool:
+    return MARK in data
+
+
+def load_documents(paths: Iterable[str | Path]) -> Loaded:
+    """The records of the files, which may be split over them in any way and order.
+
+    Raises FormatError for files that cannot be read, SpecError for all that is unknown, missing or wrong.
+    """
+    return loaded_from([(str(path), load_yaml(path)) for path in paths])
+
+
+def load_text(text: str, name: str = "text") -> Loaded:
+    """Like `load_documents`, for the text of one document; masks stay relative to the working directory."""
+    return loaded_from([(name, parse_yaml(text, name))], resolve_masks=False)
+
+
+def load_preset(name: str) -> Loaded:
+    """A preset of this package, an accelerator or a workload. Raises SpecError for an unknown name."""
+    _check_name("preset", name, (*preset_names(), *workload_names()))
+    folder = _WORKLOADS if name in workload_names() else _PRESETS
+    return load_documents([folder / f"{name}.yaml"])
+
+
+def load_workload(name_or_path: str | Path) -> Workload:
+    """A workload of this package by name, or that of a document by its path, which ends in .yaml or .yml.
+
+    Raises SpecError for an unknown name and a document without a workload, and as `load_documents` does.
+    """
+    if Path(name_or_path).suffix in (".yaml", ".yml"):
+        loaded = load_documents([name_or_path])
+    else:
+        _check_name("workload", str(name_or_path), workload_names())
+        loaded = load_preset(str(name_or_path))
+    if loaded.workload is None:
+        raise SpecError("no 'workload' given", path=str(name_or_path))
+    return loaded.workload
+
+
+def preset_names() -> tuple[str, ...]:
+    """The accelerators."""
+    return _stems(_PRESETS)
+
+
+def workload_names() -> tuple[str, ...]:
+    """The workloads, networks with densities."""
+    return _stems(_WORKLOADS)
+
+
+def _stems(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in folder.glob("*.yaml")))
+
+
+def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise SpecError(f"unknown {kind} '{name}'", hint=near(name, known))
+
+
+def loaded_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = True) -> Loaded:
+    """Like `load_documents`, for files that are read already: (name, contents) each."""
+    found: dict[str, Record] = {}
+    layers: list[Layer] = []
+    components: list[Component] = []
+    owner: dict[str, str] = {}
+    for file, data in files:
+        _check_mark(file, data)
+        folder = os.path.dirname(file) if resolve_masks else ""
+        for key, value in data.items():
+            if key not in _KEYS:
+                raise SpecError(
+                    f"unknown key '{key}'", path=_where(file, data, (key,)), hint=near(key, _KEYS)
+                )
+            if key == "layers":
+                layers += [_with_masks(layer, folder) for layer in _list(file, data, key, Layer)]
+            elif key == "components":
+                components += _list(file, data, key, Component)
+            elif key == "layer":
+                layers.append(_with_masks(_convert(value, Layer, file, data, key), folder))
+            elif key != MARK:
+                record = _convert(value, _RECORDS[key], file, data, key)
+                if isinstance(record, Workload):
+                    record = replace(record, layers=tuple(_with_masks(x, folder) for x in record.layers))
+                if found.get(key, record) != record:
+                    raise SpecError(f"'{key}' is in {owner[key]} too, with other contents", path=file)
+                found[key], owner[key] = record, file
+    workload = _of(found, "workload", Workload)
+    return Loaded(
+        architecture=_of(found, "architecture", Architecture),
+        layers=(*layers, *(workload.layers if workload else ())),
+        policy=_of(found, "policy", SparsePolicy),
+        energy=_of(found, "energy", EnergyTable),
+        mapping=_of(found, "mapping", Mapping),
+        workload=workload,
+        mapspace=_of(found, "mapspace", Mapspace),
+        components=tuple(components),
+        chip=_of(found, "chip", ChipSpec),
+    )
+
+
+def _check_mark(file: str, data: YamlMap) -> None:
+    if not is_native(data):
+        foreign = [f"'{key}'" for key in data if key in _FOREIGN]
+        raise FormatError(
+            f"no '{MARK}: {VERSION}' at the top, so this is not a {MARK} document",
+            path=file,
+            hint=f"it is one of Timeloop and Accelergy, as {', '.join(foreign)} says: sparsim model, explain "
+            "and mapper read it, with energies from an ERT that Accelergy makes; sparsim estimate reads "
+            "'components' of ours"
+            if foreign
+            else "",
+        )
+    if data[MARK] != VERSION or isinstance(data[MARK], bool):
+        raise FormatError(f"'{MARK}' is {data[MARK]}, allowed is {VERSION}", path=_where(file, data, (MARK,)))
+
+
+def _of(found: dict[str, Record], key: str, kind: type[R]) -> R | None:
+    record = found.get(key)
+    assert record is None or isinstance(record, kind)
+    return record
+
+
+def _list(file: str, data: YamlMap, key: str, kind: type[R]) -> list[R]:
+    items = data[key]
+    if not isinstance(items, list):
+        raise SpecError("is no list", path=_where(file, data, (key,)))
+    return [_convert(item, kind, file, data, key, i) for i, item in enumerate(items)]
+
+
+def _with_masks(layer: Layer, folder: str) -> Layer:
+    """The layer with mask files relative to the folder of its document."""
+    if not folder or not any(d.mask for d in layer.densities.values()):
+        return layer
+    densities = {
+        name: replace(d, mask=os.path.join(folder, d.mask)) if d.mask else d
+        for name, d in layer.densities.items()
+    }
+    return replace(layer, densities=densities)
+
+
+def _convert(value: Any, kind: type[R], file: str, data: YamlMap, *steps: str | int) -> R:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        inner = _with_keys(value, kind, tuple(_steps(path.rstrip("`"))))
+        if isinstance(error.__cause__, SpecError):
+            raise error.__cause__.within(_where(file, data, (*steps, *inner))) from None
+        text, hint = _explain(message, kind, inner, _at(value, inner))
+        raise SpecError(text, path=_where(file, data, (*steps, *inner)), hint=hint) from None
+
+
+def _steps(path: str) -> Iterable[str | int]:
+    """`.storage[0].mesh` as "storage", 0, "mesh". A key of a dict is "...": msgspec does not name it."""
+    for name, index in re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path):
+        yield name or (index if index == _ANY_KEY else int(index))
+
+
+def _with_keys(value: Any, kind: type[Record], steps: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """`steps` with the key in place of each "...": the one that is wrong even when it is alone."""
+    if _ANY_KEY not in steps:
+        return steps
+    i = steps.index(_ANY_KEY)
+    for key in _at(value, steps[:i]) or ():
+        try:
+            msgspec.convert(_with_only(value, steps[:i], key), kind)
+        except msgspec.ValidationError as error:
+            if str(error).endswith("`") and _ANY_KEY in str(error):
+                return _with_keys(_with_only(value, steps[:i], key), kind, (*steps[:i], key, *steps[i + 1 :]))
+    return steps
+
+
+def _with_only(value: Any, steps: tuple[str | int, ...], key: str) -> Any:
+    """A copy in which the dict that `steps` lead to has just `key`."""
+    if not steps:
+        return {key: value[key]}
+    copy = value.copy()
+    copy[steps[0]] = _with_only(value[steps[0]], steps[1:], key)
+    return copy
+
+
+def _at(value: Any, steps: Iterable[str | int]) -> Any:
+    for step in steps:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def _where(file: str, data: YamlMap, steps: tuple[str | int, ...]) -> str:
+    """`file:line: key.key[0]`, with the line of the innermost key that is known."""
+    line: int | None = None
+    value: Any = data
+    path = ""
+    for step in steps:
+        path += f"[{step}]" if isinstance(step, int) or step == _ANY_KEY else f".{step}"
+        if isinstance(value, YamlMap):
+            line = value.lines.get(str(step), line)
+        value = _at(value, (step,))
+        if isinstance(step, int) and isinstance(value, YamlMap):
+            line = min(value.lines.values(), default=line)
+    return f"{file}:{line}: {path[1:]}" if line else f"{file}: {path[1:]}"
+
+
+def _explain(message: str, kind: type[Record], steps: tuple[str | int, ...], value: Any) -> tuple[str, str]:
+    """msgspec's message in our words, and a hint."""
+    if match := re.fullmatch(r"Object contains unknown field `(.*)`", message):
+        return f"unknown field '{match[1]}'", near(match[1], _field_names(kind, steps))
+    if match := re.fullmatch(r"Object missing required field `(.*)`", message):
+        return f"no '{match[1]}' given", ""
+    if re.match(r"Invalid enum value", message):
+        return f"is '{value}'", near(value, _allowed(kind, steps))
+    if match := re.fullmatch(r"Expected `array` of length (\d+), got (\d+)", message):
+        return f"is a list of {match[2]}, {match[1]} are expected", ""
+    if match := re.fullmatch(r"Expected `([^`]*)`, got `([^`]*)`", message):
+        kinds = [_KINDS.get(name, name) for name in match[1].split(" | ") if name != "null"]
+        shown = {"array": "a list", "object": "a mapping", "null": "empty"}.get(match[2], repr(value))
+        return f"is {shown}, {' or '.join(kinds)} is expected", ""
+    return message[:1].lower() + message[1:], ""
+
+
+def _type_at(kind: type[Record], steps: tuple[str | int, ...]) -> Any:
+    """msgspec's description of the field that `steps` lead to."""
+    from msgspec import inspect
+
+    found: Any = inspect.type_info(kind)
+    for step in (*steps, None):
+        if isinstance(found, inspect.UnionType):
+            found = next(t for t in found.types if not isinstance(t, inspect.NoneType))
+        if step is None:
+            break
+        if isinstance(found, inspect.StructType):
+            found = next(field.type for field in found.fields if field.encode_name == step)
+        elif isinstance(found, inspect.DictType):
+            found = found.value_type
+        elif isinstance(found, inspect.VarTupleType | inspect.ListType):
+            found = found.item_type
+        elif isinstance(found, inspect.TupleType) and isinstance(step, int):
+            found = found.item_types[step]
+    return found
+
+
+def _field_names(kind: type[Record], steps: tuple[str | int, ...]) -> list[str]:
+    return [field.encode_name for field in getattr(_type_at(kind, steps), "fields", ())]
+
+
+def _allowed(kind: type[Record], steps: tuple[str | int, ...]) -> list[str]:
+    return [str(value) for value in getattr(_type_at(kind, steps), "values", ())]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that YAML 1.2 would read as a number or a bool."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = None if isinstance(plain_scalar(text), str) else "'"
+    if not text.isprintable():
+        style = '"'  # escapes what other styles would fold or drop
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def dump(*records: Record) -> str:
+    """A document that holds the records, without what is at its default; `load_text` gives equal ones back.
+
+    Several layers become `layers`, components `components`.
+    """
+    document: dict[str, Any] = {MARK: VERSION}
+    layers = [record.to_dict() for record in records if isinstance(record, Layer)]
+    for record in records:
+        if isinstance(record, Component):
+            document.setdefault("components", []).append(record.to_dict())
+            continue
+        key = next(key for key, kind in _RECORDS.items() if isinstance(record, kind))
+        if key == "layer" and len(layers) > 1:
+            document["layers"] = layers
+        else:
+            document[key] = record.to_dict()
+    text: str = yaml.dump(
+        document, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True
+    )
+    return text

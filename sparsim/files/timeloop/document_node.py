@@ -1,0 +1,273 @@
+"""Typed look-ups in Timeloop documents, with the conversions of the reference and messages that say where."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+from sparsim.errors import LONGEST_NAME, SpecError
+from sparsim.files.yaml_reading import MAX_DIGITS, YamlMap, plain_scalar
+
+_FLAGS = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "y": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "n": False,
+}
+_RANGE = re.compile(r"(?P<name>[^\[]*)\[\s*(?P<first>\d+)\s*\.\.\s*(?P<last>\d+)\s*\]")
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
+_NEAR = 0.7  # similarity from which keys with the same first letter count as one misspelt
+
+T = TypeVar("T")
+
+
+class Context(NamedTuple):
+    """What all documents of one reading share."""
+
+    variables: dict[str, Any]
+    warnings: list[str]
+
+
+class Node:
+    """A mapping somewhere in a document. `path` is its keys and indices from the top of `file`."""
+
+    def __init__(self, data: YamlMap, file: str, path: str, context: Context) -> None:
+        self.data, self.file, self.path, self.context = data, file, path, context
+
+    def where(self, key: str | None = None) -> str:
+        line = self.data.lines.get(key) if key else min(self.data.lines.values(), default=None)
+        place = f"{self.file}:{line}" if line else self.file
+        path = ".".join(part for part in (self.path, key) if part)
+        return f"{place}: {path}" if path else place
+
+    def error(self, message: str, key: str | None = None, hint: str = "") -> SpecError:
+        return SpecError(message, path=self.where(key), hint=hint)
+
+    def warn(self, message: str, key: str | None = None) -> None:
+        self.context.warnings.append(f"{self.where(key)}: {message}")
+
+    @contextmanager
+    def located(self, key: str | None = None) -> Iterator[None]:
+        """Put this place in front of errors of the records that are made inside."""
+        try:
+            yield
+        except SpecError as error:
+            if error.path.startswith(self.file):
+                raise
+            raise error.within(self.where(key)) from None
+
+    # Scalars. The first of the keys that is there and not null counts.
+
+    def has(self, *keys: str) -> bool:
+        return any(self.data.get(key) is not None for key in keys)
+
+    def integer(self, *keys: str) -> int | None:
+        """A whole number; None if no key is there."""
+        return self._convert(keys, _integer, "a whole number of 64 bits")
+
+    def from_digits(self, digits: str, key: str) -> int:
+        """The whole number that `digits`, part of the text of `key`, are; Python refuses very long ones."""
+        if len(digits) > MAX_DIGITS:
+            raise self.error(f"has a number of {len(digits)} digits, allowed are {MAX_DIGITS}", key)
+        return int(digits)
+
+    def number(self, *keys: str, infinite: bool = False) -> float | None:
+        """A number, finite unless `infinite` is allowed; None if no key is there."""
+        for key in keys:
+            value = self.data.get(key)
+            if isinstance(value, str) and value in self.context.variables:
+                self.warn(f"is the variable '{value}', for which Timeloop takes 0 here", key)
+        return self._convert(keys, _number if infinite else _finite, "a finite number")
+
+    def flag(self, key: str) -> bool | None:
+        return self._convert((key,), _flag, "true or false")
+
+    def text(self, key: str) -> str | None:
+        return self._convert((key,), _text, "text")
+
+    def _convert(self, keys: tuple[str, ...], convert: Callable[[Any], T | None], kind: str) -> T | None:
+        for key in keys:
+            value = self.data.get(key)
+            if value is None:
+                continue
+            for _ in self.context.variables:  # a variable may name another one
+                if isinstance(value, str):
+                    value = self.context.variables.get(value, value)
+            result = convert(value)
+            if result is None:
+                octal = isinstance(value, str) and _LEADING_ZERO.fullmatch(value)
+                hint = "Timeloop takes a leading 0 for octal" if octal else ""
+                raise self.error(f"is {describe(value)}, {kind} is expected", key, hint=hint)
+            return result
+        return None
+
+    # Structure.
+
+    def required(self, value: T | None, key: str) -> T:
+        if value is None:
+            raise self.error(f"no '{key}' given", hint=self.misspelt(key))
+        return value
+
+    def child(self, key: str) -> Node | None:
+        value = self.data.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, YamlMap):
+            raise self.error(f"is {describe(value)}, a mapping is expected", key)
+        return Node(value, self.file, ".".join(part for part in (self.path, key) if part), self.context)
+
+    def blank(self) -> Node:
+        return Node(YamlMap(), self.file, self.path, self.context)
+
+    def items(self, key: str) -> list[Any] | None:
+        value = self.data.get(key)
+        if value is not None and not isinstance(value, list):
+            raise self.error(f"is {describe(value)}, a list is expected", key)
+        return value
+
+    def children(self, key: str) -> list[Node]:
+        """The mappings of a list; none if the key is missing."""
+        prefix = ".".join(part for part in (self.path, key) if part)
+        nodes = []
+        for i, value in enumerate(self.items(key) or []):
+            if not isinstance(value, YamlMap):
+                raise self.error(f"item {i} is {describe(value)}, a mapping is expected", key)
+            nodes.append(Node(value, self.file, f"{prefix}[{i}]", self.context))
+        return nodes
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """A list of names; empty if the key is missing."""
+        return tuple(self._name(value, key) for value in self.items(key) or [])
+
+    def _name(self, value: Any, key: str) -> str:
+        name = _text(value)
+        if name is None:
+            raise self.error(f"holds {describe(value)}, a name is expected", key)
+        return name
+
+    # Keys that nobody reads.
+
+    def report_unknown(self, known: Iterable[str], harmless: Iterable[str] | None = None) -> None:
+        """Warn of keys outside of `known`.
+
+        With `harmless` the mapping is also written for other programs: these keys are passed over, and others
+        are reported only if they look like a misspelt known one.
+        """
+        known = tuple(known)
+        for key in self.data:
+            close = None if key in known else near_key(key, (*known, *(harmless or ())))
+            if close in known:
+                self.warn(f"unknown key is ignored (did you mean '{close}'?)", key)
+            elif harmless is None and key not in known:
+                self.warn("unknown key is ignored", key)
+
+    def misspelt(self, *keys: str) -> str:
+        """A hint if some key of this mapping looks like one of `keys`."""
+        for key in self.data:
+            if key not in keys and (close := near_key(key, keys)):
+                return f"there is '{key}': did you mean '{close}'?"
+        return ""
+
+
+def or_default(value: T | None, default: T) -> T:
+    return default if value is None else value
+
+
+def near_key(key: str, known: Iterable[str]) -> str | None:
+    """The known key that `key` is, or probably was meant to be."""
+    known = tuple(known)
+    if key in known or len(key) > LONGEST_NAME:
+        return key if key in known else None
+    plain = _plain(key)
+    best, similarity = None, _NEAR
+    for candidate in known:
+        ratio = _similarity(plain, _plain(candidate))
+        if ratio >= similarity:
+            best, similarity = candidate, ratio
+    return best
+
+
+def _similarity(plain: str, other: str) -> float:
+    """0 to 1; 0 for words that cannot come up to what counts as near, which most of a long list cannot."""
+    both = len(plain) + len(other)
+    if plain[:1] != other[:1] or 2 * min(len(plain), len(other)) < _NEAR * both:
+        return 0.0
+    return difflib.SequenceMatcher(None, plain, other).ratio()
+
+
+def _plain(key: str) -> str:
+    return key.lower().replace("-", "").replace("_", "")
+
+
+def describe(value: Any) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, str):
+        return f"'{value}'" if len(value) <= 40 else f"'{value[:40]}...'"
+    return f"{value}"
+
+
+def _unquoted(text: str) -> Any:
+    return plain_scalar(text) if len(text) < 100 else text  # Python refuses to convert very long numbers
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, str):  # the reference converts quoted numbers as well
+        value = int(value, 16) if _HEXADECIMAL.fullmatch(value) else _unquoted(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and abs(value) < 2**63 else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, str):
+        value = float(value) if _LEADING_ZERO.fullmatch(value) else _unquoted(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
+
+
+def _finite(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and math.isfinite(number) else None
+
+
+def _flag(value: Any) -> bool | None:
+    if isinstance(value, str):
+        return _FLAGS.get(value.lower())
+    return value if isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+def split_range(name: str) -> tuple[str, int]:
+    """`PE[0..167]` is ("PE", 168); a name without a range stands for one instance (model 2.2)."""
+    match = _RANGE.match(name)
+    if not match:
+        if "[" in name and ".." in name:
+            raise SpecError(f"range of '{name}' is not [FIRST..LAST]")
+        return name.split("[")[0], 1
+    if max(len(match["last"]), len(match["first"])) > MAX_DIGITS:
+        raise SpecError(f"range of '{name[:40]}...' has numbers of more than {MAX_DIGITS} digits")
+    count = int(match["last"]) - int(match["first"]) + 1
+    if count < 1:
+        raise SpecError(f"range of '{name}' is empty")
+    return match["name"], count

@@ -1,0 +1,189 @@
+"""Timeloop's input documents, versions 0.2 to 0.4, as records (model chapters 2 to 6, 17.1, 17.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from sparsim.errors import SpecError
+from sparsim.files.timeloop.document_node import Context, Node, describe, near_key
+from sparsim.files.timeloop.read_architecture import estimator_attributes, read_architecture
+from sparsim.files.timeloop.read_constraints import find_items, read_mapspace
+from sparsim.files.timeloop.read_energy_tables import read_tables
+from sparsim.files.timeloop.read_mapper_options import MapperOptions, read_mapper
+from sparsim.files.timeloop.read_mapping import read_mapping
+from sparsim.files.timeloop.read_problem import read_problem
+from sparsim.files.timeloop.read_sparse_optimizations import read_sparse_optimizations
+from sparsim.files.yaml_reading import YamlMap, load_yaml
+from sparsim.records import Architecture, EnergyTable, Layer, Mapping, Mapspace, SparsePolicy
+
+_READ = (
+    "architecture", "arch", "problem", "mapping", "sparse_optimizations", "ERT", "ART", "variables",
+)  # fmt: skip
+_MAPSPACE = ("mapspace", "mapspace_constraints")
+_CONSTRAINTS = ("arch_constraints", "architecture_constraints")
+_SEARCH = ("mapper", *_MAPSPACE, *_CONSTRAINTS)  # read only for a search
+# For an energy estimator: allowed, and without consequence where its table of energies is there, or of areas.
+_FOR_ENERGIES = (
+    "compound_components", "primitive_components", "components", "ERT_summary", "flattened_architecture",
+    "energy_estimation",
+)  # fmt: skip
+_FOR_AREAS = ("ART_summary",)
+_IGNORED = ("model", "globals", "version", *_FOR_ENERGIES, *_FOR_AREAS)
+
+
+class Documents(NamedTuple):
+    """What one evaluation needs. `policy` is None without sparse_optimizations, `energy` without an ERT."""
+
+    arch: Architecture
+    layer: Layer
+    policy: SparsePolicy | None
+    energy: EnergyTable | None
+    mapping: Mapping | None
+    warnings: tuple[str, ...]
+
+
+def read_documents(paths: Iterable[str | Path]) -> Documents:
+    """Read files whose top-level keys together describe one evaluation, in any order.
+
+    Raises FormatError for files that cannot be read, SpecError for contents that are wrong.
+    """
+    return documents_from([(str(path), load_yaml(path)) for path in paths])
+
+
+def documents_from(files: Sequence[tuple[str, YamlMap]]) -> Documents:
+    """Like `read_documents`, for files that are read already: (name, contents) each."""
+    top = _merge(files, _READ)
+    context = Context(variables=_variables(top), warnings=[])
+    _report_unknown(files, context)
+    nodes = {key: Node(data, file, "", context) for key, (file, data) in top.items()}
+
+    arch_key = _architecture_key(top)
+    if "arch" in top and "architecture" in top:
+        nodes["architecture"].warn("is ignored, 'arch' is there too", "architecture")
+    arch = read_architecture(_section(nodes, arch_key, files))
+    layer = read_problem(_section(nodes, "problem", files))
+    policy = energy = mapping = None
+    if "sparse_optimizations" in nodes:
+        root = nodes["sparse_optimizations"]
+        policy = read_sparse_optimizations(root.child("sparse_optimizations") or root.blank(), arch, layer)
+    if "ERT" in nodes:
+        art = _section(nodes, "ART", files) if "ART" in nodes else None
+        energy = read_tables(_section(nodes, "ERT", files), art)
+    elif "ART" in nodes:
+        nodes["ART"].warn("is ignored, it counts only beside an ERT", "ART")
+    _report_missing_tables(files, context, nodes, arch_key)
+    if "mapping" in nodes:
+        mapping = read_mapping(nodes["mapping"].children("mapping"), arch, layer)
+    return Documents(arch, layer, policy, energy, mapping, tuple(dict.fromkeys(context.warnings)))
+
+
+class SearchDocuments(NamedTuple):
+    """What a search needs; `documents.warnings` are those of all documents."""
+
+    documents: Documents
+    mapspace: Mapspace
+    options: MapperOptions
+
+
+def read_search_documents(paths: Iterable[str | Path]) -> SearchDocuments:
+    """Like `read_documents`, with the constraints and the mapper's options."""
+    return search_documents_from([(str(path), load_yaml(path)) for path in paths])
+
+
+def search_documents_from(files: Sequence[tuple[str, YamlMap]]) -> SearchDocuments:
+    """Like `read_search_documents`, for files that are read already: (name, contents) each."""
+    documents = documents_from(files)
+    arch, layer = documents.arch, documents.layer
+    top = _merge(files, (*_READ, *_SEARCH))
+    context = Context(variables=_variables(top), warnings=[])
+    nodes = {key: Node(data, file, "", context) for key, (file, data) in top.items()}
+    arch_key = _architecture_key(top)
+    inside = _section(nodes, arch_key, files)
+    places = [(nodes[key], key) for key in _CONSTRAINTS if key in nodes]
+    if inside.has("constraints"):
+        places.insert(0, (inside, "constraints"))
+    mapspaces = [(nodes[key], key) for key in _MAPSPACE if key in nodes]
+    mapspace = read_mapspace([_first_items(mapspaces), _first_items(places)], arch, layer)
+    mapper = nodes["mapper"].child("mapper") if "mapper" in nodes else None
+    options = read_mapper(mapper, arch) if mapper else MapperOptions()
+    warnings = (*documents.warnings, *context.warnings)
+    return SearchDocuments(documents._replace(warnings=warnings), mapspace, options)
+
+
+def _architecture_key(top: dict[str, tuple[str, YamlMap]]) -> str:
+    return "arch" if "arch" in top else "architecture"
+
+
+def _first_items(places: list[tuple[Node, str]]) -> list[Node]:
+    for node, key in places[1:]:
+        node.warn(f"is ignored, '{places[0][1]}' is there too", key)
+    return find_items(*places[0]) if places else []
+
+
+def _merge(files: Sequence[tuple[str, YamlMap]], keys: Sequence[str]) -> dict[str, tuple[str, YamlMap]]:
+    """Per key of `keys`: the file that has it, and that file's contents."""
+    top: dict[str, tuple[str, YamlMap]] = {}
+    for file, data in files:
+        for key in data:
+            if key not in keys:
+                continue
+            if key in top and top[key][1][key] != data[key]:
+                raise SpecError(f"key '{key}' is in {top[key][0]} too, with other contents", path=file)
+            top.setdefault(key, (file, data))
+    return top
+
+
+def _variables(top: dict[str, tuple[str, YamlMap]]) -> dict[str, object]:
+    if "variables" not in top:
+        return {}
+    file, data = top["variables"]
+    variables = data["variables"] if data["variables"] is not None else {}
+    if not isinstance(variables, dict):
+        raise SpecError(f"is {describe(variables)}, a mapping is expected", path=f"{file}: variables")
+    return variables
+
+
+def _report_unknown(files: Sequence[tuple[str, YamlMap]], context: Context) -> None:
+    for file, data in files:
+        node = Node(data, file, "", context)
+        node.report_unknown((*_READ, *_SEARCH, *_IGNORED))
+        model = node.child("model")
+        if model and model.flag("auto_bypass_on_failure"):
+            model.warn("is not supported, a level that is too small is an error", "auto_bypass_on_failure")
+
+
+def _report_missing_tables(
+    files: Sequence[tuple[str, YamlMap]], context: Context, nodes: dict[str, Node], arch_key: str
+) -> None:
+    """Warn of what is meant for an energy estimator where nothing stands that an estimator has made."""
+    areas = "areas are those of the architecture, and 0 where it gives none"
+    energies = "there is no ERT, and the energies are built in"
+    unread = [] if "ERT" in nodes else [(key, energies) for key in _FOR_ENERGIES]
+    unread += [] if "ART" in nodes else [(key, f"there is no ART, and {areas}") for key in _FOR_AREAS]
+    for file, data in files:
+        for key, instead in unread:
+            if key in data:
+                Node(data, file, "", context).warn(f"is not read: {instead}", key)
+    if "ERT" not in nodes:
+        root = _section(nodes, arch_key, files)
+        names = estimator_attributes(root.data)
+        if names:
+            root.warn(f"{', '.join(names)}: only energy estimators read such attributes, {energies}")
+    elif "ART" not in nodes:
+        nodes["ERT"].warn(f"there is no ART beside it: {areas}", "ERT")
+
+
+def _section(nodes: dict[str, Node], key: str, files: Sequence[tuple[str, YamlMap]]) -> Node:
+    child = nodes[key].child(key) if key in nodes else None
+    if child is None:
+        names = ", ".join(file for file, _ in files)
+        keys = [k for _, data in files for k in data if k not in _READ]
+        close = next((k for k in keys if near_key(k, (key,))), None)
+        raise SpecError(
+            f"no '{key}' given",
+            path=names,
+            hint=f"there is '{close}': did you mean '{key}'?" if close else "",
+        )
+    return child

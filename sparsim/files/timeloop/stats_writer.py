@@ -1,0 +1,436 @@
+"""`Evaluation` -> the text of Timeloop 3.0.3's stats file (model chapter 16)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from sparsim.model.result import (
+    Access,
+    Bandwidth,
+    Bucket,
+    ComputeResult,
+    Evaluation,
+    FormatAccess,
+    LoopView,
+    NetworkResult,
+    NetworkTraffic,
+    OperationalIntensity,
+    StorageResult,
+    TensorTraffic,
+    ratio,
+    single_ratio,
+)
+
+UNSIGNED = 2**64  # the reference counts operations in 64 bits, also where the difference is negative
+_DENSE_LABEL, _SPARSE_LABEL = 41, 60
+_LOOP_SUFFIX = {"temporal": "", "spatial-x": " (Spatial-X)", "spatial-y": " (Spatial-Y)"}
+
+
+def write_stats(evaluation: Evaluation) -> str:
+    """The report as Timeloop 3.0.3 prints it, in its dense or sparse variant (model 16).
+
+    Like there, `Area` of the summary is always 0.00 (the sum is lost before it is printed) and operations
+    are counted modulo 2^64; `Evaluation.area_um2` and `.intensity` have the real numbers. Without cycles the
+    utilization is 0, and not -nan as there. Padded and imperfect dims are listed before the summary.
+    """
+    lines = ["Buffer and Arithmetic Levels", "-" * 28, "Level 0", "-" * 7]
+    lines += _compute(evaluation.compute, evaluation.sparse_report)
+    for i, storage in enumerate(evaluation.storage):
+        lines += [f"Level {i + 1}", "-" * 7]
+        # like there, loops are lost at levels outside all that keep the first dataspace
+        loops = storage.loops if evaluation.networks[i].tensors[0].fanout else ()
+        lines += _storage(storage, loops, evaluation.sparse_report)
+    lines += ["Networks", "-" * 8]
+    for i, network in enumerate(_networks(evaluation)):
+        lines += [f"Network {i}", "-" * 9]
+        lines += _network(network)
+    lines += ["", *_intensity(evaluation), "", "", *_divisibility(evaluation), *_summary(evaluation), "", ""]
+    return "\n".join(lines)
+
+
+def _networks(evaluation: Evaluation) -> list[NetworkResult]:
+    return sorted(evaluation.networks, key=lambda network: network.name)
+
+
+def _integer(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _real(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _quotient(value: float) -> str:
+    """Of what may be 0/0, which the original's processor answers with a negative nan."""
+    return "-nan" if math.isnan(value) else f"{value:.2f}"
+
+
+def _table(rows: Iterable[tuple[str, str]], *, indent: int, width: int) -> list[str]:
+    return [f"{' ' * indent}{label:<{width}}: {value}" for label, value in rows]
+
+
+def _instances(count: int, mesh: tuple[int, int]) -> str:
+    return f"{count} ({mesh[0]}*{mesh[1]})"
+
+
+def _compute(compute: ComputeResult, sparse: bool) -> list[str]:
+    specs = [
+        ("Word bits", str(compute.compute.word_bits)),
+        ("Instances", _instances(compute.instances, compute.mesh)),
+        ("Compute energy", f"{compute.energy_per_op_pj:.2f} pJ"),
+    ]
+    tail = [
+        ("Energy (total)", f"{compute.energy_pj:.2f} pJ"),
+        ("Area (total)", f"{compute.area_um2:.2f} um^2"),
+    ]
+    if sparse:
+        stats = [
+            ("Utilized instances (max)", str(compute.instances_max)),
+            ("Utilized instances (average)", str(compute.instances_average)),
+            ("Cycles", str(compute.cycles)),
+            ("Algorithmic Computes (total)", str(compute.algorithmic)),
+            ("Actual Computes (total)", str(compute.actual)),
+            ("Gated Computes (total)", str(compute.gated)),
+            ("Skipped Computes (total)", str(compute.skipped)),
+        ]
+    else:
+        stats = [
+            ("Utilized instances", str(compute.instances_max)),
+            ("Computes (total)", str(compute.actual)),
+            ("Cycles", str(compute.cycles)),
+        ]
+    return [
+        f"=== {compute.name} ===", "",
+        "    SPECS", "    -----", *_table(specs, indent=4, width=22), "",
+        "    STATS", "    -----", *_table([*stats, *tail], indent=4, width=29 if sparse else 24), "",
+        *([""] if sparse else []),
+    ]  # fmt: skip
+
+
+def _storage(result: StorageResult, loops: tuple[LoopView, ...], sparse: bool) -> list[str]:
+    specs = _sparse_specs(result) if sparse else _dense_specs(result)
+    lines = [
+        f"=== {result.name} ===", "",
+        "    SPECS", "    -----", *_table(specs, indent=8, width=29 if sparse else 28), "",
+        "    MAPPING", "    -------", "    Loop nest:", *_loops(loops), "",
+        "    STATS", "    -----",
+        f"    Cycles               : {result.cycles}",
+        f"    Bandwidth throttling : {result.throttling:.2f}",
+    ]  # fmt: skip
+    for tensor in result.tensors:
+        lines += [f"    {tensor.dataspace}:", *(_sparse_tensor(tensor) if sparse else _dense_tensor(tensor))]
+    return [*lines, ""]
+
+
+def _loops(loops: tuple[LoopView, ...]) -> list[str]:
+    return [
+        f"{' ' * (6 + 2 * i)}for {loop.dim} in [0:{loop.bound}){_LOOP_SUFFIX[loop.kind]}"
+        for i, loop in enumerate(loops)
+    ]
+
+
+def _shared_specs(result: StorageResult) -> list[tuple[str, str]]:
+    """The rows that both variants have in the middle of SPECS."""
+    storage = result.storage
+    return [
+        ("Cluster size", str(storage.cluster_size)),
+        ("Instances", _instances(result.instances, result.mesh)),
+        ("Shared bandwidth", _real(storage.shared_bandwidth)),
+        ("Read bandwidth", _real(storage.read_bandwidth)),
+        ("Write bandwidth", _real(storage.write_bandwidth)),
+        ("Multiple buffering", f"{storage.multiple_buffering:.2f}"),
+    ]
+
+
+def _dense_specs(result: StorageResult) -> list[tuple[str, str]]:
+    storage = result.storage
+    return [
+        ("Technology", storage.technology),
+        ("Size", _integer(storage.size_words)),
+        ("Word bits", str(storage.word_bits)),
+        ("Block size", str(storage.block_size)),
+        *_shared_specs(result),
+        ("Effective size", _integer(storage.effective_size_words)),
+        ("Min utilization", f"{storage.min_utilization:.2f}"),
+        ("Vector access energy", f"{result.vector_access_energy_pj:.2f} pJ"),
+        ("Vector access energy source", result.vector_energy_source),
+        ("Area", f"{result.area_per_instance_um2:.2f} um^2"),
+    ]
+
+
+def _sparse_specs(result: StorageResult) -> list[tuple[str, str]]:
+    storage = result.storage
+    return [
+        ("Technology", storage.technology),
+        ("Data storage size", _integer(storage.size_words)),
+        ("Data word bits", str(storage.word_bits)),
+        ("Data block size", str(storage.block_size)),
+        ("Metadata storage width(bits)", str(storage.metadata_width_bits)),
+        ("Metadata storage depth", _integer(storage.metadata_depth)),
+        *_shared_specs(result),
+        ("Effective data storage size", _integer(storage.effective_size_words)),
+        ("Min utilization", f"{storage.min_utilization:.2f}"),
+        ("Vector read energy", f"{result.read_energy_pj:.2f} pJ"),
+        ("Vector write energy", f"{result.write_energy_pj:.2f} pJ"),
+        ("Vector metadata read energy", f"{result.metadata_read_energy_pj:.2f} pJ"),
+        ("Vector metadata write energy", f"{result.metadata_write_energy_pj:.2f} pJ"),
+        ("(De)compression energy", f"{result.decompression_energy_pj:.2f} pJ"),
+        ("Area", f"{result.area_per_instance_um2:.2f} um^2"),
+    ]
+
+
+def _per_access(tensor: TensorTraffic) -> float:
+    accesses = tensor.reads.actual + tensor.fills.actual + tensor.updates.actual
+    if accesses or not tensor.instances_average:
+        return tensor.energy_per_access_pj
+    return ratio(tensor.energy_per_instance_pj, accesses)
+
+
+def _energies(tensor: TensorTraffic) -> list[tuple[str, str]]:
+    return [
+        ("Temporal reductions (per-instance)", str(tensor.temporal_reductions)),
+        ("Address generations (per-cluster)", str(tensor.address_generations)),
+        ("Energy (per-scalar-access)", f"{_quotient(_per_access(tensor))} pJ"),
+        ("Energy (per-instance)", f"{tensor.energy_per_instance_pj:.2f} pJ"),
+        ("Energy (total)", f"{tensor.energy_pj:.2f} pJ"),
+        ("Temporal Reduction Energy (per-instance)", f"{tensor.reduction_energy_per_instance_pj:.2f} pJ"),
+        ("Temporal Reduction Energy (total)", f"{tensor.reduction_energy_pj:.2f} pJ"),
+        ("Address Generation Energy (per-cluster)", f"{tensor.addr_gen_energy_per_cluster_pj:.2f} pJ"),
+        ("Address Generation Energy (total)", f"{tensor.addr_gen_energy_pj:.2f} pJ"),
+    ]
+
+
+def _bandwidths(tensor: TensorTraffic) -> list[tuple[str, Bandwidth]]:
+    return [("Shared", tensor.shared), ("Read", tensor.read), ("Write", tensor.write)]
+
+
+def _dense_tensor(tensor: TensorTraffic) -> list[str]:
+    rows = [
+        ("Partition size", str(tensor.partition_words)),
+        ("Utilized capacity", str(tensor.utilized_words)),
+        ("Utilized instances (max)", str(int(tensor.instances_average))),
+        ("Utilized clusters (max)", str(tensor.clusters)),
+        ("Scalar reads (per-instance)", str(tensor.reads.actual)),
+        ("Scalar updates (per-instance)", str(tensor.updates.actual)),
+        ("Scalar fills (per-instance)", str(tensor.fills.actual)),
+        *_energies(tensor),
+    ]
+    for name, bandwidth in _bandwidths(tensor):
+        rows += [
+            (f"{name} Bandwidth (per-instance)", f"{bandwidth.per_instance:.2f} words/cycle"),
+            (f"{name} Bandwidth (total)", f"{bandwidth.total:.2f} words/cycle"),
+        ]
+    return _table(rows, indent=8, width=_DENSE_LABEL)
+
+
+def _sparse_tensor(tensor: TensorTraffic) -> list[str]:
+    formats = "".join(f"{name} " for name in tensor.format) or "none"
+    rows = [
+        ("Partition size", str(tensor.partition_words)),
+        ("Tile density distribution", tensor.density_model),
+        ("Data tile shape", str(tensor.tile_words)),
+        ("Max utilized data storage capacity", str(tensor.utilized_words)),
+        ("Representation format", formats),
+    ]
+    lines = _table(rows, indent=8, width=_SPARSE_LABEL)
+    label = "Max utilized Repr format storage capacity"
+    lines += _ranks(label, tensor.format_words, bool(tensor.format), ", ")
+    rows = [
+        ("Utilized instances (max)", str(tensor.instances_max)),
+        ("Utilized instances (average)", f"{tensor.instances_average:.2f}"),
+        ("Utilized clusters (max)", str(tensor.clusters)),
+        *_scalars("reads", tensor.reads),
+        *_scalars("fills", tensor.fills),
+        *_scalars("updates", tensor.updates),
+    ]
+    lines += _table(rows, indent=8, width=_SPARSE_LABEL)
+    if tensor.format:
+        lines += _format_words("reads", tensor.format_reads)
+        lines += _format_words("fills", tensor.format_fills)
+        lines += _format_words("updates", tensor.format_updates)
+    lines += _table(_energies(tensor), indent=8, width=_SPARSE_LABEL)
+    for name, bandwidth in _bandwidths(tensor):
+        data, words = 100 * (1 - bandwidth.format_fraction), 100 * bandwidth.format_fraction
+        lines += [
+            *_rate(f"Average {name} Bandwidth (per-instance)", bandwidth.per_instance),
+            f"            Breakdown (Data, Format): ({data:.2f}%, {words:.2f}%)",
+            *_rate(f"{name} Bandwidth (total)", bandwidth.total),
+        ]
+    return lines
+
+
+def _rate(label: str, words_per_cycle: float) -> list[str]:
+    return _table([(label, f"{words_per_cycle:.2f} words/cycle")], indent=8, width=_SPARSE_LABEL)
+
+
+def _scalars(kind: str, access: Access) -> list[tuple[str, str]]:
+    return [
+        (f"Algorithmic scalar {kind} (per-instance)", str(access.algorithmic)),
+        (f"Actual scalar {kind} (per-instance)", str(access.actual)),
+        (f"Gated scalar {kind} (per-instance)", str(access.gated)),
+        (f"Skipped scalar {kind} (per-instance)", str(access.skipped)),
+    ]
+
+
+def _format_words(kind: str, access: FormatAccess) -> list[str]:
+    outcomes = [
+        ("Actual", access.actual, access.actual_bits),
+        ("Gated", access.gated, access.gated_bits),
+        ("Skipped", access.skipped, access.skipped_bits),
+    ]
+    lines = []
+    for name, units, bits in outcomes:
+        lines += _ranks(f"{name} scalar format {kind} (per-instance)", units, bits > 0, ",  ")
+    return lines
+
+
+def _ranks(label: str, units: tuple[tuple[int, int], ...], listed: bool, comma: str) -> list[str]:
+    """One line per rank, top rank first; a single 0 if not `listed`, also for words that hold no bits."""
+    if not listed:
+        return [f"        {label:<{_SPARSE_LABEL}}: 0"]
+    return [
+        f"        {label:<{_SPARSE_LABEL}}",
+        *(
+            f"            Rank {len(units) - 1 - i} (metadata, payload): ({metadata}{comma}{payload})"
+            for i, (metadata, payload) in enumerate(units)
+        ),
+    ]
+
+
+def _network(network: NetworkResult) -> list[str]:
+    specs = [
+        ("Type", "Legacy"),
+        ("Legacy sub-type", network.type.replace(":", "_")),
+        ("ConnectionType", "3"),
+        ("Word bits", str(network.word_bits)),
+        ("Router energy", f"{_real(network.router_energy_pj)} pJ"),
+        ("Wire energy", f"{_real(network.wire_energy_pj_per_bit_mm)} pJ/b/mm"),
+        ("Ingress energy", f"{_real(network.energy_per_ingress_pj)} pJ"),
+        ("Fill latency", str(network.fill_latency_cycles)),
+        ("Drain latency", str(network.drain_latency_cycles)),
+    ]
+    lines = [network.name, "", "    SPECS", "    -----", *_table(specs, indent=8, width=16), ""]
+    lines += ["    STATS", "    -----"]
+    for tensor in network.tensors:
+        lines += [f"    {tensor.dataspace}:", *_network_tensor(tensor)]
+    return [*lines, ""]
+
+
+def _network_tensor(tensor: NetworkTraffic) -> list[str]:
+    head = [
+        ("Fanout", str(tensor.fanout)),
+        ("Multicast factor", str(tensor.multicast)),
+    ]
+    remote = tensor.distributed
+    if remote is not None:
+        head.append(("Multicast factor (distributed)", str(remote.multicast)))
+    head.append(("Ingresses", f"{tensor.ingresses:.2f}"))
+    tail = [
+        ("Link transfers", str(tensor.link_transfers)),
+        ("Spatial reductions", str(tensor.spatial_reductions)),
+        ("Average number of hops", f"{tensor.average_hops:.2f}"),
+        ("Energy (per-hop)", f"{tensor.energy_per_hop_pj * 1000:.2f} fJ"),
+        ("Energy (per-instance)", f"{tensor.energy_per_instance_pj:.2f} pJ"),
+        ("Energy (total)", f"{tensor.energy_pj:.2f} pJ"),
+        ("Link transfer energy (per-instance)", f"{tensor.link_energy_per_instance_pj:.2f} pJ"),
+        ("Link transfer energy (total)", f"{tensor.link_energy_pj:.2f} pJ"),
+        ("Spatial Reduction Energy (per-instance)", f"{tensor.reduction_energy_per_instance_pj:.2f} pJ"),
+        ("Spatial Reduction Energy (total)", f"{tensor.reduction_energy_pj:.2f} pJ"),
+    ]
+    buckets = [_bucket(bucket) for bucket in sorted(tensor.buckets)]
+    if remote is not None:
+        rows = [("Ingresses (distributed)", f"{remote.ingresses:.2f}")]
+        buckets += [*_table(rows, indent=8, width=40), _bucket(remote)]
+    return [*_table(head, indent=8, width=40), *buckets, *_table(tail, indent=8, width=40)]
+
+
+def _bucket(bucket: Bucket) -> str:
+    return f"            @multicast {bucket.multicast} @scatter {bucket.scatter}: {bucket.ingresses:.2f}"
+
+
+def _intensity(evaluation: Evaluation) -> list[str]:
+    intensity = evaluation.intensity
+    reductions, ops = _operations(intensity)
+    least_bytes = evaluation.storage[-1].storage.word_bits * intensity.memory_accesses_required // 8
+    rows = [
+        ("Total elementwise ops", str(intensity.elementwise_ops)),
+        ("Total reduction ops", str(reductions)),
+        ("Total ops", str(ops)),
+        ("Total memory accesses required", str(intensity.memory_accesses_required)),
+        ("Optimal Op per Byte", _quotient(single_ratio(ops, least_bytes))),
+    ]
+    lines = ["Operational Intensity Stats", "-" * 27, *_table(rows, indent=4, width=40), ""]
+    for level, result in zip(intensity.levels, evaluation.storage, strict=True):
+        accesses = level.accesses % UNSIGNED
+        byte = result.storage.word_bits * accesses % UNSIGNED // 8
+        lines.append(f"=== {level.name} ===")
+        if accesses:
+            rows = [
+                ("Total scalar accesses", str(accesses)),
+                ("Op per Byte", _quotient(single_ratio(ops, byte))),
+            ]
+            lines += _table(rows, indent=4, width=40)
+    return lines
+
+
+def _operations(intensity: OperationalIntensity) -> tuple[int, int]:
+    """Reductions and all operations as the reference counts them: it takes a negative number modulo 2^64."""
+    reductions = intensity.elementwise_ops - intensity.results
+    return reductions % UNSIGNED, (intensity.elementwise_ops + reductions) % UNSIGNED
+
+
+def reported_gflops(evaluation: Evaluation) -> float:
+    """Operations per nanosecond at 1 GHz as the text has them, reductions modulo 2^64 included."""
+    return single_ratio(_operations(evaluation.intensity)[1], evaluation.cycles)
+
+
+def wrapped_counts(evaluation: Evaluation) -> tuple[str, ...]:
+    """A warning for a report whose counts are no counts; the records have others."""
+    intensity = evaluation.intensity
+    if intensity.elementwise_ops >= intensity.results:
+        return ()
+    return (
+        f"{intensity.elementwise_ops} computes are left for {intensity.results} results: the stats text has "
+        f"{_operations(intensity)[0]} reduction ops, as Timeloop does, the result {intensity.reduction_ops}",
+    )
+
+
+def _divisibility(evaluation: Evaluation) -> list[str]:
+    """Ours alone, and only where dims are padded or imperfect: the reference knows neither."""
+    useful = f"{evaluation.useful_computes} of {evaluation.algorithmic_computes}"
+    last = f"    Useful computes: {useful}; energies per compute divide by all of them"
+    lines = ["Divisibility", "-" * 12, *(f"    {cover}" for cover in evaluation.covers), last, "", ""]
+    return lines if evaluation.covers else []
+
+
+def _summary(evaluation: Evaluation) -> list[str]:
+    lines = [
+        "Summary Stats",
+        "-------------",
+        f"GFLOPs (@1GHz): {_quotient(reported_gflops(evaluation))}",
+        f"Utilization: {evaluation.utilization:.2f}",
+        f"Cycles: {evaluation.cycles}",
+        f"Energy: {evaluation.energy_pj / 1e6:.2f} uJ",
+        f"EDP(J*cycle): {evaluation.edp_j_cycles:.2e}",
+        "Area: 0.00 mm^2",
+        "",
+    ]
+    if not evaluation.sparse_report:
+        return lines + _per_compute(evaluation, "Computes", evaluation.actual_computes, "fJ/Compute")
+    algorithmic, actual = evaluation.algorithmic_computes, evaluation.actual_computes
+    lines += _per_compute(evaluation, "Algorithmic Computes", algorithmic, "fJ/Algorithmic-Compute")
+    return [*lines, "", *_per_compute(evaluation, "Actual Computes", actual, "fJ/Compute")]
+
+
+def _per_compute(evaluation: Evaluation, label: str, computes: int, unit: str) -> list[str]:
+    rows = [(evaluation.compute.name, evaluation.compute.energy_pj)]
+    rows += [(storage.name, storage.energy_pj) for storage in evaluation.storage]
+    rows += [(network.name, network.energy_pj) for network in _networks(evaluation)]
+    rows += [("Total", evaluation.energy_pj)]
+    width = max(len(name) for name, _ in rows) + 1
+    return [
+        f"{label} = {computes}",
+        unit,
+        *(f"    {name:<{width}}= {_quotient(ratio(energy * 1000, computes))}" for name, energy in rows),
+    ]

@@ -1,0 +1,181 @@
+"""One YAML file as plain Python data: YAML 1.2 scalars, no duplicate keys, and the line of every key."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sparsim.errors import FormatError
+from sparsim.fileio.reading import read_text, reading
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is some ten times faster
+_NULL = ("", "~", "null", "Null", "NULL")
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")  # 010 and 0x10 mean different numbers to different programs
+_FLOAT = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_MAX_DEPTH = 100
+MAX_DIGITS = 18  # fits 64 bits, with and without a sign
+_MAX_VALUES = 2_000_000  # aliases of aliases of aliases can describe more than any memory holds
+
+
+class YamlMap(dict[str, Any]):
+    """A mapping that remembers where it was written: `lines[key]` is the line of a key, from 1."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, int] = {}
+
+
+def load_yaml(path: str | Path) -> YamlMap:
+    """The mapping that the file holds, in file order.
+
+    Scalars follow YAML 1.2's core schema: `1e-05` and `1E3` are numbers, `yes`, `off`, `N`, `12:30` text; so
+    are, other than there, `010`, `0o10` and `0x10`. Anchors and merge keys are resolved.
+
+    Raises FormatError for a file that is missing, empty, binary, not YAML, not a mapping, has a key twice, or
+    control characters in its text.
+    """
+    with reading(path, "a YAML file"):
+        return parse_yaml(read_text(path, what="a YAML file"), str(path))
+
+
+def parse_yaml(text: str, name: str) -> YamlMap:
+    """Like `load_yaml`, for text that is at hand; `name` stands for the file in messages."""
+    try:
+        root = _Builder(_Loader(text), name).document()
+    except yaml.reader.ReaderError as error:
+        code = error.character if isinstance(error.character, int) else ord(error.character)
+        raise FormatError(f"not a text file: character U+{code:04X} at {error.position}", path=name) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{name}:{mark.line + 1}" if mark else name
+        raise FormatError(f"not YAML: {error.problem or error.context}", path=where) from None
+    if not isinstance(root, YamlMap):
+        kind = "a list" if isinstance(root, list) else "plain text"
+        raise FormatError(f"holds {kind}, a mapping of keys to values is expected", path=name)
+    return root
+
+
+def plain_scalar(text: str) -> Any:
+    """What unquoted text means: None, a bool, an int, a float, or the text itself (see `load_yaml`)."""
+    if text in _NULL:
+        return None
+    if text in _BOOL:
+        return _BOOL[text]
+    if _INT.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+    return text
+
+
+class _Builder:
+    """Turns the parser's events into data. (PyYAML's own composer recurses in C, without a limit.)"""
+
+    def __init__(self, loader: Any, name: str) -> None:
+        self.next = loader.get_event
+        self.name = name
+        self.anchors: dict[str, Any] = {}
+        self.sizes: dict[int, int] = {}  # of anchored lists and mappings, with everything inside
+
+    def document(self) -> Any:
+        self.next()  # start of the stream
+        if isinstance(self.next(), yaml.StreamEndEvent):
+            raise FormatError("is empty", path=self.name)
+        root, _ = self.value(self.next(), 0)
+        self.next()  # end of the document
+        event = self.next()
+        if not isinstance(event, yaml.StreamEndEvent):
+            raise FormatError("a second document starts, one is expected", path=self.where(event))
+        if root is None:
+            raise FormatError("is empty", path=self.name)
+        return root
+
+    def value(self, event: Any, depth: int) -> tuple[Any, int]:
+        """The value that starts with `event`, and how many values it stands for."""
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self.anchors:
+                raise FormatError(f"alias '*{event.anchor}' has no anchor before it", path=self.where(event))
+            value = self.anchors[event.anchor]
+            return value, self.sizes.get(id(value), 1)
+        if depth >= _MAX_DEPTH:
+            raise FormatError(f"nested more than {_MAX_DEPTH} deep", path=self.where(event))
+        size = 1
+        if isinstance(event, yaml.ScalarEvent):
+            value = self.scalar(event)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value, size = self.sequence(depth)
+        else:
+            value, size = self.mapping(depth)
+        if size > _MAX_VALUES:
+            raise FormatError(f"aliases stand for more than {_MAX_VALUES} values", path=self.where(event))
+        if event.anchor:
+            self.anchors[event.anchor] = value
+            self.sizes[id(value)] = size
+        return value, size
+
+    def sequence(self, depth: int) -> tuple[list[Any], int]:
+        result, total = [], 1
+        while not isinstance(event := self.next(), yaml.SequenceEndEvent):
+            value, size = self.value(event, depth + 1)
+            result.append(value)
+            total += size
+        return result, total
+
+    def mapping(self, depth: int) -> tuple[YamlMap, int]:
+        result, merged, total = YamlMap(), YamlMap(), 1
+        while not isinstance(event := self.next(), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent):
+                raise FormatError("a key is not plain text", path=self.where(event))
+            key, line = self.text(event), self.line(event)
+            value, size = self.value(self.next(), depth + 1)
+            total += size
+            if key == "<<" and not event.style:
+                self.merge(merged, value, event)
+            elif key in result:
+                raise FormatError(
+                    f"key '{key}' is there twice, first in line {result.lines[key]}", path=self.where(event)
+                )
+            else:
+                result[key] = value
+                result.lines[key] = line
+        self.merge(result, merged, None)
+        return result, total
+
+    def merge(self, into: YamlMap, value: Any, event: Any) -> None:
+        """Add what `<<` names; what is there already stays."""
+        for source in value if isinstance(value, list) else [value]:
+            if not isinstance(source, YamlMap):
+                raise FormatError("'<<' merges something that is not a mapping", path=self.where(event))
+            for key in source:
+                if key not in into:
+                    into[key] = source[key]
+                    into.lines[key] = source.lines[key]
+
+    def scalar(self, event: Any) -> Any:
+        if event.style:  # quoted, or a block of text
+            return self.text(event)
+        if len(event.value) > MAX_DIGITS and _INT.fullmatch(event.value):
+            raise FormatError(f"a number of more than {MAX_DIGITS} digits", path=self.where(event))
+        return plain_scalar(event.value)
+
+    def text(self, event: Any) -> str:
+        """The text of a scalar, in which only quotes allow for control characters: no name has any."""
+        text: str = event.value
+        if found := _CONTROL.search(text):
+            code = f"U+{ord(found[0]):04X}"
+            raise FormatError(f"text holds the control character {code}", path=self.where(event))
+        return text
+
+    def where(self, event: Any) -> str:
+        return f"{self.name}:{self.line(event)}"
+
+    def line(self, event: Any) -> int:
+        line: int = event.start_mark.line + 1
+        return line

@@ -1,0 +1,101 @@
+"""A whole chip: an accelerator, its PEs and network, its clock, and what may be spread over its array."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from sparsim.errors import EnergyTableError, SpecError, near
+from sparsim.records import Architecture, EnergyTable, SparsePolicy
+from sparsim.records.chip_spec import ADDRESS_SPADS, ChipSpec
+from sparsim.records.component import Component
+from sparsim.records.energy_table import NOT_GIVEN, energy_sources, origin
+from sparsim.records.noc_spec import Axis, Noc
+
+DRAM, PSUM_GLB, IACT_GLB = "DRAM", "psum_glb", "iact_glb"
+CLUSTER_ROW, CLUSTER, PE_ROW = (
+    "cluster_row",
+    "cluster",
+    "pe_row",
+)  # they keep nothing and carry the array's axes
+WEIGHT_SPAD, IACT_SPAD, PSUM_SPAD, IACT_REG = "weight_spad", "iact_spad", "psum_spad", "iact_reg"
+LEVELS = (
+    DRAM, PSUM_GLB, IACT_GLB, CLUSTER_ROW, CLUSTER, PE_ROW, WEIGHT_SPAD, IACT_SPAD, PSUM_SPAD, IACT_REG,
+)  # fmt: skip
+SPREAD_AT: dict[str, Axis] = {  # the level whose fan-out is an axis of the array
+    IACT_GLB: "cluster_rows", CLUSTER_ROW: "cluster_columns", CLUSTER: "pe_rows", PE_ROW: "pe_columns",
+}  # fmt: skip
+
+
+class Chip(NamedTuple):
+    """A chip with everything that a layer's cost depends on."""
+
+    spec: ChipSpec
+    architecture: Architecture
+    policy: SparsePolicy | None
+    energy: EnergyTable | None
+    components: tuple[Component, ...] = ()  # that `energy` was estimated from
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+
+def meshes_of(noc: Noc) -> dict[str, tuple[int, int]]:
+    """The meshes of the levels that carry the axes of a network's array."""
+    rows, columns = noc.clusters
+    return {
+        CLUSTER_ROW: (1, rows), CLUSTER: (columns, 1), PE_ROW: (1, noc.pe_rows),
+        WEIGHT_SPAD: (noc.pe_columns, 1),
+    }  # fmt: skip
+
+
+def check_chip(chip: Chip) -> None:
+    """Whether architecture, PE and network are of one chip. Raises SpecError."""
+    where = f"chip {chip.name}"
+    names = tuple(level.name for level in chip.architecture.storage)
+    if names != LEVELS:
+        unknown = next((n for n in names if n not in LEVELS), None)
+        raise SpecError(
+            f"levels are {', '.join(names)}, a row-stationary chip has {', '.join(LEVELS)}",
+            path=where,
+            hint=near(unknown, LEVELS) if unknown else "",
+        )
+    noc = chip.spec.noc
+    meshes = {level.name: level.mesh for level in chip.architecture.storage}
+    for level, mesh in meshes_of(noc).items():
+        if meshes[level] != mesh:
+            raise SpecError(f"mesh of {level} is {meshes[level]}, noc {noc.name} needs {mesh}", path=where)
+    actions = chip.energy.actions if chip.energy else {}
+    for name in ADDRESS_SPADS.values():
+        if name in actions and "read" not in actions[name]:
+            raise EnergyTableError("no action 'read'", path=f"energy table, component {name}")
+    lanes = math.prod(chip.architecture.compute.mesh)
+    if lanes != chip.spec.pe.simd_width:
+        pe = chip.spec.pe
+        raise SpecError(f"{lanes} MACs per PE, simd_width of PE {pe.name} is {pe.simd_width}", path=where)
+
+
+def missing_energies(chip: Chip) -> tuple[str, ...]:
+    """Warnings of what the chip gives no energy of, beside what the evaluation of its memories says."""
+    where = f"chip {chip.name}"
+    if chip.energy is None:
+        return (
+            f"{where}: neither components nor an energy table, so that energies of memories and MACs are "
+            "built in, and address spads cost nothing",
+        )
+    spads = {"iact": chip.spec.pe.iact_address, "weight": chip.spec.pe.weight_address}
+    missing = [
+        name for role, name in ADDRESS_SPADS.items() if spads[role].words and name not in chip.energy.actions
+    ]
+    return (f"{where}: no energy of {' and '.join(missing)}, which cost nothing",) if missing else ()
+
+
+def chip_energy_sources(chip: Chip) -> dict[str, dict[str, str]]:
+    """Where energies come from, by component and action; what network, clock and control cost is given with
+    the chip."""
+    found = energy_sources(chip.architecture, chip.energy)
+    for name in ADDRESS_SPADS.values():
+        priced = chip.energy is not None and name in chip.energy.actions
+        found[name] = {"read": origin(chip.energy) if chip.energy and priced else NOT_GIVEN}
+    return found

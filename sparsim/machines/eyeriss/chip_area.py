@@ -1,0 +1,46 @@
+"""Area of a chip's components. Control, clock and wires are not estimated."""
+
+from __future__ import annotations
+
+import math
+
+from sparsim.machines.eyeriss.chip import DRAM, Chip
+from sparsim.machines.eyeriss.layer_cost import ADDRESSES, COMPUTE, NOC
+from sparsim.records import Storage
+from sparsim.records.chip_spec import ADDRESS_SPADS, ROUTERS
+from sparsim.records.component import Component
+
+
+def chip_area(chip: Chip) -> dict[str, float]:
+    """um2 of all instances by component: the levels with an area but DRAM, MACs, address spads and routers.
+
+    Empty without an energy table. A component that holds fewer words than its level is a bank of it.
+    """
+    if chip.energy is None:
+        return {}
+    areas, arch, noc = chip.energy.areas, chip.architecture, chip.spec.noc
+    components = {component.name: component for component in chip.components}
+    found = {
+        level.name: areas[level.name] * math.prod(arch.total_mesh(i)) * _banks(level, components)
+        for i, level in enumerate(arch.storage)
+        if level.name in areas and level.name != DRAM
+    }
+    found[COMPUTE] = areas.get(arch.compute.name, 0.0) * math.prod(arch.total_mesh(len(arch.storage)))
+    found[ADDRESSES] = noc.pes * sum(areas.get(name, 0.0) for name in ADDRESS_SPADS.values())
+    found[NOC] = math.prod(noc.clusters) * math.fsum(
+        network.routers_per_cluster * areas.get(ROUTERS[network.role], 0.0) for network in noc.networks
+    )
+    return {name: area for name, area in found.items() if area > 0}
+
+
+def _banks(level: Storage, components: dict[str, Component]) -> float:
+    """Memories that make up an instance of the level; a part of one where the last is not full."""
+    component = components.get(level.name)
+    if component is None or level.size_words is None:
+        return 1.0
+    bits = sum(
+        part.count * float(part.attributes["width_bits"]) * float(part.attributes["depth_words"])
+        for part in (component.parts or (component,))
+        if "depth_words" in part.attributes
+    )
+    return level.size_words * level.word_bits / bits if bits else 1.0

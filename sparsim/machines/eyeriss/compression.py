@@ -1,0 +1,63 @@
+"""Which operands of a layer a chip keeps compressed, with counts of zeros, and which plainly.
+
+The PE skips what counts tell it to: of a tensor that is stored plainly it takes every zero for a value, and
+so do the network and all memories. Compressed words are wider (on Eyeriss v2 12 bits for 8), so that a tensor
+with few zeros is cheaper plainly. The chip is set once per layer, for each tensor by itself.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from msgspec.structs import replace
+
+from sparsim.machines.eyeriss.chip import Chip
+from sparsim.machines.eyeriss.conv_dims import IACTS, PSUMS, WEIGHTS
+from sparsim.records import Density, Layer
+
+ROLES = {"weight": WEIGHTS, "iact": IACTS, "psum": PSUMS}
+OPERANDS = ("weight", "iact")
+SURELY = 0.75  # of the bits of a plain tensor: one that needs fewer compressed is compressed without asking
+
+
+def stored_ways(chip: Chip, layer: Layer) -> tuple[Layer, ...]:
+    """The layer in every way in which it may be stored, compressed as far as possible first.
+
+    A tensor that is stored plainly has density 1 there.
+    """
+    if chip.spec.compression == "any-zero":
+        return (layer,)
+    having_zeros = [role for role in OPERANDS if layer.density(ROLES[role]).density < 1.0]
+    free = [
+        ROLES[role]
+        for role in having_zeros
+        if skips_zeros(chip, role) and layer.density(ROLES[role]).density > surely_below(chip, role)
+    ]
+    chosen = itertools.chain.from_iterable(itertools.combinations(free, n) for n in range(len(free) + 1))
+    return tuple(plainly(layer, names) for names in chosen)
+
+
+def surely_below(chip: Chip, role: str) -> float:
+    """The density up to which compressed words are surely cheaper, off chip and on the network."""
+    network = chip.spec.noc.network(role)
+    words = network.words_per_port(compressed=False) / network.words_per_port(compressed=True)
+    bits = chip.architecture.storage[0].word_bits / chip.spec.pe.value_bits
+    return SURELY / max(words, bits)
+
+
+def plainly(layer: Layer, names: tuple[str, ...]) -> Layer:
+    """The layer with these tensors stored plainly."""
+    if not names:
+        return layer
+    return replace(layer, densities={**layer.densities, **dict.fromkeys(names, Density(density=1.0))})
+
+
+def is_compressed(chip: Chip, layer: Layer, role: str) -> bool:
+    """Whether words of a layer that is stored as it says travel with their counts."""
+    names = [ROLES[role]] if chip.spec.compression == "cheapest" else [WEIGHTS, IACTS]
+    return skips_zeros(chip, role) and min(layer.density(name).density for name in names) < 1.0
+
+
+def skips_zeros(chip: Chip, role: str) -> bool:
+    pe = chip.spec.pe
+    return {"weight": pe.skips_zero_weights, "iact": pe.skips_zero_iacts, "psum": False}[role]

@@ -1,0 +1,86 @@
+"""What the dims of a layer mean to a row-stationary chip."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from sparsim.errors import SpecError
+from sparsim.machines.eyeriss.pe.conv_tiling import Conv
+from sparsim.records import CONV, Layer
+
+# dims of the shape -> letters of the papers: a window is S columns wide, and R rows high
+CONV_DIMS = ("G", "N", "M", "C", "R", "S", "P", "Q")
+WEIGHTS, IACTS, PSUMS = "Weights", "Inputs", "Outputs"
+DISTRIBUTIONS = ("fixed-structured", "hypergeometric")  # a fraction says all; where zeros lie does not count
+
+
+class ConvDims(NamedTuple):
+    """Bounds of a convolution by the names of the shape's dims; those that a shape lacks are left out."""
+
+    bounds: dict[str, int]
+    stride: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Dims that may be spread over PEs: all but the window's columns."""
+        return tuple(d for d in self.bounds if d != "R")
+
+    def conv(self) -> Conv:
+        """In the letters of `sparsim.machines.eyeriss.pe`: E counts the output rows of all samples."""
+        b = {d: self.bounds.get(d, 1) for d in CONV_DIMS}
+        return Conv(
+            G=b["G"], M=b["M"], C=b["C"], R=b["S"], S=b["R"], E=b["N"] * b["Q"], F=b["P"], U=self.stride
+        )
+
+
+def as_conv(layer: Layer) -> Layer:
+    """The same layer in the shape CONV: dims that its own shape lacks have bound 1.
+
+    Raises SpecError for a layer that is no convolution over the dims G N M C R S P Q, or some of them.
+    """
+    if layer.shape == CONV:
+        return layer
+    dims = conv_dims(layer)
+    names = [name for name in CONV.coefficients if "stride" in name]
+    return Layer(
+        name=layer.name,
+        shape=CONV,
+        bounds={d: dims.bounds.get(d, 1) for d in CONV_DIMS},
+        coefficients=dict.fromkeys(names, dims.stride),
+        densities=layer.densities,
+    )
+
+
+def conv_dims(layer: Layer) -> ConvDims:
+    """Raises SpecError for a layer that is no convolution over the dims G N M C R S P Q, or some of them, and
+    for densities that are no fractions."""
+    shape = layer.shape
+    where = f"layer {layer.name}"
+    unknown = [d for d in shape.dims if d not in CONV_DIMS]
+    if unknown:
+        raise SpecError(
+            f"dim '{unknown[0]}' is unknown to a row-stationary chip, allowed are {' '.join(CONV_DIMS)}",
+            path=where,
+        )
+    for role in (WEIGHTS, IACTS, PSUMS):
+        if role not in [d.name for d in shape.dataspaces]:
+            raise SpecError(f"no dataspace '{role}', a row-stationary chip needs it", path=where)
+        distribution = layer.density(role).distribution
+        if distribution not in DISTRIBUTIONS:
+            known = " and ".join(DISTRIBUTIONS)
+            raise SpecError(
+                f"'{distribution}' is unknown to a row-stationary chip, allowed are {known}",
+                path=f"{where}, density of {role}",
+            )
+    coefficient = {**shape.coefficients, **layer.coefficients}
+    for name, value in coefficient.items():
+        if "dilation" in name and value != 1:
+            raise SpecError(f"{name} is {value}, a row-stationary chip allows 1", path=where)
+    strides = {value for name, value in coefficient.items() if "stride" in name} or {1}
+    if len(strides) > 1:  # that of an axis with one output says nothing, as in a convolution over one axis
+        inputs = next(d for d in shape.dataspaces if d.name == IACTS)
+        moves = {name for side in inputs.terms() for dim, name in side if layer.bounds[dim] > 1}
+        strides = {coefficient[name] for name in moves if name is not None and "stride" in name} or {1}
+    if len(strides) > 1:
+        raise SpecError(f"strides are {sorted(strides)}, a row-stationary chip needs them equal", path=where)
+    return ConvDims({d: layer.bounds[d] for d in CONV_DIMS if d in shape.dims}, strides.pop())

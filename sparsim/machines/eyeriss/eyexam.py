@@ -1,0 +1,70 @@
+"""Eyexam: where the cycles of a layer go, in seven steps from the workload to the finished mapping.
+
+Every step adds one restriction of the chip and can only lengthen the layer (Chen et al., JETCAS 9(2), 2019,
+section II: shape, dataflow, number of PEs, array, storage, bandwidth, varying access patterns). Work is what
+takes a MAC's time: of operands that are stored compressed, nonzeros only.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsim.machines.eyeriss.chip import Chip
+from sparsim.machines.eyeriss.conv_dims import conv_dims
+from sparsim.machines.eyeriss.layer_cost import ChipEvaluation, even_cycles, tile_of, worked_share
+from sparsim.machines.eyeriss.row_stationary_spreads import spreads
+from sparsim.records.layer_counts import macs
+
+STEPS = (
+    "layer shape",
+    "dataflow",
+    "number of PEs",
+    "array dimensions",
+    "storage",
+    "bandwidth",
+    "access patterns",
+)
+
+
+class Bound(NamedTuple):
+    """One step: no mapping under the restrictions so far is faster. `macs_per_cycle` counts all MACs, those
+    with zeros included, so that skipping chips may exceed their number of MACs."""
+
+    step: str
+    cycles: float
+    macs_per_cycle: float
+
+
+def eyexam(chip: Chip, found: ChipEvaluation) -> tuple[Bound, ...]:
+    """The seven bounds of an evaluated layer, each at least the one before."""
+    layer = found.stored
+    dims, pe = conv_dims(layer), chip.spec.pe
+    total = macs(layer)
+    work = total * math.prod(worked_share(chip, layer, role) for role in ("iact", "weight"))
+    allowed = {d for axis in chip.spec.spread.values() for d in axis}
+    lanes = min(pe.simd_width, dims.bounds.get("M", 1))
+    spread = math.prod(n for d, n in dims.bounds.items() if d in allowed)
+    pes = chip.spec.noc.pes
+    even = math.ceil(spread / (pes * lanes)) / spread
+    best = spreads(dims, chip.spec.noc.axes, chip.spec.spread)
+    left = -(-np.array([dims.bounds[d] for d in best.dims]) // best.total())
+    left = left.astype(np.float64)
+    filters = best.dims.index("M") if "M" in best.dims else None
+    if filters is not None:
+        left[:, filters] = -(-left[:, filters] // lanes)
+    array = left.prod(axis=1).min() / math.prod(dims.bounds[d] for d in best.dims)
+    steps = [
+        1.0,
+        work / spread,
+        work * even,
+        work * array,
+        even_cycles(chip, layer, found.spread, tile_of(found.mapping)),
+    ]
+    moving = max(found.time[part] for part in ("weight", "iact", "psum"))
+    steps.append(max(steps[-1], moving) + found.time["DRAM"])
+    steps.append(float(found.cycles))
+    rising = np.maximum.accumulate(np.maximum(steps, 1.0))
+    return tuple(Bound(step, float(c), total / float(c)) for step, c in zip(STEPS, rising, strict=True))

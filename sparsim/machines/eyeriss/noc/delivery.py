@@ -1,0 +1,218 @@
+"""What a network delivers for a pattern of groups: words per cycle, hops, wires, energy.
+
+Every group needs equally many words, and the array waits for the group served last. With w(e) words on
+edge e when each group gets one word, c(e) its capacity in bits per cycle and b the bits of a word, each
+group, and so each PE, gets
+
+    rate = min over e of c(e) / (w(e) b)    words per cycle
+
+and the array `groups * rate` distinct words. Of the ways to set the routers (module `routing`) that one
+is taken which sends each word the fewest times, of these the one that delivers most, then the one with the
+shortest wires: each word lies in one GLB cluster only, so a copy would cost capacity there, or off-chip
+bandwidth.
+
+Weights never lie in the GLB: they come from off chip through the same ports, which are always ready. Time
+to fill the routers (a cycle per hop), conflicts in GLB banks and words that arrive early are not modelled.
+Partial sums are described on their way out, from the PEs to the GLB; the way in has ports of its own, the
+same rate and, without the links between clusters, less wire.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sparsim.errors import MappingError, SpecError
+from sparsim.machines.eyeriss.noc.router_graph import Edge, build_graph
+from sparsim.machines.eyeriss.noc.routing import Mode, Route, configurations, edges
+from sparsim.machines.eyeriss.noc.traffic_pattern import IDLE, Coordinate, Groups, groups
+from sparsim.records.noc_spec import Noc, RouterNetwork, SpatialLoop
+
+
+class Delivery(NamedTuple):
+    """One way to set a network for a pattern. A word here is a distinct one; what it costs is the sum over
+    all times it is sent (`copies`) and all branches of its routes.
+    """
+
+    noc: Noc
+    network: RouterNetwork
+    mode: Mode
+    compressed: bool
+    groups: int  # PEs in one group want the same words
+    active_pes: int
+    words_per_pe_cycle: float  # words per cycle that each active PE gets (psum: gives)
+    copies: float  # times a word passes a GLB port
+    hops: float  # links between routers that a word passes
+    routers: float  # routers that a word passes
+    wire_um: float  # wire that a word drives
+    max_link_bits: float  # bits per cycle on the busiest edge of the graph
+    routes: tuple[Route, ...]
+
+    @property
+    def words_per_cycle(self) -> float:
+        """Distinct words per cycle, the whole array."""
+        return self.groups * self.words_per_pe_cycle
+
+    @property
+    def receipts_per_cycle(self) -> float:
+        """Words per cycle that arrive at PEs, counted at every PE."""
+        return self.active_pes * self.words_per_pe_cycle
+
+    @property
+    def bits_per_word(self) -> float:
+        """Bits of a port that a word takes: 24 bits for 3 raw or 2 compressed words are 8 or 12."""
+        return self.network.port_bits / self.network.words_per_port(self.compressed)
+
+    @property
+    def bits_per_cycle(self) -> float:
+        """Bits per cycle through all GLB ports together."""
+        return self.words_per_cycle * self.copies * self.bits_per_word
+
+    @property
+    def source_ports(self) -> int:
+        """GLB ports at work."""
+        return len(self.routes)
+
+    @property
+    def bits_per_port(self) -> float:
+        """Bits per cycle of a GLB port, mean over those at work."""
+        return self.bits_per_cycle / self.source_ports
+
+    @property
+    def energy_pj_per_word(self) -> float:
+        """Energy of wires and routers per distinct word."""
+        wiring = self.noc.wiring
+        per_bit = wiring.wire_pj_per_bit_mm * self.wire_um / 1000 + wiring.router_pj_per_bit * self.routers
+        return per_bit * self.bits_per_word
+
+    @property
+    def loads(self) -> dict[Edge, float]:
+        """Bits per cycle on every edge of the graph that is in use."""
+        bits = self.words_per_pe_cycle * self.bits_per_word
+        return {edge: n * bits for edge, n in _words_on_edges(self.noc, self.network, self.routes).items()}
+
+
+def plan(
+    noc: Noc,
+    role: str,
+    loops: Sequence[SpatialLoop],
+    relevant: Iterable[Coordinate],
+    *,
+    compressed: bool = False,
+) -> Delivery:
+    """The best delivery for a dataspace with coordinates `relevant` under spatial `loops` (see `groups`).
+
+    Equal questions are answered from memory."""
+    sums = tuple(c if isinstance(c, str) else tuple(c.items()) for c in relevant)
+    return _plan(noc, role, tuple(loops), sums, compressed)
+
+
+def deliver(noc: Noc, role: str, pattern: Groups, *, compressed: bool = False) -> Delivery:
+    """The best of `deliveries`. Equal patterns are evaluated once."""
+    return _deliver(noc, role, _checked(noc, pattern).tobytes(), compressed)
+
+
+def deliveries(noc: Noc, role: str, pattern: Groups, *, compressed: bool = False) -> tuple[Delivery, ...]:
+    """All feasible ways to deliver to `pattern` (array of groups as `groups` makes it), the best first."""
+    pattern = _checked(noc, pattern)
+    network = noc.network(role)
+    found = [
+        _evaluate(noc, network, pattern, mode, tuple(routes), compressed)
+        for mode, routes in configurations(noc, network, pattern)
+    ]
+    return tuple(sorted(found, key=lambda d: (d.copies, -d.words_per_pe_cycle, d.wire_um)))
+
+
+def noc_cycles(delivery: Delivery, words: ArrayLike) -> NDArray[np.float64]:
+    """Cycles to deliver `words` distinct words (any shape), spread evenly over the groups."""
+    exact = _words(words) / delivery.words_per_cycle
+    return np.ceil(exact * (1 - 1e-12))  # a quotient that is whole but for rounding stays whole
+
+
+def noc_energy(delivery: Delivery, words: ArrayLike) -> NDArray[np.float64]:
+    """Energy in pJ to deliver `words` distinct words (any shape)."""
+    return _words(words) * delivery.energy_pj_per_word
+
+
+@functools.lru_cache(maxsize=4096)
+def _plan(
+    noc: Noc,
+    role: str,
+    loops: tuple[SpatialLoop, ...],
+    sums: tuple[str | tuple[tuple[str, int], ...], ...],
+    compressed: bool,
+) -> Delivery:
+    relevant = [c if isinstance(c, str) else dict(c) for c in sums]
+    return deliver(noc, role, groups(noc, loops, relevant), compressed=compressed)
+
+
+@functools.lru_cache(maxsize=1024)
+def _deliver(noc: Noc, role: str, pattern: bytes, compressed: bool) -> Delivery:
+    shape = tuple(noc.axes.values())
+    return deliveries(noc, role, np.frombuffer(pattern, np.int64).reshape(shape), compressed=compressed)[0]
+
+
+def _evaluate(
+    noc: Noc,
+    network: RouterNetwork,
+    pattern: Groups,
+    mode: Mode,
+    routes: tuple[Route, ...],
+    compressed: bool,
+) -> Delivery:
+    graph = build_graph(noc, network)
+    words = _words_on_edges(noc, network, routes)
+    distinct = int(pattern.max()) + 1
+    bits = min(graph[a][b]["capacity"] / n for (a, b), n in words.items())  # per group and cycle
+    bits_per_word = network.port_bits / network.words_per_port(compressed)
+    sent = sum(len(route.groups) for route in routes)
+    hops = sum(len(route.groups) * len(route.links) for route in routes)
+    length_um = math.fsum(graph[a][b]["length_um"] * n for (a, b), n in words.items())
+    return Delivery(
+        noc=noc,
+        network=network,
+        mode=mode,
+        compressed=compressed,
+        groups=distinct,
+        active_pes=int((pattern != IDLE).sum()),
+        words_per_pe_cycle=bits / bits_per_word,
+        copies=sent / distinct,
+        hops=hops / distinct,
+        routers=(sent + hops) / distinct,
+        wire_um=length_um / distinct,
+        max_link_bits=bits * max(words.values()),
+        routes=routes,
+    )
+
+
+def _words_on_edges(noc: Noc, network: RouterNetwork, routes: Iterable[Route]) -> Counter[Edge]:
+    """Words on every edge when each group gets one."""
+    words: Counter[Edge] = Counter()
+    for route in routes:
+        for edge, n in edges(noc, network, route):
+            words[edge] += n
+    return words
+
+
+def _checked(noc: Noc, pattern: Any) -> Groups:
+    checked: Groups = np.ascontiguousarray(pattern, np.int64)
+    shape = tuple(noc.axes.values())
+    if checked.shape != shape:
+        raise MappingError(f"groups have shape {checked.shape}, noc {noc.name} has {shape}")
+    present = np.unique(checked[checked != IDLE])
+    if not np.array_equal(present, np.arange(len(present))) or not len(present):
+        raise MappingError("groups are not numbered 0, 1, 2, ... without gaps, idle PEs with -1")
+    return checked
+
+
+def _words(words: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(words, np.float64)
+    if not (array >= 0).all() or np.isinf(array).any():  # also refuses nan
+        raise SpecError("number of words is negative or not finite, allowed is 0 and more", path="noc")
+    return array

@@ -1,0 +1,140 @@
+"""The cycle-level twin: PEs that work through real masks."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsim.errors import MappingError, SpecError
+from sparsim.machines.eyeriss.pe.conv_tiling import Accesses, Conv, Tiling, check_positive
+from sparsim.machines.eyeriss.pe.csc import Bools, Ints, column_entries
+from sparsim.machines.eyeriss.pe.kernels.pe_passes import run_passes
+from sparsim.machines.eyeriss.pe.spad_capacity import limits
+from sparsim.records.pe_spec import SparsePE
+
+
+class ArrayRun(NamedTuple):
+    """Cycles and counts of a layer on an array of PEs."""
+
+    pe_cycles: Ints  # (passes, PEs) 0: no work
+    busy_cycles: int  # of all PEs: cycles in which the MACs have a column
+    macs: int  # products of a nonzero iact and a weight, a nonzero one where zero weights are skipped
+    gated_macs: int  # MAC slots of busy cycles that do nothing
+    accesses: Accesses
+
+    @property
+    def pass_cycles(self) -> Ints:
+        """Every pass takes as long as its slowest PE."""
+        slowest: Ints = self.pe_cycles.max(axis=1)
+        return slowest
+
+    @property
+    def cycles(self) -> int:
+        return int(self.pass_cycles.sum())
+
+    @property
+    def load_balance(self) -> float:
+        """Mean over all PEs, also those without work, of their cycles, over those of the slowest."""
+        return float(self.pe_cycles.mean(axis=1).sum() / self.cycles) if self.cycles else 1.0
+
+    @property
+    def simd_efficiency(self) -> float:
+        """Part of the MAC slots of busy cycles that is not gated."""
+        slots = self.macs + self.gated_macs
+        return self.macs / slots if slots else 1.0
+
+
+def run_pe(pe: SparsePE, iacts: Bools, weights: Bools, stride: int = 1, *, limited: bool = True) -> ArrayRun:
+    """One pass of one PE: `iacts` (C0, columns), `weights` (M0, C0, S); errors as of `run_array`."""
+    iacts, weights = np.asarray(iacts), np.asarray(weights)
+    if iacts.ndim != 2 or weights.ndim != 3:
+        raise SpecError(
+            f"masks have {iacts.ndim} and {weights.ndim} axes, needed are 2: C0, columns; and 3: M0, C0, S",
+            path="pe",
+        )
+    conv = conv_of(iacts[None, :, None], weights[None, :, :, None], stride)
+    tiling = Tiling(M0=conv.M, C0=conv.C, F0=conv.F)
+    return run_array(pe, conv, tiling, iacts[None, :, None], weights[None, :, :, None], limited=limited)
+
+
+def conv_of(iacts: Bools, weights: Bools, stride: int = 1) -> Conv:
+    """The layer that masks (G, C, rows, columns) and (G, M, C, R, S) belong to."""
+    g, m, c, r, s = np.shape(weights)
+    _, _, rows, columns = np.shape(iacts)
+    return Conv(g, m, c, r, s, (rows - r) // stride + 1, (columns - s) // stride + 1, stride)
+
+
+def run_array(
+    pe: SparsePE, conv: Conv, tiling: Tiling, iacts: Bools, weights: Bools, *, limited: bool = True
+) -> ArrayRun:
+    """A layer on an array of PEs: `iacts` (G, C, (E-1)*U+R, (F-1)*U+S), `weights` (G, M, C, R, S), nonzeros.
+
+    Raises SpecError for impossible sizes and masks of other shapes, MappingError for a tile that a spad
+    cannot hold; `limited=False` takes spads for endless.
+    """
+    check_positive(conv)
+    check_positive(tiling)
+    sizes = [int(n) for n in (conv.G, conv.M, conv.C, conv.R, conv.E, conv.F)]
+    tile = [1, int(tiling.M0), int(tiling.C0), 1, int(tiling.E0), int(tiling.F0)]
+    split = [int(n) for n in tiling[4:]]
+    iacts, weights = _checked_masks(conv, iacts, weights)
+    nonzeros, entries = _columns(pe, weights, tile[1])
+    words = -(-entries // pe.simd_width)
+    if limited:
+        _check_spads(pe, conv, tiling, words, tile[2])
+    passes = math.prod(-(-n // (t * p)) for n, t, p in zip(sizes, tile, split, strict=True))
+    cycles = np.zeros((passes, math.prod(split)), np.int64)
+    counts = np.zeros(2 + len(Accesses._fields), np.int64)
+    flags = (pe.skips_zero_iacts, pe.skips_zero_weights, pe.pipeline_stages, pe.lookahead_columns)
+    run_passes(
+        iacts.astype(np.int64, order="C"), words, np.ascontiguousarray(nonzeros), int(conv.U),
+        *(np.array(x, np.int64) for x in (sizes, tile, split, flags)),
+        np.zeros(pe.lookahead_columns, np.int64), cycles, counts,
+    )  # fmt: skip
+    busy, macs, *accesses = counts.tolist()
+    return ArrayRun(cycles, busy, macs, busy * pe.simd_width - macs, Accesses(*accesses))
+
+
+def _checked_masks(conv: Conv, iacts: Bools, weights: Bools) -> tuple[Bools, Bools]:
+    rows = (int(conv.E) - 1) * int(conv.U) + int(conv.R)
+    columns = (int(conv.F) - 1) * int(conv.U) + int(conv.S)
+    need = {
+        "iacts": (iacts, (conv.G, conv.C, rows, columns)),
+        "weights": (weights, (conv.G, conv.M, conv.C, conv.R, conv.S)),
+    }
+    for name, (mask, shape) in need.items():
+        if np.shape(mask) != shape:
+            raise SpecError(f"the mask has shape {np.shape(mask)}, the tensor {shape}", path=name)
+    return np.asarray(iacts) != 0, np.asarray(weights) != 0
+
+
+def _columns(pe: SparsePE, weights: Bools, m0: int) -> tuple[Ints, Ints]:
+    """(MACs, entries) per group, filter tile, channel, filter row and column."""
+    tiles = -(-weights.shape[1] // m0)
+    macs = np.zeros((weights.shape[0], tiles, *weights.shape[2:]), np.int64)
+    entries = macs.copy()
+    for t in range(tiles):
+        tile = np.moveaxis(weights[:, t * m0 : (t + 1) * m0], 1, -1)
+        if pe.skips_zero_weights:
+            macs[:, t], entries[:, t] = column_entries(tile, pe.count_bits)
+        else:
+            macs[:, t] = entries[:, t] = tile.shape[-1]
+    return macs, entries
+
+
+def _check_spads(pe: SparsePE, conv: Conv, tiling: Tiling, words: Ints, c0: int) -> None:
+    starts = range(0, words.shape[2], c0)
+    weights = max(int(words[:, :, c : c + c0].sum(axis=(2, 4)).max()) for c in starts)
+    for name, need, have in [
+        *limits(pe, conv, tiling),
+        ("weight_data", np.int64(weights), pe.weight_data.words),
+    ]:
+        if int(need) > have:
+            raise MappingError(
+                f"{name} of PE {pe.name} has {have} words, the tile needs {need}",
+                level=name,
+                need=float(need),
+                have=float(have),
+            )

@@ -1,0 +1,114 @@
+"""Sparse PEs cycle by cycle: the columns of one PE's pass, and all passes of an array.
+
+The fetch pipeline hands a column over in some cycle, at most `lookahead` columns wait, and the MACs begin
+with it in a later cycle, when they are done with the column before.
+"""
+
+from sparsim.model.kernels.jit import entry, kernel
+
+# dims, in the order of `size`, `tile`, `split`, `first` and `last`
+G, M, C, R, E, F, DIMS = 0, 1, 2, 3, 4, 5, 6
+# fields of `pe`
+SKIPS_IACTS, SKIPS_WEIGHTS, STAGES, LOOKAHEAD = 0, 1, 2, 3
+# fields of `clock`: last cycle of the fetch pipeline, first in which the MACs are free, columns so far
+FETCHED, FREE, COLUMNS = 0, 1, 2
+# counts; after the first two in the order of sparsim.machines.eyeriss.pe.conv_tiling.Accesses
+BUSY, MACS = 0, 1
+IACT_ADDRESS_READS, IACT_ADDRESS_WRITES, IACT_READS, IACT_WRITES = 2, 3, 4, 5
+WEIGHT_ADDRESS_READS, WEIGHT_ADDRESS_WRITES, WEIGHT_READS, WEIGHT_WRITES = 6, 7, 8, 9
+PSUM_READS, PSUM_WRITES = 10, 11
+
+
+@kernel
+def _fetch(words, lookahead, clock, began):
+    """One step of the fetch pipeline: a column of so many words; 0: an empty column or segment."""
+    if words == 0:
+        clock[FETCHED] += 1
+        return
+    slot = clock[COLUMNS] % lookahead
+    handed_over = max(clock[FETCHED] + 1, began[slot])  # there is room once an earlier column begins
+    begins = max(handed_over + 1, clock[FREE])
+    clock[FETCHED], clock[FREE], began[slot] = handed_over, begins + words, begins
+    clock[COLUMNS] += 1
+
+
+@kernel
+def _run_segment(iacts, words, kept, stride, pe, first, last, mt, e, f, s0, s1, clock, began, counts):
+    """One segment of one window: columns s0..s1-1 of the filter."""
+    g, r, row = first[G], first[R], e * stride + first[R]
+    found = 0
+    for s in range(s0, s1):
+        arrives = 1 if f == first[F] or s >= words.shape[4] - stride else 0
+        for c in range(first[C], last[C]):
+            on = iacts[g, c, row, f * stride + s]
+            if on == 0 and pe[SKIPS_IACTS]:
+                continue
+            found += 1
+            n = words[g, mt, c, r, s]
+            counts[IACT_READS] += 1
+            counts[IACT_WRITES] += arrives
+            counts[BUSY] += n
+            if on != 0:
+                counts[WEIGHT_ADDRESS_READS] += 2 * pe[SKIPS_WEIGHTS]
+                counts[WEIGHT_READS] += n
+                counts[MACS] += kept[g, mt, c, r, s]
+            _fetch(n, pe[LOOKAHEAD], clock, began)
+    if found == 0:
+        _fetch(0, pe[LOOKAHEAD], clock, began)
+
+
+@kernel
+def _run_tile(iacts, words, kept, stride, pe, first, last, mt, clock, began, counts):
+    """Cycles of one PE's pass over indices [first, last) of every dim; adds to `counts`."""
+    width = words.shape[4]
+    step = min(width, stride)
+    clock[FETCHED], clock[FREE], clock[COLUMNS] = -1, 1, 0
+    began[:] = 0
+    before = counts[BUSY]
+    for e in range(first[E], last[E]):
+        for f in range(first[F], last[F]):
+            for s in range(0, width, step):
+                _run_segment(
+                    iacts, words, kept, stride, pe, first, last, mt, e, f, s, min(width, s + step),
+                    clock, began, counts,
+                )  # fmt: skip
+                counts[IACT_ADDRESS_READS] += pe[SKIPS_IACTS]
+                if f == first[F] or s + step >= width:
+                    counts[IACT_ADDRESS_WRITES] += pe[SKIPS_IACTS]
+    psums = (last[M] - first[M]) * (last[E] - first[E]) * (last[F] - first[F])
+    counts[PSUM_READS] += psums
+    counts[PSUM_WRITES] += psums
+    for c in range(first[C], last[C]):
+        for s in range(width):
+            counts[WEIGHT_WRITES] += words[first[G], mt, c, first[R], s]
+            counts[WEIGHT_ADDRESS_WRITES] += pe[SKIPS_WEIGHTS]
+    if pe[STAGES] == 0:
+        return counts[BUSY] - before
+    return max(clock[FETCHED] + 1, clock[FREE] - 1) + pe[STAGES] - 1
+
+
+@entry
+def run_passes(iacts, words, kept, stride, size, tile, split, pe, began, cycles, counts):
+    """Entry: cycles[pass, PE] of all passes and PEs, 0 for a PE without work; adds to `counts`.
+
+    iacts (G, C, rows, columns) nonzero or not; words, kept (G, filter tiles, C, R, S) words of a column and
+    the MACs it is good for; began (lookahead,) scratch.
+    """
+    number, first, last, clock = size.copy(), size.copy(), size.copy(), size.copy()
+    for d in range(DIMS):
+        number[d] = (size[d] + tile[d] * split[d] - 1) // (tile[d] * split[d])
+    for p in range(cycles.shape[0]):
+        for k in range(cycles.shape[1]):
+            passes, pes, idle = p, k, False
+            for d in range(DIMS - 1, -1, -1):
+                index = passes % number[d] * split[d] + pes % split[d]
+                passes, pes = passes // number[d], pes // split[d]
+                first[d], last[d] = index * tile[d], min(size[d], (index + 1) * tile[d])
+                idle = idle or first[d] >= size[d]
+            cycles[p, k] = 0
+            if not idle:
+                cycles[p, k] = _run_tile(
+                    iacts, words, kept, stride, pe, first, last, first[M] // tile[M], clock, began, counts
+                )
+    counts[PSUM_READS] += counts[MACS]
+    counts[PSUM_WRITES] += counts[MACS]

@@ -1,0 +1,159 @@
+"""What one PE does in one pass, expected from densities."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsim.machines.eyeriss.pe.conv_tiling import Accesses
+from sparsim.machines.eyeriss.pe.random_columns import Ints, Reals, column_words, unhidden
+from sparsim.records.pe_spec import SparsePE
+
+
+class Tiles(NamedTuple):
+    """Tiles of several passes, all (K,): m filters, c channels, s filter columns, stride u, e rows of f
+    windows, and the densities of iacts and weights."""
+
+    m: Ints
+    c: Ints
+    s: Ints
+    u: Ints
+    e: Ints
+    f: Ints
+    iact_density: Reals
+    weight_density: Reals
+
+
+class TileModel(NamedTuple):
+    """Expectations for every tile, all (K,).
+
+    Cycles are a sum over visits of columns: that the iact is nonzero, times what the column takes. Its
+    variance is split by what it comes from: the weights, which all PEs with the same filters and channels
+    share, the iacts, likewise, or the pair of them.
+    """
+
+    cycles: Reals  # without filling the pipeline
+    most_cycles: Reals  # if nothing is zero
+    busy_cycles: Reals
+    macs: Reals
+    of_weights: Reals
+    of_iacts: Reals
+    of_both: Reals
+    third: tuple[Reals, Reals, Reals]  # third central moments as if windows did not overlap: with the iacts
+    # given, with the weights given, with none of both
+    column_mean: Reals  # cycles per nonzero iact, with those that an empty column costs
+    column_variance: Reals
+    wait: Reals  # cycles that an empty column or segment costs
+    visited: Reals  # chance that an iact takes part
+    accesses: Accesses
+
+
+def squared_uses(width: Ints, step: Ints, windows: Ints) -> Reals:
+    """Sum over all places below `windows` windows of the square of how many windows cover the place.
+
+    Two windows t apart share width - t * step places: these are summed over all pairs, by the sums of t and
+    of its square, so that windows of any width take no time.
+    """
+    w, s, n = (np.asarray(x, np.float64) for x in (width, step, windows))
+    last = np.maximum(np.minimum((w - 1) // s, n - 1), 0)
+    of_t = last * (last + 1) / 2
+    of_squares = of_t * (2 * last + 1) / 3
+    shared = last * w * n - of_t * (w + s * n) + of_squares * s
+    return np.asarray(w * n + 2 * shared)
+
+
+def model_tiles(pe: SparsePE, tiles: Tiles) -> TileModel:
+    """The expected pass of every tile on PE `pe`."""
+    m, c, s, u, e, f, iact_density, weight_density = tiles
+    step = np.minimum(s, u)
+    count = -(-s // step)  # segments of a window
+    windows, columns = e * f, c * s
+    visited = iact_density if pe.skips_zero_iacts else np.ones_like(iact_density)
+    words = column_words(pe, m, weight_density)
+    n = np.arange(words.shape[1])
+    mean = words @ n
+    no_segment = (count - 1) * (1 - visited) ** (c * step) + (1 - visited) ** (c * (s - (count - 1) * step))
+    fruitless = columns * visited * words[:, 0] + no_segment
+    wait = unhidden(pe, words, fruitless / (columns * visited + no_segment))
+
+    moments = [words @ n**k + wait**k * words[:, 0] for k in (1, 2, 3)]
+    column_mean, column_variance = moments[0], np.maximum(moments[1] - moments[0] ** 2, 0.0)
+    visits = windows * visited
+    of_iacts = iact_variance(visited, column_mean, wait, c, np.ones_like(c), s, u, f, e)
+    macs = windows * columns * iact_density * m * (weight_density if pe.skips_zero_weights else 1.0)
+    busy = windows * columns * visited * mean
+    return TileModel(
+        cycles=busy + windows * wait * fruitless,
+        most_cycles=(windows * columns * -(-m // pe.simd_width)).astype(np.float64),
+        busy_cycles=busy,
+        macs=macs,
+        of_weights=columns * visits**2 * column_variance,
+        of_iacts=of_iacts,
+        of_both=columns * visits * (1 - visited) * column_variance,
+        third=_third_moments(columns, moments, visits, visited),
+        column_mean=column_mean,
+        column_variance=column_variance,
+        wait=wait,
+        visited=visited,
+        accesses=_accesses(pe, tiles, count, visited, mean, macs),
+    )
+
+
+def iact_variance(
+    visited: Reals,
+    column: Reals,
+    wait: Reals,
+    channels: Ints,
+    parts: Ints,
+    s: Ints,
+    u: Ints,
+    f: Ints,
+    rows: Ints | Reals,
+) -> Reals:
+    """Variance of the cycles due to the iacts of `channels` channels in `parts` tiles.
+
+    `column` are the mean cycles of a nonzero iact, `wait` those of an empty segment, which can only be one
+    where no iact is nonzero. `rows` is the sum of squared uses along the other axis.
+    """
+    of_elements = channels * visited * (1 - visited) * column**2 * squared_uses(s, u, f)
+    step = np.minimum(s, u)
+    size = channels / parts * step
+    empty = (1 - visited) ** size
+    of_segments = wait**2 * empty * (1 - empty) - 2 * wait * size * column * visited * empty
+    segments = parts * squared_uses(-(-s // step), np.ones_like(s), f)
+    return np.maximum(rows * (of_elements + segments * of_segments), 0.0)
+
+
+def _third_moments(
+    columns: Ints, cycles: list[Reals], visits: Reals, visited: Reals
+) -> tuple[Reals, Reals, Reals]:
+    """Third central moments of a sum of products: cycles of a column (its first three moments) times its
+    visits, which are binomial with mean `visits`."""
+    mean, second, third = cycles
+    variance = visits * (1 - visited)
+    visits_central = variance * (1 - 2 * visited)
+    visits_third = visits_central + 3 * visits * variance + visits**3
+    column_central = third - 3 * mean * second + 2 * mean**3
+    product = mean * visits
+    both = third * visits_third - 3 * product * second * (variance + visits**2) + 2 * product**3
+    return columns * column_central * visits_third, columns * third * visits_central, columns * both
+
+
+def _accesses(pe: SparsePE, tiles: Tiles, count: Ints, visited: Reals, words: Reals, macs: Reals) -> Accesses:
+    m, c, s, u, e, f, iact_density, _ = tiles
+    windows, columns = e * f, c * s
+    iact_addresses, weight_addresses = float(pe.skips_zero_iacts), float(pe.skips_zero_weights)
+    loaded = np.where(u < s, (f - 1) * u + s, f * s)  # columns of iacts, windows may overlap
+    return Accesses(
+        iact_address_reads=iact_addresses * windows * count,
+        iact_address_writes=iact_addresses * e * (count + f - 1),
+        iact_data_reads=windows * columns * visited,
+        iact_data_writes=e * c * loaded * visited,
+        weight_address_reads=weight_addresses * 2 * windows * columns * iact_density,
+        weight_address_writes=weight_addresses * columns,
+        weight_data_reads=windows * columns * iact_density * words,
+        weight_data_writes=columns * words,
+        psum_reads=macs + windows * m,
+        psum_writes=macs + windows * m,
+    )

@@ -1,0 +1,141 @@
+"""Columns of random weights: how long they take, what the fetch pipeline hides, how uneven PEs are.
+
+Every element is nonzero on its own with the tensor's density, so a column of m weights has a binomial number
+of nonzeros. All functions take arrays and work along them.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sparsim.errors import SpecError
+from sparsim.records.pe_spec import SparsePE
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+LONGEST_COLUMN = 1024  # binomial coefficients of longer ones leave the range of a double
+
+
+def checked_density(what: str, density: ArrayLike) -> Reals:
+    """Raises SpecError outside of 0 to 1."""
+    found = np.asarray(density, np.float64)
+    wrong = ~((found >= 0.0) & (found <= 1.0))
+    if wrong.any():
+        raise SpecError(f"{what} density is {found[wrong].flat[0]:g}, allowed is 0 to 1", path="pe")
+    return found
+
+
+def binomial(n: int, density: Reals) -> Reals:
+    """Chances of 0..n nonzeros among n elements; one row per density."""
+    k = np.arange(n + 1)
+    ways = np.array([float(math.comb(n, i)) for i in k])
+    d = np.asarray(density, np.float64)[..., None]
+    return np.asarray(ways * d**k * (1.0 - d) ** (n - k))
+
+
+def _shared(array: Reals) -> Reals:
+    """Read-only, because all callers get the same one from a cache."""
+    array.flags.writeable = False
+    return array
+
+
+@functools.lru_cache(maxsize=256)
+def explicit_zeros(m: int, run: int) -> Reals:
+    """[n, x]: chance that n nonzeros among m elements need x explicit zeros, one per `run` zeros in a row
+    before a nonzero.
+
+    Counted: x runs over the n gaps in C(n + x - 1, x) ways; what is left of every gap is less than `run`
+    (inclusion and exclusion), what is left of the last, behind all nonzeros, is free.
+    """
+    most = max(0, m - 1) // run
+    chance = np.zeros((m + 1, most + 1))
+    chance[0, 0] = 1.0
+    for n in range(1, m + 1):
+        ways = math.comb(m, n)
+        for x in range(most + 1):
+            left = range((m - n) // run - x + 1)
+            rest = sum((-1) ** j * math.comb(n, j) * math.comb(m - run * (x + j), n) for j in left)
+            chance[n, x] = math.comb(n + x - 1, x) * rest / ways
+    return _shared(chance)
+
+
+@functools.lru_cache(maxsize=256)
+def _words_of(m: int, run: int, per_word: int) -> Reals:
+    """[n, words]: chance that a column of m with n nonzeros takes so many words."""
+    explicit = explicit_zeros(m, run)
+    chance = np.zeros((m + 1, -(-m // per_word) + 1))
+    for (n, x), p in np.ndenumerate(explicit):
+        if p > 0.0:
+            chance[n, -(-(n + x) // per_word)] += p
+    return _shared(chance)
+
+
+def column_words(pe: SparsePE, m: Ints, density: Reals) -> Reals:
+    """Chances of 0, 1, ... words for columns of `m` weights (K,); (K, words + 1). A word takes one cycle."""
+    found = np.zeros((len(m), -(-int(m.max(initial=0)) // pe.simd_width) + 1))
+    for n in np.unique(m).tolist():
+        rows = m == n
+        if not pe.skips_zero_weights:
+            found[rows, -(-n // pe.simd_width)] = 1.0
+            continue
+        words = _words_of(n, pe.longest_run, pe.simd_width)
+        found[rows, : words.shape[1]] = binomial(n, density[rows]) @ words
+    return found
+
+
+def unhidden(pe: SparsePE, words: Reals, empty: Reals) -> Reals:
+    """Part of the fetch pipeline's fruitless cycles in which the MACs wait.
+
+    `words` (K, ...) are the chances of a column's length, `empty` (K,) those that a cycle of the fetch
+    pipeline yields no column. The number k of columns that wait after one has begun is a Markov chain: a
+    column of n words gives the pipeline n tries (the successes stop at one more than may wait, and that one
+    takes the first of the next tries). When nothing waits at its end, the MACs do, for as many tries as it
+    takes: 1 / (1 - empty).
+    """
+    if pe.pipeline_stages == 0:
+        return np.zeros_like(empty)
+    some = words[:, 0] < 1.0
+    rare = empty < 1e-9  # nothing to hide, and no chain that comes to rest
+    chance = np.where(rare, 0.5, empty)[:, None]
+    share = np.where(some[:, None], words[:, 1:], 1.0)
+    share = share / share.sum(axis=1, keepdims=True)
+    n = np.arange(1, words.shape[1])
+    most = pe.lookahead_columns
+    successes = np.zeros((len(empty), most + 1))  # chance of so many while a column is worked on
+    for a in range(most + 1):
+        ways = np.array([float(math.comb(i, a)) for i in n.tolist()])
+        successes[:, a] = (share * ways * chance ** np.maximum(n - a, 0) * (1 - chance) ** a).sum(axis=1)
+    step = np.zeros((len(empty), most + 1, most + 1))
+    for k in range(most):
+        for a in range(most + 1 - k):
+            step[:, k, max(0, k + a - 1)] += successes[:, a]
+    step[:, most, most - 1] = (share * chance ** (n - 1)).sum(axis=1)
+    step[:, :, most] = 1.0 - step[:, :, :most].sum(axis=2)
+    system = np.swapaxes(step, 1, 2) - np.eye(most + 1)
+    system[:, -1] = 1.0  # the chances of all k add to 1
+    right = np.broadcast_to(np.eye(most + 1)[:, -1:], (len(empty), most + 1, 1))
+    nothing_waits = np.linalg.solve(system, right)[:, 0, 0] * successes[:, 0]
+    return np.where(rare, 0.0, np.where(some, nothing_waits / chance[:, 0], 1.0))
+
+
+@functools.cache
+def _normal() -> tuple[Reals, Reals]:
+    """Places from -9 to 9 and the standard normal's distribution function there."""
+    places = np.linspace(-9.0, 9.0, 1801)
+    return _shared(places), _shared(np.array([NormalDist().cdf(x) for x in places.tolist()]))
+
+
+def largest_of(n: Ints) -> tuple[Reals, Reals]:
+    """Expected largest of n standard normals, and expected square of it."""
+    places, below = _normal()
+    counts, index = np.unique(n, return_inverse=True)
+    chance = np.diff(below ** counts[:, None], axis=1)
+    middle = (places[1:] + places[:-1]) / 2
+    mean, square = chance @ middle, chance @ middle**2
+    mean[counts == 1], square[counts == 1] = 0.0, 1.0  # exactly, so that one PE is no slower than itself
+    return mean[index].reshape(np.shape(n)), square[index].reshape(np.shape(n))

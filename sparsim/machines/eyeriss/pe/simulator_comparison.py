@@ -1,0 +1,49 @@
+"""The analytic model beside the twin, on the masks of a real layer: the error bar of an estimate."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sparsim.machines.eyeriss.pe.conv_tiling import Conv, Tiling
+from sparsim.machines.eyeriss.pe.csc import Bools
+from sparsim.machines.eyeriss.pe.cycle_simulator import ArrayRun, run_array
+from sparsim.machines.eyeriss.pe.pe_estimate import PEEstimate, estimate
+from sparsim.records.pe_spec import SparsePE
+
+
+class Comparison(NamedTuple):
+    """An estimate from the densities of masks, and what the masks really take."""
+
+    analytic: PEEstimate
+    actual: ArrayRun
+
+    @property
+    def error(self) -> float:
+        """Of cycles: analytic / actual - 1."""
+        return _error(self.analytic.cycles, self.actual.cycles)
+
+    @property
+    def busy_error(self) -> float:
+        """Of busy cycles: how nonzeros of iacts and weights go together, without balance and pipeline."""
+        return _error(self.analytic.busy_cycles, self.actual.busy_cycles)
+
+    @property
+    def balance_error(self) -> float:
+        return _error(self.analytic.load_balance, self.actual.load_balance)
+
+
+def _error(estimated: Any, actual: float) -> float:
+    if actual == 0:
+        return 0.0 if estimated == 0 else float("inf")
+    return float(estimated / actual - 1.0)
+
+
+def compare(
+    pe: SparsePE, conv: Conv, tiling: Tiling, iacts: Bools, weights: Bools, *, limited: bool = True
+) -> Comparison:
+    """Both models of a layer with these masks; errors and shapes as of `run_array`."""
+    actual = run_array(pe, conv, tiling, iacts, weights, limited=limited)
+    iact_density, weight_density = (float(np.mean(np.asarray(x) != 0)) for x in (iacts, weights))
+    return Comparison(estimate(pe, conv, tiling, iact_density, weight_density), actual)

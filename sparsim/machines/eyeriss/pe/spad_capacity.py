@@ -1,0 +1,62 @@
+"""What of a tile a PE can hold: for certain, and as far as zeros are left out of the weights."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sparsim.errors import SpecError
+from sparsim.machines.eyeriss.pe.conv_tiling import Conv, Tiling, segments
+from sparsim.machines.eyeriss.pe.random_columns import Ints, Reals, checked_density, column_words
+from sparsim.records.pe_spec import SparsePE
+
+
+def fits(pe: SparsePE, conv: Conv, tiling: Tiling) -> NDArray[np.bool_]:
+    """Whether window and filters fit the spads whatever the data. Weights are another matter where zeros are
+    skipped: see `weight_overflow` of an estimate."""
+    return np.asarray(np.logical_and.reduce([need <= have for _, need, have in limits(pe, conv, tiling)]))
+
+
+def limits(pe: SparsePE, conv: Conv, tiling: Tiling) -> list[tuple[str, NDArray[np.int64], int]]:
+    """(spad, words needed, words there) of everything that does not depend on data."""
+    m0 = np.minimum(tiling.M0, conv.M)
+    window = np.minimum(tiling.C0, conv.C) * np.asarray(conv.S)
+    found = [("psum", m0, pe.psum.words), ("iact_data", window, pe.iact_data.words)]
+    if pe.skips_zero_iacts:
+        found.append(("iact_address", segments(conv), pe.iact_address.words))
+    if pe.skips_zero_weights:
+        found.append(("weight_address", window, pe.weight_address.words))
+    else:
+        found.append(("weight_data", window * -(-m0 // pe.simd_width), pe.weight_data.words))
+    return found
+
+
+def weight_overflow(pe: SparsePE, m: Ints, columns: Ints, density: Reals) -> Reals:
+    """Chance that so many columns of `m` weights do not fit the weight spad: a convolution, by Fourier."""
+    kinds, place = np.unique([m, columns, density], axis=1, return_inverse=True)
+    m, columns = kinds[:2].astype(np.int64)
+    words = column_words(pe, m, kinds[2])
+    most = int(columns.max(initial=0)) * (words.shape[1] - 1)
+    length = 1 << most.bit_length()
+    sums = np.fft.irfft(np.fft.rfft(words, length, axis=1) ** columns[:, None], length, axis=1)
+    return np.asarray(np.clip(sums[:, pe.weight_data.words + 1 :].sum(axis=1), 0.0, 1.0)[place])
+
+
+def most_filters(pe: SparsePE, columns: ArrayLike, weight_density: ArrayLike, quantile: float = 0.99) -> Ints:
+    """Largest M0 with which `columns` = C0 * S columns of random weights fit in that share of all tiles; 0
+    if none does.
+
+    Raises SpecError for densities and quantiles outside [0, 1] and columns below 1.
+    """
+    checked_density("weight", weight_density)
+    number, density = np.broadcast_arrays(columns, np.asarray(weight_density, np.float64))
+    if number.size and number.min() < 1:
+        raise SpecError(f"columns are {number.min()}, allowed is 1 and more", path="pe")
+    if not 0.0 <= quantile <= 1.0:
+        raise SpecError(f"quantile is {quantile:g}, allowed is 0 to 1", path="pe")
+    m = np.arange(1, pe.psum.words + 1)
+    tiles = np.broadcast_arrays(m[:, None], number.ravel(), density.ravel())
+    chance = weight_overflow(pe, *(x.ravel() for x in tiles)).reshape(len(m), -1)
+    # more filters never take less: the number that fit is the largest that fits
+    found: Ints = (chance <= 1.0 - quantile + 1e-9).sum(axis=0).reshape(number.shape)
+    return found

@@ -1,0 +1,100 @@
+"""Row-stationary spreads: which part of a layer every PE of an array works on, many candidates at once.
+
+A PE keeps a tile of filters and channels of one filter row and slides over its outputs (Chen et al., JETCAS
+9(2), 2019, section IV). Any dim that the chip allows may be spread along any of the four axes of the array,
+alone or together with a second one; what does not divide leaves PEs idle at the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsim.errors import SpecError
+from sparsim.machines.eyeriss.chip import SPREAD_AT
+from sparsim.machines.eyeriss.conv_dims import ConvDims
+from sparsim.machines.eyeriss.noc import SpatialLoop
+from sparsim.records.noc_spec import Axis
+
+Ints = NDArray[np.int64]
+AXES = tuple(SPREAD_AT.values())
+MOST = 200_000  # candidates at a time
+MOST_JOINED = 50_000_000  # of two axes, before the best are taken
+WASTE = 2.0  # a spread with fewer PEs than the best by this factor is not followed up
+
+
+class Spreads(NamedTuple):
+    """Factor of every dim along every axis: (candidates, axes, dims) int64."""
+
+    dims: tuple[str, ...]
+    factor: Ints
+
+    def total(self) -> Ints:
+        """(candidates, dims): over how many PEs each dim is spread."""
+        total: Ints = self.factor.prod(axis=1)
+        return total
+
+    def loops(self, i: int) -> list[SpatialLoop]:
+        """Candidate `i` as spatial loops, outer to inner."""
+        return [
+            SpatialLoop(dim=dim, bound=int(f), axis=axis)
+            for axis, row in zip(AXES, self.factor[i], strict=True)
+            for dim, f in zip(self.dims, row, strict=True)
+            if f > 1
+        ]
+
+
+def spreads(dims: ConvDims, axes: Mapping[Axis, int], allowed: Mapping[Axis, Sequence[str]]) -> Spreads:
+    """All spreads of a layer over `axes` that use many PEs, none of them with a factor that saves no time."""
+    names = dims.names
+    bound = np.array([dims.bounds[name] for name in names])
+    factor = np.ones((1, 0, len(names)), np.int64)
+    for k, axis in enumerate(AXES):
+        options = _options(axes[axis], bound, [names.index(d) for d in allowed[axis] if d in names])
+        if len(factor) * len(options) > MOST_JOINED:
+            raise SpecError(
+                f"{len(factor) * len(options)} ways to spread dims up to axis {axis} of {axes[axis]}, "
+                f"allowed are {MOST_JOINED}",
+                path="chip",
+            )
+        before = np.repeat(factor, len(options), axis=0)
+        choice = np.tile(options, (len(factor), 1))[:, None]
+        old, new = before.prod(axis=1), before.prod(axis=1) * choice[:, 0]
+        useful = ((choice[:, 0] == 1) | (-(-bound // new) < -(-bound // old))).all(axis=1)
+        factor = np.concatenate([before, choice], axis=1)[useful]
+        if len(factor) > MOST:
+            left = math.prod(axes[a] for a in AXES[k + 1 :])
+            factor = factor[_best(-(-bound // factor.prod(axis=1)), left)]
+    work = -(-bound // factor.prod(axis=1))
+    steps = work.prod(axis=1)
+    return Spreads(names, np.ascontiguousarray(factor[steps <= WASTE * steps.min()]))
+
+
+def _best(work: Ints, left: int) -> Ints:
+    """The `MOST` candidates with the least work per PE, counting on `left` more of them."""
+    steps = np.maximum(work.prod(axis=1), left)
+    return np.argsort(steps, kind="stable")[:MOST]
+
+
+def _options(size: int, bound: Ints, allowed: Sequence[int]) -> Ints:
+    """(options, dims): one dim or two along an axis of `size` instances, or none."""
+    found: dict[tuple[tuple[int, int], ...], None] = {(): None}
+    for d in allowed:
+        for f in range(2, min(size, int(bound[d])) + 1):
+            if -(-bound[d] // f) < -(-bound[d] // (f - 1)):
+                found[((d, f),)] = None
+    for a, b in combinations(allowed, 2):
+        for f in range(2, min(size // 2, int(bound[a])) + 1):
+            g = min(size // f, int(bound[b]))
+            if g > 1:
+                found[((a, f), (b, g))] = None
+    rows = np.ones((len(found), len(bound)), np.int64)
+    for i, option in enumerate(found):
+        for d, f in option:
+            rows[i, d] = f
+    return rows

@@ -1,0 +1,60 @@
+"""The parts of a mapspace with padded or imperfect dims: one per combination of covered bounds."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import NamedTuple
+
+from sparsim.errors import EmptyMapspaceError, SpecError
+from sparsim.mapper.indexed_mapspace import Sizes, Space, lower_mapspace, sizes
+from sparsim.records import Architecture, Layer, Mapspace
+from sparsim.records.consistency import check_mapspace
+from sparsim.records.divisibility import cover
+
+MOST_PARTS = 2048
+
+
+class Part(NamedTuple):
+    """The layer with its covered bounds, and the mappings whose factors multiply to them."""
+
+    layer: Layer
+    space: Space
+
+
+def list_parts(arch: Architecture, layer: Layer, mapspace: Mapspace) -> list[Part]:
+    """The parts that are not empty, those with less padding first. Without policies there is one, of `layer`.
+
+    Raises what `lower_mapspace` raises if all are empty, SpecError for too many combinations.
+    """
+    check_mapspace(arch, layer.shape, mapspace)
+    dims = tuple(mapspace.divisibility)
+    ranges = [_covered_bounds(layer.bounds[dim], mapspace.most_padding) for dim in dims]
+    number = math.prod(map(len, ranges))
+    if number > MOST_PARTS:
+        raise SpecError(
+            f"{number} combinations of covered bounds of {', '.join(dims)}, allowed are {MOST_PARTS}",
+            path="mapspace",
+            hint="lower most_padding, or name fewer dims",
+        )
+    parts, empty = [], None
+    for bounds in sorted(product(*ranges), key=lambda bounds: (math.prod(bounds), bounds)):
+        one = cover(layer, mapspace.divisibility, dict(zip(dims, bounds, strict=True)))
+        try:
+            parts.append(Part(one, lower_mapspace(arch, one, mapspace)))
+        except EmptyMapspaceError as error:
+            empty = empty or error
+    if not parts and empty is not None:
+        raise empty
+    return parts
+
+
+def _covered_bounds(bound: int, most_padding: float) -> range:
+    return range(bound, max(math.floor(bound * (1 + most_padding)), bound + 1) + 1)
+
+
+def total_sizes(parts: list[Part]) -> Sizes:
+    """Numbers of choices of all parts together, which have orders, splits and bypasses in common."""
+    each = [sizes(part.space) for part in parts]
+    factorisations = sum(one.factorisations for one in each)
+    return each[0]._replace(factorisations=factorisations, total=sum(one.total for one in each))

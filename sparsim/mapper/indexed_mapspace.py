@@ -1,0 +1,269 @@
+"""A mapspace in indices: everything that a mapping of it may be (model chapter 17).
+
+Tiling levels and storage levels count from the innermost, as in `sparsim.model.arrays`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsim.errors import EmptyMapspaceError, SpecError
+from sparsim.mapper.factor_limits import Limit, blame, combined, limits_of
+from sparsim.mapper.factorisations import count_factorisations, factorisations
+from sparsim.model.arrays import Ints, MappingPack
+from sparsim.model.lower import lower_arch, lower_layer
+from sparsim.records import (
+    Architecture,
+    Layer,
+    LevelConstraint,
+    LevelMapping,
+    Mapping,
+    Mapspace,
+    Nest,
+    NestConstraint,
+    Shape,
+)
+from sparsim.records.consistency import check_mapspace
+from sparsim.records.divisibility import Cover, covers_of, is_tight
+
+MAX_ROWS = 2_000_000  # factorisations of one dim, bypass choices: what is held in memory at once
+
+
+class Space(NamedTuple):
+    """The four parts of a mapspace; a mapping takes one choice of each part.
+
+    A tiling level's order is `inner`, then `free` in any order, then `outer`.
+    """
+
+    factors: tuple[Ints, ...]  # per dim: (n, T) factorisations of its bound, in the order of 17.2
+    inner: tuple[tuple[int, ...], ...]  # per tiling level: dims fixed innermost, innermost first
+    outer: tuple[tuple[int, ...], ...]  # per tiling level: dims fixed outermost, innermost first
+    free: tuple[tuple[int, ...], ...]  # per tiling level: the dims between, in the shape's order
+    split: Ints  # (T,) split of a spatial level, -1: free; 0 for temporal ones
+    keep: Ints  # (choices, S) bit masks of dataspaces, in the order of 17.5
+    flags: Ints  # (S, 3) bit masks of dataspaces: no link, no multicast, no temporal reuse
+    min_parallelism: float
+
+
+class Sizes(NamedTuple):
+    """Numbers of choices before anything is pruned or tried, and their product."""
+
+    factorisations: int
+    orders: int
+    splits: int
+    bypasses: int
+    total: int
+
+
+def lower_mapspace(arch: Architecture, layer: Layer, mapspace: Mapspace) -> Space:
+    """The choices that `mapspace` leaves for `layer` on `arch`.
+
+    Raises SpecError for unknown names and for spaces too large to list (more than 2 million factorisations of
+    one dim), EmptyMapspaceError if a dim has no factorisation left, or a dataspace no level that keeps it.
+    """
+    check_mapspace(arch, layer.shape, mapspace)
+    lower_layer(layer)  # refuses bounds beyond exact counts
+    dims = layer.shape.dims
+    fan = lower_arch(arch, None).fan
+    nests = _nests(arch, mapspace)
+    orders = [_order(nest, dims, _is_canonical(t, nests, fan)) for t, (_, nest) in enumerate(nests)]
+    factors = {dim: _factors(dim, layer.bounds[dim], nests) for dim in dims}
+    for cover in covers_of(layer):
+        if cover.policy == "imperfect":
+            factors[cover.dim] = _tight(cover, factors[cover.dim])
+    return Space(
+        factors=tuple(factors.values()),
+        inner=tuple(inner for inner, _, _ in orders),
+        outer=tuple(outer for _, outer, _ in orders),
+        free=tuple(free for _, _, free in orders),
+        split=np.array([_split(level, nest) for level, nest in nests], np.int64),
+        keep=_keep(arch, layer.shape, mapspace),
+        flags=_flags(arch, layer.shape, mapspace),
+        min_parallelism=mapspace.min_parallelism,
+    )
+
+
+def sizes(space: Space) -> Sizes:
+    """How many choices there are, and how many mappings in all."""
+    n_dims = len(space.factors)
+    parts = (
+        math.prod(len(rows) for rows in space.factors),
+        math.prod(math.factorial(len(free)) for free in space.free),
+        math.prod(n_dims + 1 for split in space.split if split < 0),
+        len(space.keep),
+    )
+    return Sizes(*parts, math.prod(parts))
+
+
+def first_order(space: Space) -> Ints:
+    """(T, R): the order of every tiling level in which the free dims stand as in the shape."""
+    parts = zip(space.inner, space.free, space.outer, strict=True)
+    return np.array([inner + free + outer for inner, free, outer in parts], np.int64)
+
+
+def as_pack(space: Space, factor: Ints, order: Ints, split: Ints, keep: Ints) -> MappingPack:
+    """Mappings for `evaluate_batch`: factor and order (B, T, R), split (B, T), keep (B, S)."""
+    flags = np.empty((*keep.shape, 4), np.int64)
+    flags[:, :, 0], flags[:, :, 1:] = keep, space.flags
+    return MappingPack(factor, order, split, flags)
+
+
+def mapping_of(
+    arch: Architecture, shape: Shape, factor: Ints, order: Ints, split: Ints, keep: Ints, space: Space
+) -> Mapping:
+    """The record of one mapping: factor and order (T, R), split (T,), keep (S,)."""
+    pack = lower_arch(arch, None)
+    dims, data = shape.dims, [d.name for d in shape.dataspaces]
+
+    def nest(t: int) -> Nest:
+        spatial = pack.tiling[t, 1] == 1
+        return Nest(
+            factors={dim: int(factor[t, d]) for d, dim in enumerate(dims) if factor[t, d] > 1},
+            order=tuple(dims[d] for d in order[t][::-1]),
+            split_x=int(split[t]) if spatial and split[t] < len(dims) else None,
+        )
+
+    def names(mask: int) -> tuple[str, ...]:
+        return tuple(name for v, name in enumerate(data) if mask >> v & 1)
+
+    levels = []
+    for s in reversed(range(len(arch.storage))):
+        first, outermost = int(pack.first_tiling[s]), int(pack.first_tiling[s + 1]) - 1
+        no_link, no_multicast, no_reuse = (names(int(mask)) for mask in space.flags[s])
+        levels.append(
+            LevelMapping(
+                level=arch.storage[-1 - s].name,
+                temporal=nest(outermost),
+                spatial=nest(first) if first < outermost else None,
+                bypass=names(~int(keep[s])),
+                no_link_transfer=no_link,
+                no_multicast_no_reduction=no_multicast,
+                no_temporal_reuse=no_reuse,
+            )
+        )
+    return Mapping(levels=tuple(levels))
+
+
+class _Tiling(NamedTuple):
+    """A tiling level by its name."""
+
+    level: str
+    storage: int
+    spatial: bool
+
+    def __str__(self) -> str:
+        return f"{self.level} {'spatial' if self.spatial else 'temporal'}"
+
+
+def _constraints(arch: Architecture, mapspace: Mapspace) -> list[LevelConstraint]:
+    """Per storage level, innermost first."""
+    given = {level.level: level for level in mapspace.levels}
+    return [given.get(level.name, LevelConstraint(level=level.name)) for level in arch.storage[::-1]]
+
+
+def _nests(arch: Architecture, mapspace: Mapspace) -> list[tuple[_Tiling, NestConstraint]]:
+    """Per tiling level."""
+    levels = _constraints(arch, mapspace)
+    nests = []
+    for s, spatial in lower_arch(arch, None).tiling.tolist():
+        constraint = levels[s].spatial if spatial else levels[s].temporal
+        nests.append((_Tiling(levels[s].level, s, bool(spatial)), constraint or NestConstraint()))
+    return nests
+
+
+def _is_canonical(t: int, nests: Sequence[tuple[_Tiling, NestConstraint]], fan: Ints) -> bool:
+    """Whether the order does not matter, so that only the shape's order is taken (model 17.3)."""
+    tiling, nest = nests[t]
+    if not tiling.spatial:
+        return t == 0
+    return not (nest.inner or nest.outer) and not (fan[tiling.storage] > 1).all()
+
+
+def _order(nest: NestConstraint, dims: tuple[str, ...], canonical: bool) -> tuple[tuple[int, ...], ...]:
+    """(inner, outer, free), innermost first."""
+    if canonical:
+        return tuple(range(len(dims))), (), ()
+    inner, outer = (tuple(dims.index(dim) for dim in part[::-1]) for part in (nest.inner, nest.outer))
+    return inner, outer, tuple(d for d in range(len(dims)) if d not in inner + outer)
+
+
+def _split(tiling: _Tiling, nest: NestConstraint) -> int:
+    if not tiling.spatial:
+        return 0
+    return -1 if nest.split_x is None else nest.split_x
+
+
+def _factors(dim: str, bound: int, nests: Sequence[tuple[_Tiling, NestConstraint]]) -> Ints:
+    limits: list[Limit] = []
+    for t, (tiling, nest) in enumerate(nests):
+        limits += limits_of(nest, t, str(tiling), dim, bound)
+    low, high = combined(limits, bound, len(nests))
+    number = count_factorisations(bound, low, high)
+    if number == 0:
+        raise blame(dim, bound, limits, len(nests))
+    if number > MAX_ROWS:
+        raise SpecError(
+            f"dim '{dim}' (bound {bound}) has {number} factorisations, allowed are {MAX_ROWS}",
+            path="mapspace",
+            hint="fix or limit some of its factors",
+        )
+    return factorisations(bound, low, high)
+
+
+def _tight(cover: Cover, rows: Ints) -> Ints:
+    """The rows of an imperfect dim of which no factor can be lowered."""
+    tight = rows[[is_tight(row, cover.bound) for row in rows.tolist()]]
+    if not len(tight):
+        raise EmptyMapspaceError(
+            f"no imperfect factorisation of dim '{cover.dim}' (bound {cover.bound}) covers {cover.covered}",
+            constraint=f"{cover.dim} imperfect",
+        )
+    return tight
+
+
+def _keep(arch: Architecture, shape: Shape, mapspace: Mapspace) -> Ints:
+    """Bypass choices (model 17.5): the first free pair of dataspace and level alternates fastest."""
+    levels = _constraints(arch, mapspace)
+    names = [d.name for d in shape.dataspaces]
+    for name in names:
+        if all(name in level.bypass for level in levels):
+            raise EmptyMapspaceError(
+                f"dataspace '{name}' is bypassed at all levels, at least one must keep it",
+                constraint=f"bypass of {name}",
+            )
+    free = {
+        (v, s)
+        for v, name in enumerate(names)
+        for s, level in enumerate(levels[:-1])
+        if name not in (*level.keep, *level.bypass)
+    }
+    if 2 ** len(free) > MAX_ROWS:
+        raise SpecError(
+            f"{2 ** len(free)} choices of what is kept where, allowed are {MAX_ROWS}",
+            path="mapspace",
+            hint="say at some levels what to keep or bypass",
+        )
+    choices = np.zeros((1, len(levels)), np.int64)
+    for v, name in enumerate(names):
+        for s, level in enumerate(levels):
+            if name in level.bypass:
+                continue
+            kept = choices.copy()
+            kept[:, s] |= 1 << v
+            choices = np.concatenate([choices, kept]) if (v, s) in free else kept
+    return np.ascontiguousarray(choices)
+
+
+def _flags(arch: Architecture, shape: Shape, mapspace: Mapspace) -> Ints:
+    def mask(names: Sequence[str]) -> int:
+        return sum(1 << v for v, d in enumerate(shape.dataspaces) if d.name in names)
+
+    rows = [
+        (mask(c.no_link_transfer), mask(c.no_multicast_no_reduction), mask(c.no_temporal_reuse))
+        for c in _constraints(arch, mapspace)
+    ]
+    return np.array(rows, np.int64)

@@ -1,0 +1,265 @@
+"""A proven lower bound on energy and cycles of every mapping with given factors, whatever its free orders.
+
+It counts what no order can avoid: a tile is delivered once for every iteration of the loops that move it,
+and of all loops outside of those (model 7.3); counts shrink by no more than densities allow (model 9.5,
+10.2).
+Metadata and networks cost nothing here.
+"""
+
+import math
+
+from sparsim.model.arrays import (
+    BLOCK,
+    CLUSTER,
+    COUNT_ALL,
+    DATA_ACTIONS,
+    ELIDE_FIRST_FILL,
+    FILL,
+    FIXED,
+    HAS_FORMAT,
+    HYPERGEOMETRIC,
+    IS_COMPRESSED,
+    OPT_TARGET,
+    READ,
+    READ_BW,
+    SAF_LEVEL,
+    SAF_OPTION0,
+    SAF_OPTION1,
+    SHARED_BW,
+    UPDATE,
+    WRITE_BW,
+)
+from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model.kernels.loop_nest import box_words
+from sparsim.model.kernels.tile_densities import nonzeros_in_tensor
+
+BOUNDED, EXACT, TEST_FAN = 0, 1, 2  # BoundPack.switch fields
+ALMOST = 1.0 - 1e-9  # below the roundings of a dozen products of doubles
+ROUNDED_AWAY = 3.0  # words that the floors and truncations of a sparse count may cost
+
+
+@kernel
+def measure(arch, layer, factor, w):
+    """Fill tile, union, children and instances of the work arrays from the factors (model 3.2, 7.5)."""
+    ext, tile, union = w.ext, w.tile, w.union
+    n_levels, n_data, n_dims = tile.shape[0], tile.shape[1], ext.shape[0]
+    ext[:] = 1
+    w.children[:] = 1
+    union[:] = 0
+    for t in range(arch.tiling.shape[0]):
+        s, spatial = arch.tiling[t, 0], arch.tiling[t, 1] == 1
+        for dim in range(n_dims):
+            f = factor[t, dim]
+            ext[dim] *= f
+            if spatial:
+                w.children[s] *= f
+        for v in range(n_data):
+            words = box_words(layer, v, ext)
+            if not spatial:
+                tile[s, v] = words
+            elif w.children[s] > 1:
+                union[s, v] = words
+    instances = 1
+    for s in range(n_levels - 1, -1, -1):
+        w.instances[s] = instances
+        instances *= w.children[s]
+    w.instances[n_levels] = instances
+
+
+@kernel
+def count_deliveries(arch, layer, bound, space, factor, place, free, w):
+    """Fill groups and words (model 7.3, 7.4); `place` and `free` are those of a SpacePack.
+
+    words[k, v]: iterations that deliver to one child of level k a tile of v that it does not hold.
+    """
+    w.groups[:] = 1
+    n_data, n_dims = w.tile.shape[1], w.ext.shape[0]
+    for v in range(n_data):
+        relevant, distinct, plain = layer.relevant[v], bound.distinct[v], layer.plain[v] == 1
+        steps, paid = 1.0, 1.0
+        for t in range(arch.tiling.shape[0] - 1, -1, -1):
+            s = arch.tiling[t, 0]
+            if arch.tiling[t, 1] == 1:
+                if space.flags[s, 1] >> v & 1:
+                    w.groups[s, v] = w.children[s]
+                else:
+                    for dim in range(n_dims):
+                        if distinct >> dim & 1:
+                            w.groups[s, v] *= factor[t, dim]
+            elif plain:
+                for i in range(n_dims - 1, free[t, 1] - 1, -1):
+                    f = factor[t, place[t, i]]
+                    steps *= f
+                    if f > 1 and relevant >> place[t, i] & 1:
+                        paid = steps
+                idle = 1
+                for i in range(free[t, 0], free[t, 1]):  # at best those that move nothing are inside
+                    f = factor[t, place[t, i]]
+                    if relevant >> place[t, i] & 1:
+                        steps *= f
+                        if f > 1:
+                            paid = steps
+                    else:
+                        idle *= f
+                steps *= idle
+                for i in range(free[t, 0] - 1, -1, -1):
+                    f = factor[t, place[t, i]]
+                    steps *= f
+                    if f > 1 and relevant >> place[t, i] & 1:
+                        paid = steps
+            else:
+                for dim in range(n_dims):
+                    steps *= factor[t, dim]
+                    if distinct >> dim & 1:
+                        paid *= factor[t, dim]
+            if t == arch.first_tiling[s]:
+                again = s == 0 or space.flags[s - 1, 2] >> v & 1 == 1
+                w.words[s, v] = steps if again and w.children[s] == 1 else paid
+
+
+@inlined
+def stored_share(kind, density, total, points):
+    """(share, chance): least expected density of a tile, least chance that it is not dropped as empty, the
+    latter under a parent with metadata; together with the reference's peculiarities (model 9.5)."""
+    if kind == FIXED:
+        x = points * density
+        low = math.floor(x)
+        above = x - low
+        if int(math.floor(low / points * points)) > 0:
+            return density, 1.0
+        return (density if low == 0.0 else above * math.ceil(x) / points), above
+    if kind == HYPERGEOMETRIC:
+        nonzeros = nonzeros_in_tensor(density, total)
+        if points <= total - nonzeros:
+            return nonzeros / total, nonzeros / total
+        if points >= total:
+            return nonzeros / total, 1.0 if nonzeros > 1 else 0.0
+    return 0.0, 0.0
+
+
+@inlined
+def _shares(layer, density, policy, bound, keep, v, w):
+    """Fill share[s, a]: least part of the dense accesses of v that stay actual, instances included."""
+    share = w.share
+    n_levels = share.shape[0]
+    outer_format = False
+    for s in range(n_levels - 1, -1, -1):
+        share[s, READ], share[s, FILL], share[s, UPDATE] = 1.0, 1.0, 1.0
+        if not keep[s] >> v & 1:
+            continue
+        part = 1.0
+        if outer_format or policy.format[s, v, HAS_FORMAT]:
+            stored, chance = stored_share(density.kind[v], density.density[v], layer.words[v], w.tile[s, v])
+            part = stored if policy.format[s, v, HAS_FORMAT] else chance
+            if outer_format and policy.format[s, v, IS_COMPRESSED]:
+                part *= chance  # vector accesses per block may be that few (model 14.1)
+        share[s, READ], share[s, FILL], share[s, UPDATE] = part, part, part
+        outer_format = policy.format[s, v, HAS_FORMAT] == 1
+    for f in range(policy.saf.shape[0]):
+        mine = False
+        for g in range(policy.saf[f, SAF_OPTION0], policy.saf[f, SAF_OPTION1]):
+            mine = mine or policy.option[g, OPT_TARGET] == v
+        level = policy.saf[f, SAF_LEVEL]
+        while level < n_levels and not keep[level] >> v & 1:
+            level += 1
+        if mine and level < n_levels:
+            share[level, READ] *= bound.left[f]
+            share[level, UPDATE] *= bound.left[f]
+            for s in range(level):
+                for a in range(3):
+                    share[s, a] *= bound.left[f]
+
+
+@kernel
+def bound_candidate(arch, layer, density, policy, bound, space, factor, place, free, keep, w, out):
+    """out := (cycles, pJ), both at most those of every valid mapping with these factors and `keep`.
+
+    `w` has been filled by `measure`.
+    """
+    n_levels, n_data = w.tile.shape
+    units = w.instances[n_levels]
+    cycles = math.ceil(bound.compute[0] / units)
+    energy = bound.compute[1]
+    if not bound.switch[BOUNDED]:
+        out[0], out[1] = cycles + arch.latency, energy
+        return
+    count_deliveries(arch, layer, bound, space, factor, place, free, w)
+    w.moved[:] = 0.0
+    exact, existing = bound.switch[EXACT] == 1, bound.existing[0]
+    accounting = bound.accounting[0]
+    for v in range(n_data):
+        if not exact:
+            _shares(layer, density, policy, bound, keep, v, w)
+        outermost = 0
+        part = w.tile[n_levels - 1, v]
+        for s in range(n_levels - 1, -1, -1):
+            w.part[s] = part
+            if s > 0 and w.union[s, v] > 0:
+                part = part * w.tile[s - 1, v] // w.union[s, v]
+            if keep[s] >> v & 1:
+                outermost = max(outermost, s)
+        content = w.words[0, v] * existing
+        for s in range(n_levels):
+            content *= w.groups[s, v]
+            if not keep[s] >> v & 1:
+                continue
+            arriving = w.tile[s, v] * w.words[s + 1, v] * existing if s < outermost else 0.0
+            reads, fills, updates = content, arriving, 0.0
+            if may_lose_a_word(layer, v, w.instances[s]):
+                fills -= 1.0
+            if layer.read_write[v]:
+                updates = content
+                if accounting != COUNT_ALL:
+                    reads -= w.part[s]
+                    if accounting == ELIDE_FIRST_FILL and s < outermost:
+                        fills -= w.part[s]
+            energy += _access_energy(arch, w, s, exact, reads, fills, updates)
+            content = arriving
+    out[0], out[1] = _bandwidth(arch, w, cycles) + arch.latency, energy * ALMOST
+
+
+@kernel
+def may_lose_a_word(layer, v, instances):
+    """Whether fills may be a word below what arrives: they are truncated, and an operand with windows arrives
+    in several buckets, whose shares are rounded unless instances are a power of two (model 7.6)."""
+    return not layer.plain[v] and not layer.read_write[v] and instances & (instances - 1) != 0
+
+
+@inlined
+def _access_energy(arch, w, s, exact, reads, fills, updates):
+    """Least energy of a dataspace at level s, all instances; adds words to w.moved (model 14.1 to 14.3)."""
+    block, instances = arch.width[s, BLOCK], w.instances[s]
+    energy = 0.0
+    for a in range(3):
+        count = reads
+        if a == FILL:
+            count = fills
+        elif a == UPDATE:
+            count = updates
+        if exact:
+            count = max(math.ceil(count * ALMOST - 0.5), 0.0)
+            vectors = math.ceil(count / block)
+        else:
+            count = max(count * ALMOST * w.share[s, a] - ROUNDED_AWAY, 0.0)
+            vectors = count / block
+        energy += vectors * arch.energy[s, DATA_ACTIONS + a]
+        w.moved[s, 0 if a == READ else 1] += count
+    return energy * min(instances, arch.mesh[s + 1, 2] // arch.width[s, CLUSTER])
+
+
+@inlined
+def _bandwidth(arch, w, cycles):
+    """`cycles`, or what the levels need for the words moved, if that is more."""
+    for s in range(w.moved.shape[0]):
+        read, write = w.moved[s, 0], w.moved[s, 1]
+        need = 0.0
+        if arch.limit[s, READ_BW] > 0.0:
+            need = max(need, read / arch.limit[s, READ_BW])
+        if arch.limit[s, WRITE_BW] > 0.0:
+            need = max(need, write / arch.limit[s, WRITE_BW])
+        if arch.limit[s, SHARED_BW] > 0.0:
+            need = max(need, (read + write) / arch.limit[s, SHARED_BW])
+        need = math.ceil(need * ALMOST)
+        if need > max(cycles, 1):
+            cycles = need
+    return cycles

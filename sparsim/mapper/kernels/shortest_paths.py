@@ -1,0 +1,221 @@
+"""The least cost of all mappings with given spatial factors and keeps: a shortest path over chains of tiles.
+
+Loops are appended from the innermost outward, one prime at a time. A child's tile is delivered again from the
+first loop on that moves it (model 7.3), so the cost of its delivery is known there: the words of the
+tile, times the iterations still outside. A state is therefore the extents reached and, per dataspace, how
+many deliveries wait for such a loop.
+"""
+
+import numpy as np
+
+from sparsim.mapper.kernels.lower_bounds import stored_share
+from sparsim.mapper.kernels.tile_chains import (
+    CHILD,
+    OF,
+    UNKNOWN,
+    WAITS,
+    deliveries,
+    delivery_cost,
+    extents,
+    fill_floors,
+    fits,
+    next_digits,
+    spread_out,
+)
+from sparsim.model.kernels.jit import entry, inlined, kernel
+from sparsim.model.kernels.pack_pointers import by_pointer
+from sparsim.model.kernels.tile_densities import most_nonzeros
+
+START = -1  # no loop before this one in its level
+STORED, CHANCE, MOST = 0, 1, 2
+
+
+@entry
+def tile_shares(layer, density, size, out):
+    """Entry: out (D, n, 3) := least stored share, least chance not to be dropped, and most words stored of
+    tiles of size (D, n) words."""
+    y, d = by_pointer(layer), by_pointer(density)
+    for v in range(size.shape[0]):
+        kind, nonzero, total = d.kind[v], d.density[v], y.words[v]
+        for i in range(size.shape[1]):
+            points = size[v, i]
+            out[v, i, STORED], out[v, i, CHANCE] = stored_share(kind, nonzero, total, points)
+            out[v, i, MOST] = most_nonzeros(kind, nonzero, total, points)
+
+
+@inlined
+def _fill_rest(w, s, n, codes):
+    """w.rest[code] := at most what a path still has to pay in level s."""
+    later = 0.0
+    for j in range(n):
+        if w.delivery[j, CHILD] >= s:
+            later += w.floor[j]
+    for code in range(codes):
+        w.rest[code] = later
+        for v in range(w.groups.shape[1]):
+            for q in range(max(w.opened[v] - w.open[code, v], 0), w.opened[v]):
+                w.rest[code] += w.floor[w.queue[v, q]]
+
+
+@inlined
+def _append_loops(layer, chain, w, s, codes, limit, path):
+    """Extend all paths by the loops in time of level s; path[s, code, state]: what came before.
+
+    A loop leads to a later state, and to a code that is no larger.
+    """
+    n_data, n_dims = w.groups.shape[1], w.digit.shape[0]
+    n_states = w.stride[n_dims]
+    trace = path.shape[0] > 0
+    for code in range(codes - 1, -1, -1):
+        if not w.live[code]:
+            continue
+        w.digit[:] = 0
+        for state in range(n_states):
+            value = w.value[code, state]
+            for dim in range(n_dims if value + w.rest[code] < limit else 0):
+                if not chain.looped[s, dim] or w.digit[dim] == w.number[dim] - 1:
+                    continue
+                after, cost = code, value
+                for v in range(n_data):
+                    waiting = w.open[code, v]
+                    if waiting > 0 and layer.relevant[v] >> dim & 1:
+                        after -= waiting * w.weight[v]
+                        for q in range(w.opened[v] - waiting, w.opened[v]):
+                            cost += delivery_cost(layer, chain, w, w.queue[v, q], state)
+                for p in range(chain.prime.shape[1]):
+                    k = w.step[dim, w.digit[dim], p]
+                    if k < 0:
+                        continue
+                    target = state + (k - w.digit[dim]) * w.stride[dim]
+                    if cost < w.value[after, target]:
+                        w.value[after, target] = cost
+                        w.live[after] = 1
+                        if trace:
+                            path[s, after, target] = code * n_states + state
+            next_digits(w)
+
+
+@kernel
+def _end_of_level(layer, chain, keep, w, s, n, state):
+    """Cost of the deliveries to level s that do not wait, in the state of w.digit; np.inf: no fit."""
+    if w.leave[state] == UNKNOWN:
+        w.leave[state] = 0.0 if fits(layer, chain, keep, w, s) else np.inf
+        for j in range(n):
+            if w.leave[state] < np.inf and w.delivery[j, CHILD] == s and not w.delivery[j, WAITS]:
+                w.leave[state] += delivery_cost(layer, chain, w, j, state)
+    return w.leave[state]
+
+
+@inlined
+def _leave_level(layer, chain, keep, w, s, n, codes, limit):
+    """Drop the paths whose tiles do not fit level s, and deliver to it; what was added to the codes."""
+    shift, n_states = 0, w.stride[w.digit.shape[0]]
+    for j in range(n):
+        if w.delivery[j, CHILD] == s and w.delivery[j, WAITS]:
+            v = w.delivery[j, OF]
+            w.opened[v] += 1
+            shift += w.weight[v]
+    w.leave[:n_states] = UNKNOWN
+    for code in range(codes - 1, -1, -1):
+        source = code - shift
+        if source < 0 or not w.live[source]:
+            if w.live[code]:
+                w.value[code, :n_states] = np.inf
+                w.live[code] = 0
+            continue
+        w.digit[:] = 0
+        live = 0
+        for state in range(n_states):
+            value = w.value[source, state]
+            if value + w.rest[source] < limit:
+                value += _end_of_level(layer, chain, keep, w, s, n, state)
+                live |= value < np.inf
+            else:
+                value = np.inf
+            w.value[code, state] = value
+            next_digits(w)
+        w.live[code] = live
+    return shift
+
+
+@inlined
+def _shortest(layer, chain, keep, w, n, codes, n_states, base, limit, path):
+    """Least cost of a path below `limit`, else `limit`; and the code at its end."""
+    for code in range(codes):
+        for state in range(n_states):
+            w.value[code, state] = np.inf
+    code, cost = 0, base
+    w.opened[:] = 0
+    w.digit[:] = 0
+    for j in range(n):
+        if w.delivery[j, CHILD] < 0:
+            v = w.delivery[j, OF]
+            if w.delivery[j, WAITS]:
+                w.opened[v] += 1
+                code += w.weight[v]
+            else:
+                cost += delivery_cost(layer, chain, w, j, 0)
+    w.live[:codes] = 0
+    w.value[code, 0], w.live[code] = cost, 1
+    for s in range(keep.shape[0]):
+        _fill_rest(w, s, n, codes)
+        _append_loops(layer, chain, w, s, codes, limit, path)
+        w.shift[s] = _leave_level(layer, chain, keep, w, s, n, codes, limit)
+    least, end, state = limit, 0, n_states - 1
+    for dim in range(w.digit.shape[0]):
+        w.digit[dim] = w.number[dim] - 1
+    for code in range(codes):
+        cost = w.value[code, state]
+        for v in range(w.groups.shape[1]):
+            for q in range(w.opened[v] - w.open[code, v], w.opened[v]):
+                cost += delivery_cost(layer, chain, w, w.queue[v, q], state)
+        if cost < least:
+            least, end = cost, code
+    return least, end
+
+
+@inlined
+def _follow(w, code, n_states, path, loops):
+    """The loops of the path that ends in `code`, outermost first: level, dim, bound. Returns their number."""
+    n, state = 0, n_states - 1
+    for s in range(path.shape[0] - 1, -1, -1):
+        code -= w.shift[s]
+        while path[s, code, state] != START:
+            before = path[s, code, state]
+            code, before = before // n_states, before % n_states
+            for dim in range(w.number.shape[0]):
+                here = w.extent[dim, state // w.stride[dim] % w.number[dim]]
+                there = w.extent[dim, before // w.stride[dim] % w.number[dim]]
+                if here != there:
+                    loops[n, 0], loops[n, 1], loops[n, 2] = s, dim, here // there
+                    n += 1
+            state = before
+    return n
+
+
+@entry
+def least_costs(layer, chain, work, keep, spread, scale, base, limit, out, path, loops):
+    """Entry: least (base + cost of deliveries) * scale[i] of the mappings with spatial factors spread[i]
+    (S, R) and `keep` (S,), one i after the other.
+
+    out[i, 0] := a value no path is below, at little cost; out[i, 1] := the least value if both are below
+    `limit`, else `limit`, np.inf if nothing fits. Where `path` (S, codes, states) has room, `loops` := those
+    of the last path (`_follow`), and their number is returned.
+    """
+    y, c, w = by_pointer(layer), by_pointer(chain), by_pointer(work)
+    found = 0
+    for i in range(spread.shape[0]):
+        spread_out(y, c, spread[i], w)
+        n_states = extents(c, w)
+        n, codes = deliveries(y, c, keep, w)
+        out[i, 0] = (base + fill_floors(y, c, w, n)) * scale[i]
+        out[i, 1] = limit
+        if out[i, 0] >= limit:
+            continue
+        w.cost[:n, :n_states] = UNKNOWN
+        path[:] = START
+        least, code = _shortest(y, c, keep, w, n, codes, n_states, base, limit / scale[i], path)
+        out[i, 1] = least * scale[i]
+        if path.shape[0] > 0 and out[i, 1] < limit:
+            found = _follow(w, code, n_states, path, loops)
+    return found

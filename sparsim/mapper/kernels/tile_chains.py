@@ -1,0 +1,227 @@
+"""What the deliveries of a chain of tiles cost: extents, spatial factors, counts, capacities.
+
+Counts are those of `sparsim.mapper.kernels.lower_bounds`. `keep` (S,) says what is kept, `w` is a ChainWork.
+"""
+
+import math
+
+from sparsim.mapper.kernels.lower_bounds import ALMOST, ROUNDED_AWAY, may_lose_a_word
+from sparsim.model.arrays import COUNT_ALL, ELIDE_FIRST_FILL, FILL, READ, UPDATE
+from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model.kernels.loop_nest import box_words
+
+CHILD, PARENT, OF, WAITS, ALL = 0, 1, 2, 3, 4  # fields of a delivery
+UNKNOWN = -1.0
+
+
+@inlined
+def spread_out(layer, chain, spread, w):
+    """Constants of the spatial factors (S, R): extents below, instances, groups, partitions."""
+    n_levels, n_dims = spread.shape
+    w.below[:] = 1
+    w.instances[n_levels - 1] = 1
+    for v in range(w.groups.shape[1]):
+        w.part[n_levels - 1, v] = layer.words[v]
+    for s in range(n_levels - 1, -1, -1):
+        w.children[s] = 1
+        for dim in range(n_dims):
+            w.children[s] *= spread[s, dim]
+            for outer in range(s, n_levels):
+                w.below[outer, dim] *= spread[s, dim]
+        for v in range(w.groups.shape[1]):
+            groups = 1
+            for dim in range(n_dims):
+                if chain.distinct[v] >> dim & 1:
+                    groups *= spread[s, dim]
+            if s > 0:
+                w.part[s - 1, v] = w.part[s, v] // (groups if layer.plain[v] else 1)
+            w.groups[s, v] = w.children[s] if chain.flags[s, 1] >> v & 1 else groups
+        if s > 0:
+            w.instances[s - 1] = w.instances[s] * w.children[s]
+
+
+@kernel
+def _is_tile(chain, s, dim, extent):
+    """Whether the mapspace has a tile of level s with this extent."""
+    for k in range(chain.divisor.shape[1]):
+        if chain.divisor[dim, k] == extent:
+            return chain.tiled[s, dim, k]
+    return 0
+
+
+@inlined
+def extents(chain, w):
+    """Divisors of what is left of each dim for the loops in time, and their multiples by a prime; returns the
+    number of states."""
+    n_states = 1
+    for dim in range(w.number.shape[0]):
+        left = chain.bound[dim] // w.below[w.below.shape[0] - 1, dim]
+        n = 0
+        for k in range(chain.divisor.shape[1]):
+            divisor = chain.divisor[dim, k]
+            if divisor > 0 and left % divisor == 0:
+                w.extent[dim, n], w.outside[dim, n] = divisor, left // divisor
+                n += 1
+        for k in range(n):
+            for s in range(w.below.shape[0]):
+                w.tiled[s, dim, k] = _is_tile(chain, s, dim, w.extent[dim, k] * w.below[s, dim])
+            for p in range(chain.prime.shape[1]):
+                w.step[dim, k, p] = -1
+                for more in range(k + 1, n):
+                    if w.extent[dim, more] == w.extent[dim, k] * chain.prime[dim, p]:
+                        w.step[dim, k, p] = more
+        w.left[dim], w.number[dim], w.stride[dim] = left, n, n_states
+        n_states *= n
+    w.stride[w.number.shape[0]] = n_states
+    return n_states
+
+
+@inlined
+def deliveries(layer, chain, keep, w):
+    """List who delivers what to whom, innermost first; returns (deliveries, codes).
+
+    The code of a state has one digit per dataspace, the number of its latest deliveries that wait.
+    """
+    n, codes = 0, 1
+    for v in range(w.groups.shape[1]):
+        waiting, child = 0, -1
+        for s in range(keep.shape[0]):
+            if not keep[s] >> v & 1:
+                continue
+            again = child < 0 or chain.flags[child, 2] >> v & 1 == 1
+            everything = again and w.children[child + 1] == 1
+            waits = layer.plain[v] == 1 and not everything
+            w.delivery[n, CHILD], w.delivery[n, PARENT], w.delivery[n, OF] = child, s, v
+            w.delivery[n, WAITS], w.delivery[n, ALL] = waits, waits or everything
+            w.copies[n] = 1
+            for level in range(child + 1, s + 1):
+                w.copies[n] *= w.groups[level, v]
+            if waits:
+                w.queue[v, waiting] = n
+                waiting += 1
+            child = s
+            n += 1
+        w.weight[v], w.radix[v] = codes, waiting + 1
+        codes *= waiting + 1
+    for code in range(codes):
+        for v in range(w.groups.shape[1]):
+            w.open[code, v] = code // w.weight[v] % w.radix[v]
+    return n, codes
+
+
+@kernel
+def _take(chain, w, s, a, v, i, count):
+    """Least cost of `count` accesses to one instance of level s; i: place of the tile's size."""
+    if chain.exact[0]:
+        count = max(math.ceil(count * ALMOST - 0.5), 0.0)
+        vectors = math.ceil(count / chain.block[s])
+    else:
+        count = max(count * ALMOST * chain.share[s, v, a, i] - ROUNDED_AWAY, 0.0)
+        vectors = count / chain.block[s]
+    return vectors * chain.price[s, a] * min(w.instances[s], chain.most[s])
+
+
+@kernel
+def _deliver(layer, chain, w, j, words, i):
+    """Least cost of delivery j when `words` arrive at each child."""
+    child, parent, v = w.delivery[j, CHILD], w.delivery[j, PARENT], w.delivery[j, OF]
+    accounting, writes = chain.accounting[0], layer.read_write[v] == 1
+    content = words * w.copies[j]
+    cost, reads = 0.0, content
+    if child >= 0:
+        fills = words
+        if may_lose_a_word(layer, v, w.instances[child]):
+            fills -= 1.0
+        if writes and accounting == ELIDE_FIRST_FILL:
+            fills -= w.part[child, v]
+        cost += _take(chain, w, child, FILL, v, i, fills)
+    if writes:
+        cost += _take(chain, w, parent, UPDATE, v, i, content)
+        if accounting != COUNT_ALL:
+            reads -= w.part[parent, v]
+    return cost + _take(chain, w, parent, READ, v, i, reads)
+
+
+@kernel
+def next_digits(w):
+    """From the digits of a state to those of the next."""
+    for dim in range(w.digit.shape[0]):
+        w.digit[dim] += 1
+        if w.digit[dim] < w.number[dim]:
+            return
+        w.digit[dim] = 0
+
+
+@kernel
+def _tile(layer, w, s, v):
+    """Words of the tile of level s in the state of w.digit; s = -1: of one unit of arithmetic."""
+    for dim in range(w.digit.shape[0]):
+        w.ext[dim] = w.extent[dim, w.digit[dim]] * (w.below[s, dim] if s >= 0 else 1)
+    return box_words(layer, v, w.ext)
+
+
+@kernel
+def _place(chain, v, words):
+    """Place of the least size that is no less than `words`."""
+    if chain.exact[0]:
+        return 0
+    low, high = 0, chain.sizes[v] - 1
+    while low < high:
+        middle = (low + high) // 2
+        if chain.size[v, middle] < words:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel
+def delivery_cost(layer, chain, w, j, state):
+    """Cost of delivery j if the loop that moves its tile, or the end of its level, comes in the state of
+    w.digit."""
+    if w.cost[j, state] == UNKNOWN:
+        v = w.delivery[j, OF]
+        tile = _tile(layer, w, w.delivery[j, CHILD], v)
+        words = float(tile)
+        for dim in range(w.digit.shape[0]):
+            if w.delivery[j, ALL] or chain.distinct[v] >> dim & 1:
+                words *= w.outside[dim, w.digit[dim]]
+        w.cost[j, state] = _deliver(layer, chain, w, j, words, _place(chain, v, tile))
+    return w.cost[j, state]
+
+
+@inlined
+def fill_floors(layer, chain, w, n):
+    """w.floor[j] := at most the cost of delivery j, every word once; returns their sum."""
+    cost = 0.0
+    last = chain.size.shape[1]
+    for j in range(n):
+        child, v = w.delivery[j, CHILD], w.delivery[j, OF]
+        words = 1.0
+        for dim in range(w.left.shape[0]):
+            mine = layer.plain[v] == 1 and chain.distinct[v] >> dim & 1
+            if mine or (child < 0 and w.delivery[j, ALL] and not w.delivery[j, WAITS]):
+                words *= w.left[dim] * (w.below[child, dim] if child >= 0 else 1)
+        w.floor[j] = _deliver(layer, chain, w, j, words, last)
+        cost += w.floor[j]
+    return cost
+
+
+@kernel
+def fits(layer, chain, keep, w, s):
+    """Whether the state of w.digit may be the tile of level s."""
+    for dim in range(w.digit.shape[0]):
+        if not w.tiled[s, dim, w.digit[dim]]:
+            return False
+    words, bits = 0, 0.0
+    for v in range(w.groups.shape[1]):
+        if keep[s] >> v & 1:
+            tile = _tile(layer, w, s, v)
+            if tile < chain.between[s, v, 0] or tile > chain.between[s, v, 1]:
+                return False
+            i = _place(chain, v, tile)
+            words += tile if chain.exact[0] else chain.stored[s, v, i]
+            bits += chain.bits[s, v, i]
+    return chain.room[s, 1] < 0 or (
+        chain.room[s, 0] <= words <= chain.room[s, 1] and bits <= chain.bit_room[s]
+    )

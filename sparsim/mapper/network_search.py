@@ -1,0 +1,79 @@
+"""The best mappings of all layers of a network, equal layers searched once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypedDict, Unpack
+
+from sparsim.mapper.certificate import better_of
+from sparsim.mapper.engine import Progress
+from sparsim.mapper.mapping_cache import MappingCache, search_key
+from sparsim.mapper.objective import Objective
+from sparsim.mapper.search import Method, search
+from sparsim.mapper.search_result import SearchResult
+from sparsim.model.evaluate import Accounting
+from sparsim.records import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
+
+
+class SearchOptions(TypedDict, total=False):
+    """Keyword arguments of `search`, with its defaults."""
+
+    objective: Objective
+    method: Method
+    evaluations: int | None
+    seconds: float | None
+    seed: int
+    threads: int
+    top: int
+    accounting: Accounting
+    progress: Callable[[Progress], None] | None
+
+
+def search_network(
+    arch: Architecture,
+    layers: Sequence[Layer],
+    policy: SparsePolicy | None,
+    energy: EnergyTable | None,
+    mapspace: Mapspace,
+    *,
+    cache: MappingCache | None = None,
+    **options: Unpack[SearchOptions],
+) -> list[SearchResult]:
+    """One result per layer, in order; `options` are those of `search`, and hold for each layer.
+
+    Layers that differ in nothing but their name are searched once, and not at all if `cache` knows them.
+    Ctrl-C ends the layer at hand with the best so far, and leaves out the layers after it. Raises what
+    `search` raises.
+    """
+    return list(search_each(arch, layers, policy, energy, mapspace, cache=cache, **options))
+
+
+def search_each(
+    arch: Architecture,
+    layers: Sequence[Layer],
+    policy: SparsePolicy | None,
+    energy: EnergyTable | None,
+    mapspace: Mapspace,
+    *,
+    cache: MappingCache | None = None,
+    **options: Unpack[SearchOptions],
+) -> Iterator[SearchResult]:
+    """Like `search_network`, one result after the other as they are found."""
+    cache = cache or MappingCache()
+    timed = options.get("seconds") is not None
+    for layer in layers:
+        key = search_key(arch, layer, policy, energy, mapspace, dict(options))
+        result = cache.get(key)
+        if result is None:
+            # what seconds are worth differs from run to run, so that more of them could give less
+            any_time = search_key(arch, layer, policy, energy, mapspace, {**options, "seconds": "any"})
+            earlier = cache.get(any_time) if timed else None
+            result = search(arch, layer, policy, energy, mapspace, **options)
+            if not result.interrupted:
+                result = better_of(result, earlier) if earlier else result
+                cache.put(key, result)
+                if timed:
+                    cache.put(any_time, result)
+        yield result
+        if result.interrupted:
+            return

@@ -1,0 +1,139 @@
+"""Random and local search, for mapspaces too large to enumerate. Equal seeds give equal results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from sparsim.mapper.engine import Engine
+from sparsim.mapper.relaxation import Relaxation
+from sparsim.mapper.relaxed_mappings import arrange
+from sparsim.model.arrays import Ints, Reals
+
+BATCH = 1024  # random mappings at a time
+NEIGHBOURS = 96  # of the current mapping, evaluated at a time
+PATIENCE = 4  # times without a better neighbour before a new start
+KICKS = 4  # moves of a new start away from the best mapping
+MOST_NUMBER = 2**62
+STEP_US, TRIED_US, EVALUATED_US = 400.0, 2.0, 20.0  # what steps take, about, in microseconds
+
+
+def draw_random(engine: Engine, rng: np.random.Generator, number: int) -> tuple[Ints, Ints]:
+    """(candidates, numbers of orders and splits), each part uniform."""
+    sizes = [*(len(rows) for rows in engine.space.factors), len(engine.space.keep)]
+    candidates = np.stack([rng.integers(size, size=number) for size in sizes], axis=1)
+    return candidates, rng.integers(MOST_NUMBER, size=(number, len(engine.low.arch.tiling), 2))
+
+
+def search_random(engine: Engine, seed: int, tries: int | None) -> Iterator[float]:
+    """Evaluate random mappings, `tries` of them or without end, in steps that yield their work."""
+    rng, work = np.random.default_rng(seed), engine.make_work()
+    done = 0
+    while tries is None or done < tries:
+        candidates, draw = draw_random(engine, rng, BATCH)
+        number = BATCH if tries is None else min(BATCH, tries - done)
+        before = engine.evaluated
+        engine.try_numbers(work, candidates[:number], draw[:number])
+        done += number
+        yield work_of(number, engine.evaluated - before)
+
+
+def search_local(engine: Engine, seed: int, tries: int | None) -> Iterator[float]:
+    """Hill climbing from the best of random mappings, or of those that the relaxation points to; stuck, it
+    starts again near the best so far. In steps that yield their work.
+
+    A neighbour has one dim's factors moved between two tiling levels, or another bypass choice, order or
+    split (iterated local search; Lourenco, Martin, Stuetzle 2003).
+    """
+    rng, work = np.random.default_rng(seed), engine.make_work()
+    done, stuck = 0, 0
+    here: tuple[Ints, Ints] | None = None
+    height: tuple[float, ...] = ()
+    relaxed: Relaxation | None = None
+    while tries is None or done < tries:
+        if engine.known.relaxed is not relaxed:
+            relaxed = engine.known.relaxed
+            candidates, draw = arrange(engine.low, engine.pack, relaxed.starts if relaxed else ())
+        elif here is None:
+            candidates, draw = draw_random(engine, rng, BATCH)
+            done += BATCH
+        else:
+            candidates, draw = neighbours(engine, rng, *here, NEIGHBOURS)
+            done += NEIGHBOURS
+        before = engine.evaluated
+        found = engine.try_numbers(work, candidates, draw)
+        best = _least(found)
+        if best is not None and (here is None or tuple(found[best].tolist()) < height):
+            here, height, stuck = (candidates[best], draw[best]), tuple(found[best].tolist()), 0
+        else:
+            stuck += here is not None
+        if stuck >= PATIENCE and here is not None:
+            here = _kicked(engine, rng)
+            height, stuck = tuple([np.inf] * len(engine.metrics)), 0
+        yield work_of(len(candidates), engine.evaluated - before)
+
+
+def work_of(tried: int, evaluated: int) -> float:
+    """Of one step that tries mappings and evaluates those that bounds and capacities leave."""
+    return STEP_US + TRIED_US * tried + EVALUATED_US * evaluated
+
+
+def _least(found: Reals) -> int | None:
+    """Row of the least values that are not nan."""
+    valid = np.flatnonzero(~np.isnan(found[:, 0]))
+    return int(valid[np.lexsort(found[valid].T[::-1])[0]]) if len(valid) else None
+
+
+def _best(engine: Engine) -> tuple[Ints, Ints] | None:
+    """The best mapping of this part that is among the best of all."""
+    place = next((e.place for e in engine.kept.entries if e.part == engine.part), None)
+    if place is None:
+        return None
+    n_dims = len(engine.space.factors)
+    candidate = np.array([*place[n_dims - 1 :: -1], place[n_dims]], np.int64)
+    return candidate, np.array(place[n_dims + 1 :], np.int64).reshape(-1, 2)
+
+
+def _kicked(engine: Engine, rng: np.random.Generator) -> tuple[Ints, Ints] | None:
+    """That mapping after some moves, valid or not."""
+    best = _best(engine)
+    if best is None:
+        return None
+    candidate, draw = best
+    for _ in range(KICKS):
+        candidates, draws = neighbours(engine, rng, candidate, draw, 1)
+        candidate, draw = candidates[0], draws[0]
+    return candidate, draw
+
+
+def neighbours(
+    engine: Engine, rng: np.random.Generator, candidate: Ints, draw: Ints, number: int
+) -> tuple[Ints, Ints]:
+    """`number` random neighbours of one mapping."""
+    candidates, draws = np.tile(candidate, (number, 1)), np.tile(draw, (number, 1, 1))
+    factors, keep = engine.space.factors, engine.space.keep
+    moves = [r for r, rows in enumerate(factors) if len(rows) > 1]
+    near = {r: _moved(factors[r], int(candidate[r])) for r in moves}
+    kinds = [*moves, *moves]  # factors twice as often as the rest
+    if len(keep) > 1:
+        kinds.append(len(factors))
+    free = [t for t, dims in enumerate(engine.space.free) if len(dims) > 1 or engine.space.split[t] < 0]
+    if free:
+        kinds += [-1, -1]
+    for i in range(number if kinds else 0):
+        kind = kinds[rng.integers(len(kinds))]
+        if kind == -1:
+            draws[i, free[rng.integers(len(free))], rng.integers(2)] = rng.integers(MOST_NUMBER)
+        elif kind == len(factors):
+            candidates[i, kind] = rng.integers(len(keep))
+        else:
+            candidates[i, kind] = near[kind][rng.integers(len(near[kind]))]
+    return candidates, draws
+
+
+def _moved(rows: Ints, one: int) -> Ints:
+    """The factorisations that differ from `one` at two tiling levels, or all if there is none."""
+    differ = (rows != rows[one]).sum(axis=1)
+    near = np.flatnonzero(differ == 2)
+    return near if len(near) else np.arange(len(rows))

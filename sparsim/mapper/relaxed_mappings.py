@@ -1,0 +1,76 @@
+"""The mappings that a relaxation points to, as candidates with numbers of orders and splits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import product
+
+import numpy as np
+
+from sparsim.mapper.bound_constants import Lowered
+from sparsim.mapper.relaxation import Start
+from sparsim.model.arrays import Ints, SpacePack
+from sparsim.model.lower import ints
+
+
+def arrange(low: Lowered, space: SpacePack, starts: Iterable[Start]) -> tuple[Ints, Ints]:
+    """(candidates (n, R + 1), numbers (n, T, 2)) for `Engine.try_numbers`; without those whose factors the
+    mapspace lacks."""
+    candidates, numbers = [], []
+    for start in starts:
+        candidate, number = _arranged(low, space, start)
+        if candidate is not None:
+            candidates.append(candidate)
+            numbers.append(number)
+    n_tiling, n_dims = space.place.shape
+    return (
+        np.array(candidates, np.int64).reshape(-1, n_dims + 1),
+        np.array(numbers, np.int64).reshape(-1, n_tiling, 2),
+    )
+
+
+def _arranged(low: Lowered, space: SpacePack, start: Start) -> tuple[list[int] | None, Ints]:
+    arch, (n_tiling, n_dims) = low.arch, space.place.shape
+    factor = np.ones((n_tiling, n_dims), np.int64)
+    orders: list[list[int]] = [[] for _ in range(n_tiling)]  # innermost first
+    for level, dim, bound in start.loops[::-1].tolist():
+        t = int(arch.first_tiling[level + 1]) - 1
+        factor[t, dim] *= bound
+        if dim not in orders[t]:
+            orders[t].append(dim)
+    number = ints(n_tiling, 2)
+    for t in np.flatnonzero(arch.tiling[:, 1] == 1).tolist():
+        factor[t] = start.spread[arch.tiling[t, 0]]
+        number[t, 1], orders[t] = _split(space, t, factor[t])
+    candidate = []
+    for dim, rows in enumerate(low.space.factors):
+        same = np.flatnonzero((rows == factor[:, dim]).all(axis=1))
+        if not len(same):
+            return None, number
+        candidate.append(int(same[0]))
+    for t, wanted in enumerate(orders):
+        free = [d for d in space.place[t, space.free[t, 0] : space.free[t, 1]].tolist() if factor[t, d] > 1]
+        number[t, 0] = _order_number(free, [d for d in wanted if d in free])
+    return [*candidate, start.choice], number
+
+
+def _order_number(free: list[int], wanted: Sequence[int]) -> int:
+    """The number (model 17.3) of the order `wanted`, innermost first, of the dims `free`."""
+    left, number = list(free), 0
+    for dim in wanted:
+        number += left.index(dim) * math.factorial(len(left) - 1)
+        left.remove(dim)
+    return number
+
+
+def _split(space: SpacePack, t: int, factor: Ints) -> tuple[int, list[int]]:
+    """How many loops run along X, and an order of the loops in which they fit, those along X innermost."""
+    x, y = space.fan[t].tolist()
+    dims = [int(d) for d in space.place[t] if factor[d] > 1]
+    for chosen in product((True, False), repeat=len(dims)):
+        along_x = [d for d, on in zip(dims, chosen, strict=True) if on]
+        along_y = [d for d, on in zip(dims, chosen, strict=True) if not on]
+        if math.prod(factor[along_x].tolist()) <= x and math.prod(factor[along_y].tolist()) <= y:
+            return len(along_x), along_x + along_y
+    return 0, dims

@@ -1,0 +1,363 @@
+"""Packs -> result records: indices become names again, counts become rates (model 14 to 16)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from sparsim.errors import MappingError
+from sparsim.model import arrays as packs
+from sparsim.model.arrays import ArchPack, LayerPack, PolicyPack
+from sparsim.model.kernels.energy_and_cycles import (
+    FORMAT_READ_BITS,
+    FORMAT_WRITE_BITS,
+    READ_WORDS,
+    WRITE_WORDS,
+)
+from sparsim.model.result import (
+    Access,
+    Bandwidth,
+    Bucket,
+    ComputeResult,
+    Evaluation,
+    FormatAccess,
+    LevelIntensity,
+    LoopView,
+    NetworkResult,
+    NetworkTraffic,
+    OperationalIntensity,
+    StorageResult,
+    TensorTraffic,
+    Units,
+    or_nothing,
+    ratio,
+    single_ratio,
+)
+from sparsim.model.workspace import Scratch
+from sparsim.records import Architecture, Layer, SparsePolicy
+from sparsim.records.divisibility import covers_of
+from sparsim.records.energy_table import COMPUTE_ACTIONS, STORAGE_ACTIONS, ResolvedEnergy
+
+ACTION_NAMES = tuple(STORAGE_ACTIONS)
+NO_FORMAT = FormatAccess(actual=(), gated=(), skipped=(), actual_bits=0, gated_bits=0, skipped_bits=0)
+LOOP_KINDS = {packs.TEMPORAL: "temporal", packs.SPATIAL_X: "spatial-x", packs.SPATIAL_Y: "spatial-y"}
+
+
+class Decoder:
+    """One evaluated mapping, to be read out level by level."""
+
+    def __init__(
+        self, arch: Architecture, layer: Layer, policy: SparsePolicy | None, energy: ResolvedEnergy,
+        lowered: tuple[ArchPack, LayerPack, PolicyPack], scratch: Scratch, accounting: str,
+    ) -> None:  # fmt: skip
+        self.arch, self.layer, self.policy, self.energy = arch, layer, policy, energy
+        self.arch_pack, self.layer_pack, self.policy_pack = lowered
+        self.nest, self.sparse, self.cost = scratch
+        self.accounting = accounting
+        self.levels = arch.storage[::-1]
+        self.areas = energy.areas[::-1]
+        self.data = [d.name for d in layer.shape.dataspaces]
+        self.active = policy is not None and policy.active
+        self.cc = int(self.cost.cycles[0])
+        # small arrays are read out element by element, which lists do ten times as fast
+        self.count = self.sparse.counts.tolist()
+        self.words, self.price = self.cost.words.tolist(), self.arch_pack.energy.tolist()
+        self.buckets = self.nest.bucket[:, :, : int(self.nest.n_bucket.max())].tolist()
+        self.rank_bits = self.policy_pack.rank[
+            ..., packs.RANK_METADATA_BITS : packs.RANK_PAYLOAD_BITS + 1
+        ].tolist()
+
+    def evaluation(self, warnings: tuple[str, ...] = ()) -> Evaluation:
+        compute = self.compute()
+        storage = tuple(self.storage(s) for s in range(len(self.levels)))
+        networks = tuple(self.network(s) for s in range(len(self.levels)))
+        intensity = self.intensity(compute.actual)
+        self.refuse_negative()
+        energy, cycles = float(self.cost.total[0]), int(self.cost.total[1])
+        busy = (compute.actual + compute.gated) / compute.instances
+        return Evaluation(
+            architecture=self.arch.name,
+            layer=self.layer.name,
+            accounting=self.accounting,
+            sparse_report=self.policy is not None,
+            cycles=cycles,
+            energy_pj=energy,
+            utilization=or_nothing(ratio, busy, cycles),
+            area_um2=compute.area_um2 + sum(s.area_um2 for s in storage),
+            gflops=or_nothing(single_ratio, intensity.total_ops, cycles),
+            edp_j_cycles=float(np.float32(cycles)) * energy / 1e12,
+            algorithmic_computes=compute.algorithmic,
+            actual_computes=compute.actual,
+            compute=compute,
+            storage=storage,
+            networks=networks,
+            intensity=intensity,
+            warnings=warnings,
+            covers=covers_of(self.layer),
+        )
+
+    def refuse_negative(self) -> None:
+        """Raise MappingError for counts and energies below 0, or energies that are no numbers: the kernels
+        refuse sums like that, here every part of them is looked at."""
+        sparse, cost = self.sparse, self.cost
+        counts = (sparse.counts, sparse.format, sparse.compute, sparse.reductions, sparse.coded)
+        reals = (cost.energy, cost.level_pj, cost.network_pj, sparse.avg)
+        for array in (*counts, *reals):
+            least = array.min()
+            most = array.max() if array.dtype == np.float64 else least
+            if not (least >= 0 and most < math.inf):  # also refuses nan
+                raise MappingError(
+                    f"layer {self.layer.name}: a count or an energy is {least if least < 0 else most:g}, "
+                    "allowed are finite numbers of 0 and more"
+                )
+
+    def compute(self) -> ComputeResult:
+        unit, count = self.arch.compute, self.sparse.compute
+        x, y, n = (int(i) for i in self.arch_pack.mesh[0])
+        used = self.sparse.space[0].prod(axis=1).max()
+        return ComputeResult(
+            name=unit.name, compute=unit, instances=n, mesh=(x, y),
+            energy_per_op_pj=float(self.arch_pack.compute_energy[packs.RANDOM]),
+            instances_max=int(used), instances_average=self.average_units(), cycles=self.cc,
+            algorithmic=int(self.nest.ops[packs.OPS]), actual=int(count[packs.RANDOM]),
+            gated=int(count[packs.GATED]), skipped=int(count[packs.SKIPPED]),
+            energy_pj=float(self.cost.level_pj[0]), area_um2=self.energy.compute_area * n,
+            area_source=self.energy.compute_area_source,
+            energy_source=dict(zip(COMPUTE_ACTIONS, self.energy.compute_sources, strict=True)),
+        )  # fmt: skip
+
+    def average_units(self) -> int:
+        """Units in use on average; imperfect factors leave some without work in some steps."""
+        ops, steps = self.nest.ops[packs.OPS], self.nest.ops[packs.STEPS]
+        if ops < steps * self.nest.ops[packs.UNITS]:
+            return round(float(ops / steps))
+        return int(self.sparse.compute_avg[0])
+
+    def storage(self, s: int) -> StorageResult:
+        level = self.levels[s]
+        x, y, n = (int(i) for i in self.arch_pack.mesh[s + 1])
+        price = dict(zip(ACTION_NAMES, self.price[s], strict=True))
+        vector = self.energy.vector_energy[::-1][s]
+        return StorageResult(
+            name=level.name, storage=level, instances=n, mesh=(x, y), area_per_instance_um2=self.areas[s],
+            area_um2=self.areas[s] * n, area_source=self.energy.area_sources[::-1][s],
+            energy_source=dict(zip(ACTION_NAMES, self.energy.storage_sources[::-1][s], strict=True)),
+            vector_access_energy_pj=vector.energy_pj,
+            vector_energy_source=vector.source, read_energy_pj=price["random_read"],
+            write_energy_pj=price["random_fill"], metadata_read_energy_pj=price["random_metadata_read"],
+            metadata_write_energy_pj=price["random_metadata_fill"],
+            decompression_energy_pj=price["decompression_count"], loops=self.loops(s),
+            cycles=int(self.cost.cycles[s + 1]), throttling=float(self.cost.slowdown[s]),
+            energy_pj=float(self.cost.level_pj[s + 1]),
+            tensors=tuple(self.tensor(s, v) for v in range(len(self.data)) if self.nest.kept[s, v]),
+        )  # fmt: skip
+
+    def loops(self, s: int) -> tuple[LoopView, ...]:
+        rows = self.nest.loop[self.nest.real[: self.nest.ops[packs.N_REAL]]]
+        mine = rows[rows[:, packs.LEVEL] == s][::-1].tolist()
+        return tuple(
+            LoopView(self.layer.shape.dims[row[packs.DIM]], row[packs.BOUND], LOOP_KINDS[row[packs.KIND]])
+            for row in mine
+        )
+
+    def tensor(self, s: int, v: int) -> TensorTraffic:
+        nest, sparse, cost = self.nest, self.sparse, self.cost
+        instances = int(sparse.space[s + 1, v].prod())
+        average, clusters = float(sparse.avg[s + 1, v]), int(cost.clusters[s, v])
+        per_instance = float(cost.energy[s, v])
+        count = self.count[s][v]
+        addresses = self.addresses(s, v)
+        per_address = float(self.arch_pack.addr_gen[s])
+        # a cluster's energy is spread over its utilised instances, then taken for all of them
+        scale = average / (instances / clusters) if clusters else 0.0
+        vector = [*cost.vector[s, v, : packs.DECOMPRESS].tolist(), *sparse.coded[s, v].tolist()]
+        actions = (n * price * scale for n, price in zip(vector, self.price[s], strict=True))
+        reads, fills, updates = (self.access(s, v, a, count[a]) for a in range(3))
+        f_reads, f_fills, f_updates = (self.format_access(s, v, a) for a in range(3))
+        accesses = sum(row[packs.RANDOM] for row in count)
+        shared, read, write = self.bandwidths(s, v, instances, average)
+        return TensorTraffic(
+            dataspace=self.data[v], partition_words=int(nest.part[s, v]), density_model=self.model_name(v),
+            tile_words=int(nest.tile[s, v]), tile_density=float(sparse.rho[s, v]),
+            utilized_words=int(sparse.capacity[s, v]), format=self.format_name(s, v),
+            format_words=self.capacity_units(s, v), instances_max=instances, instances_average=average,
+            clusters=clusters, reads=reads, fills=fills, updates=updates, format_reads=f_reads,
+            format_fills=f_fills, format_updates=f_updates, temporal_reductions=int(sparse.reductions[s, v]),
+            address_generations=addresses, decompressions=int(sparse.coded[s, v, 0]),
+            compressions=int(sparse.coded[s, v, 1]),
+            energy_per_access_pj=or_nothing(ratio, per_instance, accesses if average > 0 else 0),
+            energy_per_instance_pj=per_instance, energy_pj=per_instance * average,
+            reduction_energy_per_instance_pj=0.0, reduction_energy_pj=0.0,  # adders are free (model 14.2)
+            addr_gen_energy_per_cluster_pj=addresses * per_address,
+            addr_gen_energy_pj=addresses * per_address * clusters,
+            energy_by_action_pj=dict(zip(ACTION_NAMES, actions, strict=True)),
+            shared=shared, read=read, write=write,
+        )  # fmt: skip
+
+    def access(self, s: int, v: int, a: int, count: list[int]) -> Access:
+        return Access(
+            algorithmic=int(self.nest.counts[s, v, a]), actual=count[0], gated=count[1], skipped=count[2]
+        )
+
+    def addresses(self, s: int, v: int) -> int:
+        a = packs.UPDATE if self.layer_pack.read_write[v] else packs.READ
+        count = self.count[s][v]
+        return sum(count[i][o] for i in (a, packs.FILL) for o in (packs.RANDOM, packs.GATED))
+
+    def ranks(self, s: int, v: int) -> int:
+        return int(self.policy_pack.format[s, v, packs.N_RANKS]) if self.active else 0
+
+    def format_name(self, s: int, v: int) -> tuple[str, ...]:
+        for tensor in self.policy.formats if self.policy else ():
+            if tensor.level == self.levels[s].name and tensor.dataspace == self.data[v]:
+                return tuple(rank.format.lower() for rank in tensor.ranks)
+        return ()
+
+    def capacity_units(self, s: int, v: int) -> tuple[Units, ...]:
+        n = self.ranks(s, v)
+        units = self.sparse.capacity_units[s, v, :n].tolist() if n else ()
+        return tuple(Units(math.ceil(m), math.ceil(p)) for m, p in units[::-1])
+
+    def format_access(self, s: int, v: int, a: int) -> FormatAccess:
+        n, width = self.ranks(s, v), self.rank_bits[s][v]
+        if not n:
+            return NO_FORMAT
+        units, bits = [], []
+        moved = self.sparse.format[s, v, a].tolist()
+        stored = self.levels[s].metadata_width_bits > 0
+        for o in range(3):
+            words = moved[o][:n]
+            units.append(tuple(Units(*row) for row in words[::-1]))
+            bits.append(
+                sum(m * w[0] + p * w[1] for (m, p), w in zip(words, width, strict=False)) if stored else 0
+            )
+        return FormatAccess(
+            actual=units[0], gated=units[1], skipped=units[2],
+            actual_bits=bits[0], gated_bits=bits[1], skipped_bits=bits[2],
+        )  # fmt: skip
+
+    def model_name(self, v: int) -> str:
+        density = self.layer.density(self.data[v])
+        if density.distribution == "banded":
+            return f"banded-{density.band_width}"
+        return density.distribution
+
+    def bandwidths(
+        self, s: int, v: int, instances: int, average: float
+    ) -> tuple[Bandwidth, Bandwidth, Bandwidth]:
+        """Shared, read and write bandwidth (model 14.3)."""
+        words, bits = self.words[s][v], self.levels[s].word_bits
+        read_format, write_format = words[FORMAT_READ_BITS] // bits, words[FORMAT_WRITE_BITS] // bits
+        both_format = (words[FORMAT_READ_BITS] + words[FORMAT_WRITE_BITS]) // bits
+        read, write = words[READ_WORDS] + read_format, words[WRITE_WORDS] + write_format
+        spread = instances / average if average > 0 else math.inf
+        slowdown = float(self.cost.slowdown[s])
+        cycles = self.cc
+        r, w = (math.ceil(x / spread) / cycles if cycles else 0.0 for x in (read, write))
+        x, y = self.sparse.space[s + 1, v].tolist() if self.policy is not None else (average, 1)
+
+        def bandwidth(demand: float, format_words: float, total: float) -> Bandwidth:
+            rate = slowdown * demand
+            fraction = format_words / total if total else 0.0
+            return Bandwidth(per_instance=rate, total=rate * x * y, format_fraction=float(fraction))
+
+        return (
+            bandwidth(r + w, both_format, read + write),
+            bandwidth(r, read_format, read),
+            bandwidth(w, write_format, write),
+        )
+
+    def network(self, s: int) -> NetworkResult:
+        level, net = self.levels[s], self.levels[s].network
+        inner = self.levels[s - 1].name if s else self.arch.compute.name
+        tensors = tuple(self.network_traffic(s, v) for v in range(len(self.data)))
+        wire = self.energy.wire_pj_per_bit_mm or net.wire_energy_pj_per_bit_mm
+        x, y = self.nest.space[s + 1].tolist()
+        instances = x * y
+        each = (t.link_energy_per_instance_pj + t.energy_per_instance_pj for t in tensors)
+        return NetworkResult(
+            outer=level.name, inner=inner, type=net.type,
+            word_bits=level.word_bits if net.word_bits is None else net.word_bits,
+            router_energy_pj=net.router_energy_pj, wire_energy_pj_per_bit_mm=wire,
+            energy_per_ingress_pj=net.energy_per_ingress_pj, fill_latency_cycles=net.fill_latency_cycles,
+            drain_latency_cycles=net.drain_latency_cycles,
+            energy_pj=_added(pj * instances for pj in each), tensors=tensors,
+        )  # fmt: skip
+
+    def network_traffic(self, s: int, v: int) -> NetworkTraffic:
+        nest = self.nest
+        bucket = self.buckets[s][v][: nest.n_bucket[s, v]]
+        remote = [nest.remote[s, v].tolist()] if nest.remote[s, v, packs.B_ACCESSES] else []
+        writes = bool(self.layer_pack.read_write[v])
+        both_ways = writes and not self.arch_pack.support[s, packs.CAN_REDUCE]
+        ingress = [2.0 * row[2] - float(nest.part[s, v]) if both_ways else row[2] for row in bucket + remote]
+        total, hops, reductions = _added(ingress), 0.0, 0
+        for row, i in zip(bucket + remote, ingress, strict=True):
+            hops += row[packs.B_HOPS] / i * i if i > 0 else 0.0
+            reductions = int(reductions + (row[packs.B_MULTICAST] - 1) * i) if writes else 0  # like there
+        buckets = tuple(
+            Bucket(int(row[0]), int(row[1]), i) for row, i in zip(bucket + remote, ingress, strict=True)
+        )
+        instances = int(nest.space[s + 1].prod())
+        energy, links = (float(e) for e in self.cost.network_pj[s, v])
+        return NetworkTraffic(
+            dataspace=self.data[v], fanout=int(nest.fanout[s, v]),
+            multicast=int(max((row[packs.B_MULTICAST] for row in bucket), default=0)),
+            ingresses=_added(ingress[: len(bucket)]), buckets=buckets[: len(bucket)],
+            distributed=buckets[-1] if remote else None,
+            link_transfers=int(nest.flow[s, v, packs.LINK]), spatial_reductions=reductions,
+            average_hops=hops / total if total > 0 else 0.0,
+            energy_per_hop_pj=float(self.arch_pack.wire[s, packs.HOP_PJ]), energy_per_instance_pj=energy,
+            energy_pj=energy * instances, link_energy_per_instance_pj=links, link_energy_pj=links * instances,
+            reduction_energy_per_instance_pj=0.0, reduction_energy_pj=0.0,
+        )  # fmt: skip
+
+    def intensity(self, actual: int) -> OperationalIntensity:
+        """Operations per byte (model 16.5)."""
+        capacity, kept = self.sparse.capacity, self.nest.kept
+        words = [self._outermost(capacity[:, v], kept[:, v]) for v in range(len(self.data))]
+        words = [self.existing(n, v) for v, n in enumerate(words)]
+        results = 0
+        if self.accounting != "count-all":
+            results = sum(w for w, rw in zip(words, self.layer_pack.read_write, strict=True) if rw)
+        reductions = max(actual - results, 0)
+        total = actual + reductions
+        bits = self.levels[-1].word_bits
+        levels = []
+        for s, level in enumerate(self.levels):
+            dense = self.nest.counts[s, :, :3].sum(axis=1)
+            average = self.sparse.avg[s + 1]
+            accesses = sum(int(average[v] * int(dense[v])) for v in range(len(self.data)) if kept[s, v])
+            levels.append(LevelIntensity(level.name, accesses, _per_byte(total, level.word_bits, accesses)))
+        return OperationalIntensity(
+            elementwise_ops=actual, results=results, reduction_ops=reductions, total_ops=total,
+            memory_accesses_required=sum(words), optimal_ops_per_byte=_per_byte(total, bits, sum(words)),
+            levels=tuple(levels),
+        )  # fmt: skip
+
+    def existing(self, words: int, v: int) -> int:
+        """Of the words of dataspace v, those that are not beyond the bound of an imperfect dim."""
+        for dim in np.flatnonzero(self.layer_pack.real < self.layer_pack.bound):
+            if self.layer_pack.relevant[v] >> dim & 1:
+                words = words * int(self.layer_pack.real[dim]) // int(self.layer_pack.bound[dim])
+        return words
+
+    @staticmethod
+    def _outermost(capacity: packs.Ints, kept: packs.Ints) -> int:
+        """Utilised capacity at the outermost level where it is not zero."""
+        filled = (capacity * kept).nonzero()[0]
+        return int(capacity[filled[-1]]) if len(filled) else 0
+
+
+def _added(values: Iterable[float]) -> float:
+    """Rounded after every addition, like the reference; `sum` rounds in its own way since Python 3.12."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+def _per_byte(ops: int, bits: int, words: int) -> float:
+    return or_nothing(single_ratio, ops, bits * words // 8)

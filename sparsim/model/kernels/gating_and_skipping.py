@@ -1,0 +1,379 @@
+"""From dense to actual counts: format effect, gating and skipping, operand states (model 10 to 12)."""
+
+import math
+
+import numpy as np
+
+from sparsim.model.arrays import (
+    ANY_SPATIAL,
+    BAD_COUNT,
+    BAD_NESTED_SAF,
+    BAD_OPERAND_STATE,
+    BLOCK,
+    CHILD,
+    COMPUTE_GATING,
+    COMPUTE_SKIPPING,
+    DATA_ACTIONS,
+    FILL,
+    GATED,
+    HAS_FORMAT,
+    HYPERGEOMETRIC,
+    IS_COMPRESSED,
+    LEAD_CHILD,
+    LEAD_LEVEL,
+    MAX_COUNT,
+    METADATA,
+    METADATA_WORD,
+    N_RANKS,
+    OK,
+    OPS,
+    OPT_LEADER0,
+    OPT_LEADER1,
+    OPT_TARGET,
+    PARENT,
+    PAYLOAD,
+    RANDOM,
+    READ,
+    REDUCE,
+    SAF_KIND,
+    SAF_OPTION0,
+    SAF_OPTION1,
+    SKIPPED,
+    SPATIAL_SKIPPING,
+    TABULATED,
+    UPDATE,
+    WORD_BITS,
+)
+from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model.kernels.spatial_skipping import average_units
+from sparsim.model.kernels.tile_densities import chance_of_none, nonzeros_in_tensor
+
+
+@kernel
+def to_millionths(x):
+    """Rounded to six decimals, half away from zero."""
+    return math.floor(x * 1e6 + 0.5) / 1e6
+
+
+@kernel
+def choose_entries(arch, layer, density, policy, table, nest, sparse):
+    """Fill saf and saf_p: per (level, dataspace) the most probable entry (model 10.1 to 10.4)."""
+    sparse.saf[:] = 0
+    sparse.saf_p[:] = 0.0
+    for f in range(policy.saf.shape[0]):
+        kind = policy.saf[f, SAF_KIND]
+        if kind == SPATIAL_SKIPPING:
+            continue
+        best, best_p, best_saving = -1, 0.0, -1.0
+        for g in range(policy.saf[f, SAF_OPTION0], policy.saf[f, SAF_OPTION1]):
+            p = _ineffectual(layer, density, policy, table, nest, g)
+            saving = _saving(arch, policy, nest, sparse, g, p)
+            if saving >= best_saving:
+                best, best_p, best_saving = g, p, saving
+        level, target = nest.lead[best, LEAD_LEVEL], policy.option[best, OPT_TARGET]
+        if best_p > sparse.saf_p[level, target] or sparse.saf[level, target] == 0:
+            sparse.saf[level, target] = kind
+            sparse.saf_p[level, target] = best_p
+            sparse.saf_option[level, target] = best
+
+
+@inlined
+def _ineffectual(layer, density, policy, table, nest, g):
+    """Probability that an access of option g's target meets an empty leader tile (model 10.2)."""
+    useful = table.useful[g]
+    first = policy.option[g, OPT_LEADER0]
+    for q in range(first, policy.option[g, OPT_LEADER1]):
+        leader, words = policy.leader[q], nest.lead_words[g, q - first]
+        if words == 0:
+            continue
+        if density.kind[leader] == TABULATED:
+            empty = table.lead[g, q - first]
+            if empty < 0.0:
+                continue
+        else:
+            empty = chance_of_none(density.kind[leader], density.density[leader], layer.words[leader], words)
+        useful *= 1.0 - empty
+    return 1.0 - useful
+
+
+@inlined
+def _saving(arch, policy, nest, sparse, g, p):
+    """What an option saves, in pJ per tile (model 10.3)."""
+    level, child = nest.lead[g, LEAD_LEVEL], nest.lead[g, LEAD_CHILD]
+    target = policy.option[g, OPT_TARGET]
+    where = child if child >= 0 else level
+    units = 0.0
+    if policy.format[where, target, HAS_FORMAT]:
+        for r in range(policy.format[where, target, N_RANKS]):
+            units += sparse.units[where, target, r, METADATA] + sparse.units[where, target, r, PAYLOAD]
+    units *= arch.width[level, METADATA_WORD] // arch.width[level, WORD_BITS]
+    return (
+        arch.energy[level, DATA_ACTIONS]
+        / arch.width[level, BLOCK]
+        * (sparse.occupancy[level, target] + units)
+        * p
+    )
+
+
+@kernel
+def format_counts(layer, policy, nest, sparse):
+    """Working counts after compression, and format words, per level (model 9.6, 11.1). Returns a status."""
+    kept, dense, tile, form = nest.kept, nest.counts, nest.tile, policy.format
+    work, words, units, rho = sparse.work, sparse.format, sparse.units, sparse.rho
+    for v in range(kept.shape[1]):
+        for s in range(kept.shape[0]):
+            if not kept[s, v]:
+                work[s, v, READ], work[s, v, FILL], work[s, v, UPDATE] = 0.0, 0.0, 0.0
+                continue
+            for a in range(3):
+                count = float(dense[s, v, a])
+                if form[s, v, HAS_FORMAT]:
+                    count -= math.floor(count * (1.0 - rho[s, v]))
+                    per_tile = dense[s, v, a] / tile[s, v]
+                    for r in range(form[s, v, N_RANKS]):
+                        for u in range(2):
+                            moved = np.ceil(units[s, v, r, u] * per_tile)
+                            if not moved <= MAX_COUNT:  # also nan
+                                nest.info[0], nest.info[1], nest.info[2] = s, v, moved
+                                return BAD_COUNT
+                            words[s, v, a, RANDOM, r, u] = int(moved)
+                            words[s, v, a, GATED, r, u] = 0
+                            words[s, v, a, SKIPPED, r, u] = 0
+                work[s, v, a] = count
+    return OK
+
+
+@kernel
+def propagate(layer, policy, table, nest, sparse):
+    """Apply every entry to its level, the levels inside it and the computes (model 11.2 to 11.4).
+
+    Returns (status, computes, p_a, p_b): the computes that remain, and per operand 0 or the probability that
+    its accesses, and so the computes that need them, are left out.
+    """
+    computes = float(nest.ops[OPS])
+    left_out_a, left_out_b = 0.0, 0.0
+    for v in range(nest.tile.shape[1]):
+        frozen = -1
+        for s in range(nest.tile.shape[0] - 1, -1, -1):
+            kind, p = sparse.saf[s, v], sparse.saf_p[s, v]
+            if frozen != s:
+                _store(nest, sparse, s, v)
+                _split(layer, policy, nest, sparse, s, v, kind, p)
+            if kind == 0:
+                continue
+            inner = s - 1
+            while inner >= 0:
+                _reduce(policy, nest, sparse, inner, s, v, p)
+                if sparse.saf[inner, v] != 0:
+                    break
+                inner -= 1
+            if inner >= 0:
+                if sparse.saf[inner, v] != SPATIAL_SKIPPING and not table.given[v, 1]:
+                    if p >= 1.0 or sparse.saf_p[inner, v] < p:
+                        nest.info[0], nest.info[1] = inner, v
+                        nest.info[2], nest.info[3] = sparse.saf_p[inner, v], p
+                        return BAD_NESTED_SAF, computes, left_out_a, left_out_b
+                    _freeze(layer, policy, nest, sparse, inner, v, p)
+                    frozen = inner
+            elif not layer.read_write[v]:
+                computes -= math.floor(computes * p)
+                if v == layer.operand[0]:
+                    left_out_a = to_millionths(p)
+                else:
+                    left_out_b = to_millionths(p)
+    return OK, computes, left_out_a, left_out_b
+
+
+@inlined
+def _freeze(layer, policy, nest, sparse, s, v, outer_p):
+    """A level with an entry of its own below another entry: its share is conditional on the outer one.
+
+    The reference takes the level's metadata updates for its metadata reads here; so do we (model 11.2).
+    """
+    _store(nest, sparse, s, v)
+    if policy.format[s, v, HAS_FORMAT]:
+        for r in range(policy.format[s, v, N_RANKS]):
+            for u in range(2):
+                sparse.format[s, v, READ, RANDOM, r, u] = sparse.format[s, v, UPDATE, RANDOM, r, u]
+    p = 1.0 - (1.0 - sparse.saf_p[s, v]) / (1.0 - outer_p)
+    _split(layer, policy, nest, sparse, s, v, sparse.saf[s, v], p)
+
+
+@inlined
+def _reduce(policy, nest, sparse, inner, outer, v, p):
+    """An entry at `outer` removes accesses at the level `inner` altogether; format words only of rank 0, and
+    only if the outer level has exactly one rank."""
+    for a in range(3):
+        sparse.work[inner, v, a] -= math.floor(sparse.work[inner, v, a] * p)
+    one_rank = nest.kept[outer, v] and policy.format[outer, v, N_RANKS] == 1
+    if nest.kept[inner, v] and policy.format[inner, v, HAS_FORMAT] and one_rank:
+        for a in (READ, FILL):
+            for u in range(2):
+                words = sparse.format[inner, v, a, RANDOM, 0, u]
+                sparse.format[inner, v, a, RANDOM, 0, u] = words - int(math.floor(words * p))
+
+
+@kernel
+def _store(nest, sparse, s, v):
+    """Counts := working values, everything actual so far."""
+    counts, work = sparse.counts, sparse.work
+    for a in range(3):
+        counts[s, v, a, RANDOM], counts[s, v, a, GATED], counts[s, v, a, SKIPPED] = int(work[s, v, a]), 0, 0
+    _reductions(nest, sparse, s, v)
+
+
+@kernel
+def _reductions(nest, sparse, s, v):
+    """Temporal reductions shrink with the updates."""
+    dense, reductions = nest.counts, 0
+    if dense[s, v, UPDATE] > 0:
+        kept = dense[s, v, REDUCE] * float(sparse.counts[s, v, UPDATE, RANDOM])
+        reductions = int(math.ceil(kept / dense[s, v, UPDATE]))
+    sparse.reductions[s, v] = reductions
+
+
+@kernel
+def _split(layer, policy, nest, sparse, s, v, kind, p):
+    """Part of the reads and updates of this level become gated or skipped (model 11.3)."""
+    if kind == 0 or kind == SPATIAL_SKIPPING:
+        return
+    reads = sparse.counts[s, v, READ, RANDOM]
+    removed = int(math.ceil(reads * p)) if layer.read_write[v] else int(math.floor(reads * p))
+    sparse.counts[s, v, READ, kind] = removed
+    sparse.counts[s, v, READ, RANDOM] = reads - removed
+    updates = sparse.counts[s, v, UPDATE, RANDOM]
+    removed = int(math.floor(updates * p))
+    sparse.counts[s, v, UPDATE, kind] = removed
+    sparse.counts[s, v, UPDATE, RANDOM] = updates - removed
+    _reductions(nest, sparse, s, v)
+    if not policy.format[s, v, HAS_FORMAT]:
+        return
+    child = nest.kin[s, v, CHILD]
+    ranks = policy.format[child, v, N_RANKS] if child >= 0 else policy.format[s, v, N_RANKS]
+    for r in range(min(ranks, policy.format[s, v, N_RANKS])):
+        for a in (READ, UPDATE):
+            for u in range(2):
+                words = sparse.format[s, v, a, RANDOM, r, u]
+                removed = int(math.floor(words * p))
+                sparse.format[s, v, a, kind, r, u] = removed
+                sparse.format[s, v, a, RANDOM, r, u] = words - removed
+
+
+@inlined
+def take_counted(layer, policy, table, nest, sparse):
+    """Replace the formulas' results by what was counted on masks, where all that matters is known."""
+    for v in range(nest.tile.shape[1]):
+        if not table.given[v, 1]:
+            continue
+        sparse.avg[0, v] = table.avg[0, v]
+        for s in range(nest.tile.shape[0]):
+            sparse.counts[s, v] = table.counts[s, v]
+            sparse.format[s, v] = table.format[s, v]
+            sparse.avg[s + 1, v] = table.avg[s + 1, v]
+            sparse.reductions[s, v] = table.counts[s, v, READ, RANDOM] if layer.read_write[v] else 0
+    if policy.switch[ANY_SPATIAL]:
+        average_units(sparse)
+
+
+@kernel
+def count_coding(layer, policy, nest, sparse):
+    """Words that pass a decompressor or a compressor (model 11.5)."""
+    for v in range(nest.tile.shape[1]):
+        for s in range(nest.tile.shape[0]):
+            sparse.coded[s, v, 0] = 0
+            sparse.coded[s, v, 1] = 0
+        for s in range(nest.tile.shape[0]):
+            parent = nest.kin[s, v, PARENT]
+            if not nest.kept[s, v] or parent < 0 or policy.format[s, v, IS_COMPRESSED]:
+                continue
+            if policy.format[parent, v, IS_COMPRESSED]:
+                sparse.coded[s, v, 0] += sparse.counts[s, v, FILL, RANDOM]
+                if layer.read_write[v]:
+                    sparse.coded[s, v, 1] += sparse.counts[parent, v, UPDATE, RANDOM]
+
+
+@kernel
+def _point_density(layer, density, table, v):
+    """Nonzero fraction of single points, rounded twice like the reference does (model 12.1)."""
+    d = density.density[v]
+    if density.kind[v] == TABULATED:
+        d = table.expected[v]
+    elif density.kind[v] == HYPERGEOMETRIC:
+        d = nonzeros_in_tensor(d, layer.words[v]) / layer.words[v]
+    return to_millionths(to_millionths(d))
+
+
+@kernel
+def _has_metadata(policy, nest, v):
+    """Whether the innermost level that keeps v stores it with metadata."""
+    for s in range(nest.tile.shape[0]):
+        if nest.kept[s, v]:
+            return policy.format[s, v, HAS_FORMAT] == 1
+    return False
+
+
+@kernel
+def _clamp(x):
+    return min(max(x, 0.0), 1.0)
+
+
+@kernel
+def split_computes(layer, density, policy, table, nest, sparse, computes, left_out_a, left_out_b):
+    """Fill compute: actual, gated and skipped operations (12)."""
+    if table.compute[0] >= 0:
+        sparse.compute[:] = table.compute
+        return OK
+    a, b = layer.operand[0], layer.operand[1]
+    md_a, md_b = _has_metadata(policy, nest, a), _has_metadata(policy, nest, b)
+    d_a = _point_density(layer, density, table, a)
+    d_b = _point_density(layer, density, table, b)
+    if left_out_b > 0.0 and d_a > 0.0:  # without any nonzero all may be left out: 0 / 0
+        d_a = d_a / (1.0 - left_out_b) if left_out_b != 1.0 else math.inf
+    if left_out_a > 0.0 and d_b > 0.0:
+        d_b = d_b / (1.0 - left_out_a) if left_out_a != 1.0 else math.inf
+    for d in (d_a, d_b):
+        if not -1e-5 <= d <= 1.00001:
+            nest.info[2] = d
+            return BAD_OPERAND_STATE
+    total = float(int(computes))
+    n_a, n_b = _clamp(d_a), _clamp(d_b)
+    z_a, z_b = _clamp(0.0 if md_a else 1.0 - d_a), _clamp(0.0 if md_b else 1.0 - d_b)
+    e_a, e_b = _clamp(1.0 - d_a if md_a else 0.0), _clamp(1.0 - d_b if md_b else 0.0)
+    _settle(
+        policy, sparse, total, total * (n_a * z_b + z_a * n_b), total * (n_a * e_b + e_a * n_b),
+        total * (z_a * z_b), total * (z_a * e_b + e_a * z_b), total * (e_a * e_b),
+    )  # fmt: skip
+    return OK
+
+
+def settled(gating, skipping, total, zero, absent, both_zero, zero_absent, both_absent):
+    """(actual, gated, skipped) operations by their operands' states; two absent ones make none (model 12.3).
+
+    Plain Python too: the mapper's lower bounds and counts on masks form the same.
+    """
+    gated, skipped = 0.0, 0.0
+    if gating:
+        gated += zero
+    if skipping:
+        skipped += absent
+    elif gating:
+        gated += absent
+    if gating:
+        gated += both_zero
+    if skipping:
+        skipped += zero_absent
+    elif gating:
+        gated += zero_absent
+    n_gated, n_skipped = int(math.floor(gated)), int(math.floor(skipped))
+    return int(total) - n_skipped - n_gated - int(math.floor(both_absent)), n_gated, n_skipped
+
+
+_settled = kernel(settled)
+
+
+@kernel
+def _settle(policy, sparse, total, zero, absent, both_zero, zero_absent, both_absent):
+    sparse.compute[RANDOM], sparse.compute[GATED], sparse.compute[SKIPPED] = _settled(
+        policy.switch[COMPUTE_GATING], policy.switch[COMPUTE_SKIPPING], total, zero, absent, both_zero,
+        zero_absent, both_absent,
+    )  # fmt: skip

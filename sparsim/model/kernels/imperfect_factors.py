@@ -1,0 +1,121 @@
+"""Imperfect factors: the last tile of a loop is cut short where the factors cover more than the bound.
+
+The rest of the dense stage works on the covered bounds D'; here its results are brought down to the points
+below the bound D that exist (remainders as in Ruby: Horeni et al., ISPASS 2022). Over one dim, every
+choice of loops has a number of iterations that exist: those with a point below D while all other loops are at
+their first iteration. Where tiles of neighbouring iterations do not overlap, traffic is proportional to it.
+"""
+
+import numpy as np
+
+from sparsim.model.arrays import (
+    B_ACCESSES,
+    B_HOPS,
+    BOUND,
+    CHILD,
+    CONTENT,
+    DIM,
+    KIND,
+    LEVEL,
+    LINK,
+    N_REAL,
+    NO_MULTICAST,
+    NO_REUSE,
+    OPS,
+    PEER,
+    SHARE,
+    STEPS,
+    STRIDE,
+    TEMPORAL,
+)
+from sparsim.model.kernels.jit import inlined, kernel
+
+
+@kernel
+def existing_iterations(layer, nest, dim, level, first, alone):
+    """(those that exist, all) iterations of the chosen loops over `dim`.
+
+    Chosen are temporal loops from loop `first` outward, spatial ones outside `level`, and spatial ones of
+    levels in the bit mask `alone`.
+    """
+    last = layer.real[dim] - 1  # its index in every loop, as in a number with one digit per loop
+    exist, every = 1.0, 1.0
+    for i in range(nest.ops[N_REAL]):
+        m = nest.real[i]
+        loop = nest.loop[m]
+        if loop[DIM] != dim:
+            continue
+        digit = last // loop[STRIDE] % loop[BOUND]
+        chosen = m >= first
+        if loop[KIND] != TEMPORAL:
+            chosen = loop[LEVEL] > level or alone >> loop[LEVEL] & 1 == 1
+        if chosen:
+            exist += digit * every
+            every *= loop[BOUND]
+        elif digit > 0:
+            exist = every
+    return exist, every
+
+
+@kernel
+def count_steps(layer, nest):
+    """Fill ops: the points that exist, and the steps of the fullest unit of arithmetic."""
+    points, steps = 1.0, 1.0
+    for dim in range(layer.bound.shape[0]):
+        points *= layer.real[dim]
+        steps *= existing_iterations(layer, nest, dim, nest.tile.shape[0], 0, 0)[0]
+    nest.ops[OPS], nest.ops[STEPS] = int(points), int(steps)
+
+
+@kernel
+def _existing_share(layer, nest, v, level, first, alone):
+    """Words that exist per covered word: all loops over dims of v count, the chosen ones over others."""
+    exist, every = 1.0, 1.0
+    for dim in range(layer.bound.shape[0]):
+        if layer.relevant[v] >> dim & 1:
+            exist *= layer.real[dim]
+            every *= layer.bound[dim]
+        elif layer.real[dim] < layer.bound[dim]:
+            some, of_all = existing_iterations(layer, nest, dim, level, first, alone)
+            exist *= some
+            every *= of_all
+    return exist / every
+
+
+@kernel
+def _first_loop(layer, flags, nest, child, v):
+    """The innermost temporal loop whose iterations bring a new tile to level `child`, -1: the arithmetic."""
+    reuse = child >= 0 and flags[child, NO_REUSE] >> v & 1 == 0
+    for i in range(nest.ops[N_REAL]):
+        loop = nest.loop[nest.real[i]]
+        if loop[LEVEL] > child and loop[KIND] == TEMPORAL:
+            if not reuse or layer.relevant[v] >> loop[DIM] & 1:
+                return nest.real[i]
+    return nest.loop.shape[0]
+
+
+@kernel
+def _rounded(x):
+    return np.floor(x + 0.5)
+
+
+@inlined
+def cut_short(layer, flags, nest, v):
+    """Traffic and partitions of dataspace v without what lies beyond the bounds, averages over instances."""
+    flow, bucket, part = nest.flow, nest.bucket, nest.part
+    for s in range(part.shape[0]):
+        child, alone = nest.kin[s, v, CHILD], 0
+        for level in range(child + 1, s + 1):
+            if flags[level, NO_MULTICAST] >> v & 1:
+                alone |= 1 << level
+        share = _existing_share(layer, nest, v, s, _first_loop(layer, flags, nest, child, v), alone)
+        for i in range(nest.n_bucket[s, v]):
+            bucket[s, v, i, B_ACCESSES] *= share
+            bucket[s, v, i, B_HOPS] *= share
+        flow[s, v, CONTENT] = _rounded(flow[s, v, CONTENT] * share)
+        flow[s, v, LINK] *= share
+        share = _existing_share(layer, nest, v, s, _first_loop(layer, flags, nest, s, v), 0)
+        flow[s, v, SHARE] = _rounded(flow[s, v, SHARE] * share)
+        flow[s, v, PEER] = _rounded(flow[s, v, PEER] * share)
+        share = _existing_share(layer, nest, v, s, nest.loop.shape[0], 0)
+        part[s, v] = int(_rounded(part[s, v] * share))

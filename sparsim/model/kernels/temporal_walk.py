@@ -1,0 +1,269 @@
+"""Delivery where tiles overlap or children share: the walk over temporal loops, event by event.
+
+Only iterations 0 and 1 of a loop are told apart; iteration 1 stands for all later ones (model 7.2, 7.3).
+The step that advances loop i always moves the child's tile by the same vector, so the walk is a small
+automaton over the remembered move, and its events are counted instead of simulated (model 20.1).
+"""
+
+import numpy as np
+
+from sparsim.model.arrays import (
+    B_ACCESSES,
+    B_HOPS,
+    B_MULTICAST,
+    B_SCATTER,
+    BAD_DISTRIBUTION,
+    BAD_TOO_MANY_GROUPS,
+    BOUND,
+    CONTENT,
+    DIM,
+    DISTRIBUTES,
+    KIND,
+    LEVEL,
+    LINK,
+    N_REAL,
+    NO_LINK,
+    OK,
+    SHARE,
+    STRIDE,
+    TEMPORAL,
+)
+from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model.kernels.multicast import (
+    ALL,
+    UNSERVED,
+    add_groups,
+    coordinate_shift,
+    coordinate_weight,
+    find_served,
+    group_children,
+    place_children,
+)
+
+
+@kernel
+def _child_words(nest, s, v):
+    return float(nest.tile[s - 1, v]) if s > 0 else 1.0
+
+
+@kernel
+def _translations(layer, nest, s, v):
+    """Fill nest.shift with the move of every step of the walk; returns (loops, kinds of moves).
+
+    Step i advances loop i and returns all loops inside it from iteration 1 to 0. The last column names the
+    class of equal moves. nest.walk[2, i, 0] keeps the loop's bound.
+    """
+    n, classes = 0, 0
+    sides = layer.side.shape[1] - 1
+    for i in range(nest.ops[N_REAL]):
+        loop = nest.loop[nest.real[i]]
+        if loop[KIND] != TEMPORAL or loop[LEVEL] < s:
+            continue
+        nest.walk[2, n, 0] = loop[BOUND]
+        for o in range(sides):
+            tau = coordinate_shift(layer, v, loop[DIM], loop[STRIDE], o)
+            nest.shift[n, o] = tau
+        n += 1
+    for o in range(sides):
+        inner = 0
+        for i in range(n):
+            tau = nest.shift[i, o]
+            nest.shift[i, o] = tau - inner
+            inner += tau
+    for i in range(n):
+        nest.shift[i, sides] = classes
+        for j in range(i):
+            same = True
+            for o in range(sides):
+                same = same and nest.shift[i, o] == nest.shift[j, o]
+            if same:
+                nest.shift[i, sides] = nest.shift[j, sides]
+                break
+        if nest.shift[i, sides] == classes:
+            classes += 1
+    return n, classes
+
+
+@kernel
+def _next_record(nest, i, g, reuse):
+    """The remembered move after step i with record g (0: none, else class + 1)."""
+    own = nest.shift[i, nest.shift.shape[1] - 1] + 1
+    return own if reuse and (g == 0 or g == own) else 0
+
+
+@kernel
+def _weigh_events(nest, n, classes, reuse):
+    """nest.walk[0][i, g] := how often step i is taken with record g (model 20.1, counted top-down).
+
+    nest.walk[1][i, g] is the record after the sub-walk over the i innermost loops entered with g.
+    """
+    weight, end = nest.walk[0], nest.walk[1]
+    bound = nest.walk[2]
+    for g in range(classes + 1):
+        end[0, g] = g
+        for i in range(n):
+            weight[i, g] = 0.0
+    for i in range(n):
+        for g in range(classes + 1):
+            end[i + 1, g] = end[i, _next_record(nest, i, int(end[i, g]), reuse)]
+    for g in range(classes + 1):  # bound[:, 1:] counts how often a sub-walk is entered with g
+        for i in range(n + 1):
+            bound[i, g + 1] = 0.0
+    bound[n, 1] = 1.0
+    for i in range(n - 1, -1, -1):
+        for g in range(classes + 1):
+            entered = bound[i + 1, g + 1]
+            if entered == 0.0:
+                continue
+            bound[i, g + 1] += entered
+            before = int(end[i, g])
+            again = entered * (bound[i, 0] - 1.0)
+            weight[i, before] += again
+            bound[i, _next_record(nest, i, before, reuse) + 1] += again
+
+
+@kernel
+def _new_words(layer, nest, v, i):
+    """Words of the child's tile after move i that it did not hold before: |T minus (T - move)|."""
+    whole, common = 1.0, 1.0
+    for o in range(layer.side.shape[1] - 1):
+        side = 1
+        for q in range(layer.side[v, o], layer.side[v, o + 1]):
+            side += layer.term[q, 1] * (nest.ext[layer.term[q, 0]] - 1)
+        whole *= side
+        common *= max(0, side - abs(nest.shift[i, o]))
+    return whole - common
+
+
+@kernel
+def _child_extents(nest, s):
+    """nest.ext := the extents of the tile of level s - 1."""
+    nest.ext[:] = 1
+    for i in range(nest.ops[N_REAL]):
+        loop = nest.loop[nest.real[i]]
+        if loop[LEVEL] < s:
+            nest.ext[loop[DIM]] *= loop[BOUND]
+
+
+@kernel
+def _event_words(layer, nest, v, i, g, reuse, whole):
+    """Words that step i delivers to a child when the record is g."""
+    if _next_record(nest, i, g, reuse) == 0:
+        return whole
+    return _new_words(layer, nest, v, i)
+
+
+@inlined
+def count_events(layer, nest, s, v, reuse):
+    """Words delivered to one child over the whole walk, overlaps included."""
+    n, classes = _translations(layer, nest, s, v)
+    _weigh_events(nest, n, classes, reuse)
+    _child_extents(nest, s)
+    whole = _child_words(nest, s, v)
+    words = whole
+    for i in range(n):
+        for g in range(classes + 1):
+            if nest.walk[0, i, g] > 0.0:
+                words += nest.walk[0, i, g] * _event_words(layer, nest, v, i, g, reuse, whole)
+    return words
+
+
+@inlined
+def _link_possible(layer, nest, v, i, g, reuse, whole, words):
+    """Whether step i delivers the very set that the step before it delivered.
+
+    Both sets are the whole tile, or the same new part of it.
+    """
+    previous = whole
+    if g > 0:
+        j = 0
+        while nest.shift[j, nest.shift.shape[1] - 1] + 1 != g:
+            j += 1
+        previous = _new_words(layer, nest, v, j)
+    if words == whole:
+        return previous == whole
+    return g > 0 and _next_record(nest, i, g, reuse) == g
+
+
+@inlined
+def deliver_walk(arch, layer, flags, nest, s, v, reuse, alone):
+    """The general case: several children, each event with its own multicast groups and links."""
+    nest.n_bucket[s, v] = 0
+    children, columns, rows = place_children(arch, layer, nest, s, v)
+    n, classes = _translations(layer, nest, s, v)
+    _weigh_events(nest, n, classes, reuse)
+    _child_extents(nest, s)
+    whole = _child_words(nest, s, v)
+    # typed, since a kernel is compiled once more for every constant that it is given
+    everyone, unserved = np.int64(ALL), np.int64(UNSERVED)
+    sizes, groups = group_children(nest, children, columns, rows, alone, everyone)
+    if sizes < 0 or add_groups(nest, s, v, everyone, sizes, whole) != OK:
+        return BAD_TOO_MANY_GROUPS
+    links = flags[s, NO_LINK] >> v & 1 == 0
+    for i in range(n):
+        step = np.int64(0)
+        for o in range(layer.side.shape[1] - 1):
+            step += coordinate_weight(layer, v, o) * nest.shift[i, o]
+        for g in range(classes + 1):
+            times = nest.walk[0, i, g]
+            words = _event_words(layer, nest, v, i, g, reuse, whole) if times > 0.0 else 0.0
+            if words == 0.0:
+                continue
+            which, used = everyone, sizes
+            if links and _link_possible(layer, nest, v, i, g, reuse, whole, words):
+                served = find_served(nest, children, columns, rows, step)
+                if served > 0:
+                    fewer, fewer_groups = group_children(nest, children, columns, rows, alone, unserved)
+                    if fewer < 0:
+                        return BAD_TOO_MANY_GROUPS
+                    if fewer_groups < groups:
+                        which, used = unserved, fewer
+                        nest.flow[s, v, LINK] += served * words * times
+            if add_groups(nest, s, v, which, used, words * times) != OK:
+                return BAD_TOO_MANY_GROUPS
+    content = 0.0
+    for i in range(nest.n_bucket[s, v]):
+        content += nest.bucket[s, v, i, B_ACCESSES]
+    nest.flow[s, v, CONTENT] = content
+    return OK
+
+
+@kernel
+def distribute(arch, layer, want_hops, nest, v):
+    """Distributed multicast (model 7.7): under an M:N network the outer level scatters what it would
+    multicast, and each word travels on from the instance that got it. Done once, innermost first."""
+    bucket, n_bucket, remote, flow, part = nest.bucket, nest.n_bucket, nest.remote, nest.flow, nest.part
+    for s in range(part.shape[0]):
+        remote[s, v, B_ACCESSES] = 0.0
+    for s in range(part.shape[0] - 1):
+        if not arch.support[s, DISTRIBUTES]:
+            continue
+        outer = s + 1
+        if n_bucket[s, v] != 1 or n_bucket[outer, v] != 1:
+            nest.info[0], nest.info[1] = s, v
+            return BAD_DISTRIBUTION
+        size, groups = bucket[outer, v, 0, B_MULTICAST], bucket[outer, v, 0, B_SCATTER]
+        if size == 1.0:
+            continue
+        accesses, hops = bucket[outer, v, 0, B_ACCESSES], bucket[outer, v, 0, B_HOPS]
+        remote[outer, v, B_MULTICAST], remote[outer, v, B_SCATTER] = size, groups
+        remote[outer, v, B_ACCESSES] = bucket[s, v, 0, B_ACCESSES]
+        remote[outer, v, B_HOPS] = hops * bucket[s, v, 0, B_ACCESSES] / accesses
+        bucket[outer, v, 0, B_MULTICAST], bucket[outer, v, 0, B_SCATTER] = 1.0, size * groups
+        if want_hops:
+            bucket[outer, v, 0, B_HOPS] = _unicast_hops(arch, layer, nest, outer, v) * accesses / groups
+        part[s, v] = 1 + (part[s, v] - 1) // int(size)
+        flow[s, v, CONTENT] = 1.0 + (flow[s, v, CONTENT] - 1.0) / size
+        flow[s, v, SHARE] = 1.0 + (flow[s, v, SHARE] - 1.0) / size
+        break
+    return OK
+
+
+@inlined
+def _unicast_hops(arch, layer, nest, s, v):
+    """Hops to every child of level s on its own."""
+    children, columns, rows = place_children(arch, layer, nest, s, v)
+    hops = 0.0
+    for i in range(children):
+        hops += i % columns + abs(i // columns - (rows - 1) / 2)
+    return hops

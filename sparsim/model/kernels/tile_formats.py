@@ -1,0 +1,217 @@
+"""What a tile holds and what its format costs: occupancies, format units (model 9.4, 9.5, 13.1)."""
+
+import math
+
+from sparsim.model.arrays import (
+    BAD_BLOCK_SIZE,
+    BLOCK,
+    FIXED,
+    HAS_FORMAT,
+    INNER_FIRST,
+    IS_COMPRESSED,
+    METADATA,
+    N_RANKS,
+    OK,
+    PARENT,
+    PAYLOAD,
+    RANK_B,
+    RANK_CP,
+    RANK_KIND,
+    RANK_RLE,
+    RANK_UB,
+    RANK_UOP,
+    TABULATED,
+)
+from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model.kernels.tile_densities import dd_over, dd_times, miss_chance, most_nonzeros, occupancies
+
+
+@kernel
+def tile_statistics(arch, layer, density, policy, table, nest, sparse):
+    """Fill avg, rho, occupancy, units, capacity, capacity_units and ratio for every kept tile."""
+    for v in range(nest.tile.shape[1]):
+        for s in range(nest.tile.shape[0]):
+            sparse.ratio[s, v] = 1.0
+            sparse.avg[s + 1, v] = float(nest.space[s + 1, 0] * nest.space[s + 1, 1])
+            if nest.kept[s, v]:
+                nest.info[0], nest.info[1] = s, v
+                n, least = occupancies(
+                    density.kind[v], density.density[v], layer.words[v], nest.tile[s, v], table, s, v,
+                    sparse.list_k, sparse.list_p, sparse.list_lo,
+                )  # fmt: skip
+                full = _full_blocks(arch, sparse, s, v, n)
+                _expect(density, policy, table, nest, sparse, s, v, n, least)
+                _capacity(layer, density, policy, table, nest, sparse, s, v)
+                status = _block_ratio(arch, policy, nest, sparse, s, v, full)
+                if status != OK:
+                    return status
+    return OK
+
+
+@inlined
+def _expect(density, policy, table, nest, sparse, s, v, n, least):
+    """Expectations over stored tiles: empty ones vanish below a parent with metadata (model 9.5)."""
+    k, p = sparse.list_k, sparse.list_p
+    points = nest.tile[s, v]
+    parent = nest.kin[s, v, PARENT]
+    if parent >= 0 and policy.format[parent, v, HAS_FORMAT] and least == 0 and n > 0:
+        empty = p[0]
+        sparse.avg[s + 1, v] *= 1.0 - empty
+        for i in range(n):
+            p[i] = p[i] / (1.0 - empty) if empty < 1.0 else 0.0  # 1: next to no nonzeros at all
+        p[0] = 0.0
+    words = 0.0
+    for i in range(n):
+        words += p[i] * k[i]
+    sparse.occupancy[s, v] = words
+    sparse.rho[s, v] = words / points
+    if not policy.format[s, v, HAS_FORMAT]:
+        return
+    ranks = policy.format[s, v, N_RANKS]
+    units, unit = sparse.units, sparse.unit
+    if table.given[v, 0]:
+        units[s, v] = table.units[s, v]
+        return
+    for r in range(ranks):
+        units[s, v, r, METADATA], units[s, v, r, PAYLOAD] = 0.0, 0.0
+    for i in range(n):
+        _empty_chances(density, table, nest, sparse, s, v, ranks, k[i], i)
+        if p[i] > 0.0:
+            _rank_units(policy, nest, s, v, ranks, sparse.sweep, unit)
+            for r in range(ranks):
+                units[s, v, r, METADATA] += p[i] * unit[r, METADATA]
+                units[s, v, r, PAYLOAD] += p[i] * unit[r, PAYLOAD]
+
+
+@kernel
+def _empty_chances(density, table, nest, sparse, s, v, ranks, nonzeros, i):
+    """sweep[r, 0] := chance that the tile below rank r is empty when this tile holds `nonzeros`.
+
+    For i > 0 the hypergeometric chances continue from those of one nonzero less.
+    """
+    points, kind = nest.tile[s, v], density.kind[v]
+    sweep, sub = sparse.sweep, nest.sub
+    if kind == FIXED:
+        share = nonzeros / points
+        for r in range(ranks + 1):
+            x = (sub[s, v, r] if r < ranks else points) * share
+            sweep[r, 0] = 1.0 - x if x < 1.0 else 0.0
+        return
+    for r in range(ranks + 1):
+        below = sub[s, v, r] if r < ranks else points
+        if kind == TABULATED:
+            sweep[r, 0] = table.p0[table.start[s, v, 0] + i, r]
+            if r == ranks:
+                sweep[r, 0] = 1.0 if nonzeros == 0 else 0.0
+        elif i == 0:
+            sweep[r, 0], sweep[r, 1] = miss_chance(points, below, nonzeros)
+        else:
+            left = points - below - nonzeros + 1
+            hi, lo = sweep[r, 0], sweep[r, 1]
+            if left <= 0:
+                hi, lo = 0.0, 0.0
+            elif hi > 0.0:
+                hi, lo = dd_times(hi, lo, float(left))
+                hi, lo = dd_over(hi, lo, float(points - nonzeros + 1))
+            sweep[r, 0], sweep[r, 1] = hi, lo
+
+
+@kernel
+def _rank_units(policy, nest, s, v, ranks, none, unit):
+    """unit[r] := (metadata, payload) units of rank r of one tile (model 9.1, 9.4)."""
+    fiber, rank = nest.fiber, policy.rank
+    whole_tile_rank = 0 if policy.format[s, v, INNER_FIRST] else ranks - 1
+    fibers = 1.0
+    for r in range(ranks - 1, -1, -1):
+        length = fiber[s, v, r]
+        unit[r, METADATA], unit[r, PAYLOAD] = 0.0, 0.0
+        if length > 1 or r == whole_tile_rank:
+            alive = fibers * (1.0 - none[r + 1, 0])
+            filled = length * (1.0 - none[r, 0])
+            kind = rank[s, v, r, RANK_KIND]
+            if kind == RANK_UOP:
+                unit[r, PAYLOAD] = alive * (length + 1)
+            elif kind == RANK_UB:
+                unit[r, METADATA] = fibers * length
+                unit[r, PAYLOAD] = fibers * length
+            elif kind == RANK_RLE:
+                unit[r, METADATA] = alive * filled
+                unit[r, PAYLOAD] = alive * filled
+            elif kind == RANK_CP:
+                unit[r, METADATA] = alive * math.ceil(filled)
+                unit[r, PAYLOAD] = alive * math.ceil(filled)
+            elif kind == RANK_B:
+                unit[r, METADATA] = alive * length
+                unit[r, PAYLOAD] = alive * math.ceil(filled)
+        fibers *= length
+    for r in range(ranks):
+        if unit[r, METADATA] != 0.0 or unit[r, PAYLOAD] != 0.0:
+            unit[r, PAYLOAD] = 0.0
+            break
+
+
+@inlined
+def _capacity(layer, density, policy, table, nest, sparse, s, v):
+    """Most words and format units that the level must hold (model 13.1)."""
+    points = nest.tile[s, v]
+    form = policy.format[s, v]
+    sparse.capacity[s, v] = points
+    if not form[HAS_FORMAT]:
+        return
+    if density.kind[v] == TABULATED:
+        most = table.bounds[s, v, 1]
+        last = table.start[s, v, 1] - table.start[s, v, 0]  # the table's extra row
+    else:
+        most = most_nonzeros(density.kind[v], density.density[v], layer.words[v], points)
+        last = 0
+    sparse.capacity[s, v] = most
+    if table.given[v, 0]:
+        sparse.capacity_units[s, v] = table.fullest[s, v]
+        return
+    ranks = form[N_RANKS]
+    _empty_chances(density, table, nest, sparse, s, v, ranks, most, last)
+    _rank_units(policy, nest, s, v, ranks, sparse.sweep, sparse.capacity_units[s, v])
+
+
+@inlined
+def _full_blocks(arch, sparse, s, v, n):
+    """Expected block accesses of one tile before empty tiles are dropped (model 14.1)."""
+    block = arch.width[s, BLOCK]
+    blocks = 0.0
+    if block > 1:
+        for i in range(n):
+            if sparse.list_k[i] > 0:
+                blocks += ((sparse.list_k[i] + block - 1) // block) * sparse.list_p[i]
+    return blocks
+
+
+@inlined
+def _small_tile_limit(block, tenth):
+    """Blocks per tile below which partly filled ones matter: the reference's table (model 14.1); -1: none."""
+    if block == 2:
+        return (251, 125, 84, 63, 51, 42, 36, 32, 28, 1)[tenth]
+    if block == 4:
+        return (375, 188, 125, 94, 75, 63, 54, 47, 42, 1)[tenth]
+    if block == 8:
+        return (438, 219, 146, 110, 88, 73, 63, 55, 49, 1)[tenth]
+    if block == 16:
+        return (469, 235, 157, 118, 94, 79, 67, 59, 52, 1)[tenth]
+    if block == 32:
+        return (485, 243, 162, 122, 97, 81, 70, 61, 52, 1)[tenth]
+    return -1
+
+
+@inlined
+def _block_ratio(arch, policy, nest, sparse, s, v, full):
+    """Vector accesses per full block of a small compressed tile (model 14.1)."""
+    block, rho, points = arch.width[s, BLOCK], sparse.rho[s, v], nest.tile[s, v]
+    if not policy.format[s, v, IS_COMPRESSED] or block == 1 or rho >= 1.0 or rho <= 0.0:
+        return OK
+    tenth = max(int(math.floor(rho / 0.1)) - 1, 0)
+    limit = _small_tile_limit(block, tenth)
+    if limit < 0:
+        nest.info[2] = block
+        return BAD_BLOCK_SIZE
+    if limit > points // block:
+        sparse.ratio[s, v] = full / (points * rho / block)
+    return OK

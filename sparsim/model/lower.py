@@ -1,0 +1,300 @@
+"""Specifications -> packs: the only place where names become indices, and levels are turned inside out.
+
+Specs list levels outer to inner, packs inner to outer (s = 0 is next to the arithmetic).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from sparsim.errors import SpecError
+from sparsim.model import arrays as packs
+from sparsim.model.arrays import ArchPack, DensityPack, Ints, LayerPack, MappingPack, PolicyPack, Reals
+from sparsim.model.memo import by_identity
+from sparsim.records import Architecture, EnergyTable, Layer, Mapping, Nest, Saf, Shape, SparsePolicy, Storage
+from sparsim.records.divisibility import CoveredLayer
+from sparsim.records.energy_table import ResolvedEnergy, resolve_energy
+from sparsim.records.sparsity import rank_word_bits
+
+MAX_WORDS = 3_037_000_499  # floor(sqrt(2^63)): products of two tensor sizes stay exact
+MAX_KEY = 2**62  # differences of coordinates are written as digits of one number
+
+RANK_KINDS = {
+    "U": packs.RANK_U, "UOP": packs.RANK_UOP, "UB": packs.RANK_UB,
+    "RLE": packs.RANK_RLE, "CP": packs.RANK_CP, "B": packs.RANK_B,
+}  # fmt: skip
+SAF_KINDS = {
+    "gating": packs.GATED, "skipping": packs.SKIPPED, "skipping-spatial": packs.SPATIAL_SKIPPING,
+}  # fmt: skip
+DENSITY_KINDS = {
+    "fixed-structured": packs.FIXED, "hypergeometric": packs.HYPERGEOMETRIC,
+    "banded": packs.TABULATED, "actual": packs.TABULATED,
+}  # fmt: skip
+ACCOUNTING = {
+    "timeloop-3": packs.ELIDE_FIRST_FILL, "timeloop-2022": packs.ELIDE_FIRST_READ,
+    "count-all": packs.COUNT_ALL,
+}  # fmt: skip
+
+
+def ints(*shape: int) -> Ints:
+    return np.zeros(shape, np.int64)
+
+
+def reals(*shape: int) -> Reals:
+    return np.zeros(shape, np.float64)
+
+
+@by_identity
+def lower_arch(arch: Architecture, energy: EnergyTable | None) -> ArchPack:
+    """Levels, meshes, limits, energies. Raises SpecError for what does not fit."""
+    levels = arch.storage[::-1]
+    n = len(levels)
+    resolved = resolve_energy(arch, energy)
+    mesh = [arch.total_mesh(len(arch.storage) - h) for h in range(n + 1)]
+    fan = [(mesh[s][0] // mesh[s + 1][0], mesh[s][1] // mesh[s + 1][1]) for s in range(n)]
+    tiling: list[tuple[int, int]] = []
+    first = []
+    for s in range(n):
+        first.append(len(tiling))
+        tiling += [(s, 1), (s, 0)] if fan[s][0] * fan[s][1] > 1 else [(s, 0)]
+    return ArchPack(
+        tiling=np.array(tiling, np.int64),
+        first_tiling=np.array([*first, len(tiling)], np.int64),
+        fan=np.array(fan, np.int64),
+        mesh=np.array([(x, y, x * y) for x, y in mesh], np.int64),
+        width=np.array([_widths(level) for level in levels], np.int64),
+        limit=np.array([_limits(level) for level in levels], np.float64),
+        support=np.array([_support(level) for level in levels], np.int64),
+        energy=np.array(resolved.storage[::-1], np.float64),
+        compute_energy=np.array(resolved.compute, np.float64),
+        addr_gen=np.array([max(level.addr_gen_energy_pj or 0.0, 0.0) for level in levels], np.float64),
+        wire=_wires(levels, mesh, resolved),
+        by_name=np.array(sorted(range(n), key=lambda s: _network_name(arch, s)), np.int64),
+        latency=sum(s.network.fill_latency_cycles + s.network.drain_latency_cycles for s in levels),
+    )
+
+
+def _widths(level: Storage) -> tuple[int, ...]:
+    return (
+        level.word_bits, level.block_size, level.cluster_size, level.metadata_width_bits,
+        level.metadata_word_bits,
+    )  # fmt: skip
+
+
+def _limits(level: Storage) -> tuple[float, ...]:
+    size = level.effective_size_words
+    bandwidths = (level.read_bandwidth, level.write_bandwidth, level.shared_bandwidth)
+    return (
+        packs.UNLIMITED if size is None else size,
+        level.metadata_capacity_bits,
+        (size or 0) * level.min_utilization,
+        *(packs.UNLIMITED if b is None else b for b in bandwidths),
+    )
+
+
+def _support(level: Storage) -> tuple[bool, bool, bool, bool]:
+    reduces = level.technology != "DRAM" if level.reduction_supported is None else level.reduction_supported
+    distributes = level.network.type == "M:N"
+    coded = bool(level.compression_supported), bool(level.decompression_supported)
+    return *coded, bool(reduces), distributes
+
+
+def _network_name(arch: Architecture, s: int) -> str:
+    """Of the network below level `s`, as reports have it."""
+    names = [arch.compute.name, *(level.name for level in arch.storage[::-1])]
+    return f"{names[s + 1]} <==> {names[s]}"
+
+
+def _wires(levels: Sequence[Storage], mesh: list[tuple[int, int]], resolved: ResolvedEnergy) -> Reals:
+    """(S, 3): pJ per hop, per router, per ingress (model 15.2)."""
+    area = resolved.compute_area  # um^2 of all that hangs below one port of the network
+    wires = []
+    for s, level in enumerate(levels):
+        net = level.network
+        per_mm = resolved.wire_pj_per_bit_mm or net.wire_energy_pj_per_bit_mm or 0.0
+        tile_um = math.sqrt(area) if net.tile_width_um is None else net.tile_width_um
+        word_bits = level.word_bits if net.word_bits is None else net.word_bits
+        hop = (
+            word_bits * (tile_um / 1000) * per_mm if net.energy_per_hop_pj is None else net.energy_per_hop_pj
+        )
+        wires.append((hop, net.router_energy_pj or 0.0, net.energy_per_ingress_pj or 0.0))
+        below, here = math.prod(mesh[s]), math.prod(mesh[s + 1])
+        area = resolved.areas[::-1][s] + area * (below // here)
+    return np.array(wires, np.float64)
+
+
+Sizes = tuple[int, int, int]  # dims, coordinates per dataspace, terms: what lowered layers are padded to
+
+
+def layer_sizes(layer: Layer) -> Sizes:
+    sides = [d.terms() for d in layer.shape.dataspaces]
+    return len(layer.shape.dims), max(map(len, sides)), sum(len(t) for d in sides for t in d)
+
+
+@by_identity
+def lower_layer(layer: Layer, sizes: Sizes | None = None) -> LayerPack:
+    """Bounds and projections. Dims beyond the layer's own have bound 1 and touch nothing.
+
+    Raises SpecError if a tensor is too large for exact counts.
+    """
+    n_dims, n_sides, n_terms = sizes or layer_sizes(layer)
+    shape = layer.shape
+    coefficient = {**shape.coefficients, **layer.coefficients}
+    bound = np.ones(n_dims, np.int64)
+    bound[: len(shape.dims)] = [layer.bounds[d] for d in shape.dims]
+    real = bound.copy()
+    if isinstance(layer, CoveredLayer):
+        real[: len(shape.dims)] = [layer.existing[d] for d in shape.dims]
+    n_data = len(shape.dataspaces)
+    term, side = ints(n_terms, 3), ints(n_data, n_sides + 1)
+    relevant, plain = ints(n_data), np.ones(n_data, np.int64)
+    i = 0
+    for v, dataspace in enumerate(shape.dataspaces):
+        seen: set[int] = set()
+        side[v] = i
+        for o, terms in enumerate(dataspace.terms()):
+            for dim, name in terms:
+                d, c = shape.dims.index(dim), 1 if name is None else coefficient[name]
+                term[i] = d, abs(c), c
+                relevant[v] |= 1 << d
+                i += 1
+            side[v, o + 1 :] = i
+            moving = [d for d, _, _ in term[side[v, o] : i] if bound[d] > 1]
+            weights = [c for d, _, c in term[side[v, o] : i] if bound[d] > 1]
+            if len(moving) > 1 or any(c != 1 for c in weights) or seen & set(moving):
+                plain[v] = 0
+            seen |= set(moving)
+    operands = [v for v, d in enumerate(shape.dataspaces) if not d.read_write]
+    return LayerPack(
+        bound=bound, term=term, side=side, relevant=relevant, plain=plain,
+        read_write=np.array([d.read_write for d in shape.dataspaces], np.int64),
+        words=_tensor_words(layer),
+        operand=np.array([*operands, 0, 0][:2], np.int64),  # only used where there are exactly two
+        real=real, cut=np.array([(real < bound).any()], np.int64),
+    )  # fmt: skip
+
+
+def _tensor_words(layer: Layer) -> Ints:
+    words = []
+    for dataspace in layer.shape.dataspaces:
+        total = math.prod(layer.sides(dataspace))
+        if total > MAX_WORDS:
+            raise SpecError(
+                f"dataspace {dataspace.name} has {total:.3g} words, allowed are {MAX_WORDS:.3g}",
+                path=f"layer {layer.name}",
+            )
+        if math.prod(2 * side + 1 for side in layer.sides(dataspace)) > MAX_KEY:
+            raise SpecError(
+                f"dataspace {dataspace.name} has too many coordinates to tell its {total} words apart",
+                path=f"layer {layer.name}",
+            )
+        words.append(total)
+    return np.array(words, np.int64)
+
+
+def lower_density(layer: Layer) -> DensityPack:
+    """Kind and nonzero fraction of every dataspace."""
+    densities = [layer.density(d.name) for d in layer.shape.dataspaces]
+    return DensityPack(
+        kind=np.array([DENSITY_KINDS[d.distribution] for d in densities], np.int64),
+        density=np.array([d.density for d in densities], np.float64),
+    )
+
+
+def level_index(arch: Architecture, name: str) -> int:
+    """s of the storage level called `name`."""
+    return [level.name for level in arch.storage[::-1]].index(name)
+
+
+@by_identity
+def lower_policy(policy: SparsePolicy | None, arch: Architecture, shape: Shape) -> PolicyPack:
+    """Formats and SAFs, the latter in their order of evaluation (model 10.1)."""
+    policy = policy or SparsePolicy()
+    data = [d.name for d in shape.dataspaces]
+    n_levels = len(arch.storage)
+    n_ranks = max([len(f.ranks) for f in policy.formats], default=1)
+    n_lists = max([len(r.flattened) for f in policy.formats for r in f.ranks], default=0) or 1
+    form, rank = ints(n_levels, len(data), 4), ints(n_levels, len(data), n_ranks, 4)
+    flat = ints(n_levels, len(data), n_ranks, n_lists)
+    for tensor in policy.formats:
+        s, v = level_index(arch, tensor.level), data.index(tensor.dataspace)
+        form[s, v] = 1, tensor.compressed, len(tensor.ranks), tensor.order == "inner-to-outer"
+        for r, one in enumerate(tensor.ranks[::-1]):
+            bits = rank_word_bits(one, arch.storage[n_levels - 1 - s])
+            rank[s, v, r] = RANK_KINDS[one.format], *bits, len(one.flattened)
+            for i, dims in enumerate(one.flattened):
+                flat[s, v, r, i] = sum(1 << shape.dims.index(d) for d in set(dims))
+    saf, option, leader = _lower_safs(policy, arch, data)
+    kinds = {s.type for s in policy.safs}
+    return PolicyPack(
+        switch=np.array(
+            [
+                policy.active, bool(policy.formats), policy.compute_gating, policy.compute_skipping,
+                "skipping-spatial" in kinds,
+            ],
+            np.int64,
+        ),
+        format=form, rank=rank, flat=flat, saf=saf, option=option, leader=leader,
+    )  # fmt: skip
+
+
+def _lower_safs(policy: SparsePolicy, arch: Architecture, data: list[str]) -> tuple[Ints, Ints, Ints]:
+    def order(saf: Saf) -> tuple[int, int]:
+        return SAF_KINDS[saf.type], level_index(arch, saf.level)
+
+    safs: list[tuple[int, ...]] = []
+    options: list[tuple[int, ...]] = []
+    leaders: list[int] = []
+    for saf in sorted(policy.safs, key=order):
+        first = len(options)
+        for option in saf.options:
+            start = len(leaders)
+            leaders += [data.index(name) for name in option.condition_on]
+            options.append((data.index(option.target), start, len(leaders)))
+        safs.append((SAF_KINDS[saf.type], level_index(arch, saf.level), first, len(options)))
+    return (
+        np.array(safs, np.int64).reshape(-1, 4),
+        np.array(options, np.int64).reshape(-1, 3),
+        np.array(leaders, np.int64),
+    )
+
+
+def lower_mappings(arch: Architecture, shape: Shape, mappings: Sequence[Mapping]) -> MappingPack:
+    """One row per mapping; dims that a nest leaves out have factor 1."""
+    n_dims = len(shape.dims)
+    pack = lower_arch(arch, None)
+    n_tiling, n_levels = len(pack.tiling), len(arch.storage)
+    factor = np.ones((len(mappings), n_tiling, n_dims), np.int64)
+    order = np.broadcast_to(np.arange(n_dims), factor.shape).copy()
+    split = np.full((len(mappings), n_tiling), n_dims, np.int64)
+    flags = ints(len(mappings), n_levels, 4)
+    data = [d.name for d in shape.dataspaces]
+    flags[:, :, packs.KEEP] = (1 << len(data)) - 1
+    for b, mapping in enumerate(mappings):
+        for level in mapping.levels:
+            s = level_index(arch, level.level)
+            t = pack.first_tiling[s + 1] - 1
+            for nest, row in ((level.temporal, t), (level.spatial, t - 1)):
+                if nest is not None:
+                    _lower_nest(nest, shape, factor[b, row], order[b, row])
+            if level.spatial is not None and level.spatial.split_x is not None:
+                split[b, t - 1] = level.spatial.split_x
+            flags[b, s] = (
+                flags[b, s, packs.KEEP] & ~_mask(level.bypass, data), _mask(level.no_link_transfer, data),
+                _mask(level.no_multicast_no_reduction, data), _mask(level.no_temporal_reuse, data),
+            )  # fmt: skip
+    return MappingPack(factor, order, split, flags)
+
+
+def _mask(names: Sequence[str], data: list[str]) -> int:
+    return sum(1 << data.index(name) for name in set(names))
+
+
+def _lower_nest(nest: Nest, shape: Shape, factor: Ints, order: Ints) -> None:
+    for dim, f in nest.factors.items():
+        factor[shape.dims.index(dim)] = f
+    inner = [shape.dims.index(dim) for dim in nest.order[::-1]]
+    order[:] = inner + [d for d in range(len(order)) if d not in inner]

@@ -1,0 +1,131 @@
+"""Arrays for the kernels to fill, of the right sizes."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsim.model import arrays as packs
+from sparsim.model.arrays import (
+    ArchPack,
+    CostPack,
+    DensityPack,
+    LayerPack,
+    MappingPack,
+    NestPack,
+    PolicyPack,
+    SparsePack,
+    TablePack,
+)
+from sparsim.model.lower import ints, reals
+
+
+class Scratch(NamedTuple):
+    nest: NestPack
+    sparse: SparsePack
+    cost: CostPack
+
+
+def most_children(arch: ArchPack, layer: LayerPack, mappings: MappingPack) -> int:
+    """Instances that one level's spatial loops address, as far as there is room for them.
+
+    There may be more than the level has, with spatial skipping. Kernels refuse what has no room.
+    """
+    spatial = arch.tiling[:, 1] == 1
+    used = mappings.factor[:, spatial, :].prod(axis=2, dtype=np.float64, initial=1.0).max(initial=1.0)
+    return int(min(used, float(layer.bound.prod()), packs.MAX_CHILDREN))  # beyond the bounds: no mapping
+
+
+def make_scratch(
+    arch: ArchPack,
+    layer: LayerPack,
+    density: DensityPack,
+    policy: PolicyPack,
+    nest: NestPack,
+    entries: int = 2,
+) -> Scratch:
+    """`entries`: occupancies that TABULATED densities list for one tile at most."""
+    n_levels, n_data = len(arch.fan), len(layer.relevant)
+    n_ranks = policy.rank.shape[2]
+    return Scratch(
+        nest,
+        _make_sparse(n_levels, n_data, n_ranks, max(entries, _list_length(layer, density, policy))),
+        CostPack(
+            vector=reals(n_levels, n_data, packs.N_ACTIONS), energy=reals(n_levels, n_data),
+            clusters=ints(n_levels, n_data), words=reals(n_levels, n_data, 4), slowdown=reals(n_levels),
+            cycles=ints(n_levels + 1), level_pj=reals(n_levels + 1), network_pj=reals(n_levels, n_data, 2),
+            total=reals(2),
+        ),
+    )  # fmt: skip
+
+
+def _list_length(layer: LayerPack, density: DensityPack, policy: PolicyPack) -> int:
+    """Room for every hypergeometric occupancy that is not negligible: about 14 deviations to each side."""
+    if not policy.switch[packs.ACTIVE]:
+        return 2
+    words = layer.words[density.kind == packs.HYPERGEOMETRIC]
+    return max([int(min(n, 10 * math.sqrt(n) + 400)) + 2 for n in words], default=2)
+
+
+def make_nest(arch: ArchPack, layer: LayerPack, policy: PolicyPack, children: int) -> NestPack:
+    n_levels, n_data, n_dims = len(arch.fan), len(layer.relevant), len(layer.bound)
+    n_ranks, n_loops, n_sides = policy.rank.shape[2], len(arch.tiling) * n_dims, layer.side.shape[1] - 1
+    n_options = len(policy.option)
+    n_leaders = int((policy.option[:, 2] - policy.option[:, 1]).max(initial=1))
+    places = max(children, n_loops)
+    return NestPack(
+        loop=ints(n_loops, 5), real=ints(n_loops), box=ints(n_loops + 1, n_data),
+        space=ints(n_levels + 1, 2), tile=ints(n_levels, n_data), kept=ints(n_levels, n_data),
+        kin=ints(n_levels, n_data, 2), part=ints(n_levels, n_data), flow=reals(n_levels, n_data, 4),
+        bucket=reals(n_levels, n_data, packs.MAX_BUCKETS, 4), n_bucket=ints(n_levels, n_data),
+        remote=reals(n_levels, n_data, 4),
+        fanout=ints(n_levels, n_data), counts=ints(n_levels, n_data, 4), ops=ints(4),
+        fiber=ints(n_levels, n_data, n_ranks), taken=ints(n_levels, n_data, n_ranks, 2),
+        sub=ints(n_levels, n_data, n_ranks + 1),
+        sub_loop=ints(n_levels, n_data, n_ranks + 1), lead=ints(n_options, 4),
+        lead_words=ints(n_options, n_leaders), lead_box=ints(n_options, n_leaders, n_dims),
+        lead_loop=ints(n_options, n_loops),
+        base_box=ints(n_options, n_dims), ext=ints(n_dims), info=reals(4), key=ints(places),
+        order=ints(places), served=ints(places), span=np.full((places, 2), -1, np.int64),
+        walk=reals(3, n_loops + 1, n_loops + 2), shift=ints(n_loops + 1, n_sides + 1),
+        group=reals(2, packs.MAX_BUCKETS, 3),
+    )  # fmt: skip
+
+
+def widen(nest: NestPack, wide: NestPack) -> NestPack:
+    """An analysed nest in the larger arrays of `wide`.
+
+    Layers are not widened before they are analysed, because trivial loops are not always neutral
+    (model 9.3).
+    """
+    wide.loop[:, packs.BOUND] = 1
+    for source, target in zip(nest, wide, strict=True):
+        target[tuple(slice(n) for n in source.shape)] = source
+    return wide
+
+
+def _make_sparse(n_levels: int, n_data: int, n_ranks: int, entries: int) -> SparsePack:
+    at = (n_levels, n_data)
+    return SparsePack(
+        space=ints(n_levels + 1, n_data, 2), avg=reals(n_levels + 1, n_data), rho=reals(*at),
+        occupancy=reals(*at), units=reals(*at, n_ranks, 2), capacity=ints(*at),
+        capacity_units=reals(*at, n_ranks, 2), ratio=reals(*at), saf=ints(*at), saf_p=reals(*at),
+        saf_option=ints(*at), counts=ints(*at, 3, 3), format=ints(*at, 3, 3, n_ranks, 2),
+        reductions=ints(*at), coded=ints(*at, 2), compute=ints(3), compute_avg=ints(1),
+        list_k=ints(entries), list_p=reals(entries), list_lo=reals(entries), sweep=reals(n_ranks + 1, 2),
+        work=reals(*at, 3), unit=reals(n_ranks, 2), reach=reals(n_levels + 1, n_data, 4),
+    )  # fmt: skip
+
+
+def no_table(nest: NestPack) -> TablePack:
+    """For layers whose densities the kernels know."""
+    n_levels, n_data, n_ranks = nest.fiber.shape
+    return TablePack(
+        start=ints(n_levels, n_data, 2), k=ints(1), p=reals(1), p0=reals(1, n_ranks + 1),
+        bounds=ints(n_levels, n_data, 2), expected=reals(n_data), lead=reals(*nest.lead_words.shape),
+        useful=np.ones(len(nest.lead)), given=ints(n_data, 2), units=reals(1, 1, 1, 1),
+        fullest=reals(1, 1, 1, 1), spread=reals(1, 1, 2), led=reals(1, 1, 2), counts=ints(1, 1, 3, 3),
+        format=ints(1, 1, 3, 3, 1, 2), avg=reals(1, 1), compute=np.full(3, -1, np.int64), probe=ints(1),
+    )  # fmt: skip

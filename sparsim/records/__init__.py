@@ -1,0 +1,20 @@
+"""What the user says: frozen, validated records with names and units. Levels are listed outer to inner."""
+
+from sparsim.records.architecture import Architecture, Compute, Network, Storage
+from sparsim.records.component import Component
+from sparsim.records.convolution import CONV, is_depthwise
+from sparsim.records.energy_table import EnergyTable
+from sparsim.records.layer_counts import effectual_macs, macs, tensor_shape, words
+from sparsim.records.mapping import LevelMapping, Mapping, Nest
+from sparsim.records.mapspace import LevelConstraint, Mapspace, NestConstraint
+from sparsim.records.record import Record
+from sparsim.records.shape import DENSE, Dataspace, Density, Layer, Shape
+from sparsim.records.sparsity import Option, Rank, Saf, SparsePolicy, TensorFormat
+from sparsim.records.workload import Workload
+
+__all__ = [
+    "CONV", "DENSE", "Architecture", "Component", "Compute", "Dataspace", "Density", "EnergyTable", "Layer",
+    "LevelConstraint", "LevelMapping", "Mapping", "Mapspace", "Nest", "NestConstraint", "Network", "Option",
+    "Rank", "Record", "Saf", "Shape", "SparsePolicy", "Storage", "TensorFormat", "Workload",
+    "effectual_macs", "is_depthwise", "macs", "tensor_shape", "words",
+]  # fmt: skip

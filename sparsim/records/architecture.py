@@ -1,0 +1,173 @@
+"""The accelerator: storage levels from outer to inner, then the compute units."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sparsim.errors import SpecError
+from sparsim.records.number_limits import (
+    MAX_COUNT,
+    MAX_INT,
+    MAX_NAMES,
+    MAX_REAL,
+    as_real,
+    check_number,
+    check_real,
+    check_whole,
+    repeated,
+)
+from sparsim.records.record import Record
+
+
+def _check_mesh(where: str, mesh: tuple[int, int]) -> None:
+    for side in mesh:
+        check_whole(where, "a side of the mesh", side, -MAX_INT, MAX_INT)
+    if min(mesh) < 1:
+        raise SpecError(f"mesh is {mesh[0]} x {mesh[1]}, allowed is 1 and more each way", path=where)
+
+
+class Network(Record, frozen=True, kw_only=True):
+    """The network from a storage level to the next level inside it. None means: not given, costs nothing."""
+
+    type: str = ""  # "M:N": distributed multicast (model 7.7); others change nothing
+    word_bits: int | None = None  # None: the level's own
+    router_energy_pj: float | None = None
+    wire_energy_pj_per_bit_mm: float | None = None
+    energy_per_hop_pj: float | None = None
+    energy_per_ingress_pj: float | None = None
+    tile_width_um: float | None = None  # None: from the areas of what lies inside
+    fill_latency_cycles: int = 0
+    drain_latency_cycles: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole("network", "word_bits", self.word_bits, 1, MAX_INT)
+        for field in ("fill_latency_cycles", "drain_latency_cycles"):
+            check_whole("network", field, getattr(self, field), 0, MAX_INT)
+        for field in (
+            "router_energy_pj", "wire_energy_pj_per_bit_mm", "energy_per_hop_pj",
+            "energy_per_ingress_pj", "tile_width_um",
+        ):  # fmt: skip
+            check_real("network", field, getattr(self, field))
+
+
+class Storage(Record, frozen=True, kw_only=True):
+    """A storage level. A word is one scalar of a tensor; an access moves a block of `block_size` words.
+
+    `mesh` is (x, y): the instances of this level below ONE instance of the next outer level.
+    """
+
+    name: str
+    technology: Literal["SRAM", "DRAM"] = "SRAM"
+    mesh: tuple[int, int] = (1, 1)
+    word_bits: int = 16
+    block_size: int = 1
+    cluster_size: int = 1
+    size_words: int | None = None  # None: unlimited
+    multiple_buffering: float = 1.0
+    min_utilization: float = 0.0
+    read_bandwidth: float | None = None  # words/cycle per instance; None, like inf: unlimited
+    write_bandwidth: float | None = None
+    shared_bandwidth: float | None = None
+    metadata_word_bits: int = 0
+    metadata_width_bits: int = 0  # bits that one metadata access moves; 0: no metadata storage
+    metadata_depth: int | None = None  # None: no capacity given, counts as 0 on a sized level
+    compression_supported: bool = False
+    decompression_supported: bool = False
+    reduction_supported: bool | None = None  # None: yes unless DRAM
+    addr_gen_energy_pj: float | None = None
+    vector_access_energy_pj: float | None = None
+    cluster_area_um2: float | None = None
+    network: Network = Network()
+
+    def __post_init__(self) -> None:
+        where = f"storage {self.name}"
+        _check_mesh(where, self.mesh)
+        for field in ("word_bits", "block_size", "cluster_size"):
+            check_whole(where, field, getattr(self, field), 1, MAX_INT)
+        for field in ("metadata_word_bits", "metadata_width_bits"):
+            check_whole(where, field, getattr(self, field), 0, MAX_INT)
+        for field in ("size_words", "metadata_depth"):
+            check_whole(where, field, getattr(self, field))
+        for field in ("read_bandwidth", "write_bandwidth", "shared_bandwidth", "multiple_buffering"):
+            value = getattr(self, field)
+            if value is not None and not as_real(where, field, value) > 0:  # also refuses nan
+                raise SpecError(f"{field} is {value:g}, allowed is more than 0", path=where)
+        for field in ("addr_gen_energy_pj", "vector_access_energy_pj", "cluster_area_um2"):
+            check_real(where, field, getattr(self, field))
+        if not 0.0 <= as_real(where, "min_utilization", self.min_utilization) <= 1.0:
+            raise SpecError(f"min_utilization is {self.min_utilization:g}, allowed is 0 to 1", path=where)
+        if self.technology == "DRAM" and self.cluster_size != 1:
+            raise SpecError(f"cluster_size is {self.cluster_size}, a DRAM allows only 1", path=where)
+        if self.technology == "SRAM" and self.size_words is None:
+            raise SpecError("no size given, and only a DRAM may be unlimited", path=where)
+        if self.size_words is None and self.min_utilization > 0:
+            raise SpecError("min_utilization needs a size", path=where)
+        largest = max(self.size_words or 0, self.metadata_depth or 0)
+        if largest / self.multiple_buffering > MAX_REAL:
+            raise SpecError(
+                f"multiple_buffering is {self.multiple_buffering:g}, {largest} words divided by it are more "
+                f"than {MAX_REAL:g}",
+                path=where,
+            )
+
+    @property
+    def effective_size_words(self) -> int | None:
+        return None if self.size_words is None else int(self.size_words / self.multiple_buffering)
+
+    @property
+    def metadata_capacity_bits(self) -> int:
+        return int((self.metadata_depth or 0) * self.metadata_width_bits / self.multiple_buffering)
+
+
+class Compute(Record, frozen=True, kw_only=True):
+    """The arithmetic units; `mesh` counts them below one instance of the innermost storage."""
+
+    name: str
+    mesh: tuple[int, int] = (1, 1)
+    word_bits: int = 16
+    energy_pj: float | None = None  # used when the energy table has no entry
+    area_um2: float = 0.0
+
+    def __post_init__(self) -> None:
+        where = f"compute {self.name}"
+        _check_mesh(where, self.mesh)
+        check_whole(where, "word_bits", self.word_bits, 1, MAX_INT)
+        check_real(where, "energy_pj", self.energy_pj)
+        check_real(where, "area_um2", self.area_um2)
+
+
+class Architecture(Record, frozen=True, kw_only=True):
+    """Storage levels outer to inner (the first is the backing store), and the compute units."""
+
+    name: str = "accelerator"
+    storage: tuple[Storage, ...]
+    compute: Compute
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.storage:
+            raise SpecError("no storage level, at least one is needed", path=f"architecture {self.name}")
+        check_number(f"architecture {self.name}", "storage levels", self.storage, MAX_NAMES)
+        names = [s.name for s in self.storage] + [self.compute.name]
+        twice = repeated(names)
+        if twice is not None:
+            raise SpecError(f"two levels are called '{twice}'", path=f"architecture {self.name}")
+        for i, name in enumerate(names):
+            x, y = self.total_mesh(i)
+            if x * y >= MAX_COUNT:
+                raise SpecError(f"{x} x {y} instances, allowed are less than 2^53", path=f"level {name}")
+        for i, level in enumerate(self.storage):
+            x, y = self.total_mesh(i)
+            if x * y % level.cluster_size:
+                raise SpecError(
+                    f"{x * y} instances are no multiple of cluster_size {level.cluster_size}",
+                    path=f"storage {level.name}",
+                )
+
+    def total_mesh(self, index: int) -> tuple[int, int]:
+        """(x, y) of all instances of `storage[index]`; `index == len(storage)` is compute."""
+        meshes = [level.mesh for level in self.storage] + [self.compute.mesh]
+        x = y = 1
+        for mesh in meshes[: index + 1]:
+            x, y = x * mesh[0], y * mesh[1]
+        return x, y

@@ -1,0 +1,57 @@
+"""What an architecture does not say about a row-stationary chip: PE, network, clock, dataflow."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from sparsim.errors import SpecError
+from sparsim.records.noc_spec import Axis, Noc
+from sparsim.records.number_limits import as_real, check_real, repeated
+from sparsim.records.pe_spec import SparsePE
+from sparsim.records.record import Record
+
+ADDRESS_SPADS = {"iact": "iact_address_spad", "weight": "weight_address_spad"}  # by what they are for
+ROUTERS = {"iact": "iact_router", "weight": "weight_router", "psum": "psum_router"}
+CHIP_COMPONENTS = (*ADDRESS_SPADS.values(), *ROUTERS.values())  # beside the levels of the architecture
+
+Compression = Literal["cheapest", "any-zero"]
+
+
+class ChipSpec(Record, frozen=True, kw_only=True):
+    """`spread` lists per axis of the array the dims that may be spread along it. The clock takes
+    `clock_pj_per_cycle` in every cycle, registers and control of a PE `control_pj_per_pe_cycle` in those in
+    which it works. `dram_gb_per_s`: None for an off-chip bandwidth that never limits.
+
+    `compression` says when an operand whose zeros the PE skips is stored with counts: "cheapest" chooses for
+    each tensor of each layer what is cheaper, "any-zero" compresses both as soon as either has a zero.
+    """
+
+    name: str
+    clock_mhz: float
+    pe: SparsePE
+    noc: Noc
+    spread: dict[Axis, tuple[str, ...]]
+    clock_pj_per_cycle: float = 0.0
+    control_pj_per_pe_cycle: float = 0.0
+    compression: Compression = "cheapest"
+    overhead_source: str = ""
+    dram_gb_per_s: float | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        where = f"chip {self.name}"
+        for field in ("clock_mhz", "dram_gb_per_s"):
+            value = getattr(self, field)
+            if value is not None and not 0 < as_real(where, field, value) < math.inf:  # also refuses nan
+                raise SpecError(f"{field} is {value:g}, allowed is more than 0", path=where)
+            check_real(where, field, value)
+        for field in ("clock_pj_per_cycle", "control_pj_per_pe_cycle"):
+            check_real(where, field, getattr(self, field))
+        for axis, dims in self.spread.items():
+            twice = repeated(dims)
+            if twice is not None:
+                raise SpecError(f"dim '{twice}' is listed twice for the axis {axis}", path=where)
+        missing = [axis for axis in self.noc.axes if axis not in self.spread]
+        if missing:
+            raise SpecError(f"spread does not name the axis {missing[0]}", path=where)

@@ -1,0 +1,179 @@
+"""Dims whose factors cover more than their bound: what a mapping covers, and the layer that it then runs.
+
+`padded`: tensors are laid out with zeros up to the covered bound, and the hardware works on all of it, as far
+as it does not leave out zeros. `imperfect`: the last tile of a loop is cut short, nothing is done beyond the
+bound (Ruby: Horeni et al., ISPASS 2022).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping as Dict
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from sparsim.errors import MappingError, SpecError
+from sparsim.records.architecture import Architecture
+from sparsim.records.layer_counts import tensor_shape
+from sparsim.records.mapping import Divisibility, Mapping, Nest
+from sparsim.records.number_limits import shown
+from sparsim.records.record import Record
+from sparsim.records.shape import Density, Layer
+from sparsim.records.sparsity import SparsePolicy
+
+
+class Cover(Record, frozen=True, kw_only=True):
+    """A dim that factors cover beyond its bound; `padding` is the share of the operations that it adds."""
+
+    dim: str
+    policy: Divisibility
+    bound: int
+    covered: int
+    padding: float
+
+    def __str__(self) -> str:
+        share = f"{self.padding:.2%} of the operations are padding"
+        return f"{self.dim}: bound {self.bound}, covered {self.covered}, {self.policy}, {share}"
+
+
+class CoveredLayer(Layer, frozen=True, kw_only=True):
+    """A layer with covered bounds and the densities that its padded tensors have. `covers` are its dims that
+    are not perfect."""
+
+    covers: tuple[Cover, ...]
+
+    @property
+    def existing(self) -> dict[str, int]:
+        """Bounds of the points that are computed on; less than `bounds` for imperfect dims."""
+        return self.bounds | {c.dim: c.bound for c in self.covers if c.policy == "imperfect"}
+
+
+def covers_of(layer: Layer) -> tuple[Cover, ...]:
+    return layer.covers if isinstance(layer, CoveredLayer) else ()
+
+
+def covered(layer: Layer, mapping: Mapping) -> Layer:
+    """The layer as `mapping` runs it: itself if all dims are perfect."""
+    products = {dim: math.prod(factors_of(mapping, dim)) for dim in mapping.divisibility}
+    return cover(layer, mapping.divisibility, products)
+
+
+def cover(layer: Layer, divisibility: Dict[str, Divisibility], bounds: Dict[str, int]) -> Layer:
+    """The layer with the dims in `divisibility` covered up to `bounds`; itself if these are its own."""
+    more = {dim: n for dim, n in bounds.items() if n > layer.bounds[dim]}
+    if not more:
+        return layer
+    covers = []
+    for dim, policy in divisibility.items():
+        if dim in more:
+            padding = 1 - layer.bounds[dim] / more[dim] if policy == "padded" else 0.0
+            bound = layer.bounds[dim]
+            covers.append(Cover(dim=dim, policy=policy, bound=bound, covered=more[dim], padding=padding))
+    grown = layer.bounds | {c.dim: c.covered for c in covers if c.policy == "padded"}
+    padded = replace(layer, bounds=grown)
+    densities = dict(layer.densities)
+    for name in [d.name for d in layer.shape.dataspaces]:
+        words, more_words = (math.prod(tensor_shape(one, name)) for one in (layer, padded))
+        if more_words > words:
+            densities[name] = _diluted(layer.density(name), words, more_words)
+    return CoveredLayer(
+        name=layer.name, shape=layer.shape, bounds=layer.bounds | more, coefficients=layer.coefficients,
+        densities=densities, covers=tuple(covers),
+    )  # fmt: skip
+
+
+def _diluted(density: Density, words: int, more: int) -> Density:
+    """The same nonzeros among `more` words."""
+    d = density.density * words / more
+    if density.distribution == "hypergeometric":  # which counts ceil(density * words)
+        nonzeros = math.ceil(density.density * words)
+        d = nonzeros / more
+        while math.ceil(d * more) > nonzeros:
+            d = math.nextafter(d, 0.0)
+    return replace(density, density=d, spread=density.spread * words / more)
+
+
+def factors_of(mapping: Mapping, dim: str) -> list[int]:
+    """The factors of a dim at all tiling levels."""
+    nests = [nest for level in mapping.levels for nest in (level.temporal, level.spatial or Nest())]
+    return [nest.factors.get(dim, 1) for nest in nests]
+
+
+def is_tight(factors: Sequence[int], bound: int) -> bool:
+    """Whether no factor can be lowered by one and still cover the bound with the others."""
+    product = math.prod(factors)
+    return all(product // f * (f - 1) < bound for f in factors if f > 1)
+
+
+def check_factors(layer: Layer, mapping: Mapping) -> None:
+    """Refuse factors that do not multiply to the bounds, as far as the dims' policies ask for that.
+
+    Raises MappingError.
+    """
+    for dim in layer.shape.dims:
+        factors, bound = factors_of(mapping, dim), layer.bounds[dim]
+        product, policy = math.prod(factors), mapping.divisibility.get(dim)
+        if product < bound or (product > bound and policy is None):
+            is_bound = "its bound is" if policy is None else f"as a dim that is {policy} it needs at least"
+            raise MappingError(
+                f"factors of dim '{dim}' multiply to {shown(product)}, {is_bound} {bound}",
+                need=bound,
+                have=product,
+            )
+        if policy == "imperfect" and not is_tight(factors, bound):
+            raise MappingError(
+                f"factors of imperfect dim '{dim}' multiply to {shown(product)}, one of them could be "
+                f"lowered and still cover its bound {bound}",
+                need=bound,
+                have=product,
+            )
+
+
+def check_policies(
+    arch: Architecture, layer: Layer, policy: SparsePolicy | None, divisibility: Dict[str, Divisibility]
+) -> None:
+    """Refuse what cannot be modelled beside padded and imperfect dims. Raises SpecError."""
+    where = f"divisibility, layer {layer.name}"
+    for dataspace in layer.shape.dataspaces if divisibility else ():
+        model = layer.density(dataspace.name).distribution
+        if model in ("banded", "actual"):
+            raise SpecError(
+                f"density of {dataspace.name} is '{model}', padded and imperfect dims take fixed-structured "
+                "and hypergeometric",
+                path=where,
+            )
+    imperfect = [dim for dim, kind in divisibility.items() if kind == "imperfect"]
+    if not imperfect:
+        return
+    for level in arch.storage:
+        if level.network.type == "M:N":
+            raise SpecError(
+                f"imperfect dim '{imperfect[0]}' below the M:N network of {level.name}, only padded and "
+                "perfect ones are modelled there",
+                path=where,
+            )
+    if policy is not None and any(saf.type == "skipping-spatial" for saf in policy.safs):
+        raise SpecError(
+            f"imperfect dim '{imperfect[0]}' beside spatial skipping, which takes padded and perfect ones",
+            path=where,
+        )
+    for dim in imperfect:
+        _check_window(layer, dim, where)
+
+
+def _check_window(layer: Layer, dim: str, where: str) -> None:
+    """Tiles along the dim must not overlap and leave no gaps."""
+    values = {**layer.shape.coefficients, **layer.coefficients}
+    for dataspace in layer.shape.dataspaces:
+        sides = [
+            [(d, values[c] if c else 1) for d, c in side if layer.bounds[d] > 1 or d == dim]
+            for side in dataspace.terms()
+        ]
+        mine = [side for side in sides if dim in [d for d, _ in side]]
+        if mine and mine != [[(dim, 1)]]:
+            raise SpecError(
+                f"dim '{dim}' is imperfect and moves a window or a stride of {dataspace.name}, there it can "
+                "only be padded or perfect",
+                path=where,
+            )

@@ -1,0 +1,101 @@
+"""The record of a PE: scratchpads, arithmetic, pipeline, and which zeros it skips."""
+
+from __future__ import annotations
+
+from sparsim.records.number_limits import MAX_INT, check_whole
+from sparsim.records.record import Record
+
+MAX_COUNT_BITS = 30  # a run of zeros has up to 2^30 of them
+
+
+class Spad(Record, frozen=True, kw_only=True):
+    """A scratchpad of `words` words of `bits` bits; none at all: 0 words."""
+
+    words: int = 0
+    bits: int = 0
+
+    def __post_init__(self) -> None:
+        for field in ("words", "bits"):
+            check_whole("scratchpad", field, getattr(self, field), -MAX_INT, MAX_INT)
+
+    @property
+    def size_bits(self) -> int:
+        return self.words * self.bits
+
+
+class SparsePE(Record, frozen=True, kw_only=True):
+    """A PE that works on one filter row of a tile of filters and channels.
+
+    Every iact of the window is multiplied with its column: the weights of all filters of the tile for the
+    iact's channel and filter position, `simd_width` of them per cycle. A zero iact that is not skipped takes
+    its cycles with the MACs gated, and so does whatever fills up the last word of a compressed column.
+
+    The fetch pipeline settles one nonzero iact per cycle, and keeps up to `lookahead_columns` columns waiting
+    for the MACs. An iact whose column is empty takes its cycle there and goes no further, and so does a
+    segment of the window without any nonzero: such cycles are hidden while columns wait. With 0 stages
+    nothing of this costs time, and a column of n entries takes ceil(n / simd_width) cycles. That is a model:
+    no source says how many columns wait, or that empty segments cost a cycle; with it depthwise layers,
+    whose segments are single iacts, have no cycles to skip, as the paper reports.
+    """
+
+    name: str = "PE"
+    simd_width: int = 1  # MACs per cycle, all of one iact
+    value_bits: int = 8
+    count_bits: int = 4  # zeros before a nonzero; a longer run needs an explicit zero
+    iact_address: Spad = Spad()  # one word per segment of C0 * U iacts: where it ends
+    iact_data: Spad  # one word per iact, with its count if zeros are skipped
+    weight_address: Spad = Spad()  # one word per column: where it ends
+    weight_data: Spad  # `simd_width` weights per word, with their counts if zeros are skipped
+    psum: Spad  # one word per filter of the tile
+    skips_zero_iacts: bool = False
+    skips_zero_weights: bool = False
+    pipeline_stages: int = 0  # a pass takes one cycle less than that to fill them; 0: ideal fetching
+    lookahead_columns: int = 1
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        least = {
+            "simd_width": 1,
+            "value_bits": 1,
+            "count_bits": 0,
+            "pipeline_stages": 0,
+            "lookahead_columns": 1,
+        }
+        for field, allowed in least.items():
+            self._check(field, getattr(self, field), allowed)
+        check_whole(f"PE {self.name}", "count_bits", self.count_bits, 0, MAX_COUNT_BITS)
+        need_bits = {
+            "iact_data": self._stored_bits(self.skips_zero_iacts),
+            "weight_data": self.simd_width * self._stored_bits(self.skips_zero_weights),
+            "psum": 1,
+        }
+        if self.skips_zero_iacts:  # an end behind the last word wraps around to 0
+            need_bits["iact_address"] = (self.iact_data.words - 1).bit_length()
+        if self.skips_zero_weights:
+            need_bits["weight_address"] = (self.weight_data.words - 1).bit_length()
+        for name in ("iact_address", "iact_data", "weight_address", "weight_data", "psum"):
+            spad: Spad = getattr(self, name)
+            self._check(f"words of {name}", spad.words, 1 if name in need_bits else 0)
+            self._check(f"bits of {name}", spad.bits, need_bits.get(name, 0))
+
+    def _check(self, what: str, value: int, least: int) -> None:
+        check_whole(f"PE {self.name}", what, value, least, MAX_INT)
+
+    def _stored_bits(self, counted: bool) -> int:
+        return self.value_bits + (self.count_bits if counted else 0)
+
+    @property
+    def longest_run(self) -> int:
+        """Zeros that an explicit zero stands for, itself included."""
+        return 1 << self.count_bits
+
+    @property
+    def fill_cycles(self) -> int:
+        """Cycles of a pass before its first MACs are done, less one."""
+        return max(0, self.pipeline_stages - 1)
+
+    @property
+    def spad_bits(self) -> int:
+        """All scratchpads together."""
+        spads = (self.iact_address, self.iact_data, self.weight_address, self.weight_data, self.psum)
+        return sum(spad.size_bits for spad in spads)

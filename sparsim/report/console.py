@@ -1,0 +1,155 @@
+"""How our command lines end: one sentence for what users can cause, and an exit code."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from sparsim.errors import SparsimError, SparsimWarning
+from sparsim.fileio.writing import write_bytes
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+INTERRUPTED = 130
+LONGEST = 2000  # characters of a message: names in it may be of any length
+WIDTH = 120  # of output that no terminal limits
+# control characters but tab and newline, and those that change the direction of writing
+_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def results(width: int = WIDTH, *, highlight: bool = True) -> Console:
+    """Where results are printed: stdout, as wide as COLUMNS or the terminal says, else `width`."""
+    from sparsim.report.safe_console import SafeConsole  # rich takes a tenth of a second: not before --help
+
+    columns = os.environ.get("COLUMNS", "")
+    is_known = columns != "0" and (columns.isdigit() or sys.stdout.isatty())
+    return SafeConsole(width=None if is_known else width, highlight=highlight)
+
+
+def messages() -> Console:
+    """Where progress is shown: stderr."""
+    from sparsim.report.safe_console import SafeConsole
+
+    return SafeConsole(stderr=True)
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a line to stdout, or to stderr where there is one, control characters as escapes."""
+    if not err:
+        print(printable(text))
+        return
+    with suppress(OSError):  # a message that cannot be shown stops no work
+        print(printable(text), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    r"""The text with control characters as escapes, `\x1b`, so that none is sent to a terminal."""
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Records or plain data as readable JSON; nan and infinity become null."""
+    import msgspec
+
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
+
+
+def run(command: click.Command, name: str) -> NoReturn:
+    """Run `command` as the program `name`. What users cause ends as one line on stderr and exit code 2."""
+    _prepare_streams()
+    try:
+        try:
+            with _warnings_as_sentences(name):
+                code: Any = command.main(prog_name=name, standalone_mode=False)
+        except SystemExit as exit:
+            code = exit.code
+        sys.stdout.flush()  # what cannot be written shall show here, not when the interpreter ends
+    except click.exceptions.NoArgsIsHelpError as error:
+        echo(error.format_message())
+        code = 2
+    except (click.Abort, KeyboardInterrupt) as error:
+        if isinstance(error.__cause__, EOFError):  # click takes it for the end of an answer to a question
+            fail(name, _ended_early(error.__cause__))
+        code = INTERRUPTED
+    except click.ClickException as error:
+        fail(name, error.format_message())
+    except BrokenPipeError:  # whoever read our output has seen enough
+        _silence()
+        code = 1
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        if error.filename is None:  # our output: what is left of it cannot be written either
+            _silence()
+        fail(name, f"{error.filename}: {reason}" if error.filename else f"the output: {reason}")
+    except SparsimError as error:
+        fail(name, str(error))
+    sys.exit(code)
+
+
+def _ended_early(error: EOFError) -> str:
+    """What an EOFError that nobody caught says, and where: some file ended in the middle of its content."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    reason = str(error) or "no more data"
+    return f"a file or stream ended before it was complete ({reason}, in {where.name} of {where.filename})"
+
+
+@contextmanager
+def _warnings_as_sentences(name: str) -> Iterator[None]:
+    """Our warnings are one line each on stderr, once, whatever filters say; others stay as they are."""
+    said: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SparsimWarning)
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, SparsimWarning):
+                sentence = f"{name}: warning: {' '.join(str(message).split())}"
+                if sentence not in said:
+                    said.add(sentence)
+                    echo(sentence, err=True)
+            else:
+                usual(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
+
+
+def fail(name: str, message: str, code: int = 2) -> NoReturn:
+    """End the program `name` with one sentence on stderr."""
+    sentence = " ".join(message.split()).rstrip(".")
+    if len(sentence) > LONGEST:
+        sentence = f"{sentence[: LONGEST // 2]} ... {sentence[-LONGEST // 2 :]}"
+    echo(f"{name}: error: {sentence}", err=True)
+    sys.exit(code)
+
+
+def _prepare_streams() -> None:
+    """Streams that whoever started the program has closed (`>&-`) lead nowhere, and none fails over a
+    character that its encoding lacks."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:  # no file shall get the number of a stream
+        pass
+    os.close(handle)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _silence() -> None:
+    """Let what is still buffered for stdout go nowhere."""
+    handle = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(handle, sys.stdout.fileno())
+    os.close(handle)

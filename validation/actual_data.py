@@ -1,0 +1,184 @@
+"""`python -m validation.actual_data DIR`: actual data against the uniform model, where the answer is known.
+
+On one sparse Eyeriss v2 PE every pair of a nonzero input and a nonzero weight of the same channel takes one
+cycle, so a layer of 1 x 1 filters takes the sum over channels c of nnz_I[c] * nnz_W[c] cycles. A model that
+knows densities only comes to nnz_I * nnz_W / C, and errs by the covariance of the two over the channels.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsim.errors import EnergyWarning, SpecError
+from sparsim.fileio.writing import write_text
+from sparsim.files.timeloop.documents import read_documents
+from sparsim.model.evaluate import announce_compilation, evaluate
+from sparsim.model.result import Evaluation
+from sparsim.records import Architecture, Dataspace, Density, EnergyTable, Layer, Mapping, SparsePolicy
+from sparsim.records.layer_counts import tensor_shape
+from validation.case_folders import find_cases
+
+PAGE = Path(__file__).parents[1] / "docs" / "actual-data.md"
+CHANNEL = "C"
+
+
+class Row(NamedTuple):
+    """Operations of one layer: all, and those that remain."""
+
+    name: str
+    all: int
+    exact: int
+    counted: int
+    counted_cycles: int
+    counted_updates: int  # of the innermost partial sums
+    uniform: int
+    covariance: float  # exact less nnz_I * nnz_W / C
+
+    @property
+    def counted_error(self) -> float:
+        return self.counted / self.exact - 1.0
+
+    @property
+    def uniform_error(self) -> float:
+        return self.uniform / self.exact - 1.0
+
+
+def draw_masks(layer: Layer, seed: int) -> dict[str, NDArray[np.bool_]]:
+    """Both operands with as many nonzeros as the layer's densities say, unevenly over the channels: what is
+    dense in one operand tends to be dense in the other."""
+    rng = np.random.default_rng(seed)
+    common = rng.random(layer.bounds[CHANNEL])
+    masks = {}
+    for dataspace in _operands(layer):
+        shape = tensor_shape(layer, dataspace.name)
+        lean = common + rng.random(layer.bounds[CHANNEL])
+        along_channels = [-1 if side == CHANNEL else 1 for side in dataspace.projection]
+        scores = rng.random(shape) + 0.5 * lean.reshape(along_channels)
+        nonzeros = math.ceil(layer.density(dataspace.name).density * scores.size)
+        mask = np.zeros(scores.size, np.bool_)
+        mask[np.argsort(scores, axis=None, kind="stable")[scores.size - nonzeros :]] = True
+        masks[dataspace.name] = mask.reshape(shape)
+    return masks
+
+
+def _operands(layer: Layer) -> list[Dataspace]:
+    return [d for d in layer.shape.dataspaces if not d.read_write]
+
+
+def nonzeros_by_channel(layer: Layer, masks: dict[str, NDArray[np.bool_]]) -> list[NDArray[np.int64]]:
+    """Per operand, in the shape's order."""
+    found = []
+    for dataspace in _operands(layer):
+        axis = dataspace.projection.index(CHANNEL)
+        channels_first = np.moveaxis(masks[dataspace.name], axis, 0)
+        found.append(channels_first.reshape(layer.bounds[CHANNEL], -1).sum(axis=1))
+    return found
+
+
+def compare(
+    name: str,
+    arch: Architecture,
+    layer: Layer,
+    policy: SparsePolicy | None,
+    energy: EnergyTable | None,
+    mapping: Mapping,
+    seed: int,
+) -> Row:
+    """A layer with drawn masks: exactly, with actual data, and with its own densities."""
+    masks = draw_masks(layer, seed)
+    densities = {**layer.densities, **dict.fromkeys(masks, Density(distribution="actual"))}
+    with_masks = msgspec.structs.replace(layer, densities=densities)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", EnergyWarning)  # energies do not matter here
+        counted = evaluate(arch, with_masks, policy, energy, mapping, masks=masks)
+        uniform = evaluate(arch, layer, policy, energy, mapping)
+    a, b = nonzeros_by_channel(layer, masks)
+    exact = int(a @ b)
+    return Row(
+        name, counted.algorithmic_computes, exact, counted.actual_computes, counted.cycles,
+        _innermost_updates(counted, layer), uniform.actual_computes,
+        exact - int(a.sum()) * int(b.sum()) / len(a),
+    )  # fmt: skip
+
+
+def _innermost_updates(result: Evaluation, layer: Layer) -> int:
+    """Updates of the result at the innermost level that keeps it, of all instances."""
+    (name,) = (d.name for d in layer.shape.dataspaces if d.read_write)
+    sums = next(t for level in result.storage for t in level.tensors if t.dataspace == name)
+    return round(sums.updates.actual * sums.instances_average)
+
+
+def compare_cases(root: Path) -> list[Row]:
+    """Every case folder at and below `root`; the n-th gets the masks of seed n."""
+    rows = []
+    for seed, case in enumerate(find_cases(root, "timeloop-3")):
+        arch, layer, policy, energy, mapping, _ = read_documents(case.documents)
+        if mapping is None:
+            raise SpecError("no mapping", path=case.name)
+        rows.append(compare(case.name.rpartition("-")[2], arch, layer, policy, energy, mapping, seed))
+    return rows
+
+
+_HEAD = """# Actual data
+
+Generated by `python -m validation.actual_data DIR --write-docs`.
+
+A density tells how many nonzeros a tensor has, not where. With `Density(distribution="actual")` and a mask
+the model counts them: tiles, empty tiles, and which operations find both operands nonzero. One sparse
+accelerator has a closed answer to compare with: a processing element of Eyeriss v2 spends one cycle on every
+pair of a nonzero input and a nonzero weight of the same channel, so a layer of 1 x 1 filters takes
+
+    sum over channels c of nnz_I[c] * nnz_W[c]
+
+cycles. Uniform densities give nnz_I * nnz_W / C instead. The difference is the covariance of the nonzeros of
+the two operands over the channels, and no model that knows only densities can see it.
+
+Below are the eight layers on which Sparseloop was validated against this design (MobileNet, 1 x 1 filters),
+with seeded masks that have the published densities but lean towards some channels, partly the same ones in
+both operands. `uniform` is the hypergeometric model, that of Timeloop. Every operation that happens updates
+one partial sum, so there must be as many updates; the rule for them has two leaders.
+
+| layer | operations | exact | actual data | error | psum updates | uniform | error | covariance |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
+"""
+
+
+def render(rows: Sequence[Row]) -> str:
+    lines = [
+        f"| {row.name} | {row.all} | {row.exact} | {row.counted} | {row.counted_error:.2%} | "
+        f"{row.counted_updates} | {row.uniform} | "
+        f"{row.uniform_error:+.2%} | {row.covariance:.1f} |"
+        for row in rows
+    ]
+    return _HEAD + "\n".join(lines) + "\n"
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path, exists=True))
+@click.option("--write-docs", is_flag=True, help="Write docs/actual-data.md anew.")
+def main(directory: Path, write_docs: bool) -> None:
+    """Draw masks for every case folder below DIRECTORY and compare. Exits with 1 if actual data are off."""
+    if not find_cases(directory, "timeloop-3"):
+        click.echo(f"no case folder (YAML documents and a stats.txt) at or below {directory}")
+        sys.exit(2)
+    with announce_compilation():
+        rows = compare_cases(directory)
+    page = render(rows)
+    if write_docs:
+        write_text(PAGE, page)
+    click.echo(page[page.index("| layer") :], nl=False)
+    sys.exit(any({row.counted, row.counted_cycles, row.counted_updates} != {row.exact} for row in rows))
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m validation.actual_data")

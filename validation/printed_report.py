@@ -1,0 +1,70 @@
+"""What the runner prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from validation.report_fields import STAGES, Difference
+from validation.run_cases import Outcome, closing_line, total
+
+
+def print_report(console: Console, outcomes: Sequence[Outcome]) -> None:
+    """One row per case, then what is not exact, then the closing line."""
+    console.print(_table(outcomes))
+    for outcome in outcomes:
+        if outcome.bad_input:
+            console.print(
+                f"[red]{escape(outcome.case.name)}[/red]: {escape(outcome.bad_input)}", soft_wrap=True
+            )
+        deviating = outcome.comparison.by_verdict("deviating")
+        if deviating:
+            text = escape(f"{len(deviating)} deviating, the first is {deviating[0]}")
+            console.print(f"[red]{escape(outcome.case.name)}[/red]: {text}", soft_wrap=True)
+        for difference in outcome.comparison.by_verdict("tolerated"):
+            console.print(
+                f"[yellow]{escape(outcome.case.name)}[/yellow]: tolerated {escape(str(difference))}",
+                soft_wrap=True,
+            )
+    for line in explanations(outcomes):
+        console.print(escape(line), soft_wrap=True)
+    console.print(escape(closing_line(total(outcomes))), soft_wrap=True)
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("case", no_wrap=True)
+    for stage in STAGES:
+        table.add_column(stage, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for outcome in outcomes:
+        fields, exact = outcome.comparison.fields, outcome.comparison.exact
+        cells = [f"{exact[stage]}/{fields[stage]}" if fields[stage] else "" for stage in STAGES]
+        table.add_row(outcome.case.name, *cells, verdict(outcome))
+    return table
+
+
+def verdict(outcome: Outcome) -> str:
+    """One word for a case: exact, tolerated, explained, deviating or bad input."""
+    if outcome.bad_input:
+        return "bad input"
+    found = {d.verdict for d in outcome.comparison.differences}
+    if not found and outcome.case.rejected:
+        return "both reject"
+    return next((word for word in ("deviating", "tolerated", "explained") if word in found), "exact")
+
+
+def explanations(outcomes: Sequence[Outcome]) -> list[str]:
+    """The reasons of all explained and tolerated differences with their number and an example each."""
+    by_reason: dict[str, list[tuple[str, Difference]]] = {}
+    for outcome in outcomes:
+        for difference in outcome.comparison.differences:
+            if difference.reason:
+                by_reason.setdefault(difference.reason, []).append((outcome.case.name, difference))
+    return [
+        f"{len(found)} fields: {reason}; for example {found[0][0]}, {found[0][1]}"
+        for reason, found in by_reason.items()
+    ]

@@ -1,0 +1,144 @@
+"""Evaluates cases and compares them with the reference's answers."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sparsim.errors import EnergyWarning, SparsimError
+from sparsim.files.timeloop.documents import read_documents
+from sparsim.files.timeloop.stats_reader import Key, Stats, parse_stats
+from sparsim.files.timeloop.stats_writer import write_stats
+from sparsim.model.evaluate import evaluate
+from sparsim.model.result import Evaluation
+from validation.case_folders import Case, inexact_tensors
+from validation.compare_fields import UTILIZATION, Comparison, compare
+from validation.report_fields import Difference
+
+ANSWER = Key("answer", "", "", "", "mapping")
+TEXT = Key("text", "", "", "", "layout")
+
+
+class Outcome(NamedTuple):
+    """`bad_input` is the sentence about inputs or an answer that could not be read: nothing was compared."""
+
+    case: Case
+    comparison: Comparison
+    evaluation: Evaluation | None
+    bad_input: str = ""
+
+
+def run_case(case: Case, accounting: str) -> Outcome:
+    """Evaluate one case and compare every field of its report. Never raises SparsimError."""
+    try:
+        expected = None if case.rejected else case.stats()
+    except SparsimError as error:
+        return nothing_compared(case, str(error))
+    try:
+        documents = read_documents(case.documents)
+    except SparsimError as error:
+        if case.rejected:
+            return Outcome(case, _answer("rejected", "rejected"), None)
+        return nothing_compared(case, str(error))
+    if documents.mapping is None:
+        return nothing_compared(case, f"no document of {case.folder} has a mapping")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", EnergyWarning)  # tables are the reference's, gaps and all
+            evaluation = evaluate(*documents[:5], accounting=accounting)
+        text = write_stats(evaluation)
+    except SparsimError as error:
+        if expected is None:
+            return Outcome(case, _answer("rejected", "rejected"), None)
+        return Outcome(case, _answer("accepted", f"rejected: {error}", _wrapped(expected)), None)
+    except Exception as error:  # a crash is the worst deviation, but no reason to stop the suite
+        answer = "rejected" if expected is None else "accepted"
+        return Outcome(case, _answer(answer, f"crashed: {type(error).__name__}: {error}"), None)
+    if expected is None:
+        return Outcome(case, _answer("rejected", "accepted"), evaluation)
+    comparison = compare(expected, parse_stats(text), inexact_tensors(documents.layer, expected.old_layout))
+    if not expected.old_layout and not comparison.differences:
+        _compare_text(comparison, case.answer.read_text(encoding="utf-8"), text)
+    return Outcome(case, comparison, evaluation)
+
+
+def nothing_compared(case: Case, why: str) -> Outcome:
+    return Outcome(case, Comparison(Counter(), Counter(), [], 0), None, why)
+
+
+def _answer(expected: str, got: str, reason: str = "") -> Comparison:
+    """Of a case without a report: whether both sides reject it; `reason` explains why they need not."""
+    if expected == got:
+        return Comparison(Counter(answer=1), Counter(answer=1), [], 0)
+    verdict = "explained" if reason else "deviating"
+    difference = Difference(ANSWER, expected, got, float("inf"), verdict, reason)
+    return Comparison(Counter(answer=1), Counter(), [difference], 0)
+
+
+def _wrapped(expected: Stats) -> str:
+    """Counts that fell below 0 and wrapped around in 64 bits are not reproduced, the model refuses."""
+    texts = (number for value in expected.fields.values() for number in re.findall(r"\d{19,}", str(value)))
+    return "the reference's counts wrapped around in 64 bits" if any(int(n) >= 2**63 for n in texts) else ""
+
+
+def _compare_text(comparison: Comparison, expected: str, got: str) -> None:
+    """Where all fields agree so must the texts, up to the sign of nan and a utilization without cycles."""
+    comparison.fields["text"] += 1
+    pairs = zip(_plain(expected), _plain(got), strict=False)
+    line = next(((a, b) for a, b in pairs if a != b), None)
+    if line is None and len(_plain(expected)) == len(_plain(got)):
+        comparison.exact["text"] += 1
+    else:
+        comparison.differences.append(Difference(TEXT, *(line or ("", "")), float("inf"), "deviating"))
+
+
+def _plain(text: str) -> list[str]:
+    text = text.replace("-nan", "nan").replace(f"{UTILIZATION}: nan", f"{UTILIZATION}: 0.00")
+    return text.split("\n")
+
+
+class Totals(NamedTuple):
+    """Sums over a suite. `fields` counts exact, tolerated, explained and deviating ones."""
+
+    cases: int
+    fields: int
+    exact: int
+    tolerated: int
+    explained: int
+    deviating: int
+    left_out: int
+    worst: Difference | None
+    worst_case: str
+
+
+def total(outcomes: Iterable[Outcome]) -> Totals:
+    outcomes = [o for o in outcomes if not o.bad_input]
+    counts = Counter(d.verdict for o in outcomes for d in o.comparison.differences)
+    found = [(d, o.case.name) for o in outcomes for d in o.comparison.differences if d.verdict != "explained"]
+    worst, where = max(
+        found, key=lambda item: (item[0].verdict == "deviating", item[0].size), default=(None, "")
+    )
+    return Totals(
+        cases=len(outcomes),
+        fields=sum(o.comparison.fields.total() for o in outcomes),
+        exact=sum(o.comparison.exact.total() for o in outcomes),
+        tolerated=counts["tolerated"],
+        explained=counts["explained"],
+        deviating=counts["deviating"],
+        left_out=sum(o.comparison.left_out for o in outcomes),
+        worst=worst,
+        worst_case=where,
+    )
+
+
+def closing_line(totals: Totals) -> str:
+    """The line that scripts read."""
+    parts = [f"cases {totals.cases}", f"fields {totals.fields}", f"exact {totals.exact}"]
+    parts.append(f"tolerated {totals.tolerated}")
+    if totals.explained or totals.left_out:
+        parts += [f"explained {totals.explained}", f"left out {totals.left_out}"]
+    where = f" ({totals.worst_case}: {totals.worst.key})" if totals.worst else ""
+    return ", ".join([*parts, f"worst deviation {totals.worst.size if totals.worst else 0:.3g}{where}"])
