@@ -63,7 +63,7 @@ def model(
 
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    stats, result = folder / "sparsim.stats.txt", folder / "sparsim.model.result.json"
+    stats, result = folder / "sparsim.stats.txt", folder / "sparsim.result.json"
     write_text(stats, write_stats(evaluation))
     write_json(result, evaluation)
     print_warnings(wrapped_counts(evaluation))

@@ -252,7 +252,7 @@ def _write(
         "top": [found._asdict() | {"mapping": found.mapping.to_dict()} for found in result.top],
         "evaluation": evaluation,
     }
-    write_json(folder / "sparsim.model.result.json", document)
+    write_json(folder / "sparsim.result.json", document)
     return evaluation
 
 

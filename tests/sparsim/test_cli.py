@@ -40,7 +40,7 @@ def test_model_writes_stats_and_result(run, tmp_path):
     out = run("model", *DOCUMENTS, "-o", "some/where")
     folder = tmp_path / "some/where"
     assert (folder / "sparsim.stats.txt").read_text().startswith("Buffer and Arithmetic Levels\n")
-    result = json.loads((folder / "sparsim.model.result.json").read_text())
+    result = json.loads((folder / "sparsim.result.json").read_text())
     assert result["energy_pj"] == pytest.approx(11635.8)
     assert result["cycles"] == 37
     assert "cycles       37\n" in out

@@ -42,7 +42,7 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 def result_of(folder):
-    return json.loads((Path(folder) / "sparsim.model.result.json").read_text())
+    return json.loads((Path(folder) / "sparsim.result.json").read_text())
 
 
 def same_stats(*folders):

@@ -78,7 +78,7 @@ def test_files_are_utf_8_in_every_locale(folder: Path) -> None:
     for out, environment in (("utf8", {"PYTHONUTF8": "1"}), ("c", C_LOCALE)):
         done = shell(folder, f"sparsim model {' '.join(DOCUMENTS)} -o {out}", **environment)
         assert (done.returncode, done.stderr) == (0, "")
-    for name in ("sparsim.stats.txt", "sparsim.model.result.json"):
+    for name in ("sparsim.stats.txt", "sparsim.result.json"):
         assert (folder / "c" / name).read_bytes() == (folder / "utf8" / name).read_bytes()
         assert "GL\u03a9B" in (folder / "c" / name).read_text(encoding="utf-8")
     closed = shell(folder, f"sparsim explain {' '.join(DOCUMENTS)} >&-", **C_LOCALE)
