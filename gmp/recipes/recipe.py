@@ -90,7 +90,9 @@ class Recipe:
 
     def attach(self, model: nn.Module, optimizer: Optimizer, *, steps_per_epoch: int) -> RunningRecipe:
         """Start to follow the recipe. Raises PruningError, RecipeError for names that the model lacks."""
-        return RunningRecipe(self, model, optimizer, steps_per_epoch=steps_per_epoch)
+        return RunningRecipe(
+            self.modifiers, model, optimizer, epochs=self.epochs, steps_per_epoch=steps_per_epoch
+        )
 
 
 def load_recipe(path: str | Path, overrides: Mapping[str, float] | None = None) -> Recipe:

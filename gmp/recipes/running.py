@@ -7,8 +7,8 @@ but the masks is a function of that count, so that a resumed run needs the count
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -31,9 +31,6 @@ from gmp.sparsity_report import Extra, Report, report_of
 from gmp.targets import is_count
 from sparsim.errors import near
 
-if TYPE_CHECKING:
-    from gmp.recipes.recipe import Recipe
-
 
 class RunningRecipe:
     """Follows the modifiers of a recipe; `Recipe.attach` makes one.
@@ -43,13 +40,19 @@ class RunningRecipe:
     """
 
     def __init__(
-        self, recipe: Recipe, model: nn.Module, optimizer: Optimizer, *, steps_per_epoch: int
+        self,
+        modifiers: Sequence[Modifier],
+        model: nn.Module,
+        optimizer: Optimizer,
+        *,
+        epochs: float,
+        steps_per_epoch: int,
     ) -> None:
         if not is_count(steps_per_epoch):
             raise RecipeError(f"steps_per_epoch is {steps_per_epoch!r}, a whole number from 1 is needed")
         if not isinstance(optimizer, Optimizer):
             raise PruningError(f"the optimizer is a {type(optimizer).__name__}, not a torch.optim.Optimizer")
-        self.modifiers, self.epochs = recipe.modifiers, recipe.epochs
+        self.modifiers, self.epochs = tuple(modifiers), epochs
         self.model, self.optimizer = model, optimizer
         self.steps_per_epoch, self.steps_done = int(steps_per_epoch), 0
         self._finalized = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import matplotlib
 
@@ -15,14 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from pointnet.original.evaluated_runs import Outcome
 from pointnet.original.original_tables import COMPONENTS, component_energy_pj
 from pointnet.original.published_runs import DESIGN_TITLES, DESIGNS, VARIANTS
 from pointnet.units import PJ_PER_UJ
 from sparsim.fileio.writing import replacing
 from sparsim.model.result import Evaluation
-
-if TYPE_CHECKING:
-    from pointnet.original.reproduce import Outcome
 
 BAR = 0.38
 VARIANT_COLORS = {"dense": "#8a94a6", "sparse": "#1f6fb4"}

@@ -6,19 +6,17 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from rich import box
 from rich.table import Table
 
+from pointnet.original.evaluated_runs import Outcome
 from pointnet.original.published_runs import DESIGN_TITLES, DESIGNS, SHORT_TITLES, VARIANTS
 from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
 from sparsim.fileio.writing import write_text
 from sparsim.files.timeloop.stats_writer import reported_gflops
 from sparsim.model.result import Evaluation
-
-if TYPE_CHECKING:
-    from pointnet.original.reproduce import Outcome
 
 COMPONENTS = ("MACs", "psum_spad", "weights_spad", "ifmap_spad", "shared_glb", "DRAM")
 

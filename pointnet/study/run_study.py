@@ -20,8 +20,9 @@ from pointnet import compare
 from pointnet.compare import CONTROL
 from pointnet.data import Dataset
 from pointnet.original import original_tables as original
+from pointnet.original.evaluated_runs import PUBLISHED_ACCOUNTING
 from pointnet.original.published_runs import DESIGNS, runs
-from pointnet.original.reproduce import PUBLISHED_ACCOUNTING, reproduce
+from pointnet.original.reproduce import reproduce
 from pointnet.study import design_costs as cost_models
 from pointnet.study.chapters import Findings, report, savings
 from pointnet.study.design_costs import BOTH, DENSE, PLAIN, VARIANTS, Cost

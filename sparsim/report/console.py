@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import sys
 import traceback
 import warnings
@@ -17,6 +16,7 @@ import click
 
 from sparsim.errors import SparsimError, SparsimWarning
 from sparsim.fileio.writing import write_bytes
+from sparsim.report.printable_text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 LONGEST = 2000  # characters of a message: names in it may be of any length
 WIDTH = 120  # of output that no terminal limits
-# control characters but tab and newline, and those that change the direction of writing
-_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def results(width: int = WIDTH, *, highlight: bool = True) -> Console:
@@ -51,11 +49,6 @@ def echo(text: str, *, err: bool = False) -> None:
         return
     with suppress(OSError):  # a message that cannot be shown stops no work
         print(printable(text), file=sys.stderr, flush=True)
-
-
-def printable(text: str) -> str:
-    r"""The text with control characters as escapes, `\x1b`, so that none is sent to a terminal."""
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def write_json(path: Path, content: Any) -> None:

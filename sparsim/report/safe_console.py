@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from sparsim.report.console import printable
+from sparsim.report.printable_text import printable
 
 
 class SafeConsole(Console):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from pointnet.original import evaluated_runs, reproduce
 from pointnet.original import original_tables as report
-from pointnet.original import reproduce
 from pointnet.original.published_runs import DESIGNS, Run, runs, study_mapspace
 from sparsim import evaluate_batch
 from sparsim.files.native import load_preset
@@ -25,8 +25,8 @@ FOLDERS = {"gating": "gating", "onchip": "onchip-compression"}
 
 
 @pytest.fixture(scope="module")
-def outcomes() -> list[reproduce.Outcome]:
-    return reproduce.evaluate_runs()
+def outcomes() -> list[evaluated_runs.Outcome]:
+    return evaluated_runs.evaluate_runs()
 
 
 def documents(run: Run) -> Documents:
@@ -93,7 +93,7 @@ def test_preset_is_the_design_of_the_study(design: str) -> None:
         assert preset.energy.actions[component] == {a: pj for a, pj in actions.items() if a not in unknown}
 
 
-def test_every_published_number_agrees_to_the_printed_digits(outcomes: list[reproduce.Outcome]) -> None:
+def test_every_published_number_agrees_to_the_printed_digits(outcomes: list[evaluated_runs.Outcome]) -> None:
     compared = 0
     for outcome in outcomes:
         numbers = report.agreeing(outcome)
@@ -106,8 +106,8 @@ def test_every_published_number_agrees_to_the_printed_digits(outcomes: list[repr
     assert compared == 48 * 15
 
 
-def test_weight_density_changes_nothing(outcomes: list[reproduce.Outcome]) -> None:
-    unpruned = reproduce.evaluate_runs(change=reproduce.with_dense_weights)
+def test_weight_density_changes_nothing(outcomes: list[evaluated_runs.Outcome]) -> None:
+    unpruned = evaluated_runs.evaluate_runs(change=evaluated_runs.with_dense_weights)
     for ours, dense in zip(outcomes, unpruned, strict=True):
         assert ours.evaluation.energy_pj == dense.evaluation.energy_pj
         assert ours.evaluation.cycles == dense.evaluation.cycles

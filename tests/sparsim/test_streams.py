@@ -149,7 +149,7 @@ def test_narrow_terminals(columns: str, folder: Path) -> None:
 def test_tables_show_names_as_they_are() -> None:
     from rich.table import Table
 
-    from sparsim.report.console import printable
+    from sparsim.report.printable_text import printable
     from sparsim.report.safe_console import SafeConsole
 
     console = SafeConsole(width=60, force_terminal=True, record=True)

@@ -1,0 +1,55 @@
+"""The published runs, evaluated by our model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pointnet.original.published_runs import DESIGNS, SHAPE, Run, runs
+from sparsim.files.load import load_preset
+from sparsim.model.evaluate import Accounting, evaluate
+from sparsim.model.result import Evaluation
+from sparsim.records import Density, Layer
+
+PUBLISHED_ACCOUNTING: Accounting = "timeloop-2022"
+
+
+class Outcome(NamedTuple):
+    run: Run
+    accounting: Accounting
+    evaluation: Evaluation
+
+
+def evaluate_runs(
+    accounting: Accounting = PUBLISHED_ACCOUNTING,
+    *,
+    change: Callable[[Layer], Layer] = lambda layer: layer,
+    step: Callable[[], None] = lambda: None,
+) -> list[Outcome]:
+    """All runs under one accounting; `change` alters a layer before its run, `step` is called after it."""
+    presets = {design: load_preset(name) for design, name in DESIGNS.items()}
+    outcomes = []
+    for run in runs():
+        preset = presets[run.design]
+        assert preset.architecture is not None
+        evaluation = evaluate(
+            preset.architecture,
+            change(run.layer),
+            preset.policy,
+            preset.energy,
+            run.mapping,
+            accounting=accounting,
+        )
+        outcomes.append(Outcome(run, accounting, evaluation))
+        step()
+    return outcomes
+
+
+def with_dense_weights(layer: Layer) -> Layer:
+    """The layer as if no weight had been pruned."""
+    return Layer(
+        name=layer.name,
+        shape=SHAPE,
+        bounds=layer.bounds,
+        densities={**layer.densities, "Weights": Density()},
+    )
