@@ -42,8 +42,8 @@ bench: setup
 
 docs: setup
 	$(BIN)/python -m validation --write-docs
-	$(BIN)/python -m validation.pe_page --write-docs
-	$(BIN)/python -m validation.estimate_report
+	$(BIN)/python -m validation.sparse_pe_page --write-docs
+	$(BIN)/python -m validation.estimate_page
 
 clean:
 	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

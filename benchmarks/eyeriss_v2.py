@@ -29,7 +29,7 @@ from eyeriss_published import EXPLAINED, SECTIONS, V1, V1_5, V2, Published
 
 from sparsim.fileio.writing import write_text
 from sparsim.machines.eyeriss import load_chip
-from validation.pe_page import run_layers
+from validation.sparse_pe_page import run_layers
 
 Row = dict[str, Any]
 Lines = list[list[str]]

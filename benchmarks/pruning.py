@@ -19,10 +19,10 @@ import click
 import torch
 from rich.console import Console
 
-from pointnet.compare import Plan, compare
-from pointnet.compare_report import accuracy_lines
+from pointnet.study.comparison_tables import accuracy_lines
+from pointnet.study.pruning_comparison import Plan, compare
 from pointnet.text_tables import table
-from pointnet.training.run_report import data_of, run_training
+from pointnet.training.run_training import data_of, run_training
 from pointnet.training.settings import Settings
 from pointnet.training.train import Training
 from sparsim.fileio.writing import write_text

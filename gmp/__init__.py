@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from gmp.batch_norm import recalibrate_batch_norm
+from gmp.batch_norm_recalibration import recalibrate_batch_norm
 from gmp.errors import CoverageWarning, PruningError, PruningWarning, RecipeError
 from gmp.masks import apply_masks
 from gmp.pruner import Pruner, one_shot
 from gmp.recipes.recipe import Recipe, load_recipe
-from gmp.recipes.running import RunningRecipe
+from gmp.recipes.running_recipe import RunningRecipe
 from gmp.schedules import (
     ConstantSchedule,
     CubicSchedule,

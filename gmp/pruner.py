@@ -17,13 +17,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gmp import masks as masking
-from gmp.allocate import Layer, cap, choose
-from gmp.coverage import Coverage, coverage_of
 from gmp.errors import PruningError, PruningWarning
 from gmp.masks import Mask
-from gmp.optimizer_steps import Follower, held_by, optimizers_of
+from gmp.network_coverage import Coverage, coverage_of
+from gmp.optimizer_gradients import Follower, held_by, optimizers_of
 from gmp.patterns import Pattern, pattern_of
 from gmp.scores import Movement, Score, evaluate, score_of
+from gmp.sparsity_allocation import Layer, cap, choose
 from gmp.targets import PRUNABLE, Matcher, Target, by_name, fraction, left_out, select
 from sparsim.errors import near
 
@@ -56,7 +56,7 @@ class Pruner:
     `goal` is the schedule that was made last for this pruner; `finalize` warns if it was not reached.
     `coverage` says how much of the model is pruned.
 
-    Warns if a large part of the parameters is out of reach (see `gmp.coverage`).
+    Warns if a large part of the parameters is out of reach (see `gmp.network_coverage`).
     Raises PruningError for options that do not fit the model.
     """
 

@@ -51,7 +51,7 @@ def lamp(name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
 class Movement:
     """-sum over the steps of w dL/dw: low where training moves w towards zero (Sanh et al. 2020, equation 3).
 
-    The pruner adds w dL/dw of every step of its optimizers (see `gmp.optimizer_steps`): once a step,
+    The pruner adds w dL/dw of every step of its optimizers (see `gmp.optimizer_gradients`): once a step,
     however many backward passes the gradient was accumulated in; once for every time that a closure was
     evaluated. The
     learning rate, a common factor, is left out.

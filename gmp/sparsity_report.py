@@ -21,8 +21,8 @@ from rich.markup import escape
 from rich.table import Table
 from torch import nn
 
-from gmp.coverage import Coverage, coverage_of
 from gmp.errors import PruningError, writing
+from gmp.network_coverage import Coverage, coverage_of
 from sparsim.errors import near
 from sparsim.fileio.writing import write_text
 

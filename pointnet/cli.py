@@ -96,7 +96,7 @@ def cli() -> None:
 def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None:
     """Train a classifier, dense or pruned as it goes."""
     from gmp.energy import load_hardware
-    from pointnet.training.run_report import run_training
+    from pointnet.training.run_training import run_training
     from pointnet.training.train import check_free
 
     settings = _settings(options)
@@ -120,7 +120,7 @@ def evaluate(checkpoint: str, data: str | None, split: str, threads: int) -> Non
     """Accuracy of a stored network, class by class."""
     import torch
 
-    from pointnet.training.metrics import score
+    from pointnet.training.accuracy import score
 
     torch.set_num_threads(threads)
     stored, clouds = _stored(checkpoint, data, split)
@@ -168,7 +168,7 @@ def trace(
 def pack(source: str, output: Path, points: int, normals: bool, classes: int | None, seed: int) -> None:
     """Read thousands of files once and write one .npz that loads in a second."""
     from pointnet.data.cloud_packs import check_pack_path, write_pack
-    from pointnet.training.run_report import read_data
+    from pointnet.training.run_training import read_data
 
     check_pack_path(output)  # before minutes of reading
     console = messages()
@@ -194,10 +194,10 @@ def compare(
     document: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Dense, one-shot and gradually pruned networks side by side; call it again to go on after a stop."""
-    from pointnet import compare as comparison
-    from pointnet import compare_report as report
     from pointnet import text_tables as tables
-    from pointnet.training.run_report import run_training
+    from pointnet.study import comparison_tables as report
+    from pointnet.study import pruning_comparison as comparison
+    from pointnet.training.run_training import run_training
     from pointnet.training.settings import Settings
 
     dense = Settings(epochs=epochs, lr=lr, **options)
@@ -298,7 +298,7 @@ _PRUNING = (
 
 
 def _load(settings: Settings) -> Dataset:
-    from pointnet.training.run_report import data_of
+    from pointnet.training.run_training import data_of
 
     return data_of(settings, messages())
 

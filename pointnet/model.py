@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pointnet.errors import ConfigError
-from pointnet.ops import fused
+from pointnet.ops import fused_mlp
 from pointnet.ops.sampling import ball_query, farthest_point_sample, gather
 from sparsim.errors import near
 
@@ -144,14 +144,14 @@ class SharedMLP(nn.Module):
 
     def fusable(self, x: Tensor, rows: int) -> bool:
         """Whether `fused` may be used: in training on the CPU."""
-        return self.training and fused.usable(x, rows, *self._after_first())
+        return self.training and fused_mlp.usable(x, rows, *self._after_first())
 
     def fused(self, points: Tensor, moved: Tensor, neighbours: Tensor) -> Tensor:
         """`after_first` of points[neighbours] - moved and its maximum over neighbours, in one fast operation.
 
         (B, N, C), (B, S, C) and (B, S, K) -> (B, S, C'). Hooks of the layers are not called.
         """
-        return fused.shared_mlp_max(points, moved, neighbours, *self._after_first())
+        return fused_mlp.shared_mlp_max(points, moved, neighbours, *self._after_first())
 
     def _after_first(self) -> tuple[list[Tensor], list[nn.BatchNorm1d]]:
         weights = [cast(Tensor, conv.weight) for conv in self.mlp_convs[1:]]

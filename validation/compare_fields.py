@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sparsim.files.timeloop.stats_reader import Key, Stats, Value
 from validation.report_fields import Difference, stage
-from validation.tolerated import excuse, old_labels
+from validation.tolerated_differences import excuse, old_labels
 
 UTILIZATION = "Utilization"  # without cycles -nan there and 0 here
 
@@ -31,8 +31,8 @@ class Comparison(NamedTuple):
 def compare(expected: Stats, got: Stats, inexact: list[str]) -> Comparison:
     """Integers exactly, reals to the printed digits; what is not equal and has no excuse deviates.
 
-    `inexact` names the tensors that bring a tolerance (see `validation.tolerated`). Against the layout of the
-    releases of 2022, fields that only one side has are left out, not deviating.
+    `inexact` names the tensors that bring a tolerance (see `validation.tolerated_differences`). Against the
+    layout of the releases of 2022, fields that only one side has are left out, not deviating.
     """
     old = expected.old_layout
     ours = old_labels(got) if old else got.fields

@@ -13,7 +13,7 @@ from validation.case_folders import LARGEST_EXACT_TENSOR, digest, find_cases
 from validation.printed_report import verdict
 from validation.report_fields import STAGES
 from validation.run_cases import Outcome, run_case, total
-from validation.tolerated import EXPLANATIONS
+from validation.tolerated_differences import EXPLANATIONS
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "validation.md"

@@ -12,10 +12,10 @@ adapt     netadapt: layers pruned one at a time to an energy
 from gmp.energy.chips import ChipCost
 from gmp.energy.cost import COLUMNS, Costs, NetworkCost, Slopes
 from gmp.energy.energy_budget import BudgetSchedule, sparsity_for
+from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.energy.energy_score import EnergyScore
 from gmp.energy.hardware import load_hardware, network_cost
 from gmp.energy.mapped import Accelerator, MappedCost
-from gmp.energy.monitor import EnergyMonitor
 from gmp.energy.monitor_readings import Reading
 from gmp.energy.netadapt import Adaptation, netadapt
 

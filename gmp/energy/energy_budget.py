@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gmp.energy.cost import Reals
-from gmp.energy.monitor import EnergyMonitor
+from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.errors import PruningError, PruningWarning, check_state
 from gmp.pruner import Pruner
 from gmp.schedules import Schedule

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gmp.energy.cost import Costs, Objective, check_objective, metric_of
-from gmp.energy.monitor import EnergyMonitor
+from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.errors import PruningError
 from gmp.scores import Movement, Score, score_of
 

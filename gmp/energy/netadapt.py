@@ -13,7 +13,7 @@ from typing import NamedTuple
 from torch import nn
 
 from gmp.energy.cost import Reals
-from gmp.energy.monitor import EnergyMonitor
+from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.errors import PruningError
 from gmp.pruner import one_shot
 from gmp.targets import PRUNABLE, Matcher, fraction, select

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gmp.recipes import field_checks as fields
-from gmp.recipes.field_checks import ALL_PRUNABLE, TO_THE_END, key
+from gmp.recipes import modifier_fields as fields
+from gmp.recipes.modifier_fields import ALL_PRUNABLE, TO_THE_END, key
 
 
 @dataclass(frozen=True, kw_only=True)

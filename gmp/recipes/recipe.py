@@ -28,16 +28,16 @@ from torch import nn
 from torch.optim import Optimizer
 
 from gmp.errors import RecipeError
-from gmp.recipes.arithmetic import Number, evaluate
-from gmp.recipes.field_checks import TO_THE_END, NotAllowedError
+from gmp.recipes.modifier_fields import TO_THE_END, NotAllowedError
 from gmp.recipes.modifiers import (
     MODIFIERS,
     LearningRateFunctionModifier,
     Modifier,
     SetLearningRateModifier,
 )
-from gmp.recipes.recipe_file import Located, Tagged, read_recipe
-from gmp.recipes.running import RunningRecipe
+from gmp.recipes.recipe_arithmetic import Number, evaluate
+from gmp.recipes.recipe_yaml import Located, Tagged, read_recipe
+from gmp.recipes.running_recipe import RunningRecipe
 from sparsim.errors import near
 from sparsim.fileio.reading import reading
 

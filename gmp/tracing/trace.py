@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gmp.coverage import Coverage, coverage_of
 from gmp.errors import TraceError
+from gmp.network_coverage import Coverage, coverage_of
 from gmp.tracing.trace_recorder import LAYERS, Computation, Recorder, Tally, WeightView
 from sparsim.errors import near
 
@@ -104,9 +104,10 @@ def trace(
     With `mask_samples` the rows keep masks of the weights and of that many samples' inputs. With `coverage`
     the operations of the first batch that belong to no layer are counted too.
 
-    Warns if these, without layers that `names` leaves out, are a large part of all (see `gmp.coverage`).
-    Raises TraceError for unknown names, no batch, batches without a tensor, layers that did not run, numbers
-    that are not finite, and layers whose first axis does not hold the samples.
+    Warns if these, without layers that `names` leaves out, are a large part of all
+    (see `gmp.network_coverage`). Raises TraceError for unknown names, no batch, batches without a tensor,
+    layers that did not run, numbers that are not finite, and layers whose first axis does not hold the
+    samples.
     """
     if isinstance(batches, Tensor):
         raise TraceError("batches is one tensor, a list or loader of such is needed")

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from gmp.errors import TraceError
-from gmp.tracing.trace_gaps import Uncounted, tensors_of
+from gmp.tracing.uncounted_macs import Uncounted, tensors_of
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 

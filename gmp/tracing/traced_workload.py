@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rich.markup import escape
 from rich.table import Table
 
-from gmp.coverage import Coverage
 from gmp.errors import TraceError
+from gmp.network_coverage import Coverage
 from gmp.tracing.trace import LayerTrace, Measured, Trace
 from gmp.tracing.trace_recorder import Computation
 from sparsim.fileio.writing import replacing, write_text

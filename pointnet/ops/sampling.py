@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pointnet.errors import DataError, PointnetError
 from pointnet.ops import sampling_kernels
-from pointnet.ops.threads import share
+from pointnet.ops.kernel_threads import share
 
 XYZ = 3
 Backend = Literal["auto", "torch"]

@@ -16,22 +16,22 @@ import torch
 from pyarrow import parquet
 from rich.console import Console
 
-from pointnet import compare
-from pointnet.compare import CONTROL
 from pointnet.data import Dataset
 from pointnet.original import original_tables as original
 from pointnet.original.evaluated_runs import PUBLISHED_ACCOUNTING
 from pointnet.original.published_runs import DESIGNS, runs
 from pointnet.original.reproduce import reproduce
 from pointnet.study import design_costs as cost_models
-from pointnet.study.chapters import Findings, report, savings
+from pointnet.study import pruning_comparison
 from pointnet.study.design_costs import BOTH, DENSE, PLAIN, VARIANTS, Cost
 from pointnet.study.html_page import html_page
-from pointnet.study.stages import Stages, digest_of, program_digest
+from pointnet.study.pruning_comparison import CONTROL
+from pointnet.study.stage_cache import Stages, digest_of, program_digest
 from pointnet.study.study_figures import Saves, write_figures
 from pointnet.study.study_networks import Network, Plan, Traced, trace_all, train
-from pointnet.training.metrics import write_csv
-from pointnet.training.run_report import data_of
+from pointnet.study.study_report import Findings, report, savings
+from pointnet.training.accuracy import write_csv
+from pointnet.training.run_training import data_of
 from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
 from sparsim.fileio.writing import write_bytes, write_text
@@ -51,7 +51,7 @@ def run_study(plan: Plan, output: Path, designs: Sequence[str], console: Console
     """
     for design in designs:
         cost_models.check_design(design)
-    compare.check(plan.comparison)
+    pruning_comparison.check(plan.comparison)
     stages = Stages(output / "stages", lambda name, kept: _tell(console, name, kept))
     data = data_of(plan.settings, console)  # first: what is wrong with it shall not take a minute to show
     reproduction = stages.run("reproduction", [], lambda: _reproduction(output, console), _reproduced(output))

@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from pointnet.compare import CONTROL
 from pointnet.study.design_costs import (
     BOTH,
     DENSE,
@@ -23,6 +22,7 @@ from pointnet.study.design_costs import (
     Cost,
     LayerCost,
 )
+from pointnet.study.pruning_comparison import CONTROL
 from pointnet.study.savings import Saved
 from pointnet.study.study_networks import Network
 from pointnet.units import PJ_PER_UJ, UM2_PER_MM2

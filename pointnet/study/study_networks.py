@@ -10,12 +10,12 @@ import msgspec
 from rich.console import Console
 
 from gmp.tracing.trace import Trace
-from pointnet import compare
 from pointnet.data import Dataset
-from pointnet.study.stages import Stages, digest_of
+from pointnet.study import pruning_comparison
+from pointnet.study.stage_cache import Stages, digest_of
 from pointnet.trace_clouds import write_trace
 from pointnet.training import checkpoint
-from pointnet.training.run_report import run_training
+from pointnet.training.run_training import run_training
 from pointnet.training.settings import Settings
 from pointnet.training.train import Training, load_model
 from sparsim.files.native import load_text
@@ -65,25 +65,25 @@ class Plan(NamedTuple):
     hardware: str | None = None
 
     @property
-    def comparison(self) -> compare.Plan:
+    def comparison(self) -> pruning_comparison.Plan:
         again = msgspec.structs.replace(self.settings, epochs=self.more, lr=self.lr_again)
-        return compare.Plan(
+        return pruning_comparison.Plan(
             self.settings, again, self.levels, one_shot=False, two_four=False, hardware=self.hardware
         )
 
     @property
     def pruned(self) -> str:
         """Name of the network that stands for the pruned ones: the one nearest to 90 %."""
-        return compare.pruned(self.comparison)
+        return pruning_comparison.pruned(self.comparison)
 
     @property
     def by_energy(self) -> str | None:
         """Name of the network that was pruned as far as `pruned`, by energy."""
-        return None if self.hardware is None else compare.by_energy(self.comparison)
+        return None if self.hardware is None else pruning_comparison.by_energy(self.comparison)
 
     @property
     def names_of_pruned(self) -> list[str]:
-        return compare.names_of_pruned(self.comparison)
+        return pruning_comparison.names_of_pruned(self.comparison)
 
     def facts(self) -> dict[str, Any]:
         facts: dict[str, Any] = msgspec.to_builtins(self._asdict())
@@ -98,7 +98,10 @@ def train(plan: Plan, data: Dataset, stages: Stages, console: Console) -> dict[s
         return run_training(settings, data, run_folder, resume=True, console=console)
 
     def rows() -> list[dict[str, Any]]:
-        return [_network(row, folder) for row in compare.compare(plan.comparison, data, folder, trained)]
+        return [
+            _network(row, folder)
+            for row in pruning_comparison.compare(plan.comparison, data, folder, trained)
+        ]
 
     found = stages.run("training", [plan.facts(), data.digest()], rows)
     return {row["name"]: Network(**{**row, "interval": tuple(row["interval"])}) for row in found}
@@ -111,7 +114,7 @@ def training_folder(plan: Plan, data: Dataset, stages: Stages) -> Path:
     return stages.folder / f"training-{digest_of(said)[:12]}"
 
 
-def _network(row: compare.Row, folder: Path) -> dict[str, Any]:
+def _network(row: pruning_comparison.Row, folder: Path) -> dict[str, Any]:
     weights = load_model(folder / row.variant).digest
     score = row.score
     return Network(

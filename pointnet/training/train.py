@@ -25,9 +25,9 @@ from pointnet.data import Dataset
 from pointnet.errors import CheckpointError, ConfigError
 from pointnet.model import PointNet2
 from pointnet.training import checkpoint
+from pointnet.training.accuracy import Score, score, write_csv
 from pointnet.training.batches import Batches, seed_of
 from pointnet.training.checkpoint import check_like
-from pointnet.training.metrics import Score, score, write_csv
 from pointnet.training.pruning_options import monitor_of, pruning_of
 from pointnet.training.settings import AUGMENTATIONS, Settings
 from pointnet.units import PJ_PER_UJ

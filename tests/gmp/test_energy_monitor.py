@@ -114,7 +114,7 @@ def test_masks_are_counted_when_they_have_changed_only(monkeypatch):
         counted.append(tuple(tensor.shape))
         return float((tensor != 0).double().mean())
 
-    monkeypatch.setattr("gmp.energy.monitor.nonzero_fraction", count)
+    monkeypatch.setattr("gmp.energy.energy_monitor.nonzero_fraction", count)
     model = net()
     pruner = gmp.Pruner(model, ignore="0")
     monitor = watch(model, pruner)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gmp.errors import RecipeError
-from gmp.recipes.arithmetic import evaluate
+from gmp.recipes.recipe_arithmetic import evaluate
 
 VALUES = {"epochs": 15.0, "every": 2, "lr": 1e-4}
 

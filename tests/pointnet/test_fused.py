@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from pointnet.errors import PointnetError
 from pointnet.model import Config, PointNet2, Scale, SharedMLP, Stage
-from pointnet.ops import fused
+from pointnet.ops import fused_mlp
 from pointnet.ops.sampling import gather
 
 DOUBLE = torch.float64
@@ -58,7 +58,7 @@ class Case:
         return [self.points, self.moved, *self.weights, *affine]
 
     def fused(self) -> Tensor:
-        return fused.shared_mlp_max(self.points, self.moved, self.index, self.weights, self.bns)
+        return fused_mlp.shared_mlp_max(self.points, self.moved, self.index, self.weights, self.bns)
 
     def plain(self) -> Tensor:
         y = gather(self.points, self.index) - self.moved[:, :, None]
@@ -83,10 +83,10 @@ def assert_close(ours: Sequence[Tensor], theirs: Sequence[Tensor], tolerance: fl
 
 
 @pytest.mark.parametrize("widths", [(3, 4), (4, 3, 5), (3, 5, 4, 6)], ids=str)
-@pytest.mark.parametrize("chunk", [1, 50, fused.CHUNK])
+@pytest.mark.parametrize("chunk", [1, 50, fused_mlp.CHUNK])
 def test_fused_equals_plain(widths: tuple[int, ...], chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """In chunks of one group, of several with a smaller last one, of all."""
-    monkeypatch.setattr(fused, "CHUNK", chunk)
+    monkeypatch.setattr(fused_mlp, "CHUNK", chunk)
     for momentum in (0.1, None):
         ours, theirs = Case(widths), Case(widths)
         for case in (ours, theirs):
@@ -121,7 +121,7 @@ def test_gradients_by_finite_differences() -> None:
         index = case.index + 9 * torch.arange(2)[:, None, None]
         weights, affine = parameters[:2], parameters[2:]
         flat = points.flatten(0, 1), moved.flatten(0, 1), index.flatten(0, 1), (1e-5,) * 3
-        pooled, *_ = fused._SharedMLPMax.apply(*flat, *weights, *affine[::2], *affine[1::2])
+        pooled, *_ = fused_mlp._SharedMLPMax.apply(*flat, *weights, *affine[::2], *affine[1::2])
         return pooled
 
     assert torch.autograd.gradcheck(call, inputs)
@@ -183,11 +183,11 @@ def train_step(config: Config, dtype: torch.dtype = DOUBLE) -> tuple[list[Tensor
 @pytest.mark.parametrize("config", [TINY, TWO_SCALES], ids=["one scale", "two scales"])
 def test_a_train_step_is_that_of_plain_layers(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    fast = fused.shared_mlp_max
-    monkeypatch.setattr(fused, "shared_mlp_max", lambda *a: calls.append(1) or fast(*a))
+    fast = fused_mlp.shared_mlp_max
+    monkeypatch.setattr(fused_mlp, "shared_mlp_max", lambda *a: calls.append(1) or fast(*a))
     ours, _ = train_step(config)
     assert len(calls) == sum(len(stage.scales) for stage in config.stages) + 1
-    monkeypatch.setattr(fused, "usable", lambda *_: False)
+    monkeypatch.setattr(fused_mlp, "usable", lambda *_: False)
     plain, _ = train_step(config)
     delayed, _ = train_step(replace(config, delayed=True))
     assert len(calls) == sum(len(stage.scales) for stage in config.stages) + 1
@@ -209,14 +209,14 @@ def test_evaluation_calls_every_layer() -> None:
 def test_where_it_cannot_be_used() -> None:
     case = Case((3, 4, 5))
     known = (case.points, 40, case.weights, case.bns)
-    assert fused.usable(*known)
-    assert not fused.usable(case.points, 1, case.weights, case.bns)
-    assert not fused.usable(case.points, 40, [], case.bns[:1])
-    assert not fused.usable(case.points.float(), *known[1:])
-    assert not fused.usable(case.points.to("meta"), *known[1:])
-    assert not fused.usable(*known[:3], [*case.bns[:2], nn.BatchNorm1d(5, affine=False, dtype=DOUBLE)])
+    assert fused_mlp.usable(*known)
+    assert not fused_mlp.usable(case.points, 1, case.weights, case.bns)
+    assert not fused_mlp.usable(case.points, 40, [], case.bns[:1])
+    assert not fused_mlp.usable(case.points.float(), *known[1:])
+    assert not fused_mlp.usable(case.points.to("meta"), *known[1:])
+    assert not fused_mlp.usable(*known[:3], [*case.bns[:2], nn.BatchNorm1d(5, affine=False, dtype=DOUBLE)])
     case.bns[1].eval()
-    assert not fused.usable(*known)
+    assert not fused_mlp.usable(*known)
 
 
 def test_frozen_batch_norms_keep_their_statistics() -> None:

@@ -19,7 +19,7 @@ from pointnet.data import Dataset, shapes
 from pointnet.errors import ConfigError
 from pointnet.training import checkpoint
 from pointnet.training.pruning_options import monitor_of
-from pointnet.training.run_report import run_training
+from pointnet.training.run_training import run_training
 from pointnet.training.settings import Pruning, Settings
 from pointnet.training.train import Training, train
 
@@ -41,7 +41,9 @@ def data() -> Dataset:
 
 @pytest.fixture(autouse=True)
 def hardware(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gmp.energy.monitor.network_cost", lambda layers, name, **options: LinearCost(layers))
+    monkeypatch.setattr(
+        "gmp.energy.energy_monitor.network_cost", lambda layers, name, **options: LinearCost(layers)
+    )
 
 
 def weights(training: Training) -> str:

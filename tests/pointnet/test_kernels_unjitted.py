@@ -15,7 +15,7 @@ from support.robust import MODES, digest, lines_of, print_from
 from torch import Tensor
 
 from pointnet.model import SharedMLP
-from pointnet.ops import fused
+from pointnet.ops import fused_mlp
 from pointnet.ops.sampling import ball_query, farthest_point_sample, gather
 
 POINTS, CENTRES = 300, 9  # more than one block of points
@@ -53,7 +53,7 @@ def fused_step(dtype: torch.dtype) -> list[str]:
         parameter.data = torch.randn(parameter.shape, generator=draw).to(dtype)
     weights: Any = [conv.weight for conv in mlp.mlp_convs[1:]]
     norms: Any = list(mlp.mlp_bns)
-    result = fused.shared_mlp_max(points, moved, index, weights, norms)
+    result = fused_mlp.shared_mlp_max(points, moved, index, weights, norms)
     inputs = [points, moved, *weights, *(p for norm in norms for p in norm.parameters())]
     gradients = torch.autograd.grad(result.square().sum(), inputs)
     return [told(f"fused {dtype}", result, *gradients, *mlp.buffers())]

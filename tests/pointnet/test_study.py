@@ -24,16 +24,17 @@ from pyarrow import parquet
 from rich.console import Console
 from support.linear_cost import LinearCost
 
-from pointnet import cli, compare
+from pointnet import cli
 from pointnet.data import shapes, write_pack
 from pointnet.errors import ConfigError, DataError
 from pointnet.study import design_costs as study_costs
+from pointnet.study import pruning_comparison
 from pointnet.study import run_study as study_run
 from pointnet.study.design_costs import ACTIVATIONS, BOTH, DENSE, PLAIN, VARIANTS, WEIGHTS
 from pointnet.study.html_page import html_page
 from pointnet.study.run_study import run_study
 from pointnet.study.savings import saved
-from pointnet.study.stages import Stages
+from pointnet.study.stage_cache import Stages
 from pointnet.study.study_networks import Plan, training_folder
 from pointnet.text_tables import markdown
 from pointnet.training import checkpoint
@@ -152,7 +153,7 @@ def test_a_killed_study_goes_on_to_the_same_report(
     with pytest.raises(KeyboardInterrupt):
         run_study(plan, tmp_path, ("gating",), QUIET)
     assert not (tmp_path / "results.json").exists()
-    monkeypatch.setattr(compare, "compare", None)  # training again would fail
+    monkeypatch.setattr(pruning_comparison, "compare", None)  # training again would fail
     monkeypatch.setattr("pointnet.study.run_study.reproduce", None)
     monkeypatch.setattr("pointnet.study.study_networks.write_trace", None)
     run_study(plan, tmp_path, ("gating",), QUIET)
@@ -164,7 +165,9 @@ def test_a_killed_study_goes_on_to_the_same_report(
 def test_a_network_is_pruned_by_energy(
     plan: Plan, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gmp.energy.monitor.network_cost", lambda layers, name, **options: LinearCost(layers))
+    monkeypatch.setattr(
+        "gmp.energy.energy_monitor.network_cost", lambda layers, name, **options: LinearCost(layers)
+    )
     monkeypatch.setattr(study_run, "_by_energy", lambda plan, designs: (plan.by_energy, "gating"))
     monkeypatch.setattr(study_run, "_reproduction", lambda *_: json.loads(reproduced)["result"])
     reproduced = (output / "stages" / "reproduction.json").read_text()
@@ -215,7 +218,7 @@ def test_a_stopped_training_ends_the_comparison(plan: Plan, tmp_path: Path) -> N
         return Training(settings, data)  # as Ctrl-C before the first step leaves it
 
     with pytest.raises(KeyboardInterrupt):
-        compare.compare(plan.comparison, data, tmp_path, stopped)
+        pruning_comparison.compare(plan.comparison, data, tmp_path, stopped)
     assert started == [tmp_path / "dense"]
 
 

@@ -15,8 +15,8 @@ from pointnet.errors import CheckpointError, ConfigError
 from pointnet.model import PointNet2
 from pointnet.training import checkpoint
 from pointnet.training import train as training_module
+from pointnet.training.accuracy import Score, score
 from pointnet.training.batches import Batches
-from pointnet.training.metrics import Score, score
 from pointnet.training.settings import Pruning, Settings
 from pointnet.training.train import Training, load_model, train
 

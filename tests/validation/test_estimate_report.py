@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from sparsim.estimate import estimate
 from sparsim.files.native import load_documents
-from validation.estimate_report import FOLDER, PAGE, Published, falls, published, render
+from validation.estimate_page import FOLDER, PAGE, Published, falls, published, render
 
 ROWS = published()
 

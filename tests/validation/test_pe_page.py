@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from validation.pe_page import GRID, LAYERS, PAGE, Row, main, render, run_layers
+from validation.sparse_pe_page import GRID, LAYERS, PAGE, Row, main, render, run_layers
 
 
 @pytest.fixture(scope="module")

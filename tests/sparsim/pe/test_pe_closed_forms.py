@@ -14,7 +14,7 @@ from support.small_pes import CONVS, mask_shapes
 from sparsim.errors import SpecError
 from sparsim.machines.eyeriss.pe.closed_forms import dstc, effectual_macs, full_lanes, structured_cycles
 from sparsim.machines.eyeriss.pe.conv_tiling import Conv
-from validation.pe_page import DSTC, TENSOR_CORE
+from validation.sparse_pe_page import DSTC, TENSOR_CORE
 
 
 @settings(max_examples=60, deadline=None)

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from gmp.errors import PruningError, RecipeError
 from gmp.pruner import Pruner
-from gmp.recipes.field_checks import ALL, ALL_PRUNABLE, TO_THE_END
+from gmp.recipes.modifier_fields import ALL, ALL_PRUNABLE, TO_THE_END
 from gmp.recipes.modifiers import ConstantPruningModifier, MagnitudePruningModifier, Modifier
 from gmp.schedules import SLACK, CubicSchedule, InverseCubicSchedule, LinearSchedule, Schedule
 from gmp.targets import PRUNABLE, select

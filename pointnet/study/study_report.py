@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pointnet.compare import CONTROL
 from pointnet.study.design_costs import BOTH, DENSE, PLAIN, TITLES, VARIANTS, Cost
+from pointnet.study.pruning_comparison import CONTROL
 from pointnet.study.savings import Saved, saved
 from pointnet.study.study_networks import NOISE, Network, Traced
 from pointnet.text_tables import markdown

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from gmp.tracing.trace import Trace, trace
-from pointnet.compare import Row
 from pointnet.data import Dataset
+from pointnet.study.pruning_comparison import Row
 from pointnet.trace_clouds import variant
 from pointnet.training.train import load_model
 

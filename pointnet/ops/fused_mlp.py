@@ -37,7 +37,7 @@ import torch
 from torch import Tensor, nn
 
 from pointnet.errors import PointnetError
-from pointnet.ops import fused_kernels as kernels
+from pointnet.ops import fused_mlp_kernels as kernels
 from pointnet.ops import reused_memory as reuse
 from pointnet.ops.sampling import check_index
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gmp.coverage import coverage_of
 from gmp.errors import PruningError, RecipeError, check_state
+from gmp.network_coverage import coverage_of
 from gmp.pruner import Pruner
-from gmp.recipes.field_checks import ALL, ALL_PRUNABLE
+from gmp.recipes.modifier_fields import ALL, ALL_PRUNABLE
 from gmp.recipes.modifiers import (
     ConstantPruningModifier,
     LearningRateFunctionModifier,
@@ -26,7 +26,7 @@ from gmp.recipes.modifiers import (
     SetWeightDecayModifier,
     TrainableParamsModifier,
 )
-from gmp.recipes.weight_pools import Constant, Gradual, check_overlaps, span_of, steps_of, weights_of
+from gmp.recipes.recipe_pruners import Constant, Gradual, check_overlaps, span_of, steps_of, weights_of
 from gmp.sparsity_report import Extra, Report, report_of
 from gmp.targets import is_count
 from sparsim.errors import near

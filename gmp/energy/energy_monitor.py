@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from rich.table import Table
 from torch import Tensor, nn
 
-from gmp.coverage import coverage_of
 from gmp.energy import monitor_readings as readings
 from gmp.energy.cost import COLUMNS, NetworkCost, Reals
 from gmp.energy.hardware import Hardware, network_cost
 from gmp.energy.monitor_readings import Reading
 from gmp.errors import PruningError, check_state
+from gmp.network_coverage import coverage_of
 from gmp.targets import is_count
 from gmp.tracing.trace import Trace, one_trace_at_a_time, parameters_of_layers, trace
 from gmp.tracing.trace_recorder import WeightView

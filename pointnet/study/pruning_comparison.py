@@ -20,8 +20,8 @@ from pointnet.data import Augmentation, Dataset
 from pointnet.errors import ConfigError
 from pointnet.model import PointNet2
 from pointnet.training import checkpoint
+from pointnet.training.accuracy import Score, score
 from pointnet.training.batches import Batches
-from pointnet.training.metrics import Score, score
 from pointnet.training.settings import Pruning, Settings
 from pointnet.training.train import Training
 

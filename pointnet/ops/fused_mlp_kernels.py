@@ -1,4 +1,4 @@
-"""Compiled loops of `pointnet.ops.fused`, for C-contiguous float32 or float64; arguments are checked there.
+"""Compiled loops of `pointnet.ops.fused_mlp`, for C-contiguous float32 or float64, with checked arguments.
 
 Rows are neighbours, K to a group; C channels lie side by side in memory, so that the loops over them become
 vector instructions. Sums over rows are taken in blocks, and over blocks in float64.
