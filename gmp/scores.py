@@ -53,15 +53,11 @@ class Movement:
 
     The pruner adds w dL/dw of every step of its optimizers (see `gmp.optimizer_gradients`): once a step,
     however many backward passes the gradient was accumulated in; once for every time that a closure was
-    evaluated. The
-    learning rate, a common factor, is left out.
+    evaluated. The learning rate, a common factor, is left out.
     """
 
     def __init__(self) -> None:
         self.totals: dict[str, Tensor] = {}
-
-    def observe(self, name: str, weight: Tensor, grad: Tensor) -> None:
-        self.add(name, weight * grad)
 
     def add(self, name: str, moved: Tensor) -> None:
         """Count `moved`, weight times gradient, of one step."""

@@ -20,11 +20,6 @@ XYZ = 3
 Backend = Literal["auto", "torch"]
 
 
-def random_starts(batch: int, points: int, generator: torch.Generator) -> Tensor:
-    """A first centre for each of `batch` clouds, uniform over their `points`: (B,) int64."""
-    return torch.randint(points, (batch,), generator=generator, device=generator.device)
-
-
 def farthest_point_sample(
     xyz: Tensor, count: int, *, start: Tensor | None = None, backend: Backend = "auto"
 ) -> Tensor:

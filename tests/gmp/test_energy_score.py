@@ -133,7 +133,7 @@ def test_parts_and_shared_weights_cost_what_they_cost_everywhere():
     for model, x in ((parts, clouds), (twice, X), (halves, X)):
         monitor = watch(model, x, LinearCost)
         before, savings, prices = monitor.update().energy_pj, [], []
-        for target in gmp.targets(model, nn.Linear):
+        for target in gmp.select(model, nn.Linear):
             for place in (0, target.weight.numel() - 1):
                 flat = target.weight.detach().flatten()
                 prices.append(float(EnergyScore(monitor).prices(target.name, target.weight).flatten()[place]))

@@ -260,6 +260,6 @@ def test_what_meets_nothing_prunable_is_refused(options, part):
 
 def test_ignored_types_without_a_weight_that_hold_nothing_pruned():
     names = ("attention.out_proj.weight",)
-    chosen = gmp.targets(Holder(), nn.Linear, [nn.LSTM, "head", nn.Embedding])
+    chosen = gmp.select(Holder(), nn.Linear, [nn.LSTM, "head", nn.Embedding])
     assert tuple(target.name for target in chosen) == names
-    assert [t.name for t in gmp.targets(Holder(), "head", nn.MultiheadAttention)] == ["head.weight"]
+    assert [t.name for t in gmp.select(Holder(), "head", nn.MultiheadAttention)] == ["head.weight"]

@@ -38,7 +38,7 @@ ALL = ["block.conv.weight", "block.other.weight", "fc1.weight", "fc2.weight"]
     ],
 )
 def test_targets_and_ignore(targets, ignore, names):
-    chosen = gmp.targets(network(), targets, ignore)
+    chosen = gmp.select(network(), targets, ignore)
     assert [target.name for target in chosen] == names
     assert all(target.module.weight is target.weight for target in chosen)
 
@@ -49,7 +49,7 @@ def test_a_model_that_is_one_layer():
 
 def test_a_predicate_sees_names_and_modules():
     seen = {}
-    gmp.targets(network(), lambda name, module: bool(seen.setdefault(name, type(module).__name__)))
+    gmp.select(network(), lambda name, module: bool(seen.setdefault(name, type(module).__name__)))
     assert seen == {"block.conv": "Conv2d", "block.other": "Conv2d", "fc1": "Linear", "fc2": "Linear"}
 
 
@@ -65,8 +65,8 @@ def test_scores_by_hand():
         "the score 'movement' has seen no gradient of 'w': it needs at least one step, with a gradient of "
         "it, of an optimizer that the pruner was given"
     )
-    movement.observe("w", weight.detach(), weight.grad)
-    movement.observe("w", weight.detach() + 1, weight.grad)
+    movement.add("w", weight.detach() * weight.grad)
+    movement.add("w", (weight.detach() + 1) * weight.grad)
     assert evaluate(movement, "w", weight).tolist() == [[-15, 18], [49, 3.5]]
 
 

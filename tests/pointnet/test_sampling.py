@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pointnet.errors import DataError, PointnetError
-from pointnet.ops.sampling import ball_query, farthest_point_sample, gather, random_starts
+from pointnet.ops.sampling import ball_query, farthest_point_sample, gather
 
 BACKENDS = ("auto", "torch")
 SIDE = 8  # lattice points per unit of length: squared distances are exact
@@ -176,14 +176,6 @@ def test_double_precision_decides_what_single_cannot() -> None:
     assert farthest_point_sample(xyz.float(), 2).tolist() == [[0, 1]]
     assert ball_query(xyz, xyz[:, :1], 1.0, 3).tolist() == [[[0, 1, 0]]]
     assert ball_query(xyz.float(), xyz[:, :1].float(), 1.0, 3).tolist() == [[[0, 1, 2]]]
-
-
-def test_random_starts_are_seeded_and_uniform() -> None:
-    starts = random_starts(4000, 4, torch.Generator().manual_seed(3))
-    assert torch.equal(starts, random_starts(4000, 4, torch.Generator().manual_seed(3)))
-    assert not torch.equal(starts, random_starts(4000, 4, torch.Generator().manual_seed(4)))
-    assert starts.dtype == torch.int64
-    assert torch.all((starts.bincount(minlength=4) - 1000).abs() < 150)  # over 5 standard deviations
 
 
 # ---- gather
