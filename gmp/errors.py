@@ -19,10 +19,7 @@ class RecipeError(PruningError):
 
 
 class TraceError(SparsimError, ValueError):
-    """A network cannot be measured, or not be written as a workload; `hint` says what to try."""
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(f"{message} ({hint})" if hint else message)
+    """A network cannot be measured, or not be written as a workload."""
 
 
 class PruningWarning(SparsimWarning):

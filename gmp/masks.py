@@ -79,8 +79,7 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Any]) -> None:
     weights = dict(model.named_parameters(remove_duplicate=False))
     for name in masks:
         if name not in weights:
-            hint = near(name, weights)
-            raise PruningError(f"the model has no parameter '{name}'" + (f" ({hint})" if hint else ""))
+            raise PruningError(f"the model has no parameter '{name}'", hint=near(name, weights))
     lives = {name: fit(name, unpack(name, saved), weights[name]) for name, saved in masks.items()}
     for name, live in lives.items():
         weights[name].masked_fill_(~live, 0)

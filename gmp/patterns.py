@@ -121,4 +121,4 @@ def pattern_of(text: str) -> Pattern:
         if not rows or not columns:
             raise PruningError(f"the pattern '{text}' is empty; its sizes must be at least 1")
         return Pattern(rows, columns)
-    raise PruningError(f"unknown pattern {text!r} ({near(str(text), NAMES)})")
+    raise PruningError(f"unknown pattern {text!r}", hint=near(text, NAMES))

@@ -200,11 +200,8 @@ class Pruner:
             raise PruningError(f"this is no state of a pruner: it has no masks but {sorted(state)}")
         for name in saved:
             if name not in self._masks:
-                hint = near(name, self._masks)
-                raise PruningError(
-                    f"the saved masks have '{name}', which is not pruned here"
-                    + (f" ({hint})" if hint else "")
-                )
+                text = f"the saved masks have '{name}', which is not pruned here"
+                raise PruningError(text, hint=near(name, self._masks))
         if missing := [name for name in self._masks if name not in saved]:
             raise PruningError(f"the saved masks lack '{missing[0]}', which is pruned here")
         lives = {n: masking.fit(n, masking.unpack(n, saved[n]), self._weight(n)) for n in self._masks}

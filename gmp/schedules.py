@@ -148,7 +148,7 @@ class Schedule(ABC):
 
     def _check(self) -> None:
         if self.unit not in UNITS:
-            raise PruningError(f"unknown unit {self.unit!r} ({near(str(self.unit), UNITS)})")
+            raise PruningError(f"unknown unit {self.unit!r}", hint=near(self.unit, UNITS))
         if self.initial > self.final:
             raise PruningError(f"initial {self.initial:g} is above final {self.final:g}; masks cannot shrink")
         if self.begin > self.end:

@@ -94,7 +94,7 @@ def score_of(score: str | Score) -> Score:
     if isinstance(score, str) and score in SCORES:
         return SCORES[score]()
     if isinstance(score, str) or not callable(score):
-        raise PruningError(f"unknown score {score!r} ({near(str(score), SCORES)})")
+        raise PruningError(f"unknown score {score!r}", hint=near(str(score), SCORES))
     return score
 
 

@@ -22,6 +22,7 @@ from rich.table import Table
 from torch import nn
 
 from gmp.errors import PruningError, writing
+from gmp.masks import fit
 from gmp.network_coverage import Coverage, coverage_of
 from sparsim.errors import near
 from sparsim.fileio.writing import write_text
@@ -186,8 +187,7 @@ def report_of(
     rows = []
     for name, mask in masks.items():
         if name not in parameters:
-            hint = near(name, parameters)
-            raise PruningError(f"mask for unknown weight '{name}'" + (f" ({hint})" if hint else ""))
+            raise PruningError(f"mask for unknown weight '{name}'", hint=near(name, parameters))
         weight = parameters[name].detach()
         _check_mask(name, weight, mask)
         nonzero = int(((weight != 0) & mask.to(weight.device)).sum())
@@ -201,10 +201,7 @@ def report_of(
 def _check_mask(name: str, weight: torch.Tensor, mask: torch.Tensor) -> None:
     if mask.dtype != torch.bool:
         raise PruningError(f"the mask of '{name}' is {mask.dtype}, torch.bool is needed")
-    if mask.shape != weight.shape:
-        raise PruningError(
-            f"the mask of '{name}' has shape {tuple(mask.shape)}, the weight {tuple(weight.shape)}"
-        )
+    fit(name, mask, weight)
     if not weight.numel():
         raise PruningError(f"weight '{name}' is empty: its shape is {tuple(weight.shape)}")
 
@@ -233,8 +230,7 @@ def _columns(weights: list[str], extra: Extra) -> dict[str, dict[str, Cell]]:
     result: dict[str, dict[str, Cell]] = {name: {} for name in weights}
     for name, cells in extra.items():
         if name not in owners:
-            hint = near(name, owners)
-            raise PruningError(f"extra columns for unknown name '{name}'" + (f" ({hint})" if hint else ""))
+            raise PruningError(f"extra columns for unknown name '{name}'", hint=near(name, owners))
         if len(owners[name]) > 1:
             raise PruningError(
                 f"extra columns for '{name}', which has several weights: {', '.join(owners[name])}"

@@ -101,7 +101,8 @@ def by_name(values: Mapping[str, T], names: Iterable[str], what: str) -> dict[st
                 continue
             met = [name for name in names if _name_matches(key, name)]
             if not met:
-                raise PruningError(f"{what}: '{key}' meets no prunable weight{_hint(key, _all_names(names))}")
+                text = f"{what}: '{key}' meets no prunable weight"
+                raise PruningError(text, hint=_near(key, _all_names(names)))
             for name in met:
                 result.setdefault(name, value)
     return result
@@ -149,11 +150,13 @@ def _matched(
     for matcher in matchers:
         found = {i for i, target in enumerate(modules) if _meets(matcher, target, what)}
         if not found and isinstance(matcher, str):
+            if seen := _what_is(model, matcher):
+                raise PruningError(f"{what}: '{matcher}' {seen}")
             names = _all_names(target.name for target in modules)
-            seen = _what_is(model, matcher) or f"meets no module with a weight{_hint(matcher, names)}"
-            raise PruningError(f"{what}: '{matcher}' {seen}")
+            text = f"{what}: '{matcher}' meets no module with a weight"
+            raise PruningError(text, hint=_near(matcher, names))
         if not found and what == "targets" and len(modules) and not may_miss:
-            raise PruningError(f"targets: {_unmet(model, matcher)}")
+            raise _unmet(model, matcher)
         met |= found
     return met
 
@@ -171,17 +174,19 @@ def _what_is(model: nn.Module, name: str) -> str:
     return f"is a {type(module).__name__}, which has no weight{inside}"
 
 
-def _unmet(model: nn.Module, matcher: Matcher) -> str:
-    """That a type or predicate meets no weight."""
+def _unmet(model: nn.Module, matcher: Matcher) -> PruningError:
+    """That a type or predicate among the targets meets no weight."""
     if not isinstance(matcher, type):
-        return f"the function {getattr(matcher, '__name__', matcher)!r} meets no module with a weight"
-    kinds = {type(module).__name__: module for module in model.modules()}
+        name = getattr(matcher, "__name__", matcher)
+        return PruningError(f"targets: the function {name!r} meets no module with a weight")
     held = [name for name, module in model.named_modules() if isinstance(module, matcher)]
     if held:
-        return (
-            f"'{held[0]}' is a {matcher.__name__}, which has no parameter called weight that could be pruned"
+        return PruningError(
+            f"targets: '{held[0]}' is a {matcher.__name__}, which has no parameter called weight that could "
+            "be pruned"
         )
-    return f"the model has no {matcher.__name__}{_hint(matcher.__name__, kinds)}"
+    kinds = dict.fromkeys(type(module).__name__ for module in model.modules())
+    return PruningError(f"targets: the model has no {matcher.__name__}", hint=_near(matcher.__name__, kinds))
 
 
 def _holds(module: nn.Module) -> bool:
@@ -241,9 +246,8 @@ def _name_matches(matcher: str, weight_name: str) -> bool:
         raise PruningError(f"'{matcher}' is not a regular expression: {error}") from None
 
 
-def _hint(key: str, names: Iterable[str]) -> str:
-    hint = near(key.removeprefix("re:"), names)
-    return f" ({hint})" if hint else ""
+def _near(key: str, names: Iterable[str]) -> str:
+    return near(key.removeprefix("re:"), names)
 
 
 def _checked(target: Target) -> Target:

@@ -13,10 +13,7 @@ from sparsim.errors import SparsimError
 
 
 class PointnetError(SparsimError, ValueError):
-    """Base of the errors of this package; `hint` says what to try."""
-
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(f"{message} ({hint})" if hint else message)
+    """Base of the errors of this package."""
 
 
 class DataError(PointnetError):

@@ -19,7 +19,10 @@ MOST_NAMES = 1000  # that are looked at for one
 
 
 class SparsimError(Exception):
-    """Base of everything that this package raises on purpose."""
+    """Base of everything that this package raises on purpose; `hint` says what to try."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(f"{message} ({hint})" if hint else message)
 
 
 class SparsimWarning(UserWarning):
@@ -42,11 +45,7 @@ class SpecError(SparsimError, ValueError):
 
     def __init__(self, message: str, *, path: str = "", hint: str = "") -> None:
         self.message, self.path, self.hint = message, path, hint
-        super().__init__(f"{path}: {message}" if path else message, hint)
-
-    def __str__(self) -> str:
-        message, hint = self.args
-        return f"{message} ({hint})" if hint else message
+        super().__init__(f"{path}: {message}" if path else message, hint=hint)
 
     def within(self, place: str) -> SpecError:
         """The same error with `place`, say a file, in front of its path."""

@@ -161,7 +161,9 @@ class EnergyMonitor:
         if not found:
             known = [other for other, _ in self.model.named_parameters(remove_duplicate=False)]
             text = f"the monitor has seen no layer that uses '{name}'"
-            raise PruningError(text + (f" ({near(name, known)})" if name not in known else "; ignore it"))
+            if name in known:
+                raise PruningError(text + "; ignore it")
+            raise PruningError(text, hint=near(name, known))
         return found
 
     @property
@@ -331,8 +333,7 @@ def _whole(model: nn.Module, layer: str) -> WeightView:
     name = layer if layer in modules else re.sub(r"\.part[0-9]+$", "", layer)
     if not isinstance(getattr(modules.get(name), "weight", None), Tensor):
         hint = near(name, (key for key, module in modules.items() if hasattr(module, "weight")))
-        text = f"the workload's layer '{layer}' has no weight in the model"
-        raise PruningError(text + (f" ({hint})" if hint else ""))
+        raise PruningError(f"the workload's layer '{layer}' has no weight in the model", hint=hint)
     return WeightView(name, None)
 
 

@@ -133,7 +133,7 @@ class _Variables:
             self._check(key, entry)
         for key, value in (overrides or {}).items():
             if key not in entries:
-                raise RecipeError(self._unknown(f"{name}: override of unknown variable", key))
+                raise RecipeError(f"{name}: override of unknown variable '{key}'", hint=near(key, entries))
             self.entries[key] = Located(_plain(value), entries[key].line)
         for key, entry in self.entries.items():
             self._value(key, entry.line, ())
@@ -170,7 +170,8 @@ class _Variables:
         if name in self._values:
             return self._values[name]
         if name not in self.entries:
-            raise RecipeError(self._unknown(f"{self.place(line)}: unknown variable", name))
+            text = f"{self.place(line)}: unknown variable '{name}'"
+            raise RecipeError(text, hint=near(name, self.entries))
         if name in chain:
             circle = " -> ".join((*chain[chain.index(name) :], name))
             raise RecipeError(f"{self.place(line)}: variable '{name}' depends on itself: {circle}")
@@ -187,10 +188,6 @@ class _Variables:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise RecipeError(f"{self.place(line)}: variable '{name}' is {value!r}, a number is needed")
         return value
-
-    def _unknown(self, what: str, name: str) -> str:
-        hint = near(name, self.entries)
-        return f"{what} '{name}'" + (f" ({hint})" if hint else "")
 
     def _check(self, key: str, entry: Located) -> None:
         """A variable is no modifier, nor a stage with modifiers inside."""
@@ -225,7 +222,7 @@ def _modifier(item: Tagged, variables: _Variables) -> Modifier:
     if item.tag in _UNSUPPORTED:
         raise RecipeError(f"{place}: !{item.tag} is not supported; supported are {', '.join(MODIFIERS)}")
     if item.tag not in MODIFIERS:
-        raise RecipeError(f"{place}: unknown modifier !{item.tag} ({near(item.tag, MODIFIERS)})")
+        raise RecipeError(f"{place}: unknown modifier !{item.tag}", hint=near(item.tag, MODIFIERS))
     kind = MODIFIERS[item.tag]
     known = {field.name: field for field in dataclasses.fields(kind) if field.name != "place"}
     values = {}
@@ -233,8 +230,8 @@ def _modifier(item: Tagged, variables: _Variables) -> Modifier:
         if key in kind.ignored:
             continue
         if key not in known:
-            hint = near(key, known)
-            raise RecipeError(f"{variables.place(line)}: {item.tag} has no field '{key}' ({hint})")
+            text = f"{variables.place(line)}: {item.tag} has no field '{key}'"
+            raise RecipeError(text, hint=near(key, known))
         value = variables.resolved(value, line)
         try:
             values[key] = known[key].metadata["check"](value)

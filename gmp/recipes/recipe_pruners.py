@@ -55,7 +55,7 @@ def weights_of(model: nn.Module, params: Iterable[str], place: str) -> tuple[str
         met = {name for name, module in modules.items() if _meets(param, name, module)}
         if not met:
             hint = near(param.removeprefix("re:"), modules)
-            raise RecipeError(f"{place}: no weight '{param}' in the model" + (f" ({hint})" if hint else ""))
+            raise RecipeError(f"{place}: no weight '{param}' in the model", hint=hint)
         chosen |= met
     try:
         return tuple(target.name for target in select(model, sorted(chosen)))

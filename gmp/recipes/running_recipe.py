@@ -238,10 +238,8 @@ def _switched(modifier: TrainableParamsModifier, model: nn.Module, steps_per_epo
         whole = not param.startswith("re:")
         found = [name for name in known if (pattern.fullmatch(name) if whole else pattern.match(name))]
         if not found and modifier.params_strict:
-            hint = near(param.removeprefix("re:"), known)
-            raise RecipeError(
-                f"{modifier.place}: {modifier.name}: no parameter '{param}'" + (f" ({hint})" if hint else "")
-            )
+            text = f"{modifier.place}: {modifier.name}: no parameter '{param}'"
+            raise RecipeError(text, hint=near(param.removeprefix("re:"), known))
         names += found
     return _Switched(tuple(names), modifier.trainable, *span_of(modifier, steps_per_epoch))
 
