@@ -11,24 +11,21 @@ user's cache.
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import pairwise
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 import numpy as np
 import torch
+from benchmark import Found, Step, benchmark
 from msgspec.structs import replace
-from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,16 +33,11 @@ import gmp
 from gmp.energy import EnergyMonitor, EnergyScore, NetworkCost, netadapt
 from pointnet.data import Clouds, Dataset, load_data
 from pointnet.model import PointNet2
-from pointnet.text_tables import markdown, table, write_blocks
 from pointnet.trace_clouds import RUN_BATCH
 from pointnet.training.batches import Batches
 from pointnet.training.settings import AUGMENTATIONS, Settings
 from pointnet.training.train import Training
-
-sys.path.insert(0, str(Path(__file__).parent))
-from evaluate import machine
-
-from sparsim.fileio.writing import write_text
+from sparsim.report.tables import Table
 
 CHIP = "eyeriss_v2"
 MAGNITUDE, LAMP, AWARE, EAGER, NETADAPT = (
@@ -273,73 +265,54 @@ def spread(values: Iterable[float | None], form: Callable[[float], str]) -> str:
     return text if len(known) == len(values) else f"{text} ({len(known)} of {len(values)})"
 
 
-def run_lines(rows: Sequence[Row]) -> list[list[str]]:
-    lines = [["method", "sparsity", "accuracy %", "energy uJ", "cycles"]]
+def run_table(rows: Sequence[Row]) -> Table:
     groups: dict[tuple[str, float], list[Row]] = {}
     for row in rows:
         sparsity = 0.0 if row.method == NETADAPT else round(row.sparsity, 3)
         groups.setdefault((row.method, sparsity), []).append(row)
+    cells = []
     for (method, sparsity), group in groups.items():
         shown = spread([100 * r.sparsity for r in group], "{:.1f}".format)
-        lines.append([
-            method,
-            shown if method == NETADAPT else f"{100 * sparsity:.0f}",
+        cells.append((
+            method, shown if method == NETADAPT else f"{100 * sparsity:.0f}",
             spread([100 * r.accuracy for r in group], "{:.1f}".format),
             spread([r.energy_pj / 1e6 for r in group], "{:.2f}".format),
             spread([r.cycles for r in group], "{:,.0f}".format),
-        ])  # fmt: skip
-    return lines
+        ))  # fmt: skip
+    return Table(["method", "sparsity", "accuracy %", "energy uJ", "cycles"], cells, "runs")
 
 
-def comparison_lines(plan: Plan, rows: Sequence[Row]) -> list[list[str]]:
+def comparison_table(plan: Plan, rows: Sequence[Row]) -> Table:
     percent, levels = "{:.1%}".format, [f"saved at {level:.0%} accuracy" for level in plan.levels]
-    lines = [["method", "energy saved at 90 % sparsity", *levels, "points at equal energy"]]
+    body = []
     for method in (*(m for m in plan.sparsities if m != MAGNITUDE), NETADAPT):
         cells = [spread(saved(rows, method, at_sparsity), percent)]
         cells += [spread(saved(rows, method, partial(at_accuracy, accuracy=x)), percent) for x in plan.levels]
-        lines.append([method, *cells, spread(gained(plan, rows, method), "{:.1f}".format)])
-    return lines
+        body.append([method, *cells, spread(gained(plan, rows, method), "{:.1f}".format)])
+    head = ["method", "energy saved at 90 % sparsity", *levels, "points at equal energy"]
+    return Table(head, body, "comparison")
 
 
-def density_lines(plan: Plan, rows: Sequence[Row], names: Sequence[str]) -> list[list[str]]:
+def density_table(plan: Plan, rows: Sequence[Row], names: Sequence[str]) -> Table:
     """Of the weights of the first seed at the reference."""
     chosen = [r for r in rows if r.seed == rows[0].seed and (is_reference(plan, r) or r.method == NETADAPT)]
     body = [[name, *(f"{r.densities[i]:.3f}" for r in chosen)] for i, name in enumerate(names)]
-    return [["layer", *(row.method for row in chosen)], *body]
+    return Table(["layer", *(row.method for row in chosen)], body, "densities")
 
 
-@click.command(help=__doc__)
+@benchmark(document=True)
 @click.option(
     "--data", metavar="SOURCE", help="ModelNet10, for the network `half`.  [default: the procedural set]"
 )
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Renew its tables."
-)
-def main(data: str | None, json_path: Path | None, document: Path | None) -> None:
+def main(step: Step, data: str | None) -> Found:
     plan = Plan()
     if data is not None:
         plan = MODELNET._replace(settings=replace(MODELNET.settings, data=data))
     names = cost_of(plan, example_of(plan, data_of(plan)[0])).names
     with ProcessPoolExecutor(min(len(plan.seeds), os.cpu_count() or 1), get_context("spawn")) as pool:
         rows = [row for part in pool.map(partial(run_seed, plan), plan.seeds) for row in part]
-    blocks = {
-        "runs": run_lines(rows),
-        "comparison": comparison_lines(plan, rows),
-        "densities": density_lines(plan, rows, names),
-    }
-    console = Console(width=None if sys.stdout.isatty() else 180)
-    for name, lines in blocks.items():
-        console.print(table(lines, name))
-    if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        content = {
-            "machine": f"{machine()}, torch {torch.__version__}", "tables": blocks,
-            "rows": [row._asdict() for row in rows],
-        }  # fmt: skip
-        write_text(json_path, json.dumps(content, indent=2) + "\n")
-    if document:
-        write_blocks(document, {plan.prefix + name: markdown(lines) for name, lines in blocks.items()})
+    tables = (run_table(rows), comparison_table(plan, rows), density_table(plan, rows, names))
+    return Found({"rows": [row._asdict() for row in rows]}, {plan.prefix + t.title: t for t in tables})
 
 
 if __name__ == "__main__":

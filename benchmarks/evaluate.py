@@ -9,38 +9,27 @@ the same layers if they are on PATH and the study's documents are at hand.
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import re
 import resource
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
-import numba
+import arithmetic
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
+import timeloop
+from benchmark import Found, Step, benchmark, cpu_seconds, met, run_process
 
 from pointnet.original.published_runs import SHAPE, Run, runs
-from sparsim.fileio.writing import write_text
 from sparsim.files.load import load_preset
 from sparsim.files.native import Loaded
 from sparsim.model.arrays import MappingPack
 from sparsim.model.evaluate import Frozen, evaluate, evaluate_batch
 from sparsim.model.lower import lower_mappings
 from sparsim.records import Layer
-
-sys.path.insert(0, str(Path(__file__).parent))
-import arithmetic
-import timeloop
+from sparsim.report.tables import Table
 
 ROOT = Path(__file__).parent.parent
 CASE = ROOT / "validation" / "references" / "random" / "gemm-sep-11-046"
@@ -124,18 +113,7 @@ def _batch(layer: Layer, chip: Loaded, pack: MappingPack, *, sparse: bool) -> An
 # ---- measurements
 
 
-def cpu_seconds(call: Callable[[], object], repeats: int) -> float:
-    """Median CPU seconds of a call that has run once before."""
-    call()
-    samples = []
-    for _ in range(repeats):
-        start = time.process_time()
-        call()
-        samples.append(time.process_time() - start)
-    return statistics.median(samples)
-
-
-def measure_batch(chip: Loaded, effort: Effort, step: Callable[[str], None]) -> dict[str, float]:
+def measure_batch(chip: Loaded, effort: Effort, step: Step) -> dict[str, float]:
     """Mappings per CPU second, worst layer; dense means no policy and densities of 1."""
     rates: dict[str, list[float]] = {"sparse": [], "dense": []}
     shares: dict[str, list[float]] = {"sparse": [], "dense": []}
@@ -149,7 +127,7 @@ def measure_batch(chip: Loaded, effort: Effort, step: Callable[[str], None]) -> 
         for kind, layer in (("sparse", run.layer), ("dense", dense)):
             step(f"batch, {kind}, layer {run.number}")
             sparse = kind == "sparse"
-            seconds = cpu_seconds(lambda: _batch(layer, chip, pack, sparse=sparse), effort.repeats)  # noqa: B023
+            (seconds,) = cpu_seconds(lambda: _batch(layer, chip, pack, sparse=sparse), repeats=effort.repeats)  # noqa: B023
             rates[kind].append(len(pack.factor) / seconds)
             result[f"batch_{kind}_layer_{run.number}_mappings_per_cpu_s"] = rates[kind][-1]
             needed = arithmetic.operations_per_mapping(layer, chip, pack, sparse=sparse)
@@ -162,10 +140,10 @@ def measure_batch(chip: Loaded, effort: Effort, step: Callable[[str], None]) -> 
     return result
 
 
-def measure_calls(chip: Loaded, effort: Effort, step: Callable[[str], None]) -> dict[str, float]:
+def measure_calls(chip: Loaded, effort: Effort, step: Step) -> dict[str, float]:
     study = _study_runs("sparse")
     layers, mappings = [run.layer for run in study], [run.mapping for run in study]
-    step("Frozen, 12 layers")
+    step("Frozen and evaluate, 12 layers")
     frozen = Frozen(chip.architecture, layers, chip.policy, chip.energy, mappings, accounting=ACCOUNTING)
     names = [d.name for d in SHAPE.dataspaces]
     densities = np.array([[layer.density(name).density for name in names] for layer in layers])
@@ -181,31 +159,11 @@ def measure_calls(chip: Loaded, effort: Effort, step: Callable[[str], None]) -> 
                     chip.architecture, run.layer, chip.policy, chip.energy, run.mapping, accounting=ACCOUNTING
                 )
 
-    frozen_s = cpu_seconds(frozen_calls, effort.repeats) / effort.calls
-    step("evaluate")
-    single_s = cpu_seconds(single_calls, effort.repeats) / effort.calls / len(study)
-    return {"frozen_12_layers_us": 1e6 * frozen_s, "evaluate_ms": 1e3 * single_s}
-
-
-class Process(NamedTuple):
-    cpu_s: float
-    wall_s: float
-    output: str
-
-
-def run_process(command: list[str], env: dict[str, str] | None = None) -> Process:
-    """Run a command to its end. Raises RuntimeError if it fails."""
-    with tempfile.TemporaryFile() as log:
-        streams = [(os.POSIX_SPAWN_DUP2, log.fileno(), stream) for stream in (1, 2)]
-        start = time.perf_counter()
-        pid = os.posix_spawnp(command[0], command, {**os.environ, **(env or {})}, file_actions=streams)
-        _, status, usage = os.wait4(pid, 0)
-        wall_s = time.perf_counter() - start
-        log.seek(0)
-        output = log.read().decode(errors="replace")
-    if status:
-        raise RuntimeError(f"{' '.join(command)} failed: {output}")
-    return Process(usage.ru_utime + usage.ru_stime, wall_s, output)
+    frozen_s, single_s = cpu_seconds(frozen_calls, single_calls, repeats=effort.repeats)
+    return {
+        "frozen_12_layers_us": 1e6 * frozen_s / effort.calls,
+        "evaluate_ms": 1e3 * single_s / effort.calls / len(study),
+    }
 
 
 # A child's peak in its rusage starts at its parent's: ask the kernel for the program's own.
@@ -217,7 +175,7 @@ main()
 """
 
 
-def measure_processes(effort: Effort, step: Callable[[str], None]) -> dict[str, float]:
+def measure_processes(effort: Effort, step: Step) -> dict[str, float]:
     """`sparsim model` on a committed case, with an empty and with a filled cache of compiled kernels."""
     with tempfile.TemporaryDirectory() as folder:
         stats = Path(folder, "out", "sparsim.stats.txt")
@@ -250,20 +208,6 @@ def _study_runs(variant: str) -> list[Run]:
     return [run for run in runs() if (run.design, run.variant) == (DESIGN, variant)]
 
 
-def machine() -> str:
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [
-            line.partition(":")[2].strip()
-            for line in cpuinfo.read_text().splitlines()
-            if "model name" in line
-        ]
-        model = names[0] if names else model
-    versions = f"Python {platform.python_version()}, numba {numba.__version__}, numpy {np.__version__}"
-    return f"{model}, {os.cpu_count()} cores, {platform.system()}, {versions}"
-
-
 # ---- report
 
 ROWS = (  # key, what, unit, target, larger is better
@@ -281,48 +225,28 @@ ROWS = (  # key, what, unit, target, larger is better
 )
 
 
-def print_report(console: Console, result: dict[str, Any]) -> None:
-    table = Table(title=f"CPU time on one core: {result['machine']}", title_justify="left")
-    for name in ("what", "measured", "unit", "target", ""):
-        table.add_column(name, justify="right" if name in ("measured", "target") else "left")
+def table(result: dict[str, Any]) -> Table:
+    rows = []
     for key, what, unit, target, larger in ROWS:
-        if key not in result:
-            continue
-        value = result[key]
-        met = "" if target is None else "met" if (value >= target) == larger else "missed"
-        limit = "" if target is None else f"{'>=' if larger else '<='} {target:,}"
-        table.add_row(what, f"{value:,.0f}" if value >= 1000 else f"{value:.3g}", unit, limit, met)
-    console.print(table)
-    for line in result["timeloop"]:
-        console.print(line)
+        if key in result:
+            value = result[key]
+            shown = f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+            rows.append((what, shown, unit, *met(value, target, larger=larger)))
+    return Table(["what", "measured", "unit", "target", ""], rows, "CPU time on one core")
 
 
-@click.command(help=__doc__)
-@click.option(
-    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the numbers here."
-)
-@click.option("--quick", is_flag=True, help="Little work, rough numbers.")
-def main(json_path: Path | None, quick: bool) -> None:
+@benchmark(quick="Little work, rough numbers.")
+def main(step: Step, quick: bool) -> Found:
     effort = QUICK if quick else FULL
     chip = load_preset("eyeriss_like_onchip")
-    result: dict[str, Any] = {"machine": machine(), "quick": quick}
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=None)
-
-        def step(what: str) -> None:
-            progress.update(task, description=what)
-
-        result |= measure_batch(chip, effort, step)
-        result["batch_peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        result |= measure_calls(chip, effort, step)
-        result |= measure_processes(effort, step)
-        step("timeloop")
-        numbers, result["timeloop"] = timeloop.compare(result, LAYERS, effort.repeats, run_process)
-        result |= numbers
-    print_report(Console(), result)
-    if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(json_path, json.dumps(result, indent=2) + "\n")
+    result: dict[str, Any] = measure_batch(chip, effort, step)
+    result["batch_peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    result |= measure_calls(chip, effort, step)
+    result |= measure_processes(effort, step)
+    step("timeloop")
+    numbers, result["timeloop"] = timeloop.compare(result, LAYERS, effort.repeats)
+    result |= numbers
+    return Found(result, {"model": table(result), "timeloop": result["timeloop"]})
 
 
 if __name__ == "__main__":

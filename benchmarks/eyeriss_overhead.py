@@ -12,6 +12,7 @@ from eyeriss_model import Runs, glb_mb
 
 from sparsim.machines.eyeriss import load_chip
 from sparsim.machines.eyeriss.layer_cost import CLOCK, CONTROL
+from sparsim.report.tables import Table
 
 # thousands of NAND2 equivalents without SRAM. v1 as measured: JSSC 2017. v2: JETCAS 2019, which says of v1
 # and v1.5 at v2's size only that v2 has about twice their area
@@ -96,38 +97,27 @@ def per_chip(per_gate: Overhead) -> dict[str, tuple[float, float]]:
     return found
 
 
-def residual_lines(found: list[Residual]) -> list[list[str]]:
-    lines = [["layer", "measured mJ", "modelled parts mJ", "left mJ", "left pJ per cycle"]]
+def residual_table(found: list[Residual]) -> Table:
+    rows = []
     for r in found:
-        lines.append([
-            r.layer.name,
-            f"{(r.accounted_pj + r.left_pj) / 1e9:.2f}",
-            f"{r.accounted_pj / 1e9:.2f}",
-            f"{r.left_pj / 1e9:.2f}",
-            f"{r.left_pj_per_cycle:.0f}",
-        ])  # fmt: skip
-    return lines
+        mj = (f"{pj / 1e9:.2f}" for pj in (r.accounted_pj + r.left_pj, r.accounted_pj, r.left_pj))
+        rows.append((r.layer.name, *mj, f"{r.left_pj_per_cycle:.0f}"))
+    return Table(["layer", "measured mJ", "modelled parts mJ", "left mJ", "left pJ per cycle"], rows)
 
 
-def measured_lines(runs: Runs) -> list[list[str]]:
+def measured_table(runs: Runs) -> Table:
     """Measurement and model, layer by layer; power by the model is over its own cycles and the loading."""
+    rows = [
+        (
+            row.name, f"{row.proc_ms:.1f}", f"{processing_ms(runs, row.name):.1f}", f"{row.power_mw:.0f}",
+            f"{power_mw(runs, row.name):.0f}", row.active_pes,
+            f"{float(layer.pe.busy_cycles) / layer.cycles:.0f}", f"{row.glb_mb:.1f}", f"{glb_mb(layer):.1f}",
+            f"{row.dram_mb:.1f}", f"{layer.dram_bytes / 1e6:.1f}",
+        )
+        for row, layer in zip(TABLE, runs.original().layers, strict=True)
+    ]  # fmt: skip
     head = "layer|ms|model|mW|model|active PEs|busy PEs, model|GLB MB|model|DRAM MB|model"
-    lines = [head.split("|")]
-    for row, layer in zip(TABLE, runs.original().layers, strict=True):
-        lines.append([
-            row.name,
-            f"{row.proc_ms:.1f}",
-            f"{processing_ms(runs, row.name):.1f}",
-            f"{row.power_mw:.0f}",
-            f"{power_mw(runs, row.name):.0f}",
-            str(row.active_pes),
-            f"{float(layer.pe.busy_cycles) / layer.cycles:.0f}",
-            f"{row.glb_mb:.1f}",
-            f"{glb_mb(layer):.1f}",
-            f"{row.dram_mb:.1f}",
-            f"{layer.dram_bytes / 1e6:.1f}",
-        ])  # fmt: skip
-    return lines
+    return Table(head.split("|"), rows)
 
 
 def processing_ms(runs: Runs, name: str) -> float:

@@ -12,6 +12,7 @@ from sparsim.files.native import load_workload
 from sparsim.machines.eyeriss import ChipEvaluation, NetworkEvaluation
 from sparsim.machines.eyeriss.conv_dims import IACTS, WEIGHTS
 from sparsim.records import Density, Layer
+from sparsim.report.tables import Table
 
 CHIP = "eyeriss_v2"
 STUDY = "pointnet2_study"
@@ -65,25 +66,19 @@ def variants(runs: Runs) -> list[Variant]:
     return study + [run(TRACED, variant, traced_layers(variant)) for variant in (DENSE, BOTH)]
 
 
-def total_lines(found: list[Variant]) -> list[list[str]]:
-    head = "network|variant|cycles|ms|energy mJ|DRAM mJ|utilisation|EDP J x cycles|of dense EDP"
-    lines = [head.split("|")]
+def total_table(found: list[Variant]) -> Table:
+    rows = []
     for one in found:
         dense = next(x for x in found if x.network == one.network and x.variant == DENSE)
         net = one.found
         busy = math.fsum(utilisation(x) * x.cycles for x in net.layers) / net.cycles
-        lines.append([
-            one.network,
-            one.variant,
-            f"{net.cycles:,}",
-            f"{1e3 / net.inferences_per_s:.2f}",
-            f"{net.chip_pj / 1e9:.2f}",
-            f"{net.dram_pj / 1e9:.2f}",
-            f"{busy:.0%}",
-            f"{one.edp:,.2f}",
+        rows.append((
+            one.network, one.variant, f"{net.cycles:,}", f"{1e3 / net.inferences_per_s:.2f}",
+            f"{net.chip_pj / 1e9:.2f}", f"{net.dram_pj / 1e9:.2f}", f"{busy:.0%}", f"{one.edp:,.2f}",
             f"{one.edp / dense.edp:.3f}",
-        ])  # fmt: skip
-    return lines
+        ))  # fmt: skip
+    head = "network|variant|cycles|ms|energy mJ|DRAM mJ|utilisation|EDP J x cycles|of dense EDP"
+    return Table(head.split("|"), rows)
 
 
 def cell(found: ChipEvaluation, value: str) -> str:
@@ -96,20 +91,19 @@ def cell(found: ChipEvaluation, value: str) -> str:
     }[value]
 
 
-def layer_lines(found: list[Variant], network: str, value: str) -> list[list[str]]:
+def layer_table(found: list[Variant], network: str, value: str) -> Table:
     """One table of layers by variants."""
     chosen = [one for one in found if one.network == network]
-    lines = [["layer", *(one.variant for one in chosen)]]
-    for layers in zip(*(one.found.layers for one in chosen), strict=True):
-        lines.append([layers[0].layer.name, *(cell(x, value) for x in layers)])
-    return lines
+    by_layer = zip(*(one.found.layers for one in chosen), strict=True)
+    rows = [(layers[0].layer.name, *(cell(x, value) for x in layers)) for layers in by_layer]
+    return Table(["layer", *(one.variant for one in chosen)], rows)
 
 
-def both_lines(found: list[Variant], network: str) -> list[list[str]]:
+def both_table(found: list[Variant], network: str) -> Table:
     """All values of a network's layers with zeros in both operands."""
     chosen = next(one for one in found if one.network == network and one.variant == BOTH)
-    lines = [["layer", *VALUES]]
-    return lines + [[x.layer.name, *(cell(x, value) for value in VALUES)] for x in chosen.found.layers]
+    rows = [(x.layer.name, *(cell(x, value) for value in VALUES)) for x in chosen.found.layers]
+    return Table(["layer", *VALUES], rows)
 
 
 def records(found: list[Variant]) -> list[dict[str, object]]:

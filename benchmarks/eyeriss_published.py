@@ -225,4 +225,3 @@ SECTIONS: dict[str, list[Published]] = {
     "networks": _absolute(), "ratios": _ratios(), "layers": _layers(), "memory": _memory(), "areas": _areas(),
     "scaling": _scaling(), "original": _original(),
 }  # fmt: skip
-PUBLISHED = tuple(row for rows in SECTIONS.values() for row in rows)

@@ -2,39 +2,29 @@
 
     python benchmarks/eyeriss_v2.py [--json FILE] [--document FILE] [--quick]
 
-The published numbers are in `eyeriss_published`, why ours deviate in `eyeriss_notes`. Some eight CPU minutes,
-most of them for arrays of 16384 PEs, which `--quick` leaves out.
+The published numbers are in `eyeriss_published`; why ours deviate stands in the document, by hand. Some eight
+CPU minutes, most of them for arrays of 16384 PEs, which `--quick` leaves out.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
-
-from pointnet.text_tables import markdown, table, write_blocks
-
-sys.path.insert(0, str(Path(__file__).parent))
 import eyeriss_pointnet as pn
-from evaluate import machine
+from benchmark import Found, Step, benchmark
 from eyeriss_model import FULL_MOBILENET, NETWORKS, SIZES, Runs, area_mm2, pe_area_um2, speed_without
-from eyeriss_notes import NOTES
-from eyeriss_overhead import GATES, measured_lines, overhead, per_chip, residual_lines, residuals
+from eyeriss_overhead import GATES, measured_table, overhead, per_chip, residual_table, residuals
 from eyeriss_published import EXPLAINED, SECTIONS, V1, V1_5, V2, Published
 
-from sparsim.fileio.writing import write_text
 from sparsim.machines.eyeriss import load_chip
+from sparsim.report.tables import Block, Table
 from validation.sparse_pe_page import run_layers
 
+PAGE = Path(__file__).parents[1] / "docs" / "eyeriss-v2.md"
 Row = dict[str, Any]
-Lines = list[list[str]]
 AIM = 0.15
-LARGEST = str(max(SIZES))
 
 
 def compare(rows: list[Published], runs: Runs) -> list[Row]:
@@ -53,30 +43,22 @@ def compare(rows: list[Published], runs: Runs) -> list[Row]:
     return found
 
 
-def explained(rows: list[Row]) -> list[str]:
-    """Notes of the quantities with large deviations. Raises click's error where one has none."""
-    far = {row["quantity"] for row in rows if abs(row["deviation"]) > EXPLAINED}
-    missing = far - {quantity for note in NOTES for quantity in note.quantities}
-    if missing:
+def check_explained(rows: list[Row]) -> None:
+    """Raises click's error where a large deviation is not explained in the document."""
+    text = PAGE.read_text(encoding="utf-8").partition("<!-- explanations -->")[2].partition("<!--")[0]
+    far = [row["quantity"] for row in rows if abs(row["deviation"]) > EXPLAINED]
+    if missing := [quantity for quantity in far if quantity not in text]:
         raise click.ClickException(f"no explanation for: {'; '.join(sorted(missing))}")
-    found = []
-    for note in NOTES:
-        about = [quantity for quantity in note.quantities if quantity in far]
-        if about:
-            found.append(f"{'; '.join(about)}. {note.text}")
-    return found
 
 
-def published_lines(rows: list[Row]) -> Lines:
-    lines = [["quantity", "source", "published", "model", "deviation"]]
+def published_table(rows: list[Row]) -> Table:
+    cells = []
     for row in rows:
-        low_high = row["range"]
-        published = f"{row['published']:.4g}"
-        if low_high:
-            published = " to ".join(f"{x:.4g}" for x in low_high)
-        cells = [published, f"{row['model']:.4g}", f"{row['deviation']:+.0%}"]
-        lines.append([row["quantity"], row["source"], *cells])
-    return lines
+        published = " to ".join(f"{x:.4g}" for x in row["range"] or [row["published"]])
+        cells.append(
+            (row["quantity"], row["source"], published, f"{row['model']:.4g}", f"{row['deviation']:+.0%}")
+        )
+    return Table(["quantity", "source", "published", "model", "deviation"], cells)
 
 
 def count_lines(rows: list[Row]) -> list[str]:
@@ -88,26 +70,28 @@ def count_lines(rows: list[Row]) -> list[str]:
     return found
 
 
-def power_lines(rows: list[Row]) -> Lines:
+def power_table(rows: list[Row]) -> Table:
     """What inferences/s and inferences/J of the same source imply."""
     both = {row["quantity"]: (row["published"], row["model"]) for row in rows}
-    lines = [["chip and network", "published W", "model W"]]
+    cells = []
     for quantity in both:
         name, _, what = quantity.rpartition(", ")
         if what == "inferences/s":
             watts = zip(both[quantity], both[f"{name}, inferences/J"], strict=True)
-            lines.append([name, *(f"{per_s / per_j:.3f}" for per_s, per_j in watts)])
-    return lines
+            cells.append((name, *(f"{per_s / per_j:.3f}" for per_s, per_j in watts)))
+    return Table(["chip and network", "published W", "model W"], cells)
 
 
-def overhead_lines(runs: Runs) -> Lines:
-    lines = [["chip", "thousand gates", "clock pJ per cycle", "control pJ per busy PE and cycle"]]
-    for chip, (clock, control) in per_chip(overhead(residuals(runs))).items():
-        lines.append([chip, f"{GATES[chip]:,.0f}", f"{clock:.0f}", f"{control:.2f}"])
-    return lines
+def overhead_table(runs: Runs) -> Table:
+    rows = [
+        (chip, f"{GATES[chip]:,.0f}", f"{clock:.0f}", f"{control:.2f}")
+        for chip, (clock, control) in per_chip(overhead(residuals(runs))).items()
+    ]
+    head = ["chip", "thousand gates", "clock pJ per cycle", "control pJ per busy PE and cycle"]
+    return Table(head, rows)
 
 
-def energy_lines(runs: Runs) -> Lines:
+def energy_table(runs: Runs) -> Table:
     """Shares by component."""
     found = {f"v2, {name}": runs.network(V2, workload) for workload, name in NETWORKS.items()}
     found["v1.5, MobileNet"] = runs.network(V1_5, "mobilenet_v1_050_128")
@@ -116,120 +100,79 @@ def energy_lines(runs: Runs) -> Lines:
         "MACs": ("MAC",), "spads": ("weight_spad", "iact_spad", "psum_spad", "iact_reg", "address spads"),
         "GLB": ("iact_glb", "psum_glb"), "NoC": ("NoC",), "clock": ("clock",), "control": ("control",),
     }  # fmt: skip
-    lines = [["network", *parts]]
+    rows = []
     for name, network in found.items():
         energy = network.energy_pj
         shares = [sum(energy[part] for part in names) / network.chip_pj for names in parts.values()]
-        lines.append([name, *(f"{share:.1%}" for share in shares)])
-    return lines
+        rows.append((name, *(f"{share:.1%}" for share in shares)))
+    return Table(["network", *parts], rows)
 
 
-def assumption_lines(runs: Runs) -> Lines:
+def assumption_table(runs: Runs) -> Table:
     """Speed without each assumption."""
-    lines = [["network on v2", "waiting", "handing over", "loading weights"]]
+    rows = []
     for workload, name in NETWORKS.items():
-        network = runs.network(V2, workload)
-        gains = [f"{gain - 1:+.1%}" for gain in speed_without(network).values()]
-        lines.append([name, *gains])
-    return lines
+        gains = speed_without(runs.network(V2, workload)).values()
+        rows.append((name, *(f"{gain - 1:+.1%}" for gain in gains)))
+    return Table(["network on v2", "waiting", "handing over", "loading weights"], rows)
 
 
-def scaling_lines(runs: Runs) -> Lines:
-    lines = [
-        ["network, chip", *(f"{pes} PEs, cycles" for pes in SIZES), *(f"{pes}, of linear" for pes in SIZES)]
-    ]
+def scaling_table(runs: Runs) -> Table:
+    rows = []
     for name in ("AlexNet", FULL_MOBILENET):
         for chip, title in ((V1_5, "mesh"), (V1, "bus")):
             cycles = [f"{runs.scaled(chip, name, pes).cycles:,}" for pes in SIZES]
-            parts = [f"{runs.of_linear(chip, name, pes):.1%}" for pes in SIZES]
-            lines.append([f"{name}, {title}", *cycles, *parts])
-    return lines
+            rows.append(
+                (f"{name}, {title}", *cycles, *(f"{runs.of_linear(chip, name, n):.1%}" for n in SIZES))
+            )
+    heads = (f"{pes} PEs, {what}" if what == "cycles" else f"{pes}, {what}"
+             for what in ("cycles", "of linear") for pes in SIZES)  # fmt: skip
+    return Table(["network, chip", *heads], rows)
 
 
-def area_lines() -> Lines:
-    lines = [["chip", "spads mm2", "MACs mm2", "GLB mm2", "routers mm2", "sum mm2", "one PE um2"]]
+def area_table() -> Table:
+    rows = []
     for chip in (V1_5, V2):
         area, pe = area_mm2(load_chip(chip)), pe_area_um2(load_chip(chip))
         cells = [*area.values(), sum(area.values())]
-        lines.append([chip, *(f"{x:.2f}" for x in cells), f"{sum(pe.values()):,.0f}"])
-    return lines
+        rows.append((chip, *(f"{x:.2f}" for x in cells), f"{sum(pe.values()):,.0f}"))
+    head = ["chip", "spads mm2", "MACs mm2", "GLB mm2", "routers mm2", "sum mm2", "one PE um2"]
+    return Table(head, rows)
 
 
-def sections(quick: bool) -> dict[str, list[Published]]:
-    if not quick:
-        return SECTIONS
-    return {name: rows for name, rows in SECTIONS.items() if name != "scaling"}
-
-
-def blocks(runs: Runs, result: Row) -> dict[str, str]:
-    """The parts of the document that are written anew."""
-    rows = result["published"]
-    exact = (
-        f"The PE's cycles are exact in {result['pe_cycle_exact']} of 8 layers ([sparse-pe.md](sparse-pe.md))."
-    )
-    found = {name: markdown(published_lines(part)) for name, part in result["sections"].items()}
-    study = result["variants"]
-    return found | {
-        "summary": "".join(f"* {line}\n" for line in [*count_lines(rows), exact]),
-        "explanations": "".join(f"* {line}\n" for line in explained(rows)),
-        "power": markdown(power_lines(rows)),
-        "residual": markdown(residual_lines(residuals(runs))),
-        "overhead": markdown(overhead_lines(runs)),
-        "measured": markdown(measured_lines(runs)),
-        "energy": markdown(energy_lines(runs)),
-        "assumptions": markdown(assumption_lines(runs)),
-        "arrays": markdown(scaling_lines(runs)),
-        "area": markdown(area_lines()),
-        "pointnet": markdown(pn.total_lines(study)),
-        **{
-            f"pointnet {value.split()[0]}": markdown(pn.layer_lines(study, pn.STUDY, value))
-            for value in pn.VALUES
-        },
-        "pointnet traced": markdown(pn.both_lines(study, pn.TRACED)),
-    }  # fmt: skip
-
-
-def measure(runs: Runs, quick: bool) -> Row:
-    parts = {name: compare(rows, runs) for name, rows in sections(quick).items()}
-    runs.step("PEs")
-    exact = sum(row.twin == row.exact for row in run_layers())
-    return {
-        "machine": machine(),
-        "quick": quick,
-        "sections": parts,
-        "published": [row for rows in parts.values() for row in rows],
-        "pe_cycle_exact": exact,
-        "variants": [] if quick else pn.variants(runs),
+@benchmark(quick="Neither larger arrays nor PointNet++.", document=True)
+def main(step: Step, quick: bool) -> Found:
+    runs = Runs(step)
+    sections = {
+        name: compare(rows, runs) for name, rows in SECTIONS.items() if name != "scaling" or not quick
     }
-
-
-@click.command(help=__doc__)
-@click.option(
-    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the numbers here."
-)
-@click.option(
-    "--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Renew its tables."
-)
-@click.option("--quick", is_flag=True, help="Neither larger arrays nor PointNet++.")
-def main(json_path: Path | None, document: Path | None, quick: bool) -> None:
-    if quick and document:
-        raise click.UsageError("--document needs everything, leave out --quick")
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=None)
-        runs = Runs(lambda what: progress.update(task, description=what))
-        result = measure(runs, quick)
-        texts = blocks(runs, result) if document else {}
-    console = Console()
-    console.print(table(published_lines(result["published"]), "published and model"))
-    for line in count_lines(result["published"]):
-        console.print(line)
-    if document:
-        write_blocks(document, texts)
-    if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        kept = {key: value for key, value in result.items() if key not in ("sections", "variants")}
-        kept["pointnet"] = pn.records(result["variants"])
-        write_text(json_path, json.dumps(kept, indent=2) + "\n")
+    rows = [row for part in sections.values() for row in part]
+    check_explained(rows)
+    step("PEs")
+    exact = sum(row.twin == row.exact for row in run_layers())
+    study = [] if quick else pn.variants(runs)
+    numbers = {"published": rows, "pe_cycle_exact": exact, "pointnet": pn.records(study)}
+    blocks: dict[str, Block] = {name: published_table(part) for name, part in sections.items()}
+    blocks["summary"] = [
+        *count_lines(rows),
+        f"The PE's cycles are exact in {exact} of 8 layers ([sparse-pe.md](sparse-pe.md)).",
+    ]
+    printed = list(blocks)
+    if not quick:
+        blocks |= {
+            "power": power_table(rows),
+            "residual": residual_table(residuals(runs)),
+            "overhead": overhead_table(runs),
+            "measured": measured_table(runs),
+            "energy": energy_table(runs),
+            "assumptions": assumption_table(runs),
+            "arrays": scaling_table(runs),
+            "area": area_table(),
+            "pointnet": pn.total_table(study),
+            **{f"pointnet {x.split()[0]}": pn.layer_table(study, pn.STUDY, x) for x in pn.VALUES},
+            "pointnet traced": pn.both_table(study, pn.TRACED),
+        }
+    return Found(numbers, blocks, printed)
 
 
 if __name__ == "__main__":

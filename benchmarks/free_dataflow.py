@@ -8,26 +8,15 @@ study's, everything else is free; beside it the optimum of the study's own mapsp
 
 from __future__ import annotations
 
-import json
-import sys
-import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
-from rich.console import Console
-from rich.progress import Progress
+from benchmark import Found, Step, benchmark
+from mapper import OBJECTIVES, QUICK, best_of
 
-from pointnet.original.published_runs import SHORT_TITLES, Run, runs, study_mapspace
-from pointnet.text_tables import markdown, table, write_blocks
-from sparsim.fileio.writing import write_text
-from sparsim.mapper.search import search
+from pointnet.original.published_runs import Run, runs, study_mapspace
 from sparsim.mapper.search_result import SearchResult
 from sparsim.records import LevelConstraint, Mapspace
-
-sys.path.insert(0, str(Path(__file__).parent))
-from evaluate import machine
-from mapper import ACCOUNTING, OBJECTIVES, best_of, problem_of
+from sparsim.report.tables import Table
 
 EVALUATIONS, QUICK_EVALUATIONS = 4000, 200
 
@@ -41,10 +30,6 @@ class Pair(NamedTuple):
     free: SearchResult
     cpu_s: float
 
-    @property
-    def name(self) -> str:
-        return f"{SHORT_TITLES[self.run.design]} {self.run.variant}"
-
 
 def free_mapspace() -> Mapspace:
     """Only the keeps and bypasses of the study's mapspace."""
@@ -55,20 +40,15 @@ def free_mapspace() -> Mapspace:
 
 
 def measure(run: Run, objective: tuple[str, ...], evaluations: int) -> Pair:
-    problem = problem_of(run)
     study, _ = best_of(run, objective)
-    start = time.process_time()
-    free = search(
-        *problem[:4], free_mapspace(), objective=objective, accounting=ACCOUNTING, evaluations=evaluations
-    )
-    return Pair(run, objective, study, free, time.process_time() - start)
+    return Pair(run, objective, study, *best_of(run, objective, free_mapspace(), evaluations))
 
 
 def totals(pairs: list[Pair]) -> list[dict[str, Any]]:
     """Sums over the layers of each design, variant and objective."""
     groups: dict[tuple[str, tuple[str, ...]], list[Pair]] = {}
     for pair in pairs:
-        groups.setdefault((pair.name, pair.objective), []).append(pair)
+        groups.setdefault((pair.run.title, pair.objective), []).append(pair)
     rows = []
     for (name, objective), group in groups.items():
         proofs = [pair.free.certificate for pair in group]
@@ -104,78 +84,44 @@ def spreads(rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def total_lines(rows: list[dict[str, Any]]) -> list[list[str]]:
+def total_table(rows: list[dict[str, Any]]) -> Table:
     head = "12 layers|objective|energy uJ, study|free|cycles, study|free|gap of the sum|largest gap|CPU s"
-    lines = [head.split("|")]
-    for row in rows:
-        lines.append([
-            row["name"],
-            ", ".join(row["objective"]),
-            f"{row['study_energy_pj'] / 1e6:.2f}",
-            f"{row['free_energy_pj'] / 1e6:.2f}",
-            f"{row['study_cycles']:,}",
-            f"{row['free_cycles']:,}",
-            f"{row['gap_of_sum']:.2%}",
-            f"{row['largest_gap']:.2%}",
-            f"{row['cpu_s']:.1f}",
-        ])  # fmt: skip
-    return lines
+    cells = [
+        (
+            row["name"], ", ".join(row["objective"]), f"{row['study_energy_pj'] / 1e6:.2f}",
+            f"{row['free_energy_pj'] / 1e6:.2f}", f"{row['study_cycles']:,}", f"{row['free_cycles']:,}",
+            f"{row['gap_of_sum']:.2%}", f"{row['largest_gap']:.2%}", f"{row['cpu_s']:.1f}",
+        )
+        for row in rows
+    ]  # fmt: skip
+    return Table(head.split("|"), cells, "free dataflow")
 
 
-def layer_lines(pairs: list[Pair]) -> list[list[str]]:
+def layer_table(pairs: list[Pair]) -> Table:
     """Energy as the objective, layer by layer."""
-    lines = [["layer", "energy uJ, study", "free", "lower bound", "gap", "mappings"]]
+    cells = []
     for pair in pairs:
-        if pair.objective != ("energy",):
-            continue
-        proof = pair.free.certificate
-        lines.append([
-            f"{pair.name} {pair.run.number}",
-            f"{pair.study.energy_pj / 1e6:.2f}",
-            f"{proof.value / 1e6:.2f}",
-            f"{proof.lower_bound / 1e6:.2f}",
-            f"{proof.gap:.2%}",
-            f"{float(pair.free.sizes.total):.0e}",
-        ])  # fmt: skip
-    return lines
+        if pair.objective == ("energy",):
+            proof = pair.free.certificate
+            uj = (f"{x / 1e6:.2f}" for x in (pair.study.energy_pj, proof.value, proof.lower_bound))
+            size = f"{float(pair.free.sizes.total):.0e}"
+            cells.append((f"{pair.run.title} {pair.run.number}", *uj, f"{proof.gap:.2%}", size))
+    return Table(["layer", "energy uJ, study", "free", "lower bound", "gap", "mappings"], cells, "energy")
 
 
-@click.command(help=__doc__)
-@click.option(
-    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the numbers here."
-)
-@click.option(
-    "--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Renew its tables."
-)
-@click.option("--quick", is_flag=True, help="The three last layers of one design and variant.")
-def main(json_path: Path | None, document: Path | None, quick: bool) -> None:
-    if quick and document:
-        raise click.UsageError("--document needs all 48 problems, leave out --quick")
-    chosen = [run for run in runs() if not quick or (run[:2] == ("onchip", "sparse") and run.number > 9)]
+@benchmark(quick="The three last layers of one design and variant.", document=True)
+def main(step: Step, quick: bool) -> Found:
+    chosen = [run for run in runs() if not quick or (run[:2] == QUICK and run.number > 9)]
     pairs = []
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("compiling", total=len(chosen) * len(OBJECTIVES))
-        measure(chosen[-1], OBJECTIVES[0], 10)
-        for objective in OBJECTIVES:
-            for run in chosen:
-                progress.update(task, advance=1, description=f"{run.design} {run.variant} {run.number}")
-                pairs.append(measure(run, objective, QUICK_EVALUATIONS if quick else EVALUATIONS))
+    step("compiling")
+    measure(chosen[-1], OBJECTIVES[0], 10)
+    for objective in OBJECTIVES:
+        for run in chosen:
+            step(f"{', '.join(objective)}: {run.title} {run.number}")
+            pairs.append(measure(run, objective, QUICK_EVALUATIONS if quick else EVALUATIONS))
     rows = sorted(totals(pairs), key=lambda row: row["name"])
-    console = Console()
-    console.print(table(total_lines(rows), "free dataflow"))
-    console.print(table(layer_lines(pairs), "energy"))
-    for line in spreads(rows):
-        console.print(line)
-    if document:
-        write_blocks(document, {
-            "free": markdown(total_lines(rows)),
-            "spreads": "".join(f"* {line}\n" for line in spreads(rows)),
-            "free layers": markdown(layer_lines(pairs)),
-        })  # fmt: skip
-    if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        found = {"machine": machine(), "quick": quick, "totals": rows}
-        write_text(json_path, json.dumps(found, indent=2) + "\n")
+    blocks = {"free": total_table(rows), "free layers": layer_table(pairs), "spreads": spreads(rows)}
+    return Found({"totals": rows}, blocks)
 
 
 if __name__ == "__main__":

@@ -10,21 +10,14 @@ compression design if it is on PATH.
 
 from __future__ import annotations
 
-import json
-import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
+import timeloop
+from benchmark import Found, Step, benchmark, machine
 
-from pointnet.original.published_runs import DESIGNS, SHORT_TITLES, Run, runs, study_mapspace
-from pointnet.text_tables import markdown, table, write_blocks
-from sparsim.fileio.writing import write_text
+from pointnet.original.published_runs import DESIGNS, Run, runs, study_mapspace
 from sparsim.files.load import load_preset
 from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.indexed_mapspace import lower_mapspace
@@ -34,10 +27,8 @@ from sparsim.mapper.search_budget import Budget
 from sparsim.mapper.search_result import SearchResult
 from sparsim.model.arrays import Reals
 from sparsim.model.evaluate import Accounting, evaluate
-
-sys.path.insert(0, str(Path(__file__).parent))
-import timeloop
-from evaluate import machine, run_process
+from sparsim.records import Mapspace
+from sparsim.report.tables import Table
 
 ACCOUNTING: Accounting = "timeloop-3"
 OBJECTIVE = ("delay", "energy")  # of the study
@@ -49,8 +40,6 @@ SEED = 2022
 # it earlier: one run, 2 threads, 6 layers stopped after 60 s of wall clock. It needs at least that.
 TIMELOOP_MAPPER_CPU_S = 347
 
-Step = Callable[[str], None]
-
 
 class Case(NamedTuple):
     """One problem, the published mapping evaluated by us, and our search with the study's objective."""
@@ -60,10 +49,6 @@ class Case(NamedTuple):
     energy_pj: float
     ours: SearchResult
     cpu_s: float
-
-    @property
-    def name(self) -> str:
-        return f"{SHORT_TITLES[self.run.design]} {self.run.variant}"
 
     @property
     def change(self) -> int:
@@ -78,11 +63,16 @@ def problem_of(run: Run) -> Problem:
     return Problem(chip.architecture, run.layer, chip.policy, chip.energy, ACCOUNTING)
 
 
-def best_of(run: Run, objective: tuple[str, ...]) -> tuple[SearchResult, float]:
-    """The search's result and its CPU seconds."""
+def best_of(
+    run: Run, objective: tuple[str, ...], mapspace: Mapspace | None = None, evaluations: int | None = None
+) -> tuple[SearchResult, float]:
+    """The search's result and its CPU seconds; the mapspace is the study's if none is given."""
     problem = problem_of(run)
     start = time.process_time()
-    found = search(*problem[:4], study_mapspace(), objective=objective, accounting=ACCOUNTING)
+    found = search(
+        *problem[:4], mapspace or study_mapspace(), objective=objective, accounting=ACCOUNTING,
+        evaluations=evaluations,
+    )  # fmt: skip
     return found, time.process_time() - start
 
 
@@ -98,8 +88,8 @@ def measure_cases(chosen: list[Run], step: Step) -> list[Case]:
 def spread(cases: list[Case], step: Step) -> list[dict[str, Any]]:
     """Totals over the layers of each design and variant for every objective, and how much of it is proven."""
     rows = []
-    for name in dict.fromkeys(case.name for case in cases):
-        group = [case for case in cases if case.name == name]
+    for name in dict.fromkeys(case.run.title for case in cases):
+        group = [case for case in cases if case.run.title == name]
         for objective in OBJECTIVES:
             step(f"{name}, {', '.join(objective)}")
             if objective == OBJECTIVE:
@@ -158,7 +148,7 @@ def summary(cases: list[Case]) -> dict[str, Any]:
     )
     seconds: dict[str, float] = {}
     for case in cases:
-        seconds[case.name] = seconds.get(case.name, 0.0) + case.cpu_s
+        seconds[case.run.title] = seconds.get(case.run.title, 0.0) + case.cpu_s
     return {
         "problems": len(cases),
         "worse_than_published": sum(case.change < 0 for case in cases),
@@ -173,38 +163,29 @@ def summary(cases: list[Case]) -> dict[str, Any]:
 # ---- report
 
 
-def case_lines(cases: list[Case]) -> list[list[str]]:
+def case_table(cases: list[Case]) -> Table:
     head = "layer|cycles, published|ours|energy uJ, published|ours|certificate|candidates|evaluated|CPU s"
-    lines = [head.split("|")]
+    rows = []
     for case in cases:
-        ours, seen = case.ours, case.ours.statistics
-        proof = ours.certificate
-        lines.append([
-            f"{case.name} {case.run.number}",
-            f"{case.cycles:,}",
-            f"{ours.cycles:,}",
-            f"{case.energy_pj / 1e6:.2f}",
-            f"{ours.energy_pj / 1e6:.2f}",
-            proof.kind if proof.kind == "optimal" else f"gap {proof.gap:.2%}",
-            f"{seen.candidates:,}",
-            f"{seen.evaluated:,}",
-            f"{case.cpu_s:.2f}",
-        ])  # fmt: skip
-    return lines
+        ours, seen, proof = case.ours, case.ours.statistics, case.ours.certificate
+        rows.append((
+            f"{case.run.title} {case.run.number}", f"{case.cycles:,}", f"{ours.cycles:,}",
+            f"{case.energy_pj / 1e6:.2f}", f"{ours.energy_pj / 1e6:.2f}",
+            proof.kind if proof.kind == "optimal" else f"gap {proof.gap:.2%}", f"{seen.candidates:,}",
+            f"{seen.evaluated:,}", f"{case.cpu_s:.2f}",
+        ))  # fmt: skip
+    return Table(head.split("|"), rows)
 
 
-def spread_lines(rows: list[dict[str, Any]]) -> list[list[str]]:
-    lines = [["12 layers", "objective", "energy uJ", "cycles", "certified"]]
+def spread_table(rows: list[dict[str, Any]]) -> Table:
+    cells = []
     for row in rows:
         gap = f", gaps up to {row['largest_gap']:.2%}" if row["largest_gap"] else ""
-        lines.append([
-            row["name"],
-            ", ".join(row["objective"]),
-            f"{row['energy_pj'] / 1e6:.2f}",
-            f"{row['cycles']:,}",
+        cells.append((
+            row["name"], ", ".join(row["objective"]), f"{row['energy_pj'] / 1e6:.2f}", f"{row['cycles']:,}",
             f"{row['certified']} of {row['layers']}{gap}",
-        ])  # fmt: skip
-    return lines
+        ))  # fmt: skip
+    return Table(["12 layers", "objective", "energy uJ", "cycles", "certified"], cells, "objectives")
 
 
 def summary_lines(result: dict[str, Any]) -> list[str]:
@@ -222,14 +203,14 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
         "when we measured it earlier (one run, 2 threads, 6 layers stopped after 60 s), without a "
         "certificate.",
         *result["timeloop"],
-        f"Machine: {result['machine']}.",
+        f"Machine: {machine()}.",
     ]
 
 
 def layer_record(case: Case) -> dict[str, Any]:
     ours = case.ours
     return {
-        "name": case.name,
+        "name": case.run.title,
         "layer": case.run.number,
         "published": {"cycles": case.cycles, "energy_pj": case.energy_pj},
         "ours": {"cycles": ours.cycles, "energy_pj": ours.energy_pj},
@@ -241,54 +222,25 @@ def layer_record(case: Case) -> dict[str, Any]:
     }
 
 
-@click.command(help=__doc__)
-@click.option(
-    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the numbers here."
-)
-@click.option(
-    "--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Renew its tables."
-)
-@click.option("--quick", is_flag=True, help="One design and variant, one objective.")
-def main(json_path: Path | None, document: Path | None, quick: bool) -> None:
-    if quick and document:
-        raise click.UsageError("--document needs all 48 problems, leave out --quick")
+@benchmark(quick="One design and variant, one objective.", document=True)
+def main(step: Step, quick: bool) -> Found:
     chosen = [run for run in runs() if not quick or run[:2] == QUICK]
-    result: dict[str, Any] = {"machine": machine(), "quick": quick}
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=None)
-
-        def step(what: str) -> None:
-            progress.update(task, description=what)
-
-        step("compiling")
-        measure_cases(chosen[-1:], step)
-        cases = measure_cases(chosen, step)
-        result |= summary(cases)
-        result["scored_per_cpu_s"] = scored_per_cpu_s(cases, QUICK_DRAWS if quick else DRAWS, step)
-        result["objectives"] = [] if quick else spread(cases, step)
-        step("timeloop-mapper")
-        problems = [(problem_of(case.run), case.run.mapping) for case in cases if case.run[:2] == QUICK]
-        result["timeloop_mapper_layers"], result["timeloop"] = timeloop.compare_search(problems, run_process)
+    step("compiling")
+    measure_cases(chosen[-1:], step)
+    cases = measure_cases(chosen, step)
+    result = summary(cases)
+    result["scored_per_cpu_s"] = scored_per_cpu_s(cases, QUICK_DRAWS if quick else DRAWS, step)
+    result["objectives"] = [] if quick else spread(cases, step)
+    step("timeloop-mapper")
+    problems = [(problem_of(case.run), case.run.mapping) for case in cases if case.run[:2] == QUICK]
+    result["timeloop_mapper_layers"], result["timeloop"] = timeloop.compare_search(problems)
     result["layers"] = [layer_record(case) for case in cases]
-    report(result, cases, document)
-    if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(json_path, json.dumps(result, indent=2) + "\n")
-
-
-def report(result: dict[str, Any], cases: list[Case], document: Path | None) -> None:
-    console = Console()
-    if result["objectives"]:
-        console.print(table(spread_lines(result["objectives"]), "objectives"))
-    for line in summary_lines(result):
-        console.print(line)
-    if document:
-        blocks = {
-            "summary": "".join(f"* {line}\n" for line in summary_lines(result)),
-            "layers": markdown(case_lines(cases)),
-            "objectives": markdown(spread_lines(result["objectives"])),
-        }
-        write_blocks(document, blocks)
+    blocks = {
+        "summary": summary_lines(result),
+        "layers": case_table(cases),
+        "objectives": spread_table(result["objectives"]),
+    }
+    return Found(result, blocks, ("summary",) if quick else ("objectives", "summary"))
 
 
 if __name__ == "__main__":

@@ -11,29 +11,17 @@ takes about a minute once, and kept in the user's cache.
 
 from __future__ import annotations
 
-import json
-import statistics
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import click
 import torch
-from rich.console import Console
-from rich.table import Table
+from benchmark import Found, Step, benchmark, cpu_seconds
 from torch.nn import functional as F
 
 import gmp
 from gmp.energy import Accelerator, EnergyMonitor, load_hardware
 from pointnet.model import Config, PointNet2, Scale, Stage, preset
 from pointnet.original.published_runs import study_mapspace
-
-sys.path.insert(0, str(Path(__file__).parent))
-from evaluate import machine
-
-from sparsim.fileio.writing import write_text
+from sparsim.report.tables import Table
 
 SEED = 2022
 BATCH = 16
@@ -58,19 +46,7 @@ class Row(NamedTuple):
         return self.update / self.step
 
 
-def median_ms(call: Callable[[], object], repeats: int, before: Callable[[], object] = lambda: None) -> float:
-    """Of calls that have run once before; `before` runs before each and does not count."""
-    samples = []
-    for repeat in range(repeats + 1):
-        before()
-        start = time.process_time()
-        call()
-        if repeat:
-            samples.append(time.process_time() - start)
-    return 1e3 * statistics.median(samples)
-
-
-def measure(network: str, config: Config, repeats: int, say: Callable[[str], object]) -> list[Row]:
+def measure(network: str, config: Config, repeats: int, say: Step) -> list[Row]:
     """Both kinds of hardware under one network."""
     torch.manual_seed(SEED)
     model = PointNet2(config)
@@ -84,7 +60,7 @@ def measure(network: str, config: Config, repeats: int, say: Callable[[str], obj
         optimizer.step()
         pruner.apply()
 
-    step_ms = median_ms(step, max(1, repeats // 10))
+    (step_s,) = cpu_seconds(step, repeats=max(1, repeats // 10))
     rows = []
     for name in HARDWARE:
         hardware = load_hardware(name)
@@ -98,54 +74,38 @@ def measure(network: str, config: Config, repeats: int, say: Callable[[str], obj
         def prune() -> None:
             pruner.prune(pruner.sparsity + 0.4 / (repeats + 1))
 
-        rows.append(
-            Row(
-                network,
-                name,
-                update=median_ms(monitor.update, repeats, before=prune),
-                again=median_ms(monitor.update, repeats),
-                measure=median_ms(monitor.measure, max(1, repeats // 10)),
-                step=step_ms,
-            )
-        )
+        (update_s,) = cpu_seconds(monitor.update, repeats=repeats, before=prune)
+        (again_s,) = cpu_seconds(monitor.update, repeats=repeats)
+        (measure_s,) = cpu_seconds(monitor.measure, repeats=max(1, repeats // 10))
+        rows.append(Row(network, name, *(1e3 * s for s in (update_s, again_s, measure_s, step_s))))
     return rows
 
 
 def table(rows: list[Row]) -> Table:
-    found = Table(title=f"ms of CPU time, target of an update <= {TARGET_MS:g}", title_justify="left")
-    for name in ("network", "hardware", "update", "again", "measure", "training step", "share"):
-        left = name in ("network", "hardware")
-        found.add_column(name, justify="left" if left else "right", no_wrap=left)
-    for row in rows:
-        cells = (f"{row.update:.3f}", f"{row.again:.3f}", f"{row.measure:.1f}", f"{row.step:.1f}")
-        found.add_row(row.network, row.hardware, *cells, f"{row.share:.3%}")
-    return found
+    cells = [
+        (
+            row.network, row.hardware, f"{row.update:.3f}", f"{row.again:.3f}", f"{row.measure:.1f}",
+            f"{row.step:.1f}", f"{row.share:.3%}",
+        )
+        for row in rows
+    ]  # fmt: skip
+    head = ["network", "hardware", "update", "again", "measure", "training step", "share"]
+    return Table(head, cells, f"ms of CPU time, target of an update <= {TARGET_MS:g}", text=2)
 
 
-@click.command(help=__doc__)
-@click.option("--json", "json_path", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--quick", is_flag=True, help="A tiny network, rough numbers.")
-def main(json_path: Path | None, quick: bool) -> None:
+@benchmark(quick="A tiny network, rough numbers.")
+def main(step: Step, quick: bool) -> Found:
     torch.set_num_threads(1)
     networks = {"tiny": TINY} if quick else {name: preset(name) for name in ("small", "study")}
-    with Console(stderr=True).status("") as status:
-        rows = [
-            row
-            for name, config in networks.items()
-            for row in measure(name, config, 2 if quick else 50, status.update)
-        ]
-    result: dict[str, Any] = {
-        "machine": f"{machine()}, torch {torch.__version__}",
-        "quick": quick,
+    repeats = 2 if quick else 50
+    rows = [row for name, config in networks.items() for row in measure(name, config, repeats, step)]
+    result = {
         "update_ms": max(row.update for row in rows),
         "share_of_step": max(row.share for row in rows),
         "measure_ms": max(row.measure for row in rows),
         "rows": [{**row._asdict(), "share": row.share} for row in rows],
     }
-    Console().print(table(rows))
-    if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(json_path, json.dumps(result, indent=2) + "\n")
+    return Found(result, {"monitor": table(rows)})
 
 
 if __name__ == "__main__":

@@ -9,30 +9,18 @@ network: forward, backward and Adam; the logits have to agree.
 
 from __future__ import annotations
 
-import json
-import statistics
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import click
+import plain
 import torch
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
+from benchmark import Found, Step, benchmark, cpu_seconds, met
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pointnet.model import PointNet2, preset
 from pointnet.ops import sampling
-
-sys.path.insert(0, str(Path(__file__).parent))
-import plain
-from evaluate import machine
-
-from sparsim.fileio.writing import write_text
+from sparsim.report.tables import Table
 
 SEED = 2022
 POINTS = 1024
@@ -82,19 +70,7 @@ def box_clouds(batch: int, generator: torch.Generator) -> Tensor:
     return (xyz * TICKS).round() / TICKS
 
 
-def in_turn(one: Callable[[], object], other: Callable[[], object], repeats: int) -> Pair:
-    """Medians of calls that have run once before."""
-    samples: tuple[list[float], list[float]] = ([], [])
-    for repeat in range(repeats + 1):
-        for call, seconds in zip((one, other), samples, strict=True):
-            start = time.process_time()
-            call()
-            if repeat:
-                seconds.append(time.process_time() - start)
-    return Pair(*(statistics.median(seconds) for seconds in samples))
-
-
-def measure_sampling(effort: Effort, step: Callable[[str], None]) -> dict[str, Pair]:
+def measure_sampling(effort: Effort, step: Step) -> dict[str, Pair]:
     """Raises RuntimeError if the two ways disagree."""
     pairs: dict[str, Pair] = {}
     xyz = box_clouds(effort.batch, torch.Generator().manual_seed(SEED))
@@ -115,7 +91,7 @@ def measure_sampling(effort: Effort, step: Callable[[str], None]) -> dict[str, P
             step(name)
             if not torch.equal(reference(), ours()):
                 raise RuntimeError(f"{name}: the results differ")
-            pairs[name] = in_turn(reference, ours, effort.sampling_repeats)
+            pairs[name] = Pair(*cpu_seconds(reference, ours, repeats=effort.sampling_repeats))
         xyz = centres
     return pairs
 
@@ -133,7 +109,7 @@ def measure_train_step(effort: Effort) -> Pair:
     if not difference < LOGIT_TOLERANCE:
         raise RuntimeError(f"train step: the logits differ by {difference}")
     steps = [_train_step(net, clouds, labels) for net in (reference, ours)]
-    return in_turn(*steps, effort.step_repeats)
+    return Pair(*cpu_seconds(*steps, repeats=effort.step_repeats))
 
 
 def _train_step(net: nn.Module, clouds: Tensor, labels: Tensor) -> Callable[[], None]:
@@ -152,50 +128,26 @@ def _train_step(net: nn.Module, clouds: Tensor, labels: Tensor) -> Callable[[], 
 TARGETS = {"fps_stage_1": 10, "ball_query_stage_1": 20}
 
 
-def print_report(console: Console, result: dict[str, Any], pairs: dict[str, Pair]) -> None:
-    table = Table(
-        title=f"CPU time on one core, batch {result['batch']}: {result['machine']}", title_justify="left"
-    )
-    for name in ("what", "plain, ms", "ours, ms", "speed-up", "target", ""):
-        table.add_column(name, justify="left" if name in ("what", "") else "right")
+def table(pairs: dict[str, Pair]) -> Table:
+    rows = []
     for name, pair in pairs.items():
-        target = TARGETS.get(name)
-        met = "" if target is None else "met" if pair.speedup >= target else "missed"
         milliseconds = (f"{1e3 * seconds:,.2f}" for seconds in pair)
-        limit = "" if target is None else f">= {target}"
-        table.add_row(name, *milliseconds, f"{pair.speedup:,.1f}", limit, met)
-    console.print(table)
+        rows.append((name, *milliseconds, f"{pair.speedup:,.1f}", *met(pair.speedup, TARGETS.get(name))))
+    return Table(["what", "plain, ms", "ours, ms", "speed-up", "target", ""], rows, "CPU time on one core")
 
 
-@click.command(help=__doc__)
-@click.option(
-    "--json", "json_path", type=click.Path(dir_okay=False, path_type=Path), help="Write the numbers here."
-)
-@click.option("--quick", is_flag=True, help="Little work, rough numbers.")
-def main(json_path: Path | None, quick: bool) -> None:
+@benchmark(quick="Little work, rough numbers.")
+def main(step: Step, quick: bool) -> Found:
     torch.set_num_threads(1)
     effort = QUICK if quick else FULL
-    result: dict[str, Any] = {
-        "machine": f"{machine()}, torch {torch.__version__}",
-        "quick": quick,
-        "batch": effort.batch,
-    }
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=None)
-
-        def step(what: str) -> None:
-            progress.update(task, description=what)
-
-        pairs = measure_sampling(effort, step)
-        step("train step")
-        pairs["train_step"] = measure_train_step(effort)
+    result: dict[str, Any] = {"batch": effort.batch}
+    pairs = measure_sampling(effort, step)
+    step("train step")
+    pairs["train_step"] = measure_train_step(effort)
     for name, pair in pairs.items():
         result |= {f"{name}_{way}": seconds for way, seconds in pair._asdict().items()}
     result |= {f"{name.removesuffix('_stage_1')}_speedup": pair.speedup for name, pair in pairs.items()}
-    print_report(Console(), result, pairs)
-    if json_path:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(json_path, json.dumps(result, indent=2) + "\n")
+    return Found(result, {"sampling": table(pairs)})
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ import os
 import shutil
 import statistics
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
+from benchmark import run_process
 
 from pointnet.original.published_runs import study_mapspace
 from sparsim.files.timeloop.stats_reader import Key, parse_stats
@@ -50,7 +50,7 @@ mapspace_constraints:
 
 
 def compare(
-    ours: dict[str, Any], layers: tuple[int, ...], repeats: int, run_process: Callable[..., Any]
+    ours: dict[str, Any], layers: tuple[int, ...], repeats: int
 ) -> tuple[dict[str, float], list[str]]:
     """Its numbers, and lines that set ours beside them or say why they are missing."""
     programs = [shutil.which(name) for name in ("timeloop-model", "timeloop-mapper")]
@@ -63,8 +63,8 @@ def compare(
     rates, seconds = [], []
     for folder in folders:
         documents = [str(folder / f"{name}.yaml") for name in DOCUMENTS]
-        rates.append(_mappings_per_cpu_s(documents, run_process))
-        seconds.append(_model_s(documents, folder, repeats, run_process))
+        rates.append(_mappings_per_cpu_s(documents))
+        seconds.append(_model_s(documents, folder, repeats))
     rate, model_s = max(rates), statistics.median(seconds)
     numbers = {"timeloop_mappings_per_cpu_s": rate, "timeloop_model_process_s": model_s}
     faster = ours["batch_sparse_mappings_per_cpu_s"] / rate
@@ -96,9 +96,7 @@ def _nest(nest: NestConstraint) -> dict[str, Any]:
     return fields
 
 
-def compare_search(
-    problems: list[tuple[Problem, Mapping]], run_process: Callable[..., Any]
-) -> tuple[list[dict[str, Any]], list[str]]:
+def compare_search(problems: list[tuple[Problem, Mapping]]) -> tuple[list[dict[str, Any]], list[str]]:
     """`timeloop-mapper` with the study's settings and mapspace on layers of the study, each with any mapping,
     from documents written here: per layer what it found and its CPU seconds; and a line on it, or why it is
     missing."""
@@ -125,7 +123,7 @@ def compare_search(
     ]
 
 
-def _mappings_per_cpu_s(documents: list[str], run_process: Callable[..., Any]) -> float:
+def _mappings_per_cpu_s(documents: list[str]) -> float:
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
         search = Path(folder) / "search.yaml"
@@ -135,7 +133,7 @@ def _mappings_per_cpu_s(documents: list[str], run_process: Callable[..., Any]) -
     return (VALID_MAPPINGS[1] - VALID_MAPPINGS[0]) / (seconds[1] - seconds[0])
 
 
-def _model_s(documents: list[str], case: Path, repeats: int, run_process: Callable[..., Any]) -> float:
+def _model_s(documents: list[str], case: Path, repeats: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         command = ["timeloop-model", *documents, str(case / "mapping.yaml"), "-o", folder]
         return statistics.median(run_process(command).cpu_s for _ in range(repeats))

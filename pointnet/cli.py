@@ -194,11 +194,11 @@ def compare(
     document: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Dense, one-shot and gradually pruned networks side by side; call it again to go on after a stop."""
-    from pointnet import text_tables as tables
     from pointnet.study import comparison_tables as report
     from pointnet.study import pruning_comparison as comparison
     from pointnet.training.run_training import run_training
     from pointnet.training.settings import Settings
+    from sparsim.report.tables import write_blocks
 
     dense = Settings(epochs=epochs, lr=lr, **options)
     again = Settings(epochs=more, lr=lr_again, **options)
@@ -208,16 +208,14 @@ def compare(
         return run_training(settings, data, run_folder, resume=True)
 
     plan = comparison.Plan(dense, again, tuple(sorted(levels)) or comparison.LEVELS)
-    accuracy = report.accuracy_lines(comparison.compare(plan, data, folder, train))
+    accuracy = report.accuracy_table(comparison.compare(plan, data, folder, train))
     traced = report.traces(folder, (comparison.CONTROL, comparison.pruned(plan)), data)
-    densities = report.density_lines(traced)
-    results().print(tables.table(accuracy, "accuracy on the test clouds"))
-    results().print(tables.table(densities, "nonzero fractions"))
-    blocks = {"accuracy": tables.markdown(accuracy), "densities": tables.markdown(densities)}
-    write_text(folder / "compare.md", "\n".join(blocks.values()))
+    blocks = {"accuracy": accuracy, "densities": report.density_table(traced)}
+    results().print(*blocks.values())
+    write_text(folder / "compare.md", "\n".join(table.to_markdown() for table in blocks.values()))
     echo(f"wrote {folder / 'compare.md'}")
     if document is not None:
-        tables.write_blocks(document, blocks)
+        write_blocks(document, blocks)
         echo(f"renewed {document}")
 
 

@@ -114,7 +114,8 @@ def test_timeloops_mapper_is_given_the_studys_problem(monkeypatch: pytest.Monkey
         return SimpleNamespace(cpu_s=1.5)
 
     monkeypatch.setattr(timeloop.shutil, "which", lambda name: name)
-    (layer,), (line,) = timeloop.compare_search([(problem, run.mapping)], program)
+    monkeypatch.setattr(timeloop, "run_process", program)
+    (layer,), (line,) = timeloop.compare_search([(problem, run.mapping)])
     assert (layer["cycles"], layer["cpu_s"]) == (expected.cycles, 1.5)
     assert layer["energy_uj"] == pytest.approx(expected.energy_pj / 1e6, abs=0.005)
     assert "1 layers: 1.5 CPU seconds" in line
@@ -141,9 +142,9 @@ def test_energy_pruning_from_training_to_tables(monkeypatch: pytest.MonkeyPatch)
     assert rows[-1].energy_pj <= 1.1 * by[magnitude, 0.95].energy_pj  # activations changed in training since
     (saved,) = energy_pruning.saved(rows, aware, energy_pruning.at_sparsity)
     assert saved == pytest.approx(1 - by[aware, 0.9].energy_pj / by[magnitude, 0.9].energy_pj)
-    assert len(energy_pruning.run_lines(rows)) == 1 + len(rows)
-    assert energy_pruning.comparison_lines(plan, rows)[1][1] == f"{saved:.1%} ± 0.0%"
-    assert len(energy_pruning.density_lines(plan, rows, ["layer"])[0]) == 4
+    assert len(energy_pruning.run_table(rows).rows) == len(rows)
+    assert energy_pruning.comparison_table(plan, rows).rows[0][1] == f"{saved:.1%} ± 0.0%"
+    assert len(energy_pruning.density_table(plan, rows, ["layer"]).head) == 4
 
 
 def test_energies_and_accuracies_between_those_that_were_measured() -> None:

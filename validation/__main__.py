@@ -28,7 +28,9 @@ COMMITTED = Path(__file__).parent / "references"
     "--live", "live_cases", type=click.IntRange(min=1), help="Draw this many cases; run timeloop-model too."
 )
 @click.option("--seed", type=int, default=1, help="Of --live.")
-@click.option("--write-docs", is_flag=True, help="Record the result and write docs/validation.md anew.")
+@click.option(
+    "--write-docs", is_flag=True, help="Record the result and write the tables of docs/validation.md anew."
+)
 def main(
     dirs: tuple[Path, ...], accounting: str, live_cases: int | None, seed: int, write_docs: bool
 ) -> None:

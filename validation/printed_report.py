@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from sparsim.report.tables import Table
 from validation.report_fields import STAGES, Difference
 from validation.run_cases import Outcome, closing_line, total
 
@@ -35,16 +35,12 @@ def print_report(console: Console, outcomes: Sequence[Outcome]) -> None:
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("case", no_wrap=True)
-    for stage in STAGES:
-        table.add_column(stage, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    rows = []
     for outcome in outcomes:
         fields, exact = outcome.comparison.fields, outcome.comparison.exact
         cells = [f"{exact[stage]}/{fields[stage]}" if fields[stage] else "" for stage in STAGES]
-        table.add_row(outcome.case.name, *cells, verdict(outcome))
-    return table
+        rows.append((outcome.case.name, *cells, verdict(outcome)))
+    return Table(("case", *STAGES, ""), rows)
 
 
 def verdict(outcome: Outcome) -> str:

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
-
-from rich import box
-from rich.table import Table
 
 from pointnet.original.evaluated_runs import Outcome
 from pointnet.original.published_runs import DESIGN_TITLES, DESIGNS, SHORT_TITLES, VARIANTS
 from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
+from sparsim.fileio.json_and_csv import write_csv
 from sparsim.fileio.writing import write_text
 from sparsim.files.timeloop.stats_writer import reported_gflops
 from sparsim.model.result import Evaluation
+from sparsim.report.tables import Table
 
 COMPONENTS = ("MACs", "psum_spad", "weights_spad", "ifmap_spad", "shared_glb", "DRAM")
-
-
-class Grid(NamedTuple):
-    """A table before it is drawn; the first column is text."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
 
 
 class Summary(NamedTuple):
@@ -94,19 +83,19 @@ def differing(numbers: dict[str, tuple[str, str]]) -> list[str]:
     return [name for name, (ours, published) in numbers.items() if ours != published]
 
 
-# ---- grids; the terminal's 80 columns are their limit
+# ---- tables; the terminal's 80 columns are their limit
 
 
-def grids(summary: Summary) -> Iterator[Grid]:
+def tables(summary: Summary) -> Iterator[Table]:
     for design in DESIGNS:
-        yield _runs_grid(design, summary)
-    yield _totals_grid(summary.published)
-    yield _totals_grid(summary.current)
-    yield _savings_grid(summary)
-    yield _components_grid(summary)
+        yield _runs_table(design, summary)
+    yield _totals_table(summary.published)
+    yield _totals_table(summary.current)
+    yield _savings_table(summary)
+    yield _components_table(summary)
 
 
-def _runs_grid(design: str, summary: Summary) -> Grid:
+def _runs_table(design: str, summary: Summary) -> Table:
     rows = []
     for outcome in sorted(summary.published, key=lambda o: o.run.number):
         run = outcome.run
@@ -117,54 +106,46 @@ def _runs_grid(design: str, summary: Summary) -> Grid:
         same = f"{len(numbers) - len(differing(numbers))}/{len(numbers)}"
         rows.append((f"{run.number} {run.variant}", *pairs, same))
     header = ("layer", "energy uJ", "study", "cycles", "study", "EDP J cycles", "study", "equal")
-    return Grid(f"{DESIGN_TITLES[design]}, layer by layer (timeloop-2022)", header, rows)
+    return Table(header, rows, f"{DESIGN_TITLES[design]}, layer by layer (timeloop-2022)")
 
 
-def _totals_grid(outcomes: list[Outcome]) -> Grid:
+def _totals_table(outcomes: list[Outcome]) -> Table:
     rows = []
     for design, variant in _cases():
         chosen = _pick(outcomes, design, variant)
         energy_pj, computes = _energy_pj(chosen), sum(o.evaluation.algorithmic_computes for o in chosen)
-        rows.append(
-            (
-                f"{SHORT_TITLES[design]} {variant}",
-                f"{energy_pj / PJ_PER_UJ:.2f}",
-                f"{sum(float(o.run.published['energy_uj']) for o in chosen):.2f}",
-                f"{_cycles(chosen)}",
-                f"{sum(int(o.run.published['cycles']) for o in chosen)}",
-                f"{energy_pj / computes:.2f}",
-                f"{chosen[0].evaluation.area_um2 / UM2_PER_MM2:.3f}",
-            )
-        )
+        rows.append((
+            f"{SHORT_TITLES[design]} {variant}", f"{energy_pj / PJ_PER_UJ:.2f}",
+            f"{sum(float(o.run.published['energy_uj']) for o in chosen):.2f}", _cycles(chosen),
+            sum(int(o.run.published["cycles"]) for o in chosen), f"{energy_pj / computes:.2f}",
+            f"{chosen[0].evaluation.area_um2 / UM2_PER_MM2:.3f}",
+        ))  # fmt: skip
     header = ("12 layers", "energy uJ", "study", "cycles", "study", "pJ per MAC", "area mm2")
-    return Grid(f"Totals ({outcomes[0].accounting}; study: sums of its rounded numbers)", header, rows)
+    return Table(header, rows, f"Totals ({outcomes[0].accounting}; study: sums of its rounded numbers)")
 
 
-def _savings_grid(summary: Summary) -> Grid:
+def _savings_table(summary: Summary) -> Table:
     rows = []
     for design in DESIGNS:
         for outcomes in (summary.published, summary.current):
             dense, sparse = (_pick(outcomes, design, variant) for variant in VARIANTS)
             computes = [sum(o.evaluation.actual_computes for o in group) for group in (dense, sparse)]
-            rows.append(
-                (
-                    f"{SHORT_TITLES[design]}, {outcomes[0].accounting}",
-                    f"{1 - _energy_pj(sparse) / _energy_pj(dense):.1%}",
-                    f"{1 - _cycles(sparse) / _cycles(dense):.1%}",
-                    f"{1 - computes[1] / computes[0]:.1%}",
-                )
-            )
-    return Grid("Saved by the sparse variant", ("design", "energy", "cycles", "MACs performed"), rows)
+            saved = (
+                1 - _energy_pj(sparse) / _energy_pj(dense), 1 - _cycles(sparse) / _cycles(dense),
+                1 - computes[1] / computes[0],
+            )  # fmt: skip
+            rows.append((f"{SHORT_TITLES[design]}, {outcomes[0].accounting}", *map("{:.1%}".format, saved)))
+    return Table(("design", "energy", "cycles", "MACs performed"), rows, "Saved by the sparse variant")
 
 
-def _components_grid(summary: Summary) -> Grid:
+def _components_table(summary: Summary) -> Table:
     rows = []
     for name in COMPONENTS:
         groups = [_pick(summary.published, design, variant) for design, variant in _cases()]
         energies = [sum(component_energy_pj(o.evaluation)[name] for o in group) for group in groups]
         rows.append((name, *(f"{energy / PJ_PER_UJ:.1f}" for energy in energies)))
     header = ("uJ, 12 layers", *(f"{SHORT_TITLES[design]} {variant}" for design, variant in _cases()))
-    return Grid("Energy per component (timeloop-2022)", header, rows)
+    return Table(header, rows, "Energy per component (timeloop-2022)")
 
 
 def _cases() -> list[tuple[str, str]]:
@@ -241,39 +222,19 @@ def side_notes(summary: Summary) -> Iterator[str]:
 # ---- writers
 
 
-def tables(summary: Summary) -> Iterator[Table]:
-    for grid in grids(summary):
-        table = Table(
-            title=grid.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False
-        )
-        for i, name in enumerate(grid.header):
-            table.add_column(name, justify="right" if i else "left")
-        for row in grid.rows:
-            table.add_row(*row)
-        yield table
-
-
 def write_markdown(path: Path, summary: Summary) -> None:
     lines = ["# The original PointNet++ study, run again", "", summary.closing_line() + ".", ""]
-    for grid in grids(summary):
-        lines += [f"## {grid.title}", "", "| " + " | ".join(grid.header) + " |"]
-        lines.append("|---|" + "---:|" * (len(grid.header) - 1))
-        lines += ["| " + " | ".join(row) + " |" for row in grid.rows]
-        lines.append("")
+    for table in tables(summary):
+        lines += [f"## {table.title}", "", table.to_markdown()]
     lines += ["## Four faults of the study", ""]
     lines += [f"{i}. {text}" for i, text in enumerate(faults(summary), start=1)]
     lines += ["", "Besides:", "", *(f"* {text}" for text in side_notes(summary)), ""]
     write_text(path, "\n".join(lines))
 
 
-def write_csv(path: Path, outcomes: Iterable[Outcome]) -> None:
-    """One row per run and accounting."""
-    rows = [_csv_row(outcome) for outcome in outcomes]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0])
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+def write_runs(path: Path, outcomes: Iterable[Outcome]) -> None:
+    """A CSV file with one row per run and accounting."""
+    write_csv(path, [_csv_row(outcome) for outcome in outcomes])
 
 
 def _csv_row(outcome: Outcome) -> dict[str, object]:

@@ -53,6 +53,11 @@ class Run(NamedTuple):
     mapping: Mapping
     published: dict[str, str]
 
+    @property
+    def title(self) -> str:
+        """Design and variant, for tables."""
+        return f"{SHORT_TITLES[self.design]} {self.variant}"
+
 
 def runs() -> list[Run]:
     """The 48 runs: design by design, dense before sparse, layer by layer."""

@@ -34,7 +34,7 @@ def reproduce(output: Path, step: Callable[[], None] = lambda: None) -> Summary:
     unpruned = evaluate_runs(change=with_dense_weights, step=step)
     summary = original_tables.summarise(outcomes[PUBLISHED_ACCOUNTING], outcomes["timeloop-3"], unpruned)
     output.mkdir(parents=True, exist_ok=True)
-    original_tables.write_csv(output / "study.csv", [o for group in outcomes.values() for o in group])
+    original_tables.write_runs(output / "study.csv", [o for group in outcomes.values() for o in group])
     original_tables.write_markdown(output / "report.md", summary)
     write_figures(output, outcomes[PUBLISHED_ACCOUNTING])
     return summary
@@ -57,7 +57,6 @@ def main(output: Path) -> None:
             progress.update(task, advance=1, description="evaluating the study's runs")
 
         summary = reproduce(output, step)
-    for table in original_tables.tables(summary):
-        console.print(table)
+    console.print(*original_tables.tables(summary), sep="\n")
     console.print(f"wrote {output}/study.csv, report.md and the figures (PNG and SVG)", markup=False)
     console.print(summary.closing_line(), style="bold")

@@ -1,4 +1,4 @@
-"""What a comparison says, as lines of cells."""
+"""What a comparison says, as tables."""
 
 from __future__ import annotations
 
@@ -12,26 +12,21 @@ from pointnet.data import Dataset
 from pointnet.study.pruning_comparison import Row
 from pointnet.trace_clouds import variant
 from pointnet.training.train import load_model
+from sparsim.report.tables import Table
 
-COLUMNS = ("variant", "epochs", "sparsity", "accuracy", "95 % interval", "class accuracy", "CPU s")
 TRACED_AT_ONCE = 32  # clouds; no result depends on it
 
 
-def accuracy_lines(rows: Sequence[Row]) -> list[list[str]]:
-    """The cells of the accuracy table, head first."""
-    lines = [list(COLUMNS)]
+def accuracy_table(rows: Sequence[Row]) -> Table:
+    cells = []
     for row in rows:
         low, high = row.score.interval()
-        lines.append([
-            row.variant,
-            str(row.epochs),
-            f"{row.sparsity:.2%}",
-            f"{row.score.accuracy:.2%}",
-            f"{low:.1%} to {high:.1%}",
-            f"{row.score.class_accuracy:.2%}",
-            f"{row.cpu_s:.1f}",
-        ])  # fmt: skip
-    return lines
+        cells.append((
+            row.variant, row.epochs, f"{row.sparsity:.2%}", f"{row.score.accuracy:.2%}",
+            f"{low:.1%} to {high:.1%}", f"{row.score.class_accuracy:.2%}", f"{row.cpu_s:.1f}",
+        ))  # fmt: skip
+    head = ("variant", "epochs", "sparsity", "accuracy", "95 % interval", "class accuracy", "CPU s")
+    return Table(head, cells, "accuracy on the test clouds")
 
 
 def traces(folder: Path, variants: Sequence[str], data: Dataset) -> dict[str, Trace]:
@@ -44,12 +39,12 @@ def traces(folder: Path, variants: Sequence[str], data: Dataset) -> dict[str, Tr
     return found
 
 
-def density_lines(traced: Mapping[str, Trace]) -> list[list[str]]:
+def density_table(traced: Mapping[str, Trace]) -> Table:
     """Per layer, the densities of weights and of inputs (mean and spread over clouds) of each variant."""
-    head = ["layer", *(f"{name}: {what}" for what in ("weights", "inputs") for name in traced)]
-    lines = [head]
+    rows = []
     for layers in zip(*(found.layers for found in traced.values()), strict=True):
         weights = [f"{layer.weight_density:.3f}" for layer in layers]
         inputs = [f"{layer.inputs.mean:.3f} ± {layer.inputs.spread:.3f}" for layer in layers]
-        lines.append([layers[0].name, *weights, *inputs])
-    return lines
+        rows.append([layers[0].name, *weights, *inputs])
+    head = ["layer", *(f"{name}: {what}" for what in ("weights", "inputs") for name in traced)]
+    return Table(head, rows, "nonzero fractions")

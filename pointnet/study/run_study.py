@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,10 +29,10 @@ from pointnet.study.stage_cache import Stages, digest_of, program_digest
 from pointnet.study.study_figures import Saves, write_figures
 from pointnet.study.study_networks import Network, Plan, Traced, trace_all, train
 from pointnet.study.study_report import Findings, report, savings
-from pointnet.training.accuracy import write_csv
 from pointnet.training.run_training import data_of
 from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
+from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import write_bytes, write_text
 from sparsim.files.load import load_preset
 from sparsim.mapper.search import search
@@ -93,7 +92,7 @@ def _reproduction(output: Path, console: Console) -> dict[str, Any]:
     return {
         "closing": summary.closing_line(),
         "reproduced": summary.agreeing_runs,
-        "grids": [grid._asdict() for grid in original.grids(summary)],
+        "tables": {table.title: table.to_markdown() for table in original.tables(summary)},
         "faults": list(original.faults(summary)),
         "notes": list(original.side_notes(summary)),
         "densities": [{"name": name, "inputs": value} for name, value in inputs.items()],
@@ -162,7 +161,7 @@ def _write(found: Findings, plan: Plan, output: Path) -> dict[str, Any]:
     results = _results(found, shown)
     write_text(output / "report.md", text)
     write_text(output / "report.html", html_page(text, output, TITLE))
-    write_text(output / "results.json", json.dumps(results, indent=1) + "\n")
+    write_json(output / "results.json", results)
     rows = list(_rows(found))
     write_csv(output / "results.csv", rows)
     write_bytes(output / "results.parquet", _parquet(rows))

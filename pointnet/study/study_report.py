@@ -9,8 +9,8 @@ from pointnet.study.design_costs import BOTH, DENSE, PLAIN, TITLES, VARIANTS, Co
 from pointnet.study.pruning_comparison import CONTROL
 from pointnet.study.savings import Saved, saved
 from pointnet.study.study_networks import NOISE, Network, Traced
-from pointnet.text_tables import markdown
 from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
+from sparsim.report.tables import Table
 
 TOTAL = "all layers"
 _BY_LAYER = (
@@ -54,7 +54,7 @@ def savings(costs: Mapping[str, Cost]) -> dict[str, dict[str, Saved]]:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return markdown([header, *rows]).rstrip("\n")
+    return Table(header, rows).to_markdown().rstrip("\n")
 
 
 def _head(found: Findings) -> Iterator[str]:
@@ -288,9 +288,8 @@ def _reproduction(found: Findings) -> Iterator[str]:
         "published numbers of a run that agree to the printed digits. Its runs take two clouds at once "
         "through a network as large as preset `study`: shares compare with those above, energies do not."
     )
-    for grid in said["grids"]:
-        yield f"### {grid['title']}"
-        yield _table(grid["header"], grid["rows"])
+    for title, table in said["tables"].items():
+        yield f"### {title}\n\n{table.rstrip()}"
     yield "### Four faults of the study, each with the number that shows it"
     yield "\n".join(f"{i}. {text}" for i, text in enumerate(said["faults"], start=1))
     yield "Besides:"

@@ -1,22 +1,17 @@
-"""Accuracy with its confidence interval, and the log of a run."""
+"""Accuracy with its confidence interval."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from rich.markup import escape
-from rich.table import Table
 from torch import nn
 
 from pointnet.data import Clouds
 from pointnet.errors import ConfigError
-from sparsim.fileio.writing import write_text
+from sparsim.report.tables import Table
 
 Z95 = 1.959964  # two-sided 95 % of a normal distribution
 
@@ -48,10 +43,9 @@ class Score(NamedTuple):
 
     def table(self, classes: Sequence[str]) -> Table:
         """For a terminal, class by class."""
-        found = Table("class", "right", "clouds", "accuracy")
-        for name, right, n in zip(classes, self.correct, self.total, strict=True):
-            found.add_row(escape(name), str(right), str(n), f"{right / n:.1%}" if n else "")
-        return found
+        each = zip(classes, self.correct, self.total, strict=True)
+        rows = [(name, right, n, f"{right / n:.1%}" if n else "") for name, right, n in each]
+        return Table(("class", "right", "clouds", "accuracy"), rows)
 
     def __str__(self) -> str:
         low, high = self.interval()
@@ -78,12 +72,3 @@ def score(model: nn.Module, clouds: Clouds, points: int, *, batch: int = 64) -> 
     model.train(was_training)
     total = torch.bincount(labels, minlength=len(right))
     return Score(tuple(right.tolist()), tuple(total.tolist()))
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """All rows, atomically: a run that is resumed rewrites what it repeats."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())

@@ -25,12 +25,13 @@ from pointnet.data import Dataset
 from pointnet.errors import CheckpointError, ConfigError
 from pointnet.model import PointNet2
 from pointnet.training import checkpoint
-from pointnet.training.accuracy import Score, score, write_csv
+from pointnet.training.accuracy import Score, score
 from pointnet.training.batches import Batches, seed_of
 from pointnet.training.checkpoint import check_like
 from pointnet.training.pruning_options import monitor_of, pruning_of
 from pointnet.training.settings import AUGMENTATIONS, Settings
 from pointnet.units import PJ_PER_UJ
+from sparsim.fileio.json_and_csv import write_csv
 from sparsim.fileio.reading import reading
 
 SAVE_EVERY_S = 60.0

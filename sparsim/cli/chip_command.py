@@ -14,8 +14,9 @@ import click
 
 from sparsim.cli.input_files import choose_layer, file_names
 from sparsim.errors import MappingError
+from sparsim.fileio.json_and_csv import write_json
 from sparsim.fileio.writing import replacing, write_text
-from sparsim.report.console import echo, fail, messages, results, write_json
+from sparsim.report.console import echo, fail, messages, results
 
 # Everything else is imported where it is used: --help must not wait for a compiler.
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ import click
 
 from sparsim.cli.input_files import files_argument
 from sparsim.errors import SpecError
+from sparsim.fileio.json_and_csv import write_json
 from sparsim.fileio.writing import write_text
-from sparsim.report.console import echo, results, write_json
+from sparsim.report.console import echo, results
 
 # Everything else is imported where it is used: --help must not wait for it.
 if TYPE_CHECKING:

@@ -20,8 +20,9 @@ from sparsim.cli.input_files import (
 )
 from sparsim.cli.mapper_command import mapper
 from sparsim.errors import SpecError, near
+from sparsim.fileio.json_and_csv import write_json
 from sparsim.fileio.writing import write_text
-from sparsim.report.console import echo, results, run, write_json
+from sparsim.report.console import echo, results, run
 
 # Everything else is imported where it is used: --help and show must not wait for a compiler.
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from sparsim.cli.input_files import (
     read_search,
 )
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
+from sparsim.fileio.json_and_csv import write_json
 from sparsim.fileio.writing import write_text
-from sparsim.report.console import echo, fail, messages, results, write_json
+from sparsim.report.console import echo, fail, messages, results
 
 # Everything else is imported where it is used: --help must not wait for a compiler.
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from sparsim.errors import SparsimError, SparsimWarning
-from sparsim.fileio.writing import write_bytes
 from sparsim.report.printable_text import printable
 
 if TYPE_CHECKING:
@@ -49,13 +48,6 @@ def echo(text: str, *, err: bool = False) -> None:
         return
     with suppress(OSError):  # a message that cannot be shown stops no work
         print(printable(text), file=sys.stderr, flush=True)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Records or plain data as readable JSON; nan and infinity become null."""
-    import msgspec
-
-    write_bytes(path, msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
 
 
 def run(command: click.Command, name: str) -> NoReturn:

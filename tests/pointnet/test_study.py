@@ -36,7 +36,6 @@ from pointnet.study.run_study import run_study
 from pointnet.study.savings import saved
 from pointnet.study.stage_cache import Stages
 from pointnet.study.study_networks import Plan, training_folder
-from pointnet.text_tables import markdown
 from pointnet.training import checkpoint
 from pointnet.training.settings import Settings
 from pointnet.training.train import Training
@@ -46,6 +45,7 @@ from sparsim.mapper.engine import Progress
 from sparsim.mapper.network_search import search_network
 from sparsim.mapper.search import search
 from sparsim.records import CONV, Density, Layer
+from sparsim.report.tables import Table
 
 # networks of one epoch lose whole layers at 90 %
 pytestmark = pytest.mark.filterwarnings("ignore::gmp.errors.PruningWarning")
@@ -372,7 +372,7 @@ def test_independent_savings_overlap() -> None:
 
 def test_page_holds_tables_and_figures(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"picture")
-    text = "# A <b>title</b>\n\n" + markdown([("x", "y"), ("a", "1")]) + "\n![said](a.png)\n"
+    text = "# A <b>title</b>\n\n" + Table(("x", "y"), [("a", "1")]).to_markdown() + "\n![said](a.png)\n"
     page = html_page(text, tmp_path, "a & b")
     assert base64.b64encode(b"picture").decode() in page
     assert "<title>a &amp; b</title>" in page

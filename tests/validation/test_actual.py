@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from support.pe_runs import FILTERS, pe_case
 
+from sparsim.report.tables import with_blocks
 from validation.actual_data import (
     PAGE,
     Row,
@@ -18,7 +19,7 @@ from validation.actual_data import (
     draw_masks,
     main,
     nonzeros_by_channel,
-    render,
+    table,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -65,7 +66,7 @@ def test_the_eight_layers_and_their_page() -> None:
     for row in rows:
         check(row)
         assert row.counted_updates == row.exact  # a rule with two leaders decides about them
-    assert PAGE.read_text(encoding="utf-8") == render(rows)
+    assert PAGE.read_text(encoding="utf-8") == with_blocks(PAGE, {"layers": table(rows)})
 
 
 def test_command_without_cases(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from sparsim.estimate import estimate
 from sparsim.files.native import load_documents
-from validation.estimate_page import FOLDER, PAGE, Published, falls, published, render
+from sparsim.report.tables import with_blocks
+from validation.estimate_page import FOLDER, PAGE, Published, falls, published, tables
 
 ROWS = published()
 
@@ -52,4 +53,4 @@ def test_what_falls_is_counted() -> None:
 
 
 def test_page_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == render()
+    assert PAGE.read_text(encoding="utf-8") == with_blocks(PAGE, tables())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from validation.sparse_pe_page import GRID, LAYERS, PAGE, Row, main, render, run_layers
+from sparsim.report.tables import with_blocks
+from validation.sparse_pe_page import GRID, LAYERS, PAGE, Row, main, run_layers, tables
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_estimates(rows: list[Row]) -> None:
 
 
 def test_page_is_fresh(rows: list[Row]) -> None:
-    assert PAGE.read_text(encoding="utf-8") == render(rows)
+    assert PAGE.read_text(encoding="utf-8") == with_blocks(PAGE, tables(rows))
 
 
 def test_example_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,27 @@
+"""Writers of results as plain data."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sparsim.fileio.writing import write_bytes, write_text
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write records or plain data as readable JSON; nan and infinity become null."""
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write a line with the keys of the first row and a line for each row; None is left blank."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
