@@ -7,9 +7,6 @@ that keeps the nonzeros as float32 and the positions as a bitmask: 4 * nonzero +
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,15 +14,14 @@ from numbers import Integral, Real
 from pathlib import Path
 
 import torch
-from rich.markup import escape
-from rich.table import Table
 from torch import nn
 
 from gmp.errors import PruningError, writing
 from gmp.masks import fit
 from gmp.network_coverage import Coverage, coverage_of
 from sparsim.errors import near
-from sparsim.fileio.writing import write_text
+from sparsim.fileio.json_and_csv import write_csv, write_json
+from sparsim.report.tables import Table
 
 Cell = str | int | float | None
 Extra = Mapping[str, Mapping[str, object]]
@@ -116,35 +112,16 @@ class Report:
 
     def table(self) -> Table:
         """For a terminal: `rich.print(report.table())`."""
-        table = Table(caption="\n".join(self.notes), show_footer=True)
-        total = _texts(self.total)
-        for column in total:
-            left = column in ("name", "shape")
-            table.add_column(
-                escape(column), escape(total[column]), justify="left" if left else "right", overflow="fold"
-            )
-        for row in self.rows:
-            table.add_row(*map(escape, _texts(row).values()))
-        return table
+        rows = [list(_texts(row).values()) for row in (*self.rows, self.total)]
+        return Table(tuple(self.total.cells()), rows[:-1], text=2, total=rows[-1], notes=self.notes)
 
     def to_markdown(self) -> str:
-        columns = list(self.total.cells())
-        aligned = ["---" if column in ("name", "shape") else "---:" for column in columns]
-        bodies = [list(_texts(row).values()) for row in self.rows]
-        total = [f"**{text}**" if text else "" for text in _texts(self.total).values()]
-        lines = [" | ".join(text.replace("|", r"\|") for text in line) for line in [columns, *bodies, total]]
-        table = [lines[0], " | ".join(aligned), *lines[1:]]
-        return (
-            "\n".join([*(f"| {line} |" for line in table), "", *(f"* {note}" for note in self.notes)]) + "\n"
-        )
+        return self.table().to_markdown() + "\n" + "".join(f"* {note}\n" for note in self.notes)
 
     def to_csv(self, path: str | Path) -> None:
         """One line per weight, the last one is the total. Raises PruningError if it cannot be written."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(self.total.cells()), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row.cells() for row in (*self.rows, self.total))
-        _write(path, text.getvalue())
+        with writing(path, "report"):
+            write_csv(path, [row.cells() for row in (*self.rows, self.total)])
 
     def to_json(self, path: str | Path) -> None:
         """Rows, total, all parameters, notes; null is not measured. Raises PruningError like `to_csv`."""
@@ -159,7 +136,8 @@ class Report:
             "warnings": self.warnings,
             "notes": self.notes,
         }
-        _write(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+        with writing(path, "report"):
+            write_json(path, document)
 
 
 def report_of(
@@ -266,8 +244,3 @@ def _text(column: str, value: Cell) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if column == "sparsity" else f"{value:.4g}"
     return value
-
-
-def _write(path: str | Path, text: str) -> None:
-    with writing(path, "report"):
-        write_text(path, text)

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.table import Table
 from torch import Tensor, nn
 
 from gmp.energy import monitor_readings as readings
@@ -33,6 +32,7 @@ from gmp.tracing.trace_recorder import WeightView
 from gmp.tracing.traced_workload import workload_of
 from sparsim.errors import near
 from sparsim.records import Workload
+from sparsim.report.tables import Table
 
 INPUTS, OUTPUTS = COLUMNS.index("Inputs"), COLUMNS.index("Outputs")
 _appending = threading.Lock()  # one for all monitors, since an object with a lock cannot be copied
@@ -262,13 +262,11 @@ class EnergyMonitor:
 
     def to_csv(self, path: str | Path) -> None:
         """All readings, a line per layer and a total. Raises PruningError if it cannot be written."""
-        readings.write_csv(self._read(), path)
+        readings.write_readings(self._read(), path)
 
     def table(self) -> Table:
         """The latest reading for a terminal, and what of the network is not in it."""
-        found = self._read()[-1].table()
-        found.caption, found.caption_justify = "\n".join(self.coverage.notes), "left"
-        return found
+        return self._read()[-1].table(self.coverage.notes)
 
     def plot(self, path: str | Path) -> None:
         """Draw all readings into a file. Raises PruningError if it cannot be written."""

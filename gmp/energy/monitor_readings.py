@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
-from rich.table import Table
 
 from gmp.energy.cost import Reals
 from gmp.errors import writing
-from sparsim.fileio.writing import replacing, write_text
+from sparsim.fileio.json_and_csv import write_csv
+from sparsim.fileio.writing import replacing
+from sparsim.report.tables import Table
 
 HEAD = ("step", "layer", "weights_density", "inputs_density", "outputs_density", "energy_pj", "cycles", "edp")
 TOTAL = "total"
@@ -71,25 +69,17 @@ class Reading:
             rows.append((self.step, name, *densities, float(energy), float(cycles), edp))
         return [*rows, (self.step, TOTAL, "", "", "", self.energy_pj, self.cycles, self.edp)]
 
-    def table(self) -> Table:
+    def table(self, notes: Sequence[str] = ()) -> Table:
         """For a terminal: `rich.print(reading.table())`."""
-        table = Table(title=f"step {self.step}", title_justify="left")
-        table.add_column("layer", no_wrap=True)
-        for column in ("weights %", "inputs %", "outputs %", "energy uJ", "% of energy", "cycles"):
-            table.add_column(column, justify="right")
-        for _, name, *densities, energy, cycles, _edp in self.rows():
-            if name == TOTAL:
-                table.add_section()
+        rows = []
+        for _, name, *densities, energy, cycles, _ in self.rows():
             shown = [f"{100 * d:.1f}" if isinstance(d, float) else "" for d in densities]
             share = float(energy) / (self.energy_pj or 1.0)
-            table.add_row(
-                escape(str(name)),
-                *shown,
-                f"{float(energy) / 1e6:,.2f}",
-                f"{100 * share:.1f}",
-                f"{float(cycles):,.0f}",
-            )
-        return table
+            rows.append((
+                name, *shown, f"{float(energy) / 1e6:,.2f}", f"{100 * share:.1f}", f"{float(cycles):,.0f}"
+            ))  # fmt: skip
+        head = ("layer", "weights %", "inputs %", "outputs %", "energy uJ", "% of energy", "cycles")
+        return Table(head, rows[:-1], f"step {self.step}", total=rows[-1], notes=notes)
 
 
 def reading_of(names: tuple[str, ...], plain: Mapping[str, Any]) -> Reading:
@@ -97,15 +87,11 @@ def reading_of(names: tuple[str, ...], plain: Mapping[str, Any]) -> Reading:
     return Reading(plain["step"], names, reached=plain["reached"], **arrays)
 
 
-def write_csv(history: Sequence[Reading], path: str | Path) -> None:
+def write_readings(history: Sequence[Reading], path: str | Path) -> None:
     """The rows of all readings. Raises PruningError if the file cannot be written."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEAD)
-    for reading in history:
-        writer.writerows(reading.rows())
+    rows = [dict(zip(HEAD, row, strict=True)) for reading in history for row in reading.rows()]
     with writing(path, "readings"):
-        write_text(path, text.getvalue())
+        write_csv(path, rows)
 
 
 def plot(history: Sequence[Reading], path: str | Path, target_energy_pj: float | None,

@@ -22,8 +22,6 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.markup import escape
-from rich.table import Table
 from torch import nn
 from torch.optim import Optimizer
 
@@ -40,6 +38,7 @@ from gmp.recipes.recipe_yaml import Located, Tagged, read_recipe
 from gmp.recipes.running_recipe import RunningRecipe
 from sparsim.errors import near
 from sparsim.fileio.reading import reading
+from sparsim.report.tables import Table
 
 _EVAL = re.compile(r"eval\((.*)\)", re.DOTALL)
 _MAX_CHAIN = 50  # variables that depend on one another
@@ -77,16 +76,13 @@ class Recipe:
 
     def describe(self) -> Table:
         """What happens when, for a terminal: `rich.print(recipe.describe())`."""
-        table = Table("epochs", "modifier", "effect", caption=f"{self.path}: {self.epochs:g} epochs")
+        rows = []
         for modifier in sorted(self.modifiers, key=lambda m: m.start_epoch):
-            open_end = modifier.end_epoch == TO_THE_END
-            span = (
-                f"from {modifier.start_epoch:g}"
-                if open_end
-                else f"{modifier.start_epoch:g} to {modifier.end_epoch:g}"
-            )
-            table.add_row(span, modifier.name, escape(modifier.summary()))
-        return table
+            start, end = f"{modifier.start_epoch:g}", f"{modifier.end_epoch:g}"
+            span = f"from {start}" if modifier.end_epoch == TO_THE_END else f"{start} to {end}"
+            rows.append((span, modifier.name, modifier.summary()))
+        notes = [f"{self.path}: {self.epochs:g} epochs"]
+        return Table(("epochs", "modifier", "effect"), rows, text=3, notes=notes)
 
     def attach(self, model: nn.Module, optimizer: Optimizer, *, steps_per_epoch: int) -> RunningRecipe:
         """Start to follow the recipe. Raises PruningError, RecipeError for names that the model lacks."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,16 +10,16 @@ from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.markup import escape
-from rich.table import Table
 
 from gmp.errors import TraceError
 from gmp.network_coverage import Coverage
 from gmp.tracing.trace import LayerTrace, Measured, Trace
 from gmp.tracing.trace_recorder import Computation
+from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import replacing, write_text
 from sparsim.files.native import dump
 from sparsim.records import CONV, DENSE, Density, Layer, Workload
+from sparsim.report.tables import Table
 
 Provenance = Mapping[str, str | int | float | bool]
 Mask = NDArray[np.bool_]
@@ -171,22 +168,18 @@ def _plane(sizes: tuple[int, ...]) -> tuple[int, int]:
 
 def table(traced: Trace) -> Table:
     """The trace for a terminal: one line a layer, densities as mean and spread between samples in percent."""
-    found = Table(title=f"{traced.samples} samples", title_justify="left")
-    found.add_column("layer")
-    for column in ("C", "M", "groups", "P", "Q", "R x S", "MACs", "weights %", "inputs %", "outputs %"):
-        found.add_column(column, justify="right")
+    rows = []
     for layer in traced.layers:
         row = layer.row()
-        found.add_row(
-            escape(layer.name), *(str(row[key]) for key in ("C", "M", "groups", "P", "Q")),
-            f"{row['R']} x {row['S']}", f"{layer.macs:,}", f"{layer.weight_density:.1%}"[:-1],
-            _percent(layer.inputs), _percent(layer.outputs),
-        )  # fmt: skip
-    found.add_section()
-    found.add_row("total", *[""] * 6, f"{traced.macs:,}")
-    if traced.coverage is not None:
-        found.caption, found.caption_justify = "\n".join(traced.coverage.notes), "left"
-    return found
+        rows.append((
+            layer.name, *(row[key] for key in ("C", "M", "groups", "P", "Q")), f"{row['R']} x {row['S']}",
+            f"{layer.macs:,}", f"{layer.weight_density:.1%}"[:-1], _percent(layer.inputs),
+            _percent(layer.outputs),
+        ))  # fmt: skip
+    head = "layer|C|M|groups|P|Q|R x S|MACs|weights %|inputs %|outputs %"
+    total = ("total", *[""] * 6, f"{traced.macs:,}", "", "", "")
+    notes = () if traced.coverage is None else traced.coverage.notes
+    return Table(head.split("|"), rows, f"{traced.samples} samples", total=total, notes=notes)
 
 
 def _percent(measured: Measured) -> str:
@@ -198,14 +191,10 @@ def write_workload(traced: Trace, workload: Workload, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "workload.yaml", dump(workload))
     rows = [layer.row() for layer in traced.layers]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(folder / "trace.csv", text.getvalue())
+    write_csv(folder / "trace.csv", rows)
     document: dict[str, Any] = {
         "name": workload.name, "source": workload.source, "provenance": workload.provenance,
         "samples": traced.samples, "macs": traced.macs,
         "coverage": None if traced.coverage is None else traced.coverage.plain(), "layers": rows,
     }  # fmt: skip
-    write_text(folder / "trace.json", json.dumps(document, indent=1) + "\n")
+    write_json(folder / "trace.json", document)

@@ -219,7 +219,7 @@ def test_monitors_and_workloads_say_what_they_lack(tmp_path: Path):
     assert len(sentences) == 1
     assert monitor.coverage == traced.coverage
     monitor.update()
-    assert "r (LSTM)" in str(monitor.table().caption)
+    assert "r (LSTM)" in str(monitor.table().notes)
     assert told(monitor.measure)[1] == []  # said once
     named, sentences = told(EnergyMonitor, model, LinearCost(workload.layers), workload)
     assert len(sentences) == 1
