@@ -5,37 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # files only, no display
-
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from pointnet.study.design_costs import (
-    BOTH,
-    DENSE,
-    TITLES,
-    VARIANTS,
-    Cost,
-    LayerCost,
-)
+from pointnet.layer_figures import add_legend, label_layers, panels, save
+from pointnet.study.design_costs import BOTH, DENSE, TITLES, VARIANTS, Cost, LayerCost
 from pointnet.study.pruning_comparison import CONTROL
 from pointnet.study.savings import Saved
 from pointnet.study.study_networks import Network
 from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
-from sparsim.fileio.writing import replacing
 
 Costs = Mapping[str, Mapping[str, Cost]]  # design, variant
-Saves = Mapping[str, Mapping[str, Mapping[str, Saved]]]  # design, metric, layer
+Saves = Mapping[str, Mapping[str, Mapping[str, Saved]]]  # design, quantity, layer
 COLORS = dict(zip(VARIANTS, ("#c9ced6", "#6b7686", "#e8a33d", "#3f9b7a", "#1f6fb4"), strict=True))
 PALETTE = "tab20"
 DRAM_COLOR = "#9aa1ab"  # everywhere the same, and unlike what is on chip
 LEAST_SAVED = 5.0  # percent that a panel of savings spans at least: next to nothing shall look like it
 DPI = 120
-METRICS: dict[str, tuple[str, str, Callable[[LayerCost], float], bool]] = {
+QUANTITIES: dict[str, tuple[str, str, Callable[[LayerCost], float], bool]] = {
     "energy": ("Energy per layer, DRAM included", "energy (uJ)", lambda x: x.total_pj / PJ_PER_UJ, True),
     "cycles": ("Cycles per layer", "cycles", lambda x: x.cycles, True),
     "edp": ("Energy-delay product per layer", "EDP (J cycles)", lambda x: x.edp_j_cycles, True),
@@ -54,30 +42,17 @@ def write_figures(
 ) -> list[str]:
     """All figures; returns their names without suffix. `pruned`: networks of the accuracy figure beside the
     control, their variants being named alike. `shown`: savings per layer, by design."""
-    figures = {name: _layers(costs, *metric) for name, metric in METRICS.items()}
+    figures = {name: _layers(costs, *quantity) for name, quantity in QUANTITIES.items()}
     figures |= {f"components-{design}": _components(design, found) for design, found in costs.items()}
     figures |= {f"savings-{design}": _savings(design, saves) for design, saves in shown.items()}
     figures["area"] = _areas(costs)
     figures["accuracy"] = _accuracy(costs, networks, pruned)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, figure in figures.items():
-        with replacing(folder / f"{name}.png") as file:
-            figure.savefig(file, format="png", dpi=DPI)
-        plt.close(figure)
-    return list(figures)
-
-
-def _figure(title: str, rows: int, columns: int = 1, height: float = 2.7, width: float = 11.0) -> Figure:
-    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
-    figure = plt.figure(figsize=(width, 0.9 + height * rows), layout=layout)
-    figure.suptitle(title, fontsize=12)
-    figure.subplots(rows, columns, squeeze=False)
-    return figure
+    return save(figures, folder, "png", dpi=DPI)
 
 
 def _layers(costs: Costs, title: str, unit: str, value: Callable[[LayerCost], float], log: bool) -> Figure:
     """A panel per design, a group of bars per layer, a bar per variant."""
-    figure = _figure(title, len(costs))
+    figure = panels(title, len(costs))
     bar = 0.8 / len(VARIANTS)
     for axis, (design, found) in zip(figure.axes, costs.items(), strict=True):
         for place, variant in enumerate(VARIANTS):
@@ -87,14 +62,14 @@ def _layers(costs: Costs, title: str, unit: str, value: Callable[[LayerCost], fl
         if log:
             axis.set_yscale("log")
         _dress(axis, [layer.layer for layer in found[BOTH].layers], TITLES[design], unit)
-    _legend(figure, figure.axes[0], len(VARIANTS))
+    add_legend(figure, len(VARIANTS))
     return figure
 
 
 def _components(design: str, found: Mapping[str, Cost]) -> Figure:
     """Stacked energy per layer, a panel per variant: all layers, DRAM included, on one scale."""
     shown = (DENSE, BOTH)
-    figure = _figure(f"Energy by component per layer, {TITLES[design]}", len(shown), height=3.0)
+    figure = panels(f"Energy by component per layer, {TITLES[design]}", len(shown), height=3.0)
     names = list(found[BOTH].layers[0].energy_pj)
     palette = plt.get_cmap(PALETTE)
     top = 0.0
@@ -111,14 +86,14 @@ def _components(design: str, found: Mapping[str, Cost]) -> Figure:
         _dress(axis, [layer.layer for layer in layers], title, "energy (uJ)")
     for axis in figure.axes:
         axis.set_ylim(0, 1.05 * top)
-    _legend(figure, figure.axes[0], 7)
+    add_legend(figure, 7)
     return figure
 
 
 def _savings(design: str, saves: Mapping[str, Mapping[str, Saved]]) -> Figure:
     """Per layer and for all: what weights and activations take off the honest dense baseline."""
-    figure = _figure(f"Saved by pruning, against the honest dense baseline, {TITLES[design]}", len(saves))
-    for axis, (metric, rows) in zip(figure.axes, saves.items(), strict=True):
+    figure = panels(f"Saved by pruning, against the honest dense baseline, {TITLES[design]}", len(saves))
+    for axis, (quantity, rows) in zip(figure.axes, saves.items(), strict=True):
         x = range(len(rows))
         parts = {"weights": COLORS["weights"], "activations": COLORS["activations"]}
         for place, (name, color) in zip((-0.2, 0.2), parts.items(), strict=True):
@@ -128,13 +103,13 @@ def _savings(design: str, saves: Mapping[str, Mapping[str, Saved]]) -> Figure:
         axis.axhline(0, color="black", linewidth=0.6)
         low, high = axis.get_ylim()
         axis.set_ylim(min(low, -LEAST_SAVED), max(high, LEAST_SAVED))
-        _dress(axis, list(rows), metric, "saved (%)")
-    _legend(figure, figure.axes[0], 3)
+        _dress(axis, list(rows), quantity, "saved (%)")
+    add_legend(figure, 3)
     return figure
 
 
 def _areas(costs: Costs) -> Figure:
-    figure = _figure("Area of all instances by component", 1, len(costs), height=3.2)
+    figure = panels("Area of all instances by component", 1, len(costs), height=3.2)
     for axis, (design, found) in zip(figure.axes, costs.items(), strict=True):
         areas = {name: um2 / UM2_PER_MM2 for name, um2 in found[BOTH].area_um2.items()}
         bars = axis.barh(list(areas), list(areas.values()), color="#1f6fb4")
@@ -143,13 +118,12 @@ def _areas(costs: Costs) -> Figure:
         axis.set_xlim(0, 1.25 * max(areas.values()))
         axis.set_title(f"{TITLES[design]}: {sum(areas.values()):.2f} mm2", fontsize=11)
         axis.set_xlabel("area (mm2)")
-        axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 
 def _accuracy(costs: Costs, networks: Mapping[str, Network], pruned: Sequence[str]) -> Figure:
     """A panel per design, a point per network, with the 95 % interval."""
-    figure = _figure("Accuracy on test clouds against energy per inference", 1, len(costs), height=3.4)
+    figure = panels("Accuracy on test clouds against energy per inference", 1, len(costs), height=3.4)
     for axis, (design, found) in zip(figure.axes, costs.items(), strict=True):
         points = {CONTROL: DENSE, **{name: name for name in pruned}}
         for name, variant in points.items():
@@ -165,29 +139,12 @@ def _accuracy(costs: Costs, networks: Mapping[str, Network], pruned: Sequence[st
         axis.set_title(f"{TITLES[design]}: energies up to {100 * spread:.1f} % apart", fontsize=11)
         axis.set_xlabel("energy per inference (uJ)")
         axis.grid(color="#dddddd", linewidth=0.6)
-        axis.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("accuracy (%)")
-    _legend(figure, figure.axes[0], 6)
+    add_legend(figure, 6)
     return figure
 
 
 def _dress(axis: Axes, names: Sequence[str], title: str, unit: str) -> None:
     labels = [name.replace(".mlp_convs.", "\n") for name in names]
-    axis.set_title(title, fontsize=11)
+    label_layers(axis, range(len(names)), labels, title)
     axis.set_ylabel(unit)
-    axis.set_xticks(range(len(names)), labels, fontsize=8)
-    axis.tick_params(axis="x", length=0)
-    axis.set_xlabel("layer")
-    axis.grid(axis="y", color="#dddddd", linewidth=0.6)
-    axis.set_axisbelow(True)
-    axis.spines[["top", "right"]].set_visible(False)
-
-
-def _legend(figure: Figure, axis: Axes, columns: int) -> None:
-    figure.legend(
-        *axis.get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=columns,
-        frameon=False,
-        fontsize=9,
-    )
