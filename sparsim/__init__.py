@@ -18,15 +18,25 @@ if TYPE_CHECKING:
         SparsimError,
         SpecError,
     )
-    from sparsim.files.load import load_documents, load_preset, load_text
-    from sparsim.files.native import dump, load_workload, preset_names, workload_names
+    from sparsim.files.native import (
+        dump,
+        load_accelerator,
+        load_documents,
+        load_preset,
+        load_text,
+        load_workload,
+        preset_names,
+        workload_names,
+    )
     from sparsim.mapper.mapping_cache import MappingCache
     from sparsim.mapper.network_search import search_network
     from sparsim.mapper.search import search
     from sparsim.mapper.search_result import Certificate, SearchResult
-    from sparsim.model.evaluate import Frozen, evaluate, evaluate_batch
+    from sparsim.model.evaluate import evaluate, evaluate_batch
+    from sparsim.model.frozen import Frozen
     from sparsim.model.result import Evaluation
     from sparsim.records import (
+        Accelerator,
         Architecture,
         Component,
         Compute,
@@ -54,13 +64,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "Architecture", "Certificate", "Component", "Compute", "Dataspace", "Density", "EmptyMapspaceError",
-    "EnergyTable", "EnergyTableError", "EnergyWarning", "Evaluation", "FormatError", "Frozen", "Layer",
-    "LevelConstraint", "LevelMapping", "Mapping", "MappingCache", "MappingError", "Mapspace", "Nest",
+    "Accelerator", "Architecture", "Certificate", "Component", "Compute", "Dataspace", "Density",
+    "EmptyMapspaceError", "EnergyTable", "EnergyTableError", "EnergyWarning", "Evaluation", "FormatError",
+    "Frozen", "Layer", "LevelConstraint", "LevelMapping", "Mapping", "MappingCache", "MappingError", "Mapspace", "Nest",
     "NestConstraint", "Network", "Option", "Rank", "Saf", "SearchResult", "Shape", "SparsePolicy",
     "SparsimError", "SpecError", "Storage", "TensorFormat", "Workload", "dump", "evaluate", "evaluate_batch",
-    "load_documents", "load_preset", "load_text", "load_workload", "preset_names", "search",
-    "search_network", "workload_names",
+    "load_accelerator", "load_documents", "load_preset", "load_text", "load_workload", "preset_names",
+    "search", "search_network", "workload_names",
 ]  # fmt: skip
 
 _HOMES = {
@@ -68,14 +78,17 @@ _HOMES = {
         "EmptyMapspaceError", "EnergyTableError", "EnergyWarning", "FormatError", "MappingError",
         "SparsimError", "SpecError",
     ),
-    "sparsim.files.load": ("load_documents", "load_preset", "load_text"),
-    "sparsim.model.evaluate": ("Frozen", "evaluate", "evaluate_batch"),
+    "sparsim.model.evaluate": ("evaluate", "evaluate_batch"),
+    "sparsim.model.frozen": ("Frozen",),
     "sparsim.mapper.mapping_cache": ("MappingCache",),
     "sparsim.mapper.network_search": ("search_network",),
     "sparsim.mapper.search_result": ("Certificate", "SearchResult"),
     "sparsim.mapper.search": ("search",),
     "sparsim.model.result": ("Evaluation",),
-    "sparsim.files.native": ("dump", "load_workload", "preset_names", "workload_names"),
+    "sparsim.files.native": (
+        "dump", "load_accelerator", "load_documents", "load_preset", "load_text", "load_workload",
+        "preset_names", "workload_names",
+    ),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -24,6 +24,7 @@ from sparsim.files.timeloop.stats_writer import write_stats
 from sparsim.mapper.engine import Problem
 from sparsim.mapper.search import search
 from sparsim.model.evaluate import evaluate
+from sparsim.records import Accelerator
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -101,15 +102,21 @@ def test_timeloops_mapper_is_given_the_studys_problem(monkeypatch: pytest.Monkey
     """In place of the program: ours, from the documents that it would get."""
     chip, run = load_preset("eyeriss_like_onchip"), [r for r in runs() if r[:2] == ("onchip", "sparse")][-1]
     problem = Problem(chip.architecture, run.layer, chip.policy, chip.energy, "timeloop-3")
-    expected = search(*problem[:4], study_mapspace(), objective=("delay", "energy"))
+    expected = search(problem.on(study_mapspace()), problem.layer, objective=("delay", "energy"))
 
     def program(command: list[str]) -> SimpleNamespace:
         folder = Path(command[-1])
         read = read_search_documents(command[1:-2])
         arch, layer, policy, energy, _ = read.documents[:5]
-        found = search(arch, layer, policy, energy, read.mapspace, objective=read.options.metrics)
+        found = search(
+            Accelerator(architecture=arch, policy=policy, energy=energy, mapspace=read.mapspace),
+            layer,
+            objective=read.options.metrics,
+        )
         assert (found.sizes, found.best) == (expected.sizes, expected.best)
-        stats = write_stats(evaluate(arch, layer, policy, energy, found.best))
+        stats = write_stats(
+            evaluate(Accelerator(architecture=arch, policy=policy, energy=energy), layer, found.best)
+        )
         (folder / "timeloop-mapper.stats.txt").write_text(stats, encoding="utf-8")
         return SimpleNamespace(cpu_s=1.5)
 

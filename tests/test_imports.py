@@ -64,9 +64,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_evaluate_is_the_function_also_after_its_module_was_imported() -> None:
-    code = (
-        "from sparsim.model.evaluate import Frozen\nfrom sparsim import evaluate\nassert callable(evaluate)"
-    )
+    code = "from sparsim.model.frozen import Frozen\nfrom sparsim import evaluate\nassert callable(evaluate)"
     assert "sparsim" in loaded_by(code)
 
 

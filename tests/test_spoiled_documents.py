@@ -16,7 +16,8 @@ from sparsim.files.native import dump, load_text
 from sparsim.files.timeloop.documents import documents_from, search_documents_from
 from sparsim.files.yaml_reading import parse_yaml
 from sparsim.mapper.indexed_mapspace import lower_mapspace
-from sparsim.records.consistency import check, check_mapspace
+from sparsim.model.consistency import check, check_mapspace
+from sparsim.records import Accelerator
 
 CONSTRAINTS = """\
 mapspace:
@@ -92,7 +93,7 @@ def test_timeloop_documents(text):
     with read_or_refused():
         documents = documents_from([("f", parse_yaml(text, "f"))])
         if documents.mapping is not None:
-            check(*documents[:5])
+            check(*documents[:5].given)
 
 
 @settings(max_examples=100, deadline=None)
@@ -109,6 +110,10 @@ def test_native_documents(text):
     with read_or_refused():
         found = load_text(text)
         if found.architecture and found.layers and found.mapping:
-            check(found.architecture, found.layers[0], found.policy, found.energy, found.mapping)
+            check(
+                Accelerator(architecture=found.architecture, policy=found.policy, energy=found.energy),
+                found.layers[0],
+                found.mapping,
+            )
         if found.architecture and found.layers and found.mapspace:
             check_mapspace(found.architecture, found.layers[0].shape, found.mapspace)

@@ -23,7 +23,7 @@ from sparsim.errors import EnergyWarning, SpecError
 from sparsim.files.timeloop.documents import read_documents
 from sparsim.model.evaluate import announce_compilation, evaluate
 from sparsim.model.result import Evaluation
-from sparsim.records import Architecture, Dataspace, Density, EnergyTable, Layer, Mapping, SparsePolicy
+from sparsim.records import Accelerator, Dataspace, Density, Layer, Mapping
 from sparsim.records.layer_counts import tensor_shape
 from sparsim.report.console import results
 from sparsim.report.tables import Table, write_blocks
@@ -88,10 +88,8 @@ def nonzeros_by_channel(layer: Layer, masks: dict[str, NDArray[np.bool_]]) -> li
 
 def compare(
     name: str,
-    arch: Architecture,
+    accelerator: Accelerator,
     layer: Layer,
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
     mapping: Mapping,
     seed: int,
 ) -> Row:
@@ -101,8 +99,8 @@ def compare(
     with_masks = msgspec.structs.replace(layer, densities=densities)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", EnergyWarning)  # energies do not matter here
-        counted = evaluate(arch, with_masks, policy, energy, mapping, masks=masks)
-        uniform = evaluate(arch, layer, policy, energy, mapping)
+        counted = evaluate(accelerator, with_masks, mapping, masks=masks)
+        uniform = evaluate(accelerator, layer, mapping)
     a, b = nonzeros_by_channel(layer, masks)
     exact = int(a @ b)
     return Row(
@@ -123,10 +121,11 @@ def compare_cases(root: Path) -> list[Row]:
     """Every case folder at and below `root`; the n-th gets the masks of seed n."""
     rows = []
     for seed, case in enumerate(find_cases(root, "timeloop-3")):
-        arch, layer, policy, energy, mapping, _ = read_documents(case.documents)
-        if mapping is None:
+        documents = read_documents(case.documents)
+        if documents.mapping is None:
             raise SpecError("no mapping", path=case.name)
-        rows.append(compare(case.name.rpartition("-")[2], arch, layer, policy, energy, mapping, seed))
+        name = case.name.rpartition("-")[2]
+        rows.append(compare(name, documents.accelerator, documents.layer(), documents.mapping, seed))
     return rows
 
 

@@ -64,7 +64,7 @@ def _compare(program: str, root: Path, seed: str) -> tuple[Answer, Outcome]:
     drawn = draw_case(random.Random(seed), energy_table=True)
     name = f"{drawn.family}-{seed}"
     folder = root / name
-    paths = write_documents(folder, drawn.arch, drawn.layer, drawn.policy, drawn.energy, drawn.mapping)
+    paths = write_documents(folder, drawn.accelerator, drawn.layer, drawn.mapping)
     answer = ask(program, paths)
     file = folder / (REJECT if answer.rejected else STATS if answer.answered else NO_ANSWER)
     write_text(file, answer.text)

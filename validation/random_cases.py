@@ -13,6 +13,7 @@ from math import prod
 from typing import NamedTuple
 
 from sparsim.records import (
+    Accelerator,
     Architecture,
     Compute,
     Dataspace,
@@ -72,10 +73,8 @@ _MESHES = ((1, 1), (1, 1), (2, 1), (4, 1), (1, 3), (2, 2), (3, 2), (4, 2), (8, 4
 
 class Drawn(NamedTuple):
     family: str
-    arch: Architecture
+    accelerator: Accelerator
     layer: Layer
-    policy: SparsePolicy | None
-    energy: EnergyTable | None
     mapping: Mapping
 
 
@@ -99,7 +98,7 @@ def draw_case(rng: random.Random, *, energy_table: bool = False) -> Drawn:
     arch = Architecture(storage=storage, compute=compute)
     energy = _energy(rng, arch) if rng.random() < 0.8 or energy_table else None
     family = f"{layer.shape.name}-{'dense' if policy is None else 'sparse'}-{len(names)}-levels"
-    return Drawn(family, arch, layer, policy, energy, mapping)
+    return Drawn(family, Accelerator(architecture=arch, policy=policy, energy=energy), layer, mapping)
 
 
 def _layer(rng: random.Random) -> Layer:

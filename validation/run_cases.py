@@ -48,7 +48,9 @@ def run_case(case: Case, accounting: str) -> Outcome:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EnergyWarning)  # tables are the reference's, gaps and all
-            evaluation = evaluate(*documents[:5], accounting=accounting)
+            evaluation = evaluate(
+                documents.accelerator, documents.layer(), documents.mapping, accounting=accounting
+            )
         text = write_stats(evaluation)
     except SparsimError as error:
         if expected is None:
@@ -59,7 +61,7 @@ def run_case(case: Case, accounting: str) -> Outcome:
         return Outcome(case, _answer(answer, f"crashed: {type(error).__name__}: {error}"), None)
     if expected is None:
         return Outcome(case, _answer("rejected", "accepted"), evaluation)
-    comparison = compare(expected, parse_stats(text), inexact_tensors(documents.layer, expected.old_layout))
+    comparison = compare(expected, parse_stats(text), inexact_tensors(documents.layer(), expected.old_layout))
     if not expected.old_layout and not comparison.differences:
         _compare_text(comparison, case.answer.read_text(encoding="utf-8"), text)
     return Outcome(case, comparison, evaluation)

@@ -15,13 +15,12 @@ from gmp.energy.energy_budget import BudgetSchedule, sparsity_for
 from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.energy.energy_score import EnergyScore
 from gmp.energy.hardware import load_hardware, network_cost
-from gmp.energy.mapped import Accelerator, MappedCost
+from gmp.energy.mapped import MappedCost
 from gmp.energy.monitor_readings import Reading
 from gmp.energy.netadapt import Adaptation, netadapt
 
 __all__ = [
     "COLUMNS",
-    "Accelerator",
     "Adaptation",
     "BudgetSchedule",
     "ChipCost",

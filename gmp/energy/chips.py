@@ -285,7 +285,7 @@ def _at(layer: Layer, weights: float, inputs: float) -> Layer:
 
 
 def _key(chip: Chip, layer: Layer, reference: tuple[float, float], objective: str) -> str:
-    records = (chip.spec, chip.architecture, chip.policy, chip.energy, _at(replace(layer, name=""), 1.0, 1.0))
+    records = (chip.spec, chip.accelerator, _at(replace(layer, name=""), 1.0, 1.0))
     return key_of(records, _own_source(), reference, objective)
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from gmp.energy.chips import ChipCost
 from gmp.energy.cost import NetworkCost, Objective, Progress
-from gmp.energy.mapped import Accelerator, MappedCost
+from gmp.energy.mapped import MappedCost
 from gmp.errors import PruningError
-from sparsim.errors import SpecError
-from sparsim.files.load import load_named
+from sparsim.files.native import load_named
 from sparsim.machines.eyeriss import Chip, load_chip
 from sparsim.mapper.mapping_cache import default_folder
-from sparsim.records import Layer, Mapping
+from sparsim.records import Accelerator, Layer, Mapping
 
 Hardware = str | Path | Chip | Accelerator
 
@@ -27,9 +26,7 @@ def load_hardware(name_or_path: str | Path) -> Chip | Accelerator:
     loaded = load_named(name_or_path)
     if loaded.chip is not None:
         return load_chip(name_or_path)
-    if loaded.architecture is None:
-        raise SpecError("no 'architecture' given", path=str(name_or_path))
-    return Accelerator(loaded.architecture, loaded.policy, loaded.energy, loaded.mapspace)
+    return loaded.accelerator
 
 
 def network_cost(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,22 +22,14 @@ from gmp.energy.cost import (
     with_densities,
 )
 from sparsim.errors import MappingError
+from sparsim.estimate.accelerator_energy import energy_table
 from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_each
-from sparsim.model.evaluate import Frozen
-from sparsim.records import Architecture, EnergyTable, Layer, Mapping, Mapspace, SparsePolicy
+from sparsim.model.frozen import Frozen
+from sparsim.records import Accelerator, Layer, Mapping
 from sparsim.records.energy_table import energy_sources
 
 STEP = 0.01  # of a density: the model rounds counts, so that it is flat between steps much smaller than this
-
-
-class Accelerator(NamedTuple):
-    """An accelerator in the sense of Timeloop, and what its mappings may be."""
-
-    architecture: Architecture
-    policy: SparsePolicy | None = None
-    energy: EnergyTable | None = None
-    mapspace: Mapspace | None = None
 
 
 class MappedCost(NetworkCost):
@@ -67,12 +59,11 @@ class MappedCost(NetworkCost):
         if mappings is None:
             mappings = self._searched(np.ones(self._size) if planned_for is None else planned_for, progress)
         self.mappings = tuple(mappings)
-        architecture, policy, energy, _ = accelerator
-        self._frozen = Frozen(architecture, layers, policy, energy, mappings)
+        self._frozen = Frozen(accelerator, layers, mappings)
 
     @property
     def energy_source(self) -> dict[str, dict[str, str]]:
-        return energy_sources(self.accelerator.architecture, self.accelerator.energy)
+        return energy_sources(self.accelerator.architecture, energy_table(self.accelerator))
 
     def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
         """With mappings searched for these densities, also in place of given ones, where they are better."""
@@ -92,12 +83,9 @@ class MappedCost(NetworkCost):
 
     def _searched(self, densities: ArrayLike, progress: Progress | None) -> list[Mapping]:
         layers = with_densities(self.layers, self._checked(densities))
-        architecture, policy, energy, mapspace = self.accelerator
         found: list[Mapping] = []
-        results = search_each(
-            architecture, layers, policy, energy, mapspace or Mapspace(),
-            cache=MappingCache(self._folder), objective=self.objective,
-        )  # fmt: skip
+        cache = MappingCache(self._folder)
+        results = search_each(self.accelerator, layers, cache=cache, objective=self.objective)
         for layer, result in zip(self.layers, results, strict=False):
             if not result.uncut().top:
                 raise MappingError(f"no mapping of layer {layer.name} on {self.hardware} was found")

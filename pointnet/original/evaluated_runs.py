@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pointnet.original.published_runs import DESIGNS, SHAPE, Run, runs
-from sparsim.files.load import load_preset
+from sparsim.files.native import load_accelerator
 from sparsim.model.evaluate import Accounting, evaluate
 from sparsim.model.result import Evaluation
 from sparsim.records import Density, Layer
@@ -27,19 +27,11 @@ def evaluate_runs(
     step: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
     """All runs under one accounting; `change` alters a layer before its run, `step` is called after it."""
-    presets = {design: load_preset(name) for design, name in DESIGNS.items()}
+    accelerators = {design: load_accelerator(name) for design, name in DESIGNS.items()}
     outcomes = []
     for run in runs():
-        preset = presets[run.design]
-        assert preset.architecture is not None
-        evaluation = evaluate(
-            preset.architecture,
-            change(run.layer),
-            preset.policy,
-            preset.energy,
-            run.mapping,
-            accounting=accounting,
-        )
+        layer = change(run.layer)
+        evaluation = evaluate(accelerators[run.design], layer, run.mapping, accounting=accounting)
         outcomes.append(Outcome(run, accounting, evaluation))
         step()
     return outcomes

@@ -15,7 +15,7 @@ from pointnet.errors import ConfigError
 from pointnet.original.published_runs import DESIGN_TITLES, DESIGNS, study_mapspace
 from pointnet.units import PJ_PER_UJ
 from sparsim.errors import near
-from sparsim.files.load import load_preset
+from sparsim.files.native import load_accelerator
 from sparsim.machines.eyeriss import chip_area, load_chip, plan_layer
 from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_network
@@ -161,17 +161,14 @@ def _on_chip(preset: str, layers: Sequence[Layer], progress: Callable[[str], obj
 
 
 def _on_accelerator(preset: str, layers: Sequence[Layer], progress: Callable[[str], object]) -> Cost:
-    loaded = load_preset(preset)
-    assert loaded.architecture is not None
-    problem = loaded.policy, loaded.energy
+    accelerator = load_accelerator(preset)
     cache = MappingCache()
     rows, area = [], {}
     for layer in layers:
         progress(layer.name)
-        (found,) = search_network(
-            loaded.architecture, [layer], *problem, mapspace_of(layer), cache=cache, objective=OBJECTIVE
-        )
-        result = evaluate(loaded.architecture, layer, *problem, found.uncut().best)
+        there = replace(accelerator, mapspace=mapspace_of(layer))
+        (found,) = search_network(there, [layer], cache=cache, objective=OBJECTIVE)
+        result = evaluate(accelerator, layer, found.uncut().best)
         energy = {result.compute.name: result.compute.energy_pj}
         energy |= {level.name: level.energy_pj for level in result.storage}
         rows.append(LayerCost(layer.name, macs(layer), result.cycles, result.utilization, energy))

@@ -12,6 +12,7 @@ import numba
 import numpy
 import pyarrow
 import torch
+from msgspec.structs import replace
 from pyarrow import parquet
 from rich.console import Console
 
@@ -34,7 +35,7 @@ from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import write_bytes, write_text
-from sparsim.files.load import load_preset
+from sparsim.files.native import load_accelerator
 from sparsim.mapper.search import search
 from sparsim.model.evaluate import evaluate
 
@@ -105,13 +106,11 @@ def _primes() -> list[dict[str, Any]]:
     for run in runs():
         if run.number != PRIME_LAYER:
             continue
-        loaded = load_preset(DESIGNS[run.design])
-        assert loaded.architecture is not None
-        problem = (loaded.architecture, run.layer, loaded.policy, loaded.energy)
-        published = evaluate(*problem, run.mapping, accounting=PUBLISHED_ACCOUNTING)
+        accelerator = load_accelerator(DESIGNS[run.design])
+        published = evaluate(accelerator, run.layer, run.mapping, accounting=PUBLISHED_ACCOUNTING)
         found = search(
-            *problem, cost_models.mapspace_of(run.layer), objective=cost_models.OBJECTIVE,
-            accounting=PUBLISHED_ACCOUNTING,
+            replace(accelerator, mapspace=cost_models.mapspace_of(run.layer)), run.layer,
+            objective=cost_models.OBJECTIVE, accounting=PUBLISHED_ACCOUNTING,
         ).uncut()  # fmt: skip
         rows.append({
             "design": run.design, "variant": run.variant,

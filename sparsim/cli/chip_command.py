@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sparsim.cli.input_files import choose_layer, file_names
+from sparsim.cli.input_files import file_names
 from sparsim.errors import MappingError
 from sparsim.fileio.json_and_csv import write_json
 from sparsim.fileio.writing import replacing, write_text
@@ -56,13 +56,13 @@ def chip(
     chip.workload.yaml, the layers as they were counted, with LAYER.mapping.yaml. The exit code is 1 if a
     layer fits the chip in no way that was tried.
     """
-    from sparsim.files.native import load_workload
+    from sparsim.files.native import load_named, load_workload
     from sparsim.machines.eyeriss import eyexam
     from sparsim.report.chip_rows import document
 
     found_chip = _chip(chip_name, dram_gb_per_s)
     workload = load_workload(workload_name)
-    layers = (choose_layer(workload.layers, layer, workload_name),) if layer else workload.layers
+    layers = (load_named(workload_name).layer(layer),) if layer else workload.layers
     names = file_names(layers)
     network = _plan(found_chip, layers, objective)
     bounds = [eyexam(found_chip, found) for found in network.layers]

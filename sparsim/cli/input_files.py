@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
-from sparsim.errors import SpecError, near
+from sparsim.errors import SpecError
 from sparsim.report.console import echo
 
 # Everything else is imported where it is used: --help must not wait for it.
 if TYPE_CHECKING:
-    from sparsim.files.native import Loaded
-    from sparsim.files.timeloop.documents import Documents
+    from sparsim.files.documents import Documents
     from sparsim.files.yaml_reading import YamlMap
-    from sparsim.records import Architecture, EnergyTable, Layer, Mapping, Mapspace, SparsePolicy
+    from sparsim.records import Layer
 
 _FILE_NAME = re.compile(r"\w[\w.+-]*")
 ACCOUNTINGS = ("timeloop-3", "timeloop-2022", "count-all")
@@ -32,62 +32,40 @@ accounting_option = click.option(
 layer_option = click.option("--layer", metavar="NAME", help="The layer to take where the FILEs hold several.")
 
 
-class SearchInputs(NamedTuple):
-    """What a search needs. `objective` and `threads` are what the documents ask for, if they do."""
-
-    arch: Architecture
-    layers: tuple[Layer, ...]
-    policy: SparsePolicy | None
-    energy: EnergyTable | None
-    mapspace: Mapspace
-    objective: tuple[str, ...] | None
-    threads: int | None
-    is_native: bool
-
-
-def read_model(paths: tuple[str, ...], layer: str | None) -> Documents:
-    """Timeloop's documents or our own; of several layers the one with name `layer`.
+def read_model(paths: tuple[str, ...]) -> Documents:
+    """Timeloop's documents or our own.
 
     Beside Timeloop's there may be a mapping of ours, which can say what theirs cannot.
     """
-    from sparsim.files.timeloop.documents import Documents, documents_from
+    from sparsim.files import native
+    from sparsim.files.timeloop.documents import documents_from
 
     files, is_native = _load(paths, with_mapping=True)
-    where = ", ".join(paths)
-    if not is_native:
-        mapping, others = _split_mapping(files)
-        documents = documents_from(others)
-        if mapping is not None:
-            if documents.mapping is not None:
-                raise SpecError("two mappings are given, Timeloop's and one of ours", path=where)
-            documents = documents._replace(mapping=mapping)
-        return documents._replace(layer=choose_layer((documents.layer,), layer, where))
-    loaded, arch = _native(files, where)
-    chosen = choose_layer(loaded.layers, layer, where)
-    return Documents(arch, chosen, loaded.policy, loaded.energy, loaded.mapping, warnings=())
+    if is_native:
+        return native.documents_from(files)
+    ours = [(path, data) for path, data in files if _is_mapping(data)]
+    documents = documents_from([(path, data) for path, data in files if not _is_mapping(data)])
+    if not ours:
+        return documents
+    if documents.mapping is not None:
+        raise SpecError("two mappings are given, Timeloop's and one of ours", path=", ".join(paths))
+    return replace(documents, mapping=native.documents_from(ours).mapping)
 
 
-def read_search(paths: tuple[str, ...], layer: str | None) -> SearchInputs:
+def read_search(paths: tuple[str, ...], layer: str | None) -> Documents:
     """The same for a search, which takes all layers if none is named. Prints the documents' warnings."""
-    from sparsim.files.timeloop.documents import search_documents_from
-    from sparsim.records import Mapspace
+    from sparsim.files import native
+    from sparsim.files.timeloop.documents import documents_from
 
     files, is_native = _load(paths)
-    where = ", ".join(paths)
-    if is_native:
-        loaded, arch = _native(files, where)
-        layers = loaded.layers if layer is None else (choose_layer(loaded.layers, layer, where),)
-        if not layers:
-            raise SpecError("no 'layer' given", path=where)
-        mapspace = loaded.mapspace or Mapspace()
-        return SearchInputs(arch, layers, loaded.policy, loaded.energy, mapspace, None, None, True)
-    documents, mapspace, options = search_documents_from(files)
+    documents = native.documents_from(files) if is_native else documents_from(files, for_search=True)
+    assert documents.accelerator  # refuses what is missing or wrong before the layers are looked at
     print_warnings(documents.warnings)
-    chosen = choose_layer((documents.layer,), layer, where)
-    return SearchInputs(
-        documents.arch, (chosen,), documents.policy, documents.energy, mapspace, options.metrics,
-        options.threads, False,
-    )  # fmt: skip
+    if layer is not None:
+        documents = replace(documents, layers=(documents.layer(layer),))
+    if not documents.layers:
+        raise SpecError("no 'layer' given", path=documents.where)
+    return documents
 
 
 def file_names(layers: tuple[Layer, ...]) -> list[str]:
@@ -130,38 +108,3 @@ def _is_mapping(data: YamlMap) -> bool:
     from sparsim.files.native import is_native
 
     return is_native(data) and len(data) == 2 and "mapping" in data
-
-
-def _split_mapping(
-    files: list[tuple[str, YamlMap]],
-) -> tuple[Mapping | None, list[tuple[str, YamlMap]]]:
-    """The mapping in a document of ours, and the other files."""
-    from sparsim.files.native import loaded_from
-
-    ours = [(path, data) for path, data in files if _is_mapping(data)]
-    others = [(path, data) for path, data in files if not _is_mapping(data)]
-    return (loaded_from(ours).mapping if ours else None), others
-
-
-def _native(files: list[tuple[str, YamlMap]], where: str) -> tuple[Loaded, Architecture]:
-    from sparsim.files.load import with_energy
-    from sparsim.files.native import loaded_from
-
-    loaded = loaded_from(files)
-    arch = loaded.architecture
-    if arch is None:
-        raise SpecError("no 'architecture' given", path=where)
-    return with_energy(loaded, where), arch
-
-
-def choose_layer(layers: tuple[Layer, ...], name: str | None, where: str) -> Layer:
-    """The layer called `name`, or the only one. Raises SpecError if there is none or several."""
-    found = [layer for layer in layers if name is None or layer.name == name]
-    if len(found) == 1:
-        return found[0]
-    if name is None:
-        hint = "choose with --layer NAME" if layers else ""
-        raise SpecError(f"{len(layers)} layers given, exactly one is expected", path=where, hint=hint)
-    if found:
-        raise SpecError(f"{len(found)} layers have the name '{name}'", path=where)
-    raise SpecError(f"no layer '{name}'", path=where, hint=near(name, [layer.name for layer in layers]))

@@ -101,7 +101,7 @@ def show(what: str | None) -> None:
             record = loaded.architecture or loaded.workload
             echo(f"{name:<{max(map(len, names))}} {record.source if record else ''}".rstrip())
     else:
-        from sparsim.files.load import load_named
+        from sparsim.files.native import load_named
         from sparsim.report.describe import describe
 
         echo(describe(what, load_named(what)))
@@ -115,20 +115,18 @@ cli.add_command(mapper)
 def _evaluate(
     files: tuple[str, ...], accounting: str, mask_options: tuple[str, ...], layer_name: str | None
 ) -> Evaluation:
-    documents = read_model(files, layer_name)
+    documents = read_model(files)
     print_warnings(documents.warnings)
+    layer = _with_masks(documents.layer(layer_name), mask_options)
     if documents.mapping is None:
-        raise SpecError("no 'mapping' given", path=", ".join(files))
-    layer = _with_masks(documents.layer, mask_options)
+        raise SpecError("no 'mapping' given", path=documents.where)
 
     from sparsim.model.evaluate import announce_compilation, evaluate
 
     with announce_compilation():
         evaluation = evaluate(
-            documents.arch,
+            documents.accelerator,
             layer,
-            documents.policy,
-            documents.energy,
             documents.mapping,
             accounting=accounting,  # type: ignore[arg-type]
         )

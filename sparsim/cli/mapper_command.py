@@ -6,13 +6,13 @@ import csv
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sparsim.cli.input_files import (
-    SearchInputs,
     accounting_option,
     file_names,
     files_argument,
@@ -27,6 +27,7 @@ from sparsim.report.console import echo, fail, messages, results
 
 # Everything else is imported where it is used: --help must not wait for a compiler.
 if TYPE_CHECKING:
+    from sparsim.files.documents import Documents
     from sparsim.mapper.engine import Progress
     from sparsim.mapper.mapping_cache import MappingCache
     from sparsim.mapper.search_result import SearchResult
@@ -86,7 +87,7 @@ def mapper(
     """
     inputs = _with_policies(read_search(files, layer), padded, imperfect)
     options["objective"] = _objective(objective, inputs)
-    options["threads"] = threads or inputs.threads or 1
+    options["threads"] = threads or (inputs.mapper and inputs.mapper.threads) or 1
     folders, cache = _folders(Path(out), inputs.layers), _cache(cache_folder, no_cache)
     for each in inputs.layers:
         echo(_size(each, inputs), err=True)
@@ -107,10 +108,11 @@ def mapper(
         fail("sparsim", f"interrupted, {missing} of {len(folders)} layers have no mapping", 1)
 
 
-def _with_policies(inputs: SearchInputs, padded: tuple[str, ...], imperfect: tuple[str, ...]) -> SearchInputs:
+def _with_policies(inputs: Documents, padded: tuple[str, ...], imperfect: tuple[str, ...]) -> Documents:
     """Adds the dims that the options name to those of the mapspace."""
-    from msgspec.structs import replace
+    import msgspec
 
+    from sparsim.records import Mapspace
     from sparsim.records.mapping import Divisibility
 
     added: dict[str, Divisibility] = dict.fromkeys(_names(padded), "padded")
@@ -118,24 +120,28 @@ def _with_policies(inputs: SearchInputs, padded: tuple[str, ...], imperfect: tup
         if dim in added:
             raise SpecError(f"dim '{dim}' is in --padded and in --imperfect")
         added[dim] = "imperfect"
-    mapspace = replace(inputs.mapspace, divisibility=inputs.mapspace.divisibility | added)
-    return inputs._replace(mapspace=mapspace)
+    if not added:
+        return inputs
+    mapspace = inputs.mapspace or Mapspace()
+    mapspace = msgspec.structs.replace(mapspace, divisibility=mapspace.divisibility | added)
+    return replace(inputs, mapspace=mapspace)
 
 
 def _names(options: tuple[str, ...]) -> list[str]:
     return [name.strip() for option in options for name in option.split(",")]
 
 
-def _objective(given: str | None, inputs: SearchInputs) -> tuple[str, ...]:
+def _objective(given: str | None, inputs: Documents) -> tuple[str, ...]:
     from sparsim.mapper.objective import METRICS, metrics_of
 
     if given is not None:
         return metrics_of([name.strip() for name in given.split(",")])
-    for name in inputs.objective or ():
+    wanted = inputs.mapper.metrics if inputs.mapper else ("edp",)
+    for name in wanted:
         if name not in METRICS:
             known = ", ".join(METRICS)
             raise SpecError(f"metric '{name}' is not supported", path="mapper", hint=f"--objective: {known}")
-    return metrics_of(inputs.objective or "edp")
+    return metrics_of(wanted)
 
 
 def _cache(folder: str | None, off: bool) -> MappingCache:
@@ -159,11 +165,11 @@ def _folders(out: Path, layers: tuple[Layer, ...]) -> list[Path]:
     return [out / name for name in file_names(layers)]
 
 
-def _size(layer: Layer, inputs: SearchInputs) -> str:
+def _size(layer: Layer, inputs: Documents) -> str:
     from sparsim.mapper.covered_parts import list_parts, total_sizes
 
     try:
-        number = total_sizes(list_parts(inputs.arch, layer, inputs.mapspace))
+        number = total_sizes(list_parts(inputs.accelerator, layer))
     except EmptyMapspaceError as error:
         fail("sparsim", f"layer {layer.name}: {error}", 1)
     parts = (
@@ -177,18 +183,17 @@ def _size(layer: Layer, inputs: SearchInputs) -> str:
 
 
 def _search(
-    inputs: SearchInputs, cache: MappingCache, options: dict[str, Any]
+    inputs: Documents, cache: MappingCache, options: dict[str, Any]
 ) -> Iterator[tuple[Layer, SearchResult]]:
     """Layer after layer, until one is interrupted or has no mapping."""
     from sparsim.mapper.network_search import search_each
     from sparsim.model.evaluate import announce_compilation
 
-    arch, _, policy, energy, mapspace = inputs[:5]
     for layer in inputs.layers:
         try:
             with announce_compilation(), _live(layer) as progress:
                 (result,) = search_each(
-                    arch, [layer], policy, energy, mapspace, cache=cache, progress=progress, **options
+                    inputs.accelerator, [layer], cache=cache, progress=progress, **options
                 )
         except MappingError as error:  # names the layer
             fail("sparsim", str(error), 1)
@@ -229,7 +234,7 @@ def _large(number: int) -> str:
 
 
 def _write(
-    folder: Path, inputs: SearchInputs, layer: Layer, result: SearchResult, accounting: Any
+    folder: Path, inputs: Documents, layer: Layer, result: SearchResult, accounting: Any
 ) -> Evaluation:
     """The three files of a layer; returns the best mapping's evaluation."""
     from sparsim.files.native import dump
@@ -237,13 +242,11 @@ def _write(
     from sparsim.files.timeloop.write_documents import mapping_text
     from sparsim.model.evaluate import evaluate
 
-    evaluation = evaluate(
-        inputs.arch, layer, inputs.policy, inputs.energy, result.best, accounting=accounting
-    )
+    evaluation = evaluate(inputs.accelerator, layer, result.best, accounting=accounting)
     if inputs.is_native or result.best.divisibility:
         text = dump(result.best)
     else:
-        text = mapping_text(inputs.arch, layer, result.best)
+        text = mapping_text(inputs.accelerator.architecture, layer, result.best)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "sparsim.mapping.yaml", text)
     write_text(folder / "sparsim.stats.txt", write_stats(evaluation))

@@ -2,8 +2,7 @@
 
 A document starts with `sparsim: 1` and holds any of `architecture`, `layer` (or `layers`, a list),
 `workload`, `policy`, `energy` (or `components`, a list), `mapping` and `mapspace`, with the records' own
-field names. Nothing else is accepted. Here components stay components; `sparsim.files.load` makes energies
-of them.
+field names. Nothing else is accepted.
 """
 
 from __future__ import annotations
@@ -12,14 +11,16 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import yaml
 from msgspec.structs import replace
 
 from sparsim.errors import FormatError, SpecError, near
+from sparsim.files.documents import Documents
 from sparsim.files.yaml_reading import YamlMap, load_yaml, parse_yaml, plain_scalar
+from sparsim.records.accelerator import Accelerator
 from sparsim.records.architecture import Architecture
 from sparsim.records.chip_spec import ChipSpec
 from sparsim.records.component import Component
@@ -60,45 +61,44 @@ _KINDS = {
 R = TypeVar("R", bound=Record)
 
 
-class Loaded(NamedTuple):
-    """What a set of documents holds; None or empty for what they do not mention.
-
-    `layers` ends with those of the workload.
-    """
-
-    architecture: Architecture | None
-    layers: tuple[Layer, ...]
-    policy: SparsePolicy | None
-    energy: EnergyTable | None
-    mapping: Mapping | None
-    workload: Workload | None
-    mapspace: Mapspace | None
-    components: tuple[Component, ...] = ()
-    chip: ChipSpec | None = None
-
-
 def is_native(data: YamlMap) -> bool:
     return MARK in data
 
 
-def load_documents(paths: Iterable[str | Path]) -> Loaded:
+def load_documents(paths: Iterable[str | Path]) -> Documents:
     """The records of the files, which may be split over them in any way and order.
 
     Raises FormatError for files that cannot be read, SpecError for all that is unknown, missing or wrong.
     """
-    return loaded_from([(str(path), load_yaml(path)) for path in paths])
+    return documents_from([(str(path), load_yaml(path)) for path in paths])
 
 
-def load_text(text: str, name: str = "text") -> Loaded:
+def load_text(text: str, name: str = "text") -> Documents:
     """Like `load_documents`, for the text of one document; masks stay relative to the working directory."""
-    return loaded_from([(name, parse_yaml(text, name))], resolve_masks=False)
+    return documents_from([(name, parse_yaml(text, name))], resolve_masks=False)
 
 
-def load_preset(name: str) -> Loaded:
+def load_preset(name: str) -> Documents:
     """A preset of this package, an accelerator or a workload. Raises SpecError for an unknown name."""
     _check_name("preset", name, (*preset_names(), *workload_names()))
     folder = _WORKLOADS if name in workload_names() else _PRESETS
     return load_documents([folder / f"{name}.yaml"])
+
+
+def load_named(name_or_path: str | Path) -> Documents:
+    """A preset by name, or what a document has by its path, which ends in .yaml or .yml."""
+    if Path(name_or_path).suffix in (".yaml", ".yml"):
+        return load_documents([name_or_path])
+    return load_preset(str(name_or_path))
+
+
+def load_accelerator(name_or_path: str | Path) -> Accelerator:
+    """The accelerator of a preset by name, or of a document by its path, which ends in .yaml or .yml.
+
+    Raises SpecError for an unknown name, a document without an architecture, and components that cannot be
+    estimated.
+    """
+    return load_named(name_or_path).accelerator
 
 
 def load_workload(name_or_path: str | Path) -> Workload:
@@ -106,14 +106,12 @@ def load_workload(name_or_path: str | Path) -> Workload:
 
     Raises SpecError for an unknown name and a document without a workload, and as `load_documents` does.
     """
-    if Path(name_or_path).suffix in (".yaml", ".yml"):
-        loaded = load_documents([name_or_path])
-    else:
+    if Path(name_or_path).suffix not in (".yaml", ".yml"):
         _check_name("workload", str(name_or_path), workload_names())
-        loaded = load_preset(str(name_or_path))
-    if loaded.workload is None:
+    workload = load_named(name_or_path).workload
+    if workload is None:
         raise SpecError("no 'workload' given", path=str(name_or_path))
-    return loaded.workload
+    return workload
 
 
 def preset_names() -> tuple[str, ...]:
@@ -135,7 +133,7 @@ def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
         raise SpecError(f"unknown {kind} '{name}'", hint=near(name, known))
 
 
-def loaded_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = True) -> Loaded:
+def documents_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = True) -> Documents:
     """Like `load_documents`, for files that are read already: (name, contents) each."""
     found: dict[str, Record] = {}
     layers: list[Layer] = []
@@ -163,7 +161,8 @@ def loaded_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = T
                     raise SpecError(f"'{key}' is in {owner[key]} too, with other contents", path=file)
                 found[key], owner[key] = record, file
     workload = _of(found, "workload", Workload)
-    return Loaded(
+    return Documents(
+        where=", ".join(file for file, _ in files),
         architecture=_of(found, "architecture", Architecture),
         layers=(*layers, *(workload.layers if workload else ())),
         policy=_of(found, "policy", SparsePolicy),

@@ -24,7 +24,7 @@ ROUNDED = (
 )
 
 
-class Lowered(NamedTuple):
+class SearchArrays(NamedTuple):
     """All packs of one search."""
 
     arch: ArchPack
@@ -35,7 +35,7 @@ class Lowered(NamedTuple):
     accounting: int
 
 
-def bound_pack(low: Lowered) -> BoundPack:
+def bound_pack(low: SearchArrays) -> BoundPack:
     """The constants of the lower bounds."""
     policy, arch = low.policy, low.arch
     spatial = bool(policy.switch[packs.ANY_SPATIAL])
@@ -59,7 +59,7 @@ def _existing(layer: LayerPack) -> float:
     return float((layer.real / layer.bound).prod())
 
 
-def _point_density(low: Lowered, v: int) -> float:
+def _point_density(low: SearchArrays, v: int) -> float:
     """Nonzero fraction of single points; 0 where only a table knows."""
     d, words = float(low.density.density[v]), int(low.layer.words[v])
     if low.density.kind[v] == packs.TABULATED:
@@ -72,7 +72,7 @@ def _leaders(policy: PolicyPack, option: int) -> list[int]:
     return [int(v) for v in policy.leader[first:last]]
 
 
-def _least_left(low: Lowered, options: range) -> float:
+def _least_left(low: SearchArrays, options: range) -> float:
     """Least share of accesses that a SAF leaves: a leader tile of one point is empty most often."""
     return min(math.prod(_point_density(low, v) for v in _leaders(low.policy, g)) for g in options)
 
@@ -93,7 +93,7 @@ def _distinct(layer: LayerPack) -> Ints:
     return np.array(masks, np.int64)
 
 
-def least_compute(low: Lowered) -> tuple[float, float]:
+def least_compute(low: SearchArrays) -> tuple[float, float]:
     """(operations that take a cycle of a unit, pJ of all operations), both at least (model 12).
 
     What gating and skipping leave out depends on the mapping. Where few shares are possible all are tried
@@ -117,7 +117,7 @@ def least_compute(low: Lowered) -> tuple[float, float]:
     return min(busy for busy, _ in found), min(energy for _, energy in found) * (1 - 1e-12)
 
 
-def _left_out(low: Lowered, v: int) -> list[float] | None:
+def _left_out(low: SearchArrays, v: int) -> list[float] | None:
     """All probabilities that accesses to operand v may be left out with; None: too many."""
     shares = {0.0}
     for target, first, last in low.policy.option.tolist():
@@ -134,7 +134,7 @@ def _left_out(low: Lowered, v: int) -> list[float] | None:
     return sorted(shares)
 
 
-def _chances(low: Lowered, leader: int) -> list[float] | None:
+def _chances(low: SearchArrays, leader: int) -> list[float] | None:
     """All chances that a leader tile has a nonzero, formed like the model does; None: too many."""
     d = float(low.density.density[leader])
     if low.density.kind[leader] != packs.FIXED or 0.0 < d < 1 / 64:
@@ -143,7 +143,7 @@ def _chances(low: Lowered, leader: int) -> list[float] | None:
     return sorted({1.0} | {1.0 - (1.0 - n * d) for n in points if n * d < 1.0})
 
 
-def _metadata_states(low: Lowered) -> set[tuple[bool, bool]]:
+def _metadata_states(low: SearchArrays) -> set[tuple[bool, bool]]:
     """Whether the operands have metadata where they are kept innermost, per bypass choice."""
     states = set()
     for keep in low.space.keep:
@@ -160,7 +160,7 @@ def _millionths(x: float) -> float:
 
 
 def _operations(
-    low: Lowered, total: float, p_a: float, p_b: float, metadata_a: bool, metadata_b: bool
+    low: SearchArrays, total: float, p_a: float, p_b: float, metadata_a: bool, metadata_b: bool
 ) -> tuple[int, int, int] | None:
     """(actual, gated, skipped) operations as the kernel forms them (model 12); None: no valid mapping."""
     left = total - math.floor(total * p_a)
@@ -187,7 +187,7 @@ def _states(d: float, metadata: bool) -> tuple[float, float, float]:
     return min(max(d, 0.0), 1.0), 0.0 if metadata else rest, rest if metadata else 0.0
 
 
-def _least_by_density(low: Lowered, total: float) -> tuple[float, float]:
+def _least_by_density(low: SearchArrays, total: float) -> tuple[float, float]:
     """Operations with both operands nonzero always remain; they take a cycle and the full energy."""
     d_a, d_b = (_point_density(low, int(v)) for v in low.layer.operand)
     least = min(d_a, d_b)
@@ -197,7 +197,7 @@ def _least_by_density(low: Lowered, total: float) -> tuple[float, float]:
     return busy, busy * float(low.arch.compute_energy[packs.RANDOM])
 
 
-def space_bound(low: Lowered, bound: BoundPack, most_units: float) -> Reals:
+def space_bound(low: SearchArrays, bound: BoundPack, most_units: float) -> Reals:
     """(cycles, pJ) that no mapping of the space is below.
 
     The arithmetic takes its time on all units; every word of a tensor leaves or reaches the outermost level.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsim.mapper.bound_constants import Lowered
+from sparsim.mapper.bound_constants import SearchArrays
 from sparsim.mapper.factorisations import divisors
 from sparsim.mapper.kernels.lower_bounds import EXACT
 from sparsim.mapper.kernels.shortest_paths import CHANCE, MOST, STORED, tile_shares
@@ -37,14 +37,14 @@ class Tiles(NamedTuple):
     shares: Reals  # (D, W, 3)
 
 
-def energy_price(low: Lowered) -> Price:
+def energy_price(low: SearchArrays) -> Price:
     arch = low.arch
     access = np.ascontiguousarray(arch.energy[:, packs.DATA_ACTIONS : packs.DATA_ACTIONS + 3])
     most = arch.mesh[1:, 2] // arch.width[:, packs.CLUSTER]
     return Price(access, np.ascontiguousarray(arch.width[:, packs.BLOCK]), np.ascontiguousarray(most), False)
 
 
-def cycle_prices(low: Lowered) -> list[Price]:
+def cycle_prices(low: SearchArrays) -> list[Price]:
     """One for every bandwidth limit: cycles of one instance of the level."""
     prices = []
     for s, limit in enumerate(low.arch.limit):
@@ -61,7 +61,7 @@ def cycle_prices(low: Lowered) -> list[Price]:
     return prices
 
 
-def list_tiles(low: Lowered, bound: BoundPack) -> Tiles | None:
+def list_tiles(low: SearchArrays, bound: BoundPack) -> Tiles | None:
     """Sizes of the tiles that divisors of the bounds make; None if there are too many. Dense counts do not
     ask for them."""
     layer, n_data = low.layer, len(low.layer.words)
@@ -94,7 +94,7 @@ class Choice(NamedTuple):
     several: tuple[Nested, ...]  # it has more
 
 
-def list_choices(low: Lowered, bound: BoundPack) -> list[Choice]:
+def list_choices(low: SearchArrays, bound: BoundPack) -> list[Choice]:
     """All bypass choices, with all decisions."""
     choices = []
     for number, keep in enumerate(low.space.keep):
@@ -106,7 +106,7 @@ def list_choices(low: Lowered, bound: BoundPack) -> list[Choice]:
     return choices
 
 
-def make_chain(low: Lowered, bound: BoundPack, tiles: Tiles, choice: Choice, price: Price) -> ChainPack:
+def make_chain(low: SearchArrays, bound: BoundPack, tiles: Tiles, choice: Choice, price: Price) -> ChainPack:
     """The arrays of one choice."""
     keep = choice.keep
     layer, arch, space = low.layer, low.arch, low.space
@@ -150,7 +150,7 @@ def _padded(rows: list[list[int]]) -> Ints:
     return out
 
 
-def _stored(low: Lowered, tiles: Tiles, keep: Ints) -> Ints:
+def _stored(low: SearchArrays, tiles: Tiles, keep: Ints) -> Ints:
     """(S, D, W): words that a tile takes at least, like the enumeration has it."""
     stored = np.repeat(tiles.size[None], len(keep), axis=0)
     for v, kind in enumerate(low.density.kind):
@@ -160,7 +160,7 @@ def _stored(low: Lowered, tiles: Tiles, keep: Ints) -> Ints:
     return stored
 
 
-def _shares(low: Lowered, bound: BoundPack, tiles: Tiles, keep: Ints, gated: bool) -> Reals:
+def _shares(low: SearchArrays, bound: BoundPack, tiles: Tiles, keep: Ints, gated: bool) -> Reals:
     """(S, D, A, W + 1): least part of the dense accesses that stays actual, or `gated`, where the tile
     filled has the size; reads and updates are of a tile no smaller. At the end the least of all sizes."""
     n_levels, (n_data, n_sizes) = len(keep), tiles.size.shape
@@ -192,7 +192,7 @@ def _shares(low: Lowered, bound: BoundPack, tiles: Tiles, keep: Ints, gated: boo
     return share
 
 
-def make_chain_work(low: Lowered, chain: ChainPack, codes: int, states: int) -> ChainWork:
+def make_chain_work(low: SearchArrays, chain: ChainPack, codes: int, states: int) -> ChainWork:
     """Room for `codes` and `states` of any path."""
     (n_levels, n_data), (n_dims, n_divisors) = chain.stored.shape[:2], chain.divisor.shape
     most = n_levels * n_data

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from sparsim.errors import EmptyMapspaceError, SpecError
 from sparsim.mapper.indexed_mapspace import Sizes, Space, lower_mapspace, sizes
-from sparsim.records import Architecture, Layer, Mapspace
-from sparsim.records.consistency import check_mapspace
+from sparsim.model.consistency import check_mapspace
+from sparsim.records import Accelerator, Layer, Mapspace
 from sparsim.records.divisibility import cover
 
 MOST_PARTS = 2048
@@ -22,12 +22,13 @@ class Part(NamedTuple):
     space: Space
 
 
-def list_parts(arch: Architecture, layer: Layer, mapspace: Mapspace) -> list[Part]:
+def list_parts(accelerator: Accelerator, layer: Layer) -> list[Part]:
     """The parts that are not empty, those with less padding first. Without policies there is one, of `layer`.
 
     Raises what `lower_mapspace` raises if all are empty, SpecError for too many combinations.
     """
-    check_mapspace(arch, layer.shape, mapspace)
+    mapspace = accelerator.mapspace or Mapspace()
+    check_mapspace(accelerator.architecture, layer.shape, mapspace)
     dims = tuple(mapspace.divisibility)
     ranges = [_covered_bounds(layer.bounds[dim], mapspace.most_padding) for dim in dims]
     number = math.prod(map(len, ranges))
@@ -41,7 +42,7 @@ def list_parts(arch: Architecture, layer: Layer, mapspace: Mapspace) -> list[Par
     for bounds in sorted(product(*ranges), key=lambda bounds: (math.prod(bounds), bounds)):
         one = cover(layer, mapspace.divisibility, dict(zip(dims, bounds, strict=True)))
         try:
-            parts.append(Part(one, lower_mapspace(arch, one, mapspace)))
+            parts.append(Part(one, lower_mapspace(accelerator, one)))
         except EmptyMapspaceError as error:
             empty = empty or error
     if not parts and empty is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from sparsim.errors import SpecError
-from sparsim.mapper.bound_constants import Lowered, bound_pack, space_bound
+from sparsim.mapper.bound_constants import SearchArrays, bound_pack, space_bound
 from sparsim.mapper.incumbents import Entry, Incumbents
 from sparsim.mapper.indexed_mapspace import Space, mapping_of
 from sparsim.mapper.kernels.candidates import BOUND, PASSED, assemble_candidates
@@ -24,19 +24,17 @@ from sparsim.model import arrays as packs
 from sparsim.model.arrays import BoundPack, CandidateWork, Ints, MappingPack, Reals, SpacePack
 from sparsim.model.evaluate import Accounting, evaluate_pack
 from sparsim.model.lower import ACCOUNTING, ints, lower_arch, lower_density, lower_layer, lower_policy, reals
-from sparsim.records import Architecture, EnergyTable, Layer, SparsePolicy
+from sparsim.records import Accelerator, Layer
 from sparsim.records.divisibility import covers_of
 
 ROOM = 2048  # mappings evaluated at once
 
 
 class Problem(NamedTuple):
-    """The records that a mapping is evaluated with."""
+    """What mappings are searched for."""
 
-    arch: Architecture
+    accelerator: Accelerator
     layer: Layer
-    policy: SparsePolicy | None
-    energy: EnergyTable | None
     accounting: Accounting
 
 
@@ -79,10 +77,10 @@ class Engine:
         self.metrics, self.codes, self.threads = metrics, codes(metrics), threads
         self.allowed, self.progress, self.part = budget.evaluations, progress, part
         self.problem, self.space = problem, space
-        arch, layer, policy, energy, accounting = problem
-        self.low = Lowered(
-            lower_arch(arch, energy), lower_layer(layer), lower_density(layer),
-            lower_policy(policy, arch, layer.shape), space, ACCOUNTING[accounting],
+        accelerator, layer, accounting = problem
+        self.low = SearchArrays(
+            lower_arch(accelerator), lower_layer(layer), lower_density(layer),
+            lower_policy(accelerator, layer.shape), space, ACCOUNTING[accounting],
         )  # fmt: skip
         self.bound = bound_pack(self.low)
         self.pack = space_pack(self.low, self.bound)
@@ -159,10 +157,10 @@ class Engine:
             if number <= 0:
                 raise BudgetError
         rows = MappingPack(*(field[:number] for field in rows))
-        arch, layer, policy, energy, accounting = self.problem
+        accelerator, layer, accounting = self.problem
         # a few mappings are not worth waking threads for; numbers do not depend on them
         threads = self.threads if number >= 64 * self.threads else 1
-        result = evaluate_pack(arch, layer, policy, energy, rows, accounting=accounting, threads=threads)
+        result = evaluate_pack(accelerator, layer, rows, accounting=accounting, threads=threads)
         found = values(self.metrics, result.energy_pj, result.cycles)
         self.evaluated += number
         self.valid += int((result.status == packs.OK).sum())
@@ -213,14 +211,14 @@ class Engine:
 
     def found(self, entry: Entry) -> Found:
         factor, order, split, flags = entry.row
-        arch, shape = self.problem.arch, self.problem.layer.shape
-        mapping = mapping_of(arch, shape, factor, order, split, flags[:, packs.KEEP], self.space)
+        accelerator, shape = self.problem.accelerator, self.problem.layer.shape
+        mapping = mapping_of(accelerator, shape, factor, order, split, flags[:, packs.KEEP], self.space)
         covers = covers_of(entry.layer)
         mapping = replace(mapping, divisibility={cover.dim: cover.policy for cover in covers})
         return Found(mapping, entry.energy_pj, entry.cycles, covers)
 
 
-def space_pack(low: Lowered, bound: BoundPack) -> SpacePack:
+def space_pack(low: SearchArrays, bound: BoundPack) -> SpacePack:
     """The arrays of a mapspace that the kernels enumerate. Raises SpecError if there are too many dims."""
     space, arch = low.space, low.arch
     n_dims, n_tiling = len(space.factors), len(arch.tiling)

@@ -15,8 +15,10 @@ from sparsim.errors import EmptyMapspaceError, SpecError
 from sparsim.mapper.factor_limits import Limit, blame, combined, limits_of
 from sparsim.mapper.factorisations import count_factorisations, factorisations
 from sparsim.model.arrays import Ints, MappingPack
+from sparsim.model.consistency import check_mapspace
 from sparsim.model.lower import lower_arch, lower_layer
 from sparsim.records import (
+    Accelerator,
     Architecture,
     Layer,
     LevelConstraint,
@@ -27,7 +29,6 @@ from sparsim.records import (
     NestConstraint,
     Shape,
 )
-from sparsim.records.consistency import check_mapspace
 from sparsim.records.divisibility import Cover, covers_of, is_tight
 
 MAX_ROWS = 2_000_000  # factorisations of one dim, bypass choices: what is held in memory at once
@@ -59,17 +60,18 @@ class Sizes(NamedTuple):
     total: int
 
 
-def lower_mapspace(arch: Architecture, layer: Layer, mapspace: Mapspace) -> Space:
-    """The choices that `mapspace` leaves for `layer` on `arch`.
+def lower_mapspace(accelerator: Accelerator, layer: Layer) -> Space:
+    """The choices that the accelerator's mapspace leaves for `layer`.
 
     Raises SpecError for unknown names and for spaces too large to list (more than 2 million factorisations of
     one dim), EmptyMapspaceError if a dim has no factorisation left, or a dataspace no level that keeps it.
     """
+    arch, mapspace = accelerator.architecture, accelerator.mapspace or Mapspace()
     check_mapspace(arch, layer.shape, mapspace)
     lower_layer(layer)  # refuses bounds beyond exact counts
     dims = layer.shape.dims
-    fan = lower_arch(arch, None).fan
-    nests = _nests(arch, mapspace)
+    fan = lower_arch(accelerator).fan
+    nests = _nests(accelerator, mapspace)
     orders = [_order(nest, dims, _is_canonical(t, nests, fan)) for t, (_, nest) in enumerate(nests)]
     factors = {dim: _factors(dim, layer.bounds[dim], nests) for dim in dims}
     for cover in covers_of(layer):
@@ -113,10 +115,10 @@ def as_pack(space: Space, factor: Ints, order: Ints, split: Ints, keep: Ints) ->
 
 
 def mapping_of(
-    arch: Architecture, shape: Shape, factor: Ints, order: Ints, split: Ints, keep: Ints, space: Space
+    accelerator: Accelerator, shape: Shape, factor: Ints, order: Ints, split: Ints, keep: Ints, space: Space
 ) -> Mapping:
     """The record of one mapping: factor and order (T, R), split (T,), keep (S,)."""
-    pack = lower_arch(arch, None)
+    arch, pack = accelerator.architecture, lower_arch(accelerator)
     dims, data = shape.dims, [d.name for d in shape.dataspaces]
 
     def nest(t: int) -> Nest:
@@ -165,11 +167,11 @@ def _constraints(arch: Architecture, mapspace: Mapspace) -> list[LevelConstraint
     return [given.get(level.name, LevelConstraint(level=level.name)) for level in arch.storage[::-1]]
 
 
-def _nests(arch: Architecture, mapspace: Mapspace) -> list[tuple[_Tiling, NestConstraint]]:
+def _nests(accelerator: Accelerator, mapspace: Mapspace) -> list[tuple[_Tiling, NestConstraint]]:
     """Per tiling level."""
-    levels = _constraints(arch, mapspace)
+    levels = _constraints(accelerator.architecture, mapspace)
     nests = []
-    for s, spatial in lower_arch(arch, None).tiling.tolist():
+    for s, spatial in lower_arch(accelerator).tiling.tolist():
         constraint = levels[s].spatial if spatial else levels[s].temporal
         nests.append((_Tiling(levels[s].level, s, bool(spatial)), constraint or NestConstraint()))
     return nests

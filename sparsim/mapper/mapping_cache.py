@@ -19,7 +19,7 @@ from sparsim.fileio.writing import write_bytes
 from sparsim.mapper.objective import metrics_of
 from sparsim.mapper.search import search
 from sparsim.mapper.search_result import SearchResult
-from sparsim.records import Architecture, EnergyTable, Layer, Mapspace, Record, SparsePolicy
+from sparsim.records import Accelerator, Layer, Record
 
 _PACKAGE = Path(__file__).parent.parent
 _NO_MATTER = ("threads", "progress")  # a result does not depend on them
@@ -110,16 +110,9 @@ def default_folder(warn: Callable[[str], object] = warn_of_cache) -> Path | None
     return None
 
 
-def search_key(
-    arch: Architecture,
-    layer: Layer,
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
-    mapspace: Mapspace,
-    options: dict[str, Any],
-) -> str:
+def search_key(accelerator: Accelerator, layer: Layer, options: dict[str, Any]) -> str:
     """A digest of what `search` with these arguments depends on; the layer's name is not part of it."""
-    records = (arch, replace(layer, name=""), policy, energy, mapspace)
+    records = (accelerator, replace(layer, name=""))
     given = {**(search.__kwdefaults__ or {}), **options}
     given["objective"] = metrics_of(given["objective"])
     said = {name: value for name, value in given.items() if name not in _NO_MATTER}

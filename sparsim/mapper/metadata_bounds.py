@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsim.mapper.bound_constants import Lowered
+from sparsim.mapper.bound_constants import SearchArrays
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import Ints, Reals
 from sparsim.model.lower import reals
@@ -28,7 +28,7 @@ class Nested(NamedTuple):
     child: int
 
 
-def list_nested(low: Lowered, keep: Ints) -> list[Nested]:
+def list_nested(low: SearchArrays, keep: Ints) -> list[Nested]:
     """Those of one bypass choice, at levels of limited size."""
     found = []
     for v in range(len(low.layer.words)):
@@ -43,7 +43,7 @@ def list_nested(low: Lowered, keep: Ints) -> list[Nested]:
     return found
 
 
-def _ranks(low: Lowered, s: int, v: int) -> int:
+def _ranks(low: SearchArrays, s: int, v: int) -> int:
     """Number of ranks of a format whose ranks all take every loop, outer to inner; 0 for others."""
     has_format, compressed, ranks, inner_first = low.policy.format[s, v].tolist()
     if not (has_format and compressed) or inner_first or low.density.kind[v] == packs.TABULATED:
@@ -54,7 +54,7 @@ def _ranks(low: Lowered, s: int, v: int) -> int:
     return int(ranks) if takes_all else 0
 
 
-def least_bits(low: Lowered, size: Ints, most: Reals, keep: Ints, nested: Sequence[Nested]) -> Reals:
+def least_bits(low: SearchArrays, size: Ints, most: Reals, keep: Ints, nested: Sequence[Nested]) -> Reals:
     """(S, D, W): bits of tiles of size (D, W) words with `most` (D, W) nonzeros; those of `nested` have a
     child's tile of more than one word."""
     bits = reals(len(keep), *size.shape)
@@ -78,7 +78,7 @@ def least_bits(low: Lowered, size: Ints, most: Reals, keep: Ints, nested: Sequen
     return bits * (1 - 1e-9)
 
 
-def _occupied_bits(low: Lowered, s: int, v: int) -> int:
+def _occupied_bits(low: SearchArrays, s: int, v: int) -> int:
     """Metadata bits of a nonzero in the lowest rank."""
     kind, bits = low.policy.rank[s, v, 0, [packs.RANK_KIND, packs.RANK_METADATA_BITS]].tolist()
     return int(bits) if kind in OCCUPIED else 0

@@ -12,7 +12,7 @@ from sparsim.mapper.objective import Objective
 from sparsim.mapper.search import Method, search
 from sparsim.mapper.search_result import SearchResult
 from sparsim.model.evaluate import Accounting
-from sparsim.records import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
+from sparsim.records import Accelerator, Layer
 
 
 class SearchOptions(TypedDict, total=False):
@@ -30,11 +30,8 @@ class SearchOptions(TypedDict, total=False):
 
 
 def search_network(
-    arch: Architecture,
+    accelerator: Accelerator,
     layers: Sequence[Layer],
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
-    mapspace: Mapspace,
     *,
     cache: MappingCache | None = None,
     **options: Unpack[SearchOptions],
@@ -45,15 +42,12 @@ def search_network(
     Ctrl-C ends the layer at hand with the best so far, and leaves out the layers after it. Raises what
     `search` raises.
     """
-    return list(search_each(arch, layers, policy, energy, mapspace, cache=cache, **options))
+    return list(search_each(accelerator, layers, cache=cache, **options))
 
 
 def search_each(
-    arch: Architecture,
+    accelerator: Accelerator,
     layers: Sequence[Layer],
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
-    mapspace: Mapspace,
     *,
     cache: MappingCache | None = None,
     **options: Unpack[SearchOptions],
@@ -62,13 +56,13 @@ def search_each(
     cache = cache or MappingCache()
     timed = options.get("seconds") is not None
     for layer in layers:
-        key = search_key(arch, layer, policy, energy, mapspace, dict(options))
+        key = search_key(accelerator, layer, dict(options))
         result = cache.get(key)
         if result is None:
             # what seconds are worth differs from run to run, so that more of them could give less
-            any_time = search_key(arch, layer, policy, energy, mapspace, {**options, "seconds": "any"})
+            any_time = search_key(accelerator, layer, {**options, "seconds": "any"})
             earlier = cache.get(any_time) if timed else None
-            result = search(arch, layer, policy, energy, mapspace, **options)
+            result = search(accelerator, layer, **options)
             if not result.interrupted:
                 result = better_of(result, earlier) if earlier else result
                 cache.put(key, result)

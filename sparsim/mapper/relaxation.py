@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from sparsim.mapper.bound_constants import Lowered
+from sparsim.mapper.bound_constants import SearchArrays
 from sparsim.mapper.chain_arrays import (
     Choice,
     Price,
@@ -65,7 +65,7 @@ class Relaxation(NamedTuple):
 
 
 def relax(
-    low: Lowered, bound: BoundPack, space: SpacePack, metric: str, go_on: Callable[[], bool]
+    low: SearchArrays, bound: BoundPack, space: SpacePack, metric: str, go_on: Callable[[], bool]
 ) -> Relaxation | None:
     """The bound of a mapspace in `metric`; None where it is too large for this, or accesses are not bounded.
 
@@ -81,7 +81,7 @@ def relax(
 class Relaxing:
     """The relaxation of a mapspace in steps; `found` is what is known after those made, if anything."""
 
-    def __init__(self, low: Lowered, bound: BoundPack, space: SpacePack, metric: str) -> None:
+    def __init__(self, low: SearchArrays, bound: BoundPack, space: SpacePack, metric: str) -> None:
         self.found: Relaxation | None = None
         self._low, self._bound, self._space, self._metric = low, bound, space, metric
 
@@ -149,7 +149,7 @@ class _Values(NamedTuple):
 class _Paths:
     """Shortest paths for all choices of spatial factors and of what is kept."""
 
-    def __init__(self, low: Lowered, bound: BoundPack, spread: Ints, tiles: Tiles) -> None:
+    def __init__(self, low: SearchArrays, bound: BoundPack, spread: Ints, tiles: Tiles) -> None:
         self.low, self.bound, self.spread, self.tiles = low, bound, spread, tiles
         self.choices = list_choices(low, bound)
         n_data = len(low.layer.words)
@@ -256,7 +256,7 @@ def _whole(cycles: Reals, latency: int) -> Reals:
     return np.where(cycles * ALMOST > 1, np.ceil(cycles * ALMOST) + latency, 0.0)
 
 
-def list_spreads(low: Lowered, space: SpacePack) -> Ints | None:
+def list_spreads(low: SearchArrays, space: SpacePack) -> Ints | None:
     """(n, S, R): the spatial factors of every storage level that fit its fan-out; None if there are too many,
     or if factors do not multiply to the bounds."""
     tiling, factors = low.arch.tiling, low.space.factors

@@ -8,13 +8,13 @@ from itertools import product
 
 import numpy as np
 
-from sparsim.mapper.bound_constants import Lowered
+from sparsim.mapper.bound_constants import SearchArrays
 from sparsim.mapper.relaxation import Start
 from sparsim.model.arrays import Ints, SpacePack
 from sparsim.model.lower import ints
 
 
-def arrange(low: Lowered, space: SpacePack, starts: Iterable[Start]) -> tuple[Ints, Ints]:
+def arrange(low: SearchArrays, space: SpacePack, starts: Iterable[Start]) -> tuple[Ints, Ints]:
     """(candidates (n, R + 1), numbers (n, T, 2)) for `Engine.try_numbers`; without those whose factors the
     mapspace lacks."""
     candidates, numbers = [], []
@@ -30,7 +30,7 @@ def arrange(low: Lowered, space: SpacePack, starts: Iterable[Start]) -> tuple[In
     )
 
 
-def _arranged(low: Lowered, space: SpacePack, start: Start) -> tuple[list[int] | None, Ints]:
+def _arranged(low: SearchArrays, space: SpacePack, start: Start) -> tuple[list[int] | None, Ints]:
     arch, (n_tiling, n_dims) = low.arch, space.place.shape
     factor = np.ones((n_tiling, n_dims), np.int64)
     orders: list[list[int]] = [[] for _ in range(n_tiling)]  # innermost first

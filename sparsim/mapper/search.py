@@ -14,10 +14,10 @@ from sparsim.mapper.objective import Objective, metrics_of
 from sparsim.mapper.portfolio import DRAW, MEMBERS, Portfolio
 from sparsim.mapper.search_budget import Budget
 from sparsim.mapper.search_result import SearchResult
+from sparsim.model.consistency import check_search
 from sparsim.model.evaluate import Accounting
 from sparsim.model.lower import ACCOUNTING
-from sparsim.records import Architecture, EnergyTable, Layer, Mapspace, SparsePolicy
-from sparsim.records.consistency import check_search
+from sparsim.records import Accelerator, Layer, Mapspace
 from sparsim.records.number_limits import as_real, check_whole
 
 METHODS = ("auto", "exhaustive", "random", "local")
@@ -30,11 +30,8 @@ Method = Literal["auto", "exhaustive", "random", "local"]
 
 
 def search(
-    arch: Architecture,
+    accelerator: Accelerator,
     layer: Layer,
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
-    mapspace: Mapspace,
     *,
     objective: Objective = "edp",
     method: Method = "auto",
@@ -46,7 +43,7 @@ def search(
     accounting: Accounting = "timeloop-3",
     progress: Callable[[Progress], None] | None = None,
 ) -> SearchResult:
-    """The best mapping of `layer` on `arch` that `mapspace` allows, with a certificate.
+    """The best mapping of `layer` that the accelerator's mapspace allows, with a certificate.
 
     `objective`: "energy", "delay", "edp", or several of them, compared exactly and in this order; between
     equals the first in the mapspace wins, unless the search ends at its lower bound. `method`: "exhaustive"
@@ -74,12 +71,13 @@ def search(
     check_whole("search", "seed", seed)
     if seconds is not None and not as_real("search", "seconds", seconds) > 0:
         raise SpecError(f"seconds is {seconds}, allowed is more than 0", path="search")
-    parts = list_parts(arch, layer, mapspace)
-    warn_of_energies(check_search(arch, layer, policy, energy, mapspace))
+    mapspace = accelerator.mapspace or Mapspace()
+    parts = list_parts(accelerator, layer)
+    warn_of_energies(check_search(accelerator, layer))
     number = total_sizes(parts)
     small = _is_small(number)
     portfolio = Portfolio(
-        Problem(arch, parts[0].layer, policy, energy, accounting), parts, metrics,
+        Problem(accelerator, parts[0].layer, accounting), parts, metrics,
         _members(method, small, evaluations, seconds), small=small, seed=seed, top=top, threads=threads,
         budget=Budget(evaluations, seconds), progress=progress,
     )  # fmt: skip

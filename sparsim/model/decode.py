@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from sparsim.errors import MappingError
+from sparsim.estimate.accelerator_energy import resolved_energy
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import ArchPack, LayerPack, PolicyPack
 from sparsim.model.kernels.energy_and_cycles import (
@@ -36,9 +37,9 @@ from sparsim.model.result import (
     single_ratio,
 )
 from sparsim.model.workspace import Scratch
-from sparsim.records import Architecture, Layer, SparsePolicy
+from sparsim.records import Accelerator, Layer
 from sparsim.records.divisibility import covers_of
-from sparsim.records.energy_table import COMPUTE_ACTIONS, STORAGE_ACTIONS, ResolvedEnergy
+from sparsim.records.energy_table import COMPUTE_ACTIONS, STORAGE_ACTIONS
 
 ACTION_NAMES = tuple(STORAGE_ACTIONS)
 NO_FORMAT = FormatAccess(actual=(), gated=(), skipped=(), actual_bits=0, gated_bits=0, skipped_bits=0)
@@ -49,17 +50,18 @@ class Decoder:
     """One evaluated mapping, to be read out level by level."""
 
     def __init__(
-        self, arch: Architecture, layer: Layer, policy: SparsePolicy | None, energy: ResolvedEnergy,
-        lowered: tuple[ArchPack, LayerPack, PolicyPack], scratch: Scratch, accounting: str,
+        self, accelerator: Accelerator, layer: Layer, lowered: tuple[ArchPack, LayerPack, PolicyPack],
+        scratch: Scratch, accounting: str,
     ) -> None:  # fmt: skip
-        self.arch, self.layer, self.policy, self.energy = arch, layer, policy, energy
+        self.arch, self.policy, self.layer = accelerator.architecture, accelerator.policy, layer
+        self.energy = resolved_energy(accelerator)
         self.arch_pack, self.layer_pack, self.policy_pack = lowered
         self.nest, self.sparse, self.cost = scratch
         self.accounting = accounting
-        self.levels = arch.storage[::-1]
-        self.areas = energy.areas[::-1]
+        self.levels = self.arch.storage[::-1]
+        self.areas = self.energy.areas[::-1]
         self.data = [d.name for d in layer.shape.dataspaces]
-        self.active = policy is not None and policy.active
+        self.active = self.policy is not None and self.policy.active
         self.cc = int(self.cost.cycles[0])
         # small arrays are read out element by element, which lists do ten times as fast
         self.count = self.sparse.counts.tolist()

@@ -1,77 +1,71 @@
-"""Evaluate one mapping in full, many mappings at once, or a fixed network whose densities change."""
+"""Evaluate one mapping in full, or many mappings at once."""
 
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Dict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numba.core import event
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from sparsim.errors import MappingError, SpecError, near, warn_of_energies
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import (
     ArchPack,
-    CostPack,
     DensityPack,
     Ints,
     LayerPack,
     MappingPack,
-    NestPack,
     Reals,
-    SparsePack,
 )
+from sparsim.model.consistency import check
 from sparsim.model.decode import Decoder
 from sparsim.model.density_tables import count_accesses, fill_table, load_masks
-from sparsim.model.kernels.driver import analyse_one, finish_one, run_batch, run_frozen
+from sparsim.model.kernels.driver import analyse_one, finish_one, run_batch
 from sparsim.model.lower import (
     ACCOUNTING,
-    layer_sizes,
     lower_arch,
     lower_density,
     lower_layer,
+    lower_mapping,
     lower_mappings,
     lower_policy,
 )
-from sparsim.model.memo import by_identity
 from sparsim.model.result import Evaluation
 from sparsim.model.status import REASONS, mapping_error
-from sparsim.model.workspace import make_nest, make_scratch, most_children, no_table, widen
-from sparsim.records import Architecture, EnergyTable, Layer, Mapping, Shape, SparsePolicy
-from sparsim.records.consistency import check, check_energy
+from sparsim.model.workspace import make_nest, make_scratch, most_children, no_table
+from sparsim.records import Accelerator, Layer, Mapping
 from sparsim.records.divisibility import Cover, covered, covers_of
-from sparsim.records.energy_table import resolve_energy
 
 Accounting = Literal["timeloop-3", "timeloop-2022", "count-all"]
-_check = by_identity(check)
-_resolve = by_identity(resolve_energy)
-_covered = by_identity(covered)
 
 
-@by_identity
-def _lower_mapping(arch: Architecture, shape: Shape, mapping: Mapping) -> MappingPack:
-    return lower_mappings(arch, shape, [mapping])
-
-
-def _accounting(name: str) -> int:
+def accounting_code(name: str) -> int:
+    """The number that kernels know an accounting convention by. Raises SpecError for an unknown one."""
     if name not in ACCOUNTING:
         raise SpecError(f"unknown accounting '{name}'", hint=near(name, ACCOUNTING))
     return ACCOUNTING[name]
 
 
+def checked_once(accelerator: Accelerator, layer: Layer, mapping: Mapping) -> tuple[str, ...]:
+    """`check`, and its warnings kept with the mapping."""
+    return mapping.kept("checked", (accelerator, layer), lambda: check(accelerator, layer, mapping))
+
+
+def covered_once(layer: Layer, mapping: Mapping) -> Layer:
+    """`covered`, kept with the mapping, so that equal calls give the same layer."""
+    return mapping.kept("covered", (layer,), lambda: covered(layer, mapping))
+
+
 def evaluate(
-    arch: Architecture,
+    accelerator: Accelerator,
     layer: Layer,
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
     mapping: Mapping,
     *,
     accounting: Accounting = "timeloop-3",
@@ -80,24 +74,23 @@ def evaluate(
     """One mapping in full detail (model 1.3). Of a mapping that pads dims the numbers are those of the
     padded layer; see `Evaluation.covers`.
 
-    `policy` None: the dense report. `energy` None: built-in energies (model 4.4). `masks`: the nonzeros of
-    dataspaces whose density is `actual`, in the shape's coordinates; they outrank files that the layer names.
-    Energies that are given in vain or missing are an EnergyWarning. Raises SpecError, EnergyTableError, or
-    MappingError if the mapping is invalid.
+    `masks`: the nonzeros of dataspaces whose density is `actual`, in the shape's coordinates; they outrank
+    files that the layer names. Energies that are given in vain or missing are an EnergyWarning. Raises
+    SpecError, EnergyTableError, or MappingError if the mapping is invalid.
     """
-    convention = _accounting(accounting)
-    warnings = _check(arch, layer, policy, energy, mapping)
-    layer = _covered(layer, mapping)
-    arch_pack, layer_pack = lower_arch(arch, energy), lower_layer(layer)
+    convention = accounting_code(accounting)
+    warnings = checked_once(accelerator, layer, mapping)
+    layer = covered_once(layer, mapping)
+    arch_pack, layer_pack = lower_arch(accelerator), lower_layer(layer)
     density = lower_density(layer)
-    policy_pack = lower_policy(policy, arch, layer.shape)
-    mappings = _lower_mapping(arch, layer.shape, mapping)
+    policy_pack = lower_policy(accelerator, layer.shape)
+    mappings = lower_mapping(accelerator, layer.shape, mapping)
     tensors = load_masks(layer, masks or {})
     children = most_children(arch_pack, layer_pack, mappings)
     nest = make_nest(arch_pack, layer_pack, policy_pack, children)
     status = analyse_one(arch_pack, layer_pack, policy_pack, mappings, 0, convention, True, nest)
     if status != packs.OK:
-        raise mapping_error(status, nest.info, arch, layer)
+        raise mapping_error(status, nest.info, accelerator.architecture, layer)
     table, counts = fill_table(arch_pack, layer, layer_pack, density, policy_pack, nest, tensors)
     scratch = make_scratch(arch_pack, layer_pack, density, policy_pack, nest, entries=len(table.k))
     if counts is not None:  # which accesses happen is counted once the rules are chosen
@@ -108,16 +101,8 @@ def evaluate(
     if status == packs.OK:
         status = finish_one(arch_pack, layer_pack, density, policy_pack, table, True, *scratch)
     if status != packs.OK:
-        raise mapping_error(status, nest.info, arch, layer)
-    decoder = Decoder(
-        arch,
-        layer,
-        policy,
-        _resolve(arch, energy),
-        (arch_pack, layer_pack, policy_pack),
-        scratch,
-        accounting,
-    )
+        raise mapping_error(status, nest.info, accelerator.architecture, layer)
+    decoder = Decoder(accelerator, layer, (arch_pack, layer_pack, policy_pack), scratch, accounting)
     warn_of_energies(warnings)
     return decoder.evaluation(warnings)
 
@@ -153,52 +138,50 @@ class BatchResult(NamedTuple):
 
 
 def evaluate_batch(
-    arch: Architecture,
+    accelerator: Accelerator,
     layer: Layer,
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
-    mappings: Sequence[Mapping] | MappingPack,
+    mappings: Sequence[Mapping],
     *,
     accounting: Accounting = "timeloop-3",
     threads: int = 1,
 ) -> BatchResult:
     """Energy and cycles of many mappings of one layer.
 
-    `mappings` may be a MappingPack (see `lower_mappings`), which saves lowering them again. The numbers do
-    not depend on `threads`. An invalid mapping is normal here; factors that do not multiply to the bounds are
-    a MappingError, densities `banded` and `actual` (which need tables per mapping) a SpecError. Energies that
-    are given in vain or missing are an EnergyWarning.
+    The numbers do not depend on `threads`. An invalid mapping is normal here; factors that do not multiply to
+    the bounds are a MappingError, densities `banded` and `actual` (which need tables per mapping) a
+    SpecError. Energies that are given in vain or missing are an EnergyWarning.
     """
-    if isinstance(mappings, MappingPack):
-        _accounting(accounting)
-        mappings = _as_pack(lower_layer(layer), lower_arch(arch, energy), mappings)
-        warn_of_energies(_check_pack(arch, layer, policy, energy, mappings))
-    else:
-        warnings: dict[str, None] = {}
-        for mapping in mappings:
-            warnings |= dict.fromkeys(_check(arch, layer, policy, energy, mapping))
-        warn_of_energies(warnings)
-        if any(mapping.divisibility for mapping in mappings):
-            return _evaluate_covered(arch, layer, policy, energy, mappings, accounting, threads)
-        mappings = lower_mappings(arch, layer.shape, mappings)
-    return evaluate_pack(arch, layer, policy, energy, mappings, accounting=accounting, threads=threads)
+    warnings: dict[str, None] = {}
+    for mapping in mappings:
+        warnings |= dict.fromkeys(checked_once(accelerator, layer, mapping))
+    warn_of_energies(warnings)
+    layers = [covered_once(layer, mapping) for mapping in mappings]
+    groups: dict[tuple[Cover, ...], list[int]] = {}
+    for i, one in enumerate(layers):
+        groups.setdefault(covers_of(one), []).append(i)
+    number = len(mappings)
+    result = BatchResult(np.empty(number), np.empty(number), np.empty(number, np.int64))
+    for rows in groups.values():
+        pack = lower_mappings(accelerator, layer.shape, [mappings[i] for i in rows])
+        some = evaluate_pack(accelerator, layers[rows[0]], pack, accounting=accounting, threads=threads)
+        for whole, part in zip(result, some, strict=True):
+            whole[rows] = part
+    return result
 
 
 def evaluate_pack(
-    arch: Architecture,
+    accelerator: Accelerator,
     layer: Layer,
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
     mappings: MappingPack,
     *,
-    accounting: Accounting,
-    threads: int,
+    accounting: Accounting = "timeloop-3",
+    threads: int = 1,
 ) -> BatchResult:
-    """`evaluate_batch` where energies are checked already, as `search` does once for all mappings."""
-    convention = _accounting(accounting)
-    arch_pack, layer_pack = lower_arch(arch, energy), lower_layer(layer)
-    density, policy_pack = lower_density(layer), lower_policy(policy, arch, layer.shape)
-    _refuse_tabulated(layer, density, "evaluate_batch")
+    """`evaluate_batch` of lowered mappings whose energies are checked, as `search` does once for all."""
+    convention = accounting_code(accounting)
+    arch_pack, layer_pack = lower_arch(accelerator), lower_layer(layer)
+    density, policy_pack = lower_density(layer), lower_policy(accelerator, layer.shape)
+    refuse_tabulated(layer, density, "evaluate_batch")
     mappings = _as_pack(layer_pack, arch_pack, mappings)
     total = len(mappings.factor)
     out = np.full((total, 3), np.nan)
@@ -225,69 +208,8 @@ def evaluate_pack(
     return BatchResult(out[:, 0], out[:, 1], status)
 
 
-def _check_pack(
-    arch: Architecture,
-    layer: Layer,
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
-    mappings: MappingPack,
-) -> tuple[str, ...]:
-    """Energies of the levels that any row keeps a dataspace at: warnings, or EnergyTableError."""
-    if energy is None:
-        return ()
-    kept = np.bitwise_or.reduce(mappings.flags[:, ::-1, packs.KEEP], axis=0).tolist()
-    return _check_kept(arch, layer.shape, policy, energy, _first_equal(tuple(kept)))
-
-
-@cache
-def _first_equal(kept: tuple[int, ...]) -> tuple[int, ...]:
-    """The same object for equal tuples."""
-    return kept
-
-
-@by_identity
-def _check_kept(
-    arch: Architecture,
-    shape: Shape,
-    policy: SparsePolicy | None,
-    energy: EnergyTable,
-    kept: tuple[int, ...],
-) -> tuple[str, ...]:
-    """`kept`: a bit mask of dataspaces per level, the outermost first."""
-    keepers = {
-        dataspace.name: [i for i, mask in enumerate(kept) if mask >> v & 1]
-        for v, dataspace in enumerate(shape.dataspaces)
-    }
-    return check_energy(arch, shape, policy, energy, keepers)
-
-
-def _evaluate_covered(
-    arch: Architecture,
-    layer: Layer,
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
-    mappings: Sequence[Mapping],
-    accounting: Accounting,
-    threads: int,
-) -> BatchResult:
-    """Mappings with padded or imperfect dims, those with the same covered bounds at once."""
-    layers = [_covered(layer, mapping) for mapping in mappings]
-    groups: dict[tuple[Cover, ...], list[int]] = {}
-    for i, one in enumerate(layers):
-        groups.setdefault(covers_of(one), []).append(i)
-    number = len(mappings)
-    result = BatchResult(np.empty(number), np.empty(number), np.empty(number, np.int64))
-    for rows in groups.values():
-        pack = lower_mappings(arch, layer.shape, [mappings[i] for i in rows])
-        some = evaluate_pack(
-            arch, layers[rows[0]], policy, energy, pack, accounting=accounting, threads=threads
-        )
-        for whole, part in zip(result, some, strict=True):
-            whole[rows] = part
-    return result
-
-
-def _refuse_tabulated(layer: Layer, density: DensityPack, where: str) -> None:
+def refuse_tabulated(layer: Layer, density: DensityPack, where: str) -> None:
+    """Raise SpecError for densities that need tables per mapping."""
     for dataspace, kind in zip(layer.shape.dataspaces, density.kind, strict=True):
         if kind == packs.TABULATED:
             model = layer.density(dataspace.name).distribution
@@ -315,132 +237,3 @@ def _refuse_nonsense(status: Ints, layer: Layer) -> None:
     if len(wrong):
         reason = REASONS[int(status[wrong[0]])]
         raise MappingError(f"mapping {wrong[0]} is none of layer {layer.name}: {reason}")
-
-
-def _refuse_padded(layers: Sequence[Layer]) -> None:
-    for layer in layers:
-        for cover in covers_of(layer):
-            if cover.policy == "padded":
-                raise SpecError(
-                    f"dim '{cover.dim}' is padded, Frozen takes perfect and imperfect ones",
-                    path=f"layer {layer.name}",
-                )
-
-
-class FrozenResult(NamedTuple):
-    """Per layer; `level_energy_pj` is (layers, hardware levels): compute, then storage from inside."""
-
-    energy_pj: Reals
-    cycles: Reals
-    level_energy_pj: Reals
-
-
-class _Workspace(NamedTuple):
-    """The arrays that `run_frozen` writes to. They belong to one call at a time."""
-
-    nests: NestPack
-    sparse: SparsePack
-    cost: CostPack
-
-
-class Frozen:
-    """A network whose mappings are fixed while its densities vary: for training loops.
-
-    Everything that does not depend on densities is computed once, here; a call then costs microseconds per
-    layer. All layers run on `arch` under `policy` and have the same dataspaces; their shapes may differ.
-    Threads may share one: each call has its own workspace.
-    """
-
-    def __init__(
-        self,
-        arch: Architecture,
-        layers: Sequence[Layer],
-        policy: SparsePolicy | None,
-        energy: EnergyTable | None,
-        mappings: Sequence[Mapping],
-        *,
-        accounting: Accounting = "timeloop-3",
-    ) -> None:
-        if len(layers) != len(mappings) or not layers:
-            raise SpecError(f"{len(layers)} layers and {len(mappings)} mappings, as many of both are needed")
-        warnings: dict[str, None] = {}
-        for layer, mapping in zip(layers, mappings, strict=True):
-            warnings |= dict.fromkeys(_check(arch, layer, policy, energy, mapping))
-        warn_of_energies(warnings)
-        self.arch, self.layers = arch, tuple(map(_covered, layers, mappings))
-        _refuse_padded(self.layers)
-        layers = self.layers
-        self.dataspaces = tuple(d.name for d in layers[0].shape.dataspaces)
-        n_dims, n_sides, n_terms = (max(size) for size in zip(*map(layer_sizes, layers), strict=True))
-        sizes = (n_dims, n_sides, n_terms)
-        self._arch = lower_arch(arch, energy)
-        self._networks = bool(self._arch.wire.any())
-        lowered = [
-            lower_mappings(arch, layer.shape, [mapping])
-            for layer, mapping in zip(layers, mappings, strict=True)
-        ]
-        rows = [lower_layer(layer) for layer in layers]
-        children = max(most_children(self._arch, *pair) for pair in zip(rows, lowered, strict=True))
-        nests, wide_rows, kinds = [], [], []
-        for layer, row, one in zip(layers, rows, lowered, strict=True):
-            if tuple(d.name for d in layer.shape.dataspaces) != self.dataspaces:
-                raise SpecError(
-                    f"dataspaces differ from those of layer {layers[0].name}", path=f"layer {layer.name}"
-                )
-            density = lower_density(layer)
-            _refuse_tabulated(layer, density, "Frozen")
-            pack = lower_policy(policy, arch, layer.shape)
-            nest = make_nest(self._arch, row, pack, children)
-            status = analyse_one(self._arch, row, pack, one, 0, _accounting(accounting), self._networks, nest)
-            if status != packs.OK:
-                raise mapping_error(status, nest.info, arch, layer, name_layer=True)
-            wide = lower_layer(layer, sizes)
-            nests.append(widen(nest, make_nest(self._arch, wide, pack, children)))
-            wide_rows.append(wide)
-            kinds.append(density.kind)
-        self._nests = NestPack(*(np.stack(field) for field in zip(*nests, strict=True)))  # kernels get copies
-        self._rows = LayerPack(*(np.stack(field) for field in zip(*wide_rows, strict=True)))
-        self._kinds = np.stack(kinds)
-        self._policy = pack
-        self._table = no_table(nests[0])
-        self._spare: list[_Workspace] = [self._workspace()]
-
-    def _workspace(self) -> _Workspace:
-        largest = LayerPack(*(field[0] for field in self._rows))._replace(words=self._rows.words.max(axis=0))
-        most = DensityPack(self._kinds.max(axis=0), np.ones(len(self.dataspaces)))
-        nests = copy.deepcopy(self._nests)
-        first = NestPack(*(field[0] for field in nests))  # type: ignore[arg-type]
-        _, sparse, cost = make_scratch(self._arch, largest, most, self._policy, first)
-        return _Workspace(nests, sparse, cost)
-
-    def __call__(self, densities: ArrayLike) -> FrozenResult:
-        """Energy and cycles for nonzero fractions `densities`, (layers, dataspaces) in the shape's order.
-
-        Raises SpecError for densities outside [0, 1], MappingError if a layer does not fit with them.
-        """
-        values = np.ascontiguousarray(densities, np.float64)
-        if values.shape != self._kinds.shape:
-            raise SpecError(f"densities have shape {values.shape}, needed is {self._kinds.shape}")
-        if not ((values >= 0.0) & (values <= 1.0)).all():
-            i, v = np.argwhere(~((values >= 0.0) & (values <= 1.0)))[0]
-            raise SpecError(
-                f"density of {self.dataspaces[v]} is {values[i, v]:g}, allowed is 0 to 1",
-                path=f"layer {self.layers[i].name}",
-            )
-        out = np.empty((len(values), 3 + len(self.arch.storage) + 1))
-        try:
-            work = self._spare.pop()  # no other thread can take the same one
-        except IndexError:
-            work = self._workspace()
-        run_frozen(
-            self._arch, self._rows, DensityPack(self._kinds, values), self._policy, self._table,
-            self._networks, *work, out,
-        )  # fmt: skip
-        for i in np.flatnonzero(out[:, 2]):
-            error = mapping_error(
-                int(out[i, 2]), work.nests.info[i], self.arch, self.layers[i], name_layer=True
-            )
-            self._spare.append(work)
-            raise error
-        self._spare.append(work)
-        return FrozenResult(out[:, 0], out[:, 1], out[:, 3:])

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from sparsim.errors import SpecError
+from sparsim.estimate.accelerator_energy import resolved_energy
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import ArchPack, DensityPack, Ints, LayerPack, MappingPack, PolicyPack, Reals
-from sparsim.model.memo import by_identity
-from sparsim.records import Architecture, EnergyTable, Layer, Mapping, Nest, Saf, Shape, SparsePolicy, Storage
+from sparsim.records import Accelerator, Architecture, Layer, Mapping, Nest, Saf, Shape, SparsePolicy, Storage
 from sparsim.records.divisibility import CoveredLayer
-from sparsim.records.energy_table import ResolvedEnergy, resolve_energy
+from sparsim.records.energy_table import ResolvedEnergy
 from sparsim.records.sparsity import rank_word_bits
 
 MAX_WORDS = 3_037_000_499  # floor(sqrt(2^63)): products of two tensor sizes stay exact
@@ -47,12 +47,16 @@ def reals(*shape: int) -> Reals:
     return np.zeros(shape, np.float64)
 
 
-@by_identity
-def lower_arch(arch: Architecture, energy: EnergyTable | None) -> ArchPack:
-    """Levels, meshes, limits, energies. Raises SpecError for what does not fit."""
+def lower_arch(accelerator: Accelerator) -> ArchPack:
+    """Levels, meshes, limits, energies; kept with the accelerator. Raises SpecError for what does not fit."""
+    return accelerator.kept("lowered", (), lambda: _lower_arch(accelerator))
+
+
+def _lower_arch(accelerator: Accelerator) -> ArchPack:
+    arch = accelerator.architecture
     levels = arch.storage[::-1]
     n = len(levels)
-    resolved = resolve_energy(arch, energy)
+    resolved = resolved_energy(accelerator)
     mesh = [arch.total_mesh(len(arch.storage) - h) for h in range(n + 1)]
     fan = [(mesh[s][0] // mesh[s + 1][0], mesh[s][1] // mesh[s + 1][1]) for s in range(n)]
     tiling: list[tuple[int, int]] = []
@@ -134,13 +138,17 @@ def layer_sizes(layer: Layer) -> Sizes:
     return len(layer.shape.dims), max(map(len, sides)), sum(len(t) for d in sides for t in d)
 
 
-@by_identity
-def lower_layer(layer: Layer, sizes: Sizes | None = None) -> LayerPack:
-    """Bounds and projections. Dims beyond the layer's own have bound 1 and touch nothing.
+def lower_layer(layer: Layer) -> LayerPack:
+    """Bounds and projections, kept with the layer.
 
     Raises SpecError if a tensor is too large for exact counts.
     """
-    n_dims, n_sides, n_terms = sizes or layer_sizes(layer)
+    return layer.kept("lowered", (), lambda: lower_padded(layer, layer_sizes(layer)))
+
+
+def lower_padded(layer: Layer, sizes: Sizes) -> LayerPack:
+    """The same with room for more dims, which have bound 1 and touch nothing."""
+    n_dims, n_sides, n_terms = sizes
     shape = layer.shape
     coefficient = {**shape.coefficients, **layer.coefficients}
     bound = np.ones(n_dims, np.int64)
@@ -209,10 +217,13 @@ def level_index(arch: Architecture, name: str) -> int:
     return [level.name for level in arch.storage[::-1]].index(name)
 
 
-@by_identity
-def lower_policy(policy: SparsePolicy | None, arch: Architecture, shape: Shape) -> PolicyPack:
-    """Formats and SAFs, the latter in their order of evaluation (model 10.1)."""
-    policy = policy or SparsePolicy()
+def lower_policy(accelerator: Accelerator, shape: Shape) -> PolicyPack:
+    """Formats and SAFs, the latter in their order of evaluation (model 10.1); kept with the accelerator."""
+    return accelerator.kept("lowered policy", (shape,), lambda: _lower_policy(accelerator, shape))
+
+
+def _lower_policy(accelerator: Accelerator, shape: Shape) -> PolicyPack:
+    arch, policy = accelerator.architecture, accelerator.policy or SparsePolicy()
     data = [d.name for d in shape.dataspaces]
     n_levels = len(arch.storage)
     n_ranks = max([len(f.ranks) for f in policy.formats], default=1)
@@ -262,10 +273,17 @@ def _lower_safs(policy: SparsePolicy, arch: Architecture, data: list[str]) -> tu
     )
 
 
-def lower_mappings(arch: Architecture, shape: Shape, mappings: Sequence[Mapping]) -> MappingPack:
+def lower_mapping(accelerator: Accelerator, shape: Shape, mapping: Mapping) -> MappingPack:
+    """One row; kept with the mapping."""
+    return mapping.kept(
+        "lowered", (accelerator, shape), lambda: lower_mappings(accelerator, shape, [mapping])
+    )
+
+
+def lower_mappings(accelerator: Accelerator, shape: Shape, mappings: Sequence[Mapping]) -> MappingPack:
     """One row per mapping; dims that a nest leaves out have factor 1."""
     n_dims = len(shape.dims)
-    pack = lower_arch(arch, None)
+    arch, pack = accelerator.architecture, lower_arch(accelerator)
     n_tiling, n_levels = len(pack.tiling), len(arch.storage)
     factor = np.ones((len(mappings), n_tiling, n_dims), np.int64)
     order = np.broadcast_to(np.arange(n_dims), factor.shape).copy()

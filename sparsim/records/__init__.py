@@ -1,5 +1,6 @@
 """What the user says: frozen, validated records with names and units. Levels are listed outer to inner."""
 
+from sparsim.records.accelerator import Accelerator
 from sparsim.records.architecture import Architecture, Compute, Network, Storage
 from sparsim.records.component import Component
 from sparsim.records.convolution import CONV, is_depthwise
@@ -13,7 +14,8 @@ from sparsim.records.sparsity import Option, Rank, Saf, SparsePolicy, TensorForm
 from sparsim.records.workload import Workload
 
 __all__ = [
-    "CONV", "DENSE", "Architecture", "Component", "Compute", "Dataspace", "Density", "EnergyTable", "Layer",
+    "CONV", "DENSE", "Accelerator", "Architecture", "Component", "Compute", "Dataspace", "Density",
+    "EnergyTable", "Layer",
     "LevelConstraint", "LevelMapping", "Mapping", "Mapspace", "Nest", "NestConstraint", "Network", "Option",
     "Rank", "Record", "Saf", "Shape", "SparsePolicy", "Storage", "TensorFormat", "Workload",
     "effectual_macs", "is_depthwise", "macs", "tensor_shape", "words",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
+T = TypeVar("T")
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """An immutable, validated record. Unknown fields are refused; equality is by content."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -19,6 +22,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def digest(self) -> str:
         """SHA-256 of the record's canonical JSON, in hex; equal records have equal digests."""
         return hashlib.sha256(msgspec.json.encode(self.to_dict(), order="sorted")).hexdigest()
+
+    def kept(self, name: str, others: tuple[object, ...], make: Callable[[], T]) -> T:
+        """What `make` returned for this record together with `others`; it is called again for others.
+
+        The result lives as long as the record. It is no part of its value, nor of copies. Records are
+        immutable: who changes a dict inside one gets what was made before.
+        """
+        slot = self.__dict__.get(name)
+        if slot is None or not all(a is b or a == b for a, b in zip(slot[0], others, strict=True)):
+            slot = self.__dict__[name] = others, make()
+        found: T = slot[1]
+        return found
 
     def __hash__(self) -> int:
         return hash(msgspec.json.encode(self, order="sorted"))

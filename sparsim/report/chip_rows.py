@@ -100,7 +100,7 @@ def document(
     return {
         "chip": chip.spec.to_dict(),
         "architecture_source": chip.architecture.source,
-        "components": estimate_all(chip.components),
+        "components": estimate_all(chip.accelerator.components),
         "energy_source": chip_energy_sources(chip),
         "workload": {"name": workload.name, "source": workload.source, "provenance": workload.provenance},
         "objective": metric,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from sparsim.files.native import Loaded
+from sparsim.estimate.accelerator_energy import energy_table, resolved_energy
+from sparsim.files.documents import Documents
 from sparsim.records import (
+    Accelerator,
     Architecture,
-    EnergyTable,
     Layer,
     SparsePolicy,
     TensorFormat,
@@ -18,7 +19,7 @@ from sparsim.records import (
 )
 from sparsim.records.chip_spec import ChipSpec
 from sparsim.records.component import Component
-from sparsim.records.energy_table import STORAGE_ACTIONS, resolve_energy
+from sparsim.records.energy_table import STORAGE_ACTIONS
 from sparsim.records.noc_spec import Noc
 from sparsim.records.pe_spec import Spad, SparsePE
 
@@ -39,11 +40,11 @@ _READ = tuple(STORAGE_ACTIONS).index("random_read")
 _WRITE = tuple(STORAGE_ACTIONS).index("random_fill")
 
 
-def describe(name: str, loaded: Loaded) -> str:
+def describe(name: str, loaded: Documents) -> str:
     """Title, level table, components, chip, formats and SAFs, layers."""
     parts = [name]
     if loaded.architecture:
-        parts += ["", *_architecture(loaded.architecture, loaded.energy)]
+        parts += ["", *_architecture(loaded.accelerator)]
     if loaded.components:
         parts += ["", *_components(loaded.components)]
     if loaded.chip:
@@ -124,9 +125,10 @@ def _table(rows: Sequence[Sequence[str]], left: int = 1) -> Iterable[str]:
         yield "  " + "  ".join(cells).rstrip()
 
 
-def _architecture(arch: Architecture, energy: EnergyTable | None) -> Iterable[str]:
+def _architecture(accelerator: Accelerator) -> Iterable[str]:
     """Levels outer to inner; words, bandwidths and area per instance, energies per access of one block."""
-    resolved = resolve_energy(arch, energy)
+    arch, resolved = accelerator.architecture, resolved_energy(accelerator)
+    energy = energy_table(accelerator)
     rows = [_COLUMNS]
     for i, level in enumerate(arch.storage):
         rows.append(

@@ -22,7 +22,7 @@ from sparsim.errors import SparsimError
 from sparsim.files.native import dump
 from sparsim.files.timeloop.documents import documents_from, search_documents_from
 from sparsim.files.yaml_reading import parse_yaml
-from sparsim.records import Workload
+from sparsim.records import Accelerator, Workload
 from tests.fuzz.judge import command
 from tests.fuzz.mutations import VALUES, mutated, spoiled
 
@@ -246,7 +246,11 @@ def api(rng: random.Random, folder: Path) -> Main:
             first = (some_arch, some_layer, policy, some_energy)
             found = evaluate(*first, mapping)
             batch = evaluate_batch(*first, [mapping], threads=rng.choice((1, 2, 10**9)))
-            frozen = Frozen(some_arch, [some_layer], policy, some_energy, [mapping])
+            frozen = Frozen(
+                Accelerator(architecture=some_arch, policy=policy, energy=some_energy),
+                [some_layer],
+                [mapping],
+            )
             some = frozen([[rng.choice((0.0, 1.0, 0.3, 1e-300)) for _ in range(3)]])
             numbers = [found.energy_pj, found.cycles, *batch.energy_pj, *some.energy_pj, *some.cycles]
             if not all(0 <= number < np.inf for number in numbers):

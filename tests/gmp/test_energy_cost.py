@@ -58,7 +58,11 @@ def test_on_an_accelerator_it_is_the_model_itself(mapped):
     densities = np.random.default_rng(0).uniform(0.05, 0.95, (3, 3))
     energy, cycles = mapped(densities)
     for i, layer in enumerate(with_densities(mapped.layers, densities)):
-        one = evaluate(PRESET.architecture, layer, PRESET.policy, PRESET.energy, STUDY[i].mapping)
+        one = evaluate(
+            Accelerator(architecture=PRESET.architecture, policy=PRESET.policy, energy=PRESET.energy),
+            layer,
+            STUDY[i].mapping,
+        )
         assert energy[i] == pytest.approx(one.energy_pj, rel=1e-12)
         assert cycles[i] == one.cycles
     assert mapped.densities.tolist() == [

@@ -31,7 +31,7 @@ def test_components_are_priced_as_the_model_does(tmp_path: Path) -> None:
     path = given(tmp_path, None, PE)
     loaded = load_documents([path])
     assert loaded.architecture is not None
-    expected = evaluate(loaded.architecture, LAYER, None, loaded.energy, MAPPING)
+    expected = evaluate(Accelerator(architecture=loaded.architecture, energy=loaded.energy), LAYER, MAPPING)
     found = load_hardware(path)
     assert isinstance(found, Accelerator)
     assert found.energy == loaded.energy

@@ -32,7 +32,7 @@ class Listed(NamedTuple):
 
 def list_mappings(case, space: Space, accounting: str, *, test_fan: bool, unit_loops: bool) -> Listed:
     """`unit_loops`: also all orders and splits that differ in loops of bound 1 only."""
-    arch = lower_arch(case.arch, None)
+    arch = lower_arch(case.on())
     rows, candidates = [], []
     for chosen in product(*(range(len(f)) for f in space.factors)):
         factor = np.stack([f[i] for f, i in zip(space.factors, chosen, strict=True)], axis=1)
@@ -49,7 +49,7 @@ def list_mappings(case, space: Space, accounting: str, *, test_fan: bool, unit_l
                     candidates.append((*chosen, choice))
     fields = [np.array([row[i] for row in rows], np.int64) for i in range(4)] if rows else _nothing(space)
     pack = as_pack(space, *fields)
-    result = evaluate_batch(*case[:4], pack, accounting=accounting)
+    result = evaluate_batch(*case.given[:2], pack, accounting=accounting)
     return Listed(pack, candidates, result)
 
 

@@ -17,7 +17,7 @@ from sparsim.files.native import load_preset
 from sparsim.files.timeloop.documents import Documents, read_documents
 from sparsim.mapper.indexed_mapspace import first_order, lower_mapspace, mapping_of, sizes
 from sparsim.model.lower import lower_mappings
-from sparsim.records import Mapping, Nest
+from sparsim.records import Accelerator, Mapping, Nest
 
 ROOT = Path(__file__).parents[2]
 REFERENCES = Path(os.environ.get("SPARSIM_SHARED", ROOT / ".." / "shared")) / "reference" / "pointnet-study"
@@ -150,7 +150,9 @@ def test_published_mappings_lie_in_the_studys_mapspace():
         order, keep = first_order(space), space.keep[0]
         found = mapping_of(preset.architecture, shape, factor, order, space.split, keep, space)
         both = evaluate_batch(
-            preset.architecture, run.layer, preset.policy, preset.energy, [run.mapping, found]
+            Accelerator(architecture=preset.architecture, policy=preset.policy, energy=preset.energy),
+            run.layer,
+            [run.mapping, found],
         )
         assert (both.status == 0).all()
         assert both.energy_pj[0] == both.energy_pj[1]

@@ -19,7 +19,7 @@ from pointnet.model import PointNet2, preset
 from pointnet.original.published_runs import mapping_of
 from sparsim.files.native import dump, load_documents, load_preset, load_text, load_workload
 from sparsim.model.evaluate import evaluate
-from sparsim.records import CONV, is_depthwise, macs, words
+from sparsim.records import CONV, Accelerator, is_depthwise, macs, words
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +124,13 @@ def test_a_depthwise_layer_on_an_accelerator(tmp_path):
     chip = load_preset("eyeriss_like_gating")
     loops = {"dram": "G6 N2 S3 Q4", "shared_glb": "", "columns": "", "rows": "", "ifmap_spad": ""}
     mapping = mapping_of(loops | {"weights_spad": "P5", "psum_spad": "R3"})
-    found = evaluate(chip.architecture, layer, replace(chip.policy, formats=()), chip.energy, mapping)
+    found = evaluate(
+        Accelerator(
+            architecture=chip.architecture, policy=replace(chip.policy, formats=()), energy=chip.energy
+        ),
+        layer,
+        mapping,
+    )
     ones = F.conv2d((x != 0).float(), torch.ones_like(conv.weight), padding=1, groups=6)
     assert found.algorithmic_computes == macs(layer) == 9 * ones.numel()
     assert found.actual_computes == int(ones.sum()) < macs(layer)

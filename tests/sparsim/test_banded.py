@@ -89,7 +89,7 @@ def test_tiles_beyond_the_matrix_are_the_matrix() -> None:
 
 def test_counts_of_a_diagonal_matrix() -> None:
     """Of 8 x 8 words 8 are nonzero: every tile of 1 x 4 has one or none."""
-    result = evaluate(*matmul(A=Density(distribution="banded", band_width=0)))
+    result = evaluate(*matmul(A=Density(distribution="banded", band_width=0)).given)
     spad = next(t for t in result.level("spad").tensors if t.dataspace == "A")
     dram = next(t for t in result.level("DRAM").tensors if t.dataspace == "A")
     assert dram.reads.actual == 8

@@ -30,7 +30,7 @@ from sparsim.errors import MappingError, SparsimError, SpecError
 from sparsim.files.timeloop.stats_reader import parse_stats
 from sparsim.files.timeloop.stats_writer import write_stats
 from sparsim.files.timeloop.write_documents import mapping_text
-from sparsim.records import Density, Layer, Network, Option, Saf, SparsePolicy
+from sparsim.records import Accelerator, Density, Layer, Network, Option, Saf, SparsePolicy
 from sparsim.records.divisibility import cover, covered, is_tight
 from sparsim.records.layer_counts import tensor_shape
 from sparsim.report.explain import explain
@@ -53,9 +53,9 @@ def seven(
 
 def test_padding_runs_the_padded_layer_with_the_same_nonzeros() -> None:
     densities = {"A": fixed(0.5), "B": fixed(0.25)}
-    padded = evaluate(*seven("padded", SKIPPING, **densities))
+    padded = evaluate(*seven("padded", SKIPPING, **densities).given)
     whole = seven(None, SKIPPING, m=8, A=fixed(0.5 * 7 / 8), B=fixed(0.25), Z=fixed(7 / 8))
-    plain = evaluate(*whole)
+    plain = evaluate(*whole.given)
     assert (padded.energy_pj, padded.cycles) == (plain.energy_pj, plain.cycles)
     assert (padded.algorithmic_computes, padded.useful_computes) == (8 * 4 * 8, 7 * 4 * 8)
     (one,) = padded.covers
@@ -63,7 +63,7 @@ def test_padding_runs_the_padded_layer_with_the_same_nonzeros() -> None:
 
 
 def test_dense_hardware_pays_for_padding_and_not_for_imperfect_factors() -> None:
-    padded, imperfect = evaluate(*seven("padded")), evaluate(*seven("imperfect"))
+    padded, imperfect = evaluate(*seven("padded").given), evaluate(*seven("imperfect").given)
     assert padded.compute.cycles == imperfect.compute.cycles == 2 * 4 * 8
     assert padded.cycles > imperfect.cycles  # the GLB is slower, and has less to read
     assert padded.compute.energy_pj == pytest.approx(imperfect.compute.energy_pj * 8 / 7)
@@ -83,12 +83,12 @@ def test_dense_hardware_pays_for_padding_and_not_for_imperfect_factors() -> None
 
 @pytest.mark.parametrize("kind", ["padded", "imperfect"])
 def test_a_named_dim_with_perfect_factors_changes_nothing(kind: str) -> None:
-    assert evaluate(*seven(kind, SKIPPING, m=8)) == evaluate(*seven(None, SKIPPING, m=8))
+    assert evaluate(*seven(kind, SKIPPING, m=8).given) == evaluate(*seven(None, SKIPPING, m=8).given)
 
 
 @pytest.mark.parametrize("kind", ["padded", "imperfect"])
 def test_skipping_still_saves(kind: str) -> None:
-    dense, sparse = (evaluate(*seven(kind, SKIPPING, A=fixed(d))) for d in (1.0, 0.25))
+    dense, sparse = (evaluate(*seven(kind, SKIPPING, A=fixed(d)).given) for d in (1.0, 0.25))
     assert sparse.energy_pj < dense.energy_pj
     assert sparse.compute.cycles == dense.compute.cycles / 4
 
@@ -99,8 +99,8 @@ def test_batches_may_mix_covered_bounds() -> None:
     mappings = [
         case.mapping, other, replace(case.mapping, divisibility={"M": "imperfect"}), case.mapping,
     ]  # fmt: skip
-    batch = evaluate_batch(*case[:4], mappings)
-    each = [evaluate(*case[:4], one) for one in mappings]
+    batch = evaluate_batch(*case.given[:2], mappings)
+    each = [evaluate(*case.given[:2], one) for one in mappings]
     assert batch.energy_pj.tolist() == [one.energy_pj for one in each]
     assert batch.cycles.tolist() == [one.cycles for one in each]
     assert len({one.energy_pj for one in each}) == 3
@@ -108,12 +108,20 @@ def test_batches_may_mix_covered_bounds() -> None:
 
 def test_a_fixed_network_takes_imperfect_factors_but_no_padding() -> None:
     case = seven("imperfect", SKIPPING, A=fixed(0.5))
-    result = Frozen(case.arch, [case.layer], case.policy, case.energy, [case.mapping])([[0.5, 1.0, 1.0]])
-    expected = evaluate(*case)
+    result = Frozen(
+        Accelerator(architecture=case.arch, policy=case.policy, energy=case.energy),
+        [case.layer],
+        [case.mapping],
+    )([[0.5, 1.0, 1.0]])
+    expected = evaluate(*case.given)
     assert (result.energy_pj[0], result.cycles[0]) == (expected.energy_pj, expected.cycles)
     case = seven("padded")
     with pytest.raises(SpecError, match="dim 'M' is padded, Frozen takes perfect and imperfect ones"):
-        Frozen(case.arch, [case.layer], case.policy, case.energy, [case.mapping])
+        Frozen(
+            Accelerator(architecture=case.arch, policy=case.policy, energy=case.energy),
+            [case.layer],
+            [case.mapping],
+        )
 
 
 @given(
@@ -145,13 +153,13 @@ def test_tight_factors_cannot_be_lowered(factors: list[int], bound: int) -> None
 
 def test_reports_name_what_is_covered() -> None:
     case = seven("padded", SKIPPING)
-    evaluation = evaluate(*case)
+    evaluation = evaluate(*case.given)
     text = write_stats(evaluation)
     assert "    M: bound 7, covered 8, padded, 12.50% of the operations are padding\n" in text
     assert "    Useful computes: 224 of 256; energies per compute divide by all of them\n" in text
     fields = {key.field for key in parse_stats(text).fields if key.section == "divisibility"}
     assert fields == {"M", "Useful computes"}
-    assert "Divisibility" not in write_stats(evaluate(*seven(None, m=8)))
+    assert "Divisibility" not in write_stats(evaluate(*seven(None, m=8).given))
     shown = "\n".join(str(part) for part in explain(evaluation))
     assert "M: bound 7, covered 8, padded" in shown
     assert "computes count padding, 224 of them are the layer's" in shown
@@ -164,7 +172,7 @@ def test_reports_name_what_is_covered() -> None:
 
 def refused(case: Case) -> str:
     with pytest.raises(SparsimError) as error:
-        evaluate(*case)
+        evaluate(*case.given)
     return str(error.value)
 
 
@@ -174,7 +182,7 @@ def test_factors_that_cover_too_little_or_too_much() -> None:
     assert refused(seven(None)) == "factors of dim 'M' multiply to 8, its bound is 7"
     message = "factors of imperfect dim 'M' multiply to 8, one of them could be lowered and still cover its"
     assert refused(seven("imperfect", m=6)) == f"{message} bound 6"
-    assert evaluate(*seven("padded", m=6)).covers[0].padding == 0.25
+    assert evaluate(*seven("padded", m=6).given).covers[0].padding == 0.25
 
 
 def test_unknown_dims_are_refused_with_the_near_one() -> None:
@@ -194,7 +202,7 @@ def test_imperfect_windows_networks_and_spatial_skipping_are_refused() -> None:
     nests = mapping(spread=loops("P", P=4), in_glb=loops("PR", R=3, P=2))
     case = Case(accelerator(), window, None, None, replace(nests, divisibility={"P": "imperfect"}))
     assert "dim 'P' is imperfect and moves a window or a stride of I" in refused(case)
-    assert evaluate(*case[:4], replace(nests, divisibility={"P": "padded"})).covers
+    assert evaluate(*case.given[:2], replace(nests, divisibility={"P": "padded"})).covers
     case = seven("imperfect")
     many = accelerator(GLB={"network": Network(type="M:N")})
     assert "imperfect dim 'M' below the M:N network of GLB" in refused(case._replace(arch=many))
@@ -214,4 +222,4 @@ def test_hypergeometric_padding_is_the_padded_layer() -> None:
     layer = covered(case.layer, case.mapping)
     assert layer.density("A").density == math.ceil(0.4 * 56) / 64
     with pytest.raises(MappingError):
-        evaluate(*seven(None, COMPRESSED, A=uniform(0.4)))
+        evaluate(*seven(None, COMPRESSED, A=uniform(0.4)).given)

@@ -22,7 +22,6 @@ from sparsim import (
     Evaluation,
     FormatError,
     Frozen,
-    Mapspace,
     SpecError,
     Workload,
     dump,
@@ -39,7 +38,7 @@ from sparsim.files.timeloop.stats_writer import wrapped_counts, write_stats
 from sparsim.machines.eyeriss import evaluate_chip, load_chip, plan_layer
 from sparsim.machines.eyeriss.chip import chip_energy_sources
 from sparsim.model.lower import lower_mappings
-from sparsim.records import SparsePolicy
+from sparsim.records import Accelerator, SparsePolicy
 
 Run = Callable[..., tuple[str, list[str]]]
 COMPOUND = "compound_components: {version: 0.3, classes: [{name: mine, subcomponents: []}]}\n"
@@ -144,16 +143,25 @@ def test_python_warns_too() -> None:
     arch, layer, policy, _, mapping = matmul(A=fixed(0.375), B=fixed(0.5))
     pattern = "component spad: no energy of 'skipped_read'"
     with pytest.warns(EnergyWarning, match=pattern):
-        found = evaluate(arch, layer, policy, gappy(), mapping)
+        found = evaluate(Accelerator(architecture=arch, policy=policy, energy=gappy()), layer, mapping)
     assert any("'skipped_read'" in warning for warning in found.warnings)
     with pytest.warns(EnergyWarning, match=pattern):
-        Frozen(arch, [layer], policy, gappy(), [mapping])
+        Frozen(Accelerator(architecture=arch, policy=policy, energy=gappy()), [layer], [mapping])
     with pytest.warns(EnergyWarning, match=pattern):
-        evaluate_batch(arch, layer, policy, gappy(), [mapping])
+        evaluate_batch(Accelerator(architecture=arch, policy=policy, energy=gappy()), layer, [mapping])
     with pytest.warns(EnergyWarning, match=pattern):
-        evaluate_batch(arch, layer, policy, gappy(), lower_mappings(arch, layer.shape, [mapping]))
+        evaluate_batch(
+            Accelerator(architecture=arch, policy=policy, energy=gappy()),
+            layer,
+            lower_mappings(arch, layer.shape, [mapping]),
+        )
     with pytest.warns(EnergyWarning, match=pattern):
-        search(arch, layer, policy, gappy(), Mapspace(), method="random", evaluations=20)
+        search(
+            Accelerator(architecture=arch, policy=policy, energy=gappy()),
+            layer,
+            method="random",
+            evaluations=20,
+        )
 
 
 def test_tables_of_thousands_of_names_have_short_warnings(tmp_path: Path) -> None:
@@ -163,7 +171,7 @@ def test_tables_of_thousands_of_names_have_short_warnings(tmp_path: Path) -> Non
     }
     table |= {f"none{i}": {"read": 1.0} for i in range(2000)}
     with pytest.warns(EnergyWarning) as said:
-        evaluate(*matmul()._replace(energy=EnergyTable(actions=table)))
+        evaluate(*matmul()._replace(energy=EnergyTable(actions=table)).given)
     texts = [str(warning.message) for warning in said]
     assert any("none0" in text and "1988 others" in text for text in texts)
     assert any("act0" in text and "1988 others" in text for text in texts)
@@ -177,7 +185,11 @@ def test_packs_need_the_energies_that_records_need() -> None:
     arch, layer, policy, energy, mapping = matmul(A=fixed(0.375), B=fixed(0.5))
     lacking = replace(energy, actions={k: v for k, v in energy.actions.items() if k != "spad"})
     with pytest.raises(SpecError, match="no component 'spad'"):
-        evaluate_batch(arch, layer, policy, lacking, lower_mappings(arch, layer.shape, [mapping]))
+        evaluate_batch(
+            Accelerator(architecture=arch, policy=policy, energy=lacking),
+            layer,
+            lower_mappings(arch, layer.shape, [mapping]),
+        )
 
 
 # Components
@@ -191,7 +203,7 @@ def own(run: Run) -> Evaluation:
     Path("rest.yaml").write_text(dump(layer, mapping))
     energy = load_documents(["own.yaml"]).energy
     assert energy is not None
-    return evaluate(arch, layer, None, energy, mapping)
+    return evaluate(Accelerator(architecture=arch, energy=energy), layer, mapping)
 
 
 def test_components_become_energies_in_every_command(run: Run, own: Evaluation) -> None:
@@ -304,12 +316,16 @@ def nothing_left() -> Evaluation:
     endless = accelerator(GLB={"read_bandwidth": None, "write_bandwidth": None})
     arch, layer, policy, energy, mapping = matmul(arch=endless, A=fixed(0.0), B=fixed(0.0))
     assert policy is not None
-    return evaluate(arch, layer, replace(policy, compute_skipping=True), energy, mapping)
+    return evaluate(
+        Accelerator(architecture=arch, policy=replace(policy, compute_skipping=True), energy=energy),
+        layer,
+        mapping,
+    )
 
 
 def few_left() -> Evaluation:
     """Fewer computes than results."""
-    return evaluate(*matmul(A=fixed(0.25), B=fixed(0.25)))
+    return evaluate(*matmul(A=fixed(0.25), B=fixed(0.25)).given)
 
 
 def numbers(plain: Any) -> list[float]:
@@ -349,4 +365,4 @@ def test_wrapped_counts_are_warned_of(run: Run) -> None:
 
 
 def test_a_result_with_enough_computes_is_not_warned_of() -> None:
-    assert wrapped_counts(evaluate(*matmul(None))) == ()
+    assert wrapped_counts(evaluate(*matmul(None).given)) == ()

@@ -16,8 +16,8 @@ from support.small_policies import Network, networks, sparse_cases
 
 from sparsim.errors import MappingError, SparsimError, SpecError
 from sparsim.model import arrays as packs
-from sparsim.model.evaluate import Frozen, evaluate, evaluate_batch
-from sparsim.records import Density, LevelMapping, Mapping, Nest, Option, Saf, SparsePolicy
+from sparsim.model.frozen import Frozen, evaluate, evaluate_batch
+from sparsim.records import Accelerator, Density, LevelMapping, Mapping, Nest, Option, Saf, SparsePolicy
 from validation.random_cases import draw_case
 
 Answer = tuple[float, float] | None
@@ -26,14 +26,14 @@ Answer = tuple[float, float] | None
 def single(case: Case) -> Answer:
     """(pJ, cycles); None: invalid."""
     try:
-        result = evaluate(*case)
+        result = evaluate(*case.given)
     except MappingError:
         return None
     return result.energy_pj, result.cycles
 
 
 def batch(case: Case, mappings: list[Mapping], threads: int) -> list[Answer]:
-    found = evaluate_batch(*case[:4], mappings, threads=threads)
+    found = evaluate_batch(*case.given[:2], mappings, threads=threads)
     rows = zip(found.energy_pj.tolist(), found.cycles.tolist(), found.status.tolist(), strict=True)
     return [(energy, cycles) if status == packs.OK else None for energy, cycles, status in rows]
 
@@ -99,7 +99,7 @@ def test_frozen_equals_single_for_any_densities(network: Network, data: st.DataO
     row = st.lists(density, min_size=3, max_size=3)
     size = len(network.layers)
     try:
-        frozen = Frozen(*network)
+        frozen = Frozen(*network.given)
     except MappingError:
         return
     for _ in range(3):
@@ -127,7 +127,7 @@ def test_frozen_has_room_for_the_tensors_of_every_layer() -> None:
     ]
     network = Network(case.arch, layers, case.policy, case.energy, mappings)
     densities = np.array([[0.4, 0.5, 1.0], [0.4, 0.5, 1.0]])
-    found = Frozen(*network)(densities)
+    found = Frozen(*network.given)(densities)
     answers = list(zip(found.energy_pj.tolist(), found.cycles.tolist(), strict=True))
     assert answers == single_layers(network, densities)
 
@@ -147,7 +147,7 @@ def test_frozen_does_not_add_loops_to_layers_with_fewer_dims() -> None:
     loop_nests = mapping(in_glb=order, in_dram=loops("MK", M=8, K=8))
     network = Network(arch, [flat, tall], policy, matmul().energy, [loop_nests, loop_nests])
     densities = np.array([[0.5, 0.1, 1.0]] * 2)
-    found = Frozen(*network)(densities)
+    found = Frozen(*network.given)(densities)
     answers = list(zip(found.energy_pj.tolist(), found.cycles.tolist(), strict=True))
     assert answers == single_layers(network, densities)
     assert answers[0] != answers[1]
@@ -155,8 +155,12 @@ def test_frozen_does_not_add_loops_to_layers_with_fewer_dims() -> None:
 
 def test_frozen_energy_by_level_is_that_of_single() -> None:
     case = matmul(A=uniform(0.2))
-    frozen = Frozen(case.arch, [case.layer], case.policy, case.energy, [case.mapping])
-    result = evaluate(*case)
+    frozen = Frozen(
+        Accelerator(architecture=case.arch, policy=case.policy, energy=case.energy),
+        [case.layer],
+        [case.mapping],
+    )
+    result = evaluate(*case.given)
     found = frozen([[0.2, 1.0, 1.0]]).level_energy_pj[0].tolist()
     assert found == [result.compute.energy_pj, *(level.energy_pj for level in result.storage)]
 
@@ -180,7 +184,7 @@ def test_batch_marks_invalid_mappings_and_goes_on() -> None:
 
 
 def test_empty_batch() -> None:
-    assert evaluate_batch(*sliding_window()[:4], []).status.tolist() == []
+    assert evaluate_batch(*sliding_window().given[:2], []).status.tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,11 @@ def test_empty_batch() -> None:
 )
 def test_frozen_refuses_densities_that_are_none(densities: list[list[float]], text: str) -> None:
     case = matmul(A=uniform(0.2))
-    frozen = Frozen(case.arch, [case.layer], case.policy, case.energy, [case.mapping])
+    frozen = Frozen(
+        Accelerator(architecture=case.arch, policy=case.policy, energy=case.energy),
+        [case.layer],
+        [case.mapping],
+    )
     with pytest.raises(SpecError, match=text):
         frozen(densities)
 
@@ -202,19 +210,23 @@ def test_frozen_refuses_densities_that_are_none(densities: list[list[float]], te
 def test_what_needs_tables_is_for_single_evaluations(distribution: Any) -> None:
     case = matmul(A=Density(distribution=distribution))
     with pytest.raises(SparsimError, match=f"density of A is '{distribution}', evaluate_batch takes"):
-        evaluate_batch(*case[:4], [case.mapping])
+        evaluate_batch(*case.given[:2], [case.mapping])
     with pytest.raises(SparsimError, match=f"density of A is '{distribution}', Frozen takes"):
-        Frozen(case.arch, [case.layer], case.policy, case.energy, [case.mapping])
+        Frozen(
+            Accelerator(architecture=case.arch, policy=case.policy, energy=case.energy),
+            [case.layer],
+            [case.mapping],
+        )
 
 
 def test_unknown_accounting() -> None:
     with pytest.raises(SpecError, match=r"unknown accounting 'timeloop-4' \(did you mean 'timeloop-3'\?\)"):
-        evaluate(*sliding_window(), accounting="timeloop-4")  # type: ignore[arg-type]
+        evaluate(*sliding_window().given, accounting="timeloop-4")  # type: ignore[arg-type]
 
 
 def test_words_take_their_time_where_nothing_is_left_to_compute() -> None:
     """A tensor without nonzeros: no operations, but the other tensors still pass the GLB, 4 words a cycle."""
-    result = evaluate(*matmul(A=Density(density=0.0), B=Density(density=0.5)))
+    result = evaluate(*matmul(A=Density(density=0.0), B=Density(density=0.5)).given)
     glb = result.level("GLB")
     assert (result.actual_computes, result.compute.cycles) == (0, 0)
     assert glb.throttling < 1.0

@@ -25,7 +25,7 @@ from support.small_nests import Case
 from sparsim.errors import MappingError
 from sparsim.model.evaluate import Accounting, evaluate
 from sparsim.model.result import Evaluation, TensorTraffic
-from sparsim.records import Nest, Network, Option, Rank, Saf, SparsePolicy, TensorFormat
+from sparsim.records import Accelerator, Nest, Network, Option, Rank, Saf, SparsePolicy, TensorFormat
 from sparsim.records.sparsity import rank_word_bits
 
 
@@ -42,7 +42,7 @@ def tensor(result: Evaluation, level: str, name: str) -> TensorTraffic:
 
 
 def evaluated(case: Case, accounting: Accounting = "timeloop-3") -> tuple[float, int]:
-    result = evaluate(*case, accounting=accounting)
+    result = evaluate(*case.given, accounting=accounting)
     return result.energy_pj, result.cycles
 
 
@@ -50,7 +50,7 @@ def evaluated(case: Case, accounting: Accounting = "timeloop-3") -> tuple[float,
 
 
 def test_sliding_window_counts_and_energy() -> None:
-    result = evaluate(*sliding_window())
+    result = evaluate(*sliding_window().given)
     table = {
         "spad": {"W": ((6, 6, 0), 15), "I": ((9, 6, 0), 18), "O": ((4, 0, 6), 13)},
         "GLB": {"W": ((6, 3, 0), 60), "I": ((12, 10, 0), 152), "O": ((0, 0, 8), 64)},
@@ -65,7 +65,7 @@ def test_sliding_window_counts_and_energy() -> None:
 
 
 def test_sliding_window_multicast() -> None:
-    network = next(n for n in evaluate(*sliding_window()).networks if n.outer == "GLB")
+    network = next(n for n in evaluate(*sliding_window().given).networks if n.outer == "GLB")
     weights, inputs, outputs = network.tensors
     assert [tuple(b) for b in weights.buckets] == [(4, 1, 6.0)]
     assert sorted(tuple(b) for b in inputs.buckets) == [(1, 1, 4.0), (1, 4, 8.0)]
@@ -91,7 +91,7 @@ def test_sliding_window_without_links() -> None:
 @pytest.mark.parametrize(("order", "weight_fills", "energy"), [("KP", 6, 2843), ("PK", 24, 2978)])
 def test_loop_order(order: str, weight_fills: int, energy: float) -> None:
     nests = mapping(in_spad=loops("R", R=3), in_glb=loops(order, K=2, P=4))
-    result = evaluate(accelerator(), window_layer(2, 4, 3), None, ENERGY, nests)
+    result = evaluate(Accelerator(architecture=accelerator(), energy=ENERGY), window_layer(2, 4, 3), nests)
     assert (result.energy_pj, result.cycles) == (energy, 24)
     fills = {name: tensor(result, "spad", name).fills.algorithmic for name in "WI"}
     assert fills == {"W": weight_fills, "I": 12}
@@ -105,7 +105,9 @@ def test_loop_order(order: str, weight_fills: int, energy: float) -> None:
 def test_two_multicast_factors() -> None:
     spread = msgspec.structs.replace(loops("RP", P=2, R=2), split_x=1)
     nests = mapping(in_spad=loops("K", K=2), spread=spread)
-    result = evaluate(accelerator(mesh=(2, 2)), window_layer(2, 2, 2), None, ENERGY, nests)
+    result = evaluate(
+        Accelerator(architecture=accelerator(mesh=(2, 2)), energy=ENERGY), window_layer(2, 2, 2), nests
+    )
     weights, inputs, outputs = next(n for n in result.networks if n.outer == "GLB").tensors
     assert [tuple(b) for b in inputs.buckets] == [(1, 2, 2.0), (2, 1, 1.0)]
     assert [tuple(b) for b in weights.buckets] == [(2, 2, 4.0)]
@@ -120,7 +122,7 @@ def test_two_multicast_factors() -> None:
 
 
 def test_compression_and_skipping_with_a_structured_tensor() -> None:
-    result = evaluate(*matmul(A=fixed(0.375), B=fixed(0.5)))
+    result = evaluate(*matmul(A=fixed(0.375), B=fixed(0.5)).given)
     table = {
         "spad": {"A": (64, 64, 0), "B": (64, 8, 0), "Z": (56, 8, 64)},
         "GLB": {"A": (64, 64, 0), "B": (32, 32, 0), "Z": (32, 0, 64)},
@@ -152,7 +154,7 @@ def test_compression_under_every_convention(accounting: Accounting, answer: tupl
 
 
 def test_compression_and_skipping_with_a_uniform_tensor() -> None:
-    result = evaluate(*matmul(A=uniform(0.2), B=fixed(0.5)))
+    result = evaluate(*matmul(A=uniform(0.2), B=fixed(0.5)).given)
     spad, glb, dram = (tensor(result, level, "A") for level in ("spad", "GLB", "DRAM"))
     assert spad.instances_average == pytest.approx(2.426758, abs=5e-7)
     assert spad.tile_density == pytest.approx(0.334809, abs=5e-7)
@@ -191,7 +193,7 @@ def test_order_of_rank_matching(order: str, metadata_reads: list[tuple[int, int]
         in_dram=loops("K", K=2),
         **flags,
     )
-    result = evaluate(*case._replace(mapping=nests))
+    result = evaluate(*case._replace(mapping=nests).given)
     found = tensor(result, "DRAM", "A")
     assert found.reads.actual == 8
     assert [tuple(u) for u in found.format_reads.actual] == metadata_reads
@@ -206,7 +208,7 @@ def test_nested_entries() -> None:
             Saf(level="spad", type="gating", options=a_on_b),
         )
     )
-    result = evaluate(*matmul(policy, A=fixed(0.5), B=fixed(0.03125)))
+    result = evaluate(*matmul(policy, A=fixed(0.5), B=fixed(0.03125)).given)
     glb, spad = tensor(result, "GLB", "A"), tensor(result, "spad", "A")
     assert (glb.reads.actual, glb.reads.skipped, glb.fills.actual) == (32, 32, 64)
     assert (spad.reads.actual, spad.reads.gated, spad.fills.actual) == (2, 30, 32)
@@ -226,7 +228,7 @@ def test_network_latencies() -> None:
 
 def test_least_utilization() -> None:
     with pytest.raises(MappingError, match=r"^21 words fill GLB less than its min_utilization, 512 words$"):
-        evaluate(*sliding_window(accelerator(GLB={"min_utilization": 0.5})))
+        evaluate(*sliding_window(accelerator(GLB={"min_utilization": 0.5})).given)
 
 
 def test_level_that_cannot_add() -> None:
@@ -237,13 +239,13 @@ def test_level_that_cannot_add() -> None:
 def test_spatial_loops_without_fan_out() -> None:
     case = sliding_window(spad={"spatial": Nest()})
     with pytest.raises(MappingError, match="no fan-out"):
-        evaluate(*case)
+        evaluate(*case.given)
 
 
 def test_wrong_product() -> None:
     nests = mapping(spread=loops("P", P=4), in_glb=loops("R", R=3))
     with pytest.raises(MappingError, match="factors of dim 'P' multiply to 4, its bound is 8"):
-        evaluate(*sliding_window()._replace(mapping=nests))
+        evaluate(*sliding_window()._replace(mapping=nests).given)
 
 
 def test_operand_that_only_the_innermost_level_keeps() -> None:
@@ -254,7 +256,7 @@ def test_operand_that_only_the_innermost_level_keeps() -> None:
 def test_too_small_metadata_storage() -> None:
     arch = accelerator(GLB={"metadata_depth": 1})
     with pytest.raises(MappingError, match="200 metadata bits do not fit GLB, which holds 16"):
-        evaluate(*matmul(arch=arch, A=fixed(0.375), B=fixed(0.5)))
+        evaluate(*matmul(arch=arch, A=fixed(0.375), B=fixed(0.5)).given)
 
 
 def test_too_few_ranks() -> None:
@@ -265,7 +267,7 @@ def test_too_few_ranks() -> None:
     )
     policy = msgspec.structs.replace(COMPRESSED, formats=formats)
     with pytest.raises(MappingError, match="the format of A at GLB has too few ranks"):
-        evaluate(*matmul(policy, A=fixed(0.375), B=fixed(0.5)))
+        evaluate(*matmul(policy, A=fixed(0.375), B=fixed(0.5)).given)
 
 
 @pytest.mark.parametrize(
@@ -276,13 +278,13 @@ def test_compressed_around_uncompressed(supported: bool, text: str) -> None:
     policy = msgspec.structs.replace(COMPRESSED, formats=(FORMATS_OF_A[0], FORMATS_OF_A[2]))
     arch = accelerator(GLB={"decompression_supported": supported})
     with pytest.raises(MappingError, match=text):
-        evaluate(*matmul(policy, arch, A=fixed(0.375), B=fixed(0.5)))
+        evaluate(*matmul(policy, arch, A=fixed(0.375), B=fixed(0.5)).given)
 
 
 def test_empty_policy_counts_as_dense() -> None:
     case = matmul(SparsePolicy(), A=fixed(0.375), B=fixed(0.5))
     assert evaluated(case) == (16960.0, 64)
-    assert evaluate(*case).sparse_report
+    assert evaluate(*case.given).sparse_report
 
 
 # 23.6

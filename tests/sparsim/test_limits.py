@@ -30,6 +30,7 @@ from sparsim.model.banded_density import Banded
 from sparsim.model.lower import lower_arch, lower_layer, lower_mappings
 from sparsim.model.workspace import make_nest, most_children
 from sparsim.records import (
+    Accelerator,
     Component,
     Compute,
     Dataspace,
@@ -132,9 +133,13 @@ def test_results_are_finite_and_not_negative(block, bits, width, pj, area, rate,
     try:
         arch = accelerator(GLB=glb, spad=spad)
         case = matmul(COMPRESSED, arch, A=fixed(density))
-        result = evaluate(*case)
-        batch = evaluate_batch(*case[:4], [case.mapping])
-        frozen = Frozen(arch, [case.layer], case.policy, case.energy, [case.mapping])([[density, 1.0, 1.0]])
+        result = evaluate(*case.given)
+        batch = evaluate_batch(*case.given[:2], [case.mapping])
+        frozen = Frozen(
+            Accelerator(architecture=arch, policy=case.policy, energy=case.energy),
+            [case.layer],
+            [case.mapping],
+        )([[density, 1.0, 1.0]])
     except SparsimError:
         return
     for number in (result.energy_pj, result.cycles, batch.energy_pj[0], *frozen.energy_pj, *frozen.cycles):
@@ -149,19 +154,21 @@ def test_results_are_finite_and_not_negative(block, bits, width, pj, area, rate,
 def test_cycles_beyond_exact_counts():
     case = matmul(None, accelerator(GLB={"read_bandwidth": 1e-300}))
     with pytest.raises(MappingError, match="cycles"):
-        evaluate(*case)
-    result = evaluate_batch(*case[:4], [case.mapping])
+        evaluate(*case.given)
+    result = evaluate_batch(*case.given[:2], [case.mapping])
     assert result.status[0] == packs.BAD_TOTAL
     assert np.isnan(result.energy_pj[0])
     with pytest.raises(MappingError, match="cycles"):
-        Frozen(case.arch, [case.layer], None, ENERGY, [case.mapping])([[1.0, 1.0, 1.0]])
+        Frozen(Accelerator(architecture=case.arch, energy=ENERGY), [case.layer], [case.mapping])(
+            [[1.0, 1.0, 1.0]]
+        )
 
 
 def test_leader_tiles_beyond_exact_counts():
     """Blocks that no tile fills widen the leader's tile."""
     case = matmul(COMPRESSED, accelerator(spad={"block_size": MAX_INT}), A=fixed(0.5))
     case = case._replace(policy=replace(COMPRESSED, formats=()))
-    result = evaluate(*case)
+    result = evaluate(*case.given)
     assert result.energy_pj >= 0
     assert result.compute.actual >= 0
 
@@ -184,19 +191,19 @@ def test_instances_that_loops_address():
     spread = mapping(spread=loops("N", N=n))
     arch = accelerator((n, 1), GLB={"size_words": 8 * n})
     with pytest.raises(MappingError, match=str(packs.MAX_CHILDREN)):
-        evaluate(arch, layer, None, None, spread)
-    assert evaluate_batch(arch, layer, None, None, [spread]).status[0] == packs.BAD_CHILDREN
+        evaluate(Accelerator(architecture=arch), layer, spread)
+    assert evaluate_batch(Accelerator(architecture=arch), layer, [spread]).status[0] == packs.BAD_CHILDREN
 
 
 @pytest.mark.parametrize("factors", [(2**32, 2**32), (3, 12297829382473034411), (2**62, 4)])
 def test_factors_of_a_pack_that_wrap_around(factors):
     """Products modulo 2^64 may be the bound, or nothing at all."""
     case = matmul(None)
-    pack = lower_mappings(case.arch, case.layer.shape, [case.mapping])
+    pack = lower_mappings(case.on(), case.layer.shape, [case.mapping])
     wrong = [f - 2**64 if f >= 2**63 else f for f in factors]
     pack.factor[0, :2, 0] = wrong
     with pytest.raises(MappingError):
-        evaluate_batch(*case[:4], pack)
+        evaluate_batch(*case.given[:2], pack)
 
 
 def test_products_beyond_all_doubles_have_messages():
@@ -223,8 +230,8 @@ def test_products_beyond_all_doubles_have_messages():
 
 def test_room_for_children_does_not_wrap_around():
     case = matmul(None)
-    arch, layer = lower_arch(case.arch, None), lower_layer(case.layer)
-    pack = lower_mappings(case.arch, case.layer.shape, [case.mapping])
+    arch, layer = lower_arch(case.on()), lower_layer(case.layer)
+    pack = lower_mappings(case.on(), case.layer.shape, [case.mapping])
     pack.factor[:] = 2**40
     children = most_children(arch, layer, pack)
     assert 1 <= children <= int(layer.bound.prod())
@@ -234,7 +241,7 @@ def test_room_for_children_does_not_wrap_around():
 def _no_policy(case):
     from sparsim.model.lower import lower_policy
 
-    return lower_policy(None, case.arch, case.layer.shape)
+    return lower_policy(case.on(), case.layer.shape)
 
 
 NAMES = tuple(f"n{i}" for i in range(MANY))
@@ -301,13 +308,13 @@ def test_estimates():
 def test_options_of_a_search(options):
     case = matmul(None)
     with pytest.raises(SpecError):
-        search(*case[:4], Mapspace(), **options)
+        search(case.on(Mapspace()), case.layer, **options)
 
 
 def test_threads_beyond_the_mappings():
     case = matmul(None)
-    few = evaluate_batch(*case[:4], [case.mapping] * 3, threads=10**9)
-    assert (few.energy_pj == evaluate(*case).energy_pj).all()
+    few = evaluate_batch(*case.given[:2], [case.mapping] * 3, threads=10**9)
+    assert (few.energy_pj == evaluate(*case.given).energy_pj).all()
 
 
 @pytest.mark.parametrize(

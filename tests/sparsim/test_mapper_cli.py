@@ -167,7 +167,7 @@ def ctrl_c(monkeypatch):
         if valid:
             valid.clear()
             signal.raise_signal(signal.SIGINT)
-        result = evaluate_pack(*args, **options)
+        result = evaluate_pack(*args.given, **options)
         valid.extend(np.flatnonzero(result.status == 0))
         return result
 

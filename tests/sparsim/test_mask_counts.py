@@ -94,7 +94,7 @@ def check(case: Case, masks: Masks, accounting: str) -> Evaluation:
     problem = Problem(case.arch, case.layer, case.mapping)
     assert case.policy is not None
     try:
-        result = evaluate(*case, accounting=accounting, masks=masks)  # type: ignore[arg-type]
+        result = evaluate(*case.given, accounting=accounting, masks=masks)  # type: ignore[arg-type]
     except MappingError:
         assume(False)
         raise
@@ -138,7 +138,7 @@ def test_operations_of_windows_are_those_of_the_walk(drawn: tuple[Case, Masks]) 
     case, masks = drawn
     assert case.policy is not None
     try:
-        compute = evaluate(*case, masks=masks).compute
+        compute = evaluate(*case.given, masks=masks).compute
         walk = Walk(Problem(case.arch, case.layer, case.mapping), case.policy, masks)
     except (MappingError, RefusedError):
         assume(False)

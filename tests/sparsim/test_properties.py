@@ -26,7 +26,7 @@ replace = msgspec.structs.replace
 def evaluated(case: Case, **options: Any) -> Evaluation:
     """Invalid mappings are left out."""
     try:
-        return evaluate(*case, **options)
+        return evaluate(*case.given, **options)
     except MappingError:
         assume(False)
         raise
@@ -65,7 +65,7 @@ def data_is_all_that_costs(case: Case) -> EnergyTable:
 @given(case=sparse_cases(roomy=True))
 def test_without_zeros_every_policy_is_a_no_op(case: Case) -> None:
     case = case._replace(layer=replace(case.layer, densities={}), energy=data_is_all_that_costs(case))
-    sparse, dense = evaluated(case), evaluate(*case._replace(policy=None))
+    sparse, dense = evaluated(case), evaluate(*case._replace(policy=None).given)
     assert (sparse.energy_pj, sparse.cycles) == (dense.energy_pj, dense.cycles)
     assert (sparse.compute.actual, sparse.compute.gated, sparse.compute.skipped) == (
         dense.compute.algorithmic,
@@ -159,7 +159,7 @@ def with_prices(case: Case, change: Callable[[str, str, float], float]) -> Case:
 @given(case=sparse_cases(), power=st.integers(-8, 8))
 def test_energy_scales_with_the_table(case: Case, power: int) -> None:
     one = evaluated(with_prices(case, lambda *price: price[2]))
-    scaled = evaluate(*with_prices(case, lambda *price: price[2] * 2.0**power))
+    scaled = evaluate(*with_prices(case, lambda *price: price[2] * 2.0**power).given)
     assert scaled.energy_pj == one.energy_pj * 2.0**power
     assert scaled.cycles == one.cycles
 
@@ -174,8 +174,8 @@ def test_energy_of_two_tables_is_the_sum(case: Case, seed: Any) -> None:
     a = with_prices(case, lambda *price: price[2])
     b = with_prices(case, lambda *price: other.setdefault(price[:2], seed.uniform(0, 10)))
     both = with_prices(case, lambda *price: price[2] + other[price[:2]])
-    expected = evaluated(a).energy_pj + evaluate(*b).energy_pj
-    assert evaluate(*both).energy_pj == pytest.approx(expected, rel=1e-12)
+    expected = evaluated(a).energy_pj + evaluate(*b.given).energy_pj
+    assert evaluate(*both.given).energy_pj == pytest.approx(expected, rel=1e-12)
 
 
 # orders and spellings that do not matter
@@ -208,7 +208,7 @@ def test_order_of_entries_does_not_matter(case: Case, data: st.DataObject) -> No
     )
     energy = replace(case.energy, actions=shuffled(data.draw, case.energy.actions))
     other = Case(case.arch, layer, policy, energy, Mapping(levels=tuple(nests)))
-    assert same(evaluated(case), evaluate(*other))
+    assert same(evaluated(case), evaluate(*other.given))
 
 
 def unit_loops_elsewhere(draw: Any, nest: Nest) -> Nest:
@@ -227,7 +227,7 @@ def test_unit_loops_are_neutral(case: Case, data: st.DataObject) -> None:
         replace(level, temporal=unit_loops_elsewhere(data.draw, level.temporal))
         for level in case.mapping.levels
     )
-    assert same(evaluated(case), evaluate(*case._replace(mapping=Mapping(levels=levels))))
+    assert same(evaluated(case), evaluate(*case._replace(mapping=Mapping(levels=levels)).given))
 
 
 @settings(max_examples=100, deadline=None)
@@ -251,7 +251,7 @@ def test_dims_of_bound_one_are_neutral(case: Case) -> None:
         for level in case.mapping.levels
     )
     found = evaluated(case._replace(layer=layer, mapping=Mapping(levels=levels)))
-    assert same(found, evaluate(*case))
+    assert same(found, evaluate(*case.given))
 
 
 @settings(max_examples=100, deadline=None)

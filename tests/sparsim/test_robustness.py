@@ -18,9 +18,9 @@ from support.robust import MODES, ROOT, digest, lines_of, print_from
 
 from sparsim.errors import SparsimError
 from sparsim.files.timeloop.documents import read_documents
-from sparsim.model.evaluate import Frozen, FrozenResult, evaluate, evaluate_batch
+from sparsim.model.frozen import Frozen, FrozenResult, evaluate, evaluate_batch
 from sparsim.model.result import Evaluation
-from sparsim.records import Density, Layer, Mapping, Option, Saf, SparsePolicy
+from sparsim.records import Accelerator, Density, Layer, Mapping, Option, Saf, SparsePolicy
 from validation.case_folders import find_cases
 from validation.random_cases import draw_case
 
@@ -42,7 +42,7 @@ def told(name: str, function: Callable[..., Any], *arguments: Any, **options: An
 
 
 def one(*arguments: Any, **options: Any) -> tuple[float, int, Evaluation]:
-    result = evaluate(*arguments, **options)
+    result = evaluate(*arguments.given, **options)
     return result.energy_pj, result.cycles, result
 
 
@@ -52,7 +52,7 @@ def one_of_files(documents: list[Path]) -> tuple[float, int, Evaluation]:
 
 def two_frozen(arch: Any, layer: Layer, policy: Any, energy: Any, mapping: Mapping) -> FrozenResult:
     densities = np.array([layer.density(d.name).density for d in layer.shape.dataspaces])
-    network = Frozen(arch, [layer] * 2, policy, energy, [mapping] * 2)
+    network = Frozen(Accelerator(architecture=arch, policy=policy, energy=energy), [layer] * 2, [mapping] * 2)
     return network([densities, densities / 2])
 
 

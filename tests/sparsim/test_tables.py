@@ -18,6 +18,7 @@ from sparsim.files.timeloop.documents import read_documents
 from sparsim.model.evaluate import evaluate
 from sparsim.model.result import Evaluation
 from sparsim.records import (
+    Accelerator,
     Density,
     LevelMapping,
     Mapping,
@@ -38,22 +39,22 @@ def actual(mask: str | None = None) -> Density:
 
 def with_mask(mask: Any, policy: SparsePolicy | None = COMPRESSED, **others: Density) -> Evaluation:
     case = matmul(policy, A=actual(), **others)
-    return evaluate(*case, masks={"A": mask})
+    return evaluate(*case.given, masks={"A": mask})
 
 
 def test_full_mask_is_dense_data() -> None:
-    counted, structured = with_mask(np.ones((8, 8))), evaluate(*matmul())
+    counted, structured = with_mask(np.ones((8, 8))), evaluate(*matmul().given)
     assert (counted.energy_pj, counted.cycles) == (structured.energy_pj, structured.cycles)
 
 
 def test_checkerboard_is_structured_data() -> None:
     """Every aligned tile of four is half full, so it is what fixed-structured densities stand for."""
-    counted, structured = with_mask(EVEN), evaluate(*matmul(A=fixed(0.5)))
+    counted, structured = with_mask(EVEN), evaluate(*matmul(A=fixed(0.5)).given)
     assert (counted.energy_pj, counted.cycles) == (structured.energy_pj, structured.cycles)
 
 
 def test_empty_mask() -> None:
-    result, structured = with_mask(np.zeros((8, 8))), evaluate(*matmul(A=fixed(0.0)))
+    result, structured = with_mask(np.zeros((8, 8))), evaluate(*matmul(A=fixed(0.0)).given)
     assert (result.compute.actual, result.compute.gated, result.compute.cycles) == (0, 0, 0)
     assert result.cycles == structured.cycles > 0  # the other tensors still pass the GLB
 
@@ -62,7 +63,7 @@ def test_computes_are_counted_where_one_operand_decides_about_the_other() -> Non
     rng = np.random.default_rng(5)
     a, b = rng.random((8, 8)) < 0.4, rng.random((8, 4)) < 0.5
     case = matmul(A=actual(), B=actual())
-    compute = evaluate(*case, masks={"A": a, "B": b}).compute
+    compute = evaluate(*case.given, masks={"A": a, "B": b}).compute
     pairs = a[:, None, :] & b.T[None, :, :]
     assert compute.actual == pairs.sum()
     assert compute.gated == 4 * a.sum() - pairs.sum()  # A is nonzero, B a stored zero
@@ -75,12 +76,12 @@ def test_files_of_both_kinds(tmp_path: Path) -> None:
     expected = with_mask(EVEN).energy_pj
     for name in ("a.npy", "one.npz", "two.npz"):
         case = matmul(A=actual(str(tmp_path / name)))
-        assert evaluate(*case).energy_pj == expected
+        assert evaluate(*case.given).energy_pj == expected
 
 
 def test_an_array_outranks_the_file() -> None:
     case = matmul(A=actual("nowhere.npy"))
-    assert evaluate(*case, masks={"A": EVEN}).energy_pj == with_mask(EVEN).energy_pj
+    assert evaluate(*case.given, masks={"A": EVEN}).energy_pj == with_mask(EVEN).energy_pj
 
 
 def test_weights_of_any_number_are_masks() -> None:
@@ -105,7 +106,7 @@ def test_weights_of_any_number_are_masks() -> None:
 )
 def test_wrong_masks(masks: dict[str, Any], text: str) -> None:
     with pytest.raises(SpecError, match=text):
-        evaluate(*matmul(A=actual()), masks=masks)
+        evaluate(*matmul(A=actual()).given, masks=masks)
 
 
 def test_wrong_files(tmp_path: Path) -> None:
@@ -124,18 +125,18 @@ def test_wrong_files(tmp_path: Path) -> None:
         ("", "is a folder"),
     ):
         with pytest.raises(FormatError, match=text):
-            evaluate(*matmul(A=actual(str(tmp_path / name))))
+            evaluate(*matmul(A=actual(str(tmp_path / name))).given)
 
 
 def test_without_a_policy_masks_have_no_effect() -> None:
-    assert with_mask(EVEN, None).energy_pj == evaluate(*matmul(None)).energy_pj
+    assert with_mask(EVEN, None).energy_pj == evaluate(*matmul(None).given).energy_pj
 
 
 def test_spatial_skipping_refuses_bands() -> None:
     skip = Saf(level="GLB", type="skipping-spatial", options=(Option(target="A", condition_on=("B",)),))
     case = matmul(SparsePolicy(safs=(skip,)), A=Density(distribution="banded"))
     with pytest.raises(SpecError, match="A is 'banded'"):
-        evaluate(*case)
+        evaluate(*case.given)
 
 
 @pytest.mark.filterwarnings("ignore::sparsim.errors.EnergyWarning")  # the table has no price of decompression
@@ -163,7 +164,9 @@ def test_spatial_skipping_counts_the_instances_that_a_mask_leaves() -> None:
         case.arch,
         storage=tuple(msgspec.structs.replace(s, decompression_supported=True) for s in case.arch.storage),
     )
-    result = evaluate(arch, case.layer, policy, case.energy, mapping, masks={"B": b})
+    result = evaluate(
+        Accelerator(architecture=arch, policy=policy, energy=case.energy), case.layer, mapping, masks={"B": b}
+    )
     spad = next(t for t in result.level("spad").tensors if t.dataspace == "A")
     assert spad.instances_max == 3  # of the second half; in the first half one
     assert spad.instances_average == pytest.approx(4 * 4 / 8)  # 4 of 8 (PE, step) pairs have work
@@ -182,7 +185,7 @@ def test_two_leaders_are_counted_together() -> None:
             safs=(Saf(level="spad", type="skipping", options=(option,)),), compute_gating=True
         )
         case = matmul(policy, A=actual(), B=actual())
-        result = evaluate(*case, masks={"A": a, "B": b})
+        result = evaluate(*case.given, masks={"A": a, "B": b})
         spad = next(t for t in result.level("spad").tensors if t.dataspace == "Z")
         happen = np.einsum("mk,kn->mn", a.astype(int), b.astype(int))
         assert result.compute.actual == happen.sum()
@@ -209,7 +212,7 @@ def test_masks_of_windows(tmp_path: Path) -> None:
     layer = type(case.layer)(
         shape=case.layer.shape, bounds=case.layer.bounds, densities=dict.fromkeys(masks, actual())
     )
-    compute = evaluate(*Case(case.arch, layer, case.policy, None, case.mapping), masks=masks).compute
+    compute = evaluate(*Case(case.arch, layer, case.policy, None, case.mapping).given, masks=masks).compute
     both = np.einsum("cm,cef->", masks["Weights"].astype(int), masks["Inputs"].astype(int))
     assert compute.actual == both
 
@@ -217,7 +220,7 @@ def test_masks_of_windows(tmp_path: Path) -> None:
 def test_banded_needs_a_square_matrix() -> None:
     case = matmul(B=Density(distribution="banded", band_width=1))
     with pytest.raises(SpecError, match=r"'banded' needs a square matrix, B has shape \(8, 4\)"):
-        evaluate(*case)
+        evaluate(*case.given)
 
 
 def test_actual_data_need_no_more_room_than_they_take() -> None:
@@ -226,9 +229,9 @@ def test_actual_data_need_no_more_room_than_they_take() -> None:
     case = matmul(arch=arch, A=actual())
     single = np.zeros((8, 8), bool)
     single[3, 3] = True
-    assert evaluate(*case, masks={"A": single}).energy_pj > 0
+    assert evaluate(*case.given, masks={"A": single}).energy_pj > 0
     with pytest.raises(ValueError, match="metadata bits do not fit GLB"):
-        evaluate(*case, masks={"A": np.ones((8, 8))})
+        evaluate(*case.given, masks={"A": np.ones((8, 8))})
 
 
 PRODUCT = Path(__file__).parents[1] / "cases" / "actual-data"  # 8 x 16 times 16 x 8, both half full
@@ -240,7 +243,9 @@ def test_documents_with_masks(shift: int, operations: int) -> None:
     arch, layer, policy, energy, mapping, *_ = read_documents(sorted(PRODUCT.glob("*.yaml")))
     assert mapping is not None
     masks = {"Inputs": np.load(PRODUCT / "i.npy"), "Weights": np.roll(np.load(PRODUCT / "w.npy"), shift, 0)}
-    result = evaluate(arch, layer, policy, energy, mapping, masks=masks)
+    result = evaluate(
+        Accelerator(architecture=arch, policy=policy, energy=energy), layer, mapping, masks=masks
+    )
     traffic = {(level.name, t.dataspace): t for level in result.storage for t in level.tensors}
     assert result.compute.actual == traffic["Sums", "Outputs"].updates.actual == operations
     assert traffic["Sums", "Outputs"].reads.actual == operations - (64 if operations else 0)

@@ -23,7 +23,7 @@ from sparsim.machines.eyeriss.noc import build_graph, eyeriss_v2_noc
 from sparsim.machines.eyeriss.pe.random_columns import explicit_zeros
 from sparsim.model import evaluate as evaluation
 from sparsim.model.lower import lower_mappings
-from sparsim.records import Mapspace
+from sparsim.records import Accelerator, Mapspace
 
 THREADS = 4
 DENSITIES = (0.2, 0.3, 0.5, 0.9)
@@ -34,7 +34,11 @@ PACK = lower_mappings(CASES[0].arch, CASES[0].layer.shape, [CASES[0].mapping] * 
 def network(layers: int = 200) -> Frozen:
     """Large enough that calls of several threads overlap."""
     case = CASES[0]
-    return Frozen(case.arch, [case.layer] * layers, case.policy, case.energy, [case.mapping] * layers)
+    return Frozen(
+        Accelerator(architecture=case.arch, policy=case.policy, energy=case.energy),
+        [case.layer] * layers,
+        [case.mapping] * layers,
+    )
 
 
 NETWORK = network()
@@ -48,7 +52,7 @@ def frozen(i: int) -> Any:
 
 
 def one(i: int) -> Any:
-    return evaluate(*CASES[i])
+    return evaluate(*CASES[i].given)
 
 
 def batch(i: int) -> Any:
@@ -56,7 +60,7 @@ def batch(i: int) -> Any:
 
 
 def searched(i: int) -> Any:
-    found = search(*CASES[i][:4], Mapspace(), evaluations=10, method="local", seed=i, threads=2)
+    found = search(CASES[i].on(Mapspace()), CASES[i].layer, evaluations=10, method="local", seed=i, threads=2)
     return found.best, found.certificate.value, found.certificate.lower_bound
 
 
@@ -128,7 +132,11 @@ def test_each_thread_gets_its_own_error() -> None:
     case = matmul(A=uniform(0.5))
     spad = case.arch.storage[-1]
     arch = replace(case.arch, storage=(*case.arch.storage[:-1], replace(spad, size_words=12)))
-    shared = Frozen(arch, [case.layer] * 50, case.policy, case.energy, [case.mapping] * 50)
+    shared = Frozen(
+        Accelerator(architecture=arch, policy=case.policy, energy=case.energy),
+        [case.layer] * 50,
+        [case.mapping] * 50,
+    )
     shape = shared._kinds.shape
 
     def outcome(density: float) -> str:

@@ -12,6 +12,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from sparsim.records import (
+    Accelerator,
     Architecture,
     Compute,
     Dataspace,
@@ -19,6 +20,7 @@ from sparsim.records import (
     Layer,
     LevelMapping,
     Mapping,
+    Mapspace,
     Nest,
     Shape,
     SparsePolicy,
@@ -61,13 +63,21 @@ MESHES = ((1, 1), (1, 1), (1, 1), (2, 1), (4, 1), (1, 3), (2, 2), (3, 2))
 
 
 class Case(NamedTuple):
-    """The arguments of `evaluate`, in its order."""
+    """An accelerator in parts, a layer and a mapping; `given` are the arguments of `evaluate`."""
 
     arch: Architecture
     layer: Layer
     policy: SparsePolicy | None
     energy: EnergyTable | None
     mapping: Mapping
+
+    def on(self, mapspace: Mapspace | None = None) -> Accelerator:
+        """The accelerator, with the mappings that a search may choose from."""
+        return Accelerator(architecture=self.arch, policy=self.policy, energy=self.energy, mapspace=mapspace)
+
+    @property
+    def given(self) -> tuple[Accelerator, Layer, Mapping]:
+        return self.on(), self.layer, self.mapping
 
     def __repr__(self) -> str:
         """Without what is at its default."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from sparsim.errors import SpecError
+from sparsim.files.documents import Documents
 from sparsim.files.timeloop.document_node import Context, Node, describe, near_key
 from sparsim.files.timeloop.read_architecture import estimator_attributes, read_architecture
 from sparsim.files.timeloop.read_constraints import find_items, read_mapspace
@@ -16,7 +17,7 @@ from sparsim.files.timeloop.read_mapping import read_mapping
 from sparsim.files.timeloop.read_problem import read_problem
 from sparsim.files.timeloop.read_sparse_optimizations import read_sparse_optimizations
 from sparsim.files.yaml_reading import YamlMap, load_yaml
-from sparsim.records import Architecture, EnergyTable, Layer, Mapping, Mapspace, SparsePolicy
+from sparsim.records import Architecture, Layer
 
 _READ = (
     "architecture", "arch", "problem", "mapping", "sparse_optimizations", "ERT", "ART", "variables",
@@ -33,26 +34,16 @@ _FOR_AREAS = ("ART_summary",)
 _IGNORED = ("model", "globals", "version", *_FOR_ENERGIES, *_FOR_AREAS)
 
 
-class Documents(NamedTuple):
-    """What one evaluation needs. `policy` is None without sparse_optimizations, `energy` without an ERT."""
+def read_documents(paths: Iterable[str | Path], *, for_search: bool = False) -> Documents:
+    """Read files whose top-level keys together describe one evaluation or one search, in any order.
 
-    arch: Architecture
-    layer: Layer
-    policy: SparsePolicy | None
-    energy: EnergyTable | None
-    mapping: Mapping | None
-    warnings: tuple[str, ...]
-
-
-def read_documents(paths: Iterable[str | Path]) -> Documents:
-    """Read files whose top-level keys together describe one evaluation, in any order.
-
+    `for_search`: also the constraints, as a mapspace, and the mapper's options, in place of the mapping.
     Raises FormatError for files that cannot be read, SpecError for contents that are wrong.
     """
-    return documents_from([(str(path), load_yaml(path)) for path in paths])
+    return documents_from([(str(path), load_yaml(path)) for path in paths], for_search=for_search)
 
 
-def documents_from(files: Sequence[tuple[str, YamlMap]]) -> Documents:
+def documents_from(files: Sequence[tuple[str, YamlMap]], *, for_search: bool = False) -> Documents:
     """Like `read_documents`, for files that are read already: (name, contents) each."""
     top = _merge(files, _READ)
     context = Context(variables=_variables(top), warnings=[])
@@ -76,31 +67,20 @@ def documents_from(files: Sequence[tuple[str, YamlMap]]) -> Documents:
     _report_missing_tables(files, context, nodes, arch_key)
     if "mapping" in nodes:
         mapping = read_mapping(nodes["mapping"].children("mapping"), arch, layer)
-    return Documents(arch, layer, policy, energy, mapping, tuple(dict.fromkeys(context.warnings)))
+    documents = Documents(
+        where=", ".join(file for file, _ in files), architecture=arch, layers=(layer,), policy=policy,
+        energy=energy, mapping=mapping, is_native=False, warnings=tuple(dict.fromkeys(context.warnings)),
+    )  # fmt: skip
+    return _with_search(documents, arch, layer, files) if for_search else documents
 
 
-class SearchDocuments(NamedTuple):
-    """What a search needs; `documents.warnings` are those of all documents."""
-
-    documents: Documents
-    mapspace: Mapspace
-    options: MapperOptions
-
-
-def read_search_documents(paths: Iterable[str | Path]) -> SearchDocuments:
-    """Like `read_documents`, with the constraints and the mapper's options."""
-    return search_documents_from([(str(path), load_yaml(path)) for path in paths])
-
-
-def search_documents_from(files: Sequence[tuple[str, YamlMap]]) -> SearchDocuments:
-    """Like `read_search_documents`, for files that are read already: (name, contents) each."""
-    documents = documents_from(files)
-    arch, layer = documents.arch, documents.layer
+def _with_search(
+    documents: Documents, arch: Architecture, layer: Layer, files: Sequence[tuple[str, YamlMap]]
+) -> Documents:
     top = _merge(files, (*_READ, *_SEARCH))
     context = Context(variables=_variables(top), warnings=[])
     nodes = {key: Node(data, file, "", context) for key, (file, data) in top.items()}
-    arch_key = _architecture_key(top)
-    inside = _section(nodes, arch_key, files)
+    inside = _section(nodes, _architecture_key(top), files)
     places = [(nodes[key], key) for key in _CONSTRAINTS if key in nodes]
     if inside.has("constraints"):
         places.insert(0, (inside, "constraints"))
@@ -109,7 +89,7 @@ def search_documents_from(files: Sequence[tuple[str, YamlMap]]) -> SearchDocumen
     mapper = nodes["mapper"].child("mapper") if "mapper" in nodes else None
     options = read_mapper(mapper, arch) if mapper else MapperOptions()
     warnings = (*documents.warnings, *context.warnings)
-    return SearchDocuments(documents._replace(warnings=warnings), mapspace, options)
+    return replace(documents, mapspace=mapspace, mapper=options, warnings=warnings)
 
 
 def _architecture_key(top: dict[str, tuple[str, YamlMap]]) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 from sparsim.errors import near
 from sparsim.files.timeloop.document_node import Node
 from sparsim.files.timeloop.read_mapping import Known, known_dataspaces, known_names, target_level
+from sparsim.model.consistency import check_mapspace
 from sparsim.records import Architecture, Layer, LevelConstraint, Mapspace, NestConstraint
-from sparsim.records.consistency import check_mapspace
 
 _FACTOR = re.compile(r"([A-Za-z]+)\s*(<=|>=|=*)\s*([0-9]+)(?:,([0-9]+))?")
 _SIGNS = {"<=": "at_most", ">=": "at_least"}

@@ -8,8 +8,10 @@ from typing import Any
 import yaml
 
 from sparsim.errors import SpecError
+from sparsim.estimate.accelerator_energy import energy_table
 from sparsim.fileio.writing import write_text
 from sparsim.records import (
+    Accelerator,
     Architecture,
     Compute,
     Density,
@@ -37,19 +39,12 @@ _FILES = {
 }
 
 
-def write_documents(
-    folder: Path,
-    arch: Architecture,
-    layer: Layer,
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
-    mapping: Mapping,
-) -> list[Path]:
+def write_documents(folder: Path, accelerator: Accelerator, layer: Layer, mapping: Mapping) -> list[Path]:
     """Write one YAML file per top-level key into `folder`, which is made if needed; return their paths.
 
     Raises SpecError for what Timeloop's format cannot say (see `to_documents`).
     """
-    documents = to_documents(arch, layer, policy, energy, mapping)
+    documents = to_documents(accelerator, layer, mapping)
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for key, document in documents.items():
@@ -72,18 +67,13 @@ def _text(key: str, document: Any) -> str:
     return text
 
 
-def to_documents(
-    arch: Architecture,
-    layer: Layer,
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
-    mapping: Mapping,
-) -> dict[str, Any]:
+def to_documents(accelerator: Accelerator, layer: Layer, mapping: Mapping) -> dict[str, Any]:
     """Plain documents by top-level key; without a policy or an energy table their keys are absent.
 
     Raises SpecError for dims with names of more than one character, padded and imperfect dims, and densities
     of actual data, which Timeloop does not know.
     """
+    arch, policy, energy = accelerator.architecture, accelerator.policy, energy_table(accelerator)
     documents: dict[str, Any] = {
         "architecture": _architecture(arch),
         "problem": _problem(layer),

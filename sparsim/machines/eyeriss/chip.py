@@ -6,9 +6,9 @@ import math
 from typing import NamedTuple
 
 from sparsim.errors import EnergyTableError, SpecError, near
-from sparsim.records import Architecture, EnergyTable, SparsePolicy
+from sparsim.estimate.accelerator_energy import energy_table
+from sparsim.records import Accelerator, Architecture, EnergyTable
 from sparsim.records.chip_spec import ADDRESS_SPADS, ChipSpec
-from sparsim.records.component import Component
 from sparsim.records.energy_table import NOT_GIVEN, energy_sources, origin
 from sparsim.records.noc_spec import Axis, Noc
 
@@ -31,14 +31,19 @@ class Chip(NamedTuple):
     """A chip with everything that a layer's cost depends on."""
 
     spec: ChipSpec
-    architecture: Architecture
-    policy: SparsePolicy | None
-    energy: EnergyTable | None
-    components: tuple[Component, ...] = ()  # that `energy` was estimated from
+    accelerator: Accelerator
 
     @property
     def name(self) -> str:
         return self.spec.name
+
+    @property
+    def architecture(self) -> Architecture:
+        return self.accelerator.architecture
+
+    @property
+    def energy(self) -> EnergyTable | None:
+        return energy_table(self.accelerator)
 
 
 def meshes_of(noc: Noc) -> dict[str, tuple[int, int]]:

@@ -19,7 +19,7 @@ def chip_area(chip: Chip) -> dict[str, float]:
     if chip.energy is None:
         return {}
     areas, arch, noc = chip.energy.areas, chip.architecture, chip.spec.noc
-    components = {component.name: component for component in chip.components}
+    components = {component.name: component for component in chip.accelerator.components}
     found = {
         level.name: areas[level.name] * math.prod(arch.total_mesh(i)) * _banks(level, components)
         for i, level in enumerate(arch.storage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparsim.errors import SpecError, warn_of_energies
-from sparsim.files.load import load_named
+from sparsim.files.native import load_named
 from sparsim.machines.eyeriss.chip import Chip, check_chip, missing_energies
 
 
@@ -16,10 +16,9 @@ def load_chip(name_or_path: str | Path) -> Chip:
     a chip or an architecture, and as `load_documents` and `sparsim.estimate` do.
     """
     loaded = load_named(name_or_path)
-    if loaded.chip is None or loaded.architecture is None:
-        missing = "chip" if loaded.chip is None else "architecture"
-        raise SpecError(f"no '{missing}' given", path=str(name_or_path))
-    chip = Chip(loaded.chip, loaded.architecture, loaded.policy, loaded.energy, loaded.components)
+    if loaded.chip is None:
+        raise SpecError("no 'chip' given", path=str(name_or_path))
+    chip = Chip(loaded.chip, loaded.accelerator)
     check_chip(chip)
     warn_of_energies(missing_energies(chip))
     return chip

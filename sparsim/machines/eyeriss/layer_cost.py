@@ -120,7 +120,7 @@ def best_stored(found: Sequence[ChipEvaluation], metric: Metric) -> ChipEvaluati
 def evaluate_stored(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluation:
     """`evaluate_chip` of a layer that is stored as it says, with density 1 for what is stored plainly."""
     levels = {level.level: level for level in mapping.levels}
-    base = evaluate(chip.architecture, mean_densities(layer), chip.policy, chip.energy, mapping)
+    base = evaluate(chip.accelerator, mean_densities(layer), mapping)
     loops = spatial_loops(levels)
     flows = {role: _flow(chip, role, base, layer, loops) for role in ROLES}
     spread, tile = spread_of(loops), tile_of(mapping)

@@ -25,9 +25,9 @@ from validation.random_cases import GEMM
 
 def analysed(case: Case, accounting: str, hops: bool = True) -> tuple[int, NestPack]:
     """(status, nest) of the kernel."""
-    arch, layer = lower_arch(case.arch, None), lower_layer(case.layer)
-    policy = lower_policy(None, case.arch, case.layer.shape)
-    mappings = lower_mappings(case.arch, case.layer.shape, [case.mapping])
+    arch, layer = lower_arch(case.on()), lower_layer(case.layer)
+    policy = lower_policy(case.on(), case.layer.shape)
+    mappings = lower_mappings(case.on(), case.layer.shape, [case.mapping])
     nest = make_nest(arch, layer, policy, most_children(arch, layer, mappings))
     return analyse_one(arch, layer, policy, mappings, 0, ACCOUNTING[accounting], hops, nest), nest
 

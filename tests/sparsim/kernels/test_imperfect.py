@@ -51,9 +51,9 @@ def cut_cases(draw: Any, *, flags: bool = True) -> CutCase:
 
 def analysed(case: Case, hops: bool) -> NestPack:
     layer = covered(case.layer, case.mapping)
-    arch, pack = lower_arch(case.arch, None), lower_layer(layer)
-    policy = lower_policy(None, case.arch, layer.shape)
-    mappings = lower_mappings(case.arch, layer.shape, [case.mapping])
+    arch, pack = lower_arch(case.on()), lower_layer(layer)
+    policy = lower_policy(case.on(), layer.shape)
+    mappings = lower_mappings(case.on(), layer.shape, [case.mapping])
     nest = make_nest(arch, pack, policy, most_children(arch, pack, mappings))
     status = analyse_one(arch, pack, policy, mappings, 0, ACCOUNTING["count-all"], hops, nest)
     assert status == packs.OK
@@ -104,12 +104,12 @@ def test_agrees_with_every_iteration_that_exists(hops: bool, pair: CutCase) -> N
 @given(pair=cut_cases(), accounting=st.sampled_from(["timeloop-3", "timeloop-2022", "count-all"]))
 def test_imperfect_is_never_more_than_all_that_is_covered(pair: CutCase, accounting: Any) -> None:
     case, whole = pair
-    less, more = evaluate(*case, accounting=accounting), evaluate(*whole, accounting=accounting)
+    less, more = evaluate(*case.given, accounting=accounting), evaluate(*whole.given, accounting=accounting)
     assert less.algorithmic_computes == less.useful_computes == math.prod(case.layer.bounds.values())
     assert less.cycles <= more.cycles
     assert less.compute.energy_pj < more.compute.energy_pj or not more.compute.energy_pj
     used = less.utilization * less.cycles * less.compute.instances
     assert used == pytest.approx(less.algorithmic_computes)
-    batch = evaluate_batch(*case[:4], [case.mapping, case.mapping], accounting=accounting)
+    batch = evaluate_batch(*case.given[:2], [case.mapping, case.mapping], accounting=accounting)
     assert batch.energy_pj.tolist() == [less.energy_pj] * 2
     assert batch.cycles.tolist() == [less.cycles] * 2

@@ -23,7 +23,7 @@ from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V2_PE
 from sparsim.mapper.search import search
 from sparsim.model import arrays as packs
 from sparsim.model.density_tables import fill_table
-from sparsim.model.evaluate import Frozen, evaluate, evaluate_batch
+from sparsim.model.frozen import Frozen, evaluate, evaluate_batch
 from sparsim.model.kernels.driver import analyse_one
 from sparsim.model.lower import (
     layer_sizes,
@@ -130,25 +130,25 @@ def test_entries_are_compiled_once() -> None:
     """Whatever the case, and whatever types the caller has."""
     dense, sparse = sliding_window(), matmul(A=uniform(0.3))
     mask: Any = np.eye(8, dtype=np.int8)[::-1]
-    evaluate(*dense)
-    evaluate(*sparse)
-    evaluate(*matmul(None), accounting="count-all")
-    evaluate(*matmul(A=Density(distribution="banded", band_width=1)))
-    evaluate(*matmul(A=Density(distribution="actual")), masks={"A": mask})
+    evaluate(*dense.given)
+    evaluate(*sparse.given)
+    evaluate(*matmul(None).given, accounting="count-all")
+    evaluate(*matmul(A=Density(distribution="banded", band_width=1)).given)
+    evaluate(*matmul(A=Density(distribution="actual")).given, masks={"A": mask})
     other = mapping(spread=loops("N", N=4), in_glb=loops("KM", K=8, M=8))
-    pack = lower_mappings(sparse.arch, sparse.layer.shape, [sparse.mapping, other])
+    pack = lower_mappings(sparse.on(), sparse.layer.shape, [sparse.mapping, other])
     narrow: Any = [np.asfortranarray(field, np.int32) for field in pack]
     for mappings in (pack, packs.MappingPack(*narrow), [other]):
         for threads in (1, 2):
-            evaluate_batch(*sparse[:4], mappings, threads=threads)
-    evaluate_batch(*dense[:4], [])
+            evaluate_batch(*sparse.given[:2], mappings, threads=threads)
+    evaluate_batch(*dense.given[:2], [])
     frozen = Frozen(sparse.arch, [sparse.layer] * 2, *sparse[2:4], [sparse.mapping, other])
     for densities in (np.ones((2, 3), int), np.ones((3, 2), np.float32).T, [[0.1, 0.2, 0.3]] * 2):
         frozen(densities)
     for threads in (1, 2):
         for case in (dense, sparse):
-            search(*case[:4], Mapspace(), evaluations=10_000, method="exhaustive", threads=threads)
-            search(*case[:4], Mapspace(), evaluations=20, method="local", threads=threads)
+            search(case.on(Mapspace()), case.layer, evaluations=10_000, method="exhaustive", threads=threads)
+            search(case.on(Mapspace()), case.layer, evaluations=20, method="local", threads=threads)
     for stride, dtype in ((1, np.bool_), (2, np.float32)):
         iacts, weights = (np.ones(shape, dtype)[::-1] for shape in ((2, 5), (3, 2, 3)))
         run_pe(EYERISS_V2_PE, iacts, weights, stride)
@@ -175,9 +175,9 @@ def assert_plain(pack: NamedTuple) -> None:
 @settings(max_examples=60, deadline=None)
 @given(case=dense_cases() | sparse_cases(), more=st.integers(0, 2))
 def test_lowered_arrays_are_plain(case: Case, more: int) -> None:
-    arch, layer = lower_arch(case.arch, case.energy), lower_layer(case.layer)
-    density, policy = lower_density(case.layer), lower_policy(case.policy, case.arch, case.layer.shape)
-    mappings = lower_mappings(case.arch, case.layer.shape, [case.mapping] * more)
+    arch, layer = lower_arch(case.on()), lower_layer(case.layer)
+    density, policy = lower_density(case.layer), lower_policy(case.on(), case.layer.shape)
+    mappings = lower_mappings(case.on(), case.layer.shape, [case.mapping] * more)
     dims, sides, terms = layer_sizes(case.layer)
     nest = make_nest(arch, layer, policy, most_children(arch, layer, mappings))
     padded = lower_layer(case.layer, (dims + more, sides + more, terms + more))
@@ -190,7 +190,7 @@ def test_lowered_arrays_are_plain(case: Case, more: int) -> None:
 @given(network=networks())
 def test_arrays_of_a_fixed_network_are_plain(network: Network) -> None:
     try:
-        frozen = Frozen(*network)
+        frozen = Frozen(*network.given)
     except MappingError:
         return
     for pack in (frozen._nests, frozen._rows, frozen._policy, frozen._table, *frozen._workspace()):
@@ -200,9 +200,9 @@ def test_arrays_of_a_fixed_network_are_plain(network: Network) -> None:
 @pytest.mark.parametrize("distribution", ["banded", "actual"])
 def test_tabulated_answers_are_plain(distribution: Any) -> None:
     case = matmul(A=Density(distribution=distribution, band_width=1))
-    arch, layer = lower_arch(case.arch, case.energy), lower_layer(case.layer)
-    policy = lower_policy(case.policy, case.arch, case.layer.shape)
-    mappings = lower_mappings(case.arch, case.layer.shape, [case.mapping])
+    arch, layer = lower_arch(case.on()), lower_layer(case.layer)
+    policy = lower_policy(case.on(), case.layer.shape)
+    mappings = lower_mappings(case.on(), case.layer.shape, [case.mapping])
     nest = make_nest(arch, layer, policy, most_children(arch, layer, mappings))
     assert analyse_one(arch, layer, policy, mappings, 0, packs.ELIDE_FIRST_FILL, True, nest) == packs.OK
     masks = {"A": np.eye(8, dtype=bool)} if distribution == "actual" else {}

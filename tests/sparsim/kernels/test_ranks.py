@@ -23,9 +23,9 @@ OTHER_REASONS = (
 @settings(max_examples=200, deadline=None)
 @given(case=sparse_cases())
 def test_agrees_with_the_pseudo_code(case: Case) -> None:
-    arch, layer = lower_arch(case.arch, None), lower_layer(case.layer)
-    policy = lower_policy(case.policy, case.arch, case.layer.shape)
-    mappings = lower_mappings(case.arch, case.layer.shape, [case.mapping])
+    arch, layer = lower_arch(case.on()), lower_layer(case.layer)
+    policy = lower_policy(case.on(), case.layer.shape)
+    mappings = lower_mappings(case.on(), case.layer.shape, [case.mapping])
     nest = make_nest(arch, layer, policy, most_children(arch, layer, mappings))
     status = analyse_one(arch, layer, policy, mappings, 0, 0, False, nest)
     if status in OTHER_REASONS:

@@ -35,7 +35,7 @@ def twin(case: Case) -> Cost | None:
 
 def kernel(case: Case) -> Evaluation | None:
     try:
-        return evaluate(*case)
+        return evaluate(*case.given)
     except MappingError:
         return None
 

@@ -105,7 +105,7 @@ def test_bounds_of_drawn_mappings_hold(problem: Problem, metric: str) -> None:
     assemble_candidates(*engine.head, work, engine.codes, free, candidates, draw, rows, reason)
     drawn = np.flatnonzero(reason != FAN_OUT)
     rows = MappingPack(*(field[drawn] for field in rows))
-    result = evaluate_batch(*problem[:4], rows, accounting=problem.accounting)
+    result = evaluate_batch(*problem.given[:2], rows, accounting=problem.accounting)
     valid = np.flatnonzero(result.status == packs.OK)
     assert len(valid) > 20
     assert set(reason[drawn[valid]]) == {PASSED}

@@ -28,7 +28,7 @@ from sparsim.mapper.search_budget import Budget
 from sparsim.model import arrays as packs
 from sparsim.model.evaluate import evaluate
 from sparsim.model.lower import ints, reals
-from sparsim.records import Layer, LevelConstraint, Mapspace, NestConstraint
+from sparsim.records import Accelerator, Layer, LevelConstraint, Mapspace, NestConstraint
 from sparsim.records.divisibility import check_policies, covers_of
 
 DRAWN = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
@@ -80,9 +80,9 @@ def test_the_best_of_all_covered_bounds_is_found(drawn: Drawn, objective: tuple[
     options = {"objective": objective, "method": "exhaustive", "accounting": accounting}
     if not best:
         with pytest.raises(MappingError, match="no mapping is valid"):
-            search(*case[:4], drawn.mapspace, **options)
+            search(case.on(drawn.mapspace), case.layer, **options)
         return
-    result = search(*case[:4], drawn.mapspace, **options, top=2)
+    result = search(case.on(drawn.mapspace), case.layer, **options, top=2)
     expected = sorted(best)[:2]
     found = [tuple(values(objective, one.energy_pj, float(one.cycles)).tolist()) for one in result.top]
     assert found == [one for one, _ in expected]
@@ -93,7 +93,7 @@ def test_the_best_of_all_covered_bounds_is_found(drawn: Drawn, objective: tuple[
     over = seen.candidates_over_fan_out + seen.candidates_over_capacity + seen.candidates_over_bound
     assert over <= seen.candidates == result.sizes.factorisations * result.sizes.bypasses
     for one in result.top:
-        again = evaluate(*case[:4], one.mapping, accounting=accounting)
+        again = evaluate(*case.given[:2], one.mapping, accounting=accounting)
         assert (again.energy_pj, again.cycles, again.covers) == (one.energy_pj, one.cycles, one.covers)
         assert one.mapping.divisibility == {cover.dim: cover.policy for cover in one.covers}
 
@@ -182,9 +182,13 @@ def test_ctrl_c_keeps_the_best_and_a_bound_on_all_parts(at: int, monkeypatch: py
             raise KeyboardInterrupt
 
     options: Any = {"objective": ("energy",), "method": "exhaustive"}
-    whole = search(case.arch, layer, None, case.energy, mapspace, **options)
+    whole = search(
+        Accelerator(architecture=case.arch, energy=case.energy, mapspace=mapspace), layer, **options
+    )
     monkeypatch.setattr(Engine, "__init__", enter)
-    result = search(case.arch, layer, None, case.energy, mapspace, **options)
+    result = search(
+        Accelerator(architecture=case.arch, energy=case.energy, mapspace=mapspace), layer, **options
+    )
     assert result.interrupted
     assert result.certificate.kind == "gap"
     assert result.certificate.lower_bound <= whole.energy_pj <= result.energy_pj
@@ -208,16 +212,26 @@ def test_sampling_looks_at_every_part_and_keeps_its_budget(method: Any) -> None:
     keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
     mapspace = Mapspace(levels=keep, divisibility={"M": "padded"})
     options: Any = {"objective": ("delay",), "method": method, "evaluations": 400, "seed": 3}
-    result = search(case.arch, layer, None, case.energy, mapspace, **options)
+    result = search(
+        Accelerator(architecture=case.arch, energy=case.energy, mapspace=mapspace), layer, **options
+    )
     assert result.statistics.evaluated <= 400
     assert result.certificate.lower_bound <= result.cycles
     assert (result.certificate.kind == "optimal") == (result.certificate.gap <= 1e-9)
-    again = search(case.arch, layer, None, case.energy, mapspace, **options)
+    again = search(
+        Accelerator(architecture=case.arch, energy=case.energy, mapspace=mapspace), layer, **options
+    )
     assert again.top == result.top
     bounds = [7, 8]
     alone = []
     for bound in bounds:
         perfect = msgspec.structs.replace(layer, bounds={"M": bound, "N": 4, "K": 8})
         plain = msgspec.structs.replace(mapspace, divisibility={})
-        alone.append(search(case.arch, perfect, None, case.energy, plain, objective=("delay",)).cycles)
+        alone.append(
+            search(
+                Accelerator(architecture=case.arch, energy=case.energy, mapspace=plain),
+                perfect,
+                objective=("delay",),
+            ).cycles
+        )
     assert result.cycles == min(alone)

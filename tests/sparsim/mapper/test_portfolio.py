@@ -125,7 +125,7 @@ def test_more_seconds_continue_the_same_search(objective: str, monkeypatch: pyte
 def test_there_is_a_mapping_whatever_the_budget(method: Any, budget: Any) -> None:
     case = problem()
     result = search(*case, method=method, **budget)
-    again = evaluate(*case[:4], result.best)
+    again = evaluate(*case.given[:2], result.best)
     assert (again.energy_pj, again.cycles) == (result.energy_pj, result.cycles)
 
 
@@ -134,7 +134,7 @@ def test_the_only_valid_mapping_is_found_with_one_evaluation() -> None:
     case = problem()
     whole = search(*case, objective="delay", method="exhaustive")
     narrow = msgspec.structs.replace(case[4], min_parallelism=1.0)
-    best = search(*case[:4], narrow, objective="delay", evaluations=1)
+    best = search(case.on(narrow), case.layer, objective="delay", evaluations=1)
     assert best.cycles >= whole.cycles
 
 
@@ -164,12 +164,14 @@ def test_a_gap_of_rounding_is_optimal() -> None:
     """The bound of a dense layer is reached, but for what it is lowered by against rounding."""
     case = matmul(None, accelerator(GLB={"size_words": 24}, spad={"size_words": 6}))
     mapspace = Mapspace(levels=(LevelConstraint(level="GLB", keep=("A",)),))
-    best = search(*case[:4], mapspace, objective="energy", method="exhaustive")
-    local = search(*case[:4], mapspace, objective="energy", method="local", evaluations=300)
+    best = search(case.on(mapspace), case.layer, objective="energy", method="exhaustive")
+    local = search(case.on(mapspace), case.layer, objective="energy", method="local", evaluations=300)
     assert local.energy_pj == pytest.approx(best.energy_pj, rel=1e-9)
     assert local.certificate.kind == "optimal"
     assert 0.0 <= local.certificate.gap <= 1e-9
-    several = search(*case[:4], mapspace, objective=("energy", "delay"), method="local", evaluations=300)
+    several = search(
+        case.on(mapspace), case.layer, objective=("energy", "delay"), method="local", evaluations=300
+    )
     assert several.certificate.kind == "gap"  # it does not know the delay
 
 

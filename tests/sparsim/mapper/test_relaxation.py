@@ -93,7 +93,9 @@ def test_the_bound_of_a_dense_layer_is_reached(metric: str, accounting: str) -> 
     arch = accelerator(GLB={"size_words": 24}, spad={"size_words": 6})
     problem = Problem(*matmul(None, arch)[:4], accounting)
     space = Mapspace(levels=(LevelConstraint(level="GLB", keep=("A",)),))
-    best = search(*problem[:4], space, objective=metric, accounting=accounting, method="exhaustive")
+    best = search(
+        problem.on(space), problem.layer, objective=metric, accounting=accounting, method="exhaustive"
+    )
     assert best.certificate.kind == "optimal"
     found = relaxed(make_engine(problem, lower_mapspace(*problem[:2], space), metric), metric)
     assert found is not None
@@ -128,7 +130,7 @@ def test_a_free_dataflow_is_searched_from_where_the_bound_points(case, metric: s
     """The certificate would hide a bound above its mapping: look at the bound itself."""
     problem, mapspace = study_problem(*case), free_study()
     found = relaxed(make_engine(problem, lower_mapspace(*problem[:2], mapspace), metric), metric)
-    best = search(*problem[:4], mapspace, objective=metric, evaluations=150)
+    best = search(problem.on(mapspace), problem.layer, objective=metric, evaluations=150)
     value = best.certificate.value
     assert found is not None
     assert found.least <= value <= found.least / (1 - gap)
@@ -179,7 +181,7 @@ def test_what_is_not_looked_at_keeps_its_cheap_bound() -> None:
 def test_a_space_too_large_has_the_simple_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relaxation, "MOST_SPREADS", 10)
     problem = study_problem("gating", "dense", 12)
-    best = search(*problem[:4], free_study(), objective="energy", evaluations=20)
+    best = search(problem.on(free_study()), problem.layer, objective="energy", evaluations=20)
     assert "words that must move" in best.certificate.statement
     assert 0 < best.certificate.lower_bound < best.energy_pj
 
@@ -197,15 +199,15 @@ def test_a_small_layer_with_every_choice_of_what_is_kept_is_not_looked_at() -> N
 
 def test_the_bound_takes_half_of_the_seconds_at_most() -> None:
     problem = study_problem("gating", "dense", 5)  # takes several
-    best = search(*problem[:4], free_study(), objective="energy", seconds=1.0)
+    best = search(problem.on(free_study()), problem.layer, objective="energy", seconds=1.0)
     assert best.certificate.lower_bound < best.energy_pj
     assert best.statistics.evaluated > 0
 
 
 def test_an_enumeration_that_is_cut_short_has_the_bound() -> None:
     problem = study_problem("gating", "dense", 7)
-    whole = search(*problem[:4], study_mapspace(), objective="energy")
-    part = search(*problem[:4], study_mapspace(), objective="energy", evaluations=3)
+    whole = search(problem.on(study_mapspace()), problem.layer, objective="energy")
+    part = search(problem.on(study_mapspace()), problem.layer, objective="energy", evaluations=3)
     assert (whole.certificate.kind, part.certificate.kind) == ("optimal", "gap")
     assert "chain of tiles" in part.certificate.statement
     assert 0.7 * whole.energy_pj < part.certificate.lower_bound <= whole.energy_pj
@@ -243,7 +245,7 @@ def test_formats_and_skipping_leave_it_below_what_is_found(level: str, limits: d
     keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
     mapspace = Mapspace(levels=keep)
     found = relaxed(make_engine(problem, lower_mapspace(*problem[:2], mapspace), "energy"), "energy")
-    best = search(*problem[:4], mapspace, objective="energy", method="local", evaluations=600)
+    best = search(problem.on(mapspace), problem.layer, objective="energy", method="local", evaluations=600)
     assert 0.84 * best.energy_pj < found.least <= best.energy_pj
 
 
@@ -268,7 +270,7 @@ def test_least_metadata_are_those_of_the_least_tile_inside() -> None:
             in_dram=loops("NKM", N=32, K=k // rows, M=m // inside // columns),
         )  # fmt: skip
         with pytest.raises(MappingError, match="metadata bits do not fit GLB") as caught:
-            evaluate(*problem[:4], nest)
+            evaluate(*problem.given[:2], nest)
         found = int(str(caught.value).split()[0])
         smallest[size] = min(smallest.get(size, found), found)
     for size, found in smallest.items():

@@ -23,6 +23,7 @@ from sparsim.mapper.search import search
 from sparsim.mapper.search_result import SearchResult
 from sparsim.model.evaluate import evaluate
 from sparsim.records import (
+    Accelerator,
     Layer,
     LevelConstraint,
     Mapspace,
@@ -58,7 +59,7 @@ def test_exhaustive_is_the_best_of_all(drawn: Search, objective: tuple[str, ...]
     assert found(result) == best[:1]
     assert result.certificate.kind == "optimal"
     assert result.certificate.value == result.certificate.lower_bound == best[0][0]
-    again = evaluate(*drawn.case[:4], result.best, accounting=drawn.accounting)
+    again = evaluate(*drawn.case.given[:2], result.best, accounting=drawn.accounting)
     assert (again.energy_pj, again.cycles) == (result.energy_pj, result.cycles)
     counts = result.statistics
     assert counts.arrangements == counts.evaluated + counts.arrangements_over_fan_out + (
@@ -122,10 +123,22 @@ def test_local_search_is_better_than_random_search_at_equal_cost() -> None:
 
 def test_auto_is_exhaustive_in_small_spaces_and_local_in_large_ones() -> None:
     arch, layer, policy, energy, mapspace = problem()
-    assert search(arch, layer, policy, energy, mapspace, evaluations=100).method == "exhaustive"
+    assert (
+        search(
+            Accelerator(architecture=arch, policy=policy, energy=energy, mapspace=mapspace),
+            layer,
+            evaluations=100,
+        ).method
+        == "exhaustive"
+    )
     large = msgspec.structs.replace(layer, bounds={"M": 5040, "N": 5040, "K": 5040})
     roomy = accelerator((64, 64), GLB={"size_words": 10**9}, spad={"size_words": 10**9})
-    assert search(roomy, large, None, energy, mapspace, evaluations=100).method == "local"
+    assert (
+        search(
+            Accelerator(architecture=roomy, energy=energy, mapspace=mapspace), large, evaluations=100
+        ).method
+        == "local"
+    )
 
 
 @pytest.mark.parametrize("method", ["exhaustive", "random", "local"])
@@ -140,7 +153,7 @@ def test_seconds_end_a_search_in_a_huge_space() -> None:
     arch, layer, _, energy, _ = problem()
     large = msgspec.structs.replace(layer, bounds={"M": 30030, "N": 30030, "K": 30030})
     for method in ("exhaustive", "random", "local"):
-        result = search(arch, large, None, energy, Mapspace(), method=method, seconds=0.2)
+        result = search(Accelerator(architecture=arch, energy=energy), large, method=method, seconds=0.2)
         assert result.certificate.kind == "gap"
         assert 0.0 <= result.certificate.gap < 1.0
 
@@ -200,7 +213,11 @@ def test_spatial_skipping_searches_beyond_the_fan_out() -> None:
     case = Case(arch, layer, policy, energy, SPREAD_MATMUL)
     space = lower_mapspace(arch, layer, mapspace)
     listed = list_mappings(case, space, "timeloop-3", test_fan=False, unit_loops=False)
-    result = search(arch, layer, policy, energy, mapspace, objective=("delay", "energy"))
+    result = search(
+        Accelerator(architecture=arch, policy=policy, energy=energy, mapspace=mapspace),
+        layer,
+        objective=("delay", "energy"),
+    )
     assert found(result) == listed.values(("delay", "energy"))[:1]
     assert result.statistics.candidates_over_fan_out == 0
 
@@ -222,7 +239,11 @@ def test_what_the_reference_found_is_not_better() -> None:
         ),
     )  # fmt: skip
     gating = SparsePolicy(compute_gating=True)
-    result = search(arch, layer, gating, energy, Mapspace(levels=levels), objective="edp")
+    result = search(
+        Accelerator(architecture=arch, policy=gating, energy=energy, mapspace=Mapspace(levels=levels)),
+        layer,
+        objective="edp",
+    )
     assert result.certificate.kind == "optimal"
     assert result.cycles * result.energy_pj <= 96 * 55.7905 * 384
 
@@ -250,10 +271,15 @@ def test_a_missing_energy_and_an_unknown_tensor_are_refused() -> None:
     arch, layer, policy, energy, mapspace = problem()
     table = msgspec.structs.replace(energy, actions={k: v for k, v in energy.actions.items() if k != "GLB"})
     with pytest.raises(EnergyTableError, match="GLB"):
-        search(arch, layer, policy, table, mapspace)
+        search(Accelerator(architecture=arch, policy=policy, energy=table, mapspace=mapspace), layer)
     saf = Saf(level="GLB", type="gating", options=(Option(target="X", condition_on=("A",)),))
     with pytest.raises(SpecError, match="unknown dataspace 'X'"):
-        search(arch, layer, SparsePolicy(safs=(saf,)), energy, mapspace)
+        search(
+            Accelerator(
+                architecture=arch, policy=SparsePolicy(safs=(saf,)), energy=energy, mapspace=mapspace
+            ),
+            layer,
+        )
 
 
 def test_a_space_without_a_valid_mapping_says_why() -> None:
@@ -262,7 +288,7 @@ def test_a_space_without_a_valid_mapping_says_why() -> None:
     with pytest.raises(
         MappingError, match=r"no mapping is valid for layer .*: \d+ exceed the fan-out, \d+ a c"
     ):
-        search(*case[:4], Mapspace(levels=(keep,)), method="exhaustive")
+        search(case.on(Mapspace), case.layer(levels=(keep,)), method="exhaustive")
 
 
 @pytest.mark.parametrize(("design", "number"), [("gating", 3), ("gating", 12), ("onchip", 1), ("onchip", 4)])

@@ -19,6 +19,7 @@ from sparsim.files.native import load_text
 from sparsim.mapper.indexed_mapspace import as_pack, first_order, lower_mapspace, mapping_of, sizes
 from sparsim.model.lower import lower_mappings
 from sparsim.records import (
+    Accelerator,
     Architecture,
     Compute,
     Layer,
@@ -151,7 +152,7 @@ def test_search_of_the_worked_example():
 
     def edp(mapping: Mapping) -> float | None:
         try:
-            result = evaluate(ARCH, LAYER, GATING, ENERGY, mapping)
+            result = evaluate(Accelerator(architecture=ARCH, policy=GATING, energy=ENERGY), LAYER, mapping)
         except MappingError:
             return None
         visited[mapping] = result

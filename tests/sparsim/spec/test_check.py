@@ -8,6 +8,7 @@ from support.documents import DOCUMENTS, write_documents
 
 from sparsim.errors import EnergyTableError, MappingError, SpecError
 from sparsim.files.timeloop.documents import read_documents
+from sparsim.model.consistency import check
 from sparsim.records import (
     EnergyTable,
     LevelMapping,
@@ -19,7 +20,6 @@ from sparsim.records import (
     SparsePolicy,
     TensorFormat,
 )
-from sparsim.records.consistency import check
 from sparsim.records.sparsity import rank_word_bits
 
 
@@ -40,13 +40,13 @@ def with_level(mapping, name, **changes):
 
 
 def test_good_records_pass(parts):
-    assert check(*parts) == ()
-    assert check(*spoiled(spoiled(parts, POLICY, None), ENERGY, None)) == ()
+    assert check(*parts.given) == ()
+    assert check(*spoiled(spoiled(parts, POLICY, None), ENERGY, None).given) == ()
 
 
 def test_levels_may_be_left_out(parts):
     mapping = Mapping(levels=(LevelMapping(level="DRAM", temporal=Nest(factors={"M": 8, "N": 4, "K": 8})),))
-    assert check(*spoiled(parts, MAPPING, mapping)) == ()
+    assert check(*spoiled(parts, MAPPING, mapping).given) == ()
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_levels_may_be_left_out(parts):
 )
 def test_mappings(parts, level, changes, message):
     with pytest.raises((SpecError, MappingError)) as error:
-        check(*spoiled(parts, MAPPING, with_level(parts[MAPPING], level, **changes)))
+        check(*spoiled(parts, MAPPING, with_level(parts[MAPPING], level, **changes)).given)
     assert str(error.value) == message
 
 
@@ -76,7 +76,7 @@ def test_a_tensor_must_be_kept_somewhere(parts):
     for level in ("DRAM", "GLB", "spad"):
         mapping = with_level(mapping, level, bypass=("B",))
     with pytest.raises(MappingError) as error:
-        check(*spoiled(parts, MAPPING, mapping))
+        check(*spoiled(parts, MAPPING, mapping).given)
     assert str(error.value) == "dataspace 'B' is bypassed at all levels, at least one must keep it"
 
 
@@ -112,7 +112,7 @@ def a_saf(level="GLB", target="A", leader="B"):
 )
 def test_policies(parts, policy, message):
     with pytest.raises(SpecError) as error:
-        check(*spoiled(parts, POLICY, policy))
+        check(*spoiled(parts, POLICY, policy).given)
     assert str(error.value) == message
 
 
@@ -121,11 +121,11 @@ def test_sparse_processing_needs_two_operands(parts):
     shape = replace(layer.shape, dataspaces=layer.shape.dataspaces[1:])
     layer = replace(layer, shape=shape, densities={})
     with pytest.raises(SpecError) as error:
-        check(*spoiled(spoiled(parts, LAYER, layer), POLICY, SparsePolicy(compute_gating=True)))
+        check(*spoiled(spoiled(parts, LAYER, layer), POLICY, SparsePolicy(compute_gating=True)).given)
     assert str(error.value) == (
         "policy policy: sparse processing needs exactly two read-only dataspaces, there are 1: B"
     )
-    assert check(*spoiled(spoiled(parts, LAYER, layer), POLICY, SparsePolicy())) == ()
+    assert check(*spoiled(spoiled(parts, LAYER, layer), POLICY, SparsePolicy()).given) == ()
 
 
 @pytest.mark.parametrize(
@@ -142,20 +142,20 @@ def test_actions_that_happen_need_an_energy(parts, component, entry, message):
     if entry is None:
         del actions[component]
     with pytest.raises(EnergyTableError) as error:
-        check(*spoiled(parts, ENERGY, EnergyTable(actions=actions)))
+        check(*spoiled(parts, ENERGY, EnergyTable(actions=actions)).given)
     assert str(error.value).startswith(message)
 
 
 def test_an_entry_for_another_program_is_no_error(parts):
     actions = {**parts[ENERGY].actions, "spad": {"access": 1.0}}
-    (warning,) = check(*spoiled(parts, ENERGY, EnergyTable(actions=actions)))
+    (warning,) = check(*spoiled(parts, ENERGY, EnergyTable(actions=actions)).given)
     assert warning.startswith("energy table, component spad: only unknown actions (access), the built-in")
 
 
 def test_energies_of_unused_levels_may_be_missing(parts):
     actions = {name: entry for name, entry in parts[ENERGY].actions.items() if name != "GLB"}
     mapping = with_level(parts[MAPPING], "GLB", bypass=("A", "B", "Z"))
-    assert check(*spoiled(spoiled(parts, ENERGY, EnergyTable(actions=actions)), MAPPING, mapping)) == ()
+    assert check(*spoiled(spoiled(parts, ENERGY, EnergyTable(actions=actions)), MAPPING, mapping).given) == ()
 
 
 @pytest.mark.parametrize(

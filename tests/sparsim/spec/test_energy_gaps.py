@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from support.examples import ENERGY, FORMATS_OF_A, MATMUL, SKIP_B, accelerator
 
 from sparsim import load_preset, preset_names
+from sparsim.model.energy_gaps import energy_gaps
 from sparsim.records import CONV, Architecture, EnergyTable, Network, Option, Saf, SparsePolicy
-from sparsim.records.energy_gaps import energy_gaps
 from sparsim.records.energy_table import COMPUTE_ACTIONS, STORAGE_ACTIONS, energy_sources
 
 ALL_KEEP = {name: [0, 1, 2] for name in ("A", "B", "Z")}

@@ -14,6 +14,7 @@ from sparsim.files.timeloop.stats_writer import write_stats
 from sparsim.model.evaluate import evaluate
 from sparsim.model.result import Evaluation, NetworkResult
 from sparsim.records import (
+    Accelerator,
     Architecture,
     Compute,
     EnergyTable,
@@ -49,7 +50,7 @@ def matmul(read: float, write: float, **dram: object) -> Evaluation:
         "MAC": {"mac_random": 1},
     }
     layer = Layer(name="matmul", shape=MATMUL, bounds=BOUNDS)
-    return evaluate(arch, layer, None, EnergyTable(actions=actions), MAPPING)
+    return evaluate(Accelerator(architecture=arch, energy=EnergyTable(actions=actions)), layer, MAPPING)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,11 @@ def test_every_sum_of_a_report_is_formed_in_its_order() -> None:
     for seed in range(150):
         case = draw_case(random.Random(f"sums-{seed}"))
         try:
-            result = evaluate(case.arch, case.layer, case.policy, case.energy, case.mapping)
+            result = evaluate(
+                Accelerator(architecture=case.arch, policy=case.policy, energy=case.energy),
+                case.layer,
+                case.mapping,
+            )
         except SparsimError:
             continue
         total = result.compute.energy_pj

@@ -11,7 +11,7 @@ import yaml
 from sparsim.errors import SpecError
 from sparsim.files.timeloop.documents import read_documents
 from sparsim.files.timeloop.write_documents import to_documents, write_documents
-from sparsim.records import Density
+from sparsim.records import Accelerator, Density
 from validation.random_cases import GEMM, Drawn, draw_case
 
 
@@ -31,7 +31,7 @@ def test_files_hold_one_key_each(tmp_path):
 
 def test_what_is_not_given_has_no_document():
     drawn = draw_case(random.Random(1))
-    documents = to_documents(drawn.arch, drawn.layer, None, None, drawn.mapping)
+    documents = to_documents(Accelerator(architecture=drawn.arch), drawn.layer, drawn.mapping)
     assert list(documents) == ["architecture", "problem", "mapping"]
 
 
@@ -42,10 +42,10 @@ def test_what_timeloop_cannot_say():
         drawn.layer, densities={dataspace: Density(distribution="actual", mask="x.npy")}
     )
     with pytest.raises(SpecError, match="density of actual data cannot be written"):
-        to_documents(drawn.arch, actual, None, None, drawn.mapping)
+        to_documents(Accelerator(architecture=drawn.arch), actual, drawn.mapping)
     long_names = msgspec.structs.replace(GEMM, dims=("rows", "N", "K", "M"))
     layer = msgspec.structs.replace(
         drawn.layer, shape=long_names, bounds=dict.fromkeys(long_names.dims, 1), densities={}, coefficients={}
     )
     with pytest.raises(SpecError, match="dim 'rows' has 4 characters, Timeloop's documents allow 1"):
-        to_documents(drawn.arch, layer, None, None, drawn.mapping)
+        to_documents(Accelerator(architecture=drawn.arch), layer, drawn.mapping)

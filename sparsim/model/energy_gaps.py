@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from itertools import pairwise
 
 from sparsim.errors import near
+from sparsim.records.accelerator import Accelerator
 from sparsim.records.architecture import Architecture, Storage
 from sparsim.records.chip_spec import CHIP_COMPONENTS
 from sparsim.records.energy_table import (
@@ -35,9 +36,10 @@ _NO_MATTER = {"idle"}  # of compute units: leakage of a cycle, which every estim
 
 
 def energy_gaps(
-    arch: Architecture, shape: Shape, policy: SparsePolicy | None, table: EnergyTable, keepers: Keepers
+    accelerator: Accelerator, shape: Shape, table: EnergyTable, keepers: Keepers
 ) -> tuple[str, ...]:
-    """One sentence for each kind of energy or area that is not used or not there, under a policy."""
+    """One sentence for each kind of energy or area that the accelerator's `table` gives in vain or lacks."""
+    arch = accelerator.architecture
     priced = [
         i
         for i, level in enumerate(arch.storage)
@@ -49,7 +51,7 @@ def energy_gaps(
         *_outranked(arch, table),
         *(_for_others(arch.storage[i], table) for i in priced if i not in levels),
         *_unknown_actions(arch, table, levels),
-        *_stand_ins(arch, shape, policy or SparsePolicy(), table, keepers, levels),
+        *_stand_ins(arch, shape, accelerator.policy or SparsePolicy(), table, keepers, levels),
         *_areas(arch, table),
     )
 

@@ -6,28 +6,25 @@ import math
 from collections.abc import Iterable
 
 from sparsim.errors import MappingError, SpecError, near
+from sparsim.estimate.accelerator_energy import energy_table
+from sparsim.model.energy_gaps import energy_gaps
+from sparsim.records.accelerator import Accelerator
 from sparsim.records.architecture import Architecture, Compute, Storage
 from sparsim.records.divisibility import check_factors, check_policies
-from sparsim.records.energy_gaps import energy_gaps
-from sparsim.records.energy_table import EnergyTable, require_compute_energy, require_storage_energy
+from sparsim.records.energy_table import require_compute_energy, require_storage_energy
 from sparsim.records.mapping import LevelMapping, Mapping, Nest
 from sparsim.records.mapspace import LevelConstraint, Mapspace, NestConstraint
 from sparsim.records.shape import Layer, Shape
 from sparsim.records.sparsity import SparsePolicy, TensorFormat, rank_word_bits
 
 
-def check(
-    arch: Architecture,
-    layer: Layer,
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
-    mapping: Mapping,
-) -> tuple[str, ...]:
+def check(accelerator: Accelerator, layer: Layer, mapping: Mapping) -> tuple[str, ...]:
     """Refuse records that contradict each other; return warnings.
 
     Raises SpecError for unknown names and impossible formats, MappingError for a mapping that does not fit
     the layer or the fan-outs, EnergyTableError for an energy table that lacks an action which happens.
     """
+    arch, policy = accelerator.architecture, accelerator.policy
     _check_mapping_names(arch, layer.shape, mapping)
     check_factors(layer, mapping)
     check_policies(arch, layer, policy, mapping.divisibility)
@@ -35,7 +32,7 @@ def check(
     keepers = _keepers(arch, layer.shape, mapping)
     if policy is not None:
         _check_policy(arch, layer.shape, policy)
-    return check_energy(arch, layer.shape, policy, energy, keepers)
+    return check_energy(accelerator, layer.shape, keepers)
 
 
 def check_mapspace(arch: Architecture, shape: Shape, mapspace: Mapspace) -> None:
@@ -60,21 +57,17 @@ def check_mapspace(arch: Architecture, shape: Shape, mapspace: Mapspace) -> None
             )
 
 
-def check_search(
-    arch: Architecture,
-    layer: Layer,
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
-    mapspace: Mapspace,
-) -> tuple[str, ...]:
-    """The same as `check` for all mappings of a mapspace: every level that may keep a dataspace needs its
+def check_search(accelerator: Accelerator, layer: Layer) -> tuple[str, ...]:
+    """The same as `check` for all mappings of the mapspace: every level that may keep a dataspace needs its
     energies. Returns warnings; raises SpecError and EnergyTableError."""
+    arch, policy = accelerator.architecture, accelerator.policy
+    mapspace = accelerator.mapspace or Mapspace()
     if policy is not None:
         _check_policy(arch, layer.shape, policy)
     check_policies(arch, layer, policy, mapspace.divisibility)
-    if energy is None:
+    if energy_table(accelerator) is None:
         return ()
-    return check_energy(arch, layer.shape, policy, energy, _keepers(arch, layer.shape, mapspace))
+    return check_energy(accelerator, layer.shape, _keepers(arch, layer.shape, mapspace))
 
 
 def _known(name: str, names: Iterable[str], kind: str, where: str) -> None:
@@ -176,17 +169,12 @@ def _check_ranks(arch: Architecture, shape: Shape, tensor_format: TensorFormat, 
                 )
 
 
-def check_energy(
-    arch: Architecture,
-    shape: Shape,
-    policy: SparsePolicy | None,
-    energy: EnergyTable | None,
-    keepers: dict[str, list[int]],
-) -> tuple[str, ...]:
+def check_energy(accelerator: Accelerator, shape: Shape, keepers: dict[str, list[int]]) -> tuple[str, ...]:
     """Reads happen where a tensor is kept, fills where it comes from further out, updates to results.
 
     Returns warnings of what the table gives in vain or lacks; none without a table. Raises EnergyTableError.
     """
+    energy, arch = energy_table(accelerator), accelerator.architecture
     if energy is None:
         return ()
     for dataspace in shape.dataspaces:
@@ -197,4 +185,4 @@ def check_energy(
             if dataspace.read_write:
                 require_storage_energy(arch.storage[i], energy, "random_update")
     require_compute_energy(arch.compute, energy)
-    return energy_gaps(arch, shape, policy, energy, keepers)
+    return energy_gaps(accelerator, shape, energy, keepers)

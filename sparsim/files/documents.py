@@ -1,0 +1,77 @@
+"""What a set of documents holds, whatever their format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from sparsim.errors import SpecError, near
+from sparsim.estimate.accelerator_energy import energy_table
+from sparsim.files.timeloop.read_mapper_options import MapperOptions
+from sparsim.records import (
+    Accelerator,
+    Architecture,
+    Component,
+    EnergyTable,
+    Layer,
+    Mapping,
+    Mapspace,
+    SparsePolicy,
+    Workload,
+)
+from sparsim.records.chip_spec import ChipSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Documents:
+    """The records of one or several files; None or empty for what they do not mention.
+
+    `layers` ends with those of the workload. `where` names the files, `warnings` say what of them has no
+    effect. `mapper` has the options that Timeloop's documents give to a search.
+    """
+
+    where: str
+    architecture: Architecture | None = None
+    policy: SparsePolicy | None = None
+    energy: EnergyTable | None = None
+    components: tuple[Component, ...] = ()
+    mapspace: Mapspace | None = None
+    layers: tuple[Layer, ...] = ()
+    mapping: Mapping | None = None
+    workload: Workload | None = None
+    chip: ChipSpec | None = None
+    is_native: bool = True
+    mapper: MapperOptions | None = None
+    warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def accelerator(self) -> Accelerator:
+        """The accelerator, whose components are estimated.
+
+        Raises SpecError if there is no architecture, if both an energy table and components are given, and
+        for components that cannot be estimated.
+        """
+        if self.architecture is None:
+            raise SpecError("no 'architecture' given", path=self.where)
+        try:
+            found = Accelerator(
+                architecture=self.architecture, policy=self.policy, energy=self.energy,
+                components=self.components, mapspace=self.mapspace,
+            )  # fmt: skip
+            energy_table(found)
+        except SpecError as error:
+            raise error.within(self.where) from None
+        return found
+
+    def layer(self, name: str | None = None) -> Layer:
+        """The layer called `name`, or the only one. Raises SpecError if there is none or several."""
+        found = [layer for layer in self.layers if name is None or layer.name == name]
+        if len(found) == 1:
+            return found[0]
+        if name is None:
+            text = f"{len(found)} layers given, exactly one is expected"
+            raise SpecError(text, path=self.where, hint="choose with --layer NAME" if found else "")
+        if found:
+            raise SpecError(f"{len(found)} layers have the name '{name}'", path=self.where)
+        names = [layer.name for layer in self.layers]
+        raise SpecError(f"no layer '{name}'", path=self.where, hint=near(name, names))

@@ -1,0 +1,158 @@
+"""A fixed network whose densities change: for training loops."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sparsim.errors import SpecError, warn_of_energies
+from sparsim.model import arrays as packs
+from sparsim.model.arrays import CostPack, DensityPack, LayerPack, NestPack, Reals, SparsePack
+from sparsim.model.evaluate import Accounting, accounting_code, checked_once, covered_once, refuse_tabulated
+from sparsim.model.kernels.driver import analyse_one, run_frozen
+from sparsim.model.lower import (
+    layer_sizes,
+    lower_arch,
+    lower_density,
+    lower_layer,
+    lower_mapping,
+    lower_padded,
+    lower_policy,
+)
+from sparsim.model.status import mapping_error
+from sparsim.model.workspace import make_nest, make_scratch, most_children, no_table, widen
+from sparsim.records import Accelerator, Layer, Mapping
+from sparsim.records.divisibility import covers_of
+
+
+def _refuse_padded(layers: Sequence[Layer]) -> None:
+    for layer in layers:
+        for cover in covers_of(layer):
+            if cover.policy == "padded":
+                raise SpecError(
+                    f"dim '{cover.dim}' is padded, Frozen takes perfect and imperfect ones",
+                    path=f"layer {layer.name}",
+                )
+
+
+class FrozenResult(NamedTuple):
+    """Per layer; `level_energy_pj` is (layers, hardware levels): compute, then storage from inside."""
+
+    energy_pj: Reals
+    cycles: Reals
+    level_energy_pj: Reals
+
+
+class _Workspace(NamedTuple):
+    """The arrays that `run_frozen` writes to. They belong to one call at a time."""
+
+    nests: NestPack
+    sparse: SparsePack
+    cost: CostPack
+
+
+class Frozen:
+    """A network whose mappings are fixed while its densities vary: for training loops.
+
+    Everything that does not depend on densities is computed once, here; a call then costs microseconds per
+    layer. All layers run on `accelerator` and have the same dataspaces; their shapes may differ.
+    Threads may share one: each call has its own workspace.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        layers: Sequence[Layer],
+        mappings: Sequence[Mapping],
+        *,
+        accounting: Accounting = "timeloop-3",
+    ) -> None:
+        convention = accounting_code(accounting)
+        if len(layers) != len(mappings) or not layers:
+            raise SpecError(f"{len(layers)} layers and {len(mappings)} mappings, as many of both are needed")
+        warnings: dict[str, None] = {}
+        for layer, mapping in zip(layers, mappings, strict=True):
+            warnings |= dict.fromkeys(checked_once(accelerator, layer, mapping))
+        warn_of_energies(warnings)
+        self.accelerator, self.layers = accelerator, tuple(map(covered_once, layers, mappings))
+        _refuse_padded(self.layers)
+        layers = self.layers
+        self.dataspaces = tuple(d.name for d in layers[0].shape.dataspaces)
+        n_dims, n_sides, n_terms = (max(size) for size in zip(*map(layer_sizes, layers), strict=True))
+        sizes = (n_dims, n_sides, n_terms)
+        self._arch = lower_arch(accelerator)
+        self._networks = bool(self._arch.wire.any())
+        lowered = [
+            lower_mapping(accelerator, layer.shape, mapping)
+            for layer, mapping in zip(layers, mappings, strict=True)
+        ]
+        rows = [lower_layer(layer) for layer in layers]
+        children = max(most_children(self._arch, *pair) for pair in zip(rows, lowered, strict=True))
+        nests, wide_rows, kinds = [], [], []
+        for layer, row, one in zip(layers, rows, lowered, strict=True):
+            if tuple(d.name for d in layer.shape.dataspaces) != self.dataspaces:
+                raise SpecError(
+                    f"dataspaces differ from those of layer {layers[0].name}", path=f"layer {layer.name}"
+                )
+            density = lower_density(layer)
+            refuse_tabulated(layer, density, "Frozen")
+            pack = lower_policy(accelerator, layer.shape)
+            nest = make_nest(self._arch, row, pack, children)
+            status = analyse_one(self._arch, row, pack, one, 0, convention, self._networks, nest)
+            if status != packs.OK:
+                raise mapping_error(status, nest.info, accelerator.architecture, layer, name_layer=True)
+            wide = lower_padded(layer, sizes)
+            nests.append(widen(nest, make_nest(self._arch, wide, pack, children)))
+            wide_rows.append(wide)
+            kinds.append(density.kind)
+        self._nests = NestPack(*(np.stack(field) for field in zip(*nests, strict=True)))  # kernels get copies
+        self._rows = LayerPack(*(np.stack(field) for field in zip(*wide_rows, strict=True)))
+        self._kinds = np.stack(kinds)
+        self._policy = pack
+        self._table = no_table(nests[0])
+        self._spare: list[_Workspace] = [self._workspace()]
+
+    def _workspace(self) -> _Workspace:
+        largest = LayerPack(*(field[0] for field in self._rows))._replace(words=self._rows.words.max(axis=0))
+        most = DensityPack(self._kinds.max(axis=0), np.ones(len(self.dataspaces)))
+        nests = copy.deepcopy(self._nests)
+        first = NestPack(*(field[0] for field in nests))  # type: ignore[arg-type]
+        _, sparse, cost = make_scratch(self._arch, largest, most, self._policy, first)
+        return _Workspace(nests, sparse, cost)
+
+    def __call__(self, densities: ArrayLike) -> FrozenResult:
+        """Energy and cycles for nonzero fractions `densities`, (layers, dataspaces) in the shape's order.
+
+        Raises SpecError for densities outside [0, 1], MappingError if a layer does not fit with them.
+        """
+        values = np.ascontiguousarray(densities, np.float64)
+        if values.shape != self._kinds.shape:
+            raise SpecError(f"densities have shape {values.shape}, needed is {self._kinds.shape}")
+        if not ((values >= 0.0) & (values <= 1.0)).all():
+            i, v = np.argwhere(~((values >= 0.0) & (values <= 1.0)))[0]
+            raise SpecError(
+                f"density of {self.dataspaces[v]} is {values[i, v]:g}, allowed is 0 to 1",
+                path=f"layer {self.layers[i].name}",
+            )
+        out = np.empty((len(values), 3 + len(self.accelerator.architecture.storage) + 1))
+        try:
+            work = self._spare.pop()  # no other thread can take the same one
+        except IndexError:
+            work = self._workspace()
+        run_frozen(
+            self._arch, self._rows, DensityPack(self._kinds, values), self._policy, self._table,
+            self._networks, *work, out,
+        )  # fmt: skip
+        for i in np.flatnonzero(out[:, 2]):
+            error = mapping_error(
+                int(out[i, 2]), work.nests.info[i], self.accelerator.architecture, self.layers[i],
+                name_layer=True,
+            )  # fmt: skip
+            self._spare.append(work)
+            raise error
+        self._spare.append(work)
+        return FrozenResult(out[:, 0], out[:, 1], out[:, 3:])

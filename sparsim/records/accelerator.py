@@ -1,0 +1,48 @@
+"""The record of an accelerator: architecture, sparse policy, energies and mapspace."""
+
+from __future__ import annotations
+
+from sparsim.errors import SpecError
+from sparsim.records.architecture import Architecture
+from sparsim.records.component import Component
+from sparsim.records.energy_table import EnergyTable
+from sparsim.records.mapspace import Mapspace
+from sparsim.records.record import Record
+from sparsim.records.sparsity import SparsePolicy
+
+
+class Accelerator(Record, frozen=True, kw_only=True):
+    """An accelerator in the sense of Timeloop.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Storage levels and arithmetic.
+    policy : SparsePolicy, optional
+        Formats, gating and skipping. None gives the dense report.
+    energy : EnergyTable, optional
+        Energies per action in pJ. None, without components either, stands for built-in ones (model 4.4).
+    components : tuple of Component, optional
+        What `sparsim.estimate` estimates the energy table from, in place of `energy`.
+    mapspace : Mapspace, optional
+        The mappings that a search may choose from. None allows all of them.
+
+    Raises
+    ------
+    SpecError
+        If both `energy` and `components` are given.
+    """
+
+    architecture: Architecture
+    policy: SparsePolicy | None = None
+    energy: EnergyTable | None = None
+    components: tuple[Component, ...] = ()
+    mapspace: Mapspace | None = None
+
+    def __post_init__(self) -> None:
+        if self.energy is not None and self.components:
+            raise SpecError("both 'energy' and 'components' given, one is expected")
+
+    @property
+    def name(self) -> str:
+        return self.architecture.name
