@@ -95,9 +95,9 @@ def cli() -> None:
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard (needs the extra 'tensorboard').")
 def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None:
     """Train a classifier, dense or pruned as it goes."""
-    from gmp.energy import load_hardware
     from pointnet.training.run_training import run_training
     from pointnet.training.train import check_free
+    from sparsim.hardware import load_hardware
 
     settings = _settings(options)
     if not resume:

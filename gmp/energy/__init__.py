@@ -1,38 +1,21 @@
-"""Energy and cycles of a network on an accelerator or chip, while it is trained and pruned.
+"""Energy and cycles of a network on hardware, while it is trained and pruned.
 
-cost      NetworkCost: densities -> energy and cycles of each layer, with gradients
-mapped    MappedCost: on an accelerator, by its mappings     chips  ChipCost: on a chip, from tables
-hardware  network_cost: the right one of the two             bicubic  interpolation
-monitor   EnergyMonitor: densities of a model in training    reading  what it gives
-budget    sparsity_for, BudgetSchedule: prune until energy or cycles are reached
-score     EnergyScore: weights by magnitude and by what they cost
-adapt     netadapt: layers pruned one at a time to an energy
+energy_monitor    EnergyMonitor: densities of a model in training, and what it costs with them
+monitor_readings  Reading: what a monitor gives
+torch_costs       torch_costs: the costs of a plan, with gradients
+energy_budget     sparsity_for, BudgetSchedule: prune until energy or cycles are reached
+energy_score      EnergyScore: weights by magnitude and by what they cost
+netadapt          netadapt: layers pruned one at a time to an energy
 """
 
-from gmp.energy.chips import ChipCost
-from gmp.energy.cost import COLUMNS, Costs, NetworkCost, Slopes
 from gmp.energy.energy_budget import BudgetSchedule, sparsity_for
 from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.energy.energy_score import EnergyScore
-from gmp.energy.hardware import load_hardware, network_cost
-from gmp.energy.mapped import MappedCost
 from gmp.energy.monitor_readings import Reading
 from gmp.energy.netadapt import Adaptation, netadapt
+from gmp.energy.torch_costs import torch_costs
 
 __all__ = [
-    "COLUMNS",
-    "Adaptation",
-    "BudgetSchedule",
-    "ChipCost",
-    "Costs",
-    "EnergyMonitor",
-    "EnergyScore",
-    "MappedCost",
-    "NetworkCost",
-    "Reading",
-    "Slopes",
-    "load_hardware",
-    "netadapt",
-    "network_cost",
-    "sparsity_for",
-]
+    "Adaptation", "BudgetSchedule", "EnergyMonitor", "EnergyScore", "Reading", "netadapt", "sparsity_for",
+    "torch_costs",
+]  # fmt: skip

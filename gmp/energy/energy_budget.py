@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gmp.energy.cost import Reals
 from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.errors import PruningError, PruningWarning, check_state
 from gmp.pruner import Pruner
 from gmp.schedules import Schedule
+from sparsim.hardware import Reals
 
 TRIALS = 64  # sparsities at which costs are looked at first: they need not fall everywhere
 HALVINGS = 20
@@ -45,10 +45,10 @@ def sparsity_for(monitor: EnergyMonitor, *, uniform: bool = False) -> float:
     tried = np.linspace(start, 1.0, TRIALS + 1).tolist()
     first = next((i for i, sparsity in enumerate(tried) if met(sparsity)), None)
     if first is None:
-        energy, cycles = monitor.cost(densities(1.0))
+        energy, cycles = monitor.plan(densities(1.0))
         raise PruningError(
-            f"the targets are met at no sparsity: without any prunable weight {monitor.cost.hardware} needs "
-            f"{energy.sum():.4g} pJ and {cycles.sum():.4g} cycles"
+            "the targets are met at no sparsity: without any prunable weight "
+            f"{monitor.plan.hardware.name} needs {energy.sum():.4g} pJ and {cycles.sum():.4g} cycles"
         )
     if first == 0:
         return float(tried[0])
@@ -138,7 +138,7 @@ class BudgetSchedule:
 
 
 def _met(monitor: EnergyMonitor, densities: Reals) -> bool:
-    energy, cycles = monitor.cost(densities)
+    energy, cycles = monitor.plan(densities)
     return monitor.meets(float(energy.sum()), float(cycles.sum()))
 
 

@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gmp.energy import monitor_readings as readings
-from gmp.energy.cost import COLUMNS, NetworkCost, Reals
-from gmp.energy.hardware import Hardware, network_cost
 from gmp.energy.monitor_readings import Reading
 from gmp.errors import PruningError, check_state
 from gmp.network_coverage import coverage_of
@@ -31,7 +29,8 @@ from gmp.tracing.trace import Trace, one_trace_at_a_time, parameters_of_layers, 
 from gmp.tracing.trace_recorder import WeightView
 from gmp.tracing.traced_workload import workload_of
 from sparsim.errors import near
-from sparsim.records import Workload
+from sparsim.hardware import COLUMNS, Hardware, Plan, Reals, load_hardware
+from sparsim.records import Accelerator, Workload
 from sparsim.report.tables import Table
 
 INPUTS, OUTPUTS = COLUMNS.index("Inputs"), COLUMNS.index("Outputs")
@@ -59,7 +58,8 @@ class _Seen(NamedTuple):
 class EnergyMonitor:
     """Watches `model` on `hardware`; `update()` after each step or epoch.
 
-    hardware : name of a preset, path of a document, `Chip`, `Accelerator`, or a `NetworkCost` of these layers
+    hardware : name of a preset, path of a document, `Chip`, `Accelerator`, other `Hardware`, or a `Plan` of
+        these layers
     example : a batch (samples first), or batches, from which layers, shapes and densities of activations are
         measured; or a workload that names layers of the model, whose densities of activations are then kept
     names : layers to measure on the example, as in `trace`; None: all, each of which has to run
@@ -68,19 +68,20 @@ class EnergyMonitor:
     measure_every : updates after which activations are measured again on the example; None: only by `measure`
     target_energy_pj, target_cycles : what `Reading.reached` asks for, all that are given
     log : called with each reading
-    options : those of `network_cost`: mappings, objective, folder, progress
+    options : those of `Hardware.plan`: objective, folder, progress, and mappings on an accelerator
 
     Several threads may update one monitor. None of them may train the model while another one measures it.
 
     `coverage` says how much of the network is measured. Warns if a large part is not, like `trace`.
 
-    Raises PruningError for options that do not fit, TraceError like `trace`, and what `network_cost` raises.
+    Raises PruningError for options that do not fit, TraceError like `trace`, and what `load_hardware` and
+    planning raise.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        hardware: Hardware | NetworkCost,
+        hardware: str | Path | Accelerator | Hardware | Plan | Any,
         example: Tensor | Iterable[Tensor | Sequence[Any]] | Workload,
         *,
         names: Sequence[str] | None = None,
@@ -116,13 +117,13 @@ class EnergyMonitor:
         if measure_every is not None and self._example is None:
             raise PruningError("measure_every needs an example; a workload's activations are given")
         self._every = None if measure_every is None else _count(measure_every, "measure_every")
-        if isinstance(hardware, NetworkCost):
+        if isinstance(hardware, Plan):
             if options:
-                raise PruningError(f"{', '.join(options)}: of no use, the cost is made already")
+                raise PruningError(f"{', '.join(options)}: not used, since the plan is made already")
             _check_layers(hardware, workload)
-            self.cost = hardware
+            self.plan = hardware
         else:
-            self.cost = network_cost(workload.layers, hardware, **options)
+            self.plan = load_hardware(hardware).plan(workload.layers, **options)
         self.workload = workload
         self._views = tuple(views)
         self._modules = [model.get_submodule(view.layer) for view in views]
@@ -182,12 +183,12 @@ class EnergyMonitor:
         if self._every is not None and count and count % self._every == 0:
             self.measure()
         densities = self.densities
-        energy, cycles = self.cost(densities)
+        energy, cycles = self.plan(densities)
         reached = self.meets(float(energy.sum()), float(cycles.sum()))
         with _appending:
             if step is None:
                 step = self.history[-1].step + 1 if self.history else 0
-            found = Reading(step, self.cost.names, densities, energy, cycles, reached)
+            found = Reading(step, self.plan.names, densities, energy, cycles, reached)
             self.history.append(found)
         if self.log is not None:
             self.log(found)
@@ -209,7 +210,7 @@ class EnergyMonitor:
             ("cycles", found.cycles, self.target_cycles),
         )
         return " and ".join(
-            f"{self.cost.hardware} needs {value:.4g} {unit}, the target is {target:.4g}"
+            f"{self.plan.hardware.name} needs {value:.4g} {unit}, the target is {target:.4g}"
             for unit, value, target in triples
             if target is not None and value > target
         )
@@ -226,8 +227,8 @@ class EnergyMonitor:
             batches if batches is not None else self._example or [], measured, coverage=False
         ).layers
         names = tuple(row.name for row in rows)
-        if names != self.cost.names:
-            raise PruningError(f"the layers {', '.join(names)} ran, before {', '.join(self.cost.names)}")
+        if names != self.plan.names:
+            raise PruningError(f"the layers {', '.join(names)} ran, before {', '.join(self.plan.names)}")
         densities = self._densities.copy()
         densities[:, INPUTS] = [row.inputs.mean for row in rows]
         densities[:, OUTPUTS] = [row.outputs.mean for row in rows]
@@ -235,14 +236,14 @@ class EnergyMonitor:
 
     def replan(self, progress: Callable[[str], object] | None = None) -> None:
         """Find mappings for the densities as they are now; readings so far stay as they are."""
-        self.cost = self.cost.replanned(self.densities, progress)
+        self.plan = self.plan.replanned(self.densities, progress)
 
     def state_dict(self) -> dict[str, Any]:
         """Activations as last measured and all readings, as lists and numbers. Mappings that `replan` found
         are not among them: call it again.
         """
         return {
-            "layers": list(self.cost.names),
+            "layers": list(self.plan.names),
             "activations": self._densities[:, INPUTS:].tolist(),
             "readings": [reading.plain() for reading in self.history],
         }
@@ -251,9 +252,9 @@ class EnergyMonitor:
         """Take over `state_dict()`. Raises PruningError if it is none, or one of other layers."""
         check_state(state, {"layers", "activations", "readings"}, "monitor")
         names = tuple(state["layers"])
-        if names != self.cost.names:
+        if names != self.plan.names:
             raise PruningError(
-                f"the state is of layers {', '.join(names)}, the model has {', '.join(self.cost.names)}"
+                f"the state is of layers {', '.join(names)}, the model has {', '.join(self.plan.names)}"
             )
         densities = self._densities.copy()
         densities[:, INPUTS:] = state["activations"]
@@ -335,15 +336,15 @@ def _whole(model: nn.Module, layer: str) -> WeightView:
     return WeightView(name, None)
 
 
-def _check_layers(cost: NetworkCost, workload: Workload) -> None:
+def _check_layers(plan: Plan, workload: Workload) -> None:
     names = tuple(layer.name for layer in workload.layers)
-    if names != cost.names:
-        raise PruningError(f"the cost is of layers {', '.join(cost.names)}, the model has {', '.join(names)}")
-    for there, here in zip(cost.layers, workload.layers, strict=True):
+    if names != plan.names:
+        raise PruningError(f"the plan is of layers {', '.join(plan.names)}, the model has {', '.join(names)}")
+    for there, here in zip(plan.layers, workload.layers, strict=True):
         for dim in here.bounds if there.shape == here.shape else ():
             if here.bounds[dim] != there.bounds[dim]:
                 seen, known = f"{dim} {here.bounds[dim]}", f"{dim} {there.bounds[dim]}"
-                raise PruningError(f"layer {here.name} has {seen}, in the cost it has {known}")
+                raise PruningError(f"layer {here.name} has {seen}, in the plan it has {known}")
 
 
 def _count(value: int, what: str) -> int:

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gmp.energy.cost import Costs, Objective, check_objective, metric_of
 from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.errors import PruningError
 from gmp.scores import Movement, Score, score_of
+from sparsim.errors import near
+from sparsim.records import OBJECTIVES, ObjectiveName, objective_value
 
 FLOOR = (
     1e-3  # of the mean price: surfaces of costs have flat spots, and a price of 0 would mean "never prune"
@@ -22,7 +23,7 @@ class EnergyScore:
     """base / m^alpha, m the cost that the hardware saves without one more weight of the layer.
 
     m = d cost / d density / weights of the layer, at the densities that `monitor` sees when masks change; of
-    weights that a chip still stores plainly, what they save once compressed (`NetworkCost.savings`).
+    weights that a chip still stores plainly, what they save once compressed (`Plan.savings`).
     Which weights go to save a given cost so that the sum of their scores is least is a knapsack problem;
     lowest base / m first solves it but for the last item (Dantzig 1957). That is alpha = 1; 0 is the base,
     and 1/2, the default, a compromise (docs/energy-pruning.md). Yang et al. 2017, section 4, also prune by
@@ -43,9 +44,10 @@ class EnergyScore:
         base: str | Score = "lamp",
         *,
         alpha: float = 0.5,
-        objective: Objective = "energy",
+        objective: ObjectiveName = "energy",
     ) -> None:
-        check_objective(objective)
+        if objective not in OBJECTIVES:
+            raise PruningError(f"unknown objective {objective!r} ({near(str(objective), OBJECTIVES)})")
         if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha < math.inf:
             raise PruningError(f"alpha is {alpha!r}; it must be a number from 0 on")
         self.monitor, self.base = monitor, score_of(base)
@@ -65,7 +67,7 @@ class EnergyScore:
         mean = float(slopes.sum() / sizes.sum())
         if not mean > 0:
             raise PruningError(
-                f"on {self.monitor.cost.hardware} zeros of weights save no {self.objective}: "
+                f"on {self.monitor.plan.hardware.name} zeros of weights save no {self.objective}: "
                 "prune by another score"
             )
         found = torch.zeros_like(weight)
@@ -76,8 +78,8 @@ class EnergyScore:
     def _slopes(self) -> Tensor:
         """d cost / d weight density of each layer, (layers,)."""
         densities = self.monitor.densities
-        totals = torch.tensor([each.sum() for each in self.monitor.cost(densities)], requires_grad=True)
+        totals = torch.tensor([each.sum() for each in self.monitor.plan(densities)], requires_grad=True)
         with torch.enable_grad():  # the pruner calls without
-            (by_total,) = torch.autograd.grad(metric_of(self.objective, Costs(*totals.unbind())), totals)
-        savings = torch.tensor(np.stack([each[:, 0] for each in self.monitor.cost.savings(densities)]))
+            (by_total,) = torch.autograd.grad(objective_value(self.objective, *totals.unbind()), totals)
+        savings = torch.tensor(np.stack([each[:, 0] for each in self.monitor.plan.savings(densities)]))
         return by_total @ savings

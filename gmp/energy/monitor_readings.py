@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from gmp.energy.cost import Reals
 from gmp.errors import writing
 from sparsim.fileio.json_and_csv import write_csv
 from sparsim.fileio.writing import replacing
+from sparsim.hardware import Reals
 from sparsim.report.tables import Table
 
 HEAD = ("step", "layer", "weights_density", "inputs_density", "outputs_density", "energy_pj", "cycles", "edp")

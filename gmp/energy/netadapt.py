@@ -1,6 +1,6 @@
 """NetAdapt (Yang et al. 2018, algorithm 1) for single weights: layers pruned one at a time to an energy.
 
-Where the paper looks resources up in tables that it measured, this asks a `NetworkCost`.
+Where the paper looks resources up in tables that it measured, this asks a plan of `sparsim.hardware`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from torch import nn
 
-from gmp.energy.cost import Reals
 from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.errors import PruningError
 from gmp.pruner import one_shot
 from gmp.targets import PRUNABLE, Matcher, fraction, select
+from sparsim.hardware import Reals
 
 SMALLEST = 1e-4  # of the energy at the start: less is no progress
 
@@ -129,7 +129,7 @@ def _kept(monitor: EnergyMonitor, name: str, budget: float) -> int | None:
 def _energy(monitor: EnergyMonitor, now: Reals, layers: list[int], share: float) -> float:
     densities = now.copy()
     densities[layers, 0] *= share
-    return float(monitor.cost(densities).energy_pj.sum())
+    return float(monitor.plan(densities).energy_pj.sum())
 
 
 def _goal(monitor: EnergyMonitor) -> float:

@@ -23,7 +23,7 @@ from pointnet.original.published_runs import DESIGNS, runs
 from pointnet.original.reproduce import reproduce
 from pointnet.study import design_costs as cost_models
 from pointnet.study import pruning_comparison
-from pointnet.study.design_costs import BOTH, DENSE, PLAIN, VARIANTS, Cost
+from pointnet.study.design_costs import BOTH, DENSE, PLAIN, VARIANTS
 from pointnet.study.html_page import html_page
 from pointnet.study.pruning_comparison import CONTROL
 from pointnet.study.stage_cache import Stages, digest_of, program_digest
@@ -36,6 +36,7 @@ from sparsim import __version__
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import write_bytes, write_text
 from sparsim.files.native import load_accelerator
+from sparsim.hardware import NetworkCost
 from sparsim.mapper.search import search
 from sparsim.model.evaluate import evaluate
 
@@ -122,13 +123,13 @@ def _primes() -> list[dict[str, Any]]:
 
 def _costs(
     design: str, plan: Plan, traces: Mapping[str, Traced], stages: Stages, console: Console
-) -> dict[str, Cost]:
+) -> dict[str, NetworkCost]:
     """By variant; the pruned networks besides, each as it is, by name."""
     control = traces[CONTROL].layers()
     found = cost_models.variants(control, traces[plan.pruned].layers())
     for name in plan.names_of_pruned:
         found[name] = cost_models.variants(control, traces[name].layers())[BOTH]
-    costs: dict[str, Cost] = {}
+    costs: dict[str, NetworkCost] = {}
     for variant, layers in found.items():
         if variant == plan.pruned:
             costs[variant] = costs[BOTH]
@@ -139,7 +140,7 @@ def _costs(
                 return cost_models.cost(design, layers, tell).plain()
 
         said = [layer.to_dict() for layer in layers]
-        costs[variant] = cost_models.cost_of(stages.run(f"cost-{design}-{variant}", said, compute))
+        costs[variant] = NetworkCost.of(stages.run(f"cost-{design}-{variant}", said, compute))
     return costs
 
 
@@ -201,7 +202,7 @@ def _network(found: Findings, variant: str) -> Network:
     return found.networks[variant]
 
 
-def _summary(cost: Cost, network: Network) -> dict[str, Any]:
+def _summary(cost: NetworkCost, network: Network) -> dict[str, Any]:
     return {
         "energy_uj": cost.energy_uj,
         "cycles": cost.cycles,

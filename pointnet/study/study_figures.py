@@ -10,13 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pointnet.layer_figures import add_legend, label_layers, panels, save
-from pointnet.study.design_costs import BOTH, DENSE, TITLES, VARIANTS, Cost, LayerCost
+from pointnet.study.design_costs import BOTH, DENSE, TITLES, VARIANTS
+from sparsim.hardware import LayerCost, NetworkCost
 from pointnet.study.pruning_comparison import CONTROL
 from pointnet.study.savings import Saved
 from pointnet.study.study_networks import Network
 from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
 
-Costs = Mapping[str, Mapping[str, Cost]]  # design, variant
+Costs = Mapping[str, Mapping[str, NetworkCost]]  # design, variant
 Saves = Mapping[str, Mapping[str, Mapping[str, Saved]]]  # design, quantity, layer
 COLORS = dict(zip(VARIANTS, ("#c9ced6", "#6b7686", "#e8a33d", "#3f9b7a", "#1f6fb4"), strict=True))
 PALETTE = "tab20"
@@ -66,7 +67,7 @@ def _layers(costs: Costs, title: str, unit: str, value: Callable[[LayerCost], fl
     return figure
 
 
-def _components(design: str, found: Mapping[str, Cost]) -> Figure:
+def _components(design: str, found: Mapping[str, NetworkCost]) -> Figure:
     """Stacked energy per layer, a panel per variant: all layers, DRAM included, on one scale."""
     shown = (DENSE, BOTH)
     figure = panels(f"Energy by component per layer, {TITLES[design]}", len(shown), height=3.0)

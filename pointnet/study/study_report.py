@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pointnet.study.design_costs import BOTH, DENSE, PLAIN, TITLES, VARIANTS, Cost
+from pointnet.study.design_costs import BOTH, DENSE, PLAIN, TITLES, VARIANTS
 from pointnet.study.pruning_comparison import CONTROL
 from pointnet.study.savings import Saved, saved
 from pointnet.study.study_networks import NOISE, Network, Traced
 from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
+from sparsim.hardware import NetworkCost
 from sparsim.report.tables import Table
 
 TOTAL = "all layers"
@@ -30,7 +31,7 @@ class Findings(NamedTuple):
     pruned: str
     by_energy: tuple[str, str] | None
     traces: Mapping[str, Traced]
-    costs: Mapping[str, Mapping[str, Cost]]
+    costs: Mapping[str, Mapping[str, NetworkCost]]
     reproduction: Mapping[str, Any]
     primes: Sequence[Mapping[str, Any]]
 
@@ -42,7 +43,7 @@ def report(found: Findings, figures: Sequence[str]) -> str:
     return "\n\n".join(part for chapter in chapters for part in chapter) + "\n"
 
 
-def savings(costs: Mapping[str, Cost]) -> dict[str, dict[str, Saved]]:
+def savings(costs: Mapping[str, NetworkCost]) -> dict[str, dict[str, Saved]]:
     """Of one design: by metric ("energy", "cycles"), by layer and in total."""
     names = [layer.layer for layer in costs[BOTH].layers]
     energy = {TOTAL: saved({v: costs[v].energy_uj for v in VARIANTS})}
@@ -217,7 +218,7 @@ def _savings(found: Findings, figures: Sequence[str]) -> Iterator[str]:
         yield from _shown(figures, f"savings-{design}", f"Savings on {TITLES[design]} by layer")
 
 
-def _against_cheaper(costs: Mapping[str, Cost]) -> str:
+def _against_cheaper(costs: Mapping[str, NetworkCost]) -> str:
     """What pruning saves of a baseline whose layers each take the cheaper of `plain` and `dense`."""
     pairs = list(zip(costs[PLAIN].layers, costs[DENSE].layers, strict=True))
     energy_uj = sum(min(a.total_pj, b.total_pj) for a, b in pairs) / PJ_PER_UJ

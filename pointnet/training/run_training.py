@@ -150,7 +150,7 @@ def _costs(training: Training) -> dict[str, Any]:
     costs: dict[str, Any] = {
         "energy_uj": found.energy_pj / PJ_PER_UJ,
         "cycles": found.cycles,
-        "energy_source": training.monitor.cost.energy_source,
+        "energy_source": training.monitor.plan.hardware.energy_source,
     }
     plan = training.settings.pruning
     return costs | ({"target_reached": found.reached} if plan is not None and plan.has_target else {})

@@ -45,7 +45,7 @@ _at_least_1 = click.IntRange(min=1)
 @click.option("-o", "out", default=".", metavar="DIR", help="Folder of the output files.  [default: .]")
 @click.option(
     "--objective",
-    metavar="METRIC,...",
+    metavar="OBJECTIVE,...",
     help="energy, delay, edp, or several, the first first.  [default: the documents' mapper section, or edp]",
 )
 @click.option("--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True)
@@ -132,16 +132,18 @@ def _names(options: tuple[str, ...]) -> list[str]:
 
 
 def _objective(given: str | None, inputs: Documents) -> tuple[str, ...]:
-    from sparsim.mapper.objective import METRICS, metrics_of
+    from sparsim.records.objective import OBJECTIVES, objective_names
 
     if given is not None:
-        return metrics_of([name.strip() for name in given.split(",")])
+        return objective_names([name.strip() for name in given.split(",")])
     wanted = inputs.mapper.metrics if inputs.mapper else ("edp",)
     for name in wanted:
-        if name not in METRICS:
-            known = ", ".join(METRICS)
-            raise SpecError(f"metric '{name}' is not supported", path="mapper", hint=f"--objective: {known}")
-    return metrics_of(wanted)
+        if name not in OBJECTIVES:
+            known = ", ".join(OBJECTIVES)
+            raise SpecError(
+                f"objective '{name}' is not supported", path="mapper", hint=f"--objective: {known}"
+            )
+    return objective_names(wanted)
 
 
 def _cache(folder: str | None, off: bool) -> MappingCache:

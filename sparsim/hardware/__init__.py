@@ -1,0 +1,12 @@
+"""The one interface to all hardware that networks can be planned on: `load_hardware(...).plan(layers)`."""
+
+from sparsim.hardware.accelerator_plan import AcceleratorPlan, MappedAccelerator
+from sparsim.hardware.eyeriss_plan import EyerissChip, EyerissPlan
+from sparsim.hardware.interface import COLUMNS, Costs, Hardware, Plan, Reals, Slopes, with_densities
+from sparsim.hardware.layer_costs import LayerCost, NetworkCost
+from sparsim.hardware.load_hardware import load_hardware
+
+__all__ = [
+    "COLUMNS", "AcceleratorPlan", "Costs", "EyerissChip", "EyerissPlan", "Hardware", "LayerCost",
+    "MappedAccelerator", "NetworkCost", "Plan", "Reals", "Slopes", "load_hardware", "with_densities",
+]  # fmt: skip

@@ -9,31 +9,32 @@ from msgspec.structs import replace
 
 from sparsim.mapper.engine import Engine
 from sparsim.mapper.incumbents import Incumbents
-from sparsim.mapper.objective import UNITS, values
+from sparsim.mapper.objective_arrays import values
 from sparsim.mapper.search_result import Certificate, SearchResult, Statistics
+from sparsim.records.objective import UNITS
 
 ROUNDING = 1e-9  # relative gap that bounds lose to rounding: a mapping this near to its bound is optimal
 ARTICLES = {"energy": "an", "delay": "a", "edp": "an"}
 
 
-def is_proven(metrics: tuple[str, ...], kept: Incumbents, parts: Sequence[Engine]) -> bool:
-    """Whether the best mapping reaches the lower bound of the mapspace in all metrics."""
+def is_proven(objectives: tuple[str, ...], kept: Incumbents, parts: Sequence[Engine]) -> bool:
+    """Whether the best mapping reaches the lower bound of the mapspace in all objectives."""
     if not kept.entries:
         return False
     best = kept.entries[0]
     if not _reaches(best.values[0], _lower_bound(kept, parts)):
         return False
-    if len(metrics) == 1:
+    if len(objectives) == 1:
         return True
     relaxed = parts[0].known.relaxed
     return (
-        metrics == ("delay", "energy") and len(parts) == 1 and relaxed is not None
+        objectives == ("delay", "energy") and len(parts) == 1 and relaxed is not None
         and best.cycles == relaxed.least and _reaches(best.energy_pj, relaxed.energy_pj)
     )  # fmt: skip
 
 
 def certify(
-    metrics: tuple[str, ...],
+    objectives: tuple[str, ...],
     kept: Incumbents,
     parts: Sequence[Engine],
     mapspace: str,
@@ -43,11 +44,11 @@ def certify(
 ) -> Certificate:
     """The certificate of the best in `kept`; `parts` are all parts of the mapspace. `complete`: each mapping
     of them was evaluated, bounded or found to be invalid."""
-    metric, value = metrics[0], kept.entries[0].values[0]
+    objective, value = objectives[0], kept.entries[0].values[0]
     if complete:
         return Certificate(
-            kind="optimal", metric=metric, value=value, lower_bound=value, gap=0.0,
-            statement=f"no mapping in mapspace '{mapspace}' is better in {', '.join(metrics)}: "
+            kind="optimal", objective=objective, value=value, lower_bound=value, gap=0.0,
+            statement=f"no mapping in mapspace '{mapspace}' is better in {', '.join(objectives)}: "
             f"of {seen.candidates} candidates {seen.candidates_over_fan_out} exceed the fan-out, "
             f"{seen.candidates_over_capacity} a capacity, {seen.candidates_over_bound} the best by their "
             f"lower bound, and all arrangements of the other {passed} were bounded or evaluated",
@@ -61,14 +62,14 @@ def certify(
         )
     then = ""
     relaxed = parts[0].known.relaxed
-    if relaxed and len(parts) == 1 and metric == "delay" and lower == value:
+    if relaxed and len(parts) == 1 and objective == "delay" and lower == value:
         then = f"; none with that delay has an energy below {relaxed.energy_pj:g} pJ"
-    proven = is_proven(metrics, kept, parts)
-    away = "reaches that" if proven else f"is {100 * gap:.3g}% of its {metric} above that"
+    proven = is_proven(objectives, kept, parts)
+    away = "reaches that" if proven else f"is {100 * gap:.3g}% of its {objective} above that"
     return Certificate(
-        kind="optimal" if proven else "gap", metric=metric, value=value, lower_bound=lower, gap=gap,
-        statement=f"no mapping in mapspace '{mapspace}' has {ARTICLES[metric]} {metric} below "
-        f"{lower:g} {UNITS[metric]}, "
+        kind="optimal" if proven else "gap", objective=objective, value=value, lower_bound=lower, gap=gap,
+        statement=f"no mapping in mapspace '{mapspace}' has {ARTICLES[objective]} {objective} below "
+        f"{lower:g} {UNITS[objective]}, "
         f"by {counted}{then}; the best of {seen.evaluated} evaluated {away}",
     )  # fmt: skip
 
@@ -82,9 +83,9 @@ def better_of(new: SearchResult, earlier: SearchResult) -> SearchResult:
     if certificate.kind == "optimal" or certificate.lower_bound >= lower:
         return best
     gap = (certificate.value - lower) / certificate.value
-    statement = f"no mapping has {ARTICLES[certificate.metric]} {certificate.metric} below {lower:g} "
-    statement += f"{UNITS[certificate.metric]}, as another search of the same mapspace found; the best is "
-    statement += f"{100 * gap:.3g}% of its {certificate.metric} above that"
+    statement = f"no mapping has {ARTICLES[certificate.objective]} {certificate.objective} below {lower:g} "
+    statement += f"{UNITS[certificate.objective]}, as another search of the same mapspace found; the best is "
+    statement += f"{100 * gap:.3g}% of its {certificate.objective} above that"
     certificate = replace(certificate, lower_bound=lower, gap=gap, statement=statement)
     return replace(best, certificate=certificate)
 
@@ -95,7 +96,7 @@ def _values(result: SearchResult) -> tuple[float, ...]:
 
 
 def _lower_bound(kept: Incumbents, parts: Sequence[Engine]) -> float:
-    """What no mapping is below in the first metric."""
+    """What no mapping is below in the first objective."""
     return min(*(part.known.floor for part in parts), kept.entries[0].values[0])
 
 

@@ -16,7 +16,7 @@ from sparsim.mapper.incumbents import Entry, Incumbents
 from sparsim.mapper.indexed_mapspace import Space, mapping_of
 from sparsim.mapper.kernels.candidates import BOUND, PASSED, assemble_candidates
 from sparsim.mapper.kernels.lower_bounds import TEST_FAN
-from sparsim.mapper.objective import codes, values
+from sparsim.mapper.objective_arrays import codes, values
 from sparsim.mapper.relaxation import Relaxation, Relaxing
 from sparsim.mapper.search_budget import Budget, BudgetError
 from sparsim.mapper.search_result import Found
@@ -47,7 +47,7 @@ class Progress(NamedTuple):
 
 
 class Known:
-    """What is proven about a part of the mapspace: its mappings are not below `floor` in the first metric."""
+    """What is proven about a part of the mapspace: none of its mappings is below `floor`."""
 
     def __init__(self, floor: float) -> None:
         self.floor = floor
@@ -66,7 +66,7 @@ class Engine:
         self,
         problem: Problem,
         space: Space,
-        metrics: tuple[str, ...],
+        objectives: tuple[str, ...],
         *,
         top: int,
         threads: int,
@@ -74,7 +74,7 @@ class Engine:
         progress: Callable[[Engine], object] | None,
         part: int = 0,
     ) -> None:
-        self.metrics, self.codes, self.threads = metrics, codes(metrics), threads
+        self.objectives, self.codes, self.threads = objectives, codes(objectives), threads
         self.allowed, self.progress, self.part = budget.evaluations, progress, part
         self.problem, self.space = problem, space
         accelerator, layer, accounting = problem
@@ -89,8 +89,8 @@ class Engine:
             most = min(most, float(self.low.arch.mesh[0, 2]))
         self.part_least = space_bound(self.low, self.bound, most)
         cycles, energy_pj = self.part_least
-        self.known = Known(float(values(metrics[:1], energy_pj, cycles)[0]))
-        self.kept = Incumbents(top, len(metrics))
+        self.known = Known(float(values(objectives[:1], energy_pj, cycles)[0]))
+        self.kept = Incumbents(top, len(objectives))
         self._reset()
 
     def _reset(self) -> None:
@@ -117,11 +117,11 @@ class Engine:
 
     @property
     def limit(self) -> Reals:
-        """(metrics,): what a mapping must not exceed to be among the best."""
+        """(objectives,): what a mapping must not exceed to be among the best."""
         return self.kept.limit
 
     def cannot_win(self) -> bool:
-        """Whether all mappings of this part are worse than the best by their first metric; counts them."""
+        """Whether all mappings of this part are worse than the best by their first objective; counts them."""
         if self.known.floor <= self.limit[0]:
             return False
         self.rejected[BOUND] += math.prod(map(len, (*self.space.factors, self.space.keep)))
@@ -147,7 +147,7 @@ class Engine:
         )
 
     def evaluate(self, rows: MappingPack, candidate: Ints, digits: Ints) -> Reals:
-        """Evaluate mappings and keep the best; their values (n, metrics), nan where invalid.
+        """Evaluate mappings and keep the best; their values (n, objectives), nan where invalid.
 
         Raises BudgetError when no more evaluations are allowed, after those that still are.
         """
@@ -161,7 +161,7 @@ class Engine:
         # a few mappings are not worth waking threads for; numbers do not depend on them
         threads = self.threads if number >= 64 * self.threads else 1
         result = evaluate_pack(accelerator, layer, rows, accounting=accounting, threads=threads)
-        found = values(self.metrics, result.energy_pj, result.cycles)
+        found = values(self.objectives, result.energy_pj, result.cycles)
         self.evaluated += number
         self.valid += int((result.status == packs.OK).sum())
         for i in self.kept.promising(found):
@@ -183,7 +183,7 @@ class Engine:
     def try_numbers(self, work: CandidateWork, candidate: Ints, draw: Ints) -> Reals:
         """Assemble and evaluate candidates (n, R + 1) with numbers (n, T, 2) of orders and splits.
 
-        Returns their values (n, metrics), nan for those rejected or invalid. `draw` is reduced to the
+        Returns their values (n, objectives), nan for those rejected or invalid. `draw` is reduced to the
         numbers that exist.
         """
         rows = self.make_rows(len(candidate))
@@ -192,7 +192,7 @@ class Engine:
         passed = np.flatnonzero(reason == PASSED)
         self.rows += len(candidate)
         self.rows_rejected += np.bincount(reason[reason != PASSED], minlength=3)
-        found = np.full((len(candidate), len(self.metrics)), np.nan)
+        found = np.full((len(candidate), len(self.objectives)), np.nan)
         if len(passed):
             rows = MappingPack(*(np.ascontiguousarray(field[passed]) for field in rows))
             some = self.evaluate(rows, candidate[passed], draw[passed])
@@ -200,10 +200,10 @@ class Engine:
         return found
 
     def relax(self) -> Iterator[float]:
-        """Bound this part of the mapspace for the first metric, in steps that yield their work."""
+        """Bound this part of the mapspace for the first objective, in steps that yield their work."""
         if self.low.layer.cut[0]:  # it knows points that are covered, not those that exist
             return
-        relaxing = Relaxing(self.low, self.bound, self.pack, self.metrics[0])
+        relaxing = Relaxing(self.low, self.bound, self.pack, self.objectives[0])
         for work in relaxing.steps():
             self.known.learn(relaxing.found)
             yield work

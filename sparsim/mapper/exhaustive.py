@@ -12,7 +12,7 @@ import numpy as np
 
 from sparsim.mapper.engine import ROOM, Engine
 from sparsim.mapper.kernels.candidates import BOUND, enumerate_candidates
-from sparsim.mapper.objective import values
+from sparsim.mapper.objective_arrays import values
 from sparsim.mapper.random_and_local import work_of
 from sparsim.model.arrays import CandidateWork, Ints, Reals
 from sparsim.model.lower import ints, reals
@@ -106,7 +106,7 @@ def _evaluate(engine: Engine, work: CandidateWork, candidates: Ints, bounds: Rea
     best."""
     if not len(candidates):
         return
-    keys = values(engine.metrics, bounds[:, 1], bounds[:, 0])
+    keys = values(engine.objectives, bounds[:, 1], bounds[:, 0])
     order = np.lexsort(keys.T[::-1])
     keys, candidates = keys[order], candidates[order]
     counts = _arrangements(engine, candidates)

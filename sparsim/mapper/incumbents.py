@@ -26,23 +26,23 @@ class Entry(NamedTuple):
 class Incumbents:
     """The best `top` mappings, best first."""
 
-    def __init__(self, top: int, n_metrics: int, entries: Iterable[Entry] = ()) -> None:
-        self.top, self._n_metrics = top, n_metrics
+    def __init__(self, top: int, n_objectives: int, entries: Iterable[Entry] = ()) -> None:
+        self.top, self._n_objectives = top, n_objectives
         self.entries: list[Entry] = list(entries)
 
     def copy(self) -> Incumbents:
-        return Incumbents(self.top, self._n_metrics, self.entries)
+        return Incumbents(self.top, self._n_objectives, self.entries)
 
     @property
     def limit(self) -> Reals:
-        """(metrics,): what a mapping must not exceed to be among the best."""
+        """(objectives,): what a mapping must not exceed to be among the best."""
         if len(self.entries) < self.top:
-            return np.full(self._n_metrics, np.inf)
+            return np.full(self._n_objectives, np.inf)
         return np.array(self.entries[-1].values)
 
     @property
     def best_value(self) -> float:
-        """The first metric of the best; infinite if there is none."""
+        """The first objective of the best; infinite if there is none."""
         return self.entries[0].values[0] if self.entries else np.inf
 
     def promising(self, found: Reals) -> list[int]:

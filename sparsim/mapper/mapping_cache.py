@@ -16,10 +16,10 @@ from msgspec.structs import replace
 from sparsim.errors import CacheWarning
 from sparsim.fileio.checksums import checked, with_checksum
 from sparsim.fileio.writing import write_bytes
-from sparsim.mapper.objective import metrics_of
 from sparsim.mapper.search import search
 from sparsim.mapper.search_result import SearchResult
 from sparsim.records import Accelerator, Layer, Record
+from sparsim.records.objective import objective_names
 
 _PACKAGE = Path(__file__).parent.parent
 _NO_MATTER = ("threads", "progress")  # a result does not depend on them
@@ -114,7 +114,7 @@ def search_key(accelerator: Accelerator, layer: Layer, options: dict[str, Any]) 
     """A digest of what `search` with these arguments depends on; the layer's name is not part of it."""
     records = (accelerator, replace(layer, name=""))
     given = {**(search.__kwdefaults__ or {}), **options}
-    given["objective"] = metrics_of(given["objective"])
+    given["objective"] = objective_names(given["objective"])
     said = {name: value for name, value in given.items() if name not in _NO_MATTER}
     return key_of(records, said)
 

@@ -8,11 +8,11 @@ from typing import TypedDict, Unpack
 from sparsim.mapper.certificate import better_of
 from sparsim.mapper.engine import Progress
 from sparsim.mapper.mapping_cache import MappingCache, search_key
-from sparsim.mapper.objective import Objective
 from sparsim.mapper.search import Method, search
 from sparsim.mapper.search_result import SearchResult
 from sparsim.model.evaluate import Accounting
 from sparsim.records import Accelerator, Layer
+from sparsim.records.objective import Objective
 
 
 class SearchOptions(TypedDict, total=False):

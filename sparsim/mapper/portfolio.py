@@ -68,7 +68,7 @@ class Portfolio:
         self,
         problem: Problem,
         parts: list[Part],
-        metrics: tuple[str, ...],
+        objectives: tuple[str, ...],
         members: tuple[str, ...],
         *,
         small: bool,
@@ -78,9 +78,9 @@ class Portfolio:
         budget: Budget,
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        self.metrics, self.budget, self._small = metrics, budget, small
+        self.objectives, self.budget, self._small = objectives, budget, small
         self.complete = self.interrupted = self.late = False
-        self.kept = Incumbents(top, len(metrics))
+        self.kept = Incumbents(top, len(objectives))
         self.parts: list[Engine] = []  # one per part of the mapspace
         self._engines: list[Engine] = []  # all that evaluated something
         self._problem, self._given, self._members = problem, parts, members
@@ -131,7 +131,7 @@ class Portfolio:
             part = self._given[number]
             self.parts.append(
                 Engine(
-                    self._problem._replace(layer=part.layer), part.space, self.metrics, top=self.kept.top,
+                    self._problem._replace(layer=part.layer), part.space, self.objectives, top=self.kept.top,
                     threads=self._threads, budget=self.budget, progress=self._report, part=number,
                 )
             )  # fmt: skip
@@ -190,7 +190,7 @@ class Portfolio:
             return True
         if self.budget.evaluations is not None or self.kept.top > 1:
             return False
-        return is_proven(self.metrics, self.kept, self.parts)
+        return is_proven(self.objectives, self.kept, self.parts)
 
     def _step(self, member: _Member) -> bool:
         """One step of a member; whether there are more."""

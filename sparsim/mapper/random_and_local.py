@@ -70,7 +70,7 @@ def search_local(engine: Engine, seed: int, tries: int | None) -> Iterator[float
             stuck += here is not None
         if stuck >= PATIENCE and here is not None:
             here = _kicked(engine, rng)
-            height, stuck = tuple([np.inf] * len(engine.metrics)), 0
+            height, stuck = tuple([np.inf] * len(engine.objectives)), 0
         yield work_of(len(candidates), engine.evaluated - before)
 
 

@@ -56,7 +56,7 @@ class Start(NamedTuple):
 
 
 class Relaxation(NamedTuple):
-    """No mapping is below `least` in the first metric. If that is the delay, none that has `least` cycles is
+    """No mapping is below `least` in the first objective. If that is the delay, none with `least` cycles is
     below `energy_pj`."""
 
     least: float
@@ -65,13 +65,13 @@ class Relaxation(NamedTuple):
 
 
 def relax(
-    low: SearchArrays, bound: BoundPack, space: SpacePack, metric: str, go_on: Callable[[], bool]
+    low: SearchArrays, bound: BoundPack, space: SpacePack, objective: str, go_on: Callable[[], bool]
 ) -> Relaxation | None:
-    """The bound of a mapspace in `metric`; None where it is too large for this, or accesses are not bounded.
+    """The bound of a mapspace in `objective`; None where it is too large, or accesses are not bounded.
 
     When `go_on`, called now and then, says no, the rest has a cheaper bound; None where that is missing, too.
     """
-    relaxing = Relaxing(low, bound, space, metric)
+    relaxing = Relaxing(low, bound, space, objective)
     for _ in relaxing.steps():
         if not go_on():
             break
@@ -81,9 +81,9 @@ def relax(
 class Relaxing:
     """The relaxation of a mapspace in steps; `found` is what is known after those made, if anything."""
 
-    def __init__(self, low: SearchArrays, bound: BoundPack, space: SpacePack, metric: str) -> None:
+    def __init__(self, low: SearchArrays, bound: BoundPack, space: SpacePack, objective: str) -> None:
         self.found: Relaxation | None = None
-        self._low, self._bound, self._space, self._metric = low, bound, space, metric
+        self._low, self._bound, self._space, self._objective = low, bound, space, objective
 
     def steps(self) -> Work[None]:
         """Yields the work of each step before it is made."""
@@ -100,13 +100,13 @@ class Relaxing:
         yield from self._relax(paths)
 
     def _relax(self, paths: _Paths) -> Work[None]:
-        low, spread, metric = paths.low, paths.spread, self._metric
+        low, spread, objective = paths.low, paths.spread, self._objective
         least, among, scale = 0.0, np.arange(len(spread)), np.ones(len(spread))
-        if metric == "delay":
+        if objective == "delay":
             need = yield from _least_cycles(paths)
             least = yield from _least_delay(paths, need)
             among = np.flatnonzero(need <= least)
-        if metric == "edp":
+        if objective == "edp":
             scale = yield from _least_cycles(paths)
         values = yield from paths.begin(among, scale[among], energy_price(low), float(paths.bound.compute[1]))
         starts: list[Start] = []
@@ -114,7 +114,7 @@ class Relaxing:
 
         def tell() -> None:
             energy = values.least * ALMOST
-            self.found = Relaxation(least if metric == "delay" else energy, energy, tuple(starts))
+            self.found = Relaxation(least if objective == "delay" else energy, energy, tuple(starts))
 
         tell()
         for work in paths.improve(values):
@@ -124,7 +124,7 @@ class Relaxing:
             yield work
         starts = [*paths.starts(values)]
         tell()
-        for price in cycle_prices(low) if metric == "delay" else []:
+        for price in cycle_prices(low) if objective == "delay" else []:
             fastest = among[:FASTEST]
             words = yield from paths.find(fastest, np.ones(len(fastest)), price, 0.0)
             starts += paths.starts(words)

@@ -10,7 +10,6 @@ from sparsim.mapper.certificate import certify
 from sparsim.mapper.covered_parts import list_parts, total_sizes
 from sparsim.mapper.engine import Problem, Progress
 from sparsim.mapper.indexed_mapspace import Sizes
-from sparsim.mapper.objective import Objective, metrics_of
 from sparsim.mapper.portfolio import DRAW, MEMBERS, Portfolio
 from sparsim.mapper.search_budget import Budget
 from sparsim.mapper.search_result import SearchResult
@@ -19,6 +18,7 @@ from sparsim.model.evaluate import Accounting
 from sparsim.model.lower import ACCOUNTING
 from sparsim.records import Accelerator, Layer, Mapspace
 from sparsim.records.number_limits import as_real, check_whole
+from sparsim.records.objective import Objective, objective_names
 
 METHODS = ("auto", "exhaustive", "random", "local")
 MOST_CANDIDATES = 10**9  # that "auto" enumerates
@@ -60,7 +60,7 @@ def search(
     are an EnergyWarning. Raises SpecError for wrong arguments,
     EmptyMapspaceError if the constraints leave no factors, MappingError if no valid mapping was found.
     """
-    metrics = metrics_of(objective)
+    objectives = objective_names(objective)
     if method not in METHODS:
         raise SpecError(f"unknown method '{method}'", path="search", hint=near(method, METHODS))
     if accounting not in ACCOUNTING:
@@ -77,7 +77,7 @@ def search(
     number = total_sizes(parts)
     small = _is_small(number)
     portfolio = Portfolio(
-        Problem(accelerator, parts[0].layer, accounting), parts, metrics,
+        Problem(accelerator, parts[0].layer, accounting), parts, objectives,
         _members(method, small, evaluations, seconds), small=small, seed=seed, top=top, threads=threads,
         budget=Budget(evaluations, seconds), progress=progress,
     )  # fmt: skip
@@ -90,11 +90,11 @@ def search(
     if method == "auto":
         method = "exhaustive" if small else "local"
     return SearchResult(
-        objective=metrics,
+        objective=objectives,
         method=method,
         top=tuple(found(entry) for entry in portfolio.kept.entries),
         certificate=certify(
-            metrics, portfolio.kept, portfolio.parts, mapspace.name, portfolio.complete, statistics,
+            objectives, portfolio.kept, portfolio.parts, mapspace.name, portfolio.complete, statistics,
             portfolio.passed(),
         ),
         statistics=statistics,

@@ -20,14 +20,14 @@ class Found(NamedTuple):
 
 
 class Certificate(ResultRecord, frozen=True, kw_only=True):
-    """What is proven about `value`, the first metric of the best mapping.
+    """What is proven about `value`, the first objective of the best mapping.
 
-    `kind` "optimal": no mapping of the mapspace is better in any of the objective's metrics, in their order;
-    "gap": none is below `lower_bound` in the first metric. `gap` is (value - lower_bound) / value.
+    `kind` "optimal": no mapping of the mapspace is better in any of the objectives, in their order;
+    "gap": none is below `lower_bound` in the first objective. `gap` is (value - lower_bound) / value.
     """
 
     kind: Literal["optimal", "gap"]
-    metric: str
+    objective: str
     value: float
     lower_bound: float
     gap: float

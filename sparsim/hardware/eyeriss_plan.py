@@ -9,38 +9,29 @@ that a zero more never costs energy, or time.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Callable, Sequence
 from functools import cache as once
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 
-from gmp.energy.cost import (
-    COLUMNS,
-    Costs,
-    NetworkCost,
-    Objective,
-    Progress,
-    Reals,
-    Slopes,
-    check_objective,
-    metric_of,
-)
-from sparsim.errors import MappingError
+from sparsim.errors import MappingError, SpecError
 from sparsim.hardware.bicubic import Bicubic
-from sparsim.machines.eyeriss import Chip, plan_layer
-from sparsim.machines.eyeriss.chip import chip_energy_sources
+from sparsim.hardware.interface import COLUMNS, Costs, Hardware, Plan, Progress, Reals, Slopes, refuse_options
+from sparsim.hardware.layer_costs import LayerCost, NetworkCost
+from sparsim.machines.eyeriss import Chip, ChipEvaluation, chip_area, plan_layer
+from sparsim.machines.eyeriss.chip import DRAM, chip_energy_sources
 from sparsim.machines.eyeriss.compression import OPERANDS, ROLES, plainly, skips_zeros
 from sparsim.machines.eyeriss.conv_dims import as_conv
 from sparsim.machines.eyeriss.layer_cost import evaluate_stored
-from sparsim.mapper.mapping_cache import ResultCache, key_of
-from sparsim.records import Density, Layer, Mapping
+from sparsim.mapper.mapping_cache import ResultCache, default_folder, key_of
+from sparsim.records import Density, Layer, Mapping, macs
+from sparsim.records.objective import Objective, ObjectiveName, objective_names, objective_value
 
 REFERENCES = (1.0, 0.5, 0.2, 0.05)  # densities of weights, with the layer's own inputs; 1 is for all dense
 WEIGHT_NODES = (0.0, 0.1, 0.25, 0.45, 0.7, 1.0)
@@ -70,38 +61,85 @@ Tables = tuple[Table, ...]
 References = tuple[tuple[float, float], ...]  # densities of weights and inputs
 
 
-class ChipCost(NetworkCost):
+class EyerissChip(Hardware):
+    """A whole chip of the Eyeriss family, whose row-stationary mappings are planned."""
+
+    def __init__(self, chip: Chip) -> None:
+        self.chip, self.name = chip, chip.name
+
+    @property
+    def area_um2(self) -> dict[str, float]:
+        return chip_area(self.chip)
+
+    @property
+    def energy_source(self) -> dict[str, dict[str, str]]:
+        return chip_energy_sources(self.chip)
+
+    def plan(
+        self, layers: Sequence[Layer], *, objective: ObjectiveName = "edp", folder: Path | None = None,
+        progress: Progress | None = None, references: Sequence[References] | None = None, **options: Any,
+    ) -> EyerissPlan:  # fmt: skip
+        """`references`: the densities (weights, inputs) that each layer is planned for, in place of
+        `REFERENCES`."""
+        if "mappings" in options:
+            raise SpecError(
+                f"mappings are given, but the mappings of chip {self.name} are planned", path="plan"
+            )
+        refuse_options(self, options)
+        return EyerissPlan(
+            self, layers, references=references, objective=objective, folder=folder or default_folder(),
+            progress=progress,
+        )  # fmt: skip
+
+    def cost(
+        self, layers: Sequence[Layer], *, objective: Objective = "edp", folder: Path | None = None,
+        progress: Progress | None = None,
+    ) -> NetworkCost:  # fmt: skip
+        """Between equals by one objective the planner takes the better by the other one already."""
+        name = objective_names(objective)[0]
+        found = []
+        for layer in layers:
+            if progress is not None:
+                progress(layer.name)
+            found.append(layer_cost(layer, plan_layer(self.chip, layer, name)))  # type: ignore[arg-type]
+        return NetworkCost(tuple(found), self.area_um2)
+
+
+def layer_cost(layer: Layer, found: ChipEvaluation) -> LayerCost:
+    busy = float(found.pe.macs) / (found.cycles * found.evaluation.compute.instances)
+    energy = {**found.energy_pj, DRAM: found.dram_pj}
+    return LayerCost(layer.name, macs(layer), found.cycles, busy, energy)
+
+
+class EyerissPlan(Plan):
     """`references`: the densities (weights, inputs) that each layer is planned for; None: `REFERENCES`.
 
     Planned and tabulated once, seconds per layer, unless they lie in `folder`; equal layers once.
     Raises SpecError for a layer that is no convolution, MappingError for one that does not fit the chip.
     """
 
+    hardware: EyerissChip
+
     def __init__(
         self,
-        chip: Chip,
+        hardware: EyerissChip,
         layers: Sequence[Layer],
         *,
         references: Sequence[References] | None = None,
-        objective: Objective = "edp",
+        objective: ObjectiveName = "edp",
         folder: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
-        super().__init__(chip.name, layers)
-        check_objective(objective)
-        self.chip, self.objective, self._folder = chip, objective, folder
+        super().__init__(hardware, layers, objective)
+        self.chip, self._folder = hardware.chip, folder
         self.references = tuple(map(_references, layers) if references is None else map(tuple, references))
         cache: ResultCache[Tables] = ResultCache(Tables, folder)
         tables = []
         for layer, wanted in zip(layers, self.references, strict=True):
-            tables.append(_tables_of(chip, layer, wanted, objective, cache))
+            tables.append(_tables_of(self.chip, layer, wanted, objective, cache))
             if progress is not None:
                 progress(layer.name)
         self._use(tables)
-
-    @property
-    def energy_source(self) -> dict[str, dict[str, str]]:
-        return chip_energy_sources(self.chip)
 
     def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
         """The same with one more mapping per layer, planned for these densities."""
@@ -111,8 +149,8 @@ class ChipCost(NetworkCost):
             for known, (weights, inputs, _) in zip(self.references, rows, strict=True)
         ]
         return type(self)(
-            self.chip, self.layers, references=references, objective=self.objective, folder=self._folder,
-            progress=progress,
+            self.hardware, self.layers, references=references, objective=self.objective,
+            folder=self._folder, progress=progress,
         )  # fmt: skip
 
     def mapping_index(self, densities: ArrayLike) -> list[int]:
@@ -136,11 +174,22 @@ class ChipCost(NetworkCost):
         self._surface = Bicubic(WEIGHT_NODES, INPUT_NODES, [s.costs for _, s in padded])
         self._all_plain = np.array([plain != () for plain in self._plain])
         self._any_zero = self.chip.spec.compression == "any-zero" and any(self._plain)
-        self._metric: Objective = "delay" if self.objective == "delay" else "energy"
+        self._saves: ObjectiveName = "delay" if self.objective == "delay" else "energy"
 
-    def _costs(self, densities: Reals) -> Costs[Reals]:
+    def _costs(self, densities: Reals) -> Costs:
         value = self._chosen(densities).value
         return Costs(value[:, 0], value[:, 1])
+
+    def _layer_costs(self, densities: Reals) -> tuple[LayerCost, ...]:
+        """Each layer with the mapping and storage in use; what interpolation rounds is not in these."""
+        found = []
+        for layer, tables, row, (weights, inputs, _) in zip(
+            self.layers, self.tables, self._chosen(densities).row, densities.tolist(), strict=True
+        ):
+            at = plainly(_at(as_conv(layer), weights, inputs), self._plain[row])
+            mapping = tables[self._table[row]].mapping
+            found.append(layer_cost(layer, evaluate_stored(self.chip, at, mapping)))
+        return tuple(found)
 
     def _slopes(self, densities: Reals) -> Slopes:
         """Those of the surfaces in use; outputs cost the same whatever their density."""
@@ -166,15 +215,15 @@ class ChipCost(NetworkCost):
             fits &= (wanted == 1.0).all(axis=1) == self._all_plain
         at = np.minimum(wanted / self._limits, 1.0)
         value = self._surface.values(at[:, 0], at[:, 1])
-        metric = metric_of(self._metric, Costs(value[:, 0], value[:, 1]))
-        metric = np.where(fits, metric, np.inf).reshape(len(densities), self._most)
-        best = metric.argmin(axis=1)
+        values = objective_value(self._saves, value[:, 0], value[:, 1])
+        values = np.where(fits, values, np.inf).reshape(len(densities), self._most)
+        best = values.argmin(axis=1)
         rows = np.arange(len(densities))
-        for i in np.flatnonzero(~np.isfinite(metric[rows, best])):
+        for i in np.flatnonzero(~np.isfinite(values[rows, best])):
             weights, inputs = densities[i, :2]
             raise MappingError(
-                f"layer {self.layers[i].name} fits {self.hardware} in none of its mappings with densities of "
-                f"weights {weights:g} and inputs {inputs:g}"
+                f"layer {self.layers[i].name} fits {self.hardware.name} in none of its mappings with "
+                f"densities of weights {weights:g} and inputs {inputs:g}"
             )
         row = rows * self._most + best
         return _Chosen(row, at[row], value[row])
@@ -189,7 +238,7 @@ class _Chosen(NamedTuple):
 
 
 def _tables_of(
-    chip: Chip, layer: Layer, references: References, objective: Objective, cache: ResultCache[Tables]
+    chip: Chip, layer: Layer, references: References, objective: ObjectiveName, cache: ResultCache[Tables]
 ) -> Tables:
     found: Tables = ()
     for reference in references:
@@ -205,7 +254,7 @@ def _tables_of(
 
 
 def _planned(
-    chip: Chip, layer: Layer, reference: tuple[float, float], objective: Objective, known: Tables
+    chip: Chip, layer: Layer, reference: tuple[float, float], objective: ObjectiveName, known: Tables
 ) -> Tables:
     """One table, or none if nothing fits; that of a mapping that is known."""
     conv = as_conv(layer)
@@ -286,9 +335,4 @@ def _at(layer: Layer, weights: float, inputs: float) -> Layer:
 
 def _key(chip: Chip, layer: Layer, reference: tuple[float, float], objective: str) -> str:
     records = (chip.spec, chip.accelerator, _at(replace(layer, name=""), 1.0, 1.0))
-    return key_of(records, _own_source(), reference, objective)
-
-
-@once
-def _own_source() -> str:
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    return key_of(records, reference, objective)

@@ -1,0 +1,173 @@
+"""An accelerator whose layers have one mapping each: exact costs, by `sparsim.Frozen`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sparsim.errors import MappingError
+from sparsim.estimate.accelerator_energy import energy_table, resolved_energy
+from sparsim.hardware.interface import (
+    COLUMNS,
+    Costs,
+    Hardware,
+    Plan,
+    Progress,
+    Reals,
+    Slopes,
+    refuse_options,
+    with_densities,
+)
+from sparsim.hardware.layer_costs import LayerCost, NetworkCost
+from sparsim.mapper.mapping_cache import MappingCache, default_folder
+from sparsim.mapper.network_search import search_each
+from sparsim.model.evaluate import evaluate
+from sparsim.model.frozen import Frozen
+from sparsim.model.result import Evaluation
+from sparsim.records import Accelerator, Layer, Mapping, macs
+from sparsim.records.energy_table import energy_sources
+from sparsim.records.objective import Objective, ObjectiveName, objective_value
+
+STEP = 0.01  # of a density: the model rounds counts, so that it is flat between steps much smaller than this
+
+
+class MappedAccelerator(Hardware):
+    """An accelerator in the sense of Timeloop, whose mappings the mapper searches."""
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self.accelerator, self.name = accelerator, accelerator.name or "accelerator"
+
+    @property
+    def area_um2(self) -> dict[str, float]:
+        areas = resolved_energy(self.accelerator)
+        arch = self.accelerator.architecture
+        found = {
+            level.name: area * math.prod(arch.total_mesh(i))
+            for i, (level, area) in enumerate(zip(arch.storage, areas.areas, strict=True))
+        }
+        found[arch.compute.name] = areas.compute_area * math.prod(arch.total_mesh(len(arch.storage)))
+        return {name: area for name, area in found.items() if area}
+
+    @property
+    def energy_source(self) -> dict[str, dict[str, str]]:
+        return energy_sources(self.accelerator.architecture, energy_table(self.accelerator))
+
+    def plan(
+        self, layers: Sequence[Layer], *, objective: ObjectiveName = "edp", folder: Path | None = None,
+        progress: Progress | None = None, mappings: Sequence[Mapping] | None = None,
+        planned_for: ArrayLike | None = None, **options: Any,
+    ) -> AcceleratorPlan:  # fmt: skip
+        """Further options: `mappings`, one per layer, in place of those that are searched; `planned_for`,
+        densities (layers, 3) that mappings are searched for, above which they may not fit. None stands for no
+        zeros, so that they always do."""
+        refuse_options(self, options)
+        return AcceleratorPlan(
+            self, layers, mappings, planned_for=planned_for, objective=objective,
+            folder=folder or default_folder(), progress=progress,
+        )  # fmt: skip
+
+    def cost(
+        self, layers: Sequence[Layer], *, objective: Objective = "edp", folder: Path | None = None,
+        progress: Progress | None = None,
+    ) -> NetworkCost:  # fmt: skip
+        found: list[LayerCost] = []
+        searched = self.search(layers, objective, folder)
+        for layer in layers:
+            if progress is not None:
+                progress(layer.name)
+            found.append(layer_cost(layer, evaluate(self.accelerator, layer, next(searched))))
+        return NetworkCost(tuple(found), self.area_um2)
+
+    def search(self, layers: Sequence[Layer], objective: Objective, folder: Path | None) -> Iterator[Mapping]:
+        """The best mapping of each layer. Raises MappingError if there is none."""
+        cache = MappingCache(folder)
+        results = search_each(self.accelerator, layers, cache=cache, objective=objective)
+        for layer, result in zip(layers, results, strict=False):
+            if not result.uncut().top:
+                raise MappingError(f"no mapping of layer {layer.name} on {self.name} was found")
+            yield result.best
+
+
+def layer_cost(layer: Layer, result: Evaluation) -> LayerCost:
+    energy = {result.compute.name: result.compute.energy_pj}
+    energy |= {level.name: level.energy_pj for level in result.storage}
+    return LayerCost(layer.name, macs(layer), result.cycles, result.utilization, energy)
+
+
+class AcceleratorPlan(Plan):
+    """`mappings`, one per layer, hold for all densities.
+
+    Raises MappingError if none is found, and what `Frozen` and `search` raise; a call raises MappingError for
+    densities at which a layer does not fit.
+    """
+
+    hardware: MappedAccelerator
+
+    def __init__(
+        self,
+        hardware: MappedAccelerator,
+        layers: Sequence[Layer],
+        mappings: Sequence[Mapping] | None = None,
+        *,
+        planned_for: ArrayLike | None = None,
+        objective: ObjectiveName = "edp",
+        folder: Path | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        super().__init__(hardware, layers, objective)
+        self._folder = folder
+        if mappings is None:
+            mappings = self._searched(np.ones(self._size) if planned_for is None else planned_for, progress)
+        self.mappings = tuple(mappings)
+        self._frozen = Frozen(hardware.accelerator, layers, mappings)
+
+    def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
+        """With mappings searched for these densities, also in place of given ones, where they are better."""
+        found = type(self)(
+            self.hardware, self.layers, planned_for=densities, objective=self.objective, folder=self._folder,
+            progress=progress,
+        )  # fmt: skip
+        try:
+            better, so_far = (objective_value(self.objective, *plan(densities)) for plan in (found, self))
+        except MappingError:  # one of those so far does not fit
+            return found
+        both = zip(better < so_far, found.mappings, self.mappings, strict=True)
+        mappings = [new if won else old for won, new, old in both]
+        return type(self)(self.hardware, self.layers, mappings, objective=self.objective, folder=self._folder)
+
+    def _searched(self, densities: ArrayLike, progress: Progress | None) -> list[Mapping]:
+        layers = with_densities(self.layers, self._checked(densities))
+        found: list[Mapping] = []
+        for mapping in self.hardware.search(layers, self.objective, self._folder):
+            if progress is not None:
+                progress(layers[len(found)].name)
+            found.append(mapping)
+        return found
+
+    def _costs(self, densities: Reals) -> Costs:
+        found = self._frozen(densities)
+        return Costs(found.energy_pj, found.cycles)
+
+    def _layer_costs(self, densities: Reals) -> tuple[LayerCost, ...]:
+        layers = with_densities(self.layers, densities)
+        return tuple(
+            layer_cost(layer, evaluate(self.hardware.accelerator, layer, mapping))
+            for layer, mapping in zip(layers, self.mappings, strict=True)
+        )
+
+    def _slopes(self, densities: Reals) -> Slopes:
+        """Central differences, of all layers at once; at 0 and 1 one-sided ones."""
+        slopes = Slopes(np.empty_like(densities), np.empty_like(densities))
+        for column in range(len(COLUMNS)):
+            below, above = densities.copy(), densities.copy()
+            below[:, column] = np.maximum(below[:, column] - STEP, 0.0)
+            above[:, column] = np.minimum(above[:, column] + STEP, 1.0)
+            width = above[:, column] - below[:, column]
+            for slope, low, high in zip(slopes, self._costs(below), self._costs(above), strict=True):
+                slope[:, column] = (high - low) / width
+        return slopes

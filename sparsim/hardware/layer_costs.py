@@ -1,0 +1,99 @@
+"""What layers cost on hardware, each by component, and all of them together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
+
+PJ_PER_UJ = 1e6
+
+
+class LayerCost(NamedTuple):
+    """One layer under its mapping.
+
+    Attributes
+    ----------
+    layer : str
+        Its name.
+    macs : int
+        Algorithmic multiplications, those with zeros included.
+    cycles : int
+    utilization : float
+        Share of the slots for MACs (of all units, in all cycles) that are used. Skipped MACs take none.
+    energy_pj : dict of str to float
+        By component, DRAM included.
+    """
+
+    layer: str
+    macs: int
+    cycles: int
+    utilization: float
+    energy_pj: dict[str, float]
+
+    @property
+    def total_pj(self) -> float:
+        return math.fsum(self.energy_pj.values())
+
+    @property
+    def edp_j_cycles(self) -> float:
+        return self.total_pj * 1e-12 * self.cycles
+
+    @property
+    def pj_per_mac(self) -> float:
+        """Per algorithmic MAC."""
+        return self.total_pj / self.macs
+
+
+class NetworkCost(NamedTuple):
+    """All layers of a network, one after the other, and the area of the hardware.
+
+    Attributes
+    ----------
+    layers : tuple of LayerCost
+    area_um2 : dict of str to float
+        By component, of all its instances; empty where no area is known.
+    """
+
+    layers: tuple[LayerCost, ...]
+    area_um2: dict[str, float]
+
+    @property
+    def energy_pj(self) -> float:
+        return math.fsum(layer.total_pj for layer in self.layers)
+
+    @property
+    def energy_uj(self) -> float:
+        return self.energy_pj / PJ_PER_UJ
+
+    @property
+    def cycles(self) -> int:
+        return sum(layer.cycles for layer in self.layers)
+
+    @property
+    def macs(self) -> int:
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def edp_j_cycles(self) -> float:
+        return self.energy_uj * 1e-6 * self.cycles
+
+    @property
+    def pj_per_mac(self) -> float:
+        return self.energy_uj * PJ_PER_UJ / self.macs
+
+    @property
+    def utilization(self) -> float:
+        """Mean over time: layers weighted by their cycles."""
+        return math.fsum(layer.utilization * layer.cycles for layer in self.layers) / self.cycles
+
+    def component_uj(self, name: str) -> float:
+        return math.fsum(layer.energy_pj.get(name, 0.0) for layer in self.layers) / PJ_PER_UJ
+
+    def plain(self) -> dict[str, Any]:
+        """Lists, dicts and numbers, from which `of` makes an equal record."""
+        return {"layers": [layer._asdict() for layer in self.layers], "area_um2": self.area_um2}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Self:
+        return cls(tuple(LayerCost(**layer) for layer in plain["layers"]), plain["area_um2"])
