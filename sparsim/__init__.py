@@ -68,9 +68,9 @@ __all__ = [
     "EmptyMapspaceError", "EnergyTable", "EnergyTableError", "EnergyWarning", "Evaluation", "FormatError",
     "Frozen", "Layer", "LevelConstraint", "LevelMapping", "Mapping", "MappingCache", "MappingError",
     "Mapspace", "Nest", "NestConstraint", "Network", "Option", "Rank", "Saf", "SearchResult", "Shape",
-    "SparsePolicy", "SparsimError", "SpecError", "Storage", "TensorFormat", "Workload", "dump", "evaluate", "evaluate_batch",
-    "load_accelerator", "load_documents", "load_preset", "load_text", "load_workload", "preset_names",
-    "search", "search_network", "workload_names",
+    "SparsePolicy", "SparsimError", "SpecError", "Storage", "TensorFormat", "Workload", "dump", "evaluate",
+    "evaluate_batch", "load_accelerator", "load_documents", "load_preset", "load_text", "load_workload",
+    "preset_names", "search", "search_network", "workload_names",
 ]  # fmt: skip
 
 _HOMES = {

@@ -7,7 +7,6 @@ from functools import cached_property
 
 from sparsim.errors import SpecError, near
 from sparsim.estimate.accelerator_energy import energy_table
-from sparsim.files.timeloop.read_mapper_options import MapperOptions
 from sparsim.records import (
     Accelerator,
     Architecture,
@@ -20,6 +19,7 @@ from sparsim.records import (
     Workload,
 )
 from sparsim.records.chip_spec import ChipSpec
+from sparsim.records.mapper_options import MapperOptions
 
 
 @dataclass(frozen=True, kw_only=True)

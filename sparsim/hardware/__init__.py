@@ -2,9 +2,9 @@
 
 from sparsim.hardware.accelerator_plan import AcceleratorPlan, MappedAccelerator
 from sparsim.hardware.eyeriss_plan import EyerissChip, EyerissPlan
+from sparsim.hardware.hardware_loading import load_hardware
 from sparsim.hardware.interface import COLUMNS, Costs, Hardware, Plan, Reals, Slopes, with_densities
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
-from sparsim.hardware.load_hardware import load_hardware
 
 __all__ = [
     "COLUMNS", "AcceleratorPlan", "Costs", "EyerissChip", "EyerissPlan", "Hardware", "LayerCost",

@@ -15,9 +15,9 @@ from sparsim.records.sparsity import Option, Rank, Saf, SparsePolicy, TensorForm
 from sparsim.records.workload import Workload
 
 __all__ = [
-    "CONV", "DENSE", "OBJECTIVES", "Accelerator", "Architecture", "Component", "Compute", "Dataspace", "Density",
-    "EnergyTable", "Layer",
-    "LevelConstraint", "LevelMapping", "Mapping", "Mapspace", "Nest", "NestConstraint", "Network", "Objective", "ObjectiveName", "Option",
-    "Rank", "Record", "Saf", "Shape", "SparsePolicy", "Storage", "TensorFormat", "Workload",
-    "effectual_macs", "is_depthwise", "macs", "objective_names", "objective_value", "tensor_shape", "words",
+    "CONV", "DENSE", "OBJECTIVES", "Accelerator", "Architecture", "Component", "Compute", "Dataspace",
+    "Density", "EnergyTable", "Layer", "LevelConstraint", "LevelMapping", "Mapping", "Mapspace", "Nest",
+    "NestConstraint", "Network", "Objective", "ObjectiveName", "Option", "Rank", "Record", "Saf", "Shape",
+    "SparsePolicy", "Storage", "TensorFormat", "Workload", "effectual_macs", "is_depthwise", "macs",
+    "objective_names", "objective_value", "tensor_shape", "words",
 ]  # fmt: skip

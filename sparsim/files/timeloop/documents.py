@@ -12,12 +12,13 @@ from sparsim.files.timeloop.document_node import Context, Node, describe, near_k
 from sparsim.files.timeloop.read_architecture import estimator_attributes, read_architecture
 from sparsim.files.timeloop.read_constraints import find_items, read_mapspace
 from sparsim.files.timeloop.read_energy_tables import read_tables
-from sparsim.files.timeloop.read_mapper_options import MapperOptions, read_mapper
+from sparsim.files.timeloop.read_mapper_options import read_mapper
 from sparsim.files.timeloop.read_mapping import read_mapping
 from sparsim.files.timeloop.read_problem import read_problem
 from sparsim.files.timeloop.read_sparse_optimizations import read_sparse_optimizations
 from sparsim.files.yaml_reading import YamlMap, load_yaml
 from sparsim.records import Architecture, Layer
+from sparsim.records.mapper_options import MapperOptions
 
 _READ = (
     "architecture", "arch", "problem", "mapping", "sparse_optimizations", "ERT", "ART", "variables",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sparsim.errors import near
 from sparsim.files.timeloop.document_node import Node, or_default
-from sparsim.records import Architecture, Record
+from sparsim.records import Architecture
+from sparsim.records.mapper_options import MapperOptions
 
 _ALGORITHMS = ("exhaustive", "linear-pruned", "hybrid", "random-pruned", "random")
 _METRICS = ("delay", "energy", "edp", "last-level-accesses", "ordered-accesses")
@@ -18,21 +19,6 @@ _OUTPUT = (
     "log-suboptimal", "log-oaves", "log-oaves-mappings", "log-stats", "log-all", "live-status", "diagnostics",
     "emit-whoop-nest", "out_prefix", "version",
 )  # fmt: skip
-
-
-class MapperOptions(Record, frozen=True, kw_only=True):
-    """How Timeloop would search, with its defaults."""
-
-    algorithm: str = "hybrid"
-    metrics: tuple[str, ...] = ("edp",)  # the most important first
-    threads: int | None = None  # None: as many as the machine has
-    search_size: int = 0  # valid mappings; 0: no limit
-    timeout: int = 1000  # invalid mappings since the last valid one; 0: no limit
-    victory_condition: int = 500  # valid mappings since the last better one, per thread; 0: no limit
-    max_permutations_per_visit: int = 16  # orders per factorisation, random-pruned
-    filter_revisits: bool = False
-    penalize_consecutive_bypass_fails: bool = False
-    sync_interval: int = 0  # mappings between exchanges of the best between threads; 0: never
 
 
 def read_mapper(node: Node, arch: Architecture) -> MapperOptions:
