@@ -13,6 +13,7 @@ from gmp.errors import writing
 from sparsim.fileio.json_and_csv import write_csv
 from sparsim.fileio.writing import replacing
 from sparsim.hardware import Reals
+from sparsim.records import edp_j_cycles
 from sparsim.report.tables import Table
 
 HEAD = ("step", "layer", "weights_density", "inputs_density", "outputs_density", "energy_pj", "cycles", "edp")
@@ -51,7 +52,7 @@ class Reading:
     @property
     def edp(self) -> float:
         """J x cycles, of the totals."""
-        return self.energy_pj * 1e-12 * self.cycles
+        return float(edp_j_cycles(self.energy_pj, self.cycles))
 
     def scalars(self) -> dict[str, float]:
         """For a logger: the totals, and energy and cycles as `energy_pj/LAYER` and `cycles/LAYER`."""
@@ -65,7 +66,7 @@ class Reading:
         rows: list[tuple[str | int | float, ...]] = []
         each = zip(self.names, self.densities.tolist(), self.layer_energy_pj, self.layer_cycles, strict=True)
         for name, densities, energy, cycles in each:
-            edp = float(energy * 1e-12 * cycles)
+            edp = float(edp_j_cycles(energy, cycles))
             rows.append((self.step, name, *densities, float(energy), float(cycles), edp))
         return [*rows, (self.step, TOTAL, "", "", "", self.energy_pj, self.cycles, self.edp)]
 

@@ -24,7 +24,14 @@ from sparsim.errors import MappingError, SpecError
 from sparsim.hardware.bicubic import Bicubic
 from sparsim.hardware.interface import COLUMNS, Costs, Hardware, Plan, Progress, Reals, Slopes, refuse_options
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
-from sparsim.machines.eyeriss import Chip, ChipEvaluation, chip_area, plan_layer
+from sparsim.machines.eyeriss import (
+    Chip,
+    ChipEvaluation,
+    NetworkEvaluation,
+    chip_area,
+    plan_layer,
+    plan_network,
+)
 from sparsim.machines.eyeriss.chip import DRAM, chip_energy_sources
 from sparsim.machines.eyeriss.compression import OPERANDS, ROLES, plainly, skips_zeros
 from sparsim.machines.eyeriss.conv_dims import as_conv
@@ -95,14 +102,21 @@ class EyerissChip(Hardware):
         self, layers: Sequence[Layer], *, objective: Objective = "edp", folder: Path | None = None,
         progress: Progress | None = None,
     ) -> NetworkCost:  # fmt: skip
-        """Between equals by one objective the planner takes the better by the other one already."""
+        found = self.evaluate(layers, objective=objective, progress=progress).layers
+        return NetworkCost(tuple(map(layer_cost, layers, found)), self.area_um2)
+
+    def evaluate(
+        self, layers: Sequence[Layer], *, objective: Objective = "delay", progress: Progress | None = None
+    ) -> NetworkEvaluation:
+        """`cost` with all that the chip tells of a layer. Of layers that are equal by the first objective the
+        planner takes the better by another one already, so that further objectives change nothing."""
         name = objective_names(objective)[0]
-        found = []
-        for layer in layers:
+
+        def tell(found: ChipEvaluation) -> None:
             if progress is not None:
-                progress(layer.name)
-            found.append(layer_cost(layer, plan_layer(self.chip, layer, name)))  # type: ignore[arg-type]
-        return NetworkCost(tuple(found), self.area_um2)
+                progress(found.layer.name)
+
+        return plan_network(self.chip, layers, name, tell)  # type: ignore[arg-type]
 
 
 def layer_cost(layer: Layer, found: ChipEvaluation) -> LayerCost:

@@ -100,7 +100,7 @@ class Hardware(ABC):
     ) -> NetworkCost:  # fmt: skip
         """What `layers` cost with the densities that they have, each under the best mapping for these.
 
-        Parameters and errors are those of `plan`; `progress` is called before each layer.
+        Parameters and errors are those of `plan`.
         """
 
 

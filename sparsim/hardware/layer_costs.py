@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
+from sparsim.records import edp_j_cycles
+
 PJ_PER_UJ = 1e6
 
 
@@ -37,7 +39,7 @@ class LayerCost(NamedTuple):
 
     @property
     def edp_j_cycles(self) -> float:
-        return self.total_pj * 1e-12 * self.cycles
+        return float(edp_j_cycles(self.total_pj, self.cycles))
 
     @property
     def pj_per_mac(self) -> float:
@@ -76,7 +78,7 @@ class NetworkCost(NamedTuple):
 
     @property
     def edp_j_cycles(self) -> float:
-        return self.energy_uj * 1e-6 * self.cycles
+        return float(edp_j_cycles(self.energy_pj, self.cycles))
 
     @property
     def pj_per_mac(self) -> float:

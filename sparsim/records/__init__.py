@@ -8,7 +8,14 @@ from sparsim.records.energy_table import EnergyTable
 from sparsim.records.layer_counts import effectual_macs, macs, tensor_shape, words
 from sparsim.records.mapping import LevelMapping, Mapping, Nest
 from sparsim.records.mapspace import LevelConstraint, Mapspace, NestConstraint
-from sparsim.records.objective import OBJECTIVES, Objective, ObjectiveName, objective_names, objective_value
+from sparsim.records.objective import (
+    OBJECTIVES,
+    Objective,
+    ObjectiveName,
+    edp_j_cycles,
+    objective_names,
+    objective_value,
+)
 from sparsim.records.record import Record
 from sparsim.records.shape import DENSE, Dataspace, Density, Layer, Shape
 from sparsim.records.sparsity import Option, Rank, Saf, SparsePolicy, TensorFormat
@@ -18,6 +25,6 @@ __all__ = [
     "CONV", "DENSE", "OBJECTIVES", "Accelerator", "Architecture", "Component", "Compute", "Dataspace",
     "Density", "EnergyTable", "Layer", "LevelConstraint", "LevelMapping", "Mapping", "Mapspace", "Nest",
     "NestConstraint", "Network", "Objective", "ObjectiveName", "Option", "Rank", "Record", "Saf", "Shape",
-    "SparsePolicy", "Storage", "TensorFormat", "Workload", "effectual_macs", "is_depthwise", "macs",
+    "SparsePolicy", "Storage", "TensorFormat", "Workload", "edp_j_cycles", "effectual_macs", "is_depthwise", "macs",
     "objective_names", "objective_value", "tensor_shape", "words",
 ]  # fmt: skip

@@ -38,3 +38,8 @@ def objective_value(name: str, energy_pj: Any, cycles: Any) -> Any:
             return cycles
         case _:
             return energy_pj * cycles
+
+
+def edp_j_cycles(energy_pj: Any, cycles: Any) -> Any:
+    """The product of energy and delay, in joules times cycles."""
+    return energy_pj * 1e-12 * cycles

@@ -11,7 +11,7 @@ from sparsim.machines.eyeriss.chip_area import chip_area
 from sparsim.machines.eyeriss.eyexam import Bound
 from sparsim.machines.eyeriss.layer_cost import NOC, ChipEvaluation, Metric, tile_of
 from sparsim.machines.eyeriss.plan_network import NetworkEvaluation
-from sparsim.records import Workload
+from sparsim.records import Workload, edp_j_cycles
 from sparsim.records.layer_counts import macs
 
 LIMITS = ("PE", "iact", "psum", "DRAM")  # parts whose time makes that of a layer
@@ -38,7 +38,7 @@ def active_pes(found: ChipEvaluation) -> int:
 
 def edp(found: ChipEvaluation) -> float:
     """Energy-delay product with DRAM, in J x cycles."""
-    return (found.chip_pj + found.dram_pj) * 1e-12 * found.cycles
+    return float(edp_j_cycles(found.chip_pj + found.dram_pj, found.cycles))
 
 
 def layer_row(found: ChipEvaluation) -> dict[str, str | float]:
