@@ -25,6 +25,6 @@ __all__ = [
     "CONV", "DENSE", "OBJECTIVES", "Accelerator", "Architecture", "Component", "Compute", "Dataspace",
     "Density", "EnergyTable", "Layer", "LevelConstraint", "LevelMapping", "Mapping", "Mapspace", "Nest",
     "NestConstraint", "Network", "Objective", "ObjectiveName", "Option", "Rank", "Record", "Saf", "Shape",
-    "SparsePolicy", "Storage", "TensorFormat", "Workload", "edp_j_cycles", "effectual_macs", "is_depthwise", "macs",
-    "objective_names", "objective_value", "tensor_shape", "words",
+    "SparsePolicy", "Storage", "TensorFormat", "Workload", "edp_j_cycles", "effectual_macs", "is_depthwise",
+    "macs", "objective_names", "objective_value", "tensor_shape", "words",
 ]  # fmt: skip
