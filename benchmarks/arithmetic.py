@@ -12,17 +12,16 @@ import time
 import numpy as np
 from numba import njit
 
-from sparsim.files.native import Loaded
 from sparsim.model.arrays import KEEP, N_RANKS, MappingPack
 from sparsim.model.lower import lower_arch, lower_policy
-from sparsim.records import Layer
+from sparsim.records import Accelerator, Layer
 
 LANES, STEPS = 8, 1_000_000
 
 
-def operations_per_mapping(layer: Layer, chip: Loaded, mappings: MappingPack, *, sparse: bool) -> float:
+def operations_per_mapping(layer: Layer, chip: Accelerator, mappings: MappingPack, *, sparse: bool) -> float:
     """Additions, multiplications, divisions and roundings, on average over the mappings."""
-    arch = lower_arch(chip.architecture, chip.energy)
+    arch = lower_arch(chip)
     levels, tensors = len(arch.fan), len(layer.shape.dataspaces)
     loops = float((mappings.factor > 1).sum(axis=(1, 2)).mean())
     kept = float(np.bitwise_count(mappings.flags[:, :, KEEP]).sum(axis=1).mean())
@@ -31,7 +30,7 @@ def operations_per_mapping(layer: Layer, chip: Loaded, mappings: MappingPack, *,
     counts = kept * (6 + 9 + 9)  # counts; vector accesses and energy of three actions; bandwidth and totals
     if not sparse:
         return nest + traffic + counts
-    policy = lower_policy(chip.policy, chip.architecture, layer.shape)
+    policy = lower_policy(chip, layer.shape)
     ranks = float(policy.format[:, :, N_RANKS].sum())
     occupancy = kept * 14  # two occupancies, expected words, density, working counts
     formats = ranks * (3 * 10 + 12 + 9 * 4)  # units of two tiles and the fullest; words; bits of nine actions

@@ -30,13 +30,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import gmp
-from gmp.energy import EnergyMonitor, EnergyScore, NetworkCost, netadapt
+from gmp.energy import EnergyMonitor, EnergyScore, netadapt
 from pointnet.data import Clouds, Dataset, load_data
 from pointnet.model import PointNet2
 from pointnet.trace_clouds import RUN_BATCH
 from pointnet.training.batches import Batches
 from pointnet.training.settings import AUGMENTATIONS, Settings
 from pointnet.training.train import Training
+from sparsim.hardware import Plan as HardwarePlan
 from sparsim.report.tables import Table
 
 CHIP = "eyeriss_v2"
@@ -170,10 +171,10 @@ def loss_of(model: nn.Module, clouds: Tensor, labels: Tensor) -> float:
     return float(F.cross_entropy(torch.cat(logits), labels))
 
 
-def cost_of(plan: Plan, example: Tensor) -> NetworkCost:
+def cost_of(plan: Plan, example: Tensor) -> HardwarePlan:
     """Mappings planned for the activations of an untrained network: the same for all seeds."""
     torch.manual_seed(0)
-    return EnergyMonitor(PointNet2(plan.settings.network(10)), CHIP, example).cost
+    return EnergyMonitor(PointNet2(plan.settings.network(10)), CHIP, example).plan
 
 
 def data_of(plan: Plan) -> tuple[Dataset, Clouds]:

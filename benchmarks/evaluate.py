@@ -21,14 +21,15 @@ import arithmetic
 import numpy as np
 import timeloop
 from benchmark import Found, Step, benchmark, cpu_seconds, met, run_process
+from msgspec.structs import replace
 
 from pointnet.original.published_runs import SHAPE, Run, runs
-from sparsim.files.load import load_preset
-from sparsim.files.native import Loaded
+from sparsim.files.native import load_accelerator
 from sparsim.model.arrays import MappingPack
-from sparsim.model.evaluate import Frozen, evaluate, evaluate_batch
+from sparsim.model.evaluate import evaluate, evaluate_pack
+from sparsim.model.frozen import Frozen
 from sparsim.model.lower import lower_mappings
-from sparsim.records import Layer
+from sparsim.records import Accelerator, Layer
 from sparsim.report.tables import Table
 
 ROOT = Path(__file__).parent.parent
@@ -59,10 +60,10 @@ QUICK = Effort(mappings=100, draws=50_000, repeats=2, calls=5, cold=False)
 # ---- mappings
 
 
-def draw_mappings(run: Run, chip: Loaded, rng: np.random.Generator) -> MappingPack:
+def draw_mappings(run: Run, chip: Accelerator, rng: np.random.Generator) -> MappingPack:
     """Those of `DRAWS` draws that fit the array: prime factors of bounds on random tiling levels, in random
     loop order."""
-    template = lower_mappings(chip.architecture, SHAPE, [run.mapping])
+    template = lower_mappings(chip, SHAPE, [run.mapping])
     rows = np.arange(DRAWS)
     factor = np.ones((DRAWS, *template.factor.shape[1:]), np.int64)
     for d, dim in enumerate(SHAPE.dims):
@@ -90,7 +91,7 @@ def _primes(n: int) -> list[int]:
     return found
 
 
-def valid_mappings(run: Run, chip: Loaded, effort: Effort) -> MappingPack:
+def valid_mappings(run: Run, chip: Accelerator, effort: Effort) -> MappingPack:
     """The first `effort.mappings` valid ones of a seeded sequence of draws."""
     rng = np.random.default_rng([SEED, run.number])
     parts: list[MappingPack] = []
@@ -105,15 +106,16 @@ def valid_mappings(run: Run, chip: Loaded, effort: Effort) -> MappingPack:
     return MappingPack(*(np.ascontiguousarray(column) for column in columns))
 
 
-def _batch(layer: Layer, chip: Loaded, pack: MappingPack, *, sparse: bool) -> Any:
-    policy = chip.policy if sparse else None
-    return evaluate_batch(chip.architecture, layer, policy, chip.energy, pack, accounting=ACCOUNTING)
+def _batch(layer: Layer, chip: Accelerator, pack: MappingPack, *, sparse: bool) -> Any:
+    if not sparse:
+        chip = chip.kept("without policy", (), lambda: replace(chip, policy=None))
+    return evaluate_pack(chip, layer, pack, accounting=ACCOUNTING)
 
 
 # ---- measurements
 
 
-def measure_batch(chip: Loaded, effort: Effort, step: Step) -> dict[str, float]:
+def measure_batch(chip: Accelerator, effort: Effort, step: Step) -> dict[str, float]:
     """Mappings per CPU second, worst layer; dense means no policy and densities of 1."""
     rates: dict[str, list[float]] = {"sparse": [], "dense": []}
     shares: dict[str, list[float]] = {"sparse": [], "dense": []}
@@ -140,11 +142,11 @@ def measure_batch(chip: Loaded, effort: Effort, step: Step) -> dict[str, float]:
     return result
 
 
-def measure_calls(chip: Loaded, effort: Effort, step: Step) -> dict[str, float]:
+def measure_calls(chip: Accelerator, effort: Effort, step: Step) -> dict[str, float]:
     study = _study_runs("sparse")
     layers, mappings = [run.layer for run in study], [run.mapping for run in study]
     step("Frozen and evaluate, 12 layers")
-    frozen = Frozen(chip.architecture, layers, chip.policy, chip.energy, mappings, accounting=ACCOUNTING)
+    frozen = Frozen(chip, layers, mappings, accounting=ACCOUNTING)
     names = [d.name for d in SHAPE.dataspaces]
     densities = np.array([[layer.density(name).density for name in names] for layer in layers])
 
@@ -155,9 +157,7 @@ def measure_calls(chip: Loaded, effort: Effort, step: Step) -> dict[str, float]:
     def single_calls() -> None:
         for _ in range(effort.calls):
             for run in study:
-                evaluate(
-                    chip.architecture, run.layer, chip.policy, chip.energy, run.mapping, accounting=ACCOUNTING
-                )
+                evaluate(chip, run.layer, run.mapping, accounting=ACCOUNTING)
 
     frozen_s, single_s = cpu_seconds(frozen_calls, single_calls, repeats=effort.repeats)
     return {
@@ -238,7 +238,7 @@ def table(result: dict[str, Any]) -> Table:
 @benchmark(quick="Little work, rough numbers.")
 def main(step: Step, quick: bool) -> Found:
     effort = QUICK if quick else FULL
-    chip = load_preset("eyeriss_like_onchip")
+    chip = load_accelerator("eyeriss_like_onchip")
     result: dict[str, Any] = measure_batch(chip, effort, step)
     result["batch_peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     result |= measure_calls(chip, effort, step)

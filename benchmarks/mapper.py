@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import timeloop
 from benchmark import Found, Step, benchmark, machine
+from msgspec.structs import replace
 
 from pointnet.original.published_runs import DESIGNS, Run, runs, study_mapspace
-from sparsim.files.load import load_preset
+from sparsim.files.native import load_accelerator
 from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.indexed_mapspace import lower_mapspace
 from sparsim.mapper.random_and_local import search_random
@@ -27,7 +28,7 @@ from sparsim.mapper.search_budget import Budget
 from sparsim.mapper.search_result import SearchResult
 from sparsim.model.arrays import Reals
 from sparsim.model.evaluate import Accounting, evaluate
-from sparsim.records import Mapspace
+from sparsim.records import Accelerator, Mapspace
 from sparsim.report.tables import Table
 
 ACCOUNTING: Accounting = "timeloop-3"
@@ -57,22 +58,20 @@ class Case(NamedTuple):
         return (ours < published) - (ours > published)
 
 
-def problem_of(run: Run) -> Problem:
-    chip = load_preset(DESIGNS[run.design])
-    assert chip.architecture is not None
-    return Problem(chip.architecture, run.layer, chip.policy, chip.energy, ACCOUNTING)
+def accelerator_of(run: Run, mapspace: Mapspace | None = None) -> Accelerator:
+    """The run's design with a mapspace, the study's if none is given."""
+    return replace(load_accelerator(DESIGNS[run.design]), mapspace=mapspace or study_mapspace())
 
 
 def best_of(
     run: Run, objective: tuple[str, ...], mapspace: Mapspace | None = None, evaluations: int | None = None
 ) -> tuple[SearchResult, float]:
     """The search's result and its CPU seconds; the mapspace is the study's if none is given."""
-    problem = problem_of(run)
+    accelerator = accelerator_of(run, mapspace)
     start = time.process_time()
     found = search(
-        *problem[:4], mapspace or study_mapspace(), objective=objective, accounting=ACCOUNTING,
-        evaluations=evaluations,
-    )  # fmt: skip
+        accelerator, run.layer, objective=objective, accounting=ACCOUNTING, evaluations=evaluations
+    )
     return found, time.process_time() - start
 
 
@@ -80,7 +79,7 @@ def measure_cases(chosen: list[Run], step: Step) -> list[Case]:
     cases = []
     for run in chosen:
         step(f"{run.design} {run.variant}, layer {run.number}")
-        published = evaluate(*problem_of(run)[:4], run.mapping, accounting=ACCOUNTING)
+        published = evaluate(accelerator_of(run), run.layer, run.mapping, accounting=ACCOUNTING)
         cases.append(Case(run, published.cycles, published.energy_pj, *best_of(run, OBJECTIVE)))
     return cases
 
@@ -117,7 +116,7 @@ class Unbounded(Engine):
 
     @property
     def limit(self) -> Reals:
-        return np.full(len(self.metrics), np.inf)
+        return np.full(len(self.objectives), np.inf)
 
 
 def scored_per_cpu_s(cases: list[Case], draws: int, step: Step) -> float:
@@ -129,8 +128,8 @@ def scored_per_cpu_s(cases: list[Case], draws: int, step: Step) -> float:
         if run[:2] != QUICK:
             continue
         step(f"random search, layer {run.number}")
-        problem = problem_of(run)
-        space = lower_mapspace(problem.arch, problem.layer, study_mapspace())
+        problem = Problem(accelerator_of(run), run.layer, ACCOUNTING)
+        space = lower_mapspace(problem.accelerator, run.layer)
         engine = Unbounded(
             problem, space, OBJECTIVE, top=1, threads=1, budget=Budget(None, None), progress=None
         )
@@ -232,7 +231,8 @@ def main(step: Step, quick: bool) -> Found:
     result["scored_per_cpu_s"] = scored_per_cpu_s(cases, QUICK_DRAWS if quick else DRAWS, step)
     result["objectives"] = [] if quick else spread(cases, step)
     step("timeloop-mapper")
-    problems = [(problem_of(case.run), case.run.mapping) for case in cases if case.run[:2] == QUICK]
+    quick_runs = [case.run for case in cases if case.run[:2] == QUICK]
+    problems = [(accelerator_of(run), run.layer, run.mapping) for run in quick_runs]
     result["timeloop_mapper_layers"], result["timeloop"] = timeloop.compare_search(problems)
     result["layers"] = [layer_record(case) for case in cases]
     blocks = {

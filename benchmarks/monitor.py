@@ -15,12 +15,14 @@ from typing import NamedTuple
 
 import torch
 from benchmark import Found, Step, benchmark, cpu_seconds
+from msgspec.structs import replace
 from torch.nn import functional as F
 
 import gmp
-from gmp.energy import Accelerator, EnergyMonitor, load_hardware
+from gmp.energy import EnergyMonitor
 from pointnet.model import Config, PointNet2, Scale, Stage, preset
 from pointnet.original.published_runs import study_mapspace
+from sparsim.hardware import MappedAccelerator, load_hardware
 from sparsim.report.tables import Table
 
 SEED = 2022
@@ -64,8 +66,8 @@ def measure(network: str, config: Config, repeats: int, say: Step) -> list[Row]:
     rows = []
     for name in HARDWARE:
         hardware = load_hardware(name)
-        if isinstance(hardware, Accelerator):
-            hardware = hardware._replace(mapspace=study_mapspace())
+        if isinstance(hardware, MappedAccelerator):
+            hardware = load_hardware(replace(hardware.accelerator, mapspace=study_mapspace()))
         monitor = EnergyMonitor(
             model, hardware, clouds[:WATCHED], pruner=pruner, batch=WATCHED,
             progress=lambda layer, name=name: say(f"{network} on {name}: {layer}"),  # type: ignore[misc]

@@ -15,8 +15,7 @@ from benchmark import run_process
 from pointnet.original.published_runs import study_mapspace
 from sparsim.files.timeloop.stats_reader import Key, parse_stats
 from sparsim.files.timeloop.write_documents import write_documents
-from sparsim.mapper.engine import Problem
-from sparsim.records import Mapping, Mapspace, NestConstraint
+from sparsim.records import Accelerator, Layer, Mapping, Mapspace, NestConstraint
 
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("SPARSIM_SHARED", ROOT / ".." / "shared"))
@@ -96,16 +95,18 @@ def _nest(nest: NestConstraint) -> dict[str, Any]:
     return fields
 
 
-def compare_search(problems: list[tuple[Problem, Mapping]]) -> tuple[list[dict[str, Any]], list[str]]:
+def compare_search(
+    problems: list[tuple[Accelerator, Layer, Mapping]],
+) -> tuple[list[dict[str, Any]], list[str]]:
     """`timeloop-mapper` with the study's settings and mapspace on layers of the study, each with any mapping,
     from documents written here: per layer what it found and its CPU seconds; and a line on it, or why it is
     missing."""
     if not shutil.which("timeloop-mapper"):
         return [], ["`timeloop-mapper` is not on PATH: not run beside ours."]
     found = []
-    for problem, mapping in problems:
+    for accelerator, layer, mapping in problems:
         with tempfile.TemporaryDirectory() as folder:
-            paths = write_documents(Path(folder), *problem[:4], mapping)
+            paths = write_documents(Path(folder), accelerator, layer, mapping)
             settings = Path(folder) / "search.yaml"
             keys = {"mapper": MAPPER, "mapspace_constraints": constraints_of(study_mapspace())}
             settings.write_text(yaml.safe_dump(keys), encoding="utf-8")
@@ -113,7 +114,7 @@ def compare_search(problems: list[tuple[Problem, Mapping]]) -> tuple[list[dict[s
             cpu_s = run_process(["timeloop-mapper", *documents, "-o", folder]).cpu_s
             stats = parse_stats(Path(folder, "timeloop-mapper.stats.txt").read_text(encoding="utf-8")).fields
         cycles, energy_uj = (stats[Key("summary", "", "", "", field)] for field in ("Cycles", "Energy"))
-        found.append({"layer": problem.layer.name, "cycles": cycles, "energy_uj": energy_uj, "cpu_s": cpu_s})
+        found.append({"layer": layer.name, "cycles": cycles, "energy_uj": energy_uj, "cpu_s": cpu_s})
     cycles, energy_uj, cpu_s = (
         sum(layer[key] for layer in found) for key in ("cycles", "energy_uj", "cpu_s")
     )

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 
 from pointnet.layer_figures import add_legend, label_layers, panels, save
 from pointnet.study.design_costs import BOTH, DENSE, TITLES, VARIANTS
-from sparsim.hardware import LayerCost, NetworkCost
 from pointnet.study.pruning_comparison import CONTROL
 from pointnet.study.savings import Saved
 from pointnet.study.study_networks import Network
 from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
+from sparsim.hardware import LayerCost, NetworkCost
 
 Costs = Mapping[str, Mapping[str, NetworkCost]]  # design, variant
 Saves = Mapping[str, Mapping[str, Mapping[str, Saved]]]  # design, quantity, layer
