@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from sparsim.records import Architecture, Layer, LevelConstraint, LevelMapping, Mapping, Mapspace, Nest
+from sparsim.records import Accelerator, Layer, LevelConstraint, LevelMapping, Mapping, Mapspace, Nest
 from sparsim.records import NestConstraint as Constraint
 
 
@@ -20,7 +20,8 @@ class Tiling(NamedTuple):
 class NaiveSpace:
     """`order`, `split` and `mapping` prune the unit loops of a factorisation if they are given one."""
 
-    def __init__(self, arch: Architecture, layer: Layer, mapspace: Mapspace) -> None:
+    def __init__(self, accelerator: Accelerator, layer: Layer) -> None:
+        arch, mapspace = accelerator.architecture, accelerator.mapspace or Mapspace()
         self.layer, self.dims = layer, layer.shape.dims
         self.data = [d.name for d in layer.shape.dataspaces]
         by_name = {c.level: c for c in mapspace.levels}

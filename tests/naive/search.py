@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsim.mapper.indexed_mapspace import Space, as_pack, mapping_of
+from sparsim.mapper.indexed_mapspace import Space, as_pack
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import MappingPack
-from sparsim.model.evaluate import BatchResult, evaluate_batch
+from sparsim.model.evaluate import BatchResult, evaluate_pack
 from sparsim.model.lower import lower_arch
 
 
@@ -49,7 +49,7 @@ def list_mappings(case, space: Space, accounting: str, *, test_fan: bool, unit_l
                     candidates.append((*chosen, choice))
     fields = [np.array([row[i] for row in rows], np.int64) for i in range(4)] if rows else _nothing(space)
     pack = as_pack(space, *fields)
-    result = evaluate_batch(*case.given[:2], pack, accounting=accounting)
+    result = evaluate_pack(case.on(), case.layer, pack, accounting=accounting)
     return Listed(pack, candidates, result)
 
 
@@ -92,8 +92,3 @@ def _parallel_enough(arch, space, factor):
         if spatial:
             used *= prod(factor[t]) / (arch.fan[s, 0] * arch.fan[s, 1])
     return used >= space.min_parallelism
-
-
-def record(case, space: Space, pack: MappingPack, i: int):
-    flags = pack.flags[i][:, packs.KEEP]
-    return mapping_of(case.arch, case.layer.shape, pack.factor[i], pack.order[i], pack.split[i], flags, space)

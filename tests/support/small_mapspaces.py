@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from sparsim.records import Architecture, Layer, LevelConstraint, Mapspace, NestConstraint, Shape
+from sparsim.records import Accelerator, Layer, LevelConstraint, Mapspace, NestConstraint, Shape
 from support.small_nests import SHAPES, accelerators
 
 
 class Problem(NamedTuple):
-    arch: Architecture
+    """What `lower_mapspace` takes."""
+
+    accelerator: Accelerator
     layer: Layer
-    mapspace: Mapspace
 
     def __repr__(self) -> str:
         return "\n".join(f"{type(record).__name__} {record.to_dict()}" for record in self)
@@ -28,7 +29,8 @@ def problems(draw: Any) -> Problem:
         draw(level_constraints(shape, level.name, fan)) for level, fan in zip(arch.storage, fans, strict=True)
     )
     mapspace = Mapspace(levels=levels[draw(st.integers(0, 1)) :])
-    return Problem(arch, Layer(name=shape.name, shape=shape, bounds=bounds), mapspace)
+    layer = Layer(name=shape.name, shape=shape, bounds=bounds)
+    return Problem(Accelerator(architecture=arch, mapspace=mapspace), layer)
 
 
 @st.composite

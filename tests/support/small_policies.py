@@ -9,6 +9,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from sparsim.records import (
+    Accelerator,
     Architecture,
     Density,
     EnergyTable,
@@ -57,13 +58,18 @@ def every_price(arch: Architecture) -> EnergyTable:
 
 
 class Network(NamedTuple):
-    """The arguments of `Frozen`, in its order."""
+    """An accelerator in parts, layers and their mappings; `given` are the arguments of `Frozen`."""
 
     arch: Architecture
     layers: list[Layer]
     policy: SparsePolicy | None
     energy: EnergyTable | None
     mappings: list[Mapping]
+
+    @property
+    def given(self) -> tuple[Accelerator, list[Layer], list[Mapping]]:
+        accelerator = Accelerator(architecture=self.arch, policy=self.policy, energy=self.energy)
+        return accelerator, self.layers, self.mappings
 
 
 @st.composite

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sparsim.errors import EmptyMapspaceError
 from sparsim.mapper.indexed_mapspace import Space, lower_mapspace, sizes
 from sparsim.records import (
+    Accelerator,
     Architecture,
     Compute,
     EnergyTable,
@@ -29,7 +30,7 @@ MOST_MAPPINGS = 600
 
 
 class Search(NamedTuple):
-    """Arguments of `search`, and its mapspace lowered."""
+    """A case with a mapspace for its mapping, and that lowered; `arguments` are those of `search`."""
 
     case: Case
     mapspace: Mapspace
@@ -37,8 +38,8 @@ class Search(NamedTuple):
     accounting: str
 
     @property
-    def arguments(self) -> tuple[Any, ...]:
-        return (*self.case[:4], self.mapspace)
+    def arguments(self) -> tuple[Accelerator, Layer]:
+        return self.case.on(self.mapspace), self.case.layer
 
 
 @st.composite
@@ -56,7 +57,7 @@ def searches(draw: Any, *, dense: bool | None = None) -> Search:
     levels = tuple(_constraint(draw, level, dims, data, moved) for level in case.mapping.levels)
     mapspace = Mapspace(levels=levels, min_parallelism=draw(st.sampled_from([0.0, 0.0, 0.3])))
     try:
-        space = lower_mapspace(case.arch, case.layer, mapspace)
+        space = lower_mapspace(case.on(mapspace), case.layer)
     except EmptyMapspaceError:
         assume(False)
     assume(1 < sizes(space).total <= MOST_MAPPINGS)
@@ -92,7 +93,7 @@ def losing_a_word() -> Search:
         )
     )
     case = Case(arch, layer, None, EnergyTable(actions=actions), Mapping(levels=()))
-    return Search(case, mapspace, lower_mapspace(arch, layer, mapspace), "timeloop-3")
+    return Search(case, mapspace, lower_mapspace(case.on(mapspace), layer), "timeloop-3")
 
 
 def _tight(draw: Any, level: Any) -> Any:

@@ -12,7 +12,7 @@ from support.mapper_documents import SEARCH
 
 from sparsim import Density, MappingCache, search, search_network
 from sparsim.errors import CacheWarning
-from sparsim.files.timeloop.documents import search_documents_from
+from sparsim.files.timeloop.documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
 from sparsim.mapper import network_search as network
 from sparsim.mapper.mapping_cache import default_folder, search_key
@@ -20,11 +20,10 @@ from sparsim.mapper.mapping_cache import default_folder, search_key
 
 @pytest.fixture(scope="module")
 def problem():
-    """Architecture, layer, policy, energy, mapspace."""
-    documents, mapspace, _ = search_documents_from(
-        [(name, parse_yaml(SEARCH[name], name)) for name in SEARCH]
-    )
-    return documents.arch, documents.layer, documents.policy, documents.energy, mapspace
+    """Accelerator and layer."""
+    texts = [(name, parse_yaml(SEARCH[name], name)) for name in SEARCH]
+    documents = documents_from(texts, for_search=True)
+    return documents.accelerator, documents.layer()
 
 
 @pytest.fixture(scope="module")
@@ -116,14 +115,20 @@ def test_threads_that_keep_the_same_result(result, tmp_path):
 
 def changed(problem):
     """The problem with one part changed, each part in turn."""
-    arch, layer, policy, energy, mapspace = problem
-    yield replace(arch, storage=(replace(arch.storage[0], read_bandwidth=2), *arch.storage[1:])), *problem[1:]
-    yield arch, replace(layer, bounds=layer.bounds | {"M": 16}), policy, energy, mapspace
-    yield arch, replace(layer, densities={"A": Density(density=0.125)}), policy, energy, mapspace
-    yield arch, layer, replace(policy, compute_gating=not policy.compute_gating), energy, mapspace
-    yield arch, layer, None, energy, mapspace
-    yield arch, layer, policy, None, mapspace
-    yield arch, layer, policy, energy, replace(mapspace, levels=mapspace.levels[:-1])
+    accelerator, layer = problem
+    arch, policy, mapspace = accelerator.architecture, accelerator.policy, accelerator.mapspace
+    storage = replace(arch.storage[0], read_bandwidth=2), *arch.storage[1:]
+    for changes in (
+        {"architecture": replace(arch, storage=storage)},
+        {"policy": replace(policy, compute_gating=not policy.compute_gating)},
+        {"policy": None},
+        {"energy": None},
+        {"mapspace": replace(mapspace, levels=mapspace.levels[:-1])},
+        {"mapspace": None},
+    ):
+        yield replace(accelerator, **changes), layer
+    yield accelerator, replace(layer, bounds=layer.bounds | {"M": 16})
+    yield accelerator, replace(layer, densities={"A": Density(density=0.125)})
 
 
 def test_key_depends_on_problem_and_options(problem):
@@ -138,9 +143,9 @@ def test_key_depends_on_problem_and_options(problem):
 
 
 def test_key_does_not_depend_on_what_changes_nothing(problem):
-    arch, layer, policy, energy, mapspace = problem
+    accelerator, layer = problem
     key = search_key(*problem, {})
-    assert search_key(arch, replace(layer, name="other"), policy, energy, mapspace, {}) == key
+    assert search_key(accelerator, replace(layer, name="other"), {}) == key
     for options in (
         {"threads": 2},
         {"progress": print},
@@ -182,9 +187,9 @@ def searched(monkeypatch):
     """Names of the layers that were searched."""
     names = []
 
-    def counting(arch, layer, *rest, **options):
+    def counting(accelerator, layer, **options):
         names.append(layer.name)
-        return search(arch, layer, *rest, **options)
+        return search(accelerator, layer, **options)
 
     monkeypatch.setattr(network, "search", counting)
     return names
@@ -201,38 +206,38 @@ def network_of(layer):
 
 
 def test_equal_layers_are_searched_once(problem, searched):
-    arch, layer, *rest = problem
+    accelerator, layer = problem
     layers = network_of(layer)
-    results = search_network(arch, layers, *rest, objective="energy")
+    results = search_network(accelerator, layers, objective="energy")
     assert searched == ["first", "small"]
     assert results[0] is results[2]
     assert results[1] is results[3]
     for each, result in zip(layers, results, strict=True):
-        alone = search(arch, each, *rest, objective="energy")
+        alone = search(accelerator, each, objective="energy")
         assert (result.top, result.certificate) == (alone.top, alone.certificate)
 
 
 def test_known_layers_are_not_searched(problem, searched, tmp_path):
-    arch, layer, *rest = problem
-    first = search_network(arch, network_of(layer), *rest, cache=MappingCache(tmp_path))
+    accelerator, layer = problem
+    first = search_network(accelerator, network_of(layer), cache=MappingCache(tmp_path))
     searched.clear()
-    assert search_network(arch, network_of(layer), *rest, cache=MappingCache(tmp_path)) == first
+    assert search_network(accelerator, network_of(layer), cache=MappingCache(tmp_path)) == first
     assert searched == []
-    search_network(arch, network_of(layer)[:1], *rest, cache=MappingCache(tmp_path), seed=1)
+    search_network(accelerator, network_of(layer)[:1], cache=MappingCache(tmp_path), seed=1)
     assert searched == ["first"]
 
 
 def test_ctrl_c_ends_the_network_and_is_not_kept(problem, searched, tmp_path):
-    arch, layer, *rest = problem
+    accelerator, layer = problem
 
     def stop(progress):
         if progress.best is not None:
             raise KeyboardInterrupt
 
     layers, cache = network_of(layer), MappingCache(tmp_path)
-    (result,) = search_network(arch, layers, *rest, cache=cache, progress=stop)
+    (result,) = search_network(accelerator, layers, cache=cache, progress=stop)
     assert result.interrupted
     assert result.certificate.kind == "gap"
     assert searched == ["first"]
     assert list(tmp_path.iterdir()) == []
-    assert not search_network(arch, layers, *rest, cache=cache)[0].interrupted
+    assert not search_network(accelerator, layers, cache=cache)[0].interrupted

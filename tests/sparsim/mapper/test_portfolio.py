@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from naive.search import list_mappings
 from support.examples import accelerator, fixed, matmul
 from support.small_searches import Search, searches
@@ -22,7 +22,7 @@ from sparsim.mapper.search import search
 from sparsim.mapper.search_budget import Clock
 from sparsim.mapper.search_result import SearchResult
 from sparsim.model.evaluate import evaluate
-from sparsim.records import LevelConstraint, Mapspace
+from sparsim.records import Accelerator, Layer, LevelConstraint, Mapspace
 
 DRAWN = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 OBJECTIVES = [("energy",), ("delay",), ("edp",), ("delay", "energy")]
@@ -33,11 +33,11 @@ def value(result: SearchResult) -> tuple[float, ...]:
     return tuple(values(result.objective, result.energy_pj, float(result.cycles)).tolist())
 
 
-def problem(bound: int = 12, **options: Any) -> tuple[Any, ...]:
+def problem(bound: int = 12, **options: Any) -> tuple[Accelerator, Layer]:
     case = matmul(A=fixed(0.375), B=fixed(0.5))
-    layer = msgspec.structs.replace(case.layer, bounds={"M": bound, "N": 4, "K": 8})
+    layer = replace(case.layer, bounds={"M": bound, "N": 4, "K": 8})
     keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
-    return case.arch, layer, case.policy, case.energy, Mapspace(levels=keep, **options)
+    return case.on(Mapspace(levels=keep, **options)), layer
 
 
 @DRAWN
@@ -110,10 +110,10 @@ class Steps(Clock):
 def test_more_seconds_continue_the_same_search(objective: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that counts steps shows what a real one hides: longer searches begin like shorter ones."""
     monkeypatch.setattr(portfolio, "Clock", Steps)
-    huge = msgspec.structs.replace(problem()[1], bounds={"M": 5040, "N": 720, "K": 5040})
-    case = problem()
-    case = (accelerator((8, 8)), huge, None, *case[3:])
-    found = [search(*case, objective=objective, seconds=seconds) for seconds in (1, 8, 12, 20, 35, 60)]
+    small, layer = problem()
+    large = replace(small, architecture=accelerator((8, 8)), policy=None)
+    huge = replace(layer, bounds={"M": 5040, "N": 720, "K": 5040})
+    found = [search(large, huge, objective=objective, seconds=seconds) for seconds in (1, 8, 12, 20, 35, 60)]
     assert [value(one) for one in found] == sorted((value(one) for one in found), reverse=True)
     gaps = [one.certificate.gap for one in found]
     assert gaps == sorted(gaps, reverse=True)
@@ -123,18 +123,15 @@ def test_more_seconds_continue_the_same_search(objective: str, monkeypatch: pyte
 @pytest.mark.parametrize("budget", [{"evaluations": 1}, {"seconds": 1e-3}, {"seconds": 1e-9}])
 @pytest.mark.parametrize("method", ["auto", *METHODS])
 def test_there_is_a_mapping_whatever_the_budget(method: Any, budget: Any) -> None:
-    case = problem()
-    result = search(*case, method=method, **budget)
-    again = evaluate(*case.given[:2], result.best)
+    result = search(*problem(), method=method, **budget)
+    again = evaluate(*problem(), result.best)
     assert (again.energy_pj, again.cycles) == (result.energy_pj, result.cycles)
 
 
 def test_the_only_valid_mapping_is_found_with_one_evaluation() -> None:
     """Where guesses fail all of the space is gone through."""
-    case = problem()
-    whole = search(*case, objective="delay", method="exhaustive")
-    narrow = msgspec.structs.replace(case[4], min_parallelism=1.0)
-    best = search(case.on(narrow), case.layer, objective="delay", evaluations=1)
+    whole = search(*problem(), objective="delay", method="exhaustive")
+    best = search(*problem(min_parallelism=1.0), objective="delay", evaluations=1)
     assert best.cycles >= whole.cycles
 
 
@@ -164,33 +161,30 @@ def test_a_gap_of_rounding_is_optimal() -> None:
     """The bound of a dense layer is reached, but for what it is lowered by against rounding."""
     case = matmul(None, accelerator(GLB={"size_words": 24}, spad={"size_words": 6}))
     mapspace = Mapspace(levels=(LevelConstraint(level="GLB", keep=("A",)),))
-    best = search(case.on(mapspace), case.layer, objective="energy", method="exhaustive")
-    local = search(case.on(mapspace), case.layer, objective="energy", method="local", evaluations=300)
+    arguments = case.on(mapspace), case.layer
+    best = search(*arguments, objective="energy", method="exhaustive")
+    local = search(*arguments, objective="energy", method="local", evaluations=300)
     assert local.energy_pj == pytest.approx(best.energy_pj, rel=1e-9)
     assert local.certificate.kind == "optimal"
     assert 0.0 <= local.certificate.gap <= 1e-9
-    several = search(
-        case.on(mapspace), case.layer, objective=("energy", "delay"), method="local", evaluations=300
-    )
+    several = search(*arguments, objective=("energy", "delay"), method="local", evaluations=300)
     assert several.certificate.kind == "gap"  # it does not know the delay
 
 
 def test_a_longer_search_does_not_forget_what_a_shorter_one_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine more seconds may be worth less."""
-    case = problem()
-    good, bad = (search(*case, objective="energy", method="local", evaluations=n) for n in (400, 2))
+    given, layer = problem()
+    good, bad = (search(given, layer, objective="energy", method="local", evaluations=n) for n in (400, 2))
     assert good.energy_pj < bad.energy_pj
     answers = [good, bad, bad]
     monkeypatch.setattr(network, "search", lambda *_, **__: answers.pop(0))
     cache = network.MappingCache()
-    layers = [case[1]]
-    arguments = (case[0], layers, *case[2:])
     options: Any = {"objective": "energy", "method": "local", "cache": cache}
     for seconds in (1.0, 2.0):
-        (found,) = search_network(*arguments, **options, seconds=seconds)
+        (found,) = search_network(given, [layer], **options, seconds=seconds)
         assert found.energy_pj == good.energy_pj
         assert found.certificate.gap <= good.certificate.gap
-    (found,) = search_network(*arguments, **options, evaluations=2)
+    (found,) = search_network(given, [layer], **options, evaluations=2)
     assert found.energy_pj == bad.energy_pj
 
 
@@ -198,8 +192,8 @@ def test_the_better_of_two_has_the_higher_bound() -> None:
     case = problem()
     good, bad = (search(*case, objective="energy", method="local", evaluations=n) for n in (400, 2))
     lower = (good.certificate.lower_bound + good.energy_pj) / 2
-    proof = msgspec.structs.replace(bad.certificate, lower_bound=lower)
-    best = better_of(msgspec.structs.replace(bad, certificate=proof), good)
+    proof = replace(bad.certificate, lower_bound=lower)
+    best = better_of(replace(bad, certificate=proof), good)
     assert best.best == good.best
     assert best.certificate.lower_bound == lower
     assert best.certificate.gap == pytest.approx(1 - lower / good.energy_pj)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from naive.search import list_mappings
-from support.examples import MATMUL, SPREAD_MATMUL, accelerator, fixed, matmul
-from support.small_nests import Case
+from support.examples import ENERGY, accelerator, fixed, matmul
 from support.small_searches import Search, searches
 
 from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
 from sparsim.errors import EnergyTableError, MappingError, SpecError
-from sparsim.files.native import load_preset
+from sparsim.files.native import load_accelerator
 from sparsim.mapper.engine import Progress
 from sparsim.mapper.indexed_mapspace import lower_mapspace
 from sparsim.mapper.objective import values
@@ -77,17 +76,17 @@ def test_top_is_the_start_of_the_sorted_list(drawn: Search, objective: tuple[str
     assert found(search(*drawn.arguments, top=7, **options)) == best[:7]
 
 
-def problem() -> tuple[Any, ...]:
+def problem() -> tuple[Accelerator, Layer]:
     """22.4's accelerator and matrix product with all factors, orders and splits free."""
     case = matmul(A=fixed(0.375), B=fixed(0.5))
     keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
-    return (*case[:4], Mapspace(name="matmul", levels=keep))
+    return case.on(Mapspace(name="matmul", levels=keep)), case.layer
 
 
 def plain(result: SearchResult) -> Any:
     """All of a result but the time."""
-    counts = msgspec.structs.replace(result.statistics, cpu_s=0.0)
-    return msgspec.structs.replace(result, statistics=counts)
+    counts = replace(result.statistics, cpu_s=0.0)
+    return replace(result, statistics=counts)
 
 
 @pytest.mark.parametrize("method", ["exhaustive", "random", "local"])
@@ -122,23 +121,12 @@ def test_local_search_is_better_than_random_search_at_equal_cost() -> None:
 
 
 def test_auto_is_exhaustive_in_small_spaces_and_local_in_large_ones() -> None:
-    arch, layer, policy, energy, mapspace = problem()
-    assert (
-        search(
-            Accelerator(architecture=arch, policy=policy, energy=energy, mapspace=mapspace),
-            layer,
-            evaluations=100,
-        ).method
-        == "exhaustive"
-    )
-    large = msgspec.structs.replace(layer, bounds={"M": 5040, "N": 5040, "K": 5040})
-    roomy = accelerator((64, 64), GLB={"size_words": 10**9}, spad={"size_words": 10**9})
-    assert (
-        search(
-            Accelerator(architecture=roomy, energy=energy, mapspace=mapspace), large, evaluations=100
-        ).method
-        == "local"
-    )
+    given, layer = problem()
+    assert search(given, layer, evaluations=100).method == "exhaustive"
+    large = replace(layer, bounds={"M": 5040, "N": 5040, "K": 5040})
+    arch = accelerator((64, 64), GLB={"size_words": 10**9}, spad={"size_words": 10**9})
+    roomy = replace(given, architecture=arch, policy=None)
+    assert search(roomy, large, evaluations=100).method == "local"
 
 
 @pytest.mark.parametrize("method", ["exhaustive", "random", "local"])
@@ -150,10 +138,11 @@ def test_no_more_evaluations_than_allowed(method: str) -> None:
 
 
 def test_seconds_end_a_search_in_a_huge_space() -> None:
-    arch, layer, _, energy, _ = problem()
-    large = msgspec.structs.replace(layer, bounds={"M": 30030, "N": 30030, "K": 30030})
+    given, layer = problem()
+    free = replace(given, policy=None, mapspace=None)
+    large = replace(layer, bounds={"M": 30030, "N": 30030, "K": 30030})
     for method in ("exhaustive", "random", "local"):
-        result = search(Accelerator(architecture=arch, energy=energy), large, method=method, seconds=0.2)
+        result = search(free, large, method=method, seconds=0.2)
         assert result.certificate.kind == "gap"
         assert 0.0 <= result.certificate.gap < 1.0
 
@@ -190,16 +179,15 @@ def test_an_interrupt_before_there_is_a_mapping_interrupts(monkeypatch: pytest.M
 @pytest.mark.filterwarnings("ignore::sparsim.errors.EnergyWarning")  # the table has no price of decompression
 def test_spatial_skipping_searches_beyond_the_fan_out() -> None:
     """Factors that exceed a fan-out are no reason to reject there: skipping may leave fewer instances."""
-    arch, layer, _, energy, _ = problem()
     compressed = TensorFormat(level="GLB", dataspace="A", ranks=(Rank(format="UOP"), Rank(format="CP")))
     outside = TensorFormat(level="DRAM", dataspace="A", ranks=(*[Rank(format="UOP")] * 2, Rank(format="CP")))
     option = Option(target="B", condition_on=("A",))
     policy = SparsePolicy(
         formats=(outside, compressed), safs=(Saf(level="GLB", type="skipping-spatial", options=(option,)),)
     )
-    arch = msgspec.structs.replace(
-        arch, storage=tuple(msgspec.structs.replace(s, decompression_supported=True) for s in arch.storage)
-    )
+    decompressing = {"decompression_supported": True}
+    arch = accelerator(DRAM=decompressing, GLB=decompressing, spad=decompressing)
+    case = matmul(policy, arch, A=fixed(0.375), B=fixed(0.5))
     spad = NestConstraint(factors={"M": 1, "N": 1}, inner=("K", "M", "N"))
     levels = (
         LevelConstraint(level="DRAM", temporal=spad, keep=("A", "B", "Z")),
@@ -209,25 +197,17 @@ def test_spatial_skipping_searches_beyond_the_fan_out() -> None:
         ),
         LevelConstraint(level="spad", temporal=spad, keep=("A", "B", "Z")),
     )  # fmt: skip
-    mapspace = Mapspace(levels=levels)
-    case = Case(arch, layer, policy, energy, SPREAD_MATMUL)
-    space = lower_mapspace(arch, layer, mapspace)
-    listed = list_mappings(case, space, "timeloop-3", test_fan=False, unit_loops=False)
-    result = search(
-        Accelerator(architecture=arch, policy=policy, energy=energy, mapspace=mapspace),
-        layer,
-        objective=("delay", "energy"),
-    )
+    arguments = case.on(Mapspace(levels=levels)), case.layer
+    listed = list_mappings(case, lower_mapspace(*arguments), "timeloop-3", test_fan=False, unit_loops=False)
+    result = search(*arguments, objective=("delay", "energy"))
     assert found(result) == listed.values(("delay", "energy"))[:1]
     assert result.statistics.candidates_over_fan_out == 0
 
 
 def test_what_the_reference_found_is_not_better() -> None:
     """23.4: its random search ends at 55.790 pJ per operation in 96 cycles."""
-    arch, _, _, energy, _ = problem()
-    layer = Layer(
-        shape=MATMUL, bounds={"M": 12, "N": 4, "K": 8}, densities={"A": fixed(0.375), "B": fixed(0.5)}
-    )
+    case = matmul(SparsePolicy(compute_gating=True), A=fixed(0.375), B=fixed(0.5))
+    layer = replace(case.layer, bounds={"M": 12, "N": 4, "K": 8})
     levels = (
         LevelConstraint(
             level="GLB", spatial=NestConstraint(factors={"N": 4}, inner=("K", "M", "N")), keep=("A",),
@@ -238,12 +218,7 @@ def test_what_the_reference_found_is_not_better() -> None:
             temporal=NestConstraint(factors={"N": 1}, at_most={"M": 2}, inner=("K",)),
         ),
     )  # fmt: skip
-    gating = SparsePolicy(compute_gating=True)
-    result = search(
-        Accelerator(architecture=arch, policy=gating, energy=energy, mapspace=Mapspace(levels=levels)),
-        layer,
-        objective="edp",
-    )
+    result = search(case.on(Mapspace(levels=levels)), layer, objective="edp")
     assert result.certificate.kind == "optimal"
     assert result.cycles * result.energy_pj <= 96 * 55.7905 * 384
 
@@ -268,18 +243,13 @@ def test_wrong_arguments_are_refused(options: dict[str, Any], message: str) -> N
 
 
 def test_a_missing_energy_and_an_unknown_tensor_are_refused() -> None:
-    arch, layer, policy, energy, mapspace = problem()
-    table = msgspec.structs.replace(energy, actions={k: v for k, v in energy.actions.items() if k != "GLB"})
+    given, layer = problem()
+    table = replace(ENERGY, actions={k: v for k, v in ENERGY.actions.items() if k != "GLB"})
     with pytest.raises(EnergyTableError, match="GLB"):
-        search(Accelerator(architecture=arch, policy=policy, energy=table, mapspace=mapspace), layer)
+        search(replace(given, energy=table), layer)
     saf = Saf(level="GLB", type="gating", options=(Option(target="X", condition_on=("A",)),))
     with pytest.raises(SpecError, match="unknown dataspace 'X'"):
-        search(
-            Accelerator(
-                architecture=arch, policy=SparsePolicy(safs=(saf,)), energy=energy, mapspace=mapspace
-            ),
-            layer,
-        )
+        search(replace(given, policy=SparsePolicy(safs=(saf,))), layer)
 
 
 def test_a_space_without_a_valid_mapping_says_why() -> None:
@@ -288,16 +258,15 @@ def test_a_space_without_a_valid_mapping_says_why() -> None:
     with pytest.raises(
         MappingError, match=r"no mapping is valid for layer .*: \d+ exceed the fan-out, \d+ a c"
     ):
-        search(case.on(Mapspace), case.layer(levels=(keep,)), method="exhaustive")
+        search(case.on(Mapspace(levels=(keep,))), case.layer, method="exhaustive")
 
 
 @pytest.mark.parametrize(("design", "number"), [("gating", 3), ("gating", 12), ("onchip", 1), ("onchip", 4)])
 def test_no_published_mapping_is_better_than_the_optimum(design: str, number: int) -> None:
-    preset, mapspace = load_preset(DESIGNS[design]), study_mapspace()
+    study = replace(load_accelerator(DESIGNS[design]), mapspace=study_mapspace())
     for run in runs():
         if (run.design, run.variant, run.number) == (design, "sparse", number):
-            records = (preset.architecture, run.layer, preset.policy, preset.energy)
-            best = search(*records, mapspace, objective=("delay", "energy"))
-            published = evaluate(*records, run.mapping)
+            best = search(study, run.layer, objective=("delay", "energy"))
+            published = evaluate(study, run.layer, run.mapping)
             assert (best.cycles, best.energy_pj) <= (published.cycles, published.energy_pj)
             assert best.certificate.kind == "optimal"

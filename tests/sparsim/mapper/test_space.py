@@ -36,6 +36,10 @@ LAYER = Layer(shape=MATMUL, bounds={"M": 12, "N": 4, "K": 8}, densities={"A": fi
 GATING = SparsePolicy(compute_gating=True)
 
 
+def on(mapspace: Mapspace | None = None) -> Accelerator:
+    return Accelerator(architecture=ARCH, policy=GATING, energy=ENERGY, mapspace=mapspace)
+
+
 def example(in_spad: NestConstraint | None = None, in_dram: NestConstraint | None = None) -> Mapspace:
     """The constraints of 23.4."""
     return Mapspace(
@@ -96,10 +100,10 @@ def test_sizes(problem, twin, space, data):
 
 @with_space
 def test_any_mapping_of_the_twin_comes_back_from_indices(problem, twin, space, data):
-    arch, layer, _ = problem
+    accelerator, layer = problem
     ids = [data.draw(st.integers(0, size - 1)) for size in sizes(space)[:4]]
     wanted = twin.mapping(*ids)
-    pack = lower_mappings(arch, layer.shape, [wanted])
+    pack = lower_mappings(accelerator, layer.shape, [wanted])
     factor, order, split, keep = (x[0] for x in (pack.factor, pack.order, pack.split, pack.flags[:, :, 0]))
     for d, rows in enumerate(space.factors):
         assert (rows == factor[:, d]).all(axis=1).any()
@@ -107,8 +111,8 @@ def test_any_mapping_of_the_twin_comes_back_from_indices(problem, twin, space, d
         inner, outer = len(space.inner[t]), len(row) - len(space.outer[t])
         assert (tuple(row[:inner]), tuple(row[outer:])) == (space.inner[t], space.outer[t])
         assert sorted(row[inner:outer]) == list(space.free[t])
-    again = mapping_of(arch, layer.shape, factor, order, split, keep, space)
-    for mine, other in zip(lower_mappings(arch, layer.shape, [again]), pack, strict=True):
+    again = mapping_of(accelerator, layer.shape, factor, order, split, keep, space)
+    for mine, other in zip(lower_mappings(accelerator, layer.shape, [again]), pack, strict=True):
         assert (mine == other).all()
     for mine, other in zip(as_pack(space, *pack[:3], pack.flags[:, :, 0]), pack, strict=True):
         assert (mine == other).all()
@@ -143,7 +147,7 @@ def documented() -> Mapspace:
     ids=["docs", "example", "variant"],
 )
 def test_sizes_of_the_worked_example(mapspace, wanted):
-    assert sizes(lower_mapspace(ARCH, LAYER, mapspace))[:4] == wanted
+    assert sizes(lower_mapspace(on(mapspace), LAYER))[:4] == wanted
 
 
 def test_search_of_the_worked_example():
@@ -152,13 +156,13 @@ def test_search_of_the_worked_example():
 
     def edp(mapping: Mapping) -> float | None:
         try:
-            result = evaluate(Accelerator(architecture=ARCH, policy=GATING, energy=ENERGY), LAYER, mapping)
+            result = evaluate(on(), LAYER, mapping)
         except MappingError:
             return None
         visited[mapping] = result
         return result.energy_pj * result.cycles
 
-    valid = RandomPruned(NaiveSpace(ARCH, LAYER, example()), edp, victory=50, timeout=100).run()
+    valid = RandomPruned(NaiveSpace(on(example()), LAYER), edp, victory=50, timeout=100).run()
     assert [(outline(m), round(visited[m].energy_pj / 384, 3)) for m, _ in valid[:6]] == [
         ("DRAM[ABZ] M6 K8 / GLB[A] N4X / spad[ABZ] M2", 98.081),
         ("DRAM[ABZ] M6 K8 / GLB[AB] N4X / spad[ABZ] M2", 105.081),
@@ -234,13 +238,13 @@ EMPTY = [
 )
 def test_empty_mapspace_says_what_to_relax(levels, message, constraint):
     with pytest.raises(EmptyMapspaceError) as error:
-        lower_mapspace(ARCH, LAYER, Mapspace(levels=levels))
+        lower_mapspace(on(Mapspace(levels=levels)), LAYER)
     assert (str(error.value), error.value.constraint) == (message, constraint)
 
 
 def refused(make: Callable[[], Mapspace]) -> str:
     with pytest.raises(SpecError) as error:
-        lower_mapspace(ARCH, LAYER, make())
+        lower_mapspace(on(make()), LAYER)
     return str(error.value)
 
 
@@ -289,16 +293,17 @@ def test_what_does_not_fit_into_memory_is_refused_with_its_size():
     with pytest.raises(
         SpecError, match=rf"dim 'M' \(bound 1048576\) has {number} factorisations, allowed are"
     ):
-        lower_mapspace(arch, layer, Mapspace())
+        lower_mapspace(Accelerator(architecture=arch), layer)
     fixed_factors = tuple(
         LevelConstraint(level=level.name, temporal=NestConstraint(factors={"M": 1})) for level in storage[2:]
     )
+    only_bypasses = Accelerator(architecture=arch, mapspace=Mapspace(levels=fixed_factors))
     with pytest.raises(SpecError, match=f"{2**33} choices of what is kept where, allowed are 2000000"):
-        lower_mapspace(arch, layer, Mapspace(levels=fixed_factors))
+        lower_mapspace(only_bypasses, layer)
 
 
 def test_flags_are_part_of_every_mapping():
     flagged = LevelConstraint(level="GLB", no_link_transfer=("A", "Z"), no_multicast_no_reduction=("B",))
-    space = lower_mapspace(ARCH, LAYER, Mapspace(levels=(flagged,)))
+    space = lower_mapspace(on(Mapspace(levels=(flagged,))), LAYER)
     assert space.flags.tolist() == [[0, 0, 0], [0b101, 0b010, 0], [0, 0, 0]]
     assert np.array_equal(space.split, [0, -1, 0, 0])
