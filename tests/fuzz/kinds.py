@@ -19,10 +19,11 @@ from support.small_chips import conv, small_chip
 
 from sparsim.cli.main import cli
 from sparsim.errors import SparsimError
+from sparsim.files.documents import Documents
 from sparsim.files.native import dump
-from sparsim.files.timeloop.documents import documents_from, search_documents_from
+from sparsim.files.timeloop.documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
-from sparsim.records import Accelerator, Workload
+from sparsim.records import Workload
 from tests.fuzz.judge import command
 from tests.fuzz.mutations import VALUES, mutated, spoiled
 
@@ -78,14 +79,18 @@ def timeloop(rng: random.Random, folder: Path) -> Main:
     return command(cli, "sparsim", ["model", *paths, "-o", str(folder / "out")])
 
 
+def dumped(found: Documents) -> bytes:
+    """The same in our own form."""
+    records = (found.architecture, found.layer(), found.policy, found.energy, found.mapping, found.mapspace)
+    return dump(*(record for record in records if record is not None)).encode()
+
+
 @cache
 def native_documents() -> list[Files]:
     found = []
     for files in references():
         texts = [(name, parse_yaml(data.decode(), name)) for name, data in files.items()]
-        documents = documents_from(texts)
-        text = dump(*(record for record in documents[:5] if record is not None))
-        found.append({"native.yaml": text.encode()})
+        found.append({"native.yaml": dumped(documents_from(texts))})
     return found
 
 
@@ -104,9 +109,7 @@ def mapper(rng: random.Random, folder: Path) -> Main:
 @cache
 def native_search() -> Files:
     texts = [(name, parse_yaml(text, name)) for name, text in SEARCH.items()]
-    found = search_documents_from(texts)
-    records = [record for record in (*found.documents[:4], found.mapspace) if record is not None]
-    return {"search.yaml": dump(*records).encode()}
+    return {"search.yaml": dumped(documents_from(texts, for_search=True))}
 
 
 def native_mapper(rng: random.Random, folder: Path) -> Main:
@@ -128,7 +131,7 @@ def estimate(rng: random.Random, folder: Path) -> Main:
 
 @cache
 def presets() -> list[Files]:
-    folder = ROOT / "sparsim" / "presets"
+    folder = ROOT / "sparsim" / "files" / "presets"
     paths = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("workloads/*.yaml"))]
     return [{path.name: path.read_bytes()} for path in paths if path.stat().st_size < 30_000]
 
@@ -141,7 +144,8 @@ def show(rng: random.Random, folder: Path) -> Main:
 @cache
 def chip_documents() -> Files:
     chip, layer = small_chip(), conv(M=3, C=2, R=2, S=2, P=3, Q=3, iacts=0.6, weights=0.5)
-    records = [chip.spec, chip.architecture, *([chip.policy] if chip.policy else []), *chip.components]
+    given = chip.accelerator
+    records = [chip.spec, given.architecture, *([given.policy] if given.policy else []), *given.components]
     workload = Workload(name="tiny", layers=(layer,))
     return {"chip.yaml": dump(*records).encode(), "workload.yaml": dump(workload).encode()}
 
@@ -224,7 +228,7 @@ def options(rng: random.Random, folder: Path) -> Main:
 
 
 @cache
-def records() -> Any:
+def records() -> Documents:
     texts = [(name, parse_yaml(text, name)) for name, text in DOCUMENTS.items()]
     return documents_from(texts)
 
@@ -234,23 +238,20 @@ NUMBERS = (*(v for v in VALUES if isinstance(v, int | float)), 2**100, 10**400, 
 
 def api(rng: random.Random, folder: Path) -> Main:
     """Records made in Python, which nothing has converted from a document."""
-    arch, layer, policy, energy, mapping, *_ = records()
+    documents = records()
+    given, layer, mapping = documents.accelerator, documents.layer(), documents.mapping
 
     def main() -> None:
         from sparsim import Frozen, evaluate, evaluate_batch
 
         try:
-            some_arch = _with_number(arch, rng) if rng.random() < 0.6 else arch
+            arch = _with_number(given.architecture, rng) if rng.random() < 0.6 else given.architecture
             some_layer = _with_bound(layer, rng) if rng.random() < 0.4 else layer
-            some_energy = _with_energy(energy, rng) if rng.random() < 0.3 else energy
-            first = (some_arch, some_layer, policy, some_energy)
-            found = evaluate(*first, mapping)
-            batch = evaluate_batch(*first, [mapping], threads=rng.choice((1, 2, 10**9)))
-            frozen = Frozen(
-                Accelerator(architecture=some_arch, policy=policy, energy=some_energy),
-                [some_layer],
-                [mapping],
-            )
+            energy = _with_energy(given.energy, rng) if rng.random() < 0.3 else given.energy
+            accelerator = replace(given, architecture=arch, energy=energy)
+            found = evaluate(accelerator, some_layer, mapping)
+            batch = evaluate_batch(accelerator, some_layer, [mapping], threads=rng.choice((1, 2, 10**9)))
+            frozen = Frozen(accelerator, [some_layer], [mapping])
             some = frozen([[rng.choice((0.0, 1.0, 0.3, 1e-300)) for _ in range(3)]])
             numbers = [found.energy_pj, found.cycles, *batch.energy_pj, *some.energy_pj, *some.cycles]
             if not all(0 <= number < np.inf for number in numbers):
