@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.linear_cost import LinearCost
 
 from gmp.tracing.trace import trace
@@ -18,13 +19,11 @@ from gmp.tracing.traced_workload import workload_of
 from pointnet.model import PointNet2
 from pointnet.original.published_runs import runs, study_mapspace
 from pointnet.training.settings import Settings
-from sparsim.files.native import load_preset
-from sparsim.files.timeloop.documents import read_search_documents
+from sparsim.files.native import load_accelerator
+from sparsim.files.timeloop.documents import read_documents
 from sparsim.files.timeloop.stats_writer import write_stats
-from sparsim.mapper.engine import Problem
 from sparsim.mapper.search import search
 from sparsim.model.evaluate import evaluate
-from sparsim.records import Accelerator
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -100,29 +99,22 @@ def test_a_free_dataflow_is_no_worse_and_near_its_bound(tmp_path: Path) -> None:
 
 def test_timeloops_mapper_is_given_the_studys_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of the program: ours, from the documents that it would get."""
-    chip, run = load_preset("eyeriss_like_onchip"), [r for r in runs() if r[:2] == ("onchip", "sparse")][-1]
-    problem = Problem(chip.architecture, run.layer, chip.policy, chip.energy, "timeloop-3")
-    expected = search(problem.on(study_mapspace()), problem.layer, objective=("delay", "energy"))
+    run = [r for r in runs() if r[:2] == ("onchip", "sparse")][-1]
+    accelerator = replace(load_accelerator("eyeriss_like_onchip"), mapspace=study_mapspace())
+    expected = search(accelerator, run.layer, objective=("delay", "energy"))
 
     def program(command: list[str]) -> SimpleNamespace:
         folder = Path(command[-1])
-        read = read_search_documents(command[1:-2])
-        arch, layer, policy, energy, _ = read.documents[:5]
-        found = search(
-            Accelerator(architecture=arch, policy=policy, energy=energy, mapspace=read.mapspace),
-            layer,
-            objective=read.options.metrics,
-        )
+        read = read_documents(command[1:-2], for_search=True)
+        found = search(read.accelerator, read.layer(), objective=read.mapper.metrics)
         assert (found.sizes, found.best) == (expected.sizes, expected.best)
-        stats = write_stats(
-            evaluate(Accelerator(architecture=arch, policy=policy, energy=energy), layer, found.best)
-        )
+        stats = write_stats(evaluate(read.accelerator, read.layer(), found.best))
         (folder / "timeloop-mapper.stats.txt").write_text(stats, encoding="utf-8")
         return SimpleNamespace(cpu_s=1.5)
 
     monkeypatch.setattr(timeloop.shutil, "which", lambda name: name)
     monkeypatch.setattr(timeloop, "run_process", program)
-    (layer,), (line,) = timeloop.compare_search([(problem, run.mapping)])
+    (layer,), (line,) = timeloop.compare_search([(accelerator, run.layer, run.mapping)])
     assert (layer["cycles"], layer["cpu_s"]) == (expected.cycles, 1.5)
     assert layer["energy_uj"] == pytest.approx(expected.energy_pj / 1e6, abs=0.005)
     assert "1 layers: 1.5 CPU seconds" in line

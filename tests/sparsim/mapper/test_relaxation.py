@@ -5,16 +5,16 @@ from __future__ import annotations
 from itertools import product
 from math import prod
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
+from msgspec.structs import replace
 from naive.search import list_mappings
 from support.examples import ENERGY, accelerator, loops, mapping, matmul
 from support.small_searches import Search, losing_a_word, searches
 
 from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
 from sparsim.errors import MappingError
-from sparsim.files.native import load_preset
+from sparsim.files.native import load_accelerator
 from sparsim.mapper import relaxation
 from sparsim.mapper.chain_arrays import list_tiles
 from sparsim.mapper.engine import Engine, Problem
@@ -47,8 +47,8 @@ DRAWN = settings(max_examples=45, deadline=None, suppress_health_check=list(Heal
 ACCOUNTINGS = ("timeloop-3", "timeloop-2022", "count-all")
 
 
-def make_engine(problem: Problem, space, metric: str) -> Engine:
-    budget = Budget(None, None)
+def make_engine(problem: Problem, metric: str) -> Engine:
+    budget, space = Budget(None, None), lower_mapspace(problem.accelerator, problem.layer)
     return Engine(problem, space, (metric,), top=1, threads=1, budget=budget, progress=None)
 
 
@@ -74,9 +74,7 @@ def check_bound(search: Search) -> set[str]:
     energy, cycles = listed.result.energy_pj[valid], listed.result.cycles[valid]
     values = {"energy": energy, "delay": cycles, "edp": energy * cycles}
     for metric, value in values.items():
-        found = relaxed(
-            make_engine(Problem(*search.case[:4], search.accounting), search.space, metric), metric
-        )
+        found = relaxed(make_engine(Problem(*search.arguments, search.accounting), metric), metric)
         if found is None:
             continue
         bounded.add(metric)
@@ -90,30 +88,27 @@ def check_bound(search: Search) -> set[str]:
 @pytest.mark.parametrize("metric", ["energy", "delay", "edp"])
 def test_the_bound_of_a_dense_layer_is_reached(metric: str, accounting: str) -> None:
     """Dataflow, keeps and factors all free; no larger number would be a bound."""
-    arch = accelerator(GLB={"size_words": 24}, spad={"size_words": 6})
-    problem = Problem(*matmul(None, arch)[:4], accounting)
-    space = Mapspace(levels=(LevelConstraint(level="GLB", keep=("A",)),))
-    best = search(
-        problem.on(space), problem.layer, objective=metric, accounting=accounting, method="exhaustive"
-    )
+    case = matmul(None, accelerator(GLB={"size_words": 24}, spad={"size_words": 6}))
+    mapspace = Mapspace(levels=(LevelConstraint(level="GLB", keep=("A",)),))
+    problem = Problem(case.on(mapspace), case.layer, accounting)
+    best = search(*problem[:2], objective=metric, accounting=accounting, method="exhaustive")
     assert best.certificate.kind == "optimal"
-    found = relaxed(make_engine(problem, lower_mapspace(*problem[:2], space), metric), metric)
+    found = relaxed(make_engine(problem, metric), metric)
     assert found is not None
     assert found.least == pytest.approx(best.certificate.value, rel=1e-6)
 
 
-def free_study() -> Mapspace:
-    """What is kept where as in the study, and nothing else."""
-    levels = study_mapspace().levels
-    return Mapspace(
-        levels=tuple(LevelConstraint(level=at.level, keep=at.keep, bypass=at.bypass) for at in levels)
+FREE = Mapspace(  # what is kept where as in the study, and nothing else
+    levels=tuple(
+        LevelConstraint(level=at.level, keep=at.keep, bypass=at.bypass) for at in study_mapspace().levels
     )
+)
 
 
-def study_problem(design: str, variant: str, number: int) -> Problem:
-    chip = load_preset(DESIGNS[design])
+def study_problem(design: str, variant: str, number: int, mapspace: Mapspace = FREE) -> Problem:
+    preset = load_accelerator(DESIGNS[design])
     run = next(r for r in runs() if r[:3] == (design, variant, number))
-    return Problem(chip.architecture, run.layer, chip.policy, chip.energy, "timeloop-3")
+    return Problem(replace(preset, mapspace=mapspace), run.layer, "timeloop-3")
 
 
 @pytest.mark.parametrize(
@@ -128,9 +123,9 @@ def study_problem(design: str, variant: str, number: int) -> Problem:
 )
 def test_a_free_dataflow_is_searched_from_where_the_bound_points(case, metric: str, gap: float) -> None:
     """The certificate would hide a bound above its mapping: look at the bound itself."""
-    problem, mapspace = study_problem(*case), free_study()
-    found = relaxed(make_engine(problem, lower_mapspace(*problem[:2], mapspace), metric), metric)
-    best = search(problem.on(mapspace), problem.layer, objective=metric, evaluations=150)
+    problem = study_problem(*case)
+    found = relaxed(make_engine(problem, metric), metric)
+    best = search(*problem[:2], objective=metric, evaluations=150)
     value = best.certificate.value
     assert found is not None
     assert found.least <= value <= found.least / (1 - gap)
@@ -140,7 +135,7 @@ def test_a_free_dataflow_is_searched_from_where_the_bound_points(case, metric: s
 
 def test_starts_are_the_mappings_behind_the_bound() -> None:
     problem = study_problem("gating", "dense", 8)
-    engine = make_engine(problem, lower_mapspace(*problem[:2], free_study()), "energy")
+    engine = make_engine(problem, "energy")
     found = relaxed(engine, "energy")
     candidates, numbers = arrange(engine.low, engine.pack, found.starts)
     assert len(candidates) == len(found.starts) > 1
@@ -156,9 +151,9 @@ def test_starts_are_the_mappings_behind_the_bound() -> None:
 
 
 def test_spatial_factors_are_all_that_fit() -> None:
-    problem = Problem(*matmul(None, accelerator(mesh=(4, 2)))[:4], "timeloop-3")
-    mapspace = Mapspace(min_parallelism=0.5)
-    engine = make_engine(problem, lower_mapspace(*problem[:2], mapspace), "energy")
+    case = matmul(None, accelerator(mesh=(4, 2)))
+    problem = Problem(case.on(Mapspace(min_parallelism=0.5)), case.layer, "timeloop-3")
+    engine = make_engine(problem, "energy")
     spread = list_spreads(engine.low, engine.pack)
     bounds = [problem.layer.bounds[dim] for dim in problem.layer.shape.dims]
     divisors = [[n for n in range(1, bound + 1) if bound % n == 0] for bound in bounds]
@@ -170,7 +165,7 @@ def test_spatial_factors_are_all_that_fit() -> None:
 
 def test_what_is_not_looked_at_keeps_its_cheap_bound() -> None:
     problem = study_problem("gating", "dense", 7)
-    engine = make_engine(problem, lower_mapspace(*problem[:2], free_study()), "energy")
+    engine = make_engine(problem, "energy")
     answers = iter([True, *[False] * 10**6])  # time for the only choice of what is kept
     floor = relax(engine.low, engine.bound, engine.pack, "energy", lambda: next(answers))
     assert floor.starts == ()
@@ -181,17 +176,16 @@ def test_what_is_not_looked_at_keeps_its_cheap_bound() -> None:
 def test_a_space_too_large_has_the_simple_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relaxation, "MOST_SPREADS", 10)
     problem = study_problem("gating", "dense", 12)
-    best = search(problem.on(free_study()), problem.layer, objective="energy", evaluations=20)
+    best = search(*problem[:2], objective="energy", evaluations=20)
     assert "words that must move" in best.certificate.statement
     assert 0 < best.certificate.lower_bound < best.energy_pj
 
 
 def test_a_small_layer_with_every_choice_of_what_is_kept_is_not_looked_at() -> None:
     """Few factors, and 32,768 ways to keep or bypass."""
-    chip = load_preset("eyeriss_like_gating")
     layer = Layer(name="head", shape=CONV, bounds=dict.fromkeys(CONV.dims, 1) | {"M": 2, "C": 8})
-    problem = Problem(chip.architecture, layer, chip.policy, chip.energy, "timeloop-3")
-    engine = make_engine(problem, lower_mapspace(*problem[:2], Mapspace()), "edp")
+    problem = Problem(load_accelerator("eyeriss_like_gating"), layer, "timeloop-3")
+    engine = make_engine(problem, "edp")
     assert len(list_spreads(engine.low, engine.pack)) * len(engine.low.space.keep) < relaxation.MOST_CHOICES
     looked = iter(())
     assert relax(engine.low, engine.bound, engine.pack, "edp", lambda: next(looked)) is None
@@ -199,22 +193,23 @@ def test_a_small_layer_with_every_choice_of_what_is_kept_is_not_looked_at() -> N
 
 def test_the_bound_takes_half_of_the_seconds_at_most() -> None:
     problem = study_problem("gating", "dense", 5)  # takes several
-    best = search(problem.on(free_study()), problem.layer, objective="energy", seconds=1.0)
+    best = search(*problem[:2], objective="energy", seconds=1.0)
     assert best.certificate.lower_bound < best.energy_pj
     assert best.statistics.evaluated > 0
 
 
 def test_an_enumeration_that_is_cut_short_has_the_bound() -> None:
-    problem = study_problem("gating", "dense", 7)
-    whole = search(problem.on(study_mapspace()), problem.layer, objective="energy")
-    part = search(problem.on(study_mapspace()), problem.layer, objective="energy", evaluations=3)
+    problem = study_problem("gating", "dense", 7, study_mapspace())
+    whole = search(*problem[:2], objective="energy")
+    part = search(*problem[:2], objective="energy", evaluations=3)
     assert (whole.certificate.kind, part.certificate.kind) == ("optimal", "gap")
     assert "chain of tiles" in part.certificate.statement
     assert 0.7 * whole.energy_pj < part.certificate.lower_bound <= whole.energy_pj
 
 
 def coded_matmul(level: str, spad_words: int = 24, **glb: float) -> Problem:
-    """A is coded at all levels, by ranks that take every loop, and decides on reads of B at `level`."""
+    """A is coded at all levels, by ranks that take every loop, and decides on reads of B at `level`; all is
+    kept everywhere."""
     kinds = ("UOP", "UOP", "CP")
     ranks = [Rank(format=kind, flattened=(("M", "N", "K"),)) for kind in kinds]
     formats = tuple(
@@ -227,12 +222,14 @@ def coded_matmul(level: str, spad_words: int = 24, **glb: float) -> Problem:
         spad={"size_words": spad_words, "metadata_depth": 10**5},
     )  # fmt: skip
     case = matmul(SparsePolicy(formats=formats, safs=(saf,)), arch, A=Density(density=0.25))
-    layer = msgspec.structs.replace(case.layer, bounds={"M": 64, "N": 32, "K": 64})
+    keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
+    layer = replace(case.layer, bounds={"M": 64, "N": 32, "K": 64})
     actions = {
         name: {action: 0.0 if "metadata" in action else pj for action, pj in prices.items()}
         for name, prices in ENERGY.actions.items()
     }
-    return Problem(arch, layer, case.policy, EnergyTable(actions=actions), "timeloop-3")
+    priced = case._replace(energy=EnergyTable(actions=actions))
+    return Problem(priced.on(Mapspace(levels=keep)), layer, "timeloop-3")
 
 
 @pytest.mark.parametrize(
@@ -242,18 +239,15 @@ def coded_matmul(level: str, spad_words: int = 24, **glb: float) -> Problem:
 )
 def test_formats_and_skipping_leave_it_below_what_is_found(level: str, limits: dict[str, int]) -> None:
     problem = coded_matmul(level, **limits)
-    keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
-    mapspace = Mapspace(levels=keep)
-    found = relaxed(make_engine(problem, lower_mapspace(*problem[:2], mapspace), "energy"), "energy")
-    best = search(problem.on(mapspace), problem.layer, objective="energy", method="local", evaluations=600)
+    found = relaxed(make_engine(problem, "energy"), "energy")
+    best = search(*problem[:2], objective="energy", method="local", evaluations=600)
     assert 0.84 * best.energy_pj < found.least <= best.energy_pj
 
 
 def test_least_metadata_are_those_of_the_least_tile_inside() -> None:
     """The model says how many bits do not fit where there is no room for any."""
     problem = coded_matmul("spad", 200, metadata_depth=1, size_words=4096)
-    keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
-    engine = make_engine(problem, lower_mapspace(*problem[:2], Mapspace(levels=keep)), "energy")
+    engine = make_engine(problem, "energy")
     tiles = list_tiles(engine.low, engine.bound)
     nested = list_nested(engine.low, engine.space.keep[0])
     most = tiles.shares[:, :, MOST]
@@ -270,7 +264,7 @@ def test_least_metadata_are_those_of_the_least_tile_inside() -> None:
             in_dram=loops("NKM", N=32, K=k // rows, M=m // inside // columns),
         )  # fmt: skip
         with pytest.raises(MappingError, match="metadata bits do not fit GLB") as caught:
-            evaluate(*problem.given[:2], nest)
+            evaluate(problem.accelerator, problem.layer, nest)
         found = int(str(caught.value).split()[0])
         smallest[size] = min(smallest.get(size, found), found)
     for size, found in smallest.items():
