@@ -9,15 +9,14 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.documents import DOCUMENTS
+from support.documents import DOCUMENTS, records_of
 
 from sparsim.errors import SparsimError
 from sparsim.files.native import dump, load_text
-from sparsim.files.timeloop.documents import documents_from, search_documents_from
+from sparsim.files.timeloop.documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
 from sparsim.mapper.indexed_mapspace import lower_mapspace
 from sparsim.model.consistency import check, check_mapspace
-from sparsim.records import Accelerator
 
 CONSTRAINTS = """\
 mapspace:
@@ -31,10 +30,9 @@ architecture_constraints:
 mapper: {algorithm: random-pruned, optimization-metrics: [delay, energy], num-threads: 2, timeout: 100}
 """
 FILES = [(name, parse_yaml(text, name)) for name, text in DOCUMENTS.items()]
-READ = documents_from(FILES)
 MERGED = {key: value for text in DOCUMENTS.values() for key, value in parse_yaml(text, "f").items()}
-MAPSPACE = search_documents_from([*FILES, ("f", parse_yaml(CONSTRAINTS, "f"))]).mapspace
-NATIVE = dict(parse_yaml(dump(*READ[:5], MAPSPACE), "f"))
+READ = documents_from([*FILES, ("f", parse_yaml(CONSTRAINTS, "f"))], for_search=True)
+NATIVE = dict(parse_yaml(dump(*records_of(READ)), "f"))
 VALUES = [
     None, 0, -1, 3, 1.5, 10**12, 10**30, 1e300, float("nan"), float("inf"), True, "", "x", "yes", "A", "M",
     "GLB", "M=2", "PE[0..3]", "PE[3..0]", "[0..2]", "1e400", "DRAM", [], [None], [1], [["M"]], [[[["M"]]]],
@@ -93,15 +91,15 @@ def test_timeloop_documents(text):
     with read_or_refused():
         documents = documents_from([("f", parse_yaml(text, "f"))])
         if documents.mapping is not None:
-            check(*documents[:5].given)
+            check(documents.accelerator, documents.layer(), documents.mapping)
 
 
 @settings(max_examples=100, deadline=None)
 @given(spoiled(parse_yaml(CONSTRAINTS, "f")))
 def test_constraints_and_options(text):
     with read_or_refused():
-        found = search_documents_from([("f", parse_yaml(text, "f")), *FILES])
-        lower_mapspace(found.documents.arch, found.documents.layer, found.mapspace)
+        found = documents_from([("f", parse_yaml(text, "f")), *FILES], for_search=True)
+        lower_mapspace(found.accelerator, found.layer())
 
 
 @settings(max_examples=200, deadline=None)
@@ -110,10 +108,6 @@ def test_native_documents(text):
     with read_or_refused():
         found = load_text(text)
         if found.architecture and found.layers and found.mapping:
-            check(
-                Accelerator(architecture=found.architecture, policy=found.policy, energy=found.energy),
-                found.layers[0],
-                found.mapping,
-            )
+            check(found.accelerator, found.layers[0], found.mapping)
         if found.architecture and found.layers and found.mapspace:
             check_mapspace(found.architecture, found.layers[0].shape, found.mapspace)

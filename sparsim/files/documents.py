@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from sparsim.errors import SpecError, near
@@ -30,7 +30,7 @@ class Documents:
     effect. `mapper` has the options that Timeloop's documents give to a search.
     """
 
-    where: str
+    where: str = field(compare=False)
     architecture: Architecture | None = None
     policy: SparsePolicy | None = None
     energy: EnergyTable | None = None

@@ -71,7 +71,7 @@ def test_as_many_weights_stay_as_the_budget_allows(spare):
         densities, found = monitor.densities, None
         for kept in range(1, int(model[2 * i].weight.count_nonzero())):
             densities[i, 0] = kept / size
-            if monitor.cost(densities).energy_pj.sum() <= budget:
+            if monitor.plan(densities).energy_pj.sum() <= budget:
                 found = kept
         assert _kept(monitor, name, budget) == found
 

@@ -8,21 +8,29 @@ import torch
 from msgspec.structs import replace
 from support.examples import window_layer
 
-from gmp.energy import Accelerator, ChipCost, MappedCost, chips, load_hardware, network_cost
-from gmp.energy.cost import with_densities
-from gmp.energy.mapped import STEP
+from gmp.energy import torch_costs
 from gmp.errors import PruningError
 from pointnet.original.published_runs import runs, study_mapspace
-from sparsim import Density, Layer, evaluate, load_preset
+from sparsim import Density, Layer, evaluate
 from sparsim.errors import MappingError, SpecError
+from sparsim.files.native import load_accelerator
+from sparsim.hardware import (
+    AcceleratorPlan,
+    EyerissChip,
+    EyerissPlan,
+    MappedAccelerator,
+    load_hardware,
+    with_densities,
+)
+from sparsim.hardware import eyeriss_plan as chips
+from sparsim.hardware.accelerator_plan import STEP
 from sparsim.machines.eyeriss import evaluate_chip, load_chip
 from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_each
 from sparsim.records import CONV
 
 STUDY = [run for run in runs() if (run.design, run.variant) == ("onchip", "sparse")][-3:]
-PRESET = load_preset("eyeriss_like_onchip")
-ONCHIP = Accelerator(PRESET.architecture, PRESET.policy, PRESET.energy)
+ONCHIP = load_accelerator("eyeriss_like_onchip")
 
 
 def conv(name: str, inputs: float = 0.6, **bounds: int) -> Layer:
@@ -34,8 +42,10 @@ LAYERS = (conv("window", M=16, C=8, R=3, P=6, Q=4), conv("fc", M=512, C=1024))
 
 
 @pytest.fixture(scope="module")
-def mapped() -> MappedCost:
-    return MappedCost(ONCHIP, [run.layer for run in STUDY], [run.mapping for run in STUDY])
+def mapped() -> AcceleratorPlan:
+    return AcceleratorPlan(
+        MappedAccelerator(ONCHIP), [run.layer for run in STUDY], [run.mapping for run in STUDY]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,11 +54,11 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def chip_cost(folder) -> ChipCost:
-    return ChipCost(load_chip("eyeriss_v2"), LAYERS, folder=folder)
+def chip_cost(folder) -> EyerissPlan:
+    return EyerissPlan(EyerissChip(load_chip("eyeriss_v2")), LAYERS, folder=folder)
 
 
-def evaluated(cost: ChipCost, i: int, mapping, weights: float, inputs: float) -> tuple[float, float]:
+def evaluated(cost: EyerissPlan, i: int, mapping, weights: float, inputs: float) -> tuple[float, float]:
     layer = with_densities(cost.layers, np.tile([weights, inputs, 1.0], (len(cost.layers), 1)))[i]
     found = evaluate_chip(cost.chip, layer, mapping)
     return found.chip_pj + found.dram_pj, found.cycles
@@ -58,11 +68,7 @@ def test_on_an_accelerator_it_is_the_model_itself(mapped):
     densities = np.random.default_rng(0).uniform(0.05, 0.95, (3, 3))
     energy, cycles = mapped(densities)
     for i, layer in enumerate(with_densities(mapped.layers, densities)):
-        one = evaluate(
-            Accelerator(architecture=PRESET.architecture, policy=PRESET.policy, energy=PRESET.energy),
-            layer,
-            STUDY[i].mapping,
-        )
+        one = evaluate(ONCHIP, layer, STUDY[i].mapping)
         assert energy[i] == pytest.approx(one.energy_pj, rel=1e-12)
         assert cycles[i] == one.cycles
     assert mapped.densities.tolist() == [
@@ -73,7 +79,9 @@ def test_on_an_accelerator_it_is_the_model_itself(mapped):
 def test_densities_at_which_a_given_mapping_does_not_fit(mapped):
     """Compressed inputs of these mappings fit a scratchpad, dense ones do not."""
     study = [run for run in runs() if (run.design, run.variant) == ("onchip", "sparse")]
-    cost = MappedCost(ONCHIP, [run.layer for run in study], [run.mapping for run in study])
+    cost = AcceleratorPlan(
+        MappedAccelerator(ONCHIP), [run.layer for run in study], [run.mapping for run in study]
+    )
     with pytest.raises(MappingError, match="do not fit"):
         cost(np.ones((12, 3)))
 
@@ -101,7 +109,7 @@ def test_torch_has_the_numbers_and_their_slopes(which, request):
     generator = torch.Generator().manual_seed(0)
     n = len(cost.layers)
     densities = (0.1 + 0.8 * torch.rand(n, 3, generator=generator, dtype=torch.float64)).requires_grad_()
-    found = cost.torch(densities)
+    found = torch_costs(cost, densities)
     energy, cycles = cost(densities.detach().numpy())
     assert found.energy_pj.tolist() == energy.tolist()
     assert found.cycles.tolist() == cycles.tolist()
@@ -110,13 +118,13 @@ def test_torch_has_the_numbers_and_their_slopes(which, request):
     slopes = cost.slopes(densities.detach().numpy())
     expected = np.arange(1, n + 1)[:, None] * slopes.energy_pj + 1000.0 * slopes.cycles
     assert grad.numpy() == pytest.approx(expected)
-    assert cost.torch(densities.float()).energy_pj.dtype == torch.float32
+    assert torch_costs(cost, densities.float()).energy_pj.dtype == torch.float32
 
 
 def test_second_derivatives_are_refused(mapped):
     """Those of a square, say, would silently be the half of it."""
     densities = torch.full((3, 3), 0.5, dtype=torch.float64, requires_grad=True)
-    loss = mapped.torch(densities).energy_pj.square().sum()
+    loss = torch_costs(mapped, densities).energy_pj.square().sum()
     (grad,) = torch.autograd.grad(loss, densities, create_graph=True)
     with pytest.raises(RuntimeError, match="differentiate twice"):
         grad.sum().backward()
@@ -126,7 +134,10 @@ def test_on_a_chip_torchs_own_check_of_gradients_passes(chip_cost):
     densities = torch.tensor([[0.31, 0.55, 0.5], [0.12, 0.33, 0.5]], dtype=torch.float64, requires_grad=True)
     scale = chip_cost(densities.detach().numpy()).energy_pj.sum()
     assert torch.autograd.gradcheck(
-        lambda d: tuple(part.sum() / scale for part in chip_cost.torch(d)), densities, eps=1e-6, atol=1e-6
+        lambda d: tuple(part.sum() / scale for part in torch_costs(chip_cost, d)),
+        densities,
+        eps=1e-6,
+        atol=1e-6,
     )
 
 
@@ -174,15 +185,15 @@ def test_tables_are_made_once(chip_cost, folder, monkeypatch):
         raise AssertionError("planned again")
 
     monkeypatch.setattr(chips, "plan_layer", refuse)
-    again = ChipCost(chip_cost.chip, [replace(LAYERS[1], name="other")], folder=folder)
+    again = EyerissPlan(EyerissChip(chip_cost.chip), [replace(LAYERS[1], name="other")], folder=folder)
     assert again.names == ("other",)
     assert again.tables == chip_cost.tables[1:]
     with pytest.raises(AssertionError, match="planned again"):
-        ChipCost(chip_cost.chip, LAYERS[1:], objective="delay", folder=folder)
+        EyerissPlan(EyerissChip(chip_cost.chip), LAYERS[1:], objective="delay", folder=folder)
 
 
 def test_planning_again_adds_mappings(chip_cost, folder):
-    once = ChipCost(chip_cost.chip, LAYERS, references=[[(1.0, 1.0)]] * 2, folder=folder)
+    once = EyerissPlan(EyerissChip(chip_cost.chip), LAYERS, references=[[(1.0, 1.0)]] * 2, folder=folder)
     densities = np.array([[0.05, 0.6, 1.0], [0.05, 0.6, 1.0]])
     again = once.replanned(densities)
     assert again.references == (((1.0, 1.0), (0.05, 0.6)),) * 2
@@ -194,7 +205,7 @@ def test_planning_again_adds_mappings(chip_cost, folder):
 
 
 def test_mappings_that_no_longer_fit_are_an_error(chip_cost, folder):
-    sparse = ChipCost(chip_cost.chip, LAYERS, references=[[(0.05, 0.6)]] * 2, folder=folder)
+    sparse = EyerissPlan(EyerissChip(chip_cost.chip), LAYERS, references=[[(0.05, 0.6)]] * 2, folder=folder)
     assert sparse(np.full((2, 3), 0.05)).cycles.min() > 0
     with pytest.raises(MappingError) as error:
         sparse(np.ones((2, 3)))
@@ -204,11 +215,11 @@ def test_mappings_that_no_longer_fit_are_an_error(chip_cost, folder):
 
 
 def test_mappings_of_an_accelerator_are_searched_and_searched_again(tmp_path):
-    limited = ONCHIP._replace(mapspace=study_mapspace())
+    limited = replace(ONCHIP, mapspace=study_mapspace())
     layers = [conv("a", M=2, C=4, P=2), conv("b", M=2, C=3)]
     names: list[str] = []
-    cost = network_cost(layers, limited, objective="energy", folder=tmp_path, progress=names.append)
-    assert isinstance(cost, MappedCost)
+    cost = load_hardware(limited).plan(layers, objective="energy", folder=tmp_path, progress=names.append)
+    assert isinstance(cost, AcceleratorPlan)
     assert names == ["a", "b"]
     assert len(list(tmp_path.iterdir())) == 2
     assert np.isfinite(cost(np.ones((2, 3))).energy_pj).all()
@@ -226,31 +237,35 @@ def test_an_interrupted_search_gives_no_cost(tmp_path, monkeypatch):
         *_, last = search_each(*args, **options)
         yield replace(last, interrupted=True)
 
-    monkeypatch.setattr("gmp.energy.mapped.search_each", interrupted)
+    monkeypatch.setattr("sparsim.hardware.accelerator_plan.search_each", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        MappedCost(ONCHIP._replace(mapspace=study_mapspace()), [conv("a", M=2, C=4)], folder=tmp_path)
+        AcceleratorPlan(
+            MappedAccelerator(replace(ONCHIP, mapspace=study_mapspace())),
+            [conv("a", M=2, C=4)],
+            folder=tmp_path,
+        )
 
 
 def test_planning_again_keeps_what_is_better(tmp_path):
     """Searches are cut short: one for these densities may end with worse mappings than there are."""
     layers, few = [conv("a", M=2, C=4, P=2), conv("b", M=2, C=3)], np.full((2, 3), 0.3)
-    limited = ONCHIP._replace(mapspace=study_mapspace())
-    best = MappedCost(limited, layers, planned_for=few, folder=tmp_path)
-    results = search_each(*limited[:1], layers, *limited[1:], cache=MappingCache(), top=50)
+    limited = replace(ONCHIP, mapspace=study_mapspace())
+    best = AcceleratorPlan(MappedAccelerator(limited), layers, planned_for=few, folder=tmp_path)
+    results = search_each(limited, layers, cache=MappingCache(), top=50)
     worst = [result.top[-1].mapping for result in results]
-    bad = MappedCost(limited, layers, worst, folder=tmp_path)
+    bad = AcceleratorPlan(MappedAccelerator(limited), layers, worst, folder=tmp_path)
     edp = [np.multiply(*cost(few)) for cost in (best, bad)]
     assert (edp[0] < edp[1]).all()
-    mixed = MappedCost(limited, layers, [worst[0], best.mappings[1]], folder=tmp_path)
+    mixed = AcceleratorPlan(MappedAccelerator(limited), layers, [worst[0], best.mappings[1]], folder=tmp_path)
     assert mixed.replanned(few).mappings == best.mappings
-    searched_badly = type("Bad", (MappedCost,), {"_searched": lambda *_: worst})
+    searched_badly = type("Bad", (AcceleratorPlan,), {"_searched": lambda *_: worst})
     kept = searched_badly(limited, layers, [worst[0], best.mappings[1]]).replanned(few)
     assert kept.mappings == (worst[0], best.mappings[1])
 
 
 def test_hardware_by_name_and_from_a_file(tmp_path):
     assert load_hardware("eyeriss_v1").name == "eyeriss_v1"
-    assert load_hardware("eyeriss_like_gating").architecture.name == "eyeriss_like_gating"
+    assert load_hardware("eyeriss_like_gating").name == "eyeriss_like_gating"
     file = tmp_path / "nothing.yaml"
     file.write_text("sparsim: 1\n")
     with pytest.raises(SpecError, match="no 'architecture' given"):
@@ -263,11 +278,11 @@ def test_hardware_by_name_and_from_a_file(tmp_path):
         (lambda c: c(np.ones((2, 2))), "densities have shape (2, 2), needed is (3, 3)"),
         (lambda c: c(np.full((3, 3), np.nan)), "density of Weights of layer fc1 is nan, allowed is 0 to 1"),
         (lambda c: c(np.full((3, 3), 1.5)), "density of Weights of layer fc1 is 1.5, allowed is 0 to 1"),
-        (lambda c: network_cost([], ONCHIP), "no layers are given, at least one is needed"),
-        (lambda c: network_cost(LAYERS, ONCHIP, objective="time"),
+        (lambda c: load_hardware(ONCHIP).plan([]), "no layers are given, at least one is needed"),
+        (lambda c: load_hardware(ONCHIP).plan(LAYERS, objective="time"),
          "unknown objective 'time' (known: energy, delay, edp)"),
-        (lambda c: network_cost(LAYERS, 5), "the hardware is a int, not a name, Chip or Accelerator"),
-        (lambda c: network_cost(LAYERS, "eyeriss_v2", mappings=[]),
+        (lambda c: load_hardware(5).plan(LAYERS), "the hardware is a int, not a name, Chip or Accelerator"),
+        (lambda c: load_hardware("eyeriss_v2").plan(LAYERS, mappings=[]),
          "mappings are given, but the mappings of chip eyeriss_v2 are planned"),
     ],
 )  # fmt: skip
@@ -281,4 +296,4 @@ def test_other_dataspaces_are_refused():
     with pytest.raises(
         PruningError, match="layer layer has dataspaces W, I, O, needed are Weights, Inputs, Outputs"
     ):
-        MappedCost(ONCHIP, [window_layer(1, 8, 3)], [])
+        AcceleratorPlan(MappedAccelerator(ONCHIP), [window_layer(1, 8, 3)], [])

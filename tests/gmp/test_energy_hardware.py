@@ -10,8 +10,21 @@ from support.component_documents import PE
 from support.examples import ENERGY, accelerator
 from torch import nn
 
-from gmp.energy import Accelerator, ChipCost, EnergyMonitor, MappedCost, load_hardware, network_cost
-from sparsim import EnergyWarning, Layer, SpecError, Workload, dump, evaluate, load_documents
+from gmp.energy import EnergyMonitor
+from sparsim import (
+    Accelerator,
+    EnergyWarning,
+    Layer,
+    SpecError,
+    Workload,
+    dump,
+    evaluate,
+    load_documents,
+    load_text,
+)
+from sparsim.estimate import estimate_table
+from sparsim.estimate.accelerator_energy import energy_table
+from sparsim.hardware import AcceleratorPlan, EyerissPlan, load_hardware
 from sparsim.machines.eyeriss import Chip
 from sparsim.records import CONV, LevelMapping, Mapping, Nest, Option, Saf, SparsePolicy
 
@@ -29,13 +42,13 @@ def given(folder: Path, policy: SparsePolicy | None, rest: str) -> Path:
 
 def test_components_are_priced_as_the_model_does(tmp_path: Path) -> None:
     path = given(tmp_path, None, PE)
-    loaded = load_documents([path])
-    assert loaded.architecture is not None
-    expected = evaluate(Accelerator(architecture=loaded.architecture, energy=loaded.energy), LAYER, MAPPING)
+    given_there = load_documents([path]).accelerator
+    expected = evaluate(given_there, LAYER, MAPPING)
     found = load_hardware(path)
     assert isinstance(found, Accelerator)
-    assert found.energy == loaded.energy
-    cost = network_cost([LAYER], path, mappings=[MAPPING])
+    assert found == given_there
+    assert energy_table(found) == estimate_table(load_text(PE).components)
+    cost = load_hardware(path).plan([LAYER], mappings=[MAPPING])
     assert cost([[1.0, 1.0, 1.0]]).energy_pj.sum() == pytest.approx(expected.energy_pj)
     assert cost.energy_source["DRAM"]["random_read"] == "estimated from components"
     model = nn.Sequential(nn.Linear(4, 8))
@@ -56,17 +69,17 @@ def test_gaps_of_a_table_are_warned_of(tmp_path: Path) -> None:
     table = replace(ENERGY, actions=ENERGY.actions | {"spad": entry})
     path = given(tmp_path, SparsePolicy(safs=(rule,)), dump(table))
     with pytest.warns(EnergyWarning) as warned:
-        cost = network_cost([LAYER], path, mappings=[MAPPING])
+        cost = load_hardware(path).plan([LAYER], mappings=[MAPPING])
     assert any("'leak'" in str(warning.message) for warning in warned)
     assert any("'gated_read'" in str(warning.message) for warning in warned)
-    assert isinstance(cost, MappedCost)
+    assert isinstance(cost, AcceleratorPlan)
     assert cost.energy_source["spad"]["gated_read"] == "energy table: 'read' stands in"
 
 
 def test_sources_on_a_chip() -> None:
     chip = load_hardware("eyeriss_v2")
     assert isinstance(chip, Chip)
-    cost = ChipCost.__new__(ChipCost)  # tables are not needed, and take seconds
+    cost = EyerissPlan.__new__(EyerissPlan)  # tables are not needed, and take seconds
     cost.chip = chip
     assert cost.energy_source["psum_glb"]["random_read"] == "estimated from components"
     assert cost.energy_source["iact_address_spad"] == {"read": "estimated from components"}

@@ -48,7 +48,7 @@ def test_parts_of_weights_are_counted_as_parts():
     model, clouds = PointNet2(config).eval(), torch.rand(3, 32, 3)
     pruner = gmp.Pruner(model)
     monitor = EnergyMonitor(model, cost_of(model, clouds), clouds, pruner=pruner)
-    assert any(name.endswith(".part2") for name in monitor.cost.names)
+    assert any(name.endswith(".part2") for name in monitor.plan.names)
     pruner.prune(0.6)
     monitor.measure()
     assert monitor.densities.tolist() == traced(model, clouds)
@@ -75,7 +75,7 @@ def test_shared_and_computed_weights():
     x = torch.randn(3, 4)
     monitor = EnergyMonitor(model, cost_of(model, x), x, pruner=pruner)
     pruner.prune(0.5)
-    assert monitor.densities[:, 0].tolist() == [0.5] * len(monitor.cost.names)
+    assert monitor.densities[:, 0].tolist() == [0.5] * len(monitor.plan.names)
 
     model = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)))
     monitor = EnergyMonitor(model, cost_of(model, x), x)

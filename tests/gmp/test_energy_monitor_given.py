@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 from support.linear_cost import LinearCost
 from support.monitored import X, cost_of, net, traced, train, watch
 from support.traced import Run
 from torch import nn
 
 import gmp
-from gmp.energy import Accelerator, EnergyMonitor
+from gmp.energy import EnergyMonitor
 from gmp.errors import PruningError, TraceError
 from gmp.tracing.trace import trace
 from gmp.tracing.traced_workload import workload_of
 from sparsim.errors import MappingError
+from sparsim.files.native import load_accelerator
 
 
 @pytest.fixture(autouse=True)
@@ -92,16 +94,14 @@ def test_planning_again_takes_the_densities_of_now():
     monitor = watch(model, pruner)
     pruner.prune(0.5)
     monitor.replan()
-    assert monitor.cost.planned.tolist() == monitor.densities.tolist()
+    assert monitor.plan.planned.tolist() == monitor.densities.tolist()
 
 
 def test_on_an_accelerator_from_the_model_alone(tmp_path):
     """Shapes, mappings and densities by themselves; the batch counts."""
     from pointnet.original.published_runs import study_mapspace
-    from sparsim import load_preset
 
-    chip = load_preset("eyeriss_like_gating")
-    hardware = Accelerator(chip.architecture, chip.policy, chip.energy, study_mapspace())
+    hardware = replace(load_accelerator("eyeriss_like_gating"), mapspace=study_mapspace())
     model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
     x = torch.randn(6, 4)
     one, four = (EnergyMonitor(model, hardware, x, batch=batch, folder=tmp_path).update() for batch in (1, 4))

@@ -10,7 +10,8 @@ from support.small_chips import conv, small_chip
 from torch import nn
 
 import gmp
-from gmp.energy import ChipCost, EnergyMonitor, EnergyScore
+from gmp.energy import EnergyMonitor, EnergyScore
+from sparsim.hardware import EyerissChip, EyerissPlan
 from sparsim.machines.eyeriss import evaluate_chip
 from sparsim.records import Density, Layer
 
@@ -38,8 +39,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def cost(folder) -> ChipCost:
-    return ChipCost(SMALL, LAYERS, references=REFERENCES, folder=folder)
+def cost(folder) -> EyerissPlan:
+    return EyerissPlan(EyerissChip(SMALL), LAYERS, references=REFERENCES, folder=folder)
 
 
 def step_of(values: np.ndarray, axis: int) -> np.ndarray:
@@ -51,7 +52,7 @@ def at(weights: float, inputs: float) -> np.ndarray:
     return np.tile([weights, inputs, 1.0], (len(LAYERS), 1))
 
 
-def surface(cost: ChipCost, what: int = 0) -> np.ndarray:
+def surface(cost: EyerissPlan, what: int = 0) -> np.ndarray:
     """Energy, or cycles, of all layers: (layers, weights, inputs)."""
     return np.array([[cost(at(w, i))[what] for i in GRID] for w in GRID]).transpose(2, 0, 1)
 
@@ -75,7 +76,9 @@ def test_slopes_never_say_that_a_zero_costs_energy(cost):
 
 
 def test_cycles_never_rise_where_those_are_the_objective(folder):
-    cost = ChipCost(SMALL, LAYERS[:1], references=REFERENCES[:1], objective="delay", folder=folder)
+    cost = EyerissPlan(
+        EyerissChip(SMALL), LAYERS[:1], references=REFERENCES[:1], objective="delay", folder=folder
+    )
     for axis in (0, 1):
         lines = [
             [cost(np.array([[*(d, 0.7)[:: 1 - 2 * axis], 1.0]])).cycles[0] for d in GRID],
@@ -107,7 +110,7 @@ def test_it_is_what_the_chip_says_where_a_table_is_exact(cost):
 
 
 def test_the_former_rule_is_an_option(folder):
-    cost = ChipCost(ANY_ZERO, LAYERS[:1], references=REFERENCES[:1], folder=folder)
+    cost = EyerissPlan(EyerissChip(ANY_ZERO), LAYERS[:1], references=REFERENCES[:1], folder=folder)
     dense, one_zero = (cost(np.array([[w, 1.0, 1.0]])).energy_pj[0] for w in (1.0, 1 - 1 / 6000))
     assert one_zero > 1.2 * dense
     assert cost.slopes(np.array([[1.0, 1.0, 1.0]])).energy_pj[0, 0] > 0
@@ -133,6 +136,6 @@ def test_a_score_by_energy_prices_weights_of_a_dense_model(folder):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(100, 60), nn.ReLU(), nn.Linear(60, 10))
     monitor = EnergyMonitor(model, SMALL, torch.randn(8, 100), folder=folder)
-    assert np.abs(monitor.cost.slopes(monitor.densities).energy_pj[:, 0]).max() < 1.0  # pJ
+    assert np.abs(monitor.plan.slopes(monitor.densities).energy_pj[:, 0]).max() < 1.0  # pJ
     prices = EnergyScore(monitor).prices("0.weight", model[0].weight)
     assert 0.5 < float(prices.mean()) < 2.0

@@ -13,11 +13,12 @@ from torch import nn
 from torch.nn import functional as F
 
 import gmp
-from gmp.energy import Costs, EnergyMonitor, EnergyScore, Slopes
+from gmp.energy import EnergyMonitor, EnergyScore
 from gmp.errors import PruningError
 from gmp.tracing.trace import trace
 from gmp.tracing.traced_workload import workload_of
 from pointnet.model import Config, PointNet2, Scale, Stage
+from sparsim.hardware import Costs, Slopes
 
 X = torch.randn(4, 12, generator=torch.Generator().manual_seed(0))
 
@@ -111,7 +112,7 @@ def test_prices_are_what_one_weight_less_saves(objective):
         for side in (-0.5, 0.5):
             densities = monitor.densities
             densities[i, 0] += side / monitor.sizes[i]
-            energy, cycles = (float(values.sum()) for values in monitor.cost(densities))
+            energy, cycles = (float(values.sum()) for values in monitor.plan(densities))
             totals.append({"energy": energy, "delay": cycles, "edp": energy * cycles}[objective])
         differences.append(totals[1] - totals[0])
         prices = score.prices(name, model.get_parameter(name))

@@ -18,10 +18,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 import gmp
-from gmp.energy import Accelerator, MappedCost
 from gmp.tracing.trace import trace
 from pointnet.original.published_runs import runs
-from sparsim import load_preset
+from sparsim.files.native import load_accelerator
+from sparsim.hardware import AcceleratorPlan, MappedAccelerator
 
 THREADS = 4
 DENSITIES = (0.25, 0.3, 0.35, 0.4)
@@ -29,12 +29,13 @@ STUDY = [run for run in runs() if (run.design, run.variant) == ("onchip", "spars
 
 
 @pytest.fixture(scope="module")
-def cost() -> MappedCost:
-    chip = load_preset("eyeriss_like_onchip")
-    assert chip.architecture is not None
-    accelerator = Accelerator(chip.architecture, chip.policy, chip.energy)
+def cost() -> AcceleratorPlan:
     many = [run for run in STUDY for _ in range(5)]  # so that calls of several threads overlap
-    return MappedCost(accelerator, [run.layer for run in many], [run.mapping for run in many])
+    return AcceleratorPlan(
+        MappedAccelerator(load_accelerator("eyeriss_like_onchip")),
+        [run.layer for run in many],
+        [run.mapping for run in many],
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +52,7 @@ def busy():
 class Costs(Dataset[Tensor]):
     """What a network costs with one density in all places: its item number i is DENSITIES[i]."""
 
-    def __init__(self, cost: MappedCost) -> None:
+    def __init__(self, cost: AcceleratorPlan) -> None:
         self.cost = cost
 
     def __len__(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from support.linear_cost import LinearCost
+from support.linear_cost import LinearHardware
 
 from gmp.energy import EnergyMonitor
 from gmp.errors import PruningWarning
@@ -41,9 +41,7 @@ def data() -> Dataset:
 
 @pytest.fixture(autouse=True)
 def hardware(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "gmp.energy.energy_monitor.network_cost", lambda layers, name, **options: LinearCost(layers)
-    )
+    monkeypatch.setattr("gmp.energy.energy_monitor.load_hardware", lambda source: LinearHardware())
 
 
 def weights(training: Training) -> str:

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from pointnet.original import evaluated_runs, reproduce
 from pointnet.original import original_tables as report
 from pointnet.original.published_runs import DESIGNS, Run, runs, study_mapspace
 from sparsim import evaluate_batch
-from sparsim.files.native import load_preset
+from sparsim.files.native import load_accelerator, load_preset
 from sparsim.files.timeloop.documents import Documents, read_documents
 from sparsim.mapper.indexed_mapspace import first_order, lower_mapspace, mapping_of, sizes
 from sparsim.model.lower import lower_mappings
-from sparsim.records import Accelerator, Mapping, Nest
+from sparsim.records import Mapping, Nest
 
 ROOT = Path(__file__).parents[2]
 REFERENCES = Path(os.environ.get("SPARSIM_SHARED", ROOT / ".." / "shared")) / "reference" / "pointnet-study"
@@ -70,10 +71,10 @@ def test_factors_multiply_to_the_bounds(run: Run) -> None:
 def test_layer_and_mapping_are_those_of_the_study(run: Run) -> None:
     theirs = documents(run)
     assert theirs.mapping is not None
-    assert run.layer.bounds == theirs.layer.bounds
-    assert run.layer.shape.dataspaces == theirs.layer.shape.dataspaces
+    assert run.layer.bounds == theirs.layer().bounds
+    assert run.layer.shape.dataspaces == theirs.layer().shape.dataspaces
     for dataspace in ("Weights", "Inputs", "Outputs"):
-        assert run.layer.density(dataspace) == theirs.layer.density(dataspace)
+        assert run.layer.density(dataspace) == theirs.layer().density(dataspace)
     assert real_loops(run.mapping) == real_loops(theirs.mapping)
 
 
@@ -83,8 +84,8 @@ def test_preset_is_the_design_of_the_study(design: str) -> None:
     theirs = documents(next(run for run in runs() if run.design == design))
     assert theirs.policy is not None
     assert theirs.energy is not None
-    assert preset.architecture.storage == theirs.arch.storage
-    assert preset.architecture.compute == theirs.arch.compute
+    assert preset.architecture.storage == theirs.architecture.storage
+    assert preset.architecture.compute == theirs.architecture.compute
     assert preset.policy.formats == theirs.policy.formats
     assert preset.policy.safs == theirs.policy.safs
     assert preset.energy.areas == theirs.energy.areas
@@ -139,21 +140,19 @@ def test_no_table_is_wider_than_a_terminal(tmp_path: Path) -> None:
 
 
 def test_published_mappings_lie_in_the_studys_mapspace():
-    presets = {design: load_preset(name) for design, name in DESIGNS.items()}
+    designs = {
+        design: replace(load_accelerator(name), mapspace=study_mapspace()) for design, name in DESIGNS.items()
+    }
     for run in runs():
-        preset, shape = presets[run.design], run.layer.shape
-        space = lower_mapspace(preset.architecture, run.layer, study_mapspace())
+        design, shape = designs[run.design], run.layer.shape
+        space = lower_mapspace(design, run.layer)
         assert sizes(space)[1:4] == (1, 1, 1)  # only factorisations are free
-        (factor,) = lower_mappings(preset.architecture, shape, [run.mapping]).factor
+        (factor,) = lower_mappings(design, shape, [run.mapping]).factor
         for d, rows in enumerate(space.factors):
             assert (rows == factor[:, d]).all(axis=1).sum() == 1
         order, keep = first_order(space), space.keep[0]
-        found = mapping_of(preset.architecture, shape, factor, order, space.split, keep, space)
-        both = evaluate_batch(
-            Accelerator(architecture=preset.architecture, policy=preset.policy, energy=preset.energy),
-            run.layer,
-            [run.mapping, found],
-        )
+        found = mapping_of(design, shape, factor, order, space.split, keep, space)
+        both = evaluate_batch(design, run.layer, [run.mapping, found])
         assert (both.status == 0).all()
         assert both.energy_pj[0] == both.energy_pj[1]
         assert both.cycles[0] == both.cycles[1]

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from pyarrow import parquet
 from rich.console import Console
-from support.linear_cost import LinearCost
+from support.linear_cost import LinearHardware
 
 from pointnet import cli
 from pointnet.data import shapes, write_pack
@@ -165,9 +165,7 @@ def test_a_killed_study_goes_on_to_the_same_report(
 def test_a_network_is_pruned_by_energy(
     plan: Plan, output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "gmp.energy.energy_monitor.network_cost", lambda layers, name, **options: LinearCost(layers)
-    )
+    monkeypatch.setattr("gmp.energy.energy_monitor.load_hardware", lambda source: LinearHardware())
     monkeypatch.setattr(study_run, "_by_energy", lambda plan, designs: (plan.by_energy, "gating"))
     monkeypatch.setattr(study_run, "_reproduction", lambda *_: json.loads(reproduced)["result"])
     reproduced = (output / "stages" / "reproduction.json").read_text()

@@ -17,9 +17,9 @@ from gmp.tracing.trace import trace
 from gmp.tracing.traced_workload import workload_of, write_masks
 from pointnet.model import PointNet2, preset
 from pointnet.original.published_runs import mapping_of
-from sparsim.files.native import dump, load_documents, load_preset, load_text, load_workload
+from sparsim.files.native import dump, load_accelerator, load_documents, load_text, load_workload
 from sparsim.model.evaluate import evaluate
-from sparsim.records import CONV, Accelerator, is_depthwise, macs, words
+from sparsim.records import CONV, is_depthwise, macs, words
 
 
 @pytest.fixture(autouse=True)
@@ -121,16 +121,10 @@ def test_a_depthwise_layer_on_an_accelerator(tmp_path):
     document.write_text(dump(workload_of(traced, name="dw", batch=2, masks="masks")))
     (layer,) = load_documents([document]).layers
     assert is_depthwise(layer)
-    chip = load_preset("eyeriss_like_gating")
+    chip = load_accelerator("eyeriss_like_gating")
     loops = {"dram": "G6 N2 S3 Q4", "shared_glb": "", "columns": "", "rows": "", "ifmap_spad": ""}
     mapping = mapping_of(loops | {"weights_spad": "P5", "psum_spad": "R3"})
-    found = evaluate(
-        Accelerator(
-            architecture=chip.architecture, policy=replace(chip.policy, formats=()), energy=chip.energy
-        ),
-        layer,
-        mapping,
-    )
+    found = evaluate(replace(chip, policy=replace(chip.policy, formats=())), layer, mapping)
     ones = F.conv2d((x != 0).float(), torch.ones_like(conv.weight), padding=1, groups=6)
     assert found.algorithmic_computes == macs(layer) == 9 * ones.numel()
     assert found.actual_computes == int(ones.sum()) < macs(layer)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from support.documents import DOCUMENTS, write_documents
+from support.documents import DOCUMENTS, records_of, write_documents
 
 from sparsim import Density, Workload, __version__
 from sparsim.cli import main as cli
@@ -60,7 +60,7 @@ def test_accounting(run, tmp_path, accounting, energy_pj, cycles):
 
 def test_native_documents_give_the_same(run, tmp_path):
     documents = read_documents(list(DOCUMENTS))
-    (tmp_path / "native.yaml").write_text(dump(*documents[:5]))
+    (tmp_path / "native.yaml").write_text(dump(*records_of(documents)))
     run("model", *DOCUMENTS, "-o", "timeloop")
     run("model", "native.yaml", "-o", "native")
     stats = [(tmp_path / folder / "sparsim.stats.txt").read_text() for folder in ("timeloop", "native")]
@@ -85,14 +85,15 @@ def test_explain(run):
 @pytest.fixture
 def workload(tmp_path):
     """Two layers of a workload, the second as in the documents, and the rest of the documents."""
-    arch, layer, policy, energy, mapping, _ = read_documents([tmp_path / name for name in DOCUMENTS])
+    found = read_documents([tmp_path / name for name in DOCUMENTS])
+    layer = found.layer()
     measured = Density(density=0.25, spread=0.125)
     small = replace(layer, name="small", bounds={"M": 2, "N": 2, "K": 2}, densities={"A": measured})
     network = Workload(
         name="net", source="drawn by hand", provenance={"samples": 8, "seed": 3}, layers=(small, layer)
     )
     (tmp_path / "workload.yaml").write_text(dump(network))
-    (tmp_path / "rest.yaml").write_text(dump(arch, policy, energy, mapping))
+    (tmp_path / "rest.yaml").write_text(dump(found.architecture, found.policy, found.energy, found.mapping))
 
 
 @pytest.mark.usefixtures("run", "workload")

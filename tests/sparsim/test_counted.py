@@ -17,7 +17,7 @@ from support.small_nests import ODD, SLIDING, Case, dense_cases
 from sparsim.model.counted_tiles import Counted
 from sparsim.model.evaluate import evaluate
 from sparsim.model.lower import lower_layer
-from sparsim.records import Accelerator, Density, SparsePolicy
+from sparsim.records import Density, SparsePolicy
 from sparsim.records.layer_counts import tensor_shape
 from validation.random_cases import CONV, GEMM, GROUPED
 
@@ -60,8 +60,6 @@ def test_gated_computes_are_those_with_a_zero(case: Case, data: st.DataObject) -
         densities=densities,
     )  # fmt: skip
     policy = SparsePolicy(compute_gating=True)
-    compute = evaluate(
-        Accelerator(architecture=case.arch, policy=policy), layer, case.mapping, masks=masks
-    ).compute
+    compute = evaluate(*case._replace(layer=layer, policy=policy, energy=None).given, masks=masks).compute
     both = states[True, True]
     assert (compute.actual, compute.gated) == (both, compute.algorithmic - both)

@@ -30,7 +30,7 @@ from sparsim.errors import MappingError, SparsimError, SpecError
 from sparsim.files.timeloop.stats_reader import parse_stats
 from sparsim.files.timeloop.stats_writer import write_stats
 from sparsim.files.timeloop.write_documents import mapping_text
-from sparsim.records import Accelerator, Density, Layer, Network, Option, Saf, SparsePolicy
+from sparsim.records import Density, Layer, Network, Option, Saf, SparsePolicy
 from sparsim.records.divisibility import cover, covered, is_tight
 from sparsim.records.layer_counts import tensor_shape
 from sparsim.report.explain import explain
@@ -108,20 +108,12 @@ def test_batches_may_mix_covered_bounds() -> None:
 
 def test_a_fixed_network_takes_imperfect_factors_but_no_padding() -> None:
     case = seven("imperfect", SKIPPING, A=fixed(0.5))
-    result = Frozen(
-        Accelerator(architecture=case.arch, policy=case.policy, energy=case.energy),
-        [case.layer],
-        [case.mapping],
-    )([[0.5, 1.0, 1.0]])
+    result = Frozen(case.on(), [case.layer], [case.mapping])([[0.5, 1.0, 1.0]])
     expected = evaluate(*case.given)
     assert (result.energy_pj[0], result.cycles[0]) == (expected.energy_pj, expected.cycles)
     case = seven("padded")
     with pytest.raises(SpecError, match="dim 'M' is padded, Frozen takes perfect and imperfect ones"):
-        Frozen(
-            Accelerator(architecture=case.arch, policy=case.policy, energy=case.energy),
-            [case.layer],
-            [case.mapping],
-        )
+        Frozen(case.on(), [case.layer], [case.mapping])
 
 
 @given(

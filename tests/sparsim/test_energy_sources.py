@@ -12,9 +12,10 @@ import pytest
 from msgspec.structs import replace
 from support.component_documents import PE
 from support.documents import ARCH, ART, DOCUMENTS, ERT, write_documents
-from support.examples import ENERGY, accelerator, fixed, matmul
+from support.examples import COMPRESSED, ENERGY, accelerator, fixed, matmul
 from support.mapper_documents import SEARCH
 from support.small_chips import conv, small_chip
+from support.small_nests import Case
 
 from sparsim import (
     EnergyTable,
@@ -28,15 +29,18 @@ from sparsim import (
     evaluate,
     evaluate_batch,
     load_documents,
-    load_preset,
     load_text,
     search,
 )
 from sparsim.cli import main as cli
+from sparsim.estimate.accelerator_energy import energy_table
+from sparsim.files.native import load_accelerator
 from sparsim.files.timeloop.documents import read_documents
 from sparsim.files.timeloop.stats_writer import wrapped_counts, write_stats
 from sparsim.machines.eyeriss import evaluate_chip, load_chip, plan_layer
 from sparsim.machines.eyeriss.chip import chip_energy_sources
+from sparsim.model.arrays import MappingPack
+from sparsim.model.evaluate import evaluate_pack
 from sparsim.model.lower import lower_mappings
 from sparsim.records import Accelerator, SparsePolicy
 
@@ -139,29 +143,24 @@ def gappy() -> EnergyTable:
     return replace(ENERGY, actions=ENERGY.actions | {"spad": entry})
 
 
+def pack_of(case: Case) -> MappingPack:
+    return lower_mappings(case.on(), case.layer.shape, [case.mapping])
+
+
 def test_python_warns_too() -> None:
-    arch, layer, policy, _, mapping = matmul(A=fixed(0.375), B=fixed(0.5))
+    case = matmul(A=fixed(0.375), B=fixed(0.5))._replace(energy=gappy())
     pattern = "component spad: no energy of 'skipped_read'"
     with pytest.warns(EnergyWarning, match=pattern):
-        found = evaluate(Accelerator(architecture=arch, policy=policy, energy=gappy()), layer, mapping)
+        found = evaluate(*case.given)
     assert any("'skipped_read'" in warning for warning in found.warnings)
     with pytest.warns(EnergyWarning, match=pattern):
-        Frozen(Accelerator(architecture=arch, policy=policy, energy=gappy()), [layer], [mapping])
+        Frozen(case.on(), [case.layer], [case.mapping])
     with pytest.warns(EnergyWarning, match=pattern):
-        evaluate_batch(Accelerator(architecture=arch, policy=policy, energy=gappy()), layer, [mapping])
+        evaluate_batch(case.on(), case.layer, [case.mapping])
     with pytest.warns(EnergyWarning, match=pattern):
-        evaluate_batch(
-            Accelerator(architecture=arch, policy=policy, energy=gappy()),
-            layer,
-            lower_mappings(arch, layer.shape, [mapping]),
-        )
+        evaluate_pack(case.on(), case.layer, pack_of(case))
     with pytest.warns(EnergyWarning, match=pattern):
-        search(
-            Accelerator(architecture=arch, policy=policy, energy=gappy()),
-            layer,
-            method="random",
-            evaluations=20,
-        )
+        search(case.on(), case.layer, method="random", evaluations=20)
 
 
 def test_tables_of_thousands_of_names_have_short_warnings(tmp_path: Path) -> None:
@@ -182,14 +181,10 @@ def test_tables_of_thousands_of_names_have_short_warnings(tmp_path: Path) -> Non
 
 
 def test_packs_need_the_energies_that_records_need() -> None:
-    arch, layer, policy, energy, mapping = matmul(A=fixed(0.375), B=fixed(0.5))
-    lacking = replace(energy, actions={k: v for k, v in energy.actions.items() if k != "spad"})
+    case = matmul(A=fixed(0.375), B=fixed(0.5))
+    lacking = replace(ENERGY, actions={k: v for k, v in ENERGY.actions.items() if k != "spad"})
     with pytest.raises(SpecError, match="no component 'spad'"):
-        evaluate_batch(
-            Accelerator(architecture=arch, policy=policy, energy=lacking),
-            layer,
-            lower_mappings(arch, layer.shape, [mapping]),
-        )
+        evaluate_pack(case._replace(energy=lacking).on(), case.layer, pack_of(case))
 
 
 # Components
@@ -201,16 +196,13 @@ def own(run: Run) -> Evaluation:
     arch, layer, _, _, mapping = matmul(None)
     Path("own.yaml").write_text(dump(arch) + PE.removeprefix("sparsim: 1\n"))
     Path("rest.yaml").write_text(dump(layer, mapping))
-    energy = load_documents(["own.yaml"]).energy
-    assert energy is not None
-    return evaluate(Accelerator(architecture=arch, energy=energy), layer, mapping)
+    components = load_text(PE).components
+    return evaluate(Accelerator(architecture=arch, components=components), layer, mapping)
 
 
 def test_components_become_energies_in_every_command(run: Run, own: Evaluation) -> None:
-    assert (
-        own.level("DRAM").read_energy_pj
-        != evaluate(*matmul(None)[:3], None, matmul().mapping).level("DRAM").read_energy_pj
-    )
+    built_in = evaluate(*matmul(None)._replace(energy=None).given)
+    assert own.level("DRAM").read_energy_pj != built_in.level("DRAM").read_energy_pj
     out, warnings = run("model", "own.yaml", "rest.yaml", "-o", "out")
     assert warnings == []
     assert "estimated from components" in out
@@ -225,25 +217,26 @@ def test_components_become_energies_in_every_command(run: Run, own: Evaluation) 
     assert "sparsim estimate" in run("show", "own.yaml")[0]
     run("estimate", "own.yaml", "-o", "out")
     run("model", "own.yaml", "rest.yaml", "-o", "again")
-    assert load_documents(["out/sparsim.energy.yaml"]).energy == replace(
-        load_documents(["own.yaml"]).energy, name="own"
-    )
+    table = energy_table(load_accelerator("own.yaml"))
+    assert table is not None
+    assert load_documents(["out/sparsim.energy.yaml"]).energy == replace(table, name="own")
 
 
 def test_both_a_table_and_components_are_refused() -> None:
     text = dump(accelerator(), ENERGY) + PE.removeprefix("sparsim: 1\n")
     with pytest.raises(SpecError, match="both 'energy' and 'components'"):
-        load_text(text)
-    records = [small_chip().spec, small_chip().architecture, ENERGY, *small_chip().components]
+        assert load_text(text).accelerator
+    chip = small_chip()
+    records = [chip.spec, chip.architecture, ENERGY, *chip.accelerator.components]
     with pytest.raises(SpecError, match="both 'energy' and 'components'"):
-        load_text(dump(*records))
+        assert load_text(dump(*records)).accelerator
 
 
 def test_presets_have_the_energies_of_their_components() -> None:
-    preset, chip = load_preset("eyeriss_v2"), load_chip("eyeriss_v2")
-    assert preset.energy == chip.energy
-    assert preset.energy is not None
-    assert preset.energy.estimated
+    table = energy_table(load_accelerator("eyeriss_v2"))
+    assert table == load_chip("eyeriss_v2").energy
+    assert table is not None
+    assert table.estimated
 
 
 def test_timeloop_documents_where_ours_are_expected(
@@ -271,13 +264,13 @@ def test_timeloop_documents_where_ours_are_expected(
 def test_a_chip_without_energies(tmp_path: Path) -> None:
     chip = small_chip()
     path = tmp_path / "chip.yaml"
-    path.write_text(dump(chip.spec, chip.architecture, chip.policy or SparsePolicy()))
+    path.write_text(dump(chip.spec, chip.architecture, chip.accelerator.policy or SparsePolicy()))
     with pytest.warns(EnergyWarning, match="neither components nor an energy table"):
         bare = load_chip(path)
     assert chip_energy_sources(bare)["DRAM"]["random_read"] == "built in"
     assert chip_energy_sources(bare)["iact_address_spad"] == {"read": "not given"}
     assert chip_energy_sources(chip)["iact_address_spad"] == {"read": "estimated from components"}
-    without = [part for part in chip.components if part.name != "weight_address_spad"]
+    without = [part for part in chip.accelerator.components if part.name != "weight_address_spad"]
     path.write_text(dump(chip.spec, chip.architecture, *without))
     with pytest.warns(EnergyWarning, match="no energy of weight_address_spad"):
         load_chip(path)
@@ -294,9 +287,9 @@ def test_a_chip_whose_table_has_gaps(run: Run) -> None:
     components = [
         replace(part, actions={k: v for k, v in part.actions.items() if k != "idle"})
         if part.name == "weight_spad" else part
-        for part in chip.components
+        for part in chip.accelerator.components
     ]  # fmt: skip
-    Path("chip.yaml").write_text(dump(chip.spec, chip.architecture, chip.policy, *components))
+    Path("chip.yaml").write_text(dump(chip.spec, chip.architecture, chip.accelerator.policy, *components))
     Path("net.yaml").write_text(dump(Workload(name="net", layers=(layer,))))
     _, (warning,) = run("chip", "chip.yaml", "net.yaml", "-o", "out")
     assert "weight_spad" in warning
@@ -314,13 +307,8 @@ def test_a_chip_whose_table_has_gaps(run: Run) -> None:
 def nothing_left() -> Evaluation:
     """All operands are zero, and zeros are neither stored nor multiplied."""
     endless = accelerator(GLB={"read_bandwidth": None, "write_bandwidth": None})
-    arch, layer, policy, energy, mapping = matmul(arch=endless, A=fixed(0.0), B=fixed(0.0))
-    assert policy is not None
-    return evaluate(
-        Accelerator(architecture=arch, policy=replace(policy, compute_skipping=True), energy=energy),
-        layer,
-        mapping,
-    )
+    policy = replace(COMPRESSED, compute_skipping=True)
+    return evaluate(*matmul(policy, endless, A=fixed(0.0), B=fixed(0.0)).given)
 
 
 def few_left() -> Evaluation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -16,8 +17,9 @@ from support.small_policies import Network, networks, sparse_cases
 
 from sparsim.errors import MappingError, SparsimError, SpecError
 from sparsim.model import arrays as packs
-from sparsim.model.frozen import Frozen, evaluate, evaluate_batch
-from sparsim.records import Accelerator, Density, LevelMapping, Mapping, Nest, Option, Saf, SparsePolicy
+from sparsim.model.evaluate import evaluate, evaluate_batch
+from sparsim.model.frozen import Frozen
+from sparsim.records import Density, LevelMapping, Mapping, Nest, Option, Saf, SparsePolicy
 from validation.random_cases import draw_case
 
 Answer = tuple[float, float] | None
@@ -72,7 +74,9 @@ def test_batch_equals_single_on_drawn_cases() -> None:
     """With networks, spatial skipping and built-in energies, which the strategies leave out."""
     compared = 0
     for seed in range(250):
-        case = Case(*draw_case(random.Random(seed))[1:])
+        drawn = draw_case(random.Random(seed))
+        arch, policy, energy = attrgetter("architecture", "policy", "energy")(drawn.accelerator)
+        case = Case(arch, drawn.layer, policy, energy, drawn.mapping)
         if any(d.distribution == "banded" for d in case.layer.densities.values()):
             continue
         assert batch(case, [case.mapping], 1) == [single(case)], seed
@@ -155,11 +159,7 @@ def test_frozen_does_not_add_loops_to_layers_with_fewer_dims() -> None:
 
 def test_frozen_energy_by_level_is_that_of_single() -> None:
     case = matmul(A=uniform(0.2))
-    frozen = Frozen(
-        Accelerator(architecture=case.arch, policy=case.policy, energy=case.energy),
-        [case.layer],
-        [case.mapping],
-    )
+    frozen = Frozen(case.on(), [case.layer], [case.mapping])
     result = evaluate(*case.given)
     found = frozen([[0.2, 1.0, 1.0]]).level_energy_pj[0].tolist()
     assert found == [result.compute.energy_pj, *(level.energy_pj for level in result.storage)]
@@ -176,7 +176,7 @@ def test_batch_marks_invalid_mappings_and_goes_on() -> None:
     )
     small = msgspec.structs.replace(case.arch.storage[2], size_words=8)
     arch = msgspec.structs.replace(case.arch, storage=(*case.arch.storage[:2], small))
-    found = evaluate_batch(arch, *case[1:4], [crowded, case.mapping])
+    found = evaluate_batch(*case._replace(arch=arch).given[:2], [crowded, case.mapping])
     assert found.status.tolist() == [packs.BAD_CAPACITY, packs.OK]
     assert np.isnan(found.energy_pj[0])
     assert np.isnan(found.cycles[0])
@@ -197,11 +197,7 @@ def test_empty_batch() -> None:
 )
 def test_frozen_refuses_densities_that_are_none(densities: list[list[float]], text: str) -> None:
     case = matmul(A=uniform(0.2))
-    frozen = Frozen(
-        Accelerator(architecture=case.arch, policy=case.policy, energy=case.energy),
-        [case.layer],
-        [case.mapping],
-    )
+    frozen = Frozen(case.on(), [case.layer], [case.mapping])
     with pytest.raises(SpecError, match=text):
         frozen(densities)
 
@@ -212,11 +208,7 @@ def test_what_needs_tables_is_for_single_evaluations(distribution: Any) -> None:
     with pytest.raises(SparsimError, match=f"density of A is '{distribution}', evaluate_batch takes"):
         evaluate_batch(*case.given[:2], [case.mapping])
     with pytest.raises(SparsimError, match=f"density of A is '{distribution}', Frozen takes"):
-        Frozen(
-            Accelerator(architecture=case.arch, policy=case.policy, energy=case.energy),
-            [case.layer],
-            [case.mapping],
-        )
+        Frozen(case.on(), [case.layer], [case.mapping])
 
 
 def test_unknown_accounting() -> None:

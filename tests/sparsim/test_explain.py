@@ -10,7 +10,6 @@ from rich.console import Console
 
 from sparsim.files.timeloop.documents import read_documents
 from sparsim.model.evaluate import evaluate
-from sparsim.records import Accelerator
 from sparsim.report.explain import explain
 
 # the reference's tables hold actions that are not read
@@ -20,9 +19,7 @@ REFERENCES = Path(__file__).parents[2] / "validation/references/random"
 
 def explained(case: str) -> str:
     read = read_documents(sorted((REFERENCES / case).glob("*.yaml")))
-    evaluation = evaluate(
-        Accelerator(architecture=read.arch, policy=read.policy, energy=read.energy), read.layer, read.mapping
-    )
+    evaluation = evaluate(read.accelerator, read.layer(), read.mapping)
     console = Console(width=100, file=io.StringIO())
     for part in explain(evaluation):
         console.print(part)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from support.documents import DOCUMENTS
-from support.examples import COMPRESSED, ENERGY, MATMUL, accelerator, fixed, loops, mapping, matmul
-from support.small_chips import conv, small_chip
+from support.examples import COMPRESSED, MATMUL, accelerator, fixed, loops, mapping, matmul
+from support.small_chips import conv, small_chip, with_storage
 
 from sparsim import Frozen, evaluate, evaluate_batch
 from sparsim.cli.mapper_command import _large
@@ -27,7 +27,8 @@ from sparsim.machines.eyeriss.plan_layer import plan_layer
 from sparsim.mapper.search import search
 from sparsim.model import arrays as packs
 from sparsim.model.banded_density import Banded
-from sparsim.model.lower import lower_arch, lower_layer, lower_mappings
+from sparsim.model.evaluate import evaluate_pack
+from sparsim.model.lower import lower_arch, lower_layer, lower_mappings, lower_policy
 from sparsim.model.workspace import make_nest, most_children
 from sparsim.records import (
     Accelerator,
@@ -135,11 +136,7 @@ def test_results_are_finite_and_not_negative(block, bits, width, pj, area, rate,
         case = matmul(COMPRESSED, arch, A=fixed(density))
         result = evaluate(*case.given)
         batch = evaluate_batch(*case.given[:2], [case.mapping])
-        frozen = Frozen(
-            Accelerator(architecture=arch, policy=case.policy, energy=case.energy),
-            [case.layer],
-            [case.mapping],
-        )([[density, 1.0, 1.0]])
+        frozen = Frozen(case.on(), [case.layer], [case.mapping])([[density, 1.0, 1.0]])
     except SparsimError:
         return
     for number in (result.energy_pj, result.cycles, batch.energy_pj[0], *frozen.energy_pj, *frozen.cycles):
@@ -159,9 +156,7 @@ def test_cycles_beyond_exact_counts():
     assert result.status[0] == packs.BAD_TOTAL
     assert np.isnan(result.energy_pj[0])
     with pytest.raises(MappingError, match="cycles"):
-        Frozen(Accelerator(architecture=case.arch, energy=ENERGY), [case.layer], [case.mapping])(
-            [[1.0, 1.0, 1.0]]
-        )
+        Frozen(case.on(), [case.layer], [case.mapping])([[1.0, 1.0, 1.0]])
 
 
 def test_leader_tiles_beyond_exact_counts():
@@ -174,10 +169,10 @@ def test_leader_tiles_beyond_exact_counts():
 
 
 def test_a_large_mesh_takes_no_memory():
-    arch, case = accelerator((50_000_000, 1)), matmul(None)
+    case = matmul(None, accelerator((50_000_000, 1)))
     tracemalloc.start()
     try:
-        result = evaluate(arch, *case[1:])
+        result = evaluate(*case.given)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -203,7 +198,7 @@ def test_factors_of_a_pack_that_wrap_around(factors):
     wrong = [f - 2**64 if f >= 2**63 else f for f in factors]
     pack.factor[0, :2, 0] = wrong
     with pytest.raises(MappingError):
-        evaluate_batch(*case.given[:2], pack)
+        evaluate_pack(*case.given[:2], pack)
 
 
 def test_products_beyond_all_doubles_have_messages():
@@ -224,7 +219,7 @@ def test_products_beyond_all_doubles_have_messages():
             Layer(shape=shape, bounds=dict.fromkeys(dims, bound))
     factors = [loops("M", M=MAX_COUNT)] * 4
     with pytest.raises(MappingError, match="'M' multiply to"):
-        evaluate(*matmul()[:-1], mapping(*factors))
+        evaluate(*matmul()._replace(mapping=mapping(*factors)).given)
     assert _large(10**400) == "1.00e+400"
 
 
@@ -235,13 +230,7 @@ def test_room_for_children_does_not_wrap_around():
     pack.factor[:] = 2**40
     children = most_children(arch, layer, pack)
     assert 1 <= children <= int(layer.bound.prod())
-    assert len(make_nest(arch, layer, _no_policy(case), children).key) >= children
-
-
-def _no_policy(case):
-    from sparsim.model.lower import lower_policy
-
-    return lower_policy(case.on(), case.layer.shape)
+    assert len(make_nest(arch, layer, lower_policy(case.on(), case.layer.shape), children).key) >= children
 
 
 NAMES = tuple(f"n{i}" for i in range(MANY))
@@ -333,11 +322,11 @@ def test_numbers_of_many_digits(name, old):
 def test_a_chip_on_which_nothing_fits(monkeypatch):
     """Parts of the outputs get no smaller where it is not the GLB that is too small."""
     chip = small_chip()
-    storage = [
+    storage = (
         replace(level, size_words=0) if level.name == "psum_spad" else level
         for level in chip.architecture.storage
-    ]
-    smallest = chip._replace(architecture=replace(chip.architecture, storage=tuple(storage)))
+    )
+    smallest = with_storage(chip, storage)
     tiles = []
     make = plan.make_mapping
     monkeypatch.setattr(plan, "make_mapping", lambda *given: tiles.append(given[-1][2]) or make(*given))

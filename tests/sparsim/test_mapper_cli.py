@@ -19,7 +19,7 @@ import sparsim.mapper.engine
 from sparsim import Workload, load_documents
 from sparsim.cli import main as cli
 from sparsim.files.native import dump
-from sparsim.files.timeloop.documents import read_search_documents
+from sparsim.files.timeloop.documents import read_documents
 
 RANDOM = Path(__file__).parents[2] / "validation/references/random"
 NAMES = tuple(SEARCH)
@@ -109,12 +109,13 @@ def test_reference_documents(run, case):
 @pytest.fixture
 def native(tmp_path, run):
     """Our own documents of a network: the layer, another one, and the layer again."""
-    documents, mapspace, _ = read_search_documents(NAMES)
-    arch, layer, policy, energy, *_ = documents
+    documents = read_documents(NAMES, for_search=True)
+    layer = documents.layer()
     small = replace(layer, name="small", bounds={"M": 2, "N": 4, "K": 2})
     layers = (replace(layer, name="one"), small, replace(layer, name="two"))
     workload = Workload(name="net", layers=layers)
-    Path("net.yaml").write_text(dump(arch, policy, energy, mapspace, workload))
+    records = (documents.architecture, documents.policy, documents.energy, documents.mapspace, workload)
+    Path("net.yaml").write_text(dump(*records))
     return layers
 
 
@@ -167,7 +168,7 @@ def ctrl_c(monkeypatch):
         if valid:
             valid.clear()
             signal.raise_signal(signal.SIGINT)
-        result = evaluate_pack(*args.given, **options)
+        result = evaluate_pack(*args, **options)
         valid.extend(np.flatnonzero(result.status == 0))
         return result
 

@@ -18,7 +18,8 @@ from support.robust import MODES, ROOT, digest, lines_of, print_from
 
 from sparsim.errors import SparsimError
 from sparsim.files.timeloop.documents import read_documents
-from sparsim.model.frozen import Frozen, FrozenResult, evaluate, evaluate_batch
+from sparsim.model.evaluate import evaluate, evaluate_batch
+from sparsim.model.frozen import Frozen, FrozenResult
 from sparsim.model.result import Evaluation
 from sparsim.records import Accelerator, Density, Layer, Mapping, Option, Saf, SparsePolicy
 from validation.case_folders import find_cases
@@ -42,17 +43,18 @@ def told(name: str, function: Callable[..., Any], *arguments: Any, **options: An
 
 
 def one(*arguments: Any, **options: Any) -> tuple[float, int, Evaluation]:
-    result = evaluate(*arguments.given, **options)
+    result = evaluate(*arguments, **options)
     return result.energy_pj, result.cycles, result
 
 
 def one_of_files(documents: list[Path]) -> tuple[float, int, Evaluation]:
-    return one(*read_documents(documents)[:5])
+    found = read_documents(documents)
+    return one(found.accelerator, found.layer(), found.mapping)
 
 
-def two_frozen(arch: Any, layer: Layer, policy: Any, energy: Any, mapping: Mapping) -> FrozenResult:
+def two_frozen(accelerator: Accelerator, layer: Layer, mapping: Mapping) -> FrozenResult:
     densities = np.array([layer.density(d.name).density for d in layer.shape.dataspaces])
-    network = Frozen(Accelerator(architecture=arch, policy=policy, energy=energy), [layer] * 2, [mapping] * 2)
+    network = Frozen(accelerator, [layer] * 2, [mapping] * 2)
     return network([densities, densities / 2])
 
 
@@ -65,18 +67,18 @@ def answers() -> list[str]:
     actual: dict[str, Any] = dict.fromkeys(masks, Density(distribution="actual"))
     wide = Density(distribution="banded", band_width=1)
     lines += [
-        told("window", one, *sliding_window()),
-        told("window of 2022", one, *sliding_window(), accounting="timeloop-2022"),
-        told("uniform", one, *matmul(A=uniform(0.3), B=uniform(0.9))),
-        told("nothing left", one, *matmul(ALL_SKIPPED, A=fixed(0.0))),
-        told("banded", one, *matmul(A=wide, B=uniform(0.5))),
-        told("actual", one, *matmul(**actual), masks=masks),
+        told("window", one, *sliding_window().given),
+        told("window of 2022", one, *sliding_window().given, accounting="timeloop-2022"),
+        told("uniform", one, *matmul(A=uniform(0.3), B=uniform(0.9)).given),
+        told("nothing left", one, *matmul(ALL_SKIPPED, A=fixed(0.0)).given),
+        told("banded", one, *matmul(A=wide, B=uniform(0.5)).given),
+        told("actual", one, *matmul(**actual).given, masks=masks),
     ]
     for seed in range(DRAWN):
         case = draw_case(random.Random(seed))[1:]
         lines += [
             told(f"one {seed}", one, *case),
-            told(f"many {seed}", evaluate_batch, *case[:4], [case[4]] * 2),
+            told(f"many {seed}", evaluate_batch, *case[:2], [case[2]] * 2),
             told(f"frozen {seed}", two_frozen, *case),
         ]
     return lines

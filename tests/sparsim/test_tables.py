@@ -11,14 +11,12 @@ import numpy as np
 import pytest
 from support.examples import COMPRESSED, accelerator, fixed, matmul
 from support.pe_runs import pe_case
-from support.small_nests import Case
 
 from sparsim.errors import FormatError, SpecError
 from sparsim.files.timeloop.documents import read_documents
 from sparsim.model.evaluate import evaluate
 from sparsim.model.result import Evaluation
 from sparsim.records import (
-    Accelerator,
     Density,
     LevelMapping,
     Mapping,
@@ -164,9 +162,7 @@ def test_spatial_skipping_counts_the_instances_that_a_mask_leaves() -> None:
         case.arch,
         storage=tuple(msgspec.structs.replace(s, decompression_supported=True) for s in case.arch.storage),
     )
-    result = evaluate(
-        Accelerator(architecture=arch, policy=policy, energy=case.energy), case.layer, mapping, masks={"B": b}
-    )
+    result = evaluate(*case._replace(arch=arch, mapping=mapping).given, masks={"B": b})
     spad = next(t for t in result.level("spad").tensors if t.dataspace == "A")
     assert spad.instances_max == 3  # of the second half; in the first half one
     assert spad.instances_average == pytest.approx(4 * 4 / 8)  # 4 of 8 (PE, step) pairs have work
@@ -212,7 +208,7 @@ def test_masks_of_windows(tmp_path: Path) -> None:
     layer = type(case.layer)(
         shape=case.layer.shape, bounds=case.layer.bounds, densities=dict.fromkeys(masks, actual())
     )
-    compute = evaluate(*Case(case.arch, layer, case.policy, None, case.mapping).given, masks=masks).compute
+    compute = evaluate(*case._replace(layer=layer, energy=None).given, masks=masks).compute
     both = np.einsum("cm,cef->", masks["Weights"].astype(int), masks["Inputs"].astype(int))
     assert compute.actual == both
 
@@ -240,12 +236,10 @@ PRODUCT = Path(__file__).parents[1] / "cases" / "actual-data"  # 8 x 16 times 16
 @pytest.mark.parametrize(("shift", "operations"), [(0, 512), (4, 256), (8, 0)])
 def test_documents_with_masks(shift: int, operations: int) -> None:
     """Both operands are nonzero in one half of K; the second one's half is shifted against the first's."""
-    arch, layer, policy, energy, mapping, *_ = read_documents(sorted(PRODUCT.glob("*.yaml")))
-    assert mapping is not None
+    read = read_documents(sorted(PRODUCT.glob("*.yaml")))
+    assert read.mapping is not None
     masks = {"Inputs": np.load(PRODUCT / "i.npy"), "Weights": np.roll(np.load(PRODUCT / "w.npy"), shift, 0)}
-    result = evaluate(
-        Accelerator(architecture=arch, policy=policy, energy=energy), layer, mapping, masks=masks
-    )
+    result = evaluate(read.accelerator, read.layer(), read.mapping, masks=masks)
     traffic = {(level.name, t.dataspace): t for level in result.storage for t in level.tensors}
     assert result.compute.actual == traffic["Sums", "Outputs"].updates.actual == operations
     assert traffic["Sums", "Outputs"].reads.actual == operations - (64 if operations else 0)

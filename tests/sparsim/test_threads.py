@@ -21,24 +21,18 @@ from sparsim import Frozen, evaluate, evaluate_batch, search
 from sparsim.errors import MappingError
 from sparsim.machines.eyeriss.noc import build_graph, eyeriss_v2_noc
 from sparsim.machines.eyeriss.pe.random_columns import explicit_zeros
-from sparsim.model import evaluate as evaluation
-from sparsim.model.lower import lower_mappings
-from sparsim.records import Accelerator, Mapspace
+from sparsim.model import frozen as evaluation
+from sparsim.records import Mapspace
 
 THREADS = 4
 DENSITIES = (0.2, 0.3, 0.5, 0.9)
 CASES = [matmul(A=uniform(d)) for d in DENSITIES]
-PACK = lower_mappings(CASES[0].arch, CASES[0].layer.shape, [CASES[0].mapping] * 200)
 
 
 def network(layers: int = 200) -> Frozen:
     """Large enough that calls of several threads overlap."""
     case = CASES[0]
-    return Frozen(
-        Accelerator(architecture=case.arch, policy=case.policy, energy=case.energy),
-        [case.layer] * layers,
-        [case.mapping] * layers,
-    )
+    return Frozen(case.on(), [case.layer] * layers, [case.mapping] * layers)
 
 
 NETWORK = network()
@@ -56,7 +50,8 @@ def one(i: int) -> Any:
 
 
 def batch(i: int) -> Any:
-    return [field.tolist() for field in evaluate_batch(*CASES[i][:4], PACK, threads=2)]
+    accelerator, layer, mapping = CASES[i].given
+    return [field.tolist() for field in evaluate_batch(accelerator, layer, [mapping] * 200, threads=2)]
 
 
 def searched(i: int) -> Any:
@@ -132,11 +127,7 @@ def test_each_thread_gets_its_own_error() -> None:
     case = matmul(A=uniform(0.5))
     spad = case.arch.storage[-1]
     arch = replace(case.arch, storage=(*case.arch.storage[:-1], replace(spad, size_words=12)))
-    shared = Frozen(
-        Accelerator(architecture=arch, policy=case.policy, energy=case.energy),
-        [case.layer] * 50,
-        [case.mapping] * 50,
-    )
+    shared = Frozen(case._replace(arch=arch).on(), [case.layer] * 50, [case.mapping] * 50)
     shape = shared._kinds.shape
 
     def outcome(density: float) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sparsim.files.documents import Documents
+from sparsim.records.record import Record
+
 ARCH = """\
 architecture:
   version: 0.3
@@ -180,3 +183,12 @@ def shared_cases() -> list[Path]:
 
     root = Path(os.environ.get("SPARSIM_SHARED", Path(__file__).parents[3] / "shared"))
     return sorted(path.parent for path in root.glob("reference/*/*/stats.txt"))
+
+
+def records_of(documents: Documents) -> list[Record]:
+    """What `dump` takes: the records that documents hold."""
+    parts = (
+        documents.architecture, *documents.layers, documents.policy, documents.energy, *documents.components,
+        documents.mapping, documents.mapspace,
+    )  # fmt: skip
+    return [part for part in parts if part is not None]

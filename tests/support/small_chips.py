@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from sparsim.machines.eyeriss import Chip, load_chip
 from sparsim.machines.eyeriss.noc import eyeriss_v2_noc
-from sparsim.records import CONV, Density, Layer
+from sparsim.records import CONV, Density, Layer, Storage
 
 
 def small_chip(clusters: tuple[int, int] = (2, 1), pe_rows: int = 2, pe_columns: int = 2) -> Chip:
@@ -18,12 +20,18 @@ def small_chip(clusters: tuple[int, int] = (2, 1), pe_rows: int = 2, pe_columns:
         "cluster_row": (1, rows), "cluster": (columns, 1), "pe_row": (1, pe_rows),
         "weight_spad": (pe_columns, 1),
     }  # fmt: skip
-    storage = tuple(
+    storage = (
         replace(level, mesh=meshes[level.name]) if level.name in meshes else level
         for level in chip.architecture.storage
     )
     spec = replace(chip.spec, noc=eyeriss_v2_noc(clusters, pe_rows, pe_columns))
-    return chip._replace(spec=spec, architecture=replace(chip.architecture, storage=storage))
+    return with_storage(chip._replace(spec=spec), storage)
+
+
+def with_storage(chip: Chip, storage: Iterable[Storage]) -> Chip:
+    """The chip with other storage levels."""
+    architecture = replace(chip.architecture, storage=tuple(storage))
+    return chip._replace(accelerator=replace(chip.accelerator, architecture=architecture))
 
 
 def conv(*, stride: int = 1, iacts: float = 1.0, weights: float = 1.0, **bounds: int) -> Layer:

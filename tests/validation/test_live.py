@@ -52,7 +52,7 @@ from sparsim.files.timeloop.documents import read_documents
 from sparsim.files.timeloop.stats_writer import write_stats
 read = read_documents(sys.argv[1:])
 try:
-    evaluation = evaluate(read.arch, read.layer, read.policy, read.energy, read.mapping)
+    evaluation = evaluate(read.accelerator, read.layer(), read.mapping)
 except SparsimError as error:
     sys.exit(str(error))
 text = write_stats(evaluation)
@@ -87,8 +87,8 @@ def test_a_build_with_accelergy_is_asked_for_nothing_without_an_energy_table(ins
     """It ends with 0 and without a report where there is no table."""
     install(PROGRAM.replace("CHANGED", "text").replace("try:", WITH_ACCELERGY, 1))
     for seed in ("3-0", "3-1"):
-        assert draw_case(random.Random(seed)).energy is None
-        assert draw_case(random.Random(seed), energy_table=True).energy
+        assert draw_case(random.Random(seed)).accelerator.energy is None
+        assert draw_case(random.Random(seed), energy_table=True).accelerator.energy
     result = run("--live", 2, "--seed", 3)
     assert result.exit_code == 0, result.output
     assert "cases 2," in result.output

@@ -39,8 +39,9 @@ Run = Callable[..., tuple[object, str, str]]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs `sparsim` in a folder with the small chip and its network; exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
-    records = [SMALL.spec, SMALL.architecture, SMALL.policy, *SMALL.components]
-    Path("chip.yaml").write_text(dump(*[record for record in records if record is not None]))
+    policy, components = SMALL.accelerator.policy, SMALL.accelerator.components
+    assert policy is not None
+    Path("chip.yaml").write_text(dump(SMALL.spec, SMALL.architecture, policy, *components))
     Path("net.yaml").write_text(dump(Workload(name="net", layers=LAYERS)))
 
     def run(*args: str) -> tuple[object, str, str]:

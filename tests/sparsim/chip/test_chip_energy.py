@@ -21,7 +21,7 @@ from sparsim.machines.eyeriss import plan_network as network
 from sparsim.machines.eyeriss.chip_area import chip_area
 from sparsim.machines.eyeriss.layer_cost import spatial_loops
 from sparsim.machines.eyeriss.noc import noc_energy, plan
-from sparsim.records import Accelerator, Density
+from sparsim.records import Density
 from sparsim.report.chip_rows import edp, layer_row, limit_of, totals
 
 SMALL = small_chip()
@@ -30,11 +30,7 @@ FOUND = plan_layer(SMALL, LAYER)
 
 
 def test_memories_and_macs_cost_what_the_model_says() -> None:
-    result = sparsim.evaluate(
-        Accelerator(architecture=SMALL.architecture, policy=SMALL.policy, energy=SMALL.energy),
-        LAYER,
-        FOUND.mapping,
-    )
+    result = sparsim.evaluate(SMALL.accelerator, LAYER, FOUND.mapping)
     on_chip = {level.name: level.energy_pj for level in result.storage if level.energy_pj}
     on_chip.pop("DRAM")
     assert {name: FOUND.energy_pj[name] for name in on_chip} == on_chip

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from support.small_chips import conv, small_chip
+from support.small_chips import conv, small_chip, with_storage
 
 import sparsim
 from sparsim.errors import SpecError
@@ -22,10 +22,10 @@ V2 = load_chip("eyeriss_v2")
 
 
 def with_mesh(chip: Chip, name: str, mesh: tuple[int, int]) -> Chip:
-    storage = tuple(
+    storage = (
         replace(level, mesh=mesh) if level.name == name else level for level in chip.architecture.storage
     )
-    return chip._replace(architecture=replace(chip.architecture, storage=storage))
+    return with_storage(chip, storage)
 
 
 def test_presets_with_a_chip_are_loaded() -> None:
@@ -56,7 +56,7 @@ def test_presets_with_a_chip_are_loaded() -> None:
             "chip eyeriss_v2: mesh of cluster_row is (1, 8), noc eyeriss_v2 needs (1, 2)",
         ),
         (
-            lambda: check_chip(V2._replace(architecture=load_chip("eyeriss_v1_5").architecture)),
+            lambda: check_chip(V2._replace(accelerator=load_chip("eyeriss_v1_5").accelerator)),
             "chip eyeriss_v2: 1 MACs per PE, simd_width of PE eyeriss_v2 is 2",
         ),
         (
@@ -84,12 +84,12 @@ def test_what_does_not_fit_together_is_refused(make: Callable[[], Any], message:
 
 
 def test_unknown_level_has_a_hint() -> None:
-    storage = tuple(
+    storage = (
         replace(level, name="psum_glbs") if level.name == "psum_glb" else level
         for level in V2.architecture.storage
     )
     with pytest.raises(SpecError, match=r"a row-stationary chip has .* \(did you mean 'psum_glb'\?\)"):
-        check_chip(V2._replace(architecture=replace(V2.architecture, storage=storage)))
+        check_chip(with_storage(V2, storage))
 
 
 MATMUL = Shape(
@@ -145,7 +145,7 @@ def test_area_is_that_of_all_instances() -> None:
     assert area["NoC"] == pytest.approx(16 * routers)
     assert "DRAM" not in area
     assert "NoC" not in chip_area(load_chip("eyeriss_v1"))  # a bus has no routers
-    assert chip_area(V2._replace(energy=None)) == {}
+    assert chip_area(V2._replace(accelerator=replace(V2.accelerator, components=()))) == {}
 
 
 def test_area_grows_with_the_array_but_not_that_of_the_buffer() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from support.small_chips import conv, layers, small_chip
+from support.small_chips import conv, layers, small_chip, with_storage
 
 import sparsim
 from sparsim.errors import MappingError, SpecError
@@ -131,7 +131,7 @@ def with_counts(bits: int) -> Chip:
     """The small chip with words that are wider, off chip and on it, by counts of so many bits."""
     word = SMALL.spec.pe.value_bits + bits
     narrow = {"DRAM", "weight_spad", "iact_spad", "iact_glb", "iact_reg"}
-    storage = tuple(
+    storage = (
         replace(level, word_bits=word) if level.name in narrow else level
         for level in SMALL.architecture.storage
     )
@@ -146,7 +146,7 @@ def with_counts(bits: int) -> Chip:
         SMALL.spec, pe=replace(SMALL.spec.pe, count_bits=bits, **spads),
         noc=replace(SMALL.spec.noc, networks=networks),
     )  # fmt: skip
-    return SMALL._replace(spec=spec, architecture=replace(SMALL.architecture, storage=storage))
+    return with_storage(SMALL._replace(spec=spec), storage)
 
 
 @pytest.mark.parametrize("bits", [8, 24])

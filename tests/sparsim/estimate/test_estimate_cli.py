@@ -16,6 +16,7 @@ from sparsim.cli import main as cli
 from sparsim.cli.input_files import read_model, read_search
 from sparsim.errors import SpecError
 from sparsim.estimate import estimate_all
+from sparsim.estimate.accelerator_energy import energy_table
 
 BASE = [accelerator(), matmul().layer, matmul().mapping]
 
@@ -61,11 +62,11 @@ def test_components_stand_for_their_table(tmp_path: Path, monkeypatch: pytest.Mo
     Path("base.yaml").write_text(dump(*BASE))
     Path("chip.yaml").write_text(PE)
     assert run(monkeypatch, "estimate", "chip.yaml", "-o", "out") in (0, None)
-    written = read_model(("base.yaml", "out/sparsim.energy.yaml"), None).energy
-    direct = read_model(("base.yaml", "chip.yaml"), None).energy
+    written = energy_table(read_model(("base.yaml", "out/sparsim.energy.yaml")).accelerator)
+    direct = energy_table(read_model(("base.yaml", "chip.yaml")).accelerator)
     assert direct.actions == written.actions
     assert direct.areas == written.areas
-    assert read_search(("base.yaml", "chip.yaml"), None).energy == direct
+    assert energy_table(read_search(("base.yaml", "chip.yaml"), None).accelerator) == direct
 
 
 def test_components_beside_a_table_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +74,7 @@ def test_components_beside_a_table_are_refused(tmp_path: Path, monkeypatch: pyte
     Path("base.yaml").write_text(dump(*BASE, matmul().energy))
     Path("chip.yaml").write_text(PE)
     with pytest.raises(SpecError, match=r"base.yaml, chip.yaml: both 'energy' and 'components' given"):
-        read_model(("base.yaml", "chip.yaml"), None)
+        assert read_model(("base.yaml", "chip.yaml")).accelerator
 
 
 @pytest.mark.parametrize(

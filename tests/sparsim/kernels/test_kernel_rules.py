@@ -23,7 +23,8 @@ from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V2_PE
 from sparsim.mapper.search import search
 from sparsim.model import arrays as packs
 from sparsim.model.density_tables import fill_table
-from sparsim.model.frozen import Frozen, evaluate, evaluate_batch
+from sparsim.model.evaluate import evaluate, evaluate_batch, evaluate_pack
+from sparsim.model.frozen import Frozen
 from sparsim.model.kernels.driver import analyse_one
 from sparsim.model.lower import (
     layer_sizes,
@@ -31,6 +32,7 @@ from sparsim.model.lower import (
     lower_density,
     lower_layer,
     lower_mappings,
+    lower_padded,
     lower_policy,
 )
 from sparsim.model.status import REASONS, mapping_error
@@ -138,11 +140,12 @@ def test_entries_are_compiled_once() -> None:
     other = mapping(spread=loops("N", N=4), in_glb=loops("KM", K=8, M=8))
     pack = lower_mappings(sparse.on(), sparse.layer.shape, [sparse.mapping, other])
     narrow: Any = [np.asfortranarray(field, np.int32) for field in pack]
-    for mappings in (pack, packs.MappingPack(*narrow), [other]):
-        for threads in (1, 2):
-            evaluate_batch(*sparse.given[:2], mappings, threads=threads)
+    for threads in (1, 2):
+        evaluate_batch(*sparse.given[:2], [other], threads=threads)
+        for lowered in (pack, packs.MappingPack(*narrow)):
+            evaluate_pack(*sparse.given[:2], lowered, threads=threads)
     evaluate_batch(*dense.given[:2], [])
-    frozen = Frozen(sparse.arch, [sparse.layer] * 2, *sparse[2:4], [sparse.mapping, other])
+    frozen = Frozen(sparse.on(), [sparse.layer] * 2, [sparse.mapping, other])
     for densities in (np.ones((2, 3), int), np.ones((3, 2), np.float32).T, [[0.1, 0.2, 0.3]] * 2):
         frozen(densities)
     for threads in (1, 2):
@@ -180,7 +183,7 @@ def test_lowered_arrays_are_plain(case: Case, more: int) -> None:
     mappings = lower_mappings(case.on(), case.layer.shape, [case.mapping] * more)
     dims, sides, terms = layer_sizes(case.layer)
     nest = make_nest(arch, layer, policy, most_children(arch, layer, mappings))
-    padded = lower_layer(case.layer, (dims + more, sides + more, terms + more))
+    padded = lower_padded(case.layer, (dims + more, sides + more, terms + more))
     scratch = make_scratch(arch, layer, density, policy, nest)
     for pack in (arch, layer, padded, density, policy, mappings, no_table(nest), *scratch):
         assert_plain(pack)

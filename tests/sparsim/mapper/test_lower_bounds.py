@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from msgspec.structs import replace
 from naive.search import Listed, list_mappings
 from support.examples import SKIP_B, accelerator, fixed, matmul, uniform
 from support.small_searches import Search, losing_a_word, searches
 
 from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
-from sparsim.files.native import load_preset
+from sparsim.files.native import load_accelerator
 from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.indexed_mapspace import lower_mapspace
 from sparsim.mapper.kernels.candidates import FAN_OUT, PASSED, assemble_candidates, enumerate_candidates
@@ -19,7 +19,7 @@ from sparsim.mapper.random_and_local import draw_random
 from sparsim.mapper.search_budget import Budget
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import MappingPack
-from sparsim.model.evaluate import evaluate_batch
+from sparsim.model.evaluate import evaluate_pack
 from sparsim.model.lower import ints, reals
 from sparsim.records import LevelConstraint, Mapspace, Rank, SparsePolicy, TensorFormat
 
@@ -27,7 +27,7 @@ DRAWN = settings(max_examples=90, deadline=None, suppress_health_check=list(Heal
 
 
 def make_engine(search: Search) -> Engine:
-    problem = Problem(*search.case[:4], search.accounting)
+    problem = Problem(*search.arguments, search.accounting)
     budget = Budget(None, None)
     return Engine(problem, search.space, ("energy",), top=1, threads=1, budget=budget, progress=None)
 
@@ -79,15 +79,16 @@ def sparse_problems() -> list[Problem]:
         for i, level in enumerate(("DRAM", "GLB", "spad"))
     )
     policy = SparsePolicy(formats=formats, safs=(SKIP_B,), compute_gating=True)
+    arch = accelerator(GLB={"size_words": 600, "metadata_depth": 10**5}, spad={"size_words": 20})
+    keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
     for a, b in ((fixed(0.1), fixed(0.5)), (fixed(0.6), fixed(0.02)), (uniform(0.3), fixed(0.4))):
-        arch = accelerator(GLB={"size_words": 600, "metadata_depth": 10**5}, spad={"size_words": 20})
         case = matmul(policy, arch, A=a, B=b)
-        layer = msgspec.structs.replace(case.layer, bounds={"M": 64, "N": 16, "K": 48})
-        found.append(Problem(arch, layer, case.policy, case.energy, "timeloop-3"))
+        layer = replace(case.layer, bounds={"M": 64, "N": 16, "K": 48})
+        found.append(Problem(case.on(Mapspace(levels=keep)), layer, "timeloop-3"))
     for design, variant, number in (("onchip", "sparse", 2), ("gating", "sparse", 5)):
-        preset = load_preset(DESIGNS[design])
+        study = replace(load_accelerator(DESIGNS[design]), mapspace=study_mapspace())
         run = next(r for r in runs() if (r.design, r.variant, r.number) == (design, variant, number))
-        found.append(Problem(preset.architecture, run.layer, preset.policy, preset.energy, "timeloop-3"))
+        found.append(Problem(study, run.layer, "timeloop-3"))
     return found
 
 
@@ -95,9 +96,7 @@ def sparse_problems() -> list[Problem]:
 @pytest.mark.parametrize("metric", ["energy", "delay"])
 def test_bounds_of_drawn_mappings_hold(problem: Problem, metric: str) -> None:
     """A mapping is not rejected where its own value is the limit."""
-    is_matmul = len(problem.layer.bounds) == 3
-    keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
-    space = lower_mapspace(*problem[:2], Mapspace(levels=keep) if is_matmul else study_mapspace())
+    space = lower_mapspace(problem.accelerator, problem.layer)
     engine = Engine(problem, space, (metric,), top=1, threads=1, budget=Budget(None, None), progress=None)
     candidates, draw = draw_random(engine, np.random.default_rng(1), 6000)
     work, rows, reason = engine.make_work(), engine.make_rows(6000), ints(6000)
@@ -105,7 +104,7 @@ def test_bounds_of_drawn_mappings_hold(problem: Problem, metric: str) -> None:
     assemble_candidates(*engine.head, work, engine.codes, free, candidates, draw, rows, reason)
     drawn = np.flatnonzero(reason != FAN_OUT)
     rows = MappingPack(*(field[drawn] for field in rows))
-    result = evaluate_batch(*problem.given[:2], rows, accounting=problem.accounting)
+    result = evaluate_pack(problem.accelerator, problem.layer, rows, accounting=problem.accounting)
     valid = np.flatnonzero(result.status == packs.OK)
     assert len(valid) > 20
     assert set(reason[drawn[valid]]) == {PASSED}

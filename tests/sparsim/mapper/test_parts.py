@@ -7,13 +7,14 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from naive.search import Listed, list_mappings
-from support.examples import MATMUL, accelerator, matmul
+from sparsim.mapper.objective import values
+from support.examples import ENERGY, MATMUL, accelerator
 from support.small_searches import Search, searches
 
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
@@ -22,7 +23,6 @@ from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.kernels.candidates import enumerate_candidates
 from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_network
-from sparsim.mapper.objective import values
 from sparsim.mapper.search import search
 from sparsim.mapper.search_budget import Budget
 from sparsim.model import arrays as packs
@@ -37,7 +37,7 @@ OBJECTIVES = [("energy",), ("delay",), ("edp",), ("delay", "energy")]
 
 class Drawn(NamedTuple):
     search: Search
-    mapspace: Mapspace
+    accelerator: Accelerator  # that of the search with another mapspace
     parts: list[Part]
 
     def listed(self) -> list[Listed]:
@@ -65,11 +65,12 @@ def divided(draw: Any) -> Drawn:
             continue
         divisibility[dim] = kind
     assume(divisibility)
-    mapspace = msgspec.structs.replace(drawn.mapspace, divisibility=divisibility, most_padding=0.4)
-    parts = list_parts(arch, layer, mapspace)
+    mapspace = replace(drawn.mapspace, divisibility=divisibility, most_padding=0.4)
+    accelerator = drawn.case.on(mapspace)
+    parts = list_parts(accelerator, layer)
     assume(len(parts) > 1)
     assume(total_sizes(parts).total <= 500)
-    return Drawn(drawn, mapspace, parts)
+    return Drawn(drawn, accelerator, parts)
 
 
 @DRAWN
@@ -80,9 +81,9 @@ def test_the_best_of_all_covered_bounds_is_found(drawn: Drawn, objective: tuple[
     options = {"objective": objective, "method": "exhaustive", "accounting": accounting}
     if not best:
         with pytest.raises(MappingError, match="no mapping is valid"):
-            search(case.on(drawn.mapspace), case.layer, **options)
+            search(drawn.accelerator, case.layer, **options)
         return
-    result = search(case.on(drawn.mapspace), case.layer, **options, top=2)
+    result = search(drawn.accelerator, case.layer, **options, top=2)
     expected = sorted(best)[:2]
     found = [tuple(values(objective, one.energy_pj, float(one.cycles)).tolist()) for one in result.top]
     assert found == [one for one, _ in expected]
@@ -93,7 +94,7 @@ def test_the_best_of_all_covered_bounds_is_found(drawn: Drawn, objective: tuple[
     over = seen.candidates_over_fan_out + seen.candidates_over_capacity + seen.candidates_over_bound
     assert over <= seen.candidates == result.sizes.factorisations * result.sizes.bypasses
     for one in result.top:
-        again = evaluate(*case.given[:2], one.mapping, accounting=accounting)
+        again = evaluate(drawn.accelerator, case.layer, one.mapping, accounting=accounting)
         assert (again.energy_pj, again.cycles, again.covers) == (one.energy_pj, one.cycles, one.covers)
         assert one.mapping.divisibility == {cover.dim: cover.policy for cover in one.covers}
 
@@ -101,9 +102,8 @@ def test_the_best_of_all_covered_bounds_is_found(drawn: Drawn, objective: tuple[
 @DRAWN
 @given(divided())
 def test_no_valid_mapping_of_any_part_is_below_its_bound(drawn: Drawn) -> None:
-    case = drawn.search.case
     for part, listed in zip(drawn.parts, drawn.listed(), strict=True):
-        problem = Problem(case.arch, part.layer, case.policy, case.energy, drawn.search.accounting)
+        problem = Problem(drawn.accelerator, part.layer, drawn.search.accounting)
         engine = Engine(
             problem, part.space, ("energy",), top=1, threads=1, budget=Budget(None, None), progress=None
         )
@@ -124,11 +124,15 @@ def test_no_valid_mapping_of_any_part_is_below_its_bound(drawn: Drawn) -> None:
 # ---- which factors there are
 
 
+def small(mapspace: Mapspace) -> Accelerator:
+    return Accelerator(architecture=accelerator(), energy=ENERGY, mapspace=mapspace)
+
+
 @pytest.mark.parametrize("kind", ["padded", "imperfect"])
 def test_factors_are_all_that_cover_the_bound(kind: str) -> None:
     layer = Layer(shape=MATMUL, bounds={"M": 1, "N": 11, "K": 1})
     mapspace = Mapspace(divisibility={"N": kind}, most_padding=0.3)
-    rows = [row for part in list_parts(accelerator(), layer, mapspace) for row in part.space.factors[1]]
+    rows = [row for part in list_parts(small(mapspace), layer) for row in part.space.factors[1]]
     expected = set()
     for row in itertools.product(range(1, 15), repeat=4):
         lowered = [math.prod(row) // f * (f - 1) for f in row if f > 1]
@@ -140,7 +144,7 @@ def test_factors_are_all_that_cover_the_bound(kind: str) -> None:
 
 def test_a_named_dim_may_always_be_covered_by_one_more() -> None:
     layer = Layer(shape=MATMUL, bounds={"M": 3, "N": 1, "K": 1})
-    parts = list_parts(accelerator(), layer, Mapspace(divisibility={"M": "padded"}))
+    parts = list_parts(small(Mapspace(divisibility={"M": "padded"})), layer)
     assert [part.layer.bounds["M"] for part in parts] == [3, 4]
 
 
@@ -149,28 +153,28 @@ def test_constraints_hold_for_the_covered_bound() -> None:
     layer = Layer(shape=MATMUL, bounds={"M": 7, "N": 1, "K": 1})
     spread = LevelConstraint(level="GLB", spatial=NestConstraint(factors={"M": 4}))
     mapspace = Mapspace(levels=(spread,), divisibility={"M": "padded"}, most_padding=0.2)
-    (part,) = list_parts(accelerator(), layer, mapspace)
+    (part,) = list_parts(small(mapspace), layer)
     assert part.layer.bounds["M"] == 8
     spread = LevelConstraint(level="GLB", spatial=NestConstraint(factors={"M": 5}))
     with pytest.raises(EmptyMapspaceError, match=r"dim 'M' \(bound 7\)"):
-        list_parts(accelerator(), layer, msgspec.structs.replace(mapspace, levels=(spread,)))
+        list_parts(small(replace(mapspace, levels=(spread,))), layer)
 
 
 def test_too_many_combinations_are_refused() -> None:
     layer = Layer(shape=MATMUL, bounds={"M": 500, "N": 500, "K": 1})
     mapspace = Mapspace(divisibility={"M": "padded", "N": "imperfect"})
     with pytest.raises(SpecError, match="3969 combinations of covered bounds of M, N, allowed are 2048"):
-        list_parts(accelerator(), layer, mapspace)
+        list_parts(small(mapspace), layer)
 
 
 # ---- budgets and interrupts
+
+SEVEN_ROWS = Layer(shape=MATMUL, bounds={"M": 7, "N": 4, "K": 8})
 
 
 @pytest.mark.parametrize("at", [1, 2])
 def test_ctrl_c_keeps_the_best_and_a_bound_on_all_parts(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also between two parts."""
-    case = matmul(None)
-    layer = msgspec.structs.replace(case.layer, bounds={"M": 7, "N": 4, "K": 8})
     fixed_n = LevelConstraint(level="spad", temporal=NestConstraint(factors={"N": 1, "K": 8}))
     mapspace = Mapspace(levels=(fixed_n,), divisibility={"M": "imperfect"}, most_padding=0.3)
     calls = iter(range(10))
@@ -182,56 +186,36 @@ def test_ctrl_c_keeps_the_best_and_a_bound_on_all_parts(at: int, monkeypatch: py
             raise KeyboardInterrupt
 
     options: Any = {"objective": ("energy",), "method": "exhaustive"}
-    whole = search(
-        Accelerator(architecture=case.arch, energy=case.energy, mapspace=mapspace), layer, **options
-    )
+    whole = search(small(mapspace), SEVEN_ROWS, **options)
     monkeypatch.setattr(Engine, "__init__", enter)
-    result = search(
-        Accelerator(architecture=case.arch, energy=case.energy, mapspace=mapspace), layer, **options
-    )
+    result = search(small(mapspace), SEVEN_ROWS, **options)
     assert result.interrupted
     assert result.certificate.kind == "gap"
     assert result.certificate.lower_bound <= whole.energy_pj <= result.energy_pj
 
 
 def test_a_kept_result_still_names_what_is_covered(tmp_path: Path) -> None:
-    case = matmul(None)
-    layer = msgspec.structs.replace(case.layer, bounds={"M": 7, "N": 4, "K": 8})
     spread = LevelConstraint(level="GLB", spatial=NestConstraint(factors={"M": 4}))
     mapspace = Mapspace(levels=(spread,), divisibility={"M": "imperfect"})
-    arguments = (case.arch, [layer], None, case.energy, mapspace)
-    first, second = (search_network(*arguments, cache=MappingCache(tmp_path)) for _ in range(2))
+    first, second = (
+        search_network(small(mapspace), [SEVEN_ROWS], cache=MappingCache(tmp_path)) for _ in range(2)
+    )
     assert first[0].top == second[0].top
     assert [cover.covered for cover in second[0].top[0].covers] == [8]
 
 
 @pytest.mark.parametrize("method", ["random", "local"])
 def test_sampling_looks_at_every_part_and_keeps_its_budget(method: Any) -> None:
-    case = matmul(None)
-    layer = msgspec.structs.replace(case.layer, bounds={"M": 7, "N": 4, "K": 8})
     keep = tuple(LevelConstraint(level=name, keep=("A", "B", "Z")) for name in ("DRAM", "GLB", "spad"))
     mapspace = Mapspace(levels=keep, divisibility={"M": "padded"})
     options: Any = {"objective": ("delay",), "method": method, "evaluations": 400, "seed": 3}
-    result = search(
-        Accelerator(architecture=case.arch, energy=case.energy, mapspace=mapspace), layer, **options
-    )
+    result = search(small(mapspace), SEVEN_ROWS, **options)
     assert result.statistics.evaluated <= 400
     assert result.certificate.lower_bound <= result.cycles
     assert (result.certificate.kind == "optimal") == (result.certificate.gap <= 1e-9)
-    again = search(
-        Accelerator(architecture=case.arch, energy=case.energy, mapspace=mapspace), layer, **options
-    )
-    assert again.top == result.top
-    bounds = [7, 8]
+    assert search(small(mapspace), SEVEN_ROWS, **options).top == result.top
     alone = []
-    for bound in bounds:
-        perfect = msgspec.structs.replace(layer, bounds={"M": bound, "N": 4, "K": 8})
-        plain = msgspec.structs.replace(mapspace, divisibility={})
-        alone.append(
-            search(
-                Accelerator(architecture=case.arch, energy=case.energy, mapspace=plain),
-                perfect,
-                objective=("delay",),
-            ).cycles
-        )
+    for bound in (7, 8):
+        perfect = replace(SEVEN_ROWS, bounds={"M": bound, "N": 4, "K": 8})
+        alone.append(search(small(Mapspace(levels=keep)), perfect, objective=("delay",)).cycles)
     assert result.cycles == min(alone)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from naive.search import list_mappings
+from sparsim.mapper.objective import values
 from support.examples import ENERGY, accelerator, fixed, matmul
 from support.small_searches import Search, searches
 
@@ -17,7 +18,6 @@ from sparsim.errors import EnergyTableError, MappingError, SpecError
 from sparsim.files.native import load_accelerator
 from sparsim.mapper.engine import Progress
 from sparsim.mapper.indexed_mapspace import lower_mapspace
-from sparsim.mapper.objective import values
 from sparsim.mapper.search import search
 from sparsim.mapper.search_result import SearchResult
 from sparsim.model.evaluate import evaluate

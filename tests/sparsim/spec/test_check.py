@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import pytest
 from msgspec.structs import replace
 from support.documents import DOCUMENTS, write_documents
@@ -10,7 +12,9 @@ from sparsim.errors import EnergyTableError, MappingError, SpecError
 from sparsim.files.timeloop.documents import read_documents
 from sparsim.model.consistency import check
 from sparsim.records import (
+    Accelerator,
     EnergyTable,
+    Layer,
     LevelMapping,
     Mapping,
     Nest,
@@ -23,16 +27,25 @@ from sparsim.records import (
 from sparsim.records.sparsity import rank_word_bits
 
 
+class Given(NamedTuple):
+    """The arguments of `check`."""
+
+    accelerator: Accelerator
+    layer: Layer
+    mapping: Mapping
+
+    def on(self, **changes: Any) -> Given:
+        """With other parts of the accelerator."""
+        return self._replace(accelerator=replace(self.accelerator, **changes))
+
+    def with_actions(self, actions: dict[str, Any]) -> Given:
+        return self.on(energy=EnergyTable(actions=actions))
+
+
 @pytest.fixture
 def parts(tmp_path):
-    return list(read_documents(write_documents(tmp_path, DOCUMENTS))[:5])
-
-
-ARCH, LAYER, POLICY, ENERGY, MAPPING = range(5)
-
-
-def spoiled(parts, index, record):
-    return [*parts[:index], record, *parts[index + 1 :]]
+    found = read_documents(write_documents(tmp_path, DOCUMENTS))
+    return Given(found.accelerator, found.layer(), found.mapping)
 
 
 def with_level(mapping, name, **changes):
@@ -40,13 +53,13 @@ def with_level(mapping, name, **changes):
 
 
 def test_good_records_pass(parts):
-    assert check(*parts.given) == ()
-    assert check(*spoiled(spoiled(parts, POLICY, None), ENERGY, None).given) == ()
+    assert check(*parts) == ()
+    assert check(*parts.on(policy=None, energy=None)) == ()
 
 
 def test_levels_may_be_left_out(parts):
     mapping = Mapping(levels=(LevelMapping(level="DRAM", temporal=Nest(factors={"M": 8, "N": 4, "K": 8})),))
-    assert check(*spoiled(parts, MAPPING, mapping).given) == ()
+    assert check(*parts._replace(mapping=mapping)) == ()
 
 
 @pytest.mark.parametrize(
@@ -67,16 +80,16 @@ def test_levels_may_be_left_out(parts):
 )
 def test_mappings(parts, level, changes, message):
     with pytest.raises((SpecError, MappingError)) as error:
-        check(*spoiled(parts, MAPPING, with_level(parts[MAPPING], level, **changes)).given)
+        check(*parts._replace(mapping=with_level(parts.mapping, level, **changes)))
     assert str(error.value) == message
 
 
 def test_a_tensor_must_be_kept_somewhere(parts):
-    mapping = parts[MAPPING]
+    mapping = parts.mapping
     for level in ("DRAM", "GLB", "spad"):
         mapping = with_level(mapping, level, bypass=("B",))
     with pytest.raises(MappingError) as error:
-        check(*spoiled(parts, MAPPING, mapping).given)
+        check(*parts._replace(mapping=mapping))
     assert str(error.value) == "dataspace 'B' is bypassed at all levels, at least one must keep it"
 
 
@@ -112,20 +125,20 @@ def a_saf(level="GLB", target="A", leader="B"):
 )
 def test_policies(parts, policy, message):
     with pytest.raises(SpecError) as error:
-        check(*spoiled(parts, POLICY, policy).given)
+        check(*parts.on(policy=policy))
     assert str(error.value) == message
 
 
 def test_sparse_processing_needs_two_operands(parts):
-    layer = parts[LAYER]
+    layer = parts.layer
     shape = replace(layer.shape, dataspaces=layer.shape.dataspaces[1:])
-    layer = replace(layer, shape=shape, densities={})
+    parts = parts._replace(layer=replace(layer, shape=shape, densities={}))
     with pytest.raises(SpecError) as error:
-        check(*spoiled(spoiled(parts, LAYER, layer), POLICY, SparsePolicy(compute_gating=True)).given)
+        check(*parts.on(policy=SparsePolicy(compute_gating=True)))
     assert str(error.value) == (
         "policy policy: sparse processing needs exactly two read-only dataspaces, there are 1: B"
     )
-    assert check(*spoiled(spoiled(parts, LAYER, layer), POLICY, SparsePolicy()).given) == ()
+    assert check(*parts.on(policy=SparsePolicy())) == ()
 
 
 @pytest.mark.parametrize(
@@ -138,24 +151,24 @@ def test_sparse_processing_needs_two_operands(parts):
     ],
 )
 def test_actions_that_happen_need_an_energy(parts, component, entry, message):
-    actions = {**parts[ENERGY].actions, component: entry}
+    actions = {**parts.accelerator.energy.actions, component: entry}
     if entry is None:
         del actions[component]
     with pytest.raises(EnergyTableError) as error:
-        check(*spoiled(parts, ENERGY, EnergyTable(actions=actions)).given)
+        check(*parts.with_actions(actions))
     assert str(error.value).startswith(message)
 
 
 def test_an_entry_for_another_program_is_no_error(parts):
-    actions = {**parts[ENERGY].actions, "spad": {"access": 1.0}}
-    (warning,) = check(*spoiled(parts, ENERGY, EnergyTable(actions=actions)).given)
+    actions = {**parts.accelerator.energy.actions, "spad": {"access": 1.0}}
+    (warning,) = check(*parts.with_actions(actions))
     assert warning.startswith("energy table, component spad: only unknown actions (access), the built-in")
 
 
 def test_energies_of_unused_levels_may_be_missing(parts):
-    actions = {name: entry for name, entry in parts[ENERGY].actions.items() if name != "GLB"}
-    mapping = with_level(parts[MAPPING], "GLB", bypass=("A", "B", "Z"))
-    assert check(*spoiled(spoiled(parts, ENERGY, EnergyTable(actions=actions)), MAPPING, mapping).given) == ()
+    actions = {name: entry for name, entry in parts.accelerator.energy.actions.items() if name != "GLB"}
+    mapping = with_level(parts.mapping, "GLB", bypass=("A", "B", "Z"))
+    assert check(*parts._replace(mapping=mapping).with_actions(actions)) == ()
 
 
 @pytest.mark.parametrize(
@@ -171,5 +184,7 @@ def test_energies_of_unused_levels_may_be_missing(parts):
     ],
 )
 def test_rank_word_bits(parts, width, rank, bits):
-    level = replace(parts[ARCH].storage[1], metadata_width_bits=width, metadata_word_bits=3)
+    level = replace(
+        parts.accelerator.architecture.storage[1], metadata_width_bits=width, metadata_word_bits=3
+    )
     assert rank_word_bits(rank, level) == bits

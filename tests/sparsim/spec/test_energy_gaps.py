@@ -9,9 +9,11 @@ import pytest
 from msgspec.structs import replace
 from support.examples import ENERGY, FORMATS_OF_A, MATMUL, SKIP_B, accelerator
 
-from sparsim import load_preset, preset_names
+from sparsim import preset_names
+from sparsim.estimate.accelerator_energy import energy_table
+from sparsim.files.native import load_accelerator
 from sparsim.model.energy_gaps import energy_gaps
-from sparsim.records import CONV, Architecture, EnergyTable, Network, Option, Saf, SparsePolicy
+from sparsim.records import CONV, Accelerator, Architecture, EnergyTable, Network, Option, Saf, SparsePolicy
 from sparsim.records.energy_table import COMPUTE_ACTIONS, STORAGE_ACTIONS, energy_sources
 
 ALL_KEEP = {name: [0, 1, 2] for name in ("A", "B", "Z")}
@@ -20,7 +22,8 @@ GATE_Z = Saf(level="GLB", type="gating", options=(Option(target="Z", condition_o
 
 
 def gaps(table: EnergyTable, policy: SparsePolicy | None = None, arch: Architecture | None = None) -> list:
-    return list(energy_gaps(arch or accelerator(), MATMUL, policy, table, ALL_KEEP))
+    found = Accelerator(architecture=arch or accelerator(), policy=policy, energy=table)
+    return list(energy_gaps(found, MATMUL, table, ALL_KEEP))
 
 
 def changed(component: str, without: tuple[str, ...] = (), **actions: float) -> EnergyTable:
@@ -113,17 +116,18 @@ def test_gaps_of_many_components_are_one_sentence() -> None:
 def test_levels_and_actions_that_do_not_happen_are_passed_over() -> None:
     assert gaps(NO_IDLE) == gaps(NO_IDLE, policy(GATE_Z)) == []
     keepers = ALL_KEEP | {"A": [0, 1]}
-    assert energy_gaps(accelerator(), MATMUL, policy(GATE_A), NO_IDLE, keepers) == ()
+    gating = Accelerator(architecture=accelerator(), policy=policy(GATE_A), energy=NO_IDLE)
+    assert energy_gaps(gating, MATMUL, NO_IDLE, keepers) == ()
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_presets_have_no_gaps(name: str) -> None:
-    preset = load_preset(name)
-    assert preset.architecture is not None
-    assert preset.energy is not None
+    preset = load_accelerator(name)
+    table = energy_table(preset)
+    assert table is not None
     levels = list(range(len(preset.architecture.storage)))
     keepers = {dataspace.name: levels for dataspace in CONV.dataspaces}
-    assert energy_gaps(preset.architecture, CONV, preset.policy, preset.energy, keepers) == ()
+    assert energy_gaps(preset, CONV, table, keepers) == ()
 
 
 def test_sources_of_energies() -> None:

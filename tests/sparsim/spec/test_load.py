@@ -13,6 +13,7 @@ from support.noc_patterns import nocs
 from support.small_pes import pes
 
 from sparsim.errors import SpecError
+from sparsim.files.documents import Documents
 from sparsim.files.native import dump, load_documents, load_preset, load_text, preset_names
 from sparsim.records import CONV
 from sparsim.records.chip_spec import ChipSpec
@@ -48,9 +49,10 @@ any_records = st.tuples(
 def test_round_trip(records):
     arch, layers, policy, energy, mapping, workload, mapspace, components, chip = records
     loaded = load_text(dump(arch, *layers, policy, energy, mapping, workload, mapspace, *components, chip))
-    layers = (*layers, *workload.layers)
-    expected = (arch, layers, policy, energy, mapping, workload, mapspace, components, chip)
-    assert loaded == expected
+    assert loaded == Documents(
+        where="text", architecture=arch, layers=(*layers, *workload.layers), policy=policy, energy=energy,
+        mapping=mapping, workload=workload, mapspace=mapspace, components=components, chip=chip,
+    )  # fmt: skip
     assert loaded.architecture.digest() == arch.digest()
 
 

@@ -7,7 +7,7 @@ from support.documents import DOCUMENTS
 
 from sparsim.errors import SpecError
 from sparsim.files.native import dump, load_text
-from sparsim.files.timeloop.documents import SearchDocuments, search_documents_from
+from sparsim.files.timeloop.documents import Documents, documents_from
 from sparsim.files.timeloop.read_mapper_options import MapperOptions
 from sparsim.files.yaml_reading import parse_yaml
 from sparsim.mapper.indexed_mapspace import lower_mapspace, sizes
@@ -16,8 +16,8 @@ from sparsim.records import LevelConstraint, Mapspace, NestConstraint
 BASE = [(name, parse_yaml(DOCUMENTS[name], name)) for name in ("arch.yaml", "problem.yaml")]
 
 
-def read(text: str, base=BASE) -> SearchDocuments:
-    return search_documents_from([*base, ("c.yaml", parse_yaml(text, "c.yaml"))])
+def read(text: str, base=BASE) -> Documents:
+    return documents_from([*base, ("c.yaml", parse_yaml(text, "c.yaml"))], for_search=True)
 
 
 def mapspace(items: str) -> Mapspace:
@@ -71,15 +71,14 @@ mapspace:
 @pytest.mark.parametrize("text", FORMS.values(), ids=FORMS)
 def test_every_form_says_the_same(text):
     found = read(text)
-    assert found.documents.warnings == ()
+    assert found.warnings == ()
     levels = {level.level: level for level in found.mapspace.levels}
     assert set(levels) == {"GLB", "spad"}
     spread = levels["GLB"].spatial
     assert (spread.inner, spread.outer) == (("K", "M", "N"), ())
     assert spread.factors["N"] in (0, 4)  # 0 is the whole bound, which is 4
     assert levels["spad"].temporal == NestConstraint(at_most={"M": 2}, factors={"N": 1})
-    layer = found.documents.layer
-    assert sizes(lower_mapspace(found.documents.arch, layer, found.mapspace)).factorisations == 16 * 20
+    assert sizes(lower_mapspace(found.accelerator, found.layer())).factorisations == 16 * 20
 
 
 def test_constraints_inside_the_architecture_come_first():
@@ -89,7 +88,7 @@ def test_constraints_inside_the_architecture_come_first():
     assert found.mapspace.levels == (
         LevelConstraint(level="spad", temporal=NestConstraint(factors={"K": 8})),
     )
-    assert found.documents.warnings == ("c.yaml:1: arch_constraints: is ignored, 'constraints' is there too",)
+    assert found.warnings == ("c.yaml:1: arch_constraints: is ignored, 'constraints' is there too",)
 
 
 def test_all_fields():
@@ -138,14 +137,14 @@ def test_permutations_list_the_innermost_dim_first(text, outer, inner):
 
 def test_no_constraints_are_the_free_mapspace():
     assert read("mapspace: {template: uber}").mapspace == Mapspace()
-    assert search_documents_from(BASE).mapspace == Mapspace()
+    assert documents_from(BASE, for_search=True).mapspace == Mapspace()
 
 
 def test_factor_beyond_the_bound_is_ignored_with_a_warning():
     found = read("mapspace:\n- {target: spad, type: temporal, factors: N=5 K=2}\n")
     assert found.mapspace.levels[0].temporal.factors == {"K": 2}
     warning = "c.yaml:2: mapspace[0].factors: N=5 is ignored, the bound of 'N' is 4"
-    assert found.documents.warnings == (warning,)
+    assert found.warnings == (warning,)
 
 
 def test_at_the_outermost_level_the_later_bypass_counts():
@@ -239,7 +238,7 @@ def test_wrong_documents(text, message):
 
 def test_unknown_keys_are_warned_of():
     found = read("mapspace:\n- {target: spad, type: temporal, factor: K=2}\n")
-    assert found.documents.warnings == (
+    assert found.warnings == (
         "c.yaml:2: mapspace[0].factor: unknown key is ignored (did you mean 'factors'?)",
     )
 
@@ -261,8 +260,8 @@ mapper:
   live-status: false
 """
     )
-    assert found.documents.warnings == ()
-    assert found.options == MapperOptions(
+    assert found.warnings == ()
+    assert found.mapper == MapperOptions(
         algorithm="random-pruned",
         metrics=("delay", "accesses-GLB"),
         threads=3,
@@ -277,8 +276,9 @@ mapper:
 
 
 def test_mapper_options_have_timeloops_defaults():
-    assert read("mapper: {optimization-metric: energy}").options == MapperOptions(metrics=("energy",))
-    assert read("mapper: {}").options == search_documents_from(BASE).options == MapperOptions()
+    assert read("mapper: {optimization-metric: energy}").mapper == MapperOptions(metrics=("energy",))
+    assert read("mapper: {}").mapper == documents_from(BASE, for_search=True).mapper == MapperOptions()
+    assert documents_from(BASE).mapper is None
 
 
 @pytest.mark.parametrize(

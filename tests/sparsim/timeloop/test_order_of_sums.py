@@ -78,11 +78,7 @@ def test_every_sum_of_a_report_is_formed_in_its_order() -> None:
     for seed in range(150):
         case = draw_case(random.Random(f"sums-{seed}"))
         try:
-            result = evaluate(
-                Accelerator(architecture=case.arch, policy=case.policy, energy=case.energy),
-                case.layer,
-                case.mapping,
-            )
+            result = evaluate(case.accelerator, case.layer, case.mapping)
         except SparsimError:
             continue
         total = result.compute.energy_pj

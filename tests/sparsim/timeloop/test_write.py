@@ -20,7 +20,7 @@ def test_documents_read_back_as_the_same_specification(seed, tmp_path):
     drawn = draw_case(random.Random(seed))
     read = read_documents(write_documents(tmp_path, *drawn[1:]))
     assert read.warnings == ()
-    assert Drawn(drawn.family, read.arch, read.layer, read.policy, read.energy, read.mapping) == drawn
+    assert Drawn(drawn.family, read.accelerator, read.layer(), read.mapping) == drawn
 
 
 def test_files_hold_one_key_each(tmp_path):
@@ -31,7 +31,8 @@ def test_files_hold_one_key_each(tmp_path):
 
 def test_what_is_not_given_has_no_document():
     drawn = draw_case(random.Random(1))
-    documents = to_documents(Accelerator(architecture=drawn.arch), drawn.layer, drawn.mapping)
+    bare = Accelerator(architecture=drawn.accelerator.architecture)
+    documents = to_documents(bare, drawn.layer, drawn.mapping)
     assert list(documents) == ["architecture", "problem", "mapping"]
 
 
@@ -42,10 +43,10 @@ def test_what_timeloop_cannot_say():
         drawn.layer, densities={dataspace: Density(distribution="actual", mask="x.npy")}
     )
     with pytest.raises(SpecError, match="density of actual data cannot be written"):
-        to_documents(Accelerator(architecture=drawn.arch), actual, drawn.mapping)
+        to_documents(drawn.accelerator, actual, drawn.mapping)
     long_names = msgspec.structs.replace(GEMM, dims=("rows", "N", "K", "M"))
     layer = msgspec.structs.replace(
         drawn.layer, shape=long_names, bounds=dict.fromkeys(long_names.dims, 1), densities={}, coefficients={}
     )
     with pytest.raises(SpecError, match="dim 'rows' has 4 characters, Timeloop's documents allow 1"):
-        to_documents(Accelerator(architecture=drawn.arch), layer, drawn.mapping)
+        to_documents(drawn.accelerator, layer, drawn.mapping)
