@@ -15,7 +15,6 @@ from support.documents import ARCH, ART, DOCUMENTS, ERT, write_documents
 from support.examples import COMPRESSED, ENERGY, accelerator, fixed, matmul
 from support.mapper_documents import SEARCH
 from support.small_chips import conv, small_chip
-from support.small_nests import Case
 
 from sparsim import (
     EnergyTable,
@@ -39,9 +38,6 @@ from sparsim.files.timeloop.documents import read_documents
 from sparsim.files.timeloop.stats_writer import wrapped_counts, write_stats
 from sparsim.machines.eyeriss import evaluate_chip, load_chip, plan_layer
 from sparsim.machines.eyeriss.chip import chip_energy_sources
-from sparsim.model.arrays import MappingPack
-from sparsim.model.evaluate import evaluate_pack
-from sparsim.model.lower import lower_mappings
 from sparsim.records import Accelerator, SparsePolicy
 
 Run = Callable[..., tuple[str, list[str]]]
@@ -143,10 +139,6 @@ def gappy() -> EnergyTable:
     return replace(ENERGY, actions=ENERGY.actions | {"spad": entry})
 
 
-def pack_of(case: Case) -> MappingPack:
-    return lower_mappings(case.on(), case.layer.shape, [case.mapping])
-
-
 def test_python_warns_too() -> None:
     case = matmul(A=fixed(0.375), B=fixed(0.5))._replace(energy=gappy())
     pattern = "component spad: no energy of 'skipped_read'"
@@ -157,8 +149,6 @@ def test_python_warns_too() -> None:
         Frozen(case.on(), [case.layer], [case.mapping])
     with pytest.warns(EnergyWarning, match=pattern):
         evaluate_batch(case.on(), case.layer, [case.mapping])
-    with pytest.warns(EnergyWarning, match=pattern):
-        evaluate_pack(case.on(), case.layer, pack_of(case))
     with pytest.warns(EnergyWarning, match=pattern):
         search(case.on(), case.layer, method="random", evaluations=20)
 
@@ -180,11 +170,11 @@ def test_tables_of_thousands_of_names_have_short_warnings(tmp_path: Path) -> Non
     assert len(warnings) == len(set(warnings))
 
 
-def test_packs_need_the_energies_that_records_need() -> None:
+def test_batches_need_the_energies_that_one_mapping_needs() -> None:
     case = matmul(A=fixed(0.375), B=fixed(0.5))
     lacking = replace(ENERGY, actions={k: v for k, v in ENERGY.actions.items() if k != "spad"})
     with pytest.raises(SpecError, match="no component 'spad'"):
-        evaluate_pack(case._replace(energy=lacking).on(), case.layer, pack_of(case))
+        evaluate_batch(case._replace(energy=lacking).on(), case.layer, [case.mapping])
 
 
 # Components

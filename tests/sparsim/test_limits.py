@@ -3,6 +3,7 @@ enter; what a mapping makes of the others is refused where it is counted."""
 
 from __future__ import annotations
 
+import importlib
 import math
 import tracemalloc
 
@@ -22,7 +23,6 @@ from sparsim.estimate import estimate
 from sparsim.files.timeloop.document_node import near_key
 from sparsim.files.timeloop.documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
-from sparsim.machines.eyeriss import plan_layer as plan
 from sparsim.machines.eyeriss.plan_layer import plan_layer
 from sparsim.mapper.search import search
 from sparsim.model import arrays as packs
@@ -328,6 +328,7 @@ def test_a_chip_on_which_nothing_fits(monkeypatch):
     )
     smallest = with_storage(chip, storage)
     tiles = []
+    plan = importlib.import_module("sparsim.machines.eyeriss.plan_layer")  # not the function
     make = plan.make_mapping
     monkeypatch.setattr(plan, "make_mapping", lambda *given: tiles.append(given[-1][2]) or make(*given))
     with pytest.raises(MappingError):

@@ -123,7 +123,7 @@ def entries() -> Iterator[tuple[str, Any]]:
     for path in KERNELS:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and "entry" in map(ast.unparse, node.decorator_list):
-                module = importlib.import_module(f"sparsim.model.kernels.{path.stem}")
+                module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
                 yield node.name, getattr(module, node.name)
 
 

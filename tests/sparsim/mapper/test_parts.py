@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from naive.search import Listed, list_mappings
-from sparsim.mapper.objective import values
+from sparsim.mapper.objective_arrays import values
 from support.examples import ENERGY, MATMUL, accelerator
 from support.small_searches import Search, searches
 
