@@ -1,6 +1,8 @@
 """The runs of the original PointNet++ study as records: 12 layers x dense/sparse x 2 designs, with results.
 
-The facts lie in three tables beside this file, each with its source in the first lines.
+The facts lie in three tables beside this file, each with its source in the first lines. There R and P are
+the width and S and Q the height, as in the study's documents for Timeloop; in the records it is the other way
+round, as everywhere in `sparsim`.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from importlib import resources
 from typing import NamedTuple
 
 from sparsim.files.native import load_text
+from sparsim.files.swap_axes import SWAPPED, swap_axes
 from sparsim.records import Dataspace, Density, Layer, LevelMapping, Mapping, Mapspace, Nest, Shape
 
 DESIGNS = {"gating": "eyeriss_like_gating", "onchip": "eyeriss_like_onchip"}  # design: its preset
@@ -18,15 +21,15 @@ DESIGN_TITLES = {"gating": "gating", "onchip": "on-chip compression"}
 SHORT_TITLES = {"gating": "gating", "onchip": "on-chip"}
 VARIANTS = ("dense", "sparse")
 
-# A 1x1 convolution over P neighbourhoods of Q points, for N clouds; dims and dataspaces in the study's order.
+# A 1x1 convolution over Q neighbourhoods of P points, for N clouds; dims and dataspaces in the study's order.
 SHAPE = Shape(
     name="conv",
-    dims=("C", "M", "R", "S", "N", "P", "Q"),
+    dims=("C", "M", "S", "R", "N", "Q", "P"),
     coefficients={"Wstride": 1, "Hstride": 1, "Wdilation": 1, "Hdilation": 1},
     dataspaces=(
-        Dataspace(name="Weights", projection=("C", "M", "R", "S")),
-        Dataspace(name="Inputs", projection=("N", "C", "R*Wdilation + P*Wstride", "S*Hdilation + Q*Hstride")),
-        Dataspace(name="Outputs", projection=("N", "M", "Q", "P"), read_write=True),
+        Dataspace(name="Weights", projection=("C", "M", "S", "R")),
+        Dataspace(name="Inputs", projection=("N", "C", "S*Wdilation + Q*Wstride", "R*Hdilation + P*Hstride")),
+        Dataspace(name="Outputs", projection=("N", "M", "P", "Q"), read_write=True),
     ),
 )
 
@@ -67,7 +70,8 @@ def runs() -> list[Run]:
     for row in _table("mappings.csv"):
         design, variant, number = key = _key(row)
         results = {name: text for name, text in published[key].items() if name not in _KEY}
-        found.append(Run(design, variant, number, layers[variant, number], mapping_of(row), results))
+        mapping = swap_axes(mapping_of(row))
+        found.append(Run(design, variant, number, layers[variant, number], mapping, results))
     return found
 
 
@@ -105,9 +109,8 @@ def _layer(row: dict[str, str], variant: str) -> Layer:
     if variant == "sparse":
         for dataspace in SHAPE.dataspaces:
             densities[dataspace.name] = Density(density=float(row[f"{dataspace.name.lower()}_density"]))
-    return Layer(
-        name=row["name"], shape=SHAPE, bounds={dim: int(row[dim]) for dim in SHAPE.dims}, densities=densities
-    )
+    bounds = {dim: int(row[SWAPPED.get(dim, dim)]) for dim in SHAPE.dims}
+    return Layer(name=row["name"], shape=SHAPE, bounds=bounds, densities=densities)
 
 
 def _key(row: dict[str, str]) -> tuple[str, str, int]:

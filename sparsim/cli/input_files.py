@@ -135,12 +135,12 @@ def _is_mapping(data: YamlMap) -> bool:
 def _split_mapping(
     files: list[tuple[str, YamlMap]],
 ) -> tuple[Mapping | None, list[tuple[str, YamlMap]]]:
-    """The mapping in a document of ours, and the other files."""
+    """The mapping in a document of ours, whose dims are those of Timeloop's problem, and the other files."""
     from sparsim.files.native import loaded_from
 
     ours = [(path, data) for path, data in files if _is_mapping(data)]
     others = [(path, data) for path, data in files if not _is_mapping(data)]
-    return (loaded_from(ours).mapping if ours else None), others
+    return (loaded_from(ours, keep_names=True).mapping if ours else None), others
 
 
 def _native(files: list[tuple[str, YamlMap]], where: str) -> tuple[Loaded, Architecture]:
