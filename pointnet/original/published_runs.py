@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from sparsim.files.native import load_text
 from sparsim.files.swap_axes import SWAPPED, swap_axes
-from sparsim.records import Dataspace, Density, Layer, LevelMapping, Mapping, Mapspace, Nest, Shape
+from sparsim.records import Dataspace, Density, Layer, Mapping, Mapspace, Shape
 
 DESIGNS = {"gating": "eyeriss_like_gating", "onchip": "eyeriss_like_onchip"}  # design: its preset
 DESIGN_TITLES = {"gating": "gating", "onchip": "on-chip compression"}
@@ -35,15 +35,15 @@ SHAPE = Shape(
 
 _KEY = ("design", "variant", "layer")
 
-# Level, its temporal and spatial column in mappings.csv, what it does not keep.
-_LEVELS: tuple[tuple[str, str | None, str | None, tuple[str, ...]], ...] = (
-    ("DRAM", "dram", None, ()),
-    ("shared_glb", "shared_glb", "columns", ("Weights",)),
-    ("DummyBuffer", None, "rows", ("Weights", "Inputs", "Outputs")),
-    ("ifmap_spad", "ifmap_spad", None, ("Weights", "Outputs")),
-    ("weights_spad", "weights_spad", None, ("Inputs", "Outputs")),
-    ("psum_spad", "psum_spad", None, ("Weights", "Inputs")),
-)
+# The levels of both designs, with the loops in the columns of mappings.csv.
+_MAPPING = """
+DRAM: {dram}
+shared_glb [bypass Weights; spatial]: {shared_glb} {columns}
+DummyBuffer [bypass Weights Inputs Outputs; split_x 0]: {rows}
+ifmap_spad [bypass Weights Outputs]: {ifmap_spad}
+weights_spad [bypass Inputs Outputs]: {weights_spad}
+psum_spad [bypass Weights Inputs]: {psum_spad}
+"""
 
 
 class Run(NamedTuple):
@@ -77,17 +77,10 @@ def runs() -> list[Run]:
 
 def mapping_of(loops: dict[str, str]) -> Mapping:
     """A mapping from its loops per column of mappings.csv, outermost first: {"dram": "Q64 M2", ...}."""
-    levels = []
-    for level, temporal, spatial, bypass in _LEVELS:
-        levels.append(
-            LevelMapping(
-                level=level,
-                temporal=_nest(loops[temporal]) if temporal else Nest(),
-                spatial=_nest(loops[spatial], split_x=0 if spatial == "rows" else None) if spatial else None,
-                bypass=bypass,
-            )
-        )
-    return Mapping(levels=tuple(levels))
+    columns, rows = (
+        re.sub(r"(?<=\d)\b", axis, loops[name]) for name, axis in (("columns", "X"), ("rows", "Y"))
+    )
+    return Mapping.parse(_MAPPING.format(**{**loops, "columns": columns, "rows": rows}))
 
 
 def study_mapspace() -> Mapspace:
@@ -97,11 +90,6 @@ def study_mapspace() -> Mapspace:
     mapspace = load_text(text, name).mapspace
     assert mapspace is not None
     return mapspace
-
-
-def _nest(loops: str, split_x: int | None = None) -> Nest:
-    factors = {dim: int(bound) for dim, bound in re.findall(r"([A-Z])(\d+)", loops)}
-    return Nest(factors=factors, order=tuple(factors), split_x=split_x)
 
 
 def _layer(row: dict[str, str], variant: str) -> Layer:

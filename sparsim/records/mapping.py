@@ -43,6 +43,10 @@ class LevelMapping(Record, frozen=True, kw_only=True):
     no_multicast_no_reduction: tuple[str, ...] = ()
     no_temporal_reuse: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.temporal.split_x is not None:
+            raise SpecError("temporal loops have a split_x", path=f"mapping, level {self.level}")
+
 
 class Mapping(Record, frozen=True, kw_only=True):
     """Levels outer to inner; a level that is left out has no loops and keeps everything.
@@ -58,3 +62,39 @@ class Mapping(Record, frozen=True, kw_only=True):
         twice = repeated(m.level for m in self.levels)
         if twice is not None:
             raise SpecError(f"level '{twice}' is mapped twice", path="mapping")
+
+    @classmethod
+    def parse(cls, text: str) -> Mapping:
+        """The mapping that a text such as "DRAM: Q64 C2 | GLB: P128 M8X" describes.
+
+        Parameters
+        ----------
+        text : str
+            Levels and their loops, outer to inner, in the notation of docs/mapspace.md. Levels are separated
+            by `|` or by ends of lines.
+
+        Raises
+        ------
+        SpecError
+            For text that is no mapping; its path has the line and the column.
+
+        Examples
+        --------
+        >>> mapping = Mapping.parse("DRAM: Q64 C2 | GLB [bypass Weights]: P128 C4Y M2X")
+        >>> mapping.levels[1].spatial
+        Nest(factors={'C': 4, 'M': 2}, order=('C', 'M'), split_x=1)
+        >>> print(mapping)
+        DRAM: Q64 C2 | GLB [bypass Weights]: P128 C4Y M2X
+        """
+        from sparsim.records.mapping_text import parse  # which needs this module
+
+        return parse(text)
+
+    def to_text(self) -> str:
+        """The mapping in one line, from which `parse` makes an equal one."""
+        from sparsim.records.mapping_text import to_text
+
+        return to_text(self)
+
+    def __str__(self) -> str:
+        return self.to_text()
