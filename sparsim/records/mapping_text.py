@@ -79,15 +79,15 @@ def _loops_text(loops: Iterable[_Loop]) -> str:
         if unit:
             found.append(f"({' '.join(_quoted(loop.dim) for loop in group)}){axis}")
         elif free:
-            found.append(f"{{{' '.join(map(_loop_text, group))}}}{axis}")
+            found.append(f"{{{' '.join(loop_text(loop.dim, loop.factor) for loop in group)}}}{axis}")
         else:
-            found += [_loop_text(loop) + axis for loop in group]
+            found += [loop_text(loop.dim, loop.factor) + axis for loop in group]
     return " ".join(found)
 
 
-def _loop_text(loop: _Loop) -> str:
-    name = loop.dim if _LETTERS.fullmatch(loop.dim) else f"{_quoted(loop.dim)}="
-    return f"{name}{loop.factor}"
+def loop_text(dim: str, factor: int | None) -> str:
+    """A temporal loop; the axis of a spatial one follows."""
+    return f"{dim}{factor}" if _LETTERS.fullmatch(dim) else f"{_quoted(dim)}={factor}"
 
 
 def _modifiers_text(modifiers: Dict[str, Sequence[str]]) -> str:
