@@ -2,7 +2,7 @@
 
 from sparsim.records.architecture import Architecture, Compute, Network, Storage
 from sparsim.records.component import Component
-from sparsim.records.convolution import CONV, is_depthwise
+from sparsim.records.convolution import CONV, conv2d, depthwise, gemm, is_depthwise
 from sparsim.records.energy_table import EnergyTable
 from sparsim.records.layer_counts import effectual_macs, macs, tensor_shape, words
 from sparsim.records.mapping import LevelMapping, Mapping, Nest
@@ -16,5 +16,5 @@ __all__ = [
     "CONV", "DENSE", "Architecture", "Component", "Compute", "Dataspace", "Density", "EnergyTable", "Layer",
     "LevelConstraint", "LevelMapping", "Mapping", "Mapspace", "Nest", "NestConstraint", "Network", "Option",
     "Rank", "Record", "Saf", "Shape", "SparsePolicy", "Storage", "TensorFormat", "Workload",
-    "effectual_macs", "is_depthwise", "macs", "tensor_shape", "words",
+    "conv2d", "depthwise", "effectual_macs", "gemm", "is_depthwise", "macs", "tensor_shape", "words",
 ]  # fmt: skip

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -30,8 +31,27 @@ _ENERGY_COLUMNS = {
 }  # fmt: skip
 
 
-def explain(evaluation: Evaluation) -> list[RenderableType]:
-    """What `sparsim explain` prints: loop nest, energy, cycles and, for sparse designs, savings.
+def explain(evaluation: Evaluation) -> str:
+    """Say where the energy and the cycles of an evaluation come from.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        What `evaluate` returned.
+
+    Returns
+    -------
+    str
+        What `sparsim explain` prints, without colours, in lines of at most 100 characters.
+    """
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    with console.capture() as captured:
+        console.print(*explanation(evaluation), sep="\n")
+    return captured.get()
+
+
+def explanation(evaluation: Evaluation) -> list[RenderableType]:
+    """Loop nest, energy, cycles and, for sparse designs, savings, for a terminal.
 
     A view: every number is of the evaluation or a sum, share or quotient of its numbers. Fits 100 columns.
     """
