@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sparsim.model.result import Bandwidth, Evaluation, StorageResult, TensorTraffic
-from sparsim.records.mapping_text import loop_text
+from sparsim.records.loop_notation import loop_text
 
 # Columns of the energy table, and the actions of a storage level that each sums up; `codec` is compression
 # and decompression.

@@ -58,7 +58,7 @@ def conv_dims(layer: Layer) -> ConvDims:
     unknown = [d for d in shape.dims if d not in CONV_DIMS]
     if unknown:
         raise SpecError(
-            f"dim '{unknown[0]}' is unknown to a row-stationary chip, allowed are {' '.join(CONV_DIMS)}",
+            f"dim '{unknown[0]}' is unknown to a row-stationary chip, allowed are G N M C R S P Q",
             path=where,
         )
     for role in (WEIGHTS, IACTS, PSUMS):
