@@ -30,14 +30,14 @@ validate: setup
 
 bench: setup
 	mkdir -p build
-	$(BIN)/python benchmarks/evaluate.py --json build/evaluate.json
-	$(BIN)/python benchmarks/mapper.py --json build/mapper.json
-	$(BIN)/python benchmarks/divisibility.py --json build/divisibility.json
+	$(BIN)/python benchmarks/model_speed.py --json build/model_speed.json
+	$(BIN)/python benchmarks/mapper_quality.py --json build/mapper_quality.json
+	$(BIN)/python benchmarks/factor_policies.py --json build/factor_policies.json
 	$(BIN)/python benchmarks/free_dataflow.py --json build/free.json
 	$(BIN)/python benchmarks/eyeriss_v2.py --json build/eyeriss_v2.json
-	$(BIN)/python benchmarks/sampling.py --json build/sampling.json
-	$(BIN)/python benchmarks/pruning.py --json build/pruning.json
-	$(BIN)/python benchmarks/monitor.py --json build/monitor.json
+	$(BIN)/python benchmarks/sampling_speed.py --json build/sampling_speed.json
+	$(BIN)/python benchmarks/pruning_accuracy.py --json build/pruning_accuracy.json
+	$(BIN)/python benchmarks/monitor_overhead.py --json build/monitor_overhead.json
 	$(BIN)/python benchmarks/energy_pruning.py --json build/energy-pruning.json
 
 docs: setup

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from eyeriss_model import Runs, glb_mb
+from eyeriss_networks import Runs, glb_mb
 
 from sparsim.machines.eyeriss import load_chip
 from sparsim.machines.eyeriss.layer_cost import CLOCK, CONTROL

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from eyeriss_model import Runs, utilisation
+from eyeriss_networks import Runs, utilisation
 from msgspec.structs import replace
 
 from sparsim.files.native import load_workload

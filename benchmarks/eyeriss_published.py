@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from eyeriss_model import (
+from eyeriss_networks import (
     FULL_MOBILENET,
     MOBILENET,
     NETWORKS,

@@ -14,13 +14,12 @@ from typing import Any
 import click
 import eyeriss_pointnet as pn
 from benchmark import Found, Step, benchmark
-from eyeriss_model import FULL_MOBILENET, NETWORKS, SIZES, Runs, area_mm2, pe_area_um2, speed_without
+from eyeriss_networks import FULL_MOBILENET, NETWORKS, SIZES, Runs, area_mm2, pe_area_um2, speed_without
 from eyeriss_overhead import GATES, measured_table, overhead, per_chip, residual_table, residuals
 from eyeriss_published import EXPLAINED, SECTIONS, V1, V1_5, V2, Published
 
 from sparsim.machines.eyeriss import load_chip
 from sparsim.report.tables import Block, Table
-from validation.sparse_pe_page import run_layers
 
 PAGE = Path(__file__).parents[1] / "docs" / "eyeriss-v2.md"
 Row = dict[str, Any]
@@ -148,15 +147,10 @@ def main(step: Step, quick: bool) -> Found:
     }
     rows = [row for part in sections.values() for row in part]
     check_explained(rows)
-    step("PEs")
-    exact = sum(row.twin == row.exact for row in run_layers())
     study = [] if quick else pn.variants(runs)
-    numbers = {"published": rows, "pe_cycle_exact": exact, "pointnet": pn.records(study)}
+    numbers = {"published": rows, "pointnet": pn.records(study)}
     blocks: dict[str, Block] = {name: published_table(part) for name, part in sections.items()}
-    blocks["summary"] = [
-        *count_lines(rows),
-        f"The PE's cycles are exact in {exact} of 8 layers ([sparse-pe.md](sparse-pe.md)).",
-    ]
+    blocks["summary"] = count_lines(rows)
     printed = list(blocks)
     if not quick:
         blocks |= {

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from benchmark import Found, Step, benchmark
-from mapper import OBJECTIVES, QUICK, best_of
+from mapper_quality import OBJECTIVES, QUICK, best_of
 
 from pointnet.original.published_runs import Run, runs, study_mapspace
 from sparsim.mapper.search_result import SearchResult

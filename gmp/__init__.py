@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from sparsim.errors import require
+
+require("torch", "gmp", "train")
+
 from gmp.batch_norm_recalibration import recalibrate_batch_norm
 from gmp.errors import CoverageWarning, PruningError, PruningWarning, RecipeError
 from gmp.masks import apply_masks

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparsim.errors import require
 from sparsim.fileio.writing import write_text
 from sparsim.report.console import INTERRUPTED, echo, messages, results, run
 
@@ -42,7 +43,7 @@ def _both_trainings(command: Any) -> Any:
 
 @click.group(help=__doc__)
 def cli() -> None:
-    pass
+    require("torch", "python -m pointnet", "train")
 
 
 @cli.command()
@@ -240,6 +241,8 @@ def study(
     designs: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
     """Train, prune, map and cost PointNet++, and write the report; call it again to go on after a stop."""
+    for library in ("markdown_it", "matplotlib", "pyarrow"):
+        require(library, "python -m pointnet study", "study")
     from pointnet.study.design_costs import CHIPS
     from pointnet.study.design_costs import designs as known
     from pointnet.study.run_study import run_study

@@ -6,13 +6,16 @@ SparsimError
     FormatError        a file could not be read as what it claims to be
   MappingError         a mapping does not fit the layer or the accelerator
   EmptyMapspaceError   constraints leave no mapping
+  MissingLibraryError  a library that only a part of the package needs is not installed
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib
 import warnings
 from collections.abc import Iterable
+from types import ModuleType
 
 LONGEST_NAME = 200  # of those for which a near match is looked for
 MOST_NAMES = 1000  # that are looked at for one
@@ -80,6 +83,23 @@ class EmptyMapspaceError(SparsimError, ValueError):
     def __init__(self, message: str, *, constraint: str = "") -> None:
         self.constraint = constraint
         super().__init__(message)
+
+
+class MissingLibraryError(SparsimError, ImportError):
+    """A library that only a part of the package needs is not installed."""
+
+
+def require(library: str, purpose: str, extra: str) -> ModuleType:
+    """The module of a library that only `purpose` needs; `extra` is the name under which pip installs it.
+
+    Raises MissingLibraryError if it is not installed.
+    """
+    try:
+        return importlib.import_module(library)
+    except ImportError as error:
+        raise MissingLibraryError(
+            f"{purpose} needs {library}, which is not installed", hint=f"pip install 'sparsim[{extra}]'"
+        ) from error
 
 
 def warn_of_energies(messages: Iterable[str], stacklevel: int = 3) -> None:

@@ -325,7 +325,7 @@ def test_layer_that_the_documents_do_not_have(run, tmp_path):
 def test_show_of_files(run, tmp_path):
     check_refused(run("show", "missing.yaml"), tmp_path, "missing.yaml: no such file")
     write_documents(tmp_path, DOCUMENTS)
-    message = "arch.yaml: no 'sparsim: 1' at the top, so this is not a sparsim document"
+    message = "arch.yaml: no 'sparsim: 2' at the top, so this is not a sparsim document"
     code, out, err = run("show", "arch.yaml")
     assert (code, out) == (2, "")
     assert err.startswith(

@@ -13,7 +13,7 @@ from sparsim.machines.eyeriss import load_chip
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import eyeriss_v2  # noqa: E402
-from eyeriss_model import Runs  # noqa: E402
+from eyeriss_networks import Runs  # noqa: E402
 from eyeriss_overhead import measured_table, overhead, per_chip, residual_table, residuals  # noqa: E402
 from eyeriss_published import SECTIONS, Published  # noqa: E402
 from eyeriss_v2 import check_explained, compare, count_lines, published_table  # noqa: E402

@@ -30,13 +30,13 @@ Bools = NDArray[np.bool_]
 
 
 class PublishedLayer(NamedTuple):
-    """One 1 x 1 layer: M, C, E = F, nonzeros of the masks, cycles of the cycle-level baseline, the uniform
+    """One 1 x 1 layer: M, C, P = Q, nonzeros of the masks, cycles of the cycle-level baseline, the uniform
     model's error there, and cycles with two MACs in full columns and in tiles of M0 filters, from them."""
 
     name: str
     m: int
     c: int
-    e: int
+    p: int
     iacts: int
     weights: int
     m0: int
@@ -103,18 +103,18 @@ def draw(shape: tuple[int, ...], nonzeros: int, rng: np.random.Generator) -> Boo
 
 def run_layer(layer: PublishedLayer, seed: int) -> Row:
     rng = np.random.default_rng(seed)
-    conv = Conv(M=layer.m, C=layer.c, E=layer.e, F=layer.e)
-    iacts = draw((1, layer.c, layer.e, layer.e), layer.iacts, rng)
+    conv = Conv(M=layer.m, C=layer.c, P=layer.p, Q=layer.p)
+    iacts = draw((1, layer.c, layer.p, layer.p), layer.iacts, rng)
     weights = draw((1, layer.m, layer.c, 1, 1), layer.weights, rng)
 
     def cycles(pe: SparsePE, m0: int) -> int:
-        tiling = Tiling(M0=m0, C0=C0, E0=layer.e, F0=layer.e)
+        tiling = Tiling(M0=m0, C0=C0, P0=layer.p, Q0=layer.p)
         return run_array(pe, conv, tiling, iacts, weights, limited=False).cycles
 
     single = cycles(SINGLE, layer.m0)
     exact = effectual_macs(iacts, weights)
-    tiling = Tiling(M0=layer.m0, C0=C0, E0=layer.e, F0=layer.e)
-    spread = Tiling(M0=layer.m0, C0=C0, E0=1, F0=layer.e, pes_m=8, pes_c=8, pes_e=3)
+    tiling = Tiling(M0=layer.m0, C0=C0, P0=layer.p, Q0=layer.p)
+    spread = Tiling(M0=layer.m0, C0=C0, P0=1, Q0=layer.p, pes_m=8, pes_c=8, pes_p=3)
     return Row(
         layer=layer,
         exact=exact,
@@ -138,20 +138,20 @@ class GridCase(NamedTuple):
 
 
 GRID = (
-    GridCase("one PE, 1x1", Conv(M=16, C=8, E=4, F=8), Tiling(16, 8, 4, 8)),
-    GridCase("one PE, 3x3", Conv(M=16, C=8, R=3, S=3, E=4, F=8), Tiling(16, 4, 4, 8)),
-    GridCase("one PE, depthwise 3x3", Conv(G=8, R=3, S=3, E=8, F=8), Tiling(1, 1, 1, 8)),
-    GridCase("16 along M", Conv(M=256, C=8, E=4, F=8), Tiling(16, 8, 4, 8, pes_m=16)),
-    GridCase("16 along C", Conv(M=16, C=128, E=4, F=8), Tiling(16, 8, 4, 8, pes_c=16)),
-    GridCase("16 along E", Conv(M=16, C=8, E=16, F=8), Tiling(16, 8, 1, 8, pes_e=16)),
-    GridCase("192: 4 M, 12 C, 4 E", Conv(M=64, C=96, E=8, F=8), Tiling(16, 8, 2, 8, 1, 4, 12, 1, 4)),
+    GridCase("one PE, 1x1", Conv(M=16, C=8, P=4, Q=8), Tiling(16, 8, 4, 8)),
+    GridCase("one PE, 3x3", Conv(M=16, C=8, R=3, S=3, P=4, Q=8), Tiling(16, 4, 4, 8)),
+    GridCase("one PE, depthwise 3x3", Conv(G=8, R=3, S=3, P=8, Q=8), Tiling(1, 1, 1, 8)),
+    GridCase("16 along M", Conv(M=256, C=8, P=4, Q=8), Tiling(16, 8, 4, 8, pes_m=16)),
+    GridCase("16 along C", Conv(M=16, C=128, P=4, Q=8), Tiling(16, 8, 4, 8, pes_c=16)),
+    GridCase("16 along P", Conv(M=16, C=8, P=16, Q=8), Tiling(16, 8, 1, 8, pes_p=16)),
+    GridCase("192: 4 M, 12 C, 4 P", Conv(M=64, C=96, P=8, Q=8), Tiling(16, 8, 2, 8, 1, 4, 12, 1, 4)),
     GridCase(
-        "192: 3x3, 4 M, 4 C, 3 R, 4 E", Conv(M=64, C=16, R=3, S=3, E=8, F=8),
-        Tiling(16, 4, 1, 8, pes_m=4, pes_c=4, pes_r=3, pes_e=4),
+        "192: 3x3, 4 M, 4 C, 3 R, 4 P", Conv(M=64, C=16, R=3, S=3, P=8, Q=8),
+        Tiling(16, 4, 1, 8, pes_m=4, pes_c=4, pes_r=3, pes_p=4),
     ),
     GridCase(
-        "192: 16 M, 12 E, rest along both", Conv(M=250, C=8, E=14, F=4),
-        Tiling(16, 8, 1, 4, pes_m=16, pes_e=12),
+        "192: 16 M, 12 P, rest along both", Conv(M=250, C=8, P=14, Q=4),
+        Tiling(16, 8, 1, 4, pes_m=16, pes_p=12),
     ),
 )  # fmt: skip
 DENSITIES = ((0.7, 0.6), (0.5, 0.3), (0.2, 0.15))
@@ -162,7 +162,7 @@ def grid_error(case: GridCase, iact_density: float, weight_density: float, seed:
     """(error of the mean cycles, standard error of the simulation), both over the mean, with random masks."""
     pe, conv = EYERISS_V2_PE, case.conv
     rng = np.random.default_rng(seed)
-    rows, columns = ((n - 1) * conv.U + k for n, k in ((conv.E, conv.R), (conv.F, conv.S)))
+    rows, columns = ((n - 1) * conv.U + k for n, k in ((conv.P, conv.R), (conv.Q, conv.S)))
     found = []
     for _ in range(DRAWS):
         iacts = rng.random((conv.G, conv.C, rows, columns)) < iact_density
@@ -178,7 +178,7 @@ def tables(rows: Sequence[Row]) -> dict[str, Table]:
     signed = _signed
     layers = [
         (
-            row.layer.name, row.layer.m, row.layer.c, row.layer.e, row.exact, row.twin,
+            row.layer.name, row.layer.m, row.layer.c, row.layer.p, row.exact, row.twin,
             signed(row.uniform_error), row.layer.cycles, signed(row.layer.uniform_error),
         )
         for row in rows
@@ -206,7 +206,7 @@ def tables(rows: Sequence[Row]) -> dict[str, Table]:
         ours = [structured_cycles(m * k * n, 1024, density) for density in (1.0, 0.5)]
         structured.append((m, k, n, ours[0], dense, ours[1], sparse))
     found = {
-        "layers": ("layer|M|C|E=F|exact|twin|uniform error|published cycles|published uniform error", layers),
+        "layers": ("layer|M|C|P=Q|exact|twin|uniform error|published cycles|published uniform error", layers),
         "two MACs": (
             "layer|M0|full|published|tiles|published|v2 cycles|error|192 PEs|error|balance|error", double,
         ),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gmp.errors import writing
+from sparsim.errors import require
 from sparsim.fileio.json_and_csv import write_csv
 from sparsim.fileio.writing import replacing
 from sparsim.hardware import Reals
@@ -98,6 +99,7 @@ def write_readings(history: Sequence[Reading], path: str | Path) -> None:
 def plot(history: Sequence[Reading], path: str | Path, target_energy_pj: float | None,
          target_cycles: float | None) -> None:  # fmt: skip
     """Draw energy and cycles by step, stacked by layer, targets as lines; the path says the format."""
+    require("matplotlib", "plotting energies", "plot")
     from matplotlib.figure import Figure  # takes a second to load
 
     figure = Figure(figsize=(10, 4), layout="constrained")

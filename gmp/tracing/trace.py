@@ -59,12 +59,12 @@ class LayerTrace:
         return self.calls * self.computation.macs
 
     def row(self) -> dict[str, str | int | float]:
-        """Plain values, with the column names of the study's table of layers."""
+        """Plain values by the name of a column; R and P are heights, S and Q widths."""
         shape = self.computation
         return {
             "name": self.name,
-            "C": shape.C, "M": shape.M, "R": shape.window[-1], "S": shape.window[-2],
-            "P": shape.out[-1], "Q": math.prod(shape.out[:-1]),
+            "C": shape.C, "M": shape.M, "R": shape.window[-2], "S": shape.window[-1],
+            "P": math.prod(shape.out[:-1]), "Q": shape.out[-1],
             "groups": shape.groups, "calls": self.calls, "macs": self.macs, "weights": self.weights,
             "weights_density": self.weight_density,
             "inputs_density": self.inputs.mean, "inputs_spread": self.inputs.spread,

@@ -44,7 +44,7 @@ _ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "group
 class Computation(NamedTuple):
     """One product for one sample. Tuples have the axes (height, width), or (depth, height, width).
 
-    A `Linear` on (B, S, K, C) is a 1x1 convolution of height K and width S: Q = K, P = S.
+    A `Linear` on (B, S, K, C) is a 1x1 convolution of height K and width S: P = K, Q = S.
     """
 
     C: int
@@ -110,7 +110,7 @@ class Tally:
         missing = samples - sum(map(len, self.input_masks))
         if missing > 0:
             mask = _by_sample(inputs, batch)[:missing] != 0
-            if weight.dim() == 2:  # (n, P, Q, C) -> (n, C, Q, P)
+            if weight.dim() == 2:  # (n, Q, P, C) -> (n, C, P, Q)
                 mask = mask.reshape(len(mask), *reversed(shape.out), shape.C).transpose(1, 3)
             else:
                 mask = mask.reshape(len(mask), shape.C, *inputs.shape[2:], *shape.window[inputs.dim() - 2 :])

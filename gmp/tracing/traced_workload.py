@@ -80,8 +80,8 @@ def _bounds(shape: Computation, samples: int) -> dict[str, int]:
     """By dim; channels are those of one group."""
     height, width = _plane(shape.out)
     channels = {"M": shape.M // shape.groups, "C": shape.C // shape.groups}
-    window = {"R": shape.window[-1], "S": shape.window[-2]}
-    return {"G": shape.groups, "N": samples, **channels, **window, "P": width, "Q": height}
+    window = {"R": shape.window[-2], "S": shape.window[-1]}
+    return {"G": shape.groups, "N": samples, **channels, **window, "P": height, "Q": width}
 
 
 def check_plain(row: LayerTrace, *, once: bool) -> None:
@@ -119,7 +119,7 @@ def _file_name(layer: str, tensor: str) -> str:
 
 
 def write_masks(traced: Trace, folder: Path, batch: int) -> None:
-    """Write LAYER.weights.npy (G, C, M, R, S) and LAYER.inputs.npy (N, G, C, width, height), True if nonzero.
+    """Write LAYER.weights.npy (G, C, M, S, R) and LAYER.inputs.npy (N, G, C, width, height), True if nonzero.
 
     Inputs include the zeros of the padding. A "/" in the name of a layer is written as "%2F".
 

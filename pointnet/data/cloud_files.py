@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import math
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from pointnet.data.clouds import Points, channels_wanted, check_count, normalise
 from pointnet.data.pcd_header import checked_pcd
 from pointnet.errors import DataError
+from sparsim.errors import require
 from sparsim.fileio.array_files import load_arrays
 from sparsim.fileio.reading import read_text as read_whole
 from sparsim.fileio.reading import reading
@@ -58,17 +57,6 @@ def read_first(path: Path, *, points: int, normals: bool) -> Points:
 def _normalised(array: Array, path: Path) -> Points:
     (cloud,) = normalise(array[None], lambda _: str(path))
     return np.asarray(cloud)
-
-
-def library(name: str, where: Path) -> ModuleType:
-    """An optional library, or a DataError that says how to get it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise DataError(
-            f"{where}: is read with the library {name}, which is not installed",
-            hint="pip install 'sparsim[formats]'",
-        ) from error
 
 
 def read_lines(path: Path) -> list[str]:
@@ -139,7 +127,7 @@ def _read_numpy(path: Path) -> Array:
 
 
 def _read_pcd(path: Path) -> Array:
-    pypcd4 = library("pypcd4", path)
+    pypcd4 = require("pypcd4", f"reading {path}", "formats")
     cloud = pypcd4.PointCloud.from_fileobj(io.BytesIO(checked_pcd(path)))
     fields = tuple(cloud.fields)
     if not {"x", "y", "z"} <= set(fields):
@@ -153,7 +141,7 @@ def _read_pcd(path: Path) -> Array:
 
 def _sample_mesh(path: Path, points: int, normals: bool, random: np.random.Generator) -> Array:
     """Points uniform on the surface (points, 3), with the normals of their faces (points, 6) if wanted."""
-    trimesh = library("trimesh", path)
+    trimesh = require("trimesh", f"reading {path}", "formats")
     text = _off_text(path)
     loaded = trimesh.exchange.off.load_off(trimesh.util.wrap_as_stream(text))
     mesh = trimesh.Trimesh(loaded["vertices"], loaded["faces"], process=False)

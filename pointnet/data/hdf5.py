@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from pointnet.data.cloud_files import library, read_names
+from pointnet.data.cloud_files import read_names
 from pointnet.data.cloud_packs import labels_from, points_from
 from pointnet.data.clouds import XYZ, Clouds, Dataset, Labels, Points, check_labels, split
 from pointnet.errors import DataError
+from sparsim.errors import require
 from sparsim.fileio.reading import DEFLATE_RATIO, check_size, reading
 
 SUFFIXES = (".h5", ".hdf5")
@@ -67,7 +68,7 @@ def _read(parts: list[list[Path]], names: Path, source: str, points: int, normal
 
 def _arrays(path: Path, points: int, normals: bool) -> tuple[Points, Labels]:
     """The normalised clouds (n, `points`, 3 or 6) and the labels (n,) of one file."""
-    h5py = library("h5py", path)
+    h5py = require("h5py", f"reading {path}", "formats")
     columns = ("data", "normal") if normals else ("data",)
     with reading(path, "HDF5", DataError), h5py.File(path, "r") as file:
         for name in (*columns, "label"):

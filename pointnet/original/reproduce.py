@@ -18,6 +18,7 @@ from pointnet.original import original_tables
 from pointnet.original.evaluated_runs import PUBLISHED_ACCOUNTING, evaluate_runs, with_dense_weights
 from pointnet.original.original_tables import Summary
 from pointnet.original.published_runs import runs
+from sparsim.errors import require
 from sparsim.model.evaluate import Accounting
 from sparsim.report.console import messages, results
 
@@ -28,6 +29,7 @@ STEPS = (len(ACCOUNTINGS) + 1) * len(runs())
 def reproduce(output: Path, step: Callable[[], None] = lambda: None) -> Summary:
     """Evaluate everything and write study.csv, report.md and the figures into `output`; `step` is called
     after each of the `STEPS` evaluations."""
+    require("matplotlib", "drawing figures", "plot")
     from pointnet.original.original_figures import write_figures  # matplotlib takes a second
 
     outcomes = {accounting: evaluate_runs(accounting, step=step) for accounting in ACCOUNTINGS}

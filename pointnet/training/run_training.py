@@ -20,12 +20,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gmp.energy import BudgetSchedule
 from gmp.errors import PruningWarning
 from pointnet.data import Dataset, load_data
-from pointnet.errors import ConfigError
 from pointnet.training import checkpoint
 from pointnet.training.settings import Settings
 from pointnet.training.train import Training, train
 from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
+from sparsim.errors import require
 from sparsim.fileio.writing import write_text
 from sparsim.report.console import messages
 
@@ -157,10 +157,9 @@ def _costs(training: Training) -> dict[str, Any]:
 
 
 def _tensorboard(folder: Path) -> Callable[[dict[str, Any]], None]:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ConfigError("TensorBoard is not installed: pip install 'sparsim[tensorboard]'") from error
+    require("tensorboard", "logging to TensorBoard", "tensorboard")
+    from torch.utils.tensorboard import SummaryWriter
+
     writer = SummaryWriter(folder / "tensorboard")
 
     def log(row: dict[str, Any]) -> None:

@@ -6,14 +6,13 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sparsim.cli.input_files import file_names
-from sparsim.errors import MappingError
+from sparsim.errors import MappingError, MissingLibraryError, require
 from sparsim.fileio.json_and_csv import write_json
 from sparsim.fileio.writing import replacing, write_text
 from sparsim.report.console import echo, fail, messages, results
@@ -248,8 +247,10 @@ def _write_documents(
 
 def _draw(folder: Path, network: NetworkEvaluation, bounds: Bounds, names: Sequence[str]) -> None:
     """The figures; routes of one layer only, of all they would be too many."""
-    if find_spec("matplotlib") is None:
-        echo("no figures: matplotlib is not installed")
+    try:
+        require("matplotlib", "drawing figures", "plot")
+    except MissingLibraryError as error:
+        echo(f"no figures: {error}")
         return
     from sparsim.machines.eyeriss.compression import ROLES
     from sparsim.report.chip_figures import draw_energy, draw_eyexam, draw_routes

@@ -49,7 +49,7 @@ def read_model(paths: tuple[str, ...]) -> Documents:
         return documents
     if documents.mapping is not None:
         raise SpecError("two mappings are given, Timeloop's and one of ours", path=", ".join(paths))
-    return replace(documents, mapping=native.documents_from(ours).mapping)
+    return replace(documents, mapping=native.documents_from(ours, keep_names=True).mapping)
 
 
 def read_search(paths: tuple[str, ...], layer: str | None) -> Documents:

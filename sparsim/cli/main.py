@@ -81,10 +81,10 @@ def explain(files: tuple[str, ...], accounting: str, masks: tuple[str, ...], lay
     """Show where the energy and the cycles of a mapping come from."""
     evaluation = _evaluate(files, accounting, masks, layer)
 
-    from sparsim.report.explain import explain as explain_parts
+    from sparsim.report.explain import explanation
 
     console = results(width=100)
-    for part in explain_parts(evaluation):
+    for part in explanation(evaluation):
         console.print(part)
 
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from sparsim.fileio.writing import write_bytes, write_text
 
 
 def write_json(path: str | Path, content: Any) -> None:
     """Write records or plain data as readable JSON; nan and infinity become null."""
+    import msgspec  # `import gmp` needs no more of this module than its tables
+
     write_bytes(path, msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
 
 

@@ -1,8 +1,9 @@
 """Records from and to our own YAML form, and the presets that come with the package.
 
-A document starts with `sparsim: 1` and holds any of `architecture`, `layer` (or `layers`, a list),
+A document starts with `sparsim: 2` and holds any of `architecture`, `layer` (or `layers`, a list),
 `workload`, `policy`, `energy` (or `components`, a list), `mapping` and `mapspace`, with the records' own
-field names. Nothing else is accepted.
+field names. Nothing else is accepted. Documents that start with `sparsim: 1` differ in one thing: R and P are
+the width there.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from msgspec.structs import replace
 
 from sparsim.errors import FormatError, SpecError, near
 from sparsim.files.documents import Documents
+from sparsim.files.swap_axes import swap_axes
 from sparsim.files.yaml_reading import YamlMap, load_yaml, parse_yaml, plain_scalar
 from sparsim.records.accelerator import Accelerator
 from sparsim.records.architecture import Architecture
@@ -33,7 +35,8 @@ from sparsim.records.sparsity import SparsePolicy
 from sparsim.records.workload import Workload
 
 MARK = "sparsim"
-VERSION = 1
+VERSION = 2
+WIDTH_FIRST = 1  # the version in which R and P were the width, S and Q the height
 _RECORDS: dict[str, type[Record]] = {
     "architecture": Architecture,
     "layer": Layer,
@@ -133,8 +136,13 @@ def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
         raise SpecError(f"unknown {kind} '{name}'", hint=near(name, known))
 
 
-def documents_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = True) -> Documents:
-    """Like `load_documents`, for files that are read already: (name, contents) each."""
+def documents_from(
+    files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = True, keep_names: bool = False
+) -> Documents:
+    """Like `load_documents`, for files that are read already: (name, contents) each.
+
+    With `keep_names` dims of old documents keep their names.
+    """
     found: dict[str, Record] = {}
     layers: list[Layer] = []
     components: list[Component] = []
@@ -142,19 +150,20 @@ def documents_from(files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool 
     for file, data in files:
         _check_mark(file, data)
         folder = os.path.dirname(file) if resolve_masks else ""
+        named = swap_axes if data[MARK] == WIDTH_FIRST and not keep_names else _unchanged
         for key, value in data.items():
             if key not in _KEYS:
                 raise SpecError(
                     f"unknown key '{key}'", path=_where(file, data, (key,)), hint=near(key, _KEYS)
                 )
             if key == "layers":
-                layers += [_with_masks(layer, folder) for layer in _list(file, data, key, Layer)]
+                layers += [_with_masks(named(layer), folder) for layer in _list(file, data, key, Layer)]
             elif key == "components":
                 components += _list(file, data, key, Component)
             elif key == "layer":
-                layers.append(_with_masks(_convert(value, Layer, file, data, key), folder))
+                layers.append(_with_masks(named(_convert(value, Layer, file, data, key)), folder))
             elif key != MARK:
-                record = _convert(value, _RECORDS[key], file, data, key)
+                record = named(_convert(value, _RECORDS[key], file, data, key))
                 if isinstance(record, Workload):
                     record = replace(record, layers=tuple(_with_masks(x, folder) for x in record.layers))
                 if found.get(key, record) != record:
@@ -187,8 +196,15 @@ def _check_mark(file: str, data: YamlMap) -> None:
             if foreign
             else "",
         )
-    if data[MARK] != VERSION or isinstance(data[MARK], bool):
-        raise FormatError(f"'{MARK}' is {data[MARK]}, allowed is {VERSION}", path=_where(file, data, (MARK,)))
+    if data[MARK] not in (WIDTH_FIRST, VERSION) or isinstance(data[MARK], bool):
+        raise FormatError(
+            f"'{MARK}' is {data[MARK]}, allowed are {WIDTH_FIRST} and {VERSION}",
+            path=_where(file, data, (MARK,)),
+        )
+
+
+def _unchanged(record: R) -> R:
+    return record
 
 
 def _of(found: dict[str, Record], key: str, kind: type[R]) -> R | None:

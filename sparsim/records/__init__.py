@@ -3,7 +3,7 @@
 from sparsim.records.accelerator import Accelerator
 from sparsim.records.architecture import Architecture, Compute, Network, Storage
 from sparsim.records.component import Component
-from sparsim.records.convolution import CONV, is_depthwise
+from sparsim.records.convolution import CONV, conv2d, depthwise, gemm, is_depthwise
 from sparsim.records.energy_table import EnergyTable
 from sparsim.records.layer_counts import effectual_macs, macs, tensor_shape, words
 from sparsim.records.mapping import LevelMapping, Mapping, Nest
@@ -25,6 +25,7 @@ __all__ = [
     "CONV", "DENSE", "OBJECTIVES", "Accelerator", "Architecture", "Component", "Compute", "Dataspace",
     "Density", "EnergyTable", "Layer", "LevelConstraint", "LevelMapping", "Mapping", "Mapspace", "Nest",
     "NestConstraint", "Network", "Objective", "ObjectiveName", "Option", "Rank", "Record", "Saf", "Shape",
-    "SparsePolicy", "Storage", "TensorFormat", "Workload", "edp_j_cycles", "effectual_macs", "is_depthwise",
-    "macs", "objective_names", "objective_value", "tensor_shape", "words",
+    "SparsePolicy", "Storage", "TensorFormat", "Workload", "conv2d", "depthwise", "edp_j_cycles",
+    "effectual_macs", "gemm", "is_depthwise", "macs", "objective_names", "objective_value", "tensor_shape",
+    "words",
 ]  # fmt: skip

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from sparsim.model.result import Bandwidth, Evaluation, StorageResult, TensorTraffic
+from sparsim.records.loop_notation import loop_text
 
 # Columns of the energy table, and the actions of a storage level that each sums up; `codec` is compression
 # and decompression.
@@ -29,8 +31,27 @@ _ENERGY_COLUMNS = {
 }  # fmt: skip
 
 
-def explain(evaluation: Evaluation) -> list[RenderableType]:
-    """What `sparsim explain` prints: loop nest, energy, cycles and, for sparse designs, savings.
+def explain(evaluation: Evaluation) -> str:
+    """Say where the energy and the cycles of an evaluation come from.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        What `evaluate` returned.
+
+    Returns
+    -------
+    str
+        What `sparsim explain` prints, without colours, in lines of at most 100 characters.
+    """
+    console = Console(width=100, file=io.StringIO(), color_system=None)
+    with console.capture() as captured:
+        console.print(*explanation(evaluation), sep="\n")
+    return captured.get()
+
+
+def explanation(evaluation: Evaluation) -> list[RenderableType]:
+    """Loop nest, energy, cycles and, for sparse designs, savings, for a terminal.
 
     A view: every number is of the evaluation or a sum, share or quotient of its numbers. Fits 100 columns.
     """
@@ -67,24 +88,20 @@ def _unit(picojoule: float) -> tuple[str, float]:
 
 
 def _loop_nest(evaluation: Evaluation) -> RenderableType:
-    """Outermost level first; each names the tiles that it keeps, in words, and its loops."""
+    """Outermost level first, with its loops as in `Mapping.parse` and the tiles that it keeps, in words."""
     text = Text("Loop nest", style="bold")
-    depth = 0
     for level in reversed(evaluation.storage):
         tiles = ", ".join(f"{t.dataspace} {t.tile_words or t.utilized_words}" for t in level.tensors)
-        text.append(f"\n{'  ' * depth}{level.name}", style="bold cyan")
-        text.append(f" [{tiles or 'keeps nothing'}]", style="default not bold")
-        for loop in level.loops:
-            depth += 1
-            axis = "" if loop.kind == "temporal" else f" (spatial {loop.kind[-1].upper()})"
-            text.append(
-                f"\n{'  ' * depth}for {loop.dim} in [0:{loop.bound}){axis}",
-                style="green not bold" if axis else "default not bold",
-            )
-        depth += 1
+        loops = [
+            loop_text(x.dim, x.bound) + ("" if x.kind == "temporal" else x.kind[-1].upper())
+            for x in level.loops
+        ]
+        text.append(f"\n{level.name}:", style="bold cyan")
+        text.append(f" {' '.join(loops)}".rstrip(), style="default not bold")
+        text.append(f"\n  keeps {tiles or 'nothing'}", style="default not bold")
     compute = evaluation.compute
-    text.append(f"\n{'  ' * depth}{compute.name}", style="bold cyan")
-    text.append(f" [{compute.instances_max} of {compute.instances} in use]\n", style="default not bold")
+    text.append(f"\n{compute.name}:", style="bold cyan")
+    text.append(f" {compute.instances_max} of {compute.instances} in use\n", style="default not bold")
     return text
 
 

@@ -38,7 +38,7 @@ def conv(name: str, inputs: float = 0.6, **bounds: int) -> Layer:
     return Layer(name=name, shape=CONV, bounds=sizes, densities={"Inputs": Density(density=inputs)})
 
 
-LAYERS = (conv("window", M=16, C=8, R=3, P=6, Q=4), conv("fc", M=512, C=1024))
+LAYERS = (conv("window", M=16, C=8, S=3, P=4, Q=6), conv("fc", M=512, C=1024))
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +216,7 @@ def test_mappings_that_no_longer_fit_are_an_error(chip_cost, folder):
 
 def test_mappings_of_an_accelerator_are_searched_and_searched_again(tmp_path):
     limited = replace(ONCHIP, mapspace=study_mapspace())
-    layers = [conv("a", M=2, C=4, P=2), conv("b", M=2, C=3)]
+    layers = [conv("a", M=2, C=4, Q=2), conv("b", M=2, C=3)]
     names: list[str] = []
     cost = load_hardware(limited).plan(layers, objective="energy", folder=tmp_path, progress=names.append)
     assert isinstance(cost, AcceleratorPlan)
@@ -248,7 +248,7 @@ def test_an_interrupted_search_gives_no_cost(tmp_path, monkeypatch):
 
 def test_planning_again_keeps_what_is_better(tmp_path):
     """Searches are cut short: one for these densities may end with worse mappings than there are."""
-    layers, few = [conv("a", M=2, C=4, P=2), conv("b", M=2, C=3)], np.full((2, 3), 0.3)
+    layers, few = [conv("a", M=2, C=4, Q=2), conv("b", M=2, C=3)], np.full((2, 3), 0.3)
     limited = replace(ONCHIP, mapspace=study_mapspace())
     best = AcceleratorPlan(MappedAccelerator(limited), layers, planned_for=few, folder=tmp_path)
     results = search_each(limited, layers, cache=MappingCache(), top=50)

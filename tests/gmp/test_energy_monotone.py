@@ -29,7 +29,7 @@ def layer_of(name: str, **bounds: int) -> Layer:
 LAYERS = (
     layer_of("fc", M=60, C=100),
     layer_of("window", M=12, C=3, R=3, S=3, P=8, Q=8),
-    layer_of("pixels", M=24, C=16, P=16),
+    layer_of("pixels", M=24, C=16, Q=16),
 )
 
 

@@ -197,7 +197,7 @@ def test_linear_is_a_convolution_over_points_and_neighbourhoods(shape, out):
     (layer,) = trace(Run(run, fc=nn.Linear(3, 8)), [torch.randn(2, 1)]).layers
     assert layer.computation == Computation(C=3, M=8, out=out)
     assert layer.macs == rows * np.prod(shape[1:-1], dtype=int) * 3 * 8
-    assert (layer.row()["Q"], layer.row()["P"]) == out
+    assert (layer.row()["P"], layer.row()["Q"]) == out
 
 
 def test_the_usual_way_to_write_pointnet_gives_the_same():

@@ -54,17 +54,17 @@ def test_masks_pair_the_zeros_as_the_layer_does(layer, shape):
     assert (weights.shape, inputs.shape) == tuple(tensor_shape(spec, name) for name in ("Weights", "Inputs"))
 
     step = {**CONV.coefficients, **spec.coefficients}
-    pairs = np.zeros([spec.bounds[dim] for dim in "NGMQP"], np.int64)
-    for n, g, m, q, p, r, s in np.ndindex(*pairs.shape, spec.bounds["R"], spec.bounds["S"]):
-        column = inputs[n, g, :, r * step["Wdilation"] + p * step["Wstride"],
-                        s * step["Hdilation"] + q * step["Hstride"]]  # fmt: skip
-        pairs[n, g, m, q, p] += (weights[g, :, m, r, s] & column).sum()
+    pairs = np.zeros([spec.bounds[dim] for dim in "NGMPQ"], np.int64)
+    for n, g, m, p, q, r, s in np.ndindex(*pairs.shape, spec.bounds["R"], spec.bounds["S"]):
+        column = inputs[n, g, :, s * step["Wdilation"] + q * step["Wstride"],
+                        r * step["Hdilation"] + p * step["Hstride"]]  # fmt: skip
+        pairs[n, g, m, p, q] += (weights[g, :, m, s, r] & column).sum()
 
     layer[0].weight.data = (layer[0].weight != 0).float()
     layer[0].bias.data.zero_()
     expected = layer((x != 0).float()).detach().numpy()
     if isinstance(layer[0], nn.Linear):
-        expected = np.moveaxis(expected.reshape(2, spec.bounds["P"], spec.bounds["Q"], 4), (3, 2), (1, 2))
+        expected = np.moveaxis(expected.reshape(2, spec.bounds["Q"], spec.bounds["P"], 4), (3, 2), (1, 2))
     assert np.array_equal(pairs, expected.reshape(pairs.shape).round())
 
 

@@ -130,10 +130,10 @@ def accesses(pe: SparsePE, tile: Tile) -> Accesses:
 def tile_of(
     conv: Conv, tiling: Tiling, iacts: np.ndarray, weights: np.ndarray, index: Sequence[int]
 ) -> Tile | None:
-    """The tile of one PE in one pass, by its index along G, M, C, R, E, F; None if there is none."""
-    g, m, c, r, e, f = index
-    rows = range(e * tiling.E0, min(conv.E, (e + 1) * tiling.E0))
-    windows = range(f * tiling.F0, min(conv.F, (f + 1) * tiling.F0))
+    """The tile of one PE in one pass, by its index along G, M, C, R, P, Q; None if there is none."""
+    g, m, c, r, p, q = index
+    rows = range(p * tiling.P0, min(conv.P, (p + 1) * tiling.P0))
+    windows = range(q * tiling.Q0, min(conv.Q, (q + 1) * tiling.Q0))
     filters = slice(m * tiling.M0, (m + 1) * tiling.M0)
     channels = slice(c * tiling.C0, (c + 1) * tiling.C0)
     if g >= conv.G or r >= conv.R or not rows or not windows:
@@ -149,8 +149,8 @@ def run(
     pe: SparsePE, conv: Conv, tiling: Tiling, iacts: np.ndarray, weights: np.ndarray
 ) -> tuple[list[list[int]], Accesses]:
     """(cycles of every PE in every pass, accesses of all)."""
-    sizes = (conv.G, conv.M, conv.C, conv.R, conv.E, conv.F)
-    tile = (1, tiling.M0, tiling.C0, 1, tiling.E0, tiling.F0)
+    sizes = (conv.G, conv.M, conv.C, conv.R, conv.P, conv.Q)
+    tile = (1, tiling.M0, tiling.C0, 1, tiling.P0, tiling.Q0)
     split = tiling[4:]
     passes = [range(-(-n // (t * p))) for n, t, p in zip(sizes, tile, split, strict=True)]
     found, total = [], NONE

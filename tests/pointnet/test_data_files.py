@@ -17,6 +17,7 @@ from pointnet.data import load_data
 from pointnet.data.cloud_files import read_cloud
 from pointnet.data.clouds import normalise
 from pointnet.errors import DataError
+from sparsim.errors import MissingLibraryError
 
 Array = np.ndarray
 TETRAHEDRON = "4 4 6\n0 0 0\n1 0 0\n0 1 0\n0 0 1\n3 0 2 1\n3 0 1 3\n3 0 3 2\n3 1 2 3\n"
@@ -260,6 +261,6 @@ def test_a_missing_library_is_named_with_its_extra(
 
     (tmp_path / name).write_text("OFF\n")
     monkeypatch.setattr(importlib, "import_module", missing)
-    message = rf"{name}: is read with the library {module}, which is not installed \(pip install 'sparsim\["
-    with pytest.raises(DataError, match=message):
+    message = rf"{name} needs {module}, which is not installed \(pip install 'sparsim\[formats\]'\)"
+    with pytest.raises(MissingLibraryError, match=message):
         load_data(tmp_path / name, points=8) if name == "a.h5" else read(tmp_path / name, 8)

@@ -15,6 +15,7 @@ from pointnet.original import original_tables as report
 from pointnet.original.published_runs import DESIGNS, Run, runs, study_mapspace
 from sparsim import evaluate_batch
 from sparsim.files.native import load_accelerator, load_preset
+from sparsim.files.swap_axes import swap_axes
 from sparsim.files.timeloop.documents import Documents, read_documents
 from sparsim.mapper.indexed_mapspace import first_order, lower_mapspace, mapping_of, sizes
 from sparsim.model.lower import lower_mappings
@@ -71,11 +72,12 @@ def test_factors_multiply_to_the_bounds(run: Run) -> None:
 def test_layer_and_mapping_are_those_of_the_study(run: Run) -> None:
     theirs = documents(run)
     assert theirs.mapping is not None
-    assert run.layer.bounds == theirs.layer().bounds
-    assert run.layer.shape.dataspaces == theirs.layer().shape.dataspaces
+    theirs_layer, theirs_mapping = swap_axes(theirs.layer()), swap_axes(theirs.mapping)
+    assert run.layer.bounds == theirs_layer.bounds
+    assert run.layer.shape.dataspaces == theirs_layer.shape.dataspaces
     for dataspace in ("Weights", "Inputs", "Outputs"):
-        assert run.layer.density(dataspace) == theirs.layer().density(dataspace)
-    assert real_loops(run.mapping) == real_loops(theirs.mapping)
+        assert run.layer.density(dataspace) == theirs_layer.density(dataspace)
+    assert real_loops(run.mapping) == real_loops(theirs_mapping)
 
 
 @pytest.mark.parametrize("design", DESIGNS)

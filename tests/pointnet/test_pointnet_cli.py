@@ -166,10 +166,10 @@ def test_compare_goes_on_where_it_stopped(run: Run, pack: Path, tmp_path: Path) 
 def test_tensorboard_log(run: Run, pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ("train", "--data", pack, "-o", tmp_path / "run", *QUICK, "--tensorboard")
     with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "torch.utils.tensorboard", None)
+        patch.setitem(sys.modules, "tensorboard", None)
         code, _, err = run(*options)
     assert code == 2
-    assert err == "pointnet: error: TensorBoard is not installed: pip install 'sparsim[tensorboard]'\n"
+    assert err.endswith("not installed (pip install 'sparsim[tensorboard]')\n")
     code, _, err = run(*options)
     assert code == 0, err
     (events,) = (tmp_path / "run/tensorboard").iterdir()

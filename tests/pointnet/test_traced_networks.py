@@ -122,8 +122,8 @@ def test_a_depthwise_layer_on_an_accelerator(tmp_path):
     (layer,) = load_documents([document]).layers
     assert is_depthwise(layer)
     chip = load_accelerator("eyeriss_like_gating")
-    loops = {"dram": "G6 N2 S3 Q4", "shared_glb": "", "columns": "", "rows": "", "ifmap_spad": ""}
-    mapping = mapping_of(loops | {"weights_spad": "P5", "psum_spad": "R3"})
+    loops = {"dram": "G6 N2 R3 P4", "shared_glb": "", "columns": "", "rows": "", "ifmap_spad": ""}
+    mapping = mapping_of(loops | {"weights_spad": "Q5", "psum_spad": "S3"})
     found = evaluate(replace(chip, policy=replace(chip.policy, formats=())), layer, mapping)
     ones = F.conv2d((x != 0).float(), torch.ones_like(conv.weight), padding=1, groups=6)
     assert found.algorithmic_computes == macs(layer) == 9 * ones.numel()

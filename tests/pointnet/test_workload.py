@@ -95,8 +95,8 @@ def test_outputs_are_the_next_inputs_and_logits_are_dense(study):
 def test_delayed_aggregation_is_traced_as_computed(study):
     plain, delayed = ({row.name: row for row in study[d].layers} for d in (False, True))
     first, centres = delayed["sa2.mlp_convs.0"], delayed["sa2.mlp_convs.0.part2"]
-    assert (first.row()["P"], first.row()["Q"], first.computation.C) == (1, 512, 131)
-    assert (centres.row()["P"], centres.row()["Q"], centres.computation.C) == (1, 128, 3)
+    assert (first.row()["Q"], first.row()["P"], first.computation.C) == (1, 512, 131)
+    assert (centres.row()["Q"], centres.row()["P"], centres.computation.C) == (1, 128, 3)
     assert first.macs == 512 * 131 * 128
     assert centres.macs == 128 * 3 * 128
     assert plain["sa2.mlp_convs.0"].macs == 128 * 64 * 131 * 128

@@ -152,7 +152,7 @@ def test_reports_name_what_is_covered() -> None:
     fields = {key.field for key in parse_stats(text).fields if key.section == "divisibility"}
     assert fields == {"M", "Useful computes"}
     assert "Divisibility" not in write_stats(evaluate(*seven(None, m=8).given))
-    shown = "\n".join(str(part) for part in explain(evaluation))
+    shown = explain(evaluation)
     assert "M: bound 7, covered 8, padded" in shown
     assert "computes count padding, 224 of them are the layer's" in shown
     with pytest.raises(SpecError, match="dim 'M' is padded, Timeloop's mappings have perfect factors only"):

@@ -230,9 +230,9 @@ def test_nothing_to_be_found(run, tmp_path, document, old, new, message):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--objective", "enrgy"], "objective: unknown metric 'enrgy' (did you mean 'energy'?)"),
-        (["--objective", "edp,edp"], "objective: 2 metrics, needed are one or more, each once"),
-        (["--objective", ""], "objective: unknown metric '' (known: energy, delay, edp)"),
+        (["--objective", "enrgy"], "objective: unknown objective 'enrgy' (did you mean 'energy'?)"),
+        (["--objective", "edp,edp"], "objective: 2 objectives, needed are one or more, each once"),
+        (["--objective", ""], "objective: unknown objective '' (known: energy, delay, edp)"),
         (["--method", "hill"],
          "Invalid value for '--method': 'hill' is not one of 'auto', 'exhaustive', 'random', 'local'"),
         (["--evaluations", "0"], "Invalid value for '--evaluations': 0 is not in the range x>=1"),
@@ -255,7 +255,7 @@ def test_metric_that_only_timeloop_has(run, tmp_path):
     (tmp_path / "mapper.yaml").write_text("mapper: {optimization-metrics: [accesses-GLB]}\n")
     code, _, err = run("mapper", *NAMES)
     assert code == 2
-    message = "mapper: metric 'accesses-GLB' is not supported (--objective: energy, delay, edp)"
+    message = "mapper: objective 'accesses-GLB' is not supported (--objective: energy, delay, edp)"
     assert err == f"sparsim: error: {message}\n"
     assert run("mapper", *NAMES, "--objective", "edp")[0] == 0
 

@@ -26,7 +26,7 @@ class Work(NamedTuple):
 
 def mask_shapes(conv: Conv) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Of iacts and of weights."""
-    rows, columns = (conv.E - 1) * conv.U + conv.R, (conv.F - 1) * conv.U + conv.S
+    rows, columns = (conv.P - 1) * conv.U + conv.R, (conv.Q - 1) * conv.U + conv.S
     return (conv.G, conv.C, rows, columns), (conv.G, conv.M, conv.C, conv.R, conv.S)
 
 
@@ -49,12 +49,12 @@ def pes(stages: st.SearchStrategy[int] = STAGES) -> st.SearchStrategy[SparsePE]:
 
 CONVS = st.builds(
     Conv, G=st.integers(1, 2), M=st.integers(1, 6), C=st.integers(1, 4), R=st.integers(1, 3),
-    S=st.integers(1, 4), E=st.integers(1, 3), F=st.integers(1, 4), U=st.integers(1, 3),
+    S=st.integers(1, 4), P=st.integers(1, 3), Q=st.integers(1, 4), U=st.integers(1, 3),
 )  # fmt: skip
 TILINGS = st.builds(
-    Tiling, M0=st.integers(1, 7), C0=st.integers(1, 4), E0=st.integers(1, 3), F0=st.integers(1, 4),
+    Tiling, M0=st.integers(1, 7), C0=st.integers(1, 4), P0=st.integers(1, 3), Q0=st.integers(1, 4),
     pes_g=st.integers(1, 2), pes_m=st.integers(1, 3), pes_c=st.integers(1, 2), pes_r=st.integers(1, 2),
-    pes_e=st.integers(1, 2), pes_f=st.integers(1, 3),
+    pes_p=st.integers(1, 2), pes_q=st.integers(1, 3),
 )  # fmt: skip
 
 

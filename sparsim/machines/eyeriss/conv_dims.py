@@ -8,8 +8,7 @@ from sparsim.errors import SpecError
 from sparsim.machines.eyeriss.pe.conv_tiling import Conv
 from sparsim.records import CONV, Layer
 
-# dims of the shape -> letters of the papers: a window is S columns wide, and R rows high
-CONV_DIMS = ("G", "N", "M", "C", "R", "S", "P", "Q")
+CONV_DIMS = CONV.dims
 WEIGHTS, IACTS, PSUMS = "Weights", "Inputs", "Outputs"
 DISTRIBUTIONS = ("fixed-structured", "hypergeometric")  # a fraction says all; where zeros lie does not count
 
@@ -23,13 +22,13 @@ class ConvDims(NamedTuple):
     @property
     def names(self) -> tuple[str, ...]:
         """Dims that may be spread over PEs: all but the window's columns."""
-        return tuple(d for d in self.bounds if d != "R")
+        return tuple(d for d in self.bounds if d != "S")
 
     def conv(self) -> Conv:
-        """In the letters of `sparsim.machines.eyeriss.pe`: E counts the output rows of all samples."""
+        """For the model of the PEs, where P counts the output rows of all samples."""
         b = {d: self.bounds.get(d, 1) for d in CONV_DIMS}
         return Conv(
-            G=b["G"], M=b["M"], C=b["C"], R=b["S"], S=b["R"], E=b["N"] * b["Q"], F=b["P"], U=self.stride
+            G=b["G"], M=b["M"], C=b["C"], R=b["R"], S=b["S"], P=b["N"] * b["P"], Q=b["Q"], U=self.stride
         )
 
 
@@ -59,7 +58,7 @@ def conv_dims(layer: Layer) -> ConvDims:
     unknown = [d for d in shape.dims if d not in CONV_DIMS]
     if unknown:
         raise SpecError(
-            f"dim '{unknown[0]}' is unknown to a row-stationary chip, allowed are {' '.join(CONV_DIMS)}",
+            f"dim '{unknown[0]}' is unknown to a row-stationary chip, allowed are G N M C R S P Q",
             path=where,
         )
     for role in (WEIGHTS, IACTS, PSUMS):
@@ -71,6 +70,11 @@ def conv_dims(layer: Layer) -> ConvDims:
             raise SpecError(
                 f"'{distribution}' is unknown to a row-stationary chip, allowed are {known}",
                 path=f"{where}, density of {role}",
+            )
+    for dim, name in (term for d in shape.dataspaces for side in d.terms() for term in side):
+        if name is not None and name.startswith("W" if dim in ("R", "P") else "H"):
+            raise SpecError(
+                f"dim {dim} moves with {name}, R and P are the height, S and Q the width", path=where
             )
     coefficient = {**shape.coefficients, **layer.coefficients}
     for name, value in coefficient.items():

@@ -244,10 +244,10 @@ def even_cycles(chip: Chip, layer: Layer, spread: dict[str, Any], tile: tuple[An
     filters = np.minimum(tile[0], -(-bounds.get("M", 1) // spread.get("M", 1)))
     column = np.ceil(filters / lanes) if weights == 1.0 else (filters * weights + (lanes - 1) / 2) / lanes
     full = np.ceil(filters / lanes)
-    steps = iacts * bounds.get("R", 1) * tile[1] * np.minimum(column, full) + full  # and handing over
+    steps = iacts * bounds.get("S", 1) * tile[1] * np.minimum(column, full) + full  # and handing over
     steps = steps * -(-bounds.get("M", 1) // (spread.get("M", 1) * filters))
     steps = steps * -(-bounds.get("C", 1) // (spread.get("C", 1) * tile[1]))
-    for dim in ("G", "S", "N", "P", "Q"):
+    for dim in ("G", "R", "N", "Q", "P"):
         steps = steps * -(-bounds.get(dim, 1) // spread.get(dim, 1))
     return steps
 
@@ -256,7 +256,7 @@ def tiling_of(spread: dict[str, Any], filters: ArrayLike, channels: ArrayLike) -
     """One window at a time per PE, dims spread over so many PEs; dims that are left out over one."""
     return Tiling(
         M0=filters, C0=channels, pes_g=spread.get("G", 1), pes_m=spread.get("M", 1), pes_c=spread.get("C", 1),
-        pes_r=spread.get("S", 1), pes_e=spread.get("N", 1) * spread.get("Q", 1), pes_f=spread.get("P", 1),
+        pes_r=spread.get("R", 1), pes_p=spread.get("N", 1) * spread.get("P", 1), pes_q=spread.get("Q", 1),
     )  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def _together(pe: Reals, ports: dict[str, Reals]) -> Reals:
 def _times(dims: ConvDims, total: dict[str, Ints], tiles: Ints) -> dict[str, Any]:
     """How often a PE gets another part of a dim, where its passes differ in the dim."""
     own = {"M": tiles[:, 0], "C": tiles[:, 1]}
-    return {d: -(-dims.bounds.get(d, 1) // (total.get(d, 1) * own.get(d, 1))) for d in ("G", "M", "C", "S")}
+    return {d: -(-dims.bounds.get(d, 1) // (total.get(d, 1) * own.get(d, 1))) for d in ("G", "M", "C", "R")}
 
 
 def _tiles(chip: Chip, layer: Layer, dims: ConvDims, found: Spreads) -> tuple[Ints, Ints]:
@@ -113,7 +113,7 @@ def _tiles(chip: Chip, layer: Layer, dims: ConvDims, found: Spreads) -> tuple[In
     total = dict(zip(found.dims, found.total().T, strict=True))
     one = np.ones(len(found.factor), np.int64)
     left = {d: -(-dims.bounds.get(d, 1) // total.get(d, one)) for d in ("M", "C")}
-    pe, columns = chip.spec.pe, dims.bounds.get("R", 1)
+    pe, columns = chip.spec.pe, dims.bounds.get("S", 1)
     density = worked_share(chip, layer, "weight")
     rows, tiles = [], []
     for m in np.unique(left["M"]).tolist():
@@ -163,7 +163,7 @@ def _port_cycles(
     """Cycles that the busiest port into (psum: out of) PEs needs. What PEs of a router share passes once."""
     total = dict(zip(found.dims, found.total()[rows].T, strict=True))
     times = _times(dims, total, tiles)
-    again = {"weight": 1, "iact": times["M"], "psum": times["C"] * times["S"]}
+    again = {"weight": 1, "iact": times["M"], "psum": times["C"] * times["R"]}
     cycles = {}
     for role, dataspace in ROLES.items():
         network = chip.spec.noc.network(role)

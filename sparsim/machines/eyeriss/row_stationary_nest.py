@@ -28,10 +28,10 @@ KEPT = {
     DRAM: (WEIGHTS, IACTS, PSUMS), PSUM_GLB: (PSUMS,), IACT_GLB: (IACTS,), CLUSTER_ROW: (), CLUSTER: (),
     PE_ROW: (), WEIGHT_SPAD: (WEIGHTS,), IACT_SPAD: (IACTS,), PSUM_SPAD: (PSUMS,), IACT_REG: (IACTS,),
 }  # fmt: skip
-PIXELS = ("N", "Q", "P")  # outer to inner
+PIXELS = ("N", "P", "Q")  # outer to inner
 LANES = "lanes"
 ALONG_Y = ("cluster_rows", "pe_rows")
-REDUCTION = ("S", "C")  # of what a PE does not finish by itself
+REDUCTION = ("R", "C")  # of what a PE does not finish by itself
 
 
 class Order(NamedTuple):
@@ -67,7 +67,7 @@ def make_mapping(
     nest.put(LANES, "M", lanes)
     nest.put(PSUM_SPAD, "M", -(-tile.filters // lanes))
     nest.put(PSUM_SPAD, "C", tile.channels)
-    nest.put(PSUM_SPAD, "R", dims.bounds.get("R", 1))
+    nest.put(PSUM_SPAD, "S", dims.bounds.get("S", 1))
     tiles = order.pixel_tiles
     for dim in PIXELS:
         left = nest.left(dim)
@@ -83,8 +83,8 @@ def make_mapping(
 
 
 _ORDER = {  # outer to inner; loops that a place never has are left out
-    DRAM: ("G", "N", "Q", "P", "C", "S", "M"), PSUM_GLB: ("C", "S", "M"), IACT_GLB: ("M", "C", "S"),
-    WEIGHT_SPAD: ("N", "Q", "P"), PSUM_SPAD: ("R", "C", "M"),
+    DRAM: ("G", "N", "P", "Q", "C", "R", "M"), PSUM_GLB: ("C", "R", "M"), IACT_GLB: ("M", "C", "R"),
+    WEIGHT_SPAD: ("N", "P", "Q"), PSUM_SPAD: ("S", "C", "M"),
 }  # fmt: skip
 
 
@@ -108,7 +108,7 @@ class _Nest:
 
     def __init__(self, dims: ConvDims) -> None:
         self.bounds = dims.bounds
-        pairs = (("P", "R"), ("Q", "S"))
+        pairs = (("Q", "S"), ("P", "R"))
         self.moving = {
             d for pair in pairs if dims.stride > 1 or dims.bounds.get(pair[1], 1) > 1 for d in pair
         }

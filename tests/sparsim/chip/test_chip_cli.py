@@ -182,7 +182,7 @@ def test_what_is_wrong_is_said_in_one_sentence(run: Run, args: list[str], messag
 
 def test_a_layer_that_fits_in_no_way_ends_with_exit_code_1(run: Run) -> None:
     """A filter 17 columns wide is wider than the iact spad is deep."""
-    wide = replace(conv(R=17, M=4), name="wide")
+    wide = replace(conv(S=17, M=4), name="wide")
     Path("net.yaml").write_text(dump(Workload(layers=(wide,))))
     message = "layer wide fits chip eyeriss_v2 in no way that was tried"
     assert run("chip", "chip.yaml", "net.yaml") == (1, "", f"sparsim: error: {message}\n")

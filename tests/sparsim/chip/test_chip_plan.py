@@ -44,7 +44,7 @@ def test_plans_are_valid_and_their_numbers_fit_together(layer: Layer, chip: Chip
         assert set(factors) <= set(chip.spec.spread[axis])
     filters, channels = tile_of(found.mapping)
     assert filters <= chip.spec.pe.psum.words
-    assert channels * layer.bounds["R"] <= chip.spec.pe.iact_data.words
+    assert channels * layer.bounds["S"] <= chip.spec.pe.iact_data.words
     assert found.evaluation.compute.actual <= found.evaluation.compute.algorithmic
     assert all(cover.covered >= cover.bound for cover in found.evaluation.covers)
 
@@ -69,11 +69,11 @@ def check_eyexam(chip: Chip, found: ChipEvaluation) -> None:
     ("layer", "tolerance"),
     [
         (conv(M=12, C=8, R=3, S=3, P=6, Q=6), 0.0),
-        (conv(G=4, R=3, S=3, P=5, Q=2, stride=2), 0.0),
-        (conv(M=16, C=12, P=6, Q=4, iacts=0.3, weights=0.6), 0.05),
+        (conv(G=4, R=3, S=3, P=2, Q=5, stride=2), 0.0),
+        (conv(M=16, C=12, P=4, Q=6, iacts=0.3, weights=0.6), 0.05),
         (conv(M=24, C=16, R=3, S=3, P=6, Q=6, iacts=0.3, weights=0.3), 0.05),
         (conv(G=6, R=3, S=3, P=4, Q=4, stride=2, iacts=0.6), 0.05),
-        (conv(M=24, C=16, S=5, Q=12, stride=2, iacts=0.6, weights=0.6), 0.05),
+        (conv(M=24, C=16, R=5, P=12, stride=2, iacts=0.6, weights=0.6), 0.05),
         (conv(M=8, C=3, R=3, S=3, P=4, Q=4, iacts=0.5, weights=0.5), 0.12),
     ],
     ids=["dense", "dense depthwise", "pointwise", "conv", "depthwise", "one axis", "few words"],
@@ -95,7 +95,7 @@ def test_pes_take_as_long_as_their_twin_on_masks(layer: Layer, tolerance: float)
 @pytest.mark.parametrize("outputs", [{"P": 6}, {"Q": 6}])
 def test_the_stride_of_an_axis_with_one_output_does_not_matter(outputs: dict[str, int]) -> None:
     layer = conv(M=8, C=6, R=1 + 2 * ("P" in outputs), S=1 + 2 * ("Q" in outputs), stride=2, **outputs)
-    other = "Hstride" if "P" in outputs else "Wstride"
+    other = "Wstride" if "P" in outputs else "Hstride"
     alone = plan_layer(SMALL, replace(layer, coefficients=layer.coefficients | {other: 1}))
     both = plan_layer(SMALL, layer)
     assert (alone.mapping, alone.cycles, alone.chip_pj, alone.dram_pj) == (
@@ -105,7 +105,7 @@ def test_the_stride_of_an_axis_with_one_output_does_not_matter(outputs: dict[str
 
 def test_no_spread_and_no_tile_is_faster() -> None:
     """All spreads of all dims over all axes, all tiles, one order of passes; a plan may take 2 % more."""
-    layer = conv(M=4, S=2, P=3, iacts=0.4, weights=0.6)
+    layer = conv(M=4, R=2, Q=3, iacts=0.4, weights=0.6)
     assert plan_layer(SMALL, layer).cycles <= min(found.cycles for found in all_mappings(layer)) * 1.02
 
 
@@ -133,7 +133,7 @@ sizes = st.integers(1, 6)
 
 
 @settings(max_examples=15, deadline=None, derandomize=True)
-@given(st.builds(conv, G=sizes, M=sizes, C=sizes, S=st.integers(1, 3), P=sizes))
+@given(st.builds(conv, G=sizes, M=sizes, C=sizes, R=st.integers(1, 3), Q=sizes))
 def test_spreads_hold_the_best_way_to_use_the_array(layer: Layer) -> None:
     """Least work per PE over every product of two dims per axis of 4, 1, 2 and 3 instances."""
     chip = small_chip((4, 1), 2, 3)

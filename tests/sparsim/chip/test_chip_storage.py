@@ -77,7 +77,7 @@ def test_energy_never_rises_above_that_of_denser_plans(role) -> None:
     """Planned anew for every density: the search is no proof, and may do a little worse than for a denser
     layer."""
     found = [
-        energy(plan_layer(SMALL, conv(M=16, C=12, P=8, **{role: d}), "energy"))
+        energy(plan_layer(SMALL, conv(M=16, C=12, Q=8, **{role: d}), "energy"))
         for d in (0.2, 0.45, 0.65, 0.75, 0.9, 0.999, 1.0)
     ]
     assert all(value <= found[-1] for value in found)
@@ -170,10 +170,10 @@ def test_a_chip_that_skips_nothing_has_one_way() -> None:
 
 
 def test_a_mapping_that_fits_in_no_way_is_an_error() -> None:
-    mapping = plan_layer(SMALL, conv(M=512, C=64, P=4, weights=0.05, iacts=0.5)).mapping
-    evaluate_chip(SMALL, conv(M=512, C=64, P=4, weights=0.05, iacts=0.5), mapping)
+    mapping = plan_layer(SMALL, conv(M=512, C=64, Q=4, weights=0.05, iacts=0.5)).mapping
+    evaluate_chip(SMALL, conv(M=512, C=64, Q=4, weights=0.05, iacts=0.5), mapping)
     with pytest.raises(MappingError):
-        evaluate_chip(SMALL, conv(M=512, C=64, P=4, weights=0.95, iacts=0.95), mapping)
+        evaluate_chip(SMALL, conv(M=512, C=64, Q=4, weights=0.95, iacts=0.95), mapping)
 
 
 def chip_of(tmp_path: Path, compression: str) -> Chip:

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from naive.search import Listed, list_mappings
-from sparsim.mapper.objective_arrays import values
 from support.examples import ENERGY, MATMUL, accelerator
 from support.small_searches import Search, searches
 
@@ -23,6 +22,7 @@ from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.kernels.candidates import enumerate_candidates
 from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_network
+from sparsim.mapper.objective_arrays import values
 from sparsim.mapper.search import search
 from sparsim.mapper.search_budget import Budget
 from sparsim.model import arrays as packs

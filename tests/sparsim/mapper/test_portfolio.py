@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from naive.search import list_mappings
-from sparsim.mapper.objective_arrays import values
 from support.examples import accelerator, fixed, matmul
 from support.small_searches import Search, searches
 
@@ -18,6 +17,7 @@ from sparsim.mapper import network_search as network
 from sparsim.mapper import portfolio
 from sparsim.mapper.certificate import better_of
 from sparsim.mapper.network_search import search_network
+from sparsim.mapper.objective_arrays import values
 from sparsim.mapper.search import search
 from sparsim.mapper.search_budget import Clock
 from sparsim.mapper.search_result import SearchResult

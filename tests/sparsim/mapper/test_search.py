@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from naive.search import list_mappings
-from sparsim.mapper.objective_arrays import values
 from support.examples import ENERGY, accelerator, fixed, matmul
 from support.small_searches import Search, searches
 
@@ -18,6 +17,7 @@ from sparsim.errors import EnergyTableError, MappingError, SpecError
 from sparsim.files.native import load_accelerator
 from sparsim.mapper.engine import Progress
 from sparsim.mapper.indexed_mapspace import lower_mapspace
+from sparsim.mapper.objective_arrays import values
 from sparsim.mapper.search import search
 from sparsim.mapper.search_result import SearchResult
 from sparsim.model.evaluate import evaluate
@@ -226,9 +226,9 @@ def test_what_the_reference_found_is_not_better() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"objective": "speed"}, "unknown metric 'speed'"),
-        ({"objective": ()}, "0 metrics"),
-        ({"objective": ("edp", "edp")}, "2 metrics"),
+        ({"objective": "speed"}, "unknown objective 'speed'"),
+        ({"objective": ()}, "0 objectives"),
+        ({"objective": ("edp", "edp")}, "2 objectives"),
         ({"method": "genetic"}, "unknown method 'genetic'"),
         ({"accounting": "timeloop"}, "unknown accounting 'timeloop'"),
         ({"evaluations": 0}, "evaluations is 0"),

@@ -69,7 +69,7 @@ def test_empty_columns_hide_behind_long_ones_only() -> None:
 
 def test_depthwise_layers_have_no_cycles_to_skip() -> None:
     """JETCAS: segments of one iact, columns of one weight; v2 is slower than v1.5 by its pipeline."""
-    conv, tiling = Conv(G=4, R=3, S=3, E=4, F=6), Tiling(F0=6)
+    conv, tiling = Conv(G=4, R=3, S=3, P=4, Q=6), Tiling(Q0=6)
     masks = random_masks(conv, 0.4, 0.7, np.random.default_rng(1))
     sparse = run_array(EYERISS_V2_PE, conv, tiling, *masks)
     dense = run_array(EYERISS_V1_5_PE, conv, tiling, *masks)
@@ -78,7 +78,7 @@ def test_depthwise_layers_have_no_cycles_to_skip() -> None:
 
 
 def test_a_dense_pe_gates_zero_iacts() -> None:
-    conv, tiling = Conv(M=8, C=4, S=3, F=5), Tiling(M0=8, C0=4, F0=5)
+    conv, tiling = Conv(M=8, C=4, S=3, Q=5), Tiling(M0=8, C0=4, Q0=5)
     iacts, weights = random_masks(conv, 0.5, 0.5, np.random.default_rng(2))
     run = run_array(EYERISS_V1_5_PE, conv, tiling, iacts, weights)
     assert run.cycles == 8 * 4 * 3 * 5
@@ -90,7 +90,7 @@ def test_a_dense_pe_gates_zero_iacts() -> None:
 
 def test_balance() -> None:
     """Four PEs along M: one has all of the weights, then nobody has any."""
-    conv, tiling = Conv(M=8, C=2, F=3), Tiling(M0=2, C0=1, F0=3, pes_m=4)
+    conv, tiling = Conv(M=8, C=2, Q=3), Tiling(M0=2, C0=1, Q0=3, pes_m=4)
     iacts, weights = np.ones((1, 2, 1, 3), np.bool_), np.zeros((1, 8, 2, 1, 1), np.bool_)
     weights[:, :2, 0] = True
     run = run_array(IDEAL, conv, tiling, iacts, weights)
@@ -101,7 +101,7 @@ def test_balance() -> None:
 
 def test_threads_do_not_disturb_each_other() -> None:
     rng = np.random.default_rng(3)
-    conv, tiling = Conv(M=16, C=8, R=3, S=3, E=6, F=6), Tiling(8, 4, 2, 3, pes_m=2, pes_r=3)
+    conv, tiling = Conv(M=16, C=8, R=3, S=3, P=6, Q=6), Tiling(8, 4, 2, 3, pes_m=2, pes_r=3)
     masks = [random_masks(conv, 0.6, 0.5, rng) for _ in range(8)]
     alone = [run_array(EYERISS_V2_PE, conv, tiling, *m).pe_cycles.tolist() for m in masks]
     with ThreadPoolExecutor(4) as pool:
@@ -110,7 +110,7 @@ def test_threads_do_not_disturb_each_other() -> None:
 
 
 def test_the_layer_of_masks() -> None:
-    conv = Conv(G=2, M=3, C=4, R=3, S=5, E=6, F=7, U=2)
+    conv = Conv(G=2, M=3, C=4, R=3, S=5, P=6, Q=7, U=2)
     assert conv_of(*(np.zeros(shape) for shape in mask_shapes(conv)), 2) == conv
 
 
@@ -153,7 +153,7 @@ def test_sparse_weights_fit_where_dense_ones_do_not() -> None:
     [
         (Conv(C=0), Tiling(), "conv: C is 0, allowed is 1 and more"),
         (Conv(), Tiling(M0=1.5), "tiling: M0 is no whole number"),
-        (Conv(), Tiling(pes_e=-1), "tiling: pes_e is -1, allowed is 1 and more"),
+        (Conv(), Tiling(pes_p=-1), "tiling: pes_p is -1, allowed is 1 and more"),
         (Conv(C=2), Tiling(), "iacts: the mask has shape (1, 1, 1, 1), the tensor (1, 2, 1, 1)"),
         (Conv(M=2), Tiling(), "weights: the mask has shape (1, 1, 1, 1, 1), the tensor (1, 2, 1, 1, 1)"),
     ],

@@ -22,11 +22,11 @@ from sparsim.machines.eyeriss.pe.simulator_comparison import compare
 from sparsim.records.pe_spec import SparsePE
 
 TINY = [
-    (Conv(M=3, C=2, E=1, F=2), Tiling(M0=2, C0=1, E0=1, F0=2)),
-    (Conv(M=2, S=2, F=3), Tiling(M0=2, F0=3)),
-    (Conv(S=3, F=2, U=2), Tiling(F0=2)),
-    (Conv(M=2, R=2, E=2), Tiling(M0=1, E0=2)),
-    (Conv(G=2, M=1, F=2), Tiling(F0=1)),
+    (Conv(M=3, C=2, P=1, Q=2), Tiling(M0=2, C0=1, P0=1, Q0=2)),
+    (Conv(M=2, S=2, Q=3), Tiling(M0=2, Q0=3)),
+    (Conv(S=3, Q=2, U=2), Tiling(Q0=2)),
+    (Conv(M=2, R=2, P=2), Tiling(M0=1, P0=2)),
+    (Conv(G=2, M=1, Q=2), Tiling(Q0=1)),
 ]
 
 
@@ -126,14 +126,14 @@ def simulate(
 
 
 ARRAYS = [
-    ("one 1x1", Conv(M=16, C=8, E=4, F=8), Tiling(16, 8, 4, 8), 0.02),
-    ("one 3x3", Conv(M=16, C=8, R=3, S=3, E=4, F=8), Tiling(16, 4, 4, 8), 0.02),
-    ("along M", Conv(M=64, C=8, E=4, F=8), Tiling(16, 8, 4, 8, pes_m=4), 0.02),
-    ("along C", Conv(M=16, C=32, E=4, F=8), Tiling(16, 8, 4, 8, pes_c=4), 0.02),
-    ("along E", Conv(M=16, C=8, E=8, F=8), Tiling(16, 8, 1, 8, pes_e=8), 0.03),
-    ("along all", Conv(M=48, C=32, E=8, F=8), Tiling(16, 8, 1, 8, pes_m=3, pes_c=4, pes_e=8), 0.03),
-    ("3x3", Conv(M=64, C=16, R=3, S=3, E=8, F=8), Tiling(16, 4, 1, 8, 1, 4, 4, 3, 4), 0.05),
-    ("rest", Conv(M=50, C=8, E=7, F=8), Tiling(16, 8, 1, 8, pes_m=2, pes_e=4), 0.03),
+    ("one 1x1", Conv(M=16, C=8, P=4, Q=8), Tiling(16, 8, 4, 8), 0.02),
+    ("one 3x3", Conv(M=16, C=8, R=3, S=3, P=4, Q=8), Tiling(16, 4, 4, 8), 0.02),
+    ("along M", Conv(M=64, C=8, P=4, Q=8), Tiling(16, 8, 4, 8, pes_m=4), 0.02),
+    ("along C", Conv(M=16, C=32, P=4, Q=8), Tiling(16, 8, 4, 8, pes_c=4), 0.02),
+    ("along P", Conv(M=16, C=8, P=8, Q=8), Tiling(16, 8, 1, 8, pes_p=8), 0.03),
+    ("along all", Conv(M=48, C=32, P=8, Q=8), Tiling(16, 8, 1, 8, pes_m=3, pes_c=4, pes_p=8), 0.03),
+    ("3x3", Conv(M=64, C=16, R=3, S=3, P=8, Q=8), Tiling(16, 4, 1, 8, 1, 4, 4, 3, 4), 0.05),
+    ("rest", Conv(M=50, C=8, P=7, Q=8), Tiling(16, 8, 1, 8, pes_m=2, pes_p=4), 0.03),
 ]
 
 
@@ -150,13 +150,13 @@ def test_random_masks(conv: Conv, tiling: Tiling, bound: float, densities: tuple
 @pytest.mark.parametrize(
     ("tiling", "densities"),
     [
-        (Tiling(16, 8, 2, 8, pes_m=4, pes_c=12, pes_e=4), (0.3, 0.15)),
-        (Tiling(16, 8, 1, 8, pes_m=4, pes_e=8), (0.2, 0.3)),
+        (Tiling(16, 8, 2, 8, pes_m=4, pes_c=12, pes_p=4), (0.3, 0.15)),
+        (Tiling(16, 8, 1, 8, pes_m=4, pes_p=8), (0.2, 0.3)),
     ],
 )
 def test_slowest_of_a_large_array(tiling: Tiling, densities: tuple[float, float]) -> None:
     """Few nonzeros: deviations are far from normal, and most of them are of pairs of weights and iacts."""
-    conv = Conv(M=64, C=96, E=8, F=8)
+    conv = Conv(M=64, C=96, P=8, Q=8)
     mean, error, _ = simulate(EYERISS_V2_PE, conv, tiling, densities, 100)
     assert error < 0.011 * mean
     assert estimate(EYERISS_V2_PE, conv, tiling, *densities).cycles == pytest.approx(mean, rel=0.025)
@@ -165,14 +165,14 @@ def test_slowest_of_a_large_array(tiling: Tiling, densities: tuple[float, float]
 @pytest.mark.parametrize("densities", [(0.02, 0.2), (0.05, 0.2), (0.12, 0.2), (0.02, 0.6), (0.9999, 1.0)])
 def test_slowest_with_strongly_skewed_cycles(densities: tuple[float, float]) -> None:
     """Few nonzero iacts in a small window, or few zeros: no expansion about a normal distribution holds."""
-    conv, tiling = Conv(M=32, C=3, R=3, S=3, E=2, F=16, U=2), Tiling(4, 3, pes_m=8, pes_r=3, pes_f=8)
+    conv, tiling = Conv(M=32, C=3, R=3, S=3, P=2, Q=16, U=2), Tiling(4, 3, pes_m=8, pes_r=3, pes_q=8)
     mean, error, _ = simulate(EYERISS_V2_PE, conv, tiling, densities, 25)
     found = estimate(EYERISS_V2_PE, conv, tiling, *densities).cycles
     assert found == pytest.approx(mean, rel=0.06, abs=4 * error)
 
 
 def test_fewer_nonzeros_hardly_ever_take_longer() -> None:
-    conv, tiling = Conv(M=32, C=3, R=3, S=3, E=2, F=16, U=2), Tiling(4, 3, pes_m=8, pes_r=3, pes_f=8)
+    conv, tiling = Conv(M=32, C=3, R=3, S=3, P=2, Q=16, U=2), Tiling(4, 3, pes_m=8, pes_r=3, pes_q=8)
     density = np.linspace(0.0, 1.0, 101)
     for other in (0.2, 0.6, 1.0):
         for pair in ((density, other), (other, density)):
@@ -183,7 +183,7 @@ def test_fewer_nonzeros_hardly_ever_take_longer() -> None:
 @pytest.mark.parametrize("densities", [(0.6, 0.5), (0.1, 0.9)])
 def test_depthwise_layers_are_certain(densities: tuple[float, float]) -> None:
     """An iact costs its cycle, zero or not, and a weight as well."""
-    conv, tiling = Conv(G=4, R=3, S=3, E=4, F=6), Tiling(F0=6)
+    conv, tiling = Conv(G=4, R=3, S=3, P=4, Q=6), Tiling(Q0=6)
     masks = random_masks(conv, *densities, np.random.default_rng(0))
     found = estimate(EYERISS_V2_PE, conv, tiling, *densities)
     assert found.cycles == pytest.approx(run_array(EYERISS_V2_PE, conv, tiling, *masks).cycles)
@@ -191,13 +191,13 @@ def test_depthwise_layers_are_certain(densities: tuple[float, float]) -> None:
 
 
 def test_the_slowest_is_no_slower_than_dense() -> None:
-    found = estimate(IDEAL, Conv(M=1024, E=1, F=1), Tiling(pes_m=1024), 0.9, 0.5)
+    found = estimate(IDEAL, Conv(M=1024, P=1, Q=1), Tiling(pes_m=1024), 0.9, 0.5)
     assert found.cycles == 1.0
 
 
 def test_error_bar() -> None:
     """Weights of one channel only: channels go together, and a model of densities sees a quarter of it."""
-    conv, tiling = Conv(M=8, C=4, F=6), Tiling(M0=8, C0=4, F0=6)
+    conv, tiling = Conv(M=8, C=4, Q=6), Tiling(M0=8, C0=4, Q0=6)
     iacts, weights = (np.zeros(shape, np.bool_) for shape in mask_shapes(conv))
     iacts[:, 1], weights[:, :, 1] = True, True
     result = compare(IDEAL, conv, tiling, iacts, weights)

@@ -27,13 +27,13 @@ def test_counts_are_those_of_the_loop_nest(layer):
     last = {name: [0] * len(tensor_shape(layer, name)) for name in ("Weights", "Inputs", "Outputs")}
     operations = 0
     for g, n, m, c, r, s, p, q in itertools.product(*(range(layer.bounds[dim]) for dim in "GNMCRSPQ")):
-        x = r * step["Wdilation"] + p * step["Wstride"]
-        y = s * step["Hdilation"] + q * step["Hstride"]
+        x = s * step["Wdilation"] + q * step["Wstride"]
+        y = r * step["Hdilation"] + p * step["Hstride"]
         operations += 1
         for name, at in (
-            ("Weights", (g, c, m, r, s)),
+            ("Weights", (g, c, m, s, r)),
             ("Inputs", (n, g, c, x, y)),
-            ("Outputs", (n, g, m, q, p)),
+            ("Outputs", (n, g, m, p, q)),
         ):
             last[name] = [max(pair) for pair in zip(last[name], at, strict=True)]
     assert macs(layer) == operations

@@ -122,10 +122,10 @@ workload:
             "bounds: {C: 3}\n  densities: {x: {distribution: hypergeometrc}}",
             "f:5: layer.densities.x.distribution: is 'hypergeometrc' (did you mean 'hypergeometric'?)",
         ),
-        ("sparsim: 2", "", "f:1: sparsim: 'sparsim' is 2, allowed is 1"),
+        ("sparsim: 3", "", "f:1: sparsim: 'sparsim' is 3, allowed are 1 and 2"),
         ("sparsim: 1\nlayr: 3", "", "f:2: layr: unknown key 'layr' (did you mean 'layer'?)"),
         ("sparsim: 1\nlayers: [3]", "", "f:2: layers[0]: is 3, a mapping is expected"),
-        ("policy: {}", "", "f: no 'sparsim: 1' at the top, so this is not a sparsim document"),
+        ("policy: {}", "", "f: no 'sparsim: 2' at the top, so this is not a sparsim document"),
         (
             LAYER,
             "bounds: {C: 3}\n  densities: {x: {spread: -1}}",

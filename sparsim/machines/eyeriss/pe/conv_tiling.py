@@ -21,29 +21,29 @@ class Conv(NamedTuple):
     C: Size = 1  # channels of a group
     R: Size = 1  # filter rows
     S: Size = 1  # filter columns
-    E: Size = 1  # output rows
-    F: Size = 1  # output columns
+    P: Size = 1  # output rows
+    Q: Size = 1  # output columns
     U: Size = 1  # stride
 
 
 class Tiling(NamedTuple):
     """What one PE does in one pass, and over how many PEs each dim is spread. Integers, or arrays.
 
-    In a pass a PE keeps M0 * C0 * S weights, of one group and one filter row, and slides over E0 rows of F0
+    In a pass a PE keeps M0 * C0 * S weights, of one group and one filter row, and slides over P0 rows of Q0
     windows. Passes follow each other until all of the layer is done; a new one begins when the slowest PE of
     the last is ready.
     """
 
     M0: Size = 1
     C0: Size = 1
-    E0: Size = 1
-    F0: Size = 1
+    P0: Size = 1
+    Q0: Size = 1
     pes_g: Size = 1
     pes_m: Size = 1
     pes_c: Size = 1
     pes_r: Size = 1
-    pes_e: Size = 1
-    pes_f: Size = 1
+    pes_p: Size = 1
+    pes_q: Size = 1
 
 
 def check_positive(sizes: Conv | Tiling) -> None:

@@ -55,7 +55,7 @@ def run_pe(pe: SparsePE, iacts: Bools, weights: Bools, stride: int = 1, *, limit
             path="pe",
         )
     conv = conv_of(iacts[None, :, None], weights[None, :, :, None], stride)
-    tiling = Tiling(M0=conv.M, C0=conv.C, F0=conv.F)
+    tiling = Tiling(M0=conv.M, C0=conv.C, Q0=conv.Q)
     return run_array(pe, conv, tiling, iacts[None, :, None], weights[None, :, :, None], limited=limited)
 
 
@@ -69,15 +69,15 @@ def conv_of(iacts: Bools, weights: Bools, stride: int = 1) -> Conv:
 def run_array(
     pe: SparsePE, conv: Conv, tiling: Tiling, iacts: Bools, weights: Bools, *, limited: bool = True
 ) -> ArrayRun:
-    """A layer on an array of PEs: `iacts` (G, C, (E-1)*U+R, (F-1)*U+S), `weights` (G, M, C, R, S), nonzeros.
+    """A layer on an array of PEs: `iacts` (G, C, (P-1)*U+R, (Q-1)*U+S), `weights` (G, M, C, R, S), nonzeros.
 
     Raises SpecError for impossible sizes and masks of other shapes, MappingError for a tile that a spad
     cannot hold; `limited=False` takes spads for endless.
     """
     check_positive(conv)
     check_positive(tiling)
-    sizes = [int(n) for n in (conv.G, conv.M, conv.C, conv.R, conv.E, conv.F)]
-    tile = [1, int(tiling.M0), int(tiling.C0), 1, int(tiling.E0), int(tiling.F0)]
+    sizes = [int(n) for n in (conv.G, conv.M, conv.C, conv.R, conv.P, conv.Q)]
+    tile = [1, int(tiling.M0), int(tiling.C0), 1, int(tiling.P0), int(tiling.Q0)]
     split = [int(n) for n in tiling[4:]]
     iacts, weights = _checked_masks(conv, iacts, weights)
     nonzeros, entries = _columns(pe, weights, tile[1])
@@ -98,8 +98,8 @@ def run_array(
 
 
 def _checked_masks(conv: Conv, iacts: Bools, weights: Bools) -> tuple[Bools, Bools]:
-    rows = (int(conv.E) - 1) * int(conv.U) + int(conv.R)
-    columns = (int(conv.F) - 1) * int(conv.U) + int(conv.S)
+    rows = (int(conv.P) - 1) * int(conv.U) + int(conv.R)
+    columns = (int(conv.Q) - 1) * int(conv.U) + int(conv.S)
     need = {
         "iacts": (iacts, (conv.G, conv.C, rows, columns)),
         "weights": (weights, (conv.G, conv.M, conv.C, conv.R, conv.S)),

@@ -25,7 +25,7 @@ from sparsim.machines.eyeriss.pe.random_columns import (
 from sparsim.machines.eyeriss.pe.spad_capacity import fits, weight_overflow
 from sparsim.records.pe_spec import SparsePE
 
-G, M, C, R, E, F = range(6)
+G, M, C, R, P, Q = range(6)
 
 
 class PEEstimate(NamedTuple):
@@ -63,14 +63,14 @@ def estimate(
     """
     shape, conv, tiling, di, dw = _flat(conv, tiling, iact_density, weight_density)
     one = np.ones_like(conv.M)
-    sizes = np.array([conv.G, conv.M, conv.C, conv.R, conv.E, conv.F])
-    tile = np.minimum([one, tiling.M0, tiling.C0, one, tiling.E0, tiling.F0], sizes)
+    sizes = np.array([conv.G, conv.M, conv.C, conv.R, conv.P, conv.Q])
+    tile = np.minimum([one, tiling.M0, tiling.C0, one, tiling.P0, tiling.Q0], sizes)
     pes = np.array(tiling[4:])
     n_pes = pes.prod(axis=0)
 
     def model(x: _Parts) -> TileModel:
         i = x.owner
-        tiles = Tiles(x.size[M], x.size[C], conv.S[i], conv.U[i], x.size[E], x.size[F], di[i], dw[i])
+        tiles = Tiles(x.size[M], x.size[C], conv.S[i], conv.U[i], x.size[P], x.size[Q], di[i], dw[i])
         return model_tiles(pe, tiles)
 
     def total(x: _Parts, values: Reals) -> Reals:
@@ -135,14 +135,14 @@ def _slowest(model: TileModel, passes: _Parts) -> Reals:
     """Expected cycles of the slowest PE of a pass, with the largest tile on all of them.
 
     Deviations are normal. Blocks of PEs have neither weights nor iacts in common (groups, channels, filter
-    rows); in a block a grid of those that share weights (along E, F) and those that share iacts (along M).
+    rows); in a block a grid of those that share weights (along P, Q) and those that share iacts (along M).
     Expected largest values of the two sides of a grid add, their squares with that of what no two PEs share.
     The slowest PEs of blocks differ by what is left of the variance in the largest of a grid. The skewness of
     the cycles lengthens or shortens them (Cornish and Fisher 1938, first term); where it is strong the term
     is no correction any more, and is held to as much as the rise, or half of it downwards.
     """
     blocks = passes.pes[[G, C, R]].prod(axis=0)
-    filters, places = passes.pes[M], passes.pes[[E, F]].prod(axis=0)
+    filters, places = passes.pes[M], passes.pes[[P, Q]].prod(axis=0)
     grid = filters * places
     # one call for all: where counts are equal the differences are exactly 0
     largest, square = largest_of(np.array([filters, places, grid, blocks, blocks * grid]))
@@ -164,8 +164,8 @@ def _variance(conv: Conv, tile: Ints, parts: _Parts, model: TileModel) -> Reals:
     """Variance of the cycles of all PEs together: every weight is met at all outputs, every iact by all
     filters whose window covers it."""
     k = len(conv.G)
-    outputs = conv.E * conv.F
-    tiles = -(-np.array([conv.C, conv.E, conv.F]) // tile[[C, E, F]])
+    outputs = conv.P * conv.Q
+    tiles = -(-np.array([conv.C, conv.P, conv.Q]) // tile[[C, P, Q]])
     share = parts.number * parts.size[C] * conv.S[parts.owner] / (tiles[1] * tiles[2])[parts.owner]
     columns = conv.G * conv.C * conv.R * conv.S  # of one filter tile
     spread = np.bincount(parts.owner, share * model.column_variance, k)
@@ -173,6 +173,6 @@ def _variance(conv: Conv, tile: Ints, parts: _Parts, model: TileModel) -> Reals:
     visited = np.zeros(k)
     visited[parts.owner] = model.visited
     visits = (outputs * visited) ** 2 + outputs * visited * (1 - visited)
-    rows = squared_uses(conv.R, conv.U, conv.E)
-    of_iacts = iact_variance(visited, column, wait, conv.C, tiles[0], conv.S, conv.U, conv.F, rows)
+    rows = squared_uses(conv.R, conv.U, conv.P)
+    of_iacts = iact_variance(visited, column, wait, conv.C, tiles[0], conv.S, conv.U, conv.Q, rows)
     return np.asarray(spread * visits + conv.G * of_iacts)

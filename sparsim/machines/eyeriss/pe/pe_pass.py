@@ -12,15 +12,15 @@ from sparsim.records.pe_spec import SparsePE
 
 
 class Tiles(NamedTuple):
-    """Tiles of several passes, all (K,): m filters, c channels, s filter columns, stride u, e rows of f
+    """Tiles of several passes, all (K,): m filters, c channels, s filter columns, stride u, p rows of q
     windows, and the densities of iacts and weights."""
 
     m: Ints
     c: Ints
     s: Ints
     u: Ints
-    e: Ints
-    f: Ints
+    p: Ints
+    q: Ints
     iact_density: Reals
     weight_density: Reals
 
@@ -65,10 +65,10 @@ def squared_uses(width: Ints, step: Ints, windows: Ints) -> Reals:
 
 def model_tiles(pe: SparsePE, tiles: Tiles) -> TileModel:
     """The expected pass of every tile on PE `pe`."""
-    m, c, s, u, e, f, iact_density, weight_density = tiles
+    m, c, s, u, p, q, iact_density, weight_density = tiles
     step = np.minimum(s, u)
     count = -(-s // step)  # segments of a window
-    windows, columns = e * f, c * s
+    windows, columns = p * q, c * s
     visited = iact_density if pe.skips_zero_iacts else np.ones_like(iact_density)
     words = column_words(pe, m, weight_density)
     n = np.arange(words.shape[1])
@@ -80,7 +80,7 @@ def model_tiles(pe: SparsePE, tiles: Tiles) -> TileModel:
     moments = [words @ n**k + wait**k * words[:, 0] for k in (1, 2, 3)]
     column_mean, column_variance = moments[0], np.maximum(moments[1] - moments[0] ** 2, 0.0)
     visits = windows * visited
-    of_iacts = iact_variance(visited, column_mean, wait, c, np.ones_like(c), s, u, f, e)
+    of_iacts = iact_variance(visited, column_mean, wait, c, np.ones_like(c), s, u, q, p)
     macs = windows * columns * iact_density * m * (weight_density if pe.skips_zero_weights else 1.0)
     busy = windows * columns * visited * mean
     return TileModel(
@@ -108,7 +108,7 @@ def iact_variance(
     parts: Ints,
     s: Ints,
     u: Ints,
-    f: Ints,
+    q: Ints,
     rows: Ints | Reals,
 ) -> Reals:
     """Variance of the cycles due to the iacts of `channels` channels in `parts` tiles.
@@ -116,12 +116,12 @@ def iact_variance(
     `column` are the mean cycles of a nonzero iact, `wait` those of an empty segment, which can only be one
     where no iact is nonzero. `rows` is the sum of squared uses along the other axis.
     """
-    of_elements = channels * visited * (1 - visited) * column**2 * squared_uses(s, u, f)
+    of_elements = channels * visited * (1 - visited) * column**2 * squared_uses(s, u, q)
     step = np.minimum(s, u)
     size = channels / parts * step
     empty = (1 - visited) ** size
     of_segments = wait**2 * empty * (1 - empty) - 2 * wait * size * column * visited * empty
-    segments = parts * squared_uses(-(-s // step), np.ones_like(s), f)
+    segments = parts * squared_uses(-(-s // step), np.ones_like(s), q)
     return np.maximum(rows * (of_elements + segments * of_segments), 0.0)
 
 
@@ -141,15 +141,15 @@ def _third_moments(
 
 
 def _accesses(pe: SparsePE, tiles: Tiles, count: Ints, visited: Reals, words: Reals, macs: Reals) -> Accesses:
-    m, c, s, u, e, f, iact_density, _ = tiles
-    windows, columns = e * f, c * s
+    m, c, s, u, p, q, iact_density, _ = tiles
+    windows, columns = p * q, c * s
     iact_addresses, weight_addresses = float(pe.skips_zero_iacts), float(pe.skips_zero_weights)
-    loaded = np.where(u < s, (f - 1) * u + s, f * s)  # columns of iacts, windows may overlap
+    loaded = np.where(u < s, (q - 1) * u + s, q * s)  # columns of iacts, windows may overlap
     return Accesses(
         iact_address_reads=iact_addresses * windows * count,
-        iact_address_writes=iact_addresses * e * (count + f - 1),
+        iact_address_writes=iact_addresses * p * (count + q - 1),
         iact_data_reads=windows * columns * visited,
-        iact_data_writes=e * c * loaded * visited,
+        iact_data_writes=p * c * loaded * visited,
         weight_address_reads=weight_addresses * 2 * windows * columns * iact_density,
         weight_address_writes=weight_addresses * columns,
         weight_data_reads=windows * columns * iact_density * words,

@@ -7,7 +7,7 @@ with it in a later cycle, when they are done with the column before.
 from sparsim.model.kernels.jit import entry, kernel
 
 # dims, in the order of `size`, `tile`, `split`, `first` and `last`
-G, M, C, R, E, F, DIMS = 0, 1, 2, 3, 4, 5, 6
+G, M, C, R, P, Q, DIMS = 0, 1, 2, 3, 4, 5, 6
 # fields of `pe`
 SKIPS_IACTS, SKIPS_WEIGHTS, STAGES, LOOKAHEAD = 0, 1, 2, 3
 # fields of `clock`: last cycle of the fetch pipeline, first in which the MACs are free, columns so far
@@ -33,14 +33,14 @@ def _fetch(words, lookahead, clock, began):
 
 
 @kernel
-def _run_segment(iacts, words, kept, stride, pe, first, last, mt, e, f, s0, s1, clock, began, counts):
+def _run_segment(iacts, words, kept, stride, pe, first, last, mt, p, q, s0, s1, clock, began, counts):
     """One segment of one window: columns s0..s1-1 of the filter."""
-    g, r, row = first[G], first[R], e * stride + first[R]
+    g, r, row = first[G], first[R], p * stride + first[R]
     found = 0
     for s in range(s0, s1):
-        arrives = 1 if f == first[F] or s >= words.shape[4] - stride else 0
+        arrives = 1 if q == first[Q] or s >= words.shape[4] - stride else 0
         for c in range(first[C], last[C]):
-            on = iacts[g, c, row, f * stride + s]
+            on = iacts[g, c, row, q * stride + s]
             if on == 0 and pe[SKIPS_IACTS]:
                 continue
             found += 1
@@ -65,17 +65,17 @@ def _run_tile(iacts, words, kept, stride, pe, first, last, mt, clock, began, cou
     clock[FETCHED], clock[FREE], clock[COLUMNS] = -1, 1, 0
     began[:] = 0
     before = counts[BUSY]
-    for e in range(first[E], last[E]):
-        for f in range(first[F], last[F]):
+    for p in range(first[P], last[P]):
+        for q in range(first[Q], last[Q]):
             for s in range(0, width, step):
                 _run_segment(
-                    iacts, words, kept, stride, pe, first, last, mt, e, f, s, min(width, s + step),
+                    iacts, words, kept, stride, pe, first, last, mt, p, q, s, min(width, s + step),
                     clock, began, counts,
                 )  # fmt: skip
                 counts[IACT_ADDRESS_READS] += pe[SKIPS_IACTS]
-                if f == first[F] or s + step >= width:
+                if q == first[Q] or s + step >= width:
                     counts[IACT_ADDRESS_WRITES] += pe[SKIPS_IACTS]
-    psums = (last[M] - first[M]) * (last[E] - first[E]) * (last[F] - first[F])
+    psums = (last[M] - first[M]) * (last[P] - first[P]) * (last[Q] - first[Q])
     counts[PSUM_READS] += psums
     counts[PSUM_WRITES] += psums
     for c in range(first[C], last[C]):

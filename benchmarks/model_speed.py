@@ -1,6 +1,6 @@
 """How fast the model is, in CPU seconds on one core.
 
-    python benchmarks/evaluate.py [--json FILE] [--quick]
+    python benchmarks/model_speed.py [--json FILE] [--quick]
 
 Layers 4 and 9 of the original PointNet++ study on the on-chip compression design, mappings drawn at random
 (seeded) from the study's mapspace; only valid ones are timed. `timeloop-model` and `timeloop-mapper` run on
@@ -17,9 +17,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import arithmetic
+import arithmetic_bound
 import numpy as np
-import timeloop
+import timeloop_programs
 from benchmark import Found, Step, benchmark, cpu_seconds, met, run_process
 from msgspec.structs import replace
 
@@ -119,7 +119,7 @@ def measure_batch(chip: Accelerator, effort: Effort, step: Step) -> dict[str, fl
     """Mappings per CPU second, worst layer; dense means no policy and densities of 1."""
     rates: dict[str, list[float]] = {"sparse": [], "dense": []}
     shares: dict[str, list[float]] = {"sparse": [], "dense": []}
-    result: dict[str, float] = {"operations_per_cpu_s": arithmetic.operations_per_s()}
+    result: dict[str, float] = {"operations_per_cpu_s": arithmetic_bound.operations_per_s()}
     for run in _study_runs("sparse"):
         if run.number not in LAYERS:
             continue
@@ -132,7 +132,7 @@ def measure_batch(chip: Accelerator, effort: Effort, step: Step) -> dict[str, fl
             (seconds,) = cpu_seconds(lambda: _batch(layer, chip, pack, sparse=sparse), repeats=effort.repeats)  # noqa: B023
             rates[kind].append(len(pack.factor) / seconds)
             result[f"batch_{kind}_layer_{run.number}_mappings_per_cpu_s"] = rates[kind][-1]
-            needed = arithmetic.operations_per_mapping(layer, chip, pack, sparse=sparse)
+            needed = arithmetic_bound.operations_per_mapping(layer, chip, pack, sparse=sparse)
             bound = result["operations_per_cpu_s"] / needed
             result[f"batch_{kind}_layer_{run.number}_bound_per_cpu_s"] = bound
             shares[kind].append(rates[kind][-1] / bound)
@@ -244,7 +244,7 @@ def main(step: Step, quick: bool) -> Found:
     result |= measure_calls(chip, effort, step)
     result |= measure_processes(effort, step)
     step("timeloop")
-    numbers, result["timeloop"] = timeloop.compare(result, LAYERS, effort.repeats)
+    numbers, result["timeloop"] = timeloop_programs.compare(result, LAYERS, effort.repeats)
     result |= numbers
     return Found(result, {"model": table(result), "timeloop": result["timeloop"]})
 

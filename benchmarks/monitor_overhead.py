@@ -1,6 +1,6 @@
 """What watching energy costs in training, in CPU time on one core.
 
-    python benchmarks/monitor.py [--json FILE] [--quick]
+    python benchmarks/monitor_overhead.py [--json FILE] [--quick]
 
 Networks: `small` and `study`, with a pruner whose masks have just changed; hardware: the study's accelerator
 with on-chip compression, and the chip Eyeriss v2. `update_ms` is the slowest median of them, `share_of_step`

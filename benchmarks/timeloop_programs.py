@@ -1,4 +1,4 @@
-"""The reference program on the same layers, for `evaluate.py` and `mapper.py`; needs its commands on PATH."""
+"""The reference programs on the layers of `model_speed` and `mapper_quality`, where they are on PATH."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How fast sampling and a step of training are, in CPU seconds on one core, beside plain torch.
 
-    python benchmarks/sampling.py [--json FILE] [--quick]
+    python benchmarks/sampling_speed.py [--json FILE] [--quick]
 
 Both run in turn, in one process, on the same clouds: points on boxes, with coordinates that are multiples of
 2^-10, so that the distances of both are exact and their samples have to be equal. The step trains the study's
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import plain
+import plain_pointnet
 import torch
 from benchmark import Found, Step, benchmark, cpu_seconds, met
 from torch import Tensor, nn
@@ -79,12 +79,12 @@ def measure_sampling(effort: Effort, step: Step) -> dict[str, Pair]:
         calls: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {}
         centres = sampling.gather(xyz, sampling.farthest_point_sample(xyz, count))
         calls[f"fps_stage_{i}"] = (
-            lambda xyz=xyz, count=count: plain.farthest_point_sample(xyz, count),  # type: ignore[misc]
+            lambda xyz=xyz, count=count: plain_pointnet.farthest_point_sample(xyz, count),  # type: ignore[misc]
             lambda xyz=xyz, count=count: sampling.farthest_point_sample(xyz, count),  # type: ignore[misc]
         )
         ball = (xyz, centres, radius, neighbours)
         calls[f"ball_query_stage_{i}"] = (
-            lambda ball=ball: plain.ball_query(*ball),  # type: ignore[misc]
+            lambda ball=ball: plain_pointnet.ball_query(*ball),  # type: ignore[misc]
             lambda ball=ball: sampling.ball_query(*ball),  # type: ignore[misc]
         )
         for name, (reference, ours) in calls.items():
@@ -102,7 +102,7 @@ def measure_train_step(effort: Effort) -> Pair:
     clouds, labels = box_clouds(effort.batch, draw), torch.randint(10, (effort.batch,), generator=draw)
     torch.manual_seed(SEED)
     config = preset("study", dropout=0.0)
-    ours, reference = PointNet2(config), plain.PointNet2(config)
+    ours, reference = PointNet2(config), plain_pointnet.PointNet2(config)
     reference.load(ours.state_dict())
     with torch.no_grad():
         difference = (ours.train()(clouds) - reference.train()(clouds)).abs().max().item()

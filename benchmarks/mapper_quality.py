@@ -1,6 +1,6 @@
 """The mapper on the original PointNet++ study: how good its mappings are, what is proven, and at what cost.
 
-    python benchmarks/mapper.py [--json FILE] [--document FILE] [--quick]
+    python benchmarks/mapper_quality.py [--json FILE] [--document FILE] [--quick]
 
 All 48 problems with the study's mapspace and objective (delay, then energy) under `timeloop-3`, our best
 mapping beside the published one evaluated by us; then with other objectives. CPU seconds of one core, after
@@ -14,7 +14,7 @@ import time
 from typing import Any, NamedTuple
 
 import numpy as np
-import timeloop
+import timeloop_programs
 from benchmark import Found, Step, benchmark, machine
 from msgspec.structs import replace
 
@@ -233,7 +233,7 @@ def main(step: Step, quick: bool) -> Found:
     step("timeloop-mapper")
     quick_runs = [case.run for case in cases if case.run[:2] == QUICK]
     problems = [(accelerator_of(run), run.layer, run.mapping) for run in quick_runs]
-    result["timeloop_mapper_layers"], result["timeloop"] = timeloop.compare_search(problems)
+    result["timeloop_mapper_layers"], result["timeloop"] = timeloop_programs.compare_search(problems)
     result["layers"] = [layer_record(case) for case in cases]
     blocks = {
         "summary": summary_lines(result),

@@ -1,6 +1,6 @@
 """What padded and imperfect factors are worth on the two layers of the study whose C is prime, or nearly so.
 
-    python benchmarks/divisibility.py [--json FILE] [--document FILE] [--quick]
+    python benchmarks/factor_policies.py [--json FILE] [--document FILE] [--quick]
 
 Layers 4 (C = 131) and 7 (C = 259 = 7 x 37) on both designs, dense and sparse, in the study's mapspace with
 perfect, padded and imperfect factors of C. CPU seconds of one core, after one search that compiles the
@@ -13,7 +13,7 @@ import math
 from typing import Any
 
 from benchmark import Found, Step, benchmark, machine
-from mapper import OBJECTIVE, QUICK, best_of
+from mapper_quality import OBJECTIVE, QUICK, best_of
 from msgspec.structs import replace
 
 from pointnet.original.published_runs import Run, runs, study_mapspace

@@ -188,7 +188,7 @@ def speed_without(network: NetworkEvaluation) -> dict[str, float]:
 def _cycles_by_pass(chip: Chip, found: ChipEvaluation) -> float:
     conv = conv_dims(found.layer).conv()
     tiling = tiling_of(found.spread, *tile_of(found.mapping))
-    rows, columns = (-(-n // pes) for n, pes in ((conv.E, tiling.pes_e), (conv.F, tiling.pes_f)))
+    rows, columns = (-(-n // pes) for n, pes in ((conv.P, tiling.pes_p), (conv.Q, tiling.pes_q)))
     densities = (found.stored.density(name).density for name in (IACTS, WEIGHTS))
-    whole = estimate(window_pe(chip), conv, tiling._replace(E0=rows, F0=columns), *densities)
+    whole = estimate(window_pe(chip), conv, tiling._replace(P0=rows, Q0=columns), *densities)
     return float(np.asarray(whole.cycles))

@@ -1,6 +1,6 @@
 """What pruning costs in accuracy on the procedural set, from nothing, in CPU seconds on one core.
 
-    python benchmarks/pruning.py [--json FILE] [--seed N]
+    python benchmarks/pruning_accuracy.py [--json FILE] [--seed N]
 
 Trains the `small` network dense, then that network again for as long three ways: without pruning (control)
 and pruned gradually to 90 %. `cpu_s` is the whole process: imports, data, kernels' compilation, training,

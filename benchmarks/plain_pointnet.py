@@ -1,4 +1,4 @@
-"""PointNet++ in the usual plain torch: what `benchmarks/sampling.py` compares with."""
+"""PointNet++ in the usual plain torch: what `benchmarks/sampling_speed.py` compares with."""
 
 from __future__ import annotations
 
