@@ -20,7 +20,7 @@ from pointnet.model import PointNet2
 from pointnet.original.published_runs import runs, study_mapspace
 from pointnet.training.settings import Settings
 from sparsim.files.native import load_accelerator
-from sparsim.files.timeloop.documents import read_documents
+from sparsim.files.timeloop.read_documents import read_documents
 from sparsim.files.timeloop.stats_writer import write_stats
 from sparsim.mapper.search import search
 from sparsim.model.evaluate import evaluate

@@ -13,7 +13,7 @@ from support.documents import DOCUMENTS, records_of
 
 from sparsim.errors import SparsimError
 from sparsim.files.native import dump, load_text
-from sparsim.files.timeloop.documents import documents_from
+from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
 from sparsim.mapper.indexed_mapspace import lower_mapspace
 from sparsim.model.consistency import check, check_mapspace

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsim.errors import EnergyWarning, SpecError
-from sparsim.files.timeloop.documents import read_documents
+from sparsim.files.timeloop.read_documents import read_documents
 from sparsim.model.evaluate import announce_compilation, evaluate
 from sparsim.model.result import Evaluation
 from sparsim.records import Accelerator, Dataspace, Density, Layer, Mapping

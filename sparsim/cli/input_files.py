@@ -38,7 +38,7 @@ def read_model(paths: tuple[str, ...]) -> Documents:
     Beside Timeloop's there may be a mapping of ours, which can say what theirs cannot.
     """
     from sparsim.files import native
-    from sparsim.files.timeloop.documents import documents_from
+    from sparsim.files.timeloop.read_documents import documents_from
 
     files, is_native = _load(paths, with_mapping=True)
     if is_native:
@@ -55,7 +55,7 @@ def read_model(paths: tuple[str, ...]) -> Documents:
 def read_search(paths: tuple[str, ...], layer: str | None) -> Documents:
     """The same for a search, which takes all layers if none is named. Prints the documents' warnings."""
     from sparsim.files import native
-    from sparsim.files.timeloop.documents import documents_from
+    from sparsim.files.timeloop.read_documents import documents_from
 
     files, is_native = _load(paths)
     documents = native.documents_from(files) if is_native else documents_from(files, for_search=True)

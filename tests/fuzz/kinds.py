@@ -21,7 +21,7 @@ from sparsim.cli.main import cli
 from sparsim.errors import SparsimError
 from sparsim.files.documents import Documents
 from sparsim.files.native import dump
-from sparsim.files.timeloop.documents import documents_from
+from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
 from sparsim.records import Workload
 from tests.fuzz.judge import command

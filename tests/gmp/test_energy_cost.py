@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from support.examples import window_layer
 
 from gmp.energy import torch_costs
-from gmp.errors import PruningError
 from pointnet.original.published_runs import runs, study_mapspace
 from sparsim import Density, Layer, evaluate
 from sparsim.errors import MappingError, SpecError
@@ -259,7 +258,7 @@ def test_planning_again_keeps_what_is_better(tmp_path):
     mixed = AcceleratorPlan(MappedAccelerator(limited), layers, [worst[0], best.mappings[1]], folder=tmp_path)
     assert mixed.replanned(few).mappings == best.mappings
     searched_badly = type("Bad", (AcceleratorPlan,), {"_searched": lambda *_: worst})
-    kept = searched_badly(limited, layers, [worst[0], best.mappings[1]]).replanned(few)
+    kept = searched_badly(MappedAccelerator(limited), layers, [worst[0], best.mappings[1]]).replanned(few)
     assert kept.mappings == (worst[0], best.mappings[1])
 
 
@@ -278,22 +277,22 @@ def test_hardware_by_name_and_from_a_file(tmp_path):
         (lambda c: c(np.ones((2, 2))), "densities have shape (2, 2), needed is (3, 3)"),
         (lambda c: c(np.full((3, 3), np.nan)), "density of Weights of layer fc1 is nan, allowed is 0 to 1"),
         (lambda c: c(np.full((3, 3), 1.5)), "density of Weights of layer fc1 is 1.5, allowed is 0 to 1"),
-        (lambda c: load_hardware(ONCHIP).plan([]), "no layers are given, at least one is needed"),
+        (lambda c: load_hardware(ONCHIP).plan([]), "plan: no layers are given, at least one is needed"),
         (lambda c: load_hardware(ONCHIP).plan(LAYERS, objective="time"),
          "unknown objective 'time' (known: energy, delay, edp)"),
-        (lambda c: load_hardware(5).plan(LAYERS), "the hardware is a int, not a name, Chip or Accelerator"),
+        (lambda c: load_hardware(5).plan(LAYERS), "the hardware is a int, allowed are a name, a path, an Accelerator and a Chip"),
         (lambda c: load_hardware("eyeriss_v2").plan(LAYERS, mappings=[]),
-         "mappings are given, but the mappings of chip eyeriss_v2 are planned"),
+         "plan: mappings are given, but the mappings of chip eyeriss_v2 are planned"),
     ],
 )  # fmt: skip
 def test_refused(mapped, call, message):
-    with pytest.raises(PruningError) as error:
+    with pytest.raises(SpecError) as error:
         call(mapped)
     assert str(error.value) == message
 
 
 def test_other_dataspaces_are_refused():
     with pytest.raises(
-        PruningError, match="layer layer has dataspaces W, I, O, needed are Weights, Inputs, Outputs"
+        SpecError, match="layer layer has dataspaces W, I, O, needed are Weights, Inputs, Outputs"
     ):
         AcceleratorPlan(MappedAccelerator(ONCHIP), [window_layer(1, 8, 3)], [])

@@ -117,8 +117,8 @@ def test_on_an_accelerator_from_the_model_alone(tmp_path):
         ({"measure_every": 0}, "measure_every is 0; it must be a whole number from 1"),
         ({"batch": 1.5}, "batch is 1.5; it must be a whole number from 1"),
         ({"target_cycles": "9"}, "target_cycles is '9'; it must be a number above 0"),
-        ({"batch": 3}, "layer 0 has N 3, in the cost it has N 1"),
-        ({"mesure_every": 2}, "mesure_every: of no use, the cost is made already"),
+        ({"batch": 3}, "layer 0 has N 3, in the plan it has N 1"),
+        ({"mesure_every": 2}, "mesure_every: not used, since the plan is made already"),
     ],
 )
 def test_refused(options, message):
@@ -138,7 +138,7 @@ def test_what_does_not_fit_together(tmp_path):
         with pytest.raises(PruningError, match=r"nothing was read yet: call update\(\) first"):
             call()
     other = nn.Sequential(nn.Linear(4, 4))
-    with pytest.raises(PruningError, match="the cost is of layers 0, the model has 0, 5, 8"):
+    with pytest.raises(PruningError, match="the plan is of layers 0, the model has 0, 5, 8"):
         EnergyMonitor(model, cost_of(other, torch.ones(2, 4)), X)
     with pytest.raises(PruningError, match="the example is 'eyeriss_v2'; it is tensors, the hardware stands"):
         EnergyMonitor(model, X, "eyeriss_v2")  # type: ignore[arg-type]

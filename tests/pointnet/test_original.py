@@ -16,7 +16,7 @@ from pointnet.original.published_runs import DESIGNS, Run, runs, study_mapspace
 from sparsim import evaluate_batch
 from sparsim.files.native import load_accelerator, load_preset
 from sparsim.files.swap_axes import swap_axes
-from sparsim.files.timeloop.documents import Documents, read_documents
+from sparsim.files.timeloop.read_documents import Documents, read_documents
 from sparsim.mapper.indexed_mapspace import first_order, lower_mapspace, mapping_of, sizes
 from sparsim.model.lower import lower_mappings
 from sparsim.records import Mapping, Nest

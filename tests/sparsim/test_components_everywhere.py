@@ -156,11 +156,11 @@ def by_search() -> float:
     return search(hardware(), LAYER, objective="energy").certificate.value
 
 
-def by_network_cost() -> float:
+def by_plan() -> float:
     return float(load_hardware("hardware.yaml").plan([LAYER], mappings=[MAPPING])([[1.0] * 3]).energy_pj[0])
 
 
-def by_network_cost_with_a_search() -> float:
+def by_plan_with_a_search() -> float:
     return float(load_hardware("hardware.yaml").plan([LAYER], folder=Path("cache"))([[1.0] * 3]).energy_pj[0])
 
 
@@ -186,8 +186,8 @@ WAYS: dict[str, Callable[[], float]] = {
     "evaluate_batch": by_evaluate_batch,
     "Frozen": by_frozen,
     "search": by_search,
-    "network_cost": by_network_cost,
-    "network_cost with a search": by_network_cost_with_a_search,
+    "plan": by_plan,
+    "plan with a search": by_plan_with_a_search,
     "EnergyMonitor": by_monitor,
     "study": by_study,
 }
@@ -220,7 +220,7 @@ def by_command_chip() -> tuple[float, float]:
 
 def by_planner() -> tuple[float, float]:
     chip = load_chip("chip.yaml")
-    assert load_hardware("chip.yaml") == chip  # which a monitor plans on
+    assert load_hardware("chip.yaml").chip == chip  # which a monitor plans on
     found = plan_layer(chip, LAYER)
     return found.dram_pj, found.dram_bytes
 

@@ -34,7 +34,7 @@ from sparsim import (
 from sparsim.cli import main as cli
 from sparsim.estimate.accelerator_energy import energy_table
 from sparsim.files.native import load_accelerator
-from sparsim.files.timeloop.documents import read_documents
+from sparsim.files.timeloop.read_documents import read_documents
 from sparsim.files.timeloop.stats_writer import wrapped_counts, write_stats
 from sparsim.machines.eyeriss import evaluate_chip, load_chip, plan_layer
 from sparsim.machines.eyeriss.chip import chip_energy_sources
@@ -243,7 +243,7 @@ def test_timeloop_documents_where_ours_are_expected(
         assert stop.value.code == 2
         assert error.count("\n") == 1
         assert "Timeloop and Accelergy" in error
-        assert "sparsim: 1" in error
+        assert "sparsim: 2" in error
     with pytest.raises(FormatError, match="Timeloop and Accelergy"):
         load_documents(["ert.yaml"])
 

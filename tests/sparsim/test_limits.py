@@ -21,7 +21,7 @@ from sparsim.cli.mapper_command import _large
 from sparsim.errors import MappingError, SparsimError, SpecError, near
 from sparsim.estimate import estimate
 from sparsim.files.timeloop.document_node import near_key
-from sparsim.files.timeloop.documents import documents_from
+from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
 from sparsim.machines.eyeriss.plan_layer import plan_layer
 from sparsim.mapper.search import search

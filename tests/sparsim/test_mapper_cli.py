@@ -19,7 +19,7 @@ import sparsim.mapper.engine
 from sparsim import Workload, load_documents
 from sparsim.cli import main as cli
 from sparsim.files.native import dump
-from sparsim.files.timeloop.documents import read_documents
+from sparsim.files.timeloop.read_documents import read_documents
 
 RANDOM = Path(__file__).parents[2] / "validation/references/random"
 NAMES = tuple(SEARCH)

@@ -48,7 +48,7 @@ import sys
 sys.path.insert(0, {str(ROOT)!r})
 from sparsim.errors import SparsimError
 from sparsim.model.evaluate import evaluate
-from sparsim.files.timeloop.documents import read_documents
+from sparsim.files.timeloop.read_documents import read_documents
 from sparsim.files.timeloop.stats_writer import write_stats
 read = read_documents(sys.argv[1:])
 try:

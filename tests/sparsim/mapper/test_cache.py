@@ -12,7 +12,7 @@ from support.mapper_documents import SEARCH
 
 from sparsim import Density, MappingCache, search, search_network
 from sparsim.errors import CacheWarning
-from sparsim.files.timeloop.documents import documents_from
+from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
 from sparsim.mapper import network_search as network
 from sparsim.mapper.mapping_cache import default_folder, search_key

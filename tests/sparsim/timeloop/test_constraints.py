@@ -7,7 +7,7 @@ from support.documents import DOCUMENTS
 
 from sparsim.errors import SpecError
 from sparsim.files.native import dump, load_text
-from sparsim.files.timeloop.documents import Documents, documents_from
+from sparsim.files.timeloop.read_documents import Documents, documents_from
 from sparsim.files.timeloop.read_mapper_options import MapperOptions
 from sparsim.files.yaml_reading import parse_yaml
 from sparsim.mapper.indexed_mapspace import lower_mapspace, sizes
@@ -285,7 +285,10 @@ def test_mapper_options_have_timeloops_defaults():
     ("option", "message"),
     [
         ("algorithm: hybird", "algorithm: unknown algorithm 'hybird' (did you mean 'hybrid'?)"),
-        ("optimization-metric: dealy", "optimization-metric: unknown objective 'dealy' (did you mean 'delay'?)"),
+        (
+            "optimization-metric: dealy",
+            "optimization-metric: unknown objective 'dealy' (did you mean 'delay'?)",
+        ),
         (
             "optimization-metrics: [edp, accesses-GBL]",
             "optimization-metrics: unknown objective 'accesses-GBL' (did you mean 'accesses-GLB'?)",
