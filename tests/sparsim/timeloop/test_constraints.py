@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from sparsim.files.mapper_options import MapperOptions
 from support.documents import DOCUMENTS
 
 from sparsim.errors import SpecError
 from sparsim.files.native import dump, load_text
-from sparsim.files.timeloop.read_documents import Documents, documents_from
-from sparsim.files.timeloop.read_mapper_options import MapperOptions
+from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
 from sparsim.mapper.indexed_mapspace import lower_mapspace, sizes
 from sparsim.records import LevelConstraint, Mapspace, NestConstraint
+from sparsim.records.mapper_options import MapperOptions
 
 BASE = [(name, parse_yaml(DOCUMENTS[name], name)) for name in ("arch.yaml", "problem.yaml")]
 
