@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from sparsim.files.mapper_options import MapperOptions
 from support.documents import DOCUMENTS
 
 from sparsim.errors import SpecError
+from sparsim.files.documents import Documents
 from sparsim.files.native import dump, load_text
 from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
