@@ -288,11 +288,11 @@ def test_mapper_options_have_timeloops_defaults():
         ("algorithm: hybird", "algorithm: unknown algorithm 'hybird' (did you mean 'hybrid'?)"),
         (
             "optimization-metric: dealy",
-            "optimization-metric: unknown objective 'dealy' (did you mean 'delay'?)",
+            "optimization-metric: unknown metric 'dealy' (did you mean 'delay'?)",
         ),
         (
             "optimization-metrics: [edp, accesses-GBL]",
-            "optimization-metrics: unknown objective 'accesses-GBL' (did you mean 'accesses-GLB'?)",
+            "optimization-metrics: unknown metric 'accesses-GBL' (did you mean 'accesses-GLB'?)",
         ),
         ("num-threads: 0", "num-threads: is 0, allowed is 1 and more"),
         ("search_size: -1", "search_size: is -1, allowed is 0 and more"),
