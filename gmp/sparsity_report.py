@@ -113,7 +113,7 @@ class Report:
     def table(self) -> Table:
         """For a terminal: `rich.print(report.table())`."""
         rows = [list(_texts(row).values()) for row in (*self.rows, self.total)]
-        return Table(tuple(self.total.cells()), rows[:-1], text=2, total=rows[-1], notes=self.notes)
+        return Table(tuple(self.total.cells()), rows[:-1], text=(0, 1), total=rows[-1], notes=self.notes)
 
     def to_markdown(self) -> str:
         return self.table().to_markdown() + "\n" + "".join(f"* {note}\n" for note in self.notes)
