@@ -32,6 +32,7 @@ from gmp.energy.cost import (
     check_objective,
     metric_of,
 )
+from sparsim.cache import ResultCache, key_of
 from sparsim.errors import MappingError
 from sparsim.hardware.bicubic import Bicubic
 from sparsim.machines.eyeriss import Chip, plan_layer
@@ -39,7 +40,6 @@ from sparsim.machines.eyeriss.chip import chip_energy_sources
 from sparsim.machines.eyeriss.compression import OPERANDS, ROLES, plainly, skips_zeros
 from sparsim.machines.eyeriss.conv_dims import as_conv
 from sparsim.machines.eyeriss.layer_cost import evaluate_stored
-from sparsim.mapper.mapping_cache import ResultCache, key_of
 from sparsim.records import Density, Layer, Mapping
 
 REFERENCES = (1.0, 0.5, 0.2, 0.05)  # densities of weights, with the layer's own inputs; 1 is for all dense

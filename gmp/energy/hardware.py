@@ -9,10 +9,10 @@ from gmp.energy.chips import ChipCost
 from gmp.energy.cost import NetworkCost, Objective, Progress
 from gmp.energy.mapped import Accelerator, MappedCost
 from gmp.errors import PruningError
+from sparsim.cache import default_folder
 from sparsim.errors import SpecError
 from sparsim.files.load import load_named
 from sparsim.machines.eyeriss import Chip, load_chip
-from sparsim.mapper.mapping_cache import default_folder
 from sparsim.records import Layer, Mapping
 
 Hardware = str | Path | Chip | Accelerator

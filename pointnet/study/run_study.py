@@ -25,13 +25,14 @@ from pointnet.study import pruning_comparison
 from pointnet.study.design_costs import BOTH, DENSE, PLAIN, VARIANTS, Cost
 from pointnet.study.html_page import html_page
 from pointnet.study.pruning_comparison import CONTROL
-from pointnet.study.stage_cache import Stages, digest_of, program_digest
+from pointnet.study.stage_cache import Stages, program_digest
 from pointnet.study.study_figures import Saves, write_figures
 from pointnet.study.study_networks import Network, Plan, Traced, trace_all, train
 from pointnet.study.study_report import Findings, report, savings
 from pointnet.training.run_training import data_of
 from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
+from sparsim.cache import digest_of
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import write_bytes, write_text
 from sparsim.files.load import load_preset

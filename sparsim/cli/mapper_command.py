@@ -136,7 +136,8 @@ def _objective(given: str | None, inputs: SearchInputs) -> tuple[str, ...]:
 
 
 def _cache(folder: str | None, off: bool) -> MappingCache:
-    from sparsim.mapper.mapping_cache import MappingCache, default_folder
+    from sparsim.cache import default_folder
+    from sparsim.mapper.mapping_cache import MappingCache
 
     if off:
         if folder is not None:
