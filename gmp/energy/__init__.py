@@ -1,12 +1,14 @@
 """Energy and cycles of a network on an accelerator or chip, while it is trained and pruned.
 
-cost      NetworkCost: densities -> energy and cycles of each layer, with gradients
-mapped    MappedCost: on an accelerator, by its mappings     chips  ChipCost: on a chip, from tables
-hardware  network_cost: the right one of the two             bicubic  interpolation
-monitor   EnergyMonitor: densities of a model in training    reading  what it gives
-budget    sparsity_for, BudgetSchedule: prune until energy or cycles are reached
-score     EnergyScore: weights by magnitude and by what they cost
-adapt     netadapt: layers pruned one at a time to an energy
+cost              NetworkCost: densities -> energy and cycles of each layer, with gradients
+mapped            MappedCost: on an accelerator, by its mappings
+chips             ChipCost: on a chip, from tables
+hardware          network_cost: the right one of the two
+energy_monitor    EnergyMonitor: energy and cycles of a model in training
+monitor_readings  Reading: what the monitor gives
+energy_budget     sparsity_for, BudgetSchedule: prune until energy or cycles are reached
+energy_score      EnergyScore: weights by magnitude and by what they cost
+netadapt          netadapt: layers pruned one at a time to an energy
 """
 
 from gmp.energy.chips import ChipCost

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,11 +9,11 @@ from torch import Tensor
 from gmp.energy.cost import Costs, Objective, check_objective, metric_of
 from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.errors import PruningError
+from gmp.number_checks import at_least_zero
 from gmp.scores import Movement, Score, score_of
 
-FLOOR = (
-    1e-3  # of the mean price: surfaces of costs have flat spots, and a price of 0 would mean "never prune"
-)
+# of the mean price: surfaces of costs have flat spots, and a price of 0 would mean "never prune"
+FLOOR = 1e-3
 
 
 class EnergyScore:
@@ -46,12 +44,10 @@ class EnergyScore:
         objective: Objective = "energy",
     ) -> None:
         check_objective(objective)
-        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha < math.inf:
-            raise PruningError(f"alpha is {alpha!r}; it must be a number from 0 on")
         self.monitor, self.base = monitor, score_of(base)
         if isinstance(self.base, Movement):
             raise PruningError("the score 'movement' falls below 0 and cannot be set against a cost")
-        self.alpha, self.objective = float(alpha), objective
+        self.alpha, self.objective = at_least_zero(alpha, "alpha"), objective
 
     def __call__(self, name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
         return self.base(name, weight, grad) / self.prices(name, weight) ** self.alpha

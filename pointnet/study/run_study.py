@@ -182,7 +182,8 @@ def _results(found: Findings, shown: Saves) -> dict[str, Any]:
     }
     shares = {
         design: {
-            metric: {layer: saved._asdict() for layer, saved in rows.items()} for metric, rows in both.items()
+            quantity: {layer: saved._asdict() for layer, saved in rows.items()}
+            for quantity, rows in both.items()
         }
         for design, both in shown.items()
     }
