@@ -92,7 +92,7 @@ def table(rows: list[Row]) -> Table:
         for row in rows
     ]  # fmt: skip
     head = ["network", "hardware", "update", "again", "measure", "training step", "share"]
-    return Table(head, cells, f"ms of CPU time, target of an update <= {TARGET_MS:g}", text=2)
+    return Table(head, cells, f"ms of CPU time, target of an update <= {TARGET_MS:g}", text=(0, 1))
 
 
 @benchmark(quick="A tiny network, rough numbers.")

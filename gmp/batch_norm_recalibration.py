@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gmp.errors import PruningError
-from gmp.targets import is_count
+from gmp.number_checks import is_count
 
 
 @torch.no_grad()

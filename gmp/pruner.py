@@ -20,11 +20,12 @@ from gmp import masks as masking
 from gmp.errors import PruningError, PruningWarning
 from gmp.masks import Mask
 from gmp.network_coverage import Coverage, coverage_of
+from gmp.number_checks import fraction
 from gmp.optimizer_gradients import Follower, held_by, optimizers_of
 from gmp.patterns import Pattern, pattern_of
 from gmp.scores import Movement, Score, evaluate, score_of
 from gmp.sparsity_allocation import Layer, cap, choose
-from gmp.targets import PRUNABLE, Matcher, Target, by_name, fraction, left_out, select
+from gmp.targets import PRUNABLE, Matcher, Target, by_name, left_out, select
 from sparsim.errors import near
 
 if TYPE_CHECKING:

@@ -12,12 +12,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any
 
 from gmp.errors import PruningError, check_state
+from gmp.number_checks import at_least_zero, fraction, is_count
 from gmp.pruner import Pruner
-from gmp.targets import fraction, is_count
 from sparsim.errors import near
 
 UNITS = ("epoch", "step")
@@ -49,7 +48,8 @@ class Schedule(ABC):
     ) -> None:
         self.pruner, self.unit = pruner, unit
         self.initial, self.final = fraction(initial, "initial"), fraction(final, "final")
-        self.begin, self.end, self.every = _time(begin, "begin"), _time(end, "end"), _time(every, "every")
+        self.begin = at_least_zero(begin, "begin", "time")
+        self.end, self.every = at_least_zero(end, "end", "time"), at_least_zero(every, "every", "time")
         self.steps_done = 0
         self._check()
         if pruner is not None:
@@ -222,9 +222,3 @@ class ConstantSchedule(Schedule):
 
     def rise(self, x: float) -> float:
         return 1.0
-
-
-def _time(value: float, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < math.inf:
-        raise PruningError(f"{what} is {value!r}; it must be a time from 0 on")
-    return float(value)

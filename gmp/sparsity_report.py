@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from torch import nn
 from gmp.errors import PruningError, writing
 from gmp.masks import fit
 from gmp.network_coverage import Coverage, coverage_of
+from gmp.number_checks import is_number
 from sparsim.errors import near
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.report.tables import Table
@@ -113,7 +114,7 @@ class Report:
     def table(self) -> Table:
         """For a terminal: `rich.print(report.table())`."""
         rows = [list(_texts(row).values()) for row in (*self.rows, self.total)]
-        return Table(tuple(self.total.cells()), rows[:-1], text=2, total=rows[-1], notes=self.notes)
+        return Table(tuple(self.total.cells()), rows[:-1], text=(0, 1), total=rows[-1], notes=self.notes)
 
     def to_markdown(self) -> str:
         return self.table().to_markdown() + "\n" + "".join(f"* {note}\n" for note in self.notes)
@@ -226,7 +227,7 @@ def _cell(value: object, what: str) -> Cell:
         return value
     if isinstance(value, Integral) and not isinstance(value, bool):
         return int(value)
-    if isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value):
+    if is_number(value):
         return float(value)
     raise PruningError(f"{what} is {value!r}, a finite number or text is needed, None if it was not measured")
 

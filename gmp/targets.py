@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Integral, Real
-from typing import NamedTuple, TypeGuard, TypeVar
+from typing import NamedTuple, TypeVar
 
 from torch import Tensor, nn
 
@@ -106,18 +105,6 @@ def by_name(values: Mapping[str, T], names: Iterable[str], what: str) -> dict[st
             for name in met:
                 result.setdefault(name, value)
     return result
-
-
-def fraction(value: float, what: str) -> float:
-    """`value` as a float within [0, 1]. Raises PruningError; `what` names the value in the message."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
-        raise PruningError(f"{what} is {value!r}; it must be a number from 0 to 1")
-    return float(value)
-
-
-def is_count(value: object) -> TypeGuard[int]:
-    """Whether `value` is a whole number from 1, numpy's included."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def _weight_name(module_name: str) -> str:

@@ -18,10 +18,8 @@ from torch.nn import functional as F
 
 from pointnet.errors import ConfigError
 from pointnet.ops import fused_mlp
-from pointnet.ops.sampling import ball_query, farthest_point_sample, gather
+from pointnet.ops.sampling import XYZ, ball_query, farthest_point_sample, gather
 from sparsim.errors import near
-
-XYZ = 3
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ DATA = [
     "pointnet/original/mappings.csv",
     "pointnet/original/mapspace.yaml",
     "pointnet/original/published.csv",
+    "sparsim/__init__.pyi",
     "sparsim/estimate/data/aladdin.csv",
     "sparsim/estimate/data/cacti7_held_back.csv",
     "sparsim/estimate/data/cacti7_sram.csv",

@@ -97,10 +97,10 @@ def tables() -> dict[str, Table]:
     falling = [(f.quantity, f.size, f.falls, f.pairs) for f in falls()]
     return {
         "published": Table(
-            ("set", "component", "quantity", "published", "estimate", "agrees"), agreement, text=3
+            ("set", "component", "quantity", "published", "estimate", "agrees"), agreement, text=(0, 1, 2)
         ),
         "interpolation": _interpolation(),
-        "falls": Table(("quantity", "along", "falls", "pairs"), falling, text=2),
+        "falls": Table(("quantity", "along", "falls", "pairs"), falling, text=(0, 1)),
         "parts": _parts(),
         "Horowitz": _horowitz(),
     }

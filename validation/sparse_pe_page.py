@@ -215,7 +215,7 @@ def tables(rows: Sequence[Row]) -> dict[str, Table]:
         "tensor core": ("M|K|N|dense|Sparseloop's|2:4|Sparseloop's", structured),
     }  # fmt: skip
     return {
-        name: Table(head.split("|"), cells, name, text=0 if name in ("DSTC", "tensor core") else 1)
+        name: Table(head.split("|"), cells, name, text=() if name in ("DSTC", "tensor core") else (0,))
         for name, (head, cells) in found.items()
     }
 

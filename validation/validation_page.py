@@ -83,6 +83,6 @@ def blocks(outcomes: Sequence[Outcome], recorded: Sequence[dict[str, str]]) -> d
         ],
         "stages": Table(("stage", "fields", "exact"), stages),
         "cases": Table(("case", "cycles", "energy, uJ", "exact fields", "verdict"), cases),
-        "recorded": Table([column.replace("_", " ") for column in columns], rows, text=2),
+        "recorded": Table([column.replace("_", " ") for column in columns], rows, text=(0, 1)),
         "explanations": [f"{text}." for text in EXPLANATIONS],
     }

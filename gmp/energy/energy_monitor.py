@@ -7,11 +7,9 @@ dropout adds zeros, and fused operations hide tensors. Neither touches the model
 
 from __future__ import annotations
 
-import math
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -24,7 +22,7 @@ from gmp.energy import monitor_readings as readings
 from gmp.energy.monitor_readings import Reading
 from gmp.errors import PruningError, check_state
 from gmp.network_coverage import coverage_of
-from gmp.targets import is_count
+from gmp.number_checks import above_zero, whole
 from gmp.tracing.trace import Trace, one_trace_at_a_time, parameters_of_layers, trace
 from gmp.tracing.trace_recorder import WeightView
 from gmp.tracing.traced_workload import workload_of
@@ -111,12 +109,12 @@ class EnergyMonitor:
         else:
             self._example = [example] if isinstance(example, Tensor) else list(example)
             traced = self._trace(self._example, names, coverage=True)
-            workload = workload_of(traced, name=type(model).__name__, batch=_count(batch, "batch"))
+            workload = workload_of(traced, name=type(model).__name__, batch=whole(batch, "batch"))
             views = [row.view for row in traced.layers]
             coverage = traced.coverage
         if measure_every is not None and self._example is None:
             raise PruningError("measure_every needs an example; a workload's activations are given")
-        self._every = None if measure_every is None else _count(measure_every, "measure_every")
+        self._every = None if measure_every is None else whole(measure_every, "measure_every")
         if isinstance(hardware, Plan):
             if options:
                 raise PruningError(f"{', '.join(options)}: not used, since the plan is made already")
@@ -347,13 +345,5 @@ def _check_layers(plan: Plan, workload: Workload) -> None:
                 raise PruningError(f"layer {here.name} has {seen}, in the plan it has {known}")
 
 
-def _count(value: int, what: str) -> int:
-    if not is_count(value):
-        raise PruningError(f"{what} is {value!r}; it must be a whole number from 1")
-    return int(value)
-
-
 def _target(value: float | None, what: str) -> float | None:
-    if value is None or (isinstance(value, Real) and not isinstance(value, bool) and 0 < value < math.inf):
-        return value
-    raise PruningError(f"{what} is {value!r}; it must be a number above 0")
+    return None if value is None else above_zero(value, what)

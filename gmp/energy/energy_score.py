@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.errors import PruningError
+from gmp.number_checks import at_least_zero
 from gmp.scores import Movement, Score, score_of
 from sparsim.errors import near
 from sparsim.records import OBJECTIVES, ObjectiveName, objective_value
 
-FLOOR = (
-    1e-3  # of the mean price: surfaces of costs have flat spots, and a price of 0 would mean "never prune"
-)
+# of the mean price: surfaces of costs have flat spots, and a price of 0 would mean "never prune"
+FLOOR = 1e-3
 
 
 class EnergyScore:
@@ -48,12 +46,10 @@ class EnergyScore:
     ) -> None:
         if objective not in OBJECTIVES:
             raise PruningError(f"unknown objective {objective!r} ({near(str(objective), OBJECTIVES)})")
-        if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 <= alpha < math.inf:
-            raise PruningError(f"alpha is {alpha!r}; it must be a number from 0 on")
         self.monitor, self.base = monitor, score_of(base)
         if isinstance(self.base, Movement):
             raise PruningError("the score 'movement' falls below 0 and cannot be set against a cost")
-        self.alpha, self.objective = float(alpha), objective
+        self.alpha, self.objective = at_least_zero(alpha, "alpha"), objective
 
     def __call__(self, name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
         return self.base(name, weight, grad) / self.prices(name, weight) ** self.alpha

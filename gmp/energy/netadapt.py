@@ -14,8 +14,9 @@ from torch import nn
 
 from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.errors import PruningError
+from gmp.number_checks import fraction
 from gmp.pruner import one_shot
-from gmp.targets import PRUNABLE, Matcher, fraction, select
+from gmp.targets import PRUNABLE, Matcher, select
 from sparsim.hardware import Reals
 
 SMALLEST = 1e-4  # of the energy at the start: less is no progress

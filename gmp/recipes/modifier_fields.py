@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Callable
 from typing import Any
+
+from gmp.number_checks import is_number
 
 ALL = "__ALL__"
 ALL_PRUNABLE = "__ALL_PRUNABLE__"
@@ -25,8 +26,7 @@ def key(check: Callable[[Any], Any], default: Any = dataclasses.MISSING) -> Any:
 
 def _number(holds: Callable[[float], bool], what: str) -> Callable[[Any], float]:
     def check(value: Any) -> float:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value) or not holds(value):
+        if not is_number(value) or not holds(value):
             raise NotAllowedError(what)
         return float(value)
 

@@ -82,7 +82,7 @@ class Recipe:
             span = f"from {start}" if modifier.end_epoch == TO_THE_END else f"{start} to {end}"
             rows.append((span, modifier.name, modifier.summary()))
         notes = [f"{self.path}: {self.epochs:g} epochs"]
-        return Table(("epochs", "modifier", "effect"), rows, text=3, notes=notes)
+        return Table(("epochs", "modifier", "effect"), rows, text=(0, 1, 2), notes=notes)
 
     def attach(self, model: nn.Module, optimizer: Optimizer, *, steps_per_epoch: int) -> RunningRecipe:
         """Start to follow the recipe. Raises PruningError, RecipeError for names that the model lacks."""

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from gmp.errors import PruningError, RecipeError, check_state
 from gmp.network_coverage import coverage_of
+from gmp.number_checks import is_count
 from gmp.pruner import Pruner
 from gmp.recipes.modifier_fields import ALL, ALL_PRUNABLE
 from gmp.recipes.modifiers import (
@@ -28,7 +29,6 @@ from gmp.recipes.modifiers import (
 )
 from gmp.recipes.recipe_pruners import Constant, Gradual, check_overlaps, span_of, steps_of, weights_of
 from gmp.sparsity_report import Extra, Report, report_of
-from gmp.targets import is_count
 from sparsim.errors import near
 
 

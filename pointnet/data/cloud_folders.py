@@ -10,14 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from pointnet.data.cloud_files import SUFFIXES, read_cloud, read_first, read_names
-from pointnet.data.clouds import Clouds, Dataset, Points, split
+from pointnet.data.clouds import SPLITS, Clouds, Dataset, Points, split
 from pointnet.errors import DataError
 from sparsim.errors import near
 from sparsim.fileio.reading import reading
 
 Progress = Callable[[int, int], None]  # files read, files in all
 MODELNETS = (10, 40)
-SPLITS = ("train", "test")
 
 
 class _File(NamedTuple):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointnet.data.clouds import (
+    SPLITS,
     Clouds,
     Dataset,
     Labels,
@@ -28,8 +29,6 @@ from pointnet.errors import DataError
 from sparsim.fileio.array_files import load_arrays
 from sparsim.fileio.reading import reading
 from sparsim.fileio.writing import replacing
-
-SPLITS = ("train", "test")
 
 
 def check_pack_path(path: Path) -> None:

@@ -17,6 +17,7 @@ from pointnet.errors import DataError
 
 XYZ = 3
 WITH_NORMALS = 6
+SPLITS = ("train", "test")
 NORMALISED_TO = 1e-6  # clouds centred and scaled up to this stay bit for bit
 UNIT_TO = 0.05  # what normals rounded in text or float16 may be longer or shorter than 1
 RADII = (1e-150, 1e150)  # whose squares are numbers

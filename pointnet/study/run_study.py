@@ -26,13 +26,14 @@ from pointnet.study import pruning_comparison
 from pointnet.study.design_costs import BOTH, DENSE, PLAIN, VARIANTS
 from pointnet.study.html_page import html_page
 from pointnet.study.pruning_comparison import CONTROL
-from pointnet.study.stage_cache import Stages, digest_of, program_digest
+from pointnet.study.stage_cache import Stages, program_digest
 from pointnet.study.study_figures import Saves, write_figures
 from pointnet.study.study_networks import Network, Plan, Traced, trace_all, train
 from pointnet.study.study_report import Findings, report, savings
 from pointnet.training.run_training import data_of
 from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
+from sparsim.cache import digest_of
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import write_bytes, write_text
 from sparsim.files.native import load_accelerator
@@ -181,7 +182,8 @@ def _results(found: Findings, shown: Saves) -> dict[str, Any]:
     }
     shares = {
         design: {
-            metric: {layer: saved._asdict() for layer, saved in rows.items()} for metric, rows in both.items()
+            quantity: {layer: saved._asdict() for layer, saved in rows.items()}
+            for quantity, rows in both.items()
         }
         for design, both in shown.items()
     }

@@ -12,12 +12,13 @@ from rich.console import Console
 from gmp.tracing.trace import Trace
 from pointnet.data import Dataset
 from pointnet.study import pruning_comparison
-from pointnet.study.stage_cache import Stages, digest_of
+from pointnet.study.stage_cache import Stages
 from pointnet.trace_clouds import write_trace
 from pointnet.training import checkpoint
 from pointnet.training.run_training import run_training
 from pointnet.training.settings import Settings
 from pointnet.training.train import Training, load_model
+from sparsim.cache import digest_of
 from sparsim.files.native import load_text
 from sparsim.records import Layer
 

@@ -44,7 +44,7 @@ def report(found: Findings, figures: Sequence[str]) -> str:
 
 
 def savings(costs: Mapping[str, NetworkCost]) -> dict[str, dict[str, Saved]]:
-    """Of one design: by metric ("energy", "cycles"), by layer and in total."""
+    """Of one design: by quantity ("energy", "cycles"), by layer and in total."""
     names = [layer.layer for layer in costs[BOTH].layers]
     energy = {TOTAL: saved({v: costs[v].energy_uj for v in VARIANTS})}
     cycles = {TOTAL: saved({v: costs[v].cycles for v in VARIANTS})}
@@ -63,7 +63,7 @@ def _head(found: Findings) -> Iterator[str]:
     yield "# What pruning PointNet++ buys"
     lines = []
     for design, costs in found.costs.items():
-        total = {metric: rows[TOTAL] for metric, rows in savings(costs).items()}
+        total = {quantity: rows[TOTAL] for quantity, rows in savings(costs).items()}
         lines.append(
             f"* **{TITLES[design]}**: {_percent(total['energy'].total)} of the energy "
             f"({_percent(total['energy'].weights)} due to weights, {_percent(total['energy'].activations)} "
@@ -187,9 +187,9 @@ def _savings(found: Findings, figures: Sequence[str]) -> Iterator[str]:
         "activations alone", "together",
     )  # fmt: skip
     rows = [
-        (f"{TITLES[design]}, {metric}", *map(_percent, by_layer[TOTAL]))
+        (f"{TITLES[design]}, {quantity}", *map(_percent, by_layer[TOTAL]))
         for design, costs in found.costs.items()
-        for metric, by_layer in savings(costs).items()
+        for quantity, by_layer in savings(costs).items()
     ]
     yield _table(header, rows)
     yield (
@@ -334,7 +334,7 @@ def _fault_weights(found: Findings) -> Iterator[str]:
     yield "What zeros of weights alone save of the energy and of the cycles of `plain`:"
     rows = []
     for design, costs in found.costs.items():
-        total = {metric: by_layer[TOTAL].plain_weights for metric, by_layer in savings(costs).items()}
+        total = {quantity: by_layer[TOTAL].plain_weights for quantity, by_layer in savings(costs).items()}
         rows.append((TITLES[design], _percent(total["energy"]), _percent(total["cycles"])))
     yield _table(("design", "energy", "cycles"), rows)
 

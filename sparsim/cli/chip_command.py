@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,14 +11,13 @@ import click
 
 from sparsim.cli.input_files import file_names
 from sparsim.errors import MappingError, MissingLibraryError, require
-from sparsim.fileio.json_and_csv import write_json
+from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import replacing, write_text
-from sparsim.report.console import echo, fail, messages, results
+from sparsim.report.console import echo, fail, messages, named_values, results
+from sparsim.report.tables import Table
 
 # Everything else is imported where it is used: --help must not wait for a compiler.
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from sparsim.machines.eyeriss import Bound, Chip, NetworkEvaluation
     from sparsim.records import Layer, Workload
 
@@ -123,41 +120,26 @@ def _status() -> Iterator[Any]:
         yield lambda text: status.update(escape(text))
 
 
-def _table(first: str, columns: Sequence[str]) -> Table:
-    from rich.table import Table
-
-    table = Table(first, box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
-
-
 def _layers(network: NetworkEvaluation) -> Table:
-    from rich.markup import escape
-
     from sparsim.records.layer_counts import macs
     from sparsim.report.chip_rows import active_pes, edp, limit_of, stored_of
 
-    columns = ("cycles", "limit", "PEs", "MAC/cycle", "chip uJ", "chip pJ/MAC", "DRAM uJ", "EDP", "stored")
-    table = _table("layer", columns)
+    rows = []
     for found in network.layers:
         number = macs(found.layer)
-        table.add_row(
-            escape(found.layer.name), f"{found.cycles:,}", limit_of(found), str(active_pes(found)),
+        rows.append((
+            found.layer.name, f"{found.cycles:,}", limit_of(found), active_pes(found),
             f"{number / found.cycles:.1f}", _uj(found.chip_pj), f"{found.chip_pj / number:.3g}",
-            _uj(found.dram_pj), f"{edp(found):.4g}",
-            stored_of(found),
-        )  # fmt: skip
+            _uj(found.dram_pj), f"{edp(found):.4g}", stored_of(found),
+        ))  # fmt: skip
     both = network.chip_pj + network.dram_pj
-    footers = (
+    total = (
         "total", f"{network.cycles:,}", "", "", f"{network.macs / network.cycles:.1f}",
         _uj(network.chip_pj), f"{network.chip_pj / network.macs:.3g}", _uj(network.dram_pj),
         f"{both * 1e-12 * network.cycles:.4g}", "",
     )  # fmt: skip
-    table.show_footer = True
-    for column, footer in zip(table.columns, footers, strict=True):
-        column.footer = footer
-    return table
+    head = "layer|cycles|limit|PEs|MAC/cycle|chip uJ|chip pJ/MAC|DRAM uJ|EDP|stored"
+    return Table(head.split("|"), rows, total=total)
 
 
 def _energy(network: NetworkEvaluation) -> Table:
@@ -165,25 +147,20 @@ def _energy(network: NetworkEvaluation) -> Table:
     from sparsim.machines.eyeriss import chip_area
 
     area = chip_area(network.chip)
-    table = _table("component", ("uJ", "of chip", "mm2", "of mm2"))
-    names = sorted({*network.energy_pj, *area}, key=lambda name: -network.energy_pj.get(name, 0.0))
-    for name in names:
+    rows = []
+    for name in sorted({*network.energy_pj, *area}, key=lambda name: -network.energy_pj.get(name, 0.0)):
         energy, um2 = network.energy_pj.get(name, 0.0), area.get(name)
-        table.add_row(
-            name, _uj(energy), f"{energy / network.chip_pj:.1%}",
-            "-" if um2 is None else f"{um2 / 1e6:.3f}",
-            "-" if um2 is None else f"{um2 / sum(area.values()):.1%}",
-        )  # fmt: skip
-    return table
+        of_area = ("-", "-") if um2 is None else (f"{um2 / 1e6:.3f}", f"{um2 / sum(area.values()):.1%}")
+        rows.append((name, _uj(energy), f"{energy / network.chip_pj:.1%}", *of_area))
+    return Table(("component", "uJ", "of chip", "mm2", "of mm2"), rows)
 
 
 def _eyexam(network: NetworkEvaluation, bounds: Bounds) -> Table:
-    from rich.markup import escape
-
-    table = _table("layer", [b.step for b in bounds[0]])
-    for found, steps in zip(network.layers, bounds, strict=True):
-        table.add_row(escape(found.layer.name), *(f"{bound.cycles:,.0f}" for bound in steps))
-    return table
+    rows = [
+        (found.layer.name, *(f"{bound.cycles:,.0f}" for bound in steps))
+        for found, steps in zip(network.layers, bounds, strict=True)
+    ]
+    return Table(("layer", *(bound.step for bound in bounds[0])), rows)
 
 
 def _uj(energy_pj: float) -> str:
@@ -206,26 +183,19 @@ def _totals(network: NetworkEvaluation, *, one_layer: bool) -> str:
         ("DRAM", f"{found['dram_bytes'] / 1e6:,.4g} MB, {found['dram_pj'] / 1e6:,.4g} uJ"),
         ("area", area),
     )
-    return "\n".join(f"{name:<12} {value}" for name, value in lines)
+    return named_values(lines)
 
 
 def _write_tables(folder: Path, network: NetworkEvaluation, bounds: Bounds) -> None:
     from sparsim.report.chip_rows import layer_row
 
-    rows = [layer_row(found) for found in network.layers]
-    _write_rows(folder / "chip.layers.csv", tuple(rows[0]), [tuple(row.values()) for row in rows])
+    write_csv(folder / "chip.layers.csv", [layer_row(found) for found in network.layers])
     steps = [
-        (found.layer.name, *bound)
+        {"layer": found.layer.name, **bound._asdict()}
         for found, all_steps in zip(network.layers, bounds, strict=True)
         for bound in all_steps
     ]
-    _write_rows(folder / "chip.eyexam.csv", ("layer", "step", "cycles", "macs_per_cycle"), steps)
-
-
-def _write_rows(path: Path, head: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    text = io.StringIO()
-    csv.writer(text).writerows([head, *rows])
-    write_text(path, text.getvalue())
+    write_csv(folder / "chip.eyexam.csv", steps)
 
 
 def _write_documents(

@@ -12,11 +12,10 @@ from sparsim.errors import SpecError
 from sparsim.fileio.json_and_csv import write_json
 from sparsim.fileio.writing import write_text
 from sparsim.report.console import echo, results
+from sparsim.report.tables import Table
 
 # Everything else is imported where it is used: --help must not wait for it.
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from sparsim.estimate import Estimate
 
 
@@ -52,24 +51,14 @@ def estimate(files: tuple[str, ...], out: str | None) -> None:
 
 def _table(estimates: dict[str, Estimate]) -> Table:
     """One row per action, and one for the area."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("component", "action", box=None, pad_edge=False)
-    for heading in ("pJ", "um2", "+-"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("source")
+    rows = []
     for name, found in estimates.items():
         for action, energy in found.actions.items():
-            table.add_row(
-                escape(name), escape(action), f"{energy.energy_pj:.6g}", "", _percent(energy.uncertainty),
-                escape(energy.source),
-            )  # fmt: skip
-        table.add_row(
-            escape(name), "area", "", f"{found.area_um2:.6g}", _percent(found.area.uncertainty),
-            escape(found.area.source),
-        )  # fmt: skip
-    return table
+            pj = f"{energy.energy_pj:.6g}"
+            rows.append((name, action, pj, "", _percent(energy.uncertainty), energy.source))
+        area = found.area
+        rows.append((name, "area", "", f"{found.area_um2:.6g}", _percent(area.uncertainty), area.source))
+    return Table(("component", "action", "pJ", "um2", "+-", "source"), rows, text=(0, 1, 5))
 
 
 def _percent(uncertainty: float | None) -> str:

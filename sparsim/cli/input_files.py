@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sparsim.errors import SpecError
+from sparsim.errors import SpecError, near
 from sparsim.report.console import echo
 
 # Everything else is imported where it is used: --help must not wait for it.
@@ -28,6 +28,13 @@ accounting_option = click.option(
     default=ACCOUNTINGS[0],
     show_default=True,
     help="How first fills and first reads of results count.",
+)
+masks_option = click.option(
+    "--mask",
+    "masks",
+    multiple=True,
+    metavar="NAME=FILE",
+    help="Take the nonzeros of dataspace NAME from a .npy or .npz file.",
 )
 layer_option = click.option("--layer", metavar="NAME", help="The layer to take where the FILEs hold several.")
 
@@ -66,6 +73,24 @@ def read_search(paths: tuple[str, ...], layer: str | None) -> Documents:
     if not documents.layers:
         raise SpecError("no 'layer' given", path=documents.where)
     return documents
+
+
+def with_masks(layer: Layer, options: tuple[str, ...]) -> Layer:
+    """The layer with `actual` densities for the dataspaces of `--mask NAME=FILE`."""
+    from msgspec.structs import replace
+
+    from sparsim.records import Density
+
+    names = [dataspace.name for dataspace in layer.shape.dataspaces]
+    densities = dict(layer.densities)
+    for option in options:
+        name, separator, file = option.partition("=")
+        if not separator or not file:
+            raise SpecError(f"--mask is '{option}', NAME=FILE is expected")
+        if name not in names:
+            raise SpecError(f"unknown dataspace '{name}'", path=f"--mask {option}", hint=near(name, names))
+        densities[name] = Density(distribution="actual", mask=file)
+    return replace(layer, densities=densities)
 
 
 def file_names(layers: tuple[Layer, ...]) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,9 +19,9 @@ from sparsim.cli.input_files import (
     read_search,
 )
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
-from sparsim.fileio.json_and_csv import write_json
+from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import write_text
-from sparsim.report.console import echo, fail, messages, results
+from sparsim.report.console import echo, fail, messages, named_values, results
 
 # Everything else is imported where it is used: --help must not wait for a compiler.
 if TYPE_CHECKING:
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from sparsim.records import Layer
 
 METHODS = ("auto", "exhaustive", "random", "local")
-_COLUMNS = ("layer", "energy_pj", "cycles", "utilization", "certificate", "gap", "divisibility")
 PERIOD_S = 0.1  # between looks at the progress: more often costs time and cannot be read
 _at_least_1 = click.IntRange(min=1)
 
@@ -91,7 +88,7 @@ def mapper(
     folders, cache = _folders(Path(out), inputs.layers), _cache(cache_folder, no_cache)
     for each in inputs.layers:
         echo(_size(each, inputs), err=True)
-    rows: list[tuple[Any, ...]] = []
+    rows: list[dict[str, Any]] = []
     try:
         for found, result in _search(inputs, cache, options):
             evaluation = _write(folders[len(rows)], inputs, found, result, options["accounting"])
@@ -147,7 +144,8 @@ def _objective(given: str | None, inputs: Documents) -> tuple[str, ...]:
 
 
 def _cache(folder: str | None, off: bool) -> MappingCache:
-    from sparsim.mapper.mapping_cache import MappingCache, default_folder
+    from sparsim.cache import default_folder
+    from sparsim.mapper.mapping_cache import MappingCache
 
     if off:
         if folder is not None:
@@ -265,7 +263,7 @@ def _write(
 def _summary(layer: Layer, result: SearchResult, evaluation: Evaluation) -> str:
     seen, certificate = result.statistics, result.certificate
     method = f"{result.method}, interrupted" if result.interrupted else result.method
-    lines = (
+    lines = [
         ("cycles", f"{evaluation.cycles:,}"),
         ("energy", f"{evaluation.energy_pj / 1e6:,.6g} uJ"),
         ("utilization", f"{evaluation.utilization:.1%}"),
@@ -274,39 +272,41 @@ def _summary(layer: Layer, result: SearchResult, evaluation: Evaluation) -> str:
         ("objective", ", ".join(result.objective)),
         ("search", f"{method}, {seen.evaluated:,} evaluated, {seen.cpu_s:.3g} CPU-s"),
         ("proof", _proof(certificate.kind, certificate.gap)),
-    )
-    head = f"{layer.name} on {evaluation.architecture}"
-    return "\n".join(
-        [head, *(f"  {name:<12} {value}" for name, value in lines), f"  {certificate.statement}"]
-    )
+    ]
+    return named_values(lines, f"{layer.name} on {evaluation.architecture}") + f"\n  {certificate.statement}"
 
 
 def _proof(kind: str, gap: float) -> str:
     return kind if kind == "optimal" else f"gap {gap:.3%}"
 
 
-def _row(layer: Layer, result: SearchResult, evaluation: Evaluation) -> tuple[Any, ...]:
+def _row(layer: Layer, result: SearchResult, evaluation: Evaluation) -> dict[str, Any]:
+    """As in sparsim.layers.csv."""
     certificate = result.certificate
-    return (
-        layer.name, evaluation.energy_pj, evaluation.cycles, evaluation.utilization, certificate.kind,
-        certificate.gap, "; ".join(map(str, evaluation.covers)),
-    )  # fmt: skip
+    return {
+        "layer": layer.name,
+        "energy_pj": evaluation.energy_pj,
+        "cycles": evaluation.cycles,
+        "utilization": evaluation.utilization,
+        "certificate": certificate.kind,
+        "gap": certificate.gap,
+        "divisibility": "; ".join(map(str, evaluation.covers)),
+    }
 
 
-def _summarise(folder: Path, rows: list[tuple[Any, ...]]) -> None:
+def _summarise(folder: Path, rows: list[dict[str, Any]]) -> None:
     """The table of all layers: printed, and written with full numbers."""
-    from rich.table import Table
+    from sparsim.report.tables import Table
 
-    text = io.StringIO()
-    csv.writer(text).writerows([_COLUMNS, *rows])
-    write_text(folder / "sparsim.layers.csv", text.getvalue())
-    table = Table("layer", "energy uJ", "cycles", "utilization", "proof", show_footer=True)
-    for column in table.columns[1:4]:
-        column.justify = "right"
-    table.columns[0].footer = "total"
-    table.columns[1].footer = f"{sum(row[1] for row in rows) / 1e6:,.6g}"
-    table.columns[2].footer = f"{sum(row[2] for row in rows):,}"
-    for name, energy_pj, cycles, utilization, kind, gap, _ in rows:
-        table.add_row(name, f"{energy_pj / 1e6:,.6g}", f"{cycles:,}", f"{utilization:.1%}", _proof(kind, gap))
-    results().print(table)
+    write_csv(folder / "sparsim.layers.csv", rows)
+    cells = [
+        (
+            row["layer"], f"{row['energy_pj'] / 1e6:,.6g}", f"{row['cycles']:,}", f"{row['utilization']:.1%}",
+            _proof(row["certificate"], row["gap"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+    energy_uj, cycles = sum(row["energy_pj"] for row in rows) / 1e6, sum(row["cycles"] for row in rows)
+    total = ("total", f"{energy_uj:,.6g}", f"{cycles:,}", "", "")
+    results().print(Table(("layer", "energy uJ", "cycles", "utilization", "proof"), cells, total=total))
     echo(f"wrote {folder / 'sparsim.layers.csv'}")

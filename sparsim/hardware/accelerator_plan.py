@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sparsim.cache import default_folder
 from sparsim.errors import MappingError
 from sparsim.estimate.accelerator_energy import energy_table, resolved_energy
 from sparsim.hardware.interface import (
@@ -24,7 +25,7 @@ from sparsim.hardware.interface import (
     with_densities,
 )
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
-from sparsim.mapper.mapping_cache import MappingCache, default_folder
+from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_each
 from sparsim.model.evaluate import evaluate
 from sparsim.model.frozen import Frozen

@@ -20,6 +20,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 
+from sparsim.cache import ResultCache, default_folder, key_of
 from sparsim.errors import MappingError, SpecError
 from sparsim.hardware.bicubic import Bicubic
 from sparsim.hardware.interface import COLUMNS, Costs, Hardware, Plan, Progress, Reals, Slopes, refuse_options
@@ -36,7 +37,6 @@ from sparsim.machines.eyeriss.chip import DRAM, chip_energy_sources
 from sparsim.machines.eyeriss.compression import OPERANDS, ROLES, plainly, skips_zeros
 from sparsim.machines.eyeriss.conv_dims import as_conv
 from sparsim.machines.eyeriss.layer_cost import evaluate_stored
-from sparsim.mapper.mapping_cache import ResultCache, default_folder, key_of
 from sparsim.records import Density, Layer, Mapping, macs
 from sparsim.records.objective import Objective, ObjectiveName, objective_names, objective_value
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from numba.core import caching, config
 
+from sparsim.cache import checked, with_checksum
 from sparsim.errors import CacheWarning
-from sparsim.fileio.checksums import checked, with_checksum
 from sparsim.fileio.writing import write_bytes
 
 # Our indices begin like those of another version of numba, so that numba alone takes them for outdated ones

@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -48,6 +48,12 @@ def echo(text: str, *, err: bool = False) -> None:
         return
     with suppress(OSError):  # a message that cannot be shown stops no work
         print(printable(text), file=sys.stderr, flush=True)
+
+
+def named_values(lines: Iterable[tuple[str, str]], head: str = "") -> str:
+    """A line with a name and a value each, indented below a head where there is one."""
+    indent = "  " if head else ""
+    return "\n".join([*filter(None, [head]), *(f"{indent}{name:<12} {value}" for name, value in lines)])
 
 
 def run(command: click.Command, name: str) -> NoReturn:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
 
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from sparsim.model.result import Bandwidth, Evaluation, StorageResult, TensorTraffic
 from sparsim.records.loop_notation import loop_text
+from sparsim.report.tables import Table
 
 # Columns of the energy table, and the actions of a storage level that each sums up; `codec` is compression
 # and decompression.
@@ -105,13 +103,6 @@ def _loop_nest(evaluation: Evaluation) -> RenderableType:
     return text
 
 
-def _table(title: str, columns: Iterable[str], left: int) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < left else "right")
-    return table
-
-
 def _energy(evaluation: Evaluation) -> RenderableType:
     """Columns in which nothing costs anything are left out."""
     unit, size = _unit(evaluation.energy_pj)
@@ -129,12 +120,12 @@ def _energy(evaluation: Evaluation) -> RenderableType:
 
     used = [i for i in range(len(names)) if any(parts[i] for _, _, parts, _ in rows)]
     columns = ("level", "dataspace", *(names[i] for i in used), "total", "share")
-    table = _table(f"Energy, {unit}", columns, left=2)
+    lines = []
     for name, dataspace, parts, total_pj in rows:
         cells = [f"{parts[i] / size:.3f}" if parts[i] else "" for i in used]
         share = total_pj / evaluation.energy_pj if evaluation.energy_pj else 0.0
-        table.add_row(escape(name), escape(dataspace), *cells, f"{total_pj / size:.3f}", f"{share:.1%}")
-    return Group(table, "")
+        lines.append((name, dataspace, *cells, f"{total_pj / size:.3f}", f"{share:.1%}"))
+    return Group(Table(columns, lines, f"Energy, {unit}", text=(0, 1)), "")
 
 
 def _energy_parts(tensor: TensorTraffic) -> list[float]:
@@ -147,22 +138,17 @@ def _energy_parts(tensor: TensorTraffic) -> list[float]:
 
 
 def _cycles(evaluation: Evaluation) -> RenderableType:
-    table = _table(
-        "Cycles", ("level", "cycles", "throttling", "read", "write", "shared", "limited by"), left=1
-    )
     compute = evaluation.compute
     slowest = max([compute.cycles, *(level.cycles for level in evaluation.storage)])
+    rows: list[tuple[object, ...]] = []
     for level in reversed(evaluation.storage):
         demands, limit = _demands(level)
-        table.add_row(
-            escape(level.name), str(level.cycles), f"{level.throttling:.3f}", *demands, limit,
-            style="yellow" if level.cycles == slowest > compute.cycles else "",
-        )  # fmt: skip
-    table.add_row(escape(compute.name), str(compute.cycles), "", "", "", "", "")
-    latency = evaluation.cycles - slowest
-    if latency:
-        table.add_row("network latencies", str(latency), "", "", "", "", "")
-    table.add_row("total", str(evaluation.cycles), "", "", "", "", "", style="bold")
+        rows.append((level.name, level.cycles, f"{level.throttling:.3f}", *demands, limit))
+    rows.append((compute.name, compute.cycles, *[""] * 5))
+    if latency := evaluation.cycles - slowest:
+        rows.append(("network latencies", latency, *[""] * 5))
+    head = ("level", "cycles", "throttling", "read", "write", "shared", "limited by")
+    table = Table(head, rows, "Cycles", total=("total", evaluation.cycles, *[""] * 5))
     slow = [level.name for level in evaluation.storage if level.cycles == slowest]
     verdict = f"bandwidth of {', '.join(slow)}" if slowest > compute.cycles else f"computes at {compute.name}"
     return Group(
@@ -191,11 +177,8 @@ def _demand(level: StorageResult, bandwidths: list[Bandwidth]) -> float:
 
 def _savings(evaluation: Evaluation) -> RenderableType:
     """Of the accesses of the dense algorithm: how many are left, and what became of the others."""
-    table = _table(
-        "Savings, accesses per instance",
-        ("level", "dataspace", "access", "algorithmic", "actual", "gated", "skipped", "never made"),
-        left=3,
-    )
+    head = ("level", "dataspace", "access", "algorithmic", "actual", "gated", "skipped", "never made")
+    lines = []
     compute = evaluation.compute
     rows = [
         (level.name, tensor.dataspace, kind, access.algorithmic, access.actual, access.gated, access.skipped)
@@ -214,10 +197,10 @@ def _savings(evaluation: Evaluation) -> RenderableType:
         shown = (name if name != last[0] else "", dataspace if (name, dataspace) != last else "")
         last = (name, dataspace)
         shares = [f"{count / algorithmic:.1%}" if count else "" for count in (actual, gated, skipped, gone)]
-        table.add_row(*map(escape, shown), kind, str(algorithmic), *shares)
-    if not table.row_count:
+        lines.append((*shown, kind, algorithmic, *shares))
+    if not lines:
         return Text("Savings: none, every access of the dense algorithm takes place.")
     note = (
         "Never made: zeros that a format does not store, and what outer levels or operands already removed."
     )
-    return Group(table, note)
+    return Group(Table(head, lines, "Savings, accesses per instance", text=(0, 1, 2)), note)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,8 +27,8 @@ class Table:
         The cells of each row; what is no string is shown as `str` does.
     title : str
         A line above the table in a terminal.
-    text : int
-        How many columns, from the first on, hold text; these are aligned left, all others right.
+    text : collection of int
+        The columns that hold text, aligned left; all others are aligned right.
     total : sequence
         The cells of a last row that sums up the others.
     notes : sequence of str
@@ -38,7 +38,7 @@ class Table:
     head: Sequence[str]
     rows: Sequence[Sequence[object]]
     title: str = ""
-    text: int = 1
+    text: Collection[int] = (0,)
     total: Sequence[object] = ()
     notes: Sequence[str] = ()
 
@@ -55,7 +55,7 @@ class Table:
             table.add_column(
                 escape(name),
                 escape(str(total)),
-                justify="left" if i < self.text else "right",
+                justify="left" if i in self.text else "right",
                 overflow="fold",
             )
         for row in self.rows:
@@ -64,7 +64,7 @@ class Table:
 
     def to_markdown(self) -> str:
         """The head, a rule and the rows as lines of Markdown; the total is bold."""
-        rule = ["---" if i < self.text else "---:" for i in range(len(self.head))]
+        rule = ["---" if i in self.text else "---:" for i in range(len(self.head))]
         total = [[f"**{cell}**" if cell else "" for cell in map(str, self.total)]] if self.total else []
         rows = [[str(cell).replace("|", r"\|") for cell in row] for row in (*self.rows, *total)]
         return "".join(f"| {' | '.join(row)} |\n" for row in (self.head, rule, *rows))

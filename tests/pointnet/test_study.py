@@ -168,7 +168,7 @@ def test_a_network_is_pruned_by_energy(
     monkeypatch.setattr("gmp.energy.energy_monitor.load_hardware", lambda source: LinearHardware())
     monkeypatch.setattr(study_run, "_by_energy", lambda plan, designs: (plan.by_energy, "gating"))
     monkeypatch.setattr(study_run, "_reproduction", lambda *_: json.loads(reproduced)["result"])
-    reproduced = (output / "stages" / "reproduction.json").read_text()
+    reproduced = (output / "stages" / "reproduction.json").read_text().partition("\n")[2]
     results = run_study(plan._replace(hardware="linear"), tmp_path, ("gating",), QUIET)
     plain, aware = results["networks"]["gmp-90"], results["networks"]["energy-90"]
     assert plain["sparsity"] == pytest.approx(aware["sparsity"], abs=1e-3)
@@ -249,7 +249,8 @@ def test_a_stage_runs_again_only_if_something_changed(tmp_path: Path) -> None:
     assert run(2)["n"] == 5
     path = tmp_path / "stages" / "stage.json"
     for wrong in (None, 5, ["a"]):  # in the right place, with the right result
-        path.write_text(json.dumps(json.loads(path.read_bytes()) | {"made": wrong}))
+        stamp, _, stage = path.read_text().partition("\n")
+        path.write_text(stamp + "\n" + json.dumps(json.loads(stage) | {"made": wrong}))
         with pytest.warns(SparsimWarning, match="is damaged, the stage runs again"):
             run(2)
 
@@ -270,7 +271,7 @@ def test_flips_and_cuts_of_stage_files_never_change_a_result(tmp_path: Path) -> 
             assert stages.run("stage", 1, lambda: result) == result
         told += len(caught)
     assert told > 100
-    assert json.loads(path.read_bytes())["result"] == result
+    assert json.loads(path.read_bytes().partition(b"\n")[2])["result"] == result
 
 
 def test_an_interrupted_stage_leaves_nothing(tmp_path: Path) -> None:

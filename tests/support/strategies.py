@@ -190,17 +190,12 @@ components = plain_components | st.builds(
     parts=st.lists(plain_components, min_size=1, max_size=2, unique_by=lambda part: part.name).map(tuple),
     actions=st.dictionaries(names, st.dictionaries(names, energies, max_size=2), max_size=2),
 )
-nests = st.builds(
-    Nest,
-    factors=st.dictionaries(dims, counts, max_size=4),
-    order=distinct(dims),
-    split_x=st.none() | st.integers(0, 9),
-)
+loops = {"factors": st.dictionaries(dims, counts, max_size=4), "order": distinct(dims)}
 level_mappings = st.builds(
     LevelMapping,
     level=names,
-    temporal=nests,
-    spatial=st.none() | nests,
+    temporal=st.builds(Nest, **loops),
+    spatial=st.none() | st.builds(Nest, **loops, split_x=st.none() | st.integers(0, 9)),
     bypass=distinct(names),
     no_temporal_reuse=distinct(names),
 )

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from numba import config, njit
 
+from sparsim.cache import PACKAGE, sources_digest
 from sparsim.model.kernel_cache import KernelCache
 
 # Numba alone would look at the file of a function only, and keep stale code of the kernels it calls
-_PACKAGE = Path(__file__).parents[2]
-_SOURCES = hashlib.sha256(
-    b"".join(
-        path.read_bytes()
-        for path in [*sorted(_PACKAGE.rglob("kernels/*.py")), _PACKAGE / "model" / "arrays.py"]
-    )
-).hexdigest()
+_SOURCES = sources_digest(PACKAGE, ("kernels/*.py", "model/arrays.py"))
 
 
 def compiled(function: Callable[..., Any], *, stamp: str | None = None, **options: Any) -> Any:

@@ -11,11 +11,12 @@ from msgspec.structs import replace
 from support.mapper_documents import SEARCH
 
 from sparsim import Density, MappingCache, search, search_network
+from sparsim.cache import default_folder
 from sparsim.errors import CacheWarning
 from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
 from sparsim.mapper import network_search as network
-from sparsim.mapper.mapping_cache import default_folder, search_key
+from sparsim.mapper.mapping_cache import search_key
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +158,7 @@ def test_key_does_not_depend_on_what_changes_nothing(problem):
 
 def test_key_depends_on_the_program(problem, monkeypatch):
     key = search_key(*problem, {})
-    monkeypatch.setattr("sparsim.mapper.mapping_cache.sources_digest", lambda: "another")
+    monkeypatch.setattr("sparsim.cache.sources_digest", lambda: "another")
     assert search_key(*problem, {}) != key
 
 

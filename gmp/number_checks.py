@@ -1,0 +1,52 @@
+"""Numbers that users give, checked: the functions return them, or raise PruningError with what is allowed.
+
+`what` names the number in the message.
+"""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import Any, TypeGuard
+
+from gmp.errors import PruningError
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether `value` is a number that a float holds, numpy's included; neither nan nor infinite."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer above all floats
+        return False
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Whether `value` is a whole number from 1, numpy's included."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
+
+def fraction(value: Any, what: str) -> float:
+    _require(is_number(value) and 0 <= value <= 1, value, what, "a number from 0 to 1")
+    return float(value)
+
+
+def at_least_zero(value: Any, what: str, kind: str = "number") -> float:
+    _require(is_number(value) and value >= 0, value, what, f"a {kind} from 0 on")
+    return float(value)
+
+
+def above_zero(value: Any, what: str) -> float:
+    _require(is_number(value) and value > 0, value, what, "a number above 0")
+    return float(value)
+
+
+def whole(value: Any, what: str) -> int:
+    _require(is_count(value), value, what, "a whole number from 1")
+    return int(value)
+
+
+def _require(allowed: bool, value: Any, what: str, wanted: str) -> None:
+    if not allowed:
+        raise PruningError(f"{what} is {value!r}; it must be {wanted}")

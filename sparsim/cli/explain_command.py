@@ -1,0 +1,25 @@
+"""The command `sparsim explain`: where the energy and the cycles of a mapping come from."""
+
+from __future__ import annotations
+
+import click
+
+from sparsim.cli.input_files import accounting_option, files_argument, layer_option, masks_option
+from sparsim.cli.model_command import evaluate_files
+from sparsim.report.console import results
+
+
+@click.command()
+@files_argument
+@accounting_option
+@masks_option
+@layer_option
+def explain(files: tuple[str, ...], accounting: str, masks: tuple[str, ...], layer: str | None) -> None:
+    """Show where the energy and the cycles of a mapping come from."""
+    evaluation = evaluate_files(files, accounting, masks, layer)
+
+    from sparsim.report.explain import explanation
+
+    console = results(width=100)
+    for part in explanation(evaluation):
+        console.print(part)
