@@ -45,7 +45,7 @@ def explain(evaluation: Evaluation) -> str:
     console = Console(width=100, file=io.StringIO(), color_system=None)
     with console.capture() as captured:
         console.print(*explanation(evaluation), sep="\n")
-    return captured.get()
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def explanation(evaluation: Evaluation) -> list[RenderableType]:
