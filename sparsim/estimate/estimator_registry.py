@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import typing
-from functools import cache
-from importlib.metadata import entry_points
 from typing import Any, Literal
 
 import msgspec
@@ -18,7 +16,6 @@ from sparsim.records.number_limits import check_real
 
 DEFAULT = "default"
 MOST = 1e18  # of an attribute
-GROUP = "sparsim.estimators"
 _KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
     int: ("a whole number above 0", (int,)),
     float: ("a number above 0", (int, float)),
@@ -31,8 +28,7 @@ _rules: dict[str, dict[str, type[Estimator]]] = {}
 def register(estimator: type[Estimator]) -> type[Estimator]:
     """Let `estimator` answer for its `class_name` under its `rules`; returns it, so that it can decorate.
 
-    Estimators of installed packages need no call: those in the entry point group `sparsim.estimators` are
-    registered when the first component is estimated. Raises SpecError if the class has an estimator already.
+    Raises SpecError if the class has an estimator already.
     """
     known = _rules.setdefault(estimator.rules, {})
     if known.setdefault(estimator.class_name, estimator) is not estimator or estimator.class_name == COMPOUND:
@@ -46,15 +42,8 @@ for _estimator in (*logic.ESTIMATORS, *memory.ESTIMATORS, *accelergy2022.ESTIMAT
     register(_estimator)
 
 
-@cache
-def _load_installed() -> None:
-    for entry in entry_points(group=GROUP):
-        register(entry.load())
-
-
 def find(component: Component, rules: str) -> type[Estimator]:
     """The estimator of a component. Raises SpecError for an unknown rule set or class."""
-    _load_installed()
     where = f"component {component.name}"
     if rules not in _rules:
         raise SpecError(f"unknown rules '{rules}'", path=where, hint=near(rules, _rules))

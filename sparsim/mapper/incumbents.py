@@ -40,11 +40,6 @@ class Incumbents:
             return np.full(self._n_objectives, np.inf)
         return np.array(self.entries[-1].values)
 
-    @property
-    def best_value(self) -> float:
-        """The first objective of the best; infinite if there is none."""
-        return self.entries[0].values[0] if self.entries else np.inf
-
     def promising(self, found: Reals) -> list[int]:
         """Rows among which the best `top` are, best first: valid, no worse than the limit or `top` others."""
         valid = np.flatnonzero(~np.isnan(found[:, 0]))

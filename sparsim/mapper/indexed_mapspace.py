@@ -14,7 +14,7 @@ import numpy as np
 from sparsim.errors import EmptyMapspaceError, SpecError
 from sparsim.mapper.factor_limits import Limit, blame, combined, limits_of
 from sparsim.mapper.factorisations import count_factorisations, factorisations
-from sparsim.model.arrays import Ints, MappingPack
+from sparsim.model.arrays import Ints
 from sparsim.model.consistency import check_mapspace
 from sparsim.model.lower import lower_arch, lower_layer
 from sparsim.records import (
@@ -99,19 +99,6 @@ def sizes(space: Space) -> Sizes:
         len(space.keep),
     )
     return Sizes(*parts, math.prod(parts))
-
-
-def first_order(space: Space) -> Ints:
-    """(T, R): the order of every tiling level in which the free dims stand as in the shape."""
-    parts = zip(space.inner, space.free, space.outer, strict=True)
-    return np.array([inner + free + outer for inner, free, outer in parts], np.int64)
-
-
-def as_pack(space: Space, factor: Ints, order: Ints, split: Ints, keep: Ints) -> MappingPack:
-    """Mappings for `evaluate_batch`: factor and order (B, T, R), split (B, T), keep (B, S)."""
-    flags = np.empty((*keep.shape, 4), np.int64)
-    flags[:, :, 0], flags[:, :, 1:] = keep, space.flags
-    return MappingPack(factor, order, split, flags)
 
 
 def mapping_of(

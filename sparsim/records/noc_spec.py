@@ -150,11 +150,6 @@ class Noc(Record, frozen=True, kw_only=True):
             links += min(columns - 1, 2)
         return links + 1
 
-    def peak_bits_per_cycle(self, role: str) -> int:
-        """What all GLB ports of the network move together."""
-        network = self.network(role)
-        return math.prod(self.clusters) * network.routers_per_cluster * network.port_bits
-
 
 class SpatialLoop(Record, frozen=True, kw_only=True):
     """A dim spread over instances along one axis."""

@@ -93,9 +93,3 @@ class SparsePE(Record, frozen=True, kw_only=True):
     def fill_cycles(self) -> int:
         """Cycles of a pass before its first MACs are done, less one."""
         return max(0, self.pipeline_stages - 1)
-
-    @property
-    def spad_bits(self) -> int:
-        """All scratchpads together."""
-        spads = (self.iact_address, self.iact_data, self.weight_address, self.weight_data, self.psum)
-        return sum(spad.size_bits for spad in spads)

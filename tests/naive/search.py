@@ -8,11 +8,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sparsim.mapper.indexed_mapspace import Space, as_pack
+from sparsim.mapper.indexed_mapspace import Ints, Space
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import MappingPack
 from sparsim.model.evaluate import BatchResult, evaluate_pack
 from sparsim.model.lower import lower_arch
+
+
+def first_order(space: Space) -> Ints:
+    """(T, R): the order of every tiling level in which the free dims stand as in the shape."""
+    parts = zip(space.inner, space.free, space.outer, strict=True)
+    return np.array([inner + free + outer for inner, free, outer in parts], np.int64)
+
+
+def as_pack(space: Space, factor: Ints, order: Ints, split: Ints, keep: Ints) -> MappingPack:
+    """Mappings for `evaluate_batch`: factor and order (B, T, R), split (B, T), keep (B, S)."""
+    flags = np.empty((*keep.shape, 4), np.int64)
+    flags[:, :, 0], flags[:, :, 1:] = keep, space.flags
+    return MappingPack(factor, order, split, flags)
 
 
 class Listed(NamedTuple):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
+from naive.search import first_order
 
 from pointnet.original import evaluated_runs, reproduce
 from pointnet.original import original_tables as report
@@ -17,7 +18,7 @@ from sparsim import evaluate_batch
 from sparsim.files.native import load_accelerator, load_preset
 from sparsim.files.swap_axes import swap_axes
 from sparsim.files.timeloop.read_documents import Documents, read_documents
-from sparsim.mapper.indexed_mapspace import first_order, lower_mapspace, mapping_of, sizes
+from sparsim.mapper.indexed_mapspace import lower_mapspace, mapping_of, sizes
 from sparsim.model.lower import lower_mappings
 from sparsim.records import Mapping, Nest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import get_args
 
 import numpy as np
@@ -70,3 +71,9 @@ def loops(
         SpatialLoop(dim=dim, bound=size, axis=axis)
         for dim, (axis, size) in zip(dims, noc.axes.items(), strict=True)
     ]
+
+
+def peak_bits_per_cycle(noc: Noc, role: str) -> int:
+    """What all GLB ports of the network move together."""
+    network = noc.network(role)
+    return math.prod(noc.clusters) * network.routers_per_cluster * network.port_bits

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from importlib.metadata import EntryPoint
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
@@ -32,11 +31,9 @@ LOOKUP = Component(name="table", class_name="lookup", node_nm=22, attributes={"e
 
 
 @pytest.fixture(autouse=True)
-def _own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it."""
     monkeypatch.setattr(registry, "_rules", {rules: {**known} for rules, known in registry._rules.items()})
-    yield
-    registry._load_installed.cache_clear()
 
 
 def test_registered_estimator_answers() -> None:
@@ -52,19 +49,6 @@ def test_registered_estimator_answers() -> None:
     wrong = Component(name="table", class_name="lookup", node_nm=22, attributes={"entires": 8})
     with pytest.raises(SpecError, match=r"unknown attribute 'entires' \(did you mean 'entries'\?\)"):
         estimate(wrong)
-
-
-def test_installed_estimator_needs_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    def installed(group: str) -> list[EntryPoint]:
-        assert group == "sparsim.estimators"
-        return [EntryPoint("lookup", f"{__name__}:Lookup", group)]
-
-    with pytest.raises(SpecError, match="unknown class 'lookup'"):
-        estimate(LOOKUP)
-    monkeypatch.setattr(registry, "entry_points", installed)
-    monkeypatch.setitem(sys.modules, __name__, sys.modules[Lookup.__module__])
-    registry._load_installed.cache_clear()
-    assert estimate(LOOKUP).area_um2 == 16
 
 
 @pytest.mark.parametrize("name", ["sram", "compound"])

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.mapspace import NaiveSpace, RandomPruned
+from naive.search import as_pack, first_order
 from support.examples import ENERGY, MATMUL, accelerator, fixed
 from support.small_mapspaces import problems
 
 from sparsim import EmptyMapspaceError, MappingError, SpecError, evaluate
 from sparsim.files.native import load_text
-from sparsim.mapper.indexed_mapspace import as_pack, first_order, lower_mapspace, mapping_of, sizes
+from sparsim.mapper.indexed_mapspace import lower_mapspace, mapping_of, sizes
 from sparsim.model.lower import lower_mappings
 from sparsim.records import (
     Accelerator,

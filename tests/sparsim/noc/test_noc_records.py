@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from support.noc_patterns import peak_bits_per_cycle
 
 from sparsim.errors import MappingError, SparsimError, SpecError
 from sparsim.machines.eyeriss.noc import (
@@ -40,7 +41,7 @@ def test_ports_and_peaks_of_eyeriss_v2(
     network = V2.network(role)
     assert V2.pes == 192
     assert V2.ports(role) == ports
-    assert V2.peak_bits_per_cycle(role) == bits
+    assert peak_bits_per_cycle(V2, role) == bits
     assert network.words_per_port(False) * bits / network.port_bits == raw
     if compressed is not None:
         assert network.words_per_port(True) * bits / network.port_bits == compressed

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from msgspec.structs import replace
 from support.small_pes import IDEAL
 
-from sparsim.errors import SpecError
 from sparsim.machines.eyeriss.pe.conv_tiling import Conv, Tiling
 from sparsim.machines.eyeriss.pe.pe_estimate import estimate
 from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V1_5_PE, EYERISS_V2_PE
 from sparsim.machines.eyeriss.pe.random_columns import column_words
-from sparsim.machines.eyeriss.pe.spad_capacity import most_filters, weight_overflow
+from sparsim.machines.eyeriss.pe.spad_capacity import weight_overflow
 from sparsim.records.pe_spec import Spad
 
 
@@ -49,28 +46,3 @@ def test_what_fits() -> None:
     dense = estimate(EYERISS_V1_5_PE, conv, Tiling(M0=np.array([18, 19]), C0=4), 0.5, 0.9)
     assert dense.fits.tolist() == [True, False]
     assert dense.weight_overflow.tolist() == pytest.approx([0.0, 1.0])
-
-
-def test_most_filters() -> None:
-    """Dense columns by counting words, sparse ones against their chance."""
-    assert most_filters(EYERISS_V2_PE, np.array([6, 7, 12, 16]), 1.0).tolist() == [32, 26, 16, 12]
-    assert most_filters(EYERISS_V1_5_PE, np.array([12, 100, 225]), 0.1).tolist() == [18, 2, 0]
-    assert most_filters(EYERISS_V2_PE, 16, np.array([0.0, 0.2, 0.9])).tolist()[:2] == [32, 32]
-    m = most_filters(EYERISS_V2_PE, 16, 0.5, quantile=0.9)
-    tiles = np.array([m, m + 1]), np.array([16, 16]), np.array([0.5, 0.5])
-    fits, fails = weight_overflow(EYERISS_V2_PE, *tiles)
-    assert fits <= 0.1 < fails
-
-
-@pytest.mark.parametrize(
-    ("columns", "density", "quantile", "message"),
-    [
-        (0, 0.5, 0.9, "pe: columns are 0, allowed is 1 and more"),
-        (3, -0.5, 0.9, "pe: weight density is -0.5, allowed is 0 to 1"),
-        (3, 0.5, 1.1, "pe: quantile is 1.1, allowed is 0 to 1"),
-    ],
-)
-def test_what_is_refused(columns: Any, density: float, quantile: float, message: str) -> None:
-    with pytest.raises(SpecError) as caught:
-        most_filters(EYERISS_V2_PE, columns, density, quantile)
-    assert str(caught.value) == message

@@ -14,7 +14,8 @@ from sparsim.records.pe_spec import Spad
 
 def test_published_sizes() -> None:
     """JETCAS section IV: spads of 3284 bits, 192 weights with counts; JSSC: filters of 224 weights."""
-    assert EYERISS_V2_PE.spad_bits == 3284
+    names = ("iact_address", "iact_data", "weight_address", "weight_data", "psum")
+    assert sum(getattr(EYERISS_V2_PE, name).size_bits for name in names) == 3284
     assert EYERISS_V2_PE.weight_data.words * EYERISS_V2_PE.simd_width == 192
     assert EYERISS_V2_PE.weight_data.size_bits == 8 * 288
     assert EYERISS_V2_PE.fill_cycles == 6

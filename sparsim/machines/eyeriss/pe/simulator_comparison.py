@@ -25,11 +25,6 @@ class Comparison(NamedTuple):
         return _error(self.analytic.cycles, self.actual.cycles)
 
     @property
-    def busy_error(self) -> float:
-        """Of busy cycles: how nonzeros of iacts and weights go together, without balance and pipeline."""
-        return _error(self.analytic.busy_cycles, self.actual.busy_cycles)
-
-    @property
     def balance_error(self) -> float:
         return _error(self.analytic.load_balance, self.actual.load_balance)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from sparsim.errors import SpecError
 from sparsim.machines.eyeriss.pe.conv_tiling import Conv, Tiling, segments
-from sparsim.machines.eyeriss.pe.random_columns import Ints, Reals, checked_density, column_words
+from sparsim.machines.eyeriss.pe.random_columns import Ints, Reals, column_words
 from sparsim.records.pe_spec import SparsePE
 
 
@@ -40,23 +39,3 @@ def weight_overflow(pe: SparsePE, m: Ints, columns: Ints, density: Reals) -> Rea
     length = 1 << most.bit_length()
     sums = np.fft.irfft(np.fft.rfft(words, length, axis=1) ** columns[:, None], length, axis=1)
     return np.asarray(np.clip(sums[:, pe.weight_data.words + 1 :].sum(axis=1), 0.0, 1.0)[place])
-
-
-def most_filters(pe: SparsePE, columns: ArrayLike, weight_density: ArrayLike, quantile: float = 0.99) -> Ints:
-    """Largest M0 with which `columns` = C0 * S columns of random weights fit in that share of all tiles; 0
-    if none does.
-
-    Raises SpecError for densities and quantiles outside [0, 1] and columns below 1.
-    """
-    checked_density("weight", weight_density)
-    number, density = np.broadcast_arrays(columns, np.asarray(weight_density, np.float64))
-    if number.size and number.min() < 1:
-        raise SpecError(f"columns are {number.min()}, allowed is 1 and more", path="pe")
-    if not 0.0 <= quantile <= 1.0:
-        raise SpecError(f"quantile is {quantile:g}, allowed is 0 to 1", path="pe")
-    m = np.arange(1, pe.psum.words + 1)
-    tiles = np.broadcast_arrays(m[:, None], number.ravel(), density.ravel())
-    chance = weight_overflow(pe, *(x.ravel() for x in tiles)).reshape(len(m), -1)
-    # more filters never take less: the number that fit is the largest that fits
-    found: Ints = (chance <= 1.0 - quantile + 1e-9).sum(axis=0).reshape(number.shape)
-    return found
