@@ -241,7 +241,7 @@ def study(
     designs: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
     """Train, prune, map and cost PointNet++, and write the report; call it again to go on after a stop."""
-    for library in ("markdown_it", "matplotlib", "pyarrow"):
+    for library in ("jinja2", "markdown_it", "matplotlib", "pyarrow"):
         require(library, "python -m pointnet study", "study")
     from pointnet.study.design_costs import CHIPS
     from pointnet.study.design_costs import designs as known

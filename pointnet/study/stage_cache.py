@@ -17,7 +17,7 @@ from sparsim.cache import checked, digest_of, sources_digest, with_checksum
 from sparsim.errors import SparsimWarning
 from sparsim.fileio.writing import write_bytes
 
-_PROGRAM = ("*.py", "*.yaml", "*.csv")  # files that results depend on
+_PROGRAM = ("*.py", "*.yaml", "*.csv", "*.jinja")  # files that results depend on
 
 
 class Stages:
