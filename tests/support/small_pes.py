@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 from msgspec.structs import replace
 
 from sparsim.machines.eyeriss.pe.conv_tiling import Conv, Tiling
+from sparsim.machines.eyeriss.pe.cycle_simulator import ArrayRun, run_array
 from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V2_PE
 from sparsim.records.pe_spec import Spad, SparsePE
 
@@ -70,3 +71,11 @@ def random_masks(
 ) -> tuple[np.ndarray, np.ndarray]:
     iacts, weights = mask_shapes(conv)
     return rng.random(iacts) < iact_density, rng.random(weights) < weight_density
+
+
+def run_pe(pe: SparsePE, iacts: np.ndarray, weights: np.ndarray, stride: int = 1) -> ArrayRun:
+    """One pass of one PE: `iacts` (C0, columns), `weights` (M0, C0, S)."""
+    (c, columns), (m, _, s) = iacts.shape, weights.shape
+    conv = Conv(M=m, C=c, S=s, Q=(columns - s) // stride + 1, U=stride)
+    tiling = Tiling(M0=conv.M, C0=conv.C, Q0=conv.Q)
+    return run_array(pe, conv, tiling, iacts[None, :, None], weights[None, :, :, None])

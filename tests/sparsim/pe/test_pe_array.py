@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from msgspec.structs import replace
 from naive import pe as naive
-from support.small_pes import IDEAL, Work, mask_shapes, random_masks, works
+from support.small_pes import IDEAL, Work, mask_shapes, random_masks, run_pe, works
 
 from sparsim.errors import MappingError, SpecError
 from sparsim.machines.eyeriss.pe.closed_forms import effectual_macs
 from sparsim.machines.eyeriss.pe.conv_tiling import Conv, Tiling
-from sparsim.machines.eyeriss.pe.cycle_simulator import conv_of, run_array, run_pe
+from sparsim.machines.eyeriss.pe.cycle_simulator import run_array
 from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V1_5_PE, EYERISS_V2_PE
 
 ONE_MAC = replace(IDEAL, simd_width=1)
@@ -109,11 +109,6 @@ def test_threads_do_not_disturb_each_other() -> None:
         assert list(runs) == alone
 
 
-def test_the_layer_of_masks() -> None:
-    conv = Conv(G=2, M=3, C=4, R=3, S=5, P=6, Q=7, U=2)
-    assert conv_of(*(np.zeros(shape) for shape in mask_shapes(conv)), 2) == conv
-
-
 @pytest.mark.parametrize(
     ("conv", "tiling", "level", "message"),
     [
@@ -162,8 +157,3 @@ def test_what_is_refused(conv: Conv, tiling: Tiling, message: str) -> None:
     with pytest.raises(SpecError) as caught:
         run_array(EYERISS_V2_PE, conv, tiling, np.ones((1,) * 4), np.ones((1,) * 5))
     assert str(caught.value) == message
-
-
-def test_one_pass_needs_its_axes() -> None:
-    with pytest.raises(SpecError, match="masks have 1 and 3 axes"):
-        run_pe(EYERISS_V2_PE, np.ones(3), np.ones((1, 1, 1)))

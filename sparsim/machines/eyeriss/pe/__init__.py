@@ -6,7 +6,7 @@ tile of M0 filters and C0 channels of one filter row and slides a window of C0 *
 
     spec          SparsePE, the record           eyeriss   those of Eyeriss v1, v1.5 and v2
     csc           compressed masks               geometry  Conv, Tiling, Accesses
-    array         run_pe, run_array: the twin    estimate  the analytic model
+    array         run_array: the twin            estimate  the analytic model
     compare       both, with the error           capacity  what fits a PE
     closed_forms  cycles known without either
 """

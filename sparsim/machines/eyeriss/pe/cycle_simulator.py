@@ -46,26 +46,6 @@ class ArrayRun(NamedTuple):
         return self.macs / slots if slots else 1.0
 
 
-def run_pe(pe: SparsePE, iacts: Bools, weights: Bools, stride: int = 1, *, limited: bool = True) -> ArrayRun:
-    """One pass of one PE: `iacts` (C0, columns), `weights` (M0, C0, S); errors as of `run_array`."""
-    iacts, weights = np.asarray(iacts), np.asarray(weights)
-    if iacts.ndim != 2 or weights.ndim != 3:
-        raise SpecError(
-            f"masks have {iacts.ndim} and {weights.ndim} axes, needed are 2: C0, columns; and 3: M0, C0, S",
-            path="pe",
-        )
-    conv = conv_of(iacts[None, :, None], weights[None, :, :, None], stride)
-    tiling = Tiling(M0=conv.M, C0=conv.C, Q0=conv.Q)
-    return run_array(pe, conv, tiling, iacts[None, :, None], weights[None, :, :, None], limited=limited)
-
-
-def conv_of(iacts: Bools, weights: Bools, stride: int = 1) -> Conv:
-    """The layer that masks (G, C, rows, columns) and (G, M, C, R, S) belong to."""
-    g, m, c, r, s = np.shape(weights)
-    _, _, rows, columns = np.shape(iacts)
-    return Conv(g, m, c, r, s, (rows - r) // stride + 1, (columns - s) // stride + 1, stride)
-
-
 def run_array(
     pe: SparsePE, conv: Conv, tiling: Tiling, iacts: Bools, weights: Bools, *, limited: bool = True
 ) -> ArrayRun:
