@@ -53,7 +53,7 @@ def test_documents_of_version_1_mean_the_same_layer_mapping_and_chip() -> None:
     chip = small_chip()
     layer = traced(nn.Conv2d(2, 4, (3, 5)), 2, HEIGHT, WIDTH)
     mapping = plan_layer(chip, layer).mapping
-    records = [layer, mapping, chip.spec, chip.policy]
+    records = [layer, mapping, chip.spec, chip.accelerator.policy]
     old = dump(*map(swap_axes, records)).replace("sparsim: 2", "sparsim: 1")
     assert "R*Wdilation + P*Wstride" in old
     loaded = load_text(old)
