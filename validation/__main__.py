@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 from rich.progress import track
 
-from sparsim.model.evaluate import announce_compilation
 from sparsim.report.console import messages, results, run
 from validation import live_timeloop as live
 from validation import validation_page as docs
@@ -71,8 +70,7 @@ def main(
 
 def run_cases(cases: list[Case], accounting: str) -> list[Outcome]:
     progress = track(cases, "comparing", console=messages(), transient=True)
-    with announce_compilation():
-        return [run_case(case, accounting) for case in progress]
+    return [run_case(case, accounting) for case in progress]
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sparsim.errors import EnergyWarning, SpecError
 from sparsim.files.timeloop.read_documents import read_documents
-from sparsim.model.evaluate import announce_compilation, evaluate
+from sparsim.model.evaluate import evaluate
 from sparsim.model.result import Evaluation
 from sparsim.records import Accelerator, Dataspace, Density, Layer, Mapping
 from sparsim.records.layer_counts import tensor_shape
@@ -149,8 +149,7 @@ def main(directory: Path, write_docs: bool) -> None:
     if not find_cases(directory, "timeloop-3"):
         click.echo(f"no case folder (YAML documents and a stats.txt) at or below {directory}")
         sys.exit(2)
-    with announce_compilation():
-        rows = compare_cases(directory)
+    rows = compare_cases(directory)
     found = table(rows)
     if write_docs:
         write_blocks(PAGE, {"layers": found})

@@ -95,10 +95,9 @@ def _chip(name: str, dram_gb_per_s: float | None) -> Chip:
 def _plan(found_chip: Chip, layers: Sequence[Layer], objective: Any) -> NetworkEvaluation:
     """Shows on stderr, where that is a terminal, which layer was planned last."""
     from sparsim.machines.eyeriss import plan_network
-    from sparsim.model.evaluate import announce_compilation
 
     done = 0
-    with announce_compilation(), _status() as show:
+    with _status() as show:
 
         def progress(found: Any) -> None:
             nonlocal done

@@ -187,11 +187,10 @@ def _search(
 ) -> Iterator[tuple[Layer, SearchResult]]:
     """Layer after layer, until one is interrupted or has no mapping."""
     from sparsim.mapper.network_search import search_each
-    from sparsim.model.evaluate import announce_compilation
 
     for layer in inputs.layers:
         try:
-            with announce_compilation(), _live(layer) as progress:
+            with _live(layer) as progress:
                 (result,) = search_each(
                     inputs.accelerator, [layer], cache=cache, progress=progress, **options
                 )

@@ -64,16 +64,14 @@ def evaluate_files(
     if documents.mapping is None:
         raise SpecError("no 'mapping' given", path=documents.where)
 
-    from sparsim.model.evaluate import announce_compilation, evaluate
+    from sparsim.model.evaluate import evaluate
 
-    with announce_compilation():
-        evaluation = evaluate(
-            documents.accelerator,
-            layer,
-            documents.mapping,
-            accounting=accounting,  # type: ignore[arg-type]
-        )
-    return evaluation
+    return evaluate(
+        documents.accelerator,
+        layer,
+        documents.mapping,
+        accounting=accounting,  # type: ignore[arg-type]
+    )
 
 
 def _summary(evaluation: Evaluation) -> str:

@@ -14,7 +14,7 @@ from sparsim.errors import SpecError
 from sparsim.mapper.bound_constants import SearchArrays, bound_pack, space_bound
 from sparsim.mapper.incumbents import Entry, Incumbents
 from sparsim.mapper.indexed_mapspace import Space, mapping_of
-from sparsim.mapper.kernels.candidates import BOUND, PASSED, assemble_candidates
+from sparsim.mapper.kernels.candidates import LOWER_BOUND, PASSED, assemble_candidates
 from sparsim.mapper.kernels.lower_bounds import TEST_FAN
 from sparsim.mapper.objective_arrays import codes, values
 from sparsim.mapper.relaxation import Relaxation, Relaxing
@@ -124,7 +124,7 @@ class Engine:
         """Whether all mappings of this part are worse than the best by their first objective; counts them."""
         if self.known.floor <= self.limit[0]:
             return False
-        self.rejected[BOUND] += math.prod(map(len, (*self.space.factors, self.space.keep)))
+        self.rejected[LOWER_BOUND] += math.prod(map(len, (*self.space.factors, self.space.keep)))
         return True
 
     def make_work(self) -> CandidateWork:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsim.mapper.engine import ROOM, Engine
-from sparsim.mapper.kernels.candidates import BOUND, enumerate_candidates
+from sparsim.mapper.kernels.candidates import LOWER_BOUND, enumerate_candidates
 from sparsim.mapper.objective_arrays import values
 from sparsim.mapper.random_and_local import work_of
 from sparsim.model.arrays import CandidateWork, Ints, Reals
@@ -114,7 +114,7 @@ def _evaluate(engine: Engine, work: CandidateWork, candidates: Ints, bounds: Rea
     first, room, seen = 0, ROOM // 8, 0
     while seen < len(candidates):
         if tuple(keys[seen].tolist()) > tuple(engine.limit.tolist()):
-            engine.rejected[BOUND] += len(candidates) - seen
+            engine.rejected[LOWER_BOUND] += len(candidates) - seen
             break
         last = min(first + room, int(ends[-1]))
         number = np.arange(last - first).astype(ends.dtype) + first

@@ -46,7 +46,7 @@ class Space(NamedTuple):
     free: tuple[tuple[int, ...], ...]  # per tiling level: the dims between, in the shape's order
     split: Ints  # (T,) split of a spatial level, -1: free; 0 for temporal ones
     keep: Ints  # (choices, S) bit masks of dataspaces, in the order of 17.5
-    flags: Ints  # (S, 3) bit masks of dataspaces: no link, no multicast, no temporal reuse
+    flags: Ints  # (S, 4) as those of a MappingPack; none are kept
     min_parallelism: float
 
 
@@ -122,7 +122,7 @@ def mapping_of(
     levels = []
     for s in reversed(range(len(arch.storage))):
         first, outermost = int(pack.first_tiling[s]), int(pack.first_tiling[s + 1]) - 1
-        no_link, no_multicast, no_reuse = (names(int(mask)) for mask in space.flags[s])
+        _, no_link, no_multicast, no_reuse = (names(int(mask)) for mask in space.flags[s])
         levels.append(
             LevelMapping(
                 level=arch.storage[-1 - s].name,
@@ -252,7 +252,7 @@ def _flags(arch: Architecture, shape: Shape, mapspace: Mapspace) -> Ints:
         return sum(1 << v for v, d in enumerate(shape.dataspaces) if d.name in names)
 
     rows = [
-        (mask(c.no_link_transfer), mask(c.no_multicast_no_reduction), mask(c.no_temporal_reuse))
+        (0, mask(c.no_link_transfer), mask(c.no_multicast_no_reduction), mask(c.no_temporal_reuse))
         for c in _constraints(arch, mapspace)
     ]
     return np.array(rows, np.int64)

@@ -274,7 +274,7 @@ class SpacePack(NamedTuple):
     fan: Ints  # (T, X) of the spatial tiling levels, 1 x 1 of the others
     keep: Ints  # (choices, S) bit masks of dataspaces
     always: Ints  # (S,) bit masks of dataspaces that every choice keeps
-    flags: Ints  # (S, 3) bit masks of dataspaces: no link, no multicast, no temporal reuse
+    flags: Ints  # (S, 4) as those of a MappingPack; none are kept
     parallelism: Reals  # (1,) least share of all instances
 
 
@@ -321,7 +321,7 @@ class ChainPack(NamedTuple):
     tiled: Ints  # (S, R, E) whether the divisor may be the extent of a tile of the level
     looped: Ints  # (S, R) whether the level may have a loop in time
     distinct: Ints  # (D,) bit masks of dims along which tiles never overlap
-    flags: Ints  # (S, 3) bit masks of dataspaces: no link, no multicast, no temporal reuse
+    flags: Ints  # (S, 4) as those of a MappingPack; none are kept
     size: Ints  # (D, W) words of possible tiles, ascending
     sizes: Ints  # (D,) how many of them there are
     share: Reals  # (S, D, A, W + 1) least part of the dense accesses that stays; at the end the least of all

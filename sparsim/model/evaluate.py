@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Dict
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numba.core import event
 from numpy.typing import NDArray
 
 from sparsim.errors import MappingError, SpecError, near, warn_of_energies
@@ -27,7 +24,7 @@ from sparsim.model.arrays import (
 from sparsim.model.consistency import check
 from sparsim.model.decode import Decoder
 from sparsim.model.density_tables import count_accesses, fill_table, load_masks
-from sparsim.model.kernels.driver import analyse_one, finish_one, run_batch
+from sparsim.model.kernel_calls import analyse, finish, run_batch
 from sparsim.model.lower import (
     ACCOUNTING,
     lower_arch,
@@ -39,7 +36,7 @@ from sparsim.model.lower import (
 )
 from sparsim.model.result import Evaluation
 from sparsim.model.status import REASONS, mapping_error
-from sparsim.model.workspace import make_nest, make_scratch, most_children, no_table
+from sparsim.model.workspace import make_nest, make_scratch, most_children
 from sparsim.records import Accelerator, Layer, Mapping
 from sparsim.records.divisibility import Cover, covered, covers_of
 
@@ -88,44 +85,23 @@ def evaluate(
     tensors = load_masks(layer, masks or {})
     children = most_children(arch_pack, layer_pack, mappings)
     nest = make_nest(arch_pack, layer_pack, policy_pack, children)
-    status = analyse_one(arch_pack, layer_pack, policy_pack, mappings, 0, convention, True, nest)
+    status = analyse(arch_pack, layer_pack, policy_pack, mappings, convention, True, nest)
     if status != packs.OK:
         raise mapping_error(status, nest.info, accelerator.architecture, layer)
     table, counts = fill_table(arch_pack, layer, layer_pack, density, policy_pack, nest, tensors)
     scratch = make_scratch(arch_pack, layer_pack, density, policy_pack, nest, entries=len(table.k))
     if counts is not None:  # which accesses happen is counted once the rules are chosen
         table.probe[0] = 1
-        status = finish_one(arch_pack, layer_pack, density, policy_pack, table, True, *scratch)
+        status = finish(arch_pack, layer_pack, density, policy_pack, table, scratch)
         if status == packs.OK:
             table = count_accesses(counts, scratch.sparse, table, convention)
     if status == packs.OK:
-        status = finish_one(arch_pack, layer_pack, density, policy_pack, table, True, *scratch)
+        status = finish(arch_pack, layer_pack, density, policy_pack, table, scratch)
     if status != packs.OK:
         raise mapping_error(status, nest.info, accelerator.architecture, layer)
     decoder = Decoder(accelerator, layer, (arch_pack, layer_pack, policy_pack), scratch, accounting)
     warn_of_energies(warnings)
     return decoder.evaluation(warnings)
-
-
-@contextmanager
-def announce_compilation() -> Iterator[None]:
-    """Tell a terminal if kernels are compiled inside the block, which happens once per installation."""
-
-    class Listener(event.Listener):
-        said = not sys.stderr.isatty()
-
-        def on_start(self, event: object) -> None:
-            if not self.said:
-                self.said = True
-                print(
-                    "sparsim: compiling the kernels, once (about half a minute)", file=sys.stderr, flush=True
-                )
-
-        def on_end(self, event: object) -> None:
-            pass
-
-    with event.install_listener("numba:compile", Listener()):
-        yield
 
 
 class BatchResult(NamedTuple):
@@ -192,9 +168,8 @@ def evaluate_pack(
         nest = make_nest(arch_pack, layer_pack, policy_pack, children)
         scratch = make_scratch(arch_pack, layer_pack, density, policy_pack, nest)
         run_batch(
-            arch_pack, layer_pack, density, policy_pack, no_table(nest), mappings, *bounds, convention,
-            networks, *scratch, out,
-        )  # fmt: skip
+            arch_pack, layer_pack, density, policy_pack, mappings, bounds, convention, networks, scratch, out
+        )
 
     edges = np.linspace(0, total, max(min(threads, total), 1) + 1).astype(int).tolist()
     chunks = list(pairwise(edges))

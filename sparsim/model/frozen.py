@@ -13,7 +13,7 @@ from sparsim.errors import SpecError, warn_of_energies
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import CostPack, DensityPack, LayerPack, NestPack, Reals, SparsePack
 from sparsim.model.evaluate import Accounting, accounting_code, checked_once, covered_once, refuse_tabulated
-from sparsim.model.kernels.driver import analyse_one, run_frozen
+from sparsim.model.kernel_calls import analyse, run_network
 from sparsim.model.lower import (
     layer_sizes,
     lower_arch,
@@ -48,7 +48,7 @@ class FrozenResult(NamedTuple):
 
 
 class _Workspace(NamedTuple):
-    """The arrays that `run_frozen` writes to. They belong to one call at a time."""
+    """The arrays that `run_network` writes to. They belong to one call at a time."""
 
     nests: NestPack
     sparse: SparsePack
@@ -102,7 +102,7 @@ class Frozen:
             refuse_tabulated(layer, density, "Frozen")
             pack = lower_policy(accelerator, layer.shape)
             nest = make_nest(self._arch, row, pack, children)
-            status = analyse_one(self._arch, row, pack, one, 0, convention, self._networks, nest)
+            status = analyse(self._arch, row, pack, one, convention, self._networks, nest)
             if status != packs.OK:
                 raise mapping_error(status, nest.info, accelerator.architecture, layer, name_layer=True)
             wide = lower_padded(layer, sizes)
@@ -143,7 +143,7 @@ class Frozen:
             work = self._spare.pop()  # no other thread can take the same one
         except IndexError:
             work = self._workspace()
-        run_frozen(
+        run_network(
             self._arch, self._rows, DensityPack(self._kinds, values), self._policy, self._table,
             self._networks, *work, out,
         )  # fmt: skip

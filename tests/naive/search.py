@@ -23,8 +23,8 @@ def first_order(space: Space) -> Ints:
 
 def as_pack(space: Space, factor: Ints, order: Ints, split: Ints, keep: Ints) -> MappingPack:
     """Mappings for `evaluate_batch`: factor and order (B, T, R), split (B, T), keep (B, S)."""
-    flags = np.empty((*keep.shape, 4), np.int64)
-    flags[:, :, 0], flags[:, :, 1:] = keep, space.flags
+    flags = np.repeat(space.flags[None], len(keep), axis=0)
+    flags[:, :, 0] = keep
     return MappingPack(factor, order, split, flags)
 
 

@@ -95,7 +95,7 @@ def arrays_of(arguments: Any) -> list[np.ndarray[Any, Any]]:
 
 def test_calls_at_the_same_time_share_nothing_that_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """What one call's kernel writes to is out of reach of the other call, whenever threads switch."""
-    kernel, both_inside, turn = evaluation.run_frozen, threading.Barrier(2, timeout=60), threading.Lock()
+    kernel, both_inside, turn = evaluation.run_network, threading.Barrier(2, timeout=60), threading.Lock()
     seen: list[tuple[list[Any], list[Any]]] = []
 
     def watched(*arguments: Any) -> None:
@@ -111,7 +111,7 @@ def test_calls_at_the_same_time_share_nothing_that_is_written(monkeypatch: pytes
     shared = network(2)
     shape = shared._kinds.shape
     inputs = [np.full(shape, 0.6), np.full(shape, 0.4)]
-    monkeypatch.setattr(evaluation, "run_frozen", watched)
+    monkeypatch.setattr(evaluation, "run_network", watched)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(shared, inputs))
     (arrays, written), (other_arrays, other_written) = seen

@@ -7,14 +7,15 @@ its completions with it.
 import math
 
 from sparsim.mapper.kernels.lower_bounds import EXACT, TEST_FAN, bound_candidate, measure
-from sparsim.model.arrays import HAS_FORMAT, MIN_WORDS, SIZE, TABULATED
-from sparsim.model.kernels.jit import entry, inlined, kernel
+from sparsim.model.arrays import HAS_FORMAT, KEEP, MIN_WORDS, SIZE, TABULATED
+from sparsim.model.kernels.fill import fill
+from sparsim.model.kernels.jit import entry, kernel
 from sparsim.model.kernels.loop_nest import box_words
 from sparsim.model.kernels.pack_pointers import by_pointer
 from sparsim.model.kernels.tile_densities import most_nonzeros
 
 ENERGY, DELAY, EDP = 0, 1, 2  # metrics
-FAN_OUT, CAPACITY, BOUND = 0, 1, 2  # reasons of a rejection; the first also for too few instances
+FAN_OUT, CAPACITY, LOWER_BOUND = 0, 1, 2  # reasons of a rejection; the first also for too few instances
 PASSED = -1
 
 
@@ -32,7 +33,7 @@ def _exceeds(metric, limit, cycles, energy):
     return False
 
 
-@inlined
+@kernel
 def _fits_fan(arch, bound, space, w, r):
     """Take over the spatial factors of dim r; whether no level uses too many instances (model 17.6)."""
     for t in range(arch.tiling.shape[0]):
@@ -74,7 +75,7 @@ def _stored_words(layer, density, policy, bound, v, s, points):
     return most_nonzeros(density.kind[v], density.density[v], layer.words[v], points)
 
 
-@inlined
+@kernel
 def _fits_levels(arch, layer, density, policy, bound, space, w, r):
     """Whether the tiles of the dims from r on fit every level that has to keep them."""
     fits = True
@@ -136,7 +137,7 @@ def _utilization(arch, space, w):
     return share
 
 
-@inlined
+@kernel
 def _bound_choices(a, y, d, p, b, sp, w, metric, limit, index, n, out, values, rejected):
     """Append the bypass choices of the measured factors that pass to `n` candidates; their new number."""
     n_dims = index.shape[0]
@@ -146,7 +147,7 @@ def _bound_choices(a, y, d, p, b, sp, w, metric, limit, index, n, out, values, r
             continue
         bound_candidate(a, y, d, p, b, sp, w.factor, sp.place, sp.free, sp.keep[choice], w, w.out)
         if _exceeds(metric, limit, w.out[0], w.out[1]):
-            rejected[BOUND] += 1.0
+            rejected[LOWER_BOUND] += 1.0
             continue
         for dim in range(n_dims):
             out[n, dim] = index[dim]
@@ -169,8 +170,10 @@ def enumerate_candidates(
     a, y, d, p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
     b, sp, w = by_pointer(bound), by_pointer(space), by_pointer(work)
     n_dims, n_keep = index.shape[0], sp.keep.shape[0]
-    w.used[n_dims] = 1
-    w.least[n_dims] = 1
+    for t in range(w.used.shape[1]):
+        fill(w.used[n_dims, t], 1)
+    for s in range(w.least.shape[1]):
+        fill(w.least[n_dims, s], 1)
     n, r = 0, n_dims - 1
     while steps > 0:
         steps -= 1
@@ -182,7 +185,7 @@ def enumerate_candidates(
             reason = CAPACITY
         elif metric[0] == DELAY:
             if math.ceil(b.compute[0] / _most_units(a, b, sp, w, r)) + a.latency > limit[0]:
-                reason = BOUND
+                reason = LOWER_BOUND
         if reason == PASSED and r > 0:
             r -= 1
             continue
@@ -298,9 +301,9 @@ def _assemble(arch, space, candidate, digit, real, factor, order, split, flags):
         n, _, _ = _choices(space, factor, t, real)
         split[t] = _arrange(space, factor, t, digit[t, 0], digit[t, 1], n, real, order[t])
     for s in range(flags.shape[0]):
-        flags[s, 0] = space.keep[candidate[n_dims], s]
-        for i in range(3):
-            flags[s, i + 1] = space.flags[s, i]
+        for i in range(flags.shape[1]):
+            flags[s, i] = space.flags[s, i]
+        flags[s, KEEP] = space.keep[candidate[n_dims], s]
 
 
 @kernel
@@ -314,7 +317,7 @@ def _verdict(a, y, d, p, b, sp, w, m, i, keep, metric, limit):
     if not _fits_choice(a, y, d, p, b, keep, w):
         return CAPACITY
     bound_candidate(a, y, d, p, b, sp, m.factor[i], m.order[i], w.fixed, keep, w, w.out)
-    return BOUND if _exceeds(metric, limit, w.out[0], w.out[1]) else PASSED
+    return LOWER_BOUND if _exceeds(metric, limit, w.out[0], w.out[1]) else PASSED
 
 
 @entry

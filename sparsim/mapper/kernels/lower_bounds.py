@@ -8,28 +8,9 @@ Metadata and networks cost nothing here.
 
 import math
 
-from sparsim.model.arrays import (
-    BLOCK,
-    CLUSTER,
-    COUNT_ALL,
-    DATA_ACTIONS,
-    ELIDE_FIRST_FILL,
-    FILL,
-    FIXED,
-    HAS_FORMAT,
-    HYPERGEOMETRIC,
-    IS_COMPRESSED,
-    OPT_TARGET,
-    READ,
-    READ_BW,
-    SAF_LEVEL,
-    SAF_OPTION0,
-    SAF_OPTION1,
-    SHARED_BW,
-    UPDATE,
-    WRITE_BW,
-)
-from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model import arrays as k
+from sparsim.model.kernels.fill import fill
+from sparsim.model.kernels.jit import kernel
 from sparsim.model.kernels.loop_nest import box_words
 from sparsim.model.kernels.tile_densities import nonzeros_in_tensor
 
@@ -43,9 +24,10 @@ def measure(arch, layer, factor, w):
     """Fill tile, union, children and instances of the work arrays from the factors (model 3.2, 7.5)."""
     ext, tile, union = w.ext, w.tile, w.union
     n_levels, n_data, n_dims = tile.shape[0], tile.shape[1], ext.shape[0]
-    ext[:] = 1
-    w.children[:] = 1
-    union[:] = 0
+    fill(ext, 1)
+    fill(w.children, 1)
+    for s in range(n_levels):
+        fill(union[s], 0)
     for t in range(arch.tiling.shape[0]):
         s, spatial = arch.tiling[t, 0], arch.tiling[t, 1] == 1
         for dim in range(n_dims):
@@ -70,9 +52,10 @@ def measure(arch, layer, factor, w):
 def count_deliveries(arch, layer, bound, space, factor, place, free, w):
     """Fill groups and words (model 7.3, 7.4); `place` and `free` are those of a SpacePack.
 
-    words[k, v]: iterations that deliver to one child of level k a tile of v that it does not hold.
+    words[s, v]: iterations that deliver to one child of level s a tile of v that it does not hold.
     """
-    w.groups[:] = 1
+    for s in range(w.groups.shape[0]):
+        fill(w.groups[s], 1)
     n_data, n_dims = w.tile.shape[1], w.ext.shape[0]
     for v in range(n_data):
         relevant, distinct, plain = layer.relevant[v], bound.distinct[v], layer.plain[v] == 1
@@ -80,7 +63,7 @@ def count_deliveries(arch, layer, bound, space, factor, place, free, w):
         for t in range(arch.tiling.shape[0] - 1, -1, -1):
             s = arch.tiling[t, 0]
             if arch.tiling[t, 1] == 1:
-                if space.flags[s, 1] >> v & 1:
+                if space.flags[s, k.NO_MULTICAST] >> v & 1:
                     w.groups[s, v] = w.children[s]
                 else:
                     for dim in range(n_dims):
@@ -113,22 +96,22 @@ def count_deliveries(arch, layer, bound, space, factor, place, free, w):
                     if distinct >> dim & 1:
                         paid *= factor[t, dim]
             if t == arch.first_tiling[s]:
-                again = s == 0 or space.flags[s - 1, 2] >> v & 1 == 1
+                again = s == 0 or space.flags[s - 1, k.NO_REUSE] >> v & 1 == 1
                 w.words[s, v] = steps if again and w.children[s] == 1 else paid
 
 
-@inlined
+@kernel
 def stored_share(kind, density, total, points):
     """(share, chance): least expected density of a tile, least chance that it is not dropped as empty, the
     latter under a parent with metadata; together with the reference's peculiarities (model 9.5)."""
-    if kind == FIXED:
+    if kind == k.FIXED:
         x = points * density
         low = math.floor(x)
         above = x - low
         if int(math.floor(low / points * points)) > 0:
             return density, 1.0
         return (density if low == 0.0 else above * math.ceil(x) / points), above
-    if kind == HYPERGEOMETRIC:
+    if kind == k.HYPERGEOMETRIC:
         nonzeros = nonzeros_in_tensor(density, total)
         if points <= total - nonzeros:
             return nonzeros / total, nonzeros / total
@@ -137,34 +120,34 @@ def stored_share(kind, density, total, points):
     return 0.0, 0.0
 
 
-@inlined
+@kernel
 def _shares(layer, density, policy, bound, keep, v, w):
     """Fill share[s, a]: least part of the dense accesses of v that stay actual, instances included."""
     share = w.share
     n_levels = share.shape[0]
     outer_format = False
     for s in range(n_levels - 1, -1, -1):
-        share[s, READ], share[s, FILL], share[s, UPDATE] = 1.0, 1.0, 1.0
+        share[s, k.READ], share[s, k.FILL], share[s, k.UPDATE] = 1.0, 1.0, 1.0
         if not keep[s] >> v & 1:
             continue
         part = 1.0
-        if outer_format or policy.format[s, v, HAS_FORMAT]:
+        if outer_format or policy.format[s, v, k.HAS_FORMAT]:
             stored, chance = stored_share(density.kind[v], density.density[v], layer.words[v], w.tile[s, v])
-            part = stored if policy.format[s, v, HAS_FORMAT] else chance
-            if outer_format and policy.format[s, v, IS_COMPRESSED]:
+            part = stored if policy.format[s, v, k.HAS_FORMAT] else chance
+            if outer_format and policy.format[s, v, k.IS_COMPRESSED]:
                 part *= chance  # vector accesses per block may be that few (model 14.1)
-        share[s, READ], share[s, FILL], share[s, UPDATE] = part, part, part
-        outer_format = policy.format[s, v, HAS_FORMAT] == 1
+        share[s, k.READ], share[s, k.FILL], share[s, k.UPDATE] = part, part, part
+        outer_format = policy.format[s, v, k.HAS_FORMAT] == 1
     for f in range(policy.saf.shape[0]):
         mine = False
-        for g in range(policy.saf[f, SAF_OPTION0], policy.saf[f, SAF_OPTION1]):
-            mine = mine or policy.option[g, OPT_TARGET] == v
-        level = policy.saf[f, SAF_LEVEL]
+        for g in range(policy.saf[f, k.SAF_OPTION0], policy.saf[f, k.SAF_OPTION1]):
+            mine = mine or policy.option[g, k.OPT_TARGET] == v
+        level = policy.saf[f, k.SAF_LEVEL]
         while level < n_levels and not keep[level] >> v & 1:
             level += 1
         if mine and level < n_levels:
-            share[level, READ] *= bound.left[f]
-            share[level, UPDATE] *= bound.left[f]
+            share[level, k.READ] *= bound.left[f]
+            share[level, k.UPDATE] *= bound.left[f]
             for s in range(level):
                 for a in range(3):
                     share[s, a] *= bound.left[f]
@@ -184,7 +167,8 @@ def bound_candidate(arch, layer, density, policy, bound, space, factor, place, f
         out[0], out[1] = cycles + arch.latency, energy
         return
     count_deliveries(arch, layer, bound, space, factor, place, free, w)
-    w.moved[:] = 0.0
+    for s in range(n_levels):
+        fill(w.moved[s], 0.0)
     exact, existing = bound.switch[EXACT] == 1, bound.existing[0]
     accounting = bound.accounting[0]
     for v in range(n_data):
@@ -209,9 +193,9 @@ def bound_candidate(arch, layer, density, policy, bound, space, factor, place, f
                 fills -= 1.0
             if layer.read_write[v]:
                 updates = content
-                if accounting != COUNT_ALL:
+                if accounting != k.COUNT_ALL:
                     reads -= w.part[s]
-                    if accounting == ELIDE_FIRST_FILL and s < outermost:
+                    if accounting == k.ELIDE_FIRST_FILL and s < outermost:
                         fills -= w.part[s]
             energy += _access_energy(arch, w, s, exact, reads, fills, updates)
             content = arriving
@@ -225,16 +209,16 @@ def may_lose_a_word(layer, v, instances):
     return not layer.plain[v] and not layer.read_write[v] and instances & (instances - 1) != 0
 
 
-@inlined
+@kernel
 def _access_energy(arch, w, s, exact, reads, fills, updates):
     """Least energy of a dataspace at level s, all instances; adds words to w.moved (model 14.1 to 14.3)."""
-    block, instances = arch.width[s, BLOCK], w.instances[s]
+    block, instances = arch.width[s, k.BLOCK], w.instances[s]
     energy = 0.0
     for a in range(3):
         count = reads
-        if a == FILL:
+        if a == k.FILL:
             count = fills
-        elif a == UPDATE:
+        elif a == k.UPDATE:
             count = updates
         if exact:
             count = max(math.ceil(count * ALMOST - 0.5), 0.0)
@@ -242,23 +226,23 @@ def _access_energy(arch, w, s, exact, reads, fills, updates):
         else:
             count = max(count * ALMOST * w.share[s, a] - ROUNDED_AWAY, 0.0)
             vectors = count / block
-        energy += vectors * arch.energy[s, DATA_ACTIONS + a]
-        w.moved[s, 0 if a == READ else 1] += count
-    return energy * min(instances, arch.mesh[s + 1, 2] // arch.width[s, CLUSTER])
+        energy += vectors * arch.energy[s, k.DATA_ACTIONS + a]
+        w.moved[s, 0 if a == k.READ else 1] += count
+    return energy * min(instances, arch.mesh[s + 1, 2] // arch.width[s, k.CLUSTER])
 
 
-@inlined
+@kernel
 def _bandwidth(arch, w, cycles):
     """`cycles`, or what the levels need for the words moved, if that is more."""
     for s in range(w.moved.shape[0]):
         read, write = w.moved[s, 0], w.moved[s, 1]
         need = 0.0
-        if arch.limit[s, READ_BW] > 0.0:
-            need = max(need, read / arch.limit[s, READ_BW])
-        if arch.limit[s, WRITE_BW] > 0.0:
-            need = max(need, write / arch.limit[s, WRITE_BW])
-        if arch.limit[s, SHARED_BW] > 0.0:
-            need = max(need, (read + write) / arch.limit[s, SHARED_BW])
+        if arch.limit[s, k.READ_BW] > 0.0:
+            need = max(need, read / arch.limit[s, k.READ_BW])
+        if arch.limit[s, k.WRITE_BW] > 0.0:
+            need = max(need, write / arch.limit[s, k.WRITE_BW])
+        if arch.limit[s, k.SHARED_BW] > 0.0:
+            need = max(need, (read + write) / arch.limit[s, k.SHARED_BW])
         need = math.ceil(need * ALMOST)
         if need > max(cycles, 1):
             cycles = need

@@ -10,7 +10,6 @@ import numpy as np
 
 from sparsim.mapper.kernels.lower_bounds import stored_share
 from sparsim.mapper.kernels.tile_chains import (
-    CHILD,
     OF,
     UNKNOWN,
     WAITS,
@@ -22,7 +21,9 @@ from sparsim.mapper.kernels.tile_chains import (
     next_digits,
     spread_out,
 )
-from sparsim.model.kernels.jit import entry, inlined, kernel
+from sparsim.model.arrays import CHILD
+from sparsim.model.kernels.fill import fill
+from sparsim.model.kernels.jit import entry, kernel
 from sparsim.model.kernels.pack_pointers import by_pointer
 from sparsim.model.kernels.tile_densities import most_nonzeros
 
@@ -43,7 +44,7 @@ def tile_shares(layer, density, size, out):
             out[v, i, MOST] = most_nonzeros(kind, nonzero, total, points)
 
 
-@inlined
+@kernel
 def _fill_rest(w, s, n, codes):
     """w.rest[code] := at most what a path still has to pay in level s."""
     later = 0.0
@@ -57,7 +58,7 @@ def _fill_rest(w, s, n, codes):
                 w.rest[code] += w.floor[w.queue[v, q]]
 
 
-@inlined
+@kernel
 def _append_loops(layer, chain, w, s, codes, limit, path):
     """Extend all paths by the loops in time of level s; path[s, code, state]: what came before.
 
@@ -69,7 +70,7 @@ def _append_loops(layer, chain, w, s, codes, limit, path):
     for code in range(codes - 1, -1, -1):
         if not w.live[code]:
             continue
-        w.digit[:] = 0
+        fill(w.digit, 0)
         for state in range(n_states):
             value = w.value[code, state]
             for dim in range(n_dims if value + w.rest[code] < limit else 0):
@@ -106,7 +107,7 @@ def _end_of_level(layer, chain, keep, w, s, n, state):
     return w.leave[state]
 
 
-@inlined
+@kernel
 def _leave_level(layer, chain, keep, w, s, n, codes, limit):
     """Drop the paths whose tiles do not fit level s, and deliver to it; what was added to the codes."""
     shift, n_states = 0, w.stride[w.digit.shape[0]]
@@ -115,15 +116,17 @@ def _leave_level(layer, chain, keep, w, s, n, codes, limit):
             v = w.delivery[j, OF]
             w.opened[v] += 1
             shift += w.weight[v]
-    w.leave[:n_states] = UNKNOWN
+    for state in range(n_states):
+        w.leave[state] = UNKNOWN
     for code in range(codes - 1, -1, -1):
         source = code - shift
         if source < 0 or not w.live[source]:
             if w.live[code]:
-                w.value[code, :n_states] = np.inf
+                for state in range(n_states):
+                    w.value[code, state] = np.inf
                 w.live[code] = 0
             continue
-        w.digit[:] = 0
+        fill(w.digit, 0)
         live = 0
         for state in range(n_states):
             value = w.value[source, state]
@@ -138,15 +141,15 @@ def _leave_level(layer, chain, keep, w, s, n, codes, limit):
     return shift
 
 
-@inlined
+@kernel
 def _shortest(layer, chain, keep, w, n, codes, n_states, base, limit, path):
     """Least cost of a path below `limit`, else `limit`; and the code at its end."""
     for code in range(codes):
         for state in range(n_states):
             w.value[code, state] = np.inf
     code, cost = 0, base
-    w.opened[:] = 0
-    w.digit[:] = 0
+    fill(w.opened, 0)
+    fill(w.digit, 0)
     for j in range(n):
         if w.delivery[j, CHILD] < 0:
             v = w.delivery[j, OF]
@@ -155,7 +158,8 @@ def _shortest(layer, chain, keep, w, n, codes, n_states, base, limit, path):
                 code += w.weight[v]
             else:
                 cost += delivery_cost(layer, chain, w, j, 0)
-    w.live[:codes] = 0
+    for other in range(codes):
+        w.live[other] = 0
     w.value[code, 0], w.live[code] = cost, 1
     for s in range(keep.shape[0]):
         _fill_rest(w, s, n, codes)
@@ -174,7 +178,18 @@ def _shortest(layer, chain, keep, w, n, codes, n_states, base, limit, path):
     return least, end
 
 
-@inlined
+@kernel
+def _forget(w, n, n_states, path):
+    """Costs and paths before the first search."""
+    for j in range(n):
+        for state in range(n_states):
+            w.cost[j, state] = UNKNOWN
+    for s in range(path.shape[0]):
+        for code in range(path.shape[1]):
+            fill(path[s, code], START)
+
+
+@kernel
 def _follow(w, code, n_states, path, loops):
     """The loops of the path that ends in `code`, outermost first: level, dim, bound. Returns their number."""
     n, state = 0, n_states - 1
@@ -212,8 +227,7 @@ def least_costs(layer, chain, work, keep, spread, scale, base, limit, out, path,
         out[i, 1] = limit
         if out[i, 0] >= limit:
             continue
-        w.cost[:n, :n_states] = UNKNOWN
-        path[:] = START
+        _forget(w, n, n_states, path)
         least, code = _shortest(y, c, keep, w, n, codes, n_states, base, limit / scale[i], path)
         out[i, 1] = least * scale[i]
         if path.shape[0] > 0 and out[i, 1] < limit:

@@ -6,19 +6,31 @@ Counts are those of `sparsim.mapper.kernels.lower_bounds`. `keep` (S,) says what
 import math
 
 from sparsim.mapper.kernels.lower_bounds import ALMOST, ROUNDED_AWAY, may_lose_a_word
-from sparsim.model.arrays import COUNT_ALL, ELIDE_FIRST_FILL, FILL, READ, UPDATE
-from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model.arrays import (
+    CHILD,
+    COUNT_ALL,
+    ELIDE_FIRST_FILL,
+    FILL,
+    NO_MULTICAST,
+    NO_REUSE,
+    PARENT,
+    READ,
+    UPDATE,
+)
+from sparsim.model.kernels.fill import fill
+from sparsim.model.kernels.jit import kernel
 from sparsim.model.kernels.loop_nest import box_words
 
-CHILD, PARENT, OF, WAITS, ALL = 0, 1, 2, 3, 4  # fields of a delivery
+OF, WAITS, ALL = 2, 3, 4  # fields of a delivery, after CHILD and PARENT
 UNKNOWN = -1.0
 
 
-@inlined
+@kernel
 def spread_out(layer, chain, spread, w):
     """Constants of the spatial factors (S, R): extents below, instances, groups, partitions."""
     n_levels, n_dims = spread.shape
-    w.below[:] = 1
+    for s in range(n_levels):
+        fill(w.below[s], 1)
     w.instances[n_levels - 1] = 1
     for v in range(w.groups.shape[1]):
         w.part[n_levels - 1, v] = layer.words[v]
@@ -35,7 +47,7 @@ def spread_out(layer, chain, spread, w):
                     groups *= spread[s, dim]
             if s > 0:
                 w.part[s - 1, v] = w.part[s, v] // (groups if layer.plain[v] else 1)
-            w.groups[s, v] = w.children[s] if chain.flags[s, 1] >> v & 1 else groups
+            w.groups[s, v] = w.children[s] if chain.flags[s, NO_MULTICAST] >> v & 1 else groups
         if s > 0:
             w.instances[s - 1] = w.instances[s] * w.children[s]
 
@@ -49,7 +61,7 @@ def _is_tile(chain, s, dim, extent):
     return 0
 
 
-@inlined
+@kernel
 def extents(chain, w):
     """Divisors of what is left of each dim for the loops in time, and their multiples by a prime; returns the
     number of states."""
@@ -76,7 +88,7 @@ def extents(chain, w):
     return n_states
 
 
-@inlined
+@kernel
 def deliveries(layer, chain, keep, w):
     """List who delivers what to whom, innermost first; returns (deliveries, codes).
 
@@ -88,7 +100,7 @@ def deliveries(layer, chain, keep, w):
         for s in range(keep.shape[0]):
             if not keep[s] >> v & 1:
                 continue
-            again = child < 0 or chain.flags[child, 2] >> v & 1 == 1
+            again = child < 0 or chain.flags[child, NO_REUSE] >> v & 1 == 1
             everything = again and w.children[child + 1] == 1
             waits = layer.plain[v] == 1 and not everything
             w.delivery[n, CHILD], w.delivery[n, PARENT], w.delivery[n, OF] = child, s, v
@@ -190,7 +202,7 @@ def delivery_cost(layer, chain, w, j, state):
     return w.cost[j, state]
 
 
-@inlined
+@kernel
 def fill_floors(layer, chain, w, n):
     """w.floor[j] := at most the cost of delivery j, every word once; returns their sum."""
     cost = 0.0

@@ -5,37 +5,9 @@ Densities play no part here. All numbers are for the instance at spatial coordin
 
 import math
 
-from sparsim.model.arrays import (
-    B_ACCESSES,
-    B_HOPS,
-    B_MULTICAST,
-    B_SCATTER,
-    BAD_COUNT,
-    BAD_NEGATIVE_FILLS,
-    BOUND,
-    CONTENT,
-    COUNT_ALL,
-    DIM,
-    ELIDE_FIRST_FILL,
-    FILL,
-    KIND,
-    LEVEL,
-    LINK,
-    MAX_COUNT,
-    N_REAL,
-    NO_MULTICAST,
-    NO_REUSE,
-    OK,
-    PARENT,
-    PEER,
-    READ,
-    REDUCE,
-    SHARE,
-    TEMPORAL,
-    UPDATE,
-)
+from sparsim.model import arrays as k
 from sparsim.model.kernels.imperfect_factors import cut_short
-from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model.kernels.jit import kernel
 from sparsim.model.kernels.temporal_walk import count_events, deliver_walk, distribute
 
 
@@ -47,34 +19,34 @@ def dense_traffic(arch, layer, flags, accounting, want_hops, nest):
         if want_hops or not layer.plain[v] or _may_reload(flags, nest, v):
             for s in range(nest.tile.shape[0]):
                 status = _deliver_exact(arch, layer, flags, want_hops, nest, s, v)
-                if status != OK:
+                if status != k.OK:
                     return status
         _share(nest, v)
         status = distribute(arch, layer, want_hops, nest, v)
-        if status != OK:
+        if status != k.OK:
             return status
         _bypass(nest, v)
         _peers(nest, v)
         if layer.cut[0]:
             cut_short(layer, flags, nest, v)
         status = _count(layer, accounting, nest, v)
-        if status != OK:
+        if status != k.OK:
             return status
-    return OK
+    return k.OK
 
 
-@inlined
+@kernel
 def _may_reload(flags, nest, v):
     """Whether children may get what they or neighbours hold already: computes, or where reuse is off."""
     if nest.fanout[0, v] > 1:
         return True
     for s in range(flags.shape[0]):
-        if flags[s, NO_REUSE] >> v & 1:
+        if flags[s, k.NO_REUSE] >> v & 1:
             return True
     return False
 
 
-@inlined
+@kernel
 def _deliver_plain(layer, flags, nest, v):
     """One bucket per level, and partitions (model 7.5): all there is where tiles never overlap.
 
@@ -88,26 +60,26 @@ def _deliver_plain(layer, flags, nest, v):
     part[s, v] = tile[s, v]
     steps, paid = 1.0, 1.0
     children, groups, union = 1, 1, 0
-    for i in range(nest.ops[N_REAL] - 1, -2, -1):
+    for i in range(nest.ops[k.N_REAL] - 1, -2, -1):
         m = real[i] if i >= 0 else -1
-        while s > (loop[m, LEVEL] if i >= 0 else -1):  # all loops that matter to level s are behind us
-            reuse = s > 0 and flags[s - 1, NO_REUSE] >> v & 1 == 0
+        while s > (loop[m, k.LEVEL] if i >= 0 else -1):  # all loops that matter to level s are behind us
+            reuse = s > 0 and flags[s - 1, k.NO_REUSE] >> v & 1 == 0
             words = (paid if reuse else steps) * (tile[s - 1, v] if s > 0 else 1)
-            if flags[s, NO_MULTICAST] >> v & 1:
+            if flags[s, k.NO_MULTICAST] >> v & 1:
                 groups = children
-            bucket[s, v, 0, B_MULTICAST], bucket[s, v, 0, B_SCATTER] = children // groups, groups
-            bucket[s, v, 0, B_ACCESSES], bucket[s, v, 0, B_HOPS] = groups * words, 0.0
+            bucket[s, v, 0, k.B_MULTICAST], bucket[s, v, 0, k.B_SCATTER] = children // groups, groups
+            bucket[s, v, 0, k.B_ACCESSES], bucket[s, v, 0, k.B_HOPS] = groups * words, 0.0
             n_bucket[s, v], fanout[s, v] = 1, children
-            flow[s, v, CONTENT], flow[s, v, LINK], flow[s, v, PEER] = groups * words, 0.0, 0.0
+            flow[s, v, k.CONTENT], flow[s, v, k.LINK], flow[s, v, k.PEER] = groups * words, 0.0, 0.0
             if s > 0:
                 part[s - 1, v] = part[s, v] * tile[s - 1, v] // union if union > 0 else part[s, v]
             children, groups, union = 1, 1, 0
             s -= 1
         if i < 0:
             break
-        bound = loop[m, BOUND]
-        mine = relevant >> loop[m, DIM] & 1
-        if loop[m, KIND] == TEMPORAL:
+        bound = loop[m, k.BOUND]
+        mine = relevant >> loop[m, k.DIM] & 1
+        if loop[m, k.KIND] == k.TEMPORAL:
             steps *= bound
             if mine:
                 paid = steps
@@ -119,21 +91,21 @@ def _deliver_plain(layer, flags, nest, v):
                 union = box[m + 1, v]
 
 
-@inlined
+@kernel
 def _deliver_exact(arch, layer, flags, want_hops, nest, s, v):
     """Replace the single bucket of level s where tiles overlap, neighbours help, or hops are asked for."""
-    reuse = s > 0 and flags[s - 1, NO_REUSE] >> v & 1 == 0
+    reuse = s > 0 and flags[s - 1, k.NO_REUSE] >> v & 1 == 0
     if nest.fanout[s, v] > 1 and (want_hops or not layer.plain[v] or not reuse):
-        alone = flags[s, NO_MULTICAST] >> v & 1 == 1
+        alone = flags[s, k.NO_MULTICAST] >> v & 1 == 1
         return deliver_walk(arch, layer, flags, nest, s, v, reuse, alone)
     if reuse and not layer.plain[v]:
         words = count_events(layer, nest, s, v, reuse)
-        nest.bucket[s, v, 0, B_ACCESSES] = words
-        nest.flow[s, v, CONTENT] = words
-    return OK
+        nest.bucket[s, v, 0, k.B_ACCESSES] = words
+        nest.flow[s, v, k.CONTENT] = words
+    return k.OK
 
 
-@inlined
+@kernel
 def _share(nest, v):
     """Words that arrive per instance, from the direct outer neighbour and before bypassing (model 7.6).
 
@@ -142,13 +114,13 @@ def _share(nest, v):
     """
     flow, bucket, n_bucket, fanout = nest.flow, nest.bucket, nest.n_bucket, nest.fanout
     top = flow.shape[0] - 1
-    flow[top, v, SHARE] = 0.0
+    flow[top, v, k.SHARE] = 0.0
     for s in range(top):
         share = 0.0
         for i in range(n_bucket[s + 1, v]):
-            received = bucket[s + 1, v, i, B_ACCESSES] * bucket[s + 1, v, i, B_MULTICAST]
+            received = bucket[s + 1, v, i, k.B_ACCESSES] * bucket[s + 1, v, i, k.B_MULTICAST]
             share += received / fanout[s + 1, v]
-        flow[s, v, SHARE] = share
+        flow[s, v, k.SHARE] = share
 
 
 @kernel
@@ -156,11 +128,11 @@ def _received(bucket, n, s, v):
     """Words that all children of level s receive, a multicast counted once per receiver."""
     received = 0.0
     for i in range(n):
-        received += bucket[s, v, i, B_ACCESSES] * bucket[s, v, i, B_MULTICAST]
+        received += bucket[s, v, i, k.B_ACCESSES] * bucket[s, v, i, k.B_MULTICAST]
     return received
 
 
-@inlined
+@kernel
 def _bypass(nest, v):
     """Hand the traffic of levels that do not keep `v` to the next outer one (model 7.8)."""
     kept, flow, part, bucket = nest.kept, nest.flow, nest.part, nest.bucket
@@ -173,31 +145,31 @@ def _bypass(nest, v):
             continue
         if s + 1 < n_levels:
             received = _received(bucket, n_bucket[s + 1, v], s + 1, v)
-            scale = flow[s, v, CONTENT] * fanout[s + 1, v] / received
+            scale = flow[s, v, k.CONTENT] * fanout[s + 1, v] / received
             content = 0.0
             for i in range(n_bucket[s + 1, v]):
-                bucket[s + 1, v, i, B_ACCESSES] *= scale
-                content += bucket[s + 1, v, i, B_ACCESSES]
-            flow[s + 1, v, LINK] = 0.0
-            flow[s + 1, v, CONTENT] = content
+                bucket[s + 1, v, i, k.B_ACCESSES] *= scale
+                content += bucket[s + 1, v, i, k.B_ACCESSES]
+            flow[s + 1, v, k.LINK] = 0.0
+            flow[s + 1, v, k.CONTENT] = content
         part[s, v] = 0
-        flow[s, v, CONTENT] = 0.0
-        flow[s, v, SHARE] = 0.0
+        flow[s, v, k.CONTENT] = 0.0
+        flow[s, v, k.SHARE] = 0.0
     for s in range(outermost + 1, n_levels):
         n_bucket[s, v] = 0
         fanout[s, v] = 0
-        flow[s, v, LINK] = 0.0
-    flow[outermost, v, SHARE] = 0.0
+        flow[s, v, k.LINK] = 0.0
+    flow[outermost, v, k.SHARE] = 0.0
 
 
-@inlined
+@kernel
 def _peers(nest, v):
     """Neighbours' copies are read there and filled here (model 7.9)."""
     flow, space = nest.flow, nest.space
     for s in range(flow.shape[0] - 1, 0, -1):
-        if flow[s, v, LINK] != 0.0:
+        if flow[s, v, k.LINK] != 0.0:
             instances = space[s, 0] * space[s, 1]  # of storage s - 1
-            flow[s - 1, v, PEER] += flow[s, v, LINK] / instances
+            flow[s - 1, v, k.PEER] += flow[s, v, k.LINK] / instances
 
 
 @kernel
@@ -207,7 +179,7 @@ def _half_away(x):
     return int(whole if x >= 0.0 else -whole)
 
 
-@inlined
+@kernel
 def _count(layer, accounting, nest, v):
     """Reads, fills, updates and temporal reductions (model 7.10)."""
     kept, flow, count, kin = nest.kept, nest.flow, nest.counts, nest.kin
@@ -215,25 +187,25 @@ def _count(layer, accounting, nest, v):
     for s in range(flow.shape[0]):
         reads, fills, updates = 0, 0, 0
         if kept[s, v]:
-            content, arriving = flow[s, v, CONTENT], flow[s, v, SHARE] + flow[s, v, PEER]
-            peer, part = flow[s, v, PEER], float(nest.part[s, v])
-            if not content + arriving <= MAX_COUNT:  # also nan
+            content, arriving = flow[s, v, k.CONTENT], flow[s, v, k.SHARE] + flow[s, v, k.PEER]
+            peer, part = flow[s, v, k.PEER], float(nest.part[s, v])
+            if not content + arriving <= k.MAX_COUNT:  # also nan
                 nest.info[0], nest.info[1], nest.info[2] = s, v, content + arriving
-                return BAD_COUNT
+                return k.BAD_COUNT
             if not writes:
                 reads, fills = _half_away(content + peer), int(arriving)
             else:
-                first = 0.0 if accounting == COUNT_ALL else part
+                first = 0.0 if accounting == k.COUNT_ALL else part
                 updates, reads = _half_away(content), _half_away(content + peer - first)
-                if kin[s, v, PARENT] < 0 or accounting == COUNT_ALL:
+                if kin[s, v, k.PARENT] < 0 or accounting == k.COUNT_ALL:
                     fills = _half_away(arriving)
-                elif accounting == ELIDE_FIRST_FILL:
+                elif accounting == k.ELIDE_FIRST_FILL:
                     fills = _half_away(arriving - part)
                 else:
                     fills = int(arriving)
-        count[s, v, READ], count[s, v, FILL], count[s, v, UPDATE] = reads, fills, updates
-        count[s, v, REDUCE] = reads if writes else 0
+        count[s, v, k.READ], count[s, v, k.FILL], count[s, v, k.UPDATE] = reads, fills, updates
+        count[s, v, k.REDUCE] = reads if writes else 0
         if fills < 0 or reads < 0:
             nest.info[0], nest.info[1], nest.info[2] = s, v, min(fills, reads)
-            return BAD_NEGATIVE_FILLS
-    return OK
+            return k.BAD_NEGATIVE_FILLS
+    return k.OK

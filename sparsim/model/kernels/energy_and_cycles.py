@@ -4,45 +4,8 @@ import math
 
 import numpy as np
 
-from sparsim.model.arrays import (
-    ACTIVE,
-    BAD_CAPACITY,
-    BAD_INSTANCES,
-    BAD_METADATA_CAPACITY,
-    BAD_UTILIZATION,
-    BLOCK,
-    CLUSTER,
-    COMPRESS,
-    DATA_ACTIONS,
-    DECOMPRESS,
-    FILL,
-    GATED,
-    HAS_FORMAT,
-    MAX_COUNT,
-    METADATA,
-    METADATA_ACTIONS,
-    METADATA_BITS,
-    METADATA_WIDTH,
-    MIN_WORDS,
-    N_RANKS,
-    OK,
-    OPS,
-    PAYLOAD,
-    RANDOM,
-    RANK_METADATA_BITS,
-    RANK_PAYLOAD_BITS,
-    READ,
-    READ_BW,
-    SHARED_BW,
-    SIZE,
-    SKIPPED,
-    STEPS,
-    UNITS,
-    UPDATE,
-    WORD_BITS,
-    WRITE_BW,
-)
-from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model import arrays as k
+from sparsim.model.kernels.jit import kernel
 
 READ_WORDS, WRITE_WORDS, FORMAT_READ_BITS, FORMAT_WRITE_BITS = 0, 1, 2, 3
 
@@ -54,24 +17,24 @@ def check_capacity(arch, policy, nest, sparse):
     space, avg, mesh = sparse.space, sparse.avg, arch.mesh
     n_levels, n_data = kept.shape
     for s in range(n_levels):
-        if limit[s, SIZE] < 0.0:
+        if limit[s, k.SIZE] < 0.0:
             continue
         words, bits = 0.0, 0.0
         for v in range(n_data):
             if kept[s, v]:
                 words += capacity[s, v]
-                if form[s, v, HAS_FORMAT]:
+                if form[s, v, k.HAS_FORMAT]:
                     bits += _capacity_bits(policy, sparse, s, v)
         nest.info[0], nest.info[2] = s, words
-        if words > limit[s, SIZE]:
-            nest.info[3] = limit[s, SIZE]
-            return BAD_CAPACITY
-        if bits > limit[s, METADATA_BITS]:
-            nest.info[2], nest.info[3] = bits, limit[s, METADATA_BITS]
-            return BAD_METADATA_CAPACITY
-        if words < limit[s, MIN_WORDS]:
-            nest.info[3] = limit[s, MIN_WORDS]
-            return BAD_UTILIZATION
+        if words > limit[s, k.SIZE]:
+            nest.info[3] = limit[s, k.SIZE]
+            return k.BAD_CAPACITY
+        if bits > limit[s, k.METADATA_BITS]:
+            nest.info[2], nest.info[3] = bits, limit[s, k.METADATA_BITS]
+            return k.BAD_METADATA_CAPACITY
+        if words < limit[s, k.MIN_WORDS]:
+            nest.info[3] = limit[s, k.MIN_WORDS]
+            return k.BAD_UTILIZATION
     for h in range(n_levels + 1):
         for v in range(n_data):
             if h > 0 and not kept[h - 1, v]:
@@ -80,48 +43,48 @@ def check_capacity(arch, policy, nest, sparse):
             used = avg[h, v] if h > 0 else float(x * y)
             if x > mesh[h, 0] or y > mesh[h, 1] or used > mesh[h, 2]:
                 nest.info[0], nest.info[1], nest.info[2], nest.info[3] = h - 1, x, y, h
-                return BAD_INSTANCES
-    return OK
+                return k.BAD_INSTANCES
+    return k.OK
 
 
-@inlined
+@kernel
 def _capacity_bits(policy, sparse, s, v):
     """Format bits of the fullest tile (model 13.1)."""
     bits = 0.0
-    for r in range(policy.format[s, v, N_RANKS]):
-        bits += sparse.capacity_units[s, v, r, METADATA] * policy.rank[s, v, r, RANK_METADATA_BITS]
-        bits += sparse.capacity_units[s, v, r, PAYLOAD] * policy.rank[s, v, r, RANK_PAYLOAD_BITS]
+    for r in range(policy.format[s, v, k.N_RANKS]):
+        bits += sparse.capacity_units[s, v, r, k.METADATA] * policy.rank[s, v, r, k.RANK_METADATA_BITS]
+        bits += sparse.capacity_units[s, v, r, k.PAYLOAD] * policy.rank[s, v, r, k.RANK_PAYLOAD_BITS]
     return np.ceil(bits)
 
 
-@inlined
+@kernel
 def _format_bits(format_words, rank, ranks, s, v, a, o):
     """Bits of the format words of one action."""
     bits = 0.0
     for r in range(ranks):
-        bits += float(format_words[s, v, a, o, r, METADATA]) * rank[s, v, r, RANK_METADATA_BITS]
-        bits += float(format_words[s, v, a, o, r, PAYLOAD]) * rank[s, v, r, RANK_PAYLOAD_BITS]
+        bits += float(format_words[s, v, a, o, r, k.METADATA]) * rank[s, v, r, k.RANK_METADATA_BITS]
+        bits += float(format_words[s, v, a, o, r, k.PAYLOAD]) * rank[s, v, r, k.RANK_PAYLOAD_BITS]
     return bits
 
 
-@inlined
+@kernel
 def _data_energy(arch, sparse, cost, s, v):
     """Fill the data part of vector and words; returns its energy in pJ (model 14.1, 14.2)."""
     vector, words, count, price = cost.vector, cost.words, sparse.counts, arch.energy
-    block, ratio = arch.width[s, BLOCK], sparse.ratio[s, v]
+    block, ratio = arch.width[s, k.BLOCK], sparse.ratio[s, v]
     energy, read, write = 0.0, 0.0, 0.0
     for o in range(3):
         for a in range(3):
             scalars = count[s, v, a, o]
-            i = DATA_ACTIONS + 3 * o + a
+            i = k.DATA_ACTIONS + 3 * o + a
             if scalars == 0:
                 vector[s, v, i] = 0.0
                 continue
             blocks = scalars if block == 1 else (scalars + block - 1) // block
             vector[s, v, i] = blocks * ratio
             energy += vector[s, v, i] * price[s, i]
-            if o != SKIPPED:
-                if a == READ:
+            if o != k.SKIPPED:
+                if a == k.READ:
                     read += scalars
                 else:
                     write += scalars
@@ -130,25 +93,25 @@ def _data_energy(arch, sparse, cost, s, v):
     return energy
 
 
-@inlined
+@kernel
 def _format_energy(arch, policy, sparse, cost, s, v, energy):
     """The same for format words, added to `energy` one by one like there, so that roundings agree.
 
     Without a metadata storage they are not counted.
     """
     vector, words, price = cost.vector, cost.words, arch.energy
-    format_words, rank, ranks = sparse.format, policy.rank, policy.format[s, v, N_RANKS]
-    width = arch.width[s, METADATA_WIDTH]
+    format_words, rank, ranks = sparse.format, policy.rank, policy.format[s, v, k.N_RANKS]
+    width = arch.width[s, k.METADATA_WIDTH]
     for a in range(3):
         for o in range(3):
-            i = METADATA_ACTIONS + 3 * a + o
+            i = k.METADATA_ACTIONS + 3 * a + o
             bits = _format_bits(format_words, rank, ranks, s, v, a, o) if width > 0 else 0.0
             vector[s, v, i] = 0.0
             if bits > 0.0:
                 vector[s, v, i] = np.ceil(bits / width)
                 energy += vector[s, v, i] * price[s, i]
-                if o != SKIPPED:
-                    words[s, v, FORMAT_READ_BITS if a == READ else FORMAT_WRITE_BITS] += bits
+                if o != k.SKIPPED:
+                    words[s, v, FORMAT_READ_BITS if a == k.READ else FORMAT_WRITE_BITS] += bits
     return energy
 
 
@@ -158,9 +121,9 @@ def level_costs(arch, layer, policy, nest, sparse, cost):
     kept, space, avg, coded = nest.kept, sparse.space, sparse.avg, sparse.coded
     energies, clusters_of, level_pj, price = cost.energy, cost.clusters, cost.level_pj, arch.energy
     n_levels, n_data = kept.shape
-    active = policy.switch[ACTIVE] == 1
+    active = policy.switch[k.ACTIVE] == 1
     level_pj[0] = 0.0
-    for o in (RANDOM, SKIPPED, GATED):  # the order of the reference, as everywhere here
+    for o in (k.RANDOM, k.SKIPPED, k.GATED):  # the order of the reference, as everywhere here
         level_pj[0] += sparse.compute[o] * arch.compute_energy[o]
     for s in range(n_levels):
         level = 0.0
@@ -170,13 +133,13 @@ def level_costs(arch, layer, policy, nest, sparse, cost):
             if not kept[s, v]:
                 continue
             instances = space[s + 1, v, 0] * space[s + 1, v, 1]
-            clusters = min(instances, arch.mesh[s + 1, 2] // arch.width[s, CLUSTER])
+            clusters = min(instances, arch.mesh[s + 1, 2] // arch.width[s, k.CLUSTER])
             clusters_of[s, v] = clusters
             energy = _data_energy(arch, sparse, cost, s, v)
-            if active and policy.format[s, v, HAS_FORMAT]:
+            if active and policy.format[s, v, k.HAS_FORMAT]:
                 energy = _format_energy(arch, policy, sparse, cost, s, v, energy)
-            energy += coded[s, v, 0] * price[s, DECOMPRESS]
-            energy += coded[s, v, 1] * price[s, COMPRESS]
+            energy += coded[s, v, 0] * price[s, k.DECOMPRESS]
+            energy += coded[s, v, 1] * price[s, k.COMPRESS]
             if avg[s + 1, v] > 0.0:
                 energies[s, v] = energy / (instances / clusters)
             tensor = energies[s, v] * avg[s + 1, v]
@@ -186,12 +149,12 @@ def level_costs(arch, layer, policy, nest, sparse, cost):
         level_pj[s + 1] = level
 
 
-@inlined
+@kernel
 def _address_generations(layer, sparse, s, v):
     """Addresses per cluster: skipped accesses need none (model 14.2)."""
-    a = UPDATE if layer.read_write[v] else READ
-    n = sparse.counts[s, v, a, RANDOM] + sparse.counts[s, v, a, GATED]
-    return n + sparse.counts[s, v, FILL, RANDOM] + sparse.counts[s, v, FILL, GATED]
+    a = k.UPDATE if layer.read_write[v] else k.READ
+    n = sparse.counts[s, v, a, k.RANDOM] + sparse.counts[s, v, a, k.GATED]
+    return n + sparse.counts[s, v, k.FILL, k.RANDOM] + sparse.counts[s, v, k.FILL, k.GATED]
 
 
 @kernel
@@ -202,9 +165,9 @@ def level_cycles(arch, nest, sparse, cost):
     """
     kept, space, avg, words, limit = nest.kept, sparse.space, sparse.avg, cost.words, arch.limit
     n_levels, n_data = kept.shape
-    busy = float(sparse.compute[RANDOM] + sparse.compute[GATED])
-    ops, steps = nest.ops[OPS], nest.ops[STEPS]
-    if ops < steps * nest.ops[UNITS]:  # cut short: units that are done wait for the fullest
+    busy = float(sparse.compute[k.RANDOM] + sparse.compute[k.GATED])
+    ops, steps = nest.ops[k.OPS], nest.ops[k.STEPS]
+    if ops < steps * nest.ops[k.UNITS]:  # cut short: units that are done wait for the fullest
         compute_cycles = int(math.ceil(steps * (busy / ops)))
     else:
         compute_cycles = int(math.ceil(busy / sparse.compute_avg[0]))
@@ -212,9 +175,9 @@ def level_cycles(arch, nest, sparse, cost):
     at_least = max(compute_cycles, 1)  # words still take their time where nothing is left to compute
     for s in range(n_levels):
         slowdown = 1.0
-        limited = limit[s, READ_BW] >= 0.0 or limit[s, WRITE_BW] >= 0.0 or limit[s, SHARED_BW] >= 0.0
+        limited = limit[s, k.READ_BW] >= 0.0 or limit[s, k.WRITE_BW] >= 0.0 or limit[s, k.SHARED_BW] >= 0.0
         if limited:
-            word_bits = float(arch.width[s, WORD_BITS])
+            word_bits = float(arch.width[s, k.WORD_BITS])
             read, write = 0.0, 0.0
             for v in range(n_data):
                 if kept[s, v] and avg[s + 1, v] > 0.0:
@@ -223,17 +186,17 @@ def level_cycles(arch, nest, sparse, cost):
                     w = words[s, v, WRITE_WORDS] + words[s, v, FORMAT_WRITE_BITS] // word_bits
                     read += np.ceil(r / spread) / at_least
                     write += np.ceil(w / spread) / at_least
-            slowdown = _throttle(slowdown, limit[s, READ_BW], read)
-            slowdown = _throttle(slowdown, limit[s, WRITE_BW], write)
-            slowdown = _throttle(slowdown, limit[s, SHARED_BW], write + read)
+            slowdown = _throttle(slowdown, limit[s, k.READ_BW], read)
+            slowdown = _throttle(slowdown, limit[s, k.WRITE_BW], write)
+            slowdown = _throttle(slowdown, limit[s, k.SHARED_BW], write + read)
         cost.slowdown[s] = slowdown
         cost.cycles[s + 1] = compute_cycles if slowdown == 1.0 else _whole(at_least / slowdown)
 
 
-@inlined
+@kernel
 def _whole(cycles):
     """Cycles rounded up; beyond what is counted exactly one too many, which `add_cost` refuses."""
-    return int(min(np.ceil(cycles), MAX_COUNT + 2.0))
+    return int(min(np.ceil(cycles), k.MAX_COUNT + 2.0))
 
 
 @kernel

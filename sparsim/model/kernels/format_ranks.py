@@ -1,31 +1,8 @@
 """Which loops each rank of a tensor format stands for (model 9.2, 9.3, 9.7)."""
 
-import numpy as np
-
-from sparsim.model.arrays import (
-    ANY_FORMAT,
-    BAD_MORE_CHILD_RANKS,
-    BAD_NO_COMPRESSION,
-    BAD_NO_DECOMPRESSION,
-    BAD_RANK_ALIGNMENT,
-    BAD_RANK_COUNT,
-    BAD_UNCOMPRESSED_PARENT,
-    BOUND,
-    CAN_COMPRESS,
-    CAN_DECOMPRESS,
-    CHILD,
-    DIM,
-    HAS_FORMAT,
-    INNER_FIRST,
-    IS_COMPRESSED,
-    N_RANKS,
-    OK,
-    PARENT,
-    RANK_KIND,
-    RANK_LISTS,
-    STRIDE,
-)
-from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model import arrays as k
+from sparsim.model.kernels.fill import fill
+from sparsim.model.kernels.jit import kernel
 from sparsim.model.kernels.loop_nest import box_words
 
 NO_RULE = -1
@@ -34,72 +11,77 @@ NO_RULE = -1
 @kernel
 def check_formats(arch, layer, policy, nest):
     """Whether neighbouring levels understand each other's formats (model 9.7)."""
-    if not policy.switch[ANY_FORMAT]:
-        return OK
+    if not policy.switch[k.ANY_FORMAT]:
+        return k.OK
     for v in range(nest.tile.shape[1]):
         for s in range(nest.tile.shape[0] - 1, -1, -1):
-            child = nest.kin[s, v, CHILD]
+            child = nest.kin[s, v, k.CHILD]
             if not nest.kept[s, v] or child < 0:
                 continue
             nest.info[0], nest.info[1] = child, v
             outer, inner = policy.format[s, v], policy.format[child, v]
-            if outer[IS_COMPRESSED] and not inner[IS_COMPRESSED]:
-                if not arch.support[child, CAN_DECOMPRESS]:
-                    return BAD_NO_DECOMPRESSION
-                if layer.read_write[v] and not arch.support[child, CAN_COMPRESS]:
-                    return BAD_NO_COMPRESSION
-            if inner[IS_COMPRESSED]:
-                if not outer[IS_COMPRESSED]:
-                    return BAD_UNCOMPRESSED_PARENT
-                if inner[N_RANKS] > outer[N_RANKS]:
-                    return BAD_MORE_CHILD_RANKS
-    return OK
+            if outer[k.IS_COMPRESSED] and not inner[k.IS_COMPRESSED]:
+                if not arch.support[child, k.CAN_DECOMPRESS]:
+                    return k.BAD_NO_DECOMPRESSION
+                if layer.read_write[v] and not arch.support[child, k.CAN_COMPRESS]:
+                    return k.BAD_NO_COMPRESSION
+            if inner[k.IS_COMPRESSED]:
+                if not outer[k.IS_COMPRESSED]:
+                    return k.BAD_UNCOMPRESSED_PARENT
+                if inner[k.N_RANKS] > outer[k.N_RANKS]:
+                    return k.BAD_MORE_CHILD_RANKS
+    return k.OK
 
 
 @kernel
 def match_ranks(arch, layer, policy, nest):
     """Fill fiber, sub and sub_loop, inner to outer, where there is a format or a parent that builds on it."""
-    if not policy.switch[ANY_FORMAT]:
-        return OK
+    if not policy.switch[k.ANY_FORMAT]:
+        return k.OK
     kept, kin, form = nest.kept, nest.kin, policy.format
     for v in range(kept.shape[1]):
         for s in range(kept.shape[0]):
             if not kept[s, v]:
                 continue
-            parent = kin[s, v, PARENT]
-            if form[s, v, HAS_FORMAT] or (parent >= 0 and form[parent, v, IS_COMPRESSED]):
+            parent = kin[s, v, k.PARENT]
+            if form[s, v, k.HAS_FORMAT] or (parent >= 0 and form[parent, v, k.IS_COMPRESSED]):
                 status = _match(arch, layer, policy, nest, s, v)
-                if status != OK:
+                if status != k.OK:
                     nest.info[0], nest.info[1] = s, v
                     return status
-    return OK
+    return k.OK
 
 
-@inlined
+@kernel
 def _match(arch, layer, policy, nest, s, v):
     form, rank, fiber = policy.format, policy.rank, nest.fiber
     sub, sub_loop = nest.sub, nest.sub_loop
-    child = nest.kin[s, v, CHILD]
+    child = nest.kin[s, v, k.CHILD]
     base = 0
     sub[s, v, 0], sub_loop[s, v, 0] = 1, 0
-    ranks = max(form[s, v, N_RANKS], 1)
-    if form[s, v, IS_COMPRESSED] and child >= 0 and nest.tile[child, v] > 1:
-        base = max(form[child, v, N_RANKS], 1)
+    ranks = max(form[s, v, k.N_RANKS], 1)
+    if form[s, v, k.IS_COMPRESSED] and child >= 0 and nest.tile[child, v] > 1:
+        base = max(form[child, v, k.N_RANKS], 1)
         if base > ranks:
-            return BAD_RANK_ALIGNMENT
+            return k.BAD_RANK_ALIGNMENT
         for r in range(base):
-            if form[child, v, IS_COMPRESSED] and rank[s, v, r, RANK_KIND] != rank[child, v, r, RANK_KIND]:
-                return BAD_RANK_ALIGNMENT
-            fiber[s, v, r], nest.taken[s, v, r] = fiber[child, v, r], nest.taken[child, v, r]
+            if (
+                form[child, v, k.IS_COMPRESSED]
+                and rank[s, v, r, k.RANK_KIND] != rank[child, v, r, k.RANK_KIND]
+            ):
+                return k.BAD_RANK_ALIGNMENT
+            fiber[s, v, r] = fiber[child, v, r]
+            for end in range(2):
+                nest.taken[s, v, r, end] = nest.taken[child, v, r, end]
         for r in range(base + 1):
             sub[s, v, r], sub_loop[s, v, r] = sub[child, v, r], sub_loop[child, v, r]
     n = _collect(arch, layer, nest, s, v, child + 1, base == 0)
-    if form[s, v, HAS_FORMAT] and form[s, v, INNER_FIRST]:
+    if form[s, v, k.HAS_FORMAT] and form[s, v, k.INNER_FIRST]:
         return _inner_to_outer(layer, policy, nest, s, v, base, ranks, n)
     return _outer_to_inner(layer, policy, nest, s, v, base, ranks, n)
 
 
-@inlined
+@kernel
 def _collect(arch, layer, nest, s, v, lowest, whole_tile):
     """nest.order := the relevant loops of levels lowest..s, innermost first; nest.served := their bounds.
 
@@ -110,12 +92,12 @@ def _collect(arch, layer, nest, s, v, lowest, whole_tile):
     relevant, n_dims = layer.relevant[v], layer.bound.shape[0]
     n, seen = 0, 0
     for m in range(arch.first_tiling[lowest] * n_dims, arch.first_tiling[s + 1] * n_dims):
-        dim = loop[m, DIM]
+        dim = loop[m, k.DIM]
         if not relevant >> dim & 1:
             continue
-        times = loop[m, BOUND]
+        times = loop[m, k.BOUND]
         if whole_tile and not seen >> dim & 1:
-            times *= loop[m, STRIDE]
+            times *= loop[m, k.STRIDE]
             seen |= 1 << dim
         if times > 1 or n == 0:
             order[n], bound[n] = m, times
@@ -126,7 +108,7 @@ def _collect(arch, layer, nest, s, v, lowest, whole_tile):
 @kernel
 def _rule(rank, flat, s, v, r, dim):
     """The bit mask of the first list of rank r that holds `dim`; NO_RULE if there is none."""
-    for i in range(rank[s, v, r, RANK_LISTS]):
+    for i in range(rank[s, v, r, k.RANK_LISTS]):
         if flat[s, v, r, i] >> dim & 1:
             return flat[s, v, r, i]
     return NO_RULE
@@ -141,9 +123,9 @@ def _set_rank(layer, nest, s, v, r, first, last, tile_loop):
         for i in range(first, last):
             length *= bound[i]
     elif last > first:
-        nest.ext[:] = 1
+        fill(nest.ext, 1)
         for i in range(first, last):
-            nest.ext[loop[order[i], DIM]] *= bound[i]
+            nest.ext[loop[order[i], k.DIM]] *= bound[i]
         length = box_words(layer, v, nest.ext)
     nest.fiber[s, v, r] = length
     nest.taken[s, v, r, 0], nest.taken[s, v, r, 1] = first, last
@@ -151,7 +133,7 @@ def _set_rank(layer, nest, s, v, r, first, last, tile_loop):
     nest.sub[s, v, r + 1] = nest.box[tile_loop, v]
 
 
-@inlined
+@kernel
 def _outer_to_inner(layer, policy, nest, s, v, base, ranks, n):
     """Ranks take loops from the outermost on, each as many as its rule allows (model 9.3, 20.2).
 
@@ -159,7 +141,7 @@ def _outer_to_inner(layer, policy, nest, s, v, base, ranks, n):
     """
     loop, order, bound = nest.loop, nest.order, nest.served
     rank, flat = policy.rank, policy.flat
-    has = policy.format[s, v, HAS_FORMAT] == 1
+    has = policy.format[s, v, k.HAS_FORMAT] == 1
     inner = order[0] + 1 if n > 0 else 0
     j, r, empty = n - 1, ranks, 0
     lowest = ranks  # matched ranks fill up from here downward
@@ -169,35 +151,38 @@ def _outer_to_inner(layer, policy, nest, s, v, base, ranks, n):
         if j < 0:
             break
         r -= 1
-        rule = _rule(rank, flat, s, v, r, loop[order[j], DIM]) if has else NO_RULE
-        if has and rank[s, v, r, RANK_LISTS] > 0 and rule == NO_RULE:
+        rule = _rule(rank, flat, s, v, r, loop[order[j], k.DIM]) if has else NO_RULE
+        if has and rank[s, v, r, k.RANK_LISTS] > 0 and rule == NO_RULE:
             empty += 1
             continue
         first = j
         if rule != NO_RULE or not has:
-            while first > 0 and (not has or bound[first - 1] == 1 or rule >> loop[order[first - 1], DIM] & 1):
+            while first > 0 and (
+                not has or bound[first - 1] == 1 or rule >> loop[order[first - 1], k.DIM] & 1
+            ):
                 first -= 1
         lowest -= 1
         _set_rank(layer, nest, s, v, lowest, first, j + 1, order[j] + 1)
         j = first - 1
     while j >= 0:
         if bound[j] > 1:
-            return BAD_RANK_COUNT
+            return k.BAD_RANK_COUNT
         j -= 1
     if empty > 0:
         for q in range(lowest, ranks):
             nest.fiber[s, v, q - empty] = nest.fiber[s, v, q]
-            nest.taken[s, v, q - empty] = nest.taken[s, v, q]
+            for end in range(2):
+                nest.taken[s, v, q - empty, end] = nest.taken[s, v, q, end]
             nest.sub[s, v, q - empty + 1] = nest.sub[s, v, q + 1]
             nest.sub_loop[s, v, q - empty + 1] = nest.sub_loop[s, v, q + 1]
         for q in range(ranks - empty, ranks):
             _set_rank(layer, nest, s, v, q, n, n, inner)
     for q in range(base, lowest - empty):
         _set_rank(layer, nest, s, v, q, n, n, inner)
-    return OK
+    return k.OK
 
 
-@inlined
+@kernel
 def _inner_to_outer(layer, policy, nest, s, v, base, ranks, n):
     """Ranks take loops from the inside; the tile above a rank is that of its innermost loop (model 20.3)."""
     loop, order, bound = nest.loop, nest.order, nest.served
@@ -209,13 +194,13 @@ def _inner_to_outer(layer, policy, nest, s, v, base, ranks, n):
             j += 1
         if j == n:
             break
-        rule = _rule(rank, flat, s, v, r, loop[order[j], DIM])
-        if rank[s, v, r, RANK_LISTS] > 0 and rule == NO_RULE:
-            _set_rank(layer, nest, s, v, r, j, j, np.int64(0))
+        rule = _rule(rank, flat, s, v, r, loop[order[j], k.DIM])
+        if rank[s, v, r, k.RANK_LISTS] > 0 and rule == NO_RULE:
+            _set_rank(layer, nest, s, v, r, j, j, 0)
             r += 1
             continue
         last = j + 1
-        while rule != NO_RULE and last < n and (bound[last] == 1 or rule >> loop[order[last], DIM] & 1):
+        while rule != NO_RULE and last < n and (bound[last] == 1 or rule >> loop[order[last], k.DIM] & 1):
             last += 1
         _set_rank(layer, nest, s, v, r, j, last, order[j] + 1)
         j = last
@@ -225,6 +210,6 @@ def _inner_to_outer(layer, policy, nest, s, v, base, ranks, n):
         r += 1
     while j < n:
         if bound[j] > 1:
-            return BAD_RANK_COUNT
+            return k.BAD_RANK_COUNT
         j += 1
-    return OK
+    return k.OK

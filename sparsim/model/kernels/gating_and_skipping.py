@@ -4,47 +4,9 @@ import math
 
 import numpy as np
 
-from sparsim.model.arrays import (
-    ANY_SPATIAL,
-    BAD_COUNT,
-    BAD_NESTED_SAF,
-    BAD_OPERAND_STATE,
-    BLOCK,
-    CHILD,
-    COMPUTE_GATING,
-    COMPUTE_SKIPPING,
-    DATA_ACTIONS,
-    FILL,
-    GATED,
-    HAS_FORMAT,
-    HYPERGEOMETRIC,
-    IS_COMPRESSED,
-    LEAD_CHILD,
-    LEAD_LEVEL,
-    MAX_COUNT,
-    METADATA,
-    METADATA_WORD,
-    N_RANKS,
-    OK,
-    OPS,
-    OPT_LEADER0,
-    OPT_LEADER1,
-    OPT_TARGET,
-    PARENT,
-    PAYLOAD,
-    RANDOM,
-    READ,
-    REDUCE,
-    SAF_KIND,
-    SAF_OPTION0,
-    SAF_OPTION1,
-    SKIPPED,
-    SPATIAL_SKIPPING,
-    TABULATED,
-    UPDATE,
-    WORD_BITS,
-)
-from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model import arrays as k
+from sparsim.model.kernels.fill import fill
+from sparsim.model.kernels.jit import kernel
 from sparsim.model.kernels.spatial_skipping import average_units
 from sparsim.model.kernels.tile_densities import chance_of_none, nonzeros_in_tensor
 
@@ -58,35 +20,36 @@ def to_millionths(x):
 @kernel
 def choose_entries(arch, layer, density, policy, table, nest, sparse):
     """Fill saf and saf_p: per (level, dataspace) the most probable entry (model 10.1 to 10.4)."""
-    sparse.saf[:] = 0
-    sparse.saf_p[:] = 0.0
+    for s in range(nest.tile.shape[0]):
+        fill(sparse.saf[s], 0)
+        fill(sparse.saf_p[s], 0.0)
     for f in range(policy.saf.shape[0]):
-        kind = policy.saf[f, SAF_KIND]
-        if kind == SPATIAL_SKIPPING:
+        kind = policy.saf[f, k.SAF_KIND]
+        if kind == k.SPATIAL_SKIPPING:
             continue
         best, best_p, best_saving = -1, 0.0, -1.0
-        for g in range(policy.saf[f, SAF_OPTION0], policy.saf[f, SAF_OPTION1]):
+        for g in range(policy.saf[f, k.SAF_OPTION0], policy.saf[f, k.SAF_OPTION1]):
             p = _ineffectual(layer, density, policy, table, nest, g)
             saving = _saving(arch, policy, nest, sparse, g, p)
             if saving >= best_saving:
                 best, best_p, best_saving = g, p, saving
-        level, target = nest.lead[best, LEAD_LEVEL], policy.option[best, OPT_TARGET]
+        level, target = nest.lead[best, k.LEAD_LEVEL], policy.option[best, k.OPT_TARGET]
         if best_p > sparse.saf_p[level, target] or sparse.saf[level, target] == 0:
             sparse.saf[level, target] = kind
             sparse.saf_p[level, target] = best_p
             sparse.saf_option[level, target] = best
 
 
-@inlined
+@kernel
 def _ineffectual(layer, density, policy, table, nest, g):
     """Probability that an access of option g's target meets an empty leader tile (model 10.2)."""
     useful = table.useful[g]
-    first = policy.option[g, OPT_LEADER0]
-    for q in range(first, policy.option[g, OPT_LEADER1]):
+    first = policy.option[g, k.OPT_LEADER0]
+    for q in range(first, policy.option[g, k.OPT_LEADER1]):
         leader, words = policy.leader[q], nest.lead_words[g, q - first]
         if words == 0:
             continue
-        if density.kind[leader] == TABULATED:
+        if density.kind[leader] == k.TABULATED:
             empty = table.lead[g, q - first]
             if empty < 0.0:
                 continue
@@ -96,20 +59,20 @@ def _ineffectual(layer, density, policy, table, nest, g):
     return 1.0 - useful
 
 
-@inlined
+@kernel
 def _saving(arch, policy, nest, sparse, g, p):
     """What an option saves, in pJ per tile (model 10.3)."""
-    level, child = nest.lead[g, LEAD_LEVEL], nest.lead[g, LEAD_CHILD]
-    target = policy.option[g, OPT_TARGET]
+    level, child = nest.lead[g, k.LEAD_LEVEL], nest.lead[g, k.LEAD_CHILD]
+    target = policy.option[g, k.OPT_TARGET]
     where = child if child >= 0 else level
     units = 0.0
-    if policy.format[where, target, HAS_FORMAT]:
-        for r in range(policy.format[where, target, N_RANKS]):
-            units += sparse.units[where, target, r, METADATA] + sparse.units[where, target, r, PAYLOAD]
-    units *= arch.width[level, METADATA_WORD] // arch.width[level, WORD_BITS]
+    if policy.format[where, target, k.HAS_FORMAT]:
+        for r in range(policy.format[where, target, k.N_RANKS]):
+            units += sparse.units[where, target, r, k.METADATA] + sparse.units[where, target, r, k.PAYLOAD]
+    units *= arch.width[level, k.METADATA_WORD] // arch.width[level, k.WORD_BITS]
     return (
-        arch.energy[level, DATA_ACTIONS]
-        / arch.width[level, BLOCK]
+        arch.energy[level, k.DATA_ACTIONS]
+        / arch.width[level, k.BLOCK]
         * (sparse.occupancy[level, target] + units)
         * p
     )
@@ -123,24 +86,24 @@ def format_counts(layer, policy, nest, sparse):
     for v in range(kept.shape[1]):
         for s in range(kept.shape[0]):
             if not kept[s, v]:
-                work[s, v, READ], work[s, v, FILL], work[s, v, UPDATE] = 0.0, 0.0, 0.0
+                work[s, v, k.READ], work[s, v, k.FILL], work[s, v, k.UPDATE] = 0.0, 0.0, 0.0
                 continue
             for a in range(3):
                 count = float(dense[s, v, a])
-                if form[s, v, HAS_FORMAT]:
+                if form[s, v, k.HAS_FORMAT]:
                     count -= math.floor(count * (1.0 - rho[s, v]))
                     per_tile = dense[s, v, a] / tile[s, v]
-                    for r in range(form[s, v, N_RANKS]):
+                    for r in range(form[s, v, k.N_RANKS]):
                         for u in range(2):
                             moved = np.ceil(units[s, v, r, u] * per_tile)
-                            if not moved <= MAX_COUNT:  # also nan
+                            if not moved <= k.MAX_COUNT:  # also nan
                                 nest.info[0], nest.info[1], nest.info[2] = s, v, moved
-                                return BAD_COUNT
-                            words[s, v, a, RANDOM, r, u] = int(moved)
-                            words[s, v, a, GATED, r, u] = 0
-                            words[s, v, a, SKIPPED, r, u] = 0
+                                return k.BAD_COUNT
+                            words[s, v, a, k.RANDOM, r, u] = int(moved)
+                            words[s, v, a, k.GATED, r, u] = 0
+                            words[s, v, a, k.SKIPPED, r, u] = 0
                 work[s, v, a] = count
-    return OK
+    return k.OK
 
 
 @kernel
@@ -150,7 +113,7 @@ def propagate(layer, policy, table, nest, sparse):
     Returns (status, computes, p_a, p_b): the computes that remain, and per operand 0 or the probability that
     its accesses, and so the computes that need them, are left out.
     """
-    computes = float(nest.ops[OPS])
+    computes = float(nest.ops[k.OPS])
     left_out_a, left_out_b = 0.0, 0.0
     for v in range(nest.tile.shape[1]):
         frozen = -1
@@ -168,11 +131,11 @@ def propagate(layer, policy, table, nest, sparse):
                     break
                 inner -= 1
             if inner >= 0:
-                if sparse.saf[inner, v] != SPATIAL_SKIPPING and not table.given[v, 1]:
+                if sparse.saf[inner, v] != k.SPATIAL_SKIPPING and not table.given[v, 1]:
                     if p >= 1.0 or sparse.saf_p[inner, v] < p:
                         nest.info[0], nest.info[1] = inner, v
                         nest.info[2], nest.info[3] = sparse.saf_p[inner, v], p
-                        return BAD_NESTED_SAF, computes, left_out_a, left_out_b
+                        return k.BAD_NESTED_SAF, computes, left_out_a, left_out_b
                     _freeze(layer, policy, nest, sparse, inner, v, p)
                     frozen = inner
             elif not layer.read_write[v]:
@@ -181,36 +144,36 @@ def propagate(layer, policy, table, nest, sparse):
                     left_out_a = to_millionths(p)
                 else:
                     left_out_b = to_millionths(p)
-    return OK, computes, left_out_a, left_out_b
+    return k.OK, computes, left_out_a, left_out_b
 
 
-@inlined
+@kernel
 def _freeze(layer, policy, nest, sparse, s, v, outer_p):
     """A level with an entry of its own below another entry: its share is conditional on the outer one.
 
     The reference takes the level's metadata updates for its metadata reads here; so do we (model 11.2).
     """
     _store(nest, sparse, s, v)
-    if policy.format[s, v, HAS_FORMAT]:
-        for r in range(policy.format[s, v, N_RANKS]):
+    if policy.format[s, v, k.HAS_FORMAT]:
+        for r in range(policy.format[s, v, k.N_RANKS]):
             for u in range(2):
-                sparse.format[s, v, READ, RANDOM, r, u] = sparse.format[s, v, UPDATE, RANDOM, r, u]
+                sparse.format[s, v, k.READ, k.RANDOM, r, u] = sparse.format[s, v, k.UPDATE, k.RANDOM, r, u]
     p = 1.0 - (1.0 - sparse.saf_p[s, v]) / (1.0 - outer_p)
     _split(layer, policy, nest, sparse, s, v, sparse.saf[s, v], p)
 
 
-@inlined
+@kernel
 def _reduce(policy, nest, sparse, inner, outer, v, p):
     """An entry at `outer` removes accesses at the level `inner` altogether; format words only of rank 0, and
     only if the outer level has exactly one rank."""
     for a in range(3):
         sparse.work[inner, v, a] -= math.floor(sparse.work[inner, v, a] * p)
-    one_rank = nest.kept[outer, v] and policy.format[outer, v, N_RANKS] == 1
-    if nest.kept[inner, v] and policy.format[inner, v, HAS_FORMAT] and one_rank:
-        for a in (READ, FILL):
+    one_rank = nest.kept[outer, v] and policy.format[outer, v, k.N_RANKS] == 1
+    if nest.kept[inner, v] and policy.format[inner, v, k.HAS_FORMAT] and one_rank:
+        for a in (k.READ, k.FILL):
             for u in range(2):
-                words = sparse.format[inner, v, a, RANDOM, 0, u]
-                sparse.format[inner, v, a, RANDOM, 0, u] = words - int(math.floor(words * p))
+                words = sparse.format[inner, v, a, k.RANDOM, 0, u]
+                sparse.format[inner, v, a, k.RANDOM, 0, u] = words - int(math.floor(words * p))
 
 
 @kernel
@@ -218,7 +181,11 @@ def _store(nest, sparse, s, v):
     """Counts := working values, everything actual so far."""
     counts, work = sparse.counts, sparse.work
     for a in range(3):
-        counts[s, v, a, RANDOM], counts[s, v, a, GATED], counts[s, v, a, SKIPPED] = int(work[s, v, a]), 0, 0
+        counts[s, v, a, k.RANDOM], counts[s, v, a, k.GATED], counts[s, v, a, k.SKIPPED] = (
+            int(work[s, v, a]),
+            0,
+            0,
+        )
     _reductions(nest, sparse, s, v)
 
 
@@ -226,40 +193,40 @@ def _store(nest, sparse, s, v):
 def _reductions(nest, sparse, s, v):
     """Temporal reductions shrink with the updates."""
     dense, reductions = nest.counts, 0
-    if dense[s, v, UPDATE] > 0:
-        kept = dense[s, v, REDUCE] * float(sparse.counts[s, v, UPDATE, RANDOM])
-        reductions = int(math.ceil(kept / dense[s, v, UPDATE]))
+    if dense[s, v, k.UPDATE] > 0:
+        kept = dense[s, v, k.REDUCE] * float(sparse.counts[s, v, k.UPDATE, k.RANDOM])
+        reductions = int(math.ceil(kept / dense[s, v, k.UPDATE]))
     sparse.reductions[s, v] = reductions
 
 
 @kernel
 def _split(layer, policy, nest, sparse, s, v, kind, p):
     """Part of the reads and updates of this level become gated or skipped (model 11.3)."""
-    if kind == 0 or kind == SPATIAL_SKIPPING:
+    if kind == 0 or kind == k.SPATIAL_SKIPPING:
         return
-    reads = sparse.counts[s, v, READ, RANDOM]
+    reads = sparse.counts[s, v, k.READ, k.RANDOM]
     removed = int(math.ceil(reads * p)) if layer.read_write[v] else int(math.floor(reads * p))
-    sparse.counts[s, v, READ, kind] = removed
-    sparse.counts[s, v, READ, RANDOM] = reads - removed
-    updates = sparse.counts[s, v, UPDATE, RANDOM]
+    sparse.counts[s, v, k.READ, kind] = removed
+    sparse.counts[s, v, k.READ, k.RANDOM] = reads - removed
+    updates = sparse.counts[s, v, k.UPDATE, k.RANDOM]
     removed = int(math.floor(updates * p))
-    sparse.counts[s, v, UPDATE, kind] = removed
-    sparse.counts[s, v, UPDATE, RANDOM] = updates - removed
+    sparse.counts[s, v, k.UPDATE, kind] = removed
+    sparse.counts[s, v, k.UPDATE, k.RANDOM] = updates - removed
     _reductions(nest, sparse, s, v)
-    if not policy.format[s, v, HAS_FORMAT]:
+    if not policy.format[s, v, k.HAS_FORMAT]:
         return
-    child = nest.kin[s, v, CHILD]
-    ranks = policy.format[child, v, N_RANKS] if child >= 0 else policy.format[s, v, N_RANKS]
-    for r in range(min(ranks, policy.format[s, v, N_RANKS])):
-        for a in (READ, UPDATE):
+    child = nest.kin[s, v, k.CHILD]
+    ranks = policy.format[child, v, k.N_RANKS] if child >= 0 else policy.format[s, v, k.N_RANKS]
+    for r in range(min(ranks, policy.format[s, v, k.N_RANKS])):
+        for a in (k.READ, k.UPDATE):
             for u in range(2):
-                words = sparse.format[s, v, a, RANDOM, r, u]
+                words = sparse.format[s, v, a, k.RANDOM, r, u]
                 removed = int(math.floor(words * p))
                 sparse.format[s, v, a, kind, r, u] = removed
-                sparse.format[s, v, a, RANDOM, r, u] = words - removed
+                sparse.format[s, v, a, k.RANDOM, r, u] = words - removed
 
 
-@inlined
+@kernel
 def take_counted(layer, policy, table, nest, sparse):
     """Replace the formulas' results by what was counted on masks, where all that matters is known."""
     for v in range(nest.tile.shape[1]):
@@ -267,11 +234,15 @@ def take_counted(layer, policy, table, nest, sparse):
             continue
         sparse.avg[0, v] = table.avg[0, v]
         for s in range(nest.tile.shape[0]):
-            sparse.counts[s, v] = table.counts[s, v]
-            sparse.format[s, v] = table.format[s, v]
+            for a in range(3):
+                for o in range(3):
+                    sparse.counts[s, v, a, o] = table.counts[s, v, a, o]
+                    for r in range(table.format.shape[4]):
+                        for u in range(2):
+                            sparse.format[s, v, a, o, r, u] = table.format[s, v, a, o, r, u]
             sparse.avg[s + 1, v] = table.avg[s + 1, v]
-            sparse.reductions[s, v] = table.counts[s, v, READ, RANDOM] if layer.read_write[v] else 0
-    if policy.switch[ANY_SPATIAL]:
+            sparse.reductions[s, v] = table.counts[s, v, k.READ, k.RANDOM] if layer.read_write[v] else 0
+    if policy.switch[k.ANY_SPATIAL]:
         average_units(sparse)
 
 
@@ -283,22 +254,22 @@ def count_coding(layer, policy, nest, sparse):
             sparse.coded[s, v, 0] = 0
             sparse.coded[s, v, 1] = 0
         for s in range(nest.tile.shape[0]):
-            parent = nest.kin[s, v, PARENT]
-            if not nest.kept[s, v] or parent < 0 or policy.format[s, v, IS_COMPRESSED]:
+            parent = nest.kin[s, v, k.PARENT]
+            if not nest.kept[s, v] or parent < 0 or policy.format[s, v, k.IS_COMPRESSED]:
                 continue
-            if policy.format[parent, v, IS_COMPRESSED]:
-                sparse.coded[s, v, 0] += sparse.counts[s, v, FILL, RANDOM]
+            if policy.format[parent, v, k.IS_COMPRESSED]:
+                sparse.coded[s, v, 0] += sparse.counts[s, v, k.FILL, k.RANDOM]
                 if layer.read_write[v]:
-                    sparse.coded[s, v, 1] += sparse.counts[parent, v, UPDATE, RANDOM]
+                    sparse.coded[s, v, 1] += sparse.counts[parent, v, k.UPDATE, k.RANDOM]
 
 
 @kernel
 def _point_density(layer, density, table, v):
     """Nonzero fraction of single points, rounded twice like the reference does (model 12.1)."""
     d = density.density[v]
-    if density.kind[v] == TABULATED:
+    if density.kind[v] == k.TABULATED:
         d = table.expected[v]
-    elif density.kind[v] == HYPERGEOMETRIC:
+    elif density.kind[v] == k.HYPERGEOMETRIC:
         d = nonzeros_in_tensor(d, layer.words[v]) / layer.words[v]
     return to_millionths(to_millionths(d))
 
@@ -308,7 +279,7 @@ def _has_metadata(policy, nest, v):
     """Whether the innermost level that keeps v stores it with metadata."""
     for s in range(nest.tile.shape[0]):
         if nest.kept[s, v]:
-            return policy.format[s, v, HAS_FORMAT] == 1
+            return policy.format[s, v, k.HAS_FORMAT] == 1
     return False
 
 
@@ -321,8 +292,9 @@ def _clamp(x):
 def split_computes(layer, density, policy, table, nest, sparse, computes, left_out_a, left_out_b):
     """Fill compute: actual, gated and skipped operations (12)."""
     if table.compute[0] >= 0:
-        sparse.compute[:] = table.compute
-        return OK
+        for o in range(3):
+            sparse.compute[o] = table.compute[o]
+        return k.OK
     a, b = layer.operand[0], layer.operand[1]
     md_a, md_b = _has_metadata(policy, nest, a), _has_metadata(policy, nest, b)
     d_a = _point_density(layer, density, table, a)
@@ -334,7 +306,7 @@ def split_computes(layer, density, policy, table, nest, sparse, computes, left_o
     for d in (d_a, d_b):
         if not -1e-5 <= d <= 1.00001:
             nest.info[2] = d
-            return BAD_OPERAND_STATE
+            return k.BAD_OPERAND_STATE
     total = float(int(computes))
     n_a, n_b = _clamp(d_a), _clamp(d_b)
     z_a, z_b = _clamp(0.0 if md_a else 1.0 - d_a), _clamp(0.0 if md_b else 1.0 - d_b)
@@ -343,7 +315,7 @@ def split_computes(layer, density, policy, table, nest, sparse, computes, left_o
         policy, sparse, total, total * (n_a * z_b + z_a * n_b), total * (n_a * e_b + e_a * n_b),
         total * (z_a * z_b), total * (z_a * e_b + e_a * z_b), total * (e_a * e_b),
     )  # fmt: skip
-    return OK
+    return k.OK
 
 
 def settled(gating, skipping, total, zero, absent, both_zero, zero_absent, both_absent):
@@ -373,7 +345,7 @@ _settled = kernel(settled)
 
 @kernel
 def _settle(policy, sparse, total, zero, absent, both_zero, zero_absent, both_absent):
-    sparse.compute[RANDOM], sparse.compute[GATED], sparse.compute[SKIPPED] = _settled(
-        policy.switch[COMPUTE_GATING], policy.switch[COMPUTE_SKIPPING], total, zero, absent, both_zero,
+    sparse.compute[k.RANDOM], sparse.compute[k.GATED], sparse.compute[k.SKIPPED] = _settled(
+        policy.switch[k.COMPUTE_GATING], policy.switch[k.COMPUTE_SKIPPING], total, zero, absent, both_zero,
         zero_absent, both_absent,
     )  # fmt: skip

@@ -8,27 +8,8 @@ their first iteration. Where tiles of neighbouring iterations do not overlap, tr
 
 import numpy as np
 
-from sparsim.model.arrays import (
-    B_ACCESSES,
-    B_HOPS,
-    BOUND,
-    CHILD,
-    CONTENT,
-    DIM,
-    KIND,
-    LEVEL,
-    LINK,
-    N_REAL,
-    NO_MULTICAST,
-    NO_REUSE,
-    OPS,
-    PEER,
-    SHARE,
-    STEPS,
-    STRIDE,
-    TEMPORAL,
-)
-from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model import arrays as k
+from sparsim.model.kernels.jit import kernel
 
 
 @kernel
@@ -40,18 +21,18 @@ def existing_iterations(layer, nest, dim, level, first, alone):
     """
     last = layer.real[dim] - 1  # its index in every loop, as in a number with one digit per loop
     exist, every = 1.0, 1.0
-    for i in range(nest.ops[N_REAL]):
+    for i in range(nest.ops[k.N_REAL]):
         m = nest.real[i]
         loop = nest.loop[m]
-        if loop[DIM] != dim:
+        if loop[k.DIM] != dim:
             continue
-        digit = last // loop[STRIDE] % loop[BOUND]
+        digit = last // loop[k.STRIDE] % loop[k.BOUND]
         chosen = m >= first
-        if loop[KIND] != TEMPORAL:
-            chosen = loop[LEVEL] > level or alone >> loop[LEVEL] & 1 == 1
+        if loop[k.KIND] != k.TEMPORAL:
+            chosen = loop[k.LEVEL] > level or alone >> loop[k.LEVEL] & 1 == 1
         if chosen:
             exist += digit * every
-            every *= loop[BOUND]
+            every *= loop[k.BOUND]
         elif digit > 0:
             exist = every
     return exist, every
@@ -64,7 +45,7 @@ def count_steps(layer, nest):
     for dim in range(layer.bound.shape[0]):
         points *= layer.real[dim]
         steps *= existing_iterations(layer, nest, dim, nest.tile.shape[0], 0, 0)[0]
-    nest.ops[OPS], nest.ops[STEPS] = int(points), int(steps)
+    nest.ops[k.OPS], nest.ops[k.STEPS] = int(points), int(steps)
 
 
 @kernel
@@ -85,11 +66,11 @@ def _existing_share(layer, nest, v, level, first, alone):
 @kernel
 def _first_loop(layer, flags, nest, child, v):
     """The innermost temporal loop whose iterations bring a new tile to level `child`, -1: the arithmetic."""
-    reuse = child >= 0 and flags[child, NO_REUSE] >> v & 1 == 0
-    for i in range(nest.ops[N_REAL]):
+    reuse = child >= 0 and flags[child, k.NO_REUSE] >> v & 1 == 0
+    for i in range(nest.ops[k.N_REAL]):
         loop = nest.loop[nest.real[i]]
-        if loop[LEVEL] > child and loop[KIND] == TEMPORAL:
-            if not reuse or layer.relevant[v] >> loop[DIM] & 1:
+        if loop[k.LEVEL] > child and loop[k.KIND] == k.TEMPORAL:
+            if not reuse or layer.relevant[v] >> loop[k.DIM] & 1:
                 return nest.real[i]
     return nest.loop.shape[0]
 
@@ -99,23 +80,23 @@ def _rounded(x):
     return np.floor(x + 0.5)
 
 
-@inlined
+@kernel
 def cut_short(layer, flags, nest, v):
     """Traffic and partitions of dataspace v without what lies beyond the bounds, averages over instances."""
     flow, bucket, part = nest.flow, nest.bucket, nest.part
     for s in range(part.shape[0]):
-        child, alone = nest.kin[s, v, CHILD], 0
+        child, alone = nest.kin[s, v, k.CHILD], 0
         for level in range(child + 1, s + 1):
-            if flags[level, NO_MULTICAST] >> v & 1:
+            if flags[level, k.NO_MULTICAST] >> v & 1:
                 alone |= 1 << level
         share = _existing_share(layer, nest, v, s, _first_loop(layer, flags, nest, child, v), alone)
         for i in range(nest.n_bucket[s, v]):
-            bucket[s, v, i, B_ACCESSES] *= share
-            bucket[s, v, i, B_HOPS] *= share
-        flow[s, v, CONTENT] = _rounded(flow[s, v, CONTENT] * share)
-        flow[s, v, LINK] *= share
+            bucket[s, v, i, k.B_ACCESSES] *= share
+            bucket[s, v, i, k.B_HOPS] *= share
+        flow[s, v, k.CONTENT] = _rounded(flow[s, v, k.CONTENT] * share)
+        flow[s, v, k.LINK] *= share
         share = _existing_share(layer, nest, v, s, _first_loop(layer, flags, nest, s, v), 0)
-        flow[s, v, SHARE] = _rounded(flow[s, v, SHARE] * share)
-        flow[s, v, PEER] = _rounded(flow[s, v, PEER] * share)
+        flow[s, v, k.SHARE] = _rounded(flow[s, v, k.SHARE] * share)
+        flow[s, v, k.PEER] = _rounded(flow[s, v, k.PEER] * share)
         share = _existing_share(layer, nest, v, s, nest.loop.shape[0], 0)
         part[s, v] = int(_rounded(part[s, v] * share))

@@ -9,6 +9,7 @@ from numba import config, njit
 
 from sparsim.cache import PACKAGE, sources_digest
 from sparsim.model.kernel_cache import KernelCache
+from sparsim.model.kernels.pipeline import EntryCompiler, PartCompiler
 
 # Numba alone would look at the file of a function only, and keep stale code of the kernels it calls
 _SOURCES = sources_digest(PACKAGE, ("kernels/*.py", "model/arrays.py"))
@@ -24,17 +25,12 @@ def compiled(function: Callable[..., Any], *, stamp: str | None = None, **option
 
 def entry(function: Callable[..., Any]) -> Any:
     """A kernel that Python calls. The compiled copy on disk holds until any kernel's source changes."""
-    return compiled(function, stamp=_SOURCES)
+    return compiled(function, stamp=_SOURCES, pipeline_class=EntryCompiler)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """A kernel that only kernels call: without a wrapper for Python, which halves the time to compile it."""
-    return compiled(function, stamp=_SOURCES, no_cpython_wrapper=True, no_cfunc_wrapper=True)
-
-
-def inlined(function: Callable[..., Any]) -> Any:
-    """A kernel with one caller, or a mere sequence of calls: part of its callers before they are compiled.
-
-    A kernel is optimised again in every kernel that calls it, so fewer of them compile faster.
-    """
-    return njit(inline="always", error_model="numpy")(function)
+    """A kernel that only entries and kernels call: part of the compiled copy of each entry."""
+    return njit(
+        nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False,
+        pipeline_class=PartCompiler,
+    )(function)  # fmt: skip

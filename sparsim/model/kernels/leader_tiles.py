@@ -2,32 +2,9 @@
 
 import numpy as np
 
-from sparsim.model.arrays import (
-    BAD_COUNT,
-    BAD_TARGET_NOT_KEPT,
-    BLOCK,
-    BOUND,
-    CHILD,
-    DIM,
-    KIND,
-    LEAD_CHILD,
-    LEAD_LEVEL,
-    LEAD_LOOP,
-    LEAD_SCALAR,
-    LEVEL,
-    MAX_COUNT,
-    OK,
-    OPT_LEADER0,
-    OPT_LEADER1,
-    OPT_TARGET,
-    SAF_KIND,
-    SAF_LEVEL,
-    SAF_OPTION0,
-    SAF_OPTION1,
-    SPATIAL_SKIPPING,
-    TEMPORAL,
-)
-from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model import arrays as k
+from sparsim.model.kernels.fill import fill
+from sparsim.model.kernels.jit import kernel
 from sparsim.model.kernels.loop_nest import box_words
 
 
@@ -36,21 +13,21 @@ def find_leaders(arch, layer, policy, nest):
     """Fill lead, lead_words, lead_box, lead_loop and base_box of every option of gating and skipping SAFs."""
     for f in range(policy.saf.shape[0]):
         saf = policy.saf[f]
-        for g in range(saf[SAF_OPTION0], saf[SAF_OPTION1]):
-            target = policy.option[g, OPT_TARGET]
-            level = saf[SAF_LEVEL]
+        for g in range(saf[k.SAF_OPTION0], saf[k.SAF_OPTION1]):
+            target = policy.option[g, k.OPT_TARGET]
+            level = saf[k.SAF_LEVEL]
             while level < nest.tile.shape[0] and not nest.kept[level, target]:
                 level += 1
             if level == nest.tile.shape[0]:
-                nest.info[0], nest.info[1] = saf[SAF_LEVEL], target
-                return BAD_TARGET_NOT_KEPT
-            nest.lead[g, LEAD_LEVEL] = level
-            nest.lead[g, LEAD_CHILD] = nest.kin[level, target, CHILD]
-            if saf[SAF_KIND] != SPATIAL_SKIPPING:
+                nest.info[0], nest.info[1] = saf[k.SAF_LEVEL], target
+                return k.BAD_TARGET_NOT_KEPT
+            nest.lead[g, k.LEAD_LEVEL] = level
+            nest.lead[g, k.LEAD_CHILD] = nest.kin[level, target, k.CHILD]
+            if saf[k.SAF_KIND] != k.SPATIAL_SKIPPING:
                 status = _leader_boxes(arch, layer, policy, nest, g)
-                if status != OK:
+                if status != k.OK:
                     return status
-    return OK
+    return k.OK
 
 
 @kernel
@@ -58,83 +35,87 @@ def _relevant(layer, v, dim):
     return layer.relevant[v] >> dim & 1 == 1
 
 
-@inlined
+@kernel
 def _target_loop(layer, nest, target, level, child):
     """(loop, scalar): the loop whose iterations the decision is about (model 10.2, step 2)."""
     last = -1
     for m in range(nest.loop.shape[0]):
         loop = nest.loop[m]
-        if loop[LEVEL] > level:
+        if loop[k.LEVEL] > level:
             break
-        if loop[LEVEL] <= child:
+        if loop[k.LEVEL] <= child:
             continue
         last = m
-        telling = loop[BOUND] > 1 and _relevant(layer, target, loop[DIM])
+        telling = loop[k.BOUND] > 1 and _relevant(layer, target, loop[k.DIM])
         if child >= 0:
             if telling:
                 return m, False
             continue
         following = m + 1
-        same_level = following < nest.loop.shape[0] and nest.loop[following, LEVEL] == loop[LEVEL]
-        if same_level and nest.loop[following, KIND] != TEMPORAL:
+        same_level = following < nest.loop.shape[0] and nest.loop[following, k.LEVEL] == loop[k.LEVEL]
+        if same_level and nest.loop[following, k.KIND] != k.TEMPORAL:
             if telling:
                 return m, False
         else:
-            return m, loop[KIND] == TEMPORAL
+            return m, loop[k.KIND] == k.TEMPORAL
     return last, False
 
 
-@inlined
+@kernel
 def _leader_boxes(arch, layer, policy, nest, g):
-    target, level, child = policy.option[g, OPT_TARGET], nest.lead[g, LEAD_LEVEL], nest.lead[g, LEAD_CHILD]
+    target, level, child = (
+        policy.option[g, k.OPT_TARGET],
+        nest.lead[g, k.LEAD_LEVEL],
+        nest.lead[g, k.LEAD_CHILD],
+    )
     loop_t, scalar = _target_loop(layer, nest, target, level, child)
-    nest.lead[g, LEAD_LOOP], nest.lead[g, LEAD_SCALAR] = loop_t, int(scalar)
+    nest.lead[g, k.LEAD_LOOP], nest.lead[g, k.LEAD_SCALAR] = loop_t, int(scalar)
     base, common = nest.base_box[g], nest.ext
-    base[:] = 1
+    fill(base, 1)
     if not scalar:
         for m in range(loop_t + 1):
-            base[nest.loop[m, DIM]] *= nest.loop[m, BOUND]
+            base[nest.loop[m, k.DIM]] *= nest.loop[m, k.BOUND]
     for d in range(base.shape[0]):
         common[d] = base[d]
-    nest.lead_loop[g] = 0
+    fill(nest.lead_loop[g], 0)
     # nest.order: the loops that may run in step for target and leader
     nest.order[0] = loop_t
     n = 1
-    spatial = nest.loop[loop_t, KIND] != TEMPORAL
+    spatial = nest.loop[loop_t, k.KIND] != k.TEMPORAL
     located = not spatial
     for m in range(loop_t + 1, nest.loop.shape[0]):
         loop = nest.loop[m]
-        if loop[LEVEL] > level:
+        if loop[k.LEVEL] > level:
             break
-        if loop[BOUND] == 1:
+        if loop[k.BOUND] == 1:
             continue
-        mine = _relevant(layer, target, loop[DIM])
-        if loop[KIND] != TEMPORAL or (not located and child >= 0 and not mine):
-            common[loop[DIM]] *= loop[BOUND]
+        mine = _relevant(layer, target, loop[k.DIM])
+        if loop[k.KIND] != k.TEMPORAL or (not located and child >= 0 and not mine):
+            common[loop[k.DIM]] *= loop[k.BOUND]
             nest.lead_loop[g, m] = 1
             nest.order[n] = m
             n += 1
-        if spatial and loop[KIND] == TEMPORAL and (child < 0 or mine):
+        if spatial and loop[k.KIND] == k.TEMPORAL and (child < 0 or mine):
             located = True
     if scalar:
         n = 0
-    for q in range(policy.option[g, OPT_LEADER0], policy.option[g, OPT_LEADER1]):
-        i = q - policy.option[g, OPT_LEADER0]
+    for q in range(policy.option[g, k.OPT_LEADER0], policy.option[g, k.OPT_LEADER1]):
+        i = q - policy.option[g, k.OPT_LEADER0]
         leader = policy.leader[q]
         for d in range(common.shape[0]):
             nest.lead_box[g, i, d] = common[d]
         nest.lead_words[g, i] = 0
-        block = arch.width[level, BLOCK]
+        block = arch.width[level, k.BLOCK]
         if _narrow(layer, nest, g, i, target, leader, loop_t, n, spatial, block):
             words = _words(layer, leader, nest.lead_box[g, i])
-            if words > MAX_COUNT:
+            if words > k.MAX_COUNT:
                 nest.info[0], nest.info[1], nest.info[2] = level, leader, words
-                return BAD_COUNT
+                return k.BAD_COUNT
             nest.lead_words[g, i] = int(words)
-    return OK
+    return k.OK
 
 
-@inlined
+@kernel
 def _words(layer, v, ext):
     """The words of a box as a double: a box that was widened may have more than an integer holds."""
     words = 1.0
@@ -146,13 +127,13 @@ def _words(layer, v, ext):
     return words
 
 
-@inlined
+@kernel
 def _extent(x):
     """Rounded down, and no more than an integer holds."""
-    return int(min(x, MAX_COUNT))
+    return int(min(x, k.MAX_COUNT))
 
 
-@inlined
+@kernel
 def _narrow(layer, nest, g, i, target, leader, loop_t, n, spatial, block):
     """Shrink the leader's box to what one step of the shared loops meets, then widen it until the target's
     slice fills one block. False: this leader has no effect."""
@@ -161,33 +142,33 @@ def _narrow(layer, nest, g, i, target, leader, loop_t, n, spatial, block):
     shared = False
     for j in range(n):
         loop = nest.loop[nest.order[j]]
-        if spatial and shared and _relevant(layer, leader, loop[DIM]):
+        if spatial and shared and _relevant(layer, leader, loop[k.DIM]):
             return False
-        if _relevant(layer, target, loop[DIM]) and _relevant(layer, leader, loop[DIM]):
-            together *= loop[BOUND]
+        if _relevant(layer, target, loop[k.DIM]) and _relevant(layer, leader, loop[k.DIM]):
+            together *= loop[k.BOUND]
             shared = True
     slices = float(np.ceil(block / (box_words(layer, target, nest.base_box[g]) / together)))
     for dim in range(layer.bound.shape[0]):
         factor = 1
         for j in range(n):
             loop = nest.loop[nest.order[j]]
-            if loop[DIM] == dim and _relevant(layer, target, dim) and _relevant(layer, leader, dim):
-                factor *= loop[BOUND]
+            if loop[k.DIM] == dim and _relevant(layer, target, dim) and _relevant(layer, leader, dim):
+                factor *= loop[k.BOUND]
         if _shares(layer, nest, target, leader, dim, n):
             box[dim] = _extent(np.ceil(box[dim] / (factor / slices)))
             slices = slices / factor
     if slices > 1:
-        dim = nest.loop[loop_t, DIM]
+        dim = nest.loop[loop_t, k.DIM]
         box[dim] = _extent(box[dim] * slices)
     return True
 
 
-@inlined
+@kernel
 def _shares(layer, nest, target, leader, dim, n):
     """Whether a loop over `dim` that concerns both tensors is among the first n of nest.order."""
     if not (_relevant(layer, target, dim) and _relevant(layer, leader, dim)):
         return False
     for j in range(n):
-        if nest.loop[nest.order[j], DIM] == dim:
+        if nest.loop[nest.order[j], k.DIM] == dim:
             return True
     return False

@@ -1,30 +1,9 @@
 """The loop nest of one mapping: loops, boxes, tiles, spatial expansion (model 5.1, 7.1, 3.2)."""
 
-from sparsim.model.arrays import (
-    BAD_CHILDREN,
-    BAD_FACTORS,
-    BAD_INSTANCES,
-    BAD_KEPT_NOWHERE,
-    BAD_ORDER,
-    BOUND,
-    CHILD,
-    DIM,
-    KEEP,
-    KIND,
-    LEVEL,
-    N_REAL,
-    OK,
-    OPS,
-    PARENT,
-    SPATIAL_X,
-    SPATIAL_Y,
-    STEPS,
-    STRIDE,
-    TEMPORAL,
-    UNITS,
-)
+from sparsim.model import arrays as k
+from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.imperfect_factors import count_steps
-from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model.kernels.jit import kernel
 
 
 @kernel
@@ -46,8 +25,9 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
     relevant, plain, tiling = layer.relevant, layer.plain, arch.tiling
     whole, room = layer.bound, nest.key.shape[0]
     n_data, n_dims = tile.shape[1], layer.bound.shape[0]
-    ext[:] = 1
-    space[:] = 1
+    fill(ext, 1)
+    for h in range(space.shape[0]):
+        space[h, 0], space[h, 1] = 1, 1
     for v in range(n_data):
         box[0, v] = 1
     steps, n_real, m = 1, 0, 0
@@ -56,70 +36,70 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
         for i in range(n_dims):
             dim = order[t, i]
             if dim < 0 or dim >= n_dims or seen >> dim & 1:
-                return BAD_ORDER
+                return k.BAD_ORDER
             seen |= 1 << dim
             bound = factor[t, dim]
             if bound < 1:
-                return BAD_FACTORS
-            kind = TEMPORAL
+                return k.BAD_FACTORS
+            kind = k.TEMPORAL
             if spatial:
-                kind = SPATIAL_X if i < split[t] else SPATIAL_Y
-            loops[m, DIM], loops[m, BOUND], loops[m, KIND] = dim, bound, kind
-            loops[m, LEVEL], loops[m, STRIDE] = level, ext[dim]
+                kind = k.SPATIAL_X if i < split[t] else k.SPATIAL_Y
+            loops[m, k.DIM], loops[m, k.BOUND], loops[m, k.KIND] = dim, bound, kind
+            loops[m, k.LEVEL], loops[m, k.STRIDE] = level, ext[dim]
             for v in range(n_data):
                 box[m + 1, v] = box[m, v]
             if bound > 1:
                 if float(ext[dim]) * float(bound) > float(whole[dim]):
-                    return BAD_FACTORS
+                    return k.BAD_FACTORS
                 real[n_real] = m
                 n_real += 1
                 ext[dim] *= bound
                 for v in range(n_data):
                     if relevant[v] >> dim & 1:
                         box[m + 1, v] = box[m, v] * bound if plain[v] else box_words(layer, v, ext)
-                if kind == TEMPORAL:
+                if kind == k.TEMPORAL:
                     steps *= bound
                 else:
                     children *= bound
                     if children > room:
                         nest.info[0], nest.info[2] = level, children
-                        return BAD_CHILDREN
+                        return k.BAD_CHILDREN
                     for h in range(level + 1):  # everything inside `level`; hardware level h is storage h - 1
-                        space[h, kind - SPATIAL_X] *= bound
+                        space[h, kind - k.SPATIAL_X] *= bound
             m += 1
         if not spatial:
             for v in range(n_data):
                 tile[level, v] = box[m, v]
     for dim in range(n_dims):
         if ext[dim] != whole[dim]:
-            return BAD_FACTORS
-    nest.ops[N_REAL] = n_real
-    nest.ops[STEPS] = steps
-    nest.ops[UNITS] = nest.space[0, 0] * nest.space[0, 1]
-    nest.ops[OPS] = steps * nest.ops[UNITS]
+            return k.BAD_FACTORS
+    nest.ops[k.N_REAL] = n_real
+    nest.ops[k.STEPS] = steps
+    nest.ops[k.UNITS] = nest.space[0, 0] * nest.space[0, 1]
+    nest.ops[k.OPS] = steps * nest.ops[k.UNITS]
     if layer.cut[0]:
         count_steps(layer, nest)
     return _relate(flags, nest)
 
 
-@inlined
+@kernel
 def _relate(flags, nest):
     kept, kin = nest.kept, nest.kin
     for v in range(kept.shape[1]):
         inside = -1
         for s in range(kept.shape[0]):
-            keep = flags[s, KEEP] >> v & 1
+            keep = flags[s, k.KEEP] >> v & 1
             kept[s, v] = keep
-            kin[s, v, CHILD] = inside
-            kin[s, v, PARENT] = -1
+            kin[s, v, k.CHILD] = inside
+            kin[s, v, k.PARENT] = -1
             if keep:
                 if inside >= 0:
-                    kin[inside, v, PARENT] = s
+                    kin[inside, v, k.PARENT] = s
                 inside = s
         if inside < 0:
             nest.info[1] = v
-            return BAD_KEPT_NOWHERE
-    return OK
+            return k.BAD_KEPT_NOWHERE
+    return k.OK
 
 
 @kernel
@@ -130,5 +110,5 @@ def check_instances(arch, nest):
         x, y = space[h, 0], space[h, 1]
         if x > mesh[h, 0] or y > mesh[h, 1]:
             nest.info[0], nest.info[1], nest.info[2], nest.info[3] = h - 1, x, y, h
-            return BAD_INSTANCES
-    return OK
+            return k.BAD_INSTANCES
+    return k.OK

@@ -5,28 +5,10 @@ The children of a level are numbered with the first-listed spatial loop fastest 
 `key`, so that sums and differences of offsets are sums and differences of keys.
 """
 
-import numpy as np
+from sparsim.model import arrays as k
+from sparsim.model.kernels.jit import kernel
 
-from sparsim.model.arrays import (
-    B_ACCESSES,
-    B_HOPS,
-    B_MULTICAST,
-    B_SCATTER,
-    BAD_TOO_MANY_GROUPS,
-    BOUND,
-    DIM,
-    KIND,
-    LEVEL,
-    N_REAL,
-    OK,
-    SPATIAL_X,
-    SPATIAL_Y,
-    STRIDE,
-    TEMPORAL,
-)
-from sparsim.model.kernels.jit import inlined, kernel
-
-ALL, UNSERVED = 0, 1  # which children are grouped: rows of NestPack.group
+EVERYONE, UNSERVED = 0, 1  # which children are grouped: rows of NestPack.group
 
 
 @kernel
@@ -51,7 +33,7 @@ def coordinate_weight(layer, v, o):
     return weight
 
 
-@inlined
+@kernel
 def shift_key(layer, v, dim, stride):
     """One step of a loop as a difference of keys."""
     key = 0
@@ -65,19 +47,19 @@ def place_children(arch, layer, nest, s, v):
     """Fill nest.key; returns (children, columns, rows)."""
     children, x, y = 1, 1, 1
     nest.key[0] = 0
-    for i in range(nest.ops[N_REAL]):
+    for i in range(nest.ops[k.N_REAL]):
         loop = nest.loop[nest.real[i]]
-        if loop[LEVEL] != s or loop[KIND] == TEMPORAL:
+        if loop[k.LEVEL] != s or loop[k.KIND] == k.TEMPORAL:
             continue
-        step = shift_key(layer, v, loop[DIM], loop[STRIDE])
-        for n in range(1, loop[BOUND]):
+        step = shift_key(layer, v, loop[k.DIM], loop[k.STRIDE])
+        for n in range(1, loop[k.BOUND]):
             for j in range(children):
                 nest.key[n * children + j] = nest.key[j] + n * step
-        children *= loop[BOUND]
-        if loop[KIND] == SPATIAL_X:
-            x *= loop[BOUND]
-        elif loop[KIND] == SPATIAL_Y:
-            y *= loop[BOUND]
+        children *= loop[k.BOUND]
+        if loop[k.KIND] == k.SPATIAL_X:
+            x *= loop[k.BOUND]
+        elif loop[k.KIND] == k.SPATIAL_Y:
+            y *= loop[k.BOUND]
     return children, max(arch.fan[s, 0], x), max(arch.fan[s, 1], y)
 
 
@@ -106,7 +88,7 @@ def find_served(nest, children, columns, rows, step):
     return found
 
 
-@inlined
+@kernel
 def _group_hops(nest, first, last, columns, rows):
     """Hops of the group order[first:last]: along the row of the grid's left edge, then up and down."""
     centre = (rows - 1) / 2
@@ -129,7 +111,7 @@ def _group_hops(nest, first, last, columns, rows):
     return hops
 
 
-@inlined
+@kernel
 def _sort_by_key(order, n, key):
     """Sort order[:n] by key (shell sort: short, and quick to compile)."""
     gap = 1
@@ -149,18 +131,18 @@ def _sort_by_key(order, n, key):
 def group_children(nest, children, columns, rows, alone, which):
     """Fill nest.group[which] with (size, number, sum of hops) per group size; returns (sizes, groups).
 
-    `alone`: every child is a group of its own. `which` is ALL for all children, UNSERVED without the served
-    ones. sizes < 0: too many different ones.
+    `alone`: every child is a group of its own. `which` is EVERYONE, or UNSERVED for all children
+    but the served ones. sizes < 0: too many different ones.
     """
     n = 0
     for i in range(children):
-        if which == ALL or not nest.served[i]:
+        if which == EVERYONE or not nest.served[i]:
             nest.order[n] = i
             n += 1
     if not alone:
         _sort_by_key(nest.order, n, nest.key)
     group = nest.group[which]
-    sizes, groups, first = 0, 0, np.int64(0)  # typed: see walk.py
+    sizes, groups, first = 0, 0, 0
     while first < n:
         last = first + 1
         while not alone and last < n and nest.key[nest.order[last]] == nest.key[nest.order[first]]:
@@ -188,30 +170,30 @@ def add_bucket(nest, s, v, multicast, scatter, accesses, hops):
     n = nest.n_bucket[s, v]
     i = 0
     while i < n and (
-        bucket[i, B_MULTICAST] < multicast
-        or (bucket[i, B_MULTICAST] == multicast and bucket[i, B_SCATTER] < scatter)
+        bucket[i, k.B_MULTICAST] < multicast
+        or (bucket[i, k.B_MULTICAST] == multicast and bucket[i, k.B_SCATTER] < scatter)
     ):
         i += 1
-    if i == n or bucket[i, B_MULTICAST] != multicast or bucket[i, B_SCATTER] != scatter:
+    if i == n or bucket[i, k.B_MULTICAST] != multicast or bucket[i, k.B_SCATTER] != scatter:
         if n == bucket.shape[0]:
-            return BAD_TOO_MANY_GROUPS
+            return k.BAD_TOO_MANY_GROUPS
         for j in range(n, i, -1):
             for field in range(4):
                 bucket[j, field] = bucket[j - 1, field]
-        bucket[i, B_MULTICAST], bucket[i, B_SCATTER] = multicast, scatter
-        bucket[i, B_ACCESSES], bucket[i, B_HOPS] = 0.0, 0.0
+        bucket[i, k.B_MULTICAST], bucket[i, k.B_SCATTER] = multicast, scatter
+        bucket[i, k.B_ACCESSES], bucket[i, k.B_HOPS] = 0.0, 0.0
         nest.n_bucket[s, v] = n + 1
-    bucket[i, B_ACCESSES] += accesses
-    bucket[i, B_HOPS] += hops
-    return OK
+    bucket[i, k.B_ACCESSES] += accesses
+    bucket[i, k.B_HOPS] += hops
+    return k.OK
 
 
 @kernel
 def add_groups(nest, s, v, which, sizes, words):
     """Deliver `words` words to every group of nest.group[which]."""
     for i in range(sizes):
-        size, number, hops = nest.group[which, i]
+        size, number, hops = nest.group[which, i, 0], nest.group[which, i, 1], nest.group[which, i, 2]
         status = add_bucket(nest, s, v, size, number, number * words, hops * words)
-        if status != OK:
+        if status != k.OK:
             return status
-    return OK
+    return k.OK

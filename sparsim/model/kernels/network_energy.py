@@ -2,22 +2,14 @@
 
 import numpy as np
 
-from sparsim.model.arrays import (
-    B_ACCESSES,
-    B_HOPS,
-    CAN_REDUCE,
-    HOP_PJ,
-    INGRESS_PJ,
-    LINK,
-    ROUTER_PJ,
-)
-from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model import arrays as k
+from sparsim.model.kernels.jit import kernel
 
 
-@inlined
+@kernel
 def _ingress(arch, layer, nest, s, v, accesses):
     """Words of a bucket that enter the network; results travel both ways where the level cannot add."""
-    if layer.read_write[v] and not arch.support[s, CAN_REDUCE]:
+    if layer.read_write[v] and not arch.support[s, k.CAN_REDUCE]:
         return 2.0 * accesses - nest.part[s, v]
     return accesses
 
@@ -28,24 +20,29 @@ def network_energy(arch, layer, nest, cost, total):
 
     Networks are added by name, like in the reference, so that roundings agree.
     """
-    for s in arch.by_name:
+    for place in range(arch.by_name.shape[0]):
+        s = arch.by_name[place]
         instances = nest.space[s + 1, 0] * nest.space[s + 1, 1]
-        hop, router, ingress_pj = arch.wire[s, HOP_PJ], arch.wire[s, ROUTER_PJ], arch.wire[s, INGRESS_PJ]
+        hop, router, ingress_pj = (
+            arch.wire[s, k.HOP_PJ],
+            arch.wire[s, k.ROUTER_PJ],
+            arch.wire[s, k.INGRESS_PJ],
+        )
         network = 0.0
         for v in range(nest.tile.shape[1]):
             hops, ingresses, routers = 0.0, 0.0, 0.0
             for i in range(nest.n_bucket[s, v] + 1):
                 bucket = nest.bucket[s, v, i] if i < nest.n_bucket[s, v] else nest.remote[s, v]
-                if i == nest.n_bucket[s, v] and bucket[B_ACCESSES] == 0.0:
+                if i == nest.n_bucket[s, v] and bucket[k.B_ACCESSES] == 0.0:
                     continue
-                ingress = _ingress(arch, layer, nest, s, v, bucket[B_ACCESSES])
+                ingress = _ingress(arch, layer, nest, s, v, bucket[k.B_ACCESSES])
                 ingresses += ingress
                 if ingress > 0.0:
-                    per_word = bucket[B_HOPS] / ingress
+                    per_word = bucket[k.B_HOPS] / ingress
                     hops += per_word * ingress
                     routers = np.floor(routers + (1.0 + np.floor(per_word)) * ingress)
             cost.network_pj[s, v, 0] = hops * hop + routers * router + ingresses * ingress_pj
-            cost.network_pj[s, v, 1] = nest.flow[s, v, LINK] * (hop + 2.0 * router)
+            cost.network_pj[s, v, 1] = nest.flow[s, v, k.LINK] * (hop + 2.0 * router)
             network += (cost.network_pj[s, v, 0] + cost.network_pj[s, v, 1]) * instances
         total += network
     return total

@@ -6,31 +6,9 @@ hardware level u, the level right inside.
 
 import math
 
-from sparsim.model.arrays import (
-    ANY_SPATIAL,
-    BAD_FANOUT,
-    BAD_SAF_CLASH,
-    BAD_SPATIAL_LEADERS,
-    BAD_SPATIAL_ZERO,
-    BOUND,
-    CHILD,
-    DIM,
-    HAS_FORMAT,
-    KIND,
-    LEVEL,
-    OK,
-    OPT_LEADER0,
-    OPT_LEADER1,
-    OPT_TARGET,
-    SAF_KIND,
-    SAF_LEVEL,
-    SAF_OPTION0,
-    SPATIAL_SKIPPING,
-    SPATIAL_X,
-    TABULATED,
-    TEMPORAL,
-)
-from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model import arrays as k
+from sparsim.model.kernels.fill import fill
+from sparsim.model.kernels.jit import kernel
 from sparsim.model.kernels.loop_nest import box_words
 from sparsim.model.kernels.tile_densities import chance_of_none, most_nonzeros
 
@@ -44,22 +22,22 @@ def spatial_skipping(arch, layer, density, policy, table, nest, sparse):
         for h in range(nest.space.shape[0]):
             sparse.space[h, v, 0], sparse.space[h, v, 1] = nest.space[h, 0], nest.space[h, 1]
     sparse.compute_avg[0] = nest.space[0, 0] * nest.space[0, 1]
-    if not policy.switch[ANY_SPATIAL]:
-        return OK
+    if not policy.switch[k.ANY_SPATIAL]:
+        return k.OK
     for v in range(nest.tile.shape[1]):
         _own_reduction(layer, density, policy, table, nest, sparse, v)
         _hand_inward(nest, sparse, v)
     for f in range(policy.saf.shape[0]):
-        if policy.saf[f, SAF_KIND] == SPATIAL_SKIPPING:
-            g, level = policy.saf[f, SAF_OPTION0], policy.saf[f, SAF_LEVEL]
-            target = policy.option[g, OPT_TARGET]
+        if policy.saf[f, k.SAF_KIND] == k.SPATIAL_SKIPPING:
+            g, level = policy.saf[f, k.SAF_OPTION0], policy.saf[f, k.SAF_LEVEL]
+            target = policy.option[g, k.OPT_TARGET]
             if not _directive(layer, density, policy, table, nest, sparse, level, g):
                 nest.info[0], nest.info[1] = level, target
-                return BAD_SPATIAL_LEADERS
+                return k.BAD_SPATIAL_LEADERS
             if sparse.saf[level, target] != 0 and sparse.saf_p[level, target] != 0.0:
                 nest.info[0], nest.info[1] = level, target
-                return BAD_SAF_CLASH
-            sparse.saf[level, target] = SPATIAL_SKIPPING
+                return k.BAD_SAF_CLASH
+            sparse.saf[level, target] = k.SPATIAL_SKIPPING
     for v in range(nest.tile.shape[1]):
         _summarise(nest, sparse, v)
     average_units(sparse)
@@ -88,7 +66,7 @@ def _holder(nest, v, level):
 def _children(layer, density, counted, i, j, v, inside, fiber):
     """(chance that a box of `inside` words of v is empty, most nonempty ones in a fiber), by the density
     model, or for known masks counted[i, j]."""
-    if density.kind[v] == TABULATED:
+    if density.kind[v] == k.TABULATED:
         return counted[i, j, 0], counted[i, j, 1]
     kind, d, total = density.kind[v], density.density[v], layer.words[v]
     most = min(fiber // inside, most_nonzeros(kind, d, total, fiber))
@@ -103,11 +81,11 @@ def _part(some, of_all):
 
 @kernel
 def _shrink(reach, kind, elements, bound):
-    axis = kind - SPATIAL_X
+    axis = kind - k.SPATIAL_X
     reach[axis] = math.floor(reach[axis] * (elements / bound))
 
 
-@inlined
+@kernel
 def _own_reduction(layer, density, policy, table, nest, sparse, v):
     """What the metadata of v itself lets every level leave idle (model 10.6 a)."""
     for h in range(nest.space.shape[0]):
@@ -115,14 +93,14 @@ def _own_reduction(layer, density, policy, table, nest, sparse, v):
         reach[0], reach[1], reach[FRACTION], reach[REDUCED] = nest.space[h, 0], nest.space[h, 1], 1.0, 0.0
     for u in range(nest.tile.shape[0]):
         holder = _holder(nest, v, u)
-        if holder < 0 or not policy.format[holder, v, HAS_FORMAT]:
+        if holder < 0 or not policy.format[holder, v, k.HAS_FORMAT]:
             continue
         first = True
         for m in range(nest.loop.shape[0]):
             loop = nest.loop[m]
-            if loop[LEVEL] != u or loop[KIND] == TEMPORAL or loop[BOUND] == 1:
+            if loop[k.LEVEL] != u or loop[k.KIND] == k.TEMPORAL or loop[k.BOUND] == 1:
                 continue
-            if not layer.relevant[v] >> loop[DIM] & 1:
+            if not layer.relevant[v] >> loop[k.DIM] & 1:
                 continue
             inside, fiber = nest.box[m, v], nest.box[m + 1, v]
             empty, most = _children(layer, density, table.spread, m, v, v, inside, fiber)
@@ -130,10 +108,10 @@ def _own_reduction(layer, density, policy, table, nest, sparse, v):
                 sparse.reach[u, v, FRACTION] = 1.0 - empty
                 sparse.reach[u, v, REDUCED] = 1.0 if empty != 0.0 else 0.0
                 first = False
-            _shrink(sparse.reach[u, v], loop[KIND], most, loop[BOUND])
+            _shrink(sparse.reach[u, v], loop[k.KIND], most, loop[k.BOUND])
 
 
-@inlined
+@kernel
 def _hand_inward(nest, sparse, v):
     """Fewer instances of a level mean fewer of all levels inside it."""
     for h in range(nest.tile.shape[0], 0, -1):
@@ -151,19 +129,19 @@ def _hand_inward(nest, sparse, v):
                 sparse.reach[q, v, FRACTION] *= sparse.reach[h, v, FRACTION]
 
 
-@inlined
+@kernel
 def _directive(layer, density, policy, table, nest, sparse, level, g):
     """Option g of a spatial skipping entry: instances whose leader tile is empty stay idle (model 10.6 b).
 
     Leaders without metadata have no effect; False if a second one with metadata would have one.
     """
-    target = policy.option[g, OPT_TARGET]
+    target = policy.option[g, k.OPT_TARGET]
     sparse.reach[level, target, FRACTION] = 1.0
     known = False
-    for q in range(policy.option[g, OPT_LEADER0], policy.option[g, OPT_LEADER1]):
+    for q in range(policy.option[g, k.OPT_LEADER0], policy.option[g, k.OPT_LEADER1]):
         leader = policy.leader[q]
         holder = _holder(nest, leader, level)
-        if holder < 0 or not policy.format[holder, leader, HAS_FORMAT]:
+        if holder < 0 or not policy.format[holder, leader, k.HAS_FORMAT]:
             continue
         if not known:
             _lead(layer, density, table, nest, sparse, level, target, leader, g)
@@ -173,44 +151,44 @@ def _directive(layer, density, policy, table, nest, sparse, level, g):
     return True
 
 
-@inlined
+@kernel
 def _spreads(layer, nest, level, v):
     """Whether spatial loops of `level` distribute v."""
     for m in range(nest.loop.shape[0]):
         loop = nest.loop[m]
-        if loop[LEVEL] == level and loop[KIND] != TEMPORAL and loop[BOUND] > 1:
-            if layer.relevant[v] >> loop[DIM] & 1:
+        if loop[k.LEVEL] == level and loop[k.KIND] != k.TEMPORAL and loop[k.BOUND] > 1:
+            if layer.relevant[v] >> loop[k.DIM] & 1:
                 return True
     return False
 
 
-@inlined
+@kernel
 def _lead(layer, density, table, nest, sparse, level, target, leader, g):
     """Shrink the reach of `target` below `level` to where `leader` has nonzeros."""
     first = True
     for m in range(nest.loop.shape[0]):
         loop = nest.loop[m]
-        if loop[LEVEL] != level or loop[KIND] == TEMPORAL or loop[BOUND] == 1:
+        if loop[k.LEVEL] != level or loop[k.KIND] == k.TEMPORAL or loop[k.BOUND] == 1:
             continue
-        if not layer.relevant[leader] >> loop[DIM] & 1:
+        if not layer.relevant[leader] >> loop[k.DIM] & 1:
             continue
         ext = nest.ext
-        ext[:] = 1
+        fill(ext, 1)
         for i in range(m):
-            ext[nest.loop[i, DIM]] *= nest.loop[i, BOUND]
-        if nest.kin[level, target, CHILD] >= 0 and layer.relevant[target] >> loop[DIM] & 1:
+            ext[nest.loop[i, k.DIM]] *= nest.loop[i, k.BOUND]
+        if nest.kin[level, target, k.CHILD] >= 0 and layer.relevant[target] >> loop[k.DIM] & 1:
             _stay(layer, nest, level, target, ext)
         inside = box_words(layer, leader, ext)
-        ext[loop[DIM]] *= loop[BOUND]
+        ext[loop[k.DIM]] *= loop[k.BOUND]
         fiber = box_words(layer, leader, ext)
         empty, most = _children(layer, density, table.led, g, m, leader, inside, fiber)
         if first:
             sparse.reach[level, target, FRACTION] = 1.0 - empty
             first = False
-        _shrink(sparse.reach[level, target], loop[KIND], most, loop[BOUND])
+        _shrink(sparse.reach[level, target], loop[k.KIND], most, loop[k.BOUND])
 
 
-@inlined
+@kernel
 def _stay(layer, nest, level, target, ext):
     """Widen the box by the temporal loops during which the target's tile stays where it is."""
     last = _holder(nest, target, level)
@@ -218,14 +196,14 @@ def _stay(layer, nest, level, target, ext):
         last = nest.tile.shape[0] - 1
     for i in range(nest.loop.shape[0]):
         loop = nest.loop[i]
-        if loop[LEVEL] < level or loop[KIND] != TEMPORAL or loop[BOUND] == 1:
+        if loop[k.LEVEL] < level or loop[k.KIND] != k.TEMPORAL or loop[k.BOUND] == 1:
             continue
-        if loop[LEVEL] > last or layer.relevant[target] >> loop[DIM] & 1:
+        if loop[k.LEVEL] > last or layer.relevant[target] >> loop[k.DIM] & 1:
             return
-        ext[loop[DIM]] *= loop[BOUND]
+        ext[loop[k.DIM]] *= loop[k.BOUND]
 
 
-@inlined
+@kernel
 def _summarise(nest, sparse, v):
     """Final expansion, average and probability of every level (model 10.6 c)."""
     for h in range(nest.tile.shape[0], -1, -1):
@@ -235,19 +213,19 @@ def _summarise(nest, sparse, v):
         if h > 0:
             shrink_x, shrink_y = _part(x, sparse.space[h, v, 0]), _part(y, sparse.space[h, v, 1])
         sparse.space[h, v, 0], sparse.space[h, v, 1] = int(x), int(y)
-        if h < nest.tile.shape[0] and sparse.saf[h, v] == SPATIAL_SKIPPING:
+        if h < nest.tile.shape[0] and sparse.saf[h, v] == k.SPATIAL_SKIPPING:
             sparse.saf_p[h, v] = 1.0 - fraction
         if shrink_x != 1.0 or shrink_y != 1.0:
             crossed = False
             for q in range(h - 1, -1, -1):
-                crossed = crossed or sparse.saf[q, v] == SPATIAL_SKIPPING
+                crossed = crossed or sparse.saf[q, v] == k.SPATIAL_SKIPPING
                 if not crossed:
                     sparse.reach[q, v, FRACTION] *= fraction
                 sparse.reach[q, v, 0] = math.floor(sparse.reach[q, v, 0] * shrink_x)
                 sparse.reach[q, v, 1] = math.floor(sparse.reach[q, v, 1] * shrink_y)
 
 
-@inlined
+@kernel
 def _check_fanout(arch, nest, sparse):
     for v in range(nest.tile.shape[1]):
         for s in range(nest.tile.shape[0]):
@@ -255,9 +233,9 @@ def _check_fanout(arch, nest, sparse):
                 outer = sparse.space[s + 1, v, axis]
                 if outer == 0 or sparse.space[s, v, axis] == 0:
                     nest.info[0], nest.info[1] = s, v
-                    return BAD_SPATIAL_ZERO
+                    return k.BAD_SPATIAL_ZERO
                 need = sparse.space[s, v, axis] // outer
                 if need > arch.fan[s, axis]:
                     nest.info[0], nest.info[1], nest.info[2], nest.info[3] = s, axis, need, arch.fan[s, axis]
-                    return BAD_FANOUT
-    return OK
+                    return k.BAD_FANOUT
+    return k.OK

@@ -5,32 +5,11 @@ The step that advances loop i always moves the child's tile by the same vector, 
 automaton over the remembered move, and its events are counted instead of simulated (model 20.1).
 """
 
-import numpy as np
-
-from sparsim.model.arrays import (
-    B_ACCESSES,
-    B_HOPS,
-    B_MULTICAST,
-    B_SCATTER,
-    BAD_DISTRIBUTION,
-    BAD_TOO_MANY_GROUPS,
-    BOUND,
-    CONTENT,
-    DIM,
-    DISTRIBUTES,
-    KIND,
-    LEVEL,
-    LINK,
-    N_REAL,
-    NO_LINK,
-    OK,
-    SHARE,
-    STRIDE,
-    TEMPORAL,
-)
-from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model import arrays as k
+from sparsim.model.kernels.fill import fill
+from sparsim.model.kernels.jit import kernel
 from sparsim.model.kernels.multicast import (
-    ALL,
+    EVERYONE,
     UNSERVED,
     add_groups,
     coordinate_shift,
@@ -55,13 +34,13 @@ def _translations(layer, nest, s, v):
     """
     n, classes = 0, 0
     sides = layer.side.shape[1] - 1
-    for i in range(nest.ops[N_REAL]):
+    for i in range(nest.ops[k.N_REAL]):
         loop = nest.loop[nest.real[i]]
-        if loop[KIND] != TEMPORAL or loop[LEVEL] < s:
+        if loop[k.KIND] != k.TEMPORAL or loop[k.LEVEL] < s:
             continue
-        nest.walk[2, n, 0] = loop[BOUND]
+        nest.walk[2, n, 0] = loop[k.BOUND]
         for o in range(sides):
-            tau = coordinate_shift(layer, v, loop[DIM], loop[STRIDE], o)
+            tau = coordinate_shift(layer, v, loop[k.DIM], loop[k.STRIDE], o)
             nest.shift[n, o] = tau
         n += 1
     for o in range(sides):
@@ -138,11 +117,11 @@ def _new_words(layer, nest, v, i):
 @kernel
 def _child_extents(nest, s):
     """nest.ext := the extents of the tile of level s - 1."""
-    nest.ext[:] = 1
-    for i in range(nest.ops[N_REAL]):
+    fill(nest.ext, 1)
+    for i in range(nest.ops[k.N_REAL]):
         loop = nest.loop[nest.real[i]]
-        if loop[LEVEL] < s:
-            nest.ext[loop[DIM]] *= loop[BOUND]
+        if loop[k.LEVEL] < s:
+            nest.ext[loop[k.DIM]] *= loop[k.BOUND]
 
 
 @kernel
@@ -153,7 +132,7 @@ def _event_words(layer, nest, v, i, g, reuse, whole):
     return _new_words(layer, nest, v, i)
 
 
-@inlined
+@kernel
 def count_events(layer, nest, s, v, reuse):
     """Words delivered to one child over the whole walk, overlaps included."""
     n, classes = _translations(layer, nest, s, v)
@@ -168,7 +147,7 @@ def count_events(layer, nest, s, v, reuse):
     return words
 
 
-@inlined
+@kernel
 def _link_possible(layer, nest, v, i, g, reuse, whole, words):
     """Whether step i delivers the very set that the step before it delivered.
 
@@ -185,7 +164,7 @@ def _link_possible(layer, nest, v, i, g, reuse, whole, words):
     return g > 0 and _next_record(nest, i, g, reuse) == g
 
 
-@inlined
+@kernel
 def deliver_walk(arch, layer, flags, nest, s, v, reuse, alone):
     """The general case: several children, each event with its own multicast groups and links."""
     nest.n_bucket[s, v] = 0
@@ -194,14 +173,12 @@ def deliver_walk(arch, layer, flags, nest, s, v, reuse, alone):
     _weigh_events(nest, n, classes, reuse)
     _child_extents(nest, s)
     whole = _child_words(nest, s, v)
-    # typed, since a kernel is compiled once more for every constant that it is given
-    everyone, unserved = np.int64(ALL), np.int64(UNSERVED)
-    sizes, groups = group_children(nest, children, columns, rows, alone, everyone)
-    if sizes < 0 or add_groups(nest, s, v, everyone, sizes, whole) != OK:
-        return BAD_TOO_MANY_GROUPS
-    links = flags[s, NO_LINK] >> v & 1 == 0
+    sizes, groups = group_children(nest, children, columns, rows, alone, EVERYONE)
+    if sizes < 0 or add_groups(nest, s, v, EVERYONE, sizes, whole) != k.OK:
+        return k.BAD_TOO_MANY_GROUPS
+    links = flags[s, k.NO_LINK] >> v & 1 == 0
     for i in range(n):
-        step = np.int64(0)
+        step = 0
         for o in range(layer.side.shape[1] - 1):
             step += coordinate_weight(layer, v, o) * nest.shift[i, o]
         for g in range(classes + 1):
@@ -209,23 +186,23 @@ def deliver_walk(arch, layer, flags, nest, s, v, reuse, alone):
             words = _event_words(layer, nest, v, i, g, reuse, whole) if times > 0.0 else 0.0
             if words == 0.0:
                 continue
-            which, used = everyone, sizes
+            which, used = EVERYONE, sizes
             if links and _link_possible(layer, nest, v, i, g, reuse, whole, words):
                 served = find_served(nest, children, columns, rows, step)
                 if served > 0:
-                    fewer, fewer_groups = group_children(nest, children, columns, rows, alone, unserved)
+                    fewer, fewer_groups = group_children(nest, children, columns, rows, alone, UNSERVED)
                     if fewer < 0:
-                        return BAD_TOO_MANY_GROUPS
+                        return k.BAD_TOO_MANY_GROUPS
                     if fewer_groups < groups:
-                        which, used = unserved, fewer
-                        nest.flow[s, v, LINK] += served * words * times
-            if add_groups(nest, s, v, which, used, words * times) != OK:
-                return BAD_TOO_MANY_GROUPS
+                        which, used = UNSERVED, fewer
+                        nest.flow[s, v, k.LINK] += served * words * times
+            if add_groups(nest, s, v, which, used, words * times) != k.OK:
+                return k.BAD_TOO_MANY_GROUPS
     content = 0.0
     for i in range(nest.n_bucket[s, v]):
-        content += nest.bucket[s, v, i, B_ACCESSES]
-    nest.flow[s, v, CONTENT] = content
-    return OK
+        content += nest.bucket[s, v, i, k.B_ACCESSES]
+    nest.flow[s, v, k.CONTENT] = content
+    return k.OK
 
 
 @kernel
@@ -234,32 +211,32 @@ def distribute(arch, layer, want_hops, nest, v):
     multicast, and each word travels on from the instance that got it. Done once, innermost first."""
     bucket, n_bucket, remote, flow, part = nest.bucket, nest.n_bucket, nest.remote, nest.flow, nest.part
     for s in range(part.shape[0]):
-        remote[s, v, B_ACCESSES] = 0.0
+        remote[s, v, k.B_ACCESSES] = 0.0
     for s in range(part.shape[0] - 1):
-        if not arch.support[s, DISTRIBUTES]:
+        if not arch.support[s, k.DISTRIBUTES]:
             continue
         outer = s + 1
         if n_bucket[s, v] != 1 or n_bucket[outer, v] != 1:
             nest.info[0], nest.info[1] = s, v
-            return BAD_DISTRIBUTION
-        size, groups = bucket[outer, v, 0, B_MULTICAST], bucket[outer, v, 0, B_SCATTER]
+            return k.BAD_DISTRIBUTION
+        size, groups = bucket[outer, v, 0, k.B_MULTICAST], bucket[outer, v, 0, k.B_SCATTER]
         if size == 1.0:
             continue
-        accesses, hops = bucket[outer, v, 0, B_ACCESSES], bucket[outer, v, 0, B_HOPS]
-        remote[outer, v, B_MULTICAST], remote[outer, v, B_SCATTER] = size, groups
-        remote[outer, v, B_ACCESSES] = bucket[s, v, 0, B_ACCESSES]
-        remote[outer, v, B_HOPS] = hops * bucket[s, v, 0, B_ACCESSES] / accesses
-        bucket[outer, v, 0, B_MULTICAST], bucket[outer, v, 0, B_SCATTER] = 1.0, size * groups
+        accesses, hops = bucket[outer, v, 0, k.B_ACCESSES], bucket[outer, v, 0, k.B_HOPS]
+        remote[outer, v, k.B_MULTICAST], remote[outer, v, k.B_SCATTER] = size, groups
+        remote[outer, v, k.B_ACCESSES] = bucket[s, v, 0, k.B_ACCESSES]
+        remote[outer, v, k.B_HOPS] = hops * bucket[s, v, 0, k.B_ACCESSES] / accesses
+        bucket[outer, v, 0, k.B_MULTICAST], bucket[outer, v, 0, k.B_SCATTER] = 1.0, size * groups
         if want_hops:
-            bucket[outer, v, 0, B_HOPS] = _unicast_hops(arch, layer, nest, outer, v) * accesses / groups
+            bucket[outer, v, 0, k.B_HOPS] = _unicast_hops(arch, layer, nest, outer, v) * accesses / groups
         part[s, v] = 1 + (part[s, v] - 1) // int(size)
-        flow[s, v, CONTENT] = 1.0 + (flow[s, v, CONTENT] - 1.0) / size
-        flow[s, v, SHARE] = 1.0 + (flow[s, v, SHARE] - 1.0) / size
+        flow[s, v, k.CONTENT] = 1.0 + (flow[s, v, k.CONTENT] - 1.0) / size
+        flow[s, v, k.SHARE] = 1.0 + (flow[s, v, k.SHARE] - 1.0) / size
         break
-    return OK
+    return k.OK
 
 
-@inlined
+@kernel
 def _unicast_hops(arch, layer, nest, s, v):
     """Hops to every child of level s on its own."""
     children, columns, rows = place_children(arch, layer, nest, s, v)

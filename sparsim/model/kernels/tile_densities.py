@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from sparsim.model.arrays import FIXED, HYPERGEOMETRIC, TABULATED
-from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model.kernels.jit import kernel
 
 NEGLIGIBLE = 1e-45  # relative to the likeliest occupancy; smaller terms cannot change a rounded sum
 
@@ -48,13 +48,13 @@ def dd_over(hi, lo, x):
     return _two_sum(q, ((hi - p) - e + lo) / x)
 
 
-@inlined
+@kernel
 def _dd_plus(ah, al, bh, bl):
     s, e = _two_sum(ah, bh)
     return _two_sum(s, e + (al + bl))
 
 
-@inlined
+@kernel
 def _dd_ratio(ah, al, bh, bl):
     """(ah, al) / (bh, bl), rounded to a double."""
     q = ah / bh
@@ -132,14 +132,14 @@ def hypergeometric_list(total, nonzeros, points, out_k, out_p, out_lo):
     return n
 
 
-@inlined
+@kernel
 def fixed_chance_of_none(points, density):
     """P(0) of a fixed-structured tile (model 8.2)."""
     x = points * density
     return 1.0 - x if x < 1.0 else 0.0
 
 
-@inlined
+@kernel
 def fixed_most(points, density):
     """Largest occupancy of a fixed-structured tile."""
     x = points * density
@@ -165,7 +165,7 @@ def most_nonzeros(kind, density, total, points):
     return fixed_most(points, density)
 
 
-@inlined
+@kernel
 def _hypergeometric_least(total, nonzeros, points):
     """Least occupancy as the reference forms it: an unsigned difference that may wrap around (model 8.3).
 

@@ -2,27 +2,8 @@
 
 import math
 
-from sparsim.model.arrays import (
-    BAD_BLOCK_SIZE,
-    BLOCK,
-    FIXED,
-    HAS_FORMAT,
-    INNER_FIRST,
-    IS_COMPRESSED,
-    METADATA,
-    N_RANKS,
-    OK,
-    PARENT,
-    PAYLOAD,
-    RANK_B,
-    RANK_CP,
-    RANK_KIND,
-    RANK_RLE,
-    RANK_UB,
-    RANK_UOP,
-    TABULATED,
-)
-from sparsim.model.kernels.jit import inlined, kernel
+from sparsim.model import arrays as k
+from sparsim.model.kernels.jit import kernel
 from sparsim.model.kernels.tile_densities import dd_over, dd_times, miss_chance, most_nonzeros, occupancies
 
 
@@ -43,18 +24,18 @@ def tile_statistics(arch, layer, density, policy, table, nest, sparse):
                 _expect(density, policy, table, nest, sparse, s, v, n, least)
                 _capacity(layer, density, policy, table, nest, sparse, s, v)
                 status = _block_ratio(arch, policy, nest, sparse, s, v, full)
-                if status != OK:
+                if status != k.OK:
                     return status
-    return OK
+    return k.OK
 
 
-@inlined
+@kernel
 def _expect(density, policy, table, nest, sparse, s, v, n, least):
     """Expectations over stored tiles: empty ones vanish below a parent with metadata (model 9.5)."""
-    k, p = sparse.list_k, sparse.list_p
+    held, p = sparse.list_k, sparse.list_p
     points = nest.tile[s, v]
-    parent = nest.kin[s, v, PARENT]
-    if parent >= 0 and policy.format[parent, v, HAS_FORMAT] and least == 0 and n > 0:
+    parent = nest.kin[s, v, k.PARENT]
+    if parent >= 0 and policy.format[parent, v, k.HAS_FORMAT] and least == 0 and n > 0:
         empty = p[0]
         sparse.avg[s + 1, v] *= 1.0 - empty
         for i in range(n):
@@ -62,25 +43,27 @@ def _expect(density, policy, table, nest, sparse, s, v, n, least):
         p[0] = 0.0
     words = 0.0
     for i in range(n):
-        words += p[i] * k[i]
+        words += p[i] * held[i]
     sparse.occupancy[s, v] = words
     sparse.rho[s, v] = words / points
-    if not policy.format[s, v, HAS_FORMAT]:
+    if not policy.format[s, v, k.HAS_FORMAT]:
         return
-    ranks = policy.format[s, v, N_RANKS]
+    ranks = policy.format[s, v, k.N_RANKS]
     units, unit = sparse.units, sparse.unit
     if table.given[v, 0]:
-        units[s, v] = table.units[s, v]
+        for r in range(units.shape[2]):
+            for u in range(2):
+                units[s, v, r, u] = table.units[s, v, r, u]
         return
     for r in range(ranks):
-        units[s, v, r, METADATA], units[s, v, r, PAYLOAD] = 0.0, 0.0
+        units[s, v, r, k.METADATA], units[s, v, r, k.PAYLOAD] = 0.0, 0.0
     for i in range(n):
-        _empty_chances(density, table, nest, sparse, s, v, ranks, k[i], i)
+        _empty_chances(density, table, nest, sparse, s, v, ranks, held[i], i)
         if p[i] > 0.0:
             _rank_units(policy, nest, s, v, ranks, sparse.sweep, unit)
             for r in range(ranks):
-                units[s, v, r, METADATA] += p[i] * unit[r, METADATA]
-                units[s, v, r, PAYLOAD] += p[i] * unit[r, PAYLOAD]
+                units[s, v, r, k.METADATA] += p[i] * unit[r, k.METADATA]
+                units[s, v, r, k.PAYLOAD] += p[i] * unit[r, k.PAYLOAD]
 
 
 @kernel
@@ -91,7 +74,7 @@ def _empty_chances(density, table, nest, sparse, s, v, ranks, nonzeros, i):
     """
     points, kind = nest.tile[s, v], density.kind[v]
     sweep, sub = sparse.sweep, nest.sub
-    if kind == FIXED:
+    if kind == k.FIXED:
         share = nonzeros / points
         for r in range(ranks + 1):
             x = (sub[s, v, r] if r < ranks else points) * share
@@ -99,7 +82,7 @@ def _empty_chances(density, table, nest, sparse, s, v, ranks, nonzeros, i):
         return
     for r in range(ranks + 1):
         below = sub[s, v, r] if r < ranks else points
-        if kind == TABULATED:
+        if kind == k.TABULATED:
             sweep[r, 0] = table.p0[table.start[s, v, 0] + i, r]
             if r == ranks:
                 sweep[r, 0] = 1.0 if nonzeros == 0 else 0.0
@@ -120,45 +103,45 @@ def _empty_chances(density, table, nest, sparse, s, v, ranks, nonzeros, i):
 def _rank_units(policy, nest, s, v, ranks, none, unit):
     """unit[r] := (metadata, payload) units of rank r of one tile (model 9.1, 9.4)."""
     fiber, rank = nest.fiber, policy.rank
-    whole_tile_rank = 0 if policy.format[s, v, INNER_FIRST] else ranks - 1
+    whole_tile_rank = 0 if policy.format[s, v, k.INNER_FIRST] else ranks - 1
     fibers = 1.0
     for r in range(ranks - 1, -1, -1):
         length = fiber[s, v, r]
-        unit[r, METADATA], unit[r, PAYLOAD] = 0.0, 0.0
+        unit[r, k.METADATA], unit[r, k.PAYLOAD] = 0.0, 0.0
         if length > 1 or r == whole_tile_rank:
             alive = fibers * (1.0 - none[r + 1, 0])
             filled = length * (1.0 - none[r, 0])
-            kind = rank[s, v, r, RANK_KIND]
-            if kind == RANK_UOP:
-                unit[r, PAYLOAD] = alive * (length + 1)
-            elif kind == RANK_UB:
-                unit[r, METADATA] = fibers * length
-                unit[r, PAYLOAD] = fibers * length
-            elif kind == RANK_RLE:
-                unit[r, METADATA] = alive * filled
-                unit[r, PAYLOAD] = alive * filled
-            elif kind == RANK_CP:
-                unit[r, METADATA] = alive * math.ceil(filled)
-                unit[r, PAYLOAD] = alive * math.ceil(filled)
-            elif kind == RANK_B:
-                unit[r, METADATA] = alive * length
-                unit[r, PAYLOAD] = alive * math.ceil(filled)
+            kind = rank[s, v, r, k.RANK_KIND]
+            if kind == k.RANK_UOP:
+                unit[r, k.PAYLOAD] = alive * (length + 1)
+            elif kind == k.RANK_UB:
+                unit[r, k.METADATA] = fibers * length
+                unit[r, k.PAYLOAD] = fibers * length
+            elif kind == k.RANK_RLE:
+                unit[r, k.METADATA] = alive * filled
+                unit[r, k.PAYLOAD] = alive * filled
+            elif kind == k.RANK_CP:
+                unit[r, k.METADATA] = alive * math.ceil(filled)
+                unit[r, k.PAYLOAD] = alive * math.ceil(filled)
+            elif kind == k.RANK_B:
+                unit[r, k.METADATA] = alive * length
+                unit[r, k.PAYLOAD] = alive * math.ceil(filled)
         fibers *= length
     for r in range(ranks):
-        if unit[r, METADATA] != 0.0 or unit[r, PAYLOAD] != 0.0:
-            unit[r, PAYLOAD] = 0.0
+        if unit[r, k.METADATA] != 0.0 or unit[r, k.PAYLOAD] != 0.0:
+            unit[r, k.PAYLOAD] = 0.0
             break
 
 
-@inlined
+@kernel
 def _capacity(layer, density, policy, table, nest, sparse, s, v):
     """Most words and format units that the level must hold (model 13.1)."""
     points = nest.tile[s, v]
     form = policy.format[s, v]
     sparse.capacity[s, v] = points
-    if not form[HAS_FORMAT]:
+    if not form[k.HAS_FORMAT]:
         return
-    if density.kind[v] == TABULATED:
+    if density.kind[v] == k.TABULATED:
         most = table.bounds[s, v, 1]
         last = table.start[s, v, 1] - table.start[s, v, 0]  # the table's extra row
     else:
@@ -166,17 +149,19 @@ def _capacity(layer, density, policy, table, nest, sparse, s, v):
         last = 0
     sparse.capacity[s, v] = most
     if table.given[v, 0]:
-        sparse.capacity_units[s, v] = table.fullest[s, v]
+        for r in range(table.fullest.shape[2]):
+            for u in range(2):
+                sparse.capacity_units[s, v, r, u] = table.fullest[s, v, r, u]
         return
-    ranks = form[N_RANKS]
+    ranks = form[k.N_RANKS]
     _empty_chances(density, table, nest, sparse, s, v, ranks, most, last)
     _rank_units(policy, nest, s, v, ranks, sparse.sweep, sparse.capacity_units[s, v])
 
 
-@inlined
+@kernel
 def _full_blocks(arch, sparse, s, v, n):
     """Expected block accesses of one tile before empty tiles are dropped (model 14.1)."""
-    block = arch.width[s, BLOCK]
+    block = arch.width[s, k.BLOCK]
     blocks = 0.0
     if block > 1:
         for i in range(n):
@@ -185,7 +170,7 @@ def _full_blocks(arch, sparse, s, v, n):
     return blocks
 
 
-@inlined
+@kernel
 def _small_tile_limit(block, tenth):
     """Blocks per tile below which partly filled ones matter: the reference's table (model 14.1); -1: none."""
     if block == 2:
@@ -201,17 +186,17 @@ def _small_tile_limit(block, tenth):
     return -1
 
 
-@inlined
+@kernel
 def _block_ratio(arch, policy, nest, sparse, s, v, full):
     """Vector accesses per full block of a small compressed tile (model 14.1)."""
-    block, rho, points = arch.width[s, BLOCK], sparse.rho[s, v], nest.tile[s, v]
-    if not policy.format[s, v, IS_COMPRESSED] or block == 1 or rho >= 1.0 or rho <= 0.0:
-        return OK
+    block, rho, points = arch.width[s, k.BLOCK], sparse.rho[s, v], nest.tile[s, v]
+    if not policy.format[s, v, k.IS_COMPRESSED] or block == 1 or rho >= 1.0 or rho <= 0.0:
+        return k.OK
     tenth = max(int(math.floor(rho / 0.1)) - 1, 0)
     limit = _small_tile_limit(block, tenth)
     if limit < 0:
         nest.info[2] = block
-        return BAD_BLOCK_SIZE
+        return k.BAD_BLOCK_SIZE
     if limit > points // block:
         sparse.ratio[s, v] = full / (points * rho / block)
-    return OK
+    return k.OK

@@ -16,7 +16,7 @@ from support.small_nests import POINTWISE, SLIDING, Case, dense_cases
 
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import NestPack
-from sparsim.model.kernels.driver import analyse_one
+from sparsim.model.kernel_calls import analyse
 from sparsim.model.lower import ACCOUNTING, lower_arch, lower_layer, lower_mappings, lower_policy
 from sparsim.model.workspace import make_nest, most_children
 from sparsim.records import Architecture, Compute, Layer, LevelMapping, Mapping, Nest, Storage
@@ -29,7 +29,7 @@ def analysed(case: Case, accounting: str, hops: bool = True) -> tuple[int, NestP
     policy = lower_policy(case.on(), case.layer.shape)
     mappings = lower_mappings(case.on(), case.layer.shape, [case.mapping])
     nest = make_nest(arch, layer, policy, most_children(arch, layer, mappings))
-    return analyse_one(arch, layer, policy, mappings, 0, ACCOUNTING[accounting], hops, nest), nest
+    return analyse(arch, layer, policy, mappings, ACCOUNTING[accounting], hops, nest), nest
 
 
 def buckets(nest: NestPack, s: int, v: int) -> dict[tuple[int, int], float]:

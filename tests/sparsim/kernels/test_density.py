@@ -15,19 +15,22 @@ from numba import njit
 
 from sparsim.model.kernels import tile_densities as density
 from sparsim.model.kernels import tile_formats as formats
+from sparsim.model.kernels.pipeline import EntryCompiler
+
+compiled = njit(pipeline_class=EntryCompiler)  # calls what only kernels call
 
 
-@njit
+@compiled
 def kernel_list(total: int, nonzeros: int, points: int, k: Any, p: Any, lo: Any) -> int:
     return density.hypergeometric_list(total, nonzeros, points, k, p, lo)
 
 
-@njit
+@compiled
 def kernel_miss(total: int, points: int, nonzeros: int) -> float:
     return density.miss_chance(total, points, nonzeros)[0]
 
 
-@njit
+@compiled
 def kernel_least(total: int, nonzeros: int, points: int) -> int:
     return density._hypergeometric_least(total, nonzeros, points)
 
@@ -92,7 +95,7 @@ def test_probabilities_sum_to_one() -> None:
 def test_small_tile_limits_are_those_of_the_specification() -> None:
     from naive.cost import BLOCKS
 
-    @njit
+    @compiled
     def limit(block: int, tenth: int) -> int:
         return formats._small_tile_limit(block, tenth)
 

@@ -17,7 +17,7 @@ from support.small_nests import POINTWISE, Case, dense_cases
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import NestPack
 from sparsim.model.evaluate import evaluate, evaluate_batch
-from sparsim.model.kernels.driver import analyse_one
+from sparsim.model.kernel_calls import analyse
 from sparsim.model.lower import ACCOUNTING, lower_arch, lower_layer, lower_mappings, lower_policy
 from sparsim.model.workspace import make_nest, most_children
 from sparsim.records.divisibility import covered, factors_of
@@ -55,7 +55,7 @@ def analysed(case: Case, hops: bool) -> NestPack:
     policy = lower_policy(case.on(), layer.shape)
     mappings = lower_mappings(case.on(), layer.shape, [case.mapping])
     nest = make_nest(arch, pack, policy, most_children(arch, pack, mappings))
-    status = analyse_one(arch, pack, policy, mappings, 0, ACCOUNTING["count-all"], hops, nest)
+    status = analyse(arch, pack, policy, mappings, ACCOUNTING["count-all"], hops, nest)
     assert status == packs.OK
     return nest
 

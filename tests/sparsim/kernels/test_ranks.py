@@ -9,7 +9,7 @@ from support.small_nests import Case
 from support.small_policies import sparse_cases
 
 from sparsim.model import arrays as packs
-from sparsim.model.kernels.driver import analyse_one
+from sparsim.model.kernel_calls import analyse
 from sparsim.model.lower import lower_arch, lower_layer, lower_mappings, lower_policy
 from sparsim.model.workspace import make_nest, most_children
 
@@ -27,7 +27,7 @@ def test_agrees_with_the_pseudo_code(case: Case) -> None:
     policy = lower_policy(case.on(), case.layer.shape)
     mappings = lower_mappings(case.on(), case.layer.shape, [case.mapping])
     nest = make_nest(arch, layer, policy, most_children(arch, layer, mappings))
-    status = analyse_one(arch, layer, policy, mappings, 0, 0, False, nest)
+    status = analyse(arch, layer, policy, mappings, 0, False, nest)
     if status in OTHER_REASONS:
         return
     assert case.policy is not None

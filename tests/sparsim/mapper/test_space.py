@@ -306,5 +306,5 @@ def test_what_does_not_fit_into_memory_is_refused_with_its_size():
 def test_flags_are_part_of_every_mapping():
     flagged = LevelConstraint(level="GLB", no_link_transfer=("A", "Z"), no_multicast_no_reduction=("B",))
     space = lower_mapspace(on(Mapspace(levels=(flagged,))), LAYER)
-    assert space.flags.tolist() == [[0, 0, 0], [0b101, 0b010, 0], [0, 0, 0]]
+    assert space.flags.tolist() == [[0, 0, 0, 0], [0, 0b101, 0b010, 0], [0, 0, 0, 0]]
     assert np.array_equal(space.split, [0, -1, 0, 0])

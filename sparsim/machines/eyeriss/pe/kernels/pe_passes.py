@@ -4,6 +4,7 @@ The fetch pipeline hands a column over in some cycle, at most `lookahead` column
 with it in a later cycle, when they are done with the column before.
 """
 
+from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.jit import entry, kernel
 
 # dims, in the order of `size`, `tile`, `split`, `first` and `last`
@@ -63,7 +64,7 @@ def _run_tile(iacts, words, kept, stride, pe, first, last, mt, clock, began, cou
     width = words.shape[4]
     step = min(width, stride)
     clock[FETCHED], clock[FREE], clock[COLUMNS] = -1, 1, 0
-    began[:] = 0
+    fill(began, 0)
     before = counts[BUSY]
     for p in range(first[P], last[P]):
         for q in range(first[Q], last[Q]):

@@ -1,0 +1,151 @@
+"""How kernels are compiled: with few of numba's passes, and optimised once, as part of their entry.
+
+Numba alone optimises every function, makes machine code of it, and optimises it again in every function that
+calls it. Here the functions that only kernels call stay as they are until an entry takes them in.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from numba.core import compiler, typed_passes, types, untyped_passes
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler_machinery import PassManager
+from numba.core.types.misc import unliteral
+
+PASSES = (
+    untyped_passes.TranslateByteCode,
+    untyped_passes.FixupArgs,
+    untyped_passes.IRProcessing,
+    untyped_passes.ReconstructSSA,
+    typed_passes.NopythonTypeInference,
+    typed_passes.PreLowerStripPhis,
+    typed_passes.IRLegalization,
+    typed_passes.AnnotateTypes,
+    typed_passes.NativeLowering,
+    typed_passes.NoPythonBackend,
+)
+
+
+class _Library(JITCodeLibrary):  # type: ignore[misc]
+    _linking_libraries: list[Any]
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+
+class _PartLibrary(_Library):
+    """The code of a kernel that only kernels call: to be linked, never to be run on its own."""
+
+    def finalize(self) -> None:
+        self._raise_if_finalized()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """There is none: no machine code is made."""
+        return 0
+
+    @property
+    def codegen(self) -> Any:
+        return self
+
+    def set_env(self, name: str, environment: Any) -> None:
+        """Kernels need nothing from Python."""
+
+
+class _EntryLibrary(_Library):
+    """The code of an entry and of all kernels that it calls, however indirectly."""
+
+    def finalize(self) -> None:
+        libraries = dict.fromkeys(self._linking_libraries)
+        waiting = list(libraries)
+        while waiting:
+            new = [one for one in waiting.pop()._linking_libraries if one not in libraries]
+            libraries |= dict.fromkeys(new)
+            waiting += new
+        self._linking_libraries = list(libraries)
+        super().finalize()
+
+    def _optimize_final_module(self) -> None:
+        """Without numba's first round, which looks for references that need no count: kernels count none."""
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
+
+class _Types:
+    """The typing context of numba, which remembers what operators and fields of some types are."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self._known: dict[Any, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def _remembered(self, name: str, *arguments: Any) -> Any:
+        key = name, *arguments
+        if key not in self._known:
+            self._known[key] = getattr(self._context, name)(*arguments)
+        return self._known[key]
+
+    def resolve_function_type(self, function: Any, arguments: Any, keywords: Any) -> Any:
+        if isinstance(function, types.Dispatcher):  # a kernel is not compiled again for every constant
+            arguments = tuple(map(unliteral, arguments))
+        elif not keywords:
+            key = function, arguments
+            if key not in self._known:
+                self._known[key] = self._context.resolve_function_type(function, arguments, keywords)
+            return self._known[key]
+        return self._context.resolve_function_type(function, arguments, keywords)
+
+    def resolve_getattr(self, kind: Any, name: str) -> Any:
+        return self._remembered("resolve_getattr", kind, name)
+
+    def resolve_setitem(self, target: Any, index: Any, value: Any) -> Any:
+        return self._remembered("resolve_setitem", target, index, value)
+
+
+_types_of = cache(_Types)
+
+
+class _Passes(PassManager):  # type: ignore[misc]
+    _ENFORCING = False  # passes of numba's own need no checks between them
+
+
+class PartCompiler(compiler.CompilerBase):  # type: ignore[misc]
+    """Of kernels that only kernels call."""
+
+    library = _PartLibrary
+
+    def define_pipelines(self) -> Any:
+        self.state.library = self.library(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        self.state.library.enable_object_caching()
+        self.state.typingctx = _types_of(self.state.typingctx)
+        passes = _Passes("kernel")
+        for one in PASSES:
+            passes.add_pass(one, one.__name__)
+        passes.finalize()
+        return [passes]
+
+
+@cache
+def _announce() -> None:
+    """Say once on stderr, be it a terminal or not, what takes so long."""
+    with suppress(OSError):
+        if sys.stderr is not None:
+            print(
+                "sparsim: compiling kernels, once for this machine (about 15 s)", file=sys.stderr, flush=True
+            )
+
+
+class EntryCompiler(PartCompiler):
+    """Of kernels that Python calls."""
+
+    library = _EntryLibrary  # type: ignore[assignment]
+
+    def define_pipelines(self) -> Any:
+        _announce()
+        return super().define_pipelines()
