@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sparsim.errors import MappingError, SpecError
-from sparsim.machines.eyeriss.noc.router_graph import Edge, build_graph
+from sparsim.machines.eyeriss.noc.router_graph import Edge, edge_limits
 from sparsim.machines.eyeriss.noc.routing import Mode, Route, configurations, edges
 from sparsim.machines.eyeriss.noc.traffic_pattern import IDLE, Coordinate, Groups, groups
 from sparsim.records.noc_spec import Noc, RouterNetwork, SpatialLoop
@@ -120,12 +120,12 @@ def deliver(noc: Noc, role: str, pattern: Groups, *, compressed: bool = False) -
 
 def deliveries(noc: Noc, role: str, pattern: Groups, *, compressed: bool = False) -> tuple[Delivery, ...]:
     """All feasible ways to deliver to `pattern` (array of groups as `groups` makes it), the best first."""
-    pattern = _checked(noc, pattern)
-    network = noc.network(role)
-    found = [
-        _evaluate(noc, network, pattern, mode, tuple(routes), compressed)
-        for mode, routes in configurations(noc, network, pattern)
-    ]
+    network, pattern = noc.network(role), _checked(noc, pattern)
+    ways = configurations(noc, network, pattern)
+    return _sorted(_evaluate(noc, network, pattern, mode, tuple(routes), compressed) for mode, routes in ways)
+
+
+def _sorted(found: Iterable[Delivery]) -> tuple[Delivery, ...]:
     return tuple(sorted(found, key=lambda d: (d.copies, -d.words_per_pe_cycle, d.wire_um)))
 
 
@@ -148,14 +148,32 @@ def _plan(
     sums: tuple[str | tuple[tuple[str, int], ...], ...],
     compressed: bool,
 ) -> Delivery:
-    relevant = [c if isinstance(c, str) else dict(c) for c in sums]
-    return deliver(noc, role, groups(noc, loops, relevant), compressed=compressed)
+    return _deliver(noc, role, _pattern(noc, loops, sums), compressed)
+
+
+@functools.lru_cache(maxsize=4096)
+def _pattern(
+    noc: Noc, loops: tuple[SpatialLoop, ...], sums: tuple[str | tuple[tuple[str, int], ...], ...]
+) -> bytes:
+    return groups(noc, loops, [c if isinstance(c, str) else dict(c) for c in sums]).tobytes()
 
 
 @functools.lru_cache(maxsize=1024)
 def _deliver(noc: Noc, role: str, pattern: bytes, compressed: bool) -> Delivery:
-    shape = tuple(noc.axes.values())
-    return deliveries(noc, role, np.frombuffer(pattern, np.int64).reshape(shape), compressed=compressed)[0]
+    groups_of = np.frombuffer(pattern, np.int64).reshape(tuple(noc.axes.values()))
+    network = noc.network(role)
+    ways = list(configurations(noc, network, groups_of))
+    fewest = min(_sent(routes) for _, routes in ways)  # others are no better, whatever they deliver
+    return _sorted(
+        _evaluate(noc, network, groups_of, mode, tuple(routes), compressed)
+        for mode, routes in ways
+        if _sent(routes) == fewest
+    )[0]
+
+
+def _sent(routes: Iterable[Route]) -> int:
+    """How often the words of all groups pass a GLB port, a word per group."""
+    return sum(len(route.groups) for route in routes)
 
 
 def _evaluate(
@@ -166,14 +184,14 @@ def _evaluate(
     routes: tuple[Route, ...],
     compressed: bool,
 ) -> Delivery:
-    graph = build_graph(noc, network)
+    limits = edge_limits(noc, network)
     words = _words_on_edges(noc, network, routes)
     distinct = int(pattern.max()) + 1
-    bits = min(graph[a][b]["capacity"] / n for (a, b), n in words.items())  # per group and cycle
+    bits = min(limits[edge].capacity / n for edge, n in words.items())  # per group and cycle
     bits_per_word = network.port_bits / network.words_per_port(compressed)
-    sent = sum(len(route.groups) for route in routes)
+    sent = _sent(routes)
     hops = sum(len(route.groups) * len(route.links) for route in routes)
-    length_um = math.fsum(graph[a][b]["length_um"] * n for (a, b), n in words.items())
+    length_um = math.fsum(limits[edge].length_um * n for edge, n in words.items())
     return Delivery(
         noc=noc,
         network=network,

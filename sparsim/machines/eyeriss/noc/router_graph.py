@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import networkx as nx
 
@@ -43,6 +44,17 @@ def build_graph(noc: Noc, network: RouterNetwork) -> nx.DiGraph:
                         ends = router((row, column), i), router((row + south, column + east), i)
                         graph.add_edge(*ends, capacity=network.port_bits, length_um=length_um)
     return nx.freeze(graph)
+
+
+class EdgeLimit(NamedTuple):
+    capacity: float  # bits per cycle
+    length_um: float
+
+
+@functools.lru_cache(maxsize=16)
+def edge_limits(noc: Noc, network: RouterNetwork) -> dict[Edge, EdgeLimit]:
+    """The attributes of all edges of `build_graph`, to look up fast."""
+    return {(a, b): EdgeLimit(**limit) for a, b, limit in build_graph(noc, network).edges(data=True)}
 
 
 def mesh_steps(network: RouterNetwork) -> tuple[Cluster, ...]:
