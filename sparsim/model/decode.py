@@ -10,7 +10,7 @@ import numpy as np
 from sparsim.errors import MappingError
 from sparsim.estimate.accelerator_energy import resolved_energy
 from sparsim.model import arrays as packs
-from sparsim.model.arrays import ArchPack, LayerPack, PolicyPack
+from sparsim.model.arrays import ArchPack, CostPack, LayerPack, PolicyPack, SparsePack
 from sparsim.model.kernels.energy_and_cycles import (
     FORMAT_READ_BITS,
     FORMAT_WRITE_BITS,
@@ -101,19 +101,13 @@ class Decoder:
         )
 
     def refuse_negative(self) -> None:
-        """Raise MappingError for counts and energies below 0, or energies that are no numbers: the kernels
-        refuse sums like that, here every part of them is looked at."""
-        sparse, cost = self.sparse, self.cost
-        counts = (sparse.counts, sparse.format, sparse.compute, sparse.reductions, sparse.coded)
-        reals = (cost.energy, cost.level_pj, cost.network_pj, sparse.avg)
-        for array in (*counts, *reals):
-            least = array.min()
-            most = array.max() if array.dtype == np.float64 else least
-            if not (least >= 0 and most < math.inf):  # also refuses nan
-                raise MappingError(
-                    f"layer {self.layer.name}: a count or an energy is {least if least < 0 else most:g}, "
-                    "allowed are finite numbers of 0 and more"
-                )
+        """Raise MappingError for counts and energies below 0, or energies that are no numbers."""
+        wrong = out_of_range(self.sparse, self.cost)
+        if wrong is not None:
+            raise MappingError(
+                f"layer {self.layer.name}: a count or an energy is {wrong:g}, "
+                "allowed are finite numbers of 0 and more"
+            )
 
     def compute(self) -> ComputeResult:
         unit, count = self.arch.compute, self.sparse.compute
@@ -351,6 +345,19 @@ class Decoder:
         """Utilised capacity at the outermost level where it is not zero."""
         filled = (capacity * kept).nonzero()[0]
         return int(capacity[filled[-1]]) if len(filled) else 0
+
+
+def out_of_range(sparse: SparsePack, cost: CostPack) -> float | None:
+    """A count or an energy below 0, or an energy that is no number, if there is one: the kernels refuse sums
+    like that, here every part of them is looked at."""
+    counts = (sparse.counts, sparse.format, sparse.compute, sparse.reductions, sparse.coded)
+    reals = (cost.energy, cost.level_pj, cost.network_pj, sparse.avg)
+    for array in (*counts, *reals):
+        least = array.min()
+        most = array.max() if array.dtype == np.float64 else least
+        if not (least >= 0 and most < math.inf):  # also refuses nan
+            return float(least if least < 0 else most)
+    return None
 
 
 def _added(values: Iterable[float]) -> float:

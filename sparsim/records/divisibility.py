@@ -70,20 +70,25 @@ def cover(layer: Layer, divisibility: Dict[str, Divisibility], bounds: Dict[str,
             padding = 1 - layer.bounds[dim] / more[dim] if policy == "padded" else 0.0
             bound = layer.bounds[dim]
             covers.append(Cover(dim=dim, policy=policy, bound=bound, covered=more[dim], padding=padding))
-    grown = layer.bounds | {c.dim: c.covered for c in covers if c.policy == "padded"}
-    padded = replace(layer, bounds=grown)
     densities = dict(layer.densities)
-    for name in [d.name for d in layer.shape.dataspaces]:
-        words, more_words = (math.prod(tensor_shape(one, name)) for one in (layer, padded))
-        if more_words > words:
-            densities[name] = _diluted(layer.density(name), words, more_words)
+    for name, (words, more_words) in padded_words(layer, covers).items():
+        densities[name] = diluted(layer.density(name), words, more_words)
     return CoveredLayer(
         name=layer.name, shape=layer.shape, bounds=layer.bounds | more, coefficients=layer.coefficients,
         densities=densities, covers=tuple(covers),
     )  # fmt: skip
 
 
-def _diluted(density: Density, words: int, more: int) -> Density:
+def padded_words(layer: Layer, covers: Sequence[Cover]) -> dict[str, tuple[int, int]]:
+    """Words of the dataspaces that padding makes larger, without it and with it."""
+    grown = layer.bounds | {c.dim: c.covered for c in covers if c.policy == "padded"}
+    padded = replace(layer, bounds=grown)
+    names = [d.name for d in layer.shape.dataspaces]
+    words = {n: tuple(math.prod(tensor_shape(one, n)) for one in (layer, padded)) for n in names}
+    return {name: (old, new) for name, (old, new) in words.items() if new > old}
+
+
+def diluted(density: Density, words: int, more: int) -> Density:
     """The same nonzeros among `more` words."""
     d = density.density * words / more
     if density.distribution == "hypergeometric":  # which counts ceil(density * words)
