@@ -13,11 +13,8 @@ from sparsim.machines.eyeriss import Chip, ChipEvaluation, NetworkEvaluation, lo
 from sparsim.machines.eyeriss.chip import IACT_GLB, PSUM_GLB
 from sparsim.machines.eyeriss.chip_area import chip_area
 from sparsim.machines.eyeriss.conv_dims import IACTS, WEIGHTS, conv_dims
+from sparsim.machines.eyeriss.cost_arrays import ADDRESSES, COMPUTE, NOC, handing_over
 from sparsim.machines.eyeriss.layer_cost import (
-    ADDRESSES,
-    COMPUTE,
-    NOC,
-    handing_over,
     pe_estimate,
     tile_of,
     tiling_of,
@@ -176,7 +173,7 @@ def speed_without(network: NetworkEvaluation) -> dict[str, float]:
         windows = float(pe_estimate(chip, found.stored, found.spread, tile).cycles)
         saved = {
             "waiting": windows - _cycles_by_pass(chip, found),
-            "handing over": float(handing_over(chip, found.pe, tile)),
+            "handing over": float(handing_over(chip, found.pe, tile[0])),
             "loading weights": found.time["weight"],
         }
         rest = max(found.time[part] for part in ("weight", "iact", "psum"))

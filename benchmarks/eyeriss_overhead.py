@@ -11,7 +11,7 @@ from typing import NamedTuple
 from eyeriss_networks import Runs, glb_mb
 
 from sparsim.machines.eyeriss import load_chip
-from sparsim.machines.eyeriss.layer_cost import CLOCK, CONTROL
+from sparsim.machines.eyeriss.cost_arrays import CLOCK, CONTROL
 from sparsim.report.tables import Table
 
 # thousands of NAND2 equivalents without SRAM. v1 as measured: JSSC 2017. v2: JETCAS 2019, which says of v1

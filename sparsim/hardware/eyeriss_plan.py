@@ -9,13 +9,10 @@ that a zero more never costs energy, or time.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
-from functools import cache as once
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
@@ -34,35 +31,14 @@ from sparsim.machines.eyeriss import (
     plan_network,
 )
 from sparsim.machines.eyeriss.chip import DRAM, chip_energy_sources
-from sparsim.machines.eyeriss.compression import OPERANDS, ROLES, plainly, skips_zeros
+from sparsim.machines.eyeriss.compression import plainly
 from sparsim.machines.eyeriss.conv_dims import as_conv
+from sparsim.machines.eyeriss.cost_tables import INPUT_NODES, WEIGHT_NODES, Table, tabulate
 from sparsim.machines.eyeriss.layer_cost import evaluate_stored
-from sparsim.records import Density, Layer, Mapping, macs
+from sparsim.records import Density, Layer, macs
 from sparsim.records.objective import Objective, ObjectiveName, objective_names, objective_value
 
 REFERENCES = (1.0, 0.5, 0.2, 0.05)  # densities of weights, with the layer's own inputs; 1 is for all dense
-WEIGHT_NODES = (0.0, 0.1, 0.25, 0.45, 0.7, 1.0)
-INPUT_NODES = (0.0, 0.02, 0.05, 0.1, 0.17, 0.28, 0.42, 0.6, 0.8, 0.95, 1.0)
-ALMOST = 0.9999  # a tensor without any zero is not compressed
-LIMIT_STEPS = 12  # halvings in the search for the density up to which a mapping fits
-
-
-class Surface(msgspec.Struct, frozen=True):
-    """A mapping with the tensors `plain` stored plainly, whose own density then does not count. `costs`:
-    energy and cycles at the nodes times `limits`, the densities of weights and inputs up to which it fits."""
-
-    plain: tuple[str, ...]
-    limits: tuple[float, float]
-    costs: list[list[list[float]]]
-
-
-class Table(msgspec.Struct, frozen=True):
-    """One mapping of one layer: all compressed first, whose `limits` these are, then what fits plainly."""
-
-    mapping: Mapping
-    limits: tuple[float, float]
-    surfaces: tuple[Surface, ...]
-
 
 Tables = tuple[Table, ...]
 References = tuple[tuple[float, float], ...]  # densities of weights and inputs
@@ -277,64 +253,7 @@ def _planned(
     except MappingError:
         return ()
     same = tuple(table for table in known if table.mapping == mapping)
-    return same or (_table(chip, conv, mapping),)
-
-
-def _table(chip: Chip, layer: Layer, mapping: Mapping) -> Table:
-    compressible = tuple(ROLES[role] for role in OPERANDS if skips_zeros(chip, role))
-
-    def cost(weights: float, inputs: float, plain: tuple[str, ...] = ()) -> tuple[float, float]:
-        """A density at which the model's rounding leaves more operands than there are is passed over."""
-        wanted = {"Weights": weights, "Inputs": inputs}
-        most = {name: ALMOST if name in compressible and name not in plain else 1.0 for name in wanted}
-        for shift in (1.0, 0.99, 0.98):
-            at = _at(layer, min(weights, most["Weights"]), min(inputs * shift, most["Inputs"]))
-            try:
-                found = evaluate_stored(chip, plainly(at, plain), mapping)
-            except MappingError as error:
-                last = error
-            else:
-                return found.chip_pj + found.dram_pj, float(found.cycles)
-        raise last
-
-    def fits(weights: float, inputs: float) -> bool:
-        try:
-            cost(weights, inputs)
-        except MappingError:
-            return False
-        return True
-
-    def surface(plain: tuple[str, ...]) -> Surface:
-        """A sparser tensor never costs more: it could have explicit zeros. What says otherwise is the model's
-        rounding, and its estimate of the slowest PE."""
-        known = once(lambda w, i: cost(w, i, plain))
-        along = [
-            [1.0] * len(nodes) if name in plain else [node * limit for node in nodes]
-            for name, nodes, limit in zip(COLUMNS, (WEIGHT_NODES, INPUT_NODES), limits, strict=False)
-        ]
-        costs = np.array([[known(w, i) for i in along[1]] for w in along[0]])
-        for axis in (0, 1):
-            costs = np.flip(np.minimum.accumulate(np.flip(costs, axis), axis), axis)
-        return Surface(plain, limits, costs.transpose(2, 0, 1).tolist())
-
-    limits = _limit(lambda d: fits(d, 0.0)), _limit(lambda d: fits(0.0, d))
-    whole = [name for name, limit in zip(COLUMNS, limits, strict=False) if limit == 1.0]
-    free = [name for name in compressible if name in whole]
-    choices = [plain for n in range(len(free) + 1) for plain in itertools.combinations(free, n)]
-    if chip.spec.compression == "any-zero":
-        choices = [plain for plain in choices if plain in ((), compressible)]
-    return Table(mapping, limits, tuple(surface(plain) for plain in choices))
-
-
-def _limit(fits: Callable[[float], bool]) -> float:
-    """The highest density that fits, to within 1 / 2^LIMIT_STEPS."""
-    if fits(1.0):
-        return 1.0
-    low, high = 0.0, 1.0
-    for _ in range(LIMIT_STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
+    return same or (tabulate(chip, conv, mapping),)
 
 
 def _references(layer: Layer) -> References:

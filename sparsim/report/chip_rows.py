@@ -8,11 +8,13 @@ from typing import Any
 from sparsim.estimate import estimate_all
 from sparsim.machines.eyeriss.chip import chip_energy_sources
 from sparsim.machines.eyeriss.chip_area import chip_area
+from sparsim.machines.eyeriss.cost_arrays import NOC
 from sparsim.machines.eyeriss.eyexam import Bound
-from sparsim.machines.eyeriss.layer_cost import NOC, ChipEvaluation, Metric, tile_of
+from sparsim.machines.eyeriss.layer_cost import ChipEvaluation, tile_of
 from sparsim.machines.eyeriss.plan_network import NetworkEvaluation
 from sparsim.records import Workload, edp_j_cycles
 from sparsim.records.layer_counts import macs
+from sparsim.records.objective import ObjectiveName
 
 LIMITS = ("PE", "iact", "psum", "DRAM")  # parts whose time makes that of a layer
 
@@ -93,7 +95,7 @@ def document(
     network: NetworkEvaluation,
     bounds: Sequence[tuple[Bound, ...]],
     workload: Workload,
-    metric: Metric,
+    objective: ObjectiveName,
 ) -> dict[str, Any]:
     """All that is known, with sources; `bounds` are those of `eyexam`, layer by layer."""
     chip = network.chip
@@ -103,7 +105,7 @@ def document(
         "components": estimate_all(chip.accelerator.components),
         "energy_source": chip_energy_sources(chip),
         "workload": {"name": workload.name, "source": workload.source, "provenance": workload.provenance},
-        "objective": metric,
+        "objective": objective,
         "totals": totals(network),
         "energy_pj": network.energy_pj,
         "area_um2": chip_area(chip),

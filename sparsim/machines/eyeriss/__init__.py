@@ -1,10 +1,12 @@
 """Whole chips with a row-stationary dataflow: Eyeriss v2, and those it is compared with.
 
-records   Chip                      load      load_chip
-roles     what dims mean            spread    candidates: which dim on which axis of the array
-nest      a candidate as mapping    evaluate  evaluate_chip: cycles and energy of a mapping
-plan      plan_layer: the best one  network   plan_network: all layers
-eyexam    where the cycles go
+chip                    Chip                       chip_documents        load_chip
+conv_dims               what dims mean             compression           what is stored with counts of zeros
+row_stationary_spreads  which dim on which axis    row_stationary_nest   candidates as loop nests
+layer_cost              evaluate_chip              cost_arrays           costs of many cases from counts
+plan_layer              the best mapping           order_search          all orders of passes of candidates
+plan_network            all layers                 cost_tables           a mapping's costs by densities
+eyexam                  where the cycles go        chip_area             area by component
 """
 
 from sparsim.machines.eyeriss.chip import Chip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from sparsim.machines.eyeriss.chip import DRAM, Chip
-from sparsim.machines.eyeriss.layer_cost import ADDRESSES, COMPUTE, NOC
+from sparsim.machines.eyeriss.cost_arrays import ADDRESSES, COMPUTE, NOC
 from sparsim.records import Storage
 from sparsim.records.chip_spec import ADDRESS_SPADS, ROUTERS
 from sparsim.records.component import Component

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 from msgspec.structs import replace
+from numpy.typing import ArrayLike, NDArray
 
 from sparsim.machines.eyeriss.chip import Chip
 from sparsim.machines.eyeriss.conv_dims import IACTS, PSUMS, WEIGHTS
@@ -54,8 +56,15 @@ def plainly(layer: Layer, names: tuple[str, ...]) -> Layer:
 
 def is_compressed(chip: Chip, layer: Layer, role: str) -> bool:
     """Whether words of a layer that is stored as it says travel with their counts."""
-    names = [ROLES[role]] if chip.spec.compression == "cheapest" else [WEIGHTS, IACTS]
-    return skips_zeros(chip, role) and min(layer.density(name).density for name in names) < 1.0
+    densities = (layer.density(name).density for name in (WEIGHTS, IACTS))
+    return bool(travels_compressed(chip, role, *densities))
+
+
+def travels_compressed(chip: Chip, role: str, weights: ArrayLike, iacts: ArrayLike) -> NDArray[np.bool_]:
+    """`is_compressed` for densities of weights and iacts, numbers or arrays."""
+    own = {"weight": weights, "iact": iacts}
+    deciding = own.get(role, 1.0) if chip.spec.compression == "cheapest" else np.minimum(weights, iacts)
+    return skips_zeros(chip, role) & (np.asarray(deciding) < 1.0)
 
 
 def skips_zeros(chip: Chip, role: str) -> bool:

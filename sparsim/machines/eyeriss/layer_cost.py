@@ -1,11 +1,6 @@
 """What a layer costs on a whole chip: storage and arithmetic by the model, PEs, network and clock beside it.
 
-Counts come from `sparsim.evaluate` with mean densities. Zeros are unevenly spread: PEs wait for each other at
-every window of iacts, because those that share iacts or add up psums cannot drift further apart than an iact
-spad is deep. At the end of a window its psums are added to those of the PE below, in the adders of the MACs.
-Weights are fetched between passes, their spad is not doubled; iacts and psums move while PEs compute. Words
-from and to a DRAM of limited bandwidth come before and after: no buffer is doubled, and the published penalty
-of a limit is hard to explain otherwise. When PEs wait and what overlaps is assumed: no source says it.
+Counts come from `sparsim.evaluate` with mean densities; `cost_arrays` has what is made of them.
 """
 
 from __future__ import annotations
@@ -18,25 +13,22 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import ArrayLike
 
-from sparsim.errors import MappingError, SpecError
-from sparsim.machines.eyeriss.chip import DRAM, IACT_GLB, IACT_REG, PSUM_GLB, PSUM_SPAD, SPREAD_AT, Chip
+from sparsim.errors import MappingError
+from sparsim.machines.eyeriss.chip import IACT_REG, PSUM_SPAD, SPREAD_AT, Chip
 from sparsim.machines.eyeriss.compression import ROLES, is_compressed, skips_zeros, stored_ways
 from sparsim.machines.eyeriss.conv_dims import CONV_DIMS, IACTS, WEIGHTS, conv_dims
+from sparsim.machines.eyeriss.cost_arrays import Ints, Ports, Reals, costs_of, value_of
 from sparsim.machines.eyeriss.noc import Delivery, SpatialLoop, plan
 from sparsim.machines.eyeriss.pe.conv_tiling import Tiling
 from sparsim.machines.eyeriss.pe.pe_estimate import PEEstimate, estimate
-from sparsim.machines.eyeriss.row_stationary_nest import KEPT
+from sparsim.machines.eyeriss.row_stationary_nest import PASSES
 from sparsim.model.evaluate import evaluate
-from sparsim.model.result import Evaluation, TensorTraffic
+from sparsim.model.result import Evaluation
 from sparsim.records import Density, Layer, LevelMapping, Mapping
-from sparsim.records.chip_spec import ADDRESS_SPADS
-from sparsim.records.number_limits import MAX_COUNT
+from sparsim.records.objective import ObjectiveName
 from sparsim.records.pe_spec import SparsePE
 
-OVERLAPPING = ("PE", "iact", "psum")  # parts that work at the same time
-Metric = Literal["delay", "energy", "edp"]
 Storage = Literal["plain", "compressed"]
-COMPUTE, NOC, ADDRESSES, CLOCK, CONTROL = "MAC", "NoC", "address spads", "clock", "control"
 
 
 class Flow(NamedTuple):
@@ -80,16 +72,16 @@ class ChipEvaluation(NamedTuple):
         """How weights and iacts are stored, and travel."""
         return {role: _storage(self.flows[role].delivery.compressed) for role in ("weight", "iact")}
 
-    def value(self, metric: Metric) -> tuple[float, float]:
-        """What a plan makes small: cycles, energy with DRAM, or their product; then what decides a tie."""
-        energy, cycles = self.chip_pj + self.dram_pj, float(self.cycles)
-        return {"delay": (cycles, energy), "energy": (energy, cycles), "edp": (energy * cycles, energy)}[
-            metric
-        ]
+    def value(self, objective: ObjectiveName) -> tuple[float, float]:
+        """What a plan makes small: see `value_of`."""
+        return value_of(objective, self.chip_pj + self.dram_pj, float(self.cycles))
 
 
-def evaluate_chip(chip: Chip, layer: Layer, mapping: Mapping, metric: Metric = "energy") -> ChipEvaluation:
-    """One layer under one mapping whose spatial loops lie on the chip's axes, stored as is best by `metric`.
+def evaluate_chip(
+    chip: Chip, layer: Layer, mapping: Mapping, objective: ObjectiveName = "energy"
+) -> ChipEvaluation:
+    """One layer under one mapping whose spatial loops lie on the chip's axes, stored as is best by
+    `objective`.
 
     Raises SpecError for a layer that is no convolution, MappingError for a mapping that is invalid or does
     not fit however the layer is stored.
@@ -102,18 +94,18 @@ def evaluate_chip(chip: Chip, layer: Layer, mapping: Mapping, metric: Metric = "
             last = error
     if not fitting:
         raise last
-    return best_stored(fitting, metric)._replace(layer=layer)
+    return best_stored(fitting, objective)._replace(layer=layer)
 
 
-def best_stored(found: Sequence[ChipEvaluation], metric: Metric) -> ChipEvaluation:
-    """The best by `metric` of a layer in several of its `stored_ways`, in their order.
+def best_stored(found: Sequence[ChipEvaluation], objective: ObjectiveName) -> ChipEvaluation:
+    """The best by `objective` of a layer in several of its `stored_ways`, in their order.
 
     None that takes more energy than the last one, which is stored most plainly: zeros must not cost energy,
     also where it is cycles that are to be few.
     """
     most = found[-1].value("energy")[0]
     return min(
-        (each for each in found if each.value("energy")[0] <= most), key=lambda each: each.value(metric)
+        (each for each in found if each.value("energy")[0] <= most), key=lambda each: each.value(objective)
     )
 
 
@@ -121,37 +113,38 @@ def evaluate_stored(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluatio
     """`evaluate_chip` of a layer that is stored as it says, with density 1 for what is stored plainly."""
     levels = {level.level: level for level in mapping.levels}
     base = evaluate(chip.accelerator, mean_densities(layer), mapping)
-    loops = spatial_loops(levels)
-    flows = {role: _flow(chip, role, base, layer, loops) for role in ROLES}
-    spread, tile = spread_of(loops), tile_of(mapping)
+    loops, tile = spatial_loops(levels), tile_of(mapping)
+    deliveries = {role: delivery_of(chip, layer, role, loops) for role in ROLES}
+    spread = spread_of(loops)
     pe = pe_estimate(chip, layer, spread, tile)
-    passes = _passes(levels)
-    time = {role: flow.cycles for role, flow in flows.items()}
-    time["PE"] = (
-        float(pe.cycles)
-        + float(handing_over(chip, pe, tile))
-        + passes * chip.spec.pe.fill_cycles
-        + time["weight"]
-    )
-    dram_bytes = _dram_bytes(chip, layer, base)
-    time["DRAM"] = 0.0
-    if chip.spec.dram_gb_per_s is not None:
-        time["DRAM"] = dram_bytes / (1000.0 * chip.spec.dram_gb_per_s / chip.spec.clock_mhz)
-    total = max(time[part] for part in OVERLAPPING) + time["DRAM"]
-    if not total <= MAX_COUNT:  # also refuses nan
-        raise SpecError(f"{total:.3g} cycles, allowed are {MAX_COUNT:.3g}", path=f"layer {layer.name}")
-    cycles = math.ceil(total)
-    energy = {level.name: level.energy_pj for level in base.storage if KEPT[level.name]}
-    widest_pj = energy.pop(DRAM)  # all words as wide as the widest
-    dram_pj = widest_pj * dram_bytes / _dram_bytes(chip, layer, base, packed=False)
-    energy[COMPUTE] = base.compute.energy_pj
-    energy[NOC] = math.fsum(flow.energy_pj for flow in flows.values())
-    energy[ADDRESSES] = _addresses(chip, pe)
-    energy[CLOCK] = cycles * chip.spec.clock_pj_per_cycle
-    energy[CONTROL] = float(pe.busy_cycles) * chip.spec.control_pj_per_pe_cycle
+    ports = {role: ports_of(delivery) for role, delivery in deliveries.items()}
+    costs = costs_of(chip, layer, _counts_of(base), ports, pe, tile[0], passes_of(levels))
+    time = {part: cycles.item() for part, cycles in costs.time.items()}
     return ChipEvaluation(
-        layer, layer, mapping, spread, base, pe, flows, time, cycles, energy, dram_pj, dram_bytes
+        layer=layer,
+        stored=layer,
+        mapping=mapping,
+        spread=spread,
+        evaluation=base,
+        pe=pe,
+        flows={role: Flow(deliveries[role], costs.words[role].item(), time[role]) for role in ROLES},
+        time=time,
+        cycles=int(costs.cycles.item()),
+        energy_pj={name: energy.item() for name, energy in costs.energy_pj.items()},
+        dram_pj=costs.dram_pj.item(),
+        dram_bytes=costs.dram_bytes.item(),
     )
+
+
+def _counts_of(base: Evaluation) -> tuple[Ints, Reals]:
+    """The counts of an evaluation as `costs_of` takes them."""
+    names = [tensor.dataspace for tensor in base.storage[-1].tensors]  # DRAM keeps all of them
+    actual = np.zeros((1, len(base.storage), len(names), 3), np.int64)
+    for s, level in enumerate(base.storage):
+        for tensor in level.tensors:
+            counts = [access.actual for access in (tensor.reads, tensor.fills, tensor.updates)]
+            actual[0, s, names.index(tensor.dataspace)] = counts
+    return actual, np.array([[base.compute.energy_pj, *(level.energy_pj for level in base.storage)]])
 
 
 def _storage(compressed: bool) -> Storage:
@@ -181,21 +174,18 @@ def spatial_loops(levels: dict[str, LevelMapping]) -> list[SpatialLoop]:
     return found
 
 
-def _flow(chip: Chip, role: str, base: Evaluation, layer: Layer, loops: list[SpatialLoop]) -> Flow:
-    dataspace = next(d for d in layer.shape.dataspaces if d.name == ROLES[role])
-    relevant = sorted(relevant_dims(layer, dataspace.name))
-    at = {"weight": DRAM, "iact": IACT_GLB, "psum": PSUM_GLB}[role]
-    traffic = _traffic(base, at, dataspace.name)
-    words = float(traffic.reads.actual)
-    if role == "psum":
-        words += traffic.updates.actual
-    delivery = plan(chip.spec.noc, role, loops, relevant, compressed=is_compressed(chip, layer, role))
-    half = 2.0 if role == "psum" else 1.0  # psums enter and leave over ports of their own
-    return Flow(delivery, words, words / half / delivery.words_per_cycle)
+def delivery_of(
+    chip: Chip, layer: Layer, role: str, loops: list[SpatialLoop], compressed: bool | None = None
+) -> Delivery:
+    """How a kind of words travels; `compressed` None: as the layer is stored."""
+    if compressed is None:
+        compressed = is_compressed(chip, layer, role)
+    relevant = sorted(relevant_dims(layer, ROLES[role]))
+    return plan(chip.spec.noc, role, loops, relevant, compressed=compressed)
 
 
-def _traffic(base: Evaluation, level: str, dataspace: str) -> TensorTraffic:
-    return next(t for t in base.level(level).tensors if t.dataspace == dataspace)
+def ports_of(delivery: Delivery) -> Ports:
+    return Ports(delivery.words_per_cycle, delivery.energy_pj_per_word, delivery.compressed)
 
 
 def relevant_dims(layer: Layer, dataspace: str) -> set[str]:
@@ -231,12 +221,6 @@ def pe_estimate(
     )  # fmt: skip
 
 
-def handing_over(chip: Chip, pe: PEEstimate, tile: tuple[Any, Any]) -> Any:
-    """Cycles in which psums are added to what comes from the PE below: the adders are those of the MACs, so
-    that every psum takes a slot at the end of its window."""
-    return pe.passes * np.ceil(np.asarray(tile[0]) / chip.spec.pe.simd_width)
-
-
 def even_cycles(chip: Chip, layer: Layer, spread: dict[str, Any], tile: tuple[Any, Any]) -> Any:
     """Cycles of the PE with the largest part if zeros were spread evenly and nothing was waited for."""
     bounds, lanes = conv_dims(layer).bounds, chip.spec.pe.simd_width
@@ -265,29 +249,6 @@ def window_pe(chip: Chip) -> SparsePE:
     return replace(chip.spec.pe, pipeline_stages=min(chip.spec.pe.pipeline_stages, 1))
 
 
-def _passes(levels: dict[str, LevelMapping]) -> int:
+def passes_of(levels: dict[str, LevelMapping]) -> int:
     """How often PEs get new weights."""
-    outside = (DRAM, PSUM_GLB, IACT_GLB)
-    return math.prod(f for name in outside if name in levels for f in levels[name].temporal.factors.values())
-
-
-def _addresses(chip: Chip, pe: PEEstimate) -> float:
-    """Reads of the address spads; they are written as rarely as weights and iacts come."""
-    actions = chip.energy.actions if chip.energy else {}
-    reads = {
-        ADDRESS_SPADS["iact"]: pe.accesses.iact_address_reads,
-        ADDRESS_SPADS["weight"]: pe.accesses.weight_address_reads,
-    }
-    return math.fsum(float(n) * actions[name]["read"] for name, n in reads.items() if name in actions)
-
-
-def _dram_bytes(chip: Chip, layer: Layer, base: Evaluation, *, packed: bool = True) -> float:
-    """Off-chip traffic. `packed`: without counts where words are not compressed; psums leave as values."""
-    word_bits, value_bits = base.level(DRAM).storage.word_bits, chip.spec.pe.value_bits
-    bits = 0.0
-    for role, dataspace in ROLES.items():
-        traffic = _traffic(base, DRAM, dataspace)
-        words = traffic.reads.actual + traffic.fills.actual + traffic.updates.actual
-        wide = not packed or is_compressed(chip, layer, role)
-        bits += words * (word_bits if wide else value_bits)
-    return bits / 8
+    return math.prod(f for name in PASSES if name in levels for f in levels[name].temporal.factors.values())

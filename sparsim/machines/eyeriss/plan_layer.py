@@ -8,84 +8,116 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparsim.errors import MappingError
-from sparsim.machines.eyeriss.chip import IACT_GLB, PSUM_GLB, Chip
+from sparsim.machines.eyeriss.chip import Chip
 from sparsim.machines.eyeriss.compression import ROLES, is_compressed, stored_ways
 from sparsim.machines.eyeriss.conv_dims import ConvDims, as_conv, conv_dims
+from sparsim.machines.eyeriss.cost_arrays import handing_over
 from sparsim.machines.eyeriss.layer_cost import (
     ChipEvaluation,
-    Metric,
     best_stored,
     evaluate_stored,
     even_cycles,
-    handing_over,
     pe_estimate,
     relevant_dims,
     worked_share,
 )
-from sparsim.machines.eyeriss.row_stationary_nest import ORDERS, Order, Tile, make_mapping
+from sparsim.machines.eyeriss.order_search import FittingOrders, fitting_orders
 from sparsim.machines.eyeriss.row_stationary_spreads import Spreads, spreads
-from sparsim.records import Layer
+from sparsim.records import Layer, Mapping
 from sparsim.records.layer_counts import words
+from sparsim.records.objective import ObjectiveName
 
 KEEP = 12  # candidates whose orders of passes are evaluated in any case
 MOST_KEPT = 96  # and as many as might be faster than the best
 ESTIMATED = 400  # candidates whose PEs are estimated
 MOST_FILTERS = 8  # numbers of filters per PE that are tried
 OVERFLOW = 0.01  # chance of too many nonzero weights for the spad that a tile may have
-MOST_TILES = 2**20  # parts in which the outputs may be done
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
 
 class _Candidates(NamedTuple):
-    spread: Spreads
     row: Ints  # (n,) of the spreads
     tiles: Ints  # (n, 2) filters, channels
     cycles: Reals
 
 
-def plan_layer(chip: Chip, layer: Layer, metric: Metric = "delay") -> ChipEvaluation:
-    """The best mapping and storage found, by `metric`: cycles, energy with DRAM, or their product.
+def plan_layer(chip: Chip, layer: Layer, objective: ObjectiveName = "delay") -> ChipEvaluation:
+    """The best mapping and storage found, by `objective`: cycles, energy with DRAM, or their product.
 
     Raises SpecError for a layer that is no convolution, MappingError if nothing fits the chip.
     """
     layer = as_conv(layer)
-    found = [_best_mapping(chip, stored, metric) for stored in stored_ways(chip, layer)]
+    possible = spreads(conv_dims(layer), chip.spec.noc.axes, chip.spec.spread)
+    found = [_best_mapping(chip, stored, possible, objective) for stored in stored_ways(chip, layer)]
     fitting = [each for each in found if each is not None]
     if not fitting:
         raise MappingError(f"layer {layer.name} fits chip {chip.name} in no way that was tried")
-    return best_stored(fitting, metric)._replace(layer=layer)
+    return best_stored(fitting, objective)._replace(layer=layer)
 
 
-def _best_mapping(chip: Chip, layer: Layer, metric: Metric) -> ChipEvaluation | None:
+def _best_mapping(
+    chip: Chip, layer: Layer, possible: Spreads, objective: ObjectiveName
+) -> ChipEvaluation | None:
     """Of a layer that is stored as it says; None if nothing fits."""
-    dims = conv_dims(layer)
-    candidates = _candidates(chip, layer, dims)
-    best: ChipEvaluation | None = None
-    for n, i in enumerate(np.argsort(candidates.cycles, kind="stable")[:MOST_KEPT]):
-        if n >= KEEP and best is not None and candidates.cycles[i] >= best.cycles:
+    candidates = _candidates(chip, layer, possible)
+    most_promising = np.argsort(candidates.cycles, kind="stable")[:MOST_KEPT]
+    best: _Best | None = None
+    for start in range(0, len(most_promising), KEEP):
+        some = most_promising[start : start + KEEP]
+        cycles = candidates.cycles[some]
+        if start and best is not None and cycles[0] >= best.cycles:
             break
-        found = _best_order(chip, layer, dims, candidates, int(i), metric)
-        if found is not None and (best is None or found.value(metric) < best.value(metric)):
-            best = found
+        orders = fitting_orders(chip, layer, possible.factor[candidates.row[some]], candidates.tiles[some])
+        if orders is None:
+            continue
+        if start == 0:
+            best = _best_of(orders, range(len(orders.candidate)), objective, best)
+            continue
+        for n in range(len(some)):
+            if best is not None and cycles[n] >= best.cycles:
+                break
+            best = _best_of(orders, np.flatnonzero(orders.candidate == n).tolist(), objective, best)
+    return None if best is None else evaluate_stored(chip, layer, best.mapping)
+
+
+class _Best(NamedTuple):
+    value: tuple[float, float]
+    cycles: float
+    mapping: Mapping
+
+
+def _best_of(
+    orders: FittingOrders, rows: Iterable[int], objective: ObjectiveName, best: _Best | None
+) -> _Best | None:
+    """The first of the best of `best` and `rows`, with the exact costs of those that may be it only."""
+    least, found = orders.least.values(objective), -1
+    for row in sorted(rows, key=lambda row: least[row]):
+        if best is not None and least[row] > best.value:
+            break
+        costs = orders.cost(row)
+        value = costs.values(objective)[0]
+        if best is None or value < best.value or (value == best.value and row < found):
+            found, best = row, _Best(value, float(costs.cycles[0]), orders.nests.mapping(row))
     return best
 
 
-def _candidates(chip: Chip, layer: Layer, dims: ConvDims) -> _Candidates:
+def _candidates(chip: Chip, layer: Layer, possible: Spreads) -> _Candidates:
     """Spreads with tiles that fit a PE, and about how long they take; those with the least work only."""
-    found = spreads(dims, chip.spec.noc.axes, chip.spec.spread)
-    rows, tiles = _tiles(chip, layer, dims, found)
+    dims, totals = conv_dims(layer), possible.total()
+    rows, tiles = _tiles(chip, layer, dims, dict(zip(possible.dims, totals.T, strict=True)))
     if not len(rows):
-        return _Candidates(found, rows, tiles, np.zeros(0))
-    total = dict(zip(found.dims, found.total()[rows].T, strict=True))
-    ports = _port_cycles(chip, layer, dims, found, rows, tiles)
+        return _Candidates(rows, tiles, np.zeros(0))
+    total = dict(zip(possible.dims, totals[rows].T, strict=True))
+    ports = _port_cycles(chip, layer, possible, rows, _times(dims, total, tiles))
     work = even_cycles(chip, layer, total, (tiles[:, 0], tiles[:, 1]))
     order = np.argsort(_together(work, ports), kind="stable")[:ESTIMATED]
     rows, tiles = rows[order], tiles[order]
@@ -93,27 +125,25 @@ def _candidates(chip: Chip, layer: Layer, dims: ConvDims) -> _Candidates:
     pe = pe_estimate(chip, layer, total, (tiles[:, 0], tiles[:, 1]))
     good = pe.fits & (pe.weight_overflow <= OVERFLOW)
     times = _times(dims, total, tiles)  # all outputs in one part
-    alone = pe.cycles + handing_over(chip, pe, (tiles[:, 0], tiles[:, 1]))
+    alone = pe.cycles + handing_over(chip, pe, tiles[:, 0])
     cycles = _together(alone + chip.spec.pe.fill_cycles * math.prod(times.values()), ports)
-    return _Candidates(found, rows[good], tiles[good], cycles[good])
+    return _Candidates(rows[good], tiles[good], cycles[good])
 
 
 def _together(pe: Reals, ports: dict[str, Reals]) -> Reals:
     return np.maximum(pe + ports["weight"], np.maximum(ports["iact"], ports["psum"]))
 
 
-def _times(dims: ConvDims, total: dict[str, Ints], tiles: Ints) -> dict[str, Any]:
+def _times(dims: ConvDims, total: dict[str, Ints], tiles: Ints) -> dict[str, Ints]:
     """How often a PE gets another part of a dim, where its passes differ in the dim."""
     own = {"M": tiles[:, 0], "C": tiles[:, 1]}
-    return {d: -(-dims.bounds.get(d, 1) // (total.get(d, 1) * own.get(d, 1))) for d in ("G", "M", "C", "R")}
+    return {d: -(-dims.bounds[d] // (total[d] * own.get(d, 1))) for d in ("G", "M", "C", "R")}
 
 
-def _tiles(chip: Chip, layer: Layer, dims: ConvDims, found: Spreads) -> tuple[Ints, Ints]:
+def _tiles(chip: Chip, layer: Layer, dims: ConvDims, total: dict[str, Ints]) -> tuple[Ints, Ints]:
     """Every spread with every number of filters that uses passes well, and as many channels as then fit."""
-    total = dict(zip(found.dims, found.total().T, strict=True))
-    one = np.ones(len(found.factor), np.int64)
-    left = {d: -(-dims.bounds.get(d, 1) // total.get(d, one)) for d in ("M", "C")}
-    pe, columns = chip.spec.pe, dims.bounds.get("S", 1)
+    left = {d: -(-dims.bounds[d] // total[d]) for d in ("M", "C")}
+    pe, columns = chip.spec.pe, dims.bounds["S"]
     density = worked_share(chip, layer, "weight")
     rows, tiles = [], []
     for m in np.unique(left["M"]).tolist():
@@ -127,7 +157,7 @@ def _tiles(chip: Chip, layer: Layer, dims: ConvDims, found: Spreads) -> tuple[In
             rows.append(mine)
             tiles.append(np.stack([np.full_like(mine, filters), -(-left["C"][mine] // passes)], axis=1))
     if not rows:
-        return one[:0], np.ones((0, 2), np.int64)
+        return np.zeros(0, np.int64), np.ones((0, 2), np.int64)
     return np.concatenate(rows), np.concatenate(tiles)
 
 
@@ -158,47 +188,22 @@ def _most_columns(chip: Chip, filters: int, density: float) -> int:
 
 
 def _port_cycles(
-    chip: Chip, layer: Layer, dims: ConvDims, found: Spreads, rows: Ints, tiles: Ints
+    chip: Chip, layer: Layer, possible: Spreads, rows: Ints, times: dict[str, Ints]
 ) -> dict[str, Reals]:
     """Cycles that the busiest port into (psum: out of) PEs needs. What PEs of a router share passes once."""
-    total = dict(zip(found.dims, found.total()[rows].T, strict=True))
-    times = _times(dims, total, tiles)
-    again = {"weight": 1, "iact": times["M"], "psum": times["C"] * times["R"]}
+    again: dict[str, Any] = {"weight": 1, "iact": times["M"], "psum": times["C"] * times["R"]}
     cycles = {}
     for role, dataspace in ROLES.items():
         network = chip.spec.noc.network(role)
         beyond = {"row": (3,), "column": (2,), "all": (2, 3)}[network.pe_side]
-        own = [axis for axis in range(4) if axis not in beyond]
-        relevant = [d for d in found.dims if d in relevant_dims(layer, dataspace)]
-        columns = [found.dims.index(d) for d in relevant]
-        apart = found.factor[rows][:, own][:, :, columns].prod(axis=(1, 2))
+        relevant = relevant_dims(layer, dataspace)
+        apart = np.ones(len(possible.factor), np.int64)
+        for axis in (axis for axis in range(4) if axis not in beyond):
+            for d in (d for d, dim in enumerate(possible.dims) if dim in relevant):
+                apart *= possible.factor[:, axis, d]
         compressed = is_compressed(chip, layer, role)
         density = layer.density(dataspace).density if compressed else 1.0
         ports = network.routers_per_cluster if network.pe_side == "all" else 1
         rate = ports * network.words_per_port(compressed)
-        cycles[role] = words(layer, dataspace) * density * again[role] / (apart * rate)
+        cycles[role] = words(layer, dataspace) * density * again[role] / (apart[rows] * rate)
     return cycles
-
-
-def _best_order(
-    chip: Chip, layer: Layer, dims: ConvDims, candidates: _Candidates, i: int, metric: Metric
-) -> ChipEvaluation | None:
-    """The best order of passes for one candidate; None where none fits the GLB."""
-    loops = candidates.spread.loops(int(candidates.row[i]))
-    tile = Tile(*candidates.tiles[i].tolist())
-    best: ChipEvaluation | None = None
-    tiles, too_small = 1, True
-    while best is None and too_small and tiles <= MOST_TILES:
-        too_small = False
-        for filters_at, channels_at in ORDERS:
-            order = Order(filters_at, channels_at, tiles)
-            mapping = make_mapping(dims, loops, tile, chip.spec.pe.simd_width, order)
-            try:
-                found = evaluate_stored(chip, layer, mapping)
-            except MappingError as error:
-                too_small = too_small or error.level in (PSUM_GLB, IACT_GLB)  # fewer outputs may fit
-                continue
-            if best is None or found.value(metric) < best.value(metric):
-                best = found
-        tiles *= 2
-    return best

@@ -9,11 +9,12 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from sparsim.machines.eyeriss.chip import Chip
-from sparsim.machines.eyeriss.layer_cost import ChipEvaluation, Metric
+from sparsim.machines.eyeriss.layer_cost import ChipEvaluation
 from sparsim.machines.eyeriss.plan_layer import plan_layer
 from sparsim.model.result import ratio
 from sparsim.records import Layer
 from sparsim.records.layer_counts import macs
+from sparsim.records.objective import ObjectiveName
 
 
 class NetworkEvaluation(NamedTuple):
@@ -66,7 +67,7 @@ class NetworkEvaluation(NamedTuple):
 def plan_network(
     chip: Chip,
     layers: Iterable[Layer],
-    metric: Metric = "delay",
+    objective: ObjectiveName = "delay",
     progress: Callable[[ChipEvaluation], None] | None = None,
 ) -> NetworkEvaluation:
     """Plan every layer; equal layers once. Errors are those of `plan_layer`."""
@@ -75,7 +76,7 @@ def plan_network(
     for layer in layers:
         key = replace(layer, name="").digest()
         if key not in known:
-            known[key] = plan_layer(chip, layer, metric)
+            known[key] = plan_layer(chip, layer, objective)
         equal = known[key]
         found.append(equal._replace(layer=layer, stored=replace(equal.stored, name=layer.name)))
         if progress is not None:

@@ -1,10 +1,12 @@
-"""From a spread and the tile of a PE to the loop nest that the model evaluates."""
+"""From spreads and the tiles of a PE to the loop nests that the model evaluates, many candidates at once."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sparsim.machines.eyeriss.chip import (
     CLUSTER,
@@ -19,11 +21,14 @@ from sparsim.machines.eyeriss.chip import (
     SPREAD_AT,
     WEIGHT_SPAD,
 )
-from sparsim.machines.eyeriss.conv_dims import IACTS, PSUMS, WEIGHTS, ConvDims
+from sparsim.machines.eyeriss.conv_dims import CONV_DIMS, IACTS, PSUMS, WEIGHTS, ConvDims
 from sparsim.machines.eyeriss.noc import SpatialLoop
-from sparsim.records import LevelMapping, Mapping, Nest
+from sparsim.model.arrays import MappingPack
+from sparsim.model.lower import lower_arch, lower_mappings
+from sparsim.records import CONV, Accelerator, LevelMapping, Mapping, Nest
 from sparsim.records.mapping import Divisibility
 
+Ints = NDArray[np.int64]
 KEPT = {
     DRAM: (WEIGHTS, IACTS, PSUMS), PSUM_GLB: (PSUMS,), IACT_GLB: (IACTS,), CLUSTER_ROW: (), CLUSTER: (),
     PE_ROW: (), WEIGHT_SPAD: (WEIGHTS,), IACT_SPAD: (IACTS,), PSUM_SPAD: (PSUMS,), IACT_REG: (IACTS,),
@@ -32,6 +37,14 @@ PIXELS = ("N", "P", "Q")  # outer to inner
 LANES = "lanes"
 ALONG_Y = ("cluster_rows", "pe_rows")
 REDUCTION = ("R", "C")  # of what a PE does not finish by itself
+AXES = tuple(SPREAD_AT.values())
+PLACES = (DRAM, PSUM_GLB, IACT_GLB, *AXES, WEIGHT_SPAD, PSUM_SPAD, LANES)  # of loops, outer to inner
+PASSES = (DRAM, PSUM_GLB, IACT_GLB)  # whose loops PEs get new weights in
+_SPATIAL_AT = {**SPREAD_AT, IACT_REG: LANES}
+_ORDER = {  # outer to inner; loops that a place never has are left out. Along an axis: the order of the dims
+    DRAM: ("G", "N", "P", "Q", "C", "R", "M"), PSUM_GLB: ("C", "R", "M"), IACT_GLB: ("M", "C", "R"),
+    WEIGHT_SPAD: ("N", "P", "Q"), PSUM_SPAD: ("S", "C", "M"),
+}  # fmt: skip
 
 
 class Order(NamedTuple):
@@ -46,105 +59,160 @@ class Order(NamedTuple):
     pixel_tiles: int = 1
 
 
-ORDERS = tuple((f, c) for f in (DRAM, PSUM_GLB) for c in (IACT_GLB, PSUM_GLB))
+class Nests(NamedTuple):
+    """Loop nests of one layer in the shape CONV: the factor of every dim at every place."""
 
+    dims: ConvDims
+    factor: Ints  # (n, places, dims)
 
-class Tile(NamedTuple):
-    """What a PE keeps in a pass: weights of `filters` filters and `channels` channels."""
+    def take(self, rows: Any) -> Nests:
+        return Nests(self.dims, self.factor[rows])
 
-    filters: int
-    channels: int
+    @property
+    def spread(self) -> Ints:
+        """(n, axes, dims): how the dims are spread over the array."""
+        return self.factor[:, PLACES.index(AXES[0]) : PLACES.index(AXES[-1]) + 1]
 
+    @property
+    def tile(self) -> Ints:
+        """(n, 2): filters and channels that a PE keeps in a pass."""
+        inside = self.factor[:, PLACES.index(PSUM_SPAD) :].prod(axis=1)
+        return inside[:, [CONV_DIMS.index("M"), CONV_DIMS.index("C")]]
 
-def make_mapping(
-    dims: ConvDims, loops: Sequence[SpatialLoop], tile: Tile, lanes: int, order: Order
-) -> Mapping:
-    """The mapping; dims that do not divide have imperfect factors."""
-    nest = _Nest(dims)
-    for loop in loops:
-        nest.put(loop.axis, loop.dim, loop.bound)
-    lanes = min(lanes, tile.filters)
-    nest.put(LANES, "M", lanes)
-    nest.put(PSUM_SPAD, "M", -(-tile.filters // lanes))
-    nest.put(PSUM_SPAD, "C", tile.channels)
-    nest.put(PSUM_SPAD, "S", dims.bounds.get("S", 1))
-    tiles = order.pixel_tiles
-    for dim in PIXELS:
-        left = nest.left(dim)
-        nest.put(WEIGHT_SPAD, dim, -(-left // min(left, tiles)))
-        tiles = -(-tiles // min(left, tiles))
-        nest.put(DRAM, dim, nest.left(dim))
-    nest.put(order.filters_at, "M", nest.left("M"))
-    for dim in REDUCTION:
-        nest.put(order.channels_at, dim, nest.left(dim))
-    nest.put(DRAM, "G", nest.left("G"))
-    nest.tighten()
-    return Mapping(levels=_levels(nest), divisibility=nest.divisibility())
+    @property
+    def passes(self) -> Ints:
+        """(n,): how often PEs get new weights."""
+        return np.asarray(self.factor[:, : len(PASSES)].prod(axis=(1, 2)))
 
+    def loops(self, i: int) -> list[SpatialLoop]:
+        """The loops that spread dims over the array, outer to inner."""
+        return [
+            SpatialLoop(dim=dim, bound=n, axis=axis)
+            for axis, row in zip(AXES, self.spread[i].tolist(), strict=True)
+            for dim, n in zip(CONV_DIMS, row, strict=True)
+            if n > 1
+        ]
 
-_ORDER = {  # outer to inner; loops that a place never has are left out
-    DRAM: ("G", "N", "P", "Q", "C", "R", "M"), PSUM_GLB: ("C", "R", "M"), IACT_GLB: ("M", "C", "R"),
-    WEIGHT_SPAD: ("N", "P", "Q"), PSUM_SPAD: ("S", "C", "M"),
-}  # fmt: skip
-
-
-def _levels(nest: _Nest) -> tuple[LevelMapping, ...]:
-    spatial = {**SPREAD_AT, IACT_REG: LANES}
-    return tuple(
-        LevelMapping(
-            level=level,
-            temporal=nest.loops(level, _ORDER.get(level)),
-            spatial=nest.loops(spatial[level], None) if nest.factors.get(spatial.get(level, "")) else None,
-            bypass=tuple(name for name in KEPT[DRAM] if name not in kept),
-        )
-        for level, kept in KEPT.items()
-    )
-
-
-class _Nest:
-    """Factors by place and dim, from the outside in."""
-
-    places = (DRAM, PSUM_GLB, IACT_GLB, *SPREAD_AT.values(), WEIGHT_SPAD, PSUM_SPAD, LANES)
-
-    def __init__(self, dims: ConvDims) -> None:
-        self.bounds = dims.bounds
-        pairs = (("Q", "S"), ("P", "R"))
-        self.moving = {
-            d for pair in pairs if dims.stride > 1 or dims.bounds.get(pair[1], 1) > 1 for d in pair
+    def mapping(self, i: int) -> Mapping:
+        """Nest `i` as a record."""
+        factors = {
+            place: {dim: n for dim, n in zip(CONV_DIMS, row, strict=True) if n > 1}
+            for place, row in zip(PLACES, self.factor[i].tolist(), strict=True)
         }
-        self.factors: dict[str, dict[str, int]] = {place: {} for place in self.places}
 
-    def put(self, place: str, dim: str, factor: int) -> None:
-        if dim in self.bounds and factor > 1:
-            self.factors[place][dim] = self.factors[place].get(dim, 1) * factor
+        def nest(place: str) -> Nest:
+            found = factors.get(place, {})
+            order = tuple(dim for dim in _ORDER.get(place, CONV_DIMS) if dim in found)
+            return Nest(factors=found, order=order, split_x=0 if place in ALONG_Y else None)
 
-    def covered(self, dim: str) -> int:
-        return math.prod(place.get(dim, 1) for place in self.factors.values())
+        covered = dict(zip(CONV_DIMS, self.factor[i].prod(axis=0).tolist(), strict=True))
+        return Mapping(
+            levels=tuple(
+                LevelMapping(
+                    level=level,
+                    temporal=nest(level),
+                    spatial=nest(_SPATIAL_AT[level]) if factors.get(_SPATIAL_AT.get(level, "")) else None,
+                    bypass=tuple(name for name in KEPT[DRAM] if name not in kept),
+                )
+                for level, kept in KEPT.items()
+            ),
+            divisibility={
+                dim: policy
+                for dim, policy in divisibility(self.dims).items()
+                if covered[dim] > self.dims.bounds[dim]
+            },
+        )
 
-    def left(self, dim: str) -> int:
+    def pack(self, accelerator: Accelerator) -> MappingPack:
+        """All nests as the kernels take them, equal to what `lower_mappings` makes of their records."""
+        template = lower_mappings(accelerator, CONV, [self.mapping(0)])
+        found = MappingPack(*(np.repeat(field, len(self.factor), axis=0) for field in template))
+        first = lower_arch(accelerator).first_tiling.tolist()
+        for s, level in enumerate(storage.name for storage in accelerator.architecture.storage[::-1]):
+            spatial, temporal = first[s], first[s + 1] - 1
+            places = {level: temporal}
+            if spatial < temporal:
+                places[_SPATIAL_AT[level]] = spatial
+            for place, t in places.items():
+                if place in PLACES:
+                    factor = self.factor[:, PLACES.index(place)]
+                    found.factor[:, t], found.order[:, t] = factor, _order(place, factor)
+                    if place in ALONG_Y:
+                        found.split[:, t] = np.where((factor > 1).any(axis=1), 0, len(CONV_DIMS))
+        return found
+
+
+def _order(place: str, factor: Ints) -> Ints:
+    """(n, dims): the loops of a place, innermost first, then the dims without a loop."""
+    rank = np.zeros(len(CONV_DIMS), np.int64)
+    for i, dim in enumerate(_ORDER.get(place, CONV_DIMS)[::-1]):
+        rank[CONV_DIMS.index(dim)] = i
+    without = len(CONV_DIMS) + np.arange(len(CONV_DIMS))
+    return np.argsort(np.where(factor > 1, rank, without), axis=1)
+
+
+def divisibility(dims: ConvDims) -> dict[str, Divisibility]:
+    """Dims that move a window are padded where they do not divide: tiles that overlap cannot be cut short."""
+    moving = {
+        dim
+        for pair in (("P", "R"), ("Q", "S"))
+        if dims.stride > 1 or dims.bounds[pair[1]] > 1
+        for dim in pair
+    }
+    return {dim: "padded" if dim in moving else "imperfect" for dim in CONV_DIMS}
+
+
+def make_nests(dims: ConvDims, spread: Ints, tile: Ints, lanes: int, orders: Sequence[Order]) -> Nests:
+    """One nest per row; dims that do not divide have imperfect factors.
+
+    Parameters
+    ----------
+    dims : of a layer in the shape CONV
+    spread : (n, axes, dims of `dims.names`), over how many instances of every axis a dim is spread
+    tile : (n, 2), filters and channels whose weights a PE keeps in a pass
+    lanes : filters that a PE works on at the same time
+    orders : n orders of the passes
+    """
+    factor = np.ones((len(spread), len(PLACES), len(CONV_DIMS)), np.int64)
+
+    def put(place: str, dim: str, by: Any) -> None:
+        factor[:, PLACES.index(place), CONV_DIMS.index(dim)] *= by
+
+    def left(dim: str) -> Ints:
         """What the factors so far leave of a dim."""
-        return -(-self.bounds.get(dim, 1) // self.covered(dim))
+        return np.asarray(-(-dims.bounds[dim] // factor[:, :, CONV_DIMS.index(dim)].prod(axis=1)))
 
-    def tighten(self) -> None:
-        """Lower factors, the innermost first, that the others make larger than needed."""
-        for dim, bound in self.bounds.items():
-            for place in self.places[::-1]:
-                factor = self.factors[place].pop(dim, 1)
-                self.put(place, dim, -(-bound // self.covered(dim)) if factor > 1 else 1)
+    for k, axis in enumerate(AXES):
+        for d, dim in enumerate(dims.names):
+            put(axis, dim, spread[:, k, d])
+    filters, channels = tile.T
+    put(LANES, "M", np.minimum(lanes, filters))
+    put(PSUM_SPAD, "M", -(-filters // np.minimum(lanes, filters)))
+    put(PSUM_SPAD, "C", channels)
+    put(PSUM_SPAD, "S", dims.bounds["S"])
+    tiles = np.array([order.pixel_tiles for order in orders])
+    for dim in PIXELS:
+        cut = np.minimum(left(dim), tiles)
+        put(WEIGHT_SPAD, dim, -(-left(dim) // cut))
+        put(DRAM, dim, left(dim))
+        tiles = -(-tiles // cut)
+    at_dram = np.array([order.filters_at == DRAM for order in orders])
+    put(DRAM, "M", np.where(at_dram, left("M"), 1))
+    put(PSUM_GLB, "M", left("M"))
+    at_glb = np.array([order.channels_at == PSUM_GLB for order in orders])
+    for dim in REDUCTION:
+        put(PSUM_GLB, dim, np.where(at_glb, left(dim), 1))
+        put(IACT_GLB, dim, left(dim))
+    put(DRAM, "G", left("G"))
+    return Nests(dims, _tightened(factor, np.array(list(dims.bounds.values()))))
 
-    def divisibility(self) -> dict[str, Divisibility]:
-        """Dims that move a window are padded: tiles that overlap cannot be cut short."""
-        return {
-            dim: "padded" if dim in self.moving else "imperfect"
-            for dim, bound in self.bounds.items()
-            if self.covered(dim) > bound
-        }
 
-    def loops(self, place: str, order: tuple[str, ...] | None) -> Nest:
-        """The loops of a place; without an order as they were put, the first outermost."""
-        factors = self.factors.get(place, {})
-        return Nest(
-            factors=dict(factors),
-            order=tuple(d for d in order or factors if d in factors),
-            split_x=0 if place in ALONG_Y else None,
-        )
+def _tightened(factor: Ints, bounds: Ints) -> Ints:
+    """Lower factors, the innermost first, that the others make larger than needed."""
+    covered = factor.prod(axis=1)
+    for place in range(len(PLACES))[::-1]:
+        old = factor[:, place]
+        others = covered // old
+        factor[:, place] = np.where(old > 1, -(-bounds // others), 1)
+        covered = others * factor[:, place]
+    return factor

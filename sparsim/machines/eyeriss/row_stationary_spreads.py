@@ -7,6 +7,7 @@ alone or together with a second one; what does not divide leaves PEs idle at the
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -51,14 +52,22 @@ class Spreads(NamedTuple):
 
 def spreads(dims: ConvDims, axes: Mapping[Axis, int], allowed: Mapping[Axis, Sequence[str]]) -> Spreads:
     """All spreads of a layer over `axes` that use many PEs, none of them with a factor that saves no time."""
-    names = dims.names
-    bound = np.array([dims.bounds[name] for name in names])
+    options = tuple((axis, axes[axis], tuple(allowed[axis])) for axis in AXES)
+    return _spreads(dims.names, tuple(dims.bounds[name] for name in dims.names), options)
+
+
+@functools.lru_cache(maxsize=1)
+def _spreads(
+    names: tuple[str, ...], bounds: tuple[int, ...], axes: tuple[tuple[Axis, int, tuple[str, ...]], ...]
+) -> Spreads:
+    """A layer is planned for several densities, one after the other: the last answer is kept."""
+    bound = np.array(bounds)
     factor = np.ones((1, 0, len(names)), np.int64)
-    for k, axis in enumerate(AXES):
-        options = _options(axes[axis], bound, [names.index(d) for d in allowed[axis] if d in names])
+    for k, (axis, size, allowed) in enumerate(axes):
+        options = _options(size, bound, [names.index(d) for d in allowed if d in names])
         if len(factor) * len(options) > MOST_JOINED:
             raise SpecError(
-                f"{len(factor) * len(options)} ways to spread dims up to axis {axis} of {axes[axis]}, "
+                f"{len(factor) * len(options)} ways to spread dims up to axis {axis} of {size}, "
                 f"allowed are {MOST_JOINED}",
                 path="chip",
             )
@@ -68,7 +77,7 @@ def spreads(dims: ConvDims, axes: Mapping[Axis, int], allowed: Mapping[Axis, Seq
         useful = ((choice[:, 0] == 1) | (-(-bound // new) < -(-bound // old))).all(axis=1)
         factor = np.concatenate([before, choice], axis=1)[useful]
         if len(factor) > MOST:
-            left = math.prod(axes[a] for a in AXES[k + 1 :])
+            left = math.prod(instances for _, instances, _ in axes[k + 1 :])
             factor = factor[_best(-(-bound // factor.prod(axis=1)), left)]
     work = -(-bound // factor.prod(axis=1))
     steps = work.prod(axis=1)

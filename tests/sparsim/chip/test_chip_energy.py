@@ -19,9 +19,10 @@ from sparsim.machines.eyeriss import (
     plan_network,
 )
 from sparsim.machines.eyeriss.chip_area import chip_area
-from sparsim.machines.eyeriss.layer_cost import Metric, spatial_loops
+from sparsim.machines.eyeriss.layer_cost import spatial_loops
 from sparsim.machines.eyeriss.noc import noc_energy, plan
 from sparsim.records import Density
+from sparsim.records.objective import ObjectiveName
 from sparsim.report.chip_rows import edp, layer_row, limit_of, totals
 
 SMALL = small_chip()
@@ -125,9 +126,9 @@ def test_equal_layers_are_planned_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     seen: list[str] = []
 
-    def counted(chip: Chip, layer: sparsim.Layer, metric: Metric) -> ChipEvaluation:
+    def counted(chip: Chip, layer: sparsim.Layer, objective: ObjectiveName) -> ChipEvaluation:
         calls.append(layer.name)
-        return plan_layer(chip, layer, metric)
+        return plan_layer(chip, layer, objective)
 
     module = importlib.import_module("sparsim.machines.eyeriss.plan_network")  # not the function
     monkeypatch.setattr(module, "plan_layer", counted)

@@ -19,9 +19,8 @@ from sparsim.machines.eyeriss.chip import DRAM, IACT_GLB, SPREAD_AT
 from sparsim.machines.eyeriss.conv_dims import conv_dims
 from sparsim.machines.eyeriss.eyexam import STEPS
 from sparsim.machines.eyeriss.layer_cost import ChipEvaluation, tile_of, tiling_of, window_pe
-from sparsim.machines.eyeriss.noc import SpatialLoop
 from sparsim.machines.eyeriss.pe.cycle_simulator import run_array
-from sparsim.machines.eyeriss.row_stationary_nest import Order, Tile, make_mapping
+from sparsim.machines.eyeriss.row_stationary_nest import Order, make_nests
 from sparsim.machines.eyeriss.row_stationary_spreads import AXES, spreads
 from sparsim.records import Layer
 from sparsim.records.layer_counts import macs
@@ -115,15 +114,16 @@ def all_mappings(layer: Layer) -> list[ChipEvaluation]:
     axes = [[None, *used] if SMALL.spec.noc.axes[axis] == 2 else [None] for axis in AXES]
     found = []
     for choice in itertools.product(*axes):
-        loops = [
-            SpatialLoop(dim=d, bound=2, axis=a) for a, d in zip(AXES, choice, strict=True) if d is not None
-        ]
+        spread = np.ones((1, len(AXES), len(dims.names)), np.int64)
+        for k, d in enumerate(choice):
+            if d is not None:
+                spread[0, k, dims.names.index(d)] = 2
         left = {d: -(-layer.bounds[d] // 2 ** choice.count(d)) for d in ("M", "C")}
-        for filters, channels in itertools.product(*(range(1, n + 1) for n in left.values())):
-            order = Order(DRAM, IACT_GLB)
-            mapping = make_mapping(dims, loops, Tile(filters, channels), SMALL.spec.pe.simd_width, order)
+        for tile in itertools.product(*(range(1, n + 1) for n in left.values())):
+            orders = [Order(DRAM, IACT_GLB)]
+            nests = make_nests(dims, spread, np.array([tile]), SMALL.spec.pe.simd_width, orders)
             try:
-                found.append(evaluate_chip(SMALL, layer, mapping))
+                found.append(evaluate_chip(SMALL, layer, nests.mapping(0)))
             except MappingError:  # factors beyond the bound
                 continue
     return found

@@ -1,0 +1,159 @@
+"""What counts of accesses cost on a chip: cycles, energy by component and DRAM traffic of many cases at once.
+
+Zeros are unevenly spread: PEs wait for each other at every window of iacts, because those that share iacts or
+add up psums cannot drift further apart than an iact spad is deep. At the end of a window its psums are added
+to those of the PE below, in the adders of the MACs. Weights are fetched between passes, their spad is not
+doubled; iacts and psums move while PEs compute. Words from and to a DRAM of limited bandwidth come before and
+after: no buffer is doubled, and the published penalty of a limit is hard to explain otherwise. When PEs wait
+and what overlaps is assumed: no source says it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsim.errors import SpecError
+from sparsim.machines.eyeriss.chip import DRAM, IACT_GLB, LEVELS, PSUM_GLB, Chip
+from sparsim.machines.eyeriss.compression import ROLES
+from sparsim.machines.eyeriss.pe.pe_estimate import PEEstimate
+from sparsim.machines.eyeriss.row_stationary_nest import KEPT
+from sparsim.model.arrays import FILL, READ, UPDATE
+from sparsim.records import Layer
+from sparsim.records.chip_spec import ADDRESS_SPADS
+from sparsim.records.number_limits import MAX_COUNT
+from sparsim.records.objective import ObjectiveName, objective_value
+
+Ints = NDArray[np.int64]
+Reals = NDArray[np.float64]
+OVERLAPPING = ("PE", "iact", "psum")  # parts that work at the same time
+COMPUTE, NOC, ADDRESSES, CLOCK, CONTROL = "MAC", "NoC", "address spads", "clock", "control"
+_LEAVES_FROM = {"weight": DRAM, "iact": IACT_GLB, "psum": PSUM_GLB}  # for the network
+
+
+class Ports(NamedTuple):
+    """How one kind of words travels: numbers, or arrays of one entry per case."""
+
+    words_per_cycle: Any
+    energy_pj_per_word: Any
+    compressed: Any
+
+
+class Costs(NamedTuple):
+    """Costs of n cases; every array is (n,). See `ChipEvaluation`."""
+
+    words: dict[str, Reals]  # by kind: distinct ones that leave, or for psums enter and leave, the GLB
+    time: dict[str, Reals]
+    cycles: Reals
+    energy_pj: dict[str, Reals]
+    dram_pj: Reals
+    dram_bytes: Reals
+
+    @property
+    def total_pj(self) -> Reals:
+        """Energy with DRAM."""
+        return _added(list(self.energy_pj.values())) + self.dram_pj
+
+    def values(self, objective: ObjectiveName) -> list[tuple[float, float]]:
+        """`value_of` every case."""
+        pairs = zip(self.total_pj.tolist(), self.cycles.tolist(), strict=True)
+        return [value_of(objective, *pair) for pair in pairs]
+
+
+def value_of(objective: ObjectiveName, energy_pj: float, cycles: float) -> tuple[float, float]:
+    """What a plan makes small: cycles, energy with DRAM, or their product; then what decides a tie."""
+    tie = cycles if objective == "energy" else energy_pj
+    return objective_value(objective, energy_pj, cycles), tie
+
+
+def costs_of(
+    chip: Chip,
+    layer: Layer,
+    counts: tuple[Ints, Reals],
+    ports: dict[str, Ports],
+    pe: PEEstimate,
+    filters: Any,
+    passes: Any,
+) -> Costs:
+    """Costs of n cases of a layer.
+
+    Parameters
+    ----------
+    counts : accesses that happen, (n, S, D, A), and energies of the hardware levels, (n, H), as in
+        `BatchCounts`
+    ports : by kind of words
+    pe : of the n cases
+    filters, passes : (n,) or numbers: filters that a PE keeps, and how often it gets new weights
+    """
+    actual, level_pj = counts
+    by_level = {
+        level: {d.name: actual[:, s, v] for v, d in enumerate(layer.shape.dataspaces)}
+        for s, level in enumerate(LEVELS[::-1])
+    }
+    words: dict[str, Reals] = {}
+    time: dict[str, Reals] = {}
+    for role, dataspace in ROLES.items():
+        moved = by_level[_LEAVES_FROM[role]][dataspace].astype(np.float64)
+        words[role] = moved[:, READ] + moved[:, UPDATE] if role == "psum" else moved[:, READ]
+        half = 2.0 if role == "psum" else 1.0  # psums enter and leave over ports of their own
+        time[role] = words[role] / half / ports[role].words_per_cycle
+    time["PE"] = (
+        pe.cycles + handing_over(chip, pe, filters) + passes * chip.spec.pe.fill_cycles + time["weight"]
+    )
+    dram_bytes, as_wide_as_widest = (
+        _dram_bytes(chip, by_level[DRAM], ports, packed) for packed in (True, False)
+    )
+    time["DRAM"] = np.zeros_like(dram_bytes)
+    if chip.spec.dram_gb_per_s is not None:
+        time["DRAM"] = dram_bytes / (1000.0 * chip.spec.dram_gb_per_s / chip.spec.clock_mhz)
+    total = np.max([time[part] for part in OVERLAPPING], axis=0) + time["DRAM"]
+    if not (total <= MAX_COUNT).all():  # also refuses nan
+        raise SpecError(f"{total.max():.3g} cycles, allowed are {MAX_COUNT:.3g}", path=f"layer {layer.name}")
+    cycles = np.ceil(total)
+    energy = {level: level_pj[:, s + 1] for s, level in enumerate(LEVELS[::-1]) if KEPT[level]}
+    dram_pj = energy.pop(DRAM) * dram_bytes / as_wide_as_widest
+    energy[COMPUTE] = level_pj[:, 0]
+    energy[NOC] = _added([words[role] * ports[role].energy_pj_per_word for role in ROLES])
+    energy[ADDRESSES] = _addresses(chip, pe)
+    energy[CLOCK] = cycles * chip.spec.clock_pj_per_cycle
+    energy[CONTROL] = pe.busy_cycles * chip.spec.control_pj_per_pe_cycle
+    return Costs(words, time, cycles, energy, dram_pj, dram_bytes)
+
+
+def handing_over(chip: Chip, pe: PEEstimate, filters: Any) -> Any:
+    """Cycles in which psums are added to what comes from the PE below: the adders are those of the MACs, so
+    that every psum takes a slot at the end of its window."""
+    return pe.passes * np.ceil(np.asarray(filters) / chip.spec.pe.simd_width)
+
+
+def _addresses(chip: Chip, pe: PEEstimate) -> Reals:
+    """Reads of the address spads; they are written as rarely as weights and iacts come."""
+    actions = chip.energy.actions if chip.energy else {}
+    reads = {"iact": pe.accesses.iact_address_reads, "weight": pe.accesses.weight_address_reads}
+    priced = [
+        n * actions[ADDRESS_SPADS[role]]["read"]
+        for role, n in reads.items()
+        if ADDRESS_SPADS[role] in actions
+    ]
+    return _added(priced) if priced else np.zeros_like(pe.busy_cycles)
+
+
+def _dram_bytes(chip: Chip, moved: dict[str, Ints], ports: dict[str, Ports], packed: bool) -> Reals:
+    """Off-chip traffic. `packed`: without counts where words are not compressed, psums leave as values; else
+    all words are as wide as the widest."""
+    word_bits, value_bits = chip.architecture.storage[0].word_bits, chip.spec.pe.value_bits
+    bits = np.zeros(len(next(iter(moved.values()))))
+    for role, dataspace in ROLES.items():
+        words = moved[dataspace][:, [READ, FILL, UPDATE]].sum(axis=1)
+        bits = bits + words * np.where(ports[role].compressed | (not packed), word_bits, value_bits)
+    return bits / 8
+
+
+def _added(parts: Sequence[Reals]) -> Reals:
+    """Sums that do not depend on the order of the parts."""
+    rows = np.stack(np.broadcast_arrays(*map(np.atleast_1d, parts)), axis=-1)
+    return np.array([math.fsum(row) for row in rows.tolist()])

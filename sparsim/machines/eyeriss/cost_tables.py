@@ -1,0 +1,175 @@
+"""Energy and cycles of one mapping of a layer, tabulated over densities of weights and inputs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsim.errors import MappingError
+from sparsim.machines.eyeriss.chip import Chip
+from sparsim.machines.eyeriss.compression import OPERANDS, ROLES, skips_zeros, travels_compressed
+from sparsim.machines.eyeriss.conv_dims import conv_dims
+from sparsim.machines.eyeriss.cost_arrays import Ports, Reals, costs_of
+from sparsim.machines.eyeriss.layer_cost import (
+    delivery_of,
+    mean_densities,
+    passes_of,
+    ports_of,
+    spatial_loops,
+    spread_of,
+    tile_of,
+    tiling_of,
+    window_pe,
+)
+from sparsim.machines.eyeriss.pe.pe_estimate import estimate
+from sparsim.model.batch_counts import BatchCounts, count_batch
+from sparsim.model.consistency import check
+from sparsim.model.lower import lower_mappings
+from sparsim.records import Layer, Mapping
+
+WEIGHT_NODES = (0.0, 0.1, 0.25, 0.45, 0.7, 1.0)
+INPUT_NODES = (0.0, 0.02, 0.05, 0.1, 0.17, 0.28, 0.42, 0.6, 0.8, 0.95, 1.0)
+ALMOST = 0.9999  # a tensor without any zero is not compressed
+LIMIT_STEPS = 12  # halvings in the search for the density up to which a mapping fits
+AT_ONCE = 6  # of them
+SHIFTS = (1.0, 0.99, 0.98)  # a density at which the model's rounding leaves too many operands is passed over
+_COLUMNS = ("Weights", "Inputs")
+
+Bools = NDArray[np.bool_]
+
+
+class Surface(msgspec.Struct, frozen=True):
+    """A mapping with the tensors `plain` stored plainly, whose own density then does not count. `costs`:
+    energy and cycles at the nodes times `limits`, the densities of weights and inputs up to which it fits."""
+
+    plain: tuple[str, ...]
+    limits: tuple[float, float]
+    costs: list[list[list[float]]]
+
+
+class Table(msgspec.Struct, frozen=True):
+    """One mapping of one layer: all compressed first, whose `limits` these are, then what fits plainly."""
+
+    mapping: Mapping
+    limits: tuple[float, float]
+    surfaces: tuple[Surface, ...]
+
+
+def tabulate(chip: Chip, layer: Layer, mapping: Mapping) -> Table:
+    """The table of a mapping that is valid for the layer, which is in the shape CONV.
+
+    Raises MappingError where it does not fit the chip at a density below its limits.
+    """
+    layer = mean_densities(layer)
+    check(chip.accelerator, layer, mapping)
+    limits = (
+        _limit(lambda d: _fits(chip, layer, mapping, np.outer(d, (1.0, 0.0)))),
+        _limit(lambda d: _fits(chip, layer, mapping, np.outer(d, (0.0, 1.0)))),
+    )
+    compressible = _compressible(chip)
+    whole = [name for name, limit in zip(_COLUMNS, limits, strict=True) if limit == 1.0]
+    free = [name for name in compressible if name in whole]
+    choices = [plain for n in range(len(free) + 1) for plain in itertools.combinations(free, n)]
+    if chip.spec.compression == "any-zero":
+        choices = [plain for plain in choices if plain in ((), compressible)]
+    return Table(mapping, limits, tuple(_surface(chip, layer, mapping, limits, plain) for plain in choices))
+
+
+def _surface(
+    chip: Chip, layer: Layer, mapping: Mapping, limits: tuple[float, float], plain: tuple[str, ...]
+) -> Surface:
+    """A sparser tensor never costs more: it could have explicit zeros. What says otherwise is the model's
+    rounding, and its estimate of the slowest PE."""
+    along = [
+        np.ones(len(nodes)) if name in plain else np.array(nodes) * limit
+        for name, nodes, limit in zip(_COLUMNS, (WEIGHT_NODES, INPUT_NODES), limits, strict=True)
+    ]
+    wanted, which = np.unique(list(itertools.product(*along)), axis=0, return_inverse=True)
+    found = np.full((len(wanted), 2), np.nan)
+    for shift in SHIFTS:
+        left = np.isnan(found[:, 0])
+        if not left.any():
+            break
+        found[left] = _costs(chip, layer, mapping, _stored(chip, wanted[left], plain, shift))
+    costs = found[which.ravel()].reshape(len(WEIGHT_NODES), len(INPUT_NODES), 2)
+    if np.isnan(costs).any():
+        raise MappingError(
+            f"a mapping of layer {layer.name} does not fit {chip.name} at all densities below {limits}"
+        )
+    for axis in (0, 1):
+        costs = np.flip(np.minimum.accumulate(np.flip(costs, axis), axis), axis)
+    return Surface(plain, limits, costs.transpose(2, 0, 1).tolist())
+
+
+def _fits(chip: Chip, layer: Layer, mapping: Mapping, wanted: Reals) -> Bools:
+    """Whether the mapping fits, with compressed tensors of densities `wanted` (n, 2)."""
+    found = np.zeros(len(wanted), np.bool_)
+    for shift in SHIFTS if wanted[:, 1].any() else SHIFTS[:1]:
+        counts = _count(chip, layer, mapping, _stored(chip, wanted[~found], (), shift))
+        found[~found] = counts.status == 0
+        if found.all():
+            break
+    return found
+
+
+def _stored(chip: Chip, wanted: Reals, plain: tuple[str, ...], shift: float) -> Reals:
+    """Densities of tensors as they are stored: 1 for plain ones, less than that for compressed ones."""
+    most = [ALMOST if name in _compressible(chip) and name not in plain else 1.0 for name in _COLUMNS]
+    stored = np.minimum(wanted * [1.0, shift], most)
+    stored[:, [name in plain for name in _COLUMNS]] = 1.0
+    return stored
+
+
+def _compressible(chip: Chip) -> tuple[str, ...]:
+    return tuple(ROLES[role] for role in OPERANDS if skips_zeros(chip, role))
+
+
+def _count(chip: Chip, layer: Layer, mapping: Mapping, stored: Reals) -> BatchCounts:
+    by_name = dict(zip(_COLUMNS, stored.T, strict=True))
+    densities = [by_name.get(d.name, np.ones(len(stored))) for d in layer.shape.dataspaces]
+    pack = lower_mappings(chip.accelerator, layer.shape, [mapping])
+    return count_batch(chip.accelerator, layer, pack, mapping.divisibility, np.stack(densities, axis=1))
+
+
+def _costs(chip: Chip, layer: Layer, mapping: Mapping, stored: Reals) -> Reals:
+    """(n, 2): energy with DRAM and cycles of a layer whose weights and inputs have densities `stored` (n, 2);
+    nan where the mapping does not fit."""
+    counts = _count(chip, layer, mapping, stored)
+    fits = counts.status == 0
+    found = np.full((len(stored), 2), np.nan)
+    if fits.any():
+        levels = {level.level: level for level in mapping.levels}
+        loops, (filters, channels) = spatial_loops(levels), tile_of(mapping)
+        tiling = tiling_of(spread_of(loops), filters, channels)
+        weights, inputs = stored[fits].T
+        pe = estimate(window_pe(chip), conv_dims(layer).conv(), tiling, inputs, weights)
+        ports = {}
+        for role in ROLES:
+            flags = travels_compressed(chip, role, weights, inputs)
+            flagged = np.unique(flags).tolist()
+            ways = {flag: ports_of(delivery_of(chip, layer, role, loops, flag)) for flag in flagged}
+            yes, no = (ways.get(flag) or ways[not flag] for flag in (True, False))
+            ports[role] = Ports(*(np.where(flags, *pair) for pair in zip(yes, no, strict=True)))
+        counted = (counts.actual[fits], counts.level_pj[fits])
+        costs = costs_of(chip, layer, counted, ports, pe, filters, passes_of(levels))
+        found[fits] = np.stack([costs.total_pj, costs.cycles], axis=1)
+    return found
+
+
+def _limit(fits: Callable[[Reals], Bools]) -> float:
+    """The highest density that fits, to within 1 / 2^LIMIT_STEPS."""
+    if fits(np.ones(1))[0]:
+        return 1.0
+    low, width = 0.0, 1.0
+    for _ in range(LIMIT_STEPS // AT_ONCE):
+        width /= 2**AT_ONCE
+        good = fits(low + width * np.arange(2**AT_ONCE))
+        at, step = 0, 2**AT_ONCE // 2
+        while step:  # of these the one that halving ends at
+            at, step = at + step * int(good[at + step]), step // 2
+        low += width * at
+    return low

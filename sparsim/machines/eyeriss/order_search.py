@@ -1,0 +1,134 @@
+"""All orders of passes of some candidates at once: which fit, and what each of them costs at least."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsim.machines.eyeriss.chip import DRAM, IACT_GLB, LEVELS, PSUM_GLB, Chip
+from sparsim.machines.eyeriss.compression import ROLES
+from sparsim.machines.eyeriss.conv_dims import CONV_DIMS, conv_dims
+from sparsim.machines.eyeriss.cost_arrays import Costs, Ports, costs_of
+from sparsim.machines.eyeriss.layer_cost import delivery_of, mean_densities, pe_estimate, ports_of
+from sparsim.machines.eyeriss.pe.conv_tiling import Accesses
+from sparsim.machines.eyeriss.pe.pe_estimate import PEEstimate
+from sparsim.machines.eyeriss.row_stationary_nest import Nests, Order, divisibility, make_nests
+from sparsim.model.batch_counts import BatchCounts, count_batch
+from sparsim.model.consistency import check
+from sparsim.records import Layer
+
+Ints = NDArray[np.int64]
+MOST_TILES = 2**20  # parts in which the outputs may be done
+SURELY = 1 - 1e-9  # times an estimate for many: less than the one for a single tiling, which rounds otherwise
+_PLACES = [(f, c) for f in (DRAM, PSUM_GLB) for c in (IACT_GLB, PSUM_GLB)]
+_GLBS = [LEVELS[::-1].index(level) for level in (PSUM_GLB, IACT_GLB)]
+
+
+class FittingOrders(NamedTuple):
+    """Nests that fit the chip, candidate by candidate, each once, and bounds of their costs from below."""
+
+    chip: Chip
+    layer: Layer
+    candidate: Ints  # (n,)
+    nests: Nests
+    counts: BatchCounts
+    ports: dict[str, Ports]
+    least: Costs
+
+    def cost(self, i: int) -> Costs:
+        """What nest `i` costs: the numbers of `evaluate_stored`."""
+        one = slice(i, i + 1)
+        nest = self.nests.take(one)
+        spread = dict(zip(CONV_DIMS, nest.spread[0].prod(axis=0).tolist(), strict=True))
+        filters, channels = nest.tile[0].tolist()
+        pe = pe_estimate(self.chip, self.layer, spread, (filters, channels))
+        ports = {role: Ports(*(field[one] for field in each)) for role, each in self.ports.items()}
+        counts = self.counts.actual[one], self.counts.level_pj[one]
+        return costs_of(self.chip, self.layer, counts, ports, pe, filters, nest.passes)
+
+
+def fitting_orders(chip: Chip, layer: Layer, spread: Ints, tiles: Ints) -> FittingOrders | None:
+    """Of candidates with so much spread (k, axes, dims) and filters and channels per PE (k, 2); None if none
+    fits.
+
+    The outputs are done in as few parts as the GLB allows, in a power of two.
+    """
+    layer = mean_densities(layer)
+    dims, lanes = conv_dims(layer), chip.spec.pe.simd_width
+    found: list[tuple[Ints, Nests, BatchCounts]] = []
+    left, parts = np.arange(len(spread)), 1
+    while len(left) and parts <= MOST_TILES:
+        candidate = np.repeat(left, len(_PLACES))
+        orders = [Order(*places, parts) for places in _PLACES] * len(left)
+        nests = make_nests(dims, spread[candidate], tiles[candidate], lanes, orders)
+        if parts == 1:
+            check(chip.accelerator, layer, nests.mapping(0))
+        counts = _count(chip, layer, nests)
+        fits = counts.status == 0
+        found.append((candidate[fits], nests.take(fits), counts.take(fits)))
+        # fewer outputs may fit a GLB
+        again = (~fits & np.isin(counts.level, _GLBS)).reshape(len(left), -1).any(axis=1)
+        left = left[again & ~fits.reshape(len(left), -1).any(axis=1)]
+        parts *= 2
+    candidate = np.concatenate([each for each, _, _ in found])
+    factor = np.concatenate([nests.factor for _, nests, _ in found])
+    rows = np.lexsort((np.arange(len(candidate)), candidate))
+    if not len(rows):
+        return None
+    rows = rows[_first_equal(factor[rows])]
+    counts = BatchCounts(
+        *(np.concatenate(field)[rows] for field in zip(*(c for _, _, c in found), strict=True))
+    )
+    nests = Nests(dims, factor[rows])
+    ports = _ports(chip, layer, nests)
+    least = _least(chip, layer, nests, counts, ports)
+    return FittingOrders(chip, layer, candidate[rows], nests, counts, ports, least)
+
+
+def _first_equal(factor: Ints) -> Ints:
+    """The first of all rows that are equal, in their order."""
+    _, first = np.unique(factor.reshape(len(factor), -1), axis=0, return_index=True)
+    return np.sort(first)
+
+
+def _count(chip: Chip, layer: Layer, nests: Nests) -> BatchCounts:
+    densities = np.array([[layer.density(d.name).density for d in layer.shape.dataspaces]])
+    pack = nests.pack(chip.accelerator)
+    return count_batch(chip.accelerator, layer, pack, divisibility(nests.dims), densities)
+
+
+def _least(chip: Chip, layer: Layer, nests: Nests, counts: BatchCounts, ports: dict[str, Ports]) -> Costs:
+    """Costs that are too low by a billionth at most."""
+    pe = _estimate(chip, layer, nests)
+    least = pe._replace(
+        cycles=pe.cycles * SURELY,
+        busy_cycles=pe.busy_cycles * SURELY,
+        accesses=Accesses(*(number * SURELY for number in pe.accesses)),
+    )
+    filters = nests.tile[:, 0]
+    return costs_of(chip, layer, (counts.actual, counts.level_pj), ports, least, filters, nests.passes)
+
+
+def _estimate(chip: Chip, layer: Layer, nests: Nests) -> PEEstimate:
+    """Of all nests; of equal tilings once."""
+    tilings = np.concatenate([nests.spread.prod(axis=1), nests.tile], axis=1)
+    tilings, row = np.unique(tilings, axis=0, return_inverse=True)
+    spread = dict(zip(CONV_DIMS, tilings.T, strict=False))
+    pe = pe_estimate(chip, layer, spread, (tilings[:, -2], tilings[:, -1]))
+    row = row.ravel()
+    accesses = Accesses(*(number[row] for number in pe.accesses))
+    return PEEstimate._make([*(field[row] for field in pe[:-1]), accesses])
+
+
+def _ports(chip: Chip, layer: Layer, nests: Nests) -> dict[str, Ports]:
+    """How words travel in all nests; of equal spreads once."""
+    spreads = nests.spread.reshape(len(nests.factor), -1)
+    _, first, row = np.unique(spreads, axis=0, return_index=True, return_inverse=True)
+    loops = [nests.loops(i) for i in first.tolist()]
+    found = {}
+    for role in ROLES:
+        ports = [ports_of(delivery_of(chip, layer, role, each)) for each in loops]
+        found[role] = Ports(*(np.array(field)[row.ravel()] for field in zip(*ports, strict=True)))
+    return found
