@@ -12,7 +12,7 @@ from sparsim.report.explain import explain
 
 # the reference's tables hold actions that are not read
 pytestmark = pytest.mark.filterwarnings("ignore::sparsim.errors.EnergyWarning")
-REFERENCES = Path(__file__).parents[2] / "validation/references/random"
+REFERENCES = Path(__file__).parents[3] / "validation/references/random"
 
 
 def explained(case: str) -> str:

@@ -230,7 +230,7 @@ def test_actual_data_need_no_more_room_than_they_take() -> None:
         evaluate(*case.given, masks={"A": np.ones((8, 8))})
 
 
-PRODUCT = Path(__file__).parents[1] / "cases" / "actual-data"  # 8 x 16 times 16 x 8, both half full
+PRODUCT = Path(__file__).parents[2] / "cases" / "actual-data"  # 8 x 16 times 16 x 8, both half full
 
 
 @pytest.mark.parametrize(("shift", "operations"), [(0, 512), (4, 256), (8, 0)])

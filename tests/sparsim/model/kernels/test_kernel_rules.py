@@ -39,7 +39,7 @@ from sparsim.model.status import REASONS, mapping_error
 from sparsim.model.workspace import make_nest, make_scratch, most_children, no_table
 from sparsim.records import Density, Mapspace
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 KERNELS = sorted((ROOT / "sparsim").glob("**/kernels/*.py"))
 FILES = [*KERNELS, *sorted((ROOT / "pointnet" / "ops").glob("*_kernels.py"))]
 FORBIDDEN = {"prange", "jitclass", "fastmath", "parallel"}

@@ -109,7 +109,7 @@ def test_unicast_reaches_the_peak_bandwidth(
     assert delivery.bits_per_port == delivery.max_link_bits == V2.network(role).port_bits
 
 
-GUIDE = (Path(__file__).parents[3] / "docs" / "noc.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[5] / "docs" / "noc.md").read_text(encoding="utf-8")
 
 
 def test_example_of_the_guide_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:

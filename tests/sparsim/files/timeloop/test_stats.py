@@ -15,7 +15,7 @@ from sparsim.errors import FormatError
 from sparsim.files.timeloop.stats_reader import Key, parse_stats
 from sparsim.files.timeloop.stats_writer import write_stats
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SHARED = Path(os.environ.get("SPARSIM_SHARED", ROOT.parent / "shared")) / "reference"
 COMMITTED = sorted((ROOT / "validation/references").glob("*/*/stats.txt"))
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared reference cases are not here")

@@ -18,7 +18,7 @@ from sparsim.cli import main as cli
 from sparsim.files.native import dump, load_workload, preset_names, workload_names
 from sparsim.files.timeloop.read_documents import read_documents
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture

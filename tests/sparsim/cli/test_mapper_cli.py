@@ -21,7 +21,7 @@ from sparsim.cli import main as cli
 from sparsim.files.native import dump
 from sparsim.files.timeloop.read_documents import read_documents
 
-RANDOM = Path(__file__).parents[2] / "validation/references/random"
+RANDOM = Path(__file__).parents[3] / "validation/references/random"
 NAMES = tuple(SEARCH)
 
 
