@@ -247,7 +247,7 @@ def _facts(plan: Plan, data: Dataset, networks: Mapping[str, Network]) -> dict[s
         facts |= {f"hardware that {plan.by_energy} was pruned by": str(plan.hardware)}
     facts |= {f"weights sha256, {name}": network.weights_sha256 for name, network in networks.items()}
     versions = {
-        "sparsim": __version__, "torch": torch.__version__, "numpy": numpy.__version__,
+        "sparsim": __version__, "torch": str(torch.__version__), "numpy": numpy.__version__,
         "numba": numba.__version__, "python": platform.python_version(),
     }  # fmt: skip
     return facts | {f"version of {name}": version for name, version in versions.items()}

@@ -120,7 +120,7 @@ def summary(training: Training) -> dict[str, Any]:
         "settings": msgspec.to_builtins(training.settings),
         "versions": {
             "sparsim": __version__,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "numpy": numpy.__version__,
             "numba": numba.__version__,
             "python": platform.python_version(),

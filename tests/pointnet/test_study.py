@@ -40,9 +40,10 @@ from pointnet.training import checkpoint
 from pointnet.training.settings import Settings
 from pointnet.training.train import Training
 from sparsim.errors import SparsimWarning
+from sparsim.hardware import NetworkCost, accelerator_plan
 from sparsim.machines.eyeriss import load_chip, plan_layer
 from sparsim.mapper.engine import Progress
-from sparsim.mapper.network_search import search_network
+from sparsim.mapper.network_search import search_each
 from sparsim.mapper.search import search
 from sparsim.records import CONV, Density, Layer
 from sparsim.report.tables import Table
@@ -139,7 +140,7 @@ def test_a_killed_study_goes_on_to_the_same_report(
 ) -> None:
     real, calls = study_costs.cost, []
 
-    def killed(design: str, layers: Sequence[Layer], *rest: Any) -> study_costs.Cost:
+    def killed(design: str, layers: Sequence[Layer], *rest: Any) -> NetworkCost:
         calls.append(design)
         if len(calls) == 3:
             raise KeyboardInterrupt
@@ -312,7 +313,7 @@ def test_a_chip_costs_what_its_planner_says() -> None:
     assert found.layers[0].energy_pj["DRAM"] == planned.dram_pj
     slots = 192 * 2 * planned.cycles  # PEs, MACs of each
     assert found.utilization == pytest.approx(0.3 * 0.5 * 640 / slots)  # pairs of nonzeros
-    assert study_costs.cost_of(json.loads(json.dumps(found.plain()))) == found
+    assert NetworkCost.of(json.loads(json.dumps(found.plain()))) == found
     assert found.macs == 2 * 640
 
 
@@ -326,7 +327,7 @@ def test_ctrl_c_while_mapping_leaves_no_cost(monkeypatch: pytest.MonkeyPatch, tm
             raise KeyboardInterrupt
 
     dense = layer({"C": 64, "M": 64, "P": 64, "Q": 64})
-    monkeypatch.setattr(study_costs, "search_network", partial(search_network, progress=interrupt))
+    monkeypatch.setattr(accelerator_plan, "search_each", partial(search_each, progress=interrupt))
     with pytest.raises(KeyboardInterrupt):
         Stages(tmp_path).run("cost", 1, lambda: study_costs.cost("gating", [dense]).plain())
     assert seen[-1].best is not None
