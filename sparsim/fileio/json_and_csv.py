@@ -15,7 +15,16 @@ def write_json(path: str | Path, content: Any) -> None:
     """Write records or plain data as readable JSON; nan and infinity become null."""
     import msgspec  # `import gmp` needs no more of this module than its tables
 
-    write_bytes(path, msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(content, enc_hook=_plain), indent=1) + b"\n")
+
+
+def _plain(value: Any) -> Any:
+    """What msgspec does not know: numbers of NumPy, and kinds of text such as torch's version."""
+    if isinstance(value, str):
+        return str(value)
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{value!r} is a {type(value).__name__}, which JSON does not hold")
 
 
 def write_csv(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import pytest
 
+from sparsim.fileio.json_and_csv import write_json
 from sparsim.fileio.writing import replacing, write_bytes, write_text
 
 
@@ -78,3 +81,20 @@ def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as error:
         write_bytes(tmp_path / "none" / "file", b"")
     assert error.value.filename == str(tmp_path / "none" / "file")
+
+
+def test_json_holds_numbers_of_numpy_and_kinds_of_text(tmp_path: Path) -> None:
+    class Version(str):
+        pass
+
+    content = {
+        "real": np.float64(0.5),
+        "nan": np.float64("nan"),
+        "count": np.int64(3),
+        "text": Version("2.0"),
+    }
+    write_json(tmp_path / "file.json", content)
+    found = json.loads((tmp_path / "file.json").read_text(encoding="utf-8"))
+    assert found == {"real": 0.5, "nan": None, "count": 3, "text": "2.0"}
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "file.json", object())
