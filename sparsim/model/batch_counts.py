@@ -10,7 +10,8 @@ import numpy as np
 from sparsim.model import arrays
 from sparsim.model.arrays import DensityPack, Ints, MappingPack, Reals
 from sparsim.model.decode import out_of_range
-from sparsim.model.kernels.driver import analyse_one, finish_one
+from sparsim.model.kernel_calls import stacked
+from sparsim.model.kernels.driver import ANALYSE, FINISH, run
 from sparsim.model.lower import ACCOUNTING, lower_arch, lower_density, lower_layer, lower_policy
 from sparsim.model.workspace import make_nest, make_scratch, most_children, no_table
 from sparsim.records import Accelerator, Density, Layer
@@ -64,32 +65,39 @@ def count_batch(
     largest = layers[0]._replace(bound=bounds.max(axis=0), words=most_words)
     nest = make_nest(arch_pack, largest, policy_pack, most_children(arch_pack, largest, mappings))
     scratch = make_scratch(arch_pack, largest, lowered[0][0], policy_pack, nest)
-    table, networks = no_table(nest), bool(arch_pack.wire.any())
+    one_layer, one_density = [stacked(each) for each in layers], [list(map(stacked, row)) for row in lowered]
+    one_nest, table, networks = stacked(nest), no_table(nest), bool(arch_pack.wire.any())
+    out = np.empty((len(kind), 3))
+
+    def call(mode: int, b: int, k: int, d: int) -> int:
+        run(
+            mode, arch_pack, one_layer[k], one_density[k][d], policy_pack, table, mappings, b, b + 1,
+            ACCOUNTING["timeloop-3"], networks, one_nest, scratch.sparse, scratch.cost, out,
+        )  # fmt: skip
+        return int(out[b, 2])
+
     rows = len(kind) * len(densities)
     found = BatchCounts(
         status=np.zeros(rows, np.int64), level=np.full(rows, NOWHERE),
         actual=np.zeros((rows, *nest.kept.shape, 3), np.int64),
         level_pj=np.zeros((rows, len(scratch.cost.level_pj))),
     )  # fmt: skip
-    row = 0
-    for b, k in enumerate(kind.ravel().tolist()):
-        nest.info[:] = 0.0
-        analysed = analyse_one(
-            arch_pack, layers[k], policy_pack, mappings, b, ACCOUNTING["timeloop-3"], networks, nest
-        )
-        for density in lowered[k]:
-            status = analysed
-            if status == arrays.OK:
-                status = finish_one(arch_pack, layers[k], density, policy_pack, table, networks, *scratch)
-            if status != arrays.OK:
-                found.level[row] = nest.info[0]
-            elif out_of_range(scratch.sparse, scratch.cost) is not None:
-                status = arrays.BAD_TOTAL
-            else:
-                found.actual[row] = scratch.sparse.counts[..., arrays.RANDOM]
-                found.level_pj[row] = scratch.cost.level_pj
-            found.status[row] = status
-            row += 1
+    both = len(densities) == 1  # in one call
+    for row in range(rows):
+        b, d = divmod(row, len(densities))
+        k = int(kind.flat[b])
+        if d == 0:
+            nest.info[:] = 0.0
+            analysed = call(ANALYSE | FINISH if both else ANALYSE, b, k, 0)
+        status = analysed if both or analysed != arrays.OK else call(FINISH, b, k, d)
+        if status != arrays.OK:
+            found.level[row] = nest.info[0]
+        elif out_of_range(scratch.sparse, scratch.cost) is not None:
+            status = arrays.BAD_TOTAL
+        else:
+            found.actual[row] = scratch.sparse.counts[..., arrays.RANDOM]
+            found.level_pj[row] = scratch.cost.level_pj
+        found.status[row] = status
     return found
 
 
