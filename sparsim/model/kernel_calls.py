@@ -35,6 +35,11 @@ def _no_mapping() -> MappingPack:
     return MappingPack(ints(1, 1, 1), ints(1, 1, 1), ints(1, 1), ints(1, 1, 4))
 
 
+@cache
+def _no_results() -> tuple[SparsePack, CostPack]:
+    return make_results(1, 1, 1, 1)
+
+
 def analyse(
     arch: ArchPack,
     layer: LayerPack,
@@ -50,7 +55,7 @@ def analyse(
     out = np.empty((row + 1, 3))
     run(
         ANALYSE, arch, stacked(layer), stacked(density), policy, no_table(nest), mapping, row, row + 1,
-        accounting, hops, stacked(nest), *make_results(1, 1, 1, 1), out,
+        accounting, hops, stacked(nest), *_no_results(), out,
     )  # fmt: skip
     return int(out[row, 2])
 
