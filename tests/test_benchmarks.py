@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from support.linear_cost import LinearCost
+from support.programs import run_script
 
 from gmp.tracing.trace import trace
 from gmp.tracing.traced_workload import workload_of
@@ -43,10 +42,15 @@ SAMPLING_KEYS = {
 
 def run_benchmark(name: str, tmp_path: Path) -> dict[str, Any]:
     file = tmp_path / f"{name}.json"
-    command = [sys.executable, f"benchmarks/{name}.py", "--quick", "--json", str(file)]
-    env = {**os.environ, "PATH": str(tmp_path), "PYTHONPATH": str(ROOT)}  # no reference program in a test
-    env["XDG_CACHE_HOME"] = str(tmp_path)
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env)
+    folders = {"PATH": str(tmp_path), "PYTHONPATH": str(ROOT)}  # no reference program in a test
+    result = run_script(
+        ROOT / "benchmarks" / f"{name}.py",
+        "--quick",
+        "--json",
+        str(file),
+        XDG_CACHE_HOME=str(tmp_path),
+        **folders,
+    )
     assert result.returncode == 0, result.stderr
     numbers: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return numbers
