@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import random
 import sys
+import warnings
+from multiprocessing.connection import Client, Listener
 from pathlib import Path
+from threading import Thread
+from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner
 
+from sparsim.errors import SparsimError
+from sparsim.files.timeloop.read_documents import read_documents
+from sparsim.files.timeloop.stats_writer import write_stats
+from sparsim.model.evaluate import evaluate
 from validation import reference_answers as answers
 from validation.__main__ import main
 from validation.random_cases import draw_case
-
-ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: object):
@@ -43,27 +49,73 @@ def test_live_without_the_program(monkeypatch, tmp_path):
     assert result.output == "timeloop-model is not on PATH, and --live compares with it\n"
 
 
+class Answer(NamedTuple):
+    """What the stand-in writes and prints, and how it ends."""
+
+    stats: str | None = None
+    printed: str = ""
+    code: int | str = 0
+
+
 PROGRAM = f"""#!{sys.executable}
-import sys
-sys.path.insert(0, {str(ROOT)!r})
-from sparsim.errors import SparsimError
-from sparsim.model.evaluate import evaluate
-from sparsim.files.timeloop.read_documents import read_documents
-from sparsim.files.timeloop.stats_writer import write_stats
-read = read_documents(sys.argv[1:])
-try:
-    evaluation = evaluate(read.accelerator, read.layer(), read.mapping)
-except SparsimError as error:
-    sys.exit(str(error))
-text = write_stats(evaluation)
-open("timeloop-model.stats.txt", "w").write(CHANGED)
+import os, sys
+from multiprocessing.connection import Client
+with Client(ADDRESS) as connection:
+    connection.send((os.getcwd(), sys.argv[1:]))
+    stats, printed, code = connection.recv()
+print(printed)
+if stats is not None:
+    open("timeloop-model.stats.txt", "w").write(stats)
+sys.exit(code)
 """
 
 
-@pytest.mark.parametrize(("changed", "status"), [("text", 0), ("text.replace('Cycles: ', 'Cycles: 1')", 1)])
-def test_live_with_a_stand_in(tmp_path, install, changed, status):
+@pytest.fixture
+def install_model(tmp_path, install):
+    """A stand-in that asks the process of the tests, which has the kernels loaded, for its answers."""
+    listener = Listener(str(tmp_path / "model.socket"))
+
+    def serve(answer):
+        with warnings.catch_warnings(action="ignore"):
+            while True:
+                with listener.accept() as connection:
+                    message = connection.recv()
+                    if message is None:
+                        break
+                    folder, files = message
+                    connection.send(tuple(answer(read_documents(Path(folder, name) for name in files))))
+
+    def start(answer):
+        thread = Thread(target=serve, args=[answer])
+        thread.start()
+        threads.append(thread)
+        install(PROGRAM.replace("ADDRESS", repr(listener.address)))
+
+    threads = []
+    yield start
+    with Client(listener.address) as connection:
+        connection.send(None)
+    for thread in threads:
+        thread.join()
+    listener.close()
+
+
+def by_the_model(read):
+    try:
+        return Answer(write_stats(evaluate(read.accelerator, read.layer(), read.mapping)))
+    except SparsimError as error:
+        return Answer(code=str(error))
+
+
+def with_other_cycles(read):
+    answer = by_the_model(read)
+    return answer._replace(stats=answer.stats and answer.stats.replace("Cycles: ", "Cycles: 1"))
+
+
+@pytest.mark.parametrize(("answer", "status"), [(by_the_model, 0), (with_other_cycles, 1)])
+def test_live_with_a_stand_in(tmp_path, install_model, answer, status):
     """The stand-in is the model itself: this tests the way there and back, not the model."""
-    install(PROGRAM.replace("CHANGED", changed))
+    install_model(answer)
     result = run("--live", 3, "--seed", 5)
     assert result.exit_code == status, result.output
     assert "cases 3," in result.output
@@ -76,16 +128,13 @@ def test_live_with_a_stand_in(tmp_path, install, changed, status):
         assert "summary / Cycles" in again.output
 
 
-WITH_ACCELERGY = """if not read.energy:
-    print("execute:accelergy arch.yaml --oprefix timeloop-model. -o ./")
-    print("Failed to run Accelergy. Did you install Accelergy or specify ACCELERGYPATH correctly?")
-    sys.exit(0)
-try:"""
+FAILED = "Failed to run Accelergy. Did you install Accelergy or specify ACCELERGYPATH correctly?"
 
 
-def test_a_build_with_accelergy_is_asked_for_nothing_without_an_energy_table(install):
+def test_a_build_with_accelergy_is_asked_for_nothing_without_an_energy_table(install_model):
     """It ends with 0 and without a report where there is no table."""
-    install(PROGRAM.replace("CHANGED", "text").replace("try:", WITH_ACCELERGY, 1))
+    printed = f"execute:accelergy arch.yaml --oprefix timeloop-model. -o ./\n{FAILED}"
+    install_model(lambda read: by_the_model(read) if read.accelerator.energy else Answer(printed=printed))
     for seed in ("3-0", "3-1"):
         assert draw_case(random.Random(seed)).accelerator.energy is None
         assert draw_case(random.Random(seed), energy_table=True).accelerator.energy
@@ -93,9 +142,6 @@ def test_a_build_with_accelergy_is_asked_for_nothing_without_an_energy_table(ins
     assert result.exit_code == 0, result.output
     assert "cases 2," in result.output
     assert "no answer" not in result.output
-
-
-FAILED = "Failed to run Accelergy. Did you install Accelergy or specify ACCELERGYPATH correctly?"
 
 
 @pytest.mark.parametrize(
@@ -170,10 +216,15 @@ def test_an_assertion_is_a_rejection_of_its_own_kind(install):
     assert result.exit_code == 1
 
 
-def test_rejections_that_both_agree_on(install):
+def test_rejections_that_both_agree_on(install_model):
     """The stand-in is the model, and refuses in the words of Timeloop."""
-    refusal = 'sys.exit("ERROR: couldn\'t map level spad: mapped tile size 9 exceeds buffer capacity 8")'
-    install(PROGRAM.replace("CHANGED", "text").replace("sys.exit(str(error))", refusal))
+    refusal = "ERROR: couldn't map level spad: mapped tile size 9 exceeds buffer capacity 8"
+
+    def refusing(read):
+        answer = by_the_model(read)
+        return answer if answer.stats else Answer(code=refusal)
+
+    install_model(refusing)
     result = run("--live", 2, "--seed", 8)
     listed = "rejects 1 of 2 cases, by kind:\n    capacity: 1, the model rejects 1 of them\n"
     assert listed in result.output
