@@ -31,6 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["XDG_CACHE_HOME"] = config.stash[_caches].name
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """One process compiles what is not compiled yet, the others load it: each alone would take a minute."""
+    if hasattr(session.config, "workerinput"):  # of pytest-xdist
+        from support.kernels import compile_kernels
+
+        compile_kernels()
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the caches of this run."""
     if _caches in config.stash:

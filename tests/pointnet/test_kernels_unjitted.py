@@ -5,7 +5,6 @@ Run as a script, this file prints the numbers.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,8 +69,8 @@ def answers() -> list[str]:
 
 @pytest.mark.skipif(bool(config.DISABLE_JIT or config.BOUNDSCHECK), reason="needs ordinary kernels")
 @pytest.mark.parametrize("mode", MODES)
-def test_loops_give_the_same_numbers(mode: str, tmp_path: Path) -> None:
-    kind, *found = lines_of(__file__, mode, tmp_path)
+def test_loops_give_the_same_numbers(mode: str, pytestconfig: pytest.Config) -> None:
+    kind, *found = lines_of(__file__, mode, pytestconfig.cache)
     assert kind == ("not compiled" if mode == "not compiled" else "compiled")
     assert found == answers()
 

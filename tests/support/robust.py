@@ -8,10 +8,13 @@ import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).parents[2]
 MODES = {  # optimisation must not change numbers either, and is most of the time to compile
@@ -34,10 +37,16 @@ def print_from(answers: Callable[[], list[str]]) -> None:
         print("\n".join(answers()))
 
 
-def lines_of(script: str, mode: str, cache: Path) -> list[str]:
-    """Lines that the script prints; kernels compiled without checks are out of reach in an own cache."""
+def lines_of(script: str, mode: str, cache: pytest.Cache) -> list[str]:
+    """Lines that the script prints. Kernels compiled without checks are out of its reach: it has a folder of
+    its own, which is kept, as compiling with checks takes a minute."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    environment = {**os.environ, **MODES[mode], "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": path}
+    environment = {
+        **os.environ,
+        **MODES[mode],
+        "NUMBA_CACHE_DIR": str(cache.mkdir("kernels")),
+        "PYTHONPATH": path,
+    }
     command = [sys.executable, "-W", "ignore", script]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -95,8 +95,8 @@ def ordinary() -> list[str]:
 
 @pytest.mark.skipif(bool(config.DISABLE_JIT or config.BOUNDSCHECK), reason="needs ordinary kernels")
 @pytest.mark.parametrize("mode", MODES)
-def test_kernels_give_the_same_numbers(mode: str, ordinary: list[str], tmp_path: Path) -> None:
-    kind, *found = lines_of(__file__, mode, tmp_path)
+def test_kernels_give_the_same_numbers(mode: str, ordinary: list[str], pytestconfig: pytest.Config) -> None:
+    kind, *found = lines_of(__file__, mode, pytestconfig.cache)
     assert kind == ("not compiled" if mode == "not compiled" else "compiled")
     assert found == ordinary
 
