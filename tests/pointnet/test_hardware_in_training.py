@@ -6,8 +6,9 @@ import dataclasses
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from msgspec.structs import replace
@@ -39,9 +40,32 @@ def data() -> Dataset:
     return shapes(train_per_class=8, test_per_class=2, points=64, seed=3)
 
 
-@pytest.fixture(autouse=True)
-def hardware(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gmp.energy.energy_monitor.load_hardware", lambda source: LinearHardware())
+@pytest.fixture(scope="module", autouse=True)
+def hardware() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gmp.energy.energy_monitor.load_hardware", lambda source: LinearHardware())
+        yield
+
+
+class Run(NamedTuple):
+    training: Training
+    result: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def watched(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Several tests compare with this run, and none changes it."""
+    folder = tmp_path_factory.mktemp("watched")
+    training = run_training(WATCHED, data, folder)
+    return Run(training, json.loads((folder / "result.json").read_text()))
+
+
+RESUMED = priced(alpha=0.5, target_energy_uj=0.03)
+
+
+@pytest.fixture(scope="module")
+def whole(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    return train(RESUMED, data, tmp_path_factory.mktemp("whole"))
 
 
 def weights(training: Training) -> str:
@@ -57,67 +81,63 @@ def monitor(training: Training) -> EnergyMonitor:
     return training.monitor
 
 
-def test_watching_changes_nothing(data: Dataset, tmp_path: Path) -> None:
-    plain, watched = train(PLAIN, data, tmp_path / "plain"), train(WATCHED, data, tmp_path / "watched")
-    assert weights(watched) == weights(plain)
-    assert [set(b) - set(a) for a, b in zip(log(plain), log(watched), strict=True)] == [
+def test_watching_changes_nothing(data: Dataset, watched: Run, tmp_path: Path) -> None:
+    plain = train(PLAIN, data, tmp_path)
+    assert weights(watched.training) == weights(plain)
+    assert [set(b) - set(a) for a, b in zip(log(plain), log(watched.training), strict=True)] == [
         {"energy_uj", "cycles"}
     ] * 2
 
 
-def test_rows_have_the_costs_of_the_network_as_it_is(data: Dataset, tmp_path: Path) -> None:
-    run = run_training(WATCHED, data, tmp_path)
+def test_rows_have_the_costs_of_the_network_as_it_is(data: Dataset, watched: Run) -> None:
+    run, result = watched
     fresh = monitor_of(WATCHED, run.model, data.train)
     assert fresh is not None
     reading = fresh.update()
     assert run.history[-1]["energy_uj"] == reading.energy_pj / 1e6
     assert run.history[-1]["cycles"] == reading.cycles
     assert run.history[0]["energy_uj"] > run.history[-1]["energy_uj"]
-    result = json.loads((tmp_path / "result.json").read_text())
     assert (result["energy_uj"], result["cycles"]) == (reading.energy_pj / 1e6, reading.cycles)
     assert "target_reached" not in result
 
 
-def test_prices_move_zeros_to_dear_layers(data: Dataset, tmp_path: Path) -> None:
+def test_prices_move_zeros_to_dear_layers(data: Dataset, watched: Run, tmp_path: Path) -> None:
     """One zero more saves more in later layers, and most in small ones."""
-    plain, aware = (
-        train(WATCHED, data, tmp_path / "plain"),
-        train(priced(alpha=1.0), data, tmp_path / "aware"),
-    )
+    plain, aware = watched.training, train(priced(alpha=1.0), data, tmp_path)
     assert aware.sparsity == pytest.approx(plain.sparsity, abs=1e-3)
     assert aware.history[-1]["energy_uj"] < plain.history[-1]["energy_uj"]
 
 
 @pytest.mark.parametrize("stop", [3, 7])
-def test_resumed_equals_unbroken(data: Dataset, tmp_path: Path, stop: int) -> None:
-    settings = priced(alpha=0.5, target_energy_uj=0.03)
-
+def test_resumed_equals_unbroken(data: Dataset, whole: Training, tmp_path: Path, stop: int) -> None:
     def interrupt(training: Training) -> None:
         if training.step == stop:
             os.kill(os.getpid(), signal.SIGINT)
 
-    broken = train(settings, data, tmp_path / "broken", watch=interrupt)
+    broken = train(RESUMED, data, tmp_path, watch=interrupt)
     assert broken.step == stop
-    resumed = train(settings, data, tmp_path / "broken", resume=True)
-    whole = train(settings, data, tmp_path / "whole")
+    resumed = train(RESUMED, data, tmp_path, resume=True)
     assert weights(resumed) == weights(whole)
     assert log(resumed) == log(whole)
     pairs = zip(monitor(resumed).history, monitor(whole).history, strict=True)
     assert all(a.rows() == b.rows() for a, b in pairs)
 
 
-def test_no_more_is_pruned_than_a_target_needs(data: Dataset, tmp_path: Path) -> None:
-    free = train(WATCHED, data, tmp_path / "free")
+def test_no_more_is_pruned_than_a_target_needs(data: Dataset, watched: Run, tmp_path: Path) -> None:
+    free = watched.training
     cycles = [row["cycles"] for row in free.history]  # of the linear hardware: those of weights alone
     target = (cycles[0] + cycles[-1]) / 2
     run = run_training(priced(target_cycles=target), data, tmp_path / "run")
     assert run.sparsity < free.sparsity - 0.01
     assert cycles[-1] < run.history[-1]["cycles"] <= target
     assert json.loads((tmp_path / "run" / "result.json").read_text())["target_reached"] is True
+
+
+def test_a_target_that_is_missed_is_told(data: Dataset, watched: Run, tmp_path: Path) -> None:
     with pytest.warns(PruningWarning, match="the targets are missed") as told:
-        missed = run_training(priced(target_cycles=1e-9), data, tmp_path / "missed")
-    assert missed.sparsity == free.sparsity
-    result = json.loads((tmp_path / "missed" / "result.json").read_text())
+        missed = run_training(priced(target_cycles=1e-9), data, tmp_path)
+    assert missed.sparsity == watched.training.sparsity
+    result = json.loads((tmp_path / "result.json").read_text())
     assert result["target_reached"] is False
     assert result["warnings"] == [str(warning.message) for warning in told]
 

@@ -93,7 +93,7 @@ main()
 
 def test_killed_process_resumes_to_the_same_weights(run: Run, pack: Path, tmp_path: Path) -> None:
     def command(folder: str) -> tuple[str, ...]:
-        return ("train", "--data", str(pack), "-o", str(tmp_path / folder), *QUICK, "--epochs", "12")
+        return ("train", "--data", str(pack), "-o", str(tmp_path / folder), *QUICK, "--epochs", "4")
 
     whole = run(*command("whole"))
     assert whole[0] == 0, whole[2]
@@ -102,7 +102,7 @@ def test_killed_process_resumes_to_the_same_weights(run: Run, pack: Path, tmp_pa
     assert broken.returncode == 130
     assert "--resume goes on" in broken.stderr
     step = checkpoint.load(tmp_path / "broken")["step"]
-    assert 5 <= step < 60
+    assert 5 <= step < 20
     resumed = run(*command("broken"), "--resume")
     assert resumed[0] == 0, resumed[2]
     digests = {

@@ -35,8 +35,30 @@ def outcome(training: Training) -> tuple[str, list[dict[str, object]]]:
     return checkpoint.digest(training.model.state_dict()), log
 
 
-def test_pruned_run_reaches_its_sparsity_and_repeats(data: Dataset, tmp_path: Path) -> None:
-    first = train(PRUNED, data, tmp_path / "a")
+@pytest.fixture(scope="module")
+def pruned_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pruned")
+
+
+@pytest.fixture(scope="module")
+def pruned(data: Dataset, pruned_folder: Path) -> Training:
+    """An unbroken run of `PRUNED`, which no test changes."""
+    return train(PRUNED, data, pruned_folder)
+
+
+@pytest.fixture(scope="module")
+def plain_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("plain")
+
+
+@pytest.fixture(scope="module")
+def plain(data: Dataset, plain_folder: Path) -> Training:
+    """A run of `SETTINGS`, which no test changes."""
+    return train(SETTINGS, data, plain_folder)
+
+
+def test_pruned_run_reaches_its_sparsity_and_repeats(data: Dataset, pruned: Training, tmp_path: Path) -> None:
+    first = pruned
     second = train(PRUNED, data, tmp_path / "b")
     assert outcome(first) == outcome(second)
     weights = [p for n, p in first.model.named_parameters() if p.dim() == 2]
@@ -48,7 +70,9 @@ def test_pruned_run_reaches_its_sparsity_and_repeats(data: Dataset, tmp_path: Pa
 
 
 @pytest.mark.parametrize("stop", [1, 5, 7])  # first step, end of an epoch, within the second one
-def test_interrupted_and_resumed_equals_unbroken(data: Dataset, tmp_path: Path, stop: int) -> None:
+def test_interrupted_and_resumed_equals_unbroken(
+    data: Dataset, pruned: Training, tmp_path: Path, stop: int
+) -> None:
     def interrupt(training: Training) -> None:
         if training.step == stop:
             os.kill(os.getpid(), signal.SIGINT)
@@ -56,12 +80,14 @@ def test_interrupted_and_resumed_equals_unbroken(data: Dataset, tmp_path: Path, 
     broken = train(PRUNED, data, tmp_path / "broken", watch=interrupt)
     assert broken.step == stop
     resumed = train(PRUNED, data, tmp_path / "broken", resume=True)
-    assert outcome(resumed) == outcome(train(PRUNED, data, tmp_path / "whole"))
+    assert outcome(resumed) == outcome(pruned)
     log = (tmp_path / "broken" / "metrics.csv").read_text().splitlines()
     assert len(log) == 1 + PRUNED.epochs
 
 
-def test_an_interrupt_at_the_end_ends_what_was_to_follow(data: Dataset, tmp_path: Path) -> None:
+def test_an_interrupt_at_the_end_ends_what_was_to_follow(
+    data: Dataset, pruned: Training, tmp_path: Path
+) -> None:
     """Several runs may stand in a row."""
 
     def interrupt(training: Training) -> None:
@@ -71,11 +97,11 @@ def test_an_interrupt_at_the_end_ends_what_was_to_follow(data: Dataset, tmp_path
     with pytest.raises(KeyboardInterrupt):
         train(PRUNED, data, tmp_path / "broken", watch=interrupt)
     broken = train(PRUNED, data, tmp_path / "broken", resume=True)
-    assert outcome(broken) == outcome(train(PRUNED, data, tmp_path / "whole"))
+    assert outcome(broken) == outcome(pruned)
 
 
 def test_killed_run_goes_on_from_its_last_checkpoint(
-    data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Dataset, pruned: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def kill(training: Training) -> None:
         if training.step == 3:
@@ -89,16 +115,17 @@ def test_killed_run_goes_on_from_its_last_checkpoint(
             train(PRUNED, data, tmp_path / "broken", watch=kill)
     assert checkpoint.load(tmp_path / "broken")["step"] == 3
     resumed = train(PRUNED, data, tmp_path / "broken", resume=True)
-    assert outcome(resumed) == outcome(train(PRUNED, data, tmp_path / "whole"))
+    assert outcome(resumed) == outcome(pruned)
 
 
-def test_finished_run_is_not_run_again(data: Dataset, tmp_path: Path) -> None:
-    done = train(SETTINGS, data, tmp_path)
+def test_finished_run_is_not_run_again(data: Dataset, plain: Training, plain_folder: Path) -> None:
     steps: list[int] = []
-    again = train(SETTINGS, data, tmp_path, resume=True, watch=lambda training: steps.append(training.step))
+    again = train(
+        SETTINGS, data, plain_folder, resume=True, watch=lambda training: steps.append(training.step)
+    )
     assert not steps
-    assert outcome(again) == outcome(done)
-    assert again.score == done.score
+    assert outcome(again) == outcome(plain)
+    assert again.score == plain.score
 
 
 def test_the_callers_random_numbers_go_on(data: Dataset, tmp_path: Path) -> None:
@@ -121,9 +148,9 @@ def test_training_learns(data: Dataset, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::gmp.errors.PruningWarning")  # few steps empty layers
-def test_start_takes_weights_and_zeros(data: Dataset, tmp_path: Path) -> None:
-    train(PRUNED, data, tmp_path / "first")
-    start = str(tmp_path / "first" / checkpoint.NAME)
+@pytest.mark.usefixtures("pruned")
+def test_start_takes_weights_and_zeros(data: Dataset, pruned_folder: Path) -> None:
+    start = str(pruned_folder / checkpoint.NAME)
     plan = Pruning(sparsity=0.9, end=1.0)
     again = Training(msgspec.structs.replace(PRUNED, start=start, pruning=plan), data)
     zeros = again.model.fc1.weight == 0
@@ -133,13 +160,12 @@ def test_start_takes_weights_and_zeros(data: Dataset, tmp_path: Path) -> None:
     assert (again.model.fc1.weight[zeros] == 0).all()
 
 
-def test_stored_network_scores_as_it_did(data: Dataset, tmp_path: Path) -> None:
-    run = train(SETTINGS, data, tmp_path)
-    stored = load_model(tmp_path / checkpoint.NAME)
+def test_stored_network_scores_as_it_did(data: Dataset, plain: Training, plain_folder: Path) -> None:
+    stored = load_model(plain_folder / checkpoint.NAME)
     assert stored.classes == data.train.classes
     assert stored.settings == SETTINGS
-    assert stored.digest == outcome(run)[0]
-    assert score(stored.model, data.test, 64) == run.score
+    assert stored.digest == outcome(plain)[0]
+    assert score(stored.model, data.test, 64) == plain.score
 
 
 def test_a_run_that_diverges_ends_in_an_error(data: Dataset, tmp_path: Path) -> None:
@@ -265,18 +291,18 @@ def test_spoiled_checkpoint(data: Dataset, tmp_path: Path, content: bytes | str)
         load_model(path)
 
 
-def test_missing_and_foreign_checkpoints(data: Dataset, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("plain")
+def test_missing_and_foreign_checkpoints(data: Dataset, plain_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"none.pt: no such checkpoint"):
         load_model(tmp_path / "none.pt")
     torch.save({"weights": 1}, tmp_path / "other.pt")
     with pytest.raises(CheckpointError, match=r"other.pt: has format None, 2 is expected"):
         load_model(tmp_path / "other.pt")
-    train(SETTINGS, data, tmp_path / "small")
-    state = checkpoint.load(tmp_path / "small")
+    state = checkpoint.load(plain_folder)
     checkpoint.save(tmp_path / "newer.pt", state | {"settings": {"warmth": 3}})
     with pytest.raises(CheckpointError, match=r"newer.pt: is damaged, or of another version: .*`warmth`"):
         load_model(tmp_path / "newer.pt")
-    wider = msgspec.structs.replace(SETTINGS, preset="half", start=str(tmp_path / "small"))
+    wider = msgspec.structs.replace(SETTINGS, preset="half", start=str(plain_folder))
     with pytest.raises(CheckpointError, match=r"'sa1.mlp_convs.0.weight' is \(16, 3\), the network has"):
         Training(wider, data)
 

@@ -6,6 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,13 @@ LAYERS = (
     replace(conv(M=8, C=6, R=3, S=3, P=4, Q=4, iacts=0.5, weights=0.4), name="conv1"),
     replace(conv(M=6, C=4), name="fc"),
 )
-NETWORK = plan_network(SMALL, LAYERS)
+
+
+@cache
+def planned() -> NetworkEvaluation:
+    return plan_network(SMALL, LAYERS)
+
+
 Run = Callable[..., tuple[object, str, str]]
 
 
@@ -63,16 +70,18 @@ def rows(run: Run) -> dict[str, list[str]]:
 
 
 def test_tables_have_the_numbers_of_the_network(rows: dict[str, list[str]]) -> None:
-    for found in NETWORK.layers:
+    for found in planned().layers:
         row = rows[found.layer.name]
         assert int(row[1].replace(",", "")) == found.cycles
         assert float(row[5]) == pytest.approx(found.chip_pj / 1e6, abs=5e-4)
-    assert int(rows["total"][1].replace(",", "")) == NETWORK.cycles
-    for name, energy in NETWORK.energy_pj.items():
+    assert int(rows["total"][1].replace(",", "")) == planned().cycles
+    for name, energy in planned().energy_pj.items():
         column = len(name.split())
         assert float(rows[name.split()[0]][column]) == pytest.approx(energy / 1e6, abs=5e-4)
-    assert float(rows["speed"][1].replace(",", "")) == pytest.approx(NETWORK.inferences_per_s, rel=1e-4)
-    assert float(rows["efficiency"][1].replace(",", "")) == pytest.approx(NETWORK.inferences_per_j, rel=1e-4)
+    assert float(rows["speed"][1].replace(",", "")) == pytest.approx(planned().inferences_per_s, rel=1e-4)
+    assert float(rows["efficiency"][1].replace(",", "")) == pytest.approx(
+        planned().inferences_per_j, rel=1e-4
+    )
 
 
 @pytest.mark.usefixtures("rows")
@@ -82,7 +91,7 @@ def test_files_hold_every_number() -> None:
     with Path("out/chip.eyexam.csv").open(newline="") as file:
         steps = list(csv.DictReader(file))
     result = json.loads(Path("out/chip.result.json").read_text())
-    for k, found in enumerate(NETWORK.layers):
+    for k, found in enumerate(planned().layers):
         row, layer = layers[found.layer.name], result["layers"][k]
         assert float(row["cycles"]) == layer["cycles"] == found.cycles
         assert float(row["chip_pj"]) == layer["chip_pj"] == found.chip_pj
@@ -94,14 +103,14 @@ def test_files_hold_every_number() -> None:
         assert layer["noc"]["psum"]["mode"] == found.flows["psum"].delivery.mode
         traffic = found.evaluation.level("psum_spad").tensors[0]
         assert layer["words"]["psum_spad"]["Outputs"]["updates"] == traffic.updates.actual
-    assert result["totals"]["inferences_per_s"] == NETWORK.inferences_per_s
+    assert result["totals"]["inferences_per_s"] == planned().inferences_per_s
     assert result["components"]["psum_glb"]["actions"]["read"]["source"].startswith("memory.read: CACTI")
     assert result["chip"]["source"] == SMALL.spec.source
 
 
 @pytest.mark.usefixtures("rows")
 def test_mappings_are_read_back_by_the_model(run: Run) -> None:
-    for found in NETWORK.layers:
+    for found in planned().layers:
         name = found.layer.name
         mapping = f"out/{name}.mapping.yaml"
         assert load_documents([mapping]).mapping == found.mapping
@@ -201,14 +210,14 @@ def heights(network: NetworkEvaluation, draw: Callable[..., object], *args: obje
 
 
 def test_bars_add_up_to_energy_and_to_the_speed_of_all_pes() -> None:
-    bounds = [eyexam(SMALL, found) for found in NETWORK.layers]
-    energy = [(found.chip_pj + found.dram_pj) / 1e6 for found in NETWORK.layers]
-    assert heights(NETWORK, draw_energy) == pytest.approx(energy)
-    assert heights(NETWORK, draw_eyexam, bounds) == pytest.approx([b[2].macs_per_cycle for b in bounds])
+    bounds = [eyexam(SMALL, found) for found in planned().layers]
+    energy = [(found.chip_pj + found.dram_pj) / 1e6 for found in planned().layers]
+    assert heights(planned(), draw_energy) == pytest.approx(energy)
+    assert heights(planned(), draw_eyexam, bounds) == pytest.approx([b[2].macs_per_cycle for b in bounds])
 
 
 def test_routes_are_those_of_the_delivery() -> None:
-    found: ChipEvaluation = NETWORK.layers[0]
+    found: ChipEvaluation = planned().layers[0]
     for role, flow in found.flows.items():
         title = draw_routes(found, role).axes[0].get_title()
         assert f"{role} network: {flow.delivery.mode}\n" in title
