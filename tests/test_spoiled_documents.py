@@ -85,7 +85,7 @@ def read_or_refused():
             pytest.fail(f"not one sentence: {message}")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(spoiled(MERGED))
 def test_timeloop_documents(text):
     with read_or_refused():
@@ -94,7 +94,7 @@ def test_timeloop_documents(text):
             check(documents.accelerator, documents.layer(), documents.mapping)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(spoiled(parse_yaml(CONSTRAINTS, "f")))
 def test_constraints_and_options(text):
     with read_or_refused():
@@ -102,7 +102,7 @@ def test_constraints_and_options(text):
         lower_mapspace(found.accelerator, found.layer())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(spoiled(NATIVE))
 def test_native_documents(text):
     with read_or_refused():

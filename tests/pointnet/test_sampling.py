@@ -64,7 +64,7 @@ def clouds(batch: int, points: int, seed: int = 0) -> Tensor:
 # ---- farthest-point sampling
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(lattices(), st.data())
 def test_farthest_points_equal_the_slow_twin(xyz: Tensor, data: st.DataObject) -> None:
     batch, points = xyz.shape[:2]
@@ -110,7 +110,7 @@ def test_coincident_points_are_picked_only_when_no_other_is_left() -> None:
 # ---- ball query
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(lattices(), lattices(most=6), st.integers(1, 2 * SIDE), st.integers(1, 50))
 def test_balls_equal_the_slow_twin(xyz: Tensor, centres: Tensor, ticks: int, count: int) -> None:
     batch = min(len(xyz), len(centres))

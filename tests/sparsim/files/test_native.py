@@ -44,7 +44,7 @@ any_records = st.tuples(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(any_records)
 def test_round_trip(records):
     arch, layers, policy, energy, mapping, workload, mapspace, components, chip = records

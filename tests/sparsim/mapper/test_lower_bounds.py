@@ -23,7 +23,7 @@ from sparsim.model.evaluate import evaluate_pack
 from sparsim.model.lower import ints, reals
 from sparsim.records import LevelConstraint, Mapspace, Rank, SparsePolicy, TensorFormat
 
-DRAWN = settings(max_examples=90, deadline=None, suppress_health_check=list(HealthCheck))
+DRAWN = settings(max_examples=45, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def make_engine(search: Search) -> Engine:

@@ -31,7 +31,7 @@ from sparsim.model.lower import ints, reals
 from sparsim.records import Accelerator, Layer, LevelConstraint, Mapspace, NestConstraint
 from sparsim.records.divisibility import check_policies, covers_of
 
-DRAWN = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+DRAWN = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 OBJECTIVES = [("energy",), ("delay",), ("edp",), ("delay", "energy")]
 
 

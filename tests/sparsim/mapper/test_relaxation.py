@@ -43,7 +43,7 @@ from sparsim.records import (
     TensorFormat,
 )
 
-DRAWN = settings(max_examples=45, deadline=None, suppress_health_check=list(HealthCheck))
+DRAWN = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 ACCOUNTINGS = ("timeloop-3", "timeloop-2022", "count-all")
 
 

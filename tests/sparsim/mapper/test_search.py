@@ -34,7 +34,7 @@ from sparsim.records import (
     TensorFormat,
 )
 
-DRAWN = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+DRAWN = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 OBJECTIVES = [("energy",), ("delay",), ("edp",), ("delay", "energy"), ("energy", "delay")]
 
 

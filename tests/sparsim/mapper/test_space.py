@@ -69,7 +69,7 @@ def lists_nothing(twin: NaiveSpace) -> bool:
 def with_space(check: Callable[..., None]) -> Callable[..., None]:
     """Run `check(problem, twin, space, data)` on random mapspaces, and see that empty ones are refused."""
 
-    @settings(deadline=None, max_examples=60)
+    @settings(deadline=None, max_examples=30)
     @given(problems(), st.data())
     def test(problem, data):
         twin = NaiveSpace(*problem)

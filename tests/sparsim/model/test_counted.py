@@ -30,7 +30,7 @@ def masks_of(draw: Any, case: Case) -> dict[str, np.ndarray]:
     return {name: draw(arrays(np.bool_, tensor_shape(case.layer, name))) for name in operands}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(case=dense_cases(shapes=SHAPES), data=st.data())
 def test_tiles_of_every_level(case: Case, data: st.DataObject) -> None:
     problem = Problem(case.arch, case.layer, case.mapping)
@@ -48,7 +48,7 @@ def test_tiles_of_every_level(case: Case, data: st.DataObject) -> None:
         }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(case=dense_cases(shapes=SHAPES), data=st.data())
 def test_gated_computes_are_those_with_a_zero(case: Case, data: st.DataObject) -> None:
     masks = masks_of(data.draw, case)

@@ -60,7 +60,7 @@ def batches(draw: Any) -> tuple[Case, list[Mapping]]:
     return case, [case.mapping, *others]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(drawn=batches())
 def test_batch_equals_single_with_any_number_of_threads(drawn: tuple[Case, list[Mapping]]) -> None:
     case, mappings = drawn
@@ -96,7 +96,7 @@ def single_layers(network: Network, densities: np.ndarray) -> list[Answer]:
     return answers
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(network=networks(), data=st.data())
 def test_frozen_equals_single_for_any_densities(network: Network, data: st.DataObject) -> None:
     density = st.sampled_from([0.0, 0.1, 0.5, 1.0]) | st.floats(0, 1)

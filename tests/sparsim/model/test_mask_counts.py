@@ -122,7 +122,7 @@ def check(case: Case, masks: Masks, accounting: str) -> Evaluation:
 MANY_REFUSED = [HealthCheck.filter_too_much]  # formats and rules that do not fit the mapping
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=MANY_REFUSED)
+@settings(max_examples=30, deadline=None, suppress_health_check=MANY_REFUSED)
 @given(drawn=masked_cases(), accounting=st.sampled_from(["timeloop-3", "timeloop-2022", "count-all"]))
 def test_every_count_is_that_of_the_walk(drawn: tuple[Case, Masks], accounting: str) -> None:
     try:
@@ -131,7 +131,7 @@ def test_every_count_is_that_of_the_walk(drawn: tuple[Case, Masks], accounting: 
         assume(False)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=MANY_REFUSED)
+@settings(max_examples=15, deadline=None, suppress_health_check=MANY_REFUSED)
 @given(drawn=masked_cases((CONV, GROUPED)))
 def test_operations_of_windows_are_those_of_the_walk(drawn: tuple[Case, Masks]) -> None:
     """Larger strides and dilations would leave words in a tile that no operation touches."""

@@ -38,7 +38,7 @@ def buckets(nest: NestPack, s: int, v: int) -> dict[tuple[int, int], float]:
 
 
 @pytest.mark.parametrize("accounting", ACCOUNTING)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(case=dense_cases())
 def test_agrees_with_the_walk_over_states(accounting: str, case: Case) -> None:
     check_states(accounting, case)
@@ -113,7 +113,7 @@ def spatial_windows(
     return Case(arch, layer, None, None, Mapping(levels=levels))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(case=dense_cases())
 def test_counts_do_not_depend_on_whether_hops_are_wanted(case: Case) -> None:
     (status, nest), (quick_status, quick) = analysed(case, "timeloop-3"), analysed(case, "timeloop-3", False)
@@ -127,7 +127,7 @@ PLAIN = (GEMM, POINTWISE)
 
 
 @pytest.mark.parametrize("accounting", ACCOUNTING)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(case=dense_cases(shapes=PLAIN, flags=False))
 def test_agrees_with_every_single_iteration_where_there_are_no_windows(accounting: str, case: Case) -> None:
     case = case._replace(mapping=without_links(case))

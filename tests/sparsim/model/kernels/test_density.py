@@ -49,7 +49,7 @@ def probabilities(total: int, nonzeros: int, points: int) -> dict[int, float]:
     return dict(zip(k[:n].tolist(), p[:n].tolist(), strict=True))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(tile=tiles())
 @example(tile=(104_729, 30_000, 900))
 @example(tile=(3_000_000, 40, 2_000))
@@ -62,7 +62,7 @@ def test_probabilities_are_correctly_rounded(tile: tuple[int, int, int]) -> None
     assert all(p < 1e-40 for k, p in exact.items() if k not in found)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(tile=tiles())
 @example(tile=(64, 13, 4))
 @example(tile=(5, 0, 9))
@@ -78,7 +78,7 @@ def test_values_of_the_specification() -> None:
     assert kernel_miss(64, 1, 13) == 0.796875
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(tile=tiles(100))
 def test_least_occupancy_wraps_like_the_reference(tile: tuple[int, int, int]) -> None:
     total, nonzeros, points = tile

@@ -80,7 +80,7 @@ def agree(count: float, words: int, instances: int, exact: bool) -> bool:
 
 
 @pytest.mark.parametrize("hops", [True, False])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(pair=cut_cases())
 def test_agrees_with_every_iteration_that_exists(hops: bool, pair: CutCase) -> None:
     case, whole = pair
@@ -100,7 +100,7 @@ def test_agrees_with_every_iteration_that_exists(hops: bool, pair: CutCase) -> N
         assert agree(nest.part[s, v], expected.seen, instances, True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(pair=cut_cases(), accounting=st.sampled_from(["timeloop-3", "timeloop-2022", "count-all"]))
 def test_imperfect_is_never_more_than_all_that_is_covered(pair: CutCase, accounting: Any) -> None:
     case, whole = pair

@@ -20,7 +20,7 @@ OTHER_REASONS = (
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(case=sparse_cases())
 def test_agrees_with_the_pseudo_code(case: Case) -> None:
     arch, layer = lower_arch(case.on()), lower_layer(case.layer)

@@ -40,7 +40,7 @@ def kernel(case: Case) -> Evaluation | None:
         return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(case=sparse_cases())
 def test_agrees_with_the_twin(case: Case) -> None:
     expected, found = twin(case), kernel(case)

@@ -20,7 +20,7 @@ from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V1_5_PE, EYERISS_V
 ONE_MAC = replace(IDEAL, simd_width=1)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(work=works())
 def test_against_stepping_through(work: Work) -> None:
     run = run_array(*work, limited=False)

@@ -62,7 +62,7 @@ def test_means_and_spread_of_all_masks(pe: SparsePE, conv: Conv, tiling: Tiling)
     assert found.simd_efficiency == pytest.approx(mean[2] / (mean[1] * pe.simd_width))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(pe=pes(), conv=CONVS, tiling=TILINGS)
 def test_dense_tensors_are_exact(pe: SparsePE, conv: Conv, tiling: Tiling) -> None:
     """Nothing is random: every count, the balance and the slowest PE of every pass."""
