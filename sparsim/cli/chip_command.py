@@ -18,7 +18,8 @@ from sparsim.report.tables import Table
 
 # Everything else is imported where it is used: --help must not wait for a compiler.
 if TYPE_CHECKING:
-    from sparsim.machines.eyeriss import Bound, Chip, NetworkEvaluation
+    from sparsim.hardware import EyerissChip
+    from sparsim.machines.eyeriss import Bound, NetworkEvaluation
     from sparsim.records import Layer, Workload
 
     Bounds = Sequence[tuple[Bound, ...]]
@@ -56,11 +57,12 @@ def chip(
     from sparsim.machines.eyeriss import eyexam
     from sparsim.report.chip_rows import document
 
-    found_chip = _chip(chip_name, dram_gb_per_s)
+    hardware = _chip(chip_name, dram_gb_per_s)
+    found_chip = hardware.chip
     workload = load_workload(workload_name)
     layers = (load_named(workload_name).layer(layer),) if layer else workload.layers
     names = file_names(layers)
-    network = _plan(found_chip, layers, objective)
+    network = _plan(hardware, layers, objective)
     bounds = [eyexam(found_chip, found) for found in network.layers]
     echo(f"{workload.name} on {found_chip.name}; EDP in J x cycles, with DRAM")
     results().print(_layers(network))
@@ -81,32 +83,31 @@ def chip(
         _draw(folder, network, bounds, names)
 
 
-def _chip(name: str, dram_gb_per_s: float | None) -> Chip:
+def _chip(name: str, dram_gb_per_s: float | None) -> EyerissChip:
     from msgspec.structs import replace
 
+    from sparsim.hardware import EyerissChip
     from sparsim.machines.eyeriss import load_chip
 
     found = load_chip(name)
-    if dram_gb_per_s is None:
-        return found
-    return found._replace(spec=replace(found.spec, dram_gb_per_s=dram_gb_per_s))
+    if dram_gb_per_s is not None:
+        found = found._replace(spec=replace(found.spec, dram_gb_per_s=dram_gb_per_s))
+    return EyerissChip(found)
 
 
-def _plan(found_chip: Chip, layers: Sequence[Layer], objective: Any) -> NetworkEvaluation:
+def _plan(hardware: EyerissChip, layers: Sequence[Layer], objective: Any) -> NetworkEvaluation:
     """Shows on stderr, where that is a terminal, which layer was planned last."""
-    from sparsim.machines.eyeriss import plan_network
-
     done = 0
     with _status() as show:
 
-        def progress(found: Any) -> None:
+        def progress(layer: str) -> None:
             nonlocal done
             done += 1
-            show(f"{done} of {len(layers)} layers, {found.layer.name}: {found.cycles:,} cycles")
+            show(f"{done} of {len(layers)} layers: {layer}")
 
         show(f"0 of {len(layers)} layers")
         try:
-            return plan_network(found_chip, layers, objective, progress)
+            return hardware.evaluate(layers, objective=objective, progress=progress)
         except MappingError as error:  # names the layer
             fail("sparsim", str(error), 1)
 

@@ -38,9 +38,9 @@ class Listed(NamedTuple):
     def values(self, objective: tuple[str, ...]) -> list[tuple[float, ...]]:
         """Of the valid ones, best first."""
         energy, cycles = self.result.energy_pj, self.result.cycles
-        metric = {"energy": energy, "delay": cycles, "edp": energy * cycles}
+        values = {"energy": energy, "delay": cycles, "edp": energy * cycles}
         valid = np.flatnonzero(self.result.status == packs.OK)
-        return sorted(tuple(float(metric[name][i]) for name in objective) for i in valid)
+        return sorted(tuple(float(values[name][i]) for name in objective) for i in valid)
 
 
 def list_mappings(case, space: Space, accounting: str, *, test_fan: bool, unit_loops: bool) -> Listed:

@@ -14,19 +14,19 @@ from sparsim.model.kernels.loop_nest import box_words
 from sparsim.model.kernels.pack_pointers import by_pointer
 from sparsim.model.kernels.tile_densities import most_nonzeros
 
-ENERGY, DELAY, EDP = 0, 1, 2  # metrics
+ENERGY, DELAY, EDP = 0, 1, 2  # objectives
 FAN_OUT, CAPACITY, LOWER_BOUND = 0, 1, 2  # reasons of a rejection; the first also for too few instances
 PASSED = -1
 
 
 @kernel
-def _exceeds(metric, limit, cycles, energy):
-    """Whether (cycles, energy) is worse than `limit` in the order of the metrics."""
-    for i in range(metric.shape[0]):
+def _exceeds(objective, limit, cycles, energy):
+    """Whether (cycles, energy) is worse than `limit` in the order of the objectives."""
+    for i in range(objective.shape[0]):
         value = energy
-        if metric[i] == DELAY:
+        if objective[i] == DELAY:
             value = cycles
-        elif metric[i] == EDP:
+        elif objective[i] == EDP:
             value = energy * cycles
         if value != limit[i]:
             return value > limit[i]
@@ -138,7 +138,7 @@ def _utilization(arch, space, w):
 
 
 @kernel
-def _bound_choices(a, y, d, p, b, sp, w, metric, limit, index, n, out, values, rejected):
+def _bound_choices(a, y, d, p, b, sp, w, objective, limit, index, n, out, values, rejected):
     """Append the bypass choices of the measured factors that pass to `n` candidates; their new number."""
     n_dims = index.shape[0]
     for choice in range(sp.keep.shape[0]):
@@ -146,7 +146,7 @@ def _bound_choices(a, y, d, p, b, sp, w, metric, limit, index, n, out, values, r
             rejected[CAPACITY] += 1.0
             continue
         bound_candidate(a, y, d, p, b, sp, w.factor, sp.place, sp.free, sp.keep[choice], w, w.out)
-        if _exceeds(metric, limit, w.out[0], w.out[1]):
+        if _exceeds(objective, limit, w.out[0], w.out[1]):
             rejected[LOWER_BOUND] += 1.0
             continue
         for dim in range(n_dims):
@@ -159,7 +159,21 @@ def _bound_choices(a, y, d, p, b, sp, w, metric, limit, index, n, out, values, r
 
 @entry
 def enumerate_candidates(
-    arch, layer, density, policy, bound, space, work, metric, limit, index, cut, steps, out, values, rejected
+    arch,
+    layer,
+    density,
+    policy,
+    bound,
+    space,
+    work,
+    objective,
+    limit,
+    index,
+    cut,
+    steps,
+    out,
+    values,
+    rejected,
 ):
     """Entry: go on from `index` (R,); dims from `cut` on stay as they are.
 
@@ -183,7 +197,7 @@ def enumerate_candidates(
             reason = FAN_OUT
         elif not _fits_levels(a, y, d, p, b, sp, w, r):
             reason = CAPACITY
-        elif metric[0] == DELAY:
+        elif objective[0] == DELAY:
             if math.ceil(b.compute[0] / _most_units(a, b, sp, w, r)) + a.latency > limit[0]:
                 reason = LOWER_BOUND
         if reason == PASSED and r > 0:
@@ -200,7 +214,7 @@ def enumerate_candidates(
             rejected[reason] += completions
         else:
             steps -= n_keep
-            n = _bound_choices(a, y, d, p, b, sp, w, metric, limit, index, n, out, values, rejected)
+            n = _bound_choices(a, y, d, p, b, sp, w, objective, limit, index, n, out, values, rejected)
         while r < cut:
             index[r] += 1
             if index[r] < sp.start[r + 1] - sp.start[r]:
@@ -307,7 +321,7 @@ def _assemble(arch, space, candidate, digit, real, factor, order, split, flags):
 
 
 @kernel
-def _verdict(a, y, d, p, b, sp, w, m, i, keep, metric, limit):
+def _verdict(a, y, d, p, b, sp, w, m, i, keep, objective, limit):
     """The reason to reject row i of the mappings, or PASSED; leaves its bound in w.out."""
     if b.switch[TEST_FAN] and not _fits_axes(a, sp, m.factor[i], m.order[i], m.split[i]):
         return FAN_OUT
@@ -317,12 +331,12 @@ def _verdict(a, y, d, p, b, sp, w, m, i, keep, metric, limit):
     if not _fits_choice(a, y, d, p, b, keep, w):
         return CAPACITY
     bound_candidate(a, y, d, p, b, sp, m.factor[i], m.order[i], w.fixed, keep, w, w.out)
-    return LOWER_BOUND if _exceeds(metric, limit, w.out[0], w.out[1]) else PASSED
+    return LOWER_BOUND if _exceeds(objective, limit, w.out[0], w.out[1]) else PASSED
 
 
 @entry
 def assemble_candidates(
-    arch, layer, density, policy, bound, space, work, metric, limit, candidate, draw, mapping, reason
+    arch, layer, density, policy, bound, space, work, objective, limit, candidate, draw, mapping, reason
 ):
     """Entry: rows of `mapping` from `candidate` (n, R + 1) and numbers `draw` (n, T, 2) of any size, which
     become order and split numbers (model 17.3); reason[i]: PASSED, or why the row is rejected."""
@@ -337,4 +351,4 @@ def assemble_candidates(
             for j in range(2):
                 draw[i, t, j] %= w.choices[t, j]
         _assemble(a, sp, candidate[i], draw[i], w.real, m.factor[i], m.order[i], m.split[i], m.flags[i])
-        reason[i] = _verdict(a, y, d, p, b, sp, w, m, i, sp.keep[candidate[i, n_dims]], metric, limit)
+        reason[i] = _verdict(a, y, d, p, b, sp, w, m, i, sp.keep[candidate[i, n_dims]], objective, limit)

@@ -179,6 +179,20 @@ def test_sparser_weights_are_worth_something_only_where_they_are_skipped(chip_co
     assert both(mapped, 0.1) == both(mapped, 1.0)
 
 
+def test_energy_by_component_is_that_of_the_evaluation(chip_cost, mapped):
+    one, other = mapped.by_component(mapped.densities), mapped(mapped.densities)
+    assert [layer.total_pj for layer in one.layers] == pytest.approx(other.energy_pj)
+    assert [layer.cycles for layer in one.layers] == other.cycles.tolist()
+    assert one.area_um2["shared_glb"] > 0
+    assert mapped.area_mm2 == pytest.approx(sum(one.area_um2.values()) / 1e6)
+    densities = np.array([[1.0, 0.6, 1.0], [0.05, 0.6, 1.0]])  # nodes of the tables' inputs
+    found, near = chip_cost.by_component(densities), chip_cost(densities)
+    assert {"DRAM", "NoC", "MAC"} <= set(found.layers[0].energy_pj)
+    for layer, energy in zip(found.layers, near.energy_pj, strict=True):
+        assert layer.total_pj == pytest.approx(energy, rel=0.05)
+    assert found.energy_pj == pytest.approx(sum(layer.total_pj for layer in found.layers))
+
+
 def test_tables_are_made_once(chip_cost, folder, monkeypatch):
     def refuse(*_: object) -> None:
         raise AssertionError("planned again")

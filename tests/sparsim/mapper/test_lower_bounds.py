@@ -93,11 +93,11 @@ def sparse_problems() -> list[Problem]:
 
 
 @pytest.mark.parametrize("problem", sparse_problems(), ids=["few A", "few B", "uniform", "on-chip", "gating"])
-@pytest.mark.parametrize("metric", ["energy", "delay"])
-def test_bounds_of_drawn_mappings_hold(problem: Problem, metric: str) -> None:
+@pytest.mark.parametrize("objective", ["energy", "delay"])
+def test_bounds_of_drawn_mappings_hold(problem: Problem, objective: str) -> None:
     """A mapping is not rejected where its own value is the limit."""
     space = lower_mapspace(problem.accelerator, problem.layer)
-    engine = Engine(problem, space, (metric,), top=1, threads=1, budget=Budget(None, None), progress=None)
+    engine = Engine(problem, space, (objective,), top=1, threads=1, budget=Budget(None, None), progress=None)
     candidates, draw = draw_random(engine, np.random.default_rng(1), 6000)
     work, rows, reason = engine.make_work(), engine.make_rows(6000), ints(6000)
     free = np.array([np.inf])
@@ -108,7 +108,7 @@ def test_bounds_of_drawn_mappings_hold(problem: Problem, metric: str) -> None:
     valid = np.flatnonzero(result.status == packs.OK)
     assert len(valid) > 20
     assert set(reason[drawn[valid]]) == {PASSED}
-    value = result.energy_pj if metric == "energy" else result.cycles
+    value = result.energy_pj if objective == "energy" else result.cycles
     one, verdict = engine.make_rows(1), ints(1)
     for i in valid[:400]:
         at = slice(drawn[i], drawn[i] + 1)

@@ -47,13 +47,13 @@ DRAWN = settings(max_examples=25, deadline=None, suppress_health_check=list(Heal
 ACCOUNTINGS = ("timeloop-3", "timeloop-2022", "count-all")
 
 
-def make_engine(problem: Problem, metric: str) -> Engine:
+def make_engine(problem: Problem, objective: str) -> Engine:
     budget, space = Budget(None, None), lower_mapspace(problem.accelerator, problem.layer)
-    return Engine(problem, space, (metric,), top=1, threads=1, budget=budget, progress=None)
+    return Engine(problem, space, (objective,), top=1, threads=1, budget=budget, progress=None)
 
 
-def relaxed(engine: Engine, metric: str) -> Relaxation | None:
-    return relax(engine.low, engine.bound, engine.pack, metric, lambda: True)
+def relaxed(engine: Engine, objective: str) -> Relaxation | None:
+    return relax(engine.low, engine.bound, engine.pack, objective, lambda: True)
 
 
 @DRAWN
@@ -73,27 +73,27 @@ def check_bound(search: Search) -> set[str]:
     valid = listed.result.status == packs.OK
     energy, cycles = listed.result.energy_pj[valid], listed.result.cycles[valid]
     values = {"energy": energy, "delay": cycles, "edp": energy * cycles}
-    for metric, value in values.items():
-        found = relaxed(make_engine(Problem(*search.arguments, search.accounting), metric), metric)
+    for objective, value in values.items():
+        found = relaxed(make_engine(Problem(*search.arguments, search.accounting), objective), objective)
         if found is None:
             continue
-        bounded.add(metric)
+        bounded.add(objective)
         assert (value >= found.least).all()
-        if metric == "delay":
+        if objective == "delay":
             assert (energy[cycles <= found.least] >= found.energy_pj).all()
     return bounded
 
 
 @pytest.mark.parametrize("accounting", ACCOUNTINGS)
-@pytest.mark.parametrize("metric", ["energy", "delay", "edp"])
-def test_the_bound_of_a_dense_layer_is_reached(metric: str, accounting: str) -> None:
+@pytest.mark.parametrize("objective", ["energy", "delay", "edp"])
+def test_the_bound_of_a_dense_layer_is_reached(objective: str, accounting: str) -> None:
     """Dataflow, keeps and factors all free; no larger number would be a bound."""
     case = matmul(None, accelerator(GLB={"size_words": 24}, spad={"size_words": 6}))
     mapspace = Mapspace(levels=(LevelConstraint(level="GLB", keep=("A",)),))
     problem = Problem(case.on(mapspace), case.layer, accounting)
-    best = search(*problem[:2], objective=metric, accounting=accounting, method="exhaustive")
+    best = search(*problem[:2], objective=objective, accounting=accounting, method="exhaustive")
     assert best.certificate.kind == "optimal"
-    found = relaxed(make_engine(problem, metric), metric)
+    found = relaxed(make_engine(problem, objective), objective)
     assert found is not None
     assert found.least == pytest.approx(best.certificate.value, rel=1e-6)
 
@@ -112,7 +112,7 @@ def study_problem(design: str, variant: str, number: int, mapspace: Mapspace = F
 
 
 @pytest.mark.parametrize(
-    ("case", "metric", "gap"),
+    ("case", "objective", "gap"),
     [
         (("gating", "dense", 7), "energy", 1e-4),
         (("onchip", "dense", 7), "energy", 0.01),  # metadata
@@ -121,11 +121,11 @@ def study_problem(design: str, variant: str, number: int, mapspace: Mapspace = F
         (("onchip", "dense", 11), "delay", 0.0),
     ],
 )
-def test_a_free_dataflow_is_searched_from_where_the_bound_points(case, metric: str, gap: float) -> None:
+def test_a_free_dataflow_is_searched_from_where_the_bound_points(case, objective: str, gap: float) -> None:
     """The certificate would hide a bound above its mapping: look at the bound itself."""
     problem = study_problem(*case)
-    found = relaxed(make_engine(problem, metric), metric)
-    best = search(*problem[:2], objective=metric, evaluations=150)
+    found = relaxed(make_engine(problem, objective), objective)
+    best = search(*problem[:2], objective=objective, evaluations=150)
     value = best.certificate.value
     assert found is not None
     assert found.least <= value <= found.least / (1 - gap)

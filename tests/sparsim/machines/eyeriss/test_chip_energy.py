@@ -110,14 +110,14 @@ def test_off_chip_bandwidth_limits() -> None:
 
 def test_objectives_win_in_their_own_discipline() -> None:
     layer = conv(M=32, C=24, R=3, S=3, P=8, Q=8, iacts=0.5, weights=0.4)
-    found = {metric: plan_layer(SMALL, layer, metric) for metric in ("delay", "energy", "edp")}
+    found = {objective: plan_layer(SMALL, layer, objective) for objective in ("delay", "energy", "edp")}
     value = {
         "delay": lambda x: x.cycles,
         "energy": lambda x: x.chip_pj + x.dram_pj,
         "edp": edp,
     }
-    for metric, of in value.items():
-        assert of(found[metric]) == min(map(of, found.values()))
+    for objective, of in value.items():
+        assert of(found[objective]) == min(map(of, found.values()))
 
 
 def test_gating_saves_energy_and_no_cycles_where_skipping_saves_both() -> None:

@@ -37,15 +37,15 @@ def with_densities(layer: Layer, weights: float, iacts: float) -> Layer:
     return replace(layer, densities={"Weights": Density(density=weights), "Inputs": Density(density=iacts)})
 
 
-@pytest.mark.parametrize("metric", ["delay", "energy", "edp"])
-def test_one_zero_costs_nothing(metric) -> None:
+@pytest.mark.parametrize("objective", ["delay", "energy", "edp"])
+def test_one_zero_costs_nothing(objective) -> None:
     """The former rule made 12 bits of 8 for every weight."""
     dense, one_zero = conv(M=60, C=100), conv(M=60, C=100, weights=1 - 1 / 6000)
-    before, after = (plan_layer(SMALL, layer, metric) for layer in (dense, one_zero))
+    before, after = (plan_layer(SMALL, layer, objective) for layer in (dense, one_zero))
     assert energy(after) == energy(before)
     assert after.storage == {"weight": "plain", "iact": "plain"}
     assert after.layer.density("Weights").density < 1.0 == after.stored.density("Weights").density
-    formerly = [energy(plan_layer(ANY_ZERO, layer, metric)) for layer in (dense, one_zero)]
+    formerly = [energy(plan_layer(ANY_ZERO, layer, objective)) for layer in (dense, one_zero)]
     assert formerly[0] == energy(before)
     assert formerly[1] > 1.2 * formerly[0]
 
