@@ -6,7 +6,7 @@ Networks: `small` and `study`, with a pruner whose masks have just changed; hard
 with on-chip compression, and the chip Eyeriss v2. `update_ms` is the slowest median of them, `share_of_step`
 the largest share of a training step (forward, backward, Adam, masks; 16 clouds). Measuring activations again
 on two clouds, which is needed now and then, is apart: `measure_ms`. Tables of the chip are made first, which
-takes about a minute once, and kept in the user's cache.
+takes some seconds once, and kept in the user's cache.
 """
 
 from __future__ import annotations
