@@ -19,11 +19,13 @@ from sparsim.model.arrays import (
     Ints,
     LayerPack,
     MappingPack,
+    NestPack,
+    PolicyPack,
     Reals,
 )
 from sparsim.model.consistency import check
 from sparsim.model.decode import Decoder
-from sparsim.model.density_tables import count_accesses, fill_table, load_masks
+from sparsim.model.density_tables import Masks, count_accesses, fill_table, load_masks
 from sparsim.model.kernel_calls import analyse, finish, run_batch
 from sparsim.model.lower import (
     ACCOUNTING,
@@ -36,7 +38,7 @@ from sparsim.model.lower import (
 )
 from sparsim.model.result import Evaluation
 from sparsim.model.status import REASONS, mapping_error
-from sparsim.model.workspace import make_nest, make_scratch, most_children
+from sparsim.model.workspace import Scratch, make_nest, make_scratch, most_children
 from sparsim.records import Accelerator, Layer, Mapping
 from sparsim.records.divisibility import Cover, covered, covers_of
 
@@ -85,23 +87,47 @@ def evaluate(
     tensors = load_masks(layer, masks or {})
     children = most_children(arch_pack, layer_pack, mappings)
     nest = make_nest(arch_pack, layer_pack, policy_pack, children)
-    status = analyse(arch_pack, layer_pack, policy_pack, mappings, convention, True, nest)
-    if status != packs.OK:
+    lowered = arch_pack, layer_pack, policy_pack
+    scratch: Scratch | None
+    if packs.TABULATED in density.kind:
+        status, scratch = _finish_with_tables(layer, lowered, density, mappings, convention, nest, tensors)
+    else:
+        scratch = make_scratch(arch_pack, layer_pack, density, policy_pack, nest)
+        out = np.empty((1, 3))
+        run_batch(
+            arch_pack, layer_pack, density, policy_pack, mappings, (0, 1), convention, True, scratch, out
+        )
+        status = int(out[0, 2])
+    if status != packs.OK or scratch is None:
         raise mapping_error(status, nest.info, accelerator.architecture, layer)
-    table, counts = fill_table(arch_pack, layer, layer_pack, density, policy_pack, nest, tensors)
+    decoder = Decoder(accelerator, layer, lowered, scratch, accounting)
+    warn_of_energies(warnings)
+    return decoder.evaluation(warnings)
+
+
+def _finish_with_tables(
+    layer: Layer,
+    lowered: tuple[ArchPack, LayerPack, PolicyPack],
+    density: DensityPack,
+    mapping: MappingPack,
+    accounting: int,
+    nest: NestPack,
+    masks: Masks,
+) -> tuple[int, Scratch | None]:
+    """The status and results of one mapping of a layer with densities that only tables can answer for."""
+    arch_pack, layer_pack, policy_pack = lowered
+    status = analyse(arch_pack, layer_pack, policy_pack, mapping, accounting, True, nest)
+    if status != packs.OK:
+        return status, None
+    table, counts = fill_table(arch_pack, layer, layer_pack, density, policy_pack, nest, masks)
     scratch = make_scratch(arch_pack, layer_pack, density, policy_pack, nest, entries=len(table.k))
     if counts is not None:  # which accesses happen is counted once the rules are chosen
         table.probe[0] = 1
         status = finish(arch_pack, layer_pack, density, policy_pack, table, scratch)
-        if status == packs.OK:
-            table = count_accesses(counts, scratch.sparse, table, convention)
-    if status == packs.OK:
-        status = finish(arch_pack, layer_pack, density, policy_pack, table, scratch)
-    if status != packs.OK:
-        raise mapping_error(status, nest.info, accelerator.architecture, layer)
-    decoder = Decoder(accelerator, layer, (arch_pack, layer_pack, policy_pack), scratch, accounting)
-    warn_of_energies(warnings)
-    return decoder.evaluation(warnings)
+        if status != packs.OK:
+            return status, None
+        table = count_accesses(counts, scratch.sparse, table, accounting)
+    return finish(arch_pack, layer_pack, density, policy_pack, table, scratch), scratch
 
 
 class BatchResult(NamedTuple):

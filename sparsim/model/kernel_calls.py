@@ -27,7 +27,7 @@ from sparsim.model.workspace import Scratch, make_results, no_table
 
 def stacked(pack: Any) -> Any:
     """The same arrays with a leading axis of one row."""
-    return type(pack)(*(field[None] for field in pack))
+    return pack._make([field[None] for field in pack])
 
 
 @cache
