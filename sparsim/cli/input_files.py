@@ -66,7 +66,7 @@ def read_search(paths: tuple[str, ...], layer: str | None) -> Documents:
 
     files, is_native = _load(paths)
     documents = native.documents_from(files) if is_native else documents_from(files, for_search=True)
-    assert documents.accelerator  # refuses what is missing or wrong before the layers are looked at
+    _ = documents.accelerator  # refuses what is missing or wrong before the layers are looked at
     print_warnings(documents.warnings)
     if layer is not None:
         documents = replace(documents, layers=(documents.layer(layer),))

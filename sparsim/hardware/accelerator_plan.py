@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,7 +30,6 @@ from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_each
 from sparsim.model.evaluate import evaluate
 from sparsim.model.frozen import Frozen
-from sparsim.model.result import Evaluation
 from sparsim.records import Accelerator, Layer, Mapping, macs
 from sparsim.records.energy_table import energy_sources
 from sparsim.records.objective import Objective, ObjectiveName, objective_value
@@ -73,28 +73,28 @@ class MappedAccelerator(Hardware):
         )  # fmt: skip
 
     def cost(
-        self, layers: Sequence[Layer], *, objective: Objective = "edp", folder: Path | None = None,
-        progress: Progress | None = None,
-    ) -> NetworkCost:  # fmt: skip
-        found: list[LayerCost] = []
-        searched = self.search(layers, objective, folder)
-        for layer in layers:
-            if progress is not None:
-                progress(layer.name)
-            found.append(layer_cost(layer, evaluate(self.accelerator, layer, next(searched))))
-        return NetworkCost(tuple(found), self.area_um2)
+        self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None
+    ) -> NetworkCost:
+        mappings = self.search(layers, objective, None, progress)
+        costs = map(partial(layer_cost, self.accelerator), layers, mappings)
+        return NetworkCost(tuple(costs), self.area_um2)
 
-    def search(self, layers: Sequence[Layer], objective: Objective, folder: Path | None) -> Iterator[Mapping]:
+    def search(
+        self, layers: Sequence[Layer], objective: Objective, folder: Path | None, progress: Progress | None
+    ) -> Iterator[Mapping]:
         """The best mapping of each layer. Raises MappingError if there is none."""
         cache = MappingCache(folder)
         results = search_each(self.accelerator, layers, cache=cache, objective=objective)
         for layer, result in zip(layers, results, strict=False):
             if not result.uncut().top:
                 raise MappingError(f"no mapping of layer {layer.name} on {self.name} was found")
+            if progress is not None:
+                progress(layer.name)
             yield result.best
 
 
-def layer_cost(layer: Layer, result: Evaluation) -> LayerCost:
+def layer_cost(accelerator: Accelerator, layer: Layer, mapping: Mapping) -> LayerCost:
+    result = evaluate(accelerator, layer, mapping)
     energy = {result.compute.name: result.compute.energy_pj}
     energy |= {level.name: level.energy_pj for level in result.storage}
     return LayerCost(layer.name, macs(layer), result.cycles, result.utilization, energy)
@@ -143,12 +143,7 @@ class AcceleratorPlan(Plan):
 
     def _searched(self, densities: ArrayLike, progress: Progress | None) -> list[Mapping]:
         layers = with_densities(self.layers, self._checked(densities))
-        found: list[Mapping] = []
-        for mapping in self.hardware.search(layers, self.objective, self._folder):
-            if progress is not None:
-                progress(layers[len(found)].name)
-            found.append(mapping)
-        return found
+        return list(self.hardware.search(layers, self.objective, self._folder, progress))
 
     def _costs(self, densities: Reals) -> Costs:
         found = self._frozen(densities)
@@ -156,10 +151,7 @@ class AcceleratorPlan(Plan):
 
     def _layer_costs(self, densities: Reals) -> tuple[LayerCost, ...]:
         layers = with_densities(self.layers, densities)
-        return tuple(
-            layer_cost(layer, evaluate(self.hardware.accelerator, layer, mapping))
-            for layer, mapping in zip(layers, self.mappings, strict=True)
-        )
+        return tuple(map(partial(layer_cost, self.hardware.accelerator), layers, self.mappings))
 
     def _slopes(self, densities: Reals) -> Slopes:
         """Central differences, of all layers at once; at 0 and 1 one-sided ones."""

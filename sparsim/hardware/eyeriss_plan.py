@@ -75,9 +75,8 @@ class EyerissChip(Hardware):
         )  # fmt: skip
 
     def cost(
-        self, layers: Sequence[Layer], *, objective: Objective = "edp", folder: Path | None = None,
-        progress: Progress | None = None,
-    ) -> NetworkCost:  # fmt: skip
+        self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None
+    ) -> NetworkCost:
         found = self.evaluate(layers, objective=objective, progress=progress).layers
         return NetworkCost(tuple(map(layer_cost, layers, found)), self.area_um2)
 

@@ -95,12 +95,11 @@ class Hardware(ABC):
 
     @abstractmethod
     def cost(
-        self, layers: Sequence[Layer], *, objective: Objective = "edp", folder: Path | None = None,
-        progress: Progress | None = None,
-    ) -> NetworkCost:  # fmt: skip
+        self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None
+    ) -> NetworkCost:
         """What `layers` cost with the densities that they have, each under the best mapping for these.
 
-        Parameters and errors are those of `plan`.
+        Parameters and errors are those of `plan`, but nothing is kept for later runs.
         """
 
 
@@ -136,8 +135,11 @@ class Plan(ABC):
         return np.array([[layer.density(name).density for name in COLUMNS] for layer in self.layers])
 
     def __call__(self, densities: ArrayLike) -> Costs:
-        """Energy and cycles of each layer. Raises SpecError for densities that are none, MappingError for
-        those with which a layer does not fit."""
+        """Energy and cycles of each layer.
+
+        Raises SpecError for a wrong number of densities and for those outside [0, 1], MappingError for
+        densities with which a layer does not fit.
+        """
         return self._costs(self._checked(densities))
 
     def slopes(self, densities: ArrayLike) -> Slopes:
