@@ -49,3 +49,15 @@ def test_citations_resolve(folder: str) -> None:
 def test_kernels_cite_the_model() -> None:
     cited = [section for path in (ROOT / "sparsim").glob("**/kernels/*.py") for _, section in citations(path)]
     assert len(cited) > 60
+
+
+def test_files_that_the_documentation_names_exist() -> None:
+    known = {path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+    tails = {"/".join(path.parts[-n:]) for path in known for n in range(1, 6)}
+    lost = [
+        f"{page.name}: {name}"
+        for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+        for name in re.findall(r"[\w/]*\w\.py\b", page.read_text(encoding="utf-8"))
+        if name.strip("/") not in tails
+    ]
+    assert not lost
