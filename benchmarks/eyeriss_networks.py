@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from msgspec.structs import replace
 
-from sparsim.files.native import load_workload
+from sparsim.files.sparsim_yaml import load_workload
 from sparsim.machines.eyeriss import Chip, ChipEvaluation, NetworkEvaluation, load_chip, plan_network
 from sparsim.machines.eyeriss.chip import IACT_GLB, PSUM_GLB
 from sparsim.machines.eyeriss.chip_area import chip_area

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from eyeriss_networks import Runs, utilisation
 from msgspec.structs import replace
 
-from sparsim.files.native import load_workload
+from sparsim.files.sparsim_yaml import load_workload
 from sparsim.machines.eyeriss import ChipEvaluation, NetworkEvaluation
 from sparsim.machines.eyeriss.conv_dims import IACTS, WEIGHTS
 from sparsim.records import Density, Layer

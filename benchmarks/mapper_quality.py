@@ -19,7 +19,7 @@ from benchmark import Found, Step, benchmark, machine
 from msgspec.structs import replace
 
 from pointnet.original.published_runs import DESIGNS, Run, runs, study_mapspace
-from sparsim.files.native import load_accelerator
+from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.indexed_mapspace import lower_mapspace
 from sparsim.mapper.random_and_local import search_random

@@ -24,7 +24,7 @@ from benchmark import Found, Step, benchmark, cpu_seconds, met, run_process
 from msgspec.structs import replace
 
 from pointnet.original.published_runs import SHAPE, Run, runs
-from sparsim.files.native import load_accelerator
+from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.model.arrays import MappingPack
 from sparsim.model.evaluate import evaluate, evaluate_pack
 from sparsim.model.frozen import Frozen

@@ -12,7 +12,7 @@ from .errors import (
     SparsimWarning as SparsimWarning,
     SpecError as SpecError,
 )
-from .files.native import (
+from .files.sparsim_yaml import (
     dump as dump,
     load_accelerator as load_accelerator,
     load_documents as load_documents,

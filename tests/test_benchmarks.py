@@ -18,7 +18,7 @@ from gmp.tracing.traced_workload import workload_of
 from pointnet.model import PointNet2
 from pointnet.original.published_runs import runs, study_mapspace
 from pointnet.training.settings import Settings
-from sparsim.files.native import load_accelerator
+from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.files.timeloop.read_documents import read_documents
 from sparsim.files.timeloop.stats_writer import write_stats
 from sparsim.mapper.search import search

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.documents import DOCUMENTS, records_of
 
 from sparsim.errors import SparsimError
-from sparsim.files.native import dump, load_text
+from sparsim.files.sparsim_yaml import dump, load_text
 from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
 from sparsim.mapper.indexed_mapspace import lower_mapspace

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from sparsim.estimate import Component, Estimate, estimate, estimate_all
 from sparsim.estimate.memory import Quantity, held_back_errors, interpolation_error
 from sparsim.estimate.source_data import SramPoint, read_rows, sram_sweep
-from sparsim.files.native import load_documents
+from sparsim.files.sparsim_yaml import load_documents
 from sparsim.report.tables import Table, write_blocks
 
 PAGE = Path(__file__).parents[1] / "docs" / "estimate-results.md"

@@ -23,8 +23,8 @@ from gmp.energy.monitor_readings import Reading
 from gmp.errors import PruningError, check_state
 from gmp.network_coverage import coverage_of
 from gmp.number_checks import above_zero, whole
+from gmp.tracing.nonzero_recorder import WeightView
 from gmp.tracing.trace import Trace, one_trace_at_a_time, parameters_of_layers, trace
-from gmp.tracing.trace_recorder import WeightView
 from gmp.tracing.traced_workload import workload_of
 from sparsim.errors import near
 from sparsim.hardware import COLUMNS, Hardware, Plan, Reals, load_hardware

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gmp.errors import TraceError
 from gmp.network_coverage import Coverage, coverage_of
-from gmp.tracing.trace_recorder import LAYERS, Computation, Recorder, Tally, WeightView
+from gmp.tracing.nonzero_recorder import LAYERS, Computation, Recorder, Tally, WeightView
 from sparsim.errors import near
 
 # A trace puts hooks on the model and switches it to eval mode; two at once would leave it there.

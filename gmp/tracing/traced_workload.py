@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from gmp.errors import TraceError
 from gmp.network_coverage import Coverage
+from gmp.tracing.nonzero_recorder import Computation
 from gmp.tracing.trace import LayerTrace, Measured, Trace
-from gmp.tracing.trace_recorder import Computation
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import replacing, write_text
-from sparsim.files.native import dump
+from sparsim.files.sparsim_yaml import dump
 from sparsim.records import CONV, DENSE, Density, Layer, Workload
 from sparsim.report.tables import Table
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
-# Functions by name, as in gmp.tracing.trace_recorder, that move, look up or combine values without products.
+# Functions by name, as in `nonzero_recorder`, that move, look up or combine values without products.
 _NO_PRODUCTS = {
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "amax", "amin", "argmax", "argsort",
     "avg_pool1d", "avg_pool2d", "avg_pool3d", "broadcast_to", "cat", "chunk", "concat", "cumsum", "dim",

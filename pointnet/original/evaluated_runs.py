@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from pointnet.original.published_runs import DESIGNS, SHAPE, Run, runs
-from sparsim.files.native import load_accelerator
+from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.model.evaluate import Accounting, evaluate
 from sparsim.model.result import Evaluation
 from sparsim.records import Density, Layer

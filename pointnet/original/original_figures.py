@@ -9,7 +9,7 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pointnet.layer_figures import add_legend, label_layers, panels, save
+from pointnet.figure_panels import add_legend, label_layers, panels, save
 from pointnet.original.evaluated_runs import Outcome
 from pointnet.original.original_tables import COMPONENTS, component_energy_pj
 from pointnet.original.published_runs import DESIGN_TITLES, DESIGNS, VARIANTS

@@ -12,7 +12,7 @@ import re
 from importlib import resources
 from typing import NamedTuple
 
-from sparsim.files.native import load_text
+from sparsim.files.sparsim_yaml import load_text
 from sparsim.files.swap_axes import SWAPPED, swap_axes
 from sparsim.records import Dataspace, Density, Layer, Mapping, Mapspace, Shape
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from pointnet.errors import ConfigError
 from pointnet.original.published_runs import DESIGN_TITLES, DESIGNS, study_mapspace
 from sparsim.errors import near
-from sparsim.files.native import load_accelerator
+from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.hardware import NetworkCost, load_hardware
 from sparsim.records import Density, Layer, Mapspace
 

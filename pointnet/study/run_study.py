@@ -36,7 +36,7 @@ from sparsim import __version__
 from sparsim.cache import digest_of
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import write_bytes, write_text
-from sparsim.files.native import load_accelerator
+from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.hardware import NetworkCost
 from sparsim.mapper.search import search
 from sparsim.model.evaluate import evaluate

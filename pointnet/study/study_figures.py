@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pointnet.layer_figures import add_legend, label_layers, panels, save
+from pointnet.figure_panels import add_legend, label_layers, panels, save
 from pointnet.study.design_costs import BOTH, DENSE, TITLES, VARIANTS
 from pointnet.study.pruning_comparison import CONTROL
 from pointnet.study.savings import Saved

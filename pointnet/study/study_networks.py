@@ -19,7 +19,7 @@ from pointnet.training.run_training import run_training
 from pointnet.training.settings import Settings
 from pointnet.training.train import Training, load_model
 from sparsim.cache import digest_of
-from sparsim.files.native import load_text
+from sparsim.files.sparsim_yaml import load_text
 from sparsim.records import Layer
 
 NOISE = "noise"  # the pruned network's trace on normally distributed points

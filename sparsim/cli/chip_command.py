@@ -53,7 +53,7 @@ def chip(
     chip.workload.yaml, the layers as they were counted, with LAYER.mapping.yaml. The exit code is 1 if a
     layer fits the chip in no way that was tried.
     """
-    from sparsim.files.native import load_named, load_workload
+    from sparsim.files.sparsim_yaml import load_named, load_workload
     from sparsim.machines.eyeriss import eyexam
     from sparsim.report.chip_rows import document
 
@@ -205,7 +205,7 @@ def _write_documents(
     plainly, and their mappings."""
     from msgspec.structs import replace
 
-    from sparsim.files.native import dump
+    from sparsim.files.sparsim_yaml import dump
     from sparsim.machines.eyeriss.conv_dims import as_conv
     from sparsim.machines.eyeriss.layer_cost import mean_densities
 

@@ -29,7 +29,7 @@ def estimate(files: tuple[str, ...], out: str | None) -> None:
     sparsim model reads, and DIR/sparsim.estimate.json has uncertainties and sources too.
     """
     from sparsim.estimate.estimate_components import estimate_all, table_of
-    from sparsim.files.native import dump, load_documents
+    from sparsim.files.sparsim_yaml import dump, load_documents
 
     where = ", ".join(files)
     components = load_documents(files).components

@@ -44,28 +44,28 @@ def read_model(paths: tuple[str, ...]) -> Documents:
 
     Beside Timeloop's there may be a mapping of ours, which can say what theirs cannot.
     """
-    from sparsim.files import native
+    from sparsim.files import sparsim_yaml
     from sparsim.files.timeloop.read_documents import documents_from
 
     files, is_native = _load(paths, with_mapping=True)
     if is_native:
-        return native.documents_from(files)
+        return sparsim_yaml.documents_from(files)
     ours = [(path, data) for path, data in files if _is_mapping(data)]
     documents = documents_from([(path, data) for path, data in files if not _is_mapping(data)])
     if not ours:
         return documents
     if documents.mapping is not None:
         raise SpecError("two mappings are given, Timeloop's and one of ours", path=", ".join(paths))
-    return replace(documents, mapping=native.documents_from(ours, keep_names=True).mapping)
+    return replace(documents, mapping=sparsim_yaml.documents_from(ours, keep_names=True).mapping)
 
 
 def read_search(paths: tuple[str, ...], layer: str | None) -> Documents:
     """The same for a search, which takes all layers if none is named. Prints the documents' warnings."""
-    from sparsim.files import native
+    from sparsim.files import sparsim_yaml
     from sparsim.files.timeloop.read_documents import documents_from
 
     files, is_native = _load(paths)
-    documents = native.documents_from(files) if is_native else documents_from(files, for_search=True)
+    documents = sparsim_yaml.documents_from(files) if is_native else documents_from(files, for_search=True)
     _ = documents.accelerator  # refuses what is missing or wrong before the layers are looked at
     print_warnings(documents.warnings)
     if layer is not None:
@@ -117,7 +117,7 @@ def _load(paths: tuple[str, ...], *, with_mapping: bool = False) -> tuple[list[t
 
     `with_mapping`: those that hold nothing but a mapping may stand beside Timeloop's.
     """
-    from sparsim.files.native import is_native
+    from sparsim.files.sparsim_yaml import is_native
     from sparsim.files.yaml_reading import load_yaml
 
     files = [(path, load_yaml(path)) for path in paths]
@@ -130,6 +130,6 @@ def _load(paths: tuple[str, ...], *, with_mapping: bool = False) -> tuple[list[t
 
 
 def _is_mapping(data: YamlMap) -> bool:
-    from sparsim.files.native import is_native
+    from sparsim.files.sparsim_yaml import is_native
 
     return is_native(data) and len(data) == 2 and "mapping" in data

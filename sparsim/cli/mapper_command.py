@@ -236,7 +236,7 @@ def _write(
     folder: Path, inputs: Documents, layer: Layer, result: SearchResult, accounting: Any
 ) -> Evaluation:
     """The three files of a layer; returns the best mapping's evaluation."""
-    from sparsim.files.native import dump
+    from sparsim.files.sparsim_yaml import dump
     from sparsim.files.timeloop.stats_writer import wrapped_counts, write_stats
     from sparsim.files.timeloop.write_documents import mapping_text
     from sparsim.model.evaluate import evaluate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparsim.errors import SpecError
-from sparsim.files.native import load_named
+from sparsim.files.sparsim_yaml import load_named
 from sparsim.hardware.accelerator_plan import MappedAccelerator
 from sparsim.hardware.eyeriss_plan import EyerissChip
 from sparsim.hardware.interface import Hardware

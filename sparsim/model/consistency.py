@@ -12,9 +12,10 @@ from sparsim.records.accelerator import Accelerator
 from sparsim.records.architecture import Architecture, Compute, Storage
 from sparsim.records.divisibility import check_factors, check_policies
 from sparsim.records.energy_table import require_compute_energy, require_storage_energy
+from sparsim.records.layer import Layer
 from sparsim.records.mapping import LevelMapping, Mapping, Nest
 from sparsim.records.mapspace import LevelConstraint, Mapspace, NestConstraint
-from sparsim.records.shape import Layer, Shape
+from sparsim.records.shape import Shape
 from sparsim.records.sparsity import SparsePolicy, TensorFormat, rank_word_bits
 
 

@@ -5,6 +5,7 @@ from sparsim.records.architecture import Architecture, Compute, Network, Storage
 from sparsim.records.component import Component
 from sparsim.records.convolution import CONV, conv2d, depthwise, gemm, is_depthwise
 from sparsim.records.energy_table import EnergyTable
+from sparsim.records.layer import DENSE, Density, Layer
 from sparsim.records.layer_counts import effectual_macs, macs, tensor_shape, words
 from sparsim.records.mapping import LevelMapping, Mapping, Nest
 from sparsim.records.mapspace import LevelConstraint, Mapspace, NestConstraint
@@ -17,7 +18,7 @@ from sparsim.records.objective import (
     objective_value,
 )
 from sparsim.records.record import Record
-from sparsim.records.shape import DENSE, Dataspace, Density, Layer, Shape
+from sparsim.records.shape import Dataspace, Shape
 from sparsim.records.sparsity import Option, Rank, Saf, SparsePolicy, TensorFormat
 from sparsim.records.workload import Workload
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping as Dict
 
 from sparsim.errors import SpecError
+from sparsim.records.layer import Density, Layer
 from sparsim.records.number_limits import check_whole
-from sparsim.records.shape import Dataspace, Density, Layer, Shape
+from sparsim.records.shape import Dataspace, Shape
 
 Pair = int | tuple[int, int]  # one number for both, or (height, width)
 

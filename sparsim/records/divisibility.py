@@ -15,11 +15,11 @@ from msgspec.structs import replace
 
 from sparsim.errors import MappingError, SpecError
 from sparsim.records.architecture import Architecture
+from sparsim.records.layer import Density, Layer
 from sparsim.records.layer_counts import tensor_shape
 from sparsim.records.mapping import Divisibility, Mapping, Nest
 from sparsim.records.number_limits import shown
 from sparsim.records.record import Record
-from sparsim.records.shape import Density, Layer
 from sparsim.records.sparsity import SparsePolicy
 
 

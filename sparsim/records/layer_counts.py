@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from sparsim.errors import SpecError, near
-from sparsim.records.shape import Layer
+from sparsim.records.layer import Layer
 
 # where zeros of one operand say nothing about those of the other
 _INDEPENDENT = ("fixed-structured", "hypergeometric")

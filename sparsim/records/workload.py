@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from sparsim.errors import SpecError
+from sparsim.records.layer import Layer
 from sparsim.records.number_limits import repeated
 from sparsim.records.record import Record
-from sparsim.records.shape import Layer
 
 
 class Workload(Record, frozen=True, kw_only=True):

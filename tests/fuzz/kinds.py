@@ -20,7 +20,7 @@ from support.small_chips import conv, small_chip
 from sparsim.cli.main import cli
 from sparsim.errors import SparsimError
 from sparsim.files.documents import Documents
-from sparsim.files.native import dump
+from sparsim.files.sparsim_yaml import dump
 from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
 from sparsim.records import Workload

@@ -17,7 +17,7 @@ from gmp.errors import PruningError, TraceError
 from gmp.tracing.trace import trace
 from gmp.tracing.traced_workload import workload_of
 from sparsim.errors import MappingError
-from sparsim.files.native import load_accelerator
+from sparsim.files.sparsim_yaml import load_accelerator
 
 
 @pytest.fixture(autouse=True)

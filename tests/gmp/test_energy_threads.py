@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 import gmp
 from gmp.tracing.trace import trace
 from pointnet.original.published_runs import runs
-from sparsim.files.native import load_accelerator
+from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.hardware import AcceleratorPlan, MappedAccelerator
 
 THREADS = 4

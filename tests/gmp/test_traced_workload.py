@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from gmp.errors import TraceError
 from gmp.tracing.trace import trace
 from gmp.tracing.traced_workload import input_mask, weight_mask, workload_of, write_masks
-from sparsim.files.native import dump, load_documents
+from sparsim.files.sparsim_yaml import dump, load_documents
 from sparsim.records import CONV
 from sparsim.records.layer_counts import macs, tensor_shape
 

@@ -15,7 +15,7 @@ from pointnet.original import evaluated_runs, reproduce
 from pointnet.original import original_tables as report
 from pointnet.original.published_runs import DESIGNS, Run, runs, study_mapspace
 from sparsim import evaluate_batch
-from sparsim.files.native import load_accelerator, load_preset
+from sparsim.files.sparsim_yaml import load_accelerator, load_preset
 from sparsim.files.swap_axes import swap_axes
 from sparsim.files.timeloop.read_documents import Documents, read_documents
 from sparsim.mapper.indexed_mapspace import lower_mapspace, mapping_of, sizes

@@ -27,7 +27,7 @@ from pointnet.model import PointNet2, Scale, Stage, preset
 from pointnet.original.published_runs import runs
 from pointnet.trace_clouds import write_trace
 from sparsim.cli.main import cli as sparsim_cli
-from sparsim.files.native import dump, load_documents, load_text
+from sparsim.files.sparsim_yaml import dump, load_documents, load_text
 from sparsim.records import Density
 from sparsim.records.layer_counts import tensor_shape
 

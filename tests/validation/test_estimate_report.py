@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from sparsim.estimate import estimate
-from sparsim.files.native import load_documents
+from sparsim.files.sparsim_yaml import load_documents
 from sparsim.report.tables import with_blocks
 from validation.estimate_page import FOLDER, PAGE, Published, falls, published, tables
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparsim.errors import SpecError, warn_of_energies
-from sparsim.files.native import load_named
+from sparsim.files.sparsim_yaml import load_named
 from sparsim.machines.eyeriss.chip import Chip, check_chip, missing_energies
 
 

@@ -18,7 +18,7 @@ from support.mapper_documents import SEARCH
 import sparsim.mapper.engine
 from sparsim import Workload, load_documents
 from sparsim.cli import main as cli
-from sparsim.files.native import dump
+from sparsim.files.sparsim_yaml import dump
 from sparsim.files.timeloop.read_documents import read_documents
 
 RANDOM = Path(__file__).parents[3] / "validation/references/random"

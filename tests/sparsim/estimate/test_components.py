@@ -12,7 +12,7 @@ from support.examples import accelerator
 from sparsim import EnergyTable, dump
 from sparsim.errors import SpecError
 from sparsim.estimate import Component, estimate, estimate_all, estimate_table
-from sparsim.files.native import load_text
+from sparsim.files.sparsim_yaml import load_text
 from sparsim.records.energy_table import resolve_energy
 
 

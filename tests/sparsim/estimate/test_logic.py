@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sparsim.errors import SpecError
 from sparsim.estimate import Component, Estimate, estimate, scale_area, scale_energy
 from sparsim.estimate.source_data import dram_types, read_rows
-from sparsim.files.native import load_documents
+from sparsim.files.sparsim_yaml import load_documents
 
 FOLDER = Path(__file__).parents[3] / "validation" / "estimates"
 PARTS = {part.name: part for part in load_documents([FOLDER / "parts.yaml"]).components}

@@ -11,7 +11,7 @@ import pytest
 
 from pointnet.original.published_runs import runs
 from sparsim.errors import SpecError
-from sparsim.files.native import dump, load_preset, load_text, load_workload, workload_names
+from sparsim.files.sparsim_yaml import dump, load_preset, load_text, load_workload, workload_names
 from sparsim.records import CONV, Workload, effectual_macs, is_depthwise, macs, words
 
 ROOT = Path(__file__).parents[3]

@@ -12,7 +12,7 @@ from gmp.energy import torch_costs
 from pointnet.original.published_runs import runs, study_mapspace
 from sparsim import Density, Layer, evaluate
 from sparsim.errors import MappingError, SpecError
-from sparsim.files.native import load_accelerator
+from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.hardware import (
     AcceleratorPlan,
     EyerissChip,

@@ -11,7 +11,7 @@ from support.examples import SKIP_B, accelerator, fixed, matmul, uniform
 from support.small_searches import Search, losing_a_word, searches
 
 from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
-from sparsim.files.native import load_accelerator
+from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.indexed_mapspace import lower_mapspace
 from sparsim.mapper.kernels.candidates import FAN_OUT, PASSED, assemble_candidates, enumerate_candidates

@@ -14,7 +14,7 @@ from support.small_searches import Search, losing_a_word, searches
 
 from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
 from sparsim.errors import MappingError
-from sparsim.files.native import load_accelerator
+from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.mapper import relaxation
 from sparsim.mapper.chain_arrays import list_tiles
 from sparsim.mapper.engine import Engine, Problem

@@ -14,7 +14,7 @@ from support.small_searches import Search, searches
 
 from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
 from sparsim.errors import EnergyTableError, MappingError, SpecError
-from sparsim.files.native import load_accelerator
+from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.mapper.engine import Progress
 from sparsim.mapper.indexed_mapspace import lower_mapspace
 from sparsim.mapper.objective_arrays import values

@@ -16,7 +16,7 @@ from support.examples import ENERGY, MATMUL, accelerator, fixed
 from support.small_mapspaces import problems
 
 from sparsim import EmptyMapspaceError, MappingError, SpecError, evaluate
-from sparsim.files.native import load_text
+from sparsim.files.sparsim_yaml import load_text
 from sparsim.mapper.indexed_mapspace import lower_mapspace, mapping_of, sizes
 from sparsim.model.lower import lower_mappings
 from sparsim.records import (

@@ -11,7 +11,7 @@ from support.examples import ENERGY, FORMATS_OF_A, MATMUL, SKIP_B, accelerator
 
 from sparsim import preset_names
 from sparsim.estimate.accelerator_energy import energy_table
-from sparsim.files.native import load_accelerator
+from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.model.energy_gaps import energy_gaps
 from sparsim.records import CONV, Accelerator, Architecture, EnergyTable, Network, Option, Saf, SparsePolicy
 from sparsim.records.energy_table import COMPUTE_ACTIONS, STORAGE_ACTIONS, energy_sources

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from sparsim.files.native import load_preset
+from sparsim.files.sparsim_yaml import load_preset
 from sparsim.records.noc_spec import Noc
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparsim.files.native import load_preset
+from sparsim.files.sparsim_yaml import load_preset
 from sparsim.records.pe_spec import SparsePE
 
 

@@ -7,7 +7,7 @@ from support.documents import DOCUMENTS
 
 from sparsim.errors import SpecError
 from sparsim.files.documents import Documents
-from sparsim.files.native import dump, load_text
+from sparsim.files.sparsim_yaml import dump, load_text
 from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
 from sparsim.mapper.indexed_mapspace import lower_mapspace, sizes

@@ -13,7 +13,7 @@ from support.documents import ARCH, DOCUMENTS, ERT, PROBLEM, records_of, shared_
 
 from sparsim.errors import SpecError
 from sparsim.estimate.accelerator_energy import resolved_energy
-from sparsim.files.native import dump, load_text
+from sparsim.files.sparsim_yaml import dump, load_text
 from sparsim.files.timeloop.read_documents import read_documents
 from sparsim.files.yaml_reading import load_yaml
 from sparsim.model.consistency import check

@@ -12,7 +12,7 @@ from support.small_chips import conv, small_chip, with_storage
 
 import sparsim
 from sparsim.errors import SpecError
-from sparsim.files.native import load_documents, preset_names
+from sparsim.files.sparsim_yaml import load_documents, preset_names
 from sparsim.machines.eyeriss import Chip, chip_area, load_chip, plan_layer
 from sparsim.machines.eyeriss.chip import check_chip
 from sparsim.records import Dataspace, Density, Shape

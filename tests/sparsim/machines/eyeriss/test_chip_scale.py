@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from sparsim.errors import SpecError
-from sparsim.files.native import load_workload
+from sparsim.files.sparsim_yaml import load_workload
 from sparsim.machines.eyeriss import load_chip, plan_layer
 from sparsim.machines.eyeriss.chip import IACT_GLB, PSUM_GLB
 from sparsim.machines.eyeriss.scaled_chip import scaled

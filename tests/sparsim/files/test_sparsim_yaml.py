@@ -14,7 +14,7 @@ from support.small_pes import pes
 
 from sparsim.errors import SpecError
 from sparsim.files.documents import Documents
-from sparsim.files.native import dump, load_documents, load_preset, load_text, preset_names
+from sparsim.files.sparsim_yaml import dump, load_documents, load_preset, load_text, preset_names
 from sparsim.records import CONV
 from sparsim.records.chip_spec import ChipSpec
 from sparsim.records.noc_spec import Axis

@@ -27,10 +27,10 @@ from sparsim.records.architecture import Architecture
 from sparsim.records.chip_spec import ChipSpec
 from sparsim.records.component import Component
 from sparsim.records.energy_table import EnergyTable
+from sparsim.records.layer import Layer
 from sparsim.records.mapping import Mapping
 from sparsim.records.mapspace import Mapspace
 from sparsim.records.record import Record
-from sparsim.records.shape import Layer
 from sparsim.records.sparsity import SparsePolicy
 from sparsim.records.workload import Workload
 

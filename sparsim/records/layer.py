@@ -1,0 +1,93 @@
+"""A layer of a network: a shape with bounds, and densities of its tensors."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from sparsim.errors import SpecError, near
+from sparsim.records.number_limits import (
+    MAX_COUNT,
+    as_real,
+    check_whole,
+    rounded,
+)
+from sparsim.records.record import Record
+from sparsim.records.shape import Dataspace, Shape
+
+Distribution = Literal["fixed-structured", "hypergeometric", "banded", "actual"]
+
+
+class Density(Record, frozen=True, kw_only=True):
+    """How the nonzeros of a tensor are distributed; `density` is their fraction, in [0, 1].
+
+    `band_width` belongs to `banded`, `mask` (path of a .npy or .npz file) to `actual`. `spread` is for the
+    reader only: the standard deviation of a measured density between samples.
+    """
+
+    distribution: Distribution = "fixed-structured"
+    density: float = 1.0
+    spread: float = 0.0
+    band_width: int = 0
+    mask: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= as_real("", "density", self.density) <= 1.0:  # also refuses nan
+            raise SpecError(f"density is {self.density:g}, allowed is 0 to 1")
+        if not 0.0 <= as_real("", "spread", self.spread) <= 1.0:
+            raise SpecError(f"spread is {self.spread:g}, allowed is 0 to 1")
+        check_whole("", "band_width", self.band_width)
+
+
+class Layer(Record, frozen=True, kw_only=True):
+    """A shape with bounds, coefficient values (default: the shape's) and densities (default: dense)."""
+
+    name: str = "layer"
+    shape: Shape
+    bounds: dict[str, int]
+    coefficients: dict[str, int] = {}
+    densities: dict[str, Density] = {}
+
+    def __post_init__(self) -> None:
+        where = f"layer {self.name}"
+        for dim in self.shape.dims:
+            if dim not in self.bounds:
+                raise SpecError(f"no bound for dim '{dim}'", path=where)
+        for dim, bound in self.bounds.items():
+            if dim not in self.shape.dims:
+                raise SpecError(f"unknown dim '{dim}'", path=where, hint=near(dim, self.shape.dims))
+            check_whole(where, f"bound of dim '{dim}'", bound, 1)
+        for name, value in self.coefficients.items():
+            check_whole(where, f"coefficient '{name}'", value, -MAX_COUNT)
+            if name not in self.shape.coefficients:
+                raise SpecError(
+                    f"unknown coefficient '{name}'", path=where, hint=near(name, self.shape.coefficients)
+                )
+        known = [d.name for d in self.shape.dataspaces]
+        for name in self.densities:
+            if name not in known:
+                raise SpecError(f"density of unknown dataspace '{name}'", path=where, hint=near(name, known))
+        operations = math.prod(self.bounds.values())
+        if operations > MAX_COUNT:
+            raise SpecError(f"{rounded(operations)} operations, allowed are {MAX_COUNT:.3g}", path=where)
+        for dataspace in self.shape.dataspaces:
+            words = math.prod(self.sides(dataspace))
+            if words > MAX_COUNT:
+                raise SpecError(
+                    f"dataspace {dataspace.name} has {rounded(words)} words, allowed are {MAX_COUNT:.3g}",
+                    path=where,
+                )
+
+    def sides(self, dataspace: Dataspace) -> tuple[int, ...]:
+        """Words along every coordinate of a dataspace of the shape (model 3.2)."""
+        values = {**self.shape.coefficients, **self.coefficients}
+        return tuple(
+            1 + sum(abs(values[c] if c else 1) * (self.bounds[dim] - 1) for dim, c in side)
+            for side in dataspace.terms()
+        )
+
+    def density(self, dataspace: str) -> Density:
+        return self.densities.get(dataspace, DENSE)
+
+
+DENSE = Density()
