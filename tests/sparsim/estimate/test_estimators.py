@@ -1,18 +1,14 @@
-"""The plug-in point: estimators of other packages, and hwcomponents, of which a stand-in answers."""
+"""The plug-in point: estimators of other packages."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from types import ModuleType, SimpleNamespace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
 from sparsim.errors import SpecError
 from sparsim.estimate import Area, Component, Energy, Estimate, Estimator, estimate, register
 from sparsim.estimate import estimator_registry as registry
-from sparsim.estimate.hwcomponents import estimator
 
 
 class Lookup(Estimator, frozen=True, kw_only=True):
@@ -70,59 +66,3 @@ def test_rules_of_its_own() -> None:
         Component(name="m", class_name="sram", rules="house", node_nm=22, attributes={"entries": 4})
     )
     assert found.area_um2 == 8
-
-
-def stand_in(get_model: Callable[..., Any]) -> ModuleType:
-    module = ModuleType("hwcomponents")
-    module.get_model = get_model  # type: ignore[attr-defined]
-    return module
-
-
-def test_hwcomponents_is_asked_in_its_units(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    class Model:
-        area = 5e-9  # m2
-
-        def read(self) -> SimpleNamespace:
-            return SimpleNamespace(energy=3e-12, latency=1e-9)
-
-        def write(self) -> SimpleNamespace:
-            return SimpleNamespace(energy=4e-12, latency=1e-9)
-
-    def get_model(name: str, attributes: dict[str, Any], actions: list[str]) -> Model:
-        asked.append((name, attributes, actions))
-        return Model()
-
-    monkeypatch.setitem(sys.modules, "hwcomponents", stand_in(get_model))
-    register(estimator("SRAM", {"width": int, "depth": int}, ("read", "write")))
-    memory = Component(
-        name="m", class_name="SRAM", rules="hwcomponents", node_nm=65, attributes={"width": 8, "depth": 64}
-    )
-    found = estimate(memory)
-    assert asked == [
-        ("SRAM", {"width": 8, "depth": 64, "tech_node": pytest.approx(65e-9)}, ["read", "write"])
-    ]
-    assert {name: energy.energy_pj for name, energy in found.actions.items()} == pytest.approx(
-        {"read": 3.0, "write": 4.0}
-    )
-    assert found.area_um2 == pytest.approx(5000)
-    assert found.area.source == f"hwcomponents, model {__name__}.{Model.__qualname__}"
-    with pytest.raises(SpecError, match="component m: no attribute 'depth' given"):
-        estimate(
-            Component(name="m", class_name="SRAM", rules="hwcomponents", node_nm=65, attributes={"width": 8})
-        )
-
-
-def test_hwcomponents_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    def get_model(*_: object) -> None:
-        raise ValueError("no model\n  found")
-
-    register(estimator("Nothing", {}, ()))
-    part = Component(name="n", class_name="Nothing", rules="hwcomponents", node_nm=65)
-    monkeypatch.setitem(sys.modules, "hwcomponents", stand_in(get_model))
-    with pytest.raises(SpecError, match="component n: hwcomponents has no estimate: no model found"):
-        estimate(part)
-    monkeypatch.setitem(sys.modules, "hwcomponents", None)
-    with pytest.raises(SpecError, match="component n: hwcomponents is not available: "):
-        estimate(part)
