@@ -17,7 +17,6 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import arithmetic_bound
 import numpy as np
 import timeloop_programs
 from benchmark import Found, Step, benchmark, cpu_seconds, met, run_process
@@ -118,8 +117,7 @@ def _batch(layer: Layer, chip: Accelerator, pack: MappingPack, *, sparse: bool) 
 def measure_batch(chip: Accelerator, effort: Effort, step: Step) -> dict[str, float]:
     """Mappings per CPU second, worst layer; dense means no policy and densities of 1."""
     rates: dict[str, list[float]] = {"sparse": [], "dense": []}
-    shares: dict[str, list[float]] = {"sparse": [], "dense": []}
-    result: dict[str, float] = {"operations_per_cpu_s": arithmetic_bound.operations_per_s()}
+    result: dict[str, float] = {}
     for run in _study_runs("sparse"):
         if run.number not in LAYERS:
             continue
@@ -132,14 +130,8 @@ def measure_batch(chip: Accelerator, effort: Effort, step: Step) -> dict[str, fl
             (seconds,) = cpu_seconds(lambda: _batch(layer, chip, pack, sparse=sparse), repeats=effort.repeats)  # noqa: B023
             rates[kind].append(len(pack.factor) / seconds)
             result[f"batch_{kind}_layer_{run.number}_mappings_per_cpu_s"] = rates[kind][-1]
-            needed = arithmetic_bound.operations_per_mapping(layer, chip, pack, sparse=sparse)
-            bound = result["operations_per_cpu_s"] / needed
-            result[f"batch_{kind}_layer_{run.number}_bound_per_cpu_s"] = bound
-            shares[kind].append(rates[kind][-1] / bound)
         result[f"mappings_layer_{run.number}"] = len(pack.factor)
-    result |= {f"batch_{kind}_mappings_per_cpu_s": min(values) for kind, values in rates.items()}
-    result |= {f"batch_{kind}_share_of_bound": min(values) for kind, values in shares.items()}
-    return result
+    return result | {f"batch_{kind}_mappings_per_cpu_s": min(values) for kind, values in rates.items()}
 
 
 def measure_calls(chip: Accelerator, effort: Effort, step: Step) -> dict[str, float]:
@@ -213,8 +205,6 @@ def _study_runs(variant: str) -> list[Run]:
 ROWS = (  # key, what, unit, target, larger is better
     ("batch_sparse_mappings_per_cpu_s", "evaluate_batch, sparse", "mappings/s", 100_000, True),
     ("batch_dense_mappings_per_cpu_s", "evaluate_batch, dense", "mappings/s", 300_000, True),
-    ("batch_sparse_share_of_bound", "  sparse: share of what the arithmetic allows", "", None, True),
-    ("batch_dense_share_of_bound", "  dense: share of what the arithmetic allows", "", None, True),
     ("frozen_12_layers_us", "Frozen, 12 layers", "us", 200, False),
     ("evaluate_ms", "evaluate, one layer", "ms", 1, False),
     ("model_process_s", "sparsim model, warm cache", "s", 1, False),
