@@ -9,9 +9,10 @@ import numpy as np
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from sparsim.machines.eyeriss.noc import Noc, SpatialLoop, eyeriss_v1_noc, eyeriss_v2_noc
+from sparsim.machines.eyeriss.noc import Noc, SpatialLoop
 from sparsim.machines.eyeriss.noc.traffic_pattern import IDLE, Groups
 from sparsim.records.noc_spec import Mesh
+from support.published_nocs import eyeriss_v1_noc, eyeriss_v2_noc
 
 DIMS = "MCP"
 

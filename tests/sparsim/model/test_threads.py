@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 from support.examples import matmul, uniform
+from support.published_nocs import eyeriss_v2_noc
 
 from sparsim import Frozen, evaluate, evaluate_batch, search
 from sparsim.errors import MappingError
-from sparsim.machines.eyeriss.noc import build_graph, eyeriss_v2_noc
+from sparsim.machines.eyeriss.noc import build_graph
 from sparsim.machines.eyeriss.pe.random_columns import explicit_zeros
 from sparsim.model import frozen as evaluation
 from sparsim.records import Mapspace

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection
 from support.noc_patterns import loops
+from support.published_nocs import eyeriss_v1_noc, eyeriss_v2_noc
 
-from sparsim.machines.eyeriss.noc import Noc, deliver, eyeriss_v1_noc, eyeriss_v2_noc, groups
+from sparsim.machines.eyeriss.noc import Noc, deliver, groups
 from sparsim.report.noc_figures import draw_delivery
 
 SMALL = eyeriss_v2_noc(clusters=(2, 2))

@@ -1,7 +1,6 @@
 """Networks on chip: the hierarchical mesh of Eyeriss v2 and flat buses, from routers to cycles and energy."""
 
-from sparsim.machines.eyeriss.noc.delivery import Delivery, deliver, deliveries, noc_cycles, noc_energy, plan
-from sparsim.machines.eyeriss.noc.published_nocs import eyeriss_v1_noc, eyeriss_v2_noc
+from sparsim.machines.eyeriss.noc.delivery import Delivery, deliver, deliveries, plan
 from sparsim.machines.eyeriss.noc.router_graph import build_graph
 from sparsim.machines.eyeriss.noc.routing import Route
 from sparsim.machines.eyeriss.noc.traffic_pattern import groups
@@ -9,5 +8,5 @@ from sparsim.records.noc_spec import Noc, RouterNetwork, SpatialLoop, Wiring
 
 __all__ = [
     "Delivery", "Noc", "Route", "RouterNetwork", "SpatialLoop", "Wiring", "build_graph", "deliver",
-    "deliveries", "eyeriss_v1_noc", "eyeriss_v2_noc", "groups", "noc_cycles", "noc_energy", "plan",
+    "deliveries", "groups", "plan",
 ]  # fmt: skip

@@ -26,9 +26,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-from sparsim.errors import MappingError, SpecError
+from sparsim.errors import MappingError
 from sparsim.machines.eyeriss.noc.router_graph import Edge, edge_limits
 from sparsim.machines.eyeriss.noc.routing import Mode, Route, configurations, edges
 from sparsim.machines.eyeriss.noc.traffic_pattern import IDLE, Coordinate, Groups, groups
@@ -51,7 +50,6 @@ class Delivery(NamedTuple):
     hops: float  # links between routers that a word passes
     routers: float  # routers that a word passes
     wire_um: float  # wire that a word drives
-    max_link_bits: float  # bits per cycle on the busiest edge of the graph
     routes: tuple[Route, ...]
 
     @property
@@ -129,17 +127,6 @@ def _sorted(found: Iterable[Delivery]) -> tuple[Delivery, ...]:
     return tuple(sorted(found, key=lambda d: (d.copies, -d.words_per_pe_cycle, d.wire_um)))
 
 
-def noc_cycles(delivery: Delivery, words: ArrayLike) -> NDArray[np.float64]:
-    """Cycles to deliver `words` distinct words (any shape), spread evenly over the groups."""
-    exact = _words(words) / delivery.words_per_cycle
-    return np.ceil(exact * (1 - 1e-12))  # a quotient that is whole but for rounding stays whole
-
-
-def noc_energy(delivery: Delivery, words: ArrayLike) -> NDArray[np.float64]:
-    """Energy in pJ to deliver `words` distinct words (any shape)."""
-    return _words(words) * delivery.energy_pj_per_word
-
-
 @functools.lru_cache(maxsize=4096)
 def _plan(
     noc: Noc,
@@ -204,7 +191,6 @@ def _evaluate(
         hops=hops / distinct,
         routers=(sent + hops) / distinct,
         wire_um=length_um / distinct,
-        max_link_bits=bits * max(words.values()),
         routes=routes,
     )
 
@@ -227,10 +213,3 @@ def _checked(noc: Noc, pattern: Any) -> Groups:
     if not np.array_equal(present, np.arange(len(present))) or not len(present):
         raise MappingError("groups are not numbered 0, 1, 2, ... without gaps, idle PEs with -1")
     return checked
-
-
-def _words(words: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(words, np.float64)
-    if not (array >= 0).all() or np.isinf(array).any():  # also refuses nan
-        raise SpecError("number of words is negative or not finite, allowed is 0 and more", path="noc")
-    return array

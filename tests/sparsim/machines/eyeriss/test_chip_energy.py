@@ -21,7 +21,7 @@ from sparsim.machines.eyeriss import (
 )
 from sparsim.machines.eyeriss.chip_area import chip_area
 from sparsim.machines.eyeriss.layer_cost import spatial_loops
-from sparsim.machines.eyeriss.noc import noc_energy, plan
+from sparsim.machines.eyeriss.noc import plan
 from sparsim.records import Density
 from sparsim.records.objective import ObjectiveName
 from sparsim.report.chip_rows import edp, layer_row, limit_of, totals
@@ -65,7 +65,7 @@ def test_words_on_the_network_are_those_that_leave_the_buffers() -> None:
         delivery = plan(SMALL.spec.noc, role, loops, sorted(relevant[role]), compressed=role != "psum")
         assert flow.words == words[role]
         assert flow.delivery == delivery
-        energy += float(noc_energy(delivery, words[role]))
+        energy += words[role] * delivery.energy_pj_per_word
         ways = 2 if role == "psum" else 1
         assert flow.cycles == pytest.approx(words[role] / delivery.words_per_cycle / ways)
     assert planned().energy_pj["NoC"] == pytest.approx(energy)
