@@ -1,4 +1,4 @@
-"""The analytic model of an array of PEs: cycles, their spread, balance and accesses from densities alone.
+"""The analytic model of an array of PEs: cycles, balance and accesses from densities alone.
 
 All of it works on arrays: sizes, tilings and densities broadcast against each other, so that thousands of
 tilings cost about as much as a few calls of numpy.
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sparsim.errors import SpecError
 from sparsim.machines.eyeriss.pe.conv_tiling import Accesses, Conv, Tiling, check_positive
-from sparsim.machines.eyeriss.pe.pe_pass import TileModel, Tiles, iact_variance, model_tiles, squared_uses
+from sparsim.machines.eyeriss.pe.pe_pass import TileModel, Tiles, model_tiles
 from sparsim.machines.eyeriss.pe.random_columns import (
     LONGEST_COLUMN,
     Ints,
@@ -32,7 +32,6 @@ class PEEstimate(NamedTuple):
     """Expectations of a layer on an array of PEs; every field has the shape that the inputs broadcast to."""
 
     cycles: Reals  # of the layer: sum over passes of the slowest PE
-    cycles_std: Reals  # standard deviation of the mean PE's cycles, over random tensors of these densities
     busy_cycles: Reals  # of all PEs: cycles in which the MACs have a column
     macs: Reals
     simd_efficiency: Reals  # part of the MAC slots of busy cycles that is not gated
@@ -82,7 +81,6 @@ def estimate(
     busy, macs = total(parts, mean.busy_cycles), total(parts, mean.macs)
     return PEEstimate(
         cycles=cycles.reshape(shape),
-        cycles_std=(np.sqrt(_variance(conv, tile, parts, mean)) / n_pes).reshape(shape),
         busy_cycles=busy.reshape(shape),
         macs=macs.reshape(shape),
         simd_efficiency=_share(macs, busy * pe.simd_width).reshape(shape),
@@ -158,21 +156,3 @@ def _slowest(model: TileModel, passes: _Parts) -> Reals:
     skew = np.where(several, third * rise**2 * (square[4] - 1.0), 0.0) / scale
     rise = rise + np.clip(skew, -rise / 2, rise)
     return np.asarray(np.minimum(model.cycles + rise, model.most_cycles))
-
-
-def _variance(conv: Conv, tile: Ints, parts: _Parts, model: TileModel) -> Reals:
-    """Variance of the cycles of all PEs together: every weight is met at all outputs, every iact by all
-    filters whose window covers it."""
-    k = len(conv.G)
-    outputs = conv.P * conv.Q
-    tiles = -(-np.array([conv.C, conv.P, conv.Q]) // tile[[C, P, Q]])
-    share = parts.number * parts.size[C] * conv.S[parts.owner] / (tiles[1] * tiles[2])[parts.owner]
-    columns = conv.G * conv.C * conv.R * conv.S  # of one filter tile
-    spread = np.bincount(parts.owner, share * model.column_variance, k)
-    column, wait = (np.bincount(parts.owner, share * x, k) / columns for x in (model.column_mean, model.wait))
-    visited = np.zeros(k)
-    visited[parts.owner] = model.visited
-    visits = (outputs * visited) ** 2 + outputs * visited * (1 - visited)
-    rows = squared_uses(conv.R, conv.U, conv.P)
-    of_iacts = iact_variance(visited, column, wait, conv.C, tiles[0], conv.S, conv.U, conv.Q, rows)
-    return np.asarray(spread * visits + conv.G * of_iacts)

@@ -42,10 +42,6 @@ class TileModel(NamedTuple):
     of_both: Reals
     third: tuple[Reals, Reals, Reals]  # third central moments as if windows did not overlap: with the iacts
     # given, with the weights given, with none of both
-    column_mean: Reals  # cycles per nonzero iact, with those that an empty column costs
-    column_variance: Reals
-    wait: Reals  # cycles that an empty column or segment costs
-    visited: Reals  # chance that an iact takes part
     accesses: Accesses
 
 
@@ -80,7 +76,7 @@ def model_tiles(pe: SparsePE, tiles: Tiles) -> TileModel:
     moments = [words @ n**k + wait**k * words[:, 0] for k in (1, 2, 3)]
     column_mean, column_variance = moments[0], np.maximum(moments[1] - moments[0] ** 2, 0.0)
     visits = windows * visited
-    of_iacts = iact_variance(visited, column_mean, wait, c, np.ones_like(c), s, u, q, p)
+    of_iacts = _iact_variance(tiles, visited, column_mean, wait)
     macs = windows * columns * iact_density * m * (weight_density if pe.skips_zero_weights else 1.0)
     busy = windows * columns * visited * mean
     return TileModel(
@@ -92,37 +88,24 @@ def model_tiles(pe: SparsePE, tiles: Tiles) -> TileModel:
         of_iacts=of_iacts,
         of_both=columns * visits * (1 - visited) * column_variance,
         third=_third_moments(columns, moments, visits, visited),
-        column_mean=column_mean,
-        column_variance=column_variance,
-        wait=wait,
-        visited=visited,
         accesses=_accesses(pe, tiles, count, visited, mean, macs),
     )
 
 
-def iact_variance(
-    visited: Reals,
-    column: Reals,
-    wait: Reals,
-    channels: Ints,
-    parts: Ints,
-    s: Ints,
-    u: Ints,
-    q: Ints,
-    rows: Ints | Reals,
-) -> Reals:
-    """Variance of the cycles due to the iacts of `channels` channels in `parts` tiles.
+def _iact_variance(tiles: Tiles, visited: Reals, column: Reals, wait: Reals) -> Reals:
+    """Variance of the cycles due to the iacts.
 
     `column` are the mean cycles of a nonzero iact, `wait` those of an empty segment, which can only be one
-    where no iact is nonzero. `rows` is the sum of squared uses along the other axis.
+    where no iact is nonzero.
     """
-    of_elements = channels * visited * (1 - visited) * column**2 * squared_uses(s, u, q)
+    _, c, s, u, p, q, _, _ = tiles
+    of_elements = c * visited * (1 - visited) * column**2 * squared_uses(s, u, q)
     step = np.minimum(s, u)
-    size = channels / parts * step
+    size = c * step
     empty = (1 - visited) ** size
     of_segments = wait**2 * empty * (1 - empty) - 2 * wait * size * column * visited * empty
-    segments = parts * squared_uses(-(-s // step), np.ones_like(s), q)
-    return np.maximum(rows * (of_elements + segments * of_segments), 0.0)
+    segments = squared_uses(-(-s // step), np.ones_like(s), q)
+    return np.maximum(p * (of_elements + segments * of_segments), 0.0)
 
 
 def _third_moments(

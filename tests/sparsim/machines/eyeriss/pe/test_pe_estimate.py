@@ -51,13 +51,12 @@ def all_runs(
 @pytest.mark.parametrize(
     "pe", [IDEAL, replace(IDEAL, simd_width=1, count_bits=0)], ids=["v2", "explicit zeros"]
 )
-def test_means_and_spread_of_all_masks(pe: SparsePE, conv: Conv, tiling: Tiling) -> None:
+def test_means_of_all_masks(pe: SparsePE, conv: Conv, tiling: Tiling) -> None:
     """One PE, ideal fetching: exact."""
     chances, counts = all_runs(pe, conv, tiling, (0.6, 0.7))
     found = estimate(pe, conv, tiling, 0.6, 0.7)
     mean = chances @ counts
     assert [found.cycles, found.busy_cycles, found.macs, *found.accesses] == pytest.approx(mean.tolist())
-    assert found.cycles_std == pytest.approx(np.sqrt(chances @ (counts[:, 0] - mean[0]) ** 2))
     assert found.load_balance == 1.0
     assert found.simd_efficiency == pytest.approx(mean[2] / (mean[1] * pe.simd_width))
 
@@ -70,7 +69,6 @@ def test_dense_tensors_are_exact(pe: SparsePE, conv: Conv, tiling: Tiling) -> No
     run = run_array(pe, conv, tiling, *masks, limited=False)
     found = estimate(pe, conv, tiling, 1.0, 1.0)
     assert found.cycles == pytest.approx(run.cycles)
-    assert found.cycles_std == pytest.approx(0.0, abs=1e-6)
     assert [found.busy_cycles, found.macs, *found.accesses] == pytest.approx(
         [run.busy_cycles, run.macs, *run.accesses]
     )
@@ -114,15 +112,14 @@ def test_many_at_once(pe: SparsePE, convs: list[Conv], tiling: Tiling, density: 
 
 def simulate(
     pe: SparsePE, conv: Conv, tiling: Tiling, densities: tuple[float, float], draws: int
-) -> tuple[float, float, float]:
-    """(mean cycles, its standard error, standard deviation of the mean PE's cycles)."""
+) -> tuple[float, float]:
+    """(mean cycles, its standard error)."""
     rng = np.random.default_rng(0)
     runs = [
         run_array(pe, conv, tiling, *random_masks(conv, *densities, rng), limited=False) for _ in range(draws)
     ]
     cycles = np.array([run.cycles for run in runs])
-    per_pe = np.array([run.pe_cycles.mean(axis=1).sum() for run in runs])
-    return float(cycles.mean()), float(cycles.std() / draws**0.5), float(per_pe.std())
+    return float(cycles.mean()), float(cycles.std() / draws**0.5)
 
 
 ARRAYS = [
@@ -141,10 +138,9 @@ ARRAYS = [
 @pytest.mark.parametrize("densities", [(0.6, 0.5), (0.3, 0.2)])
 def test_random_masks(conv: Conv, tiling: Tiling, bound: float, densities: tuple[float, float]) -> None:
     """The slowest PE and the pipeline are approximations: within the bound, and four standard errors."""
-    mean, error, spread = simulate(EYERISS_V2_PE, conv, tiling, densities, 60)
+    mean, error = simulate(EYERISS_V2_PE, conv, tiling, densities, 60)
     found = estimate(EYERISS_V2_PE, conv, tiling, *densities)
     assert abs(found.cycles - mean) < bound * mean + 4 * error
-    assert found.cycles_std == pytest.approx(spread, rel=0.45)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +153,7 @@ def test_random_masks(conv: Conv, tiling: Tiling, bound: float, densities: tuple
 def test_slowest_of_a_large_array(tiling: Tiling, densities: tuple[float, float]) -> None:
     """Few nonzeros: deviations are far from normal, and most of them are of pairs of weights and iacts."""
     conv = Conv(M=64, C=96, P=8, Q=8)
-    mean, error, _ = simulate(EYERISS_V2_PE, conv, tiling, densities, 100)
+    mean, error = simulate(EYERISS_V2_PE, conv, tiling, densities, 100)
     assert error < 0.011 * mean
     assert estimate(EYERISS_V2_PE, conv, tiling, *densities).cycles == pytest.approx(mean, rel=0.025)
 
@@ -166,7 +162,7 @@ def test_slowest_of_a_large_array(tiling: Tiling, densities: tuple[float, float]
 def test_slowest_with_strongly_skewed_cycles(densities: tuple[float, float]) -> None:
     """Few nonzero iacts in a small window, or few zeros: no expansion about a normal distribution holds."""
     conv, tiling = Conv(M=32, C=3, R=3, S=3, P=2, Q=16, U=2), Tiling(4, 3, pes_m=8, pes_r=3, pes_q=8)
-    mean, error, _ = simulate(EYERISS_V2_PE, conv, tiling, densities, 25)
+    mean, error = simulate(EYERISS_V2_PE, conv, tiling, densities, 25)
     found = estimate(EYERISS_V2_PE, conv, tiling, *densities).cycles
     assert found == pytest.approx(mean, rel=0.06, abs=4 * error)
 
@@ -187,7 +183,6 @@ def test_depthwise_layers_are_certain(densities: tuple[float, float]) -> None:
     masks = random_masks(conv, *densities, np.random.default_rng(0))
     found = estimate(EYERISS_V2_PE, conv, tiling, *densities)
     assert found.cycles == pytest.approx(run_array(EYERISS_V2_PE, conv, tiling, *masks).cycles)
-    assert found.cycles_std == pytest.approx(0.0, abs=1e-5)
 
 
 def test_the_slowest_is_no_slower_than_dense() -> None:
