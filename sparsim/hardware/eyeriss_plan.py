@@ -142,14 +142,6 @@ class EyerissPlan(Plan):
             folder=self._folder, progress=progress,
         )  # fmt: skip
 
-    def mapping_index(self, densities: ArrayLike) -> list[int]:
-        """Which of `tables` of each layer is in use."""
-        return [int(self._table[i]) for i in self._chosen(self._checked(densities)).row]
-
-    def stored_plainly(self, densities: ArrayLike) -> list[tuple[str, ...]]:
-        """Which tensors of each layer are stored plainly, of those that the chip can compress."""
-        return [self._plain[i] for i in self._chosen(self._checked(densities)).row]
-
     def _use(self, tables: Sequence[Tables]) -> None:
         """A row per surface; layers with fewer than others repeat their first one."""
         self.tables = tuple(tables)

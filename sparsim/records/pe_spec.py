@@ -18,10 +18,6 @@ class Spad(Record, frozen=True, kw_only=True):
         for field in ("words", "bits"):
             check_whole("scratchpad", field, getattr(self, field), -MAX_INT, MAX_INT)
 
-    @property
-    def size_bits(self) -> int:
-        return self.words * self.bits
-
 
 class SparsePE(Record, frozen=True, kw_only=True):
     """A PE that works on one filter row of a tile of filters and channels.

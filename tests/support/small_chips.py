@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from numpy.typing import ArrayLike
 
+from sparsim.hardware import EyerissPlan
 from sparsim.machines.eyeriss import Chip, load_chip
-from sparsim.machines.eyeriss.noc import eyeriss_v2_noc
 from sparsim.records import CONV, Density, Layer, Storage
+from support.published_nocs import eyeriss_v2_noc
 
 
 def small_chip(clusters: tuple[int, int] = (2, 1), pe_rows: int = 2, pe_columns: int = 2) -> Chip:
@@ -32,6 +34,16 @@ def with_storage(chip: Chip, storage: Iterable[Storage]) -> Chip:
     """The chip with other storage levels."""
     architecture = replace(chip.architecture, storage=tuple(storage))
     return chip._replace(accelerator=replace(chip.accelerator, architecture=architecture))
+
+
+def mapping_index(plan: EyerissPlan, densities: ArrayLike) -> list[int]:
+    """Which of `tables` of each layer is in use."""
+    return [int(plan._table[i]) for i in plan._chosen(plan._checked(densities)).row]
+
+
+def stored_plainly(plan: EyerissPlan, densities: ArrayLike) -> list[tuple[str, ...]]:
+    """Which tensors of each layer are stored plainly, of those that the chip can compress."""
+    return [plan._plain[i] for i in plan._chosen(plan._checked(densities)).row]
 
 
 def conv(*, stride: int = 1, iacts: float = 1.0, weights: float = 1.0, **bounds: int) -> Layer:

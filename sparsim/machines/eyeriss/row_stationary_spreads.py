@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from sparsim.errors import SpecError
 from sparsim.machines.eyeriss.chip import SPREAD_AT
 from sparsim.machines.eyeriss.conv_dims import ConvDims
-from sparsim.machines.eyeriss.noc import SpatialLoop
 from sparsim.records.noc_spec import Axis
 
 Ints = NDArray[np.int64]
@@ -39,15 +38,6 @@ class Spreads(NamedTuple):
         """(candidates, dims): over how many PEs each dim is spread."""
         total: Ints = self.factor.prod(axis=1)
         return total
-
-    def loops(self, i: int) -> list[SpatialLoop]:
-        """Candidate `i` as spatial loops, outer to inner."""
-        return [
-            SpatialLoop(dim=dim, bound=int(f), axis=axis)
-            for axis, row in zip(AXES, self.factor[i], strict=True)
-            for dim, f in zip(self.dims, row, strict=True)
-            if f > 1
-        ]
 
 
 def spreads(dims: ConvDims, axes: Mapping[Axis, int], allowed: Mapping[Axis, Sequence[str]]) -> Spreads:

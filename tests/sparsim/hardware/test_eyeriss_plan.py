@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
-from support.small_chips import conv, small_chip
+from support.small_chips import conv, mapping_index, small_chip, stored_plainly
 from torch import nn
 
 import gmp
@@ -90,9 +90,9 @@ def test_cycles_never_rise_where_those_are_the_objective(folder):
 def test_few_zeros_cost_and_save_nothing_until_the_tensor_is_compressed(cost):
     dense, few = cost(at(1.0, 1.0)), cost(at(0.999, 0.999))
     assert few.energy_pj == pytest.approx(dense.energy_pj, rel=1e-3)
-    assert cost.stored_plainly(at(1.0, 1.0)) == [("Weights", "Inputs")] * 3
-    assert cost.stored_plainly(at(0.95, 0.3))[0] == ("Weights",)
-    assert cost.stored_plainly(at(0.2, 0.2)) == [()] * 3
+    assert stored_plainly(cost, at(1.0, 1.0)) == [("Weights", "Inputs")] * 3
+    assert stored_plainly(cost, at(0.95, 0.3))[0] == ("Weights",)
+    assert stored_plainly(cost, at(0.2, 0.2)) == [()] * 3
     assert np.abs(cost.slopes(at(1.0, 1.0)).energy_pj / dense.energy_pj[:, None]).max() < 1e-9
     assert (cost.savings(at(1.0, 1.0)).energy_pj[:, 0] > 0).all()
     sparse = at(0.2, 0.2)
@@ -100,7 +100,7 @@ def test_few_zeros_cost_and_save_nothing_until_the_tensor_is_compressed(cost):
 
 
 def test_it_is_what_the_chip_says_where_a_table_is_exact(cost):
-    used = cost.mapping_index(at(1.0, 0.6))
+    used = mapping_index(cost, at(1.0, 0.6))
     energy, cycles = cost(at(1.0, 0.6))
     for i, layer in enumerate(LAYERS):
         there = replace(layer, densities={"Inputs": Density(density=0.6)})
@@ -114,7 +114,7 @@ def test_the_former_rule_is_an_option(folder):
     dense, one_zero = (cost(np.array([[w, 1.0, 1.0]])).energy_pj[0] for w in (1.0, 1 - 1 / 6000))
     assert one_zero > 1.2 * dense
     assert cost.slopes(np.array([[1.0, 1.0, 1.0]])).energy_pj[0, 0] > 0
-    assert cost.stored_plainly(np.array([[1.0, 0.5, 1.0]])) == [()]
+    assert stored_plainly(cost, np.array([[1.0, 0.5, 1.0]])) == [()]
 
 
 def test_a_monitor_of_a_model_that_loses_weights(folder):

@@ -15,9 +15,10 @@ from sparsim.records.pe_spec import Spad
 def test_published_sizes() -> None:
     """JETCAS section IV: spads of 3284 bits, 192 weights with counts; JSSC: filters of 224 weights."""
     names = ("iact_address", "iact_data", "weight_address", "weight_data", "psum")
-    assert sum(getattr(EYERISS_V2_PE, name).size_bits for name in names) == 3284
+    spads = [getattr(EYERISS_V2_PE, name) for name in names]
+    assert sum(spad.words * spad.bits for spad in spads) == 3284
     assert EYERISS_V2_PE.weight_data.words * EYERISS_V2_PE.simd_width == 192
-    assert EYERISS_V2_PE.weight_data.size_bits == 8 * 288
+    assert (EYERISS_V2_PE.weight_data.words, EYERISS_V2_PE.weight_data.bits) == (96, 24)
     assert EYERISS_V2_PE.fill_cycles == 6
     for pe in (EYERISS_V1_PE, EYERISS_V1_5_PE):
         assert (pe.weight_data.words, pe.iact_data.words, pe.psum.words) == (224, 12, 24)
