@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sparsim.cache import default_folder
-from sparsim.errors import MappingError
+from sparsim.errors import MappingError, SpecError
 from sparsim.estimate.accelerator_energy import energy_table, resolved_energy
 from sparsim.hardware.interface import (
     COLUMNS,
@@ -22,12 +22,15 @@ from sparsim.hardware.interface import (
     Progress,
     Reals,
     Slopes,
+    as_costs,
     refuse_options,
     with_densities,
 )
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
+from sparsim.mapper.layer_bound import bound_layer
 from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_each
+from sparsim.mapper.search_result import SearchResult
 from sparsim.model.evaluate import evaluate
 from sparsim.model.frozen import Frozen
 from sparsim.records import Accelerator, Layer, Mapping, macs
@@ -35,6 +38,7 @@ from sparsim.records.energy_table import energy_sources
 from sparsim.records.objective import Objective, ObjectiveName, objective_value
 
 STEP = 0.01  # of a density: the model rounds counts, so that it is flat between steps much smaller than this
+SEARCH_OPTIONS = ("method", "evaluations", "seed")  # those by which results do not depend on the machine
 
 
 class MappedAccelerator(Hardware):
@@ -73,31 +77,53 @@ class MappedAccelerator(Hardware):
         )  # fmt: skip
 
     def cost(
-        self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None
-    ) -> NetworkCost:
-        mappings = self.search(layers, objective, None, progress)
-        costs = map(partial(layer_cost, self.accelerator), layers, mappings)
+        self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None,
+        mappings: Sequence[Mapping] | None = None, **options: Any,
+    ) -> NetworkCost:  # fmt: skip
+        """Further options: `SEARCH_OPTIONS`, those of `search`, or `mappings`, one per layer, in place of
+        those that are searched."""
+        refuse_options(self, options, () if mappings is not None else SEARCH_OPTIONS, path="cost")
+        pairs: list[tuple[Mapping, float | None]]
+        if mappings is None:
+            found = self.search(layers, objective, None, progress, **options)
+            pairs = [(result.best, _gap(result)) for result in found]
+        else:
+            pairs = [(mapping, None) for mapping in mappings]
+        if len(pairs) != len(layers):
+            raise SpecError(f"{len(pairs)} mappings are given for {len(layers)} layers", path="cost")
+        costs = (
+            layer_cost(self.accelerator, layer, mapping)._replace(gap=gap)
+            for layer, (mapping, gap) in zip(layers, pairs, strict=True)
+        )
         return NetworkCost(tuple(costs), self.area_um2)
 
+    def lower_bounds(self, layers: Sequence[Layer]) -> Costs:
+        return as_costs(bound_layer(self.accelerator, layer) for layer in layers)
+
     def search(
-        self, layers: Sequence[Layer], objective: Objective, folder: Path | None, progress: Progress | None
-    ) -> Iterator[Mapping]:
-        """The best mapping of each layer. Raises MappingError if there is none."""
+        self, layers: Sequence[Layer], objective: Objective, folder: Path | None, progress: Progress | None,
+        **options: Any,
+    ) -> Iterator[SearchResult]:  # fmt: skip
+        """Search each layer, equal ones once. Raises MappingError if there is no mapping."""
         cache = MappingCache(folder)
-        results = search_each(self.accelerator, layers, cache=cache, objective=objective)
+        results = search_each(self.accelerator, layers, cache=cache, objective=objective, **options)
         for layer, result in zip(layers, results, strict=False):
             if not result.uncut().top:
                 raise MappingError(f"no mapping of layer {layer.name} on {self.name} was found")
             if progress is not None:
                 progress(layer.name)
-            yield result.best
+            yield result
+
+
+def _gap(result: SearchResult) -> float:
+    return 0.0 if result.certificate.kind == "optimal" else result.certificate.gap
 
 
 def layer_cost(accelerator: Accelerator, layer: Layer, mapping: Mapping) -> LayerCost:
     result = evaluate(accelerator, layer, mapping)
     energy = {result.compute.name: result.compute.energy_pj}
     energy |= {level.name: level.energy_pj for level in result.storage}
-    return LayerCost(layer.name, macs(layer), result.cycles, result.utilization, energy)
+    return LayerCost(layer.name, macs(layer), result.cycles, result.utilization, energy, mapping=mapping)
 
 
 class AcceleratorPlan(Plan):
@@ -143,7 +169,8 @@ class AcceleratorPlan(Plan):
 
     def _searched(self, densities: ArrayLike, progress: Progress | None) -> list[Mapping]:
         layers = with_densities(self.layers, self._checked(densities))
-        return list(self.hardware.search(layers, self.objective, self._folder, progress))
+        found = self.hardware.search(layers, self.objective, self._folder, progress)
+        return [result.best for result in found]
 
     def _costs(self, densities: Reals) -> Costs:
         found = self._frozen(densities)

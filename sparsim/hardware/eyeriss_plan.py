@@ -20,12 +20,23 @@ from numpy.typing import ArrayLike, NDArray
 from sparsim.cache import ResultCache, default_folder, key_of
 from sparsim.errors import MappingError, SpecError
 from sparsim.hardware.bicubic import Bicubic
-from sparsim.hardware.interface import COLUMNS, Costs, Hardware, Plan, Progress, Reals, Slopes, refuse_options
+from sparsim.hardware.interface import (
+    COLUMNS,
+    Costs,
+    Hardware,
+    Plan,
+    Progress,
+    Reals,
+    Slopes,
+    as_costs,
+    refuse_options,
+)
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
 from sparsim.machines.eyeriss import (
     Chip,
     ChipEvaluation,
     NetworkEvaluation,
+    bound_on_chip,
     chip_area,
     plan_layer,
     plan_network,
@@ -75,10 +86,15 @@ class EyerissChip(Hardware):
         )  # fmt: skip
 
     def cost(
-        self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None
-    ) -> NetworkCost:
+        self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None,
+        **options: Any,
+    ) -> NetworkCost:  # fmt: skip
+        refuse_options(self, options, path="cost")
         found = self.evaluate(layers, objective=objective, progress=progress).layers
         return NetworkCost(tuple(map(layer_cost, layers, found)), self.area_um2)
+
+    def lower_bounds(self, layers: Sequence[Layer]) -> Costs:
+        return as_costs(bound_on_chip(self.chip, layer) for layer in layers)
 
     def evaluate(
         self, layers: Sequence[Layer], *, objective: Objective = "delay", progress: Progress | None = None
@@ -97,7 +113,7 @@ class EyerissChip(Hardware):
 def layer_cost(layer: Layer, found: ChipEvaluation) -> LayerCost:
     busy = float(found.pe.macs) / (found.cycles * found.evaluation.compute.instances)
     energy = {**found.energy_pj, DRAM: found.dram_pj}
-    return LayerCost(layer.name, macs(layer), found.cycles, busy, energy)
+    return LayerCost(layer.name, macs(layer), found.cycles, busy, energy, mapping=found.mapping)
 
 
 class EyerissPlan(Plan):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -95,11 +95,20 @@ class Hardware(ABC):
 
     @abstractmethod
     def cost(
-        self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None
-    ) -> NetworkCost:
+        self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None,
+        **options: Any,
+    ) -> NetworkCost:  # fmt: skip
         """What `layers` cost with the densities that they have, each under the best mapping for these.
 
         Parameters and errors are those of `plan`, but nothing is kept for later runs.
+        """
+
+    @abstractmethod
+    def lower_bounds(self, layers: Sequence[Layer]) -> Costs:
+        """What each layer costs at least, with the densities that it has and whatever the mapping.
+
+        Takes milliseconds, no search. Energy and cycles hold each by itself: no mapping need reach both.
+        Raises SpecError for layers that do not fit the hardware.
         """
 
 
@@ -199,7 +208,17 @@ def with_densities(layers: Sequence[Layer], densities: ArrayLike) -> tuple[Layer
     )  # fmt: skip
 
 
-def refuse_options(hardware: Hardware, options: Mapping[str, Any]) -> None:
+def refuse_options(
+    hardware: Hardware, options: Mapping[str, Any], known: Sequence[str] = (), path: str = "plan"
+) -> None:
     """Raise SpecError for options that a kind of hardware does not have."""
-    if options:
-        raise SpecError(f"{hardware.name} has no option {', '.join(options)}", path="plan")
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        hint = near(unknown[0], known) if known else ""
+        raise SpecError(f"{hardware.name} has no option {', '.join(unknown)}", path=path, hint=hint)
+
+
+def as_costs(each: Iterable[tuple[float, float]]) -> Costs:
+    """Costs from energy and cycles of each layer."""
+    energy, cycles = np.array(list(each), np.float64).reshape(-1, 2).T
+    return Costs(energy, cycles)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
-from sparsim.records import edp_j_cycles
+import msgspec
+
+from sparsim.records import Mapping, edp_j_cycles
 
 PJ_PER_UJ = 1e6
 
@@ -25,6 +26,10 @@ class LayerCost(NamedTuple):
         Share of the slots for MACs (of all units, in all cycles) that are used. Skipped MACs take none.
     energy_pj : dict of str to float
         By component, DRAM included.
+    gap : float, optional
+        What a better mapping could save of the objective at most, as a share of it; 0.0 for a mapping that is
+        proven to be the best, None where nothing is known.
+    mapping : Mapping, optional
     """
 
     layer: str
@@ -32,6 +37,8 @@ class LayerCost(NamedTuple):
     cycles: int
     utilization: float
     energy_pj: dict[str, float]
+    gap: float | None = None
+    mapping: Mapping | None = None
 
     @property
     def total_pj(self) -> float:
@@ -94,8 +101,15 @@ class NetworkCost(NamedTuple):
 
     def plain(self) -> dict[str, Any]:
         """Lists, dicts and numbers, from which `of` makes an equal record."""
-        return {"layers": [layer._asdict() for layer in self.layers], "area_um2": self.area_um2}
+        return {
+            "layers": [msgspec.to_builtins(layer._asdict()) for layer in self.layers],
+            "area_um2": self.area_um2,
+        }
 
     @classmethod
-    def of(cls, plain: Mapping[str, Any]) -> Self:
-        return cls(tuple(LayerCost(**layer) for layer in plain["layers"]), plain["area_um2"])
+    def of(cls, plain: dict[str, Any]) -> Self:
+        layers = (
+            LayerCost(**{**layer, "mapping": msgspec.convert(layer.get("mapping"), Mapping | None)})
+            for layer in plain["layers"]
+        )
+        return cls(tuple(layers), plain["area_um2"])

@@ -22,6 +22,9 @@ class LinearHardware(Hardware):
     def cost(self, layers: Sequence[Layer], **options: Any) -> NetworkCost:
         raise NotImplementedError
 
+    def lower_bounds(self, layers: Sequence[Layer]) -> Costs:
+        raise NotImplementedError
+
 
 class LinearCost(Plan):
     """Layer i takes (i + 1) * (1000 w + 100 x + 10 y) pJ and (i + 1) * 10 w cycles."""

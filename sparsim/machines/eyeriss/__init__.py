@@ -6,11 +6,13 @@ row_stationary_spreads  which dim on which axis    row_stationary_nest   candida
 layer_cost              evaluate_chip              cost_arrays           costs of many cases from counts
 plan_layer              the best mapping           order_search          all orders of passes of candidates
 plan_network            all layers                 cost_tables           a mapping's costs by densities
+chip_bound              what no mapping is below
 eyexam                  where the cycles go        chip_area             area by component
 """
 
 from sparsim.machines.eyeriss.chip import Chip
 from sparsim.machines.eyeriss.chip_area import chip_area
+from sparsim.machines.eyeriss.chip_bound import bound_on_chip
 from sparsim.machines.eyeriss.chip_documents import load_chip
 from sparsim.machines.eyeriss.eyexam import Bound, eyexam
 from sparsim.machines.eyeriss.layer_cost import ChipEvaluation, evaluate_chip
@@ -18,6 +20,6 @@ from sparsim.machines.eyeriss.plan_layer import plan_layer
 from sparsim.machines.eyeriss.plan_network import NetworkEvaluation, plan_network
 
 __all__ = [
-    "Bound", "Chip", "ChipEvaluation", "NetworkEvaluation", "chip_area", "evaluate_chip", "eyexam",
-    "load_chip", "plan_layer", "plan_network",
+    "Bound", "Chip", "ChipEvaluation", "NetworkEvaluation", "bound_on_chip", "chip_area", "evaluate_chip",
+    "eyexam", "load_chip", "plan_layer", "plan_network",
 ]  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,7 @@ from sparsim.hardware import (
     EyerissChip,
     EyerissPlan,
     MappedAccelerator,
+    NetworkCost,
     load_hardware,
     with_densities,
 )
@@ -260,6 +263,24 @@ def test_an_interrupted_search_gives_no_cost(tmp_path, monkeypatch):
         )
 
 
+def test_costs_of_an_accelerator_are_searched_bounded_and_proven():
+    limited = replace(ONCHIP, mapspace=study_mapspace())
+    hardware = load_hardware(limited)
+    layers = [conv("a", M=8, C=4, Q=4), conv("b", M=8, C=4, Q=4), conv("c", M=32, C=36, Q=4)]
+    found, least = hardware.cost(layers), hardware.lower_bounds(layers)
+    assert [layer.layer for layer in found.layers] == ["a", "b", "c"]
+    assert found.layers[0] == found.layers[1]._replace(layer="a")
+    assert [layer.gap for layer in found.layers] == [0.0, 0.0, 0.0]
+    assert (least.energy_pj <= [layer.total_pj for layer in found.layers]).all()
+    assert (least.cycles <= [layer.cycles for layer in found.layers]).all()
+    assert NetworkCost.of(json.loads(json.dumps(found.plain()))) == found
+    short = hardware.cost(layers, evaluations=3, method="random", seed=4)
+    assert all(layer.gap > 0 for layer in short.layers)
+    again = hardware.cost(layers, mappings=[layer.mapping for layer in short.layers])
+    assert again.energy_pj == short.energy_pj
+    assert [layer.gap for layer in again.layers] == [None, None, None]
+
+
 def test_planning_again_keeps_what_is_better(tmp_path):
     """Searches are cut short: one for these densities may end with worse mappings than there are."""
     layers, few = [conv("a", M=2, C=4, Q=2), conv("b", M=2, C=3)], np.full((2, 3), 0.3)
@@ -299,6 +320,12 @@ def test_hardware_by_name_and_from_a_file(tmp_path):
          "the hardware is a int, allowed are a name, a path, an Accelerator and a Chip"),
         (lambda c: load_hardware("eyeriss_v2").plan(LAYERS, mappings=[]),
          "plan: mappings are given, but the mappings of chip eyeriss_v2 are planned"),
+        (lambda c: load_hardware(ONCHIP).cost(LAYERS, evaluation=3),
+         "cost: eyeriss_like_onchip has no option evaluation (did you mean 'evaluations'?)"),
+        (lambda c: load_hardware(ONCHIP).cost(LAYERS, mappings=[]),
+         "cost: 0 mappings are given for 2 layers"),
+        (lambda c: load_hardware(ONCHIP).cost(LAYERS, mappings=[], seed=1),
+         "cost: eyeriss_like_onchip has no option seed"),
     ],
 )  # fmt: skip
 def test_refused(mapped, call, message):

@@ -1,0 +1,36 @@
+"""What no mapping of a layer is below, in milliseconds and without a search."""
+
+from __future__ import annotations
+
+from sparsim.mapper.covered_parts import list_parts
+from sparsim.mapper.engine import Engine, Problem
+from sparsim.mapper.search_budget import Budget
+from sparsim.model.consistency import check_search
+from sparsim.records import Accelerator, Layer
+
+CHEAP_US = 2e4  # work of the relaxation of one part of the mapspace, at most
+
+
+def bound_layer(accelerator: Accelerator, layer: Layer) -> tuple[float, float]:
+    """Energy in pJ and cycles that no mapping of the accelerator's mapspace is below, each by itself.
+
+    Cycles are those of the arithmetic on as many units as can be used. Energy is what the first step of the
+    relaxation finds; where that step would be long, the energy of the arithmetic and of words that every
+    mapping moves. Raises what `search` raises for its arguments; that no mapping is valid is not found out.
+    """
+    parts = list_parts(accelerator, layer)
+    check_search(accelerator, layer)
+    found = [_bound(Engine(
+        Problem(accelerator, part.layer, "timeloop-3"), part.space, ("energy",), top=1, threads=1,
+        budget=Budget(None, None), progress=None,
+    )) for part in parts]  # fmt: skip
+    return min(energy for energy, _ in found), min(cycles for _, cycles in found)
+
+
+def _bound(part: Engine) -> tuple[float, float]:
+    done = 0.0
+    for work in part.relax():
+        done += work
+        if part.known.relaxed is not None or done > CHEAP_US:
+            break
+    return part.known.floor, float(part.part_least[0])
