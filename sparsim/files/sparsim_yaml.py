@@ -161,9 +161,9 @@ def documents_from(
             elif key == "components":
                 components += _list(file, data, key, Component)
             elif key == "layer":
-                layers.append(_with_masks(named(_convert(value, Layer, file, data, key)), folder))
+                layers.append(_with_masks(named(convert_at(value, Layer, file, data, key)), folder))
             elif key != MARK:
-                record = named(_convert(value, _RECORDS[key], file, data, key))
+                record = named(convert_at(value, _RECORDS[key], file, data, key))
                 if isinstance(record, Workload):
                     record = replace(record, layers=tuple(_with_masks(x, folder) for x in record.layers))
                 if found.get(key, record) != record:
@@ -217,7 +217,7 @@ def _list(file: str, data: YamlMap, key: str, kind: type[R]) -> list[R]:
     items = data[key]
     if not isinstance(items, list):
         raise SpecError("is no list", path=_where(file, data, (key,)))
-    return [_convert(item, kind, file, data, key, i) for i, item in enumerate(items)]
+    return [convert_at(item, kind, file, data, key, i) for i, item in enumerate(items)]
 
 
 def _with_masks(layer: Layer, folder: str) -> Layer:
@@ -231,7 +231,7 @@ def _with_masks(layer: Layer, folder: str) -> Layer:
     return replace(layer, densities=densities)
 
 
-def _convert(value: Any, kind: type[R], file: str, data: YamlMap, *steps: str | int) -> R:
+def convert_at(value: Any, kind: type[R], file: str, data: YamlMap, *steps: str | int) -> R:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sparsim.errors import SpecError, warn_of_energies
+from sparsim.estimate.accelerator_energy import energy_table
 from sparsim.model import arrays as packs
-from sparsim.model.arrays import CostPack, DensityPack, LayerPack, NestPack, Reals, SparsePack
+from sparsim.model.arrays import ArchPack, CostPack, DensityPack, LayerPack, NestPack, Reals, SparsePack
 from sparsim.model.evaluate import Accounting, accounting_code, checked_once, covered_once, refuse_tabulated
 from sparsim.model.kernel_calls import analyse, run_network
 from sparsim.model.lower import (
@@ -28,6 +29,9 @@ from sparsim.model.workspace import make_nest, make_scratch, most_children, no_t
 from sparsim.records import Accelerator, Layer, Mapping
 from sparsim.records.divisibility import covers_of
 
+# what no dense analysis depends on: limits of sizes and bandwidths, and energies
+CHANGEABLE = ("limit", "energy", "compute_energy", "addr_gen", "wire", "latency")
+
 
 def _refuse_padded(layers: Sequence[Layer]) -> None:
     for layer in layers:
@@ -37,6 +41,18 @@ def _refuse_padded(layers: Sequence[Layer]) -> None:
                     f"dim '{cover.dim}' is padded, Frozen takes perfect and imperfect ones",
                     path=f"layer {layer.name}",
                 )
+
+
+def level_names(accelerator: Accelerator) -> tuple[str, ...]:
+    """The levels outer to inner, and the compute units."""
+    arch = accelerator.architecture
+    return (*(level.name for level in arch.storage), arch.compute.name)
+
+
+def priced_actions(accelerator: Accelerator) -> dict[str, tuple[str, ...]]:
+    """The actions that the energy table has, by component."""
+    table = energy_table(accelerator)
+    return {} if table is None else {name: tuple(entry) for name, entry in table.actions.items()}
 
 
 class FrozenResult(NamedTuple):
@@ -78,6 +94,7 @@ class Frozen:
         for layer, mapping in zip(layers, mappings, strict=True):
             warnings |= dict.fromkeys(checked_once(accelerator, layer, mapping))
         warn_of_energies(warnings)
+        self._given, self._mappings, self._accounting = tuple(layers), tuple(mappings), accounting
         self.accelerator, self.layers = accelerator, tuple(map(covered_once, layers, mappings))
         _refuse_padded(self.layers)
         layers = self.layers
@@ -115,6 +132,32 @@ class Frozen:
         self._policy = pack
         self._table = no_table(nests[0])
         self._spare: list[_Workspace] = [self._workspace()]
+
+    def on(self, accelerator: Accelerator) -> Frozen:
+        """The same network with the same mappings on another accelerator.
+
+        What is computed once is taken over if the accelerators differ in sizes, bandwidths and energies only.
+        Raises what making a `Frozen` raises.
+        """
+        arch = lower_arch(accelerator)
+        if not self._is_alike(accelerator, arch):
+            return Frozen(accelerator, self._given, self._mappings, accounting=self._accounting)
+        other = copy.copy(self)
+        other.accelerator, other._arch = accelerator, arch
+        return other
+
+    def _is_alike(self, accelerator: Accelerator, arch: ArchPack) -> bool:
+        """Whether the dense analysis and the checks of `self` hold for an accelerator."""
+        mine = self.accelerator
+        if accelerator.policy != mine.policy or priced_actions(accelerator) != priced_actions(mine):
+            return False
+        if level_names(accelerator) != level_names(mine) or bool(arch.wire.any()) != self._networks:
+            return False
+        return all(
+            np.array_equal(getattr(arch, name), getattr(self._arch, name))
+            for name in arch._fields
+            if name not in CHANGEABLE
+        )
 
     def _workspace(self) -> _Workspace:
         largest = LayerPack(*(field[0] for field in self._rows))._replace(words=self._rows.words.max(axis=0))

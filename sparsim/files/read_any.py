@@ -1,0 +1,80 @@
+"""Documents whatever their form: a preset, files of ours, or Timeloop's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sparsim.errors import SpecError
+from sparsim.files import sparsim_yaml
+from sparsim.files.documents import Documents
+from sparsim.files.timeloop.read_documents import documents_from
+from sparsim.files.yaml_reading import YamlMap, load_yaml
+
+Source = str | Path | Sequence[str | Path]
+_Files = list[tuple[str, YamlMap]]
+
+
+def read_any(source: Source, beside: Source = ()) -> Documents:
+    """The records of a preset by its name, or of the files of one design.
+
+    Parameters
+    ----------
+    source : str, Path or sequence of them
+        The name of a preset, or files.
+    beside : str, Path or sequence of them, optional
+        Files that are read along with Timeloop's, whose documents mean nothing alone: a key that `source` has
+        too is left out.
+
+    Raises
+    ------
+    SpecError
+        For an unknown preset, for files of both forms, and for what is wrong in them.
+    """
+    if is_preset(source):
+        return sparsim_yaml.load_preset(str(source if isinstance(source, str) else source[0]))  # type: ignore[index]
+    files = _load(source)
+    if _is_ours(files):
+        return sparsim_yaml.documents_from(files)
+    others = [] if is_preset(beside) else _load(beside)
+    if others and not _is_ours(others):
+        files = [*_without(others, {key for _, data in files for key in data}), *files]
+    return documents_from(files, for_search=True)
+
+
+def has_problem(source: Source) -> bool:
+    """Whether files hold what Timeloop's need to be read: a problem, or are no files of Timeloop's."""
+    if is_preset(source):
+        return True
+    files = _load(source)
+    return _is_ours(files) or any("problem" in data for _, data in files)
+
+
+def is_preset(source: Source) -> bool:
+    """Whether `source` is one name and no file."""
+    paths = [source] if isinstance(source, str | Path) else list(source)
+    return len(paths) == 1 and Path(paths[0]).suffix not in (".yaml", ".yml")
+
+
+def _load(source: Source) -> _Files:
+    paths = [source] if isinstance(source, str | Path) else list(source)
+    return [(str(path), load_yaml(path)) for path in paths]
+
+
+def _is_ours(files: _Files) -> bool:
+    ours = [path for path, data in files if sparsim_yaml.is_native(data)]
+    for path, _ in files:
+        if ours and path not in ours:
+            raise SpecError(f"{ours[0]} is a document of ours, {path} is not: give one kind only")
+    return bool(ours)
+
+
+def _without(files: _Files, keys: set[str]) -> _Files:
+    found: _Files = []
+    for path, data in files:
+        kept = YamlMap()
+        kept.lines = data.lines
+        kept.update({key: value for key, value in data.items() if key not in keys})
+        if kept:
+            found.append((path, kept))
+    return found

@@ -1,0 +1,131 @@
+"""The values of axes, and the points of their grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sparsim.errors import SpecError
+from sparsim.sweep.expressions import Expression, compile_expression
+from sparsim.sweep.study import MOST_VALUES, WORKLOAD, Axis, Study
+from sparsim.sweep.sweep_row import Point
+
+
+class AxisValues(NamedTuple):
+    """An axis with its values and its condition.
+
+    Attributes
+    ----------
+    name : str
+    values : tuple
+        Numbers, texts or lists; names of choices and networks.
+    when : Expression, optional
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    when: Expression | None = None
+
+
+def list_axes(study: Study) -> tuple[AxisValues, ...]:
+    """The axes of a study in their order, the networks last.
+
+    Raises
+    ------
+    SpecError
+        For axes without values, with values twice, and for conditions on later axes.
+    """
+    found: list[AxisValues] = []
+    for name, axis in study.axes.items():
+        path = f"sweep {study.name}: axes.{name}"
+        values = _values(axis, path)
+        _check_values(values, path)
+        when = None
+        if axis.when:
+            earlier = [other.name for other in found]
+            later = [other for other in study.axes if other not in earlier]
+            when = compile_expression(axis.when, (*earlier, *later), path)
+            for used in sorted(when.names & set(later)):
+                raise SpecError(f"the condition uses axis '{used}', which does not stand before", path=path)
+        found.append(AxisValues(name, values, when))
+    return (*found, AxisValues(WORKLOAD, tuple(study.workloads)))
+
+
+def _values(axis: Axis, path: str) -> tuple[Any, ...]:
+    kinds = [name for name in ("values", "range", "log2", "choices") if getattr(axis, name) is not None]
+    if len(kinds) != 1:
+        given = " and ".join(kinds) or "none"
+        raise SpecError(f"{given} given, one of values, range, log2 and choices is needed", path=path)
+    if axis.values is not None:
+        return axis.values
+    if axis.choices is not None:
+        if axis.paths:
+            raise SpecError("choices replace whole records and have no path", path=path)
+        return tuple(axis.choices)
+    if axis.log2 is not None:
+        low, high = axis.log2
+        for end in axis.log2:
+            if end < 1 or end & (end - 1):
+                raise SpecError(f"log2 has {end}, powers of two are expected", path=path)
+        return tuple(2**i for i in range(low.bit_length() - 1, high.bit_length()))
+    assert axis.range is not None
+    return _range(axis.range, path)
+
+
+def _range(given: Sequence[float], path: str) -> tuple[float, ...]:
+    if len(given) not in (2, 3):
+        raise SpecError(
+            f"range has {len(given)} numbers, [first, last] or [first, last, step] expected", path=path
+        )
+    first, last, step = (*given, 1.0)[:3]
+    if not all(map(math.isfinite, given)) or step <= 0:
+        raise SpecError("range needs finite numbers and a step above 0", path=path)
+    number = math.floor((last - first) / step + 1e-9) + 1
+    if number > MOST_VALUES:
+        raise SpecError(f"{number:.3g} values, allowed are {MOST_VALUES}", path=path)
+    values = [first + i * step for i in range(max(number, 0))]
+    return tuple(int(v) if float(v).is_integer() else v for v in values)
+
+
+def _check_values(values: Sequence[Any], path: str) -> None:
+    if not values:
+        raise SpecError("has no values, at least one is needed", path=path)
+    seen: set[str] = set()
+    for value in values:
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+            raise SpecError(f"has the value {value}, numbers, texts and lists are expected", path=path)
+        if repr(value) in seen:
+            raise SpecError(f"has the value {value!r} twice", path=path)
+        seen.add(repr(value))
+
+
+def grid_size(axes: Sequence[AxisValues]) -> int:
+    """How many points the grid has; an upper bound where axes have conditions."""
+    return math.prod(len(axis.values) for axis in axes)
+
+
+def grid(axes: Sequence[AxisValues]) -> Iterator[Point]:
+    """All points, the last axis running fastest; each once, also where conditions leave out axes."""
+    point: Point = {}
+
+    def below(i: int) -> Iterator[Point]:
+        if i == len(axes):
+            yield dict(point)
+            return
+        axis = axes[i]
+        values = axis.values if axis.when is None or axis.when(point) else (None,)
+        for value in values:
+            point[axis.name] = value
+            yield from below(i + 1)
+
+    return below(0)
+
+
+def apply_conditions(axes: Sequence[AxisValues], values: Mapping[str, Any]) -> Point:
+    """A point with None for the axes whose condition does not hold."""
+    point: Point = {}
+    for axis in axes:
+        holds = axis.when is None or axis.when(point)
+        point[axis.name] = values[axis.name] if holds else None
+    return point

@@ -1,0 +1,333 @@
+"""From a point of a sweep to hardware and a network: the base with the values of the axes in it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, NamedTuple
+
+import msgspec
+
+from sparsim.cache import digest_of, sources_digest
+from sparsim.errors import SpecError
+from sparsim.estimate.accelerator_energy import energy_table
+from sparsim.files.read_any import Source, has_problem, read_any
+from sparsim.hardware import Hardware, load_hardware
+from sparsim.machines.eyeriss import Chip
+from sparsim.machines.eyeriss.chip import check_chip
+from sparsim.records import Accelerator
+from sparsim.sweep.axes import AxisValues, list_axes
+from sparsim.sweep.energy_checks import check_settings
+from sparsim.sweep.expressions import Expression, compile_expression
+from sparsim.sweep.networks import LoadedNetwork, load_network, with_densities_of
+from sparsim.sweep.record_paths import ROOTS, Field, Holder, resolve_field, set_field
+from sparsim.sweep.study import METRICS, SHORT_NAMES, WORKLOAD, Study
+from sparsim.sweep.sweep_row import Point
+
+KEY_BYTES = 16
+DENSITY = "workload.density."  # paths of densities, by the dataspace
+MOST_CHECKED = 1000  # values of an axis that are converted before the first run
+
+
+class Derived(NamedTuple):
+    """A value computed from others: of the field at a path, or a new name that other expressions use."""
+
+    name: str
+    expression: Expression
+
+    @property
+    def is_field(self) -> bool:
+        return "." in self.name
+
+
+class Setting(NamedTuple):
+    """A path whose field takes the value of an axis or of a derived value."""
+
+    value: str
+    path: str
+
+
+@dataclass(frozen=True)
+class DesignSpace:
+    """A checked study: everything that its text names was found, nothing has been evaluated.
+
+    Attributes
+    ----------
+    study : Study
+    axes : tuple of AxisValues
+        Those of the study, and that of the networks.
+    base : dict
+        The records of the base by root.
+    overlays : dict of str to dict of str to dict
+        By axis and choice the records that replace those of the base.
+    networks : dict of str to LoadedNetwork
+    digests : dict of (str, str) to str
+        Of the overlays, by axis and choice.
+    settings : tuple of Setting
+    densities : tuple of Setting
+        Densities of networks that take values.
+    fields : dict of choices to dict of str to Field
+        The fields of `settings` by path, for each combination of choices.
+    derived : tuple of Derived
+        In an order in which each uses only those before it.
+    filters, limits : tuple of Expression
+    context : bytes
+        What every key of the study depends on.
+    """
+
+    study: Study
+    axes: tuple[AxisValues, ...]
+    base: Holder
+    overlays: dict[str, dict[str, Holder]]
+    networks: dict[str, LoadedNetwork]
+    digests: dict[tuple[str, str], str]
+    settings: tuple[Setting, ...]
+    densities: tuple[Setting, ...]
+    fields: dict[tuple[str, ...], dict[str, Field]]
+    derived: tuple[Derived, ...]
+    filters: tuple[Expression, ...]
+    limits: tuple[Expression, ...]
+    context: bytes
+
+    def values(self, point: Point) -> dict[str, Any]:
+        """The values of axes and derived names; those of axes without a value are left out."""
+        found = {name: value for name, value in point.items() if value is not None}
+        for each in self.derived:
+            if each.expression.names <= found.keys():
+                found[each.name] = each.expression(found)
+        return found
+
+    def refusal(self, point: Point) -> str:
+        """The filter that a point does not pass, or nothing."""
+        values = self.values(point) if self.filters else {}
+        for expression in self.filters:
+            if expression.names <= values.keys() and not expression(values):
+                return f"filter: {expression.text}"
+        return ""
+
+    def key(self, point: Point) -> str:
+        """Digest of all that the result of a point depends on, in hex.
+
+        Values of axes that only expressions use, and the names of axes, are no part of it.
+        """
+        values = self.values(point)
+        settings = (*self.settings, *self.densities)
+        said: list[Any] = [(s.path, values[s.value]) for s in settings if s.value in values]
+        said += [self.digests[axis, values[axis]] for axis in self.overlays if axis in values]
+        said.sort(key=repr)
+        said.append(self.networks[str(point[WORKLOAD])].digest)
+        digest = hashlib.blake2b(msgspec.json.encode(said), digest_size=KEY_BYTES, key=self.context)
+        return digest.hexdigest()
+
+    def records(self, point: Point) -> Holder:
+        """The records of a point's design. Raises SpecError for values that records refuse."""
+        values = self.values(point)
+        choices = tuple(str(values[axis]) for axis in self.overlays if axis in values)
+        holder = self._chosen(choices)
+        fields = self.fields[choices]
+        for setting in self.settings:
+            if setting.value in values:
+                holder = set_field(holder, fields[setting.path], values[setting.value])
+        return holder
+
+    def _chosen(self, choices: tuple[str, ...]) -> Holder:
+        return chosen_records(self.base, self.overlays, choices)
+
+    def hardware(self, point: Point) -> Hardware:
+        """The design of a point. Raises SpecError for designs that cannot be built."""
+        return build_hardware(self.records(point))
+
+    def network(self, point: Point) -> LoadedNetwork:
+        """The network of a point, with the densities that axes give it. Raises SpecError."""
+        network = self.networks[str(point[WORKLOAD])]
+        if not self.densities:
+            return network
+        values = self.values(point)
+        given = {s.path.removeprefix(DENSITY): values[s.value] for s in self.densities if s.value in values}
+        layers = tuple(with_densities_of(layer, given, network.name) for layer in network.layers)
+        return network._replace(layers=layers)
+
+
+def build_hardware(records: Holder) -> Hardware:
+    """Hardware from records. Raises SpecError for records that do not belong together."""
+    accelerator = build_accelerator(records)
+    if records.get("chip") is None:
+        return load_hardware(accelerator)
+    chip = Chip(records["chip"], accelerator)
+    check_chip(chip)
+    return load_hardware(chip)
+
+
+def build_accelerator(records: Holder) -> Accelerator:
+    """The accelerator of a design, its components estimated. Raises SpecError."""
+    components = records.get("components", ())
+    accelerator = Accelerator(
+        architecture=records["architecture"], policy=records.get("policy"), mapspace=records.get("mapspace"),
+        energy=None if components else records.get("energy"), components=components,
+    )  # fmt: skip
+    energy_table(accelerator)
+    return accelerator
+
+
+def load_design_space(study: Study) -> DesignSpace:
+    """Load what a study names and check all of it.
+
+    Raises
+    ------
+    SpecError
+        For everything that is wrong in the study, before any point is evaluated.
+    """
+    where = f"sweep {study.name}"
+    axes = list_axes(study)
+    first = next(iter(study.workloads.values())).source
+    base = read_records(study.base, () if has_problem(study.base) else first)
+    if "architecture" not in base:
+        raise SpecError("the base has no architecture", path=where)
+    if "chip" in base and study.search.to_dict().keys() - {"objective"}:
+        text = "mappings of chips are planned: only 'objective' can be chosen of a search"
+        raise SpecError(text, path=f"{where}: search")
+    networks = {
+        name: load_network(name, network, study.base, where) for name, network in study.workloads.items()
+    }
+    overlays = _overlays(study)
+    derived = _derived(study, [axis.name for axis in axes], where)
+    settings = [Setting(name, path) for name, axis in study.axes.items() for path in axis.paths]
+    settings += [Setting(each.name, each.name) for each in derived if each.is_field]
+    densities = [setting for setting in settings if setting.path.startswith(DENSITY)]
+    _check_densities(densities, axes, networks, where)
+    settings = [setting for setting in settings if setting not in densities]
+    fields = {}
+    for choices in _combinations(study, overlays):
+        holder = chosen_records(base, overlays, choices)
+        found = {s.path: _field(s.path, holder, f"{where}: axes.{s.value}") for s in settings}
+        check_settings(study, settings, found, holder, where)
+        fields[choices] = found
+    _check_values(axes, settings, fields, where)
+    names = [axis.name for axis in axes] + [each.name for each in derived if not each.is_field]
+    filters = tuple(compile_expression(text, names, f"{where}: filters") for text in study.filters)
+    known = [*names, *METRICS, *study.attributes, *SHORT_NAMES]
+    limits = tuple(compile_expression(text, known, f"{where}: limits") for text in study.limits)
+    digests = {
+        (axis, choice): digest_of(*_said(records))
+        for axis, choices in overlays.items()
+        for choice, records in choices.items()
+    }
+    return DesignSpace(
+        study, axes, base, overlays, networks, digests, tuple(settings), tuple(densities), fields, derived,
+        filters, limits, _context(study, base),
+    )  # fmt: skip
+
+
+def chosen_records(base: Holder, overlays: dict[str, dict[str, Holder]], choices: Sequence[str]) -> Holder:
+    """The base with the records of one choice per axis; choices of axes without a value are left out."""
+    holder = base
+    left = list(choices)
+    for options in overlays.values():
+        if left and left[0] in options:
+            holder = {**holder, **options[left.pop(0)]}
+    return holder
+
+
+def _combinations(study: Study, overlays: dict[str, dict[str, Holder]]) -> Iterator[tuple[str, ...]]:
+    """All combinations of choices, with and without those of axes that have a condition."""
+    options = [
+        [*((choice,) for choice in choices), *([()] if study.axes[axis].when else [])]
+        for axis, choices in overlays.items()
+    ]
+    for parts in itertools.product(*options):
+        yield tuple(itertools.chain.from_iterable(parts))
+
+
+def read_records(source: Source, beside: Source = ()) -> dict[str, Any]:
+    """The records of a preset or of files, by root; those that they do not mention are left out."""
+    documents = read_any(source, beside)
+    found = {root: getattr(documents, root) for root in ROOTS}
+    return {root: record for root, record in found.items() if record}
+
+
+def _overlays(study: Study) -> dict[str, dict[str, Holder]]:
+    found: dict[str, dict[str, Holder]] = {}
+    for name, axis in study.axes.items():
+        if axis.choices is not None:
+            found[name] = {
+                choice: _overlay(read_records(files, study.base) if files else {})
+                for choice, files in axis.choices.items()
+            }
+    return found
+
+
+def _overlay(records: dict[str, Any]) -> Holder:
+    """Energies replace components and the other way round: a design has one of them."""
+    if "energy" in records:
+        return {"components": (), **records}
+    return {"energy": None, **records} if "components" in records else records
+
+
+def _field(path: str, holder: Holder, where: str) -> Field:
+    try:
+        return resolve_field(path, holder)
+    except SpecError as error:
+        raise error.within(where) from None
+
+
+def _check_values(
+    axes: Sequence[AxisValues], settings: Sequence[Setting], fields: dict[Any, dict[str, Field]], where: str
+) -> None:
+    """Refuse values that are of another type than the field which takes them."""
+    values = {axis.name: axis.values for axis in axes}
+    for found in fields.values():
+        for setting in settings:
+            for value in values.get(setting.value, ())[:MOST_CHECKED]:
+                try:
+                    found[setting.path].convert(value)
+                except SpecError as error:
+                    raise error.within(f"{where}: axes.{setting.value}") from None
+
+
+def _check_densities(
+    densities: Sequence[Setting], axes: Sequence[AxisValues], networks: dict[str, LoadedNetwork], where: str
+) -> None:
+    """Refuse densities of dataspaces that a network does not have, and those outside 0 to 1."""
+    values = {axis.name: axis.values for axis in axes}
+    for setting in densities:
+        for network in networks.values():
+            for value in values.get(setting.value, (1.0,)):
+                given = {setting.path.removeprefix(DENSITY): value}
+                with_densities_of(network.layers[0], given, f"{where}: axes.{setting.value}")
+
+
+def _derived(study: Study, axes: Sequence[str], where: str) -> tuple[Derived, ...]:
+    path = f"{where}: derive"
+    names = list(study.derive)
+    known = [*axes, *(name for name in names if "." not in name)]
+    for name in names:
+        if name in axes:
+            raise SpecError(f"'{name}' is an axis and cannot be derived", path=path)
+    found = {
+        name: Derived(name, compile_expression(text, known, f"{path}.{name}"))
+        for name, text in study.derive.items()
+    }
+    graph = {name: each.expression.names & set(names) for name, each in found.items()}
+    try:
+        order = tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        circle = " -> ".join(error.args[1])
+        raise SpecError(f"values are derived from each other: {circle}", path=path) from None
+    return tuple(found[name] for name in order)
+
+
+def _context(study: Study, base: Holder) -> bytes:
+    search = study.search.to_dict()
+    said = (sources_digest(), _said(base), search, study.seed, study.clock_mhz)
+    return hashlib.blake2b(digest_of(*said).encode(), digest_size=32).digest()
+
+
+def _said(records: Holder) -> list[tuple[str, Any]]:
+    """Records as plain data, in the order of roots."""
+    return [
+        (root, [c.digest() for c in value] if isinstance(value, tuple) else value and value.digest())
+        for root, value in sorted(records.items())
+    ]

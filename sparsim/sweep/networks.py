@@ -1,0 +1,90 @@
+"""The networks of a sweep: their layers, with the densities and documents that a study gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+
+from sparsim.cache import digest_of
+from sparsim.errors import SpecError, near
+from sparsim.files.read_any import Source, read_any
+from sparsim.records import Density, Layer
+from sparsim.sweep.study import Network
+
+BASE = "base"  # the source of a network whose layers are in the base's own files
+PER_LAYER = ("policy", "mapspace", "architecture", "energy", "components")
+
+
+class LoadedNetwork(NamedTuple):
+    """A network of a study.
+
+    Attributes
+    ----------
+    name : str
+    layers : tuple of Layer
+    overlays : dict of str to dict
+        By the name of a layer the records that hold for it alone.
+    attributes : dict of str to number or text
+    digest : str
+        Of layers and overlays; not of names and attributes.
+    inferences : int
+        Samples that one run of the layers computes, their dim N.
+    """
+
+    name: str
+    layers: tuple[Layer, ...]
+    overlays: Mapping[str, Mapping[str, Any]]
+    attributes: Mapping[str, float | str]
+    digest: str
+    inferences: int
+
+
+def load_network(name: str, network: Network, base: Source, where: str) -> LoadedNetwork:
+    """Load the layers of a network; `base` is what files of Timeloop's are read beside.
+
+    Raises
+    ------
+    SpecError
+        For unknown workloads, layers and dataspaces, and for what is wrong in the files.
+    """
+    path = f"{where}: workloads.{name}"
+    documents = read_any(base if network.source == BASE else network.source, base)
+    layers = documents.layers
+    if not layers:
+        raise SpecError(f"'{network.source}' has no layers", path=path)
+    known = [layer.name for layer in layers]
+    for wanted in (*network.layers, *network.layer_documents):
+        if wanted not in known:
+            raise SpecError(f"unknown layer '{wanted}'", path=path, hint=near(wanted, known))
+    if network.layers:
+        layers = tuple(layer for layer in layers if layer.name in network.layers)
+    layers = tuple(with_densities_of(layer, network.densities, path) for layer in layers)
+    overlays = {}
+    for layer, files in network.layer_documents.items():
+        found = read_any(files, base)
+        overlays[layer] = {root: getattr(found, root) for root in PER_LAYER if getattr(found, root)}
+    said = [replace(layer, name="").digest() for layer in layers]
+    extra = [
+        [(i, root, [x.digest() for x in records] if isinstance(records, tuple) else records.digest())
+         for root, records in sorted(overlays.get(layer.name, {}).items())]
+        for i, layer in enumerate(layers)
+    ]  # fmt: skip
+    inferences = min((layer.bounds.get("N", 1) for layer in layers), default=1)
+    return LoadedNetwork(name, layers, overlays, network.attributes, digest_of(said, extra), int(inferences))
+
+
+def with_densities_of(layer: Layer, densities: Mapping[str, float], path: str) -> Layer:
+    known = [dataspace.name for dataspace in layer.shape.dataspaces]
+    changed = dict(layer.densities)
+    for name, value in densities.items():
+        if name not in known:
+            raise SpecError(f"unknown dataspace '{name}'", path=f"{path}.densities", hint=near(name, known))
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise SpecError(f"density of {name} is {value!r}, a number is expected", path=path)
+        try:
+            changed[name] = Density(density=float(value))
+        except SpecError as error:
+            raise error.within(f"{path}.densities.{name}") from None
+    return replace(layer, densities=changed) if densities else layer

@@ -1,0 +1,222 @@
+"""What a point of a sweep costs: its design built, its layers mapped, and the metrics of the network."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
+from sparsim.files.read_any import read_any
+from sparsim.hardware import Hardware, NetworkCost
+from sparsim.hardware.accelerator_plan import AcceleratorPlan, MappedAccelerator
+from sparsim.hardware.eyeriss_plan import EyerissChip
+from sparsim.hardware.interface import UM2_PER_MM2
+from sparsim.hardware.layer_costs import PJ_PER_UJ
+from sparsim.records import Accelerator, Layer, Mapping, edp_j_cycles, macs
+from sparsim.sweep.design_space import DesignSpace, build_accelerator, build_hardware
+from sparsim.sweep.networks import LoadedNetwork
+from sparsim.sweep.record_paths import Holder
+from sparsim.sweep.sweep_row import Point, Row
+
+PJ_PER_J = 1e12
+HZ_PER_MHZ = 1e6
+_REFUSALS = (MappingError, EmptyMapspaceError, SpecError)
+Part = tuple[Hardware, tuple[Layer, ...]]
+
+
+class PointEvaluator:
+    """Evaluates points of one design space. It is sent to workers, and what it learns stays there.
+
+    Parameters
+    ----------
+    space : DesignSpace
+    """
+
+    def __init__(self, space: DesignSpace) -> None:
+        self.space = space
+        self._plans: dict[Any, FixedPlan] = {}
+        self._mappings: dict[str, tuple[Mapping, ...]] = {}
+        if space.study.search.mappings is not None:
+            self._mappings = {name: find_mappings(space, each) for name, each in space.networks.items()}
+
+    def evaluate(self, point: Point, rung: int = 0) -> Row:
+        """The result of a point with the search budget number `rung`. Never raises, but for Ctrl-C."""
+        return self._guarded(point, lambda key: self._evaluated(key, point, rung))
+
+    def bound(self, point: Point) -> Row:
+        """The area of a point's design, and what none of its mappings is below, without a search."""
+        return self._guarded(point, lambda key: self._bounded(key, point))
+
+    def _guarded(self, point: Point, work: Callable[[str], Row]) -> Row:
+        key = self.space.key(point)
+        try:
+            return work(key)
+        except _REFUSALS as error:
+            return Row(key, "infeasible", str(error))
+        except Exception:
+            return Row(key, "failed", traceback.format_exc())
+
+    def _bounded(self, key: str, point: Point) -> Row:
+        records, network = self.space.records(point), self.space.network(point)
+        hardware = build_hardware(records)
+        bounds = [part.lower_bounds(layers) for part, layers in split(hardware, network, records)]
+        energy = math.fsum(float(value) for bound in bounds for value in bound.energy_pj)
+        cycles = math.fsum(float(value) for bound in bounds for value in bound.cycles)
+        return Row(
+            key, "bound", metrics={"area_mm2": area_mm2(hardware)},
+            bounds={"energy_pj": energy, "cycles": cycles}, is_final=False,
+        )  # fmt: skip
+
+    def _evaluated(self, key: str, point: Point, rung: int) -> Row:
+        records, network = self.space.records(point), self.space.network(point)
+        if self.space.study.search.mappings is not None:
+            return self._fixed(key, records, network)
+        hardware = build_hardware(records)
+        search = self.space.study.search
+        options: dict[str, Any] = {}
+        if isinstance(hardware, MappedAccelerator):
+            options = {
+                "evaluations": search.budgets[rung], "method": search.method, "seed": self.space.study.seed,
+            }  # fmt: skip
+        costs = [
+            part.cost(layers, objective=search.objective, **options)
+            for part, layers in split(hardware, network, records)
+        ]
+        cost = NetworkCost(tuple(layer for each in costs for layer in each.layers), hardware.area_um2)
+        names = dict.fromkeys(name for layer in cost.layers for name in layer.energy_pj)
+        components = {name: cost.component_uj(name) * PJ_PER_UJ for name in names}
+        gaps = [layer.gap for layer in cost.layers]
+        gap = None if any(each is None for each in gaps) else max(each or 0.0 for each in gaps)
+        is_final = gap in (0.0, None) or rung + 1 >= len(search.budgets)
+        metrics = self._metrics(cost.energy_pj, cost.cycles, cost.utilization, hardware, network, gap)
+        return Row(key, "ok", metrics=metrics, components=components, is_final=is_final)
+
+    def _fixed(self, key: str, records: Holder, network: LoadedNetwork) -> Row:
+        accelerator = build_accelerator(records)
+        said = (
+            network.name,
+            tuple(layer.digest() for layer in network.layers) if self.space.densities else "",
+        )
+        plan = self._plans.get(said)
+        if plan is None:
+            plan = self._plans[said] = FixedPlan(self.space, network, self._mappings[network.name])
+        components, energy, cycles, utilization = plan.cost(accelerator)
+        metrics = self._metrics(energy, cycles, utilization, MappedAccelerator(accelerator), network, None)
+        return Row(key, "ok", metrics=metrics, components=components)
+
+    def _metrics(
+        self, energy_pj: float, cycles: float, utilization: float, hardware: Hardware, network: LoadedNetwork,
+        gap: float | None,
+    ) -> dict[str, float]:  # fmt: skip
+        number = sum(macs(layer) for layer in network.layers)
+        found = {
+            "energy_pj": energy_pj,
+            "cycles": cycles,
+            "edp_j_cycles": float(edp_j_cycles(energy_pj, cycles)),
+            "area_mm2": area_mm2(hardware),
+            "pj_per_mac": energy_pj / number,
+            "utilization": utilization,
+            "inferences_per_j": network.inferences * PJ_PER_J / energy_pj if energy_pj else math.inf,
+        }
+        clock_mhz = self.space.study.clock_mhz
+        if clock_mhz is None and isinstance(hardware, EyerissChip):
+            clock_mhz = hardware.chip.spec.clock_mhz
+        if clock_mhz is not None:
+            found["inferences_per_s"] = network.inferences * clock_mhz * HZ_PER_MHZ / cycles
+        if gap is not None:
+            found["gap"] = gap
+        return found
+
+
+class FixedPlan:
+    """A network whose mappings are the same on all designs, for designs that differ in numbers.
+
+    Parameters
+    ----------
+    space : DesignSpace
+    network : LoadedNetwork
+    mappings : tuple of Mapping
+        One per layer.
+    """
+
+    def __init__(self, space: DesignSpace, network: LoadedNetwork, mappings: tuple[Mapping, ...]) -> None:
+        if network.overlays:
+            text = "layers with documents of their own have no fixed mappings"
+            raise SpecError(text, path=f"workload {network.name}")
+        hardware = MappedAccelerator(build_accelerator(space.base))
+        self._plan: AcceleratorPlan = hardware.plan(network.layers, mappings=mappings)
+        self._densities = self._plan.densities
+        cost = hardware.cost(network.layers, mappings=mappings)
+        units = _units(hardware.accelerator)
+        self._busy = math.fsum(layer.utilization * layer.cycles * units for layer in cost.layers)
+
+    def cost(self, accelerator: Accelerator) -> tuple[dict[str, float], float, float, float]:
+        """Energy by component, energy in pJ, cycles and utilization. Raises MappingError and SpecError."""
+        components, costs = self._plan.on(accelerator).level_energy_pj(self._densities)
+        energy_pj, cycles = math.fsum(costs.energy_pj.tolist()), float(costs.cycles.sum())
+        return components, energy_pj, cycles, self._busy / (cycles * _units(accelerator))
+
+
+def _units(accelerator: Accelerator) -> int:
+    """Arithmetic units of all instances."""
+    arch = accelerator.architecture
+    return math.prod(arch.total_mesh(len(arch.storage)))
+
+
+def find_mappings(space: DesignSpace, network: LoadedNetwork) -> tuple[Mapping, ...]:
+    """The mappings that a study keeps for all points, one per layer.
+
+    Raises
+    ------
+    SpecError
+        For layers without a mapping, and files that hold none.
+    MappingError
+        If the base has no mapping of a layer.
+    """
+    search = space.study.search
+    if search.mappings == "base":
+        hardware = MappedAccelerator(build_accelerator(space.base))
+        cost = hardware.cost(
+            network.layers, objective=search.objective, method=search.method,
+            evaluations=search.budgets[-1], seed=space.study.seed,
+        )  # fmt: skip
+        return tuple(layer.mapping for layer in cost.layers if layer.mapping is not None)
+    assert isinstance(search.mappings, dict)
+    return tuple(_given_mapping(search.mappings, layer, space) for layer in network.layers)
+
+
+def _given_mapping(given: dict[str, str], layer: Layer, space: DesignSpace) -> Mapping:
+    where = f"sweep {space.study.name}: search.mappings"
+    if layer.name not in given:
+        raise SpecError(f"no mapping of layer '{layer.name}'", path=where)
+    text = given[layer.name]
+    if Path(text).suffix in (".yaml", ".yml"):
+        mapping = read_any(text, space.study.base).mapping
+        if mapping is None:
+            raise SpecError(f"{text} holds no mapping", path=where)
+        return mapping
+    return Mapping.parse(text)
+
+
+def split(hardware: Hardware, network: LoadedNetwork, records: Holder) -> Iterator[Part]:
+    """Hardware and layers, in order: layers with records of their own run on an accelerator of their own."""
+    together: list[Layer] = []
+    for layer in network.layers:
+        own = network.overlays.get(layer.name)
+        if own is None:
+            together.append(layer)
+            continue
+        if together:
+            yield hardware, tuple(together)
+            together = []
+        yield build_hardware({**records, **own}), (layer,)
+    if together:
+        yield hardware, tuple(together)
+
+
+def area_mm2(hardware: Hardware) -> float:
+    """Area of a design in mm2; 0 where no area is known."""
+    return math.fsum(hardware.area_um2.values()) / UM2_PER_MM2

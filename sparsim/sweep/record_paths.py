@@ -1,0 +1,242 @@
+"""Fields of records by a path of names: `architecture.shared_glb.size_words`, `components.glb.node_nm`.
+
+A step is a field, the name of an item of a list (a level, a component, a part, a network of a chip), a key of
+a dict, or the index of an item. The first step is one of `ROOTS`, or what is found below one of them only:
+`PE.mesh`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from sparsim.errors import SpecError, near
+from sparsim.estimate.estimator_registry import DEFAULT, find
+from sparsim.records.architecture import Compute, Storage
+from sparsim.records.component import COMPOUND, Component
+from sparsim.records.record import Record
+
+ROOTS = ("architecture", "components", "policy", "energy", "mapspace", "chip")
+_NAMES = ("name", "level", "role")  # the fields that an item of a list is found by
+_RENAMED = {
+    "datawidth": "word_bits", "data_width": "word_bits", "technology": "node_nm", "entries": "depth",
+    "meshx": "mesh_x", "meshy": "mesh_y", "size_kb": "size_kib", "sizekb": "size_kib",
+}  # fmt: skip
+Holder = Mapping[str, Any]
+"""The records of a design by root; those of `components` are a tuple."""
+
+
+class Field(NamedTuple):
+    """A field that a path leads to, checked on one design.
+
+    Attributes
+    ----------
+    path : str
+        As it was given, with the root in front.
+    steps : tuple of str and int
+        Fields and indices from the root to the field.
+    kind : type
+        What values of the field are converted to.
+    setter : callable, optional
+        Makes the value of the field of what is given and the record that has the field.
+    """
+
+    path: str
+    steps: tuple[str | int, ...]
+    kind: Any
+    setter: Callable[[Any, Any], Any] | None = None
+
+    @property
+    def root(self) -> str:
+        return str(self.steps[0])
+
+    def convert(self, value: Any) -> Any:
+        """The value in the field's type. Raises SpecError for values of other types."""
+        if self.setter is None and str(self.steps[-1]) == "node_nm" and isinstance(value, str):
+            value = value.strip().lower().removesuffix("nm")
+            value = float(value) if value.replace(".", "", 1).isdigit() else value
+        try:
+            return msgspec.convert(value, self.kind)
+        except msgspec.ValidationError as error:
+            text = str(error)
+            raise SpecError(f"is {value!r}: {text[:1].lower()}{text[1:]}", path=self.path) from None
+
+
+def resolve_field(path: str, holder: Holder) -> Field:
+    """Find the field that `path` names.
+
+    Raises
+    ------
+    SpecError
+        If the path matches nothing, or things below several roots.
+    """
+    steps = path.replace("[", ".").replace("]", "").split(".")
+    if not all(steps):
+        raise SpecError(f"'{path}' is no path, names with dots between them are expected")
+    if steps[0] in ROOTS or steps[0] == "arch":
+        root = "architecture" if steps[0] == "arch" else steps[0]
+        return _below(root, steps[1:], path, holder)
+    found, errors = [], []
+    for root in ROOTS:
+        try:
+            found.append(_below(root, steps, path, holder))
+        except SpecError as error:
+            errors.append(error)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise SpecError(
+            f"'{path}' is found {len(found)} times", hint="write " + " or ".join(f.path for f in found)
+        )
+    known = [name for root in ROOTS for name in _known(holder.get(root))]
+    raise SpecError(f"path '{path}' matches nothing", hint=near(steps[0], (*ROOTS, *known)))
+
+
+def _below(root: str, steps: list[str], path: str, holder: Holder) -> Field:
+    value = holder.get(root)
+    full = path if path.split(".")[0] == root else f"{root}.{'.'.join(steps)}"
+    if not value:
+        raise SpecError(f"path '{path}' matches nothing, the base has no '{root}'")
+    if not steps:
+        raise SpecError(f"path '{path}' names no field", hint=near("", _known(value)))
+    taken: list[str | int] = [root]
+    kind: Any = None
+    for i, step in enumerate(steps):
+        if i == len(steps) - 1 and (virtual := _virtual(value, step)):
+            name, setter, given = virtual
+            return Field(full, (*taken, name), given, setter)
+        following = _step(value, step)
+        if following is None:
+            raise SpecError(f"path '{path}' matches nothing at '{step}'", hint=near(step, _known(value)))
+        names, value, kind = following
+        taken += names
+    return Field(full, tuple(taken), kind)
+
+
+def _step(value: Any, step: str) -> tuple[tuple[str | int, ...], Any, Any] | None:
+    """Steps, value and type that a name leads to from `value`; None if there is no such thing."""
+    if isinstance(value, Record):
+        return _from_record(value, step)
+    if isinstance(value, dict):
+        return ((step,), value[step], Any) if step in value else None
+    if isinstance(value, tuple):
+        if step.lstrip("-").isdigit():
+            index = int(step)
+            return ((index,), value[index], type(value[index])) if -len(value) <= index < len(value) else None
+        for index, item in enumerate(value):
+            if any(getattr(item, name, None) == step for name in _NAMES):
+                return (index,), item, type(item)
+    return None
+
+
+def _from_record(value: Record, step: str) -> tuple[tuple[str | int, ...], Any, Any] | None:
+    fields = {field.encode_name: field for field in msgspec.structs.fields(value)}
+    name = _spelling(step, fields)
+    if name in fields:
+        field = fields[name]
+        return (field.name,), getattr(value, field.name), field.type
+    for field in fields.values():  # the item of a list by its name, or the record by its name
+        held = getattr(value, field.name)
+        if isinstance(held, tuple) and (inside := _step(held, step)) and not step.lstrip("-").isdigit():
+            return (field.name, *inside[0]), inside[1], inside[2]
+        if isinstance(held, Record) and getattr(held, "name", None) == step:
+            return (field.name,), held, field.type
+    if isinstance(value, Component) and step in _attributes(value):
+        return ("attributes", step), value.attributes.get(step), int | float | str
+    return None
+
+
+def _attributes(component: Component) -> tuple[str, ...]:
+    if component.class_name == COMPOUND:
+        return ()
+    estimator = find(component, component.rules or DEFAULT)
+    return tuple(dict.fromkeys((*estimator.__struct_fields__, *component.attributes)))
+
+
+def _spelling(step: str, known: Mapping[str, object]) -> str:
+    """The name of a field for other spellings of it."""
+    if step in known:
+        return step
+    name = step.replace("-", "_").lower()
+    return _RENAMED.get(name, name)
+
+
+def _depth(depth: int, level: Any) -> int:
+    return int(depth * level.block_size)
+
+
+def _size_kib(kib: float, level: Any) -> int:
+    return int(kib * 8192 // level.word_bits)
+
+
+def _mesh_x(x: int, level: Any) -> tuple[int, int]:
+    return x, level.mesh[1]
+
+
+def _mesh_y(y: int, level: Any) -> tuple[int, int]:
+    return level.mesh[0], y
+
+
+_VIRTUAL: dict[str, tuple[str, Callable[[Any, Any], Any], Any]] = {
+    "depth": ("size_words", _depth, int),  # what a path may name, by the field that keeps it
+    "size_kib": ("size_words", _size_kib, float),
+    "mesh_x": ("mesh", _mesh_x, int),
+    "mesh_y": ("mesh", _mesh_y, int),
+}
+
+
+def _virtual(value: Any, step: str) -> tuple[str, Callable[[Any, Any], Any], Any] | None:
+    """A quantity that is kept as another field: (field, setter, type)."""
+    name = step.replace("-", "_").lower()
+    found = _VIRTUAL.get(_RENAMED.get(name, name))
+    if found is not None and isinstance(value, Storage | Compute) and hasattr(value, found[0]):
+        return found
+    return None
+
+
+def _known(value: Any) -> list[str]:
+    """The names that may follow `value` in a path."""
+    if isinstance(value, Record):
+        fields = [field.encode_name for field in msgspec.structs.fields(value)]
+        inner = [name for f in value.__struct_fields__ for name in _item_names(getattr(value, f))]
+        extra = list(_attributes(value)) if isinstance(value, Component) else []
+        return [*fields, *inner, *extra]
+    if isinstance(value, dict):
+        return list(value)
+    return _item_names(value)
+
+
+def _item_names(value: Any) -> list[str]:
+    items = value if isinstance(value, tuple) else (value,)
+    return [
+        getattr(item, name)
+        for item in items
+        if isinstance(item, Record)
+        for name in _NAMES
+        if isinstance(getattr(item, name, None), str)
+    ]
+
+
+def set_field(holder: Holder, field: Field, value: Any) -> dict[str, Any]:
+    """The records with another value of `field`. Raises SpecError for values that a record refuses."""
+    root = field.root
+    return {**holder, root: _replaced(holder[root], field.steps[1:], field.convert(value), field.setter)}
+
+
+def _replaced(
+    at: Any, steps: tuple[str | int, ...], value: Any, setter: Callable[[Any, Any], Any] | None
+) -> Any:
+    step, rest = steps[0], steps[1:]
+    if isinstance(at, Record):
+        old = getattr(at, str(step))
+        given = value if rest or setter is None else setter(value, at)
+        new = _replaced(old, rest, value, setter) if rest else given
+        return replace(at, **{str(step): new})
+    if isinstance(at, dict):
+        return {**at, step: _replaced(at[step], rest, value, setter) if rest else value}
+    index = int(step)
+    new = _replaced(at[index], rest, value, setter) if rest else value
+    return (*at[:index], new, *at[index + 1 :]) if index != -1 else (*at[:-1], new)

@@ -1,0 +1,229 @@
+"""What a sweep asks for: a base, axes, networks, objectives, and how points are chosen and evaluated."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from sparsim.errors import SpecError, near
+from sparsim.records.number_limits import check_real, check_whole
+from sparsim.records.objective import objective_names
+from sparsim.records.record import Record
+
+WORKLOAD = "workload"  # the axis of the networks
+METRICS = {  # what is known of an evaluated point, and what is better
+    "energy_pj": "min", "cycles": "min", "edp_j_cycles": "min", "area_mm2": "min", "pj_per_mac": "min",
+    "utilization": "max", "inferences_per_s": "max", "inferences_per_j": "max", "gap": "min",
+}  # fmt: skip
+SHORT_NAMES = {
+    "energy": "energy_pj", "delay": "cycles", "latency": "cycles", "edp": "edp_j_cycles", "area": "area_mm2",
+    "energy_per_mac": "pj_per_mac", "utilisation": "utilization", "throughput": "inferences_per_s",
+}  # fmt: skip
+MOST_VALUES = 1_000_000  # of one axis
+
+Direction = Literal["min", "max"]
+SamplerName = Literal["grid", "random", "sobol", "halton", "latin-hypercube", "nsga2", "tpe"]
+
+
+class Axis(Record, frozen=True, kw_only=True):
+    """One axis of a design space, with one of `values`, `range`, `log2` and `choices`.
+
+    Parameters
+    ----------
+    path : str or tuple of str
+        The fields that take the axis' value; none for an axis that only derived values use.
+    values : tuple, optional
+        The values themselves.
+    range : tuple of two or three numbers, optional
+        First and last value, and the step between values, default 1.
+    log2 : tuple of two int, optional
+        All powers of two from the first to the second.
+    choices : dict of str to documents, optional
+        By name the preset or the files whose records replace those of the base.
+    when : str, optional
+        A condition on earlier axes; where it does not hold, the axis has no value and the base is kept.
+    """
+
+    path: str | tuple[str, ...] = ()
+    values: tuple[Any, ...] | None = None
+    range: tuple[float, ...] | None = None
+    log2: tuple[int, int] | None = None
+    choices: dict[str, str | tuple[str, ...]] | None = None
+    when: str = ""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (self.path,) if isinstance(self.path, str) else self.path
+
+
+class Network(Record, frozen=True, kw_only=True):
+    """A network to run.
+
+    Parameters
+    ----------
+    source : str
+        A workload that comes with the package, or the file of one.
+    layers : tuple of str, optional
+        The layers to take, by name; all of them by default.
+    densities : dict of str to float, optional
+        Densities by dataspace that replace those of all layers.
+    attributes : dict of str to number or text, optional
+        What is known of the network besides, such as its accuracy; objectives and limits may use it.
+    layer_documents : dict of str to documents, optional
+        By the name of a layer the files whose records hold for it in place of the base's, such as a mapspace.
+    """
+
+    source: str
+    layers: tuple[str, ...] = ()
+    densities: dict[str, float] = {}
+    attributes: dict[str, float | str] = {}
+    layer_documents: dict[str, str | tuple[str, ...]] = {}
+
+
+class Search(Record, frozen=True, kw_only=True):
+    """How mappings are found. Budgets are counts, so that results do not depend on the machine.
+
+    Parameters
+    ----------
+    objective : str or tuple of str, default "edp"
+        What the mapping of a layer makes small.
+    method : {"auto", "exhaustive", "random", "local"}, default "auto"
+    evaluations : int or tuple of int, optional
+        Mappings that each method may evaluate; several numbers are budgets that a point gets one after the
+        other, as long as it may still enter the front.
+    mappings : {"base"} or dict of str to str, optional
+        Mappings that are kept for all points, in place of a search: those that are best on the base, or by
+        the name of a layer a file or the loop notation.
+    """
+
+    objective: str | tuple[str, ...] = "edp"
+    method: Literal["auto", "exhaustive", "random", "local"] = "auto"
+    evaluations: int | tuple[int, ...] | None = None
+    mappings: Literal["base"] | dict[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        objective_names(self.objective)
+        for number in self.budgets:
+            check_whole("sweep.search", "evaluations", number, 1)
+        if list(self.budgets) != sorted(set(self.budgets), key=lambda n: n or 0):
+            raise SpecError("evaluations have to grow from one to the next", path="sweep.search")
+        if isinstance(self.mappings, str) and self.mappings != "base":
+            raise SpecError(
+                f"mappings is '{self.mappings}', 'base' or mappings by layer expected", path="sweep.search"
+            )
+
+    @property
+    def budgets(self) -> tuple[int | None, ...]:
+        if isinstance(self.evaluations, tuple):
+            return self.evaluations or (None,)
+        return (self.evaluations,)
+
+
+class Sampler(Record, frozen=True, kw_only=True):
+    """Which points of the space are evaluated.
+
+    Parameters
+    ----------
+    kind : {"grid", "random", "sobol", "halton", "latin-hypercube", "nsga2", "tpe"}, default "grid"
+    points : int, optional
+        How many, for all but the grid.
+    population : int, default 50
+        Points that nsga2 and tpe ask for at once. It belongs to the study: results of a generation do not
+        depend on the number of workers.
+    """
+
+    kind: SamplerName = "grid"
+    points: int | None = None
+    population: int | None = None
+
+    def __post_init__(self) -> None:
+        where = "sweep.sampler"
+        check_whole(where, "points", self.points, 1)
+        check_whole(where, "population", self.population, 1)
+        if self.kind == "grid" and self.points is not None:
+            raise SpecError("a grid has all points, 'points' is for other samplers", path=where)
+        if self.kind != "grid" and self.points is None:
+            raise SpecError(f"'points' is missing, {self.kind} needs a number of points", path=where)
+        if self.population is not None and self.kind not in ("nsga2", "tpe"):
+            raise SpecError(f"'population' is for nsga2 and tpe, the sampler is {self.kind}", path=where)
+
+
+class Study(Record, frozen=True, kw_only=True):
+    """A sweep over a design space.
+
+    Parameters
+    ----------
+    name : str
+    base : str or tuple of str
+        A preset, or the files of a design.
+    workloads : dict of str to Network
+        The networks by name; an axis of their own, called `workload`.
+    axes : dict of str to Axis
+    derive : dict of str to str
+        Values by path, or by a new name that other expressions may use, computed from those of axes.
+    filters : tuple of str
+        What must hold for a point to be evaluated, from values of axes.
+    limits : tuple of str
+        What must hold of an evaluated point, from metrics, attributes and values of axes.
+    objectives : dict of str to {"min", "max"}
+        Metrics and attributes that the front is made of.
+    search : Search
+    sampler : Sampler
+    seed : int, default 0
+        Of samplers and searches.
+    constant_energies : bool, default False
+        Whether sizes may be swept although the energies of a level are constants.
+    skip_dominated : bool, default True
+        Whether points whose lower bounds are dominated by an evaluated point are not evaluated.
+    clock_mhz : float, optional
+        Clock of the designs, for inferences per second; a chip has its own.
+    seconds_per_point : float, default 3600
+        After how long a worker is taken to hang.
+    """
+
+    name: str = "sweep"
+    base: str | tuple[str, ...]
+    workloads: dict[str, Network]
+    axes: dict[str, Axis]
+    derive: dict[str, str] = {}
+    filters: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    objectives: dict[str, Direction]
+    search: Search = Search()
+    sampler: Sampler = Sampler()
+    seed: int = 0
+    constant_energies: bool = False
+    skip_dominated: bool = True
+    clock_mhz: float | None = None
+    seconds_per_point: float = 3600.0
+
+    def __post_init__(self) -> None:
+        where = f"sweep {self.name}"
+        if not self.axes:
+            raise SpecError("no axes given, at least one is needed", path=where)
+        if not self.workloads:
+            raise SpecError("no workloads given, at least one is needed", path=where)
+        if not self.objectives:
+            raise SpecError("no objectives given, at least one is needed", path=where)
+        if WORKLOAD in self.axes:
+            raise SpecError(f"an axis is called '{WORKLOAD}', which is the axis of the networks", path=where)
+        check_whole(where, "seed", self.seed)
+        for name in ("clock_mhz", "seconds_per_point"):
+            value = getattr(self, name)
+            check_real(where, name, value)
+            if value is not None and not value > 0:
+                raise SpecError(f"{name} is {value:g}, allowed is more than 0", path=where)
+        known = (*METRICS, *self.attributes)
+        for name in self.objectives:
+            if name not in known:
+                raise SpecError(
+                    f"unknown objective '{name}'", path=f"{where}: objectives",
+                    hint=near(name, (*known, *SHORT_NAMES)),
+                )  # fmt: skip
+        for name in self.attributes:
+            if name in METRICS or name in self.axes:
+                raise SpecError(f"attribute '{name}' has the name of a metric or an axis", path=where)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The names of all attributes that a network has."""
+        return tuple(dict.fromkeys(name for n in self.workloads.values() for name in n.attributes))

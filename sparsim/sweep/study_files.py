@@ -1,0 +1,117 @@
+"""Studies of sweeps from YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sparsim.errors import FormatError, SpecError, near
+from sparsim.files.sparsim_yaml import convert_at
+from sparsim.files.yaml_reading import YamlMap, load_yaml
+from sparsim.sweep.study import METRICS, SHORT_NAMES, Study
+
+_KEY = "sweep"
+_AXIS_KINDS = ("values", "range", "log2", "choices")
+
+
+def load_study(path: str | Path) -> Study:
+    """The study in a YAML file, whose file names are relative to the file's folder.
+
+    Raises
+    ------
+    SpecError
+        For unknown fields and values of the wrong kind, with the line.
+    FormatError
+        For files that cannot be read.
+    """
+    data = load_yaml(path)
+    if _KEY not in data:
+        raise FormatError(f"no '{_KEY}' at the top, so this is no study of a sweep", path=str(path))
+    for key in data:
+        if key not in (_KEY, "sparsim"):
+            raise SpecError(f"unknown key '{key}'", path=str(path), hint=f"a study has '{_KEY}'")
+    content = data[_KEY]
+    if not isinstance(content, YamlMap):
+        raise SpecError(f"'{_KEY}' is no mapping", path=str(path))
+    _in_full(content)
+    study = convert_at(content, Study, str(path), data, _KEY)
+    return relative_to(study, Path(path).parent)
+
+
+def study_of(content: Mapping[str, Any], name: str = "study") -> Study:
+    """A study from plain data of the same form."""
+    data = YamlMap()
+    data[_KEY] = content = dict(content)
+    _in_full(content)
+    return convert_at(content, Study, name, data, _KEY)
+
+
+def _in_full(content: dict[str, Any]) -> None:
+    """Writes out the short forms: lists of values, networks by name, objectives as a list."""
+    if isinstance(axes := content.get("axes"), dict):
+        for name, axis in axes.items():
+            if isinstance(axis, list | tuple):
+                axes[name] = axis = {"values": axis}
+            if isinstance(axis, dict) and "path" not in axis and "." in name and "choices" not in axis:
+                axis["path"] = name
+    networks = content.get("workloads", content.pop("workload", None))
+    if isinstance(networks, str):
+        networks = [networks]
+    if isinstance(networks, list | tuple):
+        networks = {Path(str(name)).stem: str(name) for name in networks}
+    if isinstance(networks, dict):
+        content["workloads"] = {
+            name: {"source": given} if isinstance(given, str) else given for name, given in networks.items()
+        }
+    _objectives(content)
+
+
+def _objectives(content: dict[str, Any]) -> None:
+    given = content.get("objectives", ["energy", "cycles", "area"])
+    if isinstance(given, str):
+        given = [given]
+    if isinstance(given, list | tuple):
+        for name in given:
+            if given.count(name) > 1:
+                raise SpecError(f"objective '{name}' is given twice", path=_KEY)
+        given = {name: METRICS.get(SHORT_NAMES.get(name, name), "max") for name in map(str, given)}
+    if isinstance(given, dict):
+        content["objectives"] = {SHORT_NAMES.get(name, name): way for name, way in given.items()}
+
+
+def relative_to(study: Study, folder: Path) -> Study:
+    """The study with file names relative to `folder`."""
+    from msgspec.structs import replace
+
+    def placed(source: Any) -> Any:
+        if isinstance(source, tuple | list):
+            return tuple(map(placed, source))
+        named = isinstance(source, str) and Path(source).suffix in (".yaml", ".yml")
+        return str(folder / source) if named else source
+
+    axes = {
+        name: replace(axis, choices={choice: placed(files) for choice, files in axis.choices.items()})
+        if axis.choices is not None
+        else axis
+        for name, axis in study.axes.items()
+    }
+    networks = {
+        name: replace(
+            network, source=placed(network.source),
+            layer_documents={layer: placed(files) for layer, files in network.layer_documents.items()},
+        )
+        for name, network in study.workloads.items()
+    }  # fmt: skip
+    mappings = study.search.mappings
+    if isinstance(mappings, dict):
+        mappings = {layer: placed(file) for layer, file in mappings.items()}
+    return replace(
+        study, base=placed(study.base), axes=axes, workloads=networks,
+        search=replace(study.search, mappings=mappings),
+    )  # fmt: skip
+
+
+def objective_hint(name: str, study: Study) -> str:
+    """A near match for a misspelt objective."""
+    return near(name, (*METRICS, *study.attributes, *SHORT_NAMES))
