@@ -262,18 +262,7 @@ mapper:
 """
     )
     assert found.warnings == ()
-    assert found.mapper == MapperOptions(
-        algorithm="random-pruned",
-        metrics=("delay", "accesses-GLB"),
-        threads=3,
-        search_size=10,
-        timeout=200,
-        victory_condition=600,
-        max_permutations_per_visit=4,
-        filter_revisits=True,
-        penalize_consecutive_bypass_fails=True,
-        sync_interval=5,
-    )
+    assert found.mapper == MapperOptions(metrics=("delay", "accesses-GLB"), threads=3)
 
 
 def test_mapper_options_have_timeloops_defaults():
