@@ -1,7 +1,5 @@
 """What the benchmarks share: options, progress, CPU time, the machine, and where results go."""
 
-from __future__ import annotations
-
 import os
 import platform
 import resource

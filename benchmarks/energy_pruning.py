@@ -9,8 +9,6 @@ by them. Seeds run side by side. Tables of the chip are made first, which takes 
 user's cache.
 """
 
-from __future__ import annotations
-
 import os
 import statistics
 import time

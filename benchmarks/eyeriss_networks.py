@@ -1,7 +1,5 @@
 """Networks on the chips of the Eyeriss family, planned once each, and what is read off them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -3,8 +3,6 @@
 Per gate, so that it can be carried over to the other chips of the family (`per_chip`).
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """PointNet++ on Eyeriss v2: dense, with zeros in activations, in weights, and in both."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What is published of the Eyeriss family, eyeriss_published.csv, and the number of the model for each."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Callable
 from pathlib import Path

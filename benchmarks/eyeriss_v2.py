@@ -6,8 +6,6 @@ The published numbers are in `eyeriss_published`; why ours deviate stands in the
 CPU minutes, most of them for arrays of 16384 PEs, which `--quick` leaves out.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -7,8 +7,6 @@ perfect, padded and imperfect factors of C. CPU seconds of one core, after one s
 kernels.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

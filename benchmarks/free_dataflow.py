@@ -6,8 +6,6 @@ All 48 problems of the original study with three objectives, under `timeloop-3`.
 study's, everything else is free; beside it the optimum of the study's own mapspace. CPU seconds of one core.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from benchmark import Found, Step, benchmark

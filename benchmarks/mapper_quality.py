@@ -8,8 +8,6 @@ one search that compiles the kernels. `timeloop-mapper` runs on the 12 sparse la
 compression design if it is on PATH.
 """
 
-from __future__ import annotations
-
 import time
 from typing import Any, NamedTuple
 

@@ -7,8 +7,6 @@ Layers 4 and 9 of the original PointNet++ study on the on-chip compression desig
 the same layers if they are on PATH and the study's documents are at hand.
 """
 
-from __future__ import annotations
-
 import re
 import resource
 import statistics

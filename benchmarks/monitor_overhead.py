@@ -9,8 +9,6 @@ on two clouds, which is needed now and then, is apart: `measure_ms`. Tables of t
 takes some seconds once, and kept in the user's cache.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

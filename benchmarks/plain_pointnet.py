@@ -1,7 +1,5 @@
 """PointNet++ in the usual plain torch: what `benchmarks/sampling_speed.py` compares with."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 import torch

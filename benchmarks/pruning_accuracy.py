@@ -7,8 +7,6 @@ and pruned gradually to 90 %. `cpu_s` is the whole process: imports, data, kerne
 tests.
 """
 
-from __future__ import annotations
-
 import tempfile
 import time
 from pathlib import Path

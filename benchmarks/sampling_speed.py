@@ -7,8 +7,6 @@ Both run in turn, in one process, on the same clouds: points on boxes, with coor
 network: forward, backward and Adam; the logits have to agree.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """The reference programs on the layers of `model_speed` and `mapper_quality`, where they are on PATH."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import statistics

@@ -1,7 +1,5 @@
 """Gradual pruning of torch models: masks, schedules, recipes, reports."""
 
-from __future__ import annotations
-
 from sparsim.errors import require
 
 require("torch", "gmp", "train")

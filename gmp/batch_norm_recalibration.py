@@ -1,7 +1,5 @@
 """Batch normalisation after pruning: means and variances measured anew, nothing trained."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice

@@ -1,7 +1,5 @@
 """The errors and warnings of pruning and tracing; the sentences keep the rules of sparsim.errors."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The mask of one weight: what it hides, and its packed form in a saved state."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

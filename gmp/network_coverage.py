@@ -6,8 +6,6 @@ layer), layers that were left out on purpose, and modules that multiply activati
 and scales, parameters of fewer than two dimensions, are counted as not covered, but are no gap.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 `what` names the number in the message.
 """
 
-from __future__ import annotations
-
 import math
 from numbers import Integral, Real
 from typing import Any, TypeGuard

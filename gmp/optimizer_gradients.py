@@ -6,8 +6,6 @@ a closure makes its gradients inside the step, so that they are taken whenever i
 optimizer under a `GradScaler` unscales them itself, or skips its step, by attributes that the scaler sets.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 

@@ -13,8 +13,6 @@ of pruning. Boxes at the edges may be smaller.
   "n:m"         1 x m x 1, along the input channels     its n highest scores stay
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -7,8 +7,6 @@ r = 1 - (1 - x)^3. The masks follow at the times begin, begin + every, ..., and 
 exactly s_f. Before `begin` masks do not change, after `end` they are kept.
 """
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 A score is a function of (name, weight, gradient or None) that gives a finite number for each weight.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -4,8 +4,6 @@ All counts are of weights. Units go in the order of their scores; equal scores g
 then of the position in the tensor. Larger units stop before the one that would exceed the request.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -5,8 +5,6 @@ that keeps the nonzeros as float32 and the positions as a bitmask: 4 * nonzero +
 `torch.save` has no such store: it writes every zero, so a pruned checkpoint is as large as the dense one.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -9,8 +9,6 @@ The last two meet weights of two or more dimensions only, which keeps the scale 
 `"re:block1.*"`; its exact name works.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar

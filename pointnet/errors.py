@@ -7,8 +7,6 @@ SparsimError
     ConfigError       a network or a training that cannot be
 """
 
-from __future__ import annotations
-
 from sparsim.errors import SparsimError
 
 

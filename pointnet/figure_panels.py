@@ -1,7 +1,5 @@
 """What figures of networks have in common: panels whose horizontal axis is the layers, and files."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

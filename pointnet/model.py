@@ -5,8 +5,6 @@ so that the paper's 1x1 convolution is a `Linear`. The names of the layers are t
 (sa1.mlp_convs.0 ... fc3); with several scales sa1.0.mlp_convs.0 and so on.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """What is kept on disk between runs: where, under which digests, and how damage is noticed."""
 
-from __future__ import annotations
-
 import hashlib
 import warnings
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """`python -m validation`: compare the model with Timeloop's answers, case by case and field by field."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -5,8 +5,6 @@ cycle, so a layer of 1 x 1 filters takes the sum over channels c of nnz_I[c] * n
 knows densities only comes to nnz_I * nnz_W / C, and errs by the covariance of the two over the channels.
 """
 
-from __future__ import annotations
-
 import math
 import sys
 import warnings

@@ -1,7 +1,5 @@
 """Case folders: input documents with the reference's answer beside them."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path

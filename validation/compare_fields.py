@@ -1,7 +1,5 @@
 """Two stats texts, field by field and stage by stage."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from typing import NamedTuple

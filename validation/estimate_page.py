@@ -3,8 +3,6 @@
 Writes the tables of docs/estimate-results.md. The inputs lie in `validation/estimates`.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Random cases, answered by a `timeloop-model` on PATH and by the model, and compared."""
 
-from __future__ import annotations
-
 import random
 import shutil
 import sys

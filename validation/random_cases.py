@@ -5,8 +5,6 @@ enough for the loops, so that most cases have an answer. What is drawn too tight
 answer too.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
 from math import prod

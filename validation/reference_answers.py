@@ -1,7 +1,5 @@
 """What a run of `timeloop-model` says: a report, a rejection of some kind, or nothing to compare with."""
 
-from __future__ import annotations
-
 import re
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Fields of a report: the stage that each comes from, and how two of them differ."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from sparsim.files.timeloop.stats_reader import Key, Value

@@ -1,7 +1,5 @@
 """Evaluates cases and compares them with the reference's answers."""
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections import Counter

@@ -4,8 +4,6 @@ Shapes, densities and cycles of the eight layers are those of Sparseloop's valid
 figure 12). Its masks are not ours to publish: masks are drawn with as many nonzeros, evenly.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple

@@ -5,8 +5,6 @@ release, counts something in another way; where that way is a formula, the publi
 from other numbers of the same report, to the printed digits.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Writes the tables of docs/validation.md from the committed suite and the recorded results of others."""
 
-from __future__ import annotations
-
 import csv
 import datetime
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Prune until an energy or a number of cycles is reached: what is needed, and a schedule that stops there."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping
 from typing import Any

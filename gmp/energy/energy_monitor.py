@@ -5,8 +5,6 @@ of activations are those of the network as it will run: measured in eval mode on
 dropout adds zeros, and fused operations hide tensors. Neither touches the model or its random numbers.
 """
 
-from __future__ import annotations
-
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """A score that knows what a weight costs: energy-aware pruning in one pool of all layers."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

@@ -1,7 +1,5 @@
 """What a monitor reads at one step, and many of them as a table or file."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 Where the paper looks resources up in tables that it measured, this asks a plan of `sparsim.hardware`.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """Costs of a plan as torch tensors with gradients."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """The values that fields of modifiers may have: each check returns what to keep, or says what is allowed."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Callable

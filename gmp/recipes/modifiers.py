@@ -4,8 +4,6 @@ Names, fields and defaults are those of sparseml 1.x recipes. Epochs are counted
 a start of -1 is 0, an end of -1 is the end of the recipe.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar

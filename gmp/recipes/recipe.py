@@ -11,8 +11,6 @@ Top-level values are variables; `eval(...)` computes with them, `eval(name)` sta
 Modifiers are listed under keys with "modifiers" in their name. gmp.recipes.modifiers has their fields.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 from collections.abc import Mapping

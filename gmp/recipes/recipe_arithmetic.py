@@ -3,8 +3,6 @@
 Numbers, names, + - * / // % **, parentheses, and abs, min, max, round, int, float; nothing else.
 """
 
-from __future__ import annotations
-
 import ast
 import math
 import operator

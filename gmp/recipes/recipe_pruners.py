@@ -1,7 +1,5 @@
 """What prunes at work in a recipe: pools of weights on a schedule, and weights whose zeros stay."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Mapping

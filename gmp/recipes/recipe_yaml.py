@@ -5,8 +5,6 @@ value and every field of a modifier keeps its line. Aliases stand for scalars on
 so; `eval(name)` stands for a value of any kind.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any, NamedTuple

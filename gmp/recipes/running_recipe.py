@@ -4,8 +4,6 @@ Time is counted in optimizer steps: epoch e begins when ceil(e * steps_per_epoch
 but the masks is a function of that count, so that a resumed run needs the count and the masks alone.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple

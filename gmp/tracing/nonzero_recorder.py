@@ -1,7 +1,5 @@
 """Sees every torch function while a network runs, and counts what its layers read and write."""
 
-from __future__ import annotations
-
 import math
 import threading
 from collections.abc import Callable, Iterable, Sequence

@@ -5,8 +5,6 @@ function on the weights of one or on a slice of them. Its output density is that
 memory: after the batch-norm, activation and (idle) dropout that follow it element by element.
 """
 
-from __future__ import annotations
-
 import math
 import threading
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """A trace as documents: a workload that `sparsim` reads, tables, and masks of the real zeros."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from pathlib import Path

@@ -5,8 +5,6 @@ the module whose weights are an operand, else to the module that runs. Weights t
 not counted, or that nobody was seen to use, leave their module's number unknown.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 

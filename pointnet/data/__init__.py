@@ -1,7 +1,5 @@
 """Point clouds with labels: a procedural set, readers of the usual layouts, packs and augmentation."""
 
-from __future__ import annotations
-
 from pointnet.data.augment import Augmentation, augment
 from pointnet.data.cloud_packs import write_pack
 from pointnet.data.clouds import Clouds, Dataset

@@ -1,7 +1,5 @@
 """Random changes of training clouds, the same for all points of a cloud (jitter and drop aside)."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, fields
 from typing import Any

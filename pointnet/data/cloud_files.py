@@ -1,7 +1,5 @@
 """One file, one cloud: text (xyz, txt), NumPy (npy, npz), PCD, and OFF meshes, whose surface is sampled."""
 
-from __future__ import annotations
-
 import io
 import math
 import zlib

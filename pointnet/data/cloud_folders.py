@@ -1,7 +1,5 @@
 """Data sets of many files: ModelNet as text with normals, and a folder of clouds or meshes per class."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path

@@ -5,8 +5,6 @@ split them yet. Points may be stored as float16. Of more points than asked for, 
 points of a pack are in random order.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, Literal
 

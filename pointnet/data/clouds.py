@@ -3,8 +3,6 @@
 Letters: n clouds of N points with C channels, which are 3 (xyz) or 6 (xyz, then the unit normal).
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass

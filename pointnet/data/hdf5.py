@@ -5,8 +5,6 @@ So are ModelNet40 (ply_data_train0.h5 ..., ply_data_test0.h5 ..., shape_names.tx
 order. Without shape_names.txt the classes are called by their numbers.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

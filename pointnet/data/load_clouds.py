@@ -1,7 +1,5 @@
 """One entry for every source of clouds; the layout is recognised by what lies there."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Headers of PCD files, checked against the bytes that follow before a library allocates memory."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pointnet.errors import DataError

@@ -5,8 +5,6 @@ then stretched along each axis, turned about z, hidden in part, made noisy and s
 All clouds of a class are made at once; every class of every split has its own random stream.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

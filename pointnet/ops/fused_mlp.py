@@ -27,8 +27,6 @@ Matrix products use torch's threads, the loops between them one. The products ar
 programs compete for the cores, one thread is faster than several that wait for each other.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast

@@ -1,7 +1,5 @@
 """Compiled loops on as many threads as torch uses."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

@@ -1,7 +1,5 @@
 """Large tensors whose memory is used again: fresh pages cost more time than the loops that fill them."""
 
-from __future__ import annotations
-
 import weakref
 from contextlib import suppress
 

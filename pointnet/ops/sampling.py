@@ -5,8 +5,6 @@ Shapes: B clouds of N points, S centres, K neighbours, C channels. Squared dista
 on the CPU) and plain torch (anything else, and on request) return the same indices, bit for bit.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 import torch

@@ -1,7 +1,5 @@
 """The published runs, evaluated by our model."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The study's figures, one per quantity, as PNG and SVG."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple

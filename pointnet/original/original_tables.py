@@ -1,7 +1,5 @@
 """The study's tables: our numbers beside the published ones, on the terminal, as Markdown and as CSV."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple

@@ -5,8 +5,6 @@ the width and S and Q the height, as in the study's documents for Timeloop; in t
 round, as everywhere in `sparsim`.
 """
 
-from __future__ import annotations
-
 import csv
 import re
 from importlib import resources

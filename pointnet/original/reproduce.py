@@ -6,8 +6,6 @@ prints our numbers beside the published ones and writes study.csv, report.md and
 The published numbers were counted with the convention `timeloop-2022`; `timeloop-3` is given besides.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a comparison says, as tables."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 A variant says which zeros the hardware may see. Shapes are the same in all; only densities differ.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 

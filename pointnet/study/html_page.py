@@ -1,7 +1,5 @@
 """A Markdown report as one HTML file that needs no other: figures inside, a little CSS."""
 
-from __future__ import annotations
-
 import base64
 from html import escape
 from pathlib import Path

@@ -5,8 +5,6 @@ pruned ones, without pruning. Each training is a run in a folder of its own: a c
 interrupted goes on.
 """
 
-from __future__ import annotations
-
 import copy
 import time
 from collections.abc import Callable, Iterator

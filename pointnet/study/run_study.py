@@ -1,7 +1,5 @@
 """The study, done right: train, prune, trace, map, cost, report; what is done is not done again."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """What zeros save, and whose they are: shares of weights, of activations, and of both at once."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

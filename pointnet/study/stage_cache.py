@@ -1,7 +1,5 @@
 """Results of the study's stages on disk: a stage whose inputs have not changed is not run again."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

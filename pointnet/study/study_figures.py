@@ -1,7 +1,5 @@
 """Figures of the study's report, as PNG: energies, cycles, areas, accuracies of networks on designs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The study's networks: trained, pruned, and traced on test clouds and on noise."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple

@@ -1,7 +1,5 @@
 """The numbers and tables of the study's report, whose text is the template report.md.jinja."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources

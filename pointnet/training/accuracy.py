@@ -1,7 +1,5 @@
 """Accuracy with its confidence interval."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What each training step sees: a function of the run's seed and the step's number, of nothing else."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

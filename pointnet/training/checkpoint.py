@@ -4,8 +4,6 @@ The archive that `torch.save` writes holds a CRC-32 of each of its parts, which 
 weights with a flipped bit would load like any others. `load` verifies them all before anything is unpacked.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import math

@@ -1,7 +1,5 @@
 """How a run prunes, and what its network costs on hardware meanwhile."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

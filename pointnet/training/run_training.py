@@ -1,7 +1,5 @@
 """A training run as people see it: progress, metrics.csv, result.json, TensorBoard."""
 
-from __future__ import annotations
-
 import json
 import platform
 import warnings

@@ -1,7 +1,5 @@
 """What a training run is told: data, network, optimisation, pruning. Equal settings give equal results."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, Literal, get_args
 

@@ -5,8 +5,6 @@ and the step's number. So a run that was killed goes on from its last checkpoint
 written, to the very result of an unbroken run.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import signal

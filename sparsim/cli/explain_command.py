@@ -1,7 +1,5 @@
 """The command `sparsim explain`: where the energy and the cycles of a mapping come from."""
 
-from __future__ import annotations
-
 import click
 
 from sparsim.cli.input_files import accounting_option, files_argument, layer_option, masks_option

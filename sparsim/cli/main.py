@@ -1,7 +1,5 @@
 """The program `sparsim`; each of its commands is in a module of its own."""
 
-from __future__ import annotations
-
 import click
 
 from sparsim import __version__

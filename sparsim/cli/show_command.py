@@ -1,7 +1,5 @@
 """The command `sparsim show`: presets and documents as text."""
 
-from __future__ import annotations
-
 import click
 
 from sparsim.report.console import echo

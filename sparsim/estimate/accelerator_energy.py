@@ -3,8 +3,6 @@
 Nothing else makes a table of an accelerator's components, so that all who ask get the same energies.
 """
 
-from __future__ import annotations
-
 from sparsim.estimate.estimate_components import estimate_table
 from sparsim.records import Accelerator, EnergyTable
 from sparsim.records.energy_table import ResolvedEnergy, resolve_energy

@@ -13,8 +13,6 @@ differs from the default where those programs did something that one would not d
   * the area of a compound is the sum of areas rounded to the 5 decimals that Accelergy prints.
 """
 
-from __future__ import annotations
-
 import math
 from typing import ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """From components to estimates, and from estimates to the energy table of the model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from sparsim.errors import SpecError, near

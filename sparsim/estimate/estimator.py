@@ -1,7 +1,5 @@
 """What an estimator returns: energies and an area, each with its uncertainty and its source."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, ClassVar
 

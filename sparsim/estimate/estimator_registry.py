@@ -1,7 +1,5 @@
 """Which estimator answers for which class of components, and the check of the attributes that it takes."""
 
-from __future__ import annotations
-
 import math
 import typing
 from typing import Any, Literal

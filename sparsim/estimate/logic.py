@@ -11,8 +11,6 @@ Rules where the cells alone do not say it:
   wire           switched capacitance; hardly depends on the node
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from sparsim.estimate import source_data as data

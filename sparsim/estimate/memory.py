@@ -7,8 +7,6 @@ nearer one is scaled (`sparsim.estimate.technology_scaling`). What lies outside 
 refused, not extrapolated.
 """
 
-from __future__ import annotations
-
 import bisect
 import math
 from collections.abc import Callable

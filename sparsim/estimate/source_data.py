@@ -1,7 +1,5 @@
 """The numbers that estimates rest on, from the CSV files in `data/`, which name their sources."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Callable
 from functools import cache

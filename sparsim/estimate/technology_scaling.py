@@ -7,8 +7,6 @@ the matrix to one between its nodes the ratio is interpolated linearly; the way 
 between two that the matrix lacks the way leads over the next larger one that it has.
 """
 
-from __future__ import annotations
-
 import math
 
 from sparsim.errors import SpecError

@@ -4,8 +4,6 @@
 the file, or of the archive's member, whose checksum is verified as it is read to its end.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Callable

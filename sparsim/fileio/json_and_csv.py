@@ -1,7 +1,5 @@
 """Writers of results as plain data."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Mapping, Sequence

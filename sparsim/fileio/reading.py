@@ -5,8 +5,6 @@ has. `reading` turns every exception into one sentence that names the file; `che
 header declares with what the file holds, before anything is allocated.
 """
 
-from __future__ import annotations
-
 import os
 import resource
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ A file is written under another name in the same folder and then renamed, so tha
 power cut leaves the file that was there before.
 """
 
-from __future__ import annotations
-
 import os
 import secrets
 import shutil

@@ -5,8 +5,6 @@ Comput. 5(2), 1984), which keep a function of one variable monotone where its no
 holds along the lines of the grid.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

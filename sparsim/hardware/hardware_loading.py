@@ -1,7 +1,5 @@
 """Hardware by name, from documents, or from records."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from sparsim.errors import SpecError

@@ -1,7 +1,5 @@
 """What layers cost on hardware, each by component, and all of them together."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, NamedTuple, Self
 

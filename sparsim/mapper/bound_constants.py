@@ -4,8 +4,6 @@
 model's own rules and is tested: no valid mapping is below its bound.
 """
 
-from __future__ import annotations
-
 import math
 from itertools import product
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What is proven about the best mapping of a search, in numbers and in words."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

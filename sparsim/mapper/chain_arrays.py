@@ -1,7 +1,5 @@
 """The arrays of `kernels.shortest_paths`: tiles and loops of a mapspace, shares of counts, prices."""
 
-from __future__ import annotations
-
 import math
 from itertools import product
 from typing import NamedTuple

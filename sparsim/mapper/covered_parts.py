@@ -1,7 +1,5 @@
 """The parts of a mapspace with padded or imperfect dims: one per combination of covered bounds."""
 
-from __future__ import annotations
-
 import math
 from itertools import product
 from typing import NamedTuple

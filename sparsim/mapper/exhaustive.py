@@ -1,7 +1,5 @@
 """Exhaustive search: every candidate is either evaluated or proven to be invalid or no better."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

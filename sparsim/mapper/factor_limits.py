@@ -1,7 +1,5 @@
 """Limits on the factors of one dim, and which of them is to blame if nothing is left."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

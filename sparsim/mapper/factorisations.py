@@ -3,8 +3,6 @@
 A fixed factor is a limit from both sides. `low` and `high` hold one limit per tiling level, innermost first.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

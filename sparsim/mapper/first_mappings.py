@@ -1,7 +1,5 @@
 """Mappings that are likely to be valid: those with the smallest tiles, then random ones."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -3,8 +3,6 @@
 Tiling levels and storage levels count from the innermost, as in `sparsim.model.arrays`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

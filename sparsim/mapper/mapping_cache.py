@@ -1,7 +1,5 @@
 """Results of searches on disk, by a digest of all that they depend on: a repeated layer costs nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ the level inside. There the child's tile decides: its rank is taken over if it h
 there is nothing to store if not. Other formats count as nothing.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The best mappings of all layers of a network, equal layers searched once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypedDict, Unpack
 

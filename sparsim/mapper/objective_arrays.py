@@ -1,7 +1,5 @@
 """Objectives as the kernels of the mapper know them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

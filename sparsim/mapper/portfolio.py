@@ -5,8 +5,6 @@ of it and finds what it finds alone. Without one they share the best mapping fou
 seconds they take turns by their work, not by the clock, so that more time continues the same search.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from functools import partial
 

@@ -1,7 +1,5 @@
 """Random and local search, for mapspaces too large to enumerate. Equal seeds give equal results."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The mappings that a relaxation points to, as candidates with numbers of orders and splits."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from itertools import product

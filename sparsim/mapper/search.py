@@ -1,7 +1,5 @@
 """`search`: the best mapping of a layer in a mapspace, and what is proven about it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Where a search ends early, and the clock that it is measured with."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager

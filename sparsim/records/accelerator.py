@@ -1,7 +1,5 @@
 """The record of an accelerator: architecture, sparse policy, energies and mapspace."""
 
-from __future__ import annotations
-
 from sparsim.errors import SpecError
 from sparsim.records.architecture import Architecture
 from sparsim.records.component import Component

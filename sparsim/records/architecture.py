@@ -1,7 +1,5 @@
 """The accelerator: storage levels from outer to inner, then the compute units."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from sparsim.errors import SpecError

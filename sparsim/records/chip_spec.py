@@ -1,7 +1,5 @@
 """What an architecture does not say about a row-stationary chip: PE, network, clock, dataflow."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The problem shape of convolutions, which all traced and shipped networks have, and layers of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping as Dict
 
 from sparsim.errors import SpecError

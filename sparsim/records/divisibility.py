@@ -5,8 +5,6 @@ as it does not leave out zeros. `imperfect`: the last tile of a loop is cut shor
 bound (Ruby: Horeni et al., ISPASS 2022).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping as Dict
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Energy per action (ERT) and area per component (ART), and what they mean for one architecture."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Mapping
 from typing import Literal, NamedTuple

@@ -1,7 +1,5 @@
 """A layer of a network: a shape with bounds, and densities of its tensors."""
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """How much a layer computes and how large its tensors are, before any mapping."""
 
-from __future__ import annotations
-
 import math
 
 from sparsim.errors import SpecError, near

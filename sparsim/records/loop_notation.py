@@ -5,8 +5,6 @@ of their level and end in the axis that they are spread along. docs/mapspace.md 
 `sparsim.records.mapping` makes records of it.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """The options of Timeloop's mapper (model 17.7) that mean something to any search."""
 
-from __future__ import annotations
-
 from sparsim.records.record import Record
 
 

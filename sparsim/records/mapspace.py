@@ -1,7 +1,5 @@
 """Which mappings a search may consider: what the user fixes or limits; everything else is free."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from sparsim.errors import SpecError

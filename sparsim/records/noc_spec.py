@@ -8,8 +8,6 @@ with one router per network is a flat bus. Facts: Chen et al., JETCAS 9(2) 2019,
 mesh); JSSC 52(1) 2017 (bus).
 """
 
-from __future__ import annotations
-
 import math
 from typing import Literal
 

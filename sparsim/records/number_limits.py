@@ -4,8 +4,6 @@ Kernels count in 64-bit integers and in doubles. Within these limits every produ
 bound, and every sum of energies, is one that both can hold; what depends on a mapping is checked in kernels.
 """
 
-from __future__ import annotations
-
 import math
 import operator
 from collections.abc import Collection, Hashable, Iterable

@@ -1,7 +1,5 @@
 """What a search or a plan makes small: energy, delay, or their product, alone or in an order."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """The record of a PE: scratchpads, arithmetic, pipeline, and which zeros it skips."""
 
-from __future__ import annotations
-
 from sparsim.records.number_limits import MAX_INT, check_whole
 from sparsim.records.record import Record
 

@@ -1,7 +1,5 @@
 """What all specification records share: frozen, strict, with a content digest."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """The shape of a problem: dims, and the tensors that they are projected on."""
 
-from __future__ import annotations
-
 from sparsim.errors import SpecError, near
 from sparsim.records.number_limits import (
     MAX_COUNT,

@@ -1,7 +1,5 @@
 """What the accelerator does with zeros: formats, gating, skipping."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from sparsim.errors import SpecError

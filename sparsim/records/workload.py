@@ -1,7 +1,5 @@
 """What is to be run: the layers of one network with measured densities, and where these come from."""
 
-from __future__ import annotations
-
 import math
 
 from sparsim.errors import SpecError

@@ -1,7 +1,5 @@
 """A network on a chip: bounds of its layers, energy by component, and the routes of a layer's words."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

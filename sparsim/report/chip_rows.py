@@ -1,7 +1,5 @@
 """A network on a chip as rows and plain data, for files and tables."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

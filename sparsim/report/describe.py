@@ -1,7 +1,5 @@
 """A preset or a document as text, for a terminal."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterable, Sequence
 

@@ -1,7 +1,5 @@
 """`explain`: where the energy and the cycles of an evaluation come from, for a terminal."""
 
-from __future__ import annotations
-
 import io
 
 from rich.console import Console, Group, RenderableType

@@ -5,8 +5,6 @@ number of their group. Every edge of the graph that carries words is a line, col
 bits per cycle. Distances are schematic.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Text that is safe to print on a terminal."""
 
-from __future__ import annotations
-
 import re
 
 # control characters but tab and newline, and those that change the direction of writing

@@ -1,7 +1,5 @@
 """A console of rich on which no name can move the cursor, change colours or ring the bell."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType

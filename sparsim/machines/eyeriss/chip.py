@@ -1,7 +1,5 @@
 """A whole chip: an accelerator, its PEs and network, its clock, and what may be spread over its array."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

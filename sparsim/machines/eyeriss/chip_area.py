@@ -1,7 +1,5 @@
 """Area of a chip's components. Control, clock and wires are not estimated."""
 
-from __future__ import annotations
-
 import math
 
 from sparsim.machines.eyeriss.chip import DRAM, Chip

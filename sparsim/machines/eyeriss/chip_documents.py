@@ -1,7 +1,5 @@
 """Chips by name or from documents."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from sparsim.errors import SpecError, warn_of_energies

@@ -5,8 +5,6 @@ so do the network and all memories. Compressed words are wider (on Eyeriss v2 12
 with few zeros is cheaper plainly. The chip is set once per layer, for each tensor by itself.
 """
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np

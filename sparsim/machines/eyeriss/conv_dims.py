@@ -1,7 +1,5 @@
 """What the dims of a layer mean to a row-stationary chip."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from sparsim.errors import SpecError

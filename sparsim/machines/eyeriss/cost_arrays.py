@@ -8,8 +8,6 @@ after: no buffer is doubled, and the published penalty of a limit is hard to exp
 and what overlaps is assumed: no source says it.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple

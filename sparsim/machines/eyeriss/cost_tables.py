@@ -1,7 +1,5 @@
 """Energy and cycles of one mapping of a layer, tabulated over densities of weights and inputs."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 

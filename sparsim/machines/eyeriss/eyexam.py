@@ -5,8 +5,6 @@ section II: shape, dataflow, number of PEs, array, storage, bandwidth, varying a
 takes a MAC's time: of operands that are stored compressed, nonzeros only.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

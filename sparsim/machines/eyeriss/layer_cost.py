@@ -3,8 +3,6 @@
 Counts come from `sparsim.evaluate` with mean densities; `cost_arrays` has what is made of them.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple

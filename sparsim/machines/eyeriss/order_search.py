@@ -1,7 +1,5 @@
 """All orders of passes of some candidates at once: which fit, and what each of them costs at least."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -4,8 +4,6 @@ Spread and tile decide how long PEs and network take: all of them are estimated 
 closely. Then the order of the passes, which decides what moves between GLB and DRAM.
 """
 
-from __future__ import annotations
-
 import bisect
 import math
 from collections.abc import Iterable

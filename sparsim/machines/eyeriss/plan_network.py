@@ -1,7 +1,5 @@
 """All layers of a network on a chip, one after the other."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple

@@ -5,8 +5,6 @@ A PE keeps a tile of filters and channels of one filter row and slides over its 
 alone or together with a second one; what does not divide leaves PEs idle at the end.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """The same chip with more or fewer PEs."""
 
-from __future__ import annotations
-
 from msgspec.structs import replace
 
 from sparsim.machines.eyeriss.chip import IACT_GLB, PSUM_GLB, Chip, check_chip, meshes_of

@@ -17,8 +17,6 @@ Partial sums are described on their way out, from the PEs to the GLB; the way in
 same rate and, without the links between clusters, less wire.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections import Counter

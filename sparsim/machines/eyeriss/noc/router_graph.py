@@ -11,8 +11,6 @@ all of them, whichever PEs take it. Partial sums enter a PE column at its bottom
 from PE to PE and come back to the router, which passes them to the GLB or to the router below.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterator
 from typing import NamedTuple

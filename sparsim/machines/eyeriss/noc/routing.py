@@ -14,8 +14,6 @@ the routers of a cluster; a tree reaches all clusters of its region, also for wo
 router numbers use the same tree.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 

@@ -5,8 +5,6 @@ or, for partial sums, they add to the same words. Everything else about a layer 
 network.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Cycles of sparse machines that have a closed form: the ideal PE, DSTC, and n:m structured sparsity."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import ArrayLike
 

@@ -1,7 +1,5 @@
 """The layer that PEs work on, how it is cut into tiles, and what is counted."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

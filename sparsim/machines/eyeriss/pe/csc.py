@@ -5,8 +5,6 @@ bits counts to 2^b - 1, so a longer run of zeros gets an explicit zero with the 
 zeros (as in EIE, Han et al., ISCA 2016). Zeros at the end of a column take nothing: its end is stored.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

@@ -1,7 +1,5 @@
 """The cycle-level twin: PEs that work through real masks."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

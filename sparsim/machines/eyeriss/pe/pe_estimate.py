@@ -4,8 +4,6 @@ All of it works on arrays: sizes, tilings and densities broadcast against each o
 tilings cost about as much as a few calls of numpy.
 """
 
-from __future__ import annotations
-
 import itertools
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """What one PE does in one pass, expected from densities."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The PEs of Eyeriss v1, v1.5 and v2: those of the presets, which name the source of each value."""
 
-from __future__ import annotations
-
 from sparsim.files.sparsim_yaml import load_preset
 from sparsim.records.pe_spec import SparsePE
 

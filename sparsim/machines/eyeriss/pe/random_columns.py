@@ -4,8 +4,6 @@ Every element is nonzero on its own with the tensor's density, so a column of m 
 of nonzeros. All functions take arrays and work along them.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from statistics import NormalDist

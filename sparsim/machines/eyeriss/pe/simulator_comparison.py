@@ -1,7 +1,5 @@
 """The analytic model beside the twin, on the masks of a real layer: the error bar of an estimate."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

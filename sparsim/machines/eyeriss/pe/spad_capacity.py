@@ -1,7 +1,5 @@
 """What of a tile a PE can hold: for certain, and as far as zeros are left out of the weights."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
