@@ -6,7 +6,7 @@ points of a pack are in random order.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,21 +37,17 @@ def check_pack_path(path: Path) -> None:
         raise DataError(f"'{path}': there is no folder '{path.parent}'")
 
 
-def write_pack(
-    dataset: Dataset, path: str | Path, *, dtype: Literal["float32", "float16"] = "float32"
-) -> None:
-    """Write a pack, whole or not at all. With float32, reading it back gives clouds of the same digest.
+def write_pack(dataset: Dataset, path: str | Path) -> None:
+    """Write a pack, whole or not at all. Reading it back gives clouds of the same digest.
 
-    Raises DataError where the name does not end in .npz (by that a pack is known), for another dtype, and
-    for a folder that does not exist.
+    Raises DataError where the name does not end in .npz (by that a pack is known), and for a folder that does
+    not exist.
     """
     path = Path(path)
     check_pack_path(path)
-    if dtype not in ("float32", "float16"):
-        raise DataError(f"a pack holds float32 or float16, not '{dtype}'")
     arrays: dict[str, NDArray[Any]] = {"classes": np.array(dataset.classes)}
     for name, clouds in zip(SPLITS, (dataset.train, dataset.test), strict=True):
-        arrays[f"x_{name}"] = clouds.points.astype(dtype)
+        arrays[f"x_{name}"] = clouds.points
         arrays[f"y_{name}"] = clouds.labels
     with replacing(path) as file:
         np.savez(file, allow_pickle=False, **arrays)

@@ -11,7 +11,7 @@ from pointnet.figure_panels import add_legend, label_layers, panels, save
 from pointnet.original.evaluated_runs import Outcome
 from pointnet.original.original_tables import COMPONENTS, component_energy_pj
 from pointnet.original.published_runs import DESIGN_TITLES, DESIGNS, VARIANTS
-from pointnet.units import PJ_PER_UJ
+from sparsim.hardware.layer_costs import PJ_PER_UJ
 from sparsim.model.result import Evaluation
 
 BAR = 0.38

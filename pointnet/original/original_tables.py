@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from pointnet.original.evaluated_runs import Outcome
 from pointnet.original.published_runs import DESIGN_TITLES, DESIGNS, SHORT_TITLES, VARIANTS
-from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
 from sparsim.fileio.json_and_csv import write_csv
 from sparsim.fileio.writing import write_text
 from sparsim.files.timeloop.stats_writer import reported_gflops
+from sparsim.hardware.layer_costs import PJ_PER_UJ, UM2_PER_MM2
 from sparsim.model.result import Evaluation
 from sparsim.report.tables import Table
 

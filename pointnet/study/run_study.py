@@ -29,13 +29,13 @@ from pointnet.study.study_figures import Saves, write_figures
 from pointnet.study.study_networks import Network, Plan, Traced, trace_all, train
 from pointnet.study.study_report import Findings, report, savings
 from pointnet.training.run_training import data_of
-from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
 from sparsim.cache import digest_of
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import write_bytes, write_text
 from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.hardware import NetworkCost
+from sparsim.hardware.layer_costs import PJ_PER_UJ
 from sparsim.mapper.search import search
 from sparsim.model.evaluate import evaluate
 

@@ -12,8 +12,8 @@ from pointnet.study.design_costs import BOTH, DENSE, TITLES, VARIANTS
 from pointnet.study.pruning_comparison import CONTROL
 from pointnet.study.savings import Saved
 from pointnet.study.study_networks import Network
-from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
 from sparsim.hardware import LayerCost, NetworkCost
+from sparsim.hardware.layer_costs import PJ_PER_UJ, UM2_PER_MM2
 
 Costs = Mapping[str, Mapping[str, NetworkCost]]  # design, variant
 Saves = Mapping[str, Mapping[str, Mapping[str, Saved]]]  # design, quantity, layer

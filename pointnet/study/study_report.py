@@ -11,8 +11,8 @@ from pointnet.study.design_costs import BOTH, DENSE, PLAIN, TITLES, VARIANTS
 from pointnet.study.pruning_comparison import CONTROL
 from pointnet.study.savings import Saved, saved
 from pointnet.study.study_networks import NOISE, Network, Traced
-from pointnet.units import PJ_PER_UJ, UM2_PER_MM2
 from sparsim.hardware import NetworkCost
+from sparsim.hardware.layer_costs import PJ_PER_UJ, UM2_PER_MM2
 from sparsim.report.tables import Table
 
 TOTAL = "all layers"

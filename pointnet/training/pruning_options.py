@@ -12,7 +12,7 @@ from pointnet.errors import ConfigError
 from pointnet.model import PointNet2
 from pointnet.trace_clouds import RUN_BATCH
 from pointnet.training.settings import Settings
-from pointnet.units import PJ_PER_UJ
+from sparsim.hardware.layer_costs import PJ_PER_UJ
 
 EXAMPLE = 64  # clouds on which zeros of activations are counted
 

@@ -21,10 +21,10 @@ from pointnet.data import Dataset, load_data
 from pointnet.training import checkpoint
 from pointnet.training.settings import Settings
 from pointnet.training.train import Training, train
-from pointnet.units import PJ_PER_UJ
 from sparsim import __version__
 from sparsim.errors import require
 from sparsim.fileio.writing import write_text
+from sparsim.hardware.layer_costs import PJ_PER_UJ
 from sparsim.report.console import messages
 
 

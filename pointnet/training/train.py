@@ -28,9 +28,9 @@ from pointnet.training.batches import Batches, seed_of
 from pointnet.training.checkpoint import check_like
 from pointnet.training.pruning_options import monitor_of, pruning_of
 from pointnet.training.settings import AUGMENTATIONS, Settings
-from pointnet.units import PJ_PER_UJ
 from sparsim.fileio.json_and_csv import write_csv
 from sparsim.fileio.reading import reading
+from sparsim.hardware.layer_costs import PJ_PER_UJ
 
 SAVE_EVERY_S = 60.0
 _DROPOUT = 2  # a stream of random numbers beside those of pointnet.training.batches

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from numpy.typing import ArrayLike, NDArray
 
 from sparsim.errors import SpecError, near
-from sparsim.hardware.layer_costs import NetworkCost
+from sparsim.hardware.layer_costs import UM2_PER_MM2, NetworkCost
 from sparsim.records import Layer
 from sparsim.records.objective import OBJECTIVES, Objective, ObjectiveName
 
@@ -29,7 +29,6 @@ Reals = NDArray[np.float64]
 Progress = Callable[[str], object]
 
 COLUMNS = ("Weights", "Inputs", "Outputs")
-UM2_PER_MM2 = 1e6
 
 
 class Costs(NamedTuple):

@@ -7,7 +7,7 @@ import msgspec
 
 from sparsim.records import Mapping, edp_j_cycles
 
-PJ_PER_UJ = 1e6
+PJ_PER_UJ = UM2_PER_MM2 = 1e6
 
 
 class LayerCost(NamedTuple):

@@ -190,7 +190,9 @@ def test_a_pack_gives_back_the_clouds_it_was_made_of(normals: bool, tmp_path: Pa
     data = some_dataset(normals=normals)
     write_pack(data, tmp_path / "pack.npz")
     assert load_data(tmp_path / "pack.npz", points=8, normals=normals).digest() == data.digest()
-    write_pack(data, tmp_path / "half.npz", dtype="float16")
+    arrays = dict(np.load(tmp_path / "pack.npz"))
+    halves = {name: x.astype(np.float16) if name.startswith("x_") else x for name, x in arrays.items()}
+    np.savez(tmp_path / "half.npz", **halves)
     half = load_data(tmp_path / "half.npz", points=8, normals=normals)
     np.testing.assert_allclose(half.test.points, data.test.points, atol=2e-3)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["half.npz", "pack.npz"]
@@ -219,11 +221,9 @@ def test_a_pack_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_pack_needs_its_ending_and_a_known_type(tmp_path: Path) -> None:
+def test_a_pack_needs_its_ending_and_a_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"the name of a pack ends in \.npz"):
         write_pack(some_dataset(), tmp_path / "pack.npy")
-    with pytest.raises(DataError, match="a pack holds float32 or float16, not 'float64'"):
-        write_pack(some_dataset(), tmp_path / "pack.npz", dtype="float64")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="there is no folder"):
         write_pack(some_dataset(), tmp_path / "missing" / "pack.npz")
 
