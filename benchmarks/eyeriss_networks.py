@@ -12,12 +12,7 @@ from sparsim.machines.eyeriss.chip import IACT_GLB, PSUM_GLB
 from sparsim.machines.eyeriss.chip_area import chip_area
 from sparsim.machines.eyeriss.conv_dims import IACTS, WEIGHTS, conv_dims
 from sparsim.machines.eyeriss.cost_arrays import ADDRESSES, COMPUTE, NOC, handing_over
-from sparsim.machines.eyeriss.layer_cost import (
-    pe_estimate,
-    tile_of,
-    tiling_of,
-    window_pe,
-)
+from sparsim.machines.eyeriss.layer_cost import pe_estimate, tile_of, tiling_of, window_pe
 from sparsim.machines.eyeriss.pe.pe_estimate import estimate
 from sparsim.machines.eyeriss.scaled_chip import scaled
 from sparsim.records import Layer

@@ -5,15 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from eyeriss_networks import (
-    Runs,
-    area_mm2,
-    convolutions_mb,
-    glb_mb,
-    layer_gops_per_w,
-    noc_share,
-    pe_area_um2,
-)
+from eyeriss_networks import Runs, area_mm2, convolutions_mb, glb_mb, layer_gops_per_w, noc_share, pe_area_um2
 from eyeriss_overhead import power_mw, processing_ms
 
 from sparsim.machines.eyeriss import load_chip

@@ -10,13 +10,7 @@ from gmp.masks import apply_masks
 from gmp.pruner import Pruner, one_shot
 from gmp.recipes.recipe import Recipe, load_recipe
 from gmp.recipes.running_recipe import RunningRecipe
-from gmp.schedules import (
-    ConstantSchedule,
-    CubicSchedule,
-    InverseCubicSchedule,
-    LinearSchedule,
-    Schedule,
-)
+from gmp.schedules import ConstantSchedule, CubicSchedule, InverseCubicSchedule, LinearSchedule, Schedule
 from gmp.scores import Movement, lamp, magnitude, taylor
 from gmp.sparsity_report import LayerReport, Report, report_of
 from gmp.targets import Target, select

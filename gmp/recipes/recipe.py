@@ -25,12 +25,7 @@ from torch.optim import Optimizer
 
 from gmp.errors import RecipeError
 from gmp.recipes.modifier_fields import TO_THE_END, NotAllowedError
-from gmp.recipes.modifiers import (
-    MODIFIERS,
-    LearningRateFunctionModifier,
-    Modifier,
-    SetLearningRateModifier,
-)
+from gmp.recipes.modifiers import MODIFIERS, LearningRateFunctionModifier, Modifier, SetLearningRateModifier
 from gmp.recipes.recipe_arithmetic import Number, evaluate
 from gmp.recipes.recipe_yaml import Located, Tagged, read_recipe
 from gmp.recipes.running_recipe import RunningRecipe

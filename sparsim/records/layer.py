@@ -4,12 +4,7 @@ import math
 from typing import Literal
 
 from sparsim.errors import SpecError, near
-from sparsim.records.number_limits import (
-    MAX_COUNT,
-    as_real,
-    check_whole,
-    rounded,
-)
+from sparsim.records.number_limits import MAX_COUNT, as_real, check_whole, rounded
 from sparsim.records.record import Record
 from sparsim.records.shape import Dataspace, Shape
 

@@ -1,14 +1,7 @@
 """The shape of a problem: dims, and the tensors that they are projected on."""
 
 from sparsim.errors import SpecError, near
-from sparsim.records.number_limits import (
-    MAX_COUNT,
-    MAX_NAMES,
-    MAX_PARTS,
-    check_number,
-    check_whole,
-    repeated,
-)
+from sparsim.records.number_limits import MAX_COUNT, MAX_NAMES, MAX_PARTS, check_number, check_whole, repeated
 from sparsim.records.record import Record
 
 
