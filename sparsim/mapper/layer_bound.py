@@ -1,7 +1,5 @@
 """What no mapping of a layer is below, in milliseconds and without a search."""
 
-from __future__ import annotations
-
 from sparsim.mapper.covered_parts import list_parts
 from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.search_budget import Budget

@@ -1,7 +1,5 @@
 """What no mapping and no storage of a layer on a chip is below: what is computed, and moved once, anyway."""
 
-from __future__ import annotations
-
 import math
 
 from sparsim.machines.eyeriss.chip import DRAM, Chip
