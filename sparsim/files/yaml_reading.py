@@ -26,10 +26,14 @@ _MAX_VALUES = 2_000_000  # aliases of aliases of aliases can describe more than 
 
 
 class YamlMap(dict[str, Any]):
-    """A mapping that remembers where it was written: `lines[key]` is the line of a key, from 1."""
+    """A mapping that remembers where it was written: `lines[key]` is the line of a key, from 1.
+
+    `tag` is the YAML tag that stands before it, as in `!Container {}`, where the reader keeps tags.
+    """
 
     def __init__(self) -> None:
         self.lines: dict[str, int] = {}
+        self.tag = ""
 
 
 def load_yaml(path: str | Path) -> YamlMap:
@@ -45,10 +49,13 @@ def load_yaml(path: str | Path) -> YamlMap:
         return parse_yaml(read_text(path, what="a YAML file"), str(path))
 
 
-def parse_yaml(text: str, name: str) -> YamlMap:
-    """Like `load_yaml`, for text that is at hand; `name` stands for the file in messages."""
+def parse_yaml(text: str, name: str, builder: type[Builder] | None = None) -> YamlMap:
+    """Like `load_yaml`, for text that is at hand; `name` stands for the file in messages.
+
+    `builder` may be a `Builder` with rules of its own.
+    """
     try:
-        root = _Builder(_Loader(text), name).document()
+        root = (builder or Builder)(_Loader(text), name).document()
     except yaml.reader.ReaderError as error:
         code = error.character if isinstance(error.character, int) else ord(error.character)
         raise FormatError(f"not a text file: character U+{code:04X} at {error.position}", path=name) from None
@@ -75,11 +82,14 @@ def plain_scalar(text: str) -> Any:
     return text
 
 
-class _Builder:
+class Builder:
     """Turns the parser's events into data. (PyYAML's own composer recurses in C, without a limit.)"""
+
+    merge_keys: tuple[str, ...] = ("<<",)
 
     def __init__(self, loader: Any, name: str) -> None:
         self.next = loader.get_event
+        self.merged = 0  # values that merge keys have named
         self.name = name
         self.anchors: dict[str, Any] = {}
         self.sizes: dict[int, int] = {}  # of anchored lists and mappings, with everything inside
@@ -110,9 +120,9 @@ class _Builder:
         if isinstance(event, yaml.ScalarEvent):
             value = self.scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
-            value, size = self.sequence(depth)
+            value, size = self.sequence(event, depth)
         else:
-            value, size = self.mapping(depth)
+            value, size = self.mapping(event, depth)
         if size > _MAX_VALUES:
             raise FormatError(f"aliases stand for more than {_MAX_VALUES} values", path=self.where(event))
         if event.anchor:
@@ -120,7 +130,7 @@ class _Builder:
             self.sizes[id(value)] = size
         return value, size
 
-    def sequence(self, depth: int) -> tuple[list[Any], int]:
+    def sequence(self, start: Any, depth: int) -> tuple[list[Any], int]:
         result, total = [], 1
         while not isinstance(event := self.next(), yaml.SequenceEndEvent):
             value, size = self.value(event, depth + 1)
@@ -128,16 +138,17 @@ class _Builder:
             total += size
         return result, total
 
-    def mapping(self, depth: int) -> tuple[YamlMap, int]:
-        result, merged, total = YamlMap(), YamlMap(), 1
+    def mapping(self, start: Any, depth: int) -> tuple[YamlMap, int]:
+        result, total = YamlMap(), 1
+        merges: list[tuple[str, Any, Any]] = []  # merge key, what it names, where
         while not isinstance(event := self.next(), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 raise FormatError("a key is not plain text", path=self.where(event))
             key, line = self.text(event), self.line(event)
             value, size = self.value(self.next(), depth + 1)
             total += size
-            if key == "<<" and not event.style:
-                self.merge(merged, value, event)
+            if key in self.merge_keys and not event.style:
+                merges.append((key, value, event))
             elif key in result:
                 raise FormatError(
                     f"key '{key}' is there twice, first in line {result.lines[key]}", path=self.where(event)
@@ -145,18 +156,27 @@ class _Builder:
             else:
                 result[key] = value
                 result.lines[key] = line
-        self.merge(result, merged, None)
+        for key, value, event in merges:
+            self.merge(result, key, self.sources(key, value, event), event)
         return result, total
 
-    def merge(self, into: YamlMap, value: Any, event: Any) -> None:
+    def sources(self, key: str, value: Any, event: Any) -> list[YamlMap]:
+        """The mappings that a merge key names."""
+        found: list[YamlMap] = value if isinstance(value, list) else [value]
+        if not all(isinstance(source, YamlMap) for source in found):
+            raise FormatError(f"'{key}' merges something that is not a mapping", path=self.where(event))
+        return found
+
+    def merge(self, into: YamlMap, key: str, sources: list[YamlMap], event: Any) -> None:
         """Add what `<<` names; what is there already stays."""
-        for source in value if isinstance(value, list) else [value]:
-            if not isinstance(source, YamlMap):
-                raise FormatError("'<<' merges something that is not a mapping", path=self.where(event))
-            for key in source:
-                if key not in into:
-                    into[key] = source[key]
-                    into.lines[key] = source.lines[key]
+        for source in sources:
+            self.merged += len(source)
+            if self.merged > _MAX_VALUES:
+                raise FormatError(f"merges more than {_MAX_VALUES} values", path=self.where(event))
+            for name in source:
+                if name not in into:
+                    into[name] = source[name]
+                    into.lines[name] = source.lines[name]
 
     def scalar(self, event: Any) -> Any:
         if event.style:  # quoted, or a block of text
