@@ -281,7 +281,7 @@ def test_no_mapping(run, tmp_path):
         (["--mask", "A=arch.yaml"],
          "layer matmul, density of A: arch.yaml: could not be read as a .npy or .npz file: the magic string "
          "is not correct; expected b'\\x93NUMPY', got b'archit'"),
-        (["--dense"], "No such option '--dense'"),
+        (["--quick"], "No such option '--quick'"),
     ],
 )  # fmt: skip
 def test_options(run, tmp_path, args, message):

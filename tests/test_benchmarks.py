@@ -19,8 +19,8 @@ from pointnet.model import PointNet2
 from pointnet.original.published_runs import runs, study_mapspace
 from pointnet.training.settings import Settings
 from sparsim.files.sparsim_yaml import load_accelerator
-from sparsim.files.timeloop.read_documents import read_documents
 from sparsim.files.timeloop.stats_writer import write_stats
+from sparsim.files.timeloop_files import read_documents
 from sparsim.mapper.search import search
 from sparsim.model.evaluate import evaluate
 

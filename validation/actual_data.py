@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsim.errors import EnergyWarning, SpecError
-from sparsim.files.timeloop.read_documents import read_documents
+from sparsim.files.timeloop_files import read_documents
 from sparsim.model.evaluate import evaluate
 from sparsim.model.result import Evaluation
 from sparsim.records import Accelerator, Dataspace, Density, Layer, Mapping

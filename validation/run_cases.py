@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sparsim.errors import EnergyWarning, SparsimError
-from sparsim.files.timeloop.read_documents import read_documents
 from sparsim.files.timeloop.stats_reader import Key, Stats, parse_stats
 from sparsim.files.timeloop.stats_writer import write_stats
+from sparsim.files.timeloop_files import read_documents
 from sparsim.model.evaluate import evaluate
 from sparsim.model.result import Evaluation
 from validation.case_folders import Case, inexact_tensors

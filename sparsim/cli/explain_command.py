@@ -2,7 +2,13 @@
 
 import click
 
-from sparsim.cli.input_files import accounting_option, files_argument, layer_option, masks_option
+from sparsim.cli.input_files import (
+    accounting_option,
+    files_argument,
+    layer_option,
+    masks_option,
+    settings_option,
+)
 from sparsim.cli.model_command import evaluate_files
 from sparsim.report.console import results
 
@@ -12,9 +18,16 @@ from sparsim.report.console import results
 @accounting_option
 @masks_option
 @layer_option
-def explain(files: tuple[str, ...], accounting: str, masks: tuple[str, ...], layer: str | None) -> None:
+@settings_option
+def explain(
+    files: tuple[str, ...],
+    accounting: str,
+    masks: tuple[str, ...],
+    layer: str | None,
+    settings: tuple[str, ...],
+) -> None:
     """Show where the energy and the cycles of a mapping come from."""
-    evaluation = evaluate_files(files, accounting, masks, layer)
+    evaluation = evaluate_files(files, accounting, masks, layer, settings)
 
     from sparsim.report.explain import explanation
 

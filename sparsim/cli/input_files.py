@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sparsim.records import Layer
 
 _FILE_NAME = re.compile(r"\w[\w.+-]*")
+_OUR_MARK = re.compile(r"""(^|[{,])\s*["']?sparsim["']?\s*:""", re.MULTILINE)
 ACCOUNTINGS = ("timeloop-3", "timeloop-2022", "count-all")
 
 files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE...")
@@ -36,22 +37,29 @@ masks_option = click.option(
     metavar="NAME=FILE",
     help="Take the nonzeros of dataspace NAME from a .npy or .npz file.",
 )
+settings_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A value for the Jinja templates among Timeloop's documents.",
+)
 layer_option = click.option("--layer", metavar="NAME", help="The layer to take where the FILEs hold several.")
 
 
-def read_model(paths: tuple[str, ...]) -> Documents:
-    """Timeloop's documents or our own.
+def read_model(paths: tuple[str, ...], settings: tuple[str, ...] = ()) -> Documents:
+    """Timeloop's documents or our own. `settings` are those of --set.
 
     Beside Timeloop's there may be a mapping of ours, which can say what theirs cannot.
     """
     from sparsim.files import sparsim_yaml
-    from sparsim.files.timeloop.read_documents import documents_from
+    from sparsim.files.timeloop_files import documents_of
 
-    files, is_native = _load(paths, with_mapping=True)
+    files, is_native = _load(paths, settings, with_mapping=True)
     if is_native:
         return sparsim_yaml.documents_from(files)
     ours = [(path, data) for path, data in files if _is_mapping(data)]
-    documents = documents_from([(path, data) for path, data in files if not _is_mapping(data)])
+    documents = documents_of([(path, data) for path, data in files if not _is_mapping(data)])
     if not ours:
         return documents
     if documents.mapping is not None:
@@ -59,13 +67,13 @@ def read_model(paths: tuple[str, ...]) -> Documents:
     return replace(documents, mapping=sparsim_yaml.documents_from(ours, keep_names=True).mapping)
 
 
-def read_search(paths: tuple[str, ...], layer: str | None) -> Documents:
+def read_search(paths: tuple[str, ...], layer: str | None, settings: tuple[str, ...] = ()) -> Documents:
     """The same for a search, which takes all layers if none is named. Prints the documents' warnings."""
     from sparsim.files import sparsim_yaml
-    from sparsim.files.timeloop.read_documents import documents_from
+    from sparsim.files.timeloop_files import documents_of
 
-    files, is_native = _load(paths)
-    documents = sparsim_yaml.documents_from(files) if is_native else documents_from(files, for_search=True)
+    files, is_native = _load(paths, settings)
+    documents = sparsim_yaml.documents_from(files) if is_native else documents_of(files, for_search=True)
     _ = documents.accelerator  # refuses what is missing or wrong before the layers are looked at
     print_warnings(documents.warnings)
     if layer is not None:
@@ -112,21 +120,46 @@ def print_warnings(warnings: tuple[str, ...]) -> None:
         echo(f"sparsim: warning: {warning}", err=True)
 
 
-def _load(paths: tuple[str, ...], *, with_mapping: bool = False) -> tuple[list[tuple[str, YamlMap]], bool]:
+def _load(
+    paths: tuple[str, ...], settings: tuple[str, ...], *, with_mapping: bool = False
+) -> tuple[list[tuple[str, YamlMap]], bool]:
     """The contents by file, and whether they are documents of ours.
 
     `with_mapping`: those that hold nothing but a mapping may stand beside Timeloop's.
     """
     from sparsim.files.sparsim_yaml import is_native
+    from sparsim.files.timeloop_files import load_files
     from sparsim.files.yaml_reading import load_yaml
 
-    files = [(path, load_yaml(path)) for path in paths]
-    ours = {path: data for path, data in files if is_native(data)}
+    marked = [path for path in paths if _is_marked(path)]
+    ours = {path: data for path in marked if is_native(data := load_yaml(path))}
     others = [path for path in paths if path not in ours]
     native = [path for path, data in ours.items() if not (with_mapping and others and _is_mapping(data))]
     if native and others:
         raise SpecError(f"{native[0]} is a document of ours, {others[0]} is not: give one kind only")
-    return files, bool(native)
+    if native and settings:
+        raise SpecError("--set is for templates of Timeloop's documents, these are documents of ours")
+    return [*ours.items(), *load_files(others, _template_data(settings))], bool(native)
+
+
+def _is_marked(path: str) -> bool:
+    """Whether a file looks like a document of ours, of which any line may be the first."""
+    from sparsim.fileio.reading import read_text
+
+    return bool(_OUR_MARK.search(read_text(path, what="a YAML file")))
+
+
+def _template_data(settings: tuple[str, ...]) -> dict[str, Any]:
+    """The values of --set, which mean what they mean in YAML."""
+    from sparsim.files.yaml_reading import plain_scalar
+
+    found: dict[str, Any] = {}
+    for setting in settings:
+        name, separator, value = setting.partition("=")
+        if not separator or not name.isidentifier():
+            raise SpecError(f"--set is '{setting}', NAME=VALUE is expected")
+        found[name] = plain_scalar(value)
+    return found
 
 
 def _is_mapping(data: YamlMap) -> bool:

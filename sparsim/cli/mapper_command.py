@@ -17,6 +17,7 @@ from sparsim.cli.input_files import (
     layer_option,
     print_warnings,
     read_search,
+    settings_option,
 )
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
 from sparsim.fileio.json_and_csv import write_csv, write_json
@@ -59,6 +60,7 @@ _at_least_1 = click.IntRange(min=1)
 @click.option("--imperfect", metavar="DIM,...", multiple=True, help="Dims whose last tiles may be cut short.")
 @accounting_option
 @layer_option
+@settings_option
 @click.option(
     "--cache", "cache_folder", metavar="DIR", help="Folder of earlier results.  [default: ~/.cache/sparsim]"
 )
@@ -68,6 +70,7 @@ def mapper(
     out: str,
     objective: str | None,
     layer: str | None,
+    settings: tuple[str, ...],
     cache_folder: str | None,
     no_cache: bool,
     threads: int | None,
@@ -82,7 +85,7 @@ def mapper(
     DIR/LAYER/..., and DIR/sparsim.layers.csv. Ctrl-C ends the search with the best so far. The exit code is 1
     if there is no valid mapping.
     """
-    inputs = _with_policies(read_search(files, layer), padded, imperfect)
+    inputs = _with_policies(read_search(files, layer, settings), padded, imperfect)
     options["objective"] = _objective(objective, inputs)
     options["threads"] = threads or (inputs.mapper and inputs.mapper.threads) or 1
     folders, cache = _folders(Path(out), inputs.layers), _cache(cache_folder, no_cache)

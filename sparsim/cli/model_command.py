@@ -14,6 +14,7 @@ from sparsim.cli.input_files import (
     masks_option,
     print_warnings,
     read_model,
+    settings_option,
     with_masks,
 )
 from sparsim.errors import SpecError
@@ -32,15 +33,21 @@ if TYPE_CHECKING:
 @accounting_option
 @masks_option
 @layer_option
+@settings_option
 def model(
-    files: tuple[str, ...], out: str, accounting: str, masks: tuple[str, ...], layer: str | None
+    files: tuple[str, ...],
+    out: str,
+    accounting: str,
+    masks: tuple[str, ...],
+    layer: str | None,
+    settings: tuple[str, ...],
 ) -> None:
     """Evaluate one mapping, as timeloop-model does.
 
     The FILEs, Timeloop's documents or our own, describe accelerator, layer and mapping, in any order. Writes
     DIR/sparsim.stats.txt, in Timeloop's layout, and DIR/sparsim.result.json.
     """
-    evaluation = evaluate_files(files, accounting, masks, layer)
+    evaluation = evaluate_files(files, accounting, masks, layer, settings)
 
     from sparsim.files.timeloop.stats_writer import wrapped_counts, write_stats
 
@@ -55,10 +62,14 @@ def model(
 
 
 def evaluate_files(
-    files: tuple[str, ...], accounting: str, masks: tuple[str, ...], layer_name: str | None
+    files: tuple[str, ...],
+    accounting: str,
+    masks: tuple[str, ...],
+    layer_name: str | None,
+    settings: tuple[str, ...],
 ) -> Evaluation:
     """The evaluation of the mapping that the files hold."""
-    documents = read_model(files)
+    documents = read_model(files, settings)
     print_warnings(documents.warnings)
     layer = with_masks(documents.layer(layer_name), masks)
     if documents.mapping is None:

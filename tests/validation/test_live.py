@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from sparsim.errors import SparsimError
-from sparsim.files.timeloop.read_documents import read_documents
 from sparsim.files.timeloop.stats_writer import write_stats
+from sparsim.files.timeloop_files import read_documents
 from sparsim.model.evaluate import evaluate
 from validation import reference_answers as answers
 from validation.__main__ import main

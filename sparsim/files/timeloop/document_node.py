@@ -43,7 +43,22 @@ class Node:
     def __init__(self, data: YamlMap, file: str, path: str, context: Context) -> None:
         self.data, self.file, self.path, self.context = data, file, path, context
 
+    def spelled(self, key: str) -> str:
+        """The spelling of `key` that this mapping has: hyphens and underscores are equal."""
+        if key in self.data:
+            return key
+        return next((seen for seen in self.data if _same_key(seen, key)), key)
+
+    def get(self, key: str) -> Any:
+        """The value of `key`, in either spelling; None if it is not there."""
+        return self.data.get(self.spelled(key))
+
+    def holds(self, key: str) -> bool:
+        """Whether `key` is there, be it empty."""
+        return self.spelled(key) in self.data
+
     def where(self, key: str | None = None) -> str:
+        key = self.spelled(key) if key else None
         line = self.data.lines.get(key) if key else min(self.data.lines.values(), default=None)
         place = f"{self.file}:{line}" if line else self.file
         path = ".".join(part for part in (self.path, key) if part)
@@ -68,7 +83,7 @@ class Node:
     # Scalars. The first of the keys that is there and not null counts.
 
     def has(self, *keys: str) -> bool:
-        return any(self.data.get(key) is not None for key in keys)
+        return any(self.get(key) is not None for key in keys)
 
     def integer(self, *keys: str) -> int | None:
         """A whole number; None if no key is there."""
@@ -83,7 +98,7 @@ class Node:
     def number(self, *keys: str, infinite: bool = False) -> float | None:
         """A number, finite unless `infinite` is allowed; None if no key is there."""
         for key in keys:
-            value = self.data.get(key)
+            value = self.get(key)
             if isinstance(value, str) and value in self.context.variables:
                 self.warn(f"is the variable '{value}', for which Timeloop takes 0 here", key)
         return self._convert(keys, _number if infinite else _finite, "a finite number")
@@ -96,7 +111,7 @@ class Node:
 
     def _convert(self, keys: tuple[str, ...], convert: Callable[[Any], T | None], kind: str) -> T | None:
         for key in keys:
-            value = self.data.get(key)
+            value = self.get(key)
             if value is None:
                 continue
             for _ in self.context.variables:  # a variable may name another one
@@ -118,25 +133,26 @@ class Node:
         return value
 
     def child(self, key: str) -> Node | None:
-        value = self.data.get(key)
+        value = self.get(key)
         if value is None:
             return None
         if not isinstance(value, YamlMap):
             raise self.error(f"is {describe(value)}, a mapping is expected", key)
-        return Node(value, self.file, ".".join(part for part in (self.path, key) if part), self.context)
+        path = ".".join(part for part in (self.path, self.spelled(key)) if part)
+        return Node(value, self.file, path, self.context)
 
     def blank(self) -> Node:
         return Node(YamlMap(), self.file, self.path, self.context)
 
     def items(self, key: str) -> list[Any] | None:
-        value = self.data.get(key)
+        value = self.get(key)
         if value is not None and not isinstance(value, list):
             raise self.error(f"is {describe(value)}, a list is expected", key)
         return value
 
     def children(self, key: str) -> list[Node]:
         """The mappings of a list; none if the key is missing."""
-        prefix = ".".join(part for part in (self.path, key) if part)
+        prefix = ".".join(part for part in (self.path, self.spelled(key)) if part)
         nodes = []
         for i, value in enumerate(self.items(key) or []):
             if not isinstance(value, YamlMap):
@@ -163,11 +179,17 @@ class Node:
         are reported only if they look like a misspelt known one.
         """
         known = tuple(known)
+        plain = {one.replace("_", "-") for one in known}
+        spellings: dict[str, str] = {}
         for key in self.data:
-            close = None if key in known else near_key(key, (*known, *(harmless or ())))
+            if (same := key.replace("_", "-")) in plain:
+                if (other := spellings.setdefault(same, key)) != key and self.data[other] != self.data[key]:
+                    raise self.error(f"'{other}' is there as well and means the same", key)
+                continue
+            close = near_key(key, (*known, *(harmless or ())))
             if close in known:
                 self.warn(f"unknown key is ignored (did you mean '{close}'?)", key)
-            elif harmless is None and key not in known:
+            elif harmless is None:
                 self.warn("unknown key is ignored", key)
 
     def misspelt(self, *keys: str) -> str:
@@ -202,6 +224,10 @@ def _similarity(plain: str, other: str) -> float:
     if plain[:1] != other[:1] or 2 * min(len(plain), len(other)) < _NEAR * both:
         return 0.0
     return difflib.SequenceMatcher(None, plain, other).ratio()
+
+
+def _same_key(key: str, other: str) -> bool:
+    return len(key) == len(other) and key.replace("_", "-") == other.replace("_", "-")
 
 
 def _plain(key: str) -> str:

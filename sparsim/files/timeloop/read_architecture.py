@@ -131,7 +131,7 @@ def _name(node: Node) -> tuple[str, int]:
 def _level(node: Node, name: str, instances: int) -> _Level:
     node.report_unknown(("name", "class", "attributes", "subclass"), harmless=())
     attributes = node  # the reference reads them there if there is no mapping of their own
-    if "attributes" in node.data:
+    if node.holds("attributes"):
         attributes = node.child("attributes") or node.blank()
     given = attributes.integer("instances")
     if given is not None:

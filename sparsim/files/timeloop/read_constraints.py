@@ -97,7 +97,7 @@ def _level_constraint(name: str, reading: _Reading) -> LevelConstraint:
 
 def find_items(parent: Node, key: str) -> list[Node]:
     """The items that the document under `key` holds, in any of its forms."""
-    if isinstance(parent.data.get(key), list):
+    if isinstance(parent.get(key), list):
         return parent.children(key)
     root = parent.child(key)
     if root is None:
@@ -106,8 +106,8 @@ def find_items(parent: Node, key: str) -> list[Node]:
     if template not in (None, "uber"):
         raise root.error(f"template '{template}' is not supported, 'uber' is", "template")
     listed = "constraints"
-    if isinstance(root.data.get(listed), str):
-        listed = f"constraints_{root.data[listed]}"
+    if isinstance(root.get(listed), str):
+        listed = f"constraints_{root.get(listed)}"
         if not root.has(listed):
             raise root.error(f"names a list '{listed}', which is not there", "constraints")
     if not root.has(listed):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from sparsim.errors import SpecError
 from sparsim.files.documents import Documents
@@ -16,7 +15,7 @@ from sparsim.files.timeloop.read_mapper_options import read_mapper
 from sparsim.files.timeloop.read_mapping import read_mapping
 from sparsim.files.timeloop.read_problem import read_problem
 from sparsim.files.timeloop.read_sparse_optimizations import read_sparse_optimizations
-from sparsim.files.yaml_reading import YamlMap, load_yaml
+from sparsim.files.yaml_reading import YamlMap
 from sparsim.records import Architecture, Layer
 from sparsim.records.mapper_options import MapperOptions
 
@@ -35,17 +34,12 @@ _FOR_AREAS = ("ART_summary",)
 _IGNORED = ("model", "globals", "version", *_FOR_ENERGIES, *_FOR_AREAS)
 
 
-def read_documents(paths: Iterable[str | Path], *, for_search: bool = False) -> Documents:
-    """Read files whose top-level keys together describe one evaluation or one search, in any order.
-
-    `for_search`: also the constraints, as a mapspace, and the mapper's options, in place of the mapping.
-    Raises FormatError for files that cannot be read, SpecError for contents that are wrong.
-    """
-    return documents_from([(str(path), load_yaml(path)) for path in paths], for_search=for_search)
-
-
 def documents_from(files: Sequence[tuple[str, YamlMap]], *, for_search: bool = False) -> Documents:
-    """Like `read_documents`, for files that are read already: (name, contents) each."""
+    """What files whose top-level keys together describe one evaluation or one search hold, in any order.
+
+    `files`: (name, contents) each. `for_search`: also the constraints, as a mapspace, and the mapper's
+    options, in place of the mapping. Raises SpecError for contents that are wrong.
+    """
     top = _merge(files, _READ)
     context = Context(variables=_variables(top), warnings=[])
     _report_unknown(files, context)
@@ -104,13 +98,15 @@ def _first_items(places: list[tuple[Node, str]]) -> list[Node]:
 
 
 def _merge(files: Sequence[tuple[str, YamlMap]], keys: Sequence[str]) -> dict[str, tuple[str, YamlMap]]:
-    """Per key of `keys`: the file that has it, and that file's contents."""
+    """Per key of `keys`: the file that has it, in either spelling, and that file's contents."""
     top: dict[str, tuple[str, YamlMap]] = {}
+    values: dict[str, object] = {}
     for file, data in files:
-        for key in data:
+        for seen in data:
+            key = seen if seen in keys else seen.replace("-", "_")
             if key not in keys:
                 continue
-            if key in top and top[key][1][key] != data[key]:
+            if values.setdefault(key, data[seen]) != data[seen]:
                 raise SpecError(f"key '{key}' is in {top[key][0]} too, with other contents", path=file)
             top.setdefault(key, (file, data))
     return top

@@ -68,7 +68,7 @@ def _entries_by_list(ert: Node) -> dict[str, dict[str, float]]:
     entries: dict[str, dict[str, float]] = {}
     for table in ert.children("tables"):
         entry = entries.setdefault(table.required(table.text("name"), "name"), {})
-        if "actions" not in table.data:
+        if not table.holds("actions"):
             raise table.error("no 'actions' given", hint=table.misspelt("actions"))
         for action in table.children("actions"):
             _add(entry, action.required(action.text("name"), "name"), action)

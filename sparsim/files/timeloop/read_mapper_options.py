@@ -30,7 +30,7 @@ def read_mapper(node: Node, arch: Architecture) -> MapperOptions:
     """Raises SpecError for unknown algorithms and metrics, and for numbers out of range."""
     node.report_unknown(_KEYS, harmless=_OUTPUT)
     algorithm = node.text("algorithm")
-    if algorithm not in (None, *_ALGORITHMS):
+    if algorithm is not None and algorithm.replace("_", "-") not in _ALGORITHMS:
         raise node.error(f"unknown algorithm '{algorithm}'", "algorithm", hint=near(algorithm, _ALGORITHMS))
     for key, least in _COUNTS.items():
         _count(node, key, least)
@@ -42,10 +42,11 @@ def read_mapper(node: Node, arch: Architecture) -> MapperOptions:
 
 def _metrics(node: Node, arch: Architecture) -> tuple[str, ...]:
     key = "optimization-metric" if node.has("optimization-metric") else "optimization-metrics"
-    is_list = isinstance(node.data.get(key), list)
+    is_list = isinstance(node.get(key), list)
     text = None if is_list else node.text(key)
-    metrics = node.names(key) if is_list else () if text is None else (text,)
+    given = node.names(key) if is_list else () if text is None else (text,)
     allowed = (*_METRICS, *(_ACCESSES + level.name for level in arch.storage))
+    metrics = tuple(m if m in allowed else m.replace("_", "-") for m in given)
     for metric in metrics:
         if metric not in allowed:
             raise node.error(f"unknown metric '{metric}'", key, hint=near(metric, allowed))

@@ -58,7 +58,7 @@ def read_mapping(directives: list[Node], arch: Architecture, layer: Layer) -> Ma
             continue
         _add_nest(node, kind, level, known)
         for key in _KEYS[kind]:
-            if key.startswith("no_") and key in node.data:
+            if key.startswith("no_") and node.holds(key):
                 level.flags[key] = known_dataspaces(node, key, known)
     return Mapping(
         levels=tuple(_level_mapping(name, parts[name], known) for name in known.levels if name in parts)

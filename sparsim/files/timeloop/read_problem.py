@@ -87,7 +87,7 @@ def _shape(problem: Node) -> Shape:
     if not problem.has("shape"):
         problem.warn(f"no shape given, the 7-D convolution {','.join(CNN_LAYER.dims)} is assumed")
         return CNN_LAYER
-    if not isinstance(problem.data["shape"], str):
+    if not isinstance(problem.get("shape"), str):
         node = problem.child("shape")
         assert node is not None
         return _shape_map(node)
@@ -173,17 +173,17 @@ def _densities(instance: Node, shape: Shape) -> dict[str, Density]:
         if key not in names and close and not node.has(close):
             raise node.error(f"unknown dataspace '{key}'", hint=f"did you mean '{close}'?")
     node.report_unknown(names)
-    return {name: _density(node, name) for name in names if name in node.data}
+    return {name: _density(node, name) for name in names if node.holds(name)}
 
 
 def _density(parent: Node, key: str) -> Density:
-    if not isinstance(parent.data[key], dict):
+    if not isinstance(parent.get(key), dict):
         with parent.located(key):
             return Density(density=parent.required(parent.number(key), key))
     node = parent.child(key)
     assert node is not None
     given = node.required(node.text("distribution"), "distribution")
-    distribution = _DISTRIBUTIONS.get(given)
+    distribution = _DISTRIBUTIONS.get(given.replace("_", "-"))
     if distribution is None:
         raise node.error(f"unknown distribution '{given}'", "distribution", hint=near(given, _DISTRIBUTIONS))
     node.report_unknown(("distribution", *_PARAMETERS[distribution]))

@@ -41,15 +41,15 @@ def read_sparse_optimizations(root: Node, arch: Architecture, layer: Layer) -> S
     for item in root.children("targets"):
         name = item.required(item.text("name"), "name")
         item.report_unknown(("name", *_PARTS))
-        if any(key in item.data for key in _PARTS):
+        if any(item.holds(key) for key in _PARTS):
             switched_on = True
         else:
             item.warn(f"says nothing about '{name}'")
-        if "representation-format" in item.data:
+        if item.holds("representation-format"):
             _add_formats(item, _level(item, name, names), formats, names)
-        if "action-optimization" in item.data:
+        if item.holds("action-optimization"):
             _add_safs(item, _level(item, name, names), safs, names)
-        if "compute-optimization" in item.data:
+        if item.holds("compute-optimization"):
             if name != names.compute:
                 raise item.error(f"'{name}' is not the compute level '{names.compute}'", "name")
             compute = tuple(_compute_type(entry) for entry in item.children("compute-optimization"))
@@ -157,7 +157,7 @@ def _add_safs(item: Node, level: str, safs: dict[tuple[str, str], tuple[Saf, ...
         if kind is not None and not entry.has("type") and not entry.misspelt("type"):
             entry.warn(f"no 'type' given, that of the item before is taken: {kind}")
         else:
-            kind = entry.required(entry.text("type"), "type")
+            kind = entry.required(entry.text("type"), "type").replace("_", "-")
         if kind not in _SAF_TYPES:
             raise entry.error(f"unknown action type '{kind}'", "type", hint=near(kind, _SAF_TYPES))
         entry.report_unknown(("type", "options", "target", "condition-on"))

@@ -4,8 +4,6 @@ The expressions of documents and their templates share these operations. What is
 `TooLargeError`, never a slow computation or a machine without memory.
 """
 
-from __future__ import annotations
-
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """The functions and constants that an expression of a version 0.4 document may name."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Callable

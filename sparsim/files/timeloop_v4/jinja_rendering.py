@@ -4,8 +4,6 @@ A template sees the data of the caller and the helpers below, and reads files in
 the command names, and below.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -5,8 +5,6 @@ calls, comparisons and filters take steps in proportion to what they go through,
 takes characters, and `bounded_operations` do the arithmetic.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -4,8 +4,6 @@ Documents come from strangers. There is no `eval`: names are those of the docume
 functions, attributes exist on the document's own objects only, and steps, depth and sizes are bounded.
 """
 
-from __future__ import annotations
-
 import ast
 import operator
 import warnings

@@ -1,7 +1,5 @@
 """YAML with what version 0.4 documents add: tags, quotes that matter, and the deep merge `<<<`."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

@@ -16,7 +16,7 @@ from support.documents import DOCUMENTS, records_of, write_documents
 from sparsim import Density, Workload, __version__
 from sparsim.cli import main as cli
 from sparsim.files.sparsim_yaml import dump, load_workload, preset_names, workload_names
-from sparsim.files.timeloop.read_documents import read_documents
+from sparsim.files.timeloop_files import read_documents
 
 ROOT = Path(__file__).parents[3]
 

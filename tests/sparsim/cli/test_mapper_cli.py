@@ -19,7 +19,7 @@ import sparsim.mapper.engine
 from sparsim import Workload, load_documents
 from sparsim.cli import main as cli
 from sparsim.files.sparsim_yaml import dump
-from sparsim.files.timeloop.read_documents import read_documents
+from sparsim.files.timeloop_files import read_documents
 
 RANDOM = Path(__file__).parents[3] / "validation/references/random"
 NAMES = tuple(SEARCH)

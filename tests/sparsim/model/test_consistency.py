@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from support.documents import DOCUMENTS, write_documents
 
 from sparsim.errors import EnergyTableError, MappingError, SpecError
-from sparsim.files.timeloop.read_documents import read_documents
+from sparsim.files.timeloop_files import read_documents
 from sparsim.model.consistency import check
 from sparsim.records import (
     Accelerator,

@@ -34,8 +34,8 @@ from sparsim import (
 from sparsim.cli import main as cli
 from sparsim.estimate.accelerator_energy import energy_table
 from sparsim.files.sparsim_yaml import load_accelerator
-from sparsim.files.timeloop.read_documents import read_documents
 from sparsim.files.timeloop.stats_writer import wrapped_counts, write_stats
+from sparsim.files.timeloop_files import read_documents
 from sparsim.machines.eyeriss import evaluate_chip, load_chip, plan_layer
 from sparsim.machines.eyeriss.chip import chip_energy_sources
 from sparsim.records import Accelerator, SparsePolicy

@@ -17,7 +17,7 @@ from support.examples import fixed, matmul, sliding_window, uniform
 from support.robust import MODES, ROOT, digest, lines_of, print_from
 
 from sparsim.errors import SparsimError
-from sparsim.files.timeloop.read_documents import read_documents
+from sparsim.files.timeloop_files import read_documents
 from sparsim.model.evaluate import evaluate, evaluate_batch
 from sparsim.model.frozen import Frozen, FrozenResult
 from sparsim.model.result import Evaluation

@@ -13,7 +13,7 @@ from support.examples import COMPRESSED, accelerator, fixed, matmul
 from support.pe_runs import pe_case
 
 from sparsim.errors import FormatError, SpecError
-from sparsim.files.timeloop.read_documents import read_documents
+from sparsim.files.timeloop_files import read_documents
 from sparsim.model.evaluate import evaluate
 from sparsim.model.result import Evaluation
 from sparsim.records import (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sparsim.files.timeloop.read_documents import read_documents
+from sparsim.files.timeloop_files import read_documents
 from sparsim.model.evaluate import evaluate
 from sparsim.report.explain import explain
 

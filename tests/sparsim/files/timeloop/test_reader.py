@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import re
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,7 @@ from support.documents import ARCH, DOCUMENTS, ERT, PROBLEM, records_of, shared_
 from sparsim.errors import SpecError
 from sparsim.estimate.accelerator_energy import resolved_energy
 from sparsim.files.sparsim_yaml import dump, load_text
-from sparsim.files.timeloop.read_documents import read_documents
+from sparsim.files.timeloop_files import read_documents
 from sparsim.files.yaml_reading import load_yaml
 from sparsim.model.consistency import check
 from sparsim.records import Density, Nest, Option, Saf, SparsePolicy
@@ -399,10 +400,10 @@ def test_documents_that_are_not_there(read):
     ("name", "old", "new", "warning"),
     [
         ("arch.yaml", "          read_bandwidth: 4", "          read_bandwith: 4", "read_bandwidth"),
-        ("arch.yaml", "block-size: 4", "block-size: 4\n        cluster_size: 1", "cluster-size"),
-        ("arch.yaml", "block-size: 4", "block-size: 4\n        multiple_buffering: 2", "multiple-buffering"),
-        ("sparse.yaml", "metadata-word-bits: 4", "metadata_word_bits: 4", "metadata-word-bits"),
-        ("sparse.yaml", "{format: CP}", "{format: CP, flattened_rankIDs: [[M]]}", "flattened-rankIDs"),
+        ("arch.yaml", "block-size: 4", "block-size: 4\n        clusters_size: 1", "cluster-size"),
+        ("arch.yaml", "block-size: 4", "block-size: 4\n        multiple_bufferings: 2", "multiple-buffering"),
+        ("sparse.yaml", "metadata-word-bits: 4", "metadata_words_bits: 4", "metadata-word-bits"),
+        ("sparse.yaml", "{format: CP}", "{format: CP, flattened_ranksIDs: [[M]]}", "flattened-rankIDs"),
         ("mapping.yaml", "permutation: MNK", "permutations: MNK", "permutation"),
         ("problem.yaml", "read-write: true", "read-write: true\n      read_writes: 1", "read-write"),
     ],
@@ -436,3 +437,26 @@ def test_density_of_a_misspelt_dataspace(tmp_path):
     files = write_documents(tmp_path, {"arch.yaml": ARCH, "p.yaml": text})
     with pytest.raises(SpecError, match=r"unknown dataspace 'Weigths' \(did you mean 'Weights'\?\)"):
         read_documents(files)
+
+
+def test_hyphens_and_underscores_are_equal(tmp_path):
+    """In every key that is known, and in the words that options choose from."""
+    expected = read_documents(write_documents(tmp_path, DOCUMENTS))
+    for old, new in (("-", "_"), ("_", "-")):
+        other = {}
+        for name, text in DOCUMENTS.items():
+            lines = [swap_in_keys(line, old, new) for line in text.splitlines()]
+            other[name] = "\n".join(lines) + "\n"
+        assert other != DOCUMENTS
+        found = read_documents(write_documents(tmp_path, other))
+        assert found == expected
+
+
+def swap_in_keys(line, old, new):
+    words = r"[A-Za-z]+(?:[-_][A-Za-z]+)+(?=:)|(?<=distribution: )[a-z_-]+|(?<=type: )[a-z_-]+"
+    return re.sub(words, lambda match: match[0].replace(old, new), line)
+
+
+def test_one_key_in_two_spellings_is_refused(read):
+    with pytest.raises(SpecError, match="'block-size' is there as well"):
+        read(("arch.yaml", "block-size: 4", "block-size: 4\n        block_size: 2"))

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from sparsim.errors import SpecError
-from sparsim.files.timeloop.read_documents import read_documents
 from sparsim.files.timeloop.write_documents import to_documents, write_documents
+from sparsim.files.timeloop_files import read_documents
 from sparsim.records import Accelerator, Density
 from validation.random_cases import GEMM, Drawn, draw_case
 

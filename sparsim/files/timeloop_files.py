@@ -1,0 +1,75 @@
+"""Files of Timeloop, whatever their version: templates, YAML, and the records that they describe."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sparsim.fileio.reading import read_text
+from sparsim.files.documents import Documents
+from sparsim.files.timeloop.read_documents import documents_from
+from sparsim.files.timeloop_v4.tagged_yaml import extract, parse_tagged
+from sparsim.files.timeloop_v4.version3_documents import has_nodes, to_version3
+from sparsim.files.yaml_reading import YamlMap
+
+_TEMPLATE_MARKS = ("{{", "{%")
+
+
+def load_files(
+    paths: Iterable[str | Path], template_data: Mapping[str, Any] | None = None
+) -> list[tuple[str, YamlMap]]:
+    """Names and contents of the files, which are rendered where they are Jinja templates.
+
+    Raises FormatError for files that cannot be read, and for templates that ask for what they may not have.
+    """
+    names = [str(path) for path in dict.fromkeys(paths)]
+    texts = {name: read_text(name, what="a YAML file") for name in names}
+    shown = {name: name for name in names}
+    if templates := [name for name in names if any(mark in texts[name] for mark in _TEMPLATE_MARKS)]:
+        from sparsim.files.timeloop_v4.jinja_rendering import (
+            Templates,
+        )  # imports Jinja, which most do not need
+
+        renderer = Templates(names, template_data or {}, extract)
+        for name in templates:
+            texts[name], shown[name] = renderer.render(name, texts[name]), f"{name} (rendered)"
+    return [(shown[name], parse_tagged(texts[name], shown[name])) for name in names]
+
+
+def documents_of(files: list[tuple[str, YamlMap]], *, for_search: bool = False) -> Documents:
+    """The records of files that are loaded. Raises SpecError for what is wrong or missing.
+
+    `for_search`: also the constraints, as a mapspace, and the mapper's options, in place of the mapping.
+    """
+    if not any(has_nodes(data) for _, data in files):
+        return documents_from(files, for_search=for_search)
+    version3, warnings = to_version3(files, for_search)
+    documents = documents_from(version3, for_search=for_search)
+    where = ", ".join(name for name, _ in files)
+    return replace(documents, where=where, warnings=(*dict.fromkeys(warnings), *documents.warnings))
+
+
+def read_documents(
+    paths: Iterable[str | Path],
+    *,
+    for_search: bool = False,
+    template_data: Mapping[str, Any] | None = None,
+) -> Documents:
+    """Read files whose top-level keys together describe one evaluation or one search, in any order.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+    for_search : bool
+        Whether to read the constraints, as a mapspace, and the mapper's options, in place of the mapping.
+    template_data : mapping, optional
+        Values by name for Jinja templates.
+
+    Raises
+    ------
+    FormatError
+        For files that cannot be read.
+    SpecError
+        For contents that are wrong.
+    """
+    return documents_of(load_files(paths, template_data), for_search=for_search)

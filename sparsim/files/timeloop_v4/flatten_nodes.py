@@ -1,0 +1,117 @@
+"""Nodes as the flat list of levels, and the directives, that documents of version 0.3 have.
+
+Every fan-out becomes a level of its own, which stores nothing: `inter_NAME_spatial`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sparsim.files.timeloop_v4.constraint_macros import complete_permutation
+from sparsim.files.timeloop_v4.constraints import Constraint
+from sparsim.files.timeloop_v4.node_tree import Leaf
+from sparsim.files.timeloop_v4.values import mapping_of
+from sparsim.files.yaml_reading import YamlMap
+from sparsim.records import Layer
+
+_STORAGE = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
+_ONE_WORD = {"width": 1, "depth": 1, "datawidth": 1}
+_NAMES = {
+    "no_reuse": {"temporal": "no_temporal_reuse", "spatial": "no_multicast_no_reduction"},
+    "no_link_transfer": {"spatial": "no_link_transfer"},
+}
+_COUNTS = ("split", "default_max_factor", "default_min_factor")
+
+
+@dataclass
+class Flat:
+    """An architecture of version 0.3: its name, its levels, and the directives that are due to nodes."""
+
+    name: str
+    levels: list[YamlMap]
+    directives: list[YamlMap]
+
+
+def flatten(leaves: list[Leaf], layer: Layer | None) -> Flat:
+    """Walk the leaves in document order with a running mesh.
+
+    Without a layer there are no directives.
+    """
+    first = leaves[0] if leaves else None
+    name = f"{first.name}_top_level" if first is not None and first.tag == "!Container" else "top_level"
+    flat = Flat(name, [], [])
+    x = y = 1
+    for leaf in leaves:
+        if leaf.tag == "!Nothing":
+            continue
+        if leaf.fanout > 1:
+            dummy = f"inter_{leaf.name}_spatial"
+            flat.levels.append(_level(leaf, dummy, "dummy_storage", _ONE_WORD, (x, y)))
+            x, y = x * leaf.mesh[0], y * leaf.mesh[1]
+            if layer is not None:
+                _add_dummy(flat, leaf, dummy, layer)
+        elif leaf.tag == "!Container" and (leaf.constraints or leaf.sparse):
+            leaf.node.warn("a container without a fan-out: its constraints and sparse options have no effect")
+        if leaf.tag == "!Component":
+            flat.levels.append(_level(leaf, leaf.name, leaf.kind, leaf.attributes, (x, y)))
+            if layer is not None:
+                _add_component(flat, leaf, layer)
+    return flat
+
+
+def _level(leaf: Leaf, name: str, kind: str, attributes: dict[str, Any], mesh: tuple[int, int]) -> YamlMap:
+    node = leaf.node.data
+    x, y = mesh
+    own = {key: value for key, value in attributes.items() if value is not None}
+    inside = mapping_of({**own, "meshX": x, "meshY": y}, node)
+    inside.lines |= {key: leaf.lines[key] for key in own if key in leaf.lines}
+    return mapping_of({"name": f"{name}[1..{x * y}]", "class": kind, "attributes": inside}, node)
+
+
+def _add_dummy(flat: Flat, leaf: Leaf, name: str, layer: Layer) -> None:
+    """The directives of the level that stands for a fan-out: its loops in space are all that it has."""
+    dims = layer.shape.dims
+    for kind, constraint in leaf.constraints.items():
+        if kind == "spatial":
+            complete_permutation(constraint, layer)
+            flat.directives.append(_directive(constraint, name))
+        elif leaf.tag == "!Container":
+            constraint.node.warn(f"a {kind} constraint of a container has no effect")
+    node = leaf.node.data
+    ones = {"factors": ",".join(f"{dim}=1" for dim in dims), "permutation": "".join(dims)}
+    flat.directives.append(mapping_of({"target": name, "type": "temporal", **ones}, node))
+    bypassed = [space.name for space in layer.shape.dataspaces]
+    flat.directives.append(mapping_of({"target": name, "type": "bypass", "bypass": bypassed}, node))
+    if leaf.tag == "!Container" and leaf.sparse is not None:
+        leaf.node.warn("sparse options of a container have no effect", "sparse_optimizations")
+
+
+def _add_component(flat: Flat, leaf: Leaf, layer: Layer) -> None:
+    is_storage = any(name in leaf.kind for name in _STORAGE)
+    for kind, constraint in leaf.constraints.items():
+        if kind == "spatial":
+            if leaf.fanout == 1 and any(value != 1 for value in constraint.factors.values()):
+                flat.directives.append(_directive(constraint, leaf.name))
+        elif not is_storage:
+            if kind == "temporal" and any(value > 1 for value in constraint.factors.values()):
+                constraint.node.warn("the constraint of a compute unit has no effect")
+        else:
+            if kind == "temporal":
+                complete_permutation(constraint, layer)
+            flat.directives.append(_directive(constraint, leaf.name))
+
+
+def _directive(constraint: Constraint, target: str) -> YamlMap:
+    kind = constraint.kind
+    found: dict[str, Any] = {"target": target, "type": "bypass" if kind == "dataspace" else kind}
+    if kind == "dataspace":
+        found |= {key: constraint.names[key] for key in ("keep", "bypass") if constraint.names.get(key)}
+    else:
+        if constraint.factors:
+            found["factors"] = ",".join(f"{dim}{sign}{n}" for (dim, sign), n in constraint.factors.items())
+        if constraint.permutation:
+            found["permutation"] = "".join(constraint.permutation)
+        found |= {key: constraint.counts[key] for key in _COUNTS if key in constraint.counts}
+        for key, names in constraint.names.items():
+            if names and kind in _NAMES.get(key, ()):
+                found[_NAMES[key][kind]] = names
+    return mapping_of(found, constraint.node.data)

@@ -1,0 +1,208 @@
+"""The `nodes` of a version 0.4 architecture: components, containers and branches, expressions evaluated."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparsim.errors import near
+from sparsim.files.timeloop.document_node import Node
+from sparsim.files.timeloop_v4.constraints import Constraint, ConstraintReader
+from sparsim.files.timeloop_v4.expression_functions import SpecObject
+from sparsim.files.timeloop_v4.safe_expressions import Scope
+from sparsim.files.timeloop_v4.values import Values
+from sparsim.files.yaml_reading import YamlMap
+
+_BRANCHES = ("!Hierarchical", "!Parallel", "!Pipelined")
+_LEAVES = ("!Component", "!Container", "!Nothing")
+_COMMON = ("name", "attributes", "spatial", "constraints", "sparse_optimizations")
+_KEYS = {
+    "!Component": (
+        *_COMMON, "class", "subclass", "enabled", "required_actions", "area_scale", "energy_scale",
+    ),
+    "!Container": (*_COMMON, "networks"),
+    "!Nothing": ("name", "constraints"),
+}  # fmt: skip
+
+
+@dataclass
+class Leaf:
+    """A component, a container, or the `!Nothing` of a parallel branch."""
+
+    node: Node
+    tag: str
+    name: str
+    kind: str = ""  # the class
+    attributes: dict[str, Any] = field(default_factory=dict)  # those of containers around it included
+    lines: dict[str, int] = field(default_factory=dict)  # of the attributes
+    mesh: tuple[int, int] = (1, 1)
+    constraints: dict[str, Constraint] = field(default_factory=dict)
+    sparse: Node | None = None
+    enabled: bool = True
+
+    @property
+    def fanout(self) -> int:
+        return self.mesh[0] * self.mesh[1]
+
+
+@dataclass
+class Branch:
+    node: Node
+    tag: str
+    nodes: list[Leaf | Branch]
+
+    def leaves(self) -> list[Leaf]:
+        """All leaves below, in document order."""
+        found: list[Leaf] = []
+        for node in self.nodes:
+            found += node.leaves() if isinstance(node, Branch) else [node]
+        return found
+
+
+class TreeReader:
+    """Reads nodes in document order.
+
+    Parameters
+    ----------
+    values : Values
+    constraints : ConstraintReader, optional
+        Without it constraints are passed over.
+    spec : dict
+        The architecture's part of what expressions see as `spec`; nodes are added to it by name.
+    """
+
+    def __init__(self, values: Values, constraints: ConstraintReader | None, spec: dict[str, Any]) -> None:
+        self.values, self.constraints, self.spec = values, constraints, spec
+        self.places: dict[str, str] = {}
+
+    def read(self, root: Node, nodes: list[Node], scope: Scope) -> Branch:
+        """The tree of an architecture. Raises SpecError."""
+        return Branch(root, "!Hierarchical", self._list(nodes, scope, {}))
+
+    def _list(self, nodes: list[Node], outer: Scope, inherited: dict[str, Any]) -> list[Leaf | Branch]:
+        scope: Scope = ChainMap({}, outer)
+        found: list[Leaf | Branch] = []
+        for node in nodes:
+            tag = node.data.tag
+            if tag in _BRANCHES:
+                for key in node.data:
+                    if key not in ("nodes", "name"):
+                        raise node.error(f"unknown key '{key}' of a {tag}", key, near(key, ("nodes",)))
+                below = self._list(node.children("nodes"), scope, inherited)
+                found.append(Branch(node, tag, below))
+            elif tag in _LEAVES:
+                leaf = self._leaf(node, scope, inherited)
+                if leaf.tag == "!Container":
+                    own = {key: (value, leaf.lines[key]) for key, value in leaf.attributes.items()}
+                    inherited = inherited | own
+                    scope.update(leaf.attributes)
+                if leaf.enabled:
+                    found.append(leaf)
+            else:
+                allowed = ", ".join((*_LEAVES, *_BRANCHES))
+                given = f"the tag '{tag}' is not supported" if tag else "a node has no tag"
+                raise node.error(f"{given}, allowed are {allowed}")
+        return found
+
+    def _leaf(self, node: Node, scope: Scope, inherited: dict[str, Any]) -> Leaf:
+        tag = node.data.tag
+        for key in node.data:
+            if key.replace("-", "_") not in _KEYS[tag]:
+                raise node.error(f"unknown key '{key}' of a {tag}", key, near(key, _KEYS[tag]))
+        name = self._name(node, tag, scope)
+        leaf = Leaf(node, tag, name)
+        own: dict[str, Any] = {"name": name}
+        inner: Scope = ChainMap(own, scope)
+        seen = SpecObject({"name": name, "get_fanout": lambda: leaf.fanout})
+        if tag != "!Nothing":
+            scope[name] = self.spec[name] = seen
+        self._attributes(leaf, inherited, inner)
+        for key in node.data:
+            if node.data[key] is not None:
+                self._field(leaf, key.replace("-", "_"), own, inner)
+        seen.fields |= {
+            "attributes": SpecObject(leaf.attributes), "class": leaf.kind,
+            "spatial": SpecObject({"meshX": leaf.mesh[0], "meshY": leaf.mesh[1]}),
+        }  # fmt: skip
+        return leaf
+
+    def _name(self, node: Node, tag: str, scope: Scope) -> str:
+        if tag == "!Nothing":
+            return "!Nothing"
+        name = self.values.plain(node.required(node.text("name"), "name"), node, "name", scope)
+        if name in self.places:
+            raise node.error(
+                f"a second node has the name '{name}', the first is at {self.places[name]}", "name"
+            )
+        self.places[name] = node.where("name")
+        return str(name)
+
+    def _attributes(self, leaf: Leaf, inherited: dict[str, Any], scope: Scope) -> None:
+        """Fill the attributes: those of containers around, then its own, which may use the former."""
+        leaf.attributes = {key: value for key, (value, _) in inherited.items()}
+        leaf.lines = {key: line for key, (_, line) in inherited.items()}
+        node = leaf.node.child("attributes")
+        own: dict[str, Any] = {}
+        inner: Scope = ChainMap(own, scope)
+        for key in node.data if node is not None else ():
+            assert node is not None
+            own[key] = self.values.attribute(node, key, inner)
+            leaf.lines[key] = node.data.lines[key]
+        same = {key.replace("-", "_") for key in own}
+        kept = {key: value for key, value in leaf.attributes.items() if key.replace("-", "_") not in same}
+        leaf.attributes = kept | own
+
+    def _field(self, leaf: Leaf, key: str, own: dict[str, Any], scope: Scope) -> None:
+        node, values = leaf.node, self.values
+        if key == "attributes":
+            own["attributes"] = SpecObject(leaf.attributes)
+        elif key == "class":
+            leaf.kind = own["class"] = str(values.plain(node.text(key), node, key, scope))
+        elif key == "enabled":
+            leaf.enabled = values.typed(node, key, bool, scope)
+        elif key == "spatial":
+            leaf.mesh = self._mesh(node, scope)
+        elif key == "constraints" and self.constraints and (group := node.child(key)) is not None:
+            leaf.constraints = self.constraints.inline(group, scope)
+        elif key == "sparse_optimizations" and (group := node.child(key)) is not None:
+            leaf.sparse = group
+        elif key == "networks":
+            node.warn("networks of a container are not read", key)
+
+    def _mesh(self, node: Node, scope: Scope) -> tuple[int, int]:
+        spatial = node.child("spatial")
+        if spatial is None:
+            return (1, 1)
+        sides = []
+        for key in spatial.data:
+            if key not in ("meshX", "meshY"):
+                raise spatial.error(f"unknown key '{key}'", key, near(key, ("meshX", "meshY")))
+        for key in ("meshX", "meshY"):
+            side = self.values.typed(spatial, key, int, scope)
+            if side is not None and side < 1:
+                raise spatial.error(f"is {side}, allowed is 1 and more", key)
+            sides.append(1 if side is None else side)
+        return sides[0], sides[1]
+
+
+def sparse_group(node: Node, values: Values, scope: Scope) -> YamlMap:
+    """The sparse options of a node, with their expressions evaluated."""
+    return _evaluated(node, values, scope)
+
+
+def _evaluated(node: Node, values: Values, scope: Scope) -> YamlMap:
+    result = YamlMap()
+    result.lines = dict(node.data.lines)
+    for key, value in node.data.items():
+        if isinstance(value, YamlMap):
+            child = node.child(key)
+            assert child is not None
+            result[key] = _evaluated(child, values, scope)
+        elif isinstance(value, list) and value and isinstance(value[0], YamlMap):
+            result[key] = [_evaluated(child, values, scope) for child in node.children(key)]
+        elif key.replace("-", "_") in ("metadata_word_bits", "payload_word_bits"):
+            result[key] = values.typed(node, key, int, scope)
+        else:
+            result[key] = values.plain(value, node, key, scope)
+    return result
