@@ -36,7 +36,7 @@ def read_any(source: Source, beside: Source = ()) -> Documents:
     files = _load(source)
     if _is_ours(files):
         return sparsim_yaml.documents_from(files)
-    others = [] if is_preset(beside) else _load(beside)
+    others = _load(beside)
     if others and not _is_ours(others):
         files = [*_without(others, {key for _, data in files for key in data}), *files]
     return documents_from(files, for_search=True)
@@ -44,10 +44,8 @@ def read_any(source: Source, beside: Source = ()) -> Documents:
 
 def has_problem(source: Source) -> bool:
     """Whether files hold what Timeloop's need to be read: a problem, or are no files of Timeloop's."""
-    if is_preset(source):
-        return True
     files = _load(source)
-    return _is_ours(files) or any("problem" in data for _, data in files)
+    return not files or _is_ours(files) or any("problem" in data for _, data in files)
 
 
 def is_preset(source: Source) -> bool:
@@ -58,7 +56,7 @@ def is_preset(source: Source) -> bool:
 
 def _load(source: Source) -> _Files:
     paths = [source] if isinstance(source, str | Path) else list(source)
-    return [(str(path), load_yaml(path)) for path in paths]
+    return [(str(path), load_yaml(path)) for path in paths if not is_preset(path)]
 
 
 def _is_ours(files: _Files) -> bool:

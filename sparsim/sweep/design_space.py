@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ import msgspec
 from sparsim.cache import digest_of, sources_digest
 from sparsim.errors import SpecError
 from sparsim.estimate.accelerator_energy import energy_table
-from sparsim.files.read_any import Source, has_problem, read_any
+from sparsim.files.read_any import Source, has_problem, is_preset, read_any
 from sparsim.hardware import Hardware, load_hardware
 from sparsim.machines.eyeriss import Chip
 from sparsim.machines.eyeriss.chip import check_chip
@@ -23,7 +24,7 @@ from sparsim.sweep.axes import AxisValues, list_axes
 from sparsim.sweep.energy_checks import check_settings
 from sparsim.sweep.expressions import Expression, compile_expression
 from sparsim.sweep.networks import LoadedNetwork, load_network, with_densities_of
-from sparsim.sweep.record_paths import ROOTS, Field, Holder, resolve_field, set_field
+from sparsim.sweep.record_paths import ROOTS, Field, Holder, resolve_field, set_fields
 from sparsim.sweep.study import METRICS, SHORT_NAMES, WORKLOAD, Study
 from sparsim.sweep.sweep_row import Point
 
@@ -128,10 +129,9 @@ class DesignSpace:
         choices = tuple(str(values[axis]) for axis in self.overlays if axis in values)
         holder = self._chosen(choices)
         fields = self.fields[choices]
-        for setting in self.settings:
-            if setting.value in values:
-                holder = set_field(holder, fields[setting.path], values[setting.value])
-        return holder
+        return set_fields(
+            holder, [(fields[s.path], values[s.value]) for s in self.settings if s.value in values]
+        )
 
     def _chosen(self, choices: tuple[str, ...]) -> Holder:
         return chosen_records(self.base, self.overlays, choices)
@@ -242,10 +242,25 @@ def _combinations(study: Study, overlays: dict[str, dict[str, Holder]]) -> Itera
 
 
 def read_records(source: Source, beside: Source = ()) -> dict[str, Any]:
-    """The records of a preset or of files, by root; those that they do not mention are left out."""
-    documents = read_any(source, beside)
-    found = {root: getattr(documents, root) for root in ROOTS}
-    return {root: record for root, record in found.items() if record}
+    """The records of presets and files, by root, later ones in place of earlier ones.
+
+    Records that are not mentioned are left out. Energies replace components, and the other way round.
+    """
+    names = [source] if isinstance(source, str | Path) else list(source)
+    files = [name for name in names if not is_preset(name)]
+    found: dict[str, Any] = {}
+    for each in [*(name for name in names if is_preset(name)), *([files] if files else [])]:
+        documents = read_any(each, beside)
+        records = {root: getattr(documents, root) for root in ROOTS if getattr(documents, root)}
+        found = {**found, **_exclusive(records)}
+    return found
+
+
+def _exclusive(records: dict[str, Any]) -> dict[str, Any]:
+    """The records, which take away the components of a base that they have an energy table for."""
+    if "energy" in records:
+        return {"components": (), **records}
+    return {"energy": None, **records} if "components" in records else records
 
 
 def _overlays(study: Study) -> dict[str, dict[str, Holder]]:
@@ -253,17 +268,10 @@ def _overlays(study: Study) -> dict[str, dict[str, Holder]]:
     for name, axis in study.axes.items():
         if axis.choices is not None:
             found[name] = {
-                choice: _overlay(read_records(files, study.base) if files else {})
+                choice: read_records(files, study.base) if files else {}
                 for choice, files in axis.choices.items()
             }
     return found
-
-
-def _overlay(records: dict[str, Any]) -> Holder:
-    """Energies replace components and the other way round: a design has one of them."""
-    if "energy" in records:
-        return {"components": (), **records}
-    return {"energy": None, **records} if "components" in records else records
 
 
 def _field(path: str, holder: Holder, where: str) -> Field:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -11,10 +11,10 @@ from sparsim.cache import digest_of
 from sparsim.errors import SpecError, near
 from sparsim.files.read_any import Source, read_any
 from sparsim.records import Density, Layer
+from sparsim.records.mapping import Divisibility
 from sparsim.sweep.study import Network
 
 BASE = "base"  # the source of a network whose layers are in the base's own files
-PER_LAYER = ("policy", "mapspace", "architecture", "energy", "components")
 
 
 class LoadedNetwork(NamedTuple):
@@ -24,18 +24,18 @@ class LoadedNetwork(NamedTuple):
     ----------
     name : str
     layers : tuple of Layer
-    overlays : dict of str to dict
-        By the name of a layer the records that hold for it alone.
+    divisibility : dict of str to dict of str to str
+        By the name of a layer what its mappings may do with dims beside tiling them evenly.
     attributes : dict of str to number or text
     digest : str
-        Of layers and overlays; not of names and attributes.
+        Of layers and divisibility; not of names and attributes.
     inferences : int
         Samples that one run of the layers computes, their dim N.
     """
 
     name: str
     layers: tuple[Layer, ...]
-    overlays: Mapping[str, Mapping[str, Any]]
+    divisibility: Mapping[str, Mapping[str, Divisibility]]
     attributes: Mapping[str, float | str]
     digest: str
     inferences: int
@@ -55,24 +55,20 @@ def load_network(name: str, network: Network, base: Source, where: str) -> Loade
     if not layers:
         raise SpecError(f"'{network.source}' has no layers", path=path)
     known = [layer.name for layer in layers]
-    for wanted in (*network.layers, *network.layer_documents):
+    for wanted in (*network.layers, *network.divisibility):
         if wanted not in known:
             raise SpecError(f"unknown layer '{wanted}'", path=path, hint=near(wanted, known))
     if network.layers:
         layers = tuple(layer for layer in layers if layer.name in network.layers)
     layers = tuple(with_densities_of(layer, network.densities, path) for layer in layers)
-    overlays = {}
-    for layer, files in network.layer_documents.items():
-        found = read_any(files, base)
-        overlays[layer] = {root: getattr(found, root) for root in PER_LAYER if getattr(found, root)}
-    said = [replace(layer, name="").digest() for layer in layers]
-    extra = [
-        [(i, root, [x.digest() for x in records] if isinstance(records, tuple) else records.digest())
-         for root, records in sorted(overlays.get(layer.name, {}).items())]
-        for i, layer in enumerate(layers)
-    ]  # fmt: skip
+    for layer in layers:
+        for dim in network.divisibility.get(layer.name, {}):
+            if dim not in layer.shape.dims:
+                raise SpecError(f"unknown dim '{dim}'", path=path, hint=near(dim, layer.shape.dims))
+    divisibility = {name: network.divisibility[name] for name in known if name in network.divisibility}
+    said = [(replace(layer, name="").digest(), divisibility.get(layer.name)) for layer in layers]
     inferences = min((layer.bounds.get("N", 1) for layer in layers), default=1)
-    return LoadedNetwork(name, layers, overlays, network.attributes, digest_of(said, extra), int(inferences))
+    return LoadedNetwork(name, layers, divisibility, network.attributes, digest_of(said), int(inferences))
 
 
 def with_densities_of(layer: Layer, densities: Mapping[str, float], path: str) -> Layer:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
 from sparsim.files.read_any import read_any
 from sparsim.hardware import Hardware, NetworkCost
@@ -15,7 +17,7 @@ from sparsim.hardware.accelerator_plan import AcceleratorPlan, MappedAccelerator
 from sparsim.hardware.eyeriss_plan import EyerissChip
 from sparsim.hardware.interface import UM2_PER_MM2
 from sparsim.hardware.layer_costs import PJ_PER_UJ
-from sparsim.records import Accelerator, Layer, Mapping, edp_j_cycles, macs
+from sparsim.records import Accelerator, Layer, Mapping, Mapspace, edp_j_cycles, macs
 from sparsim.sweep.design_space import DesignSpace, build_accelerator, build_hardware
 from sparsim.sweep.networks import LoadedNetwork
 from sparsim.sweep.record_paths import Holder
@@ -62,7 +64,7 @@ class PointEvaluator:
     def _bounded(self, key: str, point: Point) -> Row:
         records, network = self.space.records(point), self.space.network(point)
         hardware = build_hardware(records)
-        bounds = [part.lower_bounds(layers) for part, layers in split(hardware, network, records)]
+        bounds = [part.lower_bounds(layers) for part, layers in split(hardware, network)]
         energy = math.fsum(float(value) for bound in bounds for value in bound.energy_pj)
         cycles = math.fsum(float(value) for bound in bounds for value in bound.cycles)
         return Row(
@@ -83,7 +85,7 @@ class PointEvaluator:
             }  # fmt: skip
         costs = [
             part.cost(layers, objective=search.objective, **options)
-            for part, layers in split(hardware, network, records)
+            for part, layers in split(hardware, network)
         ]
         cost = NetworkCost(tuple(layer for each in costs for layer in each.layers), hardware.area_um2)
         names = dict.fromkeys(name for layer in cost.layers for name in layer.energy_pj)
@@ -143,9 +145,6 @@ class FixedPlan:
     """
 
     def __init__(self, space: DesignSpace, network: LoadedNetwork, mappings: tuple[Mapping, ...]) -> None:
-        if network.overlays:
-            text = "layers with documents of their own have no fixed mappings"
-            raise SpecError(text, path=f"workload {network.name}")
         hardware = MappedAccelerator(build_accelerator(space.base))
         self._plan: AcceleratorPlan = hardware.plan(network.layers, mappings=mappings)
         self._densities = self._plan.densities
@@ -178,12 +177,14 @@ def find_mappings(space: DesignSpace, network: LoadedNetwork) -> tuple[Mapping, 
     """
     search = space.study.search
     if search.mappings == "base":
-        hardware = MappedAccelerator(build_accelerator(space.base))
-        cost = hardware.cost(
-            network.layers, objective=search.objective, method=search.method,
-            evaluations=search.budgets[-1], seed=space.study.seed,
-        )  # fmt: skip
-        return tuple(layer.mapping for layer in cost.layers if layer.mapping is not None)
+        found: list[Mapping] = []
+        for part, layers in split(MappedAccelerator(build_accelerator(space.base)), network):
+            cost = part.cost(
+                layers, objective=search.objective, method=search.method,
+                evaluations=search.budgets[-1], seed=space.study.seed,
+            )  # fmt: skip
+            found += [layer.mapping for layer in cost.layers if layer.mapping is not None]
+        return tuple(found)
     assert isinstance(search.mappings, dict)
     return tuple(_given_mapping(search.mappings, layer, space) for layer in network.layers)
 
@@ -201,18 +202,19 @@ def _given_mapping(given: dict[str, str], layer: Layer, space: DesignSpace) -> M
     return Mapping.parse(text)
 
 
-def split(hardware: Hardware, network: LoadedNetwork, records: Holder) -> Iterator[Part]:
-    """Hardware and layers, in order: layers with records of their own run on an accelerator of their own."""
+def split(hardware: Hardware, network: LoadedNetwork) -> Iterator[Part]:
+    """Hardware and layers, in order: layers with a divisibility of their own have a mapspace of their own."""
     together: list[Layer] = []
     for layer in network.layers:
-        own = network.overlays.get(layer.name)
-        if own is None:
+        own = network.divisibility.get(layer.name)
+        if own is None or not isinstance(hardware, MappedAccelerator):
             together.append(layer)
             continue
         if together:
             yield hardware, tuple(together)
             together = []
-        yield build_hardware({**records, **own}), (layer,)
+        mapspace = replace(hardware.accelerator.mapspace or Mapspace(), divisibility=dict(own))
+        yield MappedAccelerator(replace(hardware.accelerator, mapspace=mapspace)), (layer,)
     if together:
         yield hardware, tuple(together)
 

@@ -7,7 +7,7 @@ a dict, or the index of an item. The first step is one of `ROOTS`, or what is fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -123,9 +123,9 @@ def _step(value: Any, step: str) -> tuple[tuple[str | int, ...], Any, Any] | Non
     if isinstance(value, dict):
         return ((step,), value[step], Any) if step in value else None
     if isinstance(value, tuple):
-        if step.lstrip("-").isdigit():
+        if step.isdigit():
             index = int(step)
-            return ((index,), value[index], type(value[index])) if -len(value) <= index < len(value) else None
+            return ((index,), value[index], type(value[index])) if index < len(value) else None
         for index, item in enumerate(value):
             if any(getattr(item, name, None) == step for name in _NAMES):
                 return (index,), item, type(item)
@@ -140,7 +140,7 @@ def _from_record(value: Record, step: str) -> tuple[tuple[str | int, ...], Any, 
         return (field.name,), getattr(value, field.name), field.type
     for field in fields.values():  # the item of a list by its name, or the record by its name
         held = getattr(value, field.name)
-        if isinstance(held, tuple) and (inside := _step(held, step)) and not step.lstrip("-").isdigit():
+        if isinstance(held, tuple) and (inside := _step(held, step)) and not step.isdigit():
             return (field.name, *inside[0]), inside[1], inside[2]
         if isinstance(held, Record) and getattr(held, "name", None) == step:
             return (field.name,), held, field.type
@@ -220,23 +220,45 @@ def _item_names(value: Any) -> list[str]:
     ]
 
 
-def set_field(holder: Holder, field: Field, value: Any) -> dict[str, Any]:
-    """The records with another value of `field`. Raises SpecError for values that a record refuses."""
-    root = field.root
-    return {**holder, root: _replaced(holder[root], field.steps[1:], field.convert(value), field.setter)}
+def set_fields(holder: Holder, values: Iterable[tuple[Field, Any]]) -> dict[str, Any]:
+    """The records with other values of fields, each record checked once, with all its new values.
+
+    Raises
+    ------
+    SpecError
+        For values of another type, and for those that a record refuses.
+    """
+    changes = [(field.steps, (field.convert(value), field.setter)) for field, value in values]
+    return {**holder, **{root: _changed(holder[root], inner) for root, inner in _by_first(changes).items()}}
 
 
-def _replaced(
-    at: Any, steps: tuple[str | int, ...], value: Any, setter: Callable[[Any, Any], Any] | None
-) -> Any:
-    step, rest = steps[0], steps[1:]
+_Change = tuple[tuple[str | int, ...], tuple[Any, Callable[[Any, Any], Any] | None]]
+
+
+def _by_first(changes: Iterable[_Change]) -> dict[Any, list[_Change]]:
+    """Changes by their first step, which is taken off."""
+    found: dict[Any, list[_Change]] = {}
+    for steps, change in changes:
+        found.setdefault(steps[0], []).append((steps[1:], change))
+    return found
+
+
+def _changed(at: Any, changes: list[_Change]) -> Any:
+    """A record, dict or tuple with new values inside."""
+    new = {}
+    for step, inner in _by_first(changes).items():
+        old = getattr(at, step) if isinstance(at, Record) else at[step] if step in _keys(at) else None
+        ends = [change for steps, change in inner if not steps]
+        new[step] = ends[-1] if ends else (_changed(old, inner), None)
     if isinstance(at, Record):
-        old = getattr(at, str(step))
-        given = value if rest or setter is None else setter(value, at)
-        new = _replaced(old, rest, value, setter) if rest else given
-        return replace(at, **{str(step): new})
+        plain = {step: value for step, (value, setter) in new.items() if setter is None}
+        at = replace(at, **plain) if plain else at
+        set_up = {step: setter(value, at) for step, (value, setter) in new.items() if setter is not None}
+        return replace(at, **set_up) if set_up else at
     if isinstance(at, dict):
-        return {**at, step: _replaced(at[step], rest, value, setter) if rest else value}
-    index = int(step)
-    new = _replaced(at[index], rest, value, setter) if rest else value
-    return (*at[:index], new, *at[index + 1 :]) if index != -1 else (*at[:-1], new)
+        return {**at, **{step: value for step, (value, _) in new.items()}}
+    return tuple(new[i][0] if i in new else item for i, item in enumerate(at))
+
+
+def _keys(at: Any) -> Any:
+    return at if isinstance(at, dict) else range(len(at))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from sparsim.errors import SpecError, near
+from sparsim.records.mapping import Divisibility
 from sparsim.records.number_limits import check_real, check_whole
 from sparsim.records.objective import objective_names
 from sparsim.records.record import Record
@@ -68,15 +69,15 @@ class Network(Record, frozen=True, kw_only=True):
         Densities by dataspace that replace those of all layers.
     attributes : dict of str to number or text, optional
         What is known of the network besides, such as its accuracy; objectives and limits may use it.
-    layer_documents : dict of str to documents, optional
-        By the name of a layer the files whose records hold for it in place of the base's, such as a mapspace.
+    divisibility : dict of str to dict of str to {"padded", "imperfect"}, optional
+        By the name of a layer the dims that mappings may pad, or tile with a shorter last tile.
     """
 
     source: str
     layers: tuple[str, ...] = ()
     densities: dict[str, float] = {}
     attributes: dict[str, float | str] = {}
-    layer_documents: dict[str, str | tuple[str, ...]] = {}
+    divisibility: dict[str, dict[str, Divisibility]] = {}
 
 
 class Search(Record, frozen=True, kw_only=True):

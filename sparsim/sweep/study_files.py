@@ -12,19 +12,25 @@ from sparsim.files.yaml_reading import YamlMap, load_yaml
 from sparsim.sweep.study import METRICS, SHORT_NAMES, Study
 
 _KEY = "sweep"
-_AXIS_KINDS = ("values", "range", "log2", "choices")
+_STUDIES = Path(__file__).parent / "studies"
 
 
 def load_study(path: str | Path) -> Study:
-    """The study in a YAML file, whose file names are relative to the file's folder.
+    """A study that comes with the package, by name, or that of a YAML file.
+
+    Names of files in a study are relative to its folder.
 
     Raises
     ------
     SpecError
-        For unknown fields and values of the wrong kind, with the line.
+        For unknown names and fields, and for values of the wrong kind, with the line.
     FormatError
         For files that cannot be read.
     """
+    if Path(path).suffix not in (".yaml", ".yml"):
+        if str(path) not in study_names():
+            raise SpecError(f"unknown study '{path}'", hint=near(str(path), study_names()))
+        path = _STUDIES / f"{path}.yaml"
     data = load_yaml(path)
     if _KEY not in data:
         raise FormatError(f"no '{_KEY}' at the top, so this is no study of a sweep", path=str(path))
@@ -37,6 +43,11 @@ def load_study(path: str | Path) -> Study:
     _in_full(content)
     study = convert_at(content, Study, str(path), data, _KEY)
     return relative_to(study, Path(path).parent)
+
+
+def study_names() -> tuple[str, ...]:
+    """The studies that come with the package."""
+    return tuple(sorted(p.stem for p in _STUDIES.glob("*.yaml") if "sweep:" in p.read_text(encoding="utf-8")))
 
 
 def study_of(content: Mapping[str, Any], name: str = "study") -> Study:
@@ -97,12 +108,8 @@ def relative_to(study: Study, folder: Path) -> Study:
         for name, axis in study.axes.items()
     }
     networks = {
-        name: replace(
-            network, source=placed(network.source),
-            layer_documents={layer: placed(files) for layer, files in network.layer_documents.items()},
-        )
-        for name, network in study.workloads.items()
-    }  # fmt: skip
+        name: replace(network, source=placed(network.source)) for name, network in study.workloads.items()
+    }
     mappings = study.search.mappings
     if isinstance(mappings, dict):
         mappings = {layer: placed(file) for layer, file in mappings.items()}
@@ -110,8 +117,3 @@ def relative_to(study: Study, folder: Path) -> Study:
         study, base=placed(study.base), axes=axes, workloads=networks,
         search=replace(study.search, mappings=mappings),
     )  # fmt: skip
-
-
-def objective_hint(name: str, study: Study) -> str:
-    """A near match for a misspelt objective."""
-    return near(name, (*METRICS, *study.attributes, *SHORT_NAMES))
