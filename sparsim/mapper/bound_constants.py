@@ -12,6 +12,7 @@ import numpy as np
 
 from sparsim.mapper.indexed_mapspace import Space
 from sparsim.mapper.kernels.lower_bounds import BOUNDED
+from sparsim.mapper.tile_sizes import least_stored, list_tiles
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import ArchPack, BoundPack, DensityPack, Ints, LayerPack, PolicyPack, Reals
 from sparsim.model.kernels.gating_and_skipping import settled
@@ -49,6 +50,7 @@ def bound_pack(low: SearchArrays) -> BoundPack:
         switch=np.array([bounded, exact, not spatial], np.int64),
         accounting=np.array([low.accounting], np.int64),
         existing=np.array([_existing(low.layer)]),
+        stored=least_stored(list_tiles(low.layer, low.density, exact=exact), len(low.layer.words)),
     )
 
 

@@ -1,6 +1,5 @@
 """The arrays of `kernels.shortest_paths`: tiles and loops of a mapspace, shares of counts, prices."""
 
-import math
 from itertools import product
 from typing import NamedTuple
 
@@ -9,13 +8,12 @@ import numpy as np
 from sparsim.mapper.bound_constants import SearchArrays
 from sparsim.mapper.factorisations import divisors
 from sparsim.mapper.kernels.lower_bounds import EXACT
-from sparsim.mapper.kernels.shortest_paths import CHANCE, MOST, STORED, tile_shares
+from sparsim.mapper.kernels.shortest_paths import CHANCE, MOST, STORED
 from sparsim.mapper.metadata_bounds import Nested, least_bits, list_nested
+from sparsim.mapper.tile_sizes import Tiles
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import BoundPack, ChainPack, ChainWork, Ints, Reals
 from sparsim.model.lower import ints, reals
-
-MOST_BOXES = 1_000_000  # extents of tiles whose sizes are listed
 
 
 class Price(NamedTuple):
@@ -25,14 +23,6 @@ class Price(NamedTuple):
     block: Ints  # (S,) words of a vector access
     most: Ints  # (S,) instances that are counted, at most
     gated: bool  # whether gated accesses count
-
-
-class Tiles(NamedTuple):
-    """Sizes of possible tiles, ascending, and what `tile_shares` says of each."""
-
-    size: Ints  # (D, W)
-    number: Ints  # (D,)
-    shares: Reals  # (D, W, 3)
 
 
 def energy_price(low: SearchArrays) -> Price:
@@ -57,30 +47,6 @@ def cycle_prices(low: SearchArrays) -> list[Price]:
                 ones = np.ones(len(access), np.int64)
                 prices.append(Price(access, ones, ones, True))
     return prices
-
-
-def list_tiles(low: SearchArrays, bound: BoundPack) -> Tiles | None:
-    """Sizes of the tiles that divisors of the bounds make; None if there are too many. Dense counts do not
-    ask for them."""
-    layer, n_data = low.layer, len(low.layer.words)
-    if bound.switch[EXACT]:
-        return Tiles(np.ones((n_data, 1), np.int64), np.ones(n_data, np.int64), np.ones((n_data, 1, 3)))
-    found = []
-    for v in range(n_data):
-        dims = [d for d, mask in enumerate(layer.bound.tolist()) if mask > 1 and layer.relevant[v] >> d & 1]
-        parts = [sorted(divisors(int(layer.bound[d]))) for d in dims]
-        if math.prod(map(len, parts)) > MOST_BOXES:
-            return None
-        grid = dict(zip(dims, np.meshgrid(*parts, indexing="ij"), strict=True))
-        words = np.ones((), np.int64)
-        for first, last in zip(layer.side[v, :-1], layer.side[v, 1:], strict=True):
-            words = words * (1 + sum(c * (grid[d] - 1) for d, c, _ in layer.term[first:last] if d in grid))
-        found.append(np.unique(words))
-    number = np.array([len(words) for words in found], np.int64)
-    size = np.stack([np.pad(words, (0, max(number) - len(words)), mode="edge") for words in found])
-    shares = reals(*size.shape, 3)
-    tile_shares(low.layer, low.density, np.ascontiguousarray(size), shares)
-    return Tiles(np.ascontiguousarray(size, np.int64), number, shares)
 
 
 class Choice(NamedTuple):

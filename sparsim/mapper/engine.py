@@ -10,18 +10,19 @@ from typing import NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
-from sparsim.errors import SpecError
 from sparsim.mapper.bound_constants import SearchArrays, bound_pack, space_bound
 from sparsim.mapper.incumbents import Entry, Incumbents
 from sparsim.mapper.indexed_mapspace import Space, mapping_of
-from sparsim.mapper.kernels.candidates import LOWER_BOUND, PASSED, assemble_candidates
+from sparsim.mapper.kernels.candidates import assemble_candidates
+from sparsim.mapper.kernels.enumeration import LOWER_BOUND, PASSED
 from sparsim.mapper.kernels.lower_bounds import TEST_FAN
 from sparsim.mapper.objective_arrays import codes, values
 from sparsim.mapper.relaxation import Relaxation, Relaxing
 from sparsim.mapper.search_budget import Budget, BudgetError
 from sparsim.mapper.search_result import Found
+from sparsim.mapper.space_arrays import space_pack
 from sparsim.model import arrays as packs
-from sparsim.model.arrays import BoundPack, CandidateWork, Ints, MappingPack, Reals, SpacePack
+from sparsim.model.arrays import CandidateWork, Ints, MappingPack, Reals
 from sparsim.model.evaluate import Accounting, evaluate_pack
 from sparsim.model.lower import ACCOUNTING, ints, lower_arch, lower_density, lower_layer, lower_policy, reals
 from sparsim.records import Accelerator, Layer
@@ -83,12 +84,13 @@ class Engine:
             lower_policy(accelerator, layer.shape), space, ACCOUNTING[accounting],
         )  # fmt: skip
         self.bound = bound_pack(self.low)
-        self.pack = space_pack(self.low, self.bound)
-        most = float(self.pack.widest[-1])
+        pack = space_pack(self.low)
+        most = float(pack.widest[-1])
         if self.bound.switch[TEST_FAN]:
             most = min(most, float(self.low.arch.mesh[0, 2]))
         self.part_least = space_bound(self.low, self.bound, most)
         cycles, energy_pj = self.part_least
+        self.pack = pack._replace(floor=np.array([energy_pj]))
         self.known = Known(float(values(objectives[:1], energy_pj, cycles)[0]))
         self.kept = Incumbents(top, len(objectives))
         self._reset()
@@ -130,12 +132,13 @@ class Engine:
     def make_work(self) -> CandidateWork:
         n_levels, n_data = len(self.low.arch.fan), len(self.low.layer.relevant)
         n_tiling, n_dims = self.pack.place.shape
-        at = (n_levels, n_data)
+        at, steps = (n_levels, n_data), len(self.pack.decision) + 1
         return CandidateWork(
-            used=ints(n_dims + 1, n_tiling, 3), least=ints(n_dims + 1, *at), extent=ints(n_levels, n_dims),
-            factor=ints(n_tiling, n_dims), ext=ints(n_dims), tile=ints(*at), union=ints(*at),
+            used=ints(steps, n_tiling, 3), least=ints(steps, *at), rest=reals(steps, n_data + 1),
+            extent=ints(n_levels, n_dims), below=ints(n_levels, n_dims),
+            factor=ints(n_tiling, n_dims), ext=ints(n_dims), tile=ints(*at),
             groups=ints(*at), children=ints(n_levels), instances=ints(n_levels + 1), words=reals(*at),
-            part=ints(n_levels), share=reals(n_levels, 3), moved=reals(n_levels, 2), out=reals(2),
+            part=ints(*at), share=reals(n_levels, 3), moved=reals(n_levels, 2), out=reals(2),
             real=ints(n_dims), choices=ints(n_tiling, 2), fixed=ints(n_tiling, 2),
         )  # fmt: skip
 
@@ -143,7 +146,7 @@ class Engine:
         n_tiling, n_dims = self.pack.place.shape
         shape = (number, n_tiling, n_dims)
         return MappingPack(
-            ints(*shape), ints(*shape), ints(*shape[:2]), ints(number, len(self.pack.always), 4)
+            ints(*shape), ints(*shape), ints(*shape[:2]), ints(number, self.pack.keep.shape[1], 4)
         )
 
     def evaluate(self, rows: MappingPack, candidate: Ints, digits: Ints) -> Reals:
@@ -216,36 +219,3 @@ class Engine:
         covers = covers_of(entry.layer)
         mapping = replace(mapping, divisibility={cover.dim: cover.policy for cover in covers})
         return Found(mapping, entry.energy_pj, entry.cycles, covers)
-
-
-def space_pack(low: SearchArrays, bound: BoundPack) -> SpacePack:
-    """The arrays of a mapspace that the kernels enumerate. Raises SpecError if there are too many dims."""
-    space, arch = low.space, low.arch
-    n_dims, n_tiling = len(space.factors), len(arch.tiling)
-    if n_dims > 20:  # factorials beyond are no 64-bit integers
-        raise SpecError(f"{n_dims} dims, a search takes at most 20", path="mapspace")
-    spatial = arch.tiling[:, 1] == 1
-    fan = np.where(spatial[:, None], arch.fan[arch.tiling[:, 0]], 1)
-    place, free = ints(n_tiling, n_dims), ints(n_tiling, 2)
-    axis = np.full((n_tiling, n_dims), 2, np.int64)
-    for t in range(n_tiling):
-        inner, middle, outer = space.inner[t], space.free[t], space.outer[t]
-        place[t] = (*inner, *middle, *outer)
-        free[t] = len(inner), len(inner) + len(middle)
-        split = space.split[t]
-        for i, dim in enumerate(place[t]):
-            first, last = free[t] if free[t, 0] <= i < free[t, 1] else (i, i + 1)
-            if 0 <= split <= first or split >= last:
-                axis[t, dim] = 1 if split <= first else 0
-    widest = [1]
-    for rows in space.factors:
-        widest.append(widest[-1] * int(rows[:, spatial].prod(axis=1).max()))
-    return SpacePack(
-        start=np.cumsum([0, *map(len, space.factors)]).astype(np.int64),
-        rows=np.ascontiguousarray(np.concatenate(space.factors), np.int64),
-        widest=np.array(widest, np.int64), place=place, free=free,
-        split=np.ascontiguousarray(space.split, np.int64), axis=axis, fan=np.ascontiguousarray(fan, np.int64),
-        keep=np.ascontiguousarray(space.keep, np.int64),
-        always=np.bitwise_and.reduce(space.keep, axis=0).astype(np.int64),
-        flags=np.ascontiguousarray(space.flags, np.int64), parallelism=np.array([space.min_parallelism]),
-    )  # fmt: skip

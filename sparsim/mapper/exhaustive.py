@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsim.mapper.engine import ROOM, Engine
-from sparsim.mapper.kernels.candidates import LOWER_BOUND, enumerate_candidates
+from sparsim.mapper.kernels.enumeration import KEEPS, LOWER_BOUND, ROWS, SPREAD, enumerate_candidates
 from sparsim.mapper.objective_arrays import values
 from sparsim.mapper.random_and_local import work_of
 from sparsim.model.arrays import CandidateWork, Ints, Reals
@@ -17,14 +17,14 @@ from sparsim.model.lower import ints, reals
 
 BLOCKS = 16  # parts of the space that take turns, at least where it has as many; not the number of threads
 TURN = 8  # of them at a time: what is found does not depend on the number of threads
-STEPS = 200_000  # assignments of one turn
+STEPS = 20_000  # decisions of one turn
 CANDIDATES = 4096  # room for those of one turn
-STEPS_PER_US = 16.0  # assignments in a microsecond, about
+STEPS_PER_US = 2.0  # decisions in a microsecond, about
 FACTORIAL = np.array([math.factorial(n) for n in range(21)], np.int64)
 
 
 class _Block(NamedTuple):
-    """A part of the space: the last dims are fixed, the first `cut` are enumerated from `at` on."""
+    """A part of the space: the last decisions are fixed, the first `cut` are enumerated from `at` on."""
 
     at: Ints
     work: CandidateWork
@@ -35,10 +35,8 @@ class _Block(NamedTuple):
 
 def search_all(engine: Engine) -> Iterator[float]:
     """Enumerate and evaluate all of the space, in steps that yield their work."""
-    counts = [len(rows) for rows in engine.space.factors]
-    cut = _cut(counts)
-    size = math.prod(counts[:cut])
-    waiting = iter(np.ndindex(*counts[cut:]))
+    cut, options = _blocks(engine)
+    waiting = iter(np.ndindex(*options))
     active: list[_Block] = []
 
     def turn(block: _Block) -> tuple[int, bool]:
@@ -61,42 +59,47 @@ def search_all(engine: Engine) -> Iterator[float]:
             engine.rejected += sum(block.rejected for block in active)
             found = np.concatenate([block.out[:n] for block, (n, _) in zip(active, turns, strict=True)])
             bounds = np.concatenate([block.bounds[:n] for block, (n, _) in zip(active, turns, strict=True)])
-            yield sum(_steps(int(n), done, size) for n, done in turns) / STEPS_PER_US
+            yield sum(_steps(int(n), done) for n, done in turns) / STEPS_PER_US
             yield from _evaluate(engine, active[0].work, found, bounds)
             active = [block for block, (_, done) in zip(active, turns, strict=True) if not done]
 
 
 def load_kernel(engine: Engine) -> None:
     """Compile the enumeration, or load it from the disk."""
-    cut = _cut([len(rows) for rows in engine.space.factors])
-    block = _make_block(engine, (0,) * (len(engine.space.factors) - cut))
+    cut, options = _blocks(engine)
+    block = _make_block(engine, (0,) * len(options))
     enumerate_candidates(
         *engine.head, block.work, engine.codes, engine.limit, block.at, cut, 0, block.out, block.bounds,
         block.rejected,
     )  # fmt: skip
 
 
-def _steps(found: int, done: bool, size: int) -> float:
-    """Assignments of one turn of a block with `size` candidates, about: not known where it ended early."""
+def _steps(found: int, done: bool) -> float:
+    """Decisions of one turn of a block, about: not known where it ended early."""
     if done:
-        return min(STEPS / 4, size)
+        return STEPS / 4
     return float(STEPS if found < CANDIDATES // 2 else found)
 
 
 def _make_block(engine: Engine, last: tuple[int, ...]) -> _Block:
-    """The block in which the last dims have the factorisations `last`."""
-    n_dims, room = len(engine.space.factors), max(CANDIDATES, 2 * len(engine.pack.keep))
-    at = ints(n_dims)
-    at[n_dims - len(last) :] = last
-    return _Block(at, engine.make_work(), ints(room, n_dims + 1), reals(room, 2), reals(3))
+    """The block in which the last decisions are `last`."""
+    at = ints(len(engine.pack.decision))
+    at[len(at) - len(last) :] = last
+    n_dims = len(engine.space.factors)
+    return _Block(at, engine.make_work(), ints(CANDIDATES, n_dims + 1), reals(CANDIDATES, 2), reals(3))
 
 
-def _cut(counts: list[int]) -> int:
-    """The first of the last dims that have, together, enough factorisations to be the blocks."""
-    cut = len(counts)
-    while cut > 1 and math.prod(counts[cut:]) < BLOCKS:
-        cut -= 1
-    return cut
+def _blocks(engine: Engine) -> tuple[int, list[int]]:
+    """The first of the last decisions that have, together, enough options to be the blocks, and how many each
+    of them has: as many whatever else is decided."""
+    pack, options = engine.pack, list[int]()
+    classes, sizes = np.diff(pack.first_class), np.diff(pack.class_start)
+    for dim, kind in pack.decision[:0:-1].tolist():
+        if math.prod(options) >= BLOCKS or (kind == ROWS and classes[dim] > 1):
+            break
+        number = {ROWS: sizes[pack.first_class[dim]], KEEPS: len(pack.keep), SPREAD: classes[dim]}[kind]
+        options.insert(0, int(number))
+    return len(pack.decision) - len(options), options
 
 
 def _evaluate(engine: Engine, work: CandidateWork, candidates: Ints, bounds: Reals) -> Iterator[float]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sparsim.mapper.kernels.candidates import DELAY, EDP, ENERGY
+from sparsim.mapper.kernels.lower_bounds import DELAY, EDP, ENERGY
 from sparsim.model.arrays import Ints, Reals
 from sparsim.records.objective import objective_value
 

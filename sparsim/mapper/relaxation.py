@@ -17,17 +17,16 @@ from sparsim.mapper.bound_constants import SearchArrays
 from sparsim.mapper.chain_arrays import (
     Choice,
     Price,
-    Tiles,
     cycle_prices,
     energy_price,
     list_choices,
-    list_tiles,
     make_chain,
     make_chain_work,
 )
 from sparsim.mapper.factorisations import divisors
-from sparsim.mapper.kernels.lower_bounds import ALMOST, BOUNDED
+from sparsim.mapper.kernels.lower_bounds import ALMOST, BOUNDED, EXACT
 from sparsim.mapper.kernels.shortest_paths import least_costs
+from sparsim.mapper.tile_sizes import Tiles, list_tiles
 from sparsim.model.arrays import BoundPack, ChainWork, Ints, Reals, SpacePack
 from sparsim.model.lower import ints, reals
 
@@ -88,7 +87,8 @@ class Relaxing:
     def steps(self) -> Work[None]:
         """Yields the work of each step before it is made."""
         low, bound = self._low, self._bound
-        spread, tiles = list_spreads(low, self._space), list_tiles(low, bound)
+        spread = list_spreads(low, self._space)
+        tiles = list_tiles(low.layer, low.density, exact=bool(bound.switch[EXACT]))
         if not bound.switch[BOUNDED] or spread is None or tiles is None:
             return
         paths = _Paths(low, bound, spread, tiles)

@@ -266,14 +266,24 @@ class SpacePack(NamedTuple):
 
     start: Ints  # (R + 1,) slices of `rows`
     rows: Ints  # (factorisations of all dims, T)
-    widest: Ints  # (R + 1,) the most instances that dims 0 .. r - 1 can use together
+    first_class: Ints  # (R + 1,) slices of the classes: factorisations of a dim with equal spatial factors
+    class_start: Ints  # (classes + 1,) slices of `member`
+    member: Ints  # (factorisations of all dims,) their numbers in the dim, class by class
+    left: Ints  # (classes,) product of the factors in time
+    decision: Ints  # (K, 2) dim, kind; the last one is taken first
+    spread_at: Ints  # (R,) the decision on the spatial factors of a dim, -1: there are none
+    rows_at: Ints  # (R,) the decision on its factors in time, -1: the class decides
+    n_rows: Ints  # (1,) number of the latter, and the decision on what is kept
+    widest: Ints  # (K + 1,) the most instances that decisions 0 .. r - 1 can use together
+    floor: Reals  # (1,) pJ that no mapping is below
     place: Ints  # (T, R) dims, innermost first: fixed inner, free, fixed outer part
     free: Ints  # (T, 2) slice of `place` that is free
+    loops: Ints  # (T, dims) `place` without dims of bound 1
+    loops_free: Ints  # (T, 2) slice of `loops` that is free
     split: Ints  # (T,) that many loops run along X, -1: any
     axis: Ints  # (T, R) where a spatial loop over the dim runs: X, Y, 2: either
     fan: Ints  # (T, X) of the spatial tiling levels, 1 x 1 of the others
     keep: Ints  # (choices, S) bit masks of dataspaces
-    always: Ints  # (S,) bit masks of dataspaces that every choice keeps
     flags: Ints  # (S, 4) as those of a MappingPack; none are kept
     parallelism: Reals  # (1,) least share of all instances
 
@@ -287,23 +297,25 @@ class BoundPack(NamedTuple):
     switch: Ints  # (3,) whether accesses can be bounded, whether counts are exact, test the fan-out
     accounting: Ints  # (1,)
     existing: Reals  # (1,) least share of what loops cover that exists
+    stored: Reals  # (D, W, 2) least stored share, least chance not to be empty of tiles no smaller than W
 
 
 class CandidateWork(NamedTuple):
     """Scratch of the enumeration and of the bounds."""
 
-    used: Ints  # (R + 1, T, 3) instances along X, Y, and in all, of the dims from r on
-    least: Ints  # (R + 1, S, D) words of a tile at least, from the dims from r on
+    used: Ints  # (K + 1, T, 3) instances along X, Y, and in all, by the decisions from r on
+    least: Ints  # (K + 1, S, D) words of a tile at least
+    rest: Reals  # (K + 1, D + 1) what deliveries are multiplied by for open factors, see `bound_tiles`
     extent: Ints  # (S, R)
+    below: Ints  # (S, R) that of the spatial factors alone
     factor: Ints  # (T, R)
     ext: Ints  # (R,)
     tile: Ints  # (S, D)
-    union: Ints  # (S, D) box of all children of the level, 0: one child
     groups: Ints  # (S, D) children that get different words, at least
     children: Ints  # (S,)
     instances: Ints  # (S + 1,) of each storage level, then of the arithmetic
     words: Reals  # (S, D) deliveries to one child
-    part: Ints  # (S,) partition words
+    part: Ints  # (S, D) partition words, at most
     share: Reals  # (S, A)
     moved: Reals  # (S, 2) words read, written
     out: Reals  # (2,)

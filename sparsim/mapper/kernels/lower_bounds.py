@@ -1,4 +1,5 @@
-"""A proven lower bound on energy and cycles of every mapping with given factors, whatever its free orders.
+"""A proven lower bound on energy and cycles of every mapping with given factors, whatever its free orders;
+also where some of the factors in time are open.
 
 It counts what no order can avoid: a tile is delivered once for every iteration of the loops that move it,
 and of all loops outside of those (model 7.3); counts shrink by no more than densities allow (model 9.5,
@@ -12,35 +13,37 @@ from sparsim.model import arrays as k
 from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.jit import kernel
 from sparsim.model.kernels.loop_nest import box_words
-from sparsim.model.kernels.tile_densities import nonzeros_in_tensor
+from sparsim.model.kernels.tile_densities import most_nonzeros, nonzeros_in_tensor
 
+ENERGY, DELAY, EDP = 0, 1, 2  # objectives
 BOUNDED, EXACT, TEST_FAN = 0, 1, 2  # BoundPack.switch fields
 ALMOST = 1.0 - 1e-9  # below the roundings of a dozen products of doubles
 ROUNDED_AWAY = 3.0  # words that the floors and truncations of a sparse count may cost
 
 
 @kernel
-def measure(arch, layer, factor, w):
-    """Fill tile, union, children and instances of the work arrays from the factors (model 3.2, 7.5)."""
-    ext, tile, union = w.ext, w.tile, w.union
-    n_levels, n_data, n_dims = tile.shape[0], tile.shape[1], ext.shape[0]
-    fill(ext, 1)
+def exceeds(objective, limit, cycles, energy):
+    """Whether (cycles, energy) is worse than `limit` in the order of the objectives."""
+    for i in range(objective.shape[0]):
+        value = energy
+        if objective[i] == DELAY:
+            value = cycles
+        elif objective[i] == EDP:
+            value = energy * cycles
+        if value != limit[i]:
+            return value > limit[i]
+    return False
+
+
+@kernel
+def count_instances(arch, factor, w):
+    """Fill children and instances from the spatial factors."""
+    n_levels = w.children.shape[0]
     fill(w.children, 1)
-    for s in range(n_levels):
-        fill(union[s], 0)
     for t in range(arch.tiling.shape[0]):
-        s, spatial = arch.tiling[t, 0], arch.tiling[t, 1] == 1
-        for dim in range(n_dims):
-            f = factor[t, dim]
-            ext[dim] *= f
-            if spatial:
-                w.children[s] *= f
-        for v in range(n_data):
-            words = box_words(layer, v, ext)
-            if not spatial:
-                tile[s, v] = words
-            elif w.children[s] > 1:
-                union[s, v] = words
+        if arch.tiling[t, 1] == 1:
+            for dim in range(factor.shape[1]):
+                w.children[arch.tiling[t, 0]] *= factor[t, dim]
     instances = 1
     for s in range(n_levels - 1, -1, -1):
         w.instances[s] = instances
@@ -49,55 +52,83 @@ def measure(arch, layer, factor, w):
 
 
 @kernel
-def count_deliveries(arch, layer, bound, space, factor, place, free, w):
-    """Fill groups and words (model 7.3, 7.4); `place` and `free` are those of a SpacePack.
+def utilization(arch, space, w):
+    """Share of all instances that are used."""
+    share = 1.0
+    for t in range(arch.tiling.shape[0]):
+        if arch.tiling[t, 1] == 1:
+            share *= w.children[arch.tiling[t, 0]] / (space.fan[t, 0] * space.fan[t, 1])
+    return share
+
+
+@kernel
+def fill_tiles(arch, layer, factor, w):
+    """Fill tile from all factors (model 3.2)."""
+    fill(w.ext, 1)
+    for t in range(arch.tiling.shape[0]):
+        for dim in range(factor.shape[1]):
+            w.ext[dim] *= factor[t, dim]
+        if arch.tiling[t, 1] == 0:
+            for v in range(w.tile.shape[1]):
+                w.tile[arch.tiling[t, 0], v] = box_words(layer, v, w.ext)
+
+
+@kernel
+def count_groups(arch, layer, bound, space, factor, w):
+    """Fill groups (model 7.4) and part, at most the partition words (model 7.5), from the spatial factors."""
+    n_levels, n_data = w.groups.shape[0], w.groups.shape[1]
+    for v in range(n_data):
+        part = layer.words[v]
+        for s in range(n_levels - 1, -1, -1):
+            groups = 1
+            for t in range(arch.first_tiling[s], arch.first_tiling[s + 1]):
+                if arch.tiling[t, 1] == 1:
+                    for dim in range(factor.shape[1]):
+                        if bound.distinct[v] >> dim & 1:
+                            groups *= factor[t, dim]
+            w.part[s, v] = part
+            if layer.plain[v]:
+                part //= groups
+            w.groups[s, v] = w.children[s] if space.flags[s, k.NO_MULTICAST] >> v & 1 else groups
+
+
+@kernel
+def count_deliveries(arch, layer, bound, space, factor, place, free, rest, w):
+    """Fill words (model 7.3, 7.4); `place` and `free` are those of a SpacePack, `rest` as in `bound_tiles`.
 
     words[s, v]: iterations that deliver to one child of level s a tile of v that it does not hold.
     """
-    for s in range(w.groups.shape[0]):
-        fill(w.groups[s], 1)
-    n_data, n_dims = w.tile.shape[1], w.ext.shape[0]
+    n_data, n_dims = w.tile.shape[1], place.shape[1]
     for v in range(n_data):
         relevant, distinct, plain = layer.relevant[v], bound.distinct[v], layer.plain[v] == 1
         steps, paid = 1.0, 1.0
         for t in range(arch.tiling.shape[0] - 1, -1, -1):
             s = arch.tiling[t, 0]
-            if arch.tiling[t, 1] == 1:
-                if space.flags[s, k.NO_MULTICAST] >> v & 1:
-                    w.groups[s, v] = w.children[s]
-                else:
-                    for dim in range(n_dims):
-                        if distinct >> dim & 1:
-                            w.groups[s, v] *= factor[t, dim]
-            elif plain:
-                for i in range(n_dims - 1, free[t, 1] - 1, -1):
-                    f = factor[t, place[t, i]]
-                    steps *= f
-                    if f > 1 and relevant >> place[t, i] & 1:
-                        paid = steps
+            if arch.tiling[t, 1] == 0:
                 idle = 1
-                for i in range(free[t, 0], free[t, 1]):  # at best those that move nothing are inside
-                    f = factor[t, place[t, i]]
-                    if relevant >> place[t, i] & 1:
+                for i in range(n_dims - 1, -1, -1):
+                    dim = place[t, i]
+                    f = factor[t, dim]
+                    if i < free[t, 0]:
+                        steps *= idle
+                        idle = 1
+                    if f == 1:
+                        continue
+                    if not plain:
                         steps *= f
-                        if f > 1:
-                            paid = steps
-                    else:
-                        idle *= f
-                steps *= idle
-                for i in range(free[t, 0] - 1, -1, -1):
-                    f = factor[t, place[t, i]]
-                    steps *= f
-                    if f > 1 and relevant >> place[t, i] & 1:
+                        if distinct >> dim & 1:
+                            paid *= f
+                    elif relevant >> dim & 1:
+                        steps *= f
                         paid = steps
-            else:
-                for dim in range(n_dims):
-                    steps *= factor[t, dim]
-                    if distinct >> dim & 1:
-                        paid *= factor[t, dim]
+                    elif i < free[t, 1]:  # at best those that move nothing are inside
+                        idle *= f
+                    else:
+                        steps *= f
+                steps *= idle
             if t == arch.first_tiling[s]:
-                again = s == 0 or space.flags[s - 1, k.NO_REUSE] >> v & 1 == 1
-                w.words[s, v] = steps if again and w.children[s] == 1 else paid
+                again = (s == 0 or space.flags[s - 1, k.NO_REUSE] >> v & 1 == 1) and w.children[s] == 1
+                w.words[s, v] = (steps if again else paid) * rest[n_data if again and s == 0 else v]
 
 
 @kernel
@@ -121,10 +152,20 @@ def stored_share(kind, density, total, points):
 
 
 @kernel
-def _shares(layer, density, policy, bound, keep, v, w):
+def stored_words(layer, density, policy, bound, v, s, points):
+    """Words that a level must have room for, at most those of the full check (model 13.1, 13.3)."""
+    if bound.switch[EXACT] or not policy.format[s, v, k.HAS_FORMAT]:
+        return points
+    if density.kind[v] == k.TABULATED:
+        return 0
+    return most_nonzeros(density.kind[v], density.density[v], layer.words[v], points)
+
+
+@kernel
+def _shares(layer, density, policy, bound, keep, v, tile, complete, w):
     """Fill share[s, a]: least part of the dense accesses of v that stay actual, instances included."""
     share = w.share
-    n_levels = share.shape[0]
+    n_levels, last = share.shape[0], bound.stored.shape[1] - 1
     outer_format = False
     for s in range(n_levels - 1, -1, -1):
         share[s, k.READ], share[s, k.FILL], share[s, k.UPDATE] = 1.0, 1.0, 1.0
@@ -132,7 +173,11 @@ def _shares(layer, density, policy, bound, keep, v, w):
             continue
         part = 1.0
         if outer_format or policy.format[s, v, k.HAS_FORMAT]:
-            stored, chance = stored_share(density.kind[v], density.density[v], layer.words[v], w.tile[s, v])
+            if complete:
+                stored, chance = stored_share(density.kind[v], density.density[v], layer.words[v], tile[s, v])
+            else:
+                i = min(tile[s, v], last)
+                stored, chance = bound.stored[v, i, 0], bound.stored[v, i, 1]
             part = stored if policy.format[s, v, k.HAS_FORMAT] else chance
             if outer_format and policy.format[s, v, k.IS_COMPRESSED]:
                 part *= chance  # vector accesses per block may be that few (model 14.1)
@@ -154,49 +199,48 @@ def _shares(layer, density, policy, bound, keep, v, w):
 
 
 @kernel
-def bound_candidate(arch, layer, density, policy, bound, space, factor, place, free, keep, w, out):
+def bound_tiles(
+    arch, layer, density, policy, bound, space, factor, place, free, keep, tile, rest, complete, w, out
+):
     """out := (cycles, pJ), both at most those of every valid mapping with these factors and `keep`.
 
-    `w` has been filled by `measure`.
+    Dims whose factors in time are open have ones in `factor`, and those of which v has no word twice multiply
+    its deliveries by rest[v], all of them by the last of `rest`. Then tiles (S, D) may grow; `complete` ones
+    do not. Instances, groups and part of `w` are those of the spatial factors.
     """
-    n_levels, n_data = w.tile.shape
-    units = w.instances[n_levels]
-    cycles = math.ceil(bound.compute[0] / units)
+    n_levels, n_data = tile.shape[0], tile.shape[1]
+    cycles = math.ceil(bound.compute[0] / w.instances[n_levels])
     energy = bound.compute[1]
     if not bound.switch[BOUNDED]:
         out[0], out[1] = cycles + arch.latency, energy
         return
-    count_deliveries(arch, layer, bound, space, factor, place, free, w)
+    count_deliveries(arch, layer, bound, space, factor, place, free, rest, w)
     for s in range(n_levels):
         fill(w.moved[s], 0.0)
     exact, existing = bound.switch[EXACT] == 1, bound.existing[0]
     accounting = bound.accounting[0]
     for v in range(n_data):
         if not exact:
-            _shares(layer, density, policy, bound, keep, v, w)
+            _shares(layer, density, policy, bound, keep, v, tile, complete, w)
         outermost = 0
-        part = w.tile[n_levels - 1, v]
-        for s in range(n_levels - 1, -1, -1):
-            w.part[s] = part
-            if s > 0 and w.union[s, v] > 0:
-                part = part * w.tile[s - 1, v] // w.union[s, v]
-            if keep[s] >> v & 1:
-                outermost = max(outermost, s)
-        content = w.words[0, v] * existing
         for s in range(n_levels):
+            if keep[s] >> v & 1:
+                outermost = s
+        content = w.words[0, v] * existing
+        for s in range(outermost + 1):
             content *= w.groups[s, v]
             if not keep[s] >> v & 1:
                 continue
-            arriving = w.tile[s, v] * w.words[s + 1, v] * existing if s < outermost else 0.0
+            arriving = tile[s, v] * w.words[s + 1, v] * existing if s < outermost else 0.0
             reads, fills, updates = content, arriving, 0.0
             if may_lose_a_word(layer, v, w.instances[s]):
                 fills -= 1.0
             if layer.read_write[v]:
                 updates = content
                 if accounting != k.COUNT_ALL:
-                    reads -= w.part[s]
+                    reads -= w.part[s, v]
                     if accounting == k.ELIDE_FIRST_FILL and s < outermost:
-                        fills -= w.part[s]
+                        fills -= w.part[s, v]
             energy += _access_energy(arch, w, s, exact, reads, fills, updates)
             content = arriving
     out[0], out[1] = _bandwidth(arch, w, cycles) + arch.latency, energy * ALMOST

@@ -14,7 +14,8 @@ from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
 from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.indexed_mapspace import lower_mapspace
-from sparsim.mapper.kernels.candidates import FAN_OUT, PASSED, assemble_candidates, enumerate_candidates
+from sparsim.mapper.kernels.candidates import assemble_candidates
+from sparsim.mapper.kernels.enumeration import FAN_OUT, PASSED, enumerate_candidates
 from sparsim.mapper.random_and_local import draw_random
 from sparsim.mapper.search_budget import Budget
 from sparsim.model import arrays as packs
@@ -34,11 +35,11 @@ def make_engine(search: Search) -> Engine:
 
 def enumerate_all(engine: Engine) -> tuple[dict[tuple[int, ...], np.ndarray], np.ndarray]:
     """(bounds of the candidates that pass, numbers rejected) when nothing is too slow or too expensive."""
-    n_dims, number = len(engine.space.factors), 100_000
+    n_dims, n_decisions, number = len(engine.space.factors), len(engine.pack.decision), 100_000
     out, values, rejected = ints(number, n_dims + 1), reals(number, 2), reals(3)
     n, done = enumerate_candidates(
-        *engine.head, engine.make_work(), engine.codes, engine.limit, ints(n_dims), n_dims, 10**7, out,
-        values, rejected,
+        *engine.head, engine.make_work(), engine.codes, engine.limit, ints(n_decisions), n_decisions, 10**7,
+        out, values, rejected,
     )  # fmt: skip
     assert done
     return {tuple(row): values[i] for i, row in enumerate(out[:n].tolist())}, rejected

@@ -19,7 +19,7 @@ from support.small_searches import Search, searches
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
 from sparsim.mapper.covered_parts import Part, list_parts, total_sizes
 from sparsim.mapper.engine import Engine, Problem
-from sparsim.mapper.kernels.candidates import enumerate_candidates
+from sparsim.mapper.kernels.enumeration import enumerate_candidates
 from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_network
 from sparsim.mapper.objective_arrays import values
@@ -107,11 +107,11 @@ def test_no_valid_mapping_of_any_part_is_below_its_bound(drawn: Drawn) -> None:
         engine = Engine(
             problem, part.space, ("energy",), top=1, threads=1, budget=Budget(None, None), progress=None
         )
-        n_dims, room = len(part.space.factors), 5000
+        n_dims, n_decisions, room = len(part.space.factors), len(engine.pack.decision), 5000
         out, bounds = ints(room, n_dims + 1), reals(room, 2)
         n, done = enumerate_candidates(
-            *engine.head, engine.make_work(), engine.codes, engine.limit, ints(n_dims), n_dims, 10**6, out,
-            bounds, reals(3),
+            *engine.head, engine.make_work(), engine.codes, engine.limit, ints(n_decisions), n_decisions,
+            10**6, out, bounds, reals(3),
         )  # fmt: skip
         assert done
         of = {tuple(row): bounds[i] for i, row in enumerate(out[:n].tolist())}

@@ -16,16 +16,17 @@ from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
 from sparsim.errors import MappingError
 from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.mapper import relaxation
-from sparsim.mapper.chain_arrays import list_tiles
 from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.indexed_mapspace import lower_mapspace
-from sparsim.mapper.kernels.candidates import PASSED, assemble_candidates
+from sparsim.mapper.kernels.candidates import assemble_candidates
+from sparsim.mapper.kernels.enumeration import PASSED
 from sparsim.mapper.kernels.shortest_paths import MOST
 from sparsim.mapper.metadata_bounds import least_bits, list_nested
 from sparsim.mapper.relaxation import Relaxation, list_spreads, relax
 from sparsim.mapper.relaxed_mappings import arrange
 from sparsim.mapper.search import search
 from sparsim.mapper.search_budget import Budget
+from sparsim.mapper.tile_sizes import list_tiles
 from sparsim.model import arrays as packs
 from sparsim.model.evaluate import evaluate
 from sparsim.model.lower import ints
@@ -248,7 +249,7 @@ def test_least_metadata_are_those_of_the_least_tile_inside() -> None:
     """The model says how many bits do not fit where there is no room for any."""
     problem = coded_matmul("spad", 200, metadata_depth=1, size_words=4096)
     engine = make_engine(problem, "energy")
-    tiles = list_tiles(engine.low, engine.bound)
+    tiles = list_tiles(engine.low.layer, engine.low.density, exact=False)
     nested = list_nested(engine.low, engine.space.keep[0])
     most = tiles.shares[:, :, MOST]
     bits = least_bits(engine.low, tiles.size, most, engine.space.keep[0], nested)[1, 0]

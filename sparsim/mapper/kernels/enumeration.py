@@ -1,0 +1,272 @@
+"""Enumerate the candidates of a mapspace, rejecting early whatever cannot be valid or cannot be best.
+
+Decisions are taken from the last to the first: the spatial factors of each dim, then what is kept where, then
+the factors in time of each dim. A decision that breaks a limit, or that leaves nothing as good as the best,
+takes all that could follow with it.
+"""
+
+import math
+
+from sparsim.mapper.kernels.lower_bounds import (
+    EXACT,
+    TEST_FAN,
+    bound_tiles,
+    count_groups,
+    count_instances,
+    exceeds,
+    stored_words,
+    utilization,
+)
+from sparsim.model.arrays import MIN_WORDS, SIZE
+from sparsim.model.kernels.fill import fill
+from sparsim.model.kernels.jit import entry, kernel
+from sparsim.model.kernels.loop_nest import box_words
+from sparsim.model.kernels.pack_pointers import by_pointer
+
+FAN_OUT, CAPACITY, LOWER_BOUND = 0, 1, 2  # reasons of a rejection; the first also for too few instances
+PASSED = -1
+ROWS, KEEPS, SPREAD = 0, 1, 2  # kinds of decisions
+DIM, KIND = 0, 1  # fields of a decision
+
+
+@kernel
+def _class_of(space, index, dim):
+    """The class (of factorisations with equal spatial factors) that is decided for a dim."""
+    at = space.spread_at[dim]
+    return space.first_class[dim] + (index[at] if at >= 0 else 0)
+
+
+@kernel
+def _row_of(space, index, dim):
+    """The factorisation of a dim, as an index into those of the dim."""
+    at = space.rows_at[dim]
+    return space.member[space.class_start[_class_of(space, index, dim)] + (index[at] if at >= 0 else 0)]
+
+
+@kernel
+def _options(space, index, r):
+    """How many there are for decision r."""
+    dim, kind = space.decision[r, DIM], space.decision[r, KIND]
+    if kind == KEEPS:
+        return space.keep.shape[0]
+    if kind == SPREAD:
+        return space.first_class[dim + 1] - space.first_class[dim]
+    one = _class_of(space, index, dim)
+    return space.class_start[one + 1] - space.class_start[one]
+
+
+@kernel
+def _completions(space, index, r):
+    """How many candidates there are once the decisions from r on are taken."""
+    number = 1.0
+    for dim in range(space.rows_at.shape[0]):
+        if 0 <= space.spread_at[dim] < r:
+            number *= space.start[dim + 1] - space.start[dim]
+        elif 0 <= space.rows_at[dim] < r:
+            one = _class_of(space, index, dim)
+            number *= space.class_start[one + 1] - space.class_start[one]
+    return number * space.keep.shape[0] if space.n_rows[0] < r else number
+
+
+@kernel
+def _take_spread(arch, space, w, index, dim):
+    """Take over the spatial factors of a dim; those in time where they leave no choice, else ones."""
+    row = space.start[dim] + _row_of(space, index, dim)
+    for t in range(arch.tiling.shape[0]):
+        free = space.rows_at[dim] >= 0 and arch.tiling[t, 1] == 0
+        w.factor[t, dim] = 1 if free else space.rows[row, t]
+
+
+@kernel
+def _fill_extents(arch, w, dim):
+    """w.extent[:, dim] := extents of tiles, from the factors."""
+    extent = 1
+    for t in range(arch.tiling.shape[0]):
+        extent *= w.factor[t, dim]
+        if arch.tiling[t, 1] == 0:
+            w.extent[arch.tiling[t, 0], dim] = extent
+
+
+@kernel
+def _forget_rows(arch, w, dim):
+    """The factors in time of a dim are open again."""
+    for t in range(arch.tiling.shape[0]):
+        if arch.tiling[t, 1] == 0:
+            w.factor[t, dim] = 1
+    for s in range(w.below.shape[0]):
+        w.extent[s, dim] = w.below[s, dim]
+
+
+@kernel
+def _fits_fan(arch, bound, space, w, r, dim):
+    """Take over the spatial factors of a dim; whether no level uses too many instances (model 17.6)."""
+    for t in range(arch.tiling.shape[0]):
+        if arch.tiling[t, 1] == 0:
+            continue
+        f = w.factor[t, dim]
+        for i in range(3):
+            w.used[r, t, i] = w.used[r + 1, t, i]
+        w.used[r, t, 2] *= f
+        axis = space.axis[t, dim]
+        if axis < 2:
+            w.used[r, t, axis] *= f
+        x, y = space.fan[t, 0], space.fan[t, 1]
+        if w.used[r, t, 0] > x or w.used[r, t, 1] > y or w.used[r, t, 2] > x * y:
+            if bound.switch[TEST_FAN]:
+                return False
+    return True
+
+
+@kernel
+def _most_units(arch, bound, space, w, r):
+    """Units of arithmetic that can be used at most once the decisions from r on are taken."""
+    units, most = 1.0, 1.0
+    for t in range(arch.tiling.shape[0]):
+        if arch.tiling[t, 1] == 1:
+            units *= w.used[r, t, 2]
+            most *= space.fan[t, 0] * space.fan[t, 1]
+    units *= space.widest[r]
+    return min(units, most) if bound.switch[TEST_FAN] else units
+
+
+@kernel
+def _start_tiles(arch, layer, bound, space, w, index, r):
+    """Tiles, and what their number is multiplied by, where spatial factors alone are decided."""
+    n_data = w.tile.shape[1]
+    fill(w.rest[r], 1.0)
+    for dim in range(w.ext.shape[0]):
+        _fill_extents(arch, w, dim)
+        if space.rows_at[dim] >= 0:
+            left = float(space.left[_class_of(space, index, dim)])
+            w.rest[r, n_data] *= left
+            for v in range(n_data):
+                if bound.distinct[v] >> dim & 1:
+                    w.rest[r, v] *= left
+    for s in range(w.tile.shape[0]):
+        for dim in range(w.ext.shape[0]):
+            w.below[s, dim] = w.extent[s, dim]
+        for v in range(n_data):
+            w.least[r, s, v] = box_words(layer, v, w.extent[s])
+
+
+@kernel
+def _grow_tiles(layer, bound, space, w, index, r, dim):
+    """Take over the factors in time of a dim."""
+    n_data = w.tile.shape[1]
+    left = float(space.left[_class_of(space, index, dim)])
+    for v in range(n_data):
+        w.rest[r, v] = w.rest[r + 1, v] / (left if bound.distinct[v] >> dim & 1 else 1.0)
+        for s in range(w.tile.shape[0]):
+            least = w.least[r + 1, s, v]
+            if not layer.plain[v]:
+                least = box_words(layer, v, w.extent[s])
+            elif layer.relevant[v] >> dim & 1:
+                least = least // w.below[s, dim] * w.extent[s, dim]
+            w.least[r, s, v] = least
+    w.rest[r, n_data] = w.rest[r + 1, n_data] / left
+
+
+@kernel
+def fits_levels(arch, layer, density, policy, bound, keep, tile, complete):
+    """Whether the tiles fit all levels that keep them, data only (model 13.2), and `complete` ones fill them
+    as far as they have to."""
+    for s in range(tile.shape[0]):
+        if arch.limit[s, SIZE] < 0.0:
+            continue
+        words = 0
+        for v in range(tile.shape[1]):
+            if keep[s] >> v & 1:
+                words += stored_words(layer, density, policy, bound, v, s, tile[s, v])
+        if words > arch.limit[s, SIZE]:
+            return False
+        if complete and bound.switch[EXACT] and words < arch.limit[s, MIN_WORDS]:
+            return False
+    return True
+
+
+@kernel
+def _decide(a, y, d, p, b, sp, w, objective, limit, index, r):
+    """Take decision r; the reason to reject it, or PASSED. From KEEPS on its bound is left in w.out."""
+    dim, kind = sp.decision[r, DIM], sp.decision[r, KIND]
+    if kind == SPREAD:
+        _take_spread(a, sp, w, index, dim)
+        if not _fits_fan(a, b, sp, w, r, dim):
+            return FAN_OUT
+        cycles = math.ceil(b.compute[0] / _most_units(a, b, sp, w, r)) + a.latency
+        return LOWER_BOUND if exceeds(objective, limit, cycles, sp.floor[0]) else PASSED
+    if kind == KEEPS:
+        count_instances(a, w.factor, w)
+        if utilization(a, sp, w) < sp.parallelism[0]:
+            return FAN_OUT
+        count_groups(a, y, b, sp, w.factor, w)
+        _start_tiles(a, y, b, sp, w, index, r)
+    else:
+        row = sp.start[dim] + _row_of(sp, index, dim)
+        for t in range(a.tiling.shape[0]):
+            w.factor[t, dim] = sp.rows[row, t]
+        _fill_extents(a, w, dim)
+        _grow_tiles(y, b, sp, w, index, r, dim)
+    keep, tile = sp.keep[index[sp.n_rows[0]]], w.least[r]
+    if not fits_levels(a, y, d, p, b, keep, tile, r == 0):
+        return CAPACITY
+    bound_tiles(a, y, d, p, b, sp, w.factor, sp.loops, sp.loops_free, keep, tile, w.rest[r], r == 0, w, w.out)
+    return LOWER_BOUND if exceeds(objective, limit, w.out[0], w.out[1]) else PASSED
+
+
+@entry
+def enumerate_candidates(
+    arch,
+    layer,
+    density,
+    policy,
+    bound,
+    space,
+    work,
+    objective,
+    limit,
+    index,
+    cut,
+    steps,
+    out,
+    values,
+    rejected,
+):
+    """Entry: go on from `index` (K,), the numbers of the options decided on; those from `cut` on stay.
+
+    Fills `out` (n, R + 1) and `values` (n, 2: cycles, pJ) with candidates that may be valid and no worse than
+    `limit`, adds to `rejected` (3,) by reason, stops after `steps` decisions or when `out` is full. Returns
+    (number, whether all is done).
+    """
+    a, y, d, p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
+    b, sp, w = by_pointer(bound), by_pointer(space), by_pointer(work)
+    n_dims, last = sp.rows_at.shape[0], index.shape[0]
+    for t in range(w.used.shape[1]):
+        fill(w.used[last, t], 1)
+    for dim in range(n_dims):
+        _take_spread(a, sp, w, index, dim)
+    n, r = 0, last - 1
+    while steps > 0 and n < out.shape[0]:
+        steps -= 1
+        reason = _decide(a, y, d, p, b, sp, w, objective, limit, index, r)
+        if reason == PASSED and r > 0:
+            r -= 1
+            continue
+        if reason != PASSED:
+            rejected[reason] += _completions(sp, index, min(r, cut))
+        else:
+            for dim in range(n_dims):
+                out[n, dim] = _row_of(sp, index, dim)
+            out[n, n_dims] = index[sp.n_rows[0]]
+            values[n, 0], values[n, 1] = w.out[0], w.out[1]
+            n += 1
+        while r < cut:
+            index[r] += 1
+            if index[r] < _options(sp, index, r):
+                break
+            index[r] = 0
+            if sp.decision[r, KIND] == ROWS:
+                _forget_rows(a, w, sp.decision[r, DIM])
+            r += 1
+        if r >= cut:
+            return n, True
+    return n, False

@@ -1,0 +1,62 @@
+"""How large tiles can be, and what is stored of them at least."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from sparsim.mapper.factorisations import divisors
+from sparsim.mapper.kernels.shortest_paths import MOST, tile_shares
+from sparsim.model.arrays import DensityPack, Ints, LayerPack, Reals
+from sparsim.model.lower import reals
+
+MOST_BOXES = 1_000_000  # extents of tiles whose sizes are listed
+TOLD_APART = 64  # sizes of small tiles whose least shares are kept one by one
+
+
+class Tiles(NamedTuple):
+    """Sizes of possible tiles, ascending, and what `tile_shares` says of each."""
+
+    size: Ints  # (D, W)
+    number: Ints  # (D,)
+    shares: Reals  # (D, W, 3)
+
+
+def list_tiles(layer: LayerPack, density: DensityPack, *, exact: bool) -> Tiles | None:
+    """Sizes of the tiles that divisors of the bounds make; None if there are too many.
+
+    Dense counts, which are `exact`, do not ask for them.
+    """
+    n_data = len(layer.words)
+    if exact:
+        return Tiles(np.ones((n_data, 1), np.int64), np.ones(n_data, np.int64), np.ones((n_data, 1, 3)))
+    found = []
+    for v in range(n_data):
+        dims = [d for d, mask in enumerate(layer.bound.tolist()) if mask > 1 and layer.relevant[v] >> d & 1]
+        parts = [sorted(divisors(int(layer.bound[d]))) for d in dims]
+        if math.prod(map(len, parts)) > MOST_BOXES:
+            return None
+        grid = dict(zip(dims, np.meshgrid(*parts, indexing="ij"), strict=True))
+        words = np.ones((), np.int64)
+        for first, last in zip(layer.side[v, :-1], layer.side[v, 1:], strict=True):
+            words = words * (1 + sum(c * (grid[d] - 1) for d, c, _ in layer.term[first:last] if d in grid))
+        found.append(np.unique(words))
+    number = np.array([len(words) for words in found], np.int64)
+    size = np.stack([np.pad(words, (0, max(number) - len(words)), mode="edge") for words in found])
+    shares = reals(*size.shape, 3)
+    tile_shares(layer, density, np.ascontiguousarray(size), shares)
+    return Tiles(np.ascontiguousarray(size, np.int64), number, shares)
+
+
+def least_stored(tiles: Tiles | None, n_data: int) -> Reals:
+    """(D, W, 2): at place n the least stored share and the least chance not to be empty of all tiles of n
+    words or more; the last place is for all larger ones, too."""
+    table = reals(n_data, TOLD_APART + 1, 2)
+    if tiles is not None:
+        least = np.minimum.accumulate(tiles.shares[:, ::-1, :MOST], axis=1)[:, ::-1]
+        for v, sizes in enumerate(tiles.size):
+            at = np.searchsorted(sizes, np.arange(TOLD_APART + 1))
+            table[v] = least[v, np.minimum(at, len(sizes) - 1)]
+    return table
