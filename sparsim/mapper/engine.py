@@ -31,6 +31,11 @@ from sparsim.records.divisibility import covers_of
 ROOM = 2048  # mappings evaluated at once
 
 
+def place_of(candidate: Ints) -> tuple[int, ...]:
+    """Where a candidate (R + 1,) stands in the mapspace: the last dim counts most."""
+    return *candidate[-2::-1].tolist(), int(candidate[-1])
+
+
 class Problem(NamedTuple):
     """What mappings are searched for."""
 
@@ -168,7 +173,7 @@ class Engine:
         self.evaluated += number
         self.valid += int((result.status == packs.OK).sum())
         for i in self.kept.promising(found):
-            place = (*candidate[i, -2::-1].tolist(), int(candidate[i, -1]), *digits[i].ravel().tolist())
+            place = (*place_of(candidate[i]), *digits[i].ravel().tolist())
             row = (rows.factor[i].copy(), rows.order[i].copy(), rows.split[i].copy(), rows.flags[i].copy())
             entry = Entry(
                 tuple(found[i].tolist()), self.part, place, row, float(result.energy_pj[i]),

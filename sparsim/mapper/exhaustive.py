@@ -3,28 +3,38 @@
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from contextlib import ExitStack
 from typing import NamedTuple
 
 import numpy as np
 
-from sparsim.mapper.engine import ROOM, Engine
+from sparsim.mapper.engine import ROOM, Engine, place_of
 from sparsim.mapper.kernels.enumeration import KEEPS, LOWER_BOUND, ROWS, SPREAD, enumerate_candidates
 from sparsim.mapper.objective_arrays import values
 from sparsim.mapper.random_and_local import work_of
 from sparsim.model.arrays import CandidateWork, Ints, Reals
 from sparsim.model.lower import ints, reals
 
-BLOCKS = 16  # parts of the space that take turns, at least where it has as many; not the number of threads
-TURN = 8  # of them at a time: what is found does not depend on the number of threads
-STEPS = 20_000  # decisions of one turn
+LANES = 8  # parts of the space that take turns: what is found does not depend on the number of threads
+BLOCKS = 64  # that are dealt to the lanes, at least where the space has as many
+STEPS = 2_000  # decisions of a lane's first turn
+MOST_STEPS = 32_000  # each turn is twice as long as the one before, up to this
 CANDIDATES = 4096  # room for those of one turn
-STEPS_PER_US = 2.0  # decisions in a microsecond, about
+STEPS_PER_US = 3.0  # decisions in a microsecond, about
+RISE = (
+    1.1,
+    1.3,
+    1.7,
+    2.5,
+    4.0,
+    8.0,
+    math.inf,
+)  # times the lower bound: how bad mappings may be that are tried
 FACTORIAL = np.array([math.factorial(n) for n in range(21)], np.int64)
 
 
-class _Block(NamedTuple):
-    """A part of the space: the last decisions are fixed, the first `cut` are enumerated from `at` on."""
+class _Lane(NamedTuple):
+    """Every so-many-th block of the space: in a block the last decisions are fixed."""
 
     at: Ints
     work: CandidateWork
@@ -33,88 +43,95 @@ class _Block(NamedTuple):
     rejected: Reals
 
 
-def search_all(engine: Engine) -> Iterator[float]:
-    """Enumerate and evaluate all of the space, in steps that yield their work."""
-    cut, options = _blocks(engine)
-    waiting = iter(np.ndindex(*options))
-    active: list[_Block] = []
+def search_rising(engine: Engine) -> Iterator[float]:
+    """`search_all`, first for mappings that are little worse than the lower bound: the best are among the
+    first that there are, and what is far worse need not be looked at."""
+    for rise in RISE:
+        most = engine.known.floor * rise if engine.known.floor > 0 else math.inf
+        if rise < math.inf and most > engine.limit[0]:
+            continue
+        engine.forget_candidates()
+        yield from search_all(engine, most)
+        if engine.limit[0] <= most:
+            return
 
-    def turn(block: _Block) -> tuple[int, bool]:
-        block.rejected[:] = 0.0
+
+def search_all(engine: Engine, most: float = math.inf) -> Iterator[float]:
+    """Enumerate and evaluate all of the space whose first objective is at most `most`, in steps that yield
+    their work."""
+    cut = _cut(engine)
+    active = [_make_lane(engine, number) for number in range(LANES)]
+    steps, work = STEPS, engine.make_work()
+
+    def turn(lane: _Lane) -> tuple[int, bool]:
+        lane.rejected[:] = 0.0
         n, done = enumerate_candidates(
-            *engine.head, block.work, engine.codes, limit, block.at, cut, STEPS, block.out, block.bounds,
-            block.rejected,
+            *engine.head, lane.work, engine.codes, limit, lane.at, cut, LANES, steps, lane.out, lane.bounds,
+            lane.rejected,
         )  # fmt: skip
         return int(n), bool(done)
 
-    with ThreadPoolExecutor(engine.threads) as pool:
-        while True:
-            for number in islice(waiting, TURN - len(active)):
-                active.append(_make_block(engine, number))
-            if not active:
-                return
+    with ExitStack() as stack:
+        threads = engine.threads
+        each = map if threads == 1 else stack.enter_context(ThreadPoolExecutor(threads)).map
+        while active:
             limit = engine.limit
-            turns = list(pool.map(turn, active))
+            if most < limit[0]:
+                limit = np.array([most, *[np.inf] * (len(limit) - 1)])
+            turns = list(each(turn, active))
             engine.report()
-            engine.rejected += sum(block.rejected for block in active)
-            found = np.concatenate([block.out[:n] for block, (n, _) in zip(active, turns, strict=True)])
-            bounds = np.concatenate([block.bounds[:n] for block, (n, _) in zip(active, turns, strict=True)])
-            yield sum(_steps(int(n), done) for n, done in turns) / STEPS_PER_US
-            yield from _evaluate(engine, active[0].work, found, bounds)
-            active = [block for block, (_, done) in zip(active, turns, strict=True) if not done]
+            engine.rejected += sum(lane.rejected for lane in active)
+            found = np.concatenate([lane.out[:n] for lane, (n, _) in zip(active, turns, strict=True)])
+            bounds = np.concatenate([lane.bounds[:n] for lane, (n, _) in zip(active, turns, strict=True)])
+            yield sum(steps / 4 if done else steps for _, done in turns) / STEPS_PER_US
+            yield from _evaluate(engine, work, found, bounds)
+            active = [lane for lane, (_, done) in zip(active, turns, strict=True) if not done]
+            steps = min(2 * steps, MOST_STEPS)
 
 
 def load_kernel(engine: Engine) -> None:
     """Compile the enumeration, or load it from the disk."""
-    cut, options = _blocks(engine)
-    block = _make_block(engine, (0,) * len(options))
+    lane = _make_lane(engine, 0)
     enumerate_candidates(
-        *engine.head, block.work, engine.codes, engine.limit, block.at, cut, 0, block.out, block.bounds,
-        block.rejected,
+        *engine.head, lane.work, engine.codes, engine.limit, lane.at, _cut(engine), LANES, 0, lane.out,
+        lane.bounds, lane.rejected,
     )  # fmt: skip
 
 
-def _steps(found: int, done: bool) -> float:
-    """Decisions of one turn of a block, about: not known where it ended early."""
-    if done:
-        return STEPS / 4
-    return float(STEPS if found < CANDIDATES // 2 else found)
+def _make_lane(engine: Engine, number: int) -> _Lane:
+    """The lane that begins with block `number`."""
+    at, n_dims = ints(len(engine.pack.decision) + 2), len(engine.space.factors)
+    at[-2:] = number, -1
+    return _Lane(at, engine.make_work(), ints(CANDIDATES, n_dims + 1), reals(CANDIDATES, 2), reals(3))
 
 
-def _make_block(engine: Engine, last: tuple[int, ...]) -> _Block:
-    """The block in which the last decisions are `last`."""
-    at = ints(len(engine.pack.decision))
-    at[len(at) - len(last) :] = last
-    n_dims = len(engine.space.factors)
-    return _Block(at, engine.make_work(), ints(CANDIDATES, n_dims + 1), reals(CANDIDATES, 2), reals(3))
-
-
-def _blocks(engine: Engine) -> tuple[int, list[int]]:
-    """The first of the last decisions that have, together, enough options to be the blocks, and how many each
-    of them has: as many whatever else is decided."""
-    pack, options = engine.pack, list[int]()
+def _cut(engine: Engine) -> int:
+    """The first of the last decisions that have, together, enough options to be the blocks. Each of them has
+    as many options whatever else is decided."""
+    pack, number, cut = engine.pack, 1, len(engine.pack.decision)
     classes, sizes = np.diff(pack.first_class), np.diff(pack.class_start)
     for dim, kind in pack.decision[:0:-1].tolist():
-        if math.prod(options) >= BLOCKS or (kind == ROWS and classes[dim] > 1):
+        if number >= BLOCKS or (kind == ROWS and classes[dim] > 1):
             break
-        number = {ROWS: sizes[pack.first_class[dim]], KEEPS: len(pack.keep), SPREAD: classes[dim]}[kind]
-        options.insert(0, int(number))
-    return len(pack.decision) - len(options), options
+        options = {ROWS: sizes[pack.first_class[dim]], KEEPS: len(pack.keep), SPREAD: classes[dim]}
+        number *= int(options[kind])
+        cut -= 1
+    return cut
 
 
 def _evaluate(engine: Engine, work: CandidateWork, candidates: Ints, bounds: Reals) -> Iterator[float]:
-    """Evaluate all arrangements of candidates, those with the least bounds first, until bounds exceed the
-    best."""
+    """Evaluate all arrangements of candidates, those with the least bounds first, until the rest is no better
+    than the best: between equals the first in the mapspace wins."""
     if not len(candidates):
         return
     keys = values(engine.objectives, bounds[:, 1], bounds[:, 0])
-    order = np.lexsort(keys.T[::-1])
+    order = np.lexsort((candidates[:, -1], *candidates[:, :-1].T, *keys.T[::-1]))
     keys, candidates = keys[order], candidates[order]
     counts = _arrangements(engine, candidates)
     ends = np.cumsum(np.multiply.reduce(counts, axis=1))
-    first, room, seen = 0, ROOM // 8, 0
+    first, room, seen = 0, ROOM // 32, 0
     while seen < len(candidates):
-        if tuple(keys[seen].tolist()) > tuple(engine.limit.tolist()):
+        if engine.kept.beats(tuple(keys[seen].tolist()), engine.part, place_of(candidates[seen])):
             engine.rejected[LOWER_BOUND] += len(candidates) - seen
             break
         last = min(first + room, int(ends[-1]))

@@ -40,6 +40,13 @@ class Incumbents:
             return np.full(self._n_objectives, np.inf)
         return np.array(self.entries[-1].values)
 
+    def beats(self, values: tuple[float, ...], part: int, place: tuple[int, ...]) -> bool:
+        """Whether no mapping of the candidate at `place`, none below `values`, is among the best."""
+        if len(self.entries) < self.top:
+            return False
+        last = self.entries[-1]
+        return (values, part, place) > (last.values, last.part, last.place[: len(place)])
+
     def promising(self, found: Reals) -> list[int]:
         """Rows among which the best `top` are, best first: valid, no worse than the limit or `top` others."""
         valid = np.flatnonzero(~np.isnan(found[:, 0]))

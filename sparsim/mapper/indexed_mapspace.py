@@ -5,6 +5,7 @@ Tiling levels and storage levels count from the innermost, as in `sparsim.model.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from sparsim.records import (
 )
 from sparsim.records.divisibility import Cover, covers_of, is_tight
 
+MOST_KEPT_ROWS = 5_000  # of one dim, for the next search
 MAX_ROWS = 2_000_000  # factorisations of one dim, bypass choices: what is held in memory at once
 
 
@@ -198,7 +200,11 @@ def _factors(dim: str, bound: int, nests: Sequence[tuple[_Tiling, NestConstraint
             path="mapspace",
             hint="fix or limit some of its factors",
         )
-    return factorisations(bound, low, high)
+    listed = _kept_factorisations if number <= MOST_KEPT_ROWS else factorisations
+    return listed(bound, tuple(low), tuple(high))
+
+
+_kept_factorisations = lru_cache(maxsize=256)(factorisations)  # layers and designs have many in common
 
 
 def _tight(cover: Cover, rows: Ints) -> Ints:

@@ -13,7 +13,7 @@ import numpy as np
 from sparsim.mapper.certificate import is_proven
 from sparsim.mapper.covered_parts import Part
 from sparsim.mapper.engine import Engine, Problem, Progress
-from sparsim.mapper.exhaustive import load_kernel, search_all
+from sparsim.mapper.exhaustive import load_kernel, search_all, search_rising
 from sparsim.mapper.first_mappings import guess_first
 from sparsim.mapper.incumbents import Incumbents
 from sparsim.mapper.indexed_mapspace import sizes
@@ -35,7 +35,7 @@ STUCK_SHARE = 0.25  # of a climb that has not improved for half of its work and 
 STUCK_US = 1e6
 HEAD_US = 3e6  # work of an enumeration without budgets before other methods help it
 FIRST_US = 10e6  # work for a first valid mapping, whatever the budget
-WARM_UP = 4000  # mappings that a local search tries before the enumeration
+WARM_UP = 4000  # mappings that a local search tries before an enumeration that may not come to its end
 TRIES = 100_000  # mappings that random and local search draw without a budget
 TRIES_PER_EVALUATION = 100  # that they draw for each mapping they may evaluate
 ENUMERATION_US, ENUMERATION_US_PER_EVALUATION = 2e6, 1e3  # work of an enumeration with such a budget, at most
@@ -214,8 +214,11 @@ class Portfolio:
             engine = self._sibling(part, kept, left)
             if engine.cannot_win():
                 continue
-            yield from search_local(engine, self._seed, min(WARM_UP, sizes(engine.space).total))
-            yield from search_all(engine)
+            if self._small and self.budget.evaluations is None:
+                yield from search_rising(engine)
+            else:
+                yield from search_local(engine, self._seed, min(WARM_UP, sizes(engine.space).total))
+                yield from search_all(engine)
             left = None if left is None else left - engine.evaluated
         self.complete = True
 

@@ -65,11 +65,12 @@ class _Classes(NamedTuple):
 
 
 def _classes(rows: Ints, spatial: Ints) -> _Classes:
-    factors, number = np.unique(rows[:, spatial], axis=0, return_inverse=True)
-    order = np.argsort(number.ravel(), kind="stable")
-    cuts = np.cumsum(np.bincount(number.ravel(), minlength=len(factors)))[:-1]
-    spread = factors.prod(axis=1)
-    return _Classes(np.split(order, cuts), spread, rows[0].prod() // spread)
+    factors = rows[:, spatial]
+    order = np.lexsort((np.arange(len(rows)), *factors.T))
+    factors = factors[order]
+    first = np.flatnonzero(np.r_[True, (factors[1:] != factors[:-1]).any(axis=1)])
+    spread = factors[first].prod(axis=1)
+    return _Classes(np.split(order, first[1:]), spread, rows[0].prod() // spread)
 
 
 def _decisions(classes: list[_Classes]) -> dict[str, Ints]:

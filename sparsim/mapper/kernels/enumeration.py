@@ -213,6 +213,21 @@ def _decide(a, y, d, p, b, sp, w, objective, limit, index, r):
     return LOWER_BOUND if exceeds(objective, limit, w.out[0], w.out[1]) else PASSED
 
 
+@kernel
+def _begin_block(arch, space, w, index, cut):
+    """Take over the decisions from `cut` on of the block that `index` names, and the factors of dims on which
+    nothing is decided; whether there is such a block."""
+    last = space.decision.shape[0]
+    number = index[last]
+    for r in range(cut, last):
+        options = _options(space, index, r)
+        index[r] = number % options
+        number //= options
+    for dim in range(space.rows_at.shape[0]):
+        _take_spread(arch, space, w, index, dim)
+    return number == 0
+
+
 @entry
 def enumerate_candidates(
     arch,
@@ -226,25 +241,30 @@ def enumerate_candidates(
     limit,
     index,
     cut,
+    stride,
     steps,
     out,
     values,
     rejected,
 ):
-    """Entry: go on from `index` (K,), the numbers of the options decided on; those from `cut` on stay.
+    """Entry: go on from `index` (K + 2,), the options decided on, the number of the block, and the decision
+    at hand, -1: begin. `work` is as it was left.
 
-    Fills `out` (n, R + 1) and `values` (n, 2: cycles, pJ) with candidates that may be valid and no worse than
-    `limit`, adds to `rejected` (3,) by reason, stops after `steps` decisions or when `out` is full. Returns
-    (number, whether all is done).
+    In a block the decisions from `cut` on stay; each of them has as many options whatever the others are.
+    Goes through every `stride`-th block. Fills `out` (n, R + 1) and `values` (n, 2: cycles, pJ) with
+    candidates that may be valid and no worse than `limit`, adds to `rejected` (3,) by reason, stops after
+    `steps` decisions or when `out` is full. Returns (number, whether all is done).
     """
     a, y, d, p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
     b, sp, w = by_pointer(bound), by_pointer(space), by_pointer(work)
-    n_dims, last = sp.rows_at.shape[0], index.shape[0]
-    for t in range(w.used.shape[1]):
-        fill(w.used[last, t], 1)
-    for dim in range(n_dims):
-        _take_spread(a, sp, w, index, dim)
-    n, r = 0, last - 1
+    n_dims, last = sp.rows_at.shape[0], sp.decision.shape[0]
+    n, r = 0, index[last + 1]
+    if r < 0:
+        r = last - 1
+        for t in range(w.used.shape[1]):
+            fill(w.used[last, t], 1)
+        if not _begin_block(a, sp, w, index, cut):
+            return n, True
     while steps > 0 and n < out.shape[0]:
         steps -= 1
         reason = _decide(a, y, d, p, b, sp, w, objective, limit, index, r)
@@ -268,5 +288,9 @@ def enumerate_candidates(
                 _forget_rows(a, w, sp.decision[r, DIM])
             r += 1
         if r >= cut:
-            return n, True
+            index[last] += stride
+            r = last - 1
+            if not _begin_block(a, sp, w, index, cut):
+                return n, True
+    index[last + 1] = r
     return n, False

@@ -36,10 +36,11 @@ def make_engine(search: Search) -> Engine:
 def enumerate_all(engine: Engine) -> tuple[dict[tuple[int, ...], np.ndarray], np.ndarray]:
     """(bounds of the candidates that pass, numbers rejected) when nothing is too slow or too expensive."""
     n_dims, n_decisions, number = len(engine.space.factors), len(engine.pack.decision), 100_000
+    start = np.array([*[0] * (n_decisions + 1), -1])
     out, values, rejected = ints(number, n_dims + 1), reals(number, 2), reals(3)
     n, done = enumerate_candidates(
-        *engine.head, engine.make_work(), engine.codes, engine.limit, ints(n_decisions), n_decisions, 10**7,
-        out, values, rejected,
+        *engine.head, engine.make_work(), engine.codes, engine.limit, start, n_decisions, 1, 10**7, out,
+        values, rejected,
     )  # fmt: skip
     assert done
     return {tuple(row): values[i] for i, row in enumerate(out[:n].tolist())}, rejected

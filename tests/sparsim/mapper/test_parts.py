@@ -108,10 +108,11 @@ def test_no_valid_mapping_of_any_part_is_below_its_bound(drawn: Drawn) -> None:
             problem, part.space, ("energy",), top=1, threads=1, budget=Budget(None, None), progress=None
         )
         n_dims, n_decisions, room = len(part.space.factors), len(engine.pack.decision), 5000
+        start = np.array([*[0] * (n_decisions + 1), -1])
         out, bounds = ints(room, n_dims + 1), reals(room, 2)
         n, done = enumerate_candidates(
-            *engine.head, engine.make_work(), engine.codes, engine.limit, ints(n_decisions), n_decisions,
-            10**6, out, bounds, reals(3),
+            *engine.head, engine.make_work(), engine.codes, engine.limit, start, n_decisions, 1, 10**6,
+            out, bounds, reals(3),
         )  # fmt: skip
         assert done
         of = {tuple(row): bounds[i] for i, row in enumerate(out[:n].tolist())}

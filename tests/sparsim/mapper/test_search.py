@@ -15,6 +15,7 @@ from support.small_searches import Search, searches
 from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
 from sparsim.errors import EnergyTableError, MappingError, SpecError
 from sparsim.files.sparsim_yaml import load_accelerator
+from sparsim.mapper import exhaustive
 from sparsim.mapper.engine import Progress
 from sparsim.mapper.indexed_mapspace import lower_mapspace
 from sparsim.mapper.objective_arrays import values
@@ -64,6 +65,29 @@ def test_exhaustive_is_the_best_of_all(drawn: Search, objective: tuple[str, ...]
     assert counts.arrangements == counts.evaluated + counts.arrangements_over_fan_out + (
         counts.arrangements_over_capacity + counts.arrangements_over_bound
     )
+
+
+@DRAWN
+@given(
+    searches(), st.sampled_from(OBJECTIVES), st.sampled_from([1, 3]), st.integers(1, 40), st.integers(1, 9)
+)
+def test_turns_of_any_length_lose_nothing(
+    drawn: Search, objective: tuple[str, ...], top: int, steps: int, room: int
+) -> None:
+    """An enumeration that stops in the middle goes on there, with limits that have become tighter."""
+    options = {"objective": objective, "accounting": drawn.accounting, "top": top}
+    try:
+        whole = search(*drawn.arguments, **options)
+    except MappingError:
+        assume(False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exhaustive, "STEPS", steps)
+        patch.setattr(exhaustive, "MOST_STEPS", steps)
+        patch.setattr(exhaustive, "CANDIDATES", room)
+        again = search(*drawn.arguments, **options)
+    assert again.top == whole.top
+    assert again.certificate.value == whole.certificate.value
+    assert again.statistics.candidates == whole.statistics.candidates
 
 
 @DRAWN
