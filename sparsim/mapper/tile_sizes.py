@@ -1,7 +1,5 @@
 """How large tiles can be, and what is stored of them at least."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 
