@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsim.machines.eyeriss import load_chip
 from sparsim.machines.eyeriss.pe.closed_forms import dstc, effectual_macs, structured_cycles
 from sparsim.machines.eyeriss.pe.conv_tiling import Conv, Tiling
 from sparsim.machines.eyeriss.pe.cycle_simulator import run_array
 from sparsim.machines.eyeriss.pe.pe_estimate import estimate
-from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V2_PE
 from sparsim.machines.eyeriss.pe.simulator_comparison import Comparison, compare
 from sparsim.records.pe_spec import Spad, SparsePE
 from sparsim.report.console import results
@@ -69,6 +69,7 @@ TENSOR_CORE = (
     (512, 128, 1024, 65536, 32768), (512, 256, 1024, 131072, 65536),
 )  # fmt: skip
 
+EYERISS_V2_PE = load_chip("eyeriss_v2").spec.pe
 SINGLE = msgspec.structs.replace(
     EYERISS_V2_PE, name="one MAC, ideal fetching", simd_width=1, pipeline_stages=0
 )

@@ -18,7 +18,6 @@ from sparsim.records import Density, Layer, Mapspace
 CHIPS = {"eyeriss_v2": "eyeriss_v2"}  # design: its preset
 TITLES = {**DESIGN_TITLES, "eyeriss_v2": "Eyeriss v2"}
 OBJECTIVE = ("delay", "energy")  # of the mapper; the planner of chips: delay, then energy
-DRAM = "DRAM"
 
 PLAIN, DENSE, ACTIVATIONS, WEIGHTS, BOTH = "plain", "dense", "activations", "weights", "both"
 VARIANTS = {

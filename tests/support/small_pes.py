@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from sparsim.machines.eyeriss.pe.conv_tiling import Conv, Tiling
 from sparsim.machines.eyeriss.pe.cycle_simulator import ArrayRun, run_array
-from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V2_PE
 from sparsim.records.pe_spec import Spad, SparsePE
+from support.published_pes import EYERISS_V2_PE
 
 IDEAL = replace(EYERISS_V2_PE, name="ideal", pipeline_stages=0)
 

@@ -11,11 +11,8 @@ from sparsim.records.energy_table import NOT_GIVEN, energy_sources, origin
 from sparsim.records.noc_spec import Axis, Noc
 
 DRAM, PSUM_GLB, IACT_GLB = "DRAM", "psum_glb", "iact_glb"
-CLUSTER_ROW, CLUSTER, PE_ROW = (
-    "cluster_row",
-    "cluster",
-    "pe_row",
-)  # they keep nothing and carry the array's axes
+# these keep nothing and carry the array's axes
+CLUSTER_ROW, CLUSTER, PE_ROW = "cluster_row", "cluster", "pe_row"
 WEIGHT_SPAD, IACT_SPAD, PSUM_SPAD, IACT_REG = "weight_spad", "iact_spad", "psum_spad", "iact_reg"
 LEVELS = (
     DRAM, PSUM_GLB, IACT_GLB, CLUSTER_ROW, CLUSTER, PE_ROW, WEIGHT_SPAD, IACT_SPAD, PSUM_SPAD, IACT_REG,

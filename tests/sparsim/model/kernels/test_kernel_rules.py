@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import config
 from support.examples import loops, mapping, matmul, sliding_window, uniform
+from support.published_pes import EYERISS_V2_PE
 from support.small_nests import Case, dense_cases
 from support.small_pes import run_pe
 from support.small_policies import Network, networks, sparse_cases
 
 from sparsim.errors import MappingError
-from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V2_PE
 from sparsim.mapper.search import search
 from sparsim.model import arrays as packs
 from sparsim.model.density_tables import fill_table

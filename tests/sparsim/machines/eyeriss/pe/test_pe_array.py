@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from msgspec.structs import replace
 from naive import pe as naive
+from support.published_pes import EYERISS_V1_5_PE, EYERISS_V2_PE
 from support.small_pes import IDEAL, Work, mask_shapes, random_masks, run_pe, works
 
 from sparsim.errors import MappingError, SpecError
 from sparsim.machines.eyeriss.pe.closed_forms import effectual_macs
 from sparsim.machines.eyeriss.pe.conv_tiling import Conv, Tiling
 from sparsim.machines.eyeriss.pe.cycle_simulator import run_array
-from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V1_5_PE, EYERISS_V2_PE
 
 ONE_MAC = replace(IDEAL, simd_width=1)
 

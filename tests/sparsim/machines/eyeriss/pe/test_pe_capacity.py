@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from support.published_pes import EYERISS_V1_5_PE, EYERISS_V2_PE
 from support.small_pes import IDEAL
 
 from sparsim.machines.eyeriss.pe.conv_tiling import Conv, Tiling
 from sparsim.machines.eyeriss.pe.pe_estimate import estimate
-from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V1_5_PE, EYERISS_V2_PE
 from sparsim.machines.eyeriss.pe.random_columns import column_words
 from sparsim.machines.eyeriss.pe.spad_capacity import weight_overflow
 from sparsim.records.pe_spec import Spad

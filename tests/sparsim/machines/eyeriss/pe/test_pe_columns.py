@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from support.published_pes import EYERISS_V2_PE
 from support.small_pes import IDEAL
 
 from sparsim.machines.eyeriss.pe.csc import column_entries
-from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V2_PE
 from sparsim.machines.eyeriss.pe.random_columns import (
     binomial,
     column_words,

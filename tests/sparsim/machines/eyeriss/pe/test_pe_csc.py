@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from msgspec.structs import replace
 from naive.pe import stored
+from support.published_pes import EYERISS_V2_PE
 
 from sparsim.machines.eyeriss.pe.csc import column_entries
-from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V2_PE
 from sparsim.records.pe_spec import Spad
 
 MASKS = arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=40))

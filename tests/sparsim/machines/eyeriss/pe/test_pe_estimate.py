@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from support.published_pes import EYERISS_V2_PE
 from support.small_pes import CONVS, IDEAL, TILINGS, mask_shapes, pes, random_masks
 
 from sparsim.errors import SpecError
@@ -17,7 +18,6 @@ from sparsim.machines.eyeriss.pe.conv_tiling import Accesses, Conv, Tiling
 from sparsim.machines.eyeriss.pe.cycle_simulator import run_array
 from sparsim.machines.eyeriss.pe.pe_estimate import PEEstimate, estimate
 from sparsim.machines.eyeriss.pe.pe_pass import squared_uses
-from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V2_PE
 from sparsim.machines.eyeriss.pe.simulator_comparison import compare
 from sparsim.records.pe_spec import SparsePE
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from support.published_pes import EYERISS_V1_5_PE, EYERISS_V1_PE, EYERISS_V2_PE
 
 from sparsim.errors import SpecError
-from sparsim.machines.eyeriss.pe.published_pes import EYERISS_V1_5_PE, EYERISS_V1_PE, EYERISS_V2_PE
 from sparsim.records.pe_spec import Spad
 
 
