@@ -6,8 +6,6 @@ field names. Nothing else is accepted. Documents that start with `sparsim: 1` di
 the width there.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterable, Sequence

@@ -4,8 +4,6 @@ In `sparsim` R and P mean height, S and Q width. Timeloop's `cnn-layer` and docu
 other way round.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Any, TypeVar
 

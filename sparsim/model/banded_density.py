@@ -1,7 +1,5 @@
 """Banded square matrices: element (i, j) is nonzero iff |i - j| <= half width (model 8.4)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

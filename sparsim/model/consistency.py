@@ -1,7 +1,5 @@
 """Whether records fit together: names, factors, fan-outs, formats, energies. Tile sizes are unknown here."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

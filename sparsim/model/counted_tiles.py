@@ -4,8 +4,6 @@ Tiles lie on the grid of the operation space that the loops walk: a box of exten
 strides of e_d, and its projection steps through the tensor, overlapping where windows do.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,10 +1,8 @@
 """Answers to density queries that the kernels cannot give themselves: banded and actual data.
 
 For such a tensor the queries of one analysed mapping are known (tiles, sub-tiles of ranks, leader tiles);
-they are answered here once and handed to the kernels as a TablePack.
+they are answered here once and handed to the kernels as a packs.TablePack.
 """
-
-from __future__ import annotations
 
 from collections.abc import Mapping as Dict
 from typing import Any
@@ -15,17 +13,6 @@ from numpy.typing import NDArray
 from sparsim.errors import FormatError, SpecError, near
 from sparsim.fileio.array_files import load_arrays
 from sparsim.model import arrays as packs
-from sparsim.model.arrays import (
-    ArchPack,
-    DensityPack,
-    Ints,
-    LayerPack,
-    NestPack,
-    PolicyPack,
-    Reals,
-    SparsePack,
-    TablePack,
-)
 from sparsim.model.banded_density import Banded
 from sparsim.model.counted_tiles import Counted
 from sparsim.model.lower import ints, reals
@@ -104,14 +91,14 @@ def _read_mask(path: str, name: str, need: tuple[int, ...]) -> NDArray[Any]:
 
 
 def fill_table(
-    arch: ArchPack,
+    arch: packs.ArchPack,
     layer: Layer,
-    pack: LayerPack,
-    density: DensityPack,
-    policy: PolicyPack,
-    nest: NestPack,
+    pack: packs.LayerPack,
+    density: packs.DensityPack,
+    policy: packs.PolicyPack,
+    nest: packs.NestPack,
     masks: Masks,
-) -> tuple[TablePack, MaskCounts | None]:
+) -> tuple[packs.TablePack, MaskCounts | None]:
     """Answer all queries about TABULATED tensors; with masks also what counts them.
 
     Raises SpecError for what these models cannot do.
@@ -162,7 +149,7 @@ def fill_table(
     return _count_tiles(counts, table), counts
 
 
-def _count_tiles(counts: MaskCounts, table: TablePack) -> TablePack:
+def _count_tiles(counts: MaskCounts, table: packs.TablePack) -> packs.TablePack:
     """What masks say of tiles and leaders before any rule is chosen."""
     nest, policy = counts.nest, counts.policy
     n_levels, n_data, n_ranks = nest.fiber.shape
@@ -181,7 +168,9 @@ def _count_tiles(counts: MaskCounts, table: TablePack) -> TablePack:
     return table
 
 
-def count_accesses(counts: MaskCounts, sparse: SparsePack, table: TablePack, accounting: int) -> TablePack:
+def count_accesses(
+    counts: MaskCounts, sparse: packs.SparsePack, table: packs.TablePack, accounting: int
+) -> packs.TablePack:
     """Count accesses and operations under the rules that are chosen in `sparse`, wherever masks decide."""
     nest = counts.nest
     n_levels, n_data, n_ranks = nest.fiber.shape
@@ -203,7 +192,7 @@ def count_accesses(counts: MaskCounts, sparse: SparsePack, table: TablePack, acc
     return table
 
 
-def _model(layer: Layer, pack: LayerPack, v: int, masks: Masks) -> Banded | Counted:
+def _model(layer: Layer, pack: packs.LayerPack, v: int, masks: Masks) -> Banded | Counted:
     name = layer.shape.dataspaces[v].name
     if name in masks:
         return Counted(pack, v, masks[name])
@@ -215,7 +204,7 @@ def _model(layer: Layer, pack: LayerPack, v: int, masks: Masks) -> Banded | Coun
     return Banded(pack, v, edges[0], layer.density(name).band_width)
 
 
-def _ext(nest: NestPack, loops: int) -> list[int]:
+def _ext(nest: packs.NestPack, loops: int) -> list[int]:
     """Extents of the box inside the first `loops` loops of the complete nest."""
     ext = np.ones(len(nest.ext), np.int64)
     for dim, bound in nest.loop[:loops, [packs.DIM, packs.BOUND]]:
@@ -224,8 +213,8 @@ def _ext(nest: NestPack, loops: int) -> list[int]:
 
 
 def _tile_rows(
-    model: Banded | Counted, policy: PolicyPack, nest: NestPack, s: int, v: int
-) -> tuple[Ints, Reals, Reals, int]:
+    model: Banded | Counted, policy: packs.PolicyPack, nest: packs.NestPack, s: int, v: int
+) -> tuple[packs.Ints, packs.Reals, packs.Reals, int]:
     """(occupancies, probabilities, chances of empty sub-tiles with a last row for the fullest, largest).
 
     For masks the chances are left out: their format words are counted.
@@ -245,5 +234,5 @@ def _tile_rows(
     return k, p, p0, most
 
 
-def _leader_empty(model: Banded, box: Ints) -> float:
+def _leader_empty(model: Banded, box: packs.Ints) -> float:
     return model.occupancies(*model.box(box.tolist()))[0]

@@ -3,8 +3,6 @@
 All of it is legal, since tables of other programs are read, and follows the reference; but nobody means it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Evaluate one mapping in full, or many mappings at once."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +11,6 @@ from numpy.typing import NDArray
 
 from sparsim.errors import MappingError, SpecError, near, warn_of_energies
 from sparsim.model import arrays as packs
-from sparsim.model.arrays import (
-    ArchPack,
-    DensityPack,
-    Ints,
-    LayerPack,
-    MappingPack,
-    NestPack,
-    PolicyPack,
-    Reals,
-)
 from sparsim.model.consistency import check
 from sparsim.model.decode import Decoder
 from sparsim.model.density_tables import Masks, count_accesses, fill_table, load_masks
@@ -107,11 +95,11 @@ def evaluate(
 
 def _finish_with_tables(
     layer: Layer,
-    lowered: tuple[ArchPack, LayerPack, PolicyPack],
-    density: DensityPack,
-    mapping: MappingPack,
+    lowered: tuple[packs.ArchPack, packs.LayerPack, packs.PolicyPack],
+    density: packs.DensityPack,
+    mapping: packs.MappingPack,
     accounting: int,
-    nest: NestPack,
+    nest: packs.NestPack,
     masks: Masks,
 ) -> tuple[int, Scratch | None]:
     """The status and results of one mapping of a layer with densities that only tables can answer for."""
@@ -134,9 +122,9 @@ class BatchResult(NamedTuple):
     """One entry per mapping. Where `status` is not 0 the mapping is invalid (`sparsim.model.status.REASONS`)
     and the numbers are nan."""
 
-    energy_pj: Reals
-    cycles: Reals
-    status: Ints
+    energy_pj: packs.Reals
+    cycles: packs.Reals
+    status: packs.Ints
 
 
 def evaluate_batch(
@@ -174,7 +162,7 @@ def evaluate_batch(
 def evaluate_pack(
     accelerator: Accelerator,
     layer: Layer,
-    mappings: MappingPack,
+    mappings: packs.MappingPack,
     *,
     accounting: Accounting = "timeloop-3",
     threads: int = 1,
@@ -209,7 +197,7 @@ def evaluate_pack(
     return BatchResult(out[:, 0], out[:, 1], status)
 
 
-def refuse_tabulated(layer: Layer, density: DensityPack, where: str) -> None:
+def refuse_tabulated(layer: Layer, density: packs.DensityPack, where: str) -> None:
     """Raise SpecError for densities that need tables per mapping."""
     for dataspace, kind in zip(layer.shape.dataspaces, density.kind, strict=True):
         if kind == packs.TABULATED:
@@ -221,9 +209,9 @@ def refuse_tabulated(layer: Layer, density: DensityPack, where: str) -> None:
             )
 
 
-def _as_pack(layer: LayerPack, arch: ArchPack, mappings: MappingPack) -> MappingPack:
+def _as_pack(layer: packs.LayerPack, arch: packs.ArchPack, mappings: packs.MappingPack) -> packs.MappingPack:
     """The pack with the types that the kernels are compiled for. Raises MappingError for wrong shapes."""
-    pack = MappingPack(*(np.ascontiguousarray(field, np.int64) for field in mappings))
+    pack = packs.MappingPack(*(np.ascontiguousarray(field, np.int64) for field in mappings))
     number, n_tiling = len(pack.factor), len(arch.tiling)
     need = (number, n_tiling, len(layer.bound)), (number, n_tiling), (number, len(arch.fan), 4)
     seen = tuple(field.shape for field in pack)
@@ -232,7 +220,7 @@ def _as_pack(layer: LayerPack, arch: ArchPack, mappings: MappingPack) -> Mapping
     return pack
 
 
-def _refuse_nonsense(status: Ints, layer: Layer) -> None:
+def _refuse_nonsense(status: packs.Ints, layer: Layer) -> None:
     """Rows of a pack that are no mappings of the layer at all are not merely invalid."""
     wrong = np.flatnonzero(np.isin(status, (packs.BAD_FACTORS, packs.BAD_ORDER)))
     if len(wrong):

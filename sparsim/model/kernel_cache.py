@@ -5,8 +5,6 @@ it ends with an exception where the folder cannot be used. Here a file has a che
 with the disk costs a warning and the time to compile, never the result.
 """
 
-from __future__ import annotations
-
 import os
 import pickle
 import re

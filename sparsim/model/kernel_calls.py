@@ -1,25 +1,11 @@
 """How Python calls the one compiled entry of the model, for one mapping, for many, and for a network."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 
 import numpy as np
 
 from sparsim.model import arrays as packs
-from sparsim.model.arrays import (
-    ArchPack,
-    CostPack,
-    DensityPack,
-    LayerPack,
-    MappingPack,
-    NestPack,
-    PolicyPack,
-    Reals,
-    SparsePack,
-    TablePack,
-)
 from sparsim.model.kernels.driver import ANALYSE, FINISH, STACKED, run
 from sparsim.model.lower import ints
 from sparsim.model.workspace import Scratch, make_results, no_table
@@ -31,27 +17,27 @@ def stacked(pack: Any) -> Any:
 
 
 @cache
-def _no_mapping() -> MappingPack:
-    return MappingPack(ints(1, 1, 1), ints(1, 1, 1), ints(1, 1), ints(1, 1, 4))
+def _no_mapping() -> packs.MappingPack:
+    return packs.MappingPack(ints(1, 1, 1), ints(1, 1, 1), ints(1, 1), ints(1, 1, 4))
 
 
 @cache
-def _no_results() -> tuple[SparsePack, CostPack]:
+def _no_results() -> tuple[packs.SparsePack, packs.CostPack]:
     return make_results(1, 1, 1, 1)
 
 
 def analyse(
-    arch: ArchPack,
-    layer: LayerPack,
-    policy: PolicyPack,
-    mapping: MappingPack,
+    arch: packs.ArchPack,
+    layer: packs.LayerPack,
+    policy: packs.PolicyPack,
+    mapping: packs.MappingPack,
     accounting: int,
     hops: bool,
-    nest: NestPack,
+    nest: packs.NestPack,
     row: int = 0,
 ) -> int:
     """One mapping up to where densities come in, into `nest`. Returns a status."""
-    density = DensityPack(np.zeros_like(layer.relevant), np.ones(len(layer.relevant)))
+    density = packs.DensityPack(np.zeros_like(layer.relevant), np.ones(len(layer.relevant)))
     out = np.empty((row + 1, 3))
     run(
         ANALYSE, arch, stacked(layer), stacked(density), policy, no_table(nest), mapping, row, row + 1,
@@ -61,11 +47,11 @@ def analyse(
 
 
 def finish(
-    arch: ArchPack,
-    layer: LayerPack,
-    density: DensityPack,
-    policy: PolicyPack,
-    table: TablePack,
+    arch: packs.ArchPack,
+    layer: packs.LayerPack,
+    density: packs.DensityPack,
+    policy: packs.PolicyPack,
+    table: packs.TablePack,
     scratch: Scratch,
 ) -> int:
     """An analysed nest to the end, networks included. Returns a status."""
@@ -78,16 +64,16 @@ def finish(
 
 
 def run_batch(
-    arch: ArchPack,
-    layer: LayerPack,
-    density: DensityPack,
-    policy: PolicyPack,
-    mappings: MappingPack,
+    arch: packs.ArchPack,
+    layer: packs.LayerPack,
+    density: packs.DensityPack,
+    policy: packs.PolicyPack,
+    mappings: packs.MappingPack,
     rows: tuple[int, int],
     accounting: int,
     networks: bool,
     scratch: Scratch,
-    out: Reals,
+    out: packs.Reals,
 ) -> None:
     """Some rows of many mappings; out[b] := (pJ, cycles, status)."""
     run(
@@ -97,16 +83,16 @@ def run_batch(
 
 
 def run_network(
-    arch: ArchPack,
-    layers: LayerPack,
-    densities: DensityPack,
-    policy: PolicyPack,
-    table: TablePack,
+    arch: packs.ArchPack,
+    layers: packs.LayerPack,
+    densities: packs.DensityPack,
+    policy: packs.PolicyPack,
+    table: packs.TablePack,
     networks: bool,
-    nests: NestPack,
-    sparse: SparsePack,
-    cost: CostPack,
-    out: Reals,
+    nests: packs.NestPack,
+    sparse: packs.SparsePack,
+    cost: packs.CostPack,
+    out: packs.Reals,
 ) -> None:
     """Analysed nests of N layers; out[i] := (pJ, cycles, status, pJ of every hardware level)."""
     run(

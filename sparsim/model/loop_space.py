@@ -4,8 +4,6 @@ What happens to an operation (does its weight exist, is its input tile empty) is
 which it depends. Products of such arrays, summed over all loops, count operations exactly.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction

@@ -3,8 +3,6 @@
 Specs list levels outer to inner, packs inner to outer (s = 0 is next to the arithmetic).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -7,8 +7,6 @@ operation, so sums over operations (LoopSpace) give the share of accesses that h
 over the utilised instances of a level, rounded up.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """What masks say at each operation of one analysed nest: stored words, leaders' tiles, idle instances."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from collections.abc import Mapping as Dict

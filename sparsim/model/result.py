@@ -4,8 +4,6 @@ Counts are per instance unless a name says `total`. Tables, text reports and plo
 Levels are listed innermost first, like the report: storage `s` is the report's Level `s + 1`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple

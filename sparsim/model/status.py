@@ -1,7 +1,5 @@
 """What a kernel's status means in words."""
 
-from __future__ import annotations
-
 from sparsim.errors import MappingError
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import Reals

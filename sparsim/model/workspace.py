@@ -1,34 +1,21 @@
 """Arrays for the kernels to fill, of the right sizes."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 
 import numpy as np
 
 from sparsim.model import arrays as packs
-from sparsim.model.arrays import (
-    ArchPack,
-    CostPack,
-    DensityPack,
-    LayerPack,
-    MappingPack,
-    NestPack,
-    PolicyPack,
-    SparsePack,
-    TablePack,
-)
 from sparsim.model.lower import ints, reals
 
 
 class Scratch(NamedTuple):
-    nest: NestPack
-    sparse: SparsePack
-    cost: CostPack
+    nest: packs.NestPack
+    sparse: packs.SparsePack
+    cost: packs.CostPack
 
 
-def most_children(arch: ArchPack, layer: LayerPack, mappings: MappingPack) -> int:
+def most_children(arch: packs.ArchPack, layer: packs.LayerPack, mappings: packs.MappingPack) -> int:
     """Instances that one level's spatial loops address, as far as there is room for them.
 
     There may be more than the level has, with spatial skipping. Kernels refuse what has no room.
@@ -39,11 +26,11 @@ def most_children(arch: ArchPack, layer: LayerPack, mappings: MappingPack) -> in
 
 
 def make_scratch(
-    arch: ArchPack,
-    layer: LayerPack,
-    density: DensityPack,
-    policy: PolicyPack,
-    nest: NestPack,
+    arch: packs.ArchPack,
+    layer: packs.LayerPack,
+    density: packs.DensityPack,
+    policy: packs.PolicyPack,
+    nest: packs.NestPack,
     entries: int = 2,
 ) -> Scratch:
     """`entries`: occupancies that TABULATED densities list for one tile at most."""
@@ -52,9 +39,11 @@ def make_scratch(
     return Scratch(nest, *make_results(n_levels, n_data, policy.rank.shape[2], entries))
 
 
-def make_results(n_levels: int, n_data: int, n_ranks: int, entries: int) -> tuple[SparsePack, CostPack]:
+def make_results(
+    n_levels: int, n_data: int, n_ranks: int, entries: int
+) -> tuple[packs.SparsePack, packs.CostPack]:
     """What densities and prices make of a nest."""
-    cost = CostPack(
+    cost = packs.CostPack(
         vector=reals(n_levels, n_data, packs.N_ACTIONS), energy=reals(n_levels, n_data),
         clusters=ints(n_levels, n_data), words=reals(n_levels, n_data, 4), slowdown=reals(n_levels),
         cycles=ints(n_levels + 1), level_pj=reals(n_levels + 1), network_pj=reals(n_levels, n_data, 2),
@@ -63,7 +52,7 @@ def make_results(n_levels: int, n_data: int, n_ranks: int, entries: int) -> tupl
     return _make_sparse(n_levels, n_data, n_ranks, entries), cost
 
 
-def _list_length(layer: LayerPack, density: DensityPack, policy: PolicyPack) -> int:
+def _list_length(layer: packs.LayerPack, density: packs.DensityPack, policy: packs.PolicyPack) -> int:
     """Room for every hypergeometric occupancy that is not negligible: about 14 deviations to each side."""
     if not policy.switch[packs.ACTIVE]:
         return 2
@@ -71,13 +60,15 @@ def _list_length(layer: LayerPack, density: DensityPack, policy: PolicyPack) -> 
     return max([int(min(n, 10 * math.sqrt(n) + 400)) + 2 for n in words], default=2)
 
 
-def make_nest(arch: ArchPack, layer: LayerPack, policy: PolicyPack, children: int) -> NestPack:
+def make_nest(
+    arch: packs.ArchPack, layer: packs.LayerPack, policy: packs.PolicyPack, children: int
+) -> packs.NestPack:
     n_levels, n_data, n_dims = len(arch.fan), len(layer.relevant), len(layer.bound)
     n_ranks, n_loops, n_sides = policy.rank.shape[2], len(arch.tiling) * n_dims, layer.side.shape[1] - 1
     n_options = len(policy.option)
     n_leaders = int((policy.option[:, 2] - policy.option[:, 1]).max(initial=1))
     places = max(children, n_loops)
-    return NestPack(
+    return packs.NestPack(
         loop=ints(n_loops, 5), real=ints(n_loops), box=ints(n_loops + 1, n_data),
         space=ints(n_levels + 1, 2), tile=ints(n_levels, n_data), kept=ints(n_levels, n_data),
         kin=ints(n_levels, n_data, 2), part=ints(n_levels, n_data), flow=reals(n_levels, n_data, 4),
@@ -96,7 +87,7 @@ def make_nest(arch: ArchPack, layer: LayerPack, policy: PolicyPack, children: in
     )  # fmt: skip
 
 
-def widen(nest: NestPack, wide: NestPack) -> NestPack:
+def widen(nest: packs.NestPack, wide: packs.NestPack) -> packs.NestPack:
     """An analysed nest in the larger arrays of `wide`.
 
     Layers are not widened before they are analysed, because trivial loops are not always neutral
@@ -108,9 +99,9 @@ def widen(nest: NestPack, wide: NestPack) -> NestPack:
     return wide
 
 
-def _make_sparse(n_levels: int, n_data: int, n_ranks: int, entries: int) -> SparsePack:
+def _make_sparse(n_levels: int, n_data: int, n_ranks: int, entries: int) -> packs.SparsePack:
     at = (n_levels, n_data)
-    return SparsePack(
+    return packs.SparsePack(
         space=ints(n_levels + 1, n_data, 2), avg=reals(n_levels + 1, n_data), rho=reals(*at),
         occupancy=reals(*at), units=reals(*at, n_ranks, 2), capacity=ints(*at),
         capacity_units=reals(*at, n_ranks, 2), ratio=reals(*at), saf=ints(*at), saf_p=reals(*at),
@@ -121,10 +112,10 @@ def _make_sparse(n_levels: int, n_data: int, n_ranks: int, entries: int) -> Spar
     )  # fmt: skip
 
 
-def no_table(nest: NestPack) -> TablePack:
+def no_table(nest: packs.NestPack) -> packs.TablePack:
     """For layers whose densities the kernels know."""
     n_levels, n_data, n_ranks = nest.fiber.shape
-    return TablePack(
+    return packs.TablePack(
         start=ints(n_levels, n_data, 2), k=ints(1), p=reals(1), p0=reals(1, n_ranks + 1),
         bounds=ints(n_levels, n_data, 2), expected=reals(n_data), lead=reals(*nest.lead_words.shape),
         useful=np.ones(len(nest.lead)), given=ints(n_data, 2), units=reals(1, 1, 1, 1),

@@ -4,8 +4,6 @@ The reader knows the frame of the text (levels, blocks, dataspaces, ranks), not 
 lines that a release adds, drops or pads differently do not disturb it.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """`Evaluation` -> the text of Timeloop 3.0.3's stats file (model chapter 16)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Specification records -> Timeloop v0.3 documents (model chapters 2 to 6)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
