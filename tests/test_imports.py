@@ -17,12 +17,18 @@ CODE = ("sparsim", "gmp", "pointnet", "validation", "benchmarks")
 SHARED_NAMES = ("__init__", "__main__", "errors")
 
 
-def loaded_by(statement: str) -> set[str]:
-    """Top-level modules that a fresh interpreter holds after `statement`."""
-    code = f"import sys\n{statement}\nprint(*sys.modules)"
+def loaded_after_each(*statements: str) -> list[set[str]]:
+    """Top-level modules that one fresh interpreter holds after each of the statements, in this order."""
+    code = "import sys\n" + "".join(f"{statement}\nprint(*sys.modules)\n" for statement in statements)
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return {name.partition(".")[0] for name in result.stdout.split()}
+    return [{name.partition(".")[0] for name in line.split()} for line in result.stdout.splitlines()]
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after `statement`."""
+    (loaded,) = loaded_after_each(statement)
+    return loaded
 
 
 def test_import_of_sparsim_is_light() -> None:
@@ -34,9 +40,8 @@ def test_records_and_documents_load_no_compiler() -> None:
     assert not loaded & {"torch", "matplotlib", "numba"}
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
+def test_no_module_of_sparsim_loads_torch_or_plots() -> None:
+    modules = [
         "sparsim.model.evaluate",
         "sparsim.cli.main",
         "sparsim.mapper.network_search",
@@ -44,15 +49,16 @@ def test_records_and_documents_load_no_compiler() -> None:
         "sparsim.machines.eyeriss.noc",
         "sparsim.machines.eyeriss",
         "sparsim.report.chip_rows",
-    ],
-)
-def test_no_module_of_sparsim_loads_torch_or_plots(module: str) -> None:
-    assert not loaded_by(f"import {module}") & {"torch", "matplotlib", "pointnet", "gmp", "validation"}
+    ]
+    loaded = loaded_after_each(*(f"import {module}" for module in modules))
+    for module, names in zip(modules, loaded, strict=True):
+        assert not names & {"torch", "matplotlib", "pointnet", "gmp", "validation"}, module
 
 
 def test_pruning_loads_no_compiler_and_watching_energy_no_plots() -> None:
-    assert not loaded_by("import gmp") & {"numba", "matplotlib", "pointnet", "msgspec"}
-    assert not loaded_by("import gmp.energy") & {"matplotlib", "pointnet"}
+    pruning, watching = loaded_after_each("import gmp", "import gmp.energy")
+    assert not pruning & {"numba", "matplotlib", "pointnet", "msgspec"}
+    assert not watching & {"matplotlib", "pointnet"}
 
 
 def test_public_names_are_sorted_and_exist() -> None:
