@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import locale
 import os
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-OTHERS_SET = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PYTHONWARNINGS")
+OTHERS_SET = (
+    "COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PYTHONWARNINGS",
+    "PYTHONDONTWRITEBYTECODE",
+)  # fmt: skip
 _caches = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 
@@ -24,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
         locale.setlocale(locale.LC_ALL, "C.UTF-8")
     for name in OTHERS_SET:
         os.environ.pop(name, None)
+    sys.dont_write_bytecode = False  # every process would compile all sources again
     fonts = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "matplotlib"
     if fonts.is_dir():  # to search the system's fonts takes seconds
         os.environ.setdefault("MPLCONFIGDIR", str(fonts))
