@@ -16,7 +16,7 @@ from sparsim.mapper.search_result import SearchResult
 from sparsim.records import LevelConstraint, Mapspace
 from sparsim.report.tables import Table
 
-EVALUATIONS, QUICK_EVALUATIONS = 4000, 200
+EVALUATIONS, QUICK_EVALUATIONS = 4000, 100
 
 
 class Pair(NamedTuple):

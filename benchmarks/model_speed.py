@@ -51,7 +51,7 @@ class Effort(NamedTuple):
 
 
 FULL = Effort(mappings=5_000, draws=10_000_000, repeats=7, calls=200)
-QUICK = Effort(mappings=100, draws=50_000, repeats=2, calls=5, cold=False)
+QUICK = Effort(mappings=100, draws=50_000, repeats=1, calls=5, cold=False)
 
 
 # ---- mappings

@@ -33,7 +33,7 @@ class Effort(NamedTuple):
 
 
 FULL = Effort(batch=16, sampling_repeats=9, step_repeats=5)
-QUICK = Effort(batch=4, sampling_repeats=1, step_repeats=1)
+QUICK = Effort(batch=2, sampling_repeats=1, step_repeats=1)
 
 
 class Stage(NamedTuple):
