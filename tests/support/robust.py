@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pytest
 
 ROOT = Path(__file__).parents[2]
-MODES = {  # optimisation must not change numbers either, and is most of the time to compile
-    "bounds checked": {"NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "0"},
+MODES = {  # optimisation must not change numbers either, but code without any is not kept on disk
+    "bounds checked": {"NUMBA_BOUNDSCHECK": "1", "NUMBA_OPT": "1"},
     "not compiled": {"NUMBA_DISABLE_JIT": "1"},
 }
 
