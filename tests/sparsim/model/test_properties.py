@@ -61,7 +61,7 @@ def data_is_all_that_costs(case: Case) -> EnergyTable:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(case=sparse_cases(roomy=True))
 def test_without_zeros_every_policy_is_a_no_op(case: Case) -> None:
     case = case._replace(layer=replace(case.layer, densities={}), energy=data_is_all_that_costs(case))
@@ -78,7 +78,7 @@ def test_without_zeros_every_policy_is_a_no_op(case: Case) -> None:
         assert found.utilized_words == found.tile_words
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(case=sparse_cases(roomy=True))
 def test_without_zeros_uniform_tensors_are_structured_ones(case: Case) -> None:
     """But for formats, where the reference takes full tiles for possibly empty ones (model 9.5)."""
@@ -95,7 +95,7 @@ def test_without_zeros_uniform_tensors_are_structured_ones(case: Case) -> None:
 # sums
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(case=sparse_cases())
 def test_actual_gated_and_skipped_are_all(case: Case) -> None:
     """Where no format drops accesses, and no entry further out removes them unseen (model 11)."""
@@ -118,7 +118,7 @@ def test_actual_gated_and_skipped_are_all(case: Case) -> None:
         assert tensor.fills.gated == tensor.fills.skipped == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(case=sparse_cases())
 def test_computes_are_all_where_no_operand_is_absent(case: Case) -> None:
     assert case.policy is not None
@@ -127,7 +127,7 @@ def test_computes_are_all_where_no_operand_is_absent(case: Case) -> None:
     assert compute.actual + compute.gated + compute.skipped == compute.algorithmic
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(case=sparse_cases())
 def test_energies_add_up(case: Case) -> None:
     result = evaluated(case)
@@ -155,7 +155,7 @@ def with_prices(case: Case, change: Callable[[str, str, float], float]) -> Case:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(case=sparse_cases(), power=st.integers(-8, 8))
 def test_energy_scales_with_the_table(case: Case, power: int) -> None:
     one = evaluated(with_prices(case, lambda *price: price[2]))
@@ -164,7 +164,7 @@ def test_energy_scales_with_the_table(case: Case, power: int) -> None:
     assert scaled.cycles == one.cycles
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(case=sparse_cases(), seed=st.randoms(use_true_random=False))
 def test_energy_of_two_tables_is_the_sum(case: Case, seed: Any) -> None:
     assert case.policy is not None
@@ -185,7 +185,7 @@ def shuffled(draw: Any, items: dict[str, Any]) -> dict[str, Any]:
     return {key: items[key] for key in draw(st.permutations(list(items)))}
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(case=sparse_cases(), data=st.data())
 def test_order_of_entries_does_not_matter(case: Case, data: st.DataObject) -> None:
     """Of levels, factors, bounds, densities, formats, prices, and of SAFs of different levels."""
@@ -220,7 +220,7 @@ def unit_loops_elsewhere(draw: Any, nest: Nest) -> Nest:
     return replace(nest, order=tuple(order), factors=factors)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(case=dense_cases(), data=st.data())
 def test_unit_loops_are_neutral(case: Case, data: st.DataObject) -> None:
     levels = tuple(
@@ -230,7 +230,7 @@ def test_unit_loops_are_neutral(case: Case, data: st.DataObject) -> None:
     assert same(evaluated(case), evaluate(*case._replace(mapping=Mapping(levels=levels)).given))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(case=dense_cases())
 def test_dims_of_bound_one_are_neutral(case: Case) -> None:
     shape = case.layer.shape
@@ -254,7 +254,7 @@ def test_dims_of_bound_one_are_neutral(case: Case) -> None:
     assert same(found, evaluate(*case.given))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(case=dense_cases())
 def test_an_empty_policy_changes_the_report_only(case: Case) -> None:
     dense, sparse = evaluated(case), evaluated(case._replace(policy=SparsePolicy()))
@@ -264,7 +264,7 @@ def test_an_empty_policy_changes_the_report_only(case: Case) -> None:
 # orders that do matter
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(case=sparse_cases() | dense_cases(shapes=(GEMM, CONV, GROUPED, SLIDING, POINTWISE)))
 def test_conventions_count_more_and_more(case: Case) -> None:
     case = case._replace(energy=every_price(case.arch))
@@ -278,7 +278,7 @@ def test_conventions_count_more_and_more(case: Case) -> None:
             assert x.algorithmic <= y.algorithmic <= z.algorithmic
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(case=dense_cases())
 def test_computes_are_the_product_of_bounds(case: Case) -> None:
     result = evaluated(case)
