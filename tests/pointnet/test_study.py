@@ -10,7 +10,7 @@ import random
 import re
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from pointnet import cli
 from pointnet.data import shapes, write_pack
 from pointnet.errors import ConfigError, DataError
 from pointnet.study import design_costs as study_costs
-from pointnet.study import pruning_comparison
+from pointnet.study import pruning_comparison, study_figures
 from pointnet.study import run_study as study_run
 from pointnet.study.design_costs import ACTIVATIONS, BOTH, DENSE, PLAIN, VARIANTS, WEIGHTS
 from pointnet.study.html_page import html_page
@@ -59,6 +59,19 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     path = tmp_path_factory.mktemp("data") / "clouds.npz"
     write_pack(shapes(train_per_class=4, test_per_class=2, points=64, seed=3), path)
     return Plan(Settings(data=str(path), points=64, batch=20, epochs=1), more=1, levels=(0.5, 0.9), samples=4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_pixels() -> Iterator[None]:
+    """The study's figures are coarse; the reproduction's, which its own tests draw, are an empty file."""
+
+    def write_empty(folder: Path, outcomes: object) -> None:
+        (folder / "breakdown.png").touch()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study_figures, "DPI", 30)
+        patch.setattr("pointnet.original.original_figures.write_figures", write_empty)
+        yield
 
 
 @pytest.fixture(scope="module")
