@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup test lint study validate bench docs clean
+.PHONY: setup test lint study sweep validate bench docs clean
 
 setup: $(STAMP)
 
@@ -25,6 +25,12 @@ lint: setup
 study: setup
 	$(BIN)/python -m pointnet study -o build/study
 
+sweep: setup
+	$(BIN)/sparsim sweep eyeriss_like -o build/sweeps/eyeriss_like
+	$(BIN)/sparsim sweep eyeriss_v2 -o build/sweeps/eyeriss_v2
+	$(BIN)/sparsim sweep report build/sweeps/eyeriss_like
+	$(BIN)/sparsim sweep report build/sweeps/eyeriss_v2
+
 validate: setup
 	$(BIN)/python -m validation
 
@@ -39,6 +45,7 @@ bench: setup
 	$(BIN)/python benchmarks/pruning_accuracy.py --json build/pruning_accuracy.json
 	$(BIN)/python benchmarks/monitor_overhead.py --json build/monitor_overhead.json
 	$(BIN)/python benchmarks/energy_pruning.py --json build/energy-pruning.json
+	$(BIN)/python benchmarks/sweep.py --json build/sweep.json
 
 docs: setup
 	$(BIN)/python -m validation --write-docs

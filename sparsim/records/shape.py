@@ -15,6 +15,9 @@ class Dataspace(Record, frozen=True, kw_only=True):
 
     def terms(self) -> tuple[tuple[tuple[str, str | None], ...], ...]:
         """Per coordinate its (dim, coefficient name or None) terms, as written."""
+        return self.kept("terms of coordinates", (), self._terms)
+
+    def _terms(self) -> tuple[tuple[tuple[str, str | None], ...], ...]:
         return tuple(tuple(_term(text, self.name) for text in side.split("+")) for side in self.projection)
 
 
