@@ -272,9 +272,9 @@ def test_no_mapping(run, tmp_path):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--accounting", "timeloop-4"],
-         "Invalid value for '--accounting': 'timeloop-4' is not one of "
-         "'timeloop-3', 'timeloop-2022', 'count-all'"),
+        (["--accounting", "timeloop-5"],
+         "Invalid value for '--accounting': 'timeloop-5' is not one of "
+         "'timeloop-3', 'timeloop-4', 'timeloop-2022', 'count-all'"),
         (["--mask", "A"], "--mask is 'A', NAME=FILE is expected"),
         (["--mask", "Q=a.npy"], "--mask Q=a.npy: unknown dataspace 'Q' (known: A, B, Z)"),
         (["--mask", "A=a.npy"], "layer matmul, density of A: a.npy: no such file"),

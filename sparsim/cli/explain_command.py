@@ -21,7 +21,7 @@ from sparsim.report.console import results
 @settings_option
 def explain(
     files: tuple[str, ...],
-    accounting: str,
+    accounting: str | None,
     masks: tuple[str, ...],
     layer: str | None,
     settings: tuple[str, ...],

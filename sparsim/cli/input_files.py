@@ -19,16 +19,14 @@ if TYPE_CHECKING:
     from sparsim.records import Layer
 
 _FILE_NAME = re.compile(r"\w[\w.+-]*")
-_OUR_MARK = re.compile(r"""(^|[{,])\s*["']?sparsim["']?\s*:""", re.MULTILINE)
-ACCOUNTINGS = ("timeloop-3", "timeloop-2022", "count-all")
+ACCOUNTINGS = ("timeloop-3", "timeloop-4", "timeloop-2022", "count-all")
 
 files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 accounting_option = click.option(
     "--accounting",
     type=click.Choice(ACCOUNTINGS),
-    default=ACCOUNTINGS[0],
-    show_default=True,
-    help="How first fills and first reads of results count.",
+    help="How first fills and first reads of results count, and which energies are charged.  [default: "
+    "timeloop-4 for Timeloop's documents of version 0.4, else timeloop-3]",
 )
 masks_option = click.option(
     "--mask",
@@ -127,11 +125,11 @@ def _load(
 
     `with_mapping`: those that hold nothing but a mapping may stand beside Timeloop's.
     """
-    from sparsim.files.sparsim_yaml import is_native
+    from sparsim.files.sparsim_yaml import is_marked, is_native
     from sparsim.files.timeloop_files import load_files
     from sparsim.files.yaml_reading import load_yaml
 
-    marked = [path for path in paths if _is_marked(path)]
+    marked = [path for path in paths if is_marked(path)]
     ours = {path: data for path in marked if is_native(data := load_yaml(path))}
     others = [path for path in paths if path not in ours]
     native = [path for path, data in ours.items() if not (with_mapping and others and _is_mapping(data))]
@@ -140,13 +138,6 @@ def _load(
     if native and settings:
         raise SpecError("--set is for templates of Timeloop's documents, these are documents of ours")
     return [*ours.items(), *load_files(others, _template_data(settings))], bool(native)
-
-
-def _is_marked(path: str) -> bool:
-    """Whether a file looks like a document of ours, of which any line may be the first."""
-    from sparsim.fileio.reading import read_text
-
-    return bool(_OUR_MARK.search(read_text(path, what="a YAML file")))
 
 
 def _template_data(settings: tuple[str, ...]) -> dict[str, Any]:

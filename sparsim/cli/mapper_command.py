@@ -85,7 +85,9 @@ def mapper(
     DIR/LAYER/..., and DIR/sparsim.layers.csv. Ctrl-C ends the search with the best so far. The exit code is 1
     if there is no valid mapping.
     """
-    inputs = _with_policies(read_search(files, layer, settings), padded, imperfect)
+    documents = read_search(files, layer, settings).accounted(options["accounting"])
+    inputs = _with_policies(documents, padded, imperfect)
+    options["accounting"] = inputs.accounting
     options["objective"] = _objective(objective, inputs)
     options["threads"] = threads or (inputs.mapper and inputs.mapper.threads) or 1
     folders, cache = _folders(Path(out), inputs.layers), _cache(cache_folder, no_cache)

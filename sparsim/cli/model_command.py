@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def model(
     files: tuple[str, ...],
     out: str,
-    accounting: str,
+    accounting: str | None,
     masks: tuple[str, ...],
     layer: str | None,
     settings: tuple[str, ...],
@@ -63,13 +63,13 @@ def model(
 
 def evaluate_files(
     files: tuple[str, ...],
-    accounting: str,
+    accounting: str | None,
     masks: tuple[str, ...],
     layer_name: str | None,
     settings: tuple[str, ...],
 ) -> Evaluation:
     """The evaluation of the mapping that the files hold."""
-    documents = read_model(files, settings)
+    documents = read_model(files, settings).accounted(accounting)  # type: ignore[arg-type]
     print_warnings(documents.warnings)
     layer = with_masks(documents.layer(layer_name), masks)
     if documents.mapping is None:
@@ -81,7 +81,7 @@ def evaluate_files(
         documents.accelerator,
         layer,
         documents.mapping,
-        accounting=accounting,  # type: ignore[arg-type]
+        accounting=documents.accounting,
     )
 
 

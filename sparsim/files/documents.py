@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
+
+from msgspec import structs
 
 from sparsim.errors import SpecError, near
 from sparsim.estimate.accelerator_energy import energy_table
@@ -18,7 +21,9 @@ from sparsim.records import (
     SparsePolicy,
     Workload,
 )
+from sparsim.records.accounting import Accounting
 from sparsim.records.chip_spec import ChipSpec
+from sparsim.records.energy_table import Rules
 from sparsim.records.mapper_options import MapperOptions
 
 
@@ -27,7 +32,8 @@ class Documents:
     """The records of one or several files; None or empty for what they do not mention.
 
     `layers` ends with those of the workload. `where` names the files, `warnings` say what of them has no
-    effect. `mapper` has the options that Timeloop's documents give to a search.
+    effect. `mapper` has the options that Timeloop's documents give to a search. `accounting` is the
+    convention that the documents are meant for.
     """
 
     where: str = field(compare=False)
@@ -43,6 +49,7 @@ class Documents:
     is_native: bool = True
     mapper: MapperOptions | None = None
     warnings: tuple[str, ...] = ()
+    accounting: Accounting = "timeloop-3"
 
     @cached_property
     def accelerator(self) -> Accelerator:
@@ -62,6 +69,17 @@ class Documents:
         except SpecError as error:
             raise error.within(self.where) from None
         return found
+
+    def accounted(self, accounting: Accounting | None) -> Self:
+        """The same documents for a convention of accounting, by default their own.
+
+        It says which rules hold for energies that the table lacks, and whether levels leak.
+        """
+        if accounting is None:
+            return self
+        rules: Rules = "timeloop-4" if accounting == "timeloop-4" else "timeloop-3"
+        energy = self.energy and structs.replace(self.energy, rules=rules)
+        return replace(self, accounting=accounting, energy=energy)
 
     def layer(self, name: str | None = None) -> Layer:
         """The layer called `name`, or the only one. Raises SpecError if there is none or several."""

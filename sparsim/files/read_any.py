@@ -8,7 +8,7 @@ from pathlib import Path
 from sparsim.errors import SpecError
 from sparsim.files import sparsim_yaml
 from sparsim.files.documents import Documents
-from sparsim.files.timeloop.read_documents import documents_from
+from sparsim.files.timeloop_files import documents_of, load_files
 from sparsim.files.yaml_reading import YamlMap, load_yaml
 
 Source = str | Path | Sequence[str | Path]
@@ -39,7 +39,7 @@ def read_any(source: Source, beside: Source = ()) -> Documents:
     others = _load(beside)
     if others and not _is_ours(others):
         files = [*_without(others, {key for _, data in files for key in data}), *files]
-    return documents_from(files, for_search=True)
+    return documents_of(files, for_search=True)
 
 
 def has_problem(source: Source) -> bool:
@@ -56,7 +56,10 @@ def is_preset(source: Source) -> bool:
 
 def _load(source: Source) -> _Files:
     paths = [source] if isinstance(source, str | Path) else list(source)
-    return [(str(path), load_yaml(path)) for path in paths if not is_preset(path)]
+    files = [path for path in paths if not is_preset(path)]
+    ours = [path for path in files if sparsim_yaml.is_marked(path)]
+    loaded = [(str(path), load_yaml(path)) for path in ours]
+    return loaded + load_files(path for path in files if path not in ours)
 
 
 def _is_ours(files: _Files) -> bool:

@@ -17,6 +17,7 @@ import yaml
 from msgspec.structs import replace
 
 from sparsim.errors import FormatError, SpecError, near
+from sparsim.fileio.reading import read_text
 from sparsim.files.documents import Documents
 from sparsim.files.swap_axes import swap_axes
 from sparsim.files.yaml_reading import YamlMap, load_yaml, parse_yaml, plain_scalar
@@ -51,6 +52,8 @@ _FOREIGN = (  # keys of Timeloop's and Accelergy's documents
     "ERT_summary", "ART_summary", "compound_components", "primitive_components", "components",
     "flattened_architecture",
 )  # fmt: skip
+_MARKED = re.compile(rf"""(^|[{{,])\s*["']?{MARK}["']?\s*:""", re.MULTILINE)
+_ARCHITECTURE = re.compile(r"""(^|[{,])\s*["']?arch(itecture)?["']?\s*:""", re.MULTILINE)
 _ANY_KEY = "..."
 _PRESETS = Path(__file__).parent / "presets"
 _WORKLOADS = _PRESETS / "workloads"
@@ -64,6 +67,11 @@ R = TypeVar("R", bound=Record)
 
 def is_native(data: YamlMap) -> bool:
     return MARK in data
+
+
+def is_marked(path: str | Path) -> bool:
+    """Whether the text of a file looks like a document of ours, whether or not it is YAML."""
+    return bool(_MARKED.search(read_text(path, what="a YAML file")))
 
 
 def load_documents(paths: Iterable[str | Path]) -> Documents:
@@ -87,10 +95,24 @@ def load_preset(name: str) -> Documents:
 
 
 def load_named(name_or_path: str | Path) -> Documents:
-    """A preset by name, or what a document has by its path, which ends in .yaml or .yml."""
+    """A preset by name, or what a document has by its path, which ends in .yaml or .yml.
+
+    Of one of Timeloop's that is the accelerator with its mapspace, and the layer if there is a problem.
+    """
     if Path(name_or_path).suffix in (".yaml", ".yml"):
-        return load_documents([name_or_path])
+        documents = _timeloop_documents(name_or_path)
+        return load_documents([name_or_path]) if documents is None else documents
     return load_preset(str(name_or_path))
+
+
+def _timeloop_documents(path: str | Path) -> Documents | None:
+    """What a document of Timeloop has that holds an architecture; None for any other file."""
+    from sparsim.files.timeloop_files import read_documents
+
+    text = read_text(path, what="a YAML file")
+    if _MARKED.search(text) or not _ARCHITECTURE.search(text):
+        return None
+    return read_documents([path], for_search=True, needs_problem=False)
 
 
 def load_accelerator(name_or_path: str | Path) -> Accelerator:
@@ -167,13 +189,14 @@ def documents_from(
                 if found.get(key, record) != record:
                     raise SpecError(f"'{key}' is in {owner[key]} too, with other contents", path=file)
                 found[key], owner[key] = record, file
-    workload = _of(found, "workload", Workload)
+    workload, energy = _of(found, "workload", Workload), _of(found, "energy", EnergyTable)
     return Documents(
         where=", ".join(file for file, _ in files),
+        accounting="timeloop-3" if energy is None else energy.rules,
         architecture=_of(found, "architecture", Architecture),
         layers=(*layers, *(workload.layers if workload else ())),
         policy=_of(found, "policy", SparsePolicy),
-        energy=_of(found, "energy", EnergyTable),
+        energy=energy,
         mapping=_of(found, "mapping", Mapping),
         workload=workload,
         mapspace=_of(found, "mapspace", Mapspace),

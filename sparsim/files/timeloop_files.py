@@ -36,23 +36,29 @@ def load_files(
     return [(shown[name], parse_tagged(texts[name], shown[name])) for name in names]
 
 
-def documents_of(files: list[tuple[str, YamlMap]], *, for_search: bool = False) -> Documents:
+def documents_of(
+    files: list[tuple[str, YamlMap]], *, for_search: bool = False, needs_problem: bool = True
+) -> Documents:
     """The records of files that are loaded. Raises SpecError for what is wrong or missing.
 
     `for_search`: also the constraints, as a mapspace, and the mapper's options, in place of the mapping.
+    Without `needs_problem` an accelerator may stand alone.
     """
     if not any(has_nodes(data) for _, data in files):
-        return documents_from(files, for_search=for_search)
+        return documents_from(files, for_search=for_search, needs_problem=needs_problem)
     version3, warnings = to_version3(files, for_search)
-    documents = documents_from(version3, for_search=for_search)
+    documents = documents_from(version3, for_search=for_search, needs_problem=needs_problem)
     where = ", ".join(name for name, _ in files)
-    return replace(documents, where=where, warnings=(*dict.fromkeys(warnings), *documents.warnings))
+    warnings += [warning for warning in documents.warnings if warning not in warnings]
+    documents = replace(documents, where=where, warnings=tuple(dict.fromkeys(warnings)))
+    return documents.accounted("timeloop-4")
 
 
 def read_documents(
     paths: Iterable[str | Path],
     *,
     for_search: bool = False,
+    needs_problem: bool = True,
     template_data: Mapping[str, Any] | None = None,
 ) -> Documents:
     """Read files whose top-level keys together describe one evaluation or one search, in any order.
@@ -62,6 +68,8 @@ def read_documents(
     paths : iterable of str or Path
     for_search : bool
         Whether to read the constraints, as a mapspace, and the mapper's options, in place of the mapping.
+    needs_problem : bool
+        Whether a problem must be there. Without one only the accelerator is read.
     template_data : mapping, optional
         Values by name for Jinja templates.
 
@@ -72,4 +80,5 @@ def read_documents(
     SpecError
         For contents that are wrong.
     """
-    return documents_of(load_files(paths, template_data), for_search=for_search)
+    files = load_files(paths, template_data)
+    return documents_of(files, for_search=for_search, needs_problem=needs_problem)

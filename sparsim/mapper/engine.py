@@ -23,9 +23,10 @@ from sparsim.mapper.search_result import Found
 from sparsim.mapper.space_arrays import space_pack
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import CandidateWork, Ints, MappingPack, Reals
-from sparsim.model.evaluate import Accounting, evaluate_pack
+from sparsim.model.evaluate import evaluate_pack
 from sparsim.model.lower import ACCOUNTING, ints, lower_arch, lower_density, lower_layer, lower_policy, reals
 from sparsim.records import Accelerator, Layer
+from sparsim.records.accounting import Accounting
 from sparsim.records.divisibility import covers_of
 
 ROOM = 2048  # mappings evaluated at once

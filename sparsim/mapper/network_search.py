@@ -8,8 +8,8 @@ from sparsim.mapper.engine import Progress
 from sparsim.mapper.mapping_cache import MappingCache, search_key
 from sparsim.mapper.search import Method, search
 from sparsim.mapper.search_result import SearchResult
-from sparsim.model.evaluate import Accounting
 from sparsim.records import Accelerator, Layer
+from sparsim.records.accounting import Accounting
 from sparsim.records.objective import Objective
 
 

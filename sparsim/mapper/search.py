@@ -12,9 +12,9 @@ from sparsim.mapper.portfolio import DRAW, MEMBERS, Portfolio
 from sparsim.mapper.search_budget import Budget
 from sparsim.mapper.search_result import SearchResult
 from sparsim.model.consistency import check_search
-from sparsim.model.evaluate import Accounting
 from sparsim.model.lower import ACCOUNTING
 from sparsim.records import Accelerator, Layer, Mapspace
+from sparsim.records.accounting import Accounting
 from sparsim.records.number_limits import as_real, check_whole
 from sparsim.records.objective import Objective, objective_names
 

@@ -17,6 +17,7 @@ from sparsim.model.kernels.energy_and_cycles import (
     READ_WORDS,
     WRITE_WORDS,
 )
+from sparsim.model.leakage import leakage
 from sparsim.model.result import (
     Access,
     Bandwidth,
@@ -63,6 +64,7 @@ class Decoder:
         self.data = [d.name for d in layer.shape.dataspaces]
         self.active = self.policy is not None and self.policy.active
         self.cc = int(self.cost.cycles[0])
+        self.leaks = self.leakage(accelerator)
         # small arrays are read out element by element, which lists do ten times as fast
         self.count = self.sparse.counts.tolist()
         self.words, self.price = self.cost.words.tolist(), self.arch_pack.energy.tolist()
@@ -71,13 +73,23 @@ class Decoder:
             ..., packs.RANK_METADATA_BITS : packs.RANK_PAYLOAD_BITS + 1
         ].tolist()
 
+    def leakage(self, accelerator: Accelerator) -> list[float]:
+        """pJ of every level, from inside."""
+        found = leakage(accelerator)
+        if found is None:
+            return [0.0] * len(self.levels)
+        instances = self.sparse.space[1:].prod(axis=2) * (self.nest.kept != 0)
+        cycles = int(self.cost.total[1]) - int(self.arch_pack.latency)
+        energies: list[float] = (found.per_cycle(instances.max(axis=1)) * cycles).tolist()
+        return energies
+
     def evaluation(self, warnings: tuple[str, ...] = ()) -> Evaluation:
         compute = self.compute()
         storage = tuple(self.storage(s) for s in range(len(self.levels)))
         networks = tuple(self.network(s) for s in range(len(self.levels)))
         intensity = self.intensity(compute.actual)
         self.refuse_negative()
-        energy, cycles = float(self.cost.total[0]), int(self.cost.total[1])
+        energy, cycles = float(self.cost.total[0]) + sum(self.leaks), int(self.cost.total[1])
         busy = (compute.actual + compute.gated) / compute.instances
         return Evaluation(
             architecture=self.arch.name,
@@ -136,6 +148,10 @@ class Decoder:
         x, y, n = (int(i) for i in self.arch_pack.mesh[s + 1])
         price = dict(zip(ACTION_NAMES, self.price[s], strict=True))
         vector = self.energy.vector_energy[::-1][s]
+        tensors = tuple(self.tensor(s, v) for v in range(len(self.data)) if self.nest.kept[s, v])
+        energy_pj = float(self.cost.level_pj[s + 1])
+        if self.leaks[s]:  # the reference adds accesses to leakage, one tensor after the other
+            energy_pj = sum((t.energy_pj + t.addr_gen_energy_pj for t in tensors), start=self.leaks[s])
         return StorageResult(
             name=level.name, storage=level, instances=n, mesh=(x, y), area_per_instance_um2=self.areas[s],
             area_um2=self.areas[s] * n, area_source=self.energy.area_sources[::-1][s],
@@ -146,8 +162,7 @@ class Decoder:
             metadata_write_energy_pj=price["random_metadata_fill"],
             decompression_energy_pj=price["decompression_count"], loops=self.loops(s),
             cycles=int(self.cost.cycles[s + 1]), throttling=float(self.cost.slowdown[s]),
-            energy_pj=float(self.cost.level_pj[s + 1]),
-            tensors=tuple(self.tensor(s, v) for v in range(len(self.data)) if self.nest.kept[s, v]),
+            energy_pj=energy_pj, leakage_pj=self.leaks[s], tensors=tensors,
         )  # fmt: skip
 
     def loops(self, s: int) -> tuple[LoopView, ...]:

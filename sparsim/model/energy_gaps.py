@@ -13,13 +13,14 @@ from sparsim.records.architecture import Architecture, Storage
 from sparsim.records.chip_spec import CHIP_COMPONENTS
 from sparsim.records.energy_table import (
     COMPUTE_ACTIONS,
+    LEAK,
     NOT_GIVEN,
-    STORAGE_ACTIONS,
     EnergyTable,
     built_in_access_energy_pj,
     is_for_others,
     priced_by,
     resolve_energy,
+    storage_actions,
 )
 from sparsim.records.shape import Shape
 from sparsim.records.sparsity import SparsePolicy
@@ -28,7 +29,6 @@ Keepers = Mapping[str, Sequence[int]]  # per dataspace the indices of the levels
 
 MOST_NAMED = 12  # in one warning
 
-_READ_OF_STORAGE = {name for names in STORAGE_ACTIONS.values() for name in names}
 _READ_OF_COMPUTE = {name for names in COMPUTE_ACTIONS.values() for name in names}
 _NO_MATTER = {"idle"}  # of compute units: leakage of a cycle, which every estimator lists
 
@@ -103,8 +103,10 @@ def _outranked(arch: Architecture, table: EnergyTable) -> Iterator[str]:
 
 def _unknown_actions(arch: Architecture, table: EnergyTable, levels: Sequence[int]) -> Iterator[str]:
     """Grouped by the actions: tables tend to have the same ones in all components."""
-    known = [(arch.storage[i].name, _READ_OF_STORAGE) for i in levels]
-    known.append((arch.compute.name, _READ_OF_COMPUTE | _NO_MATTER))
+    read_of_storage = {name for names in storage_actions(table).values() for name in names}
+    leak = {LEAK} if table.rules == "timeloop-4" else set()
+    known = [(arch.storage[i].name, read_of_storage | leak) for i in levels]
+    known.append((arch.compute.name, _READ_OF_COMPUTE | _NO_MATTER | leak))
     components: dict[tuple[str, ...], list[str]] = {}
     for name, read in known:
         unknown = tuple(action for action in table.actions.get(name, {}) if action not in read)
@@ -112,17 +114,17 @@ def _unknown_actions(arch: Architecture, table: EnergyTable, levels: Sequence[in
             components.setdefault(unknown, []).append(name)
     for actions, names in components.items():
         what = "action {} is" if len(actions) == 1 else "actions {} are"
-        hint = _meant(actions)
+        hint = _meant(actions, read_of_storage)
         yield f"energy table, {_components(names)}: {what.format(_quoted(actions))} not read" + (
             f" ({hint})" if hint else ""
         )
 
 
-def _meant(actions: Sequence[str]) -> str:
-    if "leak" in actions:
+def _meant(actions: Sequence[str], read_of_storage: set[str]) -> str:
+    if LEAK in actions:
         return "'idle' would be: Accelergy 0.4 writes 'leak' for it"
     for action in actions:
-        close = get_close_matches(action, sorted(_READ_OF_STORAGE | _READ_OF_COMPUTE), n=1, cutoff=0.75)
+        close = get_close_matches(action, sorted(read_of_storage | _READ_OF_COMPUTE), n=1, cutoff=0.75)
         if close:
             return f"did you mean '{close[0]}'?"
     return ""
@@ -137,11 +139,10 @@ def _stand_ins(
     levels: Sequence[int],
 ) -> Iterator[str]:
     """Actions that happen, have no energy of their own, and cost as much as actual ones, or nothing."""
-    happening = _happening(arch, shape, policy, keepers)
+    happening, known = _happening(arch, shape, policy, keepers), storage_actions(table)
     computes = {"gated_compute": policy.compute_gating, "skipped_compute": policy.compute_skipping}
     components = [
-        (arch.storage[i].name, STORAGE_ACTIONS, [name for name in STORAGE_ACTIONS if (i, name) in happening])
-        for i in levels
+        (arch.storage[i].name, known, [name for name in known if (i, name) in happening]) for i in levels
     ]
     components.append(
         (arch.compute.name, COMPUTE_ACTIONS, [name for name, is_on in computes.items() if is_on])
@@ -213,14 +214,15 @@ def _happening(
 
 
 def _areas(arch: Architecture, table: EnergyTable) -> Iterator[str]:
-    """Of a table that has some: levels that get none. Of a DRAM, which is off chip, none is expected."""
+    """Of a table that has some: levels that get none. Of a DRAM, which is off chip, none is expected, nor of
+    a level of one bit, which stands for a fan-out."""
     if not table.areas:
         return
     resolved = resolve_energy(arch, table)
     components = [
         (level.name, source)
         for level, source in zip(arch.storage, resolved.area_sources, strict=True)
-        if level.technology != "DRAM" and level.size_words
+        if level.technology != "DRAM" and level.size_words and level.size_words * level.word_bits > 1
     ]
     lacking = [
         name

@@ -4,7 +4,7 @@ from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from sparsim.model.consistency import check
 from sparsim.model.decode import Decoder
 from sparsim.model.density_tables import Masks, count_accesses, fill_table, load_masks
 from sparsim.model.kernel_calls import analyse, finish, run_batch
+from sparsim.model.leakage import leakage, used_instances
 from sparsim.model.lower import (
     ACCOUNTING,
     lower_arch,
@@ -28,9 +29,8 @@ from sparsim.model.result import Evaluation
 from sparsim.model.status import REASONS, mapping_error
 from sparsim.model.workspace import Scratch, make_nest, make_scratch, most_children
 from sparsim.records import Accelerator, Layer, Mapping
+from sparsim.records.accounting import Accounting
 from sparsim.records.divisibility import Cover, covered, covers_of
-
-Accounting = Literal["timeloop-3", "timeloop-2022", "count-all"]
 
 
 def accounting_code(name: str) -> int:
@@ -194,6 +194,10 @@ def evaluate_pack(
             list(pool.map(run, chunks))
     status = out[:, 2].astype(np.int64)
     _refuse_nonsense(status, layer)
+    leaks = leakage(accelerator)
+    if leaks is not None:
+        per_cycle = leaks.per_cycle(used_instances(arch_pack, mappings)).sum(axis=1)
+        out[:, 0] += per_cycle * (out[:, 1] - arch_pack.latency)
     return BatchResult(out[:, 0], out[:, 1], status)
 
 

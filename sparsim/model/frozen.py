@@ -13,8 +13,9 @@ from sparsim.errors import SpecError, warn_of_energies
 from sparsim.estimate.accelerator_energy import energy_table
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import ArchPack, CostPack, DensityPack, LayerPack, NestPack, Reals, SparsePack
-from sparsim.model.evaluate import Accounting, accounting_code, checked_once, covered_once, refuse_tabulated
+from sparsim.model.evaluate import accounting_code, checked_once, covered_once, refuse_tabulated
 from sparsim.model.kernel_calls import analyse, run_network
+from sparsim.model.leakage import leakage, used_instances
 from sparsim.model.lower import (
     layer_sizes,
     lower_arch,
@@ -27,6 +28,7 @@ from sparsim.model.lower import (
 from sparsim.model.status import mapping_error
 from sparsim.model.workspace import make_nest, make_scratch, most_children, no_table, widen
 from sparsim.records import Accelerator, Layer, Mapping
+from sparsim.records.accounting import Accounting
 from sparsim.records.divisibility import covers_of
 
 # what no dense analysis depends on: limits of sizes and bandwidths, and energies
@@ -129,6 +131,7 @@ class Frozen:
         self._nests = NestPack(*(np.stack(field) for field in zip(*nests, strict=True)))  # kernels get copies
         self._rows = LayerPack(*(np.stack(field) for field in zip(*wide_rows, strict=True)))
         self._kinds = np.stack(kinds)
+        self._used = np.concatenate([used_instances(self._arch, one) for one in lowered])
         self._policy = pack
         self._table = no_table(nests[0])
         self._spare: list[_Workspace] = [self._workspace()]
@@ -198,4 +201,9 @@ class Frozen:
             self._spare.append(work)
             raise error
         self._spare.append(work)
+        leaks = leakage(self.accelerator)
+        if leaks is not None:
+            energy = leaks.per_cycle(self._used) * (out[:, 1:2] - self._arch.latency)
+            out[:, 0] += energy.sum(axis=1)
+            out[:, 4:] += energy
         return FrozenResult(out[:, 0], out[:, 1], out[:, 3:])

@@ -141,6 +141,7 @@ class StorageResult(ResultRecord, frozen=True, kw_only=True):
     cycles: int
     throttling: float  # 1: bandwidth suffices
     energy_pj: float
+    leakage_pj: float = 0.0  # of energy_pj, what no access takes
     tensors: tuple[TensorTraffic, ...]  # kept dataspaces, in the shape's order
 
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from sparsim.errors import SpecError
+from sparsim.errors import SpecError, near
 from sparsim.records.number_limits import (
     MAX_COUNT,
     MAX_INT,
@@ -75,6 +75,7 @@ class Storage(Record, frozen=True, kw_only=True):
     addr_gen_energy_pj: float | None = None
     vector_access_energy_pj: float | None = None
     cluster_area_um2: float | None = None
+    power_gated_at: str = ""  # the level with whose unused instances this one's leakage is cut
     network: Network = Network()
 
     def __post_init__(self) -> None:
@@ -154,6 +155,13 @@ class Architecture(Record, frozen=True, kw_only=True):
             x, y = self.total_mesh(i)
             if x * y >= MAX_COUNT:
                 raise SpecError(f"{x} x {y} instances, allowed are less than 2^53", path=f"level {name}")
+        for i, level in enumerate(self.storage):
+            if level.power_gated_at and level.power_gated_at not in names[: i + 1]:
+                raise SpecError(
+                    f"power_gated_at is '{level.power_gated_at}', the level or one outside is expected",
+                    path=f"storage {level.name}",
+                    hint=near(level.power_gated_at, names[: i + 1]),
+                )
         for i, level in enumerate(self.storage):
             x, y = self.total_mesh(i)
             if x * y % level.cluster_size:

@@ -9,11 +9,15 @@ from sparsim.records.architecture import Architecture, Compute, Storage
 from sparsim.records.number_limits import check_real
 from sparsim.records.record import Record
 
+Rules = Literal["timeloop-3", "timeloop-4"]
+
 
 class EnergyTable(Record, frozen=True, kw_only=True):
     """`actions[component][action]` in pJ per vector access (storage) or per operation (compute);
     `areas[component]` in um^2 per instance; `wire_pj_per_bit_mm`, where not 0, holds for all networks.
-    `estimated`: made of components by `sparsim.estimate`."""
+    `estimated`: made of components by `sparsim.estimate`. `rules`: which generation of Timeloop says what an
+    action that is missing costs; those of 4.x give updates an energy of their own and charge leakage.
+    """
 
     name: str = "energy"
     actions: dict[str, dict[str, float]] = {}
@@ -21,6 +25,7 @@ class EnergyTable(Record, frozen=True, kw_only=True):
     wire_pj_per_bit_mm: float | None = None
     source: str = ""
     estimated: bool = False
+    rules: Rules = "timeloop-3"
 
     def __post_init__(self) -> None:
         for component, actions in self.actions.items():
@@ -62,6 +67,46 @@ STORAGE_ACTIONS: dict[str, tuple[str, ...]] = {
     "decompression_count": ("decompression_count",),
     "compression_count": ("compression_count",),
 }  # fmt: skip
+
+# The same by the rules of Timeloop 4.x. Without an entry the dearest action stands in for random accesses,
+# and others cost nothing.
+_STORAGE_ACTIONS_4: dict[str, tuple[str, ...]] = {
+    "random_read": ("random_read", "read"),
+    "random_fill": ("random_fill", "random_write", "fill", "write"),
+    "random_update": ("random_update", "random_write", "update", "write"),
+    "gated_read": ("gated_read",),
+    "gated_fill": ("gated_fill", "gated_write"),
+    "gated_update": ("gated_update", "gated_write"),
+    "skipped_read": ("skipped_read", "gated_read"),
+    "skipped_fill": ("skipped_fill", "skipped_write", "gated_fill", "gated_write"),
+    "skipped_update": ("skipped_update", "skipped_write", "gated_update", "gated_write"),
+    "random_metadata_read": ("random_metadata_read", "metadata_read"),
+    "gated_metadata_read": ("gated_metadata_read",),
+    "skipped_metadata_read": ("skipped_metadata_read", "gated_metadata_read"),
+    "random_metadata_fill": (
+        "random_metadata_fill", "metadata_fill", "random_metadata_write", "metadata_write",
+    ),
+    "gated_metadata_fill": ("gated_metadata_fill", "gated_metadata_write"),
+    "skipped_metadata_fill": (
+        "skipped_metadata_fill", "skipped_metadata_write", "gated_metadata_fill", "gated_metadata_write",
+    ),
+    "random_metadata_update": (
+        "random_metadata_update", "metadata_update", "random_metadata_write", "metadata_write",
+    ),
+    "gated_metadata_update": ("gated_metadata_update", "gated_metadata_write"),
+    "skipped_metadata_update": (
+        "skipped_metadata_update", "skipped_metadata_write", "gated_metadata_update", "gated_metadata_write",
+    ),
+    "decompression_count": ("decompression_count",),
+    "compression_count": ("compression_count",),
+}  # fmt: skip
+LEAK = "leak"  # pJ per instance and cycle, by the rules of Timeloop 4.x
+
+
+def storage_actions(table: EnergyTable) -> dict[str, tuple[str, ...]]:
+    """Per model action the table's actions that give its energy, the first that is there counts."""
+    return STORAGE_ACTIONS if table.rules == "timeloop-3" else _STORAGE_ACTIONS_4
+
 
 COMPUTE_ACTIONS: dict[str, tuple[str, ...]] = {
     "random_compute": ("mac_random", "mult_random", "mac", "mult", "compute"),
@@ -107,6 +152,7 @@ class ResolvedEnergy(NamedTuple):
     compute_sources: tuple[str, ...]
     area_sources: tuple[str, ...]
     compute_area_source: str
+    leakage: tuple[float, ...]  # pJ per instance and cycle
 
 
 def resolve_energy(arch: Architecture, table: EnergyTable | None) -> ResolvedEnergy:
@@ -130,7 +176,15 @@ def resolve_energy(arch: Architecture, table: EnergyTable | None) -> ResolvedEne
         compute_sources=compute.sources,
         area_sources=tuple(source for _, source in areas),
         compute_area_source=compute_area[1],
+        leakage=tuple(leak_of(level.name, table) for level in arch.storage),
     )
+
+
+def leak_of(component: str, table: EnergyTable | None) -> float:
+    """pJ per instance and cycle."""
+    if table is None or table.rules == "timeloop-3":
+        return 0.0
+    return table.actions.get(component, {}).get(LEAK, 0.0)
 
 
 def energy_sources(arch: Architecture, table: EnergyTable | None) -> dict[str, dict[str, str]]:
@@ -158,7 +212,10 @@ def _storage_energies(level: Storage, table: EnergyTable | None) -> tuple[Priced
     if table is None or entry is None:
         return start, VectorEnergy(energy, "user" if given else "PAT")
     largest = max(entry.values(), default=0.0)
-    priced = _resolve(STORAGE_ACTIONS, entry, start, origin(table))
+    if table.rules == "timeloop-4" and entry:
+        dearest = f"{origin(table)}: the dearest action stands in"
+        start = Priced((largest,) * 3 + (0.0,) * free, (dearest,) * 3 + (NOT_GIVEN,) * free)
+    priced = _resolve(storage_actions(table), entry, start, origin(table))
     return priced, VectorEnergy(largest / level.cluster_size, "ERT")
 
 
@@ -238,12 +295,15 @@ def is_for_others(level: Storage, table: EnergyTable) -> bool:
     It is an entry for another program then, and no error: the reference keeps to its built-in energies.
     """
     entry = table.actions.get(level.name, {})
-    return bool(entry) and not any(name in entry for names in STORAGE_ACTIONS.values() for name in names)
+    known = {name for names in storage_actions(table).values() for name in names}
+    return bool(entry) and table.rules == "timeloop-3" and not known & entry.keys()
 
 
 def require_storage_energy(level: Storage, table: EnergyTable, model_action: str) -> None:
     """Raise EnergyTableError unless the level or `table` prices `model_action`, a key of STORAGE_ACTIONS."""
     if level.vector_access_energy_pj is None and not is_for_others(level, table):
+        if table.rules == "timeloop-4" and table.actions.get(level.name):
+            return
         _require(level.name, table, STORAGE_ACTIONS[model_action])
 
 

@@ -112,6 +112,8 @@ def _energy(evaluation: Evaluation) -> RenderableType:
             parts = _energy_parts(tensor)
             total_pj = tensor.energy_pj + tensor.reduction_energy_pj + tensor.addr_gen_energy_pj
             rows.append((level.name if i == 0 else "", tensor.dataspace, parts, total_pj))
+        if level.leakage_pj:
+            rows.append(("" if level.tensors else level.name, "leakage", blanks, level.leakage_pj))
     rows.append((evaluation.compute.name, "", blanks, evaluation.compute.energy_pj))
     rows += [(n.name, "", blanks, n.energy_pj) for n in reversed(evaluation.networks) if n.energy_pj]
     rows.append(("total", "", blanks, evaluation.energy_pj))

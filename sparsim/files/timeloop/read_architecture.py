@@ -27,6 +27,7 @@ _STORAGE_KEYS = (
     "network-word-bits", "router-energy", "wire-energy", "tile-width", "energy-per-hop", "energy-per-ingress",
     "network-type", "network_fill_latency", "network_drain_latency", "allow_overbooking",
     "tile_partition_supported", "instances", "meshX", "meshY", "technology",
+    "power_gated_at",
 )  # fmt: skip
 _COMPUTE_KEYS = (
     "word-bits", "datawidth", "instances", "meshX", "meshY", "energy", "area",
@@ -210,6 +211,7 @@ def _storage(level: _Level, mesh: tuple[int, int]) -> Storage:
             addr_gen_energy_pj=None if addr_gen is None or addr_gen < 0 else addr_gen,
             vector_access_energy_pj=a.number("vector-access-energy"),
             cluster_area_um2=a.number("cluster-area"),
+            power_gated_at=a.text("power_gated_at") or "",
             network=_network(a),
         )
 

@@ -34,11 +34,14 @@ _FOR_AREAS = ("ART_summary",)
 _IGNORED = ("model", "globals", "version", *_FOR_ENERGIES, *_FOR_AREAS)
 
 
-def documents_from(files: Sequence[tuple[str, YamlMap]], *, for_search: bool = False) -> Documents:
+def documents_from(
+    files: Sequence[tuple[str, YamlMap]], *, for_search: bool = False, needs_problem: bool = True
+) -> Documents:
     """What files whose top-level keys together describe one evaluation or one search hold, in any order.
 
     `files`: (name, contents) each. `for_search`: also the constraints, as a mapspace, and the mapper's
-    options, in place of the mapping. Raises SpecError for contents that are wrong.
+    options, in place of the mapping. Without `needs_problem` there may be no problem; what speaks of tensors
+    and dims is not read then. Raises SpecError for contents that are wrong.
     """
     top = _merge(files, _READ)
     context = Context(variables=_variables(top), warnings=[])
@@ -49,9 +52,13 @@ def documents_from(files: Sequence[tuple[str, YamlMap]], *, for_search: bool = F
     if "arch" in top and "architecture" in top:
         nodes["architecture"].warn("is ignored, 'arch' is there too", "architecture")
     arch = read_architecture(_section(nodes, arch_key, files))
-    layer = read_problem(_section(nodes, "problem", files))
+    layer = None
+    if needs_problem or "problem" in nodes:
+        layer = read_problem(_section(nodes, "problem", files))
     policy = energy = mapping = None
-    if "sparse_optimizations" in nodes:
+    if "sparse_optimizations" in nodes and layer is None:
+        nodes["sparse_optimizations"].warn("is not read without a problem", "sparse_optimizations")
+    elif "sparse_optimizations" in nodes and layer is not None:
         root = nodes["sparse_optimizations"]
         policy = read_sparse_optimizations(root.child("sparse_optimizations") or root.blank(), arch, layer)
     if "ERT" in nodes:
@@ -60,13 +67,14 @@ def documents_from(files: Sequence[tuple[str, YamlMap]], *, for_search: bool = F
     elif "ART" in nodes:
         nodes["ART"].warn("is ignored, it counts only beside an ERT", "ART")
     _report_missing_tables(files, context, nodes, arch_key)
-    if "mapping" in nodes:
+    if "mapping" in nodes and layer is not None:
         mapping = read_mapping(nodes["mapping"].children("mapping"), arch, layer)
     documents = Documents(
-        where=", ".join(file for file, _ in files), architecture=arch, layers=(layer,), policy=policy,
-        energy=energy, mapping=mapping, is_native=False, warnings=tuple(dict.fromkeys(context.warnings)),
+        where=", ".join(file for file, _ in files), architecture=arch, policy=policy, energy=energy,
+        layers=() if layer is None else (layer,), mapping=mapping, is_native=False,
+        warnings=tuple(dict.fromkeys(context.warnings)),
     )  # fmt: skip
-    return _with_search(documents, arch, layer, files) if for_search else documents
+    return documents if layer is None or not for_search else _with_search(documents, arch, layer, files)
 
 
 def _with_search(

@@ -212,8 +212,8 @@ def test_what_needs_tables_is_for_single_evaluations(distribution: Any) -> None:
 
 
 def test_unknown_accounting() -> None:
-    with pytest.raises(SpecError, match=r"unknown accounting 'timeloop-4' \(did you mean 'timeloop-3'\?\)"):
-        evaluate(*sliding_window().given, accounting="timeloop-4")  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match=r"unknown accounting 'timeloop-5' \(did you mean 'timeloop-4'\?\)"):
+        evaluate(*sliding_window().given, accounting="timeloop-5")  # type: ignore[arg-type]
 
 
 def test_words_take_their_time_where_nothing_is_left_to_compute() -> None:

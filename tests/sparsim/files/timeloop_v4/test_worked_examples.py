@@ -4,7 +4,24 @@ from pathlib import Path
 
 import pytest
 
+from sparsim.errors import SpecError
+from sparsim.files.timeloop.stats_reader import parse_stats
+from sparsim.files.timeloop.stats_writer import write_stats
 from sparsim.files.timeloop_files import read_documents
+from sparsim.mapper.search import search
+from sparsim.model.evaluate import evaluate, evaluate_batch
+from sparsim.model.frozen import Frozen
+from sparsim.records import (
+    Accelerator,
+    Architecture,
+    Compute,
+    EnergyTable,
+    LevelMapping,
+    Mapping,
+    Nest,
+    Storage,
+    gemm,
+)
 
 EXAMPLES = Path(__file__).parents[4] / "validation" / "version4_examples"
 NUMBERS = [f"{number:02}" for number in range(1, 11)]
@@ -54,3 +71,84 @@ def test_directives_may_stand_beside_nodes_or_in_the_mapping(tmp_path):
 def test_containers_without_effect_are_named():
     warnings = version4("03").warnings
     assert sum("of a container has no effect" in warning for warning in warnings) == 2
+
+
+DIALECT = ("Utilization", "Tile density distribution")  # 4.x prints other words for the same
+
+
+@pytest.mark.filterwarnings("ignore::sparsim.EnergyWarning")
+@pytest.mark.parametrize("number", WITH_MAPPING)
+def test_numbers_are_those_of_timeloop_4(number):
+    documents = version4(number)
+    found = evaluate(
+        documents.accelerator, documents.layer(), documents.mapping, accounting=documents.accounting
+    )
+    ours, theirs = parse_stats(write_stats(found)).fields, recorded(number)
+    both = [key for key in ours if key in theirs]
+    assert len(both) > 150
+    for key in both:
+        if key.field not in DIALECT and "Breakdown" not in key.field:  # which 4.x prints wrong
+            assert ours[key] == theirs[key], key
+
+
+def recorded(number):
+    return parse_stats((EXAMPLES / number / "timeloop-4.x.stats.txt").read_text()).fields
+
+
+@pytest.mark.filterwarnings("ignore::sparsim.EnergyWarning")
+@pytest.mark.parametrize("number", ["02", "05", "06", "08", "09"])
+def test_best_mapping_is_that_of_timeloop_4(number):
+    documents = version4(number)
+    result = search(
+        documents.accelerator, documents.layer(), method="exhaustive", accounting=documents.accounting
+    )
+    summary = {key.field: value for key, value in recorded(number).items() if key.section == "summary"}
+    per_compute = next(
+        value for key, value in recorded(number).items() if key.section == "summary" and key.level == "Total"
+    )
+    assert result.top[0].cycles == summary["Cycles"]
+    assert f"{result.top[0].energy_pj / summary['Computes'] * 1000:.2f}" == f"{per_compute:.2f}"
+
+
+@pytest.mark.filterwarnings("ignore::sparsim.EnergyWarning")
+def test_leakage_is_the_same_wherever_energies_come_from():
+    documents = version4("04")
+    accelerator, layer, mapping = documents.accelerator, documents.layer(), documents.mapping
+    found = evaluate(accelerator, layer, mapping, accounting="timeloop-4")
+    assert found.level("buf").leakage_pj == 96.0
+    assert found.level("dram").leakage_pj == 0.0
+    assert found.energy_pj == 6776.0
+    assert sum(level.energy_pj for level in found.storage) + found.compute.energy_pj == 6776.0
+    batch = evaluate_batch(accelerator, layer, [mapping, mapping], accounting="timeloop-4")
+    assert batch.energy_pj.tolist() == [6776.0, 6776.0]
+    frozen = Frozen(accelerator, [layer], [mapping], accounting="timeloop-4")([[1.0, 1.0, 1.0]])
+    assert frozen.energy_pj.tolist() == [6776.0]
+    assert frozen.level_energy_pj[0].sum() == 6776.0
+    older = documents.accounted("timeloop-3")
+    assert evaluate(older.accelerator, layer, mapping).energy_pj == 6680.0 - 12 * 10.0 + 96 * 1.0
+
+
+@pytest.mark.filterwarnings("ignore::sparsim.EnergyWarning")
+@pytest.mark.parametrize(("gate", "leaking"), [("", 1), ("buf", 1), ("pe", 4), ("dram", 8)])
+def test_power_gates_are_shared(gate, leaking):
+    """One of eight instances is used, four of which lie in one of two `pe`."""
+    dram = Storage(name="dram", technology="DRAM")
+    pe = Storage(name="pe", mesh=(2, 1), size_words=64)
+    buf = Storage(name="buf", mesh=(4, 1), size_words=64, power_gated_at=gate)
+    arch = Architecture(storage=(dram, pe, buf), compute=Compute(name="mac"))
+    costs = {"read": 1.0, "write": 1.0}
+    actions = {"dram": costs, "pe": costs, "buf": costs | {"leak": 0.5}, "mac": {"compute": 1.0}}
+    accelerator = Accelerator(
+        architecture=arch, energy=EnergyTable(actions=actions, rules="timeloop-4", areas={})
+    )
+    layer = gemm(m=2, n=1, k=1)
+    (dim,) = (dim for dim, bound in layer.bounds.items() if bound == 2)
+    mapping = Mapping(levels=(LevelMapping(level="dram", temporal=Nest(factors={dim: 2})),))
+    found = evaluate(accelerator, layer, mapping)
+    assert found.level("buf").leakage_pj == 0.5 * leaking * found.cycles
+
+
+def test_a_gate_must_be_a_level_outside():
+    levels = [Storage(name="dram", technology="DRAM"), Storage(name="buf", size_words=4, power_gated_at="x")]
+    with pytest.raises(SpecError, match="power_gated_at"):
+        Architecture(storage=tuple(levels), compute=Compute(name="mac"))
