@@ -325,12 +325,10 @@ def test_layer_that_the_documents_do_not_have(run, tmp_path):
 def test_show_of_files(run, tmp_path):
     check_refused(run("show", "missing.yaml"), tmp_path, "missing.yaml: no such file")
     write_documents(tmp_path, DOCUMENTS)
-    message = "arch.yaml: no 'sparsim: 2' at the top, so this is not a sparsim document"
-    code, out, err = run("show", "arch.yaml")
+    message = "ert.yaml: no 'sparsim: 2' at the top, so this is not a sparsim document"
+    code, out, err = run("show", "ert.yaml")
     assert (code, out) == (2, "")
-    assert err.startswith(
-        f"sparsim: error: {message} (it is one of Timeloop and Accelergy, as 'architecture' says"
-    )
+    assert err.startswith(f"sparsim: error: {message} (it is one of Timeloop and Accelergy, as 'ERT' says")
 
 
 def test_unknown_preset(run, tmp_path):

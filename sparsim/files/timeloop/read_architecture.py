@@ -7,9 +7,9 @@ from typing import NamedTuple
 from sparsim.files.timeloop.document_node import Node, or_default, split_range
 from sparsim.records import Architecture, Compute, Network, Storage
 
-_STORAGE_CLASSES = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
-_COMPUTE_CLASSES = ("mac", "intmac", "fpmac", "compute")
-_NETWORK_CLASSES = ("XY_NoC", "Legacy", "ReductionTree", "SimpleMulticast")
+STORAGE_CLASSES = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
+COMPUTE_CLASSES = ("mac", "intmac", "fpmac", "compute")
+NETWORK_CLASSES = ("XY_NoC", "Legacy", "ReductionTree", "SimpleMulticast")
 
 _WORD_BITS = ("word-bits", "word_width", "datawidth")
 _BLOCK = ("block-size", "block_size", "n_words")
@@ -65,7 +65,7 @@ def read_architecture(root: Node) -> Architecture:
         raise root.error(f"is {version:g}, allowed is 0.2, 0.3 or 0.4", "version")
     storages, computes = _walk(root)
     if not storages:
-        raise root.error(f"no storage level: no class contains {', '.join(_STORAGE_CLASSES)}")
+        raise root.error(f"no storage level: no class contains {', '.join(STORAGE_CLASSES)}")
     if len(computes) != 1:
         found = " and ".join(f"'{c.name}'" for c in computes) or "none"
         raise root.error(f"exactly one compute component is expected, there is {found}")
@@ -117,7 +117,7 @@ def _kind(component: Node) -> str:
     """By substring of `class`, storage first (model 4.1)."""
     name = component.text("class") or ""
     for kind, classes in (
-        ("storage", _STORAGE_CLASSES), ("compute", _COMPUTE_CLASSES), ("network", _NETWORK_CLASSES)
+        ("storage", STORAGE_CLASSES), ("compute", COMPUTE_CLASSES), ("network", NETWORK_CLASSES)
     ):  # fmt: skip
         if any(c in name for c in classes):
             return kind
@@ -222,6 +222,12 @@ def _refuse(a: Node, name: str) -> None:
             raise a.error(
                 f"'{name}' names a user-defined network, only the automatic ones are supported", key
             )
+    scales = a.get("per_dataspace_bandwidth_consumption_scale")
+    if scales and set(scales.values()) != {1}:
+        raise a.error(
+            f"a bandwidth scale per dataspace, of '{name}', is not supported",
+            "per_dataspace_bandwidth_consumption_scale",
+        )
     if a.flag("allow_overbooking"):
         raise a.error(f"overbooking of '{name}' is not supported", "allow_overbooking")
     if a.flag("tile_partition_supported"):

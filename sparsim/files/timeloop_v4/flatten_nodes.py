@@ -13,7 +13,6 @@ from sparsim.files.timeloop_v4.values import mapping_of
 from sparsim.files.yaml_reading import YamlMap
 from sparsim.records import Layer
 
-_STORAGE = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
 _ONE_WORD = {"width": 1, "depth": 1, "datawidth": 1}
 _NAMES = {
     "no_reuse": {"temporal": "no_temporal_reuse", "spatial": "no_multicast_no_reduction"},
@@ -86,12 +85,11 @@ def _add_dummy(flat: Flat, leaf: Leaf, name: str, layer: Layer) -> None:
 
 
 def _add_component(flat: Flat, leaf: Leaf, layer: Layer) -> None:
-    is_storage = any(name in leaf.kind for name in _STORAGE)
     for kind, constraint in leaf.constraints.items():
         if kind == "spatial":
             if leaf.fanout == 1 and any(value != 1 for value in constraint.factors.values()):
                 flat.directives.append(_directive(constraint, leaf.name))
-        elif not is_storage:
+        elif not leaf.is_storage:
             if kind == "temporal" and any(value > 1 for value in constraint.factors.values()):
                 constraint.node.warn("the constraint of a compute unit has no effect")
         else:

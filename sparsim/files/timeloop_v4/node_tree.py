@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import ChainMap
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from sparsim.errors import near
 from sparsim.files.timeloop.document_node import Node
+from sparsim.files.timeloop.read_architecture import COMPUTE_CLASSES, NETWORK_CLASSES, STORAGE_CLASSES
 from sparsim.files.timeloop_v4.constraints import Constraint, ConstraintReader
 from sparsim.files.timeloop_v4.expression_functions import SpecObject
 from sparsim.files.timeloop_v4.safe_expressions import Scope
 from sparsim.files.timeloop_v4.values import Values
 from sparsim.files.yaml_reading import YamlMap
 
+_CLASSES = (*STORAGE_CLASSES, *COMPUTE_CLASSES, *NETWORK_CLASSES)
 _BRANCHES = ("!Hierarchical", "!Parallel", "!Pipelined")
 _LEAVES = ("!Component", "!Container", "!Nothing")
 _COMMON = ("name", "attributes", "spatial", "constraints", "sparse_optimizations")
@@ -44,6 +47,14 @@ class Leaf:
     @property
     def fanout(self) -> int:
         return self.mesh[0] * self.mesh[1]
+
+    @property
+    def is_storage(self) -> bool:
+        return _is_of(self.kind, STORAGE_CLASSES)
+
+    @property
+    def is_compute(self) -> bool:
+        return not self.is_storage and _is_of(self.kind, COMPUTE_CLASSES)
 
 
 @dataclass
@@ -78,7 +89,14 @@ class TreeReader:
 
     def read(self, root: Node, nodes: list[Node], scope: Scope) -> Branch:
         """The tree of an architecture. Raises SpecError."""
-        return Branch(root, "!Hierarchical", self._list(nodes, scope, {}))
+        tree = Branch(root, "!Hierarchical", self._list(nodes, scope, {}))
+        components = [leaf for leaf in tree.leaves() if leaf.tag == "!Component"]
+        computes = [leaf for leaf in components if leaf.is_compute]
+        if not components or computes != components[-1:]:
+            found = ", ".join(f"'{leaf.name}'" for leaf in computes) or "there is none"
+            raise root.error(f"the last component, and only it, must be a compute unit: {found}")
+        _warn_of_fanouts(tree)
+        return tree
 
     def _list(self, nodes: list[Node], outer: Scope, inherited: dict[str, Any]) -> list[Leaf | Branch]:
         scope: Scope = ChainMap({}, outer)
@@ -118,6 +136,8 @@ class TreeReader:
         if tag != "!Nothing":
             scope[name] = self.spec[name] = seen
         self._attributes(leaf, inherited, inner)
+        if tag == "!Component":
+            node.required(node.text("class"), "class")
         for key in node.data:
             if node.data[key] is not None:
                 self._field(leaf, key.replace("-", "_"), own, inner)
@@ -159,6 +179,10 @@ class TreeReader:
             own["attributes"] = SpecObject(leaf.attributes)
         elif key == "class":
             leaf.kind = own["class"] = str(values.plain(node.text(key), node, key, scope))
+            if not _is_of(leaf.kind, _CLASSES):
+                raise node.error(
+                    f"unknown class '{leaf.kind}'", key, f"a class contains one of {', '.join(_CLASSES)}"
+                )
         elif key == "enabled":
             leaf.enabled = values.typed(node, key, bool, scope)
         elif key == "spatial":
@@ -184,6 +208,20 @@ class TreeReader:
                 raise spatial.error(f"is {side}, allowed is 1 and more", key)
             sides.append(1 if side is None else side)
         return sides[0], sides[1]
+
+
+def _is_of(kind: str, classes: tuple[str, ...]) -> bool:
+    return any(name in kind for name in classes)
+
+
+def _warn_of_fanouts(branch: Branch) -> None:
+    """Warn of nodes after a nested list with a fan-out, which nothing closes."""
+    for node, later in pairwise(branch.nodes):
+        if isinstance(node, Branch) and any(leaf.fanout > 1 for leaf in node.leaves()):
+            later.node.warn(f"lies inside the fan-out of the {node.tag} before it")
+    for node in branch.nodes:
+        if isinstance(node, Branch):
+            _warn_of_fanouts(node)
 
 
 def sparse_group(node: Node, values: Values, scope: Scope) -> YamlMap:
