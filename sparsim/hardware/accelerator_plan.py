@@ -39,7 +39,12 @@ from sparsim.records.energy_table import energy_sources
 from sparsim.records.objective import Objective, ObjectiveName, objective_value
 
 STEP = 0.01  # of a density: the model rounds counts, so that it is flat between steps much smaller than this
-SEARCH_OPTIONS = ("method", "evaluations", "seed")  # those by which results do not depend on the machine
+SEARCH_OPTIONS = (
+    "method",
+    "evaluations",
+    "seed",
+    "start",
+)  # those by which results do not depend on the machine
 
 
 class MappedAccelerator(Hardware):

@@ -1,7 +1,7 @@
 """Exhaustive search: every candidate is either evaluated or proven to be invalid or no better."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import NamedTuple
@@ -9,7 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsim.mapper.engine import ROOM, Engine, place_of
-from sparsim.mapper.kernels.enumeration import KEEPS, LOWER_BOUND, ROWS, SPREAD, enumerate_candidates
+from sparsim.mapper.kernels.enumeration import (
+    KEEPS,
+    LOWER_BOUND,
+    NEAREST,
+    ROWS,
+    SPREAD,
+    enumerate_candidates,
+)
 from sparsim.mapper.objective_arrays import values
 from sparsim.mapper.random_and_local import work_of
 from sparsim.model.arrays import CandidateWork, Ints, Reals
@@ -21,15 +28,8 @@ STEPS = 2_000  # decisions of a lane's first turn
 MOST_STEPS = 32_000  # each turn is twice as long as the one before, up to this
 CANDIDATES = 4096  # room for those of one turn
 STEPS_PER_US = 3.0  # decisions in a microsecond, about
-RISE = (
-    1.1,
-    1.3,
-    1.7,
-    2.5,
-    4.0,
-    8.0,
-    math.inf,
-)  # times the lower bound: how bad mappings may be that are tried
+RISE = (1.1, 1.2, 1.5, 2.0, 4.0, 8.0, math.inf)  # times a lower bound: how bad mappings are looked for
+SURE = 1.2  # times that: a mapping found before that is so good is limit enough
 FACTORIAL = np.array([math.factorial(n) for n in range(21)], np.int64)
 
 
@@ -42,29 +42,41 @@ class _Lane(NamedTuple):
     bounds: Reals
     rejected: Reals
 
+    def begin(self, number: int) -> None:
+        """Go to the start of block `number`."""
+        self.at[:], self.rejected[NEAREST] = 0, np.inf
+        self.at[-2:] = number, -1
+
 
 def search_rising(engine: Engine) -> Iterator[float]:
     """`search_all`, first for mappings that are little worse than the lower bound: the best are among the
     first that there are, and what is far worse need not be looked at."""
+    lanes, least = [_make_lane(engine) for _ in range(LANES)], engine.known.floor
     for rise in RISE:
-        most = engine.known.floor * rise if engine.known.floor > 0 else math.inf
-        if rise < math.inf and most > engine.limit[0]:
-            continue
+        most = least * rise if least > 0 else math.inf
+        if most * SURE > engine.limit[0]:
+            most = math.inf
         engine.forget_candidates()
-        yield from search_all(engine, most)
-        if engine.limit[0] <= most:
+        yield from search_all(engine, most, lanes)
+        nearest = min(lane.rejected[NEAREST] for lane in lanes)
+        if engine.limit[0] <= most or nearest == math.inf:
             return
+        least = max(least, nearest)
 
 
-def search_all(engine: Engine, most: float = math.inf) -> Iterator[float]:
+def search_all(
+    engine: Engine, most: float = math.inf, lanes: Sequence[_Lane] | None = None
+) -> Iterator[float]:
     """Enumerate and evaluate all of the space whose first objective is at most `most`, in steps that yield
     their work."""
     cut = _cut(engine)
-    active = [_make_lane(engine, number) for number in range(LANES)]
+    active = list(lanes or (_make_lane(engine) for _ in range(LANES)))
     steps, work = STEPS, engine.make_work()
+    for number, lane in enumerate(active):
+        lane.begin(number)
 
     def turn(lane: _Lane) -> tuple[int, bool]:
-        lane.rejected[:] = 0.0
+        lane.rejected[:NEAREST] = 0.0
         n, done = enumerate_candidates(
             *engine.head, lane.work, engine.codes, limit, lane.at, cut, LANES, steps, lane.out, lane.bounds,
             lane.rejected,
@@ -80,7 +92,7 @@ def search_all(engine: Engine, most: float = math.inf) -> Iterator[float]:
                 limit = np.array([most, *[np.inf] * (len(limit) - 1)])
             turns = list(each(turn, active))
             engine.report()
-            engine.rejected += sum(lane.rejected for lane in active)
+            engine.rejected += sum(lane.rejected[:NEAREST] for lane in active)
             found = np.concatenate([lane.out[:n] for lane, (n, _) in zip(active, turns, strict=True)])
             bounds = np.concatenate([lane.bounds[:n] for lane, (n, _) in zip(active, turns, strict=True)])
             yield sum(steps / 4 if done else steps for _, done in turns) / STEPS_PER_US
@@ -91,18 +103,18 @@ def search_all(engine: Engine, most: float = math.inf) -> Iterator[float]:
 
 def load_kernel(engine: Engine) -> None:
     """Compile the enumeration, or load it from the disk."""
-    lane = _make_lane(engine, 0)
+    lane = _make_lane(engine)
+    lane.begin(0)
     enumerate_candidates(
         *engine.head, lane.work, engine.codes, engine.limit, lane.at, _cut(engine), LANES, 0, lane.out,
         lane.bounds, lane.rejected,
     )  # fmt: skip
 
 
-def _make_lane(engine: Engine, number: int) -> _Lane:
-    """The lane that begins with block `number`."""
+def _make_lane(engine: Engine) -> _Lane:
     at, n_dims = ints(len(engine.pack.decision) + 2), len(engine.space.factors)
-    at[-2:] = number, -1
-    return _Lane(at, engine.make_work(), ints(CANDIDATES, n_dims + 1), reals(CANDIDATES, 2), reals(3))
+    out, bounds = np.empty((CANDIDATES, n_dims + 1), np.int64), np.empty((CANDIDATES, 2))
+    return _Lane(at, engine.make_work(), out, bounds, reals(NEAREST + 1))
 
 
 def _cut(engine: Engine) -> int:

@@ -8,7 +8,7 @@ from sparsim.mapper.engine import Progress
 from sparsim.mapper.mapping_cache import MappingCache, search_key
 from sparsim.mapper.search import Method, search
 from sparsim.mapper.search_result import SearchResult
-from sparsim.records import Accelerator, Layer
+from sparsim.records import Accelerator, Layer, Mapping
 from sparsim.records.accounting import Accounting
 from sparsim.records.objective import Objective
 
@@ -25,6 +25,7 @@ class SearchOptions(TypedDict, total=False):
     top: int
     accounting: Accounting
     progress: Callable[[Progress], None] | None
+    start: Sequence[Mapping]
 
 
 def search_network(
@@ -53,12 +54,13 @@ def search_each(
     """Like `search_network`, one result after the other as they are found."""
     cache = cache or MappingCache()
     timed = options.get("seconds") is not None
+    said = {**options, "start": [mapping.digest() for mapping in options.get("start", ())]}
     for layer in layers:
-        key = search_key(accelerator, layer, dict(options))
+        key = search_key(accelerator, layer, said)
         result = cache.get(key)
         if result is None:
             # what seconds are worth differs from run to run, so that more of them could give less
-            any_time = search_key(accelerator, layer, {**options, "seconds": "any"})
+            any_time = search_key(accelerator, layer, {**said, "seconds": "any"}) if timed else ""
             earlier = cache.get(any_time) if timed else None
             result = search(accelerator, layer, **options)
             if not result.interrupted:

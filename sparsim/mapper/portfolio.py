@@ -5,7 +5,7 @@ of it and finds what it finds alone. Without one they share the best mapping fou
 seconds they take turns by their work, not by the clock, so that more time continues the same search.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -15,11 +15,13 @@ from sparsim.mapper.covered_parts import Part
 from sparsim.mapper.engine import Engine, Problem, Progress
 from sparsim.mapper.exhaustive import load_kernel, search_all, search_rising
 from sparsim.mapper.first_mappings import guess_first
+from sparsim.mapper.given_mappings import try_given
 from sparsim.mapper.incumbents import Incumbents
 from sparsim.mapper.indexed_mapspace import sizes
 from sparsim.mapper.random_and_local import search_local, search_random
 from sparsim.mapper.search_budget import Budget, BudgetError, Clock
 from sparsim.mapper.search_result import Statistics
+from sparsim.model.arrays import MappingPack
 from sparsim.model.lower import reals
 
 ENUMERATE, RELAX, CLIMB, DRAW = "enumerate", "relax", "climb", "draw"
@@ -75,6 +77,7 @@ class Portfolio:
         threads: int,
         budget: Budget,
         progress: Callable[[Progress], None] | None,
+        start: Sequence[MappingPack],
     ) -> None:
         self.objectives, self.budget, self._small = objectives, budget, small
         self.complete = self.interrupted = self.late = False
@@ -83,6 +86,7 @@ class Portfolio:
         self._engines: list[Engine] = []  # all that evaluated something
         self._problem, self._given, self._members = problem, parts, members
         self._seed, self._threads, self._progress = seed, threads, progress
+        self._start = start
         self._first, self._first_evaluated = self.kept, 0  # what all methods go on from
         self.clock = Clock()
 
@@ -144,6 +148,12 @@ class Portfolio:
         """Look for a first valid mapping, in no seconds that count; whether there is none."""
         work = 0.0
         with self.clock.left_out():
+            for number in range(len(self._given)) if self._start else ():
+                engine = self._sibling(self._part(number), self.kept, None)
+                try_given(engine, self._start)
+                self._first_evaluated += engine.evaluated
+            if self.kept.entries:
+                return False
             for look in (partial(guess_first, seed=self._seed), search_all):
                 for number in range(len(self._given)):
                     engine = self._sibling(self._part(number), self.kept, None)

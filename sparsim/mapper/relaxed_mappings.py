@@ -49,11 +49,11 @@ def _arranged(low: SearchArrays, space: SpacePack, start: Start) -> tuple[list[i
         candidate.append(int(same[0]))
     for t, wanted in enumerate(orders):
         free = [d for d in space.place[t, space.free[t, 0] : space.free[t, 1]].tolist() if factor[t, d] > 1]
-        number[t, 0] = _order_number(free, [d for d in wanted if d in free])
+        number[t, 0] = order_number(free, [d for d in wanted if d in free])
     return [*candidate, start.choice], number
 
 
-def _order_number(free: list[int], wanted: Sequence[int]) -> int:
+def order_number(free: list[int], wanted: Sequence[int]) -> int:
     """The number (model 17.3) of the order `wanted`, innermost first, of the dims `free`."""
     left, number = list(free), 0
     for dim in wanted:

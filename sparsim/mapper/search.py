@@ -1,19 +1,21 @@
 """`search`: the best mapping of a layer in a mapspace, and what is proven about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from sparsim.errors import MappingError, SpecError, near, warn_of_energies
 from sparsim.mapper.certificate import certify
 from sparsim.mapper.covered_parts import list_parts, total_sizes
 from sparsim.mapper.engine import Problem, Progress
+from sparsim.mapper.given_mappings import fitting_rows
 from sparsim.mapper.indexed_mapspace import Sizes
 from sparsim.mapper.portfolio import DRAW, MEMBERS, Portfolio
 from sparsim.mapper.search_budget import Budget
 from sparsim.mapper.search_result import SearchResult
+from sparsim.model.arrays import MappingPack
 from sparsim.model.consistency import check_search
 from sparsim.model.lower import ACCOUNTING
-from sparsim.records import Accelerator, Layer, Mapspace
+from sparsim.records import Accelerator, Layer, Mapping, Mapspace
 from sparsim.records.accounting import Accounting
 from sparsim.records.number_limits import as_real, check_whole
 from sparsim.records.objective import Objective, objective_names
@@ -40,6 +42,7 @@ def search(
     top: int = 1,
     accounting: Accounting = "timeloop-3",
     progress: Callable[[Progress], None] | None = None,
+    start: Sequence[Mapping] = (),
 ) -> SearchResult:
     """The best mapping of `layer` that the accelerator's mapspace allows, with a certificate.
 
@@ -50,6 +53,8 @@ def search(
     `seconds` end the search early, as Ctrl-C does once there is a mapping; the best so far is returned with
     the proven gap. A first valid mapping is looked for whatever the budget. Random and local search draw 100
     mappings for each evaluation allowed, or 100000 without a budget.
+    `start`: mappings, of a similar design perhaps, that are evaluated first, and left out where they do not
+    fit. They save time; where the mapspace is enumerated to its end the result is the same without them.
     `top`: how many mappings to return. Of dims in the mapspace's `divisibility` all covered bounds are
     searched, and between equals less padding wins. Loops of bound 1 among the free dims of a level stand
     innermost, in the shape's order.
@@ -74,12 +79,21 @@ def search(
     warn_of_energies(check_search(accelerator, layer))
     number = total_sizes(parts)
     small = _is_small(number)
-    portfolio = Portfolio(
-        Problem(accelerator, parts[0].layer, accounting), parts, objectives,
-        _members(method, small, evaluations, seconds), small=small, seed=seed, top=top, threads=threads,
-        budget=Budget(evaluations, seconds), progress=progress,
-    )  # fmt: skip
-    portfolio.run()
+    budget = Budget(evaluations, seconds)
+
+    def run(rows: list[MappingPack]) -> Portfolio:
+        portfolio = Portfolio(
+            Problem(accelerator, parts[0].layer, accounting), parts, objectives,
+            _members(method, small, evaluations, seconds), small=small, seed=seed, top=top, threads=threads,
+            budget=budget, progress=progress, start=rows,
+        )  # fmt: skip
+        portfolio.run()
+        return portfolio
+
+    rows = fitting_rows(accelerator, layer, start)
+    portfolio = run(rows)
+    if rows and small and budget == Budget(None, None) and not (portfolio.complete or portfolio.interrupted):
+        portfolio = run([])  # it ended at the lower bound: which of equal mappings it found depends on `rows`
     if not portfolio.kept.entries:
         if portfolio.interrupted:
             raise KeyboardInterrupt

@@ -16,6 +16,7 @@ from sparsim.mapper.kernels.lower_bounds import (
     exceeds,
     stored_words,
     utilization,
+    value_of,
 )
 from sparsim.model.arrays import MIN_WORDS, SIZE
 from sparsim.model.kernels.fill import fill
@@ -25,6 +26,7 @@ from sparsim.model.kernels.pack_pointers import by_pointer
 
 FAN_OUT, CAPACITY, LOWER_BOUND = 0, 1, 2  # reasons of a rejection; the first also for too few instances
 PASSED = -1
+NEAREST = 3  # after the reasons: the least bound of the first objective that was rejected
 ROWS, KEEPS, SPREAD = 0, 1, 2  # kinds of decisions
 DIM, KIND = 0, 1  # fields of a decision
 
@@ -186,14 +188,15 @@ def fits_levels(arch, layer, density, policy, bound, keep, tile, complete):
 
 @kernel
 def _decide(a, y, d, p, b, sp, w, objective, limit, index, r):
-    """Take decision r; the reason to reject it, or PASSED. From KEEPS on its bound is left in w.out."""
+    """Take decision r; the reason to reject it, or PASSED. Its bound is left in w.out."""
     dim, kind = sp.decision[r, DIM], sp.decision[r, KIND]
     if kind == SPREAD:
         _take_spread(a, sp, w, index, dim)
         if not _fits_fan(a, b, sp, w, r, dim):
             return FAN_OUT
-        cycles = math.ceil(b.compute[0] / _most_units(a, b, sp, w, r)) + a.latency
-        return LOWER_BOUND if exceeds(objective, limit, cycles, sp.floor[0]) else PASSED
+        w.out[0] = math.ceil(b.compute[0] / _most_units(a, b, sp, w, r)) + a.latency
+        w.out[1] = sp.floor[0]
+        return LOWER_BOUND if exceeds(objective, limit, w.out[0], w.out[1]) else PASSED
     if kind == KEEPS:
         count_instances(a, w.factor, w)
         if utilization(a, sp, w) < sp.parallelism[0]:
@@ -252,8 +255,9 @@ def enumerate_candidates(
 
     In a block the decisions from `cut` on stay; each of them has as many options whatever the others are.
     Goes through every `stride`-th block. Fills `out` (n, R + 1) and `values` (n, 2: cycles, pJ) with
-    candidates that may be valid and no worse than `limit`, adds to `rejected` (3,) by reason, stops after
-    `steps` decisions or when `out` is full. Returns (number, whether all is done).
+    candidates that may be valid and no worse than `limit`, adds to `rejected` (4,) by reason, and keeps the
+    least bound that was rejected at its end. Stops after `steps` decisions or when `out` is full. Returns
+    (number, whether all is done).
     """
     a, y, d, p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
     b, sp, w = by_pointer(bound), by_pointer(space), by_pointer(work)
@@ -273,6 +277,8 @@ def enumerate_candidates(
             continue
         if reason != PASSED:
             rejected[reason] += _completions(sp, index, min(r, cut))
+            if reason == LOWER_BOUND:
+                rejected[NEAREST] = min(rejected[NEAREST], value_of(objective[0], w.out[0], w.out[1]))
         else:
             for dim in range(n_dims):
                 out[n, dim] = _row_of(sp, index, dim)

@@ -22,14 +22,18 @@ ROUNDED_AWAY = 3.0  # words that the floors and truncations of a sparse count ma
 
 
 @kernel
+def value_of(objective, cycles, energy):
+    """One objective of cycles and energy."""
+    if objective == DELAY:
+        return float(cycles)
+    return energy * cycles if objective == EDP else energy
+
+
+@kernel
 def exceeds(objective, limit, cycles, energy):
     """Whether (cycles, energy) is worse than `limit` in the order of the objectives."""
     for i in range(objective.shape[0]):
-        value = energy
-        if objective[i] == DELAY:
-            value = cycles
-        elif objective[i] == EDP:
-            value = energy * cycles
+        value = value_of(objective[i], cycles, energy)
         if value != limit[i]:
             return value > limit[i]
     return False
@@ -264,12 +268,11 @@ def _access_energy(arch, w, s, exact, reads, fills, updates):
             count = fills
         elif a == k.UPDATE:
             count = updates
-        if exact:
+        if exact or w.share[s, a] == 1.0:
             count = max(math.ceil(count * ALMOST - 0.5), 0.0)
-            vectors = math.ceil(count / block)
         else:
             count = max(count * ALMOST * w.share[s, a] - ROUNDED_AWAY, 0.0)
-            vectors = count / block
+        vectors = math.ceil(count / block) if exact else count / block
         energy += vectors * arch.energy[s, k.DATA_ACTIONS + a]
         w.moved[s, 0 if a == k.READ else 1] += count
     return energy * min(instances, arch.mesh[s + 1, 2] // arch.width[s, k.CLUSTER])

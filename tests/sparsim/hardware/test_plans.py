@@ -274,6 +274,7 @@ def test_costs_of_an_accelerator_are_searched_bounded_and_proven():
     assert (least.energy_pj <= [layer.total_pj for layer in found.layers]).all()
     assert (least.cycles <= [layer.cycles for layer in found.layers]).all()
     assert NetworkCost.of(json.loads(json.dumps(found.plain()))) == found
+    assert hardware.cost(layers, start=[layer.mapping for layer in found.layers]) == found
     short = hardware.cost(layers, evaluations=3, method="random", seed=4)
     assert all(layer.gap > 0 for layer in short.layers)
     again = hardware.cost(layers, mappings=[layer.mapping for layer in short.layers])

@@ -93,6 +93,8 @@ def test_the_best_of_all_covered_bounds_is_found(drawn: Drawn, objective: tuple[
     seen = result.statistics
     over = seen.candidates_over_fan_out + seen.candidates_over_capacity + seen.candidates_over_bound
     assert over <= seen.candidates == result.sizes.factorisations * result.sizes.bypasses
+    last = result.top[-1].mapping
+    assert search(drawn.accelerator, case.layer, **options, top=2, start=[last]).top == result.top
     for one in result.top:
         again = evaluate(drawn.accelerator, case.layer, one.mapping, accounting=accounting)
         assert (again.energy_pj, again.cycles, again.covers) == (one.energy_pj, one.cycles, one.covers)
@@ -112,7 +114,7 @@ def test_no_valid_mapping_of_any_part_is_below_its_bound(drawn: Drawn) -> None:
         out, bounds = ints(room, n_dims + 1), reals(room, 2)
         n, done = enumerate_candidates(
             *engine.head, engine.make_work(), engine.codes, engine.limit, start, n_decisions, 1, 10**6,
-            out, bounds, reals(3),
+            out, bounds, reals(4),
         )  # fmt: skip
         assert done
         of = {tuple(row): bounds[i] for i, row in enumerate(out[:n].tolist())}

@@ -26,6 +26,7 @@ from sparsim.records import (
     Accelerator,
     Layer,
     LevelConstraint,
+    Mapping,
     Mapspace,
     NestConstraint,
     Option,
@@ -88,6 +89,32 @@ def test_turns_of_any_length_lose_nothing(
     assert again.top == whole.top
     assert again.certificate.value == whole.certificate.value
     assert again.statistics.candidates == whole.statistics.candidates
+
+
+@DRAWN
+@given(searches(), st.sampled_from(OBJECTIVES), st.sampled_from([1, 3]), st.integers(0, 2**32), st.booleans())
+def test_a_start_changes_no_result(
+    drawn: Search, objective: tuple[str, ...], top: int, seed: int, best: bool
+) -> None:
+    """Good mappings, bad ones, and one of another layer, which is left out."""
+    options: Any = {"objective": objective, "accounting": drawn.accounting}
+    try:
+        cold = search(*drawn.arguments, **options, top=top)
+    except MappingError:
+        assume(False)
+    few = search(*drawn.arguments, **options, method="random", seed=seed, evaluations=4, top=4)
+    start = [one.mapping for one in (*few.top, *(cold.top[:1] if best else ()))]
+    warm = search(*drawn.arguments, **options, top=top, start=[Mapping(levels=()), *start])
+    assert warm.top == cold.top
+    assert replace(warm.certificate, statement="") == replace(cold.certificate, statement="")
+    assert warm.statistics.candidates == cold.statistics.candidates
+
+
+def test_a_start_that_is_all_a_budget_allows_is_the_result() -> None:
+    best = search(*problem(), method="exhaustive")
+    found = search(*problem(), evaluations=1, start=[best.best])
+    assert found.top == best.top
+    assert search(*problem(), evaluations=1).energy_pj != best.energy_pj
 
 
 @DRAWN
