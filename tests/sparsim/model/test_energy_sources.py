@@ -235,7 +235,7 @@ def test_timeloop_documents_where_ours_are_expected(
     write_documents(tmp_path, DOCUMENTS | {"components.yaml": COMPOUND})
     monkeypatch.chdir(tmp_path)
     for args in (["estimate", "arch.yaml", "components.yaml"], ["estimate", "components.yaml"],
-                 ["show", "ert.yaml"], ["chip", "arch.yaml", "alexnet"]):  # fmt: skip
+                 ["show", "ert.yaml"], ["chip", "ert.yaml", "alexnet"]):  # fmt: skip
         monkeypatch.setattr(sys, "argv", ["sparsim", *args])
         with pytest.raises(SystemExit) as stop:
             cli.main()
