@@ -117,3 +117,12 @@ def relative_to(study: Study, folder: Path) -> Study:
         study, base=placed(study.base), axes=axes, workloads=networks,
         search=replace(study.search, mappings=mappings),
     )  # fmt: skip
+
+
+def study_text(study: Study) -> str:
+    """A study as YAML, from which `load_study` makes an equal one wherever the file lies."""
+    import yaml
+
+    placed = relative_to(study, Path.cwd())
+    text: str = yaml.safe_dump({_KEY: placed.to_dict()}, sort_keys=False, allow_unicode=True, width=110)
+    return text

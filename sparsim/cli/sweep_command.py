@@ -1,0 +1,167 @@
+"""The command `sparsim sweep`: evaluate the points of a study, and put the results of shards together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sparsim.errors import SpecError
+from sparsim.report.console import echo, messages, named_values
+
+# Everything else is imported where it is used: --help must not wait for a compiler.
+if TYPE_CHECKING:
+    from sparsim.sweep.results import SweepResult
+    from sparsim.sweep.run_options import Progress
+
+LINE_S = 10.0  # between lines of progress where there is no terminal
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
+
+
+class _StudyGroup(click.Group):
+    """A group whose first argument may be a study in place of a command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_StudyGroup)
+def sweep() -> None:
+    """Evaluate many designs on many networks: `sparsim sweep STUDY -o DIR`."""
+
+
+@sweep.command("run")
+@click.argument("study", metavar="STUDY")
+@click.option("-o", "out", required=True, metavar="DIR", help="Folder of the results.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes on this machine.  [default: its cores]")
+@click.option("--shard", metavar="I/N", help="Only the I-th of N parts of the points, from 1/N to N/N.")
+@click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster of the scheduler there.")
+@click.option("--cache", metavar="FOLDER", help="Keep rows there, for several studies.  [default: DIR/rows]")
+@click.option("--retry", type=click.Choice(["failed"]), help="Evaluate points that failed again.")
+@click.option("--limit", metavar="TIME", help="Stop after that time, such as 90s, 30m or 1h.")
+@click.option("--dry-run", is_flag=True, help="Say how many points there are and how long they may take.")
+def run(
+    study: str, out: str, jobs: int | None, shard: str | None, scheduler: str | None, cache: str | None,
+    retry: str | None, limit: str | None, dry_run: bool,
+) -> None:  # fmt: skip
+    """Evaluate the points of a study.
+
+    STUDY is a YAML file, or a study that comes with the package. Writes DIR/results.parquet, DIR/sweep.json
+    and DIR/study.yaml. Every finished point is kept at once: the same command goes on where another stopped.
+    """
+    from sparsim.sweep import run_sweep
+
+    options: dict[str, Any] = {
+        "jobs": jobs, "shard": _shard(shard), "cache": Path(cache) if cache else None,
+        "retry_failed": retry == "failed", "limit_s": _seconds(limit),
+    }  # fmt: skip
+    if dry_run:
+        from sparsim.sweep.dry_run import describe
+
+        echo(named_values(describe(study, out, **options)))
+        return
+    if scheduler is not None:
+        from sparsim.sweep.dask_workers import connect
+
+        options["client"] = connect(scheduler)
+    with _live() as show:
+        result = run_sweep.run(study, out, on_progress=show, **options)
+    if result is None:
+        echo(f"wrote the rows of shard {shard}; `sparsim sweep merge DIR... -o DIR` makes the table of all")
+    else:
+        echo(summary(result))
+
+
+@sweep.command()
+@click.argument("folders", nargs=-1, required=True, metavar="DIR...")
+@click.option("-o", "out", required=True, metavar="DIR", help="Folder of the results of all.")
+def merge(folders: tuple[str, ...], out: str) -> None:
+    """Put the results of several folders, such as those of shards, together."""
+    from sparsim.sweep import run_sweep
+
+    echo(summary(run_sweep.merge(folders, out)))
+
+
+def summary(result: SweepResult) -> str:
+    """What a sweep found, in a few lines."""
+    found = result.summary
+    counts = [f"{number:,} {name}" for name, number in found["counts"].items() if number]
+    lines = [
+        ("points", f"{found['points']:,}: {', '.join(counts)}"),
+        ("front", f"{found['on_front']:,} points, {found['certificate']['statement']}"),
+        ("saved", f"{found['evaluations_saved']:,} evaluations, by proof"),
+    ]
+    for name, best in found["best"].items():
+        axes = ", ".join(f"{axis}={value}" for axis, value in best["axes"].items() if value is not None)
+        lines.append((f"best {name}", f"{best['value']:,.6g}  point {best['point']}: {axes}"))
+    width = max(len(name) for name, _ in lines)
+    return "\n".join([*(f"{name:<{width}}  {text}" for name, text in lines), f"wrote {result.path}"])
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    if not (match := re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)):
+        raise SpecError(f"shard '{text}', a part such as 1/4 is expected", path="--shard")
+    return int(match[1]), int(match[2])
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    if not (match := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())):
+        raise SpecError(f"time '{text}', one such as 90s, 30m or 1h is expected", path="--limit")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+@contextmanager
+def _live() -> Iterator[Callable[[Progress], None]]:
+    """Shows progress on stderr: a line that changes on a terminal, else a line now and then."""
+    from rich.markup import escape
+
+    console = messages()
+    if not console.is_terminal:
+        last = 0.0
+
+        def say(progress: Progress) -> None:
+            nonlocal last
+            if progress.seconds - last >= LINE_S:
+                last = progress.seconds
+                echo(_progress(progress), err=True)
+
+        yield say
+        return
+    with console.status("sweep") as status:
+        shown = -1.0
+
+        def show(progress: Progress) -> None:
+            nonlocal shown
+            if progress.seconds - shown >= 0.2:
+                shown = progress.seconds
+                status.update(escape(_progress(progress)))
+
+        yield show
+
+
+def _progress(progress: Progress) -> str:
+    """One line on where a sweep is."""
+    seconds = max(progress.seconds, 1e-9)
+    if progress.phase == "bounds":
+        rate = progress.bounded / seconds
+        return f"bounds of {progress.bounded:,} of {progress.points:,} points, {rate:,.3g}/s"
+    done = progress.evaluated + progress.cached + progress.skipped + progress.refused
+    of = f" of {progress.expected:,}" if progress.expected else ""
+    parts = [
+        f"{done:,}{of} points", f"{progress.cached:,} cached", f"{progress.skipped:,} skipped by proof",
+        f"{progress.failed:,} failed", f"front {len(progress.best.values):,}",
+        f"{progress.evaluated / seconds:,.3g}/s",
+    ]  # fmt: skip
+    if progress.left_s is not None:
+        parts.append(f"{progress.left_s:,.0f} s left")
+    return ", ".join(parts)

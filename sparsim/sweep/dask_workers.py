@@ -1,0 +1,113 @@
+"""Workers of a Dask cluster: one task per chunk, evaluated in a process beside the Dask worker.
+
+The process is that of `worker_process`, so that a point that kills or hangs it is blamed as on one machine
+and takes no worker of the cluster with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sparsim.cache import sources_digest
+from sparsim.errors import SparsimError, require
+from sparsim.sweep.worker_process import Chunk, Finished, WorkerDeathError, WorkerProcess
+
+_here = threading.local()  # the process of each thread of a Dask worker
+
+
+class DaskWorkers:
+    """All workers of a cluster.
+
+    Parameters
+    ----------
+    start_message : bytes
+        The first message to each process; it is scattered once.
+    client : distributed.Client
+    """
+
+    def __init__(self, start_message: bytes, client: Any) -> None:
+        self._client = client
+        self._digest = hashlib.sha256(start_message).hexdigest()
+        self._message = client.scatter(start_message, broadcast=True, hash=False)
+
+    @property
+    def number(self) -> int:
+        return max(1, sum(self._client.nthreads().values()))
+
+    def submit(self, chunk: Chunk) -> DaskFuture:
+        task = self._client.submit(
+            run_chunk, self._message, self._digest, sources_digest(), tuple(chunk), pure=False
+        )
+        return DaskFuture(task)
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):  # workers that are gone need not be told
+            self._client.run(end_processes, self._digest)
+        self._message.release()
+
+
+class DaskFuture:
+    """A future of Dask's that tells deaths of workers as those on this machine are told."""
+
+    def __init__(self, task: Any) -> None:
+        self._task = task
+
+    def add_done_callback(self, callback: Callable[[Any], object]) -> None:
+        self._task.add_done_callback(lambda _: callback(self))
+
+    def result(self) -> Finished:
+        distributed = require("distributed", "a sweep on a Dask cluster", "dask")
+        try:
+            found = self._task.result()
+        except distributed.scheduler.KilledWorker as error:
+            raise WorkerDeathError(f"Dask lost its workers: {error}") from None
+        except distributed.client.FutureCancelledError as error:
+            raise SparsimError(f"the Dask scheduler gave up a chunk: {error}") from None
+        finally:
+            self._task.release()
+        if isinstance(found, str):
+            raise WorkerDeathError(found)
+        return Finished(*found)
+
+
+def connect(address: str) -> Any:
+    """A client of the scheduler at an address. Raises SparsimError if none answers."""
+    distributed = require("distributed", "a sweep on a Dask cluster", "dask")
+    try:
+        return distributed.Client(address, timeout=20)
+    except (OSError, ValueError) as error:
+        raise SparsimError(f"no Dask scheduler answers at {address}: {error}") from None
+
+
+def run_chunk(message: bytes, digest: str, sources: str, chunk: tuple[Any, ...]) -> tuple[Any, ...] | str:
+    """Runs on a worker: the rows of a chunk, or how the process that evaluated it died."""
+    if sources != sources_digest():
+        raise SparsimError("a Dask worker has another version of sparsim", hint="install the same one")
+    if getattr(_here, "digest", None) != digest:
+        _drop(_here.__dict__)
+        _here.digest, _here.process = digest, WorkerProcess(message)
+        _all_here.append(_here.__dict__)
+    try:
+        return tuple(_here.process.run(Chunk(*chunk)))
+    except WorkerDeathError as death:
+        return str(death)
+
+
+_all_here: list[dict[str, Any]] = []
+
+
+def end_processes(digest: str) -> None:
+    """Runs on a worker: end the processes of a sweep that is over."""
+    for kept in [kept for kept in _all_here if kept.get("digest") == digest]:
+        _all_here.remove(kept)
+        _drop(kept)
+
+
+def _drop(kept: dict[str, Any]) -> None:
+    if (process := kept.pop("process", None)) is not None:
+        process.close()
+    kept.pop("digest", None)

@@ -1,0 +1,132 @@
+"""The points that no other point dominates."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+
+import numpy as np
+from numpy.typing import NDArray
+
+Reals = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+FEW = 64  # points that are compared each with each
+BLOCK = 1 << 22  # comparisons of numbers at once
+
+
+def non_dominated(values: Reals) -> Flags:
+    """Which rows no other row dominates, all columns being better where they are smaller.
+
+    A row dominates another one if it is nowhere larger and somewhere smaller; equal rows stay together.
+    Rows with a nan are dominated. Takes n log(n) steps for two and three columns, n log(n)^2 for four.
+
+    Parameters
+    ----------
+    values : array of float, (n, k)
+
+    Returns
+    -------
+    array of bool, (n,)
+    """
+    values = np.asarray(values, np.float64)
+    found = np.zeros(len(values), np.bool_)
+    known = np.flatnonzero(~np.isnan(values).any(axis=1))
+    if not len(known):
+        return found
+    if not values.shape[1]:
+        found[known] = True
+        return found
+    known = known[_left_by_the_best(values[known])]
+    order = known[np.lexsort(values[known].T[::-1])]
+    ordered = values[order]
+    is_new = np.ones(len(order), np.bool_)
+    is_new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    minimal = _minimal(ordered[is_new])
+    found[order] = minimal[np.cumsum(is_new) - 1]
+    return found
+
+
+def is_dominated(values: Reals, by: Reals) -> Flags:
+    """Which rows of `values` (n, k) are dominated by one of `by` (m, k)."""
+    found = np.zeros(len(values), np.bool_)
+    if not len(by):
+        return found
+    step = max(1, BLOCK // by.size)
+    for start in range(0, len(values), step):
+        rows = values[start : start + step, None]
+        below = np.logical_and.reduce(by <= rows, axis=2)
+        strictly = np.logical_or.reduce(by < rows, axis=2)
+        found[start : start + step] = (below & strictly).any(axis=1)
+    return found
+
+
+def _left_by_the_best(values: Reals) -> Flags:
+    """Which rows are left by the few that look best: most rows of most sets are not."""
+    if len(values) <= FEW:
+        return np.ones(len(values), np.bool_)
+    ranks = np.zeros(len(values))
+    for column in values.T:
+        low, high = column.min(), column.max()
+        if np.isfinite(high - low) and high > low:
+            ranks += (column - low) / (high - low)
+    best = np.argpartition(ranks, FEW - 1)[:FEW]
+    return ~is_dominated(values, values[best])
+
+
+def _minimal(ordered: Reals) -> Flags:
+    """Of different rows in lexicographic order, those that no earlier row is nowhere above."""
+    n, k = ordered.shape
+    if k == 1:
+        return np.arange(n) == 0
+    if k == 2:
+        lowest = np.minimum.accumulate(ordered[:, 1])
+        return np.concatenate([[True], ordered[1:, 1] < lowest[:-1]])
+    if k == 3:
+        return ~_reached(ordered[:, 1:], np.ones(n, np.bool_), np.ones(n, np.bool_))
+    if n <= FEW:
+        return ~is_dominated(ordered, ordered)
+    half = n // 2
+    found = np.concatenate([_minimal(ordered[:half]), _minimal(ordered[half:])])
+    lower, upper = np.flatnonzero(found[:half]), half + np.flatnonzero(found[half:])
+    found[upper] = ~_covered(ordered[upper, 1:], ordered[lower, 1:])
+    return found
+
+
+def _covered(values: Reals, by: Reals) -> Flags:
+    """Which rows of `values` some row of `by` is nowhere above."""
+    if values.shape[1] > 3:
+        found = np.zeros(len(values), np.bool_)
+        step = max(1, BLOCK // max(by.size, 1))
+        for start in range(0, len(values), step):
+            below = np.logical_and.reduce(by <= values[start : start + step, None], axis=2)
+            found[start : start + step] = below.any(axis=1)
+        return found
+    both = np.concatenate([by, values])
+    is_query = np.arange(len(both)) >= len(by)
+    order = np.lexsort((is_query, *both.T[::-1]))  # of equal rows those of `by` first
+    reached = np.empty(len(both), np.bool_)
+    reached[order] = _reached(both[order, 1:], ~is_query[order], is_query[order])
+    return reached[len(by) :]
+
+
+def _reached(pairs: Reals, is_added: Flags, is_asked: Flags) -> Flags:
+    """For each pair whether an earlier one that was added is nowhere above it.
+
+    Added pairs that nothing reaches form a staircase: first numbers rise, second ones fall.
+    """
+    found = np.zeros(len(pairs), np.bool_)
+    firsts: list[float] = []
+    seconds: list[float] = []
+    for i, (first, second) in enumerate(pairs.tolist()):
+        at = bisect_right(firsts, first)
+        if at and seconds[at - 1] <= second:
+            found[i] = is_asked[i]
+            continue
+        if not is_added[i]:
+            continue
+        at = bisect_left(firsts, first)
+        end = at
+        while end < len(firsts) and seconds[end] >= second:
+            end += 1
+        firsts[at:end], seconds[at:end] = [first], [second]
+    return found
