@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sparsim.errors import EmptyMapspaceError, SpecError
 from sparsim.mapper.indexed_mapspace import Sizes, Space, lower_mapspace, sizes
 from sparsim.model.consistency import check_mapspace
+from sparsim.model.lower import lower_arch
 from sparsim.records import Accelerator, Layer, Mapspace
 from sparsim.records.divisibility import cover
 
@@ -23,9 +24,16 @@ class Part(NamedTuple):
 def list_parts(accelerator: Accelerator, layer: Layer) -> list[Part]:
     """The parts that are not empty, those with less padding first. Without policies there is one, of `layer`.
 
-    Raises what `lower_mapspace` raises if all are empty, SpecError for too many combinations.
+    Kept with the layer for designs that differ in nothing that decides on them. Raises what `lower_mapspace`
+    raises if all are empty, SpecError for too many combinations.
     """
     mapspace = accelerator.mapspace or Mapspace()
+    names = [level.name for level in accelerator.architecture.storage]
+    said = (mapspace, names, lower_arch(accelerator).fan.tolist())
+    return layer.kept("parts", said, lambda: _list_parts(accelerator, layer, mapspace))
+
+
+def _list_parts(accelerator: Accelerator, layer: Layer, mapspace: Mapspace) -> list[Part]:
     check_mapspace(accelerator.architecture, layer.shape, mapspace)
     dims = tuple(mapspace.divisibility)
     ranges = [_covered_bounds(layer.bounds[dim], mapspace.most_padding) for dim in dims]

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -37,9 +38,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return hash(msgspec.json.encode(self, order="sorted"))
 
 
+_fields = cache(msgspec.structs.fields)  # looks up types by their names, for every field
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Record):
-        fields = ((field, getattr(value, field.name)) for field in msgspec.structs.fields(value))
+        fields = ((field, getattr(value, field.name)) for field in _fields(type(value)))
         return {field.encode_name: _plain(item) for field, item in fields if item != _default(field)}
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
