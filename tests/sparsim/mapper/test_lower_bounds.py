@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from naive.search import Listed, list_mappings
 from support.examples import SKIP_B, accelerator, fixed, matmul, uniform
@@ -15,7 +18,8 @@ from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.indexed_mapspace import lower_mapspace
 from sparsim.mapper.kernels.candidates import assemble_candidates
-from sparsim.mapper.kernels.enumeration import FAN_OUT, PASSED, enumerate_candidates
+from sparsim.mapper.kernels.enumeration import FAN_OUT, KEEPS, PASSED, ROWS, SPREAD, enumerate_candidates
+from sparsim.mapper.objective_arrays import values
 from sparsim.mapper.random_and_local import draw_random
 from sparsim.mapper.search_budget import Budget
 from sparsim.model import arrays as packs
@@ -27,10 +31,10 @@ from sparsim.records import LevelConstraint, Mapspace, Rank, SparsePolicy, Tenso
 DRAWN = settings(max_examples=45, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def make_engine(search: Search) -> Engine:
+def make_engine(search: Search, objective: tuple[str, ...] = ("energy",)) -> Engine:
     problem = Problem(*search.arguments, search.accounting)
     budget = Budget(None, None)
-    return Engine(problem, search.space, ("energy",), top=1, threads=1, budget=budget, progress=None)
+    return Engine(problem, search.space, objective, top=1, threads=1, budget=budget, progress=None)
 
 
 def enumerate_all(engine: Engine) -> tuple[dict[tuple[int, ...], np.ndarray], np.ndarray]:
@@ -44,6 +48,38 @@ def enumerate_all(engine: Engine) -> tuple[dict[tuple[int, ...], np.ndarray], np
     )  # fmt: skip
     assert done
     return {tuple(row): values[i] for i, row in enumerate(out[:n].tolist())}, rejected
+
+
+def follow(engine: Engine, candidate: Sequence[int], limit: np.ndarray) -> bool:
+    """Whether an enumeration with this limit comes to the candidate: no decision on the way is rejected."""
+    pack, work, last = engine.pack, engine.make_work(), len(engine.pack.decision)
+    room = ints(1, len(candidate)), reals(1, 2), reals(4)
+    at = np.array([*[0] * (last + 1), -1])
+
+    def go_on(steps: int) -> int:
+        n, _ = enumerate_candidates(
+            *engine.head, work, engine.codes, limit, at, last, 1, steps, *room
+        )  # fmt: skip
+        return int(n)
+
+    go_on(0)  # begins, and decides nothing
+    for r, (dim, kind) in enumerate(pack.decision.tolist()):
+        first, end = pack.first_class[dim : dim + 2]
+        cuts = pack.class_start[first : end + 1]
+        (place,) = np.flatnonzero(pack.member[cuts[0] : cuts[-1]] == candidate[dim]) + cuts[0]
+        number = int(np.searchsorted(cuts, place, side="right")) - 1
+        at[r] = {SPREAD: number, ROWS: place - cuts[number], KEEPS: candidate[-1]}[kind]
+    return go_on(last) == 1 and room[0][0].tolist() == list(candidate)
+
+
+@DRAWN
+@given(searches(), st.sampled_from([("energy",), ("delay",), ("edp",), ("delay", "energy")]))
+def test_no_decision_rejects_what_is_as_good_as_the_limit(search: Search, objective: tuple[str, ...]) -> None:
+    engine = make_engine(search, objective)
+    listed = list_mappings(search.case, search.space, search.accounting, test_fan=True, unit_loops=False)
+    found = values(objective, listed.result.energy_pj, listed.result.cycles.astype(np.float64))
+    for i in np.flatnonzero(listed.result.status == packs.OK)[:60]:
+        assert follow(engine, listed.candidate[i], found[i])
 
 
 @DRAWN
@@ -95,7 +131,7 @@ def sparse_problems() -> list[Problem]:
 
 
 @pytest.mark.parametrize("problem", sparse_problems(), ids=["few A", "few B", "uniform", "on-chip", "gating"])
-@pytest.mark.parametrize("objective", ["energy", "delay"])
+@pytest.mark.parametrize("objective", ["energy", "delay", "edp"])
 def test_bounds_of_drawn_mappings_hold(problem: Problem, objective: str) -> None:
     """A mapping is not rejected where its own value is the limit."""
     space = lower_mapspace(problem.accelerator, problem.layer)
@@ -110,10 +146,11 @@ def test_bounds_of_drawn_mappings_hold(problem: Problem, objective: str) -> None
     valid = np.flatnonzero(result.status == packs.OK)
     assert len(valid) > 20
     assert set(reason[drawn[valid]]) == {PASSED}
-    value = result.energy_pj if objective == "energy" else result.cycles
+    value = values((objective,), result.energy_pj, result.cycles.astype(np.float64))[:, 0]
     one, verdict = engine.make_rows(1), ints(1)
     for i in valid[:400]:
         at = slice(drawn[i], drawn[i] + 1)
         limit = value[i : i + 1].copy()
         assemble_candidates(*engine.head, work, engine.codes, limit, candidates[at], draw[at], one, verdict)
         assert verdict[0] == PASSED
+        assert follow(engine, candidates[drawn[i]].tolist(), limit)
