@@ -5,6 +5,7 @@ axes                values of axes, points            expressions        filters
 record_paths        fields of records by path         design_space       from a point to hardware
 point_evaluation    what a point costs                sweep_row          the result of a point
 samplers            which points                      point_list         the points that were asked for
+point_sequences     random and quasi-random ones      optuna_sampler     those of NSGA-II and TPE
 objective_values    what the front is made of         pareto, dominance  fronts, points that are ruled out
 worker_process      evaluates chunks of points        workers            on this machine
                                                       dask_workers       on a cluster

@@ -8,14 +8,17 @@ of the points and all at once, before the next one is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
-from sparsim.errors import SpecError
 from sparsim.sweep.axes import grid
 from sparsim.sweep.design_space import DesignSpace
+from sparsim.sweep.optuna_sampler import OptunaSampler
+from sparsim.sweep.point_sequences import distinct, qmc_points, random_points
 from sparsim.sweep.sweep_row import Point, Row
+
+TRIES = 32  # times as many points are drawn as wanted, until no new ones are taken to be left
 
 
 class PointSource(Protocol):
@@ -34,13 +37,13 @@ class PointSource(Protocol):
     def tell(self, rows: Sequence[Row]) -> None: ...
 
 
-class GridSampler:
-    """All points of the grid, made as they are asked for."""
+class FixedSampler:
+    """Points that do not depend on results, made as they are asked for."""
 
     is_adaptive = False
 
-    def __init__(self, space: DesignSpace) -> None:
-        self._points = grid(space.axes)
+    def __init__(self, points: Iterator[Point]) -> None:
+        self._points = points
 
     def ask(self, n: int) -> list[Point]:
         return list(islice(self._points, n))
@@ -50,8 +53,20 @@ class GridSampler:
 
 
 def make_sampler(space: DesignSpace) -> PointSource:
-    """The sampler that a study names."""
-    kind = space.study.sampler.kind
-    if kind != "grid":
-        raise SpecError(f"sampler {kind} is not there yet", path=f"sweep {space.study.name}: sampler")
-    return GridSampler(space)
+    """The sampler that a study names.
+
+    Raises
+    ------
+    MissingLibraryError
+        If the sampler's library is not installed.
+    """
+    sampler, seed, axes = space.study.sampler, space.study.seed, space.axes
+    if sampler.kind == "grid":
+        return FixedSampler(grid(axes))
+    assert sampler.points is not None
+    if sampler.kind == "random":
+        return FixedSampler(distinct(random_points(axes, seed), sampler.points))
+    if sampler.kind in ("nsga2", "tpe"):
+        return OptunaSampler(space)
+    sequence = qmc_points(axes, sampler.kind, sampler.points, seed)
+    return FixedSampler(distinct(islice(sequence, TRIES * max(sampler.points, 64)), sampler.points))

@@ -146,6 +146,8 @@ class Sampler(Record, frozen=True, kw_only=True):
             raise SpecError(f"'points' is missing, {self.kind} needs a number of points", path=where)
         if self.population is not None and self.kind not in ("nsga2", "tpe"):
             raise SpecError(f"'population' is for nsga2 and tpe, the sampler is {self.kind}", path=where)
+        if self.population == 1 and self.kind == "nsga2":
+            raise SpecError("population is 1, nsga2 needs at least 2", path=where)
 
 
 class Study(Record, frozen=True, kw_only=True):
