@@ -12,7 +12,7 @@ from sparsim.files.timeloop_v4.tagged_yaml import extract, parse_tagged
 from sparsim.files.timeloop_v4.version3_documents import has_nodes, to_version3
 from sparsim.files.yaml_reading import YamlMap
 
-_TEMPLATE_MARKS = ("{{", "{%")
+_TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
 def load_files(

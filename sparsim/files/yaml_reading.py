@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -82,6 +82,17 @@ def plain_scalar(text: str) -> Any:
     return text
 
 
+class Extent(NamedTuple):
+    """How many values a value stands for, itself included, and how deep they are nested."""
+
+    size: int = 1
+    height: int = 1
+
+    def around(self, inner: Extent) -> Extent:
+        """Of a list or mapping that holds one value more."""
+        return Extent(self.size + inner.size, max(self.height, 1 + inner.height))
+
+
 class Builder:
     """Turns the parser's events into data. (PyYAML's own composer recurses in C, without a limit.)"""
 
@@ -92,7 +103,7 @@ class Builder:
         self.merged = 0  # values that merge keys have named
         self.name = name
         self.anchors: dict[str, Any] = {}
-        self.sizes: dict[int, int] = {}  # of anchored lists and mappings, with everything inside
+        self.extents: dict[int, Extent] = {}  # of anchored lists and mappings
 
     def document(self) -> Any:
         self.next()  # start of the stream
@@ -107,46 +118,49 @@ class Builder:
             raise FormatError("is empty", path=self.name)
         return root
 
-    def value(self, event: Any, depth: int) -> tuple[Any, int]:
-        """The value that starts with `event`, and how many values it stands for."""
+    def value(self, event: Any, depth: int) -> tuple[Any, Extent]:
+        """The value that starts with `event`, and its extent."""
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
                 raise FormatError(f"alias '*{event.anchor}' has no anchor before it", path=self.where(event))
             value = self.anchors[event.anchor]
-            return value, self.sizes.get(id(value), 1)
+            extent = self.extents.get(id(value), Extent())
+            if depth + extent.height > _MAX_DEPTH:
+                raise FormatError(f"nested more than {_MAX_DEPTH} deep", path=self.where(event))
+            return value, extent
         if depth >= _MAX_DEPTH:
             raise FormatError(f"nested more than {_MAX_DEPTH} deep", path=self.where(event))
-        size = 1
+        extent = Extent()
         if isinstance(event, yaml.ScalarEvent):
             value = self.scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
-            value, size = self.sequence(event, depth)
+            value, extent = self.sequence(event, depth)
         else:
-            value, size = self.mapping(event, depth)
-        if size > _MAX_VALUES:
+            value, extent = self.mapping(event, depth)
+        if extent.size > _MAX_VALUES:
             raise FormatError(f"aliases stand for more than {_MAX_VALUES} values", path=self.where(event))
         if event.anchor:
             self.anchors[event.anchor] = value
-            self.sizes[id(value)] = size
-        return value, size
+            self.extents[id(value)] = extent
+        return value, extent
 
-    def sequence(self, start: Any, depth: int) -> tuple[list[Any], int]:
-        result, total = [], 1
+    def sequence(self, start: Any, depth: int) -> tuple[list[Any], Extent]:
+        result, total = [], Extent()
         while not isinstance(event := self.next(), yaml.SequenceEndEvent):
-            value, size = self.value(event, depth + 1)
+            value, extent = self.value(event, depth + 1)
             result.append(value)
-            total += size
+            total = total.around(extent)
         return result, total
 
-    def mapping(self, start: Any, depth: int) -> tuple[YamlMap, int]:
-        result, total = YamlMap(), 1
+    def mapping(self, start: Any, depth: int) -> tuple[YamlMap, Extent]:
+        result, total = YamlMap(), Extent()
         merges: list[tuple[str, Any, Any]] = []  # merge key, what it names, where
         while not isinstance(event := self.next(), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
                 raise FormatError("a key is not plain text", path=self.where(event))
             key, line = self.text(event), self.line(event)
-            value, size = self.value(self.next(), depth + 1)
-            total += size
+            value, extent = self.value(self.next(), depth + 1)
+            total = total.around(extent)
             if key in self.merge_keys and not event.style:
                 merges.append((key, value, event))
             elif key in result:

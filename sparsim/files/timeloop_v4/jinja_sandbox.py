@@ -6,7 +6,7 @@ takes characters, and `bounded_operations` do the arithmetic.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from typing import Any
 
 import jinja2
@@ -50,7 +50,7 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
         self.steps, self.output = Steps(MAX_STEPS), Steps(MAX_OUTPUT)
         self.globals = {"namespace": jinja2.utils.Namespace}
         filters = {name: self.filters[name] for name in _FILTERS}
-        filters |= {"join": _join, "replace": _replace, "sum": _sum, "round": _round}
+        filters |= {"join": _join, "replace": _replace, "sum": _sum, "round": _round, "indent": _indent}
         self.filters = {name: self._counted(function) for name, function in filters.items()}
         inserted = {"value": self._pay, "text": self._write, "body": self._enter}
         self.filters |= {f"sparsim_{name}": self._inserted(function) for name, function in inserted.items()}
@@ -92,6 +92,8 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
             self.steps.take(1 + len(value) // 1000)
         elif isinstance(value, list | tuple | dict | range):
             self.steps.take(1 + size(value))
+        elif isinstance(value, Sized):
+            self.steps.take(1 + len(value))
         elif isinstance(value, Iterator):
             return self.steps.counted(value)
         return value
@@ -172,6 +174,17 @@ def _replace(text: str, old: str, new: str) -> str:
     if len(text) + text.count(old) * len(new) > MAX_TEXT:
         raise TooLargeError(f"a text has more than {MAX_TEXT} characters")
     return text.replace(old, new)
+
+
+def _indent(text: str, width: int = 4, first: bool = False) -> str:
+    lines = str(text).split("\n")
+    if len(text) + width * len(lines) > MAX_TEXT:
+        raise TooLargeError(f"a text has more than {MAX_TEXT} characters")
+    space = " " * width
+    indented = [
+        line if i == 0 and not first else (space + line if line else line) for i, line in enumerate(lines)
+    ]
+    return "\n".join(indented)
 
 
 def _sum(values: Any) -> Any:

@@ -10,6 +10,7 @@ from sparsim.files.yaml_reading import YamlMap
 _EXACT = (
     "architecture", "problem", "mapper", "variables", "mapspace", "sparse_optimizations", "ERT", "ART",
 )  # fmt: skip
+_UNREAD = ("ERT_summary", "ART_summary", "flattened_architecture")  # of Accelergy's output
 _BY_PART = ("components", "constraints", "mapping", "globals")  # a key that contains one of them is it
 _JOINED = {"nodes", "targets", "tables", "classes", "expression_custom_functions"}  # lists that are appended
 _VERSION = 0.4
@@ -25,9 +26,10 @@ class Sections:
         self.parts: dict[str, list[Node]] = {}  # the mappings of a section
         self.directives: list[Node] = []  # of mappings: lists without a mapping around them
         for file, data in files:
-            root = Node(_without_ignored(data), file, "", context)
+            root = Node(_without_ignored(data, {}), file, "", context)
             for key in root.data:
-                self._add(root, key)
+                if key not in _UNREAD:
+                    self._add(root, key)
 
     def _add(self, root: Node, key: str) -> None:
         section = section_of(key)
@@ -73,14 +75,20 @@ def section_of(key: str) -> str | None:
     return next((name for name in _BY_PART if name in plain), None)
 
 
-def _without_ignored(value: Any) -> Any:
-    """The same without keys that contain `ignore`. Mappings without any are not copied."""
-    if isinstance(value, list):
-        items = [_without_ignored(item) for item in value]
-        return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
-    if not isinstance(value, YamlMap):
+def _without_ignored(value: Any, known: dict[int, Any]) -> Any:
+    """The same without keys that contain `ignore`; `known` has what was seen, by id."""
+    if not isinstance(value, list | YamlMap):
         return value
-    kept = {key: _without_ignored(item) for key, item in value.items() if "ignore" not in key}
+    if id(value) not in known:
+        known[id(value)] = _copied(value, known)
+    return known[id(value)]
+
+
+def _copied(value: list[Any] | YamlMap, known: dict[int, Any]) -> Any:
+    if isinstance(value, list):
+        items = [_without_ignored(item, known) for item in value]
+        return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
+    kept = {key: _without_ignored(item, known) for key, item in value.items() if "ignore" not in key}
     if len(kept) == len(value) and all(kept[key] is value[key] for key in kept):
         return value
     result = YamlMap()

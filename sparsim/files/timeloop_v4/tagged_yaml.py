@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from sparsim.errors import FormatError
-from sparsim.files.yaml_reading import Builder, YamlMap, parse_yaml, plain_scalar
+from sparsim.files.yaml_reading import Builder, Extent, YamlMap, parse_yaml, plain_scalar
 
 _NO_MERGE = "!nomerge"
 _UNQUOTED = "!unquoted"  # text in quotes that counts as if it had none, for objects that templates include
@@ -30,11 +30,11 @@ class _TaggedBuilder(Builder):
         self.whole: dict[int, Any] = {}  # values marked !nomerge by id; they stay alive, so ids are theirs
         self.copied = 0
 
-    def value(self, event: Any, depth: int) -> tuple[Any, int]:
-        value, size = super().value(event, depth)
+    def value(self, event: Any, depth: int) -> tuple[Any, Extent]:
+        value, extent = super().value(event, depth)
         if getattr(event, "tag", None) == _NO_MERGE:
             self.whole[id(value)] = value
-        return value, size
+        return value, extent
 
     def scalar(self, event: Any) -> Any:
         if event.tag and event.tag.startswith("!include"):
@@ -46,11 +46,11 @@ class _TaggedBuilder(Builder):
             return self.text(event)
         return super().scalar(event)
 
-    def mapping(self, start: Any, depth: int) -> tuple[YamlMap, int]:
-        result, size = super().mapping(start, depth)
+    def mapping(self, start: Any, depth: int) -> tuple[YamlMap, Extent]:
+        result, extent = super().mapping(start, depth)
         if start.tag and start.tag.startswith("!") and start.tag != _NO_MERGE:
             result.tag = start.tag
-        return result, size
+        return result, extent
 
     def merge(self, into: YamlMap, key: str, sources: list[YamlMap], event: Any) -> None:
         if key == "<<":

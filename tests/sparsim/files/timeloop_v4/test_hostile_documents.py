@@ -124,6 +124,9 @@ TEMPLATES = {
     "doubled by replacing": "{% set n = namespace(x='ab') %}{% for i in range(60) %}"
     "{% set n.x = n.x|replace('a', n.x) %}{% endfor %}",
     "long look-up": "{% set b = range(40000)|list %}{% for i in b %}{% if -1 in b %}{% endif %}{% endfor %}",
+    "long views of a mapping": "{% set d = {"
+    + ", ".join(f"{i}: 0" for i in range(2000))
+    + "} %}{% for i in range(9999) %}{% for k in d.items() if k < 0 %}{% endfor %}{% endfor %}",
     "sorted often": "{% set b = range(40000)|list %}{% for i in b %}{{ b|sort|length }}{% endfor %}",
     "sliced often": "{% set b = range(40000)|list %}{% for i in b %}{% set c = b[1:] %}{% endfor %}",
     "deep parentheses": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
@@ -162,6 +165,8 @@ YAML = {
     "aliases of aliases": doubled("[*, *]", "[1, 2]", 60),
     "doubled by the deep merge": doubled("{<<<: [*, *]}", "{x: [1, 2]}", 60),
     "deep merges of deep maps": doubled("{<<<: [*, *], y: {z: *}}", "{x: {v: [1]}}", 60),
+    "deep by aliases": doubled("[*]", "[1]", 5000),
+    "deep by aliases in mappings": doubled("{x: *}", "{x: 1}", 5000),
     "merge of a text": "a: {<<: text}\n",
     "deep merge of a list": "a: {<<<: [1]}\n",
     "nested too deep": "a: " + "[" * 5000 + "]" * 5000 + "\n",
