@@ -8,6 +8,7 @@ from sparsim.cli.input_files import (
     layer_option,
     masks_option,
     settings_option,
+    trust_option,
 )
 from sparsim.cli.model_command import evaluate_files
 from sparsim.report.console import results
@@ -19,15 +20,17 @@ from sparsim.report.console import results
 @masks_option
 @layer_option
 @settings_option
+@trust_option
 def explain(
     files: tuple[str, ...],
     accounting: str | None,
     masks: tuple[str, ...],
     layer: str | None,
     settings: tuple[str, ...],
+    trust: bool,
 ) -> None:
     """Show where the energy and the cycles of a mapping come from."""
-    evaluation = evaluate_files(files, accounting, masks, layer, settings)
+    evaluation = evaluate_files(files, accounting, masks, layer, settings, trust)
 
     from sparsim.report.explain import explanation
 

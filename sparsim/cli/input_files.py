@@ -42,36 +42,48 @@ settings_option = click.option(
     metavar="NAME=VALUE",
     help="A value for the Jinja templates among Timeloop's documents.",
 )
+trust_option = click.option(
+    "--trust",
+    is_flag=True,
+    help="Run the Python files that Timeloop's documents name as functions for their expressions.",
+)
 layer_option = click.option("--layer", metavar="NAME", help="The layer to take where the FILEs hold several.")
 
 
-def read_model(paths: tuple[str, ...], settings: tuple[str, ...] = ()) -> Documents:
-    """Timeloop's documents or our own. `settings` are those of --set.
+def read_model(paths: tuple[str, ...], settings: tuple[str, ...] = (), trust: bool = False) -> Documents:
+    """Timeloop's documents or our own. `settings` are those of --set, `trust` is --trust.
 
     Beside Timeloop's there may be a mapping of ours, which can say what theirs cannot.
     """
     from sparsim.files import sparsim_yaml
-    from sparsim.files.timeloop_files import documents_of
+    from sparsim.files.timeloop_files import documents_of, is_version4
 
     files, is_native = _load(paths, settings, with_mapping=True)
     if is_native:
         return sparsim_yaml.documents_from(files)
     ours = [(path, data) for path, data in files if _is_mapping(data)]
-    documents = documents_of([(path, data) for path, data in files if not _is_mapping(data)])
+    others = [(path, data) for path, data in files if not _is_mapping(data)]
+    if ours and any("mapping" in data for _, data in others):
+        raise SpecError("two mappings are given, Timeloop's and one of ours", path=", ".join(paths))
+    # the constraints of version 0.4 are the mapping where there is no other
+    documents = documents_of(others, for_search=bool(ours) and is_version4(others), trust=trust)
     if not ours:
         return documents
-    if documents.mapping is not None:
-        raise SpecError("two mappings are given, Timeloop's and one of ours", path=", ".join(paths))
     return replace(documents, mapping=sparsim_yaml.documents_from(ours, keep_names=True).mapping)
 
 
-def read_search(paths: tuple[str, ...], layer: str | None, settings: tuple[str, ...] = ()) -> Documents:
+def read_search(
+    paths: tuple[str, ...], layer: str | None, settings: tuple[str, ...] = (), trust: bool = False
+) -> Documents:
     """The same for a search, which takes all layers if none is named. Prints the documents' warnings."""
     from sparsim.files import sparsim_yaml
     from sparsim.files.timeloop_files import documents_of
 
     files, is_native = _load(paths, settings)
-    documents = sparsim_yaml.documents_from(files) if is_native else documents_of(files, for_search=True)
+    if is_native:
+        documents = sparsim_yaml.documents_from(files)
+    else:
+        documents = documents_of(files, for_search=True, trust=trust)
     _ = documents.accelerator  # refuses what is missing or wrong before the layers are looked at
     print_warnings(documents.warnings)
     if layer is not None:

@@ -18,6 +18,7 @@ from sparsim.cli.input_files import (
     print_warnings,
     read_search,
     settings_option,
+    trust_option,
 )
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
 from sparsim.fileio.json_and_csv import write_csv, write_json
@@ -61,6 +62,7 @@ _at_least_1 = click.IntRange(min=1)
 @accounting_option
 @layer_option
 @settings_option
+@trust_option
 @click.option(
     "--cache", "cache_folder", metavar="DIR", help="Folder of earlier results.  [default: ~/.cache/sparsim]"
 )
@@ -71,6 +73,7 @@ def mapper(
     objective: str | None,
     layer: str | None,
     settings: tuple[str, ...],
+    trust: bool,
     cache_folder: str | None,
     no_cache: bool,
     threads: int | None,
@@ -85,7 +88,7 @@ def mapper(
     DIR/LAYER/..., and DIR/sparsim.layers.csv. Ctrl-C ends the search with the best so far. The exit code is 1
     if there is no valid mapping.
     """
-    documents = read_search(files, layer, settings).accounted(options["accounting"])
+    documents = read_search(files, layer, settings, trust).accounted(options["accounting"])
     inputs = _with_policies(documents, padded, imperfect)
     options["accounting"] = inputs.accounting
     options["objective"] = _objective(objective, inputs)

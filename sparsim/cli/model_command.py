@@ -15,6 +15,7 @@ from sparsim.cli.input_files import (
     print_warnings,
     read_model,
     settings_option,
+    trust_option,
     with_masks,
 )
 from sparsim.errors import SpecError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @masks_option
 @layer_option
 @settings_option
+@trust_option
 def model(
     files: tuple[str, ...],
     out: str,
@@ -41,13 +43,14 @@ def model(
     masks: tuple[str, ...],
     layer: str | None,
     settings: tuple[str, ...],
+    trust: bool,
 ) -> None:
     """Evaluate one mapping, as timeloop-model does.
 
     The FILEs, Timeloop's documents or our own, describe accelerator, layer and mapping, in any order. Writes
     DIR/sparsim.stats.txt, in Timeloop's layout, and DIR/sparsim.result.json.
     """
-    evaluation = evaluate_files(files, accounting, masks, layer, settings)
+    evaluation = evaluate_files(files, accounting, masks, layer, settings, trust)
 
     from sparsim.files.timeloop.stats_writer import wrapped_counts, write_stats
 
@@ -67,9 +70,10 @@ def evaluate_files(
     masks: tuple[str, ...],
     layer_name: str | None,
     settings: tuple[str, ...],
+    trust: bool,
 ) -> Evaluation:
     """The evaluation of the mapping that the files hold."""
-    documents = read_model(files, settings).accounted(accounting)  # type: ignore[arg-type]
+    documents = read_model(files, settings, trust).accounted(accounting)  # type: ignore[arg-type]
     print_warnings(documents.warnings)
     layer = with_masks(documents.layer(layer_name), masks)
     if documents.mapping is None:

@@ -9,7 +9,7 @@ from sparsim.fileio.reading import read_text
 from sparsim.files.documents import Documents
 from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.timeloop_v4.tagged_yaml import extract, parse_tagged
-from sparsim.files.timeloop_v4.version3_documents import has_nodes, to_version3
+from sparsim.files.timeloop_v4.version3_documents import RENDERED, has_nodes, to_version3
 from sparsim.files.yaml_reading import YamlMap
 
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
@@ -32,26 +32,35 @@ def load_files(
 
         renderer = Templates(names, template_data or {}, extract)
         for name in templates:
-            texts[name], shown[name] = renderer.render(name, texts[name]), f"{name} (rendered)"
+            texts[name], shown[name] = renderer.render(name, texts[name]), name + RENDERED
     return [(shown[name], parse_tagged(texts[name], shown[name])) for name in names]
 
 
 def documents_of(
-    files: list[tuple[str, YamlMap]], *, for_search: bool = False, needs_problem: bool = True
+    files: list[tuple[str, YamlMap]],
+    *,
+    for_search: bool = False,
+    needs_problem: bool = True,
+    trust: bool = False,
 ) -> Documents:
     """The records of files that are loaded. Raises SpecError for what is wrong or missing.
 
     `for_search`: also the constraints, as a mapspace, and the mapper's options, in place of the mapping.
-    Without `needs_problem` an accelerator may stand alone.
+    Without `needs_problem` an accelerator may stand alone. `trust`: run Python files that documents name.
     """
-    if not any(has_nodes(data) for _, data in files):
+    if not is_version4(files):
         return documents_from(files, for_search=for_search, needs_problem=needs_problem)
-    version3, warnings = to_version3(files, for_search)
+    version3, warnings = to_version3(files, for_search=for_search, trust=trust)
     documents = documents_from(version3, for_search=for_search, needs_problem=needs_problem)
     where = ", ".join(name for name, _ in files)
     warnings += [warning for warning in documents.warnings if warning not in warnings]
     documents = replace(documents, where=where, warnings=tuple(dict.fromkeys(warnings)))
     return documents.accounted("timeloop-4")
+
+
+def is_version4(files: list[tuple[str, YamlMap]]) -> bool:
+    """Whether files hold an architecture in the form of version 0.4, a list of nodes."""
+    return any(has_nodes(data) for _, data in files)
 
 
 def read_documents(
@@ -60,6 +69,7 @@ def read_documents(
     for_search: bool = False,
     needs_problem: bool = True,
     template_data: Mapping[str, Any] | None = None,
+    trust: bool = False,
 ) -> Documents:
     """Read files whose top-level keys together describe one evaluation or one search, in any order.
 
@@ -72,6 +82,8 @@ def read_documents(
         Whether a problem must be there. Without one only the accelerator is read.
     template_data : mapping, optional
         Values by name for Jinja templates.
+    trust : bool
+        Whether to run the Python files that documents name, whose functions expressions may use.
 
     Raises
     ------
@@ -81,4 +93,4 @@ def read_documents(
         For contents that are wrong.
     """
     files = load_files(paths, template_data)
-    return documents_of(files, for_search=for_search, needs_problem=needs_problem)
+    return documents_of(files, for_search=for_search, needs_problem=needs_problem, trust=trust)

@@ -88,6 +88,8 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
 
     def _pay(self, value: Any) -> Any:
         """`value`, whose items are steps."""
+        if isinstance(value, jinja2.Undefined):  # whose length is an error
+            return value
         if isinstance(value, str):
             self.steps.take(1 + len(value) // 1000)
         elif isinstance(value, list | tuple | dict | range):
@@ -137,6 +139,9 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805
         __self.steps.take()
+        for argument in (*args, *kwargs.values()):
+            if isinstance(argument, jinja2.Undefined):
+                str(argument)  # raises the error that names it
         return __self._pay(super().call(__context, __obj, *args, **kwargs))
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:

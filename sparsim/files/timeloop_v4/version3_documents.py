@@ -4,11 +4,14 @@ The steps are those of Timeloop's front end: sections, variables, the problem, n
 constraints and sparse options, macros, parallel branches, permutations, and the flat list of levels.
 """
 
+import runpy
 from collections import ChainMap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from sparsim.errors import near
+from sparsim.errors import SpecError, near
+from sparsim.fileio.reading import reading
 from sparsim.files.timeloop.document_node import Context, Node
 from sparsim.files.timeloop.read_problem import read_problem
 from sparsim.files.timeloop_v4.constraint_macros import attach_dataspaces, expand
@@ -30,6 +33,7 @@ _TEXT_OPTIONS = ("algorithm", "out_prefix", "version")
 _SPARSE_PARTS = ("representation_format", "action_optimization", "compute_optimization")
 
 Files = list[tuple[str, YamlMap]]
+RENDERED = " (rendered)"  # after the name of a file whose text a template made
 
 
 def has_nodes(data: YamlMap) -> bool:
@@ -38,25 +42,30 @@ def has_nodes(data: YamlMap) -> bool:
     return isinstance(architecture, YamlMap) and "nodes" in architecture
 
 
-def to_version3(files: Sequence[tuple[str, YamlMap]], for_search: bool) -> tuple[Files, list[str]]:
+def to_version3(
+    files: Sequence[tuple[str, YamlMap]], *, for_search: bool, trust: bool
+) -> tuple[Files, list[str]]:
     """The documents in the form of version 0.3, and warnings.
 
-    `for_search`: the directives become constraints; else they become a mapping. Raises SpecError.
+    `for_search`: the directives become constraints; else they become a mapping. `trust`: run the Python files
+    that documents name, whose functions expressions may use. Raises SpecError.
     """
     context = Context(variables={}, warnings=[])
-    return _Translation(Sections(files, context)).documents(for_search), context.warnings
+    return _Translation(Sections(files, context), trust).documents(for_search), context.warnings
 
 
 class _Translation:
-    def __init__(self, sections: Sections) -> None:
-        self.sections, self.values = sections, Values()
+    def __init__(self, sections: Sections, trust: bool) -> None:
+        self.sections, self.values, self.trust = sections, Values(), trust
+        # a mapping that Timeloop or a search wrote, for the levels of the flat architecture
+        self.flat_mapping = sections.directives if any(map(_is_flat, sections.directives)) else []
         self.architecture: dict[str, Any] = {}
         self.nodes: dict[str, Any] = {}
         self.spec: dict[str, Any] = {"architecture": SpecObject(self.architecture)}
         self.scope: Scope = ChainMap({"spec": SpecObject(self.spec)})
 
     def documents(self, for_search: bool) -> Files:
-        self._refuse_functions()
+        self._globals()
         self._variables()
         problem, layer = self._problem()
         flat, sparse = self._architecture(layer)
@@ -69,17 +78,27 @@ class _Translation:
             found.append(problem)
             key = "architecture_constraints" if for_search else "mapping"
             found.append((root.file, mapping_of({key: flat.directives})))
+            if self.flat_mapping and not for_search:
+                node = self.flat_mapping[0]
+                found[-1] = (node.file, mapping_of({key: [one.data for one in self.flat_mapping]}))
         if sparse:
             found.append((root.file, mapping_of({"sparse_optimizations": mapping_of({"targets": sparse})})))
         return found + self._others()
 
-    def _refuse_functions(self) -> None:
+    def _globals(self) -> None:
         settings = self.sections.one("globals")
         if settings is None:
             return
-        if settings.get("expression_custom_functions"):
-            hint = "Python files in documents could do anything"
-            raise settings.error("custom functions are not supported", "expression_custom_functions", hint)
+        names = settings.names("expression_custom_functions")
+        if names and not self.trust:
+            hint = "--trust runs the Python files that documents name"
+            raise settings.error("custom functions are not allowed", "expression_custom_functions", hint)
+        for name in names:
+            path = Path(settings.file.removesuffix(RENDERED)).parent / name
+            with reading(path, "a Python file", SpecError):
+                found = runpy.run_path(str(path))
+            functions = {key: value for key, value in found.items() if callable(value) and key[0] != "_"}
+            self.values.evaluator.functions |= functions
         variables = settings.get("environment_variables")
         for name in variables if isinstance(variables, YamlMap) else ():
             if name.startswith("TIMELOOP_") and name not in _SWITCHES:
@@ -183,7 +202,7 @@ class _Translation:
             for key in part.data:
                 if key not in ("version", "targets"):
                     raise part.error(f"unknown key '{key}'", key, near(key, ("version", "targets")))
-        for node in [*listed, *self.sections.directives]:
+        for node in [*listed, *(() if self.flat_mapping else self.sections.directives)]:
             leaf = self._target(node, leaves)
             kind = node.required(node.text("type"), "type")
             if kind == "max_overbooked_proportion":
@@ -256,6 +275,13 @@ class _Translation:
             for key, value in node.data.items() if value is not None
         }  # fmt: skip
         return mapping_of({**_MAPPER_DEFAULTS, **values}, node.data)
+
+
+def _is_flat(directive: Node) -> bool:
+    """Whether a directive of a mapping is one of version 0.3."""
+    target = directive.get("target")
+    of_fanout = isinstance(target, str) and target.startswith("inter_") and target.endswith("_spatial")
+    return of_fanout or directive.get("type") in ("bypass", "datatype")
 
 
 def _joined(a: Any, b: Any) -> Any:

@@ -265,3 +265,13 @@ def test_an_accelerator_may_stand_without_a_problem(tmp_path):
 def test_nodes_that_make_no_architecture(read, nodes):
     with pytest.raises(SpecError):
         read(nodes)
+
+
+def test_functions_of_files_are_run_only_when_they_are_trusted(read):
+    nodes, more = buffer("size: double(BITS)"), "globals: {expression_custom_functions: [f.py]}\n"
+    files = {"f.py": "def double(x):\n    return 2 * x\n"}
+    with pytest.raises(SpecError, match="--trust"):
+        read(nodes, more, files=files)
+    assert len(read(nodes, more, files=files, trust=True).architecture.storage) == 2
+    with pytest.raises(SpecError, match=r"f\.py"):
+        read(nodes, more, files={"f.py": "def"}, trust=True)

@@ -73,6 +73,18 @@ def test_containers_without_effect_are_named():
     assert sum("of a container has no effect" in warning for warning in warnings) == 2
 
 
+def test_mapping_of_the_flat_levels(tmp_path):
+    """As Timeloop writes it to map.yaml; the constraints of the nodes are no part of it then."""
+    old = (EXAMPLES / "03" / "v3.yaml").read_text()
+    mapping = old[old.index("mapping:") : old.index("problem:")]
+    source = (EXAMPLES / "03" / "v4.yaml").read_text().partition("mapping:")[0]
+    (tmp_path / "v4.yaml").write_text(source)
+    (tmp_path / "map.yaml").write_text(mapping)
+    files = [tmp_path / "v4.yaml", tmp_path / "map.yaml", EXAMPLES / "03" / "problem-v4.yaml"]
+    assert read_documents(files).mapping == version3("03").mapping
+    assert read_documents(files, for_search=True).mapping is None
+
+
 DIALECT = ("Utilization", "Tile density distribution")  # 4.x prints other words for the same
 
 
