@@ -94,7 +94,7 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
             self.steps.take(1 + len(value) // 1000)
         elif isinstance(value, list | tuple | dict | range):
             self.steps.take(1 + size(value))
-        elif isinstance(value, Sized):
+        elif isinstance(value, Sized) and not isinstance(value, jinja2.Undefined):
             self.steps.take(1 + len(value))
         elif isinstance(value, Iterator):
             return self.steps.counted(value)

@@ -6,7 +6,7 @@ import pytest
 
 from sparsim.errors import SpecError
 from sparsim.files.sparsim_yaml import load_accelerator
-from sparsim.files.timeloop_files import read_documents
+from sparsim.files.timeloop_files import load_files, read_documents
 from sparsim.files.timeloop_v4.expression_functions import SpecObject
 from sparsim.files.timeloop_v4.safe_expressions import Evaluator
 from sparsim.files.timeloop_v4.tagged_yaml import flow_text, number_of, parse_tagged
@@ -234,6 +234,14 @@ def test_templates_include_files_below_their_folders(read, tmp_path):
     documents = read_documents([tmp_path / "v4.yaml"], for_search=True, template_data={"depth": 32})
     assert documents.architecture.storage[1].size_words == 32
     assert constraint(documents, "one").temporal.factors == {"M": 2, "K": 2}
+
+
+def test_names_that_nobody_gave_have_defaults_in_templates(tmp_path):
+    (tmp_path / "v4.yaml").write_text(
+        "{% set bits = bits | default(8) %}a: {{ bits }}\nb: {{ 1 if c is defined else d | default(2) }}\n"
+    )
+    (_, data), *_ = load_files([tmp_path / "v4.yaml"])
+    assert data == {"a": 8, "b": 2}
 
 
 def test_keys_of_several_files_are_combined(tmp_path):
