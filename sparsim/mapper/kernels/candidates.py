@@ -19,7 +19,6 @@ from sparsim.mapper.kernels.lower_bounds import (
 from sparsim.model.arrays import KEEP
 from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.jit import entry, kernel
-from sparsim.model.kernels.pack_pointers import by_pointer
 
 
 @kernel
@@ -145,15 +144,36 @@ def assemble_candidates(
 ):
     """Entry: rows of `mapping` from `candidate` (n, R + 1) and numbers `draw` (n, T, 2) of any size, which
     become order and split numbers (model 17.3); reason[i]: PASSED, or why the row is rejected."""
-    a, y, d, p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
-    b, sp, w, m = by_pointer(bound), by_pointer(space), by_pointer(work), by_pointer(mapping)
     n_dims = candidate.shape[1] - 1
     for i in range(candidate.shape[0]):
         for r in range(n_dims):
-            take_factors(sp, candidate[i], r, m.factor[i])
-        count_choices(sp, m.factor[i], w.real, w.choices)
+            take_factors(space, candidate[i], r, mapping.factor[i])
+        count_choices(space, mapping.factor[i], work.real, work.choices)
         for t in range(draw.shape[1]):
             for j in range(2):
-                draw[i, t, j] %= w.choices[t, j]
-        _assemble(a, sp, candidate[i], draw[i], w.real, m.factor[i], m.order[i], m.split[i], m.flags[i])
-        reason[i] = _verdict(a, y, d, p, b, sp, w, m, i, sp.keep[candidate[i, n_dims]], objective, limit)
+                draw[i, t, j] %= work.choices[t, j]
+        _assemble(
+            arch,
+            space,
+            candidate[i],
+            draw[i],
+            work.real,
+            mapping.factor[i],
+            mapping.order[i],
+            mapping.split[i],
+            mapping.flags[i],
+        )
+        reason[i] = _verdict(
+            arch,
+            layer,
+            density,
+            policy,
+            bound,
+            space,
+            work,
+            mapping,
+            i,
+            space.keep[candidate[i, n_dims]],
+            objective,
+            limit,
+        )

@@ -22,7 +22,6 @@ from sparsim.model.arrays import MIN_WORDS, SIZE
 from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.jit import entry, kernel
 from sparsim.model.kernels.loop_nest import box_words
-from sparsim.model.kernels.pack_pointers import by_pointer
 
 FAN_OUT, CAPACITY, LOWER_BOUND = 0, 1, 2  # reasons of a rejection; the first also for too few instances
 PASSED = -1
@@ -259,44 +258,42 @@ def enumerate_candidates(
     least bound that was rejected at its end. Stops after `steps` decisions or when `out` is full. Returns
     (number, whether all is done).
     """
-    a, y, d, p = by_pointer(arch), by_pointer(layer), by_pointer(density), by_pointer(policy)
-    b, sp, w = by_pointer(bound), by_pointer(space), by_pointer(work)
-    n_dims, last = sp.rows_at.shape[0], sp.decision.shape[0]
+    n_dims, last = space.rows_at.shape[0], space.decision.shape[0]
     n, r = 0, index[last + 1]
     if r < 0:
         r = last - 1
-        for t in range(w.used.shape[1]):
-            fill(w.used[last, t], 1)
-        if not _begin_block(a, sp, w, index, cut):
+        for t in range(work.used.shape[1]):
+            fill(work.used[last, t], 1)
+        if not _begin_block(arch, space, work, index, cut):
             return n, True
     while steps > 0 and n < out.shape[0]:
         steps -= 1
-        reason = _decide(a, y, d, p, b, sp, w, objective, limit, index, r)
+        reason = _decide(arch, layer, density, policy, bound, space, work, objective, limit, index, r)
         if reason == PASSED and r > 0:
             r -= 1
             continue
         if reason != PASSED:
-            rejected[reason] += _completions(sp, index, min(r, cut))
+            rejected[reason] += _completions(space, index, min(r, cut))
             if reason == LOWER_BOUND:
-                rejected[NEAREST] = min(rejected[NEAREST], value_of(objective[0], w.out[0], w.out[1]))
+                rejected[NEAREST] = min(rejected[NEAREST], value_of(objective[0], work.out[0], work.out[1]))
         else:
             for dim in range(n_dims):
-                out[n, dim] = _row_of(sp, index, dim)
-            out[n, n_dims] = index[sp.n_rows[0]]
-            values[n, 0], values[n, 1] = w.out[0], w.out[1]
+                out[n, dim] = _row_of(space, index, dim)
+            out[n, n_dims] = index[space.n_rows[0]]
+            values[n, 0], values[n, 1] = work.out[0], work.out[1]
             n += 1
         while r < cut:
             index[r] += 1
-            if index[r] < _options(sp, index, r):
+            if index[r] < _options(space, index, r):
                 break
             index[r] = 0
-            if sp.decision[r, KIND] == ROWS:
-                _forget_rows(a, w, sp.decision[r, DIM])
+            if space.decision[r, KIND] == ROWS:
+                _forget_rows(arch, work, space.decision[r, DIM])
             r += 1
         if r >= cut:
             index[last] += stride
             r = last - 1
-            if not _begin_block(a, sp, w, index, cut):
+            if not _begin_block(arch, space, work, index, cut):
                 return n, True
     index[last + 1] = r
     return n, False

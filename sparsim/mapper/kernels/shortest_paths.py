@@ -24,7 +24,6 @@ from sparsim.mapper.kernels.tile_chains import (
 from sparsim.model.arrays import CHILD
 from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.jit import entry, kernel
-from sparsim.model.kernels.pack_pointers import by_pointer
 from sparsim.model.kernels.tile_densities import most_nonzeros
 
 START = -1  # no loop before this one in its level
@@ -35,9 +34,8 @@ STORED, CHANCE, MOST = 0, 1, 2
 def tile_shares(layer, density, size, out):
     """Entry: out (D, n, 3) := least stored share, least chance not to be dropped, and most words stored of
     tiles of size (D, n) words."""
-    y, d = by_pointer(layer), by_pointer(density)
     for v in range(size.shape[0]):
-        kind, nonzero, total = d.kind[v], d.density[v], y.words[v]
+        kind, nonzero, total = density.kind[v], density.density[v], layer.words[v]
         for i in range(size.shape[1]):
             points = size[v, i]
             out[v, i, STORED], out[v, i, CHANCE] = stored_share(kind, nonzero, total, points)
@@ -217,19 +215,18 @@ def least_costs(layer, chain, work, keep, spread, scale, base, limit, out, path,
     `limit`, else `limit`, np.inf if nothing fits. Where `path` (S, codes, states) has room, `loops` := those
     of the last path (`_follow`), and their number is returned.
     """
-    y, c, w = by_pointer(layer), by_pointer(chain), by_pointer(work)
     found = 0
     for i in range(spread.shape[0]):
-        spread_out(y, c, spread[i], w)
-        n_states = extents(c, w)
-        n, codes = deliveries(y, c, keep, w)
-        out[i, 0] = (base + fill_floors(y, c, w, n)) * scale[i]
+        spread_out(layer, chain, spread[i], work)
+        n_states = extents(chain, work)
+        n, codes = deliveries(layer, chain, keep, work)
+        out[i, 0] = (base + fill_floors(layer, chain, work, n)) * scale[i]
         out[i, 1] = limit
         if out[i, 0] >= limit:
             continue
-        _forget(w, n, n_states, path)
-        least, code = _shortest(y, c, keep, w, n, codes, n_states, base, limit / scale[i], path)
+        _forget(work, n, n_states, path)
+        least, code = _shortest(layer, chain, keep, work, n, codes, n_states, base, limit / scale[i], path)
         out[i, 1] = least * scale[i]
         if path.shape[0] > 0 and out[i, 1] < limit:
-            found = _follow(w, code, n_states, path, loops)
+            found = _follow(work, code, n_states, path, loops)
     return found

@@ -28,7 +28,7 @@ UNKNOWN = -1.0
 @kernel
 def spread_out(layer, chain, spread, w):
     """Constants of the spatial factors (S, R): extents below, instances, groups, partitions."""
-    n_levels, n_dims = spread.shape
+    n_levels, n_dims = spread.shape[0], spread.shape[1]
     for s in range(n_levels):
         fill(w.below[s], 1)
     w.instances[n_levels - 1] = 1

@@ -18,7 +18,7 @@ from sparsim.model.kernels.jit import entry, kernel
 from sparsim.model.kernels.leader_tiles import find_leaders
 from sparsim.model.kernels.loop_nest import build_nest, check_instances
 from sparsim.model.kernels.network_energy import network_energy
-from sparsim.model.kernels.pack_pointers import by_pointer, row_by_pointer
+from sparsim.model.kernels.pack_pointers import row_of
 from sparsim.model.kernels.spatial_skipping import spatial_skipping
 from sparsim.model.kernels.tile_formats import tile_statistics
 
@@ -122,24 +122,20 @@ def run(
     which row i is used with STACKED, else row 0. out[i] := (pJ, cycles, status, and as far as there are
     columns pJ of every hardware level). `networks`: whether to count hops and energies of networks.
     """
-    a, p, t, m, s, c = (
-        by_pointer(arch), by_pointer(policy), by_pointer(table), by_pointer(mapping), by_pointer(sparse),
-        by_pointer(cost),
-    )  # fmt: skip
     row = first if mode & STACKED else 0
-    y, d, n = row_by_pointer(layers, row), row_by_pointer(densities, row), row_by_pointer(nests, row)
+    y, d, n = row_of(layers, row), row_of(densities, row), row_of(nests, row)
     for i in range(first, last):
         if mode & STACKED and i > first:
-            y, d, n = row_by_pointer(layers, i), row_by_pointer(densities, i), row_by_pointer(nests, i)
+            y, d, n = row_of(layers, i), row_of(densities, i), row_of(nests, i)
         status = k.OK
         if mode & ANALYSE:
-            status = _analyse(a, y, p, m, i, accounting, networks, n)
+            status = _analyse(arch, y, policy, mapping, i, accounting, networks, n)
         if status == k.OK and mode & FINISH:
-            status = apply_densities(a, y, d, p, t, n, s)
-            if status == k.OK and not t.probe[0]:
-                status = add_cost(a, y, p, networks, n, s, c)
+            status = apply_densities(arch, y, d, policy, table, n, sparse)
+            if status == k.OK and not table.probe[0]:
+                status = add_cost(arch, y, policy, networks, n, sparse, cost)
             if status == k.OK:
-                out[i, 0], out[i, 1] = c.total[0], c.total[1]
+                out[i, 0], out[i, 1] = cost.total[0], cost.total[1]
                 for h in range(out.shape[1] - 3):
-                    out[i, 3 + h] = c.level_pj[h]
+                    out[i, 3 + h] = cost.level_pj[h]
         out[i, 2] = status

@@ -15,7 +15,7 @@ def check_capacity(arch, policy, nest, sparse):
     """Whether every level holds its tiles and has the instances that the mapping uses (model 12.4, 13.2)."""
     kept, capacity, form, limit = nest.kept, sparse.capacity, policy.format, arch.limit
     space, avg, mesh = sparse.space, sparse.avg, arch.mesh
-    n_levels, n_data = kept.shape
+    n_levels, n_data = kept.shape[0], kept.shape[1]
     for s in range(n_levels):
         if limit[s, k.SIZE] < 0.0:
             continue
@@ -120,7 +120,7 @@ def level_costs(arch, layer, policy, nest, sparse, cost):
     """Energy of every storage level and of the computes; words moved (model 14.1, 14.2)."""
     kept, space, avg, coded = nest.kept, sparse.space, sparse.avg, sparse.coded
     energies, clusters_of, level_pj, price = cost.energy, cost.clusters, cost.level_pj, arch.energy
-    n_levels, n_data = kept.shape
+    n_levels, n_data = kept.shape[0], kept.shape[1]
     active = policy.switch[k.ACTIVE] == 1
     level_pj[0] = 0.0
     for o in (k.RANDOM, k.SKIPPED, k.GATED):  # the order of the reference, as everywhere here
@@ -164,7 +164,7 @@ def level_cycles(arch, nest, sparse, cost):
     A level's demand is that of its tensors' words per instance, on average over the utilised ones.
     """
     kept, space, avg, words, limit = nest.kept, sparse.space, sparse.avg, cost.words, arch.limit
-    n_levels, n_data = kept.shape
+    n_levels, n_data = kept.shape[0], kept.shape[1]
     busy = float(sparse.compute[k.RANDOM] + sparse.compute[k.GATED])
     ops, steps = nest.ops[k.OPS], nest.ops[k.STEPS]
     if ops < steps * nest.ops[k.UNITS]:  # cut short: units that are done wait for the fullest

@@ -9,6 +9,7 @@ from numba import config, njit
 
 from sparsim.cache import PACKAGE, sources_digest
 from sparsim.model.kernel_cache import KernelCache
+from sparsim.model.kernels import pack_pointers  # noqa: F401 - teaches numba what packs are
 from sparsim.model.kernels.pipeline import EntryCompiler, PartCompiler
 
 # Numba alone would look at the file of a function only, and keep stale code of the kernels it calls

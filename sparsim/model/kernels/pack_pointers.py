@@ -1,35 +1,36 @@
 """Packs by pointer: what keeps compile times low.
 
 A NamedTuple of thirty arrays costs every function that takes it some 300 machine values; a pointer to the
-same arrays costs nothing. Entries take NamedTuples and hand pointers inward; without compilation
-(NUMBA_DISABLE_JIT) `by_pointer` is the identity. What is pointed at lies in the frame of the function that
-makes the pointer, which therefore has to be an entry.
+same arrays costs nothing. So packs are pointers as soon as Python hands them to an entry, with plain arrays.
+What is pointed at lies in the frame of the function that makes the pointer, which therefore has to be an
+entry.
 """
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
-from numba.core.typing import signature
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
+    NativeValue,
     infer_getattr,
     lower_builtin,
     lower_getattr_generic,
     models,
     register_model,
     type_callable,
+    typeof_impl,
+    unbox,
 )
-from numba.np.arrayobj import getitem_arraynd_intp
+
+from sparsim.model import arrays
+from sparsim.model.kernels.plain_arrays import PlainArray, place, plain, plain_from_numpy
+
+PACKS = [one for one in vars(arrays).values() if isinstance(one, type) and issubclass(one, tuple)]
 
 
-def by_pointer(pack):
-    """The pack, for kernels to pass on. Same fields, same arrays."""
-    return pack
-
-
-def row_by_pointer(pack, i):
-    """Row i of a pack whose arrays have a leading axis, for kernels to pass on."""
+def row_of(pack, i):
+    """Row i of a pack whose arrays have a leading axis."""
     return type(pack)(*(field[i] for field in pack))
 
 
@@ -51,6 +52,36 @@ class _Model(models.PrimitiveModel):
         super().__init__(manager, kind, ir.PointerType(manager[kind.pack].get_value_type()))
 
 
+def _typeof(pack, context):
+    """The type of a pack; None, which numba refuses, if one of its arrays is not C-contiguous."""
+    fields = []
+    for field in pack:
+        kind = typeof_impl(field, context)
+        if isinstance(kind, types.Array):
+            if kind.layout != "C" or not kind.aligned:
+                return None
+            kind = PlainArray(kind.dtype, kind.ndim)
+        fields.append(kind)
+    return PackPointer(types.NamedTuple(fields, type(pack)))
+
+
+for _one in PACKS:
+    typeof_impl.register(_one)(_typeof)
+
+
+@unbox(PackPointer)
+def _unbox(kind, pack, c):
+    pointer = cgutils.alloca_once(c.builder, c.context.get_value_type(kind.pack))
+    for i, field in enumerate(kind.pack.types):
+        found = c.pyapi.tuple_getitem(pack, i)
+        if isinstance(field, PlainArray):
+            value = plain_from_numpy(c.context, c.builder, field, found)
+        else:
+            value = c.unbox(field, found).value
+        c.builder.store(value, cgutils.gep_inbounds(c.builder, pointer, 0, i))
+    return NativeValue(pointer)
+
+
 @infer_getattr
 class _Fields(AttributeTemplate):
     key = PackPointer
@@ -66,36 +97,23 @@ def _field(context, builder, kind, value, name):
     return impl_ret_borrowed(context, builder, kind.pack.types[i], field)
 
 
-@type_callable(by_pointer)
-def _type_of_pointer(context):
-    return lambda pack: PackPointer(pack)
-
-
-@lower_builtin(by_pointer, types.NamedTuple)
-def _point(context, builder, sig, arguments):
-    place = cgutils.alloca_once(builder, arguments[0].type)
-    builder.store(arguments[0], place)
-    return place
-
-
-def _row_of(array):
-    return array.copy(ndim=array.ndim - 1)
-
-
-@type_callable(row_by_pointer)
+@type_callable(row_of)
 def _type_of_row(context):
-    def kind(pack, i):
-        return PackPointer(types.NamedTuple([_row_of(array) for array in pack.types], pack.instance_class))
+    def kind(pointer, i):
+        rows = [PlainArray(one.dtype, one.ndim - 1) for one in pointer.pack.types]
+        return PackPointer(types.NamedTuple(rows, pointer.pack.instance_class))
 
     return kind
 
 
-@lower_builtin(row_by_pointer, types.NamedTuple, types.Integer)
-def _point_to_row(context, builder, sig, arguments):
-    pack, i = sig.args
-    place = cgutils.alloca_once(builder, context.get_value_type(sig.return_type.pack))
-    for n, (array, row) in enumerate(zip(pack.types, sig.return_type.pack.types, strict=True)):
-        fields = builder.extract_value(arguments[0], n), arguments[1]
-        value = getitem_arraynd_intp(context, builder, signature(row, array, i), fields)
-        builder.store(value, cgutils.gep_inbounds(builder, place, 0, n))
-    return place
+@lower_builtin(row_of, PackPointer, types.Integer)
+def _row(context, builder, sig, arguments):
+    rows = sig.return_type.pack
+    pointer = cgutils.alloca_once(builder, context.get_value_type(rows))
+    for n, (whole, row) in enumerate(zip(sig.args[0].pack.types, rows.types, strict=True)):
+        field = builder.load(cgutils.gep_inbounds(builder, arguments[0], 0, n))
+        first = place(context, builder, whole, field, sig.args[1], arguments[1])
+        lengths = [builder.extract_value(field, (1, axis)) for axis in range(1, whole.ndim)]
+        value = plain(context, builder, row, first, lengths)
+        builder.store(value, cgutils.gep_inbounds(builder, pointer, 0, n))
+    return pointer
