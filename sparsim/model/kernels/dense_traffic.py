@@ -6,9 +6,10 @@ Densities play no part here. All numbers are for the instance at spatial coordin
 import math
 
 from sparsim.model import arrays as k
+from sparsim.model.kernels.distributed_multicast import distribute
 from sparsim.model.kernels.imperfect_factors import cut_short
 from sparsim.model.kernels.jit import kernel
-from sparsim.model.kernels.temporal_walk import count_events, deliver_walk, distribute
+from sparsim.model.kernels.temporal_walk import count_events, deliver_walk
 
 
 @kernel
