@@ -35,11 +35,16 @@ UNLIMITED = -1.0
 # loop fields
 DIM, BOUND, KIND, LEVEL, STRIDE = 0, 1, 2, 3, 4
 TEMPORAL, SPATIAL_X, SPATIAL_Y = 0, 1, 2
-# ArchPack.width, .limit, .support, .wire fields
+X, Y, INSTANCES = 0, 1, 2  # of meshes, and of what spreads over them
+START, STOP = 0, 1  # of slices
+LEAST, MOST = 0, 1  # of ranges
+# ArchPack.tiling, .width, .limit, .support, .wire fields; LayerPack.term fields
+TILING_LEVEL, IS_SPATIAL = 0, 1
 WORD_BITS, BLOCK, CLUSTER, METADATA_WIDTH, METADATA_WORD = 0, 1, 2, 3, 4
 SIZE, METADATA_BITS, MIN_WORDS, READ_BW, WRITE_BW, SHARED_BW = 0, 1, 2, 3, 4, 5
 CAN_COMPRESS, CAN_DECOMPRESS, CAN_REDUCE, DISTRIBUTES = 0, 1, 2, 3
 HOP_PJ, ROUTER_PJ, INGRESS_PJ = 0, 1, 2
+TERM_DIM, TERM_SIZE, TERM_COEFFICIENT = 0, 1, 2
 # density kinds; TABULATED: the caller supplies the answers (banded, actual data)
 FIXED, HYPERGEOMETRIC, TABULATED = 0, 1, 2
 # rank kinds
@@ -62,6 +67,11 @@ STEPS, UNITS, OPS, N_REAL = (
     2,
     3,
 )  # products of temporal, of spatial, of all bounds; loops with bound > 1
+# TablePack.given, SparsePack.coded, CostPack.network_pj fields, and those of a result
+GIVEN_UNITS, GIVEN_COUNTS = 0, 1
+DECOMPRESSIONS, COMPRESSIONS = 0, 1
+TRAFFIC_PJ, LINKS_PJ = 0, 1
+PJ, CYCLES, STATUS = 0, 1, 2
 # mapping flags, one bit per dataspace
 KEEP, NO_LINK, NO_MULTICAST, NO_REUSE = 0, 1, 2, 3
 # accounting

@@ -16,7 +16,7 @@ from sparsim.mapper.kernels.lower_bounds import (
     fill_tiles,
     utilization,
 )
-from sparsim.model.arrays import KEEP
+from sparsim.model import arrays as k
 from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.jit import entry, kernel
 
@@ -37,7 +37,7 @@ def _choices(space, factor, t, real):
         if factor[t, dim] == 1:
             continue
         loops += 1
-        if space.free[t, 0] <= i < space.free[t, 1]:
+        if space.free[t, k.START] <= i < space.free[t, k.STOP]:
             real[n] = dim
             n += 1
             orders *= n
@@ -58,10 +58,10 @@ def _arrange(space, factor, t, number, split, n, real, order):
     Free dims without a loop come first, the others follow by factorial digits (model 17.3).
     """
     at = 0
-    for i in range(space.free[t, 0]):
+    for i in range(space.free[t, k.START]):
         order[at] = space.place[t, i]
         at += 1
-    for i in range(space.free[t, 0], space.free[t, 1]):
+    for i in range(space.free[t, k.START], space.free[t, k.STOP]):
         if factor[t, space.place[t, i]] == 1:
             order[at] = space.place[t, i]
             at += 1
@@ -76,7 +76,7 @@ def _arrange(space, factor, t, number, split, n, real, order):
         at += 1
         for i in range(digit, left - 1):
             real[i] = real[i + 1]
-    for i in range(space.free[t, 1], order.shape[0]):
+    for i in range(space.free[t, k.STOP], order.shape[0]):
         order[i] = space.place[t, i]
     if space.split[t] >= 0:
         return space.split[t]
@@ -92,7 +92,7 @@ def _arrange(space, factor, t, number, split, n, real, order):
 def _fits_axes(arch, space, factor, order, split):
     """Whether every spatial level has the instances along X and along Y (model 17.6)."""
     for t in range(arch.tiling.shape[0]):
-        if arch.tiling[t, 1] == 0:
+        if arch.tiling[t, k.IS_SPATIAL] == 0:
             continue
         x, y = 1, 1
         for i in range(order.shape[1]):
@@ -100,7 +100,7 @@ def _fits_axes(arch, space, factor, order, split):
                 x *= factor[t, order[t, i]]
             else:
                 y *= factor[t, order[t, i]]
-        if x > space.fan[t, 0] or y > space.fan[t, 1]:
+        if x > space.fan[t, k.X] or y > space.fan[t, k.Y]:
             return False
     return True
 
@@ -117,7 +117,7 @@ def _assemble(arch, space, candidate, digit, real, factor, order, split, flags):
     for s in range(flags.shape[0]):
         for i in range(flags.shape[1]):
             flags[s, i] = space.flags[s, i]
-        flags[s, KEEP] = space.keep[candidate[n_dims], s]
+        flags[s, k.KEEP] = space.keep[candidate[n_dims], s]
 
 
 @kernel
@@ -153,27 +153,10 @@ def assemble_candidates(
             for j in range(2):
                 draw[i, t, j] %= work.choices[t, j]
         _assemble(
-            arch,
-            space,
-            candidate[i],
-            draw[i],
-            work.real,
-            mapping.factor[i],
-            mapping.order[i],
-            mapping.split[i],
-            mapping.flags[i],
-        )
+            arch, space, candidate[i], draw[i], work.real, mapping.factor[i], mapping.order[i],
+            mapping.split[i], mapping.flags[i],
+        )  # fmt: skip
         reason[i] = _verdict(
-            arch,
-            layer,
-            density,
-            policy,
-            bound,
-            space,
-            work,
-            mapping,
-            i,
-            space.keep[candidate[i, n_dims]],
-            objective,
-            limit,
-        )
+            arch, layer, density, policy, bound, space, work, mapping, i, space.keep[candidate[i, n_dims]],
+            objective, limit,
+        )  # fmt: skip

@@ -18,7 +18,7 @@ from sparsim.mapper.kernels.lower_bounds import (
     utilization,
     value_of,
 )
-from sparsim.model.arrays import MIN_WORDS, SIZE
+from sparsim.model import arrays as k
 from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.jit import entry, kernel
 from sparsim.model.kernels.loop_nest import box_words
@@ -74,7 +74,7 @@ def _take_spread(arch, space, w, index, dim):
     """Take over the spatial factors of a dim; those in time where they leave no choice, else ones."""
     row = space.start[dim] + _row_of(space, index, dim)
     for t in range(arch.tiling.shape[0]):
-        free = space.rows_at[dim] >= 0 and arch.tiling[t, 1] == 0
+        free = space.rows_at[dim] >= 0 and arch.tiling[t, k.IS_SPATIAL] == 0
         w.factor[t, dim] = 1 if free else space.rows[row, t]
 
 
@@ -84,15 +84,15 @@ def _fill_extents(arch, w, dim):
     extent = 1
     for t in range(arch.tiling.shape[0]):
         extent *= w.factor[t, dim]
-        if arch.tiling[t, 1] == 0:
-            w.extent[arch.tiling[t, 0], dim] = extent
+        if arch.tiling[t, k.IS_SPATIAL] == 0:
+            w.extent[arch.tiling[t, k.TILING_LEVEL], dim] = extent
 
 
 @kernel
 def _forget_rows(arch, w, dim):
     """The factors in time of a dim are open again."""
     for t in range(arch.tiling.shape[0]):
-        if arch.tiling[t, 1] == 0:
+        if arch.tiling[t, k.IS_SPATIAL] == 0:
             w.factor[t, dim] = 1
     for s in range(w.below.shape[0]):
         w.extent[s, dim] = w.below[s, dim]
@@ -102,17 +102,17 @@ def _forget_rows(arch, w, dim):
 def _fits_fan(arch, bound, space, w, r, dim):
     """Take over the spatial factors of a dim; whether no level uses too many instances (model 17.6)."""
     for t in range(arch.tiling.shape[0]):
-        if arch.tiling[t, 1] == 0:
+        if arch.tiling[t, k.IS_SPATIAL] == 0:
             continue
         f = w.factor[t, dim]
         for i in range(3):
             w.used[r, t, i] = w.used[r + 1, t, i]
-        w.used[r, t, 2] *= f
+        w.used[r, t, k.INSTANCES] *= f
         axis = space.axis[t, dim]
         if axis < 2:
             w.used[r, t, axis] *= f
-        x, y = space.fan[t, 0], space.fan[t, 1]
-        if w.used[r, t, 0] > x or w.used[r, t, 1] > y or w.used[r, t, 2] > x * y:
+        x, y = space.fan[t, k.X], space.fan[t, k.Y]
+        if w.used[r, t, k.X] > x or w.used[r, t, k.Y] > y or w.used[r, t, k.INSTANCES] > x * y:
             if bound.switch[TEST_FAN]:
                 return False
     return True
@@ -123,9 +123,9 @@ def _most_units(arch, bound, space, w, r):
     """Units of arithmetic that can be used at most once the decisions from r on are taken."""
     units, most = 1.0, 1.0
     for t in range(arch.tiling.shape[0]):
-        if arch.tiling[t, 1] == 1:
-            units *= w.used[r, t, 2]
-            most *= space.fan[t, 0] * space.fan[t, 1]
+        if arch.tiling[t, k.IS_SPATIAL] == 1:
+            units *= w.used[r, t, k.INSTANCES]
+            most *= space.fan[t, k.X] * space.fan[t, k.Y]
     units *= space.widest[r]
     return min(units, most) if bound.switch[TEST_FAN] else units
 
@@ -172,15 +172,15 @@ def fits_levels(arch, layer, density, policy, bound, keep, tile, complete):
     """Whether the tiles fit all levels that keep them, data only (model 13.2), and `complete` ones fill them
     as far as they have to."""
     for s in range(tile.shape[0]):
-        if arch.limit[s, SIZE] < 0.0:
+        if arch.limit[s, k.SIZE] < 0.0:
             continue
         words = 0
         for v in range(tile.shape[1]):
             if keep[s] >> v & 1:
                 words += stored_words(layer, density, policy, bound, v, s, tile[s, v])
-        if words > arch.limit[s, SIZE]:
+        if words > arch.limit[s, k.SIZE]:
             return False
-        if complete and bound.switch[EXACT] and words < arch.limit[s, MIN_WORDS]:
+        if complete and bound.switch[EXACT] and words < arch.limit[s, k.MIN_WORDS]:
             return False
     return True
 

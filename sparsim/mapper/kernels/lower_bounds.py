@@ -45,9 +45,9 @@ def count_instances(arch, factor, w):
     n_levels = w.children.shape[0]
     fill(w.children, 1)
     for t in range(arch.tiling.shape[0]):
-        if arch.tiling[t, 1] == 1:
+        if arch.tiling[t, k.IS_SPATIAL] == 1:
             for dim in range(factor.shape[1]):
-                w.children[arch.tiling[t, 0]] *= factor[t, dim]
+                w.children[arch.tiling[t, k.TILING_LEVEL]] *= factor[t, dim]
     instances = 1
     for s in range(n_levels - 1, -1, -1):
         w.instances[s] = instances
@@ -60,8 +60,8 @@ def utilization(arch, space, w):
     """Share of all instances that are used."""
     share = 1.0
     for t in range(arch.tiling.shape[0]):
-        if arch.tiling[t, 1] == 1:
-            share *= w.children[arch.tiling[t, 0]] / (space.fan[t, 0] * space.fan[t, 1])
+        if arch.tiling[t, k.IS_SPATIAL] == 1:
+            share *= w.children[arch.tiling[t, k.TILING_LEVEL]] / (space.fan[t, k.X] * space.fan[t, k.Y])
     return share
 
 
@@ -72,9 +72,9 @@ def fill_tiles(arch, layer, factor, w):
     for t in range(arch.tiling.shape[0]):
         for dim in range(factor.shape[1]):
             w.ext[dim] *= factor[t, dim]
-        if arch.tiling[t, 1] == 0:
+        if arch.tiling[t, k.IS_SPATIAL] == 0:
             for v in range(w.tile.shape[1]):
-                w.tile[arch.tiling[t, 0], v] = box_words(layer, v, w.ext)
+                w.tile[arch.tiling[t, k.TILING_LEVEL], v] = box_words(layer, v, w.ext)
 
 
 @kernel
@@ -86,7 +86,7 @@ def count_groups(arch, layer, bound, space, factor, w):
         for s in range(n_levels - 1, -1, -1):
             groups = 1
             for t in range(arch.first_tiling[s], arch.first_tiling[s + 1]):
-                if arch.tiling[t, 1] == 1:
+                if arch.tiling[t, k.IS_SPATIAL] == 1:
                     for dim in range(factor.shape[1]):
                         if bound.distinct[v] >> dim & 1:
                             groups *= factor[t, dim]
@@ -107,13 +107,13 @@ def count_deliveries(arch, layer, bound, space, factor, place, free, rest, w):
         relevant, distinct, plain = layer.relevant[v], bound.distinct[v], layer.plain[v] == 1
         steps, paid = 1.0, 1.0
         for t in range(arch.tiling.shape[0] - 1, -1, -1):
-            s = arch.tiling[t, 0]
-            if arch.tiling[t, 1] == 0:
+            s = arch.tiling[t, k.TILING_LEVEL]
+            if arch.tiling[t, k.IS_SPATIAL] == 0:
                 idle = 1
                 for i in range(n_dims - 1, -1, -1):
                     dim = place[t, i]
                     f = factor[t, dim]
-                    if i < free[t, 0]:
+                    if i < free[t, k.START]:
                         steps *= idle
                         idle = 1
                     if f == 1:
@@ -125,7 +125,7 @@ def count_deliveries(arch, layer, bound, space, factor, place, free, rest, w):
                     elif relevant >> dim & 1:
                         steps *= f
                         paid = steps
-                    elif i < free[t, 1]:  # at best those that move nothing are inside
+                    elif i < free[t, k.STOP]:  # at best those that move nothing are inside
                         idle *= f
                     else:
                         steps *= f
@@ -275,7 +275,7 @@ def _access_energy(arch, w, s, exact, reads, fills, updates):
         vectors = math.ceil(count / block) if exact else count / block
         energy += vectors * arch.energy[s, k.DATA_ACTIONS + a]
         w.moved[s, 0 if a == k.READ else 1] += count
-    return energy * min(instances, arch.mesh[s + 1, 2] // arch.width[s, k.CLUSTER])
+    return energy * min(instances, arch.mesh[s + 1, k.INSTANCES] // arch.width[s, k.CLUSTER])
 
 
 @kernel

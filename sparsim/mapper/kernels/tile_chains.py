@@ -6,17 +6,7 @@ Counts are those of `sparsim.mapper.kernels.lower_bounds`. `keep` (S,) says what
 import math
 
 from sparsim.mapper.kernels.lower_bounds import ALMOST, ROUNDED_AWAY, may_lose_a_word
-from sparsim.model.arrays import (
-    CHILD,
-    COUNT_ALL,
-    ELIDE_FIRST_FILL,
-    FILL,
-    NO_MULTICAST,
-    NO_REUSE,
-    PARENT,
-    READ,
-    UPDATE,
-)
+from sparsim.model import arrays as k
 from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.jit import kernel
 from sparsim.model.kernels.loop_nest import box_words
@@ -47,7 +37,7 @@ def spread_out(layer, chain, spread, w):
                     groups *= spread[s, dim]
             if s > 0:
                 w.part[s - 1, v] = w.part[s, v] // (groups if layer.plain[v] else 1)
-            w.groups[s, v] = w.children[s] if chain.flags[s, NO_MULTICAST] >> v & 1 else groups
+            w.groups[s, v] = w.children[s] if chain.flags[s, k.NO_MULTICAST] >> v & 1 else groups
         if s > 0:
             w.instances[s - 1] = w.instances[s] * w.children[s]
 
@@ -55,9 +45,9 @@ def spread_out(layer, chain, spread, w):
 @kernel
 def _is_tile(chain, s, dim, extent):
     """Whether the mapspace has a tile of level s with this extent."""
-    for k in range(chain.divisor.shape[1]):
-        if chain.divisor[dim, k] == extent:
-            return chain.tiled[s, dim, k]
+    for e in range(chain.divisor.shape[1]):
+        if chain.divisor[dim, e] == extent:
+            return chain.tiled[s, dim, e]
     return 0
 
 
@@ -69,19 +59,19 @@ def extents(chain, w):
     for dim in range(w.number.shape[0]):
         left = chain.bound[dim] // w.below[w.below.shape[0] - 1, dim]
         n = 0
-        for k in range(chain.divisor.shape[1]):
-            divisor = chain.divisor[dim, k]
+        for e in range(chain.divisor.shape[1]):
+            divisor = chain.divisor[dim, e]
             if divisor > 0 and left % divisor == 0:
                 w.extent[dim, n], w.outside[dim, n] = divisor, left // divisor
                 n += 1
-        for k in range(n):
+        for e in range(n):
             for s in range(w.below.shape[0]):
-                w.tiled[s, dim, k] = _is_tile(chain, s, dim, w.extent[dim, k] * w.below[s, dim])
+                w.tiled[s, dim, e] = _is_tile(chain, s, dim, w.extent[dim, e] * w.below[s, dim])
             for p in range(chain.prime.shape[1]):
-                w.step[dim, k, p] = -1
-                for more in range(k + 1, n):
-                    if w.extent[dim, more] == w.extent[dim, k] * chain.prime[dim, p]:
-                        w.step[dim, k, p] = more
+                w.step[dim, e, p] = -1
+                for more in range(e + 1, n):
+                    if w.extent[dim, more] == w.extent[dim, e] * chain.prime[dim, p]:
+                        w.step[dim, e, p] = more
         w.left[dim], w.number[dim], w.stride[dim] = left, n, n_states
         n_states *= n
     w.stride[w.number.shape[0]] = n_states
@@ -100,10 +90,10 @@ def deliveries(layer, chain, keep, w):
         for s in range(keep.shape[0]):
             if not keep[s] >> v & 1:
                 continue
-            again = child < 0 or chain.flags[child, NO_REUSE] >> v & 1 == 1
+            again = child < 0 or chain.flags[child, k.NO_REUSE] >> v & 1 == 1
             everything = again and w.children[child + 1] == 1
             waits = layer.plain[v] == 1 and not everything
-            w.delivery[n, CHILD], w.delivery[n, PARENT], w.delivery[n, OF] = child, s, v
+            w.delivery[n, k.CHILD], w.delivery[n, k.PARENT], w.delivery[n, OF] = child, s, v
             w.delivery[n, WAITS], w.delivery[n, ALL] = waits, waits or everything
             w.copies[n] = 1
             for level in range(child + 1, s + 1):
@@ -136,7 +126,7 @@ def _take(chain, w, s, a, v, i, count):
 @kernel
 def _deliver(layer, chain, w, j, words, i):
     """Least cost of delivery j when `words` arrive at each child."""
-    child, parent, v = w.delivery[j, CHILD], w.delivery[j, PARENT], w.delivery[j, OF]
+    child, parent, v = w.delivery[j, k.CHILD], w.delivery[j, k.PARENT], w.delivery[j, OF]
     accounting, writes = chain.accounting[0], layer.read_write[v] == 1
     content = words * w.copies[j]
     cost, reads = 0.0, content
@@ -144,14 +134,14 @@ def _deliver(layer, chain, w, j, words, i):
         fills = words
         if may_lose_a_word(layer, v, w.instances[child]):
             fills -= 1.0
-        if writes and accounting == ELIDE_FIRST_FILL:
+        if writes and accounting == k.ELIDE_FIRST_FILL:
             fills -= w.part[child, v]
-        cost += _take(chain, w, child, FILL, v, i, fills)
+        cost += _take(chain, w, child, k.FILL, v, i, fills)
     if writes:
-        cost += _take(chain, w, parent, UPDATE, v, i, content)
-        if accounting != COUNT_ALL:
+        cost += _take(chain, w, parent, k.UPDATE, v, i, content)
+        if accounting != k.COUNT_ALL:
             reads -= w.part[parent, v]
-    return cost + _take(chain, w, parent, READ, v, i, reads)
+    return cost + _take(chain, w, parent, k.READ, v, i, reads)
 
 
 @kernel
@@ -193,7 +183,7 @@ def delivery_cost(layer, chain, w, j, state):
     w.digit."""
     if w.cost[j, state] == UNKNOWN:
         v = w.delivery[j, OF]
-        tile = _tile(layer, w, w.delivery[j, CHILD], v)
+        tile = _tile(layer, w, w.delivery[j, k.CHILD], v)
         words = float(tile)
         for dim in range(w.digit.shape[0]):
             if w.delivery[j, ALL] or chain.distinct[v] >> dim & 1:
@@ -208,7 +198,7 @@ def fill_floors(layer, chain, w, n):
     cost = 0.0
     last = chain.size.shape[1]
     for j in range(n):
-        child, v = w.delivery[j, CHILD], w.delivery[j, OF]
+        child, v = w.delivery[j, k.CHILD], w.delivery[j, OF]
         words = 1.0
         for dim in range(w.left.shape[0]):
             mine = layer.plain[v] == 1 and chain.distinct[v] >> dim & 1
@@ -229,11 +219,11 @@ def fits(layer, chain, keep, w, s):
     for v in range(w.groups.shape[1]):
         if keep[s] >> v & 1:
             tile = _tile(layer, w, s, v)
-            if tile < chain.between[s, v, 0] or tile > chain.between[s, v, 1]:
+            if tile < chain.between[s, v, k.LEAST] or tile > chain.between[s, v, k.MOST]:
                 return False
             i = _place(chain, v, tile)
             words += tile if chain.exact[0] else chain.stored[s, v, i]
             bits += chain.bits[s, v, i]
-    return chain.room[s, 1] < 0 or (
-        chain.room[s, 0] <= words <= chain.room[s, 1] and bits <= chain.bit_room[s]
+    return chain.room[s, k.MOST] < 0 or (
+        chain.room[s, k.LEAST] <= words <= chain.room[s, k.MOST] and bits <= chain.bit_room[s]
     )

@@ -169,7 +169,7 @@ def _peers(nest, v):
     flow, space = nest.flow, nest.space
     for s in range(flow.shape[0] - 1, 0, -1):
         if flow[s, v, k.LINK] != 0.0:
-            instances = space[s, 0] * space[s, 1]  # of storage s - 1
+            instances = space[s, k.X] * space[s, k.Y]  # of storage s - 1
             flow[s - 1, v, k.PEER] += flow[s, v, k.LINK] / instances
 
 

@@ -49,8 +49,8 @@ def _everything_actual(nest, sparse):
     kept, dense, count, space, avg = nest.kept, nest.counts, sparse.counts, sparse.space, sparse.avg
     for v in range(kept.shape[1]):
         for h in range(space.shape[0]):
-            x, y = nest.space[h, 0], nest.space[h, 1]
-            space[h, v, 0], space[h, v, 1], avg[h, v] = x, y, float(x * y)
+            x, y = nest.space[h, k.X], nest.space[h, k.Y]
+            space[h, v, k.X], space[h, v, k.Y], avg[h, v] = x, y, float(x * y)
         for s in range(kept.shape[0]):
             if not kept[s, v]:
                 continue
@@ -103,9 +103,9 @@ def add_cost(arch, layer, policy, networks, nest, sparse, cost):
         cycles = max(cycles, cost.cycles[h])
     if networks:
         energy = network_energy(arch, layer, nest, cost, energy)
-    cost.total[0], cost.total[1] = energy, float(cycles + arch.latency)
-    if not good or not 0.0 <= energy < np.inf or cost.total[1] > k.MAX_COUNT:
-        nest.info[0], nest.info[2], nest.info[3] = 0, energy, cost.total[1]
+    cost.total[k.PJ], cost.total[k.CYCLES] = energy, float(cycles + arch.latency)
+    if not good or not 0.0 <= energy < np.inf or cost.total[k.CYCLES] > k.MAX_COUNT:
+        nest.info[0], nest.info[2], nest.info[3] = 0, energy, cost.total[k.CYCLES]
         return k.BAD_TOTAL
     return k.OK
 
@@ -135,7 +135,7 @@ def run(
             if status == k.OK and not table.probe[0]:
                 status = add_cost(arch, y, policy, networks, n, sparse, cost)
             if status == k.OK:
-                out[i, 0], out[i, 1] = cost.total[0], cost.total[1]
+                out[i, k.PJ], out[i, k.CYCLES] = cost.total[k.PJ], cost.total[k.CYCLES]
                 for h in range(out.shape[1] - 3):
                     out[i, 3 + h] = cost.level_pj[h]
-        out[i, 2] = status
+        out[i, k.STATUS] = status

@@ -39,9 +39,9 @@ def check_capacity(arch, policy, nest, sparse):
         for v in range(n_data):
             if h > 0 and not kept[h - 1, v]:
                 continue
-            x, y = space[h, v, 0], space[h, v, 1]
+            x, y = space[h, v, k.X], space[h, v, k.Y]
             used = avg[h, v] if h > 0 else float(x * y)
-            if x > mesh[h, 0] or y > mesh[h, 1] or used > mesh[h, 2]:
+            if x > mesh[h, k.X] or y > mesh[h, k.Y] or used > mesh[h, k.INSTANCES]:
                 nest.info[0], nest.info[1], nest.info[2], nest.info[3] = h - 1, x, y, h
                 return k.BAD_INSTANCES
     return k.OK
@@ -132,14 +132,14 @@ def level_costs(arch, layer, policy, nest, sparse, cost):
             clusters_of[s, v] = 0
             if not kept[s, v]:
                 continue
-            instances = space[s + 1, v, 0] * space[s + 1, v, 1]
-            clusters = min(instances, arch.mesh[s + 1, 2] // arch.width[s, k.CLUSTER])
+            instances = space[s + 1, v, k.X] * space[s + 1, v, k.Y]
+            clusters = min(instances, arch.mesh[s + 1, k.INSTANCES] // arch.width[s, k.CLUSTER])
             clusters_of[s, v] = clusters
             energy = _data_energy(arch, sparse, cost, s, v)
             if active and policy.format[s, v, k.HAS_FORMAT]:
                 energy = _format_energy(arch, policy, sparse, cost, s, v, energy)
-            energy += coded[s, v, 0] * price[s, k.DECOMPRESS]
-            energy += coded[s, v, 1] * price[s, k.COMPRESS]
+            energy += coded[s, v, k.DECOMPRESSIONS] * price[s, k.DECOMPRESS]
+            energy += coded[s, v, k.COMPRESSIONS] * price[s, k.COMPRESS]
             if avg[s + 1, v] > 0.0:
                 energies[s, v] = energy / (instances / clusters)
             tensor = energies[s, v] * avg[s + 1, v]
@@ -181,7 +181,7 @@ def level_cycles(arch, nest, sparse, cost):
             read, write = 0.0, 0.0
             for v in range(n_data):
                 if kept[s, v] and avg[s + 1, v] > 0.0:
-                    spread = space[s + 1, v, 0] * space[s + 1, v, 1] / avg[s + 1, v]
+                    spread = space[s + 1, v, k.X] * space[s + 1, v, k.Y] / avg[s + 1, v]
                     r = words[s, v, READ_WORDS] + words[s, v, FORMAT_READ_BITS] // word_bits
                     w = words[s, v, WRITE_WORDS] + words[s, v, FORMAT_WRITE_BITS] // word_bits
                     read += np.ceil(r / spread) / at_least

@@ -128,7 +128,7 @@ def _set_rank(layer, nest, s, v, r, first, last, tile_loop):
             nest.ext[loop[order[i], k.DIM]] *= bound[i]
         length = box_words(layer, v, nest.ext)
     nest.fiber[s, v, r] = length
-    nest.taken[s, v, r, 0], nest.taken[s, v, r, 1] = first, last
+    nest.taken[s, v, r, k.START], nest.taken[s, v, r, k.STOP] = first, last
     nest.sub_loop[s, v, r + 1] = tile_loop
     nest.sub[s, v, r + 1] = nest.box[tile_loop, v]
 

@@ -131,7 +131,7 @@ def propagate(layer, policy, table, nest, sparse):
                     break
                 inner -= 1
             if inner >= 0:
-                if sparse.saf[inner, v] != k.SPATIAL_SKIPPING and not table.given[v, 1]:
+                if sparse.saf[inner, v] != k.SPATIAL_SKIPPING and not table.given[v, k.GIVEN_COUNTS]:
                     if p >= 1.0 or sparse.saf_p[inner, v] < p:
                         nest.info[0], nest.info[1] = inner, v
                         nest.info[2], nest.info[3] = sparse.saf_p[inner, v], p
@@ -230,7 +230,7 @@ def _split(layer, policy, nest, sparse, s, v, kind, p):
 def take_counted(layer, policy, table, nest, sparse):
     """Replace the formulas' results by what was counted on masks, where all that matters is known."""
     for v in range(nest.tile.shape[1]):
-        if not table.given[v, 1]:
+        if not table.given[v, k.GIVEN_COUNTS]:
             continue
         sparse.avg[0, v] = table.avg[0, v]
         for s in range(nest.tile.shape[0]):
@@ -251,16 +251,16 @@ def count_coding(layer, policy, nest, sparse):
     """Words that pass a decompressor or a compressor (model 11.5)."""
     for v in range(nest.tile.shape[1]):
         for s in range(nest.tile.shape[0]):
-            sparse.coded[s, v, 0] = 0
-            sparse.coded[s, v, 1] = 0
+            sparse.coded[s, v, k.DECOMPRESSIONS] = 0
+            sparse.coded[s, v, k.COMPRESSIONS] = 0
         for s in range(nest.tile.shape[0]):
             parent = nest.kin[s, v, k.PARENT]
             if not nest.kept[s, v] or parent < 0 or policy.format[s, v, k.IS_COMPRESSED]:
                 continue
             if policy.format[parent, v, k.IS_COMPRESSED]:
-                sparse.coded[s, v, 0] += sparse.counts[s, v, k.FILL, k.RANDOM]
+                sparse.coded[s, v, k.DECOMPRESSIONS] += sparse.counts[s, v, k.FILL, k.RANDOM]
                 if layer.read_write[v]:
-                    sparse.coded[s, v, 1] += sparse.counts[parent, v, k.UPDATE, k.RANDOM]
+                    sparse.coded[s, v, k.COMPRESSIONS] += sparse.counts[parent, v, k.UPDATE, k.RANDOM]
 
 
 @kernel

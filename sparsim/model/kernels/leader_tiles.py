@@ -122,7 +122,7 @@ def _words(layer, v, ext):
     for o in range(layer.side.shape[1] - 1):
         side = 1.0
         for i in range(layer.side[v, o], layer.side[v, o + 1]):
-            side += float(layer.term[i, 1]) * float(ext[layer.term[i, 0]] - 1)
+            side += float(layer.term[i, k.TERM_SIZE]) * float(ext[layer.term[i, k.TERM_DIM]] - 1)
         words *= side
     return words
 

@@ -13,7 +13,7 @@ def box_words(layer, v, ext):
     for o in range(layer.side.shape[1] - 1):
         side = 1
         for i in range(layer.side[v, o], layer.side[v, o + 1]):
-            side += layer.term[i, 1] * (ext[layer.term[i, 0]] - 1)
+            side += layer.term[i, k.TERM_SIZE] * (ext[layer.term[i, k.TERM_DIM]] - 1)
         words *= side
     return words
 
@@ -27,12 +27,12 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
     n_data, n_dims = tile.shape[1], layer.bound.shape[0]
     fill(ext, 1)
     for h in range(space.shape[0]):
-        space[h, 0], space[h, 1] = 1, 1
+        space[h, k.X], space[h, k.Y] = 1, 1
     for v in range(n_data):
         box[0, v] = 1
     steps, n_real, m = 1, 0, 0
     for t in range(tiling.shape[0]):
-        level, spatial, seen, children = tiling[t, 0], tiling[t, 1] == 1, 0, 1
+        level, spatial, seen, children = tiling[t, k.TILING_LEVEL], tiling[t, k.IS_SPATIAL] == 1, 0, 1
         for i in range(n_dims):
             dim = order[t, i]
             if dim < 0 or dim >= n_dims or seen >> dim & 1:
@@ -75,7 +75,7 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
             return k.BAD_FACTORS
     nest.ops[k.N_REAL] = n_real
     nest.ops[k.STEPS] = steps
-    nest.ops[k.UNITS] = nest.space[0, 0] * nest.space[0, 1]
+    nest.ops[k.UNITS] = nest.space[0, k.X] * nest.space[0, k.Y]
     nest.ops[k.OPS] = steps * nest.ops[k.UNITS]
     if layer.cut[0]:
         count_steps(layer, nest)
@@ -107,8 +107,8 @@ def check_instances(arch, nest):
     """Whether the mapping uses no more instances than there are, each way (model 12.4, 13.2)."""
     space, mesh = nest.space, arch.mesh
     for h in range(space.shape[0]):
-        x, y = space[h, 0], space[h, 1]
-        if x > mesh[h, 0] or y > mesh[h, 1]:
+        x, y = space[h, k.X], space[h, k.Y]
+        if x > mesh[h, k.X] or y > mesh[h, k.Y]:
             nest.info[0], nest.info[1], nest.info[2], nest.info[3] = h - 1, x, y, h
             return k.BAD_INSTANCES
     return k.OK

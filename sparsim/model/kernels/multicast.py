@@ -16,8 +16,8 @@ def coordinate_shift(layer, v, dim, stride, o):
     """How far one step of a loop over `dim` moves coordinate `o` of dataspace `v` (model 7.1)."""
     move = 0
     for i in range(layer.side[v, o], layer.side[v, o + 1]):
-        if layer.term[i, 0] == dim:
-            move += layer.term[i, 2] * stride
+        if layer.term[i, k.TERM_DIM] == dim:
+            move += layer.term[i, k.TERM_COEFFICIENT] * stride
     return move
 
 
@@ -28,7 +28,7 @@ def coordinate_weight(layer, v, o):
     for q in range(o):
         reach = 1
         for i in range(layer.side[v, q], layer.side[v, q + 1]):
-            reach += layer.term[i, 1] * (layer.bound[layer.term[i, 0]] - 1)
+            reach += layer.term[i, k.TERM_SIZE] * (layer.bound[layer.term[i, k.TERM_DIM]] - 1)
         weight *= 2 * reach + 1
     return weight
 
@@ -60,7 +60,7 @@ def place_children(arch, layer, nest, s, v):
             x *= loop[k.BOUND]
         elif loop[k.KIND] == k.SPATIAL_Y:
             y *= loop[k.BOUND]
-    return children, max(arch.fan[s, 0], x), max(arch.fan[s, 1], y)
+    return children, max(arch.fan[s, k.X], x), max(arch.fan[s, k.Y], y)
 
 
 @kernel
@@ -96,18 +96,18 @@ def _group_hops(nest, first, last, columns, rows):
     for i in range(first, last):
         h, w = nest.order[i] % columns, nest.order[i] // columns
         furthest = max(furthest, h)
-        if nest.span[h, 0] < 0:
-            nest.span[h, 0] = w
-            nest.span[h, 1] = w
+        if nest.span[h, k.LEAST] < 0:
+            nest.span[h, k.LEAST] = w
+            nest.span[h, k.MOST] = w
         else:
-            nest.span[h, 0] = min(nest.span[h, 0], w)
-            nest.span[h, 1] = max(nest.span[h, 1], w)
+            nest.span[h, k.LEAST] = min(nest.span[h, k.LEAST], w)
+            nest.span[h, k.MOST] = max(nest.span[h, k.MOST], w)
     hops = float(furthest)
     for i in range(first, last):
         h = nest.order[i] % columns
-        if nest.span[h, 0] >= 0:
-            hops += max(centre - nest.span[h, 0], 0.0) + max(nest.span[h, 1] - centre, 0.0)
-            nest.span[h, 0] = -1
+        if nest.span[h, k.LEAST] >= 0:
+            hops += max(centre - nest.span[h, k.LEAST], 0.0) + max(nest.span[h, k.MOST] - centre, 0.0)
+            nest.span[h, k.LEAST] = -1
     return hops
 
 

@@ -22,7 +22,7 @@ def network_energy(arch, layer, nest, cost, total):
     """
     for place in range(arch.by_name.shape[0]):
         s = arch.by_name[place]
-        instances = nest.space[s + 1, 0] * nest.space[s + 1, 1]
+        instances = nest.space[s + 1, k.X] * nest.space[s + 1, k.Y]
         hop, router, ingress_pj = (
             arch.wire[s, k.HOP_PJ],
             arch.wire[s, k.ROUTER_PJ],
@@ -41,8 +41,8 @@ def network_energy(arch, layer, nest, cost, total):
                     per_word = bucket[k.B_HOPS] / ingress
                     hops += per_word * ingress
                     routers = np.floor(routers + (1.0 + np.floor(per_word)) * ingress)
-            cost.network_pj[s, v, 0] = hops * hop + routers * router + ingresses * ingress_pj
-            cost.network_pj[s, v, 1] = nest.flow[s, v, k.LINK] * (hop + 2.0 * router)
-            network += (cost.network_pj[s, v, 0] + cost.network_pj[s, v, 1]) * instances
+            cost.network_pj[s, v, k.TRAFFIC_PJ] = hops * hop + routers * router + ingresses * ingress_pj
+            cost.network_pj[s, v, k.LINKS_PJ] = nest.flow[s, v, k.LINK] * (hop + 2.0 * router)
+            network += (cost.network_pj[s, v, k.TRAFFIC_PJ] + cost.network_pj[s, v, k.LINKS_PJ]) * instances
         total += network
     return total

@@ -20,8 +20,8 @@ def spatial_skipping(arch, layer, density, policy, table, nest, sparse):
     """Fill space and compute_avg; where the policy skips spatially, shrink them and record its entries."""
     for v in range(nest.tile.shape[1]):
         for h in range(nest.space.shape[0]):
-            sparse.space[h, v, 0], sparse.space[h, v, 1] = nest.space[h, 0], nest.space[h, 1]
-    sparse.compute_avg[0] = nest.space[0, 0] * nest.space[0, 1]
+            sparse.space[h, v, k.X], sparse.space[h, v, k.Y] = nest.space[h, k.X], nest.space[h, k.Y]
+    sparse.compute_avg[0] = nest.space[0, k.X] * nest.space[0, k.Y]
     if not policy.switch[k.ANY_SPATIAL]:
         return k.OK
     for v in range(nest.tile.shape[1]):
@@ -90,7 +90,12 @@ def _own_reduction(layer, density, policy, table, nest, sparse, v):
     """What the metadata of v itself lets every level leave idle (model 10.6 a)."""
     for h in range(nest.space.shape[0]):
         reach = sparse.reach[h, v]
-        reach[0], reach[1], reach[FRACTION], reach[REDUCED] = nest.space[h, 0], nest.space[h, 1], 1.0, 0.0
+        reach[k.X], reach[k.Y], reach[FRACTION], reach[REDUCED] = (
+            nest.space[h, k.X],
+            nest.space[h, k.Y],
+            1.0,
+            0.0,
+        )
     for u in range(nest.tile.shape[0]):
         holder = _holder(nest, v, u)
         if holder < 0 or not policy.format[holder, v, k.HAS_FORMAT]:
@@ -115,15 +120,18 @@ def _own_reduction(layer, density, policy, table, nest, sparse, v):
 def _hand_inward(nest, sparse, v):
     """Fewer instances of a level mean fewer of all levels inside it."""
     for h in range(nest.tile.shape[0], 0, -1):
-        x = _part(sparse.reach[h, v, 0], sparse.space[h, v, 0])
-        y = _part(sparse.reach[h, v, 1], sparse.space[h, v, 1])
+        x = _part(sparse.reach[h, v, k.X], sparse.space[h, v, k.X])
+        y = _part(sparse.reach[h, v, k.Y], sparse.space[h, v, k.Y])
         if x == 1.0 and y == 1.0:
             continue
-        sparse.space[h, v, 0], sparse.space[h, v, 1] = int(sparse.reach[h, v, 0]), int(sparse.reach[h, v, 1])
+        sparse.space[h, v, k.X], sparse.space[h, v, k.Y] = (
+            int(sparse.reach[h, v, k.X]),
+            int(sparse.reach[h, v, k.Y]),
+        )
         crossed = False
         for q in range(h - 1, -1, -1):
-            sparse.reach[q, v, 0] = math.floor(sparse.reach[q, v, 0] * x)
-            sparse.reach[q, v, 1] = math.floor(sparse.reach[q, v, 1] * y)
+            sparse.reach[q, v, k.X] = math.floor(sparse.reach[q, v, k.X] * x)
+            sparse.reach[q, v, k.Y] = math.floor(sparse.reach[q, v, k.Y] * y)
             crossed = crossed or sparse.reach[q, v, REDUCED] != 0.0
             if not crossed:
                 sparse.reach[q, v, FRACTION] *= sparse.reach[h, v, FRACTION]
@@ -207,12 +215,12 @@ def _stay(layer, nest, level, target, ext):
 def _summarise(nest, sparse, v):
     """Final expansion, average and probability of every level (model 10.6 c)."""
     for h in range(nest.tile.shape[0], -1, -1):
-        x, y, fraction = sparse.reach[h, v, 0], sparse.reach[h, v, 1], sparse.reach[h, v, FRACTION]
+        x, y, fraction = sparse.reach[h, v, k.X], sparse.reach[h, v, k.Y], sparse.reach[h, v, FRACTION]
         shrink_x, shrink_y = 1.0, 1.0
-        sparse.avg[h, v] = nest.space[h, 0] * nest.space[h, 1] * fraction
+        sparse.avg[h, v] = nest.space[h, k.X] * nest.space[h, k.Y] * fraction
         if h > 0:
-            shrink_x, shrink_y = _part(x, sparse.space[h, v, 0]), _part(y, sparse.space[h, v, 1])
-        sparse.space[h, v, 0], sparse.space[h, v, 1] = int(x), int(y)
+            shrink_x, shrink_y = _part(x, sparse.space[h, v, k.X]), _part(y, sparse.space[h, v, k.Y])
+        sparse.space[h, v, k.X], sparse.space[h, v, k.Y] = int(x), int(y)
         if h < nest.tile.shape[0] and sparse.saf[h, v] == k.SPATIAL_SKIPPING:
             sparse.saf_p[h, v] = 1.0 - fraction
         if shrink_x != 1.0 or shrink_y != 1.0:
@@ -221,8 +229,8 @@ def _summarise(nest, sparse, v):
                 crossed = crossed or sparse.saf[q, v] == k.SPATIAL_SKIPPING
                 if not crossed:
                     sparse.reach[q, v, FRACTION] *= fraction
-                sparse.reach[q, v, 0] = math.floor(sparse.reach[q, v, 0] * shrink_x)
-                sparse.reach[q, v, 1] = math.floor(sparse.reach[q, v, 1] * shrink_y)
+                sparse.reach[q, v, k.X] = math.floor(sparse.reach[q, v, k.X] * shrink_x)
+                sparse.reach[q, v, k.Y] = math.floor(sparse.reach[q, v, k.Y] * shrink_y)
 
 
 @kernel

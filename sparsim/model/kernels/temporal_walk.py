@@ -108,7 +108,7 @@ def _new_words(layer, nest, v, i):
     for o in range(layer.side.shape[1] - 1):
         side = 1
         for q in range(layer.side[v, o], layer.side[v, o + 1]):
-            side += layer.term[q, 1] * (nest.ext[layer.term[q, 0]] - 1)
+            side += layer.term[q, k.TERM_SIZE] * (nest.ext[layer.term[q, k.TERM_DIM]] - 1)
         whole *= side
         common *= max(0, side - abs(nest.shift[i, o]))
     return whole - common

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from sparsim.model.arrays import FIXED, HYPERGEOMETRIC, TABULATED
+from sparsim.model.arrays import FIXED, HYPERGEOMETRIC, LEAST, START, STOP, TABULATED
 from sparsim.model.kernels.jit import kernel
 
 NEGLIGIBLE = 1e-45  # relative to the likeliest occupancy; smaller terms cannot change a rounded sum
@@ -200,10 +200,10 @@ def occupancies(kind, density, total, points, table, s, v, out_k, out_p, out_lo)
             out_k[i], out_p[i] = out_k[i + dropped], out_p[i + dropped]
         return n - dropped, least
     if kind == TABULATED:
-        start, stop = table.start[s, v, 0], table.start[s, v, 1]
+        start, stop = table.start[s, v, START], table.start[s, v, STOP]
         for i in range(stop - start):
             out_k[i], out_p[i] = table.k[start + i], table.p[start + i]
-        return stop - start, table.bounds[s, v, 0]
+        return stop - start, table.bounds[s, v, LEAST]
     x = points * density
     low = math.floor(x)
     above = x - low

@@ -13,7 +13,7 @@ def tile_statistics(arch, layer, density, policy, table, nest, sparse):
     for v in range(nest.tile.shape[1]):
         for s in range(nest.tile.shape[0]):
             sparse.ratio[s, v] = 1.0
-            sparse.avg[s + 1, v] = float(nest.space[s + 1, 0] * nest.space[s + 1, 1])
+            sparse.avg[s + 1, v] = float(nest.space[s + 1, k.X] * nest.space[s + 1, k.Y])
             if nest.kept[s, v]:
                 nest.info[0], nest.info[1] = s, v
                 n, least = occupancies(
@@ -50,7 +50,7 @@ def _expect(density, policy, table, nest, sparse, s, v, n, least):
         return
     ranks = policy.format[s, v, k.N_RANKS]
     units, unit = sparse.units, sparse.unit
-    if table.given[v, 0]:
+    if table.given[v, k.GIVEN_UNITS]:
         for r in range(units.shape[2]):
             for u in range(2):
                 units[s, v, r, u] = table.units[s, v, r, u]
@@ -83,7 +83,7 @@ def _empty_chances(density, table, nest, sparse, s, v, ranks, nonzeros, i):
     for r in range(ranks + 1):
         below = sub[s, v, r] if r < ranks else points
         if kind == k.TABULATED:
-            sweep[r, 0] = table.p0[table.start[s, v, 0] + i, r]
+            sweep[r, 0] = table.p0[table.start[s, v, k.START] + i, r]
             if r == ranks:
                 sweep[r, 0] = 1.0 if nonzeros == 0 else 0.0
         elif i == 0:
@@ -142,13 +142,13 @@ def _capacity(layer, density, policy, table, nest, sparse, s, v):
     if not form[k.HAS_FORMAT]:
         return
     if density.kind[v] == k.TABULATED:
-        most = table.bounds[s, v, 1]
-        last = table.start[s, v, 1] - table.start[s, v, 0]  # the table's extra row
+        most = table.bounds[s, v, k.MOST]
+        last = table.start[s, v, k.STOP] - table.start[s, v, k.START]  # the table's extra row
     else:
         most = most_nonzeros(density.kind[v], density.density[v], layer.words[v], points)
         last = 0
     sparse.capacity[s, v] = most
-    if table.given[v, 0]:
+    if table.given[v, k.GIVEN_UNITS]:
         for r in range(table.fullest.shape[2]):
             for u in range(2):
                 sparse.capacity_units[s, v, r, u] = table.fullest[s, v, r, u]
