@@ -161,7 +161,7 @@ def _announce() -> None:
     with suppress(OSError):
         if sys.stderr is not None:
             print(
-                "sparsim: compiling kernels, once for this machine (about 15 s)", file=sys.stderr, flush=True
+                "sparsim: compiling kernels, once for this machine (about 12 s)", file=sys.stderr, flush=True
             )
 
 
