@@ -7,6 +7,7 @@ import itertools
 import os
 import resource
 import shutil
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +41,9 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    # bytecode is kept by the size and the second of its source, which the versions here have in common
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     path = tmp_path / "package" / "doubling.py"
     path.parent.mkdir()
     path.write_text(SOURCE.format(factor=2), encoding="utf-8")
