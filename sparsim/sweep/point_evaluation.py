@@ -46,18 +46,19 @@ class PointEvaluator:
 
     def evaluate(self, point: Point, rung: int = 0) -> Row:
         """The result of a point with the search budget number `rung`. Never raises, but for Ctrl-C."""
-        return self._guarded(point, lambda key: self._evaluated(key, point, rung))
+        is_last = rung + 1 >= len(self.space.study.search.budgets)  # with a larger one there may be a mapping
+        return self._guarded(point, lambda key: self._evaluated(key, point, rung), is_final=is_last)
 
     def bound(self, point: Point) -> Row:
         """The area of a point's design, and what none of its mappings is below, without a search."""
         return self._guarded(point, lambda key: self._bounded(key, point))
 
-    def _guarded(self, point: Point, work: Callable[[str], Row]) -> Row:
+    def _guarded(self, point: Point, work: Callable[[str], Row], *, is_final: bool = True) -> Row:
         key = self.space.key(point)
         try:
             return work(key)
         except _REFUSALS as error:
-            return Row(key, "infeasible", str(error))
+            return Row(key, "infeasible", str(error), is_final=is_final)
         except Exception:
             return Row(key, "failed", traceback.format_exc())
 
@@ -67,10 +68,9 @@ class PointEvaluator:
         bounds = [part.lower_bounds(layers) for part, layers in split(hardware, network)]
         energy = math.fsum(float(value) for bound in bounds for value in bound.energy_pj)
         cycles = math.fsum(float(value) for bound in bounds for value in bound.cycles)
-        return Row(
-            key, "bound", metrics={"area_mm2": area_mm2(hardware)},
-            bounds={"energy_pj": energy, "cycles": cycles}, is_final=False,
-        )  # fmt: skip
+        best = self._metrics(energy, cycles, 0.0, hardware, network, None)
+        area, _ = best.pop("area_mm2"), best.pop("utilization")
+        return Row(key, "bound", metrics={"area_mm2": area}, bounds=best, is_final=False)
 
     def _evaluated(self, key: str, point: Point, rung: int) -> Row:
         records, network = self.space.records(point), self.space.network(point)
@@ -127,7 +127,9 @@ class PointEvaluator:
         if clock_mhz is None and isinstance(hardware, EyerissChip):
             clock_mhz = hardware.chip.spec.clock_mhz
         if clock_mhz is not None:
-            found["inferences_per_s"] = network.inferences * clock_mhz * HZ_PER_MHZ / cycles
+            found["inferences_per_s"] = (
+                network.inferences * clock_mhz * HZ_PER_MHZ / cycles if cycles else math.inf
+            )
         if gap is not None:
             found["gap"] = gap
         return found

@@ -81,7 +81,8 @@ class Options:
     on_progress : callable, optional
         Called with a `Progress` some times a second.
     evaluator : object, optional
-        In place of a `PointEvaluator`: `evaluate(point, budget)` and `bound(point)` return rows.
+        In place of a `PointEvaluator`: `evaluate(point, budget)` and `bound(point)` return rows, whose keys
+        do not matter. Its rows are kept apart from those of evaluators of other classes.
     sampler : object, optional
         In place of that of the study, see `samplers`.
     """

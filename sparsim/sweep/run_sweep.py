@@ -79,8 +79,10 @@ def load_space(study: Study | str | Path) -> DesignSpace:
     return load_design_space(study if isinstance(study, Study) else load_study(study))
 
 
-def merge(folders: Sequence[str | Path], out: str | Path) -> SweepResult:
+def merge(folders: Sequence[str | Path], out: str | Path, *, evaluator: Any = None) -> SweepResult:
     """Put the rows of several folders of results of one study together, and write their table.
+
+    `evaluator` is that of the runs, if they had one of their own.
 
     Raises
     ------
@@ -99,7 +101,7 @@ def merge(folders: Sequence[str | Path], out: str | Path) -> SweepResult:
     others = [path / ROWS for path in paths if (path / ROWS).resolve() != (Path(out) / ROWS).resolve()]
     with RowStore(Path(out) / ROWS, others=others) as store:
         store.copy_from_others()
-        sweep = SweepLoop(space, objectives, store, Options())
+        sweep = SweepLoop(space, objectives, store, Options(evaluator=evaluator))
         sweep.list_points()
         return write_results(
             Path(out), space, sweep.points, store, objectives, fingerprint_of(space, Options().shard_name)

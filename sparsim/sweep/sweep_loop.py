@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from sparsim.errors import SpecError
 from sparsim.sweep.axes import grid_size
-from sparsim.sweep.design_space import DesignSpace
+from sparsim.sweep.design_space import KEY_BYTES, DesignSpace
 from sparsim.sweep.dispatch import Dispatcher, Evaluated
 from sparsim.sweep.dominance import Front, most_promising
 from sparsim.sweep.objective_values import Objectives, limited, skipping_is_on
@@ -57,6 +59,7 @@ class SweepLoop:
                 f"points of {space.study.sampler.kind} depend on the results of others: there are no shards"
             )
             raise SpecError(text, path="--shard")
+        self.key_of = space.key if options.evaluator is None else evaluator_key(space, options.evaluator)
         self._began = time.monotonic()
         expected = grid_size(space.axes) if space.study.sampler.kind == "grid" else space.study.sampler.points
         if expected and options.shard is None:
@@ -105,7 +108,7 @@ class SweepLoop:
     def _listed(self, asked: Sequence[Point]) -> tuple[int, list[Item]]:
         """Put points into the list, and return those that no filter refuses."""
         fresh = self.points.new(asked)
-        keys = [self.space.key(point) for point in fresh]
+        keys = list(map(self.key_of, fresh))
         if self.options.shard is not None:
             i, n = self.options.shard
             mine = [int(key[:16], 16) % n == i - 1 for key in keys]
@@ -222,7 +225,7 @@ class SweepLoop:
             self.sampler.tell([self._final(point) for point in asked])
 
     def _final(self, point: Point) -> Row:
-        key = self.space.key(point)
+        key = self.key_of(point)
         if refusal := self.space.refusal(point):
             return Row(key, "infeasible", refusal)
         found, _ = final_rows(self.store, keys_of([key]), self.budgets)
@@ -274,6 +277,18 @@ class SweepLoop:
             progress.left_s = max(0, progress.expected - done) / rate
         if self.options.on_progress is not None:
             self.options.on_progress(self.progress)
+
+
+def evaluator_key(space: DesignSpace, evaluator: Any) -> Callable[[Point], str]:
+    """Keys for an evaluator of somebody's own, whose rows may depend on all values of a point."""
+    name = f"{type(evaluator).__module__}.{type(evaluator).__qualname__}"
+    context = hashlib.blake2b(name.encode(), digest_size=32, key=space.context).digest()
+
+    def key(point: Point) -> str:
+        said = msgspec.json.encode(point, order="sorted")
+        return hashlib.blake2b(said, digest_size=KEY_BYTES, key=context).hexdigest()
+
+    return key
 
 
 @contextmanager

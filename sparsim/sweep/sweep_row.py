@@ -29,7 +29,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     components : dict of str to float
         Energy in pJ by component.
     bounds : dict of str to float
-        What no mapping of the design is below: `energy_pj` and `cycles`.
+        The best that any mapping of the design may reach, by the names of metrics that depend on it.
     is_final : bool
         Whether a larger budget of the search cannot change the metrics.
     """

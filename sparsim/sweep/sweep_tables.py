@@ -100,10 +100,10 @@ class _Block:
     def _reason(self, points: PointList, i: int, row: Row | None) -> str:
         if refusal := points.refusal(i):
             return refusal
-        if limit := self._states.limits.get(i):
-            return f"limit: {limit}"
         if STATUS[self._states.codes[i]] == "dominated":
             return "its bounds are dominated by a point on the front"
+        if limit := self._states.limits.get(i):
+            return f"limit: {limit}"
         return row.reason if row else ""
 
     @staticmethod
