@@ -6,12 +6,14 @@ from pathlib import Path
 import click
 from rich.progress import track
 
+from sparsim.check.check_case import Outcome, run_case, total
+from sparsim.check.recorded_case import Case
+from sparsim.records.accounting import Accounting
+from sparsim.report.comparison_report import print_report
 from sparsim.report.console import messages, results, run
 from validation import live_timeloop as live
 from validation import validation_page as docs
-from validation.case_folders import Case, find_cases
-from validation.printed_report import print_report
-from validation.run_cases import Outcome, run_case, total
+from validation.case_folders import find_cases
 
 COMMITTED = Path(__file__).parent / "references"
 
@@ -29,7 +31,7 @@ COMMITTED = Path(__file__).parent / "references"
     "--write-docs", is_flag=True, help="Record the result and write the tables of docs/validation.md anew."
 )
 def main(
-    dirs: tuple[Path, ...], accounting: str, live_cases: int | None, seed: int, write_docs: bool
+    dirs: tuple[Path, ...], accounting: Accounting, live_cases: int | None, seed: int, write_docs: bool
 ) -> None:
     """Run every case folder below DIRS (default: the committed cases).
 
@@ -66,7 +68,7 @@ def main(
     sys.exit(status)
 
 
-def run_cases(cases: list[Case], accounting: str) -> list[Outcome]:
+def run_cases(cases: list[Case], accounting: Accounting) -> list[Outcome]:
     progress = track(cases, "comparing", console=messages(), transient=True)
     return [run_case(case, accounting) for case in progress]
 

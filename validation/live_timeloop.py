@@ -11,13 +11,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from sparsim.check.check_case import Outcome, nothing_compared, run_case, total
+from sparsim.check.recorded_case import REJECT, STATS, Case
 from sparsim.fileio.writing import write_text
 from sparsim.files.timeloop.write_documents import write_documents
-from validation.case_folders import NO_ANSWER, REJECT, STATS, Case
-from validation.printed_report import print_report, verdict
+from sparsim.report.comparison_report import print_report, verdict
+from validation.case_folders import NO_ANSWER
 from validation.random_cases import draw_case
 from validation.reference_answers import Answer, ask
-from validation.run_cases import Outcome, nothing_compared, run_case, total
 
 PROGRAM = "timeloop-model"
 KEPT = Path("build/live")

@@ -5,13 +5,13 @@ import datetime
 from collections.abc import Sequence
 from pathlib import Path
 
+from sparsim.check.check_case import Outcome, run_case, total
+from sparsim.check.report_fields import STAGES
+from sparsim.check.tolerated_differences import EXPLANATIONS
 from sparsim.fileio.json_and_csv import write_csv
+from sparsim.report.comparison_report import verdict
 from sparsim.report.tables import Block, Table, write_blocks
 from validation.case_folders import digest, find_cases
-from validation.printed_report import verdict
-from validation.report_fields import STAGES
-from validation.run_cases import Outcome, run_case, total
-from validation.tolerated_differences import EXPLANATIONS
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "validation.md"

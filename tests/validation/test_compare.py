@@ -8,11 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from sparsim.check.compare_fields import compare
+from sparsim.check.recorded_case import inexact_tensors
+from sparsim.check.report_fields import STAGES
 from sparsim.files.timeloop.stats_reader import parse_stats
 from sparsim.records import Dataspace, Density, Layer, Shape
-from validation.case_folders import find_cases, inexact_tensors
-from validation.compare_fields import compare
-from validation.report_fields import STAGES
+from validation.case_folders import find_cases
 
 REFERENCES = Path(__file__).parents[2] / "validation" / "references"
 TEXT = (REFERENCES / "random/conv-11-011/stats.txt").read_text()

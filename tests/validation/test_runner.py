@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from sparsim.check.check_case import run_case
 from sparsim.report.tables import with_blocks
 from validation import validation_page as docs
 from validation.__main__ import main
 from validation.case_folders import find_cases
-from validation.run_cases import run_case
 
 ROOT = Path(__file__).parents[2]
 REFERENCES = ROOT / "validation/references/random"

@@ -5,12 +5,13 @@ lines that a release adds, drops or pads differently do not disturb it.
 """
 
 import re
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from sparsim.errors import FormatError
 
+Layout = Literal["2022", "3", "4"]
 Value = int | float | str | tuple["Value", ...]
 
 LEVELS, NETWORKS, INTENSITY, SUMMARY = "levels", "networks", "intensity", "summary"
@@ -53,7 +54,14 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def old_layout(self) -> bool:
         """Whether it was written by a release of 2022 (energies per compute in pJ)."""
-        return any(key.field.startswith("pJ/") for key in self.fields)
+        return self.layout == "2022"
+
+    @property
+    def layout(self) -> Layout:
+        """The generation of Timeloop that writes such a text."""
+        if any(key.field.startswith("pJ/") for key in self.fields):
+            return "2022"
+        return "4" if any(key.field == "Bandwidth Consumption Scale" for key in self.fields) else "3"
 
 
 _SECTIONS = {

@@ -4,11 +4,12 @@ import math
 from collections import Counter
 from typing import NamedTuple
 
+from sparsim.check.report_fields import Difference, stage
+from sparsim.check.tolerated_differences import excuse, old_labels
 from sparsim.files.timeloop.stats_reader import Key, Stats, Value
-from validation.report_fields import Difference, stage
-from validation.tolerated_differences import excuse, old_labels
 
 UTILIZATION = "Utilization"  # without cycles -nan there and 0 here
+_OTHER_WORDS = (UTILIZATION, "Tile density distribution")  # of 4.x: a percentage, fixed_structured
 
 
 class Comparison(NamedTuple):
@@ -26,20 +27,21 @@ class Comparison(NamedTuple):
         return max(self.differences, key=lambda d: (d.verdict == "deviating", d.size), default=None)
 
 
-def compare(expected: Stats, got: Stats, inexact: list[str]) -> Comparison:
+def compare(expected: Stats, got: Stats, inexact: list[str], *, tolerance: float = 0.0) -> Comparison:
     """Integers exactly, reals to the printed digits; what is not equal and has no excuse deviates.
 
-    `inexact` names the tensors that bring a tolerance (see `validation.tolerated_differences`). Against the
-    layout of the releases of 2022, fields that only one side has are left out, not deviating.
+    `inexact` names the tensors that bring a tolerance (see `sparsim.check.tolerated_differences`), and
+    `tolerance` is the relative difference that is none. Against another layout, fields that only one side has
+    are left out, not deviating.
     """
-    old = expected.old_layout
+    old, other = expected.old_layout, expected.layout != got.layout
     ours = old_labels(got) if old else got.fields
     fields: Counter[str] = Counter(answer=1)
     exact: Counter[str] = Counter(answer=1)
     differences, left_out = [], 0
     for key in expected.fields | ours:
         want, have = expected.fields.get(key), ours.get(key)
-        if old and (want is None or have is None):
+        if other and (want is None or have is None or _is_printed_otherwise(key, expected)):
             left_out += 1
             continue
         fields[stage(key)] += 1
@@ -47,7 +49,19 @@ def compare(expected: Stats, got: Stats, inexact: list[str]) -> Comparison:
             exact[stage(key)] += 1
         else:
             differences.append(Difference(key, want, have, _size(want, have), "deviating"))
-    return Comparison(fields, exact, excuse(differences, expected, inexact), left_out)
+    differences = excuse(differences, expected, inexact)
+    return Comparison(fields, exact, [_within(tolerance, d) for d in differences], left_out)
+
+
+def _within(tolerance: float, difference: Difference) -> Difference:
+    if difference.verdict != "deviating" or difference.size > tolerance:
+        return difference
+    return difference._replace(verdict="tolerated", reason=f"within the tolerance of {tolerance:g}")
+
+
+def _is_printed_otherwise(key: Key, expected: Stats) -> bool:
+    """Fields of 4.x in other units or words, and its breakdown of bandwidths, which lacks a factor of 100."""
+    return expected.layout == "4" and (key.field in _OTHER_WORDS or "Breakdown" in key.field)
 
 
 def _equal(key: Key, expected: Value | None, got: Value | None) -> bool:

@@ -1,4 +1,4 @@
-"""Evaluates cases and compares them with the reference's answers."""
+"""Evaluates recorded cases and compares them with the reference's answers."""
 
 import re
 import warnings
@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from sparsim.check.compare_fields import UTILIZATION, Comparison, compare
+from sparsim.check.recorded_case import Case, inexact_tensors
+from sparsim.check.report_fields import Difference
 from sparsim.errors import EnergyWarning, SparsimError
 from sparsim.files.timeloop.stats_reader import Key, Stats, parse_stats
 from sparsim.files.timeloop.stats_writer import write_stats
 from sparsim.files.timeloop_files import read_documents
 from sparsim.model.evaluate import evaluate
 from sparsim.model.result import Evaluation
-from validation.case_folders import Case, inexact_tensors
-from validation.compare_fields import UTILIZATION, Comparison, compare
-from validation.report_fields import Difference
+from sparsim.records.accounting import Accounting
 
 ANSWER = Key("answer", "", "", "", "mapping")
 TEXT = Key("text", "", "", "", "layout")
@@ -29,14 +30,18 @@ class Outcome(NamedTuple):
     bad_input: str = ""
 
 
-def run_case(case: Case, accounting: str) -> Outcome:
-    """Evaluate one case and compare every field of its report. Never raises SparsimError."""
+def run_case(case: Case, accounting: Accounting | None, tolerance: float = 0.0) -> Outcome:
+    """Evaluate one case and compare every field of its report. Never raises SparsimError.
+
+    `accounting`: None is the convention that the documents are meant for. `tolerance`: the relative
+    difference that is no deviation.
+    """
     try:
         expected = None if case.rejected else case.stats()
     except SparsimError as error:
         return nothing_compared(case, str(error))
     try:
-        documents = read_documents(case.documents)
+        documents = read_documents(case.documents).accounted(accounting)
     except SparsimError as error:
         if case.rejected:
             return Outcome(case, _answer("rejected", "rejected"), None)
@@ -47,7 +52,7 @@ def run_case(case: Case, accounting: str) -> Outcome:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", EnergyWarning)  # tables are the reference's, gaps and all
             evaluation = evaluate(
-                documents.accelerator, documents.layer(), documents.mapping, accounting=accounting
+                documents.accelerator, documents.layer(), documents.mapping, accounting=documents.accounting
             )
         text = write_stats(evaluation)
     except SparsimError as error:
@@ -59,8 +64,11 @@ def run_case(case: Case, accounting: str) -> Outcome:
         return Outcome(case, _answer(answer, f"crashed: {type(error).__name__}: {error}"), None)
     if expected is None:
         return Outcome(case, _answer("rejected", "accepted"), evaluation)
-    comparison = compare(expected, parse_stats(text), inexact_tensors(documents.layer(), expected.old_layout))
-    if not expected.old_layout and not comparison.differences:
+    got = parse_stats(text)
+    comparison = compare(
+        expected, got, inexact_tensors(documents.layer(), expected.old_layout), tolerance=tolerance
+    )
+    if expected.layout == got.layout and not comparison.differences:
         _compare_text(comparison, case.answer.read_text(encoding="utf-8"), text)
     return Outcome(case, comparison, evaluation)
 

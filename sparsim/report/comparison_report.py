@@ -1,17 +1,17 @@
-"""What the runner prints."""
+"""The report on recorded cases: one row per case, and what is not exact."""
 
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 
+from sparsim.check.check_case import Outcome, closing_line, total
+from sparsim.check.report_fields import STAGES, Difference
 from sparsim.report.tables import Table
-from validation.report_fields import STAGES, Difference
-from validation.run_cases import Outcome, closing_line, total
 
 
-def print_report(console: Console, outcomes: Sequence[Outcome]) -> None:
-    """One row per case, then what is not exact, then the closing line."""
+def print_report(console: Console, outcomes: Sequence[Outcome], *, listed: int = 1) -> None:
+    """One row per case, then what is not exact, of each case `listed` deviations; then the closing line."""
     console.print(_table(outcomes))
     for outcome in outcomes:
         if outcome.bad_input:
@@ -22,6 +22,8 @@ def print_report(console: Console, outcomes: Sequence[Outcome]) -> None:
         if deviating:
             text = escape(f"{len(deviating)} deviating, the first is {deviating[0]}")
             console.print(f"[red]{escape(outcome.case.name)}[/red]: {text}", soft_wrap=True)
+        for difference in deviating[1:listed]:
+            console.print(f"    {escape(str(difference))}", soft_wrap=True)
         for difference in outcome.comparison.by_verdict("tolerated"):
             console.print(
                 f"[yellow]{escape(outcome.case.name)}[/yellow]: tolerated {escape(str(difference))}",

@@ -8,9 +8,9 @@ from other numbers of the same report, to the printed digits.
 import math
 from collections.abc import Callable
 
+from sparsim.check.report_fields import Difference, stage
 from sparsim.files.timeloop.stats_reader import Key, Stats, Value
 from sparsim.model.result import single_ratio
-from validation.report_fields import Difference, stage
 
 TOLERATED = "the reference's own probabilities are inexact above 104,729 points, here for {tensors}"
 LOG_GAMMA = "releases of 2022 took hypergeometric probabilities from log-gammas, some counts differ by 1 or 2"

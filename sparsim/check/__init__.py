@@ -1,0 +1,1 @@
+"""Comparison of recorded stats files of Timeloop with what the model says now."""

@@ -1,0 +1,83 @@
+"""Recorded cases: input documents with Timeloop's answer beside them."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from sparsim.errors import FormatError
+from sparsim.fileio.reading import read_text, reading
+from sparsim.files.timeloop.stats_reader import Stats, parse_stats
+from sparsim.records import Layer
+
+STATS = "stats.txt"  # how the names of recorded reports end
+REJECT = "reject.txt"  # of a mapping that Timeloop rejects
+_SECOND_COPY = "parsed-processed-input.yaml"  # of all inputs, which Timeloop's front end writes
+LARGEST_EXACT_TENSOR = 104_729
+
+
+class Case(NamedTuple):
+    """`answer` is the stats text of the reference, or the file that says it rejected the mapping."""
+
+    name: str
+    folder: Path
+    answer: Path
+
+    @property
+    def rejected(self) -> bool:
+        return self.answer.name == REJECT
+
+    @property
+    def documents(self) -> list[Path]:
+        return documents_in(self.folder)
+
+    def stats(self) -> Stats:
+        """Raises FormatError if the answer is no stats text."""
+        with reading(self.answer, "a stats text"):
+            text = read_text(self.answer, what="a stats text")
+            try:
+                return parse_stats(text)
+            except FormatError as error:
+                raise error.within(str(self.answer)) from None
+
+
+def is_answer(path: Path) -> bool:
+    """Whether a file is a recorded report with documents beside it."""
+    return (path.name.endswith(STATS) or path.name == REJECT) and bool(documents_in(path.parent))
+
+
+def recorded_cases(root: Path) -> list[Case]:
+    """All recorded reports at and below `root`, or the one that `root` is, in the order of their names."""
+    found = [path for path in ([root] if root.is_file() else root.rglob("*.txt")) if is_answer(path)]
+    return [recorded_case(path, root) for path in sorted(found)]
+
+
+def recorded_case(answer: Path, root: Path) -> Case:
+    """A case, which is called by its folder below `root`, and by the report where that says more."""
+    folder = answer.parent.name if answer.parent == root or answer == root else ""
+    name = folder or str(answer.parent.relative_to(root))
+    others = [path for path in answer.parent.glob("*.txt") if is_answer(path)]
+    return Case(name if len(others) == 1 else f"{name}/{answer.name}", answer.parent, answer)
+
+
+def documents_in(folder: Path) -> list[Path]:
+    return sorted(
+        path for path in folder.iterdir() if path.suffix in (".yaml", ".yml") and path.name != _SECOND_COPY
+    )
+
+
+def inexact_tensors(layer: Layer, of_2022: bool = False) -> list[str]:
+    """Dataspaces whose probabilities the reference itself computes inexactly.
+
+    The hypergeometric function of 3.0.3 works with factored factorials up to the 10,000th prime, 104,729; for
+    larger tensors it switches to an approximation with an error of about 1e-14 (model 8.3). That of the
+    releases of 2022 was an approximation for tensors of any size.
+    """
+    exact_points = 0 if of_2022 else LARGEST_EXACT_TENSOR
+    coefficients = layer.shape.coefficients | layer.coefficients
+    names = []
+    for dataspace in layer.shape.dataspaces:
+        points = 1
+        for side in dataspace.terms():
+            points *= 1 + sum((coefficients[c] if c else 1) * (layer.bounds[dim] - 1) for dim, c in side)
+        if layer.density(dataspace.name).distribution == "hypergeometric" and points > exact_points:
+            names.append(dataspace.name)
+    return names

@@ -1,0 +1,53 @@
+"""The command `sparsim check`: recorded stats files against what the model says now."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sparsim.cli.input_files import accounting_option
+from sparsim.errors import SpecError
+from sparsim.report.console import results
+
+# Everything else is imported where it is used: --help must not wait for a compiler.
+if TYPE_CHECKING:
+    from sparsim.records.accounting import Accounting
+
+LISTED = 20  # deviations of one case that are printed
+
+
+@click.command()
+@click.argument(
+    "cases", nargs=-1, required=True, metavar="CASE...", type=click.Path(exists=True, path_type=Path)
+)
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Relative difference that is no deviation.  [default: 0, all printed digits are equal]",
+)
+@accounting_option
+def check(cases: tuple[Path, ...], tolerance: float, accounting: Accounting | None) -> None:
+    """Compare recorded stats files of Timeloop with what the model says now.
+
+    A case is a file *stats.txt with its input documents beside it, the mapping among them; a CASE is such a
+    file, or a folder in which all cases are checked, at any depth. The exit code is 1 if a field deviates,
+    and 2 if there is no case or one cannot be read.
+    """
+    from sparsim.check.check_case import run_case, total
+    from sparsim.check.recorded_case import recorded_cases
+    from sparsim.report.comparison_report import print_report
+
+    outcomes = []
+    for path in cases:
+        found = recorded_cases(path)
+        if not found:
+            raise SpecError("no file *stats.txt beside YAML documents is here", path=str(path))
+        outcomes += [run_case(case, accounting, tolerance) for case in found]
+    print_report(results(width=160, highlight=False), outcomes, listed=LISTED)
+    if any(outcome.bad_input for outcome in outcomes):
+        sys.exit(2)
+    sys.exit(1 if total(outcomes).deviating else 0)
