@@ -59,11 +59,12 @@ def read_architecture(root: Node) -> Architecture:
     (user-defined networks, overbooking, runtime tile partitioning) included.
     """
     version = root.number("version")
-    if version is None:
+    is_list = root.has("storage", "arithmetic") and not root.has("subtree", "local")
+    if version is None and not is_list:
         raise root.error("no 'version' given, 0.2, 0.3 or 0.4 is expected", hint=root.misspelt("version"))
-    if version not in (0.2, 0.3, 0.4):
+    if version not in (None, 0.1, 0.2, 0.3, 0.4) or (version == 0.1 and not is_list):
         raise root.error(f"is {version:g}, allowed is 0.2, 0.3 or 0.4", "version")
-    storages, computes = _walk(root)
+    storages, computes = _lists(root) if is_list else _walk(root)
     if not storages:
         raise root.error(f"no storage level: no class contains {', '.join(STORAGE_CLASSES)}")
     if len(computes) != 1:
@@ -111,6 +112,18 @@ def _walk(root: Node) -> tuple[list[_Level], list[_Level]]:
                 (storages if kind == "storage" else computes).append(level)
         node.report_unknown(("name", "attributes", "local", "subtree"), harmless=())
     return storages, computes
+
+
+def _lists(root: Node) -> tuple[list[_Level], list[_Level]]:
+    """The oldest form, without a tree and mostly without a version: levels from the inside."""
+    root.report_unknown(("version", "name", "storage", "arithmetic", "constraints"))
+    units = (
+        root.children("arithmetic")
+        if isinstance(root.get("arithmetic"), list)
+        else [root.child("arithmetic")]
+    )
+    storages = [_level(node, *_name(node)) for node in reversed(root.children("storage"))]
+    return storages, [_level(node, *_name(node)) for node in units if node is not None]
 
 
 def _kind(component: Node) -> str:
@@ -220,7 +233,9 @@ def _refuse(a: Node, name: str) -> None:
     for key in _NETWORK_NAMES:
         if a.has(key):
             raise a.error(
-                f"'{name}' names a user-defined network, only the automatic ones are supported", key
+                f"'{name}' names the user-defined network '{a.text(key)}', only the automatic ones are "
+                "supported",
+                key,
             )
     scales = a.get("per_dataspace_bandwidth_consumption_scale")
     if scales and set(scales.values()) != {1}:
@@ -311,7 +326,9 @@ def _compute(level: _Level, mesh: tuple[int, int]) -> Compute:
     for key in ("network_operand", "network_result"):
         if a.has(key):
             raise a.error(
-                f"'{level.name}' names a user-defined network, only the automatic ones are supported", key
+                f"'{level.name}' names the user-defined network '{a.text(key)}', only the automatic ones are "
+                "supported",
+                key,
             )
     with a.located():
         return Compute(

@@ -460,3 +460,32 @@ def swap_in_keys(line, old, new):
 def test_one_key_in_two_spellings_is_refused(read):
     with pytest.raises(SpecError, match="'block-size' is there as well"):
         read(("arch.yaml", "block-size: 4", "block-size: 4\n        block_size: 2"))
+
+
+OLDEST = """\
+arch:
+  arithmetic: {name: MAC, instances: 16, word-bits: 8, meshX: 16}
+  storage:
+  - {name: spad, entries: 64, instances: 16, meshX: 16, word-bits: 8}
+  - {name: GLB, sizeKB: 32, instances: 1, word-bits: 8, block-size: 4}
+  - {name: DRAM, technology: DRAM, instances: 1, word-bits: 8}
+"""
+OLDEST_AS_TREE = """\
+arch:
+  version: 0.3
+  subtree:
+  - name: all
+    local:
+    - {name: DRAM, class: DRAM, attributes: {word-bits: 8}}
+    - {name: GLB, class: SRAM, attributes: {sizeKB: 32, word-bits: 8, block-size: 4}}
+    - {name: "spad[1..16]", class: regfile, attributes: {entries: 64, meshX: 16, word-bits: 8}}
+    - {name: "MAC[1..16]", class: mac, attributes: {meshX: 16, word-bits: 8}}
+"""
+
+
+def test_lists_of_storage_and_arithmetic(tmp_path):
+    read = [
+        read_documents(write_documents(tmp_path, {"arch.yaml": arch, "problem.yaml": PROBLEM})).architecture
+        for arch in (OLDEST, OLDEST_AS_TREE)
+    ]
+    assert read[0] == read[1]
