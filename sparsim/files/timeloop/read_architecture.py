@@ -230,13 +230,7 @@ def _storage(level: _Level, mesh: tuple[int, int]) -> Storage:
 
 
 def _refuse(a: Node, name: str) -> None:
-    for key in _NETWORK_NAMES:
-        if a.has(key):
-            raise a.error(
-                f"'{name}' names the user-defined network '{a.text(key)}', only the automatic ones are "
-                "supported",
-                key,
-            )
+    _refuse_networks(a, name, _NETWORK_NAMES)
     scales = a.get("per_dataspace_bandwidth_consumption_scale")
     if scales and set(scales.values()) != {1}:
         raise a.error(
@@ -249,6 +243,13 @@ def _refuse(a: Node, name: str) -> None:
         raise a.error(
             f"tile partitioning at run time, of '{name}', is not supported", "tile_partition_supported"
         )
+
+
+def _refuse_networks(a: Node, name: str, keys: tuple[str, ...]) -> None:
+    for key in keys:
+        if a.has(key):
+            text = f"'{name}' names the user-defined network '{a.text(key)}'"
+            raise a.error(f"{text}, only the automatic ones are supported", key)
 
 
 def _block_and_cluster(a: Node, word_bits: int) -> tuple[int, int]:
@@ -323,13 +324,7 @@ def _network(a: Node) -> Network:
 def _compute(level: _Level, mesh: tuple[int, int]) -> Compute:
     a = level.attributes
     a.report_unknown(_COMPUTE_KEYS, harmless=_WITHOUT_EFFECT)
-    for key in ("network_operand", "network_result"):
-        if a.has(key):
-            raise a.error(
-                f"'{level.name}' names the user-defined network '{a.text(key)}', only the automatic ones are "
-                "supported",
-                key,
-            )
+    _refuse_networks(a, level.name, ("network_operand", "network_result"))
     with a.located():
         return Compute(
             name=level.name,

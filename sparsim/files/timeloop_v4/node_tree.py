@@ -150,13 +150,14 @@ class TreeReader:
     def _name(self, node: Node, tag: str, scope: Scope) -> str:
         if tag == "!Nothing":
             return "!Nothing"
-        name = self.values.plain(node.required(node.text("name"), "name"), node, "name", scope)
+        given = node.required(node.text("name"), "name")
+        name = str(self.values.plain(given, node, "name", scope))
         if name in self.places:
             raise node.error(
                 f"a second node has the name '{name}', the first is at {self.places[name]}", "name"
             )
         self.places[name] = node.where("name")
-        return str(name)
+        return name
 
     def _attributes(self, leaf: Leaf, inherited: dict[str, Any], scope: Scope) -> None:
         """Fill the attributes: those of containers around, then its own, which may use the former."""
