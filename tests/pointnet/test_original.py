@@ -15,9 +15,10 @@ from pointnet.original import evaluated_runs, reproduce
 from pointnet.original import original_tables as report
 from pointnet.original.published_runs import DESIGNS, Run, runs, study_mapspace
 from sparsim import evaluate_batch
+from sparsim.files.documents import Documents
 from sparsim.files.sparsim_yaml import load_accelerator, load_preset
 from sparsim.files.swap_axes import swap_axes
-from sparsim.files.timeloop.read_documents import Documents, read_documents
+from sparsim.files.timeloop_files import read_documents
 from sparsim.mapper.indexed_mapspace import lower_mapspace, mapping_of, sizes
 from sparsim.model.lower import lower_mappings
 from sparsim.records import Mapping, Nest
