@@ -17,6 +17,7 @@ from sparsim.mapper.kernels.candidates import assemble_candidates
 from sparsim.mapper.kernels.enumeration import LOWER_BOUND, PASSED
 from sparsim.mapper.kernels.lower_bounds import TEST_FAN
 from sparsim.mapper.objective_arrays import codes, values
+from sparsim.mapper.parallelism_bound import most_units
 from sparsim.mapper.relaxation import Relaxation, Relaxing
 from sparsim.mapper.search_budget import Budget, BudgetError
 from sparsim.mapper.search_result import Found
@@ -93,7 +94,7 @@ class Engine:
         pack = space_pack(self.low)
         most = float(pack.widest[-1])
         if self.bound.switch[TEST_FAN]:
-            most = min(most, float(self.low.arch.mesh[0, 2]))
+            most = min(most, most_units(space, pack, np.flatnonzero(self.low.arch.tiling[:, 1] == 1)))
         self.part_least = space_bound(self.low, self.bound, most)
         cycles, energy_pj = self.part_least
         self.pack = pack._replace(floor=np.array([energy_pj]))
