@@ -247,7 +247,7 @@ def _count(problem: Problem, traffic: Traffic, content: float, accounting: str, 
     traffic.reads = _round(content + peer - (0 if accounting == "count-all" else part))
     if problem.parent(s, v) < 0 or accounting == "count-all":
         traffic.fills = _round(arriving)
-    elif accounting == "timeloop-3":
+    elif accounting in ("timeloop-3", "timeloop-4"):
         traffic.fills = _round(arriving - part)
     else:
         traffic.fills = int(arriving)
