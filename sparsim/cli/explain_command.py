@@ -30,7 +30,7 @@ def explain(
     trust: bool,
 ) -> None:
     """Show where the energy and the cycles of a mapping come from."""
-    evaluation = evaluate_files(files, accounting, masks, layer, settings, trust)
+    _, _, evaluation = evaluate_files(files, accounting, masks, layer, settings, trust)
 
     from sparsim.report.explain import explanation
 

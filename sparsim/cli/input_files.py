@@ -14,8 +14,11 @@ from sparsim.report.console import echo
 
 # Everything else is imported where it is used: --help must not wait for it.
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sparsim.files.documents import Documents
     from sparsim.files.yaml_reading import YamlMap
+    from sparsim.model.result import Evaluation
     from sparsim.records import Layer
 
 _FILE_NAME = re.compile(r"\w[\w.+-]*")
@@ -46,6 +49,11 @@ trust_option = click.option(
     "--trust",
     is_flag=True,
     help="Run the Python files that Timeloop's documents name as functions for their expressions.",
+)
+timeloop_files_option = click.option(
+    "--timeloop-files",
+    is_flag=True,
+    help="Write the files of Timeloop's programs, too, under their names and out_prefix.",
 )
 layer_option = click.option("--layer", metavar="NAME", help="The layer to take where the FILEs hold several.")
 
@@ -123,6 +131,17 @@ def file_names(layers: tuple[Layer, ...]) -> list[str]:
         if number[name] > 1:
             raise SpecError(f"{number[name]} layers have the name '{name}'")
     return names
+
+
+def write_timeloop_files(
+    folder: Path, program: str, inputs: Documents, layer: Layer, evaluation: Evaluation
+) -> None:
+    """The files of Timeloop's programs, called by the documents' `out_prefix` or by the `program`."""
+    from sparsim.files.timeloop.output_files import write_output_files
+
+    prefix = inputs.out_prefix or program
+    paths = write_output_files(folder, prefix, evaluation, inputs.accelerator, layer)
+    echo(f"wrote {', '.join(path.name for path in paths)} to {folder}")
 
 
 def print_warnings(warnings: tuple[str, ...]) -> None:

@@ -18,7 +18,9 @@ from sparsim.cli.input_files import (
     print_warnings,
     read_search,
     settings_option,
+    timeloop_files_option,
     trust_option,
+    write_timeloop_files,
 )
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
 from sparsim.fileio.json_and_csv import write_csv, write_json
@@ -63,6 +65,7 @@ _at_least_1 = click.IntRange(min=1)
 @layer_option
 @settings_option
 @trust_option
+@timeloop_files_option
 @click.option(
     "--cache", "cache_folder", metavar="DIR", help="Folder of earlier results.  [default: ~/.cache/sparsim]"
 )
@@ -74,6 +77,7 @@ def mapper(
     layer: str | None,
     settings: tuple[str, ...],
     trust: bool,
+    timeloop_files: bool,
     cache_folder: str | None,
     no_cache: bool,
     threads: int | None,
@@ -85,8 +89,9 @@ def mapper(
 
     The FILEs, Timeloop's documents or our own, describe accelerator, layers and constraints, in any order.
     Writes DIR/sparsim.mapping.yaml, DIR/sparsim.stats.txt and DIR/sparsim.result.json; of several layers
-    DIR/LAYER/..., and DIR/sparsim.layers.csv. Ctrl-C ends the search with the best so far. The exit code is 1
-    if there is no valid mapping.
+    DIR/LAYER/..., and DIR/sparsim.layers.csv. With --timeloop-files timeloop-mapper.stats.txt, .map.txt,
+    .map.yaml, .ERT.yaml and .ART.yaml stand beside them. Ctrl-C ends the search with the best so far. The
+    exit code is 1 if there is no valid mapping.
     """
     documents = read_search(files, layer, settings, trust).accounted(options["accounting"])
     inputs = _with_policies(documents, padded, imperfect)
@@ -105,6 +110,8 @@ def mapper(
             if result.best.divisibility and not inputs.is_native:
                 echo("the mapping is a document of ours, Timeloop's have perfect factors only")
             echo(f"wrote sparsim.mapping.yaml, .stats.txt and .result.json to {folders[len(rows)]}")
+            if timeloop_files:
+                write_timeloop_files(folders[len(rows)], "timeloop-mapper", inputs, found, evaluation)
             rows.append(_row(found, result, evaluation))
     finally:
         if len(folders) > 1 and rows:

@@ -15,8 +15,10 @@ from sparsim.cli.input_files import (
     print_warnings,
     read_model,
     settings_option,
+    timeloop_files_option,
     trust_option,
     with_masks,
+    write_timeloop_files,
 )
 from sparsim.errors import SpecError
 from sparsim.fileio.json_and_csv import write_json
@@ -25,7 +27,9 @@ from sparsim.report.console import echo, named_values
 
 # Everything else is imported where it is used: --help must not wait for a compiler.
 if TYPE_CHECKING:
+    from sparsim.files.documents import Documents
     from sparsim.model.result import Evaluation
+    from sparsim.records import Layer
 
 
 @click.command()
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 @layer_option
 @settings_option
 @trust_option
+@timeloop_files_option
 def model(
     files: tuple[str, ...],
     out: str,
@@ -44,13 +49,15 @@ def model(
     layer: str | None,
     settings: tuple[str, ...],
     trust: bool,
+    timeloop_files: bool,
 ) -> None:
     """Evaluate one mapping, as timeloop-model does.
 
     The FILEs, Timeloop's documents or our own, describe accelerator, layer and mapping, in any order. Writes
-    DIR/sparsim.stats.txt, in Timeloop's layout, and DIR/sparsim.result.json.
+    DIR/sparsim.stats.txt, in Timeloop's layout, and DIR/sparsim.result.json; with --timeloop-files also
+    DIR/timeloop-model.stats.txt, .map.txt, .map.yaml, .ERT.yaml and .ART.yaml.
     """
-    evaluation = evaluate_files(files, accounting, masks, layer, settings, trust)
+    inputs, described, evaluation = evaluate_files(files, accounting, masks, layer, settings, trust)
 
     from sparsim.files.timeloop.stats_writer import wrapped_counts, write_stats
 
@@ -62,6 +69,8 @@ def model(
     print_warnings(wrapped_counts(evaluation))
     echo(_summary(evaluation))
     echo(f"wrote {stats} and {result}")
+    if timeloop_files:
+        write_timeloop_files(folder, "timeloop-model", inputs, described, evaluation)
 
 
 def evaluate_files(
@@ -71,8 +80,8 @@ def evaluate_files(
     layer_name: str | None,
     settings: tuple[str, ...],
     trust: bool,
-) -> Evaluation:
-    """The evaluation of the mapping that the files hold."""
+) -> tuple[Documents, Layer, Evaluation]:
+    """What the files hold, their layer, and the evaluation of the mapping."""
     documents = read_model(files, settings, trust).accounted(accounting)  # type: ignore[arg-type]
     print_warnings(documents.warnings)
     layer = with_masks(documents.layer(layer_name), masks)
@@ -81,12 +90,13 @@ def evaluate_files(
 
     from sparsim.model.evaluate import evaluate
 
-    return evaluate(
+    evaluation = evaluate(
         documents.accelerator,
         layer,
         documents.mapping,
         accounting=documents.accounting,
     )
+    return documents, layer, evaluation
 
 
 def _summary(evaluation: Evaluation) -> str:

@@ -33,7 +33,7 @@ class Documents:
 
     `layers` ends with those of the workload. `where` names the files, `warnings` say what of them has no
     effect. `mapper` has the options that Timeloop's documents give to a search. `accounting` is the
-    convention that the documents are meant for.
+    convention that the documents are meant for, `out_prefix` how the names of Timeloop's output files begin.
     """
 
     where: str = field(compare=False)
@@ -50,6 +50,7 @@ class Documents:
     mapper: MapperOptions | None = None
     warnings: tuple[str, ...] = ()
     accounting: Accounting = "timeloop-3"
+    out_prefix: str | None = None
 
     @cached_property
     def accelerator(self) -> Accelerator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -31,6 +32,7 @@ _FOR_ENERGIES = (
     "energy_estimation",
 )  # fmt: skip
 _FOR_AREAS = ("ART_summary",)
+_PREFIX = re.compile(r"\w[\w.+-]*")  # of files in one folder
 _IGNORED = ("model", "globals", "version", *_FOR_ENERGIES, *_FOR_AREAS)
 
 
@@ -73,6 +75,7 @@ def documents_from(
         where=", ".join(file for file, _ in files), architecture=arch, policy=policy, energy=energy,
         layers=() if layer is None else (layer,), mapping=mapping, is_native=False,
         warnings=tuple(dict.fromkeys(context.warnings)),
+        out_prefix=_out_prefix(files, context, "mapper" if for_search else "model"),
     )  # fmt: skip
     return documents if layer is None or not for_search else _with_search(documents, arch, layer, files)
 
@@ -137,6 +140,18 @@ def _report_unknown(files: Sequence[tuple[str, YamlMap]], context: Context) -> N
         model = node.child("model")
         if model and model.flag("auto_bypass_on_failure"):
             model.warn("is not supported, a level that is too small is an error", "auto_bypass_on_failure")
+
+
+def _out_prefix(files: Sequence[tuple[str, YamlMap]], context: Context, section: str) -> str | None:
+    """How the names of output files begin, by the last of the files that says so."""
+    found = None
+    for file, data in files:
+        node = Node(data, file, "", context).child(section)
+        if node and node.holds("out_prefix"):
+            found = node.required(node.text("out_prefix"), "out_prefix")
+            if not _PREFIX.fullmatch(found):
+                raise node.error(f"is '{found}', the beginning of a file name is expected", "out_prefix")
+    return found
 
 
 def _report_missing_tables(

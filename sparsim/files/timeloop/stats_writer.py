@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 
+from sparsim.files.timeloop.map_writer import loop_text
 from sparsim.model.result import (
     Access,
     Bandwidth,
@@ -22,7 +23,6 @@ from sparsim.model.result import (
 
 UNSIGNED = 2**64  # the reference counts operations in 64 bits, also where the difference is negative
 _DENSE_LABEL, _SPARSE_LABEL = 41, 60
-_LOOP_SUFFIX = {"temporal": "", "spatial-x": " (Spatial-X)", "spatial-y": " (Spatial-Y)"}
 
 
 def write_stats(evaluation: Evaluation) -> str:
@@ -122,10 +122,7 @@ def _storage(result: StorageResult, loops: tuple[LoopView, ...], sparse: bool) -
 
 
 def _loops(loops: tuple[LoopView, ...]) -> list[str]:
-    return [
-        f"{' ' * (6 + 2 * i)}for {loop.dim} in [0:{loop.bound}){_LOOP_SUFFIX[loop.kind]}"
-        for i, loop in enumerate(loops)
-    ]
+    return [f"{' ' * (6 + 2 * i)}{loop_text(loop)}" for i, loop in enumerate(loops)]
 
 
 def _shared_specs(result: StorageResult) -> list[tuple[str, str]]:

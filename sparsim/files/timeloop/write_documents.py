@@ -60,6 +60,11 @@ def mapping_text(arch: Architecture, layer: Layer, mapping: Mapping) -> str:
     return _text("mapping", _mapping(arch, layer, mapping))
 
 
+def energy_texts(energy: EnergyTable) -> dict[str, str]:
+    """The documents ERT and ART of a table."""
+    return {key: _text(key, document) for key, document in _energy(energy).items()}
+
+
 def _text(key: str, document: Any) -> str:
     text: str = yaml.safe_dump({key: document}, sort_keys=False, default_flow_style=None, width=120)
     return text
