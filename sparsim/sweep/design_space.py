@@ -9,16 +9,18 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, NamedTuple
+from warnings import warn
 
 import msgspec
 
 from sparsim.cache import digest_of, sources_digest
-from sparsim.errors import SpecError
+from sparsim.errors import SparsimWarning, SpecError, warn_of_energies
 from sparsim.estimate.accelerator_energy import energy_table
 from sparsim.files.read_any import Source, has_problem, is_preset, read_any
 from sparsim.hardware import Hardware, load_hardware
 from sparsim.machines.eyeriss import Chip
-from sparsim.machines.eyeriss.chip import check_chip
+from sparsim.machines.eyeriss.chip import check_chip, missing_energies
+from sparsim.model.consistency import check_search
 from sparsim.records import Accelerator
 from sparsim.sweep.axes import AxisValues, list_axes
 from sparsim.sweep.energy_checks import check_settings
@@ -200,11 +202,14 @@ def load_design_space(study: Study) -> DesignSpace:
     _check_densities(densities, axes, networks, where)
     settings = [setting for setting in settings if setting not in densities]
     fields = {}
+    warnings: dict[str, None] = {}
     for choices in _combinations(study, overlays):
         holder = chosen_records(base, overlays, choices)
+        warnings |= dict.fromkeys(_missing_energies(holder, networks))
         found = {s.path: _field(s.path, holder, f"{where}: axes.{s.value}") for s in settings}
         check_settings(study, settings, found, holder, where)
         fields[choices] = found
+    warn_of_energies(warnings)
     _check_values(axes, settings, fields, where)
     names = [axis.name for axis in axes] + [each.name for each in derived if not each.is_field]
     filters = tuple(compile_expression(text, names, f"{where}: filters") for text in study.filters)
@@ -219,6 +224,15 @@ def load_design_space(study: Study) -> DesignSpace:
         study, axes, base, overlays, networks, digests, tuple(settings), tuple(densities), fields, derived,
         filters, limits, _context(study, base),
     )  # fmt: skip
+
+
+def _missing_energies(holder: Holder, networks: dict[str, LoadedNetwork]) -> tuple[str, ...]:
+    """What the design of a choice has no energies of, or has in vain. Raises SpecError."""
+    accelerator = build_accelerator(holder)
+    if holder.get("chip"):
+        return missing_energies(Chip(holder["chip"], accelerator))
+    found = (check_search(accelerator, network.layers[0]) for network in networks.values())
+    return tuple(itertools.chain.from_iterable(found))
 
 
 def chosen_records(base: Holder, overlays: dict[str, dict[str, Holder]], choices: Sequence[str]) -> Holder:
@@ -251,6 +265,8 @@ def read_records(source: Source, beside: Source = ()) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for each in [*(name for name in names if is_preset(name)), *([files] if files else [])]:
         documents = read_any(each, beside)
+        for warning in documents.warnings:
+            warn(warning, SparsimWarning, stacklevel=2)
         records = {root: getattr(documents, root) for root in ROOTS if getattr(documents, root)}
         found = {**found, **_exclusive(records)}
     return found
