@@ -45,6 +45,12 @@ settings_option = click.option(
     metavar="NAME=VALUE",
     help="A value for the Jinja templates among Timeloop's documents.",
 )
+stats_option = click.option(
+    "--stats",
+    "dialect",
+    type=click.Choice(("3", "4")),
+    help="Whose stats text is written, that of Timeloop 3.0.3 or 4.x.  [default: by the accounting]",
+)
 trust_option = click.option(
     "--trust",
     is_flag=True,
@@ -134,13 +140,13 @@ def file_names(layers: tuple[Layer, ...]) -> list[str]:
 
 
 def write_timeloop_files(
-    folder: Path, program: str, inputs: Documents, layer: Layer, evaluation: Evaluation
+    folder: Path, program: str, inputs: Documents, layer: Layer, evaluation: Evaluation, dialect: str | None
 ) -> None:
     """The files of Timeloop's programs, called by the documents' `out_prefix` or by the `program`."""
     from sparsim.files.timeloop.output_files import write_output_files
 
     prefix = inputs.out_prefix or program
-    paths = write_output_files(folder, prefix, evaluation, inputs.accelerator, layer)
+    paths = write_output_files(folder, prefix, evaluation, inputs.accelerator, layer, dialect)
     echo(f"wrote {', '.join(path.name for path in paths)} to {folder}")
 
 

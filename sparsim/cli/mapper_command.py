@@ -18,6 +18,7 @@ from sparsim.cli.input_files import (
     print_warnings,
     read_search,
     settings_option,
+    stats_option,
     timeloop_files_option,
     trust_option,
     write_timeloop_files,
@@ -66,6 +67,7 @@ _at_least_1 = click.IntRange(min=1)
 @settings_option
 @trust_option
 @timeloop_files_option
+@stats_option
 @click.option(
     "--cache", "cache_folder", metavar="DIR", help="Folder of earlier results.  [default: ~/.cache/sparsim]"
 )
@@ -78,6 +80,7 @@ def mapper(
     settings: tuple[str, ...],
     trust: bool,
     timeloop_files: bool,
+    dialect: str | None,
     cache_folder: str | None,
     no_cache: bool,
     threads: int | None,
@@ -104,14 +107,16 @@ def mapper(
     rows: list[dict[str, Any]] = []
     try:
         for found, result in _search(inputs, cache, options):
-            evaluation = _write(folders[len(rows)], inputs, found, result, options["accounting"])
+            evaluation = _write(folders[len(rows)], inputs, found, result, dialect)
             if len(folders) == 1:
                 echo(_summary(found, result, evaluation))
             if result.best.divisibility and not inputs.is_native:
                 echo("the mapping is a document of ours, Timeloop's have perfect factors only")
             echo(f"wrote sparsim.mapping.yaml, .stats.txt and .result.json to {folders[len(rows)]}")
             if timeloop_files:
-                write_timeloop_files(folders[len(rows)], "timeloop-mapper", inputs, found, evaluation)
+                write_timeloop_files(
+                    folders[len(rows)], "timeloop-mapper", inputs, found, evaluation, dialect
+                )
             rows.append(_row(found, result, evaluation))
     finally:
         if len(folders) > 1 and rows:
@@ -248,22 +253,23 @@ def _large(number: int) -> str:
 
 
 def _write(
-    folder: Path, inputs: Documents, layer: Layer, result: SearchResult, accounting: Any
+    folder: Path, inputs: Documents, layer: Layer, result: SearchResult, dialect: str | None
 ) -> Evaluation:
     """The three files of a layer; returns the best mapping's evaluation."""
     from sparsim.files.sparsim_yaml import dump
-    from sparsim.files.timeloop.stats_writer import wrapped_counts, write_stats
+    from sparsim.files.timeloop.stats_dialect import stats_text
+    from sparsim.files.timeloop.stats_writer import wrapped_counts
     from sparsim.files.timeloop.write_documents import mapping_text
     from sparsim.model.evaluate import evaluate
 
-    evaluation = evaluate(inputs.accelerator, layer, result.best, accounting=accounting)
+    evaluation = evaluate(inputs.accelerator, layer, result.best, accounting=inputs.accounting)
     if inputs.is_native or result.best.divisibility:
         text = dump(result.best)
     else:
         text = mapping_text(inputs.accelerator.architecture, layer, result.best)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "sparsim.mapping.yaml", text)
-    write_text(folder / "sparsim.stats.txt", write_stats(evaluation))
+    write_text(folder / "sparsim.stats.txt", stats_text(evaluation, dialect))
     print_warnings(wrapped_counts(evaluation))
     document = result.to_dict() | {
         "sizes": result.sizes._asdict(),

@@ -15,6 +15,7 @@ from sparsim.cli.input_files import (
     print_warnings,
     read_model,
     settings_option,
+    stats_option,
     timeloop_files_option,
     trust_option,
     with_masks,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 @settings_option
 @trust_option
 @timeloop_files_option
+@stats_option
 def model(
     files: tuple[str, ...],
     out: str,
@@ -50,6 +52,7 @@ def model(
     settings: tuple[str, ...],
     trust: bool,
     timeloop_files: bool,
+    dialect: str | None,
 ) -> None:
     """Evaluate one mapping, as timeloop-model does.
 
@@ -59,18 +62,19 @@ def model(
     """
     inputs, described, evaluation = evaluate_files(files, accounting, masks, layer, settings, trust)
 
-    from sparsim.files.timeloop.stats_writer import wrapped_counts, write_stats
+    from sparsim.files.timeloop.stats_dialect import stats_text
+    from sparsim.files.timeloop.stats_writer import wrapped_counts
 
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     stats, result = folder / "sparsim.stats.txt", folder / "sparsim.result.json"
-    write_text(stats, write_stats(evaluation))
+    write_text(stats, stats_text(evaluation, dialect))
     write_json(result, evaluation)
     print_warnings(wrapped_counts(evaluation))
     echo(_summary(evaluation))
     echo(f"wrote {stats} and {result}")
     if timeloop_files:
-        write_timeloop_files(folder, "timeloop-model", inputs, described, evaluation)
+        write_timeloop_files(folder, "timeloop-model", inputs, described, evaluation, dialect)
 
 
 def evaluate_files(

@@ -64,7 +64,8 @@ class Decoder:
         self.data = [d.name for d in layer.shape.dataspaces]
         self.active = self.policy is not None and self.policy.active
         self.cc = int(self.cost.cycles[0])
-        self.leaks = self.leakage(accelerator)
+        self.leaking = leakage(accelerator)
+        self.leaks = self.leakage()
         # small arrays are read out element by element, which lists do ten times as fast
         self.count = self.sparse.counts.tolist()
         self.words, self.price = self.cost.words.tolist(), self.arch_pack.energy.tolist()
@@ -73,9 +74,9 @@ class Decoder:
             ..., packs.RANK_METADATA_BITS : packs.RANK_PAYLOAD_BITS + 1
         ].tolist()
 
-    def leakage(self, accelerator: Accelerator) -> list[float]:
+    def leakage(self) -> list[float]:
         """pJ of every level, from inside."""
-        found = leakage(accelerator)
+        found = self.leaking
         if found is None:
             return [0.0] * len(self.levels)
         instances = self.sparse.space[1:].prod(axis=2) * (self.nest.kept != 0)
@@ -163,6 +164,8 @@ class Decoder:
             decompression_energy_pj=price["decompression_count"], loops=self.loops(s),
             cycles=int(self.cost.cycles[s + 1]), throttling=float(self.cost.slowdown[s]),
             energy_pj=energy_pj, leakage_pj=self.leaks[s], tensors=tensors,
+            leak_pj=0.0 if self.leaking is None else float(self.leaking.pj[s]),
+            instances_per_gate=1 if self.leaking is None else int(self.leaking.shared[s]),
         )  # fmt: skip
 
     def loops(self, s: int) -> tuple[LoopView, ...]:

@@ -142,6 +142,8 @@ class StorageResult(ResultRecord, frozen=True, kw_only=True):
     throttling: float  # 1: bandwidth suffices
     energy_pj: float
     leakage_pj: float = 0.0  # of energy_pj, what no access takes
+    leak_pj: float = 0.0  # per instance and cycle
+    instances_per_gate: int = 1  # that share a power gate
     tensors: tuple[TensorTraffic, ...]  # kept dataspaces, in the shape's order
 
 

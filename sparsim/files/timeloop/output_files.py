@@ -6,24 +6,30 @@ from sparsim.errors import SpecError
 from sparsim.estimate.accelerator_energy import energy_table
 from sparsim.fileio.writing import write_text
 from sparsim.files.timeloop.map_writer import Generation, map_text, map_yaml
-from sparsim.files.timeloop.stats_writer import write_stats
+from sparsim.files.timeloop.stats_dialect import stats_text
 from sparsim.files.timeloop.write_documents import energy_texts
 from sparsim.model.result import Evaluation
 from sparsim.records import Accelerator, Layer
 
 
 def write_output_files(
-    folder: Path, prefix: str, evaluation: Evaluation, accelerator: Accelerator, layer: Layer
+    folder: Path,
+    prefix: str,
+    evaluation: Evaluation,
+    accelerator: Accelerator,
+    layer: Layer,
+    dialect: str | None = None,
 ) -> list[Path]:
     """Write PREFIX.stats.txt, .map.txt, .map.yaml, and the tables of energies and areas if there are any.
 
+    `dialect`: of the stats, see `stats_text`.
     Raises SpecError for padded and imperfect dims, which Timeloop's files cannot say.
     """
     for cover in evaluation.covers:
         raise SpecError(f"dim '{cover.dim}' is {cover.policy}, Timeloop's files have perfect factors only")
     generation: Generation = "timeloop-4" if evaluation.accounting == "timeloop-4" else "timeloop-3"
     texts = {
-        "stats.txt": write_stats(evaluation),
+        "stats.txt": stats_text(evaluation, dialect),
         "map.txt": map_text(evaluation, layer, generation),
         "map.yaml": map_yaml(evaluation, layer),
     }
