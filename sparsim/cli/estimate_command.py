@@ -1,4 +1,4 @@
-"""The command `sparsim estimate`: energies and areas of the components of a document."""
+"""The command `sparsim estimate`: energies and areas of the components of documents."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sparsim.cli.input_files import files_argument
-from sparsim.errors import SpecError
+from sparsim.cli.input_files import (
+    Reading,
+    files_argument,
+    print_warnings,
+    read_components,
+    reading_options,
+)
 from sparsim.fileio.json_and_csv import write_json
 from sparsim.fileio.writing import write_text
 from sparsim.report.console import echo, results
@@ -21,32 +26,34 @@ if TYPE_CHECKING:
 
 @click.command()
 @files_argument
-@click.option("-o", "out", metavar="DIR", help="Folder of the two output files; without, nothing is written.")
-def estimate(files: tuple[str, ...], out: str | None) -> None:
+@click.option("-o", "out", metavar="DIR", help="Folder of the output files; without, nothing is written.")
+@reading_options
+def estimate(files: tuple[str, ...], out: str | None, reading: Reading) -> None:
     """Energy per action and area of components, with the source of every number.
 
-    The FILEs, documents of ours, have `components`. With -o, DIR/sparsim.energy.yaml is the energy table that
-    sparsim model reads, and DIR/sparsim.estimate.json has uncertainties and sources too.
+    The FILEs are documents of ours with `components`, or Timeloop's and Accelergy's: an architecture and the
+    classes of compound components. With -o, DIR/ERT.yaml and DIR/ART.yaml are the tables that Accelergy
+    makes, DIR/sparsim.energy.yaml is the same for documents of ours, and DIR/sparsim.estimate.json has
+    uncertainties and sources too.
     """
-    from sparsim.estimate.estimate_components import estimate_all, table_of
-    from sparsim.files.sparsim_yaml import dump, load_documents
+    from sparsim.estimate.estimate_components import table_of
+    from sparsim.files.accelergy.reference_tables import area_reference_table, energy_reference_table
+    from sparsim.files.sparsim_yaml import dump
+    from sparsim.files.timeloop.write_documents import dump_document
 
-    where = ", ".join(files)
-    components = load_documents(files).components
-    if not components:
-        raise SpecError("no 'components' given", path=where)
-    try:
-        estimates = estimate_all(components)
-    except SpecError as error:
-        raise error.within(where) from None
+    found, estimates = read_components(files, reading)
+    print_warnings(found.warnings)
     results().print(_table(estimates))
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         energy, report = folder / "sparsim.energy.yaml", folder / "sparsim.estimate.json"
-        write_text(energy, dump(table_of(components, estimates, Path(files[0]).stem)))
+        write_text(energy, dump(table_of(found.components, estimates, Path(files[0]).stem)))
         write_json(report, estimates)
-        echo(f"wrote {energy} and {report}")
+        ert, art = folder / "ERT.yaml", folder / "ART.yaml"
+        write_text(ert, dump_document(energy_reference_table(estimates, found.paths)))
+        write_text(art, dump_document(area_reference_table(estimates, found.paths)))
+        echo(f"wrote {ert}, {art}, {energy} and {report}")
 
 
 def _table(estimates: dict[str, Estimate]) -> Table:

@@ -3,12 +3,12 @@
 import click
 
 from sparsim.cli.input_files import (
+    Reading,
     accounting_option,
     files_argument,
     layer_option,
     masks_option,
-    settings_option,
-    trust_option,
+    reading_options,
 )
 from sparsim.cli.model_command import evaluate_files
 from sparsim.report.console import results
@@ -19,18 +19,16 @@ from sparsim.report.console import results
 @accounting_option
 @masks_option
 @layer_option
-@settings_option
-@trust_option
+@reading_options
 def explain(
     files: tuple[str, ...],
     accounting: str | None,
     masks: tuple[str, ...],
     layer: str | None,
-    settings: tuple[str, ...],
-    trust: bool,
+    reading: Reading,
 ) -> None:
     """Show where the energy and the cycles of a mapping come from."""
-    _, _, evaluation = evaluate_files(files, accounting, masks, layer, settings, trust)
+    _, _, evaluation = evaluate_files(files, accounting, masks, layer, reading)
 
     from sparsim.report.explain import explanation
 

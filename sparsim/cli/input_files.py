@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -16,6 +18,8 @@ from sparsim.report.console import echo
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sparsim.estimate import Estimate
+    from sparsim.files.accelergy.component_documents import Described
     from sparsim.files.documents import Documents
     from sparsim.files.yaml_reading import YamlMap
     from sparsim.model.result import Evaluation
@@ -38,23 +42,11 @@ masks_option = click.option(
     metavar="NAME=FILE",
     help="Take the nonzeros of dataspace NAME from a .npy or .npz file.",
 )
-settings_option = click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A value for the Jinja templates among Timeloop's documents.",
-)
 stats_option = click.option(
     "--stats",
     "dialect",
     type=click.Choice(("3", "4")),
     help="Whose stats text is written, that of Timeloop 3.0.3 or 4.x.  [default: by the accounting]",
-)
-trust_option = click.option(
-    "--trust",
-    is_flag=True,
-    help="Run the Python files that Timeloop's documents name as functions for their expressions.",
 )
 timeloop_files_option = click.option(
     "--timeloop-files",
@@ -64,40 +56,102 @@ timeloop_files_option = click.option(
 layer_option = click.option("--layer", metavar="NAME", help="The layer to take where the FILEs hold several.")
 
 
-def read_model(paths: tuple[str, ...], settings: tuple[str, ...] = (), trust: bool = False) -> Documents:
-    """Timeloop's documents or our own. `settings` are those of --set, `trust` is --trust.
+class Reading(NamedTuple):
+    """The options that say how Timeloop's documents are read: --set, --trust and --tables."""
 
-    Beside Timeloop's there may be a mapping of ours, which can say what theirs cannot.
-    """
+    settings: tuple[str, ...] = ()
+    trust: bool = False
+    tables: tuple[str, ...] = ()
+
+
+_PLAIN = Reading()
+
+
+def reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds these options to a command, which gets them as `reading`."""
+
+    @functools.wraps(command)
+    def with_reading(
+        *arguments: Any, settings: tuple[str, ...], trust: bool, tables: tuple[str, ...], **named: Any
+    ) -> None:
+        command(*arguments, reading=Reading(settings, trust, tables), **named)
+
+    options = (
+        click.option(
+            "--set", "settings", multiple=True, metavar="NAME=VALUE",
+            help="A value for the Jinja templates among Timeloop's documents.",
+        ),
+        click.option(
+            "--trust", is_flag=True,
+            help="Run the Python files that Timeloop's documents name as functions for their expressions.",
+        ),
+        click.option(
+            "--tables", multiple=True, metavar="DIR",
+            help="Folder of CSV files with energies and areas of components, which come before our "
+            "estimates.",
+        ),
+    )  # fmt: skip
+    for option in reversed(options):
+        with_reading = option(with_reading)
+    return with_reading
+
+
+def read_model(paths: tuple[str, ...], reading: Reading = _PLAIN) -> Documents:
+    """Timeloop's documents or our own, with what says of a mapping and energies that theirs cannot."""
+    return _read(paths, reading, for_search=False)
+
+
+def _read(paths: tuple[str, ...], reading: Reading, *, for_search: bool) -> Documents:
+    """Beside Timeloop's documents there may be a mapping, energies or components of ours."""
     from sparsim.files import sparsim_yaml
     from sparsim.files.timeloop_files import documents_of, is_version4
 
-    files, is_native = _load(paths, settings, with_mapping=True)
+    files, is_native = _load(paths, reading)
     if is_native:
         return sparsim_yaml.documents_from(files)
-    ours = [(path, data) for path, data in files if _is_mapping(data)]
-    others = [(path, data) for path, data in files if not _is_mapping(data)]
-    if ours and any("mapping" in data for _, data in others):
-        raise SpecError("two mappings are given, Timeloop's and one of ours", path=", ".join(paths))
+    theirs = [(path, data) for path, data in files if not _is_beside(data)]
+    ours = sparsim_yaml.documents_from([file for file in files if file not in theirs], keep_names=True)
+    where = ", ".join(paths)
+    if ours.mapping is not None and any("mapping" in data for _, data in theirs):
+        raise SpecError("two mappings are given, Timeloop's and one of ours", path=where)
+    has_energies = ours.energy is not None or bool(ours.components)
+    if has_energies and any("ERT" in data for _, data in theirs):
+        raise SpecError("both an ERT and energies of ours are given", path=where)
     # the constraints of version 0.4 are the mapping where there is no other
-    documents = documents_of(others, for_search=bool(ours) and is_version4(others), trust=trust)
-    if not ours:
-        return documents
-    return replace(documents, mapping=sparsim_yaml.documents_from(ours, keep_names=True).mapping)
+    as_search = for_search or (ours.mapping is not None and is_version4(theirs))
+    documents = documents_of(
+        theirs, for_search=as_search, trust=reading.trust, tables=reading.tables, has_energies=has_energies
+    )
+    if ours.mapping is not None:
+        documents = replace(documents, mapping=ours.mapping)
+    if has_energies:
+        documents = replace(documents, energy=ours.energy, components=ours.components)
+    return documents.accounted(documents.accounting)
 
 
-def read_search(
-    paths: tuple[str, ...], layer: str | None, settings: tuple[str, ...] = (), trust: bool = False
-) -> Documents:
-    """The same for a search, which takes all layers if none is named. Prints the documents' warnings."""
+def read_components(paths: tuple[str, ...], reading: Reading) -> tuple[Described, dict[str, Estimate]]:
+    """The components that documents of ours list, or those of Timeloop's architecture, with estimates."""
+    from sparsim.estimate import estimate_all
     from sparsim.files import sparsim_yaml
-    from sparsim.files.timeloop_files import documents_of
+    from sparsim.files.accelergy.component_documents import Described
+    from sparsim.files.timeloop_files import components_of
 
-    files, is_native = _load(paths, settings)
-    if is_native:
-        documents = sparsim_yaml.documents_from(files)
-    else:
-        documents = documents_of(files, for_search=True, trust=trust)
+    where = ", ".join(paths)
+    files, is_native = _load(paths, reading, beside=False)
+    if not is_native:
+        return components_of(files, trust=reading.trust, tables=reading.tables)
+    components = sparsim_yaml.documents_from(files).components
+    if not components:
+        raise SpecError("no 'components' given", path=where)
+    try:
+        return Described(components, {}, ()), estimate_all(components)
+    except SpecError as error:
+        raise error.within(where) from None
+
+
+def read_search(paths: tuple[str, ...], layer: str | None, reading: Reading = _PLAIN) -> Documents:
+    """The same for a search, which takes all layers if none is named. Prints the documents' warnings."""
+    documents = _read(paths, reading, for_search=True)
     _ = documents.accelerator  # refuses what is missing or wrong before the layers are looked at
     print_warnings(documents.warnings)
     if layer is not None:
@@ -156,11 +210,11 @@ def print_warnings(warnings: tuple[str, ...]) -> None:
 
 
 def _load(
-    paths: tuple[str, ...], settings: tuple[str, ...], *, with_mapping: bool = False
+    paths: tuple[str, ...], reading: Reading, *, beside: bool = True
 ) -> tuple[list[tuple[str, YamlMap]], bool]:
     """The contents by file, and whether they are documents of ours.
 
-    `with_mapping`: those that hold nothing but a mapping may stand beside Timeloop's.
+    `beside`: whether those that hold a mapping or energies only may stand beside Timeloop's.
     """
     from sparsim.files.sparsim_yaml import is_marked, is_native
     from sparsim.files.timeloop_files import load_files
@@ -169,12 +223,13 @@ def _load(
     marked = [path for path in paths if is_marked(path)]
     ours = {path: data for path in marked if is_native(data := load_yaml(path))}
     others = [path for path in paths if path not in ours]
-    native = [path for path, data in ours.items() if not (with_mapping and others and _is_mapping(data))]
+    native = [path for path, data in ours.items() if not (beside and others and _is_beside(data))]
     if native and others:
         raise SpecError(f"{native[0]} is a document of ours, {others[0]} is not: give one kind only")
-    if native and settings:
-        raise SpecError("--set is for templates of Timeloop's documents, these are documents of ours")
-    return [*ours.items(), *load_files(others, _template_data(settings))], bool(native)
+    for option, value in zip(("--set", "--trust", "--tables"), reading, strict=True):
+        if native and value:
+            raise SpecError(f"{option} is for Timeloop's documents, these are documents of ours")
+    return [*ours.items(), *load_files(others, _template_data(reading.settings))], bool(native)
 
 
 def _template_data(settings: tuple[str, ...]) -> dict[str, Any]:
@@ -190,7 +245,8 @@ def _template_data(settings: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def _is_mapping(data: YamlMap) -> bool:
-    from sparsim.files.sparsim_yaml import is_native
+def _is_beside(data: YamlMap) -> bool:
+    """Whether a document of ours may stand beside Timeloop's."""
+    from sparsim.files.sparsim_yaml import MARK
 
-    return is_native(data) and len(data) == 2 and "mapping" in data
+    return MARK in data and len(data) > 1 and set(data) <= {MARK, "mapping", "energy", "components"}

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparsim.cli.input_files import (
+    Reading,
     accounting_option,
     file_names,
     files_argument,
     layer_option,
     print_warnings,
     read_search,
-    settings_option,
+    reading_options,
     stats_option,
     timeloop_files_option,
-    trust_option,
     write_timeloop_files,
 )
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
@@ -64,8 +64,7 @@ _at_least_1 = click.IntRange(min=1)
 @click.option("--imperfect", metavar="DIM,...", multiple=True, help="Dims whose last tiles may be cut short.")
 @accounting_option
 @layer_option
-@settings_option
-@trust_option
+@reading_options
 @timeloop_files_option
 @stats_option
 @click.option(
@@ -77,8 +76,7 @@ def mapper(
     out: str,
     objective: str | None,
     layer: str | None,
-    settings: tuple[str, ...],
-    trust: bool,
+    reading: Reading,
     timeloop_files: bool,
     dialect: str | None,
     cache_folder: str | None,
@@ -96,7 +94,7 @@ def mapper(
     .map.yaml, .ERT.yaml and .ART.yaml stand beside them. Ctrl-C ends the search with the best so far. The
     exit code is 1 if there is no valid mapping.
     """
-    documents = read_search(files, layer, settings, trust).accounted(options["accounting"])
+    documents = read_search(files, layer, reading).accounted(options["accounting"])
     inputs = _with_policies(documents, padded, imperfect)
     options["accounting"] = inputs.accounting
     options["objective"] = _objective(objective, inputs)

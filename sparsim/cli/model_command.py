@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from sparsim.cli.input_files import (
+    Reading,
     accounting_option,
     files_argument,
     layer_option,
     masks_option,
     print_warnings,
     read_model,
-    settings_option,
+    reading_options,
     stats_option,
     timeloop_files_option,
-    trust_option,
     with_masks,
     write_timeloop_files,
 )
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 @accounting_option
 @masks_option
 @layer_option
-@settings_option
-@trust_option
+@reading_options
 @timeloop_files_option
 @stats_option
 def model(
@@ -49,8 +48,7 @@ def model(
     accounting: str | None,
     masks: tuple[str, ...],
     layer: str | None,
-    settings: tuple[str, ...],
-    trust: bool,
+    reading: Reading,
     timeloop_files: bool,
     dialect: str | None,
 ) -> None:
@@ -60,7 +58,7 @@ def model(
     DIR/sparsim.stats.txt, in Timeloop's layout, and DIR/sparsim.result.json; with --timeloop-files also
     DIR/timeloop-model.stats.txt, .map.txt, .map.yaml, .ERT.yaml and .ART.yaml.
     """
-    inputs, described, evaluation = evaluate_files(files, accounting, masks, layer, settings, trust)
+    inputs, described, evaluation = evaluate_files(files, accounting, masks, layer, reading)
 
     from sparsim.files.timeloop.stats_dialect import stats_text
     from sparsim.files.timeloop.stats_writer import wrapped_counts
@@ -82,11 +80,10 @@ def evaluate_files(
     accounting: str | None,
     masks: tuple[str, ...],
     layer_name: str | None,
-    settings: tuple[str, ...],
-    trust: bool,
+    reading: Reading,
 ) -> tuple[Documents, Layer, Evaluation]:
     """What the files hold, their layer, and the evaluation of the mapping."""
-    documents = read_model(files, settings, trust).accounted(accounting)  # type: ignore[arg-type]
+    documents = read_model(files, reading).accounted(accounting)  # type: ignore[arg-type]
     print_warnings(documents.warnings)
     layer = with_masks(documents.layer(layer_name), masks)
     if documents.mapping is None:

@@ -7,7 +7,7 @@ from sparsim.estimate import accelergy2022
 from sparsim.estimate.estimator import Area, Energy, Estimate, weighted_sum
 from sparsim.estimate.estimator_registry import DEFAULT, find, prepared
 from sparsim.estimate.logic import Wire, wire_pj_per_bit_mm
-from sparsim.records.component import COMPOUND, Component, check_names
+from sparsim.records.component import COMPOUND, TABLE, Component, check_names
 from sparsim.records.energy_table import EnergyTable
 from sparsim.records.number_limits import check_real
 
@@ -22,8 +22,41 @@ def estimate(component: Component) -> Estimate:
 
 
 def _estimate(component: Component, node_nm: float | None, rules: str) -> Estimate:
+    """With the component's own actions and scales."""
     if component.class_name == COMPOUND:
-        return _compound(component, node_nm, rules)
+        found = _compound(component, node_nm, rules)
+    else:
+        found = _table(component) if component.class_name == TABLE else _plain(component, node_nm, rules)
+        if component.actions:
+            found = Estimate(actions=_actions(component, {"": found}), area=found.area)
+    if (component.energy_scale, component.area_scale) != (1.0, 1.0):
+        found = found.scaled(component.energy_scale, component.area_scale)
+    try:
+        _check(found)
+    except SpecError as error:
+        raise error.within(f"component {component.name}") from None
+    return found
+
+
+def _table(component: Component) -> Estimate:
+    """What the attributes of a component of class `table` say."""
+    where = f"component {component.name}"
+    given = dict(component.attributes)
+    source = str(given.pop("source", "given"))
+    for name, value in given.items():
+        check_real(where, name, value)  # type: ignore[arg-type]
+    area = float(given.pop("area_um2", 0.0))
+    return Estimate(
+        actions={
+            action: Energy(energy_pj=float(energy), uncertainty=0.0, source=source)
+            for action, energy in given.items()
+        },
+        area=Area(area_um2=area, uncertainty=0.0, source=source),
+    )
+
+
+def _plain(component: Component, node_nm: float | None, rules: str) -> Estimate:
+    """What the estimator of the component's class says."""
     estimator = find(component, rules)
     where = f"component {component.name}"
     if estimator.needs_node and node_nm is None:
@@ -34,11 +67,9 @@ def _estimate(component: Component, node_nm: float | None, rules: str) -> Estima
         )
     known = prepared(estimator, component)
     try:
-        found = known.estimate(node_nm if estimator.needs_node and node_nm is not None else 0.0)
-        _check(found)
+        return known.estimate(node_nm if estimator.needs_node and node_nm is not None else 0.0)
     except SpecError as error:
         raise error.within(where) from None
-    return found
 
 
 def _check(found: Estimate) -> None:
@@ -67,17 +98,12 @@ def _compound(component: Component, node_nm: float | None, rules: str) -> Estima
         for part in component.parts
         for area in [parts[part.name].area]
     )
-    found = Estimate(
-        actions={
-            action: _action(component, action, terms, parts) for action, terms in component.actions.items()
-        },
-        area=Area(area_um2=total.pop("total"), **total),
-    )
-    try:
-        _check(found)
-    except SpecError as error:
-        raise error.within(f"component {component.name}") from None
-    return found
+    return Estimate(actions=_actions(component, parts), area=Area(area_um2=total.pop("total"), **total))
+
+
+def _actions(component: Component, parts: dict[str, Estimate]) -> dict[str, Energy]:
+    """The component's own actions; its only part is itself, without a name, where it is no compound."""
+    return {action: _action(component, action, terms, parts) for action, terms in component.actions.items()}
 
 
 def _action(component: Component, action: str, terms: dict[str, float], parts: dict[str, Estimate]) -> Energy:
@@ -85,16 +111,18 @@ def _action(component: Component, action: str, terms: dict[str, float], parts: d
     found = []
     for term, count in terms.items():
         name, dot, part_action = term.rpartition(".")
-        if not dot:
+        if not dot and "" not in parts:
             raise SpecError(f"'{term}' is no action of a part, 'PART.ACTION' is expected", path=where)
         if name not in parts:
             raise SpecError(f"unknown part '{name}'", path=where, hint=near(name, parts))
         actions = parts[name].actions
         if part_action not in actions:
             hint = near(part_action, actions)
-            raise SpecError(f"part '{name}' has no action '{part_action}'", path=where, hint=hint)
+            owner = f"part '{name}' has" if name else f"class {component.class_name} has"
+            raise SpecError(f"{owner} no action '{part_action}'", path=where, hint=hint)
         energy = actions[part_action]
-        found.append((count, energy.energy_pj, energy.uncertainty, f"{term}: {energy.source}"))
+        source = f"{term}: {energy.source}" if name else energy.source
+        found.append((count, energy.energy_pj, energy.uncertainty, source))
     total = weighted_sum(found)
     return Energy(energy_pj=total.pop("total"), **total)
 
@@ -125,16 +153,27 @@ def estimate_table(components: Iterable[Component], name: str = "energy") -> Ene
 def table_of(components: tuple[Component, ...], estimates: dict[str, Estimate], name: str) -> EnergyTable:
     """The table of components that are estimated already."""
     rules = sorted({component.rules or DEFAULT for component in components})
-    wires = {component.name for component in components if component.class_name == Wire.class_name}
+    wires = {
+        component.name
+        for component in components
+        if component.class_name == Wire.class_name and (component.rules or DEFAULT) == DEFAULT
+    }
     parts = {component: found for component, found in estimates.items() if component not in wires}
     return EnergyTable(
         name=name,
-        actions={
-            component: {action: energy.energy_pj for action, energy in found.actions.items()}
-            for component, found in parts.items()
-        },
+        actions={component: _largest(found) for component, found in parts.items()},
         areas={component: found.area_um2 for component, found in parts.items()},
         wire_pj_per_bit_mm=wire_pj_per_bit_mm() if wires else None,
         source=f"sparsim estimate, rules {', '.join(rules)}",
         estimated=True,
+        rules=max((component.energy_rules for component in components), default="timeloop-3"),
     )
+
+
+def _largest(found: Estimate) -> dict[str, float]:
+    """pJ by action; of an action with several arguments, `read(data_delta=0)`, the largest."""
+    energies: dict[str, float] = {}
+    for action, energy in found.actions.items():
+        name = action.partition("(")[0]
+        energies[name] = max(energy.energy_pj, energies.get(name, 0.0))
+    return energies

@@ -1,7 +1,9 @@
 """What an estimator returns: energies and an area, each with its uncertainty and its source."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+from msgspec.structs import replace
 
 from sparsim.records.record import Record
 
@@ -36,6 +38,21 @@ class Estimate(Record, frozen=True, kw_only=True):
     @property
     def area_um2(self) -> float:
         return self.area.area_um2
+
+    def scaled(self, energy: float, area: float) -> Self:
+        """The same with all energies and the area times a factor."""
+
+        def note(factor: float, source: str) -> str:
+            return source if factor == 1.0 else f"{factor:g} x ({source})"
+
+        return replace(
+            self,
+            actions={
+                action: replace(one, energy_pj=one.energy_pj * energy, source=note(energy, one.source))
+                for action, one in self.actions.items()
+            },
+            area=replace(self.area, area_um2=self.area.area_um2 * area, source=note(area, self.area.source)),
+        )
 
 
 class Estimator(Record, frozen=True, kw_only=True):

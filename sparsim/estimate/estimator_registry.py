@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from sparsim.errors import SpecError, near
-from sparsim.estimate import accelergy2022, logic, memory
+from sparsim.estimate import accelergy2022, logic, memory, plug_in_logic, plug_in_memories
 from sparsim.estimate.estimator import Estimator
 from sparsim.records.component import COMPOUND, Component
 from sparsim.records.number_limits import check_real
@@ -36,7 +36,10 @@ def register(estimator: type[Estimator]) -> type[Estimator]:
     return estimator
 
 
-for _estimator in (*logic.ESTIMATORS, *memory.ESTIMATORS, *accelergy2022.ESTIMATORS):
+for _estimator in (
+    *logic.ESTIMATORS, *memory.ESTIMATORS, *accelergy2022.ESTIMATORS,
+    *plug_in_logic.ESTIMATORS, *plug_in_memories.ESTIMATORS,
+):  # fmt: skip
     register(_estimator)
 
 

@@ -68,6 +68,23 @@ class Sram(Estimator, frozen=True, kw_only=True):
         return value, 0.0 if low.is_exact else interpolation_error(quantity), f"{source}, {native:g} nm"
 
 
+def reach(ports: int) -> tuple[int, int]:
+    """The widths that the sweep has, from and to."""
+    widths = [set(grid) for (_, p), grid in _grids().items() if p == ports]
+    return max(map(min, widths)), min(map(max, widths))
+
+
+def depth_reach(ports: int, width_bits: int) -> tuple[int, int]:
+    """The depths that the sweep has at a width within its reach, from and to."""
+    columns = [
+        grid[width]
+        for (_, p), grid in _grids().items()
+        if p == ports
+        for width in _around(grid, width_bits, "width_bits", "")
+    ]
+    return max(map(min, columns)), min(map(max, columns))
+
+
 class Interpolated(NamedTuple):
     """`neighbours`: the sizes between which the value lies, where the sweep does not have it."""
 

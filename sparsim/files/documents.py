@@ -80,7 +80,8 @@ class Documents:
             return self
         rules: Rules = "timeloop-4" if accounting == "timeloop-4" else "timeloop-3"
         energy = self.energy and structs.replace(self.energy, rules=rules)
-        return replace(self, accounting=accounting, energy=energy)
+        components = tuple(structs.replace(one, energy_rules=rules) for one in self.components)
+        return replace(self, accounting=accounting, energy=energy, components=components)
 
     def layer(self, name: str | None = None) -> Layer:
         """The layer called `name`, or the only one. Raises SpecError if there is none or several."""

@@ -5,7 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sparsim.errors import SpecError
+from sparsim.estimate import Estimate, estimate_all
 from sparsim.fileio.reading import read_text
+from sparsim.files.accelergy.class_definitions import has_definitions
+from sparsim.files.accelergy.component_documents import Described, describe_components, guesses
 from sparsim.files.documents import Documents
 from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.timeloop_v4.tagged_yaml import extract, parse_tagged
@@ -42,20 +46,71 @@ def documents_of(
     for_search: bool = False,
     needs_problem: bool = True,
     trust: bool = False,
+    tables: tuple[str, ...] = (),
+    has_energies: bool = False,
 ) -> Documents:
     """The records of files that are loaded. Raises SpecError for what is wrong or missing.
 
     `for_search`: also the constraints, as a mapspace, and the mapper's options, in place of the mapping.
     Without `needs_problem` an accelerator may stand alone. `trust`: run Python files that documents name.
+    Where there is no ERT, the components of Accelergy's documents are estimated; `tables` are folders with
+    energies of users. `has_energies`: whether energies are given elsewhere.
     """
-    if not is_version4(files):
-        return documents_from(files, for_search=for_search, needs_problem=needs_problem)
-    version3, warnings = to_version3(files, for_search=for_search, trust=trust)
-    documents = documents_from(version3, for_search=for_search, needs_problem=needs_problem)
+    version3, warnings = _version3(files, for_search, trust)
+    described = None
+    if not has_energies and not any("ERT" in data for _, data in version3):
+        described, notes = _estimated(version3, is_version4(files), tables)
+        warnings += notes
+    documents = documents_from(
+        version3, for_search=for_search, needs_problem=needs_problem,
+        has_energies=has_energies or described is not None,
+    )  # fmt: skip
     where = ", ".join(name for name, _ in files)
     warnings += [warning for warning in documents.warnings if warning not in warnings]
-    documents = replace(documents, where=where, warnings=tuple(dict.fromkeys(warnings)))
-    return documents.accounted("timeloop-4")
+    documents = replace(
+        documents, where=where, warnings=tuple(dict.fromkeys(warnings)),
+        components=described.components if described is not None else (),
+    )  # fmt: skip
+    return documents.accounted("timeloop-4") if is_version4(files) else documents
+
+
+def components_of(
+    files: list[tuple[str, YamlMap]], *, trust: bool = False, tables: tuple[str, ...] = ()
+) -> tuple[Described, dict[str, Estimate]]:
+    """Every component of the architecture in files that are loaded, and its estimate. Raises SpecError."""
+    version3, warnings = _version3(files, for_search=True, trust=trust)
+    described = describe_components(version3, is_version4=is_version4(files), tables=tables)
+    estimates = estimate_all(described.components)
+    found = (*warnings, *described.warnings, *guesses(estimates))
+    return described._replace(warnings=tuple(dict.fromkeys(found))), estimates
+
+
+def _version3(
+    files: list[tuple[str, YamlMap]], for_search: bool, trust: bool
+) -> tuple[list[tuple[str, YamlMap]], list[str]]:
+    """Documents in the form of version 0.3, and warnings."""
+    return to_version3(files, for_search=for_search, trust=trust) if is_version4(files) else (files, [])
+
+
+def _estimated(
+    files: list[tuple[str, YamlMap]], of_version4: bool, tables: tuple[str, ...]
+) -> tuple[Described | None, list[str]]:
+    """The components where documents are meant for Accelergy, and warnings.
+
+    Definitions of components say that they are. Those of version 0.4 always are, but where they define none
+    the built-in energies stand in for what cannot be estimated.
+    """
+    must = has_definitions(files) or bool(tables)
+    if not (must or of_version4):
+        return None, []
+    try:
+        described = describe_components(files, is_version4=of_version4, tables=tables)
+        notes = guesses(estimate_all(described.components))
+    except SpecError as error:
+        if must:
+            raise
+        return None, [f"{error}; the components are not estimated"]
+    return described, [*described.warnings, *notes]
 
 
 def is_version4(files: list[tuple[str, YamlMap]]) -> bool:
@@ -70,6 +125,7 @@ def read_documents(
     needs_problem: bool = True,
     template_data: Mapping[str, Any] | None = None,
     trust: bool = False,
+    tables: tuple[str, ...] = (),
 ) -> Documents:
     """Read files whose top-level keys together describe one evaluation or one search, in any order.
 
@@ -84,6 +140,8 @@ def read_documents(
         Values by name for Jinja templates.
     trust : bool
         Whether to run the Python files that documents name, whose functions expressions may use.
+    tables : tuple of str, optional
+        Folders of CSV files with energies and areas of components, which come before our estimates.
 
     Raises
     ------
@@ -93,4 +151,4 @@ def read_documents(
         For contents that are wrong.
     """
     files = load_files(paths, template_data)
-    return documents_of(files, for_search=for_search, needs_problem=needs_problem, trust=trust)
+    return documents_of(files, for_search=for_search, needs_problem=needs_problem, trust=trust, tables=tables)

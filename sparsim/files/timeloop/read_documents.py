@@ -37,13 +37,18 @@ _IGNORED = ("model", "globals", "version", *_FOR_ENERGIES, *_FOR_AREAS)
 
 
 def documents_from(
-    files: Sequence[tuple[str, YamlMap]], *, for_search: bool = False, needs_problem: bool = True
+    files: Sequence[tuple[str, YamlMap]],
+    *,
+    for_search: bool = False,
+    needs_problem: bool = True,
+    has_energies: bool = False,
 ) -> Documents:
     """What files whose top-level keys together describe one evaluation or one search hold, in any order.
 
     `files`: (name, contents) each. `for_search`: also the constraints, as a mapspace, and the mapper's
     options, in place of the mapping. Without `needs_problem` there may be no problem; what speaks of tensors
-    and dims is not read then. Raises SpecError for contents that are wrong.
+    and dims is not read then. With `has_energies` other energies hold than the built-in ones where there is
+    no ERT. Raises SpecError for contents that are wrong.
     """
     top = _merge(files, _READ)
     context = Context(variables=_variables(top), warnings=[])
@@ -68,7 +73,8 @@ def documents_from(
         energy = read_tables(_section(nodes, "ERT", files), art)
     elif "ART" in nodes:
         nodes["ART"].warn("is ignored, it counts only beside an ERT", "ART")
-    _report_missing_tables(files, context, nodes, arch_key)
+    if not has_energies:
+        _report_missing_tables(files, context, nodes, arch_key)
     if "mapping" in nodes and layer is not None:
         mapping = read_mapping(nodes["mapping"].children("mapping"), arch, layer)
     documents = Documents(

@@ -66,7 +66,12 @@ def energy_texts(energy: EnergyTable) -> dict[str, str]:
 
 
 def _text(key: str, document: Any) -> str:
-    text: str = yaml.safe_dump({key: document}, sort_keys=False, default_flow_style=None, width=120)
+    return dump_document({key: document})
+
+
+def dump_document(document: Document) -> str:
+    """A document as text."""
+    text: str = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=120)
     return text
 
 

@@ -13,6 +13,7 @@ from sparsim.files.timeloop_v4.values import mapping_of
 from sparsim.files.yaml_reading import YamlMap
 from sparsim.records import Layer
 
+_FOR_ESTIMATES = ("subclass", "required_actions", "energy_scale", "area_scale")  # of components
 _ONE_WORD = {"width": 1, "depth": 1, "datawidth": 1}
 _NAMES = {
     "no_reuse": {"temporal": "no_temporal_reuse", "spatial": "no_multicast_no_reduction"},
@@ -63,7 +64,8 @@ def _level(leaf: Leaf, name: str, kind: str, attributes: dict[str, Any], mesh: t
     own = {key: value for key, value in attributes.items() if value is not None}
     inside = mapping_of({**own, "meshX": x, "meshY": y}, node)
     inside.lines |= {key: leaf.lines[key] for key in own if key in leaf.lines}
-    return mapping_of({"name": f"{name}[1..{x * y}]", "class": kind, "attributes": inside}, node)
+    estimated = {key: node[key] for key in _FOR_ESTIMATES if name == leaf.name and key in node}
+    return mapping_of({"name": f"{name}[1..{x * y}]", "class": kind, **estimated, "attributes": inside}, node)
 
 
 def _add_dummy(flat: Flat, leaf: Leaf, name: str, layer: Layer) -> None:

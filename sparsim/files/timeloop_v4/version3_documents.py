@@ -30,6 +30,7 @@ _SWITCHES = ("TIMELOOP_HIDE_INCONSEQUENTIAL_STATS", "TIMELOOP_OUTPUT_STAT_SCIENT
 _MAPPER_DEFAULTS = {"num_threads": 8}
 _LOOP_LIMIT = "max_temporal_loops_in_a_mapping"
 _TEXT_OPTIONS = ("algorithm", "out_prefix", "version")
+_PLAIN = (str, int, float)  # variables that estimators of components can read
 _SPARSE_PARTS = ("representation_format", "action_optimization", "compute_optimization")
 
 Files = list[tuple[str, YamlMap]]
@@ -71,7 +72,11 @@ class _Translation:
         flat, sparse = self._architecture(layer)
         root = self.sections.one("architecture")
         assert root is not None
-        inside = mapping_of({"name": flat.name, "local": flat.levels}, root.data)
+        variables = {key: value for key, value in self._top_attributes() if isinstance(value, _PLAIN)}
+        inside = mapping_of(
+            {"name": flat.name, "attributes": mapping_of(variables, root.data), "local": flat.levels},
+            root.data,
+        )
         tree = mapping_of({"version": 0.3, "subtree": [inside]}, root.data)
         found: Files = [(root.file, mapping_of({"architecture": tree}))]
         if problem is not None:
@@ -116,6 +121,10 @@ class _Translation:
                 if seen.setdefault(key, value) != value:
                     raise part.error("has another value in another file", key)
                 self.scope[key] = value
+
+    def _top_attributes(self) -> list[tuple[str, Any]]:
+        """The variables, which are attributes of the top of the flat architecture."""
+        return list(self.spec["variables"].fields.items())
 
     def _problem(self) -> tuple[tuple[str, YamlMap] | None, Layer | None]:
         """The problem with its expressions evaluated, and as a layer."""

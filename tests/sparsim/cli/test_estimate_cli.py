@@ -42,7 +42,10 @@ def test_prints_every_number_and_writes_the_table(
             assert float(row[2]) == pytest.approx(energy.energy_pj, rel=1e-5)
         row = next(line.split() for line in out.splitlines() if line.split()[:2] == [name, "area"])
         assert float(row[2]) == pytest.approx(found.area_um2, rel=1e-5)
-    assert out.endswith("wrote some/where/sparsim.energy.yaml and some/where/sparsim.estimate.json\n")
+    assert out.endswith(
+        "wrote some/where/ERT.yaml, some/where/ART.yaml, some/where/sparsim.energy.yaml and "
+        "some/where/sparsim.estimate.json\n"
+    )
     written = json.loads(Path("some/where/sparsim.estimate.json").read_text())
     assert written["GLB"]["actions"]["read"] == {
         "energy_pj": 3.62123, "uncertainty": 0.0, "source": "CACTI 7, 16 b x 1024, 1 rw, 65 nm",

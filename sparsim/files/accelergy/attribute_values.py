@@ -1,0 +1,55 @@
+"""Values of components' attributes: numbers, text, and expressions, which the safe interpreter evaluates."""
+
+import re
+from typing import Any
+
+from sparsim.errors import near
+from sparsim.files.timeloop.document_node import Node, describe
+from sparsim.files.timeloop_v4.safe_expressions import Evaluator, ExpressionError, Scope
+from sparsim.files.timeloop_v4.tagged_yaml import Quoted, number_of
+
+_WORD = re.compile(r"[A-Za-z0-9_.\- ]*")  # text that was hardly meant as an expression
+
+
+class Expressions:
+    """Evaluates what one set of documents says, with one allowance of steps."""
+
+    def __init__(self) -> None:
+        self.evaluator = Evaluator()
+
+    def value(self, node: Node, key: str, scope: Scope) -> Any:
+        """The value of an attribute. Single words that nothing is called stay text. Raises SpecError."""
+        text = node.data[key]
+        if not isinstance(text, str):
+            return text
+        number = number_of(str(text).strip())
+        if number is not None or isinstance(text, Quoted):
+            return str(text) if number is None else number
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        try:
+            found = self.evaluator.evaluate(text, scope)
+        except ExpressionError as error:
+            if _WORD.fullmatch(text) and " - " not in text:
+                return text
+            raise node.error(str(error), key, error.hint) from None
+        return found if isinstance(found, str | int | float | list | tuple | None) else text
+
+    def number(self, node: Node, key: str, scope: Scope) -> float:
+        """A number, 0 or more. Raises SpecError."""
+        value = self.value(node, key, scope)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+            hint = near(value, list(scope)) if isinstance(value, str) else ""
+            raise node.error(f"is {describe(value)}, a number from 0 is expected", key, hint)
+        return value
+
+    def whole(self, text: str, node: Node, key: str, scope: Scope) -> int:
+        """The whole number that a bound of a range is, which may be an expression. Raises SpecError."""
+        try:
+            number = number_of(text.strip())
+            value = self.evaluator.evaluate(text, scope) if number is None else number
+        except ExpressionError as error:
+            raise node.error(str(error), key, error.hint) from None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
+            raise node.error(f"'{text}' is {describe(value)}, a whole number is expected", key)
+        return int(value)

@@ -1,0 +1,255 @@
+"""Components of Accelergy's documents as the records that `sparsim.estimate` estimates."""
+
+from collections import ChainMap
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from sparsim.errors import SpecError, near
+from sparsim.estimate.plug_in import NAME as RULES
+from sparsim.estimate.plug_in import PlugIn, PlugInMemory
+from sparsim.estimate.plug_in_classes import attributes_of, find_plug_in, node_nm_of
+from sparsim.files.accelergy.architecture_components import Placed
+from sparsim.files.accelergy.attribute_values import Expressions
+from sparsim.files.accelergy.class_definitions import ClassDefinition
+from sparsim.files.accelergy.csv_tables import CsvTables
+from sparsim.files.accelergy.name_ranges import argument_values, base_and_count, with_arguments
+from sparsim.files.timeloop.document_node import Node
+from sparsim.records import Component
+from sparsim.records.component import COMPOUND, TABLE
+
+_MUST = "must_specify"
+_HANDED_DOWN = ("technology", "global_cycle_seconds", "cycle_seconds", "action_latency_cycles", "n_instances")
+_SIZES = ("width", "depth", "datawidth", "n_instances")  # of a component that is not there if one is 0
+_MOST_COMPONENTS = 5_000
+_MOST_NESTED = 20
+_SUB_KEYS = ("name", "class", "attributes", "area_scale", "energy_scale")
+_PLACEHOLDER = -1  # the technology whose energies mean nothing
+
+_Attributes = dict[str, Any]
+
+
+class ComponentBuilder:
+    """Makes records of the components of one set of documents.
+
+    Parameters
+    ----------
+    classes : dict of str to ClassDefinition
+    tables : CsvTables
+        Numbers of users, which come before those of estimators.
+    expressions : Expressions
+    is_version4 : bool
+        Whether actions are those that Timeloop 4.x asks for.
+    """
+
+    def __init__(
+        self,
+        classes: Mapping[str, ClassDefinition],
+        tables: CsvTables,
+        expressions: Expressions,
+        is_version4: bool,
+    ) -> None:
+        self.classes, self.tables, self.expressions = classes, tables, expressions
+        self.is_version4 = is_version4
+        self.made = 0
+
+    def record(self, placed: Placed) -> Component:
+        """The record of a component of an architecture. Raises SpecError."""
+        made = self._component(placed.name, placed.kind, placed.attributes, placed.node, ())
+        if made.class_name not in (COMPOUND, TABLE):
+            made = replace(made, actions=self._asked(find_plug_in(made.class_name), placed))
+        return replace(
+            made,
+            energy_scale=made.energy_scale * placed.energy_scale,
+            area_scale=made.area_scale * placed.area_scale,
+            energy_rules="timeloop-4" if self.is_version4 else "timeloop-3",
+        )
+
+    def _asked(self, estimator: type[PlugIn], placed: Placed) -> dict[str, dict[str, float]]:
+        """The actions that Timeloop asks of a primitive component, and those that it requires itself."""
+        if issubclass(estimator, PlugInMemory):
+            names = ["read", "write", "update", "leak"] if self.is_version4 else ["read", "write", "idle"]
+        else:
+            names = ["compute", "leak"] if self.is_version4 else ["mac_random", "mac_gated", "idle"]
+        with placed.node.located():
+            return {name: estimator.terms(name, {}) for name in [*names, *placed.required_actions]}
+
+    def _component(
+        self, name: str, kind: str, given: _Attributes, node: Node, above: tuple[str, ...]
+    ) -> Component:
+        self.made += 1
+        if self.made > _MOST_COMPONENTS:
+            raise node.error(f"compounds consist of more than {_MOST_COMPONENTS} components")
+        if kind in above or len(above) > _MOST_NESTED:
+            way = " > ".join((*above[-4:], kind))
+            what = "contains itself" if kind in above else f"is nested more than {_MOST_NESTED} deep"
+            raise node.error(f"class '{kind}' {what}: {way}")
+        definition = self.classes.get(kind)
+        if definition is None:
+            return self._primitive(name, kind, given, node)
+        attributes = self._with_defaults(definition, given, node)
+        if not definition.is_compound:
+            return self._primitive(name, definition.primitive_type or kind, attributes, node)
+        return self._compound(name, definition, attributes, (*above, kind))
+
+    def _with_defaults(self, definition: ClassDefinition, given: _Attributes, node: Node) -> _Attributes:
+        """The attributes of a component of a class, in the order of the class."""
+        values = dict(given)
+        defaults = definition.attributes
+        for key in defaults.data if defaults is not None else ():
+            assert defaults is not None
+            if values.get(key) is not None or defaults.data[key] is None:
+                continue
+            if str(defaults.data[key]) == _MUST:
+                hint = near(key, list(given))
+                raise node.error(
+                    f"no attribute '{key}' given, which class {definition.name} needs", hint=hint
+                )
+            values[key] = self.expressions.value(defaults, key, values)
+        return values
+
+    def _primitive(self, name: str, kind: str, given: _Attributes, node: Node) -> Component:
+        if "dummy" in kind or given.get("technology") == _PLACEHOLDER:
+            return Component(name=name, class_name=TABLE, attributes=_placeholder(kind))
+        with node.located():
+            if (row := self.tables.find(kind, given)) is not None:
+                return Component(name=name, class_name=TABLE, attributes=row)
+            estimator = find_plug_in(kind, tuple(self.classes))
+            seen = {key: value for key, value in given.items() if not _is_zero(value)}
+            absent = next((key for key in _SIZES if key in given and key not in seen), None)
+            if absent is not None:
+                source = f"nothing, its {absent} is 0"
+                return Component(name=name, class_name=TABLE, attributes=_nothing(estimator, source))
+            node_nm = None
+            if estimator.needs_node:
+                if given.get("technology") is None:
+                    raise SpecError(f"no attribute 'technology' given, which class {kind} needs")
+                node_nm = node_nm_of(given["technology"])
+            attributes = attributes_of(kind, estimator, seen)
+            return Component(
+                name=name, class_name=estimator.class_name, rules=RULES, node_nm=node_nm,
+                attributes=attributes,
+            )  # fmt: skip
+
+    def _compound(
+        self, name: str, definition: ClassDefinition, attributes: _Attributes, above: tuple[str, ...]
+    ) -> Component:
+        parts: dict[str, tuple[Component, str]] = {}
+        for node in definition.subcomponents:
+            part, kind = self._part(node, attributes, above)
+            if part.name in parts:
+                raise node.error(f"two subcomponents have the name '{part.name}'", "name")
+            parts[part.name] = part, kind
+        actions: dict[str, dict[str, float]] = {}
+        for action, node in definition.actions.items():
+            for arguments in argument_values(node, self.expressions, attributes):
+                terms = self._terms(node, ChainMap(dict(arguments), attributes), parts)
+                actions[with_arguments(action, arguments)] = terms
+        return Component(
+            name=name, class_name=COMPOUND, parts=tuple(part for part, _ in parts.values()), actions=actions
+        )
+
+    def _part(self, node: Node, outer: _Attributes, above: tuple[str, ...]) -> tuple[Component, str]:
+        """A subcomponent, and its class."""
+        node.report_unknown(_SUB_KEYS)
+        text = node.required(node.text("name"), "name")
+        name, count = base_and_count(node, "name", text, self.expressions, outer)
+        kind = node.required(node.text("class"), "class")
+        own: _Attributes = {}
+        inside = node.child("attributes")
+        for key in inside.data if inside is not None else ():
+            assert inside is not None
+            own[key] = self.expressions.value(inside, key, ChainMap(own, outer))
+        handed = {key: outer[key] for key in _HANDED_DOWN if key in outer}
+        made = self._component(name, kind, handed | own, node, above)
+        scope = ChainMap(own, outer)
+        scales = {
+            key: self.expressions.number(node, key, scope)
+            for key in ("energy_scale", "area_scale")
+            if node.has(key)
+        }
+        return replace(made, count=count, **scales), kind
+
+    def _terms(
+        self, action: Node, scope: ChainMap[str, Any], parts: Mapping[str, tuple[Component, str]]
+    ) -> dict[str, float]:
+        """How often an action of a compound uses which action of which part."""
+        terms: dict[str, float] = {}
+        own = self._scale(action, scope)
+        for node in action.children("subcomponents"):
+            text = node.required(node.text("name"), "name")
+            name, count = base_and_count(node, "name", text, self.expressions, scope)
+            if name not in parts:
+                raise node.error(f"unknown subcomponent '{name}'", "name", near(name, list(parts)))
+            for used in node.children("actions"):
+                arguments = self._arguments(used, scope)
+                scale = own * count * self._scale(used, scope)
+                for term, number in self._terms_of_part(used, arguments, *parts[name]).items():
+                    key = f"{name}.{term}"
+                    terms[key] = terms.get(key, 0.0) + scale * number
+        return terms
+
+    def _scale(self, action: Node, scope: ChainMap[str, Any]) -> float:
+        key = "repeat" if action.has("repeat") else "energy_scale"
+        return self.expressions.number(action, key, scope) if action.has(key) else 1.0
+
+    def _arguments(self, action: Node, scope: ChainMap[str, Any]) -> _Attributes:
+        arguments = action.child("arguments")
+        keys = arguments.data if arguments is not None else ()
+        return {key: self.expressions.value(arguments, key, scope) for key in keys if arguments is not None}
+
+    def _terms_of_part(
+        self, node: Node, arguments: _Attributes, part: Component, kind: str
+    ) -> Mapping[str, float]:
+        """What an action of a part consists of."""
+        name = node.required(node.text("name"), "name")
+        if part.class_name == COMPOUND:
+            known = {action.partition("(")[0] for action in part.actions}
+            if name not in known:
+                hint = near(name, known)
+                raise node.error(f"subcomponent '{part.name}' has no action '{name}'", "name", hint)
+            return {_chosen(name, arguments, part): 1.0}
+        if part.class_name == TABLE:
+            if name not in part.attributes and "leak" not in name and "idle" not in name:
+                priced = [key for key in part.attributes if key not in ("source", "area_um2")]
+                if any(part.attributes[key] for key in priced):
+                    hint = near(name, priced)
+                    raise node.error(f"the table of class {kind} has no action '{name}'", "name", hint)
+            return {name: 1.0} if name in part.attributes else {}
+        with node.located("name"):
+            return find_plug_in(part.class_name).terms(name, arguments)
+
+
+def _chosen(name: str, arguments: _Attributes, part: Component) -> str:
+    """The action of a compound part for these arguments: the one that agrees, else the first of the name."""
+    of_name = [action for action in part.actions if action.partition("(")[0] == name]
+    agreeing = [
+        action
+        for action in of_name
+        if all(f"{key}={value}" in action for key, value in arguments.items() if f"{key}=" in action)
+    ]
+    return (agreeing or of_name)[0]
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == 0
+
+
+def _placeholder(kind: str) -> dict[str, int | float | str]:
+    """Numbers that mean nothing, as Accelergy has them where the technology is -1."""
+    if "dummy" in kind:
+        found: dict[str, int | float | str] = dict.fromkeys(_ANY_ACTION, 0.0)
+        return {**found, "area_um2": 0.0, "source": "a dummy costs nothing"}
+    found = {action: 0.0 if action in ("leak", "idle") else 1.0 for action in _ANY_ACTION}
+    return {**found, "area_um2": 1.0, "source": "placeholder for technology -1"}
+
+
+_ANY_ACTION = ("read", "write", "update", "leak", "idle", "compute")
+
+
+def _nothing(estimator: type[PlugIn], source: str) -> dict[str, int | float | str]:
+    memory = issubclass(estimator, PlugInMemory)
+    names = ("read", "write", "update", "leak", "idle") if memory else ("compute", "leak", "idle")
+    found: dict[str, int | float | str] = dict.fromkeys(names, 0.0)
+    return {**found, "area_um2": 0.0, "source": source}

@@ -1,0 +1,93 @@
+"""What Accelergy would be asked about a set of documents: every component, as a record."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sparsim.errors import SpecError
+from sparsim.estimate import Estimate
+from sparsim.files.accelergy.architecture_components import ArchitectureWalk, Placed
+from sparsim.files.accelergy.attribute_values import Expressions
+from sparsim.files.accelergy.class_definitions import read_definitions
+from sparsim.files.accelergy.component_builder import ComponentBuilder
+from sparsim.files.accelergy.csv_tables import CsvTables
+from sparsim.files.timeloop.document_node import Context, Node
+from sparsim.files.timeloop.read_architecture import COMPUTE_CLASSES, STORAGE_CLASSES
+from sparsim.files.yaml_reading import YamlMap
+from sparsim.records import Component
+
+_GUESS = re.compile(r"guess: ([^;()]*?), (?=[A-Z0-9])")
+
+
+class Described(NamedTuple):
+    """The records of an architecture's components, their paths in it by name, and warnings."""
+
+    components: tuple[Component, ...]
+    paths: dict[str, str]
+    warnings: tuple[str, ...]
+
+
+def describe_components(
+    files: Sequence[tuple[str, YamlMap]], *, is_version4: bool, tables: tuple[str, ...] = ()
+) -> Described:
+    """The components of documents that are loaded, those of version 0.4 already in the form of 0.3.
+
+    `tables`: folders with energies and areas of users. Raises SpecError for levels that cannot be estimated;
+    other components are left out with a warning.
+    """
+    context = Context(variables={}, warnings=[])
+    expressions = Expressions()
+    classes = read_definitions(files, context)
+    builder = ComponentBuilder(classes, CsvTables(tables), expressions, is_version4)
+    root = _architecture(files, context)
+    walk = ArchitectureWalk(expressions, _variables(files, context, expressions), is_version4)
+    found: dict[str, Component] = {}
+    paths: dict[str, str] = {}
+    for placed in walk.components(root):
+        try:
+            found[placed.name] = builder.record(placed)
+            paths[placed.name] = placed.path
+        except SpecError as error:
+            if _is_level(placed):
+                raise
+            context.warnings.append(f"{error}; '{placed.name}' is left out of the estimate")
+    return Described(tuple(found.values()), paths, tuple(dict.fromkeys(context.warnings)))
+
+
+def guesses(estimates: dict[str, Estimate]) -> list[str]:
+    """One sentence that names the components whose energies rest on a guess; none if there are none."""
+    named: dict[str, None] = {}
+    for name, found in estimates.items():
+        sources = [*(energy.source for energy in found.actions.values()), found.area.source]
+        for text in dict.fromkeys(text for source in sources for text in _GUESS.findall(source)):
+            named[f"{name} ({text})"] = None
+    if not named:
+        return []
+    return [f"energies and areas that are estimated rest on guesses: {'; '.join(named)}"]
+
+
+def _architecture(files: Sequence[tuple[str, YamlMap]], context: Context) -> Node:
+    for file, data in files:
+        root = Node(data, file, "", context)
+        for key in ("architecture", "arch"):
+            if (found := root.child(key)) is not None:
+                return found
+    raise SpecError("no 'architecture' given", path=", ".join(file for file, _ in files))
+
+
+def _variables(
+    files: Sequence[tuple[str, YamlMap]], context: Context, expressions: Expressions
+) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for file, data in files:
+        node = Node(data, file, "", context).child("variables") if "variables" in data else None
+        for key in node.data if node is not None else ():
+            assert node is not None
+            if key != "version":
+                values[key] = expressions.value(node, key, values)
+    return values
+
+
+def _is_level(placed: Placed) -> bool:
+    kind = placed.node.text("class") or ""
+    return any(one in kind for one in (*STORAGE_CLASSES, *COMPUTE_CLASSES))
