@@ -70,8 +70,12 @@ def run(
         from sparsim.sweep.dask_workers import connect
 
         options["client"] = connect(scheduler)
-    with _live() as show:
-        result = run_sweep.run(study, out, on_progress=show, **options)
+    try:
+        with _live() as show:
+            result = run_sweep.run(study, out, on_progress=show, **options)
+    except KeyboardInterrupt:
+        echo("sparsim: interrupted, what is finished is kept and the same command goes on", err=True)
+        raise
     if result is None:
         echo(f"wrote the rows of shard {shard}; `sparsim sweep merge DIR... -o DIR` makes the table of all")
     else:

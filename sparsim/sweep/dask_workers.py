@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
+import pickle
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from sparsim.cache import sources_digest
 from sparsim.errors import SparsimError, require
-from sparsim.sweep.worker_process import Chunk, Finished, WorkerDeathError, WorkerProcess
+from sparsim.sweep.worker_process import Chunk, Finished, WorkerDeathError, WorkerProcess, packed
 
+CONNECT_S = 20.0
+COUNTED_S = 2.0  # between counts of workers
 _here = threading.local()  # the process of each thread of a Dask worker
 
 
@@ -33,14 +38,19 @@ class DaskWorkers:
         self._client = client
         self._digest = hashlib.sha256(start_message).hexdigest()
         self._message = client.scatter(start_message, broadcast=True, hash=False)
+        self._number, self._counted = 1, -math.inf
 
     @property
     def number(self) -> int:
-        return max(1, sum(self._client.nthreads().values()))
+        """Threads of all workers, which come and go."""
+        if time.monotonic() - self._counted > COUNTED_S:
+            self._number = max(1, sum(self._client.nthreads().values()))
+            self._counted = time.monotonic()
+        return self._number
 
     def submit(self, chunk: Chunk) -> DaskFuture:
         task = self._client.submit(
-            run_chunk, self._message, self._digest, sources_digest(), tuple(chunk), pure=False
+            run_chunk, self._message, self._digest, sources_digest(), packed(chunk), pure=False
         )
         return DaskFuture(task)
 
@@ -71,19 +81,20 @@ class DaskFuture:
             self._task.release()
         if isinstance(found, str):
             raise WorkerDeathError(found)
-        return Finished(*found)
+        finished: Finished = pickle.loads(found)
+        return finished
 
 
 def connect(address: str) -> Any:
     """A client of the scheduler at an address. Raises SparsimError if none answers."""
     distributed = require("distributed", "a sweep on a Dask cluster", "dask")
     try:
-        return distributed.Client(address, timeout=20)
+        return distributed.Client(address, timeout=CONNECT_S)
     except (OSError, ValueError) as error:
         raise SparsimError(f"no Dask scheduler answers at {address}: {error}") from None
 
 
-def run_chunk(message: bytes, digest: str, sources: str, chunk: tuple[Any, ...]) -> tuple[Any, ...] | str:
+def run_chunk(message: bytes, digest: str, sources: str, chunk: bytes) -> bytes | str:
     """Runs on a worker: the rows of a chunk, or how the process that evaluated it died."""
     if sources != sources_digest():
         raise SparsimError("a Dask worker has another version of sparsim", hint="install the same one")
@@ -92,7 +103,8 @@ def run_chunk(message: bytes, digest: str, sources: str, chunk: tuple[Any, ...])
         _here.digest, _here.process = digest, WorkerProcess(message)
         _all_here.append(_here.__dict__)
     try:
-        return tuple(_here.process.run(Chunk(*chunk)))
+        answer: bytes = _here.process.run(chunk)
+        return answer
     except WorkerDeathError as death:
         return str(death)
 

@@ -14,7 +14,7 @@ from sparsim.sweep.worker_process import Chunk, WorkerDeathError, blamed
 from sparsim.sweep.workers import Workers
 
 SECONDS = 0.5  # that a chunk takes
-SECONDS_PER_WORKER = 0.002  # that a chunk takes longer for each worker: one scheduler serves all of them
+SECONDS_PER_WORKER = 0.02  # that a chunk takes longer for each worker: one scheduler serves all of them
 MOST_POINTS = 4096
 GROWTH = 4
 WAIT_S = 0.2

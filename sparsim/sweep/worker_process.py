@@ -24,6 +24,7 @@ from sparsim.errors import SparsimError
 
 PROGRAM = "from sparsim.sweep.worker_process import main; main()"
 READY = b"ready"
+STDERR = 2
 SLACK = 0.05  # of the time of a point: the watch is set anew when this much of it is over
 LONGEST_TRACE = 20_000  # bytes of stderr that are looked at after a death
 LARGEST_LOG = 1 << 20
@@ -60,6 +61,10 @@ class WorkerDeathError(Exception):
     """A worker ended, or was ended, while it evaluated a chunk; the message says how."""
 
 
+def packed(message: Any) -> bytes:
+    return pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+
+
 class WorkerProcess:
     """The side of whoever starts the process.
 
@@ -74,8 +79,8 @@ class WorkerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._log: Any = None
 
-    def run(self, chunk: Chunk) -> Finished:
-        """Evaluate a chunk.
+    def run(self, chunk: bytes) -> bytes:
+        """Evaluate a chunk: `packed` ones in and out.
 
         Raises
         ------
@@ -91,14 +96,13 @@ class WorkerProcess:
             self._log.truncate(0)
         self._log.seek(0, os.SEEK_END)
         try:
-            _send(self._process.stdin, pickle.dumps(chunk, pickle.HIGHEST_PROTOCOL))
+            _send(self._process.stdin, chunk)
             answer = _receive(self._process.stdout)
         except (OSError, ValueError):
             answer = None
         if answer is None:
             raise WorkerDeathError(self._last_words())
-        found: Finished = pickle.loads(answer)
-        return found
+        return answer
 
     def close(self) -> None:
         """End the process at once."""
@@ -155,13 +159,13 @@ def start_message(evaluator: Any, seconds_per_point: float) -> bytes:
         For an evaluator that cannot be sent.
     """
     try:
-        content = pickle.dumps(evaluator, pickle.HIGHEST_PROTOCOL)
+        content = packed(evaluator)
     except Exception as error:
         raise SparsimError(f"the evaluator cannot be sent to workers: {error}") from error
     if type(evaluator).__module__ == "__main__":
         text = f"{type(evaluator).__name__} is defined in the script itself, workers cannot import it"
         raise SparsimError(text, hint="put it into a module of its own")
-    return pickle.dumps((sys.path, seconds_per_point, content))
+    return packed((sys.path, seconds_per_point, content))
 
 
 def _environment() -> dict[str, str]:
@@ -205,11 +209,11 @@ def evaluate_chunk(evaluator: Any, chunk: Chunk, seconds_per_point: float) -> Fi
     lines = []
     begin = watched_from = time.monotonic()
     slack = SLACK * seconds_per_point
-    faulthandler.dump_traceback_later(seconds_per_point + slack, exit=True)
+    faulthandler.dump_traceback_later(seconds_per_point + slack, file=STDERR, exit=True)
     for key, point in zip(chunk.keys, chunk.points, strict=True):
         if time.monotonic() - watched_from > slack:
             watched_from = time.monotonic()
-            faulthandler.dump_traceback_later(seconds_per_point + slack, exit=True)
+            faulthandler.dump_traceback_later(seconds_per_point + slack, file=STDERR, exit=True)
         try:
             row = evaluator.bound(point) if chunk.kind == BOUND else evaluator.evaluate(point, chunk.kind)
             line = encode_row(key, chunk.kind, row)
@@ -240,7 +244,7 @@ def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
     _send(stdout, READY)
     while (message := _receive(stdin)) is not None:
         finished = evaluate_chunk(evaluator, pickle.loads(message), seconds)
-        _send(stdout, pickle.dumps(finished, pickle.HIGHEST_PROTOCOL))
+        _send(stdout, packed(finished))
 
 
 def main() -> None:

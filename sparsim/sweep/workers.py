@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import queue
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
-from sparsim.sweep.worker_process import Chunk, Finished, WorkerProcess
+from sparsim.sweep.worker_process import Chunk, Finished, WorkerProcess, packed
 
 
 class ChunkFuture(Protocol):
@@ -68,6 +69,7 @@ class LocalWorkers:
     def _run(self, chunk: Chunk) -> Finished:
         worker = self._free.get()
         try:
-            return worker.run(chunk)
+            found: Finished = pickle.loads(worker.run(packed(chunk)))
+            return found
         finally:
             self._free.put(worker)

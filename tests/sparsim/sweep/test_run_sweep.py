@@ -155,24 +155,24 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from support.stub_sweeps import StubEvaluator, run_stub, stub_space
-run_stub(Path(sys.argv[1]), evaluator=StubEvaluator(seconds=0.02, open_share=0.5), jobs=2,
+run_stub(Path(sys.argv[1]), evaluator=StubEvaluator(seconds=float(sys.argv[2]), open_share=0.5), jobs=2,
          space=stub_space(search={"evaluations": [10, 100]}))
 """
 
 
-def kill_and_resume(out: Path, moments: list[float], expected: bytes) -> None:
+def kill_and_resume(out: Path, moments: list[float], expected: bytes, seconds: float) -> None:
     """Kill the parent after each of the moments, and every other time a worker before; then end the sweep."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    for i, seconds in enumerate(moments):
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(out)], env=environment)
-        time.sleep(seconds)
+    for i, moment in enumerate(moments):
+        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(out), str(seconds)], env=environment)
+        time.sleep(moment)
         if i % 2:
             for child in children(process.pid)[:1]:
                 os.kill(child, signal.SIGKILL)
             time.sleep(0.2)
         process.kill()
         process.wait()
-    run_stub(out, stub_space(search=BUDGETS), StubEvaluator(seconds=0.02, open_share=0.5), jobs=2)
+    run_stub(out, stub_space(search=BUDGETS), StubEvaluator(open_share=0.5), jobs=2)
     assert table_bytes(out) == expected
 
 
@@ -189,14 +189,13 @@ def test_killed_sweeps_go_on(tmp_path: Path) -> None:
     """Moments are spread over a run, from before the first row on."""
     space = stub_space(search=BUDGETS)
     run_stub(tmp_path / "good", space, StubEvaluator(open_share=0.5), jobs=1)
-    kill_and_resume(tmp_path / "bad", [0.8, 1.2, 1.5, 1.8, 2.1], table_bytes(tmp_path / "good"))
+    kill_and_resume(tmp_path / "bad", [0.8, 1.0, 1.2, 1.4, 1.6], table_bytes(tmp_path / "good"), 0.1)
 
 
 def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    program = PROGRAM.replace("0.02", "0.2")
     process = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path)], env=environment, stderr=subprocess.PIPE
+        [sys.executable, "-c", PROGRAM, str(tmp_path), "0.2"], env=environment, stderr=subprocess.PIPE
     )
     rows = tmp_path / "rows"
     deadline = time.monotonic() + 60
