@@ -97,6 +97,7 @@ def tables() -> dict[str, Table]:
         "published": Table(
             ("set", "component", "quantity", "published", "estimate", "agrees"), agreement, text=(0, 1, 2)
         ),
+        "classes": _classes(),
         "interpolation": _interpolation(),
         "falls": Table(("quantity", "along", "falls", "pairs"), falling, text=(0, 1)),
         "parts": _parts(),
@@ -139,6 +140,55 @@ def _pair(energy_pj: float | None, write_pj: float | None) -> str:
     if energy_pj is None:
         return ""
     return f"{energy_pj:.4g}" if write_pj in (None, energy_pj) else f"{energy_pj:.4g} / {write_pj:.4g}"
+
+
+def class_ratios() -> list[tuple[str, str, dict[str, tuple[float, float]]]]:
+    """Class and attributes, set, and per quantity the published number and ours.
+
+    Classes of public plug-ins at 1 ns, as the published tables have it where they say nothing else.
+    """
+    found = []
+    for row in read_rows(FOLDER / "accelergy_classes.csv"):
+        pairs = (pair.split("=") for pair in row["attributes"].split())
+        attributes: dict[str, int | float | str] = {"global_cycle_seconds": 1e-9}
+        attributes |= {key: float(value) for key, value in pairs}
+        node = f", {row['node_nm']} nm" if row["node_nm"] else ""
+        ours = estimate(
+            Component(
+                name="part", class_name=row["class"], rules="accelergy", attributes=attributes,
+                node_nm=float(row["node_nm"]) if node else None,
+            )
+        )  # fmt: skip
+        numbers = {
+            "access": first_energy(ours),
+            "write": ours.actions["write"].energy_pj if "write" in ours.actions else 0.0,
+            "leak": ours.actions["leak"].energy_pj,
+            "area": ours.area_um2,
+        }
+        what = f"{row['class']} {row['attributes']}{node}"
+        quantities = {key: (float(row[key]), own) for key, own in numbers.items() if row[key]}
+        found.append((what, row["set"], quantities))
+    return found
+
+
+def _classes() -> Table:
+    rows = []
+    for what, source, quantities in class_ratios():
+        access, own = quantities["access"]
+        rows.append((what, source, f"{access:.4g}", f"{own:.4g}", *(_ratio(quantities.get(key)) for key in
+                     ("access", "write", "leak", "area"))))  # fmt: skip
+    heads = ("component", "set", "published pJ", "estimate pJ", "access", "write", "leak", "area")
+    return Table(heads, rows, text=(0, 1))
+
+
+def _ratio(pair: tuple[float, float] | None) -> str:
+    """Ours over the published number."""
+    if pair is None:
+        return ""
+    published, own = pair
+    if published == own:
+        return "1"
+    return f"{own / published:.3g}" if published else f"{own:.2g} for 0"
 
 
 def _horowitz() -> Table:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from sparsim.estimate import estimate
 from sparsim.files.sparsim_yaml import load_documents
 from sparsim.report.tables import with_blocks
-from validation.estimate_page import FOLDER, PAGE, Published, falls, published, tables
+from validation.estimate_page import FOLDER, PAGE, Published, class_ratios, falls, published, tables
 
 ROWS = published()
 
@@ -54,3 +54,22 @@ def test_what_falls_is_counted() -> None:
 
 def test_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == with_blocks(PAGE, tables())
+
+
+@pytest.mark.parametrize(
+    ("part", "quantity", "ratio"),
+    [
+        ("DRAM width=64", "access", 1.0),
+        ("smartbuffer_SRAM width=256 depth=2048, 45 nm", "access", 1.0),
+        ("smartbuffer_SRAM width=256 depth=2048, 45 nm", "area", 1.0),
+        ("smartbuffer_SRAM width=64 depth=16384, 45 nm", "write", 1.0),
+        ("smartbuffer_SRAM width=64 depth=16384, 32 nm", "access", 1.175),
+        ("regfile width=8 depth=64, 40 nm", "access", 1.0),
+        ("intmac width=8, 40 nm", "access", 1.0),
+        ("fpmac width=32, 45 nm", "access", 1.151),
+    ],
+)
+def test_estimates_over_tables_beside_designs(part: str, quantity: str, ratio: float) -> None:
+    quantities = {what: found for what, _, found in class_ratios()}[part]
+    theirs, ours = quantities[quantity]
+    assert ours / theirs == pytest.approx(ratio, rel=1e-3)
