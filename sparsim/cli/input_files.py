@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sparsim.model.result import Evaluation
     from sparsim.records import Layer
 
+_OF_SEARCH = {"mapper", "mapspace", "mapspace_constraints", "arch_constraints", "architecture_constraints"}
 _FILE_NAME = re.compile(r"\w[\w.+-]*")
 ACCOUNTINGS = ("timeloop-3", "timeloop-4", "timeloop-2022", "count-all")
 
@@ -101,8 +102,11 @@ def read_model(paths: tuple[str, ...], reading: Reading = _PLAIN) -> Documents:
     return _read(paths, reading, for_search=False)
 
 
-def _read(paths: tuple[str, ...], reading: Reading, *, for_search: bool) -> Documents:
-    """Beside Timeloop's documents there may be a mapping, energies or components of ours."""
+def _read(paths: tuple[str, ...], reading: Reading, *, for_search: bool | None) -> Documents:
+    """Beside Timeloop's documents there may be a mapping, energies or components of ours.
+
+    `for_search`: None is what the documents are meant for.
+    """
     from sparsim.files import sparsim_yaml
     from sparsim.files.timeloop_files import documents_of, is_version4
 
@@ -117,6 +121,9 @@ def _read(paths: tuple[str, ...], reading: Reading, *, for_search: bool) -> Docu
     has_energies = ours.energy is not None or bool(ours.components)
     if has_energies and any("ERT" in data for _, data in theirs):
         raise SpecError("both an ERT and energies of ours are given", path=where)
+    if for_search is None:
+        keys = {key.replace("-", "_") for _, data in theirs for key in data}
+        for_search = "mapping" not in keys or bool(keys & _OF_SEARCH)
     # the constraints of version 0.4 are the mapping where there is no other
     as_search = for_search or (ours.mapping is not None and is_version4(theirs))
     documents = documents_of(
@@ -127,6 +134,23 @@ def _read(paths: tuple[str, ...], reading: Reading, *, for_search: bool) -> Docu
     if has_energies:
         documents = replace(documents, energy=ours.energy, components=ours.components)
     return documents.accounted(documents.accounting)
+
+
+def read_everything(paths: tuple[str, ...], reading: Reading) -> Documents:
+    """What the files say of a mapping or of a search. One called *.txt is a map.txt of Timeloop."""
+    from sparsim.fileio.reading import read_text
+    from sparsim.files.timeloop.map_reader import read_map_text
+
+    maps = [path for path in paths if path.endswith(".txt")]
+    others = tuple(path for path in paths if path not in maps)
+    documents = _read(others, reading, for_search=True if maps else None)
+    if len(maps) + (documents.mapping is not None) > 1:
+        raise SpecError("two mappings are given", path=", ".join(paths))
+    for path in maps:
+        arch = documents.accelerator.architecture
+        mapping = read_map_text(read_text(path, what="a map.txt"), arch, documents.layer(), path)
+        documents = replace(documents, mapping=mapping, mapspace=None, mapper=None)
+    return documents
 
 
 def read_components(paths: tuple[str, ...], reading: Reading) -> tuple[Described, dict[str, Estimate]]:

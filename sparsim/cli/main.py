@@ -5,6 +5,7 @@ import click
 from sparsim import __version__
 from sparsim.cli.check_command import check
 from sparsim.cli.chip_command import chip
+from sparsim.cli.convert_command import convert
 from sparsim.cli.estimate_command import estimate
 from sparsim.cli.explain_command import explain
 from sparsim.cli.mapper_command import mapper
@@ -14,7 +15,7 @@ from sparsim.cli.sweep_command import sweep
 from sparsim.report.console import run
 
 
-@click.group(commands=[model, explain, show, chip, estimate, mapper, sweep, check])
+@click.group(commands=[model, explain, show, chip, estimate, mapper, sweep, check, convert])
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """Energy and cycles of dense and compressed-sparse DNN accelerators, with Timeloop 3.0.3's numbers."""

@@ -27,13 +27,15 @@ from sparsim.records import (
 Document = dict[str, Any]
 
 _ROOT = "system"
-_FILES = {
+FILES = {
     "architecture": "arch.yaml",
     "problem": "problem.yaml",
     "mapping": "mapping.yaml",
     "sparse_optimizations": "sparse.yaml",
     "ERT": "ert.yaml",
     "ART": "art.yaml",
+    "mapspace_constraints": "constraints.yaml",
+    "mapper": "mapper.yaml",
 }
 
 
@@ -46,8 +48,8 @@ def write_documents(folder: Path, accelerator: Accelerator, layer: Layer, mappin
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for key, document in documents.items():
-        path = folder / _FILES[key]
-        write_text(path, _text(key, document))
+        path = folder / FILES[key]
+        write_text(path, document_text(key, document))
         paths.append(path)
     return paths
 
@@ -57,15 +59,15 @@ def mapping_text(arch: Architecture, layer: Layer, mapping: Mapping) -> str:
 
     Raises SpecError for a mapping with padded or imperfect dims, which Timeloop's syntax cannot say.
     """
-    return _text("mapping", _mapping(arch, layer, mapping))
+    return document_text("mapping", _mapping(arch, layer, mapping))
 
 
 def energy_texts(energy: EnergyTable) -> dict[str, str]:
     """The documents ERT and ART of a table."""
-    return {key: _text(key, document) for key, document in _energy(energy).items()}
+    return {key: document_text(key, document) for key, document in _energy(energy).items()}
 
 
-def _text(key: str, document: Any) -> str:
+def document_text(key: str, document: Any) -> str:
     return dump_document({key: document})
 
 
@@ -75,8 +77,8 @@ def dump_document(document: Document) -> str:
     return text
 
 
-def to_documents(accelerator: Accelerator, layer: Layer, mapping: Mapping) -> dict[str, Any]:
-    """Plain documents by top-level key; without a policy or an energy table their keys are absent.
+def to_documents(accelerator: Accelerator, layer: Layer, mapping: Mapping | None) -> dict[str, Any]:
+    """Plain documents by top-level key; without a mapping, a policy or energies their keys are absent.
 
     Raises SpecError for dims with names of more than one character, padded and imperfect dims, and densities
     of actual data, which Timeloop does not know.
@@ -85,8 +87,9 @@ def to_documents(accelerator: Accelerator, layer: Layer, mapping: Mapping) -> di
     documents: dict[str, Any] = {
         "architecture": _architecture(arch),
         "problem": _problem(layer),
-        "mapping": _mapping(arch, layer, mapping),
     }
+    if mapping is not None:
+        documents["mapping"] = _mapping(arch, layer, mapping)
     if policy is not None:
         documents["sparse_optimizations"] = _policy(arch, policy)
     if energy is not None:
@@ -142,6 +145,7 @@ def _storage(level: Storage, mesh: tuple[int, int]) -> Document:
         "reduction_supported": level.reduction_supported,
         "network_fill_latency": network.fill_latency_cycles,
         "network_drain_latency": network.drain_latency_cycles,
+        "power_gated_at": level.power_gated_at or None,
     }
     attributes |= {key: value for key, value in underscored.items() if value is not None}
     return {"name": level.name, "class": level.technology, "attributes": attributes}

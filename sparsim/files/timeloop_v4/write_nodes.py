@@ -1,0 +1,104 @@
+"""Documents of version 0.4: levels as nodes, and a level of the mapping for each fan-out.
+
+In version 0.4 the loops in space belong to a level of their own, `inter_NAME_spatial`, which stores nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+from msgspec.structs import replace
+
+from sparsim.errors import SpecError
+from sparsim.records import Accelerator, Architecture, Compute, Layer, LevelMapping, Mapping, Storage
+from sparsim.records.architecture import Network
+
+_FANOUT = re.compile(r"inter_(?P<name>.+)_spatial")
+_PLACES = ("instances", "meshX", "meshY")
+_IN_SPACE = ("no_link_transfer", "no_multicast_no_reduction")
+
+
+class _Node(dict[str, Any]):
+    """A node of the architecture under its tag."""
+
+    def __init__(self, tag: str, **fields: Any) -> None:
+        self.tag = tag
+        super().__init__(fields)
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+_Dumper.add_representer(_Node, lambda dumper, node: dumper.represent_mapping(node.tag, node))
+
+
+def node_text(key: str, document: Any) -> str:
+    text: str = yaml.dump(
+        {key: document}, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120
+    )
+    return text
+
+
+def with_fanouts(
+    accelerator: Accelerator, layer: Layer, mapping: Mapping | None
+) -> tuple[Accelerator, Mapping | None]:
+    """The accelerator and the mapping with a level for each fan-out that has none.
+
+    Raises SpecError for a network with parameters of its own, which version 0.4 cannot place.
+    """
+    arch = accelerator.architecture
+    mapped = {level.level: level for level in mapping.levels} if mapping else {}
+    everything = tuple(dataspace.name for dataspace in layer.shape.dataspaces)
+    levels: list[Storage] = []
+    found: list[LevelMapping] = []
+    inner: list[Storage | Compute] = [*arch.storage[1:], arch.compute]
+    for level, below in zip(arch.storage, inner, strict=True):
+        mine = mapped.get(level.name, LevelMapping(level=level.name))
+        levels.append(level)
+        if below.mesh == (1, 1) or _FANOUT.fullmatch(level.name):
+            found.append(mine)
+            continue
+        if level.network != Network():
+            raise SpecError(f"the network of '{level.name}' has parameters, which version 0.4 cannot place")
+        fanout = Storage(name=f"inter_{below.name}_spatial", size_words=1)
+        flags = {key: getattr(mine, key) for key in _IN_SPACE}
+        levels.append(fanout)
+        found.append(replace(mine, spatial=None, **dict.fromkeys(_IN_SPACE, ())))
+        found.append(LevelMapping(level=fanout.name, spatial=mine.spatial, bypass=everything, **flags))
+    flat = replace(accelerator, architecture=replace(arch, storage=tuple(levels)))
+    return flat, None if mapping is None else replace(mapping, levels=tuple(found))
+
+
+def with_nodes(documents: dict[str, Any], arch: Architecture) -> dict[str, Any]:
+    """Documents of version 0.3, whose fan-outs are levels, in version 0.4."""
+    (inside,) = documents["architecture"]["subtree"]
+    nodes: list[_Node] = []
+    mesh: dict[str, Any] = {}  # of the next component, if its fan-out is its own
+    for entry, below in zip(inside["local"], [*arch.storage[1:], arch.compute, None], strict=True):
+        fanout = _FANOUT.fullmatch(entry["name"])
+        if fanout and below is not None and below.mesh != (1, 1):
+            mesh = {"spatial": {"meshX": below.mesh[0], "meshY": below.mesh[1]}}
+            if fanout["name"] != below.name:
+                nodes.append(_Node("!Container", name=fanout["name"], **mesh))
+                mesh = {}
+            continue
+        attributes = {key.replace("-", "_"): v for key, v in _without(entry["attributes"], _PLACES).items()}
+        fields = {"name": entry["name"], "class": entry["class"], **mesh, "attributes": attributes}
+        nodes.append(_Node("!Component", **fields))
+        mesh = {}
+    found = documents | {"architecture": {"version": 0.4, "nodes": nodes}}
+    for key in ("problem", "ERT", "ART"):
+        if key in found:
+            found[key] = found[key] | {"version": 0.4}
+    if "sparse_optimizations" in found:
+        named = found["sparse_optimizations"]["targets"]
+        targets = [{"target": item["name"], **_without(item, ("name",))} for item in named]
+        found["sparse_optimizations"] = {"targets": targets}
+    return found
+
+
+def _without(fields: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if key not in keys}
