@@ -11,6 +11,7 @@ from sparsim.records import Layer
 STATS = "stats.txt"  # how the names of recorded reports end
 REJECT = "reject.txt"  # of a mapping that Timeloop rejects
 _SECOND_COPY = "parsed-processed-input.yaml"  # of all inputs, which Timeloop's front end writes
+_WRITTEN = (".ERT.yaml", ".ART.yaml", ".map.yaml", "_summary.yaml", "flattened_architecture.yaml")
 LARGEST_EXACT_TENSOR = 104_729
 
 
@@ -59,9 +60,10 @@ def recorded_case(answer: Path, root: Path) -> Case:
 
 
 def documents_in(folder: Path) -> list[Path]:
-    return sorted(
-        path for path in folder.iterdir() if path.suffix in (".yaml", ".yml") and path.name != _SECOND_COPY
-    )
+    """The YAML files of a folder; the copy of all inputs only where the inputs themselves are not there."""
+    found = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+    inputs = [path for path in found if path.name != _SECOND_COPY and not path.name.endswith(_WRITTEN)]
+    return [path for path in found if path.name != _SECOND_COPY] if inputs else found
 
 
 def inexact_tensors(layer: Layer, of_2022: bool = False) -> list[str]:

@@ -31,9 +31,7 @@ from sparsim.report.console import echo
 )
 @layer_option
 @reading_options
-def convert(
-    files: tuple[str, ...], out: str, form: str, layer: str | None, reading: Reading
-) -> None:
+def convert(files: tuple[str, ...], out: str, form: str, layer: str | None, reading: Reading) -> None:
     """Turn documents of any form into another, and a map.txt into a mapping.
 
     The FILEs are Timeloop's documents or our own, in any order. A FILE *.map.txt, which a program of Timeloop

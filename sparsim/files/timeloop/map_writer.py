@@ -4,21 +4,19 @@ Both hold the loops that are not trivial; `map.txt` has the tiles of the evaluat
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 from sparsim.model.result import Evaluation, LoopView, StorageResult
 from sparsim.records import Layer
 
-Generation = Literal["timeloop-3", "timeloop-4"]
 LOOP_SUFFIX = {"temporal": "", "spatial-x": " (Spatial-X)", "spatial-y": " (Spatial-Y)"}
 
 
-def map_text(evaluation: Evaluation, layer: Layer, generation: Generation = "timeloop-3") -> str:
-    """The loop nest, outermost level first, as Timeloop 3.0.3 or 4.x prints it.
+def map_text(evaluation: Evaluation, layer: Layer, dialect: str = "3") -> str:
+    """The loop nest, outermost level first, as Timeloop 3.0.3 ("3") or 4.x ("4") prints it.
 
     3.0.3 gives a level without temporal loops one of bound 1; 4.x leaves it out.
     """
-    write = _levels_of_3 if generation == "timeloop-3" else _levels_of_4
+    write = _levels_of_3 if dialect == "3" else _levels_of_4
     return "\n".join([*write(evaluation.storage[::-1], layer.shape.dims[-1]), ""])
 
 

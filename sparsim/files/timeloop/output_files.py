@@ -5,7 +5,7 @@ from pathlib import Path
 from sparsim.errors import SpecError
 from sparsim.estimate.accelerator_energy import energy_table
 from sparsim.fileio.writing import write_text
-from sparsim.files.timeloop.map_writer import Generation, map_text, map_yaml
+from sparsim.files.timeloop.map_writer import map_text, map_yaml
 from sparsim.files.timeloop.stats_dialect import stats_text
 from sparsim.files.timeloop.write_documents import energy_texts
 from sparsim.model.result import Evaluation
@@ -22,15 +22,16 @@ def write_output_files(
 ) -> list[Path]:
     """Write PREFIX.stats.txt, .map.txt, .map.yaml, and the tables of energies and areas if there are any.
 
-    `dialect`: of the stats, see `stats_text`.
+    `dialect`: whose texts, those of Timeloop 3.0.3 ("3") or 4.x ("4"), by default those of the accounting.
     Raises SpecError for padded and imperfect dims, which Timeloop's files cannot say.
     """
     for cover in evaluation.covers:
         raise SpecError(f"dim '{cover.dim}' is {cover.policy}, Timeloop's files have perfect factors only")
-    generation: Generation = "timeloop-4" if evaluation.accounting == "timeloop-4" else "timeloop-3"
+    if dialect is None:
+        dialect = "4" if evaluation.accounting == "timeloop-4" else "3"
     texts = {
         "stats.txt": stats_text(evaluation, dialect),
-        "map.txt": map_text(evaluation, layer, generation),
+        "map.txt": map_text(evaluation, layer, dialect),
         "map.yaml": map_yaml(evaluation, layer),
     }
     energy = energy_table(accelerator)
