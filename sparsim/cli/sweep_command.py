@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparsim.cli.sweep_views_command import COMMANDS
 from sparsim.errors import SpecError
 from sparsim.report.console import echo, messages, named_values
 
@@ -31,7 +32,7 @@ class _StudyGroup(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=_StudyGroup)
+@click.group(cls=_StudyGroup, commands=list(COMMANDS))
 def sweep() -> None:
     """Evaluate many designs on many networks: `sparsim sweep STUDY -o DIR`."""
 

@@ -13,6 +13,8 @@ dispatch            chunks to workers                 row_store          rows on
 run_sweep           from a study to results           sweep_loop         from points to rows
 run_options         how a sweep runs                  point_states       what is known of every point
 dry_run             what a sweep would do
+sweep_view          results for readers               front_analysis     knees, steps, effects of axes
+exported_design     documents of a point, checks      feasibility_checks limits and filters that exclude all
 sweep_tables        the table of all points           results            table, summary and study
 """
 

@@ -25,6 +25,7 @@ from sparsim.records import Accelerator
 from sparsim.sweep.axes import AxisValues, list_axes
 from sparsim.sweep.energy_checks import check_settings
 from sparsim.sweep.expressions import Expression, compile_expression
+from sparsim.sweep.feasibility_checks import check_filters, check_limits
 from sparsim.sweep.networks import LoadedNetwork, load_network, with_densities_of
 from sparsim.sweep.record_paths import ROOTS, Field, Holder, resolve_field, set_fields
 from sparsim.sweep.study import METRICS, SHORT_NAMES, WORKLOAD, Study
@@ -118,7 +119,7 @@ class DesignSpace:
         """
         values = self.values(point)
         settings = (*self.settings, *self.densities)
-        said: list[Any] = [(s.path, values[s.value]) for s in settings if s.value in values]
+        said: list[Any] = [(s.path, _plain(values[s.value])) for s in settings if s.value in values]
         said += [self.digests[axis, values[axis]] for axis in self.overlays if axis in values]
         said.sort(key=repr)
         said.append(self.networks[str(point[WORKLOAD])].digest)
@@ -220,10 +221,13 @@ def load_design_space(study: Study) -> DesignSpace:
         for axis, choices in overlays.items()
         for choice, records in choices.items()
     }
-    return DesignSpace(
+    check_limits(limits, f"{where}: limits")
+    space = DesignSpace(
         study, axes, base, overlays, networks, digests, tuple(settings), tuple(densities), fields, derived,
         filters, limits, _context(study, base),
     )  # fmt: skip
+    check_filters(axes, filters, space.refusal, f"{where}: filters")
+    return space
 
 
 def _missing_energies(holder: Holder, networks: dict[str, LoadedNetwork]) -> tuple[str, ...]:
@@ -347,6 +351,13 @@ def _context(study: Study, base: Holder) -> bytes:
     search = study.search.to_dict()
     said = (sources_digest(), _said(base), search, study.seed, study.clock_mhz)
     return hashlib.blake2b(digest_of(*said).encode(), digest_size=32).digest()
+
+
+def _plain(value: Any) -> Any:
+    """Whole numbers as int: 100 and 100.0 are one value, and files of studies do not tell them apart."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _said(records: Holder) -> list[tuple[str, Any]]:

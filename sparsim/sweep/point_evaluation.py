@@ -77,6 +77,16 @@ class PointEvaluator:
         if self.space.study.search.mappings is not None:
             return self._fixed(key, records, network)
         hardware = build_hardware(records)
+        cost = self._cost(hardware, network, rung)
+        names = dict.fromkeys(name for layer in cost.layers for name in layer.energy_pj)
+        components = {name: cost.component_uj(name) * PJ_PER_UJ for name in names}
+        gaps = [layer.gap for layer in cost.layers]
+        gap = None if any(each is None for each in gaps) else max(each or 0.0 for each in gaps)
+        is_final = gap in (0.0, None) or rung + 1 >= len(self.space.study.search.budgets)
+        metrics = self._metrics(cost.energy_pj, cost.cycles, cost.utilization, hardware, network, gap)
+        return Row(key, "ok", metrics=metrics, components=components, is_final=is_final)
+
+    def _cost(self, hardware: Hardware, network: LoadedNetwork, rung: int) -> NetworkCost:
         search = self.space.study.search
         options: dict[str, Any] = {}
         if isinstance(hardware, MappedAccelerator):
@@ -87,14 +97,29 @@ class PointEvaluator:
             part.cost(layers, objective=search.objective, **options)
             for part, layers in split(hardware, network)
         ]
-        cost = NetworkCost(tuple(layer for each in costs for layer in each.layers), hardware.area_um2)
-        names = dict.fromkeys(name for layer in cost.layers for name in layer.energy_pj)
-        components = {name: cost.component_uj(name) * PJ_PER_UJ for name in names}
-        gaps = [layer.gap for layer in cost.layers]
-        gap = None if any(each is None for each in gaps) else max(each or 0.0 for each in gaps)
-        is_final = gap in (0.0, None) or rung + 1 >= len(search.budgets)
-        metrics = self._metrics(cost.energy_pj, cost.cycles, cost.utilization, hardware, network, gap)
-        return Row(key, "ok", metrics=metrics, components=components, is_final=is_final)
+        return NetworkCost(tuple(layer for each in costs for layer in each.layers), hardware.area_um2)
+
+    def final(self, point: Point) -> tuple[Row, int]:
+        """The result of a point as a sweep records it, and the number of the budget that it took."""
+        for rung in range(len(self.space.study.search.budgets)):
+            row = self.evaluate(point, rung)
+            if row.is_final or row.status != "ok":
+                break
+        return row, rung
+
+    def mappings(self, point: Point, rung: int) -> tuple[Mapping | None, ...]:
+        """The mapping of each layer of a point; None where the hardware plans without one.
+
+        Raises
+        ------
+        MappingError, EmptyMapspaceError, SpecError
+            For points that cannot be built or mapped.
+        """
+        network = self.space.network(point)
+        if self._mappings:
+            return self._mappings[network.name]
+        cost = self._cost(self.space.hardware(point), network, rung)
+        return tuple(layer.mapping for layer in cost.layers)
 
     def _fixed(self, key: str, records: Holder, network: LoadedNetwork) -> Row:
         accelerator = build_accelerator(records)
@@ -201,7 +226,10 @@ def _given_mapping(given: dict[str, str], layer: Layer, space: DesignSpace) -> M
         if mapping is None:
             raise SpecError(f"{text} holds no mapping", path=where)
         return mapping
-    return Mapping.parse(text)
+    try:
+        return Mapping.parse(text)
+    except SpecError as error:
+        raise error.within(f"{where}.{layer.name}") from None
 
 
 def split(hardware: Hardware, network: LoadedNetwork) -> Iterator[Part]:

@@ -91,11 +91,11 @@ class _Block:
         if name in METRICS:
             return [self._metric(name, *rows) for rows in zip(self._rows, self._bounds, strict=True)]
         if name in self._points[0]:
-            return [_plain(point[name]) for point in self._points]
+            return [plain_value(point[name]) for point in self._points]
         if name in self._space.study.attributes:
             networks = self._space.networks
             return [networks[str(point[WORKLOAD])].attributes.get(name) for point in self._points]
-        return [_plain(values.get(name)) for values in self._derived]
+        return [plain_value(values.get(name)) for values in self._derived]
 
     def _reason(self, points: PointList, i: int, row: Row | None) -> str:
         if refusal := points.refusal(i):
@@ -122,14 +122,14 @@ def _schema(space: DesignSpace, points: PointList, states: PointStates, pyarrow:
     """Axes, derived values and attributes with the types of their values, then what every study has."""
     columns = {"point": pyarrow.int64()}
     for axis in space.axes:
-        columns[axis.name] = _type(map(_plain, axis.values), pyarrow)
+        columns[axis.name] = _type(map(plain_value, axis.values), pyarrow)
     if derived := _derived(space):
         kinds: dict[str, set[type]] = {name: set() for name in derived}
         for start in range(0, len(points), BLOCK):
             for point in points.points(slice(start, start + BLOCK)):
                 values = space.values(point)
                 for name in derived:
-                    kinds[name].add(type(_plain(values.get(name))))
+                    kinds[name].add(type(plain_value(values.get(name))))
         columns |= {name: _type((kind() for kind in kinds[name]), pyarrow) for name in derived}
     for name in space.study.attributes:
         given = (
@@ -162,6 +162,6 @@ def _array(values: list[Any], kind: Any, pyarrow: Any) -> Any:
     return pyarrow.array(values, kind)
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Lists as text."""
     return json.dumps(value) if isinstance(value, list | tuple) else value

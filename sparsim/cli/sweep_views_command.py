@@ -1,0 +1,156 @@
+"""The commands of `sparsim sweep` that read results: show, plot, export, check and report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sparsim.errors import SpecError, require
+from sparsim.fileio.writing import replacing, write_text
+from sparsim.report.console import echo, fail, results
+
+# Everything else is imported where it is used: --help must not wait for a compiler.
+if TYPE_CHECKING:
+    from sparsim.sweep.study import Direction
+    from sparsim.sweep.sweep_view import SweepView
+
+KINDS = ("pareto", "matrix", "parallel", "effects", "stack")
+SUFFIXES = (".png", ".svg")
+DPI = 150
+
+_folder = click.argument("folder", metavar="DIR")
+_front = click.option("--front", metavar="NAME,...", help="Other objectives than those of the study.")
+
+
+@click.command()
+@_folder
+@_front
+@click.option("--where", metavar="CONDITION", help='Only rows that fulfil it, such as "area_mm2 < 2".')
+@click.option("--all", "is_all", is_flag=True, help="All rows, not only the front.")
+@click.option("--csv", "is_csv", is_flag=True, help="As CSV with all columns and digits.")
+def show(folder: str, front: str | None, where: str | None, is_all: bool, is_csv: bool) -> None:
+    """Print the front of a sweep, or the front among the rows that fulfil a condition.
+
+    The numbers in column `point` are those that `export` takes.
+    """
+    view = _view(folder)
+    objectives = _objectives(view, front)
+    found = view.frame if is_all else view.front(objectives, where or "")
+    if is_all and where:
+        found = view.where(found, where)
+    if is_csv:
+        print(found.to_csv(index=False), end="")
+        return
+    from sparsim.report.sweep_rows import point_table
+
+    results().print(point_table(view, found, objectives, with_status=is_all))
+    skipped = view.skipped
+    if skipped and not is_all and (front or where):
+        echo(f"{skipped} points were skipped: they cannot be on the study's front, but might be on this one")
+
+
+@click.command()
+@_folder
+@click.option("--kind", type=click.Choice(KINDS), default=KINDS[0], show_default=True)
+@click.option("-o", "out", metavar="FILE", help=".png or .svg; .html with --html.  [default: DIR/KIND.png]")
+@click.option("--html", is_flag=True, help="An interactive page of parallel coordinates, with plotly.")
+@_front
+def plot(folder: str, kind: str, out: str | None, html: bool, front: str | None) -> None:
+    """Draw the results of a sweep.
+
+    pareto: the front. matrix: objectives and axes against each other. parallel: a line per point. effects:
+    what each axis does by itself. stack: energy by component along the front.
+    """
+    view = _view(folder)
+    objectives = _objectives(view, front)
+    path = Path(out or Path(folder) / f"{kind}{'.html' if html else '.png'}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if html:
+        from sparsim.report.sweep_html_figure import parallel_page
+
+        if kind not in (KINDS[0], "parallel") or path.suffix != ".html":
+            raise SpecError("--html draws parallel coordinates into a file .html")
+        write_text(path, parallel_page(view, objectives))
+    else:
+        if path.suffix not in SUFFIXES:
+            raise SpecError(
+                f"'{path.suffix}' is no kind of picture, allowed are .png and .svg", path=str(path)
+            )
+        require("matplotlib", "a picture", "sweep")
+        from sparsim.report import sweep_figures
+
+        figure = sweep_figures.KINDS[kind](view, objectives)
+        with replacing(path) as file:
+            figure.savefig(file, format=path.suffix[1:], dpi=DPI)
+    echo(f"wrote {path}")
+
+
+@click.command()
+@_folder
+@click.argument("point", type=click.IntRange(min=0))
+@click.option("-o", "out", required=True, metavar="FOLDER", help="Folder of the documents.")
+@click.option("--timeloop", is_flag=True, help="Documents for Timeloop, too: FOLDER/timeloop/LAYER/*.yaml.")
+def export(folder: str, point: int, out: str, timeloop: bool) -> None:
+    """Write the design of a POINT as documents, and the mapping of each layer.
+
+    `sparsim model FOLDER/design.yaml FOLDER/layers/LAYER/*.yaml` evaluates a layer, `sparsim mapper
+    FOLDER/design.yaml FOLDER/workload.yaml` searches again, and `sparsim chip` takes the same two of a chip.
+    """
+    from sparsim.sweep.exported_design import export_point
+    from sparsim.sweep.results import SweepResult
+
+    written = export_point(SweepResult(folder), point, Path(out), timeloop=timeloop)
+    echo(f"wrote {len(written)} documents to {out}")
+
+
+@click.command()
+@_folder
+@click.option("-n", "number", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice.")
+def check(folder: str, number: int, seed: int) -> None:
+    """Evaluate some points again, chosen at random, and compare bit for bit.
+
+    The exit code is 1 if a number differs.
+    """
+    from sparsim.sweep.exported_design import check_rows
+    from sparsim.sweep.results import SweepResult
+
+    compared, found = check_rows(SweepResult(folder), number, seed)
+    for each in found:
+        echo(f"point {each.point}: {each.column} is recorded as {each.recorded!r}, found is {each.found!r}")
+    if found:
+        columns = ", ".join(dict.fromkeys(each.column for each in found))
+        points = len({each.point for each in found})
+        fail("sparsim", f"{points} of {compared} points differ, in {columns}", 1)
+    echo(f"{compared} points evaluated again, all equal")
+
+
+@click.command()
+@_folder
+@click.option("-o", "out", metavar="FILE", help="The page.  [default: DIR/report.html]")
+def report(folder: str, out: str | None) -> None:
+    """Write a page that says which designs are worth building, with all pictures inside."""
+    require("matplotlib", "a report", "sweep")
+    from sparsim.report.sweep_report import report_page
+
+    path = Path(out or Path(folder) / "report.html")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, report_page(_view(folder)))
+    echo(f"wrote {path}")
+
+
+def _view(folder: str) -> SweepView:
+    from sparsim.sweep.sweep_view import SweepView
+
+    return SweepView(folder)
+
+
+def _objectives(view: SweepView, front: str | None) -> dict[str, Direction]:
+    if front is None:
+        return view.objectives
+    return view.named_objectives([name.strip() for name in front.split(",")])
+
+
+COMMANDS: tuple[Any, ...] = (show, plot, export, check, report)

@@ -1,0 +1,149 @@
+"""The page of a sweep: which designs are worth building, what each step costs, which axis matters."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from sparsim.errors import SpecError
+from sparsim.report import sweep_figures
+from sparsim.report.sweep_rows import number, point_table, step_rows, text
+from sparsim.report.tables import Table
+from sparsim.report.web_page import inlined_png, page
+from sparsim.sweep.front_analysis import hypervolume, knee, ranked_effects, reference_point
+from sparsim.sweep.sweep_view import SweepView, unit_of
+
+MOST_ROWS = 40  # of the front and of steps
+MOST_REASONS = 20
+DPI = 110
+TITLES = {
+    "pareto": "The front", "stack": "Energy along the front", "effects": "What each axis does by itself",
+    "parallel": "All points, axis by axis", "matrix": "Objectives and axes against each other",
+}  # fmt: skip
+
+
+def report_page(view: SweepView) -> str:
+    """The results of a sweep as one HTML file that needs no other."""
+    environment = Environment(
+        loader=PackageLoader("sparsim.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )  # fmt: skip
+    front, summary = view.front(), view.result.summary
+    titles = [unit_of(name, [0.0]).title for name in view.objectives]
+    body = environment.get_template("sweep_report.html.jinja").render(
+        name=view.study.name, points=summary["points"], on_front=len(front), objectives=", ".join(titles),
+        first=titles[0], knee=_knee(view, front), more=len(front) > MOST_ROWS, best=_best(view),
+        front=point_table(view, front.head(MOST_ROWS), view.objectives),
+        steps=step_rows(view, view.objectives)[:MOST_ROWS], effects=_effects(view),
+        certificate=_certificate(view, front), counts=_counts(summary), reasons=_reasons(view),
+        pictures=_pictures(view), method=_method(view), axes=_axes(view),
+        versions=", ".join(f"{name} {text}" for name, text in summary["versions"].items()),
+    )  # fmt: skip
+    return page(body, f"Sweep {view.study.name}")
+
+
+def _knee(view: SweepView, front: Any) -> int | None:
+    if len(front) < 3:
+        return None
+    return int(front["point"].iloc[knee(view.values(front, view.objectives))])
+
+
+def _best(view: SweepView) -> list[str]:
+    found = []
+    for name, best in view.result.summary["best"].items():
+        unit = unit_of(name, view.ok[name])
+        axes = ", ".join(f"{axis} {text(best['axes'][axis])}" for axis in view.axes)
+        value = f"{number(best['value'], unit.scale)} {unit.unit}".strip()
+        found.append(f"Best {unit.title}: point {best['point']} with {value} ({axes}).")
+    return found
+
+
+def _effects(view: SweepView) -> Table | None:
+    """Shares of variance by axis and objective, the axis with the largest sum first."""
+    if not view.axes or len(view.ok) < 2:
+        return None
+    given = {axis: sweep_figures.axis_values(view.ok, axis) for axis in view.axes}
+    shares = {
+        name: {found.axis: found.share for found in ranked_effects(given, view.ok[name].to_numpy(float))}
+        for name in view.objectives
+    }
+    order = sorted(view.axes, key=lambda axis: -sum(share[axis] for share in shares.values()))
+    head = ["axis", *(unit_of(name, [0.0]).title for name in shares)]
+    return Table(head, [[axis, *(f"{share[axis]:.0%}" for share in shares.values())] for axis in order])
+
+
+def _certificate(view: SweepView, front: Any) -> str:
+    statement = str(view.result.summary["certificate"]["statement"])
+    if len(view.objectives) in (2, 3) and len(front):
+        values = view.values(front, view.objectives)
+        reference = reference_point(values)
+        box = float((reference - values.min(axis=0)).prod())
+        statement += (
+            f". Its hypervolume is {hypervolume(values, reference) / box:.1%} of the box between the best of"
+            " all objectives and a tenth of the front's span beyond the worst"
+        )
+    return statement
+
+
+def _counts(summary: dict[str, Any]) -> Table:
+    rows = [[name, f"{number:,}"] for name, number in summary["counts"].items() if number or name == "ok"]
+    names = {
+        "ok": "evaluated", "dominated": "dominated by proof", "pending": "not evaluated yet",
+    }  # fmt: skip
+    rows = [[names.get(name, name), number] for name, number in rows]
+    rows.append(["evaluations saved by proof", f"{summary['evaluations_saved']:,}"])
+    return Table(["points", "number"], rows)
+
+
+def _reasons(view: SweepView) -> Table:
+    rows = view.frame[view.frame["status"].isin(["infeasible", "failed"])]
+    said = zip(rows["status"], rows["reason"], strict=True)
+    counted = Counter((status, (reason.strip().split("\n") or [""])[-1][:200]) for status, reason in said)
+    return Table(
+        ["status", "reason", "points"],
+        [[*reason, f"{number:,}"] for reason, number in counted.most_common(MOST_REASONS)],
+        text=(0, 1),
+    )
+
+
+def _pictures(view: SweepView) -> list[tuple[str, str]]:
+    """Pictures that there are numbers for, by their titles."""
+    found: list[tuple[str, str]] = []
+    if not len(view.front()):
+        return found
+    for kind, title in TITLES.items():
+        try:
+            figure = sweep_figures.KINDS[kind](view, view.objectives)
+        except SpecError:  # of one objective there is no front to draw, for example
+            continue
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=DPI)
+        found.append((title, inlined_png(file.getvalue())))
+    return found
+
+
+def _method(view: SweepView) -> str:
+    study = view.study
+    search, sampler = study.search, study.sampler
+    drawn = "the whole grid" if sampler.kind == "grid" else f"{sampler.points} points by {sampler.kind}"
+    objective = search.objective if isinstance(search.objective, str) else ", then ".join(search.objective)
+    if search.mappings is not None:
+        mapped = "with the mappings that the study gives"
+    else:
+        mapped = f"each layer mapped for {objective} by method {search.method}"
+    return (
+        f"The study evaluates {drawn}, seed {study.seed}, {mapped}. "
+        f"Filters: {'; '.join(study.filters) or 'none'}. Limits: {'; '.join(study.limits) or 'none'}."
+    )
+
+
+def _axes(view: SweepView) -> Table:
+    rows = []
+    for name in (*view.study.axes, "workload"):
+        values = list(dict.fromkeys(view.frame[name].dropna()))
+        shown = ", ".join(text(value) for value in values[:12]) + (", ..." if len(values) > 12 else "")
+        rows.append([name, f"{len(values)}", shown])
+    return Table(["axis", "values", "which"], rows, text=(0, 2))

@@ -1,0 +1,110 @@
+"""Points of a sweep as tables for people: axis values, objectives in units that fit, and steps of a front."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sparsim.report.tables import Table
+from sparsim.sweep.front_analysis import steps
+from sparsim.sweep.study import Direction
+from sparsim.sweep.sweep_view import SweepView, unit_of
+
+Objectives = dict[str, Direction]
+
+
+def point_table(view: SweepView, rows: Any, objectives: Objectives, *, with_status: bool = False) -> Table:
+    """A row per point: its number, the axes that vary, and the objectives."""
+    axes, numbers = list(view.axes), list(objectives)
+    units = {name: unit_of(name, rows[name]) for name in numbers}
+    head = ["point", *axes, *(units[name].label for name in numbers)]
+    cells = [
+        [
+            str(row["point"]), *(text(row[name]) for name in axes),
+            *(number(row[name], units[name].scale) for name in numbers),
+            *([row["status"], row["reason"].strip().split("\n")[-1]] if with_status else []),
+        ]
+        for row in rows.to_dict("records")
+    ]  # fmt: skip
+    left = {1 + i for i, name in enumerate(axes) if rows[name].dtype.kind not in "if"}
+    if with_status:
+        head += ["status", "reason"]
+        left |= {len(head) - 2, len(head) - 1}
+    return Table(head, cells, text=left)
+
+
+class StepRow(NamedTuple):
+    """One step along a front in words.
+
+    Attributes
+    ----------
+    before, after : int
+        Numbers of the points.
+    changes : tuple of str
+        The axes that change, with both values.
+    gains, costs : tuple of str
+        Objectives that get better and worse, with by how much.
+    price : str
+        What one unit of the objective that gets better most costs.
+    """
+
+    before: int
+    after: int
+    changes: tuple[str, ...]
+    gains: tuple[str, ...]
+    costs: tuple[str, ...]
+    price: str
+
+
+def step_rows(view: SweepView, objectives: Objectives) -> list[StepRow]:
+    """The steps along the front; of points with equal objectives only the first is a step."""
+    front = view.front(objectives).drop_duplicates(list(objectives))
+    rows = front.to_dict("records")
+    units = {name: unit_of(name, front[name]) for name in objectives}
+    found = []
+    for k, step in enumerate(steps(view.values(front, objectives))):
+        before, after = rows[k], rows[k + 1]
+        changed = tuple(
+            f"{name} {text(before[name])} \u2192 {text(after[name])}"
+            for name in view.axes
+            if text(before[name]) != text(after[name])
+        )
+        better: list[str] = []
+        worse: list[str] = []
+        for name, gain, relative in zip(objectives, step.gains, step.relative, strict=True):
+            if gain:
+                difference = abs(gain) / units[name].scale
+                unit = f" {units[name].unit}" if units[name].unit else ""
+                share = f" ({abs(relative):.1%})" if relative else ""
+                way = "better" if gain > 0 else "worse"
+                text_ = f"{units[name].title} {way} by {difference:.4g}{unit}{share}"
+                (better if gain > 0 else worse).append(text_)
+        found.append(
+            StepRow(before["point"], after["point"], changed, tuple(better), tuple(worse),
+                    _price(step, list(objectives), units))
+        )  # fmt: skip
+    return found
+
+
+def _price(step: Any, names: list[str], units: dict[str, Any]) -> str:
+    """What is paid for a unit of the objective that gains most, relative to its value."""
+    best = int(step.relative.argmax())
+    if step.gains[best] <= 0:
+        return ""
+    gain = step.gains[best] / units[names[best]].scale
+    paid = [
+        f"{-cost / units[name].scale / gain:.3g} {units[name].unit} of {units[name].title}".replace("  ", " ")
+        for name, cost in zip(names, step.gains, strict=True)
+        if cost < 0
+    ]
+    per = units[names[best]]
+    return f"{' and '.join(paid)} per {per.unit or 'unit'} of {per.title}" if paid else ""
+
+
+def number(value: Any, scale: float) -> str:
+    return "-" if value is None or value != value else f"{value / scale:,.5g}"
+
+
+def text(value: Any) -> str:
+    if value is None or value != value:
+        return "-"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
