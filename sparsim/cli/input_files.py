@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sparsim.estimate import Estimate
-    from sparsim.files.accelergy.component_documents import Described
+    from sparsim.files.accelergy.component_documents import Described, GivenNumbers
     from sparsim.files.documents import Documents
     from sparsim.files.yaml_reading import YamlMap
     from sparsim.model.result import Evaluation
@@ -58,11 +58,18 @@ layer_option = click.option("--layer", metavar="NAME", help="The layer to take w
 
 
 class Reading(NamedTuple):
-    """The options that say how Timeloop's documents are read: --set, --trust and --tables."""
+    """The options that say how Timeloop's documents are read: --set, --trust, --tables and --hwcomponents."""
 
     settings: tuple[str, ...] = ()
     trust: bool = False
     tables: tuple[str, ...] = ()
+    hwcomponents: bool = False
+
+    @property
+    def given(self) -> GivenNumbers:
+        from sparsim.files.accelergy.component_documents import GivenNumbers
+
+        return GivenNumbers(self.tables, self.hwcomponents)
 
 
 _PLAIN = Reading()
@@ -73,9 +80,14 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_reading(
-        *arguments: Any, settings: tuple[str, ...], trust: bool, tables: tuple[str, ...], **named: Any
+        *arguments: Any,
+        settings: tuple[str, ...],
+        trust: bool,
+        tables: tuple[str, ...],
+        hwcomponents: bool,
+        **named: Any,
     ) -> None:
-        command(*arguments, reading=Reading(settings, trust, tables), **named)
+        command(*arguments, reading=Reading(settings, trust, tables, hwcomponents), **named)
 
     options = (
         click.option(
@@ -90,6 +102,10 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
             "--tables", multiple=True, metavar="DIR",
             help="Folder of CSV files with energies and areas of components, which come before our "
             "estimates.",
+        ),
+        click.option(
+            "--hwcomponents", is_flag=True,
+            help="Take energies and areas of components from hwcomponents where it has the class.",
         ),
     )  # fmt: skip
     for option in reversed(options):
@@ -127,7 +143,7 @@ def _read(paths: tuple[str, ...], reading: Reading, *, for_search: bool | None) 
     # the constraints of version 0.4 are the mapping where there is no other
     as_search = for_search or (ours.mapping is not None and is_version4(theirs))
     documents = documents_of(
-        theirs, for_search=as_search, trust=reading.trust, tables=reading.tables, has_energies=has_energies
+        theirs, for_search=as_search, trust=reading.trust, given=reading.given, has_energies=has_energies
     )
     if ours.mapping is not None:
         documents = replace(documents, mapping=ours.mapping)
@@ -163,7 +179,7 @@ def read_components(paths: tuple[str, ...], reading: Reading) -> tuple[Described
     where = ", ".join(paths)
     files, is_native = _load(paths, reading, beside=False)
     if not is_native:
-        return components_of(files, trust=reading.trust, tables=reading.tables)
+        return components_of(files, trust=reading.trust, given=reading.given)
     components = sparsim_yaml.documents_from(files).components
     if not components:
         raise SpecError("no 'components' given", path=where)
@@ -250,7 +266,7 @@ def _load(
     native = [path for path, data in ours.items() if not (beside and others and _is_beside(data))]
     if native and others:
         raise SpecError(f"{native[0]} is a document of ours, {others[0]} is not: give one kind only")
-    for option, value in zip(("--set", "--trust", "--tables"), reading, strict=True):
+    for option, value in zip(("--set", "--trust", "--tables", "--hwcomponents"), reading, strict=True):
         if native and value:
             raise SpecError(f"{option} is for Timeloop's documents, these are documents of ours")
     return [*ours.items(), *load_files(others, _template_data(reading.settings))], bool(native)

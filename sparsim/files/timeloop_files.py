@@ -9,13 +9,14 @@ from sparsim.errors import SpecError
 from sparsim.estimate import Estimate, estimate_all
 from sparsim.fileio.reading import read_text
 from sparsim.files.accelergy.class_definitions import has_definitions
-from sparsim.files.accelergy.component_documents import Described, describe_components, guesses
+from sparsim.files.accelergy.component_documents import Described, GivenNumbers, describe_components, guesses
 from sparsim.files.documents import Documents
 from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.timeloop_v4.tagged_yaml import extract, parse_tagged
 from sparsim.files.timeloop_v4.version3_documents import RENDERED, has_nodes, to_version3
 from sparsim.files.yaml_reading import YamlMap
 
+_NOTHING = GivenNumbers()
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
@@ -46,20 +47,20 @@ def documents_of(
     for_search: bool = False,
     needs_problem: bool = True,
     trust: bool = False,
-    tables: tuple[str, ...] = (),
+    given: GivenNumbers = _NOTHING,
     has_energies: bool = False,
 ) -> Documents:
     """The records of files that are loaded. Raises SpecError for what is wrong or missing.
 
     `for_search`: also the constraints, as a mapspace, and the mapper's options, in place of the mapping.
     Without `needs_problem` an accelerator may stand alone. `trust`: run Python files that documents name.
-    Where there is no ERT, the components of Accelergy's documents are estimated; `tables` are folders with
-    energies of users. `has_energies`: whether energies are given elsewhere.
+    Where there is no ERT, the components of Accelergy's documents are estimated, after what is `given`.
+    `has_energies`: whether energies are given elsewhere.
     """
     version3, warnings = _version3(files, for_search, trust)
     described = None
     if not has_energies and not any("ERT" in data for _, data in version3):
-        described, notes = _estimated(version3, is_version4(files), tables)
+        described, notes = _estimated(version3, is_version4(files), given)
         warnings += notes
     documents = documents_from(
         version3, for_search=for_search, needs_problem=needs_problem,
@@ -75,11 +76,11 @@ def documents_of(
 
 
 def components_of(
-    files: list[tuple[str, YamlMap]], *, trust: bool = False, tables: tuple[str, ...] = ()
+    files: list[tuple[str, YamlMap]], *, trust: bool = False, given: GivenNumbers = _NOTHING
 ) -> tuple[Described, dict[str, Estimate]]:
     """Every component of the architecture in files that are loaded, and its estimate. Raises SpecError."""
     version3, warnings = _version3(files, for_search=True, trust=trust)
-    described = describe_components(version3, is_version4=is_version4(files), tables=tables)
+    described = describe_components(version3, is_version4=is_version4(files), given=given)
     estimates = estimate_all(described.components)
     found = (*warnings, *described.warnings, *guesses(estimates))
     return described._replace(warnings=tuple(dict.fromkeys(found))), estimates
@@ -93,18 +94,18 @@ def _version3(
 
 
 def _estimated(
-    files: list[tuple[str, YamlMap]], of_version4: bool, tables: tuple[str, ...]
+    files: list[tuple[str, YamlMap]], of_version4: bool, given: GivenNumbers
 ) -> tuple[Described | None, list[str]]:
     """The components where documents are meant for Accelergy, and warnings.
 
     Definitions of components say that they are. Those of version 0.4 always are, but where they define none
     the built-in energies stand in for what cannot be estimated.
     """
-    must = has_definitions(files) or bool(tables)
+    must = has_definitions(files) or any(given)
     if not (must or of_version4):
         return None, []
     try:
-        described = describe_components(files, is_version4=of_version4, tables=tables)
+        described = describe_components(files, is_version4=of_version4, given=given)
         notes = guesses(estimate_all(described.components))
     except SpecError as error:
         if must:
@@ -125,7 +126,7 @@ def read_documents(
     needs_problem: bool = True,
     template_data: Mapping[str, Any] | None = None,
     trust: bool = False,
-    tables: tuple[str, ...] = (),
+    given: GivenNumbers = _NOTHING,
 ) -> Documents:
     """Read files whose top-level keys together describe one evaluation or one search, in any order.
 
@@ -140,8 +141,8 @@ def read_documents(
         Values by name for Jinja templates.
     trust : bool
         Whether to run the Python files that documents name, whose functions expressions may use.
-    tables : tuple of str, optional
-        Folders of CSV files with energies and areas of components, which come before our estimates.
+    given : GivenNumbers, optional
+        Energies and areas of components that come before our estimates.
 
     Raises
     ------
@@ -151,4 +152,4 @@ def read_documents(
         For contents that are wrong.
     """
     files = load_files(paths, template_data)
-    return documents_of(files, for_search=for_search, needs_problem=needs_problem, trust=trust, tables=tables)
+    return documents_of(files, for_search=for_search, needs_problem=needs_problem, trust=trust, given=given)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from sparsim.files.accelergy.attribute_values import Expressions
 from sparsim.files.timeloop.document_node import Node
-from sparsim.files.timeloop.read_architecture import STORAGE_CLASSES
+from sparsim.files.timeloop.read_architecture import COMPUTE_CLASSES, STORAGE_CLASSES
 from sparsim.files.timeloop.read_energy_tables import component_name
 
 _WORD_BITS = ("word-bits", "word_bits", "word_width", "datawidth")
@@ -23,6 +23,14 @@ class Placed(NamedTuple):
     required_actions: tuple[str, ...]
     energy_scale: float
     area_scale: float
+
+    @property
+    def is_storage(self) -> bool:
+        return any(one in (self.node.text("class") or "") for one in STORAGE_CLASSES)
+
+    @property
+    def is_compute(self) -> bool:
+        return not self.is_storage and any(one in (self.node.text("class") or "") for one in COMPUTE_CLASSES)
 
 
 class ArchitectureWalk:

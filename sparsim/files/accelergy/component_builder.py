@@ -1,8 +1,8 @@
 """Components of Accelergy's documents as the records that `sparsim.estimate` estimates."""
 
 from collections import ChainMap
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from msgspec.structs import replace
 
@@ -13,11 +13,11 @@ from sparsim.estimate.plug_in_classes import attributes_of, find_plug_in, node_n
 from sparsim.files.accelergy.architecture_components import Placed
 from sparsim.files.accelergy.attribute_values import Expressions
 from sparsim.files.accelergy.class_definitions import ClassDefinition
-from sparsim.files.accelergy.csv_tables import CsvTables
 from sparsim.files.accelergy.name_ranges import argument_values, base_and_count, with_arguments
 from sparsim.files.timeloop.document_node import Node
 from sparsim.records import Component
 from sparsim.records.component import COMPOUND, TABLE
+from sparsim.records.energy_table import COMPUTE_ACTIONS
 
 _MUST = "must_specify"
 _HANDED_DOWN = ("technology", "global_cycle_seconds", "cycle_seconds", "action_latency_cycles", "n_instances")
@@ -25,9 +25,17 @@ _SIZES = ("width", "depth", "datawidth", "n_instances")  # of a component that i
 _MOST_COMPONENTS = 5_000
 _MOST_NESTED = 20
 _SUB_KEYS = ("name", "class", "attributes", "area_scale", "energy_scale")
+_COMPUTES = COMPUTE_ACTIONS["random_compute"]
 _PLACEHOLDER = -1  # the technology whose energies mean nothing
 
 _Attributes = dict[str, Any]
+
+
+class Numbers(Protocol):
+    """Numbers for classes from elsewhere than our estimators."""
+
+    def find(self, kind: str, given: Mapping[str, Any]) -> dict[str, int | float | str] | None:
+        """The attributes of a component of class `table`, None for a class that is not there."""
 
 
 class ComponentBuilder:
@@ -36,8 +44,8 @@ class ComponentBuilder:
     Parameters
     ----------
     classes : dict of str to ClassDefinition
-    tables : CsvTables
-        Numbers of users, which come before those of estimators.
+    numbers : sequence of Numbers
+        What comes before our estimators, the first that knows a class.
     expressions : Expressions
     is_version4 : bool
         Whether actions are those that Timeloop 4.x asks for.
@@ -46,18 +54,20 @@ class ComponentBuilder:
     def __init__(
         self,
         classes: Mapping[str, ClassDefinition],
-        tables: CsvTables,
+        numbers: Sequence[Numbers],
         expressions: Expressions,
         is_version4: bool,
     ) -> None:
-        self.classes, self.tables, self.expressions = classes, tables, expressions
+        self.classes, self.numbers, self.expressions = classes, numbers, expressions
         self.is_version4 = is_version4
         self.made = 0
 
     def record(self, placed: Placed) -> Component:
         """The record of a component of an architecture. Raises SpecError."""
         made = self._component(placed.name, placed.kind, placed.attributes, placed.node, ())
-        if made.class_name not in (COMPOUND, TABLE):
+        if made.class_name == TABLE:
+            made = replace(made, attributes=self._named(made.attributes, placed))
+        elif made.class_name != COMPOUND:
             made = replace(made, actions=self._asked(find_plug_in(made.class_name), placed))
         return replace(
             made,
@@ -74,6 +84,17 @@ class ComponentBuilder:
             names = ["compute", "leak"] if self.is_version4 else ["mac_random", "mac_gated", "idle"]
         with placed.node.located():
             return {name: estimator.terms(name, {}) for name in [*names, *placed.required_actions]}
+
+    def _named(self, given: dict[str, int | float | str], placed: Placed) -> dict[str, int | float | str]:
+        """The numbers of a level with its actions as Timeloop calls them."""
+        found = dict(given)
+        if placed.is_compute and "read" in found and not any(name in found for name in _COMPUTES):
+            found["compute"] = found["read"]
+            for name in ("read", "write", "update"):
+                found.pop(name, None)
+        if not self.is_version4 and "leak" in found:
+            found.setdefault("idle", found.pop("leak"))
+        return found
 
     def _component(
         self, name: str, kind: str, given: _Attributes, node: Node, above: tuple[str, ...]
@@ -113,8 +134,9 @@ class ComponentBuilder:
         if "dummy" in kind or given.get("technology") == _PLACEHOLDER:
             return Component(name=name, class_name=TABLE, attributes=_placeholder(kind))
         with node.located():
-            if (row := self.tables.find(kind, given)) is not None:
-                return Component(name=name, class_name=TABLE, attributes=row)
+            for numbers in self.numbers:
+                if (found := numbers.find(kind, given)) is not None:
+                    return Component(name=name, class_name=TABLE, attributes=found)
             estimator = find_plug_in(kind, tuple(self.classes))
             seen = {key: value for key, value in given.items() if not _is_zero(value)}
             absent = next((key for key in _SIZES if key in given and key not in seen), None)

@@ -6,17 +6,27 @@ from typing import Any, NamedTuple
 
 from sparsim.errors import SpecError
 from sparsim.estimate import Estimate
-from sparsim.files.accelergy.architecture_components import ArchitectureWalk, Placed
+from sparsim.estimate.hwcomponents import HwComponents
+from sparsim.files.accelergy.architecture_components import ArchitectureWalk
 from sparsim.files.accelergy.attribute_values import Expressions
 from sparsim.files.accelergy.class_definitions import read_definitions
-from sparsim.files.accelergy.component_builder import ComponentBuilder
+from sparsim.files.accelergy.component_builder import ComponentBuilder, Numbers
 from sparsim.files.accelergy.csv_tables import CsvTables
 from sparsim.files.timeloop.document_node import Context, Node
-from sparsim.files.timeloop.read_architecture import COMPUTE_CLASSES, STORAGE_CLASSES
 from sparsim.files.yaml_reading import YamlMap
 from sparsim.records import Component
 
 _GUESS = re.compile(r"guess: ([^;()]*?), (?=[A-Z0-9])")
+
+
+class GivenNumbers(NamedTuple):
+    """Energies and areas that come before our estimates: folders of users' tables, and hwcomponents."""
+
+    tables: tuple[str, ...] = ()
+    hwcomponents: bool = False
+
+
+_NONE = GivenNumbers()
 
 
 class Described(NamedTuple):
@@ -28,17 +38,19 @@ class Described(NamedTuple):
 
 
 def describe_components(
-    files: Sequence[tuple[str, YamlMap]], *, is_version4: bool, tables: tuple[str, ...] = ()
+    files: Sequence[tuple[str, YamlMap]], *, is_version4: bool, given: GivenNumbers = _NONE
 ) -> Described:
     """The components of documents that are loaded, those of version 0.4 already in the form of 0.3.
 
-    `tables`: folders with energies and areas of users. Raises SpecError for levels that cannot be estimated;
+    Raises SpecError for levels that cannot be estimated;
     other components are left out with a warning.
     """
     context = Context(variables={}, warnings=[])
     expressions = Expressions()
     classes = read_definitions(files, context)
-    builder = ComponentBuilder(classes, CsvTables(tables), expressions, is_version4)
+    others = HwComponents() if given.hwcomponents else None
+    numbers: list[Numbers] = [CsvTables(given.tables), *([others] if others is not None else [])]
+    builder = ComponentBuilder(classes, numbers, expressions, is_version4)
     root = _architecture(files, context)
     walk = ArchitectureWalk(expressions, _variables(files, context, expressions), is_version4)
     found: dict[str, Component] = {}
@@ -48,9 +60,11 @@ def describe_components(
             found[placed.name] = builder.record(placed)
             paths[placed.name] = placed.path
         except SpecError as error:
-            if _is_level(placed):
+            if placed.is_storage or placed.is_compute:
                 raise
             context.warnings.append(f"{error}; '{placed.name}' is left out of the estimate")
+    for kind, reason in (others.failures if others is not None else {}).items():
+        context.warnings.append(f"hwcomponents has no estimate of class {kind}, ours is taken: {reason}")
     return Described(tuple(found.values()), paths, tuple(dict.fromkeys(context.warnings)))
 
 
@@ -86,8 +100,3 @@ def _variables(
             if key != "version":
                 values[key] = expressions.value(node, key, values)
     return values
-
-
-def _is_level(placed: Placed) -> bool:
-    kind = placed.node.text("class") or ""
-    return any(one in kind for one in (*STORAGE_CLASSES, *COMPUTE_CLASSES))
