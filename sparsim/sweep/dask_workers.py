@@ -30,21 +30,27 @@ class DaskWorkers:
     Parameters
     ----------
     start_message : bytes
-        The first message to each process; it is scattered once.
+        The first message to each process. It is the result of a task and goes to each worker once: data that
+        is scattered is lost with the workers that hold it.
     client : distributed.Client
     """
 
     def __init__(self, start_message: bytes, client: Any) -> None:
         self._client = client
         self._digest = hashlib.sha256(start_message).hexdigest()
-        self._message = client.scatter(start_message, broadcast=True, hash=False)
+        self._message = client.submit(bytes, start_message, pure=False)
         self._number, self._counted = 1, -math.inf
 
     @property
     def number(self) -> int:
         """Threads of all workers, which come and go."""
         if time.monotonic() - self._counted > COUNTED_S:
-            self._number = max(1, sum(self._client.nthreads().values()))
+            if self._client.status in ("closing", "closed"):
+                raise SparsimError("the Dask scheduler is gone, what is finished is kept")
+            try:
+                self._number = max(1, sum(self._client.nthreads().values()))
+            except (OSError, RuntimeError) as error:
+                raise SparsimError(f"the Dask scheduler does not answer: {error}") from None
             self._counted = time.monotonic()
         return self._number
 

@@ -90,6 +90,11 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, evaluator: Any = No
         For folders of different studies.
     """
     paths = [Path(folder) for folder in folders]
+    for path in paths:
+        if not (path / ROWS).is_dir():
+            raise SpecError(
+                f"no folder '{ROWS}' of rows", path=str(path), hint="rows of a run with a cache are there"
+            )
     studies = [load_study(path / STUDY) for path in paths]
     for path, other in zip(paths, studies, strict=True):
         if other != studies[0]:
