@@ -35,12 +35,13 @@ def check_settings(
         if steps in seen:
             raise SpecError(f"'{setting[1]}' is set by {seen[steps][0]} and by {setting[0]}", path=where)
         seen[steps] = (setting[0], setting[1])
-    if study.constant_energies or not (holder.get("energy") or holder.get("components")):
+    meant = study.constant_energies
+    if meant is True or not (holder.get("energy") or holder.get("components")):
         return
     priced = {_priced(holder, field) for field in fields.values()}
     for value, path in settings:
         level = _sized_level(holder, fields[path])
-        if level is None or level in priced:
+        if level is None or level in priced or (meant and level in meant):
             continue
         if level in {component.name for component in holder.get("components", ())}:
             what, hint = "its component stays as it is", f"set components.{level} along with it"
@@ -50,7 +51,7 @@ def check_settings(
             continue
         raise SpecError(
             f"'{path}' changes the size of {level}, but {what}", path=f"{where}: axes.{value}",
-            hint=f"{hint}, or say constant_energies: true",
+            hint=f"{hint}, or say constant_energies: [{level}]",
         )  # fmt: skip
 
 

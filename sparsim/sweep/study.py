@@ -173,8 +173,9 @@ class Study(Record, frozen=True, kw_only=True):
     sampler : Sampler
     seed : int, default 0
         Of samplers and searches.
-    constant_energies : bool, default False
-        Whether sizes may be swept although the energies of a level are constants.
+    constant_energies : bool or tuple of str, default False
+        Whether sizes may be swept although the energies of a level are constants, or the levels for which
+        they may: those that consist of more or fewer equal banks.
     skip_dominated : bool, default True
         Whether points whose lower bounds are dominated by an evaluated point are not evaluated.
     clock_mhz : float, optional
@@ -194,7 +195,7 @@ class Study(Record, frozen=True, kw_only=True):
     search: Search = Search()
     sampler: Sampler = Sampler()
     seed: int = 0
-    constant_energies: bool = False
+    constant_energies: bool | tuple[str, ...] = False
     skip_dominated: bool = True
     clock_mhz: float | None = None
     seconds_per_point: float = 3600.0
