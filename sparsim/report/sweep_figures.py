@@ -173,7 +173,7 @@ def _places(values: Any, is_axis: bool) -> tuple[Callable[[Any], Reals], list[tu
     unit = unit_of(values.name, values)
     low, high = float(values.min()), float(values.max())
     span = high - low or 1.0
-    digits = 3 + max(0, int(np.log10(max(abs(low), abs(high)) / span)) if high > low else 0)
+    digits = 4 + max(0, int(np.log10(max(abs(low), abs(high)) / span)) if high > low else 0)
     ticks = [
         (k / 4, f"{(low + k / 4 * span) / unit.scale:.{digits}g}") for k in range(5 if high > low else 1)
     ]
@@ -241,10 +241,13 @@ def draw_effects(view: SweepView, objectives: Objectives) -> Figure:
             axes.plot(
                 at, found.means / unit.scale, "o-" if is_ordered else "o", color=OKABE_ITO[0], markersize=4
             )
-            texts = [_text(value) for value in found.centres]
+            texts = [f"{value:.3g}" if isinstance(value, float) else _text(value) for value in found.centres]
             step = -(-len(at) // MOST_VALUES)
             axes.set_xticks(
-                at[::step], texts[::step], fontsize=8, rotation=30 if max(map(len, texts)) > 5 else 0
+                at[::step],
+                texts[::step],
+                fontsize=8,
+                rotation=30 if sum(map(len, texts)) > 20 or max(map(len, texts)) > 5 else 0,
             )
             axes.set_xlim(-0.4, len(at) - 0.6)
             axes.set_title(f"{found.axis}: {found.share:.0%}", fontsize=9, loc="left")
