@@ -16,43 +16,8 @@ from sparsim.files.accelergy.reference_tables import area_reference_table, energ
 from sparsim.files.timeloop_files import components_of, load_files, read_documents
 from sparsim.records.energy_table import ESTIMATED, energy_sources
 
-ARCH = """\
-architecture:
-  version: 0.3
-  subtree:
-    - name: system
-      local:
-        - {name: Far, class: DRAM, attributes: {width: 64, block-size: 8, word-bits: 8}}
-      subtree:
-        - name: chip
-          attributes: {technology: 45nm, global_cycle_seconds: 1e-9}
-          local:
-            - {name: Near, class: smartbuffer_mine, attributes: {memory_depth: 4096, memory_width: 32,
-               block-size: 4, word-bits: 8}}
-          subtree:
-            - name: pe[0..3]
-              local:
-                - {name: Reg, class: regfile, attributes: {depth: 16, width: 8, word-bits: 8}}
-                - {name: Mac, class: intmac, attributes: {datawidth: 8}}
-"""
-COMPONENTS = """\
-compound_components:
-  version: 0.3
-  classes:
-    - name: smartbuffer_mine
-      attributes: {technology: must_specify, memory_depth: 64, memory_width: must_specify,
-                   bits: ceil(log2(memory_depth))}
-      subcomponents:
-        - {name: cells, class: SRAM, attributes: {width: memory_width, depth: memory_depth}}
-        - {name: "addr[0..1]", class: intadder, attributes: {width: bits}}
-      actions:
-        - {name: read, subcomponents: [{name: cells, actions: [{name: read}]},
-                                       {name: "addr[0]", actions: [{name: add}]}]}
-        - {name: write, subcomponents: [{name: cells, actions: [{name: write}]},
-                                        {name: "addr[1]", actions: [{name: add}]}]}
-        - {name: idle, subcomponents: [{name: cells, actions: [{name: idle}]},
-                                       {name: "addr[0..1]", actions: [{name: idle}]}]}
-"""
+FOLDER = Path(__file__).parents[4] / "validation" / "estimates" / "compound"
+ARCH, COMPONENTS = ((FOLDER / name).read_text() for name in ("arch.yaml", "components.yaml"))
 PROBLEM = """\
 problem:
   version: 0.3
