@@ -51,7 +51,7 @@ def has_problem(source: Source) -> bool:
 def is_preset(source: Source) -> bool:
     """Whether `source` is one name and no file."""
     paths = [source] if isinstance(source, str | Path) else list(source)
-    return len(paths) == 1 and Path(paths[0]).suffix not in (".yaml", ".yml")
+    return len(paths) == 1 and Path(paths[0]).suffix not in (".yaml", ".yml", ".cfg")
 
 
 def _load(source: Source) -> _Files:

@@ -1,4 +1,4 @@
-"""Files of Timeloop, whatever their version: templates, YAML, and the records that they describe."""
+"""Files of Timeloop, whatever their version: templates, YAML or libconfig, and the records they describe."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -38,7 +38,15 @@ def load_files(
         renderer = Templates(names, template_data or {}, extract)
         for name in templates:
             texts[name], shown[name] = renderer.render(name, texts[name]), name + RENDERED
-    return [(shown[name], parse_tagged(texts[name], shown[name])) for name in names]
+    return [(shown[name], _parse(name, texts[name], shown[name])) for name in names]
+
+
+def _parse(path: str, text: str, name: str) -> YamlMap:
+    if Path(path).suffix != ".cfg":
+        return parse_tagged(text, name)
+    from sparsim.files.libconfig_reading import parse_libconfig  # most files are YAML
+
+    return parse_libconfig(text, name)
 
 
 def documents_of(

@@ -123,7 +123,8 @@ def _lists(root: Node) -> tuple[list[_Level], list[_Level]]:
         else [root.child("arithmetic")]
     )
     storages = [_level(node, *_name(node)) for node in reversed(root.children("storage"))]
-    return storages, [_level(node, *_name(node)) for node in units if node is not None]
+    computes = [node for node in units if node is not None]
+    return storages, [_level(one, *(_name(one) if one.holds("name") else ("MAC", 1))) for one in computes]
 
 
 def _kind(component: Node) -> str:
