@@ -89,9 +89,16 @@ def components_of(
     """Every component of the architecture in files that are loaded, and its estimate. Raises SpecError."""
     version3, warnings = _version3(files, for_search=True, trust=trust)
     described = describe_components(version3, is_version4=is_version4(files), given=given)
-    estimates = estimate_all(described.components)
+    estimates = _estimates(described, files)
     found = (*warnings, *described.warnings, *guesses(estimates))
     return described._replace(warnings=tuple(dict.fromkeys(found))), estimates
+
+
+def _estimates(described: Described, files: list[tuple[str, YamlMap]]) -> dict[str, Estimate]:
+    try:
+        return estimate_all(described.components)
+    except SpecError as error:
+        raise error.within(", ".join(name for name, _ in files)) from None
 
 
 def _version3(
@@ -114,7 +121,7 @@ def _estimated(
         return None, []
     try:
         described = describe_components(files, is_version4=of_version4, given=given)
-        notes = guesses(estimate_all(described.components))
+        notes = guesses(_estimates(described, files))
     except SpecError as error:
         if must:
             raise

@@ -30,7 +30,7 @@ class Expressions:
         try:
             found = self.evaluator.evaluate(text, scope)
         except ExpressionError as error:
-            if _WORD.fullmatch(text) and " - " not in text:
+            if _WORD.fullmatch(text) and " - " not in text and "__" not in text:
                 return text
             raise node.error(str(error), key, error.hint) from None
         return found if isinstance(found, str | int | float | list | tuple | None) else text

@@ -63,6 +63,9 @@ def _definition(node: Node) -> ClassDefinition:
     name = node.required(node.text("name"), "name")
     node.report_unknown(_KEYS)
     actions = {one.required(one.text("name"), "name"): one for one in node.children("actions")}
+    for action, one in actions.items():
+        if "(" in action:
+            raise one.error(f"is '{action}', a name is expected", "name")
     attributes = node.child("attributes")
     subcomponents = node.children("subcomponents")
     return ClassDefinition(node, name, attributes, subcomponents, actions, node.text("primitive_type"))

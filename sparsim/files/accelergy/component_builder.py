@@ -22,6 +22,7 @@ from sparsim.records.energy_table import COMPUTE_ACTIONS
 _MUST = "must_specify"
 _HANDED_DOWN = ("technology", "global_cycle_seconds", "cycle_seconds", "action_latency_cycles", "n_instances")
 _SIZES = ("width", "depth", "datawidth", "n_instances")  # of a component that is not there if one is 0
+_CYCLE = "global_cycle_seconds"
 _MOST_COMPONENTS = 5_000
 _MOST_NESTED = 20
 _SUB_KEYS = ("name", "class", "attributes", "area_scale", "energy_scale")
@@ -138,7 +139,7 @@ class ComponentBuilder:
                 if (found := numbers.find(kind, given)) is not None:
                     return Component(name=name, class_name=TABLE, attributes=found)
             estimator = find_plug_in(kind, tuple(self.classes))
-            seen = {key: value for key, value in given.items() if not _is_zero(value)}
+            seen = {key: value for key, value in given.items() if key == _CYCLE or not _is_zero(value)}
             absent = next((key for key in _SIZES if key in given and key not in seen), None)
             if absent is not None:
                 source = f"nothing, its {absent} is 0"

@@ -260,8 +260,9 @@ class _Translation:
 
     def _others(self) -> Files:
         """Sections that mean the same in both versions."""
-        found: Files = []
-        for section in ("ERT", "ART", "mapper", "mapspace", "components"):
+        parts = self.sections.parts.get("components", ())
+        found: Files = [(part.file, mapping_of({"components": part.data})) for part in parts]
+        for section in ("ERT", "ART", "mapper", "mapspace"):
             node = self.sections.one(section)
             if node is None:
                 continue

@@ -257,6 +257,13 @@ NEAR_SUB = "[{name: read, subcomponents: [{name: add, actions: [{name: add}]}]}]
         (compound(adders("[{name: read, arguments: {n: 1..10**6}, subcomponents: []}]")), ("combinations",)),
         (compound(adders(NEAR_SUB, "name: add, class: wire, attributes: {width: 8, length: 2 miles}")),
          ("length is '2 miles'",)),
+        (compound(adders(NEAR_SUB, "name: add, class: intadder, attributes: {width: add.__class__}")),
+         ("'add'",)),
+        (compound(adders(NEAR_SUB, "name: add, class: intadder, attributes: {width: 8, "
+                         "global_cycle_seconds: 0}")), ("global_cycle_seconds is 0",)),
+        (compound(adders(NEAR_SUB.replace("name: read", 'name: "read("'))), ("is 'read(', a name",)),
+        (compound(adders(NEAR_SUB, "name: add, class: intadder, attributes: {width: 10**40}")),
+         ("0.yaml", "width is 1e+40")),
         ("compound_components: {version: 0.4, classes: [{name: x}, {name: x, attributes: {a: 1}}]}\n",
          ("class 'x' is defined otherwise",)),
     ],
