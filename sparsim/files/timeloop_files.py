@@ -87,11 +87,10 @@ def components_of(
     files: list[tuple[str, YamlMap]], *, trust: bool = False, given: GivenNumbers = _NOTHING
 ) -> tuple[Described, dict[str, Estimate]]:
     """Every component of the architecture in files that are loaded, and its estimate. Raises SpecError."""
-    version3, warnings = _version3(files, for_search=True, trust=trust)
+    version3, _ = _version3(files, for_search=True, trust=trust)
     described = describe_components(version3, is_version4=is_version4(files), given=given)
     estimates = _estimates(described, files)
-    found = (*warnings, *described.warnings, *guesses(estimates))
-    return described._replace(warnings=tuple(dict.fromkeys(found))), estimates
+    return described._replace(warnings=(*described.warnings, *guesses(estimates))), estimates
 
 
 def _estimates(described: Described, files: list[tuple[str, YamlMap]]) -> dict[str, Estimate]:

@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from sparsim.errors import SpecError
-from sparsim.estimate import Estimate, estimate_all
+from sparsim.estimate import Estimate, estimate, estimate_all
 from sparsim.estimate.accelerator_energy import energy_table
 from sparsim.files.accelergy.reference_tables import area_reference_table, energy_reference_table
 from sparsim.files.timeloop_files import components_of, load_files, read_documents
 from sparsim.records.energy_table import ESTIMATED, energy_sources
+from sparsim.sweep.record_paths import resolve_field, set_fields
 
 FOLDER = Path(__file__).parents[4] / "validation" / "estimates" / "compound"
 ARCH, COMPONENTS = ((FOLDER / name).read_text() for name in ("arch.yaml", "components.yaml"))
@@ -294,6 +295,18 @@ def test_classes_that_use_each_other_many_times_are_bounded(estimated):
             ARCH,
             text + "  - {name: c9, subcomponents: [{name: a, class: intadder, attributes: {width: 1}}]}\n",
         )
+
+
+def test_sweeps_reach_the_sizes_of_parts(tmp_path, estimated):
+    documents = read_documents(written(tmp_path, ARCH, COMPONENTS, PROBLEM), for_search=True)
+    holder = {"architecture": documents.architecture, "components": documents.components}
+    field = resolve_field("components.Near.parts.cells.attributes.depth", holder)
+    halved = set_fields(holder, [(field, 2048)])["components"]
+    cells = next(part for part in halved[1].parts if part.name == "cells")
+    assert estimate(cells).area_um2 == pytest.approx(
+        0.5 * estimate(documents.components[1].parts[0]).area_um2, rel=0.1
+    )
+    assert estimate_all(halved)["Near"].area_um2 < estimated(ARCH, COMPONENTS)["Near"].area_um2
 
 
 def test_written_tables_give_the_same_energies(tmp_path, estimated):
