@@ -9,6 +9,8 @@ from sparsim.files.timeloop.read_architecture import COMPUTE_CLASSES, STORAGE_CL
 from sparsim.files.timeloop.read_energy_tables import component_name
 
 _WORD_BITS = ("word-bits", "word_bits", "word_width", "datawidth")
+_OF_COMPUTES = ("width", "multiplier_width", "exponent", "mantissa", *_WORD_BITS)
+_DEFAULT_BITS = 16  # of a word, where Timeloop's documents say nothing
 _BLOCK = ("block-size", "block_size", "n_words")
 
 
@@ -66,15 +68,21 @@ class ArchitectureWalk:
     def _placed(self, node: Node, path: str, inherited: dict[str, Any]) -> Placed:
         kind = node.text("subclass") or node.text("class") or ""
         attributes = inherited | self._values(node.child("attributes"), inherited)
-        if any(one in (node.text("class") or "") for one in STORAGE_CLASSES):
+        found = Placed(node, "", "", kind, attributes, (), 1.0, 1.0)
+        if found.is_storage:
             attributes = _with_sizes(attributes)
+        elif found.is_compute and not any(key in attributes for key in _OF_COMPUTES):
+            attributes = {**attributes, "datawidth": _DEFAULT_BITS}
         name = node.required(node.text("name"), "name")
         scales = [
             self.expressions.number(node, key, attributes) if node.has(key) else 1.0
             for key in ("energy_scale", "area_scale")
         ]
         required = node.names("required_actions") if node.has("required_actions") else ()
-        return Placed(node, path + name, component_name(name), kind, attributes, required, *scales)
+        return found._replace(
+            path=path + name, name=component_name(name), attributes=attributes, required_actions=required,
+            energy_scale=scales[0], area_scale=scales[1],
+        )  # fmt: skip
 
     def _values(self, node: Node | None, outer: dict[str, Any]) -> dict[str, Any]:
         own: dict[str, Any] = {}
@@ -95,7 +103,7 @@ def _with_sizes(given: dict[str, Any]) -> dict[str, Any]:
         return next((value for value in values if isinstance(value, int | float)), None)
 
     found = dict(given)
-    word, block = number(*_WORD_BITS) or 16, number(*_BLOCK) or 1
+    word, block = number(*_WORD_BITS) or _DEFAULT_BITS, number(*_BLOCK) or 1
     if number("width", "memory_width", "data_storage_width") is None:
         found["width"] = word * block * (number("cluster-size", "cluster_size") or 1)
     if number("depth", "memory_depth", "data_storage_depth") is None:

@@ -13,7 +13,12 @@ from sparsim.estimate.plug_in_classes import attributes_of, find_plug_in, node_n
 from sparsim.files.accelergy.architecture_components import Placed
 from sparsim.files.accelergy.attribute_values import Expressions
 from sparsim.files.accelergy.class_definitions import ClassDefinition
-from sparsim.files.accelergy.name_ranges import argument_values, base_and_count, with_arguments
+from sparsim.files.accelergy.name_ranges import (
+    argument_values,
+    base_and_count,
+    split_arguments,
+    with_arguments,
+)
 from sparsim.files.timeloop.document_node import Node
 from sparsim.records import Component
 from sparsim.records.component import COMPOUND, TABLE
@@ -28,6 +33,8 @@ _MOST_NESTED = 20
 _SUB_KEYS = ("name", "class", "attributes", "area_scale", "energy_scale")
 _COMPUTES = COMPUTE_ACTIONS["random_compute"]
 _PLACEHOLDER = -1  # the technology whose energies mean nothing
+_PLACEHOLDER_SOURCE = "placeholder of Accelergy"
+_COMPUTED, _STORED = ("compute", "leak"), ("read", "write", "update", "leak")
 
 _Attributes = dict[str, Any]
 
@@ -236,7 +243,8 @@ class ComponentBuilder:
         if part.class_name == TABLE:
             if name not in part.attributes and "leak" not in name and "idle" not in name:
                 priced = [key for key in part.attributes if key not in ("source", "area_um2")]
-                if any(part.attributes[key] for key in priced):
+                means_something = part.attributes["source"] != _PLACEHOLDER_SOURCE
+                if means_something and any(part.attributes[key] for key in priced):
                     hint = near(name, priced)
                     raise node.error(f"the table of class {kind} has no action '{name}'", "name", hint)
             return {name: 1.0} if name in part.attributes else {}
@@ -250,7 +258,7 @@ def _chosen(name: str, arguments: _Attributes, part: Component) -> str:
     agreeing = [
         action
         for action in of_name
-        if all(f"{key}={value}" in action for key, value in arguments.items() if f"{key}=" in action)
+        if all(arguments.get(key, value) == value for key, value in split_arguments(action)[1].items())
     ]
     return (agreeing or of_name)[0]
 
@@ -260,19 +268,13 @@ def _is_zero(value: Any) -> bool:
 
 
 def _placeholder(kind: str) -> dict[str, int | float | str]:
-    """Numbers that mean nothing, as Accelergy has them where the technology is -1."""
-    if "dummy" in kind:
-        found: dict[str, int | float | str] = dict.fromkeys(_ANY_ACTION, 0.0)
-        return {**found, "area_um2": 0.0, "source": "a dummy costs nothing"}
-    found = {action: 0.0 if action in ("leak", "idle") else 1.0 for action in _ANY_ACTION}
-    return {**found, "area_um2": 1.0, "source": "placeholder for technology -1"}
-
-
-_ANY_ACTION = ("read", "write", "update", "leak", "idle", "compute")
+    """Numbers that mean nothing: Accelergy's where the technology is -1; dummies take no energy."""
+    actions = _COMPUTED if "mac" in kind or "compute" in kind else _STORED
+    energy = 0.0 if "dummy" in kind else 1.0
+    return {**dict.fromkeys(actions, energy), "leak": 0.0, "area_um2": 1.0, "source": _PLACEHOLDER_SOURCE}
 
 
 def _nothing(estimator: type[PlugIn], source: str) -> dict[str, int | float | str]:
     memory = issubclass(estimator, PlugInMemory)
-    names = ("read", "write", "update", "leak", "idle") if memory else ("compute", "leak", "idle")
-    found: dict[str, int | float | str] = dict.fromkeys(names, 0.0)
+    found: dict[str, int | float | str] = dict.fromkeys(_STORED if memory else _COMPUTED, 0.0)
     return {**found, "area_um2": 0.0, "source": source}

@@ -228,6 +228,25 @@ def test_spellings_of_a_technology(estimated, technology):
     assert estimated(arch, COMPONENTS) == estimated(ARCH, COMPONENTS)
 
 
+def test_arguments_choose_the_action_of_a_compound_part(estimated):
+    outer = compound(
+        "    subcomponents: [{name: in, class: inner}]\n"
+        "    actions: [{name: read, subcomponents: [{name: in, actions: "
+        "[{name: go, arguments: {n: %s}}]}]}]\n"
+        "  - name: inner\n"
+        + adders("[{name: go, arguments: {n: 1..12}, subcomponents: [{name: add, actions: [{name: add, "
+                 "repeat: n}]}]}]")
+    )  # fmt: skip
+    found = {n: pj(estimated(ARCH, outer % n)["Near"], "read") for n in (1, 2, 12)}
+    assert found == {n: pytest.approx(n * found[1]) for n in found}
+
+
+def test_placeholders_mean_nothing(estimated):
+    arch = ARCH.replace("class: regfile, attributes: {", "class: regfile, attributes: {technology: -1, ")
+    found = estimated(arch, COMPONENTS)["Reg"]
+    assert (pj(found, "read"), pj(found, "idle"), found.area_um2) == (1, 0, 1)
+
+
 def test_a_guess_is_named(tmp_path):
     arch = ARCH.replace("class: regfile", "class: storage").replace("class: intmac", "class: compute")
     documents = read_documents(written(tmp_path, arch, COMPONENTS, PROBLEM), for_search=True)
