@@ -163,13 +163,15 @@ def _evaluate(engine: Engine, work: CandidateWork, candidates: Ints, bounds: Rea
 
 
 def _arrangements(engine: Engine, candidates: Ints) -> Ints:
-    """(n, 2 T): numbers of orders and of splits per tiling level (17.3, 17.4 with unit loops left out)."""
-    space = engine.space
+    """(n, 2 T): numbers of orders and of splits per tiling level (model 17.3, 17.4)."""
+    space, (start, stop) = engine.space, engine.pack.free.T
     free = np.array([[dim in dims for dim in range(len(space.factors))] for dims in space.free])
     chosen = [rows[candidates[:, r]] for r, rows in enumerate(space.factors)]
     moving = np.stack(chosen, axis=2) > 1  # (n, T, R)
-    orders = FACTORIAL[(moving & free).sum(axis=2)]
-    splits = np.where(space.split < 0, moving.sum(axis=2) + 1, 1)
+    real = (moving & free).sum(axis=2)
+    orders, units = FACTORIAL[real], stop - start - real
+    swaps = np.minimum(np.minimum(real, units), np.minimum(space.split - start, stop - space.split))
+    splits = 1 + np.where(space.split < 0, moving.sum(axis=2), np.maximum(swaps, 0))
     counts = np.stack([orders, splits], axis=2).reshape(len(candidates), -1)
     if counts.astype(np.float64).prod(axis=1).sum() < 2**62:
         return counts

@@ -6,7 +6,7 @@ import numpy as np
 
 from sparsim.errors import SparsimError
 from sparsim.mapper.engine import Engine
-from sparsim.mapper.relaxed_mappings import order_number
+from sparsim.mapper.relaxed_mappings import order_number, split_number
 from sparsim.model.arrays import KEEP, Ints, MappingPack
 from sparsim.model.consistency import check
 from sparsim.model.lower import ints, lower_mapping
@@ -50,5 +50,5 @@ def _located(engine: Engine, row: MappingPack) -> tuple[Ints, Ints] | None:
         loops = [dim for dim in order[t].tolist() if factor[t, dim] > 1]
         free = [dim for dim in dims if dim in loops]
         number[t, 0] = order_number(free, [dim for dim in loops if dim in free])
-        number[t, 1] = sum(dim in loops for dim in order[t, : split[t]].tolist())
+        number[t, 1] = split_number(engine.pack, t, factor[t], order[t, : split[t]].tolist())
     return np.array(candidate, np.int64), number

@@ -48,7 +48,7 @@ def _arranged(low: SearchArrays, space: SpacePack, start: Start) -> tuple[list[i
             return None, number
         candidate.append(int(same[0]))
     for t, wanted in enumerate(orders):
-        free = [d for d in space.place[t, space.free[t, 0] : space.free[t, 1]].tolist() if factor[t, d] > 1]
+        free = _free_loops(space, t, factor[t])
         number[t, 0] = order_number(free, [d for d in wanted if d in free])
     return [*candidate, start.choice], number
 
@@ -62,13 +62,40 @@ def order_number(free: list[int], wanted: Sequence[int]) -> int:
     return number
 
 
+def split_number(space: SpacePack, t: int, factor: Ints, along_x: Sequence[int]) -> int:
+    """The number (model 17.4) of the split that is nearest to one with the loops `along_x`."""
+    if space.split[t] < 0:
+        return sum(factor[dim] > 1 for dim in along_x)
+    free, numbers = _free_loops(space, t, factor), _numbers_along_x(space, t, factor)
+    wanted = sum(dim in free for dim in along_x)
+    return min(max(wanted, numbers[0]), numbers[-1]) - numbers[0]
+
+
+def _free_loops(space: SpacePack, t: int, factor: Ints) -> list[int]:
+    """The free dims that have a loop, in the shape's order."""
+    return [dim for dim in space.place[t, slice(*space.free[t])].tolist() if factor[dim] > 1]
+
+
+def _numbers_along_x(space: SpacePack, t: int, factor: Ints) -> range:
+    """How many of them can lie along X: loops of bound 1 take the other places of a fixed split."""
+    start, stop = space.free[t].tolist()
+    split, real = int(space.split[t]), len(_free_loops(space, t, factor))
+    if split < 0:
+        return range(real + 1)
+    places = min(max(split - start, 0), stop - start)
+    return range(max(places - (stop - start - real), 0), min(places, real) + 1)
+
+
 def _split(space: SpacePack, t: int, factor: Ints) -> tuple[int, list[int]]:
-    """How many loops run along X, and an order of the loops in which they fit, those along X innermost."""
+    """The number of a split, and an order of the loops in which they fit, those along X innermost."""
     x, y = space.fan[t].tolist()
     dims = [int(d) for d in space.place[t] if factor[d] > 1]
-    for chosen in product((True, False), repeat=len(dims)):
+    free, numbers = _free_loops(space, t, factor), _numbers_along_x(space, t, factor)
+    sides = [((True,), (False,), (True, False))[space.axis[t, d]] for d in dims]
+    for chosen in product(*sides):
         along_x = [d for d, on in zip(dims, chosen, strict=True) if on]
         along_y = [d for d, on in zip(dims, chosen, strict=True) if not on]
-        if math.prod(factor[along_x].tolist()) <= x and math.prod(factor[along_y].tolist()) <= y:
-            return len(along_x), along_x + along_y
+        fits = math.prod(factor[along_x].tolist()) <= x and math.prod(factor[along_y].tolist()) <= y
+        if fits and sum(d in free for d in along_x) in numbers:
+            return split_number(space, t, factor, along_x), along_x + along_y
     return 0, dims

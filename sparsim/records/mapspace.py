@@ -22,7 +22,7 @@ class NestConstraint(Record, frozen=True, kw_only=True):
     `factors` are fixed, 0 stands for the dim's whole bound. `at_most` and `at_least` limit a factor; the
     defaults are for the dims without an own limit of that kind. `outer` and `inner` are the fixed outermost
     and innermost part of the order, both outer to inner; the dims between may stand in any order. `split_x`
-    (spatial nests): that many of the innermost loops run along X; None: free.
+    (spatial nests): that many of the innermost loops, those of bound 1 among them, run along X; None: free.
 
     The innermost temporal nest always has the order of the shape, as its order moves no data.
     """

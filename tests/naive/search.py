@@ -73,10 +73,15 @@ def _nothing(space: Space):
 
 
 def _orders(space, t, factor, unit_loops):
-    free = space.free[t]
-    units = tuple(d for d in free if factor[d] == 1 and not unit_loops)
-    moving = [d for d in free if d not in units]
-    return [space.inner[t] + units + middle + space.outer[t] for middle in permutations(moving)]
+    """All, or those in which loops of bound 1 stand as in the shape and innermost: with a fixed split those
+    along X are innermost there, and those along Y innermost there."""
+    split = space.split[t] - len(space.inner[t])
+    for middle in permutations(space.free[t]):
+        parts = [middle[: max(split, 0)], middle[max(split, 0) :]]
+        units = [d for d in middle if factor[d] == 1]
+        innermost = all(sorted(part, key=lambda d: factor[d] > 1) == list(part) for part in parts)
+        if unit_loops or (innermost and units == sorted(units)):
+            yield space.inner[t] + middle + space.outer[t]
 
 
 def _splits(space, t, order, factor, unit_loops):

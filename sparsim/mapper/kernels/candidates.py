@@ -30,18 +30,21 @@ def take_factors(space, index, r, factor):
 
 @kernel
 def _choices(space, factor, t, real):
-    """(orders, splits) of tiling level t; fills `real` with the free dims that have a loop."""
+    """(free dims with a loop, orders, splits) of tiling level t; fills `real` with the first."""
     n, orders, loops = 0, 1, 0
+    start, stop, split = space.free[t, k.START], space.free[t, k.STOP], space.split[t]
     for i in range(factor.shape[1]):
         dim = space.place[t, i]
         if factor[t, dim] == 1:
             continue
         loops += 1
-        if space.free[t, k.START] <= i < space.free[t, k.STOP]:
+        if start <= i < stop:
             real[n] = dim
             n += 1
             orders *= n
-    return n, orders, (loops + 1 if space.split[t] < 0 else 1)
+    if split < 0:
+        return n, orders, loops + 1
+    return n, orders, 1 + max(min(n, stop - start - n, split - start, stop - split), 0)
 
 
 @kernel
@@ -55,31 +58,35 @@ def count_choices(space, factor, real, out):
 def _arrange(space, factor, t, number, split, n, real, order):
     """order := order `number` of tiling level t; returns how many loops run along X.
 
-    Free dims without a loop come first, the others follow by factorial digits (model 17.3).
+    Free dims without a loop stand innermost along each axis, the others follow by factorial digits (model
+    17.3). Of a fixed number of loops along X, `split` more than need be are real ones (model 17.4).
     """
-    at = 0
-    for i in range(space.free[t, k.START]):
-        order[at] = space.place[t, i]
-        at += 1
-    for i in range(space.free[t, k.START], space.free[t, k.STOP]):
-        if factor[t, space.place[t, i]] == 1:
-            order[at] = space.place[t, i]
-            at += 1
+    start, stop, fixed = space.free[t, k.START], space.free[t, k.STOP], space.split[t]
+    for i in range(order.shape[0]):
+        if i < start or i >= stop:
+            order[i] = space.place[t, i]
     orders = 1
     for i in range(n):
         orders *= i + 1
-    for left in range(n, 0, -1):
-        orders //= left
+    units, place = stop - start - n, start
+    along_x = min(fixed - start, units) - split
+    for at in range(start, stop):
+        if units > 0 and (at < start + along_x or at >= fixed):
+            while factor[t, space.place[t, place]] > 1:
+                place += 1
+            order[at] = space.place[t, place]
+            place += 1
+            units -= 1
+            continue
+        orders //= n
         digit = number // orders
         number %= orders
         order[at] = real[digit]
-        at += 1
-        for i in range(digit, left - 1):
+        n -= 1
+        for i in range(digit, n):
             real[i] = real[i + 1]
-    for i in range(space.free[t, k.STOP], order.shape[0]):
-        order[i] = space.place[t, i]
-    if space.split[t] >= 0:
-        return space.split[t]
+    if fixed >= 0:
+        return fixed
     for i in range(order.shape[0]):
         if split == 0:
             return i
