@@ -1,6 +1,7 @@
 """Tests see the same surroundings on every machine: locale, terminal, and caches of the user.
 
 What a subprocess inherits and what modules read when they are imported is set before any test is collected.
+Hypothesis draws the same examples in every run; `pytest --hypothesis-profile=default` looks for new ones.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 OTHERS_SET = (
     "COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PYTHONWARNINGS",
     "PYTHONDONTWRITEBYTECODE",
 )  # fmt: skip
 _caches = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")  # an option of the command line comes later, and wins
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -42,7 +42,7 @@ def test_linear_inverse_and_constant_by_hand():
     assert constant.update_times() == [2]
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(RAMPS),
     st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted),

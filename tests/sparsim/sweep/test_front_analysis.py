@@ -24,7 +24,7 @@ points = st.integers(2, 3).flatmap(
 
 
 @given(points)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 def test_hypervolume_counts_the_cubes_that_are_dominated(given: list[tuple[int, ...]]) -> None:
     values = np.array(given, float)
     width = values.shape[1]

@@ -25,7 +25,7 @@ ANY_ZERO = SMALL._replace(spec=replace(SMALL.spec, compression="any-zero"))
 CHIPS = [SMALL, SLOW, ANY_ZERO, load_chip("eyeriss_v1"), load_chip("eyeriss_v2")]
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None)
 @given(layers, st.sampled_from(CHIPS), st.integers(0, 2**32))
 def test_no_mapping_of_a_layer_is_below_its_bound(layer: Layer, chip: Chip, seed: int) -> None:
     """Whatever is spread how, in any order of passes, stored in any way."""

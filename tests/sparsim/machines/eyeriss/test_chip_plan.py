@@ -29,7 +29,7 @@ SMALL = small_chip()
 BUS = load_chip("eyeriss_v1")
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None)
 @given(layers, st.sampled_from([SMALL, BUS]))
 def test_plans_are_valid_and_their_numbers_fit_together(layer: Layer, chip: Chip) -> None:
     found = plan_layer(chip, layer)
@@ -132,7 +132,7 @@ def all_mappings(layer: Layer) -> list[ChipEvaluation]:
 sizes = st.integers(1, 6)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None)
 @given(st.builds(conv, G=sizes, M=sizes, C=sizes, R=st.integers(1, 3), Q=sizes))
 def test_spreads_hold_the_best_way_to_use_the_array(layer: Layer) -> None:
     """Least work per PE over every product of two dims per axis of 4, 1, 2 and 3 instances."""

@@ -31,7 +31,7 @@ from sparsim.machines.eyeriss.noc.traffic_pattern import IDLE
 
 V2 = eyeriss_v2_noc()
 ROLES = ("iact", "weight", "psum")
-quick = settings(max_examples=60, deadline=None, derandomize=True)
+quick = settings(max_examples=60, deadline=None)
 # spatial dims (cluster rows, cluster columns, PE rows, PE columns), and what iacts, weights, psums depend on
 LAYERS: dict[str, tuple[str, tuple[list[Any], list[Any], list[Any]]]] = {
     "CONV, weights grouped": ("MQRP", (["C", {"P": 1, "R": 1}, "Q"], ["M", "C", "R"], ["M", "P", "Q"])),
