@@ -173,11 +173,10 @@ def _is_canonical(t: int, nests: Sequence[tuple[_Tiling, NestConstraint]], fan: 
 
 
 def _order(nest: NestConstraint, dims: tuple[str, ...], canonical: bool) -> tuple[tuple[int, ...], ...]:
-    """(inner, outer, free), innermost first."""
-    if canonical:
-        return tuple(range(len(dims))), (), ()
+    """(inner, outer, free), innermost first; a canonical order has the dims that are free in the shape's."""
     inner, outer = (tuple(dims.index(dim) for dim in part[::-1]) for part in (nest.inner, nest.outer))
-    return inner, outer, tuple(d for d in range(len(dims)) if d not in inner + outer)
+    free = tuple(d for d in range(len(dims)) if d not in inner + outer)
+    return ((*inner, *free, *outer), (), ()) if canonical else (inner, outer, free)
 
 
 def _split(tiling: _Tiling, nest: NestConstraint) -> int:

@@ -12,6 +12,7 @@ from sparsim.mapper.indexed_mapspace import Sizes
 from sparsim.mapper.portfolio import DRAW, MEMBERS, Portfolio
 from sparsim.mapper.search_budget import Budget
 from sparsim.mapper.search_result import SearchResult
+from sparsim.mapper.what_to_relax import what_to_relax
 from sparsim.model.arrays import MappingPack
 from sparsim.model.consistency import check_search
 from sparsim.model.lower import ACCOUNTING
@@ -46,13 +47,14 @@ def search(
 ) -> SearchResult:
     """The best mapping of `layer` that the accelerator's mapspace allows, with a certificate.
 
-    `objective`: "energy", "delay", "edp", or several of them, compared exactly and in this order; between
-    equals the first in the mapspace wins, unless the search ends at its lower bound. `method`: "exhaustive"
-    proves the optimum, "random" and "local" try mappings, "auto" runs them side by side; without a budget it
-    enumerates a space to its end only where that is small enough. `evaluations`, for each method, and
-    `seconds` end the search early, as Ctrl-C does once there is a mapping; the best so far is returned with
-    the proven gap. A first valid mapping is looked for whatever the budget. Random and local search draw 100
-    mappings for each evaluation allowed, or 100000 without a budget.
+    `objective`: "energy", "delay", "edp", or several of them, compared exactly and in this order; "delay" is
+    followed by "energy" where it stands alone. Between equals the first in the mapspace wins, unless the
+    search ends at its lower bound. `method`: "exhaustive" proves the optimum, "random" and "local" try
+    mappings, "auto" runs them side by side; without a budget it enumerates a space to its end only where that
+    is small enough. `evaluations`, for each method, and `seconds` end the search early, as Ctrl-C does once
+    there is a mapping; the best so far is returned with the proven gap. A first valid mapping is looked for
+    whatever the budget. Random and local search draw 100 mappings for each evaluation allowed, or 100000
+    without a budget.
     `start`: mappings, of a similar design perhaps, that are evaluated first, and left out where they do not
     fit. They save time; where the mapspace is enumerated to its end the result is the same without them.
     `top`: how many mappings to return. Of dims in the mapspace's `divisibility` all covered bounds are
@@ -97,7 +99,7 @@ def search(
     if not portfolio.kept.entries:
         if portfolio.interrupted:
             raise KeyboardInterrupt
-        raise MappingError(_nothing(portfolio, mapspace, layer))
+        raise MappingError(_nothing(portfolio, Problem(accelerator, layer, accounting)))
     statistics, found = portfolio.statistics(), portfolio.parts[0].found
     if method == "auto":
         method = "exhaustive" if small else "local"
@@ -126,18 +128,17 @@ def _members(method: Method, small: bool, evaluations: int | None, seconds: floa
     return tuple(name for name in MEMBERS[method] if draws or name != DRAW)
 
 
-def _nothing(portfolio: Portfolio, mapspace: Mapspace, layer: Layer) -> str:
+def _nothing(portfolio: Portfolio, problem: Problem) -> str:
     seen = portfolio.statistics()
     fan = seen.candidates_over_fan_out + seen.arrangements_over_fan_out
     room = seen.candidates_over_capacity + seen.arrangements_over_capacity
-    where = f"for layer {layer.name} in mapspace '{mapspace.name}'"
-    if portfolio.complete:
-        kind = f"no mapping is valid {where}"
-    elif portfolio.late and not seen.evaluated:
-        kind = f"time was over before any mapping was evaluated {where}"
-    else:
-        kind = f"no valid mapping was found {where}"
-    return (
-        f"{kind}: {fan} exceed the fan-out, {room} a capacity, "
-        f"{seen.evaluated - seen.valid} of {seen.evaluated} evaluated are invalid"
+    mapspace = problem.accelerator.mapspace or Mapspace()
+    where = f"for layer {problem.layer.name} in mapspace '{mapspace.name}'"
+    if portfolio.late and not seen.evaluated:
+        return f"time is over, no mapping was evaluated {where}"
+    kind = "no mapping is valid" if portfolio.complete else "no valid mapping was found"
+    counts = (
+        f"of {fan + room + seen.evaluated} that were tried {fan} exceed the fan-out, {room} a capacity, and "
+        f"{seen.evaluated} were evaluated and are invalid"
     )
+    return f"{kind} {where}: {counts}; {what_to_relax(problem, mapspace)}"

@@ -24,7 +24,7 @@ class NestConstraint(Record, frozen=True, kw_only=True):
     and innermost part of the order, both outer to inner; the dims between may stand in any order. `split_x`
     (spatial nests): that many of the innermost loops, those of bound 1 among them, run along X; None: free.
 
-    The innermost temporal nest always has the order of the shape, as its order moves no data.
+    The innermost temporal nest has the shape's order where none is fixed, as its order moves no data.
     """
 
     factors: dict[str, int] = {}

@@ -13,7 +13,7 @@ UNITS = {"energy": "pJ", "delay": "cycles", "edp": "pJ x cycles"}
 
 
 def objective_names(objective: Objective) -> tuple[str, ...]:
-    """The names in an objective, the most important first.
+    """The names in an objective, the most important first. After delay alone comes energy.
 
     Raises SpecError for unknown, repeated or missing ones.
     """
@@ -24,7 +24,7 @@ def objective_names(objective: Objective) -> tuple[str, ...]:
             raise SpecError(f"unknown objective '{name}'", path="objective", hint=hint)
     if not names or len(set(names)) < len(names):
         raise SpecError(f"{len(names)} objectives, needed are one or more, each once", path="objective")
-    return names
+    return (*names, "energy") if names == ("delay",) else names
 
 
 def objective_value(name: str, energy_pj: Any, cycles: Any) -> Any:

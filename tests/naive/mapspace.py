@@ -55,8 +55,10 @@ class NaiveSpace:
         tiling, dims = self.tilings[t], list(self.dims)
         user = tiling.constraint
         flat = tiling.fan is not None and min(tiling.fan) == 1 and not (user.inner or user.outer)
-        if (t == 0 and tiling.fan is None) or flat:
-            return [], dims, [], []
+        if (t == 0 and tiling.fan is None) or flat:  # one order, free dims as in the shape
+            fixed = (*user.inner, *user.outer)
+            free = [dim for dim in dims if dim not in fixed]
+            return [], [*user.inner[::-1], *free, *user.outer[::-1]], [], []
         pruned = []
         if factors and user.split_x is None:
             pruned = [dim for dim in dims if factors[dim][t] == 1]

@@ -164,10 +164,8 @@ def _outer_to_inner(layer, policy, nest, s, v, base, ranks, n):
         lowest -= 1
         _set_rank(layer, nest, s, v, lowest, first, j + 1, order[j] + 1)
         j = first - 1
-    while j >= 0:
-        if bound[j] > 1:
-            return k.BAD_RANK_COUNT
-        j -= 1
+    if not _all_taken(nest, 0, j + 1, ranks):
+        return k.BAD_RANK_COUNT
     if empty > 0:
         for q in range(lowest, ranks):
             nest.fiber[s, v, q - empty] = nest.fiber[s, v, q]
@@ -208,8 +206,16 @@ def _inner_to_outer(layer, policy, nest, s, v, base, ranks, n):
     while r < ranks:
         _set_rank(layer, nest, s, v, r, n, n, inner)
         r += 1
-    while j < n:
-        if bound[j] > 1:
-            return k.BAD_RANK_COUNT
-        j += 1
-    return k.OK
+    return k.OK if _all_taken(nest, j, n, ranks) else k.BAD_RANK_COUNT
+
+
+@kernel
+def _all_taken(nest, first, last, ranks):
+    """Whether the loops that no rank has taken are trivial; else `info` says how many ranks are needed."""
+    more = 0
+    for j in range(first, last):
+        if nest.served[j] > 1:
+            more += 1
+    if more > 0:
+        nest.info[2], nest.info[3] = ranks + more, ranks
+    return more == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ from sparsim.records import (
     Saf,
     SparsePolicy,
     TensorFormat,
+    objective_names,
 )
 
 DRAWN = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
@@ -50,7 +52,7 @@ def test_exhaustive_is_the_best_of_all(drawn: Search, objective: tuple[str, ...]
     """Against a list with all positions of trivial loops, where no format sees them."""
     everything = drawn.case.policy is None
     listed = list_mappings(drawn.case, drawn.space, drawn.accounting, test_fan=True, unit_loops=everything)
-    best = listed.values(objective)
+    best = listed.values(objective_names(objective))
     options = {"objective": objective, "method": "exhaustive", "accounting": drawn.accounting}
     if not best:
         with pytest.raises(MappingError, match="no mapping is valid"):
@@ -122,7 +124,7 @@ def test_a_start_that_is_all_a_budget_allows_is_the_result() -> None:
 @given(searches(), st.sampled_from(OBJECTIVES))
 def test_top_is_the_start_of_the_sorted_list(drawn: Search, objective: tuple[str, ...]) -> None:
     listed = list_mappings(drawn.case, drawn.space, drawn.accounting, test_fan=True, unit_loops=False)
-    best = listed.values(objective)
+    best = listed.values(objective_names(objective))
     assume(best)
     options = {"objective": objective, "method": "exhaustive", "accounting": drawn.accounting}
     assert found(search(*drawn.arguments, top=7, **options)) == best[:7]
@@ -305,12 +307,26 @@ def test_a_missing_energy_and_an_unknown_tensor_are_refused() -> None:
 
 
 def test_a_space_without_a_valid_mapping_says_why() -> None:
+    """The counts add up, and the constraint without which there are valid mappings is named."""
     case = matmul(None, accelerator(spad={"size_words": 2}))
     keep = LevelConstraint(level="spad", keep=("A", "B", "Z"))
-    with pytest.raises(
-        MappingError, match=r"no mapping is valid for layer .*: \d+ exceed the fan-out, \d+ a c"
-    ):
-        search(case.on(Mapspace(levels=(keep,))), case.layer, method="exhaustive")
+    other = LevelConstraint(level="GLB", temporal=NestConstraint(outer=("M",)))
+    for method in ("exhaustive", "random"):
+        with pytest.raises(MappingError) as error:
+            search(case.on(Mapspace(levels=(other, keep))), case.layer, method=method)
+        counts = re.search(
+            r"of (\d+) that were tried (\d+) exceed .* (\d+) a capacity, and (\d+) ", str(error.value)
+        )
+        assert counts is not None
+        tried, *reasons = map(int, counts.groups())
+        assert tried == sum(reasons) > 0
+        assert str(error.value).endswith("without the keep of A, B, Z of level 'spad' there are valid ones")
+
+
+def test_without_constraints_none_is_blamed() -> None:
+    case = matmul(None, accelerator(DRAM={"size_words": 2}))
+    with pytest.raises(MappingError, match="a level is too small"):
+        search(case.on(Mapspace()), case.layer, method="random", evaluations=10)
 
 
 @pytest.mark.parametrize(("design", "number"), [("gating", 3), ("gating", 12), ("onchip", 1), ("onchip", 4)])
