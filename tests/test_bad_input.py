@@ -175,7 +175,7 @@ EDITS = [
     ("minimum utilization missed", "arch.yaml", "read_bandwidth: 4", "min-utilization: 0.9",
      "60 words fill GLB less than its min_utilization, 921.6 words"),
     ("ranks too few", "sparse.yaml", "- {format: UOP}\n        - {format: UOP}", "- {format: UOP}",
-     "the format of A at DRAM has too few ranks for the loops there"),
+     "the format of A at DRAM has too few ranks for the loops there: 2, needed are 3"),
     ("compressed above uncompressed", "sparse.yaml",
      "- {format: UOP}\n        - {format: CP}\n  - name: spad",
      "- {format: UOP}\n        - {format: UOP}\n  - name: spad",

@@ -21,7 +21,7 @@ def blocks(name: str) -> list[tuple[str, str]]:
 
 
 BLOCKS = blocks("README.md")
-GUIDE_NAMES = ("mapper", "estimate", "chip", "energy", "tutorial", "sweeps")
+GUIDE_NAMES = ("mapper", "estimate", "chip", "energy", "tutorial", "sweeps", "timeloop")
 GUIDES = [block for name in GUIDE_NAMES for block in blocks(f"docs/{name}.md")]
 SHELL = [line for kind, text in BLOCKS + GUIDES if kind == "sh" for line in text.splitlines() if line]
 PYTHON = [text for kind, text in BLOCKS + blocks("docs/pruning.md") + GUIDES if kind == "python"]

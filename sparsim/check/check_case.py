@@ -11,13 +11,14 @@ from sparsim.check.recorded_case import Case, inexact_tensors
 from sparsim.check.report_fields import Difference
 from sparsim.errors import EnergyWarning, SparsimError
 from sparsim.files.timeloop.stats_dialect import stats_text
-from sparsim.files.timeloop.stats_reader import Key, Stats, parse_stats
+from sparsim.files.timeloop.stats_reader import Key, Layout, Stats, parse_stats
 from sparsim.files.timeloop_files import read_documents
 from sparsim.model.evaluate import evaluate
 from sparsim.model.result import Evaluation
 from sparsim.records.accounting import Accounting
 
 ANSWER = Key("answer", "", "", "", "mapping")
+_ACCOUNTING: dict[Layout, Accounting] = {"2022": "timeloop-2022", "3": "timeloop-3", "4": "timeloop-4"}
 TEXT = Key("text", "", "", "", "layout")
 
 
@@ -33,15 +34,16 @@ class Outcome(NamedTuple):
 def run_case(case: Case, accounting: Accounting | None, tolerance: float = 0.0) -> Outcome:
     """Evaluate one case and compare every field of its report. Never raises SparsimError.
 
-    `accounting`: None is the convention that the documents are meant for. `tolerance`: the relative
+    `accounting`: None is the convention of the program that wrote the report. `tolerance`: the relative
     difference that is no deviation.
     """
     try:
         expected = None if case.rejected else case.stats()
     except SparsimError as error:
         return nothing_compared(case, str(error))
+    usual = None if expected is None else _ACCOUNTING[expected.layout]
     try:
-        documents = read_documents(case.documents).accounted(accounting)
+        documents = read_documents(case.documents).accounted(accounting or usual)
     except SparsimError as error:
         if case.rejected:
             return Outcome(case, _answer("rejected", "rejected"), None)

@@ -11,7 +11,8 @@ from sparsim.records import Layer
 STATS = "stats.txt"  # how the names of recorded reports end
 REJECT = "reject.txt"  # of a mapping that Timeloop rejects
 _SECOND_COPY = "parsed-processed-input.yaml"  # of all inputs, which Timeloop's front end writes
-_WRITTEN = (".ERT.yaml", ".ART.yaml", ".map.yaml", "_summary.yaml", "flattened_architecture.yaml")
+_NOT_READ = ("_summary.yaml", "flattened_architecture.yaml")  # of Accelergy
+_WRITTEN = (".ERT.yaml", ".ART.yaml", ".map.yaml")
 LARGEST_EXACT_TENSOR = 104_729
 
 
@@ -60,8 +61,9 @@ def recorded_case(answer: Path, root: Path) -> Case:
 
 
 def documents_in(folder: Path) -> list[Path]:
-    """The YAML files of a folder; the copy of all inputs only where the inputs themselves are not there."""
-    found = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml"))
+    """The input documents of a folder; the copy of all of them only where there are no others."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml", ".cfg"))
+    found = [path for path in files if not path.name.endswith(_NOT_READ)]
     inputs = [path for path in found if path.name != _SECOND_COPY and not path.name.endswith(_WRITTEN)]
     return [path for path in found if path.name != _SECOND_COPY] if inputs else found
 

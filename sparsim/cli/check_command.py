@@ -34,8 +34,9 @@ def check(cases: tuple[Path, ...], tolerance: float, accounting: Accounting | No
     """Compare recorded stats files of Timeloop with what the model says now.
 
     A case is a file *stats.txt with its input documents beside it, the mapping among them; a CASE is such a
-    file, or a folder in which all cases are checked, at any depth. The exit code is 1 if a field deviates,
-    and 2 if there is no case or one cannot be read.
+    file, or a folder in which all cases are checked, at any depth. Accesses are counted as the program did
+    that wrote the stats. The exit code is 1 if a field deviates, and 2 if there is no case or one cannot be
+    read.
     """
     from sparsim.check.check_case import run_case, total
     from sparsim.check.recorded_case import recorded_cases

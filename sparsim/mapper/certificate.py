@@ -9,7 +9,7 @@ from sparsim.mapper.engine import Engine
 from sparsim.mapper.incumbents import Incumbents
 from sparsim.mapper.objective_arrays import values
 from sparsim.mapper.search_result import Certificate, SearchResult, Statistics
-from sparsim.records.objective import UNITS
+from sparsim.records.objective import UNITS, compared_by
 
 ROUNDING = 1e-9  # relative gap that bounds lose to rounding: a mapping this near to its bound is optimal
 ARTICLES = {"energy": "an", "delay": "a", "edp": "an"}
@@ -89,7 +89,7 @@ def better_of(new: SearchResult, earlier: SearchResult) -> SearchResult:
 
 
 def _values(result: SearchResult) -> tuple[float, ...]:
-    found = values(result.objective, np.array(result.energy_pj), np.array(float(result.cycles)))
+    found = values(compared_by(result.objective), np.array(result.energy_pj), np.array(float(result.cycles)))
     return tuple(found.tolist())
 
 

@@ -19,7 +19,7 @@ from sparsim.model.lower import ACCOUNTING
 from sparsim.records import Accelerator, Layer, Mapping, Mapspace
 from sparsim.records.accounting import Accounting
 from sparsim.records.number_limits import as_real, check_whole
-from sparsim.records.objective import Objective, objective_names
+from sparsim.records.objective import Objective, compared_by, objective_names
 
 METHODS = ("auto", "exhaustive", "random", "local")
 MOST_CANDIDATES = 10**9  # that "auto" enumerates
@@ -47,9 +47,9 @@ def search(
 ) -> SearchResult:
     """The best mapping of `layer` that the accelerator's mapspace allows, with a certificate.
 
-    `objective`: "energy", "delay", "edp", or several of them, compared exactly and in this order; "delay" is
-    followed by "energy" where it stands alone. Between equals the first in the mapspace wins, unless the
-    search ends at its lower bound. `method`: "exhaustive" proves the optimum, "random" and "local" try
+    `objective`: "energy", "delay", "edp", or several of them, compared exactly and in this order; with
+    "delay" alone the lower energy wins between equals, and after that the first in the mapspace wins, unless
+    the search ends at its lower bound. `method`: "exhaustive" proves the optimum, "random" and "local" try
     mappings, "auto" runs them side by side; without a budget it enumerates a space to its end only where that
     is small enough. `evaluations`, for each method, and `seconds` end the search early, as Ctrl-C does once
     there is a mapping; the best so far is returned with the proven gap. A first valid mapping is looked for
@@ -85,7 +85,7 @@ def search(
 
     def run(rows: list[MappingPack]) -> Portfolio:
         portfolio = Portfolio(
-            Problem(accelerator, parts[0].layer, accounting), parts, objectives,
+            Problem(accelerator, parts[0].layer, accounting), parts, compared_by(objectives),
             _members(method, small, evaluations, seconds), small=small, seed=seed, top=top, threads=threads,
             budget=budget, progress=progress, start=rows,
         )  # fmt: skip

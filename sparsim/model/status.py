@@ -53,7 +53,8 @@ def mapping_error(
         packs.BAD_METADATA_CAPACITY: f"{need:g} metadata bits do not fit {level}, which holds {have:g}",
         packs.BAD_UTILIZATION: f"{need:g} words fill {level} less than its min_utilization, {have:g} words",
         packs.BAD_INSTANCES: f"{v} x {need:g} instances of {level} are used, there are {_mesh(arch, s)}",
-        packs.BAD_RANK_COUNT: f"the format of {at} has {have:g} ranks, the loops there need {need:g}",
+        packs.BAD_RANK_COUNT: f"the format of {at} has too few ranks for the loops there: {have:g}, "
+        f"needed are {need:g}",
         packs.BAD_RANK_ALIGNMENT: f"the inner ranks of {at} differ from those of the level inside",
         packs.BAD_NO_DECOMPRESSION: f"{tensor} comes to {level} compressed, it needs decompression_supported",
         packs.BAD_NO_COMPRESSION: f"{tensor} leaves {level} compressed, it needs compression_supported",

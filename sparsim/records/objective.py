@@ -13,7 +13,7 @@ UNITS = {"energy": "pJ", "delay": "cycles", "edp": "pJ x cycles"}
 
 
 def objective_names(objective: Objective) -> tuple[str, ...]:
-    """The names in an objective, the most important first. After delay alone comes energy.
+    """The names in an objective, the most important first.
 
     Raises SpecError for unknown, repeated or missing ones.
     """
@@ -24,7 +24,12 @@ def objective_names(objective: Objective) -> tuple[str, ...]:
             raise SpecError(f"unknown objective '{name}'", path="objective", hint=hint)
     if not names or len(set(names)) < len(names):
         raise SpecError(f"{len(names)} objectives, needed are one or more, each once", path="objective")
-    return (*names, "energy") if names == ("delay",) else names
+    return names
+
+
+def compared_by(objectives: tuple[str, ...]) -> tuple[str, ...]:
+    """What mappings are compared by for such objectives: between equals in delay the lower energy wins."""
+    return (*objectives, "energy") if objectives == ("delay",) else objectives
 
 
 def objective_value(name: str, energy_pj: Any, cycles: Any) -> Any:

@@ -35,7 +35,6 @@ from sparsim.records import (
     Saf,
     SparsePolicy,
     TensorFormat,
-    objective_names,
 )
 
 DRAWN = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
@@ -52,7 +51,7 @@ def test_exhaustive_is_the_best_of_all(drawn: Search, objective: tuple[str, ...]
     """Against a list with all positions of trivial loops, where no format sees them."""
     everything = drawn.case.policy is None
     listed = list_mappings(drawn.case, drawn.space, drawn.accounting, test_fan=True, unit_loops=everything)
-    best = listed.values(objective_names(objective))
+    best = listed.values(objective)
     options = {"objective": objective, "method": "exhaustive", "accounting": drawn.accounting}
     if not best:
         with pytest.raises(MappingError, match="no mapping is valid"):
@@ -124,7 +123,7 @@ def test_a_start_that_is_all_a_budget_allows_is_the_result() -> None:
 @given(searches(), st.sampled_from(OBJECTIVES))
 def test_top_is_the_start_of_the_sorted_list(drawn: Search, objective: tuple[str, ...]) -> None:
     listed = list_mappings(drawn.case, drawn.space, drawn.accounting, test_fan=True, unit_loops=False)
-    best = listed.values(objective_names(objective))
+    best = listed.values(objective)
     assume(best)
     options = {"objective": objective, "method": "exhaustive", "accounting": drawn.accounting}
     assert found(search(*drawn.arguments, top=7, **options)) == best[:7]
