@@ -7,9 +7,7 @@ the power 0.78 of the depth and 30 % of them whatever the width, leakage and are
 import math
 from typing import ClassVar, Literal
 
-from sparsim.errors import SpecError, near
 from sparsim.estimate import memory
-from sparsim.estimate import source_data as data
 from sparsim.estimate.estimator import Area, Energy, Estimate
 from sparsim.estimate.plug_in import (
     GUESS,
@@ -121,20 +119,24 @@ class RegisterFile(_Sized, frozen=True, kw_only=True):
 
     def estimate(self, node_nm: float) -> Estimate:
         word = clocked("register", self.width, self.cycle_ns).copies(self.depth, active=1)
-        address = Logic(0.0, 0.0, 0.0, "no decoder")
-        if self.depth > 1:
-            bits = math.ceil(math.log2(self.depth))
-            address = clocked("comparator", bits, self.cycle_ns).copies(self.depth, active=self.depth)
+        address = self.address()
         found = logic_estimate(word + address, node_nm, (READ, WRITE))
         parts = {
-            "word": logic_estimate(word, node_nm, ("word",)).actions["word"],
-            "address": logic_estimate(address, node_nm, ("address",)).actions["address"],
+            name: logic_estimate(logic, node_nm, (name,)).actions[name]
+            for name, logic in (("word", word), ("address", address))
         }
         return self.whole(Estimate(actions={**found.actions, **parts}, area=found.area))
 
+    def address(self) -> Logic:
+        """What finds a word."""
+        if self.depth <= 1:
+            return Logic(0.0, 0.0, 0.0, "no decoder")
+        bits = math.ceil(math.log2(self.depth))
+        return clocked("comparator", bits, self.cycle_ns).copies(self.depth, active=self.depth)
+
 
 class Fifo(RegisterFile, frozen=True, kw_only=True):
-    """A register file whose address is compared once."""
+    """A register file with a pointer in place of the comparisons."""
 
     class_name: ClassVar[str] = "FIFO"
     also: ClassVar[tuple[str, ...]] = ("fifo",)
@@ -143,15 +145,8 @@ class Fifo(RegisterFile, frozen=True, kw_only=True):
         "width": ("width", "datawidth"),
     }
 
-    def estimate(self, node_nm: float) -> Estimate:
-        word = clocked("register", self.width, self.cycle_ns).copies(self.depth, active=1)
-        pointer = address_adder(self.depth, self.cycle_ns)
-        found = logic_estimate(word + pointer, node_nm, (READ, WRITE))
-        parts = {
-            "word": logic_estimate(word, node_nm, ("word",)).actions["word"],
-            "address": logic_estimate(pointer, node_nm, ("address",)).actions["address"],
-        }
-        return self.whole(Estimate(actions={**found.actions, **parts}, area=found.area))
+    def address(self) -> Logic:
+        return address_adder(self.depth, self.cycle_ns)
 
 
 class Storage(Sram, frozen=True, kw_only=True):
@@ -219,17 +214,9 @@ class Dram(PlugInMemory, frozen=True, kw_only=True):
     type: str = "LPDDR4"
 
     def estimate(self, node_nm: float) -> Estimate:
-        types = data.dram_types()
-        if self.type not in types:
-            raise SpecError(f"unknown type of DRAM '{self.type}'", hint=near(self.type, types))
-        pj_per_bit, origin = types[self.type]
-        source = f"{self.type}, {pj_per_bit:g} pJ/bit: {origin}"
-        access = Energy(energy_pj=pj_per_bit * self.width, source=source)
-        leak = Energy(energy_pj=0.0, source="background power of the DRAM is left out")
-        return Estimate(
-            actions={READ: access, WRITE: access, LEAK: leak},
-            area=Area(area_um2=0.0, source="off chip"),
-        )
+        found = memory.Dram(type=self.type, width_bits=math.ceil(self.width)).estimate(node_nm)
+        actions = {READ: found.actions["read"], WRITE: found.actions["write"], LEAK: found.actions["idle"]}
+        return Estimate(actions=actions, area=found.area)
 
 
 ESTIMATORS: tuple[type[PlugIn], ...] = (
