@@ -115,7 +115,7 @@ EDITS = [
      "overbooking of 'GLB' is not supported"),
     ("user-defined network", "arch.yaml", "read_bandwidth: 4", "network_read: mesh",
      "arch.yaml:25: architecture.subtree[0].subtree[0].local[0].attributes.network_read: "
-     "'GLB' names the user-defined network 'mesh', only the automatic ones are supported"),
+     "names the network 'mesh', and no 'network_fill' of the level inside does"),
     ("missing action", "ert.yaml", ERT_READ_GLB, "",
      "energy table, component GLB: no action 'random_read' or 'read' "
      "(known: write, metadata_read, metadata_write, idle)"),

@@ -44,6 +44,7 @@ WORD_BITS, BLOCK, CLUSTER, METADATA_WIDTH, METADATA_WORD = 0, 1, 2, 3, 4
 SIZE, METADATA_BITS, MIN_WORDS, READ_BW, WRITE_BW, SHARED_BW = 0, 1, 2, 3, 4, 5
 CAN_COMPRESS, CAN_DECOMPRESS, CAN_REDUCE, DISTRIBUTES = 0, 1, 2, 3
 HOP_PJ, ROUTER_PJ, INGRESS_PJ = 0, 1, 2
+T_LEVEL, T_DATASPACE, T_RECEIVERS, T_PJ = 0, 1, 2, 3  # ArchPack.transfer
 TERM_DIM, TERM_SIZE, TERM_COEFFICIENT = 0, 1, 2
 # density kinds; TABULATED: the caller supplies the answers (banded, actual data)
 FIXED, HYPERGEOMETRIC, TABULATED = 0, 1, 2
@@ -124,8 +125,14 @@ class ArchPack(NamedTuple):
     compute_energy: Reals  # (O,) pJ per operation
     addr_gen: Reals  # (S,) pJ
     wire: Reals  # (S, 3) pJ per hop, per router, per ingress, of the network below the level
+    transfer: Reals  # (N, 4) of named networks: level, number of the dataspace, receivers, pJ; 0 is every one
     by_name: Ints  # (S,) levels in alphabetical order of the networks below them
     latency: int  # cycles of filling and draining the networks
+
+    @property
+    def has_priced_networks(self) -> bool:
+        """Whether any transfer between levels costs energy."""
+        return bool(self.wire.any()) or len(self.transfer) > 0
 
 
 class LayerPack(NamedTuple):
@@ -141,6 +148,7 @@ class LayerPack(NamedTuple):
     operand: Ints  # (2,) the read-only dataspaces
     real: Ints  # (R,) how much of `bound` exists: less where imperfect factors cover more
     cut: Ints  # (1,) whether there is such a dim
+    number: Ints  # (D,) of the dataspace's name, the same on all layers
 
 
 class DensityPack(NamedTuple):

@@ -66,7 +66,7 @@ def count_batch(
     nest = make_nest(arch_pack, largest, policy_pack, most_children(arch_pack, largest, mappings))
     scratch = make_scratch(arch_pack, largest, lowered[0][0], policy_pack, nest)
     one_layer, one_density = [stacked(each) for each in layers], [list(map(stacked, row)) for row in lowered]
-    one_nest, table, networks = stacked(nest), no_table(nest), bool(arch_pack.wire.any())
+    one_nest, table, networks = stacked(nest), no_table(nest), arch_pack.has_priced_networks
     out = np.empty((len(kind), 3))
 
     def call(mode: int, b: int, k: int, d: int) -> int:

@@ -18,6 +18,7 @@ from sparsim.model.kernels.energy_and_cycles import (
     WRITE_WORDS,
 )
 from sparsim.model.leakage import leakage
+from sparsim.model.named_networks import named_networks
 from sparsim.model.result import (
     Access,
     Bandwidth,
@@ -87,7 +88,7 @@ class Decoder:
     def evaluation(self, warnings: tuple[str, ...] = ()) -> Evaluation:
         compute = self.compute()
         storage = tuple(self.storage(s) for s in range(len(self.levels)))
-        networks = tuple(self.network(s) for s in range(len(self.levels)))
+        networks = tuple(network for s in range(len(self.levels)) for network in self.networks(s))
         intensity = self.intensity(compute.actual)
         self.refuse_negative()
         energy, cycles = float(self.cost.total[0]) + sum(self.leaks), int(self.cost.total[1])
@@ -282,6 +283,14 @@ class Decoder:
             bandwidth(r, read_format, read),
             bandwidth(w, write_format, write),
         )
+
+    def networks(self, s: int) -> tuple[NetworkResult, ...]:
+        """The automatic one below level `s`, or those with names in its place."""
+        instances = int(self.nest.space[s + 1].prod())
+        rows = [self.buckets[s][v][: self.nest.n_bucket[s, v]] for v in range(len(self.data))]
+        buckets = [[Bucket(int(row[0]), int(row[1]), row[2]) for row in of_one] for of_one in rows]
+        automatic = self.network(s)
+        return named_networks(automatic, self.levels[s].network, buckets, instances) or (automatic,)
 
     def network(self, s: int) -> NetworkResult:
         level, net = self.levels[s], self.levels[s].network

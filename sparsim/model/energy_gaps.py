@@ -64,8 +64,9 @@ def _for_others(level: Storage, table: EnergyTable) -> str:
 
 def _unknown_components(arch: Architecture, table: EnergyTable) -> Iterator[str]:
     levels = [*(level.name for level in arch.storage), arch.compute.name]
+    networks = {network.name for level in arch.storage for network in level.network.named}
     for kind, names in (("energy", table.actions), ("area", table.areas)):
-        unknown = [name for name in names if name not in levels and name not in CHIP_COMPONENTS]
+        unknown = [name for name in names if name not in {*levels, *networks, *CHIP_COMPONENTS}]
         if kind == "area":
             unknown = [name for name in unknown if name not in table.actions]  # which is said already
         if unknown:

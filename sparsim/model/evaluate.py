@@ -175,7 +175,7 @@ def evaluate_pack(
     mappings = _as_pack(layer_pack, arch_pack, mappings)
     total = len(mappings.factor)
     out = np.full((total, 3), np.nan)
-    networks = bool(arch_pack.wire.any())
+    networks = arch_pack.has_priced_networks
     children = most_children(arch_pack, layer_pack, mappings)
 
     def run(bounds: tuple[int, int]) -> None:

@@ -32,7 +32,7 @@ from sparsim.records.accounting import Accounting
 from sparsim.records.divisibility import covers_of
 
 # what no dense analysis depends on: limits of sizes and bandwidths, and energies
-CHANGEABLE = ("limit", "energy", "compute_energy", "addr_gen", "wire", "latency")
+CHANGEABLE = ("limit", "energy", "compute_energy", "addr_gen", "wire", "transfer", "latency")
 
 
 def _refuse_padded(layers: Sequence[Layer]) -> None:
@@ -104,7 +104,7 @@ class Frozen:
         n_dims, n_sides, n_terms = (max(size) for size in zip(*map(layer_sizes, layers), strict=True))
         sizes = (n_dims, n_sides, n_terms)
         self._arch = lower_arch(accelerator)
-        self._networks = bool(self._arch.wire.any())
+        self._networks = self._arch.has_priced_networks
         lowered = [
             lower_mapping(accelerator, layer.shape, mapping)
             for layer, mapping in zip(layers, mappings, strict=True)
@@ -154,7 +154,7 @@ class Frozen:
         mine = self.accelerator
         if accelerator.policy != mine.policy or priced_actions(accelerator) != priced_actions(mine):
             return False
-        if level_names(accelerator) != level_names(mine) or bool(arch.wire.any()) != self._networks:
+        if level_names(accelerator) != level_names(mine) or arch.has_priced_networks != self._networks:
             return False
         return all(
             np.array_equal(getattr(arch, name), getattr(self._arch, name))

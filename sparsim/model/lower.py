@@ -4,6 +4,7 @@ Specs list levels outer to inner, packs inner to outer (s = 0 is next to the ari
 """
 
 import math
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -75,8 +76,9 @@ def _lower_arch(accelerator: Accelerator) -> ArchPack:
         compute_energy=np.array(resolved.compute, np.float64),
         addr_gen=np.array([max(level.addr_gen_energy_pj or 0.0, 0.0) for level in levels], np.float64),
         wire=_wires(levels, mesh, resolved),
+        transfer=_transfers(levels),
         by_name=np.array(sorted(range(n), key=lambda s: _network_name(arch, s)), np.int64),
-        latency=sum(s.network.fill_latency_cycles + s.network.drain_latency_cycles for s in levels),
+        latency=sum(level.network.latency_cycles for level in levels),
     )
 
 
@@ -123,10 +125,27 @@ def _wires(levels: Sequence[Storage], mesh: list[tuple[int, int]], resolved: Res
         hop = (
             word_bits * (tile_um / 1000) * per_mm if net.energy_per_hop_pj is None else net.energy_per_hop_pj
         )
-        wires.append((hop, net.router_energy_pj or 0.0, net.energy_per_ingress_pj or 0.0))
+        row = (hop, net.router_energy_pj or 0.0, net.energy_per_ingress_pj or 0.0)
+        wires.append((0.0, 0.0, 0.0) if net.named else row)
         below, here = math.prod(mesh[s]), math.prod(mesh[s + 1])
         area = resolved.areas[::-1][s] + area * (below // here)
     return np.array(wires, np.float64)
+
+
+def _transfers(levels: Sequence[Storage]) -> Reals:
+    """(N, 4): level, number of the dataspace, receivers, pJ per word (model 15.3)."""
+    rows = [
+        (s, name_number(one.dataspace) if one.dataspace else 0, one.multicast or 0, one.energy_pj)
+        for s, level in enumerate(levels)
+        for network in level.network.named
+        for one in network.transfers
+    ]
+    return np.array(rows, np.float64).reshape(-1, 4)
+
+
+def name_number(name: str) -> int:
+    """Stands for a name in kernels; not 0, and exact as a real number."""
+    return 1 + zlib.crc32(name.encode())
 
 
 Sizes = tuple[int, int, int]  # dims, coordinates per dataspace, terms: what lowered layers are padded to
@@ -181,6 +200,7 @@ def lower_padded(layer: Layer, sizes: Sizes) -> LayerPack:
         words=_tensor_words(layer),
         operand=np.array([*operands, 0, 0][:2], np.int64),  # only used where there are exactly two
         real=real, cut=np.array([(real < bound).any()], np.int64),
+        number=np.array([name_number(d.name) for d in shape.dataspaces], np.int64),
     )  # fmt: skip
 
 

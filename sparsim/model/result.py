@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from sparsim.records import Compute, Storage
+from sparsim.records import Compute, NamedNetwork, Storage
 from sparsim.records.divisibility import Cover
 from sparsim.records.energy_table import NOT_GIVEN
 
@@ -194,10 +194,16 @@ class NetworkTraffic(ResultRecord, frozen=True, kw_only=True):
 
 
 class NetworkResult(ResultRecord, frozen=True, kw_only=True):
-    """The network from `outer` to `inner`; its parameters are those of `outer`'s `network` record."""
+    """The network from `outer` to `inner`; its parameters are those of `outer`'s `network` record.
+
+    `named` is a network with a name, for `direction` "read", "update" or "both"; what it carries is counted
+    alike in all of them.
+    """
 
     outer: str
     inner: str
+    named: NamedNetwork | None = None
+    direction: str = "both"
     type: str
     word_bits: int
     router_energy_pj: float | None
@@ -210,7 +216,7 @@ class NetworkResult(ResultRecord, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        return f"{self.outer} <==> {self.inner}"
+        return f"{self.outer} <==> {self.inner}" if self.named is None else self.named.name
 
 
 class LevelIntensity(NamedTuple):

@@ -1,7 +1,7 @@
 """What the user says: frozen, validated records with names and units. Levels are listed outer to inner."""
 
 from sparsim.records.accelerator import Accelerator
-from sparsim.records.architecture import Architecture, Compute, Network, Storage
+from sparsim.records.architecture import Architecture, Compute, NamedNetwork, Network, Storage, Transfer
 from sparsim.records.component import Component
 from sparsim.records.convolution import CONV, conv2d, depthwise, gemm, is_depthwise
 from sparsim.records.energy_table import EnergyTable
@@ -23,10 +23,46 @@ from sparsim.records.sparsity import Option, Rank, Saf, SparsePolicy, TensorForm
 from sparsim.records.workload import Workload
 
 __all__ = [
-    "CONV", "DENSE", "OBJECTIVES", "Accelerator", "Architecture", "Component", "Compute", "Dataspace",
-    "Density", "EnergyTable", "Layer", "LevelConstraint", "LevelMapping", "Mapping", "Mapspace", "Nest",
-    "NestConstraint", "Network", "Objective", "ObjectiveName", "Option", "Rank", "Record", "Saf", "Shape",
-    "SparsePolicy", "Storage", "TensorFormat", "Workload", "conv2d", "depthwise", "edp_j_cycles",
-    "effectual_macs", "gemm", "is_depthwise", "macs", "objective_names", "objective_value", "tensor_shape",
+    "CONV",
+    "DENSE",
+    "OBJECTIVES",
+    "Accelerator",
+    "Architecture",
+    "Component",
+    "Compute",
+    "Dataspace",
+    "Density",
+    "EnergyTable",
+    "Layer",
+    "LevelConstraint",
+    "LevelMapping",
+    "Mapping",
+    "Mapspace",
+    "NamedNetwork",
+    "Nest",
+    "NestConstraint",
+    "Network",
+    "Objective",
+    "ObjectiveName",
+    "Option",
+    "Rank",
+    "Record",
+    "Saf",
+    "Shape",
+    "SparsePolicy",
+    "Storage",
+    "TensorFormat",
+    "Transfer",
+    "Workload",
+    "conv2d",
+    "depthwise",
+    "edp_j_cycles",
+    "effectual_macs",
+    "gemm",
+    "is_depthwise",
+    "macs",
+    "objective_names",
+    "objective_value",
+    "tensor_shape",
     "words",
 ]  # fmt: skip

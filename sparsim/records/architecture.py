@@ -24,8 +24,42 @@ def _check_mesh(where: str, mesh: tuple[int, int]) -> None:
         raise SpecError(f"mesh is {mesh[0]} x {mesh[1]}, allowed is 1 and more each way", path=where)
 
 
+class Transfer(Record, frozen=True, kw_only=True):
+    """What a word costs that enters a network; None stands for every dataspace and number of receivers."""
+
+    dataspace: str | None = None
+    multicast: int | None = None
+    energy_pj: float
+
+    def __post_init__(self) -> None:
+        check_whole("transfer", "multicast", self.multicast, 1, MAX_INT)
+        check_real("transfer", "energy_pj", self.energy_pj)
+
+
+class NamedNetwork(Record, frozen=True, kw_only=True):
+    """A network with a name, whose transfers cost by how many receive them (model 15.3).
+
+    Words that no one of the `transfers` speaks of cost nothing.
+    """
+
+    name: str
+    action: str = "transfer"
+    word_bits: int = 16
+    latency_cycles: int = 0
+    transfers: tuple[Transfer, ...] = ()
+
+    def __post_init__(self) -> None:
+        where = f"network {self.name}"
+        check_whole(where, "word_bits", self.word_bits, 1, MAX_INT)
+        check_whole(where, "latency_cycles", self.latency_cycles, 0, MAX_INT)
+
+
 class Network(Record, frozen=True, kw_only=True):
-    """The network from a storage level to the next level inside it. None means: not given, costs nothing."""
+    """The network from a storage level to the next level inside it. None means: not given, costs nothing.
+
+    `read` and `update` are networks with names that stand in its place, for what moves inwards and outwards;
+    without `update` one of them serves both.
+    """
 
     type: str = ""  # "M:N": distributed multicast (model 7.7); others change nothing
     word_bits: int | None = None  # None: the level's own
@@ -36,8 +70,25 @@ class Network(Record, frozen=True, kw_only=True):
     tile_width_um: float | None = None  # None: from the areas of what lies inside
     fill_latency_cycles: int = 0
     drain_latency_cycles: int = 0
+    read: NamedNetwork | None = None
+    update: NamedNetwork | None = None
+
+    @property
+    def named(self) -> tuple[NamedNetwork, ...]:
+        """The networks with names, each once."""
+        return tuple(dict.fromkeys(one for one in (self.read, self.update) if one is not None))
+
+    @property
+    def latency_cycles(self) -> int:
+        """Of filling and draining."""
+        fill = self.fill_latency_cycles if self.read is None else self.read.latency_cycles
+        return fill + (self.drain_latency_cycles if self.update is None else self.update.latency_cycles)
 
     def __post_init__(self) -> None:
+        if self.update is not None and self.read is None:
+            raise SpecError("an 'update' network is given and no 'read' network", path="network")
+        if self.named and self.type == "M:N":
+            raise SpecError("networks with names know no distributed multicast (M:N)", path="network")
         check_whole("network", "word_bits", self.word_bits, 1, MAX_INT)
         for field in ("fill_latency_cycles", "drain_latency_cycles"):
             check_whole("network", field, getattr(self, field), 0, MAX_INT)

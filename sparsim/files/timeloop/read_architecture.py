@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sparsim.files.timeloop.document_node import Node, or_default, split_range
-from sparsim.records import Architecture, Compute, Network, Storage
+from sparsim.files.timeloop.read_networks import Ends, read_networks
+from sparsim.records import Architecture, Compute, NamedNetwork, Network, Storage
 
 STORAGE_CLASSES = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
 COMPUTE_CLASSES = ("mac", "intmac", "fpmac", "compute")
@@ -52,11 +53,11 @@ class _Level(NamedTuple):
     mesh: tuple[int, int]  # of all instances
 
 
-def read_architecture(root: Node) -> Architecture:
-    """The storage levels outer to inner and the compute units.
+def read_architecture(root: Node, ert: Node | None = None) -> Architecture:
+    """The storage levels outer to inner and the compute units. `ert` has the energies of named networks.
 
     Raises SpecError for everything that leaves no unambiguous architecture, the unsupported features
-    (user-defined networks, overbooking, runtime tile partitioning) included.
+    (overbooking, runtime tile partitioning) included.
     """
     version = root.number("version")
     is_list = root.has("storage", "arithmetic") and not root.has("subtree", "local")
@@ -64,7 +65,7 @@ def read_architecture(root: Node) -> Architecture:
         raise root.error("no 'version' given, 0.2, 0.3 or 0.4 is expected", hint=root.misspelt("version"))
     if version not in (None, 0.1, 0.2, 0.3, 0.4) or (version == 0.1 and not is_list):
         raise root.error(f"is {version:g}, allowed is 0.2, 0.3 or 0.4", "version")
-    storages, computes = _lists(root) if is_list else _walk(root)
+    storages, computes, components = _lists(root) if is_list else _walk(root)
     if not storages:
         raise root.error(f"no storage level: no class contains {', '.join(STORAGE_CLASSES)}")
     if len(computes) != 1:
@@ -72,10 +73,13 @@ def read_architecture(root: Node) -> Architecture:
         raise root.error(f"exactly one compute component is expected, there is {found}")
     levels = [*storages, computes[0]]
     meshes = _nested_meshes(levels)
+    ends = [Ends(level.attributes) for level in storages]
+    ends.append(Ends(computes[0].attributes, outward=("network_operand", "network_result")))
+    networks = read_networks(ends, components, ert)
     with root.located():
         return Architecture(
             name=root.text("name") or "accelerator",
-            storage=tuple(_storage(level, mesh) for level, mesh in zip(storages, meshes[:-1], strict=True)),
+            storage=tuple(map(_storage, storages, meshes, networks)),
             compute=_compute(computes[0], meshes[-1]),
         )
 
@@ -90,9 +94,11 @@ def estimator_attributes(data: object) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _walk(root: Node) -> tuple[list[_Level], list[_Level]]:
+def _walk(root: Node) -> tuple[list[_Level], list[_Level], dict[str, Node]]:
+    """Storage levels, compute units, and the components that are networks."""
     storages: list[_Level] = []
     computes: list[_Level] = []
+    networks: dict[str, Node] = {}
     instances, node = 1, root
     if any(_kind(c) for c in root.children("local")):
         root.warn("components beside the root are ignored, they belong below 'subtree'", "local")
@@ -106,25 +112,23 @@ def _walk(root: Node) -> tuple[list[_Level], list[_Level]]:
             kind = _kind(component)
             name, count = _name(component)
             if kind == "network":
-                component.warn("user-defined network is ignored, no level names it")
+                networks[name] = component
             elif kind:
                 level = _level(component, name, instances * count)
                 (storages if kind == "storage" else computes).append(level)
         node.report_unknown(("name", "attributes", "local", "subtree"), harmless=())
-    return storages, computes
+    return storages, computes, networks
 
 
-def _lists(root: Node) -> tuple[list[_Level], list[_Level]]:
+def _lists(root: Node) -> tuple[list[_Level], list[_Level], dict[str, Node]]:
     """The oldest form, without a tree and mostly without a version: levels from the inside."""
     root.report_unknown(("version", "name", "storage", "arithmetic", "constraints"))
-    units = (
-        root.children("arithmetic")
-        if isinstance(root.get("arithmetic"), list)
-        else [root.child("arithmetic")]
-    )
+    is_one = not isinstance(root.get("arithmetic"), list)
+    given = [root.child("arithmetic")] if is_one else root.children("arithmetic")
     storages = [_level(node, *_name(node)) for node in reversed(root.children("storage"))]
-    computes = [node for node in units if node is not None]
-    return storages, [_level(one, *(_name(one) if one.holds("name") else ("MAC", 1))) for one in computes]
+    computes = [node for node in given if node is not None]
+    units = [_level(one, *(_name(one) if one.holds("name") else ("MAC", 1))) for one in computes]
+    return storages, units, {}
 
 
 def _kind(component: Node) -> str:
@@ -184,7 +188,7 @@ def _nested_meshes(levels: list[_Level]) -> list[tuple[int, int]]:
     return nested
 
 
-def _storage(level: _Level, mesh: tuple[int, int]) -> Storage:
+def _storage(level: _Level, mesh: tuple[int, int], networks: dict[str, NamedNetwork]) -> Storage:
     a = level.attributes
     a.report_unknown(_STORAGE_KEYS, harmless=_WITHOUT_EFFECT)
     _refuse(a, level.name)
@@ -226,12 +230,11 @@ def _storage(level: _Level, mesh: tuple[int, int]) -> Storage:
             vector_access_energy_pj=a.number("vector-access-energy"),
             cluster_area_um2=a.number("cluster-area"),
             power_gated_at=a.text("power_gated_at") or "",
-            network=_network(a),
+            network=_network(a, networks),
         )
 
 
 def _refuse(a: Node, name: str) -> None:
-    _refuse_networks(a, name, _NETWORK_NAMES)
     scales = a.get("per_dataspace_bandwidth_consumption_scale")
     if scales and set(scales.values()) != {1}:
         raise a.error(
@@ -244,13 +247,6 @@ def _refuse(a: Node, name: str) -> None:
         raise a.error(
             f"tile partitioning at run time, of '{name}', is not supported", "tile_partition_supported"
         )
-
-
-def _refuse_networks(a: Node, name: str, keys: tuple[str, ...]) -> None:
-    for key in keys:
-        if a.has(key):
-            text = f"'{name}' names the user-defined network '{a.text(key)}'"
-            raise a.error(f"{text}, only the automatic ones are supported", key)
 
 
 def _block_and_cluster(a: Node, word_bits: int) -> tuple[int, int]:
@@ -305,7 +301,7 @@ def _metadata_width(a: Node, word_bits: int) -> int:
     return width
 
 
-def _network(a: Node) -> Network:
+def _network(a: Node, named: dict[str, NamedNetwork]) -> Network:
     kind = a.text("network-type") or ""
     if kind not in ("", "1:1", "1:N", "M:N"):
         raise a.error(f"is '{kind}', allowed is 1:1, 1:N or M:N", "network-type")
@@ -319,13 +315,13 @@ def _network(a: Node) -> Network:
         tile_width_um=a.number("tile-width"),
         fill_latency_cycles=or_default(a.integer("network_fill_latency"), 0),
         drain_latency_cycles=or_default(a.integer("network_drain_latency"), 0),
+        **named,
     )
 
 
 def _compute(level: _Level, mesh: tuple[int, int]) -> Compute:
     a = level.attributes
     a.report_unknown(_COMPUTE_KEYS, harmless=_WITHOUT_EFFECT)
-    _refuse_networks(a, level.name, ("network_operand", "network_result"))
     with a.located():
         return Compute(
             name=level.name,

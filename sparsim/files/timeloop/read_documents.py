@@ -58,7 +58,8 @@ def documents_from(
     arch_key = _architecture_key(top)
     if "arch" in top and "architecture" in top:
         nodes["architecture"].warn("is ignored, 'arch' is there too", "architecture")
-    arch = read_architecture(_section(nodes, arch_key, files))
+    ert = _section(nodes, "ERT", files) if "ERT" in nodes else None
+    arch = read_architecture(_section(nodes, arch_key, files), ert)
     layer = None
     if needs_problem or "problem" in nodes:
         layer = read_problem(_section(nodes, "problem", files))
@@ -68,9 +69,9 @@ def documents_from(
     elif "sparse_optimizations" in nodes and layer is not None:
         root = nodes["sparse_optimizations"]
         policy = read_sparse_optimizations(root.child("sparse_optimizations") or root.blank(), arch, layer)
-    if "ERT" in nodes:
+    if ert is not None:
         art = _section(nodes, "ART", files) if "ART" in nodes else None
-        energy = read_tables(_section(nodes, "ERT", files), art)
+        energy = read_tables(ert, art)
     elif "ART" in nodes:
         nodes["ART"].warn("is ignored, it counts only beside an ERT", "ART")
     if not has_energies:

@@ -19,11 +19,11 @@ def read_tables(ert: Node, art: Node | None) -> EnergyTable:
     version = ert.required(ert.number("version"), "version")
     if version not in (0.2, 0.3, 0.4):
         raise ert.error(f"is {version:g}, allowed is 0.2, 0.3 or 0.4", "version")
-    entries = _entries_by_map(ert) if version == 0.2 else _entries_by_list(ert)
     actions: dict[str, dict[str, float]] = {}
     wire = 0.0
-    for full_name, entry in entries.items():
+    for full_name, rows in find_actions(ert).items():
         name = component_name(full_name)
+        entry = {action: max(_energy(action, row) for row in found) for action, found in rows.items()}
         if name in _WIRE:
             wire = _wire_energy(ert, full_name, entry) or wire
             continue
@@ -61,26 +61,31 @@ def component_name(full_name: str) -> str:
     return _FINAL_RANGE.sub("", full_name).rpartition(".")[2]
 
 
-def _entries_by_list(ert: Node) -> dict[str, dict[str, float]]:
+def find_actions(ert: Node) -> dict[str, dict[str, list[Node]]]:
+    """By component and action what the table says of the action, once for every set of arguments."""
+    return _actions_by_map(ert) if ert.number("version") == 0.2 else _actions_by_list(ert)
+
+
+def _actions_by_list(ert: Node) -> dict[str, dict[str, list[Node]]]:
     """Versions 0.3 and 0.4: `tables: [{name, actions: [{name, arguments, energy}]}]`."""
     if not ert.has("tables"):
         raise ert.error("no 'tables' given", hint=ert.misspelt("tables"))
-    entries: dict[str, dict[str, float]] = {}
+    entries: dict[str, dict[str, list[Node]]] = {}
     for table in ert.children("tables"):
         entry = entries.setdefault(table.required(table.text("name"), "name"), {})
         if not table.holds("actions"):
             raise table.error("no 'actions' given", hint=table.misspelt("actions"))
         for action in table.children("actions"):
-            _add(entry, action.required(action.text("name"), "name"), action)
+            entry.setdefault(action.required(action.text("name"), "name"), []).append(action)
     return entries
 
 
-def _entries_by_map(ert: Node) -> dict[str, dict[str, float]]:
+def _actions_by_map(ert: Node) -> dict[str, dict[str, list[Node]]]:
     """Version 0.2: `tables: {component: {action: {energy} or [{arguments, energy}]}}`."""
     tables = ert.child("tables")
     if tables is None:
         raise ert.error("no 'tables' given", hint=ert.misspelt("tables"))
-    entries: dict[str, dict[str, float]] = {}
+    entries: dict[str, dict[str, list[Node]]] = {}
     for component in tables.data:
         entry = entries.setdefault(component, {})
         node = tables.child(component)
@@ -92,16 +97,15 @@ def _entries_by_map(ert: Node) -> dict[str, dict[str, float]]:
                 rows = [row] if (row := node.child(action)) else []
             if not rows:
                 raise node.error("no energy given", action)
-            for row in rows:
-                _add(entry, action, row)
+            entry[action] = rows
     return entries
 
 
-def _add(entry: dict[str, float], action: str, row: Node) -> None:
+def _energy(action: str, row: Node) -> float:
     energy = row.required(row.number("energy"), "energy")
     if energy < 0:
         raise row.error(f"energy of action '{action}' is {energy:g} pJ, allowed is 0 and more", "energy")
-    entry[action] = max(energy, entry.get(action, 0.0))
+    return energy
 
 
 def _areas(art: Node) -> dict[str, float]:

@@ -20,6 +20,7 @@ from sparsim.model.result import (
     ratio,
     single_ratio,
 )
+from sparsim.records import NamedNetwork
 
 UNSIGNED = 2**64  # the reference counts operations in 64 bits, also where the difference is negative
 _DENSE_LABEL, _SPARSE_LABEL = 41, 60
@@ -34,15 +35,16 @@ def write_stats(evaluation: Evaluation) -> str:
     """
     lines = ["Buffer and Arithmetic Levels", "-" * 28, "Level 0", "-" * 7]
     lines += _compute(evaluation.compute, evaluation.sparse_report)
+    fanouts = {network.outer: network.tensors[0].fanout for network in evaluation.networks}
     for i, storage in enumerate(evaluation.storage):
         lines += [f"Level {i + 1}", "-" * 7]
         # like there, loops are lost at levels outside all that keep the first dataspace
-        loops = storage.loops if evaluation.networks[i].tensors[0].fanout else ()
+        loops = storage.loops if fanouts[storage.name] else ()
         lines += _storage(storage, loops, evaluation.sparse_report)
     lines += ["Networks", "-" * 8]
     for i, network in enumerate(_networks(evaluation)):
         lines += [f"Network {i}", "-" * 9]
-        lines += _network(network)
+        lines += _network(network) if network.named is None else _named_network(network, network.named)
     lines += ["", *_intensity(evaluation), "", "", *_divisibility(evaluation), *_summary(evaluation), "", ""]
     return "\n".join(lines)
 
@@ -309,6 +311,27 @@ def _network(network: NetworkResult) -> list[str]:
     lines += ["    STATS", "    -----"]
     for tensor in network.tensors:
         lines += [f"    {tensor.dataspace}:", *_network_tensor(tensor)]
+    return [*lines, ""]
+
+
+def _named_network(network: NetworkResult, named: NamedNetwork) -> list[str]:
+    directions = {"read": "1", "update": "2", "both": "3"}
+    specs = [
+        ("Type", "SimpleMulticast"),
+        ("ConnectionType", directions[network.direction]),
+        ("Word bits", str(named.word_bits)),
+    ]
+    lines = [named.name, "", "    SPECS", "    -----", *_table(specs, indent=8, width=16)]
+    lines += [f"        Action Name       : {named.action}", "", "    STATS", "    -----"]
+    for tensor in network.tensors:
+        rows = [
+            ("Fanout", str(tensor.fanout)),
+            ("Multicast factor", str(tensor.multicast)),
+            ("Ingresses", f"{tensor.ingresses:.2f}"),
+            ("Energy (per-instance)", f"{tensor.energy_per_instance_pj:.2f} pJ"),
+            ("Energy (total)", f"{tensor.energy_pj:.2f} pJ"),
+        ]
+        lines += [f"    {tensor.dataspace}:", *_table(rows, indent=8, width=40)]
     return [*lines, ""]
 
 

@@ -115,6 +115,8 @@ def _mesh(mesh: tuple[int, int]) -> Document:
 
 def _storage(level: Storage, mesh: tuple[int, int]) -> Document:
     network = level.network
+    if network.named:
+        raise SpecError(f"the networks that '{level.name}' names cannot be written as Timeloop's documents")
     attributes = _mesh(mesh) | _given(
         word_bits=level.word_bits,
         block_size=level.block_size,

@@ -1,4 +1,4 @@
-"""Energy of the networks between levels (model 15.2). Sparsity does not change their traffic."""
+"""Energy of the networks between levels (model 15.2, 15.3). Sparsity does not change their traffic."""
 
 import numpy as np
 
@@ -12,6 +12,24 @@ def _ingress(arch, layer, nest, s, v, accesses):
     if layer.read_write[v] and not arch.support[s, k.CAN_REDUCE]:
         return 2.0 * accesses - nest.part[s, v]
     return accesses
+
+
+@kernel
+def _transfers(arch, layer, nest, s, v):
+    """pJ of words that move in networks with names; like in the reference the largest multicast wins."""
+    receivers, scatter, accesses = 0.0, 0.0, 0.0
+    for i in range(nest.n_bucket[s, v]):
+        bucket = nest.bucket[s, v, i]
+        many, wide = bucket[k.B_MULTICAST], bucket[k.B_SCATTER]
+        if bucket[k.B_ACCESSES] > 0.0 and (many > receivers or (many == receivers and wide > scatter)):
+            receivers, scatter, accesses = many, wide, bucket[k.B_ACCESSES]
+    energy = 0.0
+    for i in range(arch.transfer.shape[0]):
+        row = arch.transfer[i]
+        if row[k.T_LEVEL] == s and (row[k.T_DATASPACE] == 0.0 or row[k.T_DATASPACE] == layer.number[v]):
+            if row[k.T_RECEIVERS] == 0.0 or row[k.T_RECEIVERS] == receivers:
+                energy += row[k.T_PJ] * accesses
+    return energy
 
 
 @kernel
@@ -42,6 +60,7 @@ def network_energy(arch, layer, nest, cost, total):
                     hops += per_word * ingress
                     routers = np.floor(routers + (1.0 + np.floor(per_word)) * ingress)
             cost.network_pj[s, v, k.TRAFFIC_PJ] = hops * hop + routers * router + ingresses * ingress_pj
+            cost.network_pj[s, v, k.TRAFFIC_PJ] += _transfers(arch, layer, nest, s, v)
             cost.network_pj[s, v, k.LINKS_PJ] = nest.flow[s, v, k.LINK] * (hop + 2.0 * router)
             network += (cost.network_pj[s, v, k.TRAFFIC_PJ] + cost.network_pj[s, v, k.LINKS_PJ]) * instances
         total += network

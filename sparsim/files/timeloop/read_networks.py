@@ -1,0 +1,124 @@
+"""Networks that documents define and levels name (model 15.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from sparsim.errors import near
+from sparsim.files.timeloop.document_node import Node, or_default
+from sparsim.files.timeloop.read_energy_tables import component_name, find_actions
+from sparsim.records import NamedNetwork, Transfer
+
+MULTICAST = "SimpleMulticast"
+_KEYS = (
+    "datawidth", "word-bits", "word_width", "network-word-bits", "action_name", "multicast_factor_argument",
+    "per_datatype_ERT", "fill_latency", "drain_latency",
+)  # fmt: skip
+
+
+class Ends(NamedTuple):
+    """A level's attributes, and its keys for the networks to what is inside and to what is outside."""
+
+    attributes: Node
+    inward: tuple[str, str] = ("network_read", "network_update")
+    outward: tuple[str, str] = ("network_fill", "network_drain")
+
+
+def read_networks(
+    ends: Sequence[Ends], components: dict[str, Node], ert: Node | None
+) -> list[dict[str, NamedNetwork]]:
+    """Per storage level from outside what it names: networks for `read` and for `update`.
+
+    `ends`: of the storage levels from outside, and of the compute units. Raises SpecError where both ends do
+    not agree, and for networks that are not modelled.
+    """
+    _refuse_outermost(ends[0])
+    places: dict[str, str] = {}
+    found: list[dict[str, NamedNetwork]] = []
+    for outer, inner in pairwise(ends):
+        networks: dict[str, NamedNetwork] = {}
+        for kind, key, other in zip(("read", "update"), outer.inward, inner.outward, strict=True):
+            name, there = outer.attributes.text(key), inner.attributes.text(other)
+            if name != there:
+                end, at = (inner.attributes, other) if there is not None else (outer.attributes, key)
+                text = f"names the network '{there or name}', and '{key}' of the level outside '{name}'"
+                if there is None:
+                    text = f"names the network '{name}', and no '{other}' of the level inside does"
+                elif name is None:
+                    text = f"names the network '{there}', and no '{key}' of the level outside does"
+                raise end.error(text, at)
+            if name is None:
+                continue
+            here = outer.attributes.where(key)
+            if name in places and name not in [network.name for network in networks.values()]:
+                raise outer.attributes.error(f"network '{name}' is named before, in {places[name]}", key)
+            places[name] = here
+            if name not in components:
+                raise outer.attributes.error(f"no network '{name}'", key, hint=near(name, components))
+            networks[kind] = _network(components[name], name, ert)
+        if "update" in networks and "read" not in networks:
+            text = "a network for updates alone is not supported, 'network_read' has to name one as well"
+            raise outer.attributes.error(text, outer.inward[1])
+        found.append(networks)
+    for name, component in components.items():
+        if name not in places:
+            component.warn("user-defined network is ignored, no level names it")
+    return found
+
+
+def _refuse_outermost(end: Ends) -> None:
+    for key in end.outward:
+        if end.attributes.has(key):
+            raise end.attributes.error("is of the outermost level, outside of which nothing is", key)
+
+
+def _network(component: Node, name: str, ert: Node | None) -> NamedNetwork:
+    if MULTICAST not in (component.text("class") or ""):
+        text = f"network '{name}' is a {component.text('class')}, of the named ones {MULTICAST} is supported"
+        raise component.error(text, "class")
+    a = component.child("attributes") or component
+    a.report_unknown((*_KEYS, *(("name", "class") if a is component else ())), harmless=())
+    action = a.required(a.text("action_name"), "action_name")
+    if ert is None:
+        component.warn(f"there is no ERT, transfers in the network '{name}' cost nothing")
+    transfers = () if ert is None else tuple(_transfers(a, name, action, ert))
+    with a.located():
+        return NamedNetwork(
+            name=name,
+            action=action,
+            word_bits=or_default(a.integer("network-word-bits", "word-bits", "word_width", "datawidth"), 16),
+            latency_cycles=or_default(a.integer("fill_latency"), 0),
+            transfers=transfers,
+        )
+
+
+def _transfers(a: Node, name: str, action: str, ert: Node) -> Iterator[Transfer]:
+    """The energies of an action, or of the actions with the dataspaces' names behind it."""
+    argument, prefix = a.text("multicast_factor_argument"), f"{action}_"
+    actions = {
+        key: rows for full, found in find_actions(ert).items() if component_name(full) == name
+        for key, rows in found.items()
+    }  # fmt: skip
+    # like there, the attribute counts by being there, whatever it says
+    names = [key for key in actions if key.startswith(prefix)] if a.has("per_datatype_ERT") else [action]
+    if not set(names) & set(actions):
+        wanted = f"{prefix}DATASPACE" if a.has("per_datatype_ERT") else action
+        raise ert.error(f"no action '{wanted}' of the network '{name}'", "tables", near(action, actions))
+    for key in names:
+        rows = actions[key]
+        for row in rows:
+            factor = None
+            if len(rows) > 1:
+                if argument is None:
+                    text = f"has several energies of '{key}' in the ERT, and no 'multicast_factor_argument'"
+                    raise a.error(text)
+                arguments = row.child("arguments") or row.blank()
+                factor = arguments.required(arguments.integer(argument), argument)
+            with row.located():
+                yield Transfer(
+                    dataspace=key.removeprefix(prefix) if a.has("per_datatype_ERT") else None,
+                    multicast=factor,
+                    energy_pj=row.required(row.number("energy"), "energy"),
+                )
