@@ -65,6 +65,8 @@ def plot(folder: str, kind: str, out: str | None, html: bool, front: str | None)
     """
     view = _view(folder)
     objectives = _objectives(view, front)
+    if view.ok.empty:
+        raise SpecError("no point has results that a picture could show", path=folder)
     path = Path(out or Path(folder) / f"{kind}{'.html' if html else '.png'}")
     path.parent.mkdir(parents=True, exist_ok=True)
     if html:

@@ -76,7 +76,8 @@ def export_point(result: SweepResult, number: int, folder: Path, *, timeloop: bo
     Raises
     ------
     SpecError
-        For unknown points, and for what Timeloop's documents cannot say.
+        For unknown points, for a folder that holds the layers of another point, and for what Timeloop's
+        documents cannot say.
     MappingError, EmptyMapspaceError
         For points that cannot be mapped.
     """
@@ -87,6 +88,9 @@ def export_point(result: SweepResult, number: int, folder: Path, *, timeloop: bo
     accelerator = build_accelerator(records)
     parts = [records[root] for root in ROOTS if root != "components" and records.get(root) is not None]
     written = [folder / DESIGN, folder / WORKLOAD]
+    for earlier in ("layers", "timeloop"):
+        if (folder / earlier).exists():
+            raise SpecError(f"'{earlier}' is there already, of another point", path=str(folder))
     folder.mkdir(parents=True, exist_ok=True)
     write_text(written[0], dump(*parts, *records.get("components", ())))
     write_text(written[1], dump(Workload(name=network.name, layers=network.layers)))

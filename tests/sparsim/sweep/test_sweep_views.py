@@ -129,6 +129,23 @@ def test_exported_documents_have_the_energy_and_cycles_of_the_row(swept: Path, t
         assert cycles == row["cycles"]
 
 
+def test_no_point_is_exported_into_the_folder_of_another_point(swept: Path, tmp_path: Path) -> None:
+    point = int(SweepView(swept).front()["point"].iloc[0])
+    assert sparsim("sweep", "export", swept, point, "-o", tmp_path).exit_code == 0
+    before = (tmp_path / "design.yaml").read_bytes()
+    again = sparsim("sweep", "export", swept, point + 1, "-o", tmp_path)
+    assert isinstance(again.exception, SpecError)
+    assert (tmp_path / "design.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["pareto", "matrix", "parallel", "effects", "stack"])
+def test_pictures_without_results_are_refused(
+    swept: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(SweepView, "ok", property(lambda view: view.frame.iloc[:0]))
+    assert isinstance(sparsim("sweep", "plot", swept, "--kind", kind).exception, SpecError)
+
+
 def test_exported_chips_cost_what_the_row_says(tmp_path: Path) -> None:
     from sparsim.sweep import run_sweep
 
