@@ -112,17 +112,16 @@ def _estimated(
 ) -> tuple[Described | None, list[str]]:
     """The components where documents are meant for Accelergy, and warnings.
 
-    Definitions of components say that they are. Those of version 0.4 always are, but where they define none
-    the built-in energies stand in for what cannot be estimated.
+    Definitions of components say that they are, and those of version 0.4 always are. Where something cannot be
+    estimated the built-in energies stand in, unless numbers of users are given.
     """
-    must = has_definitions(files) or any(given)
-    if not (must or of_version4):
+    if not (has_definitions(files) or any(given) or of_version4):
         return None, []
     try:
         described = describe_components(files, is_version4=of_version4, given=given)
         notes = guesses(_estimates(described, files))
     except SpecError as error:
-        if must:
+        if any(given):
             raise
         return None, [f"{error}; the components are not estimated"]
     return described, [*described.warnings, *notes]

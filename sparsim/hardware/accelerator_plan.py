@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -33,7 +32,7 @@ from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_each
 from sparsim.mapper.search_result import SearchResult
 from sparsim.model.evaluate import evaluate
-from sparsim.model.frozen import Frozen, level_names
+from sparsim.model.frozen import Frozen
 from sparsim.records import Accelerator, Layer, Mapping, macs
 from sparsim.records.energy_table import energy_sources
 from sparsim.records.objective import Objective, ObjectiveName, objective_value
@@ -172,22 +171,6 @@ class AcceleratorPlan(Plan):
         both = zip(better < so_far, found.mappings, self.mappings, strict=True)
         mappings = [new if won else old for won, new, old in both]
         return type(self)(self.hardware, self.layers, mappings, objective=self.objective, folder=self._folder)
-
-    def on(self, accelerator: Accelerator) -> AcceleratorPlan:
-        """The same mappings on another accelerator, cheaply where that has the same levels, meshes and words.
-
-        Raises MappingError for mappings that do not fit it.
-        """
-        other = copy.copy(self)
-        other.hardware, other._frozen = MappedAccelerator(accelerator), self._frozen.on(accelerator)
-        return other
-
-    def level_energy_pj(self, densities: ArrayLike) -> tuple[dict[str, float], Costs]:
-        """Energy of all layers by component in pJ, and energy and cycles of each layer."""
-        found = self._frozen(self._checked(densities))
-        total = found.level_energy_pj.sum(axis=0).tolist()
-        names = reversed(level_names(self.hardware.accelerator))
-        return dict(zip(names, total, strict=True)), Costs(found.energy_pj, found.cycles)
 
     def _searched(self, densities: ArrayLike, progress: Progress | None) -> list[Mapping]:
         layers = with_densities(self.layers, self._checked(densities))

@@ -85,6 +85,9 @@ class Network(Record, frozen=True, kw_only=True):
         return fill + (self.drain_latency_cycles if self.update is None else self.update.latency_cycles)
 
     def __post_init__(self) -> None:
+        for field in ("read", "update"):
+            if not isinstance(getattr(self, field), NamedNetwork | None):
+                raise SpecError(f"'{field}' is no network with a name", path="network")
         if self.update is not None and self.read is None:
             raise SpecError("an 'update' network is given and no 'read' network", path="network")
         if self.named and self.type == "M:N":

@@ -139,6 +139,10 @@ class DesignSpace:
     def _chosen(self, choices: tuple[str, ...]) -> Holder:
         return chosen_records(self.base, self.overlays, choices)
 
+    def has_area(self) -> bool:
+        """Whether the area of something is known in all combinations of choices."""
+        return all(build_hardware(self._chosen(choices)).area_um2 for choices in self.fields)
+
     def hardware(self, point: Point) -> Hardware:
         """The design of a point. Raises SpecError for designs that cannot be built."""
         return build_hardware(self.records(point))

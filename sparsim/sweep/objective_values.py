@@ -108,6 +108,12 @@ class Objectives:
                 raise SpecError(f"attribute '{name}' of '{network}' is text, a number is needed", path=where)
 
     def _check_metric(self, name: str, where: str) -> None:
+        if name == "area_mm2" and not self._space.has_area():
+            raise SpecError(
+                "no area of the designs is known",
+                path=where,
+                hint="give components or an ART, or leave area out",
+            )
         study = self._space.study
         has_chip = self._space.base.get("chip") is not None
         if name == "inferences_per_s" and study.clock_mhz is None and not has_chip:

@@ -13,10 +13,11 @@ from msgspec.structs import replace
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
 from sparsim.files.read_any import read_any
 from sparsim.hardware import Hardware, NetworkCost
-from sparsim.hardware.accelerator_plan import AcceleratorPlan, MappedAccelerator
+from sparsim.hardware.accelerator_plan import MappedAccelerator
 from sparsim.hardware.eyeriss_plan import EyerissChip
 from sparsim.hardware.interface import UM2_PER_MM2
 from sparsim.hardware.layer_costs import PJ_PER_UJ
+from sparsim.model.frozen import Frozen, level_names
 from sparsim.records import Accelerator, Layer, Mapping, Mapspace, edp_j_cycles, macs
 from sparsim.sweep.design_space import DesignSpace, build_accelerator, build_hardware
 from sparsim.sweep.networks import LoadedNetwork
@@ -173,16 +174,19 @@ class FixedPlan:
 
     def __init__(self, space: DesignSpace, network: LoadedNetwork, mappings: tuple[Mapping, ...]) -> None:
         hardware = MappedAccelerator(build_accelerator(space.base))
-        self._plan: AcceleratorPlan = hardware.plan(network.layers, mappings=mappings)
-        self._densities = self._plan.densities
+        self._frozen = Frozen(hardware.accelerator, network.layers, mappings)
+        names = self._frozen.dataspaces
+        self._densities = [[layer.density(name).density for name in names] for layer in network.layers]
         cost = hardware.cost(network.layers, mappings=mappings)
         units = _units(hardware.accelerator)
         self._busy = math.fsum(layer.utilization * layer.cycles * units for layer in cost.layers)
 
     def cost(self, accelerator: Accelerator) -> tuple[dict[str, float], float, float, float]:
         """Energy by component, energy in pJ, cycles and utilization. Raises MappingError and SpecError."""
-        components, costs = self._plan.on(accelerator).level_energy_pj(self._densities)
-        energy_pj, cycles = math.fsum(costs.energy_pj.tolist()), float(costs.cycles.sum())
+        found = self._frozen.on(accelerator)(self._densities)
+        totals = found.level_energy_pj.sum(axis=0).tolist()
+        components = dict(zip(reversed(level_names(accelerator)), totals, strict=True))
+        energy_pj, cycles = math.fsum(found.energy_pj.tolist()), float(found.cycles.sum())
         return components, energy_pj, cycles, self._busy / (cycles * _units(accelerator))
 
 

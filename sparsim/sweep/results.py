@@ -114,6 +114,8 @@ def certificate(space: DesignSpace, objectives: Objectives, states: PointStates)
         kind, text = "unfinished", "points are missing"
     elif failed:
         kind, text = "open", f"{failed} points failed, which may be on it"
+    elif not states.on_front.any():
+        kind, text = "empty", "no point has results that meet all limits"
     elif study.search.mappings is not None:
         kind, text = "exact", f"exact over {points}, for the mappings that the study gives"
     elif np.isnan(gaps).any():

@@ -48,7 +48,8 @@ def test_closed_streams_change_nothing_but_what_is_shown(closed: str, folder: Pa
     done = shell(folder, f"sparsim estimate parts.yaml -o {out} {closed}")
     assert (done.returncode, done.stderr) == (0, "")
     assert ("wrote" in done.stdout) == (">&-" not in closed.replace("2>&-", ""))
-    assert sorted(path.name for path in out.iterdir()) == ["sparsim.energy.yaml", "sparsim.estimate.json"]
+    files = ["ART.yaml", "ERT.yaml", "sparsim.energy.yaml", "sparsim.estimate.json"]
+    assert sorted(path.name for path in out.iterdir()) == files
     refused = shell(folder, f"sparsim estimate none.yaml {closed}")
     assert refused.returncode == 2
     assert refused.stderr in ("", "sparsim: error: none.yaml: no such file\n")

@@ -82,8 +82,8 @@ def sources(document: Any) -> dict[str, dict[str, str]]:
     ],
 )
 def test_what_is_meant_for_an_estimator_is_not_passed_over(tmp_path: Path, document: str, key: str) -> None:
-    (warning,) = read_documents(write_documents(tmp_path, WITHOUT_ERT | {"more.yaml": document})).warnings
-    assert f"more.yaml:1: {key}: " in warning
+    warnings = read_documents(write_documents(tmp_path, WITHOUT_ERT | {"more.yaml": document})).warnings
+    assert any(f"more.yaml:1: {key}: " in warning for warning in warnings)
     if key != "ART":
         assert read_documents(write_documents(tmp_path, DOCUMENTS | {"more.yaml": document})).warnings == ()
 
@@ -108,9 +108,10 @@ def test_an_energy_table_without_areas(tmp_path: Path) -> None:
 def test_built_in_energies_are_named(run: Run, command: str) -> None:
     write_documents(Path(), WITHOUT_ERT | {"more.yaml": COMPOUND})
     out, warnings = run(command, *WITHOUT_ERT, "more.yaml", *(["-o", "out"] if command == "model" else []))
-    (warning,) = warnings
-    assert "compound_components: is not read" in warning
-    assert "built in" in warning
+    first, second = warnings
+    assert "no attribute 'technology' given" in first
+    assert "compound_components: is not read" in second
+    assert "built in" in second
     assert "built in" in out
     if command == "model":
         assert "not given" in out  # the area
@@ -234,8 +235,7 @@ def test_timeloop_documents_where_ours_are_expected(
 ) -> None:
     write_documents(tmp_path, DOCUMENTS | {"components.yaml": COMPOUND})
     monkeypatch.chdir(tmp_path)
-    for args in (["estimate", "arch.yaml", "components.yaml"], ["estimate", "components.yaml"],
-                 ["show", "ert.yaml"], ["chip", "ert.yaml", "alexnet"]):  # fmt: skip
+    for args in (["show", "ert.yaml"], ["chip", "ert.yaml", "alexnet"]):
         monkeypatch.setattr(sys, "argv", ["sparsim", *args])
         with pytest.raises(SystemExit) as stop:
             cli.main()
