@@ -112,8 +112,8 @@ def _estimated(
 ) -> tuple[Described | None, list[str]]:
     """The components where documents are meant for Accelergy, and warnings.
 
-    Definitions of components say that they are, and those of version 0.4 always are. Where something cannot be
-    estimated the built-in energies stand in, unless numbers of users are given.
+    Definitions of components say that they are, and those of version 0.4 always are. Where something cannot
+    be estimated the built-in energies stand in, unless numbers of users are given.
     """
     if not (has_definitions(files) or any(given) or of_version4):
         return None, []
