@@ -25,7 +25,7 @@ class HwComponents:
 
     def __init__(self) -> None:
         try:
-            self.library = importlib.import_module("hwcomponents")
+            self._package = importlib.import_module("hwcomponents")
         except ImportError as error:
             hint = "pip install hwcomponents, with Python 3.12 or newer"
             raise MissingLibraryError("--hwcomponents needs hwcomponents", hint=hint) from error
@@ -42,7 +42,7 @@ class HwComponents:
         if width is not None and "depth" in given:
             asked.setdefault("size", width * given["depth"])
         try:
-            model = self.library.get_model(kind, asked)
+            model = self._package.get_model(kind, asked)
             names = [
                 name
                 for name in dir(type(model))
