@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gmp.errors import PruningError
+from gmp.parameter_names import named_parameters, renamed
 from sparsim.errors import near
 
 
@@ -74,7 +75,8 @@ def apply_masks(model: nn.Module, masks: Mapping[str, Any]) -> None:
     `masks`: {parameter name: mask}, from `Pruner.masks` or `Pruner.state_dict()["masks"]`.
     Raises PruningError for unknown names and other shapes, before anything is changed.
     """
-    weights = dict(model.named_parameters(remove_duplicate=False))
+    weights = named_parameters(model)
+    masks = renamed(masks, weights)
     for name in masks:
         if name not in weights:
             raise PruningError(f"the model has no parameter '{name}'", hint=near(name, weights))

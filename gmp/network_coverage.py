@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from gmp.errors import CoverageWarning
+from gmp.parameter_names import named_modules
 
 MATERIAL = 0.05  # share of parameters or MACs that is worth a warning
 SHOWN = 5  # gaps in a sentence
@@ -162,7 +163,7 @@ def coverage_of(
     known, seen = {id(parameter) for parameter in covered}, set[int]()
     total = inside = 0
     gaps = []
-    for name, module in model.named_modules():
+    for name, module in named_modules(model, remove_duplicate=True):
         own, meant = 0, False
         for parameter in module.parameters(recurse=False):
             if id(parameter) in seen or nn.parameter.is_lazy(parameter):

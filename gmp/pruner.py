@@ -22,6 +22,7 @@ from gmp.masks import Mask
 from gmp.network_coverage import Coverage, coverage_of
 from gmp.number_checks import fraction
 from gmp.optimizer_gradients import Follower, held_by, optimizers_of
+from gmp.parameter_names import module_called, renamed
 from gmp.patterns import Pattern, pattern_of
 from gmp.scores import Movement, Score, evaluate, score_of
 from gmp.sparsity_allocation import Layer, cap, choose
@@ -103,6 +104,11 @@ class Pruner:
     def masks(self) -> Mapping[str, Tensor]:
         """{weight name: bool tensor of its shape}, False where the weight is pruned."""
         return MappingProxyType({name: mask.live for name, mask in self._masks.items()})
+
+    @property
+    def masks_by_parameter(self) -> Mapping[Tensor, Tensor]:
+        """{parameter: mask}, for whom the parameters have other names."""
+        return {weight: self._masks[name].live for name, weight in self._weights().items()}
 
     @property
     def sparsity(self) -> float:
@@ -199,6 +205,7 @@ class Pruner:
         saved = state.get("masks")
         if not isinstance(saved, Mapping):
             raise PruningError(f"this is no state of a pruner: it has no masks but {sorted(state)}")
+        saved = renamed(saved, self._masks)
         for name in saved:
             if name not in self._masks:
                 text = f"the saved masks have '{name}', which is not pruned here"
@@ -209,7 +216,7 @@ class Pruner:
         for name, live in lives.items():
             self._install(name, live)
         if isinstance(self.score, Movement):
-            self.score.load_state_dict(state.get("score", {}))
+            self.score.load_state_dict(renamed(state.get("score", {}), self._masks))
         self.apply()
 
     def finalize(self) -> None:
@@ -249,7 +256,7 @@ class Pruner:
         rest = {gap.name: gap.macs for gap in traced.coverage.gaps}
         for row in traced.layers:
             layer = row.view.layer
-            if id(getattr(self.model.get_submodule(layer), "weight", None)) in pruned:
+            if id(getattr(module_called(self.model, layer), "weight", None)) in pruned:
                 inside += row.macs
             elif (other := rest.get(layer, 0)) is not None:
                 rest[layer] = other + row.macs

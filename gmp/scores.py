@@ -1,6 +1,8 @@
 """How much each weight matters: what has the lowest score goes first.
 
-A score is a function of (name, weight, gradient or None) that gives a finite number for each weight.
+A score is a function of (name, weight, gradient or None) that gives a finite number for each weight. `weight`
+holds the values in single precision at least; it is the parameter itself if the score has a true attribute
+`takes_parameters`.
 """
 
 from collections.abc import Callable
@@ -99,7 +101,8 @@ def score_of(score: str | Score) -> Score:
 @torch.no_grad()
 def evaluate(score: Score, name: str, weight: Tensor) -> Tensor:
     """Scores of `weight`, of its shape, at least single precision. Raises PruningError if not finite."""
-    values: Any = score(name, wide(weight), None if weight.grad is None else wide(weight.grad))
+    given = weight if getattr(score, "takes_parameters", False) else wide(weight)
+    values: Any = score(name, given, None if weight.grad is None else wide(weight.grad))
     if not isinstance(values, Tensor) or values.shape != weight.shape:
         seen = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise PruningError(

@@ -18,6 +18,7 @@ from gmp.errors import PruningError, writing
 from gmp.masks import fit
 from gmp.network_coverage import Coverage, coverage_of
 from gmp.number_checks import is_number
+from gmp.parameter_names import named_parameters, renamed
 from sparsim.errors import near
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.report.tables import Table
@@ -158,7 +159,8 @@ def report_of(
     """
     if not masks:
         raise PruningError("nothing to report: there are no masks")
-    parameters = dict(model.named_parameters(remove_duplicate=False))
+    parameters = named_parameters(model)
+    masks = renamed(masks, parameters)
     columns = _columns(list(masks), extra or {})
     names = list(dict.fromkeys(column for cells in columns.values() for column in cells))
     rows = []
@@ -205,7 +207,7 @@ def _columns(weights: list[str], extra: Extra) -> dict[str, dict[str, Cell]]:
     for name in weights:
         owners.setdefault(name.rpartition(".")[0], []).append(name)
     result: dict[str, dict[str, Cell]] = {name: {} for name in weights}
-    for name, cells in extra.items():
+    for name, cells in renamed(extra, owners).items():
         if name not in owners:
             raise PruningError(f"extra columns for unknown name '{name}'", hint=near(name, owners))
         if len(owners[name]) > 1:

@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 from torch import Tensor, nn
 
 from gmp.errors import PruningError
+from gmp.parameter_names import check_whole, named_modules, named_parameters
 from sparsim.errors import near
 
 Matcher = type[nn.Module] | str | Callable[[str, nn.Module], bool]
@@ -44,12 +45,11 @@ def select(
     Raises PruningError if a name or expression meets no weight, if a type or predicate among `targets` meets
     none, if a type in `ignore` only holds modules of which some are pruned, or if nothing is left to prune.
     """
-    if not isinstance(model, nn.Module):
-        raise PruningError(f"the model is a {type(model).__name__}, not a torch.nn.Module")
+    check_whole(model)
     modules = [
-        Target(_weight_name(name), module, module.weight)
-        for name, module in model.named_modules(remove_duplicate=False)
-        if isinstance(getattr(module, "weight", None), Tensor)
+        Target(_weight_name(name), module, weight)
+        for name, module in named_modules(model)
+        if isinstance(weight := getattr(module, "weight", None), Tensor)
     ]
     wanted = _matched(model, modules, _listed(targets), "targets", may_miss=targets is PRUNABLE)
     ignored = {id(modules[i].weight) for i in _matched(model, modules, _listed(ignore), "ignore")}
@@ -74,7 +74,7 @@ def left_out(
     wanted, unwanted = _listed(targets), _listed(ignore)
     everything = any(isinstance(matcher, type) for matcher in wanted)
     found = set()
-    for name, module in model.named_modules():
+    for name, module in named_modules(model):
         for key, parameter in module.named_parameters(name, recurse=False):
             meant = everything or any(_means(m, name, key, module) for m in wanted)
             if not meant or any(_means(m, name, key, module) for m in unwanted):
@@ -148,9 +148,9 @@ def _matched(
 
 def _what_is(model: nn.Module, name: str) -> str:
     """Why what is called `name` in the model cannot be pruned; '' if there is nothing."""
-    if name in dict(model.named_parameters(remove_duplicate=False)):
+    if name in named_parameters(model):
         return "is a parameter, but only those that a module calls 'weight' can be pruned"
-    module = dict(model.named_modules(remove_duplicate=False)).get(name) if name else None
+    module = dict(named_modules(model)).get(name) if name else None
     if module is None:
         return ""
     inside = (
@@ -164,7 +164,7 @@ def _unmet(model: nn.Module, matcher: Matcher) -> PruningError:
     if not isinstance(matcher, type):
         name = getattr(matcher, "__name__", matcher)
         return PruningError(f"targets: the function {name!r} meets no module with a weight")
-    held = [name for name, module in model.named_modules() if isinstance(module, matcher)]
+    held = [name for name, module in named_modules(model) if isinstance(module, matcher)]
     if held:
         return PruningError(
             f"targets: '{held[0]}' is a {matcher.__name__}, which has no parameter called weight that could "
@@ -185,7 +185,7 @@ def _check_holders(model: nn.Module, ignore: list[Matcher], chosen: Iterable[Tar
     pruned = {id(target.module): target.name for target in chosen}
     kinds: list[type[nn.Module]] = [kind for kind in ignore if isinstance(kind, type)]
     for kind in kinds:
-        for name, module in model.named_modules():
+        for name, module in named_modules(model):
             if not isinstance(module, kind) or hasattr(module, "weight"):
                 continue
             inside = [pruned[id(other)] for other in module.modules() if id(other) in pruned]

@@ -21,6 +21,7 @@ from gmp.energy.monitor_readings import Reading
 from gmp.errors import PruningError, check_state
 from gmp.network_coverage import coverage_of
 from gmp.number_checks import above_zero, whole
+from gmp.parameter_names import matched, module_called, named_modules, named_parameters
 from gmp.tracing.nonzero_recorder import WeightView
 from gmp.tracing.trace import Trace, one_trace_at_a_time, parameters_of_layers, trace
 from gmp.tracing.traced_workload import workload_of
@@ -37,7 +38,7 @@ class HasMasks(Protocol):
     """A `Pruner` or `RunningRecipe`."""
 
     @property
-    def masks(self) -> Mapping[str, Tensor]: ...
+    def masks_by_parameter(self) -> Mapping[Tensor, Tensor]: ...
 
     @property
     def sparsity(self) -> float: ...
@@ -122,21 +123,20 @@ class EnergyMonitor:
             self.plan = load_hardware(hardware).plan(workload.layers, **options)
         self.workload = workload
         self._views = tuple(views)
-        self._modules = [model.get_submodule(view.layer) for view in views]
+        self._modules = [module_called(model, view.layer) for view in views]
         if coverage is None:
             coverage = coverage_of(
                 model, map(self._weight, range(len(views))), "measured", left_out=parameters_of_layers(model)
             )
             coverage.warn()
         self.coverage = coverage
-        self._names = _parameter_names(model, self._modules)
         self._seen: dict[int, _Seen] = {}
         self._densities = np.array([[x.density(name).density for name in COLUMNS] for x in workload.layers])
 
     @property
     def densities(self) -> Reals:
         """(layers, 3): weights as they are now, activations as last measured."""
-        masks = self.pruner.masks if self.pruner is not None else {}
+        masks = self._masks()
         found = self._densities.copy()  # threads may ask at the same time
         found[:, 0] = [self._weight_density(i, masks) for i in range(len(self._views))]
         return found
@@ -144,21 +144,26 @@ class EnergyMonitor:
     @property
     def prunable(self) -> NDArray[np.bool_]:
         """(layers,): whether the pruner has a mask of the weights."""
-        masks = self.pruner.masks if self.pruner is not None else {}
-        return np.array([self._mask(i, masks) is not None for i in range(len(self._views))])
+        masks = self._masks()
+        return np.array([self._weight(i) in masks for i in range(len(self._views))])
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Weights of each layer."""
         return tuple(view.of(self._weight(i)).numel() for i, view in enumerate(self._views))
 
-    def uses(self, name: str) -> list[tuple[int, WeightView]]:
-        """Which layers use the parameter `name`, and what part of it. Raises PruningError if none does."""
-        found = [(i, view) for i, view in enumerate(self._views) if name in self._names[i]]
+    def uses(self, name: str, parameter: Tensor | None = None) -> list[tuple[int, WeightView]]:
+        """Which layers use `parameter`, and what part of it; of other models, the one with its name here.
+
+        Raises PruningError if none does.
+        """
+        known = named_parameters(self.model)
+        if parameter is None or not any(parameter is other for other in known.values()):
+            parameter = known.get(name)
+        found = [(i, view) for i, view in enumerate(self._views) if self._weight(i) is parameter]
         if not found:
-            known = [other for other, _ in self.model.named_parameters(remove_duplicate=False)]
             text = f"the monitor has seen no layer that uses '{name}'"
-            if name in known:
+            if parameter is not None:
                 raise PruningError(text + "; ignore it")
             raise PruningError(text, hint=near(name, known))
         return found
@@ -247,7 +252,7 @@ class EnergyMonitor:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over `state_dict()`. Raises PruningError if it is none, or one of other layers."""
         check_state(state, {"layers", "activations", "readings"}, "monitor")
-        names = tuple(state["layers"])
+        names = tuple(matched(name, self.plan.names) or name for name in state["layers"])
         if names != self.plan.names:
             raise PruningError(
                 f"the state is of layers {', '.join(names)}, the model has {', '.join(self.plan.names)}"
@@ -279,9 +284,9 @@ class EnergyMonitor:
         with one_trace_at_a_time, torch.random.fork_rng(devices=list(devices)):
             return trace(self.model, batches, names=names, coverage=coverage)
 
-    def _weight_density(self, i: int, masks: Mapping[str, Tensor]) -> float:
+    def _weight_density(self, i: int, masks: Mapping[Tensor, Tensor]) -> float:
         """Of a mask, when it has changed; of a weight always: fused optimizers and `.data` tell nobody."""
-        mask = self._mask(i, masks)
+        mask = masks.get(self._weight(i))
         if mask is None:
             return nonzero_fraction(self._views[i].of(self._weight(i).detach()))
         seen = self._seen.get(i)
@@ -290,8 +295,8 @@ class EnergyMonitor:
             seen = self._seen[i] = _Seen(mask, mask._version, nonzero_fraction(part))
         return seen.density
 
-    def _mask(self, i: int, masks: Mapping[str, Tensor]) -> Tensor | None:
-        return next((masks[name] for name in self._names[i] if name in masks), None)
+    def _masks(self) -> Mapping[Tensor, Tensor]:
+        return self.pruner.masks_by_parameter if self.pruner is not None else {}
 
     def _weight(self, i: int) -> Tensor:
         """As it is now: models may be moved, or parameters replaced."""
@@ -314,17 +319,9 @@ def _laid_out_like(weight: Tensor, mask: Tensor) -> Tensor:
     return torch.empty_like(weight, dtype=mask.dtype).copy_(mask)
 
 
-def _parameter_names(model: nn.Module, modules: Iterable[nn.Module]) -> tuple[tuple[str, ...], ...]:
-    """Of the weight of each of `modules`: a shared parameter has several, a computed weight none."""
-    found: dict[int, tuple[str, ...]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        found[id(parameter)] = (*found.get(id(parameter), ()), name)
-    return tuple(found.get(id(module.weight), ()) for module in modules)
-
-
 def _whole(model: nn.Module, layer: str) -> WeightView:
     """Of a workload's layer; of what is computed with a part of the weights the whole counts."""
-    modules = dict(model.named_modules())
+    modules = dict(named_modules(model))
     name = layer if layer in modules else re.sub(r"\.part[0-9]+$", "", layer)
     if not isinstance(getattr(modules.get(name), "weight", None), Tensor):
         hint = near(name, (key for key, module in modules.items() if hasattr(module, "weight")))

@@ -7,7 +7,7 @@ from torch import Tensor
 from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.errors import PruningError
 from gmp.number_checks import at_least_zero
-from gmp.scores import Movement, Score, score_of
+from gmp.scores import Movement, Score, score_of, wide
 from sparsim.errors import near
 from sparsim.records import OBJECTIVES, ObjectiveName, objective_value
 
@@ -49,13 +49,16 @@ class EnergyScore:
             raise PruningError("the score 'movement' falls below 0 and cannot be set against a cost")
         self.alpha, self.objective = at_least_zero(alpha, "alpha"), objective
 
+    takes_parameters = True  # names in the monitor's model may differ from those of the pruner
+
     def __call__(self, name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
-        return self.base(name, weight, grad) / self.prices(name, weight) ** self.alpha
+        return self.base(name, wide(weight), grad) / self.prices(name, weight) ** self.alpha
 
     def prices(self, name: str, weight: Tensor) -> Tensor:
-        """m of each weight of the parameter `name` over the network's mean m, at least 0.001, like `weight`.
+        """m of each weight of the parameter over the network's mean m, at least 0.001, like `weight`.
 
-        A parameter that several layers use costs what it costs in all of them.
+        `weight` is a parameter of the monitor's model, or of a copy of it, where `name` tells which one. A
+        parameter that several layers use costs what it costs in all of them.
         """
         slopes, sizes = self._slopes(), torch.tensor(self.monitor.sizes)
         mean = float(slopes.sum() / sizes.sum())
@@ -64,8 +67,8 @@ class EnergyScore:
                 f"on {self.monitor.plan.hardware.name} zeros of weights save no {self.objective}: "
                 "prune by another score"
             )
-        found = torch.zeros_like(weight)
-        for i, view in self.monitor.uses(name):
+        found = torch.zeros_like(wide(weight))
+        for i, view in self.monitor.uses(name, weight):
             view.of(found).add_(float(slopes[i] / sizes[i]) / mean)
         return found.clamp_min(FLOOR)
 

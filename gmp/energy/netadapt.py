@@ -14,7 +14,7 @@ from gmp.energy.energy_monitor import EnergyMonitor
 from gmp.errors import PruningError
 from gmp.number_checks import fraction
 from gmp.pruner import one_shot
-from gmp.targets import PRUNABLE, Matcher, select
+from gmp.targets import PRUNABLE, Matcher, Target, select
 from sparsim.hardware import Reals
 
 SMALLEST = 1e-4  # of the energy at the start: less is no progress
@@ -54,12 +54,12 @@ def netadapt(
     Raises PruningError for options that do not fit, if a loss is not finite, and if nothing is left to save.
     """
     goal, first, decay = _goal(monitor), _positive(first, "first"), _positive(decay, "decay")
-    names = [target.name for target in select(model, targets, ignore)]
+    weights = select(model, targets, ignore)
     now = monitor.update().energy_pj
     step, least = first * now, SMALLEST * now
     done: list[Adaptation] = []
     while now > goal:
-        best = _best(model, monitor, names, max(goal, now - step), loss, tune)
+        best = _best(model, monitor, weights, max(goal, now - step), loss, tune)
         if best is None:
             step /= 2
             if step < least:
@@ -84,13 +84,13 @@ class _Candidate(NamedTuple):
 
 
 def _best(
-    model: nn.Module, monitor: EnergyMonitor, names: list[str], budget: float,
+    model: nn.Module, monitor: EnergyMonitor, weights: Iterable[Target], budget: float,
     loss: Callable[[nn.Module], float], tune: Callable[[nn.Module], object],
 ) -> _Candidate | None:  # fmt: skip
     """Of the copies with one weight pruned to the budget; None if none gets there."""
     best: _Candidate | None = None
-    for name in names:
-        size, kept = model.get_parameter(name).numel(), _kept(monitor, name, budget)
+    for target in weights:
+        name, size, kept = target.name, target.weight.numel(), _kept(monitor, target, budget)
         if kept is None:
             continue
         candidate = copy.deepcopy(model)
@@ -104,14 +104,14 @@ def _best(
     return best
 
 
-def _kept(monitor: EnergyMonitor, name: str, budget: float) -> int | None:
-    """How many of its nonzeros parameter `name` may keep for the network's energy to be within `budget`; None
+def _kept(monitor: EnergyMonitor, target: Target, budget: float) -> int | None:
+    """How many of its nonzeros a parameter may keep for the network's energy to be within `budget`; None
     if pruning it is not enough.
 
     One stays in any case: a layer without any would cut the network in two.
     """
-    now, layers = monitor.densities, [i for i, _ in monitor.uses(name)]
-    nonzeros = int(monitor.model.get_parameter(name).count_nonzero())
+    now, layers = monitor.densities, [i for i, _ in monitor.uses(target.name, target.weight)]
+    nonzeros = int(target.weight.count_nonzero())
 
     def meets(kept: int) -> bool:
         return _energy(monitor, now, layers, kept / nonzeros) <= budget

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gmp.errors import PruningError, RecipeError
+from gmp.parameter_names import named_modules, named_parameters
 from gmp.pruner import Pruner
 from gmp.recipes.modifier_fields import ALL, ALL_PRUNABLE, TO_THE_END
 from gmp.recipes.modifiers import ConstantPruningModifier, MagnitudePruningModifier, Modifier
@@ -45,7 +46,7 @@ def weights_of(model: nn.Module, params: Iterable[str], place: str) -> tuple[str
     """
     modules = {
         f"{name}.weight".removeprefix("."): module
-        for name, module in model.named_modules(remove_duplicate=False)
+        for name, module in named_modules(model)
         if isinstance(getattr(module, "weight", None), Tensor)
     }
     chosen: set[str] = set()
@@ -152,7 +153,8 @@ class Constant:
         if self.pruner is None:
             self.pruner = self._pruner(keep_zeros=steps_done == 0)
             if steps_done:  # a weight that training has emptied is no mistake
-                live = {name: self.model.get_parameter(name) != 0 for name in self.pruner.names}
+                weights = named_parameters(self.model)
+                live = {name: weights[name] != 0 for name in self.pruner.names}
                 self.pruner.load_state_dict({"masks": live})
         self.pruner.apply()
         if steps_done >= self.end:

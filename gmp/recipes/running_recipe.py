@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from gmp.errors import PruningError, RecipeError, check_state
 from gmp.network_coverage import coverage_of
 from gmp.number_checks import is_count
+from gmp.parameter_names import named_parameters, names_by_parameter
 from gmp.pruner import Pruner
 from gmp.recipes.modifier_fields import ALL, ALL_PRUNABLE
 from gmp.recipes.modifiers import (
@@ -57,7 +58,8 @@ class RunningRecipe:
         self._check_groups()
         switched = [m for m in self.modifiers if isinstance(m, TrainableParamsModifier)]
         self._switched = [_switched(modifier, model, steps_per_epoch) for modifier in switched]
-        self._before = {n: model.get_parameter(n).requires_grad for s in self._switched for n in s.names}
+        parameters = named_parameters(model)
+        self._before = {n: parameters[n].requires_grad for s in self._switched for n in s.names}
         self._parts: list[Gradual | Constant] = []
         try:
             self._parts.extend(part for modifier in self.modifiers for part in self._parts_of(modifier))
@@ -87,6 +89,11 @@ class RunningRecipe:
         return {name: mask for pruner in self.pruners for name, mask in pruner.masks.items()}
 
     @property
+    def masks_by_parameter(self) -> Mapping[Tensor, Tensor]:
+        """Those of `pruners`, by the parameters."""
+        return {weight: mask for pruner in self.pruners for weight, mask in pruner.masks_by_parameter.items()}
+
+    @property
     def weights(self) -> tuple[str, ...]:
         """Names of all weights that the recipe prunes, now or later."""
         return tuple(dict.fromkeys(name for part in self._parts for name in part.names))
@@ -94,9 +101,9 @@ class RunningRecipe:
     @property
     def sparsity(self) -> float:
         """Fraction of these weights that is zero now; 0 for a recipe that prunes nothing."""
-        weights = [self.model.get_parameter(name) for name in self.weights]
-        zeros = sum(weight.numel() - int(weight.count_nonzero()) for weight in weights)
-        return zeros / sum(weight.numel() for weight in weights) if weights else 0.0
+        weights = self._parameters()
+        zeros = sum(weight.numel() - int(weight.count_nonzero()) for weight in weights.values())
+        return zeros / sum(weight.numel() for weight in weights.values()) if weights else 0.0
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -113,7 +120,7 @@ class RunningRecipe:
 
     def report(self, extra: Extra | None = None) -> Report:
         """What is left of the weights that the recipe prunes; `extra` as in `gmp.report_of`."""
-        masks = {name: self.model.get_parameter(name).detach() != 0 for name in self.weights}
+        masks = {name: weight.detach() != 0 for name, weight in self._parameters().items()}
         return report_of(self.model, masks, extra, warnings=self.warnings)
 
     def finalize(self) -> None:
@@ -151,12 +158,16 @@ class RunningRecipe:
         self.steps_done = int(state["step"])
         self._set()
 
+    def _parameters(self) -> dict[str, Tensor]:
+        """{name: parameter} of `weights`, as they are now."""
+        known = named_parameters(self.model)
+        return {name: known[name] for name in self.weights}
+
     def _warn_of_gaps(self) -> None:
         """Where the recipe prunes all that can be: the rest of the model may be large."""
         pruning = [m for m in self.modifiers if isinstance(m, MagnitudePruningModifier)]
         if any(param in (ALL, ALL_PRUNABLE) for m in pruning for _, params in m.targets for param in params):
-            weights = [self.model.get_parameter(name) for name in self.weights]
-            coverage_of(self.model, weights, "pruned").warn(stacklevel=4)
+            coverage_of(self.model, self._parameters().values(), "pruned").warn(stacklevel=4)
 
     def _parts_of(self, modifier: Modifier) -> Iterable[Gradual | Constant]:
         if isinstance(modifier, ConstantPruningModifier):
@@ -182,8 +193,9 @@ class RunningRecipe:
         for switch in self._switched:
             if switch.begin <= self.steps_done < switch.end:
                 trainable.update(dict.fromkeys(switch.names, switch.trainable))
+        parameters = named_parameters(self.model) if trainable else {}
         for name, wanted in trainable.items():
-            parameter = self.model.get_parameter(name)
+            parameter = parameters[name]
             if parameter.requires_grad != wanted:
                 parameter.requires_grad_(wanted)
                 parameter.grad = None  # an old gradient would still be stepped
@@ -227,7 +239,7 @@ class _Switched(NamedTuple):
 
 
 def _switched(modifier: TrainableParamsModifier, model: nn.Module, steps_per_epoch: int) -> _Switched:
-    known = [name for name, _ in model.named_parameters()]
+    known = [names[0] for names in names_by_parameter(model).values()]
     names: list[str] = []
     for param in modifier.params:
         pattern = re.compile(

@@ -19,6 +19,7 @@ import msgspec
 import torch
 from torch.nn import functional as F
 
+from gmp.parameter_names import renamed
 from pointnet.data import Dataset
 from pointnet.errors import CheckpointError, ConfigError
 from pointnet.model import PointNet2
@@ -322,6 +323,7 @@ def load_weights(model: PointNet2, path: Path) -> None:
 
 
 def _load_state(model: PointNet2, state: dict[str, Any], path: Path) -> None:
+    state = renamed(state, model.state_dict())  # of a compiled network
     check_like(state, model.state_dict(), f"{path}: model")
     model.load_state_dict(state)
 

@@ -182,4 +182,4 @@ def test_a_weight_of_no_layer():
         gmp.one_shot(model, 0.5, targets=["a", "b"], score=score)
     gmp.one_shot(model, 0.5, score=score)
     with pytest.raises(PruningError, match=r"no layer that uses 'a\.wieght' .*a\.weight"):
-        score.prices("a.wieght", model.a.weight)
+        score.prices("a.wieght", model.a.weight.detach())
