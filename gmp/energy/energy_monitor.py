@@ -31,6 +31,7 @@ from sparsim.records import Accelerator, Workload
 from sparsim.report.tables import Table
 
 INPUTS, OUTPUTS = COLUMNS.index("Inputs"), COLUMNS.index("Outputs")
+PIECE = 2**16  # weights that are compared at a time, so that what is compared stays in the cache
 _appending = threading.Lock()  # one for all monitors, since an object with a lock cannot be copied
 
 
@@ -306,9 +307,13 @@ class EnergyMonitor:
 
 
 def nonzero_fraction(tensor: Tensor) -> float:
-    """numpy counts several times as fast as torch, on the CPU."""
+    """numpy counts several times as fast as torch, on the CPU, and booleans as fast as they can be read."""
     if tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16:
-        return int(np.count_nonzero(tensor.numpy())) / tensor.numel()
+        values = tensor.numpy().ravel(order="K")  # as they lie in memory
+        if values.dtype == np.bool_:
+            return int(np.count_nonzero(values)) / len(values)
+        pieces = (values[i : i + PIECE] != 0 for i in range(0, len(values), PIECE))
+        return sum(int(np.count_nonzero(piece)) for piece in pieces) / len(values)
     return int(torch.count_nonzero(tensor)) / tensor.numel()
 
 

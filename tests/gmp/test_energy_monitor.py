@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 import gmp
 from gmp.energy import EnergyMonitor
+from gmp.energy.energy_monitor import nonzero_fraction
 from gmp.errors import PruningError
 from pointnet.model import Config, PointNet2, Scale, Stage
 
@@ -148,6 +149,18 @@ def test_zeros_that_torch_does_not_tell_of_are_seen(change):
         torch.optim.SGD([weight], lr=1.0, fused=True).step()
     assert weight._version == version
     assert monitor.update().densities[1, 0] == 0.75
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.bool])
+def test_nonzeros_are_counted_in_pieces_whatever_lies_in_memory(dtype, monkeypatch):
+    monkeypatch.setattr("gmp.energy.energy_monitor.PIECE", 7)
+    weight = torch.randn(6, 5, 3)
+    weight[weight.abs() < 0.5] = 0.0
+    weight[0] = -0.0
+    weight = weight.to(dtype)
+    views = (weight, weight.transpose(0, 2), weight[:, 1:4:2], weight[:, :, 0].expand(2, 6, 5))
+    for view in views:
+        assert nonzero_fraction(view) == int(torch.count_nonzero(view)) / view.numel()
 
 
 def test_parameters_may_be_replaced_and_monitors_copied():

@@ -79,6 +79,18 @@ def test_on_an_accelerator_it_is_the_model_itself(mapped):
     ]
 
 
+@pytest.mark.parametrize("which", ["mapped", "chip_cost"])
+def test_the_costs_of_the_call_before_cannot_be_spoiled(which, request):
+    plan = request.getfixturevalue(which)
+    densities = plan.densities
+    first = [field.copy() for field in plan(densities)]
+    for field in plan(densities):  # answered from memory
+        field[:] = 0.0
+    densities[:] = 1.0  # what the plan remembers is its own
+    plan(densities)
+    assert [field.tolist() for field in plan(plan.densities)] == [field.tolist() for field in first]
+
+
 def test_densities_at_which_a_given_mapping_does_not_fit(mapped):
     """Compressed inputs of these mappings fit a scratchpad, dense ones do not."""
     study = [run for run in runs() if (run.design, run.variant) == ("onchip", "sparse")]
