@@ -24,7 +24,8 @@ BLOCKS = blocks("README.md")
 GUIDE_NAMES = ("mapper", "estimate", "chip", "energy", "tutorial", "sweeps", "timeloop")
 GUIDES = [block for name in GUIDE_NAMES for block in blocks(f"docs/{name}.md")]
 SHELL = [line for kind, text in BLOCKS + GUIDES if kind == "sh" for line in text.splitlines() if line]
-PYTHON = [text for kind, text in BLOCKS + blocks("docs/pruning.md") + GUIDES if kind == "python"]
+OTHERS = blocks("docs/pruning.md") + blocks("CONTRIBUTING.md")
+PYTHON = [text for kind, text in BLOCKS + OTHERS + GUIDES if kind == "python"]
 
 
 def test_there_is_something_to_run() -> None:

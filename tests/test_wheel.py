@@ -11,6 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DATA = [
+    "gmp/py.typed",
+    "pointnet/py.typed",
+    "sparsim/py.typed",
     "pointnet/recipes/study.yaml",
     "pointnet/original/layers.csv",
     "pointnet/original/mappings.csv",
@@ -65,3 +68,7 @@ def test_every_module_and_table_is_inside(wheel_names: set[str]) -> None:
     packages = [ROOT / name for name in ("sparsim", "pointnet", "gmp")]
     modules = {str(path.relative_to(ROOT)) for package in packages for path in package.rglob("*.py")}
     assert {*modules, *DATA} <= wheel_names
+
+
+def test_license_is_inside(wheel_names: set[str]) -> None:
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel_names)
