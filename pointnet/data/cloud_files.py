@@ -2,8 +2,9 @@
 
 import io
 import math
+import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from sparsim.fileio.reading import reading
 Array = NDArray[np.float64]
 TEXT = "utf-8-sig"  # some programs begin a file with a byte order mark
 NORMALS = ("normal_x", "normal_y", "normal_z")  # as the point cloud library names them
+NORMAL_NAMES = (NORMALS, ("nx", "ny", "nz"))
+_OFF = re.compile(r"(?:ST)?(?:C?N|NC|C)?OFF(?![A-Z])", re.IGNORECASE)
 
 
 def read_cloud(path: Path, *, points: int, normals: bool, key: str, seed: int) -> Points:
@@ -71,18 +74,55 @@ def read_names(path: Path) -> list[tuple[int, str]]:
 
 
 def read_text(path: Path, rows: int | None = None) -> Array:
-    """Numbers (rows, columns) between commas or blanks; empty lines and those with # are passed over."""
+    """Numbers (rows, columns) between commas, semicolons or blanks.
+
+    Empty lines and those with # are passed over. The first line may name the columns, of which x, y, z and
+    normals are then taken, or be the number of points.
+    """
     with path.open(encoding=TEXT) as file:
-        lines = [line for _, line in islice(_data_lines(file), rows)]
+        lines = [line for _, line in islice(_data_lines(file), None if rows is None else rows + 1)]
     if not lines:
         raise DataError(f"{path}: is empty")
+    columns = _header(lines)
+    if columns is not None:
+        declared, lines = lines[0].strip(), lines[1:]
+        if rows is None and declared.isdecimal() and int(declared) != len(lines):
+            raise DataError(f"{path}: holds {len(lines)} points, its first line says {declared}")
+    lines = lines[:rows]
     try:
-        array = np.loadtxt(lines, delimiter="," if "," in lines[0] else None, ndmin=2)
+        array = np.loadtxt(lines, delimiter=_separator(lines[0]), ndmin=2, usecols=columns or None)
     except ValueError as error:
         raise DataError(_first_wrong_line(path) or f"{path}: {error}") from error
     if not np.isfinite(array).all():
         raise DataError(_first_wrong_line(path) or f"{path}: a number is not finite")
     return array
+
+
+def _separator(line: str) -> str | None:
+    return next((mark for mark in ",;" if mark in line), None)
+
+
+def _header(lines: Sequence[str]) -> list[int] | None:
+    """Which columns a first line asks for, [] for all; None where it is no header but a point."""
+    first = [field.strip(" \t\r\n\"'").lower() for field in lines[0].lstrip("/ ").split(_separator(lines[0]))]
+    if len(lines) < 2:
+        return None
+    if len(first) == 1 and first[0].isdecimal() and len(lines[1].split(_separator(lines[1]))) > 1:
+        return []
+    if not all(field[:1].isalpha() and not _is_number(field) for field in first):
+        return None
+    if not set("xyz") <= set(first):
+        return []
+    names = next((n for n in NORMAL_NAMES if set(n) <= set(first)), ())
+    return [first.index(name) for name in (*"xyz", *names)]
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
 
 
 def _data_lines(file: Any) -> Iterator[tuple[int, str]]:
@@ -94,14 +134,14 @@ def _first_wrong_line(path: Path) -> str:
     """What is wrong with which line, looked for only after the quick way has failed."""
     columns = 0
     with path.open(encoding=TEXT) as file:
-        for number, line in _data_lines(file):
-            fields = line.split(",") if "," in line else line.split()
+        lines = list(_data_lines(file))
+        header = _header([line for _, line in lines[:2]]) is not None
+        for number, line in lines[header:]:
+            fields = line.split(_separator(line))
             for field in fields:
-                try:
-                    value = float(field)
-                except ValueError:
+                if not _is_number(field):
                     return f"{path}: line {number}: '{field.strip()[:20]}' is not a number"
-                if not math.isfinite(value):
+                if not math.isfinite(float(field)):
                     return f"{path}: line {number}: '{field.strip()}' is not finite"
             columns = columns or len(fields)
             if len(fields) != columns:
@@ -152,16 +192,20 @@ def _sample_mesh(path: Path, points: int, normals: bool, random: np.random.Gener
 
 
 def _off_text(path: Path) -> str:
-    """The text of an OFF file that is all there, with the counts on a line of their own.
+    """The text of an OFF file that is all there: counts on a line of their own, coordinates on the others.
 
-    Many files of ModelNet begin with `OFF490 518 0`; and the library takes a file that was cut off.
+    Many files of ModelNet begin with `OFF490 518 0`; the library takes a file that was cut off; and in COFF,
+    NOFF or STCNOFF files colours, normals and texture coordinates follow the coordinates of a vertex.
     """
     lines = [line for line in (line.partition("#")[0].strip() for line in read_lines(path)) if line]
     if not lines:
         raise DataError(f"{path}: is empty")
-    if lines[0][:3].upper() != "OFF":
-        raise DataError(f"{path}: begins with '{lines[0][:20]}', an OFF file begins with 'OFF'")
-    lines = [line for line in (lines[0][3:].strip(), *lines[1:]) if line]
+    head = _OFF.match(lines[0])
+    if not head:
+        raise DataError(
+            f"{path}: begins with '{lines[0][:20]}', an OFF file begins with 'OFF', 'COFF', 'NOFF' or 'STOFF'"
+        )
+    lines = [line for line in (lines[0][head.end() :].strip(), *lines[1:]) if line]
     counts = lines[0].split() if lines else []
     if len(counts) < 2 or not all(count.isdecimal() for count in counts):
         raise DataError(f"{path}: has no numbers of vertices and faces after 'OFF'")
@@ -174,6 +218,7 @@ def _off_text(path: Path) -> str:
         corners = line.split()
         if not corners[0].isdecimal() or len(corners) - 1 < int(corners[0]):
             raise DataError(f"{path}: a face is '{line[:40]}', needed are a count and the corners")
+    lines[1 : 1 + vertices] = [" ".join(line.split()[:3]) for line in lines[1 : 1 + vertices]]
     return "\n".join(["OFF", *lines])
 
 

@@ -1,5 +1,6 @@
 """Headers of PCD files, checked against the bytes that follow before a library allocates memory."""
 
+import math
 from pathlib import Path
 
 from pointnet.errors import DataError
@@ -7,23 +8,26 @@ from sparsim.fileio.reading import check_size
 
 LZF_RATIO = 88  # bytes that LZF, which compresses PCD files, makes of one byte at most
 MAX_HEADER_LINES = 64
+_KEYS = ("FIELDS", "SIZE", "TYPE", "COUNT", "WIDTH", "HEIGHT", "POINTS", "DATA")
 
 
 def checked_pcd(path: Path) -> bytes:
-    """The bytes of a PCD file whose header fits its data.
+    """The bytes of a PCD file whose header fits its data, with the header that the library wants.
 
-    A header may leave out COUNT, which is then 1 for every field; the library insists on it, so it is added.
+    That has COUNT, which is 1 for each field where it is left out, POINTS, which are WIDTH x HEIGHT, names of
+    fields in lower case, and the key FIELDS, which was COLUMNS once.
     """
     data = path.read_bytes()
     if not data:
         raise DataError(f"{path}: is empty")
     fields, end = _fields(data, path)
-    counts = [int(count) for count in fields.get("COUNT", ["1"] * len(fields["FIELDS"]))]
+    counts = [int(count) for count in fields.setdefault("COUNT", ["1"] * len(fields["FIELDS"]))]
     sizes = [int(size) for size in fields["SIZE"]]
-    points = int(fields["POINTS"][0])
+    grid = [int(fields[key][0]) for key in ("WIDTH", "HEIGHT") if key in fields]
+    points = int(fields.setdefault("POINTS", [str(math.prod(grid))])[0])
     if min(points, *counts, *sizes) < 0:
         raise DataError(f"{path}: its header has a negative number")
-    if "WIDTH" in fields and points != int(fields["WIDTH"][0]) * int(fields.get("HEIGHT", ["1"])[0]):
+    if "WIDTH" in fields and points != math.prod(grid):
         raise DataError(f"{path}: its header says {points} points, and another WIDTH x HEIGHT")
     declared = max(points, 1) * sum(size * count for size, count in zip(sizes, counts, strict=True))
     form, body = fields["DATA"][0].lower(), data[end:]
@@ -35,9 +39,11 @@ def checked_pcd(path: Path) -> bytes:
         compressed, unpacked = (int.from_bytes(body[i : i + 4], "little") for i in (0, 4))
         check_size(path, "its compressed data", compressed, len(body) - 8, DataError)
         check_size(path, "its data", max(declared, unpacked), compressed * LZF_RATIO, DataError)
-    if "COUNT" in fields:
-        return data
-    return f"COUNT {' '.join(['1'] * len(counts))}\n".encode() + data
+    fields["FIELDS"] = [name.lower() for name in fields["FIELDS"]]
+    fields["TYPE"] = [kind.upper() for kind in fields.get("TYPE", [])]
+    fields["DATA"] = [form]
+    lines = (" ".join([key, *fields[key]]) for key in _KEYS if key in fields)
+    return "".join(f"{line}\n" for line in lines).encode() + body
 
 
 def _fields(data: bytes, path: Path) -> tuple[dict[str, list[str]], int]:
@@ -50,8 +56,9 @@ def _fields(data: bytes, path: Path) -> tuple[dict[str, list[str]], int]:
             break
         key, *values = data[start:end].partition(b"#")[0].decode("utf-8", "replace").split() or [""]
         start = end
+        key = key.upper()
         if values:
-            fields[key.upper()] = values
-        if key.upper() == "DATA" and {"FIELDS", "SIZE", "POINTS"} <= set(fields):
+            fields["FIELDS" if key == "COLUMNS" else key] = values
+        if key == "DATA" and {"FIELDS", "SIZE"} <= set(fields) and {"POINTS", "WIDTH"} & set(fields):
             return fields, end
     raise DataError(f"{path}: has no PCD header with FIELDS, SIZE, POINTS and DATA")

@@ -131,6 +131,9 @@ def test_text_passes_over_comments_and_empty_lines(tmp_path: Path) -> None:
         ("0 0 0\n1 1e999 0\n", "line 2: '1e999' is not finite"),
         ("0 0\n1 1\n", r"a point has 2 columns, allowed are 3 \(xyz\) and 6 \(with normals\)"),
         ("0 0 0 9\n1 1 1 9\n", "a point has 4 columns"),
+        ("x y z\n1 2 3\n1 2 three\n", "line 3: 'three' is not a number"),
+        ("x y z\n1 2\n", "invalid column index 2 at row 1 with 2 columns"),
+        ("3\n1 2 3\n4 5 6\n", "holds 2 points, its first line says 3"),
         ("1 2 3\n1 2 3\n", "all points are the same, such a cloud cannot be scaled"),
         ("\xff\xfe", "not a text file: byte 0 is not UTF-8"),
     ],
@@ -212,6 +215,90 @@ def test_other_fields_of_a_pcd_are_left_out(tmp_path: Path) -> None:
     np.testing.assert_allclose(rows(read(tmp_path / "a.pcd", 12)), rows(expected), atol=1e-6)
 
 
+PCD = (
+    "VERSION 0.7\nFIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 1 1\nWIDTH 12\nHEIGHT 1\n"
+    "VIEWPOINT 0 0 0 1 0 0 0\nPOINTS 12\nDATA ascii\n"
+)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "binary"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        PCD,
+        PCD.replace("COUNT 1 1 1\n", ""),
+        PCD.upper(),
+        PCD.lower(),
+        PCD.replace("POINTS 12\n", ""),
+        PCD.replace("FIELDS", "COLUMNS").replace("0.7", ".5").replace("HEIGHT 1\n", ""),
+        PCD.replace(" ", "\t"),
+    ],
+    ids=["plain", "no COUNT", "upper case", "lower case", "no POINTS", "COLUMNS", "tabs"],
+)
+def test_headers_of_pcd_files_as_programs_write_them(header: str, encoding: str, tmp_path: Path) -> None:
+    path, cloud = tmp_path / "a.pcd", a_cloud().astype(np.float32)
+    if encoding == "ascii":
+        write_text(path, cloud)
+        body = path.read_bytes()
+    else:
+        body = cloud.tobytes()
+        header = header.replace("ascii", "Binary").replace("ASCII", "BINARY")
+    path.write_bytes(header.encode() + body)
+    np.testing.assert_allclose(rows(read(path, 12)), rows(normalise(cloud[None], str)[0]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("header", "between"),
+    [
+        ("x y z nx ny nz", " "),
+        ("X,Y,Z,Normal_X,Normal_Y,Normal_Z", ","),
+        ("//X Y Z Nx Ny Nz", " "),
+        ('"x";"y";"z";"nx";"ny";"nz"', ";"),
+        ("one two three four five six", "\t"),
+        ("12", " "),
+    ],
+)
+def test_a_first_line_of_a_text_cloud_may_be_a_header(header: str, between: str, tmp_path: Path) -> None:
+    path, cloud = tmp_path / "a.txt", a_cloud(normals=True)
+    write_text(path, cloud, between)
+    path.write_text(f"{header}\n{path.read_text()}")
+    expected = normalise(cloud[None], str)[0]
+    np.testing.assert_allclose(rows(read(path, 12, normals=True)), rows(expected), atol=1e-6)
+
+
+def test_a_header_says_which_columns_are_coordinates(tmp_path: Path) -> None:
+    path, cloud = tmp_path / "a.txt", a_cloud()
+    write_text(path, np.c_[cloud[:, 2], np.full((12, 3), 255.0), cloud[:, :2]])
+    path.write_text(f"z r g b x y\n{path.read_text()}")
+    np.testing.assert_allclose(rows(read(path, 12)), rows(normalise(cloud[None], str)[0]), atol=1e-6)
+    with pytest.raises(DataError, match=r"a.txt: has no normals"):
+        read(path, 12, normals=True)
+
+
+@pytest.mark.parametrize(
+    ("head", "vertex"),
+    [
+        ("COFF\n4 4 6", " 255 0 0 255"),
+        ("COFF 4 4 6", " 0.5 0 0"),
+        ("noff\n4 4 6", " 0 0 1"),
+        ("CNOFF4 4 6", " 0 0 1 255 0 0 255"),
+        ("NCOFF\n4 4", " 0 0 1 255 0 0 255"),
+        ("STOFF\n4 4 6", " 0.5 0.5"),
+        ("STCNOFF\n4 4 6", " 0 0 1 1 0 0 1 0.5 0.5"),
+    ],
+)
+def test_more_than_coordinates_of_vertices_is_left_out(head: str, vertex: str, tmp_path: Path) -> None:
+    lines = TETRAHEDRON.splitlines()
+    (tmp_path / "plain.off").write_text("OFF\n" + TETRAHEDRON)
+    more = [head, *(line + vertex for line in lines[1:5]), *lines[5:]]
+    (tmp_path / "more.off").write_text("\n".join(more))
+    plain, got = (
+        read_cloud(tmp_path / name, points=20, normals=True, key="k", seed=0)
+        for name in ("plain.off", "more.off")
+    )
+    assert np.array_equal(plain, got)
+
+
 @pytest.mark.parametrize(
     "head", ["OFF\n", "OFF", "off\n# a comment\n\n", "OFF "], ids=["line", "none", "comment", "blank"]
 )
@@ -235,6 +322,8 @@ def test_meshes_are_sampled_on_their_surface_whatever_their_first_line(head: str
     [
         ("", "is empty"),
         ("PLY\n" + TETRAHEDRON, "begins with 'PLY', an OFF file begins with 'OFF'"),
+        ("4OFF\n" + TETRAHEDRON, "begins with '4OFF', an OFF file begins with 'OFF'"),
+        ("COFF BINARY\n", "has no numbers of vertices and faces after"),
         ("OFF\n", "has no numbers of vertices and faces after 'OFF'"),
         ("OFF\nfour 4 6\n", "has no numbers of vertices and faces"),
         ("OFF\n" + TETRAHEDRON[:-8], "is cut off: 7 lines for 4 vertices and 4 faces"),
