@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gmp import recalibrate_batch_norm
 from pointnet.errors import ConfigError
-from pointnet.model import PRESETS, Config, PointNet2, Scale, Stage, preset
+from pointnet.model import PRESETS, Config, PointNet2, Scale, SharedMLP, Stage, preset
 
 TINY = Config(
     stages=(Stage(16, (Scale(0.4, 8, (8, 8)),)), Stage(4, (Scale(0.8, 8, (8, 16)),))),
@@ -164,3 +165,46 @@ def test_error(make, message) -> None:
     with pytest.raises(ConfigError) as error:
         make()
     assert str(error.value) == message
+
+
+@pytest.mark.filterwarnings("ignore")  # what torch says of constants in a trace, and of traces as such
+@pytest.mark.parametrize("training", [False, True])
+def test_a_traced_classifier_is_the_classifier(training: bool) -> None:
+    torch.manual_seed(0)
+    model = PointNet2(preset("small", dropout=0.0)).train(training)
+    clouds = torch.randn(3, 256, 3) * 0.3
+    traced = torch.jit.trace(copy.deepcopy(model), clouds, check_trace=False)
+    torch.testing.assert_close(traced(clouds), model(clouds), rtol=1e-4, atol=1e-4)
+
+
+def shared_mlp_with_a_float64_twin() -> tuple[SharedMLP, SharedMLP]:
+    torch.manual_seed(0)
+    model = SharedMLP(3, (8, 8))
+    return model, copy.deepcopy(model).double()
+
+
+def test_batch_norm_over_many_rows_keeps_its_precision() -> None:
+    """Plain operations in training: 262,144 rows, as in a stage of the study's network."""
+    model, twin = shared_mlp_with_a_float64_twin()
+    x = torch.randn(256, 1024, 3) + 3
+    got, exact = model(x), twin(x.double())
+    assert (got - exact).abs().max() < 2e-5
+    (got.square().mean()).backward()
+    (exact.square().mean()).backward()
+    for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad.double(), theirs.grad, rtol=1e-4, atol=1e-6)
+    assert_same_statistics(model, twin)
+
+
+def test_recalibration_over_many_rows_keeps_its_precision() -> None:
+    model, twin = shared_mlp_with_a_float64_twin()
+    x = torch.randn(256, 1024, 3) + 3
+    for network, batch in ((model, x), (twin, x.double())):
+        assert recalibrate_batch_norm(network, [batch]) == 2
+    assert_same_statistics(model, twin)
+
+
+def assert_same_statistics(model: SharedMLP, twin: SharedMLP) -> None:
+    for ours, exact in zip(model.mlp_bns, twin.mlp_bns, strict=True):
+        torch.testing.assert_close(ours.running_mean.double(), exact.running_mean, rtol=2e-6, atol=2e-6)
+        torch.testing.assert_close(ours.running_var.double(), exact.running_var, rtol=2e-6, atol=0)
