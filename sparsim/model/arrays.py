@@ -11,6 +11,7 @@ Below this line there are indices only. Axis letters:
     B  mapping in a batch                    N  layer in a frozen network
     G  option of a SAF                       Q  leader of an option
     W  bucket of multicast traffic           X  axis of a mesh: X, Y
+    E  network between two levels
 
 Integers are int64 and reals float64, C-contiguous, without exception: one compiled signature per kernel.
 """
@@ -38,14 +39,18 @@ TEMPORAL, SPATIAL_X, SPATIAL_Y = 0, 1, 2
 X, Y, INSTANCES = 0, 1, 2  # of meshes, and of what spreads over them
 START, STOP = 0, 1  # of slices
 LEAST, MOST = 0, 1  # of ranges
-# ArchPack.tiling, .width, .limit, .support, .wire fields; LayerPack.term fields
+# ArchPack.tiling, .width, .limit, .support, .network, .wire, .transfer fields; LayerPack.term fields
 TILING_LEVEL, IS_SPATIAL = 0, 1
 WORD_BITS, BLOCK, CLUSTER, METADATA_WIDTH, METADATA_WORD = 0, 1, 2, 3, 4
 SIZE, METADATA_BITS, MIN_WORDS, READ_BW, WRITE_BW, SHARED_BW = 0, 1, 2, 3, 4, 5
 CAN_COMPRESS, CAN_DECOMPRESS, CAN_REDUCE, DISTRIBUTES = 0, 1, 2, 3
-HOP_PJ, ROUTER_PJ, INGRESS_PJ = 0, 1, 2
-T_LEVEL, T_DATASPACE, T_RECEIVERS, T_PJ = 0, 1, 2, 3  # ArchPack.transfer
+N_LEVEL, N_KIND, N_DIRECTION = 0, 1, 2
+HOP_PJ, ROUTER_PJ, INGRESS_PJ, ADDER_PJ = 0, 1, 2, 3
+T_NETWORK, T_DATASPACE, T_RECEIVERS, T_PJ = 0, 1, 2, 3
 TERM_DIM, TERM_SIZE, TERM_COEFFICIENT = 0, 1, 2
+# kinds and directions of networks
+MESH, MULTICAST, REDUCTION_TREE = 0, 1, 2
+BOTH, READS, UPDATES = 0, 1, 2
 # density kinds; TABULATED: the caller supplies the answers (banded, actual data)
 FIXED, HYPERGEOMETRIC, TABULATED = 0, 1, 2
 # rank kinds
@@ -71,7 +76,7 @@ STEPS, UNITS, OPS, N_REAL = (
 # TablePack.given, SparsePack.coded, CostPack.network_pj fields, and those of a result
 GIVEN_UNITS, GIVEN_COUNTS = 0, 1
 DECOMPRESSIONS, COMPRESSIONS = 0, 1
-TRAFFIC_PJ, LINKS_PJ = 0, 1
+TRAFFIC_PJ, LINKS_PJ, ADDERS_PJ = 0, 1, 2
 PJ, CYCLES, STATUS = 0, 1, 2
 # mapping flags, one bit per dataspace
 KEEP, NO_LINK, NO_MULTICAST, NO_REUSE = 0, 1, 2, 3
@@ -124,9 +129,11 @@ class ArchPack(NamedTuple):
     energy: Reals  # (S, 20) pJ per vector access
     compute_energy: Reals  # (O,) pJ per operation
     addr_gen: Reals  # (S,) pJ
-    wire: Reals  # (S, 3) pJ per hop, per router, per ingress, of the network below the level
-    transfer: Reals  # (N, 4) of named networks: level, number of the dataspace, receivers, pJ; 0 is every one
-    by_name: Ints  # (S,) levels in alphabetical order of the networks below them
+    network: Ints  # (E, 3) in alphabetical order of their names: level outside, kind, direction
+    wire: Reals  # (E, 4) pJ per hop, per router, per ingress, per addition
+    transfer: (
+        Reals  # (prices, 4) of multicasts: network, number of the dataspace, receivers, pJ; 0 is every one
+    )
     latency: int  # cycles of filling and draining the networks
 
     @property
@@ -274,7 +281,7 @@ class CostPack(NamedTuple):
     slowdown: Reals  # (S,)
     cycles: Ints  # (H,)
     level_pj: Reals  # (H,) all instances
-    network_pj: Reals  # (S, D, 2) per instance of the outer level: traffic, links
+    network_pj: Reals  # (E, D, 3) per instance of the outer level: traffic, links, additions
     total: Reals  # (2,) energy pJ, cycles
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -18,18 +17,15 @@ from sparsim.model.kernels.energy_and_cycles import (
     WRITE_WORDS,
 )
 from sparsim.model.leakage import leakage
-from sparsim.model.named_networks import named_networks
+from sparsim.model.network_results import network_results
 from sparsim.model.result import (
     Access,
     Bandwidth,
-    Bucket,
     ComputeResult,
     Evaluation,
     FormatAccess,
     LevelIntensity,
     LoopView,
-    NetworkResult,
-    NetworkTraffic,
     OperationalIntensity,
     StorageResult,
     TensorTraffic,
@@ -70,7 +66,6 @@ class Decoder:
         # small arrays are read out element by element, which lists do ten times as fast
         self.count = self.sparse.counts.tolist()
         self.words, self.price = self.cost.words.tolist(), self.arch_pack.energy.tolist()
-        self.buckets = self.nest.bucket[:, :, : int(self.nest.n_bucket.max())].tolist()
         self.rank_bits = self.policy_pack.rank[
             ..., packs.RANK_METADATA_BITS : packs.RANK_PAYLOAD_BITS + 1
         ].tolist()
@@ -88,7 +83,13 @@ class Decoder:
     def evaluation(self, warnings: tuple[str, ...] = ()) -> Evaluation:
         compute = self.compute()
         storage = tuple(self.storage(s) for s in range(len(self.levels)))
-        networks = tuple(network for s in range(len(self.levels)) for network in self.networks(s))
+        networks = network_results(
+            self.arch,
+            self.energy.wire_pj_per_bit_mm,
+            (self.arch_pack, self.layer_pack),
+            (self.nest, self.cost),
+            self.data,
+        )
         intensity = self.intensity(compute.actual)
         self.refuse_negative()
         energy, cycles = float(self.cost.total[0]) + sum(self.leaks), int(self.cost.total[1])
@@ -284,59 +285,6 @@ class Decoder:
             bandwidth(w, write_format, write),
         )
 
-    def networks(self, s: int) -> tuple[NetworkResult, ...]:
-        """The automatic one below level `s`, or those with names in its place."""
-        instances = int(self.nest.space[s + 1].prod())
-        rows = [self.buckets[s][v][: self.nest.n_bucket[s, v]] for v in range(len(self.data))]
-        buckets = [[Bucket(int(row[0]), int(row[1]), row[2]) for row in of_one] for of_one in rows]
-        automatic = self.network(s)
-        return named_networks(automatic, self.levels[s].network, buckets, instances) or (automatic,)
-
-    def network(self, s: int) -> NetworkResult:
-        level, net = self.levels[s], self.levels[s].network
-        inner = self.levels[s - 1].name if s else self.arch.compute.name
-        tensors = tuple(self.network_traffic(s, v) for v in range(len(self.data)))
-        wire = self.energy.wire_pj_per_bit_mm or net.wire_energy_pj_per_bit_mm
-        x, y = self.nest.space[s + 1].tolist()
-        instances = x * y
-        each = (t.link_energy_per_instance_pj + t.energy_per_instance_pj for t in tensors)
-        return NetworkResult(
-            outer=level.name, inner=inner, type=net.type,
-            word_bits=level.word_bits if net.word_bits is None else net.word_bits,
-            router_energy_pj=net.router_energy_pj, wire_energy_pj_per_bit_mm=wire,
-            energy_per_ingress_pj=net.energy_per_ingress_pj, fill_latency_cycles=net.fill_latency_cycles,
-            drain_latency_cycles=net.drain_latency_cycles,
-            energy_pj=_added(pj * instances for pj in each), tensors=tensors,
-        )  # fmt: skip
-
-    def network_traffic(self, s: int, v: int) -> NetworkTraffic:
-        nest = self.nest
-        bucket = self.buckets[s][v][: nest.n_bucket[s, v]]
-        remote = [nest.remote[s, v].tolist()] if nest.remote[s, v, packs.B_ACCESSES] else []
-        writes = bool(self.layer_pack.read_write[v])
-        both_ways = writes and not self.arch_pack.support[s, packs.CAN_REDUCE]
-        ingress = [2.0 * row[2] - float(nest.part[s, v]) if both_ways else row[2] for row in bucket + remote]
-        total, hops, reductions = _added(ingress), 0.0, 0
-        for row, i in zip(bucket + remote, ingress, strict=True):
-            hops += row[packs.B_HOPS] / i * i if i > 0 else 0.0
-            reductions = int(reductions + (row[packs.B_MULTICAST] - 1) * i) if writes else 0  # like there
-        buckets = tuple(
-            Bucket(int(row[0]), int(row[1]), i) for row, i in zip(bucket + remote, ingress, strict=True)
-        )
-        instances = int(nest.space[s + 1].prod())
-        energy, links = (float(e) for e in self.cost.network_pj[s, v])
-        return NetworkTraffic(
-            dataspace=self.data[v], fanout=int(nest.fanout[s, v]),
-            multicast=int(max((row[packs.B_MULTICAST] for row in bucket), default=0)),
-            ingresses=_added(ingress[: len(bucket)]), buckets=buckets[: len(bucket)],
-            distributed=buckets[-1] if remote else None,
-            link_transfers=int(nest.flow[s, v, packs.LINK]), spatial_reductions=reductions,
-            average_hops=hops / total if total > 0 else 0.0,
-            energy_per_hop_pj=float(self.arch_pack.wire[s, packs.HOP_PJ]), energy_per_instance_pj=energy,
-            energy_pj=energy * instances, link_energy_per_instance_pj=links, link_energy_pj=links * instances,
-            reduction_energy_per_instance_pj=0.0, reduction_energy_pj=0.0,
-        )  # fmt: skip
-
     def intensity(self, actual: int) -> OperationalIntensity:
         """Operations per byte (model 16.5)."""
         capacity, kept = self.sparse.capacity, self.nest.kept
@@ -385,14 +333,6 @@ def out_of_range(sparse: SparsePack, cost: CostPack) -> float | None:
         if not (least >= 0 and most < math.inf):  # also refuses nan
             return float(least if least < 0 else most)
     return None
-
-
-def _added(values: Iterable[float]) -> float:
-    """Rounded after every addition, like the reference; `sum` rounds in its own way since Python 3.12."""
-    total = 0.0
-    for value in values:
-        total += value
-    return total
 
 
 def _per_byte(ops: int, bits: int, words: int) -> float:

@@ -64,7 +64,7 @@ def _for_others(level: Storage, table: EnergyTable) -> str:
 
 def _unknown_components(arch: Architecture, table: EnergyTable) -> Iterator[str]:
     levels = [*(level.name for level in arch.storage), arch.compute.name]
-    networks = {network.name for level in arch.storage for network in level.network.named}
+    networks = {one.name for level in arch.storage for one in level.network.named if one.kind == "multicast"}
     for kind, names in (("energy", table.actions), ("area", table.areas)):
         unknown = [name for name in names if name not in {*levels, *networks, *CHIP_COMPONENTS}]
         if kind == "area":

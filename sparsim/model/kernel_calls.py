@@ -23,7 +23,7 @@ def _no_mapping() -> packs.MappingPack:
 
 @cache
 def _no_results() -> tuple[packs.SparsePack, packs.CostPack]:
-    return make_results(1, 1, 1, 1)
+    return make_results(1, 1, 1, 1, 1)
 
 
 def analyse(

@@ -4,7 +4,6 @@ Specs list levels outer to inner, packs inner to outer (s = 0 is next to the ari
 """
 
 import math
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,9 +12,9 @@ from sparsim.errors import SpecError
 from sparsim.estimate.accelerator_energy import resolved_energy
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import ArchPack, DensityPack, Ints, LayerPack, MappingPack, PolicyPack, Reals
+from sparsim.model.lower_networks import lower_networks, name_number
 from sparsim.records import Accelerator, Architecture, Layer, Mapping, Nest, Saf, Shape, SparsePolicy, Storage
 from sparsim.records.divisibility import CoveredLayer
-from sparsim.records.energy_table import ResolvedEnergy
 from sparsim.records.sparsity import rank_word_bits
 
 MAX_WORDS = 3_037_000_499  # floor(sqrt(2^63)): products of two tensor sizes stay exact
@@ -75,9 +74,7 @@ def _lower_arch(accelerator: Accelerator) -> ArchPack:
         energy=np.array(resolved.storage[::-1], np.float64),
         compute_energy=np.array(resolved.compute, np.float64),
         addr_gen=np.array([max(level.addr_gen_energy_pj or 0.0, 0.0) for level in levels], np.float64),
-        wire=_wires(levels, mesh, resolved),
-        transfer=_transfers(levels),
-        by_name=np.array(sorted(range(n), key=lambda s: _network_name(arch, s)), np.int64),
+        **lower_networks(arch, resolved),
         latency=sum(level.network.latency_cycles for level in levels),
     )
 
@@ -102,50 +99,8 @@ def _limits(level: Storage) -> tuple[float, ...]:
 
 def _support(level: Storage) -> tuple[bool, bool, bool, bool]:
     reduces = level.technology != "DRAM" if level.reduction_supported is None else level.reduction_supported
-    distributes = level.network.type == "M:N"
     coded = bool(level.compression_supported), bool(level.decompression_supported)
-    return *coded, bool(reduces), distributes
-
-
-def _network_name(arch: Architecture, s: int) -> str:
-    """Of the network below level `s`, as reports have it."""
-    names = [arch.compute.name, *(level.name for level in arch.storage[::-1])]
-    return f"{names[s + 1]} <==> {names[s]}"
-
-
-def _wires(levels: Sequence[Storage], mesh: list[tuple[int, int]], resolved: ResolvedEnergy) -> Reals:
-    """(S, 3): pJ per hop, per router, per ingress (model 15.2)."""
-    area = resolved.compute_area  # um^2 of all that hangs below one port of the network
-    wires = []
-    for s, level in enumerate(levels):
-        net = level.network
-        per_mm = resolved.wire_pj_per_bit_mm or net.wire_energy_pj_per_bit_mm or 0.0
-        tile_um = math.sqrt(area) if net.tile_width_um is None else net.tile_width_um
-        word_bits = level.word_bits if net.word_bits is None else net.word_bits
-        hop = (
-            word_bits * (tile_um / 1000) * per_mm if net.energy_per_hop_pj is None else net.energy_per_hop_pj
-        )
-        row = (hop, net.router_energy_pj or 0.0, net.energy_per_ingress_pj or 0.0)
-        wires.append((0.0, 0.0, 0.0) if net.named else row)
-        below, here = math.prod(mesh[s]), math.prod(mesh[s + 1])
-        area = resolved.areas[::-1][s] + area * (below // here)
-    return np.array(wires, np.float64)
-
-
-def _transfers(levels: Sequence[Storage]) -> Reals:
-    """(N, 4): level, number of the dataspace, receivers, pJ per word (model 15.3)."""
-    rows = [
-        (s, name_number(one.dataspace) if one.dataspace else 0, one.multicast or 0, one.energy_pj)
-        for s, level in enumerate(levels)
-        for network in level.network.named
-        for one in network.transfers
-    ]
-    return np.array(rows, np.float64).reshape(-1, 4)
-
-
-def name_number(name: str) -> int:
-    """Stands for a name in kernels; not 0, and exact as a real number."""
-    return 1 + zlib.crc32(name.encode())
+    return *coded, bool(reduces), level.network.distributes
 
 
 Sizes = tuple[int, int, int]  # dims, coordinates per dataspace, terms: what lowered layers are padded to

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from sparsim.records import Compute, NamedNetwork, Storage
+from sparsim.records.architecture import Direction
 from sparsim.records.divisibility import Cover
 from sparsim.records.energy_table import NOT_GIVEN
 
@@ -194,16 +195,16 @@ class NetworkTraffic(ResultRecord, frozen=True, kw_only=True):
 
 
 class NetworkResult(ResultRecord, frozen=True, kw_only=True):
-    """The network from `outer` to `inner`; its parameters are those of `outer`'s `network` record.
+    """A network from `outer` to `inner`, the automatic one or one with a name.
 
-    `named` is a network with a name, for `direction` "read", "update" or "both"; what it carries is counted
-    alike in all of them.
+    An automatic network has the parameters of `outer`'s `network` record. Where a level has a network for
+    reads and one for updates (`direction`), each carries all words that move, as in Timeloop (model 15.3).
     """
 
     outer: str
     inner: str
     named: NamedNetwork | None = None
-    direction: str = "both"
+    direction: Direction = "both"
     type: str
     word_bits: int
     router_energy_pj: float | None

@@ -36,17 +36,17 @@ def make_scratch(
     """`entries`: occupancies that TABULATED densities list for one tile at most."""
     n_levels, n_data = len(arch.fan), len(layer.relevant)
     entries = max(entries, _list_length(layer, density, policy))
-    return Scratch(nest, *make_results(n_levels, n_data, policy.rank.shape[2], entries))
+    return Scratch(nest, *make_results(n_levels, len(arch.network), n_data, policy.rank.shape[2], entries))
 
 
 def make_results(
-    n_levels: int, n_data: int, n_ranks: int, entries: int
+    n_levels: int, n_networks: int, n_data: int, n_ranks: int, entries: int
 ) -> tuple[packs.SparsePack, packs.CostPack]:
     """What densities and prices make of a nest."""
     cost = packs.CostPack(
         vector=reals(n_levels, n_data, packs.N_ACTIONS), energy=reals(n_levels, n_data),
         clusters=ints(n_levels, n_data), words=reals(n_levels, n_data, 4), slowdown=reals(n_levels),
-        cycles=ints(n_levels + 1), level_pj=reals(n_levels + 1), network_pj=reals(n_levels, n_data, 2),
+        cycles=ints(n_levels + 1), level_pj=reals(n_levels + 1), network_pj=reals(n_networks, n_data, 3),
         total=reals(2),
     )  # fmt: skip
     return _make_sparse(n_levels, n_data, n_ranks, entries), cost

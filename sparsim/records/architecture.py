@@ -24,6 +24,9 @@ def _check_mesh(where: str, mesh: tuple[int, int]) -> None:
         raise SpecError(f"mesh is {mesh[0]} x {mesh[1]}, allowed is 1 and more each way", path=where)
 
 
+Direction = Literal["read", "update", "both"]  # of what a network carries
+
+
 class Transfer(Record, frozen=True, kw_only=True):
     """What a word costs that enters a network; None stands for every dataspace and number of receivers."""
 
@@ -36,29 +39,59 @@ class Transfer(Record, frozen=True, kw_only=True):
         check_real("transfer", "energy_pj", self.energy_pj)
 
 
-class NamedNetwork(Record, frozen=True, kw_only=True):
-    """A network with a name, whose transfers cost by how many receive them (model 15.3).
+MESH_FIELDS = (
+    "router_energy_pj", "wire_energy_pj_per_bit_mm", "energy_per_hop_pj", "energy_per_ingress_pj",
+    "tile_width_um",
+)  # fmt: skip
+_FIELDS = {
+    "multicast": ("action", "argument", "transfers"),
+    "mesh": ("type", *MESH_FIELDS),
+    "reduction_tree": ("wire_energy_pj_per_bit_mm", "adder_energy_pj"),
+}
 
-    Words that no one of the `transfers` speaks of cost nothing.
+
+class NamedNetwork(Record, frozen=True, kw_only=True):
+    """A network with a name, which levels use in place of the automatic one (model 15.3).
+
+    A "multicast" costs by how many receive a word: words that no one of the `transfers` speaks of cost
+    nothing. A "mesh" is what the automatic network is. A "reduction_tree" carries updates alone, and adds
+    results on their way. The fields after `latency_cycles` belong to one or two of the kinds.
     """
 
     name: str
-    action: str = "transfer"
+    kind: Literal["multicast", "mesh", "reduction_tree"] = "multicast"
     word_bits: int = 16
     latency_cycles: int = 0
+    action: str = ""  # as an ERT calls it, and its argument that counts receivers
+    argument: str = ""
     transfers: tuple[Transfer, ...] = ()
+    type: str = ""  # like that of `Network`
+    router_energy_pj: float | None = None
+    wire_energy_pj_per_bit_mm: float | None = None
+    energy_per_hop_pj: float | None = None
+    energy_per_ingress_pj: float | None = None
+    tile_width_um: float | None = None
+    adder_energy_pj: float | None = None  # per addition
 
     def __post_init__(self) -> None:
         where = f"network {self.name}"
+        if self.kind not in _FIELDS:
+            raise SpecError(f"kind is '{self.kind}', allowed is {', '.join(_FIELDS)}", path=where)
+        of_others = {field for fields in _FIELDS.values() for field in fields} - {*_FIELDS[self.kind]}
+        for field in sorted(of_others):
+            if getattr(self, field) not in (None, "", ()):
+                raise SpecError(f"a {self.kind} has no '{field}'", path=where)
         check_whole(where, "word_bits", self.word_bits, 1, MAX_INT)
         check_whole(where, "latency_cycles", self.latency_cycles, 0, MAX_INT)
+        for field in (*MESH_FIELDS, "adder_energy_pj"):
+            check_real(where, field, getattr(self, field))
 
 
 class Network(Record, frozen=True, kw_only=True):
     """The network from a storage level to the next level inside it. None means: not given, costs nothing.
 
     `read` and `update` are networks with names that stand in its place, for what moves inwards and outwards;
-    without `update` one of them serves both.
+    without `update` the network of reads serves both.
     """
 
     type: str = ""  # "M:N": distributed multicast (model 7.7); others change nothing
@@ -76,7 +109,19 @@ class Network(Record, frozen=True, kw_only=True):
     @property
     def named(self) -> tuple[NamedNetwork, ...]:
         """The networks with names, each once."""
-        return tuple(dict.fromkeys(one for one in (self.read, self.update) if one is not None))
+        return tuple(one for one, _ in self.directions if one is not None)
+
+    @property
+    def directions(self) -> tuple[tuple[NamedNetwork | None, Direction], ...]:
+        """The networks and what each carries; None is the automatic one."""
+        if self.update is None or self.update == self.read:
+            return ((self.read, "both"),)
+        return (self.read, "read"), (self.update, "update")
+
+    @property
+    def distributes(self) -> bool:
+        """Whether receivers pass words on to each other (model 7.7)."""
+        return (self.type if self.read is None else self.read.type) == "M:N"
 
     @property
     def latency_cycles(self) -> int:
@@ -88,17 +133,17 @@ class Network(Record, frozen=True, kw_only=True):
         for field in ("read", "update"):
             if not isinstance(getattr(self, field), NamedNetwork | None):
                 raise SpecError(f"'{field}' is no network with a name", path="network")
-        if self.update is not None and self.read is None:
-            raise SpecError("an 'update' network is given and no 'read' network", path="network")
-        if self.named and self.type == "M:N":
-            raise SpecError("networks with names know no distributed multicast (M:N)", path="network")
+        for named, direction in self.directions:
+            if named is not None and named.kind == "reduction_tree" and direction != "update":
+                raise SpecError(
+                    f"'{named.name}' is a reduction tree, which carries updates alone", path="network"
+                )
+        if self.read is not None and self.type == "M:N":
+            raise SpecError(f"type is M:N, and '{self.read.name}' stands in its place", path="network")
         check_whole("network", "word_bits", self.word_bits, 1, MAX_INT)
         for field in ("fill_latency_cycles", "drain_latency_cycles"):
             check_whole("network", field, getattr(self, field), 0, MAX_INT)
-        for field in (
-            "router_energy_pj", "wire_energy_pj_per_bit_mm", "energy_per_hop_pj",
-            "energy_per_ingress_pj", "tile_width_um",
-        ):  # fmt: skip
+        for field in MESH_FIELDS:
             check_real("network", field, getattr(self, field))
 
 
@@ -205,6 +250,9 @@ class Architecture(Record, frozen=True, kw_only=True):
         twice = repeated(names)
         if twice is not None:
             raise SpecError(f"two levels are called '{twice}'", path=f"architecture {self.name}")
+        twice = repeated([network.name for level in self.storage for network in level.network.named])
+        if twice is not None:
+            raise SpecError(f"two networks are called '{twice}'", path=f"architecture {self.name}")
         for i, name in enumerate(names):
             x, y = self.total_mesh(i)
             if x * y >= MAX_COUNT:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import NamedTuple
 
 from sparsim.files.timeloop.document_node import Node, or_default, split_range
-from sparsim.files.timeloop.read_networks import Ends, read_networks
+from sparsim.files.timeloop.read_networks import NETWORK_CLASSES, Ends, read_mesh, read_networks
 from sparsim.records import Architecture, Compute, NamedNetwork, Network, Storage
 
 STORAGE_CLASSES = ("DRAM", "SRAM", "regfile", "smartbuffer", "storage")
 COMPUTE_CLASSES = ("mac", "intmac", "fpmac", "compute")
-NETWORK_CLASSES = ("XY_NoC", "Legacy", "ReductionTree", "SimpleMulticast")
 
 _WORD_BITS = ("word-bits", "word_width", "datawidth")
 _BLOCK = ("block-size", "block_size", "n_words")
@@ -73,7 +73,7 @@ def read_architecture(root: Node, ert: Node | None = None) -> Architecture:
         raise root.error(f"exactly one compute component is expected, there is {found}")
     levels = [*storages, computes[0]]
     meshes = _nested_meshes(levels)
-    ends = [Ends(level.attributes) for level in storages]
+    ends = [Ends(level.attributes, instances=prod(level.mesh)) for level in storages]
     ends.append(Ends(computes[0].attributes, outward=("network_operand", "network_result")))
     networks = read_networks(ends, components, ert)
     with root.located():
@@ -302,20 +302,13 @@ def _metadata_width(a: Node, word_bits: int) -> int:
 
 
 def _network(a: Node, named: dict[str, NamedNetwork]) -> Network:
-    kind = a.text("network-type") or ""
-    if kind not in ("", "1:1", "1:N", "M:N"):
-        raise a.error(f"is '{kind}', allowed is 1:1, 1:N or M:N", "network-type")
     return Network(
-        type=kind,
         word_bits=a.integer("network-word-bits"),
-        router_energy_pj=a.number("router-energy"),
-        wire_energy_pj_per_bit_mm=a.number("wire-energy"),
-        energy_per_hop_pj=a.number("energy-per-hop"),
-        energy_per_ingress_pj=a.number("energy-per-ingress"),
-        tile_width_um=a.number("tile-width"),
         fill_latency_cycles=or_default(a.integer("network_fill_latency"), 0),
         drain_latency_cycles=or_default(a.integer("network_drain_latency"), 0),
-        **named,
+        **read_mesh(a),
+        read=named.get("read"),
+        update=named.get("update"),
     )
 
 

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sparsim.errors import near
 from sparsim.files.timeloop.document_node import Node, or_default
 from sparsim.files.timeloop.read_energy_tables import component_name, find_actions
 from sparsim.records import NamedNetwork, Transfer
 
-MULTICAST = "SimpleMulticast"
-_KEYS = (
-    "datawidth", "word-bits", "word_width", "network-word-bits", "action_name", "multicast_factor_argument",
-    "per_datatype_ERT", "fill_latency", "drain_latency",
-)  # fmt: skip
+NETWORK_CLASSES = ("XY_NoC", "Legacy", "ReductionTree", "SimpleMulticast")
+_KINDS: dict[str, Literal["mesh", "multicast", "reduction_tree"]] = {
+    "XY_NoC": "mesh", "Legacy": "mesh", "ReductionTree": "reduction_tree", "SimpleMulticast": "multicast",
+}  # fmt: skip
+NETWORK_CLASS = {kind: name for name, kind in _KINDS.items()}
+_WORD_BITS = ("network-word-bits", "word-bits", "word_width", "datawidth")
+_EVERY = (*_WORD_BITS, "fill_latency", "drain_latency")
+_KEYS = {
+    "mesh": (
+        *_EVERY, "network-type", "router-energy", "wire-energy", "tile-width", "energy-per-hop",
+        "energy-per-ingress",
+    ),
+    "multicast": (*_EVERY, "action_name", "multicast_factor_argument", "per_datatype_ERT"),
+    "reduction_tree": (*_EVERY, "adder-energy", "wire-energy"),
+}  # fmt: skip
 
 
 class Ends(NamedTuple):
@@ -24,6 +34,7 @@ class Ends(NamedTuple):
     attributes: Node
     inward: tuple[str, str] = ("network_read", "network_update")
     outward: tuple[str, str] = ("network_fill", "network_drain")
+    instances: int = 1
 
 
 def read_networks(
@@ -32,7 +43,7 @@ def read_networks(
     """Per storage level from outside what it names: networks for `read` and for `update`.
 
     `ends`: of the storage levels from outside, and of the compute units. Raises SpecError where both ends do
-    not agree, and for networks that are not modelled.
+    not agree, and for networks that nothing can be.
     """
     _refuse_outermost(ends[0])
     places: dict[str, str] = {}
@@ -57,10 +68,9 @@ def read_networks(
             places[name] = here
             if name not in components:
                 raise outer.attributes.error(f"no network '{name}'", key, hint=near(name, components))
-            networks[kind] = _network(components[name], name, ert)
-        if "update" in networks and "read" not in networks:
-            text = "a network for updates alone is not supported, 'network_read' has to name one as well"
-            raise outer.attributes.error(text, outer.inward[1])
+            network = networks[kind] = _network(components[name], name, ert)
+            if network.kind == "reduction_tree":
+                _check_tree(components[name], outer, kind)
         found.append(networks)
     for name, component in components.items():
         if name not in places:
@@ -74,24 +84,57 @@ def _refuse_outermost(end: Ends) -> None:
             raise end.attributes.error("is of the outermost level, outside of which nothing is", key)
 
 
+def _check_tree(component: Node, outer: Ends, direction: str) -> None:
+    name = component.text("name")
+    if direction == "read":
+        text = f"'{name}' is a ReductionTree, which carries updates alone: '{outer.inward[1]}' may name it"
+        raise outer.attributes.error(text, outer.inward[0])
+    if outer.instances > 1:
+        text = f"there are {outer.instances} trees '{name}'; like in Timeloop, the energy of one counts"
+        component.warn(text)
+
+
 def _network(component: Node, name: str, ert: Node | None) -> NamedNetwork:
-    if MULTICAST not in (component.text("class") or ""):
-        text = f"network '{name}' is a {component.text('class')}, of the named ones {MULTICAST} is supported"
-        raise component.error(text, "class")
+    given = component.text("class") or ""
+    if given not in _KINDS:
+        raise component.error(f"is '{given}', allowed is {', '.join(_KINDS)}", "class", near(given, _KINDS))
+    kind = _KINDS[given]
     a = component.child("attributes") or component
-    a.report_unknown((*_KEYS, *(("name", "class") if a is component else ())), harmless=())
-    action = a.required(a.text("action_name"), "action_name")
-    if ert is None:
+    a.report_unknown((*_KEYS[kind], *(("name", "class") if a is component else ())), harmless=())
+    action = a.required(a.text("action_name"), "action_name") if kind == "multicast" else ""
+    if kind == "multicast" and ert is None:
         component.warn(f"there is no ERT, transfers in the network '{name}' cost nothing")
-    transfers = () if ert is None else tuple(_transfers(a, name, action, ert))
+    transfers = () if kind != "multicast" or ert is None else tuple(_transfers(a, name, action, ert))
     with a.located():
         return NamedNetwork(
             name=name,
-            action=action,
-            word_bits=or_default(a.integer("network-word-bits", "word-bits", "word_width", "datawidth"), 16),
+            kind=kind,
+            word_bits=or_default(a.integer(*_WORD_BITS), 16),
             latency_cycles=or_default(a.integer("fill_latency"), 0),
+            action=action,
+            argument=(a.text("multicast_factor_argument") or "") if kind == "multicast" else "",
             transfers=transfers,
+            **(read_mesh(a) if kind == "mesh" else _read_tree(a) if kind == "reduction_tree" else {}),
         )
+
+
+def read_mesh(a: Node) -> dict[str, Any]:
+    """What the mesh of a level, and one with a name, are given alike."""
+    kind = a.text("network-type") or ""
+    if kind not in ("", "1:1", "1:N", "M:N"):
+        raise a.error(f"is '{kind}', allowed is 1:1, 1:N or M:N", "network-type")
+    return {
+        "type": kind,
+        "router_energy_pj": a.number("router-energy"),
+        "wire_energy_pj_per_bit_mm": a.number("wire-energy"),
+        "energy_per_hop_pj": a.number("energy-per-hop"),
+        "energy_per_ingress_pj": a.number("energy-per-ingress"),
+        "tile_width_um": a.number("tile-width"),
+    }
+
+
+def _read_tree(a: Node) -> dict[str, Any]:
+    return {"wire_energy_pj_per_bit_mm": a.number("wire-energy"), "adder_energy_pj": a.number("adder-energy")}
 
 
 def _transfers(a: Node, name: str, action: str, ert: Node) -> Iterator[Transfer]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from sparsim.files.timeloop.stats_writer import write_stats
-from sparsim.model.result import Evaluation, StorageResult
+from sparsim.model.result import Evaluation, NetworkResult, NetworkTraffic, StorageResult
 
 _WIDTH = 32  # of a label in SPECS
 _SPEC = re.compile(r" {8}(\S.*?) *: (.*)")
@@ -95,14 +95,27 @@ def _leakage(level: StorageResult) -> Iterator[str]:
 
 
 def _networks(lines: list[str], evaluation: Evaluation) -> Iterator[str]:
-    silent = {network.name for network in evaluation.networks if not network.energy_pj}
+    networks = {network.name: network for network in evaluation.networks}
     starts = [i for i, line in enumerate(lines) if _NETWORK.fullmatch(line)]
     yield from lines[: starts[0]]
     edges = [*starts, len(lines) - 1]
     for start, end in pairwise(edges):
-        if lines[start + 2] not in silent:
-            yield from lines[start:end]
+        network = networks[lines[start + 2]]
+        if network.energy_pj:
+            idle = {f"    {tensor.dataspace}:" for tensor in network.tensors if _is_idle(network, tensor)}
+            tensor = ""
+            for line in lines[start:end]:
+                tensor = line if line.startswith("    ") and line[4:5] != " " else tensor if line else ""
+                if tensor not in idle:
+                    yield line
     yield lines[-1]
+
+
+def _is_idle(network: NetworkResult, tensor: NetworkTraffic) -> bool:
+    """Whether a network with a name leaves a tensor out."""
+    if network.named is None or network.named.kind == "mesh":
+        return False
+    return not (tensor.ingresses if network.named.kind == "multicast" else tensor.spatial_reductions)
 
 
 def _summary(lines: list[str], evaluation: Evaluation) -> Iterator[str]:

@@ -1,26 +1,24 @@
 """`Evaluation` -> the text of Timeloop 3.0.3's stats file (model chapter 16)."""
 
 import math
-from collections.abc import Iterable
 
 from sparsim.files.timeloop.map_writer import loop_text
+from sparsim.files.timeloop.network_stats import network_block
+from sparsim.files.timeloop.stats_rows import real, table
 from sparsim.model.result import (
     Access,
     Bandwidth,
-    Bucket,
     ComputeResult,
     Evaluation,
     FormatAccess,
     LoopView,
     NetworkResult,
-    NetworkTraffic,
     OperationalIntensity,
     StorageResult,
     TensorTraffic,
     ratio,
     single_ratio,
 )
-from sparsim.records import NamedNetwork
 
 UNSIGNED = 2**64  # the reference counts operations in 64 bits, also where the difference is negative
 _DENSE_LABEL, _SPARSE_LABEL = 41, 60
@@ -44,7 +42,7 @@ def write_stats(evaluation: Evaluation) -> str:
     lines += ["Networks", "-" * 8]
     for i, network in enumerate(_networks(evaluation)):
         lines += [f"Network {i}", "-" * 9]
-        lines += _network(network) if network.named is None else _named_network(network, network.named)
+        lines += network_block(network)
     lines += ["", *_intensity(evaluation), "", "", *_divisibility(evaluation), *_summary(evaluation), "", ""]
     return "\n".join(lines)
 
@@ -57,17 +55,9 @@ def _integer(value: int | None) -> str:
     return "-" if value is None else str(value)
 
 
-def _real(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
-
-
 def _quotient(value: float) -> str:
     """Of what may be 0/0, which the original's processor answers with a negative nan."""
     return "-nan" if math.isnan(value) else f"{value:.2f}"
-
-
-def _table(rows: Iterable[tuple[str, str]], *, indent: int, width: int) -> list[str]:
-    return [f"{' ' * indent}{label:<{width}}: {value}" for label, value in rows]
 
 
 def _instances(count: int, mesh: tuple[int, int]) -> str:
@@ -102,8 +92,8 @@ def _compute(compute: ComputeResult, sparse: bool) -> list[str]:
         ]
     return [
         f"=== {compute.name} ===", "",
-        "    SPECS", "    -----", *_table(specs, indent=4, width=22), "",
-        "    STATS", "    -----", *_table([*stats, *tail], indent=4, width=29 if sparse else 24), "",
+        "    SPECS", "    -----", *table(specs, indent=4, width=22), "",
+        "    STATS", "    -----", *table([*stats, *tail], indent=4, width=29 if sparse else 24), "",
         *([""] if sparse else []),
     ]  # fmt: skip
 
@@ -112,7 +102,7 @@ def _storage(result: StorageResult, loops: tuple[LoopView, ...], sparse: bool) -
     specs = _sparse_specs(result) if sparse else _dense_specs(result)
     lines = [
         f"=== {result.name} ===", "",
-        "    SPECS", "    -----", *_table(specs, indent=8, width=29 if sparse else 28), "",
+        "    SPECS", "    -----", *table(specs, indent=8, width=29 if sparse else 28), "",
         "    MAPPING", "    -------", "    Loop nest:", *_loops(loops), "",
         "    STATS", "    -----",
         f"    Cycles               : {result.cycles}",
@@ -133,9 +123,9 @@ def _shared_specs(result: StorageResult) -> list[tuple[str, str]]:
     return [
         ("Cluster size", str(storage.cluster_size)),
         ("Instances", _instances(result.instances, result.mesh)),
-        ("Shared bandwidth", _real(storage.shared_bandwidth)),
-        ("Read bandwidth", _real(storage.read_bandwidth)),
-        ("Write bandwidth", _real(storage.write_bandwidth)),
+        ("Shared bandwidth", real(storage.shared_bandwidth)),
+        ("Read bandwidth", real(storage.read_bandwidth)),
+        ("Write bandwidth", real(storage.write_bandwidth)),
         ("Multiple buffering", f"{storage.multiple_buffering:.2f}"),
     ]
 
@@ -218,7 +208,7 @@ def _dense_tensor(tensor: TensorTraffic) -> list[str]:
             (f"{name} Bandwidth (per-instance)", f"{bandwidth.per_instance:.2f} words/cycle"),
             (f"{name} Bandwidth (total)", f"{bandwidth.total:.2f} words/cycle"),
         ]
-    return _table(rows, indent=8, width=_DENSE_LABEL)
+    return table(rows, indent=8, width=_DENSE_LABEL)
 
 
 def _sparse_tensor(tensor: TensorTraffic) -> list[str]:
@@ -230,7 +220,7 @@ def _sparse_tensor(tensor: TensorTraffic) -> list[str]:
         ("Max utilized data storage capacity", str(tensor.utilized_words)),
         ("Representation format", formats),
     ]
-    lines = _table(rows, indent=8, width=_SPARSE_LABEL)
+    lines = table(rows, indent=8, width=_SPARSE_LABEL)
     label = "Max utilized Repr format storage capacity"
     lines += _ranks(label, tensor.format_words, bool(tensor.format), ", ")
     rows = [
@@ -241,12 +231,12 @@ def _sparse_tensor(tensor: TensorTraffic) -> list[str]:
         *_scalars("fills", tensor.fills),
         *_scalars("updates", tensor.updates),
     ]
-    lines += _table(rows, indent=8, width=_SPARSE_LABEL)
+    lines += table(rows, indent=8, width=_SPARSE_LABEL)
     if tensor.format:
         lines += _format_words("reads", tensor.format_reads)
         lines += _format_words("fills", tensor.format_fills)
         lines += _format_words("updates", tensor.format_updates)
-    lines += _table(_energies(tensor), indent=8, width=_SPARSE_LABEL)
+    lines += table(_energies(tensor), indent=8, width=_SPARSE_LABEL)
     for name, bandwidth in _bandwidths(tensor):
         data, words = 100 * (1 - bandwidth.format_fraction), 100 * bandwidth.format_fraction
         lines += [
@@ -258,7 +248,7 @@ def _sparse_tensor(tensor: TensorTraffic) -> list[str]:
 
 
 def _rate(label: str, words_per_cycle: float) -> list[str]:
-    return _table([(label, f"{words_per_cycle:.2f} words/cycle")], indent=8, width=_SPARSE_LABEL)
+    return table([(label, f"{words_per_cycle:.2f} words/cycle")], indent=8, width=_SPARSE_LABEL)
 
 
 def _scalars(kind: str, access: Access) -> list[tuple[str, str]]:
@@ -295,78 +285,6 @@ def _ranks(label: str, units: tuple[tuple[int, int], ...], listed: bool, comma: 
     ]
 
 
-def _network(network: NetworkResult) -> list[str]:
-    specs = [
-        ("Type", "Legacy"),
-        ("Legacy sub-type", network.type.replace(":", "_")),
-        ("ConnectionType", "3"),
-        ("Word bits", str(network.word_bits)),
-        ("Router energy", f"{_real(network.router_energy_pj)} pJ"),
-        ("Wire energy", f"{_real(network.wire_energy_pj_per_bit_mm)} pJ/b/mm"),
-        ("Ingress energy", f"{_real(network.energy_per_ingress_pj)} pJ"),
-        ("Fill latency", str(network.fill_latency_cycles)),
-        ("Drain latency", str(network.drain_latency_cycles)),
-    ]
-    lines = [network.name, "", "    SPECS", "    -----", *_table(specs, indent=8, width=16), ""]
-    lines += ["    STATS", "    -----"]
-    for tensor in network.tensors:
-        lines += [f"    {tensor.dataspace}:", *_network_tensor(tensor)]
-    return [*lines, ""]
-
-
-def _named_network(network: NetworkResult, named: NamedNetwork) -> list[str]:
-    directions = {"read": "1", "update": "2", "both": "3"}
-    specs = [
-        ("Type", "SimpleMulticast"),
-        ("ConnectionType", directions[network.direction]),
-        ("Word bits", str(named.word_bits)),
-    ]
-    lines = [named.name, "", "    SPECS", "    -----", *_table(specs, indent=8, width=16)]
-    lines += [f"        Action Name       : {named.action}", "", "    STATS", "    -----"]
-    for tensor in network.tensors:
-        rows = [
-            ("Fanout", str(tensor.fanout)),
-            ("Multicast factor", str(tensor.multicast)),
-            ("Ingresses", f"{tensor.ingresses:.2f}"),
-            ("Energy (per-instance)", f"{tensor.energy_per_instance_pj:.2f} pJ"),
-            ("Energy (total)", f"{tensor.energy_pj:.2f} pJ"),
-        ]
-        lines += [f"    {tensor.dataspace}:", *_table(rows, indent=8, width=40)]
-    return [*lines, ""]
-
-
-def _network_tensor(tensor: NetworkTraffic) -> list[str]:
-    head = [
-        ("Fanout", str(tensor.fanout)),
-        ("Multicast factor", str(tensor.multicast)),
-    ]
-    remote = tensor.distributed
-    if remote is not None:
-        head.append(("Multicast factor (distributed)", str(remote.multicast)))
-    head.append(("Ingresses", f"{tensor.ingresses:.2f}"))
-    tail = [
-        ("Link transfers", str(tensor.link_transfers)),
-        ("Spatial reductions", str(tensor.spatial_reductions)),
-        ("Average number of hops", f"{tensor.average_hops:.2f}"),
-        ("Energy (per-hop)", f"{tensor.energy_per_hop_pj * 1000:.2f} fJ"),
-        ("Energy (per-instance)", f"{tensor.energy_per_instance_pj:.2f} pJ"),
-        ("Energy (total)", f"{tensor.energy_pj:.2f} pJ"),
-        ("Link transfer energy (per-instance)", f"{tensor.link_energy_per_instance_pj:.2f} pJ"),
-        ("Link transfer energy (total)", f"{tensor.link_energy_pj:.2f} pJ"),
-        ("Spatial Reduction Energy (per-instance)", f"{tensor.reduction_energy_per_instance_pj:.2f} pJ"),
-        ("Spatial Reduction Energy (total)", f"{tensor.reduction_energy_pj:.2f} pJ"),
-    ]
-    buckets = [_bucket(bucket) for bucket in sorted(tensor.buckets)]
-    if remote is not None:
-        rows = [("Ingresses (distributed)", f"{remote.ingresses:.2f}")]
-        buckets += [*_table(rows, indent=8, width=40), _bucket(remote)]
-    return [*_table(head, indent=8, width=40), *buckets, *_table(tail, indent=8, width=40)]
-
-
-def _bucket(bucket: Bucket) -> str:
-    return f"            @multicast {bucket.multicast} @scatter {bucket.scatter}: {bucket.ingresses:.2f}"
-
-
 def _intensity(evaluation: Evaluation) -> list[str]:
     intensity = evaluation.intensity
     reductions, ops = _operations(intensity)
@@ -378,7 +296,7 @@ def _intensity(evaluation: Evaluation) -> list[str]:
         ("Total memory accesses required", str(intensity.memory_accesses_required)),
         ("Optimal Op per Byte", _quotient(single_ratio(ops, least_bytes))),
     ]
-    lines = ["Operational Intensity Stats", "-" * 27, *_table(rows, indent=4, width=40), ""]
+    lines = ["Operational Intensity Stats", "-" * 27, *table(rows, indent=4, width=40), ""]
     for level, result in zip(intensity.levels, evaluation.storage, strict=True):
         accesses = level.accesses % UNSIGNED
         byte = result.storage.word_bits * accesses % UNSIGNED // 8
@@ -388,7 +306,7 @@ def _intensity(evaluation: Evaluation) -> list[str]:
                 ("Total scalar accesses", str(accesses)),
                 ("Op per Byte", _quotient(single_ratio(ops, byte))),
             ]
-            lines += _table(rows, indent=4, width=40)
+            lines += table(rows, indent=4, width=40)
     return lines
 
 

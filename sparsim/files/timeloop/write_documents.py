@@ -8,6 +8,12 @@ import yaml
 from sparsim.errors import SpecError
 from sparsim.estimate.accelerator_energy import energy_table
 from sparsim.fileio.writing import write_text
+from sparsim.files.timeloop.write_networks import (
+    mesh_attributes,
+    network_actions,
+    network_components,
+    network_names,
+)
 from sparsim.records import (
     Accelerator,
     Architecture,
@@ -62,9 +68,9 @@ def mapping_text(arch: Architecture, layer: Layer, mapping: Mapping) -> str:
     return document_text("mapping", _mapping(arch, layer, mapping))
 
 
-def energy_texts(energy: EnergyTable) -> dict[str, str]:
-    """The documents ERT and ART of a table."""
-    return {key: document_text(key, document) for key, document in _energy(energy).items()}
+def energy_texts(energy: EnergyTable, arch: Architecture) -> dict[str, str]:
+    """The documents ERT and ART of a table, and of the transfers in an architecture's networks."""
+    return {key: document_text(key, document) for key, document in _energy(energy, arch).items()}
 
 
 def document_text(key: str, document: Any) -> str:
@@ -93,7 +99,9 @@ def to_documents(accelerator: Accelerator, layer: Layer, mapping: Mapping | None
     if policy is not None:
         documents["sparse_optimizations"] = _policy(arch, policy)
     if energy is not None:
-        documents |= _energy(energy)
+        documents |= _energy(energy, arch)
+    elif any(network_actions(arch).values()):
+        raise SpecError("energies of transfers cannot be written without a table of all others")
     return documents
 
 
@@ -106,6 +114,9 @@ def _architecture(arch: Architecture) -> Document:
     """One flat list: outer to inner it means the same as nested subtrees, as instances are explicit."""
     local = [_storage(level, arch.total_mesh(i)) for i, level in enumerate(arch.storage)]
     local.append(_compute(arch.compute, arch.total_mesh(len(arch.storage))))
+    for component, names in zip(local, network_names(arch), strict=True):
+        component["attributes"] |= names
+    local += network_components(arch)
     return {"version": 0.3, "subtree": [{"name": _ROOT, "local": local}]}
 
 
@@ -115,8 +126,6 @@ def _mesh(mesh: tuple[int, int]) -> Document:
 
 def _storage(level: Storage, mesh: tuple[int, int]) -> Document:
     network = level.network
-    if network.named:
-        raise SpecError(f"the networks that '{level.name}' names cannot be written as Timeloop's documents")
     attributes = _mesh(mesh) | _given(
         word_bits=level.word_bits,
         block_size=level.block_size,
@@ -127,14 +136,9 @@ def _storage(level: Storage, mesh: tuple[int, int]) -> Document:
         addr_gen_energy=level.addr_gen_energy_pj,
         vector_access_energy=level.vector_access_energy_pj,
         cluster_area=level.cluster_area_um2,
-        network_type=network.type or None,
         network_word_bits=network.word_bits,
-        router_energy=network.router_energy_pj,
-        wire_energy=network.wire_energy_pj_per_bit_mm,
-        energy_per_hop=network.energy_per_hop_pj,
-        energy_per_ingress=network.energy_per_ingress_pj,
-        tile_width=network.tile_width_um,
     )
+    attributes |= mesh_attributes(network)
     underscored = {
         "read_bandwidth": level.read_bandwidth,
         "write_bandwidth": level.write_bandwidth,
@@ -282,14 +286,19 @@ def _saf(saf: Saf) -> Document:
     return {"type": saf.type, "options": options}
 
 
-def _energy(energy: EnergyTable) -> dict[str, Document]:
+def _energy(energy: EnergyTable, arch: Architecture) -> dict[str, Document]:
     """Component names get the path that the flat architecture has."""
+    networks = network_actions(arch)
     tables = [
         {
             "name": f"{_ROOT}.{component}",
             "actions": [{"name": name, "arguments": {}, "energy": pj} for name, pj in actions.items()],
         }
         for component, actions in energy.actions.items()
+        if component not in networks
+    ]
+    tables += [
+        {"name": f"{_ROOT}.{name}", "actions": actions} for name, actions in networks.items() if actions
     ]
     if energy.wire_pj_per_bit_mm is not None:
         wire = {"name": "transfer_random", "arguments": {}, "energy": energy.wire_pj_per_bit_mm}

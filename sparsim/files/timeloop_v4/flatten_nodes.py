@@ -14,6 +14,8 @@ from sparsim.files.yaml_reading import YamlMap
 from sparsim.records import Layer
 
 _FOR_ESTIMATES = ("subclass", "required_actions", "energy_scale", "area_scale")  # of components
+_INWARDS = ("network_read", "network_update")
+_DUMMY = "dummy_storage"  # the class of a fan-out
 _ONE_WORD = {"width": 1, "depth": 1, "datawidth": 1}
 _NAMES = {
     "no_reuse": {"temporal": "no_temporal_reuse", "spatial": "no_multicast_no_reduction"},
@@ -43,9 +45,14 @@ def flatten(leaves: list[Leaf], layer: Layer | None) -> Flat:
     for leaf in leaves:
         if leaf.tag == "!Nothing":
             continue
+        if leaf.is_network:
+            flat.levels.append(_network(leaf))
+            continue
         if leaf.fanout > 1:
             dummy = f"inter_{leaf.name}_spatial"
-            flat.levels.append(_level(leaf, dummy, "dummy_storage", _ONE_WORD, (x, y)))
+            level = _level(leaf, dummy, _DUMMY, _ONE_WORD, (x, y))
+            _take_networks(flat.levels, leaf, level)
+            flat.levels.append(level)
             x, y = x * leaf.mesh[0], y * leaf.mesh[1]
             if layer is not None:
                 _add_dummy(flat, leaf, dummy, layer)
@@ -56,6 +63,33 @@ def flatten(leaves: list[Leaf], layer: Layer | None) -> Flat:
             if layer is not None:
                 _add_component(flat, leaf, layer)
     return flat
+
+
+def _network(leaf: Leaf) -> YamlMap:
+    node = leaf.node.data
+    if leaf.fanout > 1:
+        raise leaf.node.error(f"'{leaf.name}' is a network, which has no fan-out", "spatial")
+    inside = mapping_of({key: value for key, value in leaf.attributes.items() if value is not None}, node)
+    inside.lines |= {key: leaf.lines[key] for key in inside if key in leaf.lines}
+    return mapping_of({"name": leaf.name, "class": leaf.kind, "attributes": inside}, node)
+
+
+def _take_networks(outside: list[YamlMap], leaf: Leaf, fanout: YamlMap) -> None:
+    """Let a fan-out name the networks that the level outside names: it is where words spread."""
+    level = next((one for one in reversed(outside) if not _is_network(one)), None)
+    if level is None:
+        return
+    attributes, taken = level["attributes"], fanout["attributes"]
+    for key in [key for key in attributes if key.replace("-", "_") in _INWARDS]:
+        if level["class"] == _DUMMY:
+            text = f"the network '{attributes[key]}' would have to span the fan-out outside as well"
+            raise leaf.node.error(text, "spatial")
+        taken[key] = attributes.pop(key)
+        taken.lines[key] = attributes.lines[key]
+
+
+def _is_network(level: YamlMap) -> bool:
+    return "meshX" not in level["attributes"]
 
 
 def _level(leaf: Leaf, name: str, kind: str, attributes: dict[str, Any], mesh: tuple[int, int]) -> YamlMap:

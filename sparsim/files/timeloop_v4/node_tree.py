@@ -9,7 +9,8 @@ from typing import Any
 
 from sparsim.errors import near
 from sparsim.files.timeloop.document_node import Node
-from sparsim.files.timeloop.read_architecture import COMPUTE_CLASSES, NETWORK_CLASSES, STORAGE_CLASSES
+from sparsim.files.timeloop.read_architecture import COMPUTE_CLASSES, STORAGE_CLASSES
+from sparsim.files.timeloop.read_networks import NETWORK_CLASSES
 from sparsim.files.timeloop_v4.constraints import Constraint, ConstraintReader
 from sparsim.files.timeloop_v4.expression_functions import SpecObject
 from sparsim.files.timeloop_v4.safe_expressions import Scope
@@ -56,6 +57,10 @@ class Leaf:
     def is_compute(self) -> bool:
         return not self.is_storage and _is_of(self.kind, COMPUTE_CLASSES)
 
+    @property
+    def is_network(self) -> bool:
+        return _is_of(self.kind, NETWORK_CLASSES) and not self.is_storage and not self.is_compute
+
 
 @dataclass
 class Branch:
@@ -90,7 +95,7 @@ class TreeReader:
     def read(self, root: Node, nodes: list[Node], scope: Scope) -> Branch:
         """The tree of an architecture. Raises SpecError."""
         tree = Branch(root, "!Hierarchical", self._list(nodes, scope, {}))
-        components = [leaf for leaf in tree.leaves() if leaf.tag == "!Component"]
+        components = [leaf for leaf in tree.leaves() if leaf.tag == "!Component" and not leaf.is_network]
         computes = [leaf for leaf in components if leaf.is_compute]
         if not components or computes != components[-1:]:
             found = ", ".join(f"'{leaf.name}'" for leaf in computes) or "there is none"
@@ -110,21 +115,33 @@ class TreeReader:
                 below = self._list(node.children("nodes"), scope, inherited)
                 found.append(Branch(node, tag, below))
             elif tag in _LEAVES:
-                leaf = self._leaf(node, scope, inherited)
+                leaf = self._leaf(node, tag, scope, inherited)
                 if leaf.tag == "!Container":
                     own = {key: (value, leaf.lines[key]) for key, value in leaf.attributes.items()}
                     inherited = inherited | own
                     scope.update(leaf.attributes)
                 if leaf.enabled:
                     found.append(leaf)
+                if "networks" in node.data:
+                    found += self._networks(node, scope, inherited)
             else:
                 allowed = ", ".join((*_LEAVES, *_BRANCHES))
                 given = f"the tag '{tag}' is not supported" if tag else "a node has no tag"
                 raise node.error(f"{given}, allowed are {allowed}")
         return found
 
-    def _leaf(self, node: Node, scope: Scope, inherited: dict[str, Any]) -> Leaf:
-        tag = node.data.tag
+    def _networks(self, container: Node, scope: Scope, inherited: dict[str, Any]) -> list[Leaf]:
+        """The networks in a container's list, which count as nodes after it."""
+        found = []
+        for node in container.children("networks"):
+            leaf = self._leaf(node, "!Component", scope, inherited)
+            if not leaf.is_network:
+                text = f"is '{leaf.kind}', of networks allowed is {', '.join(NETWORK_CLASSES)}"
+                raise node.error(text, "class")
+            found.append(leaf)
+        return found
+
+    def _leaf(self, node: Node, tag: str, scope: Scope, inherited: dict[str, Any]) -> Leaf:
         for key in node.data:
             if key.replace("-", "_") not in _KEYS[tag]:
                 raise node.error(f"unknown key '{key}' of a {tag}", key, near(key, _KEYS[tag]))
@@ -192,8 +209,6 @@ class TreeReader:
             leaf.constraints = self.constraints.inline(group, scope)
         elif key == "sparse_optimizations" and (group := node.child(key)) is not None:
             leaf.sparse = group
-        elif key == "networks":
-            node.warn("networks of a container are not read", key)
 
     def _mesh(self, node: Node, scope: Scope) -> tuple[int, int]:
         spatial = node.child("spatial")

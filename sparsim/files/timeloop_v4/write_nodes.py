@@ -56,6 +56,8 @@ def with_fanouts(
     found: list[LevelMapping] = []
     inner: list[Storage | Compute] = [*arch.storage[1:], arch.compute]
     for level, below in zip(arch.storage, inner, strict=True):
+        if level.network.named:
+            raise SpecError(f"the networks that '{level.name}' names cannot be written in version 0.4")
         mine = mapped.get(level.name, LevelMapping(level=level.name))
         levels.append(level)
         if below.mesh == (1, 1) or _FANOUT.fullmatch(level.name):

@@ -7,16 +7,35 @@ from sparsim.model.kernels.jit import kernel
 
 
 @kernel
-def _ingress(arch, layer, nest, s, v, accesses):
-    """Words of a bucket that enter the network; results travel both ways where the level cannot add."""
-    if layer.read_write[v] and not arch.support[s, k.CAN_REDUCE]:
-        return 2.0 * accesses - nest.part[s, v]
-    return accesses
+def _mesh(arch, layer, nest, e, v):
+    """A mesh: what moves costs by hops, routers and words. Results travel both ways where the level outside
+    cannot add and the network carries updates."""
+    s = arch.network[e, k.N_LEVEL]
+    twice = (
+        layer.read_write[v]
+        and arch.network[e, k.N_DIRECTION] != k.READS
+        and not arch.support[s, k.CAN_REDUCE]
+    )
+    hops, ingresses, routers = 0.0, 0.0, 0.0
+    for i in range(nest.n_bucket[s, v] + 1):
+        bucket = nest.bucket[s, v, i] if i < nest.n_bucket[s, v] else nest.remote[s, v]
+        if i == nest.n_bucket[s, v] and bucket[k.B_ACCESSES] == 0.0:
+            continue
+        ingress = 2.0 * bucket[k.B_ACCESSES] - nest.part[s, v] if twice else bucket[k.B_ACCESSES]
+        ingresses += ingress
+        if ingress > 0.0:
+            per_word = bucket[k.B_HOPS] / ingress
+            hops += per_word * ingress
+            routers = np.floor(routers + (1.0 + np.floor(per_word)) * ingress)
+    hop, router = arch.wire[e, k.HOP_PJ], arch.wire[e, k.ROUTER_PJ]
+    traffic = hops * hop + routers * router + ingresses * arch.wire[e, k.INGRESS_PJ]
+    return traffic, nest.flow[s, v, k.LINK] * (hop + 2.0 * router), 0.0
 
 
 @kernel
-def _transfers(arch, layer, nest, s, v):
-    """pJ of words that move in networks with names; like in the reference the largest multicast wins."""
+def _multicast(arch, layer, nest, e, v):
+    """Transfers cost by their receivers; like in the reference the largest multicast wins."""
+    s = arch.network[e, k.N_LEVEL]
     receivers, scatter, accesses = 0.0, 0.0, 0.0
     for i in range(nest.n_bucket[s, v]):
         bucket = nest.bucket[s, v, i]
@@ -26,42 +45,48 @@ def _transfers(arch, layer, nest, s, v):
     energy = 0.0
     for i in range(arch.transfer.shape[0]):
         row = arch.transfer[i]
-        if row[k.T_LEVEL] == s and (row[k.T_DATASPACE] == 0.0 or row[k.T_DATASPACE] == layer.number[v]):
+        if row[k.T_NETWORK] == e and (row[k.T_DATASPACE] == 0.0 or row[k.T_DATASPACE] == layer.number[v]):
             if row[k.T_RECEIVERS] == 0.0 or row[k.T_RECEIVERS] == receivers:
                 energy += row[k.T_PJ] * accesses
-    return energy
+    return energy, 0.0, 0.0
+
+
+@kernel
+def _reduction_tree(arch, layer, nest, e, v):
+    """Results are added in pairs: each passes half a hop per level of the tree."""
+    if not layer.read_write[v]:
+        return 0.0, 0.0, 0.0
+    s = arch.network[e, k.N_LEVEL]
+    hops, additions = 0.0, 0.0
+    for i in range(nest.n_bucket[s, v]):
+        senders, accesses = nest.bucket[s, v, i, k.B_MULTICAST], nest.bucket[s, v, i, k.B_ACCESSES]
+        additions = np.floor(additions + (senders - 1.0) * accesses)
+        if accesses > 0.0:
+            hops += np.floor(np.log2(senders)) * 0.5 * accesses
+    return hops * arch.wire[e, k.HOP_PJ], 0.0, additions * arch.wire[e, k.ADDER_PJ]
 
 
 @kernel
 def network_energy(arch, layer, nest, cost, total):
     """Fill network_pj; returns `total` plus the energy of every network, all instances, in pJ.
 
-    Networks are added by name, like in the reference, so that roundings agree.
+    Networks are added by name, like in the reference, so that roundings agree; of a reduction tree one
+    instance counts, as there.
     """
-    for place in range(arch.by_name.shape[0]):
-        s = arch.by_name[place]
-        instances = nest.space[s + 1, k.X] * nest.space[s + 1, k.Y]
-        hop, router, ingress_pj = (
-            arch.wire[s, k.HOP_PJ],
-            arch.wire[s, k.ROUTER_PJ],
-            arch.wire[s, k.INGRESS_PJ],
-        )
+    for e in range(arch.network.shape[0]):
+        s, kind = arch.network[e, k.N_LEVEL], arch.network[e, k.N_KIND]
+        instances = 1 if kind == k.REDUCTION_TREE else nest.space[s + 1, k.X] * nest.space[s + 1, k.Y]
         network = 0.0
         for v in range(nest.tile.shape[1]):
-            hops, ingresses, routers = 0.0, 0.0, 0.0
-            for i in range(nest.n_bucket[s, v] + 1):
-                bucket = nest.bucket[s, v, i] if i < nest.n_bucket[s, v] else nest.remote[s, v]
-                if i == nest.n_bucket[s, v] and bucket[k.B_ACCESSES] == 0.0:
-                    continue
-                ingress = _ingress(arch, layer, nest, s, v, bucket[k.B_ACCESSES])
-                ingresses += ingress
-                if ingress > 0.0:
-                    per_word = bucket[k.B_HOPS] / ingress
-                    hops += per_word * ingress
-                    routers = np.floor(routers + (1.0 + np.floor(per_word)) * ingress)
-            cost.network_pj[s, v, k.TRAFFIC_PJ] = hops * hop + routers * router + ingresses * ingress_pj
-            cost.network_pj[s, v, k.TRAFFIC_PJ] += _transfers(arch, layer, nest, s, v)
-            cost.network_pj[s, v, k.LINKS_PJ] = nest.flow[s, v, k.LINK] * (hop + 2.0 * router)
-            network += (cost.network_pj[s, v, k.TRAFFIC_PJ] + cost.network_pj[s, v, k.LINKS_PJ]) * instances
+            if kind == k.MULTICAST:
+                traffic, links, adders = _multicast(arch, layer, nest, e, v)
+            elif kind == k.REDUCTION_TREE:
+                traffic, links, adders = _reduction_tree(arch, layer, nest, e, v)
+            else:
+                traffic, links, adders = _mesh(arch, layer, nest, e, v)
+            cost.network_pj[e, v, k.TRAFFIC_PJ] = traffic
+            cost.network_pj[e, v, k.LINKS_PJ] = links
+            cost.network_pj[e, v, k.ADDERS_PJ] = adders
+            network += (traffic + links + adders) * instances
         total += network
     return total

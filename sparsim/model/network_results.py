@@ -1,0 +1,117 @@
+"""Packs -> results of the networks between levels (model 15)."""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from sparsim.model import arrays as packs
+from sparsim.model.arrays import ArchPack, CostPack, LayerPack, NestPack
+from sparsim.model.lower_networks import PlacedNetwork, placed_networks
+from sparsim.model.result import Bucket, NetworkResult, NetworkTraffic
+from sparsim.records import Architecture
+
+Row = list[float]  # of a bucket: receivers, scatter, words, hops
+
+
+def network_results(
+    arch: Architecture,
+    wire_pj_per_bit_mm: float | None,
+    lowered: tuple[ArchPack, LayerPack],
+    counted: tuple[NestPack, CostPack],
+    dataspaces: Sequence[str],
+) -> tuple[NetworkResult, ...]:
+    """One for every network, innermost first. `wire_pj_per_bit_mm`: of the energy table."""
+    nest = counted[0]
+    names = [*(level.name for level in arch.storage), arch.compute.name]
+    most = int(nest.n_bucket.max())
+    buckets = nest.bucket[:, :, :most].tolist()
+    found = []
+    for e, network in sorted(enumerate(placed_networks(arch)), key=lambda item: item[1][1:3]):
+        level, named = arch.storage[-1 - network.s], network.named
+        net = named or level.network
+        wire = net.wire_energy_pj_per_bit_mm
+        if named is None:
+            wire = wire_pj_per_bit_mm or wire
+        instances = int(nest.space[network.s + 1].prod())
+        tensors = tuple(
+            _traffic(
+                network, e, v, name, lowered, counted, buckets[network.s][v][: nest.n_bucket[network.s, v]]
+            )
+            for v, name in enumerate(dataspaces)
+        )
+        counting = 1 if network.kind == packs.REDUCTION_TREE else instances  # like there
+        each = (
+            t.link_energy_per_instance_pj + t.energy_per_instance_pj + t.reduction_energy_per_instance_pj
+            for t in tensors
+        )
+        fill, drain = _latencies(arch, network)
+        found.append(
+            NetworkResult(
+                outer=level.name, inner=names[-1 - network.s], named=named, direction=network.direction,
+                type=net.type, word_bits=level.word_bits if net.word_bits is None else net.word_bits,
+                router_energy_pj=net.router_energy_pj, wire_energy_pj_per_bit_mm=wire,
+                energy_per_ingress_pj=net.energy_per_ingress_pj, fill_latency_cycles=fill,
+                drain_latency_cycles=drain, energy_pj=_added(pj * counting for pj in each), tensors=tensors,
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _latencies(arch: Architecture, network: PlacedNetwork) -> tuple[int, int]:
+    """Cycles of filling and of draining; 0 for a direction that the network does not serve."""
+    own = arch.storage[-1 - network.s].network
+    fill = own.fill_latency_cycles if own.read is None else own.read.latency_cycles
+    drain = own.drain_latency_cycles if own.update is None else own.update.latency_cycles
+    return (0 if network.direction == "update" else fill), (0 if network.direction == "read" else drain)
+
+
+def _traffic(
+    network: PlacedNetwork,
+    e: int,
+    v: int,
+    dataspace: str,
+    lowered: tuple[ArchPack, LayerPack],
+    counted: tuple[NestPack, CostPack],
+    rows: list[Row],
+) -> NetworkTraffic:
+    arch, layer = lowered
+    nest, cost = counted
+    s, kind = network.s, network.kind
+    is_mesh, is_result = kind == packs.MESH, bool(layer.read_write[v])
+    adds = is_result and network.direction != "read"  # what leaves the network was added there
+    if kind == packs.REDUCTION_TREE and not is_result:
+        rows = []
+    remote = [nest.remote[s, v].tolist()] if is_mesh and nest.remote[s, v, packs.B_ACCESSES] else []
+    twice = is_mesh and adds and not arch.support[s, packs.CAN_REDUCE]
+    hops, reductions, buckets = 0.0, 0, []
+    for row in rows + remote:
+        words = 2.0 * row[packs.B_ACCESSES] - float(nest.part[s, v]) if twice else row[packs.B_ACCESSES]
+        buckets.append(Bucket(int(row[packs.B_MULTICAST]), int(row[packs.B_SCATTER]), words))
+        if words > 0 and kind != packs.MULTICAST:
+            half = math.floor(math.log2(row[packs.B_MULTICAST])) * 0.5
+            hops += row[packs.B_HOPS] / words * words if is_mesh else half * words
+        if adds and kind != packs.MULTICAST:
+            reductions = int(reductions + (row[packs.B_MULTICAST] - 1) * words)  # like there
+    plain = buckets[: len(rows)]
+    total = _added(bucket.ingresses for bucket in buckets)
+    most = max((b.multicast for b in plain if is_mesh or b.ingresses > 0), default=0)
+    instances = int(nest.space[s + 1].prod())
+    energy, links, additions = (float(pj) for pj in cost.network_pj[e, v])
+    return NetworkTraffic(
+        dataspace=dataspace, fanout=int(nest.fanout[s, v]), multicast=most,
+        ingresses=_added(bucket.ingresses for bucket in plain), buckets=tuple(plain),
+        distributed=buckets[-1] if remote else None,
+        link_transfers=int(nest.flow[s, v, packs.LINK]) if is_mesh else 0, spatial_reductions=reductions,
+        average_hops=hops / total if total > 0 else 0.0,
+        energy_per_hop_pj=float(arch.wire[e, packs.HOP_PJ]) if is_mesh or is_result else 0.0,
+        energy_per_instance_pj=energy, energy_pj=energy * instances,
+        link_energy_per_instance_pj=links, link_energy_pj=links * instances,
+        reduction_energy_per_instance_pj=additions, reduction_energy_pj=additions * instances,
+    )  # fmt: skip
+
+
+def _added(values: Iterable[float]) -> float:
+    """Rounded after every addition, like the reference; `sum` rounds in its own way since Python 3.12."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
