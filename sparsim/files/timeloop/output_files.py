@@ -5,6 +5,7 @@ from pathlib import Path
 from sparsim.errors import SpecError
 from sparsim.estimate.accelerator_energy import energy_table
 from sparsim.fileio.writing import write_text
+from sparsim.files.timeloop.map_stats_xml import map_stats_xml
 from sparsim.files.timeloop.map_writer import map_text, map_yaml
 from sparsim.files.timeloop.stats_dialect import stats_text
 from sparsim.files.timeloop.write_documents import energy_texts
@@ -20,7 +21,7 @@ def write_output_files(
     layer: Layer,
     dialect: str | None = None,
 ) -> list[Path]:
-    """Write PREFIX.stats.txt, .map.txt, .map.yaml, and the tables of energies and areas if there are any.
+    """Write PREFIX.stats.txt, .map.txt, .map.yaml, .map+stats.xml, and energies and areas if there are any.
 
     `dialect`: whose texts, those of Timeloop 3.0.3 ("3") or 4.x ("4"), by default those of the accounting.
     Raises SpecError for padded and imperfect dims, which Timeloop's files cannot say.
@@ -33,6 +34,7 @@ def write_output_files(
         "stats.txt": stats_text(evaluation, dialect),
         "map.txt": map_text(evaluation, layer, dialect),
         "map.yaml": map_yaml(evaluation, layer),
+        "map+stats.xml": map_stats_xml(evaluation, layer),
     }
     energy = energy_table(accelerator)
     if energy is not None:

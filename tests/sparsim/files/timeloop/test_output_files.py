@@ -65,7 +65,7 @@ def names(folder: Path) -> list[str]:
 
 def test_files_of_the_model(tmp_path):
     run("model", *INPUTS, CASE / "mapping.yaml", "-o", tmp_path, "--timeloop-files")
-    kinds = ("ART.yaml", "ERT.yaml", "map.txt", "map.yaml", "stats.txt")
+    kinds = ("ART.yaml", "ERT.yaml", "map+stats.xml", "map.txt", "map.yaml", "stats.txt")
     assert names(tmp_path) == [f"timeloop-model.{kind}" for kind in kinds]
     assert (tmp_path / "timeloop-model.stats.txt").read_bytes() == (CASE / "stats.txt").read_bytes()
     assert (tmp_path / "timeloop-model.map.txt").read_text() == MAP_TXT
