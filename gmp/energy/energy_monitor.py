@@ -268,8 +268,10 @@ class EnergyMonitor:
         readings.write_readings(self._read(), path)
 
     def table(self) -> Table:
-        """The latest reading for a terminal, and what of the network is not in it."""
-        return self._read()[-1].table(self.coverage.notes)
+        """The latest reading for a terminal, what of the network is not in it, and what is costed in place of
+        layers that the hardware cannot run."""
+        lowered = (f"{name}: {note}" for name, note in self.plan.notes.items())
+        return self._read()[-1].table((*self.coverage.notes, *lowered))
 
     def plot(self, path: str | Path) -> None:
         """Draw all readings into a file. Raises PruningError if it cannot be written."""

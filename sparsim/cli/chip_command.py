@@ -139,7 +139,8 @@ def _layers(network: NetworkEvaluation) -> Table:
         f"{both * 1e-12 * network.cycles:.4g}", "",
     )  # fmt: skip
     head = "layer|cycles|limit|PEs|MAC/cycle|chip uJ|chip pJ/MAC|DRAM uJ|EDP|stored"
-    return Table(head.split("|"), rows, total=total)
+    notes = [f"{found.layer.name}: {found.layer.note}" for found in network.layers if found.layer.note]
+    return Table(head.split("|"), rows, total=total, notes=notes)
 
 
 def _energy(network: NetworkEvaluation) -> Table:
@@ -206,10 +207,9 @@ def _write_documents(
     from msgspec.structs import replace
 
     from sparsim.files.sparsim_yaml import dump
-    from sparsim.machines.eyeriss.conv_dims import as_conv
     from sparsim.machines.eyeriss.layer_cost import mean_densities
 
-    layers = tuple(mean_densities(as_conv(found.stored)) for found in network.layers)
+    layers = tuple(mean_densities(found.stored) for found in network.layers)
     write_text(folder / "chip.workload.yaml", dump(replace(workload, layers=layers)))
     for name, found in zip(names, network.layers, strict=True):
         write_text(folder / f"{name}.mapping.yaml", dump(found.mapping))

@@ -128,7 +128,9 @@ def layer_cost(accelerator: Accelerator, layer: Layer, mapping: Mapping) -> Laye
     result = evaluate(accelerator, layer, mapping)
     energy = {result.compute.name: result.compute.energy_pj}
     energy |= {level.name: level.energy_pj for level in result.storage}
-    return LayerCost(layer.name, macs(layer), result.cycles, result.utilization, energy, mapping=mapping)
+    return LayerCost(
+        layer.name, macs(layer), result.cycles, result.utilization, energy, mapping=mapping, note=layer.note
+    )
 
 
 class AcceleratorPlan(Plan):

@@ -43,9 +43,9 @@ from sparsim.machines.eyeriss import (
 )
 from sparsim.machines.eyeriss.chip import DRAM, chip_energy_sources
 from sparsim.machines.eyeriss.compression import plainly
-from sparsim.machines.eyeriss.conv_dims import as_conv
 from sparsim.machines.eyeriss.cost_tables import INPUT_NODES, WEIGHT_NODES, Table, tabulate
 from sparsim.machines.eyeriss.layer_cost import evaluate_stored
+from sparsim.machines.eyeriss.layer_lowering import lowered
 from sparsim.records import Density, Layer, macs
 from sparsim.records.objective import Objective, ObjectiveName, objective_names, objective_value
 
@@ -113,14 +113,17 @@ class EyerissChip(Hardware):
 def layer_cost(layer: Layer, found: ChipEvaluation) -> LayerCost:
     busy = float(found.pe.macs) / (found.cycles * found.evaluation.compute.instances)
     energy = {**found.energy_pj, DRAM: found.dram_pj}
-    return LayerCost(layer.name, macs(layer), found.cycles, busy, energy, mapping=found.mapping)
+    return LayerCost(
+        layer.name, macs(layer), found.cycles, busy, energy, mapping=found.mapping, note=found.layer.note
+    )
 
 
 class EyerissPlan(Plan):
     """`references`: the densities (weights, inputs) that each layer is planned for; None: `REFERENCES`.
 
     Planned and tabulated once, seconds per layer, unless they lie in `folder`; equal layers once.
-    Raises SpecError for a layer that is no convolution, MappingError for one that does not fit the chip.
+    Layers that the chip cannot run are planned as what they are lowered to. Raises SpecError for tensors that
+    are none of a convolution's, MappingError for a layer that does not fit the chip.
     """
 
     hardware: EyerissChip
@@ -137,14 +140,19 @@ class EyerissPlan(Plan):
     ) -> None:
         super().__init__(hardware, layers, objective)
         self.chip, self._folder = hardware.chip, folder
+        self._lowered = tuple(lowered(self.chip, layer) for layer in layers)
         self.references = tuple(map(_references, layers) if references is None else map(tuple, references))
         cache: ResultCache[Tables] = ResultCache(Tables, folder)
         tables = []
-        for layer, wanted in zip(layers, self.references, strict=True):
+        for layer, wanted in zip(self._lowered, self.references, strict=True):
             tables.append(_tables_of(self.chip, layer, wanted, objective, cache))
             if progress is not None:
                 progress(layer.name)
         self._use(tables)
+
+    @property
+    def notes(self) -> dict[str, str]:
+        return {layer.name: layer.note for layer in self._lowered if layer.note}
 
     def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
         """The same with one more mapping per layer, planned for these densities."""
@@ -181,9 +189,9 @@ class EyerissPlan(Plan):
         """Each layer with the mapping and storage in use; what interpolation rounds is not in these."""
         found = []
         for layer, tables, row, (weights, inputs, _) in zip(
-            self.layers, self.tables, self._chosen(densities).row, densities.tolist(), strict=True
+            self._lowered, self.tables, self._chosen(densities).row, densities.tolist(), strict=True
         ):
-            at = plainly(_at(as_conv(layer), weights, inputs), self._plain[row])
+            at = plainly(_at(layer, weights, inputs), self._plain[row])
             mapping = tables[self._table[row]].mapping
             found.append(layer_cost(layer, evaluate_stored(self.chip, at, mapping)))
         return tuple(found)
@@ -254,13 +262,12 @@ def _planned(
     chip: Chip, layer: Layer, reference: tuple[float, float], objective: ObjectiveName, known: Tables
 ) -> Tables:
     """One table, or none if nothing fits; that of a mapping that is known."""
-    conv = as_conv(layer)
     try:
-        mapping = plan_layer(chip, _at(conv, *reference), objective).mapping
+        mapping = plan_layer(chip, _at(layer, *reference), objective).mapping
     except MappingError:
         return ()
     same = tuple(table for table in known if table.mapping == mapping)
-    return same or (tabulate(chip, conv, mapping),)
+    return same or (tabulate(chip, layer, mapping),)
 
 
 def _references(layer: Layer) -> References:
@@ -274,5 +281,5 @@ def _at(layer: Layer, weights: float, inputs: float) -> Layer:
 
 
 def _key(chip: Chip, layer: Layer, reference: tuple[float, float], objective: str) -> str:
-    records = (chip.spec, chip.accelerator, _at(replace(layer, name=""), 1.0, 1.0))
+    records = (chip.spec, chip.accelerator, _at(layer.anonymous(), 1.0, 1.0))
     return key_of(records, reference, objective)

@@ -134,6 +134,11 @@ class Plan(ABC):
         return tuple(layer.name for layer in self.layers)
 
     @property
+    def notes(self) -> dict[str, str]:
+        """What is costed in place of layers that are not costed as they are, by their names."""
+        return {layer.name: layer.note for layer in self.layers if layer.note}
+
+    @property
     def area_mm2(self) -> float:
         """Of the hardware; 0 where no area is known."""
         return math.fsum(self.hardware.area_um2.values()) / UM2_PER_MM2

@@ -28,6 +28,8 @@ class LayerCost(NamedTuple):
         What a better mapping could save of the objective at most, as a share of it; 0.0 for a mapping that is
         proven to be the best, None where nothing is known.
     mapping : Mapping, optional
+    note : str
+        What was costed in place of the layer, where the hardware cannot run it as it is.
     """
 
     layer: str
@@ -37,6 +39,7 @@ class LayerCost(NamedTuple):
     energy_pj: dict[str, float]
     gap: float | None = None
     mapping: Mapping | None = None
+    note: str = ""
 
     @property
     def total_pj(self) -> float:
@@ -93,6 +96,11 @@ class NetworkCost(NamedTuple):
     def utilization(self) -> float:
         """Mean over time: layers weighted by their cycles."""
         return math.fsum(layer.utilization * layer.cycles for layer in self.layers) / self.cycles
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """Of the layers that have one, by their names."""
+        return {layer.layer: layer.note for layer in self.layers if layer.note}
 
     def component_uj(self, name: str) -> float:
         return math.fsum(layer.energy_pj.get(name, 0.0) for layer in self.layers) / PJ_PER_UJ

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
-
 from sparsim.cache import ResultCache, key_of, warn_of_cache
 from sparsim.mapper.search import search
 from sparsim.mapper.search_result import SearchResult
@@ -24,7 +22,7 @@ class MappingCache(ResultCache[SearchResult]):
 
 def search_key(accelerator: Accelerator, layer: Layer, options: dict[str, Any]) -> str:
     """A digest of what `search` with these arguments depends on; the layer's name is not part of it."""
-    records = (accelerator, replace(layer, name=""))
+    records = (accelerator, layer.anonymous())
     given = {**(search.__kwdefaults__ or {}), **options}
     given["objective"] = objective_names(given["objective"])
     said = {name: value for name, value in given.items() if name not in _NO_MATTER}

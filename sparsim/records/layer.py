@@ -1,7 +1,9 @@
 """A layer of a network: a shape with bounds, and densities of its tensors."""
 
 import math
-from typing import Literal
+from typing import Literal, Self
+
+from msgspec.structs import replace
 
 from sparsim.errors import SpecError, near
 from sparsim.records.number_limits import MAX_COUNT, as_real, check_whole, rounded
@@ -33,13 +35,17 @@ class Density(Record, frozen=True, kw_only=True):
 
 
 class Layer(Record, frozen=True, kw_only=True):
-    """A shape with bounds, coefficient values (default: the shape's) and densities (default: dense)."""
+    """A shape with bounds, coefficient values (default: the shape's) and densities (default: dense).
+
+    `note` is for the reader only: what the layer stands in for, where it is not computed as it is.
+    """
 
     name: str = "layer"
     shape: Shape
     bounds: dict[str, int]
     coefficients: dict[str, int] = {}
     densities: dict[str, Density] = {}
+    note: str = ""
 
     def __post_init__(self) -> None:
         where = f"layer {self.name}"
@@ -70,6 +76,10 @@ class Layer(Record, frozen=True, kw_only=True):
                     f"dataspace {dataspace.name} has {rounded(words)} words, allowed are {MAX_COUNT:.3g}",
                     path=where,
                 )
+
+    def anonymous(self) -> Self:
+        """The same layer without what the reader alone needs: equal for all layers that cost the same."""
+        return replace(self, name="", note="")
 
     def sides(self, dataspace: Dataspace) -> tuple[int, ...]:
         """Words along every coordinate of a dataspace of the shape (model 3.2)."""

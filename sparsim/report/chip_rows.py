@@ -62,6 +62,7 @@ def layer_row(found: ChipEvaluation) -> dict[str, str | float]:
         **{f"{role}s": storage for role, storage in found.storage.items()},
         **{f"cycles {part}": cycles for part, cycles in found.time.items()},
         **{f"pj {name}": energy for name, energy in found.energy_pj.items()},
+        "note": found.layer.note,
     }
 
 

@@ -66,7 +66,7 @@ def load_network(name: str, network: Network, base: Source, where: str) -> Loade
             if dim not in layer.shape.dims:
                 raise SpecError(f"unknown dim '{dim}'", path=path, hint=near(dim, layer.shape.dims))
     divisibility = {name: network.divisibility[name] for name in known if name in network.divisibility}
-    said = [(replace(layer, name="").digest(), divisibility.get(layer.name)) for layer in layers]
+    said = [(layer.anonymous().digest(), divisibility.get(layer.name)) for layer in layers]
     inferences = min((layer.bounds.get("N", 1) for layer in layers), default=1)
     return LoadedNetwork(name, layers, divisibility, network.attributes, digest_of(said), int(inferences))
 

@@ -176,6 +176,13 @@ def test_parameters_may_be_replaced_and_monitors_copied():
         assert [i for i, _ in one.uses("5.weight")] == [1]
 
 
+def test_a_monitors_table_says_what_is_costed_in_place_of_a_layer(tmp_path):
+    model = nn.Sequential(nn.Conv1d(4, 8, 3), nn.ReLU(), nn.Conv1d(8, 8, 3, dilation=2))
+    monitor = EnergyMonitor(model, "eyeriss_v2", torch.randn(2, 4, 20), folder=tmp_path)
+    assert monitor.update().energy_pj > 0
+    assert "2: height costed as 2 interleaved convolutions without dilation" in monitor.table().notes
+
+
 def test_readings_by_hand(tmp_path):
     model = net()
     pruner = gmp.Pruner(model)

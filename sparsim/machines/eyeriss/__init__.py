@@ -2,6 +2,7 @@
 
 chip                    Chip                       chip_documents        load_chip
 conv_dims               what dims mean             compression           what is stored with counts of zeros
+layer_lowering          layers as a chip runs them
 row_stationary_spreads  which dim on which axis    row_stationary_nest   candidates as loop nests
 layer_cost              evaluate_chip              cost_arrays           costs of many cases from counts
 plan_layer              the best mapping           order_search          all orders of passes of candidates

@@ -4,8 +4,8 @@ import math
 
 from sparsim.machines.eyeriss.chip import DRAM, Chip
 from sparsim.machines.eyeriss.compression import ROLES, skips_zeros
-from sparsim.machines.eyeriss.conv_dims import as_conv
 from sparsim.machines.eyeriss.layer_cost import mean_densities, worked_share
+from sparsim.machines.eyeriss.layer_lowering import lowered
 from sparsim.mapper.bound_constants import ROUNDED
 from sparsim.model.arrays import BLOCK, DATA_ACTIONS, RANDOM
 from sparsim.model.lower import lower_arch, lower_layer
@@ -21,7 +21,7 @@ def bound_on_chip(chip: Chip, layer: Layer) -> tuple[float, float]:
     All PEs work all the time on operations that zeros do not spare, and words of weights and outputs pass the
     DRAM's interface once. Raises SpecError for a layer that is no convolution.
     """
-    layer = mean_densities(as_conv(layer))
+    layer = mean_densities(lowered(chip, layer))
     spec, arch = chip.spec, lower_arch(chip.accelerator)
     operands = [layer.density(ROLES[role]).density for role in ("weight", "iact")]
     worked = macs(layer) * math.prod(worked_share(chip, layer, role) for role in ("weight", "iact"))

@@ -30,35 +30,10 @@ class ConvDims(NamedTuple):
         )
 
 
-def as_conv(layer: Layer) -> Layer:
-    """The same layer in the shape CONV: dims that its own shape lacks have bound 1.
-
-    Raises SpecError for a layer that is no convolution over the dims G N M C R S P Q, or some of them.
-    """
-    if layer.shape == CONV:
-        return layer
-    dims = conv_dims(layer)
-    names = [name for name in CONV.coefficients if "stride" in name]
-    return Layer(
-        name=layer.name,
-        shape=CONV,
-        bounds={d: dims.bounds.get(d, 1) for d in CONV_DIMS},
-        coefficients=dict.fromkeys(names, dims.stride),
-        densities=layer.densities,
-    )
-
-
-def conv_dims(layer: Layer) -> ConvDims:
-    """Raises SpecError for a layer that is no convolution over the dims G N M C R S P Q, or some of them, and
-    for densities that are no fractions."""
+def check_tensors(layer: Layer) -> None:
+    """Whether a layer has the tensors of a convolution and densities that are fractions. Raises SpecError."""
     shape = layer.shape
     where = f"layer {layer.name}"
-    unknown = [d for d in shape.dims if d not in CONV_DIMS]
-    if unknown:
-        raise SpecError(
-            f"dim '{unknown[0]}' is unknown to a row-stationary chip, allowed are G N M C R S P Q",
-            path=where,
-        )
     for role in (WEIGHTS, IACTS, PSUMS):
         if role not in [d.name for d in shape.dataspaces]:
             raise SpecError(f"no dataspace '{role}', a row-stationary chip needs it", path=where)
@@ -74,6 +49,20 @@ def conv_dims(layer: Layer) -> ConvDims:
             raise SpecError(
                 f"dim {dim} moves with {name}, R and P are the height, S and Q the width", path=where
             )
+
+
+def conv_dims(layer: Layer) -> ConvDims:
+    """Raises SpecError for a layer that is no convolution over the dims G N M C R S P Q, or some of them,
+    without dilation and with one stride, as `layer_lowering` makes them."""
+    shape = layer.shape
+    where = f"layer {layer.name}"
+    unknown = [d for d in shape.dims if d not in CONV_DIMS]
+    if unknown:
+        raise SpecError(
+            f"dim '{unknown[0]}' is unknown to a row-stationary chip, allowed are G N M C R S P Q",
+            path=where,
+        )
+    check_tensors(layer)
     coefficient = {**shape.coefficients, **layer.coefficients}
     for name, value in coefficient.items():
         if "dilation" in name and value != 1:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sparsim.errors import MappingError
 from sparsim.machines.eyeriss.chip import Chip
 from sparsim.machines.eyeriss.compression import ROLES, is_compressed, stored_ways
-from sparsim.machines.eyeriss.conv_dims import ConvDims, as_conv, conv_dims
+from sparsim.machines.eyeriss.conv_dims import ConvDims, conv_dims
 from sparsim.machines.eyeriss.cost_arrays import handing_over
 from sparsim.machines.eyeriss.layer_cost import (
     ChipEvaluation,
@@ -26,6 +26,7 @@ from sparsim.machines.eyeriss.layer_cost import (
     relevant_dims,
     worked_share,
 )
+from sparsim.machines.eyeriss.layer_lowering import lowered, widest_window
 from sparsim.machines.eyeriss.order_search import FittingOrders, fitting_orders
 from sparsim.machines.eyeriss.row_stationary_spreads import Spreads, spreads
 from sparsim.records import Layer, Mapping
@@ -51,9 +52,10 @@ class _Candidates(NamedTuple):
 def plan_layer(chip: Chip, layer: Layer, objective: ObjectiveName = "delay") -> ChipEvaluation:
     """The best mapping and storage found, by `objective`: cycles, energy with DRAM, or their product.
 
-    Raises SpecError for a layer that is no convolution, MappingError if nothing fits the chip.
+    A layer that the chip cannot run is found as the one that it is lowered to (`layer_lowering`).
+    Raises SpecError for tensors that are none of a convolution's, MappingError if nothing fits the chip.
     """
-    layer = as_conv(layer)
+    layer = lowered(chip, layer)
     possible = spreads(conv_dims(layer), chip.spec.noc.axes, chip.spec.spread)
     found = [_best_mapping(chip, stored, possible, objective) for stored in stored_ways(chip, layer)]
     fitting = [each for each in found if each is not None]
@@ -172,10 +174,7 @@ def _shares(number: int, most: int, count: int) -> list[int]:
 
 def _most_columns(chip: Chip, filters: int, density: float) -> int:
     """Columns of `filters` weights that fit a PE with high probability (two and a third deviations)."""
-    pe = chip.spec.pe
-    most = pe.iact_data.words
-    if pe.skips_zero_weights:
-        most = min(most, pe.weight_address.words)
+    pe, most = chip.spec.pe, widest_window(chip)
     lanes = pe.simd_width
 
     def need(n: int) -> float:

@@ -72,11 +72,12 @@ def plan_network(
     found: list[ChipEvaluation] = []
     known: dict[str, ChipEvaluation] = {}
     for layer in layers:
-        key = replace(layer, name="").digest()
+        key = layer.anonymous().digest()
         if key not in known:
             known[key] = plan_layer(chip, layer, objective)
         equal = known[key]
-        found.append(equal._replace(layer=layer, stored=replace(equal.stored, name=layer.name)))
+        named, stored = (replace(each, name=layer.name) for each in (equal.layer, equal.stored))
+        found.append(equal._replace(layer=named, stored=stored))
         if progress is not None:
             progress(found[-1])
     return NetworkEvaluation(chip, tuple(found))

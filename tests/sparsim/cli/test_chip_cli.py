@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from support.small_chips import conv, small_chip
+from support.small_chips import conv, small_chip, with_storage
 
 from sparsim import dump, load_documents
 from sparsim.cli import main as cli
@@ -190,11 +190,32 @@ def test_what_is_wrong_is_said_in_one_sentence(run: Run, args: list[str], messag
 
 
 def test_a_layer_that_fits_in_no_way_ends_with_exit_code_1(run: Run) -> None:
+    """A GLB of one word holds no window."""
+    storage = (
+        replace(level, size_words=1) if level.name == "iact_glb" else level
+        for level in SMALL.architecture.storage
+    )
+    chip = with_storage(SMALL, storage)
+    policy = chip.accelerator.policy
+    assert policy is not None
+    Path("chip.yaml").write_text(dump(chip.spec, chip.architecture, policy, *chip.accelerator.components))
+    message = "layer conv1 fits chip eyeriss_v2 in no way that was tried"
+    assert run("chip", "chip.yaml", "net.yaml") == (1, "", f"sparsim: error: {message}\n")
+
+
+def test_layers_that_the_chip_cannot_run_have_a_note(run: Run) -> None:
     """A filter 17 columns wide is wider than the iact spad is deep."""
     wide = replace(conv(S=17, M=4), name="wide")
-    Path("net.yaml").write_text(dump(Workload(layers=(wide,))))
-    message = "layer wide fits chip eyeriss_v2 in no way that was tried"
-    assert run("chip", "chip.yaml", "net.yaml") == (1, "", f"sparsim: error: {message}\n")
+    Path("net.yaml").write_text(dump(Workload(layers=(LAYERS[1], wide))))
+    code, out, _ = run("chip", "chip.yaml", "net.yaml", "-o", "out")
+    assert code in (0, None)
+    assert "wide: width costed as GEMM" in out
+    rows = json.loads(Path("out/chip.result.json").read_text())["layers"]
+    assert [row["note"] for row in rows] == ["", "width costed as GEMM"]
+    assert rows[1]["macs"] == 17 * 4
+    with Path("out/chip.layers.csv").open(newline="") as file:
+        assert [row["note"] for row in csv.DictReader(file)] == ["", "width costed as GEMM"]
+    assert load_documents(["out/chip.workload.yaml"]).layers[1].bounds["C"] == 17
 
 
 def test_layers_whose_names_are_no_files_are_refused(run: Run) -> None:

@@ -15,7 +15,7 @@ from sparsim.errors import SpecError
 from sparsim.files.sparsim_yaml import load_documents, preset_names
 from sparsim.machines.eyeriss import Chip, chip_area, load_chip, plan_layer
 from sparsim.machines.eyeriss.chip import check_chip
-from sparsim.records import Dataspace, Density, Shape
+from sparsim.records import Density
 
 CHIPS = ("eyeriss_v1", "eyeriss_v1_168", "eyeriss_v1_5", "eyeriss_v2")
 V2 = load_chip("eyeriss_v2")
@@ -92,31 +92,9 @@ def test_unknown_level_has_a_hint() -> None:
         check_chip(with_storage(V2, storage))
 
 
-MATMUL = Shape(
-    dims=("M", "C", "K"),
-    dataspaces=(
-        Dataspace(name="Weights", projection=("M", "C")),
-        Dataspace(name="Inputs", projection=("C", "K")),
-        Dataspace(name="Outputs", projection=("M", "K"), read_write=True),
-    ),
-)
-
-
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (
-            replace(conv(M=2), shape=MATMUL, bounds={"M": 1, "C": 1, "K": 1}, coefficients={}),
-            "layer tiny: dim 'K' is unknown to a row-stationary chip, allowed are G N M C R S P Q",
-        ),
-        (
-            replace(conv(M=2, P=2, Q=2), coefficients={"Wstride": 1, "Hstride": 2}),
-            "layer tiny: strides are [1, 2], a row-stationary chip needs them equal",
-        ),
-        (
-            replace(conv(M=2), coefficients={"Wdilation": 2}),
-            "layer tiny: Wdilation is 2, a row-stationary chip allows 1",
-        ),
         (
             replace(conv(M=2), densities={"Inputs": Density(distribution="actual", mask="iacts.npy")}),
             "layer tiny, density of Inputs: 'actual' is unknown to a row-stationary chip, allowed are "
