@@ -1,8 +1,8 @@
 """Which weights go together: single weights, n:m groups, blocks, kernels, channels.
 
-A weight tensor is seen as (outputs, inputs, kernel positions): `nn.Linear` has one position, a convolution
-kh*kw of them, and dimension 0 counts as output whatever the module. A pattern cuts it into boxes, the units
-of pruning. Boxes at the edges may be smaller.
+A weight tensor is seen as (groups, outputs, inputs, kernel positions), as `gmp.weight_axes` says: `nn.Linear`
+has one position, a convolution kh*kw of them. A pattern cuts it into boxes, the units of pruning. Boxes at
+the edges may be smaller.
 
   pattern       box (outputs x inputs x positions)      when the box is pruned
   "1x1"         1 x 1 x 1                               it goes
@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gmp.errors import PruningError
+from gmp.weight_axes import Axes
 from sparsim.errors import near
 
 NAMES = ("1x1", "2:4", "block(4,1)", "vector(4)", "kernel", "channel")
@@ -50,21 +51,30 @@ class Pattern:
     keep: int = 0
 
     @property
+    def single(self) -> bool:
+        """Whether weights go one by one, whatever their axes."""
+        return self == Pattern()
+
+    @property
     def limit(self) -> float:
         """The highest sparsity: 1 - n/m for n:m."""
         return 1 - self.keep / (self.columns or 1) if self.keep else 1.0
 
-    def prunable(self, shape: torch.Size) -> int:
+    def prunable(self, shape: torch.Size, axes: Axes) -> int:
         """How many weights of a dense tensor can go: of n:m, a tail of fewer than m keeps n too."""
         if not self.keep:
             return shape.numel()
-        outputs, inputs, positions, _, columns, _ = self._box(shape)
+        groups, outputs, inputs, positions = axes.shape(shape)
+        columns = self.columns or inputs
         full, tail = divmod(inputs, columns)
-        return outputs * positions * (full * (columns - self.keep) + max(0, tail - self.keep))
+        return groups * outputs * positions * (full * (columns - self.keep) + max(0, tail - self.keep))
 
-    def units(self, scores: Tensor, live: Tensor) -> Units:
+    def units(self, scores: Tensor, live: Tensor, axes: Axes) -> Units:
         """What can be pruned of a tensor with these `scores`, of which only `live` weights are left."""
-        boxed, lost = self._boxes(scores), self._boxes(live)
+        if self.single:
+            boxed, lost = scores.reshape(-1, 1), live.reshape(-1, 1)
+        else:
+            boxed, lost = self._boxes(axes.arranged(scores)), self._boxes(axes.arranged(live))
         if self.keep:
             ranked = boxed.masked_fill(~lost, -torch.inf).sort(dim=1, descending=True, stable=True).indices
             lost = lost.scatter(1, ranked[:, : self.keep], False)
@@ -74,33 +84,34 @@ class Pattern:
         means = boxed.mul(lost).sum(dim=1) / gains
         return Units(means.masked_fill(gains == 0, -torch.inf), gains, lost)
 
-    def pruned(self, live: Tensor, units: Units, chosen: Tensor) -> Tensor:
+    def pruned(self, live: Tensor, units: Units, chosen: Tensor, axes: Axes) -> Tensor:
         """`live` after the units `chosen` (U,) are gone."""
-        gone = self._restored(units.lost & chosen[:, None], live.shape)
-        return live & ~gone
+        gone = units.lost & chosen[:, None]
+        if self.single:
+            return live & ~gone.reshape(live.shape)
+        return live & ~axes.restored(self._restored(gone, axes.shape(live.shape)), live.shape)
 
-    def _box(self, shape: torch.Size) -> tuple[int, int, int, int, int, int]:
-        """(outputs, inputs, positions) of the tensor and of a box."""
-        outputs, inputs = shape[0], shape[1] if len(shape) > 1 else 1
-        positions = shape[2:].numel() if len(shape) > 2 else 1
+    def _box(self, inputs: int, positions: int) -> tuple[int, int, int]:
+        """Outputs, inputs and positions of a box."""
         columns = inputs if self.columns is None else self.columns
-        return outputs, inputs, positions, self.rows, columns, positions if self.whole_kernel else 1
+        return self.rows, columns, positions if self.whole_kernel else 1
 
     def _boxes(self, values: Tensor) -> Tensor:
         """(units, weights per box), with zeros where a box reaches past the edge."""
-        outputs, inputs, positions, r, c, p = self._box(values.shape)
-        values = values.reshape(outputs, inputs, positions)
+        groups, outputs, inputs, positions = values.shape
+        r, c, p = self._box(inputs, positions)
         if outputs % r or inputs % c:
             values = functional.pad(values, (0, 0, 0, -inputs % c, 0, -outputs % r))
-        grid = values.reshape(-(-outputs // r), r, -(-inputs // c), c, positions // p, p)
-        return grid.permute(0, 2, 4, 1, 3, 5).reshape(-1, r * c * p)
+        grid = values.reshape(groups, -(-outputs // r), r, -(-inputs // c), c, positions // p, p)
+        return grid.permute(0, 1, 3, 5, 2, 4, 6).reshape(-1, r * c * p)
 
-    def _restored(self, boxes: Tensor, shape: torch.Size) -> Tensor:
+    def _restored(self, boxes: Tensor, shape: tuple[int, int, int, int]) -> Tensor:
         """The inverse of `_boxes`."""
-        outputs, inputs, positions, r, c, p = self._box(shape)
+        groups, outputs, inputs, positions = shape
+        r, c, p = self._box(inputs, positions)
         rows, columns = -(-outputs // r), -(-inputs // c)
-        grid = boxes.reshape(rows, columns, positions // p, r, c, p).permute(0, 3, 1, 4, 2, 5)
-        return grid.reshape(rows * r, columns * c, positions)[:outputs, :inputs].reshape(shape)
+        grid = boxes.reshape(groups, rows, columns, positions // p, r, c, p).permute(0, 1, 4, 2, 5, 3, 6)
+        return grid.reshape(groups, rows * r, columns * c, positions)[:, :outputs, :inputs]
 
 
 def pattern_of(text: str) -> Pattern:

@@ -22,11 +22,12 @@ from gmp.masks import Mask
 from gmp.network_coverage import Coverage, coverage_of
 from gmp.number_checks import fraction
 from gmp.optimizer_gradients import Follower, held_by, optimizers_of
-from gmp.parameter_names import module_called, renamed
+from gmp.parameter_names import module_called, named_parameters, renamed
 from gmp.patterns import Pattern, pattern_of
-from gmp.scores import Movement, Score, evaluate, score_of
+from gmp.scores import Movement, Score, evaluate_all, score_of
 from gmp.sparsity_allocation import Layer, cap, choose
-from gmp.targets import PRUNABLE, Matcher, Target, by_name, left_out, select
+from gmp.targets import PRUNABLE, Matcher, Target, axes_by_name, by_name, left_out, select
+from gmp.weight_axes import Axes
 from sparsim.errors import near
 
 if TYPE_CHECKING:
@@ -52,8 +53,13 @@ class Pruner:
     {name or "re:...": sparsity} of tensors, all scaled alike on the way; tensors it does not name stay dense.
     `score`: "magnitude", "lamp", "taylor", "movement" or a function (see `gmp.scores`).
     `pattern`: "1x1", "2:4", "block(r,c)", "vector(n)", "kernel" or "channel" (see `gmp.patterns`).
+    `axes`: {name or "re:...": axes} of weights of which they are not known (see `gmp.weight_axes`), which
+    patterns of more than single weights ask for: "oi" has rows of outputs, "io" rows of inputs.
     `min_density`: fraction of each tensor that stays, one number or {name or "re:...": fraction}.
-    `keep_zeros`: weights that are zero now stay zero.
+    `keep_zeros`: weights that are zero now stay zero, but for tensors without any other weight.
+
+    Weights of a tensor that is zero throughout were not trained yet: while they are, they go last where all
+    weights compete, and otherwise in the order of their positions.
 
     `goal` is the schedule that was made last for this pruner; `finalize` warns if it was not reached.
     `coverage` says how much of the model is pruned.
@@ -72,6 +78,7 @@ class Pruner:
         scope: str | Mapping[str, float] = "global",
         score: str | Score = "magnitude",
         pattern: str = "1x1",
+        axes: Mapping[str, str | Axes] = MappingProxyType({}),
         min_density: float | Mapping[str, float] = 0.0,
         keep_zeros: bool = True,
     ) -> None:
@@ -79,6 +86,7 @@ class Pruner:
         self.score, self.pattern = score_of(score), pattern_of(pattern)
         self._targets = {target.name: target for target in select(model, targets, ignore)}
         self._masks = {name: _initial(target, keep_zeros) for name, target in self._targets.items()}
+        self._axes = axes_by_name(self._targets.values(), axes, needed=not self.pattern.single)
         self._left_out = left_out(model, targets, ignore)
         self._caps = self._capped(min_density)
         self._ratios, self._overall = self._scaled(scope)
@@ -146,12 +154,13 @@ class Pruner:
         before = {name for name, mask in self._masks.items() if mask.zeros < mask.live.numel()}
         layers, units = [], []
         for (name, mask), scores in zip(self._masks.items(), self._scores(), strict=True):
-            units.append(self.pattern.units(scores, mask.live.to(scores.device)))
+            units.append(self.pattern.units(scores, mask.live.to(scores.device), self._axes[name]))
             ratio = None if self._ratios is None else self._ratios[name]
             layers.append(Layer(mask.live.numel(), mask.zeros, max(self._caps[name], mask.zeros), ratio))
         chosen = choose(layers, units, self.pattern, sparsity)
         for (name, mask), unit, gone in zip(self._masks.items(), units, chosen, strict=True):
-            self._install(name, self.pattern.pruned(mask.live.to(gone.device), unit, gone))
+            live = self.pattern.pruned(mask.live.to(gone.device), unit, gone, self._axes[name])
+            self._install(name, live)
         self.apply()
         if empty := [n for n, m in self._masks.items() if n in before and m.zeros == m.live.numel()]:
             warnings.warn(_nothing_left(empty), PruningWarning, stacklevel=2)
@@ -243,14 +252,15 @@ class Pruner:
 
     def _weight(self, name: str) -> Tensor:
         """The parameter as it is now: models may be moved, or parameters replaced."""
-        weight = self._targets[name].module.weight
+        target = self._targets[name]
+        weight = getattr(target.module, target.key)
         assert isinstance(weight, Tensor)
         return weight
 
     def _covered(self, traced: Trace | None = None) -> Coverage:
         weights = list(self._weights().values())
         if traced is None or traced.coverage is None:
-            return coverage_of(self.model, weights, "pruned", left_out=self._left_out)
+            return coverage_of(self.model, weights, "pruned", left_out=self._left_out_ids())
         pruned = {id(weight) for weight in weights}
         inside: int | float = 0
         rest = {gap.name: gap.macs for gap in traced.coverage.gaps}
@@ -261,8 +271,12 @@ class Pruner:
             elif (other := rest.get(layer, 0)) is not None:
                 rest[layer] = other + row.macs
         return coverage_of(
-            self.model, weights, "pruned", left_out=self._left_out, covered_macs=inside, macs=rest
+            self.model, weights, "pruned", left_out=self._left_out_ids(), covered_macs=inside, macs=rest
         )
+
+    def _left_out_ids(self) -> set[int]:
+        """Identities of the parameters that are not pruned on purpose."""
+        return {id(each) for name, each in named_parameters(self.model).items() if name in self._left_out}
 
     def _missed(self) -> list[str]:
         """What was asked for and not reached, as sentences."""
@@ -278,20 +292,9 @@ class Pruner:
         return {name: self._weight(name) for name in self._masks}
 
     def _scores(self) -> list[Tensor]:
-        """Of each weight. Raises PruningError where they are zero throughout, as gradients are when they were
-        cleared: the order of the weights would then be that of their positions.
-        """
-        scores = [evaluate(self.score, name, weight) for name, weight in self._weights().items()]
-        masks = self._masks.values()
-        if self.sparsity < 1 and not any(
-            bool((score * mask.live.to(score.device)).any())
-            for score, mask in zip(scores, masks, strict=True)
-        ):
-            raise PruningError(
-                "the scores of all weights are zero and say nothing; of a score of gradients: prune after "
-                "backward() and before zero_grad(), and after steps that were not skipped"
-            )
-        return scores
+        """Of each weight; none are asked for where nothing is left that could be pruned."""
+        lives = [mask.live for mask in self._masks.values()]
+        return evaluate_all(self.score, self._weights(), lives, needed=self.sparsity < 1)
 
     def _install(self, name: str, live: Tensor) -> None:
         weight, mask = self._weight(name), self._masks[name]
@@ -320,11 +323,11 @@ class Pruner:
             for name, mask in self._masks.items()
         }
 
-    def _limits(self, prunable: Callable[[Pattern, torch.Size], float]) -> dict[str, float]:
+    def _limits(self, prunable: Callable[[Pattern, torch.Size, Axes], float]) -> dict[str, float]:
         """{weight name: how many weights of it may go}, never less than are gone already."""
         return {
-            name: max(mask.zeros, min(self._caps[name], prunable(self.pattern, mask.live.shape)))
-            for name, mask in self._masks.items()
+            name: max(mask.zeros, min(self._caps[name], prunable(self.pattern, mask.live.shape, axes)))
+            for (name, mask), axes in zip(self._masks.items(), self._axes.values(), strict=True)
         }
 
     def _scaled(self, scope: str | Mapping[str, float]) -> tuple[dict[str, float] | None, float | None]:
@@ -374,16 +377,13 @@ def _nothing_left(names: Iterable[str]) -> str:
     return f"nothing is left of {', '.join(names)}: what a layer without weights gives is its bias"
 
 
-def _nominal(pattern: Pattern, shape: torch.Size) -> float:
+def _nominal(pattern: Pattern, shape: torch.Size, axes: Axes) -> float:
     """What a pattern allows whatever the shape: 2:4 stands for half, even of three inputs."""
     return pattern.limit * shape.numel()
 
 
 def _initial(target: Target, keep_zeros: bool) -> Mask:
-    live = target.weight.detach() != 0 if keep_zeros else torch.ones_like(target.weight, dtype=torch.bool)
-    if not bool(live.any()):
-        raise PruningError(
-            f"all weights of '{target.name}' are zero, and keep_zeros would leave them so for good: "
-            "ignore it, or pass keep_zeros=False"
-        )
+    live = target.weight.detach() != 0
+    if not keep_zeros or not bool(live.any()):
+        live = torch.ones_like(live)
     return Mask(live, target.weight.dtype)

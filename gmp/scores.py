@@ -5,7 +5,7 @@ holds the values in single precision at least; it is the parameter itself if the
 `takes_parameters`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -114,6 +114,31 @@ def evaluate(score: Score, name: str, weight: Tensor) -> Tensor:
         if what == "scores" and weight.grad is not None and not bool(wide(weight.grad).isfinite().all()):
             what = "scores, and gradients,"
         raise PruningError(f"some {what} of '{name}' are not finite numbers")
+    return scores
+
+
+def evaluate_all(
+    score: Score, weights: Mapping[str, Tensor], lives: Sequence[Tensor], *, needed: bool
+) -> list[Tensor]:
+    """Scores of the weights, of which `lives` (bool) are left to be pruned.
+
+    Weights of a tensor that is zero throughout were not trained yet, and nothing tells which of them matters:
+    their scores are above those of all others. Raises PruningError if scores are `needed` and all of them are
+    zero, as where gradients were cleared: the order of the weights would then be that of their positions.
+    """
+    scores = [evaluate(score, name, weight) for name, weight in weights.items()]
+    pairs = list(zip(scores, lives, strict=True))
+    if needed and not any(bool((values * live.to(values.device)).any()) for values, live in pairs):
+        raise PruningError(
+            "the scores of all weights are zero and say nothing; of a score of gradients: prune after "
+            "backward() and before zero_grad(), and after steps that were not skipped"
+        )
+    trained = [bool(weight.any()) for weight in weights.values()]
+    if any(trained) and not all(trained):
+        top = max(float(values.max()) for values, has in zip(scores, trained, strict=True) if has)
+        for values, has in zip(scores, trained, strict=True):
+            if not has:
+                values.fill_(top + abs(top) + 1)
     return scores
 
 

@@ -1,12 +1,17 @@
-"""Which weights are pruned: by module type, exact name, regular expression or predicate.
+"""Which weights are pruned: by module type, name, regular expression or predicate.
 
-A weight is the parameter called `weight` of a module. A matcher is one of
-  a module type              `nn.Linear`, subclasses included
-  an exact name              `"fc1"` or `"fc1.weight"`
-  `"re:" + expression`       fully matches the module's or the weight's name
-  a predicate                `(name, module) -> bool`, called with the module's name
-The last two meet weights of two or more dimensions only, which keeps the scale of a normalisation out of
-`"re:block1.*"`; its exact name works.
+Every parameter can be pruned. A matcher is one of
+  a module type              `nn.Linear`, subclasses included: the weights of such modules
+  the name of a module       `"fc1"`: its weights
+  the name of a parameter    `"fc1.weight"`, `"lstm.weight_hh_l0"`, `"experts.w1"`
+  `"re:" + expression`       fully matches the name of a module or of a parameter
+  a predicate                `(name, module) -> bool`, called with the module's name: its weights
+  `layer_weights`            the default, below
+
+The weights of a module are what it calls `weight`, and its other matrices: parameters that are longer than 1
+along two dimensions or more, but for those that it calls a bias. The matrix of `out_proj` is among those of
+`nn.MultiheadAttention`. Expressions and predicates meet matrices only, and what is called `weight` if it has
+two or more dimensions, which keeps the scale of a normalisation out of `"re:block1.*"`.
 """
 
 import re
@@ -14,24 +19,68 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from gmp.errors import PruningError
-from gmp.parameter_names import check_whole, named_modules, named_parameters
+from gmp.parameter_names import check_whole, joined, named_modules
+from gmp.weight_axes import Axes, axes_of, given_axes, is_of_experts
 from sparsim.errors import near
 
 Matcher = type[nn.Module] | str | Callable[[str, nn.Module], bool]
 T = TypeVar("T")
 
 
-PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)  # what is pruned if nothing is asked for
-
-
 class Target(NamedTuple):
-    """One prunable weight: its first name in the model, the module that holds it, the parameter."""
+    """One prunable weight: its first name in the model, the module that holds it, the parameter, and what the
+    module calls it.
+    """
 
     name: str
     module: nn.Module
     weight: Tensor
+    key: str
+
+
+def layer_weights(name: str, module: nn.Module) -> bool:
+    """What is pruned if nothing is asked for: the weights of layers, which are multiplied by activations.
+
+    These are the parameters of two or more dimensions that a module calls a weight (`weight`,
+    `weight_hh_l0`, `in_proj_weight`), and the matrices of experts of transformers, but for embeddings and
+    normalisations. A parameter that is an embedding too counts by its other name.
+    """
+    kind = type(module).__name__.lower()
+    return not (isinstance(module, nn.Embedding | nn.EmbeddingBag) or "embedding" in kind or "norm" in kind)
+
+
+PRUNABLE = layer_weights
+
+
+class _Candidate(NamedTuple):
+    """A parameter under one of its names; `part_of`: a module of which its module is a part."""
+
+    name: str
+    module_name: str
+    module: nn.Module
+    weight: Tensor
+    key: str
+    part_of: tuple[str, nn.Module] | None
+
+    @property
+    def modules(self) -> tuple[tuple[str, nn.Module], ...]:
+        own = (self.module_name, self.module)
+        return (own,) if self.part_of is None else (own, self.part_of)
+
+    @property
+    def is_matrix(self) -> bool:
+        if self.key.startswith("bias"):
+            return False
+        if self.key == "weight" or nn.parameter.is_lazy(self.weight):
+            return self.weight.dim() > 1 or nn.parameter.is_lazy(self.weight)
+        return sum(n > 1 for n in self.weight.shape) > 1
+
+    @property
+    def is_weight(self) -> bool:
+        return self.key == "weight" or self.is_matrix
 
 
 def select(
@@ -43,20 +92,17 @@ def select(
     is ignored if any of its names is.
 
     Raises PruningError if a name or expression meets no weight, if a type or predicate among `targets` meets
-    none, if a type in `ignore` only holds modules of which some are pruned, or if nothing is left to prune.
+    none, if what is ignored holds modules of which some are pruned, or if nothing is left to prune.
     """
     check_whole(model)
-    modules = [
-        Target(_weight_name(name), module, weight)
-        for name, module in named_modules(model)
-        if isinstance(weight := getattr(module, "weight", None), Tensor)
-    ]
-    wanted = _matched(model, modules, _listed(targets), "targets", may_miss=targets is PRUNABLE)
-    ignored = {id(modules[i].weight) for i in _matched(model, modules, _listed(ignore), "ignore")}
+    candidates = list(_candidates(model))
+    wanted = _matched(model, candidates, _listed(targets), "targets")
+    ignored = {id(candidates[i].weight) for i in _matched(model, candidates, _listed(ignore), "ignore")}
     chosen: dict[int, Target] = {}
-    for i, target in enumerate(modules):
-        if i in wanted and id(target.weight) not in ignored:
-            chosen.setdefault(id(target.weight), _checked(target))
+    for i, found in enumerate(candidates):
+        if i in wanted and id(found.weight) not in ignored:
+            target = Target(found.name, found.module, found.weight, found.key)
+            chosen.setdefault(id(found.weight), _checked(target))
     if not chosen:
         raise PruningError("nothing to prune: no weight of the model is met by targets and not by ignore")
     _check_holders(model, _listed(ignore), chosen.values())
@@ -65,25 +111,20 @@ def select(
 
 def left_out(
     model: nn.Module, targets: Matcher | Iterable[Matcher], ignore: Matcher | Iterable[Matcher] = ()
-) -> set[int]:
-    """Identities of all parameters that `targets` do not mean or `ignore` means, also of those out of reach.
+) -> set[str]:
+    """Names of the parameters that `targets` do not mean or `ignore` means.
 
-    With a type among them `targets` mean all of the model, an expression means whatever it matches; names and
-    predicates mean only what they meet.
+    With a type or the default among them `targets` mean all of the model, else only what they meet.
     """
-    wanted, unwanted = _listed(targets), _listed(ignore)
-    everything = any(isinstance(matcher, type) for matcher in wanted)
-    found = set()
-    for name, module in named_modules(model):
-        for key, parameter in module.named_parameters(name, recurse=False):
-            meant = everything or any(_means(m, name, key, module) for m in wanted)
-            if not meant or any(_means(m, name, key, module) for m in unwanted):
-                found.add(id(parameter))
-    return found
+    candidates = list(_candidates(model))
+    everything = any(isinstance(m, type) or m is layer_weights for m in _listed(targets))
+    meant = range(len(candidates)) if everything else _matched(model, candidates, _listed(targets), "targets")
+    unwanted = _matched(model, candidates, _listed(ignore), "ignore")
+    return {found.name for i, found in enumerate(candidates) if i not in meant or i in unwanted}
 
 
 def by_name(values: Mapping[str, T], names: Iterable[str], what: str) -> dict[str, T]:
-    """{weight name: value} of a mapping from exact names or `"re:"` expressions.
+    """{weight name: value} of a mapping from exact names or `"re:"` expressions, of weights or modules.
 
     An exact name wins over expressions, an earlier expression over a later one. Raises PruningError for a key
     that meets none of the weights called `names`; `what` says in the message whose keys they are.
@@ -96,26 +137,58 @@ def by_name(values: Mapping[str, T], names: Iterable[str], what: str) -> dict[st
                 raise PruningError(f"{what}: keys are names of weights, not {key!r}")
             if key.startswith("re:") == exact:
                 continue
-            met = [name for name in names if _name_matches(key, name)]
+            met = [name for name in names if _name_matches(key, (name, name.rpartition(".")[0]))]
             if not met:
                 text = f"{what}: '{key}' meets no prunable weight"
-                raise PruningError(text, hint=_near(key, _all_names(names)))
+                raise PruningError(text, hint=_near(key, _with_modules(names)))
             for name in met:
                 result.setdefault(name, value)
     return result
 
 
-def _weight_name(module_name: str) -> str:
-    return f"{module_name}.weight" if module_name else "weight"
+def axes_by_name(
+    targets: Iterable[Target], given: Mapping[str, str | Axes], *, needed: bool
+) -> dict[str, Axes]:
+    """{weight name: axes}: those that are `given` by name or `"re:"` expression, else as the module tells.
+
+    Raises PruningError where they are not known but `needed`.
+    """
+    targets = list(targets)
+    by_hand = by_name(given, [target.name for target in targets], "axes")
+    found = {}
+    for name, module, weight, key in targets:
+        if name in by_hand:
+            axes: Axes | None = given_axes(by_hand[name], name, weight)
+        elif (axes := axes_of(module, key, weight)) is None and needed:
+            raise PruningError(
+                f"the pattern needs to know which axes of '{name}', of shape {tuple(weight.shape)}, are "
+                f"outputs and inputs: pass axes={{'{name}': ...}}, a letter for each dimension (o outputs, "
+                "i inputs, g groups, k kernel positions)"
+            )
+        found[name] = axes or Axes("o" * weight.dim())
+    return found
 
 
-def _module_name(weight_name: str) -> str:
-    return weight_name.removesuffix("weight").removesuffix(".")
+def _candidates(model: nn.Module) -> Iterable[_Candidate]:
+    """All parameters under all of their names, and what stands in the place of one called `weight`."""
+    parts: dict[int, tuple[str, nn.Module]] = {}
+    for name, module in named_modules(model):
+        if isinstance(module, nn.MultiheadAttention):  # it does not call it, but uses its weights
+            parts[id(module.out_proj)] = (name, module)
+        held: dict[str, Tensor | None] = dict(module._parameters)
+        computed = ["weight", *getattr(module, "parametrizations", ())]
+        for key in computed:
+            if key not in held and isinstance(value := getattr(module, key, None), Tensor):
+                held[key] = value
+        for key, weight in held.items():
+            if weight is not None:
+                yield _Candidate(joined(name, key), name, module, weight, key, parts.get(id(module)))
 
 
-def _all_names(weight_names: Iterable[str]) -> list[str]:
-    """Also those of the modules."""
-    return [name for weight in weight_names for name in (_module_name(weight), weight) if name]
+def _with_modules(weight_names: Iterable[str]) -> list[str]:
+    """Also the names of their modules."""
+    found = (name for weight in weight_names for name in (weight.rpartition(".")[0], weight) if name)
+    return list(dict.fromkeys(found))
 
 
 def _listed(matchers: Matcher | Iterable[Matcher]) -> list[Matcher]:
@@ -124,32 +197,72 @@ def _listed(matchers: Matcher | Iterable[Matcher]) -> list[Matcher]:
     return list(matchers)
 
 
-def _matched(
-    model: nn.Module, modules: list[Target], matchers: list[Matcher], what: str, *, may_miss: bool = False
-) -> set[int]:
-    """Indices of the `modules` that any matcher meets.
+def _matched(model: nn.Module, candidates: list[_Candidate], matchers: list[Matcher], what: str) -> set[int]:
+    """Indices of the `candidates` that any matcher meets.
 
     To ignore a type that is not there is no mistake, nor is it that a predicate ignores nothing.
     """
     met: set[int] = set()
     for matcher in matchers:
-        found = {i for i, target in enumerate(modules) if _meets(matcher, target, what)}
+        meets = _meeting(matcher, what)
+        found = {i for i, candidate in enumerate(candidates) if meets(candidate)}
         if not found and isinstance(matcher, str):
             if seen := _what_is(model, matcher):
                 raise PruningError(f"{what}: '{matcher}' {seen}")
-            names = _all_names(target.name for target in modules)
-            text = f"{what}: '{matcher}' meets no module with a weight"
+            names = _with_modules(candidate.name for candidate in candidates if candidate.is_weight)
+            text = f"{what}: '{matcher}' meets no module or parameter"
             raise PruningError(text, hint=_near(matcher, names))
-        if not found and what == "targets" and len(modules) and not may_miss:
+        if not found and what == "targets" and candidates and matcher is not layer_weights:
             raise _unmet(model, matcher)
         met |= found
     return met
 
 
+def _meeting(matcher: Matcher, what: str) -> Callable[[_Candidate], bool]:
+    """Whether `matcher` meets a candidate."""
+    if isinstance(matcher, str):
+        return lambda candidate: _is_named(matcher, candidate)
+    if isinstance(matcher, type) and issubclass(matcher, nn.Module):
+        return lambda candidate: (
+            candidate.is_weight and any(isinstance(module, matcher) for _, module in candidate.modules)
+        )
+    if matcher is layer_weights:
+        return _is_of_a_layer
+    if callable(matcher) and not isinstance(matcher, type | nn.Module):
+        answers: dict[str, bool] = {}  # a module is asked for once
+
+        def meets(candidate: _Candidate) -> bool:
+            name = candidate.module_name
+            if candidate.is_matrix and name not in answers:
+                answers[name] = bool(matcher(name, candidate.module))
+            return candidate.is_matrix and answers[name]
+
+        return meets
+    seen = f"a {type(matcher).__name__}" if isinstance(matcher, Tensor | nn.Module) else repr(matcher)
+    raise PruningError(
+        f"{what}: {seen} is not a module type, a name, 're:' with an expression, or a predicate"
+    )
+
+
+def _is_named(matcher: str, candidate: _Candidate) -> bool:
+    modules = [name for name, _ in candidate.modules]
+    if matcher.startswith("re:"):
+        return candidate.is_matrix and _name_matches(matcher, (candidate.name, *modules))
+    return matcher == candidate.name or (candidate.is_weight and matcher in modules)
+
+
+def _is_of_a_layer(candidate: _Candidate) -> bool:
+    module, key = candidate.module, candidate.key
+    if isinstance(module, nn.Linear | _ConvNd) and key == "weight":
+        return True
+    if not isinstance(candidate.weight, nn.Parameter) or not candidate.is_matrix:
+        return False
+    called_so = re.search(r"(^|_)weight(_|$)", key) or is_of_experts(module, key)
+    return bool(called_so) and layer_weights(candidate.module_name, module)
+
+
 def _what_is(model: nn.Module, name: str) -> str:
     """Why what is called `name` in the model cannot be pruned; '' if there is nothing."""
-    if name in named_parameters(model):
-        return "is a parameter, but only those that a module calls 'weight' can be pruned"
     module = dict(named_modules(model)).get(name) if name else None
     if module is None:
         return ""
@@ -166,18 +279,14 @@ def _unmet(model: nn.Module, matcher: Matcher) -> PruningError:
         return PruningError(f"targets: the function {name!r} meets no module with a weight")
     held = [name for name, module in named_modules(model) if isinstance(module, matcher)]
     if held:
-        return PruningError(
-            f"targets: '{held[0]}' is a {matcher.__name__}, which has no parameter called weight that could "
-            "be pruned"
-        )
+        return PruningError(f"targets: '{held[0]}' is a {matcher.__name__}, which has no weight of its own")
     kinds = dict.fromkeys(type(module).__name__ for module in model.modules())
     return PruningError(f"targets: the model has no {matcher.__name__}", hint=_near(matcher.__name__, kinds))
 
 
 def _holds(module: nn.Module) -> bool:
     """Whether other modules with a weight lie inside."""
-    inner = (other for other in module.modules() if other is not module)
-    return any(isinstance(getattr(other, "weight", None), Tensor) for other in inner)
+    return any(candidate.is_weight for candidate in _candidates(module))
 
 
 def _check_holders(model: nn.Module, ignore: list[Matcher], chosen: Iterable[Target]) -> None:
@@ -196,33 +305,7 @@ def _check_holders(model: nn.Module, ignore: list[Matcher], chosen: Iterable[Tar
                 )
 
 
-def _meets(matcher: Matcher, target: Target, what: str) -> bool:
-    if isinstance(matcher, str):
-        if matcher.startswith("re:") and target.weight.dim() < 2:
-            return False
-        return _name_matches(matcher, target.name)
-    if isinstance(matcher, type) and issubclass(matcher, nn.Module):
-        return isinstance(target.module, matcher)
-    if callable(matcher) and not isinstance(matcher, type | nn.Module):
-        return target.weight.dim() >= 2 and bool(matcher(_module_name(target.name), target.module))
-    seen = f"a {type(matcher).__name__}" if isinstance(matcher, Tensor | nn.Module) else repr(matcher)
-    raise PruningError(
-        f"{what}: {seen} is not a module type, a name, 're:' with an expression, or a predicate"
-    )
-
-
-def _means(matcher: Matcher, module_name: str, parameter_name: str, module: nn.Module) -> bool:
-    if isinstance(matcher, type):
-        return isinstance(module, matcher)
-    if not isinstance(matcher, str):
-        return isinstance(getattr(module, "weight", None), Tensor) and bool(matcher(module_name, module))
-    if matcher.startswith("re:"):
-        return any(re.fullmatch(matcher[3:], name) for name in (module_name, parameter_name))
-    return matcher in (module_name, parameter_name)
-
-
-def _name_matches(matcher: str, weight_name: str) -> bool:
-    names = (weight_name, _module_name(weight_name))
+def _name_matches(matcher: str, names: Iterable[str]) -> bool:
     if not matcher.startswith("re:"):
         return matcher in names
     try:
@@ -236,13 +319,13 @@ def _near(key: str, names: Iterable[str]) -> str:
 
 
 def _checked(target: Target) -> Target:
-    name, _, weight = target
+    name, weight = target.name, target.weight
     if nn.parameter.is_lazy(weight):
         raise PruningError(f"'{name}' has no shape yet; run one batch through the model first")
     if not isinstance(weight, nn.Parameter):
         raise PruningError(
             f"'{name}' is not a parameter but computed from others; remove the parametrization of "
-            f"'{_module_name(name)}' first"
+            f"'{name.rpartition('.')[0]}' first"
         )
     if not weight.is_floating_point() or weight.is_sparse or not weight.dim() or not weight.numel():
         raise PruningError(

@@ -15,7 +15,7 @@ from gmp.pruner import Pruner
 from gmp.recipes.modifier_fields import ALL, ALL_PRUNABLE, TO_THE_END
 from gmp.recipes.modifiers import ConstantPruningModifier, MagnitudePruningModifier, Modifier
 from gmp.schedules import SLACK, CubicSchedule, InverseCubicSchedule, LinearSchedule, Schedule
-from gmp.targets import PRUNABLE, select
+from gmp.targets import PRUNABLE, Target, select
 from sparsim.errors import near
 
 SCHEDULES: dict[str, type[Schedule]] = {
@@ -51,7 +51,10 @@ def weights_of(model: nn.Module, params: Iterable[str], place: str) -> tuple[str
     }
     chosen: set[str] = set()
     for param in params:
-        met = {name for name, module in modules.items() if _meets(param, name, module)}
+        if param == ALL_PRUNABLE:
+            met = {target.name for target in _all_prunable(model)}
+        else:
+            met = {name for name, module in modules.items() if _meets(param, name, module)}
         if not met:
             hint = near(param.removeprefix("re:"), modules)
             raise RecipeError(f"{place}: no weight '{param}' in the model", hint=hint)
@@ -62,9 +65,14 @@ def weights_of(model: nn.Module, params: Iterable[str], place: str) -> tuple[str
         raise RecipeError(f"{place}: {error}") from None
 
 
+def _all_prunable(model: nn.Module) -> tuple[Target, ...]:
+    try:
+        return select(model, PRUNABLE)
+    except PruningError:
+        return ()
+
+
 def _meets(param: str, name: str, module: nn.Module) -> bool:
-    if param == ALL_PRUNABLE:
-        return isinstance(module, PRUNABLE)
     if param == ALL or param.startswith("re:"):
         pattern = ".*" if param == ALL else param[3:]
         return bool(re.match(pattern, name)) and cast(Tensor, module.weight).dim() > 1

@@ -1,0 +1,125 @@
+"""Which axes of a parameter are outputs, inputs and positions of a kernel, by the operation that uses it.
+
+One letter for each axis, in the order of the parameter:
+
+  o  outputs           several such axes count as one
+  i  inputs            likewise
+  k  kernel positions  likewise
+  g  groups            products of their own, such as experts
+
+  "oi"    nn.Linear, recurrent layers, in_proj_weight of attention, Linear of PyG
+  "oikk"  nn.Conv2d ("oik", "oikkk": Conv1d, Conv3d), also with groups
+  "iokk"  nn.ConvTranspose2d
+  "io"    nn.Embedding, Conv1D of transformers
+  "oii"   nn.Bilinear
+  "goi"   experts of transformers ("gio" where they are stored transposed)
+"""
+
+import sys
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.rnn import RNNBase, RNNCellBase
+
+from gmp.errors import PruningError
+
+LETTERS = "goik"
+
+_TORCH: tuple[tuple[type[nn.Module], str], ...] = (
+    (nn.Linear, "oi"),
+    (RNNBase, "oi"),
+    (RNNCellBase, "oi"),
+    (nn.MultiheadAttention, "oi"),
+    (nn.Embedding, "io"),
+    (nn.EmbeddingBag, "io"),
+    (nn.Bilinear, "oii"),
+)
+_OTHERS = (  # (Python module, class, axes); nothing is imported for them
+    ("transformers.pytorch_utils", "Conv1D", "io"),
+    ("torch_geometric.nn.dense.linear", "Linear", "oi"),
+    ("torch_geometric.nn.dense.linear", "HeteroLinear", "gio"),
+)
+
+
+class Axes(NamedTuple):
+    """`letters` as above. `groups`: how many of them lie one after the other along the axes of inputs."""
+
+    letters: str
+    groups: int = 1
+
+    def shape(self, shape: torch.Size) -> tuple[int, int, int, int]:
+        """(groups, outputs, inputs, positions) of a parameter of this shape."""
+        g, o, i, k = (
+            torch.Size(n for n, letter in zip(shape, self.letters, strict=True) if letter == kind).numel()
+            for kind in LETTERS
+        )
+        return g * self.groups, o, i // self.groups, k
+
+    def arranged(self, values: Tensor) -> Tensor:
+        """`values` as (groups, outputs, inputs, positions)."""
+        g, o, i, k = self.shape(values.shape)
+        if self.groups == 1:
+            return values.permute(self._order()).reshape(g, o, i, k)
+        inputs_first = values.permute(self._order("giok"))
+        return inputs_first.reshape(g, i, o, k).transpose(1, 2)
+
+    def restored(self, values: Tensor, shape: torch.Size) -> Tensor:
+        """The inverse of `arranged`."""
+        order = self._order() if self.groups == 1 else self._order("giok")
+        if self.groups > 1:
+            values = values.transpose(1, 2)
+        back = sorted(range(len(order)), key=order.__getitem__)
+        return values.reshape([shape[axis] for axis in order]).permute(back).contiguous()
+
+    def _order(self, kinds: str = LETTERS) -> list[int]:
+        return [axis for kind in kinds for axis, letter in enumerate(self.letters) if letter == kind]
+
+
+def axes_of(module: nn.Module, key: str, weight: Tensor) -> Axes | None:
+    """The axes of what `module` calls `key`; None: not known.
+
+    They are known for layers of torch, transformers and PyG, and where `in_features` and `out_features` of a
+    module tell them.
+    """
+    found = _letters(module, key, weight)
+    if found is None or len(found) != weight.dim():
+        return Axes("o") if weight.dim() == 1 else None
+    return Axes(found, module.groups if isinstance(module, _ConvTransposeNd) else 1)
+
+
+def given_axes(axes: str | Axes, name: str, weight: Tensor) -> Axes:
+    """Axes that a user gave. Raises PruningError if they do not fit the weight."""
+    if isinstance(axes, Axes):
+        return axes
+    if not isinstance(axes, str) or set(axes) - set(LETTERS) or len(axes) != weight.dim() or "o" not in axes:
+        raise PruningError(
+            f"axes of '{name}' is {axes!r}; its shape {tuple(weight.shape)} needs {weight.dim()} of the "
+            "letters g (groups), o (outputs), i (inputs) and k (kernel positions), with an o among them"
+        )
+    return Axes(axes)
+
+
+def _letters(module: nn.Module, key: str, weight: Tensor) -> str | None:
+    if isinstance(module, _ConvNd):
+        return ("io" if module.transposed else "oi") + "k" * (weight.dim() - 2)
+    for kind, letters in _TORCH:
+        if isinstance(module, kind):
+            return letters
+    for place, name, letters in _OTHERS:
+        other = getattr(sys.modules.get(place), name, None)
+        if other is not None and isinstance(module, other):
+            return letters
+    if is_of_experts(module, key):
+        return "gio" if module.is_transposed else "goi"
+    out, into = getattr(module, "out_features", None), getattr(module, "in_features", None)
+    if out == into:
+        return None
+    shape = tuple(weight.shape)
+    return "oi" if shape == (out, into) else "io" if shape == (into, out) else None
+
+
+def is_of_experts(module: nn.Module, key: str) -> bool:
+    """Whether this is a matrix of experts as transformers keeps them."""
+    return isinstance(getattr(module, "is_transposed", None), bool) and key.endswith("_proj")
