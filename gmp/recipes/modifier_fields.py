@@ -58,6 +58,12 @@ def one_of(*names: str) -> Callable[[Any], str]:
     return check
 
 
+def unused_end(value: Any) -> float:
+    """Some recipes write an end where sparseml knows none; it has no effect there either."""
+    end(value)
+    return TO_THE_END
+
+
 def only(allowed: Any) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if value != allowed:
@@ -75,12 +81,23 @@ def groups(value: Any) -> tuple[int, ...]:
     return tuple(indices)
 
 
+def scheduler_arguments(value: Any) -> dict[str, Any]:
+    """Numbers, and a list of them as `milestones`."""
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise NotAllowedError("a mapping of the scheduler's arguments")
+    for name, given in value.items():
+        numbers = given if name == "milestones" else [given]
+        if not isinstance(numbers, list) or not all(is_number(number) for number in numbers):
+            raise NotAllowedError("numbers, and a list of numbers as milestones")
+    return value
+
+
 def params(value: Any) -> tuple[str, ...]:
     names = [value] if isinstance(value, str) else value
     if names is None:
         return ()
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-        raise NotAllowedError(f"a list of names of weights, 're:' patterns, {ALL_PRUNABLE} or {ALL}")
+        raise NotAllowedError(f"a list of names of parameters, 're:' patterns, {ALL_PRUNABLE} or {ALL}")
     for name in names:
         if name.startswith("re:"):
             try:

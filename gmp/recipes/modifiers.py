@@ -6,7 +6,7 @@ a start of -1 is 0, an end of -1 is the end of the recipe.
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gmp.recipes import modifier_fields as fields
 from gmp.recipes.modifier_fields import ALL_PRUNABLE, TO_THE_END, key
@@ -59,7 +59,7 @@ class SetLearningRateModifier(Modifier):
     learning_rate: float = key(fields.at_least_zero)
     param_groups: tuple[int, ...] = key(fields.groups, ())
     start_epoch: float = key(fields.start, 0.0)
-    end_epoch: float = key(fields.only(-1), TO_THE_END)
+    end_epoch: float = key(fields.unused_end, TO_THE_END)
 
     def summary(self) -> str:
         return f"learning rate {self.learning_rate:g}{_in_groups(self.param_groups)}"
@@ -114,6 +114,59 @@ class LearningRateFunctionModifier(Modifier):
         return self.init_lr + min(x, 1.0) * (self.final_lr - self.init_lr)
 
 
+_SCHEDULER_ARGUMENTS = {
+    "CosineAnnealingWarmRestarts": {"lr_min", "cycle_epochs"},
+    "ExponentialLR": {"gamma"},
+    "MultiStepLR": {"gamma", "milestones"},
+    "StepLR": {"gamma", "step_size"},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningRateModifier(Modifier):
+    """The learning rate of a scheduler of torch that counts epochs; the last rate stays after the end."""
+
+    ignored = ("log_types", "constant_logging")
+    param_groups: ClassVar[tuple[int, ...]] = ()
+
+    lr_class: str = key(fields.one_of(*_SCHEDULER_ARGUMENTS))
+    lr_kwargs: dict[str, Any] = key(fields.scheduler_arguments)  # noqa: RUF009
+    init_lr: float = key(fields.at_least_zero)
+    start_epoch: float = key(fields.start)
+    update_frequency: float = key(fields.only(-1), -1.0)
+
+    def problem(self) -> str | None:
+        needed, given = _SCHEDULER_ARGUMENTS[self.lr_class], self.lr_kwargs
+        if set(given) != needed:
+            return f"lr_kwargs of {self.lr_class} are {', '.join(sorted(needed))}"
+        if any(given.get(name, 1) <= 0 for name in ("step_size", "cycle_epochs")):
+            return "step_size and cycle_epochs must be above 0"
+        end = math.inf if self.end_epoch == TO_THE_END else self.end_epoch
+        if not all(self.start_epoch < milestone < end for milestone in given.get("milestones", [])):
+            return "milestones are epochs of the recipe, between start_epoch and end_epoch"
+        return super().problem()
+
+    def summary(self) -> str:
+        arguments = ", ".join(f"{name} {value}" for name, value in self.lr_kwargs.items())
+        return f"learning rate {self.init_lr:g}, {self.lr_class} ({arguments})"
+
+    def learning_rate_at(self, epoch: float, steps_per_epoch: int) -> float:
+        """The rate of the step that starts at `epoch`, as torch's schedulers have it, stepped after each."""
+        steps = round((epoch - self.start_epoch) * steps_per_epoch)
+        if self.end_epoch != TO_THE_END:
+            steps = min(steps, round((self.end_epoch - self.start_epoch) * steps_per_epoch) - 1)
+        given, gamma = self.lr_kwargs, self.lr_kwargs.get("gamma", 1.0)
+        if self.lr_class == "MultiStepLR":
+            passed = [round((m - self.start_epoch) * steps_per_epoch) <= steps for m in given["milestones"]]
+            return float(self.init_lr * gamma ** sum(passed))
+        if self.lr_class == "CosineAnnealingWarmRestarts":
+            cycle, lowest = given["cycle_epochs"], given["lr_min"]
+            x = steps / steps_per_epoch % cycle / cycle
+            return float(lowest + (self.init_lr - lowest) * (1 + math.cos(math.pi * x)) / 2)
+        size = max(round(given.get("step_size", 1) * steps_per_epoch), 1)
+        return float(self.init_lr * gamma ** (steps // size))
+
+
 @dataclass(frozen=True, kw_only=True)
 class SetWeightDecayModifier(Modifier):
     """The weight decay from `start_epoch` on, until another one is set."""
@@ -123,7 +176,7 @@ class SetWeightDecayModifier(Modifier):
     weight_decay: float = key(fields.at_least_zero)
     param_groups: tuple[int, ...] = key(fields.groups, ())
     start_epoch: float = key(fields.start, 0.0)
-    end_epoch: float = key(fields.only(-1), TO_THE_END)
+    end_epoch: float = key(fields.unused_end, TO_THE_END)
 
     def summary(self) -> str:
         return f"weight decay {self.weight_decay:g}{_in_groups(self.param_groups)}"
@@ -225,12 +278,14 @@ class GlobalMagnitudePruningModifier(MagnitudePruningModifier):
     scope = "global"
 
 
+RATE_FUNCTIONS = (LearningRateFunctionModifier, LearningRateModifier)
 MODIFIERS: dict[str, type[Modifier]] = {
     kind.__name__: kind
     for kind in (
         EpochRangeModifier,
         SetLearningRateModifier,
         LearningRateFunctionModifier,
+        LearningRateModifier,
         SetWeightDecayModifier,
         TrainableParamsModifier,
         ConstantPruningModifier,

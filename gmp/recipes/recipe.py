@@ -13,6 +13,7 @@ Modifiers are listed under keys with "modifiers" in their name. gmp.recipes.modi
 
 import dataclasses
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -23,9 +24,9 @@ from typing import Any, NamedTuple
 from torch import nn
 from torch.optim import Optimizer
 
-from gmp.errors import RecipeError
+from gmp.errors import PruningWarning, RecipeError
 from gmp.recipes.modifier_fields import TO_THE_END, NotAllowedError
-from gmp.recipes.modifiers import MODIFIERS, LearningRateFunctionModifier, Modifier, SetLearningRateModifier
+from gmp.recipes.modifiers import MODIFIERS, RATE_FUNCTIONS, Modifier, SetLearningRateModifier
 from gmp.recipes.recipe_arithmetic import Number, evaluate
 from gmp.recipes.recipe_yaml import Located, Tagged, read_recipe
 from gmp.recipes.running_recipe import RunningRecipe
@@ -39,28 +40,36 @@ _MAX_VALUES = 100_000  # in one list or mapping, however often `eval(name)` repe
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*")
 _UNSUPPORTED = (
     "ACDCPruningModifier",
-    "DistillationModifier",
-    "GradualParamModifier",
     "LayerPruningModifier",
-    "LearningRateModifier",
-    "LegacyQuantizationModifier",
     "MFACPruningModifier",
     "MovementPruningModifier",
     "OBSPruningModifier",
-    "QuantizationModifier",
     "RigLPruningModifier",
-    "SetParamModifier",
     "StructuredPruningModifier",
     "TopKASTPruningModifier",
 )
+"""These choose other weights to prune than the modifiers that are supported."""
+_NOT_RUN = (
+    "DistillationModifier",
+    "GradualParamModifier",
+    "LegacyQuantizationModifier",
+    "PerLayerDistillationModifier",
+    "QuantizationModifier",
+    "SetParamModifier",
+)
+"""These leave the choice of pruned weights alone: the rest of a recipe is followed without them."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe with all variables filled in; `modifiers` are in the order of the file."""
+    """A recipe with all variables filled in; `modifiers` are in the order of the file.
+
+    `not_run` names modifiers that have nothing to do with pruning and are left out, with their places.
+    """
 
     path: str
     modifiers: tuple[Modifier, ...]
+    not_run: tuple[str, ...] = ()
 
     @property
     def epochs(self) -> float:
@@ -74,7 +83,7 @@ class Recipe:
             start, end = f"{modifier.start_epoch:g}", f"{modifier.end_epoch:g}"
             span = f"from {start}" if modifier.end_epoch == TO_THE_END else f"{start} to {end}"
             rows.append((span, modifier.name, modifier.summary()))
-        notes = [f"{self.path}: {self.epochs:g} epochs"]
+        notes = [f"{self.path}: {self.epochs:g} epochs", *([_left_out(self)] if self.not_run else [])]
         return Table(("epochs", "modifier", "effect"), rows, text=(0, 1, 2), notes=notes)
 
     def attach(self, model: nn.Module, optimizer: Optimizer, *, steps_per_epoch: int) -> RunningRecipe:
@@ -87,20 +96,32 @@ class Recipe:
 def load_recipe(path: str | Path, overrides: Mapping[str, float] | None = None) -> Recipe:
     """The recipe in a YAML file, or in the front matter of a markdown file; `overrides` replace variables.
 
-    Raises RecipeError, with file and line, for whatever is unknown, of the wrong kind, or contradictory.
+    Raises RecipeError, with file and line, for whatever is unknown, of the wrong kind, or contradictory, and
+    for other methods of pruning. Warns of quantization, distillation and the like, which are not run.
     """
     with reading(path, "a recipe", RecipeError):
-        return _recipe(str(path), read_recipe(path), overrides)
+        recipe = _recipe(str(path), read_recipe(path), overrides)
+    if recipe.not_run:
+        warnings.warn(_left_out(recipe), PruningWarning, stacklevel=2)
+    return recipe
 
 
 def _recipe(path: str, entries: Mapping[str, Located], overrides: Mapping[str, float] | None) -> Recipe:
     lists = {key: entry for key, entry in entries.items() if "modifiers" in key}
     variables = _Variables(path, {key: e for key, e in entries.items() if key not in lists}, overrides)
-    modifiers = [_modifier(item, variables) for entry in lists.values() for item in _tagged(entry, variables)]
-    if not modifiers:
+    items = [item for entry in lists.values() for item in _tagged(entry, variables)]
+    if not items:
         raise RecipeError(f"{path}: no modifiers; they are listed under a key with 'modifiers' in its name")
+    modifiers = [_modifier(item, variables) for item in items if item.tag not in _NOT_RUN]
+    not_run = tuple(f"{item.tag} (line {item.line})" for item in items if item.tag in _NOT_RUN)
+    if not modifiers:
+        raise RecipeError(f"{path}: none of the modifiers is supported: {', '.join(not_run)}")
     _check_rates(modifiers)
-    return _with_ends(Recipe(path, tuple(modifiers)))
+    return _with_ends(Recipe(path, tuple(modifiers), not_run))
+
+
+def _left_out(recipe: Recipe) -> str:
+    return f"{recipe.path}: these modifiers are not run, they do not prune: {', '.join(recipe.not_run)}"
 
 
 class _Sized(NamedTuple):
@@ -248,19 +269,19 @@ def _with_ends(recipe: Recipe) -> Recipe:
                 )
             modifier = dataclasses.replace(modifier, end_epoch=recipe.epochs)
         modifiers.append(modifier)
-    return Recipe(recipe.path, tuple(modifiers))
+    return dataclasses.replace(recipe, modifiers=tuple(modifiers))
 
 
 def _check_rates(modifiers: list[Modifier]) -> None:
     """No two modifiers set the learning rate of one parameter group at the same time."""
-    rates = [m for m in modifiers if isinstance(m, SetLearningRateModifier | LearningRateFunctionModifier)]
+    rates: list[Any] = [m for m in modifiers if isinstance(m, (SetLearningRateModifier, *RATE_FUNCTIONS))]
     for first, second in combinations(sorted(rates, key=lambda m: m.start_epoch), 2):
         shared = not first.param_groups or not second.param_groups
         if not shared and not set(first.param_groups) & set(second.param_groups):
             continue
         same_kind = type(first) is type(second)
         together = first.start_epoch == second.start_epoch and same_kind
-        endless = isinstance(first, LearningRateFunctionModifier) and first.end_epoch == TO_THE_END
+        endless = isinstance(first, RATE_FUNCTIONS) and first.end_epoch == TO_THE_END
         inside = first.start_epoch < second.start_epoch and (endless or second.start_epoch < first.end_epoch)
         if together or inside:
             raise RecipeError(

@@ -1,33 +1,63 @@
 """What prunes at work in a recipe: pools of weights on a schedule, and weights whose zeros stay."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from itertools import combinations
-from typing import Any, cast
+from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from gmp.errors import PruningError, RecipeError
-from gmp.parameter_names import named_modules, named_parameters
+from gmp.parameter_names import named_parameters
 from gmp.pruner import Pruner
-from gmp.recipes.modifier_fields import ALL, ALL_PRUNABLE, TO_THE_END
+from gmp.recipes.modifier_fields import TO_THE_END
 from gmp.recipes.modifiers import ConstantPruningModifier, MagnitudePruningModifier, Modifier
-from gmp.schedules import SLACK, CubicSchedule, InverseCubicSchedule, LinearSchedule, Schedule
-from gmp.targets import PRUNABLE, Target, select
-from sparsim.errors import near
+from gmp.recipes.selected_parameters import selected
+from gmp.schedules import CubicSchedule, InverseCubicSchedule, LinearSchedule, Schedule
+from gmp.targets import select
 
-SCHEDULES: dict[str, type[Schedule]] = {
-    "cubic": CubicSchedule,
-    "linear": LinearSchedule,
-    "inverse_cubic": InverseCubicSchedule,
-}
+
+class _CountsFromTheLastUpdate(Schedule):
+    """As sparseml counts: an update is due in the first step that begins `every` after the last update."""
+
+    def update_times(self) -> list[float]:
+        steps = self.steps_per_unit
+        end = steps_of(self.end, steps)
+        done = [steps_of(self.begin, steps)]
+        while done[-1] < end:
+            done.append(min(max(steps_of(epoch_of(done[-1], steps) + self.every, steps), done[-1] + 1), end))
+        return [epoch_of(step, steps) for step in done]
+
+
+class _Cubic(_CountsFromTheLastUpdate, CubicSchedule):
+    pass
+
+
+class _Linear(_CountsFromTheLastUpdate, LinearSchedule):
+    pass
+
+
+class _InverseCubic(_CountsFromTheLastUpdate, InverseCubicSchedule):
+    pass
+
+
+SCHEDULES: dict[str, type[Schedule]] = {"cubic": _Cubic, "linear": _Linear, "inverse_cubic": _InverseCubic}
+
+
+def epoch_of(steps_done: int, steps_per_epoch: int) -> float:
+    """The epoch at which as many steps are done, rounded as sparseml rounds it."""
+    return steps_done // steps_per_epoch + steps_done % steps_per_epoch / steps_per_epoch
 
 
 def steps_of(epoch: float, steps_per_epoch: int) -> int:
-    """How many steps are done when `epoch` is reached, as schedules count."""
-    return math.ceil(epoch * steps_per_epoch - SLACK)
+    """How many steps are done when `epoch` is reached: as in sparseml, 0.1 + 0.2 epochs are more than 0.3."""
+    steps = math.ceil(epoch * steps_per_epoch)
+    while steps and epoch_of(steps - 1, steps_per_epoch) >= epoch:
+        steps -= 1
+    while epoch_of(steps, steps_per_epoch) < epoch:
+        steps += 1
+    return steps
 
 
 def span_of(modifier: Modifier, steps_per_epoch: int) -> tuple[int, float]:
@@ -39,44 +69,16 @@ def span_of(modifier: Modifier, steps_per_epoch: int) -> tuple[int, float]:
 
 
 def weights_of(model: nn.Module, params: Iterable[str], place: str) -> tuple[str, ...]:
-    """Names of the weights that `params` name, in the model's order.
+    """Names of the parameters that `params` mean, once each, in the model's order.
 
-    Patterns, matched from the start of a weight's name, and ALL choose among the weights of two or more
-    dimensions: never a bias or the scale of a normalisation. Raises RecipeError for a param that meets none.
+    Raises RecipeError for a param that meets none, and for one that cannot be pruned.
     """
-    modules = {
-        f"{name}.weight".removeprefix("."): module
-        for name, module in named_modules(model)
-        if isinstance(getattr(module, "weight", None), Tensor)
-    }
-    chosen: set[str] = set()
-    for param in params:
-        if param == ALL_PRUNABLE:
-            met = {target.name for target in _all_prunable(model)}
-        else:
-            met = {name for name, module in modules.items() if _meets(param, name, module)}
-        if not met:
-            hint = near(param.removeprefix("re:"), modules)
-            raise RecipeError(f"{place}: no weight '{param}' in the model", hint=hint)
-        chosen |= met
     try:
-        return tuple(target.name for target in select(model, sorted(chosen)))
+        return tuple(target.name for target in select(model, selected(model, params, place)))
+    except RecipeError:
+        raise
     except PruningError as error:
         raise RecipeError(f"{place}: {error}") from None
-
-
-def _all_prunable(model: nn.Module) -> tuple[Target, ...]:
-    try:
-        return select(model, PRUNABLE)
-    except PruningError:
-        return ()
-
-
-def _meets(param: str, name: str, module: nn.Module) -> bool:
-    if param == ALL or param.startswith("re:"):
-        pattern = ".*" if param == ALL else param[3:]
-        return bool(re.match(pattern, name)) and cast(Tensor, module.weight).dim() > 1
-    return param == name
 
 
 class Gradual:
@@ -130,14 +132,14 @@ class Gradual:
 
     def _start_from(self, initial: float) -> None:
         modifier = self.modifier
-        each_step = modifier.update_frequency == -1
+        each_step = 0.9 / self.steps_per_epoch  # less than a step, whatever rounding makes of it
         self.schedule = SCHEDULES[modifier.inter_func](
             self.pruner,
             initial=initial,
             final=self.final,
             begin=modifier.start_epoch,
             end=modifier.end_epoch,
-            every=1 / self.steps_per_epoch if each_step else modifier.update_frequency,
+            every=each_step if modifier.update_frequency == -1 else modifier.update_frequency,
             steps_per_epoch=self.steps_per_epoch,
         )
 

@@ -1,8 +1,8 @@
 """The text of a recipe: YAML with a tag per modifier, or markdown with such YAML as its front matter.
 
 Scalars mean what YAML 1.2's core schema says: `1e-4` is a number, `yes` and `off` are text. Every top-level
-value and every field of a modifier keeps its line. Aliases stand for scalars only, which older recipes name
-so; `eval(name)` stands for a value of any kind.
+value and every field of a modifier keeps its line. Aliases and merge keys, by which older recipes name their
+variables, are expanded, to a bounded number of values.
 """
 
 import re
@@ -18,7 +18,8 @@ _PREFIX = "tag:yaml.org,2002:"
 _FRONT_MATTER = re.compile(r"^---[ \t]*$(?P<yaml>.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
 _MAX_DIGITS = 18
 _MAX_LENGTH = 1 << 20  # bytes; recipes have some thousand
-_NO_ANCHOR = yaml.ScalarNode("", "")  # PyYAML has a sentence of its own for an alias without an anchor
+_MAX_VALUES = 100_000  # with all aliases expanded
+_MERGE = "<<"
 
 
 class Located(NamedTuple):
@@ -38,14 +39,6 @@ class _Loader(yaml.SafeLoader):
     """Composes nodes only; PyYAML's own resolvers are those of YAML 1.1 and are left out."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            if not isinstance(self.anchors.get(event.anchor, _NO_ANCHOR), yaml.ScalarNode):
-                problem = "aliases of lists and mappings are not supported, use a variable and eval(...)"
-                raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
-        return super().compose_node(parent, index)
 
 
 for _kind, _pattern, _first in (
@@ -102,11 +95,11 @@ def _front_matter(text: str, name: str) -> str:
 
 class _Reader:
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name, self.values_left = name, _MAX_VALUES
 
     def fields(self, node: yaml.MappingNode) -> dict[str, Located]:
         result: dict[str, Located] = {}
-        for key_node, value_node in node.value:
+        for key_node, value_node in self.entries(node):
             key = self.value(key_node)
             if not isinstance(key, str):
                 raise RecipeError(f"{self.name}:{_line(key_node)}: key {key!r} is not a name")
@@ -118,7 +111,29 @@ class _Reader:
             result[key] = Located(self.value(value_node), _line(key_node))
         return result
 
+    def entries(self, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
+        """Keys and values of a mapping; what `<<` merges comes last, without the keys that are there."""
+        self.count(node)
+        own = [pair for pair in node.value if pair[0].value != _MERGE]
+        merges = [pair for pair in node.value if pair[0].value == _MERGE]
+        known = {str(key.value) for key, _ in own}
+        for key_node, value in merges:
+            for merged in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(merged, yaml.MappingNode):
+                    text = "'<<' merges a mapping or a list of mappings"
+                    raise RecipeError(f"{self.name}:{_line(key_node)}: {text}")
+                added = [pair for pair in self.entries(merged) if str(pair[0].value) not in known]
+                known.update(str(key.value) for key, _ in added)
+                own += added
+        return own
+
+    def count(self, node: yaml.Node) -> None:
+        self.values_left -= 1
+        if self.values_left < 0:
+            raise RecipeError(f"{self.name}:{_line(node)}: aliases stand for more than {_MAX_VALUES} values")
+
     def value(self, node: yaml.Node) -> Any:
+        self.count(node)
         if not node.tag.startswith(_PREFIX):
             return self.tagged(node)
         if isinstance(node, yaml.SequenceNode):
@@ -136,7 +151,7 @@ class _Reader:
 
     def mapping(self, node: yaml.MappingNode) -> dict[Any, Any]:
         result: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
+        for key_node, value_node in self.entries(node):
             key = self.value(key_node)
             if not isinstance(key, str | int | float):
                 raise RecipeError(f"{self.name}:{_line(key_node)}: a key is neither text nor a number")

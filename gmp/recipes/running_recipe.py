@@ -4,7 +4,6 @@ Time is counted in optimizer steps: epoch e begins when ceil(e * steps_per_epoch
 but the masks is a function of that count, so that a resumed run needs the count and the masks alone.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,12 +13,12 @@ from torch.optim import Optimizer
 from gmp.errors import PruningError, RecipeError, check_state
 from gmp.network_coverage import coverage_of
 from gmp.number_checks import is_count
-from gmp.parameter_names import named_parameters, names_by_parameter
+from gmp.parameter_names import named_parameters
 from gmp.pruner import Pruner
 from gmp.recipes.modifier_fields import ALL, ALL_PRUNABLE
 from gmp.recipes.modifiers import (
+    RATE_FUNCTIONS,
     ConstantPruningModifier,
-    LearningRateFunctionModifier,
     MagnitudePruningModifier,
     Modifier,
     SetLearningRateModifier,
@@ -27,8 +26,8 @@ from gmp.recipes.modifiers import (
     TrainableParamsModifier,
 )
 from gmp.recipes.recipe_pruners import Constant, Gradual, check_overlaps, span_of, steps_of, weights_of
+from gmp.recipes.selected_parameters import selected
 from gmp.sparsity_report import Extra, Report, report_of
-from sparsim.errors import near
 
 
 class RunningRecipe:
@@ -56,8 +55,15 @@ class RunningRecipe:
         self.steps_per_epoch, self.steps_done = int(steps_per_epoch), 0
         self._finalized = False
         self._check_groups()
-        switched = [m for m in self.modifiers if isinstance(m, TrainableParamsModifier)]
-        self._switched = [_switched(modifier, model, steps_per_epoch) for modifier in switched]
+        self._switched = [
+            _Switched(
+                selected(model, modifier.params, modifier.place, strict=modifier.params_strict),
+                modifier.trainable,
+                *span_of(modifier, steps_per_epoch),
+            )
+            for modifier in self.modifiers
+            if isinstance(modifier, TrainableParamsModifier)
+        ]
         parameters = named_parameters(model)
         self._before = {n: parameters[n].requires_grad for s in self._switched for n in s.names}
         self._parts: list[Gradual | Constant] = []
@@ -185,7 +191,7 @@ class RunningRecipe:
     def _set(self) -> None:
         """Learning rates, weight decay and trainable parameters of the next step."""
         for index, group in enumerate(self.optimizer.param_groups):
-            if rate := self._latest((SetLearningRateModifier, LearningRateFunctionModifier), index):
+            if rate := self._latest((SetLearningRateModifier, *RATE_FUNCTIONS), index):
                 group["lr"] = rate.learning_rate_at(self.epoch, self.steps_per_epoch)
             if decay := self._latest((SetWeightDecayModifier,), index):
                 group["weight_decay"] = decay.weight_decay
@@ -209,9 +215,7 @@ class RunningRecipe:
             and steps_of(modifier.start_epoch, self.steps_per_epoch) <= self.steps_done
             and (not modifier.param_groups or group in modifier.param_groups)  # type: ignore[attr-defined]
         ]
-        order = [
-            (m.start_epoch, isinstance(m, LearningRateFunctionModifier), i) for i, m in enumerate(started)
-        ]
+        order = [(m.start_epoch, isinstance(m, RATE_FUNCTIONS), i) for i, m in enumerate(started)]
         return started[max(order)[2]] if order else None
 
     def _check_open(self) -> None:
@@ -236,22 +240,6 @@ class _Switched(NamedTuple):
     trainable: bool
     begin: int
     end: float
-
-
-def _switched(modifier: TrainableParamsModifier, model: nn.Module, steps_per_epoch: int) -> _Switched:
-    known = [names[0] for names in names_by_parameter(model).values()]
-    names: list[str] = []
-    for param in modifier.params:
-        pattern = re.compile(
-            param[3:] if param.startswith("re:") else ".*" if param == ALL else re.escape(param)
-        )
-        whole = not param.startswith("re:")
-        found = [name for name in known if (pattern.fullmatch(name) if whole else pattern.match(name))]
-        if not found and modifier.params_strict:
-            text = f"{modifier.place}: {modifier.name}: no parameter '{param}'"
-            raise RecipeError(text, hint=near(param.removeprefix("re:"), known))
-        names += found
-    return _Switched(tuple(names), modifier.trainable, *span_of(modifier, steps_per_epoch))
 
 
 def _outline(modifier: Modifier) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
-from gmp.errors import RecipeError
+from gmp.errors import PruningWarning, RecipeError
 from gmp.recipes.modifiers import GMPruningModifier, LearningRateFunctionModifier, MagnitudePruningModifier
 from gmp.recipes.recipe import Recipe, load_recipe
 
@@ -190,10 +191,8 @@ BAD = {
     "not yaml": ("a: [1", ":1: not YAML: expected ',' or ']', but got '<stream end>'"),
     "two documents": ("a: 1\n---\nb: 2", ":2: not YAML: but found another document"),
     "twice": ("a: 1\na: 2", ":2: 'a' is there twice, first in line 1"),
-    "alias": (
-        "a: &x [1]\nb: *x",
-        ":2: not YAML: aliases of lists and mappings are not supported",
-    ),
+    "alias of nothing": ("a: *x", ":1: not YAML: found undefined alias"),
+    "merge of a list": ("a: &x [1]\nb: {<<: *x}", ":2: '<<' merges a mapping or a list of mappings"),
     "foreign tag": ("a: !!python/name:os.system x", ":1: tag !!python/name:os.system is not supported"),
     "no modifiers": ("a: 1", ": no modifiers; they are listed under a key with 'modifiers' in its name"),
     "wrong key": (
@@ -268,7 +267,7 @@ def test_bad_recipes_are_one_sentence_with_a_place(tmp_path: Path, text: str, me
         ),
         ("leave_enabled: yes", "is 'yes', needed is true or false"),
         ("params: ['re:(']", "needed is a regular expression after 're:'"),
-        ("params: 3", "needed is a list of names of weights"),
+        ("params: 3", "needed is a list of names of parameters"),
         ("final_sparsity: {0.5: [a.weight]}", "final_sparsity names weights, so that params must be []"),
         ("phased: false", "has no field 'phased'"),
     ],
@@ -279,11 +278,31 @@ def test_bad_values_say_what_is_needed(tmp_path: Path, line: str, message: str) 
     assert message in str(caught.value)
 
 
-def test_what_the_format_has_and_we_do_not_is_named(tmp_path: Path) -> None:
+def test_other_methods_of_pruning_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        RecipeError, match=r"recipe.yaml:2: !QuantizationModifier is not supported; supported are Ep"
+        RecipeError, match=r"recipe.yaml:2: !OBSPruningModifier is not supported; supported are Ep"
     ):
-        load(tmp_path, "modifiers:\n  - !QuantizationModifier {start_epoch: 1}")
+        load(tmp_path, "modifiers:\n  - !OBSPruningModifier {start_epoch: 1}")
+
+
+def test_what_does_not_prune_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    others = """
+  - !QuantizationModifier {start_epoch: 1}
+  - !DistillationModifier
+    hardness: 0.5
+"""
+    with pytest.warns(PruningWarning) as caught:
+        recipe = load(tmp_path, f"modifiers:{others}{PRUNE}")
+    assert len(caught) == 1
+    assert [modifier.name for modifier in recipe.modifiers] == ["MagnitudePruningModifier"]
+    assert recipe.not_run == ("QuantizationModifier (line 2)", "DistillationModifier (line 3)")
+    assert all(name in str(caught[0].message) for name in recipe.not_run)
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(recipe.describe())
+    assert recipe.not_run[0] in capture.get()
+    with pytest.raises(RecipeError, match="none of the modifiers is supported"):
+        load(tmp_path, f"modifiers:{others}")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -332,6 +351,98 @@ def test_aliases_stand_for_scalars(tmp_path: Path) -> None:
     """As recipes named their variables before sparseml knew eval()."""
     text = "epochs: &x 3.0\n" + MODIFIER.replace("eval(x)", "*x")
     assert load(tmp_path, text).epochs == 3.0
+
+
+def test_aliases_and_merge_keys_stand_for_what_they_name(tmp_path: Path) -> None:
+    text = """
+names: &names [fc.weight, 're:conv.*']
+span: &span {start_epoch: 1, end_epoch: 4}
+common: &common {<<: *span, update_frequency: 0.5, init_sparsity: 0.05, end_epoch: 9}
+modifiers:
+  - !MagnitudePruningModifier
+    <<: *common
+    params: *names
+    final_sparsity: 0.8
+  - !EpochRangeModifier {<<: [{start_epoch: 0}, *span]}
+"""
+    prune, epochs = load(tmp_path, text).modifiers
+    assert prune.params == ("fc.weight", "re:conv.*")
+    assert (prune.start_epoch, prune.end_epoch, prune.update_frequency) == (1, 9, 0.5)
+    assert (epochs.start_epoch, epochs.end_epoch) == (0, 4)
+
+
+@pytest.mark.parametrize("inside", ["[*v{0}, *v{0}]", "{{a: *v{0}, b: *v{0}}}", "{{<<: [*v{0}, *v{0}]}}"])
+def test_aliases_are_bounded(inside: str, tmp_path: Path) -> None:
+    lines = ["v0: &v0 {x: 1}", *(f"v{i + 1}: &v{i + 1} {inside.format(i)}" for i in range(40))]
+    with pytest.raises(RecipeError, match="aliases stand for more than 100000 values"):
+        load(tmp_path, "\n".join(lines) + "\n" + MODIFIER)
+
+
+@pytest.mark.parametrize("text", ["a: &a [*a]", "a: &a {b: *a}", "a: &a {<<: *a}"])
+def test_an_alias_inside_of_itself_is_refused(text: str, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"recipe.yaml: \w"):
+        load(tmp_path, text)
+
+
+SCHEDULERS = [
+    ("StepLR", "{step_size: 0.5, gamma: 0.5}"),
+    ("MultiStepLR", "{milestones: [2, 3.3], gamma: 0.1}"),
+    ("ExponentialLR", "{gamma: 0.9}"),
+    ("CosineAnnealingWarmRestarts", "{lr_min: 0.1, cycle_epochs: 2}"),
+]
+
+
+@pytest.mark.parametrize(("kind", "arguments"), SCHEDULERS)
+def test_schedulers_of_older_recipes_are_those_of_torch(kind: str, arguments: str, tmp_path: Path) -> None:
+    """sparseml steps torch's scheduler after each step; only the cosine's is given epochs."""
+    text = f"modifiers:\n  - !LearningRateModifier\n    lr_class: {kind}\n    lr_kwargs: {arguments}\n"
+    (rate,) = load(tmp_path, f"{text}    init_lr: 0.8\n    start_epoch: 1\n    end_epoch: 4").modifiers
+    steps, given = 10, rate.lr_kwargs
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.8)
+    schedulers = torch.optim.lr_scheduler
+    scheduler = {
+        "StepLR": lambda: schedulers.StepLR(optimizer, round(given["step_size"] * steps), given["gamma"]),
+        "MultiStepLR": lambda: schedulers.MultiStepLR(
+            optimizer, [round((m - 1) * steps) for m in given["milestones"]], given["gamma"]
+        ),
+        "ExponentialLR": lambda: schedulers.StepLR(optimizer, steps, given["gamma"]),
+        "CosineAnnealingWarmRestarts": lambda: schedulers.CosineAnnealingWarmRestarts(
+            optimizer, given["cycle_epochs"], eta_min=given["lr_min"]
+        ),
+    }[kind]()
+    optimizer.step()
+    for step in range(steps, 4 * steps):
+        assert rate.learning_rate_at(step / steps, steps) == pytest.approx(optimizer.param_groups[0]["lr"])
+        last = optimizer.param_groups[0]["lr"]
+        if kind == "CosineAnnealingWarmRestarts":
+            scheduler.step((step + 1) / steps - 1)
+        else:
+            scheduler.step()
+    assert rate.learning_rate_at(7.0, steps) == pytest.approx(last)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("lr_kwargs: {gamma: 0.1}", "lr_kwargs of StepLR are gamma, step_size"),
+        ("lr_kwargs: {gamma: 0.1, step_size: 0}", "step_size and cycle_epochs must be above 0"),
+        ("lr_kwargs: [1]", "needed is a mapping of the scheduler's arguments"),
+        ("lr_kwargs: {gamma: x, step_size: 1}", "needed is numbers, and a list of numbers as milestones"),
+        ("lr_kwargs: {gamma: 0.1, milestones: [9]}\n    lr_class: MultiStepLR", "milestones are epochs"),
+    ],
+)
+def test_wrong_schedulers_say_what_is_needed(line: str, message: str, tmp_path: Path) -> None:
+    fields = {"lr_class": "StepLR", "init_lr": 1, "start_epoch": 0, "end_epoch": 5}
+    fields |= dict(part.strip().split(": ", 1) for part in line.splitlines())
+    text = "modifiers:\n  - !LearningRateModifier\n" + "".join(f"    {k}: {v}\n" for k, v in fields.items())
+    with pytest.raises(RecipeError) as caught:
+        load(tmp_path, text)
+    assert message in str(caught.value)
+
+
+def test_an_end_that_sparseml_ignores_is_ignored(tmp_path: Path) -> None:
+    text = "modifiers:\n  - !SetLearningRateModifier {start_epoch: 2, learning_rate: 1, end_epoch: 9}"
+    assert load(tmp_path, text).modifiers[0].end_epoch == -1
 
 
 def test_front_matter_may_follow_a_comment(tmp_path: Path) -> None:

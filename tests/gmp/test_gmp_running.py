@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from gmp.errors import PruningError, PruningWarning, RecipeError
 from gmp.recipes.recipe import Recipe, load_recipe
+from gmp.recipes.recipe_pruners import SCHEDULES
 
 STEPS = 4
 
@@ -117,6 +119,93 @@ def test_an_update_frequency_of_minus_one_is_each_step(load: Load) -> None:
     for step in range(STEPS + 1, 3 * STEPS + 1):
         run.step()
         assert run.zeros("0.weight") == round(cubic(step / STEPS, 0.1, 0.75) * 96)
+
+
+def updates_of_sparseml(start: float, end: float, frequency: float, steps_per_epoch: int) -> list[int]:
+    """The steps after which ScheduledUpdateModifier of sparseml 1.x is updated, by its own conditions."""
+    updates, started, last, steps = [], False, -1.0, 0
+    while True:
+        epoch = float(steps // steps_per_epoch) + float(steps % steps_per_epoch) / float(steps_per_epoch)
+        start_pending = not started and epoch >= start
+        ended = started and epoch >= end
+        due = started and epoch > start and (frequency == -1 or epoch >= last + frequency)
+        if start_pending or ended or due:
+            updates.append(steps)
+            started, last = True, epoch
+        if started and epoch >= end:
+            return updates
+        steps += 1
+
+
+def test_updates_are_in_the_steps_of_sparseml() -> None:
+    draw = random.Random(0)
+    for _ in range(150):
+        steps_per_epoch = draw.choice([1, 3, 7, 10, 33, 166])
+        start = draw.choice([0.0, 1.0, 0.3, round(draw.uniform(0, 2), 2)])
+        end = start + draw.choice([1.0, 0.7, round(draw.uniform(0.5, 4), 2)])
+        frequency = draw.choice([-1.0, 0.1, 0.25, 0.5, 1.0, 0.05, round(draw.uniform(0.01, 2), 3)])
+        every = 0.9 / steps_per_epoch if frequency == -1 else frequency
+        schedule = SCHEDULES["cubic"](
+            None, initial=0, final=1, begin=start, end=end, every=every, steps_per_epoch=steps_per_epoch
+        )
+        got = [round(time * steps_per_epoch) for time in schedule.update_times()]
+        expected = updates_of_sparseml(start, end, frequency, steps_per_epoch)
+        assert got == expected, (start, end, frequency, steps_per_epoch)
+
+
+def test_an_update_between_steps_comes_with_the_next_step(load: Load) -> None:
+    """Each is counted from the step in which the last one came: 0.3 epochs of 4 steps are always 2 steps."""
+    run = Run(load(prune(start_epoch=0, end_epoch=2, update_frequency=0.3, init_sparsity=0)))
+    seen = []
+    for step in range(1, 2 * STEPS + 1):
+        before = run.zeros("0.weight")
+        run.step()
+        if run.zeros("0.weight") != before:
+            seen.append(step)
+            assert run.zeros("0.weight") == round(cubic(step / STEPS, 0, 0.75, 0, 2) * 96)
+    assert seen == [2, 4, 6, 8]
+
+
+class Mixed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(6, 8)
+        self.up = nn.ConvTranspose1d(8, 8, 2)
+        self.norm = nn.LayerNorm(8)
+        self.head = nn.Linear(8, 3)
+        self.lstm = nn.LSTM(8, 4)
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ("__ALL_PRUNABLE__", {"embedding.weight", "up.weight", "head.weight"}),
+        ("['head.bias', __ALL_PRUNABLE__]", {"embedding.weight", "up.weight", "head.weight"}),
+        ("['re:.*weight$']", {"embedding.weight", "up.weight", "norm.weight", "head.weight"}),
+        ("['re:head', 'lstm.weight_hh_l0']", {"head.weight", "head.bias", "lstm.weight_hh_l0"}),
+        ("['re:ead']", None),
+        ("__ALL__", {name for name, _ in Mixed().named_parameters()}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::gmp.CoverageWarning")
+def test_params_mean_what_they_mean_in_sparseml(load: Load, params: str, expected: set[str] | None) -> None:
+    """Expressions match from the start of a name; __ALL__ and they mean biases and norms too."""
+    model = Mixed()
+    recipe = load(prune(params=params))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    if expected is None:
+        with pytest.raises(RecipeError):
+            recipe.attach(model, optimizer, steps_per_epoch=STEPS)
+    else:
+        running = recipe.attach(model, optimizer, steps_per_epoch=STEPS)
+        assert set(running.weights) == expected
+
+
+def test_prunable_are_the_layers_of_transformers_too(load: Load) -> None:
+    transformers = pytest.importorskip("transformers")
+    model = nn.Sequential(transformers.pytorch_utils.Conv1D(3, 8))
+    running = load(prune()).attach(model, torch.optim.SGD(model.parameters(), lr=0.1), steps_per_epoch=STEPS)
+    assert running.weights == ("0.weight",)
 
 
 def test_final_sparsities_by_name_start_together(load: Load) -> None:
@@ -269,7 +358,7 @@ def test_other_parameters_may_be_frozen_by_hand(load: Load) -> None:
 def test_a_recipe_that_cannot_start_leaves_no_hooks(load: Load) -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     recipe = load(prune(params="['0.weight']") + prune(params="['2.weight']"))
-    with pytest.raises(RecipeError, match=r"no weight '2.weight'"):
+    with pytest.raises(RecipeError, match=r"no parameter '2.weight'"):
         recipe.attach(model, torch.optim.SGD(model.parameters()), steps_per_epoch=1)
     assert not model[0].weight._post_accumulate_grad_hooks
 
@@ -346,16 +435,16 @@ def test_finalize_leaves_a_plain_model_with_zeros(load: Load) -> None:
 @pytest.mark.parametrize(
     ("modifiers", "message"),
     [
-        (prune(params="[fc.weight]"), "recipe.yaml:2: no weight 'fc.weight' in the model (did you mean"),
+        (prune(params="[fc.weight]"), "recipe.yaml:2: no parameter 'fc.weight' in the model (did you mean"),
         (prune(params="['0.wieght']"), "(did you mean '0.weight'?)"),
-        (prune(params="['0.bias']"), "no weight '0.bias' in the model"),
-        (prune(params="['re:conv']"), "no weight 're:conv' in the model"),
+        (prune(params="['2.bias']"), "no parameter '2.bias' in the model"),
+        (prune(params="['re:conv']"), "no parameter 're:conv' in the model"),
         (
             prune(final_sparsity=0.6, mask_type="'2:4'"),
             "recipe.yaml:2: MagnitudePruningModifier: the sparsity 0.6 cannot be reached",
         ),
         (
-            prune() + prune("GMPruningModifier", start_epoch=2, params="['re:3']"),
+            prune() + prune("GMPruningModifier", start_epoch=2, params="['re:3.weight']"),
             "GMPruningModifier prunes '3.weight' at the same time as MagnitudePruningModifier",
         ),
         (
@@ -364,7 +453,7 @@ def test_finalize_leaves_a_plain_model_with_zeros(load: Load) -> None:
         ),
         (
             "  - !TrainableParamsModifier {params: 0.wight, trainable: false}",
-            "no parameter '0.wight' (did you mean '0.weight'?)",
+            "no parameter '0.wight' in the model (did you mean '0.weight'?)",
         ),
     ],
 )
