@@ -1,16 +1,19 @@
 """What a network computes and how many zeros it moves, measured while it runs.
 
-A layer is one product of weights and inputs: `Linear`, `Conv1d`, `Conv2d` or `Conv3d`, as a module, or as a
-function on the weights of one or on a slice of them. Its output density is that of the tensor which reaches
-memory: after the batch-norm, activation and (idle) dropout that follow it element by element.
+A layer is one product of a parameter, or of a part of it, and inputs, whatever module or function computes it;
+or of two activations, as in attention. Its output density is that of the tensor which reaches memory: after the
+batch-norm, activation and (idle) dropout that follow it element by element.
 """
 
 import math
+import re
+import sys
 import threading
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,36 +22,39 @@ from torch import Tensor, nn
 
 from gmp.errors import TraceError
 from gmp.network_coverage import Coverage, coverage_of
-from gmp.tracing.nonzero_recorder import LAYERS, Computation, Recorder, Tally, WeightView
+from gmp.tracing.computations import Computation
+from gmp.tracing.nonzero_counts import Measured, Tally
+from gmp.tracing.nonzero_recorder import Recorder
+from gmp.tracing.origins import public_name
+from gmp.tracing.weight_views import WeightView
 from sparsim.errors import near
 
 # A trace puts hooks on the model and switches it to eval mode; two at once would leave it there.
 one_trace_at_a_time = threading.RLock()
 
 
-class Measured(NamedTuple):
-    """A density: mean over samples, and standard deviation between them."""
-
-    mean: float
-    spread: float
-
-
 @dataclass(frozen=True)
 class LayerTrace:
-    """One layer. `calls` and `macs` are per sample; `macs` counts all calls. `view`: whose weights it uses.
+    """One layer, which `module` runs. `calls` and `macs` are per sample; `macs` counts all calls.
 
-    Masks are True at nonzeros and None if not asked for: `weight_mask` (M, C / groups, height, width) and
-    `input_mask` (first samples, C, height, width), or with a depth before the height.
+    view : which parameter the weights are, and what part of it; None where both operands are activations. The
+        second one then stands for the weights, and each sample has its own
+    calls : not whole where some samples have more runs than others. Rows that do not belong to samples evenly,
+        such as those of the experts of a mixture, are a run each
+    weight_mask, input_mask : True at nonzeros, (M, C / groups, height, width) and (first samples, C, height,
+        width), or with a depth before the height; None if not asked for, and of layers without weights or
+        that do not run once a sample
     """
 
     name: str
+    module: str
     computation: Computation
     calls: int | float
     weights: int
     weight_density: float
     inputs: Measured
     outputs: Measured
-    view: WeightView
+    view: WeightView | None
     weight_mask: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
     input_mask: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
 
@@ -97,15 +103,15 @@ def trace(
 ) -> Trace:
     """Run `model` in eval mode on batches (B, ...), or tuples that begin with one, and measure its layers.
 
-    Only layers in `names`, if given. A layer that also runs with other shapes, or as a function on a slice of
-    its weights, has a row for each: NAME, NAME.part2, ... Products of two activations are no layers.
-    With `mask_samples` the rows keep masks of the weights and of that many samples' inputs. With `coverage`
-    the operations of the first batch that belong to no layer are counted too.
+    Only layers in `names`, if given, or whose module is; each has to run. A layer that also runs with other
+    shapes, or with another part of its weights, has a row for each: NAME, NAME.part2, ... A layer has the name
+    of its module, and of its parameter if that is not called `weight`. Products of two activations have the
+    name of the module that runs them. With `mask_samples` the rows keep masks of the weights and of that many
+    samples' inputs. With `coverage` parameters and operations that belong to no layer are counted too.
 
     Warns if these, without layers that `names` leaves out, are a large part of all
     (see `gmp.network_coverage`). Raises TraceError for unknown names, no batch, batches without a tensor,
-    layers that did not run, numbers that are not finite, and layers whose first axis does not hold the
-    samples.
+    layers in `names` that did not run, models in which none does, and numbers that are not finite.
     """
     if isinstance(batches, Tensor):
         raise TraceError("batches is one tensor, a list or loader of such is needed")
@@ -123,45 +129,50 @@ def _trace(
     mask_samples: int,
     coverage: bool,
 ) -> Trace:
-    wanted = _wanted(model, names)
-    recorder = Recorder(model, wanted, mask_samples, coverage=coverage)
+    _check(model, names)
+    recorder = Recorder(model, names, mask_samples)
     training = {module: module.training for module in model.modules()}
     samples = 0
     try:
         with ExitStack() as stack, torch.no_grad():
+            stack.enter_context(_plain_kernels())
             for handle in recorder.hooks(model):
                 stack.callback(handle.remove)
             model.eval()
             for batch in batches:
                 inputs = _inputs(batch)
-                recorder.begin(len(inputs))
-                with recorder:
+                with recorder.watching(len(inputs), 0):
                     model(inputs)
-                recorder.finish()
                 samples += len(inputs)
     finally:
         for module, mode in training.items():
             module.training = mode
     if not samples:
         raise TraceError("no batch was given, at least one sample is needed")
-    rows = tuple(_rows(recorder, wanted, samples))
-    macs = sum(row.macs for row in rows)
-    if recorder.uncounted is None:
-        return Trace(rows, samples)
-    rest: dict[str, int | float | None] = {
-        name: _whole(count / recorder.counted) for name, count in recorder.uncounted.macs.items()
-    }
-    rest |= dict.fromkeys(recorder.uncounted.unknown)
-    weights = [p for layer in recorder.modules.values() for p in layer.parameters() if p.dim() > 1]
-    left_out = set[int]() if names is None else parameters_of_layers(model)
-    found = coverage_of(model, weights, "measured", left_out=left_out, covered_macs=macs, macs=rest)
-    return Trace(rows, samples, found)
+    rows = tuple(_rows(recorder, samples))
+    _check_ran(model, rows, names)
+    return Trace(rows, samples, _coverage(model, recorder, rows, samples) if coverage else None)
 
 
-def parameters_of_layers(model: nn.Module) -> set[int]:
-    """Identities of what could be measured: if it is not, it was left out on purpose."""
-    layers = [module for module in model.modules() if isinstance(module, LAYERS)]
-    return {id(parameter) for layer in layers for parameter in layer.parameters()}
+@contextmanager
+def _plain_kernels() -> Iterator[None]:
+    """Attention as products of matrices and a softmax, which fast kernels would hide; no compiled code."""
+    backends = torch.backends.cuda
+    kinds = ("flash", "mem_efficient", "cudnn", "math")
+    before = [getattr(backends, f"{kind}_sdp_enabled")() for kind in kinds]
+    fast = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        for kind in kinds:
+            getattr(backends, f"enable_{kind}_sdp")(kind == "math")
+        with ExitStack() as stack:
+            if "torch._dynamo" in sys.modules:
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for kind, enabled in zip(kinds, before, strict=True):
+            getattr(backends, f"enable_{kind}_sdp")(enabled)
 
 
 def _inputs(batch: Tensor | Sequence[Any]) -> Tensor:
@@ -171,56 +182,97 @@ def _inputs(batch: Tensor | Sequence[Any]) -> Tensor:
     return first
 
 
-def _wanted(model: nn.Module, names: Sequence[str] | None) -> list[str]:
-    """Names of the layers that must run."""
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, LAYERS)}
-    known = list(layers)
-    if not known:
-        raise TraceError(f"{type(model).__name__} has no Linear or Conv layer")
-    if isinstance(names, str) or (names is not None and not len(names)):
+def _check(model: nn.Module, names: Sequence[str] | None) -> None:
+    """That all parameters have a shape, and that names are those of parameters, modules or layers."""
+    for name, parameter in model.named_parameters():
+        if nn.parameter.is_lazy(parameter):
+            layer = name.removesuffix(".weight")
+            raise TraceError(f"layer {layer} has no shape yet, run one batch through the model first")
+    if names is None:
+        return
+    if isinstance(names, str) or not len(names):
         raise TraceError(f"names is {names!r}, a list of names of layers is needed")
-    others = dict(model.named_modules())
-    for name in names or ():
-        if name not in known and name in others:
-            kind = type(others[name]).__name__
-            raise TraceError(f"'{name}' is a {kind}, measured are Linear and Conv layers")
+    modules = [name for name, _ in model.named_modules(remove_duplicate=False)]
+    known = {*modules, type(model).__name__, *(name for name, _ in model.named_parameters(remove_duplicate=False))}
+    for name in names:
         if name not in known:
             raise TraceError(f"no layer '{name}' in {type(model).__name__}", hint=near(name, known))
-    wanted = known if names is None else list(names)
-    for name in wanted:
-        if nn.parameter.is_lazy(layers[name].weight):
-            raise TraceError(f"layer {name} has no shape yet, run one batch through the model first")
-    return wanted
 
 
-def _rows(recorder: Recorder, wanted: Sequence[str], samples: int) -> Iterable[LayerTrace]:
+def _check_ran(model: nn.Module, rows: Sequence[LayerTrace], names: Sequence[str] | None) -> None:
+    if not rows and names is None:
+        raise TraceError(f"{type(model).__name__} multiplies nothing: no product of two tensors was seen")
+    for name in names or ():
+        if not any(name in (row.module, re.sub(r"\.part[0-9]+$", "", row.name)) for row in rows):
+            raise TraceError(f"layer {name} did not run")
+
+
+def _rows(recorder: Recorder, samples: int) -> Iterable[LayerTrace]:
     """One for each computation, those of one layer together, what its module computed first."""
-    ran: dict[str, list[tuple[Computation, Tally]]] = {}
-    for (computation, _, view), tally in recorder.tallies.items():
-        ran.setdefault(view.layer, []).append((computation, tally))
-    for name in wanted:
-        if name not in ran:
-            raise TraceError(f"layer {name} did not run (name the layers to measure to leave it out)")
+    ran: dict[str, list[tuple[Computation, bool, Tally]]] = {}
+    for (name, computation, as_module, _), tally in recorder.tallies.items():
+        ran.setdefault(name, []).append((computation, as_module, tally))
     for name, parts in ran.items():
-        parts.sort(key=lambda part: not part[1].as_module)
-        for i, (computation, tally) in enumerate(parts, start=1):
+        parts.sort(key=lambda part: not part[1])
+        for i, (computation, tally) in enumerate(_joined(parts, samples), start=1):
+            masks = tally.input_masks if tally.runs == samples else []
             yield LayerTrace(
                 name=name if i == 1 else f"{name}.part{i}",
+                module=tally.module,
                 computation=computation,
-                calls=_whole(len(tally.inputs) / samples),
+                calls=_whole(tally.runs / samples),
                 weights=tally.weights,
-                weight_density=tally.weight_density,
-                inputs=_measured(tally.inputs),
-                outputs=_measured(tally.outputs),
+                weight_density=tally.operands.measured().mean,
+                inputs=tally.inputs.measured(),
+                outputs=tally.outputs.measured(),
                 view=tally.view,
                 weight_mask=tally.weight_mask,
-                input_mask=np.concatenate(tally.input_masks) if tally.input_masks else None,
+                input_mask=np.concatenate(masks) if masks else None,
             )
 
 
-def _whole(number: float) -> int | float:
-    return int(number) if number.is_integer() else number
+def _joined(parts: Sequence[tuple[Computation, bool, Tally]], samples: int) -> Iterable[tuple[Computation, Tally]]:
+    """Products of rows with the same weights, whose numbers differ between batches, as one product of one row."""
+    done: set[int] = set()
+    for computation, _, tally in parts:
+        if id(tally) in done:
+            continue
+        alike = [
+            other for other in parts
+            if other[2].view == tally.view and other[0]._replace(out=()) == computation._replace(out=())
+        ]  # fmt: skip
+        whole = all(other.runs % samples == 0 for _, _, other in alike)
+        if len(alike) == 1 or whole or tally.view is None or math.prod(computation.window) > 1:
+            yield computation, tally
+            continue
+        for shape, _, other in alike:
+            done.add(id(other))
+            other.runs *= math.prod(shape.out)
+            if other is not tally:
+                tally.join(other)
+        yield computation._replace(out=(1,) * len(computation.out)), tally
 
 
-def _measured(densities: list[float]) -> Measured:
-    return Measured(float(np.mean(densities)), float(np.std(densities)))
+def _coverage(model: nn.Module, recorder: Recorder, rows: Sequence[LayerTrace], samples: int) -> Coverage:
+    """Covered are parameters of layers, and those that were looked up or added without any product."""
+    parameters = dict(model.named_parameters())
+    measured = {row.view.parameter for row in rows if row.view is not None}
+    measured |= {name for name in parameters if public_name(name) in measured}
+    rest: dict[str, int | float | None] = {
+        name: _whole(Fraction(macs) / samples) for name, macs in recorder.left_out.items()
+    }
+    covered, unseen = [], set(recorder.unclear)
+    for name, parameter in parameters.items():
+        module = name.rpartition(".")[0]
+        if name not in recorder.origins.used and parameter.dim() > 1:
+            unseen.add(module)
+        elif name in measured or (module not in rest and module not in unseen):
+            covered.append(parameter)
+    rest = dict.fromkeys(unseen - set(rest)) | rest
+    left_out = set[int]() if recorder.wanted is None else {id(p) for p in parameters.values()}
+    macs = sum(row.macs for row in rows)
+    return coverage_of(model, covered, "measured", left_out=left_out, covered_macs=macs, macs=rest)
+
+
+def _whole(number: Fraction | float) -> int | float:
+    return int(number) if number == int(number) else float(number)

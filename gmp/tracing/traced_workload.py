@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gmp.errors import TraceError
 from gmp.network_coverage import Coverage
-from gmp.tracing.nonzero_recorder import Computation
+from gmp.tracing.computations import Computation
 from gmp.tracing.trace import LayerTrace, Measured, Trace
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import replacing, write_text

@@ -1,0 +1,171 @@
+"""Follows tensors that are made of parameters alone, through views, copies and arithmetic."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gmp.tracing.weight_views import Strided, WeightView, storage_of, strided_like
+
+# Operations that put other values into the places of zeros.
+_SUMS = {"add", "sub", "rsub", "addmm", "addcmul", "addcdiv", "baddbmm", "lerp", "where", "maximum", "minimum"}
+_COPIES = {"_to_copy", "clone", "copy"}
+
+
+class Origin(NamedTuple):
+    """What a tensor is made of. `source` None: of constants only.
+
+    steps : views of contiguous copies that lead to the memory of the tensor, like those of `WeightView`
+    repeats : how often all of it was copied, one after the other
+    """
+
+    source: "Source | None" = None
+    steps: tuple[Strided, ...] = ()
+    repeats: int = 1
+    computed: bool = False
+
+
+class Source(NamedTuple):
+    """A parameter, or another tensor that a module holds."""
+
+    name: str
+    tensor: Tensor
+    is_parameter: bool
+
+
+CONSTANT = Origin()
+
+
+class Origins:
+    """Knows of every storage what it is made of, as long as it `note`s every operation.
+
+    What it does not know is an activation: it came from outside, or is made of such.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.sources: dict[int, list[Source]] = {}  # by storage
+        self.used: set[str] = set()  # names of sources
+        self._constants: set[int] = set()  # storages of indices and masks
+        for source in _sources(model):
+            if source.tensor.dtype in (torch.bool, torch.int32, torch.int64):
+                self._constants.add(storage_of(source.tensor))
+            else:
+                self.sources.setdefault(storage_of(source.tensor), []).append(source)
+        self._made: dict[int, Origin | None] = {}  # by storage; None is an activation
+
+    def forget(self) -> None:
+        """What was made of parameters and inputs before."""
+        self._made.clear()
+
+    def of(self, tensor: Tensor) -> Origin | None:
+        """None: of activations."""
+        place = storage_of(tensor)
+        if not place:
+            return None
+        if place in self._made:
+            return self._made[place]
+        here = self.sources.get(place, ())
+        for source in here:
+            begin = source.tensor.storage_offset()
+            if begin <= tensor.storage_offset() < begin + max(1, source.tensor.numel()):
+                return Origin(source)
+        return CONSTANT if place in self._constants else None
+
+    def weights_of(self, tensor: Tensor) -> Origin | None:
+        """Like `of`, and None for constants."""
+        found = self.of(tensor)
+        return None if found is None or found.source is None else found
+
+    def view_of(self, weights: Tensor, origin: Origin) -> WeightView:
+        """`weights` in terms of the parameter that they are made of."""
+        assert origin.source is not None
+        name, whole, _ = origin.source
+        public = public_name(name)
+        if public != name or origin.computed:
+            return WeightView(public, computed=public == name)
+        if origin.steps:
+            last = (tuple(weights.shape), tuple(weights.stride()), int(weights.storage_offset()))
+            return WeightView(name, (*origin.steps, last))
+        if storage_of(weights) != storage_of(whole):
+            return WeightView(name)
+        last = strided_like(weights, whole)
+        return WeightView(name, () if last == strided_like(whole, whole) else (last,))
+
+    def note(self, name: str, func: Any, tensors: Sequence[Tensor], results: Iterable[Tensor]) -> None:
+        """That the operation `func`, called `name`, made `results` of `tensors`."""
+        if func.is_view or name in ("_unsafe_view", "_reshape_alias"):
+            return
+        origins = [self.of(tensor) for tensor in tensors]
+        self.used.update(o.source.name for o in origins if o is not None and o.source is not None)
+        for result in results:
+            if place := storage_of(result):
+                self._made[place] = _made(name, func, tensors, origins, result)
+
+
+def _made(
+    name: str, func: Any, tensors: Sequence[Tensor], origins: Sequence[Origin | None], result: Tensor
+) -> Origin | None:
+    """What `result` is made of."""
+    named = [(o, t) for o, t in zip(origins, tensors, strict=True) if o is not None and o.source is not None]
+    if any(origin is None for origin in origins):
+        picks = name in ("index", "index_select", "gather") and named and named[0][0].source.tensor.dim() > 2
+        return Origin(named[0][0].source, computed=True) if picks and named[0][1] is tensors[0] else None
+    if not named:
+        return CONSTANT
+    named.sort(key=lambda pair: not pair[0].source.is_parameter)
+    origin, tensor = next((pair for pair in named if pair[1].numel() == result.numel()), named[0])
+    if any(storage_of(result) == storage_of(t) for t in tensors):
+        into = storage_of(tensor) == storage_of(result)
+        return origin if into else Origin(origin.source, computed=True)
+    several = len({o.source.name for o, _ in named}) > 1
+    changed = origin.computed or (several and name in _SUMS)
+    if changed or not (name in _COPIES or torch.Tag.pointwise in func.tags):
+        return Origin(origin.source, computed=True)
+    return _copied(origin, tensor, result)
+
+
+def _copied(origin: Origin, tensor: Tensor, result: Tensor) -> Origin:
+    """That each element of `result` stands for one of `tensor`, which may be repeated."""
+    source = origin.source
+    assert source is not None
+    if math.prod(result.shape) < tensor.numel() or result.dim() < tensor.dim():
+        return Origin(source, computed=True)
+    order = sorted(range(result.dim()), key=lambda axis: (-result.stride(axis), axis))
+    if not result.permute(order).is_contiguous():
+        return Origin(source, computed=True)
+    seen = tensor.expand(result.shape).permute(order)
+    start = 0 if origin.steps else int(source.tensor.storage_offset())
+    size, stride = tuple(seen.shape), tuple(seen.stride())
+    leading = next((i for i, (n, s) in enumerate(zip(size, stride, strict=True)) if s and n > 1), len(size))
+    repeats = origin.repeats * math.prod(size[:leading])
+    step = (size[leading:], stride[leading:], int(seen.storage_offset()) - start)
+    return Origin(source, (*origin.steps, step), repeats)
+
+
+def public_name(name: str) -> str:
+    """Of the attribute that is computed from a parameter: `fc.parametrizations.weight.original` makes
+    `fc.weight`, as do the `fc.weight_orig` of torch's pruning and the `fc.weight_v` of its weight norm.
+    """
+    parts = name.split(".")
+    if len(parts) > 2 and parts[-3] == "parametrizations":
+        return ".".join((*parts[:-3], parts[-2]))
+    for ending in ("_orig", "_v"):
+        if parts[-1] == "weight" + ending:
+            return name.removesuffix(ending)
+    return name
+
+
+def _sources(model: nn.Module) -> Iterable[Source]:
+    """Parameters, buffers and other tensors that are attributes of modules."""
+    for name, parameter in model.named_parameters():
+        if not nn.parameter.is_lazy(parameter):
+            yield Source(name, parameter, is_parameter=True)
+    for name, buffer in model.named_buffers():
+        if not nn.parameter.is_lazy(buffer):
+            yield Source(name, buffer, is_parameter=False)
+    for name, module in model.named_modules():
+        for key, value in vars(module).items():
+            if isinstance(value, Tensor):
+                yield Source(f"{name}.{key}" if name else key, value, is_parameter=False)
