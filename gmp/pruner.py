@@ -261,15 +261,14 @@ class Pruner:
         weights = list(self._weights().values())
         if traced is None or traced.coverage is None:
             return coverage_of(self.model, weights, "pruned", left_out=self._left_out_ids())
-        pruned = {id(weight) for weight in weights}
+        pruned, known = set(weights), named_parameters(self.model)
         inside: int | float = 0
         rest = {gap.name: gap.macs for gap in traced.coverage.gaps}
         for row in traced.layers:
-            layer = row.view.layer
-            if id(getattr(module_called(self.model, layer), "weight", None)) in pruned:
+            if row.view is not None and known.get(row.view.parameter) in pruned:
                 inside += row.macs
-            elif (other := rest.get(layer, 0)) is not None:
-                rest[layer] = other + row.macs
+            elif (other := rest.get(row.module, 0)) is not None:
+                rest[row.module] = other + row.macs
         return coverage_of(
             self.model, weights, "pruned", left_out=self._left_out_ids(), covered_macs=inside, macs=rest
         )

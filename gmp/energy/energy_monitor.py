@@ -8,6 +8,7 @@ dropout adds zeros, and fused operations hide tensors. Neither touches the model
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -21,16 +22,17 @@ from gmp.energy.monitor_readings import Reading
 from gmp.errors import PruningError, check_state
 from gmp.network_coverage import coverage_of
 from gmp.number_checks import above_zero, whole
-from gmp.parameter_names import matched, module_called, named_modules, named_parameters
-from gmp.tracing.nonzero_recorder import WeightView
-from gmp.tracing.trace import Trace, one_trace_at_a_time, parameters_of_layers, trace
+from gmp.parameter_names import joined, matched, module_called, named_modules, named_parameters
+from gmp.tracing.trace import Trace, one_trace_at_a_time, trace
 from gmp.tracing.traced_workload import workload_of
+from gmp.tracing.weight_views import WeightView
 from sparsim.errors import near
 from sparsim.hardware import COLUMNS, Hardware, Plan, Reals, load_hardware
 from sparsim.records import Accelerator, Workload
 from sparsim.report.tables import Table
 
-INPUTS, OUTPUTS = COLUMNS.index("Inputs"), COLUMNS.index("Outputs")
+WEIGHTS, INPUTS, OUTPUTS = (COLUMNS.index(name) for name in ("Weights", "Inputs", "Outputs"))
+_PART = r"\.part[0-9]+$"  # what the name of a further computation of a layer ends with
 PIECE = 2**16  # weights that are compared at a time, so that what is compared stays in the cache
 _appending = threading.Lock()  # one for all monitors, since an object with a lock cannot be copied
 
@@ -104,7 +106,7 @@ class EnergyMonitor:
             if names is not None:
                 raise PruningError("names: of no use, the workload names its layers")
             workload = example
-            views = [_whole(model, layer.name) for layer in workload.layers]
+            views: list[WeightView | None] = [_whole(model, layer.name) for layer in workload.layers]
             coverage = None
         else:
             self._example = [example] if isinstance(example, Tensor) else list(example)
@@ -124,11 +126,10 @@ class EnergyMonitor:
             self.plan = load_hardware(hardware).plan(workload.layers, **options)
         self.workload = workload
         self._views = tuple(views)
-        self._modules = [module_called(model, view.layer) for view in views]
+        self._holders = [None if view is None else _holder(model, view) for view in views]
         if coverage is None:
-            coverage = coverage_of(
-                model, map(self._weight, range(len(views))), "measured", left_out=parameters_of_layers(model)
-            )
+            weights = [weight for i in range(len(views)) if (weight := self._weight(i)) is not None]
+            coverage = coverage_of(model, weights, "measured")
             coverage.warn()
         self.coverage = coverage
         self._seen: dict[int, _Seen] = {}
@@ -136,22 +137,28 @@ class EnergyMonitor:
 
     @property
     def densities(self) -> Reals:
-        """(layers, 3): weights as they are now, activations as last measured."""
+        """(layers, 3): weights as they are now, activations as last measured.
+
+        So are the second operands of layers without weights, and weights computed from several parameters.
+        """
         masks = self._masks()
         found = self._densities.copy()  # threads may ask at the same time
-        found[:, 0] = [self._weight_density(i, masks) for i in range(len(self._views))]
+        for i in np.flatnonzero(self._from_parameters).tolist():
+            found[i, WEIGHTS] = self._weight_density(i, masks)
         return found
 
     @property
     def prunable(self) -> NDArray[np.bool_]:
         """(layers,): whether the pruner has a mask of the weights."""
         masks = self._masks()
-        return np.array([self._weight(i) in masks for i in range(len(self._views))])
+        found = [(weight := self._weight(i)) is not None and weight in masks for i in range(len(self._views))]
+        return np.array(found) & self._from_parameters
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Weights of each layer."""
-        return tuple(view.of(self._weight(i)).numel() for i, view in enumerate(self._views))
+        """Weights of each layer; 0 of layers without."""
+        pairs = ((self._weight(i), view) for i, view in enumerate(self._views))
+        return tuple(0 if w is None or view is None else view.of(w).numel() for w, view in pairs)
 
     def uses(self, name: str, parameter: Tensor | None = None) -> list[tuple[int, WeightView]]:
         """Which layers use `parameter`, and what part of it; of other models, the one with its name here.
@@ -161,7 +168,11 @@ class EnergyMonitor:
         known = named_parameters(self.model)
         if parameter is None or not any(parameter is other for other in known.values()):
             parameter = known.get(name)
-        found = [(i, view) for i, view in enumerate(self._views) if self._weight(i) is parameter]
+        found = [
+            (i, view)
+            for i, view in enumerate(self._views)
+            if view is not None and self._from_parameters[i] and self._weight(i) is parameter
+        ]
         if not found:
             text = f"the monitor has seen no layer that uses '{name}'"
             if parameter is not None:
@@ -224,7 +235,7 @@ class EnergyMonitor:
         """
         if batches is None and self._example is None:
             raise PruningError("there is no example to measure; pass batches")
-        measured = list(dict.fromkeys(view.layer for view in self._views))
+        measured = list(dict.fromkeys(re.sub(_PART, "", name) for name in self.plan.names))
         rows = self._trace(
             batches if batches is not None else self._example or [], measured, coverage=False
         ).layers
@@ -232,6 +243,7 @@ class EnergyMonitor:
         if names != self.plan.names:
             raise PruningError(f"the layers {', '.join(names)} ran, before {', '.join(self.plan.names)}")
         densities = self._densities.copy()
+        densities[:, WEIGHTS] = [row.weight_density for row in rows]
         densities[:, INPUTS] = [row.inputs.mean for row in rows]
         densities[:, OUTPUTS] = [row.outputs.mean for row in rows]
         self._densities = densities  # other threads see all of the old ones or all of the new ones
@@ -246,7 +258,7 @@ class EnergyMonitor:
         """
         return {
             "layers": list(self.plan.names),
-            "activations": self._densities[:, INPUTS:].tolist(),
+            "activations": self._densities.tolist(),
             "readings": [reading.plain() for reading in self.history],
         }
 
@@ -259,7 +271,7 @@ class EnergyMonitor:
                 f"the state is of layers {', '.join(names)}, the model has {', '.join(self.plan.names)}"
             )
         densities = self._densities.copy()
-        densities[:, INPUTS:] = state["activations"]
+        densities[:] = state["activations"]
         self._densities = densities
         self.history = [readings.reading_of(names, plain) for plain in state["readings"]]
 
@@ -287,23 +299,34 @@ class EnergyMonitor:
         with one_trace_at_a_time, torch.random.fork_rng(devices=list(devices)):
             return trace(self.model, batches, names=names, coverage=coverage)
 
+    @cached_property
+    def _from_parameters(self) -> NDArray[np.bool_]:
+        """(layers,): whether the zeros of a parameter are those of the weights."""
+        return np.array([view is not None and not view.computed for view in self._views])
+
     def _weight_density(self, i: int, masks: Mapping[Tensor, Tensor]) -> float:
         """Of a mask, when it has changed; of a weight always: fused optimizers and `.data` tell nobody."""
-        mask = masks.get(self._weight(i))
+        weight, view = self._weight(i), self._views[i]
+        assert weight is not None
+        assert view is not None
+        mask = masks.get(weight)
         if mask is None:
-            return nonzero_fraction(self._views[i].of(self._weight(i).detach()))
+            return nonzero_fraction(view.of(weight.detach()))
         seen = self._seen.get(i)
         if seen is None or seen.mask is not mask or seen.version != mask._version:
-            part = self._views[i].of(_laid_out_like(self._weight(i), mask))
+            part = view.of(_laid_out_like(weight, mask))
             seen = self._seen[i] = _Seen(mask, mask._version, nonzero_fraction(part))
         return seen.density
 
     def _masks(self) -> Mapping[Tensor, Tensor]:
         return self.pruner.masks_by_parameter if self.pruner is not None else {}
 
-    def _weight(self, i: int) -> Tensor:
-        """As it is now: models may be moved, or parameters replaced."""
-        weight = self._modules[i].weight
+    def _weight(self, i: int) -> Tensor | None:
+        """As it is now: models may be moved, or parameters replaced. None for layers without weights."""
+        holder = self._holders[i]
+        if holder is None:
+            return None
+        weight = getattr(*holder)
         assert isinstance(weight, Tensor)
         return weight
 
@@ -326,14 +349,27 @@ def _laid_out_like(weight: Tensor, mask: Tensor) -> Tensor:
     return torch.empty_like(weight, dtype=mask.dtype).copy_(mask)
 
 
-def _whole(model: nn.Module, layer: str) -> WeightView:
-    """Of a workload's layer; of what is computed with a part of the weights the whole counts."""
-    modules = dict(named_modules(model))
-    name = layer if layer in modules else re.sub(r"\.part[0-9]+$", "", layer)
-    if not isinstance(getattr(modules.get(name), "weight", None), Tensor):
+def _holder(model: nn.Module, view: WeightView) -> tuple[nn.Module, str]:
+    """The module and attribute that the weights of a view are."""
+    name, _, key = view.parameter.rpartition(".")
+    return module_called(model, name), key
+
+
+def _whole(model: nn.Module, layer: str) -> WeightView | None:
+    """Of a workload's layer; of what is computed with a part of the weights the whole counts. None for
+    products of activations, which have the name of a module without a weight.
+    """
+    modules, parameters = dict(named_modules(model)), named_parameters(model)
+    name = layer if layer in modules or layer in parameters else re.sub(_PART, "", layer)
+    if name in parameters:
+        return WeightView(name)
+    module = modules.get(name)
+    if isinstance(getattr(module, "weight", None), Tensor):
+        return WeightView(joined(name, "weight"))
+    if module is None and name != type(model).__name__:
         hint = near(name, (key for key, module in modules.items() if hasattr(module, "weight")))
         raise PruningError(f"the workload's layer '{layer}' has no weight in the model", hint=hint)
-    return WeightView(name, None)
+    return None
 
 
 def _check_layers(plan: Plan, workload: Workload) -> None:

@@ -61,7 +61,7 @@ class EnergyScore:
         parameter that several layers use costs what it costs in all of them.
         """
         slopes, sizes = self._slopes(), torch.tensor(self.monitor.sizes)
-        mean = float(slopes.sum() / sizes.sum())
+        mean = float(slopes[sizes > 0].sum() / sizes.sum())
         if not mean > 0:
             raise PruningError(
                 f"on {self.monitor.plan.hardware.name} zeros of weights save no {self.objective}: "
@@ -69,7 +69,15 @@ class EnergyScore:
             )
         found = torch.zeros_like(wide(weight))
         for i, view in self.monitor.uses(name, weight):
-            view.of(found).add_(float(slopes[i] / sizes[i]) / mean)
+            price = float(slopes[i] / sizes[i]) / mean
+            if len(view.steps) < 2:
+                view.of(found).add_(price)
+            else:  # the view is of a copy
+                places = view.positions(found)
+                span = found.as_strided((int(places.max()) + 1,), (1,), 0)
+                span.index_add_(
+                    0, places, torch.full(places.shape, price, dtype=found.dtype, device=found.device)
+                )
         return found.clamp_min(FLOOR)
 
     def _slopes(self) -> Tensor:

@@ -8,19 +8,25 @@ from typing import Any
 from torch import Tensor
 
 from gmp.tracing.computations import (
-    Computation, Product, convolution, gemm, grouped, of_activations, transposed_convolution,
+    Computation,
+    Product,
+    convolution,
+    gemm,
+    grouped,
+    of_activations,
+    transposed_convolution,
 )  # fmt: skip
 from gmp.tracing.origins import Origins
 
-_SECOND = {"mm": 0, "mv": 0, "dot": 0, "addmm": 1, "addmv": 1, "_int_mm": 0}  # and the first operand's place
+_SECOND = {"mm": 0, "mv": 0, "dot": 0, "addmm": 1, "addmv": 1, "int_mm": 0}  # and the first operand's place
 _BATCHED = {"bmm": 0, "baddbmm": 1, "addbmm": 1}
-PRODUCTS = {*_SECOND, *_BATCHED, "convolution", "_convolution", "_grouped_mm"}
+PRODUCTS = {*_SECOND, *_BATCHED, "convolution", "grouped_mm"}
 
 # Operations that multiply and add up, and are not taken apart.
 HIDDEN = {
-    "_cdist_forward", "_cudnn_rnn", "_efficient_attention_forward", "_flash_attention_forward", "_scaled_mm",
-    "_scaled_dot_product_cudnn_attention", "_scaled_dot_product_efficient_attention",
-    "_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu", "_trilinear",
+    "cdist_forward", "cudnn_rnn", "efficient_attention_forward", "flash_attention_forward", "scaled_mm",
+    "scaled_dot_product_cudnn_attention", "scaled_dot_product_efficient_attention",
+    "scaled_dot_product_flash_attention", "scaled_dot_product_flash_attention_for_cpu", "trilinear",
     "miopen_rnn", "mkldnn_linear", "mkldnn_rnn_layer",
 }  # fmt: skip
 
@@ -37,7 +43,7 @@ def product_of(
         if name == "addbmm":
             result = result.expand(first.shape[0], *result.shape)
         return _of_batches(first, second, result, origins, batch)
-    if name == "_grouped_mm":
+    if name == "grouped_mm":
         return _of_experts(args[0], args[1], result)
     inputs, weights, _, stride, padding, dilation, transposed, _, groups = args[:9]
     if transposed:

@@ -100,7 +100,12 @@ def linear(inputs: Tensor, weights: Tensor, result: Tensor, batch: int, samples_
 def sample_axis(shape: Sequence[int], batch: int, usual: int) -> int | None:
     """Which axis holds `batch` samples: the `usual` one first."""
     for axis in (usual, 0, 1):
-        if axis < len(shape) and shape[axis] and shape[axis] % batch == 0 and (not axis or shape[axis] == batch):
+        if (
+            axis < len(shape)
+            and shape[axis]
+            and shape[axis] % batch == 0
+            and (not axis or shape[axis] == batch)
+        ):
             return axis
     return None
 
@@ -124,13 +129,11 @@ def convolution(
         window=window + flat, stride=stride + flat, dilation=dilation + flat,
         padding=padding + (0,) * len(flat), groups=groups,
     )  # fmt: skip
-    return Product(
-        computation, inputs.shape[0], inputs, weights, result, weights, channels_last=False
-    )
+    return Product(computation, inputs.shape[0], inputs, weights, result, weights, channels_last=False)
 
 
 def transposed_convolution(inputs: Tensor, weights: Tensor, result: Tensor, groups: int) -> Product:
-    """(N, C, ...) by (C, M / groups, window) as a 1x1 convolution whose outputs are added up where windows meet.
+    """(N, C, ...) by (C, M / groups, window) as a 1x1 convolution whose outputs are added where windows meet.
 
     These are the multiplications by elements of the inputs: none by the zeros that are put between them.
     """
@@ -144,9 +147,7 @@ def transposed_convolution(inputs: Tensor, weights: Tensor, result: Tensor, grou
         C=weights.shape[0], M=groups * columns, out=tuple(inputs.shape[2:]) + flat,
         window=ones, stride=ones, dilation=ones, padding=(0,) * len(ones), groups=groups,
     )  # fmt: skip
-    return Product(
-        computation, inputs.shape[0], inputs, by_group, result, weights, channels_last=False
-    )
+    return Product(computation, inputs.shape[0], inputs, by_group, result, weights, channels_last=False)
 
 
 def _each(value: int | Sequence[int], axes: int) -> tuple[int, ...]:

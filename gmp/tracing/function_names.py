@@ -1,4 +1,7 @@
-"""What functions of torch do, by name: without underscores around it, F.relu, torch.relu, x.relu_() are "relu"."""
+"""What functions of torch do, by name.
+
+Names have no underscores around them: F.relu, torch.relu and x.relu_() are all "relu".
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +37,7 @@ def plain_name(func: Any) -> str:
 
 
 def _bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """(..., A), (..., B) and (M, A, B) to (..., M) as two products of matrices, which torch has as one kernel."""
+    """(..., A), (..., B) and (M, A, B) to (..., M) as two products of matrices, not as one kernel."""
     partial = torch.tensordot(input1, weight, dims=([-1], [1]))  # (..., M, B)
     result = torch.matmul(partial, input2[..., None])[..., 0]
     return result if bias is None else result + bias

@@ -70,7 +70,7 @@ class Tally:
     def add(self, product: Product, batch: int, mask_samples: int) -> Counts:
         """Count a call; returns the counts of its result."""
         self.runs += product.runs
-        axis = 1 if product.minor else 0
+        axis: int | None = 1 if product.minor else 0
         if product.runs % batch or product.inputs.shape[0] % batch or product.result.shape[0] % batch:
             axis = None
         if self.view is None:

@@ -1,4 +1,4 @@
-"""Sees every function and operation of torch while a network runs, and counts what products read and write."""
+"""Sees all functions and operations of torch while a network runs: counts what products read and write."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,14 +12,22 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from gmp.errors import TraceError
+from gmp.parameter_names import joined, named_modules
 from gmp.tracing import computations
 from gmp.tracing.aten_products import HIDDEN, PRODUCTS, by_expert, product_of
 from gmp.tracing.computations import Computation, Product, sample_axis
 from gmp.tracing.function_names import (
-    CHOICES, ELEMENTWISE, QUIET, RECURRENT, REWRITTEN, SAME_VALUES, TIME_FIRST, plain_name,
+    CHOICES,
+    ELEMENTWISE,
+    QUIET,
+    RECURRENT,
+    REWRITTEN,
+    SAME_VALUES,
+    TIME_FIRST,
+    plain_name,
 )  # fmt: skip
 from gmp.tracing.nonzero_counts import Counts, Tally
-from gmp.tracing.origins import Origins, Source
+from gmp.tracing.origins import Origins, Source, public_name
 from gmp.tracing.weight_views import WeightView, storage_of, strided_like
 
 _WITH_WEIGHTS = {"linear", "conv1d", "conv2d", "conv3d"}  # products that are taken as functions
@@ -93,7 +101,9 @@ class Recorder(TorchFunctionMode):
         self._seen = self._time_first = False  # of the function that runs: its product; its rows
 
     def hooks(self, model: nn.Module) -> Iterable[Any]:
-        for name, module in model.named_modules():
+        for name, module in named_modules(model, remove_duplicate=True):
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # has no hooks
             yield module.register_forward_pre_hook(self._enter(name))
             yield module.register_forward_hook(self._leave, always_call=True)
 
@@ -212,8 +222,8 @@ class Recorder(TorchFunctionMode):
         running, holder = self._modules[-1]
         own = next((k for k, p in holder.named_parameters(recurse=False) if p is tensor), None)
         if own is not None:
-            module, key = running, own
-        name = module if key == "weight" else f"{module}.{key}" if module else key
+            module, key = running, public_name(own)
+        name = module if key == "weight" else joined(module, key)
         return module, name, running == module
 
     def _follow(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
@@ -249,8 +259,8 @@ class Recorder(TorchFunctionMode):
 
 
 def _viewed(product: Product, view: WeightView, source: Source) -> tuple[Product, WeightView]:
-    """The product and its weights; where these are one of the matrices of a parameter, as of an expert, all of
-    them, over which the rows are spread evenly.
+    """The product and its weights. Where these are one of the matrices of a parameter, as of an expert, it
+    becomes that of all of them, over which the rows are spread evenly.
     """
     whole, weights = source.tensor, product.weights
     if whole.dim() != 3 or weights.dim() != 2 or len(view.steps) != 1 or not whole.is_contiguous():
@@ -261,7 +271,9 @@ def _viewed(product: Product, view: WeightView, source: Source) -> tuple[Product
     begin = weights.storage_offset() - offset
     every = weights.as_strided((whole.shape[0], *size), (whole.stride(0), *stride), begin)
     steps = (strided_like(every, whole),)
-    return by_expert(product, every), WeightView(view.parameter, () if steps[0] == strided_like(whole, whole) else steps)
+    return by_expert(product, every), WeightView(
+        view.parameter, () if steps[0] == strided_like(whole, whole) else steps
+    )
 
 
 def _axis(tensor: Tensor, axis: int | None, batch: int) -> int | None:
@@ -288,13 +300,13 @@ def _becomes(name: str, parent: Tensor, result: Tensor, value: _Value, batch: in
 @contextmanager
 def _steps_apart() -> Iterator[None]:
     """Recurrent layers as products of matrices, which kernels for all steps at once would hide."""
-    before = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = False
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
     try:
         with torch.backends.cudnn.flags(enabled=False):
             yield
     finally:
-        torch.backends.mkldnn.enabled = before
+        torch._C._set_mkldnn_enabled(before)
 
 
 def tensors_of(values: Iterable[Any]) -> Iterable[Tensor]:

@@ -7,11 +7,25 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gmp.parameter_names import joined, named_modules
 from gmp.tracing.weight_views import Strided, WeightView, storage_of, strided_like
 
 # Operations that put other values into the places of zeros.
-_SUMS = {"add", "sub", "rsub", "addmm", "addcmul", "addcdiv", "baddbmm", "lerp", "where", "maximum", "minimum"}
-_COPIES = {"_to_copy", "clone", "copy"}
+_SUMS = {
+    "add",
+    "sub",
+    "rsub",
+    "addmm",
+    "addcmul",
+    "addcdiv",
+    "baddbmm",
+    "lerp",
+    "where",
+    "maximum",
+    "minimum",
+}
+_COPIES = {"to_copy", "clone", "copy"}
+_CHOICES = {"index", "index_select", "gather"}  # of matrices of a parameter, say of experts
 
 
 class Origin(NamedTuple):
@@ -95,7 +109,7 @@ class Origins:
 
     def note(self, name: str, func: Any, tensors: Sequence[Tensor], results: Iterable[Tensor]) -> None:
         """That the operation `func`, called `name`, made `results` of `tensors`."""
-        if func.is_view or name in ("_unsafe_view", "_reshape_alias"):
+        if func.is_view or name in ("unsafe_view", "reshape_alias"):
             return
         origins = [self.of(tensor) for tensor in tensors]
         self.used.update(o.source.name for o in origins if o is not None and o.source is not None)
@@ -108,31 +122,31 @@ def _made(
     name: str, func: Any, tensors: Sequence[Tensor], origins: Sequence[Origin | None], result: Tensor
 ) -> Origin | None:
     """What `result` is made of."""
-    named = [(o, t) for o, t in zip(origins, tensors, strict=True) if o is not None and o.source is not None]
+    named = [(o.source, o, t) for o, t in zip(origins, tensors, strict=True) if o is not None and o.source]
     if any(origin is None for origin in origins):
-        picks = name in ("index", "index_select", "gather") and named and named[0][0].source.tensor.dim() > 2
-        return Origin(named[0][0].source, computed=True) if picks and named[0][1] is tensors[0] else None
+        if named and named[0][2] is tensors[0] and name in _CHOICES and tensors[0].dim() > 2:
+            return Origin(named[0][0], computed=True)
+        return None
     if not named:
         return CONSTANT
-    named.sort(key=lambda pair: not pair[0].source.is_parameter)
-    origin, tensor = next((pair for pair in named if pair[1].numel() == result.numel()), named[0])
+    named.sort(key=lambda found: not found[0].is_parameter)
+    source, origin, tensor = next((found for found in named if found[2].numel() == result.numel()), named[0])
     if any(storage_of(result) == storage_of(t) for t in tensors):
         into = storage_of(tensor) == storage_of(result)
-        return origin if into else Origin(origin.source, computed=True)
-    several = len({o.source.name for o, _ in named}) > 1
+        return origin if into else Origin(source, computed=True)
+    several = len({found[0].name for found in named}) > 1
     changed = origin.computed or (several and name in _SUMS)
     if changed or not (name in _COPIES or torch.Tag.pointwise in func.tags):
-        return Origin(origin.source, computed=True)
-    return _copied(origin, tensor, result)
+        return Origin(source, computed=True)
+    return _copied(source, origin, tensor, result)
 
 
-def _copied(origin: Origin, tensor: Tensor, result: Tensor) -> Origin:
+def _copied(source: Source, origin: Origin, tensor: Tensor, result: Tensor) -> Origin:
     """That each element of `result` stands for one of `tensor`, which may be repeated."""
-    source = origin.source
-    assert source is not None
     if math.prod(result.shape) < tensor.numel() or result.dim() < tensor.dim():
         return Origin(source, computed=True)
-    order = sorted(range(result.dim()), key=lambda axis: (-result.stride(axis), axis))
+    strides = tuple(result.stride())
+    order = sorted(range(result.dim()), key=lambda axis: (-strides[axis], axis))
     if not result.permute(order).is_contiguous():
         return Origin(source, computed=True)
     seen = tensor.expand(result.shape).permute(order)
@@ -158,14 +172,11 @@ def public_name(name: str) -> str:
 
 
 def _sources(model: nn.Module) -> Iterable[Source]:
-    """Parameters, buffers and other tensors that are attributes of modules."""
-    for name, parameter in model.named_parameters():
-        if not nn.parameter.is_lazy(parameter):
-            yield Source(name, parameter, is_parameter=True)
-    for name, buffer in model.named_buffers():
-        if not nn.parameter.is_lazy(buffer):
-            yield Source(name, buffer, is_parameter=False)
-    for name, module in model.named_modules():
-        for key, value in vars(module).items():
-            if isinstance(value, Tensor):
-                yield Source(f"{name}.{key}" if name else key, value, is_parameter=False)
+    """Parameters, buffers and other tensors that are attributes of modules, under their first names."""
+    seen = set[int]()
+    for kind in ("_parameters", "_buffers", "__dict__"):
+        for name, module in named_modules(model, remove_duplicate=True):
+            for key, value in getattr(module, kind).items():
+                if isinstance(value, Tensor) and not nn.parameter.is_lazy(value) and id(value) not in seen:
+                    seen.add(id(value))
+                    yield Source(joined(name, key), value, is_parameter=kind == "_parameters")

@@ -1,8 +1,8 @@
 """What a network computes and how many zeros it moves, measured while it runs.
 
-A layer is one product of a parameter, or of a part of it, and inputs, whatever module or function computes it;
-or of two activations, as in attention. Its output density is that of the tensor which reaches memory: after the
-batch-norm, activation and (idle) dropout that follow it element by element.
+A layer is one product of a parameter, or of a part of it, and inputs, whatever module or function computes
+it; or of two activations, as in attention. Its output density is that of the tensor which reaches memory:
+after the batch-norm, activation and (idle) dropout that follow it element by element.
 """
 
 import math
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from gmp.errors import TraceError
 from gmp.network_coverage import Coverage, coverage_of
+from gmp.parameter_names import named_modules, named_parameters, names_by_parameter
 from gmp.tracing.computations import Computation
 from gmp.tracing.nonzero_counts import Measured, Tally
 from gmp.tracing.nonzero_recorder import Recorder
@@ -39,8 +40,8 @@ class LayerTrace:
 
     view : which parameter the weights are, and what part of it; None where both operands are activations. The
         second one then stands for the weights, and each sample has its own
-    calls : not whole where some samples have more runs than others. Rows that do not belong to samples evenly,
-        such as those of the experts of a mixture, are a run each
+    calls : not whole where some samples have more runs than others. Rows that do not belong to samples
+        evenly, such as those of the experts of a mixture, are a run each
     weight_mask, input_mask : True at nonzeros, (M, C / groups, height, width) and (first samples, C, height,
         width), or with a depth before the height; None if not asked for, and of layers without weights or
         that do not run once a sample
@@ -60,7 +61,7 @@ class LayerTrace:
 
     @property
     def macs(self) -> int | float:
-        return self.calls * self.computation.macs
+        return _whole(round(self.calls * self.computation.macs, 6))
 
     def row(self) -> dict[str, str | int | float]:
         """Plain values by the name of a column; R and P are heights, S and Q widths."""
@@ -104,10 +105,10 @@ def trace(
     """Run `model` in eval mode on batches (B, ...), or tuples that begin with one, and measure its layers.
 
     Only layers in `names`, if given, or whose module is; each has to run. A layer that also runs with other
-    shapes, or with another part of its weights, has a row for each: NAME, NAME.part2, ... A layer has the name
-    of its module, and of its parameter if that is not called `weight`. Products of two activations have the
-    name of the module that runs them. With `mask_samples` the rows keep masks of the weights and of that many
-    samples' inputs. With `coverage` parameters and operations that belong to no layer are counted too.
+    shapes, or with another part of its weights, has a row for each: NAME, NAME.part2, ... A layer has the
+    name of its module, and of its parameter if that is not called `weight`. Products of two activations have
+    the name of the module that runs them. With `mask_samples` the rows keep masks of the weights and of that
+    many samples' inputs. With `coverage` parameters and operations of no layer are counted too.
 
     Warns if these, without layers that `names` leaves out, are a large part of all
     (see `gmp.network_coverage`). Raises TraceError for unknown names, no batch, batches without a tensor,
@@ -184,7 +185,7 @@ def _inputs(batch: Tensor | Sequence[Any]) -> Tensor:
 
 def _check(model: nn.Module, names: Sequence[str] | None) -> None:
     """That all parameters have a shape, and that names are those of parameters, modules or layers."""
-    for name, parameter in model.named_parameters():
+    for name, parameter in named_parameters(model).items():
         if nn.parameter.is_lazy(parameter):
             layer = name.removesuffix(".weight")
             raise TraceError(f"layer {layer} has no shape yet, run one batch through the model first")
@@ -192,11 +193,12 @@ def _check(model: nn.Module, names: Sequence[str] | None) -> None:
         return
     if isinstance(names, str) or not len(names):
         raise TraceError(f"names is {names!r}, a list of names of layers is needed")
-    modules = [name for name, _ in model.named_modules(remove_duplicate=False)]
-    known = {*modules, type(model).__name__, *(name for name, _ in model.named_parameters(remove_duplicate=False))}
+    parameters = named_parameters(model)
+    layers = [name.removesuffix(".weight") for name, parameter in parameters.items() if parameter.dim() > 1]
+    known = {*layers, *parameters, *dict(named_modules(model)), type(model).__name__}
     for name in names:
         if name not in known:
-            raise TraceError(f"no layer '{name}' in {type(model).__name__}", hint=near(name, known))
+            raise TraceError(f"no layer '{name}' in {type(model).__name__}", hint=near(name, layers))
 
 
 def _check_ran(model: nn.Module, rows: Sequence[LayerTrace], names: Sequence[str] | None) -> None:
@@ -204,7 +206,7 @@ def _check_ran(model: nn.Module, rows: Sequence[LayerTrace], names: Sequence[str
         raise TraceError(f"{type(model).__name__} multiplies nothing: no product of two tensors was seen")
     for name in names or ():
         if not any(name in (row.module, re.sub(r"\.part[0-9]+$", "", row.name)) for row in rows):
-            raise TraceError(f"layer {name} did not run")
+            raise TraceError(f"layer {name} did not run (leave it out of names)")
 
 
 def _rows(recorder: Recorder, samples: int) -> Iterable[LayerTrace]:
@@ -231,8 +233,10 @@ def _rows(recorder: Recorder, samples: int) -> Iterable[LayerTrace]:
             )
 
 
-def _joined(parts: Sequence[tuple[Computation, bool, Tally]], samples: int) -> Iterable[tuple[Computation, Tally]]:
-    """Products of rows with the same weights, whose numbers differ between batches, as one product of one row."""
+def _joined(
+    parts: Sequence[tuple[Computation, bool, Tally]], samples: int
+) -> Iterable[tuple[Computation, Tally]]:
+    """Products with the same weights whose numbers of rows differ between batches, as products of one row."""
     done: set[int] = set()
     for computation, _, tally in parts:
         if id(tally) in done:
@@ -255,7 +259,7 @@ def _joined(parts: Sequence[tuple[Computation, bool, Tally]], samples: int) -> I
 
 def _coverage(model: nn.Module, recorder: Recorder, rows: Sequence[LayerTrace], samples: int) -> Coverage:
     """Covered are parameters of layers, and those that were looked up or added without any product."""
-    parameters = dict(model.named_parameters())
+    parameters = {names[0]: parameter for parameter, names in names_by_parameter(model).items()}
     measured = {row.view.parameter for row in rows if row.view is not None}
     measured |= {name for name in parameters if public_name(name) in measured}
     rest: dict[str, int | float | None] = {
@@ -266,7 +270,7 @@ def _coverage(model: nn.Module, recorder: Recorder, rows: Sequence[LayerTrace], 
         module = name.rpartition(".")[0]
         if name not in recorder.origins.used and parameter.dim() > 1:
             unseen.add(module)
-        elif name in measured or (module not in rest and module not in unseen):
+        elif name in measured or (parameter.dim() > 1 and module not in rest and module not in unseen):
             covered.append(parameter)
     rest = dict.fromkeys(unseen - set(rest)) | rest
     left_out = set[int]() if recorder.wanted is None else {id(p) for p in parameters.values()}

@@ -68,18 +68,21 @@ def _layer(row: LayerTrace, batch: int, masks: str | None) -> Layer:
     return Layer(
         name=row.name,
         shape=CONV,
-        bounds=_bounds(shape, batch * int(row.calls)),
+        bounds=_bounds(row, batch * int(row.calls)),
         coefficients={key: value for key, value in coefficients.items() if value != CONV.coefficients[key]},
         densities={tensor: density for tensor, density in densities.items() if density != DENSE},
     )
 
 
-def _bounds(shape: Computation, samples: int) -> dict[str, int]:
-    """By dim; channels are those of one group."""
+def _bounds(row: LayerTrace, samples: int) -> dict[str, int]:
+    """By dim; channels are those of one group. Samples without common weights are groups."""
+    shape, groups = row.computation, row.computation.groups
+    if row.view is None:
+        groups, samples = groups * samples, 1
     height, width = _plane(shape.out)
     channels = {"M": shape.M // shape.groups, "C": shape.C // shape.groups}
     window = {"R": shape.window[-2], "S": shape.window[-1]}
-    return {"G": shape.groups, "N": samples, **channels, **window, "P": height, "Q": width}
+    return {"G": groups, "N": samples, **channels, **window, "P": height, "Q": width}
 
 
 def check_plain(row: LayerTrace, *, once: bool) -> None:

@@ -53,8 +53,12 @@ def lookup(m, x):
     return m.embedding((x > 0).sum(-1)) + m.places
 
 
+blending = torch.library.Library("coverage_test", "DEF")
+blending.define("blend(Tensor x, Tensor weight) -> Tensor")
+blending.impl("blend", lambda x, weight: x @ weight, "CPU")
+
 ATTENTION = 2 * S * S * D  # products with the keys and with the values
-NETS = {  # the network, {module: MACs of a sample}; None: not known
+NETS = {  # the network, {module: MACs of a sample}
     "LSTM": (Net(lambda m, x: m.r(x)[0], r=nn.LSTM(D, D, batch_first=True)), {"r": 8 * S * D * D}),
     "two layers, two directions": (
         Net(lambda m, x: m.r(x)[0], r=nn.LSTM(D, D // 2, 2, batch_first=True, bidirectional=True)),
@@ -86,10 +90,16 @@ NETS = {  # the network, {module: MACs of a sample}; None: not known
     ),
     "lookup": (
         Net(lookup, embedding=nn.Embedding(D + 1, D), places=matrix(1, S, D)),
-        {"embedding": 0, "": 0},
+        {},
     ),
-    "bilinear": (Net(lambda m, x: m.b(x, x), b=nn.Bilinear(D, D, D)), {"b": None}),
-    "never used": (Net(lambda m, x: x, r=nn.LSTM(D, D)), {"r": None}),
+    "bilinear": (Net(lambda m, x: m.b(x, x), b=nn.Bilinear(D, D, D)), {"b": S * (D**3 + D * D)}),
+}
+GAPS = {  # the network, modules of unknown MACs
+    "never used": (Net(lambda m, x: x, r=nn.LSTM(D, D)), ["r"]),
+    "operation without a formula": (
+        Net(lambda m, x: torch.ops.coverage_test.blend(x, m.c.weight), c=Conv1D()),
+        ["c"],
+    ),
 }
 
 
@@ -107,40 +117,41 @@ def weights(module):
 
 @pytest.mark.parametrize("kind", NETS)
 @pytest.mark.parametrize("batch", [1, 4])
-def test_macs_outside_of_layers_are_counted_by_module(kind, batch):
+def test_every_product_is_a_layer_of_its_module(kind, batch):
     model, expected = NETS[kind]
     batches = [torch.randn(batch, S, D), torch.randn(1, S, D)]
     found, sentences = told(trace, model, batches)
-    coverage = found.coverage
-    assert {gap.name: gap.macs for gap in coverage.gaps} == expected
-    assert coverage.covered_macs == found.macs
-    assert coverage.macs == found.macs + sum(macs or 0 for macs in expected.values())
-    assert coverage.parameters == sum(p.numel() for p in model.parameters())
-    assert coverage.covered_parameters == 3 * D
-    assert sum(gap.parameters for gap in coverage.gaps) == weights(model) - 3 * D
-    assert bool(sentences) == any(macs != 0 for macs in expected.values())
-    labels = [gap.label for gap in coverage.gaps if gap.macs != 0]
-    assert all(label in sentences[0] for label in labels)
-    assert {gap.name for gap in coverage.unknown} == {name for name, macs in expected.items() if macs is None}
+    macs = dict.fromkeys(expected, 0)
+    for row in found.layers:
+        if row.name != "head":
+            macs[row.module] += row.macs
+    assert macs == expected
+    assert found.coverage.gaps == ()
+    assert found.coverage.macs == found.coverage.covered_macs == found.macs
+    assert found.coverage.parameters == sum(p.numel() for p in model.parameters())
+    assert found.coverage.covered_parameters == weights(model)
+    assert sentences == []
 
 
-def test_results_and_layers_are_those_without_counting():
-    for model, _ in NETS.values():
+@pytest.mark.parametrize("kind", GAPS)
+def test_what_has_no_formula_or_does_not_run_is_named(kind):
+    model, expected = GAPS[kind]
+    found, (sentence,) = told(trace, model, [torch.randn(2, S, D)])
+    assert [row.name for row in found.layers] == ["head"]
+    assert [(gap.name, gap.macs) for gap in found.coverage.gaps] == [(name, None) for name in expected]
+    assert found.coverage.unknown == found.coverage.gaps
+    assert found.coverage.covered_parameters == 3 * D
+    assert all(gap.label in sentence for gap in found.coverage.gaps)
+
+
+def test_results_and_layers_are_those_without_coverage():
+    for model, _ in (*NETS.values(), *GAPS.values()):
         x = torch.randn(3, S, D)
         counted, _ = told(trace, model, [x])
         plain = trace(model, [x], coverage=False)
         assert counted == plain
         assert plain.coverage is None
         assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-
-
-def test_attention_counts_its_matrices_and_products():
-    layer = nn.TransformerEncoderLayer(D, 2, 16, batch_first=True).eval()
-    found, (sentence,) = told(trace, layer, [torch.randn(2, S, D)], names=["linear1", "linear2"])
-    gaps = {gap.name: gap for gap in found.coverage.gaps}
-    assert gaps["self_attn"].macs == 4 * S * D * D + ATTENTION
-    assert "self_attn (MultiheadAttention)" in sentence
-    assert gaps["self_attn.out_proj"].on_purpose
 
 
 def test_layers_left_out_by_name_are_counted_without_a_warning():
@@ -208,7 +219,7 @@ def test_a_shared_weight_counts_once():
 
 
 def test_monitors_and_workloads_say_what_they_lack(tmp_path: Path):
-    model, x = NETS["LSTM"][0], torch.randn(2, S, D)
+    model, x = GAPS["never used"][0], torch.randn(2, S, D)
     traced, _ = told(trace, model, [x])
     workload = workload_of(traced, name="net", batch=1, provenance={"seed": 0})
     assert workload.provenance["uncovered_mac_share"] == traced.coverage.uncovered_mac_share

@@ -8,7 +8,6 @@ from support.traced import Run, density, outputs
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gmp.errors import CoverageWarning, TraceError
 from gmp.tracing.trace import trace
 
 
@@ -75,14 +74,22 @@ def test_an_inverted_residual_by_hand():
     )
 
 
-def test_a_transformer_without_its_attention():
+def test_a_transformer_and_its_attention():
     layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
     x = torch.randn(3, 5, 8)
-    with pytest.raises(TraceError, match=r"^layer self_attn.out_proj did not run"):
-        trace(layer, [x])
     hidden = F.relu(layer.linear1(layer.norm1(x + layer.self_attn(x, x, x)[0])))
-    with pytest.warns(CoverageWarning, match=r"self_attn \(MultiheadAttention\)"):
-        first, second = trace(layer, [x], names=["linear1", "linear2"]).layers
-    assert first.macs == second.macs == 5 * 8 * 16
-    assert first.outputs.mean == second.inputs.mean == pytest.approx(density(hidden))
-    assert second.outputs.mean == 1.0
+    found = {row.name: row for row in trace(layer, [x]).layers}
+    assert {name: row.macs for name, row in found.items()} == {
+        "self_attn.in_proj_weight": 5 * 8 * 24, "self_attn": 5 * 5 * 8, "self_attn.part2": 5 * 5 * 8,
+        "self_attn.out_proj": 5 * 8 * 8, "linear1": 5 * 8 * 16, "linear2": 5 * 8 * 16,
+    }  # fmt: skip
+    assert found["linear1"].outputs.mean == found["linear2"].inputs.mean == pytest.approx(density(hidden))
+    assert found["linear2"].outputs.mean == 1.0
+
+
+def test_layers_that_are_left_out_are_no_gap_that_is_warned_of():
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    traced = trace(layer, [torch.randn(3, 5, 8)], names=["linear1", "linear2"])
+    assert [row.name for row in traced.layers] == ["linear1", "linear2"]
+    gaps = {gap.name: (gap.macs, gap.on_purpose) for gap in traced.coverage.gaps}
+    assert gaps == {"self_attn": (5 * 8 * 24 + 2 * 5 * 5 * 8, True), "self_attn.out_proj": (5 * 8 * 8, True)}
