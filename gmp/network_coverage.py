@@ -1,13 +1,13 @@
 """How much of a network is pruned or measured, and which modules are not.
 
-Covered are weights, and the multiplications by them. The rest is named: modules with weights of their own
-that are out of reach (recurrent layers, `in_proj_weight` of attention, embeddings, parameters without a
-layer), layers that were left out on purpose, and modules that multiply activations with one another. Biases
-and scales, parameters of fewer than two dimensions, are counted as not covered, but are no gap.
+Covered are weights, and the multiplications by them. The rest is named: modules with weights that are out of
+reach, did not run, or were left out on purpose, and of what is pruned, modules that multiply activations with
+one another. Biases and scales, parameters of fewer than two dimensions, are counted as not covered, but are
+no gap.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ class Gap:
     """A module that is not covered. `name` is "" for the model itself.
 
     parameters : of its own, without biases and scales
-    macs : per sample; None: not known
+    macs : per sample; None: not known; 0: it did not run
     on_purpose : it could be covered, and was left out
     """
 
@@ -85,6 +85,11 @@ class Coverage:
         return () if self.macs is None else tuple(gap for gap in self.gaps if gap.macs is None)
 
     @property
+    def idle(self) -> tuple[Gap, ...]:
+        """Modules with weights that did not run."""
+        return () if self.macs is None else tuple(gap for gap in self.gaps if gap.macs == 0)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What is not covered, a sentence for parameters and one for MACs."""
         rest = self.uncovered_parameters - sum(gap.parameters for gap in self.gaps)
@@ -95,7 +100,9 @@ class Coverage:
             parts = self._named(self.gaps, "macs")
             found.append(self._sentence(self.uncovered_macs, self.macs, "MACs of a sample", parts))
         if self.unknown:
-            found.append(f"the MACs of {', '.join(gap.label for gap in self.unknown[:SHOWN])} are not known")
+            found.append(f"the MACs of {_labels(self.unknown)} are not known")
+        if self.idle:
+            found.append(f"{_labels(self.idle)} did not run")
         return tuple(found)
 
     @property
@@ -179,6 +186,11 @@ def coverage_of(
         if own or found:
             gaps.append(Gap(name, type(module).__name__, own, found, bool(own) and not meant))
     return Coverage(what, total, inside, covered_macs, tuple(gaps))
+
+
+def _labels(gaps: Sequence[Gap]) -> str:
+    more = [f"{len(gaps) - SHOWN} more"] if len(gaps) > SHOWN else []
+    return ", ".join([gap.label for gap in gaps[:SHOWN]] + more)
 
 
 def _share(part: Number, whole: Number | None) -> float:

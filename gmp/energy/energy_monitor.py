@@ -129,8 +129,8 @@ class EnergyMonitor:
         self._holders = [None if view is None else _holder(model, view) for view in views]
         if coverage is None:
             weights = [weight for i in range(len(views)) if (weight := self._weight(i)) is not None]
-            coverage = coverage_of(model, weights, "measured")
-            coverage.warn()
+            left_out = {id(parameter) for parameter in model.parameters()}  # by the workload, on purpose
+            coverage = coverage_of(model, weights, "measured", left_out=left_out)
         self.coverage = coverage
         self._seen: dict[int, _Seen] = {}
         self._densities = np.array([[x.density(name).density for name in COLUMNS] for x in workload.layers])
@@ -235,7 +235,7 @@ class EnergyMonitor:
         """
         if batches is None and self._example is None:
             raise PruningError("there is no example to measure; pass batches")
-        measured = list(dict.fromkeys(re.sub(_PART, "", name) for name in self.plan.names))
+        measured = list(dict.fromkeys(_layer_called(self.model, name) for name in self.plan.names))
         rows = self._trace(
             batches if batches is not None else self._example or [], measured, coverage=False
         ).layers
@@ -355,12 +355,18 @@ def _holder(model: nn.Module, view: WeightView) -> tuple[nn.Module, str]:
     return module_called(model, name), key
 
 
+def _layer_called(model: nn.Module, name: str) -> str:
+    """Without the ending of a further computation, which modules may have in their names."""
+    known = name in dict(named_modules(model)) or name in named_parameters(model)
+    return name if known else re.sub(_PART, "", name)
+
+
 def _whole(model: nn.Module, layer: str) -> WeightView | None:
     """Of a workload's layer; of what is computed with a part of the weights the whole counts. None for
     products of activations, which have the name of a module without a weight.
     """
     modules, parameters = dict(named_modules(model)), named_parameters(model)
-    name = layer if layer in modules or layer in parameters else re.sub(_PART, "", layer)
+    name = _layer_called(model, layer)
     if name in parameters:
         return WeightView(name)
     module = modules.get(name)

@@ -265,14 +265,14 @@ def _coverage(model: nn.Module, recorder: Recorder, rows: Sequence[LayerTrace], 
     rest: dict[str, int | float | None] = {
         name: _whole(Fraction(macs) / samples) for name, macs in recorder.left_out.items()
     }
-    covered, unseen = [], set(recorder.unclear)
+    covered, idle, unclear = [], set[str](), recorder.unclear
     for name, parameter in parameters.items():
         module = name.rpartition(".")[0]
         if name not in recorder.origins.used and parameter.dim() > 1:
-            unseen.add(module)
-        elif name in measured or (parameter.dim() > 1 and module not in rest and module not in unseen):
+            idle.add(module)
+        elif name in measured or (parameter.dim() > 1 and module not in rest and module not in unclear):
             covered.append(parameter)
-    rest = dict.fromkeys(unseen - set(rest)) | rest
+    rest = dict.fromkeys(unclear) | dict.fromkeys(idle, 0) | rest
     left_out = set[int]() if recorder.wanted is None else {id(p) for p in parameters.values()}
     macs = sum(row.macs for row in rows)
     return coverage_of(model, covered, "measured", left_out=left_out, covered_macs=macs, macs=rest)

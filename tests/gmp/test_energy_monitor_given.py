@@ -60,7 +60,8 @@ def test_layers_that_never_run_are_left_out_by_name():
     x = torch.randn(6, 4)
     workload = workload_of(trace(model, [x], names=["a", "b"]), name="net", batch=1)
     with pytest.raises(TraceError, match="layer aux did not run"):
-        EnergyMonitor(model, LinearCost(workload.layers), x)
+        EnergyMonitor(model, LinearCost(workload.layers), x, names=["a", "aux"])
+    assert "aux (Linear) did not run" in EnergyMonitor(model, LinearCost(workload.layers), x).coverage.notes
     monitor = EnergyMonitor(model, LinearCost(workload.layers), x, names=["a", "b"], measure_every=1)
     before = monitor.update().densities
     with torch.no_grad():

@@ -94,13 +94,8 @@ NETS = {  # the network, {module: MACs of a sample}
     ),
     "bilinear": (Net(lambda m, x: m.b(x, x), b=nn.Bilinear(D, D, D)), {"b": S * (D**3 + D * D)}),
 }
-GAPS = {  # the network, modules of unknown MACs
-    "never used": (Net(lambda m, x: x, r=nn.LSTM(D, D)), ["r"]),
-    "operation without a formula": (
-        Net(lambda m, x: torch.ops.coverage_test.blend(x, m.c.weight), c=Conv1D()),
-        ["c"],
-    ),
-}
+IDLE = Net(lambda m, x: x, r=nn.LSTM(D, D))
+UNKNOWN = Net(lambda m, x: torch.ops.coverage_test.blend(x, m.c.weight), c=Conv1D())
 
 
 def told(act, *args, **options):
@@ -133,19 +128,24 @@ def test_every_product_is_a_layer_of_its_module(kind, batch):
     assert sentences == []
 
 
-@pytest.mark.parametrize("kind", GAPS)
-def test_what_has_no_formula_or_does_not_run_is_named(kind):
-    model, expected = GAPS[kind]
-    found, (sentence,) = told(trace, model, [torch.randn(2, S, D)])
+def test_an_operation_without_a_formula_is_named():
+    found, (sentence,) = told(trace, UNKNOWN, [torch.randn(2, S, D)])
     assert [row.name for row in found.layers] == ["head"]
-    assert [(gap.name, gap.macs) for gap in found.coverage.gaps] == [(name, None) for name in expected]
-    assert found.coverage.unknown == found.coverage.gaps
-    assert found.coverage.covered_parameters == 3 * D
-    assert all(gap.label in sentence for gap in found.coverage.gaps)
+    (gap,) = found.coverage.unknown
+    assert (gap.label, gap.macs, found.coverage.covered_parameters) == ("c (Conv1D)", None, 3 * D)
+    assert gap.label in sentence
+
+
+def test_what_does_not_run_is_a_note():
+    found, sentences = told(trace, IDLE, [torch.randn(2, S, D)])
+    (gap,) = found.coverage.idle
+    assert (gap.label, gap.macs, found.coverage.covered_parameters) == ("r (LSTM)", 0, 3 * D)
+    assert found.coverage.notes[-1] == "r (LSTM) did not run"
+    assert sentences == []
 
 
 def test_results_and_layers_are_those_without_coverage():
-    for model, _ in (*NETS.values(), *GAPS.values()):
+    for model, _ in (*NETS.values(), (IDLE, {}), (UNKNOWN, {})):
         x = torch.randn(3, S, D)
         counted, _ = told(trace, model, [x])
         plain = trace(model, [x], coverage=False)
@@ -219,21 +219,22 @@ def test_a_shared_weight_counts_once():
 
 
 def test_monitors_and_workloads_say_what_they_lack(tmp_path: Path):
-    model, x = GAPS["never used"][0], torch.randn(2, S, D)
+    model, x = UNKNOWN, torch.randn(2, S, D)
     traced, _ = told(trace, model, [x])
     workload = workload_of(traced, name="net", batch=1, provenance={"seed": 0})
     assert workload.provenance["uncovered_mac_share"] == traced.coverage.uncovered_mac_share
-    assert workload.provenance["not_measured"] == "r (LSTM)"
+    assert workload.provenance["not_measured"] == "c (Conv1D)"
     write_workload(traced, workload, tmp_path)
     assert json.loads((tmp_path / "trace.json").read_text())["coverage"] == traced.coverage.plain()
     monitor, sentences = told(EnergyMonitor, model, LinearCost(workload.layers), x)
     assert len(sentences) == 1
     assert monitor.coverage == traced.coverage
     monitor.update()
-    assert "r (LSTM)" in str(monitor.table().notes)
+    assert "c (Conv1D)" in str(monitor.table().notes)
     assert told(monitor.measure)[1] == []  # said once
     named, sentences = told(EnergyMonitor, model, LinearCost(workload.layers), workload)
-    assert len(sentences) == 1
+    assert sentences == []  # the workload leaves it out
+    assert [(gap.name, gap.on_purpose) for gap in named.coverage.gaps] == [("c", True)]
     assert named.coverage.uncovered_mac_share is None
     complete = trace(nn.Linear(D, D), [x])
     assert workload_of(complete, name="net", batch=1).provenance == {}
