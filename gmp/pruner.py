@@ -22,7 +22,7 @@ from gmp.masks import Mask
 from gmp.network_coverage import Coverage, coverage_of
 from gmp.number_checks import fraction
 from gmp.optimizer_gradients import Follower, held_by, optimizers_of
-from gmp.parameter_names import module_called, named_parameters, renamed
+from gmp.parameter_names import named_parameters, renamed
 from gmp.patterns import Pattern, pattern_of
 from gmp.scores import Movement, Score, evaluate_all, score_of
 from gmp.sparsity_allocation import Layer, cap, choose
