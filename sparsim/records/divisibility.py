@@ -165,6 +165,15 @@ def check_policies(
         _check_window(layer, dim, where)
 
 
+def may_be_cut(layer: Layer, dim: str) -> bool:
+    """Whether a dim may be imperfect: its tiles do not overlap and leave no gaps."""
+    try:
+        _check_window(layer, dim, "")
+    except SpecError:
+        return False
+    return True
+
+
 def _check_window(layer: Layer, dim: str, where: str) -> None:
     """Tiles along the dim must not overlap and leave no gaps."""
     values = {**layer.shape.coefficients, **layer.coefficients}

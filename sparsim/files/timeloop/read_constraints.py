@@ -8,9 +8,10 @@ from typing import Any
 
 from sparsim.errors import near
 from sparsim.files.timeloop.document_node import Node
+from sparsim.files.timeloop.imperfect_mapspaces import with_imperfect_dims
 from sparsim.files.timeloop.read_mapping import Known, known_dataspaces, known_names, target_level
 from sparsim.model.consistency import check_mapspace
-from sparsim.records import Architecture, Layer, LevelConstraint, Mapspace, NestConstraint
+from sparsim.records import Architecture, Layer, LevelConstraint, Mapspace, NestConstraint, SparsePolicy
 
 _FACTOR = re.compile(r"([A-Za-z]+)\s*(<=|>=|=*)\s*([0-9]+)(?:,([0-9]+))?")
 _SIGNS = {"<=": "at_most", ">=": "at_least"}
@@ -23,7 +24,7 @@ _TYPES = {
     "temporal": "temporal", "spatial": "spatial", "datatype": "bypass", "bypass": "bypass",
     "bypassing": "bypass", "utilization": "parallelism", "parallelism": "parallelism",
 }  # fmt: skip
-_NEST_KEYS = ("factors", "permutation", "default_max_factor", "default_min_factor")
+_NEST_KEYS = ("factors", "permutation", "default_max_factor", "default_min_factor", "remainders")
 _KEYS = {
     "temporal": (*_NEST_KEYS, "no_temporal_reuse"),
     "spatial": (*_NEST_KEYS, "split", "no_link_transfer", "no_multicast_no_reduction"),
@@ -31,6 +32,7 @@ _KEYS = {
     "parallelism": ("min",),
 }
 _PLACE = ("target", "name", "type")
+_TEMPLATES = ("uber", "ruby")
 
 
 class _Level:
@@ -47,6 +49,8 @@ class _Reading:
         self.known = known
         self.levels = {name: _Level() for name in known.levels}
         self.min_parallelism = 0.0
+        self.cut: dict[str, list[int]] = {}  # factors that need not divide the bound, by dim
+        self.remainders: list[Node] = []
         self.places: dict[str, str] = {}
 
     def claim(self, what: str, node: Node, field: str) -> None:
@@ -56,10 +60,17 @@ class _Reading:
         self.places[what] = node.where(field)
 
 
-def read_mapspace(lists: Sequence[list[Node]], arch: Architecture, layer: Layer) -> Mapspace:
+def read_mapspace(
+    lists: Sequence[list[Node]],
+    arch: Architecture,
+    layer: Layer,
+    policy: SparsePolicy | None = None,
+    ruby: Node | None = None,
+) -> Mapspace:
     """The items of all lists, first that of the mapspace, then that of the architecture.
 
-    Raises SpecError for unknown names and types, for what is constrained twice, and for what is not modelled.
+    `ruby`: where the template of that name is asked for, whose dims may be imperfect. Raises SpecError for
+    unknown names and types, for what is constrained twice, and for what is not modelled.
     """
     reading = _Reading(known_names(arch, layer))
     for item in (item for items in lists for item in items):
@@ -72,7 +83,9 @@ def read_mapspace(lists: Sequence[list[Node]], arch: Architecture, layer: Layer)
                 _add_nest(node, level, kind, reading)
         with item.located():
             check_mapspace(arch, layer.shape, _mapspace(reading))
-    return _mapspace(reading)
+    for node in reading.remainders if ruby is None else ():
+        raise node.error("is supported with the template 'ruby' only", "remainders")
+    return with_imperfect_dims(_mapspace(reading), arch, layer, policy, reading.cut, ruby)
 
 
 def _mapspace(reading: _Reading) -> Mapspace:
@@ -95,6 +108,15 @@ def _level_constraint(name: str, reading: _Reading) -> LevelConstraint:
     )
 
 
+def find_template(parent: Node, key: str) -> Node | None:
+    """The document under `key` if its template is `ruby`. Raises SpecError for unknown templates."""
+    root = None if isinstance(parent.get(key), list) else parent.child(key)
+    template = None if root is None else root.text("template")
+    if root is not None and template not in (None, *_TEMPLATES):
+        raise root.error(f"unknown template '{template}'", "template", hint=near(template, _TEMPLATES))
+    return root if template == "ruby" else None
+
+
 def find_items(parent: Node, key: str) -> list[Node]:
     """The items that the document under `key` holds, in any of its forms."""
     if isinstance(parent.get(key), list):
@@ -102,9 +124,6 @@ def find_items(parent: Node, key: str) -> list[Node]:
     root = parent.child(key)
     if root is None:
         return []
-    template = root.text("template")
-    if template not in (None, "uber"):
-        raise root.error(f"template '{template}' is not supported, 'uber' is", "template")
     listed = "constraints"
     if isinstance(root.get(listed), str):
         listed = f"constraints_{root.get(listed)}"
@@ -173,6 +192,8 @@ def _add_nest(node: Node, level: str, kind: str, reading: _Reading) -> None:
     where = f"at {level}, {kind}"
     nest = reading.levels[level].nests.setdefault(kind, {})
     _add_factors(node, nest, where, reading)
+    if node.has("remainders"):
+        reading.remainders.append(node)
     for field, name, least in _COUNTS:
         value = node.integer(field) if field in _KEYS[kind] else None
         if value is not None:
@@ -203,10 +224,13 @@ def _add_factors(node: Node, nest: dict[str, Any], where: str, reading: _Reading
     for dim, sign, digits, last in _FACTOR.findall(text):
         if dim not in layer.shape.dims:
             raise node.error(f"unknown dim '{dim}'", "factors", hint=near(dim, layer.shape.dims))
-        if last and last != digits:
-            raise node.error(f"imperfect factor '{dim}={digits},{last}' is not supported", "factors")
         name = _SIGNS.get(sign, "factors")
         value = _checked(node, "factors", node.from_digits(digits, "factors"), 0 if name == "factors" else 1)
+        if last and last != digits:
+            if name != "factors" or not 0 < node.from_digits(last, "factors") < value:
+                text = f"'{dim}{sign}{digits},{last}' is no factor, an imperfect one is D=f,r with r below f"
+                raise node.error(text, "factors")
+            reading.cut.setdefault(dim, []).append(value)
         if name == "factors" and value > layer.bounds[dim]:
             node.warn(f"{dim}={value} is ignored, the bound of '{dim}' is {layer.bounds[dim]}", "factors")
             continue

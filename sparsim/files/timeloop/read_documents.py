@@ -6,13 +6,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from msgspec import structs
+
 from sparsim.errors import SpecError
 from sparsim.files.documents import Documents
 from sparsim.files.timeloop.document_node import Context, Node, describe, near_key
 from sparsim.files.timeloop.read_architecture import estimator_attributes, read_architecture
-from sparsim.files.timeloop.read_constraints import find_items, read_mapspace
+from sparsim.files.timeloop.read_constraints import find_items, find_template, read_mapspace
 from sparsim.files.timeloop.read_energy_tables import read_tables
-from sparsim.files.timeloop.read_mapper_options import read_mapper
+from sparsim.files.timeloop.read_mapper_options import most_temporal_loops, read_mapper
 from sparsim.files.timeloop.read_mapping import read_mapping
 from sparsim.files.timeloop.read_problem import read_problem
 from sparsim.files.timeloop.read_sparse_optimizations import read_sparse_optimizations
@@ -98,9 +100,13 @@ def _with_search(
     if inside.has("constraints"):
         places.insert(0, (inside, "constraints"))
     mapspaces = [(nodes[key], key) for key in _MAPSPACE if key in nodes]
-    mapspace = read_mapspace([_first_items(mapspaces), _first_items(places)], arch, layer)
+    ruby = find_template(*mapspaces[0]) if mapspaces else None
+    items = [_first_items(mapspaces), _first_items(places)]
+    mapspace = read_mapspace(items, arch, layer, documents.policy, ruby)
     mapper = nodes["mapper"].child("mapper") if "mapper" in nodes else None
     options = read_mapper(mapper, arch) if mapper else MapperOptions()
+    if mapper is not None:
+        mapspace = structs.replace(mapspace, most_temporal_loops=most_temporal_loops(mapper))
     warnings = (*documents.warnings, *context.warnings)
     return replace(documents, mapspace=mapspace, mapper=options, warnings=warnings)
 

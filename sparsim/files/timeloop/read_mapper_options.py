@@ -6,20 +6,20 @@ its output is passed over.
 
 from __future__ import annotations
 
-from sparsim.errors import near
+from sparsim.errors import SpecError, near
 from sparsim.files.timeloop.document_node import Node
 from sparsim.records import Architecture
 from sparsim.records.mapper_options import MapperOptions
+from sparsim.records.objective import objective_names
 
 _ALGORITHMS = ("exhaustive", "linear-pruned", "hybrid", "random-pruned", "random")
-_METRICS = ("delay", "energy", "edp", "last-level-accesses", "ordered-accesses")
-_ACCESSES = "accesses-"  # and the name of a storage level
 _COUNTS = {  # least values
     "search-size": 0, "search_size": 0, "timeout": 0, "heartbeat": 0, "victory-condition": 0,
     "max-permutations-per-if-visit": 1, "sync-interval": 0,
 }  # fmt: skip
 _FLAGS = ("filter-revisits", "penalize-consecutive-bypass-fails")
-_KEYS = ("algorithm", "optimization-metric", "optimization-metrics", "num-threads", *_COUNTS, *_FLAGS)
+_LOOPS = "max-temporal-loops-in-a-mapping"
+_KEYS = ("algorithm", "optimization-metric", "optimization-metrics", "num-threads", _LOOPS, *_COUNTS, *_FLAGS)
 _OUTPUT = (
     "log-suboptimal", "log-oaves", "log-oaves-mappings", "log-stats", "log-all", "live-status", "diagnostics",
     "emit-whoop-nest", "out_prefix", "version",
@@ -40,17 +40,21 @@ def read_mapper(node: Node, arch: Architecture) -> MapperOptions:
     return MapperOptions(metrics=metrics, threads=_count(node, "num-threads", 1))
 
 
+def most_temporal_loops(node: Node) -> int | None:
+    """How many loops a mapping may have; like Timeloop, which takes 0 and less for no limit."""
+    value = node.integer(_LOOPS)
+    return value if value is not None and value > 0 else None
+
+
 def _metrics(node: Node, arch: Architecture) -> tuple[str, ...]:
     key = "optimization-metric" if node.has("optimization-metric") else "optimization-metrics"
     is_list = isinstance(node.get(key), list)
     text = None if is_list else node.text(key)
     given = node.names(key) if is_list else () if text is None else (text,)
-    allowed = (*_METRICS, *(_ACCESSES + level.name for level in arch.storage))
-    metrics = tuple(m if m in allowed else m.replace("_", "-") for m in given)
-    for metric in metrics:
-        if metric not in allowed:
-            raise node.error(f"unknown metric '{metric}'", key, hint=near(metric, allowed))
-    return metrics
+    try:
+        return objective_names(given, [level.name for level in arch.storage]) if given else ()
+    except SpecError as error:
+        raise node.error(error.message, key, error.hint) from None
 
 
 def _count(node: Node, key: str, least: int) -> int | None:

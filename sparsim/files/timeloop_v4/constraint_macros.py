@@ -1,13 +1,14 @@
 """Macros of version 0.4 constraints, written out; parallel branches and permutations, completed."""
 
-import functools
 import math
 
 from sparsim.errors import near
 from sparsim.files.timeloop.document_node import Node
 from sparsim.files.timeloop_v4.constraints import Constraint, Factors, add_factor
+from sparsim.files.timeloop_v4.largest_factors import Allocation
 from sparsim.files.timeloop_v4.node_tree import Branch, Leaf
 from sparsim.records import Layer
+from sparsim.records.divisibility import may_be_cut
 
 
 def expand(leaves: list[Leaf], layer: Layer) -> None:
@@ -65,7 +66,8 @@ def _expand_dataspaces(constraint: Constraint, layer: Layer) -> None:
 
 
 def _maximize(leaves: list[Leaf], layer: Layer) -> None:
-    """Give dims of `maximize_dims` the factors that fill a fan-out or a capacity, from the inside out."""
+    """Give dims of `maximize_dims` the factors that fill a fan-out or a capacity: those of loops in space
+    first, from the inside out."""
     left = dict(layer.bounds)
     found = [
         leaf.constraints[kind]
@@ -102,33 +104,23 @@ def _fill(constraint: Constraint, dims: list[str], capacity: int, left: dict[str
             raise node.error(f"unknown dim '{dim}'", "maximize_dims", near(dim, left))
         if _is_said(constraint.factors, dim):
             raise node.error(f"dim '{dim}' has a factor already", "maximize_dims")
-    chosen = _largest(tuple(left[dim] for dim in dims), capacity)
+    # tiles are cut short at one level: beside other fixed factors one of them could be lowered
+    divided = tuple(left[dim] < layer.bounds[dim] or not may_be_cut(layer, dim) for dim in dims)
+    chosen = Allocation(divided).best(tuple(left[dim] for dim in dims), capacity)
+    if chosen is None:
+        raise node.error("there are too many factors to choose from", "maximize_dims")
     for dim, factor in zip(dims, chosen, strict=True):
-        add_factor(constraint.factors, ((dim, "="), factor), node)
-        left[dim] //= factor
-    if math.prod(chosen) < min(
-        capacity, math.prod(left[dim] * f for dim, f in zip(dims, chosen, strict=True))
-    ):
-        node.warn("only factors that divide the bounds are taken, Timeloop's might not", "maximize_dims")
-
-
-@functools.lru_cache(maxsize=4096)
-def _largest(bounds: tuple[int, ...], capacity: int) -> tuple[int, ...]:
-    """The divisors of the bounds with the largest product up to the capacity; the first of equals."""
-    if not bounds:
-        return ()
-    best: tuple[int, ...] = (1,) * len(bounds)
-    for divisor in _divisors(bounds[0], capacity):
-        found = (divisor, *_largest(bounds[1:], capacity // divisor))
-        if math.prod(found) > math.prod(best):
-            best = found
-    return best
-
-
-def _divisors(number: int, most: int) -> list[int]:
-    """Up to `most`, the largest first."""
-    small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
-    return sorted((d for d in {*small, *(number // d for d in small)} if d <= most), reverse=True)
+        rounds = math.ceil(left[dim] / factor)
+        even = math.ceil(left[dim] / rounds)
+        if left[dim] % factor:
+            text = f"{dim}={factor} does not divide {left[dim]}"
+            text += f": {dim}={even} is enough for {rounds} rounds" if even < factor else ""
+            text += ", the last tile is cut short" if left[dim] % even else ""
+            node.warn(text, "maximize_dims")
+        add_factor(constraint.factors, ((dim, "="), even), node)
+        if left[dim] % even:
+            constraint.remainders[dim] = left[dim] % even
+        left[dim] = rounds
 
 
 def attach_dataspaces(branch: Branch, layer: Layer) -> None:

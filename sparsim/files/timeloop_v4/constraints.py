@@ -27,8 +27,8 @@ _KEYS = {
     "spatial": (*_LOOPS, "split", "no_link_transfer"),
     "dataspace": ("keep", "bypass", "keep_only", "bypass_only", "no_coalesce"),
 }
-_COUNTS = ("split", "default_max_factor", "default_min_factor", "maximize_dims_capacity")
-_UNSUPPORTED = ("no_coalesce", "rmw_first_update", "remainders")
+_COUNTS = ("split", "default_max_factor", "default_min_factor", "maximize_dims_capacity", "remainders")
+_UNSUPPORTED = ("no_coalesce", "rmw_first_update")
 _OLD_NAMES = {
     "no_temporal_reuse": "no_reuse", "no_multicast_no_reduction": "no_reuse", "bypassing": "bypass",
 }  # fmt: skip
@@ -48,6 +48,7 @@ class Constraint:
     counts: dict[str, int] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)
     maximize: list[list[str]] = field(default_factory=list)
+    remainders: dict[str, int] = field(default_factory=dict)  # of factors that do not divide the bound
 
     def join(self, other: Constraint) -> None:
         """Add what `other` says. Raises SpecError for what contradicts."""

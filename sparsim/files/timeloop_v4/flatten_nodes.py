@@ -21,7 +21,7 @@ _NAMES = {
     "no_reuse": {"temporal": "no_temporal_reuse", "spatial": "no_multicast_no_reduction"},
     "no_link_transfer": {"spatial": "no_link_transfer"},
 }
-_COUNTS = ("split", "default_max_factor", "default_min_factor")
+_COUNTS = ("split", "default_max_factor", "default_min_factor", "remainders")
 
 
 @dataclass
@@ -134,6 +134,12 @@ def _add_component(flat: Flat, leaf: Leaf, layer: Layer) -> None:
             flat.directives.append(_directive(constraint, leaf.name))
 
 
+def _factor(constraint: Constraint, dim: str, sign: str, value: int) -> str:
+    """A factor, with the size of the last tile where it does not divide the bound."""
+    rest = constraint.remainders.get(dim) if sign == "=" else None
+    return f"{dim}{sign}{value}" if rest is None else f"{dim}{sign}{value},{rest}"
+
+
 def _directive(constraint: Constraint, target: str) -> YamlMap:
     kind = constraint.kind
     found: dict[str, Any] = {"target": target, "type": "bypass" if kind == "dataspace" else kind}
@@ -141,7 +147,9 @@ def _directive(constraint: Constraint, target: str) -> YamlMap:
         found |= {key: constraint.names[key] for key in ("keep", "bypass") if constraint.names.get(key)}
     else:
         if constraint.factors:
-            found["factors"] = ",".join(f"{dim}{sign}{n}" for (dim, sign), n in constraint.factors.items())
+            found["factors"] = ",".join(
+                _factor(constraint, *each, n) for each, n in constraint.factors.items()
+            )
         if constraint.permutation:
             found["permutation"] = "".join(constraint.permutation)
         found |= {key: constraint.counts[key] for key in _COUNTS if key in constraint.counts}

@@ -28,7 +28,6 @@ from sparsim.records import Layer
 _SWITCHES = ("TIMELOOP_HIDE_INCONSEQUENTIAL_STATS", "TIMELOOP_OUTPUT_STAT_SCIENTIFIC",
              "TIMELOOP_OUTPUT_STAT_DEFAULT_FLOAT")  # fmt: skip  # of the report only
 _MAPPER_DEFAULTS = {"num_threads": 8}
-_LOOP_LIMIT = "max_temporal_loops_in_a_mapping"
 _TEXT_OPTIONS = ("algorithm", "out_prefix", "version")
 _PLAIN = (str, int, float)  # variables that estimators of components can read
 _SPARSE_PARTS = ("representation_format", "action_optimization", "compute_optimization")
@@ -277,9 +276,6 @@ class _Translation:
         return found
 
     def _mapper(self, node: Node) -> YamlMap:
-        loops = self.values.typed(node, _LOOP_LIMIT, int, self.scope)
-        if loops is not None and loops >= 0:
-            node.warn("is not supported, mappings with more loops are found as well", _LOOP_LIMIT)
         values = {
             key: value if key in _TEXT_OPTIONS else self.values.plain(value, node, key, self.scope)
             for key, value in node.data.items() if value is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from support.documents import DOCUMENTS
 
 from sparsim.errors import SpecError
@@ -10,6 +11,7 @@ from sparsim.files.documents import Documents
 from sparsim.files.sparsim_yaml import dump, load_text
 from sparsim.files.timeloop.read_documents import documents_from
 from sparsim.files.yaml_reading import parse_yaml
+from sparsim.mapper.covered_parts import list_parts
 from sparsim.mapper.indexed_mapspace import lower_mapspace, sizes
 from sparsim.records import LevelConstraint, Mapspace, NestConstraint
 from sparsim.records.mapper_options import MapperOptions
@@ -195,7 +197,12 @@ WRONG = {
         "factors: 'K<4' is no factor, allowed are D=f, D<=f and D>=f"
     ),
     "{target: spad, type: temporal, factors: K<=0}": "factors: is 0, allowed is 1 and more",
-    "{target: spad, type: temporal, factors: 'K=3,2'}": "factors: imperfect factor 'K=3,2' is not supported",
+    "{target: spad, type: temporal, factors: 'K=3,4'}": (
+        "factors: 'K=3,4' is no factor, an imperfect one is D=f,r with r below f"
+    ),
+    "{target: spad, type: temporal, remainders: 2}": (
+        "remainders: is supported with the template 'ruby' only"
+    ),
     "{target: spad, type: temporal, permutation: KQ}": "permutation: unknown dim 'Q' (known: M, N, K)",
     "{target: spad, type: temporal, permutation: K_K}": "permutation: dim 'K' is twice in 'K_K'",
     "{target: GLB, type: spatial, split: -1}": "split: is -1, allowed is 0 and more",
@@ -223,7 +230,7 @@ def test_what_is_wrong_is_said_with_its_place(item, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{template: ruby}", "mapspace.template: template 'ruby' is not supported, 'uber' is"),
+        ("{template: rubi}", "mapspace.template: unknown template 'rubi' (did you mean 'ruby'?)"),
         (
             "{constraints: mine}",
             "mapspace.constraints: names a list 'constraints_mine', which is not there",
@@ -235,6 +242,37 @@ def test_wrong_documents(text, message):
     with pytest.raises(SpecError) as error:
         read(f"mapspace: {text}")
     assert str(error.value) == f"c.yaml:1: {message}"
+
+
+def test_the_template_ruby_makes_dims_imperfect_and_says_so():
+    items = "  targets: [{target: spad, type: temporal, factors: M<=2, remainders: 4}]\n"
+    found = read(f"mapspace:\n  template: ruby\n{items}")
+    assert found.mapspace.divisibility == dict.fromkeys("MNK", "imperfect")
+    assert found.mapspace.most_padding > 0
+    (warning,) = found.warnings
+    assert "imperfect factors of M, N, K" in warning
+    part = list_parts(replace(found.accelerator, mapspace=found.mapspace), found.layer())
+    assert len(part) > 1
+
+
+def test_ruby_leaves_dims_that_move_a_window_perfect():
+    problem = """\
+problem:
+  shape: cnn-layer
+  instance: {R: 3, S: 3, P: 7, Q: 7, C: 5, K: 6, N: 1}
+"""
+    base = [BASE[0], ("problem.yaml", parse_yaml(problem, "problem.yaml"))]
+    found = read("mapspace: {template: ruby}", base)
+    assert set(found.mapspace.divisibility) == {"C", "K"}
+    assert "moves a window" in found.warnings[0]
+
+
+def test_an_imperfect_factor_is_an_imperfect_dim_with_room_for_it():
+    found = read("mapspace: [{target: spad, type: temporal, factors: 'K=3,2'}]")
+    space = found.mapspace
+    assert (space.divisibility, space.levels[0].temporal.factors) == ({"K": "imperfect"}, {"K": 3})
+    assert space.most_padding == pytest.approx(9 / 8 - 1)
+    assert {part.layer.bounds["K"] for part in list_parts(found.accelerator, found.layer())} == {9}
 
 
 def test_unknown_keys_are_warned_of():
@@ -277,11 +315,11 @@ def test_mapper_options_have_timeloops_defaults():
         ("algorithm: hybird", "algorithm: unknown algorithm 'hybird' (did you mean 'hybrid'?)"),
         (
             "optimization-metric: dealy",
-            "optimization-metric: unknown metric 'dealy' (did you mean 'delay'?)",
+            "optimization-metric: unknown objective 'dealy' (did you mean 'delay'?)",
         ),
         (
             "optimization-metrics: [edp, accesses-GBL]",
-            "optimization-metrics: unknown metric 'accesses-GBL' (did you mean 'accesses-GLB'?)",
+            "optimization-metrics: unknown objective 'accesses-GBL' (did you mean 'accesses-GLB'?)",
         ),
         ("num-threads: 0", "num-threads: is 0, allowed is 1 and more"),
         ("search_size: -1", "search_size: is -1, allowed is 0 and more"),

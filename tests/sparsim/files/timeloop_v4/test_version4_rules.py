@@ -206,6 +206,26 @@ def test_maximize_dims_fills_a_fan_out(read):
     assert constraint(documents, "inter_pe_spatial").spatial.factors == {"N": 2, "M": 2}
 
 
+def test_maximize_dims_takes_factors_that_divide_nothing(read):
+    """The last tile is cut short; a smaller factor is taken if it is enough for as many rounds."""
+    container = (
+        "- !Container {name: pe, spatial: {meshX: %s}, constraints: {spatial: {maximize_dims: [[%s]]}}}"
+    )
+    found = read(container % (5, "M"), for_search=True)  # 8 in 2 rounds
+    assert constraint(found, "inter_pe_spatial").spatial.factors == {"M": 4}
+    assert found.mapspace.divisibility == {}
+    found = read(container % (3, "M"), for_search=True)  # 8 in 3 rounds
+    assert constraint(found, "inter_pe_spatial").spatial.factors == {"M": 3}
+    assert found.mapspace.divisibility == {"M": "imperfect"}
+    assert any("does not divide 8" in warning for warning in found.warnings)
+
+
+def test_the_most_temporal_loops_of_the_mapper_bound_the_mapspace(read):
+    key = "max_temporal_loops_in_a_mapping"
+    assert read("", f"mapper: {{{key}: 4}}\n", for_search=True).mapspace.most_temporal_loops == 4
+    assert read("", f"mapper: {{{key}: -1}}\n", for_search=True).mapspace.most_temporal_loops is None
+
+
 def test_sparse_options_of_all_places_are_joined(read):
     saf = "{type: gating, options: [{target: %s, condition_on: [%s]}]}"
     nodes = buffer(more=f", sparse_optimizations: {{action_optimization: [{saf % ('A', 'B')}]}}")
