@@ -48,7 +48,8 @@ _at_least_1 = click.IntRange(min=1)
 @click.option(
     "--objective",
     metavar="OBJECTIVE,...",
-    help="energy, delay, edp, or several, the first first.  [default: the documents' mapper section, or edp]",
+    help="energy, delay, edp, accesses-LEVEL, last-level-accesses, ordered-accesses, or several, the first "
+    "first.  [default: the documents' mapper section, or edp]",
 )
 @click.option("--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True)
 @click.option("--evaluations", type=_at_least_1, help="End after so many evaluated mappings, per layer.")
@@ -101,7 +102,7 @@ def mapper(
     options["threads"] = threads or (inputs.mapper and inputs.mapper.threads) or 1
     folders, cache = _folders(Path(out), inputs.layers), _cache(cache_folder, no_cache)
     for each in inputs.layers:
-        echo(_size(each, inputs), err=True)
+        echo(_size(each, inputs, options["seed"]), err=True)
     rows: list[dict[str, Any]] = []
     try:
         for found, result in _search(inputs, cache, options):
@@ -147,18 +148,12 @@ def _names(options: tuple[str, ...]) -> list[str]:
 
 
 def _objective(given: str | None, inputs: Documents) -> tuple[str, ...]:
-    from sparsim.records.objective import OBJECTIVES, objective_names
+    from sparsim.records.objective import objective_names
 
+    levels = [level.name for level in inputs.accelerator.architecture.storage]
     if given is not None:
-        return objective_names([name.strip() for name in given.split(",")])
-    wanted = inputs.mapper.metrics if inputs.mapper else ("edp",)
-    for name in wanted:
-        if name not in OBJECTIVES:
-            known = ", ".join(OBJECTIVES)
-            raise SpecError(
-                f"objective '{name}' is not supported", path="mapper", hint=f"--objective: {known}"
-            )
-    return objective_names(wanted)
+        return objective_names([name.strip() for name in given.split(",")], levels)
+    return objective_names(inputs.mapper.metrics if inputs.mapper else "edp", levels)
 
 
 def _cache(folder: str | None, off: bool) -> MappingCache:
@@ -183,11 +178,11 @@ def _folders(out: Path, layers: tuple[Layer, ...]) -> list[Path]:
     return [out / name for name in file_names(layers)]
 
 
-def _size(layer: Layer, inputs: Documents) -> str:
+def _size(layer: Layer, inputs: Documents, seed: int) -> str:
     from sparsim.mapper.covered_parts import list_parts, total_sizes
 
     try:
-        number = total_sizes(list_parts(inputs.accelerator, layer))
+        number = total_sizes(list_parts(inputs.accelerator, layer, seed))
     except EmptyMapspaceError as error:
         fail("sparsim", f"layer {layer.name}: {error}", 1)
     parts = (

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sparsim.mapper.indexed_mapspace import Space
-from sparsim.mapper.kernels.lower_bounds import BOUNDED
+from sparsim.mapper.kernels.lower_bounds import ALMOST, BOUNDED
 from sparsim.mapper.tile_sizes import least_stored, list_tiles
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import ArchPack, BoundPack, DensityPack, Ints, LayerPack, PolicyPack, Reals
@@ -145,6 +145,8 @@ def _chances(low: SearchArrays, leader: int) -> list[float] | None:
 
 def _metadata_states(low: SearchArrays) -> set[tuple[bool, bool]]:
     """Whether the operands have metadata where they are kept innermost, per bypass choice."""
+    if low.space.is_sampled:
+        return {(a, b) for a in (False, True) for b in (False, True)}
     states = set()
     for keep in low.space.keep:
         state = []
@@ -198,13 +200,14 @@ def _least_by_density(low: SearchArrays, total: float) -> tuple[float, float]:
 
 
 def space_bound(low: SearchArrays, bound: BoundPack, most_units: float) -> Reals:
-    """(cycles, pJ) that no mapping of the space is below.
+    """(cycles, pJ, accesses of every level) that no mapping of the space is below.
 
     The arithmetic takes its time on all units; every word of a tensor leaves or reaches the outermost level.
     """
     cycles = math.ceil(float(bound.compute[0]) / most_units) + low.arch.latency
     energy = float(bound.compute[1])
     outermost = low.space.keep.shape[1] - 1
+    accesses = np.zeros(outermost + 1)
     for v, words in enumerate(low.layer.words.tolist() if bound.switch[BOUNDED] else []):
         if not low.layer.plain[v] or not all(keep >> v & 1 for keep in low.space.keep[:, outermost].tolist()):
             continue
@@ -217,6 +220,7 @@ def space_bound(low: SearchArrays, bound: BoundPack, most_units: float) -> Reals
         price = float(low.arch.energy[outermost, packs.DATA_ACTIONS + action])
         block, cluster = low.arch.width[outermost, [packs.BLOCK, packs.CLUSTER]].tolist()
         clusters = min(1, int(low.arch.mesh[outermost + 1, 2]) // cluster)
-        share *= _existing(low.layer)
-        energy += max(words * share - 3.0, 0.0) / block * price * clusters
-    return np.array([cycles, energy * (1 - 1e-9)])
+        existing = _existing(low.layer)
+        energy += max(words * (share * existing) - 3.0, 0.0) / block * price * clusters
+        accesses[outermost] += max(math.ceil(words * existing * ALMOST - 0.5), 0.0)
+    return np.array([cycles, energy * (1 - 1e-9), *accesses])

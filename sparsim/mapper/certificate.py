@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from msgspec.structs import replace
 
 from sparsim.mapper.engine import Engine
 from sparsim.mapper.incumbents import Incumbents
-from sparsim.mapper.objective_arrays import values
 from sparsim.mapper.search_result import Certificate, SearchResult, Statistics
-from sparsim.records.objective import UNITS, compared_by
+from sparsim.records.objective import unit_of
 
 ROUNDING = 1e-9  # relative gap that bounds lose to rounding: a mapping this near to its bound is optimal
-ARTICLES = {"energy": "an", "delay": "a", "edp": "an"}
 
 
 def is_proven(objectives: tuple[str, ...], kept: Incumbents, parts: Sequence[Engine]) -> bool:
@@ -66,31 +63,30 @@ def certify(
     away = "reaches that" if proven else f"is {100 * gap:.3g}% of its {objective} above that"
     return Certificate(
         kind="optimal" if proven else "gap", objective=objective, value=value, lower_bound=lower, gap=gap,
-        statement=f"no mapping in mapspace '{mapspace}' has {ARTICLES[objective]} {objective} below "
-        f"{lower:g} {UNITS[objective]}, "
+        statement=f"no mapping in mapspace '{mapspace}' has {_with_article(objective)} below "
+        f"{lower:g} {unit_of(objective)}, "
         f"by {counted}{then}; the best of {seen.evaluated} evaluated {away}",
     )  # fmt: skip
 
 
 def better_of(new: SearchResult, earlier: SearchResult) -> SearchResult:
     """Of two searches of the same the better mappings, with the higher lower bound."""
-    both = [(_values(result), i) for i, result in enumerate((new, earlier))]
+    both = [(result.top[0].values, i) for i, result in enumerate((new, earlier))]
     best = (new, earlier)[min(both)[1]]
     lower = max(new.certificate.lower_bound, earlier.certificate.lower_bound)
     certificate = best.certificate
     if certificate.kind == "optimal" or certificate.lower_bound >= lower:
         return best
     gap = (certificate.value - lower) / certificate.value
-    statement = f"no mapping has {ARTICLES[certificate.objective]} {certificate.objective} below {lower:g} "
-    statement += f"{UNITS[certificate.objective]}, as another search of the same mapspace found; the best is "
-    statement += f"{100 * gap:.3g}% of its {certificate.objective} above that"
+    statement = f"no mapping has {_with_article(certificate.objective)} below {lower:g} "
+    statement += f"{unit_of(certificate.objective)}, as another search of the same mapspace found; the best "
+    statement += f"is {100 * gap:.3g}% of its {certificate.objective} above that"
     certificate = replace(certificate, lower_bound=lower, gap=gap, statement=statement)
     return replace(best, certificate=certificate)
 
 
-def _values(result: SearchResult) -> tuple[float, ...]:
-    found = values(compared_by(result.objective), np.array(result.energy_pj), np.array(float(result.cycles)))
-    return tuple(found.tolist())
+def _with_article(objective: str) -> str:
+    return {"energy": "an energy", "delay": "a delay", "edp": "an edp"}.get(objective, objective)
 
 
 def _lower_bound(kept: Incumbents, parts: Sequence[Engine]) -> float:

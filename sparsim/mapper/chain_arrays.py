@@ -23,6 +23,7 @@ class Price(NamedTuple):
     block: Ints  # (S,) words of a vector access
     most: Ints  # (S,) instances that are counted, at most
     gated: bool  # whether gated accesses count
+    dense: bool = False  # whether all accesses of a dense tensor count, at the instances that are used
 
 
 def energy_price(low: SearchArrays) -> Price:
@@ -30,6 +31,14 @@ def energy_price(low: SearchArrays) -> Price:
     access = np.ascontiguousarray(arch.energy[:, packs.DATA_ACTIONS : packs.DATA_ACTIONS + 3])
     most = arch.mesh[1:, 2] // arch.width[:, packs.CLUSTER]
     return Price(access, np.ascontiguousarray(arch.width[:, packs.BLOCK]), np.ascontiguousarray(most), False)
+
+
+def access_price(low: SearchArrays, level: int) -> Price:
+    """One for every dense word that all instances of a level read, fill and update."""
+    access = reals(len(low.arch.limit), 3)
+    access[level] = 1.0
+    ones = np.ones(len(access), np.int64)
+    return Price(access, ones, ones * np.iinfo(np.int64).max, True, True)
 
 
 def cycle_prices(low: SearchArrays) -> list[Price]:
@@ -100,7 +109,7 @@ def make_chain(low: SearchArrays, bound: BoundPack, tiles: Tiles, choice: Choice
         bound=layer.bound, divisor=divisor, prime=_padded(primes), tiled=tiled,
         looped=looped.astype(np.int64),
         distinct=bound.distinct, flags=np.ascontiguousarray(space.flags), size=tiles.size, sizes=tiles.number,
-        share=_shares(low, bound, tiles, keep, price.gated), stored=_stored(low, tiles, keep),
+        share=_shares(low, bound, tiles, keep, price), stored=_stored(low, tiles, keep),
         bits=bits, between=between, bit_room=np.ascontiguousarray(arch.limit[:, packs.METADATA_BITS]),
         room=np.floor(room).astype(np.int64), price=price.access, block=price.block, most=price.most,
         exact=np.array([exact], np.int64), accounting=bound.accounting,
@@ -124,9 +133,9 @@ def _stored(low: SearchArrays, tiles: Tiles, keep: Ints) -> Ints:
     return stored
 
 
-def _shares(low: SearchArrays, bound: BoundPack, tiles: Tiles, keep: Ints, gated: bool) -> Reals:
-    """(S, D, A, W + 1): least part of the dense accesses that stays actual, or `gated`, where the tile
-    filled has the size; reads and updates are of a tile no smaller. At the end the least of all sizes."""
+def _shares(low: SearchArrays, bound: BoundPack, tiles: Tiles, keep: Ints, price: Price) -> Reals:
+    """(S, D, A, W + 1): least part of the dense accesses that is paid for where the tile filled has the
+    size; reads and updates are of a tile no smaller. At the end the least of all sizes."""
     n_levels, (n_data, n_sizes) = len(keep), tiles.size.shape
     share = np.ones((n_levels, n_data, 3, n_sizes + 1))
     if bound.switch[EXACT]:
@@ -138,7 +147,9 @@ def _shares(low: SearchArrays, bound: BoundPack, tiles: Tiles, keep: Ints, gated
             has_format, compressed = low.policy.format[s, v, [packs.HAS_FORMAT, packs.IS_COMPRESSED]]
             stored, chance = tiles.shares[v, :, STORED], tiles.shares[v, :, CHANCE]
             part = np.ones(n_sizes)
-            if outer_format or has_format:
+            if price.dense:
+                part = chance if outer_format else part
+            elif outer_format or has_format:
                 part = stored if has_format else chance
                 if outer_format and compressed:
                     part = part * chance
@@ -147,10 +158,10 @@ def _shares(low: SearchArrays, bound: BoundPack, tiles: Tiles, keep: Ints, gated
             share[s, v, [packs.READ, packs.UPDATE], :-1] = no_smaller
             share[s, v, :, -1] = part.min()
             outer_format = bool(has_format)
-        for f, (kind, level, first, last) in enumerate(low.policy.saf.tolist()):
+        for f, (kind, level, first, last) in enumerate([] if price.dense else low.policy.saf.tolist()):
             outer = [s for s in kept if s >= level]
             if outer and v in low.policy.option[first:last, packs.OPT_TARGET]:
-                if not (gated and kind == packs.GATED):
+                if not (price.gated and kind == packs.GATED):
                     share[outer[0], v, [packs.READ, packs.UPDATE]] *= bound.left[f]
                 share[: outer[0], v] *= bound.left[f]
     return share

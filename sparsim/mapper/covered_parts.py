@@ -21,19 +21,20 @@ class Part(NamedTuple):
     space: Space
 
 
-def list_parts(accelerator: Accelerator, layer: Layer) -> list[Part]:
+def list_parts(accelerator: Accelerator, layer: Layer, seed: int = 0) -> list[Part]:
     """The parts that are not empty, those with less padding first. Without policies there is one, of `layer`.
 
-    Kept with the layer for designs that differ in nothing that decides on them. Raises what `lower_mapspace`
-    raises if all are empty, SpecError for too many combinations.
+    `seed`: of choices of what is kept, where there are too many. Kept with the layer for designs that differ
+    in nothing that decides on them. Raises what `lower_mapspace` raises if all are empty, SpecError for too
+    many combinations.
     """
     mapspace = accelerator.mapspace or Mapspace()
     names = [level.name for level in accelerator.architecture.storage]
-    said = (mapspace, names, lower_arch(accelerator).fan.tolist())
-    return layer.kept("parts", said, lambda: _list_parts(accelerator, layer, mapspace))
+    said = (mapspace, names, lower_arch(accelerator).fan.tolist(), seed)
+    return layer.kept("parts", said, lambda: _list_parts(accelerator, layer, mapspace, seed))
 
 
-def _list_parts(accelerator: Accelerator, layer: Layer, mapspace: Mapspace) -> list[Part]:
+def _list_parts(accelerator: Accelerator, layer: Layer, mapspace: Mapspace, seed: int) -> list[Part]:
     check_mapspace(accelerator.architecture, layer.shape, mapspace)
     dims = tuple(mapspace.divisibility)
     ranges = [_covered_bounds(layer.bounds[dim], mapspace.most_padding) for dim in dims]
@@ -48,7 +49,7 @@ def _list_parts(accelerator: Accelerator, layer: Layer, mapspace: Mapspace) -> l
     for bounds in sorted(product(*ranges), key=lambda bounds: (math.prod(bounds), bounds)):
         one = cover(layer, mapspace.divisibility, dict(zip(dims, bounds, strict=True)))
         try:
-            parts.append(Part(one, lower_mapspace(accelerator, one)))
+            parts.append(Part(one, lower_mapspace(accelerator, one, seed)))
         except EmptyMapspaceError as error:
             empty = empty or error
     if not parts and empty is not None:

@@ -15,8 +15,8 @@ from sparsim.mapper.incumbents import Entry, Incumbents
 from sparsim.mapper.indexed_mapspace import Space, mapping_of
 from sparsim.mapper.kernels.candidates import assemble_candidates
 from sparsim.mapper.kernels.enumeration import LOWER_BOUND, PASSED
-from sparsim.mapper.kernels.lower_bounds import TEST_FAN
-from sparsim.mapper.objective_arrays import codes, values
+from sparsim.mapper.kernels.lower_bounds import ACCESSES, ACCESSES_OUT, CYCLES_OUT, PJ_OUT, TEST_FAN
+from sparsim.mapper.objective_arrays import accesses_by_name, codes, values
 from sparsim.mapper.parallelism_bound import most_units
 from sparsim.mapper.relaxation import Relaxation, Relaxing
 from sparsim.mapper.search_budget import Budget, BudgetError
@@ -82,7 +82,8 @@ class Engine:
         progress: Callable[[Engine], object] | None,
         part: int = 0,
     ) -> None:
-        self.objectives, self.codes, self.threads = objectives, codes(objectives), threads
+        self.objectives, self.threads = objectives, threads
+        self.codes = codes(objectives, problem.accelerator.architecture)
         self.allowed, self.progress, self.part = budget.evaluations, progress, part
         self.problem, self.space = problem, space
         accelerator, layer, accounting = problem
@@ -96,9 +97,8 @@ class Engine:
         if self.bound.switch[TEST_FAN]:
             most = min(most, most_units(space, pack, np.flatnonzero(self.low.arch.tiling[:, 1] == 1)))
         self.part_least = space_bound(self.low, self.bound, most)
-        cycles, energy_pj = self.part_least
-        self.pack = pack._replace(floor=np.array([energy_pj]))
-        self.known = Known(float(values(objectives[:1], energy_pj, cycles)[0]))
+        self.pack = pack._replace(floor=np.ascontiguousarray(self.part_least[PJ_OUT:]))
+        self.known = Known(float(self.values_of_bounds(self.part_least)[0]))
         self.kept = Incumbents(top, len(objectives))
         self._reset()
 
@@ -124,6 +124,14 @@ class Engine:
         """The first arguments of the kernels."""
         return (*self.low[:4], self.bound, self.pack)
 
+    def values_of_bounds(self, bounds: Reals) -> Reals:
+        """(..., objectives) of bounds (..., fields)."""
+        return self._values(bounds[..., PJ_OUT], bounds[..., CYCLES_OUT], bounds[..., ACCESSES_OUT:])
+
+    def _values(self, energy_pj: Reals, cycles: Reals, accesses: Reals) -> Reals:
+        by_name = accesses_by_name(self.problem.accelerator.architecture, accesses)
+        return values(self.objectives, energy_pj, cycles, by_name)
+
     @property
     def limit(self) -> Reals:
         """(objectives,): what a mapping must not exceed to be among the best."""
@@ -145,8 +153,9 @@ class Engine:
             extent=ints(n_levels, n_dims), below=ints(n_levels, n_dims),
             factor=ints(n_tiling, n_dims), ext=ints(n_dims), tile=ints(*at),
             groups=ints(*at), children=ints(n_levels), instances=ints(n_levels + 1), words=reals(*at),
-            part=ints(*at), share=reals(n_levels, 3), moved=reals(n_levels, 2), out=reals(2),
-            real=ints(n_dims), choices=ints(n_tiling, 2), fixed=ints(n_tiling, 2),
+            part=ints(*at), share=reals(n_levels, 4), moved=reals(n_levels, 2),
+            out=reals(ACCESSES_OUT + n_levels), real=ints(n_dims), choices=ints(n_tiling, 2),
+            fixed=ints(n_tiling, 2),
         )  # fmt: skip
 
     def make_rows(self, number: int) -> MappingPack:
@@ -171,7 +180,7 @@ class Engine:
         # a few mappings are not worth waking threads for; numbers do not depend on them
         threads = self.threads if number >= 64 * self.threads else 1
         result = evaluate_pack(accelerator, layer, rows, accounting=accounting, threads=threads)
-        found = values(self.objectives, result.energy_pj, result.cycles)
+        found = self._values(result.energy_pj, result.cycles, result.accesses)
         self.evaluated += number
         self.valid += int((result.status == packs.OK).sum())
         for i in self.kept.promising(found):
@@ -213,7 +222,8 @@ class Engine:
         """Bound this part of the mapspace for the first objective, in steps that yield their work."""
         if self.low.layer.cut[0]:  # it knows points that are covered, not those that exist
             return
-        relaxing = Relaxing(self.low, self.bound, self.pack, self.objectives[0])
+        level = int(self.codes[0]) - ACCESSES
+        relaxing = Relaxing(self.low, self.bound, self.pack, self.objectives[0], max(level, 0))
         for work in relaxing.steps():
             self.known.learn(relaxing.found)
             yield work
@@ -225,4 +235,4 @@ class Engine:
         mapping = mapping_of(accelerator, shape, factor, order, split, flags[:, packs.KEEP], self.space)
         covers = covers_of(entry.layer)
         mapping = replace(mapping, divisibility={cover.dim: cover.policy for cover in covers})
-        return Found(mapping, entry.energy_pj, entry.cycles, covers)
+        return Found(mapping, entry.energy_pj, entry.cycles, covers, entry.values)

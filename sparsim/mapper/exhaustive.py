@@ -17,7 +17,6 @@ from sparsim.mapper.kernels.enumeration import (
     SPREAD,
     enumerate_candidates,
 )
-from sparsim.mapper.objective_arrays import values
 from sparsim.mapper.random_and_local import work_of
 from sparsim.model.arrays import CandidateWork, Ints, Reals
 from sparsim.model.lower import ints, reals
@@ -113,8 +112,8 @@ def load_kernel(engine: Engine) -> None:
 
 def _make_lane(engine: Engine) -> _Lane:
     at, n_dims = ints(len(engine.pack.decision) + 2), len(engine.space.factors)
-    out, bounds = np.empty((CANDIDATES, n_dims + 1), np.int64), np.empty((CANDIDATES, 2))
-    return _Lane(at, engine.make_work(), out, bounds, reals(NEAREST + 1))
+    work, out = engine.make_work(), np.empty((CANDIDATES, n_dims + 1), np.int64)
+    return _Lane(at, work, out, np.empty((CANDIDATES, len(work.out))), reals(NEAREST + 1))
 
 
 def _cut(engine: Engine) -> int:
@@ -136,7 +135,7 @@ def _evaluate(engine: Engine, work: CandidateWork, candidates: Ints, bounds: Rea
     than the best: between equals the first in the mapspace wins."""
     if not len(candidates):
         return
-    keys = values(engine.objectives, bounds[:, 1], bounds[:, 0])
+    keys = engine.values_of_bounds(bounds)
     order = np.lexsort((candidates[:, -1], *candidates[:, :-1].T, *keys.T[::-1]))
     keys, candidates = keys[order], candidates[order]
     counts = _arrangements(engine, candidates)

@@ -4,6 +4,7 @@ Tiling levels and storage levels count from the innermost, as in `sparsim.model.
 """
 
 import math
+import random
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -32,6 +33,7 @@ from sparsim.records.divisibility import Cover, covers_of, is_tight
 
 MOST_KEPT_ROWS = 5_000  # of one dim, for the next search
 MAX_ROWS = 2_000_000  # factorisations of one dim, bypass choices: what is held in memory at once
+SAMPLED = 16_384  # bypass choices that stand for more than that, at most
 
 
 class Space(NamedTuple):
@@ -46,8 +48,15 @@ class Space(NamedTuple):
     free: tuple[tuple[int, ...], ...]  # per tiling level: the dims between, in the shape's order
     split: Ints  # (T,) split of a spatial level, -1: free; 0 for temporal ones
     keep: Ints  # (choices, S) bit masks of dataspaces, in the order of 17.5
+    bypasses: int  # how many such choices there are: more than rows of `keep` where these are a sample
     flags: Ints  # (S, 4) as those of a MappingPack; none are kept
     min_parallelism: float
+    most_temporal_loops: int
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether not all choices of what is kept are listed."""
+        return self.bypasses > len(self.keep)
 
 
 class Sizes(NamedTuple):
@@ -60,10 +69,11 @@ class Sizes(NamedTuple):
     total: int
 
 
-def lower_mapspace(accelerator: Accelerator, layer: Layer) -> Space:
+def lower_mapspace(accelerator: Accelerator, layer: Layer, seed: int = 0) -> Space:
     """The choices that the accelerator's mapspace leaves for `layer`.
 
-    Raises SpecError for unknown names and for spaces too large to list (more than 2 million factorisations of
+    Of more than 2 million choices of what is kept where 16,384 are taken, drawn with the `seed`. Raises
+    SpecError for unknown names and for spaces too large to list (more than 2 million factorisations of
     one dim), EmptyMapspaceError if a dim has no factorisation left, or a dataspace no level that keeps it.
     """
     arch, mapspace = accelerator.architecture, accelerator.mapspace or Mapspace()
@@ -77,15 +87,19 @@ def lower_mapspace(accelerator: Accelerator, layer: Layer) -> Space:
     for cover in covers_of(layer):
         if cover.policy == "imperfect":
             factors[cover.dim] = _tight(cover, factors[cover.dim])
+    keep, bypasses = _keep(arch, layer.shape, mapspace, seed)
+    most_loops = mapspace.most_temporal_loops
     return Space(
         factors=tuple(factors.values()),
         inner=tuple(inner for inner, _, _ in orders),
         outer=tuple(outer for _, outer, _ in orders),
         free=tuple(free for _, _, free in orders),
         split=np.array([_split(level, nest) for level, nest in nests], np.int64),
-        keep=_keep(arch, layer.shape, mapspace),
+        keep=keep,
+        bypasses=bypasses,
         flags=_flags(arch, layer.shape, mapspace),
         min_parallelism=mapspace.min_parallelism,
+        most_temporal_loops=len(nests) * len(dims) if most_loops is None else most_loops,
     )
 
 
@@ -96,7 +110,7 @@ def sizes(space: Space) -> Sizes:
         math.prod(len(rows) for rows in space.factors),
         math.prod(math.factorial(len(free)) for free in space.free),
         math.prod(n_dims + 1 for split in space.split if split < 0),
-        len(space.keep),
+        space.bypasses,
     )
     return Sizes(*parts, math.prod(parts))
 
@@ -217,8 +231,9 @@ def _tight(cover: Cover, rows: Ints) -> Ints:
     return tight
 
 
-def _keep(arch: Architecture, shape: Shape, mapspace: Mapspace) -> Ints:
-    """Bypass choices (model 17.5): the first free pair of dataspace and level alternates fastest."""
+def _keep(arch: Architecture, shape: Shape, mapspace: Mapspace, seed: int) -> tuple[Ints, int]:
+    """Bypass choices (model 17.5) and their number: the first free pair of dataspace and level alternates
+    fastest. Of too many a sample is taken, in the same order."""
     levels = _constraints(arch, mapspace)
     names = [d.name for d in shape.dataspaces]
     for name in names:
@@ -227,27 +242,25 @@ def _keep(arch: Architecture, shape: Shape, mapspace: Mapspace) -> Ints:
                 f"dataspace '{name}' is bypassed at all levels, at least one must keep it",
                 constraint=f"bypass of {name}",
             )
-    free = {
+    free = [
         (v, s)
         for v, name in enumerate(names)
         for s, level in enumerate(levels[:-1])
         if name not in (*level.keep, *level.bypass)
-    }
-    if 2 ** len(free) > MAX_ROWS:
-        raise SpecError(
-            f"{2 ** len(free)} choices of what is kept where, allowed are {MAX_ROWS}",
-            path="mapspace",
-            hint="say at some levels what to keep or bypass",
-        )
-    choices = np.zeros((1, len(levels)), np.int64)
-    for v, name in enumerate(names):
-        for s, level in enumerate(levels):
-            if name in level.bypass:
-                continue
-            kept = choices.copy()
-            kept[:, s] |= 1 << v
-            choices = np.concatenate([choices, kept]) if (v, s) in free else kept
-    return np.ascontiguousarray(choices)
+    ]
+    number = 2 ** len(free)
+    numbers: Sequence[int] = range(number)
+    if number > MAX_ROWS:  # nothing and everything kept are what searches look at first
+        rng = random.Random(seed)
+        numbers = sorted({0, *(rng.getrandbits(len(free)) for _ in range(SAMPLED - 2)), number - 1})
+    fixed = [
+        sum(1 << v for v, name in enumerate(names) if name not in level.bypass and (v, s) not in free)
+        for s, level in enumerate(levels)
+    ]
+    choices = np.tile(np.array(fixed, np.int64), (len(numbers), 1))
+    for i, (v, s) in enumerate(free):
+        choices[:, s] |= np.array([n >> i & 1 for n in numbers], np.int64) << v
+    return choices, number
 
 
 def _flags(arch: Architecture, shape: Shape, mapspace: Mapspace) -> Ints:

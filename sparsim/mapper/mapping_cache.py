@@ -24,6 +24,7 @@ def search_key(accelerator: Accelerator, layer: Layer, options: dict[str, Any]) 
     """A digest of what `search` with these arguments depends on; the layer's name is not part of it."""
     records = (accelerator, layer.anonymous())
     given = {**(search.__kwdefaults__ or {}), **options}
-    given["objective"] = objective_names(given["objective"])
+    levels = [level.name for level in accelerator.architecture.storage]
+    given["objective"] = objective_names(given["objective"], levels)
     said = {name: value for name, value in given.items() if name not in _NO_MATTER}
     return key_of(records, said)

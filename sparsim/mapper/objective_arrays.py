@@ -1,21 +1,37 @@
 """Objectives as the kernels of the mapper know them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sparsim.mapper.kernels.lower_bounds import DELAY, EDP, ENERGY
+from sparsim.mapper.kernels.lower_bounds import ACCESSES, DELAY, EDP, ENERGY
 from sparsim.model.arrays import Ints, Reals
+from sparsim.records import Architecture, objective
 from sparsim.records.objective import objective_value
 
 _CODES = {"energy": ENERGY, "delay": DELAY, "edp": EDP}
 
 
-def codes(names: Sequence[str]) -> Ints:
+def access_names(arch: Architecture) -> tuple[str, ...]:
+    """The objectives that are accesses of a storage level, from inside."""
+    return tuple(objective.ACCESSES + level.name for level in arch.storage[::-1])
+
+
+def codes(names: Sequence[str], arch: Architecture) -> Ints:
     """The numbers of objectives in the kernels."""
-    return np.array([_CODES[name] for name in names], np.int64)
+    accesses = access_names(arch)
+    return np.array(
+        [_CODES[name] if name in _CODES else ACCESSES + accesses.index(name) for name in names], np.int64
+    )
 
 
-def values(names: Sequence[str], energy_pj: Reals, cycles: Reals) -> Reals:
-    """(..., objectives) from energies and cycles of one shape."""
-    return np.stack([objective_value(name, energy_pj, cycles) for name in names], axis=-1)
+def values(
+    names: Sequence[str], energy_pj: Reals, cycles: Reals, accesses: Mapping[str, Reals] | None = None
+) -> Reals:
+    """(..., objectives) from energies, cycles and accesses of one shape."""
+    return np.stack([objective_value(name, energy_pj, cycles, accesses=accesses) for name in names], axis=-1)
+
+
+def accesses_by_name(arch: Architecture, accesses: Reals) -> dict[str, Reals]:
+    """Accesses (..., levels) by the names of the objectives."""
+    return {name: accesses[..., s] for s, name in enumerate(access_names(arch))}

@@ -86,7 +86,7 @@ class Portfolio:
         self._engines: list[Engine] = []  # all that evaluated something
         self._problem, self._given, self._members = problem, parts, members
         self._seed, self._threads, self._progress = seed, threads, progress
-        self._start = start
+        self._start, self._is_listed = start, not any(part.space.is_sampled for part in parts)
         self._first, self._first_evaluated = self.kept, 0  # what all methods go on from
         self.clock = Clock()
 
@@ -166,7 +166,7 @@ class Portfolio:
                         engine.forget_candidates()
                     if self.kept.entries or work > FIRST_US:
                         return False
-        self.complete = True
+        self.complete = self._is_listed
         return True
 
     def _take_turns(self, members: list[_Member], seconds: float) -> None:
@@ -230,7 +230,7 @@ class Portfolio:
                 yield from search_local(engine, self._seed, min(WARM_UP, sizes(engine.space).total))
                 yield from search_all(engine)
             left = None if left is None else left - engine.evaluated
-        self.complete = True
+        self.complete = self._is_listed
 
     def _relax(self) -> Iterator[float]:
         for part in self.parts:

@@ -17,6 +17,7 @@ from sparsim.mapper.bound_constants import SearchArrays
 from sparsim.mapper.chain_arrays import (
     Choice,
     Price,
+    access_price,
     cycle_prices,
     energy_price,
     list_choices,
@@ -29,6 +30,7 @@ from sparsim.mapper.kernels.shortest_paths import least_costs
 from sparsim.mapper.tile_sizes import Tiles, list_tiles
 from sparsim.model.arrays import BoundPack, ChainWork, Ints, Reals, SpacePack
 from sparsim.model.lower import ints, reals
+from sparsim.records.objective import ACCESSES
 
 MOST_SPREADS = 100_000  # choices of spatial factors
 MOST_CHOICES = 1_000_000  # of these and of what is kept
@@ -64,13 +66,14 @@ class Relaxation(NamedTuple):
 
 
 def relax(
-    low: SearchArrays, bound: BoundPack, space: SpacePack, objective: str, go_on: Callable[[], bool]
-) -> Relaxation | None:
+    low: SearchArrays, bound: BoundPack, space: SpacePack, objective: str, go_on: Callable[[], bool],
+    level: int = 0,
+) -> Relaxation | None:  # fmt: skip
     """The bound of a mapspace in `objective`; None where it is too large, or accesses are not bounded.
 
     When `go_on`, called now and then, says no, the rest has a cheaper bound; None where that is missing, too.
     """
-    relaxing = Relaxing(low, bound, space, objective)
+    relaxing = Relaxing(low, bound, space, objective, level)
     for _ in relaxing.steps():
         if not go_on():
             break
@@ -78,18 +81,24 @@ def relax(
 
 
 class Relaxing:
-    """The relaxation of a mapspace in steps; `found` is what is known after those made, if anything."""
+    """The relaxation of a mapspace in steps; `found` is what is known after those made, if anything.
 
-    def __init__(self, low: SearchArrays, bound: BoundPack, space: SpacePack, objective: str) -> None:
+    Of accesses `found.energy_pj` says nothing.
+    """
+
+    def __init__(
+        self, low: SearchArrays, bound: BoundPack, space: SpacePack, objective: str, level: int = 0
+    ) -> None:
         self.found: Relaxation | None = None
         self._low, self._bound, self._space, self._objective = low, bound, space, objective
+        self._level = level  # whose accesses count where the objective is accesses
 
     def steps(self) -> Work[None]:
         """Yields the work of each step before it is made."""
         low, bound = self._low, self._bound
         spread = list_spreads(low, self._space)
         tiles = list_tiles(low.layer, low.density, exact=bool(bound.switch[EXACT]))
-        if not bound.switch[BOUNDED] or spread is None or tiles is None:
+        if not bound.switch[BOUNDED] or spread is None or tiles is None or low.space.is_sampled:
             return
         paths = _Paths(low, bound, spread, tiles)
         number = len(paths.choices)
@@ -108,13 +117,19 @@ class Relaxing:
             among = np.flatnonzero(need <= least)
         if objective == "edp":
             scale = yield from _least_cycles(paths)
-        values = yield from paths.begin(among, scale[among], energy_price(low), float(paths.bound.compute[1]))
+        price, base = energy_price(low), float(paths.bound.compute[1])
+        counts_words = objective.startswith(ACCESSES)
+        if counts_words:
+            price, base = access_price(low, self._level), 0.0
+        values = yield from paths.begin(among, scale[among], price, base)
         starts: list[Start] = []
         told = 2 * paths.steps
 
         def tell() -> None:
-            energy = values.least * ALMOST
-            self.found = Relaxation(least if objective == "delay" else energy, energy, tuple(starts))
+            bound = values.least * ALMOST
+            if counts_words:
+                bound = np.ceil(bound)
+            self.found = Relaxation(least if objective == "delay" else bound, bound, tuple(starts))
 
         tell()
         for work in paths.improve(values):

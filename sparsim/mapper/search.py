@@ -1,11 +1,14 @@
 """`search`: the best mapping of a layer in a mapspace, and what is proven about it."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from sparsim.errors import MappingError, SpecError, near, warn_of_energies
+from msgspec.structs import replace
+
+from sparsim.errors import MappingError, SparsimWarning, SpecError, near, warn_of_energies
 from sparsim.mapper.certificate import certify
-from sparsim.mapper.covered_parts import list_parts, total_sizes
+from sparsim.mapper.covered_parts import Part, list_parts, total_sizes
 from sparsim.mapper.engine import Problem, Progress
 from sparsim.mapper.given_mappings import fitting_rows
 from sparsim.mapper.indexed_mapspace import Sizes
@@ -18,7 +21,7 @@ from sparsim.model.consistency import check_search
 from sparsim.model.lower import ACCOUNTING
 from sparsim.records import Accelerator, Layer, Mapping, Mapspace
 from sparsim.records.accounting import Accounting
-from sparsim.records.number_limits import as_real, check_whole
+from sparsim.records.number_limits import as_real, check_whole, rounded
 from sparsim.records.objective import Objective, compared_by, objective_names
 
 METHODS = ("auto", "exhaustive", "random", "local")
@@ -49,9 +52,11 @@ def search(
 
     `objective`: "energy", "delay", "edp", or several of them, compared exactly and in this order; with
     "delay" alone the lower energy wins between equals, and after that the first in the mapspace wins, unless
-    the search ends at its lower bound. `method`: "exhaustive" proves the optimum, "random" and "local" try
-    mappings, "auto" runs them side by side; without a budget it enumerates a space to its end only where that
-    is small enough. `evaluations`, for each method, and `seconds` end the search early, as Ctrl-C does once
+    the search ends at its lower bound. Accesses are objectives, too: "accesses-NAME" of a storage level,
+    "last-level-accesses" of the outermost one, "ordered-accesses" of all from outside.
+    `method`: "exhaustive" proves the optimum, "random" and "local" try mappings, "auto" runs them side by
+    side; without a budget it enumerates a space to its end only where that is small enough.
+    `evaluations`, for each method, and `seconds` end the search early, as Ctrl-C does once
     there is a mapping; the best so far is returned with the proven gap. A first valid mapping is looked for
     whatever the budget. Random and local search draw 100 mappings for each evaluation allowed, or 100000
     without a budget.
@@ -59,13 +64,15 @@ def search(
     fit. They save time; where the mapspace is enumerated to its end the result is the same without them.
     `top`: how many mappings to return. Of dims in the mapspace's `divisibility` all covered bounds are
     searched, and between equals less padding wins. Loops of bound 1 among the free dims of a level stand
-    innermost, in the shape's order.
+    innermost, in the shape's order. Where there are too many choices of what is kept to list them, a sample
+    is searched, which is a SparsimWarning.
 
     The result depends on `seed` (random, local), not on `threads`. Energies that are given in vain or missing
     are an EnergyWarning. Raises SpecError for wrong arguments,
     EmptyMapspaceError if the constraints leave no factors, MappingError if no valid mapping was found.
     """
-    objectives = objective_names(objective)
+    levels = [level.name for level in accelerator.architecture.storage]
+    objectives = objective_names(objective, levels)
     if method not in METHODS:
         raise SpecError(f"unknown method '{method}'", path="search", hint=near(method, METHODS))
     if accounting not in ACCOUNTING:
@@ -77,10 +84,13 @@ def search(
     if seconds is not None and not as_real("search", "seconds", seconds) > 0:
         raise SpecError(f"seconds is {seconds}, allowed is more than 0", path="search")
     mapspace = accelerator.mapspace or Mapspace()
-    parts = list_parts(accelerator, layer)
+    parts = list_parts(accelerator, layer, seed)
     warn_of_energies(check_search(accelerator, layer))
     number = total_sizes(parts)
-    small = _is_small(number)
+    sample = _sample(parts)
+    if sample:
+        warnings.warn(f"{sample}, drawn with seed {seed}", SparsimWarning, stacklevel=2)
+    small = not sample and _is_small(number)
     budget = Budget(evaluations, seconds)
 
     def run(rows: list[MappingPack]) -> Portfolio:
@@ -101,20 +111,31 @@ def search(
             raise KeyboardInterrupt
         raise MappingError(_nothing(portfolio, Problem(accelerator, layer, accounting)))
     statistics, found = portfolio.statistics(), portfolio.parts[0].found
+    certificate = certify(
+        objectives, portfolio.kept, portfolio.parts, mapspace.name, portfolio.complete, statistics,
+        portfolio.passed(),
+    )  # fmt: skip
+    if sample:
+        certificate = replace(certificate, statement=f"{certificate.statement}; {sample}")
     if method == "auto":
         method = "exhaustive" if small else "local"
     return SearchResult(
         objective=objectives,
         method=method,
         top=tuple(found(entry) for entry in portfolio.kept.entries),
-        certificate=certify(
-            objectives, portfolio.kept, portfolio.parts, mapspace.name, portfolio.complete, statistics,
-            portfolio.passed(),
-        ),
+        certificate=certificate,
         statistics=statistics,
         sizes=number,
         interrupted=portfolio.interrupted,
-    )  # fmt: skip
+    )
+
+
+def _sample(parts: Sequence[Part]) -> str:
+    """What is said where not all choices of what is kept are listed."""
+    space = parts[0].space
+    if not space.is_sampled:
+        return ""
+    return f"of {rounded(space.bypasses)} choices of what is kept where {len(space.keep)} are tried"
 
 
 def _is_small(number: Sizes) -> bool:

@@ -17,6 +17,7 @@ class Found(NamedTuple):
     energy_pj: float
     cycles: int
     covers: tuple[Cover, ...] = ()  # its padded and imperfect dims
+    values: tuple[float, ...] = ()  # of the objectives, and of what decides between equals
 
 
 class Certificate(ResultRecord, frozen=True, kw_only=True):

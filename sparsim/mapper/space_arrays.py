@@ -42,10 +42,12 @@ def space_pack(low: SearchArrays) -> SpacePack:
         class_start=np.cumsum([0, *sizes]).astype(np.int64),
         member=np.concatenate([members for one in classes for members in one.members]),
         left=np.concatenate([one.left for one in classes]),
-        **_decisions(classes), floor=reals(1), place=place, free=free, loops=loops, loops_free=loops_free,
+        **_decisions(classes), floor=reals(1 + len(arch.fan)), place=place, free=free, loops=loops,
+        loops_free=loops_free,
         split=np.ascontiguousarray(space.split, np.int64), axis=axis, fan=np.ascontiguousarray(fan, np.int64),
         keep=np.ascontiguousarray(space.keep, np.int64),
         flags=np.ascontiguousarray(space.flags, np.int64), parallelism=np.array([space.min_parallelism]),
+        most_loops=np.array([space.most_temporal_loops], np.int64),
     )  # fmt: skip
 
 

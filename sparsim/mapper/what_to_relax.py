@@ -19,9 +19,9 @@ def what_to_relax(problem: Problem, mapspace: Mapspace) -> str:
     for name, relaxed in _relaxed(mapspace):
         if _has_valid(problem, relaxed):
             return f"without {name} there are valid ones"
-    if not mapspace.levels and not mapspace.min_parallelism:
+    if not mapspace.levels and not mapspace.min_parallelism and mapspace.most_temporal_loops is None:
         return "there are no constraints: a level is too small"
-    free = replace(mapspace, levels=(), min_parallelism=0.0)
+    free = replace(mapspace, levels=(), min_parallelism=0.0, most_temporal_loops=None)
     if _has_valid(problem, free):
         return "only without several of the constraints valid ones were found"
     return "without constraints none was found either: a level may be too small"
@@ -31,6 +31,8 @@ def _relaxed(mapspace: Mapspace) -> Iterator[tuple[str, Mapspace]]:
     """The mapspace without one of its constraints, and what that is called."""
     if mapspace.min_parallelism:
         yield "the least parallelism", replace(mapspace, min_parallelism=0.0)
+    if mapspace.most_temporal_loops is not None:
+        yield "the most temporal loops", replace(mapspace, most_temporal_loops=None)
     for i, level in enumerate(mapspace.levels):
         for name, without in _without_one(level):
             levels = (*mapspace.levels[:i], without, *mapspace.levels[i + 1 :])

@@ -300,7 +300,7 @@ class SpacePack(NamedTuple):
     rows_at: Ints  # (R,) the decision on its factors in time, -1: the class decides
     n_rows: Ints  # (1,) number of the latter, and the decision on what is kept
     widest: Ints  # (K + 1,) the most instances that decisions 0 .. r - 1 can use together
-    floor: Reals  # (1,) pJ that no mapping is below
+    floor: Reals  # (1 + S,) pJ and accesses of every level that no mapping is below
     place: Ints  # (T, R) dims, innermost first: fixed inner, free, fixed outer part
     free: Ints  # (T, 2) slice of `place` that is free
     loops: Ints  # (T, dims) `place` without dims of bound 1
@@ -311,6 +311,7 @@ class SpacePack(NamedTuple):
     keep: Ints  # (choices, S) bit masks of dataspaces
     flags: Ints  # (S, 4) as those of a MappingPack; none are kept
     parallelism: Reals  # (1,) least share of all instances
+    most_loops: Ints  # (1,) loops in time with a bound above 1, at most
 
 
 class BoundPack(NamedTuple):
@@ -341,9 +342,9 @@ class CandidateWork(NamedTuple):
     instances: Ints  # (S + 1,) of each storage level, then of the arithmetic
     words: Reals  # (S, D) deliveries to one child
     part: Ints  # (S, D) partition words, at most
-    share: Reals  # (S, A)
+    share: Reals  # (S, A + 1)
     moved: Reals  # (S, 2) words read, written
-    out: Reals  # (2,)
+    out: Reals  # (2 + S,) a bound: cycles, pJ, accesses of every level
     real: Ints  # (R,) free dims with a loop
     choices: Ints  # (T, 2) orders, splits
     fixed: Ints  # (T, 2) zeros: no part of an order is free

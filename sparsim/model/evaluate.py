@@ -120,11 +120,13 @@ def _finish_with_tables(
 
 class BatchResult(NamedTuple):
     """One entry per mapping. Where `status` is not 0 the mapping is invalid (`sparsim.model.status.REASONS`)
-    and the numbers are nan."""
+    and the numbers are nan. `accesses` is (mappings, storage levels) from inside: dense words read, filled
+    and updated."""
 
     energy_pj: packs.Reals
     cycles: packs.Reals
     status: packs.Ints
+    accesses: packs.Reals
 
 
 def evaluate_batch(
@@ -150,7 +152,10 @@ def evaluate_batch(
     for i, one in enumerate(layers):
         groups.setdefault(covers_of(one), []).append(i)
     number = len(mappings)
-    result = BatchResult(np.empty(number), np.empty(number), np.empty(number, np.int64))
+    levels = len(accelerator.architecture.storage)
+    result = BatchResult(
+        np.empty(number), np.empty(number), np.empty(number, np.int64), np.empty((number, levels))
+    )
     for rows in groups.values():
         pack = lower_mappings(accelerator, layer.shape, [mappings[i] for i in rows])
         some = evaluate_pack(accelerator, layers[rows[0]], pack, accounting=accounting, threads=threads)
@@ -174,7 +179,7 @@ def evaluate_pack(
     refuse_tabulated(layer, density, "evaluate_batch")
     mappings = _as_pack(layer_pack, arch_pack, mappings)
     total = len(mappings.factor)
-    out = np.full((total, 3), np.nan)
+    out = np.full((total, 3 + len(arch_pack.fan)), np.nan)
     networks = arch_pack.has_priced_networks
     children = most_children(arch_pack, layer_pack, mappings)
 
@@ -198,7 +203,7 @@ def evaluate_pack(
     if leaks is not None:
         per_cycle = leaks.per_cycle(used_instances(arch_pack, mappings)).sum(axis=1)
         out[:, 0] += per_cycle * (out[:, 1] - arch_pack.latency)
-    return BatchResult(out[:, 0], out[:, 1], status)
+    return BatchResult(out[:, 0], out[:, 1], status, out[:, 3:])
 
 
 def refuse_tabulated(layer: Layer, density: packs.DensityPack, where: str) -> None:

@@ -58,11 +58,13 @@ def priced_actions(accelerator: Accelerator) -> dict[str, tuple[str, ...]]:
 
 
 class FrozenResult(NamedTuple):
-    """Per layer; `level_energy_pj` is (layers, hardware levels): compute, then storage from inside."""
+    """Per layer; `level_energy_pj` is (layers, hardware levels): compute, then storage from inside.
+    `accesses` is (layers, storage levels) from inside: dense words read, filled and updated."""
 
     energy_pj: Reals
     cycles: Reals
     level_energy_pj: Reals
+    accesses: Reals
 
 
 class _Workspace(NamedTuple):
@@ -184,7 +186,8 @@ class Frozen:
                 f"density of {self.dataspaces[v]} is {values[i, v]:g}, allowed is 0 to 1",
                 path=f"layer {self.layers[i].name}",
             )
-        out = np.empty((len(values), 3 + len(self.accelerator.architecture.storage) + 1))
+        first = 3 + len(self.accelerator.architecture.storage)  # column of energies
+        out = np.empty((len(values), 2 * first - 2))
         try:
             work = self._spare.pop()  # no other thread can take the same one
         except IndexError:
@@ -205,5 +208,5 @@ class Frozen:
         if leaks is not None:
             energy = leaks.per_cycle(self._used) * (out[:, 1:2] - self._arch.latency)
             out[:, 0] += energy.sum(axis=1)
-            out[:, 4:] += energy
-        return FrozenResult(out[:, 0], out[:, 1], out[:, 3:])
+            out[:, first + 1 :] += energy
+        return FrozenResult(out[:, 0], out[:, 1], out[:, first:], out[:, 3:first])

@@ -75,7 +75,7 @@ def run_batch(
     scratch: Scratch,
     out: packs.Reals,
 ) -> None:
-    """Some rows of many mappings; out[b] := (pJ, cycles, status)."""
+    """Some rows of many mappings; out[b] := (pJ, cycles, status, accesses of every storage level)."""
     run(
         ANALYSE | FINISH, arch, stacked(layer), stacked(density), policy, no_table(scratch.nest), mappings,
         *rows, accounting, networks, stacked(scratch.nest), scratch.sparse, scratch.cost, out,
@@ -94,7 +94,8 @@ def run_network(
     cost: packs.CostPack,
     out: packs.Reals,
 ) -> None:
-    """Analysed nests of N layers; out[i] := (pJ, cycles, status, pJ of every hardware level)."""
+    """Analysed nests of N layers; out[i] := (pJ, cycles, status, accesses of every storage level, pJ of every
+    hardware level)."""
     run(
         FINISH | STACKED, arch, layers, densities, policy, table, _no_mapping(), 0, len(out),
         packs.ELIDE_FIRST_FILL, networks, nests, sparse, cost, out,

@@ -74,7 +74,8 @@ class LevelConstraint(Record, frozen=True, kw_only=True):
 
 class Mapspace(Record, frozen=True, kw_only=True):
     """Levels in any order; one that is left out is free. A mapping must use at least the fraction
-    `min_parallelism` of the arithmetic units.
+    `min_parallelism` of the arithmetic units, and have at most `most_temporal_loops` temporal loops with a
+    bound above 1.
 
     The factors of a dim in `divisibility` may also multiply to more than its bound, by at most the fraction
     `most_padding` of it, or by one.
@@ -83,6 +84,7 @@ class Mapspace(Record, frozen=True, kw_only=True):
     name: str = "mapspace"
     levels: tuple[LevelConstraint, ...] = ()
     min_parallelism: float = 0.0
+    most_temporal_loops: int | None = None
     divisibility: dict[str, Divisibility] = {}
     most_padding: float = 0.125
     source: str = ""
@@ -92,4 +94,5 @@ class Mapspace(Record, frozen=True, kw_only=True):
             raise SpecError(f"min_parallelism is {self.min_parallelism:g}, allowed is 0 to 1", path=_WHERE)
         if not 0.0 <= as_real(_WHERE, "most_padding", self.most_padding) <= 1.0:
             raise SpecError(f"most_padding is {self.most_padding:g}, allowed is 0 to 1", path=_WHERE)
+        check_whole(_WHERE, "most_temporal_loops", self.most_temporal_loops)
         _once((level.level for level in self.levels), "level '{}' is constrained twice")

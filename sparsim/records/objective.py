@@ -1,6 +1,6 @@
-"""What a search or a plan makes small: energy, delay, or their product, alone or in an order."""
+"""What a search or a plan makes small: energy, delay, their product, or accesses, alone or in an order."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from sparsim.errors import SpecError, near
@@ -9,22 +9,40 @@ ObjectiveName = Literal["energy", "delay", "edp"]
 Objective = str | Sequence[str]
 
 OBJECTIVES: tuple[ObjectiveName, ...] = ("energy", "delay", "edp")
+ACCESSES = "accesses-"  # and the name of a storage level
+LAST_LEVEL, ORDERED = "last-level-accesses", "ordered-accesses"  # of the outermost level, of all from outside
 UNITS = {"energy": "pJ", "delay": "cycles", "edp": "pJ x cycles"}
 
 
-def objective_names(objective: Objective) -> tuple[str, ...]:
+def objective_names(objective: Objective, levels: Sequence[str] = ()) -> tuple[str, ...]:
     """The names in an objective, the most important first.
 
-    Raises SpecError for unknown, repeated or missing ones.
+    With storage `levels`, outer to inner, accesses are objectives, too: those of a level (`accesses-NAME`),
+    of the outermost one (`last-level-accesses`), and of all levels from outside (`ordered-accesses`), which
+    are several objectives. Raises SpecError for unknown, repeated or missing ones.
     """
-    names = (objective,) if isinstance(objective, str) else tuple(objective)
+    given = (objective,) if isinstance(objective, str) else tuple(objective)
+    accesses = [ACCESSES + level for level in levels]
+    known = (*OBJECTIVES, *([LAST_LEVEL, ORDERED] if levels else ()), *accesses)
+    names = tuple(spelled(name, known) for name in given)
     for name in names:
-        if name not in OBJECTIVES:
-            hint = near(str(name), OBJECTIVES)
-            raise SpecError(f"unknown objective '{name}'", path="objective", hint=hint)
+        if name not in known:
+            raise SpecError(f"unknown objective '{name}'", path="objective", hint=near(str(name), known))
     if not names or len(set(names)) < len(names):
         raise SpecError(f"{len(names)} objectives, needed are one or more, each once", path="objective")
-    return names
+    meant = {LAST_LEVEL: accesses[:1], ORDERED: accesses}
+    return tuple(dict.fromkeys(one for name in names for one in meant.get(name, (name,))))
+
+
+def spelled(name: str, known: Sequence[str]) -> str:
+    """The name in the known spelling, in which words are joined by hyphens."""
+    if name in known:
+        return name
+    return next((one for one in known if one.replace("_", "-") == str(name).replace("_", "-")), name)
+
+
+def unit_of(name: str) -> str:
+    return UNITS.get(name, "words")
 
 
 def compared_by(objectives: tuple[str, ...]) -> tuple[str, ...]:
@@ -32,15 +50,19 @@ def compared_by(objectives: tuple[str, ...]) -> tuple[str, ...]:
     return (*objectives, "energy") if objectives == ("delay",) else objectives
 
 
-def objective_value(name: str, energy_pj: Any, cycles: Any) -> Any:
-    """The value that is to be small, of numbers, arrays or tensors of one shape."""
+def objective_value(
+    name: str, energy_pj: Any, cycles: Any, *, accesses: Mapping[str, Any] | None = None
+) -> Any:
+    """The value that is to be small, of numbers, arrays or tensors of one shape; `accesses` by objective."""
     match name:
         case "energy":
             return energy_pj
         case "delay":
             return cycles
-        case _:
+        case "edp":
             return energy_pj * cycles
+        case _:
+            return (accesses or {})[name]
 
 
 def edp_j_cycles(energy_pj: Any, cycles: Any) -> Any:

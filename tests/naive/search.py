@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from itertools import permutations, product
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparsim.mapper.indexed_mapspace import Ints, Space
+from sparsim.mapper.objective_arrays import accesses_by_name
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import MappingPack
 from sparsim.model.evaluate import BatchResult, evaluate_pack
@@ -34,11 +35,12 @@ class Listed(NamedTuple):
     pack: MappingPack
     candidate: list[tuple[int, ...]]
     result: BatchResult
+    accesses: dict[str, Any]  # by the name of the objective
 
     def values(self, objective: tuple[str, ...]) -> list[tuple[float, ...]]:
         """Of the valid ones, best first."""
         energy, cycles = self.result.energy_pj, self.result.cycles
-        values = {"energy": energy, "delay": cycles, "edp": energy * cycles}
+        values = {"energy": energy, "delay": cycles, "edp": energy * cycles} | self.accesses
         valid = np.flatnonzero(self.result.status == packs.OK)
         return sorted(tuple(float(values[name][i]) for name in objective) for i in valid)
 
@@ -49,7 +51,7 @@ def list_mappings(case, space: Space, accounting: str, *, test_fan: bool, unit_l
     rows, candidates = [], []
     for chosen in product(*(range(len(f)) for f in space.factors)):
         factor = np.stack([f[i] for f, i in zip(space.factors, chosen, strict=True)], axis=1)
-        if not _parallel_enough(arch, space, factor):
+        if not _parallel_enough(arch, space, factor) or not _few_loops(arch, space, factor):
             continue
         for order in product(*(_orders(space, t, factor[t], unit_loops) for t in range(len(factor)))):
             for split in product(
@@ -63,7 +65,7 @@ def list_mappings(case, space: Space, accounting: str, *, test_fan: bool, unit_l
     fields = [np.array([row[i] for row in rows], np.int64) for i in range(4)] if rows else _nothing(space)
     pack = as_pack(space, *fields)
     result = evaluate_pack(case.on(), case.layer, pack, accounting=accounting)
-    return Listed(pack, candidates, result)
+    return Listed(pack, candidates, result, accesses_by_name(case.arch, result.accesses))
 
 
 def _nothing(space: Space):
@@ -102,6 +104,11 @@ def _fits(arch, factor, order, split):
             if x > arch.fan[s, 0] or y > arch.fan[s, 1]:
                 return False
     return True
+
+
+def _few_loops(arch, space, factor):
+    temporal = factor[arch.tiling[:, 1] == 0]
+    return int((temporal > 1).sum()) <= space.most_temporal_loops
 
 
 def _parallel_enough(arch, space, factor):

@@ -22,6 +22,7 @@ from sparsim.records import (
     NestConstraint,
     Storage,
 )
+from sparsim.records.objective import objective_names
 from support.small_nests import Case, dense_cases
 from support.small_policies import every_price, sparse_cases
 from validation.random_cases import GROUPED
@@ -41,6 +42,10 @@ class Search(NamedTuple):
     def arguments(self) -> tuple[Accelerator, Layer]:
         return self.case.on(self.mapspace), self.case.layer
 
+    def named(self, objective: tuple[str, ...]) -> tuple[str, ...]:
+        """The objectives with the levels whose accesses they are."""
+        return objective_names(objective, [level.name for level in self.case.arch.storage])
+
 
 @st.composite
 def searches(draw: Any, *, dense: bool | None = None) -> Search:
@@ -55,7 +60,10 @@ def searches(draw: Any, *, dense: bool | None = None) -> Search:
     moved = set(draw(st.lists(st.sampled_from(dims), min_size=1, max_size=3)))
     data = [d.name for d in case.layer.shape.dataspaces]
     levels = tuple(_constraint(draw, level, dims, data, moved) for level in case.mapping.levels)
-    mapspace = Mapspace(levels=levels, min_parallelism=draw(st.sampled_from([0.0, 0.0, 0.3])))
+    mapspace = Mapspace(
+        levels=levels, min_parallelism=draw(st.sampled_from([0.0, 0.0, 0.3])),
+        most_temporal_loops=draw(st.sampled_from([None, None, 3, 5])),
+    )  # fmt: skip
     try:
         space = lower_mapspace(case.on(mapspace), case.layer)
     except EmptyMapspaceError:

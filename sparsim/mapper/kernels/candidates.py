@@ -6,6 +6,7 @@ from sparsim.mapper.kernels.enumeration import (
     LOWER_BOUND,
     PASSED,
     fits_levels,
+    too_many_loops,
 )
 from sparsim.mapper.kernels.lower_bounds import (
     TEST_FAN,
@@ -134,7 +135,7 @@ def _verdict(a, y, d, p, b, sp, w, m, i, keep, objective, limit):
         return FAN_OUT
     factor, rest = m.factor[i], w.rest[0]
     count_instances(a, factor, w)
-    if utilization(a, sp, w) < sp.parallelism[0]:
+    if utilization(a, sp, w) < sp.parallelism[0] or too_many_loops(a, sp, factor):
         return FAN_OUT
     fill_tiles(a, y, factor, w)
     if not fits_levels(a, y, d, p, b, keep, w.tile, True):
@@ -142,7 +143,7 @@ def _verdict(a, y, d, p, b, sp, w, m, i, keep, objective, limit):
     count_groups(a, y, b, sp, factor, w)
     fill(rest, 1.0)
     bound_tiles(a, y, d, p, b, sp, factor, m.order[i], w.fixed, keep, w.tile, rest, True, w, w.out)
-    return LOWER_BOUND if exceeds(objective, limit, w.out[0], w.out[1]) else PASSED
+    return LOWER_BOUND if exceeds(objective, limit, w.out) else PASSED
 
 
 @entry

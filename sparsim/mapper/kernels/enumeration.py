@@ -8,7 +8,9 @@ takes all that could follow with it.
 import math
 
 from sparsim.mapper.kernels.lower_bounds import (
+    CYCLES_OUT,
     EXACT,
+    PJ_OUT,
     TEST_FAN,
     bound_tiles,
     count_groups,
@@ -23,7 +25,8 @@ from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.jit import entry, kernel
 from sparsim.model.kernels.loop_nest import box_words
 
-FAN_OUT, CAPACITY, LOWER_BOUND = 0, 1, 2  # reasons of a rejection; the first also for too few instances
+# reasons of a rejection; the first also for too few instances and too many loops in time
+FAN_OUT, CAPACITY, LOWER_BOUND = 0, 1, 2
 PASSED = -1
 NEAREST = 3  # after the reasons: the least bound of the first objective that was rejected
 ROWS, KEEPS, SPREAD = 0, 1, 2  # kinds of decisions
@@ -168,6 +171,17 @@ def _grow_tiles(layer, bound, space, w, index, r, dim):
 
 
 @kernel
+def too_many_loops(arch, space, factor):
+    """Whether more loops in time than allowed have a bound above 1; those of open dims have none."""
+    loops = 0
+    for t in range(arch.tiling.shape[0]):
+        if arch.tiling[t, k.IS_SPATIAL] == 0:
+            for dim in range(factor.shape[1]):
+                loops += factor[t, dim] > 1
+    return loops > space.most_loops[0]
+
+
+@kernel
 def fits_levels(arch, layer, density, policy, bound, keep, tile, complete):
     """Whether the tiles fit all levels that keep them, data only (model 13.2), and `complete` ones fill them
     as far as they have to."""
@@ -193,9 +207,10 @@ def _decide(a, y, d, p, b, sp, w, objective, limit, index, r):
         _take_spread(a, sp, w, index, dim)
         if not _fits_fan(a, b, sp, w, r, dim):
             return FAN_OUT
-        w.out[0] = math.ceil(b.compute[0] / _most_units(a, b, sp, w, r)) + a.latency
-        w.out[1] = sp.floor[0]
-        return LOWER_BOUND if exceeds(objective, limit, w.out[0], w.out[1]) else PASSED
+        w.out[CYCLES_OUT] = math.ceil(b.compute[0] / _most_units(a, b, sp, w, r)) + a.latency
+        for i in range(sp.floor.shape[0]):
+            w.out[PJ_OUT + i] = sp.floor[i]
+        return LOWER_BOUND if exceeds(objective, limit, w.out) else PASSED
     if kind == KEEPS:
         count_instances(a, w.factor, w)
         if utilization(a, sp, w) < sp.parallelism[0]:
@@ -208,11 +223,13 @@ def _decide(a, y, d, p, b, sp, w, objective, limit, index, r):
             w.factor[t, dim] = sp.rows[row, t]
         _fill_extents(a, w, dim)
         _grow_tiles(y, b, sp, w, index, r, dim)
+    if too_many_loops(a, sp, w.factor):
+        return FAN_OUT
     keep, tile = sp.keep[index[sp.n_rows[0]]], w.least[r]
     if not fits_levels(a, y, d, p, b, keep, tile, r == 0):
         return CAPACITY
     bound_tiles(a, y, d, p, b, sp, w.factor, sp.loops, sp.loops_free, keep, tile, w.rest[r], r == 0, w, w.out)
-    return LOWER_BOUND if exceeds(objective, limit, w.out[0], w.out[1]) else PASSED
+    return LOWER_BOUND if exceeds(objective, limit, w.out) else PASSED
 
 
 @kernel
@@ -253,7 +270,7 @@ def enumerate_candidates(
     at hand, -1: begin. `work` is as it was left.
 
     In a block the decisions from `cut` on stay; each of them has as many options whatever the others are.
-    Goes through every `stride`-th block. Fills `out` (n, R + 1) and `values` (n, 2: cycles, pJ) with
+    Goes through every `stride`-th block. Fills `out` (n, R + 1) and `values` (n, fields of a bound) with
     candidates that may be valid and no worse than `limit`, adds to `rejected` (4,) by reason, and keeps the
     least bound that was rejected at its end. Stops after `steps` decisions or when `out` is full. Returns
     (number, whether all is done).
@@ -275,12 +292,13 @@ def enumerate_candidates(
         if reason != PASSED:
             rejected[reason] += _completions(space, index, min(r, cut))
             if reason == LOWER_BOUND:
-                rejected[NEAREST] = min(rejected[NEAREST], value_of(objective[0], work.out[0], work.out[1]))
+                rejected[NEAREST] = min(rejected[NEAREST], value_of(objective[0], work.out))
         else:
             for dim in range(n_dims):
                 out[n, dim] = _row_of(space, index, dim)
             out[n, n_dims] = index[space.n_rows[0]]
-            values[n, 0], values[n, 1] = work.out[0], work.out[1]
+            for i in range(values.shape[1]):
+                values[n, i] = work.out[i]
             n += 1
         while r < cut:
             index[r] += 1

@@ -15,25 +15,29 @@ from sparsim.model.kernels.jit import kernel
 from sparsim.model.kernels.loop_nest import box_words
 from sparsim.model.kernels.tile_densities import most_nonzeros, nonzeros_in_tensor
 
-ENERGY, DELAY, EDP = 0, 1, 2  # objectives
+ENERGY, DELAY, EDP, ACCESSES = 0, 1, 2, 3  # objectives; from the last on accesses of the storage levels
+CYCLES_OUT, PJ_OUT, ACCESSES_OUT = 0, 1, 2  # fields of a bound; from the last on those of the storage levels
 BOUNDED, EXACT, TEST_FAN = 0, 1, 2  # BoundPack.switch fields
+USED = 3  # after the actions: field of a share
 ALMOST = 1.0 - 1e-9  # below the roundings of a dozen products of doubles
 ROUNDED_AWAY = 3.0  # words that the floors and truncations of a sparse count may cost
 
 
 @kernel
-def value_of(objective, cycles, energy):
-    """One objective of cycles and energy."""
+def value_of(objective, bound):
+    """One objective of cycles, energy and accesses."""
+    if objective >= ACCESSES:
+        return bound[ACCESSES_OUT + objective - ACCESSES]
     if objective == DELAY:
-        return float(cycles)
-    return energy * cycles if objective == EDP else energy
+        return bound[CYCLES_OUT]
+    return bound[PJ_OUT] * bound[CYCLES_OUT] if objective == EDP else bound[PJ_OUT]
 
 
 @kernel
-def exceeds(objective, limit, cycles, energy):
-    """Whether (cycles, energy) is worse than `limit` in the order of the objectives."""
+def exceeds(objective, limit, bound):
+    """Whether a bound is worse than `limit` in the order of the objectives."""
     for i in range(objective.shape[0]):
-        value = value_of(objective[i], cycles, energy)
+        value = value_of(objective[i], bound)
         if value != limit[i]:
             return value > limit[i]
     return False
@@ -167,12 +171,13 @@ def stored_words(layer, density, policy, bound, v, s, points):
 
 @kernel
 def _shares(layer, density, policy, bound, keep, v, tile, complete, w):
-    """Fill share[s, a]: least part of the dense accesses of v that stay actual, instances included."""
+    """Fill share[s, a]: least part of the dense accesses of v that stay actual, instances included; and
+    share[s, USED]: least part of the instances that are used."""
     share = w.share
     n_levels, last = share.shape[0], bound.stored.shape[1] - 1
     outer_format = False
     for s in range(n_levels - 1, -1, -1):
-        share[s, k.READ], share[s, k.FILL], share[s, k.UPDATE] = 1.0, 1.0, 1.0
+        share[s, k.READ], share[s, k.FILL], share[s, k.UPDATE], share[s, USED] = 1.0, 1.0, 1.0, 1.0
         if not keep[s] >> v & 1:
             continue
         part = 1.0
@@ -182,6 +187,7 @@ def _shares(layer, density, policy, bound, keep, v, tile, complete, w):
             else:
                 i = min(tile[s, v], last)
                 stored, chance = bound.stored[v, i, 0], bound.stored[v, i, 1]
+            share[s, USED] = chance if outer_format else 1.0
             part = stored if policy.format[s, v, k.HAS_FORMAT] else chance
             if outer_format and policy.format[s, v, k.IS_COMPRESSED]:
                 part *= chance  # vector accesses per block may be that few (model 14.1)
@@ -206,7 +212,8 @@ def _shares(layer, density, policy, bound, keep, v, tile, complete, w):
 def bound_tiles(
     arch, layer, density, policy, bound, space, factor, place, free, keep, tile, rest, complete, w, out
 ):
-    """out := (cycles, pJ), both at most those of every valid mapping with these factors and `keep`.
+    """out := (cycles, pJ, accesses of every level), at most those of every valid mapping with these factors
+    and `keep`.
 
     Dims whose factors in time are open have ones in `factor`, and those of which v has no word twice multiply
     its deliveries by rest[v], all of them by the last of `rest`. Then tiles (S, D) may grow; `complete` ones
@@ -215,6 +222,8 @@ def bound_tiles(
     n_levels, n_data = tile.shape[0], tile.shape[1]
     cycles = math.ceil(bound.compute[0] / w.instances[n_levels])
     energy = bound.compute[1]
+    for s in range(n_levels):
+        out[ACCESSES_OUT + s] = 0.0
     if not bound.switch[BOUNDED]:
         out[0], out[1] = cycles + arch.latency, energy
         return
@@ -246,6 +255,10 @@ def bound_tiles(
                     if accounting == k.ELIDE_FIRST_FILL and s < outermost:
                         fills -= w.part[s, v]
             energy += _access_energy(arch, w, s, exact, reads, fills, updates)
+            words = w.instances[s] * _dense_words(reads, fills, updates)
+            if not exact and w.share[s, USED] < 1.0:
+                words = math.floor(words * ALMOST * w.share[s, USED])
+            out[ACCESSES_OUT + s] += words
             content = arriving
     out[0], out[1] = _bandwidth(arch, w, cycles) + arch.latency, energy * ALMOST
 
@@ -255,6 +268,15 @@ def may_lose_a_word(layer, v, instances):
     """Whether fills may be a word below what arrives: they are truncated, and an operand with windows arrives
     in several buckets, whose shares are rounded unless instances are a power of two (model 7.6)."""
     return not layer.plain[v] and not layer.read_write[v] and instances & (instances - 1) != 0
+
+
+@kernel
+def _dense_words(reads, fills, updates):
+    """Least words of one instance, each count rounded as the model rounds it."""
+    words = 0.0
+    for count in (reads, fills, updates):
+        words += max(math.ceil(count * ALMOST - 0.5), 0.0)
+    return words
 
 
 @kernel

@@ -4,7 +4,12 @@ import numpy as np
 
 from sparsim.model import arrays as k
 from sparsim.model.kernels.dense_traffic import dense_traffic
-from sparsim.model.kernels.energy_and_cycles import check_capacity, level_costs, level_cycles
+from sparsim.model.kernels.energy_and_cycles import (
+    check_capacity,
+    level_accesses,
+    level_costs,
+    level_cycles,
+)
 from sparsim.model.kernels.format_ranks import check_formats, match_ranks
 from sparsim.model.kernels.gating_and_skipping import (
     choose_entries,
@@ -120,9 +125,10 @@ def run(
     For i from `first` to `last` - 1: with ANALYSE in `mode`, row i of `mapping` up to where densities come
     in; with FINISH, the analysed nest to the end. `layers`, `densities` and `nests` have a leading axis, of
     which row i is used with STACKED, else row 0. out[i] := (pJ, cycles, status, and as far as there are
-    columns pJ of every hardware level). `networks`: whether to count hops and energies of networks.
+    columns the accesses of every storage level and pJ of every hardware level). `networks`: whether to count
+    hops and energies of networks.
     """
-    row = first if mode & STACKED else 0
+    row, n_levels = first if mode & STACKED else 0, nests.kept.shape[1]
     y, d, n = row_of(layers, row), row_of(densities, row), row_of(nests, row)
     for i in range(first, last):
         if mode & STACKED and i > first:
@@ -136,6 +142,8 @@ def run(
                 status = add_cost(arch, y, policy, networks, n, sparse, cost)
             if status == k.OK:
                 out[i, k.PJ], out[i, k.CYCLES] = cost.total[k.PJ], cost.total[k.CYCLES]
-                for h in range(out.shape[1] - 3):
-                    out[i, 3 + h] = cost.level_pj[h]
+                for s in range(min(out.shape[1] - 3, n_levels)):
+                    out[i, 3 + s] = level_accesses(n, sparse, s)
+                for h in range(out.shape[1] - 3 - n_levels):
+                    out[i, 3 + n_levels + h] = cost.level_pj[h]
         out[i, k.STATUS] = status

@@ -158,6 +158,17 @@ def _address_generations(layer, sparse, s, v):
 
 
 @kernel
+def level_accesses(nest, sparse, s):
+    """Dense words that all instances of a level read, fill and update (model 16.5)."""
+    total = 0.0
+    for v in range(nest.kept.shape[1]):
+        if nest.kept[s, v]:
+            words = nest.counts[s, v, k.READ] + nest.counts[s, v, k.FILL] + nest.counts[s, v, k.UPDATE]
+            total += math.floor(sparse.avg[s + 1, v] * words)
+    return total
+
+
+@kernel
 def level_cycles(arch, nest, sparse, cost):
     """Cycles of the computes and of every level under its bandwidth limits (model 12.4, 14.3).
 

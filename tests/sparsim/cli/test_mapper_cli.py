@@ -252,13 +252,27 @@ def test_options(run, tmp_path, args, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_metric_that_only_timeloop_has(run, tmp_path):
-    (tmp_path / "mapper.yaml").write_text("mapper: {optimization-metrics: [accesses-GLB]}\n")
-    code, _, err = run("mapper", *NAMES)
+def test_accesses_of_documents_and_of_the_option(run, tmp_path):
+    (tmp_path / "mapper.yaml").write_text(
+        "mapper: {optimization-metrics: [accesses-GLB, last_level_accesses]}\n"
+    )
+    assert run("mapper", *NAMES, "-o", "metrics")[0] == 0
+    options = ("--objective", "accesses-GLB,last-level-accesses")
+    assert run("mapper", *NAMES, *options, "-o", "option")[0] == 0
+    found = result_of("metrics")
+    assert found["objective"] == ["accesses-GLB", "accesses-DRAM"]
+    assert found["certificate"]["kind"] == "optimal"
+    counted = {name: words for name, words, _ in found["evaluation"]["intensity"]["levels"]}
+    assert found["top"][0]["values"] == [counted["GLB"], counted["DRAM"]]
+    assert same_stats("metrics", "option")
+    assert run("mapper", *NAMES, "--objective", "ordered-accesses", "-o", "all")[0] == 0
+    assert result_of("all")["objective"] == ["accesses-DRAM", "accesses-GLB", "accesses-spad"]
+
+
+def test_accesses_of_an_unknown_level(run):
+    code, _, err = run("mapper", *NAMES, "--objective", "accesses-GBL")
     assert code == 2
-    message = "mapper: objective 'accesses-GLB' is not supported (--objective: energy, delay, edp)"
-    assert err == f"sparsim: error: {message}\n"
-    assert run("mapper", *NAMES, "--objective", "edp")[0] == 0
+    assert err.endswith("(did you mean 'accesses-GLB'?)\n")
 
 
 @pytest.mark.parametrize(

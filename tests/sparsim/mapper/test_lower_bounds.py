@@ -19,6 +19,7 @@ from sparsim.mapper.engine import Engine, Problem
 from sparsim.mapper.indexed_mapspace import lower_mapspace
 from sparsim.mapper.kernels.candidates import assemble_candidates
 from sparsim.mapper.kernels.enumeration import FAN_OUT, KEEPS, PASSED, ROWS, SPREAD, enumerate_candidates
+from sparsim.mapper.kernels.lower_bounds import ACCESSES_OUT
 from sparsim.mapper.objective_arrays import values
 from sparsim.mapper.random_and_local import draw_random
 from sparsim.mapper.search_budget import Budget
@@ -29,6 +30,7 @@ from sparsim.model.lower import ints, reals
 from sparsim.records import LevelConstraint, Mapspace, Rank, SparsePolicy, TensorFormat
 
 DRAWN = settings(max_examples=45, deadline=None, suppress_health_check=list(HealthCheck))
+OBJECTIVES = [("energy",), ("delay",), ("edp",), ("delay", "energy"), ("ordered-accesses",)]
 
 
 def make_engine(search: Search, objective: tuple[str, ...] = ("energy",)) -> Engine:
@@ -41,7 +43,8 @@ def enumerate_all(engine: Engine) -> tuple[dict[tuple[int, ...], np.ndarray], np
     """(bounds of the candidates that pass, numbers rejected) when nothing is too slow or too expensive."""
     n_dims, n_decisions, number = len(engine.space.factors), len(engine.pack.decision), 100_000
     start = np.array([*[0] * (n_decisions + 1), -1])
-    out, values, rejected = ints(number, n_dims + 1), reals(number, 2), reals(4)
+    n_fields = ACCESSES_OUT + len(engine.low.arch.fan)
+    out, values, rejected = ints(number, n_dims + 1), reals(number, n_fields), reals(4)
     n, done = enumerate_candidates(
         *engine.head, engine.make_work(), engine.codes, engine.limit, start, n_decisions, 1, 10**7, out,
         values, rejected,
@@ -73,11 +76,13 @@ def follow(engine: Engine, candidate: Sequence[int], limit: np.ndarray) -> bool:
 
 
 @DRAWN
-@given(searches(), st.sampled_from([("energy",), ("delay",), ("edp",), ("delay", "energy")]))
+@given(searches(), st.sampled_from(OBJECTIVES))
 def test_no_decision_rejects_what_is_as_good_as_the_limit(search: Search, objective: tuple[str, ...]) -> None:
+    objective = search.named(objective)
     engine = make_engine(search, objective)
     listed = list_mappings(search.case, search.space, search.accounting, test_fan=True, unit_loops=False)
-    found = values(objective, listed.result.energy_pj, listed.result.cycles.astype(np.float64))
+    cycles = listed.result.cycles.astype(np.float64)
+    found = values(objective, listed.result.energy_pj, cycles, listed.accesses)
     for i in np.flatnonzero(listed.result.status == packs.OK)[:60]:
         assert follow(engine, listed.candidate[i], found[i])
 
@@ -100,7 +105,9 @@ def check_bounds(search: Search) -> Listed:
     assert len(bounds) + rejected[:3].sum() == candidates
     listed = list_mappings(search.case, search.space, search.accounting, test_fan=True, unit_loops=True)
     for i in np.flatnonzero(listed.result.status == packs.OK):
-        least_cycles, least_energy = bounds[listed.candidate[i]]
+        least_cycles, least_energy, *least_accesses = bounds[listed.candidate[i]]
+        assert (least_accesses <= listed.result.accesses[i]).all()
+        assert (engine.part_least[ACCESSES_OUT:] <= listed.result.accesses[i]).all()
         assert least_cycles <= listed.result.cycles[i]
         assert least_energy <= listed.result.energy_pj[i]
         assert engine.part_least[0] <= listed.result.cycles[i]

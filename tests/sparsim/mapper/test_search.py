@@ -14,7 +14,7 @@ from support.examples import ENERGY, accelerator, fixed, matmul
 from support.small_searches import Search, searches
 
 from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
-from sparsim.errors import EnergyTableError, MappingError, SpecError
+from sparsim.errors import EnergyTableError, MappingError, SparsimWarning, SpecError
 from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.mapper import exhaustive, portfolio
 from sparsim.mapper.engine import Progress
@@ -25,6 +25,8 @@ from sparsim.mapper.search_result import SearchResult
 from sparsim.model.evaluate import evaluate
 from sparsim.records import (
     Accelerator,
+    Architecture,
+    Compute,
     Layer,
     LevelConstraint,
     Mapping,
@@ -34,15 +36,29 @@ from sparsim.records import (
     Rank,
     Saf,
     SparsePolicy,
+    Storage,
     TensorFormat,
 )
 
 DRAWN = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-OBJECTIVES = [("energy",), ("delay",), ("edp",), ("delay", "energy"), ("energy", "delay")]
+OBJECTIVES = [
+    ("energy",), ("delay",), ("edp",), ("delay", "energy"), ("energy", "delay"), ("last-level-accesses",),
+    ("ordered-accesses", "energy"),
+]  # fmt: skip
 
 
-def found(result):
-    return [tuple(values(result.objective, one.energy_pj, float(one.cycles)).tolist()) for one in result.top]
+def found(result, drawn=None):
+    """The objectives of all mappings; of a drawn search accesses, if they are objectives, counted again."""
+    rows = []
+    for one in result.top:
+        accesses = {}
+        if drawn is not None and any(name.startswith("accesses-") for name in result.objective):
+            again = evaluate(*drawn.case.given[:2], one.mapping, accounting=drawn.accounting)
+            accesses = {f"accesses-{at.name}": float(at.accesses) for at in again.intensity.levels}
+        row = tuple(values(result.objective, one.energy_pj, float(one.cycles), accesses).tolist())
+        assert row == one.values[: len(row)]
+        rows.append(row)
+    return rows
 
 
 @DRAWN
@@ -51,14 +67,14 @@ def test_exhaustive_is_the_best_of_all(drawn: Search, objective: tuple[str, ...]
     """Against a list with all positions of trivial loops, where no format sees them."""
     everything = drawn.case.policy is None
     listed = list_mappings(drawn.case, drawn.space, drawn.accounting, test_fan=True, unit_loops=everything)
-    best = listed.values(objective)
+    best = listed.values(drawn.named(objective))
     options = {"objective": objective, "method": "exhaustive", "accounting": drawn.accounting}
     if not best:
         with pytest.raises(MappingError, match="no mapping is valid"):
             search(*drawn.arguments, **options)
         return
     result = search(*drawn.arguments, **options)
-    assert found(result) == best[:1]
+    assert found(result, drawn) == best[:1]
     assert result.certificate.kind == "optimal"
     assert result.certificate.value == result.certificate.lower_bound == best[0][0]
     again = evaluate(*drawn.case.given[:2], result.best, accounting=drawn.accounting)
@@ -123,10 +139,10 @@ def test_a_start_that_is_all_a_budget_allows_is_the_result() -> None:
 @given(searches(), st.sampled_from(OBJECTIVES))
 def test_top_is_the_start_of_the_sorted_list(drawn: Search, objective: tuple[str, ...]) -> None:
     listed = list_mappings(drawn.case, drawn.space, drawn.accounting, test_fan=True, unit_loops=False)
-    best = listed.values(objective)
+    best = listed.values(drawn.named(objective))
     assume(best)
     options = {"objective": objective, "method": "exhaustive", "accounting": drawn.accounting}
-    assert found(search(*drawn.arguments, top=7, **options)) == best[:7]
+    assert found(search(*drawn.arguments, top=7, **options), drawn) == best[:7]
 
 
 def problem() -> tuple[Accelerator, Layer]:
@@ -255,6 +271,24 @@ def test_spatial_skipping_searches_beyond_the_fan_out() -> None:
     result = search(*arguments, objective=("delay", "energy"))
     assert found(result) == listed.values(("delay", "energy"))[:1]
     assert result.statistics.candidates_over_fan_out == 0
+
+
+def test_too_many_choices_of_what_is_kept_are_sampled_and_nothing_is_claimed_of_the_rest() -> None:
+    storage = tuple(Storage(name=f"L{i}", size_words=10**6) for i in range(12))
+    arch = Architecture(storage=storage, compute=Compute(name="MAC"))
+    levels = tuple(
+        LevelConstraint(level=level.name, temporal=NestConstraint(factors={"M": 1, "N": 1, "K": 1}))
+        for level in storage[1:]
+    )
+    chip = Accelerator(architecture=arch, mapspace=Mapspace(levels=levels))
+    layer = matmul().layer
+    with pytest.warns(SparsimWarning, match="16384 are tried, drawn with seed 3"):
+        result = search(chip, layer, objective="energy", seed=3, evaluations=50)
+    assert result.certificate.kind == "gap"
+    assert result.certificate.lower_bound <= result.certificate.value
+    assert result.sizes.bypasses == 2**33
+    with pytest.warns(SparsimWarning):
+        assert search(chip, layer, objective="energy", seed=3, evaluations=50).top == result.top
 
 
 def test_what_the_reference_found_is_not_better() -> None:

@@ -22,22 +22,22 @@ from sparsim.model.frozen import Frozen
 from sparsim.records import Density, LevelMapping, Mapping, Nest, Option, Saf, SparsePolicy
 from validation.random_cases import draw_case
 
-Answer = tuple[float, float] | None
+Answer = tuple[float, float, list[float]] | None
 
 
 def single(case: Case) -> Answer:
-    """(pJ, cycles); None: invalid."""
+    """(pJ, cycles, accesses of every level); None: invalid."""
     try:
         result = evaluate(*case.given)
     except MappingError:
         return None
-    return result.energy_pj, result.cycles
+    return result.energy_pj, result.cycles, [float(level.accesses) for level in result.intensity.levels]
 
 
 def batch(case: Case, mappings: list[Mapping], threads: int) -> list[Answer]:
     found = evaluate_batch(*case.given[:2], mappings, threads=threads)
-    rows = zip(found.energy_pj.tolist(), found.cycles.tolist(), found.status.tolist(), strict=True)
-    return [(energy, cycles) if status == packs.OK else None for energy, cycles, status in rows]
+    rows = zip(*(field.tolist() for field in found), strict=True)
+    return [(pj, cycles, words) if status == packs.OK else None for pj, cycles, status, words in rows]
 
 
 @st.composite
@@ -114,7 +114,8 @@ def test_frozen_equals_single_for_any_densities(network: Network, data: st.DataO
                 frozen(densities)
             continue
         found = frozen(densities)
-        assert list(zip(found.energy_pj.tolist(), found.cycles.tolist(), strict=True)) == expected
+        fields = found.energy_pj.tolist(), found.cycles.tolist(), found.accesses.tolist()
+        assert list(zip(*fields, strict=True)) == expected
 
 
 def test_frozen_has_room_for_the_tensors_of_every_layer() -> None:
@@ -132,7 +133,8 @@ def test_frozen_has_room_for_the_tensors_of_every_layer() -> None:
     network = Network(case.arch, layers, case.policy, case.energy, mappings)
     densities = np.array([[0.4, 0.5, 1.0], [0.4, 0.5, 1.0]])
     found = Frozen(*network.given)(densities)
-    answers = list(zip(found.energy_pj.tolist(), found.cycles.tolist(), strict=True))
+    fields = found.energy_pj.tolist(), found.cycles.tolist(), found.accesses.tolist()
+    answers = list(zip(*fields, strict=True))
     assert answers == single_layers(network, densities)
 
 
@@ -152,7 +154,8 @@ def test_frozen_does_not_add_loops_to_layers_with_fewer_dims() -> None:
     network = Network(arch, [flat, tall], policy, matmul().energy, [loop_nests, loop_nests])
     densities = np.array([[0.5, 0.1, 1.0]] * 2)
     found = Frozen(*network.given)(densities)
-    answers = list(zip(found.energy_pj.tolist(), found.cycles.tolist(), strict=True))
+    fields = found.energy_pj.tolist(), found.cycles.tolist(), found.accesses.tolist()
+    answers = list(zip(*fields, strict=True))
     assert answers == single_layers(network, densities)
     assert answers[0] != answers[1]
 
