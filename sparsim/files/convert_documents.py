@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from sparsim.errors import SpecError
 from sparsim.files.documents import Documents
 from sparsim.files.sparsim_yaml import dump
-from sparsim.files.timeloop.write_constraints import constraint_items, mapper_options
+from sparsim.files.timeloop.write_constraints import constraint_items, constraint_items_v4, mapper_options
 from sparsim.files.timeloop.write_documents import FILES, document_text, to_documents
 from sparsim.files.timeloop_v4.write_nodes import node_text, with_fanouts, with_nodes
 from sparsim.records import Layer
@@ -24,18 +23,19 @@ def converted(documents: Documents, layer: Layer, form: Form) -> dict[str, str]:
     """
     if form == "native":
         return {"sparsim.yaml": _native(documents, layer)}
-    accelerator, mapping = documents.accelerator, documents.mapping
+    accelerator, mapping, mapspace = documents.accelerator, documents.mapping, documents.mapspace
     if form == "0.4":
-        if documents.mapspace is not None and documents.mapspace.levels:
-            text = "constraints of a search cannot be converted to version 0.4"
-            raise SpecError(text, path=documents.where)
-        accelerator, mapping = with_fanouts(accelerator, layer, mapping)
+        accelerator, mapping, mapspace = with_fanouts(accelerator, layer, mapping, mapspace)
     found = to_documents(accelerator, layer, mapping)
-    if documents.mapspace is not None:
+    if mapspace is not None and form == "0.4":
+        targets = constraint_items_v4(mapspace, layer.shape.dims)
+        found["mapspace_constraints"] = {"version": 0.4, "targets": targets}
+    elif mapspace is not None:
         innermost = accelerator.architecture.storage[-1].name
-        found["mapspace_constraints"] = constraint_items(documents.mapspace, innermost)
-    if documents.mapper is not None:
-        found["mapper"] = mapper_options(documents.mapper)
+        found["mapspace_constraints"] = constraint_items(mapspace, innermost)
+    if options := mapper_options(documents.mapper, mapspace):
+        names = {key: key.replace("-", "_") if form == "0.4" else key for key in options}
+        found["mapper"] = {names[key]: value for key, value in options.items()}
     if form == "0.3":
         return {FILES[key]: document_text(key, document) for key, document in found.items()}
     found = with_nodes(found, accelerator.architecture)

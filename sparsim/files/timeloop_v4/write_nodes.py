@@ -5,18 +5,28 @@ In version 0.4 the loops in space belong to a level of their own, `inter_NAME_sp
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from msgspec.structs import replace
 
 from sparsim.errors import SpecError
-from sparsim.records import Accelerator, Architecture, Compute, Layer, LevelMapping, Mapping, Storage
+from sparsim.files.timeloop.write_constraints import FANOUT
+from sparsim.records import (
+    Accelerator,
+    Architecture,
+    Compute,
+    Layer,
+    LevelConstraint,
+    LevelMapping,
+    Mapping,
+    Mapspace,
+    Storage,
+)
 from sparsim.records.architecture import Network
 
-_FANOUT = re.compile(r"inter_(?P<name>.+)_spatial")
 _PLACES = ("instances", "meshX", "meshY")
+_Level = TypeVar("_Level", LevelMapping, LevelConstraint)
 _IN_SPACE = ("no_link_transfer", "no_multicast_no_reduction")
 
 
@@ -43,35 +53,46 @@ def node_text(key: str, document: Any) -> str:
 
 
 def with_fanouts(
-    accelerator: Accelerator, layer: Layer, mapping: Mapping | None
-) -> tuple[Accelerator, Mapping | None]:
-    """The accelerator and the mapping with a level for each fan-out that has none.
+    accelerator: Accelerator, layer: Layer, mapping: Mapping | None, mapspace: Mapspace | None
+) -> tuple[Accelerator, Mapping | None, Mapspace | None]:
+    """The accelerator, the mapping and the mapspace with a level for each fan-out that has none.
 
     Raises SpecError for a network with parameters of its own, which version 0.4 cannot place.
     """
     arch = accelerator.architecture
     mapped = {level.level: level for level in mapping.levels} if mapping else {}
+    constrained = {level.level: level for level in mapspace.levels} if mapspace else {}
     everything = tuple(dataspace.name for dataspace in layer.shape.dataspaces)
     levels: list[Storage] = []
     found: list[LevelMapping] = []
+    limits: list[LevelConstraint] = []
     inner: list[Storage | Compute] = [*arch.storage[1:], arch.compute]
     for level, below in zip(arch.storage, inner, strict=True):
         if level.network.named:
             raise SpecError(f"the networks that '{level.name}' names cannot be written in version 0.4")
         mine = mapped.get(level.name, LevelMapping(level=level.name))
+        limit = constrained.get(level.name, LevelConstraint(level=level.name))
         levels.append(level)
-        if below.mesh == (1, 1) or _FANOUT.fullmatch(level.name):
+        if below.mesh == (1, 1) or FANOUT.fullmatch(level.name):
             found.append(mine)
+            limits.append(limit)
             continue
         if level.network != Network():
             raise SpecError(f"the network of '{level.name}' has parameters, which version 0.4 cannot place")
         fanout = Storage(name=f"inter_{below.name}_spatial", size_words=1)
-        flags = {key: getattr(mine, key) for key in _IN_SPACE}
         levels.append(fanout)
-        found.append(replace(mine, spatial=None, **dict.fromkeys(_IN_SPACE, ())))
-        found.append(LevelMapping(level=fanout.name, spatial=mine.spatial, bypass=everything, **flags))
+        found += _split(mine, LevelMapping(level=fanout.name, spatial=mine.spatial, bypass=everything))
+        limits += _split(limit, LevelConstraint(level=fanout.name, spatial=limit.spatial))
     flat = replace(accelerator, architecture=replace(arch, storage=tuple(levels)))
-    return flat, None if mapping is None else replace(mapping, levels=tuple(found))
+    if mapping is not None:
+        mapping = replace(mapping, levels=tuple(found))
+    return flat, mapping, None if mapspace is None else replace(mapspace, levels=tuple(limits))
+
+
+def _split(level: _Level, fanout: _Level) -> tuple[_Level, _Level]:
+    """A level without what belongs to its loops in space, and the level of the fan-out with it."""
+    flags = {key: getattr(level, key) for key in _IN_SPACE}
+    return replace(level, spatial=None, **dict.fromkeys(_IN_SPACE, ())), replace(fanout, **flags)
 
 
 def with_nodes(documents: dict[str, Any], arch: Architecture) -> dict[str, Any]:
@@ -80,7 +101,7 @@ def with_nodes(documents: dict[str, Any], arch: Architecture) -> dict[str, Any]:
     nodes: list[_Node] = []
     mesh: dict[str, Any] = {}  # of the next component, if its fan-out is its own
     for entry, below in zip(inside["local"], [*arch.storage[1:], arch.compute, None], strict=True):
-        fanout = _FANOUT.fullmatch(entry["name"])
+        fanout = FANOUT.fullmatch(entry["name"])
         if fanout and below is not None and below.mesh != (1, 1):
             mesh = {"spatial": {"meshX": below.mesh[0], "meshY": below.mesh[1]}}
             if fanout["name"] != below.name:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 from support.documents import write_documents
 from support.mapper_documents import SEARCH
 
-from sparsim import evaluate
+from sparsim import evaluate, search
 from sparsim.cli.main import cli
 from sparsim.files.sparsim_yaml import load_documents
 from sparsim.files.timeloop_files import read_documents
+from sparsim.mapper.covered_parts import list_parts, total_sizes
 
 pytestmark = pytest.mark.filterwarnings("ignore::sparsim.EnergyWarning")  # tables are recorded, gaps and all
 ROOT = Path(__file__).parents[3]
@@ -91,9 +93,49 @@ def test_constraints_of_a_search(tmp_path, form):
     assert form == "native" or again.mapper == documents.mapper
 
 
-def test_constraints_are_refused_for_version_04(tmp_path):
-    with pytest.raises(ValueError, match="constraints of a search"):
-        convert(*write_documents(tmp_path, SEARCH), "--to", "0.4", "-o", tmp_path / "out")
+def searched(documents):
+    """The number of mappings, and the best ones."""
+    accelerator = replace(documents.accelerator, mapspace=documents.mapspace)
+    size = total_sizes(list_parts(accelerator, documents.layer()))
+    best = search(accelerator, documents.layer(), accounting="timeloop-4")
+    return size, best.energy_pj, best.cycles
+
+
+@pytest.mark.parametrize("number", ["02", "05", "08", "09"])
+def test_searches_there_and_back(tmp_path, number):
+    """From 0.3 to 0.4 and back: the same mapspaces, and the same best mappings, as those of 0.4."""
+    folder = VERSION_4 / number
+    files = [folder / "v3.yaml", folder / "energy-v3.yaml"]
+    convert(*files, "--to", "0.4", "-o", tmp_path / "there")
+    convert(*inputs(tmp_path / "there"), "--to", "0.3", "-o", tmp_path / "back")
+    sets = [files, inputs(tmp_path / "there"), inputs(tmp_path / "back")]
+    first, *others = [searched(read_documents(one, for_search=True).accounted("timeloop-4")) for one in sets]
+    assert others == [first, first]
+
+
+def test_a_search_in_version_04_has_no_more_mappings(tmp_path):
+    """Loops of bound 1 stand innermost there, and fan-outs are levels."""
+    files = write_documents(tmp_path, SEARCH)
+    convert(*files, "--to", "0.4", "-o", tmp_path / "out")
+    before = searched(read_documents(files, for_search=True).accounted("timeloop-4"))
+    after = searched(read_documents(inputs(tmp_path / "out"), for_search=True))
+    assert after[1:] == before[1:]
+    assert after[0].factorisations == before[0].factorisations
+    assert after[0].orders <= before[0].orders
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        "{target: DRAM, type: temporal, permutation: _K}",
+        "{target: spad, type: utilization, min: 0.5}",
+    ],
+)
+def test_constraints_that_version_04_cannot_say(tmp_path, constraint):
+    text = f"mapspace_constraints:\n- {constraint}\n"
+    files = write_documents(tmp_path, SEARCH | {"constraints.yaml": text})
+    with pytest.raises(ValueError, match=r"version 0\.4"):
+        convert(*files, "--to", "0.4", "-o", tmp_path / "out")
 
 
 @pytest.mark.parametrize("case", CASES)
