@@ -269,10 +269,10 @@ def _load(
     for option, value in zip(("--set", "--trust", "--tables", "--hwcomponents"), reading, strict=True):
         if native and value:
             raise SpecError(f"{option} is for Timeloop's documents, these are documents of ours")
-    return [*ours.items(), *load_files(others, _template_data(reading.settings))], bool(native)
+    return [*ours.items(), *load_files(others, template_data(reading.settings))], bool(native)
 
 
-def _template_data(settings: tuple[str, ...]) -> dict[str, Any]:
+def template_data(settings: tuple[str, ...]) -> dict[str, Any]:
     """The values of --set, which mean what they mean in YAML."""
     from sparsim.files.yaml_reading import plain_scalar
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparsim.cli.input_files import template_data
 from sparsim.cli.sweep_views_command import COMMANDS
 from sparsim.errors import SpecError
 from sparsim.report.console import echo, messages, named_values
@@ -18,6 +19,7 @@ from sparsim.report.console import echo, messages, named_values
 if TYPE_CHECKING:
     from sparsim.sweep.results import SweepResult
     from sparsim.sweep.run_options import Progress
+    from sparsim.sweep.study import Study
 
 LINE_S = 10.0  # between lines of progress where there is no terminal
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
@@ -46,10 +48,14 @@ def sweep() -> None:
 @click.option("--cache", metavar="FOLDER", help="Keep rows there, for several studies.  [default: DIR/rows]")
 @click.option("--retry", type=click.Choice(["failed"]), help="Evaluate points that failed again.")
 @click.option("--limit", metavar="TIME", help="Stop after that time, such as 90s, 30m or 1h.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE",
+    help="A value for the Jinja templates among Timeloop's documents.",
+)  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say how many points there are and how long they may take.")
 def run(
     study: str, out: str, jobs: int | None, shard: str | None, scheduler: str | None, cache: str | None,
-    retry: str | None, limit: str | None, dry_run: bool,
+    retry: str | None, limit: str | None, settings: tuple[str, ...], dry_run: bool,
 ) -> None:  # fmt: skip
     """Evaluate the points of a study.
 
@@ -58,6 +64,7 @@ def run(
     """
     from sparsim.sweep import run_sweep
 
+    chosen = _with_settings(study, settings)
     options: dict[str, Any] = {
         "jobs": jobs, "shard": _shard(shard), "cache": Path(cache) if cache else None,
         "retry_failed": retry == "failed", "limit_s": _seconds(limit),
@@ -65,7 +72,7 @@ def run(
     if dry_run:
         from sparsim.sweep.dry_run import describe
 
-        echo(named_values(describe(study, out, **options)))
+        echo(named_values(describe(chosen, out, **options)))
         return
     if scheduler is not None:
         from sparsim.sweep.dask_workers import connect
@@ -73,7 +80,7 @@ def run(
         options["client"] = connect(scheduler)
     try:
         with _live() as show:
-            result = run_sweep.run(study, out, on_progress=show, **options)
+            result = run_sweep.run(chosen, out, on_progress=show, **options)
     except KeyboardInterrupt:
         echo("sparsim: interrupted, what is finished is kept and the same command goes on", err=True)
         raise
@@ -81,6 +88,16 @@ def run(
         echo(f"wrote the rows of shard {shard}; `sparsim sweep merge DIR... -o DIR` makes the table of all")
     else:
         echo(summary(result))
+
+
+def _with_settings(study: str, settings: tuple[str, ...]) -> Study:
+    """The study with values for templates added to its own."""
+    from msgspec.structs import replace
+
+    from sparsim.sweep.study_files import load_study
+
+    found = load_study(study)
+    return replace(found, template_data=found.template_data | template_data(settings))
 
 
 @sweep.command()

@@ -100,11 +100,16 @@ def export(folder: str, point: int, out: str, timeloop: bool) -> None:
     `sparsim model FOLDER/design.yaml FOLDER/layers/LAYER/*.yaml` evaluates a layer, `sparsim mapper
     FOLDER/design.yaml FOLDER/workload.yaml` searches again, and `sparsim chip` takes the same two of a chip.
     """
-    from sparsim.sweep.exported_design import export_point
+    from sparsim.sweep.exported_design import export_point, row_of
     from sparsim.sweep.results import SweepResult
 
-    written = export_point(SweepResult(folder), point, Path(out), timeloop=timeloop)
+    result = SweepResult(folder)
+    row = row_of(result, point)
+    written = export_point(result, point, Path(out), timeloop=timeloop)
     echo(f"wrote {len(written)} documents to {out}")
+    if row["status"] != "ok":
+        reason = (row["reason"] or "").strip().split("\n")[-1]
+        echo(f"point {point} is {row['status']}, so there are no layers with mappings: {reason}")
 
 
 @click.command()
@@ -137,9 +142,9 @@ def report(folder: str, out: str | None) -> None:
     require("matplotlib", "a report", "sweep")
     from sparsim.report.sweep_report import report_page
 
-    path = Path(out or Path(folder) / "report.html")
+    path, text = Path(out or Path(folder) / "report.html"), report_page(_view(folder))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, report_page(_view(folder)))
+    write_text(path, text)
     echo(f"wrote {path}")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from sparsim.errors import SpecError
 from sparsim.files import sparsim_yaml
@@ -13,9 +14,10 @@ from sparsim.files.yaml_reading import YamlMap, load_yaml
 
 Source = str | Path | Sequence[str | Path]
 _Files = list[tuple[str, YamlMap]]
+_Values = Mapping[str, Any]
 
 
-def read_any(source: Source, beside: Source = ()) -> Documents:
+def read_any(source: Source, beside: Source = (), template_data: _Values | None = None) -> Documents:
     """The records of a preset by its name, or of the files of one design.
 
     Parameters
@@ -25,6 +27,8 @@ def read_any(source: Source, beside: Source = ()) -> Documents:
     beside : str, Path or sequence of them, optional
         Files that are read along with Timeloop's, whose documents mean nothing alone: a key that `source` has
         too is left out.
+    template_data : mapping, optional
+        Values by name for Jinja templates among Timeloop's documents.
 
     Raises
     ------
@@ -33,18 +37,24 @@ def read_any(source: Source, beside: Source = ()) -> Documents:
     """
     if is_preset(source):
         return sparsim_yaml.load_preset(str(source if isinstance(source, str) else source[0]))  # type: ignore[index]
-    files = _load(source)
+    files = _load(source, template_data)
     if _is_ours(files):
         return sparsim_yaml.documents_from(files)
-    others = _load(beside)
+    others = _load(beside, template_data)
     if others and not _is_ours(others):
         files = [*_without(others, {key for _, data in files for key in data}), *files]
     return documents_of(files, for_search=True)
 
 
-def has_problem(source: Source) -> bool:
+def is_timeloops(source: Source) -> bool:
+    """Whether there are files of Timeloop's among presets and files."""
+    paths = [source] if isinstance(source, str | Path) else list(source)
+    return any(not is_preset(path) and not sparsim_yaml.is_marked(path) for path in paths)
+
+
+def has_problem(source: Source, template_data: _Values | None = None) -> bool:
     """Whether files hold what Timeloop's need to be read: a problem, or are no files of Timeloop's."""
-    files = _load(source)
+    files = _load(source, template_data)
     return not files or _is_ours(files) or any("problem" in data for _, data in files)
 
 
@@ -54,12 +64,12 @@ def is_preset(source: Source) -> bool:
     return len(paths) == 1 and Path(paths[0]).suffix not in (".yaml", ".yml", ".cfg")
 
 
-def _load(source: Source) -> _Files:
+def _load(source: Source, template_data: _Values | None) -> _Files:
     paths = [source] if isinstance(source, str | Path) else list(source)
     files = [path for path in paths if not is_preset(path)]
     ours = [path for path in files if sparsim_yaml.is_marked(path)]
     loaded = [(str(path), load_yaml(path)) for path in ours]
-    return loaded + load_files(path for path in files if path not in ours)
+    return loaded + load_files((path for path in files if path not in ours), template_data)
 
 
 def _is_ours(files: _Files) -> bool:

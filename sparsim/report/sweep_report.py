@@ -26,7 +26,15 @@ TITLES = {
 
 
 def report_page(view: SweepView) -> str:
-    """The results of a sweep as one HTML file that needs no other."""
+    """The results of a sweep as one HTML file that needs no other.
+
+    Raises
+    ------
+    SpecError
+        If no point has results.
+    """
+    if view.ok.empty:
+        raise SpecError("no point has results that a report could show", path=str(view.result.path))
     environment = Environment(
         loader=PackageLoader("sparsim.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
         undefined=StrictUndefined,

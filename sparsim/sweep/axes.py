@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sparsim.errors import SpecError
 from sparsim.sweep.expressions import Expression, compile_expression
+from sparsim.sweep.record_paths import Field, Holder, resolve_field
 from sparsim.sweep.study import MOST_VALUES, WORKLOAD, Axis, Study
 from sparsim.sweep.sweep_row import Point
+
+Fields = Mapping[Any, Mapping[str, Field]]  # by path, for each combination of choices
 
 
 class AxisValues(NamedTuple):
@@ -50,6 +53,40 @@ def list_axes(study: Study) -> tuple[AxisValues, ...]:
                 raise SpecError(f"the condition uses axis '{used}', which does not stand before", path=path)
         found.append(AxisValues(name, values, when))
     return (*found, AxisValues(WORKLOAD, tuple(study.workloads)))
+
+
+def fixed_mapspaces(study: Study, fields: Fields, overlays: Mapping[str, Any]) -> list[str]:
+    """What is said of axes that change the mapspace while the mappings are fixed."""
+    if study.search.mappings is None:
+        return []
+    roots = {path: field.root for found in fields.values() for path, field in found.items()}
+    mapped = [
+        name
+        for name, axis in study.axes.items()
+        if any(roots.get(path) == "mapspace" for path in axis.paths)
+        or any("mapspace" in records for records in overlays.get(name, {}).values())
+    ]
+    return [
+        f"sweep {study.name}: axes.{name}: its mapspaces have no effect, as the study's mappings are fixed"
+        for name in mapped
+    ]
+
+
+def unused_axes(study: Study, expressions: Iterable[Expression], base: Holder) -> list[str]:
+    """What is said of axes without a path that no expression uses and whose name is, or is like, one."""
+    used = {name for expression in expressions for name in expression.names}
+    found = []
+    for name, axis in study.axes.items():
+        if axis.paths or axis.choices is not None or name in used:
+            continue
+        try:
+            hint = f"give it 'path: {resolve_field(name, base).path}'"
+        except SpecError as error:
+            hint = error.hint
+        text = f"sweep {study.name}: axes.{name}: it has no path and no expression uses it"
+        if hint:
+            found.append(f"{text}, so its values change nothing ({hint})")
+    return found
 
 
 def _values(axis: Axis, path: str) -> tuple[Any, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -16,13 +16,15 @@ import msgspec
 from sparsim.cache import digest_of, sources_digest
 from sparsim.errors import SparsimWarning, SpecError, warn_of_energies
 from sparsim.estimate.accelerator_energy import energy_table
-from sparsim.files.read_any import Source, has_problem, is_preset, read_any
+from sparsim.files.documents import Documents
+from sparsim.files.read_any import Source, has_problem, is_preset, is_timeloops, read_any
 from sparsim.hardware import Hardware, load_hardware
 from sparsim.machines.eyeriss import Chip
 from sparsim.machines.eyeriss.chip import check_chip, missing_energies
 from sparsim.model.consistency import check_search
 from sparsim.records import Accelerator
-from sparsim.sweep.axes import AxisValues, list_axes
+from sparsim.records.mapper_options import MapperOptions
+from sparsim.sweep.axes import AxisValues, fixed_mapspaces, list_axes, unused_axes
 from sparsim.sweep.energy_checks import check_settings
 from sparsim.sweep.expressions import Expression, compile_expression
 from sparsim.sweep.feasibility_checks import check_filters, check_limits
@@ -190,14 +192,18 @@ def load_design_space(study: Study) -> DesignSpace:
     where = f"sweep {study.name}"
     axes = list_axes(study)
     first = next(iter(study.workloads.values())).source
-    base = read_records(study.base, () if has_problem(study.base) else first)
+    data = study.template_data
+    if data and not is_timeloops(study.base):
+        raise SpecError("is for Timeloop's documents, the base has none", path=f"{where}: template_data")
+    base = read_records(study.base, () if has_problem(study.base, data) else first, data)
     if "architecture" not in base:
         raise SpecError("the base has no architecture", path=where)
     if "chip" in base and study.search.to_dict().keys() - {"objective"}:
         text = "mappings of chips are planned: only 'objective' can be chosen of a search"
         raise SpecError(text, path=f"{where}: search")
     networks = {
-        name: load_network(name, network, study.base, where) for name, network in study.workloads.items()
+        name: load_network(name, network, study.base, where, data)
+        for name, network in study.workloads.items()
     }
     overlays = _overlays(study)
     derived = _derived(study, [axis.name for axis in axes], where)
@@ -226,6 +232,10 @@ def load_design_space(study: Study) -> DesignSpace:
         for choice, records in choices.items()
     }
     check_limits(limits, f"{where}: limits")
+    conditions = [axis.when for axis in axes if axis.when is not None]
+    expressions = (*filters, *limits, *conditions, *(each.expression for each in derived))
+    for said in (*fixed_mapspaces(study, fields, overlays), *unused_axes(study, expressions, base)):
+        warn(said, SparsimWarning, stacklevel=2)
     space = DesignSpace(
         study, axes, base, overlays, networks, digests, tuple(settings), tuple(densities), fields, derived,
         filters, limits, _context(study, base),
@@ -263,21 +273,35 @@ def _combinations(study: Study, overlays: dict[str, dict[str, Holder]]) -> Itera
         yield tuple(itertools.chain.from_iterable(parts))
 
 
-def read_records(source: Source, beside: Source = ()) -> dict[str, Any]:
+def read_records(
+    source: Source, beside: Source = (), template_data: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The records of presets and files, by root, later ones in place of earlier ones.
 
-    Records that are not mentioned are left out. Energies replace components, and the other way round.
+    Files without a preset between them are read together. Records that are not mentioned are left out.
+    Energies replace components, and the other way round.
     """
     names = [source] if isinstance(source, str | Path) else list(source)
-    files = [name for name in names if not is_preset(name)]
     found: dict[str, Any] = {}
-    for each in [*(name for name in names if is_preset(name)), *([files] if files else [])]:
-        documents = read_any(each, beside)
-        for warning in documents.warnings:
-            warn(warning, SparsimWarning, stacklevel=2)
-        records = {root: getattr(documents, root) for root in ROOTS if getattr(documents, root)}
-        found = {**found, **_exclusive(records)}
+    for alone, group in itertools.groupby(names, is_preset):
+        for each in group if alone else [list(group)]:
+            found |= _records_of(read_any(each, beside, template_data))
     return found
+
+
+def _records_of(documents: Documents) -> dict[str, Any]:
+    """The records by root. Warns of what a sweep does not use."""
+    unused = [
+        f"{documents.where}: the {name} is not used, a sweep searches as its study says"
+        for name, is_there in (
+            ("mapping", documents.mapping is not None),
+            ("section 'mapper'", documents.mapper not in (None, MapperOptions())),
+        )
+        if is_there
+    ]
+    for warning in (*documents.warnings, *unused):
+        warn(warning, SparsimWarning, stacklevel=4)
+    return _exclusive({root: getattr(documents, root) for root in ROOTS if getattr(documents, root)})
 
 
 def _exclusive(records: dict[str, Any]) -> dict[str, Any]:
@@ -292,7 +316,7 @@ def _overlays(study: Study) -> dict[str, dict[str, Holder]]:
     for name, axis in study.axes.items():
         if axis.choices is not None:
             found[name] = {
-                choice: read_records(files, study.base) if files else {}
+                choice: read_records(files, study.base, study.template_data) if files else {}
                 for choice, files in axis.choices.items()
             }
     return found

@@ -118,10 +118,17 @@ def check_rows(result: SweepResult, number: int, seed: int = 0) -> tuple[int, li
     -------
     (int, list of Difference)
         How many points were compared, and what differs.
+
+    Raises
+    ------
+    SpecError
+        If no point has results.
     """
     space = space_of_results(result)
     evaluator = PointEvaluator(space)
     ok = [i for i, status in enumerate(result.table["status"].to_pylist()) if status == "ok"]
+    if not ok:
+        raise SpecError("no point has results that could be evaluated again", path=str(result.path))
     chosen = sorted(random.Random(seed).sample(ok, min(number, len(ok))))
     found: list[Difference] = []
     for i in chosen:

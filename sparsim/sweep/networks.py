@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -41,7 +41,9 @@ class LoadedNetwork(NamedTuple):
     inferences: int
 
 
-def load_network(name: str, network: Network, base: Source, where: str) -> LoadedNetwork:
+def load_network(
+    name: str, network: Network, base: Source, where: str, template_data: Mapping[str, Any] | None = None
+) -> LoadedNetwork:
     """Load the layers of a network; `base` is what files of Timeloop's are read beside.
 
     Raises
@@ -50,7 +52,7 @@ def load_network(name: str, network: Network, base: Source, where: str) -> Loade
         For unknown workloads, layers and dataspaces, and for what is wrong in the files.
     """
     path = f"{where}: workloads.{name}"
-    documents = read_any(base if network.source == BASE else network.source, base)
+    documents = read_any(base if network.source == BASE else network.source, base, template_data)
     layers = documents.layers
     if not layers:
         raise SpecError(f"'{network.source}' has no layers", path=path)

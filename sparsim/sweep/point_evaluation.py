@@ -226,7 +226,7 @@ def _given_mapping(given: dict[str, str], layer: Layer, space: DesignSpace) -> M
         raise SpecError(f"no mapping of layer '{layer.name}'", path=where)
     text = given[layer.name]
     if Path(text).suffix in (".yaml", ".yml"):
-        mapping = read_any(text, space.study.base).mapping
+        mapping = read_any(text, space.study.base, space.study.template_data).mapping
         if mapping is None:
             raise SpecError(f"{text} holds no mapping", path=where)
         return mapping

@@ -19,6 +19,7 @@ from sparsim.records.architecture import Compute, Storage
 from sparsim.records.component import COMPOUND, Component
 from sparsim.records.record import Record
 
+MOST_NEAR = 4  # paths in a hint
 ROOTS = ("architecture", "components", "policy", "energy", "mapspace", "chip")
 _NAMES = ("name", "level", "role")  # the fields that an item of a list is found by
 _RENAMED = {
@@ -92,7 +93,21 @@ def resolve_field(path: str, holder: Holder) -> Field:
             f"'{path}' is found {len(found)} times", hint="write " + " or ".join(f.path for f in found)
         )
     known = [name for root in ROOTS for name in _known(holder.get(root))]
-    raise SpecError(f"path '{path}' matches nothing", hint=near(steps[0], (*ROOTS, *known)))
+    inside = [f"{name}.{path}" for name in dict.fromkeys(known) if _leads_somewhere(f"{name}.{path}", holder)]
+    hint = near(steps[0], (*ROOTS, *known))
+    if inside:
+        hint = f"did you mean {' or '.join(inside[:MOST_NEAR])}?"
+    raise SpecError(f"path '{path}' matches nothing", hint=hint)
+
+
+def _leads_somewhere(path: str, holder: Holder) -> bool:
+    for root in ROOTS:
+        try:
+            _below(root, path.split("."), path, holder)
+        except SpecError:
+            continue
+        return True
+    return False
 
 
 def _below(root: str, steps: list[str], path: str, holder: Holder) -> Field:

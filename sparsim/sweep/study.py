@@ -157,7 +157,9 @@ class Study(Record, frozen=True, kw_only=True):
     ----------
     name : str
     base : str or tuple of str
-        A preset, or the files of a design.
+        A preset, or the files of a design; records of later ones replace those of earlier ones.
+    template_data : dict of str to value
+        Values by name for the Jinja templates among Timeloop's documents.
     workloads : dict of str to Network
         The networks by name; an axis of their own, called `workload`.
     axes : dict of str to Axis
@@ -186,6 +188,7 @@ class Study(Record, frozen=True, kw_only=True):
 
     name: str = "sweep"
     base: str | tuple[str, ...]
+    template_data: dict[str, Any] = {}
     workloads: dict[str, Network]
     axes: dict[str, Axis]
     derive: dict[str, str] = {}

@@ -233,7 +233,11 @@ def test_nothing_to_be_found(run, tmp_path, document, old, new, message):
     [
         (["--objective", "enrgy"], "objective: unknown objective 'enrgy' (did you mean 'energy'?)"),
         (["--objective", "edp,edp"], "objective: 2 objectives, needed are one or more, each once"),
-        (["--objective", ""], "objective: unknown objective '' (known: energy, delay, edp)"),
+        (
+            ["--objective", ""],
+            "objective: unknown objective '' (known: energy, delay, edp, last-level-accesses, "
+            "ordered-accesses, accesses-DRAM, accesses-GLB, accesses-spad)",
+        ),
         (["--method", "hill"],
          "Invalid value for '--method': 'hill' is not one of 'auto', 'exhaustive', 'random', 'local'"),
         (["--evaluations", "0"], "Invalid value for '--evaluations': 0 is not in the range x>=1"),

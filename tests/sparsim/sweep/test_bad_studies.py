@@ -39,6 +39,8 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         axis(path="ifmap_spat.mesh_y", values=[1]),
         ("ifmap_spat", "did you mean 'ifmap_spad'"),
     ),
+    "path without a level": (axis(path="depth", values=[1]), ("depth", "shared_glb.depth")),
+    "values for templates that are not there": ({"template_data": {"n": 2}}, ("template_data", "Timeloop")),
     "empty axis": (axis(path="ifmap_spad.mesh_y", values=[]), ("axes.rows", "no values")),
     "misspelt objective": ({"objectives": ["enregy"]}, ("enregy", "did you mean 'energy'")),
     "objective twice": ({"objectives": ["energy", "energy"]}, ("energy", "twice")),

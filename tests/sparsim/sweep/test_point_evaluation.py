@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from support.documents import DOCUMENTS, write_documents
 
 from sparsim import evaluate, load_accelerator, load_hardware, load_workload, macs
-from sparsim.errors import SpecError
+from sparsim.errors import SparsimWarning, SpecError
 from sparsim.estimate.accelerator_energy import resolved_energy
+from sparsim.files.sparsim_yaml import dump
+from sparsim.files.timeloop_files import read_documents
+from sparsim.records import Mapping, Mapspace
+from sparsim.sweep import design_space
 from sparsim.sweep.axes import grid
-from sparsim.sweep.design_space import DesignSpace, load_design_space
+from sparsim.sweep.design_space import DesignSpace, load_design_space, read_records
 from sparsim.sweep.point_evaluation import PointEvaluator
 from sparsim.sweep.study_files import load_study, study_names, study_of
 
@@ -67,6 +73,54 @@ def test_designs_that_do_not_hold_a_mapping_are_infeasible() -> None:
     assert small.status == "infeasible"
     assert "psum_spad" in small.reason
     assert large.status == "ok"
+
+
+def test_mapspaces_beside_fixed_mappings_have_no_effect_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    axis = {"path": "mapspace.most_padding", "values": [0.1, 0.2]}
+    study = study_of(FIXED | {"base": "eyeriss_like_onchip", "axes": {"padding": axis}})
+    mapspace = {"mapspace": Mapspace()}
+    base = read_records("eyeriss_like_onchip") | mapspace
+    monkeypatch.setattr(design_space, "read_records", lambda *_: base)
+    with pytest.warns(SparsimWarning, match=r"axes\.padding"):
+        load_design_space(study)
+
+
+def test_an_axis_that_changes_nothing_is_warned_of_with_a_path_that_would() -> None:
+    with pytest.warns(SparsimWarning, match=r"axes\.depth.*shared_glb\.depth"):
+        load_design_space(study_of(FIXED | {"axes": {"depth": [1, 2]}}))
+
+
+def test_later_records_of_a_base_replace_earlier_ones(tmp_path: Path) -> None:
+    table = read_records("eyeriss_like_onchip")["energy"]
+    dearer = replace(table, name="dearer")
+    (tmp_path / "energy.yaml").write_text(dump(dearer))
+    names = ("eyeriss_like_onchip", str(tmp_path / "energy.yaml"))
+    assert read_records(names)["energy"] == dearer
+    assert read_records(names[::-1])["energy"] == table
+
+
+def test_what_a_sweep_does_not_use_of_its_base_is_said(tmp_path: Path) -> None:
+    (tmp_path / "mapping.yaml").write_text(dump(Mapping(levels=())))
+    with pytest.warns(SparsimWarning, match="mapping is not used"):
+        read_records(("eyeriss_like_onchip", str(tmp_path / "mapping.yaml")))
+
+
+def test_values_for_templates_reach_the_documents_of_the_base(tmp_path: Path) -> None:
+    files = write_documents(tmp_path, DOCUMENTS)
+    template = DOCUMENTS["arch.yaml"].replace("meshX: 4", "meshX: {{ columns }}")  # twice
+    assert template != DOCUMENTS["arch.yaml"]
+    (tmp_path / "arch.yaml").write_text(template)
+    base = tuple(str(file) for file in files if file.name in ("arch.yaml", "problem.yaml"))
+    content = {
+        "base": base, "workloads": {"net": "base"}, "template_data": {"columns": 4},
+        "axes": {"words": {"path": "GLB.size_words", "values": [64, 128]}}, "constant_energies": True,
+        "objectives": ["energy", "cycles"],
+    }  # fmt: skip
+    space = load_design_space(study_of(content))
+    plain = read_documents(write_documents(tmp_path, DOCUMENTS))
+    assert space.base["architecture"] == plain.architecture
 
 
 def test_searched_mappings_are_bounded_and_equal_the_hardwares() -> None:

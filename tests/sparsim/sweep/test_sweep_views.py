@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
@@ -144,6 +145,34 @@ def test_pictures_without_results_are_refused(
 ) -> None:
     monkeypatch.setattr(SweepView, "ok", property(lambda view: view.frame.iloc[:0]))
     assert isinstance(sparsim("sweep", "plot", swept, "--kind", kind).exception, SpecError)
+
+
+@pytest.fixture
+def empty(swept: Path, tmp_path: Path) -> Path:
+    """The same results, of which none is left."""
+    folder = tmp_path / "empty"
+    shutil.copytree(swept, folder)
+    table = pq.read_table(folder / "results.parquet")
+    status = pa.array(["infeasible"] * len(table))
+    at = table.column_names.index("status")
+    pq.write_table(table.set_column(at, "status", status), folder / "results.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("command", ["check", "report"])
+def test_without_results_there_is_a_sentence_and_no_page(empty: Path, command: str) -> None:
+    found = sparsim("sweep", command, empty)
+    assert isinstance(found.exception, SpecError)
+    assert not (empty / "report.html").exists()
+
+
+def test_an_export_without_results_says_why_there_are_no_layers(swept: Path, tmp_path: Path) -> None:
+    frame = SweepView(swept).frame
+    point = int(frame[frame["status"] == "infeasible"]["point"].iloc[0])
+    found = sparsim("sweep", "export", swept, point, "-o", tmp_path / "out")
+    assert found.exit_code == 0
+    assert f"point {point} is infeasible" in found.output
+    assert not (tmp_path / "out" / "layers").exists()
 
 
 def test_exported_chips_cost_what_the_row_says(tmp_path: Path) -> None:
