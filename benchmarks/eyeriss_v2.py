@@ -19,7 +19,7 @@ from eyeriss_published import EXPLAINED, SECTIONS, V1, V1_5, V2, Published
 from sparsim.machines.eyeriss import load_chip
 from sparsim.report.tables import Block, Table
 
-PAGE = Path(__file__).parents[1] / "docs" / "eyeriss-v2.md"
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "eyeriss-v2.md"
 Row = dict[str, Any]
 AIM = 0.15
 

@@ -4,7 +4,7 @@
 
 * `mapped_1000_points_cpu_s`: 1,000 designs x 12 sparse PointNet++ layers, each layer mapped within the
   study's dataflow and proven to be the best, nothing skipped. Beside it the CPU seconds that Timeloop took
-  for a design point of the study, 347 (docs/mapper-results.md), as a ratio.
+  for a design point of the study, 347 (docs/results/mapper-results.md), as a ratio.
 * `skipped_by_proof_share`: the share of these points that a sweep for cycles and area need not evaluate when
   it may skip what is proven to be dominated. Bounds of cycles are near what is reached; those of energy are
   half of it, and rule out none of these points.

@@ -1,4 +1,4 @@
-"""docs/eyeriss-v2.md: all that is published stands there, and a part of it computed again is the same."""
+"""docs/results/eyeriss-v2.md: all that is published stands there, and a part of it computed again is the same."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eyeriss_overhead import measured_table, overhead, per_chip, residual_table,
 from eyeriss_published import SECTIONS, Published  # noqa: E402
 from eyeriss_v2 import check_explained, compare, count_lines, published_table  # noqa: E402
 
-TEXT = (ROOT / "docs" / "eyeriss-v2.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "results" / "eyeriss-v2.md").read_text(encoding="utf-8")
 LINES = set(TEXT.splitlines())
 PUBLISHED = [row for rows in SECTIONS.values() for row in rows]
 

@@ -24,7 +24,7 @@ BLOCKS = blocks("README.md")
 GUIDE_NAMES = ("mapper", "estimate", "chip", "energy", "tutorial", "sweeps", "timeloop")
 GUIDES = [block for name in GUIDE_NAMES for block in blocks(f"docs/{name}.md")]
 SHELL = [line for kind, text in BLOCKS + GUIDES if kind == "sh" for line in text.splitlines() if line]
-OTHERS = blocks("docs/pruning.md") + blocks("CONTRIBUTING.md")
+OTHERS = blocks("docs/how-to/pruning.md") + blocks("CONTRIBUTING.md")
 PYTHON = [text for kind, text in BLOCKS + OTHERS + GUIDES if kind == "python"]
 
 

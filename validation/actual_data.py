@@ -27,7 +27,7 @@ from sparsim.report.console import results
 from sparsim.report.tables import Table, write_blocks
 from validation.case_folders import find_cases
 
-PAGE = Path(__file__).parents[1] / "docs" / "actual-data.md"
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "actual-data.md"
 CHANNEL = "C"
 
 
@@ -141,7 +141,7 @@ def table(rows: Sequence[Row]) -> Table:
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path, exists=True))
-@click.option("--write-docs", is_flag=True, help="Write the table of docs/actual-data.md anew.")
+@click.option("--write-docs", is_flag=True, help="Write the table of docs/results/actual-data.md anew.")
 def main(directory: Path, write_docs: bool) -> None:
     """Draw masks for every case folder below DIRECTORY and compare. Exits with 1 if actual data are off."""
     if not find_cases(directory, "timeloop-3"):

@@ -1,6 +1,6 @@
 """`python -m validation.estimate_page`: estimates beside published tables and other sources.
 
-Writes the tables of docs/estimate-results.md. The inputs lie in `validation/estimates`.
+Writes the tables of docs/results/estimate-results.md. The inputs lie in `validation/estimates`.
 """
 
 import itertools
@@ -18,7 +18,7 @@ from sparsim.estimate.source_data import SramPoint, read_rows, sram_sweep
 from sparsim.files.sparsim_yaml import load_documents
 from sparsim.report.tables import Table, write_blocks
 
-PAGE = Path(__file__).parents[1] / "docs" / "estimate-results.md"
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "estimate-results.md"
 FOLDER = Path(__file__).parent / "estimates"
 PRINTED_STEP = 1e-5  # of Accelergy's tables
 QUANTITIES: tuple[Quantity, ...] = ("read_pj", "write_pj", "area_um2", "leakage_mw", "cycle_ns")
@@ -206,7 +206,7 @@ def _horowitz() -> Table:
 
 @click.command()
 def main() -> None:
-    """Write the tables of docs/estimate-results.md anew. Exits with 1 if a published number is missed."""
+    """Write the tables of docs/results/estimate-results.md anew. Exits with 1 if a published number is missed."""
     write_blocks(PAGE, tables())
     missed = [row for row in published() if not row.agrees]
     for row in missed:

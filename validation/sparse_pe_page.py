@@ -1,4 +1,4 @@
-"""`python -m validation.sparse_pe_page`: the sparse PE against what is known of it, for docs/sparse-pe.md.
+"""`python -m validation.sparse_pe_page`: the sparse PE against what is known of it, for docs/results/sparse-pe.md.
 
 Shapes, densities and cycles of the eight layers are those of Sparseloop's validation (MICRO 2022 artifact,
 figure 12). Its masks are not ours to publish: masks are drawn with as many nonzeros, evenly.
@@ -23,7 +23,7 @@ from sparsim.records.pe_spec import Spad, SparsePE
 from sparsim.report.console import results
 from sparsim.report.tables import Table, write_blocks
 
-PAGE = Path(__file__).parents[1] / "docs" / "sparse-pe.md"
+PAGE = Path(__file__).parents[1] / "docs" / "results" / "sparse-pe.md"
 Bools = NDArray[np.bool_]
 
 
@@ -224,7 +224,7 @@ def _signed(share: float, digits: int = 2) -> str:
 
 
 @click.command()
-@click.option("--write-docs", is_flag=True, help="Write the tables of docs/sparse-pe.md anew.")
+@click.option("--write-docs", is_flag=True, help="Write the tables of docs/results/sparse-pe.md anew.")
 def main(write_docs: bool) -> None:
     """Compare the sparse PE with what is known of it. Exits with 1 if the twin misses a closed form."""
     rows = run_layers()

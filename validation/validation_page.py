@@ -1,4 +1,4 @@
-"""Writes the tables of docs/validation.md from the committed suite and the recorded results of others."""
+"""Writes the tables of docs/results/validation.md from the committed suite and the recorded results of others."""
 
 import csv
 import datetime
@@ -14,7 +14,7 @@ from sparsim.report.tables import Block, Table, write_blocks
 from validation.case_folders import digest, find_cases
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "validation.md"
+PAGE = ROOT / "docs" / "results" / "validation.md"
 RECORDED = Path(__file__).parent / "recorded.csv"
 COMMITTED = Path(__file__).parent / "references"
 _COLUMNS = (

@@ -131,7 +131,7 @@ def test_real_clouds_have_few_zeros():
 
 def test_the_guides_example(tmp_path, monkeypatch):
     """With its own masks the on-chip design does the operations whose input is not zero."""
-    guide = (ROOT / "docs/workload.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs/reference/workload.md").read_text(encoding="utf-8")
     (mapping,) = re.findall(r"^```yaml\n(sparsim: 2\nmapping:.*?)^```", guide, re.S | re.M)
     (command,) = re.findall(r"^sparsim (model .*)", guide, re.M)
     (tmp_path / "mapping.yaml").write_text(mapping)

@@ -47,7 +47,7 @@ def test_committed_suite_is_exact(committed):
 
 def test_docs_are_fresh(committed):
     assert docs.PAGE.read_text() == with_blocks(docs.PAGE, docs.blocks(committed, docs.read_recorded())), (
-        "docs/validation.md is stale: run python -m validation --write-docs"
+        "docs/results/validation.md is stale: run python -m validation --write-docs"
     )
 
 

@@ -1,7 +1,7 @@
 """Factors that do not divide the bounds, of the template `ruby` and of constraints, as our imperfect dims.
 
 Dims that a window or a stride moves, and layers and accelerators for which imperfect dims are not modelled,
-keep perfect factors (`docs/mapspace.md`).
+keep perfect factors (`docs/reference/mapspace.md`).
 """
 
 import math

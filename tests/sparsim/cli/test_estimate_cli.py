@@ -54,7 +54,7 @@ def test_prints_every_number_and_writes_the_table(
 
 
 def test_document_of_the_guide() -> None:
-    guide = (Path(__file__).parents[3] / "docs" / "estimate.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).parents[3] / "docs" / "how-to" / "estimate.md").read_text(encoding="utf-8")
     (document,) = re.findall(r"^```yaml\n(.*?)^```", guide, re.S | re.M)
     estimates = estimate_all(load_text(document).components)
     assert list(estimates) == ["DRAM", "shared_glb", "psum_spad", "MACs"]

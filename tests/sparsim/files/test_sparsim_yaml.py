@@ -199,7 +199,7 @@ def test_layers_of_a_workload_are_layers_and_their_masks_lie_beside_it(tmp_path)
 
 
 def test_the_workload_of_the_documentation():
-    page = (Path(__file__).parents[3] / "docs/workload.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/reference/workload.md").read_text()
     workload = load_text(page.split("```yaml\n")[1].split("```")[0]).workload
     assert [layer.name for layer in workload.layers] == ["fc1"]
     assert workload.layers[0].shape == CONV

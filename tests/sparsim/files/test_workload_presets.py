@@ -133,8 +133,8 @@ def test_the_study(name, variant):
 
 
 def rows(heading: str) -> dict[str, list[float]]:
-    """Means of a table of docs/pruning-results.md by layer, a spread behind the mean that has one."""
-    page = (ROOT / "docs/pruning-results.md").read_text(encoding="utf-8")
+    """Means of a table of docs/results/pruning-results.md by layer, a spread behind the mean that has one."""
+    page = (ROOT / "docs/results/pruning-results.md").read_text(encoding="utf-8")
     _, table = page.split(f"| layer | {heading}")
     found = [line.split("|")[1:-1] for line in table.split("\n\n")[0].splitlines() if line.startswith("| ")]
     return {
@@ -158,7 +158,7 @@ def test_traced_densities_are_those_of_the_documentation():
 
 def test_totals_of_the_documentation():
     """In millions, with one digit."""
-    page = (ROOT / "docs/workload.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/workload.md").read_text(encoding="utf-8")
     printed = {}
     for name, *numbers in re.findall(r"^\| `(\w+)` \| (\d+) \| ([\d.,]+) \| ([\d.,]+) \|", page, re.M):
         printed[name] = [float(number.replace(",", "")) for number in numbers]

@@ -126,7 +126,7 @@ def test_first_order_is_the_order_of_id_0(problem, twin, space, data):
 
 
 def documented() -> Mapspace:
-    text = (Path(__file__).parents[3] / "docs/mapspace.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[3] / "docs/reference/mapspace.md").read_text(encoding="utf-8")
     mapspace = load_text(text.partition("```yaml\n")[2].partition("```")[0]).mapspace
     assert mapspace is not None
     return mapspace

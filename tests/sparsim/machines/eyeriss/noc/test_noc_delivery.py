@@ -107,7 +107,7 @@ def test_unicast_reaches_the_peak_bandwidth(
     assert max(delivery.loads.values()) == pytest.approx(delivery.bits_per_port)
 
 
-GUIDE = (Path(__file__).parents[5] / "docs" / "noc.md").read_text(encoding="utf-8")
+GUIDE = (Path(__file__).parents[5] / "docs" / "background" / "noc.md").read_text(encoding="utf-8")
 
 
 def test_example_of_the_guide_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
