@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup test lint study sweep validate bench docs clean
+.PHONY: setup test lint study sweep validate bench docs tables clean
 
 setup: $(STAMP)
 
@@ -13,7 +13,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m compileall -q sparsim pointnet gmp validation
 	touch $(STAMP)
 
-test: setup lint
+test: setup lint docs
 	$(BIN)/pytest -n auto --dist loadfile
 
 lint: setup
@@ -48,6 +48,9 @@ bench: setup
 	$(BIN)/python benchmarks/sweep.py --json build/sweep.json
 
 docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+tables: setup
 	$(BIN)/python -m validation --write-docs
 	$(BIN)/python -m validation.sparse_pe_page --write-docs
 	$(BIN)/python -m validation.estimate_page
