@@ -24,7 +24,7 @@ _data = click.option(
     default="shapes",
     show_default=True,
     metavar="SOURCE",
-    help="'shapes', the procedural set, or a file or folder of clouds (docs/how-to/pointnet.md lists the layouts).",
+    help="'shapes', the procedural set, or a file or folder of clouds (layouts: docs/how-to/pointnet.md).",
 )
 _folder = click.Path(file_okay=False, path_type=Path)
 

@@ -1,4 +1,4 @@
-"""docs/results/eyeriss-v2.md: all that is published stands there, and a part of it computed again is the same."""
+"""docs/results/eyeriss-v2.md: what is published stands there, and a part computed again is the same."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def blocks(name: str) -> list[tuple[str, str]]:
     return re.findall(r"^```(\w+)\n(.*?)^```", (ROOT / name).read_text(encoding="utf-8"), re.S | re.M)
 
 
-# Pages of results tell how they were made, in hours; blocks of kind "bash" are for another place than a clone.
+# Pages of results tell how they were made, in hours; blocks of kind "bash" are not for a clone.
 PAGES = ["README.md", "CONTRIBUTING.md", "docs/index.md"] + [
     str(path.relative_to(ROOT))
     for section in ("tutorials", "how-to")

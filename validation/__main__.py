@@ -28,7 +28,9 @@ COMMITTED = Path(__file__).parent / "references"
 )
 @click.option("--seed", type=int, default=1, help="Of --live.")
 @click.option(
-    "--write-docs", is_flag=True, help="Record the result and write the tables of docs/results/validation.md anew."
+    "--write-docs",
+    is_flag=True,
+    help="Record the result and write the tables of docs/results/validation.md anew.",
 )
 def main(
     dirs: tuple[Path, ...], accounting: Accounting, live_cases: int | None, seed: int, write_docs: bool

@@ -206,7 +206,7 @@ def _horowitz() -> Table:
 
 @click.command()
 def main() -> None:
-    """Write the tables of docs/results/estimate-results.md anew. Exits with 1 if a published number is missed."""
+    """Write the tables of docs/results/estimate-results.md anew. Exits with 1 if a number is missed."""
     write_blocks(PAGE, tables())
     missed = [row for row in published() if not row.agrees]
     for row in missed:

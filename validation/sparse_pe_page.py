@@ -1,4 +1,4 @@
-"""`python -m validation.sparse_pe_page`: the sparse PE against what is known of it, for docs/results/sparse-pe.md.
+"""`python -m validation.sparse_pe_page`: the sparse PE against what is known, for docs/results/sparse-pe.md.
 
 Shapes, densities and cycles of the eight layers are those of Sparseloop's validation (MICRO 2022 artifact,
 figure 12). Its masks are not ours to publish: masks are drawn with as many nonzeros, evenly.

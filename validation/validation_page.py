@@ -1,4 +1,4 @@
-"""Writes the tables of docs/results/validation.md from the committed suite and the recorded results of others."""
+"""Writes the tables of docs/results/validation.md from the committed suite and recorded results of others."""
 
 import csv
 import datetime

@@ -22,8 +22,8 @@ class EnergyScore:
     weights that a chip still stores plainly, what they save once compressed (`Plan.savings`).
     Which weights go to save a given cost so that the sum of their scores is least is a knapsack problem;
     lowest base / m first solves it but for the last item (Dantzig 1957). That is alpha = 1; 0 is the base,
-    and 1/2, the default, a compromise (docs/results/energy-pruning.md). Yang et al. 2017, section 4, also prune by
-    energy, whole layers in the order of theirs.
+    and 1/2, the default, is between (docs/results/energy-pruning.md). Yang et al. 2017, section 4, also prune
+    by energy, whole layers in the order of theirs.
 
     base : name of a score of `gmp.scores` other than "movement", or a function. Layers must be comparable: in
         "lamp" the largest weight of each has 1; by "magnitude" dear layers of small weights lose all

@@ -1,8 +1,8 @@
 """The notation of loops in mappings: `DRAM: Q64 C2 | GLB [bypass Weights]: M2 P128 M8X | ...`.
 
 Levels and loops stand outer to inner. A loop is a dim and its factor; spatial loops follow the temporal ones
-of their level and end in the axis that they are spread along. docs/reference/mapspace.md describes the notation;
-`sparsim.records.mapping` makes records of it.
+of their level and end in the axis that they are spread along. docs/reference/mapspace.md describes the
+notation; `sparsim.records.mapping` makes records of it.
 """
 
 import json

@@ -83,8 +83,8 @@ class Mapping(Record, frozen=True, kw_only=True):
         Parameters
         ----------
         text : str
-            Levels and their loops, outer to inner, in the notation of docs/reference/mapspace.md. Levels are separated
-            by `|` or by ends of lines.
+            Levels and their loops, outer to inner, in the notation of docs/reference/mapspace.md. Levels are
+            separated by `|` or by ends of lines.
 
         Raises
         ------
