@@ -6,7 +6,7 @@ a closure makes its gradients inside the step, so that they are taken whenever i
 optimizer under a `GradScaler` unscales them itself, or skips its step, by attributes that the scaler sets.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -14,44 +14,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from gmp.errors import PruningError
+from gmp.optimizer_steps import held_by, runs_hooks
 from gmp.scores import Movement, wide
-
-
-def optimizers_of(given: object) -> tuple[Optimizer, ...]:
-    """The optimizers in `given`: one, several in a list, or wrappers around them; () for None.
-
-    Of a wrapper, whatever library it is of, this gives the optimizers inside, whose steps run hooks.
-    Raises PruningError for what is no optimizer.
-    """
-    if given is None:
-        return ()
-    found = [one for each in (given if isinstance(given, list | tuple) else [given]) for one in _inside(each)]
-    if not found:
-        raise PruningError("the list of optimizers is empty")
-    return tuple({id(one): one for one in found}.values())
-
-
-def _inside(given: object) -> Iterator[Optimizer]:
-    if not _runs_hooks(given):
-        inner = [value for value in getattr(given, "__dict__", {}).values() if isinstance(value, Optimizer)]
-        if inner:
-            for one in inner:
-                yield from _inside(one)
-            return
-    if not isinstance(given, Optimizer):
-        raise PruningError(f"the optimizer is a {type(given).__name__}, not a torch.optim.Optimizer")
-    yield given
-
-
-def _runs_hooks(optimizer: object) -> bool:
-    """Whether `step` runs the hooks of steps: not in wrappers that only look like an optimizer."""
-    hooked = getattr(getattr(type(optimizer), "step", None), "hooked", False)
-    return bool(hooked) and hasattr(optimizer, "_optimizer_step_pre_hooks")
-
-
-def held_by(optimizers: Iterable[Optimizer]) -> set[int]:
-    """Identities of the parameters that `optimizers` step."""
-    return {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
 
 
 class Follower:
@@ -68,7 +32,7 @@ class Follower:
         self._seen: dict[int, dict[str, Tensor]] = {}
         self.handles: list[Any] = []
         for optimizer in optimizers:
-            if not _runs_hooks(optimizer):
+            if not runs_hooks(optimizer):
                 raise PruningError(
                     f"the score 'movement' cannot follow the steps of a {type(optimizer).__name__}, which "
                     "runs no hooks: pass the torch.optim.Optimizer that steps for it"

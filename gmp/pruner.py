@@ -8,7 +8,7 @@ that clipping sees the true norm; `apply()` after the optimizer's step clears wh
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,12 +21,14 @@ from gmp.errors import PruningError, PruningWarning
 from gmp.masks import Mask
 from gmp.network_coverage import Coverage, coverage_of
 from gmp.number_checks import fraction
-from gmp.optimizer_gradients import Follower, held_by, optimizers_of
-from gmp.parameter_names import named_parameters, renamed
-from gmp.patterns import Pattern, pattern_of
+from gmp.optimizer_gradients import Follower
+from gmp.optimizer_steps import StepWatch, held_by, optimizers_of
+from gmp.parameter_names import matched, named_parameters, renamed
+from gmp.patterns import pattern_of
 from gmp.scores import Movement, Score, evaluate_all, score_of
-from gmp.sparsity_allocation import Layer, cap, choose
-from gmp.targets import PRUNABLE, Matcher, Target, axes_by_name, by_name, left_out, select
+from gmp.sparsity_allocation import choose
+from gmp.sparsity_limits import SparsityLimits
+from gmp.targets import PRUNABLE, Matcher, Target, axes_by_name, left_out, select
 from gmp.weight_axes import Axes
 from sparsim.errors import near
 
@@ -58,11 +60,11 @@ class Pruner:
     `min_density`: fraction of each tensor that stays, one number or {name or "re:...": fraction}.
     `keep_zeros`: weights that are zero now stay zero, but for tensors without any other weight.
 
-    Weights of a tensor that is zero throughout were not trained yet: while they are, they go last where all
-    weights compete, and otherwise in the order of their positions.
+    A tensor that is zero throughout now was not trained yet. Nothing of it is pruned while it stays so, and
+    then not more than the fraction that is asked for of all: its weights are too young to compete.
 
     `goal` is the schedule that was made last for this pruner; `finalize` warns if it was not reached.
-    `coverage` says how much of the model is pruned.
+    `coverage` says how much of the model is pruned, `steps` counts those of the optimizers.
 
     Warns if a large part of the parameters is out of reach (see `gmp.network_coverage`).
     Raises PruningError for options that do not fit the model.
@@ -85,23 +87,32 @@ class Pruner:
         self.model, self.optimizer = model, optimizer
         self.score, self.pattern = score_of(score), pattern_of(pattern)
         self._targets = {target.name: target for target in select(model, targets, ignore)}
-        self._masks = {name: _initial(target, keep_zeros) for name, target in self._targets.items()}
+        self._new = {name for name, target in self._targets.items() if not bool(target.weight.any())}
+        keeping = set(self._targets) - self._new if keep_zeros else set()
+        self._masks = {name: _initial(target, name in keeping) for name, target in self._targets.items()}
         self._axes = axes_by_name(self._targets.values(), axes, needed=not self.pattern.single)
         self._left_out = left_out(model, targets, ignore)
-        self._caps = self._capped(min_density)
-        self._ratios, self._overall = self._scaled(scope)
+        self._limits = SparsityLimits(self._masks, self._axes, self.pattern, scope, min_density)
         self._optimizers = optimizers_of(optimizer)
         self._check_optimizers()
-        self._hooked: dict[str, Tensor] = {}
-        self._handles: list[Any] = []
         self._finalized = False
         self.goal: Goal | None = None
         self._asked = 0.0
-        if isinstance(self.score, Movement):
-            self._handles += Follower(self.score, self._optimizers, self._weights).handles
+        self.steps = StepWatch(self._optimizers)
+        self._attach()
         self.apply()
         self.coverage = self._covered()
         self.coverage.warn()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without hooks, which a copy makes anew."""
+        targets = {name: target._replace(weight=self._weight(name)) for name, target in self._targets.items()}
+        return {**self.__dict__, "_targets": targets, "_hooked": {}, "_handles": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if not self._finalized:
+            self._attach()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -121,7 +132,7 @@ class Pruner:
     @property
     def sparsity(self) -> float:
         """Pruned fraction of the prunable weights."""
-        return sum(mask.zeros for mask in self._masks.values()) / self._size
+        return sum(mask.zeros for mask in self._masks.values()) / self._limits.size
 
     @property
     def max_sparsity(self) -> float:
@@ -129,9 +140,7 @@ class Pruner:
 
         Of n:m, less than 1 - n/m if the inputs of a weight are no multiple of m; `prune(1 - n/m)` gets there.
         """
-        if self._overall is not None:
-            return self._overall
-        return sum(self._limits(Pattern.prunable).values()) / self._size
+        return self._limits.most
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -155,8 +164,8 @@ class Pruner:
         layers, units = [], []
         for (name, mask), scores in zip(self._masks.items(), self._scores(), strict=True):
             units.append(self.pattern.units(scores, mask.live.to(scores.device), self._axes[name]))
-            ratio = None if self._ratios is None else self._ratios[name]
-            layers.append(Layer(mask.live.numel(), mask.zeros, max(self._caps[name], mask.zeros), ratio))
+            idle = name in self._new and not bool(self._weight(name).any())
+            layers.append(self._limits.layer(name, new=name in self._new, idle=idle))
         chosen = choose(layers, units, self.pattern, sparsity)
         for (name, mask), unit, gone in zip(self._masks.items(), units, chosen, strict=True):
             live = self.pattern.pruned(mask.live.to(gone.device), unit, gone, self._axes[name])
@@ -181,9 +190,7 @@ class Pruner:
 
     def check(self, sparsity: float) -> None:
         """Raise PruningError if `sparsity` cannot be reached."""
-        allowed = self._overall
-        if allowed is None:
-            allowed = sum(self._limits(_nominal).values()) / self._size
+        allowed = self._limits.nominal
         if fraction(sparsity, "the sparsity") > max(allowed, self.sparsity) + 1e-9:
             raise PruningError(
                 f"the sparsity {sparsity:g} cannot be reached: pattern, scope and min_density allow at most "
@@ -204,9 +211,12 @@ class Pruner:
         return report_of(self.model, self.masks, extra, warnings=self._missed(), coverage=covered)
 
     def state_dict(self) -> dict[str, Any]:
-        """{"masks": {weight name: {"shape": sizes, "bits": eight weights a byte}}, "score": its state}."""
-        state = {"masks": {name: masking.pack(mask.live) for name, mask in self._masks.items()}}
-        return state | {"score": self.score.state_dict() if isinstance(self.score, Movement) else {}}
+        """{"masks": {weight name: {"shape": sizes, "bits": eight weights a byte}}, "score": its state, "new":
+        names of weights that were zero throughout at the start}.
+        """
+        masks = {name: masking.pack(mask.live) for name, mask in self._masks.items()}
+        score = self.score.state_dict() if isinstance(self.score, Movement) else {}
+        return {"masks": masks, "score": score, "new": sorted(self._new)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the masks of `state_dict()`. Raises PruningError if names or shapes differ."""
@@ -224,6 +234,7 @@ class Pruner:
         lives = {n: masking.fit(n, masking.unpack(n, saved[n]), self._weight(n)) for n in self._masks}
         for name, live in lives.items():
             self._install(name, live)
+        self._new = {matched(name, self._masks) or name for name in state.get("new", self._new)}
         if isinstance(self.score, Movement):
             self.score.load_state_dict(renamed(state.get("score", {}), self._masks))
         self.apply()
@@ -244,11 +255,8 @@ class Pruner:
         """Take all hooks away and leave everything else as it is, for a pruner that is given up."""
         for handle in self._handles:
             handle.remove()
+        self.steps.close()
         self._finalized = True
-
-    @property
-    def _size(self) -> int:
-        return sum(mask.live.numel() for mask in self._masks.values())
 
     def _weight(self, name: str) -> Tensor:
         """The parameter as it is now: models may be moved, or parameters replaced."""
@@ -283,7 +291,7 @@ class Pruner:
         if not found and self._asked - self.sparsity > SHORT:
             found.append(
                 f"a sparsity of {self._asked:g} was asked for and {self.sparsity:.4g} is reached: units of "
-                "the pattern are too large, or too few inputs fill its groups"
+                "the pattern are too large, too few inputs fill its groups, or weights were not trained yet"
             )
         return found
 
@@ -301,6 +309,16 @@ class Pruner:
         with torch.no_grad():
             weight.masked_fill_(~live, 0)  # a positive zero, unlike a product
 
+    def _attach(self) -> None:
+        """Hook weights and optimizers; of a copy that is being made, the model need not be there yet."""
+        self._hooked: dict[str, Tensor] = {}
+        self._handles: list[Any] = []
+        if isinstance(self.score, Movement):
+            self._handles += Follower(self.score, self._optimizers, self._weights).handles
+        for name, target in self._targets.items():
+            if target.weight.requires_grad:
+                self._hook(name, target.weight)
+
     def _hook(self, name: str, weight: Tensor) -> None:
         mask = self._masks[name]
 
@@ -311,50 +329,14 @@ class Pruner:
         self._handles.append(weight.register_post_accumulate_grad_hook(clear))  # type: ignore[no-untyped-call]
         self._hooked[name] = weight
 
-    def _capped(self, min_density: float | Mapping[str, float]) -> dict[str, int]:
-        """{weight name: the most weights of it that may go}."""
-        if isinstance(min_density, Mapping):
-            densities = by_name(min_density, self._masks, "min_density")
-        else:
-            densities = dict.fromkeys(self._masks, min_density)
-        return {
-            name: cap(mask.live.numel(), fraction(densities.get(name, 0.0), f"min_density of '{name}'"))
-            for name, mask in self._masks.items()
-        }
-
-    def _limits(self, prunable: Callable[[Pattern, torch.Size, Axes], float]) -> dict[str, float]:
-        """{weight name: how many weights of it may go}, never less than are gone already."""
-        return {
-            name: max(mask.zeros, min(self._caps[name], prunable(self.pattern, mask.live.shape, axes)))
-            for (name, mask), axes in zip(self._masks.items(), self._axes.values(), strict=True)
-        }
-
-    def _scaled(self, scope: str | Mapping[str, float]) -> tuple[dict[str, float] | None, float | None]:
-        """({weight name: sparsity relative to the overall one}, overall sparsity if `scope` gives it)."""
-        sizes = {name: mask.live.numel() for name, mask in self._masks.items()}
-        limits = self._limits(_nominal)
-        if isinstance(scope, Mapping):
-            final = {n: fraction(s, f"scope of '{n}'") for n, s in by_name(scope, sizes, "scope").items()}
-            for name, sparsity in final.items():
-                if sparsity * sizes[name] > limits[name] + 0.5:
-                    raise PruningError(
-                        f"scope asks for a sparsity of {sparsity:g} of '{name}'; pattern and min_density "
-                        f"allow at most {limits[name] / sizes[name]:.6g}"
-                    )
-            overall = sum(sparsity * sizes[name] for name, sparsity in final.items()) / self._size
-            return {name: final.get(name, 0.0) / (overall or 1.0) for name in sizes}, overall
-        if scope not in ("global", "layer"):
-            hint = near(str(scope), ("global", "layer"))
-            raise PruningError(f"unknown scope {scope!r} ({hint}); it can also be sparsities by name")
-        return None if scope == "global" else dict.fromkeys(sizes, 1.0), None
-
     def _check_optimizers(self) -> None:
         if not self._optimizers:
             if isinstance(self.score, Movement):
                 raise PruningError("the score 'movement' needs the optimizer, whose steps it follows")
             return
-        held = held_by(self._optimizers)
-        if not any(id(weight) in held for weight in self._weights().values()):
+        held, weights = held_by(self._optimizers), self._weights().values()
+        trained = any(weight.requires_grad for weight in weights)
+        if trained and not any(id(weight) in held for weight in weights):
             raise PruningError(
                 "the optimizer holds none of the prunable weights; was it made for another model?"
             )
@@ -376,13 +358,6 @@ def _nothing_left(names: Iterable[str]) -> str:
     return f"nothing is left of {', '.join(names)}: what a layer without weights gives is its bias"
 
 
-def _nominal(pattern: Pattern, shape: torch.Size, axes: Axes) -> float:
-    """What a pattern allows whatever the shape: 2:4 stands for half, even of three inputs."""
-    return pattern.limit * shape.numel()
-
-
 def _initial(target: Target, keep_zeros: bool) -> Mask:
-    live = target.weight.detach() != 0
-    if not keep_zeros or not bool(live.any()):
-        live = torch.ones_like(live)
+    live = target.weight.detach() != 0 if keep_zeros else torch.ones_like(target.weight, dtype=torch.bool)
     return Mask(live, target.weight.dtype)

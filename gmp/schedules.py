@@ -49,6 +49,7 @@ class Schedule(ABC):
         self.begin = at_least_zero(begin, "begin", "time")
         self.end, self.every = at_least_zero(end, "end", "time"), at_least_zero(every, "every", "time")
         self.steps_done = 0
+        self._seen = 0 if pruner is None else pruner.steps.count
         self._check()
         if pruner is not None:
             pruner.check(final)
@@ -102,6 +103,11 @@ class Schedule(ABC):
         )
 
     @property
+    def stepped(self) -> bool:
+        """Whether an optimizer has stepped since the latest step of the schedule; True if nobody knows."""
+        return self._pruner().steps.stepped_since(self._seen)
+
+    @property
     def due(self) -> float | None:
         """The sparsity that the next step asks for; None if no update is due then."""
         return self._due.get(self.steps_done + 1)
@@ -109,9 +115,15 @@ class Schedule(ABC):
     def step(self, most: float = 1.0) -> bool:
         """Count one optimizer step, prune if it is due, clear pruned weights; True if an update was due.
 
-        Call it right after `optimizer.step()`. It does not prune beyond the sparsity `most`.
+        Call it right after `optimizer.step()`. It does not prune beyond the sparsity `most`. A step that the
+        pruner's optimizers have not made does not count: one that a `GradScaler` skipped, or a pass that only
+        accumulates gradients.
         """
         pruner, due = self._pruner(), self.due
+        if not self.stepped:
+            pruner.apply()
+            return False
+        self._seen = pruner.steps.count
         sparsity = None if due is None else min(due, fraction(most, "most"))
         if sparsity is None or sparsity <= pruner.sparsity:
             pruner.apply()

@@ -122,9 +122,8 @@ def evaluate_all(
 ) -> list[Tensor]:
     """Scores of the weights, of which `lives` (bool) are left to be pruned.
 
-    Weights of a tensor that is zero throughout were not trained yet, and nothing tells which of them matters:
-    their scores are above those of all others. Raises PruningError if scores are `needed` and all of them are
-    zero, as where gradients were cleared: the order of the weights would then be that of their positions.
+    Raises PruningError if scores are `needed` and all of them are zero, as where gradients were cleared: the
+    order of the weights would then be that of their positions.
     """
     scores = [evaluate(score, name, weight) for name, weight in weights.items()]
     pairs = list(zip(scores, lives, strict=True))
@@ -133,12 +132,6 @@ def evaluate_all(
             "the scores of all weights are zero and say nothing; of a score of gradients: prune after "
             "backward() and before zero_grad(), and after steps that were not skipped"
         )
-    trained = [bool(weight.any()) for weight in weights.values()]
-    if any(trained) and not all(trained):
-        top = max(float(values.max()) for values, has in zip(scores, trained, strict=True) if has)
-        for values, has in zip(scores, trained, strict=True):
-            if not has:
-                values.fill_(top + abs(top) + 1)
     return scores
 
 

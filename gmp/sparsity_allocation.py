@@ -19,13 +19,14 @@ class Layer(NamedTuple):
     """One weight tensor to the allocation.
 
     `zeros` of its `size` weights are pruned already, at most `cap` may be. `ratio`: its sparsity relative to
-    the overall one, None where all layers share one pool.
+    the overall one, None for layers that share one pool. `idle`: nothing of it goes now.
     """
 
     size: int
     zeros: int
     cap: int
     ratio: float | None
+    idle: bool = False
 
 
 def cap(size: int, min_density: float) -> int:
@@ -39,15 +40,27 @@ def choose(
     """Which units go so that the overall sparsity is `sparsity`: a bool tensor (U,) for each layer.
 
     At the limit of an n:m pattern every unit goes that can, so that tails of fewer than m do not matter.
+    Where some layers share a pool, the others take no more than their part of what is still to go.
     """
-    if layers[0].ratio is None:
-        total = sum(layer.size for layer in layers)
-        return _from_pool(layers, units, _wanted(sparsity, total, round(sparsity * total), pattern))
-    chosen = []
-    for layer, unit, zeros in zip(layers, units, layer_zeros(layers, sparsity), strict=True):
-        wanted = _wanted(sparsity * (layer.ratio or 0.0), layer.size, zeros, pattern)
-        chosen.append(lowest(unit.scores, unit.gains, wanted - layer.zeros))
-    return chosen
+    pooled = [layer.ratio is None for layer in layers]
+    if not any(pooled):
+        chosen = []
+        for layer, unit, zeros in zip(layers, units, layer_zeros(layers, sparsity), strict=True):
+            wanted = _wanted(sparsity * (layer.ratio or 0.0), layer.size, zeros, pattern)
+            chosen.append(lowest(unit.scores, unit.gains, 0 if layer.idle else wanted - layer.zeros))
+        return chosen
+    total = sum(layer.size for layer in layers)
+    need = _wanted(sparsity, total, round(sparsity * total), pattern) - sum(layer.zeros for layer in layers)
+    parts: dict[int, Tensor] = {}
+    for i, (layer, unit) in enumerate(zip(layers, units, strict=True)):
+        if layer.ratio is not None:
+            share = sparsity * layer.ratio
+            own = min(layer.cap, _wanted(share, layer.size, round(share * layer.size), pattern)) - layer.zeros
+            parts[i] = lowest(unit.scores, unit.gains, 0 if layer.idle else min(own, need))
+            need -= int(unit.gains[parts[i]].sum())
+    pool = [(layer, unit) for layer, unit, is_in in zip(layers, units, pooled, strict=True) if is_in]
+    found = iter(_from_pool([layer for layer, _ in pool], [unit for _, unit in pool], need))
+    return [next(found) if is_in else parts[i] for i, is_in in enumerate(pooled)]
 
 
 def layer_zeros(layers: Sequence[Layer], sparsity: float) -> list[int]:
@@ -97,7 +110,7 @@ def _wanted(sparsity: float, size: int, zeros: int, pattern: Pattern) -> int:
     return size if pattern.keep and sparsity >= pattern.limit - 1e-12 else zeros
 
 
-def _from_pool(layers: Sequence[Layer], units: Sequence[Units], zeros: int) -> list[Tensor]:
+def _from_pool(layers: Sequence[Layer], units: Sequence[Units], need: int) -> list[Tensor]:
     """The lowest units of all layers together, except those that a layer needs for its cap."""
     scores = []
     for layer, unit in zip(layers, units, strict=True):
@@ -108,7 +121,7 @@ def _from_pool(layers: Sequence[Layer], units: Sequence[Units], zeros: int) -> l
             scores.append(unit.scores)
     pool = torch.cat(scores)
     gains = torch.cat([unit.gains for unit in units])
-    chosen = lowest(pool, gains, zeros - sum(layer.zeros for layer in layers))
+    chosen = lowest(pool, gains, need)
     sizes = [len(unit.scores) for unit in units]
     return list((chosen & (pool < torch.inf)).split(sizes))  # type: ignore[no-untyped-call]
 

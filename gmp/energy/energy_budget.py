@@ -100,7 +100,7 @@ class BudgetSchedule:
     def step(self) -> bool:
         """Like `Schedule.step`; True if masks were due to change and the targets had not been met."""
         due = self.schedule.due
-        if due is None or self.reached:
+        if due is None or self.reached or not self.schedule.stepped:
             self.schedule.step(most=0.0)
             return False
         self.schedule.step(most=self._needed())

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from gmp.errors import PruningError, RecipeError, check_state
 from gmp.network_coverage import coverage_of
 from gmp.number_checks import is_count
+from gmp.optimizer_steps import StepWatch, optimizers_of
 from gmp.parameter_names import named_parameters
 from gmp.pruner import Pruner
 from gmp.recipes.modifier_fields import ALL, ALL_PRUNABLE
@@ -76,6 +77,7 @@ class RunningRecipe:
             for pruner in self.pruners:  # the model keeps no hooks of what could not start
                 pruner.detach()
             raise
+        self._watch, self._seen = StepWatch(optimizers_of(optimizer)), 0
         self._set()
         self._warn_of_gaps()
 
@@ -117,8 +119,16 @@ class RunningRecipe:
         return tuple(dict.fromkeys(sentence for pruner in self.pruners for sentence in pruner.warnings))
 
     def step(self) -> None:
-        """Right after `optimizer.step()`: prune what is due, clear pruned weights, set the next rates."""
+        """Right after `optimizer.step()`: prune what is due, clear pruned weights, set the next rates.
+
+        A step that the optimizer has not made does not count, as in `Schedule.step`.
+        """
         self._check_open()
+        if not self._watch.stepped_since(self._seen):
+            for pruner in self.pruners:
+                pruner.apply()
+            return
+        self._seen = self._watch.count
         self.steps_done += 1
         for part in self._parts:
             part.step(self.steps_done)
@@ -133,6 +143,7 @@ class RunningRecipe:
         """Leave zeros in the weights and take all hooks away. Warns as `Pruner.finalize` does."""
         for part in self._parts:
             part.release()
+        self._watch.close()
         self._finalized = True
 
     def state_dict(self) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -219,29 +221,42 @@ def test_layers_of_zeros_start_alive():
         F.cross_entropy(model(torch.randn(8, 16)), torch.arange(8)).backward()
         optimizer.step()
         pruner.apply()
-    pruner.prune(0.6)
-    assert model[2].weight[pruner.masks["2.weight"]].all()
-    assert 0 < int((~pruner.masks["2.weight"]).sum()) < 320
+    twin = gmp.Pruner(copy.deepcopy(model))
+    twin.load_state_dict(pruner.state_dict())
+    for one in (pruner, twin):
+        one.prune(0.6)
+        assert one.sparsity == pytest.approx(0.6, abs=1e-3)
+        zeros = [int((~mask).sum()) for mask in one.masks.values()]
+        assert zeros == [307, 192]  # 60 % of its own 320 weights, though all of them are small
+        assert model[2].weight.abs().max() < model[0].weight.abs().mean()
 
 
-@pytest.mark.parametrize("score", ["magnitude", "lamp"])
-def test_they_go_last(score):
-    model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 4), nn.Linear(4, 1))
-    nn.init.zeros_(model[1].weight)
-    pruner = gmp.Pruner(model, score=score)
-    with pytest.warns(gmp.PruningWarning, match=r"nothing is left of 0\.weight, 2\.weight"):
-        pruner.prune(36 / 52)
-    assert pruner.masks["1.weight"].all()
+@pytest.mark.parametrize("keep_zeros", [True, False])
+@pytest.mark.parametrize(("scope", "first"), [("global", 26), ("layer", 18), ({"re:.*": 0.5}, 18)])
+def test_nothing_of_them_is_pruned_until_they_are_trained(scope, first, keep_zeros):
+    """Of 32, 16 and 4 weights one half is asked for; layers get it each, or all together."""
+
+    def zeros(trained, *sparsities):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 4), nn.Linear(4, 1))
+        nn.init.zeros_(model[1].weight)
+        pruner = gmp.Pruner(model, scope=scope, keep_zeros=keep_zeros, score="lamp")
+        for sparsity in sparsities:
+            if trained:
+                model[1].weight.data.fill_(1e-3)
+            pruner.prune(sparsity)
+            trained = True
+        return [int((~mask).sum()) for mask in pruner.masks.values()]
+
+    assert sum(zeros(False, 0.5)) == first
+    assert zeros(False, 0.5)[1] == 0
+    assert zeros(True, 0.5)[1] == 8
+    assert zeros(False, 0.25, 0.5)[1] == 8
+    assert sum(zeros(False, 0.25, 0.5)) == 26
+
+
+def test_nothing_tells_weights_apart_that_are_all_zero():
+    model = nn.Linear(4, 4)
+    nn.init.zeros_(model.weight)
     with pytest.raises(gmp.PruningError, match="scores of all weights are zero"):
-        pruner.prune(1)
-    own = gmp.Pruner(model, scope="layer", keep_zeros=False, targets="1")
-    with pytest.raises(gmp.PruningError, match="scores of all weights are zero"):
-        own.prune(0.5)
-
-
-def test_each_keeps_to_its_own_share():
-    model = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 4))
-    nn.init.zeros_(model[1].weight)
-    pruner = gmp.Pruner(model, scope="layer")
-    pruner.prune(0.5)
-    assert [int((~mask).sum()) for mask in pruner.masks.values()] == [16, 8]
+        gmp.Pruner(model).prune(0.5)

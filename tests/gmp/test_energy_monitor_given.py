@@ -83,7 +83,7 @@ def test_a_recipes_masks(tmp_path):
     running = gmp.load_recipe(file).attach(model, optimizer, steps_per_epoch=1)
     monitor = watch(model, running)
     shares = []
-    train(model, 3, lambda: (running.step(), shares.append(monitor.densities[:, 0].tolist())))
+    train(model, 3, lambda: (running.step(), shares.append(monitor.densities[:, 0].tolist())), optimizer)
     assert monitor.prunable.all()
     assert shares[-1] == [row[0] for row in traced(model)]
     assert max(shares[-1]) < 1

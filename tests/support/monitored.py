@@ -43,8 +43,8 @@ def traced(model: nn.Module, x: Tensor = X) -> list[list[float]]:
     return [[row.weight_density, row.inputs.mean, row.outputs.mean] for row in rows]
 
 
-def train(model: nn.Module, steps: int, after) -> None:
-    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+def train(model: nn.Module, steps: int, after, optimizer: torch.optim.Optimizer | None = None) -> None:
+    optimizer = optimizer or torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
     for _ in range(steps):
         optimizer.zero_grad()
         F.cross_entropy(model(X), torch.arange(5) % 4).backward()

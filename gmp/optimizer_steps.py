@@ -1,0 +1,96 @@
+"""Which optimizers are meant, and whether they have stepped.
+
+Not every pass of a loop is a step: a `GradScaler` skips those whose gradients overflow, and wrappers skip
+those that only accumulate gradients. Hooks on the optimizers tell.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from gmp.errors import PruningError
+
+
+def optimizers_of(given: object) -> tuple[Optimizer, ...]:
+    """The optimizers in `given`: one, several in a list, or wrappers around them; () for None.
+
+    Of a wrapper, whatever library it is of, this gives the optimizers inside, whose steps run hooks.
+    Raises PruningError for what is no optimizer.
+    """
+    if given is None:
+        return ()
+    found = [one for each in (given if isinstance(given, list | tuple) else [given]) for one in _inside(each)]
+    if not found:
+        raise PruningError("the list of optimizers is empty")
+    return tuple({id(one): one for one in found}.values())
+
+
+def runs_hooks(optimizer: object) -> bool:
+    """Whether `step` runs the hooks of steps: not in wrappers that only look like an optimizer."""
+    hooked = getattr(getattr(type(optimizer), "step", None), "hooked", False)
+    return bool(hooked) and hasattr(optimizer, "_optimizer_step_pre_hooks")
+
+
+def held_by(optimizers: Iterable[Optimizer]) -> set[int]:
+    """Identities of the parameters that `optimizers` step."""
+    return {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
+
+
+class StepWatch:
+    """Counts the steps of `optimizers`, but for those that were skipped, until it is closed."""
+
+    def __init__(self, optimizers: Iterable[Optimizer]) -> None:
+        self.count = 0
+        self._optimizers = tuple(filter(runs_hooks, optimizers))
+        self._trained = False
+        self._handles = self._hooks()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_handles": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._handles = self._hooks()
+
+    def stepped_since(self, count: int) -> bool:
+        """Whether there were steps since there were `count`.
+
+        True also as long as nobody trains, so that a loop that only goes through a schedule counts its
+        passes, and where steps cannot be seen.
+        """
+        return self.count != count or not (self._trained or self.count)
+
+    def close(self) -> None:
+        """Take the hooks away."""
+        for handle in self._handles:
+            handle.remove()
+        self._optimizers = ()
+
+    def _hooks(self) -> list[Any]:
+        handles = [optimizer.register_step_post_hook(self._after) for optimizer in self._optimizers]
+        for optimizer in self._optimizers:
+            trained = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+            handles += [p.register_post_accumulate_grad_hook(self._see) for p in trained[-1:]]
+        return handles
+
+    def _see(self, parameter: Tensor) -> None:
+        self._trained = True
+
+    def _after(self, optimizer: Optimizer, *_: Any) -> None:
+        skip = getattr(optimizer, "found_inf", None)  # of a fused optimizer, which a GradScaler lets skip
+        if skip is None or not bool(skip):
+            self.count += 1
+
+
+def _inside(given: object) -> Iterator[Optimizer]:
+    if not runs_hooks(given):
+        inner = [value for value in getattr(given, "__dict__", {}).values() if isinstance(value, Optimizer)]
+        if inner:
+            for one in inner:
+                yield from _inside(one)
+            return
+    if not isinstance(given, Optimizer):
+        raise PruningError(f"the optimizer is a {type(given).__name__}, not a torch.optim.Optimizer")
+    yield given
