@@ -58,9 +58,10 @@ layer_option = click.option("--layer", metavar="NAME", help="The layer to take w
 
 
 class Reading(NamedTuple):
-    """The options that say how Timeloop's documents are read: --set, --trust, --tables and --hwcomponents."""
+    """The options that say how Timeloop's documents are read, in the order of `_OPTIONS`."""
 
     settings: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
     trust: bool = False
     tables: tuple[str, ...] = ()
     hwcomponents: bool = False
@@ -73,6 +74,7 @@ class Reading(NamedTuple):
 
 
 _PLAIN = Reading()
+_OPTIONS = ("--set", "--include", "--trust", "--tables", "--hwcomponents")
 
 
 def reading_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -82,17 +84,22 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
     def with_reading(
         *arguments: Any,
         settings: tuple[str, ...],
+        include: tuple[str, ...],
         trust: bool,
         tables: tuple[str, ...],
         hwcomponents: bool,
         **named: Any,
     ) -> None:
-        command(*arguments, reading=Reading(settings, trust, tables, hwcomponents), **named)
+        command(*arguments, reading=Reading(settings, include, trust, tables, hwcomponents), **named)
 
     options = (
         click.option(
             "--set", "settings", multiple=True, metavar="NAME=VALUE",
             help="A value for the Jinja templates among Timeloop's documents.",
+        ),
+        click.option(
+            "--include", multiple=True, metavar="DIR", type=click.Path(exists=True, file_okay=False),
+            help="Folder in which templates may read files, beside the folders of the FILEs.",
         ),
         click.option(
             "--trust", is_flag=True,
@@ -266,10 +273,11 @@ def _load(
     native = [path for path, data in ours.items() if not (beside and others and _is_beside(data))]
     if native and others:
         raise SpecError(f"{native[0]} is a document of ours, {others[0]} is not: give one kind only")
-    for option, value in zip(("--set", "--trust", "--tables", "--hwcomponents"), reading, strict=True):
+    for option, value in zip(_OPTIONS, reading, strict=True):
         if native and value:
             raise SpecError(f"{option} is for Timeloop's documents, these are documents of ours")
-    return [*ours.items(), *load_files(others, template_data(reading.settings))], bool(native)
+    theirs = load_files(others, template_data(reading.settings), reading.include)
+    return [*ours.items(), *theirs], bool(native)
 
 
 def template_data(settings: tuple[str, ...]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Files of Timeloop, whatever their version: templates, YAML or libconfig, and the records they describe."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from sparsim.files.accelergy.class_definitions import has_definitions
 from sparsim.files.accelergy.component_documents import Described, GivenNumbers, describe_components, guesses
 from sparsim.files.documents import Documents
 from sparsim.files.timeloop.read_documents import documents_from
-from sparsim.files.timeloop_v4.tagged_yaml import extract, parse_tagged
-from sparsim.files.timeloop_v4.version3_documents import RENDERED, has_nodes, to_version3
+from sparsim.files.timeloop_v4.custom_functions import CUSTOM_FUNCTIONS, find_custom_functions
+from sparsim.files.timeloop_v4.tagged_yaml import parse_tagged
+from sparsim.files.timeloop_v4.values import mapping_of
+from sparsim.files.timeloop_v4.version3_documents import RENDERED, Version3, has_nodes, to_version3
 from sparsim.files.yaml_reading import YamlMap
 
 _NOTHING = GivenNumbers()
@@ -21,24 +23,35 @@ _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
 def load_files(
-    paths: Iterable[str | Path], template_data: Mapping[str, Any] | None = None
+    paths: Iterable[str | Path],
+    template_data: Mapping[str, Any] | None = None,
+    include: Sequence[str | Path] = (),
 ) -> list[tuple[str, YamlMap]]:
     """Names and contents of the files, which are rendered where they are Jinja templates.
 
-    Raises FormatError for files that cannot be read, and for templates that ask for what they may not have.
+    `include`: folders, beside those of the files, in which templates may read files. Raises FormatError for
+    files that cannot be read, and for templates that ask for what they may not have.
     """
     names = [str(path) for path in dict.fromkeys(paths)]
     texts = {name: read_text(name, what="a YAML file") for name in names}
     shown = {name: name for name in names}
+    renderer = None
     if templates := [name for name in names if any(mark in texts[name] for mark in _TEMPLATE_MARKS)]:
         from sparsim.files.timeloop_v4.jinja_rendering import (
             Templates,
         )  # imports Jinja, which most do not need
 
-        renderer = Templates(names, template_data or {}, extract)
+        renderer = Templates(names, template_data or {}, include)
         for name in templates:
             texts[name], shown[name] = renderer.render(name, texts[name]), name + RENDERED
-    return [(shown[name], _parse(name, texts[name], shown[name])) for name in names]
+    files = [(shown[name], _parse(name, texts[name], shown[name])) for name in names]
+    for name, (_, document) in zip(names, files, strict=True):
+        searched = renderer.searched.get(name, ()) if renderer is not None else ()
+        find_custom_functions(document, [Path(name).parent, *searched, *map(Path, include)])
+    if renderer is not None and renderer.functions:
+        named = mapping_of({CUSTOM_FUNCTIONS: list(dict.fromkeys(renderer.functions))})
+        files.append((", ".join(templates), mapping_of({"globals": named})))
+    return files
 
 
 def _parse(path: str, text: str, name: str) -> YamlMap:
@@ -65,13 +78,13 @@ def documents_of(
     Where there is no ERT, the components of Accelergy's documents are estimated, after what is `given`.
     `has_energies`: whether energies are given elsewhere.
     """
-    version3, warnings = _version3(files, for_search, trust)
-    described = None
-    if not has_energies and not any("ERT" in data for _, data in version3):
+    version3 = _version3(files, for_search, trust)
+    warnings, described = version3.warnings, None
+    if not has_energies and not any("ERT" in data for _, data in version3.files):
         described, notes = _estimated(version3, is_version4(files), given)
         warnings += notes
     documents = documents_from(
-        version3, for_search=for_search, needs_problem=needs_problem,
+        version3.files, for_search=for_search, needs_problem=needs_problem,
         has_energies=has_energies or described is not None,
     )  # fmt: skip
     where = ", ".join(name for name, _ in files)
@@ -87,8 +100,10 @@ def components_of(
     files: list[tuple[str, YamlMap]], *, trust: bool = False, given: GivenNumbers = _NOTHING
 ) -> tuple[Described, dict[str, Estimate]]:
     """Every component of the architecture in files that are loaded, and its estimate. Raises SpecError."""
-    version3, _ = _version3(files, for_search=True, trust=trust)
-    described = describe_components(version3, is_version4=is_version4(files), given=given)
+    version3 = _version3(files, for_search=True, trust=trust, with_constraints=False)
+    described = describe_components(
+        version3.files, is_version4=is_version4(files), given=given, functions=version3.functions
+    )
     estimates = _estimates(described, files)
     return described._replace(warnings=(*described.warnings, *guesses(estimates))), estimates
 
@@ -101,24 +116,29 @@ def _estimates(described: Described, files: list[tuple[str, YamlMap]]) -> dict[s
 
 
 def _version3(
-    files: list[tuple[str, YamlMap]], for_search: bool, trust: bool
-) -> tuple[list[tuple[str, YamlMap]], list[str]]:
-    """Documents in the form of version 0.3, and warnings."""
-    return to_version3(files, for_search=for_search, trust=trust) if is_version4(files) else (files, [])
+    files: list[tuple[str, YamlMap]], for_search: bool, trust: bool, with_constraints: bool = True
+) -> Version3:
+    """Documents in the form of version 0.3."""
+    if not is_version4(files):
+        return Version3(files, [], {})
+    return to_version3(files, for_search=for_search, trust=trust, with_constraints=with_constraints)
 
 
 def _estimated(
-    files: list[tuple[str, YamlMap]], of_version4: bool, given: GivenNumbers
+    version3: Version3, of_version4: bool, given: GivenNumbers
 ) -> tuple[Described | None, list[str]]:
     """The components where documents are meant for Accelergy, and warnings.
 
     Definitions of components say that they are, and those of version 0.4 always are. Where something cannot
     be estimated the built-in energies stand in, unless numbers of users are given.
     """
+    files = version3.files
     if not (has_definitions(files) or any(given) or of_version4):
         return None, []
     try:
-        described = describe_components(files, is_version4=of_version4, given=given)
+        described = describe_components(
+            files, is_version4=of_version4, given=given, functions=version3.functions
+        )
         notes = guesses(_estimates(described, files))
     except SpecError as error:
         if any(given):
@@ -138,6 +158,7 @@ def read_documents(
     for_search: bool = False,
     needs_problem: bool = True,
     template_data: Mapping[str, Any] | None = None,
+    include: Sequence[str | Path] = (),
     trust: bool = False,
     given: GivenNumbers = _NOTHING,
 ) -> Documents:
@@ -152,6 +173,8 @@ def read_documents(
         Whether a problem must be there. Without one only the accelerator is read.
     template_data : mapping, optional
         Values by name for Jinja templates.
+    include : sequence of str or Path
+        Folders, beside those of the files, in which templates may read files.
     trust : bool
         Whether to run the Python files that documents name, whose functions expressions may use.
     given : GivenNumbers, optional
@@ -164,5 +187,5 @@ def read_documents(
     SpecError
         For contents that are wrong.
     """
-    files = load_files(paths, template_data)
+    files = load_files(paths, template_data, include)
     return documents_of(files, for_search=for_search, needs_problem=needs_problem, trust=trust, given=given)

@@ -11,6 +11,9 @@ from sparsim.files.timeloop.read_energy_tables import component_name
 _WORD_BITS = ("word-bits", "word_bits", "word_width", "datawidth")
 _OF_COMPUTES = ("width", "multiplier_width", "exponent", "mantissa", *_WORD_BITS)
 _DEFAULT_BITS = 16  # of a word, where Timeloop's documents say nothing
+_IN_CAPITALS_TOO = (
+    "technology", "global_cycle_seconds", "action_latency_cycles", "cycle_seconds", "n_instances",
+)  # fmt: skip
 _BLOCK = ("block-size", "block_size", "n_words")
 
 
@@ -68,6 +71,9 @@ class ArchitectureWalk:
     def _placed(self, node: Node, path: str, inherited: dict[str, Any]) -> Placed:
         kind = node.text("subclass") or node.text("class") or ""
         attributes = inherited | self._values(node.child("attributes"), inherited)
+        for key in _IN_CAPITALS_TOO:
+            if key not in attributes and key.upper() in attributes:
+                attributes[key] = attributes[key.upper()]
         found = Placed(node, "", "", kind, attributes, (), 1.0, 1.0)
         if found.is_storage:
             attributes = _with_sizes(attributes)

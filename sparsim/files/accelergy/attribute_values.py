@@ -1,6 +1,7 @@
 """Values of components' attributes: numbers, text, and expressions, which the safe interpreter evaluates."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from sparsim.errors import near
@@ -12,10 +13,17 @@ _WORD = re.compile(r"[A-Za-z0-9_.\- ]*")  # text that was hardly meant as an exp
 
 
 class Expressions:
-    """Evaluates what one set of documents says, with one allowance of steps."""
+    """Evaluates what one set of documents says, with one allowance of steps.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    functions : mapping
+        Functions of users that expressions may name.
+    """
+
+    def __init__(self, functions: Mapping[str, Any]) -> None:
         self.evaluator = Evaluator()
+        self.evaluator.functions |= functions
 
     def value(self, node: Node, key: str, scope: Scope) -> Any:
         """The value of an attribute. Single words that nothing is called stay text. Raises SpecError."""

@@ -1,7 +1,7 @@
 """Classes of components that documents define, compound ones and the defaults of primitive ones."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sparsim.files.timeloop.document_node import Context, Node
 from sparsim.files.yaml_reading import YamlMap
@@ -22,7 +22,7 @@ class ClassDefinition(NamedTuple):
 
     @property
     def is_compound(self) -> bool:
-        return bool(self.subcomponents) and self.primitive_type is None
+        return self.node.has("subcomponents") and self.primitive_type is None
 
 
 def has_definitions(files: Sequence[tuple[str, YamlMap]]) -> bool:
@@ -48,11 +48,16 @@ def _flat(section: Node, key: str) -> list[Node]:
     """The mappings of a list, and of lists in it: templates include several files as a list of lists."""
     nodes = []
     for i, item in enumerate(section.items(key) or []):
-        inside = item if isinstance(item, list) else [item]
         one = YamlMap()
-        one[key], one.lines = inside, {key: section.data.lines.get(section.spelled(key), 1)}
+        one[key], one.lines = _mappings(item), {key: section.data.lines.get(section.spelled(key), 1)}
         nodes += Node(one, section.file, f"{section.path}[{i}]", section.context).children(key)
     return nodes
+
+
+def _mappings(item: Any) -> list[Any]:
+    if not isinstance(item, list):
+        return [item]
+    return [found for below in item for found in _mappings(below)]
 
 
 def _is_section(key: str) -> bool:

@@ -165,6 +165,12 @@ class ComponentBuilder:
     def _compound(
         self, name: str, definition: ClassDefinition, attributes: _Attributes, above: tuple[str, ...]
     ) -> Component:
+        if not definition.subcomponents:
+            energies = dict.fromkeys(definition.actions, 0.0)
+            source = f"class {definition.name} has no subcomponents"
+            return Component(
+                name=name, class_name=TABLE, attributes={**energies, "area_um2": 0.0, "source": source}
+            )
         parts: dict[str, tuple[Component, str]] = {}
         for node in definition.subcomponents:
             part, kind = self._part(node, attributes, above)

@@ -1,7 +1,7 @@
 """What Accelergy would be asked about a set of documents: every component, as a record."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sparsim.errors import SpecError
@@ -38,15 +38,19 @@ class Described(NamedTuple):
 
 
 def describe_components(
-    files: Sequence[tuple[str, YamlMap]], *, is_version4: bool, given: GivenNumbers = _NONE
+    files: Sequence[tuple[str, YamlMap]],
+    *,
+    is_version4: bool,
+    given: GivenNumbers = _NONE,
+    functions: Mapping[str, Any] | None = None,
 ) -> Described:
     """The components of documents that are loaded, those of version 0.4 already in the form of 0.3.
 
-    Raises SpecError for levels that cannot be estimated;
+    `functions`: those of users, for expressions. Raises SpecError for levels that cannot be estimated;
     other components are left out with a warning.
     """
     context = Context(variables={}, warnings=[])
-    expressions = Expressions()
+    expressions = Expressions(functions or {})
     classes = read_definitions(files, context)
     others = HwComponents() if given.hwcomponents else None
     numbers: list[Numbers] = [CsvTables(given.tables), *([others] if others is not None else [])]

@@ -31,6 +31,9 @@ class SpecObject:
     def __init__(self, fields: dict[str, Any]) -> None:
         self.fields = fields
 
+    def get(self, name: Any, default: Any = None) -> Any:
+        return self.fields.get(name, default)
+
 
 def functions(steps: Steps) -> dict[str, Any]:
     """By name; whatever they go through takes `steps`."""

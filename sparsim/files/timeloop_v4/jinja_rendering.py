@@ -1,11 +1,11 @@
 """Templates of version 0.4 documents, with the helpers that Timeloop's front end gives them.
 
 A template sees the data of the caller and the helpers below, and reads files in the folders of the files that
-the command names, and below.
+the command names, in folders that the caller allows, and below.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from jinja2.sandbox import SecurityError
 from sparsim.errors import FormatError
 from sparsim.fileio.reading import read_text
 from sparsim.files.timeloop_v4.bounded_operations import TooLargeError, checked
+from sparsim.files.timeloop_v4.custom_functions import find_custom_functions
 from sparsim.files.timeloop_v4.jinja_sandbox import SandboxedTemplates
+from sparsim.files.timeloop_v4.tagged_yaml import flow_text, parse_tagged, part_of
 
 _MAX_FILES = 500  # that templates include
 _MAX_DEPTH = 20  # of inclusion
-_OUTSIDE = "lies outside of the folders of the files that are read"
+_OUTSIDE = "lies outside of the folders of the files that are read (--include DIR allows another folder)"
 
 
 class Templates:
@@ -31,27 +33,28 @@ class Templates:
         The files of the set; what is in their folders and below may be included.
     data : mapping
         Values by name that templates see.
-    extract : callable
-        Takes the text of a file, its name and a dotted place, and gives the object there as YAML.
+    include : sequence of str
+        Further folders in which files are searched and may be included.
     """
 
-    def __init__(
-        self, paths: list[str], data: Mapping[str, Any], extract: Callable[[str, str, str], str]
-    ) -> None:
-        self.roots = [Path(path).resolve().parent for path in paths]
-        self.data, self.extract = dict(data), extract
+    def __init__(self, paths: list[str], data: Mapping[str, Any], include: Sequence[str | Path] = ()) -> None:
+        self.include = [Path(folder) for folder in include]
+        self.roots = [*(Path(path).resolve().parent for path in paths), *(f.resolve() for f in self.include)]
+        self.data = dict(data)
+        self.searched: dict[str, list[Path]] = {}  # the folders that each document adds
+        self.functions: list[str] = []  # the Python files that included documents name
         self.files = 0
         self.environment = SandboxedTemplates()
 
     def render(self, path: str | Path, text: str) -> str:
         """The document that the template `text`, of the file `path`, describes. Raises FormatError."""
-        return self.render_part(Path(path), text, [], 0)
+        return self.render_part(Path(path), text, self.searched.setdefault(str(path), []), 0)
 
     def render_part(self, path: Path, text: str, folders: list[Path], depth: int) -> str:
         """The same for a file that a template includes, `depth` deep, with its search folders."""
         if depth > _MAX_DEPTH:
             raise FormatError(f"templates include each other more than {_MAX_DEPTH} deep", path=str(path))
-        helpers = _Helpers(self, path, list(folders), depth)
+        helpers = _Helpers(self, path, folders if depth == 0 else list(folders), depth)
         try:
             return self.environment.from_string(text, globals=helpers.functions()).render(self.data)
         except FormatError:
@@ -112,7 +115,7 @@ class _Helpers:
     def matches(self, pattern: str) -> list[Path]:
         """The files of the first folder that has any. Raises SecurityError if they may not be read."""
         pattern = str(pattern)
-        for folder in [self.path.parent, *self.folders]:
+        for folder in [self.path.parent, *self.folders, *self.templates.include]:
             self.templates.environment.steps.take(10)
             if any(sign in pattern for sign in "*?["):
                 found = self._listed(folder / pattern)
@@ -160,4 +163,8 @@ class _Helpers:
         return self.templates.render_part(path, self.templates.read(path), self.folders, self.depth + 1)
 
     def _part(self, path: Path, place: str) -> str:
-        return self.templates.extract(self._rendered(path), os.fspath(path), str(place))
+        name = os.fspath(path)
+        document = parse_tagged(self._rendered(path), name)
+        folders = [path.parent, *self.folders, *self.templates.include]
+        self.templates.functions += find_custom_functions(document, folders)
+        return flow_text(part_of(document, str(place), name))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import ChainMap
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import prod
 from typing import Any
 
-from sparsim.errors import near
+from sparsim.errors import SpecError, near
 from sparsim.files.timeloop.document_node import Node
 from sparsim.files.timeloop.read_architecture import COMPUTE_CLASSES, STORAGE_CLASSES
 from sparsim.files.timeloop.read_networks import NETWORK_CLASSES
+from sparsim.files.timeloop_v4.cimloop_arrays import ARRAY, NODE_KEY, split_of
 from sparsim.files.timeloop_v4.constraints import Constraint, ConstraintReader
 from sparsim.files.timeloop_v4.expression_functions import SpecObject
 from sparsim.files.timeloop_v4.safe_expressions import Scope
@@ -86,14 +90,27 @@ class TreeReader:
         Without it constraints are passed over.
     spec : dict
         The architecture's part of what expressions see as `spec`; nodes are added to it by name.
+    is_cimloop : bool
+        Whether nodes may be what CiMLoop adds.
     """
 
-    def __init__(self, values: Values, constraints: ConstraintReader | None, spec: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        values: Values,
+        constraints: ConstraintReader | None,
+        spec: dict[str, Any],
+        *,
+        is_cimloop: bool = False,
+    ) -> None:
         self.values, self.constraints, self.spec = values, constraints, spec
+        self.is_cimloop = is_cimloop
         self.places: dict[str, str] = {}
 
     def read(self, root: Node, nodes: list[Node], scope: Scope) -> Branch:
         """The tree of an architecture. Raises SpecError."""
+        ahead: dict[str, Any] = {}
+        scope = ChainMap({}, scope, ahead)
+        self._announce(nodes, scope, ahead)
         tree = Branch(root, "!Hierarchical", self._list(nodes, scope, {}))
         components = [leaf for leaf in tree.leaves() if leaf.tag == "!Component" and not leaf.is_network]
         computes = [leaf for leaf in components if leaf.is_compute]
@@ -103,11 +120,23 @@ class TreeReader:
         _warn_of_fanouts(tree)
         return tree
 
+    def _announce(self, nodes: list[Node], scope: Scope, ahead: dict[str, Any]) -> None:
+        """Add what expressions see of nodes that stand after them: fan-outs that variables say."""
+        for node in nodes:
+            name = node.get("name")
+            if isinstance(name, str) and node.data.tag not in _BRANCHES:
+                with suppress(SpecError):
+                    mesh = self._mesh(node, scope)
+                    ahead[name] = SpecObject({"get_fanout": _giving(prod(mesh)), "spatial": _seen_mesh(mesh)})
+            self._announce(node.children("nodes"), scope, ahead)
+
     def _list(self, nodes: list[Node], outer: Scope, inherited: dict[str, Any]) -> list[Leaf | Branch]:
         scope: Scope = ChainMap({}, outer)
         found: list[Leaf | Branch] = []
         for node in nodes:
             tag = node.data.tag
+            if tag == ARRAY and self.is_cimloop:
+                tag = "!Container"
             if tag in _BRANCHES:
                 for key in node.data:
                     if key not in ("nodes", "name"):
@@ -143,6 +172,8 @@ class TreeReader:
 
     def _leaf(self, node: Node, tag: str, scope: Scope, inherited: dict[str, Any]) -> Leaf:
         for key in node.data:
+            if self.is_cimloop and key == NODE_KEY:
+                continue
             if key.replace("-", "_") not in _KEYS[tag]:
                 raise node.error(f"unknown key '{key}' of a {tag}", key, near(key, _KEYS[tag]))
         name = self._name(node, tag, scope)
@@ -158,9 +189,11 @@ class TreeReader:
         for key in node.data:
             if node.data[key] is not None:
                 self._field(leaf, key.replace("-", "_"), own, inner)
+        if node.data.tag == ARRAY and self.constraints is not None:
+            spatial = leaf.constraints.setdefault("spatial", Constraint(node, "spatial"))
+            spatial.counts["split"] = split_of(leaf.mesh)
         seen.fields |= {
-            "attributes": SpecObject(leaf.attributes), "class": leaf.kind,
-            "spatial": SpecObject({"meshX": leaf.mesh[0], "meshY": leaf.mesh[1]}),
+            "attributes": SpecObject(leaf.attributes), "class": leaf.kind, "spatial": _seen_mesh(leaf.mesh),
         }  # fmt: skip
         return leaf
 
@@ -224,6 +257,14 @@ class TreeReader:
                 raise spatial.error(f"is {side}, allowed is 1 and more", key)
             sides.append(1 if side is None else side)
         return sides[0], sides[1]
+
+
+def _giving(value: int) -> Callable[[], int]:
+    return lambda: value
+
+
+def _seen_mesh(mesh: tuple[int, int]) -> SpecObject:
+    return SpecObject({"meshX": mesh[0], "meshY": mesh[1]})
 
 
 def _is_of(kind: str, classes: tuple[str, ...]) -> bool:

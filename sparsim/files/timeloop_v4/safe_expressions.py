@@ -254,6 +254,8 @@ class Evaluator:
 
 def _field(owner: SpecObject, name: Any) -> Any:
     if name not in owner.fields:
+        if name == "get":
+            return owner.get
         names = [key for key in owner.fields if isinstance(key, str)]
         raise ExpressionError(f"there is no '{_shown(str(name))}'", near(str(name), names))
     return owner.fields[name]

@@ -110,9 +110,9 @@ def number_of(text: str) -> int | float | None:
     return None
 
 
-def extract(text: str, name: str, place: str) -> str:
-    """The object at a dotted place of a document, as YAML on one line, with its tags."""
-    found: Any = parse_tagged(text, name)
+def part_of(document: YamlMap, place: str, name: str) -> Any:
+    """What stands at a dotted place of a document. Raises FormatError, which names the file `name`."""
+    found: Any = document
     for step in place.split(".") if place else ():
         if isinstance(found, list) and step.isdecimal() and int(step) < len(found):
             found = found[int(step)]
@@ -120,7 +120,7 @@ def extract(text: str, name: str, place: str) -> str:
             found = found[step]
         else:
             raise FormatError(f"there is no '{step}' of '{place}' to include", path=name)
-    return flow_text(found)
+    return found
 
 
 def flow_text(value: Any) -> str:

@@ -4,18 +4,17 @@ The steps are those of Timeloop's front end: sections, variables, the problem, n
 constraints and sparse options, macros, parallel branches, permutations, and the flat list of levels.
 """
 
-import runpy
 from collections import ChainMap
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from sparsim.errors import SpecError, near
-from sparsim.fileio.reading import reading
+from sparsim.errors import near
 from sparsim.files.timeloop.document_node import Context, Node
 from sparsim.files.timeloop.read_problem import read_problem
+from sparsim.files.timeloop_v4.cimloop_arrays import PROBLEM_KEYS, is_cimloop, settled_variables
 from sparsim.files.timeloop_v4.constraint_macros import attach_dataspaces, expand
 from sparsim.files.timeloop_v4.constraints import TYPES, Constraint, ConstraintReader
+from sparsim.files.timeloop_v4.custom_functions import CUSTOM_FUNCTIONS, Functions, run_custom_functions
 from sparsim.files.timeloop_v4.expression_functions import SpecObject
 from sparsim.files.timeloop_v4.flatten_nodes import Flat, flatten
 from sparsim.files.timeloop_v4.node_tree import Leaf, TreeReader, sparse_group
@@ -36,6 +35,14 @@ Files = list[tuple[str, YamlMap]]
 RENDERED = " (rendered)"  # after the name of a file whose text a template made
 
 
+class Version3(NamedTuple):
+    """Documents in the form of version 0.3, warnings, and functions for the expressions of components."""
+
+    files: Files
+    warnings: list[str]
+    functions: Functions
+
+
 def has_nodes(data: YamlMap) -> bool:
     """Whether a document has an architecture in the form of version 0.4."""
     architecture = data.get("architecture")
@@ -43,20 +50,25 @@ def has_nodes(data: YamlMap) -> bool:
 
 
 def to_version3(
-    files: Sequence[tuple[str, YamlMap]], *, for_search: bool, trust: bool
-) -> tuple[Files, list[str]]:
-    """The documents in the form of version 0.3, and warnings.
+    files: Sequence[tuple[str, YamlMap]], *, for_search: bool, trust: bool, with_constraints: bool = True
+) -> Version3:
+    """The documents in the form of version 0.3.
 
     `for_search`: the directives become constraints; else they become a mapping. `trust`: run the Python files
-    that documents name, whose functions expressions may use. Raises SpecError.
+    that documents name, whose functions expressions may use. Without `with_constraints` constraints and
+    sparse options are not read. Raises SpecError.
     """
     context = Context(variables={}, warnings=[])
-    return _Translation(Sections(files, context), trust).documents(for_search), context.warnings
+    translation = _Translation(Sections(files, context), trust, with_constraints)
+    return Version3(translation.documents(for_search), context.warnings, translation.functions)
 
 
 class _Translation:
-    def __init__(self, sections: Sections, trust: bool) -> None:
+    def __init__(self, sections: Sections, trust: bool, with_constraints: bool) -> None:
         self.sections, self.values, self.trust = sections, Values(), trust
+        self.with_constraints = with_constraints
+        self.is_cimloop = is_cimloop(sections.parts.get("variables", ()))
+        self.functions: Functions = {}
         # a mapping that Timeloop or a search wrote, for the levels of the flat architecture
         self.flat_mapping = sections.directives if any(map(_is_flat, sections.directives)) else []
         self.architecture: dict[str, Any] = {}
@@ -93,16 +105,12 @@ class _Translation:
         settings = self.sections.one("globals")
         if settings is None:
             return
-        names = settings.names("expression_custom_functions")
+        names = settings.names(CUSTOM_FUNCTIONS)
         if names and not self.trust:
             hint = "--trust runs the Python files that documents name"
-            raise settings.error("custom functions are not allowed", "expression_custom_functions", hint)
-        for name in names:
-            path = Path(settings.file.removesuffix(RENDERED)).parent / name
-            with reading(path, "a Python file", SpecError):
-                found = runpy.run_path(str(path))
-            functions = {key: value for key, value in found.items() if callable(value) and key[0] != "_"}
-            self.values.evaluator.functions |= functions
+            raise settings.error("custom functions are not allowed", CUSTOM_FUNCTIONS, hint)
+        self.functions = run_custom_functions(names)
+        self.values.evaluator.functions |= self.functions
         variables = settings.get("environment_variables")
         for name in variables if isinstance(variables, YamlMap) else ():
             if name.startswith("TIMELOOP_") and name not in _SWITCHES:
@@ -112,7 +120,7 @@ class _Translation:
         seen: dict[str, Any] = {}
         self.spec["variables"] = SpecObject(seen)
         self.scope["variables"] = SpecObject(seen)
-        for part in self.sections.parts.get("variables", ()):
+        for part in self._variable_parts():
             for key in part.data:
                 if key == "version":
                     continue
@@ -120,6 +128,13 @@ class _Translation:
                 if seen.setdefault(key, value) != value:
                     raise part.error("has another value in another file", key)
                 self.scope[key] = value
+
+    def _variable_parts(self) -> Sequence[Node]:
+        parts = self.sections.parts.get("variables", [])
+        if not self.is_cimloop:
+            return parts
+        nodes = self.sections.listed("architecture", "nodes")
+        return settled_variables(parts, nodes, self.sections.one("problem"))
 
     def _top_attributes(self) -> list[tuple[str, Any]]:
         """The variables, which are attributes of the top of the flat architecture."""
@@ -151,6 +166,8 @@ class _Translation:
         if shape is not None:
             evaluated["shape"] = sparse_group(shape, self.values, self.scope)
         evaluated["version"] = 0.3
+        for key in PROBLEM_KEYS if self.is_cimloop else ():
+            evaluated.pop(key, None)
         layer = read_problem(Node(evaluated, node.file, node.path, Context({}, [])))
         return (node.file, mapping_of({"problem": evaluated})), layer
 
@@ -186,7 +203,11 @@ class _Translation:
             root.warn("there is no 'problem': constraints and sparse options of nodes are not read")
         self.architecture["find"] = self._find
         nodes = self.sections.listed("architecture", "nodes")
-        tree = TreeReader(self.values, reader if layer is not None else None, self.nodes)
+        if not self.with_constraints:
+            layer = None
+        tree = TreeReader(
+            self.values, reader if layer is not None else None, self.nodes, is_cimloop=self.is_cimloop
+        )
         branch = tree.read(root, nodes, self.scope)
         leaves = branch.leaves()
         if layer is None:
