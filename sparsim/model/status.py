@@ -64,7 +64,8 @@ def mapping_error(
         packs.BAD_NESTED_SAF: f"the SAF on {at} removes {need:.3g} of the accesses, the one outside already "
         f"{have:.3g}",
         packs.BAD_OPERAND_STATE: f"gating and skipping leave an operand with density {need:.6g}",
-        packs.BAD_BLOCK_SIZE: f"compressed {at} has block size {need:g}, allowed are 1, 2, 4, 8, 16, 32",
+        packs.BAD_BLOCK_SIZE: f"compressed {at} has block size {need:g}, allowed are 1, 2, 4, 8, 16, 32, "
+        "and 64 for tiles of 500 blocks and more",
         packs.BAD_NEGATIVE_FILLS: f"{at} would have {need:g} accesses",
         packs.BAD_TOO_MANY_GROUPS: f"more than {packs.MAX_BUCKETS} sizes of multicast groups for {tensor}",
         packs.BAD_SAF_CLASH: f"{at} is skipped spatially and by another SAF, only one is allowed",

@@ -97,6 +97,8 @@ class Cost:
         tensor, block = self.sparse.tensors[key], self.problem.levels[s].block_size
         if not tensor.compressed or block == 1 or not 0 < tensor.density < 1:
             return 1.0
+        if block == 64 and tensor.words // block >= 500:
+            return 1.0
         if block not in BLOCKS:
             raise RefusedError("block size")
         if BLOCKS[block][max(math.floor(tensor.density / 0.1) - 1, 0)] <= tensor.words // block:

@@ -6,6 +6,9 @@ from sparsim.model import arrays as k
 from sparsim.model.kernels.jit import kernel
 from sparsim.model.kernels.tile_densities import dd_over, dd_times, miss_chance, most_nonzeros, occupancies
 
+_UNTABLED_BLOCK = 64  # words, for which the reference's table has no row
+_MOST_LIMIT = 500  # blocks, above every limit of the table
+
 
 @kernel
 def tile_statistics(arch, layer, density, policy, table, nest, sparse):
@@ -194,6 +197,8 @@ def _block_ratio(arch, policy, nest, sparse, s, v, full):
         return k.OK
     tenth = max(int(math.floor(rho / 0.1)) - 1, 0)
     limit = _small_tile_limit(block, tenth)
+    if block == _UNTABLED_BLOCK and points // block >= _MOST_LIMIT:
+        return k.OK  # as the release of 2022 counted
     if limit < 0:
         nest.info[2] = block
         return k.BAD_BLOCK_SIZE
