@@ -122,13 +122,18 @@ def _first_items(places: list[tuple[Node, str]]) -> list[Node]:
 
 
 def _merge(files: Sequence[tuple[str, YamlMap]], keys: Sequence[str]) -> dict[str, tuple[str, YamlMap]]:
-    """Per key of `keys`: the file that has it, in either spelling, and that file's contents."""
+    """Per key of `keys`: the file that has it, in either spelling, and that file's contents.
+
+    A mapping without directives, which Timeloop's front end writes for a search, gives way to another.
+    """
     top: dict[str, tuple[str, YamlMap]] = {}
     values: dict[str, object] = {}
-    for file, data in files:
+    for file, data in sorted(files, key=lambda item: item[1].get("mapping") == []):
         for seen in data:
             key = seen if seen in keys else seen.replace("-", "_")
             if key not in keys:
+                continue
+            if key == "mapping" and key in top and data[seen] == []:
                 continue
             if values.setdefault(key, data[seen]) != data[seen]:
                 raise SpecError(f"key '{key}' is in {top[key][0]} too, with other contents", path=file)
