@@ -274,7 +274,7 @@ def test_no_mapping(run, tmp_path):
     [
         (["--accounting", "timeloop-5"],
          "Invalid value for '--accounting': 'timeloop-5' is not one of "
-         "'timeloop-3', 'timeloop-4', 'timeloop-2022', 'count-all'"),
+         "'timeloop-3', 'timeloop-4', 'timeloop-4-2024', 'timeloop-2022', 'count-all'"),
         (["--mask", "A"], "--mask is 'A', NAME=FILE is expected"),
         (["--mask", "Q=a.npy"], "--mask Q=a.npy: unknown dataspace 'Q' (known: A, B, Z)"),
         (["--mask", "A=a.npy"], "layer matmul, density of A: a.npy: no such file"),

@@ -19,6 +19,7 @@ from sparsim.records.accounting import Accounting
 
 ANSWER = Key("answer", "", "", "", "mapping")
 _ACCOUNTING: dict[Layout, Accounting] = {"2022": "timeloop-2022", "3": "timeloop-3", "4": "timeloop-4"}
+_LOOPS = "MAPPING"  # a block that Timeloop 4.x wrote until 2024
 TEXT = Key("text", "", "", "", "layout")
 
 
@@ -41,7 +42,7 @@ def run_case(case: Case, accounting: Accounting | None, tolerance: float = 0.0) 
         expected = None if case.rejected else case.stats()
     except SparsimError as error:
         return nothing_compared(case, str(error))
-    usual = None if expected is None else _ACCOUNTING[expected.layout]
+    usual = None if expected is None else _accounting_of(expected)
     try:
         documents = read_documents(case.documents).accounted(accounting or usual)
     except SparsimError as error:
@@ -73,6 +74,13 @@ def run_case(case: Case, accounting: Accounting | None, tolerance: float = 0.0) 
     if not expected.old_layout and not comparison.differences and not comparison.left_out:
         _compare_text(comparison, case.answer.read_text(encoding="utf-8"), text)
     return Outcome(case, comparison, evaluation)
+
+
+def _accounting_of(stats: Stats) -> Accounting:
+    """The convention of the program that wrote a report."""
+    found = _ACCOUNTING[stats.layout]
+    old = found == "timeloop-4" and any(key.block == _LOOPS for key in stats.fields)
+    return "timeloop-4-2024" if old else found
 
 
 def nothing_compared(case: Case, why: str) -> Outcome:

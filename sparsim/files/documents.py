@@ -21,7 +21,7 @@ from sparsim.records import (
     SparsePolicy,
     Workload,
 )
-from sparsim.records.accounting import Accounting
+from sparsim.records.accounting import OF_TIMELOOP_4, Accounting
 from sparsim.records.chip_spec import ChipSpec
 from sparsim.records.energy_table import Rules
 from sparsim.records.mapper_options import MapperOptions
@@ -78,7 +78,7 @@ class Documents:
         """
         if accounting is None:
             return self
-        rules: Rules = "timeloop-4" if accounting == "timeloop-4" else "timeloop-3"
+        rules: Rules = "timeloop-4" if accounting in OF_TIMELOOP_4 else "timeloop-3"
         energy = self.energy and structs.replace(self.energy, rules=rules)
         components = tuple(structs.replace(one, energy_rules=rules) for one in self.components)
         return replace(self, accounting=accounting, energy=energy, components=components)

@@ -81,7 +81,7 @@ PJ, CYCLES, STATUS = 0, 1, 2
 # mapping flags, one bit per dataspace
 KEEP, NO_LINK, NO_MULTICAST, NO_REUSE = 0, 1, 2, 3
 # accounting
-ELIDE_FIRST_FILL, ELIDE_FIRST_READ, COUNT_ALL = 0, 1, 2
+ELIDE_FIRST_FILL, ELIDE_FIRST_READ, COUNT_ALL, TIMELOOP_4 = 0, 1, 2, 3
 
 # status of a mapping; what `info` holds for each stands in status.py
 OK = 0
@@ -239,7 +239,7 @@ class NestPack(NamedTuple):
     order: Ints  # (children,) scratch
     served: Ints  # (children,) scratch
     span: Ints  # (mesh, 2) scratch: rows of a multicast group
-    walk: Reals  # (3, M + 1, M + 2) scratch of the temporal walk
+    walk: Reals  # (3, M + 1, 2 M + 3) scratch of the temporal walk
     shift: Ints  # (M + 1, coordinates) scratch: translations
     group: Reals  # (2, W, 3) scratch: size, number, hops of multicast groups
 

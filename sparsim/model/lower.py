@@ -32,7 +32,8 @@ DENSITY_KINDS = {
     "banded": packs.TABULATED, "actual": packs.TABULATED,
 }  # fmt: skip
 ACCOUNTING = {
-    "timeloop-3": packs.ELIDE_FIRST_FILL, "timeloop-4": packs.ELIDE_FIRST_FILL,
+    "timeloop-3": packs.ELIDE_FIRST_FILL, "timeloop-4": packs.TIMELOOP_4,
+    "timeloop-4-2024": packs.ELIDE_FIRST_FILL,
     "timeloop-2022": packs.ELIDE_FIRST_READ,
     "count-all": packs.COUNT_ALL,
 }  # fmt: skip

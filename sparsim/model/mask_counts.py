@@ -194,8 +194,8 @@ class MaskCounts(MaskRules):
             return 0
         if a == packs.READ:
             return part
-        below_top = self.nest.kin[s, v, packs.PARENT] >= 0
-        return part if a == packs.FILL and accounting == packs.ELIDE_FIRST_FILL and below_top else 0
+        elides = accounting in (packs.ELIDE_FIRST_FILL, packs.TIMELOOP_4)
+        return part if a == packs.FILL and elides and self.nest.kin[s, v, packs.PARENT] >= 0 else 0
 
     def _first_accesses(self, s: int, v: int, elided: int, rules: list[Factor]) -> Fraction:
         """Words of a result, per instance of level s, that are accessed at all under `rules`.

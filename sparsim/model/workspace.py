@@ -82,7 +82,7 @@ def make_nest(
         lead_loop=ints(n_options, n_loops),
         base_box=ints(n_options, n_dims), ext=ints(n_dims), info=reals(4), key=ints(places),
         order=ints(places), served=ints(places), span=np.full((places, 2), -1, np.int64),
-        walk=reals(3, n_loops + 1, n_loops + 2), shift=ints(n_loops + 1, n_sides + 1),
+        walk=reals(3, n_loops + 1, 2 * n_loops + 3), shift=ints(n_loops + 1, n_sides + 1),
         group=reals(2, packs.MAX_BUCKETS, 3),
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
-"""Conventions of accounting: how first touches of results count, and which energies are charged."""
+"""Conventions of accounting: how first touches and overlaps count, and which energies are charged."""
 
 from typing import Literal
 
-Accounting = Literal["timeloop-3", "timeloop-4", "timeloop-2022", "count-all"]
+Accounting = Literal["timeloop-3", "timeloop-4", "timeloop-4-2024", "timeloop-2022", "count-all"]
+OF_TIMELOOP_4 = ("timeloop-4", "timeloop-4-2024")  # since January 2025, and before

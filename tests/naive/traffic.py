@@ -50,7 +50,7 @@ def dense_traffic(problem: Problem, accounting: str) -> dict[tuple[int, int], Tr
     """Per (level, dataspace)."""
     found = {}
     for v in range(len(problem.names)):
-        column = [_deliver(problem, s, v) for s in range(len(problem.levels))]
+        column = [_deliver(problem, accounting, s, v) for s in range(len(problem.levels))]
         contents = [traffic.content for traffic in column]
         _partitions(problem, column, v)
         for s, traffic in enumerate(column[:-1]):
@@ -94,7 +94,7 @@ def _states(problem: Problem, s: int, v: int) -> Iterable[tuple[int, Point]]:
         yield math.prod(n - 1 for n, _ in taken), _add(origin, *(move for _, move in taken))
 
 
-def _deliveries(problem: Problem, s: int, v: int) -> Iterable[tuple[int, Points]]:
+def _deliveries(problem: Problem, accounting: str, s: int, v: int) -> Iterable[tuple[int, Points]]:
     """(weight, delivered points) of every state (model 7.3)."""
     sides = problem.sides(v, problem.inside(s - 1))
     tile = frozenset(itertools.product(*map(range, sides)))
@@ -108,7 +108,9 @@ def _deliveries(problem: Problem, s: int, v: int) -> Iterable[tuple[int, Points]
             delivered = box
         else:
             move = tuple(x - y for x, y in zip(position, before, strict=True))
-            if record is None or record == move:
+            if accounting == "timeloop-4" and not any(move):
+                delivered = frozenset()
+            elif record is None or record == move:
                 delivered, record = box - held, move
             else:
                 delivered, record = box, None
@@ -116,7 +118,7 @@ def _deliveries(problem: Problem, s: int, v: int) -> Iterable[tuple[int, Points]
         held, before = box, position
 
 
-def _deliver(problem: Problem, s: int, v: int) -> Traffic:
+def _deliver(problem: Problem, accounting: str, s: int, v: int) -> Traffic:
     """Buckets and link transfers of the network below level s (model 7.4)."""
     spatial = [
         (loop, problem.step(i, v))
@@ -131,7 +133,7 @@ def _deliver(problem: Problem, s: int, v: int) -> Traffic:
     links = len(offsets) > 1 and not problem.flagged("no_link_transfer", s, v)
     traffic = Traffic(fanout=len(offsets))
     previous: Points | None = None
-    for weight, delivered in _deliveries(problem, s, v):
+    for weight, delivered in _deliveries(problem, accounting, s, v):
         everyone = range(len(offsets))
         groups = _groups(offsets, everyone, alone)
         if delivered and links and previous is not None:
@@ -247,7 +249,7 @@ def _count(problem: Problem, traffic: Traffic, content: float, accounting: str, 
     traffic.reads = _round(content + peer - (0 if accounting == "count-all" else part))
     if problem.parent(s, v) < 0 or accounting == "count-all":
         traffic.fills = _round(arriving)
-    elif accounting in ("timeloop-3", "timeloop-4"):
+    elif accounting in ("timeloop-3", "timeloop-4", "timeloop-4-2024"):
         traffic.fills = _round(arriving - part)
     else:
         traffic.fills = int(arriving)

@@ -63,5 +63,5 @@ def counts(problem: Problem, s: int, v: int, accounting: str) -> list[int]:
     if not problem.writes[v]:
         return [inward.sent, outward.arriving, 0]
     first_read = 0 if accounting == "count-all" else inward.sent_once
-    first_fill = outward.arriving_once if accounting in ("timeloop-3", "timeloop-4") else 0
+    first_fill = outward.arriving_once if accounting in ("timeloop-3", "timeloop-4", "timeloop-4-2024") else 0
     return [inward.sent - first_read, outward.arriving - first_fill, inward.sent]

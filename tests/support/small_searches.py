@@ -30,6 +30,9 @@ from validation.random_cases import GROUPED
 MOST_MAPPINGS = 600
 
 
+ACCOUNTINGS = ("timeloop-3", "timeloop-4", "timeloop-2022", "count-all")
+
+
 class Search(NamedTuple):
     """A case with a mapspace for its mapping, and that lowered; `arguments` are those of `search`."""
 
@@ -69,7 +72,7 @@ def searches(draw: Any, *, dense: bool | None = None) -> Search:
     except EmptyMapspaceError:
         assume(False)
     assume(1 < sizes(space).total <= MOST_MAPPINGS)
-    return Search(case, mapspace, space, draw(st.sampled_from(["timeloop-3", "timeloop-2022", "count-all"])))
+    return Search(case, mapspace, space, draw(st.sampled_from(ACCOUNTINGS)))
 
 
 def losing_a_word() -> Search:

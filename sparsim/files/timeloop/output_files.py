@@ -11,6 +11,7 @@ from sparsim.files.timeloop.stats_dialect import stats_text
 from sparsim.files.timeloop.write_documents import energy_texts
 from sparsim.model.result import Evaluation
 from sparsim.records import Accelerator, Layer
+from sparsim.records.accounting import OF_TIMELOOP_4
 
 
 def write_output_files(
@@ -29,7 +30,7 @@ def write_output_files(
     for cover in evaluation.covers:
         raise SpecError(f"dim '{cover.dim}' is {cover.policy}, Timeloop's files have perfect factors only")
     if dialect is None:
-        dialect = "4" if evaluation.accounting == "timeloop-4" else "3"
+        dialect = "4" if evaluation.accounting in OF_TIMELOOP_4 else "3"
     texts = {
         "stats.txt": stats_text(evaluation, dialect),
         "map.txt": map_text(evaluation, layer, dialect),

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from sparsim.files.timeloop.stats_writer import write_stats
 from sparsim.model.result import Evaluation, NetworkResult, NetworkTraffic, StorageResult
+from sparsim.records.accounting import OF_TIMELOOP_4
 
 _WIDTH = 32  # of a label in SPECS
 _SPEC = re.compile(r" {8}(\S.*?) *: (.*)")
@@ -17,7 +18,7 @@ _NETWORK = re.compile(r"Network \d+")
 def stats_text(evaluation: Evaluation, dialect: str | None = None) -> str:
     """The report in the words of Timeloop 3.0.3 ("3") or 4.x ("4"), by default those of the accounting."""
     if dialect is None:
-        dialect = "4" if evaluation.accounting == "timeloop-4" else "3"
+        dialect = "4" if evaluation.accounting in OF_TIMELOOP_4 else "3"
     return write_stats_4(evaluation) if dialect == "4" else write_stats(evaluation)
 
 

@@ -252,7 +252,7 @@ def bound_tiles(
                 updates = content
                 if accounting != k.COUNT_ALL:
                     reads -= w.part[s, v]
-                    if accounting == k.ELIDE_FIRST_FILL and s < outermost:
+                    if accounting in (k.ELIDE_FIRST_FILL, k.TIMELOOP_4) and s < outermost:
                         fills -= w.part[s, v]
             energy += _access_energy(arch, w, s, exact, reads, fills, updates)
             words = w.instances[s] * _dense_words(reads, fills, updates)

@@ -134,7 +134,7 @@ def _deliver(layer, chain, w, j, words, i):
         fills = words
         if may_lose_a_word(layer, v, w.instances[child]):
             fills -= 1.0
-        if writes and accounting == k.ELIDE_FIRST_FILL:
+        if writes and accounting in (k.ELIDE_FIRST_FILL, k.TIMELOOP_4):
             fills -= w.part[child, v]
         cost += _take(chain, w, child, k.FILL, v, i, fills)
     if writes:

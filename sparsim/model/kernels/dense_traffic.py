@@ -19,7 +19,7 @@ def dense_traffic(arch, layer, flags, accounting, want_hops, nest):
         _deliver_plain(layer, flags, nest, v)
         if want_hops or not layer.plain[v] or _may_reload(flags, nest, v):
             for s in range(nest.tile.shape[0]):
-                status = _deliver_exact(arch, layer, flags, want_hops, nest, s, v)
+                status = _deliver_exact(arch, layer, flags, accounting, want_hops, nest, s, v)
                 if status != k.OK:
                     return status
         _share(nest, v)
@@ -93,14 +93,15 @@ def _deliver_plain(layer, flags, nest, v):
 
 
 @kernel
-def _deliver_exact(arch, layer, flags, want_hops, nest, s, v):
+def _deliver_exact(arch, layer, flags, accounting, want_hops, nest, s, v):
     """Replace the single bucket of level s where tiles overlap, neighbours help, or hops are asked for."""
     reuse = s > 0 and flags[s - 1, k.NO_REUSE] >> v & 1 == 0
+    rests = accounting == k.TIMELOOP_4
     if nest.fanout[s, v] > 1 and (want_hops or not layer.plain[v] or not reuse):
         alone = flags[s, k.NO_MULTICAST] >> v & 1 == 1
-        return deliver_walk(arch, layer, flags, nest, s, v, reuse, alone)
+        return deliver_walk(arch, layer, flags, nest, s, v, reuse, rests, alone)
     if reuse and not layer.plain[v]:
-        words = count_events(layer, nest, s, v, reuse)
+        words = count_events(layer, nest, s, v, reuse, rests)
         nest.bucket[s, v, 0, k.B_ACCESSES] = words
         nest.flow[s, v, k.CONTENT] = words
     return k.OK
@@ -200,7 +201,7 @@ def _count(layer, accounting, nest, v):
                 updates, reads = _half_away(content), _half_away(content + peer - first)
                 if kin[s, v, k.PARENT] < 0 or accounting == k.COUNT_ALL:
                     fills = _half_away(arriving)
-                elif accounting == k.ELIDE_FIRST_FILL:
+                elif accounting in (k.ELIDE_FIRST_FILL, k.TIMELOOP_4):
                     fills = _half_away(arriving - part)
                 else:
                     fills = int(arriving)

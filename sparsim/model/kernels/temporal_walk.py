@@ -64,33 +64,51 @@ def _translations(layer, nest, s, v):
 
 
 @kernel
-def _next_record(nest, i, g, reuse):
-    """The remembered move after step i with record g (0: none, else class + 1)."""
-    own = nest.shift[i, nest.shift.shape[1] - 1] + 1
-    return own if reuse and (g == 0 or g == own) else 0
+def _stands_still(nest, i):
+    for o in range(nest.shift.shape[1] - 1):
+        if nest.shift[i, o] != 0:
+            return False
+    return True
 
 
 @kernel
-def _weigh_events(nest, n, classes, reuse):
+def _next_record(nest, i, g, reuse, resting):
+    """The record after step i with record g: the remembered move, 0 for none, else class + 1.
+
+    `resting`: as Timeloop 4.x a step without a move leaves it; the record then has the number of all moves
+    more (model 7.3).
+    """
+    own = nest.shift[i, nest.shift.shape[1] - 1] + 1
+    if not reuse:
+        return 0
+    if resting > 0:
+        g %= resting
+        if _stands_still(nest, i):
+            return g + resting
+    return own if g == 0 or g == own else 0
+
+
+@kernel
+def _weigh_events(nest, n, records, reuse, resting):
     """nest.walk[0][i, g] := how often step i is taken with record g (model 20.1, counted top-down).
 
     nest.walk[1][i, g] is the record after the sub-walk over the i innermost loops entered with g.
     """
     weight, end = nest.walk[0], nest.walk[1]
     bound = nest.walk[2]
-    for g in range(classes + 1):
+    for g in range(records):
         end[0, g] = g
         for i in range(n):
             weight[i, g] = 0.0
     for i in range(n):
-        for g in range(classes + 1):
-            end[i + 1, g] = end[i, _next_record(nest, i, int(end[i, g]), reuse)]
-    for g in range(classes + 1):  # bound[:, 1:] counts how often a sub-walk is entered with g
+        for g in range(records):
+            end[i + 1, g] = end[i, _next_record(nest, i, int(end[i, g]), reuse, resting)]
+    for g in range(records):  # bound[:, 1:] counts how often a sub-walk is entered with g
         for i in range(n + 1):
             bound[i, g + 1] = 0.0
     bound[n, 1] = 1.0
     for i in range(n - 1, -1, -1):
-        for g in range(classes + 1):
+        for g in range(records):
             entered = bound[i + 1, g + 1]
             if entered == 0.0:
                 continue
@@ -98,7 +116,7 @@ def _weigh_events(nest, n, classes, reuse):
             before = int(end[i, g])
             again = entered * (bound[i, 0] - 1.0)
             weight[i, before] += again
-            bound[i, _next_record(nest, i, before, reuse) + 1] += again
+            bound[i, _next_record(nest, i, before, reuse, resting) + 1] += again
 
 
 @kernel
@@ -125,34 +143,38 @@ def _child_extents(nest, s):
 
 
 @kernel
-def _event_words(layer, nest, v, i, g, reuse, whole):
+def _event_words(layer, nest, v, i, g, reuse, resting, whole):
     """Words that step i delivers to a child when the record is g."""
-    if _next_record(nest, i, g, reuse) == 0:
+    if _next_record(nest, i, g, reuse, resting) == 0:
         return whole
     return _new_words(layer, nest, v, i)
 
 
 @kernel
-def count_events(layer, nest, s, v, reuse):
+def count_events(layer, nest, s, v, reuse, rests):
     """Words delivered to one child over the whole walk, overlaps included."""
     n, classes = _translations(layer, nest, s, v)
-    _weigh_events(nest, n, classes, reuse)
+    resting = classes + 1 if rests else 0
+    records = max(classes + 1, 2 * resting)
+    _weigh_events(nest, n, records, reuse, resting)
     _child_extents(nest, s)
     whole = _child_words(nest, s, v)
     words = whole
     for i in range(n):
-        for g in range(classes + 1):
+        for g in range(records):
             if nest.walk[0, i, g] > 0.0:
-                words += nest.walk[0, i, g] * _event_words(layer, nest, v, i, g, reuse, whole)
+                words += nest.walk[0, i, g] * _event_words(layer, nest, v, i, g, reuse, resting, whole)
     return words
 
 
 @kernel
-def _link_possible(layer, nest, v, i, g, reuse, whole, words):
+def _link_possible(layer, nest, v, i, g, reuse, resting, whole, words):
     """Whether step i delivers the very set that the step before it delivered.
 
-    Both sets are the whole tile, or the same new part of it.
+    Both sets are the whole tile, or the same new part of it; a step without a move delivers nothing.
     """
+    if 0 < resting <= g:
+        return False
     previous = whole
     if g > 0:
         j = 0
@@ -161,16 +183,18 @@ def _link_possible(layer, nest, v, i, g, reuse, whole, words):
         previous = _new_words(layer, nest, v, j)
     if words == whole:
         return previous == whole
-    return g > 0 and _next_record(nest, i, g, reuse) == g
+    return g > 0 and _next_record(nest, i, g, reuse, resting) == g
 
 
 @kernel
-def deliver_walk(arch, layer, flags, nest, s, v, reuse, alone):
+def deliver_walk(arch, layer, flags, nest, s, v, reuse, rests, alone):
     """The general case: several children, each event with its own multicast groups and links."""
     nest.n_bucket[s, v] = 0
     children, columns, rows = place_children(arch, layer, nest, s, v)
     n, classes = _translations(layer, nest, s, v)
-    _weigh_events(nest, n, classes, reuse)
+    resting = classes + 1 if rests else 0
+    records = max(classes + 1, 2 * resting)
+    _weigh_events(nest, n, records, reuse, resting)
     _child_extents(nest, s)
     whole = _child_words(nest, s, v)
     sizes, groups = group_children(nest, children, columns, rows, alone, EVERYONE)
@@ -181,13 +205,13 @@ def deliver_walk(arch, layer, flags, nest, s, v, reuse, alone):
         step = 0
         for o in range(layer.side.shape[1] - 1):
             step += coordinate_weight(layer, v, o) * nest.shift[i, o]
-        for g in range(classes + 1):
+        for g in range(records):
             times = nest.walk[0, i, g]
-            words = _event_words(layer, nest, v, i, g, reuse, whole) if times > 0.0 else 0.0
+            words = _event_words(layer, nest, v, i, g, reuse, resting, whole) if times > 0.0 else 0.0
             if words == 0.0:
                 continue
             which, used = EVERYONE, sizes
-            if links and _link_possible(layer, nest, v, i, g, reuse, whole, words):
+            if links and _link_possible(layer, nest, v, i, g, reuse, resting, whole, words):
                 served = find_served(nest, children, columns, rows, step)
                 if served > 0:
                     fewer, fewer_groups = group_children(nest, children, columns, rows, alone, UNSERVED)

@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from sparsim.check.check_case import _accounting_of
 from sparsim.check.recorded_case import recorded_cases
 from sparsim.cli.main import cli
+from sparsim.files.timeloop.stats_dialect import stats_text
+from sparsim.files.timeloop.stats_reader import parse_stats
+from sparsim.files.timeloop_files import read_documents
+from sparsim.model.evaluate import evaluate
 
 ROOT = Path(__file__).parents[3]
 RECORDED = ROOT / "validation" / "references" / "random" / "conv-11-011"
@@ -67,6 +72,25 @@ def test_accounting_is_that_of_the_documents(tmp_path):
         shutil.copy(VERSION_4 / name, tmp_path)
     shutil.copy(VERSION_4 / "timeloop-4.x.stats.txt", tmp_path)
     assert check(tmp_path).exit_code == 0
+
+
+@pytest.mark.filterwarnings("ignore::sparsim.EnergyWarning")
+def test_reports_of_4_with_a_loop_nest_are_of_2024(folder):
+    """And the mapping that stands beside the inputs counts, where these have an empty one."""
+    case = folder / "layer1"
+    (case / "timeloop-model.stats.txt").unlink()
+    (case / "mapping.yaml").rename(case / "timeloop-mapper.map.yaml")
+    (case / "problem.yaml").write_text("mapping: []\n" + (case / "problem.yaml").read_text())
+    documents = read_documents(sorted(case.glob("*.yaml"))).accounted("timeloop-4")
+    arguments = documents.accelerator, documents.layer(), documents.mapping
+    found = evaluate(*arguments, accounting="timeloop-4")
+    text = stats_text(found, "4")
+    (case / "stats.txt").write_text(text)
+    assert _accounting_of(parse_stats(text)) == "timeloop-4"
+    title = "    STATS\n"
+    nest = "    MAPPING\n    -------\n    Loop nest:\n      for M in [0:2)\n\n"
+    assert _accounting_of(parse_stats(text.replace(title, nest + title, 1))) == "timeloop-4-2024"
+    assert check(case).exit_code == 0
 
 
 def test_no_case(tmp_path):
