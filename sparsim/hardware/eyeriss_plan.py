@@ -38,7 +38,6 @@ from sparsim.machines.eyeriss import (
     NetworkEvaluation,
     bound_on_chip,
     chip_area,
-    plan_layer,
     plan_network,
 )
 from sparsim.machines.eyeriss.chip import DRAM, chip_energy_sources
@@ -46,6 +45,7 @@ from sparsim.machines.eyeriss.compression import plainly
 from sparsim.machines.eyeriss.cost_tables import INPUT_NODES, WEIGHT_NODES, Table, tabulate
 from sparsim.machines.eyeriss.layer_cost import evaluate_stored
 from sparsim.machines.eyeriss.layer_lowering import lowered
+from sparsim.machines.eyeriss.plan_layer import best_mapping
 from sparsim.records import Density, Layer, macs
 from sparsim.records.objective import Objective, ObjectiveName, objective_names, objective_value
 
@@ -263,7 +263,7 @@ def _planned(
 ) -> Tables:
     """One table, or none if nothing fits; that of a mapping that is known."""
     try:
-        mapping = plan_layer(chip, _at(layer, *reference), objective).mapping
+        mapping = best_mapping(chip, _at(layer, *reference), objective)[1]
     except MappingError:
         return ()
     same = tuple(table for table in known if table.mapping == mapping)

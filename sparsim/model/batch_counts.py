@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Dict
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from sparsim.model import arrays
-from sparsim.model.arrays import DensityPack, Ints, MappingPack, Reals
-from sparsim.model.decode import out_of_range
-from sparsim.model.kernel_calls import stacked
-from sparsim.model.kernels.driver import ANALYSE, FINISH, run
+from sparsim.model.arrays import DensityPack, Ints, LayerPack, MappingPack, Reals
+from sparsim.model.kernel_calls import run_counts
 from sparsim.model.lower import ACCOUNTING, lower_arch, lower_density, lower_layer, lower_policy
-from sparsim.model.workspace import make_nest, make_scratch, most_children, no_table
+from sparsim.model.workspace import make_nest, make_scratch, most_children
 from sparsim.records import Accelerator, Density, Layer
 from sparsim.records.divisibility import cover, covers_of, diluted, padded_words
 from sparsim.records.mapping import Divisibility
@@ -55,50 +55,56 @@ def count_batch(
     n * m rows, all densities of the first mapping first.
     """
     arch_pack, policy_pack = lower_arch(accelerator), lower_policy(accelerator, layer.shape)
-    bounds, kind = np.unique(mappings.factor.prod(axis=1), axis=0, return_inverse=True)
-    covers = [
-        cover(layer, divisibility, dict(zip(layer.shape.dims, n, strict=True))) for n in bounds.tolist()
-    ]
+    covered = mappings.factor.prod(axis=1)
+    first, kind = distinct_rows(covered)
+    bounds = covered[first]
+    covers = [_cover(layer, divisibility, tuple(each)) for each in bounds.tolist()]
     layers = [lower_layer(each) for each in covers]
     lowered = [_lower_densities(layer, each, densities) for each in covers]
     most_words = np.max([each.words for each in layers], axis=0)
     largest = layers[0]._replace(bound=bounds.max(axis=0), words=most_words)
     nest = make_nest(arch_pack, largest, policy_pack, most_children(arch_pack, largest, mappings))
     scratch = make_scratch(arch_pack, largest, lowered[0][0], policy_pack, nest)
-    one_layer, one_density = [stacked(each) for each in layers], [list(map(stacked, row)) for row in lowered]
-    one_nest, table, networks = stacked(nest), no_table(nest), arch_pack.has_priced_networks
-    out = np.empty((len(kind), 3))
-
-    def call(mode: int, b: int, k: int, d: int) -> int:
-        run(
-            mode, arch_pack, one_layer[k], one_density[k][d], policy_pack, table, mappings, b, b + 1,
-            ACCOUNTING["timeloop-3"], networks, one_nest, scratch.sparse, scratch.cost, out,
-        )  # fmt: skip
-        return int(out[b, 2])
-
-    rows = len(kind) * len(densities)
-    found = BatchCounts(
-        status=np.zeros(rows, np.int64), level=np.full(rows, NOWHERE),
-        actual=np.zeros((rows, *nest.kept.shape, 3), np.int64),
-        level_pj=np.zeros((rows, len(scratch.cost.level_pj))),
+    n, m = len(kind), len(densities)
+    row, each = kind.repeat(m), np.tile(np.arange(m), n)
+    first_pj = 3 + len(nest.kept)  # after pJ, cycles, status and accesses of every storage level
+    out = np.zeros((n * m, first_pj + len(scratch.cost.level_pj)))
+    actual = np.zeros((n * m, *nest.kept.shape, 3), np.int64)
+    run_counts(
+        arch_pack, LayerPack(*_rows_of(layers, row)),
+        DensityPack(*_rows_of(list(itertools.chain(*lowered)), row * m + each)), policy_pack,
+        MappingPack(*(field.repeat(m, axis=0) for field in mappings)), ACCOUNTING["timeloop-3"], scratch,
+        out, actual,
     )  # fmt: skip
-    both = len(densities) == 1  # in one call
-    for row in range(rows):
-        b, d = divmod(row, len(densities))
-        k = int(kind.flat[b])
-        if d == 0:
-            nest.info[:] = 0.0
-            analysed = call(ANALYSE | FINISH if both else ANALYSE, b, k, 0)
-        status = analysed if both or analysed != arrays.OK else call(FINISH, b, k, d)
-        if status != arrays.OK:
-            found.level[row] = nest.info[0]
-        elif out_of_range(scratch.sparse, scratch.cost) is not None:
-            status = arrays.BAD_TOTAL
-        else:
-            found.actual[row] = scratch.sparse.counts[..., arrays.RANDOM]
-            found.level_pj[row] = scratch.cost.level_pj
-        found.status[row] = status
-    return found
+    status = out[:, 2].astype(np.int64)
+    level = np.where(status == arrays.OK, NOWHERE, out[:, 0]).astype(np.int64)
+    return BatchCounts(status, level, actual, out[:, first_pj:])
+
+
+def distinct_rows(array: Ints) -> tuple[Ints, Ints]:
+    """(the first of each distinct row, in their order; which of these every row is): faster than np.unique
+    for the few and long rows here."""
+    known: dict[bytes, int] = {}
+    first: list[int] = []
+    which = np.empty(len(array), np.int64)
+    for i, row in enumerate(np.ascontiguousarray(array)):
+        which[i] = known.setdefault(row.tobytes(), len(known))
+        if which[i] == len(first):
+            first.append(i)
+    return np.array(first, np.int64), which
+
+
+def _cover(layer: Layer, divisibility: Dict[str, Divisibility], bounds: tuple[int, ...]) -> Layer:
+    """The layer with these bounds, kept with it."""
+    known: dict[tuple[int, ...], Layer] = layer.kept("covers", (divisibility,), dict)
+    if bounds not in known:
+        known[bounds] = cover(layer, divisibility, dict(zip(layer.shape.dims, bounds, strict=True)))
+    return known[bounds]
+
+
+def _rows_of(packs: Sequence[LayerPack] | Sequence[DensityPack], rows: Ints) -> Iterator[Any]:
+    """The fields of one pack with these rows of `packs`."""
+    return (np.stack(field)[rows] for field in zip(*packs, strict=True))
 
 
 def _lower_densities(layer: Layer, covered: Layer, densities: Reals) -> list[DensityPack]:

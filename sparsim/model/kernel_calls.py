@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from sparsim.model import arrays as packs
-from sparsim.model.kernels.driver import ANALYSE, FINISH, STACKED, run
+from sparsim.model.kernels.driver import ANALYSE, COUNTED, FINISH, STACKED, run
 from sparsim.model.lower import ints
 from sparsim.model.workspace import Scratch, make_results, no_table
+
+_NO_COUNTS = ints(1, 1, 1, 1)
 
 
 def stacked(pack: Any) -> Any:
@@ -41,7 +43,7 @@ def analyse(
     out = np.empty((row + 1, 3))
     run(
         ANALYSE, arch, stacked(layer), stacked(density), policy, no_table(nest), mapping, row, row + 1,
-        accounting, hops, stacked(nest), *_no_results(), out,
+        accounting, hops, stacked(nest), *_no_results(), out, _NO_COUNTS,
     )  # fmt: skip
     return int(out[row, 2])
 
@@ -58,7 +60,7 @@ def finish(
     out = np.empty((1, 3))
     run(
         FINISH, arch, stacked(layer), stacked(density), policy, table, _no_mapping(), 0, 1,
-        packs.ELIDE_FIRST_FILL, True, stacked(scratch.nest), scratch.sparse, scratch.cost, out,
+        packs.ELIDE_FIRST_FILL, True, stacked(scratch.nest), scratch.sparse, scratch.cost, out, _NO_COUNTS,
     )  # fmt: skip
     return int(out[0, 2])
 
@@ -78,7 +80,7 @@ def run_batch(
     """Some rows of many mappings; out[b] := (pJ, cycles, status, accesses of every storage level)."""
     run(
         ANALYSE | FINISH, arch, stacked(layer), stacked(density), policy, no_table(scratch.nest), mappings,
-        *rows, accounting, networks, stacked(scratch.nest), scratch.sparse, scratch.cost, out,
+        *rows, accounting, networks, stacked(scratch.nest), scratch.sparse, scratch.cost, out, _NO_COUNTS,
     )  # fmt: skip
 
 
@@ -98,5 +100,25 @@ def run_network(
     hardware level)."""
     run(
         FINISH | STACKED, arch, layers, densities, policy, table, _no_mapping(), 0, len(out),
-        packs.ELIDE_FIRST_FILL, networks, nests, sparse, cost, out,
+        packs.ELIDE_FIRST_FILL, networks, nests, sparse, cost, out, _NO_COUNTS,
+    )  # fmt: skip
+
+
+def run_counts(
+    arch: packs.ArchPack,
+    layers: packs.LayerPack,
+    densities: packs.DensityPack,
+    policy: packs.PolicyPack,
+    mappings: packs.MappingPack,
+    accounting: int,
+    scratch: Scratch,
+    out: packs.Reals,
+    counts: packs.Ints,
+) -> None:
+    """Many mappings, each of its own row of `layers` and `densities`; counts[b] := accesses that happen, and
+    out[b] as in `run_network`, but with the storage level in place of the pJ of what does not fit."""
+    run(
+        ANALYSE | FINISH | COUNTED, arch, layers, densities, policy, no_table(scratch.nest), mappings, 0,
+        len(out), accounting, arch.has_priced_networks, stacked(scratch.nest), scratch.sparse, scratch.cost,
+        out, counts,
     )  # fmt: skip

@@ -5,7 +5,7 @@ Counts come from `sparsim.evaluate` with mean densities; `cost_arrays` has what 
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from msgspec.structs import replace
@@ -27,6 +27,15 @@ from sparsim.records.objective import ObjectiveName
 from sparsim.records.pe_spec import SparsePE
 
 Storage = Literal["plain", "compressed"]
+
+
+class Valued(Protocol):
+    """What a plan chooses from: see `value_of`."""
+
+    def value(self, objective: ObjectiveName) -> tuple[float, float]: ...
+
+
+T = TypeVar("T", bound=Valued)
 
 
 class Flow(NamedTuple):
@@ -95,7 +104,7 @@ def evaluate_chip(
     return best_stored(fitting, objective)._replace(layer=layer)
 
 
-def best_stored(found: Sequence[ChipEvaluation], objective: ObjectiveName) -> ChipEvaluation:
+def best_stored(found: Sequence[T], objective: ObjectiveName) -> T:
     """The best by `objective` of a layer in several of its `stored_ways`, in their order.
 
     None that takes more energy than the last one, which is stored most plainly: zeros must not cost energy,
@@ -151,10 +160,8 @@ def _storage(compressed: bool) -> Storage:
 
 def mean_densities(layer: Layer) -> Layer:
     """The layer with densities that count averages only: how zeros are spread is the PE estimate's part."""
-    return replace(
-        layer,
-        densities={name: Density(density=density.density) for name, density in layer.densities.items()},
-    )
+    densities = {name: Density(density=density.density) for name, density in layer.densities.items()}
+    return layer.kept("mean densities", (), lambda: replace(layer, densities=densities))
 
 
 def spatial_loops(levels: dict[str, LevelMapping]) -> list[SpatialLoop]:

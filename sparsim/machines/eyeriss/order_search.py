@@ -1,5 +1,6 @@
 """All orders of passes of some candidates at once: which fit, and what each of them costs at least."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from sparsim.machines.eyeriss.layer_cost import delivery_of, mean_densities, pe_
 from sparsim.machines.eyeriss.pe.conv_tiling import Accesses
 from sparsim.machines.eyeriss.pe.pe_estimate import PEEstimate
 from sparsim.machines.eyeriss.row_stationary_nest import Nests, Order, divisibility, make_nests
-from sparsim.model.batch_counts import BatchCounts, count_batch
+from sparsim.model.batch_counts import BatchCounts, count_batch, distinct_rows
 from sparsim.model.consistency import check
 from sparsim.records import Layer
 
@@ -62,7 +63,7 @@ def fitting_orders(chip: Chip, layer: Layer, spread: Ints, tiles: Ints) -> Fitti
         orders = [Order(*places, parts) for places in _PLACES] * len(left)
         nests = make_nests(dims, spread[candidate], tiles[candidate], lanes, orders)
         if parts == 1:
-            check(chip.accelerator, layer, nests.mapping(0))
+            layer.kept("checked", (chip.accelerator,), partial(_check, chip, layer, nests))
         counts = _count(chip, layer, nests)
         fits = counts.status == 0
         found.append((candidate[fits], nests.take(fits), counts.take(fits)))
@@ -75,7 +76,7 @@ def fitting_orders(chip: Chip, layer: Layer, spread: Ints, tiles: Ints) -> Fitti
     rows = np.lexsort((np.arange(len(candidate)), candidate))
     if not len(rows):
         return None
-    rows = rows[_first_equal(factor[rows])]
+    rows = rows[distinct_rows(factor[rows])[0]]
     counts = BatchCounts(
         *(np.concatenate(field)[rows] for field in zip(*(c for _, _, c in found), strict=True))
     )
@@ -85,10 +86,9 @@ def fitting_orders(chip: Chip, layer: Layer, spread: Ints, tiles: Ints) -> Fitti
     return FittingOrders(chip, layer, candidate[rows], nests, counts, ports, least)
 
 
-def _first_equal(factor: Ints) -> Ints:
-    """The first of all rows that are equal, in their order."""
-    _, first = np.unique(factor.reshape(len(factor), -1), axis=0, return_index=True)
-    return np.sort(first)
+def _check(chip: Chip, layer: Layer, nests: Nests) -> None:
+    """Raise what makes all nests of a layer invalid."""
+    check(chip.accelerator, layer, nests.mapping(0))
 
 
 def _count(chip: Chip, layer: Layer, nests: Nests) -> BatchCounts:
@@ -112,21 +112,19 @@ def _least(chip: Chip, layer: Layer, nests: Nests, counts: BatchCounts, ports: d
 def _estimate(chip: Chip, layer: Layer, nests: Nests) -> PEEstimate:
     """Of all nests; of equal tilings once."""
     tilings = np.concatenate([nests.spread.prod(axis=1), nests.tile], axis=1)
-    tilings, row = np.unique(tilings, axis=0, return_inverse=True)
-    spread = dict(zip(CONV_DIMS, tilings.T, strict=False))
-    pe = pe_estimate(chip, layer, spread, (tilings[:, -2], tilings[:, -1]))
-    row = row.ravel()
+    first, row = distinct_rows(tilings)
+    *spreads, filters, channels = tilings[first].T
+    pe = pe_estimate(chip, layer, dict(zip(CONV_DIMS, spreads, strict=True)), (filters, channels))
     accesses = Accesses(*(number[row] for number in pe.accesses))
     return PEEstimate._make([*(field[row] for field in pe[:-1]), accesses])
 
 
 def _ports(chip: Chip, layer: Layer, nests: Nests) -> dict[str, Ports]:
     """How words travel in all nests; of equal spreads once."""
-    spreads = nests.spread.reshape(len(nests.factor), -1)
-    _, first, row = np.unique(spreads, axis=0, return_index=True, return_inverse=True)
+    first, row = distinct_rows(nests.spread)
     loops = [nests.loops(i) for i in first.tolist()]
     found = {}
     for role in ROLES:
         ports = [ports_of(delivery_of(chip, layer, role, each)) for each in loops]
-        found[role] = Ports(*(np.array(field)[row.ravel()] for field in zip(*ports, strict=True)))
+        found[role] = Ports(*(np.array(field)[row] for field in zip(*ports, strict=True)))
     return found

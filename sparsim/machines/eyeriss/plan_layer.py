@@ -16,7 +16,7 @@ from sparsim.errors import MappingError
 from sparsim.machines.eyeriss.chip import Chip
 from sparsim.machines.eyeriss.compression import ROLES, is_compressed, stored_ways
 from sparsim.machines.eyeriss.conv_dims import ConvDims, conv_dims
-from sparsim.machines.eyeriss.cost_arrays import handing_over
+from sparsim.machines.eyeriss.cost_arrays import Costs, handing_over
 from sparsim.machines.eyeriss.layer_cost import (
     ChipEvaluation,
     best_stored,
@@ -56,58 +56,92 @@ def plan_layer(chip: Chip, layer: Layer, objective: ObjectiveName = "delay") -> 
     Raises SpecError for tensors that are none of a convolution's, MappingError if nothing fits the chip.
     """
     layer = lowered(chip, layer)
+    stored, mapping = best_mapping(chip, layer, objective)
+    return evaluate_stored(chip, stored, mapping)._replace(layer=layer)
+
+
+def best_mapping(chip: Chip, layer: Layer, objective: ObjectiveName) -> tuple[Layer, Mapping]:
+    """The same without an evaluation: the layer as it is stored, and its mapping."""
     possible = spreads(conv_dims(layer), chip.spec.noc.axes, chip.spec.spread)
-    found = [_best_mapping(chip, stored, possible, objective) for stored in stored_ways(chip, layer)]
-    fitting = [each for each in found if each is not None]
+    ways = stored_ways(chip, layer)
+    found = [(stored, _best_mapping(chip, stored, possible, objective)) for stored in ways]
+    fitting = [best._replace(stored=stored) for stored, best in found if best is not None]
     if not fitting:
         raise MappingError(f"layer {layer.name} fits chip {chip.name} in no way that was tried")
-    return best_stored(fitting, objective)._replace(layer=layer)
-
-
-def _best_mapping(
-    chip: Chip, layer: Layer, possible: Spreads, objective: ObjectiveName
-) -> ChipEvaluation | None:
-    """Of a layer that is stored as it says; None if nothing fits."""
-    candidates = _candidates(chip, layer, possible)
-    most_promising = np.argsort(candidates.cycles, kind="stable")[:MOST_KEPT]
-    best: _Best | None = None
-    for start in range(0, len(most_promising), KEEP):
-        some = most_promising[start : start + KEEP]
-        cycles = candidates.cycles[some]
-        if start and best is not None and cycles[0] >= best.cycles:
-            break
-        orders = fitting_orders(chip, layer, possible.factor[candidates.row[some]], candidates.tiles[some])
-        if orders is None:
-            continue
-        if start == 0:
-            best = _best_of(orders, range(len(orders.candidate)), objective, best)
-            continue
-        for n in range(len(some)):
-            if best is not None and cycles[n] >= best.cycles:
-                break
-            best = _best_of(orders, np.flatnonzero(orders.candidate == n).tolist(), objective, best)
-    return None if best is None else evaluate_stored(chip, layer, best.mapping)
+    best = best_stored(fitting, objective)
+    return best.stored, best.mapping
 
 
 class _Best(NamedTuple):
-    value: tuple[float, float]
-    cycles: float
+    stored: Layer
     mapping: Mapping
+    costs: Costs  # of one case
+
+    @property
+    def cycles(self) -> float:
+        return float(self.costs.cycles[0])
+
+    def value(self, objective: ObjectiveName) -> tuple[float, float]:
+        return self.costs.values(objective)[0]
+
+
+def _best_mapping(chip: Chip, layer: Layer, possible: Spreads, objective: ObjectiveName) -> _Best | None:
+    """Of a layer that is stored as it says; None if nothing fits.
+
+    The first candidates are looked at in any case, the others one after the other while they might be faster
+    than the best.
+    """
+    candidates = _candidates(chip, layer, possible)
+    promising = _least(candidates.cycles, MOST_KEPT)
+    cycles = candidates.cycles[promising]
+    best: _Best | None = None
+    start, end = 0, min(KEEP, len(cycles))
+    while start < end:
+        some = promising[start:end]
+        orders = fitting_orders(chip, layer, possible.factor[candidates.row[some]], candidates.tiles[some])
+        least = [] if orders is None else orders.least.values(objective)
+        if orders is not None and start == 0:
+            best = _best_of(orders, least, range(len(least)), objective, best)
+        elif orders is not None:
+            for n in range(len(some)):
+                if best is not None and cycles[start + n] >= best.cycles:
+                    return best
+                best = _best_of(
+                    orders, least, np.flatnonzero(orders.candidate == n).tolist(), objective, best
+                )
+        start = end
+        end = min(end + KEEP, len(cycles)) if best is None else int(np.searchsorted(cycles, best.cycles))
+    return best
 
 
 def _best_of(
-    orders: FittingOrders, rows: Iterable[int], objective: ObjectiveName, best: _Best | None
+    orders: FittingOrders,
+    least: list[tuple[float, float]],
+    rows: Iterable[int],
+    objective: ObjectiveName,
+    best: _Best | None,
 ) -> _Best | None:
-    """The first of the best of `best` and `rows`, with the exact costs of those that may be it only."""
-    least, found = orders.least.values(objective), -1
+    """The first of the best of `best` and `rows`, with the exact costs of those that may be it only; `least`:
+    what each row's are at least."""
+    found = -1
+    most = best.value(objective) if best is not None else (math.inf, math.inf)
     for row in sorted(rows, key=lambda row: least[row]):
-        if best is not None and least[row] > best.value:
+        if least[row] > most:
             break
         costs = orders.cost(row)
         value = costs.values(objective)[0]
-        if best is None or value < best.value or (value == best.value and row < found):
-            found, best = row, _Best(value, float(costs.cycles[0]), orders.nests.mapping(row))
+        if value < most or (value == most and row < found):
+            found, most = row, value
+            best = _Best(orders.layer, orders.nests.mapping(row), costs)
     return best
+
+
+def _least(values: Reals, number: int) -> Ints:
+    """Places of the least values in their order, of equal ones the first."""
+    rows = np.arange(len(values))
+    if len(values) > number:
+        rows = np.flatnonzero(values <= np.partition(values, number - 1)[number - 1])
+    return rows[np.argsort(values[rows], kind="stable")][:number]
 
 
 def _candidates(chip: Chip, layer: Layer, possible: Spreads) -> _Candidates:
@@ -119,7 +153,7 @@ def _candidates(chip: Chip, layer: Layer, possible: Spreads) -> _Candidates:
     total = dict(zip(possible.dims, totals[rows].T, strict=True))
     ports = _port_cycles(chip, layer, possible, rows, _times(dims, total, tiles))
     work = even_cycles(chip, layer, total, (tiles[:, 0], tiles[:, 1]))
-    order = np.argsort(_together(work, ports), kind="stable")[:ESTIMATED]
+    order = _least(_together(work, ports), ESTIMATED)
     rows, tiles = rows[order], tiles[order]
     total, ports = ({k: v[order] for k, v in x.items()} for x in (total, ports))
     pe = pe_estimate(chip, layer, total, (tiles[:, 0], tiles[:, 1]))

@@ -27,7 +27,7 @@ from sparsim.model.kernels.pack_pointers import row_of
 from sparsim.model.kernels.spatial_skipping import spatial_skipping
 from sparsim.model.kernels.tile_formats import tile_statistics
 
-ANALYSE, FINISH, STACKED = 1, 2, 4  # bits of a mode
+ANALYSE, FINISH, STACKED, COUNTED = 1, 2, 4, 8  # bits of a mode
 
 
 @kernel
@@ -115,10 +115,46 @@ def add_cost(arch, layer, policy, networks, nest, sparse, cost):
     return k.OK
 
 
+@kernel
+def _is_counted(sparse):
+    """Whether no count is below 0, of which the sums tell nothing."""
+    good = True
+    for s in range(sparse.counts.shape[0]):
+        for v in range(sparse.counts.shape[1]):
+            good = good and sparse.reductions[s, v] >= 0
+            for a in range(sparse.coded.shape[2]):
+                good = good and sparse.coded[s, v, a] >= 0
+            for a in range(sparse.counts.shape[2]):
+                for kind in range(sparse.counts.shape[3]):
+                    good = good and sparse.counts[s, v, a, kind] >= 0
+                    for r in range(sparse.format.shape[4]):
+                        for p in range(sparse.format.shape[5]):
+                            good = good and sparse.format[s, v, a, kind, r, p] >= 0
+    for kind in range(sparse.compute.shape[0]):
+        good = good and sparse.compute[kind] >= 0
+    return good
+
+
+@kernel
+def _is_priced(sparse, cost):
+    """Whether no energy is below 0, endless or no number."""
+    good = True
+    for h in range(cost.level_pj.shape[0]):
+        good = good and 0.0 <= cost.level_pj[h] < np.inf
+        for v in range(sparse.avg.shape[1]):
+            good = good and 0.0 <= sparse.avg[h, v] < np.inf
+    for s in range(cost.energy.shape[0]):
+        for v in range(cost.energy.shape[1]):
+            good = good and 0.0 <= cost.energy[s, v] < np.inf
+            for p in range(cost.network_pj.shape[2]):
+                good = good and 0.0 <= cost.network_pj[s, v, p] < np.inf
+    return good
+
+
 @entry
 def run(
     mode, arch, layers, densities, policy, table, mapping, first, last, accounting, networks, nests, sparse,
-    cost, out
+    cost, out, counts
 ):  # fmt: skip
     """The only entry, because every entry optimises the whole kernel again.
 
@@ -127,12 +163,19 @@ def run(
     which row i is used with STACKED, else row 0. out[i] := (pJ, cycles, status, and as far as there are
     columns the accesses of every storage level and pJ of every hardware level). `networks`: whether to count
     hops and energies of networks.
+
+    With COUNTED row i is used of `layers` and `densities`, counts[i] := the accesses that happen, every part
+    of the sums is looked at, and out[i] of what does not fit has the storage level in place of the pJ.
     """
-    row, n_levels = first if mode & STACKED else 0, nests.kept.shape[1]
-    y, d, n = row_of(layers, row), row_of(densities, row), row_of(nests, row)
+    row, n_levels = first if mode & (STACKED | COUNTED) else 0, nests.kept.shape[1]
+    y, d, n = row_of(layers, row), row_of(densities, row), row_of(nests, first if mode & STACKED else 0)
     for i in range(first, last):
+        if mode & (STACKED | COUNTED) and i > first:
+            y, d = row_of(layers, i), row_of(densities, i)
         if mode & STACKED and i > first:
-            y, d, n = row_of(layers, i), row_of(densities, i), row_of(nests, i)
+            n = row_of(nests, i)
+        if mode & COUNTED:
+            n.info[0], n.info[1], n.info[2], n.info[3] = 0.0, 0.0, 0.0, 0.0
         status = k.OK
         if mode & ANALYSE:
             status = _analyse(arch, y, policy, mapping, i, accounting, networks, n)
@@ -146,4 +189,13 @@ def run(
                     out[i, 3 + s] = level_accesses(n, sparse, s)
                 for h in range(out.shape[1] - 3 - n_levels):
                     out[i, 3 + n_levels + h] = cost.level_pj[h]
+        if mode & COUNTED:
+            if status == k.OK and not (_is_counted(sparse) and _is_priced(sparse, cost)):
+                status = k.BAD_TOTAL
+            if status != k.OK:
+                out[i, k.PJ] = n.info[0]
+            for s in range(counts.shape[1]):
+                for v in range(counts.shape[2]):
+                    for a in range(counts.shape[3]):
+                        counts[i, s, v, a] = sparse.counts[s, v, a, k.RANDOM]
         out[i, k.STATUS] = status

@@ -35,8 +35,10 @@ def groups(noc: Noc, loops: Sequence[SpatialLoop], relevant: Iterable[Coordinate
     shape = tuple(noc.axes.values())
     coordinates = [_coordinate(c, positions, shape) for c in relevant]
     active = _active(noc, loops)
-    keys = np.stack([np.zeros(shape, np.int64), *coordinates])[:, active]
-    _, first, inverse = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+    keys = np.zeros(shape, np.int64)
+    for coordinate in coordinates:
+        keys = keys * (coordinate.max() + 1) + coordinate
+    _, first, inverse = np.unique(keys[active], return_index=True, return_inverse=True)
     rank = np.empty_like(first)
     rank[np.argsort(first)] = np.arange(len(first))
     result = np.full(shape, IDLE, np.int64)
