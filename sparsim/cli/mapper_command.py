@@ -276,6 +276,10 @@ def _write(
 def _summary(layer: Layer, result: SearchResult, evaluation: Evaluation) -> str:
     seen, certificate = result.statistics, result.certificate
     method = f"{result.method}, interrupted" if result.interrupted else result.method
+    from sparsim.records.objective import ACCESSES
+
+    values = zip(result.objective, result.top[0].values, strict=False)
+    accesses = [(name, value) for name, value in values if name.startswith(ACCESSES)]
     lines = [
         ("cycles", f"{evaluation.cycles:,}"),
         ("energy", f"{evaluation.energy_pj / 1e6:,.6g} uJ"),
@@ -283,6 +287,7 @@ def _summary(layer: Layer, result: SearchResult, evaluation: Evaluation) -> str:
         ("energies", evaluation.energy_sources),
         *(("divisibility", str(cover)) for cover in evaluation.covers),
         ("objective", ", ".join(result.objective)),
+        *((name, f"{value:,.0f} words") for name, value in accesses),
         ("search", f"{method}, {seen.evaluated:,} evaluated, {seen.cpu_s:.3g} CPU-s"),
         ("proof", _proof(certificate.kind, certificate.gap)),
     ]

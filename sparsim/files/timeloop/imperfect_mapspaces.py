@@ -47,7 +47,7 @@ def with_imperfect_dims(
     most = max(needed, _practical_padding([layer.bounds[dim] for dim in dims], mapspace.most_padding))
     text = (
         f"is read as imperfect factors of {', '.join(dims) or 'no dim'} at every level, whatever "
-        f"'remainders' says: they cover at most {most:.3g} of the bound or one point more, and the last tile "
+        f"'remainders' says: they cover up to {most:.1%} beyond the bound, or one point, and the last tile "
         "of a loop is cut short"
     )
     ruby.warn("; ".join((text, *dict.fromkeys(reasons))), "template")

@@ -109,6 +109,7 @@ def test_ctrl_c_ends_with_a_sentence(
         ("study.yaml",), ("none.yaml", "-o", "out"), ("no_such_study", "-o", "out"),
         ("study.yaml", "-o", "out", "--shard", "4/3"), ("study.yaml", "-o", "out", "--shard", "a"),
         ("study.yaml", "-o", "out", "--limit", "soon"), ("study.yaml", "-o", "out", "--retry", "all"),
+        ("study.yaml", "-o", "out", "--set", "n=2"), ("study.yaml", "-o", "out", "--set", "n"),
         ("study.yaml", "-o", "out", "--jobs", "0"), ("merge", "nowhere", "-o", "out"),
         ("study.yaml", "-o", "out", "--scheduler", "tcp://127.0.0.1:1"), ("study.yaml", "-o", "study.yaml"),
     ],

@@ -111,7 +111,7 @@ def test_no_valid_mapping_of_any_part_is_below_its_bound(drawn: Drawn) -> None:
         )
         n_dims, n_decisions, room = len(part.space.factors), len(engine.pack.decision), 5000
         start = np.array([*[0] * (n_decisions + 1), -1])
-        out, bounds = ints(room, n_dims + 1), reals(room, 2)
+        out, bounds = ints(room, n_dims + 1), reals(room, len(engine.part_least))
         n, done = enumerate_candidates(
             *engine.head, engine.make_work(), engine.codes, engine.limit, start, n_decisions, 1, 10**6,
             out, bounds, reals(4),
@@ -119,7 +119,9 @@ def test_no_valid_mapping_of_any_part_is_below_its_bound(drawn: Drawn) -> None:
         assert done
         of = {tuple(row): bounds[i] for i, row in enumerate(out[:n].tolist())}
         for i in np.flatnonzero(listed.result.status == packs.OK):
-            least_cycles, least_energy = of[listed.candidate[i]]
+            least_cycles, least_energy, *least_accesses = of[listed.candidate[i]]
+            assert (engine.part_least[2:] <= listed.result.accesses[i]).all()
+            assert (least_accesses <= listed.result.accesses[i]).all()
             assert engine.part_least[0] <= least_cycles <= listed.result.cycles[i]
             assert max(engine.part_least[1], least_energy) <= listed.result.energy_pj[i]
 
