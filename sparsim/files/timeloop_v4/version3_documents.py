@@ -80,7 +80,7 @@ class _Translation:
         self._globals()
         self._variables()
         problem, layer = self._problem()
-        flat, sparse = self._architecture(layer)
+        flat, sparse = self._architecture(layer, for_search)
         root = self.sections.one("architecture")
         assert root is not None
         variables = {key: value for key, value in self._top_attributes() if isinstance(value, _PLAIN)}
@@ -191,7 +191,7 @@ class _Translation:
                 result[key] = self.values.plain(value, node, key, scope)
         return result
 
-    def _architecture(self, layer: Layer | None) -> tuple[Flat, list[YamlMap]]:
+    def _architecture(self, layer: Layer | None, for_search: bool) -> tuple[Flat, list[YamlMap]]:
         root = self.sections.one("architecture")
         assert root is not None
         for key in root.data:
@@ -215,6 +215,9 @@ class _Translation:
         by_name = {leaf.name: leaf for leaf in leaves}
         self._attach_listed(by_name, reader)
         sparse = self._sparse(by_name)
+        for constraint in (c for leaf in leaves for c in leaf.constraints.values()):
+            if constraint.counts.get("remainders") and not for_search:
+                raise constraint.node.error("'remainders' is not supported", "remainders")
         expand(leaves, layer)
         attach_dataspaces(branch, layer)
         return flatten(leaves, layer), sparse
