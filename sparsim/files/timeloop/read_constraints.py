@@ -192,7 +192,7 @@ def _add_nest(node: Node, level: str, kind: str, reading: _Reading) -> None:
     where = f"at {level}, {kind}"
     nest = reading.levels[level].nests.setdefault(kind, {})
     _add_factors(node, nest, where, reading)
-    if node.has("remainders"):
+    if node.integer("remainders"):
         reading.remainders.append(node)
     for field, name, least in _COUNTS:
         value = node.integer(field) if field in _KEYS[kind] else None
