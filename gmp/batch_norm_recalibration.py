@@ -1,34 +1,38 @@
 """Batch normalisation after pruning: means and variances measured anew, nothing trained."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gmp.errors import PruningError
+from gmp.example_batches import Forward, run
 from gmp.number_checks import is_count
 
 
 @torch.no_grad()
 def recalibrate_batch_norm(
-    model: nn.Module, batches: Iterable[Tensor | tuple[Tensor, ...]], *, limit: int | None = None
+    model: nn.Module, batches: Iterable[Any], *, limit: int | None = None, forward: Forward | None = None
 ) -> int:
     """Replace the running statistics of all batch norms by their average over `batches`.
 
     Pruning shifts the inputs of the norms, which costs far more accuracy than the weights that are gone. Each
-    batch counts alike; everything but the norms runs as in evaluation, so dropout is off. A batch is the
-    model's input, or a tuple or list that begins with it; at most `limit` batches are used.
+    batch counts alike; everything but the norms runs as in evaluation, so dropout is off. A batch is a
+    tensor, a tuple that begins with the inputs, or a mapping of inputs by name (see `gmp.example_batches`),
+    or is given to `forward(model, batch)`; at most `limit` batches are used.
 
     Returns the number of norms with running statistics; 0 means that nothing was done. Raises PruningError
     without a batch; the old statistics are kept if that or anything else fails.
     """
     if limit is not None and not is_count(limit):
         raise PruningError(f"limit is {limit!r}; a whole number from 1 is needed")
-    if isinstance(batches, Tensor):
-        raise PruningError("batches is one tensor; a list or loader of such is needed")
+    if isinstance(batches, Tensor | Mapping):
+        kind = "tensor" if isinstance(batches, Tensor) else type(batches).__name__
+        raise PruningError(f"batches is one {kind}; a list or loader of such is needed")
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and _tracks(module)]
     if not norms:
         return 0
@@ -40,7 +44,7 @@ def recalibrate_batch_norm(
             norm.train()
         count = 0
         for batch in islice(batches, limit):
-            model(batch[0] if isinstance(batch, tuple | list) else batch)
+            run(model, batch, forward)
             count += 1
         if not count:
             raise PruningError("there are no batches to measure the statistics of batch norms with")

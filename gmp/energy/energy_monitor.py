@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from gmp.energy import monitor_readings as readings
 from gmp.energy.monitor_readings import Reading
 from gmp.errors import PruningError, check_state
+from gmp.example_batches import Forward, batches_of
 from gmp.network_coverage import coverage_of
 from gmp.number_checks import above_zero, whole
 from gmp.parameter_names import joined, matched, module_called, named_modules, named_parameters
@@ -60,11 +61,12 @@ class EnergyMonitor:
 
     hardware : name of a preset, path of a document, `Chip`, `Accelerator`, other `Hardware`, or a `Plan` of
         these layers
-    example : a batch (samples first), or batches, from which layers, shapes and densities of activations are
-        measured; or a workload that names layers of the model, whose densities of activations are then kept
-    names : layers to measure on the example, as in `trace`; None: all, each of which has to run
+    example : a batch, or batches, from which layers, shapes and densities of activations are measured; or a
+        workload that names layers of the model, whose densities of activations are then kept
+    names : layers to measure on the example, as in `trace`; None: all that run
     pruner : whose masks count as zeros; None: zeros of the parameters are counted
     batch : samples that the hardware runs at a time, which all numbers are for (with an example)
+    forward, samples : how a batch is given to the model, and how many samples it has, as in `trace`
     measure_every : updates after which activations are measured again on the example; None: only by `measure`
     target_energy_pj, target_cycles : what `Reading.reached` asks for, all that are given
     log : called with each reading
@@ -82,11 +84,13 @@ class EnergyMonitor:
         self,
         model: nn.Module,
         hardware: str | Path | Accelerator | Hardware | Plan | Any,
-        example: Tensor | Iterable[Tensor | Sequence[Any]] | Workload,
+        example: Any,
         *,
         names: Sequence[str] | None = None,
         pruner: HasMasks | None = None,
         batch: int = 1,
+        forward: Forward | None = None,
+        samples: int | None = None,
         measure_every: int | None = None,
         target_energy_pj: float | None = None,
         target_cycles: float | None = None,
@@ -94,6 +98,7 @@ class EnergyMonitor:
         **options: Any,
     ) -> None:
         self.model, self.pruner, self.log = model, pruner, log
+        self._forward, self._samples = forward, samples
         self.target_energy_pj = _target(target_energy_pj, "target_energy_pj")
         self.target_cycles = _target(target_cycles, "target_cycles")
         self.history: list[Reading] = []
@@ -109,7 +114,7 @@ class EnergyMonitor:
             views: list[WeightView | None] = [_whole(model, layer.name) for layer in workload.layers]
             coverage = None
         else:
-            self._example = [example] if isinstance(example, Tensor) else list(example)
+            self._example = batches_of(model, example)
             traced = self._trace(self._example, names, coverage=True)
             workload = workload_of(traced, name=type(model).__name__, batch=whole(batch, "batch"))
             views = [row.view for row in traced.layers]
@@ -228,17 +233,16 @@ class EnergyMonitor:
             if target is not None and value > target
         )
 
-    def measure(self, batches: Iterable[Tensor | Sequence[Any]] | None = None) -> None:
-        """Measure the densities of activations in eval mode, on `batches` or the example.
+    def measure(self, batches: Any = None) -> None:
+        """Measure the densities of activations in eval mode, on `batches`, one or several, or the example.
 
         Raises PruningError if there is neither, or if other layers ran than before.
         """
         if batches is None and self._example is None:
             raise PruningError("there is no example to measure; pass batches")
         measured = list(dict.fromkeys(_layer_called(self.model, name) for name in self.plan.names))
-        rows = self._trace(
-            batches if batches is not None else self._example or [], measured, coverage=False
-        ).layers
+        given = batches_of(self.model, batches) if batches is not None else self._example or []
+        rows = self._trace(given, measured, coverage=False).layers
         names = tuple(row.name for row in rows)
         if names != self.plan.names:
             raise PruningError(f"the layers {', '.join(names)} ran, before {', '.join(self.plan.names)}")
@@ -297,7 +301,10 @@ class EnergyMonitor:
     def _trace(self, batches: Iterable[Any], names: Sequence[str] | None, *, coverage: bool) -> Trace:
         devices = {p.device for p in self.model.parameters() if p.device.type == "cuda"}
         with one_trace_at_a_time, torch.random.fork_rng(devices=list(devices)):
-            return trace(self.model, batches, names=names, coverage=coverage)
+            return trace(
+                self.model, batches, names=names, coverage=coverage, forward=self._forward,
+                samples=self._samples,
+            )  # fmt: skip
 
     @cached_property
     def _from_parameters(self) -> NDArray[np.bool_]:

@@ -9,7 +9,7 @@ import math
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gmp.errors import TraceError
+from gmp.example_batches import Forward, run, samples_of
 from gmp.network_coverage import Coverage, coverage_of
 from gmp.parameter_names import named_modules, named_parameters, names_by_parameter
 from gmp.tracing.computations import Computation
@@ -96,13 +97,20 @@ class Trace:
 
 def trace(
     model: nn.Module,
-    batches: Iterable[Tensor | Sequence[Any]],
+    batches: Iterable[Any],
     *,
     names: Sequence[str] | None = None,
     mask_samples: int = 0,
     coverage: bool = True,
+    forward: Forward | None = None,
+    samples: int | None = None,
 ) -> Trace:
-    """Run `model` in eval mode on batches (B, ...), or tuples that begin with one, and measure its layers.
+    """Run `model` in eval mode on batches, and measure its layers.
+
+    A batch is a tensor (B, ...), a tuple that begins with the inputs, or a mapping of inputs by name;
+    `gmp.example_batches` says what of it the model is given. `forward` is called with the model and a batch
+    in place of that, and `samples` is the number of samples of a batch where the first axis of its first
+    tensor does not tell it.
 
     Only layers in `names`, if given, or whose module is; each has to run. A layer that also runs with other
     shapes, or with another part of its weights, has a row for each: NAME, NAME.part2, ... A layer has the
@@ -111,29 +119,30 @@ def trace(
     many samples' inputs. With `coverage` parameters and operations of no layer are counted too.
 
     Warns if these, without layers that `names` leaves out, are a large part of all
-    (see `gmp.network_coverage`). Raises TraceError for unknown names, no batch, batches without a tensor,
-    layers in `names` that did not run, models in which none does, and numbers that are not finite.
+    (see `gmp.network_coverage`). Raises TraceError for unknown names, no batch, batches that do not fit the
+    model, layers in `names` that did not run, models in which none does, and numbers that are not finite.
     """
-    if isinstance(batches, Tensor):
-        raise TraceError("batches is one tensor, a list or loader of such is needed")
+    if isinstance(batches, Tensor | Mapping):
+        kind = "tensor" if isinstance(batches, Tensor) else type(batches).__name__
+        raise TraceError(f"batches is one {kind}, a list or loader of such is needed")
     with one_trace_at_a_time:
-        found = _trace(model, batches, names, mask_samples, coverage)
+        recorder, count = _recorded(model, batches, names, mask_samples, forward, samples)
+    rows = tuple(_rows(recorder, count))
+    _check_ran(model, rows, names)
+    found = Trace(rows, count, _coverage(model, recorder, rows, count) if coverage else None)
     if found.coverage is not None:
         found.coverage.warn()
     return found
 
 
-def _trace(
-    model: nn.Module,
-    batches: Iterable[Tensor | Sequence[Any]],
-    names: Sequence[str] | None,
-    mask_samples: int,
-    coverage: bool,
-) -> Trace:
+def _recorded(
+    model: nn.Module, batches: Iterable[Any], names: Sequence[str] | None, mask_samples: int,
+    forward: Forward | None, samples: int | None,
+) -> tuple[Recorder, int]:  # fmt: skip
+    """What was seen while the batches ran, and the number of their samples."""
     _check(model, names)
-    recorder = Recorder(model, names, mask_samples)
+    recorder, count = Recorder(model, names, mask_samples), 0
     training = {module: module.training for module in model.modules()}
-    samples = 0
     try:
         with ExitStack() as stack, torch.no_grad():
             stack.enter_context(_plain_kernels())
@@ -141,18 +150,16 @@ def _trace(
                 stack.callback(handle.remove)
             model.eval()
             for batch in batches:
-                inputs = _inputs(batch)
-                with recorder.watching(len(inputs), 0):
-                    model(inputs)
-                samples += len(inputs)
+                each, axis = samples_of(model, batch, forward, samples)
+                with recorder.watching(each, axis):
+                    run(model, batch, forward)
+                count += each
     finally:
         for module, mode in training.items():
             module.training = mode
-    if not samples:
+    if not count:
         raise TraceError("no batch was given, at least one sample is needed")
-    rows = tuple(_rows(recorder, samples))
-    _check_ran(model, rows, names)
-    return Trace(rows, samples, _coverage(model, recorder, rows, samples) if coverage else None)
+    return recorder, count
 
 
 @contextmanager
@@ -174,13 +181,6 @@ def _plain_kernels() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
         for kind, enabled in zip(kinds, before, strict=True):
             getattr(backends, f"enable_{kind}_sdp")(enabled)
-
-
-def _inputs(batch: Tensor | Sequence[Any]) -> Tensor:
-    first = batch[0] if isinstance(batch, tuple | list) and batch else batch
-    if not isinstance(first, Tensor):
-        raise TraceError(f"a batch begins with a {type(first).__name__}, a tensor of samples is needed")
-    return first
 
 
 def _check(model: nn.Module, names: Sequence[str] | None) -> None:

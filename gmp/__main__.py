@@ -1,0 +1,5 @@
+"""python -m gmp"""
+
+from gmp.cli import main
+
+main()

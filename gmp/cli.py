@@ -1,0 +1,104 @@
+"""Measure networks of PyTorch."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gmp.errors import TraceError
+from sparsim.errors import near, require
+from sparsim.report.console import echo, results, run
+
+# torch is imported where it is used: --help must not wait for it.
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@click.group(help=__doc__)
+def cli() -> None:
+    require("torch", "python -m gmp", "train")
+
+
+@cli.command()
+@click.argument("source", metavar="MODULE:FUNCTION")
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True,
+    help="Folder of workload.yaml, trace.csv, trace.json.",
+)  # fmt: skip
+@click.option("--input", "shapes", multiple=True, metavar="SHAPE",
+              help="Shape of an input of normal numbers, such as 2x3x32x32; for each input.")  # fmt: skip
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True,
+              help="Samples at a time: N of the workload.")  # fmt: skip
+@click.option("--samples", type=click.IntRange(min=1),
+              help="Samples of a batch.  [default: the first axis of its first tensor]")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the model's weights and of inputs.")
+def trace(
+    source: str, output: Path, shapes: tuple[str, ...], batch: int, samples: int | None, seed: int
+) -> None:
+    """Measure shapes, operations and densities of every layer, and write them as a workload for sparsim.
+
+    FUNCTION of the Python module MODULE returns (model, example), where the example is a batch or a list of
+    them; or it returns, or is, a model, and --input gives shapes.
+    """
+    import torch
+
+    from gmp.example_batches import batches_of
+    from gmp.tracing.trace import trace as trace_model
+    from gmp.tracing.traced_workload import table, workload_of, write_workload
+
+    torch.manual_seed(seed)
+    model, example = _loaded(source, [_shape(text) for text in shapes])
+    traced = trace_model(model, batches_of(model, example), samples=samples)
+    facts: dict[str, str | int | float | bool] = {"samples": traced.samples, "seed": seed}
+    if shapes:
+        facts["inputs"] = f"standard-normal, {' and '.join(shapes)}"
+    workload = workload_of(traced, name=type(model).__name__, batch=batch, source=source, provenance=facts)
+    write_workload(traced, workload, output)
+    results().print(table(traced))
+    echo(f"wrote {output}/workload.yaml, trace.csv and trace.json")
+
+
+def _loaded(source: str, shapes: list[tuple[int, ...]]) -> tuple[nn.Module, Any]:
+    """The model and its example."""
+    import torch
+    from torch import nn
+
+    module_name, _, name = source.partition(":")
+    if not module_name or not name:
+        raise TraceError(f"'{source}' is not MODULE:FUNCTION, such as package.module:function")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise TraceError(f"there is no Python module '{error.name}', looked for {module_name}") from None
+    if not hasattr(module, name):
+        raise TraceError(f"{module_name} has no '{name}'", hint=near(name, vars(module)))
+    made = getattr(module, name)
+    if not isinstance(made, nn.Module) and callable(made):
+        made = made()
+    if isinstance(made, nn.Module):
+        if not shapes:
+            raise TraceError(f"{source} gives a model and no example: --input gives the shape of an input")
+        return made, tuple(torch.randn(shape) for shape in shapes) if len(shapes) > 1 else torch.randn(
+            shapes[0]
+        )
+    if not isinstance(made, tuple) or len(made) != 2 or not isinstance(made[0], nn.Module):
+        raise TraceError(f"{source} gives a {type(made).__name__}, not a model or (model, example)")
+    if shapes:
+        raise TraceError(f"{source} gives an example, --input is of no use")
+    return made
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    parts = text.lower().replace(",", "x").split("x")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise TraceError(f"the shape '{text}' is not whole numbers from 1, such as 2x3x32x32")
+    return tuple(map(int, parts))
+
+
+def main() -> None:
+    run(cli, "gmp")

@@ -1,0 +1,169 @@
+"""How a batch of a loader is given to a model, and how many samples it has.
+
+A batch is a tensor, a tuple or list, a mapping, or anything else that the model takes as it is, say a graph
+of PyTorch Geometric. What of a tuple belongs to the model is decided by the signature of its `forward`: as
+many items as it needs, since loaders give (inputs, labels).
+
+    forward(self, x)              (x, labels): x
+    forward(self, x, y)           (x, y), (x, y, labels) or ((x, y), labels): x and y
+    forward(self, x, mask=None)   (x, labels): x; optional inputs are given by name, in a mapping
+    forward(self, *inputs)        (x, y): all
+    forward(self, a, b=None)      {"a": ..., "b": ...}: by name
+    forward(self, batch)          {"a": ..., "b": ...}: the mapping
+
+A function `forward(model, batch)` takes the place of all this.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from gmp.errors import TraceError
+from gmp.number_checks import is_count
+from gmp.parameter_names import module_called
+from sparsim.errors import near
+
+Forward = Callable[[nn.Module, Any], object]
+_KINDS = inspect.Parameter
+
+
+def batches_of(model: nn.Module, example: Any) -> list[Any]:
+    """One batch or several as a list. A tuple is one batch if the model takes several inputs."""
+    single = isinstance(example, Tensor | Mapping) or hasattr(example, "num_nodes")
+    if isinstance(example, tuple) and len(_needed(model)) > 1:
+        single = all(isinstance(item, Tensor) for item in example)
+    return [example] if single else list(example)
+
+
+def run(model: nn.Module, batch: Any, forward: Forward | None = None) -> Any:
+    """The model's output for a batch."""
+    if forward is not None:
+        return forward(model, batch)
+    args, names = inputs_of(model, batch)
+    return model(*args, **names)
+
+
+def inputs_of(model: nn.Module, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What of a batch the model takes, by position and by name. Raises TraceError if it does not fit."""
+    if isinstance(batch, Mapping):
+        return _named(model, batch)
+    if not isinstance(batch, tuple | list):
+        return (batch,), {}
+    if not batch:
+        raise TraceError("a batch is an empty tuple, the inputs of the model are needed")
+    needed = _needed(model)
+    if isinstance(batch[0], Mapping) and (len(batch) > 1 or len(needed) < 2):
+        return _named(model, batch[0])
+    if len(needed) > 1:
+        items = batch[0] if isinstance(batch[0], tuple | list) else batch
+        if len(items) < len(needed):
+            raise TraceError(
+                f"a batch has {len(items)} items, {type(model).__name__} takes {', '.join(needed)}; pass "
+                "forward=, a function of the model and a batch, to say how they are used"
+            )
+        return tuple(items[: len(needed)]), {}
+    if not needed and _takes_all(model, _KINDS.VAR_POSITIONAL):
+        return tuple(batch), {}
+    if isinstance(batch[0], tuple):
+        raise TraceError(
+            f"a batch begins with a tuple of {len(batch[0])}, {type(model).__name__} takes one input; pass "
+            "forward=, a function of the model and a batch, to say how it is used"
+        )
+    return (batch[0],), {}
+
+
+def samples_of(model: nn.Module, batch: Any, forward: Forward | None, samples: int | None) -> tuple[int, int]:
+    """How many samples a batch has, and along which axis of tensors they lie.
+
+    The length of the first axis of the first tensor that the model is given, or of a list of tensors; of
+    graphs, their number. `samples` takes its place.
+    """
+    if samples is not None and not is_count(samples):
+        raise TraceError(f"samples is {samples!r}; a whole number from 1 is needed")
+    args, names = ((batch,), {}) if forward is not None else inputs_of(model, batch)
+    given = (*args, *names.values())
+    first = next(_tensors(given), None)
+    if samples is not None:
+        others = first is not None and first.dim() > 1 and first.shape[0] % samples
+        return samples, 1 if others and first is not None and first.shape[1] == samples else 0
+    for item in given:
+        if isinstance(item, list) and all(isinstance(part, Tensor) for part in item):
+            return len(item), 0
+        if hasattr(item, "num_nodes"):
+            return int(getattr(item, "num_graphs", 1)), 0
+    if first is None or not first.dim():
+        seen = type(batch).__name__
+        raise TraceError(f"a batch, a {seen}, has no tensor of samples; pass samples=, how many there are")
+    axis = 1 if first.dim() == 3 and _sequence_first(model) else 0
+    return first.shape[axis], axis
+
+
+def _named(model: nn.Module, batch: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    known = _parameters(model)
+    unknown = [key for key in batch if key not in known]
+    if not unknown or _takes_all(model, _KINDS.VAR_KEYWORD):
+        return (), dict(batch)
+    if len(unknown) == len(batch) and len(_needed(model)) == 1:
+        return (batch,), {}
+    raise TraceError(
+        f"a batch has '{unknown[0]}', which {type(model).__name__} does not take; leave it out, or pass "
+        "forward=, a function of the model and a batch",
+        hint=near(str(unknown[0]), known),
+    )
+
+
+def _parameters(model: nn.Module) -> dict[str, inspect.Parameter]:
+    """Of `forward` of the model inside of wrappers; of a scripted one those of its schema."""
+    forward = module_called(model, "").forward
+    try:
+        found = dict(inspect.signature(forward).parameters)
+    except (TypeError, ValueError):
+        return {"input": inspect.Parameter("input", _KINDS.POSITIONAL_OR_KEYWORD)}
+    if (schema := getattr(forward, "schema", None)) is None:
+        return found
+    names = [argument for argument in schema.arguments if argument.name != "self"]
+    return {
+        each.name: inspect.Parameter(
+            each.name,
+            _KINDS.POSITIONAL_OR_KEYWORD,
+            default=each.default_value if each.has_default_value() else _KINDS.empty,
+        )
+        for each in names
+    }
+
+
+def _needed(model: nn.Module) -> list[str]:
+    """Names of inputs without a default."""
+    positional = (_KINDS.POSITIONAL_ONLY, _KINDS.POSITIONAL_OR_KEYWORD)
+    return [
+        name
+        for name, each in _parameters(model).items()
+        if each.kind in positional and each.default is _KINDS.empty
+    ]
+
+
+def _takes_all(model: nn.Module, kind: Any) -> bool:
+    return any(each.kind is kind for each in _parameters(model).values())
+
+
+def _sequence_first(model: nn.Module) -> bool:
+    """Whether the model is a recurrent network or transformer that takes (sequence, samples, ...)."""
+    model = module_called(model, "")
+    kinds = (
+        nn.RNNBase, nn.Transformer, nn.TransformerEncoder, nn.TransformerDecoder, nn.TransformerEncoderLayer,
+        nn.TransformerDecoderLayer, nn.MultiheadAttention,
+    )  # fmt: skip
+    inner = (m for m in model.modules() if isinstance(m, nn.RNNBase | nn.MultiheadAttention))
+    return isinstance(model, kinds) and not all(module.batch_first for module in inner)
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _tensors(value.values())
+        elif isinstance(value, tuple | list):
+            yield from _tensors(value)

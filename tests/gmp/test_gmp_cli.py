@@ -1,0 +1,76 @@
+"""`python -m gmp trace module:function`."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from gmp.cli import cli
+from gmp.errors import TraceError
+from sparsim.files.sparsim_yaml import load_documents
+
+MODULE = """
+import torch
+from torch import nn
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(8, 4)
+
+    def forward(self, x, y):
+        return self.a(x + y)
+
+def pair():
+    return Two(), (torch.randn(2, 8), torch.randn(2, 8))
+
+lstm = nn.LSTM(8, 6, batch_first=True)
+number = 5
+"""
+
+
+@pytest.fixture(autouse=True)
+def module(tmp_path, monkeypatch):
+    (tmp_path / "cli_networks.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+
+def trace(*args):
+    return CliRunner().invoke(cli, ["trace", *args, "-o", "out"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    "args", [["cli_networks:pair"], ["cli_networks:Two", "--input", "2x8", "--input", "2,8"]]
+)
+def test_a_function_or_a_class_and_shapes(args, tmp_path):
+    assert trace(*args, "--batch", "3").exit_code == 0
+    (layer,) = load_documents([tmp_path / "out" / "workload.yaml"]).layers
+    assert (layer.name, layer.bounds["N"], layer.bounds["C"], layer.bounds["M"]) == ("a", 3, 8, 4)
+    assert json.loads((tmp_path / "out" / "trace.json").read_text())["macs"] == 32
+    assert (tmp_path / "out" / "trace.csv").exists()
+
+
+def test_a_model_and_a_shape(tmp_path):
+    assert trace("cli_networks:lstm", "--input", "2x5x8").exit_code == 0
+    layers = load_documents([tmp_path / "out" / "workload.yaml"]).layers
+    assert [layer.name for layer in layers] == ["weight_ih_l0", "weight_hh_l0"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["cli_networks"], "is not MODULE:FUNCTION"),
+        (["cli_network:pair"], "there is no Python module 'cli_network'"),
+        (["cli_networks:pear"], "did you mean 'pair'"),
+        (["cli_networks:lstm"], "--input gives the shape of an input"),
+        (["cli_networks:number"], "gives a int, not a model"),
+        (["cli_networks:pair", "--input", "2x8"], "--input is of no use"),
+        (["cli_networks:lstm", "--input", "2xx8"], "the shape '2xx8' is not whole numbers"),
+    ],
+)
+def test_mistakes(args, message):
+    with pytest.raises(TraceError, match=message):
+        trace(*args)
