@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from sparsim.report.tables import Table
 
 Provenance = Mapping[str, str | int | float | bool]
 Mask = NDArray[np.bool_]
+MOST_SAMPLES = 10**6  # of a trace, of which mean numbers of runs are fractions
 
 
 def workload_of(
@@ -34,10 +36,11 @@ def workload_of(
 ) -> Workload:
     """The traced layers in the problem shape `CONV`, for `batch` samples at a time (dim N).
 
-    A layer that runs several times a sample counts as that many samples, its weights being the same. With
-    `masks`, a folder that `write_masks` filled, as the document will name it, densities of Weights and Inputs
-    are `actual`. Raises TraceError for layers that a workload cannot hold: windows over three axes, runs that
-    are not whole in number, and several runs beside masks.
+    A layer that runs several times a sample counts as that many samples, its weights being the same. Windows
+    over three axes become channels along the depth, and runs of `batch` samples that are not whole in number
+    are rounded; layers for which that is not the same have a note. With `masks`, a folder that `write_masks`
+    filled, as the document will name it, densities of Weights and Inputs are `actual`. Raises TraceError
+    beside masks for layers that have none: those over three axes, and those that do not run once a sample.
     """
     layers = tuple(_layer(row, batch, masks) for row in traced.layers)
     facts = _not_measured(traced.coverage) | dict(provenance or {})
@@ -53,8 +56,12 @@ def _not_measured(coverage: Coverage | None) -> dict[str, str | int | float | bo
 
 
 def _layer(row: LayerTrace, batch: int, masks: str | None) -> Layer:
-    check_plain(row, once=masks is not None)
-    shape = row.computation
+    if masks is not None:
+        check_masked(row)
+    shape, places, deep = _over_two_axes(row.computation)
+    bounds, rounded = _bounds(shape, batch * places * Fraction(row.calls).limit_denominator(MOST_SAMPLES))
+    if row.view is None:  # samples without common weights are groups
+        bounds |= {"G": bounds["G"] * bounds["N"], "N": 1}
     coefficients = {
         "Wstride": shape.stride[-1], "Hstride": shape.stride[-2],
         "Wdilation": shape.dilation[-1], "Hdilation": shape.dilation[-2],
@@ -68,38 +75,58 @@ def _layer(row: LayerTrace, batch: int, masks: str | None) -> Layer:
     return Layer(
         name=row.name,
         shape=CONV,
-        bounds=_bounds(row, batch * int(row.calls)),
+        bounds=bounds,
         coefficients={key: value for key, value in coefficients.items() if value != CONV.coefficients[key]},
         densities={tensor: density for tensor, density in densities.items() if density != DENSE},
+        note=", ".join(filter(None, (deep, rounded))),
     )
 
 
-def _bounds(row: LayerTrace, samples: int) -> dict[str, int]:
-    """By dim; channels are those of one group. Samples without common weights are groups."""
-    shape, groups = row.computation, row.computation.groups
-    if row.view is None:
-        groups, samples = groups * samples, 1
+def _bounds(shape: Computation, runs: Fraction) -> tuple[dict[str, int], str]:
+    """By dim, and a note where the number of runs is rounded; channels are those of one group."""
     height, width = _plane(shape.out)
+    note, rows = "", runs * height * width
+    if runs.denominator > 1 and rows.denominator == 1 and set(shape.window) == {1}:
+        runs, height, width = Fraction(1), int(rows), 1
+    elif runs.denominator > 1:
+        whole = Fraction(max(1, round(runs)))
+        note = f"{float(runs):g} runs costed as {whole}"
+        runs = whole
     channels = {"M": shape.M // shape.groups, "C": shape.C // shape.groups}
     window = {"R": shape.window[-2], "S": shape.window[-1]}
-    return {"G": groups, "N": samples, **channels, **window, "P": height, "Q": width}
+    return {"G": shape.groups, "N": int(runs), **channels, **window, "P": height, "Q": width}, note
 
 
-def check_plain(row: LayerTrace, *, once: bool) -> None:
-    """Raise TraceError unless the layer fits the problem shape and, with `once`, runs once a sample."""
-    shape = row.computation
-    if row.calls != int(row.calls):
+def _over_two_axes(shape: Computation) -> tuple[Computation, int, str]:
+    """(the same over two axes, with so many runs in place of one, a note where it is not the same)."""
+    if _is_flat(shape):
+        return shape, 1, ""
+    depth = shape.window[0]
+    fields = (shape.window, shape.stride, shape.dilation, shape.padding)
+    if set(shape.window[1:]) == {1} == set(shape.stride[1:]):  # a window over the depth alone: the height
+        plane = (shape.out[0], math.prod(shape.out[1:]))
+        window, stride, dilation, padding = ((x[0], x[-1]) for x in fields)
+        return Computation(shape.C, shape.M, plane, window, stride, dilation, padding, shape.groups), 1, ""
+    window, stride, dilation, padding = ((x[1], x[2]) for x in fields)
+    channels, plane = shape.C * depth, (shape.out[1], shape.out[2])
+    one = Computation(channels, shape.M, plane, window, stride, dilation, padding, shape.groups)
+    return one, shape.out[0], "depth costed as GEMM" if depth > 1 else ""
+
+
+def _is_flat(shape: Computation) -> bool:
+    """Whether there are two axes, or depth and height are one since neither has a window or a stride."""
+    return len(shape.out) < 3 or set(shape.window[:-1]) == {1} == set(shape.stride[:-1])
+
+
+def check_masked(row: LayerTrace) -> None:
+    """Raise TraceError unless the layer runs once a sample, over two axes."""
+    if row.calls != 1:
         raise TraceError(
-            f"layer {row.name} runs {row.calls:g} times a sample, a workload holds whole numbers of runs"
+            f"layer {row.name} runs {row.calls:g} times a sample, masks are of layers that run once"
         )
-    if once and row.calls != 1:
+    if not _is_flat(row.computation):
         raise TraceError(
-            f"layer {row.name} runs {row.calls} times a sample, masks are of layers that run once"
-        )
-    deep = len(shape.out) > 2
-    if deep and not all(set(sizes[:-1]) == {1} for sizes in (shape.window, shape.stride)):
-        raise TraceError(
-            f"layer {row.name} has a window of {shape.window}, a workload holds two axes at most"
+            f"layer {row.name} has a window of {row.computation.window}, masks are of layers over two axes"
         )
 
 
@@ -129,7 +156,7 @@ def write_masks(traced: Trace, folder: Path, batch: int) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for row in traced.layers:
-        check_plain(row, once=True)
+        check_masked(row)
         if row.input_mask is None or row.weight_mask is None or len(row.input_mask) < batch:
             raise TraceError(f"layer {row.name} was traced without masks of {batch} samples")
         masks = {
