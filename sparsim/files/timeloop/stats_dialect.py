@@ -25,8 +25,8 @@ def stats_text(evaluation: Evaluation, dialect: str | None = None) -> str:
 def write_stats_4(evaluation: Evaluation) -> str:
     """The report as Timeloop 4.x prints it.
 
-    Levels without accesses and networks without energy are left out, but counted. Like there, breakdowns of
-    bandwidths are wrong: the share of the data is 1 minus the percentage of the formats.
+    Levels without accesses and leakage and networks without energy are left out, but counted. Like there,
+    breakdowns of bandwidths are wrong: the share of the data is 1 minus the percentage of the formats.
     """
     head, networks, tail = _parts(write_stats(evaluation))
     lines = [*_levels(head, evaluation), *_networks(networks, evaluation), *_summary(tail, evaluation)]
@@ -44,7 +44,7 @@ def _levels(lines: list[str], evaluation: Evaluation) -> Iterator[str]:
     yield from lines[: starts[1]]
     edges = [*starts[1:], len(lines)]
     for start, end, level in zip(edges[:-1], edges[1:], evaluation.storage, strict=True):
-        if level.tensors:
+        if level.tensors or level.energy_pj:
             yield from _level(lines[start:end], level)
 
 

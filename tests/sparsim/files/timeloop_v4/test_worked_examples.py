@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from sparsim.errors import SpecError
 from sparsim.files.timeloop.stats_dialect import stats_text
@@ -94,6 +95,26 @@ def test_report_is_that_of_timeloop_4(number):
     )
     assert stats_text(found) == (EXAMPLES / number / "timeloop-4.x.stats.txt").read_text()
     assert stats_text(found, "3") == write_stats(found)
+
+
+@pytest.mark.filterwarnings("ignore::sparsim.EnergyWarning")
+def test_a_level_that_only_leaks_is_reported():
+    """And one that neither keeps a tensor nor leaks is not."""
+    documents = version4("04")
+    everything = tuple(dataspace.name for dataspace in documents.layer().shape.dataspaces)
+    levels = tuple(
+        replace(level, bypass=everything) if level.level == "buf" else level
+        for level in documents.mapping.levels
+    )
+    mapping = replace(documents.mapping, levels=levels)
+    found = evaluate(documents.accelerator, documents.layer(), mapping, accounting=documents.accounting)
+    leaking = found.level("buf")
+    assert (leaking.tensors, leaking.energy_pj > 0) == ((), True)
+    blocks = [block for block in stats_text(found).split("=== ") if "Technology" in block]
+    (block,) = (block for block in blocks if block.startswith("buf"))
+    assert f"Leakage energy (total)          : {leaking.leakage_pj:.2f} pJ" in block
+    assert "Bandwidth throttling : 1.00" in block
+    assert not any(block.startswith("inter_buf_spatial") for block in blocks)
 
 
 @pytest.mark.filterwarnings("ignore::sparsim.EnergyWarning")
