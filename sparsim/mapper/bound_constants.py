@@ -32,6 +32,7 @@ class SearchArrays(NamedTuple):
     policy: PolicyPack
     space: Space
     accounting: int
+    leak_pj: float  # in every cycle, at least
 
 
 def bound_pack(low: SearchArrays) -> BoundPack:
@@ -45,6 +46,7 @@ def bound_pack(low: SearchArrays) -> BoundPack:
     busy, energy = (0.0, 0.0) if spatial or negative else least_compute(low)
     return BoundPack(
         compute=np.array([busy, energy]),
+        leak=np.array([low.leak_pj]),
         left=np.array(left, np.float64),
         distinct=_distinct(low.layer),
         switch=np.array([bounded, exact, not spatial], np.int64),
@@ -204,8 +206,8 @@ def space_bound(low: SearchArrays, bound: BoundPack, most_units: float) -> Reals
 
     The arithmetic takes its time on all units; every word of a tensor leaves or reaches the outermost level.
     """
-    cycles = math.ceil(float(bound.compute[0]) / most_units) + low.arch.latency
-    energy = float(bound.compute[1])
+    cycles = math.ceil(float(bound.compute[0]) / most_units)
+    energy = float(bound.compute[1]) + cycles * low.leak_pj
     outermost = low.space.keep.shape[1] - 1
     accesses = np.zeros(outermost + 1)
     for v, words in enumerate(low.layer.words.tolist() if bound.switch[BOUNDED] else []):
@@ -223,4 +225,4 @@ def space_bound(low: SearchArrays, bound: BoundPack, most_units: float) -> Reals
         existing = _existing(low.layer)
         energy += max(words * (share * existing) - 3.0, 0.0) / block * price * clusters
         accesses[outermost] += max(math.ceil(words * existing * ALMOST - 0.5), 0.0)
-    return np.array([cycles, energy * (1 - 1e-9), *accesses])
+    return np.array([cycles + low.arch.latency, energy * (1 - 1e-9), *accesses])

@@ -25,6 +25,7 @@ from sparsim.mapper.space_arrays import space_pack
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import CandidateWork, Ints, MappingPack, Reals
 from sparsim.model.evaluate import evaluate_pack
+from sparsim.model.leakage import least_leakage
 from sparsim.model.lower import ACCOUNTING, ints, lower_arch, lower_density, lower_layer, lower_policy, reals
 from sparsim.records import Accelerator, Layer
 from sparsim.records.accounting import Accounting
@@ -89,7 +90,7 @@ class Engine:
         accelerator, layer, accounting = problem
         self.low = SearchArrays(
             lower_arch(accelerator), lower_layer(layer), lower_density(layer),
-            lower_policy(accelerator, layer.shape), space, ACCOUNTING[accounting],
+            lower_policy(accelerator, layer.shape), space, ACCOUNTING[accounting], least_leakage(accelerator),
         )  # fmt: skip
         self.bound = bound_pack(self.low)
         pack = space_pack(self.low)

@@ -2,8 +2,8 @@
 
 Every choice of spatial factors and of what is kept is bounded on its own by a shortest path
 (`kernels.shortest_paths`). What it leaves out: constraints on orders, factors of one dim that exclude
-each other beyond the extents of tiles, accesses to metadata, networks. Where none of these matters it is the
-optimum of a dense layer whose tiles do not overlap.
+each other beyond the extents of tiles, accesses to metadata, networks, leakage while the arithmetic waits.
+Where none of these matters it is the optimum of a dense layer whose tiles do not overlap.
 """
 
 from __future__ import annotations
@@ -117,11 +117,11 @@ class Relaxing:
             among = np.flatnonzero(need <= least)
         if objective == "edp":
             scale = yield from _least_cycles(paths)
-        price, base = energy_price(low), float(paths.bound.compute[1])
+        price, base = energy_price(low), _base(paths)
         counts_words = objective.startswith(ACCESSES)
         if counts_words:
-            price, base = access_price(low, self._level), 0.0
-        values = yield from paths.begin(among, scale[among], price, base)
+            price, base = access_price(low, self._level), np.zeros(len(spread))
+        values = yield from paths.begin(among, scale[among], price, base[among])
         starts: list[Start] = []
         told = 2 * paths.steps
 
@@ -141,7 +141,7 @@ class Relaxing:
         tell()
         for price in cycle_prices(low) if objective == "delay" else []:
             fastest = among[:FASTEST]
-            words = yield from paths.find(fastest, np.ones(len(fastest)), price, 0.0)
+            words = yield from paths.find(fastest, np.ones(len(fastest)), price, np.zeros(len(fastest)))
             starts += paths.starts(words)
             tell()
 
@@ -150,9 +150,9 @@ class _Values(NamedTuple):
     """What bounds every choice (of what is kept, of spatial factors)."""
 
     price: Price
-    base: float
-    among: Ints  # those spatial factors
-    scale: Reals  # of each
+    base: Reals  # of each of those spatial factors, like scale
+    among: Ints
+    scale: Reals
     bound: Reals
     found: Reals  # the same where a path was looked for, else inf
 
@@ -174,14 +174,14 @@ class _Paths:
         self.work: ChainWork | None = None
         self.steps = 0
 
-    def find(self, among: Ints, scale: Reals, price: Price, base: float) -> Work[_Values]:
+    def find(self, among: Ints, scale: Reals, price: Price, base: Reals) -> Work[_Values]:
         """Least (base + cost) * scale of every choice. Once MOST_STEPS are used up the rest keeps a value
         that is found at once."""
         values = yield from self.begin(among, scale, price, base)
         yield from self.improve(values)
         return values
 
-    def begin(self, among: Ints, scale: Reals, price: Price, base: float) -> Work[_Values]:
+    def begin(self, among: Ints, scale: Reals, price: Price, base: Reals) -> Work[_Values]:
         """The values that are found at once."""
         bounds = yield from self.floors(among, scale, price, base)
         return _Values(price, base, among, scale, bounds, np.full(bounds.shape, np.inf))
@@ -199,14 +199,14 @@ class _Paths:
                 some = order[first : first + turn]
                 steps = len(some) * self.states * len(self.low.arch.fan)
                 yield steps / STEPS_PER_US
-                out, _ = self._run(self.choices[choice], spread[some], scale[some], price, base, limit)
+                out, _ = self._run(self.choices[choice], spread[some], scale[some], price, base[some], limit)
                 self.steps += steps
                 bounds[choice, some] = np.maximum(bounds[choice, some], out[:, 1])
                 values.found[choice, some] = np.where(out[:, 1] < limit, out[:, 1], np.inf)
                 limit = min(limit, SLACK * float(out[:, 1].min()))
                 first, turn = first + turn, min(2 * turn, TURN)
 
-    def floors(self, among: Ints, scale: Reals, price: Price, base: float) -> Work[Reals]:
+    def floors(self, among: Ints, scale: Reals, price: Price, base: Reals) -> Work[Reals]:
         """The values that are found at once, alone."""
         spread, values = self.spread[among], []
         for choice in self.choices:
@@ -221,11 +221,11 @@ class _Paths:
             if values.found[number, i] == np.inf:
                 return
             choice, spread = self.choices[number], self.spread[values.among[i]][None]
-            _, loops = self._run(choice, spread, np.ones(1), values.price, 0.0, np.inf, trace=True)
+            _, loops = self._run(choice, spread, np.ones(1), values.price, np.zeros(1), np.inf, trace=True)
             yield Start(spread[0], loops, choice.number)
 
     def _run(
-        self, choice: Choice, spread: Ints, scale: Reals, price: Price, base: float, limit: float,
+        self, choice: Choice, spread: Ints, scale: Reals, price: Price, base: Reals, limit: float,
         *, trace: bool = False,
     ) -> tuple[Reals, Ints]:  # fmt: skip
         """`least_costs` of one choice, and the loops of the last path."""
@@ -240,13 +240,20 @@ class _Paths:
         return out, loops[:number]
 
 
+def _base(paths: _Paths) -> Reals:
+    """With each choice of spatial factors pJ of the arithmetic, and of what leaks while it works."""
+    busy, energy = paths.bound.compute.tolist()
+    base: Reals = energy + paths.low.leak_pj * np.ceil(busy / paths.spread.prod(axis=(1, 2)))
+    return base
+
+
 def _least_cycles(paths: _Paths) -> Work[Reals]:
     """Cycles with each choice of spatial factors, at least: of the arithmetic, or of one level's words if
     every word moves once."""
     arch, number = paths.low.arch, len(paths.spread)
     need: Reals = np.ceil(float(paths.bound.compute[0]) / paths.spread.prod(axis=(1, 2))) + arch.latency
     for price in cycle_prices(paths.low):
-        words = yield from paths.floors(np.arange(number), np.ones(number), price, 0.0)
+        words = yield from paths.floors(np.arange(number), np.ones(number), price, np.zeros(number))
         need = np.maximum(need, _whole(words.min(axis=0), arch.latency))
     return need
 
@@ -259,7 +266,7 @@ def _least_delay(paths: _Paths, need: Reals) -> Work[float]:
             return float(min(need[i], least))
         words = [0.0]
         for price in cycle_prices(paths.low):
-            found = yield from paths.find(every[i : i + 1], np.ones(1), price, 0.0)
+            found = yield from paths.find(every[i : i + 1], np.ones(1), price, np.zeros(1))
             words.append(found.least)
         cycles = _whole(np.array(words), paths.low.arch.latency)
         least = min(least, float(cycles.max(initial=need[i])))

@@ -318,6 +318,7 @@ class BoundPack(NamedTuple):
     """What a lower bound knows of layer, policy and prices beside the factors."""
 
     compute: Reals  # (2,) least operations that take a cycle of a unit, least pJ of all operations
+    leak: Reals  # (1,) least pJ that leak in a cycle
     left: Reals  # (SAFs,) least share of accesses that an entry leaves
     distinct: Ints  # (D,) bit masks of dims along which tiles never overlap
     switch: Ints  # (3,) whether accesses can be bounded, whether counts are exact, test the fan-out

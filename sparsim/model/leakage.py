@@ -30,6 +30,12 @@ class Leakage(NamedTuple):
         return energy
 
 
+def least_leakage(accelerator: Accelerator) -> float:
+    """pJ that leak in every cycle, whatever the mapping."""
+    found = leakage(accelerator)
+    return 0.0 if found is None else float(found.per_cycle(np.zeros(len(found.pj), np.int64)).sum())
+
+
 def leakage(accelerator: Accelerator) -> Leakage | None:
     """What the levels leak; None where nothing does."""
     return accelerator.kept("leakage", (), lambda: _leakage(accelerator))

@@ -4,7 +4,7 @@ also where some of the factors in time are open.
 It counts what no order can avoid: a tile is delivered once for every iteration of the loops that move it,
 and of all loops outside of those (model 7.3); counts shrink by no more than densities allow (model 9.5,
 10.2).
-Metadata and networks cost nothing here.
+Metadata and networks cost nothing here, and of what leaks one instance of every level counts.
 """
 
 import math
@@ -225,7 +225,7 @@ def bound_tiles(
     for s in range(n_levels):
         out[ACCESSES_OUT + s] = 0.0
     if not bound.switch[BOUNDED]:
-        out[0], out[1] = cycles + arch.latency, energy
+        out[0], out[1] = cycles + arch.latency, energy + bound.leak[0] * cycles
         return
     count_deliveries(arch, layer, bound, space, factor, place, free, rest, w)
     for s in range(n_levels):
@@ -260,7 +260,8 @@ def bound_tiles(
                 words = math.floor(words * ALMOST * w.share[s, USED])
             out[ACCESSES_OUT + s] += words
             content = arriving
-    out[0], out[1] = _bandwidth(arch, w, cycles) + arch.latency, energy * ALMOST
+    cycles = _bandwidth(arch, w, cycles)
+    out[0], out[1] = cycles + arch.latency, (energy + bound.leak[0] * cycles) * ALMOST
 
 
 @kernel

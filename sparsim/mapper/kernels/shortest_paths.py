@@ -208,7 +208,7 @@ def _follow(w, code, n_states, path, loops):
 
 @entry
 def least_costs(layer, chain, work, keep, spread, scale, base, limit, out, path, loops):
-    """Entry: least (base + cost of deliveries) * scale[i] of the mappings with spatial factors spread[i]
+    """Entry: least (base[i] + cost of deliveries) * scale[i] of the mappings with spatial factors spread[i]
     (S, R) and `keep` (S,), one i after the other.
 
     out[i, 0] := a value no path is below, at little cost; out[i, 1] := the least value if both are below
@@ -220,12 +220,12 @@ def least_costs(layer, chain, work, keep, spread, scale, base, limit, out, path,
         spread_out(layer, chain, spread[i], work)
         n_states = extents(chain, work)
         n, codes = deliveries(layer, chain, keep, work)
-        out[i, 0] = (base + fill_floors(layer, chain, work, n)) * scale[i]
+        out[i, 0] = (base[i] + fill_floors(layer, chain, work, n)) * scale[i]
         out[i, 1] = limit
         if out[i, 0] >= limit:
             continue
         _forget(work, n, n_states, path)
-        least, code = _shortest(layer, chain, keep, work, n, codes, n_states, base, limit / scale[i], path)
+        least, code = _shortest(layer, chain, keep, work, n, codes, n_states, base[i], limit / scale[i], path)
         out[i, 1] = least * scale[i]
         if path.shape[0] > 0 and out[i, 1] < limit:
             found = _follow(work, code, n_states, path, loops)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from naive.search import Listed, list_mappings
 from support.examples import SKIP_B, accelerator, fixed, matmul, uniform
+from support.small_policies import every_price
 from support.small_searches import Search, losing_a_word, searches
 
 from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
@@ -96,6 +97,41 @@ def test_no_valid_mapping_is_below_its_bound_or_rejected(search: Search) -> None
 def test_a_bound_counts_the_word_that_rounding_takes_from_fills() -> None:
     listed = check_bounds(losing_a_word())
     assert listed.result.energy_pj[listed.result.status == packs.OK].min() == 4 * 5 * 6
+
+
+def leaking(search: Search) -> Search:
+    """The same with leakage at all levels."""
+    prices = every_price(search.case.arch)
+    actions = {
+        name: costs | {"leak": 2.5 * (i + 1)} for i, (name, costs) in enumerate(prices.actions.items())
+    }
+    return search._replace(
+        case=search.case._replace(energy=replace(prices, actions=actions, rules="timeloop-4"))
+    )
+
+
+@pytest.mark.filterwarnings("ignore::sparsim.EnergyWarning")
+@DRAWN
+@given(searches(), st.sampled_from([("energy",), ("edp",)]))
+def test_bounds_count_what_leaks_in_every_cycle(search: Search, objective: tuple[str, ...]) -> None:
+    search = leaking(search)
+    check_bounds(search)
+    engine = make_engine(search, objective)
+    for _ in engine.relax():
+        pass
+    listed = list_mappings(search.case, search.space, search.accounting, test_fan=True, unit_loops=False)
+    found = listed.values(objective[:1])
+    if found:
+        assert engine.known.floor <= found[0][0]
+
+
+@pytest.mark.filterwarnings("ignore::sparsim.EnergyWarning")
+def test_leakage_raises_the_bound_of_a_space() -> None:
+    silent = losing_a_word()
+    search = leaking(silent)
+    cycles, least = make_engine(search).part_least[:2]
+    without = make_engine(search._replace(case=search.case._replace(energy=every_price(search.case.arch))))
+    assert least == pytest.approx(without.part_least[1] + cycles * 2.5 * (1 + 2))
 
 
 def check_bounds(search: Search) -> Listed:
