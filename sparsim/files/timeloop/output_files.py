@@ -39,7 +39,8 @@ def write_output_files(
     }
     energy = energy_table(accelerator)
     if energy is not None:
-        texts |= {f"{key}.yaml": text for key, text in energy_texts(energy, accelerator.architecture).items()}
+        tables = energy_texts(energy, accelerator.architecture, dialect)
+        texts |= {f"{key}.yaml": text for key, text in tables.items()}
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, text in texts.items():

@@ -1,5 +1,6 @@
 """Specification records -> Timeloop v0.3 documents (model chapters 2 to 6)."""
 
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from sparsim.records import (
 
 Document = dict[str, Any]
 
-_ROOT = "system"
+_ROOT, _ROOT_4 = "system", "top_level"
 FILES = {
     "architecture": "arch.yaml",
     "problem": "problem.yaml",
@@ -68,9 +69,26 @@ def mapping_text(arch: Architecture, layer: Layer, mapping: Mapping) -> str:
     return document_text("mapping", _mapping(arch, layer, mapping))
 
 
-def energy_texts(energy: EnergyTable, arch: Architecture) -> dict[str, str]:
-    """The documents ERT and ART of a table, and of the transfers in an architecture's networks."""
-    return {key: document_text(key, document) for key, document in _energy(energy, arch).items()}
+def energy_texts(energy: EnergyTable, arch: Architecture, dialect: str) -> dict[str, str]:
+    """The documents ERT and ART of a table, and of the transfers in an architecture's networks.
+
+    `dialect` "4": with names and a version as Accelergy writes them for Timeloop 4.x.
+    """
+    documents = _energy(energy, arch)
+    if dialect == "4":
+        documents = {key: _of_version4(document, arch) for key, document in documents.items()}
+    return {key: document_text(key, document) for key, document in documents.items()}
+
+
+def _of_version4(document: Document, arch: Architecture) -> Document:
+    """A table of energies or areas whose names say how many instances there are."""
+    names = [*(level.name for level in arch.storage), arch.compute.name]
+    number = {name: prod(arch.total_mesh(i)) for i, name in enumerate(names)}
+    tables = []
+    for table in document["tables"]:
+        name = table["name"].removeprefix(f"{_ROOT}.")
+        tables.append({**table, "name": f"{_ROOT_4}.{name}[1..{number.get(name, 1)}]"})
+    return {"version": "0.4", "tables": tables}
 
 
 def document_text(key: str, document: Any) -> str:

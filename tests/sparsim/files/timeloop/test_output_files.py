@@ -77,6 +77,22 @@ def test_map_txt_of_timeloop_4(tmp_path):
     assert (tmp_path / "timeloop-model.map.txt").read_text() == MAP_TXT_OF_4
 
 
+def test_energies_and_areas_of_timeloop_4_name_instances(tmp_path):
+    """And stand for the tables that they were written of."""
+    inputs = [VERSION_4 / "04" / f"{name}.yaml" for name in ("v4", "problem-v4", "variables-v4")]
+    run("model", *inputs, "-o", tmp_path, "--timeloop-files")
+    written = [tmp_path / f"timeloop-model.{kind}.yaml" for kind in ("ERT", "ART")]
+    ert, art = (yaml.safe_load(path.read_text()) for path in written)
+    names = ["top_level.dram[1..1]", "top_level.buf[1..2]", "top_level.mac[1..2]"]
+    assert [table["name"] for table in ert["ERT"]["tables"]] == names
+    assert [table["name"] for table in art["ART"]["tables"]] == names
+    assert ert["ERT"]["version"] == art["ART"]["version"] == "0.4"
+    (tmp_path / "v4.yaml").write_text(inputs[0].read_text().partition("ERT:")[0])
+    run("model", tmp_path / "v4.yaml", *inputs[1:], *written, "-o", tmp_path / "again")
+    again = (tmp_path / "again" / "sparsim.stats.txt").read_text()
+    assert again == (tmp_path / "timeloop-model.stats.txt").read_text()
+
+
 @pytest.mark.parametrize("case", ["conv-11-011", "gemm-cluster-11-000", "conv-cluster-sep-11-001"])
 def test_files_are_read_back(tmp_path, case):
     """map.yaml, ERT.yaml and ART.yaml stand for what they were written of."""
