@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -30,6 +31,7 @@ from tests.fuzz.mutations import VALUES, mutated, spoiled
 ROOT = Path(__file__).parents[2]
 REFERENCES = ROOT / "validation" / "references"
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+FORMS = ("native", "0.3", "0.4")
 Main = Callable[[], None]
 Files = dict[str, bytes]
 
@@ -77,6 +79,79 @@ def timeloop(rng: random.Random, folder: Path) -> Main:
     if rng.random() < 0.1:
         return command(cli, "sparsim", ["explain", *paths])
     return command(cli, "sparsim", ["model", *paths, "-o", str(folder / "out")])
+
+
+@cache
+def version4_examples() -> list[Files]:
+    """Timeloop's documents of version 0.4."""
+    folders = sorted((ROOT / "validation" / "version4_examples").glob("[0-9]*"))
+    return [{path.name: path.read_bytes() for path in sorted(f.glob("*v4.yaml"))} for f in folders]
+
+
+def spoil_text(files: Files, rng: random.Random) -> Files:
+    """One of the files with changes of its bytes, or of a value."""
+    files = dict(files)
+    name = rng.choice(sorted(files))
+    if rng.random() < 0.5:
+        files[name] = spoiled(files[name], rng)
+    else:
+        words = re.findall(rb"[\w.-]+", files[name])
+        value = str(rng.choice(VALUES)).encode("utf-8", "replace")
+        files[name] = files[name].replace(rng.choice(words), value, rng.choice((1, -1)))
+    return files
+
+
+def version4(rng: random.Random, folder: Path) -> Main:
+    paths = written(spoil_text(rng.choice(version4_examples()), rng), folder)
+    if rng.random() < 0.5:
+        return command(cli, "sparsim", ["model", *paths, "-o", str(folder / "out"), "--timeloop-files"])
+    options = ["--evaluations", "50", "--seconds", "3", "--no-cache"]
+    return command(cli, "sparsim", ["mapper", *paths, "-o", str(folder / "out"), *options])
+
+
+def convert(rng: random.Random, folder: Path) -> Main:
+    """What is converted is read again."""
+    files = spoil_text(rng.choice(version4_examples()), rng)
+    if rng.random() < 0.7:
+        files = spoil(rng.choice((*references(), *native_documents())), rng)
+    paths, out = written(files, folder), folder / "out"
+    first = command(cli, "sparsim", ["convert", *paths, "--to", rng.choice(FORMS), "-o", str(out)])
+    form = rng.choice(FORMS)
+
+    def main() -> None:
+        try:
+            first()
+        except SystemExit as end:
+            if end.code:
+                raise
+        again = [str(path) for path in sorted(out.iterdir())]
+        try:
+            command(cli, "sparsim", ["convert", *again, "--to", form, "-o", str(folder / "again")])()
+        except SystemExit as end:
+            if end.code and form in FORMS[:1]:
+                raise AssertionError("what was converted is refused") from end
+
+    return main
+
+
+@cache
+def recorded() -> list[Files]:
+    """Small cases with the reports that Timeloop wrote of them."""
+    folders = sorted(path.parent for path in REFERENCES.glob("random/*/stats.txt"))
+    found = [{p.name: p.read_bytes() for p in sorted(f.glob("*.[yt][ax][mt]*"))} for f in folders]
+    return [files for files in found if sum(map(len, files.values())) < 60_000]
+
+
+def check(rng: random.Random, folder: Path) -> Main:
+    """Differences are no errors: exit code 1, without a sentence."""
+    files = dict(rng.choice(recorded()))
+    if rng.random() < 0.6:
+        files |= spoil({name: data for name, data in files.items() if name.endswith(".yaml")}, rng)
+    else:
+        files["stats.txt"] = spoiled(files["stats.txt"], rng)
+    written(files, folder / "case")
+    arguments = ["check", str(folder / "case"), "--tolerance", str(rng.choice((0, 0.01, 1e300)))]
+    return command(cli, "sparsim", arguments)
 
 
 def dumped(found: Documents) -> bytes:
@@ -292,6 +367,6 @@ def _with_energy(energy: Any, rng: random.Random) -> Any:
 
 # (kind, how often)
 KINDS: tuple[tuple[Callable[[random.Random, Path], Main], int], ...] = (
-    (timeloop, 40), (native, 16), (mapper, 6), (native_mapper, 4), (estimate, 8), (show, 7), (chip, 3),
-    (recipe, 4), (mask, 4), (options, 3), (api, 5),
+    (timeloop, 34), (version4, 6), (convert, 6), (check, 4), (native, 12), (mapper, 6), (native_mapper, 4),
+    (estimate, 8), (show, 7), (chip, 3), (recipe, 4), (mask, 4), (options, 3), (api, 5),
 )  # fmt: skip
