@@ -155,6 +155,9 @@ EDITS = [
     ("unknown action type", "sparse.yaml", "type: skipping,", "type: skiping,",
      "sparse.yaml:25: sparse_optimizations.targets[2].action-optimization[0].type: "
      "unknown action type 'skiping' (did you mean 'skipping'?)"),
+    ("action type of 2022", "sparse.yaml", "type: skipping,", "type: position-skipping,",
+     "sparse.yaml:25: sparse_optimizations.targets[2].action-optimization[0].type: "
+     "action type 'position-skipping' is not supported"),
     ("unknown compute optimization", "sparse.yaml", "type: gating", "type: gate",
      "sparse.yaml:28: sparse_optimizations.targets[3].compute-optimization[0].type: "
      "unknown compute optimization 'gate' (did you mean 'gating'?)"),

@@ -60,6 +60,8 @@ def read_architecture(root: Node, ert: Node | None = None) -> Architecture:
     (overbooking, runtime tile partitioning) included.
     """
     version = root.number("version")
+    if root.has("nodes"):  # under `arch`; version 0.4 has `architecture`
+        raise root.error("nodes of AccelForge's documents are not supported", "nodes")
     is_list = root.has("storage", "arithmetic") and not root.has("subtree", "local")
     if version is None and not is_list:
         raise root.error("no 'version' given, 0.2, 0.3 or 0.4 is expected", hint=root.misspelt("version"))

@@ -135,8 +135,9 @@ def _merge(files: Sequence[tuple[str, YamlMap]], keys: Sequence[str]) -> dict[st
                 continue
             if key == "mapping" and key in top and data[seen] == []:
                 continue
-            if values.setdefault(key, data[seen]) != data[seen]:
+            if key in top and values[key] != data[seen]:
                 raise SpecError(f"key '{key}' is in {top[key][0]} too, with other contents", path=file)
+            values[key] = data[seen]
             top.setdefault(key, (file, data))
     return top
 

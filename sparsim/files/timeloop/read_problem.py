@@ -92,7 +92,8 @@ def _shape(problem: Node) -> Shape:
         assert node is not None
         return _shape_map(node)
     name = problem.required(problem.text("shape"), "shape")
-    shape = PREDEFINED_SHAPES.get(name.removesuffix(".yaml").removesuffix(".yml").removesuffix(".cfg"))
+    plain = name.removesuffix(".yaml").removesuffix(".yml").removesuffix(".cfg").replace("_", "-")
+    shape = PREDEFINED_SHAPES.get(plain)
     if shape is None:
         raise problem.error(f"unknown shape '{name}'", "shape", hint=near(name, PREDEFINED_SHAPES))
     return shape

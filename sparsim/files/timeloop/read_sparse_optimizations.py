@@ -158,6 +158,8 @@ def _add_safs(item: Node, level: str, safs: dict[tuple[str, str], tuple[Saf, ...
             entry.warn(f"no 'type' given, that of the item before is taken: {kind}")
         else:
             kind = entry.required(entry.text("type"), "type").replace("_", "-")
+        if kind == "position-skipping":  # of documents of 2022 alone, and no misspelt skipping
+            raise entry.error("action type 'position-skipping' is not supported", "type")
         if kind not in _SAF_TYPES:
             raise entry.error(f"unknown action type '{kind}'", "type", hint=near(kind, _SAF_TYPES))
         entry.report_unknown(("type", "options", "target", "condition-on"))

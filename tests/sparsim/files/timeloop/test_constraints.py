@@ -236,6 +236,7 @@ def test_what_is_wrong_is_said_with_its_place(item, message):
             "mapspace.constraints: names a list 'constraints_mine', which is not there",
         ),
         ("3", "mapspace: is 3, a mapping is expected"),
+        (".nan", "mapspace: is nan, a mapping is expected"),
     ],
 )
 def test_wrong_documents(text, message):

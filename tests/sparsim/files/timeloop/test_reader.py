@@ -178,7 +178,7 @@ def test_common_density_overrides(read):
     assert len(documents.warnings) == 1
 
 
-@pytest.mark.parametrize("shape", ["", "shape: cnn-layer", "shape: cnn-layer.yaml"])
+@pytest.mark.parametrize("shape", ["", "shape: cnn-layer", "shape: cnn_layer", "shape: cnn-layer.yaml"])
 def test_predefined_shape(tmp_path, shape):
     bounds = ", ".join(f"{dim}: 2" for dim in "RSPQCKN")
     text = f"problem: {{{shape}{', ' if shape else ''}instance: {{{bounds}, Wstride: 2}}}}\n"

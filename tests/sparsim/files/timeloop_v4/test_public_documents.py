@@ -152,3 +152,16 @@ def test_what_is_no_array_is_refused(write, old, new):
     folder = write(top_yaml=CIMLOOP.replace(old, new) + PROBLEM)
     with pytest.raises(SpecError):
         read_documents([folder / "top.yaml"], for_search=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("arch: {nodes: [!Memory {name: far}]}\n" + PROBLEM, "AccelForge"),
+        (ARCHITECTURE % ("regfile", 1) + PROBLEM + "mapping: {type: fused, nodes: []}\n", "LoopTree"),
+    ],
+)
+def test_documents_of_other_programs_are_refused_by_name(write, text, name):
+    folder = write(top_yaml=text)
+    with pytest.raises(SpecError, match=name):
+        read_documents([folder / "top.yaml"])
