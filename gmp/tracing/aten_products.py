@@ -18,7 +18,9 @@ from gmp.tracing.computations import (
 )  # fmt: skip
 from gmp.tracing.origins import Origins
 
-_SECOND = {"mm": 0, "mv": 0, "dot": 0, "addmm": 1, "addmv": 1, "int_mm": 0}  # and the first operand's place
+_SECOND = {  # and the place of the first operand
+    "addmm": 1, "addmv": 1, "dot": 0, "int_mm": 0, "mm": 0, "mv": 0, "sparse_addmm": 1, "sparse_mm": 0,
+}  # fmt: skip
 _BATCHED = {"bmm": 0, "baddbmm": 1, "addbmm": 1}
 PRODUCTS = {*_SECOND, *_BATCHED, "convolution", "grouped_mm"}
 
