@@ -57,3 +57,19 @@ def test_a_chip_is_planned_without_figures(tmp_path: Path) -> None:
     assert "no figures: drawing figures needs matplotlib" in result.stdout
     assert "pip install 'sparsim[plot]'" in result.stdout
     assert not list((tmp_path / "out").glob("*.png"))
+
+
+def test_callbacks_without_their_trainers() -> None:
+    code = """
+import gmp.integrations
+for name in gmp.integrations.__all__:
+    try:
+        getattr(gmp.integrations, name)
+    except ImportError as error:
+        print(error)
+"""
+    result = without({"lightning", "transformers"}, code)
+    assert result.stdout.splitlines() == [
+        f"pruning in its trainer needs {library}, which is not installed (pip install 'sparsim[trainers]')"
+        for library in ("lightning", "transformers")
+    ]

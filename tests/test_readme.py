@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from support.model_libraries import library
 from support.programs import run_module, run_text
 
 from sparsim.estimate import estimator_registry
@@ -65,6 +66,10 @@ def test_shell_line(line: str, build: Path) -> None:
 
 @pytest.mark.parametrize("text", PYTHON)
 def test_python_block(text: str, build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in re.findall(r"^(?:import|from) (accelerate|lightning|transformers)\b", text, re.M):
+        library(name)
+    if "LightningPruning" in text:
+        library("lightning")
     for rules, known in estimator_registry._rules.items():  # what a block registers stays in it
         monkeypatch.setitem(estimator_registry._rules, rules, dict(known))
     result = run_text(text, XDG_CACHE_HOME=str(build / "caches"))

@@ -1,0 +1,107 @@
+"""What a callback of a trainer does: makes a schedule when training begins, steps it, and keeps its state."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from gmp.energy import BudgetSchedule, EnergyMonitor
+from gmp.errors import PruningError, check_state
+from gmp.pruner import Pruner
+from gmp.recipes.running_recipe import RunningRecipe
+from gmp.schedules import Schedule
+
+Attached = Schedule | BudgetSchedule | RunningRecipe
+Attach = Callable[[nn.Module, Sequence[Optimizer], int | None], Attached]
+Watch = Callable[[nn.Module, Pruner | RunningRecipe], EnergyMonitor]
+
+
+class TrainerPruning:
+    """One training after the other.
+
+    Parameters
+    ----------
+    attach : callable
+        Called as ``attach(model, optimizers, steps_per_epoch)`` when training begins, with models and
+        optimizers as the trainer has them. Returns a `Schedule`, a `BudgetSchedule`, or the `RunningRecipe`
+        of ``recipe.attach``. `steps_per_epoch` counts steps of the optimizer, and is None where the data have
+        no length.
+    monitor : callable, optional
+        Called as ``monitor(model, pruner)`` after `attach`. Returns an `EnergyMonitor`, which is updated
+        whenever masks have changed. A `BudgetSchedule` brings its own.
+    """
+
+    def __init__(self, attach: Attach, monitor: Watch | None = None) -> None:
+        self._attach, self._watch = attach, monitor
+        self._saved: Mapping[str, Any] | None = None
+        self._zeros: list[float] = []
+        self.attached: Attached | None = None
+        self.monitor: EnergyMonitor | None = None
+
+    @property
+    def pruners(self) -> tuple[Pruner, ...]:
+        """Those at work now."""
+        attached = self.attached.schedule if isinstance(self.attached, BudgetSchedule) else self.attached
+        if isinstance(attached, RunningRecipe):
+            return attached.pruners
+        return (attached.pruner,) if attached is not None and attached.pruner is not None else ()
+
+    def begin(self, model: nn.Module, optimizers: Sequence[Optimizer], steps_per_epoch: int | None) -> None:
+        """Attach to a model, and take over the state that was given before. Raises PruningError."""
+        attached = self.attached = self._attach(model, optimizers, steps_per_epoch)
+        if not isinstance(attached, Attached):
+            kind = type(attached).__name__
+            raise PruningError(f"attach gave a {kind}, not a Schedule, BudgetSchedule or RunningRecipe")
+        self.monitor = attached.monitor if isinstance(attached, BudgetSchedule) else None
+        if self._watch is not None:
+            if self.monitor is not None:
+                raise PruningError("monitor: not needed, since the BudgetSchedule has a monitor")
+            masks = attached if isinstance(attached, RunningRecipe) else self.pruners[0]
+            self.monitor = self._watch(model, masks)
+        if self._saved is not None:
+            check_state(self._saved, {"attached", "monitor"}, "pruning in a trainer")
+            attached.load_state_dict(self._saved["attached"])
+            if self.monitor is not None and self._saved["monitor"] is not None:
+                self.monitor.load_state_dict(self._saved["monitor"])
+            self._saved = None
+        self._zeros = self._sparsities()
+
+    def step(self) -> dict[str, float]:
+        """Right after the optimizer's step. Returns numbers to log where masks have changed."""
+        assert self.attached is not None  # training has begun
+        self.attached.step()
+        before, self._zeros = self._zeros, self._sparsities()
+        if before == self._zeros:
+            return {}
+        found = {"pruning/sparsity": self.attached.sparsity}
+        if self.monitor is not None:
+            own = isinstance(self.attached, BudgetSchedule)  # has been updated by it
+            reading = self.monitor.history[-1] if own else self.monitor.update(self._steps_done())
+            found |= {"pruning/energy_pj": reading.energy_pj, "pruning/cycles": reading.cycles}
+        return found
+
+    def end(self) -> None:
+        """Leave zeros in the weights and take all hooks away. Warns as `Pruner.finalize` does."""
+        if isinstance(self.attached, RunningRecipe):
+            self.attached.finalize()
+        for pruner in self.pruners:
+            pruner.finalize()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Of what is attached and the monitor; what was loaded last, before training begins."""
+        if self.attached is None:
+            return dict(self._saved or {})
+        monitor = None if self.monitor is None else self.monitor.state_dict()
+        return {"attached": self.attached.state_dict(), "monitor": monitor}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over `state_dict()` when training begins."""
+        self._saved = state or None
+
+    def _sparsities(self) -> list[float]:
+        return [pruner.sparsity for pruner in self.pruners]
+
+    def _steps_done(self) -> int:
+        assert isinstance(self.attached, Schedule | RunningRecipe)
+        return self.attached.steps_done

@@ -1,0 +1,90 @@
+"""Pruning in `transformers.Trainer.train`."""
+
+import io
+import math
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+from sparsim.errors import require
+
+require("transformers", "pruning in its trainer", "trainers")
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from gmp.errors import PruningError, check_state, writing
+from gmp.integrations.trainer_pruning import Attach, TrainerPruning, Watch
+from sparsim.fileio.writing import write_bytes
+
+NAME = "pruning.pt"
+
+
+class TransformersPruning(TrainerCallback):
+    """Steps what `attach` makes after each step; `attach` and `monitor` are those of `TrainerPruning`.
+
+    `attach` gets the model, a list of the trainer's optimizer, and its steps in an epoch. Steps that were
+    skipped do not count. Each checkpoint of the trainer gets a file `pruning.pt`, from which a run that is
+    resumed goes on. Sparsity, energy and cycles are put into `state.log_history` when masks change. The end
+    of training leaves the zeros in the weights.
+
+    `resume_from`: the checkpoint that the trainer resumes from, if it is not in its `output_dir`.
+    """
+
+    def __init__(
+        self, attach: Attach, monitor: Watch | None = None, *, resume_from: str | Path | None = None
+    ) -> None:
+        self.pruning, self.resume_from = TrainerPruning(attach, monitor), resume_from
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.global_step:
+            folder = _checkpoint(args, state) if self.resume_from is None else Path(self.resume_from)
+            self.pruning.load_state_dict(_load(folder / NAME, state.global_step))
+        try:
+            batches = len(kwargs["train_dataloader"])
+        except TypeError:  # data without a length
+            steps_per_epoch = None
+        else:
+            steps_per_epoch = math.ceil(batches / args.gradient_accumulation_steps)
+        self.pruning.begin(kwargs["model"], [kwargs["optimizer"]], steps_per_epoch)
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if numbers := self.pruning.step():
+            state.log_history.append({**numbers, "step": state.global_step + 1})
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.is_world_process_zero:
+            path, buffer = _checkpoint(args, state) / NAME, io.BytesIO()
+            torch.save({"step": state.global_step, **self.pruning.state_dict()}, buffer)
+            with writing(path, "state of pruning"):
+                write_bytes(path, buffer.getvalue())
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.pruning.end()
+
+
+def _checkpoint(args: TrainingArguments, state: TrainerState) -> Path:
+    return Path(args.output_dir or ".") / f"checkpoint-{state.global_step}"
+
+
+def _load(path: Path, step: int) -> dict[str, Any]:
+    if not path.is_file():
+        raise PruningError(
+            f"{path}: no such file, but training is resumed at step {step}; resume_from names the checkpoint"
+        )
+    try:
+        found: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        raise PruningError(f"{path}: holds no state of pruning") from error
+    check_state(found, {"step", "attached", "monitor"}, "pruning in a trainer")
+    if found.pop("step") != step:
+        raise PruningError(f"{path}: is of another step than {step}, at which training is resumed")
+    return found
