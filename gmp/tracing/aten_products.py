@@ -8,7 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from gmp.tracing.computations import (
-    Computation,
     Product,
     convolution,
     gemm,
@@ -17,6 +16,7 @@ from gmp.tracing.computations import (
     transposed_convolution,
 )  # fmt: skip
 from gmp.tracing.origins import Origins
+from sparsim.files.traced_layers import Computation
 
 _SECOND = {  # and the place of the first operand
     "addmm": 1, "addmv": 1, "dot": 0, "int_mm": 0, "mm": 0, "mv": 0, "sparse_addmm": 1, "sparse_mm": 0,

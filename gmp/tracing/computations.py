@@ -7,27 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-
-class Computation(NamedTuple):
-    """One run of a product. Tuples have the axes (height, width), or (depth, height, width).
-
-    A product of matrices is a 1x1 convolution of width 1 whose rows are the height; a `Linear` on
-    (B, S, K, C) has the height K and the width S: P = K, Q = S.
-    """
-
-    C: int
-    M: int
-    out: tuple[int, ...]
-    window: tuple[int, ...] = (1, 1)
-    stride: tuple[int, ...] = (1, 1)
-    dilation: tuple[int, ...] = (1, 1)
-    padding: tuple[int, ...] = (0, 0)  # before the first element
-    groups: int = 1
-
-    @property
-    def macs(self) -> int:
-        """Multiplications, whether or not an operand is zero."""
-        return self.M * (self.C // self.groups) * math.prod(self.window) * math.prod(self.out)
+from sparsim.files.traced_layers import Computation
 
 
 class Product(NamedTuple):

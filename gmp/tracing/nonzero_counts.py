@@ -12,13 +12,7 @@ from torch import Tensor
 from gmp.errors import TraceError
 from gmp.tracing.computations import Product
 from gmp.tracing.weight_views import WeightView
-
-
-class Measured(NamedTuple):
-    """A density: mean over samples, and standard deviation between them."""
-
-    mean: float
-    spread: float
+from sparsim.files.traced_layers import Measured
 
 
 class Counts(NamedTuple):

@@ -15,7 +15,7 @@ from gmp.errors import TraceError
 from gmp.parameter_names import joined, named_modules
 from gmp.tracing import computations
 from gmp.tracing.aten_products import HIDDEN, PRODUCTS, by_expert, product_of
-from gmp.tracing.computations import Computation, Product, sample_axis
+from gmp.tracing.computations import Product, sample_axis
 from gmp.tracing.function_names import (
     CHOICES,
     ELEMENTWISE,
@@ -29,6 +29,7 @@ from gmp.tracing.function_names import (
 from gmp.tracing.nonzero_counts import Counts, Tally
 from gmp.tracing.origins import Origins, Source, public_name
 from gmp.tracing.weight_views import WeightView, storage_of, strided_like
+from sparsim.files.traced_layers import Computation
 
 _WITH_WEIGHTS = {"linear", "conv1d", "conv2d", "conv3d"}  # products that are taken as functions
 _ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")

@@ -24,58 +24,36 @@ from gmp.errors import TraceError
 from gmp.example_batches import Forward, run, samples_of
 from gmp.network_coverage import Coverage, coverage_of
 from gmp.parameter_names import named_modules, named_parameters, names_by_parameter
-from gmp.tracing.computations import Computation
-from gmp.tracing.nonzero_counts import Measured, Tally
+from gmp.tracing.nonzero_counts import Tally
 from gmp.tracing.nonzero_recorder import Recorder
 from gmp.tracing.origins import public_name
 from gmp.tracing.weight_views import WeightView
 from sparsim.errors import near
+from sparsim.files.traced_layers import Computation, Measured, TracedLayer, whole
 
 # A trace puts hooks on the model and switches it to eval mode; two at once would leave it there.
 one_trace_at_a_time = threading.RLock()
 
 
-@dataclass(frozen=True)
-class LayerTrace:
-    """One layer, which `module` runs. `calls` and `macs` are per sample; `macs` counts all calls.
+@dataclass(frozen=True, kw_only=True)
+class LayerTrace(TracedLayer):
+    """One layer, which `module` runs.
 
-    view : which parameter the weights are, and what part of it; None where both operands are activations. The
-        second one then stands for the weights, and each sample has its own
-    calls : not whole where some samples have more runs than others. Rows that do not belong to samples
-        evenly, such as those of the experts of a mixture, are a run each
+    view : which parameter the weights are, and what part of it; None where both operands are activations
+    calls : rows that do not belong to samples evenly, such as those of the experts of a mixture, are a run
+        each
     weight_mask, input_mask : True at nonzeros, (M, C / groups, height, width) and (first samples, C, height,
         width), or with a depth before the height; None if not asked for, and of layers without weights or
         that do not run once a sample
     """
 
-    name: str
     module: str
-    computation: Computation
-    calls: int | float
-    weights: int
     weight_density: float
     inputs: Measured
     outputs: Measured
     view: WeightView | None
     weight_mask: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
     input_mask: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def macs(self) -> int | float:
-        return _whole(round(self.calls * self.computation.macs, 6))
-
-    def row(self) -> dict[str, str | int | float]:
-        """Plain values by the name of a column; R and P are heights, S and Q widths."""
-        shape = self.computation
-        return {
-            "name": self.name,
-            "C": shape.C, "M": shape.M, "R": shape.window[-2], "S": shape.window[-1],
-            "P": math.prod(shape.out[:-1]), "Q": shape.out[-1],
-            "groups": shape.groups, "calls": self.calls, "macs": self.macs, "weights": self.weights,
-            "weights_density": self.weight_density,
-            "inputs_density": self.inputs.mean, "inputs_spread": self.inputs.spread,
-            "outputs_density": self.outputs.mean, "outputs_spread": self.outputs.spread,
-        }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -222,11 +200,12 @@ def _rows(recorder: Recorder, samples: int) -> Iterable[LayerTrace]:
                 name=name if i == 1 else f"{name}.part{i}",
                 module=tally.module,
                 computation=computation,
-                calls=_whole(tally.runs / samples),
+                calls=whole(tally.runs / samples),
                 weights=tally.weights,
                 weight_density=tally.operands.measured().mean,
                 inputs=tally.inputs.measured(),
                 outputs=tally.outputs.measured(),
+                of_activations=tally.view is None,
                 view=tally.view,
                 weight_mask=tally.weight_mask,
                 input_mask=np.concatenate(masks) if masks else None,
@@ -263,7 +242,7 @@ def _coverage(model: nn.Module, recorder: Recorder, rows: Sequence[LayerTrace], 
     measured = {row.view.parameter for row in rows if row.view is not None}
     measured |= {name for name in parameters if public_name(name) in measured}
     rest: dict[str, int | float | None] = {
-        name: _whole(Fraction(macs) / samples) for name, macs in recorder.left_out.items()
+        name: whole(Fraction(macs) / samples) for name, macs in recorder.left_out.items()
     }
     covered, idle, unclear = [], set[str](), recorder.unclear
     for name, parameter in parameters.items():
@@ -276,7 +255,3 @@ def _coverage(model: nn.Module, recorder: Recorder, rows: Sequence[LayerTrace], 
     left_out = set[int]() if recorder.wanted is None else {id(p) for p in parameters.values()}
     macs = sum(row.macs for row in rows)
     return coverage_of(model, covered, "measured", left_out=left_out, covered_macs=macs, macs=rest)
-
-
-def _whole(number: Fraction | float) -> int | float:
-    return int(number) if number == int(number) else float(number)

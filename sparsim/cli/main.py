@@ -12,10 +12,11 @@ from sparsim.cli.mapper_command import mapper
 from sparsim.cli.model_command import model
 from sparsim.cli.show_command import show
 from sparsim.cli.sweep_command import sweep
+from sparsim.cli.trace_command import trace
 from sparsim.report.console import run
 
 
-@click.group(commands=[model, explain, show, chip, estimate, mapper, sweep, check, convert])
+@click.group(commands=[model, explain, show, chip, estimate, mapper, sweep, check, convert, trace])
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def cli() -> None:
     """Energy and cycles of dense and compressed-sparse DNN accelerators, with Timeloop 3.0.3's numbers."""

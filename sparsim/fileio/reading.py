@@ -80,6 +80,27 @@ def check_size(
         raise refusal(path, f"{what} takes {declared:,} bytes, this machine has {memory:,}", error)
 
 
+@contextmanager
+def bounded_memory(more: int) -> Iterator[None]:
+    """Let the block take so many bytes of memory `more` and then raise MemoryError, where Linux allows it.
+
+    For libraries that expand what a file declares. Other threads are under the same limit meanwhile.
+    """
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    bound = pages * os.sysconf("SC_PAGE_SIZE") + more
+    bound = bound if soft == resource.RLIM_INFINITY else min(bound, soft)
+    resource.setrlimit(resource.RLIMIT_AS, (bound, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
 def _memory() -> int:
     """Bytes of memory that this process may use at most."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,92 @@
+"""The command `sparsim trace`: an ONNX file as a workload."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import click
+
+from sparsim.errors import SpecError
+from sparsim.report.console import echo, results
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE.onnx")
+@click.option("-o", "out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the output files.")
+@click.option("--dim", "dims", multiple=True, metavar="NAME=SIZE", help="Size of a dimension with a name.")
+@click.option("--input", "shapes", multiple=True, metavar="NAME=1x3x224x224", help="Shape of an input.")
+@click.option(
+    "--inputs", "samples", type=click.Path(path_type=Path), metavar="FILE.npz",
+    help="Samples, an array for each input, whose zeros onnxruntime measures.",
+)  # fmt: skip
+@click.option("--batch", default=2, show_default=True, metavar="N", help="Samples at a time in the workload.")
+@click.option("--name", default="", metavar="NAME", help="Name of the workload.  [default: that of the file]")
+def trace(
+    file: Path,
+    out: Path | None,
+    dims: tuple[str, ...],
+    shapes: tuple[str, ...],
+    samples: Path | None,
+    batch: int,
+    name: str,
+) -> None:
+    """Read the layers of a network from an ONNX file.
+
+    Shapes are inferred; zeros of weights are counted, those of activations only with --inputs. Shows the
+    layers, and writes DIR/workload.yaml, trace.csv and trace.json. A first dimension without a size is 1.
+    """
+    if file.suffix == ".pt2":
+        raise SpecError(f"{file}: programs of torch.export are read by `python -m gmp trace {file}`")
+    if batch < 1:
+        raise SpecError(f"--batch is {batch}, a whole number from 1 is needed")
+    from sparsim.fileio.array_files import load_arrays
+    from sparsim.files.onnx_densities import measured, samples_of
+    from sparsim.files.onnx_layers import layers_of
+    from sparsim.files.onnx_model import read_onnx
+    from sparsim.files.traced_layers import record_of
+    from sparsim.records import Workload
+    from sparsim.report.trace_report import table, write_trace
+
+    arrays = load_arrays(samples) if samples else {}
+    if not isinstance(arrays, dict):
+        raise SpecError("is one array, needed are arrays by names of inputs, an .npz file", path=str(samples))
+    given = {key: _shape(key, value) for key, value in map(_pair, shapes)}
+    sizes = {key: _size(key, value) for key, value in map(_pair, dims)}
+    model = read_onnx(file, sizes, given, arrays)
+    found = layers_of(model)
+    layers = measured(model, found, arrays) if arrays else found.layers
+    count = samples_of(model, arrays) if arrays else 0
+    title = f"{file}: " + (f"{count} samples" if count else "activations were not measured")
+    notes = ["not counted: " + ", ".join(found.gaps)] if found.gaps else []
+    results().print(table(layers, title, notes))
+    if out is not None:
+        facts: dict[str, str | int | float | bool] = {"samples": count}
+        facts |= {"not_measured": ", ".join(found.gaps)} if found.gaps else {}
+        workload = Workload(
+            name=name or file.stem, source=file.name, provenance=facts,
+            layers=tuple(record_of(layer, batch) for layer in layers),
+        )  # fmt: skip
+        macs = sum(layer.macs for layer in layers)
+        write_trace(layers, workload, out, samples=count, macs=macs, not_measured=list(found.gaps))
+        echo(f"wrote workload.yaml, trace.csv and trace.json to {out}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.rpartition("=")
+    if not equals or not name:
+        raise SpecError(f"'{text}' is not NAME=VALUE")
+    return name, value
+
+
+def _size(name: str, text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 1 << 31:
+        raise SpecError(f"the size of '{name}' is '{text}', a whole number from 1 is needed")
+    return int(text)
+
+
+def _shape(name: str, text: str) -> tuple[int, ...]:
+    shape = tuple(_size(name, size) for size in text.replace(",", "x").split("x"))
+    if math.prod(shape) >= 1 << 40:
+        raise SpecError(f"the shape of '{name}' is '{text}', which holds too many elements")
+    return shape
