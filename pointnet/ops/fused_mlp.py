@@ -37,14 +37,14 @@ from torch import Tensor, nn
 from pointnet.errors import PointnetError
 from pointnet.ops import fused_mlp_kernels as kernels
 from pointnet.ops import reused_memory as reuse
-from pointnet.ops.sampling import check_index
+from pointnet.ops.sampling import check_index, recorded
 
 CHUNK = 2**18  # numbers of the first layer in a chunk, which is to stay in the cache
 
 
 def usable(x: Tensor, rows: int, weights: Sequence[Tensor], bns: Sequence[nn.BatchNorm1d]) -> bool:
     """Whether `shared_mlp_max` can take the place of plain operations: two layers or more, one type of float,
-    on the CPU, every batch-norm affine and in training, and not recorded by `torch.jit.trace`."""
+    on the CPU, every batch-norm affine and in training, and nothing that records torch's operations."""
     kinds = {
         x.dtype,
         *(weight.dtype for weight in weights),
@@ -54,7 +54,7 @@ def usable(x: Tensor, rows: int, weights: Sequence[Tensor], bns: Sequence[nn.Bat
         len(weights) > 0
         and rows > 1
         and x.device.type == "cpu"
-        and not torch.jit.is_tracing()
+        and not recorded()
         and kinds <= {torch.float32, torch.float64}
         and len(kinds) == 1
         and all(bn.training and bn.affine for bn in bns)

@@ -93,7 +93,9 @@ def _first_in_balls(xyz: Tensor, centres: Tensor, r2: float, count: int) -> Tens
     found = order.topk(min(count, points), largest=False, sorted=True).values.long()
     first = torch.where(found[..., :1] == points, d2.argmin(dim=-1, keepdim=True), found[..., :1])
     found = torch.where(found == points, first, found)
-    return torch.cat([found, first.expand(-1, -1, count - found.shape[-1])], dim=-1)
+    if count <= points:
+        return found
+    return torch.cat([found, first.expand(-1, -1, count - points)], dim=-1)
 
 
 def gather(features: Tensor, index: Tensor) -> Tensor:
@@ -141,12 +143,17 @@ def _rows_of(features: Tensor, index: Tensor) -> Tensor:
     return rows.view(*index.shape, channels)
 
 
+def recorded() -> bool:
+    """Whether torch's operations are recorded, by `torch.jit.trace` or `torch.export`, and nothing else."""
+    exporting = getattr(torch.compiler, "is_exporting", bool)  # since torch 2.7
+    return torch.jit.is_tracing() or exporting()
+
+
 def _compiled(backend: Backend, x: Tensor) -> bool:
-    """Whether compiled loops run; not under `torch.jit.trace`, which records torch's operations only."""
     if backend not in ("auto", "torch"):
         raise PointnetError(f"backend is '{backend}', allowed are 'auto' and 'torch'")
     on_cpu = x.dtype == torch.float32 and x.device.type == "cpu"
-    return backend == "auto" and on_cpu and not torch.jit.is_tracing()
+    return backend == "auto" and on_cpu and not recorded()
 
 
 def _rows(xyz: Tensor) -> Any:
@@ -163,7 +170,7 @@ def _check_points(name: str, xyz: Tensor) -> None:
         raise PointnetError(f"{name} are {_kind(xyz)}, floats (clouds, points, {XYZ}) are expected")
     if xyz.numel() == 0:
         raise PointnetError(f"{name} are {_kind(xyz)}, at least one cloud of one point is expected")
-    if not torch.isfinite(xyz).all():
+    if not recorded() and not torch.isfinite(xyz).all():
         cloud, point, _ = torch.nonzero(~torch.isfinite(xyz))[0].tolist()
         raise DataError(f"{name} are not finite, first in cloud {cloud} at point {point}")
 
@@ -172,7 +179,7 @@ def check_index(name: str, index: Tensor, points: int) -> None:
     """Raise PointnetError unless `index` holds int64 from 0 to points - 1."""
     if index.dtype != torch.int64:
         raise PointnetError(f"{name} is {index.dtype}, torch.int64 is expected")
-    if index.numel() == 0:
+    if index.numel() == 0 or recorded():
         return
     low, high = (int(end) for end in index.aminmax())
     if low < 0 or high >= points:
