@@ -196,7 +196,9 @@ class Recorder(TorchFunctionMode):
     def _record(self, product: Product, result: Tensor) -> _Value | None:
         """Count a product; None if it is not wanted."""
         module = self._modules[-1][0]
-        view, name, as_module = None, module or self._root, False
+        view, name = None, module or self._root
+        # of a by b, or by b transposed: in attention these have one shape where samples are as long as wide
+        as_module = product.weights.layout == torch.strided and product.weights.stride(-1) == 1
         origin = self.origins.weights_of(product.operand)
         if origin is not None and origin.source is not None:
             product, view = _viewed(product, self.origins.view_of(product.weights, origin), origin.source)

@@ -193,7 +193,7 @@ def _rows(recorder: Recorder, samples: int) -> Iterable[LayerTrace]:
     for (name, computation, as_module, _), tally in recorder.tallies.items():
         ran.setdefault(name, []).append((computation, as_module, tally))
     for name, parts in ran.items():
-        parts.sort(key=lambda part: not part[1])
+        parts.sort(key=lambda part: part[2].view is not None and not part[1])
         for i, (computation, tally) in enumerate(_joined(parts, samples), start=1):
             masks = tally.input_masks if tally.runs == samples else []
             yield LayerTrace(

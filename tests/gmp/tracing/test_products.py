@@ -267,6 +267,16 @@ def test_masks_pair_as_the_product_does(key):
     assert int((weights.astype(int) * inputs.sum((0, 4))[..., None]).sum()) == round(float(output.sum()))
 
 
+def test_scores_and_values_of_attention_are_two_layers_where_their_shapes_are_equal():
+    def attend(m, x):
+        return F.scaled_dot_product_attention(x, x, F.relu(x), is_causal=True)
+
+    scores, values = trace(Net(attend), [torch.randn(B, D, D)]).layers
+    assert scores.computation == values.computation
+    assert (scores.inputs.mean, values.inputs.mean) == (1.0, (D + 1) / (2 * D))  # a triangle
+    assert (scores.weight_density, values.weight_density < 0.7) == (1.0, True)
+
+
 def test_rows_of_experts_are_spread_over_all_of_them():
     model, _ = WITH_PARAMETERS["experts"]
     (row,) = trace(model, [torch.randn(2, S, D), torch.randn(3, S, D)]).layers
