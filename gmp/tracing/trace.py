@@ -45,6 +45,8 @@ class LayerTrace(TracedLayer):
     weight_mask, input_mask : True at nonzeros, (M, C / groups, height, width) and (first samples, C, height,
         width), or with a depth before the height; None if not asked for, and of layers without weights or
         that do not run once a sample
+    input_densities, output_densities : of each sample and call, in the order of the calls; of each call where
+        the samples cannot be told apart
     """
 
     module: str
@@ -52,6 +54,8 @@ class LayerTrace(TracedLayer):
     inputs: Measured
     outputs: Measured
     view: WeightView | None
+    input_densities: tuple[float, ...] = field(default=(), repr=False, compare=False)
+    output_densities: tuple[float, ...] = field(default=(), repr=False, compare=False)
     weight_mask: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
     input_mask: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
 
@@ -207,6 +211,8 @@ def _rows(recorder: Recorder, samples: int) -> Iterable[LayerTrace]:
                 outputs=tally.outputs.measured(),
                 of_activations=tally.view is None,
                 view=tally.view,
+                input_densities=tuple(tally.inputs.values),
+                output_densities=tuple(tally.outputs.values),
                 weight_mask=tally.weight_mask,
                 input_mask=np.concatenate(masks) if masks else None,
             )

@@ -180,6 +180,8 @@ def test_mean_and_spread_over_samples_do_not_depend_on_batches():
         assert found.samples == 7
         assert layer.inputs == pytest.approx((np.mean(each), np.std(each)))
         assert layer.outputs == pytest.approx((np.mean(after), np.std(after)))
+        assert layer.input_densities == pytest.approx(each)
+        assert layer.output_densities == pytest.approx(after)
         assert layer.inputs.spread > 0.05
 
 
