@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sparsim.cache import default_folder
-from sparsim.errors import MappingError, SpecError
+from sparsim.errors import MappingError
 from sparsim.estimate.accelerator_energy import energy_table, resolved_energy
 from sparsim.hardware.interface import (
     COLUMNS,
@@ -23,6 +23,7 @@ from sparsim.hardware.interface import (
     Reals,
     Slopes,
     as_costs,
+    one_each,
     refuse_options,
     with_densities,
 )
@@ -93,9 +94,7 @@ class MappedAccelerator(Hardware):
             found = self.search(layers, objective, None, progress, **options)
             pairs = [(result.best, _gap(result)) for result in found]
         else:
-            pairs = [(mapping, None) for mapping in mappings]
-        if len(pairs) != len(layers):
-            raise SpecError(f"{len(pairs)} mappings are given for {len(layers)} layers", path="cost")
+            pairs = [(mapping, None) for mapping in one_each(layers, mappings)]
         costs = (
             layer_cost(self.accelerator, layer, mapping)._replace(gap=gap)
             for layer, (mapping, gap) in zip(layers, pairs, strict=True)

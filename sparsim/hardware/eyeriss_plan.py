@@ -29,6 +29,7 @@ from sparsim.hardware.interface import (
     Reals,
     Slopes,
     as_costs,
+    one_each,
     refuse_options,
 )
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
@@ -38,6 +39,7 @@ from sparsim.machines.eyeriss import (
     NetworkEvaluation,
     bound_on_chip,
     chip_area,
+    evaluate_chip,
     plan_network,
 )
 from sparsim.machines.eyeriss.chip import DRAM, chip_energy_sources
@@ -46,7 +48,7 @@ from sparsim.machines.eyeriss.cost_tables import INPUT_NODES, WEIGHT_NODES, Tabl
 from sparsim.machines.eyeriss.layer_cost import evaluate_stored
 from sparsim.machines.eyeriss.layer_lowering import lowered
 from sparsim.machines.eyeriss.plan_layer import best_mapping
-from sparsim.records import Density, Layer, macs
+from sparsim.records import Density, Layer, Mapping, macs
 from sparsim.records.objective import Objective, ObjectiveName, objective_names, objective_value
 
 REFERENCES = (1.0, 0.5, 0.2, 0.05)  # densities of weights, with the layer's own inputs; 1 is for all dense
@@ -87,10 +89,19 @@ class EyerissChip(Hardware):
 
     def cost(
         self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None,
-        **options: Any,
+        mappings: Sequence[Mapping] | None = None, **options: Any,
     ) -> NetworkCost:  # fmt: skip
+        """Further option: `mappings`, one per layer, in place of those that are planned. How tensors are
+        stored is chosen in any case."""
         refuse_options(self, options, path="cost")
-        found = self.evaluate(layers, objective=objective, progress=progress).layers
+        if mappings is None:
+            found = self.evaluate(layers, objective=objective, progress=progress).layers
+        else:
+            name = objective_names(objective)[0]
+            found = tuple(
+                evaluate_chip(self.chip, lowered(self.chip, layer), mapping, name)  # type: ignore[arg-type]
+                for layer, mapping in zip(layers, one_each(layers, mappings), strict=True)
+            )
         return NetworkCost(tuple(map(layer_cost, layers, found)), self.area_um2)
 
     def lower_bounds(self, layers: Sequence[Layer]) -> Costs:

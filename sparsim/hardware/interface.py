@@ -226,6 +226,13 @@ def refuse_options(
         raise SpecError(f"{hardware.name} has no option {', '.join(unknown)}", path=path, hint=hint)
 
 
+def one_each(layers: Sequence[Layer], mappings: Sequence[Any]) -> Sequence[Any]:
+    """The mappings. Raises SpecError unless there are as many as layers."""
+    if len(mappings) != len(layers):
+        raise SpecError(f"{len(mappings)} mappings are given for {len(layers)} layers", path="cost")
+    return mappings
+
+
 def as_costs(each: Iterable[tuple[float, float]]) -> Costs:
     """Costs from energy and cycles of each layer."""
     energy, cycles = np.array(list(each), np.float64).reshape(-1, 2).T

@@ -139,3 +139,15 @@ def test_a_score_by_energy_prices_weights_of_a_dense_model(folder):
     assert np.abs(monitor.plan.slopes(monitor.densities).energy_pj[:, 0]).max() < 1.0  # pJ
     prices = EnergyScore(monitor).prices("0.weight", model[0].weight)
     assert 0.5 < float(prices.mean()) < 2.0
+
+
+def test_planned_mappings_cost_the_same_when_they_are_given():
+    """And with other densities, what the chip's own evaluation of that mapping says."""
+    hardware = EyerissChip(SMALL)
+    planned = hardware.cost(LAYERS, objective="delay")
+    mappings = [layer.mapping for layer in planned.layers]
+    assert hardware.cost(LAYERS, objective="delay", mappings=mappings) == planned
+    fewer = replace(LAYERS[0], densities={"Inputs": Density(density=0.3)})
+    (found,) = hardware.cost([fewer], objective="delay", mappings=mappings[:1]).layers
+    direct = evaluate_chip(SMALL, fewer, mappings[0], "delay")
+    assert (found.cycles, found.total_pj) == (direct.cycles, pytest.approx(direct.chip_pj + direct.dram_pj))

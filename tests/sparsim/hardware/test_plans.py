@@ -337,6 +337,8 @@ def test_hardware_by_name_and_from_a_file(tmp_path):
          "cost: eyeriss_like_onchip has no option evaluation (did you mean 'evaluations'?)"),
         (lambda c: load_hardware(ONCHIP).cost(LAYERS, mappings=[]),
          "cost: 0 mappings are given for 2 layers"),
+        (lambda c: load_hardware("eyeriss_v2").cost(LAYERS, mappings=[]),
+         "cost: 0 mappings are given for 2 layers"),
         (lambda c: load_hardware(ONCHIP).cost(LAYERS, mappings=[], seed=1),
          "cost: eyeriss_like_onchip has no option seed"),
     ],
