@@ -10,7 +10,6 @@ import numpy as np
 from gmp.errors import writing
 from sparsim.errors import require
 from sparsim.fileio.json_and_csv import write_csv
-from sparsim.fileio.writing import replacing
 from sparsim.hardware import Reals
 from sparsim.records import edp_j_cycles
 from sparsim.report.tables import Table
@@ -98,20 +97,26 @@ def plot(history: Sequence[Reading], path: str | Path, target_energy_pj: float |
          target_cycles: float | None) -> None:  # fmt: skip
     """Draw energy and cycles by step, stacked by layer, targets as lines; the path says the format."""
     require("matplotlib", "plotting energies", "plot")
-    from matplotlib.figure import Figure  # takes a second to load
+    from sparsim.report.figure_style import styled, write_figure  # takes a second to load
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    axes = figure.subplots(1, 2)
+    figure = styled(_drawn)(history, target_energy_pj, target_cycles)
+    with writing(path, "plot", ValueError):  # an unknown format
+        write_figure(figure, Path(path))
+
+
+def _drawn(history: Sequence[Reading], target_energy_pj: float | None, target_cycles: float | None) -> Any:
+    from sparsim.report.figure_style import INK, panels
+
+    figure = panels(10, 4, 1, 2)
     steps = [reading.step for reading in history]
     energy = [reading.layer_energy_pj / 1e6 for reading in history]
     cycles = [reading.layer_cycles for reading in history]
     energy_target = None if target_energy_pj is None else target_energy_pj / 1e6
-    panels = (("energy uJ", energy, energy_target), ("cycles", cycles, target_cycles))
-    for axis, (what, values, target) in zip(axes, panels, strict=True):
-        axis.stackplot(steps, list(zip(*values, strict=True)), labels=history[0].names)
+    shown = (("energy (µJ)", energy, energy_target), ("cycles", cycles, target_cycles))
+    for axes, (what, values, target) in zip(figure.axes, shown, strict=True):
+        axes.stackplot(steps, list(zip(*values, strict=True)), labels=history[0].names)
         if target is not None:
-            axis.axhline(target, color="black", linestyle="--")
-        axis.set(xlabel="step", ylabel=what)
-    axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
-    with writing(path, "plot", ValueError), replacing(path) as file:  # ValueError: an unknown format
-        figure.savefig(file, format=Path(path).suffix[1:] or None)
+            axes.axhline(target, color=INK, linestyle="--")
+        axes.set(xlabel="step", ylabel=what)
+    figure.axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure

@@ -7,18 +7,15 @@ from typing import NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pointnet.figure_panels import add_legend, label_layers, panels, save
 from pointnet.original.evaluated_runs import Outcome
 from pointnet.original.original_tables import COMPONENTS, component_energy_pj
 from pointnet.original.published_runs import DESIGN_TITLES, DESIGNS, VARIANTS
 from sparsim.hardware.layer_costs import PJ_PER_UJ
 from sparsim.model.result import Evaluation
+from sparsim.report import figure_style as style
 
 BAR = 0.38
-VARIANT_COLORS = {"dense": "#8a94a6", "sparse": "#1f6fb4"}
-COMPONENT_COLORS = dict(
-    zip(COMPONENTS, ("#1b1b1b", "#7b5ea7", "#c2659c", "#e8a33d", "#3f9b7a", "#2f6db3"), strict=True)
-)
+COLORS = {"dense": style.GREY, "sparse": style.BLUE}
 ON_CHIP = COMPONENTS[:-1]
 
 
@@ -41,13 +38,16 @@ QUANTITIES = (
 )  # fmt: skip
 
 
-def write_figures(folder: Path, outcomes: list[Outcome]) -> list[str]:
-    """One figure per quantity and one of the energy by component; returns their names without suffix."""
+def write_figures(folder: Path, outcomes: list[Outcome]) -> None:
+    """One figure per quantity and one of the energy by component."""
     figures = {quantity.file: _bars(quantity, outcomes) for quantity in QUANTITIES}
     figures["breakdown"] = _breakdown(outcomes)
-    return save(figures, folder, "png", "svg", dpi=150)
+    for name, figure in figures.items():
+        for suffix in ("png", "svg"):
+            style.write_figure(figure, folder / f"{name}.{suffix}")
 
 
+@style.styled
 def _bars(quantity: Quantity, outcomes: list[Outcome]) -> Figure:
     figure = _panels(quantity.title, rows=1)
     for axis, design in zip(figure.axes, DESIGNS, strict=True):
@@ -55,22 +55,24 @@ def _bars(quantity: Quantity, outcomes: list[Outcome]) -> Figure:
             chosen = [o for o in outcomes if (o.run.design, o.run.variant) == (design, variant)]
             x = [o.run.number + place for o in chosen]
             heights = [quantity.value(o.evaluation) for o in chosen]
-            axis.bar(x, heights, BAR, color=VARIANT_COLORS[variant], label=variant)
+            axis.bar(x, heights, BAR, color=COLORS[variant], label=variant)
             published = [float(o.run.published[quantity.column]) for o in chosen]
             label = "published" if variant == VARIANTS[-1] else None
-            axis.plot(x, published, "_", color="black", markersize=9, markeredgewidth=1.4, label=label)
+            axis.plot(x, published, "_", color=style.INK, markersize=9, markeredgewidth=1.4, label=label)
         if quantity.log:
             axis.set_yscale("log")
         _dress(axis, design, outcomes)
     figure.axes[0].set_ylabel(quantity.axis)
-    add_legend(figure, 3)
+    style.add_legend(figure, 3)
     return figure
 
 
+@style.styled
 def _breakdown(outcomes: list[Outcome]) -> Figure:
     """Per algorithmic MAC: the layers' energies lie five decades apart. The lower row leaves DRAM out."""
     figure = _panels("Energy by component, left bar dense, right bar sparse", rows=2)
     rows = figure.axes[: len(DESIGNS)], figure.axes[len(DESIGNS) :]
+    looks = style.part_styles(COMPONENTS)
     for axes, names in zip(rows, (COMPONENTS, ON_CHIP), strict=True):
         for axis, design in zip(axes, DESIGNS, strict=True):
             chosen = [o for o in outcomes if o.run.design == design]
@@ -78,11 +80,11 @@ def _breakdown(outcomes: list[Outcome]) -> Figure:
             bottom = [0.0] * len(chosen)
             for name in names:
                 heights = [_pj_per_mac(o.evaluation, name) for o in chosen]
-                axis.bar(x, heights, BAR * 0.92, bottom=bottom, color=COMPONENT_COLORS[name], label=name)
+                axis.bar(x, heights, BAR * 0.92, bottom=bottom, label=name, **looks[name])
                 bottom = [b + h for b, h in zip(bottom, heights, strict=True)]
             _dress(axis, design, outcomes)
         axes[0].set_ylabel("pJ per algorithmic MAC" + ("" if "DRAM" in names else ", on chip"))
-    add_legend(figure, len(COMPONENTS))
+    style.add_legend(figure, len(COMPONENTS))
     return figure
 
 
@@ -93,10 +95,10 @@ def _pj_per_mac(evaluation: Evaluation, component: str) -> float:
 def _panels(title: str, rows: int) -> Figure:
     """A figure with one column per design; panels of a row share their scale."""
     title = f"{title} (PointNet++, 2 clouds, timeloop-2022)"
-    return panels(title, rows, len(DESIGNS), height=3.4, share_rows=True)
+    return style.panels(11.0, 0.9 + 3.4 * rows, rows, len(DESIGNS), title=title, sharey="row")
 
 
 def _dress(axis: Axes, design: str, outcomes: list[Outcome]) -> None:
     names = {o.run.number: o.run.layer.name.replace("mlp_convs.", "") for o in outcomes}
-    labels = [f"{number}\n{name}" for number, name in names.items()]
-    label_layers(axis, list(names), labels, DESIGN_TITLES[design])
+    style.label_layers(axis, [f"{number}\n{name}" for number, name in names.items()], list(names))
+    axis.set(title=DESIGN_TITLES[design], xlabel="layer")

@@ -12,7 +12,7 @@ import click
 from sparsim.cli.input_files import file_names
 from sparsim.errors import MappingError, MissingLibraryError, require
 from sparsim.fileio.json_and_csv import write_csv, write_json
-from sparsim.fileio.writing import replacing, write_text
+from sparsim.fileio.writing import write_text
 from sparsim.report.console import echo, fail, messages, named_values, results
 from sparsim.report.tables import Table
 
@@ -224,12 +224,12 @@ def _draw(folder: Path, network: NetworkEvaluation, bounds: Bounds, names: Seque
         return
     from sparsim.machines.eyeriss.compression import ROLES
     from sparsim.report.chip_figures import draw_energy, draw_eyexam, draw_routes
+    from sparsim.report.figure_style import write_figure
 
     figures = {"chip.eyexam.png": draw_eyexam(network, bounds), "chip.energy.png": draw_energy(network)}
     if len(names) == 1:
         for role in ROLES:
             figures[f"{names[0]}.{role}.png"] = draw_routes(network.layers[0], role)
     for name, figure in figures.items():
-        with replacing(folder / name) as file:
-            figure.savefig(file, format="png", dpi=120)
+        write_figure(figure, folder / name)
     echo(f"drew {', '.join(figures)}")

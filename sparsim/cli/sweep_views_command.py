@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparsim.errors import SpecError, require
-from sparsim.fileio.writing import replacing, write_text
+from sparsim.fileio.writing import write_text
 from sparsim.report.console import echo, fail, results
 
 # Everything else is imported where it is used: --help must not wait for a compiler.
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 KINDS = ("pareto", "matrix", "parallel", "effects", "stack")
 SUFFIXES = (".png", ".svg")
-DPI = 150
 
 _folder = click.argument("folder", metavar="DIR")
 _front = click.option("--front", metavar="NAME,...", help="Other objectives than those of the study.")
@@ -81,11 +80,10 @@ def plot(folder: str, kind: str, out: str | None, html: bool, front: str | None)
                 f"'{path.suffix}' is no kind of picture, allowed are .png and .svg", path=str(path)
             )
         require("matplotlib", "a picture", "sweep")
-        from sparsim.report import sweep_figures
+        from sparsim.report.figure_style import write_figure
+        from sparsim.report.sweep_figures import KINDS as DRAW
 
-        figure = sweep_figures.KINDS[kind](view, objectives)
-        with replacing(path) as file:
-            figure.savefig(file, format=path.suffix[1:], dpi=DPI)
+        write_figure(DRAW[kind](view, objectives), path)
     echo(f"wrote {path}")
 
 

@@ -19,22 +19,24 @@ from sparsim.machines.eyeriss.noc.delivery import Delivery
 from sparsim.machines.eyeriss.noc.router_graph import Edge, Node
 from sparsim.machines.eyeriss.noc.traffic_pattern import IDLE, Groups
 from sparsim.records.noc_spec import Noc, RouterNetwork
+from sparsim.report import figure_style as style
 
 Point = tuple[float, float]
 GAP = 0.12  # between clusters, in sizes of a cluster
 PE_RIGHT = 0.97  # of a cluster's width
 PE_BOTTOM, PE_TOP = 0.06, 0.94
 GLB_X, ROUTER_X, TRUNK_X = 0.05, 0.14, 0.29
-INK, PALE, GROUND = "#2b2f36", "#c9ced6", "#f7f8fa"
+PALE, GROUND = "#8a8f9880", "#8a8f9818"  # also seen in dark mode
 COLORS = ListedColormap(colormaps["plasma_r"]([0.12 + 0.8 * k / 255 for k in range(256)]))  # no pale end
 
 
+@style.styled
 def draw_delivery(delivery: Delivery, pattern: Groups) -> Figure:
     """A figure, 12 inches wide, of `delivery`; `pattern` is the array of groups that it was made for."""
     place = _Places(delivery.noc, delivery.network)
     rows, columns = delivery.noc.clusters
-    figure = Figure(figsize=_figure_size(delivery.noc), layout="constrained")
-    axes = figure.add_subplot()
+    figure = style.panels(*_figure_size(delivery.noc))
+    (axes,) = figure.axes
     axes.set_xlim(-GAP, columns * (1 + GAP))
     axes.set_ylim(-rows * (1 + GAP), GAP)
     axes.axis("off")
@@ -43,7 +45,7 @@ def draw_delivery(delivery: Delivery, pattern: Groups) -> Figure:
     lines = _draw_loads(axes, delivery, place)
     bar = figure.colorbar(lines, ax=axes, shrink=0.6, aspect=30, pad=0.01)
     bar.set_label("load of a link (bits per cycle)")
-    axes.set_title(_title(delivery), fontsize=11, color=INK)
+    axes.set_title(_title(delivery), loc="center", fontweight="normal")
     return figure
 
 
@@ -144,8 +146,8 @@ def _draw_clusters(axes: Axes, noc: Noc, place: _Places, pattern: Groups) -> Non
             middle = (x + left + width * aside, y + bottom + height / 2)
             axes.text(*middle, str(group), fontsize=size, ha="center", va="center", zorder=4)
     axes.add_collection(PatchCollection(boxes, facecolor=GROUND, edgecolor=PALE, zorder=0))
-    axes.add_collection(PatchCollection(busy, facecolor="white", edgecolor=INK, linewidth=0.7, zorder=3))
-    axes.add_collection(PatchCollection(idle, facecolor=GROUND, edgecolor=PALE, linewidth=0.7, zorder=3))
+    for pes, face, edge in ((busy, style.PAPER, style.INK), (idle, GROUND, PALE)):
+        axes.add_collection(PatchCollection(pes, facecolor=face, edgecolor=edge, linewidth=0.7, zorder=3))
 
 
 def _font_size(noc: Noc, place: _Places) -> float:
@@ -171,10 +173,10 @@ def _draw_ports(axes: Axes, delivery: Delivery, place: _Places) -> None:
             ]
             if nodes:
                 x, y = zip(*map(place.node, nodes), strict=True)
-                face, name = (INK, label) if busy else ("white", f"{label}, idle")
-                edge = INK if busy else PALE
+                face, name = (style.INK, label) if busy else (style.PAPER, f"{label}, idle")
+                edge = style.INK if busy else PALE
                 axes.scatter(x, y, s=26, marker=marker, c=face, edgecolors=edge, zorder=6, label=name)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, frameon=False, fontsize=9)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4)
 
 
 def _draw_loads(axes: Axes, delivery: Delivery, place: _Places) -> LineCollection:

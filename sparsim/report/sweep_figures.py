@@ -1,7 +1,4 @@
-"""Pictures of a sweep: the front, all points by objectives and axes, energies along the front, and effects.
-
-Colours are those of viridis, and of Okabe and Ito, which colour-blind people can tell apart.
-"""
+"""Pictures of a sweep: the front, points by objectives and axes, energies along the front, and effects."""
 
 from __future__ import annotations
 
@@ -15,15 +12,14 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from sparsim.errors import SpecError
+from sparsim.report import figure_style as style
 from sparsim.sweep.front_analysis import Reals, ranked_effects
 from sparsim.sweep.pareto import non_dominated
 from sparsim.sweep.study import Direction
 from sparsim.sweep.sweep_tables import COMPONENT
 from sparsim.sweep.sweep_view import SweepView, Unit, unit_of
 
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-OTHER, GRID, REST, FRONT = "#8a8f98", "#d9dde3", "#b3b9c2", "#D55E00"
-HATCHES = ("", "", "", "", "", "", "", "//")
+REST, FRONT = style.GREY, style.RED
 MOST_LABELS = 16  # on a picture of the front
 MOST_BARS = 30
 MOST_COLUMNS = 6  # of a scatter matrix
@@ -33,6 +29,7 @@ MOST_VALUES = 8  # of an axis that are written at their places
 Objectives = dict[str, Direction]
 
 
+@style.styled
 def draw_pareto(view: SweepView, objectives: Objectives) -> Figure:
     """All points by the first two objectives, the front of these two as steps, the third one as colour.
 
@@ -43,8 +40,8 @@ def draw_pareto(view: SweepView, objectives: Objectives) -> Figure:
     (x_name, y_name), third = list(objectives)[:2], list(objectives)[2:3]
     rows, front = view.ok, view.front(objectives)
     x, y = _scaled(rows, x_name), _scaled(rows, y_name)
-    figure = Figure(figsize=(9.0, 5.8), layout="constrained")
-    axes = figure.add_subplot()
+    figure = style.panels(7.4, 5.0)
+    (axes,) = figure.axes
     axes.scatter(x[0], y[0], s=14, color=REST, linewidths=0, label="other points", zorder=2, rasterized=True)
     both = {name: objectives[name] for name in (x_name, y_name)}
     _draw_steps(axes, view, rows, both, x[1], y[1])
@@ -52,20 +49,18 @@ def draw_pareto(view: SweepView, objectives: Objectives) -> Figure:
     if third:
         colors, unit = _scaled(front, third[0])
         marks = axes.scatter(
-            fx, fy, c=colors, cmap="viridis", s=60, edgecolors="black", linewidths=0.7, zorder=4,
+            fx, fy, c=colors, cmap="viridis", s=60, edgecolors=style.INK, linewidths=0.7, zorder=4,
             label="front of all objectives",
         )  # fmt: skip
         figure.colorbar(marks, ax=axes, label=unit.label, pad=0.02)
     else:
         axes.scatter(
-            fx, fy, color=OKABE_ITO[0], s=50, edgecolors="black", linewidths=0.7, zorder=4, label="front"
+            fx, fy, color=style.BLUE, s=50, edgecolors=style.INK, linewidths=0.7, zorder=4, label="front"
         )
     _label_points(axes, front["point"].to_numpy(), fx, fy)
     _finish(axes, x[1], y[1])
-    axes.set_title(
-        f"{view.study.name}: {len(front)} of {len(rows)} evaluated points on the front", loc="left"
-    )
-    axes.legend(frameon=False, fontsize=9, loc="best")
+    axes.set_title(f"{view.study.name}: {len(front)} of {len(rows)} evaluated points on the front")
+    axes.legend(loc="best")
     return figure
 
 
@@ -95,20 +90,22 @@ def _label_points(axes: Axes, numbers: Any, x: Reals, y: Reals) -> None:
             axes.annotate(text, place, xytext=(6, 6), textcoords="offset points", fontsize=8, zorder=5)
 
 
+@style.styled
 def draw_matrix(view: SweepView, objectives: Objectives) -> Figure:
     """Objectives, and axes of numbers, each against each; the front is on top."""
     numeric = [name for name in view.axes if view.frame[name].dtype.kind in "if"]
     names = [*objectives, *numeric][: max(MOST_COLUMNS, len(objectives))]
     rows, front = view.ok, view.front(objectives)
     size = max(2.0, min(2.6, 13 / len(names))) * len(names)
-    figure = Figure(figsize=(size, size), layout="constrained")
-    grid = figure.subplots(len(names), len(names), squeeze=False)
+    title = f"{view.study.name}: evaluated points, the front in red"
+    figure = style.panels(size, size, len(names), len(names), title=title)
+    grid = np.array(figure.axes, object).reshape(len(names), len(names))
     for i, down in enumerate(names):
         for j, across in enumerate(names):
             axes = grid[i, j]
             (x, unit), (y, other) = _scaled(rows, across), _scaled(rows, down)
             if i == j:
-                axes.hist(x[np.isfinite(x)], bins=20, color=OKABE_ITO[4])
+                axes.hist(x[np.isfinite(x)], bins=20, color=style.SKY)
                 axes.set_yticks([])
             else:
                 axes.scatter(x, y, s=6, color=REST, linewidths=0, rasterized=True)
@@ -120,18 +117,18 @@ def draw_matrix(view: SweepView, objectives: Objectives) -> Figure:
             if j == 0:
                 axes.set_ylabel(other.label if i else f"points by {unit.title}", fontsize=9)
             axes.tick_params(labelsize=7, labelbottom=i == len(names) - 1, labelleft=j == 0 and i != j)
-    figure.suptitle(f"{view.study.name}: evaluated points, the front in red", x=0.01, ha="left")
     return figure
 
 
+@style.styled
 def draw_parallel(view: SweepView, objectives: Objectives) -> Figure:
     """A line per point across axes and objectives, coloured by the first objective, the front in full."""
     names = [*view.axes, *objectives]
     rows, front = view.ok, view.front(objectives)
     if len(rows) > MOST_LINES:  # the front, and others evenly
         rows = rows.iloc[np.linspace(0, len(rows) - 1, MOST_LINES).astype(int)]
-    figure = Figure(figsize=(max(8.0, 1.5 * len(names) + 1), 5.2), layout="constrained")
-    axes = figure.add_subplot()
+    figure = style.panels(max(8.0, 1.5 * len(names) + 1), 5.2)
+    (axes,) = figure.axes
     places = {name: _places(view.ok[name], is_axis=name in view.axes) for name in names}
     first = next(iter(objectives))
     values, unit = _scaled(view.ok, first)
@@ -143,11 +140,11 @@ def draw_parallel(view: SweepView, objectives: Objectives) -> Figure:
         shown.set_array(part[first].to_numpy(float) / unit.scale)
         axes.add_collection(shown)
     for k, name in enumerate(names):
-        axes.axvline(k, color="black", linewidth=0.8)
+        axes.axvline(k, color=style.INK, linewidth=0.8)
         for place, text in places[name][1]:
             axes.annotate(
                 text, (k, place), xytext=(4, 0), textcoords="offset points", fontsize=8, va="center",
-                bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": "none", "alpha": 0.8},
+                bbox={"boxstyle": "round,pad=0.15", "fc": style.PAPER, "ec": "none", "alpha": 0.8},
             )  # fmt: skip
     titles = [unit_of(name, view.ok[name]).label if name in objectives else name for name in names]
     axes.set_xticks(range(len(names)), [title.replace(" (", "\n(") for title in titles], fontsize=9)
@@ -155,7 +152,7 @@ def draw_parallel(view: SweepView, objectives: Objectives) -> Figure:
     axes.set(xlim=(-0.2, len(names) - 0.4), ylim=(-0.05, 1.05), yticks=[])
     axes.spines[:].set_visible(False)
     figure.colorbar(shown, ax=axes, label=unit.label, pad=0.02)
-    axes.set_title(f"{view.study.name}: thick lines are the {len(front)} points of the front", loc="left")
+    axes.set_title(f"{view.study.name}: thick lines are the {len(front)} points of the front")
     return figure
 
 
@@ -180,6 +177,7 @@ def _places(values: Any, is_axis: bool) -> tuple[Callable[[Any], Reals], list[tu
     return lambda column: (column.to_numpy(float) - low) / span, ticks
 
 
+@style.styled
 def draw_stack(view: SweepView, objectives: Objectives) -> Figure:
     """Energy by component of the points of the front, in the order of the first objective."""
     front = view.front(objectives)
@@ -188,38 +186,32 @@ def draw_stack(view: SweepView, objectives: Objectives) -> Figure:
         raise SpecError("the results have no energies by component")
     if len(front) > MOST_BARS:
         front = front.iloc[np.unique(np.linspace(0, len(front) - 1, MOST_BARS).astype(int))]
-    names.sort(key=lambda name: -front[name].fillna(0).sum())
+    names.sort(key=lambda name: (name == f"{COMPONENT}DRAM", -front[name].fillna(0).sum()))
     unit = unit_of("energy_pj", front[names].fillna(0).sum(axis=1))
     texts = [
         f"{row['point']}: " + ", ".join(_text(row[axis]) for axis in view.axes) for _, row in front.iterrows()
     ]
-    figure = Figure(figsize=(max(7.5, 3.5 + 0.42 * len(front)), 6.0), layout="constrained")
-    axes = figure.add_subplot()
+    figure = style.panels(max(7.5, 3.5 + 0.42 * len(front)), 6.0)
+    (axes,) = figure.axes
     bottom = np.zeros(len(front))
-    parts = [(name.removeprefix(COMPONENT), [name]) for name in names[: len(OKABE_ITO)]]
-    if rest := names[len(OKABE_ITO) :]:
-        parts.append(("others", rest))
-    for (title, columns), color, hatch in zip(parts, (*OKABE_ITO, OTHER), HATCHES, strict=False):
-        height = front[columns].fillna(0).sum(axis=1).to_numpy(float) / unit.scale
-        axes.bar(
-            range(len(front)), height, bottom=bottom, color=color, hatch=hatch, label=title,
-            edgecolor="white", linewidth=0.4,
-        )  # fmt: skip
+    titles = [name.removeprefix(COMPONENT) for name in names]
+    looks = style.part_styles(titles)
+    for name, title in zip(names, titles, strict=True):
+        height = front[name].fillna(0).to_numpy(float) / unit.scale
+        axes.bar(range(len(front)), height, bottom=bottom, label=title, **looks[title])
         bottom += height
     turned: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(range(len(front)), texts, fontsize=8, **(turned if len(front) > 4 else {}))
     axes.set_xlabel(f"point of the front: {', '.join(view.axes)}")
     axes.set_ylabel(unit.label)
-    axes.grid(axis="y", color=GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
+    axes.grid(axis="y")
     first = next(iter(objectives))
-    axes.set_title(
-        f"{view.study.name}: energy along the front, best {unit_of(first, [0]).title} first", loc="left"
-    )
-    figure.legend(loc="outside right upper", frameon=False, fontsize=9, reverse=True)
+    axes.set_title(f"{view.study.name}: energy along the front, best {unit_of(first, [0]).title} first")
+    figure.legend(loc="outside right upper", reverse=True)
     return figure
 
 
+@style.styled
 def draw_effects(view: SweepView, objectives: Objectives) -> Figure:
     """Means of each objective by the values of each axis, the axes that matter most first."""
     rows = view.ok
@@ -229,17 +221,19 @@ def draw_effects(view: SweepView, objectives: Objectives) -> Figure:
     names = list(objectives)
     ranked = {name: ranked_effects(given, rows[name].to_numpy(float)) for name in names}
     columns = min(len(given), MOST_AXES)
-    figure = Figure(figsize=(max(6.0, 2.5 * columns + 0.8), 2.5 * len(names) + 0.4), layout="constrained")
-    grid = figure.subplots(len(names), columns, squeeze=False, sharey="row")
+    title = "mean and 10th to 90th percentile by the values of each axis; % of the variance it explains alone"
+    size = max(6.0, 2.5 * columns + 0.8), 2.5 * len(names) + 0.4
+    figure = style.panels(*size, len(names), columns, title=title, sharey="row")
+    grid = np.array(figure.axes, object).reshape(len(names), columns)
     for line, name in zip(grid, names, strict=True):
         unit = unit_of(name, rows[name])
         for axes, found in zip(line, ranked[name][:columns], strict=True):
             at = np.arange(len(found.centres))
             low, high = found.lows / unit.scale, found.highs / unit.scale
-            axes.vlines(at, low, high, color=OKABE_ITO[4], linewidth=6, alpha=0.6)
+            axes.vlines(at, low, high, color=style.SKY, linewidth=6, alpha=0.6)
             is_ordered = not any(isinstance(value, str) for value in found.centres)
             axes.plot(
-                at, found.means / unit.scale, "o-" if is_ordered else "o", color=OKABE_ITO[0], markersize=4
+                at, found.means / unit.scale, "o-" if is_ordered else "o", color=style.BLUE, markersize=4
             )
             texts = [f"{value:.3g}" if isinstance(value, float) else _text(value) for value in found.centres]
             step = -(-len(at) // MOST_VALUES)
@@ -250,14 +244,10 @@ def draw_effects(view: SweepView, objectives: Objectives) -> Figure:
                 rotation=30 if sum(map(len, texts)) > 20 or max(map(len, texts)) > 5 else 0,
             )
             axes.set_xlim(-0.4, len(at) - 0.6)
-            axes.set_title(f"{found.axis}: {found.share:.0%}", fontsize=9, loc="left")
-            axes.grid(color=GRID, linewidth=0.6)
+            axes.set_title(f"{found.axis}: {found.share:.0%}", fontsize=9)
+            axes.grid()
             axes.tick_params(axis="y", labelsize=8)
         line[0].set_ylabel(unit.label, fontsize=9)
-    figure.suptitle(
-        "mean and 10th to 90th percentile by the values of each axis; % of the variance it explains alone",
-        x=0.01, ha="left", fontsize=10,
-    )  # fmt: skip
     return figure
 
 
@@ -291,6 +281,5 @@ def _text(value: object) -> str:
 def _finish(axes: Axes, x: Unit, y: Unit) -> None:
     axes.set_xlabel(x.label)
     axes.set_ylabel(y.label)
-    axes.grid(color=GRID, linewidth=0.6)
-    axes.set_axisbelow(True)
+    axes.grid()
     axes.margins(0.06)
