@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from benchmark import Found, Step, benchmark
 
-from pointnet.study.comparison_tables import accuracy_table
+from pointnet.study.accuracy_report import accuracy_table
 from pointnet.study.pruning_comparison import Plan, compare
 from pointnet.training.run_training import data_of, run_training
 from pointnet.training.settings import Settings

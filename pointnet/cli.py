@@ -195,7 +195,8 @@ def compare(
     document: Path | None, **options: Any,
 ) -> None:  # fmt: skip
     """Dense, one-shot and gradually pruned networks side by side; call it again to go on after a stop."""
-    from pointnet.study import comparison_tables as report
+    require("matplotlib", "python -m pointnet compare", "study")
+    from pointnet.study import accuracy_report as report
     from pointnet.study import pruning_comparison as comparison
     from pointnet.training.run_training import run_training
     from pointnet.training.settings import Settings
@@ -209,12 +210,14 @@ def compare(
         return run_training(settings, data, run_folder, resume=True)
 
     plan = comparison.Plan(dense, again, tuple(sorted(levels)) or comparison.LEVELS)
-    accuracy = report.accuracy_table(comparison.compare(plan, data, folder, train))
+    rows = comparison.compare(plan, data, folder, train)
     traced = report.traces(folder, (comparison.CONTROL, comparison.pruned(plan)), data)
-    blocks = {"accuracy": accuracy, "densities": report.density_table(traced)}
+    blocks = {"accuracy": report.accuracy_table(rows), "densities": report.density_table(traced)}
     results().print(*blocks.values())
-    write_text(folder / "compare.md", "\n".join(table.to_markdown() for table in blocks.values()))
-    echo(f"wrote {folder / 'compare.md'}")
+    facts = {"data": data.test.source, "network preset": dense.preset, "seed": str(dense.seed)}
+    page = report.report_page(rows, blocks["densities"], facts, comparison.pruned(plan))
+    write_text(folder / "compare.html", page)
+    echo(f"wrote {folder / 'compare.html'}")
     if document is not None:
         write_blocks(document, blocks)
         echo(f"renewed {document}")
@@ -241,7 +244,7 @@ def study(
     designs: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
     """Train, prune, map and cost PointNet++, and write the report; call it again to go on after a stop."""
-    for library in ("jinja2", "markdown_it", "matplotlib", "pyarrow"):
+    for library in ("matplotlib", "pyarrow"):
         require(library, "python -m pointnet study", "study")
     from pointnet.study.design_costs import CHIPS
     from pointnet.study.design_costs import designs as known
@@ -262,7 +265,7 @@ def study(
         for variant, result in variants.items():
             echo(f"{design} {variant}: {result['energy_uj']:.2f} uJ in {result['cycles']} cycles")
     echo(f"{found['reproduced']} of 48 published runs reproduced")
-    echo(f"wrote {folder}/report.html, report.md, results.json, results.csv and results.parquet")
+    echo(f"wrote {folder}/report.html, results.json, results.csv and results.parquet")
 
 
 def _settings(options: dict[str, Any]) -> Settings:

@@ -5,15 +5,17 @@ A variant says which zeros the hardware may see. Shapes are the same in all; onl
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
 
 from msgspec.structs import replace
 
 from pointnet.errors import ConfigError
 from pointnet.original.published_runs import DESIGN_TITLES, DESIGNS, study_mapspace
-from sparsim.errors import near
+from sparsim.errors import MappingError, near
 from sparsim.files.sparsim_yaml import load_accelerator
-from sparsim.hardware import NetworkCost, load_hardware
-from sparsim.records import Density, Layer, Mapspace
+from sparsim.hardware import Hardware, LayerCost, NetworkCost, load_hardware
+from sparsim.records import Density, Layer, Mapping, Mapspace
 
 CHIPS = {"eyeriss_v2": "eyeriss_v2"}  # design: its preset
 TITLES = {**DESIGN_TITLES, "eyeriss_v2": "Eyeriss v2"}
@@ -22,7 +24,7 @@ OBJECTIVE = ("delay", "energy")  # of the mapper; the planner of chips: delay, t
 PLAIN, DENSE, ACTIVATIONS, WEIGHTS, BOTH = "plain", "dense", "activations", "weights", "both"
 VARIANTS = {
     PLAIN: "no zeros at all: what dense runs usually count",
-    DENSE: "the honest dense baseline: the unpruned network `control` with its own activations",
+    DENSE: "the honest dense baseline: the unpruned network, control, with its own activations",
     ACTIVATIONS: "activation sparsity alone: the pruned network's activations, weights counted as dense",
     WEIGHTS: "weight sparsity alone: the pruned network's weights, activations counted as dense",
     BOTH: "the pruned network as it is",
@@ -66,7 +68,7 @@ def cost(
     """
     check_design(design)
     if design in CHIPS:
-        return load_hardware(CHIPS[design]).cost(layers, objective=OBJECTIVE, progress=progress)
+        return _hardware(design).cost(layers, objective=OBJECTIVE, progress=progress)
     accelerator = load_accelerator(DESIGNS[design])
     found = [
         load_hardware(replace(accelerator, mapspace=mapspace_of(layer))).cost(
@@ -75,6 +77,19 @@ def cost(
         for layer in layers
     ]
     return NetworkCost(tuple(row for each in found for row in each.layers), found[0].area_um2)
+
+
+def cost_under(design: str, layer: Layer, mapping: Mapping | None) -> LayerCost:
+    """Evaluate a layer under a mapping, or under a new one where it does not fit that."""
+    if mapping is not None:
+        with suppress(MappingError):
+            return _hardware(design).cost([layer], objective=OBJECTIVE, mappings=[mapping]).layers[0]
+    return cost(design, [layer]).layers[0]
+
+
+@cache
+def _hardware(design: str) -> Hardware:
+    return load_hardware(CHIPS[design] if design in CHIPS else load_accelerator(DESIGNS[design]))
 
 
 def mapspace_of(layer: Layer) -> Mapspace:

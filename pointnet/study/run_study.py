@@ -20,14 +20,15 @@ from pointnet.original.evaluated_runs import PUBLISHED_ACCOUNTING
 from pointnet.original.published_runs import DESIGNS, runs
 from pointnet.original.reproduce import reproduce
 from pointnet.study import design_costs as cost_models
-from pointnet.study import pruning_comparison
+from pointnet.study import pruning_comparison, study_figures
+from pointnet.study.cloud_costs import CloudCosts, cloud_costs
 from pointnet.study.design_costs import BOTH, DENSE, PLAIN, VARIANTS
-from pointnet.study.html_page import html_page
+from pointnet.study.findings import Findings, compared
 from pointnet.study.pruning_comparison import CONTROL
+from pointnet.study.savings import savings
 from pointnet.study.stage_cache import Stages, program_digest
-from pointnet.study.study_figures import Saves, write_figures
 from pointnet.study.study_networks import Network, Plan, Traced, trace_all, train
-from pointnet.study.study_report import Findings, report, savings
+from pointnet.study.study_report import report
 from pointnet.training.run_training import data_of
 from sparsim import __version__
 from sparsim.cache import digest_of
@@ -38,14 +39,14 @@ from sparsim.hardware import NetworkCost
 from sparsim.hardware.layer_costs import PJ_PER_UJ
 from sparsim.mapper.search import search
 from sparsim.model.evaluate import evaluate
+from sparsim.report.figure_style import inline_svg, standalone
 
-TITLE = "What pruning PointNet++ buys"
 PRIME_LAYER = 4
 
 
 def run_study(plan: Plan, output: Path, designs: Sequence[str], console: Console) -> dict[str, Any]:
-    """Everything into `output`: report.html, report.md, results.json, results.csv and .parquet, figures/,
-    workloads/, reproduction/; what was done before lies in stages/. Returns what results.json holds.
+    """Everything into `output`: report.html, results.json, results.csv and .parquet, figures/, workloads/,
+    reproduction/; what was done before lies in stages/. Returns what results.json holds.
 
     Raises ConfigError for an unknown design, and what training, tracing and the model raise.
     """
@@ -59,10 +60,12 @@ def run_study(plan: Plan, output: Path, designs: Sequence[str], console: Console
     networks = train(plan, data, stages, console)
     traces = trace_all(plan, data, networks, stages, output / "workloads")
     costs = {design: _costs(design, plan, traces, stages, console) for design in designs}
-    facts = _facts(plan, data, networks)
-    by_energy = _by_energy(plan, designs)
-    found = Findings(facts, networks, plan.pruned, by_energy, traces, costs, reproduction, primes)
-    return _write(found, plan, output)
+    clouds = {design: _clouds(design, plan, traces, costs[design], stages, console) for design in designs}
+    found = Findings(
+        _facts(plan, data, networks), networks, plan.pruned, plan.names_of_pruned, _by_energy(plan, designs),
+        traces, costs, clouds, reproduction, primes,
+    )  # fmt: skip
+    return _write(found, output)
 
 
 def _by_energy(plan: Plan, designs: Sequence[str]) -> tuple[str, str] | None:
@@ -93,8 +96,11 @@ def _reproduction(output: Path, console: Console) -> dict[str, Any]:
     return {
         "closing": summary.closing_line(),
         "reproduced": summary.agreeing_runs,
-        "tables": {table.title: table.to_markdown() for table in original.tables(summary)},
-        "faults": list(original.faults(summary)),
+        "tables": [
+            {"title": table.title, "head": table.head, "rows": table.rows}
+            for table in original.tables(summary)
+        ],
+        "faults": [fault._asdict() for fault in original.faults(summary)],
         "notes": list(original.side_notes(summary)),
         "densities": [{"name": name, "inputs": value} for name, value in inputs.items()],
     }
@@ -143,6 +149,24 @@ def _costs(
     return costs
 
 
+def _clouds(
+    design: str, plan: Plan, traces: Mapping[str, Traced], costs: Mapping[str, NetworkCost], stages: Stages,
+    console: Console,
+) -> dict[str, CloudCosts]:  # fmt: skip
+    """By variant, of the networks that the report compares."""
+    found = {}
+    for network, variant, _ in compared(plan.pruned, plan.by_energy):
+        traced, cost = traces[network], costs[variant]
+
+        def compute(name: str = network, traced: Traced = traced, cost: NetworkCost = cost) -> dict[str, Any]:
+            with _status(console, f"{design}, single clouds of {name}"):
+                return cloud_costs(design, traced.layers(), cost, traced.clouds)._asdict()
+
+        said = [traced.document, traced.clouds, cost.plain()]
+        found[variant] = CloudCosts(**stages.run(f"clouds-{design}-{network}", said, compute))
+    return found
+
+
 @contextmanager
 def _status(console: Console, text: str) -> Iterator[Any]:
     """What is being done, on a terminal; yields a function that takes the part at hand."""
@@ -153,13 +177,14 @@ def _status(console: Console, text: str) -> Iterator[Any]:
 # ---- what is written
 
 
-def _write(found: Findings, plan: Plan, output: Path) -> dict[str, Any]:
-    shown = {design: savings(costs) for design, costs in found.costs.items()}
-    figures = write_figures(output / "figures", found.costs, found.networks, plan.names_of_pruned, shown)
-    text = report(found, figures)
-    results = _results(found, shown)
-    write_text(output / "report.md", text)
-    write_text(output / "report.html", html_page(text, output, TITLE))
+def _write(found: Findings, output: Path) -> dict[str, Any]:
+    drawn = study_figures.draw_all(found)
+    figures = {name: inline_svg(figure, text) for name, (figure, text) in drawn.items()}
+    results = _results(found)
+    (output / "figures").mkdir(exist_ok=True)
+    for name, svg in figures.items():
+        write_text(output / "figures" / f"{name}.svg", standalone(svg))
+    write_text(output / "report.html", report(found, figures))
     write_json(output / "results.json", results)
     rows = list(_rows(found))
     write_csv(output / "results.csv", rows)
@@ -173,7 +198,7 @@ def _parquet(rows: list[dict[str, Any]]) -> bytes:
     return bytes(sink.getvalue())
 
 
-def _results(found: Findings, shown: Saves) -> dict[str, Any]:
+def _results(found: Findings) -> dict[str, Any]:
     designs = {
         design: {variant: _summary(cost, _network(found, variant)) for variant, cost in costs.items()}
         for design, costs in found.costs.items()
@@ -181,14 +206,18 @@ def _results(found: Findings, shown: Saves) -> dict[str, Any]:
     shares = {
         design: {
             quantity: {layer: saved._asdict() for layer, saved in rows.items()}
-            for quantity, rows in both.items()
+            for quantity, rows in savings(costs).items()
         }
-        for design, both in shown.items()
+        for design, costs in found.costs.items()
     }
     return {
         "reproduced": found.reproduction["reproduced"],
         "designs": designs,
         "saved": shares,
+        "clouds": {
+            design: {variant: clouds._asdict() for variant, clouds in by_variant.items()}
+            for design, by_variant in found.clouds.items()
+        },
         "networks": {name: network._asdict() for name, network in found.networks.items()},
         "prime": list(found.primes),
         "facts": dict(found.facts),

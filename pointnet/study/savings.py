@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pointnet.study.design_costs import ACTIVATIONS, BOTH, DENSE, PLAIN, WEIGHTS
+from pointnet.study.design_costs import ACTIVATIONS, BOTH, DENSE, PLAIN, VARIANTS, WEIGHTS
+from sparsim.hardware import NetworkCost
+
+TOTAL = "all layers"
 
 
 class Saved(NamedTuple):
@@ -37,3 +40,14 @@ def saved(values: Mapping[str, float]) -> Saved:
         plain_activations=alone[ACTIVATIONS],
         plain_together=alone[BOTH] - alone[WEIGHTS] - alone[ACTIVATIONS],
     )
+
+
+def savings(costs: Mapping[str, NetworkCost]) -> dict[str, dict[str, Saved]]:
+    """Of one design: by quantity ("energy", "cycles"), by layer and in total."""
+    names = [layer.layer for layer in costs[BOTH].layers]
+    energy = {TOTAL: saved({v: costs[v].energy_uj for v in VARIANTS})}
+    cycles = {TOTAL: saved({v: costs[v].cycles for v in VARIANTS})}
+    for i, name in enumerate(names):
+        energy[name] = saved({v: costs[v].layers[i].total_pj for v in VARIANTS})
+        cycles[name] = saved({v: costs[v].layers[i].cycles for v in VARIANTS})
+    return {"energy": energy, "cycles": cycles}

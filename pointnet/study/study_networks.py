@@ -39,10 +39,14 @@ class Network(NamedTuple):
 
 
 class Traced(NamedTuple):
-    """What a network moves: a row per layer (`LayerTrace.row`), and the layers as a workload document."""
+    """What a network moves: a row per layer (`LayerTrace.row`), and the layers as a workload document.
+
+    `clouds`: the densities of the inputs and of the outputs of each layer, cloud by cloud.
+    """
 
     rows: list[dict[str, Any]]
     document: str
+    clouds: list[list[tuple[float, float]]]
 
     def layers(self) -> tuple[Layer, ...]:
         workload = load_text(self.document, "workload").workload
@@ -141,7 +145,8 @@ def trace_all(
                 inputs=inputs, seed=plan.settings.seed, delayed=False,
                 provenance={"network": network, "weights_sha256": stored.digest},
             )  # fmt: skip
-            return {"rows": _rows(trace), "document": (place / "workload.yaml").read_text(encoding="utf-8")}
+            document = (place / "workload.yaml").read_text(encoding="utf-8")
+            return Traced([layer.row() for layer in trace.layers], document, _by_cloud(trace))._asdict()
 
         said = [networks[network].weights_sha256, inputs, data.digest(), plan.samples, plan.settings.seed]
         found[name] = Traced(**stages.run(f"trace-{name}", said, traced, [place / "workload.yaml"]))
@@ -158,5 +163,6 @@ def _traces(
     yield NOISE, plan.pruned, "randn"
 
 
-def _rows(trace: Trace) -> list[dict[str, Any]]:
-    return [layer.row() for layer in trace.layers]
+def _by_cloud(trace: Trace) -> list[list[tuple[float, float]]]:
+    by_layer = (zip(layer.input_densities, layer.output_densities, strict=True) for layer in trace.layers)
+    return [list(layers) for layers in zip(*by_layer, strict=True)]

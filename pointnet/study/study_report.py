@@ -1,71 +1,63 @@
-"""The numbers and tables of the study's report, whose text is the template report.md.jinja."""
+"""The numbers and tables of the study's report, whose text is the template study_report.html.jinja."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
-from jinja2 import StrictUndefined, Template
-
-from pointnet.study.design_costs import BOTH, DENSE, PLAIN, TITLES, VARIANTS
+from pointnet.study.cloud_costs import CLOUDS, PERCENTILES
+from pointnet.study.design_costs import BOTH, CHIPS, DENSE, PLAIN, TITLES, VARIANTS
+from pointnet.study.findings import Findings
+from pointnet.study.number_texts import change, interval, listed, percent, signed
 from pointnet.study.pruning_comparison import CONTROL
-from pointnet.study.savings import Saved, saved
-from pointnet.study.study_networks import NOISE, Network, Traced
+from pointnet.study.savings import TOTAL, savings
+from pointnet.study.study_networks import NOISE
 from sparsim.hardware import NetworkCost
 from sparsim.hardware.layer_costs import PJ_PER_UJ, UM2_PER_MM2
 from sparsim.report.tables import Table
-
-TOTAL = "all layers"
-
-
-class Findings(NamedTuple):
-    """All results of the stages. `costs`: by design and variant, or name of a further pruned network.
-
-    `by_energy`: the network that was pruned by its energy on a design, and that design; None: none was.
-    """
-
-    facts: Mapping[str, str]
-    networks: Mapping[str, Network]
-    pruned: str
-    by_energy: tuple[str, str] | None
-    traces: Mapping[str, Traced]
-    costs: Mapping[str, Mapping[str, NetworkCost]]
-    reproduction: Mapping[str, Any]
-    primes: Sequence[Mapping[str, Any]]
+from sparsim.report.web_page import render
 
 
-def report(found: Findings, figures: Sequence[str]) -> str:
-    """The report as Markdown. `figures`: names of the PNG files below figures/ that there are."""
+def report(found: Findings, figures: Mapping[str, str]) -> str:
+    """The report as one HTML file. `figures`: SVG elements by name."""
     costs = next(iter(found.costs.values()))
-    text = resources.files("pointnet.study").joinpath("report.md.jinja").read_text(encoding="utf-8")
-    template = Template(text, trim_blocks=True, undefined=StrictUndefined, keep_trailing_newline=True)
-    text = template.render(
-        facts=found.facts, pruned=found.pruned, network=found.networks[found.pruned],
-        control=found.networks[CONTROL], reproduction=found.reproduction, figures=figures, first=costs[BOTH],
-        variants=VARIANTS, others=", ".join(f"`{name}`" for name in costs if name not in VARIANTS),
-        designs=[_design(design, costs) for design, costs in found.costs.items()],
-        by_energy=_by_energy(found), tables=_tables(found), percent=_percent,
+    designs = [_design(design, costs) for design, costs in found.costs.items()]
+    best = max(designs, key=lambda design: design["energy"].total)
+    return render(
+        "pointnet.study", "study_report.html.jinja", facts=found.facts, pruned=found.pruned,
+        network=found.networks[found.pruned], control=found.networks[CONTROL],
+        networks=found.networks, reproduction=found.reproduction, figures=figures, first=costs[BOTH],
+        variants=VARIANTS, others=[name for name in costs if name not in VARIANTS],
+        designs=designs, best=best, numbers=_numbers(found, designs, best), by_energy=_by_energy(found),
+        blind=[design["title"] for design in designs if not design["skips_weights"]],
+        tables=_tables(found), clouds=CLOUDS, percentiles=PERCENTILES, percent=percent, change=change,
+        interval=interval, listed=listed, table=lambda plain: Table(**plain),
     )  # fmt: skip
-    return re.sub(r"\n{3,}", "\n\n", text)
 
 
-def savings(costs: Mapping[str, NetworkCost]) -> dict[str, dict[str, Saved]]:
-    """Of one design: by quantity ("energy", "cycles"), by layer and in total."""
-    names = [layer.layer for layer in costs[BOTH].layers]
-    energy = {TOTAL: saved({v: costs[v].energy_uj for v in VARIANTS})}
-    cycles = {TOTAL: saved({v: costs[v].cycles for v in VARIANTS})}
-    for i, name in enumerate(names):
-        energy[name] = saved({v: costs[v].layers[i].total_pj for v in VARIANTS})
-        cycles[name] = saved({v: costs[v].layers[i].cycles for v in VARIANTS})
-    return {"energy": energy, "cycles": cycles}
+def _numbers(
+    found: Findings, designs: Sequence[Mapping[str, Any]], best: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """The answer in three numbers: the largest saving, the smallest one (or that of cycles), the accuracy."""
+    worst = min(designs, key=lambda design: design["energy"].total)
+    dense, both = best["dense"], best["both"]
+    low, high = f"{both.energy_uj:,.2f}", f"{dense.energy_uj:,.2f} µJ"
+    text = f"energy of an inference on {best['title']}: {low} instead of {high}"
+    numbers = [(signed(-100 * best["energy"].total, "%"), text)]
+    if worst is best:
+        text = f"cycles of an inference on {best['title']}: {both.cycles:,} instead of {dense.cycles:,}"
+        numbers.append((signed(-100 * best["cycles"].total, "%"), text))
+    else:
+        low, high = f"{worst['both'].energy_uj:,.2f}", f"{worst['dense'].energy_uj:,.2f} µJ"
+        text = f"energy on {worst['title']}, which saves least: {low} instead of {high}"
+        numbers.append((signed(-100 * worst["energy"].total, "%"), text))
+    control, pruned = found.networks[CONTROL], found.networks[found.pruned]
+    text = (
+        f"accuracy on {pruned.clouds:,} test clouds: {percent(pruned.accuracy)} "
+        f"({interval(pruned.interval)}) instead of {percent(control.accuracy)} ({interval(control.interval)})"
+    )
+    return [*numbers, (signed(100 * (pruned.accuracy - control.accuracy), "points"), text)]
 
 
-def _table(header: str, rows: Iterable[Sequence[object]]) -> str:
-    """The names of the columns are separated by bars."""
-    return Table(header.split("|"), list(rows)).to_markdown()
-
-
-def _tables(found: Findings) -> dict[str, str]:
+def _tables(found: Findings) -> dict[str, Table]:
     """Those of all designs and of the networks."""
     control, pruned, noise = (found.traces[name].rows for name in (CONTROL, found.pruned, NOISE))
     published = {row["name"]: row["inputs"] for row in found.reproduction["densities"]}
@@ -74,14 +66,14 @@ def _tables(found: Findings) -> dict[str, str]:
         for design, costs in found.costs.items()
         for quantity, by_layer in savings(costs).items()
     ]
-    alone = [_percent(total.plain_weights) for _, _, total in saves]
+    alone = [percent(total.plain_weights) for _, _, total in saves]
     return {
         "networks": _table(
             "network|epochs|zeros|accuracy|interval|class accuracy|test clouds",
             (
                 (
-                    x.name, x.epochs, _percent(x.sparsity), _percent(x.accuracy), _interval(x),
-                    _percent(x.class_accuracy), x.clouds,
+                    x.name, x.epochs, percent(x.sparsity), percent(x.accuracy), interval(x.interval),
+                    percent(x.class_accuracy), x.clouds,
                 )
                 for x in found.networks.values()
             ),
@@ -97,7 +89,7 @@ def _tables(found: Findings) -> dict[str, str]:
             ),
         ),
         "costs": _table(
-            "design, variant|energy uJ|of it DRAM uJ|cycles|EDP J cycles|pJ per MAC|utilisation",
+            "design, variant|energy µJ|of it DRAM µJ|cycles|EDP J cycles|pJ per MAC|utilisation",
             (
                 (
                     f"{TITLES[design]}, {variant}", f"{cost.energy_uj:.2f}",
@@ -108,8 +100,30 @@ def _tables(found: Findings) -> dict[str, str]:
                 for variant, cost in costs.items()
             ),
         ),
+        "clouds": _table(
+            "design, network|clouds|energy µJ, from|to|cycles, from|to",
+            (
+                (
+                    f"{TITLES[design]}, {each.network}", len(clouds[each.variant].cycles),
+                    *(f"{uj:.2f}" for uj in clouds[each.variant].range_of("energy")),
+                    *(f"{cycles:,.0f}" for cycles in clouds[each.variant].range_of("cycles")),
+                )
+                for design, clouds in found.clouds.items()
+                for each in found.compared
+            ),
+        ),
+        "components": _table(
+            "design, component|energy µJ, dense|both|saved",
+            (
+                (f"{TITLES[design]}, {name}", f"{dense:.3f}", f"{both:.3f}", percent(1 - both / dense))
+                for design, costs in found.costs.items()
+                for name in costs[DENSE].layers[0].energy_pj
+                for dense, both in [[costs[v].component_uj(name) for v in (DENSE, BOTH)]]
+                if dense
+            ),
+        ),
         "areas": _table(
-            "design|area mm2",
+            "design|area mm²",
             (
                 (TITLES[design], f"{sum(costs[BOTH].area_um2.values()) / UM2_PER_MM2:.3f}")
                 for design, costs in found.costs.items()
@@ -118,7 +132,7 @@ def _tables(found: Findings) -> dict[str, str]:
         "savings": _table(
             "total of design|saved|weights|activations|both, of plain|weights alone|activations alone"
             "|together",
-            ((f"{title}, {quantity}", *map(_percent, total)) for title, quantity, total in saves),
+            ((f"{title}, {quantity}", *map(percent, total)) for title, quantity, total in saves),
         ),
         "noise": _table(
             "layer|study, noise|ours, noise|ours, clouds",
@@ -135,17 +149,17 @@ def _tables(found: Findings) -> dict[str, str]:
             ((TITLES[design], *alone[2 * i : 2 * i + 2]) for i, design in enumerate(found.costs)),
         ),
         "primes": _table(
-            "layer 4|energy uJ, study|imperfect C|cycles, study|imperfect C|energy saved",
+            "layer 4|energy µJ, study|imperfect C|cycles, study|imperfect C|energy saved",
             (
                 (
                     f"{TITLES[row['design']]}, {row['variant']}", f"{row['published_uj']:.2f}",
                     f"{row['imperfect_uj']:.2f}", f"{row['published_cycles']:,}",
-                    f"{row['imperfect_cycles']:,}", _percent(1 - row["imperfect_uj"] / row["published_uj"]),
+                    f"{row['imperfect_cycles']:,}", percent(1 - row["imperfect_uj"] / row["published_uj"]),
                 )
                 for row in found.primes
             ),
         ),
-        "facts": _table("fact|value", found.facts.items()),
+        "facts": Table(("fact", "value"), list(found.facts.items()), text=(0, 1)),
     }  # fmt: skip
 
 
@@ -159,21 +173,22 @@ def _design(design: str, costs: Mapping[str, NetworkCost]) -> dict[str, Any]:
     ]
     rows = [
         (
-            name, f"{a_uj:.3f}", f"{b_uj:.3f}", *map(_percent, energy[name][:3]), f"{a_cycles:,}",
-            f"{b_cycles:,}", *map(_percent, cycles[name][:3]),
+            name, f"{a_uj:.3f}", f"{b_uj:.3f}", *map(percent, energy[name][:3]), f"{a_cycles:,}",
+            f"{b_cycles:,}", *map(percent, cycles[name][:3]),
         )
         for name, a_uj, b_uj, a_cycles, b_cycles in [
             *pairs, (TOTAL, dense.energy_uj, both.energy_uj, dense.cycles, both.cycles)
         ]
     ]  # fmt: skip
     head = (
-        "layer|energy uJ, dense|both|saved|weights|activations|cycles, dense|both|saved|weights|activations"
+        "layer|energy µJ, dense|both|saved|weights|activations|cycles, dense|both|saved|weights|activations"
     )
     cheaper = list(zip(costs[PLAIN].layers, dense.layers, strict=True))
     least_uj = sum(min(a.total_pj, b.total_pj) for a, b in cheaper) / PJ_PER_UJ
     least_cycles = sum(min(a.cycles, b.cycles) for a, b in cheaper)
     return {
         "name": design, "title": TITLES[design], "energy": energy[TOTAL], "cycles": cycles[TOTAL],
+        "dense": dense, "both": both, "skips_weights": design in CHIPS,
         "cheaper": (1 - both.energy_uj / least_uj, 1 - both.cycles / least_cycles),
         "table": _table(head, rows),
     }  # fmt: skip
@@ -189,27 +204,23 @@ def _by_energy(found: Findings) -> dict[str, Any] | None:
     for network, variant in names.items():
         cost, trained = costs[variant], found.networks[network]
         rows.append((
-            network, _percent(trained.sparsity), _percent(trained.accuracy), _interval(trained),
+            network, percent(trained.sparsity), percent(trained.accuracy), interval(trained.interval),
             f"{cost.energy_uj:.2f}", f"{cost.cycles:,}",
-            _percent(1 - cost.energy_uj / base.energy_uj), _percent(1 - cost.cycles / base.cycles),
+            percent(1 - cost.energy_uj / base.energy_uj), percent(1 - cost.cycles / base.cycles),
         ))  # fmt: skip
     for i, layer in enumerate(base.layers):
         kept = (f"{found.traces[n].rows[i]['weights_density']:.3f}" for n in (found.pruned, name))
         taken = (costs[v].layers[i].total_pj / PJ_PER_UJ for v in names.values())
         by_layer.append((layer.layer, *kept, *(f"{uj:.3f}" for uj in taken)))
-    head = f"on {TITLES[design]}|zeros|accuracy|interval|energy uJ|cycles|energy saved|cycles saved"
-    heads = ["layer", *(f"weights {n}" for n in (found.pruned, name)), *(f"uJ {n}" for n in names)]
+    head = f"on {TITLES[design]}|zeros|accuracy|interval|energy µJ|cycles|energy saved|cycles saved"
+    heads = ["layer", *(f"weights {n}" for n in (found.pruned, name)), *(f"µJ {n}" for n in names)]
     return {
-        "name": name, "title": TITLES[design], "cost": costs[name], "plain": costs[found.pruned],
+        "name": name, "title": TITLES[design], "cost": costs[name], "base": base,
         "network": found.networks[name], "totals": _table(head, rows),
         "layers": _table("|".join(heads), by_layer),
     }  # fmt: skip
 
 
-def _interval(network: Network) -> str:
-    low, high = network.interval
-    return f"{100 * low:.1f} to {_percent(high)}"
-
-
-def _percent(fraction: float) -> str:
-    return f"{round(100 * fraction, 1) + 0.0:.1f} %"  # no minus before a zero
+def _table(header: str, rows: Iterable[Sequence[object]]) -> Table:
+    """The names of the columns are separated by bars."""
+    return Table(header.split("|"), list(rows))

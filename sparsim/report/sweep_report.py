@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from sparsim.errors import SpecError
 from sparsim.report import sweep_figures
-from sparsim.report.sweep_rows import number, point_table, step_rows, text
+from sparsim.report.figure_style import inline_svg
+from sparsim.report.sweep_rows import number, point_table, step_table, text
 from sparsim.report.tables import Table
-from sparsim.report.web_page import inlined_png, page
+from sparsim.report.web_page import render
 from sparsim.sweep.front_analysis import hypervolume, knee, ranked_effects, reference_point
 from sparsim.sweep.sweep_view import SweepView, unit_of
 
 MOST_ROWS = 40  # of the front and of steps
 MOST_REASONS = 20
-DPI = 110
-TITLES = {
-    "pareto": "The front", "stack": "Energy along the front", "effects": "What each axis does by itself",
-    "parallel": "All points, axis by axis", "matrix": "Objectives and axes against each other",
-}  # fmt: skip
+PICTURES = {
+    "pareto": "All evaluated points, and those of the front with their numbers.",
+    "stack": "Energy of the points of the front by component.",
+    "effects": "Means of each objective by the values of each axis, the axes that matter most first.",
+    "parallel": "All points, a line each across axes and objectives.",
+    "matrix": "Objectives and axes of numbers, each against each.",
+}
+"""What each kind of picture shows."""
 
 
 def report_page(view: SweepView) -> str:
@@ -35,22 +36,28 @@ def report_page(view: SweepView) -> str:
     """
     if view.ok.empty:
         raise SpecError("no point has results that a report could show", path=str(view.result.path))
-    environment = Environment(
-        loader=PackageLoader("sparsim.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )  # fmt: skip
     front, summary = view.front(), view.result.summary
     titles = [unit_of(name, [0.0]).title for name in view.objectives]
-    body = environment.get_template("sweep_report.html.jinja").render(
+    return render(
+        "sparsim.report", "sweep_report.html.jinja",
         name=view.study.name, points=summary["points"], on_front=len(front), objectives=", ".join(titles),
-        first=titles[0], knee=_knee(view, front), more=len(front) > MOST_ROWS, best=_best(view),
-        front=point_table(view, front.head(MOST_ROWS), view.objectives),
-        steps=step_rows(view, view.objectives)[:MOST_ROWS], effects=_effects(view),
+        first=titles[0], numbers=_numbers(view, front), knee=_knee(view, front), best=_best(view),
+        more=len(front) > MOST_ROWS, front=point_table(view, front.head(MOST_ROWS), view.objectives),
+        steps=step_table(view, view.objectives, MOST_ROWS), effects=_effects(view),
         certificate=_certificate(view, front), counts=_counts(summary), reasons=_reasons(view),
-        pictures=_pictures(view), method=_method(view), axes=_axes(view),
+        pictures=_pictures(view), captions=PICTURES, method=_method(view), axes=_axes(view),
         versions=", ".join(f"{name} {text}" for name, text in summary["versions"].items()),
     )  # fmt: skip
-    return page(body, f"Sweep {view.study.name}")
+
+
+def _numbers(view: SweepView, front: Any) -> list[tuple[str, str]]:
+    """The answer in three numbers: how many points are worth it, and the best of the first two objectives."""
+    found = [(f"{len(front)} of {view.result.summary['points']:,}", "points are on the front")]
+    for name, best in list(view.result.summary["best"].items())[:2]:
+        unit = unit_of(name, view.ok[name])
+        value = f"{number(best['value'], unit.scale)} {unit.unit}".strip()
+        found.append((value, f"best {unit.title}, of point {best['point']}"))
+    return found
 
 
 def _knee(view: SweepView, front: Any) -> int | None:
@@ -117,19 +124,16 @@ def _reasons(view: SweepView) -> Table:
     )
 
 
-def _pictures(view: SweepView) -> list[tuple[str, str]]:
-    """Pictures that there are numbers for, by their titles."""
-    found: list[tuple[str, str]] = []
-    if not len(view.front()):
-        return found
-    for kind, title in TITLES.items():
+def _pictures(view: SweepView) -> dict[str, str]:
+    """Pictures that there are numbers for, by their kinds."""
+    found: dict[str, str] = {}
+    best = " ".join(_best(view))
+    for kind, shown in PICTURES.items():
         try:
             figure = sweep_figures.KINDS[kind](view, view.objectives)
         except SpecError:  # of one objective there is no front to draw, for example
             continue
-        file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=DPI)
-        found.append((title, inlined_png(file.getvalue())))
+        found[kind] = inline_svg(figure, f"Sweep {view.study.name}. {shown} {best}")
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from sparsim.report.tables import Table
 from sparsim.sweep.front_analysis import steps
@@ -32,42 +32,20 @@ def point_table(view: SweepView, rows: Any, objectives: Objectives, *, with_stat
     return Table(head, cells, text=left)
 
 
-class StepRow(NamedTuple):
-    """One step along a front in words.
-
-    Attributes
-    ----------
-    before, after : int
-        Numbers of the points.
-    changes : tuple of str
-        The axes that change, with both values.
-    gains, costs : tuple of str
-        Objectives that get better and worse, with by how much.
-    price : str
-        What one unit of the objective that gets better most costs.
-    """
-
-    before: int
-    after: int
-    changes: tuple[str, ...]
-    gains: tuple[str, ...]
-    costs: tuple[str, ...]
-    price: str
-
-
-def step_rows(view: SweepView, objectives: Objectives) -> list[StepRow]:
-    """The steps along the front; of points with equal objectives only the first is a step."""
+def step_table(view: SweepView, objectives: Objectives, most: int) -> Table:
+    """The first `most` steps along the front in words; of points with equal objectives only the first is a
+    step. The price is what a unit of the objective that gets better most costs."""
     front = view.front(objectives).drop_duplicates(list(objectives))
     rows = front.to_dict("records")
     units = {name: unit_of(name, front[name]) for name in objectives}
     found = []
-    for k, step in enumerate(steps(view.values(front, objectives))):
+    for k, step in enumerate(steps(view.values(front, objectives))[:most]):
         before, after = rows[k], rows[k + 1]
-        changed = tuple(
+        changes = [
             f"{name} {text(before[name])} \u2192 {text(after[name])}"
             for name in view.axes
             if text(before[name]) != text(after[name])
-        )
+        ]
         better: list[str] = []
         worse: list[str] = []
         for name, gain, relative in zip(objectives, step.gains, step.relative, strict=True):
@@ -78,11 +56,12 @@ def step_rows(view: SweepView, objectives: Objectives) -> list[StepRow]:
                 way = "better" if gain > 0 else "worse"
                 text_ = f"{units[name].title} {way} by {difference:.4g}{unit}{share}"
                 (better if gain > 0 else worse).append(text_)
-        found.append(
-            StepRow(before["point"], after["point"], changed, tuple(better), tuple(worse),
-                    _price(step, list(objectives), units))
-        )  # fmt: skip
-    return found
+        found.append((
+            f"{before['point']} \u2192 {after['point']}", "; ".join(changes) or "nothing that varies",
+            "; ".join(better), "; ".join(worse) or "nothing", _price(step, list(objectives), units) or "-",
+        ))  # fmt: skip
+    head = ("step", "what changes", "what it buys", "what it costs", "price")
+    return Table(head, found, text=range(len(head)))
 
 
 def _price(step: Any, names: list[str], units: dict[str, Any]) -> str:

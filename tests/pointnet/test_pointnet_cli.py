@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from support.report_pages import ReportPage
 
 from pointnet import cli
 from pointnet.data import shapes, write_pack
@@ -152,12 +153,16 @@ def test_compare_goes_on_where_it_stopped(run: Run, pack: Path, tmp_path: Path) 
     write_pack(shapes(train_per_class=4, test_per_class=2, points=256, seed=3), data)
     code, _, err = run("compare", "--data", data, "-o", tmp_path / "all", *options)
     assert code == 0, err
-    written = (tmp_path / "all/compare.md").read_text()
-    names = [line.split("|")[1].strip() for line in written.partition("\n\n")[0].splitlines()[2:]]
-    assert names == [
+    page = ReportPage((tmp_path / "all/compare.html").read_text(encoding="utf-8"))
+    page.check()
+    assert [row[0] for row in page.table_of("variant")] == [
         "dense", "control", "gmp-50", "gmp-2to4", "one-shot-50", "one-shot-50-recalibrated", "one-shot-2to4",
         "one-shot-2to4-recalibrated",
     ]  # fmt: skip
+    accuracy = {row[0]: float(row[3].rstrip("%")) for row in page.table_of("variant")}
+    change = float(page.numbers[0].split()[0].replace("\u2212", "-"))
+    assert change == pytest.approx(accuracy["gmp-50"] - accuracy["control"], abs=0.0501)
+    assert len(page.table_of("layer")) == 12
     before = (tmp_path / "all/gmp-50/metrics.csv").stat().st_mtime_ns
     assert run("compare", "--data", data, "-o", tmp_path / "all", *options)[0] == 0
     assert (tmp_path / "all/gmp-50/metrics.csv").stat().st_mtime_ns == before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import json
 import math
@@ -23,15 +22,15 @@ from msgspec.structs import replace
 from pyarrow import parquet
 from rich.console import Console
 from support.linear_cost import LinearHardware
+from support.report_pages import ReportPage
 
 from pointnet import cli
 from pointnet.data import shapes, write_pack
 from pointnet.errors import ConfigError, DataError
+from pointnet.study import cloud_costs, pruning_comparison
 from pointnet.study import design_costs as study_costs
-from pointnet.study import pruning_comparison, study_figures
 from pointnet.study import run_study as study_run
 from pointnet.study.design_costs import ACTIVATIONS, BOTH, DENSE, PLAIN, VARIANTS, WEIGHTS
-from pointnet.study.html_page import html_page
 from pointnet.study.run_study import run_study
 from pointnet.study.savings import saved
 from pointnet.study.stage_cache import Stages
@@ -46,7 +45,6 @@ from sparsim.mapper.engine import Progress
 from sparsim.mapper.network_search import search_each
 from sparsim.mapper.search import search
 from sparsim.records import CONV, Density, Layer
-from sparsim.report.tables import Table
 
 # networks of one epoch lose whole layers at 90 %
 pytestmark = pytest.mark.filterwarnings("ignore::gmp.errors.PruningWarning")
@@ -62,14 +60,13 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _few_pixels() -> Iterator[None]:
-    """The study's figures are coarse; the reproduction's, which its own tests draw, are an empty file."""
+def _few_pictures() -> Iterator[None]:
+    """The reproduction's figures, which its own tests draw, are an empty file."""
 
     def write_empty(folder: Path, outcomes: object) -> None:
         (folder / "breakdown.png").touch()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(study_figures, "DPI", 30)
         patch.setattr("pointnet.original.original_figures.write_figures", write_empty)
         yield
 
@@ -129,23 +126,66 @@ def test_zeros_of_weights_save_nothing_on_the_studys_designs(output: Path) -> No
         assert variants[DENSE][metric] < variants[PLAIN][metric]
 
 
-def test_report_is_complete_and_one_file(output: Path) -> None:
-    text = (output / "report.md").read_text(encoding="utf-8")
-    page = (output / "report.html").read_text(encoding="utf-8")
-    figures = re.findall(r"!\[.+?\]\((figures/.+?\.png)\)", text)
-    assert {f"figures/{path.name}" for path in (output / "figures").iterdir()} == set(figures)
-    assert len(figures) == len(set(figures)) == page.count("<img")
-    assert re.findall(r'(?:src|href)="(?!data:)', page) == []
-    assert page.count("<table>") == len(re.findall(r"^\| ---", text, re.M))
+def test_report_answers_first_with_the_numbers_of_the_results(output: Path) -> None:
+    text = (output / "report.html").read_text(encoding="utf-8")
+    page, results = ReportPage(text), json.loads((output / "results.json").read_text())
+    page.check()
     assert "720 of 720 published numbers" in text
-    assert '<meta name="viewport" content="width=device-width' in page
+    assert str(output) not in text
     macs = sum(int(row["macs"]) for row in rows_of(output) if row["variant"] == PLAIN)
-    assert f"12 layers, {macs / 1e6:.2f} million MACs per cloud" in text
-    networks = json.loads((output / "results.json").read_text())["networks"]
-    for name in ("control", "gmp-90"):
-        assert f" of {100 * networks[name]['accuracy']:.1f} %" in text.partition("## Networks")[0]
-    assert "nan" not in text
-    assert str(output) not in text + page
+    assert re.search(rf"12 layers, {macs / 1e6:.2f} million MACs\s+per cloud", text)
+    variants, networks = results["designs"]["gating"], results["networks"]
+    changes = [variants[BOTH][what] / variants[DENSE][what] - 1 for what in ("energy_uj", "cycles")]
+    changes.append(networks["gmp-90"]["accuracy"] - networks["control"]["accuracy"])
+    said = [float(number.split()[0].replace("\u2212", "-")) for number in page.numbers]
+    assert said == pytest.approx([100 * change for change in changes], abs=0.0501)
+    costs = {row[0]: row[1:] for row in page.table_of("design, variant")}
+    for variant, found in variants.items():
+        assert costs[f"gating, {variant}"][0] == f"{found['energy_uj']:.2f}"
+        assert costs[f"gating, {variant}"][2] == f"{found['cycles']:,}"
+    kept = {row[0]: row[3] for row in page.table_of("network")}
+    assert kept == {name: f"{100 * network['accuracy']:.1f} %" for name, network in networks.items()}
+    parts = [float(row[1]) for row in page.table_of("design, component")]
+    assert sum(parts) == pytest.approx(variants[DENSE]["energy_uj"], abs=0.01)
+
+
+def test_figures_are_in_the_report_and_in_files(output: Path) -> None:
+    page = ReportPage((output / "report.html").read_text(encoding="utf-8"))
+    drawn = {path.name: path.read_text(encoding="utf-8") for path in (output / "figures").iterdir()}
+    assert len(drawn) == len(page.pictures) == len(set(page.pictures))
+    assert {"answer-energy.svg", "answer-cycles.svg", "parts.svg", "accuracy.svg"} <= set(drawn)
+    for svg in drawn.values():
+        assert svg.startswith("<svg")
+        assert "currentColor" in svg
+        assert "prefers-color-scheme" in svg
+
+
+def test_bars_span_single_clouds_and_none_that_were_not_counted(output: Path, plan: Plan) -> None:
+    clouds = json.loads((output / "results.json").read_text())["clouds"]["gating"]
+    assert set(clouds) == {DENSE, BOTH}
+    for variant, found in clouds.items():
+        assert len(found["cycles"]) == len(found["energy_uj"]) == plan.samples
+        mean = json.loads((output / "results.json").read_text())["designs"]["gating"][variant]
+        assert found["energy_uj"] == pytest.approx([mean["energy_uj"]] * plan.samples, rel=0.2)
+        assert len(set(found["energy_uj"])) > 1
+    low, high = cloud_costs.CloudCosts(**clouds[BOTH]).range_of("energy")
+    assert min(clouds[BOTH]["energy_uj"]) <= low < high <= max(clouds[BOTH]["energy_uj"])
+
+
+def test_a_cloud_costs_what_the_network_costs_with_its_densities() -> None:
+    """Under the network's mappings; a layer that does not fit its mapping gets another one."""
+    layers = [layer({"C": 64, "M": 16, "P": 8, "Q": 8}, Weights=0.5, Inputs=0.5, Outputs=0.4)]
+    cost = study_costs.cost("onchip", layers)
+    same, fewer = ([(0.5, 0.4)], [(0.2, 0.2)])
+    found = cloud_costs.cloud_costs("onchip", layers, cost, [same, fewer])
+    assert found.energy_uj[0] == pytest.approx(cost.energy_uj)
+    assert found.cycles[0] == cost.cycles
+    assert found.energy_uj[1] < cost.energy_uj
+    full = layer({"C": 64, "M": 16, "P": 8, "Q": 8})
+    tight = study_costs.cost("onchip", [layer(full.bounds, Inputs=0.02)]).layers[0].mapping
+    planned = study_costs.cost("onchip", [full]).layers[0]
+    assert study_costs.cost_under("onchip", full, tight).cycles >= planned.cycles
+    assert study_costs.cost_under("onchip", full, None) == planned
 
 
 def test_a_killed_study_goes_on_to_the_same_report(
@@ -172,7 +212,7 @@ def test_a_killed_study_goes_on_to_the_same_report(
     monkeypatch.setattr("pointnet.study.study_networks.write_trace", None)
     run_study(plan, tmp_path, ("gating",), QUIET)
     assert len(calls) == 3 + 4  # two were done, four of six are left
-    for name in ("report.md", "report.html", "results.json", "results.csv", "results.parquet"):
+    for name in ("report.html", "results.json", "results.csv", "results.parquet"):
         assert (tmp_path / name).read_bytes() == (output / name).read_bytes()
 
 
@@ -188,15 +228,18 @@ def test_a_network_is_pruned_by_energy(
     assert plain["weights_sha256"] != aware["weights_sha256"]
     assert results["designs"]["gating"]["energy-90"]["accuracy"] == aware["accuracy"]
     assert results["facts"]["hardware that energy-90 was pruned by"] == "linear"
-    text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    chapter = text.partition("## Pruning by energy\n")[2].partition("\n## ")[0]
+    page = ReportPage((tmp_path / "report.html").read_text(encoding="utf-8"))
+    page.check()
     found = results["designs"]["gating"]["energy-90"]
     saved = 1 - found["energy_uj"] / results["designs"]["gating"][DENSE]["energy_uj"]
-    row = next(line for line in chapter.splitlines() if line.startswith("| energy-90"))
-    assert f"| {found['energy_uj']:.2f} | {found['cycles']:,} | {100 * saved:.1f} % |" in row
-    assert len(re.findall(r"^\| (?:sa|fc)", chapter, re.M)) == 12
-    assert "**Pruned by energy** on gating" in text
-    assert "Pruned by energy" not in (output / "report.md").read_text(encoding="utf-8")
+    (row,) = (row for row in page.table_of("on gating") if row[0] == "energy-90")
+    assert row[4:7] == [
+        f"{found['energy_uj']:.2f}", f"{found['cycles']:,}",
+        f"{100 * saved:.1f} %".replace("-", "\u2212"),
+    ]  # fmt: skip
+    assert set(results["clouds"]["gating"]) == {DENSE, BOTH, "energy-90"}
+    before = ReportPage((output / "report.html").read_text(encoding="utf-8"))
+    assert len(page.tables) == len(before.tables) + 2
 
 
 def test_an_interrupt_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -379,19 +422,7 @@ def test_independent_savings_overlap() -> None:
     assert found == (0.5, 0.5, 0.0, 0.75, 0.5, 0.5, -0.25)
 
 
-# ---- pages and bad input
-
-
-def test_page_holds_tables_and_figures(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"picture")
-    text = "# A <b>title</b>\n\n" + Table(("x", "y"), [("a", "1")]).to_markdown() + "\n![said](a.png)\n"
-    page = html_page(text, tmp_path, "a & b")
-    assert base64.b64encode(b"picture").decode() in page
-    assert "<title>a &amp; b</title>" in page
-    assert "<b>" not in page
-    assert re.search(r'<td style="text-align:right">1</td>', page)
-    with pytest.raises(DataError, match=r"b\.png: the report shows this figure, and there is none"):
-        html_page("![x](b.png)", tmp_path, "x")
+# ---- bad input
 
 
 @pytest.mark.parametrize("level", [0.0, -0.1, 0.04, 1.01, 90.0, math.nan])

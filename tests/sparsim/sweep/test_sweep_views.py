@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
+from support.report_pages import ReportPage
 
 from sparsim.cli.main import cli
 from sparsim.errors import FormatError, SpecError
 from sparsim.sweep.exported_design import check_rows, point_of_row, row_of, space_of_results
 from sparsim.sweep.pareto import non_dominated
 from sparsim.sweep.results import SweepResult
-from sparsim.sweep.sweep_view import SweepView
+from sparsim.sweep.sweep_view import SweepView, unit_of
 
 PNG = b"\x89PNG"
 
@@ -220,13 +222,29 @@ def test_check_finds_what_differs(swept: Path, tmp_path: Path) -> None:
     assert {each.column for each in differences} == {"energy_pj"}
 
 
-def test_the_report_is_one_file(swept: Path, tmp_path: Path) -> None:
+def test_the_report_answers_first(swept: Path, tmp_path: Path) -> None:
     done = sparsim("sweep", "report", swept, "-o", tmp_path / "r.html")
     assert done.exit_code == 0, done.exception
-    page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64,") == 5
-    assert not re.search(r'(src|href)="(?!data:)', page)
-    heads = re.findall(r"<h2>(.*?)</h2>", page)
-    assert heads.index("Which designs are worth building") == 0
-    assert "limit: cycles &lt; 67000" in page
-    assert len(heads) == 6
+    text, view = (tmp_path / "r.html").read_text(encoding="utf-8"), SweepView(swept)
+    page = ReportPage(text)
+    page.check()
+    assert len(page.pictures) == 5
+    assert page.numbers[0] == f"{len(view.front())} of {len(view.frame)}"
+    best = view.ok["energy_pj"].min() / unit_of("energy_pj", view.ok["energy_pj"]).scale
+    assert float(page.numbers[1].split()[0]) == pytest.approx(best, rel=1e-4)
+    assert [int(row[0]) for row in page.table_of("point")] == view.front()["point"].tolist()
+    changes = [row[0].split(" \u2192 ") for row in page.table_of("step")]
+    assert all(before[1] == after[0] for before, after in pairwise(changes))
+    assert "limit: cycles &lt; 67000" in text
+
+
+@pytest.mark.parametrize("kind", ["pareto", "stack"])
+def test_pictures_follow_the_page_into_the_dark(swept: Path, tmp_path: Path, kind: str) -> None:
+    """Text and axes have the page's colour; the same picture is the same file."""
+    for name in ("a.svg", "b.svg"):
+        assert sparsim("sweep", "plot", swept, "--kind", kind, "-o", tmp_path / name).exit_code == 0
+    drawn = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert drawn == (tmp_path / "b.svg").read_text(encoding="utf-8")
+    assert not re.search(r"(?:fill|stroke): (?:#000000|black)", drawn)
+    assert "prefers-color-scheme: dark" in drawn.replace(":dark", ": dark")
+    assert "currentColor" in drawn
