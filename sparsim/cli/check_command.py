@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sparsim.cli.input_files import accounting_option
+from sparsim.cli.json_output import json_option, print_json
 from sparsim.errors import SpecError
 from sparsim.report.console import results
 
@@ -30,7 +31,8 @@ LISTED = 20  # deviations of one case that are printed
     help="Relative difference that is no deviation.  [default: 0, all printed digits are equal]",
 )
 @accounting_option
-def check(cases: tuple[Path, ...], tolerance: float, accounting: Accounting | None) -> None:
+@json_option
+def check(cases: tuple[Path, ...], tolerance: float, accounting: Accounting | None, as_json: bool) -> None:
     """Compare recorded stats files of Timeloop with what the model says now.
 
     A case is a file *stats.txt with its input documents beside it, the mapping among them; a CASE is such a
@@ -40,7 +42,7 @@ def check(cases: tuple[Path, ...], tolerance: float, accounting: Accounting | No
     """
     from sparsim.check.check_case import run_case, total
     from sparsim.check.recorded_case import recorded_cases
-    from sparsim.report.comparison_report import print_report
+    from sparsim.report.comparison_report import plain_report, print_report
 
     outcomes = []
     for path in cases:
@@ -48,7 +50,10 @@ def check(cases: tuple[Path, ...], tolerance: float, accounting: Accounting | No
         if not found:
             raise SpecError("no file *stats.txt beside YAML documents is here", path=str(path))
         outcomes += [run_case(case, accounting, tolerance) for case in found]
-    print_report(results(width=160, highlight=False), outcomes, listed=LISTED)
+    if as_json:
+        print_json(plain_report(outcomes))
+    else:
+        print_report(results(width=160, highlight=False), outcomes, listed=LISTED)
     if any(outcome.bad_input for outcome in outcomes):
         sys.exit(2)
     sys.exit(1 if total(outcomes).deviating else 0)

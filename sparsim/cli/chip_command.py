@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sparsim.cli.input_files import file_names
+from sparsim.cli.json_output import json_option, print_json
 from sparsim.errors import MappingError, MissingLibraryError, require
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import write_text
@@ -37,6 +38,7 @@ OBJECTIVES = ("delay", "energy", "edp")
 )
 @click.option("--eyexam", "with_eyexam", is_flag=True, help="Show where the cycles of every layer go.")
 @click.option("-o", "out", metavar="DIR", help="Folder of the output files; without, nothing is written.")
+@json_option
 def chip(
     chip_name: str,
     workload_name: str,
@@ -45,6 +47,7 @@ def chip(
     dram_gb_per_s: float | None,
     with_eyexam: bool,
     out: str | None,
+    as_json: bool,
 ) -> None:
     """Plan the layers of a network on a row-stationary chip: cycles, energy, area.
 
@@ -64,23 +67,31 @@ def chip(
     names = file_names(layers)
     network = _plan(hardware, layers, objective)
     bounds = [eyexam(found_chip, found) for found in network.layers]
-    echo(f"{workload.name} on {found_chip.name}; EDP in J x cycles, with DRAM")
-    results().print(_layers(network))
-    echo("\nenergy and area by component, without DRAM")
-    results().print(_energy(network))
-    if with_eyexam:
-        echo("\ncycles that are needed at least, from restriction to restriction (Eyexam)")
-        results().print(_eyexam(network, bounds))
-    echo("\n" + _totals(network, one_layer=layer is not None))
+    found = document(network, bounds, workload, objective)
+    if as_json:
+        print_json(found)
+    else:
+        echo(f"{workload.name} on {found_chip.name}; EDP in J x cycles, with DRAM")
+        _print_tables(network, bounds if with_eyexam else None, one_layer=layer is not None)
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
         _write_tables(folder, network, bounds)
         _write_documents(folder, network, workload, names)
-        write_json(folder / "chip.result.json", document(network, bounds, workload, objective))
+        write_json(folder / "chip.result.json", found)
         files = "chip.layers.csv, .eyexam.csv, .result.json, .workload.yaml and LAYER.mapping.yaml"
-        echo(f"wrote {files} to {folder}")
-        _draw(folder, network, bounds, names)
+        echo(f"wrote {files} to {folder}", err=as_json)
+        echo(_draw(folder, network, bounds, names), err=as_json)
+
+
+def _print_tables(network: NetworkEvaluation, bounds: Bounds | None, *, one_layer: bool) -> None:
+    results().print(_layers(network))
+    echo("\nenergy and area by component, without DRAM")
+    results().print(_energy(network))
+    if bounds is not None:
+        echo("\ncycles that are needed at least, from restriction to restriction (Eyexam)")
+        results().print(_eyexam(network, bounds))
+    echo("\n" + _totals(network, one_layer=one_layer))
 
 
 def _chip(name: str, dram_gb_per_s: float | None) -> EyerissChip:
@@ -215,13 +226,12 @@ def _write_documents(
         write_text(folder / f"{name}.mapping.yaml", dump(found.mapping))
 
 
-def _draw(folder: Path, network: NetworkEvaluation, bounds: Bounds, names: Sequence[str]) -> None:
-    """The figures; routes of one layer only, of all they would be too many."""
+def _draw(folder: Path, network: NetworkEvaluation, bounds: Bounds, names: Sequence[str]) -> str:
+    """Draw the figures, with routes if there is one layer only. Returns what was drawn."""
     try:
         require("matplotlib", "drawing figures", "plot")
     except MissingLibraryError as error:
-        echo(f"no figures: {error}")
-        return
+        return f"no figures: {error}"
     from sparsim.machines.eyeriss.compression import ROLES
     from sparsim.report.chip_figures import draw_energy, draw_eyexam, draw_routes
     from sparsim.report.figure_style import write_figure
@@ -232,4 +242,4 @@ def _draw(folder: Path, network: NetworkEvaluation, bounds: Bounds, names: Seque
             figures[f"{names[0]}.{role}.png"] = draw_routes(network.layers[0], role)
     for name, figure in figures.items():
         write_figure(figure, folder / name)
-    echo(f"drew {', '.join(figures)}")
+    return f"drew {', '.join(figures)}"

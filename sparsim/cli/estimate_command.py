@@ -14,6 +14,7 @@ from sparsim.cli.input_files import (
     read_components,
     reading_options,
 )
+from sparsim.cli.json_output import json_option, print_json
 from sparsim.fileio.json_and_csv import write_json
 from sparsim.fileio.writing import write_text
 from sparsim.report.console import echo, results
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 @files_argument
 @click.option("-o", "out", metavar="DIR", help="Folder of the output files; without, nothing is written.")
 @reading_options
-def estimate(files: tuple[str, ...], out: str | None, reading: Reading) -> None:
+@json_option
+def estimate(files: tuple[str, ...], out: str | None, reading: Reading, as_json: bool) -> None:
     """Energy per action and area of components, with the source of every number.
 
     The FILEs are documents of ours with `components`, or Timeloop's and Accelergy's: an architecture and the
@@ -43,7 +45,10 @@ def estimate(files: tuple[str, ...], out: str | None, reading: Reading) -> None:
 
     found, estimates = read_components(files, reading)
     print_warnings(found.warnings)
-    results().print(_table(estimates))
+    if as_json:
+        print_json(estimates)
+    else:
+        results().print(_table(estimates))
     if out is not None:
         folder = Path(out)
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,7 +58,7 @@ def estimate(files: tuple[str, ...], out: str | None, reading: Reading) -> None:
         ert, art = folder / "ERT.yaml", folder / "ART.yaml"
         write_text(ert, dump_document(energy_reference_table(estimates, found.paths)))
         write_text(art, dump_document(area_reference_table(estimates, found.paths)))
-        echo(f"wrote {ert}, {art}, {energy} and {report}")
+        echo(f"wrote {ert}, {art}, {energy} and {report}", err=as_json)
 
 
 def _table(estimates: dict[str, Estimate]) -> Table:

@@ -242,13 +242,14 @@ def file_names(layers: tuple[Layer, ...]) -> list[str]:
 
 def write_timeloop_files(
     folder: Path, program: str, inputs: Documents, layer: Layer, evaluation: Evaluation, dialect: str | None
-) -> None:
-    """The files of Timeloop's programs, called by the documents' `out_prefix` or by the `program`."""
+) -> str:
+    """Write the files of Timeloop's programs, called by the documents' `out_prefix` or by the `program`.
+    Returns which, and where."""
     from sparsim.files.timeloop.output_files import write_output_files
 
     prefix = inputs.out_prefix or program
     paths = write_output_files(folder, prefix, evaluation, inputs.accelerator, layer, dialect)
-    echo(f"wrote {', '.join(path.name for path in paths)} to {folder}")
+    return f"{', '.join(path.name for path in paths)} to {folder}"
 
 
 def print_warnings(warnings: tuple[str, ...]) -> None:

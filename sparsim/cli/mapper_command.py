@@ -23,6 +23,7 @@ from sparsim.cli.input_files import (
     timeloop_files_option,
     write_timeloop_files,
 )
+from sparsim.cli.json_output import json_option, print_json
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import write_text
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from sparsim.mapper.search_result import SearchResult
     from sparsim.model.result import Evaluation
     from sparsim.records import Layer
+    from sparsim.report.tables import Table
 
 METHODS = ("auto", "exhaustive", "random", "local")
 PERIOD_S = 0.1  # between looks at the progress: more often costs time and cannot be read
@@ -68,6 +70,7 @@ _at_least_1 = click.IntRange(min=1)
 @reading_options
 @timeloop_files_option
 @stats_option
+@json_option
 @click.option(
     "--cache", "cache_folder", metavar="DIR", help="Folder of earlier results.  [default: ~/.cache/sparsim]"
 )
@@ -85,6 +88,7 @@ def mapper(
     threads: int | None,
     padded: tuple[str, ...],
     imperfect: tuple[str, ...],
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Search for the best mapping, as timeloop-mapper does, and say how good it is.
@@ -107,19 +111,24 @@ def mapper(
     try:
         for found, result in _search(inputs, cache, options):
             evaluation = _write(folders[len(rows)], inputs, found, result, dialect)
-            if len(folders) == 1:
+            if len(folders) == 1 and not as_json:
                 echo(_summary(found, result, evaluation))
             if result.best.divisibility and not inputs.is_native:
-                echo("the mapping is a document of ours, Timeloop's have perfect factors only")
-            echo(f"wrote sparsim.mapping.yaml, .stats.txt and .result.json to {folders[len(rows)]}")
+                echo("the mapping is a document of ours, Timeloop's have perfect factors only", err=as_json)
+            folder = folders[len(rows)]
+            echo(f"wrote sparsim.mapping.yaml, .stats.txt and .result.json to {folder}", err=as_json)
             if timeloop_files:
-                write_timeloop_files(
-                    folders[len(rows)], "timeloop-mapper", inputs, found, evaluation, dialect
-                )
+                paths = write_timeloop_files(folder, "timeloop-mapper", inputs, found, evaluation, dialect)
+                echo(f"wrote {paths}", err=as_json)
             rows.append(_row(found, result, evaluation))
     finally:
         if len(folders) > 1 and rows:
-            _summarise(Path(out), rows)
+            write_csv(Path(out) / "sparsim.layers.csv", rows)
+            echo(f"wrote {Path(out) / 'sparsim.layers.csv'}", err=as_json)
+        if as_json:
+            print_json(rows)
+        elif len(folders) > 1 and rows:
+            results().print(_network_table(rows))
     if missing := len(folders) - len(rows):
         fail("sparsim", f"interrupted, {missing} of {len(folders)} layers have no mapping", 1)
 
@@ -312,11 +321,10 @@ def _row(layer: Layer, result: SearchResult, evaluation: Evaluation) -> dict[str
     }
 
 
-def _summarise(folder: Path, rows: list[dict[str, Any]]) -> None:
-    """The table of all layers: printed, and written with full numbers."""
+def _network_table(rows: list[dict[str, Any]]) -> Table:
+    """The table of all layers."""
     from sparsim.report.tables import Table
 
-    write_csv(folder / "sparsim.layers.csv", rows)
     cells = [
         (
             row["layer"], f"{row['energy_pj'] / 1e6:,.6g}", f"{row['cycles']:,}", f"{row['utilization']:.1%}",
@@ -326,5 +334,4 @@ def _summarise(folder: Path, rows: list[dict[str, Any]]) -> None:
     ]  # fmt: skip
     energy_uj, cycles = sum(row["energy_pj"] for row in rows) / 1e6, sum(row["cycles"] for row in rows)
     total = ("total", f"{energy_uj:,.6g}", f"{cycles:,}", "", "")
-    results().print(Table(("layer", "energy uJ", "cycles", "utilization", "proof"), cells, total=total))
-    echo(f"wrote {folder / 'sparsim.layers.csv'}")
+    return Table(("layer", "energy uJ", "cycles", "utilization", "proof"), cells, total=total)

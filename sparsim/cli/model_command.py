@@ -21,6 +21,7 @@ from sparsim.cli.input_files import (
     with_masks,
     write_timeloop_files,
 )
+from sparsim.cli.json_output import json_option, print_json
 from sparsim.errors import SpecError
 from sparsim.fileio.json_and_csv import write_json
 from sparsim.fileio.writing import write_text
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 @reading_options
 @timeloop_files_option
 @stats_option
+@json_option
 def model(
     files: tuple[str, ...],
     out: str,
@@ -51,6 +53,7 @@ def model(
     reading: Reading,
     timeloop_files: bool,
     dialect: str | None,
+    as_json: bool,
 ) -> None:
     """Evaluate one mapping, as timeloop-model does.
 
@@ -69,10 +72,14 @@ def model(
     write_text(stats, stats_text(evaluation, dialect))
     write_json(result, evaluation)
     print_warnings(wrapped_counts(evaluation))
-    echo(_summary(evaluation))
-    echo(f"wrote {stats} and {result}")
+    if as_json:
+        print_json(evaluation)
+    else:
+        echo(_summary(evaluation))
+    echo(f"wrote {stats} and {result}", err=as_json)
     if timeloop_files:
-        write_timeloop_files(folder, "timeloop-model", inputs, described, evaluation, dialect)
+        paths = write_timeloop_files(folder, "timeloop-model", inputs, described, evaluation, dialect)
+        echo(f"wrote {paths}", err=as_json)
 
 
 def evaluate_files(

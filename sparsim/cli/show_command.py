@@ -1,24 +1,56 @@
 """The command `sparsim show`: presets and documents as text."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from sparsim.cli.json_output import json_option, print_json
 from sparsim.report.console import echo
+
+if TYPE_CHECKING:
+    from sparsim.files.documents import Documents
+
+KINDS = ("architecture", "policy", "energy", "mapspace", "mapping", "workload", "chip")
 
 
 @click.command()
 @click.argument("what", required=False, metavar="[PRESET|FILE]")
-def show(what: str | None) -> None:
+@json_option
+def show(what: str | None, as_json: bool) -> None:
     """List the presets, or show one, or a document of ours: an accelerator, a workload."""
     from sparsim.files.sparsim_yaml import load_preset, preset_names, workload_names
 
     if what is None:
         names = (*preset_names(), *workload_names())
-        for name in names:
-            loaded = load_preset(name)
-            record = loaded.architecture or loaded.workload
-            echo(f"{name:<{max(map(len, names))}} {record.source if record else ''}".rstrip())
+        records = {name: load_preset(name) for name in names}
+        sources = {
+            name: record.source if (record := found.architecture or found.workload) else ""
+            for name, found in records.items()
+        }
+        if as_json:
+            print_json([{"name": name, "source": source} for name, source in sources.items()])
+            return
+        for name, source in sources.items():
+            echo(f"{name:<{max(map(len, names))}} {source}".rstrip())
     else:
         from sparsim.files.sparsim_yaml import load_named
         from sparsim.report.describe import describe
 
-        echo(describe(what, load_named(what)))
+        found = load_named(what)
+        if as_json:
+            print_json(_plain(found))
+        else:
+            echo(describe(what, found))
+
+
+def _plain(found: Documents) -> dict[str, Any]:
+    """What the documents hold, by kind of record."""
+    records = {kind: getattr(found, kind) for kind in KINDS}
+    plain: dict[str, Any] = {kind: record.to_dict() for kind, record in records.items() if record is not None}
+    if found.components:
+        plain["components"] = [component.to_dict() for component in found.components]
+    if found.layers and found.workload is None:
+        plain["layers"] = [layer.to_dict() for layer in found.layers]
+    return plain

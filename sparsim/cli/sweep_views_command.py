@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparsim.cli.json_output import json_option, print_json
 from sparsim.errors import SpecError, require
 from sparsim.fileio.writing import write_text
 from sparsim.report.console import echo, fail, results
@@ -29,7 +30,10 @@ _front = click.option("--front", metavar="NAME,...", help="Other objectives than
 @click.option("--where", metavar="CONDITION", help='Only rows that fulfil it, such as "area_mm2 < 2".')
 @click.option("--all", "is_all", is_flag=True, help="All rows, not only the front.")
 @click.option("--csv", "is_csv", is_flag=True, help="As CSV with all columns and digits.")
-def show(folder: str, front: str | None, where: str | None, is_all: bool, is_csv: bool) -> None:
+@json_option
+def show(
+    folder: str, front: str | None, where: str | None, is_all: bool, is_csv: bool, as_json: bool
+) -> None:
     """Print the front of a sweep, or the front among the rows that fulfil a condition.
 
     The numbers in column `point` are those that `export` takes.
@@ -41,6 +45,9 @@ def show(folder: str, front: str | None, where: str | None, is_all: bool, is_csv
         found = view.where(found, where)
     if is_csv:
         print(found.to_csv(index=False), end="")
+        return
+    if as_json:
+        print_json([row.dropna().to_dict() for _, row in found.iterrows()])
         return
     from sparsim.report.sweep_rows import point_table
 

@@ -11,9 +11,15 @@ from sparsim.fileio.writing import write_bytes, write_text
 
 def write_json(path: str | Path, content: Any) -> None:
     """Write records or plain data as readable JSON; nan and infinity become null."""
+    write_bytes(path, json_text(content).encode())
+
+
+def json_text(content: Any) -> str:
+    """Records or plain data as readable JSON with an end of line; nan and infinity become null."""
     import msgspec  # `import gmp` needs no more of this module than its tables
 
-    write_bytes(path, msgspec.json.format(msgspec.json.encode(content, enc_hook=_plain), indent=1) + b"\n")
+    encoded = msgspec.json.encode(content, enc_hook=_plain)
+    return msgspec.json.format(encoded, indent=1).decode() + "\n"
 
 
 def _plain(value: Any) -> Any:

@@ -43,6 +43,23 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
     return Table(("case", *STAGES, ""), rows)
 
 
+def plain_report(outcomes: Sequence[Outcome]) -> list[dict[str, object]]:
+    """A record per case for JSON: its verdict, how many fields are equal, and the differences."""
+    return [
+        {
+            "case": outcome.case.name,
+            "verdict": verdict(outcome),
+            "bad_input": outcome.bad_input or None,
+            "fields": sum(outcome.comparison.fields.values()),
+            "exact": sum(outcome.comparison.exact.values()),
+            "differences": [
+                {"verdict": found.verdict, "text": str(found)} for found in outcome.comparison.differences
+            ],
+        }
+        for outcome in outcomes
+    ]
+
+
 def verdict(outcome: Outcome) -> str:
     """One word for a case: exact, tolerated, explained, deviating or bad input."""
     if outcome.bad_input:
