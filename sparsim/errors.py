@@ -22,28 +22,48 @@ MOST_NAMES = 1000  # that are looked at for one
 
 
 class SparsimError(Exception):
-    """Base of everything that this package raises on purpose; `hint` says what to try."""
+    """Base of all errors that this package raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        One lower-case sentence that says what is wrong, where, what was seen and what is allowed.
+    hint : str, default ""
+        What to try; it is put in parentheses behind the message.
+    """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(f"{message} ({hint})" if hint else message)
 
 
 class SparsimWarning(UserWarning):
-    """Base of what this package warns of, a sentence like those of the errors."""
+    """Base of all warnings of this package, sentences like those of the errors."""
 
 
 class CacheWarning(SparsimWarning):
-    """Something that is kept on disk to save time could not be used; only time is lost."""
+    """A file that is kept on disk to save time could not be used. Only time is lost."""
 
 
 class EnergyWarning(SparsimWarning):
-    """Energies or areas that were given are not used, or others stand in for those that were not."""
+    """Given energies or areas are not used, or others stand in for those that are missing."""
 
 
 class SpecError(SparsimError, ValueError):
-    """A document is wrong.
+    """A document or record is wrong.
 
-    `path` says where (`arch.yaml: architecture.subtree[0].local[1].attributes`), `hint` what to try.
+    Parameters
+    ----------
+    message : str
+        What is wrong.
+    path : str, default ""
+        Where it is wrong, such as `arch.yaml: architecture.subtree[0].local[1].attributes`.
+    hint : str, default ""
+        What to try.
+
+    Attributes
+    ----------
+    message, path, hint : str
+        The parts of the error's text.
     """
 
     def __init__(self, message: str, *, path: str = "", hint: str = "") -> None:
@@ -51,13 +71,24 @@ class SpecError(SparsimError, ValueError):
         super().__init__(f"{path}: {message}" if path else message, hint=hint)
 
     def within(self, place: str) -> SpecError:
-        """The same error with `place`, say a file, in front of its path."""
+        """Return the same error with a place, such as a file, in front of its path.
+
+        Parameters
+        ----------
+        place : str
+            What is put in front.
+
+        Returns
+        -------
+        SpecError
+            A new error of the same class.
+        """
         path = f"{place}: {self.path}" if self.path else place
         return type(self)(self.message, path=path, hint=self.hint)
 
 
 class EnergyTableError(SpecError):
-    """An action that happens has no energy in the table."""
+    """The energy table lacks an action that happens."""
 
 
 class FormatError(SpecError):
@@ -65,9 +96,25 @@ class FormatError(SpecError):
 
 
 class MappingError(SparsimError, ValueError):
-    """A mapping is invalid: factors, fan-out, capacity, formats.
+    """A mapping is invalid, because of its factors, fan-out, capacity or formats.
 
-    `level` names the level, `need` and `have` are in the unit that the message names.
+    Parameters
+    ----------
+    message : str
+        What is wrong; it names the unit of `need` and `have`.
+    level : str, default ""
+        The level that the mapping does not fit.
+    need : float, optional
+        How much the mapping needs.
+    have : float, optional
+        How much the level has.
+
+    Attributes
+    ----------
+    level : str
+        The level that the mapping does not fit.
+    need, have : float, optional
+        How much the mapping needs, and how much the level has.
     """
 
     def __init__(
@@ -78,7 +125,20 @@ class MappingError(SparsimError, ValueError):
 
 
 class EmptyMapspaceError(SparsimError, ValueError):
-    """Constraints leave nothing to search; `constraint` is the one that removes most candidates."""
+    """The constraints of a mapspace leave nothing to search.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong.
+    constraint : str, default ""
+        The constraint that removes most candidates.
+
+    Attributes
+    ----------
+    constraint : str
+        The constraint that removes most candidates.
+    """
 
     def __init__(self, message: str, *, constraint: str = "") -> None:
         self.constraint = constraint

@@ -15,15 +15,16 @@ class Accelerator(Record, frozen=True, kw_only=True):
     Parameters
     ----------
     architecture : Architecture
-        Storage levels and arithmetic.
+        Storage levels and compute units.
     policy : SparsePolicy, optional
-        Formats, gating and skipping. None gives the dense report.
+        Formats, gating and skipping. None stands for a dense accelerator, with the dense report.
     energy : EnergyTable, optional
-        Energies per action in pJ. None, without components either, stands for built-in ones (model 4.4).
-    components : tuple of Component, optional
-        What `sparsim.estimate` estimates the energy table from, in place of `energy`.
+        Energies per action in pJ. Without a table and without components, the built-in energies hold
+        (model 4.4).
+    components : tuple of Component, default ()
+        Components from which `sparsim.estimate` makes the energy table, in place of `energy`.
     mapspace : Mapspace, optional
-        The mappings that a search may choose from. None allows all of them.
+        The mappings that a search may choose from; all of them by default.
 
     Raises
     ------
@@ -43,4 +44,5 @@ class Accelerator(Record, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
+        """The name of the architecture."""
         return self.architecture.name

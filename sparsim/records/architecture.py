@@ -28,7 +28,17 @@ Direction = Literal["read", "update", "both"]  # of what a network carries
 
 
 class Transfer(Record, frozen=True, kw_only=True):
-    """What a word costs that enters a network; None stands for every dataspace and number of receivers."""
+    """Energy of a word that enters a `NamedNetwork` of kind "multicast".
+
+    Parameters
+    ----------
+    dataspace : str, optional
+        The dataspace that the energy holds for; None stands for every dataspace.
+    multicast : int, optional
+        The number of receivers that the energy holds for; None stands for every number.
+    energy_pj : float
+        Energy of one word in pJ.
+    """
 
     dataspace: str | None = None
     multicast: int | None = None
@@ -53,25 +63,61 @@ _FIELDS = {
 class NamedNetwork(Record, frozen=True, kw_only=True):
     """A network with a name, which levels use in place of the automatic one (model 15.3).
 
-    A "multicast" costs by how many receive a word: words that no one of the `transfers` speaks of cost
-    nothing. A "mesh" is what the automatic network is. A "reduction_tree" carries updates alone, and adds
+    A "multicast" costs by the number of receivers of a word: words that none of the `transfers` describes
+    cost nothing. A "mesh" works like the automatic network. A "reduction_tree" carries updates only, and adds
     results on their way. The fields after `latency_cycles` belong to one or two of the kinds.
+
+    Parameters
+    ----------
+    name : str
+        Name of the network, unique in its architecture.
+    kind : {"multicast", "mesh", "reduction_tree"}, default "multicast"
+        What the network does.
+    word_bits : int, default 16
+        Bits of a word.
+    latency_cycles : int, default 0
+        Cycles that the network adds to those of a layer, for each direction that it serves.
+    action : str, default ""
+        Name of the action in an ERT whose entries gave the `transfers` ("multicast").
+    argument : str, default ""
+        Name of the argument of this action that counts the receivers ("multicast").
+    transfers : tuple of Transfer, default ()
+        Energies per word by dataspace and number of receivers ("multicast").
+    type : str, default ""
+        Like `Network.type` ("mesh").
+    router_energy_pj : float, optional
+        Energy of a word in a router in pJ ("mesh").
+    wire_energy_pj_per_bit_mm : float, optional
+        Energy of wires in pJ per bit and mm ("mesh", "reduction_tree").
+    energy_per_hop_pj : float, optional
+        Energy of a word per hop in pJ ("mesh").
+    energy_per_ingress_pj : float, optional
+        Energy of a word that enters in pJ ("mesh").
+    tile_width_um : float, optional
+        Length of a hop in um ("mesh").
+    adder_energy_pj : float, optional
+        Energy per addition in pJ ("reduction_tree").
+
+    Raises
+    ------
+    SpecError
+        If the kind is unknown, if a field of another kind is given, or if a number is out of range.
     """
 
     name: str
     kind: Literal["multicast", "mesh", "reduction_tree"] = "multicast"
     word_bits: int = 16
     latency_cycles: int = 0
-    action: str = ""  # as an ERT calls it, and its argument that counts receivers
+    action: str = ""
     argument: str = ""
     transfers: tuple[Transfer, ...] = ()
-    type: str = ""  # like that of `Network`
+    type: str = ""
     router_energy_pj: float | None = None
     wire_energy_pj_per_bit_mm: float | None = None
     energy_per_hop_pj: float | None = None
     energy_per_ingress_pj: float | None = None
     tile_width_um: float | None = None
-    adder_energy_pj: float | None = None  # per addition
+    adder_energy_pj: float | None = None
 
     def __post_init__(self) -> None:
         where = f"network {self.name}"
@@ -88,19 +134,55 @@ class NamedNetwork(Record, frozen=True, kw_only=True):
 
 
 class Network(Record, frozen=True, kw_only=True):
-    """The network from a storage level to the next level inside it. None means: not given, costs nothing.
+    """The network from a storage level to the next level inside it.
 
-    `read` and `update` are networks with names that stand in its place, for what moves inwards and outwards;
-    without `update` the network of reads serves both.
+    An energy that is None is not given and counts as zero.
+
+    Parameters
+    ----------
+    type : str, default ""
+        "M:N" stands for a network with distributed multicast, in which receivers pass words on to each other
+        (model 7.7). Other values change nothing.
+    word_bits : int, optional
+        Bits of a word; by default those of the outer level.
+    router_energy_pj : float, optional
+        Energy of a word in a router in pJ.
+    wire_energy_pj_per_bit_mm : float, optional
+        Energy of wires in pJ per bit and mm.
+    energy_per_hop_pj : float, optional
+        Energy of a word per hop in pJ.
+    energy_per_ingress_pj : float, optional
+        Energy of a word that enters the network in pJ.
+    tile_width_um : float, optional
+        Length of a hop in um; by default it follows from the areas of what lies inside.
+    fill_latency_cycles : int, default 0
+        Cycles that filling adds to those of a layer.
+    drain_latency_cycles : int, default 0
+        Cycles that draining adds to those of a layer.
+    read : NamedNetwork, optional
+        Network that replaces the automatic one for words that move inwards.
+    update : NamedNetwork, optional
+        Network that replaces the automatic one for words that move outwards; by default `read` serves both
+        directions.
+
+    Raises
+    ------
+    SpecError
+        If `read` is a reduction tree or stands beside the type "M:N", or if a number is out of range.
+
+    Notes
+    -----
+    Words cost hops times energy per hop, and a hop costs its length times the energy of the wires; routers
+    and ingresses cost per word (model 15.1 and 15.2).
     """
 
-    type: str = ""  # "M:N": distributed multicast (model 7.7); others change nothing
-    word_bits: int | None = None  # None: the level's own
+    type: str = ""
+    word_bits: int | None = None
     router_energy_pj: float | None = None
     wire_energy_pj_per_bit_mm: float | None = None
     energy_per_hop_pj: float | None = None
     energy_per_ingress_pj: float | None = None
-    tile_width_um: float | None = None  # None: from the areas of what lies inside
+    tile_width_um: float | None = None
     fill_latency_cycles: int = 0
     drain_latency_cycles: int = 0
     read: NamedNetwork | None = None
@@ -125,7 +207,7 @@ class Network(Record, frozen=True, kw_only=True):
 
     @property
     def latency_cycles(self) -> int:
-        """Of filling and draining."""
+        """Cycles of filling and draining together."""
         fill = self.fill_latency_cycles if self.read is None else self.read.latency_cycles
         return fill + (self.drain_latency_cycles if self.update is None else self.update.latency_cycles)
 
@@ -148,9 +230,71 @@ class Network(Record, frozen=True, kw_only=True):
 
 
 class Storage(Record, frozen=True, kw_only=True):
-    """A storage level. A word is one scalar of a tensor; an access moves a block of `block_size` words.
+    """A storage level.
 
-    `mesh` is (x, y): the instances of this level below ONE instance of the next outer level.
+    A word is one scalar of a tensor, and an access moves a block of `block_size` words.
+
+    Parameters
+    ----------
+    name : str
+        Name of the level, unique in its architecture.
+    technology : {"SRAM", "DRAM"}, default "SRAM"
+        Selects the built-in energies; only a DRAM may be unlimited.
+    mesh : tuple of two int, default (1, 1)
+        Instances (x, y) of this level below one instance of the next outer level.
+    word_bits : int, default 16
+        Bits of a word.
+    block_size : int, default 1
+        Words that one vector access moves.
+    cluster_size : int, default 1
+        Instances that share one memory array, whose width is `word_bits * block_size * cluster_size`.
+    size_words : int, optional
+        Words that one instance holds. None stands for an unlimited size, which only a DRAM may have.
+    multiple_buffering : float, default 1.0
+        Factor by which the size is divided to find the words that a tile may take: 2.0 for double buffering.
+    min_utilization : float, default 0.0
+        Fraction of the size, from 0 to 1, that a valid mapping has to use at least.
+    read_bandwidth : float, optional
+        Words that one instance reads per cycle; unlimited by default.
+    write_bandwidth : float, optional
+        Words that one instance writes per cycle; unlimited by default.
+    shared_bandwidth : float, optional
+        Words that one instance reads and writes together per cycle; unlimited by default.
+    metadata_word_bits : int, default 0
+        Bits of a metadata word where the format of a rank does not say otherwise.
+    metadata_width_bits : int, default 0
+        Bits that one metadata access moves; 0 means that there is no metadata storage.
+    metadata_depth : int, optional
+        Metadata accesses that the metadata storage of one instance holds. None stands for no given capacity,
+        which counts as 0 on a level with a size.
+    compression_supported : bool, default False
+        Whether the level can compress tensors that it writes.
+    decompression_supported : bool, default False
+        Whether the level can decompress tensors that it reads.
+    reduction_supported : bool, optional
+        Whether the level can add partial sums. By default an SRAM can and a DRAM cannot.
+    addr_gen_energy_pj : float, optional
+        Energy of generating one address in pJ.
+    vector_access_energy_pj : float, optional
+        Energy of one vector access in pJ. It replaces the level's whole entry in an energy table.
+    cluster_area_um2 : float, optional
+        Area of one cluster of `cluster_size` instances in um^2.
+    power_gated_at : str, default ""
+        The level with whose unused instances the leakage of this level is switched off.
+    network : Network, optional
+        The network to the next level inside; by default one that costs nothing.
+
+    Raises
+    ------
+    SpecError
+        If a number is out of range, if an SRAM has no size, or if fields contradict each other.
+
+    Examples
+    --------
+    >>> from sparsim import Storage
+    >>> glb = Storage(name="GLB", size_words=65536, block_size=4, multiple_buffering=2.0)
+    >>> glb.effective_size_words
+    32768
     """
 
     name: str
@@ -159,22 +303,22 @@ class Storage(Record, frozen=True, kw_only=True):
     word_bits: int = 16
     block_size: int = 1
     cluster_size: int = 1
-    size_words: int | None = None  # None: unlimited
+    size_words: int | None = None
     multiple_buffering: float = 1.0
     min_utilization: float = 0.0
-    read_bandwidth: float | None = None  # words/cycle per instance; None, like inf: unlimited
+    read_bandwidth: float | None = None
     write_bandwidth: float | None = None
     shared_bandwidth: float | None = None
     metadata_word_bits: int = 0
-    metadata_width_bits: int = 0  # bits that one metadata access moves; 0: no metadata storage
-    metadata_depth: int | None = None  # None: no capacity given, counts as 0 on a sized level
+    metadata_width_bits: int = 0
+    metadata_depth: int | None = None
     compression_supported: bool = False
     decompression_supported: bool = False
-    reduction_supported: bool | None = None  # None: yes unless DRAM
+    reduction_supported: bool | None = None
     addr_gen_energy_pj: float | None = None
     vector_access_energy_pj: float | None = None
     cluster_area_um2: float | None = None
-    power_gated_at: str = ""  # the level with whose unused instances this one's leakage is cut
+    power_gated_at: str = ""
     network: Network = Network()
 
     def __post_init__(self) -> None:
@@ -210,20 +354,42 @@ class Storage(Record, frozen=True, kw_only=True):
 
     @property
     def effective_size_words(self) -> int | None:
+        """Words of one instance that a tile may take: `floor(size_words / multiple_buffering)`, or None."""
         return None if self.size_words is None else int(self.size_words / self.multiple_buffering)
 
     @property
     def metadata_capacity_bits(self) -> int:
+        """Bits of one instance: `floor(metadata_depth * metadata_width_bits / multiple_buffering)`."""
         return int((self.metadata_depth or 0) * self.metadata_width_bits / self.multiple_buffering)
 
 
 class Compute(Record, frozen=True, kw_only=True):
-    """The arithmetic units; `mesh` counts them below one instance of the innermost storage."""
+    """The arithmetic units.
+
+    Parameters
+    ----------
+    name : str
+        Name of the units, different from those of all storage levels.
+    mesh : tuple of two int, default (1, 1)
+        Units (x, y) below one instance of the innermost storage level.
+    word_bits : int, default 16
+        Bits of an operand.
+    energy_pj : float, optional
+        Energy of one operation in pJ where the energy table has no entry; by default `(word_bits / 16)**2`
+        (model 4.4).
+    area_um2 : float, default 0.0
+        Area of one unit in um^2.
+
+    Raises
+    ------
+    SpecError
+        If a number is out of range.
+    """
 
     name: str
     mesh: tuple[int, int] = (1, 1)
     word_bits: int = 16
-    energy_pj: float | None = None  # used when the energy table has no entry
+    energy_pj: float | None = None
     area_um2: float = 0.0
 
     def __post_init__(self) -> None:
@@ -235,7 +401,38 @@ class Compute(Record, frozen=True, kw_only=True):
 
 
 class Architecture(Record, frozen=True, kw_only=True):
-    """Storage levels outer to inner (the first is the backing store), and the compute units."""
+    """The storage levels and the compute units of an accelerator.
+
+    Parameters
+    ----------
+    name : str, default "accelerator"
+        Name for messages and reports.
+    storage : tuple of Storage
+        The levels from outer to inner; the first one is the backing store.
+    compute : Compute
+        The arithmetic units.
+    source : str, default ""
+        Where the numbers come from; for the reader only.
+
+    Raises
+    ------
+    SpecError
+        If there is no storage level, if two levels or two networks have the same name, if a mesh or cluster
+        does not fit, or if `power_gated_at` names a level further inside.
+
+    Examples
+    --------
+    >>> from sparsim import Architecture, Compute, Storage
+    >>> arch = Architecture(
+    ...     storage=(
+    ...         Storage(name="DRAM", technology="DRAM"),
+    ...         Storage(name="spad", size_words=64, mesh=(4, 3)),
+    ...     ),
+    ...     compute=Compute(name="MAC", mesh=(2, 1)),
+    ... )
+    >>> arch.total_mesh(2)
+    (8, 3)
+    """
 
     name: str = "accelerator"
     storage: tuple[Storage, ...]
@@ -273,7 +470,18 @@ class Architecture(Record, frozen=True, kw_only=True):
                 )
 
     def total_mesh(self, index: int) -> tuple[int, int]:
-        """(x, y) of all instances of `storage[index]`; `index == len(storage)` is compute."""
+        """Return the mesh of all instances of a level together.
+
+        Parameters
+        ----------
+        index : int
+            Position in `storage`; `len(storage)` stands for the compute units.
+
+        Returns
+        -------
+        tuple of two int
+            Instances (x, y) along both axes, the products of the meshes down to this level.
+        """
         meshes = [level.mesh for level in self.storage] + [self.compute.mesh]
         x = y = 1
         for mesh in meshes[: index + 1]:

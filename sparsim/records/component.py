@@ -15,25 +15,64 @@ SMALLEST_NM, LARGEST_NM = 7, 130
 
 
 class Component(Record, frozen=True, kw_only=True):
-    """One component. `class_name`, `class` in documents, selects the estimator, which knows the attributes.
+    """A hardware component, whose energies and area `sparsim.estimate` finds from its attributes.
 
-    A compound has `parts`, components themselves, and may have `actions`: energy of an action is the sum of
-    the parts' actions, `{"read": {"storage.read": 1, "address.add": 2}}`; area is the sum over all parts.
-    Another component may have `actions` in place of those of its estimator, whose sums they are:
-    `{"mac_gated": {"leak": 1}}`. The scales are factors on all energies and on the area.
+    Parameters
+    ----------
+    name : str
+        Name of the component; in an accelerator that of a storage level or of the compute units.
+    class_name : str
+        Selects the estimator, which knows the attributes. In documents the key is `class`. The class
+        "compound" stands for a component that is made of parts, the class "table" for one whose attributes
+        are its energies in pJ by action, with `area_um2` and `source`.
+    node_nm : float, optional
+        Technology node in nm, from 7 to 130; a part of a compound has by default that of the compound.
+    rules : str, optional
+        The rule set that estimates; by default that of the compound, or else "default".
+    attributes : dict of str to int, float or str, default {}
+        What the estimator is told, such as sizes and widths. A compound has none.
+    count : int, default 1
+        How often a part is in its compound.
+    parts : tuple of Component, default ()
+        The parts of a compound. Its area is the sum of their areas.
+    actions : dict of str to dict of str to float, default {}
+        Actions that are sums of other actions, with counts. Those of a compound name actions of parts:
+        `{"read": {"storage.read": 1, "address.add": 2}}`. Those of another component name actions of its
+        estimator, which they replace: `{"mac_gated": {"leak": 1}}`.
+    energy_scale : float, default 1.0
+        Factor on all energies.
+    area_scale : float, default 1.0
+        Factor on the area.
+    energy_rules : {"timeloop-3", "timeloop-4"}, default "timeloop-3"
+        The `rules` of the energy table that is made of the component.
+
+    Raises
+    ------
+    SpecError
+        If a number is out of range, if a compound has no parts or has attributes, if another component has
+        parts, or if two parts have the same name.
+
+    Examples
+    --------
+    >>> from sparsim import Component
+    >>> spad = Component(
+    ...     name="spad", class_name="sram", node_nm=65, attributes={"width_bits": 16, "depth_words": 64}
+    ... )
+    >>> spad.to_dict()["class"]
+    'sram'
     """
 
     name: str
     class_name: str = msgspec.field(name="class")
-    node_nm: float | None = None  # technology node; None: of the compound that this is a part of
-    rules: str | None = None  # rule set that estimates; None: of the compound, else "default"
+    node_nm: float | None = None
+    rules: str | None = None
     attributes: dict[str, int | float | str] = {}
-    count: int = 1  # of a part, in its compound
+    count: int = 1
     parts: tuple[Component, ...] = ()
     actions: dict[str, dict[str, float]] = {}
     energy_scale: float = 1.0
     area_scale: float = 1.0
-    energy_rules: Rules = "timeloop-3"  # of the table that is made of it
+    energy_rules: Rules = "timeloop-3"
 
     def __post_init__(self) -> None:
         where = f"component {self.name}"

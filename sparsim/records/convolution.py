@@ -46,43 +46,46 @@ def conv2d(
     densities: Dict[str, float | Density] | None = None,
     name: str = "conv2d",
 ) -> Layer:
-    """Make a convolution over two axes, with the arguments of `torch.nn.Conv2d` and the size of its input.
+    """Make a convolution over two axes from the arguments of `torch.nn.Conv2d` and the size of its input.
 
     Parameters
     ----------
     in_channels, out_channels : int
         Channels of the whole input and output, all groups together.
-    kernel_size, stride, dilation : int or pair of int
+    kernel_size : int or pair of int
+        Size of the window in elements: one number, or (height, width).
+    stride, dilation : int or pair of int, default 1
         Of the window, in elements: one number, or (height, width).
     padding : int or pair of int, default 0
-        Zeros on each side of the input. They only add to the number of outputs: the model has no padding, and
-        takes an input as large as its windows reach, as for traced layers.
+        Zeros on each side of the input. They only add to the number of outputs: the model has no padding and
+        assumes an input as large as its windows reach, as for traced layers.
     groups : int, default 1
         Groups of channels; the channels are divided evenly.
     height, width : int
-        Of the input, without padding, in elements.
+        Size of the input in elements, without padding.
     batch : int, default 1
         Samples that are computed together.
     densities : dict, optional
-        Fractions of nonzeros, 0 to 1, or `Density` records, of "Weights", "Inputs" and "Outputs"; those that
-        are left out are dense.
+        Fractions of nonzeros, from 0 to 1, or `Density` records, of "Weights", "Inputs" and "Outputs".
+        Tensors that are left out are dense.
     name : str, default "conv2d"
-        Of the layer.
+        Name of the layer.
 
     Returns
     -------
     Layer
-        Of the shape `CONV`, with the bounds G (groups), N (batch), M and C (output and input channels of a
-        group), R and S (height and width of the window), P and Q (height and width of the output).
+        A layer of the shape `CONV`, with the bounds G (groups), N (batch), M and C (output and input channels
+        of a group), R and S (height and width of the window), P and Q (height and width of the output).
 
     Raises
     ------
     SpecError
-        For sizes that are no whole numbers or less than 1, channels that the groups do not divide, a window
-        that is larger than the padded input, and densities outside of 0 to 1 or of other tensors.
+        If a size is no whole number or less than 1, if the groups do not divide the channels, if the window
+        is larger than the padded input, or if a density is outside of 0 to 1 or of another tensor.
 
     Examples
     --------
+    >>> from sparsim import conv2d
     >>> layer = conv2d(3, 96, 11, stride=4, height=227, width=227, densities={"Weights": 0.84})
     >>> layer.bounds
     {'G': 1, 'N': 1, 'M': 96, 'C': 3, 'R': 11, 'S': 11, 'P': 55, 'Q': 55}
@@ -135,12 +138,12 @@ def depthwise(
     densities: Dict[str, float | Density] | None = None,
     name: str = "depthwise",
 ) -> Layer:
-    """Make a depthwise convolution: every channel is a group and has `multiplier` outputs.
+    """Make a depthwise convolution, in which every channel is a group with `multiplier` outputs.
 
     Parameters
     ----------
     channels : int
-        Of the input.
+        Channels of the input.
     multiplier : int, default 1
         Outputs of each channel.
     kernel_size, stride, padding, dilation, height, width, batch, densities, name
@@ -149,15 +152,16 @@ def depthwise(
     Returns
     -------
     Layer
-        Of the shape `CONV`, with C = 1 in each of G groups.
+        A layer of the shape `CONV`, with C = 1 in each of G groups.
 
     Raises
     ------
     SpecError
-        As `conv2d` does.
+        For the same reasons as `conv2d`.
 
     Examples
     --------
+    >>> from sparsim import depthwise
     >>> depthwise(32, 3, padding=1, height=112, width=112).bounds
     {'G': 32, 'N': 1, 'M': 1, 'C': 1, 'R': 3, 'S': 3, 'P': 112, 'Q': 112}
     """
@@ -190,21 +194,22 @@ def gemm(
     densities : dict, optional
         As for `conv2d`.
     name : str, default "gemm"
-        Of the layer.
+        Name of the layer.
 
     Returns
     -------
     Layer
-        Of the shape `CONV`, with M = m, N = n, C = k, and all other bounds 1.
+        A layer of the shape `CONV`, with M = m, N = n, C = k, and all other bounds 1.
 
     Raises
     ------
     SpecError
-        For sizes that are no whole numbers or less than 1, and densities outside of 0 to 1 or of other
-        tensors.
+        If a size is no whole number or less than 1, or if a density is outside of 0 to 1 or of another
+        tensor.
 
     Examples
     --------
+    >>> from sparsim import gemm
     >>> gemm(1000, 1, 4096, densities={"Weights": 0.1, "Inputs": 0.4}).bounds
     {'G': 1, 'N': 1, 'M': 1000, 'C': 4096, 'R': 1, 'S': 1, 'P': 1, 'Q': 1}
     """

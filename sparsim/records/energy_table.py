@@ -13,10 +13,38 @@ Rules = Literal["timeloop-3", "timeloop-4"]
 
 
 class EnergyTable(Record, frozen=True, kw_only=True):
-    """`actions[component][action]` in pJ per vector access (storage) or per operation (compute);
-    `areas[component]` in um^2 per instance; `wire_pj_per_bit_mm`, where not 0, holds for all networks.
-    `estimated`: made of components by `sparsim.estimate`. `rules`: which generation of Timeloop says what an
-    action that is missing costs; those of 4.x give updates an energy of their own and charge leakage.
+    """Energies per action (ERT) and areas per component (ART).
+
+    Parameters
+    ----------
+    name : str, default "energy"
+        Name for messages.
+    actions : dict of str to dict of str to float, default {}
+        Energy in pJ by component and action: per vector access of a storage level, per operation of the
+        compute units.
+    areas : dict of str to float, default {}
+        Area in um^2 of one instance, by component.
+    wire_pj_per_bit_mm : float, optional
+        Energy of wires in pJ per bit and mm. A value other than 0 holds for all networks.
+    source : str, default ""
+        Where the numbers come from; for the reader only.
+    estimated : bool, default False
+        Whether `sparsim.estimate` made the table from components.
+    rules : {"timeloop-3", "timeloop-4"}, default "timeloop-3"
+        The generation of Timeloop that says what an action costs that is missing (model 4.5). The rules of
+        4.x give updates an energy of their own and charge leakage.
+
+    Raises
+    ------
+    SpecError
+        If an energy or an area is negative, not finite or too large.
+
+    Examples
+    --------
+    >>> from sparsim import EnergyTable
+    >>> table = EnergyTable(actions={"GLB": {"read": 6.0, "write": 6.5}}, areas={"GLB": 12000.0})
+    >>> table.actions["GLB"]["read"]
+    6.0
     """
 
     name: str = "energy"

@@ -14,10 +14,28 @@ Distribution = Literal["fixed-structured", "hypergeometric", "banded", "actual"]
 
 
 class Density(Record, frozen=True, kw_only=True):
-    """How the nonzeros of a tensor are distributed; `density` is their fraction, in [0, 1].
+    """How the nonzeros of a tensor are distributed (model 8).
 
-    `band_width` belongs to `banded`, `mask` (path of a .npy or .npz file) to `actual`. `spread` is for the
-    reader only: the standard deviation of a measured density between samples.
+    Parameters
+    ----------
+    distribution : {"fixed-structured", "hypergeometric", "banded", "actual"}, default "fixed-structured"
+        The density model. "fixed-structured" spreads the nonzeros evenly, so that every tile has its share of
+        them; "hypergeometric" draws them at random without replacement; "banded" puts them near the diagonal
+        of a square matrix; "actual" takes them from a mask.
+    density : float, default 1.0
+        Fraction of nonzeros, from 0 to 1.
+    spread : float, default 0.0
+        Standard deviation of a measured density between samples, from 0 to 1. It is for the reader only: the
+        model does not use it.
+    band_width : int, default 0
+        Half width of the band of nonzeros in elements; for "banded" only.
+    mask : str, optional
+        Path of a .npy or .npz file with the nonzeros; for "actual" only.
+
+    Raises
+    ------
+    SpecError
+        If a number is out of range.
     """
 
     distribution: Distribution = "fixed-structured"
@@ -35,9 +53,32 @@ class Density(Record, frozen=True, kw_only=True):
 
 
 class Layer(Record, frozen=True, kw_only=True):
-    """A shape with bounds, coefficient values (default: the shape's) and densities (default: dense).
+    """A layer of a network: a shape with bounds, coefficients and densities.
 
-    `note` is for the reader only: what the layer stands in for, where it is not computed as it is.
+    Parameters
+    ----------
+    name : str, default "layer"
+        Name of the layer.
+    shape : Shape
+        The dims and tensors of the layer.
+    bounds : dict of str to int
+        The bound of each dim, at least 1.
+    coefficients : dict of str to int, default {}
+        Values of coefficients; those that are left out have the defaults of the shape.
+    densities : dict of str to Density, default {}
+        Densities by dataspace; dataspaces that are left out are dense.
+    note : str, default ""
+        What the layer stands in for, where it is not computed as it is. It is for the reader only.
+
+    Raises
+    ------
+    SpecError
+        If the bound of a dim is missing, if a dim, coefficient or dataspace is unknown, if a number is out of
+        range, or if the layer has too many operations or words.
+
+    See Also
+    --------
+    conv2d, depthwise, gemm : Functions that make the layers of common networks.
     """
 
     name: str = "layer"
@@ -78,11 +119,33 @@ class Layer(Record, frozen=True, kw_only=True):
                 )
 
     def anonymous(self) -> Self:
-        """The same layer without what the reader alone needs: equal for all layers that cost the same."""
+        """Return the same layer without name and note.
+
+        Returns
+        -------
+        Layer
+            A layer that is equal for all layers that cost the same.
+        """
         return replace(self, name="", note="")
 
     def sides(self, dataspace: Dataspace) -> tuple[int, ...]:
-        """Words along every coordinate of a dataspace of the shape (model 3.2)."""
+        """Return the words along every coordinate of a dataspace.
+
+        Parameters
+        ----------
+        dataspace : Dataspace
+            A dataspace of the layer's shape.
+
+        Returns
+        -------
+        tuple of int
+            Words of the dense tensor along each coordinate.
+
+        Notes
+        -----
+        A side is one plus the sum over the terms of its coordinate of `|coefficient| * (bound - 1)` (model
+        3.2).
+        """
         values = {**self.shape.coefficients, **self.coefficients}
         return tuple(
             1 + sum(abs(values[c] if c else 1) * (self.bounds[dim] - 1) for dim, c in side)
@@ -90,6 +153,18 @@ class Layer(Record, frozen=True, kw_only=True):
         )
 
     def density(self, dataspace: str) -> Density:
+        """Return the density of a dataspace.
+
+        Parameters
+        ----------
+        dataspace : str
+            Name of the dataspace.
+
+        Returns
+        -------
+        Density
+            The density that `densities` gives, or a dense one.
+        """
         return self.densities.get(dataspace, DENSE)
 
 

@@ -10,14 +10,44 @@ _INDEPENDENT = ("fixed-structured", "hypergeometric")
 
 
 def macs(layer: Layer) -> int:
-    """Multiplications, whether or not an operand is zero: the product of the bounds."""
+    """Count the multiplications of a layer, whether or not an operand is zero.
+
+    Parameters
+    ----------
+    layer : Layer
+
+    Returns
+    -------
+    int
+        The product of the bounds.
+
+    Examples
+    --------
+    >>> from sparsim import gemm, macs
+    >>> macs(gemm(10, 4, 25))
+    1000
+    """
     return math.prod(layer.bounds.values())
 
 
 def effectual_macs(layer: Layer) -> float | None:
-    """Expected multiplications of two nonzeros: `macs` times the densities of what is only read.
+    """Return the expected number of multiplications of two nonzeros.
 
-    None where a density is `banded` or `actual`: then the number depends on where the zeros lie.
+    Parameters
+    ----------
+    layer : Layer
+
+    Returns
+    -------
+    float or None
+        `macs` times the densities of the dataspaces that are only read. None where one of these densities is
+        "banded" or "actual", because the number then depends on where the zeros lie.
+
+    Examples
+    --------
+    >>> from sparsim import effectual_macs, gemm
+    >>> effectual_macs(gemm(10, 4, 25, densities={"Weights": 0.5, "Inputs": 0.4}))
+    200.0
     """
     operands = [layer.density(d.name) for d in layer.shape.dataspaces if not d.read_write]
     if any(density.distribution not in _INDEPENDENT for density in operands):
@@ -26,7 +56,24 @@ def effectual_macs(layer: Layer) -> float | None:
 
 
 def tensor_shape(layer: Layer, dataspace: str) -> tuple[int, ...]:
-    """Words along every coordinate of a dataspace (model 3.2). Raises SpecError for an unknown one."""
+    """Return the words along every coordinate of a dataspace (model 3.2).
+
+    Parameters
+    ----------
+    layer : Layer
+    dataspace : str
+        Name of the dataspace.
+
+    Returns
+    -------
+    tuple of int
+        Words of the dense tensor along each coordinate.
+
+    Raises
+    ------
+    SpecError
+        If the layer has no such dataspace.
+    """
     found = {d.name: d for d in layer.shape.dataspaces}
     if dataspace not in found:
         raise SpecError(
@@ -36,8 +83,24 @@ def tensor_shape(layer: Layer, dataspace: str) -> tuple[int, ...]:
 
 
 def words(layer: Layer, dataspace: str) -> int:
-    """Words of a dataspace as a dense box, zeros included. Inputs include the padding that windows reach.
+    """Count the words of a dataspace as a dense box, zeros included.
 
-    Raises SpecError for an unknown dataspace.
+    Inputs include the padding that windows reach.
+
+    Parameters
+    ----------
+    layer : Layer
+    dataspace : str
+        Name of the dataspace.
+
+    Returns
+    -------
+    int
+        The product of the sides.
+
+    Raises
+    ------
+    SpecError
+        If the layer has no such dataspace.
     """
     return math.prod(tensor_shape(layer, dataspace))

@@ -25,11 +25,23 @@ _FLAGS = ("bypass", "no_link_transfer", "no_multicast_no_reduction", "no_tempora
 
 
 class Nest(Record, frozen=True, kw_only=True):
-    """The loops of one tiling level. Dims without a factor have bound 1.
+    """The loops of one tiling level.
 
-    `order` lists dims outer to inner; dims that it leaves out lie outside of it, the first of the shape's
-    dims innermost. `split_x` (spatial nests): that many of the innermost loops run along X, the rest along Y;
-    None: all along X.
+    Parameters
+    ----------
+    factors : dict of str to int, default {}
+        Bounds of the loops by dim; dims that are left out have the bound 1.
+    order : tuple of str, default ()
+        Dims from outer to inner. Dims that are left out lie outside of these, and of them the first of the
+        shape's dims lies innermost.
+    split_x : int, optional
+        How many of the innermost loops of a spatial nest run along X; the rest runs along Y. By default all
+        of them run along X.
+
+    Raises
+    ------
+    SpecError
+        If a factor is no whole number above 0, or if a dim is twice in the order.
     """
 
     factors: dict[str, int] = {}
@@ -46,7 +58,30 @@ class Nest(Record, frozen=True, kw_only=True):
 
 
 class LevelMapping(Record, frozen=True, kw_only=True):
-    """One level: `spatial` loops distribute its tile over the instances of the next inner level."""
+    """The loops of one storage level, and what it does not keep.
+
+    Parameters
+    ----------
+    level : str
+        Name of the level.
+    temporal : Nest, optional
+        Loops over time; none by default.
+    spatial : Nest, optional
+        Loops that distribute the tile of the level over the instances of the next inner level.
+    bypass : tuple of str, default ()
+        Dataspaces that the level does not keep.
+    no_link_transfer : tuple of str, default ()
+        Dataspaces whose words neighbouring instances do not pass on to each other.
+    no_multicast_no_reduction : tuple of str, default ()
+        Dataspaces whose words are neither multicast nor reduced between instances.
+    no_temporal_reuse : tuple of str, default ()
+        Dataspaces of which every step moves the whole tile, also what is there already (model 7.3).
+
+    Raises
+    ------
+    SpecError
+        If the temporal loops have a `split_x`.
+    """
 
     level: str
     temporal: Nest = Nest()
@@ -62,10 +97,27 @@ class LevelMapping(Record, frozen=True, kw_only=True):
 
 
 class Mapping(Record, frozen=True, kw_only=True):
-    """Levels outer to inner; a level that is left out has no loops and keeps everything.
+    """How a layer runs on an accelerator: loops, spatial splits and bypass per level (model 5).
 
-    The factors of a dim multiply to its bound. Those of a dim in `divisibility` may cover more (see
-    `sparsim.records.divisibility`); of an `imperfect` one none may be larger than needed.
+    The factors of a dim multiply to its bound.
+
+    Parameters
+    ----------
+    levels : tuple of LevelMapping
+        The levels from outer to inner. A level that is left out has no loops and keeps everything.
+    divisibility : dict of str to {"padded", "imperfect"}, default {}
+        Dims whose factors may multiply to more than the bound. A padded dim is computed on up to what the
+        factors cover; the last tile of an imperfect dim is cut short, and none of its factors may be larger
+        than needed (model 19).
+
+    Raises
+    ------
+    SpecError
+        If a level is mapped twice.
+
+    See Also
+    --------
+    Mapping.parse : Makes a mapping from text.
     """
 
     levels: tuple[LevelMapping, ...]
@@ -78,7 +130,7 @@ class Mapping(Record, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, text: str) -> Mapping:
-        """The mapping that a text such as "DRAM: Q64 C2 | GLB: P128 M8X" describes.
+        """Make the mapping that a text such as "DRAM: Q64 C2 | GLB: P128 M8X" describes.
 
         Parameters
         ----------
@@ -86,13 +138,18 @@ class Mapping(Record, frozen=True, kw_only=True):
             Levels and their loops, outer to inner, in the notation of docs/reference/mapspace.md. Levels are
             separated by `|` or by ends of lines.
 
+        Returns
+        -------
+        Mapping
+
         Raises
         ------
         SpecError
-            For text that is no mapping; its path has the line and the column.
+            If the text is no mapping; the path of the error has the line and the column.
 
         Examples
         --------
+        >>> from sparsim import Mapping
         >>> mapping = Mapping.parse("DRAM: Q64 C2 | GLB [bypass Weights]: P128 C4Y M2X")
         >>> mapping.levels[1].spatial
         Nest(factors={'C': 4, 'M': 2}, order=('C', 'M'), split_x=1)
@@ -116,7 +173,13 @@ class Mapping(Record, frozen=True, kw_only=True):
         return cls(levels=tuple(levels), divisibility=divisibility)
 
     def to_text(self) -> str:
-        """The mapping in one line, from which `parse` makes an equal one."""
+        """Write the mapping as text.
+
+        Returns
+        -------
+        str
+            One line, from which `parse` makes an equal mapping.
+        """
         policies = {p: [d for d, its in self.divisibility.items() if its == p] for p in _POLICIES}
         head = modifiers_text({policy: dims for policy, dims in policies.items() if dims})
         return " | ".join(filter(None, [head, *map(_level_text, self.levels)]))

@@ -17,14 +17,35 @@ def _once(names: Iterable[str], message: str) -> None:
 
 
 class NestConstraint(Record, frozen=True, kw_only=True):
-    """What is fixed about the loops of one tiling level.
+    """What a mapspace fixes about the loops of one tiling level.
 
-    `factors` are fixed, 0 stands for the dim's whole bound. `at_most` and `at_least` limit a factor; the
-    defaults are for the dims without an own limit of that kind. `outer` and `inner` are the fixed outermost
-    and innermost part of the order, both outer to inner; the dims between may stand in any order. `split_x`
-    (spatial nests): that many of the innermost loops, those of bound 1 among them, run along X; None: free.
+    Dims that lie neither in `outer` nor in `inner` may stand in any order between these. The innermost
+    temporal nest has the order of the shape where none is fixed, because its order moves no data.
 
-    The innermost temporal nest has the shape's order where none is fixed, as its order moves no data.
+    Parameters
+    ----------
+    factors : dict of str to int, default {}
+        Fixed factors by dim; 0 stands for the whole bound of the dim.
+    at_most : dict of str to int, default {}
+        The largest factor by dim.
+    at_least : dict of str to int, default {}
+        The smallest factor by dim.
+    default_at_most : int, optional
+        The largest factor of dims that `at_most` does not name; no limit by default.
+    default_at_least : int, optional
+        The smallest factor of dims that `at_least` does not name; no limit by default.
+    outer : tuple of str, default ()
+        The outermost dims of the order, from outer to inner.
+    inner : tuple of str, default ()
+        The innermost dims of the order, from outer to inner.
+    split_x : int, optional
+        How many of the innermost loops of a spatial nest run along X, those of bound 1 included; free by
+        default.
+
+    Raises
+    ------
+    SpecError
+        If a number is out of range, or if a dim is twice in the order.
     """
 
     factors: dict[str, int] = {}
@@ -49,8 +70,35 @@ class NestConstraint(Record, frozen=True, kw_only=True):
 
 
 class LevelConstraint(Record, frozen=True, kw_only=True):
-    """One storage level. A dataspace in neither `keep` nor `bypass` may be kept or not; the outermost level
-    keeps what it does not bypass. The flags are those of every mapping (see LevelMapping)."""
+    """What a mapspace fixes about one storage level.
+
+    A dataspace that is neither in `keep` nor in `bypass` may be kept or not, but the outermost level keeps
+    whatever it does not bypass.
+
+    Parameters
+    ----------
+    level : str
+        Name of the level.
+    temporal : NestConstraint, optional
+        Constraints of the temporal loops; none by default.
+    spatial : NestConstraint, optional
+        Constraints of the spatial loops; none by default.
+    keep : tuple of str, default ()
+        Dataspaces that the level keeps.
+    bypass : tuple of str, default ()
+        Dataspaces that the level does not keep.
+    no_link_transfer : tuple of str, default ()
+        Like `LevelMapping.no_link_transfer`, for every mapping.
+    no_multicast_no_reduction : tuple of str, default ()
+        Like `LevelMapping.no_multicast_no_reduction`, for every mapping.
+    no_temporal_reuse : tuple of str, default ()
+        Like `LevelMapping.no_temporal_reuse`, for every mapping.
+
+    Raises
+    ------
+    SpecError
+        If a dataspace is both in `keep` and in `bypass`, or if the temporal loops have a `split_x`.
+    """
 
     level: str
     temporal: NestConstraint = NestConstraint()
@@ -73,12 +121,30 @@ class LevelConstraint(Record, frozen=True, kw_only=True):
 
 
 class Mapspace(Record, frozen=True, kw_only=True):
-    """Levels in any order; one that is left out is free. A mapping must use at least the fraction
-    `min_parallelism` of the arithmetic units, and have at most `most_temporal_loops` temporal loops with a
-    bound above 1.
+    """The mappings that a search may consider, given by what is fixed or limited (model 17.1).
 
-    The factors of a dim in `divisibility` may also multiply to more than its bound, by at most the fraction
-    `most_padding` of it, or by one.
+    Parameters
+    ----------
+    name : str, default "mapspace"
+        Name for messages.
+    levels : tuple of LevelConstraint, default ()
+        Constraints of levels, in any order; a level that is left out is free.
+    min_parallelism : float, default 0.0
+        The fraction of the arithmetic units, from 0 to 1, that a mapping has to use at least.
+    most_temporal_loops : int, optional
+        The largest number of temporal loops with a bound above 1; no limit by default.
+    divisibility : dict of str to {"padded", "imperfect"}, default {}
+        Dims whose factors may multiply to more than the bound (model 19).
+    most_padding : float, default 0.125
+        The fraction of the bound, from 0 to 1, by which the factors of these dims may exceed it. An excess of
+        one is always allowed.
+    source : str, default ""
+        Where the constraints come from; for the reader only.
+
+    Raises
+    ------
+    SpecError
+        If a number is out of range, or if a level is constrained twice.
     """
 
     name: str = "mapspace"

@@ -11,22 +11,48 @@ T = TypeVar("T")
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
-    """An immutable, validated record. Unknown fields are refused; equality is by content."""
+    """An immutable, validated record. Unknown fields are refused, and records with equal fields are equal."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dicts, lists and scalars; fields at their default are left out."""
+        """Return the record as plain dicts, lists and scalars.
+
+        Returns
+        -------
+        dict of str to object
+            The fields by name; those that have their default are left out.
+        """
         plain: dict[str, Any] = _plain(self)
         return plain
 
     def digest(self) -> str:
-        """SHA-256 of the record's canonical JSON, in hex; equal records have equal digests."""
+        """Return a digest of the content; equal records have equal digests.
+
+        Returns
+        -------
+        str
+            SHA-256 of the record's canonical JSON, in hex.
+        """
         return hashlib.sha256(msgspec.json.encode(self.to_dict(), order="sorted")).hexdigest()
 
     def kept(self, name: str, others: tuple[object, ...], make: Callable[[], T]) -> T:
-        """What `make` returned for this record together with `others`; it is called again for others.
+        """Return what `make` makes of this record together with others, and keep it.
 
-        The result lives as long as the record. It is no part of its value, nor of copies. Records are
-        immutable: who changes a dict inside one gets what was made before.
+        The result lives as long as the record. It is no part of its value, nor of copies. Because records are
+        immutable, a caller who changes a dict inside one gets what was made before.
+
+        Parameters
+        ----------
+        name : str
+            Name under which the result is kept.
+        others : tuple
+            What the result depends on besides the record; `make` is called again for others.
+        make : callable
+            Makes the result, without arguments.
+
+        Returns
+        -------
+        object
+            What `make` returned.
         """
         slot = self.__dict__.get(name)
         if slot is None or not all(a is b or a == b for a, b in zip(slot[0], others, strict=True)):

@@ -6,15 +6,39 @@ from sparsim.records.record import Record
 
 
 class Dataspace(Record, frozen=True, kw_only=True):
-    """A tensor. Each coordinate of `projection` is a sum of products of a dim and, where there is one, a
-    coefficient: `"R*dilation + P*stride"`."""
+    """A tensor of a shape.
+
+    Parameters
+    ----------
+    name : str
+        Name of the tensor, such as "Weights".
+    projection : tuple of str
+        One text per coordinate of the tensor. A coordinate is a sum of dims, each of which may be multiplied
+        by a coefficient: `"R*dilation + P*stride"`.
+    read_write : bool, default False
+        Whether the tensor is a result, which is read and written, and not an operand, which is only read.
+
+    Examples
+    --------
+    >>> from sparsim import Dataspace
+    >>> inputs = Dataspace(name="Inputs", projection=("C", "R + P*stride"))
+    >>> inputs.terms()
+    ((('C', None),), (('R', None), ('P', 'stride')))
+    """
 
     name: str
     projection: tuple[str, ...]
     read_write: bool = False
 
     def terms(self) -> tuple[tuple[tuple[str, str | None], ...], ...]:
-        """Per coordinate its (dim, coefficient name or None) terms, as written."""
+        """Return the terms of each coordinate.
+
+        Returns
+        -------
+        tuple of tuple of (str, str or None)
+            For each coordinate its terms as pairs of a dim and the name of a coefficient, in the order in
+            which they are written. The coefficient is None where a term has none.
+        """
         return self.kept("terms of coordinates", (), self._terms)
 
     def _terms(self) -> tuple[tuple[tuple[str, str | None], ...], ...]:
@@ -32,7 +56,25 @@ def _term(text: str, dataspace: str) -> tuple[str, str | None]:
 
 
 class Shape(Record, frozen=True, kw_only=True):
-    """A family of loop nests: dims, coefficients with defaults (strides, dilations), dataspaces, in order."""
+    """A family of loop nests: its dims and the tensors that they are projected on (model 3.1).
+
+    Parameters
+    ----------
+    name : str, default "problem"
+        Name for messages.
+    dims : tuple of str
+        Names of the dims. Of dims without a place in the order of a nest the first one is innermost.
+    coefficients : dict of str to int, default {}
+        Names and default values of the coefficients in projections, such as strides and dilations.
+    dataspaces : tuple of Dataspace
+        The tensors; at least one of them is a result (`read_write`).
+
+    Raises
+    ------
+    SpecError
+        If there are no dims or no results, if names repeat, or if a projection uses an unknown dim or
+        coefficient.
+    """
 
     name: str = "problem"
     dims: tuple[str, ...]

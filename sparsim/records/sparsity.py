@@ -14,9 +14,28 @@ MAX_SAFS = 1024
 
 
 class Rank(Record, frozen=True, kw_only=True):
-    """One rank of a tensor format. `flattened` lists groups of dims that this rank may absorb together.
+    """One rank of a tensor format.
 
-    Word bits None: the level's `metadata_word_bits` (metadata of `B`: 1).
+    Parameters
+    ----------
+    format : {"U", "UOP", "UB", "CP", "RLE", "B"}
+        How the rank is stored: uncompressed (U), with offsets (UOP) or with an uncompressed bit mask (UB), or
+        compressed with coordinates (CP), run lengths (RLE) or a bit mask (B).
+    flattened : tuple of tuple of str, default ()
+        Groups of dims that this rank may absorb together.
+    metadata_word_bits : int, optional
+        Bits of a metadata word; by default the level's `metadata_word_bits`, and 1 for "B".
+    payload_word_bits : int, optional
+        Bits of a payload word; by default the level's `metadata_word_bits`.
+
+    Raises
+    ------
+    SpecError
+        If a number is out of range, or if there are too many groups.
+
+    Notes
+    -----
+    Model 9.1 has the metadata and payload words of each format.
     """
 
     format: RankKind
@@ -26,6 +45,7 @@ class Rank(Record, frozen=True, kw_only=True):
 
     @property
     def compressed(self) -> bool:
+        """Whether the rank leaves out zeros."""
         return self.format in COMPRESSED_KINDS
 
     def __post_init__(self) -> None:
@@ -65,7 +85,24 @@ def _dividing(bits: int, width_bits: int) -> int:
 
 
 class TensorFormat(Record, frozen=True, kw_only=True):
-    """How `level` stores `dataspace`; ranks top (outermost) first."""
+    """How a storage level stores a dataspace.
+
+    Parameters
+    ----------
+    level : str
+        Name of the level.
+    dataspace : str
+        Name of the dataspace.
+    ranks : tuple of Rank
+        The ranks, the topmost (outermost) one first. No uncompressed rank lies below a compressed one.
+    order : {"outer-to-inner", "inner-to-outer"}, default "outer-to-inner"
+        Whether ranks are matched with loops from the outside or from the inside (model 9.3).
+
+    Raises
+    ------
+    SpecError
+        If there are no ranks, or if an uncompressed rank lies below a compressed one.
+    """
 
     level: str
     dataspace: str
@@ -85,18 +122,43 @@ class TensorFormat(Record, frozen=True, kw_only=True):
 
     @property
     def compressed(self) -> bool:
+        """Whether any rank leaves out zeros."""
         return any(r.compressed for r in self.ranks)
 
 
 class Option(Record, frozen=True, kw_only=True):
-    """Do not touch `target` while the matching tile of any dataspace in `condition_on` is empty."""
+    """One alternative of a `Saf`: leave out accesses to a target while tiles of its leaders are empty.
+
+    Parameters
+    ----------
+    target : str
+        The dataspace that is not accessed.
+    condition_on : tuple of str
+        The leaders: `target` is not accessed while the matching tile of any of these dataspaces is empty.
+    """
 
     target: str
     condition_on: tuple[str, ...]
 
 
 class Saf(Record, frozen=True, kw_only=True):
-    """A sparse acceleration feature of a storage level; of several options the best is taken."""
+    """A sparse acceleration feature (SAF): a rule by which a storage level leaves out accesses (model 10).
+
+    Parameters
+    ----------
+    level : str
+        Name of the storage level.
+    type : {"gating", "skipping", "skipping-spatial"}
+        "gating" saves the energy of an access but not its time, "skipping" saves both, and "skipping-spatial"
+        packs the work of several instances into fewer.
+    options : tuple of Option
+        The alternatives, of which the best is taken; "skipping-spatial" has exactly one.
+
+    Raises
+    ------
+    SpecError
+        If there are no options or too many, or if an option has no leaders.
+    """
 
     level: str
     type: SafKind
@@ -116,8 +178,31 @@ class Saf(Record, frozen=True, kw_only=True):
 
 
 class SparsePolicy(Record, frozen=True, kw_only=True):
-    """Formats and SAFs of one design. An empty policy counts as dense but reports the sparse way, unless
-    `always_active` has it processed all the same."""
+    """What an accelerator does with zeros: formats, gating and skipping of one design (model 6).
+
+    An empty policy counts like a dense accelerator but reports the way that sparse ones do, unless
+    `always_active` is set.
+
+    Parameters
+    ----------
+    name : str, default "policy"
+        Name for messages.
+    formats : tuple of TensorFormat, default ()
+        Formats of dataspaces at levels, at most one for each pair.
+    safs : tuple of Saf, default ()
+        Gating and skipping at storage levels.
+    compute_gating : bool, default False
+        Whether the arithmetic units gate operations with a zero.
+    compute_skipping : bool, default False
+        Whether the arithmetic units skip operations with a zero.
+    always_active : bool, default False
+        Whether zeros are processed even if nothing else asks for it.
+
+    Raises
+    ------
+    SpecError
+        If a dataspace has two formats at one level, or if there are too many SAFs.
+    """
 
     name: str = "policy"
     formats: tuple[TensorFormat, ...] = ()

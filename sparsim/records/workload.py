@@ -9,9 +9,23 @@ from sparsim.records.record import Record
 
 
 class Workload(Record, frozen=True, kw_only=True):
-    """Layers in the order in which they run, under names of their own.
+    """The layers of one network with their densities.
 
-    `provenance` holds plain facts by name (digests, sample counts, seeds); the model does not use them.
+    Parameters
+    ----------
+    name : str, default "workload"
+        Name of the network.
+    source : str, default ""
+        Where the layers and densities come from; for the reader only.
+    provenance : dict of str to str, int, float or bool, default {}
+        Plain facts by name, such as digests, sample counts and seeds. The model does not use them.
+    layers : tuple of Layer
+        The layers in the order in which they run, each with a name of its own.
+
+    Raises
+    ------
+    SpecError
+        If there are no layers, if two have the same name, or if a number in `provenance` is not finite.
     """
 
     name: str = "workload"

@@ -1,9 +1,7 @@
-"""Layers by the arguments of a torch layer, and the examples of public docstrings."""
+"""Layers by the arguments of a torch layer."""
 
 from __future__ import annotations
 
-import doctest
-import importlib
 from typing import Any
 
 import pytest
@@ -74,10 +72,3 @@ def test_wrong_arguments_are_refused(make: Any, message: str, hint: str) -> None
     with pytest.raises(SpecError, match=message) as error:
         make()
     assert error.value.hint == hint
-
-
-@pytest.mark.parametrize("module", ["sparsim.records.convolution", "sparsim.records.mapping"])
-def test_examples_of_docstrings(module: str) -> None:
-    found = doctest.testmod(importlib.import_module(module))
-    assert found.attempted > 0
-    assert found.failed == 0

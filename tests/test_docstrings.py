@@ -1,0 +1,144 @@
+"""Every public name has a complete docstring in NumPy style, whose examples run."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import inspect
+import logging
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+griffe = pytest.importorskip("griffe", reason="docstrings are parsed with griffe, which is not installed")
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("sparsim",)  # whose names are public, by `__all__` or because they are defined there
+UNFINISHED = ("sparsim.mapper", "sparsim.model", "sparsim.files")
+KINDS = ("parameters", "other parameters", "attributes")
+
+
+def public_objects() -> Iterator[griffe.Object]:
+    """What packages export, each once: functions, classes, and public methods and properties of classes."""
+    loader = griffe.GriffeLoader(search_paths=[ROOT], docstring_parser="numpy")
+    for name in dict.fromkeys(package.partition(".")[0] for package in PACKAGES):
+        loader.load(name)
+    loader.resolve_aliases(external=False)
+    seen = set()
+    for package in PACKAGES:
+        module = importlib.import_module(package)
+        for name in getattr(module, "__all__", vars(module)):
+            value = getattr(module, name)
+            home = str(getattr(value, "__module__", ""))
+            if name.startswith("_") or not (inspect.isclass(value) or inspect.isfunction(value)):
+                continue
+            if (not hasattr(module, "__all__") and home != package) or home.startswith(UNFINISHED):
+                continue
+            found = loader.modules_collection[f"{home}.{value.__qualname__}"]
+            if found.path in seen:
+                continue
+            seen.add(found.path)
+            yield found
+            if found.is_class:
+                yield from (member for member in found.members.values() if _is_method(member))
+
+
+def _is_method(member: griffe.Object) -> bool:
+    """Whether a member has a docstring of its own: that of `__init__` is part of its class."""
+    is_special = member.name.startswith("_") and member.name != "__call__"
+    return (member.is_function or "property" in member.labels) and not is_special
+
+
+def gaps(found: griffe.Object) -> list[str]:
+    """What the docstring lacks, and what it has too much."""
+    if found.docstring is None or not found.docstring.value.strip():
+        return [] if _is_documented_by_a_base(found) else ["no docstring"]
+    sections = {section.kind.value: section for section in found.docstring.parse("numpy", warnings=False)}
+    told = {
+        word.strip().lstrip("*")
+        for kind in KINDS
+        for item in (sections[kind].value if kind in sections else ())
+        for word in item.name.split(",")
+    }
+    wanted = {name for name in _parameters(found) if not name.startswith("_")}
+    lacking = [f"no parameter {name}" for name in sorted(wanted - told)]
+    lacking += [f"unknown parameter {name}" for name in sorted(told - wanted - _attributes(found))]
+    errors = (
+        ", ".join(str(item.annotation) for item in sections["raises"].value) if "raises" in sections else ""
+    )
+    lacking += [f"no Raises {name}" for name in sorted(_raised(found) - set(errors.split(", ")))]
+    if found.is_function:
+        returns = str(found.returns or "None")
+        if returns not in ("None", "NoReturn") and not {"returns", "yields"} & set(sections):
+            lacking.append(f"no Returns ({returns})")
+    return lacking
+
+
+def _parameters(found: griffe.Object) -> list[str]:
+    if "property" in found.labels:
+        return []
+    if found.is_function:
+        skipped = () if found.parent is None or not found.parent.is_class else ("self", "cls")
+        return [p.name.lstrip("*") for p in found.parameters if p.name not in skipped]
+    if "__init__" in found.members:
+        return [p.name.lstrip("*") for p in found.members["__init__"].parameters if p.name != "self"]
+    return [name for name, member in found.members.items() if _is_field(member)]
+
+
+def _is_field(member: griffe.Object) -> bool:
+    """Whether a member of a class is a field of its records."""
+    return (
+        member.is_attribute
+        and member.annotation is not None
+        and "ClassVar" not in str(member.annotation)
+        and "property" not in member.labels
+    )
+
+
+def _attributes(found: griffe.Object) -> set[str]:
+    """What a class may document besides its parameters."""
+    return (
+        {m.name for base in (found, *found.mro()) for m in base.members.values()} if found.is_class else set()
+    )
+
+
+def _raised(found: griffe.Object) -> set[str]:
+    """The exceptions that a function raises itself, or those that making an object of a class raises."""
+    if found.is_class:
+        makers = (found.members.get(name) for name in ("__init__", "__post_init__"))
+        return {name for maker in makers if maker is not None for name in _raised(maker)}
+    tree = ast.parse(textwrap.dedent(found.source))
+    calls = (node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise))
+    names = (call.func for call in calls if isinstance(call, ast.Call))
+    return {name.id for name in names if isinstance(name, ast.Name) and name.id[0].isupper()}
+
+
+def _is_documented_by_a_base(found: griffe.Object) -> bool:
+    return (
+        found.parent is not None
+        and found.parent.is_class
+        and any(
+            found.name in base.members and base.members[found.name].docstring is not None
+            for base in found.parent.mro()
+        )
+    )
+
+
+OBJECTS = {found.path: found for found in public_objects()}
+logging.getLogger("griffe").setLevel(logging.ERROR)
+EXAMPLES = sorted({found.module.path for found in OBJECTS.values() if ">>>" in found.module.source})
+
+
+@pytest.mark.parametrize("path", OBJECTS)
+def test_docstring_is_complete(path: str) -> None:
+    assert gaps(OBJECTS[path]) == []
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_examples_run(module: str) -> None:
+    result = doctest.testmod(importlib.import_module(module), globs={}, optionflags=doctest.ELLIPSIS)
+    assert result.attempted
+    assert not result.failed
