@@ -23,7 +23,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("source", metavar="MODULE:FUNCTION")
+@click.argument("source", metavar="MODULE:FUNCTION|FILE.pt2")
 @click.option(
     "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True,
     help="Folder of workload.yaml, trace.csv, trace.json.",
@@ -41,21 +41,31 @@ def trace(
     """Measure shapes, operations and densities of every layer, and write them as a workload for sparsim.
 
     FUNCTION of the Python module MODULE returns (model, example), where the example is a batch or a list of
-    them; or it returns, or is, a model, and --input gives shapes.
+    them; or it returns, or is, a model, and --input gives shapes. FILE.pt2 is a program that
+    torch.export.save wrote, with the example that it was exported for; nothing in it is unpickled.
     """
     import torch
 
     from gmp.example_batches import batches_of
+    from gmp.tracing.exported_programs import load_program, run_example
     from gmp.tracing.trace import trace as trace_model
     from gmp.tracing.traced_workload import table, workload_of, write_workload
 
     torch.manual_seed(seed)
-    model, example = _loaded(source, [_shape(text) for text in shapes])
-    traced = trace_model(model, batches_of(model, example), samples=samples)
+    given = [_shape(text) for text in shapes]
+    if source.endswith(".pt2"):
+        name, (model, example) = Path(source).stem, load_program(source)
+        example = (tuple(torch.randn(shape) for shape in given), {}) if given else example
+        if not example:
+            raise TraceError(f"{source} has no example of inputs: --input gives the shape of an input")
+        traced = trace_model(model, [example], samples=samples, forward=run_example)
+    else:
+        model, example = _loaded(source, given)
+        name, traced = type(model).__name__, trace_model(model, batches_of(model, example), samples=samples)
     facts: dict[str, str | int | float | bool] = {"samples": traced.samples, "seed": seed}
     if shapes:
         facts["inputs"] = f"standard-normal, {' and '.join(shapes)}"
-    workload = workload_of(traced, name=type(model).__name__, batch=batch, source=source, provenance=facts)
+    workload = workload_of(traced, name=name, batch=batch, source=source, provenance=facts)
     write_workload(traced, workload, output)
     results().print(table(traced))
     echo(f"wrote {output}/workload.yaml, trace.csv and trace.json")

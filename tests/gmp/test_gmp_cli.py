@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from gmp.cli import cli
@@ -59,9 +60,22 @@ def test_a_model_and_a_shape(tmp_path):
     assert [layer.name for layer in layers] == ["weight_ih_l0", "weight_hh_l0"]
 
 
+@pytest.mark.filterwarnings("ignore")  # of torch, about its own use
+def test_an_exported_program(tmp_path):
+    program = torch.export.export(torch.nn.Linear(8, 4), (torch.ones(2, 8),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    for args in ((), ("--input", "2x8")):
+        assert trace("net.pt2", *args).exit_code == 0
+        workload = load_documents([tmp_path / "out" / "workload.yaml"]).workload
+        assert workload.name == "net"
+        assert (workload.layers[0].bounds["C"], workload.layers[0].bounds["M"]) == (8, 4)
+        assert json.loads((tmp_path / "out" / "trace.json").read_text())["samples"] == 2
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
+        (["none.pt2"], "none.pt2: no such file"),
         (["cli_networks"], "is not MODULE:FUNCTION"),
         (["cli_network:pair"], "there is no Python module 'cli_network'"),
         (["cli_networks:pear"], "did you mean 'pair'"),
