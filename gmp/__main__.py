@@ -1,5 +1,5 @@
 """python -m gmp"""
 
-from gmp.cli import main
+from gmp.trace_network_command import main
 
 main()

@@ -8,8 +8,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from gmp.cli import cli
 from gmp.errors import TraceError
+from gmp.trace_network_command import cli
 from sparsim.files.sparsim_yaml import load_documents
 
 MODULE = """
