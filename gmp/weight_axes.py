@@ -43,6 +43,11 @@ _OTHERS = (  # (Python module, class, axes); nothing is imported for them
 )
 
 
+# How layers of torch, transformers and PyG call the numbers of their outputs and inputs.
+_OUTPUTS = ("out_features", "out_channels", "num_experts", "n_routed_experts")
+_INPUTS = ("in_features", "in_channels", "hidden_size", "hidden_dim")
+
+
 class Axes(NamedTuple):
     """`letters` as above. `groups`: how many of them lie one after the other along the axes of inputs."""
 
@@ -80,8 +85,8 @@ class Axes(NamedTuple):
 def axes_of(module: nn.Module, key: str, weight: Tensor) -> Axes | None:
     """The axes of what `module` calls `key`; None: not known.
 
-    They are known for layers of torch, transformers and PyG, and where `in_features` and `out_features` of a
-    module tell them.
+    They are known for layers of torch, transformers and PyG, and where different numbers of inputs and
+    outputs, such as `in_features` and `out_features`, tell the last two; what stands before are groups then.
     """
     found = _letters(module, key, weight)
     if found is None or len(found) != weight.dim():
@@ -113,11 +118,19 @@ def _letters(module: nn.Module, key: str, weight: Tensor) -> str | None:
             return letters
     if is_of_experts(module, key):
         return "gio" if module.is_transposed else "goi"
-    out, into = getattr(module, "out_features", None), getattr(module, "in_features", None)
-    if out == into:
+    return _by_sizes(module, weight)
+
+
+def _by_sizes(module: nn.Module, weight: Tensor) -> str | None:
+    out, into = (
+        {size for name in names if isinstance(size := getattr(module, name, None), int)}
+        for names in (_OUTPUTS, _INPUTS)
+    )
+    if weight.dim() < 2 or out & into:
         return None
-    shape = tuple(weight.shape)
-    return "oi" if shape == (out, into) else "io" if shape == (into, out) else None
+    *groups, first, second = weight.shape
+    matrix = "oi" if first in out and second in into else "io" if first in into and second in out else None
+    return None if matrix is None else "g" * len(groups) + matrix
 
 
 def is_of_experts(module: nn.Module, key: str) -> bool:

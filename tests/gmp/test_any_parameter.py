@@ -34,6 +34,15 @@ class Conv1D(nn.Module):
         self.weight = nn.Parameter(torch.randn(in_features, out_features))
 
 
+class Relations(nn.Module):
+    """Its weights are stored like those of RGCNConv in PyG."""
+
+    def __init__(self, in_channels, out_channels):
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.weight = nn.Parameter(torch.randn(5, in_channels, out_channels))
+
+
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
@@ -128,6 +137,8 @@ def test_training_keeps_their_zeros(score):
         (Conv1D(5, 4), "weight", "io", 1),
         (Conv1D(4, 4), "weight", None, 1),
         (Experts(), "w1", None, 1),
+        (Relations(3, 4), "weight", "gio", 1),
+        (Relations(4, 4), "weight", None, 1),
     ],
 )
 def test_axes(module, key, axes, groups):
