@@ -80,7 +80,7 @@ class Pruner:
         scope: str | Mapping[str, float] = "global",
         score: str | Score = "magnitude",
         pattern: str = "1x1",
-        axes: Mapping[str, str | Axes] = MappingProxyType({}),
+        axes: Mapping[str, str | Axes | None] = MappingProxyType({}),
         min_density: float | Mapping[str, float] = 0.0,
         keep_zeros: bool = True,
     ) -> None:

@@ -147,9 +147,9 @@ def by_name(values: Mapping[str, T], names: Iterable[str], what: str) -> dict[st
 
 
 def axes_by_name(
-    targets: Iterable[Target], given: Mapping[str, str | Axes], *, needed: bool
+    targets: Iterable[Target], given: Mapping[str, str | Axes | None], *, needed: bool
 ) -> dict[str, Axes]:
-    """{weight name: axes}: those that are `given` by name or `"re:"` expression, else as the module tells.
+    """{weight name: axes}: those that are `given` by name or `"re:"` expression, else what the module tells.
 
     Raises PruningError where they are not known but `needed`.
     """
@@ -157,8 +157,8 @@ def axes_by_name(
     by_hand = by_name(given, [target.name for target in targets], "axes")
     found = {}
     for name, module, weight, key in targets:
-        if name in by_hand:
-            axes: Axes | None = given_axes(by_hand[name], name, weight)
+        if (by_user := by_hand.get(name)) is not None:
+            axes: Axes | None = given_axes(by_user, name, weight)
         elif (axes := axes_of(module, key, weight)) is None and needed:
             raise PruningError(
                 f"the pattern needs to know which axes of '{name}', of shape {tuple(weight.shape)}, are "

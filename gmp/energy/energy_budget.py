@@ -121,11 +121,16 @@ class BudgetSchedule:
 
     def _prune_on(self, due: float) -> None:
         """Until the targets are met, or as far as the schedule asks."""
-        pruner, before = self.monitor.pruner, -1.0
+        pruner, beyond = self.monitor.pruner, 0.0
         assert isinstance(pruner, Pruner)  # the schedule's
-        while not _met(self.monitor, self.monitor.densities) and before < pruner.sparsity < due:
+        while not _met(self.monitor, self.monitor.densities) and pruner.sparsity < due:
             before = pruner.sparsity
-            pruner.prune(min(due, max(before, self._needed())))
+            asked = min(due, max(before + beyond, self._needed()))
+            pruner.prune(asked)
+            if pruner.sparsity == before:  # less than a weight, or a unit of the pattern
+                if asked == due:
+                    return
+                beyond = max(BEYOND, 2 * beyond)
 
     def _needed(self) -> float:
         try:

@@ -137,11 +137,11 @@ class Wrap(nn.Module):
         return self.inner(x)
 
 
-@pytest.mark.parametrize("wrap", [Wrap, nn.DataParallel])
+@pytest.mark.parametrize("wrap", [Wrap, compiled, nn.DataParallel])
 def test_pruner_monitor_budget_and_score_meet_by_identity(wrap):
     model = net()
     monitor = EnergyMonitor(wrap(model), LinearHardware(), torch.randn(4, 16))
-    pruner = gmp.Pruner(model)
+    pruner = gmp.Pruner(model, score=EnergyScore(monitor))
     monitor.pruner = pruner
     assert monitor.prunable.tolist() == [True, True]
     monitor.target_energy_pj = 0.9 * monitor.update().energy_pj
@@ -152,9 +152,23 @@ def test_pruner_monitor_budget_and_score_meet_by_identity(wrap):
     assert budget.reached
     zeros = [1 - float(mask.float().mean()) for mask in pruner.masks.values()]
     assert monitor.densities[:, 0] == pytest.approx([1 - share for share in zeros])
-    aware = gmp.Pruner(model, score=EnergyScore(monitor))
-    aware.prune(0.9)
-    assert aware.sparsity == pytest.approx(0.9, abs=0.003)
+
+
+@pytest.mark.usefixtures("process_group")
+def test_training_in_processes_keeps_zeros():
+    model = distributed(net())
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    pruner = gmp.Pruner(model, optimizer, score="movement")
+    schedule = gmp.CubicSchedule(pruner, initial=0.1, final=0.8, begin=1, end=3, every=1, unit="step")
+    for _ in range(5):
+        optimizer.zero_grad()
+        model(torch.randn(4, 16)).square().sum().backward()
+        for name, mask in schedule.pruner.masks.items():
+            assert not named_parameters(model)[name].grad[~mask].any()
+        optimizer.step()
+        schedule.step()
+    assert schedule.steps_done == 5
+    assert schedule.sparsity == pytest.approx(0.8, abs=0.003)
 
 
 def test_equal_names_of_other_parameters_do_not_meet():
