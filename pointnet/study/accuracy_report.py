@@ -89,7 +89,7 @@ def _is_told_from(row: Row, control: Row) -> bool:
 
 @style.styled
 def _accuracy_figure(rows: Sequence[Row], control: Row) -> Figure:
-    figure = style.panels(7.2, 4.6)
+    figure = style.panels(5.6, 4.4)
     (axes,) = figure.axes
     low, high = (100 * bound for bound in control.score.interval())
     axes.axhspan(low, high, color=style.GREY, alpha=0.25, linewidth=0)
@@ -105,5 +105,5 @@ def _accuracy_figure(rows: Sequence[Row], control: Row) -> Figure:
             style.error_bar(axes, at, 100 * low, 100 * high, color)
     axes.set(xlabel="zeros among the weights (%)", ylabel="accuracy (%)", ylim=(0, 100))
     axes.grid()
-    style.add_legend(figure, 3)
+    style.add_legend(figure, 2)
     return figure

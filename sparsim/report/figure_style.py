@@ -28,7 +28,7 @@ GRID = "#8a8f9860"
 INK, PAPER = "#24292e", "#fffffe"  # unlike every other colour: they are replaced in SVG
 DPI = 150
 
-_DARK = "<style>:root{color:#24292e;--paper:#fff}" + (
+_ALONE = "<style>:root{color:#24292e;--paper:#fff;background:var(--paper)}" + (
     "@media(prefers-color-scheme:dark){:root{color:#d5d9de;--paper:#16191d}}</style>"
 )
 
@@ -63,6 +63,7 @@ def label_layers(axes: Axes, names: Sequence[str], places: Sequence[int] | None 
 
 
 def error_bar(axes: Axes, x: float, low: float, high: float, color: str = INK) -> None:
+    """Draw a vertical line with caps from `low` to `high`."""
     axes.errorbar(x, (low + high) / 2, (high - low) / 2, fmt="none", ecolor=color, elinewidth=1.1, capsize=3)
 
 
@@ -102,7 +103,7 @@ def inline_svg(figure: Figure, text: str) -> str:
 def standalone(svg: str) -> str:
     """The content of a file that shows the figure of a page by itself."""
     start, _, rest = svg.partition(">")
-    return f"{start}>{_DARK}{rest}\n"
+    return f"{start}>{_ALONE}{rest}\n"
 
 
 def _svg(figure: Figure) -> str:
