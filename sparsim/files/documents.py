@@ -29,11 +29,30 @@ from sparsim.records.mapper_options import MapperOptions
 
 @dataclass(frozen=True, kw_only=True)
 class Documents:
-    """The records of one or several files; None or empty for what they do not mention.
+    """The records of one or several files.
 
-    `layers` ends with those of the workload. `where` names the files, `warnings` say what of them has no
-    effect. `mapper` has the options that Timeloop's documents give to a search. `accounting` is the
-    convention that the documents are meant for, `out_prefix` how the names of Timeloop's output files begin.
+    Fields that the files do not mention are None or empty.
+
+    Attributes
+    ----------
+    where : str
+        Names of the files.
+    architecture, policy, energy, mapspace, mapping, workload, chip : record or None
+        The record of each kind.
+    components : tuple of Component
+        The components from which energies are estimated.
+    layers : tuple of Layer
+        The layers of the files; those of the workload come last.
+    is_native : bool
+        Whether the files are documents of sparsim, and not of Timeloop.
+    mapper : MapperOptions or None
+        The options that documents of Timeloop give to a search.
+    warnings : tuple of str
+        What in the files has no effect.
+    accounting : str
+        The convention of accounting that the documents are meant for.
+    out_prefix : str or None
+        How the names of Timeloop's output files begin.
     """
 
     where: str = field(compare=False)
@@ -56,8 +75,11 @@ class Documents:
     def accelerator(self) -> Accelerator:
         """The accelerator, whose components are estimated.
 
-        Raises SpecError if there is no architecture, if both an energy table and components are given, and
-        for components that cannot be estimated.
+        Raises
+        ------
+        SpecError
+            If there is no architecture, if both an energy table and components are given, or if components
+            cannot be estimated.
         """
         if self.architecture is None:
             raise SpecError("no 'architecture' given", path=self.where)
@@ -72,9 +94,18 @@ class Documents:
         return found
 
     def accounted(self, accounting: Accounting | None) -> Self:
-        """The same documents for a convention of accounting, by default their own.
+        """Return the same documents for a convention of accounting.
 
-        It says which rules hold for energies that the table lacks, and whether levels leak.
+        The convention says which rules hold for energies that the table lacks, and whether levels leak.
+
+        Parameters
+        ----------
+        accounting : str or None
+            The convention; None keeps that of the documents.
+
+        Returns
+        -------
+        Documents
         """
         if accounting is None:
             return self
@@ -84,7 +115,22 @@ class Documents:
         return replace(self, accounting=accounting, energy=energy, components=components)
 
     def layer(self, name: str | None = None) -> Layer:
-        """The layer called `name`, or the only one. Raises SpecError if there is none or several."""
+        """Return the layer of a name, or the only one.
+
+        Parameters
+        ----------
+        name : str, optional
+            Name of the layer; by default there must be exactly one layer.
+
+        Returns
+        -------
+        Layer
+
+        Raises
+        ------
+        SpecError
+            If there is no such layer, or if there are several.
+        """
         found = [layer for layer in self.layers if name is None or layer.name == name]
         if len(found) == 1:
             return found[0]

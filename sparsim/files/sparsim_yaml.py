@@ -75,20 +75,80 @@ def is_marked(path: str | Path) -> bool:
 
 
 def load_documents(paths: Iterable[str | Path]) -> Documents:
-    """The records of the files, which may be split over them in any way and order.
+    """Load records from files.
 
-    Raises FormatError for files that cannot be read, SpecError for all that is unknown, missing or wrong.
+    The records of one design may be split over the files in any way and order.
+
+    Parameters
+    ----------
+    paths : iterable of str or Path
+        YAML files that begin with `sparsim: 2`.
+
+    Returns
+    -------
+    Documents
+        The records of all files together.
+
+    Raises
+    ------
+    FormatError
+        If a file cannot be read.
+    SpecError
+        If a key or value is unknown, missing or wrong; the message names the file and the line.
     """
     return documents_from([(str(path), load_yaml(path)) for path in paths])
 
 
 def load_text(text: str, name: str = "text") -> Documents:
-    """Like `load_documents`, for the text of one document; masks stay relative to the working directory."""
+    r"""Load records from the text of one document.
+
+    Parameters
+    ----------
+    text : str
+        A document that begins with `sparsim: 2`. Files of masks are relative to the working directory.
+    name : str, default "text"
+        What messages call the document.
+
+    Returns
+    -------
+    Documents
+        The records of the document.
+
+    Raises
+    ------
+    FormatError
+        If the text is no document of sparsim.
+    SpecError
+        If a key or value is unknown, missing or wrong.
+
+    Examples
+    --------
+    >>> import sparsim
+    >>> documents = sparsim.load_text("sparsim: 2\npolicy: {compute_gating: true}")
+    >>> documents.policy.compute_gating
+    True
+    """
     return documents_from([(name, parse_yaml(text, name))], resolve_masks=False)
 
 
 def load_preset(name: str) -> Documents:
-    """A preset of this package, an accelerator or a workload. Raises SpecError for an unknown name."""
+    """Load an accelerator or a workload that comes with the package.
+
+    Parameters
+    ----------
+    name : str
+        One of `preset_names()` or `workload_names()`.
+
+    Returns
+    -------
+    Documents
+        The records of the preset.
+
+    Raises
+    ------
+    SpecError
+        If there is no preset of this name.
+    """
     _check_name("preset", name, (*preset_names(), *workload_names()))
     folder = _WORKLOADS if name in workload_names() else _PRESETS
     return load_documents([folder / f"{name}.yaml"])
@@ -116,18 +176,62 @@ def _timeloop_documents(path: str | Path) -> Documents | None:
 
 
 def load_accelerator(name_or_path: str | Path) -> Accelerator:
-    """The accelerator of a preset by name, or of a document by its path, which ends in .yaml or .yml.
+    """Load an accelerator by the name of a preset or from a file.
 
-    Raises SpecError for an unknown name, a document without an architecture, and components that cannot be
-    estimated.
+    Parameters
+    ----------
+    name_or_path : str or Path
+        The name of a preset, or the path of a document, which ends in .yaml or .yml. The document may be one
+        of Timeloop.
+
+    Returns
+    -------
+    Accelerator
+        The accelerator, whose components can be estimated.
+
+    Raises
+    ------
+    SpecError
+        If the name is unknown, if the document has no architecture, or if its components cannot be estimated.
+    FormatError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> import sparsim
+    >>> accelerator = sparsim.load_accelerator("eyeriss_like_onchip")
+    >>> [level.name for level in accelerator.architecture.storage][:2]
+    ['DRAM', 'shared_glb']
     """
     return load_named(name_or_path).accelerator
 
 
 def load_workload(name_or_path: str | Path) -> Workload:
-    """A workload of this package by name, or that of a document by its path, which ends in .yaml or .yml.
+    """Load a workload by its name or from a file.
 
-    Raises SpecError for an unknown name and a document without a workload, and as `load_documents` does.
+    Parameters
+    ----------
+    name_or_path : str or Path
+        The name of a workload that comes with the package, or the path of a document, which ends in .yaml or
+        .yml.
+
+    Returns
+    -------
+    Workload
+        The layers of a network with their densities.
+
+    Raises
+    ------
+    SpecError
+        If the name is unknown, or if the document has no workload.
+    FormatError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> import sparsim
+    >>> len(sparsim.load_workload("alexnet_sparse").layers)
+    8
     """
     if Path(name_or_path).suffix not in (".yaml", ".yml"):
         _check_name("workload", str(name_or_path), workload_names())
@@ -138,12 +242,24 @@ def load_workload(name_or_path: str | Path) -> Workload:
 
 
 def preset_names() -> tuple[str, ...]:
-    """The accelerators."""
+    """Return the names of the accelerators that come with the package.
+
+    Returns
+    -------
+    tuple of str
+        The names in alphabetical order.
+    """
     return _stems(_PRESETS)
 
 
 def workload_names() -> tuple[str, ...]:
-    """The workloads, networks with densities."""
+    """Return the names of the workloads, networks with densities, that come with the package.
+
+    Returns
+    -------
+    tuple of str
+        The names in alphabetical order.
+    """
     return _stems(_WORKLOADS)
 
 
@@ -381,9 +497,25 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def dump(*records: Record) -> str:
-    """A document that holds the records, without what is at its default; `load_text` gives equal ones back.
+    """Write records as one document.
 
-    Several layers become `layers`, components `components`.
+    Parameters
+    ----------
+    *records : Record
+        The records. Several layers become `layers`, and components become `components`.
+
+    Returns
+    -------
+    str
+        YAML without the fields that have their default, from which `load_text` makes equal records.
+
+    Examples
+    --------
+    >>> import sparsim
+    >>> print(sparsim.dump(sparsim.Mapspace(name="half", min_parallelism=0.5)))
+    sparsim: 2
+    mapspace: {name: half, min_parallelism: 0.5}
+    <BLANKLINE>
     """
     document: dict[str, Any] = {MARK: VERSION}
     layers = [record.to_dict() for record in records if isinstance(record, Layer)]

@@ -48,7 +48,17 @@ class Problem(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """What a progress callback is given: the best so far, or None, and how many were evaluated."""
+    """What a progress callback is given.
+
+    Attributes
+    ----------
+    best : Found or None
+        The best mapping so far.
+    evaluated : int
+        Mappings that were evaluated so far.
+    seconds : float
+        Seconds since the search began.
+    """
 
     best: Found | None
     evaluated: int

@@ -60,7 +60,15 @@ class Space(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Numbers of choices before anything is pruned or tried, and their product."""
+    """Numbers of choices in a mapspace before any is rejected or tried.
+
+    Attributes
+    ----------
+    factorisations, orders, splits, bypasses : int
+        Numbers of each kind of choice.
+    total : int
+        Number of mappings, the product of these.
+    """
 
     factorisations: int
     orders: int

@@ -14,7 +14,15 @@ _NO_MATTER = ("threads", "progress")  # a result does not depend on them
 
 
 class MappingCache(ResultCache[SearchResult]):
-    """Results of searches."""
+    """Results of searches, by a digest of everything that they depend on.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where results are kept for later runs; by default they are kept in memory only.
+    warn : callable, optional
+        Called with a sentence when the folder cannot be used; by default a `CacheWarning` is issued.
+    """
 
     def __init__(self, folder: Path | None = None, warn: Callable[[str], object] = warn_of_cache) -> None:
         super().__init__(SearchResult, folder, warn)

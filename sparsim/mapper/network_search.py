@@ -35,11 +35,32 @@ def search_network(
     cache: MappingCache | None = None,
     **options: Unpack[SearchOptions],
 ) -> list[SearchResult]:
-    """One result per layer, in order; `options` are those of `search`, and hold for each layer.
+    """Search the best mapping of every layer of a network.
 
-    Layers that differ in nothing but their name are searched once, and not at all if `cache` knows them.
-    Ctrl-C ends the layer at hand with the best so far, and leaves out the layers after it. Raises what
-    `search` raises.
+    Layers that differ in nothing but their name and note are searched once, and not at all if `cache` knows
+    them. Ctrl-C ends the search of the current layer with the best mapping so far, and leaves out the layers
+    after it.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        Its mapspace limits the mappings.
+    layers : sequence of Layer
+        The layers of the network.
+    cache : MappingCache, optional
+        Where results are looked up and kept; by default one in memory for this call.
+    **options
+        Keyword arguments of `search`, which hold for every layer.
+
+    Returns
+    -------
+    list of SearchResult
+        One result per layer, in order.
+
+    Raises
+    ------
+    SpecError, EmptyMapspaceError, MappingError
+        For the same reasons as `search`.
     """
     return list(search_each(accelerator, layers, cache=cache, **options))
 

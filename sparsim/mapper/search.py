@@ -48,28 +48,82 @@ def search(
     progress: Callable[[Progress], None] | None = None,
     start: Sequence[Mapping] = (),
 ) -> SearchResult:
-    """The best mapping of `layer` that the accelerator's mapspace allows, with a certificate.
+    """Search the best mapping of a layer that the accelerator's mapspace allows.
 
-    `objective`: "energy", "delay", "edp", or several of them, compared exactly and in this order; with
-    "delay" alone the lower energy wins between equals, and after that the first in the mapspace wins, unless
-    the search ends at its lower bound. Accesses are objectives, too: "accesses-NAME" of a storage level,
-    "last-level-accesses" of the outermost one, "ordered-accesses" of all from outside.
-    `method`: "exhaustive" proves the optimum, "random" and "local" try mappings, "auto" runs them side by
-    side; without a budget it enumerates a space to its end only where that is small enough.
-    `evaluations`, for each method, and `seconds` end the search early, as Ctrl-C does once
-    there is a mapping; the best so far is returned with the proven gap. A first valid mapping is looked for
-    whatever the budget. Random and local search draw 100 mappings for each evaluation allowed, or 100000
-    without a budget.
-    `start`: mappings, of a similar design perhaps, that are evaluated first, and left out where they do not
-    fit. They save time; where the mapspace is enumerated to its end the result is the same without them.
-    `top`: how many mappings to return. Of dims in the mapspace's `divisibility` all covered bounds are
-    searched, and between equals less padding wins. Loops of bound 1 among the free dims of a level stand
-    innermost, in the shape's order. Where there are too many choices of what is kept to list them, a sample
-    is searched, which is a SparsimWarning.
+    Parameters
+    ----------
+    accelerator : Accelerator
+        Its mapspace limits the mappings; without one all of them are searched.
+    layer : Layer
+        What the mapping is for.
+    objective : str or sequence of str, default "edp"
+        What is minimised: "energy", "delay" (cycles), "edp" (their product), or several of them, which are
+        compared exactly and in this order. Accesses are objectives, too: "accesses-NAME" stands for those of
+        a storage level, "last-level-accesses" for those of the outermost one, and "ordered-accesses" for
+        those of all levels from outside.
+    method : {"auto", "exhaustive", "random", "local"}, default "auto"
+        "exhaustive" proves the optimum, "random" and "local" try mappings, and "auto" runs them side by side.
+        Without a budget "auto" enumerates a mapspace to its end only if that is small enough.
+    evaluations : int, optional
+        Mappings that each method may evaluate before the search ends; no limit by default. Random and local
+        search draw 100 mappings for each evaluation allowed, or 100,000 in all without a limit.
+    seconds : float, optional
+        Time after which the search ends; no limit by default. The first valid mapping is looked for whatever
+        the budget.
+    seed : int, default 0
+        Seed of random and local search, and of samples.
+    threads : int, default 1
+        Number of threads. The result does not depend on it.
+    top : int, default 1
+        How many mappings to return.
+    accounting : str, default "timeloop-3"
+        The convention by which accesses are counted and energies charged: "timeloop-3", "timeloop-4",
+        "timeloop-4-2024", "timeloop-2022" or "count-all" (see the glossary).
+    progress : callable, optional
+        Called with a `Progress` now and then.
+    start : sequence of Mapping, default ()
+        Mappings, for instance of a similar design, that are evaluated first. Those that do not fit are left
+        out. They save time; where the mapspace is enumerated to its end the result is the same without them.
 
-    The result depends on `seed` (random, local), not on `threads`. Energies that are given in vain or missing
-    are an EnergyWarning. Raises SpecError for wrong arguments,
-    EmptyMapspaceError if the constraints leave no factors, MappingError if no valid mapping was found.
+    Returns
+    -------
+    SearchResult
+        The best mappings, a certificate of how far the best one may be from the optimum, and what was tried.
+        When a budget or Ctrl-C ends the search, it holds the best mappings so far with the proven gap.
+
+    Raises
+    ------
+    SpecError
+        If an argument is wrong, or if the records do not fit together.
+    EmptyMapspaceError
+        If the constraints leave no factors, or no level that keeps a dataspace.
+    MappingError
+        If no valid mapping was found.
+    KeyboardInterrupt
+        If Ctrl-C ends the search before there is a mapping.
+
+    Warns
+    -----
+    EnergyWarning
+        If energies are given that are not used, or are missing.
+    SparsimWarning
+        If there are too many choices of what is kept to list them, so that a sample is searched.
+
+    Notes
+    -----
+    With "delay" alone the lower energy wins between equals. After that the first mapping of the mapspace
+    wins, unless the search ends because it has reached its lower bound. Of dims in the mapspace's
+    `divisibility` all covered bounds are searched, and between equals the one with less padding wins. Loops
+    of bound 1 among the free dims of a level stand innermost, in the order of the shape.
+
+    Examples
+    --------
+    >>> import sparsim
+    >>> accelerator = sparsim.load_accelerator("eyeriss_like_onchip")
+    >>> layer = sparsim.gemm(16, 8, 32, densities={"Weights": 0.5})
+    >>> result = sparsim.search(accelerator, layer, objective="energy", evaluations=100)
+    >>> result.certificate.value == result.energy_pj
+    True
     """
     levels = [level.name for level in accelerator.architecture.storage]
     objectives = objective_names(objective, levels)

@@ -58,12 +58,62 @@ def evaluate(
     accounting: Accounting = "timeloop-3",
     masks: Dict[str, NDArray[np.bool_]] | None = None,
 ) -> Evaluation:
-    """One mapping in full detail (model 1.3). Of a mapping that pads dims the numbers are those of the
-    padded layer; see `Evaluation.covers`.
+    """Evaluate one mapping of a layer in full detail.
 
-    `masks`: the nonzeros of dataspaces whose density is `actual`, in the shape's coordinates; they outrank
-    files that the layer names. Energies that are given in vain or missing are an EnergyWarning. Raises
-    SpecError, EnergyTableError, or MappingError if the mapping is invalid.
+    Parameters
+    ----------
+    accelerator : Accelerator
+        Where the layer runs. Its mapspace does not matter.
+    layer : Layer
+        What is computed.
+    mapping : Mapping
+        How it is computed. If it pads dims, the numbers are those of the padded layer; `Evaluation.covers`
+        names the dims.
+    accounting : str, default "timeloop-3"
+        The convention by which accesses are counted and energies charged: "timeloop-3", "timeloop-4",
+        "timeloop-4-2024", "timeloop-2022" or "count-all" (see the glossary).
+    masks : dict of str to array of bool, optional
+        The nonzeros of dataspaces whose density is "actual", in the coordinates of the shape. They take the
+        place of the files that the layer names.
+
+    Returns
+    -------
+    Evaluation
+        Every number of a Timeloop report, by name and with its unit.
+
+    Raises
+    ------
+    SpecError
+        If the accounting is unknown, or if the records do not fit together.
+    EnergyTableError
+        If the energy table lacks an action that happens.
+    MappingError
+        If the mapping is invalid.
+
+    Warns
+    -----
+    EnergyWarning
+        If energies are given that are not used, or are missing.
+
+    Notes
+    -----
+    Model 1.3 says in which order the numbers are computed.
+
+    Examples
+    --------
+    >>> import sparsim
+    >>> accelerator = sparsim.load_accelerator("eyeriss_like_onchip")
+    >>> layer = sparsim.conv2d(
+    ...     128, 128, 1, height=64, width=128, batch=2, densities={"Inputs": 0.59, "Weights": 0.37}
+    ... )
+    >>> mapping = sparsim.Mapping.parse(
+    ...     "DRAM: P64 C2 | shared_glb [bypass Weights]: M2 N2 Q128 M8X"
+    ...     "| DummyBuffer [bypass Weights Inputs Outputs]: C8Y | ifmap_spad [bypass Weights Outputs]:"
+    ...     "| weights_spad [bypass Inputs Outputs]: C8 | psum_spad [bypass Weights Inputs]: M8"
+    ... )
+    >>> result = sparsim.evaluate(accelerator, layer, mapping)
+    >>> f"{result.energy_pj / 1e6:.1f} uJ in {result.cycles} cycles"
+    '1671.2 uJ in 2474640 cycles'
     """
     convention = accounting_code(accounting)
     warnings = checked_once(accelerator, layer, mapping)
@@ -119,9 +169,19 @@ def _finish_with_tables(
 
 
 class BatchResult(NamedTuple):
-    """One entry per mapping. Where `status` is not 0 the mapping is invalid (`sparsim.model.status.REASONS`)
-    and the numbers are nan. `accesses` is (mappings, storage levels) from inside: dense words read, filled
-    and updated."""
+    """Results of `evaluate_batch`, with one row per mapping.
+
+    Attributes
+    ----------
+    energy_pj : array of float, shape (mappings,)
+        Energy in pJ, nan where the mapping is invalid.
+    cycles : array of float, shape (mappings,)
+        Cycles, nan where the mapping is invalid.
+    status : array of int, shape (mappings,)
+        0 for a valid mapping, otherwise a key of `sparsim.model.status.REASONS`.
+    accesses : array of float, shape (mappings, storage levels)
+        Dense words read, filled and updated at each level, from inside to outside.
+    """
 
     energy_pj: packs.Reals
     cycles: packs.Reals
@@ -137,11 +197,42 @@ def evaluate_batch(
     accounting: Accounting = "timeloop-3",
     threads: int = 1,
 ) -> BatchResult:
-    """Energy and cycles of many mappings of one layer.
+    """Evaluate many mappings of one layer at once, for energy and cycles only.
 
-    The numbers do not depend on `threads`. An invalid mapping is normal here; factors that do not multiply to
-    the bounds are a MappingError, densities `banded` and `actual` (which need tables per mapping) a
-    SpecError. Energies that are given in vain or missing are an EnergyWarning.
+    Parameters
+    ----------
+    accelerator : Accelerator
+        Where the layer runs.
+    layer : Layer
+        What is computed.
+    mappings : sequence of Mapping
+        The mappings; those that do not fit the accelerator are allowed.
+    accounting : str, default "timeloop-3"
+        The convention by which accesses are counted and energies charged: "timeloop-3", "timeloop-4",
+        "timeloop-4-2024", "timeloop-2022" or "count-all" (see the glossary).
+    threads : int, default 1
+        Number of threads. The numbers do not depend on it.
+
+    Returns
+    -------
+    BatchResult
+        Energy, cycles and status of each mapping, the same numbers as those of `evaluate`.
+
+    Raises
+    ------
+    SpecError
+        If the records do not fit together, or if a density is "banded" or "actual", which needs tables per
+        mapping.
+    EnergyTableError
+        If the energy table lacks an action that happens.
+    MappingError
+        If the factors of a mapping do not multiply to the bounds. A mapping that is invalid otherwise is no
+        error here.
+
+    Warns
+    -----
+    EnergyWarning
+        If energies are given that are not used, or are missing.
     """
     warnings: dict[str, None] = {}
     for mapping in mappings:

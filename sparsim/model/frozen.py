@@ -58,8 +58,19 @@ def priced_actions(accelerator: Accelerator) -> dict[str, tuple[str, ...]]:
 
 
 class FrozenResult(NamedTuple):
-    """Per layer; `level_energy_pj` is (layers, hardware levels): compute, then storage from inside.
-    `accesses` is (layers, storage levels) from inside: dense words read, filled and updated."""
+    """Costs of a network for given densities, with one row per layer.
+
+    Attributes
+    ----------
+    energy_pj : array of float, shape (layers,)
+        Energy in pJ.
+    cycles : array of float, shape (layers,)
+        Cycles.
+    level_energy_pj : array of float, shape (layers, 1 + storage levels)
+        Energy in pJ of the compute units, then of the storage levels from inside to outside.
+    accesses : array of float, shape (layers, storage levels)
+        Dense words read, filled and updated at each level, from inside to outside.
+    """
 
     energy_pj: Reals
     cycles: Reals
@@ -76,11 +87,61 @@ class _Workspace(NamedTuple):
 
 
 class Frozen:
-    """A network whose mappings are fixed while its densities vary: for training loops.
+    """A network whose mappings are fixed while its densities vary, as in a training loop.
 
-    Everything that does not depend on densities is computed once, here; a call then costs microseconds per
-    layer. All layers run on `accelerator` and have the same dataspaces; their shapes may differ.
-    Threads may share one: each call has its own workspace.
+    Everything that does not depend on densities is computed once, when the object is made. A call then takes
+    microseconds per layer. Threads may share one object, because each call has its own workspace.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        Where all layers run.
+    layers : sequence of Layer
+        The layers. They have the same dataspaces; their shapes may differ otherwise.
+    mappings : sequence of Mapping
+        One mapping per layer. They may cut dims short, but not pad them.
+    accounting : str, default "timeloop-3"
+        The convention by which accesses are counted and energies charged: "timeloop-3", "timeloop-4",
+        "timeloop-4-2024", "timeloop-2022" or "count-all" (see the glossary).
+
+    Attributes
+    ----------
+    accelerator : Accelerator
+        Where all layers run.
+    layers : tuple of Layer
+        The layers as the mappings run them.
+    dataspaces : tuple of str
+        Names of the dataspaces, in the order of the columns of densities.
+
+    Raises
+    ------
+    SpecError
+        If there are no layers or another number of mappings, if the layers have different dataspaces, if a
+        dim is padded, or if a density is "banded" or "actual".
+    EnergyTableError
+        If the energy table lacks an action that happens.
+    MappingError
+        If a mapping is invalid.
+
+    Warns
+    -----
+    EnergyWarning
+        If energies are given that are not used, or are missing.
+
+    Examples
+    --------
+    >>> import sparsim
+    >>> accelerator = sparsim.load_accelerator("eyeriss_like_onchip")
+    >>> layer = sparsim.gemm(8, 1, 64)
+    >>> mapping = sparsim.Mapping.parse(
+    ...     "DRAM: C8 | shared_glb [bypass Weights]: M8X | DummyBuffer [bypass Weights Inputs Outputs]: C8Y"
+    ...     "| ifmap_spad [bypass Weights Outputs]: | weights_spad [bypass Inputs Outputs]:"
+    ...     "| psum_spad [bypass Weights Inputs]:"
+    ... )
+    >>> network = sparsim.Frozen(accelerator, [layer], [mapping])
+    >>> dense, sparse = network([[1.0, 1.0, 1.0]]), network([[0.1, 0.5, 1.0]])
+    >>> bool(sparse.energy_pj[0] < dense.energy_pj[0])
+    True
     """
 
     def __init__(
@@ -139,10 +200,23 @@ class Frozen:
         self._spare: list[_Workspace] = [self._workspace()]
 
     def on(self, accelerator: Accelerator) -> Frozen:
-        """The same network with the same mappings on another accelerator.
+        """Return the same network with the same mappings on another accelerator.
 
         What is computed once is taken over if the accelerators differ in sizes, bandwidths and energies only.
-        Raises what making a `Frozen` raises.
+
+        Parameters
+        ----------
+        accelerator : Accelerator
+            The other accelerator, with the same levels.
+
+        Returns
+        -------
+        Frozen
+
+        Raises
+        ------
+        SpecError, EnergyTableError, MappingError
+            For the same reasons as `Frozen` itself.
         """
         arch = lower_arch(accelerator)
         if not self._is_alike(accelerator, arch):
@@ -173,9 +247,24 @@ class Frozen:
         return _Workspace(nests, sparse, cost)
 
     def __call__(self, densities: ArrayLike) -> FrozenResult:
-        """Energy and cycles for nonzero fractions `densities`, (layers, dataspaces) in the shape's order.
+        """Compute energy and cycles for given densities.
 
-        Raises SpecError for densities outside [0, 1], MappingError if a layer does not fit with them.
+        Parameters
+        ----------
+        densities : array_like of float, shape (layers, dataspaces)
+            Fractions of nonzeros, from 0 to 1, with the dataspaces in the order of the shape.
+
+        Returns
+        -------
+        FrozenResult
+            Energy, cycles and accesses of each layer, the same numbers as those of `evaluate`.
+
+        Raises
+        ------
+        SpecError
+            If the densities have a wrong shape or are outside of 0 to 1.
+        MappingError
+            If a layer does not fit with these densities.
         """
         values = np.ascontiguousarray(densities, np.float64)
         if values.shape != self._kinds.shape:

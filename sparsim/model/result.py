@@ -35,7 +35,16 @@ def or_nothing(quotient: Callable[..., float], x: float, y: float) -> float:
 
 
 class ResultRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the records of results."""
+
     def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain dicts, lists and scalars.
+
+        Returns
+        -------
+        dict of str to object
+            The fields by name.
+        """
         plain: dict[str, Any] = msgspec.to_builtins(self)
         return plain
 
@@ -243,31 +252,73 @@ class OperationalIntensity(ResultRecord, frozen=True, kw_only=True):
 
 
 class Evaluation(ResultRecord, frozen=True, kw_only=True):
-    """One layer on one accelerator under one mapping. Operations, and what is given per operation, include
-    the padding of padded dims; `useful_computes` does not."""
+    """Results of one layer on one accelerator under one mapping.
+
+    Operations, and numbers that are given per operation, include the padding of padded dims;
+    `useful_computes` does not.
+
+    Attributes
+    ----------
+    architecture : str
+        Name of the architecture.
+    layer : str
+        Name of the layer.
+    accounting : str
+        The convention of accounting.
+    sparse_report : bool
+        Whether a sparse policy was given, be it an empty one.
+    cycles : int
+        Cycles of the layer, those of its slowest part plus the latencies of networks.
+    energy_pj : float
+        Energy in pJ, of storage, compute units and networks.
+    utilization : float
+        Share of the compute units that is busy, from 0 to 1; 0 without cycles.
+    area_um2 : float
+        Area of all instances in um^2.
+    gflops : float
+        Operations per second at a clock of 1 GHz, in 10^9.
+    edp_j_cycles : float
+        The energy-delay product in J x cycles.
+    algorithmic_computes : int
+        Computes, whether or not an operand is zero.
+    actual_computes : int
+        Computes that happen.
+    compute : ComputeResult
+        Results of the compute units.
+    storage : tuple of StorageResult
+        Results of the storage levels, innermost first.
+    networks : tuple of NetworkResult
+        Results of the networks between levels, innermost first.
+    intensity : OperationalIntensity
+        Operations per byte of each level.
+    warnings : tuple of str
+        What stands in for energies that are missing, and what was given and is not used.
+    covers : tuple of Cover
+        The dims that the mapping pads or cuts short.
+    """
 
     architecture: str
     layer: str
     accounting: str
-    sparse_report: bool  # whether a policy was given, be it an empty one
+    sparse_report: bool
     cycles: int
     energy_pj: float
-    utilization: float  # 0 without cycles
+    utilization: float
     area_um2: float
-    gflops: float  # at 1 GHz
+    gflops: float
     edp_j_cycles: float
     algorithmic_computes: int
     actual_computes: int
     compute: ComputeResult
-    storage: tuple[StorageResult, ...]  # innermost first
-    networks: tuple[NetworkResult, ...]  # innermost first
+    storage: tuple[StorageResult, ...]
+    networks: tuple[NetworkResult, ...]
     intensity: OperationalIntensity
     warnings: tuple[str, ...] = ()
-    covers: tuple[Cover, ...] = ()  # dims that are padded or imperfect
+    covers: tuple[Cover, ...] = ()
 
     @property
     def useful_computes(self) -> int:
-        """Algorithmic computes without padding: those of the layer."""
+        """Algorithmic computes without those of padding, which are those of the layer itself."""
         computes = self.algorithmic_computes
         for cover in self.covers:
             if cover.policy == "padded":
@@ -288,11 +339,27 @@ class Evaluation(ResultRecord, frozen=True, kw_only=True):
 
     @property
     def area_is_given(self) -> bool:
-        """Whether any level has an area; without, the sum of 0 says nothing."""
+        """Whether any level has an area. If none has, the area is 0 and means nothing."""
         sources = [self.compute.area_source, *(storage.area_source for storage in self.storage)]
         return any(source != NOT_GIVEN for source in sources)
 
     def level(self, name: str) -> StorageResult:
+        """Return the results of a storage level.
+
+        Parameters
+        ----------
+        name : str
+            Name of the level.
+
+        Returns
+        -------
+        StorageResult
+
+        Raises
+        ------
+        KeyError
+            If there is no such level.
+        """
         for result in self.storage:
             if result.name == name:
                 return result
