@@ -213,7 +213,7 @@ def test_tables_are_made_once(chip_cost, folder, monkeypatch):
     def refuse(*_: object) -> None:
         raise AssertionError("planned again")
 
-    monkeypatch.setattr(chips, "plan_layer", refuse)
+    monkeypatch.setattr(chips, "best_mapping", refuse)
     again = EyerissPlan(EyerissChip(chip_cost.chip), [replace(LAYERS[1], name="other")], folder=folder)
     assert again.names == ("other",)
     assert again.tables == chip_cost.tables[1:]
