@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import ArrayLike
 
 from sparsim.cache import default_folder
-from sparsim.errors import MappingError
+from sparsim.errors import EmptyMapspaceError, MappingError
 from sparsim.estimate.accelerator_energy import energy_table, resolved_energy
 from sparsim.hardware.interface import (
     COLUMNS,
@@ -28,6 +29,7 @@ from sparsim.hardware.interface import (
     with_densities,
 )
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
+from sparsim.hardware.layer_lowering import LoweredLayer, lowered_layers
 from sparsim.mapper.layer_bound import bound_layer
 from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_each
@@ -75,7 +77,7 @@ class MappedAccelerator(Hardware):
     ) -> AcceleratorPlan:  # fmt: skip
         """Further options: `mappings`, one per layer, in place of those that are searched; `planned_for`,
         densities (layers, 3) that mappings are searched for, above which they may not fit. None stands for no
-        zeros, so that they always do."""
+        zeros, so that they always do. A layer without a mapping is lowered to one that has one."""
         refuse_options(self, options)
         return AcceleratorPlan(
             self, layers, mappings, planned_for=planned_for, objective=objective,
@@ -100,6 +102,33 @@ class MappedAccelerator(Hardware):
             for layer, (mapping, gap) in zip(layers, pairs, strict=True)
         )
         return NetworkCost(tuple(costs), self.area_um2)
+
+    def lowered(
+        self, layers: Sequence[Layer], objective: Objective, folder: Path | None, progress: Progress | None
+    ) -> Iterator[tuple[LoweredLayer, Mapping]]:
+        """What is mapped in place of each layer, itself if there is a mapping of it. Raises MappingError."""
+        known: dict[str, tuple[LoweredLayer, Mapping]] = {}
+        for layer in layers:
+            key = layer.anonymous().digest()
+            if key not in known:
+                known[key] = self._lowered(layer, objective, folder)
+            found, mapping = known[key]
+            if progress is not None:
+                progress(layer.name)
+            yield found._replace(layer=replace(found.layer, name=layer.name)), mapping
+
+    def _lowered(
+        self, layer: Layer, objective: Objective, folder: Path | None
+    ) -> tuple[LoweredLayer, Mapping]:
+        refused: list[MappingError | EmptyMapspaceError] = []
+        for each in lowered_layers(layer):
+            try:
+                (result,) = self.search([each.layer], objective, folder, None)
+            except (MappingError, EmptyMapspaceError) as error:
+                refused.append(error)
+            else:
+                return each, result.best
+        raise refused[0]
 
     def lower_bounds(self, layers: Sequence[Layer]) -> Costs:
         return as_costs(bound_layer(self.accelerator, layer) for layer in layers)
@@ -147,6 +176,7 @@ class AcceleratorPlan(Plan):
         layers: Sequence[Layer],
         mappings: Sequence[Mapping] | None = None,
         *,
+        lowered: Sequence[LoweredLayer] | None = None,
         planned_for: ArrayLike | None = None,
         objective: ObjectiveName = "edp",
         folder: Path | None = None,
@@ -155,9 +185,17 @@ class AcceleratorPlan(Plan):
         super().__init__(hardware, layers, objective)
         self._folder = folder
         if mappings is None:
-            mappings = self._searched(np.ones(self._size) if planned_for is None else planned_for, progress)
+            densities = np.ones(self._size) if planned_for is None else planned_for
+            found = self._searched(densities, progress)
+            lowered, mappings = [each for each, _ in found], [mapping for _, mapping in found]
         self.mappings = tuple(mappings)
-        self._frozen = Frozen(hardware.accelerator, layers, mappings)
+        self.lowered = tuple(lowered or map(LoweredLayer, self.layers))
+        self._frozen = Frozen(hardware.accelerator, [each.layer for each in self.lowered], self.mappings)
+        self._runs = np.array([each.runs for each in self.lowered])
+
+    @property
+    def notes(self) -> dict[str, str]:
+        return {each.layer.name: each.layer.note for each in self.lowered if each.layer.note}
 
     def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
         """With mappings searched for these densities, also in place of given ones, where they are better."""
@@ -169,22 +207,28 @@ class AcceleratorPlan(Plan):
             better, so_far = (objective_value(self.objective, *plan(densities)) for plan in (found, self))
         except MappingError:  # one of those so far does not fit
             return found
-        both = zip(better < so_far, found.mappings, self.mappings, strict=True)
-        mappings = [new if won else old for won, new, old in both]
-        return type(self)(self.hardware, self.layers, mappings, objective=self.objective, folder=self._folder)
+        plans = [found if won else self for won in better < so_far]
+        mappings = [plan.mappings[i] for i, plan in enumerate(plans)]
+        lowered = [plan.lowered[i] for i, plan in enumerate(plans)]
+        return type(self)(
+            self.hardware, self.layers, mappings, lowered=lowered, objective=self.objective,
+            folder=self._folder,
+        )  # fmt: skip
 
-    def _searched(self, densities: ArrayLike, progress: Progress | None) -> list[Mapping]:
+    def _searched(
+        self, densities: ArrayLike, progress: Progress | None
+    ) -> list[tuple[LoweredLayer, Mapping]]:
         layers = with_densities(self.layers, self._checked(densities))
-        found = self.hardware.search(layers, self.objective, self._folder, progress)
-        return [result.best for result in found]
+        return list(self.hardware.lowered(layers, self.objective, self._folder, progress))
 
     def _costs(self, densities: Reals) -> Costs:
         found = self._frozen(densities)
-        return Costs(found.energy_pj, found.cycles)
+        return Costs(found.energy_pj * self._runs, found.cycles * self._runs)
 
     def _layer_costs(self, densities: Reals) -> tuple[LayerCost, ...]:
-        layers = with_densities(self.layers, densities)
-        return tuple(map(partial(layer_cost, self.hardware.accelerator), layers, self.mappings))
+        layers = with_densities([each.layer for each in self.lowered], densities)
+        costs = map(partial(layer_cost, self.hardware.accelerator), layers, self.mappings)
+        return tuple(cost.times(each.runs) for cost, each in zip(costs, self.lowered, strict=True))
 
     def _slopes(self, densities: Reals) -> Slopes:
         """Central differences, of all layers at once; at 0 and 1 one-sided ones."""

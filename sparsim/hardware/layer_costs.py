@@ -41,6 +41,11 @@ class LayerCost(NamedTuple):
     mapping: Mapping | None = None
     note: str = ""
 
+    def times(self, runs: int) -> Self:
+        """What so many runs one after the other cost."""
+        energy = {name: energy * runs for name, energy in self.energy_pj.items()}
+        return self._replace(macs=self.macs * runs, cycles=self.cycles * runs, energy_pj=energy)
+
     @property
     def total_pj(self) -> float:
         return math.fsum(self.energy_pj.values())

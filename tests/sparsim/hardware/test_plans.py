@@ -27,6 +27,7 @@ from sparsim.hardware import (
 )
 from sparsim.hardware import eyeriss_plan as chips
 from sparsim.hardware.accelerator_plan import STEP
+from sparsim.hardware.layer_lowering import LoweredLayer
 from sparsim.machines.eyeriss import evaluate_chip, load_chip
 from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_each
@@ -306,7 +307,11 @@ def test_planning_again_keeps_what_is_better(tmp_path):
     assert (edp[0] < edp[1]).all()
     mixed = AcceleratorPlan(MappedAccelerator(limited), layers, [worst[0], best.mappings[1]], folder=tmp_path)
     assert mixed.replanned(few).mappings == best.mappings
-    searched_badly = type("Bad", (AcceleratorPlan,), {"_searched": lambda *_: worst})
+    searched_badly = type(
+        "Bad",
+        (AcceleratorPlan,),
+        {"_searched": lambda plan, *_: list(zip(map(LoweredLayer, plan.layers), worst, strict=True))},
+    )
     kept = searched_badly(MappedAccelerator(limited), layers, [worst[0], best.mappings[1]]).replanned(few)
     assert kept.mappings == (worst[0], best.mappings[1])
 
