@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from gmp.errors import TraceError
 from gmp.number_checks import is_count
@@ -49,7 +50,9 @@ def inputs_of(model: nn.Module, batch: Any) -> tuple[tuple[Any, ...], dict[str, 
     """What of a batch the model takes, by position and by name. Raises TraceError if it does not fit."""
     if isinstance(batch, Mapping):
         return _named(model, batch)
-    if not isinstance(batch, tuple | list):
+    if not isinstance(batch, tuple | list) or isinstance(batch, PackedSequence):
+        if len(needed := _needed(model)) > 1:
+            raise TraceError(f"a batch is a {type(batch).__name__}, {type(model).__name__} {_takes(needed)}")
         return (batch,), {}
     if not batch:
         raise TraceError("a batch is an empty tuple, the inputs of the model are needed")
@@ -59,14 +62,11 @@ def inputs_of(model: nn.Module, batch: Any) -> tuple[tuple[Any, ...], dict[str, 
     if len(needed) > 1:
         items = batch[0] if isinstance(batch[0], tuple | list) else batch
         if len(items) < len(needed):
-            raise TraceError(
-                f"a batch has {len(items)} items, {type(model).__name__} takes {', '.join(needed)}; pass "
-                "forward=, a function of the model and a batch, to say how they are used"
-            )
+            raise TraceError(f"a batch has {len(items)} items, {type(model).__name__} {_takes(needed)}")
         return tuple(items[: len(needed)]), {}
     if not needed and _takes_all(model, _KINDS.VAR_POSITIONAL):
         return tuple(batch), {}
-    if isinstance(batch[0], tuple):
+    if isinstance(batch[0], tuple) and not isinstance(batch[0], PackedSequence):
         raise TraceError(
             f"a batch begins with a tuple of {len(batch[0])}, {type(model).__name__} takes one input; pass "
             "forward=, a function of the model and a batch, to say how it is used"
@@ -93,11 +93,18 @@ def samples_of(model: nn.Module, batch: Any, forward: Forward | None, samples: i
             return len(item), 0
         if hasattr(item, "num_nodes"):
             return int(getattr(item, "num_graphs", 1)), 0
+        if isinstance(item, PackedSequence):
+            return int(item.batch_sizes[0]), 0
     if first is None or not first.dim():
         seen = type(batch).__name__
         raise TraceError(f"a batch, a {seen}, has no tensor of samples; pass samples=, how many there are")
     axis = 1 if first.dim() == 3 and _sequence_first(model) else 0
     return first.shape[axis], axis
+
+
+def _takes(needed: list[str]) -> str:
+    names = ", ".join(needed)
+    return f"takes {names}; pass forward=, a function of the model and a batch, to say how it is used"
 
 
 def _named(model: nn.Module, batch: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -167,3 +174,5 @@ def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
             yield from _tensors(value.values())
         elif isinstance(value, tuple | list):
             yield from _tensors(value)
+        elif hasattr(value, "__dict__"):  # a data class, say
+            yield from _tensors(vars(value).values())

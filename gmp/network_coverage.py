@@ -183,7 +183,7 @@ def coverage_of(
                 own += parameter.numel()
                 meant = meant or id(parameter) not in left_out
         found = None if macs is None else macs.get(name, 0)
-        if own or found:
+        if own or found or (macs is not None and found is None):
             gaps.append(Gap(name, type(module).__name__, own, found, bool(own) and not meant))
     return Coverage(what, total, inside, covered_macs, tuple(gaps))
 

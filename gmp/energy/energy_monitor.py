@@ -98,7 +98,7 @@ class EnergyMonitor:
         **options: Any,
     ) -> None:
         self.model, self.pruner, self.log = model, pruner, log
-        self._forward, self._samples = forward, samples
+        self._forward, self._samples, self._named = forward, samples, names
         self.target_energy_pj = _target(target_energy_pj, "target_energy_pj")
         self.target_cycles = _target(target_cycles, "target_cycles")
         self.history: list[Reading] = []
@@ -236,20 +236,22 @@ class EnergyMonitor:
     def measure(self, batches: Any = None) -> None:
         """Measure the densities of activations in eval mode, on `batches`, one or several, or the example.
 
-        Raises PruningError if there is neither, or if other layers ran than before.
+        Layers that do not run on them, such as experts that nothing is sent to, keep their densities. Raises
+        PruningError if there is neither, or if no layer ran.
         """
         if batches is None and self._example is None:
             raise PruningError("there is no example to measure; pass batches")
-        measured = list(dict.fromkeys(_layer_called(self.model, name) for name in self.plan.names))
         given = batches_of(self.model, batches) if batches is not None else self._example or []
-        rows = self._trace(given, measured, coverage=False).layers
-        names = tuple(row.name for row in rows)
-        if names != self.plan.names:
-            raise PruningError(f"the layers {', '.join(names)} ran, before {', '.join(self.plan.names)}")
-        densities = self._densities.copy()
-        densities[:, WEIGHTS] = [row.weight_density for row in rows]
-        densities[:, INPUTS] = [row.inputs.mean for row in rows]
-        densities[:, OUTPUTS] = [row.outputs.mean for row in rows]
+        rows = {row.name: row for row in self._trace(given, self._named, coverage=False).layers}
+        densities, ran = self._densities.copy(), False
+        for i, name in enumerate(self.plan.names):
+            if (row := rows.get(name)) is not None:
+                ran = True
+                densities[i, [WEIGHTS, INPUTS, OUTPUTS]] = (
+                    row.weight_density, row.inputs.mean, row.outputs.mean,
+                )  # fmt: skip
+        if not ran:
+            raise PruningError(f"the layers {', '.join(rows)} ran, before {', '.join(self.plan.names)}")
         self._densities = densities  # other threads see all of the old ones or all of the new ones
 
     def replan(self, progress: Callable[[str], object] | None = None) -> None:

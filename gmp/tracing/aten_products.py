@@ -24,9 +24,10 @@ _SECOND = {  # and the place of the first operand
 _BATCHED = {"bmm": 0, "baddbmm": 1, "addbmm": 1}
 PRODUCTS = {*_SECOND, *_BATCHED, "convolution", "grouped_mm"}
 
-# Operations that multiply and add up, and are not taken apart.
+# Operations that multiply and add up, and are not taken apart; and libraries of such.
+HIDDEN_LIBRARIES = {"mkldnn_prepacked", "onednn", "quantized"}
 HIDDEN = {
-    "cdist_forward", "cudnn_rnn", "efficient_attention_forward", "flash_attention_forward", "scaled_mm",
+    "cudnn_rnn", "efficient_attention_forward", "flash_attention_forward", "scaled_mm",
     "scaled_dot_product_cudnn_attention", "scaled_dot_product_efficient_attention",
     "scaled_dot_product_flash_attention", "scaled_dot_product_flash_attention_for_cpu", "trilinear",
     "miopen_rnn", "mkldnn_linear", "mkldnn_rnn_layer",
@@ -50,6 +51,16 @@ def product_of(
     inputs, weights, _, stride, padding, dilation, transposed, _, groups = args[:9]
     if transposed:
         return transposed_convolution(inputs, weights, result, groups)
+    if origins.weights_of(weights) is None and inputs.shape[0] == 1 and groups % batch == 0:
+        inputs, weights, result = (  # groups of samples, each with filters of its own
+            t.reshape(batch, -1, *t.shape[2:]) for t in (inputs, weights, result)
+        )
+        weights, groups = weights.view(-1, *args[1].shape[1:]), groups // batch
+        each = convolution(
+            inputs, weights[: len(weights) // batch], result, stride=stride, padding=padding,
+            dilation=dilation, groups=groups,
+        )  # fmt: skip
+        return each._replace(weights=weights)
     return convolution(
         inputs, weights, result, stride=stride, padding=padding, dilation=dilation, groups=groups
     )

@@ -14,7 +14,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from gmp.errors import TraceError
 from gmp.parameter_names import joined, named_modules
 from gmp.tracing import computations
-from gmp.tracing.aten_products import HIDDEN, PRODUCTS, by_expert, product_of
+from gmp.tracing.aten_products import HIDDEN, HIDDEN_LIBRARIES, PRODUCTS, by_expert, product_of
 from gmp.tracing.computations import Product, sample_axis
 from gmp.tracing.function_names import (
     CHOICES,
@@ -170,7 +170,7 @@ class Recorder(TorchFunctionMode):
             if value is not None:
                 self._inside.append((result, value))
         elif not self._seen and (name in HIDDEN or func.namespace not in ("aten", "prims", "prim")):
-            self._hidden(tensors, everywhere=name in HIDDEN)
+            self._hidden(tensors, everywhere=name in HIDDEN or func.namespace in HIDDEN_LIBRARIES)
         self.origins.note(name, func, tensors, tensors_of([result]))
 
     def _hidden(self, tensors: Iterable[Tensor], *, everywhere: bool) -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gmp.errors import TraceError
-from gmp.example_batches import Forward, run, samples_of
+from gmp.example_batches import Forward, batches_of, run, samples_of
 from gmp.network_coverage import Coverage, coverage_of
 from gmp.parameter_names import named_modules, named_parameters, names_by_parameter
 from gmp.tracing.nonzero_counts import Tally
@@ -107,6 +107,8 @@ def trace(
     if isinstance(batches, Tensor | Mapping):
         kind = "tensor" if isinstance(batches, Tensor) else type(batches).__name__
         raise TraceError(f"batches is one {kind}, a list or loader of such is needed")
+    if isinstance(batches, tuple):  # which may be one batch of several inputs
+        batches = batches_of(model, batches)
     with one_trace_at_a_time:
         recorder, count = _recorded(model, batches, names, mask_samples, forward, samples)
     rows = tuple(_rows(recorder, count))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import UserDict
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -60,6 +61,12 @@ class Graph:
     num_nodes, num_graphs = 5, 2
 
 
+@dataclass
+class Holder:
+    x: torch.Tensor
+
+
+PACKED = nn.utils.rnn.pack_sequence([torch.ones(3, 4), torch.ones(2, 4)])
 GRAPH, IMAGES, NAMED = Graph(), [X[0], Y[0]], {"image": X}
 CASES = [
     (One, X, (X,), {}),
@@ -104,6 +111,7 @@ def test_scripted_models_have_signatures():
         (Two, (X,), "a batch has 1 items, Two takes x, y; pass forward="),
         (One, ((X, Y), LABELS), "a batch begins with a tuple of 2, One takes one input; pass forward="),
         (One, (), "a batch is an empty tuple"),
+        (Two, X, "a batch is a Tensor, Two takes x, y; pass forward="),
         (Two, {"x": X, "z": Y}, "a batch has 'z', which Two does not take"),
         (Optional, {"maks": X, "x": X}, r"did you mean 'mask'"),
     ],
@@ -120,6 +128,9 @@ def test_batches_that_do_not_fit(kind, batch, message):
         (Two(), {"x": X, "y": Y}, None, (3, 0)),
         (One(), ([X, Y], LABELS), None, (2, 0)),
         (One(), GRAPH, None, (2, 0)),
+        (One(), Holder(X), None, (3, 0)),
+        (One(), PACKED, None, (2, 0)),
+        (One(), (PACKED, LABELS), None, (2, 0)),
         (One(), torch.ones(7, 3, 4), 3, (3, 1)),
         (One(), torch.ones(6, 3, 4), 3, (3, 0)),
         (nn.LSTM(4, 5), torch.ones(7, 3, 4), None, (3, 1)),
@@ -145,6 +156,7 @@ def test_one_batch_or_several():
     assert batches_of(One(), (X, Y)) == [X, Y]
     assert batches_of(Two(), (X, Y)) == [(X, Y)]
     assert batches_of(Two(), [(X, Y), (Y, X)]) == [(X, Y), (Y, X)]
+    assert trace(Two(), (X, Y)).samples == 3
     assert batches_of(One(), {"x": X}) == [{"x": X}]
     assert batches_of(One(), GRAPH) == [GRAPH]
 

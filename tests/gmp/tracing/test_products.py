@@ -308,6 +308,20 @@ def test_a_buffer_is_weights_too():
     assert row.weight_density == pytest.approx(density(model.graph))
 
 
+def test_filters_of_each_sample_are_no_parameters():
+    """Convolutions whose filters are computed from the sample, with all samples as groups of one."""
+
+    def attend(m, x):
+        filters = m.mix(x.mean((1, 2))[:, None]).reshape(-1, 1, 3, 3)
+        images = x.view(1, -1, 4, 4)
+        return F.conv2d(images, filters, groups=len(filters), padding=1).view(len(x), -1, 4, 4)
+
+    model = Net(attend, mix=nn.Linear(1, 2 * 9))
+    mix, filters = trace(model, [torch.randn(B, 2, 4, 4).view(B, 8, 4)]).layers
+    assert (mix.name, mix.macs) == ("mix", 18)
+    assert (filters.view, filters.calls, filters.macs, filters.weights) == (None, 1, 2 * 9 * 16, 18)
+
+
 def test_a_vector_is_weights_too():
     """torch's counter has no formula for it."""
     (row,) = trace(Net(lambda m, x: x.view(-1, D) @ m.w, w=matrix(D)), [torch.randn(B, S, D)]).layers
