@@ -10,7 +10,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -112,7 +112,7 @@ def trace(
     with one_trace_at_a_time:
         recorder, count = _recorded(model, batches, names, mask_samples, forward, samples)
     rows = tuple(_rows(recorder, count))
-    _check_ran(model, rows, names)
+    _check_ran(model, rows, names, recorder.unclear)
     found = Trace(rows, count, _coverage(model, recorder, rows, count) if coverage else None)
     if found.coverage is not None:
         found.coverage.warn()
@@ -132,7 +132,8 @@ def _recorded(
             stack.enter_context(_plain_kernels())
             for handle in recorder.hooks(model):
                 stack.callback(handle.remove)
-            model.eval()
+            with suppress(NotImplementedError):  # exported programs have the mode that they were exported in
+                model.eval()
             for batch in batches:
                 each, axis = samples_of(model, batch, forward, samples)
                 with recorder.watching(each, axis):
@@ -185,8 +186,10 @@ def _check(model: nn.Module, names: Sequence[str] | None) -> None:
             raise TraceError(f"no layer '{name}' in {type(model).__name__}", hint=near(name, layers))
 
 
-def _check_ran(model: nn.Module, rows: Sequence[LayerTrace], names: Sequence[str] | None) -> None:
-    if not rows and names is None:
+def _check_ran(
+    model: nn.Module, rows: Sequence[LayerTrace], names: Sequence[str] | None, unclear: set[str]
+) -> None:
+    if not rows and names is None and not unclear:
         raise TraceError(f"{type(model).__name__} multiplies nothing: no product of two tensors was seen")
     for name in names or ():
         if not any(name in (row.module, re.sub(r"\.part[0-9]+$", "", row.name)) for row in rows):
