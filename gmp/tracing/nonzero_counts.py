@@ -71,8 +71,8 @@ class Tally:
             each = 0 if axis == 0 and product.weights.shape[0] % batch == 0 else None
             self.operands.add(self.count(product.weights, "weights", batch, each))
             self.weights = product.weights.numel() // (1 if each is None else batch)
-        elif mask_samples and axis == 0 and product.runs == batch:
-            self._keep_masks(product, batch, mask_samples)
+        elif mask_samples and axis is not None and product.runs == batch:
+            self._keep_masks(product, batch, axis, mask_samples)
         self.inputs.add(self.count(product.inputs, "inputs", batch, axis, rows=True))
         return self.count(product.result, "outputs", batch, axis, rows=True)
 
@@ -83,7 +83,7 @@ class Tally:
             mine.values += more.values
             mine.sizes += more.sizes
 
-    def _keep_masks(self, product: Product, batch: int, samples: int) -> None:
+    def _keep_masks(self, product: Product, batch: int, axis: int, samples: int) -> None:
         """Of the weights, and of inputs until `samples` are there, with the axes of a convolution."""
         shape, inputs, weights = product.computation, product.inputs, product.weights
         if self.weight_mask is None:
@@ -91,7 +91,7 @@ class Tally:
             self.weight_mask = mask.cpu().numpy()
         missing = samples - sum(map(len, self.input_masks))
         if missing > 0:
-            mask = _by_sample(inputs, batch, 0)[:missing] != 0
+            mask = _by_sample(inputs, batch, axis, rows=True)[:missing] != 0
             if product.channels_last:  # (n, Q, P, C) -> (n, C, P, Q)
                 mask = mask.reshape(len(mask), *reversed(shape.out), shape.C).transpose(1, 3)
             else:

@@ -33,8 +33,8 @@ def workload_of(
     """The traced layers in the problem shape `CONV`, for `batch` samples at a time (see `record_of`).
 
     With `masks`, a folder that `write_masks` filled, as the document will name it, densities of Weights and
-    Inputs are `actual`. Raises TraceError beside masks for layers that have none: those over three axes, and
-    those that do not run once a sample.
+    Inputs are `actual`, but for products of activations. Raises TraceError beside masks for layers that have
+    none: those over three axes, and those that do not run once a sample.
     """
     layers = tuple(record_of(row, batch, _masks(masks, row)) for row in traced.layers)
     facts = _not_measured(traced.coverage) | dict(provenance or {})
@@ -63,7 +63,7 @@ def check_masked(row: LayerTrace) -> None:
 
 def _masks(folder: str | None, row: LayerTrace) -> dict[str, str]:
     """The files of the masks that a document names, by tensor."""
-    if folder is None:
+    if folder is None or row.of_activations:
         return {}
     check_masked(row)
     return {tensor: f"{folder}/{_file_name(row.name, tensor.lower())}" for tensor in ("Weights", "Inputs")}
@@ -77,13 +77,16 @@ def _file_name(layer: str, tensor: str) -> str:
 def write_masks(traced: Trace, folder: Path, batch: int) -> None:
     """Write LAYER.weights.npy (G, C, M, S, R) and LAYER.inputs.npy (N, G, C, width, height), True if nonzero.
 
-    Inputs include the zeros of the padding. A "/" in the name of a layer is written as "%2F".
+    Inputs include the zeros of the padding. A "/" in the name of a layer is written as "%2F". Products of
+    activations have no masks.
 
     Raises TraceError for layers that a workload cannot hold or that run more than once a sample, and for
     traces without masks of `batch` samples.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for row in traced.layers:
+        if row.of_activations:
+            continue
         check_masked(row)
         if row.input_mask is None or row.weight_mask is None or len(row.input_mask) < batch:
             raise TraceError(f"layer {row.name} was traced without masks of {batch} samples")

@@ -134,6 +134,23 @@ def test_masks_of_too_few_samples(tmp_path):
     assert str(error.value) == "layer 0 was traced without masks of 3 samples"
 
 
+def test_masks_of_a_transformer(tmp_path):
+    """Attention puts sequences before samples inside, and multiplies activations, which have no masks."""
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+    layer.self_attn.in_proj_weight.data[:, 0] = 0
+    x = F.relu(torch.randn(2, 3, 4))
+    found = trace(layer, [x], mask_samples=2)
+    write_masks(found, tmp_path, 2)
+    layers = workload_of(found, name="x", batch=2, masks="masks").layers
+    masked = [spec.name for spec in layers if spec.density("Inputs").mask]
+    assert masked == ["self_attn.in_proj_weight", "self_attn.out_proj", "linear1", "linear2"]
+    weights, inputs = (
+        np.load(tmp_path / f"self_attn.in_proj_weight.{tensor}.npy") for tensor in ("weights", "inputs")
+    )
+    assert np.array_equal(weights[0, :, :, 0, 0].T, layer.self_attn.in_proj_weight.detach().numpy() != 0)
+    assert np.array_equal(inputs[:, 0, :, 0].swapaxes(1, 2), x.numpy() != 0)
+
+
 @pytest.mark.parametrize("name", ["a/b", "/", "../up", "a%2Fb", "ä b"])
 def test_masks_of_layers_whose_names_are_no_file_names(name, tmp_path):
     """The files lie in the folder, whatever the name, and the workload names them."""
