@@ -50,7 +50,20 @@ SEARCH_OPTIONS = (
 
 
 class MappedAccelerator(Hardware):
-    """An accelerator in the sense of Timeloop, whose mappings the mapper searches."""
+    """An accelerator in the sense of Timeloop, whose mappings the mapper searches.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        The record; its mapspace limits the mappings.
+
+    Attributes
+    ----------
+    accelerator : Accelerator
+        The record.
+    name : str
+        Its name.
+    """
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator, self.name = accelerator, accelerator.name or "accelerator"
@@ -75,9 +88,40 @@ class MappedAccelerator(Hardware):
         progress: Progress | None = None, mappings: Sequence[Mapping] | None = None,
         planned_for: ArrayLike | None = None, **options: Any,
     ) -> AcceleratorPlan:  # fmt: skip
-        """Further options: `mappings`, one per layer, in place of those that are searched; `planned_for`,
-        densities (layers, 3) that mappings are searched for, above which they may not fit. None stands for no
-        zeros, so that they always do. A layer without a mapping is lowered to one that has one."""
+        """Choose one mapping of each layer that holds for all densities.
+
+        A layer without a mapping is lowered to one that has a mapping.
+
+        Parameters
+        ----------
+        layers : sequence of Layer
+            Layers with the dataspaces `COLUMNS`.
+        objective : {"edp", "energy", "delay"}, default "edp"
+            What the mappings minimise.
+        folder : Path, optional
+            Where results of searches are kept for later runs; by default the user's cache.
+        progress : callable, optional
+            Called with the name of each layer when it is done.
+        mappings : sequence of Mapping, optional
+            One mapping per layer, in place of those that are searched.
+        planned_for : array_like of float, shape (layers, 3), optional
+            Densities that mappings are searched for; with larger ones they may not fit. By default mappings
+            are searched for tensors without zeros, so that they always fit.
+        **options
+            None are known.
+
+        Returns
+        -------
+        AcceleratorPlan
+            Computes energy and cycles for any densities.
+
+        Raises
+        ------
+        SpecError
+            If layers, objective or options do not fit the hardware.
+        MappingError
+            If a layer has no mapping.
+        """
         refuse_options(self, options)
         return AcceleratorPlan(
             self, layers, mappings, planned_for=planned_for, objective=objective,
@@ -88,8 +132,34 @@ class MappedAccelerator(Hardware):
         self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None,
         mappings: Sequence[Mapping] | None = None, **options: Any,
     ) -> NetworkCost:  # fmt: skip
-        """Further options: `SEARCH_OPTIONS`, those of `search`, or `mappings`, one per layer, in place of
-        those that are searched."""
+        """Compute what layers cost with the densities that they have, each under the best mapping for these.
+
+        Parameters
+        ----------
+        layers : sequence of Layer
+            The layers of a network.
+        objective : str or sequence of str, default "edp"
+            What the mappings minimise, as for `sparsim.search`.
+        progress : callable, optional
+            Called with the name of each layer when it is done.
+        mappings : sequence of Mapping, optional
+            One mapping per layer, in place of those that are searched.
+        **options
+            `method`, `evaluations`, `seed` and `start` of `sparsim.search`, unless mappings are given.
+
+        Returns
+        -------
+        NetworkCost
+            Energy by component, cycles and mapping of each layer.
+
+        Raises
+        ------
+        SpecError
+            If layers, objective or options do not fit the hardware, or if there is another number of
+            mappings.
+        MappingError
+            If a layer has no mapping, or if a mapping is invalid.
+        """
         refuse_options(self, options, () if mappings is not None else SEARCH_OPTIONS, path="cost")
         pairs: list[tuple[Mapping, float | None]]
         if mappings is None:
@@ -106,7 +176,29 @@ class MappedAccelerator(Hardware):
     def lowered(
         self, layers: Sequence[Layer], objective: Objective, folder: Path | None, progress: Progress | None
     ) -> Iterator[tuple[LoweredLayer, Mapping]]:
-        """What is mapped in place of each layer, itself if there is a mapping of it. Raises MappingError."""
+        """Search what is mapped in place of each layer, and its mapping.
+
+        Parameters
+        ----------
+        layers : sequence of Layer
+            The layers of a network.
+        objective : str or sequence of str
+            What the mappings minimise, as for `sparsim.search`.
+        folder : Path or None
+            Where results of searches are kept for later runs; None keeps them in memory only.
+        progress : callable or None
+            Called with the name of each layer when it is done.
+
+        Yields
+        ------
+        tuple of LoweredLayer and Mapping
+            The layer itself if there is a mapping of it, otherwise a layer with as many MACs that has one.
+
+        Raises
+        ------
+        MappingError, EmptyMapspaceError
+            If there is no mapping of a layer, nor of what it can be lowered to.
+        """
         known: dict[str, tuple[LoweredLayer, Mapping]] = {}
         for layer in layers:
             key = layer.anonymous().digest()
@@ -137,7 +229,31 @@ class MappedAccelerator(Hardware):
         self, layers: Sequence[Layer], objective: Objective, folder: Path | None, progress: Progress | None,
         **options: Any,
     ) -> Iterator[SearchResult]:  # fmt: skip
-        """Search each layer, equal ones once. Raises MappingError if there is no mapping."""
+        """Search the best mapping of each layer; equal layers are searched once.
+
+        Parameters
+        ----------
+        layers : sequence of Layer
+            The layers of a network.
+        objective : str or sequence of str
+            What the mappings minimise, as for `sparsim.search`.
+        folder : Path or None
+            Where results are kept for later runs; None keeps them in memory only.
+        progress : callable or None
+            Called with the name of each layer when it is done.
+        **options
+            Further keyword arguments of `sparsim.search`.
+
+        Yields
+        ------
+        SearchResult
+            The result of each layer, in order.
+
+        Raises
+        ------
+        MappingError
+            If a layer has no mapping.
+        """
         cache = MappingCache(folder)
         results = search_each(self.accelerator, layers, cache=cache, objective=objective, **options)
         for layer, result in zip(layers, results, strict=False):
@@ -162,10 +278,46 @@ def layer_cost(accelerator: Accelerator, layer: Layer, mapping: Mapping) -> Laye
 
 
 class AcceleratorPlan(Plan):
-    """`mappings`, one per layer, hold for all densities.
+    """A plan on an accelerator, in which each layer has one mapping for all densities.
 
-    Raises MappingError if none is found, and what `Frozen` and `search` raise; a call raises MappingError for
-    densities at which a layer does not fit.
+    Costs are exact: they are those of `sparsim.Frozen`. A call raises `MappingError` for densities with which
+    a layer does not fit.
+
+    Parameters
+    ----------
+    hardware : MappedAccelerator
+        Where the layers run.
+    layers : sequence of Layer
+        Layers with the dataspaces `COLUMNS`.
+    mappings : sequence of Mapping, optional
+        One mapping per layer; by default they are searched.
+    lowered : sequence of LoweredLayer, optional
+        What is mapped in place of each layer; by default the layers themselves. It is found anew where
+        mappings are searched.
+    planned_for : array_like of float, shape (layers, 3), optional
+        Densities that mappings are searched for; by default 1 for all tensors.
+    objective : {"edp", "energy", "delay"}, default "edp"
+        What the mappings minimise.
+    folder : Path, optional
+        Where results of searches are kept for later runs; by default they are kept in memory only.
+    progress : callable, optional
+        Called with the name of each layer when it is done.
+
+    Attributes
+    ----------
+    mappings : tuple of Mapping
+        The mapping of each layer.
+    lowered : tuple of LoweredLayer
+        What is mapped in place of each layer, itself if there is a mapping of it.
+
+    Raises
+    ------
+    SpecError
+        If the arguments do not fit together.
+    EmptyMapspaceError
+        If the constraints of the mapspace leave no factors.
+    MappingError
+        If a layer has no mapping, or if a mapping is invalid.
     """
 
     hardware: MappedAccelerator
@@ -198,7 +350,21 @@ class AcceleratorPlan(Plan):
         return {each.layer.name: each.layer.note for each in self.lowered if each.layer.note}
 
     def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
-        """With mappings searched for these densities, also in place of given ones, where they are better."""
+        """Make a plan with mappings that are searched for other densities.
+
+        A mapping of this plan, also a given one, is replaced where the one that is found is better.
+
+        Parameters
+        ----------
+        densities : array_like of float, shape (layers, 3)
+            Fractions of nonzeros, from 0 to 1, in the order of `COLUMNS`.
+        progress : callable, optional
+            Called with the name of each layer when it is done.
+
+        Returns
+        -------
+        AcceleratorPlan
+        """
         found = type(self)(
             self.hardware, self.layers, planned_for=densities, objective=self.objective, folder=self._folder,
             progress=progress,

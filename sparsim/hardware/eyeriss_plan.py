@@ -58,7 +58,20 @@ References = tuple[tuple[float, float], ...]  # densities of weights and inputs
 
 
 class EyerissChip(Hardware):
-    """A whole chip of the Eyeriss family, whose row-stationary mappings are planned."""
+    """A whole chip of the Eyeriss family, whose row-stationary mappings are planned.
+
+    Parameters
+    ----------
+    chip : Chip
+        The chip, as `sparsim.machines.eyeriss.load_chip` loads it.
+
+    Attributes
+    ----------
+    chip : Chip
+        The chip.
+    name : str
+        Its name.
+    """
 
     def __init__(self, chip: Chip) -> None:
         self.chip, self.name = chip, chip.name
@@ -75,8 +88,36 @@ class EyerissChip(Hardware):
         self, layers: Sequence[Layer], *, objective: ObjectiveName = "edp", folder: Path | None = None,
         progress: Progress | None = None, references: Sequence[References] | None = None, **options: Any,
     ) -> EyerissPlan:  # fmt: skip
-        """`references`: the densities (weights, inputs) that each layer is planned for, in place of
-        `REFERENCES`."""
+        """Plan and tabulate mappings of layers that hold for all densities.
+
+        Parameters
+        ----------
+        layers : sequence of Layer
+            Convolutions, depthwise convolutions and matrix products, with the dataspaces `COLUMNS`.
+        objective : {"edp", "energy", "delay"}, default "edp"
+            What the mappings minimise.
+        folder : Path, optional
+            Where plans are kept for later runs; by default the user's cache.
+        progress : callable, optional
+            Called with the name of each layer when it is done.
+        references : sequence of sequence of (float, float), optional
+            For each layer the densities of weights and inputs that it is planned for. By default these are
+            the densities `REFERENCES` of weights, with the layer's own density of inputs.
+        **options
+            None are known.
+
+        Returns
+        -------
+        EyerissPlan
+            Computes energy and cycles for any densities.
+
+        Raises
+        ------
+        SpecError
+            If layers, objective or options do not fit the chip; mappings cannot be given.
+        MappingError
+            If a layer has no mapping.
+        """
         if "mappings" in options:
             raise SpecError(
                 f"mappings are given, but the mappings of chip {self.name} are planned", path="plan"
@@ -91,8 +132,34 @@ class EyerissChip(Hardware):
         self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None,
         mappings: Sequence[Mapping] | None = None, **options: Any,
     ) -> NetworkCost:  # fmt: skip
-        """Further option: `mappings`, one per layer, in place of those that are planned. How tensors are
-        stored is chosen in any case."""
+        """Compute what layers cost with the densities that they have, each under the best mapping for these.
+
+        Parameters
+        ----------
+        layers : sequence of Layer
+            Convolutions, depthwise convolutions and matrix products.
+        objective : str or sequence of str, default "edp"
+            What the mappings minimise; of several objectives the first one counts.
+        progress : callable, optional
+            Called with the name of each layer when it is done.
+        mappings : sequence of Mapping, optional
+            One mapping per layer, in place of those that are planned. How tensors are stored is chosen in any
+            case.
+        **options
+            None are known.
+
+        Returns
+        -------
+        NetworkCost
+            Energy by component, cycles and mapping of each layer.
+
+        Raises
+        ------
+        SpecError
+            If layers, objective or options do not fit the chip, or if there is another number of mappings.
+        MappingError
+            If a layer has no mapping, or if a mapping is invalid.
+        """
         refuse_options(self, options, path="cost")
         if mappings is None:
             found = self.evaluate(layers, objective=objective, progress=progress).layers
@@ -110,8 +177,30 @@ class EyerissChip(Hardware):
     def evaluate(
         self, layers: Sequence[Layer], *, objective: Objective = "delay", progress: Progress | None = None
     ) -> NetworkEvaluation:
-        """`cost` with all that the chip tells of a layer. Of layers that are equal by the first objective the
-        planner takes the better by another one already, so that further objectives change nothing."""
+        """Compute what `cost` computes, with everything that the chip tells about a layer.
+
+        Parameters
+        ----------
+        layers : sequence of Layer
+            Convolutions, depthwise convolutions and matrix products.
+        objective : str or sequence of str, default "delay"
+            What the mappings minimise. Of several objectives the first one counts, because the planner
+            already takes the better by another one of mappings that are equal by the first.
+        progress : callable, optional
+            Called with the name of each layer when it is done.
+
+        Returns
+        -------
+        NetworkEvaluation
+            The evaluation of each layer.
+
+        Raises
+        ------
+        SpecError
+            If layers or objective do not fit the chip.
+        MappingError
+            If a layer has no mapping.
+        """
         name = objective_names(objective)[0]
 
         def tell(found: ChipEvaluation) -> None:
@@ -130,11 +219,38 @@ def layer_cost(layer: Layer, found: ChipEvaluation) -> LayerCost:
 
 
 class EyerissPlan(Plan):
-    """`references`: the densities (weights, inputs) that each layer is planned for; None: `REFERENCES`.
+    """A plan on a chip of the Eyeriss family, with several mappings of each layer.
 
-    Planned and tabulated once, seconds per layer, unless they lie in `folder`; equal layers once.
-    Layers that the chip cannot run are planned as what they are lowered to. Raises SpecError for tensors that
-    are none of a convolution's, MappingError for a layer that does not fit the chip.
+    Layers are planned and tabulated once, which takes seconds per layer unless the results are in `folder`;
+    equal layers are planned once. Layers that the chip cannot run are planned as what they are lowered to.
+    Costs are interpolated between densities at which every mapping was evaluated.
+
+    Parameters
+    ----------
+    hardware : EyerissChip
+        Where the layers run.
+    layers : sequence of Layer
+        Layers with the dataspaces `COLUMNS`.
+    references : sequence of sequence of (float, float), optional
+        For each layer the densities of weights and inputs that it is planned for; by default `REFERENCES`.
+    objective : {"edp", "energy", "delay"}, default "edp"
+        What the mappings minimise.
+    folder : Path, optional
+        Where plans are kept for later runs; by default they are kept in memory only.
+    progress : callable, optional
+        Called with the name of each layer when it is done.
+
+    Attributes
+    ----------
+    references : tuple of tuple of (float, float)
+        The densities that each layer is planned for.
+
+    Raises
+    ------
+    SpecError
+        If a tensor is none of a convolution's.
+    MappingError
+        If a layer does not fit the chip.
     """
 
     hardware: EyerissChip
@@ -166,7 +282,19 @@ class EyerissPlan(Plan):
         return {layer.name: layer.note for layer in self._lowered if layer.note}
 
     def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
-        """The same with one more mapping per layer, planned for these densities."""
+        """Make a plan with one more mapping of each layer, planned for other densities.
+
+        Parameters
+        ----------
+        densities : array_like of float, shape (layers, 3)
+            Fractions of nonzeros, from 0 to 1, in the order of `COLUMNS`.
+        progress : callable, optional
+            Called with the name of each layer when it is done.
+
+        Returns
+        -------
+        EyerissPlan
+        """
         rows = self._checked(densities).tolist()
         references = [
             (*known, (weights, inputs))

@@ -12,7 +12,7 @@ from sparsim.records import Accelerator
 
 
 def load_hardware(source: str | Path | Accelerator | Chip | Hardware) -> Hardware:
-    """Make anything that describes hardware into what networks can be planned on.
+    """Make hardware that networks can be planned on.
 
     Parameters
     ----------
@@ -22,12 +22,20 @@ def load_hardware(source: str | Path | Accelerator | Chip | Hardware) -> Hardwar
     Returns
     -------
     Hardware
-        Its components are estimated, like those of `sparsim model`.
+        An `EyerissChip` where the source describes a chip, otherwise a `MappedAccelerator`. Its components
+        are estimated.
 
     Raises
     ------
     SpecError
-        For an unknown name, a document without an architecture, and other objects.
+        If the name is unknown, if the document has no architecture, or if the source is another object.
+
+    Examples
+    --------
+    >>> import sparsim
+    >>> hardware = sparsim.load_hardware("eyeriss_v2")
+    >>> hardware.name
+    'eyeriss_v2'
     """
     match source:
         case Hardware():

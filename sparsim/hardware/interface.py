@@ -32,23 +32,42 @@ COLUMNS = ("Weights", "Inputs", "Outputs")
 
 
 class Costs(NamedTuple):
-    """Of each layer (layers,): energy in pJ, DRAM included, and cycles."""
+    """Costs of a network, layer by layer.
+
+    Attributes
+    ----------
+    energy_pj : array of float, shape (layers,)
+        Energy in pJ, DRAM included.
+    cycles : array of float, shape (layers,)
+        Cycles.
+    """
 
     energy_pj: Any
     cycles: Any
 
 
 class Slopes(NamedTuple):
-    """Derivatives of each layer's costs with respect to its own densities, (layers, 3)."""
+    """Derivatives of the costs of each layer with respect to its own densities.
+
+    Attributes
+    ----------
+    energy_pj : array of float, shape (layers, 3)
+        Change of the energy in pJ per unit of density, in the order of `COLUMNS`.
+    cycles : array of float, shape (layers, 3)
+        Change of the cycles per unit of density, in the order of `COLUMNS`.
+    """
 
     energy_pj: Reals
     cycles: Reals
 
 
 class Hardware(ABC):
-    """Something that networks run on: an accelerator with a mapspace, or a whole machine.
+    """Something that networks run on: an accelerator with a mapspace, or a whole chip.
 
-    `name` is for messages and tables.
+    Attributes
+    ----------
+    name : str
+        Name for messages and tables.
     """
 
     name: str
@@ -56,38 +75,42 @@ class Hardware(ABC):
     @property
     @abstractmethod
     def area_um2(self) -> dict[str, float]:
-        """Area of all instances by component; empty where no area is known."""
+        """Area of all instances in um^2, by component; empty if no area is known."""
 
     @property
     @abstractmethod
     def energy_source(self) -> dict[str, dict[str, str]]:
-        """Where energies come from, by component and action, in the words of
-        `sparsim.records.energy_table`."""
+        """Where energies come from by component and action, as `sparsim.records.energy_table` names it."""
 
     @abstractmethod
     def plan(
         self, layers: Sequence[Layer], *, objective: ObjectiveName = "edp", folder: Path | None = None,
         progress: Progress | None = None, **options: Any,
     ) -> Plan:  # fmt: skip
-        """Choose mappings of `layers` that hold for all densities.
+        """Choose mappings of layers that hold for all densities.
 
         Parameters
         ----------
         layers : sequence of Layer
-            With the dataspaces `COLUMNS`.
-        objective : {"edp", "energy", "delay"}
-            What mappings are chosen by.
+            Layers with the dataspaces `COLUMNS`.
+        objective : {"edp", "energy", "delay"}, default "edp"
+            What the mappings minimise.
         folder : Path, optional
-            Where plans are kept for later runs, by content; the user's cache by default.
+            Where plans are kept for later runs, by content; by default the user's cache.
         progress : callable, optional
             Called with the name of each layer when it is done.
-        options
-            What a kind of hardware can be told besides.
+        **options
+            What only some kinds of hardware can be told.
+
+        Returns
+        -------
+        Plan
+            Computes energy and cycles for any densities.
 
         Raises
         ------
         SpecError
-            For layers, objectives and options that do not fit the hardware.
+            If layers, objective or options do not fit the hardware.
         MappingError
             If a layer has no mapping.
         """
@@ -97,22 +120,75 @@ class Hardware(ABC):
         self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None,
         **options: Any,
     ) -> NetworkCost:  # fmt: skip
-        """What `layers` cost with the densities that they have, each under the best mapping for these.
+        """Compute what layers cost with the densities that they have, each under the best mapping for these.
 
-        Parameters and errors are those of `plan`, but nothing is kept for later runs.
+        Parameters
+        ----------
+        layers : sequence of Layer
+            The layers of a network.
+        objective : str or sequence of str, default "edp"
+            What the mappings minimise: "edp", "energy", "delay", or several of them in this order.
+        progress : callable, optional
+            Called with the name of each layer when it is done.
+        **options
+            What only some kinds of hardware can be told.
+
+        Returns
+        -------
+        NetworkCost
+            Energy by component, cycles and mapping of each layer. Nothing is kept for later runs.
+
+        Raises
+        ------
+        SpecError
+            If layers, objective or options do not fit the hardware.
+        MappingError
+            If a layer has no mapping.
         """
 
     @abstractmethod
     def lower_bounds(self, layers: Sequence[Layer]) -> Costs:
-        """What each layer costs at least, with the densities that it has and whatever the mapping.
+        """Compute what each layer costs at least with the densities that it has, whatever its mapping.
 
-        Takes milliseconds, no search. Energy and cycles hold each by itself: no mapping need reach both.
-        Raises SpecError for layers that do not fit the hardware.
+        The bounds take milliseconds, because nothing is searched. Those of energy and cycles hold each by
+        itself: there may be no mapping that reaches both.
+
+        Parameters
+        ----------
+        layers : sequence of Layer
+            The layers of a network.
+
+        Returns
+        -------
+        Costs
+            Lower bounds of energy in pJ and of cycles.
+
+        Raises
+        ------
+        SpecError
+            If a layer does not fit the hardware.
         """
 
 
 class Plan(ABC):
-    """Energy and cycles of `layers`, one after the other, for densities of all of them."""
+    """Energy and cycles of layers, which run one after the other, for densities of all of them.
+
+    A plan is made by `Hardware.plan`.
+
+    Parameters
+    ----------
+    hardware : Hardware
+        Where the layers run.
+    layers : sequence of Layer
+        Layers with the dataspaces `COLUMNS`.
+    objective : {"edp", "energy", "delay"}
+        What the mappings minimise.
+
+    Raises
+    ------
+    SpecError
+        If there are no layers, if the objective is unknown, or if a layer has other dataspaces.
+    """
 
     def __init__(self, hardware: Hardware, layers: Sequence[Layer], objective: ObjectiveName) -> None:
         if not layers:
@@ -131,28 +207,45 @@ class Plan(ABC):
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the layers."""
         return tuple(layer.name for layer in self.layers)
 
     @property
     def notes(self) -> dict[str, str]:
-        """What is costed in place of layers that are not costed as they are, by their names."""
+        """What is costed in place of layers that are not costed as they are, by the names of these layers."""
         return {layer.name: layer.note for layer in self.layers if layer.note}
 
     @property
     def area_mm2(self) -> float:
-        """Of the hardware; 0 where no area is known."""
+        """Area of the hardware in mm^2; 0 if no area is known."""
         return math.fsum(self.hardware.area_um2.values()) / UM2_PER_MM2
 
     @property
     def densities(self) -> Reals:
-        """Those that the layers came with."""
+        """Densities that the layers came with, shape (layers, 3), in the order of `COLUMNS`."""
         return np.array([[layer.density(name).density for name in COLUMNS] for layer in self.layers])
 
     def __call__(self, densities: ArrayLike) -> Costs:
-        """Energy and cycles of each layer. The densities of the call before are answered from memory.
+        """Compute energy and cycles of each layer.
 
-        Raises SpecError for a wrong number of densities and for those outside [0, 1], MappingError for
-        densities with which a layer does not fit.
+        The densities of the previous call are answered from memory.
+
+        Parameters
+        ----------
+        densities : array_like of float, shape (layers, 3)
+            Fractions of nonzeros, from 0 to 1, in the order of `COLUMNS`.
+
+        Returns
+        -------
+        Costs
+            Energy in pJ and cycles of each layer.
+
+        Raises
+        ------
+        SpecError
+            If the densities have a wrong shape or are outside of 0 to 1.
+        MappingError
+            If a layer does not fit with these densities.
         """
         values, latest = self._checked(densities), self._latest
         if latest is None or not np.array_equal(values, latest[0]):
@@ -160,21 +253,92 @@ class Plan(ABC):
         return Costs(*(field.copy() for field in latest[1]))
 
     def slopes(self, densities: ArrayLike) -> Slopes:
-        """Raises what a call raises."""
+        """Compute how the costs of each layer change with its densities.
+
+        Parameters
+        ----------
+        densities : array_like of float, shape (layers, 3)
+            Fractions of nonzeros, from 0 to 1, in the order of `COLUMNS`.
+
+        Returns
+        -------
+        Slopes
+            Derivatives of energy and cycles.
+
+        Raises
+        ------
+        SpecError, MappingError
+            For the same reasons as a call of the plan.
+        """
         return self._slopes(self._checked(densities))
 
     def savings(self, densities: ArrayLike) -> Slopes:
-        """What the next zeros save, by density: `slopes`, but of weights that are stored plainly because they
-        have few zeros, so that one more saves nothing, what it saves once they are compressed."""
+        """Compute what further zeros save, as derivatives by the densities.
+
+        These are the `slopes`, except for weights that are stored uncompressed because they have few zeros,
+        so that one more zero saves nothing. For these it is what a zero saves once the weights are
+        compressed.
+
+        Parameters
+        ----------
+        densities : array_like of float, shape (layers, 3)
+            Fractions of nonzeros, from 0 to 1, in the order of `COLUMNS`.
+
+        Returns
+        -------
+        Slopes
+            Derivatives of energy and cycles.
+
+        Raises
+        ------
+        SpecError, MappingError
+            For the same reasons as a call of the plan.
+        """
         return self._savings(self._checked(densities))
 
     def by_component(self, densities: ArrayLike) -> NetworkCost:
-        """Every layer evaluated in full, with its energy by component. Raises what a call raises."""
+        """Evaluate every layer in full.
+
+        Parameters
+        ----------
+        densities : array_like of float, shape (layers, 3)
+            Fractions of nonzeros, from 0 to 1, in the order of `COLUMNS`.
+
+        Returns
+        -------
+        NetworkCost
+            Energy by component, cycles and mapping of each layer.
+
+        Raises
+        ------
+        SpecError, MappingError
+            For the same reasons as a call of the plan.
+        """
         return NetworkCost(self._layer_costs(self._checked(densities)), self.hardware.area_um2)
 
     @abstractmethod
     def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
-        """The same network with mappings for these densities. Raises what finding mappings raises."""
+        """Make a plan of the same network with mappings for other densities.
+
+        Parameters
+        ----------
+        densities : array_like of float, shape (layers, 3)
+            Fractions of nonzeros, from 0 to 1, in the order of `COLUMNS`.
+        progress : callable, optional
+            Called with the name of each layer when it is done.
+
+        Returns
+        -------
+        Plan
+            A new plan of the same class.
+
+        Raises
+        ------
+        SpecError
+            If the densities have a wrong shape or are outside of 0 to 1.
+        MappingError
+            If a layer has no mapping.
+        """
 
     @abstractmethod
     def _costs(self, densities: Reals) -> Costs: ...
@@ -206,7 +370,28 @@ class Plan(ABC):
 
 
 def with_densities(layers: Sequence[Layer], densities: ArrayLike) -> tuple[Layer, ...]:
-    """The layers with these densities, (layers, 3), how they are distributed staying as it is."""
+    """Return layers with other densities.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Layers with the dataspaces `COLUMNS`.
+    densities : array_like of float, shape (layers, 3)
+        Fractions of nonzeros, from 0 to 1, in the order of `COLUMNS`.
+
+    Returns
+    -------
+    tuple of Layer
+        The layers with these densities. How the nonzeros are distributed stays as it is.
+
+    Examples
+    --------
+    >>> from sparsim import gemm
+    >>> from sparsim.hardware import with_densities
+    >>> layer, = with_densities([gemm(8, 1, 64)], [[0.1, 0.5, 1.0]])
+    >>> layer.density("Weights").density
+    0.1
+    """
     return tuple(
         replace(layer, densities={
             name: replace(layer.density(name), density=float(value), spread=0.0)
