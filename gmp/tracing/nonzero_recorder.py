@@ -1,12 +1,15 @@
 """Sees all functions and operations of torch while a network runs: counts what products read and write."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch._ops import HigherOrderOperator
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -32,6 +35,7 @@ from gmp.tracing.weight_views import WeightView, storage_of, strided_like
 from sparsim.files.traced_layers import Computation
 
 _WITH_WEIGHTS = {"linear", "conv1d", "conv2d", "conv3d"}  # products that are taken as functions
+_COMPILING = {"torch._dynamo", "torch.nn.attention.flex_attention"}  # modules that compile what they meet
 _ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 
 
@@ -62,6 +66,8 @@ class _Value(NamedTuple):
 class _Operations(TorchDispatchMode):
     """Shows operations to a recorder, also those inside of functions and of scripted modules."""
 
+    supports_higher_order_operators = True  # such as flex_attention, which are not taken apart
+
     @classmethod
     def _should_skip_dynamo(cls) -> bool:  # to skip it imports the compiler, for two seconds
         return False
@@ -76,6 +82,21 @@ class _Operations(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         self._recorder.operation(func, args, kwargs or {}, result)
         return result
+
+
+@cache
+def _hidden_operations() -> type[_Operations]:
+    """The same, which the compiler leaves alone; to say so imports it."""
+
+    class Hidden(_Operations):
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            return True
+
+        def __torch_dispatch__(self, *args: Any) -> Any:
+            return super().__torch_dispatch__(*args)
+
+    return Hidden
 
 
 class Recorder(TorchFunctionMode):
@@ -126,7 +147,8 @@ class Recorder(TorchFunctionMode):
             raise TraceError("a batch is empty, at least one sample is needed")
         self.batch, self.axis = batch, axis
         self.origins.forget()
-        with _Operations(self), self:
+        operations = _Operations if _COMPILING.isdisjoint(sys.modules) else _hidden_operations()
+        with operations(self), self:
             yield
         for call in self._calls:
             call.tally.outputs.add(call.counts)
@@ -170,7 +192,8 @@ class Recorder(TorchFunctionMode):
             if value is not None:
                 self._inside.append((result, value))
         elif not self._seen and (name in HIDDEN or func.namespace not in ("aten", "prims", "prim")):
-            self._hidden(tensors, everywhere=name in HIDDEN or func.namespace in HIDDEN_LIBRARIES)
+            opaque = isinstance(func, HigherOrderOperator) or func.namespace in HIDDEN_LIBRARIES
+            self._hidden(tensors, everywhere=opaque or name in HIDDEN)
         self.origins.note(name, func, tensors, tensors_of([result]))
 
     def _hidden(self, tensors: Iterable[Tensor], *, everywhere: bool) -> None:

@@ -109,7 +109,7 @@ class Origins:
 
     def note(self, name: str, func: Any, tensors: Sequence[Tensor], results: Iterable[Tensor]) -> None:
         """That the operation `func`, called `name`, made `results` of `tensors`."""
-        if func.is_view or name in ("unsafe_view", "reshape_alias"):
+        if getattr(func, "is_view", False) or name in ("unsafe_view", "reshape_alias"):
             return
         origins = [self.of(tensor) for tensor in tensors]
         self.used.update(o.source.name for o in origins if o is not None and o.source is not None)
@@ -134,9 +134,10 @@ def _made(
     if any(storage_of(result) == storage_of(t) for t in tensors):
         into = storage_of(tensor) == storage_of(result)
         return origin if into else Origin(source, computed=True)
-    several = len({found[0].name for found in named}) > 1
-    changed = origin.computed or (several and name in _SUMS)
-    if changed or not (name in _COPIES or torch.Tag.pointwise in func.tags):
+    others = [found for found in named if found[0] is not source]
+    masked = any(found[2].numel() == result.numel() for found in others)  # by one that is learned or stored
+    changed = origin.computed or masked or (bool(others) and name in _SUMS)
+    if changed or not (name in _COPIES or torch.Tag.pointwise in getattr(func, "tags", ())):
         return Origin(source, computed=True)
     return _copied(source, origin, tensor, result)
 

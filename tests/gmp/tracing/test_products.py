@@ -322,6 +322,40 @@ def test_filters_of_each_sample_are_no_parameters():
     assert (filters.view, filters.calls, filters.macs, filters.weights) == (None, 1, 2 * 9 * 16, 18)
 
 
+def test_weights_that_a_stored_mask_prunes():
+    """Their zeros are not those of the parameter alone."""
+    mask, learned = (torch.rand(5, D) < 0.5).float(), matrix(5, D)
+    for other in (mask, learned):
+        model = Net(lambda m, x: F.linear(x, m.w * (m.other > 0).float()), w=matrix(5, D))
+        if isinstance(other, nn.Parameter):
+            model.other = other
+        else:
+            model.register_buffer("other", other)
+        (row,) = trace(model, [torch.randn(B, S, D)]).layers
+        assert (row.name, row.view.computed) == ("w", True)
+        assert row.weight_density == pytest.approx(density(other > 0))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_programs_and_operations_of_the_compiler():
+    """An exported program is traced like the model, attention that is one operation is named."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    def attend(m, x):
+        y = m.l(x)[:, None]
+        return flex_attention(y, y, y)[:, 0]
+
+    x = torch.randn(B, S, D)
+    found = trace(Net(attend, l=nn.Linear(D, D)), [x])
+    assert [row.name for row in found.layers] == ["l"]
+    assert [gap.name for gap in found.coverage.unknown] == [""]
+
+    model = Net(lambda m, x: m.l(x).relu(), l=nn.Linear(D, 4)).eval()
+    expected = trace(model, [x])
+    assert trace(torch.compile(model), [x]) == expected
+    assert trace(torch.export.export(model, (x,)).module(), [x]) == expected
+
+
 def test_a_vector_is_weights_too():
     """torch's counter has no formula for it."""
     (row,) = trace(Net(lambda m, x: x.view(-1, D) @ m.w, w=matrix(D)), [torch.randn(B, S, D)]).layers
