@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gmp.errors import PruningError
+from gmp.nonzeros import count
 from gmp.parameter_names import named_parameters, renamed
 from sparsim.errors import near
 
@@ -20,11 +21,10 @@ class Mask:
 
     def __init__(self, live: Tensor, dtype: torch.dtype) -> None:
         self.dtype = dtype
-        self.set(live)
+        self.set(live, *count([live]))
 
-    def set(self, live: Tensor) -> None:
-        self.live = live
-        self.zeros = live.numel() - int(live.count_nonzero())
+    def set(self, live: Tensor, nonzeros: int) -> None:
+        self.live, self.zeros = live, live.numel() - nonzeros
         self._factor = live.to(self.dtype)
 
     @torch.no_grad()

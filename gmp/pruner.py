@@ -20,6 +20,7 @@ from gmp import masks as masking
 from gmp.errors import PruningError, PruningWarning
 from gmp.masks import Mask
 from gmp.network_coverage import Coverage, coverage_of
+from gmp.nonzeros import count
 from gmp.number_checks import fraction
 from gmp.optimizer_gradients import Follower
 from gmp.optimizer_steps import StepWatch, held_by, optimizers_of
@@ -167,9 +168,12 @@ class Pruner:
             idle = name in self._new and not bool(self._weight(name).any())
             layers.append(self._limits.layer(name, new=name in self._new, idle=idle))
         chosen = choose(layers, units, self.pattern, sparsity)
-        for (name, mask), unit, gone in zip(self._masks.items(), units, chosen, strict=True):
-            live = self.pattern.pruned(mask.live.to(gone.device), unit, gone, self._axes[name])
-            self._install(name, live)
+        self._install(
+            {
+                name: self.pattern.pruned(mask.live.to(gone.device), unit, gone, self._axes[name])
+                for (name, mask), unit, gone in zip(self._masks.items(), units, chosen, strict=True)
+            }
+        )
         self.apply()
         if empty := [n for n, m in self._masks.items() if n in before and m.zeros == m.live.numel()]:
             warnings.warn(_nothing_left(empty), PruningWarning, stacklevel=2)
@@ -232,8 +236,7 @@ class Pruner:
         if missing := [name for name in self._masks if name not in saved]:
             raise PruningError(f"the saved masks lack '{missing[0]}', which is pruned here")
         lives = {n: masking.fit(n, masking.unpack(n, saved[n]), self._weight(n)) for n in self._masks}
-        for name, live in lives.items():
-            self._install(name, live)
+        self._install(lives)
         self._new = {matched(name, self._masks) or name for name in state.get("new", self._new)}
         if isinstance(self.score, Movement):
             self.score.load_state_dict(renamed(state.get("score", {}), self._masks))
@@ -303,11 +306,11 @@ class Pruner:
         lives = [mask.live for mask in self._masks.values()]
         return evaluate_all(self.score, self._weights(), lives, needed=self.sparsity < 1)
 
-    def _install(self, name: str, live: Tensor) -> None:
-        weight, mask = self._weight(name), self._masks[name]
-        mask.set(live)
-        with torch.no_grad():
-            weight.masked_fill_(~live, 0)  # a positive zero, unlike a product
+    @torch.no_grad()
+    def _install(self, lives: Mapping[str, Tensor]) -> None:
+        for (name, live), nonzeros in zip(lives.items(), count(list(lives.values())), strict=True):
+            self._masks[name].set(live, nonzeros)
+            self._weight(name).masked_fill_(~live, 0)  # a positive zero, unlike a product
 
     def _attach(self) -> None:
         """Hook weights and optimizers; of a copy that is being made, the model need not be there yet."""

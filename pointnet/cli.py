@@ -26,6 +26,20 @@ _data = click.option(
     metavar="SOURCE",
     help="'shapes', the procedural set, or a file or folder of clouds (layouts: docs/how-to/pointnet.md).",
 )
+
+
+def _checked_device(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    """Before minutes of reading."""
+    from pointnet.devices import device_called
+
+    device_called(name)
+    return name
+
+
+_device = click.option(
+    "--device", default="cpu", show_default=True, metavar="NAME", callback=_checked_device,
+    help="cpu, cuda, cuda:N or mps.",
+)  # fmt: skip
 _folder = click.Path(file_okay=False, path_type=Path)
 
 
@@ -36,6 +50,7 @@ def _both_trainings(command: Any) -> Any:
         click.option("--lr-again", type=float, default=1e-3, show_default=True, help="Of those after it."),
         click.option("--lr", type=float, default=2e-3, show_default=True, help="Of the dense training."),
         click.option("--batch", type=int, default=32, show_default=True),
+        _device,
     ):  # the last one stands first in --help
         command = option(command)
     return command
@@ -92,6 +107,7 @@ def cli() -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--data-seed", type=int, default=0, show_default=True, help="Of made shapes, surfaces, splits.")
 @click.option("--threads", type=int, default=1, show_default=True, help="Small networks are fastest with 1.")
+@_device
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard (needs the extra 'tensorboard').")
 def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None:
@@ -117,14 +133,15 @@ def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None
 @click.option("--data", metavar="SOURCE", help="Another data set.  [default: the one it was trained on]")
 @click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
-def evaluate(checkpoint: str, data: str | None, split: str, threads: int) -> None:
+@_device
+def evaluate(checkpoint: str, data: str | None, split: str, threads: int, device: str) -> None:
     """Accuracy of a stored network, class by class."""
     import torch
 
     from pointnet.training.accuracy import score
 
     torch.set_num_threads(threads)
-    stored, clouds = _stored(checkpoint, data, split)
+    stored, clouds = _stored(checkpoint, data, split, device)
     found = score(stored.model, clouds, stored.model.config.points)
     results().print(found.table(stored.classes))
     echo(f"accuracy {found}")
@@ -143,15 +160,16 @@ def evaluate(checkpoint: str, data: str | None, split: str, threads: int) -> Non
 @click.option("--masks", type=_folder, help="Also write the real zeros there; the workload names them.")
 @click.option("--delayed", is_flag=True, help="The workload of delayed aggregation.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of samples and of noise.")
+@_device
 def trace(
     checkpoint: str, output: Path, data: str | None, samples: int | None, batch: int, inputs: Any,
-    masks: Path | None, delayed: bool, seed: int,
+    masks: Path | None, delayed: bool, seed: int, device: str,
 ) -> None:  # fmt: skip
     """Measure shapes, operations and densities of every layer, and write them as a workload for sparsim."""
 
     from pointnet.trace_clouds import write_trace
 
-    stored, clouds = _stored(checkpoint, data, "test")
+    stored, clouds = _stored(checkpoint, data, "test", device)
     write_trace(
         stored.model, clouds, output, samples=samples, batch=batch, inputs=inputs, seed=seed, masks=masks,
         delayed=delayed, provenance={"checkpoint": checkpoint, "weights_sha256": stored.digest},
@@ -211,7 +229,7 @@ def compare(
 
     plan = comparison.Plan(dense, again, tuple(sorted(levels)) or comparison.LEVELS)
     rows = comparison.compare(plan, data, folder, train)
-    traced = report.traces(folder, (comparison.CONTROL, comparison.pruned(plan)), data)
+    traced = report.traces(folder, (comparison.CONTROL, comparison.pruned(plan)), data, dense.device)
     blocks = {"accuracy": report.accuracy_table(rows), "densities": report.density_table(traced)}
     results().print(*blocks.values())
     facts = {"data": data.test.source, "network preset": dense.preset, "seed": str(dense.seed)}
@@ -307,14 +325,14 @@ def _load(settings: Settings) -> Dataset:
     return data_of(settings, messages())
 
 
-def _stored(checkpoint: str, source: str | None, split: str) -> tuple[Stored, Clouds]:
+def _stored(checkpoint: str, source: str | None, split: str, device: str) -> tuple[Stored, Clouds]:
     """A network, and clouds of the classes that it knows: of `source`, or of what it was trained on."""
     from msgspec.structs import replace
 
     from pointnet.errors import DataError
     from pointnet.training.train import load_model
 
-    stored = load_model(Path(checkpoint))
+    stored = load_model(Path(checkpoint), device)
     settings = stored.settings if source is None else replace(stored.settings, data=source)
     clouds: Clouds = getattr(_load(settings), split)
     if clouds.classes != stored.classes:

@@ -115,6 +115,9 @@ class Grouping(NamedTuple):
     centres: Tensor  # (B, S) int64
     neighbours: tuple[Tensor, ...]  # (B, S, K) int64, one for each scale
 
+    def to(self, device: torch.device) -> "Grouping":
+        return Grouping(self.centres.to(device), tuple(each.to(device) for each in self.neighbours))
+
 
 class SharedMLP(nn.Module):
     """Linear, batch-norm and ReLU, applied alike to every point: (..., C) -> (..., C')."""

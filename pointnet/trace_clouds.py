@@ -15,6 +15,7 @@ from torch import Tensor
 from gmp.errors import TraceError
 from gmp.tracing.trace import Trace, trace
 from gmp.tracing.traced_workload import Provenance, table, workload_of, write_masks, write_workload
+from pointnet.devices import device_of
 from pointnet.model import PointNet2
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def write_trace(
 
     Raises TraceError for counts that cannot be, and as `trace` and `workload_of` do.
     """
-    points = _points(clouds, model.config.points, samples, batch, inputs, seed)
+    points = _points(clouds, model.config.points, samples, batch, inputs, seed).to(device_of(model))
     model = model if delayed is None else variant(model, delayed=delayed)
     traced = trace(model, torch.split(points, RUN_BATCH), mask_samples=0 if masks is None else batch)
     facts: dict[str, str | int | float | bool] = {
@@ -98,4 +99,4 @@ def variant(model: PointNet2, *, delayed: bool) -> PointNet2:
     """The same network with delayed aggregation on or off."""
     found = PointNet2(replace(model.config, delayed=delayed))
     found.load_state_dict(model.state_dict())
-    return found
+    return found.to(device_of(model))

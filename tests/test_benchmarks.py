@@ -69,6 +69,13 @@ def test_a_benchmark_writes_its_numbers(name: str, keys: set[str], tmp_path: Pat
     assert all(numbers[key] > 0 for key in keys)
 
 
+def test_devices_are_measured_beside_the_cpu(tmp_path: Path) -> None:
+    rows = run_benchmark("devices", tmp_path)["rows"]
+    assert rows[0]["device"] == "cpu"
+    assert all(row["neighbours"] == row["masks"] == 0 for row in rows)
+    assert all(row[key] > 0 for row in rows for key in ("group", "step", "prune", "update"))
+
+
 def test_the_mapper_is_never_worse_than_the_study_and_proves_it(tmp_path: Path) -> None:
     numbers = run_benchmark("mapper_quality", tmp_path)
     assert numbers["problems"] == numbers["certified"] == len(numbers["layers"]) == 12

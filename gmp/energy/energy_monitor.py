@@ -22,6 +22,7 @@ from gmp.energy.monitor_readings import Reading
 from gmp.errors import PruningError, check_state
 from gmp.example_batches import Forward, batches_of
 from gmp.network_coverage import coverage_of
+from gmp.nonzeros import count
 from gmp.number_checks import above_zero, whole
 from gmp.parameter_names import joined, matched, module_called, named_modules, named_parameters
 from gmp.tracing.trace import Trace, one_trace_at_a_time, trace
@@ -34,7 +35,6 @@ from sparsim.report.tables import Table
 
 WEIGHTS, INPUTS, OUTPUTS = (COLUMNS.index(name) for name in ("Weights", "Inputs", "Outputs"))
 _PART = r"\.part[0-9]+$"  # what the name of a further computation of a layer ends with
-PIECE = 2**16  # weights that are compared at a time, so that what is compared stays in the cache
 _appending = threading.Lock()  # one for all monitors, since an object with a lock cannot be copied
 
 
@@ -146,10 +146,9 @@ class EnergyMonitor:
 
         So are the second operands of layers without weights, and weights computed from several parameters.
         """
-        masks = self._masks()
         found = self._densities.copy()  # threads may ask at the same time
-        for i in np.flatnonzero(self._from_parameters).tolist():
-            found[i, WEIGHTS] = self._weight_density(i, masks)
+        for i, density in self._weight_densities().items():
+            found[i, WEIGHTS] = density
         return found
 
     @property
@@ -313,19 +312,30 @@ class EnergyMonitor:
         """(layers,): whether the zeros of a parameter are those of the weights."""
         return np.array([view is not None and not view.computed for view in self._views])
 
-    def _weight_density(self, i: int, masks: Mapping[Tensor, Tensor]) -> float:
-        """Of a mask, when it has changed; of a weight always: fused optimizers and `.data` tell nobody."""
-        weight, view = self._weight(i), self._views[i]
-        assert weight is not None
-        assert view is not None
-        mask = masks.get(weight)
-        if mask is None:
-            return nonzero_fraction(view.of(weight.detach()))
-        seen = self._seen.get(i)
-        if seen is None or seen.mask is not mask or seen.version != mask._version:
-            part = view.of(_laid_out_like(weight, mask))
-            seen = self._seen[i] = _Seen(mask, mask._version, nonzero_fraction(part))
-        return seen.density
+    def _weight_densities(self) -> dict[int, float]:
+        """By layer. Masks are counted when they have changed; weights always: fused optimizers and `.data`
+        tell nobody.
+        """
+        masks = self._masks()
+        found: dict[int, float] = {}
+        parts: dict[int, Tensor] = {}
+        of_masks: dict[int, Tensor] = {}
+        for i in np.flatnonzero(self._from_parameters).tolist():
+            weight, view = self._weight(i), self._views[i]
+            assert weight is not None
+            assert view is not None
+            mask, seen = masks.get(weight), self._seen.get(i)
+            if mask is None:
+                parts[i] = view.of(weight.detach())
+            elif seen is None or seen.mask is not mask or seen.version != mask._version:
+                parts[i], of_masks[i] = view.of(_laid_out_like(weight, mask)), mask
+            else:
+                found[i] = seen.density
+        for (i, part), nonzeros in zip(parts.items(), count(list(parts.values())), strict=True):
+            found[i] = nonzeros / part.numel()
+            if i in of_masks:
+                self._seen[i] = _Seen(of_masks[i], of_masks[i]._version, found[i])
+        return found
 
     def _masks(self) -> Mapping[Tensor, Tensor]:
         return self.pruner.masks_by_parameter if self.pruner is not None else {}
@@ -338,17 +348,6 @@ class EnergyMonitor:
         weight = getattr(*holder)
         assert isinstance(weight, Tensor)
         return weight
-
-
-def nonzero_fraction(tensor: Tensor) -> float:
-    """numpy counts several times as fast as torch, on the CPU, and booleans as fast as they can be read."""
-    if tensor.device.type == "cpu" and tensor.dtype != torch.bfloat16:
-        values = tensor.numpy().ravel(order="K")  # as they lie in memory
-        if values.dtype == np.bool_:
-            return int(np.count_nonzero(values)) / len(values)
-        pieces = (values[i : i + PIECE] != 0 for i in range(0, len(values), PIECE))
-        return sum(int(np.count_nonzero(piece)) for piece in pieces) / len(values)
-    return int(torch.count_nonzero(tensor)) / tensor.numel()
 
 
 def _laid_out_like(weight: Tensor, mask: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from gmp.errors import PruningError, RecipeError, check_state
 from gmp.network_coverage import coverage_of
+from gmp.nonzeros import count
 from gmp.number_checks import is_count
 from gmp.optimizer_steps import StepWatch, optimizers_of
 from gmp.parameter_names import named_parameters
@@ -109,9 +110,8 @@ class RunningRecipe:
     @property
     def sparsity(self) -> float:
         """Fraction of these weights that is zero now; 0 for a recipe that prunes nothing."""
-        weights = self._parameters()
-        zeros = sum(weight.numel() - int(weight.count_nonzero()) for weight in weights.values())
-        return zeros / sum(weight.numel() for weight in weights.values()) if weights else 0.0
+        weights = [weight.detach() for weight in self._parameters().values()]
+        return 1 - sum(count(weights)) / sum(weight.numel() for weight in weights) if weights else 0.0
 
     @property
     def warnings(self) -> tuple[str, ...]:

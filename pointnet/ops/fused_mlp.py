@@ -34,6 +34,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from gmp.nonzeros import on_host
 from pointnet.errors import PointnetError
 from pointnet.ops import fused_mlp_kernels as kernels
 from pointnet.ops import reused_memory as reuse
@@ -53,7 +54,7 @@ def usable(x: Tensor, rows: int, weights: Sequence[Tensor], bns: Sequence[nn.Bat
     return (
         len(weights) > 0
         and rows > 1
-        and x.device.type == "cpu"
+        and on_host(x)
         and not recorded()
         and kinds <= {torch.float32, torch.float64}
         and len(kinds) == 1

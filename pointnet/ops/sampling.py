@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from gmp.nonzeros import on_host
 from pointnet.errors import DataError, PointnetError
 from pointnet.ops import sampling_kernels
 from pointnet.ops.kernel_threads import share
@@ -152,8 +153,7 @@ def recorded() -> bool:
 def _compiled(backend: Backend, x: Tensor) -> bool:
     if backend not in ("auto", "torch"):
         raise PointnetError(f"backend is '{backend}', allowed are 'auto' and 'torch'")
-    on_cpu = x.dtype == torch.float32 and x.device.type == "cpu"
-    return backend == "auto" and on_cpu and not recorded()
+    return backend == "auto" and x.dtype == torch.float32 and on_host(x) and not recorded()
 
 
 def _rows(xyz: Tensor) -> Any:

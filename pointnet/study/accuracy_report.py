@@ -37,12 +37,12 @@ def accuracy_table(rows: Sequence[Row]) -> Table:
     return Table(head, cells, "accuracy on the test clouds")
 
 
-def traces(folder: Path, variants: Sequence[str], data: Dataset) -> dict[str, Trace]:
+def traces(folder: Path, variants: Sequence[str], data: Dataset, device: str) -> dict[str, Trace]:
     """Densities of finished variants of the comparison in `folder`, over all test clouds."""
     found = {}
     for name in variants:
-        model = variant(load_model(folder / name).model, delayed=False)
-        clouds = torch.from_numpy(data.test.points[:, : model.config.points])
+        model = variant(load_model(folder / name, device).model, delayed=False)
+        clouds = torch.from_numpy(data.test.points[:, : model.config.points]).to(device)
         found[name] = trace(model, clouds.split(TRACED_AT_ONCE))
     return found
 

@@ -139,7 +139,7 @@ def trace_all(
         def traced(
             network: str = network, inputs: Literal["clouds", "randn"] = inputs, place: Path = place
         ) -> dict[str, Any]:
-            stored = load_model(folder / network)
+            stored = load_model(folder / network, plan.settings.device)
             trace = write_trace(
                 stored.model, data.test, place, samples=min(plan.samples, len(data.test)), batch=BATCH,
                 inputs=inputs, seed=plan.settings.seed, delayed=False,

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from pointnet.data import Clouds
+from pointnet.devices import device_of
 from pointnet.errors import ConfigError
 from sparsim.report.tables import Table
 
@@ -58,12 +59,13 @@ def score(model: nn.Module, clouds: Clouds, points: int, *, batch: int = 64) -> 
     """
     was_training = model.training
     model.eval()
+    device = device_of(model)
     right = torch.zeros(len(clouds.classes), dtype=torch.int64)
     labels = torch.from_numpy(clouds.labels)
     for i in range(0, len(clouds), batch):
-        x = torch.from_numpy(clouds.points[i : i + batch, :points])
+        x = torch.from_numpy(clouds.points[i : i + batch, :points]).to(device)
         y = labels[i : i + batch]
-        logits = model(x)
+        logits = model(x).cpu()
         if not torch.isfinite(logits).all():
             raise ConfigError("the outputs of the network are not finite: it cannot be scored")
         right += torch.bincount(y[logits.argmax(dim=1) == y], minlength=len(right))

@@ -17,6 +17,10 @@ class Batch(NamedTuple):
     labels: Tensor  # (B,)
     groupings: tuple[Grouping, ...] | None  # None: the network finds them
 
+    def to(self, device: torch.device) -> "Batch":
+        groupings = None if self.groupings is None else tuple(each.to(device) for each in self.groupings)
+        return Batch(self.clouds.to(device), self.labels.to(device), groupings)
+
 
 class Batches:
     """Batches of `size` clouds with `model.config.points` points each; the last clouds of an epoch's

@@ -8,6 +8,7 @@ import torch
 import gmp
 from gmp.energy import BudgetSchedule, EnergyMonitor, EnergyScore
 from pointnet.data import Clouds
+from pointnet.devices import device_of
 from pointnet.errors import ConfigError
 from pointnet.model import PointNet2
 from pointnet.trace_clouds import RUN_BATCH
@@ -31,7 +32,7 @@ def monitor_of(
         return None
     count = min(EXAMPLE, len(clouds))
     chosen = np.sort(np.random.default_rng(settings.seed).choice(len(clouds), count, replace=False))
-    example = torch.from_numpy(clouds.points[chosen, : model.config.points])
+    example = torch.from_numpy(clouds.points[chosen, : model.config.points]).to(device_of(model))
     plan = settings.pruning
     energy_uj, cycles = (None, None) if plan is None else (plan.target_energy_uj, plan.target_cycles)
     return EnergyMonitor(

@@ -5,6 +5,7 @@ from typing import Any, Literal, get_args
 
 import gmp
 from pointnet.data import Augmentation
+from pointnet.devices import check_name
 from pointnet.errors import ConfigError
 from pointnet.model import Config, check, preset
 from sparsim.errors import near
@@ -71,7 +72,7 @@ class Settings(Record, frozen=True, kw_only=True):
     (None: no more than needed). `start` is a checkpoint to begin with, zeros included. `recipe`, a file,
     takes the place of `pruning` and, where it sets learning rates, of `schedule`; its epochs are the
     run's. On `hardware`, a preset or document of sparsim, energy and cycles of one cloud are read after every
-    epoch.
+    epoch. A run may go on on another `device`; what torch computes differs there by rounding.
     """
 
     data: str = "shapes"
@@ -92,6 +93,7 @@ class Settings(Record, frozen=True, kw_only=True):
     seed: int = 0
     data_seed: int = 0
     threads: int = 1
+    device: str = "cpu"
     start: str | None = None
     recipe: str | None = None
     pruning: Pruning | None = None
@@ -103,6 +105,7 @@ class Settings(Record, frozen=True, kw_only=True):
             value = getattr(self, field)
             if value not in known:
                 raise ConfigError(f"unknown {field} '{value}'", hint=near(value, known))
+        check_name(self.device)
         for field in ("epochs", "threads"):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field} is {getattr(self, field)}, allowed is 1 and more")

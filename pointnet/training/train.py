@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from gmp.parameter_names import renamed
 from pointnet.data import Dataset
+from pointnet.devices import device_called
 from pointnet.errors import CheckpointError, ConfigError
 from pointnet.model import PointNet2
 from pointnet.training import checkpoint
@@ -49,6 +50,7 @@ class Training:
         self, settings: Settings, data: Dataset, planned: Callable[[str], object] | None = None
     ) -> None:
         self.settings, self.data = settings, data
+        self.device = device_called(settings.device)
         config = settings.network(len(data.train.classes))
         if data.train.points.shape[1] < config.points:
             seen = data.train.points.shape[1]
@@ -63,6 +65,7 @@ class Training:
         if settings.start is not None:
             load_weights(self.model, Path(settings.start))
             self.began = checkpoint.digest(self.model.state_dict())
+        self.model.to(self.device)
         self.batches = Batches(
             data.train, self.model, AUGMENTATIONS[settings.augmentation], settings.batch, settings.seed
         )
@@ -93,7 +96,7 @@ class Training:
     def advance(self) -> None:
         """One step of the optimiser, and at the end of an epoch a row of the history."""
         started = time.process_time()
-        batch = self.batches[self.step]
+        batch = self.batches[self.step].to(self.device)
         torch.manual_seed(seed_of(self.settings.seed, _DROPOUT, self.step))
         self.model.train()
         logits = self.model(batch.clouds, batch.groupings)
@@ -163,13 +166,13 @@ class Training:
     def load_state_dict(self, state: dict[str, Any], where: Path) -> None:
         """Go on from there. Raises CheckpointError for a run with other settings or other data.
 
-        The data and the start may lie elsewhere by now: what counts is that they are the same clouds and
-        weights.
+        The data and the start may lie elsewhere by now, what counts is that they are the same clouds and
+        weights; and the device may be another one.
         """
         stored = msgspec.convert(state["settings"], Settings)
         for key in Settings.__struct_fields__:
             ours, theirs = getattr(self.settings, key), getattr(stored, key)
-            if key not in ("data", "start") and ours != theirs:
+            if key not in ("data", "start", "device") and ours != theirs:
                 raise CheckpointError(f"{where}: the run in it has '{key}' {theirs}, given is {ours}")
         if state["data"] != self.data.digest():
             raise CheckpointError(f"{where}: the run in it saw other data")
@@ -232,7 +235,8 @@ def train(
     path = folder / checkpoint.NAME
     torch.set_num_threads(settings.threads)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone_in(folder), torch.random.fork_rng(devices=[]), _stop_requests() as stop_requested:
+    devices = [device_called(settings.device)] if settings.device.startswith("cuda") else []
+    with _alone_in(folder), torch.random.fork_rng(devices=devices), _stop_requests() as stop_requested:
         if not resume:
             check_free(folder)
         training = Training(settings, data, planned)
@@ -307,14 +311,17 @@ class Stored(NamedTuple):
     digest: str  # of the weights
 
 
-def load_model(path: Path) -> Stored:
-    """Raises CheckpointError."""
+def load_model(path: Path, device: str = "cpu") -> Stored:
+    """Raises CheckpointError, and ConfigError for a device that is not there."""
+    place = device_called(device)
     state = checkpoint.load(path)
     settings = msgspec.convert(state["settings"], Settings)
     with reading(path, "a network", CheckpointError):
         model = PointNet2(settings.network(len(state["classes"])))
     _load_state(model, state["model"], path)
-    return Stored(model.eval(), settings, tuple(state["classes"]), checkpoint.digest(state["model"]))
+    return Stored(
+        model.to(place).eval(), settings, tuple(state["classes"]), checkpoint.digest(state["model"])
+    )
 
 
 def load_weights(model: PointNet2, path: Path) -> None:

@@ -1,0 +1,52 @@
+"""How many elements of tensors are not zero, counted where the tensors are.
+
+On a device nothing waits for one count before the next one starts: all come back in one small copy.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+PIECE = 2**16  # elements that are compared at a time, so that what is compared stays in the cache
+
+
+def on_host(tensor: Tensor) -> bool:
+    """Whether numpy can see the tensor's memory."""
+    return tensor.device.type == "cpu"
+
+
+def count(tensors: Sequence[Tensor]) -> list[int]:
+    """The nonzeros of each tensor."""
+    away = [tensor for tensor in tensors if not on_host(tensor)]
+    counts = iter(_together([torch.count_nonzero(tensor) for tensor in away]))
+    return [_on_host(tensor) if on_host(tensor) else next(counts) for tensor in tensors]
+
+
+def count_rows(tensor: Tensor) -> list[int]:
+    """The nonzeros of each entry along the first axis. On the CPU numpy counts booleans seven times as fast
+    as torch.
+    """
+    if on_host(tensor):
+        return [int(np.count_nonzero(row != 0)) for row in tensor]
+    counts: list[int] = (tensor != 0).flatten(1).sum(1).tolist()
+    return counts
+
+
+def _together(counts: Sequence[Tensor]) -> list[int]:
+    """Numbers on one device or on several, in one copy."""
+    if not counts:
+        return []
+    values: list[int] = torch.stack([each.to(counts[0].device) for each in counts]).tolist()
+    return values
+
+
+def _on_host(tensor: Tensor) -> int:
+    """numpy counts several times as fast as torch, and booleans as fast as they can be read."""
+    if tensor.dtype == torch.bfloat16:
+        return int(torch.count_nonzero(tensor))
+    values = tensor.detach().numpy().ravel(order="K")  # as they lie in memory
+    if values.dtype == np.bool_:
+        return int(np.count_nonzero(values))
+    return sum(int(np.count_nonzero(values[i : i + PIECE] != 0)) for i in range(0, len(values), PIECE))
