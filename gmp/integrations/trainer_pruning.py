@@ -81,9 +81,15 @@ class TrainerPruning:
             found |= {"pruning/energy_pj": reading.energy_pj, "pruning/cycles": reading.cycles}
         return found
 
-    def end(self) -> None:
-        """Leave zeros in the weights and take all hooks away. Warns as `Pruner.finalize` does."""
-        if isinstance(self.attached, RunningRecipe):
+    def end(self, *, restored: bool = False) -> None:
+        """Leave zeros in the weights and take all hooks away. Warns as `Pruner.finalize` does.
+
+        Weights that were `restored` from an earlier step stay as they are, with the zeros of that step.
+        """
+        if restored:
+            for pruner in self.pruners:
+                pruner.detach()
+        elif isinstance(self.attached, RunningRecipe):
             self.attached.finalize()
         for pruner in self.pruners:
             pruner.finalize()

@@ -68,7 +68,8 @@ class TransformersPruning(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self.pruning.end()
+        best = args.load_best_model_at_end and state.best_model_checkpoint is not None
+        self.pruning.end(restored=best)
 
 
 def _checkpoint(args: TrainingArguments, state: TrainerState) -> Path:

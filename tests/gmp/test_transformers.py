@@ -44,7 +44,7 @@ def cubic(model, optimizers, steps_per_epoch):
     )
 
 
-def trained(folder: Path, *, resume=None, monitor=None, resume_from=None, **options):
+def trained(folder: Path, *, resume=None, monitor=None, resume_from=None, compute_metrics=None, **options):
     """(callback, model, trainer) after four epochs of training in six batches each, shuffled."""
     callback, model = callbacks.TransformersPruning(cubic, monitor, resume_from=resume_from), Net()
     options = {"save_strategy": "no"} | options
@@ -52,7 +52,10 @@ def trained(folder: Path, *, resume=None, monitor=None, resume_from=None, **opti
         output_dir=str(folder), num_train_epochs=4, per_device_train_batch_size=8, learning_rate=0.01,
         use_cpu=True, report_to=[], disable_tqdm=True, logging_strategy="no", seed=3, **options,
     )  # fmt: skip
-    trainer = transformers.Trainer(model, arguments, train_dataset=DATA, callbacks=[callback])
+    trainer = transformers.Trainer(
+        model, arguments, train_dataset=DATA, eval_dataset=DATA[:8], compute_metrics=compute_metrics,
+        callbacks=[callback],
+    )  # fmt: skip
     trainer.train(resume_from_checkpoint=resume)
     return callback, model, trainer
 
@@ -95,6 +98,21 @@ def test_passes_that_accumulate_gradients_do_not_count(tmp_path: Path):
     assert [reading.step for reading in monitor.history] == [2, 3, 5, 6, 8, 9]
     assert logged[-1]["pruning/energy_pj"] == monitor.history[-1].energy_pj
     assert logged[-1]["pruning/sparsity"] == schedule.sparsity
+
+
+def test_the_best_model_keeps_the_zeros_of_its_step(tmp_path: Path):
+    worse = iter(range(9, 0, -1))
+    callback, model, trainer = trained(
+        tmp_path, save_strategy="epoch", eval_strategy="epoch", load_best_model_at_end=True,
+        metric_for_best_model="early", greater_is_better=True, compute_metrics=lambda _: {"early": next(worse)},
+    )  # fmt: skip
+    assert trainer.state.best_model_checkpoint.endswith("checkpoint-6")
+    (pruner,) = callback.pruning.pruners
+    assert pruner.sparsity == pytest.approx(0.8, abs=0.01)
+    zeros = sum(int((model.get_parameter(name) == 0).sum()) for name in pruner.names)
+    asked = callback.pruning.attached.sparsity_at(1)
+    assert zeros == round(asked * sum(model.get_parameter(name).numel() for name in pruner.names))
+    assert not model.net[0].weight._post_accumulate_grad_hooks
 
 
 def test_states_that_do_not_fit(whole, tmp_path: Path):
