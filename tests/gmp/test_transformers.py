@@ -104,7 +104,8 @@ def test_the_best_model_keeps_the_zeros_of_its_step(tmp_path: Path):
     worse = iter(range(9, 0, -1))
     callback, model, trainer = trained(
         tmp_path, save_strategy="epoch", eval_strategy="epoch", load_best_model_at_end=True,
-        metric_for_best_model="early", greater_is_better=True, compute_metrics=lambda _: {"early": next(worse)},
+        metric_for_best_model="early", greater_is_better=True,
+        compute_metrics=lambda _: {"early": next(worse)},
     )  # fmt: skip
     assert trainer.state.best_model_checkpoint.endswith("checkpoint-6")
     (pruner,) = callback.pruning.pruners
