@@ -1,7 +1,8 @@
 """What does pruning really buy on a sparse accelerator?
 
-An analytical model of dense and compressed-sparse DNN accelerators. The public names stand in __init__.pyi
-and are imported when they are first used, so that `import sparsim` is quick and loads no compiler.
+An analytical model of dense and compressed-sparse DNN accelerators. The public names are listed in
+`__init__.pyi`. They are imported when they are first used, so that `import sparsim` is quick and loads no
+compiler.
 """
 
 import lazy_loader

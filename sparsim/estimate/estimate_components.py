@@ -13,10 +13,33 @@ from sparsim.records.number_limits import check_real
 
 
 def estimate(component: Component) -> Estimate:
-    """Energy of every action of a component, and its area.
+    """Estimate the energy of every action of a component, and its area.
 
-    Raises SpecError for unknown classes, attributes and actions, missing or wrong values, and whatever the
-    data behind the estimators do not reach.
+    Parameters
+    ----------
+    component : Component
+        The component.
+
+    Returns
+    -------
+    Estimate
+        Energies in pJ and the area of one instance in um^2, each with its source.
+
+    Raises
+    ------
+    SpecError
+        If a class, attribute or action is unknown, if a value is missing or wrong, or if a value is outside
+        of the data behind the estimators.
+
+    Examples
+    --------
+    >>> from sparsim.estimate import Component, estimate
+    >>> glb = Component(
+    ...     name="GLB", class_name="sram", node_nm=65, attributes={"width_bits": 64, "depth_words": 12800}
+    ... )
+    >>> found = estimate(glb)
+    >>> found.actions["read"].energy_pj, found.actions["read"].source
+    (52.327, 'CACTI 7, 64 b x 12800, 1 rw, 65 nm')
     """
     return _estimate(component, component.node_nm, component.rules or DEFAULT)
 
@@ -128,7 +151,23 @@ def _action(component: Component, action: str, terms: dict[str, float], parts: d
 
 
 def estimate_all(components: Iterable[Component]) -> dict[str, Estimate]:
-    """Estimates by the components' names, which have to differ."""
+    """Estimate several components.
+
+    Parameters
+    ----------
+    components : iterable of Component
+        Components with different names.
+
+    Returns
+    -------
+    dict of str to Estimate
+        The estimates by the names of the components.
+
+    Raises
+    ------
+    SpecError
+        If two components have the same name, if one has a `count`, or for the same reasons as `estimate`.
+    """
     components = tuple(components)
     check_names(components, "components")
     for component in components:
@@ -141,10 +180,27 @@ def estimate_all(components: Iterable[Component]) -> dict[str, Estimate]:
 
 
 def estimate_table(components: Iterable[Component], name: str = "energy") -> EnergyTable:
-    """The energy table of an architecture whose levels have the components' names.
+    """Make the energy table of an architecture from components.
 
-    A component of class wire gives the energy of all wires per bit and mm. The table has numbers only;
-    `estimate` says where each one comes from. Raises SpecError, also for equal names.
+    The table has numbers only; `estimate` says where each one comes from.
+
+    Parameters
+    ----------
+    components : iterable of Component
+        Components with the names of the levels and of the compute units. One of class "wire" gives the energy
+        of all wires per bit and mm.
+    name : str, default "energy"
+        Name of the table.
+
+    Returns
+    -------
+    EnergyTable
+        Energies in pJ and areas in um^2.
+
+    Raises
+    ------
+    SpecError
+        For the same reasons as `estimate_all`.
     """
     components = tuple(components)
     return table_of(components, estimate_all(components), name)

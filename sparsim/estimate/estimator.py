@@ -11,9 +11,16 @@ from sparsim.records.record import Record
 class Energy(Record, frozen=True, kw_only=True):
     """Energy of one action.
 
-    `uncertainty` is the relative error that our own arithmetic (interpolation) adds to what the source says:
-    nine of ten measured points err less. 0: the source's own number. None: not measured. How far the source
-    is from silicon is not in it.
+    Parameters
+    ----------
+    energy_pj : float
+        Energy in pJ.
+    uncertainty : float, optional
+        Relative error that interpolation by this package adds to what the source says: nine of ten measured
+        points have a smaller one. 0 stands for the source's own number, None for an error that was not
+        measured. How far the source is from silicon is not part of it.
+    source : str
+        Where the number comes from.
     """
 
     energy_pj: float
@@ -22,7 +29,17 @@ class Energy(Record, frozen=True, kw_only=True):
 
 
 class Area(Record, frozen=True, kw_only=True):
-    """Area of one instance; `uncertainty` as in Energy."""
+    """Area of one instance of a component.
+
+    Parameters
+    ----------
+    area_um2 : float
+        Area in um^2.
+    uncertainty : float, optional
+        Relative error, as in `Energy`.
+    source : str
+        Where the number comes from.
+    """
 
     area_um2: float
     uncertainty: float | None = None
@@ -30,17 +47,39 @@ class Area(Record, frozen=True, kw_only=True):
 
 
 class Estimate(Record, frozen=True, kw_only=True):
-    """Energies of a component by action, and the area of one instance."""
+    """Energies and area of a component.
+
+    Parameters
+    ----------
+    actions : dict of str to Energy
+        The energy of each action.
+    area : Area
+        The area of one instance.
+    """
 
     actions: dict[str, Energy]
     area: Area
 
     @property
     def area_um2(self) -> float:
+        """Area of one instance in um^2."""
         return self.area.area_um2
 
     def scaled(self, energy: float, area: float) -> Self:
-        """The same with all energies and the area times a factor."""
+        """Return the same estimate with energies and area multiplied by factors.
+
+        Parameters
+        ----------
+        energy : float
+            Factor on the energy of every action.
+        area : float
+            Factor on the area.
+
+        Returns
+        -------
+        Estimate
+            A new estimate, whose sources name the factors.
+        """
 
         def note(factor: float, source: str) -> str:
             return source if factor == 1.0 else f"{factor:g} x ({source})"
@@ -56,16 +95,48 @@ class Estimate(Record, frozen=True, kw_only=True):
 
 
 class Estimator(Record, frozen=True, kw_only=True):
-    """Base of estimators. The fields of a subclass are the attributes that a component gives: `int` is a
-    positive whole number, `float` a positive number, `str` text, `Literal` one of its values."""
+    """Base of estimators.
+
+    The fields of a subclass are the attributes that a component gives. A field of type `int` is a positive
+    whole number, `float` a positive number, `str` text, and `Literal` one of its values.
+
+    Attributes
+    ----------
+    class_name : str
+        The class of components that the estimator is for, `class` in documents.
+    rules : str
+        The rule set that the estimator belongs to, "default" if a subclass does not say otherwise.
+    needs_node : bool
+        Whether components of this class have a technology node, True if a subclass does not say otherwise.
+
+    See Also
+    --------
+    register : Makes an estimator known.
+    """
 
     class_name: ClassVar[str]  # what `class:` of a component says
     rules: ClassVar[str] = "default"  # the rule set that this belongs to
     needs_node: ClassVar[bool] = True
 
     def estimate(self, node_nm: float) -> Estimate:
-        """Energies and area at a node in nm, 0 if `needs_node` is False. Raises SpecError for attributes
-        outside of what the estimator knows."""
+        """Estimate energies and area of one instance.
+
+        Parameters
+        ----------
+        node_nm : float
+            Technology node in nm; 0 if `needs_node` is False.
+
+        Returns
+        -------
+        Estimate
+
+        Raises
+        ------
+        SpecError
+            If an attribute is outside of what the estimator knows.
+        NotImplementedError
+            In the base class.
+        """
         raise NotImplementedError
 
 

@@ -24,9 +24,22 @@ _rules: dict[str, dict[str, type[Estimator]]] = {}
 
 
 def register(estimator: type[Estimator]) -> type[Estimator]:
-    """Let `estimator` answer for its `class_name` under its `rules`; returns it, so that it can decorate.
+    """Let an estimator answer for its `class_name` under its `rules`.
 
-    Raises SpecError if the class has an estimator already.
+    Parameters
+    ----------
+    estimator : type of Estimator
+        A subclass of `Estimator`.
+
+    Returns
+    -------
+    type of Estimator
+        The same class, so that the function can be a decorator.
+
+    Raises
+    ------
+    SpecError
+        If the class of components already has an estimator under these rules.
     """
     known = _rules.setdefault(estimator.rules, {})
     if known.setdefault(estimator.class_name, estimator) is not estimator or estimator.class_name == COMPOUND:

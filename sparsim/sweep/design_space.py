@@ -58,28 +58,36 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True)
 class DesignSpace:
-    """A checked study: everything that its text names was found, nothing has been evaluated.
+    """A checked study.
+
+    Everything that its text names was found, and nothing has been evaluated. `load_design_space` makes it.
 
     Attributes
     ----------
     study : Study
+        The study.
     axes : tuple of AxisValues
-        Those of the study, and that of the networks.
-    base : dict
-        The records of the base by root.
+        The axes of the study, and that of the networks.
+    base : dict of str to record
+        The records of the base by root, such as "architecture".
     overlays : dict of str to dict of str to dict
         By axis and choice the records that replace those of the base.
     networks : dict of str to LoadedNetwork
+        The networks by name.
     digests : dict of (str, str) to str
-        Of the overlays, by axis and choice.
+        Digests of the overlays, by axis and choice.
     settings : tuple of Setting
+        The fields that take values of axes and derived values.
     densities : tuple of Setting
-        Densities of networks that take values.
-    fields : dict of choices to dict of str to Field
+        The densities of networks that take values.
+    fields : dict of tuple of str to dict of str to Field
         The fields of `settings` by path, for each combination of choices.
     derived : tuple of Derived
-        In an order in which each uses only those before it.
-    filters, limits : tuple of Expression
+        The derived values, in an order in which each uses only those before it.
+    filters : tuple of Expression
+        What must hold for a point to be evaluated.
+    limits : tuple of Expression
+        What must hold of an evaluated point.
     context : bytes
         What every key of the study depends on.
     """
@@ -99,7 +107,18 @@ class DesignSpace:
     context: bytes
 
     def values(self, point: Point) -> dict[str, Any]:
-        """The values of axes and derived names; those of axes without a value are left out."""
+        """Return the values of axes and derived names of a point.
+
+        Parameters
+        ----------
+        point : dict of str to object
+            The value of each axis by name.
+
+        Returns
+        -------
+        dict of str to object
+            The values by name; those of axes without a value are left out.
+        """
         found = {name: value for name, value in point.items() if value is not None}
         for each in self.derived:
             if each.expression.names <= found.keys():
@@ -107,7 +126,18 @@ class DesignSpace:
         return found
 
     def refusal(self, point: Point) -> str:
-        """The filter that a point does not pass, or nothing."""
+        """Return why a point is not evaluated.
+
+        Parameters
+        ----------
+        point : dict of str to object
+            The value of each axis by name.
+
+        Returns
+        -------
+        str
+            The filter that the point does not pass, or an empty text.
+        """
         values = self.values(point) if self.filters else {}
         for expression in self.filters:
             if expression.names <= values.keys() and not expression(values):
@@ -115,9 +145,19 @@ class DesignSpace:
         return ""
 
     def key(self, point: Point) -> str:
-        """Digest of all that the result of a point depends on, in hex.
+        """Return a digest of everything that the result of a point depends on.
 
         Values of axes that only expressions use, and the names of axes, are no part of it.
+
+        Parameters
+        ----------
+        point : dict of str to object
+            The value of each axis by name.
+
+        Returns
+        -------
+        str
+            The digest in hex.
         """
         values = self.values(point)
         settings = (*self.settings, *self.densities)
@@ -129,7 +169,23 @@ class DesignSpace:
         return digest.hexdigest()
 
     def records(self, point: Point) -> Holder:
-        """The records of a point's design. Raises SpecError for values that records refuse."""
+        """Return the records of a point's design.
+
+        Parameters
+        ----------
+        point : dict of str to object
+            The value of each axis by name.
+
+        Returns
+        -------
+        dict of str to record
+            The records by root, such as "architecture".
+
+        Raises
+        ------
+        SpecError
+            If a record refuses a value.
+        """
         values = self.values(point)
         choices = tuple(str(values[axis]) for axis in self.overlays if axis in values)
         holder = self._chosen(choices)
@@ -142,15 +198,50 @@ class DesignSpace:
         return chosen_records(self.base, self.overlays, choices)
 
     def has_area(self) -> bool:
-        """Whether the area of something is known in all combinations of choices."""
+        """Return whether the area of something is known in all combinations of choices.
+
+        Returns
+        -------
+        bool
+        """
         return all(build_hardware(self._chosen(choices)).area_um2 for choices in self.fields)
 
     def hardware(self, point: Point) -> Hardware:
-        """The design of a point. Raises SpecError for designs that cannot be built."""
+        """Build the design of a point.
+
+        Parameters
+        ----------
+        point : dict of str to object
+            The value of each axis by name.
+
+        Returns
+        -------
+        Hardware
+
+        Raises
+        ------
+        SpecError
+            If the design cannot be built.
+        """
         return build_hardware(self.records(point))
 
     def network(self, point: Point) -> LoadedNetwork:
-        """The network of a point, with the densities that axes give it. Raises SpecError."""
+        """Return the network of a point, with the densities that axes give it.
+
+        Parameters
+        ----------
+        point : dict of str to object
+            The value of each axis by name.
+
+        Returns
+        -------
+        LoadedNetwork
+
+        Raises
+        ------
+        SpecError
+            If a density is out of range.
+        """
         network = self.networks[str(point[WORKLOAD])]
         if not self.densities:
             return network
@@ -182,12 +273,29 @@ def build_accelerator(records: Holder) -> Accelerator:
 
 
 def load_design_space(study: Study) -> DesignSpace:
-    """Load what a study names and check all of it.
+    """Load everything that a study names, and check all of it.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+
+    Returns
+    -------
+    DesignSpace
+        The design space, of which no point has been evaluated yet.
 
     Raises
     ------
     SpecError
         For everything that is wrong in the study, before any point is evaluated.
+
+    Warns
+    -----
+    SparsimWarning
+        If an axis or a mapspace has no effect.
+    EnergyWarning
+        If energies are given that are not used, or are missing.
     """
     where = f"sweep {study.name}"
     axes = list_axes(study)

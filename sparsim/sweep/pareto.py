@@ -15,18 +15,31 @@ BLOCK = 1 << 22  # comparisons of numbers at once
 
 
 def non_dominated(values: Reals) -> Flags:
-    """Which rows no other row dominates, all columns being better where they are smaller.
+    """Find the rows that no other row dominates.
 
-    A row dominates another one if it is nowhere larger and somewhere smaller; equal rows stay together.
-    Rows with a nan are dominated. Takes n log(n) steps for two and three columns, n log(n)^2 for four.
+    Smaller values are better in all columns. A row dominates another one if it is nowhere larger and
+    somewhere smaller; equal rows do not dominate each other. Rows with a nan are dominated.
 
     Parameters
     ----------
-    values : array of float, (n, k)
+    values : array of float, shape (n, k)
+        One row per point and one column per objective.
 
     Returns
     -------
-    array of bool, (n,)
+    array of bool, shape (n,)
+        Whether each row is on the front.
+
+    Notes
+    -----
+    The time grows as n log(n) for two and three columns, and as n log(n)^2 for four.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sparsim.sweep import non_dominated
+    >>> non_dominated(np.array([[1.0, 3.0], [2.0, 2.0], [2.0, 4.0]]))
+    array([ True,  True, False])
     """
     values = np.asarray(values, np.float64)
     found = np.zeros(len(values), np.bool_)

@@ -31,11 +31,14 @@ Part = tuple[Hardware, tuple[Layer, ...]]
 
 
 class PointEvaluator:
-    """Evaluates points of one design space. It is sent to workers, and what it learns stays there.
+    """Evaluates points of one design space.
+
+    It is sent to workers, and what it learns stays there.
 
     Parameters
     ----------
     space : DesignSpace
+        The design space.
     """
 
     def __init__(self, space: DesignSpace) -> None:
@@ -46,12 +49,36 @@ class PointEvaluator:
             self._mappings = {name: find_mappings(space, each) for name, each in space.networks.items()}
 
     def evaluate(self, point: Point, rung: int = 0) -> Row:
-        """The result of a point with the search budget number `rung`. Never raises, but for Ctrl-C."""
+        """Evaluate a point with one of the search budgets.
+
+        Parameters
+        ----------
+        point : dict of str to object
+            The value of each axis by name.
+        rung : int, default 0
+            Position of the budget in `Search.budgets`.
+
+        Returns
+        -------
+        Row
+            The result. Errors become a status of the row; nothing but Ctrl-C is raised.
+        """
         is_last = rung + 1 >= len(self.space.study.search.budgets)  # with a larger one there may be a mapping
         return self._guarded(point, lambda key: self._evaluated(key, point, rung), is_final=is_last)
 
     def bound(self, point: Point) -> Row:
-        """The area of a point's design, and what none of its mappings is below, without a search."""
+        """Compute the area of a point's design, and lower bounds of what any mapping costs, without a search.
+
+        Parameters
+        ----------
+        point : dict of str to object
+            The value of each axis by name.
+
+        Returns
+        -------
+        Row
+            Area and bounds. Errors become a status of the row.
+        """
         return self._guarded(point, lambda key: self._bounded(key, point))
 
     def _guarded(self, point: Point, work: Callable[[str], Row], *, is_final: bool = True) -> Row:
@@ -101,7 +128,20 @@ class PointEvaluator:
         return NetworkCost(tuple(layer for each in costs for layer in each.layers), hardware.area_um2)
 
     def final(self, point: Point) -> tuple[Row, int]:
-        """The result of a point as a sweep records it, and the number of the budget that it took."""
+        """Evaluate a point until its result is final, as a sweep records it.
+
+        Parameters
+        ----------
+        point : dict of str to object
+            The value of each axis by name.
+
+        Returns
+        -------
+        row : Row
+            The result.
+        rung : int
+            Position of the budget that it took.
+        """
         for rung in range(len(self.space.study.search.budgets)):
             row = self.evaluate(point, rung)
             if row.is_final or row.status != "ok":
@@ -109,12 +149,24 @@ class PointEvaluator:
         return row, rung
 
     def mappings(self, point: Point, rung: int) -> tuple[Mapping | None, ...]:
-        """The mapping of each layer of a point; None where the hardware plans without one.
+        """Return the mapping of each layer of a point.
+
+        Parameters
+        ----------
+        point : dict of str to object
+            The value of each axis by name.
+        rung : int
+            Position of the budget in `Search.budgets`.
+
+        Returns
+        -------
+        tuple of Mapping or None
+            One mapping per layer; None where the hardware plans without one.
 
         Raises
         ------
         MappingError, EmptyMapspaceError, SpecError
-            For points that cannot be built or mapped.
+            If the point cannot be built or mapped.
         """
         network = self.space.network(point)
         if self._mappings:

@@ -32,10 +32,13 @@ class SweepResult:
     Parameters
     ----------
     folder : str or Path
+        The folder of results.
 
     Attributes
     ----------
-    summary : dict
+    folder : Path
+        The folder of results.
+    summary : dict of str to object
         Counts, what is proven, the best points, versions and the study.
 
     Raises
@@ -54,25 +57,48 @@ class SweepResult:
 
     @property
     def path(self) -> Path:
-        """The Parquet file."""
+        """Path of the Parquet file with a row per point."""
         return self.folder / TABLE
 
     @cached_property
     def table(self) -> Any:
-        """A `pyarrow.Table` with a row per point."""
+        """The table with a row per point, a `pyarrow.Table`."""
         return require("pyarrow.parquet", "a sweep", "sweep").read_table(self.path)
 
     def frame(self) -> Any:
-        """A `pandas.DataFrame` with a row per point."""
+        """Return the table as a data frame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per point.
+
+        Raises
+        ------
+        MissingLibraryError
+            If pandas is not installed.
+        """
         require("pandas", "a data frame", "sweep")
         return self.table.to_pandas()
 
     def front(self) -> Any:
-        """The rows of the table that are on the front."""
+        """Return the points on the front.
+
+        Returns
+        -------
+        pyarrow.Table
+            The rows of the table that are on the front.
+        """
         return self.table.filter(self.table["on_front"])
 
     def failures(self) -> Any:
-        """The rows of the table whose evaluation failed."""
+        """Return the points whose evaluation failed.
+
+        Returns
+        -------
+        pyarrow.Table
+            The rows of the table with the status "failed".
+        """
         compute = require("pyarrow.compute", "a sweep", "sweep")
         return self.table.filter(compute.equal(self.table["status"], "failed"))
 

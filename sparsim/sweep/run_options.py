@@ -20,22 +20,26 @@ class Progress:
     Attributes
     ----------
     phase : {"bounds", "points"}
+        What is computed at present.
     points : int
-        Asked for so far.
+        Points that were asked for so far.
     expected : int, optional
-        That there will be, where that is known.
+        Points that there will be, where that is known.
     refused : int
-        By filters.
+        Points that filters refused.
     cached : int
-        Known before.
+        Points whose results were known before.
     evaluated, bounded, skipped, failed : int
+        Points that were evaluated, that have bounds only, that were skipped because of their bounds, and
+        whose evaluation failed.
+    seconds : float
+        Seconds since the sweep began.
+    left_s : float, optional
+        Seconds that it may still take.
+    is_interrupted, is_out_of_time : bool
+        Whether Ctrl-C or the limit of time has ended the sweep.
     best : Front
         The front so far.
-    seconds : float
-        Since the sweep began.
-    left_s : float, optional
-        That it may still take.
-    is_interrupted, is_out_of_time : bool
     """
 
     phase: str = "points"
@@ -55,6 +59,7 @@ class Progress:
 
     @property
     def is_over(self) -> bool:
+        """Whether the sweep was interrupted or is out of time."""
         return self.is_interrupted or self.is_out_of_time
 
 
@@ -100,6 +105,7 @@ class Options:
 
     @property
     def shard_name(self) -> str:
+        """Name of the part of the points, such as "1-of-4"."""
         return "all" if self.shard is None else f"{self.shard[0]}-of-{self.shard[1]}"
 
     def check(self) -> None:

@@ -28,25 +28,30 @@ ROWS = "rows"
 def run(study: Study | str | Path | DesignSpace, out: str | Path, **options: Any) -> SweepResult | None:
     """Run a sweep, or the part of it that is not done yet.
 
-    Every finished chunk of points is on disk at once: the same call goes on where another one, which was
-    killed, has stopped.
+    Every finished chunk of points is on disk at once, so that the same call continues where another one was
+    killed.
 
     Parameters
     ----------
-    study : Study, or its name or file
+    study : Study, DesignSpace, str or Path
+        The study, its name, or its file.
     out : str or Path
         The folder of results.
-    options
-        Those of `Options`: jobs, client, shard, cache, retry_failed, limit_s, on_row, on_progress.
+    **options
+        Fields of `sparsim.sweep.run_options.Options`: jobs, client, shard, cache, retry_failed, limit_s,
+        on_row, on_progress, evaluator, sampler.
 
     Returns
     -------
-    SweepResult, or None for a shard, whose results are those of all shards together
+    SweepResult or None
+        The results. None for a shard, whose results are those of all shards together.
 
     Raises
     ------
     SpecError
         For everything that is wrong in the study, before any point is evaluated.
+    MissingLibraryError
+        If a library that sweeps need is not installed.
     KeyboardInterrupt
         On Ctrl-C, when the table of what is finished has been written.
     """
@@ -82,12 +87,24 @@ def load_space(study: Study | str | Path) -> DesignSpace:
 def merge(folders: Sequence[str | Path], out: str | Path, *, evaluator: Any = None) -> SweepResult:
     """Put the rows of several folders of results of one study together, and write their table.
 
-    `evaluator` is that of the runs, if they had one of their own.
+    Parameters
+    ----------
+    folders : sequence of str or Path
+        Folders of results.
+    out : str or Path
+        The folder of the merged results.
+    evaluator : object, optional
+        The evaluator of the runs, if they had one of their own.
+
+    Returns
+    -------
+    SweepResult
+        The merged results.
 
     Raises
     ------
     SpecError
-        For folders of different studies.
+        If a folder holds no rows, or if the folders belong to different studies.
     """
     paths = [Path(folder) for folder in folders]
     for path in paths:

@@ -26,22 +26,24 @@ SamplerName = Literal["grid", "random", "sobol", "halton", "latin-hypercube", "n
 
 
 class Axis(Record, frozen=True, kw_only=True):
-    """One axis of a design space, with one of `values`, `range`, `log2` and `choices`.
+    """One axis of a design space.
+
+    Exactly one of `values`, `range`, `log2` and `choices` is given.
 
     Parameters
     ----------
-    path : str or tuple of str
-        The fields that take the axis' value; none for an axis that only derived values use.
+    path : str or tuple of str, default ()
+        Paths of the fields that take the value of the axis; none for an axis that only derived values use.
     values : tuple, optional
         The values themselves.
     range : tuple of two or three numbers, optional
-        First and last value, and the step between values, default 1.
+        First and last value, and the step between values, which is 1 by default.
     log2 : tuple of two int, optional
-        All powers of two from the first to the second.
-    choices : dict of str to documents, optional
-        By name the preset or the files whose records replace those of the base.
-    when : str, optional
-        A condition on earlier axes; where it does not hold, the axis has no value and the base is kept.
+        All powers of two from the first to the second number.
+    choices : dict of str to str or tuple of str, optional
+        For each name of a choice the preset or the files whose records replace those of the base.
+    when : str, default ""
+        A condition on earlier axes. Where it does not hold, the axis has no value and the base is kept.
     """
 
     path: str | tuple[str, ...] = ()
@@ -53,24 +55,25 @@ class Axis(Record, frozen=True, kw_only=True):
 
     @property
     def paths(self) -> tuple[str, ...]:
+        """The paths of the fields that take the value of the axis."""
         return (self.path,) if isinstance(self.path, str) else self.path
 
 
 class Network(Record, frozen=True, kw_only=True):
-    """A network to run.
+    """A network that a study runs.
 
     Parameters
     ----------
     source : str
-        A workload that comes with the package, or the file of one.
-    layers : tuple of str, optional
-        The layers to take, by name; all of them by default.
-    densities : dict of str to float, optional
-        Densities by dataspace that replace those of all layers.
-    attributes : dict of str to number or text, optional
-        What is known of the network besides, such as its accuracy; objectives and limits may use it.
-    divisibility : dict of str to dict of str to {"padded", "imperfect"}, optional
-        By the name of a layer the dims that mappings may pad, or tile with a shorter last tile.
+        Name of a workload that comes with the package, or the file of one.
+    layers : tuple of str, default ()
+        Names of the layers to take; all of them by default.
+    densities : dict of str to float, default {}
+        Densities by dataspace, which replace those of all layers.
+    attributes : dict of str to float or str, default {}
+        What else is known of the network, such as its accuracy. Objectives and limits may use it.
+    divisibility : dict of str to dict of str to {"padded", "imperfect"}, default {}
+        For each name of a layer the dims that mappings may pad, or tile with a shorter last tile.
     """
 
     source: str
@@ -81,19 +84,27 @@ class Network(Record, frozen=True, kw_only=True):
 
 
 class Search(Record, frozen=True, kw_only=True):
-    """How mappings are found. Budgets are counts, so that results do not depend on the machine.
+    """How a study finds mappings.
+
+    Budgets are counts, so that results do not depend on the machine.
 
     Parameters
     ----------
     objective : str or tuple of str, default "edp"
-        What the mapping of a layer makes small.
+        What the mapping of a layer minimises.
     method : {"auto", "exhaustive", "random", "local"}, default "auto"
+        The method of `sparsim.search`.
     evaluations : int or tuple of int, optional
-        Mappings that each method may evaluate; several numbers are budgets that a point gets one after the
-        other, as long as it may still enter the front.
+        Mappings that each method may evaluate; no limit by default. Several numbers are budgets that a point
+        gets one after the other, as long as it may still enter the front.
     mappings : {"base"} or dict of str to str, optional
-        Mappings that are kept for all points, in place of a search: those that are best on the base, or by
-        the name of a layer a file or the loop notation.
+        Mappings that are kept for all points, in place of a search: those that are best on the base, or for
+        each name of a layer a file or a mapping in the loop notation.
+
+    Raises
+    ------
+    SpecError
+        If an objective is unknown, if the budgets do not grow, or if `mappings` is another text.
     """
 
     objective: str | tuple[str, ...] = "edp"
@@ -114,22 +125,29 @@ class Search(Record, frozen=True, kw_only=True):
 
     @property
     def budgets(self) -> tuple[int | None, ...]:
+        """The numbers of evaluations, one after the other; None stands for no limit."""
         if isinstance(self.evaluations, tuple):
             return self.evaluations or (None,)
         return (self.evaluations,)
 
 
 class Sampler(Record, frozen=True, kw_only=True):
-    """Which points of the space are evaluated.
+    """Which points of the design space a study evaluates.
 
     Parameters
     ----------
     kind : {"grid", "random", "sobol", "halton", "latin-hypercube", "nsga2", "tpe"}, default "grid"
+        The method that chooses points.
     points : int, optional
-        How many, for all but the grid.
-    population : int, default 50
-        Points that nsga2 and tpe ask for at once. It belongs to the study: results of a generation do not
-        depend on the number of workers.
+        Number of points, for all samplers but the grid.
+    population : int, optional
+        Number of points that "nsga2" and "tpe" ask for at once, 50 by default. It belongs to the study
+        because results of a generation must not depend on the number of workers.
+
+    Raises
+    ------
+    SpecError
+        If a number is missing, out of range, or given to a sampler that does not use it.
     """
 
     kind: SamplerName = "grid"
@@ -155,35 +173,46 @@ class Study(Record, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    name : str
+    name : str, default "sweep"
+        Name for messages and reports.
     base : str or tuple of str
         A preset, or the files of a design; records of later ones replace those of earlier ones.
-    template_data : dict of str to value
+    template_data : dict of str to object, default {}
         Values by name for the Jinja templates among Timeloop's documents.
     workloads : dict of str to Network
-        The networks by name; an axis of their own, called `workload`.
+        The networks by name. They form an axis of their own, called `workload`.
     axes : dict of str to Axis
-    derive : dict of str to str
-        Values by path, or by a new name that other expressions may use, computed from those of axes.
-    filters : tuple of str
-        What must hold for a point to be evaluated, from values of axes.
-    limits : tuple of str
-        What must hold of an evaluated point, from metrics, attributes and values of axes.
+        The axes by name.
+    derive : dict of str to str, default {}
+        Values that are computed from those of axes: by the path of the field that takes the value, or by a
+        new name that other expressions may use.
+    filters : tuple of str, default ()
+        Expressions of values of axes that must hold for a point to be evaluated.
+    limits : tuple of str, default ()
+        Expressions of metrics, attributes and values of axes that must hold of an evaluated point.
     objectives : dict of str to {"min", "max"}
-        Metrics and attributes that the front is made of.
-    search : Search
-    sampler : Sampler
+        Metrics and attributes that the front is made of, and whether they are minimised or maximised.
+    search : Search, optional
+        How mappings are found.
+    sampler : Sampler, optional
+        Which points are evaluated; all of them by default.
     seed : int, default 0
-        Of samplers and searches.
+        Seed of samplers and searches.
     constant_energies : bool or tuple of str, default False
-        Whether sizes may be swept although the energies of a level are constants, or the levels for which
-        they may: those that consist of more or fewer equal banks.
+        Whether sizes may be swept although the energies of a level are constants. A tuple names the levels
+        for which they may: those that consist of more or fewer equal banks.
     skip_dominated : bool, default True
-        Whether points whose lower bounds are dominated by an evaluated point are not evaluated.
+        Whether points are not evaluated whose lower bounds are dominated by an evaluated point.
     clock_mhz : float, optional
-        Clock of the designs, for inferences per second; a chip has its own.
+        Clock of the designs in MHz, for inferences per second; a chip has its own.
     seconds_per_point : float, default 3600
-        After how long a worker is taken to hang.
+        Seconds after which a worker is considered to hang.
+
+    Raises
+    ------
+    SpecError
+        If there are no axes, networks or objectives, if a name is unknown or used twice, or if a number is
+        out of range.
     """
 
     name: str = "sweep"

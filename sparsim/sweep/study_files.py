@@ -16,16 +16,30 @@ _STUDIES = Path(__file__).parent / "studies"
 
 
 def load_study(path: str | Path) -> Study:
-    """A study that comes with the package, by name, or that of a YAML file.
+    """Load a study that comes with the package, or that of a YAML file.
 
-    Names of files in a study are relative to its folder.
+    Parameters
+    ----------
+    path : str or Path
+        Name of a study, or path of a file that ends in .yaml or .yml. Names of files in it are relative to
+        its folder.
+
+    Returns
+    -------
+    Study
 
     Raises
     ------
     SpecError
-        For unknown names and fields, and for values of the wrong kind, with the line.
+        If a name or field is unknown, or if a value has the wrong type; the message names the line.
     FormatError
-        For files that cannot be read.
+        If the file cannot be read or is no study.
+
+    Examples
+    --------
+    >>> from sparsim.sweep import load_study
+    >>> list(load_study("eyeriss_v2").objectives)
+    ['energy_pj', 'cycles', 'area_mm2']
     """
     if Path(path).suffix not in (".yaml", ".yml"):
         if str(path) not in study_names():
@@ -51,7 +65,36 @@ def study_names() -> tuple[str, ...]:
 
 
 def study_of(content: Mapping[str, Any], name: str = "study") -> Study:
-    """A study from plain data of the same form."""
+    """Make a study from plain data of the same form as in a file.
+
+    Parameters
+    ----------
+    content : mapping of str to object
+        The fields of the study, with the short forms of files.
+    name : str, default "study"
+        What messages call the data.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    SpecError
+        If a name or field is unknown, or if a value has the wrong type.
+
+    Examples
+    --------
+    >>> from sparsim.sweep import study_of
+    >>> study = study_of({
+    ...     "base": "eyeriss_like_onchip",
+    ...     "workload": "alexnet_sparse",
+    ...     "axes": {"architecture.storage.shared_glb.size_words": [16384, 32768]},
+    ...     "objectives": ["energy", "cycles"],
+    ... })
+    >>> study.objectives
+    {'energy_pj': 'min', 'cycles': 'min'}
+    """
     data = YamlMap()
     data[_KEY] = content = dict(content)
     _in_full(content)

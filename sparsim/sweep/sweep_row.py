@@ -14,22 +14,22 @@ Status = Literal["ok", "infeasible", "failed", "bound"]
 
 
 class Row(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is known of a point.
+    """What is known of one point of a sweep.
 
     Attributes
     ----------
     key : str
-        Digest of all that the result depends on, in hex.
+        Digest of everything that the result depends on, in hex.
     status : {"ok", "infeasible", "failed", "bound"}
         Whether the point was evaluated, cannot be built or mapped, ended with an error, or has bounds only.
     reason : str
         Why a point is infeasible, or the traceback of one that failed.
     metrics : dict of str to float
-        By the names of `sparsim.sweep.study.METRICS`.
+        Metrics by the names in `sparsim.sweep.study.METRICS`.
     components : dict of str to float
         Energy in pJ by component.
     bounds : dict of str to float
-        The best that any mapping of the design may reach, by the names of metrics that depend on it.
+        The best values that any mapping of the design may reach, for metrics that depend on the mapping.
     is_final : bool
         Whether a larger budget of the search cannot change the metrics.
     """
