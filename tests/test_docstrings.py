@@ -62,9 +62,13 @@ def gaps(found: griffe.Object) -> list[str]:
         for item in (sections[kind].value if kind in sections else ())
         for word in item.name.split(",")
     }
-    wanted = {name for name in _parameters(found) if not name.startswith("_")}
-    lacking = [f"no parameter {name}" for name in sorted(wanted - told)]
-    lacking += [f"unknown parameter {name}" for name in sorted(told - wanted - _attributes(found))]
+    defaults = {name: value for name, value in _parameters(found).items() if not name.startswith("_")}
+    lacking = [f"no parameter {name}" for name in sorted(defaults.keys() - told)]
+    lacking += [f"unknown parameter {name}" for name in sorted(told - defaults.keys() - _attributes(found))]
+    for item in sections["parameters"].value if "parameters" in sections else ():
+        default = defaults.get(item.name)
+        if default is not None and _normal(item.default) != _normal(default):
+            lacking.append(f"default of {item.name} is {default}, said is {item.default}")
     errors = (
         ", ".join(str(item.annotation) for item in sections["raises"].value) if "raises" in sections else ""
     )
@@ -76,15 +80,26 @@ def gaps(found: griffe.Object) -> list[str]:
     return lacking
 
 
-def _parameters(found: griffe.Object) -> list[str]:
+def _parameters(found: griffe.Object) -> dict[str, str | None]:
+    """What is passed to a function or class, and the defaults as they are written."""
     if "property" in found.labels:
-        return []
-    if found.is_function:
-        skipped = () if found.parent is None or not found.parent.is_class else ("self", "cls")
-        return [p.name.lstrip("*") for p in found.parameters if p.name not in skipped]
-    if "__init__" in found.members:
-        return [p.name.lstrip("*") for p in found.members["__init__"].parameters if p.name != "self"]
-    return [name for name, member in found.members.items() if _is_field(member)]
+        return {}
+    maker = found if found.is_function else found.members.get("__init__")
+    if maker is None:
+        return {name: _default(member.value) for name, member in found.members.items() if _is_field(member)}
+    is_method = maker.parent is not None and maker.parent.is_class
+    skipped = ("self", "cls") if is_method else ()
+    return {p.name.lstrip("*"): _default(p.default) for p in maker.parameters if p.name not in skipped}
+
+
+def _default(value: object) -> str | None:
+    """A default as it is written; None if there is none, or if it is no plain value."""
+    return None if value is None or str(value).startswith("msgspec.") else str(value)
+
+
+def _normal(default: object) -> str:
+    """A default with one kind of quotes."""
+    return str(default).replace('"', "'")
 
 
 def _is_field(member: griffe.Object) -> bool:

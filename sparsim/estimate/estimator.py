@@ -15,7 +15,7 @@ class Energy(Record, frozen=True, kw_only=True):
     ----------
     energy_pj : float
         Energy in pJ.
-    uncertainty : float, optional
+    uncertainty : float, default None
         Relative error that interpolation by this package adds to what the source says: nine of ten measured
         points have a smaller one. 0 stands for the source's own number, None for an error that was not
         measured. How far the source is from silicon is not part of it.
@@ -35,7 +35,7 @@ class Area(Record, frozen=True, kw_only=True):
     ----------
     area_um2 : float
         Area in um^2.
-    uncertainty : float, optional
+    uncertainty : float, default None
         Relative error, as in `Energy`.
     source : str
         Where the number comes from.

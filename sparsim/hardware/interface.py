@@ -181,8 +181,8 @@ class Plan(ABC):
         Where the layers run.
     layers : sequence of Layer
         Layers with the dataspaces `COLUMNS`.
-    objective : {"edp", "energy", "delay"}
-        What the mappings minimise.
+    objective : str
+        What the mappings minimise: "edp", "energy" or "delay".
 
     Raises
     ------

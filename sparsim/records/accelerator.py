@@ -16,14 +16,14 @@ class Accelerator(Record, frozen=True, kw_only=True):
     ----------
     architecture : Architecture
         Storage levels and compute units.
-    policy : SparsePolicy, optional
+    policy : SparsePolicy, default None
         Formats, gating and skipping. None stands for a dense accelerator, with the dense report.
-    energy : EnergyTable, optional
+    energy : EnergyTable, default None
         Energies per action in pJ. Without a table and without components, the built-in energies hold
         (model 4.4).
     components : tuple of Component, default ()
         Components from which `sparsim.estimate` makes the energy table, in place of `energy`.
-    mapspace : Mapspace, optional
+    mapspace : Mapspace, default None
         The mappings that a search may choose from; all of them by default.
 
     Raises

@@ -143,25 +143,25 @@ class Network(Record, frozen=True, kw_only=True):
     type : str, default ""
         "M:N" stands for a network with distributed multicast, in which receivers pass words on to each other
         (model 7.7). Other values change nothing.
-    word_bits : int, optional
+    word_bits : int, default None
         Bits of a word; by default those of the outer level.
-    router_energy_pj : float, optional
+    router_energy_pj : float, default None
         Energy of a word in a router in pJ.
-    wire_energy_pj_per_bit_mm : float, optional
+    wire_energy_pj_per_bit_mm : float, default None
         Energy of wires in pJ per bit and mm.
-    energy_per_hop_pj : float, optional
+    energy_per_hop_pj : float, default None
         Energy of a word per hop in pJ.
-    energy_per_ingress_pj : float, optional
+    energy_per_ingress_pj : float, default None
         Energy of a word that enters the network in pJ.
-    tile_width_um : float, optional
+    tile_width_um : float, default None
         Length of a hop in um; by default it follows from the areas of what lies inside.
     fill_latency_cycles : int, default 0
         Cycles that filling adds to those of a layer.
     drain_latency_cycles : int, default 0
         Cycles that draining adds to those of a layer.
-    read : NamedNetwork, optional
+    read : NamedNetwork, default None
         Network that replaces the automatic one for words that move inwards.
-    update : NamedNetwork, optional
+    update : NamedNetwork, default None
         Network that replaces the automatic one for words that move outwards; by default `read` serves both
         directions.
 
@@ -248,40 +248,40 @@ class Storage(Record, frozen=True, kw_only=True):
         Words that one vector access moves.
     cluster_size : int, default 1
         Instances that share one memory array, whose width is `word_bits * block_size * cluster_size`.
-    size_words : int, optional
+    size_words : int, default None
         Words that one instance holds. None stands for an unlimited size, which only a DRAM may have.
     multiple_buffering : float, default 1.0
         Factor by which the size is divided to find the words that a tile may take: 2.0 for double buffering.
     min_utilization : float, default 0.0
         Fraction of the size, from 0 to 1, that a valid mapping has to use at least.
-    read_bandwidth : float, optional
+    read_bandwidth : float, default None
         Words that one instance reads per cycle; unlimited by default.
-    write_bandwidth : float, optional
+    write_bandwidth : float, default None
         Words that one instance writes per cycle; unlimited by default.
-    shared_bandwidth : float, optional
+    shared_bandwidth : float, default None
         Words that one instance reads and writes together per cycle; unlimited by default.
     metadata_word_bits : int, default 0
         Bits of a metadata word where the format of a rank does not say otherwise.
     metadata_width_bits : int, default 0
         Bits that one metadata access moves; 0 means that there is no metadata storage.
-    metadata_depth : int, optional
+    metadata_depth : int, default None
         Metadata accesses that the metadata storage of one instance holds. None stands for no given capacity,
         which counts as 0 on a level with a size.
     compression_supported : bool, default False
         Whether the level can compress tensors that it writes.
     decompression_supported : bool, default False
         Whether the level can decompress tensors that it reads.
-    reduction_supported : bool, optional
+    reduction_supported : bool, default None
         Whether the level can add partial sums. By default an SRAM can and a DRAM cannot.
-    addr_gen_energy_pj : float, optional
+    addr_gen_energy_pj : float, default None
         Energy of generating one address in pJ.
-    vector_access_energy_pj : float, optional
+    vector_access_energy_pj : float, default None
         Energy of one vector access in pJ. It replaces the level's whole entry in an energy table.
-    cluster_area_um2 : float, optional
+    cluster_area_um2 : float, default None
         Area of one cluster of `cluster_size` instances in um^2.
     power_gated_at : str, default ""
         The level with whose unused instances the leakage of this level is switched off.
-    network : Network, optional
+    network : Network, default Network()
         The network to the next level inside; by default one that costs nothing.
 
     Raises
@@ -374,7 +374,7 @@ class Compute(Record, frozen=True, kw_only=True):
         Units (x, y) below one instance of the innermost storage level.
     word_bits : int, default 16
         Bits of an operand.
-    energy_pj : float, optional
+    energy_pj : float, default None
         Energy of one operation in pJ where the energy table has no entry; by default `(word_bits / 16)**2`
         (model 4.4).
     area_um2 : float, default 0.0

@@ -25,9 +25,9 @@ class Component(Record, frozen=True, kw_only=True):
         Selects the estimator, which knows the attributes. In documents the key is `class`. The class
         "compound" stands for a component that is made of parts, the class "table" for one whose attributes
         are its energies in pJ by action, with `area_um2` and `source`.
-    node_nm : float, optional
+    node_nm : float, default None
         Technology node in nm, from 7 to 130; a part of a compound has by default that of the compound.
-    rules : str, optional
+    rules : str, default None
         The rule set that estimates; by default that of the compound, or else "default".
     attributes : dict of str to int, float or str, default {}
         What the estimator is told, such as sizes and widths. A compound has none.

@@ -144,10 +144,22 @@ def depthwise(
     ----------
     channels : int
         Channels of the input.
+    kernel_size : int or pair of int
+        As for `conv2d`.
+    stride, dilation : int or pair of int, default 1
+        As for `conv2d`.
+    padding : int or pair of int, default 0
+        As for `conv2d`.
+    height, width : int
+        As for `conv2d`.
     multiplier : int, default 1
         Outputs of each channel.
-    kernel_size, stride, padding, dilation, height, width, batch, densities, name
+    batch : int, default 1
         As for `conv2d`.
+    densities : dict, optional
+        As for `conv2d`.
+    name : str, default "depthwise"
+        Name of the layer.
 
     Returns
     -------

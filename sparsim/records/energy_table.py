@@ -24,7 +24,7 @@ class EnergyTable(Record, frozen=True, kw_only=True):
         compute units.
     areas : dict of str to float, default {}
         Area in um^2 of one instance, by component.
-    wire_pj_per_bit_mm : float, optional
+    wire_pj_per_bit_mm : float, default None
         Energy of wires in pJ per bit and mm. A value other than 0 holds for all networks.
     source : str, default ""
         Where the numbers come from; for the reader only.

@@ -29,7 +29,7 @@ class Density(Record, frozen=True, kw_only=True):
         model does not use it.
     band_width : int, default 0
         Half width of the band of nonzeros in elements; for "banded" only.
-    mask : str, optional
+    mask : str, default None
         Path of a .npy or .npz file with the nonzeros; for "actual" only.
 
     Raises

@@ -34,7 +34,7 @@ class Nest(Record, frozen=True, kw_only=True):
     order : tuple of str, default ()
         Dims from outer to inner. Dims that are left out lie outside of these, and of them the first of the
         shape's dims lies innermost.
-    split_x : int, optional
+    split_x : int, default None
         How many of the innermost loops of a spatial nest run along X; the rest runs along Y. By default all
         of them run along X.
 
@@ -64,9 +64,9 @@ class LevelMapping(Record, frozen=True, kw_only=True):
     ----------
     level : str
         Name of the level.
-    temporal : Nest, optional
+    temporal : Nest, default Nest()
         Loops over time; none by default.
-    spatial : Nest, optional
+    spatial : Nest, default None
         Loops that distribute the tile of the level over the instances of the next inner level.
     bypass : tuple of str, default ()
         Dataspaces that the level does not keep.

@@ -30,15 +30,15 @@ class NestConstraint(Record, frozen=True, kw_only=True):
         The largest factor by dim.
     at_least : dict of str to int, default {}
         The smallest factor by dim.
-    default_at_most : int, optional
+    default_at_most : int, default None
         The largest factor of dims that `at_most` does not name; no limit by default.
-    default_at_least : int, optional
+    default_at_least : int, default None
         The smallest factor of dims that `at_least` does not name; no limit by default.
     outer : tuple of str, default ()
         The outermost dims of the order, from outer to inner.
     inner : tuple of str, default ()
         The innermost dims of the order, from outer to inner.
-    split_x : int, optional
+    split_x : int, default None
         How many of the innermost loops of a spatial nest run along X, those of bound 1 included; free by
         default.
 
@@ -79,9 +79,9 @@ class LevelConstraint(Record, frozen=True, kw_only=True):
     ----------
     level : str
         Name of the level.
-    temporal : NestConstraint, optional
+    temporal : NestConstraint, default NestConstraint()
         Constraints of the temporal loops; none by default.
-    spatial : NestConstraint, optional
+    spatial : NestConstraint, default None
         Constraints of the spatial loops; none by default.
     keep : tuple of str, default ()
         Dataspaces that the level keeps.
@@ -131,7 +131,7 @@ class Mapspace(Record, frozen=True, kw_only=True):
         Constraints of levels, in any order; a level that is left out is free.
     min_parallelism : float, default 0.0
         The fraction of the arithmetic units, from 0 to 1, that a mapping has to use at least.
-    most_temporal_loops : int, optional
+    most_temporal_loops : int, default None
         The largest number of temporal loops with a bound above 1; no limit by default.
     divisibility : dict of str to {"padded", "imperfect"}, default {}
         Dims whose factors may multiply to more than the bound (model 19).

@@ -18,14 +18,14 @@ class Rank(Record, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    format : {"U", "UOP", "UB", "CP", "RLE", "B"}
-        How the rank is stored: uncompressed (U), with offsets (UOP) or with an uncompressed bit mask (UB), or
-        compressed with coordinates (CP), run lengths (RLE) or a bit mask (B).
+    format : str
+        How the rank is stored: uncompressed ("U"), with offsets ("UOP") or with an uncompressed bit mask
+        ("UB"), or compressed with coordinates ("CP"), run lengths ("RLE") or a bit mask ("B").
     flattened : tuple of tuple of str, default ()
         Groups of dims that this rank may absorb together.
-    metadata_word_bits : int, optional
+    metadata_word_bits : int, default None
         Bits of a metadata word; by default the level's `metadata_word_bits`, and 1 for "B".
-    payload_word_bits : int, optional
+    payload_word_bits : int, default None
         Bits of a payload word; by default the level's `metadata_word_bits`.
 
     Raises
@@ -148,7 +148,7 @@ class Saf(Record, frozen=True, kw_only=True):
     ----------
     level : str
         Name of the storage level.
-    type : {"gating", "skipping", "skipping-spatial"}
+    type : str
         "gating" saves the energy of an access but not its time, "skipping" saves both, and "skipping-spatial"
         packs the work of several instances into fewer.
     options : tuple of Option

@@ -34,13 +34,13 @@ class Axis(Record, frozen=True, kw_only=True):
     ----------
     path : str or tuple of str, default ()
         Paths of the fields that take the value of the axis; none for an axis that only derived values use.
-    values : tuple, optional
+    values : tuple, default None
         The values themselves.
-    range : tuple of two or three numbers, optional
+    range : tuple of two or three numbers, default None
         First and last value, and the step between values, which is 1 by default.
-    log2 : tuple of two int, optional
+    log2 : tuple of two int, default None
         All powers of two from the first to the second number.
-    choices : dict of str to str or tuple of str, optional
+    choices : dict of str to str or tuple of str, default None
         For each name of a choice the preset or the files whose records replace those of the base.
     when : str, default ""
         A condition on earlier axes. Where it does not hold, the axis has no value and the base is kept.
@@ -94,12 +94,12 @@ class Search(Record, frozen=True, kw_only=True):
         What the mapping of a layer minimises.
     method : {"auto", "exhaustive", "random", "local"}, default "auto"
         The method of `sparsim.search`.
-    evaluations : int or tuple of int, optional
+    evaluations : int or tuple of int, default None
         Mappings that each method may evaluate; no limit by default. Several numbers are budgets that a point
         gets one after the other, as long as it may still enter the front.
-    mappings : {"base"} or dict of str to str, optional
-        Mappings that are kept for all points, in place of a search: those that are best on the base, or for
-        each name of a layer a file or a mapping in the loop notation.
+    mappings : str or dict of str to str, default None
+        Mappings that are kept for all points, in place of a search: "base" for those that are best on the
+        base, or for each name of a layer a file or a mapping in the loop notation.
 
     Raises
     ------
@@ -138,9 +138,9 @@ class Sampler(Record, frozen=True, kw_only=True):
     ----------
     kind : {"grid", "random", "sobol", "halton", "latin-hypercube", "nsga2", "tpe"}, default "grid"
         The method that chooses points.
-    points : int, optional
+    points : int, default None
         Number of points, for all samplers but the grid.
-    population : int, optional
+    population : int, default None
         Number of points that "nsga2" and "tpe" ask for at once, 50 by default. It belongs to the study
         because results of a generation must not depend on the number of workers.
 
@@ -192,9 +192,9 @@ class Study(Record, frozen=True, kw_only=True):
         Expressions of metrics, attributes and values of axes that must hold of an evaluated point.
     objectives : dict of str to {"min", "max"}
         Metrics and attributes that the front is made of, and whether they are minimised or maximised.
-    search : Search, optional
+    search : Search, default Search()
         How mappings are found.
-    sampler : Sampler, optional
+    sampler : Sampler, default Sampler()
         Which points are evaluated; all of them by default.
     seed : int, default 0
         Seed of samplers and searches.
@@ -203,9 +203,9 @@ class Study(Record, frozen=True, kw_only=True):
         for which they may: those that consist of more or fewer equal banks.
     skip_dominated : bool, default True
         Whether points are not evaluated whose lower bounds are dominated by an evaluated point.
-    clock_mhz : float, optional
+    clock_mhz : float, default None
         Clock of the designs in MHz, for inferences per second; a chip has its own.
-    seconds_per_point : float, default 3600
+    seconds_per_point : float, default 3600.0
         Seconds after which a worker is considered to hang.
 
     Raises
