@@ -30,7 +30,7 @@ _data = click.option(
 
 def _checked_device(context: click.Context, parameter: click.Parameter, name: str) -> str:
     """Before minutes of reading."""
-    from pointnet.devices import device_called
+    from pointnet.device_names import device_called
 
     device_called(name)
     return name

@@ -15,7 +15,7 @@ from torch import Tensor
 from gmp.errors import TraceError
 from gmp.tracing.trace import Trace, trace
 from gmp.tracing.traced_workload import Provenance, table, workload_of, write_masks, write_workload
-from pointnet.devices import device_of
+from pointnet.device_names import device_of
 from pointnet.model import PointNet2
 
 if TYPE_CHECKING:

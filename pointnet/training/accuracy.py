@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pointnet.data import Clouds
-from pointnet.devices import device_of
+from pointnet.device_names import device_of
 from pointnet.errors import ConfigError
 from sparsim.report.tables import Table
 

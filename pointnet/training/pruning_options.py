@@ -8,7 +8,7 @@ import torch
 import gmp
 from gmp.energy import BudgetSchedule, EnergyMonitor, EnergyScore
 from pointnet.data import Clouds
-from pointnet.devices import device_of
+from pointnet.device_names import device_of
 from pointnet.errors import ConfigError
 from pointnet.model import PointNet2
 from pointnet.trace_clouds import RUN_BATCH

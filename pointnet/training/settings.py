@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 
 import gmp
 from pointnet.data import Augmentation
-from pointnet.devices import check_name
+from pointnet.device_names import check_name
 from pointnet.errors import ConfigError
 from pointnet.model import Config, check, preset
 from sparsim.errors import near

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from gmp.parameter_names import renamed
 from pointnet.data import Dataset
-from pointnet.devices import device_called
+from pointnet.device_names import device_called
 from pointnet.errors import CheckpointError, ConfigError
 from pointnet.model import PointNet2
 from pointnet.training import checkpoint

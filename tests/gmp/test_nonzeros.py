@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.devices import DEVICES, as_if_on_a_device
+from support.as_on_devices import DEVICES, as_if_on_a_device
 from support.monitored import X, net, train, watch
 
 import gmp

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from support.devices import DEVICES, as_if_on_a_device
+from support.as_on_devices import DEVICES, as_if_on_a_device
 
 from pointnet.cli import cli
 from pointnet.data import Dataset, shapes
-from pointnet.devices import device_called
+from pointnet.device_names import device_called
 from pointnet.errors import ConfigError
 from pointnet.model import PointNet2, preset
 from pointnet.training.accuracy import score
