@@ -76,6 +76,19 @@ def test_devices_are_measured_beside_the_cpu(tmp_path: Path) -> None:
     assert all(row[key] > 0 for row in rows for key in ("group", "step", "prune", "update"))
 
 
+def test_a_row_of_networks_says_what_is_covered(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    script = ROOT / "benchmarks" / "networks.py"
+    found = run_script(script, "--rows", str(rows), "--only", "shared weights", PYTHONPATH=str(ROOT))
+    assert found.returncode == 0, found.stderr
+    row = json.loads(rows.read_text(encoding="utf-8"))
+    assert "failures" not in row
+    assert row["covered_macs"] == 1.0
+    assert row["workload_macs"] == row["macs"]
+    assert row["resumes"]
+    assert min(row[f"{key}_uj"] for key in ("eyeriss_v2", "timeloop")) > 0
+
+
 def test_the_mapper_is_never_worse_than_the_study_and_proves_it(tmp_path: Path) -> None:
     numbers = run_benchmark("mapper_quality", tmp_path)
     assert numbers["problems"] == numbers["certified"] == len(numbers["layers"]) == 12

@@ -31,6 +31,7 @@ from gmp.tracing.weight_views import WeightView
 from sparsim.errors import near
 from sparsim.hardware import COLUMNS, Hardware, Plan, Reals, load_hardware
 from sparsim.records import Accelerator, Workload
+from sparsim.report.console import layers_done
 from sparsim.report.tables import Table
 
 WEIGHTS, INPUTS, OUTPUTS = (COLUMNS.index(name) for name in ("Weights", "Inputs", "Outputs"))
@@ -70,7 +71,8 @@ class EnergyMonitor:
     measure_every : updates after which activations are measured again on the example; None: only by `measure`
     target_energy_pj, target_cycles : what `Reading.reached` asks for, all that are given
     log : called with each reading
-    options : those of `Hardware.plan`: objective, folder, progress, and mappings on an accelerator
+    options : those of `Hardware.plan`: objective, folder, mappings on an accelerator, and progress, without
+        which stderr shows it where that is a terminal
 
     Several threads may update one monitor. None of them may train the model while another one measures it.
 
@@ -128,7 +130,7 @@ class EnergyMonitor:
             _check_layers(hardware, workload)
             self.plan = hardware
         else:
-            self.plan = load_hardware(hardware).plan(workload.layers, **options)
+            self.plan = _planned(load_hardware(hardware), workload, options)
         self.workload = workload
         self._views = tuple(views)
         self._holders = [None if view is None else _holder(model, view) for view in views]
@@ -348,6 +350,14 @@ class EnergyMonitor:
         weight = getattr(*holder)
         assert isinstance(weight, Tensor)
         return weight
+
+
+def _planned(hardware: Hardware, workload: Workload, options: Mapping[str, Any]) -> Plan:
+    """With its progress on stderr, where that is a terminal, unless `options` say who is told of it."""
+    if "progress" in options:
+        return hardware.plan(workload.layers, **options)
+    with layers_done(len(workload.layers), f"planning {workload.name} on {hardware.name}") as progress:
+        return hardware.plan(workload.layers, progress=progress, **options)
 
 
 def _laid_out_like(weight: Tensor, mask: Tensor) -> Tensor:

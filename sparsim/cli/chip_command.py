@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from sparsim.cli.json_output import json_option, print_json
 from sparsim.errors import MappingError, MissingLibraryError, require
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import write_text
-from sparsim.report.console import echo, fail, messages, named_values, results
+from sparsim.report.console import echo, fail, layers_done, named_values, results
 from sparsim.report.tables import Table
 
 # Everything else is imported where it is used: --help must not wait for a compiler.
@@ -107,28 +106,11 @@ def _chip(name: str, dram_gb_per_s: float | None) -> EyerissChip:
 
 
 def _plan(hardware: EyerissChip, layers: Sequence[Layer], objective: Any) -> NetworkEvaluation:
-    """Shows on stderr, where that is a terminal, which layer was planned last."""
-    done = 0
-    with _status() as show:
-
-        def progress(layer: str) -> None:
-            nonlocal done
-            done += 1
-            show(f"{done} of {len(layers)} layers: {layer}")
-
-        show(f"0 of {len(layers)} layers")
+    with layers_done(len(layers)) as progress:
         try:
             return hardware.evaluate(layers, objective=objective, progress=progress)
         except MappingError as error:  # names the layer
             fail("sparsim", str(error), 1)
-
-
-@contextmanager
-def _status() -> Iterator[Any]:
-    from rich.markup import escape
-
-    with messages().status("") as status:
-        yield lambda text: status.update(escape(text))
 
 
 def _layers(network: NetworkEvaluation) -> Table:

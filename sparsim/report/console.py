@@ -7,7 +7,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -39,6 +39,31 @@ def messages() -> Console:
     from sparsim.report.safe_console import SafeConsole
 
     return SafeConsole(stderr=True)
+
+
+@contextmanager
+def layers_done(number: int, what: str = "") -> Iterator[Callable[[str], None]]:
+    """Show on stderr, where that is a terminal, how many of so many layers are done.
+
+    Yields what is called with the name of each layer when it is done. `what` comes before the numbers.
+    """
+    from rich.markup import escape
+
+    done = 0
+    with messages().status("") as status:
+
+        def show(layer: str = "") -> None:
+            text = f"{what}: " if what else ""
+            text += f"{done} of {number} layers"
+            status.update(escape(f"{text}: {layer}" if layer else text))
+
+        def progress(layer: str) -> None:
+            nonlocal done
+            done += 1
+            show(layer)
+
+        show()
+        yield progress
 
 
 def echo(text: str, *, err: bool = False) -> None:

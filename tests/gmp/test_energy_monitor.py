@@ -178,7 +178,9 @@ def test_parameters_may_be_replaced_and_monitors_copied():
 
 def test_a_monitors_table_says_what_is_costed_in_place_of_a_layer(tmp_path):
     model = nn.Sequential(nn.Conv1d(4, 8, 3), nn.ReLU(), nn.Conv1d(8, 8, 3, dilation=2))
-    monitor = EnergyMonitor(model, "eyeriss_v2", torch.randn(2, 4, 20), folder=tmp_path)
+    told: list[str] = []
+    monitor = EnergyMonitor(model, "eyeriss_v2", torch.randn(2, 4, 20), folder=tmp_path, progress=told.append)
+    assert told == ["0", "2"]
     assert monitor.update().energy_pj > 0
     assert "2: height costed as 2 interleaved convolutions without dilation" in monitor.table().notes
 
