@@ -277,8 +277,12 @@ class EnergyMonitor:
             raise PruningError(
                 f"the state is of layers {', '.join(names)}, the model has {', '.join(self.plan.names)}"
             )
-        densities = self._densities.copy()
-        densities[:] = state["activations"]
+        densities = np.array(state["activations"], np.float64)
+        if densities.shape != self._densities.shape:
+            raise PruningError(
+                f"the state has densities of shape {densities.shape}, {self._densities.shape} are needed; "
+                "was it saved by an older version?"
+            )
         self._densities = densities
         self.history = [readings.reading_of(names, plain) for plain in state["readings"]]
 

@@ -286,3 +286,5 @@ def test_states_of_other_things_are_refused():
         monitor.load_state_dict({"activations": []})
     with pytest.raises(PruningError, match="the state is of layers 0, the model has 0, 5, 8"):
         monitor.load_state_dict(monitor.state_dict() | {"layers": ["0"]})
+    with pytest.raises(PruningError, match=r"densities of shape \(3, 2\), \(3, 3\) are needed"):
+        monitor.load_state_dict(monitor.state_dict() | {"activations": [[1.0, 1.0]] * 3})

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations, prune
 
 import gmp
-from gmp.energy import EnergyMonitor
+from gmp.energy import EnergyMonitor, EnergyScore
 from gmp.tracing.trace import trace
 from gmp.tracing.traced_workload import workload_of
 
@@ -320,6 +320,27 @@ def test_filters_of_each_sample_are_no_parameters():
     mix, filters = trace(model, [torch.randn(B, 2, 4, 4).view(B, 8, 4)]).layers
     assert (mix.name, mix.macs) == ("mix", 18)
     assert (filters.view, filters.calls, filters.macs, filters.weights) == (None, 1, 2 * 9 * 16, 18)
+
+
+def test_prices_of_weights_that_are_copied_or_in_parts():
+    """Costs of layer i are (i + 1) * 1000 for each density of weights."""
+
+    def attend(m, x):
+        y = torch.einsum("bsd,hdk->bshk", x, m.w).flatten(2)
+        return m.a(y, y[:, :2], y[:, :2])[0]
+
+    model = Net(attend, w=matrix(2, D, 4), a=nn.MultiheadAttention(D, 2, batch_first=True))
+    x = torch.randn(B, S, D)
+    workload = workload_of(trace(model, [x]), name="net", batch=1)
+    score = EnergyScore(EnergyMonitor(model, LinearCost(workload.layers), x), objective="energy")
+    sizes = torch.tensor([D * D, D * D, D * D, D * D, D * D])
+    slopes = 1000 * torch.tensor([1.0, 2, 3, 4, 7])  # layers 5 and 6 are products of activations
+    price = slopes / sizes / (slopes.sum() / sizes.sum())
+    torch.testing.assert_close(score.prices("w", model.w), price[0].expand(2, D, 4))
+    torch.testing.assert_close(
+        score.prices("a.in_proj_weight", model.a.in_proj_weight),
+        price[1:4].repeat_interleave(D)[:, None].expand(3 * D, D),
+    )
 
 
 def test_weights_that_a_stored_mask_prunes():
