@@ -278,6 +278,8 @@ class EnergyMonitor:
                 f"the state is of layers {', '.join(names)}, the model has {', '.join(self.plan.names)}"
             )
         densities = np.array(state["activations"], np.float64)
+        if densities.shape == self._densities[:, INPUTS:].shape:  # states of version 0.1 leave weights out
+            densities = np.column_stack([self._densities[:, :INPUTS], densities])
         if densities.shape != self._densities.shape:
             raise PruningError(
                 f"the state has densities of shape {densities.shape}, {self._densities.shape} are needed; "

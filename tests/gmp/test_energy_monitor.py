@@ -286,5 +286,12 @@ def test_states_of_other_things_are_refused():
         monitor.load_state_dict({"activations": []})
     with pytest.raises(PruningError, match="the state is of layers 0, the model has 0, 5, 8"):
         monitor.load_state_dict(monitor.state_dict() | {"layers": ["0"]})
-    with pytest.raises(PruningError, match=r"densities of shape \(3, 2\), \(3, 3\) are needed"):
-        monitor.load_state_dict(monitor.state_dict() | {"activations": [[1.0, 1.0]] * 3})
+    with pytest.raises(PruningError, match=r"densities of shape \(3, 1\), \(3, 3\) are needed"):
+        monitor.load_state_dict(monitor.state_dict() | {"activations": [[1.0]] * 3})
+
+
+def test_states_of_version_0_1_are_read():
+    """They have the densities of inputs and outputs only."""
+    monitor = watch(net())
+    monitor.load_state_dict(monitor.state_dict() | {"activations": [[0.5, 0.25]] * 3})
+    assert monitor.densities[:, 1:].tolist() == [[0.5, 0.25]] * 3
