@@ -47,8 +47,20 @@ def _both_trainings(command: Any) -> Any:
     """Options of the dense training and of those that go on from it."""
     for option in (
         click.option("--augmentation", default="strong", show_default=True),
-        click.option("--lr-again", type=float, default=1e-3, show_default=True, help="Of those after it."),
-        click.option("--lr", type=float, default=2e-3, show_default=True, help="Of the dense training."),
+        click.option(
+            "--lr-again",
+            type=float,
+            default=1e-3,
+            show_default=True,
+            help="Highest learning rate of the trainings after it.",
+        ),
+        click.option(
+            "--lr",
+            type=float,
+            default=2e-3,
+            show_default=True,
+            help="Highest learning rate of the dense training.",
+        ),
         click.option("--batch", type=int, default=32, show_default=True),
         _device,
     ):  # the last one stands first in --help
@@ -66,8 +78,10 @@ def cli() -> None:
 @click.option("-o", "--output", "folder", type=_folder, required=True, help="Folder of the run.")
 @click.option("--preset", default="small", show_default=True, help="Network: small, half, study or msg.")
 @click.option("--points", type=int, help="Points per cloud.  [default: the network's]")
-@click.option("--pool", type=int, help="Points kept of each cloud, of which every step draws --points.")
-@click.option("--classes", type=int, help="Which list of a ModelNet folder: 10 or 40.")
+@click.option(
+    "--pool", type=int, help="Number of points kept of each cloud; every step draws --points of them."
+)
+@click.option("--classes", type=int, help="The class list to use of a ModelNet folder: 10 or 40.")
 @click.option("--normals", is_flag=True, help="Use normals beside coordinates.")
 @click.option(
     "--delayed/--plain", default=True, show_default=True, help="Transform features before grouping."
@@ -82,18 +96,32 @@ def cli() -> None:
 @click.option(
     "--augmentation", default="strong", show_default=True, help="none, rotation, light, study, strong."
 )
-@click.option("--start", metavar="CHECKPOINT", help="Begin with these weights; their zeros stay.")
+@click.option(
+    "--start", metavar="CHECKPOINT", help="Start from the weights of this checkpoint; their zeros stay zero."
+)
 @click.option("--recipe", metavar="FILE", help="Prune and set learning rates as a recipe file says.")
 @click.option("--sparsity", type=float, help="Prune gradually to this fraction of zeros.")
 @click.option("--initial-sparsity", type=float, default=0.05, show_default=True)
-@click.option("--prune-begin", type=float, default=0.0, show_default=True, help="In epochs.")
-@click.option("--prune-end", type=float, help="In epochs.  [default: 0.6 of the run]")
-@click.option("--prune-every", type=float, default=0.5, show_default=True, help="In epochs.")
+@click.option(
+    "--prune-begin", type=float, default=0.0, show_default=True, help="Epoch at which pruning begins."
+)
+@click.option("--prune-end", type=float, help="Epoch at which pruning ends.  [default: 0.6 of the run]")
+@click.option(
+    "--prune-every", type=float, default=0.5, show_default=True, help="Epochs between pruning steps."
+)
 @click.option("--scope", default="global", show_default=True, help="Rank weights in one pool or by layer.")
 @click.option("--pattern", default="1x1", show_default=True, help="1x1, 2:4, block(4,1), channel, ...")
 @click.option("--score", default="magnitude", show_default=True)
-@click.option("--ignore", multiple=True, metavar="NAME", help="Leave a layer dense; 're:...' for several.")
-@click.option("--min-density", type=float, default=0.0, show_default=True, help="Of every layer.")
+@click.option(
+    "--ignore", multiple=True, metavar="NAME", help="Layer to leave dense; 're:...' matches several."
+)
+@click.option(
+    "--min-density",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Smallest fraction of nonzeros in every layer.",
+)
 @click.option("--hardware", metavar="NAME", help="A preset or document: log energy and cycles of one cloud.")
 @click.option(
     "--alpha",
@@ -105,13 +133,25 @@ def cli() -> None:
 @click.option("--target-energy-uj", type=float, help="Prune no further than to this energy of one cloud.")
 @click.option("--target-cycles", type=float, help="Prune no further than to these cycles of one cloud.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--data-seed", type=int, default=0, show_default=True, help="Of made shapes, surfaces, splits.")
-@click.option("--threads", type=int, default=1, show_default=True, help="Small networks are fastest with 1.")
+@click.option(
+    "--data-seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed of generated shapes, sampled surfaces and splits.",
+)
+@click.option(
+    "--threads",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Number of threads; small networks are fastest with 1.",
+)
 @_device
-@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@click.option("--resume", is_flag=True, help="Continue the run in the folder.")
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard (needs the extra 'tensorboard').")
 def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None:
-    """Train a classifier, dense or pruned as it goes."""
+    """Train a classifier, either dense or pruned during training."""
     from pointnet.training.run_training import run_training
     from pointnet.training.train import check_free
     from sparsim.hardware import load_hardware
@@ -123,7 +163,7 @@ def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None
         load_hardware(settings.hardware)  # likewise
     training = run_training(settings, _load(settings), folder, resume=resume, tensorboard=tensorboard)
     if training.step < training.steps:
-        echo(f"stopped after step {training.step} of {training.steps}; --resume goes on", err=True)
+        echo(f"stopped after step {training.step} of {training.steps}; --resume continues", err=True)
         sys.exit(INTERRUPTED)
     echo(f"accuracy {training.score}")
 
@@ -154,12 +194,18 @@ def evaluate(checkpoint: str, data: str | None, split: str, threads: int, device
 )
 @click.option("--data", metavar="SOURCE", help="Another data set.  [default: the one it was trained on]")
 @click.option("--samples", type=int, help="Test clouds to measure, drawn at random.  [default: all]")
-@click.option("--batch", type=int, default=2, show_default=True, help="Clouds at a time: N of the workload.")
+@click.option("--batch", type=int, default=2, show_default=True, help="Batch size of the workload (N).")
 @click.option("--inputs", type=click.Choice(["clouds", "randn"]), default="clouds", show_default=True,
               help="randn: noise in place of clouds, as the original study measured.")  # fmt: skip
-@click.option("--masks", type=_folder, help="Also write the real zeros there; the workload names them.")
-@click.option("--delayed", is_flag=True, help="The workload of delayed aggregation.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of samples and of noise.")
+@click.option(
+    "--masks",
+    type=_folder,
+    help="Also write the masks of the zeros to this folder, and refer to them in the workload.",
+)
+@click.option("--delayed", is_flag=True, help="Trace the network with delayed aggregation.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the choice of samples and of noise."
+)
 @_device
 def trace(
     checkpoint: str, output: Path, data: str | None, samples: int | None, batch: int, inputs: Any,
@@ -182,8 +228,8 @@ def trace(
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
 @click.option("--points", type=int, default=1024, show_default=True, help="Points kept of each cloud.")
 @click.option("--normals", is_flag=True)
-@click.option("--classes", type=int, help="Which list of a ModelNet folder: 10 or 40.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of surface sampling and splits.")
+@click.option("--classes", type=int, help="The class list to use of a ModelNet folder: 10 or 40.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of surface sampling and splits.")
 def pack(source: str, output: Path, points: int, normals: bool, classes: int | None, seed: int) -> None:
     """Read thousands of files once and write one .npz that loads in a second."""
     from pointnet.data.cloud_packs import check_pack_path, write_pack
@@ -200,8 +246,12 @@ def pack(source: str, output: Path, points: int, normals: bool, classes: int | N
 @_data
 @click.option("-o", "--output", "folder", type=_folder, required=True, help="Folder of all the runs.")
 @click.option("--preset", default="half", show_default=True, help="Network: small, half, study or msg.")
-@click.option("--pool", type=int, help="Points kept of each cloud, of which every step draws the network's.")
-@click.option("--epochs", type=int, default=20, show_default=True, help="Of the dense training.")
+@click.option(
+    "--pool",
+    type=int,
+    help="Number of points kept of each cloud; every step draws as many as the network takes.",
+)
+@click.option("--epochs", type=int, default=20, show_default=True, help="Epochs of the dense training.")
 @click.option("--more", type=int, default=20, show_default=True, help="Epochs of every training after it.")
 @_both_trainings
 @click.option("--level", "levels", type=float, multiple=True, help="A sparsity.  [default: .5 .8 .9 .95 .98]")
@@ -245,10 +295,14 @@ def compare(
 @_data
 @click.option("-o", "--output", "folder", type=_folder, default=Path("build/study"), show_default=True)
 @click.option("--preset", default="small", show_default=True, help="Network: small, half, study or msg.")
-@click.option("--pool", type=int, help="Points kept of each cloud, of which every step draws the network's.")
+@click.option(
+    "--pool",
+    type=int,
+    help="Number of points kept of each cloud; every step draws as many as the network takes.",
+)
 @click.option("--points", type=int, help="Points per cloud.  [default: the network's]")
-@click.option("--classes", type=int, help="Which list of a ModelNet folder: 10 or 40.")
-@click.option("--epochs", type=int, default=15, show_default=True, help="Of the dense training.")
+@click.option("--classes", type=int, help="The class list to use of a ModelNet folder: 10 or 40.")
+@click.option("--epochs", type=int, default=15, show_default=True, help="Epochs of the dense training.")
 @click.option("--more", type=int, default=15, show_default=True, help="Epochs of every training after it.")
 @_both_trainings
 @click.option("--level", "levels", type=float, multiple=True, help="A sparsity.  [default: .5 .8 .9]")
@@ -277,7 +331,7 @@ def study(
     try:
         found = run_study(plan, folder, chosen, messages())
     except KeyboardInterrupt:
-        echo("stopped; the same command goes on", err=True)
+        echo("stopped; run the same command again to continue", err=True)
         raise
     for design, variants in found["designs"].items():
         for variant, result in variants.items():

@@ -31,7 +31,7 @@ def default_folder(warn: Callable[[str], object] = warn_of_cache) -> Path | None
     with suppress(RuntimeError):  # some versions raise, others return a relative path
         if (folder := platformdirs.user_cache_path("sparsim", appauthor=False)).is_absolute():
             return folder
-    warn("the user has no home folder, results are not kept")
+    warn("results are not kept, because the user has no home folder")
     return None
 
 
@@ -115,7 +115,7 @@ class ResultCache(Generic[R]):
             return None
         content = checked(data, path.name)
         if content is None:
-            self._warn(f"{path}: is spoiled and ignored")
+            self._warn(f"{path}: is damaged and is ignored")
             return None
         found: R = msgspec.json.decode(content, type=self._kind)
         return found

@@ -189,7 +189,7 @@ EDITS = [
      "    - {type: skipping-spatial, target: Z, condition-on: [A, B]}\n  - name: spad",
      "spatial skipping of Z at GLB has several leaders with metadata"),
     ("actual density without a mask", "problem.yaml", "B: 0.5", "B: {distribution: actual}",
-     "layer matmul, density of B: 'actual' needs a mask, a file or an array"),
+     "layer matmul, density of B: an 'actual' density needs a mask, as a file or an array"),
     ("banded tensor that is not square", "problem.yaml", "B: 0.5", "B: {distribution: banded}",
      "layer matmul: 'banded' needs a square matrix, B has shape (8, 4)"),
 ]  # fmt: skip
@@ -236,7 +236,7 @@ def test_documents(run, tmp_path, document, old, new, message):
         (b"\x93NUMPY\x01\x00", "bad.yaml: not a text file: byte 0 is not UTF-8"),
         (b"- 1\n- 2\n", "bad.yaml: holds a list, a mapping of keys to values is expected"),
         (b"ERT: {version: 0.3, tables: []}\n", "bad.yaml: key 'ERT' is in ert.yaml too, with other contents"),
-        (b"sparsim: 1\n", "bad.yaml is a document of ours, arch.yaml is not: give one kind only"),
+        (b"sparsim: 1\n", "bad.yaml is a sparsim document and arch.yaml is not; give files of one kind only"),
     ],
     ids=["empty", "comment", "binary", "list", "key in two files", "two kinds"],
 )
@@ -278,7 +278,7 @@ def test_no_mapping(run, tmp_path):
         (["--accounting", "timeloop-5"],
          "Invalid value for '--accounting': 'timeloop-5' is not one of "
          "'timeloop-3', 'timeloop-4', 'timeloop-4-2024', 'timeloop-2022', 'count-all'"),
-        (["--mask", "A"], "--mask is 'A', NAME=FILE is expected"),
+        (["--mask", "A"], "--mask must be NAME=FILE, and is 'A'"),
         (["--mask", "Q=a.npy"], "--mask Q=a.npy: unknown dataspace 'Q' (known: A, B, Z)"),
         (["--mask", "A=a.npy"], "layer matmul, density of A: a.npy: no such file"),
         (["--mask", "A=arch.yaml"],

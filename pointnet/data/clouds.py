@@ -153,14 +153,14 @@ def normalise(points: NDArray[np.floating], name: Callable[[int], str]) -> Point
         refuse(~np.isfinite(chunk).all(axis=(1, 2)), "a number is not finite")
         xyz = chunk[..., :XYZ]
         same = (xyz == xyz[:, :1]).all(axis=(1, 2))
-        refuse(same, "all points are the same, such a cloud cannot be scaled")
+        refuse(same, "all points are equal, so the cloud cannot be scaled")
         chunk[..., :XYZ] = _into_unit_sphere(xyz)
         refuse(~np.isfinite(chunk).all(axis=(1, 2)), "coordinates are too large or too close to be scaled")
         if points.shape[2] == WITH_NORMALS:
             lengths = np.linalg.norm(chunk[..., XYZ:], axis=2, keepdims=True)
             refuse(
                 (np.abs(lengths - 1) > UNIT_TO).any(axis=(1, 2)),
-                "columns 4 to 6 are no unit normals; read it without normals",
+                "columns 4 to 6 are not unit normals; read the file without normals",
             )
             chunk[..., XYZ:] /= np.where(np.abs(lengths - 1) < NORMALISED_TO, 1.0, lengths)
         result[start : start + CHUNK] = chunk

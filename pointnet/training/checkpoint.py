@@ -90,7 +90,7 @@ def _verify(data: bytes, path: Path) -> None:
     try:
         archive = ZipFile(io.BytesIO(data))
     except BadZipFile:
-        raise CheckpointError(f"{path}: is no checkpoint, or was cut off") from None
+        raise CheckpointError(f"{path}: is not a checkpoint, or is truncated") from None
     names = archive.namelist()
     try:
         if len(set(names)) < len(names):
@@ -101,7 +101,7 @@ def _verify(data: bytes, path: Path) -> None:
             archive.read(info)  # compares the checksum
     except Exception as error:  # whatever the library makes of a damaged file
         raise CheckpointError(
-            f"{path}: is damaged: {error}", hint="take a copy of it, or train again in another folder"
+            f"{path}: is damaged: {error}", hint="copy the tensor, or train again in another folder"
         ) from error
 
 

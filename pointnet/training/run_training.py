@@ -137,7 +137,9 @@ def _missed_at_the_end(training: Training) -> str | None:
     budget, monitor = training.pruning, training.monitor
     if monitor is None or not isinstance(budget, BudgetSchedule) or not budget.reached or monitor.reached:
         return None
-    return f"the targets were met when pruning ended, and are missed at the end: {monitor.missed()}"
+    return (
+        f"the targets were met when pruning ended, but are not met at the end of training: {monitor.missed()}"
+    )
 
 
 def _costs(training: Training) -> dict[str, Any]:

@@ -110,7 +110,9 @@ class Settings(Record, frozen=True, kw_only=True):
             if getattr(self, field) < 1:
                 raise ConfigError(f"{field} is {getattr(self, field)}, allowed is 1 and more")
         if self.batch < 2:
-            raise ConfigError(f"batch is {self.batch}, allowed is 2 and more: batch-norm needs company")
+            raise ConfigError(
+                f"batch is {self.batch}, allowed is 2 and more, because batch-norm needs several samples"
+            )
         for field in ("seed", "data_seed"):
             if getattr(self, field) < 0:
                 raise ConfigError(f"{field} is {getattr(self, field)}, allowed is 0 and more")
@@ -125,7 +127,7 @@ class Settings(Record, frozen=True, kw_only=True):
         if not 0 <= self.label_smoothing < 1:
             raise ConfigError(f"label smoothing is {self.label_smoothing}, allowed is 0 and more, below 1")
         if self.recipe is not None and self.pruning is not None:
-            raise ConfigError("a recipe and a sparsity are given: give one")
+            raise ConfigError("both a recipe and a sparsity are given; give one of them")
         if self.pruning is not None and self.pruning.end > self.epochs:
             raise ConfigError(f"pruning ends after epoch {self.pruning.end:g}, the run after {self.epochs}")
         if (
@@ -133,7 +135,7 @@ class Settings(Record, frozen=True, kw_only=True):
             and self.hardware is None
             and (self.pruning.alpha or self.pruning.has_target)
         ):
-            raise ConfigError("a price of weights or a target needs hardware, none is named")
+            raise ConfigError("alpha or a target is given without hardware, which it needs")
         points = self.network(2).points
         if self.pool is not None and self.pool < points:
             raise ConfigError(f"pool is {self.pool} points, the network takes {points}")

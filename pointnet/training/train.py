@@ -205,7 +205,7 @@ class Training:
         if state["step"] and not state["optimizer"].get("state"):
             raise CheckpointError(f"{where}: its optimizer has no moments after {state['step']} steps")
         if tuple(state["classes"]) != self.data.classes:
-            raise CheckpointError(f"{where}: is of other classes")
+            raise CheckpointError(f"{where}: its classes differ from those of the data")
         check_like(state["model"], self.model.state_dict(), f"{where}: model")
         _check_optimizer(state["optimizer"], self.optimizer, f"{where}: optimizer")
         for name, part in self._parts().items():
@@ -275,7 +275,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise CheckpointError(f"{folder}: another run is going on there") from error
+                raise CheckpointError(f"{folder}: another run is using this folder") from error
         yield
     finally:
         os.close(handle)

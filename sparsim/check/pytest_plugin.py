@@ -14,9 +14,9 @@ _LISTED = 20  # deviations of a case that a failure names
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("sparsim", "recorded stats files of Timeloop")
     group.addoption(
-        "--stats-tolerance", type=float, default=0.0, help="relative difference that is no deviation"
+        "--stats-tolerance", type=float, default=0.0, help="largest relative difference that is accepted"
     )
-    group.addoption("--stats-accounting", help="as --accounting of sparsim check")
+    group.addoption("--stats-accounting", help="accounting convention, as in sparsim check --accounting")
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.File | None:

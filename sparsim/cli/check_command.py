@@ -28,7 +28,7 @@ LISTED = 20  # deviations of one case that are printed
     "--tolerance",
     type=click.FloatRange(min=0),
     default=0.0,
-    help="Relative difference that is no deviation.  [default: 0, all printed digits are equal]",
+    help="Largest relative difference that is accepted.  [default: 0, all printed digits must be equal]",
 )
 @accounting_option
 @json_option
@@ -48,7 +48,7 @@ def check(cases: tuple[Path, ...], tolerance: float, accounting: Accounting | No
     for path in cases:
         found = recorded_cases(path)
         if not found:
-            raise SpecError("no file *stats.txt beside YAML documents is here", path=str(path))
+            raise SpecError("there is no file *stats.txt with YAML documents beside it", path=str(path))
         outcomes += [run_case(case, accounting, tolerance) for case in found]
     if as_json:
         print_json(plain_report(outcomes))

@@ -30,13 +30,15 @@ OBJECTIVES = ("delay", "energy", "edp")
 @click.command()
 @click.argument("chip_name", metavar="CHIP")
 @click.argument("workload_name", metavar="WORKLOAD")
-@click.option("--layer", metavar="NAME", help="One layer only; its routes are drawn too.")
+@click.option(
+    "--layer", metavar="NAME", help="Plan one layer only, and draw its routes on the network on chip."
+)
 @click.option("--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True)
 @click.option(
-    "--dram-gb-per-s", type=float, help="Off-chip bandwidth.  [default: the chip's; of the presets endless]"
+    "--dram-gb-per-s", type=float, help="Off-chip bandwidth.  [default: the chip's; presets have no limit]"
 )
 @click.option("--eyexam", "with_eyexam", is_flag=True, help="Show where the cycles of every layer go.")
-@click.option("-o", "out", metavar="DIR", help="Folder of the output files; without, nothing is written.")
+@click.option("-o", "out", metavar="DIR", help="Write the output files to this folder.")
 @json_option
 def chip(
     chip_name: str,
@@ -88,7 +90,7 @@ def _print_tables(network: NetworkEvaluation, bounds: Bounds | None, *, one_laye
     echo("\nenergy and area by component, without DRAM")
     results().print(_energy(network))
     if bounds is not None:
-        echo("\ncycles that are needed at least, from restriction to restriction (Eyexam)")
+        echo("\nlower bounds of the cycles as restrictions are added one by one (Eyexam)")
         results().print(_eyexam(network, bounds))
     echo("\n" + _totals(network, one_layer=one_layer))
 

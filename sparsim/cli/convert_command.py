@@ -27,7 +27,7 @@ from sparsim.report.console import echo
     type=click.Choice(("0.3", "0.4", "native")),
     default="0.3",
     show_default=True,
-    help="A version of Timeloop's documents, or our own.",
+    help="Form of the output: a version of Timeloop's documents, or sparsim's own (native).",
 )
 @layer_option
 @reading_options
@@ -51,4 +51,4 @@ def convert(files: tuple[str, ...], out: str, form: str, layer: str | None, read
     echo(f"wrote {', '.join(texts)} to {folder}")
     usual = {"0.3": "timeloop-3", "0.4": "timeloop-4"}.get(form, documents.accounting)
     if usual != documents.accounting:
-        echo(f"give --accounting {documents.accounting} with them for the same numbers")
+        echo(f"use --accounting {documents.accounting} with these documents to get the same numbers")

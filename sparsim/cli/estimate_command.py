@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @files_argument
-@click.option("-o", "out", metavar="DIR", help="Folder of the output files; without, nothing is written.")
+@click.option("-o", "out", metavar="DIR", help="Write the output files to this folder.")
 @reading_options
 @json_option
 def estimate(files: tuple[str, ...], out: str | None, reading: Reading, as_json: bool) -> None:

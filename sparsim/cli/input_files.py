@@ -47,14 +47,14 @@ stats_option = click.option(
     "--stats",
     "dialect",
     type=click.Choice(("3", "4")),
-    help="Whose stats text is written, that of Timeloop 3.0.3 or 4.x.  [default: by the accounting]",
+    help="Layout of the stats text: that of Timeloop 3.0.3 or of 4.x.  [default: by the accounting]",
 )
 timeloop_files_option = click.option(
     "--timeloop-files",
     is_flag=True,
-    help="Write the files of Timeloop's programs, too, under their names and out_prefix.",
+    help="Also write the output files of Timeloop's programs, under the names that Timeloop uses.",
 )
-layer_option = click.option("--layer", metavar="NAME", help="The layer to take where the FILEs hold several.")
+layer_option = click.option("--layer", metavar="NAME", help="The layer to use if the FILEs contain several.")
 
 
 class Reading(NamedTuple):
@@ -99,7 +99,7 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--include", multiple=True, metavar="DIR", type=click.Path(exists=True, file_okay=False),
-            help="Folder in which templates may read files, beside the folders of the FILEs.",
+            help="Another folder in which templates may read files.  [default: only those of the FILEs]",
         ),
         click.option(
             "--trust", is_flag=True,
@@ -112,7 +112,7 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option(
             "--hwcomponents", is_flag=True,
-            help="Take energies and areas of components from hwcomponents where it has the class.",
+            help="Take energies and areas from hwcomponents for the component classes that it knows.",
         ),
     )  # fmt: skip
     for option in reversed(options):
@@ -140,10 +140,14 @@ def _read(paths: tuple[str, ...], reading: Reading, *, for_search: bool | None) 
     ours = sparsim_yaml.documents_from([file for file in files if file not in theirs], keep_names=True)
     where = ", ".join(paths)
     if ours.mapping is not None and any("mapping" in data for _, data in theirs):
-        raise SpecError("two mappings are given, Timeloop's and one of ours", path=where)
+        raise SpecError(
+            "two mappings are given, one in Timeloop's form and one in sparsim's; remove one", path=where
+        )
     has_energies = ours.energy is not None or bool(ours.components)
     if has_energies and any("ERT" in data for _, data in theirs):
-        raise SpecError("both an ERT and energies of ours are given", path=where)
+        raise SpecError(
+            "energies are given twice, by an ERT and by a sparsim document; remove one", path=where
+        )
     if for_search is None:
         keys = {key.replace("-", "_") for _, data in theirs for key in data}
         for_search = "mapping" not in keys or bool(keys & _OF_SEARCH)
@@ -219,7 +223,7 @@ def with_masks(layer: Layer, options: tuple[str, ...]) -> Layer:
     for option in options:
         name, separator, file = option.partition("=")
         if not separator or not file:
-            raise SpecError(f"--mask is '{option}', NAME=FILE is expected")
+            raise SpecError(f"--mask must be NAME=FILE, and is '{option}'")
         if name not in names:
             raise SpecError(f"unknown dataspace '{name}'", path=f"--mask {option}", hint=near(name, names))
         densities[name] = Density(distribution="actual", mask=file)
@@ -273,10 +277,12 @@ def _load(
     others = [path for path in paths if path not in ours]
     native = [path for path, data in ours.items() if not (beside and others and _is_beside(data))]
     if native and others:
-        raise SpecError(f"{native[0]} is a document of ours, {others[0]} is not: give one kind only")
+        raise SpecError(
+            f"{native[0]} is a sparsim document and {others[0]} is not; give files of one kind only"
+        )
     for option, value in zip(_OPTIONS, reading, strict=True):
         if native and value:
-            raise SpecError(f"{option} is for Timeloop's documents, these are documents of ours")
+            raise SpecError(f"{option} applies to Timeloop's documents only, and these are sparsim documents")
     theirs = load_files(others, template_data(reading.settings), reading.include)
     return [*ours.items(), *theirs], bool(native)
 
@@ -289,7 +295,7 @@ def template_data(settings: tuple[str, ...]) -> dict[str, Any]:
     for setting in settings:
         name, separator, value = setting.partition("=")
         if not separator or not name.isidentifier():
-            raise SpecError(f"--set is '{setting}', NAME=VALUE is expected")
+            raise SpecError(f"--set must be NAME=VALUE, and is '{setting}'")
         found[name] = plain_scalar(value)
     return found
 

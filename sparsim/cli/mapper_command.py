@@ -50,21 +50,29 @@ _at_least_1 = click.IntRange(min=1)
 @click.option(
     "--objective",
     metavar="OBJECTIVE,...",
-    help="energy, delay, edp, accesses-LEVEL, last-level-accesses, ordered-accesses, or several, the first "
-    "first.  [default: the documents' mapper section, or edp]",
+    help="energy, delay, edp, accesses-LEVEL, last-level-accesses, ordered-accesses, or several, the "
+    "most important first.  [default: the documents' mapper section, or edp]",
 )
 @click.option("--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True)
-@click.option("--evaluations", type=_at_least_1, help="End after so many evaluated mappings, per layer.")
-@click.option("--seconds", type=float, help="End after so many seconds, per layer.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random and local search.")
 @click.option(
-    "--threads", type=_at_least_1, help="[default: the documents' mapper section, or 1]; same results."
+    "--evaluations",
+    type=_at_least_1,
+    help="Largest number of mappings that each method evaluates for a layer.",
 )
-@click.option("--top", type=_at_least_1, default=1, show_default=True, help="How many mappings to report.")
+@click.option("--seconds", type=float, help="Time limit for the search of a layer, in seconds.")
 @click.option(
-    "--padded", metavar="DIM,...", multiple=True, help="Dims whose tensors may be laid out with zeros."
+    "--seed", type=int, default=0, show_default=True, help="Seed of the random and the local search."
 )
-@click.option("--imperfect", metavar="DIM,...", multiple=True, help="Dims whose last tiles may be cut short.")
+@click.option(
+    "--threads",
+    type=_at_least_1,
+    help="Number of threads; it does not change the result.  [default: the documents' mapper section, or 1]",
+)
+@click.option("--top", type=_at_least_1, default=1, show_default=True, help="Number of mappings to report.")
+@click.option(
+    "--padded", metavar="DIM,...", multiple=True, help="Dims whose tensors may be padded with zeros."
+)
+@click.option("--imperfect", metavar="DIM,...", multiple=True, help="Dims whose last tile may be smaller.")
 @accounting_option
 @layer_option
 @reading_options
@@ -74,7 +82,7 @@ _at_least_1 = click.IntRange(min=1)
 @click.option(
     "--cache", "cache_folder", metavar="DIR", help="Folder of earlier results.  [default: ~/.cache/sparsim]"
 )
-@click.option("--no-cache", is_flag=True, help="Neither take earlier results nor keep new ones.")
+@click.option("--no-cache", is_flag=True, help="Do not use the cache of earlier results.")
 def mapper(
     files: tuple[str, ...],
     out: str,
@@ -114,7 +122,10 @@ def mapper(
             if len(folders) == 1 and not as_json:
                 echo(_summary(found, result, evaluation))
             if result.best.divisibility and not inputs.is_native:
-                echo("the mapping is a document of ours, Timeloop's have perfect factors only", err=as_json)
+                echo(
+                    "the mapping is a sparsim document, because Timeloop's have perfect factors only",
+                    err=as_json,
+                )
             folder = folders[len(rows)]
             echo(f"wrote sparsim.mapping.yaml, .stats.txt and .result.json to {folder}", err=as_json)
             if timeloop_files:
@@ -171,7 +182,7 @@ def _cache(folder: str | None, off: bool) -> MappingCache:
 
     if off:
         if folder is not None:
-            raise SpecError("--cache and --no-cache exclude each other")
+            raise SpecError("--cache and --no-cache cannot be used together")
         return MappingCache()
 
     def warn(message: str) -> None:

@@ -42,17 +42,29 @@ def sweep() -> None:
 @sweep.command("run")
 @click.argument("study", metavar="STUDY")
 @click.option("-o", "out", required=True, metavar="DIR", help="Folder of the results.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes on this machine.  [default: its cores]")
-@click.option("--shard", metavar="I/N", help="Only the I-th of N parts of the points, from 1/N to N/N.")
-@click.option("--scheduler", metavar="ADDRESS", help="Run on the Dask cluster of the scheduler there.")
-@click.option("--cache", metavar="FOLDER", help="Keep rows there, for several studies.  [default: DIR/rows]")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), help="Number of worker processes.  [default: number of cores]"
+)
+@click.option(
+    "--shard", metavar="I/N", help="Evaluate only the I-th of N parts of the points, from 1/N to N/N."
+)
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Run on the Dask cluster whose scheduler has this address."
+)
+@click.option(
+    "--cache",
+    metavar="FOLDER",
+    help="Keep rows in this folder, which several studies can share.  [default: DIR/rows]",
+)
 @click.option("--retry", type=click.Choice(["failed"]), help="Evaluate points that failed again.")
-@click.option("--limit", metavar="TIME", help="Stop after that time, such as 90s, 30m or 1h.")
+@click.option("--limit", metavar="TIME", help="Stop after this time, such as 90s, 30m or 1h.")
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE",
     help="A value for the Jinja templates among Timeloop's documents.",
 )  # fmt: skip
-@click.option("--dry-run", is_flag=True, help="Say how many points there are and how long they may take.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print the number of points and the expected time, and evaluate nothing."
+)
 def run(
     study: str, out: str, jobs: int | None, shard: str | None, scheduler: str | None, cache: str | None,
     retry: str | None, limit: str | None, settings: tuple[str, ...], dry_run: bool,
@@ -82,10 +94,10 @@ def run(
         with _live() as show:
             result = run_sweep.run(chosen, out, on_progress=show, **options)
     except KeyboardInterrupt:
-        echo("sparsim: interrupted, what is finished is kept and the same command goes on", err=True)
+        echo("sparsim: interrupted; finished points are kept, and the same command continues", err=True)
         raise
     if result is None:
-        echo(f"wrote the rows of shard {shard}; `sparsim sweep merge DIR... -o DIR` makes the table of all")
+        echo(f"wrote the rows of shard {shard}; `sparsim sweep merge DIR... -o DIR` joins the shards")
     else:
         echo(summary(result))
 
@@ -130,7 +142,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     if not (match := re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)):
-        raise SpecError(f"shard '{text}', a part such as 1/4 is expected", path="--shard")
+        raise SpecError(f"shard must be a part such as 1/4, and is '{text}'", path="--shard")
     return int(match[1]), int(match[2])
 
 
@@ -138,7 +150,7 @@ def _seconds(text: str | None) -> float | None:
     if text is None:
         return None
     if not (match := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())):
-        raise SpecError(f"time '{text}', one such as 90s, 30m or 1h is expected", path="--limit")
+        raise SpecError(f"time must be like 90s, 30m or 1h, and is '{text}'", path="--limit")
     return float(match[1]) * _UNITS[match[2]]
 
 

@@ -21,13 +21,15 @@ KINDS = ("pareto", "matrix", "parallel", "effects", "stack")
 SUFFIXES = (".png", ".svg")
 
 _folder = click.argument("folder", metavar="DIR")
-_front = click.option("--front", metavar="NAME,...", help="Other objectives than those of the study.")
+_front = click.option("--front", metavar="NAME,...", help="Objectives to use in place of the study's.")
 
 
 @click.command()
 @_folder
 @_front
-@click.option("--where", metavar="CONDITION", help='Only rows that fulfil it, such as "area_mm2 < 2".')
+@click.option(
+    "--where", metavar="CONDITION", help='Only rows that meet this condition, such as "area_mm2 < 2".'
+)
 @click.option("--all", "is_all", is_flag=True, help="All rows, not only the front.")
 @click.option("--csv", "is_csv", is_flag=True, help="As CSV with all columns and digits.")
 @json_option
@@ -54,7 +56,9 @@ def show(
     results().print(point_table(view, found, objectives, with_status=is_all))
     skipped = view.skipped
     if skipped and not is_all and (front or where):
-        echo(f"{skipped} points were skipped: they cannot be on the study's front, but might be on this one")
+        echo(
+            f"{skipped} points were skipped as they cannot be on the study's front; they might be on this one"
+        )
 
 
 @click.command()
@@ -72,19 +76,19 @@ def plot(folder: str, kind: str, out: str | None, html: bool, front: str | None)
     view = _view(folder)
     objectives = _objectives(view, front)
     if view.ok.empty:
-        raise SpecError("no point has results that a picture could show", path=folder)
+        raise SpecError("no point has results to draw", path=folder)
     path = Path(out or Path(folder) / f"{kind}{'.html' if html else '.png'}")
     path.parent.mkdir(parents=True, exist_ok=True)
     if html:
         from sparsim.report.sweep_html_figure import parallel_page
 
         if kind not in (KINDS[0], "parallel") or path.suffix != ".html":
-            raise SpecError("--html draws parallel coordinates into a file .html")
+            raise SpecError("--html draws parallel coordinates only, and writes a file that ends in .html")
         write_text(path, parallel_page(view, objectives))
     else:
         if path.suffix not in SUFFIXES:
             raise SpecError(
-                f"'{path.suffix}' is no kind of picture, allowed are .png and .svg", path=str(path)
+                f"'{path.suffix}' is not a supported image format; use .png or .svg", path=str(path)
             )
         require("matplotlib", "a picture", "sweep")
         from sparsim.report.figure_style import write_figure

@@ -18,9 +18,9 @@ from sparsim.report.console import echo, results
 @click.option("--input", "shapes", multiple=True, metavar="NAME=1x3x224x224", help="Shape of an input.")
 @click.option(
     "--inputs", "samples", type=click.Path(path_type=Path), metavar="FILE.npz",
-    help="Samples, an array for each input, whose zeros onnxruntime measures.",
+    help="A .npz file with samples for each input, on which onnxruntime measures zeros.",
 )  # fmt: skip
-@click.option("--batch", default=2, show_default=True, metavar="N", help="Samples at a time in the workload.")
+@click.option("--batch", default=2, show_default=True, metavar="N", help="Batch size of the workload.")
 @click.option("--name", default="", metavar="NAME", help="Name of the workload.  [default: that of the file]")
 def trace(
     file: Path,
@@ -50,7 +50,10 @@ def trace(
 
     arrays = load_arrays(samples) if samples else {}
     if not isinstance(arrays, dict):
-        raise SpecError("is one array, needed are arrays by names of inputs, an .npz file", path=str(samples))
+        raise SpecError(
+            "contains a single array; give an .npz file with one array per input, under the input's name",
+            path=str(samples),
+        )
     given = {key: _shape(key, value) for key, value in map(_pair, shapes)}
     sizes = {key: _size(key, value) for key, value in map(_pair, dims)}
     model = read_onnx(file, sizes, given, arrays)

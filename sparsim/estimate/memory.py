@@ -122,7 +122,7 @@ def _around(
     if not ordered[0] <= value <= ordered[-1]:
         raise SpecError(
             f"{name} is {value}, the CACTI sweep has {ordered[0]} to {ordered[-1]}{where}",
-            hint="a small memory may be a regfile" if value < ordered[0] else "use several banks",
+            hint="use class regfile for a small memory" if value < ordered[0] else "use several banks",
         )
     if value in known:
         return [value]

@@ -76,7 +76,7 @@ def _is_ours(files: _Files) -> bool:
     ours = [path for path, data in files if sparsim_yaml.is_native(data)]
     for path, _ in files:
         if ours and path not in ours:
-            raise SpecError(f"{ours[0]} is a document of ours, {path} is not: give one kind only")
+            raise SpecError(f"{ours[0]} is a sparsim document and {path} is not; give files of one kind only")
     return bool(ours)
 
 

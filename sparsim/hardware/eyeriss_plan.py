@@ -119,9 +119,7 @@ class EyerissChip(Hardware):
             If a layer has no mapping.
         """
         if "mappings" in options:
-            raise SpecError(
-                f"mappings are given, but the mappings of chip {self.name} are planned", path="plan"
-            )
+            raise SpecError(f"chip {self.name} plans its own mappings, so none can be given", path="plan")
         refuse_options(self, options)
         return EyerissPlan(
             self, layers, references=references, objective=objective, folder=folder or default_folder(),
@@ -393,7 +391,9 @@ def _tables_of(
             cache.put(key, tables)
         found += tuple(table for table in tables if table not in found)
     if not found:
-        raise MappingError(f"layer {layer.name} fits chip {chip.name} in no way that was tried")
+        raise MappingError(
+            f"layer {layer.name} does not fit chip {chip.name}: no mapping that was tried fits its memories"
+        )
     return found
 
 

@@ -189,7 +189,7 @@ def _sample(parts: Sequence[Part]) -> str:
     space = parts[0].space
     if not space.is_sampled:
         return ""
-    return f"of {rounded(space.bypasses)} choices of what is kept where {len(space.keep)} are tried"
+    return f"{len(space.keep)} of {rounded(space.bypasses)} choices of what each level keeps are tried"
 
 
 def _is_small(number: Sizes) -> bool:
@@ -210,7 +210,7 @@ def _nothing(portfolio: Portfolio, problem: Problem) -> str:
     mapspace = problem.accelerator.mapspace or Mapspace()
     where = f"for layer {problem.layer.name} in mapspace '{mapspace.name}'"
     if portfolio.late and not seen.evaluated:
-        return f"time is over, no mapping was evaluated {where}"
+        return f"the time limit was reached before any mapping was evaluated {where}"
     kind = "no mapping is valid" if portfolio.complete else "no valid mapping was found"
     counts = (
         f"of {fan + room + seen.evaluated} that were tried {fan} exceed the fan-out, {room} a capacity, and "

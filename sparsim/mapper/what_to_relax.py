@@ -23,8 +23,8 @@ def what_to_relax(problem: Problem, mapspace: Mapspace) -> str:
         return "there are no constraints: a level is too small"
     free = replace(mapspace, levels=(), min_parallelism=0.0, most_temporal_loops=None)
     if _has_valid(problem, free):
-        return "only without several of the constraints valid ones were found"
-    return "without constraints none was found either: a level may be too small"
+        return "valid mappings were found only without several of the constraints"
+    return "no valid mapping was found without constraints either: a level may be too small"
 
 
 def _relaxed(mapspace: Mapspace) -> Iterator[tuple[str, Mapspace]]:

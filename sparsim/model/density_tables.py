@@ -54,7 +54,7 @@ def load_masks(layer: Layer, given: Dict[str, NDArray[np.bool_]]) -> Masks:
             except SpecError as error:
                 raise error.within(where) from None
         else:
-            raise SpecError("'actual' needs a mask, a file or an array", path=where)
+            raise SpecError("an 'actual' density needs a mask, as a file or an array", path=where)
         if mask.shape != need:
             raise SpecError(f"the mask has shape {mask.shape}, the tensor {need}", path=where)
         masks[dataspace.name] = _nonzeros(mask, where)
@@ -64,7 +64,7 @@ def load_masks(layer: Layer, given: Dict[str, NDArray[np.bool_]]) -> Masks:
 def _nonzeros(mask: NDArray[Any], where: str) -> NDArray[np.bool_]:
     _check_kind(mask.dtype, where)
     if np.isnan(mask).any():
-        raise SpecError("the mask has nan, which is neither zero nor a number", path=where)
+        raise SpecError("the mask contains NaN", path=where)
     return mask != 0
 
 

@@ -114,7 +114,7 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
             super().__init__(function)
         except (RuntimeError, OSError):  # no folder can be used
             self._cache_path = None
-            self._trouble = "no folder for compiled kernels can be written, they are compiled in every run"
+            self._trouble = "no folder for compiled kernels can be written, so every run compiles them again"
             self.disable()
             return
         self._cache_file = _Files(

@@ -99,7 +99,7 @@ class Component(Record, frozen=True, kw_only=True):
             if not self.parts:
                 raise SpecError("a compound without 'parts'", path=where)
             if self.attributes:
-                raise SpecError("a compound has no attributes, its parts have", path=where)
+                raise SpecError("a compound cannot have attributes; give them to its parts", path=where)
         elif self.parts:
             raise SpecError(f"'parts' given, which only class {COMPOUND} has", path=where)
 

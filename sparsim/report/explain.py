@@ -199,7 +199,7 @@ def _savings(evaluation: Evaluation) -> RenderableType:
         shares = [f"{count / algorithmic:.1%}" if count else "" for count in (actual, gated, skipped, gone)]
         lines.append((*shown, kind, algorithmic, *shares))
     if not lines:
-        return Text("Savings: none, every access of the dense algorithm takes place.")
+        return Text("Savings: none. Every access of the dense algorithm takes place.")
     note = (
         "Never made: zeros that a format does not store, and what outer levels or operands already removed."
     )

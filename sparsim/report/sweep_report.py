@@ -35,7 +35,7 @@ def report_page(view: SweepView) -> str:
         If no point has results.
     """
     if view.ok.empty:
-        raise SpecError("no point has results that a report could show", path=str(view.result.path))
+        raise SpecError("no point has results to report", path=str(view.result.path))
     front, summary = view.front(), view.result.summary
     titles = [unit_of(name, [0.0]).title for name in view.objectives]
     return render(

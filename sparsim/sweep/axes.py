@@ -50,7 +50,9 @@ def list_axes(study: Study) -> tuple[AxisValues, ...]:
             later = [other for other in study.axes if other not in earlier]
             when = compile_expression(axis.when, (*earlier, *later), path)
             for used in sorted(when.names & set(later)):
-                raise SpecError(f"the condition uses axis '{used}', which does not stand before", path=path)
+                raise SpecError(
+                    f"the condition uses axis '{used}', which must be listed before this axis", path=path
+                )
         found.append(AxisValues(name, values, when))
     return (*found, AxisValues(WORKLOAD, tuple(study.workloads)))
 

@@ -46,7 +46,7 @@ class DaskWorkers:
         """Threads of all workers, which come and go."""
         if time.monotonic() - self._counted > COUNTED_S:
             if self._client.status in ("closing", "closed"):
-                raise SparsimError("the Dask scheduler is gone, what is finished is kept")
+                raise SparsimError("the connection to the Dask scheduler was lost; finished points are kept")
             try:
                 self._number = max(1, sum(self._client.nthreads().values()))
             except (OSError, RuntimeError) as error:

@@ -302,7 +302,9 @@ def load_design_space(study: Study) -> DesignSpace:
     first = next(iter(study.workloads.values())).source
     data = study.template_data
     if data and not is_timeloops(study.base):
-        raise SpecError("is for Timeloop's documents, the base has none", path=f"{where}: template_data")
+        raise SpecError(
+            "applies to Timeloop's documents only, and the base has none", path=f"{where}: template_data"
+        )
     base = read_records(study.base, () if has_problem(study.base, data) else first, data)
     if "architecture" not in base:
         raise SpecError("the base has no architecture", path=where)
@@ -400,7 +402,7 @@ def read_records(
 def _records_of(documents: Documents) -> dict[str, Any]:
     """The records by root. Warns of what a sweep does not use."""
     unused = [
-        f"{documents.where}: the {name} is not used, a sweep searches as its study says"
+        f"{documents.where}: the {name} is not used, because the study says how a sweep searches"
         for name, is_there in (
             ("mapping", documents.mapping is not None),
             ("section 'mapper'", documents.mapper not in (None, MapperOptions())),

@@ -90,7 +90,7 @@ def export_point(result: SweepResult, number: int, folder: Path, *, timeloop: bo
     written = [folder / DESIGN, folder / WORKLOAD]
     for earlier in ("layers", "timeloop"):
         if (folder / earlier).exists():
-            raise SpecError(f"'{earlier}' is there already, of another point", path=str(folder))
+            raise SpecError(f"'{earlier}' already exists and belongs to another point", path=str(folder))
     folder.mkdir(parents=True, exist_ok=True)
     write_text(written[0], dump(*parts, *records.get("components", ())))
     write_text(written[1], dump(Workload(name=network.name, layers=network.layers)))
@@ -128,7 +128,7 @@ def check_rows(result: SweepResult, number: int, seed: int = 0) -> tuple[int, li
     evaluator = PointEvaluator(space)
     ok = [i for i, status in enumerate(result.table["status"].to_pylist()) if status == "ok"]
     if not ok:
-        raise SpecError("no point has results that could be evaluated again", path=str(result.path))
+        raise SpecError("no point has results to evaluate again", path=str(result.path))
     chosen = sorted(random.Random(seed).sample(ok, min(number, len(ok))))
     found: list[Difference] = []
     for i in chosen:

@@ -139,7 +139,7 @@ def certificate(space: DesignSpace, objectives: Objectives, states: PointStates)
     if (states.codes == PENDING).any():
         kind, text = "unfinished", "points are missing"
     elif failed:
-        kind, text = "open", f"{failed} points failed, which may be on it"
+        kind, text = "open", f"{failed} points failed and might be on the front"
     elif not states.on_front.any():
         kind, text = "empty", "no point has results that meet all limits"
     elif study.search.mappings is not None:

@@ -258,7 +258,7 @@ class RowStore:
                 self._add(records[~np.isin(records["letter"], list(FAILED))] if self._forgets else records)
                 offset, rest, damaged = offset + end, data[end:], damaged + bad
         if damaged:  # a line without an end is what a killed process leaves, and no damage
-            self._warn(f"{path}: {damaged} damaged rows are left out and computed again")
+            self._warn(f"{path}: {damaged} damaged rows are ignored and will be computed again")
 
     def _new_part(self) -> BinaryIO:
         numbers = [path.stem for path in self._folder.glob(f"*{SUFFIX}") if path.stem.isdigit()]

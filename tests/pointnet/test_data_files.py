@@ -134,7 +134,7 @@ def test_text_passes_over_comments_and_empty_lines(tmp_path: Path) -> None:
         ("x y z\n1 2 3\n1 2 three\n", "line 3: 'three' is not a number"),
         ("x y z\n1 2\n", "invalid column index 2 at row 1 with 2 columns"),
         ("3\n1 2 3\n4 5 6\n", "holds 2 points, its first line says 3"),
-        ("1 2 3\n1 2 3\n", "all points are the same, such a cloud cannot be scaled"),
+        ("1 2 3\n1 2 3\n", "all points are equal"),
         ("\xff\xfe", "not a text file: byte 0 is not UTF-8"),
     ],
 )

@@ -81,7 +81,7 @@ def guesses(estimates: dict[str, Estimate]) -> list[str]:
             named[f"{name} ({text})"] = None
     if not named:
         return []
-    return [f"energies and areas that are estimated rest on guesses: {'; '.join(named)}"]
+    return [f"some estimated energies and areas are based on guesses: {'; '.join(named)}"]
 
 
 def _architecture(files: Sequence[tuple[str, YamlMap]], context: Context) -> Node:

@@ -75,7 +75,7 @@ def documents_from(
         art = _section(nodes, "ART", files) if "ART" in nodes else None
         energy = read_tables(ert, art)
     elif "ART" in nodes:
-        nodes["ART"].warn("is ignored, it counts only beside an ERT", "ART")
+        nodes["ART"].warn("is ignored, because an ART is used together with an ERT only", "ART")
     if not has_energies:
         _report_missing_tables(files, context, nodes, arch_key)
     if "mapping" in nodes and layer is not None:
@@ -158,7 +158,7 @@ def _report_unknown(files: Sequence[tuple[str, YamlMap]], context: Context) -> N
         node.report_unknown((*_READ, *_SEARCH, *_IGNORED))
         model = node.child("model")
         if model and model.flag("auto_bypass_on_failure"):
-            model.warn("is not supported, a level that is too small is an error", "auto_bypass_on_failure")
+            model.warn("is not supported; a level that is too small is an error", "auto_bypass_on_failure")
 
 
 def _out_prefix(files: Sequence[tuple[str, YamlMap]], context: Context, section: str) -> str | None:

@@ -85,7 +85,7 @@ def read_problem(problem: Node) -> Layer:
 
 def _shape(problem: Node) -> Shape:
     if not problem.has("shape"):
-        problem.warn(f"no shape given, the 7-D convolution {','.join(CNN_LAYER.dims)} is assumed")
+        problem.warn(f"no shape is given, so the 7-D convolution {','.join(CNN_LAYER.dims)} is assumed")
         return CNN_LAYER
     if not isinstance(problem.get("shape"), str):
         node = problem.child("shape")

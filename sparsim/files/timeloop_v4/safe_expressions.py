@@ -57,7 +57,7 @@ class Evaluator:
         except (SyntaxError, RecursionError, MemoryError, ValueError) as error:
             if isinstance(error, ValueError) and not isinstance(error, UnicodeError | SyntaxError):
                 raise ExpressionError(f"the expression '{_shown(text)}' fails: {error}") from None
-            hint = "text that is no expression belongs in quotes"
+            hint = "put text that is not an expression in quotes"
             raise ExpressionError(f"'{_shown(text)}' is no expression", hint) from None
         except (ArithmeticError, TypeError, LookupError, AttributeError) as error:
             reason = str(error) or type(error).__name__

@@ -110,5 +110,5 @@ def _combined(a: YamlMap, b: YamlMap, where: Node, path: tuple[str, ...]) -> Yam
             result[key] = [*a[key], *value]
         elif a[key] != value:
             name = ".".join((*path, key))
-            raise SpecError(f"'{name}' is said twice, in different words", path=where.where())
+            raise SpecError(f"'{name}' is given twice, with different contents", path=where.where())
     return result

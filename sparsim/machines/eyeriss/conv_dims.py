@@ -36,7 +36,9 @@ def check_tensors(layer: Layer) -> None:
     where = f"layer {layer.name}"
     for role in (WEIGHTS, IACTS, PSUMS):
         if role not in [d.name for d in shape.dataspaces]:
-            raise SpecError(f"no dataspace '{role}', a row-stationary chip needs it", path=where)
+            raise SpecError(
+                f"a row-stationary chip needs a dataspace '{role}', and the layer has none", path=where
+            )
         distribution = layer.density(role).distribution
         if distribution not in DISTRIBUTIONS:
             known = " and ".join(DISTRIBUTIONS)

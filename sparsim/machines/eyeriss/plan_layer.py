@@ -67,7 +67,9 @@ def best_mapping(chip: Chip, layer: Layer, objective: ObjectiveName) -> tuple[La
     found = [(stored, _best_mapping(chip, stored, possible, objective)) for stored in ways]
     fitting = [best._replace(stored=stored) for stored, best in found if best is not None]
     if not fitting:
-        raise MappingError(f"layer {layer.name} fits chip {chip.name} in no way that was tried")
+        raise MappingError(
+            f"layer {layer.name} does not fit chip {chip.name}: no mapping that was tried fits its memories"
+        )
     best = best_stored(fitting, objective)
     return best.stored, best.mapping
 

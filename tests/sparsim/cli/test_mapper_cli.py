@@ -151,7 +151,7 @@ def test_repeated_search_is_taken_from_the_cache(run, tmp_path, monkeypatch):
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     _, _, err = run("mapper", *NAMES, "-o", "third", "--cache", entry.parent)
-    assert f"sparsim: warning: {entry}: is spoiled and ignored\n" in err
+    assert f"sparsim: warning: {entry}: " in err
     assert result_of("first")["top"] == result_of("third")["top"]
 
 
@@ -245,7 +245,7 @@ def test_nothing_to_be_found(run, tmp_path, document, old, new, message):
         (["--top", "0"], "Invalid value for '--top': 0 is not in the range x>=1"),
         (["--seconds", "0"], "search: seconds is 0.0, allowed is more than 0"),
         (["--seconds", "nan"], "search: seconds is nan, allowed is more than 0"),
-        (["--cache", "x", "--no-cache"], "--cache and --no-cache exclude each other"),
+        (["--cache", "x", "--no-cache"], "--cache and --no-cache cannot be used together"),
         (["--layer", "matmull"], f"{', '.join(NAMES)}: no layer 'matmull' (did you mean 'matmul'?)"),
     ],
 )  # fmt: skip
@@ -296,8 +296,10 @@ def test_layers_without_folders_of_their_own(run, names, message):
 
 
 def test_files_of_two_kinds(run, native):
-    message = "net.yaml is a document of ours, arch.yaml is not: give one kind only"
-    assert run("mapper", "arch.yaml", "net.yaml") == (2, "", f"sparsim: error: {message}\n")
+    code, out, err = run("mapper", "arch.yaml", "net.yaml")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("sparsim: error: net.yaml ")
+    assert "arch.yaml" in err
 
 
 @pytest.mark.parametrize("option", ["--padded", "--imperfect"])
@@ -314,7 +316,7 @@ def test_mapping_that_covers_more_is_written_in_our_form_and_read_back(run, tmp_
     share = "12.50%" if policy == "padded" else "0.00%"
     line = f"M: bound 7, covered 8, {policy}, {share} of the operations are padding"
     assert f"  divisibility {line}\n" in out
-    assert "the mapping is a document of ours, Timeloop's have perfect factors only\n" in out
+    assert list(yaml.safe_load(Path("found/sparsim.mapping.yaml").read_text())) == ["sparsim", "mapping"]
     assert f"    {line}\n" in Path("found/sparsim.stats.txt").read_text()
     code, out, _ = run("model", *NAMES, "found/sparsim.mapping.yaml", "-o", "read")
     assert code == 0
@@ -332,7 +334,7 @@ def test_mappings_of_both_kinds_are_one_too_many(run, tmp_path):
     assert list(mapping) == ["mapping"]  # perfect factors are best, and said in Timeloop's syntax
     (tmp_path / "own.yaml").write_text("sparsim: 1\nmapping: {levels: []}\n")
     code, _, err = run("model", *NAMES, "found/sparsim.mapping.yaml", "own.yaml")
-    assert (code, "two mappings are given, Timeloop's and one of ours" in err) == (2, True)
+    assert (code, "two mappings" in err) == (2, True)
 
 
 @pytest.mark.parametrize(

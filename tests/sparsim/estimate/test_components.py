@@ -140,7 +140,7 @@ UNREADABLE = [
      "chip.yaml:3: components[0]: component s: 'parts' given, which only class compound has"),
     ("{name: s, class: compound}", "chip.yaml:3: components[0]: component s: a compound without 'parts'"),
     (f"{{name: s, class: compound, {PARTS}, attributes: {{width_bits: 8}}}}",
-     "chip.yaml:3: components[0]: component s: a compound has no attributes, its parts have"),
+     "chip.yaml:3: components[0]: component s: a compound cannot have attributes; give them to its parts"),
     ("{name: s, class: compound, parts: [{name: a, class: adder}, {name: a, class: sram}]}",
      "chip.yaml:3: components[0]: component s: two components have the name 'a'"),
     (f"{{name: s, class: compound, {PARTS}, actions: {{read: {{a.add: -1}}}}}}",

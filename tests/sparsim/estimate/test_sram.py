@@ -128,7 +128,7 @@ def test_outside_the_sweep_is_an_error(width_bits: int, depth_words: int, messag
     with pytest.raises(SpecError) as error:
         sram(width_bits, depth_words)
     is_small = width_bits * depth_words < 1000
-    hint = "a small memory may be a regfile" if is_small else "use several banks"
+    hint = "use class regfile for a small memory" if is_small else "use several banks"
     assert str(error.value) == f"component sram: {message} ({hint})"
 
 

@@ -337,7 +337,7 @@ def test_hardware_by_name_and_from_a_file(tmp_path):
         (lambda c: load_hardware(5).plan(LAYERS),
          "the hardware is a int, allowed are a name, a path, an Accelerator and a Chip"),
         (lambda c: load_hardware("eyeriss_v2").plan(LAYERS, mappings=[]),
-         "plan: mappings are given, but the mappings of chip eyeriss_v2 are planned"),
+         "plan: chip eyeriss_v2 plans its own mappings, so none can be given"),
         (lambda c: load_hardware(ONCHIP).cost(LAYERS, evaluation=3),
          "cost: eyeriss_like_onchip has no option evaluation (did you mean 'evaluations'?)"),
         (lambda c: load_hardware(ONCHIP).cost(LAYERS, mappings=[]),

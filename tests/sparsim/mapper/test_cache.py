@@ -70,7 +70,7 @@ def test_spoiled_entries_are_ignored_with_a_warning(result, tmp_path, spoil):
     warnings: list[str] = []
     cache = MappingCache(tmp_path, warn=warnings.append)
     assert cache.get("key") is None
-    assert warnings == [f"{path}: is spoiled and ignored"]
+    assert [warning.split(": ")[0] for warning in warnings] == [str(path)]
     cache.put("key", result)
     assert MappingCache(tmp_path).get("key") == result
 

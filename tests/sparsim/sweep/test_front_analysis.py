@@ -35,7 +35,7 @@ def test_hypervolume_counts_the_cubes_that_are_dominated(given: list[tuple[int, 
 
 
 def test_hypervolume_of_other_numbers_of_objectives_is_refused() -> None:
-    with pytest.raises(SpecError, match="4 objectives"):
+    with pytest.raises(SpecError, match="objectives"):
         hypervolume(np.zeros((3, 4)), np.ones(4))
 
 
