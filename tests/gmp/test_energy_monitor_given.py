@@ -71,6 +71,30 @@ def test_layers_that_never_run_are_left_out_by_name():
         EnergyMonitor(model, LinearCost(workload.layers), workload, names=["a"])
 
 
+def test_experts_that_do_not_run_keep_their_densities():
+    """Each sample goes to one of two layers, all of the later ones to the first."""
+
+    def run(model, x):
+        found = x.new_zeros(len(x), 3)
+        for expert, chosen in ((model.a, x[:, 0] > 0), (model.b, x[:, 0] <= 0)):
+            if chosen.any():
+                found[chosen] = expert(x[chosen])
+        return found
+
+    model = Run(run, a=nn.Linear(4, 3), b=nn.Linear(4, 3))
+    x = torch.randn(8, 4)
+    x[:, 1] *= x[:, 0] > 0
+    workload = workload_of(trace(model, [x]), name="net", batch=1)
+    monitor = EnergyMonitor(model, LinearCost(workload.layers), x)
+    before = monitor.densities
+    assert before[:, 1].tolist() == [1.0, 0.75]
+    monitor.measure(torch.rand(8, 4).clamp(min=0.1) * torch.tensor([1.0, 1.0, 0.0, 0.0]))
+    assert monitor.densities[:, 1].tolist() == [0.5, 0.75]
+    model.run = lambda model, x: x @ x.T
+    with pytest.raises(PruningError, match="the layers Run ran, before a, b"):
+        monitor.measure(x)
+
+
 def test_a_recipes_masks(tmp_path):
     """They come and go while it runs."""
     model = net()
