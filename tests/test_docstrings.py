@@ -16,7 +16,11 @@ import pytest
 griffe = pytest.importorskip("griffe", reason="docstrings are parsed with griffe, which is not installed")
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("sparsim", "sparsim.hardware", "sparsim.estimate", "sparsim.sweep")  # whose names are public
+PACKAGES = (  # whose names are public
+    "sparsim", "sparsim.records", "sparsim.model.result", "sparsim.hardware", "sparsim.machines.eyeriss",
+    "sparsim.estimate", "sparsim.sweep", "sparsim.files.documents", "sparsim.mapper.search_result",
+    "sparsim.check.check_case", "sparsim.check.recorded_case", "sparsim.check.compare_fields",
+)  # fmt: skip
 KINDS = ("parameters", "other parameters", "attributes")
 
 

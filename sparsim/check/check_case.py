@@ -24,7 +24,20 @@ TEXT = Key("text", "", "", "", "layout")
 
 
 class Outcome(NamedTuple):
-    """`bad_input` is the sentence about inputs or an answer that could not be read: nothing was compared."""
+    """What comparing a recorded case has shown.
+
+    Attributes
+    ----------
+    case : Case
+        The case.
+    comparison : Comparison
+        Which fields agree.
+    evaluation : Evaluation or None
+        What the model says; None if the mapping is invalid.
+    bad_input : str
+        The sentence about inputs or an answer that could not be read, so that nothing was compared; otherwise
+        empty.
+    """
 
     case: Case
     comparison: Comparison
@@ -33,10 +46,21 @@ class Outcome(NamedTuple):
 
 
 def run_case(case: Case, accounting: Accounting | None, tolerance: float = 0.0) -> Outcome:
-    """Evaluate one case and compare every field of its report. Never raises SparsimError.
+    """Evaluate one case and compare every field of its report.
 
-    `accounting`: None is the convention of the program that wrote the report. `tolerance`: the relative
-    difference that is no deviation.
+    Parameters
+    ----------
+    case : Case
+        The recorded case.
+    accounting : str or None
+        The convention of accounting; None stands for that of the program that wrote the report.
+    tolerance : float, default 0.0
+        Relative difference up to which a field does not deviate.
+
+    Returns
+    -------
+    Outcome
+        The comparison. `SparsimError` is never raised: errors become part of the outcome.
     """
     try:
         expected = None if case.rejected else case.stats()
@@ -84,6 +108,19 @@ def _accounting_of(stats: Stats) -> Accounting:
 
 
 def nothing_compared(case: Case, why: str) -> Outcome:
+    """Make the outcome of a case that could not be read.
+
+    Parameters
+    ----------
+    case : Case
+        The case.
+    why : str
+        What is wrong with it.
+
+    Returns
+    -------
+    Outcome
+    """
     return Outcome(case, Comparison(Counter(), Counter(), [], 0), None, why)
 
 
@@ -119,7 +156,22 @@ def _plain(text: str) -> list[str]:
 
 
 class Totals(NamedTuple):
-    """Sums over a suite. `fields` counts exact, tolerated, explained and deviating ones."""
+    """Sums over a suite of cases.
+
+    Attributes
+    ----------
+    cases : int
+        Cases that were compared.
+    fields, exact, tolerated, explained, deviating : int
+        Fields that were compared, and how many of them agree, are within a tolerance, differ for a known
+        reason, and deviate.
+    left_out : int
+        Lines that only one of the two layouts of reports has.
+    worst : Difference or None
+        The largest difference without an explanation.
+    worst_case : str
+        Name of the case that it belongs to.
+    """
 
     cases: int
     fields: int
@@ -133,6 +185,17 @@ class Totals(NamedTuple):
 
 
 def total(outcomes: Iterable[Outcome]) -> Totals:
+    """Sum up the outcomes of a suite.
+
+    Parameters
+    ----------
+    outcomes : iterable of Outcome
+        Outcomes of cases; those that could not be read are left out.
+
+    Returns
+    -------
+    Totals
+    """
     outcomes = [o for o in outcomes if not o.bad_input]
     counts = Counter(d.verdict for o in outcomes for d in o.comparison.differences)
     found = [(d, o.case.name) for o in outcomes for d in o.comparison.differences if d.verdict != "explained"]
@@ -153,7 +216,17 @@ def total(outcomes: Iterable[Outcome]) -> Totals:
 
 
 def closing_line(totals: Totals) -> str:
-    """The line that scripts read."""
+    """Write the line that scripts read.
+
+    Parameters
+    ----------
+    totals : Totals
+        Sums over a suite.
+
+    Returns
+    -------
+    str
+    """
     parts = [f"cases {totals.cases}", f"fields {totals.fields}", f"exact {totals.exact}"]
     parts.append(f"tolerated {totals.tolerated}")
     if totals.explained or totals.left_out:

@@ -12,12 +12,37 @@ UTILIZATION = "Utilization"  # without cycles -nan there and 0 here
 
 
 class Comparison(NamedTuple):
-    fields: Counter[str]  # by stage
+    """Which fields of two stats texts agree.
+
+    Attributes
+    ----------
+    fields : Counter of str
+        Number of compared fields by the stage of the model that they come from.
+    exact : Counter of str
+        Number of fields that agree, by stage.
+    differences : list of Difference
+        The fields that are not equal.
+    left_out : int
+        Lines that only one of the two layouts has.
+    """
+
+    fields: Counter[str]
     exact: Counter[str]
     differences: list[Difference]
-    left_out: int  # lines that only one of the two layouts has
+    left_out: int
 
     def by_verdict(self, verdict: str) -> list[Difference]:
+        """Return the differences with a verdict.
+
+        Parameters
+        ----------
+        verdict : str
+            "deviating", "tolerated" or "explained".
+
+        Returns
+        -------
+        list of Difference
+        """
         return [d for d in self.differences if d.verdict == verdict]
 
     @property
@@ -27,11 +52,30 @@ class Comparison(NamedTuple):
 
 
 def compare(expected: Stats, got: Stats, inexact: list[str], *, tolerance: float = 0.0) -> Comparison:
-    """Integers exactly, reals to the printed digits; what is not equal and has no excuse deviates.
+    """Compare two stats texts field by field.
 
-    `inexact` names the tensors that bring a tolerance (see `sparsim.check.tolerated_differences`), and
-    `tolerance` is the relative difference that is none. Against the layout of the releases of 2022, fields
-    that only one side has are left out, not deviating; so are loop nests, which not all of 4.x print.
+    Integers are compared exactly, and reals to the printed digits. A field that is not equal and has no known
+    reason deviates.
+
+    Parameters
+    ----------
+    expected : Stats
+        The text of the reference.
+    got : Stats
+        The text that is compared with it.
+    inexact : list of str
+        Names of the tensors that bring a tolerance (see `sparsim.check.tolerated_differences`).
+    tolerance : float, default 0.0
+        Relative difference up to which a field does not deviate.
+
+    Returns
+    -------
+    Comparison
+
+    Notes
+    -----
+    Against the layout of the releases of 2022, fields that only one side has are left out and do not deviate.
+    So are loop nests, which not all of 4.x print.
     """
     old = expected.old_layout
     ours = old_labels(got) if old else got.fields

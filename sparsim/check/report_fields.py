@@ -40,12 +40,26 @@ def stage(key: Key) -> str:
 
 
 class Difference(NamedTuple):
-    """A field that is not equal. `verdict`: deviating, or tolerated or explained for a stated `reason`."""
+    """A field that is not equal in two stats texts.
+
+    Attributes
+    ----------
+    key : Key
+        Which field it is.
+    expected, got : Value or None
+        Values of the reference and of the other text.
+    size : float
+        Relative difference; inf where there is no number to compare.
+    verdict : str
+        "deviating", "tolerated" or "explained".
+    reason : str
+        Why the difference is tolerated or explained.
+    """
 
     key: Key
     expected: Value | None
     got: Value | None
-    size: float  # relative; inf where there is no number to compare
+    size: float
     verdict: str
     reason: str = ""
 

@@ -18,19 +18,54 @@ from sparsim.records.energy_table import NOT_GIVEN
 
 
 def ratio(x: float, y: float) -> float:
-    """IEEE division, as the text report has it: nan or inf where there is nothing to divide by."""
+    """Divide as the text report does, in IEEE arithmetic.
+
+    Parameters
+    ----------
+    x, y : float
+        Numerator and denominator.
+
+    Returns
+    -------
+    float
+        The quotient; nan or inf if `y` is 0.
+    """
     if y:
         return x / y
     return math.nan if x == 0 or math.isnan(x) else math.copysign(math.inf, x)
 
 
 def single_ratio(x: int, y: int) -> float:
-    """The same in single precision (model 16.5)."""
+    """Divide in single precision (model 16.5).
+
+    Parameters
+    ----------
+    x, y : int
+        Numerator and denominator.
+
+    Returns
+    -------
+    float
+        The quotient; nan or inf if `y` is 0.
+    """
     return float(np.float32(x) / np.float32(y)) if y else ratio(x, y)
 
 
 def or_nothing(quotient: Callable[..., float], x: float, y: float) -> float:
-    """The quotient of a record, which is 0 where there is nothing to divide by."""
+    """Divide for a record, in which a quotient without a denominator is 0.
+
+    Parameters
+    ----------
+    quotient : callable
+        The function that divides.
+    x, y : float
+        Numerator and denominator.
+
+    Returns
+    -------
+    float
+        The quotient, or 0 if `y` is 0.
+    """
     return quotient(x, y) if y else 0.0
 
 
@@ -50,7 +85,19 @@ class ResultRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Access(ResultRecord, frozen=True, kw_only=True):
-    """Scalar accesses of one kind (reads, fills or updates). `algorithmic` ignores sparsity."""
+    """Scalar accesses of one kind (reads, fills or updates), per instance.
+
+    Attributes
+    ----------
+    algorithmic : int
+        Accesses that would happen without sparsity.
+    actual : int
+        Accesses that happen.
+    gated : int
+        Accesses that are suppressed but take their time.
+    skipped : int
+        Accesses that do not take place at all.
+    """
 
     algorithmic: int
     actual: int
@@ -59,14 +106,30 @@ class Access(ResultRecord, frozen=True, kw_only=True):
 
 
 class Units(NamedTuple):
-    """Metadata and payload words of one format rank."""
+    """Metadata and payload words of one rank of a format.
+
+    Attributes
+    ----------
+    metadata : int
+        Metadata words.
+    payload : int
+        Payload words.
+    """
 
     metadata: int
     payload: int
 
 
 class FormatAccess(ResultRecord, frozen=True, kw_only=True):
-    """Format words moved, one `Units` per rank, top rank first; and the bits that they are."""
+    """Words of a format that are moved by accesses of one kind, per instance.
+
+    Attributes
+    ----------
+    actual, gated, skipped : tuple of Units
+        Words of each rank, the topmost rank first.
+    actual_bits, gated_bits, skipped_bits : int
+        The bits that these words are.
+    """
 
     actual: tuple[Units, ...]
     gated: tuple[Units, ...]
@@ -77,7 +140,17 @@ class FormatAccess(ResultRecord, frozen=True, kw_only=True):
 
 
 class Bandwidth(ResultRecord, frozen=True, kw_only=True):
-    """Words per cycle; `format_fraction` of them are format words."""
+    """Bandwidth of one dataspace at a storage level.
+
+    Attributes
+    ----------
+    per_instance : float
+        Words per cycle of one instance.
+    total : float
+        Words per cycle of all instances.
+    format_fraction : float
+        Fraction of these words that are words of the format.
+    """
 
     per_instance: float
     total: float
@@ -85,16 +158,68 @@ class Bandwidth(ResultRecord, frozen=True, kw_only=True):
 
 
 class TensorTraffic(ResultRecord, frozen=True, kw_only=True):
-    """One dataspace at one storage level that keeps it."""
+    """Traffic of one dataspace at a storage level that keeps it.
+
+    Counts are per instance. Energies without "per" in their name are those of all instances.
+
+    Attributes
+    ----------
+    dataspace : str
+        Name of the dataspace.
+    partition_words : int
+        Words of the part of the tensor that passes through one instance.
+    density_model : str
+        "fixed-structured", "hypergeometric", "banded-<half width>" or "actual".
+    tile_words : int
+        Words of the dense tile.
+    tile_density : float
+        Expected density of a tile, given that it is not dropped as empty.
+    utilized_words : int
+        Words that the tile takes as it is stored.
+    format : tuple of str
+        Formats of the ranks in lower case, the topmost rank first; empty without a format.
+    format_words : tuple of Units
+        Capacity that the words of the format take, by rank.
+    instances_max : int
+        Instances in use at most.
+    instances_average : float
+        Instances in use on average.
+    clusters : int
+        Clusters in use.
+    reads, fills, updates : Access
+        Scalar accesses: words that leave inwards, that arrive from outside, and that arrive from inside.
+    format_reads, format_fills, format_updates : FormatAccess
+        Accesses to words of the format.
+    temporal_reductions : int
+        Additions of partial sums at this level.
+    address_generations : int
+        Addresses that are generated, per cluster.
+    decompressions, compressions : int
+        Words that are decompressed and compressed.
+    energy_per_access_pj : float
+        Energy of one access in pJ; 0 without accesses.
+    energy_per_instance_pj : float
+        Energy of one instance in pJ.
+    energy_pj : float
+        Energy in pJ, without that of reductions and addresses.
+    reduction_energy_per_instance_pj, reduction_energy_pj : float
+        Energy of temporal reductions in pJ.
+    addr_gen_energy_per_cluster_pj, addr_gen_energy_pj : float
+        Energy of address generation in pJ.
+    energy_by_action_pj : dict of str to float
+        Energy in pJ by action; the sum is `energy_pj`.
+    shared, read, write : Bandwidth
+        Bandwidth of both directions together, of reads, and of writes.
+    """
 
     dataspace: str
     partition_words: int
-    density_model: str  # fixed-structured, hypergeometric, banded-<half width>, actual
+    density_model: str
     tile_words: int
-    tile_density: float  # expected, given that the tile is not dropped as empty
+    tile_density: float
     utilized_words: int
-    format: tuple[str, ...]  # rank formats in lower case, top first; () is none
-    format_words: tuple[Units, ...]  # capacity, top rank first
+    format: tuple[str, ...]
+    format_words: tuple[Units, ...]
     instances_max: int
     instances_average: float
     clusters: int
@@ -108,21 +233,31 @@ class TensorTraffic(ResultRecord, frozen=True, kw_only=True):
     address_generations: int
     decompressions: int
     compressions: int
-    energy_per_access_pj: float  # 0 without accesses
+    energy_per_access_pj: float
     energy_per_instance_pj: float
-    energy_pj: float  # all instances; without the two below
+    energy_pj: float
     reduction_energy_per_instance_pj: float
     reduction_energy_pj: float
     addr_gen_energy_per_cluster_pj: float
     addr_gen_energy_pj: float
-    energy_by_action_pj: dict[str, float]  # all instances; sums to energy_pj
+    energy_by_action_pj: dict[str, float]
     shared: Bandwidth
     read: Bandwidth
     write: Bandwidth
 
 
 class LoopView(NamedTuple):
-    """A loop that is not trivial. `kind` is 'temporal', 'spatial-x' or 'spatial-y'."""
+    """A loop with a bound above 1.
+
+    Attributes
+    ----------
+    dim : str
+        Name of the dim.
+    bound : int
+        Bound of the loop.
+    kind : str
+        "temporal", "spatial-x" or "spatial-y".
+    """
 
     dim: str
     bound: int
@@ -130,34 +265,111 @@ class LoopView(NamedTuple):
 
 
 class StorageResult(ResultRecord, frozen=True, kw_only=True):
+    """Results of one storage level.
+
+    Attributes
+    ----------
+    name : str
+        Name of the level.
+    storage : Storage
+        The record of the level.
+    instances : int
+        Number of instances.
+    mesh : tuple of two int
+        All instances along (x, y).
+    area_per_instance_um2, area_um2 : float
+        Area of one instance and of all of them in um^2.
+    area_source : str
+        Where the area comes from.
+    energy_source : dict of str to str
+        Where the energy of each action comes from, as `sparsim.records.energy_table` names it.
+    vector_access_energy_pj : float
+        The one energy in pJ that the dense report prints: the largest entry of the table divided by the
+        cluster size, or the built-in or given energy.
+    vector_energy_source : str
+        "ERT", "PAT" (built in) or "user".
+    read_energy_pj, write_energy_pj : float
+        Energy of one vector access in pJ.
+    metadata_read_energy_pj, metadata_write_energy_pj : float
+        Energy of one metadata access in pJ.
+    decompression_energy_pj : float
+        Energy of one decompression in pJ.
+    loops : tuple of LoopView
+        The loops of the level, outermost first.
+    cycles : int
+        Cycles that the level needs.
+    throttling : float
+        Factor by which the bandwidth stretches the cycles; 1 if it suffices.
+    energy_pj : float
+        Energy of all instances in pJ.
+    leakage_pj : float
+        The part of `energy_pj` that leaks.
+    leak_pj : float
+        Energy that one instance leaks per cycle in pJ.
+    instances_per_gate : int
+        Instances that share a power gate.
+    tensors : tuple of TensorTraffic
+        Traffic of the dataspaces that the level keeps, in the order of the shape.
+    """
+
     name: str
     storage: Storage
     instances: int
-    mesh: tuple[int, int]  # of all instances
+    mesh: tuple[int, int]
     area_per_instance_um2: float
     area_um2: float
     area_source: str
-    energy_source: dict[str, str]  # of each action: see `sparsim.records.energy_table`
+    energy_source: dict[str, str]
     vector_access_energy_pj: (
         float  # dense report: the table's largest entry / cluster size, or built-in, or given
     )
-    vector_energy_source: str  # ERT, PAT (built-in) or user
-    read_energy_pj: float  # of one vector access
+    vector_energy_source: str
+    read_energy_pj: float
     write_energy_pj: float
     metadata_read_energy_pj: float
     metadata_write_energy_pj: float
     decompression_energy_pj: float
-    loops: tuple[LoopView, ...]  # outermost first
+    loops: tuple[LoopView, ...]
     cycles: int
-    throttling: float  # 1: bandwidth suffices
+    throttling: float
     energy_pj: float
-    leakage_pj: float = 0.0  # of energy_pj, what no access takes
-    leak_pj: float = 0.0  # per instance and cycle
-    instances_per_gate: int = 1  # that share a power gate
-    tensors: tuple[TensorTraffic, ...]  # kept dataspaces, in the shape's order
+    leakage_pj: float = 0.0
+    leak_pj: float = 0.0
+    instances_per_gate: int = 1
+    tensors: tuple[TensorTraffic, ...]
 
 
 class ComputeResult(ResultRecord, frozen=True, kw_only=True):
+    """Results of the compute units.
+
+    Attributes
+    ----------
+    name : str
+        Name of the units.
+    compute : Compute
+        The record of the units.
+    instances : int
+        Number of units.
+    mesh : tuple of two int
+        All units along (x, y).
+    energy_per_op_pj : float
+        Energy of one operation in pJ.
+    instances_max, instances_average : int
+        Units in use at most and on average.
+    cycles : int
+        Compute cycles.
+    algorithmic, actual, gated, skipped : int
+        Computes without sparsity, and how many of them happen, are gated, and are skipped.
+    energy_pj : float
+        Energy of all units in pJ.
+    area_um2 : float
+        Area of all units in um^2.
+    area_source : str
+        Where the area comes from.
+    energy_source : dict of str to str
+        Where the energies of random, gated and skipped computes come from.
+    """
+
     name: str
     compute: Compute
     instances: int
@@ -173,11 +385,21 @@ class ComputeResult(ResultRecord, frozen=True, kw_only=True):
     energy_pj: float
     area_um2: float
     area_source: str
-    energy_source: dict[str, str]  # of random, gated and skipped computes
+    energy_source: dict[str, str]
 
 
 class Bucket(NamedTuple):
-    """Traffic of one multicast factor: `ingresses` words enter, each for `multicast` receivers."""
+    """Traffic of one multicast factor.
+
+    Attributes
+    ----------
+    multicast : int
+        Receivers of each word.
+    scatter : int
+        Different words that enter at one time.
+    ingresses : float
+        Words that enter.
+    """
 
     multicast: int
     scatter: int
@@ -185,12 +407,44 @@ class Bucket(NamedTuple):
 
 
 class NetworkTraffic(ResultRecord, frozen=True, kw_only=True):
+    """Traffic of one dataspace on a network.
+
+    Attributes
+    ----------
+    dataspace : str
+        Name of the dataspace.
+    fanout : int
+        Instances of the inner level below one of the outer level.
+    multicast : int
+        Receivers of a word.
+    ingresses : float
+        Words that enter the network.
+    buckets : tuple of Bucket
+        Words by multicast factor.
+    distributed : Bucket or None
+        Multicast between instances of the inner level, on an "M:N" network.
+    link_transfers : int
+        Words that neighbouring instances pass on to each other.
+    spatial_reductions : int
+        Additions of partial sums on their way.
+    average_hops : float
+        Hops of a word on average.
+    energy_per_hop_pj : float
+        Energy of a word per hop in pJ.
+    energy_per_instance_pj, energy_pj : float
+        Energy of hops, routers and ingresses in pJ, below one instance of the outer level and in all.
+    link_energy_per_instance_pj, link_energy_pj : float
+        Energy of link transfers in pJ.
+    reduction_energy_per_instance_pj, reduction_energy_pj : float
+        Energy of spatial reductions in pJ.
+    """
+
     dataspace: str
     fanout: int
     multicast: int
     ingresses: float
     buckets: tuple[Bucket, ...]
-    distributed: Bucket | None  # multicast between instances of the level inside, under an M:N network
+    distributed: Bucket | None
     link_transfers: int
     spatial_reductions: int
     average_hops: float
@@ -204,10 +458,31 @@ class NetworkTraffic(ResultRecord, frozen=True, kw_only=True):
 
 
 class NetworkResult(ResultRecord, frozen=True, kw_only=True):
-    """A network from `outer` to `inner`, the automatic one or one with a name.
+    """Results of a network between two levels, the automatic one or one with a name.
 
-    An automatic network has the parameters of `outer`'s `network` record. Where a level has a network for
-    reads and one for updates (`direction`), each carries all words that move, as in Timeloop (model 15.3).
+    An automatic network has the parameters of the outer level's `network` record. Where a level has a network
+    for reads and one for updates, each carries all words that move, as in Timeloop (model 15.3).
+
+    Attributes
+    ----------
+    outer, inner : str
+        Names of the two levels.
+    named : NamedNetwork or None
+        The network with a name, or None for the automatic one.
+    direction : {"read", "update", "both"}
+        What the network carries.
+    type : str
+        Type of the network.
+    word_bits : int
+        Bits of a word.
+    router_energy_pj, wire_energy_pj_per_bit_mm, energy_per_ingress_pj : float or None
+        Energies in pJ, as the record gives them.
+    fill_latency_cycles, drain_latency_cycles : int
+        Cycles that filling and draining take.
+    energy_pj : float
+        Energy of all instances in pJ.
+    tensors : tuple of NetworkTraffic
+        Traffic of each dataspace.
     """
 
     outer: str
@@ -226,11 +501,22 @@ class NetworkResult(ResultRecord, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
+        """Name of the network; an automatic one is called after its two levels."""
         return f"{self.outer} <==> {self.inner}" if self.named is None else self.named.name
 
 
 class LevelIntensity(NamedTuple):
-    """Operational intensity at one storage level; `accesses` counts dense words of all instances."""
+    """Operational intensity at one storage level.
+
+    Attributes
+    ----------
+    name : str
+        Name of the level.
+    accesses : int
+        Dense words that all instances access.
+    ops_per_byte : float
+        Operations per byte of these.
+    """
 
     name: str
     accesses: int
@@ -238,17 +524,35 @@ class LevelIntensity(NamedTuple):
 
 
 class OperationalIntensity(ResultRecord, frozen=True, kw_only=True):
-    """`reduction_ops` is actual computes minus `results`, the words of results whose first computes add
-    nothing up, or 0 where fewer computes than that remain (the text report then prints what the reference
-    does, the negative difference modulo 2^64)."""
+    """Operations and how many of them there are per byte of memory accesses.
+
+    Attributes
+    ----------
+    elementwise_ops : int
+        Multiplications.
+    results : int
+        Words of results whose first computes add nothing up; 0 where first computes count as reductions, too
+        (accounting "count-all").
+    reduction_ops : int
+        Actual computes minus `results`, or 0 where there are fewer computes than that. (The text report then
+        prints what the reference prints, the negative difference modulo 2^64.)
+    total_ops : int
+        Sum of both kinds of operations.
+    memory_accesses_required : int
+        Words of all dataspaces, each accessed once.
+    optimal_ops_per_byte : float
+        Operations per byte of these.
+    levels : tuple of LevelIntensity
+        Intensity at the storage levels, innermost first.
+    """
 
     elementwise_ops: int
-    results: int  # 0 where first computes count as reductions, too (accounting count-all)
+    results: int
     reduction_ops: int
     total_ops: int
     memory_accesses_required: int
     optimal_ops_per_byte: float
-    levels: tuple[LevelIntensity, ...]  # storage, innermost first
+    levels: tuple[LevelIntensity, ...]
 
 
 class Evaluation(ResultRecord, frozen=True, kw_only=True):

@@ -27,7 +27,17 @@ CONV = Shape(
 
 
 def is_depthwise(layer: Layer) -> bool:
-    """Whether several groups have one input channel each. A shape without a dim G has one group."""
+    """Return whether a layer is depthwise: it has several groups with one input channel each.
+
+    Parameters
+    ----------
+    layer : Layer
+        The layer. A shape without a dim G has one group.
+
+    Returns
+    -------
+    bool
+    """
     return layer.bounds.get("G", 1) > 1 and layer.bounds.get("C") == 1
 
 

@@ -22,7 +22,21 @@ from sparsim.records.sparsity import SparsePolicy
 
 
 class Cover(Record, frozen=True, kw_only=True):
-    """A dim that factors cover beyond its bound; `padding` is the share of the operations that it adds."""
+    """A dim that the factors of a mapping cover beyond its bound.
+
+    Attributes
+    ----------
+    dim : str
+        Name of the dim.
+    policy : {"padded", "imperfect"}
+        Whether the tensors are padded, or the last tile is cut short.
+    bound : int
+        Bound of the dim in the layer.
+    covered : int
+        What the factors multiply to.
+    padding : float
+        Share of the operations that are padding, from 0 to 1.
+    """
 
     dim: str
     policy: Divisibility

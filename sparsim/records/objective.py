@@ -15,11 +15,25 @@ UNITS = {"energy": "pJ", "delay": "cycles", "edp": "pJ x cycles"}
 
 
 def objective_names(objective: Objective, levels: Sequence[str] = ()) -> tuple[str, ...]:
-    """The names in an objective, the most important first.
+    """Return the names in an objective, the most important one first.
 
-    With storage `levels`, outer to inner, accesses are objectives, too: those of a level (`accesses-NAME`),
-    of the outermost one (`last-level-accesses`), and of all levels from outside (`ordered-accesses`), which
-    are several objectives. Raises SpecError for unknown, repeated or missing ones.
+    Parameters
+    ----------
+    objective : str or sequence of str
+        "energy", "delay" or "edp", or several of them.
+    levels : sequence of str, default ()
+        Names of the storage levels from outer to inner. With them accesses are objectives, too: those of a
+        level ("accesses-NAME"), of the outermost one ("last-level-accesses"), and of all levels from outside
+        ("ordered-accesses"), which are several objectives.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    SpecError
+        If a name is unknown or repeated, or if there is none.
     """
     given = (objective,) if isinstance(objective, str) else tuple(objective)
     accesses = [ACCESSES + level for level in levels]
@@ -53,7 +67,24 @@ def compared_by(objectives: tuple[str, ...]) -> tuple[str, ...]:
 def objective_value(
     name: str, energy_pj: Any, cycles: Any, *, accesses: Mapping[str, Any] | None = None
 ) -> Any:
-    """The value that is to be small, of numbers, arrays or tensors of one shape; `accesses` by objective."""
+    """Return the value that is minimised.
+
+    Parameters
+    ----------
+    name : str
+        Name of one objective.
+    energy_pj : float, array or tensor
+        Energy in pJ.
+    cycles : float, array or tensor
+        Cycles, with the same shape.
+    accesses : mapping of str to float, array or tensor, default None
+        Accesses by the name of the objective.
+
+    Returns
+    -------
+    float, array or tensor
+        Energy in pJ, cycles, their product, or accesses in words.
+    """
     match name:
         case "energy":
             return energy_pj
@@ -66,5 +97,18 @@ def objective_value(
 
 
 def edp_j_cycles(energy_pj: Any, cycles: Any) -> Any:
-    """The product of energy and delay, in joules times cycles."""
+    """Return the product of energy and delay.
+
+    Parameters
+    ----------
+    energy_pj : float, array or tensor
+        Energy in pJ.
+    cycles : float, array or tensor
+        Cycles.
+
+    Returns
+    -------
+    float, array or tensor
+        The product in J x cycles.
+    """
     return energy_pj * 1e-12 * cycles

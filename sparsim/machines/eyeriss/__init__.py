@@ -1,14 +1,16 @@
 """Whole chips with a row-stationary dataflow: Eyeriss v2, and those it is compared with.
 
-chip                    Chip                       chip_documents        load_chip
-conv_dims               what dims mean             compression           what is stored with counts of zeros
-layer_lowering          layers as a chip runs them
-row_stationary_spreads  which dim on which axis    row_stationary_nest   candidates as loop nests
-layer_cost              evaluate_chip              cost_arrays           costs of many cases from counts
-plan_layer              the best mapping           order_search          all orders of passes of candidates
-plan_network            all layers                 cost_tables           a mapping's costs by densities
-chip_bound              what no mapping is below
-eyexam                  where the cycles go        chip_area             area by component
+Its modules:
+
+    chip                    Chip                     chip_documents       load_chip
+    conv_dims               what dims mean           compression          what is stored with counts of zeros
+    layer_lowering          layers as a chip runs them
+    row_stationary_spreads  which dim on which axis  row_stationary_nest  candidates as loop nests
+    layer_cost              evaluate_chip            cost_arrays          costs of many cases from counts
+    plan_layer              the best mapping         order_search         all orders of passes of candidates
+    plan_network            all layers               cost_tables          a mapping's costs by densities
+    chip_bound              what no mapping is below
+    eyexam                  where the cycles go      chip_area            area by component
 """
 
 from sparsim.machines.eyeriss.chip import Chip

@@ -23,21 +23,32 @@ SPREAD_AT: dict[str, Axis] = {  # the level whose fan-out is an axis of the arra
 
 
 class Chip(NamedTuple):
-    """A chip with everything that a layer's cost depends on."""
+    """A chip with everything that the cost of a layer depends on.
+
+    Parameters
+    ----------
+    spec : ChipSpec
+        PEs, network on chip, clock, and which dims may be spread.
+    accelerator : Accelerator
+        Storage levels, sparse policy and energies.
+    """
 
     spec: ChipSpec
     accelerator: Accelerator
 
     @property
     def name(self) -> str:
+        """Name of the chip."""
         return self.spec.name
 
     @property
     def architecture(self) -> Architecture:
+        """Storage levels and compute units of the chip."""
         return self.accelerator.architecture
 
     @property
     def energy(self) -> EnergyTable | None:
+        """The energy table, estimated where the accelerator has components; None without energies."""
         return energy_table(self.accelerator)
 
 

@@ -10,9 +10,20 @@ from sparsim.records.component import Component
 
 
 def chip_area(chip: Chip) -> dict[str, float]:
-    """um2 of all instances by component: the levels with an area but DRAM, MACs, address spads and routers.
+    """Return the area of the components of a chip.
 
-    Empty without an energy table. A component that holds fewer words than its level is a bank of it.
+    These are the levels with an area except DRAM, the MACs, the address spads and the routers. A component
+    that holds fewer words than its level is a bank of it.
+
+    Parameters
+    ----------
+    chip : Chip
+        The chip.
+
+    Returns
+    -------
+    dict of str to float
+        Area of all instances in um^2, by component; empty without an energy table.
     """
     if chip.energy is None:
         return {}

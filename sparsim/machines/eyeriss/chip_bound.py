@@ -16,10 +16,31 @@ ROUNDED_AWAY = 3.0  # words, or operations, of a sparse count
 
 
 def bound_on_chip(chip: Chip, layer: Layer) -> tuple[float, float]:
-    """Energy in pJ, DRAM included, and cycles.
+    """Compute what a layer costs at least, whatever its mapping and storage.
 
-    All PEs work all the time on operations that zeros do not spare, and words of weights and outputs pass the
-    DRAM's interface once. Raises SpecError for a layer that is no convolution.
+    Parameters
+    ----------
+    chip : Chip
+        The chip.
+    layer : Layer
+        A convolution.
+
+    Returns
+    -------
+    energy_pj : float
+        Lower bound of the energy in pJ, DRAM included.
+    cycles : float
+        Lower bound of the cycles.
+
+    Raises
+    ------
+    SpecError
+        If the layer is no convolution.
+
+    Notes
+    -----
+    The bound assumes that all PEs work all the time on the operations that zeros do not spare, and that the
+    words of weights and outputs pass the interface of the DRAM once.
     """
     layer = mean_densities(lowered(chip, layer))
     spec, arch = chip.spec, lower_arch(chip.accelerator)

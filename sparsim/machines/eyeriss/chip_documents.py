@@ -8,10 +8,35 @@ from sparsim.machines.eyeriss.chip import Chip, check_chip, missing_energies
 
 
 def load_chip(name_or_path: str | Path) -> Chip:
-    """A chip of this package by name, or that of a document by its path, which ends in .yaml or .yml.
+    """Load a chip by the name of a preset or from a file.
 
-    Energies that it lacks are an EnergyWarning. Raises SpecError for an unknown name, for a document without
-    a chip or an architecture, and as `load_documents` and `sparsim.estimate` do.
+    Parameters
+    ----------
+    name_or_path : str or Path
+        The name of a preset, or the path of a document, which ends in .yaml or .yml.
+
+    Returns
+    -------
+    Chip
+
+    Raises
+    ------
+    SpecError
+        If the name is unknown, if the document has no chip or no architecture, if its parts do not belong to
+        one chip, or if its components cannot be estimated.
+    FormatError
+        If the file cannot be read.
+
+    Warns
+    -----
+    EnergyWarning
+        If energies are missing.
+
+    Examples
+    --------
+    >>> from sparsim.machines.eyeriss import load_chip
+    >>> load_chip("eyeriss_v2").spec.clock_mhz
+    200.0
     """
     loaded = load_named(name_or_path)
     if loaded.chip is None:

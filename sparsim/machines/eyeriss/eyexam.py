@@ -28,8 +28,18 @@ STEPS = (
 
 
 class Bound(NamedTuple):
-    """One step: no mapping under the restrictions so far is faster. `macs_per_cycle` counts all MACs, those
-    with zeros included, so that skipping chips may exceed their number of MACs."""
+    """One step of `eyexam`: no mapping under the restrictions so far is faster.
+
+    Attributes
+    ----------
+    step : str
+        What restricts the layer in this step.
+    cycles : float
+        Cycles that the layer takes at least.
+    macs_per_cycle : float
+        MACs per cycle, those with zeros included, so that chips that skip zeros may exceed their number of
+        MACs.
+    """
 
     step: str
     cycles: float
@@ -37,7 +47,26 @@ class Bound(NamedTuple):
 
 
 def eyexam(chip: Chip, found: ChipEvaluation) -> tuple[Bound, ...]:
-    """The seven bounds of an evaluated layer, each at least the one before."""
+    """Explain the cycles of an evaluated layer by seven bounds.
+
+    Parameters
+    ----------
+    chip : Chip
+        The chip.
+    found : ChipEvaluation
+        The evaluated layer.
+
+    Returns
+    -------
+    tuple of Bound
+        The bounds, from the shape of the layer to the finished mapping; each is at least as large as the one
+        before.
+
+    Notes
+    -----
+    The steps are those of Eyexam (Chen et al., JETCAS 9(2), 2019, section II): shape, dataflow, number of
+    PEs, array, storage, bandwidth, and varying access patterns.
+    """
     layer = found.stored
     dims, pe = conv_dims(layer), chip.spec.pe
     total = macs(layer)

@@ -51,15 +51,41 @@ class Flow(NamedTuple):
 
 
 class ChipEvaluation(NamedTuple):
-    """A layer on a chip. `stored` is the layer as its tensors are stored: zeros of plain ones are values, so
-    that their density is 1 there. All that follows is counted of it. `time` has the cycles that every part
-    needs by itself: the longest of `PE` (with `weight`), `iact` and `psum`, and then `DRAM`. `energy_pj` is
-    by component, DRAM apart."""
+    """A layer on a chip.
+
+    Attributes
+    ----------
+    layer : Layer
+        The layer.
+    stored : Layer
+        The layer as its tensors are stored. Zeros of tensors that are stored plainly are values, so that
+        their density is 1 here. Everything that follows is counted for this layer.
+    mapping : Mapping
+        The mapping of the layer.
+    spread : dict of str to int
+        Over how many PEs every dim is spread.
+    evaluation : Evaluation
+        Results of the storage levels and MACs.
+    pe : PEEstimate
+        What the PEs do.
+    flows : dict of str to Flow
+        Words on the network on chip, by "weight", "iact" and "psum".
+    time : dict of str to float
+        Cycles that every part needs by itself: "PE", "weight", "iact", "psum" and "DRAM".
+    cycles : int
+        Cycles of the layer: the longest of the parts on the chip, and then DRAM.
+    energy_pj : dict of str to float
+        Energy in pJ by component, without DRAM.
+    dram_pj : float
+        Energy of DRAM in pJ.
+    dram_bytes : float
+        Bytes that pass the interface of the DRAM.
+    """
 
     layer: Layer
     stored: Layer
     mapping: Mapping
-    spread: dict[str, int]  # over how many PEs every dim is spread
+    spread: dict[str, int]
     evaluation: Evaluation
     pe: PEEstimate
     flows: dict[str, Flow]
@@ -71,27 +97,56 @@ class ChipEvaluation(NamedTuple):
 
     @property
     def chip_pj(self) -> float:
-        """Energy of the chip, without DRAM."""
+        """Energy of the chip in pJ, without DRAM."""
         return math.fsum(self.energy_pj.values())
 
     @property
     def storage(self) -> dict[str, Storage]:
-        """How weights and iacts are stored, and travel."""
+        """How "weight" and "iact" words are stored and travel: "compressed" or "plain"."""
         return {role: _storage(self.flows[role].delivery.compressed) for role in ("weight", "iact")}
 
     def value(self, objective: ObjectiveName) -> tuple[float, float]:
-        """What a plan makes small: see `value_of`."""
+        """Return what a plan minimises.
+
+        Parameters
+        ----------
+        objective : str
+            "energy", "delay" or "edp".
+
+        Returns
+        -------
+        tuple of two float
+            The objective, DRAM included, and what decides between equals.
+        """
         return value_of(objective, self.chip_pj + self.dram_pj, float(self.cycles))
 
 
 def evaluate_chip(
     chip: Chip, layer: Layer, mapping: Mapping, objective: ObjectiveName = "energy"
 ) -> ChipEvaluation:
-    """One layer under one mapping whose spatial loops lie on the chip's axes, stored as is best by
-    `objective`.
+    """Evaluate a layer under one mapping, stored as is best by an objective.
 
-    Raises SpecError for a layer that is no convolution, MappingError for a mapping that is invalid or does
-    not fit however the layer is stored.
+    Parameters
+    ----------
+    chip : Chip
+        The chip.
+    layer : Layer
+        A convolution.
+    mapping : Mapping
+        A mapping whose spatial loops are on the axes of the chip.
+    objective : {"energy", "delay", "edp"}, default "energy"
+        What the storage of tensors minimises.
+
+    Returns
+    -------
+    ChipEvaluation
+
+    Raises
+    ------
+    SpecError
+        If the layer is no convolution.
+    MappingError
+        If the mapping is invalid, or does not fit however the layer is stored.
     """
     fitting = []
     for stored in stored_ways(chip, layer):

@@ -50,10 +50,29 @@ class _Candidates(NamedTuple):
 
 
 def plan_layer(chip: Chip, layer: Layer, objective: ObjectiveName = "delay") -> ChipEvaluation:
-    """The best mapping and storage found, by `objective`: cycles, energy with DRAM, or their product.
+    """Find the best mapping and storage of a layer.
 
-    A layer that the chip cannot run is found as the one that it is lowered to (`layer_lowering`).
-    Raises SpecError for tensors that are none of a convolution's, MappingError if nothing fits the chip.
+    A layer that the chip cannot run is planned as the one that it is lowered to.
+
+    Parameters
+    ----------
+    chip : Chip
+        The chip.
+    layer : Layer
+        A convolution.
+    objective : {"delay", "energy", "edp"}, default "delay"
+        What the plan minimises: cycles, energy with DRAM, or their product.
+
+    Returns
+    -------
+    ChipEvaluation
+
+    Raises
+    ------
+    SpecError
+        If the tensors are none of a convolution's.
+    MappingError
+        If nothing fits the chip.
     """
     layer = lowered(chip, layer)
     stored, mapping = best_mapping(chip, layer, objective)

@@ -16,49 +16,62 @@ from sparsim.records.objective import ObjectiveName
 
 
 class NetworkEvaluation(NamedTuple):
-    """A network on a chip, one sample at a time."""
+    """A network on a chip, one sample at a time.
+
+    Attributes
+    ----------
+    chip : Chip
+        The chip.
+    layers : tuple of ChipEvaluation
+        The layers, which run one after the other.
+    """
 
     chip: Chip
     layers: tuple[ChipEvaluation, ...]
 
     @property
     def cycles(self) -> int:
+        """Cycles of all layers."""
         return sum(layer.cycles for layer in self.layers)
 
     @property
     def chip_pj(self) -> float:
-        """Energy of the chip, without DRAM."""
+        """Energy of the chip in pJ, without DRAM."""
         return math.fsum(layer.chip_pj for layer in self.layers)
 
     @property
     def dram_pj(self) -> float:
+        """Energy of DRAM in pJ."""
         return math.fsum(layer.dram_pj for layer in self.layers)
 
     @property
     def dram_bytes(self) -> float:
+        """Bytes that pass the interface of the DRAM."""
         return math.fsum(layer.dram_bytes for layer in self.layers)
 
     @property
     def macs(self) -> int:
+        """Algorithmic multiplications of all layers."""
         return sum(macs(layer.layer) for layer in self.layers)
 
     @property
     def inferences_per_s(self) -> float:
+        """Inferences per second at the clock of the chip."""
         return self.chip.spec.clock_mhz * 1e6 / self.cycles
 
     @property
     def inferences_per_j(self) -> float:
-        """Per joule of the chip, without DRAM."""
+        """Inferences per joule of the chip, without DRAM."""
         return ratio(1e12, self.chip_pj)
 
     @property
     def gops_per_w(self) -> float:
-        """Nominal: two operations per MAC, those with zeros included."""
+        """Nominal GOPS per watt of the chip: two operations per MAC, those with zeros included."""
         return ratio(2e3 * self.macs, self.chip_pj)
 
     @property
     def energy_pj(self) -> dict[str, float]:
-        """By component, all layers."""
+        """Energy of all layers in pJ by component, without DRAM."""
         return {name: math.fsum(x.energy_pj[name] for x in self.layers) for name in self.layers[0].energy_pj}
 
 
@@ -68,7 +81,28 @@ def plan_network(
     objective: ObjectiveName = "delay",
     progress: Callable[[ChipEvaluation], None] | None = None,
 ) -> NetworkEvaluation:
-    """Plan every layer; equal layers once. Errors are those of `plan_layer`."""
+    """Plan every layer of a network; equal layers are planned once.
+
+    Parameters
+    ----------
+    chip : Chip
+        The chip.
+    layers : iterable of Layer
+        Convolutions.
+    objective : {"delay", "energy", "edp"}, default "delay"
+        What the plan minimises: cycles, energy with DRAM, or their product.
+    progress : callable, optional
+        Called with the `ChipEvaluation` of each layer when it is done.
+
+    Returns
+    -------
+    NetworkEvaluation
+
+    Raises
+    ------
+    SpecError, MappingError
+        For the same reasons as `plan_layer`.
+    """
     found: list[ChipEvaluation] = []
     known: dict[str, ChipEvaluation] = {}
     for layer in layers:
