@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pointnet.model import PointNet2, preset
+from pointnet.model import Config, PointNet2, Scale, Stage
 
 
 class Convolutions(nn.Module):
@@ -59,12 +59,13 @@ class Einsums(nn.Module):
         return y @ self.last, torch.einsum("bthe,bshe->bhts", y, y)
 
 
+POINTS = Config(stages=(Stage(8, (Scale(0.9, 4, (8, 8)),)),), pooled=(16,), head=(8,), points=32)
 NETWORKS = {
     "convolutions": (Convolutions, (2, 3, 16, 16)),
     "recurrent": (Recurrent, (2, 7, 4)),
     "encoder": (Encoder, (2, 6, 16)),
     "einsums": (Einsums, (2, 7, 12)),
-    "points": (lambda: PointNet2(preset("small")), (1, 256, 3)),
+    "points": (lambda: PointNet2(POINTS), (1, 32, 3)),
 }
 
 
