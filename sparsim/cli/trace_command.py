@@ -41,7 +41,7 @@ def trace(
     if batch < 1:
         raise SpecError(f"--batch is {batch}, a whole number from 1 is needed")
     from sparsim.fileio.array_files import load_arrays
-    from sparsim.files.onnx_densities import measured, samples_of
+    from sparsim.files.onnx_densities import complete_shapes, measured, samples_of
     from sparsim.files.onnx_layers import layers_of
     from sparsim.files.onnx_model import read_onnx
     from sparsim.files.traced_layers import record_of
@@ -57,6 +57,8 @@ def trace(
     given = {key: _shape(key, value) for key, value in map(_pair, shapes)}
     sizes = {key: _size(key, value) for key, value in map(_pair, dims)}
     model = read_onnx(file, sizes, given, arrays)
+    if arrays:
+        complete_shapes(model, arrays)
     found = layers_of(model)
     layers = measured(model, found, arrays) if arrays else found.layers
     count = samples_of(model, arrays) if arrays else 0

@@ -7,7 +7,8 @@ import numpy as np
 
 from sparsim.errors import SpecError, near, require
 from sparsim.files.onnx_layers import OnnxLayers
-from sparsim.files.onnx_model import Array, OnnxModel
+from sparsim.files.onnx_model import OnnxModel
+from sparsim.files.onnx_shapes import Array
 from sparsim.files.traced_layers import Measured, TracedLayer
 
 TYPES = {
@@ -39,6 +40,17 @@ def samples_of(model: OnnxModel, arrays: Mapping[str, Array]) -> int:
     if len(found) > 1:
         raise SpecError(f"the arrays hold {sorted(found)} samples", path=str(model.path))
     return found.pop() if found else model.batch
+
+
+def complete_shapes(model: OnnxModel, arrays: Mapping[str, Array]) -> None:
+    """Add the shapes of tensors that inference could not tell, as the first samples in `arrays` have them."""
+    names = {name for node in model.nodes for name in (*node.input, *node.output) if name}
+    unknown = sorted(names - set(model.shapes))
+    if unknown:
+        found = next(_runs(model, arrays, unknown))
+        model.shapes.update(
+            (name, found[name].shape) for name in unknown if isinstance(found[name], np.ndarray)
+        )
 
 
 def _by_sample(model: OnnxModel, name: str) -> bool:

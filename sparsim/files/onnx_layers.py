@@ -15,10 +15,10 @@ import numpy as np
 
 from sparsim.errors import FormatError, SpecError
 from sparsim.fileio.reading import reading
-from sparsim.files.onnx_model import Array, OnnxModel, Shape
+from sparsim.files.onnx_model import OnnxModel
+from sparsim.files.onnx_shapes import STANDARD, Array, Shape
 from sparsim.files.traced_layers import Computation, TracedLayer, whole
 
-STANDARD = ("", "ai.onnx", "ai.onnx.ml")
 UNCLEAR = frozenset({"If", "LinearAttention", "Loop", "Scan", "SequenceMap"})
 """Standard operations that may multiply inside, in a way that is not counted."""
 ELEMENTWISE = frozenset({

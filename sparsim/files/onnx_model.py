@@ -12,21 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sparsim.errors import FormatError, SpecError, near, require
-from sparsim.fileio.reading import bounded_memory, check_size, reading, refusal
-
-Array = NDArray[Any]
-Shape = tuple[int, ...]
-
-SMALL = 1024  # elements of a constant that may be a shape, which others are inferred from
-INFERENCE_MEMORY = 2 << 30  # bytes; spoiled graphs may ask for any number of dimensions
-FOLDED = frozenset({
-    "Add", "Cast", "Concat", "Constant", "DequantizeLinear", "Div", "Flatten", "Gather", "Identity", "Mul",
-    "Neg", "QuantizeLinear", "Reshape", "Slice", "Split", "Squeeze", "Sub", "Transpose", "Unsqueeze",
-})  # fmt: skip
-"""Operations on constants that are computed, such as the transposition of a weight."""
+from sparsim.fileio.reading import check_size, reading, refusal
+from sparsim.files.onnx_shapes import FOLDED, SMALL, STANDARD, Array, Shape, computed, known_shapes
 
 
 @dataclass
@@ -89,7 +78,7 @@ class OnnxModel:
         if name in self._initializers:
             return self._array(self._initializers[name])
         node = self.producers[name]
-        if node.op_type not in FOLDED or node.domain not in ("", "ai.onnx"):
+        if node.op_type not in FOLDED or node.domain not in STANDARD:
             return None
         values = {part: self.value(part) for part in filter(None, node.input)}
         if any(value is None for value in values.values()):
@@ -97,24 +86,7 @@ class OnnxModel:
         held = sum(value.size for value in values.values() if value is not None)
         if node.op_type != "Constant" and math.prod(self.shapes.get(name, (1 << 62,))) > 4 * held + SMALL:
             return None
-        return self._computed(node, name, values)
-
-    def _computed(self, node: Any, name: str, values: Mapping[str, Array | None]) -> Array | None:
-        import onnx
-        from onnx.reference import ReferenceEvaluator
-
-        inputs = [onnx.helper.make_empty_tensor_value_info(part) for part in values]
-        output = onnx.helper.make_empty_tensor_value_info(name)
-        graph = onnx.helper.make_graph([node], "constant", inputs, [output])
-        version = next((o.version for o in self.proto.opset_import if o.domain in ("", "ai.onnx")), 1)
-        if node.op_type in ("DequantizeLinear", "QuantizeLinear"):
-            version = max(version, 21)  # the first one that the evaluator knows; it means the same
-        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", version)])
-        try:
-            (found,) = ReferenceEvaluator(model).run([name], dict(values))
-        except Exception:  # whatever it lacks: the weight is then said to be made by this operation
-            return None
-        return np.asarray(found)
+        return computed(node, values, self.proto.opset_import)
 
     def _array(self, tensor: Any) -> Array:
         import onnx
@@ -162,7 +134,7 @@ def read_onnx(
             proto = inline_local_functions(proto)
         initializers = {tensor.name: tensor for tensor in proto.graph.initializer}
         inputs = _set_inputs(path, proto, initializers, dict(dims or {}), dict(shapes or {}), samples or {})
-        known = _inferred(onnx, proto)
+        known = known_shapes(proto)
         first = next(iter(inputs.values()), (1,))
         return OnnxModel(path, proto, known, first[0] if first else 1, inputs, initializers)
 
@@ -222,32 +194,6 @@ def _check_names(path: Path, what: str, given: Mapping[str, Any], known: Mapping
     for name in given:
         if name not in known:
             raise SpecError(f"the model has no {what} '{name}'", path=str(path), hint=near(name, known))
-
-
-def _inferred(onnx: Any, proto: Any) -> dict[str, Shape]:
-    """Shapes of all tensors that can be known. Large constants are left out of what is inferred from."""
-    light = onnx.ModelProto()
-    light.CopyFrom(proto)
-    del light.graph.initializer[:]
-    del light.graph.value_info[:]
-    large = []
-    given = {i.name for i in light.graph.input}
-    for tensor in proto.graph.initializer:
-        if math.prod(tensor.dims) <= SMALL and tensor.data_location != onnx.TensorProto.EXTERNAL:
-            light.graph.initializer.append(tensor)
-        elif tensor.name not in given:
-            large.append(onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims)))
-    light.graph.input.extend(large)
-    for output in light.graph.output:  # sizes of another batch
-        output.type.tensor_type.ClearField("shape")
-    with bounded_memory(INFERENCE_MEMORY):
-        graph = onnx.shape_inference.infer_shapes(light, data_prop=True).graph
-    known = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
-    for info in (*graph.input, *graph.value_info, *graph.output):
-        kind = info.type.tensor_type
-        if kind.HasField("shape") and all(dim.HasField("dim_value") for dim in kind.shape.dim):
-            known.setdefault(info.name, tuple(dim.dim_value for dim in kind.shape.dim))
-    return known
 
 
 def _with_external_data(path: Path, tensor: Any) -> Any:

@@ -14,7 +14,7 @@ import pytest
 
 from sparsim.cli import main as cli
 from sparsim.errors import FormatError, SparsimError, SpecError
-from sparsim.files.onnx_densities import measured
+from sparsim.files.onnx_densities import complete_shapes, measured
 from sparsim.files.onnx_layers import layers_of
 from sparsim.files.onnx_model import read_onnx
 from sparsim.files.sparsim_yaml import load_documents
@@ -206,6 +206,29 @@ def test_zeros_of_activations_are_measured(tmp_path: Path, batch: int | str) -> 
     alive = np.einsum("nchwrs,mcrs->nmhw", windows, kernel) > 0
     shares = [np.count_nonzero(sample) / sample.size for sample in alive]
     assert conv.outputs == pytest.approx((np.mean(shares), np.std(shares)), abs=1e-6)
+
+
+def test_sizes_that_are_computed_from_shapes_are_known(tmp_path: Path) -> None:
+    """As in networks that are exported with dimensions of any size."""
+    nodes = [
+        node("Shape", "x", "s"), node("Equal", "s one", "e"), node("Where", "e six s", "t"),
+        node("Expand", "x t", "z"), node("MatMul", "z w"),
+    ]  # fmt: skip
+    constants = {"one": np.array(1), "six": np.array(6), "w": W(4, 5)}
+    path = save(tmp_path / "net.onnx", nodes, {"x": ["n", 1, 3, 4]}, constants)
+    (layer,) = layers_of(read_onnx(path, {"n": 2})).layers
+    assert layer.macs == 6 * 3 * 4 * 5
+
+
+def test_samples_tell_shapes_that_inference_does_not(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    nodes = [node("NonZero", "x", "z"), node("Cast", "z", "f", to=FLOAT), node("MatMul", "f w")]
+    model = read_onnx(save(tmp_path / "net.onnx", nodes, {"x": [1, 6]}, {"w": W(4, 5)}))
+    with pytest.raises(SpecError, match="the shape of 'f' cannot be told"):
+        layers_of(model)
+    complete_shapes(model, {"x": np.array([[0, 1, 2, 0, 3, 4]], np.float32)})
+    (layer,) = layers_of(model).layers
+    assert layer.macs == 2 * 4 * 5
 
 
 def run(*arguments: object) -> int:
