@@ -101,7 +101,7 @@ def test_killed_process_resumes_to_the_same_weights(run: Run, pack: Path, tmp_pa
     program = [sys.executable, "-c", STOPPED]
     broken = subprocess.run([*program, *command("broken")], cwd=ROOT, capture_output=True, text=True)
     assert broken.returncode == 130
-    assert "--resume goes on" in broken.stderr
+    assert "--resume continues" in broken.stderr
     step = checkpoint.load(tmp_path / "broken")["step"]
     assert 5 <= step < 20
     resumed = run(*command("broken"), "--resume")
