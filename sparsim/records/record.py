@@ -61,7 +61,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return found
 
     def __hash__(self) -> int:
-        return hash(msgspec.json.encode(self, order="sorted"))
+        return self.kept("hash", (), lambda: hash(msgspec.json.encode(self, order="sorted")))
 
 
 _fields = cache(msgspec.structs.fields)  # looks up types by their names, for every field

@@ -29,7 +29,7 @@ from sparsim.errors import MappingError
 from sparsim.machines.eyeriss.noc.router_graph import Edge, edge_limits
 from sparsim.machines.eyeriss.noc.routing import Mode, Route, configurations, edges
 from sparsim.machines.eyeriss.noc.traffic_pattern import IDLE, Coordinate, Groups, groups
-from sparsim.records.noc_spec import Noc, RouterNetwork, SpatialLoop
+from sparsim.records.noc_spec import Axis, Noc, RouterNetwork, SpatialLoop
 
 
 class Delivery(NamedTuple):
@@ -104,9 +104,27 @@ def plan(
 ) -> Delivery:
     """The best delivery for a dataspace with coordinates `relevant` under spatial `loops` (see `groups`).
 
-    Equal questions are answered from memory."""
+    Equal questions are answered from memory, whatever the names of dims."""
     sums = tuple(c if isinstance(c, str) else tuple(c.items()) for c in relevant)
+    if all(isinstance(c, str) for c in sums):
+        loops, sums = _renamed(loops, sums)
     return _plan(noc, role, tuple(loops), sums, compressed)
+
+
+def _renamed(
+    loops: Sequence[SpatialLoop], relevant: Sequence[Any]
+) -> tuple[list[SpatialLoop], tuple[str, ...]]:
+    """With relevant dims named in the order of their loops, and one name for all others."""
+    names: dict[str, str] = {}
+    for loop in loops:
+        if loop.dim in relevant:
+            names.setdefault(loop.dim, str(len(names)))
+    return [_loop(names.get(loop.dim, ""), loop.bound, loop.axis) for loop in loops], tuple(names.values())
+
+
+@functools.lru_cache(maxsize=4096)
+def _loop(dim: str, bound: int, axis: Axis) -> SpatialLoop:
+    return SpatialLoop(dim=dim, bound=bound, axis=axis)
 
 
 def deliver(noc: Noc, role: str, pattern: Groups, *, compressed: bool = False) -> Delivery:
