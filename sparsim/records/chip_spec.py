@@ -17,12 +17,38 @@ Compression = Literal["cheapest", "any-zero"]
 
 
 class ChipSpec(Record, frozen=True, kw_only=True):
-    """`spread` lists per axis of the array the dims that may be spread along it. The clock takes
-    `clock_pj_per_cycle` in every cycle, registers and control of a PE `control_pj_per_pe_cycle` in those in
-    which it works. `dram_gb_per_s`: None for an off-chip bandwidth that never limits.
+    """What an architecture does not say about a row-stationary chip.
 
-    `compression` says when an operand whose zeros the PE skips is stored with counts: "cheapest" chooses for
-    each tensor of each layer what is cheaper, "any-zero" compresses both as soon as either has a zero.
+    Parameters
+    ----------
+    name : str
+        Name of the chip.
+    clock_mhz : float
+        Clock in MHz.
+    pe : SparsePE
+        The PEs.
+    noc : Noc
+        The network on chip.
+    spread : dict of str to tuple of str
+        For each axis of the array the dims that may be spread along it.
+    clock_pj_per_cycle : float, default 0.0
+        Energy in pJ that the clock takes in every cycle.
+    control_pj_per_pe_cycle : float, default 0.0
+        Energy in pJ that registers and control of a PE take in each cycle in which it works.
+    compression : {"cheapest", "any-zero"}, default "cheapest"
+        When an operand whose zeros the PE skips is stored with counts: "cheapest" chooses for each tensor of
+        each layer what is cheaper, "any-zero" compresses both operands as soon as either has a zero.
+    overhead_source : str, default ""
+        Where the energies of clock and control come from; for the reader only.
+    dram_gb_per_s : float, default None
+        Off-chip bandwidth in GB/s; None stands for one that never limits.
+    source : str, default ""
+        Where the other numbers come from; for the reader only.
+
+    Raises
+    ------
+    SpecError
+        If a number is out of range, or if `spread` lacks an axis or names a dim twice.
     """
 
     name: str

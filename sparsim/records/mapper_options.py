@@ -4,7 +4,15 @@ from sparsim.records.record import Record
 
 
 class MapperOptions(Record, frozen=True, kw_only=True):
-    """What Timeloop's mapper is asked for, with its defaults."""
+    """Options of Timeloop's mapper that mean something to any search (model 17.7).
 
-    metrics: tuple[str, ...] = ("edp",)  # the most important first
-    threads: int | None = None  # None: as many as the machine has
+    Parameters
+    ----------
+    metrics : tuple of str, default ("edp",)
+        What is minimised, the most important metric first.
+    threads : int, default None
+        Number of threads; None stands for as many as the machine has.
+    """
+
+    metrics: tuple[str, ...] = ("edp",)
+    threads: int | None = None

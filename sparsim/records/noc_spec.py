@@ -23,8 +23,26 @@ Axis = Literal["cluster_rows", "cluster_columns", "pe_rows", "pe_columns"]
 
 
 class Wiring(Record, frozen=True, kw_only=True):
-    """Distances and energies per bit. `pe_pitch_um` is the side of a square PE, `glb_pitch_um` the width that
-    the GLB and router clusters take beside the PEs of their cluster; `source` says where numbers are from."""
+    """Distances on a chip, and energies per bit.
+
+    Parameters
+    ----------
+    pe_pitch_um : float
+        Side of a square PE in um.
+    glb_pitch_um : float
+        Width in um that the GLB and router clusters take beside the PEs of their cluster.
+    wire_pj_per_bit_mm : float
+        Energy of wires in pJ per bit and mm.
+    router_pj_per_bit : float
+        Energy of a router in pJ per bit.
+    source : str
+        Where the numbers come from.
+
+    Raises
+    ------
+    SpecError
+        If a number is out of range.
+    """
 
     pe_pitch_um: float
     glb_pitch_um: float
@@ -40,10 +58,30 @@ class Wiring(Record, frozen=True, kw_only=True):
 class RouterNetwork(Record, frozen=True, kw_only=True):
     """The routers that carry one kind of word.
 
-    A port moves `port_bits` per cycle: `raw_words` plain words, or `compressed_words` with their counts
-    (None: no such words). `pe_side` is what a router reaches in its cluster: all PEs, or router i the PEs
-    of row or column i. The psum network accumulates up a PE column, then from a cluster to the one below
-    (to the south).
+    The psum network accumulates up a PE column, then from a cluster to the one below (to the south).
+
+    Parameters
+    ----------
+    role : str
+        What the routers carry: "iact", "weight" or "psum".
+    routers_per_cluster : int
+        Routers in each router cluster.
+    port_bits : int
+        Bits that a port moves per cycle.
+    raw_words : int
+        Plain words that a port moves per cycle.
+    compressed_words : int, default None
+        Words with their counts that a port moves per cycle; None stands for no such words.
+    mesh : str
+        Links between clusters: "two-dimensional", "horizontal", "vertical" or "none".
+    pe_side : str
+        The PEs that a router reaches in its cluster: "all", or those of the "row" or "column" with the number
+        of the router.
+
+    Raises
+    ------
+    SpecError
+        If a number is out of range, or if partial sums have a mesh or side that they cannot use.
     """
 
     role: Role
@@ -70,7 +108,22 @@ class RouterNetwork(Record, frozen=True, kw_only=True):
             raise SpecError("pe_side is row, partial sums allow column and all", path=where)
 
     def words_per_port(self, compressed: bool) -> int:
-        """Words per port and cycle."""
+        """Return the words that a port moves per cycle.
+
+        Parameters
+        ----------
+        compressed : bool
+            Whether the words have counts of zeros.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        SpecError
+            If the network has no compressed words.
+        """
         if not compressed:
             return self.raw_words
         if self.compressed_words is None:
@@ -79,7 +132,31 @@ class RouterNetwork(Record, frozen=True, kw_only=True):
 
 
 class Noc(Record, frozen=True, kw_only=True):
-    """The network on chip of an accelerator; `clusters` is (rows, columns)."""
+    """The network on chip of an accelerator: clusters of PEs, and the routers between them.
+
+    Parameters
+    ----------
+    name : str, default "noc"
+        Name for messages.
+    clusters : tuple of two int
+        Clusters (rows, columns).
+    pe_rows : int
+        Rows of PEs in a cluster.
+    pe_columns : int
+        Columns of PEs in a cluster.
+    networks : tuple of RouterNetwork
+        The networks, at most one for each kind of word.
+    wiring : Wiring
+        Distances and energies.
+    source : str, default ""
+        Where the numbers come from; for the reader only.
+
+    Raises
+    ------
+    SpecError
+        If a number is out of range, if two networks carry the same words, or if the routers of a network do
+        not match the rows or columns that they serve.
+    """
 
     name: str = "noc"
     clusters: tuple[int, int]
@@ -124,10 +201,26 @@ class Noc(Record, frozen=True, kw_only=True):
 
     @property
     def pes(self) -> int:
+        """Number of PEs."""
         return math.prod(self.axes.values())
 
     def network(self, role: str) -> RouterNetwork:
-        """The network of a role; SpecError if there is none."""
+        """Return the network of a role.
+
+        Parameters
+        ----------
+        role : str
+            "iact", "weight" or "psum".
+
+        Returns
+        -------
+        RouterNetwork
+
+        Raises
+        ------
+        SpecError
+            If there is no such network.
+        """
         for network in self.networks:
             if network.role == role:
                 return network
@@ -135,8 +228,24 @@ class Noc(Record, frozen=True, kw_only=True):
         raise SpecError(f"no network for '{role}'", path=f"noc {self.name}", hint=near(role, known))
 
     def ports(self, role: str) -> int:
-        """Source ports of the busiest router, and as many destination ports: its links to other clusters,
-        and GLB in and PEs out; psums have the GLB and the PEs on both sides, and links one way only."""
+        """Return the number of source ports of the busiest router, which has as many destination ports.
+
+        Parameters
+        ----------
+        role : str
+            "iact", "weight" or "psum".
+
+        Returns
+        -------
+        int
+            Links to other clusters, and GLB in and PEs out. Partial sums have the GLB and the PEs on both
+            sides, and links one way only.
+
+        Raises
+        ------
+        SpecError
+            If there is no such network.
+        """
         network = self.network(role)
         rows, columns = self.clusters
         if role == "psum":
@@ -150,7 +259,22 @@ class Noc(Record, frozen=True, kw_only=True):
 
 
 class SpatialLoop(Record, frozen=True, kw_only=True):
-    """A dim spread over instances along one axis."""
+    """A dim that is spread over instances along one axis.
+
+    Parameters
+    ----------
+    dim : str
+        Name of the dim.
+    bound : int
+        Number of instances.
+    axis : str
+        "cluster_rows", "cluster_columns", "pe_rows" or "pe_columns".
+
+    Raises
+    ------
+    SpecError
+        If the bound is out of range.
+    """
 
     dim: str
     bound: int

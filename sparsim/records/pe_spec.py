@@ -7,7 +7,20 @@ MAX_COUNT_BITS = 30  # a run of zeros has up to 2^30 of them
 
 
 class Spad(Record, frozen=True, kw_only=True):
-    """A scratchpad of `words` words of `bits` bits; none at all: 0 words."""
+    """A scratchpad of a PE.
+
+    Parameters
+    ----------
+    words : int, default 0
+        Number of words; 0 stands for no scratchpad.
+    bits : int, default 0
+        Bits of a word.
+
+    Raises
+    ------
+    SpecError
+        If a number is out of range.
+    """
 
     words: int = 0
     bits: int = 0
@@ -24,26 +37,65 @@ class SparsePE(Record, frozen=True, kw_only=True):
     iact's channel and filter position, `simd_width` of them per cycle. A zero iact that is not skipped takes
     its cycles with the MACs gated, and so does whatever fills up the last word of a compressed column.
 
+    Parameters
+    ----------
+    name : str, default "PE"
+        Name for messages.
+    simd_width : int, default 1
+        MACs per cycle, all of one iact.
+    value_bits : int, default 8
+        Bits of a weight or iact.
+    count_bits : int, default 4
+        Bits of the count of zeros before a nonzero; a longer run needs an explicit zero.
+    iact_address : Spad, default Spad()
+        One word per segment of C0 * U iacts, which says where the segment ends.
+    iact_data : Spad
+        One word per iact, with its count if zeros are skipped.
+    weight_address : Spad, default Spad()
+        One word per column, which says where the column ends.
+    weight_data : Spad
+        `simd_width` weights per word, with their counts if zeros are skipped.
+    psum : Spad
+        One word per filter of the tile.
+    skips_zero_iacts : bool, default False
+        Whether zero iacts are stored compressed and skipped.
+    skips_zero_weights : bool, default False
+        Whether zero weights are stored compressed and skipped.
+    pipeline_stages : int, default 0
+        Stages of the fetch pipeline. A pass takes one cycle less than that to fill them; 0 stands for ideal
+        fetching.
+    lookahead_columns : int, default 1
+        Columns that may wait for the MACs.
+    source : str, default ""
+        Where the numbers come from; for the reader only.
+
+    Raises
+    ------
+    SpecError
+        If a number is out of range, or if a scratchpad is too narrow for what it holds.
+
+    Notes
+    -----
     The fetch pipeline settles one nonzero iact per cycle, and keeps up to `lookahead_columns` columns waiting
     for the MACs. An iact whose column is empty takes its cycle there and goes no further, and so does a
     segment of the window without any nonzero: such cycles are hidden while columns wait. With 0 stages
-    nothing of this costs time, and a column of n entries takes ceil(n / simd_width) cycles. That is a model:
-    no source says how many columns wait, or that empty segments cost a cycle; with it depthwise layers,
-    whose segments are single iacts, have no cycles to skip, as the paper reports.
+    nothing of this costs time, and a column of n entries takes ceil(n / simd_width) cycles. This is a model:
+    no source says how many columns wait, or that empty segments cost a cycle. With it depthwise layers, whose
+    segments are single iacts, have no cycles to skip, as the paper reports.
     """
 
     name: str = "PE"
-    simd_width: int = 1  # MACs per cycle, all of one iact
+    simd_width: int = 1
     value_bits: int = 8
-    count_bits: int = 4  # zeros before a nonzero; a longer run needs an explicit zero
-    iact_address: Spad = Spad()  # one word per segment of C0 * U iacts: where it ends
-    iact_data: Spad  # one word per iact, with its count if zeros are skipped
-    weight_address: Spad = Spad()  # one word per column: where it ends
-    weight_data: Spad  # `simd_width` weights per word, with their counts if zeros are skipped
-    psum: Spad  # one word per filter of the tile
+    count_bits: int = 4
+    iact_address: Spad = Spad()
+    iact_data: Spad
+    weight_address: Spad = Spad()
+    weight_data: Spad
+    psum: Spad
     skips_zero_iacts: bool = False
     skips_zero_weights: bool = False
-    pipeline_stages: int = 0  # a pass takes one cycle less than that to fill them; 0: ideal fetching
+    pipeline_stages: int = 0
     lookahead_columns: int = 1
     source: str = ""
 
