@@ -61,7 +61,7 @@ def search(
         compared exactly and in this order. Accesses are objectives, too: "accesses-NAME" stands for those of
         a storage level, "last-level-accesses" for those of the outermost one, and "ordered-accesses" for
         those of all levels from outside.
-    method : {"auto", "exhaustive", "random", "local"}, default "auto"
+    method : str, default "auto"
         "exhaustive" proves the optimum, "random" and "local" try mappings, and "auto" runs them side by side.
         Without a budget "auto" enumerates a mapspace to its end only if that is small enough.
     evaluations : int, optional

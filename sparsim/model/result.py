@@ -469,8 +469,8 @@ class NetworkResult(ResultRecord, frozen=True, kw_only=True):
         Names of the two levels.
     named : NamedNetwork or None
         The network with a name, or None for the automatic one.
-    direction : {"read", "update", "both"}
-        What the network carries.
+    direction : str
+        What the network carries: "read", "update" or "both".
     type : str
         Type of the network.
     word_bits : int

@@ -71,8 +71,8 @@ class NamedNetwork(Record, frozen=True, kw_only=True):
     ----------
     name : str
         Name of the network, unique in its architecture.
-    kind : {"multicast", "mesh", "reduction_tree"}, default "multicast"
-        What the network does.
+    kind : str, default "multicast"
+        What the network does: "multicast", "mesh" or "reduction_tree".
     word_bits : int, default 16
         Bits of a word.
     latency_cycles : int, default 0
@@ -238,8 +238,8 @@ class Storage(Record, frozen=True, kw_only=True):
     ----------
     name : str
         Name of the level, unique in its architecture.
-    technology : {"SRAM", "DRAM"}, default "SRAM"
-        Selects the built-in energies; only a DRAM may be unlimited.
+    technology : str, default "SRAM"
+        "SRAM" or "DRAM". It selects the built-in energies, and only a DRAM may be unlimited.
     mesh : tuple of two int, default (1, 1)
         Instances (x, y) of this level below one instance of the next outer level.
     word_bits : int, default 16

@@ -35,7 +35,7 @@ class ChipSpec(Record, frozen=True, kw_only=True):
         Energy in pJ that the clock takes in every cycle.
     control_pj_per_pe_cycle : float, default 0.0
         Energy in pJ that registers and control of a PE take in each cycle in which it works.
-    compression : {"cheapest", "any-zero"}, default "cheapest"
+    compression : str, default "cheapest"
         When an operand whose zeros the PE skips is stored with counts: "cheapest" chooses for each tensor of
         each layer what is cheaper, "any-zero" compresses both operands as soon as either has a zero.
     overhead_source : str, default ""

@@ -28,8 +28,8 @@ class Cover(Record, frozen=True, kw_only=True):
     ----------
     dim : str
         Name of the dim.
-    policy : {"padded", "imperfect"}
-        Whether the tensors are padded, or the last tile is cut short.
+    policy : str
+        "padded" where the tensors are padded, "imperfect" where the last tile is cut short.
     bound : int
         Bound of the dim in the layer.
     covered : int

@@ -30,9 +30,9 @@ class EnergyTable(Record, frozen=True, kw_only=True):
         Where the numbers come from; for the reader only.
     estimated : bool, default False
         Whether `sparsim.estimate` made the table from components.
-    rules : {"timeloop-3", "timeloop-4"}, default "timeloop-3"
-        The generation of Timeloop that says what an action costs that is missing (model 4.5). The rules of
-        4.x give updates an energy of their own and charge leakage.
+    rules : str, default "timeloop-3"
+        The generation of Timeloop, "timeloop-3" or "timeloop-4", that says what an action costs that is
+        missing (model 4.5). The rules of 4.x give updates an energy of their own and charge leakage.
 
     Raises
     ------

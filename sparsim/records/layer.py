@@ -18,7 +18,7 @@ class Density(Record, frozen=True, kw_only=True):
 
     Parameters
     ----------
-    distribution : {"fixed-structured", "hypergeometric", "banded", "actual"}, default "fixed-structured"
+    distribution : str, default "fixed-structured"
         The density model. "fixed-structured" spreads the nonzeros evenly, so that every tile has its share of
         them; "hypergeometric" draws them at random without replacement; "banded" puts them near the diagonal
         of a square matrix; "actual" takes them from a mask.

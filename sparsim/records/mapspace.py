@@ -133,8 +133,8 @@ class Mapspace(Record, frozen=True, kw_only=True):
         The fraction of the arithmetic units, from 0 to 1, that a mapping has to use at least.
     most_temporal_loops : int, default None
         The largest number of temporal loops with a bound above 1; no limit by default.
-    divisibility : dict of str to {"padded", "imperfect"}, default {}
-        Dims whose factors may multiply to more than the bound (model 19).
+    divisibility : dict of str to str, default {}
+        Dims whose factors may multiply to more than the bound, each "padded" or "imperfect" (model 19).
     most_padding : float, default 0.125
         The fraction of the bound, from 0 to 1, by which the factors of these dims may exceed it. An excess of
         one is always allowed.

@@ -95,8 +95,9 @@ class TensorFormat(Record, frozen=True, kw_only=True):
         Name of the dataspace.
     ranks : tuple of Rank
         The ranks, the topmost (outermost) one first. No uncompressed rank lies below a compressed one.
-    order : {"outer-to-inner", "inner-to-outer"}, default "outer-to-inner"
-        Whether ranks are matched with loops from the outside or from the inside (model 9.3).
+    order : str, default "outer-to-inner"
+        Whether ranks are matched with loops from the outside ("outer-to-inner") or from the inside
+        ("inner-to-outer"; model 9.3).
 
     Raises
     ------

@@ -134,8 +134,8 @@ def evaluate_chip(
         A convolution.
     mapping : Mapping
         A mapping whose spatial loops are on the axes of the chip.
-    objective : {"energy", "delay", "edp"}, default "energy"
-        What the storage of tensors minimises.
+    objective : str, default "energy"
+        What the storage of tensors minimises: "energy", "delay" or "edp".
 
     Returns
     -------

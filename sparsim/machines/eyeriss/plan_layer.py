@@ -60,8 +60,8 @@ def plan_layer(chip: Chip, layer: Layer, objective: ObjectiveName = "delay") -> 
         The chip.
     layer : Layer
         A convolution.
-    objective : {"delay", "energy", "edp"}, default "delay"
-        What the plan minimises: cycles, energy with DRAM, or their product.
+    objective : str, default "delay"
+        What the plan minimises: cycles ("delay"), "energy" with DRAM, or their product ("edp").
 
     Returns
     -------

@@ -89,8 +89,8 @@ def plan_network(
         The chip.
     layers : iterable of Layer
         Convolutions.
-    objective : {"delay", "energy", "edp"}, default "delay"
-        What the plan minimises: cycles, energy with DRAM, or their product.
+    objective : str, default "delay"
+        What the plan minimises: cycles ("delay"), "energy" with DRAM, or their product ("edp").
     progress : callable, optional
         Called with the `ChipEvaluation` of each layer when it is done.
 
