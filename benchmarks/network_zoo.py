@@ -118,7 +118,8 @@ _add("vit_tiny_patch16_224 deit_tiny_patch16_224", _timm, img_size=64, depth=3)
 _add("mixer_s32_224 gmlp_ti16_224 resmlp_12_224", _timm, img_size=64)
 _add("pvt_v2_b0 convnext_atto lcnet_050 tinynet_e", _timm)
 _add("xcit_nano_12_p16_224", _timm, img_size=64, depth=3)
-_add("test_vit test_mambaout test_convnext test_coatnet test_maxvit test_nfnet test_byobnet", _timm)
+_add("test_vit test_mambaout test_convnext test_nfnet test_byobnet", _timm)
+_add("test_coatnet test_maxvit", _timm, size=160)
 _add("Bert Roberta Electra Albert", _bert)
 NETWORKS |= {
     "VisionTransformer": lambda: (
