@@ -52,8 +52,8 @@ _FOREIGN = (  # keys of Timeloop's and Accelergy's documents
     "ERT_summary", "ART_summary", "compound_components", "primitive_components", "components",
     "flattened_architecture",
 )  # fmt: skip
-_MARKED = re.compile(rf"""(^|[{{,])\s*["']?{MARK}["']?\s*:""", re.MULTILINE)
-_ARCHITECTURE = re.compile(r"""(^|[{,])\s*["']?arch(itecture)?["']?\s*:""", re.MULTILINE)
+_MARKED = re.compile(rf"""(^|[{{,])[ \t]*["']?{MARK}["']?\s*:""", re.MULTILINE)
+_ARCHITECTURE = re.compile(r"""(^|[{,])[ \t]*["']?arch(itecture)?["']?\s*:""", re.MULTILINE)
 _ANY_KEY = "..."
 _PRESETS = Path(__file__).parent / "presets"
 _WORKLOADS = _PRESETS / "workloads"
