@@ -22,6 +22,8 @@ _FLOAT = re.compile(
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MAX_DEPTH = 100
 MAX_DIGITS = 18  # fits 64 bits, with and without a sign
+_MAX_WRITTEN = 500_000  # values of a file: the parser reads some 200,000 a second
+_MAX_TAG_LINES = 100  # the parser compares each %TAG directive with all others
 _MAX_VALUES = 2_000_000  # aliases of aliases of aliases can describe more than any memory holds
 
 
@@ -54,8 +56,13 @@ def parse_yaml(text: str, name: str, builder: type[Builder] | None = None) -> Ya
 
     `builder` may be a `Builder` with rules of its own.
     """
+    if text.count("%TAG") > _MAX_TAG_LINES:
+        raise FormatError(f"has more than {_MAX_TAG_LINES} '%TAG' directives", path=name)
     try:
         root = (builder or Builder)(_Loader(text), name).document()
+    except UnicodeEncodeError as error:  # a template can make half of a surrogate pair
+        code = ord(error.object[error.start])
+        raise FormatError(f"not a text file: character U+{code:04X} at {error.start}", path=name) from None
     except yaml.reader.ReaderError as error:
         code = error.character if isinstance(error.character, int) else ord(error.character)
         raise FormatError(f"not a text file: character U+{code:04X} at {error.position}", path=name) from None
@@ -100,6 +107,7 @@ class Builder:
 
     def __init__(self, loader: Any, name: str) -> None:
         self.next = loader.get_event
+        self.written = 0  # values that were read
         self.merged = 0  # values that merge keys have named
         self.name = name
         self.anchors: dict[str, Any] = {}
@@ -120,6 +128,9 @@ class Builder:
 
     def value(self, event: Any, depth: int) -> tuple[Any, Extent]:
         """The value that starts with `event`, and its extent."""
+        self.written += 1
+        if self.written > _MAX_WRITTEN:
+            raise FormatError(f"holds more than {_MAX_WRITTEN} values", path=self.where(event))
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
                 raise FormatError(f"alias '*{event.anchor}' has no anchor before it", path=self.where(event))

@@ -8,6 +8,8 @@ from sparsim.errors import FormatError
 from sparsim.files.yaml_reading import Builder, Extent, YamlMap, parse_yaml, plain_scalar
 
 _NO_MERGE = "!nomerge"
+_CORE = "tag:yaml.org,2002:"
+_PYTHON = f"{_CORE}python"
 _UNQUOTED = "!unquoted"  # text in quotes that counts as if it had none, for objects that templates include
 _MAX_MERGED = 200_000  # values that deep merges copy
 _RADIX = re.compile(r"[-+]?(?:0o[0-7_]+|0x[0-9a-fA-F_]+|0b[01_]+)")
@@ -32,7 +34,10 @@ class _TaggedBuilder(Builder):
 
     def value(self, event: Any, depth: int) -> tuple[Any, Extent]:
         value, extent = super().value(event, depth)
-        if getattr(event, "tag", None) == _NO_MERGE:
+        tag = getattr(event, "tag", None) or ""
+        if tag.startswith(_PYTHON):
+            raise FormatError(f"'!!{tag.removeprefix(_CORE)}' is not supported", path=self.where(event))
+        if tag == _NO_MERGE:
             self.whole[id(value)] = value
         return value, extent
 
