@@ -31,6 +31,9 @@ class SpecObject:
     def __init__(self, fields: dict[str, Any]) -> None:
         self.fields = fields
 
+    def __repr__(self) -> str:
+        return "a part of the document"
+
     def get(self, name: Any, default: Any = None) -> Any:
         return self.fields.get(name, default)
 
@@ -61,6 +64,7 @@ def functions(steps: Steps) -> dict[str, Any]:
     def product(of: Any, start: Any = 1) -> Any:
         for item in values(of):
             start = calculate("*", start, item)
+            steps.take(size(start) if isinstance(start, list | tuple) else 1)
         return start
 
     def text(value: Any = "") -> str:
@@ -70,7 +74,11 @@ def functions(steps: Steps) -> dict[str, Any]:
         return str(checked(value))
 
     def power(base: Any, exponent: Any, modulus: Any = None) -> Any:
-        return calculate("**", base, exponent) if modulus is None else pow(base, exponent, modulus)
+        if modulus is None:
+            return calculate("**", base, exponent)
+        if isinstance(exponent, int):
+            steps.take(exponent.bit_length())
+        return pow(base, exponent, modulus)
 
     def rounded(value: Any, digits: Any = None) -> Any:
         if digits is not None and abs(digits) > 400:

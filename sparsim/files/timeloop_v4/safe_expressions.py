@@ -123,15 +123,16 @@ class Evaluator:
             return _field(owner, index)
         if not isinstance(owner, str | list | tuple | dict | range):
             raise TypeError(f"a {type(owner).__name__} has no items")
-        return owner[index]
+        part = owner[index]
+        return self._pay(part) if isinstance(node.slice, ast.Slice) else part
 
     def _binary(self, node: ast.BinOp, scope: Scope) -> Any:
         a, b = self._value(node.left, scope), self._value(node.right, scope)
         if type(node.op) not in _SIGNS:
             raise ExpressionError(f"'{type(node.op).__name__}' is not allowed in an expression")
-        result = calculate(_SIGNS[type(node.op)], a, b)
-        self._pay(result)
-        return result
+        self._pay(a)
+        self._pay(b)
+        return self._pay(calculate(_SIGNS[type(node.op)], a, b))
 
     def _unary(self, node: ast.UnaryOp, scope: Scope) -> Any:
         return _UNARY[type(node.op)](self._value(node.operand, scope))
@@ -244,7 +245,7 @@ class Evaluator:
         parts = []
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
-                if part.format_spec is not None:
+                if part.format_spec is not None or part.conversion != -1:
                     raise ExpressionError("a format in a text is not allowed")
                 parts.append(self.functions["str"](self._value(part.value, scope)))
             else:
