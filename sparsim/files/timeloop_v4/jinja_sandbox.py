@@ -6,11 +6,13 @@ takes characters, and `bounded_operations` do the arithmetic.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import Any
 
 import jinja2
 from jinja2 import nodes
+from jinja2.ext import Extension
+from jinja2.filters import do_unique
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from sparsim.files.timeloop_v4.bounded_operations import (
@@ -26,6 +28,9 @@ from sparsim.files.timeloop_v4.bounded_operations import (
 MAX_STEPS = 1_000_000
 MAX_OUTPUT = 20_000_000  # characters
 _MAX_SOURCE = 2_000_000  # characters of one template
+_MAX_TOKENS = 50_000  # of one template: Jinja compiles some 50,000 a second
+_MAX_KEYS = 1_000  # numbers can be chosen so that a mapping or a set takes a time of its size squared
+_COMPARISONS_PER_STEP = 10_000  # of characters
 _METHODS: dict[type, tuple[str, ...]] = {
     str: ("upper", "lower", "strip", "lstrip", "rstrip", "split", "rsplit", "startswith", "endswith"),
     dict: ("items", "keys", "values", "get"),
@@ -35,7 +40,7 @@ _METHODS: dict[type, tuple[str, ...]] = {
 }
 _FILTERS = (
     "abs", "capitalize", "count", "d", "default", "first", "float", "int", "items", "last", "length", "list",
-    "lower", "map", "max", "min", "reject", "select", "sort", "string", "title", "trim", "unique", "upper",
+    "lower", "map", "max", "min", "reject", "select", "sort", "string", "title", "trim", "upper",
 )  # fmt: skip
 _REFUSED = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
@@ -46,12 +51,26 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(["+", "-", "*", "/", "//", "%", "**"])
 
     def __init__(self) -> None:
-        super().__init__(undefined=jinja2.StrictUndefined, optimized=False, keep_trailing_newline=True)
+        super().__init__(
+            undefined=jinja2.StrictUndefined,
+            optimized=False,
+            keep_trailing_newline=True,
+            extensions=[_CountedTokens],
+        )
         self.steps, self.output = Steps(MAX_STEPS), Steps(MAX_OUTPUT)
         self.globals = {"namespace": jinja2.utils.Namespace}
         filters = {name: self.filters[name] for name in _FILTERS}
-        filters |= {"join": _join, "replace": _replace, "sum": _sum, "round": _round, "indent": _indent}
+        filters |= {
+            "join": _join,
+            "replace": _replace,
+            "sum": _sum,
+            "round": _round,
+            "indent": _indent,
+            "unique": _unique,
+        }
         self.filters = {name: self._counted(function) for name, function in filters.items()}
+        tests: dict[str, Any] = dict(self.tests)
+        self.tests = {name: self._counted(function) for name, function in tests.items()}
         inserted = {"value": self._pay, "text": self._write, "body": self._enter}
         self.filters |= {f"sparsim_{name}": self._inserted(function) for name, function in inserted.items()}
 
@@ -64,6 +83,8 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
             tag = type(refused).__name__.lower()
             text = f"'{tag}' is not supported, the functions include and include_text are"
             raise jinja2.TemplateSyntaxError(text, refused.lineno)
+        if any(len(literal.items) > _MAX_KEYS for literal in tree.find_all(nodes.Dict)):
+            raise TooLargeError(f"a mapping has more than {_MAX_KEYS} keys")
         for output in list(tree.find_all(nodes.Output)):
             output.nodes = [_filtered(_plain(part), "sparsim_text") for part in output.nodes]
         for joined in list(tree.find_all(nodes.Concat)):
@@ -116,10 +137,19 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
 
         @functools.wraps(function)
         def counted(*arguments: Any, **named: Any) -> Any:
-            value = self._pay(arguments[place])
-            return checked(function(*arguments[:place], value, *arguments[place + 1 :], **named))
+            paid = self._pay_all(arguments[place:])
+            self._pay_all(named.values())
+            return checked(function(*arguments[:place], *paid, **named))
 
         return counted
+
+    def _pay_all(self, values: Iterable[Any]) -> list[Any]:
+        """The values, whose items are steps, and so are the comparisons of one text with the others."""
+        paid = [self._pay(value) for value in values]
+        lengths = [len(value) for value in paid if isinstance(value, str)]
+        if len(lengths) > 1:
+            self.steps.take(lengths[0] * sum(lengths[1:]) // _COMPARISONS_PER_STEP)
+        return paid
 
     @staticmethod
     def _inserted(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -132,7 +162,8 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
         return inserted
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        self.steps.take()
+        self._pay(left)
+        self._pay(right)
         if isinstance(left, jinja2.Undefined) or isinstance(right, jinja2.Undefined):
             return super().call_binop(context, operator, left, right)
         return self._pay(calculate(operator, left, right))
@@ -142,6 +173,8 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
         for argument in (*args, *kwargs.values()):
             if isinstance(argument, jinja2.Undefined):
                 str(argument)  # raises the error that names it
+        if isinstance(owner := getattr(__obj, "__self__", None), str | list | tuple | dict):
+            __self._pay_all((owner, *args, *kwargs.values()))
         return __self._pay(super().call(__context, __obj, *args, **kwargs))
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -153,6 +186,16 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
 
     def wrap_str_format(self, value: Any) -> None:
         """Texts have no `format`: a width in it would ask for any amount of memory."""
+
+
+class _CountedTokens(Extension):
+    """Refuses a template of too many tokens before it is compiled."""
+
+    def filter_stream(self, stream: Any) -> Iterator[Any]:
+        for number, token in enumerate(stream):
+            if number >= _MAX_TOKENS:
+                raise TooLargeError(f"it has more than {_MAX_TOKENS} words and signs")
+            yield token
 
 
 def _filtered(node: Any, name: str) -> nodes.Filter:
@@ -190,6 +233,14 @@ def _indent(text: str, width: int = 4, first: bool = False) -> str:
         line if i == 0 and not first else (space + line if line else line) for i, line in enumerate(lines)
     ]
     return "\n".join(indented)
+
+
+@jinja2.pass_environment
+def _unique(environment: jinja2.Environment, values: Any, *arguments: Any, **named: Any) -> Any:
+    items = list(values)
+    if len(items) > _MAX_KEYS:
+        raise TooLargeError(f"'unique' has more than {_MAX_KEYS} values")
+    return do_unique(environment, items, *arguments, **named)
 
 
 def _sum(values: Any) -> Any:
