@@ -6,6 +6,7 @@ the command names, in folders that the caller allows, and below.
 
 import os
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,8 @@ class Templates:
         self.files += 1
         if self.files > _MAX_FILES:
             raise TooLargeError(f"more than {_MAX_FILES} files are included")
+        if not path.is_file():  # to open a pipe waits for whoever writes
+            raise FormatError("is no file", path=str(path))
         text = read_text(path, what="a YAML file")
         self.environment.output.take(len(text))
         return text
@@ -136,7 +139,8 @@ class _Helpers:
             return []
         if not self.templates.allowed(pattern.parent):
             raise SecurityError(f"'{pattern}' {_OUTSIDE}")
-        names = sorted(path for path in pattern.parent.glob(pattern.name) if path.is_file())
+        listed = (path for path in pattern.parent.iterdir() if fnmatchcase(path.name, pattern.name))
+        names = sorted(path for path in listed if path.is_file())
         if len(names) > _MAX_FILES:
             raise TooLargeError(f"'{pattern}' stands for {len(names)} files, allowed are {_MAX_FILES}")
         return names
