@@ -243,7 +243,10 @@ def describe(value: Any) -> str:
         return "a mapping"
     if isinstance(value, str):
         return f"'{value}'" if len(value) <= 40 else f"'{value[:40]}...'"
-    return f"{value}"
+    if callable(value):
+        return "a function"
+    text = f"{value}"
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _unquoted(text: str) -> Any:

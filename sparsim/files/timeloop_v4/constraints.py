@@ -147,8 +147,8 @@ class ConstraintReader:
             found.permutation = self._permutation(node, scope)
         elif key in _COUNTS:
             count = self.values.typed(node, key, int, scope)
-            if count < 0:
-                raise node.error(f"is {count}, allowed is 0 and more", key)
+            if count is None or count < 0:
+                raise node.error(f"is {describe(count)}, allowed is 0 and more", key)
             found.counts[key] = count
         elif key == "maximize_dims":
             found.maximize = self._maximize(node, key, scope)

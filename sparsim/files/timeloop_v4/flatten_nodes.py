@@ -12,6 +12,7 @@ from sparsim.files.timeloop_v4.node_tree import Leaf
 from sparsim.files.timeloop_v4.values import mapping_of
 from sparsim.files.yaml_reading import YamlMap
 from sparsim.records import Layer
+from sparsim.records.number_limits import MAX_INT
 
 _FOR_ESTIMATES = ("subclass", "required_actions", "energy_scale", "area_scale")  # of components
 _INWARDS = ("network_read", "network_update")
@@ -54,6 +55,8 @@ def flatten(leaves: list[Leaf], layer: Layer | None) -> Flat:
             _take_networks(flat.levels, leaf, level)
             flat.levels.append(level)
             x, y = x * leaf.mesh[0], y * leaf.mesh[1]
+            if max(x, y) > MAX_INT:
+                raise leaf.node.error(f"more than {MAX_INT} instances lie side by side here", "spatial")
             if layer is not None:
                 _add_dummy(flat, leaf, dummy, layer)
         elif leaf.tag == "!Container" and (leaf.constraints or leaf.sparse):

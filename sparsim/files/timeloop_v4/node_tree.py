@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 from sparsim.errors import SpecError, near
-from sparsim.files.timeloop.document_node import Node
+from sparsim.files.timeloop.document_node import Node, describe
 from sparsim.files.timeloop.read_architecture import COMPUTE_CLASSES, STORAGE_CLASSES
 from sparsim.files.timeloop.read_networks import NETWORK_CLASSES
 from sparsim.files.timeloop_v4.cimloop_arrays import ARRAY, NODE_KEY, split_of
@@ -20,6 +20,7 @@ from sparsim.files.timeloop_v4.expression_functions import SpecObject
 from sparsim.files.timeloop_v4.safe_expressions import Scope
 from sparsim.files.timeloop_v4.values import Values
 from sparsim.files.yaml_reading import YamlMap
+from sparsim.records.number_limits import MAX_INT
 
 _CLASSES = (*STORAGE_CLASSES, *COMPUTE_CLASSES, *NETWORK_CLASSES)
 _BRANCHES = ("!Hierarchical", "!Parallel", "!Pipelined")
@@ -32,6 +33,8 @@ _KEYS = {
     "!Container": (*_COMMON, "networks"),
     "!Nothing": ("name", "constraints"),
 }  # fmt: skip
+_MAX_NODES = 500  # every node has a copy of the attributes of the containers around it
+_MAX_ATTRIBUTES = 1_000
 
 
 @dataclass
@@ -105,6 +108,7 @@ class TreeReader:
         self.values, self.constraints, self.spec = values, constraints, spec
         self.is_cimloop = is_cimloop
         self.places: dict[str, str] = {}
+        self.count = 0
 
     def read(self, root: Node, nodes: list[Node], scope: Scope) -> Branch:
         """The tree of an architecture. Raises SpecError."""
@@ -122,6 +126,9 @@ class TreeReader:
 
     def _announce(self, nodes: list[Node], scope: Scope, ahead: dict[str, Any]) -> None:
         """Add what expressions see of nodes that stand after them: fan-outs that variables say."""
+        self.count += len(nodes)
+        if self.count > _MAX_NODES:
+            raise nodes[0].error(f"an architecture has more than {_MAX_NODES} nodes")
         for node in nodes:
             name = node.get("name")
             if isinstance(name, str) and node.data.tag not in _BRANCHES:
@@ -223,6 +230,9 @@ class TreeReader:
         same = {key.replace("-", "_") for key in own}
         kept = {key: value for key, value in leaf.attributes.items() if key.replace("-", "_") not in same}
         leaf.attributes = kept | own
+        if len(leaf.attributes) > _MAX_ATTRIBUTES:
+            text = f"has {len(leaf.attributes)} attributes, those of containers included"
+            raise leaf.node.error(f"{text}, allowed are {_MAX_ATTRIBUTES}", "attributes")
 
     def _field(self, leaf: Leaf, key: str, own: dict[str, Any], scope: Scope) -> None:
         node, values = leaf.node, self.values
@@ -253,8 +263,8 @@ class TreeReader:
                 raise spatial.error(f"unknown key '{key}'", key, near(key, ("meshX", "meshY")))
         for key in ("meshX", "meshY"):
             side = self.values.typed(spatial, key, int, scope)
-            if side is not None and side < 1:
-                raise spatial.error(f"is {side}, allowed is 1 and more", key)
+            if side is not None and not 1 <= side <= MAX_INT:
+                raise spatial.error(f"is {describe(side)}, allowed is 1 to {MAX_INT}", key)
             sides.append(1 if side is None else side)
         return sides[0], sides[1]
 
