@@ -1,9 +1,12 @@
 """Version 0.4 documents of strangers: code does not run, files stay unread, time and memory are bounded."""
 
+import os
+
 import pytest
 from support.bounded import bounded
 
 from sparsim.errors import SpecError
+from sparsim.files.sparsim_yaml import is_marked
 from sparsim.files.timeloop_files import read_documents
 
 DOCUMENT = """\
@@ -71,6 +74,11 @@ EXPRESSIONS = {
     "doubled list": "(lambda f: f(f, 30))(lambda f, n: [1] if n < 1 else [f(f, n - 1), f(f, n - 1)])",
     "map of a map": "list(map(lambda x: list(range(50000)), range(50000)))",
     "unpacked range": "max(*range(10**9))",
+    "modular powers": "[pow((1 << 2047) - 1, (1 << 2047) - 3, (1 << 2047) - 9) for i in range(9000)]",
+    "repetitions of nothing": "(lambda x: [x * 0 for i in range(9000)])(list(range(40000)))",
+    "slices": "(lambda x: [len(x[1:]) for i in range(9000)])(list(range(40000)))",
+    "product with a list": "prod([1] * 40000, [1] * 40000)",
+    "conversion in a text": "f'{1!r}'",
     "set": "{1, 2}",
     "bytes": "b'x'",
 }
@@ -129,6 +137,19 @@ TEMPLATES = {
     + "} %}{% for i in range(9999) %}{% for k in d.items() if k < 0 %}{% endfor %}{% endfor %}",
     "sorted often": "{% set b = range(40000)|list %}{% for i in b %}{{ b|sort|length }}{% endfor %}",
     "sliced often": "{% set b = range(40000)|list %}{% for i in b %}{% set c = b[1:] %}{% endfor %}",
+    "look-up by a test": "{% set b = range(40000)|list %}"
+    "{% for i in b %}{% if -1 is in b %}{% endif %}{% endfor %}",
+    "look-up by a filter": "{% set b = range(40000)|list %}{{ b|select('in', b)|list|length }}",
+    "counted often": "{% set b = range(40000)|list %}{% for i in b %}{{ b.count(-1) }}{% endfor %}",
+    "found late": "{% set b = range(40000)|list %}{% for i in b %}{{ b.index(39999) }}{% endfor %}",
+    "repetitions of nothing": "{% set b = range(40000)|list %}{% for i in b %}{{ b * 0 }}{% endfor %}",
+    "colliding values": "{{ range(0, 40000 * (2**61 - 1), 2**61 - 1)|unique|list|length }}",
+    "colliding keys": "{% set d = {" + ", ".join(f"{i * (2**61 - 1)}: 0" for i in range(9000)) + "} %}",
+    "long alphabet": "{% set c = 'b' * 49000 ~ 'a' %}{% set x = 'a' * 50000 %}"
+    "{% for i in range(30000) %}{% set y = x.strip(c) %}{% set z = x|trim(c) %}{% endfor %}",
+    "many outputs": "{{1}}" * 390_000,
+    "many conditions": "{% if 1 %}" + "{% elif 1 %}" * 150_000 + "{% endif %}",
+    "half of a pair": "{{ '\\ud800' }}",
     "deep parentheses": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
     "absolute path": "{{ include_text('/etc/passwd') }}",
     "path that climbs": "{{ include_text('../secret.yaml') }}",
@@ -174,6 +195,9 @@ YAML = {
     "alias without an anchor": "a: *b\n",
     "python object": "architecture: {nodes: [!!python/object/apply:os.system ['true']]}\n",
     "include by tag": "a: !include /etc/passwd\n",
+    "python name": "architecture: {nodes: [!!python/name:os.system ]}\n",
+    "many directives": "".join(f"%TAG !a{i}! tag:x,2000:\n" for i in range(100_000)) + "---\n",
+    "many values": "a_ignore: [" + "1," * 1_000_000 + "1]\n",
     "no mapping": "- 1\n",
 }
 
@@ -186,11 +210,35 @@ def test_yaml_is_refused(tmp_path, text):
     )
 
 
+def test_pipe_and_folder_are_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for name in ("pipe.yaml", "."):
+        refused(tmp_path, {"v4.yaml": f"{{{{ include_text('{name}') }}}}"})
+
+
+def test_pattern_does_not_walk_folders_below(tmp_path):
+    refused(tmp_path, {"v4.yaml": "{{ include_all('**', 'a') }}", "deep/part.yaml": "a: 1\n"})
+
+
+def test_blank_lines_take_no_time(tmp_path):
+    path = tmp_path / "v4.yaml"
+    path.write_text("\n" * 100_000 + "problem: {}\n")
+    with bounded():
+        assert not is_marked(path)
+
+
+def test_many_containers_are_refused(tmp_path):
+    containers = "".join(f"  - !Container {{name: c{i}, attributes: {{a{i}: 1}}}}\n" for i in range(8000))
+    document = DOCUMENT.format(expression="1")
+    refused(tmp_path, {"v4.yaml": document.replace("  - !Component\n    name: mac", containers + MAC_NODE)})
+
+
 def beside_class(text):
     return "class: DRAM", f"class: DRAM\n    {text}"
 
 
 MAC = "- !Component\n    name: mac"
+MAC_NODE = "  " + MAC
 NODES = {
     "!ArrayContainer": (MAC, "- !ArrayContainer {name: array}\n  " + MAC),
     "no tag": (MAC, "-\n    name: mac"),
@@ -207,6 +255,8 @@ NODES = {
     "kept and bypassed": beside_class("constraints: {dataspace: {keep: [A], bypass: [A]}}"),
     "mesh of a fraction": beside_class("spatial: {meshX: 2.5}"),
     "mesh of nothing": beside_class("spatial: {meshX: 0}"),
+    "mesh beyond counting": beside_class("spatial: {meshX: 1 << 2000}"),
+    "split of nothing": beside_class("constraints: {spatial: {split: (None)}}"),
     "name twice": ("name: mac", "name: dram"),
     "text without quotes": ("width: 8,", "width: 8, kind: LPDDR4,"),
     "unknown target": ("problem:", "constraints: {targets: [{target: far, type: temporal}]}\nproblem:"),
