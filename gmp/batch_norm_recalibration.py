@@ -18,15 +18,36 @@ from gmp.number_checks import is_count
 def recalibrate_batch_norm(
     model: nn.Module, batches: Iterable[Any], *, limit: int | None = None, forward: Forward | None = None
 ) -> int:
-    """Replace the running statistics of all batch norms by their average over `batches`.
+    """Replace the running statistics of all batch norms by their average over batches.
 
-    Pruning shifts the inputs of the norms, which costs far more accuracy than the weights that are gone. Each
-    batch counts alike; everything but the norms runs as in evaluation, so dropout is off. A batch is a
-    tensor, a tuple that begins with the inputs, or a mapping of inputs by name (see `gmp.example_batches`),
-    or is given to `forward(model, batch)`; at most `limit` batches are used.
+    Parameters
+    ----------
+    model : nn.Module
+        Model whose batch norms are changed in place. It keeps its training mode.
+    batches : iterable of Tensor, tuple or mapping
+        Batches: tensors, tuples that begin with the inputs, or mappings of inputs by name, as
+        `gmp.example_batches` describes them.
+    limit : int, optional
+        Largest number of batches that are used; by default all.
+    forward : callable, optional
+        Called as ``forward(model, batch)`` in place of the model, for batches of any other kind.
 
-    Returns the number of norms with running statistics; 0 means that nothing was done. Raises PruningError
-    without a batch; the old statistics are kept if that or anything else fails.
+    Returns
+    -------
+    int
+        Number of batch norms with running statistics; 0 if the model has none and nothing was done.
+
+    Raises
+    ------
+    PruningError
+        If `limit` is not a positive integer, or if `batches` is a single batch or empty. The old statistics
+        are kept then, as they are after any other error.
+
+    Notes
+    -----
+    Pruning shifts the distribution of the inputs of batch norms, which can cost more accuracy than the
+    missing weights themselves. Every batch has the same weight in the average. All other modules run in
+    evaluation mode, so dropout is off, and no parameter is trained.
     """
     if limit is not None and not is_count(limit):
         raise PruningError(f"limit is {limit!r}; a whole number from 1 is needed")

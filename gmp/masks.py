@@ -70,10 +70,20 @@ def fit(name: str, live: Tensor, weight: Tensor) -> Tensor:
 
 @torch.no_grad()
 def apply_masks(model: nn.Module, masks: Mapping[str, Any]) -> None:
-    """Set weights of `model` to zero where `masks` says so, once: nothing stays attached to the model.
+    """Set the pruned weights of a model to zero, once; nothing stays attached to the model.
 
-    `masks`: {parameter name: mask}, from `Pruner.masks` or `Pruner.state_dict()["masks"]`.
-    Raises PruningError for unknown names and other shapes, before anything is changed.
+    Parameters
+    ----------
+    model : nn.Module
+        Model whose parameters are changed in place.
+    masks : mapping of str to Tensor or mapping
+        Mask of each parameter by its name, from `Pruner.masks` (bool tensors of the parameter's shape, False
+        where the weight is pruned) or from ``Pruner.state_dict()["masks"]`` (packed masks).
+
+    Raises
+    ------
+    PruningError
+        If a name is unknown or a mask has another shape than its parameter. The model is unchanged then.
     """
     weights = named_parameters(model)
     masks = renamed(masks, weights)

@@ -48,27 +48,81 @@ class Goal(Protocol):
 
 
 class Pruner:
-    """Prunes the weights of `model` that `targets` meets and `ignore` does not (see `gmp.targets`).
+    """Prunes weights of a model in training, with masks that only ever grow.
 
-    `optimizer`: one or several, or what wraps them. Their momentum and other averages are cleared for pruned
-    weights; `"movement"` needs them.
-    `scope`: "global" (all weights compete), "layer" (each tensor the same sparsity), or final sparsities
-    {name or "re:...": sparsity} of tensors, all scaled alike on the way; tensors it does not name stay dense.
-    `score`: "magnitude", "lamp", "taylor", "movement" or a function (see `gmp.scores`).
-    `pattern`: "1x1", "2:4", "block(r,c)", "vector(n)", "kernel" or "channel" (see `gmp.patterns`).
-    `axes`: {name or "re:...": axes} of weights of which they are not known (see `gmp.weight_axes`), which
-    patterns of more than single weights ask for: "oi" has rows of outputs, "io" rows of inputs.
-    `min_density`: fraction of each tensor that stays, one number or {name or "re:...": fraction}.
-    `keep_zeros`: weights that are zero now stay zero, but for tensors without any other weight.
+    Parameters
+    ----------
+    model : nn.Module
+        Model to prune.
+    optimizer : Optimizer or sequence of Optimizer, optional
+        One or several optimizers, or what wraps them. Their momentum and other averages are cleared for
+        pruned weights. The score "movement" needs them.
+    targets : type, str, callable, or iterable of these, default PRUNABLE
+        Weights that are pruned, as `select` matches them; by default the weights of all layers but embeddings
+        and normalisations.
+    ignore : type, str, callable, or iterable of these, default ()
+        Weights that are not pruned, likewise.
+    scope : str or mapping of str to float, default "global"
+        How the sparsity is shared: "global" (all weights compete in one pool), "layer" (each tensor has the
+        same sparsity), or the final sparsity of each tensor by its name or ``"re:"`` expression. With a
+        mapping all sparsities are scaled by the same factor on the way, and tensors that it does not name
+        stay dense.
+    score : str or callable, default "magnitude"
+        What the weights compete by: "magnitude", "lamp", "taylor", "movement" or a function
+        ``(name, weight, grad) -> Tensor``. Weights with the lowest scores are pruned first.
+    pattern : str, default "1x1"
+        Which weights are pruned together: "1x1", "n:m" as in "2:4", "block(r,c)", "vector(n)", "kernel" or
+        "channel" (see `gmp.patterns`).
+    axes : mapping of str to str or Axes, default MappingProxyType({})
+        Axes of weights by name or ``"re:"`` expression, where the module does not tell them and the pattern
+        needs them: "oi" for rows of outputs, "io" for rows of inputs (see `gmp.weight_axes`).
+    min_density : float or mapping of str to float, default 0.0
+        Fraction of each tensor that stays, as one number or by name or ``"re:"`` expression.
+    keep_zeros : bool, default True
+        Whether weights that are zero now stay zero, except in tensors that are zero throughout.
 
-    A tensor that is zero throughout now was not trained yet. Nothing of it is pruned while it stays so, and
-    then not more than the fraction that is asked for of all: its weights are too young to compete.
+    Attributes
+    ----------
+    model : nn.Module
+        The model.
+    optimizer : Optimizer, sequence of Optimizer or None
+        The optimizers, as they were given.
+    score : callable
+        The score.
+    pattern : Pattern
+        The pattern.
+    goal : Schedule, BudgetSchedule or None
+        Schedule that was made last for this pruner; `finalize` warns if it was not reached.
+    coverage : Coverage
+        How much of the model is pruned.
+    steps : StepWatch
+        Counter of the steps of the optimizers.
 
-    `goal` is the schedule that was made last for this pruner; `finalize` warns if it was not reached.
-    `coverage` says how much of the model is pruned, `steps` counts those of the optimizers.
+    Raises
+    ------
+    PruningError
+        If options do not fit the model.
 
-    Warns if a large part of the parameters is out of reach (see `gmp.network_coverage`).
-    Raises PruningError for options that do not fit the model.
+    Warns
+    -----
+    CoverageWarning
+        If a large part of the parameters cannot be pruned (see `gmp.network_coverage`).
+
+    Notes
+    -----
+    A tensor that is zero throughout at the start is taken as untrained. It is not pruned while it stays zero,
+    and later not beyond the overall sparsity.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gmp import Pruner
+    >>> model = torch.nn.Linear(10, 10)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> pruner = Pruner(model, optimizer)
+    >>> pruner.prune(0.7)
+    >>> pruner.sparsity
+    0.7
     """
 
     def __init__(
@@ -122,41 +176,59 @@ class Pruner:
 
     @property
     def masks(self) -> Mapping[str, Tensor]:
-        """{weight name: bool tensor of its shape}, False where the weight is pruned."""
+        """Masks by the names of the weights: bool tensors of their shapes, False where a weight is pruned."""
         return MappingProxyType({name: mask.live for name, mask in self._masks.items()})
 
     @property
     def masks_by_parameter(self) -> Mapping[Tensor, Tensor]:
-        """{parameter: mask}, for whom the parameters have other names."""
+        """Masks by parameter, for callers that know the parameters by other names."""
         return {weight: self._masks[name].live for name, weight in self._weights().items()}
 
     @property
     def sparsity(self) -> float:
-        """Pruned fraction of the prunable weights."""
+        """Fraction of the prunable weights that is pruned."""
         return sum(mask.zeros for mask in self._masks.values()) / self._limits.size
 
     @property
     def max_sparsity(self) -> float:
-        """The highest sparsity that pattern, `scope` and `min_density` allow.
+        """Highest sparsity that pattern, `scope` and `min_density` allow.
 
-        Of n:m, less than 1 - n/m if the inputs of a weight are no multiple of m; `prune(1 - n/m)` gets there.
+        For the pattern "n:m" it is below 1 - n/m if the inputs of a weight are not a multiple of m;
+        ``prune(1 - n/m)`` reaches it.
         """
         return self._limits.most
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is not as it was asked for, a sentence each: an early end, a missed budget, empty layers."""
+        """Sentences about what was asked for and not reached: an early end, a missed budget, empty layers."""
         empty = [name for name, mask in self._masks.items() if mask.zeros == mask.live.numel()]
         return (*self._missed(), *([_nothing_left(empty)] if empty else []))
 
     @torch.no_grad()
     def prune(self, sparsity: float) -> None:
-        """Raise the pruned fraction of the prunable weights to `sparsity`; never lowers it.
+        """Raise the pruned fraction of the prunable weights; it is never lowered.
 
-        Exact to the weight with single weights. Larger units stop less than one short of it: in all, or in
-        each tensor if `scope` gives each its own sparsity or `min_density` holds it. Warns of weights of
-        which nothing is left. Raises PruningError, and prunes nothing, above `max_sparsity`, or if a weight
-        or score is not finite.
+        Parameters
+        ----------
+        sparsity : float
+            Fraction of the prunable weights that is pruned after the call, 0 to `max_sparsity`.
+
+        Raises
+        ------
+        PruningError
+            If `sparsity` is above `max_sparsity`, if a weight or score is not finite, or if the pruner is
+            finalized. Nothing is pruned then.
+
+        Warns
+        -----
+        PruningWarning
+            If no weight of a layer is left.
+
+        Notes
+        -----
+        Patterns of single weights reach the sparsity exactly to one weight. Larger units stop less than one
+        unit below it, overall, or in each tensor if `scope` gives each tensor its own sparsity or
+        `min_density` limits it.
         """
         self._check_open()
         self.check(sparsity)
@@ -180,7 +252,13 @@ class Pruner:
 
     @torch.no_grad()
     def apply(self) -> None:
-        """Set pruned weights, and what the optimizer remembers of them, to zero."""
+        """Set pruned weights, and the averages that the optimizer keeps of them, to zero.
+
+        Raises
+        ------
+        PruningError
+            If the pruner is finalized.
+        """
         self._check_open()
         for name, mask in self._masks.items():
             weight = self._weight(name)
@@ -193,7 +271,18 @@ class Pruner:
                         mask.hide(value)
 
     def check(self, sparsity: float) -> None:
-        """Raise PruningError if `sparsity` cannot be reached."""
+        """Check that a sparsity can be reached.
+
+        Parameters
+        ----------
+        sparsity : float
+            Fraction of the prunable weights, 0 to 1.
+
+        Raises
+        ------
+        PruningError
+            If it cannot be reached.
+        """
         allowed = self._limits.nominal
         if fraction(sparsity, "the sparsity") > max(allowed, self.sparsity) + 1e-9:
             raise PruningError(
@@ -204,10 +293,24 @@ class Pruner:
     def report(
         self, extra: Mapping[str, Mapping[str, Any]] | None = None, traced: Trace | None = None
     ) -> Report:
-        """What is left of each weight, and how much of the model that is.
+        """Report what is left of each weight, and how much of the model that is.
 
-        extra : {weight or module name: {column: value}}
-        traced : a trace of the model, for the share of MACs
+        Parameters
+        ----------
+        extra : mapping of str to mapping, optional
+            Further columns by the name of a weight or module, as ``{"fc1": {"macs": 524288}}``.
+        traced : Trace, optional
+            Trace of the model, from which the pruned share of MACs is computed.
+
+        Returns
+        -------
+        Report
+            One row for each weight, and the total.
+
+        Raises
+        ------
+        PruningError
+            If a further column does not fit, as in `report_of`.
         """
         from gmp.sparsity_report import report_of
 
@@ -215,15 +318,32 @@ class Pruner:
         return report_of(self.model, self.masks, extra, warnings=self._missed(), coverage=covered)
 
     def state_dict(self) -> dict[str, Any]:
-        """{"masks": {weight name: {"shape": sizes, "bits": eight weights a byte}}, "score": its state, "new":
-        names of weights that were zero throughout at the start}.
+        """Return what a resumed run needs.
+
+        Returns
+        -------
+        dict
+            Packed masks by the names of the weights ("masks"; each is a dictionary of "shape" and "bits",
+            eight weights a byte), the state of the score ("score"), and the names of weights that were zero
+            throughout at the start ("new").
         """
         masks = {name: masking.pack(mask.live) for name, mask in self._masks.items()}
         score = self.score.state_dict() if isinstance(self.score, Movement) else {}
         return {"masks": masks, "score": score, "new": sorted(self._new)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the masks of `state_dict()`. Raises PruningError if names or shapes differ."""
+        """Take over the masks of `state_dict`.
+
+        Parameters
+        ----------
+        state : mapping
+            State of a pruner of the same weights.
+
+        Raises
+        ------
+        PruningError
+            If the state is not one of a pruner, if names or shapes differ, or if the pruner is finalized.
+        """
         self._check_open()
         saved = state.get("masks")
         if not isinstance(saved, Mapping):
@@ -243,9 +363,12 @@ class Pruner:
         self.apply()
 
     def finalize(self) -> None:
-        """Leave zeros in the weights and take all hooks away; the masks can still be read.
+        """Leave zeros in the weights and remove all hooks; the masks can still be read.
 
-        Warns where less was pruned than a schedule or a call of `prune` asked for, or a budget is missed.
+        Warns
+        -----
+        PruningWarning
+            If less was pruned than a schedule or a call of `prune` asked for, or if a budget is missed.
         """
         if self._finalized:
             return
@@ -255,7 +378,7 @@ class Pruner:
             warnings.warn(sentence, PruningWarning, stacklevel=2)
 
     def detach(self) -> None:
-        """Take all hooks away and leave everything else as it is, for a pruner that is given up."""
+        """Remove all hooks and change nothing else, for a pruner that is no longer used."""
         for handle in self._handles:
             handle.remove()
         self.steps.close()
@@ -350,7 +473,34 @@ class Pruner:
 
 
 def one_shot(model: nn.Module, sparsity: float, **options: Any) -> Report:
-    """Prune `model` to `sparsity` at once, for good. `options` are those of `Pruner`."""
+    """Prune a model at once, and leave the zeros in its weights.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Model to prune in place.
+    sparsity : float
+        Fraction of the prunable weights that is pruned, 0 to 1.
+    **options
+        Options of `Pruner`.
+
+    Returns
+    -------
+    Report
+        What is left of each weight.
+
+    Raises
+    ------
+    PruningError
+        If options do not fit the model, or if the sparsity cannot be reached.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gmp import one_shot
+    >>> one_shot(torch.nn.Linear(10, 10), 0.6).sparsity
+    0.6
+    """
     pruner = Pruner(model, **options)
     pruner.prune(sparsity)
     pruner.finalize()

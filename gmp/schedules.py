@@ -23,13 +23,41 @@ SLACK = 1e-6  # of a step: 0.1 + 0.2 epochs are 0.3
 
 
 class Schedule(ABC):
-    """`begin`, `end` and `every` in `unit`, "epoch" (of `steps_per_epoch` optimizer steps) or "step".
+    """Sparsity that rises over the steps of training; the base of all schedules.
 
-    Time n / steps_per_epoch is reached when n steps are done: an update at epoch 1 comes right after the last
-    step of the first epoch. What is due at time 0 is done at the first step.
+    Parameters
+    ----------
+    pruner : Pruner or None
+        Pruner whose masks follow the schedule; None for a schedule that is only looked at.
+    initial : float
+        Sparsity at `begin`, 0 to 1.
+    final : float
+        Sparsity at `end`, 0 to 1, not below `initial`.
+    begin : float
+        Time of the first update, in `unit`.
+    end : float
+        Time of the last update, in `unit`, not before `begin`.
+    every : float
+        Time between updates, in `unit`, above 0.
+    unit : str, default "epoch"
+        Unit of the times: "epoch" or "step" (of the optimizer).
+    steps_per_epoch : int, optional
+        Optimizer steps of an epoch; needed if `unit` is "epoch" and there is a pruner.
 
-    `pruner` may be None for a schedule that is only looked at. Raises PruningError for times or sparsities
-    out of order, and for a `final` that the pruner cannot reach.
+    Raises
+    ------
+    PruningError
+        If times or sparsities are invalid or out of order, or if the pruner cannot reach `final`.
+
+    Notes
+    -----
+    Between `begin` and `end` the schedule asks for the sparsity
+
+        s(t) = initial + (final - initial) r(x),   x = (t - begin) / (end - begin)
+
+    where the subclass defines r, the `rise` (Zhu & Gupta 2017, equation 1, for `CubicSchedule`). The time
+    n / steps_per_epoch is reached when n steps are done: an update at epoch 1 is made directly after the last
+    step of the first epoch. Updates that are due at time 0 are made at the first step.
     """
 
     def __init__(
@@ -60,7 +88,18 @@ class Schedule(ABC):
 
     @abstractmethod
     def rise(self, x: float) -> float:
-        """The part of the way from `initial` to `final`, 0 to 1, at the part `x` of the time."""
+        """Return how far the sparsity has risen from `initial` to `final`.
+
+        Parameters
+        ----------
+        x : float
+            Part of the time between `begin` and `end` that has passed, 0 to 1.
+
+        Returns
+        -------
+        float
+            Part of the way, 0 to 1.
+        """
 
     @property
     def sparsity(self) -> float:
@@ -68,7 +107,18 @@ class Schedule(ABC):
         return self._pruner().sparsity
 
     def sparsity_at(self, time: float) -> float:
-        """The sparsity that the schedule asks for at `time`, in `unit`; 0 before `begin`."""
+        """Return the sparsity that the schedule asks for at a time.
+
+        Parameters
+        ----------
+        time : float
+            Time in `unit`.
+
+        Returns
+        -------
+        float
+            Sparsity; 0 before `begin`, and `final` from `end` on.
+        """
         if time < self.begin:
             return 0.0
         if time >= self.end:
@@ -77,13 +127,19 @@ class Schedule(ABC):
         return self.initial + (self.final - self.initial) * self.rise(x)
 
     def update_times(self) -> list[float]:
-        """The times, in `unit`, at which masks change."""
+        """Return the times at which masks change.
+
+        Returns
+        -------
+        list of float
+            Times in `unit`: begin, begin + every, ..., and end.
+        """
         count = math.ceil((self.end - self.begin) / self.every - SLACK)
         return [self.begin + k * self.every for k in range(count)] + [self.end]
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Those of the pruner."""
+        """Warnings of the pruner, as sentences."""
         return self._pruner().warnings
 
     @property
@@ -93,7 +149,7 @@ class Schedule(ABC):
 
     @property
     def shortfall(self) -> str | None:
-        """A sentence where `final` is not reached because steps are missing, else None."""
+        """Sentence that says that `final` is not reached because steps are missing; None if it is reached."""
         if self.ended or self.sparsity >= self.final:
             return None
         counted = f", {self.steps_per_unit} per epoch" if self.unit == "epoch" else ""
@@ -104,20 +160,36 @@ class Schedule(ABC):
 
     @property
     def stepped(self) -> bool:
-        """Whether an optimizer has stepped since the latest step of the schedule; True if nobody knows."""
+        """Whether an optimizer has stepped since the latest step of the schedule; True if none is known."""
         return self._pruner().steps.stepped_since(self._seen)
 
     @property
     def due(self) -> float | None:
-        """The sparsity that the next step asks for; None if no update is due then."""
+        """Sparsity that the next step asks for; None if no update is due then."""
         return self._due.get(self.steps_done + 1)
 
     def step(self, most: float = 1.0) -> bool:
-        """Count one optimizer step, prune if it is due, clear pruned weights; True if an update was due.
+        """Count one optimizer step, prune if an update is due, and set pruned weights to zero.
 
-        Call it right after `optimizer.step()`. It does not prune beyond the sparsity `most`. A step that the
-        pruner's optimizers have not made does not count: one that a `GradScaler` skipped, or a pass that only
-        accumulates gradients.
+        Parameters
+        ----------
+        most : float, default 1.0
+            Sparsity beyond which this call does not prune.
+
+        Returns
+        -------
+        bool
+            Whether an update was due.
+
+        Raises
+        ------
+        PruningError
+            If the schedule has no pruner, or as `Pruner.prune` does.
+
+        Notes
+        -----
+        Call it directly after ``optimizer.step()``. A call after which the optimizers of the pruner have not
+        stepped does not count: a step that a `GradScaler` skipped, or a pass that only accumulates gradients.
         """
         pruner, due = self._pruner(), self.due
         if not self.stepped:
@@ -133,7 +205,14 @@ class Schedule(ABC):
         return due is not None
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs: the steps done, what a step is, and the state of the pruner."""
+        """Return what a resumed run needs.
+
+        Returns
+        -------
+        dict
+            Number of steps done ("step"), steps of a unit of time ("steps_per_unit") and the state of the
+            pruner ("pruner").
+        """
         return {
             "step": self.steps_done,
             "steps_per_unit": self.steps_per_unit,
@@ -141,7 +220,18 @@ class Schedule(ABC):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over `state_dict()` of a schedule with as many steps per epoch. Raises PruningError."""
+        """Take over the result of `state_dict`.
+
+        Parameters
+        ----------
+        state : mapping
+            State of a schedule with the same number of steps per epoch.
+
+        Raises
+        ------
+        PruningError
+            If the state is not one of a schedule, counts other steps, or does not fit the pruner.
+        """
         check_state(state, {"step", "steps_per_unit", "pruner"}, "schedule")
         if state["steps_per_unit"] != self.steps_per_unit:
             raise PruningError(
@@ -187,28 +277,62 @@ class Schedule(ABC):
 
 
 class CubicSchedule(Schedule):
-    """Fast at first, slow when little is left (Zhu & Gupta 2017, equation 1)."""
+    """Schedule that prunes fast at first, and slowly when few weights are left.
+
+    The parameters are those of `Schedule`.
+
+    Notes
+    -----
+    The rise is r(x) = 1 - (1 - x)^3 (Zhu & Gupta 2017, equation 1).
+
+    Examples
+    --------
+    >>> from gmp import CubicSchedule
+    >>> schedule = CubicSchedule(None, initial=0.0, final=0.8, begin=0, end=10, every=1)
+    >>> schedule.sparsity_at(5)
+    0.7000000000000001
+    """
 
     def rise(self, x: float) -> float:
         return float(1 - (1 - x) ** 3)
 
 
 class LinearSchedule(Schedule):
-    """As much at each update."""
+    """Schedule that prunes the same number of weights at each update: r(x) = x.
+
+    The parameters are those of `Schedule`.
+    """
 
     def rise(self, x: float) -> float:
         return x
 
 
 class InverseCubicSchedule(Schedule):
-    """Slow at first, fast towards the end: r = 1 - (1 - x)^(1/3)."""
+    """Schedule that prunes slowly at first, and fast towards the end: r(x) = 1 - (1 - x)^(1/3).
+
+    The parameters are those of `Schedule`.
+    """
 
     def rise(self, x: float) -> float:
         return float(1 - (1 - x) ** (1 / 3))
 
 
 class ConstantSchedule(Schedule):
-    """`final` at once at `begin`, kept from then on."""
+    """Schedule that prunes to the final sparsity at once, and keeps it.
+
+    Parameters
+    ----------
+    pruner : Pruner or None
+        Pruner whose masks follow the schedule; None for a schedule that is only looked at.
+    final : float
+        Sparsity from `begin` on, 0 to 1.
+    begin : float, default 0.0
+        Time of the update, in `unit`.
+    unit : str, default "epoch"
+        Unit of the time: "epoch" or "step" (of the optimizer).
+    steps_per_epoch : int, optional
+        Optimizer steps of an epoch; needed if `unit` is "epoch" and there is a pruner.
+    """
 
     def __init__(
         self,

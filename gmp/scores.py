@@ -18,14 +18,61 @@ Score = Callable[[str, Tensor, Tensor | None], Tensor]
 
 
 def magnitude(name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
-    """|w| (Han et al. 2015, section 3)."""
+    """Return the absolute value of each weight.
+
+    Parameters
+    ----------
+    name : str
+        Name of the weight, which this score does not use.
+    weight : Tensor
+        Weights, of any shape.
+    grad : Tensor or None
+        Gradient, which this score does not use.
+
+    Returns
+    -------
+    Tensor
+        Scores, of the shape of `weight`.
+
+    Notes
+    -----
+    The score is ``|w|`` (Han et al. 2015, section 3).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gmp import magnitude
+    >>> magnitude("fc.weight", torch.tensor([0.5, -2.0]), None)
+    tensor([0.5000, 2.0000])
+    """
     return weight.abs()
 
 
 def taylor(name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
-    """|w dL/dw|: the change of the loss without w, to first order (Molchanov et al. 2017, section 2.2).
+    """Return the first-order estimate of how much the loss changes without each weight.
 
-    Raises PruningError without a gradient.
+    Parameters
+    ----------
+    name : str
+        Name of the weight, for messages.
+    weight : Tensor
+        Weights, of any shape.
+    grad : Tensor or None
+        Gradient of the loss, of the shape of `weight`.
+
+    Returns
+    -------
+    Tensor
+        Scores, of the shape of `weight`.
+
+    Raises
+    ------
+    PruningError
+        If there is no gradient.
+
+    Notes
+    -----
+    The score is ``|w dL/dw|`` (Molchanov et al. 2017, section 2.2).
     """
     if grad is None:
         raise PruningError(
@@ -36,9 +83,35 @@ def taylor(name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
 
 
 def lamp(name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
-    """w^2 over the sum of the v^2 with |v| >= |w| of its tensor (Lee et al. 2021, equation 4).
+    """Return the square of each weight relative to those of the weights of its tensor that are not smaller.
 
-    So layers of any scale compete in one pool, and none loses all. Equal ones: the sum starts with the first.
+    Parameters
+    ----------
+    name : str
+        Name of the weight, which this score does not use.
+    weight : Tensor
+        Weights, of any shape.
+    grad : Tensor or None
+        Gradient, which this score does not use.
+
+    Returns
+    -------
+    Tensor
+        Scores above 0 and up to 1 in double precision, of the shape of `weight`; 0 for weights that are zero.
+
+    Notes
+    -----
+    The score of w is w^2 divided by the sum of v^2 over all v of the tensor with ``|v| >= |w|`` (Lee et al.
+    2021, equation 4). Among equal weights, the sum of the first one includes the others. Layers of any scale
+    can compete in one pool, and no layer loses all of its weights, since the largest weight of each has the
+    score 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gmp import lamp
+    >>> lamp("fc.weight", torch.tensor([1.0, -2.0]), None)
+    tensor([0.2000, 1.0000], dtype=torch.float64)
     """
     squares = weight.flatten().double().square()
     ordered, order = squares.sort(stable=True)
@@ -49,24 +122,56 @@ def lamp(name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
 
 
 class Movement:
-    """-sum over the steps of w dL/dw: low where training moves w towards zero (Sanh et al. 2020, equation 3).
+    """Score that is low where training moves weights towards zero.
 
-    The pruner adds w dL/dw of every step of its optimizers (see `gmp.optimizer_gradients`): once a step,
-    however many backward passes the gradient was accumulated in; once for every time that a closure was
-    evaluated. The learning rate, a common factor, is left out.
+    Notes
+    -----
+    The score is the negative sum of w dL/dw over the steps (Sanh et al. 2020, equation 3). The pruner adds w
+    dL/dw of every step of its optimizers (see `gmp.optimizer_gradients`): once a step, however many backward
+    passes the gradient was accumulated in, and once for every time that a closure was evaluated. The learning
+    rate, a common factor, is left out.
     """
 
     def __init__(self) -> None:
         self.totals: dict[str, Tensor] = {}
 
     def add(self, name: str, moved: Tensor) -> None:
-        """Count `moved`, weight times gradient, of one step."""
+        """Count the movement of one step.
+
+        Parameters
+        ----------
+        name : str
+            Name of the weight.
+        moved : Tensor
+            Product of weight and gradient, of the shape of the weight.
+        """
         if name in self.totals:
             self.totals[name] = self.totals[name].to(moved.device) - moved
         else:
             self.totals[name] = -moved
 
     def __call__(self, name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
+        """Return the scores of a weight.
+
+        Parameters
+        ----------
+        name : str
+            Name of the weight.
+        weight : Tensor
+            Weights, of which only the device is used.
+        grad : Tensor or None
+            Gradient, which is not used: those of the steps were counted by `add`.
+
+        Returns
+        -------
+        Tensor
+            Scores, of the shape of the weight.
+
+        Raises
+        ------
+        PruningError
+            If no gradient of this weight was counted yet.
+        """
         if name not in self.totals:
             raise PruningError(
                 f"the score 'movement' has seen no gradient of '{name}': it needs at least one step, with a "
@@ -75,9 +180,23 @@ class Movement:
         return self.totals[name].to(weight.device)
 
     def state_dict(self) -> dict[str, Tensor]:
+        """Return copies of the sums so far.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Sum of each weight, by name.
+        """
         return {name: total.clone() for name, total in self.totals.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take over the sums of `state_dict`.
+
+        Parameters
+        ----------
+        state : dict of str to Tensor
+            Sum of each weight, by name.
+        """
         self.totals = {name: total.clone() for name, total in state.items()}
 
 

@@ -32,11 +32,27 @@ FIXED = ("name", "shape", "weights", "nonzero", "sparsity", "dense_bytes", "comp
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One prunable weight, or the total of all; `extra` holds further columns, None if not measured."""
+    """Counts of one prunable weight, or of all of them.
+
+    Parameters
+    ----------
+    name : str
+        Name of the weight; "total" for all of them.
+    shape : tuple of int
+        Shape of the weight; () for the total.
+    weights : int
+        Number of weights.
+    nonzero : int
+        Number of weights that the mask keeps and whose value is not 0.
+    compressed_bytes : int
+        Size in bytes with the nonzeros as float32 and the positions as a bitmask:
+        4 * nonzero + ceil(weights / 8) for one weight tensor.
+    extra : mapping of str to str, int, float or None, default dict()
+        Further columns; None stands for a value that was not measured.
+    """
 
     name: str
     shape: tuple[int, ...]
-    """Of the weight; () in the total."""
     weights: int
     nonzero: int
     compressed_bytes: int
@@ -49,10 +65,17 @@ class LayerReport:
 
     @property
     def dense_bytes(self) -> int:
+        """Size in bytes with all weights as float32."""
         return FLOAT_BYTES * self.weights
 
     def cells(self) -> dict[str, Cell]:
-        """Column name to value, the fixed columns first."""
+        """Return the row as a dictionary.
+
+        Returns
+        -------
+        dict of str to str, int, float or None
+            Value of each column by its name; the fixed columns come before those of `extra`.
+        """
         shape = "x".join(map(str, self.shape)) or None
         fixed = (self.name, shape, self.weights, self.nonzero, self.sparsity)
         cells = zip(FIXED, (*fixed, self.dense_bytes, self.compressed_bytes), strict=True)
@@ -61,43 +84,52 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class Report:
-    """`rows` in the masks' order; `total` is over the prunable weights, `parameters` counts all parameters.
+    """What pruning has left of a model.
 
-    The total of a further column is the sum of its counts (int) if every row has one, else it is blank: sums
-    of ratios mean nothing.
+    Parameters
+    ----------
+    rows : tuple of LayerReport
+        One row for each prunable weight, in the order of the masks.
+    total : LayerReport
+        Sums over the prunable weights. A further column has a sum if it holds an integer in every row, and is
+        None otherwise, since sums of ratios have no meaning.
+    parameters : int
+        Number of all parameters of the model.
+    coverage : Coverage
+        How much of the model the rows are.
+    warnings : tuple of str, default ()
+        Sentences about what was asked for and not reached.
     """
 
     rows: tuple[LayerReport, ...]
     total: LayerReport
     parameters: int
     coverage: Coverage
-    """How much of the model the rows are."""
     warnings: tuple[str, ...] = ()
-    """What was asked for and not reached."""
 
     @property
     def sparsity(self) -> float:
-        """Over the prunable weights."""
+        """Fraction of the prunable weights that are zero."""
         return self.total.sparsity
 
     @property
     def parameter_sparsity(self) -> float:
-        """Zeroed weights over all parameters; biases and the like count as kept, whatever their value."""
+        """Zeroed prunable weights as a fraction of all parameters; biases and the like count as kept."""
         return (self.total.weights - self.total.nonzero) / self.parameters
 
     @property
     def model_dense_bytes(self) -> int:
-        """All parameters as float32."""
+        """Size in bytes of all parameters as float32."""
         return FLOAT_BYTES * self.parameters
 
     @property
     def model_compressed_bytes(self) -> int:
-        """Prunable weights compressed, the other parameters dense."""
+        """Size in bytes with the prunable weights compressed and the other parameters dense."""
         return FLOAT_BYTES * (self.parameters - self.total.weights) + self.total.compressed_bytes
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the numbers count, as sentences; what is not as it should be comes first."""
+        """Sentences that explain the numbers; warnings come first."""
         empty = [row.name for row in self.rows if not row.nonzero]
         warning = f"nothing is left of {', '.join(empty)}: what a layer without weights gives is its bias"
         return (
@@ -111,20 +143,55 @@ class Report:
         )
 
     def table(self) -> Table:
-        """For a terminal: `rich.print(report.table())`."""
+        """Return the report as a table for a terminal.
+
+        Returns
+        -------
+        Table
+            Table to be printed with ``rich.print(report.table())``.
+        """
         rows = [list(_texts(row).values()) for row in (*self.rows, self.total)]
         return Table(tuple(self.total.cells()), rows[:-1], text=(0, 1), total=rows[-1], notes=self.notes)
 
     def to_markdown(self) -> str:
+        """Return the table and the notes as Markdown.
+
+        Returns
+        -------
+        str
+            Markdown text.
+        """
         return self.table().to_markdown() + "\n" + "".join(f"* {note}\n" for note in self.notes)
 
     def to_csv(self, path: str | Path) -> None:
-        """One line per weight, the last one is the total. Raises PruningError if it cannot be written."""
+        """Write the rows as CSV.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write: one line for each weight, and the total as the last line.
+
+        Raises
+        ------
+        PruningError
+            If the file cannot be written.
+        """
         with writing(path, "report"):
             write_csv(path, [row.cells() for row in (*self.rows, self.total)])
 
     def to_json(self, path: str | Path) -> None:
-        """Rows, total, all parameters, notes; null is not measured. Raises PruningError like `to_csv`."""
+        """Write rows, total, sizes of the model, coverage and notes as JSON.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write; null stands for a value that was not measured.
+
+        Raises
+        ------
+        PruningError
+            If the file cannot be written.
+        """
         document = {
             "rows": [row.cells() for row in self.rows],
             "total": self.total.cells(),
@@ -148,14 +215,31 @@ def report_of(
     warnings: Iterable[str] = (),
     coverage: Coverage | None = None,
 ) -> Report:
-    """Count what `masks` leave of the model's weights; the model is not changed.
+    """Count what masks leave of the weights of a model, which is not changed.
 
-    masks : weight name ("fc1.weight") to a bool tensor of the weight's shape, True where it is kept.
-    extra : weight or module name ("fc1") to further columns, e.g. {"fc1": {"macs": 524288}}.
-    warnings : sentences that the report begins its notes with.
-    coverage : how much of the model that is; None: by the masks, without MACs.
+    Parameters
+    ----------
+    model : nn.Module
+        Model with the weights.
+    masks : mapping of str to Tensor
+        Mask of each weight by its name ("fc1.weight"): a bool tensor of its shape, True where it is kept.
+    extra : mapping of str to mapping, optional
+        Further columns by the name of a weight or module, as ``{"fc1": {"macs": 524288}}``.
+    warnings : iterable of str, default ()
+        Sentences with which the notes of the report begin.
+    coverage : Coverage, optional
+        How much of the model the masks cover; by default it is counted in parameters, without MACs.
 
-    Raises PruningError for unknown names, masks that do not fit, and columns that are there already.
+    Returns
+    -------
+    Report
+        One row for each weight, and the total.
+
+    Raises
+    ------
+    PruningError
+        If there are no masks, if a name is unknown, if a mask does not fit its weight, or if a further column
+        exists already or holds anything but finite numbers and text.
     """
     if not masks:
         raise PruningError("nothing to report: there are no masks")

@@ -31,8 +31,18 @@ T = TypeVar("T")
 
 
 class Target(NamedTuple):
-    """One prunable weight: its first name in the model, the module that holds it, the parameter, and what the
-    module calls it.
+    """One prunable weight.
+
+    Parameters
+    ----------
+    name : str
+        First name of the parameter in the model, as "fc1.weight".
+    module : nn.Module
+        Module that holds the parameter.
+    weight : Tensor
+        The parameter.
+    key : str
+        Name of the parameter in its module, as "weight".
     """
 
     name: str
@@ -86,13 +96,37 @@ class _Candidate(NamedTuple):
 def select(
     model: nn.Module, targets: Matcher | Iterable[Matcher], ignore: Matcher | Iterable[Matcher] = ()
 ) -> tuple[Target, ...]:
-    """The weights that some matcher of `targets` meets and none of `ignore`, in the model's order.
+    """Return the weights that are matched by `targets` and not by `ignore`.
 
-    A weight that is shared under several names appears once, under the first name that `targets` meets, and
-    is ignored if any of its names is.
+    Parameters
+    ----------
+    model : nn.Module
+        Model with the weights.
+    targets : type, str, callable, or iterable of these
+        What is pruned: module types, names of modules or parameters, ``"re:"`` with a regular expression, or
+        predicates ``(name, module) -> bool``.
+    ignore : type, str, callable, or iterable of these, default ()
+        What is not pruned, likewise.
 
-    Raises PruningError if a name or expression meets no weight, if a type or predicate among `targets` meets
-    none, if what is ignored holds modules of which some are pruned, or if nothing is left to prune.
+    Returns
+    -------
+    tuple of Target
+        Weights in the order of the model. A weight that is shared under several names appears once, under the
+        first name that `targets` matches, and is ignored if any of its names is.
+
+    Raises
+    ------
+    PruningError
+        If a name or expression matches no weight, if a type or predicate among `targets` matches none, if an
+        ignored module contains others that are pruned, or if nothing is left to prune.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from gmp import select
+    >>> model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> [target.name for target in select(model, nn.Linear, ignore="2")]
+    ['0.weight']
     """
     check_whole(model)
     candidates = list(_candidates(model))

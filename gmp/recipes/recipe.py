@@ -62,9 +62,16 @@ _NOT_RUN = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe with all variables filled in; `modifiers` are in the order of the file.
+    """Training recipe with all variables filled in, as `load_recipe` reads it.
 
-    `not_run` names modifiers that have nothing to do with pruning and are left out, with their places.
+    Parameters
+    ----------
+    path : str
+        File that it was read from, for messages.
+    modifiers : tuple of Modifier
+        Modifiers in the order of the file.
+    not_run : tuple of str, default ()
+        Names and lines of modifiers that do not prune, and are left out.
     """
 
     path: str
@@ -73,11 +80,17 @@ class Recipe:
 
     @property
     def epochs(self) -> float:
-        """How long training lasts: the last epoch that a modifier names."""
+        """Length of the training in epochs: the last epoch that a modifier names."""
         return max(max(modifier.start_epoch, modifier.end_epoch) for modifier in self.modifiers)
 
     def describe(self) -> Table:
-        """What happens when, for a terminal: `rich.print(recipe.describe())`."""
+        """Return a table of what happens when.
+
+        Returns
+        -------
+        Table
+            Table to be printed with ``rich.print(recipe.describe())``.
+        """
         rows = []
         for modifier in sorted(self.modifiers, key=lambda m: m.start_epoch):
             start, end = f"{modifier.start_epoch:g}", f"{modifier.end_epoch:g}"
@@ -87,17 +100,60 @@ class Recipe:
         return Table(("epochs", "modifier", "effect"), rows, text=(0, 1, 2), notes=notes)
 
     def attach(self, model: nn.Module, optimizer: Optimizer, *, steps_per_epoch: int) -> RunningRecipe:
-        """Start to follow the recipe. Raises PruningError, RecipeError for names that the model lacks."""
+        """Start to follow the recipe.
+
+        Parameters
+        ----------
+        model : nn.Module
+            Model to train and prune.
+        optimizer : Optimizer
+            Its optimizer.
+        steps_per_epoch : int
+            Optimizer steps of an epoch.
+
+        Returns
+        -------
+        RunningRecipe
+            Object whose `step` is called after each step of the optimizer.
+
+        Raises
+        ------
+        RecipeError
+            If the recipe names parameters or parameter groups that do not exist, or if `steps_per_epoch` is
+            not a positive integer.
+        PruningError
+            If `optimizer` is not a `torch.optim.Optimizer`.
+        """
         return RunningRecipe(
             self.modifiers, model, optimizer, epochs=self.epochs, steps_per_epoch=steps_per_epoch
         )
 
 
 def load_recipe(path: str | Path, overrides: Mapping[str, float] | None = None) -> Recipe:
-    """The recipe in a YAML file, or in the front matter of a markdown file; `overrides` replace variables.
+    """Read a recipe from a YAML file, or from the front matter of a Markdown file.
 
-    Raises RecipeError, with file and line, for whatever is unknown, of the wrong kind, or contradictory, and
-    for other methods of pruning. Warns of quantization, distillation and the like, which are not run.
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    overrides : mapping of str to float, optional
+        Values that replace those of variables of the recipe, by name.
+
+    Returns
+    -------
+    Recipe
+        The recipe with all variables filled in.
+
+    Raises
+    ------
+    RecipeError
+        If a key, variable or modifier is unknown or invalid, if modifiers contradict one another, or if one
+        uses another method of pruning. The message begins with file and line.
+
+    Warns
+    -----
+    PruningWarning
+        If the recipe has modifiers that are not run, such as quantization and distillation.
     """
     with reading(path, "a recipe", RecipeError):
         recipe = _recipe(str(path), read_recipe(path), overrides)

@@ -33,10 +33,32 @@ from gmp.sparsity_report import Extra, Report, report_of
 
 
 class RunningRecipe:
-    """Follows the modifiers of a recipe; `Recipe.attach` makes one.
+    """Follows the modifiers of a recipe in one training run; `Recipe.attach` creates it.
 
-    Sets the learning rate of the first step at once. To resume: attach to the rebuilt model and optimizer,
-    then load the states of all three.
+    Parameters
+    ----------
+    modifiers : sequence of Modifier
+        Modifiers of the recipe.
+    model : nn.Module
+        Model to train and prune.
+    optimizer : Optimizer
+        Its optimizer, whose learning rates of the first step are set at once.
+    epochs : float
+        Length of the training in epochs.
+    steps_per_epoch : int
+        Optimizer steps of an epoch.
+
+    Raises
+    ------
+    RecipeError
+        If the modifiers name parameters or parameter groups that do not exist, or if `steps_per_epoch` is not
+        a positive integer.
+    PruningError
+        If `optimizer` is not a `torch.optim.Optimizer`.
+
+    Notes
+    -----
+    To resume a run, attach the recipe to the rebuilt model and optimizer, then load the states of all three.
     """
 
     def __init__(
@@ -84,22 +106,22 @@ class RunningRecipe:
 
     @property
     def epoch(self) -> float:
-        """Epochs that have passed, of `epochs`."""
+        """Number of epochs that have passed, a fraction included."""
         return self.steps_done / self.steps_per_epoch
 
     @property
     def pruners(self) -> tuple[Pruner, ...]:
-        """Those at work now."""
+        """Pruners that are active now."""
         return tuple(part.pruner for part in self._parts if part.pruner and not part.released)
 
     @property
     def masks(self) -> Mapping[str, Tensor]:
-        """Those of `pruners`, by the names of the weights."""
+        """Masks of the active pruners, by the names of the weights."""
         return {name: mask for pruner in self.pruners for name, mask in pruner.masks.items()}
 
     @property
     def masks_by_parameter(self) -> Mapping[Tensor, Tensor]:
-        """Those of `pruners`, by the parameters."""
+        """Masks of the active pruners, by parameter."""
         return {weight: mask for pruner in self.pruners for weight, mask in pruner.masks_by_parameter.items()}
 
     @property
@@ -109,19 +131,27 @@ class RunningRecipe:
 
     @property
     def sparsity(self) -> float:
-        """Fraction of these weights that is zero now; 0 for a recipe that prunes nothing."""
+        """Fraction of `weights` that is zero now; 0 for a recipe that prunes nothing."""
         weights = [weight.detach() for weight in self._parameters().values()]
         return 1 - sum(count(weights)) / sum(weight.numel() for weight in weights) if weights else 0.0
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is not as the recipe asks, a sentence each."""
+        """Sentences about what the recipe asks for and was not reached."""
         return tuple(dict.fromkeys(sentence for pruner in self.pruners for sentence in pruner.warnings))
 
     def step(self) -> None:
-        """Right after `optimizer.step()`: prune what is due, clear pruned weights, set the next rates.
+        """Prune what is due, set pruned weights to zero, and set the learning rates of the next step.
 
-        A step that the optimizer has not made does not count, as in `Schedule.step`.
+        Raises
+        ------
+        RecipeError
+            If the recipe is finalized.
+
+        Notes
+        -----
+        Call it directly after ``optimizer.step()``. A call after which the optimizer has not stepped does not
+        count, as in `Schedule.step`.
         """
         self._check_open()
         if not self._watch.stepped_since(self._seen):
@@ -135,19 +165,48 @@ class RunningRecipe:
         self._set()
 
     def report(self, extra: Extra | None = None) -> Report:
-        """What is left of the weights that the recipe prunes; `extra` as in `gmp.report_of`."""
+        """Report what is left of the weights that the recipe prunes.
+
+        Parameters
+        ----------
+        extra : mapping of str to mapping, optional
+            Further columns by the name of a weight or module, as in `report_of`.
+
+        Returns
+        -------
+        Report
+            One row for each weight, and the total.
+
+        Raises
+        ------
+        PruningError
+            If the recipe prunes nothing, or if a further column does not fit.
+        """
         masks = {name: weight.detach() != 0 for name, weight in self._parameters().items()}
         return report_of(self.model, masks, extra, warnings=self.warnings)
 
     def finalize(self) -> None:
-        """Leave zeros in the weights and take all hooks away. Warns as `Pruner.finalize` does."""
+        """Leave zeros in the weights and remove all hooks.
+
+        Warns
+        -----
+        PruningWarning
+            If less was pruned than was asked for, as `Pruner.finalize` does.
+        """
         for part in self._parts:
             part.release()
         self._watch.close()
         self._finalized = True
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a resumed run needs besides the states of model and optimizer."""
+        """Return what a resumed run needs besides the states of model and optimizer.
+
+        Returns
+        -------
+        dict
+            Number of steps done ("step"), "steps_per_epoch", an outline of each modifier ("modifiers") and
+            the states of the pruners ("pruning").
+        """
         return {
             "step": self.steps_done,
             "steps_per_epoch": self.steps_per_epoch,
@@ -156,7 +215,20 @@ class RunningRecipe:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over `state_dict()` of the same recipe. Raises PruningError if anything differs."""
+        """Take over the result of `state_dict`.
+
+        Parameters
+        ----------
+        state : mapping
+            State of a run of the same recipe.
+
+        Raises
+        ------
+        RecipeError
+            If the state is not one of a recipe, or one of another recipe, or if the recipe is finalized.
+        PruningError
+            If the state of a pruner does not fit the model.
+        """
         self._check_open()
         check_state(state, {"step", "steps_per_epoch", "modifiers", "pruning"}, "recipe", RecipeError)
         if state["steps_per_epoch"] != self.steps_per_epoch:
