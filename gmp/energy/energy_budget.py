@@ -19,12 +19,30 @@ BEYOND = 1e-3  # of the weights, past what is needed: whole weights would leave 
 
 
 def sparsity_for(monitor: EnergyMonitor, *, uniform: bool = False) -> float:
-    """The lowest sparsity of the prunable weights at which the monitor's targets are met.
+    """Find the lowest sparsity at which the targets of a monitor are met.
 
-    Starts from the masks as they are, and every layer keeps its density relative to the others; `uniform`:
-    starts from dense, and every prunable layer gets the same sparsity. Activations are taken to stay as they
-    are. Raises PruningError if there is no pruner or it has no mask of a layer, and if the targets are met at
-    no sparsity.
+    Parameters
+    ----------
+    monitor : EnergyMonitor
+        Monitor with a pruner and a target.
+    uniform : bool, default False
+        Whether to start from a dense model and give all prunable layers the same sparsity. By default the
+        search starts from the masks as they are, and the densities of the layers keep their ratios.
+
+    Returns
+    -------
+    float
+        Sparsity of the prunable weights, 0 to 1.
+
+    Raises
+    ------
+    PruningError
+        If the monitor has no pruner, if the pruner has no mask of a layer, or if no sparsity meets the
+        targets.
+
+    Notes
+    -----
+    The densities of activations are taken to stay as they are.
     """
     if monitor.pruner is None:
         raise PruningError("the monitor has no pruner, whose weights could be pruned")
@@ -58,13 +76,35 @@ def sparsity_for(monitor: EnergyMonitor, *, uniform: bool = False) -> float:
 
 
 class BudgetSchedule:
-    """A `schedule` that prunes no further once the targets of `monitor` are met.
+    """Schedule that stops pruning when the targets of a monitor are met.
 
-    Near the end it prunes no more than `sparsity_for` says is needed, and a little more where the layers
-    share that otherwise than it thought, so that it overshoots by little; the monitor is updated after every
-    change of the masks. A schedule that ends short of the targets ends there, with a warning; `reached`
-    tells. Raises PruningError for a monitor without targets or with another pruner, and for a pruner that has
-    no mask of a layer of the monitor.
+    Parameters
+    ----------
+    schedule : Schedule
+        Schedule that is followed until then.
+    monitor : EnergyMonitor
+        Monitor with the same pruner and at least one target. It is updated after every change of the masks.
+
+    Attributes
+    ----------
+    schedule : Schedule
+        The schedule.
+    monitor : EnergyMonitor
+        The monitor.
+    reached : bool
+        Whether the targets are met.
+
+    Raises
+    ------
+    PruningError
+        If the monitor has no target or another pruner, or if the pruner has no mask of a layer of the
+        monitor.
+
+    Notes
+    -----
+    When the targets are near, an update prunes only as far as `sparsity_for` says is needed, and further in
+    small steps where the masks share the sparsity differently among the layers, so that it overshoots by
+    little. If the schedule ends before the targets are met, pruning ends there with a `PruningWarning`.
     """
 
     def __init__(self, schedule: Schedule, monitor: EnergyMonitor) -> None:
@@ -84,12 +124,12 @@ class BudgetSchedule:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Those of the pruner, a budget that is missed among them."""
+        """Warnings of the pruner, as sentences; a missed budget is among them."""
         return self.schedule.warnings
 
     @property
     def shortfall(self) -> str | None:
-        """A sentence where the targets are missed, or steps of the schedule are missing, else None."""
+        """Sentence that says that the targets are missed or that steps are missing, or None."""
         if self.reached or not self.schedule.ended:
             return None if self.reached else self.schedule.shortfall
         return (
@@ -98,7 +138,18 @@ class BudgetSchedule:
         )
 
     def step(self) -> bool:
-        """Like `Schedule.step`; True if masks were due to change and the targets had not been met."""
+        """Count one optimizer step and prune if an update is due, as `Schedule.step` does.
+
+        Returns
+        -------
+        bool
+            Whether an update was due and the targets had not been met before.
+
+        Warns
+        -----
+        PruningWarning
+            If the schedule has ended and the targets are missed.
+        """
         due = self.schedule.due
         if due is None or self.reached or not self.schedule.stepped:
             self.schedule.step(most=0.0)
@@ -111,10 +162,28 @@ class BudgetSchedule:
         return True
 
     def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs.
+
+        Returns
+        -------
+        dict
+            State of the schedule ("schedule") and whether the targets are met ("reached").
+        """
         return {"schedule": self.schedule.state_dict(), "reached": self.reached}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over `state_dict()`. Raises PruningError like `Schedule.load_state_dict`."""
+        """Take over the result of `state_dict`.
+
+        Parameters
+        ----------
+        state : mapping
+            State of a budget with the same steps per epoch.
+
+        Raises
+        ------
+        PruningError
+            If the state is not one of a budget, or does not fit the schedule.
+        """
         check_state(state, {"schedule", "reached"}, "budget")
         self.schedule.load_state_dict(state["schedule"])
         self.reached = bool(state["reached"])

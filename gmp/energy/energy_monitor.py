@@ -58,28 +58,85 @@ class _Seen(NamedTuple):
 
 
 class EnergyMonitor:
-    """Watches `model` on `hardware`; `update()` after each step or epoch.
+    """Watches what a model costs on hardware while it is trained and pruned.
 
-    hardware : name of a preset, path of a document, `Chip`, `Accelerator`, other `Hardware`, or a `Plan` of
-        these layers
-    example : a batch, or batches, from which layers, shapes and densities of activations are measured; or a
-        workload that names layers of the model, whose densities of activations are then kept
-    names : layers to measure on the example, as in `trace`; None: all that run
-    pruner : whose masks count as zeros; None: zeros of the parameters are counted
-    batch : samples that the hardware runs at a time, which all numbers are for (with an example)
-    forward, samples : how a batch is given to the model, and how many samples it has, as in `trace`
-    measure_every : updates after which activations are measured again on the example; None: only by `measure`
-    target_energy_pj, target_cycles : what `Reading.reached` asks for, all that are given
-    log : called with each reading
-    options : those of `Hardware.plan`: objective, folder, mappings on an accelerator, and progress, without
-        which stderr shows it where that is a terminal
+    Parameters
+    ----------
+    model : nn.Module
+        Model to watch; neither it nor the random numbers are changed.
+    hardware : str, Path, Chip, Accelerator, Hardware or Plan
+        Name of a preset, path of a document, a chip, an accelerator, other hardware, or a plan of these
+        layers.
+    example : Tensor, tuple, mapping, iterable of these, or Workload
+        A batch, or batches, from which layers, shapes and densities of activations are measured; or a
+        workload that names layers of the model, whose densities of activations are then kept.
+    names : sequence of str, optional
+        Layers to measure on the example, as in `gmp.tracing.trace.trace`; by default all that run.
+    pruner : Pruner or RunningRecipe, optional
+        Object whose masks are counted as zeros of the weights; by default zeros of the parameters are
+        counted.
+    batch : int, default 1
+        Samples that the hardware runs at a time. All energies and cycles are for these together. A workload
+        has its own.
+    forward : callable, optional
+        Called as ``forward(model, batch)`` in place of the model, for batches of any other kind.
+    samples : int, optional
+        Samples of a batch, where the first axis of its first tensor does not tell it.
+    measure_every : int, optional
+        Updates after which activations are measured again on the example; by default only `measure` does so.
+    target_energy_pj : float, optional
+        Energy in pJ that is to be reached.
+    target_cycles : float, optional
+        Cycles that are to be reached. If both targets are given, both have to be met.
+    log : callable, optional
+        Called with each `Reading`.
+    **options
+        Options of `Hardware.plan`, as `objective` and `folder`, `mappings` on an accelerator, and `progress`;
+        without the last one progress is shown on stderr if that is a terminal.
+
+    Attributes
+    ----------
+    model : nn.Module
+        The model.
+    pruner : Pruner, RunningRecipe or None
+        The pruner.
+    plan : Plan
+        Plan of the layers on the hardware.
+    workload : Workload
+        The layers, with the densities at the start.
+    coverage : Coverage
+        How much of the network is measured.
+    history : list of Reading
+        All readings, the oldest first.
+    target_energy_pj : float or None
+        Target of the energy in pJ.
+    target_cycles : float or None
+        Target of the cycles.
+    log : callable or None
+        Called with each reading.
+
+    Raises
+    ------
+    PruningError
+        If options do not fit.
+    TraceError
+        If the example cannot be measured.
+    SpecError
+        If the hardware is unknown or a document is invalid.
+    MappingError
+        If a layer does not fit the hardware.
+
+    Warns
+    -----
+    CoverageWarning
+        If a large part of the network is not measured.
+
+    Notes
+    -----
+    Densities of weights are counted at every update. Densities of activations are measured in evaluation
+    mode, as the network will run: in training dropout adds zeros, and fused operations hide tensors.
 
     Several threads may update one monitor. None of them may train the model while another one measures it.
-
-    `coverage` says how much of the network is measured. Warns if a large part is not, like `trace`.
-
-    Raises PruningError for options that do not fit, TraceError like `trace`, and what `load_hardware` and
-    planning raise.
     """
 
     def __init__(
@@ -144,9 +201,10 @@ class EnergyMonitor:
 
     @property
     def densities(self) -> Reals:
-        """(layers, 3): weights as they are now, activations as last measured.
+        """Nonzero fractions (layers, 3): weights as they are now, inputs and outputs as last measured.
 
-        So are the second operands of layers without weights, and weights computed from several parameters.
+        The second operands of layers without weights, and weights that are computed from several parameters,
+        are also those that were last measured.
         """
         found = self._densities.copy()  # threads may ask at the same time
         for i, density in self._weight_densities().items():
@@ -155,21 +213,36 @@ class EnergyMonitor:
 
     @property
     def prunable(self) -> NDArray[np.bool_]:
-        """(layers,): whether the pruner has a mask of the weights."""
+        """Bool array (layers,) that says whether the pruner has a mask of the weights."""
         masks = self._masks()
         found = [(weight := self._weight(i)) is not None and weight in masks for i in range(len(self._views))]
         return np.array(found) & self._from_parameters
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Weights of each layer; 0 of layers without."""
+        """Number of weights of each layer; 0 for layers without weights."""
         pairs = ((self._weight(i), view) for i, view in enumerate(self._views))
         return tuple(0 if w is None or view is None else view.of(w).numel() for w, view in pairs)
 
     def uses(self, name: str, parameter: Tensor | None = None) -> list[tuple[int, WeightView]]:
-        """Which layers use `parameter`, and what part of it; of other models, the one with its name here.
+        """Find the layers that use a parameter.
 
-        Raises PruningError if none does.
+        Parameters
+        ----------
+        name : str
+            Name of the parameter in the model.
+        parameter : Tensor, optional
+            The parameter. One that is not of this model, as of a copy, is looked up by `name`.
+
+        Returns
+        -------
+        list of tuple of int and WeightView
+            Index of each layer, and the part of the parameter that it uses.
+
+        Raises
+        ------
+        PruningError
+            If no layer uses it.
         """
         known = named_parameters(self.model)
         if parameter is None or not any(parameter is other for other in known.values()):
@@ -192,11 +265,23 @@ class EnergyMonitor:
         return bool(self.history) and self.history[-1].reached
 
     def update(self, step: int | None = None) -> Reading:
-        """Read energy and cycles now, and append them to `history`; `step`: None is the one after the latest,
-        or 0.
+        """Read energy and cycles now, and append them to `history`.
 
-        Raises MappingError if a layer does not fit with its densities, as may be where mappings were given or
-        found by `replan`; `replan` then finds others.
+        Parameters
+        ----------
+        step : int, optional
+            Step of the training; by default the one after that of the latest reading, or 0.
+
+        Returns
+        -------
+        Reading
+            The reading.
+
+        Raises
+        ------
+        MappingError
+            If a layer does not fit the hardware with its densities, which can happen with mappings that were
+            given or found by `replan`. Another call of `replan` finds new ones.
         """
         count = len(self.history)
         if self._every is not None and count and count % self._every == 0:
@@ -214,13 +299,32 @@ class EnergyMonitor:
         return found
 
     def meets(self, energy_pj: float, cycles: float) -> bool:
-        """Whether such totals are within all targets; False if there is none."""
+        """Check totals against the targets.
+
+        Parameters
+        ----------
+        energy_pj : float
+            Energy of the network in pJ.
+        cycles : float
+            Cycles of the network.
+
+        Returns
+        -------
+        bool
+            Whether they are within all targets; False if there is no target.
+        """
         pairs = ((energy_pj, self.target_energy_pj), (cycles, self.target_cycles))
         given = [(value, target) for value, target in pairs if target is not None]
         return bool(given) and all(value <= target for value, target in given)
 
     def missed(self) -> str:
-        """The targets that the latest reading is above, in words; '' if there is none."""
+        """Name the targets that the latest reading exceeds.
+
+        Returns
+        -------
+        str
+            Words for a message; "" if no target is exceeded or nothing was read.
+        """
         if not self.history:
             return ""
         found = self.history[-1]
@@ -235,10 +339,22 @@ class EnergyMonitor:
         )
 
     def measure(self, batches: Any = None) -> None:
-        """Measure the densities of activations in eval mode, on `batches`, one or several, or the example.
+        """Measure the densities of activations in evaluation mode.
 
-        Layers that do not run on them, such as experts that nothing is sent to, keep their densities. Raises
-        PruningError if there is neither, or if no layer ran.
+        Parameters
+        ----------
+        batches : Tensor, tuple, mapping, or iterable of these, optional
+            One or several batches; by default the example.
+
+        Raises
+        ------
+        PruningError
+            If there are neither batches nor an example, or if no layer ran.
+
+        Notes
+        -----
+        Layers that do not run on the batches, such as experts to which no token is sent, keep their
+        densities.
         """
         if batches is None and self._example is None:
             raise PruningError("there is no example to measure; pass batches")
@@ -256,12 +372,23 @@ class EnergyMonitor:
         self._densities = densities  # other threads see all of the old ones or all of the new ones
 
     def replan(self, progress: Callable[[str], object] | None = None) -> None:
-        """Find mappings for the densities as they are now; readings so far stay as they are."""
+        """Find mappings for the densities as they are now; earlier readings stay as they are.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with the name of each layer when it is done.
+        """
         self.plan = self.plan.replanned(self.densities, progress)
 
     def state_dict(self) -> dict[str, Any]:
-        """Activations as last measured and all readings, as lists and numbers. Mappings that `replan` found
-        are not among them: call it again.
+        """Return what a resumed run needs.
+
+        Returns
+        -------
+        dict
+            Names of the layers ("layers"), densities as last measured ("activations") and all readings
+            ("readings"), as lists and numbers. Mappings that `replan` found are not included: call it again.
         """
         return {
             "layers": list(self.plan.names),
@@ -270,7 +397,18 @@ class EnergyMonitor:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over `state_dict()`. Raises PruningError if it is none, or one of other layers."""
+        """Take over the result of `state_dict`.
+
+        Parameters
+        ----------
+        state : mapping
+            State of a monitor of the same layers.
+
+        Raises
+        ------
+        PruningError
+            If the state is not one of a monitor, or one of other layers.
+        """
         check_state(state, {"layers", "activations", "readings"}, "monitor")
         names = tuple(matched(name, self.plan.names) or name for name in state["layers"])
         if names != self.plan.names:
@@ -289,17 +427,50 @@ class EnergyMonitor:
         self.history = [readings.reading_of(names, plain) for plain in state["readings"]]
 
     def to_csv(self, path: str | Path) -> None:
-        """All readings, a line per layer and a total. Raises PruningError if it cannot be written."""
+        """Write all readings as CSV, one line for each layer and one for the total of each reading.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write.
+
+        Raises
+        ------
+        PruningError
+            If nothing was read yet, or if the file cannot be written.
+        """
         readings.write_readings(self._read(), path)
 
     def table(self) -> Table:
-        """The latest reading for a terminal, what of the network is not in it, and what is costed in place of
-        layers that the hardware cannot run."""
+        """Return the latest reading as a table for a terminal.
+
+        Returns
+        -------
+        Table
+            Table to be printed with ``rich.print(monitor.table())``. Its notes name what of the network is
+            not measured, and what is costed in place of layers that the hardware cannot run.
+
+        Raises
+        ------
+        PruningError
+            If nothing was read yet.
+        """
         lowered = (f"{name}: {note}" for name, note in self.plan.notes.items())
         return self._read()[-1].table((*self.coverage.notes, *lowered))
 
     def plot(self, path: str | Path) -> None:
-        """Draw all readings into a file. Raises PruningError if it cannot be written."""
+        """Draw energy and cycles of all readings, stacked by layer, with the targets as lines.
+
+        Parameters
+        ----------
+        path : str or Path
+            Image to write; its suffix determines the format.
+
+        Raises
+        ------
+        PruningError
+            If nothing was read yet, or if the file cannot be written.
+        """
         readings.plot(self._read(), path, self.target_energy_pj, self.target_cycles)
 
     def _read(self) -> list[Reading]:

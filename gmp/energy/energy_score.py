@@ -16,22 +16,50 @@ FLOOR = 1e-3
 
 
 class EnergyScore:
-    """base / m^alpha, m the cost that the hardware saves without one more weight of the layer.
+    """Score that divides the score of a weight by a power of the cost that pruning it saves.
 
-    m = d cost / d density / weights of the layer, at the densities that `monitor` sees when masks change; of
-    weights that a chip still stores plainly, what they save once compressed (`Plan.savings`).
-    Which weights go to save a given cost so that the sum of their scores is least is a knapsack problem;
-    lowest base / m first solves it but for the last item (Dantzig 1957). That is alpha = 1; 0 is the base,
-    and 1/2, the default, is between (docs/results/energy-pruning.md). Yang et al. 2017, section 4, also prune
-    by energy, whole layers in the order of theirs.
+    Parameters
+    ----------
+    monitor : EnergyMonitor
+        Monitor of the pruner's model. Without a pruner of its own it counts zeros of the weights.
+    base : str or callable, default "lamp"
+        Name of a score of `gmp.scores` other than "movement", or a function. Its values have to be comparable
+        between layers: "lamp" gives the largest weight of each layer the score 1, whereas "magnitude" lets
+        expensive layers with small weights lose all of them.
+    alpha : float, default 0.5
+        Power of the cost, not below 0. 0 gives the base score.
+    objective : str, default "energy"
+        Cost that is saved: "energy", "delay" (cycles) or "edp" of the network.
 
-    base : name of a score of `gmp.scores` other than "movement", or a function. Layers must be comparable: in
-        "lamp" the largest weight of each has 1; by "magnitude" dear layers of small weights lose all
-    objective : of what m is: "energy", "delay" (cycles) or "edp" of the network
+    Attributes
+    ----------
+    monitor : EnergyMonitor
+        The monitor.
+    base : callable
+        The base score.
+    alpha : float
+        The power.
+    objective : str
+        The cost.
 
-    The monitor has to watch the pruner's model; without a pruner of its own it counts zeros. For the scope
-    "global": within a layer m changes no order. Raises PruningError for options that cannot be; when masks
-    change, for a weight of no layer of the monitor, and on hardware where zeros of weights save nothing.
+    Raises
+    ------
+    PruningError
+        If an option is invalid.
+
+    Notes
+    -----
+    The score is base / m^alpha, where m is the cost that the hardware saves per weight that is pruned: the
+    derivative of the cost with respect to the density of the layer, over the number of its weights, at the
+    densities that the monitor sees when masks change. For weights that a chip still stores uncompressed, m is
+    what they save once they are compressed (`Plan.savings`).
+
+    To choose the weights that save a given cost with the smallest sum of scores is a knapsack problem. Taking
+    the lowest base / m first solves it up to the last weight (Dantzig 1957); that is alpha = 1. The default
+    1/2 lies between this and the base score (docs/results/energy-pruning.md). Yang et al. 2017, section 4,
+    also prune by energy, but whole layers in the order of their energies.
+
+    The score is meant for the scope "global", since m is the same for all weights of a layer.
     """
 
     def __init__(
@@ -52,13 +80,50 @@ class EnergyScore:
     takes_parameters = True  # names in the monitor's model may differ from those of the pruner
 
     def __call__(self, name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
+        """Return the scores of a weight.
+
+        Parameters
+        ----------
+        name : str
+            Name of the weight.
+        weight : Tensor
+            The parameter.
+        grad : Tensor or None
+            Its gradient, which only some base scores need.
+
+        Returns
+        -------
+        Tensor
+            Scores, of the shape of `weight`.
+
+        Raises
+        ------
+        PruningError
+            As `prices` and the base score do.
+        """
         return self.base(name, wide(weight), grad) / self.prices(name, weight) ** self.alpha
 
     def prices(self, name: str, weight: Tensor) -> Tensor:
-        """m of each weight of the parameter over the network's mean m, at least 0.001, like `weight`.
+        """Return the cost that each weight of a parameter saves, relative to the mean of the network.
 
-        `weight` is a parameter of the monitor's model, or of a copy of it, where `name` tells which one. A
-        parameter that several layers use costs what it costs in all of them.
+        Parameters
+        ----------
+        name : str
+            Name of the parameter, which identifies it if `weight` is of a copy of the monitor's model.
+        weight : Tensor
+            Parameter of the monitor's model, or of a copy of it.
+
+        Returns
+        -------
+        Tensor
+            m over the mean m of the network, at least 0.001, of the shape of `weight`. A parameter that
+            several layers use has the sum of its costs in these layers.
+
+        Raises
+        ------
+        PruningError
+            If no layer of the monitor uses the parameter, or if zeros of weights save nothing on the
+            hardware.
         """
         slopes, sizes = self._slopes(), torch.tensor(self.monitor.sizes)
         mean = float(slopes[sizes > 0].sum() / sizes.sum())

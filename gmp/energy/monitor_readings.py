@@ -21,9 +21,22 @@ _ARRAYS = ("densities", "layer_energy_pj", "layer_cycles")
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """Of one step: densities (layers, 3) as (weights, inputs, outputs), energy in pJ and cycles (layers,).
+    """Energy and cycles of a network at one step.
 
-    `reached`: whether the monitor's targets are met; False if it has none.
+    Parameters
+    ----------
+    step : int
+        Step of the training.
+    names : tuple of str
+        Names of the layers.
+    densities : array of float, shape (layers, 3)
+        Nonzero fractions of weights, inputs and outputs.
+    layer_energy_pj : array of float, shape (layers,)
+        Energy of each layer in pJ.
+    layer_cycles : array of float, shape (layers,)
+        Cycles of each layer.
+    reached : bool
+        Whether the targets of the monitor are met; False if it has none.
     """
 
     step: int
@@ -34,33 +47,54 @@ class Reading:
     reached: bool
 
     def plain(self) -> dict[str, Any]:
-        """As lists and numbers, without the names; `reading_of` makes a reading of it."""
+        """Return the reading as lists and numbers.
+
+        Returns
+        -------
+        dict
+            All fields but `names`, for a state that is saved.
+        """
         arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
         return {"step": self.step, "reached": self.reached, **arrays}
 
     @property
     def energy_pj(self) -> float:
+        """Energy of the network in pJ."""
         return float(self.layer_energy_pj.sum())
 
     @property
     def cycles(self) -> float:
-        """Layers run one after the other."""
+        """Cycles of the network, whose layers run one after the other."""
         return float(self.layer_cycles.sum())
 
     @property
     def edp(self) -> float:
-        """J x cycles, of the totals."""
+        """Product of the network's energy and cycles in J x cycles."""
         return float(edp_j_cycles(self.energy_pj, self.cycles))
 
     def scalars(self) -> dict[str, float]:
-        """For a logger: the totals, and energy and cycles as `energy_pj/LAYER` and `cycles/LAYER`."""
+        """Return the numbers for a logger.
+
+        Returns
+        -------
+        dict of str to float
+            Totals as "energy_pj", "cycles" and "edp", and the numbers of each layer as "energy_pj/LAYER" and
+            "cycles/LAYER".
+        """
         found = {"energy_pj": self.energy_pj, "cycles": self.cycles, "edp": self.edp}
         for what, values in (("energy_pj", self.layer_energy_pj), ("cycles", self.layer_cycles)):
             found |= {f"{what}/{name}": float(x) for name, x in zip(self.names, values, strict=True)}
         return found
 
     def rows(self) -> list[tuple[str | int | float, ...]]:
-        """With the columns `HEAD`: a row per layer and the total, whose densities are blank."""
+        """Return one row for each layer and one for the total.
+
+        Returns
+        -------
+        list of tuple
+            Rows with the step, the name of the layer, the densities of weights, inputs and outputs, the
+            energy in pJ, the cycles, and their product in J x cycles. The densities of the total are "".
+        """
         rows: list[tuple[str | int | float, ...]] = []
         each = zip(self.names, self.densities.tolist(), self.layer_energy_pj, self.layer_cycles, strict=True)
         for name, densities, energy, cycles in each:
@@ -69,7 +103,18 @@ class Reading:
         return [*rows, (self.step, TOTAL, "", "", "", self.energy_pj, self.cycles, self.edp)]
 
     def table(self, notes: Sequence[str] = ()) -> Table:
-        """For a terminal: `rich.print(reading.table())`."""
+        """Return the reading as a table for a terminal.
+
+        Parameters
+        ----------
+        notes : sequence of str, default ()
+            Sentences below the table.
+
+        Returns
+        -------
+        Table
+            Table to be printed with ``rich.print(reading.table())``.
+        """
         rows = []
         for _, name, *densities, energy, cycles, _ in self.rows():
             shown = [f"{100 * d:.1f}" if isinstance(d, float) else "" for d in densities]

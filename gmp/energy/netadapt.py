@@ -21,7 +21,19 @@ SMALLEST = 1e-4  # of the energy at the start: less is no progress
 
 
 class Adaptation(NamedTuple):
-    """One iteration: the weight that was pruned, the fraction of it that is left, and where that led."""
+    """One iteration of `netadapt`.
+
+    Parameters
+    ----------
+    name : str
+        Name of the weight that was pruned.
+    density : float
+        Fraction of this weight that is left.
+    loss : float
+        Loss of the model after pruning and tuning.
+    energy_pj : float
+        Energy of the network in pJ after the iteration.
+    """
 
     name: str
     density: float
@@ -40,18 +52,48 @@ def netadapt(
     targets: Matcher | Iterable[Matcher] = PRUNABLE,
     ignore: Matcher | Iterable[Matcher] = (),
 ) -> list[Adaptation]:
-    """Prune `model` until `monitor.target_energy_pj` is met; then train it on, with a new `Pruner`.
+    """Prune layers one at a time until the energy target of a monitor is met.
 
-    Iteration i has to save first * decay^i of the energy at the start, half of that if no weight alone can.
-    For each weight in turn a copy of the model is made in which only this one is pruned, by magnitude, as
-    far as that takes; the copy is tuned, and the one with the lowest loss is kept. Zeros count as pruned.
+    Parameters
+    ----------
+    model : nn.Module
+        Model to prune in place.
+    monitor : EnergyMonitor
+        Monitor of this model, with `target_energy_pj` and without a pruner. It is updated after every
+        iteration.
+    loss : callable
+        Called as ``loss(model)`` with each candidate. Returns its loss on data that are held back from
+        training and test, computed in evaluation mode; lower is better.
+    tune : callable, default lambda model: None
+        Called as ``tune(model)`` with each candidate before its loss is computed. It trains the candidate for
+        some steps, with ``Pruner(model, optimizer)`` and `Pruner.apply` after each step to keep the zeros, or
+        at least measures the statistics of batch norms again.
+    first : float, default 0.05
+        Fraction of the energy at the start that the first iteration has to save, above 0 and up to 1.
+    decay : float, default 0.98
+        Factor from the saving of one iteration to that of the next, above 0 and up to 1.
+    targets : type, str, callable, or iterable of these, default PRUNABLE
+        Weights that are pruned, as `gmp.select` matches them.
+    ignore : type, str, callable, or iterable of these, default ()
+        Weights that are not pruned, likewise.
 
-    monitor : of this model, without a pruner; it is updated after every iteration
-    loss : on data held back from training and test, in eval mode; lower is better
-    tune : some steps of training of the copy that it is given, of which `Pruner(copy, optimizer)` and
-        `apply()` after each step keep the zeros; or batch-norm statistics at least
+    Returns
+    -------
+    list of Adaptation
+        The iterations, in their order.
 
-    Raises PruningError for options that do not fit, if a loss is not finite, and if nothing is left to save.
+    Raises
+    ------
+    PruningError
+        If options do not fit, if a loss is not finite, or if no weight alone can save more energy.
+
+    Notes
+    -----
+    This is NetAdapt (Yang et al. 2018, algorithm 1) for single weights in place of channels. Iteration i has
+    to save first * decay^i of the energy at the start, and half of that if no weight alone can. For each
+    weight in turn a copy of the model is made in which only this weight is pruned, by magnitude, as far as
+    the saving needs; the copy is tuned, and the one with the lowest loss is kept. Zeros count as pruned.
+    Afterwards the model can be trained on with a new `Pruner`.
     """
     goal, first, decay = _goal(monitor), _positive(first, "first"), _positive(decay, "decay")
     weights = select(model, targets, ignore)

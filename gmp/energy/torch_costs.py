@@ -10,10 +10,30 @@ from sparsim.hardware import Costs, Plan
 
 
 def torch_costs(plan: Plan, densities: Tensor) -> Costs:
-    """Energy in pJ and cycles of each layer, (layers,), with `plan.slopes` as gradients by `densities`.
+    """Compute the costs of a plan as torch tensors with gradients.
 
-    `torch_costs(plan, d).energy_pj.sum()` is the network's energy. Second derivatives are not available.
-    Raises what a call of the plan raises.
+    Parameters
+    ----------
+    plan : Plan
+        Plan of a network on hardware.
+    densities : Tensor, shape (layers, 3)
+        Nonzero fractions of weights, inputs and outputs of each layer, 0 to 1.
+
+    Returns
+    -------
+    Costs
+        Energy in pJ and cycles as tensors of shape (layers,). Their gradients with respect to `densities` are
+        ``plan.slopes``; second derivatives are not available.
+
+    Raises
+    ------
+    SpecError
+        If the densities do not fit the plan, as in a call of the plan.
+
+    Notes
+    -----
+    ``torch_costs(plan, densities).energy_pj.sum()`` is the energy of the network, which can be a term of a
+    loss.
     """
     energy, cycles = _PlanCosts.apply(plan, densities)  # type: ignore[no-untyped-call]
     return Costs(energy, cycles)
