@@ -118,7 +118,7 @@ def export(folder: str, point: int, out: str, timeloop: bool) -> None:
     echo(f"wrote {len(written)} documents to {out}")
     if row["status"] != "ok":
         reason = (row["reason"] or "").strip().split("\n")[-1]
-        echo(f"point {point} is {row['status']}, so there are no layers with mappings: {reason}")
+        echo(f"point {point} is {row['status']}, so its layers have no mappings: {reason}")
 
 
 @click.command()

@@ -130,7 +130,7 @@ def _products(model: OnnxModel, node: Any) -> Iterator[OnnxProduct]:
 def _shape(model: OnnxModel, name: str) -> Shape:
     if name not in model.shapes:
         raise SpecError(
-            f"the shape of '{name}' cannot be told before it is run",
+            f"the shape of '{name}' is known only when the network runs",
             path=str(model.path), hint="give --input NAME=SHAPE or --inputs FILE.npz",
         )  # fmt: skip
     return model.shapes[name]

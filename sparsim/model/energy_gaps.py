@@ -123,7 +123,7 @@ def _unknown_actions(arch: Architecture, table: EnergyTable, levels: Sequence[in
 
 def _meant(actions: Sequence[str], read_of_storage: set[str]) -> str:
     if LEAK in actions:
-        return "'idle' would be: Accelergy 0.4 writes 'leak' for it"
+        return "the model reads 'idle', which Accelergy 0.4 calls 'leak'"
     for action in actions:
         close = get_close_matches(action, sorted(read_of_storage | _READ_OF_COMPUTE), n=1, cutoff=0.75)
         if close:

@@ -60,9 +60,9 @@ def mapping_error(
         packs.BAD_NO_COMPRESSION: f"{tensor} leaves {level} compressed, it needs compression_supported",
         packs.BAD_MORE_CHILD_RANKS: f"{at} has more ranks than at the compressed level outside",
         packs.BAD_UNCOMPRESSED_PARENT: f"{tensor} is compressed at {level} but not at the level outside",
-        packs.BAD_TARGET_NOT_KEPT: f"a SAF at {level} targets {tensor}, kept neither there nor outside",
-        packs.BAD_NESTED_SAF: f"the SAF on {at} removes {need:.3g} of the accesses, the one outside already "
-        f"{have:.3g}",
+        packs.BAD_TARGET_NOT_KEPT: f"a SAF at {level} targets {tensor}, which no level there or outside has",
+        packs.BAD_NESTED_SAF: f"the SAF on {at} removes {need:.3g} of the accesses, but the one outside it "
+        f"removes {have:.3g} already",
         packs.BAD_OPERAND_STATE: f"gating and skipping leave an operand with density {need:.6g}",
         packs.BAD_BLOCK_SIZE: f"compressed {at} has block size {need:g}, allowed are 1, 2, 4, 8, 16, 32, "
         "and 64 for tiles of 500 blocks and more",
@@ -70,7 +70,7 @@ def mapping_error(
         packs.BAD_TOO_MANY_GROUPS: f"more than {packs.MAX_BUCKETS} sizes of multicast groups for {tensor}",
         packs.BAD_SAF_CLASH: f"{at} is skipped spatially and by another SAF, only one is allowed",
         packs.BAD_SPATIAL_ZERO: f"spatial skipping leaves no instance for {tensor} below {level}",
-        packs.BAD_KEPT_NOWHERE: f"dataspace {tensor} is kept nowhere",
+        packs.BAD_KEPT_NOWHERE: f"no level keeps dataspace {tensor}",
         packs.BAD_FACTORS: REASONS[packs.BAD_FACTORS],
         packs.BAD_ORDER: REASONS[packs.BAD_ORDER],
         packs.BAD_DISTRIBUTION: f"{tensor} has several multicast factors at {level} or outside it, an M:N "

@@ -93,7 +93,7 @@ def _code(text: str) -> Any:
 
 def _check(node: ast.AST, text: str, path: str) -> None:
     if not isinstance(node, _NODES):
-        raise SpecError(f"'{text}' has a {type(node).__name__}, which is no arithmetic", path=path)
+        raise SpecError(f"'{text}' has a {type(node).__name__}, which is not arithmetic", path=path)
     if isinstance(node, ast.Call):
         if not isinstance(node.func, ast.Name) or node.keywords:
             raise SpecError(f"'{text}' is no arithmetic", path=path)
@@ -102,11 +102,11 @@ def _check(node: ast.AST, text: str, path: str) -> None:
                 f"'{text}': unknown function '{node.func.id}'", path=path, hint=near(node.func.id, FUNCTIONS)
             )
     if isinstance(node, ast.Constant) and not isinstance(node.value, bool | int | float | str):
-        raise SpecError(f"'{text}' has the constant {node.value!r}, which is no number", path=path)
+        raise SpecError(f"'{text}' has the constant {node.value!r}, which is not a number", path=path)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult | ast.Mod):
         for side in (node.left, node.right):
             if isinstance(side, ast.Constant | ast.List | ast.Tuple) and not _is_number(side):
-                raise SpecError(f"'{text}' multiplies what is no number", path=path)
+                raise SpecError(f"'{text}' multiplies something that is not a number", path=path)
 
 
 def _is_number(node: ast.AST) -> bool:

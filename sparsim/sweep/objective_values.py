@@ -121,7 +121,7 @@ class Objectives:
                 "inferences_per_s needs the clock of the designs", path=where, hint="clock_mhz: 200"
             )
         if name == "gap" and (study.search.mappings is not None or has_chip):
-            raise SpecError("gap is known of searched mappings only", path=where)
+            raise SpecError("the metric gap needs searched mappings", path=where)
 
 
 def skipping_is_on(space: DesignSpace, objectives: Objectives) -> bool:

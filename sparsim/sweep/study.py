@@ -117,7 +117,7 @@ class Search(Record, frozen=True, kw_only=True):
         for number in self.budgets:
             check_whole("sweep.search", "evaluations", number, 1)
         if list(self.budgets) != sorted(set(self.budgets), key=lambda n: n or 0):
-            raise SpecError("evaluations have to grow from one to the next", path="sweep.search")
+            raise SpecError("each number of evaluations must exceed the one before", path="sweep.search")
         if isinstance(self.mappings, str) and self.mappings != "base":
             raise SpecError(
                 f"mappings is '{self.mappings}', 'base' or mappings by layer expected", path="sweep.search"
@@ -159,7 +159,7 @@ class Sampler(Record, frozen=True, kw_only=True):
         check_whole(where, "points", self.points, 1)
         check_whole(where, "population", self.population, 1)
         if self.kind == "grid" and self.points is not None:
-            raise SpecError("a grid has all points, 'points' is for other samplers", path=where)
+            raise SpecError("a grid has all points; give 'points' to other samplers only", path=where)
         if self.kind != "grid" and self.points is None:
             raise SpecError(f"'points' is missing, {self.kind} needs a number of points", path=where)
         if self.population is not None and self.kind not in ("nsga2", "tpe"):

@@ -40,7 +40,7 @@ def read_definitions(files: Sequence[tuple[str, YamlMap]], context: Context) -> 
                 one = _definition(node)
                 earlier = found.setdefault(one.name, one)
                 if earlier.node.data != node.data:
-                    raise node.error(f"class '{one.name}' is defined otherwise at {earlier.node.where()}")
+                    raise node.error(f"class '{one.name}' is defined differently at {earlier.node.where()}")
     return found
 
 

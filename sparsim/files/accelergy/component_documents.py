@@ -68,7 +68,7 @@ def describe_components(
                 raise
             context.warnings.append(f"{error}; '{placed.name}' is left out of the estimate")
     for kind, reason in (others.failures if others is not None else {}).items():
-        context.warnings.append(f"hwcomponents has no estimate of class {kind}, ours is taken: {reason}")
+        context.warnings.append(f"hwcomponents has no estimate of class {kind}, ours is used: {reason}")
     return Described(tuple(found.values()), paths, tuple(dict.fromkeys(context.warnings)))
 
 

@@ -45,11 +45,11 @@ class Tiling(NamedTuple):
 
 
 def check_positive(sizes: Conv | Tiling) -> None:
-    """Raises SpecError where a size is no whole number, or less than 1."""
+    """Raises SpecError where a size is not a whole number, or less than 1."""
     for name, value in zip(sizes._fields, sizes, strict=True):
         array = np.asarray(value)
         if array.dtype.kind not in "iu":
-            raise SpecError(f"{name} is no whole number", path=type(sizes).__name__.lower())
+            raise SpecError(f"{name} is not a whole number", path=type(sizes).__name__.lower())
         if array.size and array.min() < 1:
             raise SpecError(
                 f"{name} is {array.min()}, allowed is 1 and more", path=type(sizes).__name__.lower()

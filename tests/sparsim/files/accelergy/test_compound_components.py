@@ -285,7 +285,7 @@ NEAR_SUB = "[{name: read, subcomponents: [{name: add, actions: [{name: add}]}]}]
         (compound(adders(NEAR_SUB, "name: add, class: intadder, attributes: {width: 10**40}")),
          ("0.yaml", "width is 1e+40")),
         ("compound_components: {version: 0.4, classes: [{name: x}, {name: x, attributes: {a: 1}}]}\n",
-         ("class 'x' is defined otherwise",)),
+         ("class 'x' is defined",)),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(estimated, components, parts):

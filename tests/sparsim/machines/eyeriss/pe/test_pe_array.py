@@ -147,7 +147,7 @@ def test_sparse_weights_fit_where_dense_ones_do_not() -> None:
     ("conv", "tiling", "message"),
     [
         (Conv(C=0), Tiling(), "conv: C is 0, allowed is 1 and more"),
-        (Conv(), Tiling(M0=1.5), "tiling: M0 is no whole number"),
+        (Conv(), Tiling(M0=1.5), "tiling: M0 is not a whole number"),
         (Conv(), Tiling(pes_p=-1), "tiling: pes_p is -1, allowed is 1 and more"),
         (Conv(C=2), Tiling(), "iacts: the mask has shape (1, 1, 1, 1), the tensor (1, 2, 1, 1)"),
         (Conv(M=2), Tiling(), "weights: the mask has shape (1, 1, 1, 1, 1), the tensor (1, 2, 1, 1, 1)"),

@@ -211,7 +211,7 @@ def test_error_bar() -> None:
         (Conv(), Tiling(), (1.5, 0.5), "pe: iact density is 1.5, allowed is 0 to 1"),
         (Conv(), Tiling(), (0.5, [0.5, float("nan")]), "pe: weight density is nan, allowed is 0 to 1"),
         (Conv(M=[3, 0]), Tiling(), (0.5, 0.5), "conv: M is 0, allowed is 1 and more"),
-        (Conv(), Tiling(C0=2.0), (0.5, 0.5), "tiling: C0 is no whole number"),
+        (Conv(), Tiling(C0=2.0), (0.5, 0.5), "tiling: C0 is not a whole number"),
         (Conv(M=2000), Tiling(M0=1025), (0.5, 0.5), "tiling: a tile has more than 1024 filters"),
     ],
 )
