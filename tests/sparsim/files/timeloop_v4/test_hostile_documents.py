@@ -233,6 +233,13 @@ def test_many_containers_are_refused(tmp_path):
     refused(tmp_path, {"v4.yaml": document.replace("  - !Component\n    name: mac", containers + MAC_NODE)})
 
 
+def test_meshes_of_many_containers_are_refused(tmp_path):
+    mesh = "spatial: {meshX: 2**30, meshY: 2**30}"
+    containers = "".join(f"  - !Container {{name: c{i}, {mesh}}}\n" for i in range(200))
+    document = DOCUMENT.format(expression="1")
+    refused(tmp_path, {"v4.yaml": document.replace("  - !Component\n    name: mac", containers + MAC_NODE)})
+
+
 def beside_class(text):
     return "class: DRAM", f"class: DRAM\n    {text}"
 
