@@ -21,7 +21,8 @@ PACKAGES = (  # whose names are public
     "sparsim.records.pe_spec", "sparsim.records.mapper_options", "sparsim.model.result", "sparsim.hardware",
     "sparsim.machines.eyeriss", "sparsim.estimate", "sparsim.sweep", "sparsim.files.documents",
     "sparsim.mapper.search_result", "sparsim.check.check_case", "sparsim.check.recorded_case",
-    "sparsim.check.compare_fields", "gmp", "gmp.energy",
+    "sparsim.check.compare_fields", "gmp", "gmp.energy", "gmp.tracing.trace",
+    "gmp.tracing.traced_workload",
 )  # fmt: skip
 KINDS = ("parameters", "other parameters", "attributes")
 

@@ -37,16 +37,48 @@ one_trace_at_a_time = threading.RLock()
 
 @dataclass(frozen=True, kw_only=True)
 class LayerTrace(TracedLayer):
-    """One layer, which `module` runs.
+    """One traced layer.
 
-    view : which parameter the weights are, and what part of it; None where both operands are activations
-    calls : rows that do not belong to samples evenly, such as those of the experts of a mixture, are a run
-        each
-    weight_mask, input_mask : True at nonzeros, (M, C / groups, height, width) and (first samples, C, height,
-        width), or with a depth before the height; None if not asked for, and of layers without weights or
-        that do not run once a sample
-    input_densities, output_densities : of each sample and call, in the order of the calls; of each call where
-        the samples cannot be told apart
+    Parameters
+    ----------
+    name : str
+        Name of the layer.
+    computation : Computation
+        Shape of one run of the layer.
+    calls : int or float
+        Number of runs per sample; not an integer if some samples have more runs than others.
+    weights : int
+        Number of weights, or of elements of the second operand of a product of two activations.
+    of_activations : bool, default False
+        Whether both operands are activations.
+    module : str
+        Name of the module that runs the layer.
+    weight_density : float
+        Nonzero fraction of the weights, or of the second operand of a product of two activations.
+    inputs : Measured
+        Nonzero fraction of the inputs: mean over the samples and standard deviation between them.
+    outputs : Measured
+        Nonzero fraction of the outputs, likewise.
+    view : WeightView or None
+        Parameter that the weights are, and the part of it that is used; None if both operands are
+        activations.
+    input_densities : tuple of float, default ()
+        Nonzero fraction of the inputs of each sample and call, in the order of the calls; of each call where
+        the samples cannot be told apart.
+    output_densities : tuple of float, default ()
+        Nonzero fraction of the outputs, likewise.
+    weight_mask : array of bool, default None
+        True where a weight is not zero, of shape (M, C / groups, height, width), or with a depth before the
+        height. None if masks were not asked for, for layers without weights, and for layers that do not run
+        once a sample.
+    input_mask : array of bool, default None
+        True where an input is not zero, of shape (first samples, C, height, width), or with a depth before
+        the height. None in the same cases.
+
+    Notes
+    -----
+    Rows that do not belong to samples evenly, such as those of the
+    experts of a mixture, count as one run each.
     """
 
     module: str
@@ -62,9 +94,16 @@ class LayerTrace(TracedLayer):
 
 @dataclass(frozen=True)
 class Trace:
-    """All layers, in the order in which they first ran; `samples` went through each.
+    """All layers of a traced network.
 
-    `coverage`: how much of the network they are; None if that was not counted.
+    Parameters
+    ----------
+    layers : tuple of LayerTrace
+        Layers in the order in which they first ran.
+    samples : int
+        Number of samples that went through each layer.
+    coverage : Coverage, default None
+        How much of the network the layers are; None if that was not counted.
     """
 
     layers: tuple[LayerTrace, ...]
@@ -73,7 +112,7 @@ class Trace:
 
     @property
     def macs(self) -> int | float:
-        """Per sample."""
+        """Multiplications per sample, whether or not an operand is zero."""
         return sum(layer.macs for layer in self.layers)
 
 
@@ -87,22 +126,64 @@ def trace(
     forward: Forward | None = None,
     samples: int | None = None,
 ) -> Trace:
-    """Run `model` in eval mode on batches, and measure its layers.
+    """Run a model in evaluation mode on batches, and measure its layers.
 
-    A batch is a tensor (B, ...), a tuple that begins with the inputs, or a mapping of inputs by name;
-    `gmp.example_batches` says what of it the model is given. `forward` is called with the model and a batch
-    in place of that, and `samples` is the number of samples of a batch where the first axis of its first
-    tensor does not tell it.
+    Parameters
+    ----------
+    model : nn.Module
+        Model to measure. It is not changed and keeps its training mode.
+    batches : iterable of Tensor, tuple or mapping
+        Batches: tensors of shape (B, ...), tuples that begin with the inputs, or mappings of inputs by name.
+        `gmp.example_batches` describes which parts of a batch the model is given.
+    names : sequence of str, optional
+        Names of layers or modules to measure, each of which has to run; by default all layers.
+    mask_samples : int, default 0
+        Number of samples whose inputs are kept as masks, together with masks of the weights; 0 keeps no
+        masks.
+    coverage : bool, default True
+        Whether to count parameters and operations that belong to no layer too.
+    forward : callable, optional
+        Called as ``forward(model, batch)`` in place of the model, for batches of any other kind.
+    samples : int, optional
+        Number of samples of a batch, where the first axis of its first tensor does not tell it.
 
-    Only layers in `names`, if given, or whose module is; each has to run. A layer that also runs with other
-    shapes, or with another part of its weights, has a row for each: NAME, NAME.part2, ... A layer has the
-    name of its module, and of its parameter if that is not called `weight`. Products of two activations have
-    the name of the module that runs them. With `mask_samples` the rows keep masks of the weights and of that
-    many samples' inputs. With `coverage` parameters and operations of no layer are counted too.
+    Returns
+    -------
+    Trace
+        One row for each layer.
 
-    Warns if these, without layers that `names` leaves out, are a large part of all
-    (see `gmp.network_coverage`). Raises TraceError for unknown names, no batch, batches that do not fit the
-    model, layers in `names` that did not run, models in which none does, and numbers that are not finite.
+    Raises
+    ------
+    TraceError
+        If a name is unknown, if there is no batch or one that does not fit the model, if a layer in `names`
+        did not run, if the model multiplies nothing, or if a number is not finite.
+
+    Warns
+    -----
+    CoverageWarning
+        If a large part of the network is in no layer, apart from layers that `names` leaves out
+        (see `gmp.network_coverage`).
+
+    Notes
+    -----
+    A layer is one product of a parameter, or of a part of it, and inputs, or of two activations, as in
+    attention. It has the name of its module, and of its parameter if that is not called `weight`; a product
+    of two activations has the name of the module that runs it. A layer that also runs with other shapes, or
+    with another part of its weights, has one row for each: NAME, NAME.part2, and so on. The output density is
+    that of the tensor that reaches memory, after the batch norm, activation and dropout that follow element
+    by element.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from gmp.tracing.trace import trace
+    >>> model = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
+    >>> traced = trace(model, [torch.ones(3, 8)])
+    >>> [(layer.name, layer.macs) for layer in traced.layers]
+    [('0', 32), ('2', 8)]
+    >>> traced.samples
+    3
     """
     if isinstance(batches, Tensor | Mapping):
         kind = "tensor" if isinstance(batches, Tensor) else type(batches).__name__

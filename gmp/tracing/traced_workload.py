@@ -30,11 +30,33 @@ def workload_of(
     provenance: Provenance | None = None,
     masks: str | None = None,
 ) -> Workload:
-    """The traced layers in the problem shape `CONV`, for `batch` samples at a time (see `record_of`).
+    """Make a workload of the traced layers.
 
-    With `masks`, a folder that `write_masks` filled, as the document will name it, densities of Weights and
-    Inputs are `actual`, but for products of activations. Raises TraceError beside masks for layers that have
-    none: those over three axes, and those that do not run once a sample.
+    Parameters
+    ----------
+    traced : Trace
+        The trace.
+    name : str
+        Name of the workload.
+    batch : int, default 2
+        Samples that the hardware runs at a time.
+    source : str, default ""
+        Where the network comes from.
+    provenance : mapping of str to str, int, float or bool, optional
+        Further facts about the measurement. The share of MACs that was not measured is added to them.
+    masks : str, optional
+        Folder that `write_masks` filled, as the document will name it. Weights and inputs then have the
+        density distribution "actual", except in products of activations.
+
+    Returns
+    -------
+    Workload
+        Layers in the problem shape `CONV` (see `sparsim.files.traced_layers.record_of`).
+
+    Raises
+    ------
+    TraceError
+        If `masks` is given and a layer has none: one over three axes, or one that does not run once a sample.
     """
     layers = tuple(record_of(row, batch, _masks(masks, row)) for row in traced.layers)
     facts = _not_measured(traced.coverage) | dict(provenance or {})
@@ -50,7 +72,18 @@ def _not_measured(coverage: Coverage | None) -> dict[str, str | int | float | bo
 
 
 def check_masked(row: LayerTrace) -> None:
-    """Raise TraceError unless the layer runs once a sample, over two axes."""
+    """Check that a layer can have masks: it runs once a sample, over two axes.
+
+    Parameters
+    ----------
+    row : LayerTrace
+        The layer.
+
+    Raises
+    ------
+    TraceError
+        If it cannot.
+    """
     if row.calls != 1:
         raise TraceError(
             f"layer {row.name} runs {row.calls:g} times a sample, masks are of layers that run once"
@@ -75,13 +108,27 @@ def _file_name(layer: str, tensor: str) -> str:
 
 
 def write_masks(traced: Trace, folder: Path, batch: int) -> None:
-    """Write LAYER.weights.npy (G, C, M, S, R) and LAYER.inputs.npy (N, G, C, width, height), True if nonzero.
+    """Write masks of the weights and inputs of the traced layers.
 
-    Inputs include the zeros of the padding. A "/" in the name of a layer is written as "%2F". Products of
-    activations have no masks.
+    Parameters
+    ----------
+    traced : Trace
+        Trace with masks (`mask_samples`) of at least `batch` samples.
+    folder : Path
+        Folder to write to, which is created if necessary.
+    batch : int
+        Number of samples whose inputs are written.
 
-    Raises TraceError for layers that a workload cannot hold or that run more than once a sample, and for
-    traces without masks of `batch` samples.
+    Raises
+    ------
+    TraceError
+        If a layer cannot have masks, or was traced without masks of `batch` samples.
+
+    Notes
+    -----
+    Each layer has the files LAYER.weights.npy of shape (G, C, M, S, R) and LAYER.inputs.npy of shape (N, G,
+    C, width, height), which are True where a value is not zero. Inputs include the zeros of the padding. A
+    "/" in the name of a layer is written as "%2F". Products of activations have no masks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for row in traced.layers:
@@ -100,14 +147,40 @@ def write_masks(traced: Trace, folder: Path, batch: int) -> None:
 
 
 def weight_mask(shape: Computation, mask: Mask) -> Mask:
-    """(G * M, C, ..., height, width) -> (G, C, M, width, height)."""
+    """Arrange the mask of a layer's weights as a workload needs it.
+
+    Parameters
+    ----------
+    shape : Computation
+        Shape of the layer.
+    mask : array of bool, shape (G * M, C, ..., height, width)
+        Mask of the weights.
+
+    Returns
+    -------
+    array of bool, shape (G, C, M, width, height)
+        The same mask with other axes.
+    """
     groups = shape.groups
     mask = mask.reshape(groups, shape.M // groups, shape.C // groups, *plane(shape.window))
     return mask.transpose(0, 2, 1, 4, 3)
 
 
 def input_mask(shape: Computation, mask: Mask) -> Mask:
-    """(N, G * C, ..., height, width) -> (N, G, C, width, height), padded, without what no window reaches."""
+    """Arrange the mask of a layer's inputs as a workload needs it.
+
+    Parameters
+    ----------
+    shape : Computation
+        Shape of the layer.
+    mask : array of bool, shape (N, G * C, ..., height, width)
+        Mask of the inputs.
+
+    Returns
+    -------
+    array of bool, shape (N, G, C, width, height)
+        The same mask with other axes, with the padding and without elements that no window reaches.
+    """
     groups = shape.groups
     mask = mask.reshape(len(mask), groups, shape.C // groups, *plane(mask.shape[2:]))
     for axis, place in ((3, -2), (4, -1)):  # height, width
@@ -121,12 +194,33 @@ def input_mask(shape: Computation, mask: Mask) -> Mask:
 
 
 def table(traced: Trace) -> Table:
-    """The trace for a terminal."""
+    """Return a trace as a table for a terminal.
+
+    Parameters
+    ----------
+    traced : Trace
+        The trace.
+
+    Returns
+    -------
+    Table
+        Table with one row for each layer.
+    """
     notes = () if traced.coverage is None else traced.coverage.notes
     return table_of(traced.layers, f"{traced.samples} samples", notes)
 
 
 def write_workload(traced: Trace, workload: Workload, folder: Path) -> None:
-    """Write workload.yaml, and the rows of the trace as trace.csv and trace.json, into `folder`."""
+    """Write a workload and its trace.
+
+    Parameters
+    ----------
+    traced : Trace
+        The trace.
+    workload : Workload
+        Workload of the trace.
+    folder : Path
+        Folder for workload.yaml, trace.csv and trace.json.
+    """
     coverage = None if traced.coverage is None else traced.coverage.plain()
     write_trace(traced.layers, workload, folder, samples=traced.samples, macs=traced.macs, coverage=coverage)
