@@ -44,7 +44,7 @@ bench: setup
 	$(BIN)/python benchmarks/sampling_speed.py --json build/sampling_speed.json
 	$(BIN)/python benchmarks/pruning_accuracy.py --json build/pruning_accuracy.json
 	$(BIN)/python benchmarks/monitor_overhead.py --json build/monitor_overhead.json
-	$(BIN)/python benchmarks/networks.py --rows build/networks.jsonl --document docs/results/networks.md
+	$(BIN)/python benchmarks/network_table.py --rows build/networks.jsonl --document docs/results/networks.md
 	$(BIN)/python benchmarks/energy_pruning.py --json build/energy-pruning.json
 	$(BIN)/python benchmarks/sweep.py --json build/sweep.json
 

@@ -78,7 +78,7 @@ def test_devices_are_measured_beside_the_cpu(tmp_path: Path) -> None:
 
 def test_a_row_of_networks_says_what_is_covered(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
-    script = ROOT / "benchmarks" / "networks.py"
+    script = ROOT / "benchmarks" / "network_table.py"
     found = run_script(script, "--rows", str(rows), "--only", "shared weights", PYTHONPATH=str(ROOT))
     assert found.returncode == 0, found.stderr
     row = json.loads(rows.read_text(encoding="utf-8"))

@@ -29,7 +29,7 @@ from sparsim.hardware.interface import (
     with_densities,
 )
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
-from sparsim.hardware.layer_lowering import LoweredLayer, lowered_layers
+from sparsim.hardware.layers_as_gemm import LoweredLayer, lowered_layers
 from sparsim.mapper.layer_bound import bound_layer
 from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_each

@@ -27,7 +27,7 @@ from sparsim.hardware import (
 )
 from sparsim.hardware import eyeriss_plan as chips
 from sparsim.hardware.accelerator_plan import STEP
-from sparsim.hardware.layer_lowering import LoweredLayer
+from sparsim.hardware.layers_as_gemm import LoweredLayer
 from sparsim.machines.eyeriss import evaluate_chip, load_chip
 from sparsim.mapper.mapping_cache import MappingCache
 from sparsim.mapper.network_search import search_each

@@ -1,6 +1,6 @@
 """What becomes of networks of many kinds: traced, pruned, resumed, and costed on a chip and an accelerator.
 
-    python benchmarks/networks.py --rows build/networks.jsonl --document docs/results/networks.md
+    python benchmarks/network_table.py --rows build/networks.jsonl --document docs/results/networks.md
 
 MACs are compared with those that `torch.utils.flop_counter` counts without fast kernels. Each network is
 pruned to one half, trained for two steps, and resumed from a checkpoint after the first; then it is planned

@@ -11,7 +11,7 @@ from sparsim import Layer, conv2d, gemm, macs
 from sparsim.errors import MappingError
 from sparsim.files.sparsim_yaml import load_accelerator
 from sparsim.hardware import load_hardware
-from sparsim.hardware.layer_lowering import lowered_layers
+from sparsim.hardware.layers_as_gemm import lowered_layers
 from sparsim.records.layer_counts import words
 
 ONCHIP = load_hardware(replace(load_accelerator("eyeriss_like_onchip"), mapspace=study_mapspace()))
