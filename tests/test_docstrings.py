@@ -8,10 +8,11 @@ import importlib
 import inspect
 import logging
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from support.model_libraries import library
 
 griffe = pytest.importorskip("griffe", reason="docstrings are parsed with griffe, which is not installed")
 
@@ -24,17 +25,18 @@ PACKAGES = (  # whose names are public
     "sparsim.check.compare_fields", "gmp", "gmp.energy", "gmp.tracing.trace",
     "gmp.tracing.traced_workload",
 )  # fmt: skip
+INTEGRATIONS = ("gmp.integrations", "gmp.integrations.trainer_pruning")
 KINDS = ("parameters", "other parameters", "attributes")
 
 
-def public_objects() -> Iterator[griffe.Object]:
+def public_objects(packages: Iterable[str]) -> Iterator[griffe.Object]:
     """What packages export, each once: functions, classes, and public methods and properties of classes."""
     loader = griffe.GriffeLoader(search_paths=[ROOT], docstring_parser="numpy")
-    for name in dict.fromkeys(package.partition(".")[0] for package in PACKAGES):
+    for name in dict.fromkeys(package.partition(".")[0] for package in packages):
         loader.load(name)
     loader.resolve_aliases(external=False)
     seen = set()
-    for package in PACKAGES:
+    for package in packages:
         module = importlib.import_module(package)
         for name in getattr(module, "__all__", vars(module)):
             value = getattr(module, name)
@@ -156,11 +158,21 @@ def examples() -> Iterator[str]:
                 yield ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
-def test_docstrings_are_complete() -> None:
+def check_docstrings(packages: Collection[str]) -> None:
     logging.getLogger("griffe").setLevel(logging.ERROR)
-    found = {each.path: gaps(each) for each in public_objects()}
-    assert len(found) > len(PACKAGES)
+    found = {each.path: gaps(each) for each in public_objects(packages)}
+    assert len(found) > len(packages)
     assert {path: lacking for path, lacking in found.items() if lacking} == {}
+
+
+def test_docstrings_are_complete() -> None:
+    check_docstrings(PACKAGES)
+
+
+def test_docstrings_of_integrations_are_complete() -> None:
+    for name in ("lightning.pytorch", "transformers"):
+        library(name)
+    check_docstrings(INTEGRATIONS)
 
 
 @pytest.mark.parametrize("module", list(examples()))

@@ -18,7 +18,7 @@ Watch = Callable[[nn.Module, Pruner | RunningRecipe], EnergyMonitor]
 
 
 class TrainerPruning:
-    """One training after the other.
+    """Pruning in the trainer of another library, for one training after another.
 
     Parameters
     ----------
@@ -30,6 +30,13 @@ class TrainerPruning:
     monitor : callable, optional
         Called as ``monitor(model, pruner)`` after `attach`. Returns an `EnergyMonitor`, which is updated
         whenever masks have changed. A `BudgetSchedule` brings its own.
+
+    Attributes
+    ----------
+    attached : Schedule, BudgetSchedule, RunningRecipe or None
+        What `attach` returned; None before training begins.
+    monitor : EnergyMonitor or None
+        The monitor, if there is one.
     """
 
     def __init__(self, attach: Attach, monitor: Watch | None = None) -> None:
@@ -41,14 +48,30 @@ class TrainerPruning:
 
     @property
     def pruners(self) -> tuple[Pruner, ...]:
-        """Those at work now."""
+        """Pruners that are active now."""
         attached = self.attached.schedule if isinstance(self.attached, BudgetSchedule) else self.attached
         if isinstance(attached, RunningRecipe):
             return attached.pruners
         return (attached.pruner,) if attached is not None and attached.pruner is not None else ()
 
     def begin(self, model: nn.Module, optimizers: Sequence[Optimizer], steps_per_epoch: int | None) -> None:
-        """Attach to a model, and take over the state that was given before. Raises PruningError."""
+        """Attach to a model, and take over the state that was loaded before.
+
+        Parameters
+        ----------
+        model : nn.Module
+            Model to train and prune.
+        optimizers : sequence of Optimizer
+            Its optimizers.
+        steps_per_epoch : int or None
+            Optimizer steps of an epoch; None if it is not known.
+
+        Raises
+        ------
+        PruningError
+            If `attach` returns something else than a schedule or recipe, if there is a monitor beside a
+            `BudgetSchedule`, or if the loaded state does not fit.
+        """
         attached = self.attached = self._attach(model, optimizers, steps_per_epoch)
         if not isinstance(attached, Attached):
             kind = type(attached).__name__
@@ -68,7 +91,14 @@ class TrainerPruning:
         self._zeros = self._sparsities()
 
     def step(self) -> dict[str, float]:
-        """Right after the optimizer's step. Returns numbers to log where masks have changed."""
+        """Prune if an update is due; call it directly after the optimizer's step.
+
+        Returns
+        -------
+        dict of str to float
+            Numbers to log: "pruning/sparsity", and with a monitor "pruning/energy_pj" and "pruning/cycles".
+            Empty if no mask has changed.
+        """
         assert self.attached is not None  # training has begun
         self.attached.step()
         before, self._zeros = self._zeros, self._sparsities()
@@ -82,9 +112,18 @@ class TrainerPruning:
         return found
 
     def end(self, *, restored: bool = False) -> None:
-        """Leave zeros in the weights and take all hooks away. Warns as `Pruner.finalize` does.
+        """Leave zeros in the weights and remove all hooks.
 
-        Weights that were `restored` from an earlier step stay as they are, with the zeros of that step.
+        Parameters
+        ----------
+        restored : bool, default False
+            Whether the trainer has restored weights of an earlier step. They stay as they are, with the zeros
+            of that step.
+
+        Warns
+        -----
+        PruningWarning
+            If less was pruned than was asked for, as `Pruner.finalize` does.
         """
         if restored:
             for pruner in self.pruners:
@@ -95,14 +134,27 @@ class TrainerPruning:
             pruner.finalize()
 
     def state_dict(self) -> dict[str, Any]:
-        """Of what is attached and the monitor; what was loaded last, before training begins."""
+        """Return what a resumed run needs.
+
+        Returns
+        -------
+        dict
+            States of what is attached ("attached") and of the monitor ("monitor", None without one). Before
+            training begins it is the state that was loaded last.
+        """
         if self.attached is None:
             return dict(self._saved or {})
         monitor = None if self.monitor is None else self.monitor.state_dict()
         return {"attached": self.attached.state_dict(), "monitor": monitor}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over `state_dict()` when training begins."""
+        """Keep a state, which is taken over when training begins.
+
+        Parameters
+        ----------
+        state : mapping
+            Result of `state_dict`.
+        """
         self._saved = state or None
 
     def _sparsities(self) -> list[float]:

@@ -21,14 +21,26 @@ NAME = "pruning.pt"
 
 
 class TransformersPruning(TrainerCallback):
-    """Steps what `attach` makes after each step; `attach` and `monitor` are those of `TrainerPruning`.
+    """Callback of `transformers.Trainer` that prunes while it trains.
 
-    `attach` gets the model, a list of the trainer's optimizer, and its steps in an epoch. Steps that were
-    skipped do not count. Each checkpoint of the trainer gets a file `pruning.pt`, from which a run that is
-    resumed goes on. Sparsity, energy and cycles are put into `state.log_history` when masks change. The end
-    of training leaves the zeros in the weights.
+    Parameters
+    ----------
+    attach : callable
+        Called as ``attach(model, optimizers, steps_per_epoch)`` when training begins, with the model, a list
+        of the trainer's optimizer, and the optimizer steps of an epoch (None where the data have no length).
+        Returns a `Schedule`, a `BudgetSchedule` or a `RunningRecipe`.
+    monitor : callable, optional
+        Called as ``monitor(model, pruner)`` after `attach`. Returns an `EnergyMonitor`, which is updated
+        whenever masks have changed.
+    resume_from : str or Path, optional
+        Checkpoint that the trainer resumes from, if it is not in the `output_dir` of the trainer.
 
-    `resume_from`: the checkpoint that the trainer resumes from, if it is not in its `output_dir`.
+    Notes
+    -----
+    What `attach` returns is stepped after each step of the optimizer; steps that were skipped do not count.
+    Each checkpoint of the trainer gets a file `pruning.pt`, from which a resumed run continues. Sparsity,
+    energy and cycles are added to `state.log_history` when masks change. The end of training leaves the zeros
+    in the weights. The attribute `pruning` is the `TrainerPruning` with what is attached and the monitor.
     """
 
     def __init__(
@@ -39,6 +51,24 @@ class TransformersPruning(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Attach to the model, and take over the state of a checkpoint if training is resumed.
+
+        Parameters
+        ----------
+        args : TrainingArguments
+            Arguments of the trainer.
+        state : TrainerState
+            State of the trainer.
+        control : TrainerControl
+            Control of the trainer, which is not used.
+        **kwargs
+            Model, optimizer and data loader, by name.
+
+        Raises
+        ------
+        PruningError
+            If the checkpoint has no state of pruning, or one of another step.
+        """
         if state.global_step:
             folder = _checkpoint(args, state) if self.resume_from is None else Path(self.resume_from)
             self.pruning.load_state_dict(_load(folder / NAME, state.global_step))
@@ -53,12 +83,43 @@ class TransformersPruning(TrainerCallback):
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Prune if an update is due, and log what has changed.
+
+        Parameters
+        ----------
+        args : TrainingArguments
+            Arguments of the trainer, which are not used.
+        state : TrainerState
+            State of the trainer, whose history is extended.
+        control : TrainerControl
+            Control of the trainer, which is not used.
+        **kwargs
+            Further objects of the trainer, which are not used.
+        """
         if numbers := self.pruning.step():
             state.log_history.append({**numbers, "step": state.global_step + 1})
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Write the state of pruning into the checkpoint.
+
+        Parameters
+        ----------
+        args : TrainingArguments
+            Arguments of the trainer.
+        state : TrainerState
+            State of the trainer.
+        control : TrainerControl
+            Control of the trainer, which is not used.
+        **kwargs
+            Further objects of the trainer, which are not used.
+
+        Raises
+        ------
+        PruningError
+            If the file cannot be written.
+        """
         if state.is_world_process_zero:
             path, buffer = _checkpoint(args, state) / NAME, io.BytesIO()
             torch.save({"step": state.global_step, **self.pruning.state_dict()}, buffer)
@@ -68,6 +129,19 @@ class TransformersPruning(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Leave zeros in the weights and remove all hooks.
+
+        Parameters
+        ----------
+        args : TrainingArguments
+            Arguments of the trainer.
+        state : TrainerState
+            State of the trainer.
+        control : TrainerControl
+            Control of the trainer, which is not used.
+        **kwargs
+            Further objects of the trainer, which are not used.
+        """
         best = args.load_best_model_at_end and state.best_model_checkpoint is not None
         self.pruning.end(restored=best)
 
