@@ -22,7 +22,17 @@ from sparsim.errors import near
 
 @dataclass(frozen=True)
 class Scale:
-    """Neighbourhoods of one size and the widths of the MLP shared by their points."""
+    """Neighbourhoods of one size around the centres of a stage.
+
+    Parameters
+    ----------
+    radius : float
+        Radius of the neighbourhoods, in the unit of the coordinates, above 0.
+    neighbours : int
+        Number of points in each neighbourhood, from 1.
+    widths : tuple of int
+        Output channels of the layers of the MLP that is applied to every point.
+    """
 
     radius: float
     neighbours: int
@@ -31,7 +41,15 @@ class Scale:
 
 @dataclass(frozen=True)
 class Stage:
-    """A set abstraction: centres by farthest-point sampling, and one or several scales around them."""
+    """Set abstraction: centres by farthest-point sampling, and neighbourhoods around them.
+
+    Parameters
+    ----------
+    centres : int
+        Number of centres, from 1 to the number of points that enter the stage.
+    scales : tuple of Scale
+        One or several sizes of neighbourhoods, whose features are concatenated.
+    """
 
     centres: int
     scales: tuple[Scale, ...]
@@ -39,10 +57,32 @@ class Stage:
 
 @dataclass(frozen=True)
 class Config:
-    """A network. `pooled` are the widths of the last shared MLP; their maximum over centres enters the head.
+    """Configuration of a network.
 
-    `delayed` transforms features once per point before they are grouped (delayed aggregation, Feng et al.,
-    Mesorasi, 2020): equal outputs up to rounding, fewer multiplications. Training on the CPU always does.
+    Parameters
+    ----------
+    stages : tuple of Stage
+        Set abstractions, in their order.
+    pooled : tuple of int
+        Widths of the last shared MLP, whose maximum over the centres enters the head.
+    head : tuple of int
+        Widths of the hidden layers of the head.
+    points : int, default 1024
+        Number of points of a cloud.
+    classes : int, default 10
+        Number of classes, from 2.
+    normals : bool, default False
+        Whether points have normals besides coordinates.
+    dropout : float, default 0.4
+        Probability of dropout in the head, 0 to below 1.
+    delayed : bool, default False
+        Whether features are transformed once per point before they are grouped. Training on the CPU always
+        does this.
+
+    Notes
+    -----
+    Delayed aggregation (Feng et al., Mesorasi, 2020) gives equal outputs up to rounding with fewer
+    multiplications.
     """
 
     stages: tuple[Stage, ...]
@@ -56,7 +96,7 @@ class Config:
 
     @property
     def channels(self) -> int:
-        """Per point of a cloud: coordinates, and normals where used."""
+        """Numbers per point of a cloud: 3 coordinates, and 3 of the normal where normals are used."""
         return 2 * XYZ if self.normals else XYZ
 
 
@@ -103,24 +143,76 @@ PRESETS = {
 
 
 def preset(name: str, **changes: object) -> Config:
-    """The preset `name` with fields changed: `preset("study", classes=40)`. ConfigError for other names."""
+    """Return a preset with some fields changed.
+
+    Parameters
+    ----------
+    name : str
+        Name of the preset: "study", "msg", "half" or "small".
+    **changes
+        Fields of `Config` with their new values.
+
+    Returns
+    -------
+    Config
+        The configuration.
+
+    Raises
+    ------
+    ConfigError
+        If there is no preset of this name.
+
+    Examples
+    --------
+    >>> from pointnet.model import preset
+    >>> preset("study", classes=40).classes
+    40
+    """
     if name not in PRESETS:
         raise ConfigError(f"unknown network preset '{name}'", hint=near(name, PRESETS))
     return replace(PRESETS[name], **changes)  # type: ignore[arg-type]
 
 
 class Grouping(NamedTuple):
-    """Who is together in one stage: indices into the points that enter it. Depends on coordinates only."""
+    """Points that belong together in one stage, which depend on coordinates only.
+
+    Attributes
+    ----------
+    centres : Tensor, shape (B, S)
+        Indices (int64) of the centres in the points that enter the stage.
+    neighbours : tuple of Tensor, shape (B, S, K)
+        Indices (int64) of the neighbours of each centre, one tensor for each scale.
+    """
 
     centres: Tensor  # (B, S) int64
     neighbours: tuple[Tensor, ...]  # (B, S, K) int64, one for each scale
 
     def to(self, device: torch.device) -> "Grouping":
+        """Move the indices to a device.
+
+        Parameters
+        ----------
+        device : torch.device
+            The device.
+
+        Returns
+        -------
+        Grouping
+            The same indices on the device.
+        """
         return Grouping(self.centres.to(device), tuple(each.to(device) for each in self.neighbours))
 
 
 class SharedMLP(nn.Module):
-    """Linear, batch-norm and ReLU, applied alike to every point: (..., C) -> (..., C')."""
+    """Linear layers, each with batch norm and ReLU, that are applied to every point: (..., C) -> (..., C').
+
+    Parameters
+    ----------
+    channels : int
+        Input channels C.
+    widths : sequence of int
+        Output channels of the layers; the last one is C'.
+    """
 
     def __init__(self, channels: int, widths: Sequence[int]) -> None:
         super().__init__()
@@ -130,10 +222,33 @@ class SharedMLP(nn.Module):
         self.mlp_bns = nn.ModuleList(nn.BatchNorm1d(width) for width in widths)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply all layers.
+
+        Parameters
+        ----------
+        x : Tensor, shape (..., C)
+            Features of points.
+
+        Returns
+        -------
+        Tensor, shape (..., C')
+            Features after the last layer.
+        """
         return self.after_first(self.mlp_convs[0](x))
 
     def pooled(self, x: Tensor) -> Tensor:
-        """The maximum over all points: (B, S, C) -> (B, C')."""
+        """Apply all layers and take the maximum over all points.
+
+        Parameters
+        ----------
+        x : Tensor, shape (B, S, C)
+            Features of points.
+
+        Returns
+        -------
+        Tensor, shape (B, C')
+            Maximum of the features over the S points.
+        """
         batch, count, _ = x.shape
         if not self.fusable(x, batch * count):
             return self(x).amax(dim=1)
@@ -142,13 +257,42 @@ class SharedMLP(nn.Module):
         return self.fused(points, points.new_zeros(batch, 1, points.shape[2]), everybody).squeeze(1)
 
     def fusable(self, x: Tensor, rows: int) -> bool:
-        """Whether `fused` may be used: in training on the CPU."""
+        """Tell whether `fused` can be used: in training on the CPU.
+
+        Parameters
+        ----------
+        x : Tensor
+            Tensor with the device and type of the features.
+        rows : int
+            Number of points that the layers are applied to.
+
+        Returns
+        -------
+        bool
+            Whether it can be used.
+        """
         return self.training and fused_mlp.usable(x, rows, *self._after_first())
 
     def fused(self, points: Tensor, moved: Tensor, neighbours: Tensor) -> Tensor:
-        """`after_first` of points[neighbours] - moved and its maximum over neighbours, in one fast operation.
+        """Apply `after_first` to points[neighbours] - moved and take the maximum over the neighbours.
 
-        (B, N, C), (B, S, C) and (B, S, K) -> (B, S, C'). Hooks of the layers are not called.
+        Parameters
+        ----------
+        points : Tensor, shape (B, N, C)
+            Outputs of the first linear layer for the points.
+        moved : Tensor, shape (B, S, C)
+            Outputs of the first linear layer for the centres, which are subtracted.
+        neighbours : Tensor, shape (B, S, K)
+            Indices (int64) of the neighbours of each centre.
+
+        Returns
+        -------
+        Tensor, shape (B, S, C')
+            Features of the centres.
+
+        Notes
+        -----
+        This is one fast operation, in which hooks of the layers are not called.
         """
         return fused_mlp.shared_mlp_max(points, moved, neighbours, *self._after_first())
 
@@ -157,7 +301,18 @@ class SharedMLP(nn.Module):
         return weights, [cast(nn.BatchNorm1d, bn) for bn in self.mlp_bns]
 
     def after_first(self, x: Tensor) -> Tensor:
-        """What follows the first Linear, whose output is `x`."""
+        """Apply what follows the first linear layer.
+
+        Parameters
+        ----------
+        x : Tensor, shape (..., C)
+            Output of the first linear layer.
+
+        Returns
+        -------
+        Tensor, shape (..., C')
+            Features after the last layer.
+        """
         x = _normalise(self.mlp_bns[0], x)
         for conv, bn in zip(self.mlp_convs[1:], self.mlp_bns[1:], strict=True):
             x = _normalise(bn, conv(x))
@@ -165,7 +320,17 @@ class SharedMLP(nn.Module):
 
 
 class SetAbstraction(SharedMLP):
-    """One scale of a stage: a shared MLP over each neighbourhood, then its maximum."""
+    """One scale of a stage: a shared MLP over each neighbourhood, then the maximum over its points.
+
+    Parameters
+    ----------
+    features : int
+        Channels F of the points besides coordinates.
+    scale : Scale
+        Size of the neighbourhoods and widths of the MLP.
+    delayed : bool
+        Whether features are transformed before they are grouped, as in `Config`.
+    """
 
     def __init__(self, features: int, scale: Scale, *, delayed: bool) -> None:
         super().__init__(XYZ + features, scale.widths)
@@ -174,7 +339,24 @@ class SetAbstraction(SharedMLP):
     def forward(  # type: ignore[override]
         self, xyz: Tensor, features: Tensor | None, centres: Tensor, neighbours: Tensor
     ) -> Tensor:
-        """(B, N, 3), (B, N, F), (B, S, 3) and (B, S, K) -> (B, S, C')."""
+        """Compute the features of the centres.
+
+        Parameters
+        ----------
+        xyz : Tensor, shape (B, N, 3)
+            Coordinates of the points.
+        features : Tensor or None, shape (B, N, F)
+            Features of the points; None if they have only coordinates.
+        centres : Tensor, shape (B, S, 3)
+            Coordinates of the centres.
+        neighbours : Tensor, shape (B, S, K)
+            Indices (int64) of the neighbours of each centre.
+
+        Returns
+        -------
+        Tensor, shape (B, S, C')
+            Features of the centres.
+        """
         conv = cast(nn.Linear, self.mlp_convs[0])
         fast = self.fusable(xyz, neighbours.numel())
         if self.delayed or fast:  # W [x - c; f] = W [x; f] - W_xyz c
@@ -189,9 +371,35 @@ class SetAbstraction(SharedMLP):
 
 
 class PointNet2(nn.Module):
-    """The classifier: set abstractions sa1, sa2, ..., a shared MLP over what is left, and the head fc1, ...
+    """PointNet++ classifier.
 
-    Raises ConfigError for a configuration that cannot be built.
+    Parameters
+    ----------
+    config : Config
+        Configuration of the network.
+
+    Attributes
+    ----------
+    config : Config
+        The configuration.
+
+    Raises
+    ------
+    ConfigError
+        If the network cannot be built.
+
+    Notes
+    -----
+    The network (Qi et al. 2017, arXiv:1706.02413) has the set abstractions sa1, sa2, ..., a shared MLP over
+    the last centres, and the head fc1, fc2, ... with batch norms bn1, bn2, ...
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pointnet.model import PointNet2, preset
+    >>> network = PointNet2(preset("small")).eval()
+    >>> network(torch.rand(2, 256, 3)).shape
+    torch.Size([2, 10])
     """
 
     def __init__(self, config: Config) -> None:
@@ -211,9 +419,23 @@ class PointNet2(nn.Module):
         self.add_module(f"fc{len(widths)}", nn.Linear(widths[-1], config.classes))
 
     def group(self, xyz: Tensor, start: Tensor | None = None) -> tuple[Grouping, ...]:
-        """The groupings of all stages for clouds (B, N, 3); first centres are `start` (B,), default point 0.
+        """Compute the groupings of all stages.
 
-        They depend on distances only: a cloud that was rotated, mirrored or shifted keeps them.
+        Parameters
+        ----------
+        xyz : Tensor, shape (B, N, 3)
+            Coordinates of the points.
+        start : Tensor, shape (B,), optional
+            Index of the first centre of each cloud; by default point 0.
+
+        Returns
+        -------
+        tuple of Grouping
+            One grouping for each stage.
+
+        Notes
+        -----
+        Groupings depend on distances only: a cloud that is rotated, mirrored or shifted keeps them.
         """
         groupings = []
         for stage in self.config.stages:
@@ -225,7 +447,25 @@ class PointNet2(nn.Module):
         return tuple(groupings)
 
     def forward(self, clouds: Tensor, groupings: Sequence[Grouping] | None = None) -> Tensor:
-        """Clouds (B, N, 3), or (B, N, 6) with normals -> logits (B, classes)."""
+        """Classify clouds.
+
+        Parameters
+        ----------
+        clouds : Tensor, shape (B, N, 3) or (B, N, 6)
+            Coordinates of the points, followed by normals if the network uses them.
+        groupings : sequence of Grouping, optional
+            Result of `group` for these clouds; by default it is computed.
+
+        Returns
+        -------
+        Tensor, shape (B, classes)
+            Logits.
+
+        Raises
+        ------
+        ConfigError
+            If the clouds have another shape or too few points.
+        """
         self._check_clouds(clouds)
         xyz, features = clouds[..., :XYZ], clouds[..., XYZ:] if self.config.normals else None
         for i, grouping in enumerate(self.group(xyz) if groupings is None else groupings, start=1):
@@ -253,7 +493,18 @@ class PointNet2(nn.Module):
 
 
 def check(config: Config) -> None:
-    """Raise ConfigError for sizes that are not positive, or centres that do not become fewer."""
+    """Check that a network can be built.
+
+    Parameters
+    ----------
+    config : Config
+        Configuration of the network.
+
+    Raises
+    ------
+    ConfigError
+        If a size is not positive, if a stage has more centres than points, or if a part is missing.
+    """
     points = config.points
     for i, stage in enumerate(config.stages, start=1):
         if not 1 <= stage.centres <= points:
