@@ -31,7 +31,20 @@ _KINDS = inspect.Parameter
 
 
 def batches_of(model: nn.Module, example: Any) -> list[Any]:
-    """One batch or several as a list. A tuple is one batch if the model takes several inputs."""
+    """Return one batch or several as a list.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Model that takes the batches.
+    example : Tensor, tuple, mapping, graph, or iterable of these
+        One batch or several. A tuple of tensors is one batch if the model takes several inputs.
+
+    Returns
+    -------
+    list
+        The batches.
+    """
     single = isinstance(example, Tensor | Mapping) or hasattr(example, "num_nodes")
     if isinstance(example, tuple) and len(_needed(model)) > 1:
         single = all(isinstance(item, Tensor) for item in example)
@@ -39,7 +52,27 @@ def batches_of(model: nn.Module, example: Any) -> list[Any]:
 
 
 def run(model: nn.Module, batch: Any, forward: Forward | None = None) -> Any:
-    """The model's output for a batch."""
+    """Return the output of a model for a batch.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model.
+    batch : Tensor, tuple, list, mapping or any other object
+        The batch.
+    forward : callable, optional
+        Called as ``forward(model, batch)`` in place of the model.
+
+    Returns
+    -------
+    object
+        Output of the model, or of `forward`.
+
+    Raises
+    ------
+    TraceError
+        If the batch does not fit the model.
+    """
     if forward is not None:
         return forward(model, batch)
     args, names = inputs_of(model, batch)
@@ -47,7 +80,27 @@ def run(model: nn.Module, batch: Any, forward: Forward | None = None) -> Any:
 
 
 def inputs_of(model: nn.Module, batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What of a batch the model takes, by position and by name. Raises TraceError if it does not fit."""
+    """Return the parts of a batch that a model takes.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model.
+    batch : Tensor, tuple, list, mapping or any other object
+        The batch.
+
+    Returns
+    -------
+    args : tuple
+        Inputs by position.
+    names : dict of str to object
+        Inputs by name.
+
+    Raises
+    ------
+    TraceError
+        If the batch does not fit the model.
+    """
     if isinstance(batch, Mapping):
         return _named(model, batch)
     if not isinstance(batch, tuple | list) or isinstance(batch, PackedSequence):
@@ -75,10 +128,32 @@ def inputs_of(model: nn.Module, batch: Any) -> tuple[tuple[Any, ...], dict[str, 
 
 
 def samples_of(model: nn.Module, batch: Any, forward: Forward | None, samples: int | None) -> tuple[int, int]:
-    """How many samples a batch has, and along which axis of tensors they lie.
+    """Return how many samples a batch has, and along which axis of its tensors they lie.
 
-    The length of the first axis of the first tensor that the model is given, or of a list of tensors; of
-    graphs, their number. `samples` takes its place.
+    Parameters
+    ----------
+    model : nn.Module
+        The model.
+    batch : Tensor, tuple, list, mapping or any other object
+        The batch.
+    forward : callable or None
+        Function that is called in place of the model, if there is one.
+    samples : int or None
+        Number of samples; None if it has to be found.
+
+    Returns
+    -------
+    count : int
+        Number of samples: the length of the first axis of the first tensor that the model is given, or of a
+        list of tensors; of graphs, their number.
+    axis : int
+        Axis of the samples, 0 or 1.
+
+    Raises
+    ------
+    TraceError
+        If `samples` is not a positive integer, if the batch does not fit the model, or if it has no tensor of
+        samples.
     """
     if samples is not None and not is_count(samples):
         raise TraceError(f"samples is {samples!r}; a whole number from 1 is needed")

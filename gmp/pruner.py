@@ -91,7 +91,7 @@ class Pruner:
         The score.
     pattern : Pattern
         The pattern.
-    goal : Schedule, BudgetSchedule or None
+    goal : Schedule or BudgetSchedule or None
         Schedule that was made last for this pruner; `finalize` warns if it was not reached.
     coverage : Coverage
         How much of the model is pruned.

@@ -64,7 +64,7 @@ class EnergyMonitor:
     ----------
     model : nn.Module
         Model to watch; neither it nor the random numbers are changed.
-    hardware : str, Path, Chip, Accelerator, Hardware or Plan
+    hardware : str or Path or Chip or Accelerator or Hardware or Plan
         Name of a preset, path of a document, a chip, an accelerator, other hardware, or a plan of these
         layers.
     example : Tensor, tuple, mapping, iterable of these, or Workload
@@ -98,7 +98,7 @@ class EnergyMonitor:
     ----------
     model : nn.Module
         The model.
-    pruner : Pruner, RunningRecipe or None
+    pruner : Pruner or RunningRecipe or None
         The pruner.
     plan : Plan
         Plan of the layers on the hardware.

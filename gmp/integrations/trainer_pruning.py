@@ -33,7 +33,7 @@ class TrainerPruning:
 
     Attributes
     ----------
-    attached : Schedule, BudgetSchedule, RunningRecipe or None
+    attached : Schedule or BudgetSchedule or RunningRecipe or None
         What `attach` returned; None before training begins.
     monitor : EnergyMonitor or None
         The monitor, if there is one.

@@ -9,11 +9,24 @@ from gmp.weight_axes import Axes, axes_of
 
 
 def traced_weights(model: nn.Module, traced: Trace) -> dict[str, Axes | None]:
-    """{parameter name: its axes} of the parameters that layers of the trace multiply activations by.
+    """Return the parameters that the layers of a trace multiply activations by.
 
+    Parameters
+    ----------
+    model : nn.Module
+        Model that was traced.
+    traced : Trace
+        The trace.
+
+    Returns
+    -------
+    dict of str to Axes or None
+        Axes of each parameter by its name; None where layers use a parameter along different axes.
+
+    Notes
+    -----
     ``found = traced_weights(model, trace(model, batches))`` is what ``gmp.Pruner(model, targets=list(found),
-    axes=found)`` prunes: every factor of a product, whatever its name is, and nothing else. Axes are None
-    where layers use a parameter along different ones.
+    axes=found)`` prunes: every factor of a product, whatever its name is, and nothing else.
     """
     known = named_parameters(model)
     owners = {
