@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
@@ -71,8 +71,11 @@ def echo(text: str, *, err: bool = False) -> None:
     if not err:
         print(printable(text))
         return
-    with suppress(OSError):  # a message that cannot be shown stops no work
+    try:
         print(printable(text), file=sys.stderr, flush=True)
+    except OSError:  # a message that cannot be shown stops no work, and is not tried again at the end
+        with suppress(OSError):
+            _silence(sys.stderr)
 
 
 def named_values(lines: Iterable[tuple[str, str]], head: str = "") -> str:
@@ -101,12 +104,12 @@ def run(command: click.Command, name: str) -> NoReturn:
     except click.ClickException as error:
         fail(name, error.format_message())
     except BrokenPipeError:  # whoever read our output has seen enough
-        _silence()
+        _silence(sys.stdout)
         code = 1
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         if error.filename is None:  # our output: what is left of it cannot be written either
-            _silence()
+            _silence(sys.stdout)
         fail(name, f"{error.filename}: {reason}" if error.filename else f"the output: {reason}")
     except SparsimError as error:
         fail(name, str(error))
@@ -164,8 +167,8 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _silence() -> None:
-    """Let what is still buffered for stdout go nowhere."""
+def _silence(stream: TextIO) -> None:
+    """Let what is still buffered for a stream go nowhere."""
     handle = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(handle, sys.stdout.fileno())
+    os.dup2(handle, stream.fileno())
     os.close(handle)

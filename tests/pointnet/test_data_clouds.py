@@ -109,7 +109,7 @@ def test_normalised_clouds_are_centred_in_the_unit_sphere_and_stay_so(points: np
     radii = np.array([np.linalg.norm(cloud - cloud.mean(axis=0), axis=1).max() for cloud in points])
     away = np.array([np.abs(cloud.mean(axis=0)).max() for cloud in points])
     if any((cloud == cloud[0]).all() for cloud in points) or (radii <= np.maximum(1e-150, 1e-9 * away)).any():
-        with pytest.raises(DataError, match=r"all points are the same|too close to be scaled"):
+        with pytest.raises(DataError, match=r"all points are equal|too close to be scaled"):
             normalise(points, str)
         return
     result = normalise(points, str)
@@ -135,12 +135,12 @@ def test_normalising_keeps_the_form_and_the_normals() -> None:
     [
         (lambda x: x.__setitem__((1, 2, 0), np.nan), "a number is not finite"),
         (lambda x: x.__setitem__((1, 2, 5), np.inf), "a number is not finite"),
-        (lambda x: x.__setitem__((1, slice(None), slice(3)), 0.1), "all points are the same"),
+        (lambda x: x.__setitem__((1, slice(None), slice(3)), 0.1), "all points are equal"),
         (lambda x: x.__setitem__((1, slice(2), 0), [1e308, -1e308]), "too large or too close"),
         (lambda x: x.__setitem__((1, slice(None), slice(3)), 1e-200 * x[1, :, :3]), "too large or too close"),
         (lambda x: x.__setitem__((1, ..., 0), 1e12 + x[1, :, 0]), "too large or too close"),
-        (lambda x: x.__setitem__((1, 2, slice(3, 6)), 0), "columns 4 to 6 are no unit normals"),
-        (lambda x: x.__setitem__((1, 2, slice(3, 6)), (255, 0, 0)), "columns 4 to 6 are no unit normals"),
+        (lambda x: x.__setitem__((1, 2, slice(3, 6)), 0), "columns 4 to 6 are not unit normals"),
+        (lambda x: x.__setitem__((1, 2, slice(3, 6)), (255, 0, 0)), "columns 4 to 6 are not unit normals"),
     ],
     ids=["nan", "infinite normal", "one place", "huge", "tiny", "far", "no normal", "colours"],
 )
@@ -252,7 +252,7 @@ X, Y = random_points(4).astype(np.float32), np.array([0, 0, 1, 1])
         ({"x": X[..., :2]}, "x: a point has 2 columns, allowed are 3"),
         ({"x": X[:, :7]}, "x: has 7 points, needed are 8; ask for fewer points"),
         ({"x": np.where(X[2, 1, 1] == X, np.nan, X)}, "x: cloud 2: a number is not finite"),
-        ({"x": X * [[[1]], [[0]], [[1]], [[1]]]}, "x: cloud 1: all points are the same"),
+        ({"x": X * [[[1]], [[0]], [[1]], [[1]]]}, "x: cloud 1: all points are equal"),
         ({"y": Y.astype(float)}, r"y: is float64 of shape \(4,\), needed are integers of shape \(4,\)"),
         ({"y": Y[:3]}, r"y: is int64 of shape \(3,\), needed are integers of shape \(4,\)"),
         ({"y": Y + 1}, "y: label 2 of cloud 2 is out of range, there are 2 classes"),

@@ -24,7 +24,7 @@ C_LOCALE = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 def shell(folder: Path, command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `command`, in which `sparsim` is the program, and capture what it does not redirect."""
     text = command.replace("sparsim", f"{sys.executable} -m sparsim", 1)
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "", **environment}
     return subprocess.run(
         ["bash", "-c", f"set -o pipefail; {text}"], cwd=folder, env=variables, capture_output=True,
         text=True, encoding="utf-8",

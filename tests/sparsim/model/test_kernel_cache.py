@@ -197,7 +197,7 @@ def test_without_a_folder_kernels_are_compiled_in_memory(tmp_path: Path) -> None
     for _ in range(2):
         kernel_cache._said.clear()
         kernels = load(source), load(source)
-        with pytest.warns(CacheWarning, match="compiled in every run") as seen:
+        with pytest.warns(CacheWarning, match="no folder for compiled kernels") as seen:
             assert [kernel(21.0) for kernel in kernels] == [42.0, 42.0]
         assert len(seen) == 1
 
@@ -210,7 +210,7 @@ def test_a_user_without_a_home_gets_no_folder_of_that_name(
     source.write_text(SOURCE.format(factor=2), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    with pytest.warns(CacheWarning, match="compiled in every run"):
+    with pytest.warns(CacheWarning, match="no folder for compiled kernels"):
         assert not run(source)
     assert not (tmp_path / "~").exists()
 
