@@ -6,6 +6,8 @@
 import importlib
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import torch
@@ -33,15 +35,17 @@ NETWORKS: dict[str, Callable[[], Made]] = {}
 TOKENS, WIDTH = 100, 64
 
 
-def load_torchvision() -> None:
-    """Declare operators of torchvision, where its library was built for another torch: models do without."""
+@cache
+def load_torchvision() -> torch.library.Library:
+    """Declare operators of torchvision, where its library was built for another torch: models do without.
+
+    The operators exist as long as what is returned, which the cache keeps.
+    """
     library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        try:
+    with suppress(RuntimeError):  # they are there
+        for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        except RuntimeError:  # it is there
-            return
-    globals()["_kept"] = library
+    return library
 
 
 def image(size: int = 64, samples: int = 2) -> Tensor:
