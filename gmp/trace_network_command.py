@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gmp.errors import TraceError
+from sparsim.cli.common_options import AT_LEAST_1, batch_option, folder_option, input_option, seed_option
+from sparsim.cli.json_output import json_option, print_json_file
 from sparsim.errors import near, require
 from sparsim.report.console import echo, results, run
 
@@ -24,25 +26,26 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("source", metavar="MODULE:FUNCTION|FILE.pt2")
+@folder_option(required=True)
+@input_option("SHAPE")
+@batch_option(1)
 @click.option(
-    "-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True,
-    help="Folder of workload.yaml, trace.csv, trace.json.",
+    "--samples", type=AT_LEAST_1, show_default="the first axis of its first tensor",
+    help="Number of samples in a batch of the example.",
 )  # fmt: skip
-@click.option("--input", "shapes", multiple=True, metavar="SHAPE",
-              help="Shape of an input of normal numbers, such as 2x3x32x32; for each input.")  # fmt: skip
-@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True,
-              help="Samples at a time: N of the workload.")  # fmt: skip
-@click.option("--samples", type=click.IntRange(min=1),
-              help="Samples of a batch.  [default: the first axis of its first tensor]")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the model's weights and of inputs.")
+@seed_option
+@json_option
 def trace(
-    source: str, output: Path, shapes: tuple[str, ...], batch: int, samples: int | None, seed: int
-) -> None:
+    source: str, output: Path, shapes: tuple[str, ...], batch: int, samples: int | None, seed: int,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Measure shapes, operations and densities of every layer, and write them as a workload for sparsim.
 
+    Writes DIR/workload.yaml, trace.csv and trace.json.
+
     FUNCTION of the Python module MODULE returns (model, example), where the example is a batch or a list of
-    them; or it returns, or is, a model, and --input gives shapes. FILE.pt2 is a program that
-    torch.export.save wrote, with the example that it was exported for; nothing in it is unpickled.
+    them; or it returns, or is, a model, and --input gives the shapes of normal numbers. FILE.pt2 is a program
+    that torch.export.save wrote, with the example that it was exported for; nothing in it is unpickled.
     """
     import torch
 
@@ -67,8 +70,11 @@ def trace(
         facts["inputs"] = f"standard-normal, {' and '.join(shapes)}"
     workload = workload_of(traced, name=name, batch=batch, source=source, provenance=facts)
     write_workload(traced, workload, output)
-    results().print(table(traced))
-    echo(f"wrote {output}/workload.yaml, trace.csv and trace.json")
+    if as_json:
+        print_json_file(output / "trace.json")
+    else:
+        results().print(table(traced))
+    echo(f"wrote {output}/workload.yaml, trace.csv and trace.json", err=as_json)
 
 
 def _loaded(source: str, shapes: list[tuple[int, ...]]) -> tuple[nn.Module, Any]:

@@ -9,6 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pointnet.command_options import (
+    augmentation_option,
+    classes_option,
+    data_option,
+    device_option,
+    epochs_option,
+    lr_option,
+    normals_option,
+    points_option,
+    pool_option,
+    preset_option,
+    pruned_series,
+    samples_option,
+    stored_data_option,
+    training_batch_option,
+)
+from sparsim.cli.common_options import (
+    FOLDER,
+    batch_option,
+    file_option,
+    folder_option,
+    seed_option,
+    threads_option,
+)
+from sparsim.cli.json_output import json_option, print_json, print_json_file
 from sparsim.errors import require
 from sparsim.fileio.writing import write_text
 from sparsim.report.console import INTERRUPTED, echo, messages, results, run
@@ -19,54 +44,6 @@ if TYPE_CHECKING:
     from pointnet.training.settings import Settings
     from pointnet.training.train import Stored, Training
 
-_data = click.option(
-    "--data",
-    default="shapes",
-    show_default=True,
-    metavar="SOURCE",
-    help="'shapes', the procedural set, or a file or folder of clouds (layouts: docs/how-to/pointnet.md).",
-)
-
-
-def _checked_device(context: click.Context, parameter: click.Parameter, name: str) -> str:
-    """Before minutes of reading."""
-    from pointnet.device_names import device_called
-
-    device_called(name)
-    return name
-
-
-_device = click.option(
-    "--device", default="cpu", show_default=True, metavar="NAME", callback=_checked_device,
-    help="cpu, cuda, cuda:N or mps.",
-)  # fmt: skip
-_folder = click.Path(file_okay=False, path_type=Path)
-
-
-def _both_trainings(command: Any) -> Any:
-    """Options of the dense training and of those that go on from it."""
-    for option in (
-        click.option("--augmentation", default="strong", show_default=True),
-        click.option(
-            "--lr-again",
-            type=float,
-            default=1e-3,
-            show_default=True,
-            help="Highest learning rate of the trainings after it.",
-        ),
-        click.option(
-            "--lr",
-            type=float,
-            default=2e-3,
-            show_default=True,
-            help="Highest learning rate of the dense training.",
-        ),
-        click.option("--batch", type=int, default=32, show_default=True),
-        _device,
-    ):  # the last one stands first in --help
-        command = option(command)
-    return command
-
 
 @click.group(help=__doc__)
 def cli() -> None:
@@ -74,44 +51,45 @@ def cli() -> None:
 
 
 @cli.command()
-@_data
-@click.option("-o", "--output", "folder", type=_folder, required=True, help="Folder of the run.")
-@click.option("--preset", default="small", show_default=True, help="Network: small, half, study or msg.")
-@click.option("--points", type=int, help="Points per cloud.  [default: the network's]")
-@click.option(
-    "--pool", type=int, help="Number of points kept of each cloud; every step draws --points of them."
-)
-@click.option("--classes", type=int, help="The class list to use of a ModelNet folder: 10 or 40.")
-@click.option("--normals", is_flag=True, help="Use normals beside coordinates.")
+@data_option
+@folder_option(required=True)
+@preset_option("small")
+@points_option()
+@pool_option
+@classes_option
+@normals_option
 @click.option(
     "--delayed/--plain", default=True, show_default=True, help="Transform features before grouping."
 )
-@click.option("--epochs", type=int, default=15, show_default=True)
-@click.option("--batch", type=int, default=32, show_default=True, help="Clouds per step.")
+@epochs_option(15)
+@training_batch_option
 @click.option("--optimizer", default="adam", show_default=True, help="adam or sgd.")
-@click.option("--lr", type=float, default=2e-3, show_default=True, help="Highest learning rate.")
-@click.option("--weight-decay", type=float, default=1e-4, show_default=True)
+@lr_option
+@click.option("--weight-decay", type=float, default=1e-4, show_default=True, help="Weight decay.")
 @click.option("--schedule", default="one-cycle", show_default=True, help="one-cycle, cosine or constant.")
-@click.option("--label-smoothing", type=float, default=0.1, show_default=True)
 @click.option(
-    "--augmentation", default="strong", show_default=True, help="none, rotation, light, study, strong."
+    "--label-smoothing", type=float, default=0.1, show_default=True, help="Label smoothing of the loss."
 )
+@augmentation_option
 @click.option(
     "--start", metavar="CHECKPOINT", help="Start from the weights of this checkpoint; their zeros stay zero."
 )
 @click.option("--recipe", metavar="FILE", help="Prune and set learning rates as a recipe file says.")
 @click.option("--sparsity", type=float, help="Prune gradually to this fraction of zeros.")
-@click.option("--initial-sparsity", type=float, default=0.05, show_default=True)
+@click.option(
+    "--initial-sparsity", type=float, default=0.05, show_default=True,
+    help="Fraction of zeros after the first pruning step.",
+)  # fmt: skip
 @click.option(
     "--prune-begin", type=float, default=0.0, show_default=True, help="Epoch at which pruning begins."
 )
-@click.option("--prune-end", type=float, help="Epoch at which pruning ends.  [default: 0.6 of the run]")
+@click.option("--prune-end", type=float, show_default="0.6 of the run", help="Epoch at which pruning ends.")
 @click.option(
     "--prune-every", type=float, default=0.5, show_default=True, help="Epochs between pruning steps."
 )
 @click.option("--scope", default="global", show_default=True, help="Rank weights in one pool or by layer.")
 @click.option("--pattern", default="1x1", show_default=True, help="1x1, 2:4, block(4,1), channel, ...")
-@click.option("--score", default="magnitude", show_default=True)
+@click.option("--score", default="magnitude", show_default=True, help="What ranks the weights.")
 @click.option(
     "--ignore", multiple=True, metavar="NAME", help="Layer to leave dense; 're:...' matches several."
 )
@@ -132,7 +110,7 @@ def cli() -> None:
 )
 @click.option("--target-energy-uj", type=float, help="Prune no further than to this energy of one cloud.")
 @click.option("--target-cycles", type=float, help="Prune no further than to these cycles of one cloud.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@seed_option
 @click.option(
     "--data-seed",
     type=int,
@@ -140,41 +118,46 @@ def cli() -> None:
     show_default=True,
     help="Seed of generated shapes, sampled surfaces and splits.",
 )
-@click.option(
-    "--threads",
-    type=int,
-    default=1,
-    show_default=True,
-    help="Number of threads; small networks are fastest with 1.",
-)
-@_device
+@threads_option(1)
+@device_option
 @click.option("--resume", is_flag=True, help="Continue the run in the folder.")
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard (needs the extra 'tensorboard').")
-def train(folder: Path, resume: bool, tensorboard: bool, **options: Any) -> None:
-    """Train a classifier, either dense or pruned during training."""
-    from pointnet.training.run_training import run_training
+@json_option
+def train(output: Path, resume: bool, tensorboard: bool, as_json: bool, **options: Any) -> None:
+    """Train a classifier, either dense or pruned during training.
+
+    Writes DIR/checkpoint.pt, metrics.csv and result.json. Small networks are fastest with one thread.
+    """
+    from pointnet.training.run_training import run_training, summary
     from pointnet.training.train import check_free
     from sparsim.hardware import load_hardware
 
     settings = _settings(options)
     if not resume:
-        check_free(folder)  # before minutes of reading
+        check_free(output)  # before minutes of reading
     if settings.hardware is not None:
         load_hardware(settings.hardware)  # likewise
-    training = run_training(settings, _load(settings), folder, resume=resume, tensorboard=tensorboard)
+    training = run_training(settings, _load(settings), output, resume=resume, tensorboard=tensorboard)
     if training.step < training.steps:
         echo(f"stopped after step {training.step} of {training.steps}; --resume continues", err=True)
         sys.exit(INTERRUPTED)
-    echo(f"accuracy {training.score}")
+    if as_json:
+        print_json(summary(training))
+    else:
+        echo(f"accuracy {training.score}")
 
 
 @cli.command("eval")
 @click.argument("checkpoint")
-@click.option("--data", metavar="SOURCE", help="Another data set.  [default: the one it was trained on]")
-@click.option("--split", type=click.Choice(["test", "train"]), default="test", show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
-@_device
-def evaluate(checkpoint: str, data: str | None, split: str, threads: int, device: str) -> None:
+@stored_data_option
+@click.option(
+    "--split", type=click.Choice(["test", "train"]), default="test", show_default=True,
+    help="The part of the data set to classify.",
+)  # fmt: skip
+@threads_option(1)
+@device_option
+@json_option
+def evaluate(checkpoint: str, data: str | None, split: str, threads: int, device: str, as_json: bool) -> None:
     """Accuracy of a stored network, class by class."""
     import torch
 
@@ -183,55 +166,63 @@ def evaluate(checkpoint: str, data: str | None, split: str, threads: int, device
     torch.set_num_threads(threads)
     stored, clouds = _stored(checkpoint, data, split, device)
     found = score(stored.model, clouds, stored.model.config.points)
-    results().print(found.table(stored.classes))
-    echo(f"accuracy {found}")
+    if as_json:
+        print_json(found.plain(stored.classes))
+    else:
+        results().print(found.table(stored.classes))
+        echo(f"accuracy {found}")
 
 
 @cli.command()
 @click.argument("checkpoint")
-@click.option(
-    "-o", "--output", type=_folder, required=True, help="Folder of workload.yaml, trace.csv, .json."
-)
-@click.option("--data", metavar="SOURCE", help="Another data set.  [default: the one it was trained on]")
-@click.option("--samples", type=int, help="Test clouds to measure, drawn at random.  [default: all]")
-@click.option("--batch", type=int, default=2, show_default=True, help="Batch size of the workload (N).")
+@folder_option(required=True)
+@stored_data_option
+@samples_option()
+@batch_option(2)
 @click.option("--inputs", type=click.Choice(["clouds", "randn"]), default="clouds", show_default=True,
               help="randn: noise in place of clouds, as the original study measured.")  # fmt: skip
 @click.option(
     "--masks",
-    type=_folder,
+    type=FOLDER,
+    metavar="DIR",
     help="Also write the masks of the zeros to this folder, and refer to them in the workload.",
 )
 @click.option("--delayed", is_flag=True, help="Trace the network with delayed aggregation.")
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of the choice of samples and of noise."
-)
-@_device
+@seed_option
+@device_option
+@json_option
 def trace(
     checkpoint: str, output: Path, data: str | None, samples: int | None, batch: int, inputs: Any,
-    masks: Path | None, delayed: bool, seed: int, device: str,
+    masks: Path | None, delayed: bool, seed: int, device: str, as_json: bool,
 ) -> None:  # fmt: skip
-    """Measure shapes, operations and densities of every layer, and write them as a workload for sparsim."""
+    """Measure shapes, operations and densities of every layer, and write them as a workload for sparsim.
 
+    Writes DIR/workload.yaml, trace.csv and trace.json.
+    """
+    from gmp.tracing.traced_workload import table
     from pointnet.trace_clouds import write_trace
 
     stored, clouds = _stored(checkpoint, data, "test", device)
-    write_trace(
+    traced = write_trace(
         stored.model, clouds, output, samples=samples, batch=batch, inputs=inputs, seed=seed, masks=masks,
         delayed=delayed, provenance={"checkpoint": checkpoint, "weights_sha256": stored.digest},
-        console=results(),
     )  # fmt: skip
+    if as_json:
+        print_json_file(output / "trace.json")
+    else:
+        results().print(table(traced))
+    echo(f"wrote {output}/workload.yaml, trace.csv and trace.json", err=as_json)
 
 
 @cli.command()
 @click.argument("source")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True)
-@click.option("--points", type=int, default=1024, show_default=True, help="Points kept of each cloud.")
-@click.option("--normals", is_flag=True)
-@click.option("--classes", type=int, help="The class list to use of a ModelNet folder: 10 or 40.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of surface sampling and splits.")
+@file_option()
+@points_option(1024)
+@normals_option
+@classes_option
+@seed_option
 def pack(source: str, output: Path, points: int, normals: bool, classes: int | None, seed: int) -> None:
-    """Read thousands of files once and write one .npz that loads in a second."""
+    """Read thousands of files once and write one file of clouds, FILE.npz, that loads in a second."""
     from pointnet.data.cloud_packs import check_pack_path, write_pack
     from pointnet.training.run_training import read_data
 
@@ -243,24 +234,19 @@ def pack(source: str, output: Path, points: int, normals: bool, classes: int | N
 
 
 @cli.command()
-@_data
-@click.option("-o", "--output", "folder", type=_folder, required=True, help="Folder of all the runs.")
-@click.option("--preset", default="half", show_default=True, help="Network: small, half, study or msg.")
-@click.option(
-    "--pool",
-    type=int,
-    help="Number of points kept of each cloud; every step draws as many as the network takes.",
-)
-@click.option("--epochs", type=int, default=20, show_default=True, help="Epochs of the dense training.")
-@click.option("--more", type=int, default=20, show_default=True, help="Epochs of every training after it.")
-@_both_trainings
-@click.option("--level", "levels", type=float, multiple=True, help="A sparsity.  [default: .5 .8 .9 .95 .98]")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--document", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+@data_option
+@folder_option(required=True)
+@preset_option("half")
+@pool_option
+@pruned_series(20, 20, ".5 .8 .9 .95 .98")
+@seed_option
+@device_option
+@click.option("--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
               help="Also renew the tables in this document.")  # fmt: skip
+@json_option
 def compare(
-    folder: Path, epochs: int, more: int, lr: float, lr_again: float, levels: tuple[float, ...],
-    document: Path | None, **options: Any,
+    output: Path, epochs: int, more: int, lr: float, lr_again: float, levels: tuple[float, ...],
+    document: Path | None, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Dense, one-shot and gradually pruned networks side by side; call it again to go on after a stop."""
     require("matplotlib", "python -m pointnet compare", "study")
@@ -278,42 +264,41 @@ def compare(
         return run_training(settings, data, run_folder, resume=True)
 
     plan = comparison.Plan(dense, again, tuple(sorted(levels)) or comparison.LEVELS)
-    rows = comparison.compare(plan, data, folder, train)
-    traced = report.traces(folder, (comparison.CONTROL, comparison.pruned(plan)), data, dense.device)
+    rows = comparison.compare(plan, data, output, train)
+    traced = report.traces(output, (comparison.CONTROL, comparison.pruned(plan)), data, dense.device)
     blocks = {"accuracy": report.accuracy_table(rows), "densities": report.density_table(traced)}
-    results().print(*blocks.values())
+    if as_json:
+        print_json(report.plain(rows, traced))
+    else:
+        results().print(*blocks.values())
     facts = {"data": data.test.source, "network preset": dense.preset, "seed": str(dense.seed)}
     page = report.report_page(rows, blocks["densities"], facts, comparison.pruned(plan))
-    write_text(folder / "compare.html", page)
-    echo(f"wrote {folder / 'compare.html'}")
+    write_text(output / "compare.html", page)
+    echo(f"wrote {output / 'compare.html'}", err=as_json)
     if document is not None:
         write_blocks(document, blocks)
-        echo(f"renewed {document}")
+        echo(f"renewed {document}", err=as_json)
 
 
 @cli.command()
-@_data
-@click.option("-o", "--output", "folder", type=_folder, default=Path("build/study"), show_default=True)
-@click.option("--preset", default="small", show_default=True, help="Network: small, half, study or msg.")
+@data_option
+@folder_option("build/study")
+@preset_option("small")
+@pool_option
+@points_option()
+@classes_option
+@pruned_series(15, 15, ".5 .8 .9")
+@samples_option(256)
 @click.option(
-    "--pool",
-    type=int,
-    help="Number of points kept of each cloud; every step draws as many as the network takes.",
-)
-@click.option("--points", type=int, help="Points per cloud.  [default: the network's]")
-@click.option("--classes", type=int, help="The class list to use of a ModelNet folder: 10 or 40.")
-@click.option("--epochs", type=int, default=15, show_default=True, help="Epochs of the dense training.")
-@click.option("--more", type=int, default=15, show_default=True, help="Epochs of every training after it.")
-@_both_trainings
-@click.option("--level", "levels", type=float, multiple=True, help="A sparsity.  [default: .5 .8 .9]")
-@click.option(
-    "--samples", type=click.IntRange(min=1), default=256, show_default=True, help="Test clouds traced."
-)
-@click.option("--design", "designs", multiple=True, help="gating, onchip or eyeriss_v2.  [default: all]")
-@click.option("--seed", type=int, default=0, show_default=True)
+    "--design", "designs", multiple=True, metavar="NAME", show_default="all",
+    help="gating, onchip or eyeriss_v2; may be repeated.",
+)  # fmt: skip
+@seed_option
+@device_option
+@json_option
 def study(
-    folder: Path, epochs: int, more: int, lr: float, lr_again: float, levels: tuple[float, ...], samples: int,
-    designs: tuple[str, ...], **options: Any,
+    output: Path, epochs: int, more: int, lr: float, lr_again: float, levels: tuple[float, ...], samples: int,
+    designs: tuple[str, ...], as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Train, prune, map and cost PointNet++, and write the report; call it again to go on after a stop."""
     for library in ("matplotlib", "pyarrow"):
@@ -329,15 +314,18 @@ def study(
     wanted = tuple(sorted(set(levels))) or LEVELS
     plan = Plan(Settings(epochs=epochs, lr=lr, **options), more, lr_again, wanted, samples, chip)
     try:
-        found = run_study(plan, folder, chosen, messages())
+        found = run_study(plan, output, chosen, messages())
     except KeyboardInterrupt:
         echo("stopped; run the same command again to continue", err=True)
         raise
-    for design, variants in found["designs"].items():
-        for variant, result in variants.items():
-            echo(f"{design} {variant}: {result['energy_uj']:.2f} uJ in {result['cycles']} cycles")
-    echo(f"{found['reproduced']} of 48 published runs reproduced")
-    echo(f"wrote {folder}/report.html, results.json, results.csv and results.parquet")
+    if as_json:
+        print_json(found)
+    else:
+        for design, variants in found["designs"].items():
+            for variant, result in variants.items():
+                echo(f"{design} {variant}: {result['energy_uj']:.2f} uJ in {result['cycles']} cycles")
+        echo(f"{found['reproduced']} of 48 published runs reproduced")
+    echo(f"wrote {output}/report.html, results.json, results.csv and results.parquet", err=as_json)
 
 
 def _settings(options: dict[str, Any]) -> Settings:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from gmp.errors import TraceError
 from gmp.tracing.trace import Trace, trace
-from gmp.tracing.traced_workload import Provenance, table, workload_of, write_masks, write_workload
+from gmp.tracing.traced_workload import Provenance, workload_of, write_masks, write_workload
 from pointnet.device_names import device_of
 from pointnet.model import PointNet2
 
@@ -36,7 +35,6 @@ def write_trace(
     masks: Path | None = None,
     delayed: bool | None = None,
     provenance: Provenance | None = None,
-    console: Console | None = None,
 ) -> Trace:
     """Trace `model` and write workload.yaml, trace.csv and trace.json into the folder `output`.
 
@@ -67,9 +65,6 @@ def write_trace(
     if masks is not None:
         write_masks(traced, masks, batch)
     write_workload(traced, workload, output)
-    if console is not None:
-        console.print(table(traced))
-        console.print(f"wrote {output}/workload.yaml, trace.csv and trace.json", markup=False)
     return traced
 
 

@@ -15,7 +15,7 @@ from sparsim.files.traced_layers import Computation, is_flat, plane, record_of
 from sparsim.records import Workload
 from sparsim.report.tables import Table
 from sparsim.report.trace_report import table as table_of
-from sparsim.report.trace_report import write_trace
+from sparsim.report.trace_report import trace_document, write_trace
 
 Provenance = Mapping[str, str | int | float | bool]
 Mask = NDArray[np.bool_]
@@ -223,4 +223,7 @@ def write_workload(traced: Trace, workload: Workload, folder: Path) -> None:
         Folder for workload.yaml, trace.csv and trace.json.
     """
     coverage = None if traced.coverage is None else traced.coverage.plain()
-    write_trace(traced.layers, workload, folder, samples=traced.samples, macs=traced.macs, coverage=coverage)
+    document = trace_document(
+        traced.layers, workload, samples=traced.samples, macs=traced.macs, coverage=coverage
+    )
+    write_trace(document, workload, folder)

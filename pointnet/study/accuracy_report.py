@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -56,6 +57,21 @@ def density_table(traced: Mapping[str, Trace]) -> Table:
         rows.append([layers[0].name, *weights, *inputs])
     head = ["layer", *(f"{name}: {what}" for what in ("weights", "inputs") for name in traced)]
     return Table(head, rows, "nonzero fractions")
+
+
+def plain(rows: Sequence[Row], traced: Mapping[str, Trace]) -> dict[str, Any]:
+    """What both tables say, for JSON."""
+    return {
+        "variants": [
+            {
+                "variant": row.variant, "epochs": row.epochs, "sparsity": row.sparsity,
+                "accuracy": row.score.accuracy, "interval_95": row.score.interval(),
+                "class_accuracy": row.score.class_accuracy, "cpu_s": row.cpu_s,
+            }
+            for row in rows
+        ],
+        "densities": {name: [layer.row() for layer in found.layers] for name, found in traced.items()},
+    }  # fmt: skip
 
 
 def report_page(rows: Sequence[Row], densities: Table, facts: Mapping[str, str], pruned: str) -> str:

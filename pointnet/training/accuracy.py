@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -45,6 +45,16 @@ class Score(NamedTuple):
         each = zip(classes, self.correct, self.total, strict=True)
         rows = [(name, right, n, f"{right / n:.1%}" if n else "") for name, right, n in each]
         return Table(("class", "right", "clouds", "accuracy"), rows)
+
+    def plain(self, classes: Sequence[str]) -> dict[str, Any]:
+        """For JSON, class by class."""
+        each = zip(classes, self.correct, self.total, strict=True)
+        return {
+            "accuracy": self.accuracy,
+            "interval_95": self.interval(),
+            "class_accuracy": self.class_accuracy,
+            "classes": [{"class": name, "right": right, "clouds": n} for name, right, n in each],
+        }
 
     def __str__(self) -> str:
         low, high = self.interval()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparsim.cli.common_options import folder_option, layer_option
 from sparsim.cli.input_files import file_names
 from sparsim.cli.json_output import json_option, print_json
 from sparsim.errors import MappingError, MissingLibraryError, require
@@ -30,15 +31,17 @@ OBJECTIVES = ("delay", "energy", "edp")
 @click.command()
 @click.argument("chip_name", metavar="CHIP")
 @click.argument("workload_name", metavar="WORKLOAD")
+@layer_option
 @click.option(
-    "--layer", metavar="NAME", help="Plan one layer only, and draw its routes on the network on chip."
-)
-@click.option("--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True)
+    "--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True,
+    help="What to minimize.",
+)  # fmt: skip
 @click.option(
-    "--dram-gb-per-s", type=float, help="Off-chip bandwidth.  [default: the chip's; presets have no limit]"
-)
+    "--dram-gb-per-s", type=float, show_default="the chip's; presets have no limit",
+    help="Off-chip bandwidth.",
+)  # fmt: skip
 @click.option("--eyexam", "with_eyexam", is_flag=True, help="Show where the cycles of every layer go.")
-@click.option("-o", "out", metavar="DIR", help="Write the output files to this folder.")
+@folder_option()
 @json_option
 def chip(
     chip_name: str,
@@ -47,15 +50,16 @@ def chip(
     objective: Any,
     dram_gb_per_s: float | None,
     with_eyexam: bool,
-    out: str | None,
+    output: Path | None,
     as_json: bool,
 ) -> None:
     """Plan the layers of a network on a row-stationary chip: cycles, energy, area.
 
     CHIP and WORKLOAD are presets (sparsim show) or documents of ours. With -o: DIR/chip.layers.csv,
     chip.eyexam.csv, chip.result.json with everything and its sources, figures, and for sparsim model
-    chip.workload.yaml, the layers as they were counted, with LAYER.mapping.yaml. The exit code is 1 if a
-    layer fits the chip in no way that was tried.
+    chip.workload.yaml, the layers as they were counted, with LAYER.mapping.yaml; with --layer also
+    the routes of its data on the network on chip. The exit code is 1 if a layer fits the chip in no way that
+    was tried.
     """
     from sparsim.files.sparsim_yaml import load_named, load_workload
     from sparsim.machines.eyeriss import eyexam
@@ -74,8 +78,8 @@ def chip(
     else:
         echo(f"{workload.name} on {found_chip.name}; EDP in J x cycles, with DRAM")
         _print_tables(network, bounds if with_eyexam else None, one_layer=layer is not None)
-    if out is not None:
-        folder = Path(out)
+    if output is not None:
+        folder = output
         folder.mkdir(parents=True, exist_ok=True)
         _write_tables(folder, network, bounds)
         _write_documents(folder, network, workload, names)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
+from sparsim.cli.common_options import folder_option, layer_option
 from sparsim.cli.input_files import (
     Reading,
     files_argument,
-    layer_option,
     print_warnings,
     read_everything,
     reading_options,
@@ -20,7 +20,7 @@ from sparsim.report.console import echo
 
 @click.command()
 @files_argument
-@click.option("-o", "out", default=".", metavar="DIR", help="Folder of the output files.  [default: .]")
+@folder_option(".")
 @click.option(
     "--to",
     "form",
@@ -31,7 +31,7 @@ from sparsim.report.console import echo
 )
 @layer_option
 @reading_options
-def convert(files: tuple[str, ...], out: str, form: str, layer: str | None, reading: Reading) -> None:
+def convert(files: tuple[str, ...], output: Path, form: str, layer: str | None, reading: Reading) -> None:
     """Turn documents of any form into another, and a map.txt into a mapping.
 
     The FILEs are Timeloop's documents or our own, in any order. A FILE *.map.txt, which a program of Timeloop
@@ -43,12 +43,11 @@ def convert(files: tuple[str, ...], out: str, form: str, layer: str | None, read
 
     from sparsim.files.convert_documents import converted
 
-    folder = Path(out)
     texts = converted(documents, described, form)  # type: ignore[arg-type]
-    folder.mkdir(parents=True, exist_ok=True)
+    output.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        write_text(folder / name, text)
-    echo(f"wrote {', '.join(texts)} to {folder}")
+        write_text(output / name, text)
+    echo(f"wrote {', '.join(texts)} to {output}")
     usual = {"0.3": "timeloop-3", "0.4": "timeloop-4"}.get(form, documents.accounting)
     if usual != documents.accounting:
         echo(f"use --accounting {documents.accounting} with these documents to get the same numbers")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sparsim.cli.common_options import folder_option
 from sparsim.cli.input_files import (
     Reading,
     files_argument,
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @files_argument
-@click.option("-o", "out", metavar="DIR", help="Write the output files to this folder.")
+@folder_option()
 @reading_options
 @json_option
-def estimate(files: tuple[str, ...], out: str | None, reading: Reading, as_json: bool) -> None:
+def estimate(files: tuple[str, ...], output: Path | None, reading: Reading, as_json: bool) -> None:
     """Energy per action and area of components, with the source of every number.
 
     The FILEs are documents of ours with `components`, or Timeloop's and Accelergy's: an architecture and the
@@ -49,13 +50,12 @@ def estimate(files: tuple[str, ...], out: str | None, reading: Reading, as_json:
         print_json(estimates)
     else:
         results().print(_table(estimates))
-    if out is not None:
-        folder = Path(out)
-        folder.mkdir(parents=True, exist_ok=True)
-        energy, report = folder / "sparsim.energy.yaml", folder / "sparsim.estimate.json"
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        energy, report = output / "sparsim.energy.yaml", output / "sparsim.estimate.json"
         write_text(energy, dump(table_of(found.components, estimates, Path(files[0]).stem)))
         write_json(report, estimates)
-        ert, art = folder / "ERT.yaml", folder / "ART.yaml"
+        ert, art = output / "ERT.yaml", output / "ART.yaml"
         write_text(ert, dump_document(energy_reference_table(estimates, found.paths)))
         write_text(art, dump_document(area_reference_table(estimates, found.paths)))
         echo(f"wrote {ert}, {art}, {energy} and {report}", err=as_json)

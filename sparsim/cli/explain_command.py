@@ -2,11 +2,11 @@
 
 import click
 
+from sparsim.cli.common_options import layer_option
 from sparsim.cli.input_files import (
     Reading,
     accounting_option,
     files_argument,
-    layer_option,
     masks_option,
     reading_options,
 )

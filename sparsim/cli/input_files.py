@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from sparsim.cli.common_options import ACCOUNTING_HELP, set_option
 from sparsim.errors import SpecError, near
 from sparsim.report.console import echo
 
@@ -33,8 +34,8 @@ files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE.
 accounting_option = click.option(
     "--accounting",
     type=click.Choice(ACCOUNTINGS),
-    help="How first fills and first reads of results count, and which energies are charged.  [default: "
-    "timeloop-4 for Timeloop's documents of version 0.4, else timeloop-3]",
+    show_default="timeloop-4 for Timeloop's documents of version 0.4, else timeloop-3",
+    help=ACCOUNTING_HELP,
 )
 masks_option = click.option(
     "--mask",
@@ -47,14 +48,14 @@ stats_option = click.option(
     "--stats",
     "dialect",
     type=click.Choice(("3", "4")),
-    help="Layout of the stats text: that of Timeloop 3.0.3 or of 4.x.  [default: by the accounting]",
+    show_default="by the accounting",
+    help="Layout of the stats text: that of Timeloop 3.0.3 or of 4.x.",
 )
 timeloop_files_option = click.option(
     "--timeloop-files",
     is_flag=True,
     help="Also write the output files of Timeloop's programs, under the names that Timeloop uses.",
 )
-layer_option = click.option("--layer", metavar="NAME", help="The layer to use if the FILEs contain several.")
 
 
 class Reading(NamedTuple):
@@ -93,13 +94,10 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
         command(*arguments, reading=Reading(settings, include, trust, tables, hwcomponents), **named)
 
     options = (
-        click.option(
-            "--set", "settings", multiple=True, metavar="NAME=VALUE",
-            help="A value for the Jinja templates among Timeloop's documents.",
-        ),
+        set_option,
         click.option(
             "--include", multiple=True, metavar="DIR", type=click.Path(exists=True, file_okay=False),
-            help="Another folder in which templates may read files.  [default: only those of the FILEs]",
+            show_default="only those of the FILEs", help="Another folder in which templates may read files.",
         ),
         click.option(
             "--trust", is_flag=True,

@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparsim.cli.common_options import (
+    AT_LEAST_1,
+    cache_option,
+    folder_option,
+    layer_option,
+    seed_option,
+    threads_option,
+)
 from sparsim.cli.input_files import (
     Reading,
     accounting_option,
     file_names,
     files_argument,
-    layer_option,
     print_warnings,
     read_search,
     reading_options,
@@ -41,34 +48,28 @@ if TYPE_CHECKING:
 
 METHODS = ("auto", "exhaustive", "random", "local")
 PERIOD_S = 0.1  # between looks at the progress: more often costs time and cannot be read
-_at_least_1 = click.IntRange(min=1)
 
 
 @click.command()
 @files_argument
-@click.option("-o", "out", default=".", metavar="DIR", help="Folder of the output files.  [default: .]")
+@folder_option(".")
 @click.option(
-    "--objective",
-    metavar="OBJECTIVE,...",
-    help="energy, delay, edp, accesses-LEVEL, last-level-accesses, ordered-accesses, or several, the "
-    "most important first.  [default: the documents' mapper section, or edp]",
-)
-@click.option("--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True)
+    "--objective", metavar="OBJECTIVE,...", show_default="the documents' mapper section, or edp",
+    help="What to minimize.",
+)  # fmt: skip
+@click.option(
+    "--method", type=click.Choice(METHODS), default=METHODS[0], show_default=True,
+    help="How the mapspace is searched.",
+)  # fmt: skip
 @click.option(
     "--evaluations",
-    type=_at_least_1,
+    type=AT_LEAST_1,
     help="Largest number of mappings that each method evaluates for a layer.",
 )
 @click.option("--seconds", type=float, help="Time limit for the search of a layer, in seconds.")
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of the random and the local search."
-)
-@click.option(
-    "--threads",
-    type=_at_least_1,
-    help="Number of threads; it does not change the result.  [default: the documents' mapper section, or 1]",
-)
-@click.option("--top", type=_at_least_1, default=1, show_default=True, help="Number of mappings to report.")
+@seed_option
+@threads_option(text="the documents' mapper section, or 1")
+@click.option("--top", type=AT_LEAST_1, default=1, show_default=True, help="Number of mappings to report.")
 @click.option(
     "--padded", metavar="DIM,...", multiple=True, help="Dims whose tensors may be padded with zeros."
 )
@@ -79,19 +80,17 @@ _at_least_1 = click.IntRange(min=1)
 @timeloop_files_option
 @stats_option
 @json_option
-@click.option(
-    "--cache", "cache_folder", metavar="DIR", help="Folder of earlier results.  [default: ~/.cache/sparsim]"
-)
-@click.option("--no-cache", is_flag=True, help="Do not use the cache of earlier results.")
+@cache_option("~/.cache/sparsim")
+@click.option("--no-cache", is_flag=True, help="Neither keep results nor use those of earlier runs.")
 def mapper(
     files: tuple[str, ...],
-    out: str,
+    output: Path,
     objective: str | None,
     layer: str | None,
     reading: Reading,
     timeloop_files: bool,
     dialect: str | None,
-    cache_folder: str | None,
+    cache_folder: Path | None,
     no_cache: bool,
     threads: int | None,
     padded: tuple[str, ...],
@@ -102,6 +101,8 @@ def mapper(
     """Search for the best mapping, as timeloop-mapper does, and say how good it is.
 
     The FILEs, Timeloop's documents or our own, describe accelerator, layers and constraints, in any order.
+    An OBJECTIVE is energy, delay, edp, accesses-LEVEL, last-level-accesses or ordered-accesses; of several,
+    the first is the most important. The number of threads does not change the result.
     Writes DIR/sparsim.mapping.yaml, DIR/sparsim.stats.txt and DIR/sparsim.result.json; of several layers
     DIR/LAYER/..., and DIR/sparsim.layers.csv. With --timeloop-files timeloop-mapper.stats.txt, .map.txt,
     .map.yaml, .ERT.yaml and .ART.yaml stand beside them. Ctrl-C ends the search with the best so far. The
@@ -112,7 +113,7 @@ def mapper(
     options["accounting"] = inputs.accounting
     options["objective"] = _objective(objective, inputs)
     options["threads"] = threads or (inputs.mapper and inputs.mapper.threads) or 1
-    folders, cache = _folders(Path(out), inputs.layers), _cache(cache_folder, no_cache)
+    folders, cache = _folders(output, inputs.layers), _cache(cache_folder, no_cache)
     for each in inputs.layers:
         echo(_size(each, inputs, options["seed"]), err=True)
     rows: list[dict[str, Any]] = []
@@ -134,8 +135,8 @@ def mapper(
             rows.append(_row(found, result, evaluation))
     finally:
         if len(folders) > 1 and rows:
-            write_csv(Path(out) / "sparsim.layers.csv", rows)
-            echo(f"wrote {Path(out) / 'sparsim.layers.csv'}", err=as_json)
+            write_csv(output / "sparsim.layers.csv", rows)
+            echo(f"wrote {output / 'sparsim.layers.csv'}", err=as_json)
         if as_json:
             print_json(rows)
         elif len(folders) > 1 and rows:
@@ -176,7 +177,7 @@ def _objective(given: str | None, inputs: Documents) -> tuple[str, ...]:
     return objective_names(inputs.mapper.metrics if inputs.mapper else "edp", levels)
 
 
-def _cache(folder: str | None, off: bool) -> MappingCache:
+def _cache(folder: Path | None, off: bool) -> MappingCache:
     from sparsim.cache import default_folder
     from sparsim.mapper.mapping_cache import MappingCache
 
@@ -188,7 +189,7 @@ def _cache(folder: str | None, off: bool) -> MappingCache:
     def warn(message: str) -> None:
         print_warnings((message,))
 
-    return MappingCache(Path(folder) if folder else default_folder(warn), warn=warn)
+    return MappingCache(folder or default_folder(warn), warn=warn)
 
 
 def _folders(out: Path, layers: tuple[Layer, ...]) -> list[Path]:

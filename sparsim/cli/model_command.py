@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sparsim.cli.common_options import folder_option, layer_option
 from sparsim.cli.input_files import (
     Reading,
     accounting_option,
     files_argument,
-    layer_option,
     masks_option,
     print_warnings,
     read_model,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @files_argument
-@click.option("-o", "out", default=".", metavar="DIR", help="Folder of the two output files.  [default: .]")
+@folder_option(".")
 @accounting_option
 @masks_option
 @layer_option
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 @json_option
 def model(
     files: tuple[str, ...],
-    out: str,
+    output: Path,
     accounting: str | None,
     masks: tuple[str, ...],
     layer: str | None,
@@ -66,9 +66,8 @@ def model(
     from sparsim.files.timeloop.stats_dialect import stats_text
     from sparsim.files.timeloop.stats_writer import wrapped_counts
 
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    stats, result = folder / "sparsim.stats.txt", folder / "sparsim.result.json"
+    output.mkdir(parents=True, exist_ok=True)
+    stats, result = output / "sparsim.stats.txt", output / "sparsim.result.json"
     write_text(stats, stats_text(evaluation, dialect))
     write_json(result, evaluation)
     print_warnings(wrapped_counts(evaluation))
@@ -78,7 +77,7 @@ def model(
         echo(_summary(evaluation))
     echo(f"wrote {stats} and {result}", err=as_json)
     if timeloop_files:
-        paths = write_timeloop_files(folder, "timeloop-model", inputs, described, evaluation, dialect)
+        paths = write_timeloop_files(output, "timeloop-model", inputs, described, evaluation, dialect)
         echo(f"wrote {paths}", err=as_json)
 
 

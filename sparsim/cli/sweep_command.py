@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparsim.cli.common_options import AT_LEAST_1, cache_option, folder_option, set_option
 from sparsim.cli.input_files import template_data
+from sparsim.cli.json_output import json_option, print_json
 from sparsim.cli.sweep_views_command import COMMANDS
 from sparsim.errors import SpecError
 from sparsim.report.console import echo, messages, named_values
@@ -41,50 +43,48 @@ def sweep() -> None:
 
 @sweep.command("run")
 @click.argument("study", metavar="STUDY")
-@click.option("-o", "out", required=True, metavar="DIR", help="Folder of the results.")
-@click.option(
-    "--jobs", type=click.IntRange(min=1), help="Number of worker processes.  [default: number of cores]"
-)
+@folder_option(required=True)
+@click.option("--jobs", type=AT_LEAST_1, show_default="number of cores", help="Number of worker processes.")
 @click.option(
     "--shard", metavar="I/N", help="Evaluate only the I-th of N parts of the points, from 1/N to N/N."
 )
 @click.option(
     "--scheduler", metavar="ADDRESS", help="Run on the Dask cluster whose scheduler has this address."
 )
-@click.option(
-    "--cache",
-    metavar="FOLDER",
-    help="Keep rows in this folder, which several studies can share.  [default: DIR/rows]",
-)
+@cache_option("DIR/rows")
 @click.option("--retry", type=click.Choice(["failed"]), help="Evaluate points that failed again.")
 @click.option("--limit", metavar="TIME", help="Stop after this time, such as 90s, 30m or 1h.")
-@click.option(
-    "--set", "settings", multiple=True, metavar="NAME=VALUE",
-    help="A value for the Jinja templates among Timeloop's documents.",
-)  # fmt: skip
+@set_option
 @click.option(
     "--dry-run", is_flag=True, help="Print the number of points and the expected time, and evaluate nothing."
 )
+@json_option
 def run(
-    study: str, out: str, jobs: int | None, shard: str | None, scheduler: str | None, cache: str | None,
-    retry: str | None, limit: str | None, settings: tuple[str, ...], dry_run: bool,
+    study: str, output: Path, jobs: int | None, shard: str | None, scheduler: str | None,
+    cache_folder: Path | None, retry: str | None, limit: str | None, settings: tuple[str, ...], dry_run: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Evaluate the points of a study.
 
     STUDY is a YAML file, or a study that comes with the package. Writes DIR/results.parquet, DIR/sweep.json
     and DIR/study.yaml. Every finished point is kept at once: the same command goes on where another stopped.
+    Several studies can share a --cache.
     """
     from sparsim.sweep import run_sweep
 
     chosen = _with_settings(study, settings)
     options: dict[str, Any] = {
-        "jobs": jobs, "shard": _shard(shard), "cache": Path(cache) if cache else None,
+        "jobs": jobs, "shard": _shard(shard), "cache": cache_folder,
         "retry_failed": retry == "failed", "limit_s": _seconds(limit),
     }  # fmt: skip
     if dry_run:
         from sparsim.sweep.dry_run import describe
 
-        echo(named_values(describe(chosen, out, **options)))
+        lines = describe(chosen, output, **options)
+        if as_json:
+            print_json(dict(lines))
+        else:
+            echo(named_values(lines))
         return
     if scheduler is not None:
         from sparsim.sweep.dask_workers import connect
@@ -92,12 +92,24 @@ def run(
         options["client"] = connect(scheduler)
     try:
         with _live() as show:
-            result = run_sweep.run(chosen, out, on_progress=show, **options)
+            result = run_sweep.run(chosen, output, on_progress=show, **options)
     except KeyboardInterrupt:
         echo("sparsim: interrupted; finished points are kept, and the same command continues", err=True)
         raise
     if result is None:
-        echo(f"wrote the rows of shard {shard}; `sparsim sweep merge DIR... -o DIR` joins the shards")
+        echo(
+            f"wrote the rows of shard {shard}; `sparsim sweep merge DIR... -o DIR` joins the shards",
+            err=as_json,
+        )
+        if as_json:
+            print_json({"shard": shard})
+    else:
+        _print(result, as_json=as_json)
+
+
+def _print(result: SweepResult, *, as_json: bool) -> None:
+    if as_json:
+        print_json(result.summary)
     else:
         echo(summary(result))
 
@@ -114,12 +126,13 @@ def _with_settings(study: str, settings: tuple[str, ...]) -> Study:
 
 @sweep.command()
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...")
-@click.option("-o", "out", required=True, metavar="DIR", help="Folder of the results of all.")
-def merge(folders: tuple[str, ...], out: str) -> None:
+@folder_option(required=True)
+@json_option
+def merge(folders: tuple[str, ...], output: Path, as_json: bool) -> None:
     """Put the results of several folders, such as those of shards, together."""
     from sparsim.sweep import run_sweep
 
-    echo(summary(run_sweep.merge(folders, out)))
+    _print(run_sweep.merge(folders, output), as_json=as_json)
 
 
 def summary(result: SweepResult) -> str:

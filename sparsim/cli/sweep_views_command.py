@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparsim.cli.common_options import AT_LEAST_1, file_option, folder_option, seed_option
 from sparsim.cli.json_output import json_option, print_json
 from sparsim.errors import SpecError, require
 from sparsim.fileio.writing import write_text
@@ -40,6 +41,8 @@ def show(
 
     The numbers in column `point` are those that `export` takes.
     """
+    if is_csv and as_json:
+        raise click.UsageError("--csv and --json cannot be used together")
     view = _view(folder)
     objectives = _objectives(view, front)
     found = view.frame if is_all else view.front(objectives, where or "")
@@ -63,21 +66,22 @@ def show(
 
 @click.command()
 @_folder
-@click.option("--kind", type=click.Choice(KINDS), default=KINDS[0], show_default=True)
-@click.option("-o", "out", metavar="FILE", help=".png or .svg; .html with --html.  [default: DIR/KIND.png]")
+@click.option("--kind", type=click.Choice(KINDS), default=KINDS[0], show_default=True, help="What is drawn.")
+@file_option("DIR/KIND.png, or DIR/KIND.html with --html")
 @click.option("--html", is_flag=True, help="An interactive page of parallel coordinates, with plotly.")
 @_front
-def plot(folder: str, kind: str, out: str | None, html: bool, front: str | None) -> None:
+def plot(folder: str, kind: str, output: Path | None, html: bool, front: str | None) -> None:
     """Draw the results of a sweep.
 
     pareto: the front. matrix: objectives and axes against each other. parallel: a line per point. effects:
-    what each axis does by itself. stack: energy by component along the front.
+    what each axis does by itself. stack: energy by component along the front. FILE ends in .png or .svg,
+    or in .html with --html.
     """
     view = _view(folder)
     objectives = _objectives(view, front)
     if view.ok.empty:
         raise SpecError("no point has results to draw", path=folder)
-    path = Path(out or Path(folder) / f"{kind}{'.html' if html else '.png'}")
+    path = output or Path(folder) / f"{kind}{'.html' if html else '.png'}"
     path.parent.mkdir(parents=True, exist_ok=True)
     if html:
         from sparsim.report.sweep_html_figure import parallel_page
@@ -101,21 +105,21 @@ def plot(folder: str, kind: str, out: str | None, html: bool, front: str | None)
 @click.command()
 @_folder
 @click.argument("point", type=click.IntRange(min=0))
-@click.option("-o", "out", required=True, metavar="FOLDER", help="Folder of the documents.")
-@click.option("--timeloop", is_flag=True, help="Documents for Timeloop, too: FOLDER/timeloop/LAYER/*.yaml.")
-def export(folder: str, point: int, out: str, timeloop: bool) -> None:
+@folder_option(required=True)
+@click.option("--timeloop", is_flag=True, help="Also write documents for Timeloop, into timeloop/LAYER.")
+def export(folder: str, point: int, output: Path, timeloop: bool) -> None:
     """Write the design of a POINT as documents, and the mapping of each layer.
 
-    `sparsim model FOLDER/design.yaml FOLDER/layers/LAYER/*.yaml` evaluates a layer, `sparsim mapper
-    FOLDER/design.yaml FOLDER/workload.yaml` searches again, and `sparsim chip` takes the same two of a chip.
+    In the folder of -o, `sparsim model design.yaml layers/LAYER/*.yaml` evaluates a layer, `sparsim mapper
+    design.yaml workload.yaml` searches again, and `sparsim chip` takes the same two of a chip.
     """
     from sparsim.sweep.exported_design import export_point, row_of
     from sparsim.sweep.results import SweepResult
 
     result = SweepResult(folder)
     row = row_of(result, point)
-    written = export_point(result, point, Path(out), timeloop=timeloop)
-    echo(f"wrote {len(written)} documents to {out}")
+    written = export_point(result, point, output, timeloop=timeloop)
+    echo(f"wrote {len(written)} documents to {output}")
     if row["status"] != "ok":
         reason = (row["reason"] or "").strip().split("\n")[-1]
         echo(f"point {point} is {row['status']}, so its layers have no mappings: {reason}")
@@ -123,9 +127,10 @@ def export(folder: str, point: int, out: str, timeloop: bool) -> None:
 
 @click.command()
 @_folder
-@click.option("-n", "number", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice.")
-def check(folder: str, number: int, seed: int) -> None:
+@click.option("-n", "--number", type=AT_LEAST_1, default=20, show_default=True, help="Number of points.")
+@seed_option
+@json_option
+def check(folder: str, number: int, seed: int, as_json: bool) -> None:
     """Evaluate some points again, chosen at random, and compare bit for bit.
 
     The exit code is 1 if a number differs.
@@ -134,24 +139,29 @@ def check(folder: str, number: int, seed: int) -> None:
     from sparsim.sweep.results import SweepResult
 
     compared, found = check_rows(SweepResult(folder), number, seed)
-    for each in found:
-        echo(f"point {each.point}: {each.column} is recorded as {each.recorded!r}, found is {each.found!r}")
+    if as_json:
+        print_json({"compared": compared, "differences": [each._asdict() for each in found]})
+    else:
+        for each in found:
+            echo(
+                f"point {each.point}: {each.column} is recorded as {each.recorded!r}, found is {each.found!r}"
+            )
     if found:
         columns = ", ".join(dict.fromkeys(each.column for each in found))
         points = len({each.point for each in found})
         fail("sparsim", f"{points} of {compared} points differ, in {columns}", 1)
-    echo(f"{compared} points evaluated again, all equal")
+    echo(f"{compared} points evaluated again, all equal", err=as_json)
 
 
 @click.command()
 @_folder
-@click.option("-o", "out", metavar="FILE", help="The page.  [default: DIR/report.html]")
-def report(folder: str, out: str | None) -> None:
+@file_option("DIR/report.html")
+def report(folder: str, output: Path | None) -> None:
     """Write a page that says which designs are worth building, with all pictures inside."""
     require("matplotlib", "a report", "sweep")
     from sparsim.report.sweep_report import report_page
 
-    path, text = Path(out or Path(folder) / "report.html"), report_page(_view(folder))
+    path, text = output or Path(folder) / "report.html", report_page(_view(folder))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
     echo(f"wrote {path}")

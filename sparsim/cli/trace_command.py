@@ -7,29 +7,35 @@ from pathlib import Path
 
 import click
 
+from sparsim.cli.common_options import batch_option, folder_option, input_option
+from sparsim.cli.json_output import json_option, print_json
 from sparsim.errors import SpecError
 from sparsim.report.console import echo, results
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.onnx")
-@click.option("-o", "out", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the output files.")
+@folder_option()
 @click.option("--dim", "dims", multiple=True, metavar="NAME=SIZE", help="Size of a dimension with a name.")
-@click.option("--input", "shapes", multiple=True, metavar="NAME=1x3x224x224", help="Shape of an input.")
+@input_option("NAME=SHAPE")
 @click.option(
     "--inputs", "samples", type=click.Path(path_type=Path), metavar="FILE.npz",
     help="A .npz file with samples for each input, on which onnxruntime measures zeros.",
 )  # fmt: skip
-@click.option("--batch", default=2, show_default=True, metavar="N", help="Batch size of the workload.")
-@click.option("--name", default="", metavar="NAME", help="Name of the workload.  [default: that of the file]")
+@batch_option(2)
+@click.option(
+    "--name", default="", metavar="NAME", show_default="that of the file", help="Name of the workload."
+)
+@json_option
 def trace(
     file: Path,
-    out: Path | None,
+    output: Path | None,
     dims: tuple[str, ...],
     shapes: tuple[str, ...],
     samples: Path | None,
     batch: int,
     name: str,
+    as_json: bool,
 ) -> None:
     """Read the layers of a network from an ONNX file.
 
@@ -38,15 +44,13 @@ def trace(
     """
     if file.suffix == ".pt2":
         raise SpecError(f"{file}: programs of torch.export are read by `python -m gmp trace {file}`")
-    if batch < 1:
-        raise SpecError(f"--batch is {batch}, a whole number from 1 is needed")
     from sparsim.fileio.array_files import load_arrays
     from sparsim.files.onnx_densities import complete_shapes, measured, samples_of
     from sparsim.files.onnx_layers import layers_of
     from sparsim.files.onnx_model import read_onnx
     from sparsim.files.traced_layers import record_of
     from sparsim.records import Workload
-    from sparsim.report.trace_report import table, write_trace
+    from sparsim.report.trace_report import table, trace_document, write_trace
 
     arrays = load_arrays(samples) if samples else {}
     if not isinstance(arrays, dict):
@@ -62,19 +66,23 @@ def trace(
     found = layers_of(model)
     layers = measured(model, found, arrays) if arrays else found.layers
     count = samples_of(model, arrays) if arrays else 0
-    title = f"{file}: " + (f"{count} samples" if count else "activations were not measured")
-    notes = ["not counted: " + ", ".join(found.gaps)] if found.gaps else []
-    results().print(table(layers, title, notes))
-    if out is not None:
-        facts: dict[str, str | int | float | bool] = {"samples": count}
-        facts |= {"not_measured": ", ".join(found.gaps)} if found.gaps else {}
-        workload = Workload(
-            name=name or file.stem, source=file.name, provenance=facts,
-            layers=tuple(record_of(layer, batch) for layer in layers),
-        )  # fmt: skip
-        macs = sum(layer.macs for layer in layers)
-        write_trace(layers, workload, out, samples=count, macs=macs, not_measured=list(found.gaps))
-        echo(f"wrote workload.yaml, trace.csv and trace.json to {out}")
+    facts: dict[str, str | int | float | bool] = {"samples": count}
+    facts |= {"not_measured": ", ".join(found.gaps)} if found.gaps else {}
+    workload = Workload(
+        name=name or file.stem, source=file.name, provenance=facts,
+        layers=tuple(record_of(layer, batch) for layer in layers),
+    )  # fmt: skip
+    macs = sum(layer.macs for layer in layers)
+    document = trace_document(layers, workload, samples=count, macs=macs, not_measured=list(found.gaps))
+    if as_json:
+        print_json(document)
+    else:
+        title = f"{file}: " + (f"{count} samples" if count else "activations were not measured")
+        notes = ["not counted: " + ", ".join(found.gaps)] if found.gaps else []
+        results().print(table(layers, title, notes))
+    if output is not None:
+        write_trace(document, workload, output)
+        echo(f"wrote workload.yaml, trace.csv and trace.json to {output}", err=as_json)
 
 
 def _pair(text: str) -> tuple[str, str]:

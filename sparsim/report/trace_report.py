@@ -31,11 +31,15 @@ def _percent(measured: Measured | None) -> str:
     return "-" if measured is None else f"{100 * measured.mean:.1f} ±{100 * measured.spread:.1f}"
 
 
-def write_trace(layers: Sequence[TracedLayer], workload: Workload, folder: Path, **facts: Any) -> None:
-    """Write workload.yaml, and the rows as trace.csv and, with `facts`, as trace.json, into `folder`."""
+def trace_document(layers: Sequence[TracedLayer], workload: Workload, **facts: Any) -> dict[str, Any]:
+    """What trace.json holds: the head of the workload, `facts`, and a row for each layer."""
+    head = {"name": workload.name, "source": workload.source, "provenance": workload.provenance}
+    return {**head, **facts, "layers": [layer.row() for layer in layers]}
+
+
+def write_trace(document: dict[str, Any], workload: Workload, folder: Path) -> None:
+    """Write workload.yaml, and a document of `trace_document` as trace.json and its rows as trace.csv."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "workload.yaml", dump(workload))
-    rows = [layer.row() for layer in layers]
-    write_csv(folder / "trace.csv", rows)
-    head = {"name": workload.name, "source": workload.source, "provenance": workload.provenance}
-    write_json(folder / "trace.json", {**head, **facts, "layers": rows})
+    write_csv(folder / "trace.csv", document["layers"])
+    write_json(folder / "trace.json", document)
