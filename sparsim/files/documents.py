@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Self
 
 from msgspec import structs
@@ -91,7 +91,7 @@ class Documents:
             energy_table(found)
         except SpecError as error:
             raise error.within(self.where) from None
-        return found
+        return _shared(found)
 
     def accounted(self, accounting: Accounting | None) -> Self:
         """Return the same documents for a convention of accounting.
@@ -141,3 +141,9 @@ class Documents:
             raise SpecError(f"{len(found)} layers have the name '{name}'", path=self.where)
         names = [layer.name for layer in self.layers]
         raise SpecError(f"no layer '{name}'", path=self.where, hint=near(name, names))
+
+
+@lru_cache(maxsize=64)
+def _shared(accelerator: Accelerator) -> Accelerator:
+    """The first of the equal accelerators of a process, which keeps its lowered form and its energies."""
+    return accelerator

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sparsim.errors import SpecError
+from sparsim.errors import FormatError, SpecError
 from sparsim.estimate import Estimate, estimate_all
 from sparsim.fileio.reading import read_text
 from sparsim.files.accelergy.class_definitions import has_definitions
@@ -19,6 +20,7 @@ from sparsim.files.timeloop_v4.version3_documents import RENDERED, Version3, has
 from sparsim.files.yaml_reading import YamlMap
 
 _NOTHING = GivenNumbers()
+_LONGEST_KEPT = 20_000  # characters of a text whose contents are kept
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
@@ -56,10 +58,25 @@ def load_files(
 
 def _parse(path: str, text: str, name: str) -> YamlMap:
     if Path(path).suffix != ".cfg":
-        return parse_tagged(text, name)
+        return _parse_yaml(text, name)
     from sparsim.files.libconfig_reading import parse_libconfig  # most files are YAML
 
     return parse_libconfig(text, name)
+
+
+def _parse_yaml(text: str, name: str) -> YamlMap:
+    """The cases of a suite repeat most of their files, and what is read is only looked at."""
+    if len(text) > _LONGEST_KEPT or CUSTOM_FUNCTIONS in text:  # whose names are replaced by paths
+        return parse_tagged(text, name)
+    try:
+        return _kept_yaml(text)
+    except FormatError:
+        return parse_tagged(text, name)  # the error names this file
+
+
+@lru_cache(maxsize=256)
+def _kept_yaml(text: str) -> YamlMap:
+    return parse_tagged(text, "")
 
 
 def documents_of(

@@ -12,8 +12,12 @@ from sparsim.errors import FormatError
 from sparsim.fileio.reading import read_text, reading
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is some ten times faster
-_NULL = ("", "~", "null", "Null", "NULL")
-_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_CONSTANTS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_NUMBER_STARTS = frozenset("+-.0123456789")
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")  # 010 and 0x10 mean different numbers to different programs
 _FLOAT = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][-+]?[0-9]+)?"
@@ -59,7 +63,8 @@ def parse_yaml(text: str, name: str, builder: type[Builder] | None = None) -> Ya
     if text.count("%TAG") > _MAX_TAG_LINES:
         raise FormatError(f"has more than {_MAX_TAG_LINES} '%TAG' directives", path=name)
     try:
-        root = (builder or Builder)(_Loader(text), name).document()
+        controls = "\\" in text or _CONTROL.search(text) is not None
+        root = (builder or Builder)(_Loader(text), name, may_hold_controls=controls).document()
     except UnicodeEncodeError as error:  # a template can make half of a surrogate pair
         code = ord(error.object[error.start])
         raise FormatError(f"not a text file: character U+{code:04X} at {error.start}", path=name) from None
@@ -78,10 +83,10 @@ def parse_yaml(text: str, name: str, builder: type[Builder] | None = None) -> Ya
 
 def plain_scalar(text: str) -> Any:
     """What unquoted text means: None, a bool, an int, a float, or the text itself (see `load_yaml`)."""
-    if text in _NULL:
-        return None
-    if text in _BOOL:
-        return _BOOL[text]
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if text[0] not in _NUMBER_STARTS:
+        return text
     if _INT.fullmatch(text):
         return int(text)
     if _FLOAT.fullmatch(text):
@@ -95,29 +100,27 @@ class Extent(NamedTuple):
     size: int = 1
     height: int = 1
 
-    def around(self, inner: Extent) -> Extent:
-        """Of a list or mapping that holds one value more."""
-        return Extent(self.size + inner.size, max(self.height, 1 + inner.height))
-
 
 class Builder:
     """Turns the parser's events into data. (PyYAML's own composer recurses in C, without a limit.)"""
 
     merge_keys: tuple[str, ...] = ("<<",)
 
-    def __init__(self, loader: Any, name: str) -> None:
+    def __init__(self, loader: Any, name: str, *, may_hold_controls: bool) -> None:
         self.next = loader.get_event
         self.written = 0  # values that were read
+        self.named = 0  # values that aliases stand for
         self.merged = 0  # values that merge keys have named
         self.name = name
+        self.may_hold_controls = may_hold_controls
         self.anchors: dict[str, Any] = {}
-        self.extents: dict[int, Extent] = {}  # of anchored lists and mappings
+        self.extents: dict[int, tuple[Extent, Any]] = {}  # by id, with the value, so that ids stay its own
 
     def document(self) -> Any:
         self.next()  # start of the stream
         if isinstance(self.next(), yaml.StreamEndEvent):
             raise FormatError("is empty", path=self.name)
-        root, _ = self.value(self.next(), 0)
+        root = self.value(self.next(), 0)
         self.next()  # end of the document
         event = self.next()
         if not isinstance(event, yaml.StreamEndEvent):
@@ -126,52 +129,66 @@ class Builder:
             raise FormatError("is empty", path=self.name)
         return root
 
-    def value(self, event: Any, depth: int) -> tuple[Any, Extent]:
-        """The value that starts with `event`, and its extent."""
+    def value(self, event: Any, depth: int) -> Any:
+        """The value that starts with `event`."""
         self.written += 1
         if self.written > _MAX_WRITTEN:
             raise FormatError(f"holds more than {_MAX_WRITTEN} values", path=self.where(event))
-        if isinstance(event, yaml.AliasEvent):
-            if event.anchor not in self.anchors:
-                raise FormatError(f"alias '*{event.anchor}' has no anchor before it", path=self.where(event))
-            value = self.anchors[event.anchor]
-            extent = self.extents.get(id(value), Extent())
-            if depth + extent.height > _MAX_DEPTH:
-                raise FormatError(f"nested more than {_MAX_DEPTH} deep", path=self.where(event))
-            return value, extent
+        kind = type(event)
+        if kind is yaml.AliasEvent:
+            return self.alias(event, depth)
         if depth >= _MAX_DEPTH:
             raise FormatError(f"nested more than {_MAX_DEPTH} deep", path=self.where(event))
-        extent = Extent()
-        if isinstance(event, yaml.ScalarEvent):
+        if kind is yaml.ScalarEvent:
             value = self.scalar(event)
-        elif isinstance(event, yaml.SequenceStartEvent):
-            value, extent = self.sequence(event, depth)
+        elif kind is yaml.SequenceStartEvent:
+            value = self.sequence(event, depth)
         else:
-            value, extent = self.mapping(event, depth)
-        if extent.size > _MAX_VALUES:
-            raise FormatError(f"aliases stand for more than {_MAX_VALUES} values", path=self.where(event))
+            value = self.mapping(event, depth)
         if event.anchor:
             self.anchors[event.anchor] = value
-            self.extents[id(value)] = extent
-        return value, extent
+        return value
 
-    def sequence(self, start: Any, depth: int) -> tuple[list[Any], Extent]:
-        result, total = [], Extent()
-        while not isinstance(event := self.next(), yaml.SequenceEndEvent):
-            value, extent = self.value(event, depth + 1)
-            result.append(value)
-            total = total.around(extent)
-        return result, total
+    def alias(self, event: Any, depth: int) -> Any:
+        """The value that an alias stands for."""
+        if event.anchor not in self.anchors:
+            raise FormatError(f"alias '*{event.anchor}' has no anchor before it", path=self.where(event))
+        value = self.anchors[event.anchor]
+        extent = self.extent(value)
+        if depth + extent.height > _MAX_DEPTH:
+            raise FormatError(f"nested more than {_MAX_DEPTH} deep", path=self.where(event))
+        self.named += extent.size
+        if self.named > _MAX_VALUES:
+            raise FormatError(f"aliases stand for more than {_MAX_VALUES} values", path=self.where(event))
+        return value
 
-    def mapping(self, start: Any, depth: int) -> tuple[YamlMap, Extent]:
-        result, total = YamlMap(), Extent()
+    def extent(self, value: Any) -> Extent:
+        """The extent of a value that is complete."""
+        if not isinstance(value, dict | list):
+            return Extent()
+        if id(value) not in self.extents:
+            inner = [self.extent(item) for item in (value.values() if isinstance(value, dict) else value)]
+            found = Extent(
+                1 + sum(extent.size for extent in inner),
+                1 + max((extent.height for extent in inner), default=0),
+            )
+            self.extents[id(value)] = found, value
+        return self.extents[id(value)][0]
+
+    def sequence(self, start: Any, depth: int) -> list[Any]:
+        result = []
+        while type(event := self.next()) is not yaml.SequenceEndEvent:
+            result.append(self.value(event, depth + 1))
+        return result
+
+    def mapping(self, start: Any, depth: int) -> YamlMap:
+        result = YamlMap()
         merges: list[tuple[str, Any, Any]] = []  # merge key, what it names, where
-        while not isinstance(event := self.next(), yaml.MappingEndEvent):
-            if not isinstance(event, yaml.ScalarEvent):
+        while type(event := self.next()) is not yaml.MappingEndEvent:
+            if type(event) is not yaml.ScalarEvent:
                 raise FormatError("a key is not plain text", path=self.where(event))
             key, line = self.text(event), self.line(event)
-            value, extent = self.value(self.next(), depth + 1)
-            total = total.around(extent)
+            value = self.value(self.next(), depth + 1)
             if key in self.merge_keys and not event.style:
                 merges.append((key, value, event))
             elif key in result:
@@ -183,7 +200,7 @@ class Builder:
                 result.lines[key] = line
         for key, value, event in merges:
             self.merge(result, key, self.sources(key, value, event), event)
-        return result, total
+        return result
 
     def sources(self, key: str, value: Any, event: Any) -> list[YamlMap]:
         """The mappings that a merge key names."""
@@ -213,7 +230,7 @@ class Builder:
     def text(self, event: Any) -> str:
         """The text of a scalar, in which only quotes allow for control characters: no name has any."""
         text: str = event.value
-        if found := _CONTROL.search(text):
+        if self.may_hold_controls and (found := _CONTROL.search(text)):
             code = f"U+{ord(found[0]):04X}"
             raise FormatError(f"text holds the control character {code}", path=self.where(event))
         return text

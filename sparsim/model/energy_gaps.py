@@ -5,6 +5,7 @@ All of it is legal, since tables of other programs are read, and follows the ref
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from functools import lru_cache
 from itertools import pairwise
 
 from sparsim.errors import near
@@ -115,13 +116,14 @@ def _unknown_actions(arch: Architecture, table: EnergyTable, levels: Sequence[in
             components.setdefault(unknown, []).append(name)
     for actions, names in components.items():
         what = "action {} is" if len(actions) == 1 else "actions {} are"
-        hint = _meant(actions, read_of_storage)
+        hint = _meant(actions, frozenset(read_of_storage))
         yield f"energy table, {_components(names)}: {what.format(_quoted(actions))} not read" + (
             f" ({hint})" if hint else ""
         )
 
 
-def _meant(actions: Sequence[str], read_of_storage: set[str]) -> str:
+@lru_cache(maxsize=64)
+def _meant(actions: tuple[str, ...], read_of_storage: frozenset[str]) -> str:
     if LEAK in actions:
         return "the model reads 'idle', which Accelergy 0.4 calls 'leak'"
     for action in actions:

@@ -42,12 +42,17 @@ class Node:
 
     def __init__(self, data: YamlMap, file: str, path: str, context: Context) -> None:
         self.data, self.file, self.path, self.context = data, file, path, context
+        self._spellings: dict[str, str] | None = None  # keys of the mapping by their form with hyphens
 
     def spelled(self, key: str) -> str:
         """The spelling of `key` that this mapping has: hyphens and underscores are equal."""
-        if key in self.data:
+        if key in self.data or not ("_" in key or "-" in key):
             return key
-        return next((seen for seen in self.data if _same_key(seen, key)), key)
+        if self._spellings is None:
+            self._spellings = {}
+            for seen in self.data:
+                self._spellings.setdefault(seen.replace("_", "-"), seen)
+        return self._spellings.get(key.replace("_", "-"), key)
 
     def get(self, key: str) -> Any:
         """The value of `key`, in either spelling; None if it is not there."""
@@ -224,10 +229,6 @@ def _similarity(plain: str, other: str) -> float:
     if plain[:1] != other[:1] or 2 * min(len(plain), len(other)) < _NEAR * both:
         return 0.0
     return difflib.SequenceMatcher(None, plain, other).ratio()
-
-
-def _same_key(key: str, other: str) -> bool:
-    return len(key) == len(other) and key.replace("_", "-") == other.replace("_", "-")
 
 
 def _plain(key: str) -> str:

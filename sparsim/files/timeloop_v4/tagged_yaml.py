@@ -4,10 +4,13 @@ import json
 import re
 from typing import Any
 
+from yaml import AliasEvent
+
 from sparsim.errors import FormatError
-from sparsim.files.yaml_reading import Builder, Extent, YamlMap, parse_yaml, plain_scalar
+from sparsim.files.yaml_reading import Builder, YamlMap, parse_yaml, plain_scalar
 
 _NO_MERGE = "!nomerge"
+_QUOTES = ("'", '"')
 _CORE = "tag:yaml.org,2002:"
 _PYTHON = f"{_CORE}python"
 _UNQUOTED = "!unquoted"  # text in quotes that counts as if it had none, for objects that templates include
@@ -27,35 +30,36 @@ class Quoted(str):
 class _TaggedBuilder(Builder):
     merge_keys = ("<<", "<<<")
 
-    def __init__(self, loader: Any, name: str) -> None:
-        super().__init__(loader, name)
+    def __init__(self, loader: Any, name: str, *, may_hold_controls: bool) -> None:
+        super().__init__(loader, name, may_hold_controls=may_hold_controls)
         self.whole: dict[int, Any] = {}  # values marked !nomerge by id; they stay alive, so ids are theirs
         self.copied = 0
 
-    def value(self, event: Any, depth: int) -> tuple[Any, Extent]:
-        value, extent = super().value(event, depth)
-        tag = getattr(event, "tag", None) or ""
-        if tag.startswith(_PYTHON):
-            raise FormatError(f"'!!{tag.removeprefix(_CORE)}' is not supported", path=self.where(event))
-        if tag == _NO_MERGE:
-            self.whole[id(value)] = value
-        return value, extent
+    def value(self, event: Any, depth: int) -> Any:
+        value = super().value(event, depth)
+        if type(event) is not AliasEvent and event.tag:
+            if event.tag.startswith(_PYTHON):
+                name = event.tag.removeprefix(_CORE)
+                raise FormatError(f"'!!{name}' is not supported", path=self.where(event))
+            if event.tag == _NO_MERGE:
+                self.whole[id(value)] = value
+        return value
 
     def scalar(self, event: Any) -> Any:
         if event.tag and event.tag.startswith("!include"):
             hint = "a template's function include(...) reads the part of a file"
             raise FormatError(f"'{event.tag}' is not supported", path=self.where(event), hint=hint)
-        if event.style in ("'", '"') and event.tag != _UNQUOTED:
-            return Quoted(self.text(event))
         if event.tag == _UNQUOTED:
             return self.text(event)
+        if event.style in _QUOTES:
+            return Quoted(self.text(event))
         return super().scalar(event)
 
-    def mapping(self, start: Any, depth: int) -> tuple[YamlMap, Extent]:
-        result, extent = super().mapping(start, depth)
+    def mapping(self, start: Any, depth: int) -> YamlMap:
+        result = super().mapping(start, depth)
         if start.tag and start.tag.startswith("!") and start.tag != _NO_MERGE:
             result.tag = start.tag
-        return result, extent
+        return result
 
     def merge(self, into: YamlMap, key: str, sources: list[YamlMap], event: Any) -> None:
         if key == "<<":
