@@ -11,7 +11,6 @@ from sparsim.cli.common_options import folder_option, layer_option
 from sparsim.cli.input_files import (
     Reading,
     accounting_option,
-    files_argument,
     masks_option,
     print_warnings,
     read_model,
@@ -22,6 +21,7 @@ from sparsim.cli.input_files import (
     write_timeloop_files,
 )
 from sparsim.cli.json_output import json_option, print_json
+from sparsim.cli.model_batch import run_batch
 from sparsim.errors import SpecError
 from sparsim.fileio.json_and_csv import write_json
 from sparsim.fileio.writing import write_text
@@ -29,13 +29,22 @@ from sparsim.report.console import echo, named_values
 
 # Everything else is imported where it is used: --help must not wait for a compiler.
 if TYPE_CHECKING:
+    from sparsim.cli.model_batch import Say
     from sparsim.files.documents import Documents
     from sparsim.model.result import Evaluation
     from sparsim.records import Layer
 
 
 @click.command()
-@files_argument
+@click.argument("files", nargs=-1, metavar="[FILE...]")
+@click.option(
+    "--batch",
+    "cases",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="LIST",
+    help="Evaluate many cases in one process, in place of FILEs: a folder with a folder for each case, or a "
+    "text file with lines 'NAME: FILE...'.",
+)
 @folder_option(".")
 @accounting_option
 @masks_option
@@ -46,6 +55,7 @@ if TYPE_CHECKING:
 @json_option
 def model(
     files: tuple[str, ...],
+    cases: Path | None,
     output: Path,
     accounting: str | None,
     masks: tuple[str, ...],
@@ -59,26 +69,26 @@ def model(
 
     The FILEs, Timeloop's documents or our own, describe accelerator, layer and mapping, in any order. Writes
     DIR/sparsim.stats.txt, in Timeloop's layout, and DIR/sparsim.result.json; with --timeloop-files also
-    DIR/timeloop-model.stats.txt, .map.txt, .map.yaml, .ERT.yaml and .ART.yaml.
+    DIR/timeloop-model.stats.txt, .map.txt, .map.yaml, .ERT.yaml and .ART.yaml. With --batch these files are
+    written to DIR/NAME for every case, and DIR/batch.csv has a line for each; the exit code is 1 if some case
+    cannot be evaluated.
     """
-    inputs, described, evaluation = evaluate_files(files, accounting, masks, layer, reading)
+    if bool(files) == (cases is not None):
+        raise SpecError("give either FILEs or --batch LIST")
 
-    from sparsim.files.timeloop.stats_dialect import stats_text
-    from sparsim.files.timeloop.stats_writer import wrapped_counts
+    def evaluate_into(paths: tuple[str, ...], folder: Path, say: Say) -> tuple[Evaluation, str]:
+        evaluated = evaluate_files(paths, accounting, masks, layer, reading, say)
+        return evaluated[2], _write(folder, *evaluated, dialect, say, timeloop_files=timeloop_files)
 
-    output.mkdir(parents=True, exist_ok=True)
-    stats, result = output / "sparsim.stats.txt", output / "sparsim.result.json"
-    write_text(stats, stats_text(evaluation, dialect))
-    write_json(result, evaluation)
-    print_warnings(wrapped_counts(evaluation))
+    if cases is not None:
+        run_batch(cases, output, evaluate_into, as_json=as_json)
+        return
+    evaluation, written = evaluate_into(files, output, print_warnings)
     if as_json:
         print_json(evaluation)
     else:
         echo(_summary(evaluation))
-    echo(f"wrote {stats} and {result}", err=as_json)
-    if timeloop_files:
-        paths = write_timeloop_files(output, "timeloop-model", inputs, described, evaluation, dialect)
-        echo(f"wrote {paths}", err=as_json)
+    echo(f"wrote {written}", err=as_json)
 
 
 def evaluate_files(
@@ -87,10 +97,11 @@ def evaluate_files(
     masks: tuple[str, ...],
     layer_name: str | None,
     reading: Reading,
+    say: Say = print_warnings,
 ) -> tuple[Documents, Layer, Evaluation]:
-    """What the files hold, their layer, and the evaluation of the mapping."""
+    """The contents of the files, their layer, and the evaluation of the mapping."""
     documents = read_model(files, reading).accounted(accounting)  # type: ignore[arg-type]
-    print_warnings(documents.warnings)
+    say(documents.warnings)
     layer = with_masks(documents.layer(layer_name), masks)
     if documents.mapping is None:
         raise SpecError("no 'mapping' given", path=documents.where)
@@ -104,6 +115,32 @@ def evaluate_files(
         accounting=documents.accounting,
     )
     return documents, layer, evaluation
+
+
+def _write(
+    folder: Path,
+    inputs: Documents,
+    layer: Layer,
+    evaluation: Evaluation,
+    dialect: str | None,
+    say: Say,
+    *,
+    timeloop_files: bool,
+) -> str:
+    """Write the output files of one evaluation. Returns which, and where."""
+    from sparsim.files.timeloop.stats_dialect import stats_text
+    from sparsim.files.timeloop.stats_writer import wrapped_counts
+
+    folder.mkdir(parents=True, exist_ok=True)
+    stats, result = folder / "sparsim.stats.txt", folder / "sparsim.result.json"
+    write_text(stats, stats_text(evaluation, dialect))
+    write_json(result, evaluation)
+    say(wrapped_counts(evaluation))
+    written = f"{stats} and {result}"
+    if timeloop_files:
+        paths = write_timeloop_files(folder, "timeloop-model", inputs, layer, evaluation, dialect)
+        written += f", and {paths}"
+    return written
 
 
 def _summary(evaluation: Evaluation) -> str:

@@ -42,8 +42,8 @@ def messages() -> Console:
 
 
 @contextmanager
-def layers_done(number: int, what: str = "") -> Iterator[Callable[[str], None]]:
-    """Show on stderr, where that is a terminal, how many of so many layers are done.
+def layers_done(number: int, what: str = "", unit: str = "layers") -> Iterator[Callable[[str], None]]:
+    """Show on stderr, where that is a terminal, how many of so many layers, or other units, are done.
 
     Yields what is called with the name of each layer when it is done. `what` comes before the numbers.
     """
@@ -54,7 +54,7 @@ def layers_done(number: int, what: str = "") -> Iterator[Callable[[str], None]]:
 
         def show(layer: str = "") -> None:
             text = f"{what}: " if what else ""
-            text += f"{done} of {number} layers"
+            text += f"{done} of {number} {unit}"
             status.update(escape(f"{text}: {layer}" if layer else text))
 
         def progress(layer: str) -> None:
