@@ -36,8 +36,8 @@ validate: setup
 
 bench: setup
 	mkdir -p build
-	$(BIN)/python benchmarks/model_speed.py --json build/model_speed.json
-	$(BIN)/python benchmarks/mapper_quality.py --json build/mapper_quality.json
+	$(BIN)/python benchmarks/evaluate.py --json build/evaluate.json
+	$(BIN)/python benchmarks/mapper.py --json build/mapper.json
 	$(BIN)/python benchmarks/factor_policies.py --json build/factor_policies.json
 	$(BIN)/python benchmarks/free_dataflow.py --json build/free.json
 	$(BIN)/python benchmarks/eyeriss_v2.py --json build/eyeriss_v2.json

@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 from benchmark import Found, Step, benchmark, machine
-from mapper_quality import OBJECTIVE, QUICK, best_of
+from mapper import OBJECTIVE, QUICK, best_of
 from msgspec.structs import replace
 
 from pointnet.original.published_runs import Run, runs, study_mapspace

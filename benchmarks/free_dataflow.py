@@ -9,7 +9,7 @@ study's, everything else is free; beside it the optimum of the study's own mapsp
 from typing import Any, NamedTuple
 
 from benchmark import Found, Step, benchmark
-from mapper_quality import OBJECTIVES, QUICK, best_of
+from mapper import OBJECTIVES, QUICK, best_of
 
 from pointnet.original.published_runs import Run, runs, study_mapspace
 from sparsim.mapper.search_result import SearchResult

@@ -1,4 +1,4 @@
-"""The reference programs on the layers of `model_speed` and `mapper_quality`, where they are on PATH."""
+"""The reference programs on the layers of `evaluate` and `mapper`, where they are on PATH."""
 
 import os
 import shutil

@@ -61,7 +61,7 @@ MONITOR_KEYS = {"update_ms", "share_of_step", "measure_ms"}
 
 @pytest.mark.parametrize(
     ("name", "keys"),
-    [("model_speed", KEYS), ("sampling_speed", SAMPLING_KEYS), ("monitor_overhead", MONITOR_KEYS)],
+    [("evaluate", KEYS), ("sampling_speed", SAMPLING_KEYS), ("monitor_overhead", MONITOR_KEYS)],
 )
 def test_a_benchmark_writes_its_numbers(name: str, keys: set[str], tmp_path: Path) -> None:
     numbers = run_benchmark(name, tmp_path)
@@ -90,7 +90,7 @@ def test_a_row_of_networks_says_what_is_covered(tmp_path: Path) -> None:
 
 
 def test_the_mapper_is_never_worse_than_the_study_and_proves_it(tmp_path: Path) -> None:
-    numbers = run_benchmark("mapper_quality", tmp_path)
+    numbers = run_benchmark("mapper", tmp_path)
     assert numbers["problems"] == numbers["certified"] == len(numbers["layers"]) == 12
     assert numbers["worse_than_published"] == 0
     assert numbers["scored_per_cpu_s"] > 0

@@ -1,6 +1,6 @@
 """The mapper on the original PointNet++ study: how good its mappings are, what is proven, and at what cost.
 
-    python benchmarks/mapper_quality.py [--json FILE] [--document FILE] [--quick]
+    python benchmarks/mapper.py [--json FILE] [--document FILE] [--quick]
 
 All 48 problems with the study's mapspace and objective (delay, then energy) under `timeloop-3`, our best
 mapping beside the published one evaluated by us; then with other objectives. CPU seconds of one core, after
