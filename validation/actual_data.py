@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsim.cli.common_options import write_docs_option
 from sparsim.errors import EnergyWarning, SpecError
 from sparsim.files.timeloop_files import read_documents
 from sparsim.model.evaluate import evaluate
@@ -141,7 +142,7 @@ def table(rows: Sequence[Row]) -> Table:
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path, exists=True))
-@click.option("--write-docs", is_flag=True, help="Write the table of docs/results/actual-data.md anew.")
+@write_docs_option
 def main(directory: Path, write_docs: bool) -> None:
     """Draw masks for every case folder below DIRECTORY and compare. Exits with 1 if actual data are off."""
     if not find_cases(directory, "timeloop-3"):

@@ -2,20 +2,19 @@
 
 import random
 import shutil
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 
-from sparsim.check.check_case import Outcome, nothing_compared, run_case, total
+from sparsim.check.check_case import Outcome, nothing_compared, run_case
 from sparsim.check.recorded_case import REJECT, STATS, Case
 from sparsim.fileio.writing import write_text
 from sparsim.files.timeloop.write_documents import write_documents
-from sparsim.report.comparison_report import print_report, verdict
+from sparsim.report.comparison_report import verdict
+from sparsim.report.console import fail, messages
 from validation.case_folders import NO_ANSWER
 from validation.random_cases import draw_case
 from validation.reference_answers import Answer, ask
@@ -24,21 +23,21 @@ PROGRAM = "timeloop-model"
 KEPT = Path("build/live")
 
 
-def run(console: Console, count: int, seed: int) -> int:
-    """Draw `count` cases, run both programs, print the report; returns the exit status.
+def compare(count: int, seed: int) -> tuple[list[Outcome], list[str]]:
+    """Draw `count` cases and run both programs.
+
+    Returns the outcomes, and lines that say what the program rejected and what was kept.
 
     Cases that deviate or have no answer are kept as case folders below `build/live`, so that they can be
     run again.
     """
     program = shutil.which(PROGRAM)
     if program is None:
-        console.print(f"{PROGRAM} is not on PATH, and --live compares with it")
-        return 2
+        fail("python -m validation", f"{PROGRAM} is not on PATH, and --live compares with it")
     kept: list[Path] = []
     asked: list[tuple[Answer, Outcome]] = []
     with tempfile.TemporaryDirectory() as folder:
-        progress = Console(file=sys.stderr)
-        for i in track(range(count), "drawing and comparing", console=progress, transient=True):
+        for i in track(range(count), "drawing and comparing", console=messages(), transient=True):
             answer, outcome = _compare(program, Path(folder), f"{seed}-{i}")
             asked.append((answer, outcome))
             if outcome.bad_input or outcome.comparison.by_verdict("deviating"):
@@ -46,16 +45,10 @@ def run(console: Console, count: int, seed: int) -> int:
                 shutil.rmtree(target, ignore_errors=True)
                 shutil.copytree(outcome.case.folder, target)
                 kept.append(target)
-    outcomes = [outcome for _, outcome in asked]
-    for line in [*_rejections(asked), *_unanswered(asked)]:
-        console.print(line, soft_wrap=True, markup=False)
-    print_report(console, outcomes)
+    notes = [*_rejections(asked), *_unanswered(asked)]
     if kept:
-        said = f"kept {len(kept)} cases that deviate or have no answer below {KEPT.resolve()}"
-        console.print(said, soft_wrap=True, markup=False)
-    if any(outcome.bad_input for outcome in outcomes):
-        return 2
-    return 1 if total(outcomes).deviating else 0
+        notes.append(f"kept {len(kept)} cases that deviate or have no answer below {KEPT.resolve()}")
+    return [outcome for _, outcome in asked], notes
 
 
 def _compare(program: str, root: Path, seed: str) -> tuple[Answer, Outcome]:

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsim.cli.common_options import write_docs_option
 from sparsim.machines.eyeriss import load_chip
 from sparsim.machines.eyeriss.pe.closed_forms import dstc, effectual_macs, structured_cycles
 from sparsim.machines.eyeriss.pe.conv_tiling import Conv, Tiling
@@ -224,7 +225,7 @@ def _signed(share: float, digits: int = 2) -> str:
 
 
 @click.command()
-@click.option("--write-docs", is_flag=True, help="Write the tables of docs/results/sparse-pe.md anew.")
+@write_docs_option
 def main(write_docs: bool) -> None:
     """Compare the sparse PE with what is known of it. Exits with 1 if the twin misses a closed form."""
     rows = run_layers()

@@ -244,6 +244,16 @@ def write_markdown(path: Path, summary: Summary) -> None:
     write_text(path, "\n".join(lines))
 
 
+def plain(summary: Summary) -> dict[str, object]:
+    """For JSON: how many published numbers agree, and the rows of study.csv."""
+    return {
+        "numbers": summary.numbers,
+        "agreeing_numbers": summary.agreeing_numbers,
+        "agreeing_runs": summary.agreeing_runs,
+        "runs": [_csv_row(outcome) for outcome in (*summary.published, *summary.current)],
+    }
+
+
 def write_runs(path: Path, outcomes: Iterable[Outcome]) -> None:
     """A CSV file with one row per run and accounting."""
     write_csv(path, [_csv_row(outcome) for outcome in outcomes])

@@ -16,6 +16,8 @@ from pointnet.original import original_tables
 from pointnet.original.evaluated_runs import PUBLISHED_ACCOUNTING, evaluate_runs, with_dense_weights
 from pointnet.original.original_tables import Summary
 from pointnet.original.published_runs import runs
+from sparsim.cli.common_options import folder_option
+from sparsim.cli.json_output import json_option, print_json
 from sparsim.errors import require
 from sparsim.model.evaluate import Accounting
 from sparsim.report.console import messages, results
@@ -41,15 +43,9 @@ def reproduce(output: Path, step: Callable[[], None] = lambda: None) -> Summary:
 
 
 @click.command(help=__doc__)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("build/reproduction"),
-    show_default=True,
-)
-def main(output: Path) -> None:
-    console = results()
+@folder_option("build/reproduction")
+@json_option
+def main(output: Path, as_json: bool) -> None:
     with Progress(console=messages(), transient=True) as progress:
         task = progress.add_task("loading kernels (the very first run compiles them)", total=STEPS)
 
@@ -57,6 +53,10 @@ def main(output: Path) -> None:
             progress.update(task, advance=1, description="evaluating the study's runs")
 
         summary = reproduce(output, step)
-    console.print(*original_tables.tables(summary), sep="\n")
+    if as_json:
+        print_json(original_tables.plain(summary))
+    else:
+        results().print(*original_tables.tables(summary), sep="\n")
+    console = messages() if as_json else results()
     console.print(f"wrote {output}/study.csv, report.md and the figures (PNG and SVG)", markup=False)
     console.print(summary.closing_line(), style="bold")

@@ -47,7 +47,9 @@ def trace(*args):
     "args", [["cli_networks:pair"], ["cli_networks:Two", "--input", "2x8", "--input", "2,8"]]
 )
 def test_a_function_or_a_class_and_shapes(args, tmp_path):
-    assert trace(*args, "--batch", "3").exit_code == 0
+    result = trace(*args, "--batch", "3", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == json.loads((tmp_path / "out" / "trace.json").read_text())
     (layer,) = load_documents([tmp_path / "out" / "workload.yaml"]).layers
     assert (layer.name, layer.bounds["N"], layer.bounds["C"], layer.bounds["M"]) == ("a", 3, 8, 4)
     assert json.loads((tmp_path / "out" / "trace.json").read_text())["macs"] == 32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from pathlib import Path
 
@@ -133,6 +134,13 @@ def test_the_command_prints_the_closing_line(reproduction: tuple[str, Path]) -> 
         .strip()
         .endswith("720 of 720 published numbers agree to the printed digits (48 of 48 runs)")
     )
+
+
+def test_json_has_every_run(tmp_path: Path) -> None:
+    result = CliRunner().invoke(reproduce.main, ["-o", str(tmp_path), "--json"])
+    document = json.loads(result.stdout)
+    assert (document["numbers"], document["agreeing_numbers"], document["agreeing_runs"]) == (720, 720, 48)
+    assert len(document["runs"]) == 2 * 48
 
 
 def test_no_table_is_wider_than_a_terminal(reproduction: tuple[str, Path]) -> None:

@@ -62,14 +62,25 @@ def test_train_eval_and_resume(run: Run, pack: Path, tmp_path: Path) -> None:
     assert f"accuracy {result['accuracy']:.2%} (95 % interval " in out
     assert "monitor" in out
 
+    code, out, _ = run("eval", folder, "--json")
+    document = json.loads(out)
+    assert document["accuracy"] == result["accuracy"]
+    assert sum(row["clouds"] for row in document["classes"]) == 40
+
     code, out, _ = run("train", "--data", pack, "-o", folder, *QUICK, "--sparsity", "0.7", "--resume")
     assert code == 0
     assert f"accuracy {result['accuracy']:.2%}" in out
 
+    code, out, _ = run("trace", folder, "-o", tmp_path / "trace", "--json")
+    assert code == 0
+    assert json.loads(out) == json.loads((tmp_path / "trace/trace.json").read_text())
+
 
 def test_layers_that_are_emptied_are_one_sentence_on_stderr(run: Run, pack: Path, tmp_path: Path) -> None:
-    code, _, err = run("train", "--data", pack, "-o", tmp_path, *QUICK, "--sparsity", "1", "--prune-end", "1")
+    options = ("--sparsity", "1", "--prune-end", "1", "--json")
+    code, out, err = run("train", "--data", pack, "-o", tmp_path, *QUICK, *options)
     assert code == 0
+    assert json.loads(out) == json.loads((tmp_path / "result.json").read_text())
     sentences = [line for line in err.splitlines() if line.startswith("pointnet: warning: ")]
     assert any("nothing is left of" in line and "fc3.weight" in line for line in sentences)
     (warning,) = json.loads((tmp_path / "result.json").read_text())["warnings"]
@@ -164,7 +175,13 @@ def test_compare_goes_on_where_it_stopped(run: Run, pack: Path, tmp_path: Path) 
     assert change == pytest.approx(accuracy["gmp-50"] - accuracy["control"], abs=0.0501)
     assert len(page.table_of("layer")) == 12
     before = (tmp_path / "all/gmp-50/metrics.csv").stat().st_mtime_ns
-    assert run("compare", "--data", data, "-o", tmp_path / "all", *options)[0] == 0
+    code, out, _ = run("compare", "--data", data, "-o", tmp_path / "all", *options, "--json")
+    assert code == 0
+    document = json.loads(out)
+    assert {row["variant"]: round(100 * row["accuracy"], 2) for row in document["variants"]} == accuracy
+    assert {name: len(layers) for name, layers in document["densities"].items()} == {
+        "control": 12, "gmp-50": 12,
+    }  # fmt: skip
     assert (tmp_path / "all/gmp-50/metrics.csv").stat().st_mtime_ns == before
 
 

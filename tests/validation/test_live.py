@@ -46,7 +46,7 @@ def test_live_without_the_program(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     result = run("--live", 2)
     assert result.exit_code == 2
-    assert result.output == "timeloop-model is not on PATH, and --live compares with it\n"
+    assert "timeloop-model is not on PATH" in result.output
 
 
 class Answer(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -55,6 +56,11 @@ def test_one_case_exact(case):
     result = run(case)
     assert result.exit_code == 0, result.output
     assert re.search(r"\ncases 1, fields \d+, exact \d+, tolerated 0, worst deviation 0\n$", result.output)
+
+
+def test_json_has_a_record_for_each_case(case):
+    (found,) = json.loads(run(case, "--json").stdout)
+    assert (found["case"], found["verdict"], found["fields"]) == ("copy", "exact", found["exact"])
 
 
 def test_a_broken_number_is_named(case):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -60,7 +61,9 @@ def test_runs_a_study(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     assert out.endswith(f"wrote {Path('out', 'results.parquet')}\n")
     assert f"{summary['best']['energy_pj']['value']:.6g}" in out
     assert run(monkeypatch, "-o", "out", "study.yaml") == 0  # options may stand in front
-    assert run(monkeypatch, "run", "study.yaml", "-o", "out") == 0
+    capsys.readouterr()
+    assert run(monkeypatch, "run", "study.yaml", "-o", "out", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == summary
 
 
 def test_the_recorded_study_runs_from_another_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -71,12 +74,14 @@ def test_the_recorded_study_runs_from_another_folder(monkeypatch: pytest.MonkeyP
     assert table_bytes(Path("again")) == table_bytes(tmp_path / "out")
 
 
-def test_shards_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_are_merged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "study.yaml", "-o", "whole") == 0
     for i in (1, 2, 3):
         assert run(monkeypatch, "study.yaml", "-o", "parts", "--shard", f"{i}/3") == 0
     assert not Path("parts/results.parquet").exists()
-    assert run(monkeypatch, "merge", "parts", "-o", "merged") == 0
+    capsys.readouterr()
+    assert run(monkeypatch, "merge", "parts", "-o", "merged", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == SweepResult("merged").summary
     assert table_bytes(Path("merged")) == table_bytes(Path("whole"))
 
 
@@ -90,6 +95,8 @@ def test_a_dry_run_evaluates_nothing(
     assert words[0] == ["points", "48"]
     assert words[1][:2] == ["refused", "12"]
     assert words[2][2] == "36,"
+    assert run(monkeypatch, "study.yaml", "-o", "out", "--dry-run", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["points"] == "48"
     assert not Path("out/results.parquet").exists()
 
 

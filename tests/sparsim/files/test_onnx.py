@@ -260,6 +260,8 @@ def test_the_command_writes_a_workload(tmp_path: Path, capsys: pytest.CaptureFix
     document = json.loads((out / "trace.json").read_text())
     assert (document["macs"], document["samples"]) == (4 * 27 * 24 + 8, 0)
     assert "activations were not measured" in capsys.readouterr().out
+    assert run("trace", named(tmp_path), "--dim", "height=8", "--dim", "width=6", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["layers"] == document["layers"]
 
 
 def test_the_command_measures_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -214,6 +214,8 @@ def test_check_finds_what_differs(swept: Path, tmp_path: Path) -> None:
     energies = np.nextafter(table["energy_pj"].to_numpy(), np.inf)
     at = table.schema.get_field_index("energy_pj")
     pq.write_table(table.set_column(at, "energy_pj", [energies]), folder / "results.parquet")
+    document = json.loads(sparsim("sweep", "check", swept, "-n", "2", "--json").stdout)
+    assert document == {"compared": 2, "differences": []}
     found = sparsim("sweep", "check", folder, "-n", "2")
     assert found.exit_code == 1
     assert re.search(r"energy_pj is recorded", found.output)
