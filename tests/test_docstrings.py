@@ -19,7 +19,8 @@ griffe = pytest.importorskip("griffe", reason="docstrings are parsed with griffe
 ROOT = Path(__file__).parent.parent
 PACKAGES = (  # whose names are public
     "sparsim", "sparsim.records", "sparsim.records.chip_spec", "sparsim.records.noc_spec",
-    "sparsim.records.pe_spec", "sparsim.records.mapper_options", "sparsim.model.result", "sparsim.hardware",
+    "sparsim.records.pe_spec", "sparsim.records.machine_spec", "sparsim.records.eie_spec",
+    "sparsim.records.mapper_options", "sparsim.model.result", "sparsim.hardware",
     "sparsim.machines.eyeriss", "sparsim.estimate", "sparsim.sweep", "sparsim.files.documents",
     "sparsim.mapper.search_result", "sparsim.check.check_case", "sparsim.check.recorded_case",
     "sparsim.check.compare_fields", "gmp", "gmp.energy", "gmp.tracing.trace",

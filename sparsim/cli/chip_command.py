@@ -1,4 +1,4 @@
-"""The command `sparsim chip`: a network on a whole chip."""
+"""The command `sparsim chip`: a network on a whole chip or machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from sparsim.cli.common_options import folder_option, layer_option
 from sparsim.cli.input_files import file_names
 from sparsim.cli.json_output import json_option, print_json
-from sparsim.errors import MappingError, MissingLibraryError, require
+from sparsim.errors import MappingError, MissingLibraryError, SpecError, require
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import write_text
 from sparsim.report.console import echo, fail, layers_done, named_values, results
@@ -19,7 +19,7 @@ from sparsim.report.tables import Table
 
 # Everything else is imported where it is used: --help must not wait for a compiler.
 if TYPE_CHECKING:
-    from sparsim.hardware import EyerissChip
+    from sparsim.hardware import ClosedFormMachine, EyerissChip
     from sparsim.machines.eyeriss import Bound, NetworkEvaluation
     from sparsim.records import Layer, Workload
 
@@ -29,13 +29,12 @@ OBJECTIVES = ("delay", "energy", "edp")
 
 
 @click.command()
-@click.argument("chip_name", metavar="CHIP")
+@click.argument("chip_name", metavar="CHIP|MACHINE")
 @click.argument("workload_name", metavar="WORKLOAD")
 @layer_option
 @click.option(
-    "--objective", type=click.Choice(OBJECTIVES), default=OBJECTIVES[0], show_default=True,
-    help="What to minimize.",
-)  # fmt: skip
+    "--objective", type=click.Choice(OBJECTIVES), show_default=OBJECTIVES[0], help="What to minimize."
+)
 @click.option(
     "--dram-gb-per-s", type=float, show_default="the chip's; presets have no limit",
     help="Off-chip bandwidth.",
@@ -47,32 +46,41 @@ def chip(
     chip_name: str,
     workload_name: str,
     layer: str | None,
-    objective: Any,
+    objective: str | None,
     dram_gb_per_s: float | None,
     with_eyexam: bool,
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Plan the layers of a network on a row-stationary chip: cycles, energy, area.
+    """Plan the layers of a network on a row-stationary chip or another machine: cycles, energy, area.
 
-    CHIP and WORKLOAD are presets (sparsim show) or documents of ours. With -o: DIR/chip.layers.csv,
-    chip.eyexam.csv, chip.result.json with everything and its sources, figures, and for sparsim model
-    chip.workload.yaml, the layers as they were counted, with LAYER.mapping.yaml; with --layer also
-    the routes of its data on the network on chip. The exit code is 1 if a layer fits the chip in no way that
-    was tried.
+    CHIP, MACHINE and WORKLOAD are presets (sparsim show) or documents of ours. With -o: DIR/chip.layers.csv
+    and chip.result.json with everything and its sources; of a chip also chip.eyexam.csv, figures, and for
+    sparsim model chip.workload.yaml, the layers as they were counted, with LAYER.mapping.yaml; with --layer
+    also the routes of its data on the network on chip. The exit code is 1 if a layer fits the chip in no way
+    that was tried.
     """
     from sparsim.files.sparsim_yaml import load_named, load_workload
+    from sparsim.hardware import ClosedFormMachine, load_hardware
     from sparsim.machines.eyeriss import eyexam
     from sparsim.report.chip_rows import document
 
-    hardware = _chip(chip_name, dram_gb_per_s)
-    found_chip = hardware.chip
+    documents = load_named(chip_name)
     workload = load_workload(workload_name)
     layers = (load_named(workload_name).layer(layer),) if layer else workload.layers
+    if documents.machine is not None:
+        _check_options(objective, dram_gb_per_s, with_eyexam, f"machine {documents.machine.name}")
+        machine = load_hardware(documents.machine)
+        assert isinstance(machine, ClosedFormMachine)
+        _run_machine(machine, workload, layers, output, as_json=as_json)
+        return
+    hardware = _chip(chip_name, dram_gb_per_s)
+    found_chip = hardware.chip
     names = file_names(layers)
+    objective = objective or OBJECTIVES[0]
     network = _plan(hardware, layers, objective)
     bounds = [eyexam(found_chip, found) for found in network.layers]
-    found = document(network, bounds, workload, objective)
+    found = document(network, bounds, workload, objective)  # type: ignore[arg-type]
     if as_json:
         print_json(found)
     else:
@@ -87,6 +95,43 @@ def chip(
         files = "chip.layers.csv, .eyexam.csv, .result.json, .workload.yaml and LAYER.mapping.yaml"
         echo(f"wrote {files} to {folder}", err=as_json)
         echo(_draw(folder, network, bounds, names), err=as_json)
+
+
+def _check_options(objective: str | None, dram_gb_per_s: float | None, with_eyexam: bool, name: str) -> None:
+    """Refuse the options that only chips have."""
+    options = {"--objective": objective, "--dram-gb-per-s": dram_gb_per_s, "--eyexam": with_eyexam or None}
+    given = [option for option, value in options.items() if value is not None]
+    if given:
+        raise SpecError(f"{' and '.join(given)} is for chips of the Eyeriss family, and not for {name}")
+
+
+def _run_machine(
+    machine: ClosedFormMachine,
+    workload: Workload,
+    layers: Sequence[Layer],
+    output: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Cost layers on a machine without mappings, and print or write what is found."""
+    from sparsim.report import machine_rows as rows
+
+    with layers_done(len(layers)) as progress:
+        cost = machine.cost(layers, progress=progress)
+    found = rows.machine_document(machine, workload, cost)
+    if as_json:
+        print_json(found)
+    else:
+        echo(f"{workload.name} on {machine.name}; EDP in J x cycles")
+        results().print(rows.machine_layers(machine, cost))
+        echo("\nenergy and area by component")
+        results().print(rows.machine_components(cost))
+        echo("\n" + named_values(rows.machine_summary(machine, cost)))
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        write_csv(output / "chip.layers.csv", found["layers"])
+        write_json(output / "chip.result.json", found)
+        echo(f"wrote chip.layers.csv and .result.json to {output}", err=as_json)
 
 
 def _print_tables(network: NetworkEvaluation, bounds: Bounds | None, *, one_layer: bool) -> None:

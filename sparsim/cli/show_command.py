@@ -12,21 +12,21 @@ from sparsim.report.console import echo
 if TYPE_CHECKING:
     from sparsim.files.documents import Documents
 
-KINDS = ("architecture", "policy", "energy", "mapspace", "mapping", "workload", "chip")
+KINDS = ("architecture", "policy", "energy", "mapspace", "mapping", "workload", "chip", "machine")
 
 
 @click.command()
 @click.argument("what", required=False, metavar="[PRESET|FILE]")
 @json_option
 def show(what: str | None, as_json: bool) -> None:
-    """List the presets, or show one, or a document of ours: an accelerator, a workload."""
+    """List the presets, or show one, or a document of ours: an accelerator, a machine, a workload."""
     from sparsim.files.sparsim_yaml import load_preset, preset_names, workload_names
 
     if what is None:
         names = (*preset_names(), *workload_names())
         records = {name: load_preset(name) for name in names}
         sources = {
-            name: record.source if (record := found.architecture or found.workload) else ""
+            name: record.source if (record := found.architecture or found.machine or found.workload) else ""
             for name, found in records.items()
         }
         if as_json:

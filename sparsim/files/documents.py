@@ -24,6 +24,7 @@ from sparsim.records import (
 from sparsim.records.accounting import OF_TIMELOOP_4, Accounting
 from sparsim.records.chip_spec import ChipSpec
 from sparsim.records.energy_table import Rules
+from sparsim.records.machine_spec import MachineSpec
 from sparsim.records.mapper_options import MapperOptions
 
 
@@ -37,7 +38,7 @@ class Documents:
     ----------
     where : str
         Names of the files.
-    architecture, policy, energy, mapspace, mapping, workload, chip : record or None
+    architecture, policy, energy, mapspace, mapping, workload, chip, machine : record or None
         The record of each kind.
     components : tuple of Component
         The components from which energies are estimated.
@@ -65,6 +66,7 @@ class Documents:
     mapping: Mapping | None = None
     workload: Workload | None = None
     chip: ChipSpec | None = None
+    machine: MachineSpec | None = None
     is_native: bool = True
     mapper: MapperOptions | None = None
     warnings: tuple[str, ...] = ()

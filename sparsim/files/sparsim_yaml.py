@@ -1,9 +1,9 @@
 """Records from and to our own YAML form, and the presets that come with the package.
 
 A document starts with `sparsim: 2` and holds any of `architecture`, `layer` (or `layers`, a list),
-`workload`, `policy`, `energy` (or `components`, a list), `mapping` and `mapspace`, with the records' own
-field names. Nothing else is accepted. Documents that start with `sparsim: 1` differ in one thing: R and P are
-the width there.
+`workload`, `policy`, `energy` (or `components`, a list), `mapping`, `mapspace`, `chip` and `machine`, with
+the records' own field names. Nothing else is accepted. Documents that start with `sparsim: 1` differ in one
+thing: R and P are the width there.
 """
 
 import os
@@ -27,6 +27,8 @@ from sparsim.records.chip_spec import ChipSpec
 from sparsim.records.component import Component
 from sparsim.records.energy_table import EnergyTable
 from sparsim.records.layer import Layer
+from sparsim.records.machine_kinds import MACHINE_KINDS
+from sparsim.records.machine_spec import MachineSpec
 from sparsim.records.mapping import Mapping
 from sparsim.records.mapspace import Mapspace
 from sparsim.records.record import Record
@@ -45,6 +47,7 @@ _RECORDS: dict[str, type[Record]] = {
     "workload": Workload,
     "mapspace": Mapspace,
     "chip": ChipSpec,
+    "machine": MachineSpec,
 }
 _KEYS = (MARK, *_RECORDS, "layers", "components")
 _FOREIGN = (  # keys of Timeloop's and Accelergy's documents
@@ -133,7 +136,7 @@ def load_text(text: str, name: str = "text") -> Documents:
 
 
 def load_preset(name: str) -> Documents:
-    """Load an accelerator or a workload that comes with the package.
+    """Load an accelerator, a machine or a workload that comes with the package.
 
     Parameters
     ----------
@@ -243,7 +246,7 @@ def load_workload(name_or_path: str | Path) -> Workload:
 
 
 def preset_names() -> tuple[str, ...]:
-    """Return the names of the accelerators that come with the package.
+    """Return the names of the accelerators and machines that come with the package.
 
     Returns
     -------
@@ -300,7 +303,8 @@ def documents_from(
             elif key == "layer":
                 layers.append(_with_masks(named(convert_at(value, Layer, file, data, key)), folder))
             elif key != MARK:
-                record = named(convert_at(value, _RECORDS[key], file, data, key))
+                kind = _machine_kind(value, file, data) if key == "machine" else _RECORDS[key]
+                record = named(convert_at(value, kind, file, data, key))
                 if isinstance(record, Workload):
                     record = replace(record, layers=tuple(_with_masks(x, folder) for x in record.layers))
                 if found.get(key, record) != record:
@@ -319,7 +323,22 @@ def documents_from(
         mapspace=_of(found, "mapspace", Mapspace),
         components=tuple(components),
         chip=_of(found, "chip", ChipSpec),
+        machine=_of(found, "machine", MachineSpec),
     )
+
+
+def _machine_kind(value: Any, file: str, data: YamlMap) -> type[MachineSpec]:
+    """The record that the key `kind` of a machine names."""
+    if not isinstance(value, dict):
+        raise SpecError("is no mapping", path=_where(file, data, ("machine",)))
+    if "kind" not in value:
+        hint = near("", MACHINE_KINDS)
+        raise SpecError("no 'kind' given", path=_where(file, data, ("machine",)), hint=hint)
+    kind = value["kind"]
+    if kind not in tuple(MACHINE_KINDS):
+        path = _where(file, data, ("machine", "kind"))
+        raise SpecError(f"unknown kind of machine '{kind}'", path=path, hint=near(kind, MACHINE_KINDS))
+    return MACHINE_KINDS[kind]
 
 
 def _check_mark(file: str, data: YamlMap) -> None:

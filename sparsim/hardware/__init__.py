@@ -1,12 +1,15 @@
 """The one interface to all hardware that networks can be planned on: `load_hardware(...).plan(layers)`."""
 
 from sparsim.hardware.accelerator_plan import AcceleratorPlan, MappedAccelerator
+from sparsim.hardware.closed_form_plan import ClosedFormMachine, ClosedFormPlan, LayerEstimate
+from sparsim.hardware.eie_machine import EieMachine
 from sparsim.hardware.eyeriss_plan import EyerissChip, EyerissPlan
 from sparsim.hardware.hardware_loading import load_hardware
 from sparsim.hardware.interface import COLUMNS, Costs, Hardware, Plan, Reals, Slopes, with_densities
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
 
 __all__ = [
-    "COLUMNS", "AcceleratorPlan", "Costs", "EyerissChip", "EyerissPlan", "Hardware", "LayerCost",
-    "MappedAccelerator", "NetworkCost", "Plan", "Reals", "Slopes", "load_hardware", "with_densities",
+    "COLUMNS", "AcceleratorPlan", "ClosedFormMachine", "ClosedFormPlan", "Costs", "EieMachine", "EyerissChip",
+    "EyerissPlan", "Hardware", "LayerCost", "LayerEstimate", "MappedAccelerator", "NetworkCost", "Plan",
+    "Reals", "Slopes", "load_hardware", "with_densities",
 ]  # fmt: skip

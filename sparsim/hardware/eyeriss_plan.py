@@ -71,10 +71,12 @@ class EyerissChip(Hardware):
         The chip.
     name : str
         Its name.
+    clock_mhz : float
+        Its clock in MHz.
     """
 
     def __init__(self, chip: Chip) -> None:
-        self.chip, self.name = chip, chip.name
+        self.chip, self.name, self.clock_mhz = chip, chip.name, chip.spec.clock_mhz
 
     @property
     def area_um2(self) -> dict[str, float]:

@@ -5,30 +5,36 @@ from pathlib import Path
 from sparsim.errors import SpecError
 from sparsim.files.sparsim_yaml import load_named
 from sparsim.hardware.accelerator_plan import MappedAccelerator
+from sparsim.hardware.closed_form_plan import ClosedFormMachine
+from sparsim.hardware.eie_machine import EieMachine
 from sparsim.hardware.eyeriss_plan import EyerissChip
 from sparsim.hardware.interface import Hardware
 from sparsim.machines.eyeriss import Chip, load_chip
 from sparsim.records import Accelerator
+from sparsim.records.machine_spec import MachineSpec
+
+MACHINES: dict[str, type[ClosedFormMachine]] = {"eie": EieMachine}  # by the kind of their record
 
 
-def load_hardware(source: str | Path | Accelerator | Chip | Hardware) -> Hardware:
+def load_hardware(source: str | Path | Accelerator | Chip | MachineSpec | Hardware) -> Hardware:
     """Make hardware that networks can be planned on.
 
     Parameters
     ----------
-    source : str, Path, Accelerator, Chip or Hardware
+    source : str, Path, Accelerator, Chip, MachineSpec or Hardware
         The name of a preset, the path of a document (.yaml or .yml), or a record.
 
     Returns
     -------
     Hardware
-        An `EyerissChip` where the source describes a chip, otherwise a `MappedAccelerator`. Its components
-        are estimated.
+        An `EyerissChip` where the source describes a chip, a `ClosedFormMachine` where it describes a
+        machine, otherwise a `MappedAccelerator`. Its components are estimated.
 
     Raises
     ------
     SpecError
-        If the name is unknown, if the document has no architecture, or if the source is another object.
+        If the name is unknown, if the document has neither an architecture nor a machine, or if the source is
+        another object.
 
     Examples
     --------
@@ -44,11 +50,16 @@ def load_hardware(source: str | Path | Accelerator | Chip | Hardware) -> Hardwar
             return MappedAccelerator(source)
         case Chip():
             return EyerissChip(source)
+        case MachineSpec():
+            return MACHINES[source.kind](source)
         case str() | Path():
             documents = load_named(source)
             if documents.chip is not None:
                 return EyerissChip(load_chip(source))
+            if documents.machine is not None:
+                return load_hardware(documents.machine)
             return MappedAccelerator(documents.accelerator)
     raise SpecError(
-        f"the hardware is a {type(source).__name__}, allowed are a name, a path, an Accelerator and a Chip"
+        f"the hardware is a {type(source).__name__}, allowed are a name, a path, an Accelerator, "
+        "a Chip and a machine"
     )

@@ -68,9 +68,12 @@ class Hardware(ABC):
     ----------
     name : str
         Name for messages and tables.
+    clock_mhz : float or None
+        Clock in MHz, where it is known.
     """
 
     name: str
+    clock_mhz: float | None = None
 
     @property
     @abstractmethod

@@ -32,6 +32,8 @@ class LayerCost(NamedTuple):
         The mapping of the layer.
     note : str
         What was costed in place of the layer, where the hardware cannot run it as it is.
+    limit : str
+        What the cycles are mostly spent on, where the hardware tells it.
     """
 
     layer: str
@@ -42,6 +44,7 @@ class LayerCost(NamedTuple):
     gap: float | None = None
     mapping: Mapping | None = None
     note: str = ""
+    limit: str = ""
 
     def times(self, runs: int) -> Self:
         """Return the costs of several runs, one after the other.

@@ -69,8 +69,10 @@ _fields = cache(msgspec.structs.fields)  # looks up types by their names, for ev
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Record):
+        config = value.__struct_config__
+        kind = {} if config.tag is None else {config.tag_field: config.tag}
         fields = ((field, getattr(value, field.name)) for field in _fields(type(value)))
-        return {field.encode_name: _plain(item) for field, item in fields if item != _default(field)}
+        return kind | {field.encode_name: _plain(item) for field, item in fields if item != _default(field)}
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

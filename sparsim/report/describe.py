@@ -18,6 +18,7 @@ from sparsim.records import (
 from sparsim.records.chip_spec import ChipSpec
 from sparsim.records.component import Component
 from sparsim.records.energy_table import STORAGE_ACTIONS
+from sparsim.records.machine_spec import MachineSpec
 from sparsim.records.noc_spec import Noc
 from sparsim.records.pe_spec import Spad, SparsePE
 
@@ -39,7 +40,7 @@ _WRITE = tuple(STORAGE_ACTIONS).index("random_fill")
 
 
 def describe(name: str, loaded: Documents) -> str:
-    """Title, level table, components, chip, formats and SAFs, layers."""
+    """Title, level table, components, chip, machine, formats and SAFs, layers."""
     parts = [name]
     if loaded.architecture:
         parts += ["", *_architecture(loaded.accelerator)]
@@ -47,6 +48,8 @@ def describe(name: str, loaded: Documents) -> str:
         parts += ["", *_components(loaded.components)]
     if loaded.chip:
         parts += ["", *_chip(loaded.chip)]
+    if loaded.machine:
+        parts += ["", *_machine(loaded.machine)]
     if loaded.policy:
         parts += ["", *_policy(loaded.policy)]
     if loaded.workload:
@@ -162,7 +165,7 @@ def _or_dash(value: float | None) -> str:
     return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _pairs(items: Iterable[tuple[str, int]]) -> str:
+def _pairs(items: Iterable[tuple[str, object]]) -> str:
     return " ".join(f"{key}={value}" for key, value in items)
 
 
@@ -197,6 +200,18 @@ def _chip(chip: ChipSpec) -> Iterable[str]:
     yield from _noc(chip.noc)
     for axis, dims in chip.spread.items():
         yield f"  spread over {axis}: {' '.join(dims) or '-'}"
+
+
+def _machine(machine: MachineSpec) -> Iterable[str]:
+    """Kind, name and source, and each other field with its value."""
+    title = f"machine {machine.name} of kind {machine.kind}"
+    yield from _wrapped(title + (f": {machine.source}" if machine.source else ""))
+    for name in machine.__struct_fields__:
+        value = getattr(machine, name)
+        if name in ("name", "source") or value in (None, "", {}, ()):
+            continue
+        text = _pairs(value.items()) if isinstance(value, dict) else f"{value}"
+        yield from _wrapped(f"  {name}: {text}")
 
 
 def _pe(pe: SparsePE) -> Iterable[str]:

@@ -253,6 +253,8 @@ class DesignSpace:
 
 def build_hardware(records: Holder) -> Hardware:
     """Hardware from records. Raises SpecError for records that do not belong together."""
+    if records.get("machine") is not None:
+        return load_hardware(records["machine"])
     accelerator = build_accelerator(records)
     if records.get("chip") is None:
         return load_hardware(accelerator)
@@ -306,10 +308,10 @@ def load_design_space(study: Study) -> DesignSpace:
             "applies to Timeloop's documents only, and the base has none", path=f"{where}: template_data"
         )
     base = read_records(study.base, () if has_problem(study.base, data) else first, data)
-    if "architecture" not in base:
-        raise SpecError("the base has no architecture", path=where)
-    if "chip" in base and study.search.to_dict().keys() - {"objective"}:
-        text = "mappings of chips are planned: only 'objective' can be chosen of a search"
+    if not base.get("architecture") and not base.get("machine"):
+        raise SpecError("the base has neither an architecture nor a machine", path=where)
+    if (base.get("chip") or base.get("machine")) and study.search.to_dict().keys() - {"objective"}:
+        text = "nothing is searched on chips and machines: only 'objective' can be chosen"
         raise SpecError(text, path=f"{where}: search")
     networks = {
         name: load_network(name, network, study.base, where, data)
@@ -356,6 +358,8 @@ def load_design_space(study: Study) -> DesignSpace:
 
 def _missing_energies(holder: Holder, networks: dict[str, LoadedNetwork]) -> tuple[str, ...]:
     """What the design of a choice has no energies of, or has in vain. Raises SpecError."""
+    if holder.get("machine"):
+        return ()
     accelerator = build_accelerator(holder)
     if holder.get("chip"):
         return missing_energies(Chip(holder["chip"], accelerator))
@@ -415,7 +419,14 @@ def _records_of(documents: Documents) -> dict[str, Any]:
 
 
 def _exclusive(records: dict[str, Any]) -> dict[str, Any]:
-    """The records, which take away the components of a base that they have an energy table for."""
+    """The records, which take away those of a base that do not belong beside them.
+
+    A machine replaces everything, an architecture a machine, and an energy table components.
+    """
+    if "machine" in records:
+        return {**dict.fromkeys(ROOTS), "components": (), **records}
+    if "architecture" in records:
+        records = {"machine": None, **records}
     if "energy" in records:
         return {"components": (), **records}
     return {"energy": None, **records} if "components" in records else records

@@ -85,7 +85,8 @@ def export_point(result: SweepResult, number: int, folder: Path, *, timeloop: bo
     row = row_of(result, number)
     point = point_of_row(space, row)
     records, network = space.records(point), space.network(point)
-    accelerator = build_accelerator(records)
+    if timeloop and records.get("machine") is not None:
+        raise SpecError("Timeloop's documents cannot describe this machine; leave out --timeloop")
     parts = [records[root] for root in ROOTS if root != "components" and records.get(root) is not None]
     written = [folder / DESIGN, folder / WORKLOAD]
     for earlier in ("layers", "timeloop"):
@@ -107,6 +108,7 @@ def export_point(result: SweepResult, number: int, folder: Path, *, timeloop: bo
             written.append(place / f"{name}.yaml")
             write_text(written[-1], dump(record))
         if timeloop:
+            accelerator = build_accelerator(records)
             written += write_documents(folder / "timeloop" / layer.name, accelerator, layer, mapping)
     return written
 

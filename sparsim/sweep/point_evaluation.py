@@ -14,7 +14,6 @@ from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
 from sparsim.files.read_any import read_any
 from sparsim.hardware import Hardware, NetworkCost
 from sparsim.hardware.accelerator_plan import MappedAccelerator
-from sparsim.hardware.eyeriss_plan import EyerissChip
 from sparsim.hardware.interface import UM2_PER_MM2
 from sparsim.hardware.layer_costs import PJ_PER_UJ
 from sparsim.model.frozen import Frozen, level_names
@@ -201,9 +200,7 @@ class PointEvaluator:
             "utilization": utilization,
             "inferences_per_j": network.inferences * PJ_PER_J / energy_pj if energy_pj else math.inf,
         }
-        clock_mhz = self.space.study.clock_mhz
-        if clock_mhz is None and isinstance(hardware, EyerissChip):
-            clock_mhz = hardware.chip.spec.clock_mhz
+        clock_mhz = self.space.study.clock_mhz or hardware.clock_mhz
         if clock_mhz is not None:
             found["inferences_per_s"] = (
                 network.inferences * clock_mhz * HZ_PER_MHZ / cycles if cycles else math.inf

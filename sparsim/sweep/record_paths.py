@@ -20,7 +20,7 @@ from sparsim.records.component import COMPOUND, Component
 from sparsim.records.record import Record
 
 MOST_NEAR = 4  # paths in a hint
-ROOTS = ("architecture", "components", "policy", "energy", "mapspace", "chip")
+ROOTS = ("architecture", "components", "policy", "energy", "mapspace", "chip", "machine")
 _NAMES = ("name", "level", "role")  # the fields that an item of a list is found by
 _RENAMED = {
     "datawidth": "word_bits", "data_width": "word_bits", "technology": "node_nm", "entries": "depth",

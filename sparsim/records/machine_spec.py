@@ -1,0 +1,62 @@
+"""What all records of machines share: a kind, a name, a clock and a source."""
+
+import math
+
+from sparsim.errors import SpecError
+from sparsim.records.number_limits import as_real, check_real
+from sparsim.records.record import Record
+
+
+class MachineSpec(Record, frozen=True, kw_only=True, tag_field="kind"):
+    """A whole machine that plans without mappings: the base of the records that the key `machine` holds.
+
+    Parameters
+    ----------
+    name : str
+        Name of the machine.
+    clock_mhz : float
+        Clock in MHz.
+    source : str, default ""
+        Where the numbers come from; for the reader only.
+
+    Raises
+    ------
+    SpecError
+        If a number is out of range.
+    """
+
+    name: str
+    clock_mhz: float
+    source: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The kind of the machine, as documents call it."""
+        return str(self.__struct_config__.tag)
+
+    @property
+    def where(self) -> str:
+        """What messages call the record."""
+        return f"machine {self.name}"
+
+    def __post_init__(self) -> None:
+        self.check_above_zero("clock_mhz", self.clock_mhz)
+
+    def check_above_zero(self, field: str, value: float) -> None:
+        """Refuse a number that is not above 0.
+
+        Parameters
+        ----------
+        field : str
+            Name of the number.
+        value : float
+            The number.
+
+        Raises
+        ------
+        SpecError
+            If the number is 0, negative, infinite, or none.
+        """
+        if not 0 < as_real(self.where, field, value) < math.inf:  # also refuses nan
+            raise SpecError(f"{field} is {value:g}, allowed is more than 0", path=self.where)
+        check_real(self.where, field, value)

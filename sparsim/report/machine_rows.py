@@ -1,0 +1,117 @@
+"""A network on a machine without mappings as rows and plain data, for files and tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sparsim.hardware import ClosedFormMachine, LayerCost, NetworkCost
+from sparsim.hardware.layer_costs import PJ_PER_UJ, UM2_PER_MM2
+from sparsim.records import Workload
+from sparsim.report.tables import Table
+
+PJ_PER_J = 1e12
+HZ_PER_MHZ = 1e6
+
+
+def machine_layer_row(cost: LayerCost) -> dict[str, str | float]:
+    """One layer, as in `chip.layers.csv`: energies in pJ."""
+    return {
+        "layer": cost.layer,
+        "cycles": cost.cycles,
+        "limit": cost.limit,
+        "macs": cost.macs,
+        "utilization": cost.utilization,
+        "pj": cost.total_pj,
+        "pj_per_mac": cost.pj_per_mac,
+        "edp_j_cycles": cost.edp_j_cycles,
+        **{f"pj {name}": energy for name, energy in cost.energy_pj.items()},
+        "note": cost.note,
+    }
+
+
+def machine_totals(machine: ClosedFormMachine, cost: NetworkCost) -> dict[str, float]:
+    """An inference is all layers once, with as many samples as they have."""
+    seconds = cost.cycles / (machine.spec.clock_mhz * HZ_PER_MHZ)
+    joules = cost.energy_pj / PJ_PER_J
+    found = {
+        "cycles": cost.cycles,
+        "seconds": seconds,
+        "macs": cost.macs,
+        "energy_pj": cost.energy_pj,
+        "edp_j_cycles": cost.edp_j_cycles,
+        "utilization": cost.utilization if cost.cycles else 0.0,
+    }
+    if cost.cycles:
+        found |= {"inferences_per_s": 1.0 / seconds, "watts": joules / seconds}
+    if joules:
+        found["inferences_per_j"] = 1.0 / joules
+    if cost.area_um2:
+        found["area_um2"] = sum(cost.area_um2.values())
+    return found
+
+
+def machine_document(machine: ClosedFormMachine, workload: Workload, cost: NetworkCost) -> dict[str, Any]:
+    """All that is known, with sources."""
+    names = dict.fromkeys(name for layer in cost.layers for name in layer.energy_pj)
+    return {
+        "machine": machine.spec.to_dict(),
+        "energy_source": machine.energy_source,
+        "workload": {"name": workload.name, "source": workload.source, "provenance": workload.provenance},
+        "totals": machine_totals(machine, cost),
+        "energy_pj": {name: cost.component_uj(name) * PJ_PER_UJ for name in names},
+        "area_um2": cost.area_um2,
+        "left_out": machine.left_out,
+        "layers": [machine_layer_row(layer) for layer in cost.layers],
+    }
+
+
+def machine_layers(machine: ClosedFormMachine, cost: NetworkCost) -> Table:
+    """Cycles, energy and limit by layer."""
+    us_per_cycle = 1.0 / machine.spec.clock_mhz
+    rows = [
+        (
+            layer.layer, f"{layer.cycles:,}", f"{layer.cycles * us_per_cycle:,.4g}", layer.limit,
+            f"{layer.utilization:.1%}", _uj(layer.total_pj), f"{layer.pj_per_mac:.3g}",
+            f"{layer.edp_j_cycles:.4g}",
+        )
+        for layer in cost.layers
+    ]  # fmt: skip
+    total = (
+        "total", f"{cost.cycles:,}", f"{cost.cycles * us_per_cycle:,.4g}", "",
+        f"{cost.utilization:.1%}" if cost.cycles else "", _uj(cost.energy_pj), f"{cost.pj_per_mac:.3g}",
+        f"{cost.edp_j_cycles:.4g}",
+    )  # fmt: skip
+    head = ("layer", "cycles", "us", "limit", "utilization", "uJ", "pJ/MAC", "EDP")
+    notes = [f"{name}: {note}" for name, note in cost.notes.items()]
+    return Table(head, rows, text=(0, 3), total=total, notes=notes)
+
+
+def machine_components(cost: NetworkCost) -> Table:
+    """Energy and area by component, what takes most energy first."""
+    names = dict.fromkeys((*(name for layer in cost.layers for name in layer.energy_pj), *cost.area_um2))
+    whole, area = cost.energy_pj, sum(cost.area_um2.values())
+    rows = []
+    for name in sorted(names, key=lambda name: -cost.component_uj(name)):
+        energy, um2 = cost.component_uj(name) * PJ_PER_UJ, cost.area_um2.get(name)
+        of_area = ("-", "-") if um2 is None else (f"{um2 / UM2_PER_MM2:.3f}", f"{um2 / area:.1%}")
+        rows.append((name, _uj(energy), f"{energy / whole:.1%}" if whole else "-", *of_area))
+    return Table(("component", "uJ", "of energy", "mm2", "of mm2"), rows)
+
+
+def machine_summary(machine: ClosedFormMachine, cost: NetworkCost) -> list[tuple[str, str]]:
+    """Totals as lines for a terminal, with what costs leave out."""
+    found = machine_totals(machine, cost)
+    lines = []
+    if "inferences_per_s" in found:
+        clock = machine.spec.clock_mhz
+        lines.append(("speed", f"{found['inferences_per_s']:,.5g} inferences/s at {clock:g} MHz"))
+        lines.append(("power", f"{found['watts']:.3g} W"))
+    if "inferences_per_j" in found:
+        lines.append(("efficiency", f"{found['inferences_per_j']:,.5g} inferences/J"))
+    area = found.get("area_um2")
+    lines.append(("area", "not known" if area is None else f"{area / UM2_PER_MM2:.4g} mm2"))
+    return [*lines, *(("left out", text) for text in machine.left_out)]
+
+
+def _uj(energy_pj: float) -> str:
+    return f"{energy_pj / PJ_PER_UJ:,.3f}"
