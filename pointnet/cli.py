@@ -63,10 +63,16 @@ def cli() -> None:
 )
 @epochs_option(15)
 @training_batch_option
-@click.option("--optimizer", default="adam", show_default=True, help="adam or sgd.")
+@click.option("--optimizer", default="adam", show_default=True, metavar="NAME", help="adam or sgd.")
 @lr_option
 @click.option("--weight-decay", type=float, default=1e-4, show_default=True, help="Weight decay.")
-@click.option("--schedule", default="one-cycle", show_default=True, help="one-cycle, cosine or constant.")
+@click.option(
+    "--schedule",
+    default="one-cycle",
+    show_default=True,
+    metavar="NAME",
+    help="one-cycle, cosine or constant.",
+)
 @click.option(
     "--label-smoothing", type=float, default=0.1, show_default=True, help="Label smoothing of the loss."
 )
@@ -87,9 +93,23 @@ def cli() -> None:
 @click.option(
     "--prune-every", type=float, default=0.5, show_default=True, help="Epochs between pruning steps."
 )
-@click.option("--scope", default="global", show_default=True, help="Rank weights in one pool or by layer.")
-@click.option("--pattern", default="1x1", show_default=True, help="1x1, 2:4, block(4,1), channel, ...")
-@click.option("--score", default="magnitude", show_default=True, help="What ranks the weights.")
+@click.option(
+    "--scope",
+    default="global",
+    show_default=True,
+    metavar="NAME",
+    help="Rank weights in one pool or by layer.",
+)
+@click.option(
+    "--pattern",
+    default="1x1",
+    show_default=True,
+    metavar="PATTERN",
+    help="1x1, 2:4, block(4,1), channel, ...",
+)
+@click.option(
+    "--score", default="magnitude", show_default=True, metavar="NAME", help="What ranks the weights."
+)
 @click.option(
     "--ignore", multiple=True, metavar="NAME", help="Layer to leave dense; 're:...' matches several."
 )

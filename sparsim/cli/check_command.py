@@ -28,7 +28,8 @@ LISTED = 20  # deviations of one case that are printed
     "--tolerance",
     type=click.FloatRange(min=0),
     default=0.0,
-    help="Largest relative difference that is accepted.  [default: 0, all printed digits must be equal]",
+    show_default="0, all printed digits must be equal",
+    help="Largest relative difference that is accepted.",
 )
 @accounting_option
 @json_option

@@ -80,11 +80,11 @@ def run(
     if dry_run:
         from sparsim.sweep.dry_run import describe
 
-        lines = describe(chosen, output, **options)
+        found = describe(chosen, output, **options)
         if as_json:
-            print_json(dict(lines))
+            print_json(found._asdict())
         else:
-            echo(named_values(lines))
+            echo(named_values(found.lines()))
         return
     if scheduler is not None:
         from sparsim.sweep.dask_workers import connect

@@ -96,7 +96,9 @@ def test_a_dry_run_evaluates_nothing(
     assert words[1][:2] == ["refused", "12"]
     assert words[2][2] == "36,"
     assert run(monkeypatch, "study.yaml", "-o", "out", "--dry-run", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["points"] == "48"
+    document = json.loads(capsys.readouterr().out)
+    assert (document["points"], document["to_evaluate"]) == (48, 36)
+    assert sum(document["refused"].values()) == 12
     assert not Path("out/results.parquet").exists()
 
 
