@@ -5,6 +5,7 @@ from sparsim.errors import require
 require("torch", "gmp", "train")
 
 from gmp.batch_norm_recalibration import recalibrate_batch_norm
+from gmp.channels import ChannelPruner, channel_groups, narrow, rebuild
 from gmp.errors import CoverageWarning, PruningError, PruningWarning, RecipeError
 from gmp.masks import apply_masks
 from gmp.pruner import Pruner, one_shot
@@ -16,8 +17,9 @@ from gmp.sparsity_report import LayerReport, Report, report_of
 from gmp.targets import Target, select
 
 __all__ = [
-    "ConstantSchedule", "CoverageWarning", "CubicSchedule", "InverseCubicSchedule", "LayerReport",
-    "LinearSchedule", "Movement", "Pruner", "PruningError", "PruningWarning", "Recipe", "RecipeError",
-    "Report", "RunningRecipe", "Schedule", "Target", "apply_masks", "lamp", "load_recipe", "magnitude",
-    "one_shot", "recalibrate_batch_norm", "report_of", "select", "taylor",
+    "ChannelPruner", "ConstantSchedule", "CoverageWarning", "CubicSchedule", "InverseCubicSchedule",
+    "LayerReport", "LinearSchedule", "Movement", "Pruner", "PruningError", "PruningWarning",
+    "Recipe", "RecipeError", "Report", "RunningRecipe", "Schedule", "Target", "apply_masks",
+    "channel_groups", "lamp", "load_recipe", "magnitude", "narrow", "one_shot", "rebuild",
+    "recalibrate_batch_norm", "report_of", "select", "taylor",
 ]  # fmt: skip

@@ -23,7 +23,7 @@ PACKAGES = (  # whose names are public
     "sparsim.records.mapper_options", "sparsim.model.result", "sparsim.hardware",
     "sparsim.machines.eyeriss", "sparsim.estimate", "sparsim.sweep", "sparsim.files.documents",
     "sparsim.mapper.search_result", "sparsim.check.check_case", "sparsim.check.recorded_case",
-    "sparsim.check.compare_fields", "gmp", "gmp.energy", "gmp.tracing.trace",
+    "sparsim.check.compare_fields", "gmp", "gmp.channels", "gmp.energy", "gmp.tracing.trace",
     "gmp.tracing.traced_workload", "gmp.tracing.traced_weights", "gmp.example_batches", "pointnet.model",
 )  # fmt: skip
 INTEGRATIONS = ("gmp.integrations", "gmp.integrations.trainer_pruning")
