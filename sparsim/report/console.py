@@ -38,7 +38,9 @@ def messages() -> Console:
     """Where progress is shown: stderr."""
     from sparsim.report.safe_console import SafeConsole
 
-    return SafeConsole(stderr=True)
+    # Jupyter is no terminal, although it asks for colours, and rich would ask for ipywidgets there.
+    is_terminal = False if "ipykernel" in sys.modules else None
+    return SafeConsole(stderr=True, force_jupyter=False, force_terminal=is_terminal)
 
 
 @contextmanager
