@@ -83,4 +83,3 @@ from .report.explain import (
 )
 
 __version__: str
-__all__: list[str]

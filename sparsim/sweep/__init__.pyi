@@ -9,5 +9,3 @@ from .run_sweep import merge as merge, run as run
 from .study import Axis as Axis, Network as Network, Sampler as Sampler, Search as Search, Study as Study
 from .study_files import load_study as load_study, study_of as study_of
 from .sweep_row import Point as Point, Row as Row
-
-__all__: list[str]
