@@ -55,6 +55,7 @@ tables: setup
 	$(BIN)/python -m validation --write-docs
 	$(BIN)/python -m validation.sparse_pe_page --write-docs
 	$(BIN)/python -m validation.estimate_page
+	$(BIN)/python -m validation.tutorial_notebooks --write-docs
 
 clean:
 	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
