@@ -16,6 +16,7 @@ One letter for each axis, in the order of the parameter:
 """
 
 import sys
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -85,8 +86,9 @@ class Axes(NamedTuple):
 def axes_of(module: nn.Module, key: str, weight: Tensor) -> Axes | None:
     """The axes of what `module` calls `key`; None: not known.
 
-    They are known for layers of torch, transformers and PyG, and where different numbers of inputs and
-    outputs, such as `in_features` and `out_features`, tell the last two; what stands before are groups then.
+    They are known for layers of torch, transformers and PyG, for modules with an attribute `weight_axes` such
+    as {"weight": "kio"}, and where different numbers of inputs and outputs, such as `in_features` and
+    `out_features`, tell the last two; what stands before are groups then.
     """
     found = _letters(module, key, weight)
     if found is None or len(found) != weight.dim():
@@ -107,6 +109,9 @@ def given_axes(axes: str | Axes, name: str, weight: Tensor) -> Axes:
 
 
 def _letters(module: nn.Module, key: str, weight: Tensor) -> str | None:
+    told = getattr(module, "weight_axes", None)
+    if isinstance(told, Mapping) and key in told:
+        return str(told[key])
     if isinstance(module, _ConvNd):
         return ("io" if module.transposed else "oi") + "k" * (weight.dim() - 2)
     for kind, letters in _TORCH:

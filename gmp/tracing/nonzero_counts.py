@@ -13,7 +13,7 @@ from gmp.errors import TraceError
 from gmp.nonzeros import count, count_rows
 from gmp.tracing.computations import Product
 from gmp.tracing.weight_views import WeightView
-from sparsim.files.traced_layers import Measured
+from sparsim.files.traced_layers import KernelMapCounts, Measured
 
 
 class Counts(NamedTuple):
@@ -55,6 +55,7 @@ class Tally:
         self.runs: int | Fraction = 0
         self.inputs, self.outputs, self.operands = Densities(), Densities(), Densities()
         self.weights = product.weights.numel()
+        self.kernel_map: KernelMapCounts | None = None
         self.weight_mask: NDArray[np.bool_] | None = None
         self.input_masks: list[NDArray[np.bool_]] = []
         if view is not None:
@@ -76,6 +77,17 @@ class Tally:
             self._keep_masks(product, batch, axis, mask_samples)
         self.inputs.add(self.count(product.inputs, "inputs", batch, axis, rows=True))
         return self.count(product.result, "outputs", batch, axis, rows=True)
+
+    def add_kernel_map(self, more: KernelMapCounts) -> None:
+        """Of a call; counts of several calls add up."""
+        if self.kernel_map is not None:
+            mine = self.kernel_map
+            more = more._replace(
+                inputs=mine.inputs + more.inputs,
+                outputs=mine.outputs + more.outputs,
+                pairs=tuple(a + b for a, b in zip(mine.pairs, more.pairs, strict=True)),
+            )
+        self.kernel_map = more
 
     def join(self, other: "Tally") -> None:
         """Take over the calls of another tally, whose runs are alike."""

@@ -19,6 +19,7 @@ from gmp.parameter_names import joined, named_modules
 from gmp.tracing import computations
 from gmp.tracing.aten_products import HIDDEN, HIDDEN_LIBRARIES, PRODUCTS, by_expert, product_of
 from gmp.tracing.computations import Product, sample_axis
+from gmp.tracing.declared_products import DeclaredProduct, DeclaresProducts
 from gmp.tracing.function_names import (
     CHOICES,
     ELEMENTWISE,
@@ -32,7 +33,7 @@ from gmp.tracing.function_names import (
 from gmp.tracing.nonzero_counts import Counts, Tally
 from gmp.tracing.origins import Origins, Source, public_name
 from gmp.tracing.weight_views import WeightView, storage_of, strided_like
-from sparsim.files.traced_layers import Computation
+from sparsim.files.traced_layers import Computation, KernelMapCounts
 
 _WITH_WEIGHTS = {"linear", "conv1d", "conv2d", "conv3d"}  # products that are taken as functions
 _COMPILING = {"torch._dynamo", "torch.nn.attention.flex_attention"}  # modules that compile what they meet
@@ -121,6 +122,7 @@ class Recorder(TorchFunctionMode):
         self._values: Any = WeakTensorKeyDictionary()  # of tensors that are still alive
         self._inside: list[tuple[Tensor, _Value]] = []  # results of products inside of the function that runs
         self._seen = self._time_first = False  # of the function that runs: its product; its rows
+        self._declaring = 0  # modules that run and say themselves what they compute
 
     def hooks(self, model: nn.Module) -> Iterable[Any]:
         for name, module in named_modules(model, remove_duplicate=True):
@@ -133,12 +135,27 @@ class Recorder(TorchFunctionMode):
         def enter(module: nn.Module, *_: Any) -> None:
             if threading.get_ident() == self.thread:
                 self._modules.append((name, module))
+                self._declaring += isinstance(module, DeclaresProducts)
 
         return enter
 
-    def _leave(self, *_: Any) -> None:
-        if threading.get_ident() == self.thread:
-            self._modules.pop()
+    def _leave(self, module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
+        if threading.get_ident() != self.thread:
+            return
+        if isinstance(module, DeclaresProducts):
+            self._declaring -= 1
+            if output is not None and not self._declaring:
+                with _disable_current_modes():
+                    for declared in module.declared_products(arguments, output):
+                        if (read := self._values.get(declared.inputs)) is not None:
+                            read.call.store(read.counts)
+                        self.origins.used.add(self._source_name(declared.weights))
+                        self._record(_as_product(declared), declared.result, declared.kernel_map)
+        self._modules.pop()
+
+    def _source_name(self, weights: Tensor) -> str:
+        origin = self.origins.weights_of(weights)
+        return "" if origin is None or origin.source is None else origin.source.name
 
     @contextmanager
     def watching(self, batch: int, axis: int) -> Iterator[None]:
@@ -163,7 +180,7 @@ class Recorder(TorchFunctionMode):
         if name in QUIET:
             return func(*args, **kwargs)
         given = dict(zip(_ARGUMENTS, args, strict=False)) | kwargs if name in _WITH_WEIGHTS else {}
-        self._seen = bool(given) and self._has_weights(given)
+        self._seen = bool(given) and not self._declaring and self._has_weights(given)
         self._time_first = name in TIME_FIRST
         self._inside.clear()
         if name in RECURRENT:
@@ -186,7 +203,9 @@ class Recorder(TorchFunctionMode):
         """What was computed below all functions."""
         name = plain_name(func)
         tensors = list(tensors_of([*args, *kwargs.values()]))
-        if not self._seen and name in PRODUCTS:
+        if self._declaring:
+            pass
+        elif not self._seen and name in PRODUCTS:
             product = product_of(name, args, result, self.origins, self.batch, minor=self._time_first)
             value = self._record(product, result) if product is not None else None
             if value is not None:
@@ -216,7 +235,9 @@ class Recorder(TorchFunctionMode):
         given.pop("bias", None)
         return computations.convolution(inputs, weight, result, **given)
 
-    def _record(self, product: Product, result: Tensor) -> _Value | None:
+    def _record(
+        self, product: Product, result: Tensor, kernel_map: KernelMapCounts | None = None
+    ) -> _Value | None:
         """Count a product; None if it is not wanted."""
         module = self._modules[-1][0]
         view, name = None, module or self._root
@@ -235,6 +256,8 @@ class Recorder(TorchFunctionMode):
         if tally is None:
             tally = self.tallies[key] = Tally(name, module, product, view)
         call = _Call(len(self._calls), tally, tally.add(product, self.batch, self.mask_samples))
+        if kernel_map is not None:
+            tally.add_kernel_map(kernel_map)
         self._calls.append(call)
         value = self._values[result] = _Value(call, call.counts)
         return value
@@ -282,6 +305,13 @@ class Recorder(TorchFunctionMode):
         if last is not None and counts is not None:
             last.call.follow(counts)
             self._values[result] = _Value(last.call, counts)
+
+
+def _as_product(declared: DeclaredProduct) -> Product:
+    """One run a row; samples cannot be told apart."""
+    computation = Computation(declared.in_channels, declared.out_channels, (1, 1))
+    inputs, result = declared.inputs[None], declared.result[None]
+    return Product(computation, declared.rows, inputs, declared.weights, result, declared.weights)
 
 
 def _viewed(product: Product, view: WeightView, source: Source) -> tuple[Product, WeightView]:

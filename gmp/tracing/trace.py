@@ -29,7 +29,7 @@ from gmp.tracing.nonzero_recorder import Recorder
 from gmp.tracing.origins import public_name
 from gmp.tracing.weight_views import WeightView
 from sparsim.errors import near
-from sparsim.files.traced_layers import Computation, Measured, TracedLayer, whole
+from sparsim.files.traced_layers import Computation, KernelMapCounts, Measured, TracedLayer, whole
 
 # A trace puts hooks on the model and switches it to eval mode; two at once would leave it there.
 one_trace_at_a_time = threading.RLock()
@@ -51,6 +51,8 @@ class LayerTrace(TracedLayer):
         Number of weights, or of elements of the second operand of a product of two activations.
     of_activations : bool, default False
         Whether both operands are activations.
+    kernel_map : KernelMapCounts or None, default None
+        Sizes of the kernel map of a sparse convolution, per sample; None for other layers.
     module : str
         Name of the module that runs the layer.
     weight_density : float
@@ -297,11 +299,18 @@ def _rows(recorder: Recorder, samples: int) -> Iterable[LayerTrace]:
                 outputs=tally.outputs.measured(),
                 of_activations=tally.view is None,
                 view=tally.view,
+                kernel_map=None if tally.kernel_map is None else _per_sample(tally.kernel_map, samples),
                 input_densities=tuple(tally.inputs.values),
                 output_densities=tuple(tally.outputs.values),
                 weight_mask=tally.weight_mask,
                 input_mask=np.concatenate(masks) if masks else None,
             )
+
+
+def _per_sample(total: KernelMapCounts, samples: int) -> KernelMapCounts:
+    pairs = tuple(whole(count / samples) for count in total.pairs)
+    inputs, outputs = (whole(count / samples) for count in (total.inputs, total.outputs))
+    return total._replace(inputs=inputs, outputs=outputs, pairs=pairs)
 
 
 def _joined(

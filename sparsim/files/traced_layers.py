@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-from sparsim.records import CONV, DENSE, Density, Layer
+from sparsim.records import CONV, DENSE, Density, KernelMapSizes, Layer
 
 MOST_SAMPLES = 10**6  # of a trace, of which mean numbers of runs are fractions
 
@@ -40,6 +41,17 @@ class Measured(NamedTuple):
     spread: float
 
 
+class KernelMapCounts(NamedTuple):
+    """Of a sparse convolution, per sample; see `sparsim.records.KernelMapSizes`."""
+
+    name: str
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    inputs: int | float
+    outputs: int | float
+    pairs: tuple[int | float, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TracedLayer:
     """One layer. `calls` and `macs` are per sample; `macs` counts all calls.
@@ -49,6 +61,7 @@ class TracedLayer:
     weight_density, inputs, outputs : None where they were not measured
     of_activations : whether both operands are activations. The second one then stands for the weights, and
         each sample has its own
+    kernel_map : of sparse convolutions, whose runs are one for each pair
     """
 
     name: str
@@ -59,6 +72,7 @@ class TracedLayer:
     inputs: Measured | None = None
     outputs: Measured | None = None
     of_activations: bool = False
+    kernel_map: KernelMapCounts | None = None
 
     @property
     def macs(self) -> int | float:
@@ -93,7 +107,12 @@ def record_of(layer: TracedLayer, batch: int, masks: Mapping[str, str] | None = 
     `actual` and that file.
     """
     shape, places, deep = _over_two_axes(layer.computation)
-    bounds, rounded = _bounds(shape, batch * places * Fraction(layer.calls).limit_denominator(MOST_SAMPLES))
+    kernel_map = None if layer.kernel_map is None else _sizes(layer.kernel_map, batch)
+    runs = batch * places * _exact(layer.calls)
+    if kernel_map is not None:  # one run with a row for each pair
+        shape, runs = shape._replace(out=(kernel_map.total, 1)), Fraction(1)
+        deep = f"words of weights are those of one of {len(kernel_map.pairs)} offsets"
+    bounds, rounded = _bounds(shape, runs)
     if layer.of_activations:  # samples without common weights are groups
         bounds |= {"G": bounds["G"] * bounds["N"], "N": 1}
     coefficients = {
@@ -115,8 +134,25 @@ def record_of(layer: TracedLayer, batch: int, masks: Mapping[str, str] | None = 
         bounds=bounds,
         coefficients={key: value for key, value in coefficients.items() if value != CONV.coefficients[key]},
         densities={tensor: density for tensor, density in densities.items() if density != DENSE},
+        kernel_map=kernel_map,
         note=", ".join(filter(None, (deep, rounded))),
     )
+
+
+def _sizes(counts: KernelMapCounts, batch: int) -> KernelMapSizes:
+    """Of `batch` samples, rounded; sums of pairs are rounded, so that their total is."""
+    ends = [round(batch * n) for n in accumulate(map(_exact, counts.pairs))]
+    return KernelMapSizes(
+        name=counts.name, kernel_size=counts.kernel_size, stride=counts.stride,
+        inputs=max(1, round(batch * _exact(counts.inputs))),
+        outputs=max(1, round(batch * _exact(counts.outputs))),
+        pairs=tuple(end - begin for begin, end in pairwise([0, *ends])),
+    )  # fmt: skip
+
+
+def _exact(mean: float) -> Fraction:
+    """A mean number of a sample as a fraction."""
+    return Fraction(mean).limit_denominator(MOST_SAMPLES)
 
 
 def _bounds(shape: Computation, runs: Fraction) -> tuple[dict[str, int], str]:

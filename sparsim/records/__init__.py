@@ -5,6 +5,7 @@ from sparsim.records.architecture import Architecture, Compute, NamedNetwork, Ne
 from sparsim.records.component import Component
 from sparsim.records.convolution import CONV, conv2d, depthwise, gemm, is_depthwise
 from sparsim.records.energy_table import EnergyTable
+from sparsim.records.kernel_map_sizes import KernelMapSizes
 from sparsim.records.layer import DENSE, Density, Layer
 from sparsim.records.layer_counts import effectual_macs, macs, tensor_shape, words
 from sparsim.records.mapping import LevelMapping, Mapping, Nest
@@ -33,6 +34,7 @@ __all__ = [
     "Dataspace",
     "Density",
     "EnergyTable",
+    "KernelMapSizes",
     "Layer",
     "LevelConstraint",
     "LevelMapping",

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from msgspec.structs import replace
 
 from sparsim.errors import SpecError, near
+from sparsim.records.kernel_map_sizes import KernelMapSizes
 from sparsim.records.number_limits import MAX_COUNT, as_real, check_whole, rounded
 from sparsim.records.record import Record
 from sparsim.records.shape import Dataspace, Shape
@@ -67,6 +68,10 @@ class Layer(Record, frozen=True, kw_only=True):
         Values of coefficients; those that are left out have the defaults of the shape.
     densities : dict of str to Density, default {}
         Densities by dataspace; dataspaces that are left out are dense.
+    kernel_map : KernelMapSizes, default None
+        Sizes of the kernel map, for the layers of sparse convolutions. The layer is then the product of one
+        row for each pair with the weights of one offset; the whole weights have as many such matrices as the
+        kernel has offsets. Machines with a unit for kernel maps use it, the model does not.
     note : str, default ""
         What the layer stands in for, where it is not computed as it is. It is for the reader only.
 
@@ -74,7 +79,8 @@ class Layer(Record, frozen=True, kw_only=True):
     ------
     SpecError
         If the bound of a dim is missing, if a dim, coefficient or dataspace is unknown, if a number is out of
-        range, or if the layer has too many operations or words.
+        range, if the layer has too many operations or words, or if its operations are not pairs of the
+        kernel map times channels M and C.
 
     See Also
     --------
@@ -86,6 +92,7 @@ class Layer(Record, frozen=True, kw_only=True):
     bounds: dict[str, int]
     coefficients: dict[str, int] = {}
     densities: dict[str, Density] = {}
+    kernel_map: KernelMapSizes | None = None
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -117,16 +124,22 @@ class Layer(Record, frozen=True, kw_only=True):
                     f"dataspace {dataspace.name} has {rounded(words)} words, allowed are {MAX_COUNT:.3g}",
                     path=where,
                 )
+        if self.kernel_map is not None:
+            pairs = self.kernel_map.total
+            each = self.bounds.get("M", 1) * self.bounds.get("C", 1)
+            if operations != pairs * each:
+                seen = f"{operations} operations, {pairs} pairs of {each} are expected"
+                raise SpecError(seen, path=where)
 
     def anonymous(self) -> Self:
-        """Return the same layer without name and note.
+        """Return the same layer without name, note and kernel map.
 
         Returns
         -------
         Layer
-            A layer that is equal for all layers that cost the same.
+            A layer that is equal for all layers that cost the same in the model.
         """
-        return replace(self, name="", note="")
+        return replace(self, name="", note="", kernel_map=None)
 
     def sides(self, dataspace: Dataspace) -> tuple[int, ...]:
         """Return the words along every coordinate of a dataspace.
