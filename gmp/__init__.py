@@ -4,6 +4,7 @@ from sparsim.errors import require
 
 require("torch", "gmp", "train")
 
+from gmp.allocation import allocate
 from gmp.batch_norm_recalibration import recalibrate_batch_norm
 from gmp.channels import ChannelPruner, channel_groups, narrow, rebuild
 from gmp.errors import CoverageWarning, PruningError, PruningWarning, RecipeError
@@ -19,7 +20,7 @@ from gmp.targets import Target, select
 __all__ = [
     "ChannelPruner", "ConstantSchedule", "CoverageWarning", "CubicSchedule", "InverseCubicSchedule",
     "LayerReport", "LinearSchedule", "Movement", "Pruner", "PruningError", "PruningWarning",
-    "Recipe", "RecipeError", "Report", "RunningRecipe", "Schedule", "Target", "apply_masks",
+    "Recipe", "RecipeError", "Report", "RunningRecipe", "Schedule", "Target", "allocate", "apply_masks",
     "channel_groups", "lamp", "load_recipe", "magnitude", "narrow", "one_shot", "rebuild",
     "recalibrate_batch_norm", "report_of", "select", "taylor",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ torch_costs       torch_costs: the costs of a plan, with gradients
 energy_budget     sparsity_for, BudgetSchedule: prune until energy or cycles are reached
 energy_score      EnergyScore: weights by magnitude and by what they cost
 netadapt          netadapt: layers pruned one at a time to an energy
+weight_costs      WeightCosts: weights, MACs, energy and cycles for any sparsity of each weight
 """
 
 from gmp.energy.energy_budget import BudgetSchedule, sparsity_for
@@ -14,8 +15,9 @@ from gmp.energy.energy_score import EnergyScore
 from gmp.energy.monitor_readings import Reading
 from gmp.energy.netadapt import Adaptation, netadapt
 from gmp.energy.torch_costs import torch_costs
+from gmp.energy.weight_costs import WeightCosts
 
 __all__ = [
-    "Adaptation", "BudgetSchedule", "EnergyMonitor", "EnergyScore", "Reading", "netadapt", "sparsity_for",
-    "torch_costs",
+    "Adaptation", "BudgetSchedule", "EnergyMonitor", "EnergyScore", "Reading", "WeightCosts", "netadapt",
+    "sparsity_for", "torch_costs",
 ]  # fmt: skip
