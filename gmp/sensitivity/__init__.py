@@ -1,0 +1,13 @@
+"""How much accuracy and loss each layer loses when it alone is pruned.
+
+sensitivity_scan    scan: prune one layer at a time, evaluate, restore
+sensitivity_table   SensitivityTable: the results, as rows, a file and a plot
+sensitivity_ratios  sparsities of layers that meet a threshold, or an overall saving
+replayed_modules    outputs of what runs before a layer, kept and given again
+"""
+
+from gmp.sensitivity.sensitivity_ratios import LayerRatios
+from gmp.sensitivity.sensitivity_scan import classified, scan
+from gmp.sensitivity.sensitivity_table import Point, SensitivityTable
+
+__all__ = ["LayerRatios", "Point", "SensitivityTable", "classified", "scan"]

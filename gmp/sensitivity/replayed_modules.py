@@ -1,0 +1,142 @@
+"""Outputs of the modules that run before a layer, kept once and given again while that layer changes.
+
+A pass with a changed layer differs from the one before only from this layer on. What ran before it need not
+run again: modules whose calls all end before the layer's first call are replaced by their outputs. That holds
+for any control flow between modules; functions outside of modules are computed again.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree
+
+
+class Replay:
+    """Outputs of modules, batch by batch and call by call.
+
+    Parameters
+    ----------
+    modules : list of nn.Module
+        Modules whose outputs are kept, as `modules_before` finds them.
+    """
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        self._modules = modules
+        self._kept: dict[tuple[nn.Module, int], list[Any]] = {}
+        self._batch = -1
+        self._calls: dict[nn.Module, int] = {}
+
+    def begin(self) -> None:
+        """Begin with the next batch."""
+        self._batch += 1
+        self._calls = {}
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Keep outputs; `begin` is called before each batch."""
+        self._batch, self._kept = -1, {}
+
+        def keep(module: nn.Module, args: Any, output: Any) -> None:
+            self._kept.setdefault((module, self._batch), []).append(_pytree.tree_map(_copied, output))
+
+        handles = [module.register_forward_hook(keep) for module in self._modules]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @contextmanager
+    def replaying(self) -> Iterator[None]:
+        """Give the outputs that were kept in place of running the modules."""
+        self._batch = -1
+        before = {module: module.__dict__.get("forward") for module in self._modules}
+        for module in self._modules:
+            module.__dict__["forward"] = self._stand_in(module)
+        try:
+            yield
+        finally:
+            for module, forward in before.items():
+                if forward is None:
+                    del module.__dict__["forward"]
+                else:
+                    module.__dict__["forward"] = forward
+
+    def _stand_in(self, module: nn.Module) -> Callable[..., Any]:
+        def forward(*args: Any, **names: Any) -> Any:
+            call = self._calls.get(module, 0)
+            self._calls[module] = call + 1
+            return _pytree.tree_map(_copied, self._kept[module, self._batch][call])
+
+        return forward
+
+
+def _copied(value: Any) -> Any:
+    """Operations in place may change what a module gave."""
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+class CallOrder:
+    """When the modules of a model run in a pass.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model.
+    run : callable
+        Runs one batch through it.
+    """
+
+    def __init__(self, model: nn.Module, run: Callable[[], object]) -> None:
+        self._model = model
+        self._first: dict[nn.Module, int] = {}
+        self._last: dict[nn.Module, int] = {}
+        clock = iter(range(2**62))
+
+        def start(module: nn.Module, args: Any) -> None:
+            self._first.setdefault(module, next(clock))
+
+        def end(module: nn.Module, args: Any, output: Any) -> None:
+            self._last[module] = next(clock)
+
+        handles: list[Any] = []
+        for module in model.modules():
+            if not isinstance(module, torch.jit.ScriptModule):
+                handles += [module.register_forward_pre_hook(start), module.register_forward_hook(end)]
+        try:
+            run()
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def modules_before(self, weight: Tensor) -> list[nn.Module]:
+        """The outermost modules that have done all of their work when a module that holds `weight` begins.
+
+        A module that is not called, because another one uses its weights, begins with the one around it.
+        """
+        begins = min(
+            (
+                self._first[nearest]
+                for path in _paths(self._model)
+                if any(weight is parameter for parameter in path[-1]._parameters.values())
+                and (nearest := next((m for m in reversed(path) if m in self._first), None)) is not None
+            ),
+            default=0,
+        )
+        found: dict[nn.Module, None] = {}
+        for path in _paths(self._model):
+            done = next((m for m in path if m in self._last and self._last[m] < begins), None)
+            if done is not None:
+                found[done] = None
+        return list(found)
+
+
+def _paths(module: nn.Module, above: tuple[nn.Module, ...] = ()) -> Iterator[tuple[nn.Module, ...]]:
+    """Each module with those that it lies in, the outermost first."""
+    path = (*above, module)
+    yield path
+    for child in module.children():
+        yield from _paths(child, path)
