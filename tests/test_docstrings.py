@@ -23,9 +23,9 @@ PACKAGES = (  # whose names are public
     "sparsim.records.mapper_options", "sparsim.model.result", "sparsim.hardware",
     "sparsim.machines.eyeriss", "sparsim.estimate", "sparsim.sweep", "sparsim.files.documents",
     "sparsim.mapper.search_result", "sparsim.check.check_case", "sparsim.check.recorded_case",
-    "sparsim.check.compare_fields", "gmp", "gmp.channels", "gmp.energy", "gmp.tracing.trace",
-    "gmp.tracing.traced_workload", "gmp.tracing.traced_weights", "gmp.tracing.declared_products",
-    "gmp.example_batches", "pointnet.model",
+    "sparsim.check.compare_fields", "gmp", "gmp.allocation", "gmp.channels", "gmp.energy", "gmp.oneshot",
+    "gmp.sensitivity", "gmp.tracing.trace", "gmp.tracing.traced_workload", "gmp.tracing.traced_weights",
+    "gmp.tracing.declared_products", "gmp.example_batches", "pointnet.model",
 )  # fmt: skip
 INTEGRATIONS = ("gmp.integrations", "gmp.integrations.trainer_pruning")
 KINDS = ("parameters", "other parameters", "attributes")

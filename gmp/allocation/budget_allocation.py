@@ -64,7 +64,7 @@ def allocate(
         dense layer to the one that is pruned most.
     budget : float
         Largest sum of the costs.
-    method : {"dp", "greedy", "lagrange"}, optional
+    method : str, optional
         "dp", dynamic programming, is exact and needs tables of costs. "greedy" takes the step with the least
         error for its saving until the budget is met. "lagrange" minimises error + price * cost one layer
         after the other and bisects the price. Without it tables are solved by "dp", functions by "greedy".
