@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sparsim.errors import SpecError
 from sparsim.hardware.interface import (
+    COLUMNS,
     Costs,
     Hardware,
     Plan,
@@ -22,6 +25,7 @@ from sparsim.hardware.interface import (
     refuse_options,
 )
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
+from sparsim.model.density_tables import load_masks
 from sparsim.records import Layer, macs
 from sparsim.records.machine_spec import MachineSpec
 from sparsim.records.objective import Objective, ObjectiveName, objective_names
@@ -236,7 +240,8 @@ class ClosedFormPlan(Plan):
     Raises
     ------
     SpecError
-        If there are no layers, if the objective is unknown, or if a layer has other dataspaces.
+        If there are no layers, if the objective is unknown, if a layer has other dataspaces, or if a density
+        is no fraction.
     """
 
     hardware: ClosedFormMachine
@@ -245,6 +250,22 @@ class ClosedFormPlan(Plan):
         self, hardware: ClosedFormMachine, layers: Sequence[Layer], objective: ObjectiveName
     ) -> None:
         super().__init__(hardware, layers, objective)
+        for layer in layers:
+            for name in COLUMNS:
+                if layer.density(name).distribution == "banded":
+                    where = f"layer {layer.name}, density of {name}"
+                    text = f"'banded' is unknown to {hardware.name}, a fraction is needed"
+                    raise SpecError(text, path=where)
+
+    @cached_property
+    def densities(self) -> Reals:  # type: ignore[override]
+        """Densities that the layers came with, those of masks counted, shape (layers, 3)."""
+        rows = [[layer.density(name).density for name in COLUMNS] for layer in self.layers]
+        found = np.array(rows)
+        for i, layer in enumerate(self.layers):
+            for name, mask in load_masks(layer, {}).items():
+                found[i, COLUMNS.index(name)] = mask.mean()
+        return found
 
     @property
     def notes(self) -> dict[str, str]:

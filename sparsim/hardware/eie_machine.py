@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from warnings import warn
 
+import numpy as np
+
 from sparsim.errors import SparsimWarning
-from sparsim.hardware.closed_form_plan import ClosedFormMachine, LayerEstimate
+from sparsim.hardware.closed_form_plan import ClosedFormMachine, ClosedFormPlan, LayerEstimate
 from sparsim.machines.eie.closed_form import VectorTime, vector_time
+from sparsim.machines.eie.cycle_twin import run_vector
+from sparsim.machines.eie.entry_memory import PUBLISHED_WIDTH_BITS, relative_access_energy
+from sparsim.machines.eie.relative_csc import stored_weights
+from sparsim.machines.eie.slices import slice_entries
+from sparsim.machines.masked_layers import MaskedLayer, masked_layer
 from sparsim.machines.matrix_layers import MatrixLayer, matrix_layer
 from sparsim.records import Layer
-from sparsim.records.eie_spec import EieSpec
+from sparsim.records.eie_spec import ENTRY_MEMORY, EieSpec
 
 NODES = "nonzero_detection"
+MOST_RUNS = 256  # vectors of a layer that are simulated; all others take as long as these on average
 
 
 class EieMachine(ClosedFormMachine):
     """EIE, whose weights stay on chip. Each vector of activations is one product with the weights.
+
+    Layers with a mask of their weights are simulated, with a mask of their inputs or with random ones. All
+    others are computed from their densities.
 
     Parameters
     ----------
@@ -45,29 +56,73 @@ class EieMachine(ClosedFormMachine):
 
     @property
     def energy_source(self) -> dict[str, dict[str, str]]:
-        return {name: {"cycle": "machine"} for name in (*self.spec.pj_per_pe_cycle, NODES)}
+        found = {name: {"cycle": "machine"} for name in (*self.spec.pj_per_pe_cycle, NODES)}
+        if self.spec.spmat_width_bits != PUBLISHED_WIDTH_BITS:
+            found[ENTRY_MEMORY] = {"cycle": "machine, scaled to the width by estimates"}
+        return found
 
     def estimate(self, layer: Layer, densities: Sequence[float]) -> LayerEstimate:
         matrix, spec = matrix_layer(layer), self.spec
-        found = vector_time(
-            matrix.rows, matrix.columns, densities[0], densities[1], spec.pes, spec.fifo_depth,
-            spec.longest_gap,
-        )  # fmt: skip
-        return self._told(matrix, found)
 
-    def _told(self, matrix: MatrixLayer, found: VectorTime) -> LayerEstimate:
+        def read_by(entries_per_row: int) -> VectorTime:
+            return vector_time(
+                matrix.rows, densities[0], matrix.columns * densities[1], spec.pes, spec.fifo_depth,
+                spec.longest_gap, entries_per_row,
+            )  # fmt: skip
+
+        published = read_by(PUBLISHED_WIDTH_BITS // spec.entry_bits)
+        return self._told(matrix, read_by(spec.entries_per_row), published.memory_reads)
+
+    def measured(self, layer: Layer) -> LayerEstimate:
+        matrix = matrix_layer(layer)
+        chosen = np.unique(np.linspace(0, matrix.vectors - 1, MOST_RUNS).astype(int)).tolist()
+        masks = masked_layer(layer, chosen)
+        if masks.weights is None:
+            return super().measured(layer)
+        inputs = masks.inputs
+        if inputs is None:
+            shape = (matrix.groups, len(chosen), matrix.columns)
+            inputs = np.random.default_rng(0).random(shape) < layer.density("Inputs").density
+        found = self._simulated(masks._replace(inputs=inputs))
+        told = self._told(matrix, *found)
+        if len(chosen) == matrix.vectors:
+            return told
+        simulated = f"{len(chosen)} of {matrix.vectors} vectors simulated"
+        return told._replace(note=f"{told.note}, {simulated}")
+
+    def _simulated(self, masks: MaskedLayer) -> tuple[VectorTime, float]:
+        """The mean over vectors and groups, and the reads of a memory of entries of the published width."""
+        spec = self.spec
+        assert masks.weights is not None
+        assert masks.inputs is not None
+        found, published = [], []
+        for weights, inputs in zip(masks.weights, masks.inputs, strict=True):
+            stored = stored_weights(weights, spec.pes, spec.index_bits)
+            for active in inputs:
+                found.append(run_vector(stored, active, spec.fifo_depth, spec.entries_per_row).time)
+                wide = PUBLISHED_WIDTH_BITS // spec.entry_bits
+                published.append(stored.memory_reads(np.flatnonzero(active), wide))
+        return VectorTime(*np.mean(found, axis=0).tolist()), float(np.mean(published))
+
+    def _told(self, matrix: MatrixLayer, found: VectorTime, published_reads: float) -> LayerEstimate:
         """Of all vectors and groups, which run one after the other."""
         spec, runs = self.spec, matrix.vectors * matrix.groups
-        cycles = found.cycles * runs
+        drain = spec.pipeline_stages - 1 if found.cycles else 0
+        cycles = (found.cycles + drain) * runs
         energy = {name: energy * spec.pes * cycles for name, energy in spec.pj_per_pe_cycle.items()}
+        if spec.spmat_width_bits != PUBLISHED_WIDTH_BITS and published_reads and ENTRY_MEMORY in energy:
+            scale = relative_access_energy(spec.spmat_width_bits, spec.spmat_kib)
+            energy[ENTRY_MEMORY] *= scale * found.memory_reads / published_reads
         if spec.pj_per_node_cycle:
             energy[NODES] = spec.pj_per_node_cycle * spec.nodes * cycles
-        slots = found.cycles * spec.pes
+        slots = (found.cycles + drain) * spec.pes
         spent = {
-            "work": found.nonzeros, "padding": found.entries - found.nonzeros, "idle": slots - found.entries,
+            "weights": found.nonzeros, "padding": found.entries - found.nonzeros,
+            "waiting": slots - found.entries,
         }  # fmt: skip
         utilization = found.nonzeros / slots if slots else 0.0
-        return LayerEstimate(cycles, energy, utilization, max(spent, key=lambda k: spent[k]), _note(matrix))
+        limit = max(spent, key=lambda kind: spent[kind])
+        return LayerEstimate(cycles, energy, utilization, limit, _note(matrix))
 
     def check(self, layers: Sequence[Layer]) -> None:
         """Warn if a network is larger than the memories.
@@ -84,13 +139,12 @@ class EieMachine(ClosedFormMachine):
         """
         spec = self.spec
         entries = pointers = 0.0
-        for layer in layers:
-            matrix, density = matrix_layer(layer), layer.density("Weights").density
-            one = vector_time(
-                matrix.rows, matrix.columns, density, 1.0, spec.pes, spec.fifo_depth, spec.longest_gap
-            )
-            entries += one.entries * matrix.groups / spec.pes
-            pointers += (matrix.columns + 1) * matrix.groups
+        densities = ClosedFormPlan(self, layers, "edp").densities[:, 0]
+        for layer, density in zip(layers, densities.tolist(), strict=True):
+            matrix = matrix_layer(layer)
+            slices = slice_entries(matrix.rows, spec.pes, density, spec.longest_gap)
+            entries += matrix.groups * matrix.columns * slices.mean
+            pointers += matrix.groups * (matrix.columns + 1)
         for what, need, have in (
             ("entries", entries, spec.spmat_kib * 8192 // spec.entry_bits),
             ("pointers", pointers, spec.pointer_kib * 8192 // spec.pointer_bits),

@@ -1,5 +1,6 @@
 """Layers as products of matrices, for machines that know nothing else."""
 
+import math
 from typing import NamedTuple
 
 from sparsim.errors import SpecError
@@ -25,6 +26,14 @@ class MatrixLayer(NamedTuple):
 
 
 def matrix_layer(layer: Layer) -> MatrixLayer:
+    """A layer as a product of matrices. Raises SpecError for a layer that is none."""
+    sizes = {kind: math.prod(layer.bounds[dim] for dim in dims) for kind, dims in dims_by_kind(layer).items()}
+    inputs = next(d for d in layer.shape.dataspaces if d.name == "Inputs")
+    moving = [[dim for dim, _ in side if layer.bounds[dim] > 1] for side in inputs.terms()]
+    return MatrixLayer(**sizes, has_window=any(len(dims) > 1 for dims in moving))
+
+
+def dims_by_kind(layer: Layer) -> dict[str, list[str]]:
     """What dims are to a product of matrices, by the tensors that use them.
 
     Dims of all tensors count groups, those of weights and outputs rows, of weights and inputs columns, of
@@ -34,13 +43,11 @@ def matrix_layer(layer: Layer) -> MatrixLayer:
     used = {d.name: {dim for side in d.terms() for dim, _ in side} for d in layer.shape.dataspaces}
     if tuple(used) != ROLES:
         raise SpecError(f"has dataspaces {', '.join(used)}, needed are {', '.join(ROLES)}", path=where)
-    sizes = dict.fromkeys(_KINDS.values(), 1)
+    found: dict[str, list[str]] = {kind: [] for kind in _KINDS.values()}
     for dim in layer.shape.dims:
         kind = _KINDS.get(tuple(role for role in ROLES if dim in used[role]))
         if kind is not None:
-            sizes[kind] *= layer.bounds[dim]
+            found[kind].append(dim)
         elif layer.bounds[dim] > 1:
             raise SpecError(f"dim '{dim}' is not of two tensors, so this is no matrix product", path=where)
-    inputs = next(d for d in layer.shape.dataspaces if d.name == "Inputs")
-    moving = [[dim for dim, _ in side if layer.bounds[dim] > 1] for side in inputs.terms()]
-    return MatrixLayer(**sizes, has_window=any(len(dims) > 1 for dims in moving))
+    return found

@@ -1,7 +1,11 @@
 """EIE (ISCA 2016): PEs that multiply compressed columns of weights with nonzero activations."""
 
+from sparsim.errors import SpecError
 from sparsim.records.machine_spec import MachineSpec
 from sparsim.records.number_limits import check_real, check_whole
+
+ENTRY_MEMORY = "spmat_read"  # the component whose energy depends on the width of the memory of entries
+WIDEST_BITS = 256  # of memories that are estimated
 
 
 class EieSpec(MachineSpec, frozen=True, kw_only=True, tag="eie"):
@@ -29,13 +33,17 @@ class EieSpec(MachineSpec, frozen=True, kw_only=True, tag="eie"):
     weight_bits : int, default 4
         Bits of an index into the codebook, which has `2**weight_bits` values.
     spmat_width_bits : int, default 64
-        Width of the memory of entries.
+        Width of the memory of entries, a multiple of the bits of an entry. Energies are those of 64 bits.
+        With another width the energy of the component "spmat_read" changes as estimates of memories and the
+        number of reads do.
     spmat_kib : float, default 128.0
         Size of the memory of entries of a PE in KiB.
     pointer_kib : float, default 32.0
         Size of the memory of pointers of a PE in KiB.
     pointer_bits : int, default 16
         Bits of a pointer to the first entry of a column.
+    pipeline_stages : int, default 4
+        Stages of the arithmetic, which run empty after each vector.
     pj_per_pe_cycle : dict of str to float
         Energy in pJ that each component of a PE takes in each cycle.
     pj_per_node_cycle : float, default 0.0
@@ -59,6 +67,7 @@ class EieSpec(MachineSpec, frozen=True, kw_only=True, tag="eie"):
     spmat_kib: float = 128.0
     pointer_kib: float = 32.0
     pointer_bits: int = 16
+    pipeline_stages: int = 4
     pj_per_pe_cycle: dict[str, float]
     pj_per_node_cycle: float = 0.0
     um2_per_pe: dict[str, float] = {}
@@ -68,9 +77,14 @@ class EieSpec(MachineSpec, frozen=True, kw_only=True, tag="eie"):
         super().__post_init__()
         check_whole(self.where, "pes", self.pes, 1, 2**20)
         check_whole(self.where, "fifo_depth", self.fifo_depth, 1, 2**20)
-        for field in ("index_bits", "weight_bits", "pointer_bits"):
+        for field in ("index_bits", "weight_bits", "pointer_bits", "pipeline_stages"):
             check_whole(self.where, field, getattr(self, field), 1, 32)
-        check_whole(self.where, "spmat_width_bits", self.spmat_width_bits, self.entry_bits, 2**20)
+        check_whole(self.where, "spmat_width_bits", self.spmat_width_bits, self.entry_bits, WIDEST_BITS)
+        if self.spmat_width_bits % self.entry_bits:
+            raise SpecError(
+                f"spmat_width_bits is {self.spmat_width_bits}, a multiple of the {self.entry_bits} bits of "
+                "an entry is needed", path=self.where,
+            )  # fmt: skip
         self.check_above_zero("spmat_kib", self.spmat_kib)
         self.check_above_zero("pointer_kib", self.pointer_kib)
         for field in ("pj_per_node_cycle", "um2_per_node"):
@@ -83,6 +97,11 @@ class EieSpec(MachineSpec, frozen=True, kw_only=True, tag="eie"):
     def entry_bits(self) -> int:
         """Bits of an entry: the index into the codebook and the number of zeros."""
         return self.weight_bits + self.index_bits
+
+    @property
+    def entries_per_row(self) -> int:
+        """Entries that one access to their memory reads."""
+        return self.spmat_width_bits // self.entry_bits
 
     @property
     def longest_gap(self) -> int:
