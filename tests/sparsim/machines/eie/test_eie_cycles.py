@@ -68,7 +68,7 @@ def rows() -> dict[str, machines.EieRow]:
 
 
 def test_published_efficiencies(rows) -> None:
-    """Alex-8 and VGG-6 are not counted: their published theoretical times do not follow from their densities."""
+    """Without those whose published theoretical times do not follow from their densities."""
     errors = [abs(row.error) for row in rows.values() if row.layer not in machines.UNEXPLAINED]
     assert len(errors) == 7
     assert np.mean(errors) <= 0.05
