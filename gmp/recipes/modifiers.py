@@ -14,7 +14,17 @@ from gmp.recipes.modifier_fields import ALL_PRUNABLE, TO_THE_END, key
 
 @dataclass(frozen=True, kw_only=True)
 class Modifier:
-    """`place` is file and line, for messages."""
+    """What a recipe does from one epoch to another.
+
+    Attributes
+    ----------
+    place : str
+        File and line, for messages.
+    start_epoch : float
+        Epoch of the beginning; -1 stands for 0.
+    end_epoch : float
+        Epoch of the end; -1 stands for the end of the recipe.
+    """
 
     ignored: ClassVar[tuple[str, ...]] = ("log_types",)
     """Fields without a meaning here: they say what sparseml logs."""
@@ -52,7 +62,17 @@ class EpochRangeModifier(Modifier):
 
 @dataclass(frozen=True, kw_only=True)
 class SetLearningRateModifier(Modifier):
-    """The learning rate from `start_epoch` on, until another modifier of it starts."""
+    """The learning rate from `start_epoch` on, until another modifier of it starts.
+
+    Attributes
+    ----------
+    learning_rate : float
+        The learning rate.
+    param_groups : list of int
+        Indices of the parameter groups of the optimizer; all of them by default.
+    end_epoch : float
+        Accepted for old recipes, and without effect.
+    """
 
     ignored = ("log_types", "constant_logging")
 
@@ -70,7 +90,23 @@ class SetLearningRateModifier(Modifier):
 
 @dataclass(frozen=True, kw_only=True)
 class LearningRateFunctionModifier(Modifier):
-    """The learning rate as a function of the epoch; `final_lr` stays after the end."""
+    """The learning rate as a function of the epoch; `final_lr` stays after the end.
+
+    Attributes
+    ----------
+    lr_func : str
+        "linear", "cosine", or "cyclic_linear", which starts again after every `cycle_epochs`.
+    init_lr : float
+        Learning rate at the start.
+    final_lr : float
+        Learning rate at the end.
+    cycle_epochs : float
+        Length of a cycle of "cyclic_linear".
+    param_groups : list of int
+        Indices of the parameter groups of the optimizer; all of them by default.
+    update_frequency : float
+        Only -1, each step.
+    """
 
     ignored = ("log_types", "constant_logging")
     needs_end = True
@@ -124,7 +160,20 @@ _SCHEDULER_ARGUMENTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class LearningRateModifier(Modifier):
-    """The learning rate of a scheduler of torch that counts epochs; the last rate stays after the end."""
+    """The learning rate of a scheduler of torch that counts epochs; the last rate stays after the end.
+
+    Attributes
+    ----------
+    lr_class : str
+        "CosineAnnealingWarmRestarts", "ExponentialLR", "MultiStepLR" or "StepLR".
+    lr_kwargs : dict
+        Arguments of the scheduler: `lr_min` and `cycle_epochs`; `gamma`; `gamma` and `milestones`; or `gamma`
+        and `step_size`.
+    init_lr : float
+        Learning rate at the start.
+    update_frequency : float
+        Only -1, each step.
+    """
 
     ignored = ("log_types", "constant_logging")
     param_groups: ClassVar[tuple[int, ...]] = ()
@@ -169,7 +218,17 @@ class LearningRateModifier(Modifier):
 
 @dataclass(frozen=True, kw_only=True)
 class SetWeightDecayModifier(Modifier):
-    """The weight decay from `start_epoch` on, until another one is set."""
+    """The weight decay from `start_epoch` on, until another one is set.
+
+    Attributes
+    ----------
+    weight_decay : float
+        The weight decay.
+    param_groups : list of int
+        Indices of the parameter groups of the optimizer; all of them by default.
+    end_epoch : float
+        Accepted for old recipes, and without effect.
+    """
 
     ignored = ("log_types", "constant_logging")
 
@@ -184,7 +243,17 @@ class SetWeightDecayModifier(Modifier):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainableParamsModifier(Modifier):
-    """Parameters that are trained, or not, from start to end; then as before."""
+    """Parameters that are trained, or not, from start to end; then as before.
+
+    Attributes
+    ----------
+    params : list of str
+        Names of parameters, patterns that begin with `re:`, `__ALL_PRUNABLE__` or `__ALL__`.
+    trainable : bool
+        Whether the parameters are trained.
+    params_strict : bool
+        Whether each name has to match a parameter.
+    """
 
     params: tuple[str, ...] = key(fields.params)
     trainable: bool = key(fields.flag)
@@ -197,7 +266,13 @@ class TrainableParamsModifier(Modifier):
 
 @dataclass(frozen=True, kw_only=True)
 class ConstantPruningModifier(Modifier):
-    """Weights that are zero at the start stay zero until the end."""
+    """Weights that are zero at the start stay zero until the end.
+
+    Attributes
+    ----------
+    params : list of str
+        Names of parameters, patterns that begin with `re:`, `__ALL_PRUNABLE__` or `__ALL__`.
+    """
 
     ignored = ("log_types", "update_frequency")
 
@@ -210,7 +285,26 @@ class ConstantPruningModifier(Modifier):
 
 @dataclass(frozen=True, kw_only=True)
 class MagnitudePruningModifier(Modifier):
-    """Smallest weights first, the same sparsity in each weight tensor, ramping from start to end."""
+    """Smallest weights first, the same sparsity in each weight tensor, ramping from start to end.
+
+    Attributes
+    ----------
+    init_sparsity : float or "__FROM_PARAM__"
+        Sparsity of the first step, from 0 to 1; "__FROM_PARAM__" stands for that of the weights.
+    final_sparsity : float or dict of float to list of str
+        Sparsity of the last step, from 0 to 1, or such numbers with the parameters of each.
+    update_frequency : float
+        Epochs between steps; -1 prunes at each step of the optimizer.
+    params : list of str
+        Names of parameters, patterns that begin with `re:`, `__ALL_PRUNABLE__` or `__ALL__`; all weights that
+        can be pruned by default.
+    leave_enabled : bool
+        Whether zeros stay zero after the end.
+    inter_func : str
+        How sparsity grows: "linear", "cubic" or "inverse_cubic".
+    mask_type : str or list of int
+        Pattern of the zeros: "unstructured", "block4", "n:m", or [outputs, inputs] of a block.
+    """
 
     needs_end = True
     scope: ClassVar[str] = "layer"
@@ -260,7 +354,17 @@ class MagnitudePruningModifier(Modifier):
 
 @dataclass(frozen=True, kw_only=True)
 class GMPruningModifier(MagnitudePruningModifier):
-    """Like MagnitudePruningModifier; the old spelling of global pruning still works."""
+    """Like MagnitudePruningModifier; the old spelling of global pruning still works.
+
+    Attributes
+    ----------
+    global_sparsity : bool
+        Whether all weights are ranked in one pool.
+    phased : bool
+        Only false.
+    score_type : str
+        Only "magnitude".
+    """
 
     global_sparsity: bool = key(fields.flag, False)
     phased: bool = key(fields.only(False), False)

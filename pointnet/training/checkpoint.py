@@ -29,7 +29,17 @@ _Part = dict[str, Any]
 
 
 class Sums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Of the epoch at hand."""
+    """Sums over the steps of the epoch at hand.
+
+    Attributes
+    ----------
+    loss : float
+        Sum of the losses.
+    right : int
+        Clouds whose class was found.
+    seen : int
+        Clouds in all.
+    """
 
     loss: float
     right: _Count
@@ -37,7 +47,39 @@ class Sums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a checkpoint holds; tensors are in `model`, `optimizer`, `pruning` and `monitor`."""
+    """What a checkpoint holds; tensors are in `model`, `optimizer`, `pruning` and `monitor`.
+
+    Attributes
+    ----------
+    format : int
+        Version of this form.
+    settings : Settings
+        Settings of the run.
+    classes : list of str
+        Names of the classes, in the order of the outputs.
+    data : str
+        Digest of the data set.
+    began : str or None
+        Digest of the weights of `settings.start`; None without one.
+    step : int
+        Steps of the optimizer that are done.
+    cpu_s : float
+        CPU time of the run so far in s.
+    sums : Sums
+        Sums over the steps of the epoch at hand.
+    history : list of dict
+        Rows of metrics.csv, one for each epoch.
+    score : pair of tuple of int, or None
+        Right answers and clouds of each class after the latest epoch.
+    model, optimizer : dict
+        The `state_dict` of the network and of the optimizer.
+    schedule : dict or None
+        The state of the schedule of the learning rate.
+    pruning : dict or None
+        The state of the pruning, masks included.
+    monitor : dict or None
+        The readings of energy and cycles.
+    """
 
     format: int
     settings: Settings

@@ -29,10 +29,41 @@ LearningRate = Literal["one-cycle", "cosine", "constant"]
 class Pruning(Record, frozen=True, kw_only=True):
     """Gradual magnitude pruning during a run, from epoch `begin` to epoch `end`; see `gmp.Pruner`.
 
-    With hardware: scores are divided by the price of a weight to the power `alpha`
-    (`gmp.energy.EnergyScore`), and no more is pruned than the targets, of one cloud, need.
+    Parameters
+    ----------
+    sparsity : float
+        Fraction of zeros among the pruned weights at the end.
+    initial : float, default 0.05
+        Fraction of zeros after the first step.
+    begin : float, default 0.0
+        Epoch of the first step.
+    end : float
+        Epoch of the last step.
+    every : float, default 0.5
+        Epochs between steps.
+    scope : {"global", "layer"}, default "global"
+        Whether weights are ranked in one pool or in each layer.
+    score : str, default "magnitude"
+        What ranks the weights.
+    pattern : str, default "1x1"
+        What is pruned together.
+    ignore : tuple of str, default ()
+        Layers that stay dense.
+    min_density : float, default 0.0
+        Smallest fraction of nonzeros in every layer.
+    alpha : float, default 0.0
+        Scores are divided by what a weight costs on the hardware to this power (`gmp.energy.EnergyScore`).
+    target_energy_uj : float, default None
+        No more is pruned than this energy of one cloud needs.
+    target_cycles : float, default None
+        No more is pruned than these cycles of one cloud need.
 
-    Raises `gmp.PruningError` for sparsities and times that cannot be, ConfigError for other numbers.
+    Raises
+    ------
+    PruningError
+        For sparsities and times that cannot be.
+    ConfigError
+        For other numbers.
     """
 
     sparsity: float
@@ -66,13 +97,57 @@ class Pruning(Record, frozen=True, kw_only=True):
 
 
 class Settings(Record, frozen=True, kw_only=True):
-    """A run.
+    """A training run. It may go on on another `device`; what torch computes differs there by rounding.
 
-    Each training step draws the network's number of points from the `pool` that is kept of each cloud
-    (None: no more than needed). `start` is a checkpoint to begin with, zeros included. `recipe`, a file,
-    takes the place of `pruning` and, where it sets learning rates, of `schedule`; its epochs are the
-    run's. On `hardware`, a preset or document of sparsim, energy and cycles of one cloud are read after every
-    epoch. A run may go on on another `device`; what torch computes differs there by rounding.
+    Parameters
+    ----------
+    data : str, default "shapes"
+        Name, file or folder of the clouds.
+    preset : str, default "small"
+        Name of the network.
+    points : int, default None
+        Points per cloud; by default those of the network.
+    pool : int, default None
+        Points kept of each cloud, from which each step draws those that the network takes; by default no more
+        than needed.
+    normals : bool, default False
+        Whether normals are used beside coordinates.
+    delayed : bool, default True
+        Whether features are transformed before grouping.
+    classes : int, default None
+        The class list to use of a ModelNet folder.
+    epochs : int, default 15
+        Epochs of training. Those of a recipe replace them.
+    batch : int, default 32
+        Clouds per training step.
+    optimizer : {"adam", "sgd"}, default "adam"
+        The optimizer.
+    lr : float, default 2e-3
+        Highest learning rate.
+    weight_decay : float, default 1e-4
+        Weight decay.
+    schedule : {"one-cycle", "cosine", "constant"}, default "one-cycle"
+        How the learning rate changes, unless the recipe says it.
+    label_smoothing : float, default 0.1
+        Label smoothing of the loss.
+    augmentation : str, default "strong"
+        How training clouds are varied.
+    seed : int, default 0
+        Seed of the training.
+    data_seed : int, default 0
+        Seed of generated shapes, sampled surfaces and splits.
+    threads : int, default 1
+        Number of threads.
+    device : str, default "cpu"
+        Device of torch.
+    start : str, default None
+        Checkpoint to begin with, zeros included.
+    recipe : str, default None
+        File of a recipe, which takes the place of `pruning`.
+    pruning : Pruning, default None
+        Gradual pruning during the run.
+    hardware : str, default None
+        Preset or document of sparsim on which energy and cycles of one cloud are read after every epoch.
     """
 
     data: str = "shapes"

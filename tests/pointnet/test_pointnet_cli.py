@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from support.documented_keys import documented_keys
 from support.report_pages import ReportPage
 
 from pointnet import cli
@@ -54,6 +55,8 @@ def test_train_eval_and_resume(run: Run, pack: Path, tmp_path: Path) -> None:
     assert result["weights_sha256"] == checkpoint.digest(checkpoint.load(folder)["model"])
     rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert set(result) == documented_keys("result.json of a training")
+    assert set(rows[0]) == documented_keys("metrics.csv") - {"energy_uj", "cycles"}
     assert float(rows[-1]["test_accuracy"]) == result["accuracy"]
     assert f"accuracy {result['accuracy']:.2%} (95 % interval " in out
 
@@ -73,7 +76,11 @@ def test_train_eval_and_resume(run: Run, pack: Path, tmp_path: Path) -> None:
 
     code, out, _ = run("trace", folder, "-o", tmp_path / "trace", "--json")
     assert code == 0
-    assert json.loads(out) == json.loads((tmp_path / "trace/trace.json").read_text())
+    document = json.loads((tmp_path / "trace/trace.json").read_text())
+    assert json.loads(out) == document
+    assert {*document, *document["layers"][0]} == documented_keys("trace.json and trace.csv") - {
+        "not_measured"
+    }
 
 
 def test_layers_that_are_emptied_are_one_sentence_on_stderr(run: Run, pack: Path, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.documented_keys import documented_keys
 from support.programs import run_module
 
 ROOT = Path(__file__).parents[3]
@@ -29,6 +31,9 @@ def test_model_prints_what_it_writes(tmp_path: Path) -> None:
 
 def test_chip_prints_its_result(tmp_path: Path) -> None:
     found = printed("chip", "eyeriss_v2", "alexnet_sparse", "--layer", "conv3", "-o", tmp_path)
+    assert set(found) == documented_keys("chip.result.json")
+    columns = (tmp_path / "chip.layers.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert {re.sub(" .*", " ...", name) for name in columns} == documented_keys("chip.layers.csv")
     assert found == json.loads((tmp_path / "chip.result.json").read_text(encoding="utf-8"))
 
 
@@ -42,6 +47,7 @@ def test_mapper_prints_a_row_for_each_layer(tmp_path: Path) -> None:
         "mapper", PRESETS / "eyeriss_like_onchip.yaml", ROOT / "pointnet/original/mapspace.yaml",
         PRESETS / "workloads/pointnet2_study.yaml", "--layer", "fc3", "-o", tmp_path, "--no-cache",
     )  # fmt: skip
+    assert set(row) == documented_keys("sparsim.layers.csv")
     written = json.loads((tmp_path / "sparsim.result.json").read_text(encoding="utf-8"))
     assert row["cycles"] == written["evaluation"]["cycles"] > 0
 

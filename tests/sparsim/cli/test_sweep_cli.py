@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.documented_keys import documented_keys
 from support.stub_evaluator import StubEvaluator
 from support.stub_sweeps import AXES, InlineWorkers, table_bytes
 
@@ -64,6 +65,7 @@ def test_runs_a_study(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     capsys.readouterr()
     assert run(monkeypatch, "run", "study.yaml", "-o", "out", "--json") == 0
     assert json.loads(capsys.readouterr().out) == summary
+    assert set(summary) == documented_keys("sweep.json")
 
 
 def test_the_recorded_study_runs_from_another_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

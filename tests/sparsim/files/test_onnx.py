@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.documented_keys import documented_keys
 
 from sparsim.cli import main as cli
 from sparsim.errors import FormatError, SparsimError, SpecError
@@ -259,6 +260,7 @@ def test_the_command_writes_a_workload(tmp_path: Path, capsys: pytest.CaptureFix
     assert rows[0]["inputs_density"] == ""
     document = json.loads((out / "trace.json").read_text())
     assert (document["macs"], document["samples"]) == (4 * 27 * 24 + 8, 0)
+    assert {*document, *rows[0]} == documented_keys("trace.json and trace.csv") - {"coverage"}
     assert "activations were not measured" in capsys.readouterr().out
     assert run("trace", named(tmp_path), "--dim", "height=8", "--dim", "width=6", "--json") == 0
     assert json.loads(capsys.readouterr().out)["layers"] == document["layers"]
