@@ -52,7 +52,7 @@ def test_kernels_cite_the_model() -> None:
 
 
 def test_files_that_the_documentation_names_exist() -> None:
-    known = {path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")}
+    known = {path for folder in (*FOLDERS, "docs") for path in (ROOT / folder).rglob("*.py")}
     tails = {"/".join(path.parts[-n:]) for path in known for n in range(1, 6)}
     lost = [
         f"{page.name}: {name}"

@@ -12,7 +12,7 @@ from support.documented_keys import FOLDER, documented_keys, page
 
 import gmp
 import sparsim
-from docs.hooks.key_tables import TAG, contained, keys_of
+from docs.key_tables import TAG, contained, keys_of
 from gmp.recipes.modifiers import MODIFIERS
 from pointnet.training import settings as training_settings
 from sparsim.cli.model_batch import _NUMBERS

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from docs.hooks.key_tables import on_page_markdown
+from docs.key_tables import on_page_markdown
 
 FOLDER = Path(__file__).parents[2] / "docs/reference"
 

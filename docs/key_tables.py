@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import griffe
 import msgspec
 
-DOCUMENTS = Path(__file__).parents[1] / "reference" / "document-keys.md"
+DOCUMENTS = Path(__file__).parent / "reference" / "document-keys.md"
 TAG = re.compile(r"^<!-- keys: ([\w.]+) -->$", re.MULTILINE)
 UNITS = {  # by how the name of a key ends; the longest end counts
     "_pj": "pJ", "pj_per_mac": "pJ", "_uj": "uJ", "_pj_per_bit": "pJ/bit", "_pj_per_bit_mm": "pJ/(bit mm)",
