@@ -59,7 +59,7 @@ def preset_option(default: str) -> Decorator:
     """--preset."""
     return click.option(
         "--preset", default=default, show_default=True, metavar="NAME",
-        help="Network: small, half, study or msg.",
+        help="Network: small, half, study, msg or sparse.",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Traces of PointNet++ on clouds, as a workload, tables and masks."""
+"""Traces of classifiers on clouds, as a workload, tables and masks."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from torch import Tensor
 from gmp.errors import TraceError
 from gmp.tracing.trace import Trace, trace
 from gmp.tracing.traced_workload import Provenance, workload_of, write_masks, write_workload
+from pointnet.classifiers import Classifier
 from pointnet.device_names import device_of
 from pointnet.model import PointNet2
+from pointnet.sparse.sparse_classifier import SparseClassifier
 
 if TYPE_CHECKING:
     from pointnet.data import Clouds
 
+_NAMES = {PointNet2: "pointnet2", SparseClassifier: "sparse_classifier"}
 RUN_BATCH = 16  # clouds that go through the network at a time; no result depends on it
 
 
 def write_trace(
-    model: PointNet2,
+    model: Classifier,
     clouds: Clouds,
     output: Path,
     *,
@@ -42,7 +45,7 @@ def write_trace(
     batch : dim N of the workload
     inputs : "randn": standard-normal points in place of the clouds, as the original study measured
     masks : folder for masks of all weights and of the first `batch` clouds' inputs; the workload names them
-    delayed : with or without delayed aggregation; None: as the model is
+    delayed : with or without delayed aggregation, in PointNet++; None: as the model is
     provenance : further facts for the workload (digest of a checkpoint, ...)
 
     Raises TraceError for counts that cannot be, and as `trace` and `workload_of` do.
@@ -52,14 +55,15 @@ def write_trace(
     traced = trace(model, torch.split(points, RUN_BATCH), mask_samples=0 if masks is None else batch)
     facts: dict[str, str | int | float | bool] = {
         "samples": traced.samples, "points": points.shape[1], "inputs": inputs, "seed": seed,
-        "delayed": model.config.delayed,
     }  # fmt: skip
+    if isinstance(model, PointNet2):
+        facts |= {"delayed": model.config.delayed}
     if inputs == "clouds":
         facts |= {"data": clouds.digest()}
     source = clouds.source if inputs == "clouds" else "standard-normal points"
     mask_folder = None if masks is None else Path(os.path.relpath(masks, output)).as_posix()
     workload = workload_of(
-        traced, name="pointnet2", batch=batch, source=source,
+        traced, name=_NAMES[type(model)], batch=batch, source=source,
         provenance=facts | dict(provenance or {}), masks=mask_folder,
     )  # fmt: skip
     if masks is not None:
@@ -90,8 +94,10 @@ def _points(clouds: Clouds, points: int, samples: int | None, batch: int, inputs
     return torch.from_numpy(clouds.points[chosen, :points])
 
 
-def variant(model: PointNet2, *, delayed: bool) -> PointNet2:
-    """The same network with delayed aggregation on or off."""
+def variant(model: Classifier, *, delayed: bool) -> Classifier:
+    """The same network with delayed aggregation on or off, which PointNet++ has only."""
+    if not isinstance(model, PointNet2):
+        return model
     found = PointNet2(replace(model.config, delayed=delayed))
     found.load_state_dict(model.state_dict())
     return found.to(device_of(model))

@@ -25,7 +25,10 @@ PACKAGES = (  # whose names are public
     "sparsim.mapper.search_result", "sparsim.check.check_case", "sparsim.check.recorded_case",
     "sparsim.check.compare_fields", "gmp", "gmp.allocation", "gmp.channels", "gmp.energy", "gmp.oneshot",
     "gmp.sensitivity", "gmp.tracing.trace", "gmp.tracing.traced_workload", "gmp.tracing.traced_weights",
-    "gmp.tracing.declared_products", "gmp.example_batches", "pointnet.model",
+    "gmp.tracing.declared_products", "gmp.example_batches", "pointnet.model", "pointnet.ops.coordinates",
+    "pointnet.ops.kernel_maps", "pointnet.ops.sparse_convolution", "pointnet.ops.voxels",
+    "pointnet.sparse.sparse_tensor", "pointnet.sparse.sparse_layers", "pointnet.sparse.sparse_resunet",
+    "pointnet.sparse.sparse_classifier",
 )  # fmt: skip
 INTEGRATIONS = ("gmp.integrations", "gmp.integrations.trainer_pruning")
 KINDS = ("parameters", "other parameters", "attributes")

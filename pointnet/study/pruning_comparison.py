@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 import gmp
+from pointnet.classifiers import Classifier
 from pointnet.data import Augmentation, Dataset
 from pointnet.errors import ConfigError
-from pointnet.model import PointNet2
 from pointnet.training import checkpoint
 from pointnet.training.accuracy import Score, score
 from pointnet.training.batches import Batches
@@ -153,5 +153,5 @@ def _one_shot(name: str, dense: Training, data: Dataset, level: float, **options
     )
 
 
-def _scored(model: PointNet2, data: Dataset) -> Score:
+def _scored(model: Classifier, data: Dataset) -> Score:
     return score(model, data.test, model.config.points)

@@ -1,11 +1,12 @@
 """What each training step sees: a function of the run's seed and the step's number, of nothing else."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pointnet.classifiers import Classifier
 from pointnet.data import Augmentation, Clouds, augment
 from pointnet.model import XYZ, Grouping, PointNet2
 
@@ -15,7 +16,12 @@ _ORDER, _DRAW = range(2)  # streams of random numbers
 class Batch(NamedTuple):
     clouds: Tensor  # (B, N, 3 or 6)
     labels: Tensor  # (B,)
-    groupings: tuple[Grouping, ...] | None  # None: the network finds them
+    groupings: tuple[Grouping, ...] | None  # None: the network finds them, or has none
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """The arguments of the network."""
+        return (self.clouds,) if self.groupings is None else (self.clouds, self.groupings)
 
     def to(self, device: torch.device) -> "Batch":
         groupings = None if self.groupings is None else tuple(each.to(device) for each in self.groupings)
@@ -31,12 +37,13 @@ class Batches:
     """
 
     def __init__(
-        self, clouds: Clouds, model: PointNet2, augmentation: Augmentation, size: int, seed: int
+        self, clouds: Clouds, model: Classifier, augmentation: Augmentation, size: int, seed: int
     ) -> None:
         self.clouds, self.augmentation, self.size, self.seed = clouds, augmentation, size, seed
         self.points = model.config.points
         self.resampled = clouds.points.shape[1] > self.points
-        self.groupings = None if self.resampled or not augmentation.rigid else _Groupings(clouds, model)
+        kept = isinstance(model, PointNet2) and augmentation.rigid and not self.resampled
+        self.groupings = _Groupings(clouds, cast(PointNet2, model)) if kept else None
 
     def __len__(self) -> int:
         """Batches of an epoch."""

@@ -7,10 +7,10 @@ import torch
 
 import gmp
 from gmp.energy import BudgetSchedule, EnergyMonitor, EnergyScore
+from pointnet.classifiers import Classifier
 from pointnet.data import Clouds
 from pointnet.device_names import device_of
 from pointnet.errors import ConfigError
-from pointnet.model import PointNet2
 from pointnet.trace_clouds import RUN_BATCH
 from pointnet.training.settings import Settings
 from sparsim.hardware.layer_costs import PJ_PER_UJ
@@ -21,7 +21,7 @@ Running = gmp.Schedule | gmp.RunningRecipe | BudgetSchedule
 
 
 def monitor_of(
-    settings: Settings, model: PointNet2, clouds: Clouds, planned: Callable[[str], object] | None = None
+    settings: Settings, model: Classifier, clouds: Clouds, planned: Callable[[str], object] | None = None
 ) -> EnergyMonitor | None:
     """Of one cloud on the settings' hardware; None where they name none.
 
@@ -43,7 +43,7 @@ def monitor_of(
 
 def pruning_of(
     settings: Settings,
-    model: PointNet2,
+    model: Classifier,
     optimizer: torch.optim.Optimizer,
     steps_per_epoch: int,
     monitor: EnergyMonitor | None,

@@ -4,10 +4,10 @@ import math
 from typing import Any, Literal, get_args
 
 import gmp
+from pointnet.classifiers import AnyConfig, classifier_config
 from pointnet.data import Augmentation
 from pointnet.device_names import check_name
 from pointnet.errors import ConfigError
-from pointnet.model import Config, check, preset
 from sparsim.errors import near
 from sparsim.records.record import Record
 
@@ -215,12 +215,12 @@ class Settings(Record, frozen=True, kw_only=True):
         if self.pool is not None and self.pool < points:
             raise ConfigError(f"pool is {self.pool} points, the network takes {points}")
 
-    def network(self, classes: int) -> Config:
+    def network(self, classes: int) -> AnyConfig:
         """The network for data of so many classes. Raises ConfigError where there is none."""
         changes: dict[str, Any] = {} if self.points is None else {"points": self.points}
-        config = preset(self.preset, classes=classes, normals=self.normals, delayed=self.delayed, **changes)
-        check(config)
-        return config
+        return classifier_config(
+            self.preset, classes=classes, normals=self.normals, delayed=self.delayed, **changes
+        )
 
     @property
     def kept_points(self) -> int:

@@ -20,10 +20,10 @@ import torch
 from torch.nn import functional as F
 
 from gmp.parameter_names import renamed
+from pointnet.classifiers import Classifier, classifier
 from pointnet.data import Dataset
 from pointnet.device_names import device_called
 from pointnet.errors import CheckpointError, ConfigError
-from pointnet.model import PointNet2
 from pointnet.training import checkpoint
 from pointnet.training.accuracy import Score, score
 from pointnet.training.batches import Batches, seed_of
@@ -60,7 +60,7 @@ class Training:
         if len(data.train) < settings.batch:
             raise ConfigError(f"{len(data.train)} training clouds do not fill one batch of {settings.batch}")
         torch.manual_seed(seed_of(settings.seed))
-        self.model = PointNet2(config)
+        self.model = classifier(config)
         self.began: str | None = None  # digest of the weights of `start`
         if settings.start is not None:
             load_weights(self.model, Path(settings.start))
@@ -99,7 +99,7 @@ class Training:
         batch = self.batches[self.step].to(self.device)
         torch.manual_seed(seed_of(self.settings.seed, _DROPOUT, self.step))
         self.model.train()
-        logits = self.model(batch.clouds, batch.groupings)
+        logits = self.model(*batch.inputs)
         loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.settings.label_smoothing)
         if not torch.isfinite(loss):
             raise ConfigError(
@@ -305,7 +305,7 @@ def _stop_requests() -> Iterator[Callable[[], bool]]:
 class Stored(NamedTuple):
     """The network of a checkpoint, in eval mode, with what is known of it."""
 
-    model: PointNet2
+    model: Classifier
     settings: Settings
     classes: tuple[str, ...]
     digest: str  # of the weights
@@ -317,19 +317,19 @@ def load_model(path: Path, device: str = "cpu") -> Stored:
     state = checkpoint.load(path)
     settings = msgspec.convert(state["settings"], Settings)
     with reading(path, "a network", CheckpointError):
-        model = PointNet2(settings.network(len(state["classes"])))
+        model = classifier(settings.network(len(state["classes"])))
     _load_state(model, state["model"], path)
     return Stored(
         model.to(place).eval(), settings, tuple(state["classes"]), checkpoint.digest(state["model"])
     )
 
 
-def load_weights(model: PointNet2, path: Path) -> None:
+def load_weights(model: Classifier, path: Path) -> None:
     """Take over the weights of a checkpoint. Raises CheckpointError if they are of another network."""
     _load_state(model, checkpoint.load(path)["model"], path)
 
 
-def _load_state(model: PointNet2, state: dict[str, Any], path: Path) -> None:
+def _load_state(model: Classifier, state: dict[str, Any], path: Path) -> None:
     state = renamed(state, model.state_dict())  # of a compiled network
     check_like(state, model.state_dict(), f"{path}: model")
     model.load_state_dict(state)
@@ -348,7 +348,7 @@ def _check_optimizer(state: dict[str, Any], optimizer: torch.optim.Optimizer, wh
         check_like(found, step | dict.fromkeys(moments, parameters[index]), f"{where} state of {index}")
 
 
-def _optimizer(settings: Settings, model: PointNet2) -> torch.optim.Optimizer:
+def _optimizer(settings: Settings, model: Classifier) -> torch.optim.Optimizer:
     if settings.optimizer == "sgd":
         return torch.optim.SGD(
             model.parameters(), settings.lr, momentum=0.9, weight_decay=settings.weight_decay

@@ -18,6 +18,7 @@ from pointnet import cli
 from pointnet.data import shapes, write_pack
 from pointnet.training import checkpoint
 from pointnet.training.settings import Settings
+from sparsim import load_documents
 
 ROOT = Path(__file__).parents[2]
 QUICK = ("--points", "64", "--batch", "16", "--epochs", "2")
@@ -81,6 +82,25 @@ def test_train_eval_and_resume(run: Run, pack: Path, tmp_path: Path) -> None:
     assert {*document, *document["layers"][0]} == documented_keys("trace.json and trace.csv") - {
         "not_measured"
     }
+
+
+def test_a_sparse_classifier_is_trained_resumed_and_traced(run: Run, pack: Path, tmp_path: Path) -> None:
+    options = ("--data", pack, "-o", tmp_path / "run", *QUICK, "--preset", "sparse", "--sparsity", "0.6")
+    code, out, _ = run("train", *options)
+    assert code == 0
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert result["sparsity"] == pytest.approx(0.6, abs=1e-4)
+    assert result["weights_sha256"] == checkpoint.digest(checkpoint.load(tmp_path / "run")["model"])
+    code, out, _ = run("train", *options, "--resume")
+    assert (code, f"accuracy {result['accuracy']:.2%}" in out) == (0, True)
+
+    assert run("trace", tmp_path / "run", "-o", tmp_path / "trace", "--batch", "1")[0] == 0
+    layers = {layer.name: layer for layer in load_documents([tmp_path / "trace/workload.yaml"]).layers}
+    assert sum(layer.kernel_map is not None for layer in layers.values()) == 17
+    assert layers["enc1.a.1"].kernel_map == layers["enc1.a.2"].kernel_map
+    code, _, err = run("trace", tmp_path / "run", "-o", tmp_path / "trace", "--masks", tmp_path / "masks")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "masks are of layers that run once" in err
 
 
 def test_layers_that_are_emptied_are_one_sentence_on_stderr(run: Run, pack: Path, tmp_path: Path) -> None:
