@@ -1,18 +1,22 @@
 """Channels of networks: which belong together, how they are chosen, and how they are removed.
 
-channel_groups     channel_groups: coupled channels of a network, found by running it
-narrowing          narrow, rebuild: networks without their removed channels
-channel_scores     score_channels: what each channel is worth
-channel_pruner     ChannelPruner: whole channels pruned in training
+channel_groups      channel_groups: coupled channels of a network, found by running it
+narrowing           narrow, rebuild: networks without their removed channels
+channel_scores      score_channels: what each channel is worth
+channel_pruner      ChannelPruner: whole channels pruned in training
+channel_costs       parameter_cost, mac_cost, latency_cost: what a network with fewer channels costs
+channel_netadapt    netadapt_channels: channels of one group at a time, until a budget is met
 """
 
+from gmp.channels.channel_costs import latency_cost, mac_cost, parameter_cost
 from gmp.channels.channel_groups import channel_groups
+from gmp.channels.channel_netadapt import AdaptedNetwork, netadapt_channels
 from gmp.channels.channel_pruner import ChannelPruner
 from gmp.channels.channel_records import ChannelGroup, ChannelGroups, Member
 from gmp.channels.channel_scores import score_channels
 from gmp.channels.narrowing import Narrowed, narrow, rebuild
 
 __all__ = [
-    "ChannelGroup", "ChannelGroups", "ChannelPruner", "Member", "Narrowed", "channel_groups", "narrow",
-    "rebuild", "score_channels",
+    "AdaptedNetwork", "ChannelGroup", "ChannelGroups", "ChannelPruner", "Member", "Narrowed", "channel_groups",
+    "latency_cost", "mac_cost", "narrow", "netadapt_channels", "parameter_cost", "rebuild", "score_channels",
 ]  # fmt: skip

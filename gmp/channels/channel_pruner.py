@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gmp.channels.channel_costs import ChannelCost
 from gmp.channels.channel_records import ChannelGroups
-from gmp.channels.channel_scores import ChannelCost, ChannelScore, channel_score, score_channels
+from gmp.channels.channel_scores import ChannelScore, channel_score, score_channels
 from gmp.channels.narrow_layers import output_axis
 from gmp.channels.removed_channels import masks_of
 from gmp.errors import PruningError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,6 @@ from gmp.parameter_names import module_called
 from sparsim.errors import near
 
 ChannelScore = Callable[[nn.Module, ChannelGroup], Tensor]
-ChannelCost = Callable[[Mapping[str, int]], float]
 
 
 def l1(model: nn.Module, group: ChannelGroup) -> Tensor:

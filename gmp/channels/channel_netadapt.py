@@ -1,0 +1,254 @@
+"""NetAdapt (Yang et al. 2018): channels of one group at a time, until a network meets a budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import nn
+
+from gmp.channels.channel_costs import ChannelCost
+from gmp.channels.channel_groups import channel_groups
+from gmp.channels.channel_probe import evaluating
+from gmp.channels.channel_records import ChannelGroups
+from gmp.channels.channel_scores import ChannelScore, score_channels
+from gmp.channels.narrowing import Narrowed, Spec, narrow
+from gmp.errors import PruningError
+from gmp.number_checks import above_zero, fraction, whole
+
+SMALLEST = 1e-4  # of the cost at the start: less is no progress
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptedNetwork:
+    """The network after one iteration of `netadapt_channels`.
+
+    Parameters
+    ----------
+    group : str
+        Name of the group that lost channels.
+    counts : dict of str to int
+        Number of channels left in each group.
+    cost : float
+        Cost of the network.
+    loss : float
+        Its loss after tuning.
+    model : nn.Module
+        The network, narrowed.
+    spec : dict
+        What `rebuild` needs to give a fresh network its shapes.
+    """
+
+    group: str
+    counts: dict[str, int]
+    cost: float
+    loss: float
+    model: nn.Module
+    spec: Spec
+
+
+def netadapt_channels(
+    model: nn.Module,
+    groups: ChannelGroups,
+    cost: ChannelCost,
+    budget: float,
+    loss: Callable[[nn.Module], float],
+    *,
+    tune: Callable[[nn.Module], object] = lambda model: None,
+    tuned: int = 3,
+    first: float = 0.05,
+    decay: float = 0.96,
+    score: str | ChannelScore = "l2",
+    multiple: int = 1,
+    least: int = 1,
+) -> list[AdaptedNetwork]:
+    """Remove channels of one group at a time until a network costs no more than a budget.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The network, which is not changed.
+    groups : ChannelGroups
+        Its groups.
+    cost : callable
+        Cost by the number of channels left in each group: parameters, MACs, measured seconds, energy or
+        cycles.
+    budget : float
+        Cost that is to be reached.
+    loss : callable
+        Called as ``loss(model)`` with each candidate in evaluation mode. Returns its loss on data that are
+        held back from training and test; lower is better.
+    tune : callable, default lambda model: None
+        Called as ``tune(model)`` with the best candidates; trains them for some steps. No masks are needed,
+        since channels are removed.
+    tuned : int, default 3
+        Number of candidates of each iteration that are tuned: those with the least loss per saving before.
+    first : float, default 0.05
+        Fraction of the cost at the start that the first iteration has to save, above 0 and up to 1.
+    decay : float, default 0.96
+        Factor from the saving of one iteration to that of the next, above 0 and up to 1.
+    score : str or callable, default "l2"
+        What decides which channels of a group are left, as in `score_channels`.
+    multiple : int, default 1
+        Numbers of channels that are left are multiples of this.
+    least : int, default 1
+        Number of channels that are left of each group at least.
+
+    Returns
+    -------
+    list of AdaptedNetwork
+        The network after each iteration: a series of ever smaller ones.
+
+    Raises
+    ------
+    PruningError
+        If options do not fit; if all iterations together cannot save enough, or the budget is below the cost
+        of the fewest channels, before anything is done; if a loss is not finite; or if no group alone can
+        save more.
+
+    Notes
+    -----
+    Iteration i has to save first * decay^i of the cost at the start, so that all together save at most
+    first / (1 - decay) of it. Of each group as many channels go as that needs; of the candidates the one that
+    loses least for what it saves is kept, where a loss that falls counts as none, and of equal ones the one
+    that saves most.
+    """
+    budget, steps = above_zero(budget, "the budget"), (whole(multiple, "multiple"), whole(least, "least"))
+    counts = {group.name: group.channels for group in groups}
+    start = now = cost(counts)
+    first, decay = _positive(first, "first"), _positive(decay, "decay")
+    _check_reach(cost, counts, budget, first, decay, steps)
+    state = _State(model, groups, counts, now, _loss(loss, model, "of the network"), None)
+    step, series = first * start, []
+    while state.cost > budget:
+        target = max(budget, state.cost - step)
+        best = _best(state, cost, target, loss, tune, whole(tuned, "tuned"), score, steps)
+        if best is None:
+            step /= 2
+            if step < SMALLEST * start:
+                raise PruningError(f"no group alone takes the cost from {state.cost:.6g} to less")
+            continue
+        group, narrowed, state = best
+        series.append(
+            AdaptedNetwork(group, state.counts, state.cost, state.loss, narrowed.model, narrowed.spec)
+        )
+        step *= decay
+    return series
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """A network on the way. `groups` are its own, `spec` what was removed until then."""
+
+    model: nn.Module
+    groups: ChannelGroups
+    counts: dict[str, int]
+    cost: float
+    loss: float
+    spec: Spec | None
+
+
+def _check_reach(
+    cost: ChannelCost,
+    counts: dict[str, int],
+    budget: float,
+    first: float,
+    decay: float,
+    steps: tuple[int, int],
+) -> None:
+    start, least = cost(counts), cost({name: _fewest(count, steps) for name, count in counts.items()})
+    if least > budget:
+        raise PruningError(f"the budget is {budget:.6g}, and the fewest channels cost {least:.6g}")
+    needed, reach = 1 - budget / start, first / (1 - decay) if decay < 1 else math.inf
+    if needed > reach:
+        raise PruningError(
+            f"the budget needs {needed:.1%} of the cost to be saved, and steps of {first:g} that shrink by "
+            f"{decay:g} save at most {reach:.1%}: raise first or decay"
+        )
+
+
+class _Candidate(NamedTuple):
+    rank: tuple[float, float]
+    group: str
+    counts: dict[str, int]
+    narrowed: Narrowed
+    loss: float
+
+
+def _best(
+    state: _State, cost: ChannelCost, target: float, loss: Callable[[nn.Module], float],
+    tune: Callable[[nn.Module], object], tuned: int, score: str | ChannelScore, steps: tuple[int, int],
+) -> tuple[str, Narrowed, _State] | None:  # fmt: skip
+    """The best network with one group cut to the target; None if no group gets there."""
+
+    def judged(group: str, counts: dict[str, int], narrowed: Narrowed) -> _Candidate:
+        value = _loss(loss, narrowed.model, f"with fewer channels of '{group}'")
+        return _Candidate(_rank(state, value, cost(counts)), group, counts, narrowed, value)
+
+    scores, tried = score_channels(state.model, state.groups, score), list[_Candidate]()
+    for group in state.groups:
+        count = _count(state, cost, group.name, target, steps)
+        if count is not None:
+            left = sorted(scores[group.name].argsort(descending=True, stable=True)[:count].tolist())
+            narrowed = narrow(state.model, state.groups, {group.name: left}, after=state.spec)
+            tried.append(judged(group.name, {**state.counts, group.name: count}, narrowed))
+    if not tried:
+        return None
+    ranked = []
+    for each in sorted(tried, key=lambda each: each.rank)[:tuned]:
+        tune(each.narrowed.model)
+        ranked.append(judged(each.group, each.counts, each.narrowed))
+    best = min(ranked, key=lambda each: each.rank)
+    model = best.narrowed.model
+    groups = channel_groups(
+        model, state.groups.example, ignore=_ignored(state.groups), forward=state.groups.forward
+    )
+    now = _State(model, groups, best.counts, cost(best.counts), best.loss, best.narrowed.spec)
+    return best.group, best.narrowed, now
+
+
+def _ignored(groups: ChannelGroups) -> list[str]:
+    """Layers that the user ignored, and others whose outputs stay."""
+    return [name for group in groups.fixed for name in group.layers("outputs")]
+
+
+def _loss(loss: Callable[[nn.Module], float], model: nn.Module, what: str) -> float:
+    with evaluating(model):
+        value = float(loss(model))
+    if not math.isfinite(value):
+        raise PruningError(f"the loss {what} is {value}")
+    return value
+
+
+def _rank(state: _State, loss: float, cost: float) -> tuple[float, float]:
+    """Loss for what is saved, and the saving."""
+    saved = state.cost - cost
+    return max(0.0, loss - state.loss) / saved, -saved
+
+
+def _count(state: _State, cost: ChannelCost, name: str, target: float, steps: tuple[int, int]) -> int | None:
+    """The most channels of a group that meet the target; None if the fewest do not, or save nothing."""
+    multiple, _ = steps
+    fewest = _fewest(state.counts[name], steps)
+    levels = [n for n in range(fewest, state.counts[name]) if n % multiple == 0 or n == fewest]
+    low, high = 0, len(levels)
+    while low < high:  # costs rise with the number
+        middle = (low + high) // 2
+        if cost({**state.counts, name: levels[middle]}) <= target:
+            low = middle + 1
+        else:
+            high = middle
+    return levels[low - 1] if low else None
+
+
+def _fewest(count: int, steps: tuple[int, int]) -> int:
+    multiple, least = steps
+    return min(count, -(-least // multiple) * multiple)
+
+
+def _positive(value: float, what: str) -> float:
+    if fraction(value, what) == 0:
+        raise PruningError(f"{what} is 0; it must be more")
+    return float(value)
