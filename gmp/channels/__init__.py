@@ -6,17 +6,24 @@ channel_scores      score_channels: what each channel is worth
 channel_pruner      ChannelPruner: whole channels pruned in training
 channel_costs       parameter_cost, mac_cost, latency_cost: what a network with fewer channels costs
 channel_netadapt    netadapt_channels: channels of one group at a time, until a budget is met
+channel_candidates  ChannelCandidates: networks for searches, fitted by least squares
+channel_searches    uniform, random, table and greedy searches within a budget
+amc_search          amc: an agent beside these searches
 """
 
+from gmp.channels.amc_search import AmcReport, amc
+from gmp.channels.channel_candidates import ChannelCandidates
 from gmp.channels.channel_costs import latency_cost, mac_cost, parameter_cost
 from gmp.channels.channel_groups import channel_groups
 from gmp.channels.channel_netadapt import AdaptedNetwork, netadapt_channels
 from gmp.channels.channel_pruner import ChannelPruner
 from gmp.channels.channel_records import ChannelGroup, ChannelGroups, Member
 from gmp.channels.channel_scores import score_channels
+from gmp.channels.channel_searches import ChannelChoice
 from gmp.channels.narrowing import Narrowed, narrow, rebuild
 
 __all__ = [
-    "AdaptedNetwork", "ChannelGroup", "ChannelGroups", "ChannelPruner", "Member", "Narrowed", "channel_groups",
-    "latency_cost", "mac_cost", "narrow", "netadapt_channels", "parameter_cost", "rebuild", "score_channels",
+    "AdaptedNetwork", "AmcReport", "ChannelCandidates", "ChannelChoice", "ChannelGroup", "ChannelGroups",
+    "ChannelPruner", "Member", "Narrowed", "amc", "channel_groups", "latency_cost", "mac_cost", "narrow",
+    "netadapt_channels", "parameter_cost", "rebuild", "score_channels",
 ]  # fmt: skip
