@@ -3,17 +3,27 @@
     python benchmarks/methods.py [--json FILE]
 
 `resnet18_speedup` is how many times faster ResNet-18 runs without half of its channels (one picture of 224 x
-224, one thread, CPU time).
+224, one thread, CPU time). `amc_cpu_s` is the CPU time of `gmp.channels.amc` on the digits network (see
+digits_network.py; left out where its packages are absent): 300 episodes to a quarter of the MACs, with the
+searches beside them.
 """
+
+import time
 
 import torch
 from benchmark import Found, Step, benchmark, cpu_seconds
+from digits_network import INSTALL, Digits, is_there, load_digits
 from resnet18 import ResNet18
+from torch import nn
+from torch.nn import functional as F
 
 import gmp
+from gmp.channels import AmcReport, ChannelCandidates, amc, mac_cost
+from sparsim.report.console import messages
 from sparsim.report.tables import Table
 
 SEED = 2022
+SEARCHED = 200  # pictures whose loss a search sees
 
 
 def resnet18_speedup() -> float:
@@ -28,13 +38,36 @@ def resnet18_speedup() -> float:
     return whole_s / half_s
 
 
+def amc_on_digits(digits: Digits, share: float = 0.25) -> tuple[float, AmcReport]:
+    """CPU seconds with groups, calibration and all searches, and their report."""
+    started = time.process_time()
+    pictures, labels = (torch.cat(each)[:SEARCHED] for each in zip(*digits.scanned, strict=True))
+
+    def loss(model: nn.Module) -> float:
+        return float(F.cross_entropy(model(pictures), labels))
+
+    groups = gmp.channel_groups(digits.model, pictures[:1])
+    calibration = [x for x, _ in digits.calibration]
+    candidates = ChannelCandidates(digits.model, groups, loss, calibration=calibration)
+    cost = mac_cost(digits.model, groups)
+    report = amc(candidates, cost, share * cost({}), episodes=300, seed=SEED)
+    return time.process_time() - started, report
+
+
 @benchmark()
 def main(step: Step) -> Found:
     torch.set_num_threads(1)
     step("ResNet-18 with half of its channels")
     numbers = {"resnet18_speedup": resnet18_speedup()}
+    blocks = {}
+    if is_there():
+        step("AMC on the digits network")
+        numbers["amc_cpu_s"], report = amc_on_digits(load_digits())
+        blocks["amc"] = report.table()
+    else:
+        messages().print(f"the digits network is left out: it is not installed ({INSTALL})")
     rows = [(name, f"{value:.4g}") for name, value in numbers.items()]
-    return Found(numbers, {"methods": Table(["quantity", "value"], rows)})
+    return Found(numbers, {"methods": Table(["quantity", "value"], rows), **blocks})
 
 
 if __name__ == "__main__":
