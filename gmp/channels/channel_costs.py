@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from torch import nn
 
@@ -19,8 +19,10 @@ from gmp.errors import PruningError
 from gmp.example_batches import batches_of
 from gmp.number_checks import whole
 from gmp.parameter_names import module_called, named_modules
-from gmp.tracing.trace import LayerTrace, Trace, trace
 from sparsim.errors import near
+
+if TYPE_CHECKING:
+    from gmp.tracing.trace import LayerTrace, Trace
 
 ChannelCost = Callable[[Mapping[str, int]], float]
 
@@ -165,6 +167,8 @@ def latency_cost(model: nn.Module, groups: ChannelGroups, table: LayerSeconds) -
 
 def narrowed_rows(model: nn.Module, groups: ChannelGroups) -> Callable[[Mapping[str, int]], Trace]:
     """A function that gives the trace of the network with fewer channels; densities are those of all."""
+    from gmp.tracing.trace import Trace, trace  # loads the records of sparsim
+
     channels = LayerChannels(model, groups)
     batch = batches_of(model, groups.example)[0]
     traced = trace(model, [batch], coverage=False, forward=groups.forward)
