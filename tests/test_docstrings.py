@@ -20,8 +20,10 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = (  # whose names are public
     "sparsim", "sparsim.records", "sparsim.records.chip_spec", "sparsim.records.noc_spec",
     "sparsim.records.pe_spec", "sparsim.records.machine_spec", "sparsim.records.eie_spec",
+    "sparsim.records.spgemm_specs", "sparsim.records.tensor_core_spec",
     "sparsim.records.mapper_options", "sparsim.model.result", "sparsim.hardware",
-    "sparsim.machines.eyeriss", "sparsim.estimate", "sparsim.sweep", "sparsim.files.documents",
+    "sparsim.machines.eyeriss", "sparsim.machines.spgemm", "sparsim.machines.tensor_core",
+    "sparsim.files.matrix_files", "sparsim.estimate", "sparsim.sweep", "sparsim.files.documents",
     "sparsim.mapper.search_result", "sparsim.check.check_case", "sparsim.check.recorded_case",
     "sparsim.check.compare_fields", "gmp", "gmp.allocation", "gmp.channels", "gmp.energy", "gmp.oneshot",
     "gmp.sensitivity", "gmp.tracing.trace", "gmp.tracing.traced_workload", "gmp.tracing.traced_weights",

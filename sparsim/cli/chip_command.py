@@ -11,6 +11,7 @@ import click
 from sparsim.cli.common_options import folder_option, layer_option
 from sparsim.cli.input_files import file_names
 from sparsim.cli.json_output import json_option, print_json
+from sparsim.cli.matrix_products import run_products
 from sparsim.errors import MappingError, MissingLibraryError, SpecError, require
 from sparsim.fileio.json_and_csv import write_csv, write_json
 from sparsim.fileio.writing import write_text
@@ -30,7 +31,7 @@ OBJECTIVES = ("delay", "energy", "edp")
 
 @click.command()
 @click.argument("chip_name", metavar="CHIP|MACHINE")
-@click.argument("workload_name", metavar="WORKLOAD")
+@click.argument("inputs", metavar="WORKLOAD|MATRIX...", nargs=-1, required=True)
 @layer_option
 @click.option(
     "--objective", type=click.Choice(OBJECTIVES), show_default=OBJECTIVES[0], help="What to minimize."
@@ -44,7 +45,7 @@ OBJECTIVES = ("delay", "energy", "edp")
 @json_option
 def chip(
     chip_name: str,
-    workload_name: str,
+    inputs: tuple[str, ...],
     layer: str | None,
     objective: str | None,
     dram_gb_per_s: float | None,
@@ -54,18 +55,25 @@ def chip(
 ) -> None:
     """Plan the layers of a network on a row-stationary chip or another machine: cycles, energy, area.
 
-    CHIP, MACHINE and WORKLOAD are presets (sparsim show) or documents of ours. With -o: DIR/chip.layers.csv
-    and chip.result.json with everything and its sources; of a chip also chip.eyexam.csv, figures, and for
-    sparsim model chip.workload.yaml, the layers as they were counted, with LAYER.mapping.yaml; with --layer
-    also the routes of its data on the network on chip. The exit code is 1 if a layer fits the chip in no way
-    that was tried.
+    CHIP, MACHINE and WORKLOAD are presets (sparsim show) or documents of ours. Machines for products of
+    sparse matrices also take matrices as files .mtx, .npz and .npy: two for A x B, one for A x A or, where A
+    is not square, for A times its transpose. With -o: DIR/chip.layers.csv and chip.result.json with
+    everything and its sources; of a chip also chip.eyexam.csv, figures, and for sparsim model
+    chip.workload.yaml, the layers as they were counted, with LAYER.mapping.yaml; with --layer also the routes
+    of its data on the network on chip. The exit code is 1 if a layer fits the chip in no way that was tried.
     """
+    from sparsim.files.matrix_files import is_matrix_file
     from sparsim.files.sparsim_yaml import load_named, load_workload
     from sparsim.hardware import ClosedFormMachine, load_hardware
     from sparsim.machines.eyeriss import eyexam
     from sparsim.report.chip_rows import document
 
     documents = load_named(chip_name)
+    if any(map(is_matrix_file, inputs)):
+        _check_options(objective, dram_gb_per_s, with_eyexam, "matrices", layer)
+        run_products(load_hardware(chip_name), inputs, output, as_json=as_json)
+        return
+    workload_name = _only(inputs)
     workload = load_workload(workload_name)
     layers = (load_named(workload_name).layer(layer),) if layer else workload.layers
     if documents.machine is not None:
@@ -97,9 +105,21 @@ def chip(
         echo(_draw(folder, network, bounds, names), err=as_json)
 
 
-def _check_options(objective: str | None, dram_gb_per_s: float | None, with_eyexam: bool, name: str) -> None:
+def _only(inputs: tuple[str, ...]) -> str:
+    """The one workload."""
+    if len(inputs) > 1:
+        raise SpecError(f"{len(inputs)} workloads are given, one is expected: {', '.join(inputs)}")
+    return inputs[0]
+
+
+def _check_options(
+    objective: str | None, dram_gb_per_s: float | None, with_eyexam: bool, name: str, layer: str | None = None
+) -> None:
     """Refuse the options that only chips have."""
-    options = {"--objective": objective, "--dram-gb-per-s": dram_gb_per_s, "--eyexam": with_eyexam or None}
+    options = {
+        "--objective": objective, "--dram-gb-per-s": dram_gb_per_s, "--eyexam": with_eyexam or None,
+        "--layer": layer,
+    }  # fmt: skip
     given = [option for option, value in options.items() if value is not None]
     if given:
         raise SpecError(f"{' and '.join(given)} is for chips of the Eyeriss family, and not for {name}")

@@ -48,6 +48,8 @@ class LayerEstimate(NamedTuple):
         What the cycles are mostly spent on.
     note : str
         What is costed in place of the layer, or what it lacks.
+    details : dict of str to float
+        Further numbers by the heads of their columns, which add up over layers.
     """
 
     cycles: float
@@ -55,6 +57,7 @@ class LayerEstimate(NamedTuple):
     utilization: float
     limit: str
     note: str = ""
+    details: dict[str, float] = {}
 
 
 class ClosedFormMachine(Hardware):
@@ -317,7 +320,7 @@ def layer_cost(layer: Layer, found: LayerEstimate) -> LayerCost:
     note = ", ".join(filter(None, (layer.note, found.note)))
     return LayerCost(
         layer.name, macs(layer), math.ceil(found.cycles), found.utilization, found.energy_pj, note=note,
-        limit=found.limit,
+        limit=found.limit, details=found.details,
     )  # fmt: skip
 
 

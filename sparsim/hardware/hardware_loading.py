@@ -9,11 +9,16 @@ from sparsim.hardware.closed_form_plan import ClosedFormMachine
 from sparsim.hardware.eie_machine import EieMachine
 from sparsim.hardware.eyeriss_plan import EyerissChip
 from sparsim.hardware.interface import Hardware
+from sparsim.hardware.spgemm_machine import SpgemmMachine
+from sparsim.hardware.tensor_core_machine import TensorCoreMachine
 from sparsim.machines.eyeriss import Chip, load_chip
 from sparsim.records import Accelerator
 from sparsim.records.machine_spec import MachineSpec
 
-MACHINES: dict[str, type[ClosedFormMachine]] = {"eie": EieMachine}  # by the kind of their record
+MACHINES: dict[str, type[ClosedFormMachine]] = {  # by the kind of their record
+    "eie": EieMachine, "tensor_core": TensorCoreMachine,
+    "extensor": SpgemmMachine, "gamma": SpgemmMachine, "outerspace": SpgemmMachine, "sigma": SpgemmMachine,
+}  # fmt: skip
 
 
 def load_hardware(source: str | Path | Accelerator | Chip | MachineSpec | Hardware) -> Hardware:

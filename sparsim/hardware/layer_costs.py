@@ -34,6 +34,8 @@ class LayerCost(NamedTuple):
         What was costed in place of the layer, where the hardware cannot run it as it is.
     limit : str
         What the cycles are mostly spent on, where the hardware tells it.
+    details : dict of str to float
+        Further numbers of machines, by the heads of their columns.
     """
 
     layer: str
@@ -45,6 +47,7 @@ class LayerCost(NamedTuple):
     mapping: Mapping | None = None
     note: str = ""
     limit: str = ""
+    details: dict[str, float] = {}
 
     def times(self, runs: int) -> Self:
         """Return the costs of several runs, one after the other.

@@ -25,6 +25,7 @@ def machine_layer_row(cost: LayerCost) -> dict[str, str | float]:
         "pj_per_mac": cost.pj_per_mac,
         "edp_j_cycles": cost.edp_j_cycles,
         **{f"pj {name}": energy for name, energy in cost.energy_pj.items()},
+        **cost.details,
         "note": cost.note,
     }
 
@@ -67,12 +68,12 @@ def machine_document(machine: ClosedFormMachine, workload: Workload, cost: Netwo
 
 def machine_layers(machine: ClosedFormMachine, cost: NetworkCost) -> Table:
     """Cycles, energy and limit by layer."""
-    us_per_cycle = 1.0 / machine.spec.clock_mhz
+    us_per_cycle, further = 1.0 / machine.spec.clock_mhz, tuple(cost.layers[0].details)
     rows = [
         (
             layer.layer, f"{layer.cycles:,}", f"{layer.cycles * us_per_cycle:,.4g}", layer.limit,
             f"{layer.utilization:.1%}", _uj(layer.total_pj), f"{layer.pj_per_mac:.3g}",
-            f"{layer.edp_j_cycles:.4g}",
+            f"{layer.edp_j_cycles:.4g}", *(f"{layer.details[name]:,.4g}" for name in further),
         )
         for layer in cost.layers
     ]  # fmt: skip
@@ -80,8 +81,9 @@ def machine_layers(machine: ClosedFormMachine, cost: NetworkCost) -> Table:
         "total", f"{cost.cycles:,}", f"{cost.cycles * us_per_cycle:,.4g}", "",
         f"{cost.utilization:.1%}" if cost.cycles else "", _uj(cost.energy_pj), f"{cost.pj_per_mac:.3g}",
         f"{cost.edp_j_cycles:.4g}",
+        *(f"{sum(layer.details[name] for layer in cost.layers):,.4g}" for name in further),
     )  # fmt: skip
-    head = ("layer", "cycles", "us", "limit", "utilization", "uJ", "pJ/MAC", "EDP")
+    head = ("layer", "cycles", "us", "limit", "utilization", "uJ", "pJ/MAC", "EDP", *further)
     notes = [f"{name}: {note}" for name, note in cost.notes.items()]
     return Table(head, rows, text=(0, 3), total=total, notes=notes)
 

@@ -181,7 +181,7 @@ def test_objective_and_bandwidth_change_the_plan(run: Run) -> None:
             ["chip.yaml", "net.yaml", "--objective", "power"],
             "Invalid value for '--objective': 'power' is not one of 'delay', 'energy', 'edp'",
         ),
-        (["chip.yaml"], "Missing argument 'WORKLOAD'"),
+        (["chip.yaml"], "Missing argument 'WORKLOAD|MATRIX...'"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(run: Run, args: list[str], message: str) -> None:

@@ -31,7 +31,7 @@ from sparsim.sweep.design_space import load_design_space
 from sparsim.sweep.point_evaluation import PointEvaluator
 from sparsim.sweep.study_files import load_study
 
-PRESETS = ["eie", "eie_256"]
+PRESETS = ["eie", "eie_256", "extensor", "gamma", "outerspace", "sigma", "tensor_core_2_4"]
 LAYERS = [
     gemm(100, 4, 200, densities={"Weights": 0.2, "Inputs": 0.5}, name="fc"),
     conv2d(
