@@ -266,23 +266,14 @@ def _load(
 
     `beside`: whether those that hold a mapping or energies only may stand beside Timeloop's.
     """
-    from sparsim.files.sparsim_yaml import is_marked, is_native
-    from sparsim.files.timeloop_files import load_files
-    from sparsim.files.yaml_reading import load_yaml
+    from sparsim.files.read_any import load_either
 
-    marked = [path for path in paths if is_marked(path)]
-    ours = {path: data for path in marked if is_native(data := load_yaml(path))}
-    others = [path for path in paths if path not in ours]
-    native = [path for path, data in ours.items() if not (beside and others and _is_beside(data))]
-    if native and others:
-        raise SpecError(
-            f"{native[0]} is a sparsim document and {others[0]} is not; give files of one kind only"
-        )
+    values, may_stand_beside = template_data(reading.settings), _is_beside if beside else None
+    files, are_ours = load_either(paths, values, reading.include, may_stand_beside)
     for option, value in zip(_OPTIONS, reading, strict=True):
-        if native and value:
+        if are_ours and value:
             raise SpecError(f"{option} applies to Timeloop's documents only, and these are sparsim documents")
-    theirs = load_files(others, template_data(reading.settings), reading.include)
-    return [*ours.items(), *theirs], bool(native)
+    return files, are_ours
 
 
 def template_data(settings: tuple[str, ...]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,11 @@ def read_any(source: Source, beside: Source = (), template_data: _Values | None 
     """
     if is_preset(source):
         return sparsim_yaml.load_preset(str(source if isinstance(source, str) else source[0]))  # type: ignore[index]
-    files = _load(source, template_data)
-    if _is_ours(files):
+    files, are_ours = _load(source, template_data)
+    if are_ours:
         return sparsim_yaml.documents_from(files)
-    others = _load(beside, template_data)
-    if others and not _is_ours(others):
+    others, are_ours = _load(beside, template_data)
+    if others and not are_ours:
         files = [*_without(others, {key for _, data in files for key in data}), *files]
     return documents_of(files, for_search=True)
 
@@ -54,8 +54,8 @@ def is_timeloops(source: Source) -> bool:
 
 def has_problem(source: Source, template_data: _Values | None = None) -> bool:
     """Whether files hold what Timeloop's need to be read: a problem, or are no files of Timeloop's."""
-    files = _load(source, template_data)
-    return not files or _is_ours(files) or any("problem" in data for _, data in files)
+    files, are_ours = _load(source, template_data)
+    return not files or are_ours or any("problem" in data for _, data in files)
 
 
 def is_preset(source: Source) -> bool:
@@ -64,20 +64,33 @@ def is_preset(source: Source) -> bool:
     return len(paths) == 1 and Path(paths[0]).suffix not in (".yaml", ".yml", ".cfg")
 
 
-def _load(source: Source, template_data: _Values | None) -> _Files:
+def load_either(
+    paths: Iterable[str | Path],
+    template_data: _Values | None = None,
+    include: Sequence[str] = (),
+    may_stand_beside: Callable[[YamlMap], bool] | None = None,
+) -> tuple[_Files, bool]:
+    """The contents by file, and whether they are documents of ours; those come first.
+
+    `may_stand_beside` says which documents of ours may stand beside Timeloop's and count as theirs there.
+    """
+    names = [str(path) for path in paths]
+    marked = [name for name in names if sparsim_yaml.is_marked(name)]
+    ours = {name: data for name in marked if sparsim_yaml.is_native(data := load_yaml(name))}
+    theirs = [name for name in names if name not in ours]
+    native = [
+        name for name, data in ours.items() if not (theirs and may_stand_beside and may_stand_beside(data))
+    ]
+    if native and theirs:
+        raise SpecError(
+            f"{native[0]} is a sparsim document and {theirs[0]} is not; give files of one kind only"
+        )
+    return [*ours.items(), *load_files(theirs, template_data, include)], bool(native)
+
+
+def _load(source: Source, template_data: _Values | None) -> tuple[_Files, bool]:
     paths = [source] if isinstance(source, str | Path) else list(source)
-    files = [path for path in paths if not is_preset(path)]
-    ours = [path for path in files if sparsim_yaml.is_marked(path)]
-    loaded = [(str(path), load_yaml(path)) for path in ours]
-    return loaded + load_files((path for path in files if path not in ours), template_data)
-
-
-def _is_ours(files: _Files) -> bool:
-    ours = [path for path, data in files if sparsim_yaml.is_native(data)]
-    for path, _ in files:
-        if ours and path not in ours:
-            raise SpecError(f"{ours[0]} is a sparsim document and {path} is not; give files of one kind only")
-    return bool(ours)
+    return load_either((path for path in paths if not is_preset(path)), template_data)
 
 
 def _without(files: _Files, keys: set[str]) -> _Files:
