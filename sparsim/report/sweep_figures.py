@@ -221,8 +221,9 @@ def draw_effects(view: SweepView, objectives: Objectives) -> Figure:
     names = list(objectives)
     ranked = {name: ranked_effects(given, rows[name].to_numpy(float)) for name in names}
     columns = min(len(given), MOST_AXES)
-    title = "mean and 10th to 90th percentile by the values of each axis; % of the variance it explains alone"
-    size = max(6.0, 2.5 * columns + 0.8), 2.5 * len(names) + 0.4
+    title = "Mean and 10th to 90th percentile by the values of each axis,\n"
+    title += "and the share of the variance that the axis explains alone"
+    size = max(6.0, 2.5 * columns + 0.8), 2.5 * len(names) + 0.6
     figure = style.panels(*size, len(names), columns, title=title, sharey="row")
     grid = np.array(figure.axes, object).reshape(len(names), columns)
     for line, name in zip(grid, names, strict=True):
