@@ -190,15 +190,16 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
     scored, rejected = (f"{result[key]:,.0f}" for key in ("scored_per_cpu_s", "rejected_per_cpu_s"))
     seconds = ", ".join(f"{name} {s:.2f}" for name, s in result["cpu_s_12_layers"].items())
     return [
-        f"Of {number} problems ours is better than the published mapping in {number - worse - equal}, "
-        f"equal in {equal}, worse in {worse}; {result['certified']} are certified optimal.",
-        f"CPU seconds for 12 layers: {seconds}.",
-        f"The searches reject {rejected} candidates per CPU second, whole branches at a time.",
+        f"Of {number} mappings found here, {number - worse - equal} are better than the published one, "
+        f"{equal} are equal and {worse} are worse. {result['certified']} are certified to be optimal.",
+        f"The searches of 12 layers take these CPU seconds: {seconds}.",
+        f"The searches reject {rejected} candidates per CPU second, because they reject whole branches at a "
+        "time.",
         f"Random search without bounds (on-chip sparse) scores {scored} valid mappings per CPU second; the "
-        "time includes the draws that do not fit.",
-        f"`timeloop-mapper` 2.0, on-chip sparse, 12 layers: at least {TIMELOOP_MAPPER_CPU_S} CPU seconds "
-        "when we measured it earlier (one run, 2 threads, 6 layers stopped after 60 s), without a "
-        "certificate.",
+        "time includes draws that do not fit.",
+        f"`timeloop-mapper` 2.0 took at least {TIMELOOP_MAPPER_CPU_S} CPU seconds for the 12 layers of "
+        "on-chip sparse in an earlier measurement (one run, 2 threads, 6 layers stopped after 60 s), and it "
+        "returns no certificate.",
         *result["timeloop"],
         f"Machine: {machine()}.",
     ]

@@ -100,7 +100,7 @@ def compare_search(
     from documents written here: per layer what it found and its CPU seconds; and a line on it, or why it is
     missing."""
     if not shutil.which("timeloop-mapper"):
-        return [], ["`timeloop-mapper` is not on PATH: not run beside ours."]
+        return [], ["`timeloop-mapper` is not on PATH, so it was not run for comparison."]
     found = []
     for accelerator, layer, mapping in problems:
         with tempfile.TemporaryDirectory() as folder:

@@ -82,5 +82,5 @@ def blocks(outcomes: Sequence[Outcome], recorded: Sequence[dict[str, str]]) -> d
         "stages": Table(("stage", "fields", "exact"), stages),
         "cases": Table(("case", "cycles", "energy, uJ", "exact fields", "verdict"), cases),
         "recorded": Table([column.replace("_", " ") for column in columns], rows, text=(0, 1)),
-        "explanations": [f"{text}." for text in EXPLANATIONS],
+        "explanations": [f"{text[0].upper()}{text[1:]}." for text in EXPLANATIONS],
     }

@@ -12,21 +12,24 @@ from sparsim.check.report_fields import Difference, stage
 from sparsim.files.timeloop.stats_reader import Key, Stats, Value
 from sparsim.model.result import single_ratio
 
-TOLERATED = "the reference's own probabilities are inexact above 104,729 points, here for {tensors}"
-LOG_GAMMA = "releases of 2022 took hypergeometric probabilities from log-gammas, some counts differ by 1 or 2"
+TOLERATED = "the reference computes inexact probabilities above 104,729 points, here for {tensors}"
+LOG_GAMMA = (
+    "the releases of 2022 computed hypergeometric probabilities from logarithms of the gamma function, so "
+    "some counts differ by 1 or 2"
+)
 RUN_LENGTHS = (
-    "the release of the Eyeriss-v2 reports counted a run length for each nonzero, 3.0.3 counts fewer where a "
-    "fiber can be empty"
+    "the release of the Eyeriss-v2 reports counted a run length for each nonzero, and 3.0.3 counts fewer "
+    "where a fiber can be empty"
 )
 HOPS = (
-    "releases of 2022 took the average number of hops from a closed form of fan-out and multicast factor, "
-    "3.0.3 follows each multicast on the mesh"
+    "the releases of 2022 computed the average number of hops from fan-out and multicast factor in closed "
+    "form, and 3.0.3 follows each multicast on the mesh"
 )
 INTENSITY = (
-    "the release of the Eyeriss-v2 reports took the accesses of operational intensity after sparsity and for "
-    "one instance, 3.0.3 takes them before it and for all"
+    "the release of the Eyeriss-v2 reports computed operational intensity from the accesses of one instance "
+    "after sparsity, and 3.0.3 from those of all instances before sparsity"
 )
-FOLLOWS = "reals that follow from such counts"
+FOLLOWS = "the real numbers follow from counts that differ"
 EXPLANATIONS = (HOPS, INTENSITY, RUN_LENGTHS, LOG_GAMMA, FOLLOWS)
 
 _SUMS = ("Total ops", "Address generations (per-cluster)")  # of two counts
