@@ -15,7 +15,7 @@ from sparsim.mapper.kernels.lower_bounds import ALMOST, BOUNDED
 from sparsim.mapper.tile_sizes import least_stored, list_tiles
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import ArchPack, BoundPack, DensityPack, Ints, LayerPack, PolicyPack, Reals
-from sparsim.model.kernels.gating_and_skipping import settled
+from sparsim.model.kernels.settled_computes import settled
 
 MOST_STATES = 4096  # combinations of shares left out that are tried one by one
 ROUNDED = (
@@ -225,4 +225,4 @@ def space_bound(low: SearchArrays, bound: BoundPack, most_units: float) -> Reals
         existing = _existing(low.layer)
         energy += max(words * (share * existing) - 3.0, 0.0) / block * price * clusters
         accesses[outermost] += max(math.ceil(words * existing * ALMOST - 0.5), 0.0)
-    return np.array([cycles + low.arch.latency, energy * (1 - 1e-9), *accesses])
+    return np.array([cycles + low.arch.latency[0], energy * (1 - 1e-9), *accesses])

@@ -251,10 +251,10 @@ def _least_cycles(paths: _Paths) -> Work[Reals]:
     """Cycles with each choice of spatial factors, at least: of the arithmetic, or of one level's words if
     every word moves once."""
     arch, number = paths.low.arch, len(paths.spread)
-    need: Reals = np.ceil(float(paths.bound.compute[0]) / paths.spread.prod(axis=(1, 2))) + arch.latency
+    need: Reals = np.ceil(float(paths.bound.compute[0]) / paths.spread.prod(axis=(1, 2))) + arch.latency[0]
     for price in cycle_prices(paths.low):
         words = yield from paths.floors(np.arange(number), np.ones(number), price, np.zeros(number))
-        need = np.maximum(need, _whole(words.min(axis=0), arch.latency))
+        need = np.maximum(need, _whole(words.min(axis=0), arch.latency[0]))
     return need
 
 
@@ -268,7 +268,7 @@ def _least_delay(paths: _Paths, need: Reals) -> Work[float]:
         for price in cycle_prices(paths.low):
             found = yield from paths.find(every[i : i + 1], np.ones(1), price, np.zeros(1))
             words.append(found.least)
-        cycles = _whole(np.array(words), paths.low.arch.latency)
+        cycles = _whole(np.array(words), paths.low.arch.latency[0])
         least = min(least, float(cycles.max(initial=need[i])))
     return float(least)
 

@@ -78,6 +78,8 @@ GIVEN_UNITS, GIVEN_COUNTS = 0, 1
 DECOMPRESSIONS, COMPRESSIONS = 0, 1
 TRAFFIC_PJ, LINKS_PJ, ADDERS_PJ = 0, 1, 2
 PJ, CYCLES, STATUS = 0, 1, 2
+READ_WORDS, WRITE_WORDS, FORMAT_READ_BITS, FORMAT_WRITE_BITS = 0, 1, 2, 3  # of CostPack.words
+ANALYSE, FINISH, STACKED, COUNTED = 1, 2, 4, 8  # bits of the mode of `run`, see kernels/driver.py
 # mapping flags, one bit per dataspace
 KEEP, NO_LINK, NO_MULTICAST, NO_REUSE = 0, 1, 2, 3
 # accounting
@@ -134,7 +136,7 @@ class ArchPack(NamedTuple):
     transfer: (
         Reals  # (prices, 4) of multicasts: network, number of the dataspace, receivers, pJ; 0 is every one
     )
-    latency: int  # cycles of filling and draining the networks
+    latency: Ints  # (1,) cycles of filling and draining the networks
 
     @property
     def has_priced_networks(self) -> bool:
@@ -283,6 +285,13 @@ class CostPack(NamedTuple):
     level_pj: Reals  # (H,) all instances
     network_pj: Reals  # (E, D, 3) per instance of the outer level: traffic, links, additions
     total: Reals  # (2,) energy pJ, cycles
+
+
+class RunPack(NamedTuple):
+    """What `run` writes beside the packs above, a row for each of its mappings."""
+
+    out: Reals  # (B, 3 + S + H or less) pJ, cycles, status, accesses of storage levels, pJ of hardware levels
+    counts: Ints  # (B, S, D, A) accesses that happen, with COUNTED
 
 
 class SpacePack(NamedTuple):

@@ -10,12 +10,6 @@ from sparsim.errors import MappingError
 from sparsim.estimate.accelerator_energy import resolved_energy
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import ArchPack, CostPack, LayerPack, PolicyPack, SparsePack
-from sparsim.model.kernels.energy_and_cycles import (
-    FORMAT_READ_BITS,
-    FORMAT_WRITE_BITS,
-    READ_WORDS,
-    WRITE_WORDS,
-)
 from sparsim.model.leakage import leakage
 from sparsim.model.network_results import network_results
 from sparsim.model.result import (
@@ -64,8 +58,16 @@ class Decoder:
         self.leaking = leakage(accelerator)
         self.leaks = self.leakage()
         # small arrays are read out element by element, which lists do ten times as fast
-        self.count = self.sparse.counts.tolist()
-        self.words, self.price = self.cost.words.tolist(), self.arch_pack.energy.tolist()
+        nest, sparse, cost = scratch
+        self.count, self.coded = sparse.counts.tolist(), sparse.coded.tolist()
+        self.instances, self.average = sparse.space.prod(axis=2).tolist(), sparse.avg.tolist()
+        self.space = sparse.space.tolist()
+        self.dense, self.part, self.tile = nest.counts.tolist(), nest.part.tolist(), nest.tile.tolist()
+        self.rho, self.capacity = sparse.rho.tolist(), sparse.capacity.tolist()
+        self.reductions = sparse.reductions.tolist()
+        self.clusters, self.energies = cost.clusters.tolist(), cost.energy.tolist()
+        self.vector, self.slowdown = cost.vector.tolist(), cost.slowdown.tolist()
+        self.words, self.price = cost.words.tolist(), self.arch_pack.energy.tolist()
         self.rank_bits = self.policy_pack.rank[
             ..., packs.RANK_METADATA_BITS : packs.RANK_PAYLOAD_BITS + 1
         ].tolist()
@@ -76,7 +78,7 @@ class Decoder:
         if found is None:
             return [0.0] * len(self.levels)
         instances = self.sparse.space[1:].prod(axis=2) * (self.nest.kept != 0)
-        cycles = int(self.cost.total[1]) - int(self.arch_pack.latency)
+        cycles = int(self.cost.total[1]) - int(self.arch_pack.latency[0])
         energies: list[float] = (found.per_cycle(instances.max(axis=1)) * cycles).tolist()
         return energies
 
@@ -164,7 +166,7 @@ class Decoder:
             write_energy_pj=price["random_fill"], metadata_read_energy_pj=price["random_metadata_read"],
             metadata_write_energy_pj=price["random_metadata_fill"],
             decompression_energy_pj=price["decompression_count"], loops=self.loops(s),
-            cycles=int(self.cost.cycles[s + 1]), throttling=float(self.cost.slowdown[s]),
+            cycles=int(self.cost.cycles[s + 1]), throttling=self.slowdown[s],
             energy_pj=energy_pj, leakage_pj=self.leaks[s], tensors=tensors,
             leak_pj=0.0 if self.leaking is None else float(self.leaking.pj[s]),
             instances_per_gate=1 if self.leaking is None else int(self.leaking.shared[s]),
@@ -179,30 +181,29 @@ class Decoder:
         )
 
     def tensor(self, s: int, v: int) -> TensorTraffic:
-        nest, sparse, cost = self.nest, self.sparse, self.cost
-        instances = int(sparse.space[s + 1, v].prod())
-        average, clusters = float(sparse.avg[s + 1, v]), int(cost.clusters[s, v])
-        per_instance = float(cost.energy[s, v])
+        instances, average = self.instances[s + 1][v], self.average[s + 1][v]
+        clusters, per_instance = self.clusters[s][v], self.energies[s][v]
+        decompressions, compressions = self.coded[s][v]
         count = self.count[s][v]
         addresses = self.addresses(s, v)
         per_address = float(self.arch_pack.addr_gen[s])
         # a cluster's energy is spread over its utilised instances, then taken for all of them
         scale = average / (instances / clusters) if clusters else 0.0
-        vector = [*cost.vector[s, v, : packs.DECOMPRESS].tolist(), *sparse.coded[s, v].tolist()]
+        vector = [*self.vector[s][v][: packs.DECOMPRESS], decompressions, compressions]
         actions = (n * price * scale for n, price in zip(vector, self.price[s], strict=True))
         reads, fills, updates = (self.access(s, v, a, count[a]) for a in range(3))
-        f_reads, f_fills, f_updates = (self.format_access(s, v, a) for a in range(3))
+        f_reads, f_fills, f_updates = self.format_accesses(s, v)
         accesses = sum(row[packs.RANDOM] for row in count)
         shared, read, write = self.bandwidths(s, v, instances, average)
         return TensorTraffic(
-            dataspace=self.data[v], partition_words=int(nest.part[s, v]), density_model=self.model_name(v),
-            tile_words=int(nest.tile[s, v]), tile_density=float(sparse.rho[s, v]),
-            utilized_words=int(sparse.capacity[s, v]), format=self.format_name(s, v),
+            dataspace=self.data[v], partition_words=self.part[s][v], density_model=self.model_name(v),
+            tile_words=self.tile[s][v], tile_density=self.rho[s][v],
+            utilized_words=self.capacity[s][v], format=self.format_name(s, v),
             format_words=self.capacity_units(s, v), instances_max=instances, instances_average=average,
             clusters=clusters, reads=reads, fills=fills, updates=updates, format_reads=f_reads,
-            format_fills=f_fills, format_updates=f_updates, temporal_reductions=int(sparse.reductions[s, v]),
-            address_generations=addresses, decompressions=int(sparse.coded[s, v, 0]),
-            compressions=int(sparse.coded[s, v, 1]),
+            format_fills=f_fills, format_updates=f_updates, temporal_reductions=self.reductions[s][v],
+            address_generations=addresses, decompressions=decompressions,
+            compressions=compressions,
             energy_per_access_pj=or_nothing(ratio, per_instance, accesses if average > 0 else 0),
             energy_per_instance_pj=per_instance, energy_pj=per_instance * average,
             reduction_energy_per_instance_pj=0.0, reduction_energy_pj=0.0,  # adders are free (model 14.2)
@@ -213,9 +214,7 @@ class Decoder:
         )  # fmt: skip
 
     def access(self, s: int, v: int, a: int, count: list[int]) -> Access:
-        return Access(
-            algorithmic=int(self.nest.counts[s, v, a]), actual=count[0], gated=count[1], skipped=count[2]
-        )
+        return Access(algorithmic=self.dense[s][v][a], actual=count[0], gated=count[1], skipped=count[2])
 
     def addresses(self, s: int, v: int) -> int:
         a = packs.UPDATE if self.layer_pack.read_write[v] else packs.READ
@@ -236,19 +235,22 @@ class Decoder:
         units = self.sparse.capacity_units[s, v, :n].tolist() if n else ()
         return tuple(Units(math.ceil(m), math.ceil(p)) for m, p in units[::-1])
 
-    def format_access(self, s: int, v: int, a: int) -> FormatAccess:
+    def format_accesses(self, s: int, v: int) -> list[FormatAccess]:
+        """Reads, fills and updates of metadata."""
         n, width = self.ranks(s, v), self.rank_bits[s][v]
         if not n:
-            return NO_FORMAT
-        units, bits = [], []
-        moved = self.sparse.format[s, v, a].tolist()
+            return [NO_FORMAT] * 3
         stored = self.levels[s].metadata_width_bits > 0
-        for o in range(3):
-            words = moved[o][:n]
+        moved = self.sparse.format[s, v, :, :, :n].tolist()
+        return [self.format_access(outcomes, width if stored else []) for outcomes in moved]
+
+    @staticmethod
+    def format_access(outcomes: list[list[list[int]]], width: list[list[int]]) -> FormatAccess:
+        """`outcomes`: units of every rank for each outcome. `width`: bits of units that are stored."""
+        units, bits = [], []
+        for words in outcomes:
             units.append(tuple(Units(*row) for row in words[::-1]))
-            bits.append(
-                sum(m * w[0] + p * w[1] for (m, p), w in zip(words, width, strict=False)) if stored else 0
-            )
+            bits.append(sum(m * w[0] + p * w[1] for (m, p), w in zip(words, width, strict=False)))
         return FormatAccess(
             actual=units[0], gated=units[1], skipped=units[2],
             actual_bits=bits[0], gated_bits=bits[1], skipped_bits=bits[2],
@@ -265,14 +267,15 @@ class Decoder:
     ) -> tuple[Bandwidth, Bandwidth, Bandwidth]:
         """Shared, read and write bandwidth (model 14.3)."""
         words, bits = self.words[s][v], self.levels[s].word_bits
-        read_format, write_format = words[FORMAT_READ_BITS] // bits, words[FORMAT_WRITE_BITS] // bits
-        both_format = (words[FORMAT_READ_BITS] + words[FORMAT_WRITE_BITS]) // bits
-        read, write = words[READ_WORDS] + read_format, words[WRITE_WORDS] + write_format
+        read_bits, write_bits = words[packs.FORMAT_READ_BITS], words[packs.FORMAT_WRITE_BITS]
+        read_format, write_format = read_bits // bits, write_bits // bits
+        both_format = (read_bits + write_bits) // bits
+        read, write = words[packs.READ_WORDS] + read_format, words[packs.WRITE_WORDS] + write_format
         spread = instances / average if average > 0 else math.inf
-        slowdown = float(self.cost.slowdown[s])
+        slowdown = self.slowdown[s]
         cycles = self.cc
         r, w = (math.ceil(x / spread) / cycles if cycles else 0.0 for x in (read, write))
-        x, y = self.sparse.space[s + 1, v].tolist() if self.policy is not None else (average, 1)
+        x, y = self.space[s + 1][v] if self.policy is not None else (average, 1)
 
         def bandwidth(demand: float, format_words: float, total: float) -> Bandwidth:
             rate = slowdown * demand

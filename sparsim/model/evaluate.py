@@ -293,7 +293,7 @@ def evaluate_pack(
     leaks = leakage(accelerator)
     if leaks is not None:
         per_cycle = leaks.per_cycle(used_instances(arch_pack, mappings)).sum(axis=1)
-        out[:, 0] += per_cycle * (out[:, 1] - arch_pack.latency)
+        out[:, 0] += per_cycle * (out[:, 1] - arch_pack.latency[0])
     return BatchResult(out[:, 0], out[:, 1], status, out[:, 3:])
 
 

@@ -295,7 +295,7 @@ class Frozen:
         self._spare.append(work)
         leaks = leakage(self.accelerator)
         if leaks is not None:
-            energy = leaks.per_cycle(self._used) * (out[:, 1:2] - self._arch.latency)
+            energy = leaks.per_cycle(self._used) * (out[:, 1:2] - self._arch.latency[0])
             out[:, 0] += energy.sum(axis=1)
             out[:, first + 1 :] += energy
         return FrozenResult(out[:, 0], out[:, 1], out[:, first:], out[:, 3:first])

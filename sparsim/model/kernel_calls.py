@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from sparsim.model import arrays as packs
-from sparsim.model.kernels.driver import ANALYSE, COUNTED, FINISH, STACKED, run
 from sparsim.model.lower import ints
+from sparsim.model.machine_code import run
 from sparsim.model.workspace import Scratch, make_results, no_table
 
 _NO_COUNTS = ints(1, 1, 1, 1)
@@ -41,10 +41,9 @@ def analyse(
     """One mapping up to where densities come in, into `nest`. Returns a status."""
     density = packs.DensityPack(np.zeros_like(layer.relevant), np.ones(len(layer.relevant)))
     out = np.empty((row + 1, 3))
-    run(
-        ANALYSE, arch, stacked(layer), stacked(density), policy, no_table(nest), mapping, row, row + 1,
-        accounting, hops, stacked(nest), *_no_results(), out, _NO_COUNTS,
-    )  # fmt: skip
+    given = arch, stacked(layer), stacked(density), policy, no_table(nest), mapping
+    results = stacked(nest), *_no_results(), packs.RunPack(out, _NO_COUNTS)
+    run(packs.ANALYSE, (*given, *results), (row, row + 1), accounting, networks=hops)
     return int(out[row, 2])
 
 
@@ -58,10 +57,9 @@ def finish(
 ) -> int:
     """An analysed nest to the end, networks included. Returns a status."""
     out = np.empty((1, 3))
-    run(
-        FINISH, arch, stacked(layer), stacked(density), policy, table, _no_mapping(), 0, 1,
-        packs.ELIDE_FIRST_FILL, True, stacked(scratch.nest), scratch.sparse, scratch.cost, out, _NO_COUNTS,
-    )  # fmt: skip
+    given = arch, stacked(layer), stacked(density), policy, table, _no_mapping()
+    results = stacked(scratch.nest), scratch.sparse, scratch.cost, packs.RunPack(out, _NO_COUNTS)
+    run(packs.FINISH, (*given, *results), (0, 1), packs.ELIDE_FIRST_FILL, networks=True)
     return int(out[0, 2])
 
 
@@ -78,10 +76,9 @@ def run_batch(
     out: packs.Reals,
 ) -> None:
     """Some rows of many mappings; out[b] := (pJ, cycles, status, accesses of every storage level)."""
-    run(
-        ANALYSE | FINISH, arch, stacked(layer), stacked(density), policy, no_table(scratch.nest), mappings,
-        *rows, accounting, networks, stacked(scratch.nest), scratch.sparse, scratch.cost, out, _NO_COUNTS,
-    )  # fmt: skip
+    given = arch, stacked(layer), stacked(density), policy, no_table(scratch.nest), mappings
+    results = stacked(scratch.nest), scratch.sparse, scratch.cost, packs.RunPack(out, _NO_COUNTS)
+    run(packs.ANALYSE | packs.FINISH, (*given, *results), rows, accounting, networks=networks)
 
 
 def run_network(
@@ -98,10 +95,10 @@ def run_network(
 ) -> None:
     """Analysed nests of N layers; out[i] := (pJ, cycles, status, accesses of every storage level, pJ of every
     hardware level)."""
-    run(
-        FINISH | STACKED, arch, layers, densities, policy, table, _no_mapping(), 0, len(out),
-        packs.ELIDE_FIRST_FILL, networks, nests, sparse, cost, out, _NO_COUNTS,
-    )  # fmt: skip
+    given = arch, layers, densities, policy, table, _no_mapping()
+    results = nests, sparse, cost, packs.RunPack(out, _NO_COUNTS)
+    mode = packs.FINISH | packs.STACKED
+    run(mode, (*given, *results), (0, len(out)), packs.ELIDE_FIRST_FILL, networks=networks)
 
 
 def run_counts(
@@ -117,8 +114,8 @@ def run_counts(
 ) -> None:
     """Many mappings, each of its own row of `layers` and `densities`; counts[b] := accesses that happen, and
     out[b] as in `run_network`, but with the storage level in place of the pJ of what does not fit."""
-    run(
-        ANALYSE | FINISH | COUNTED, arch, layers, densities, policy, no_table(scratch.nest), mappings, 0,
-        len(out), accounting, arch.has_priced_networks, stacked(scratch.nest), scratch.sparse, scratch.cost,
-        out, counts,
-    )  # fmt: skip
+    given = arch, layers, densities, policy, no_table(scratch.nest), mappings
+    results = stacked(scratch.nest), scratch.sparse, scratch.cost, packs.RunPack(out, counts)
+    mode = packs.ANALYSE | packs.FINISH | packs.COUNTED
+    networks = arch.has_priced_networks
+    run(mode, (*given, *results), (0, len(out)), accounting, networks=networks)

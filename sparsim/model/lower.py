@@ -76,7 +76,7 @@ def _lower_arch(accelerator: Accelerator) -> ArchPack:
         compute_energy=np.array(resolved.compute, np.float64),
         addr_gen=np.array([max(level.addr_gen_energy_pj or 0.0, 0.0) for level in levels], np.float64),
         **lower_networks(arch, resolved),
-        latency=sum(level.network.latency_cycles for level in levels),
+        latency=np.array([sum(level.network.latency_cycles for level in levels)]),
     )
 
 

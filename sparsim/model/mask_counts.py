@@ -16,7 +16,7 @@ import numpy as np
 
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import Ints, Reals, SparsePack, TablePack
-from sparsim.model.kernels.gating_and_skipping import settled
+from sparsim.model.kernels.settled_computes import settled
 from sparsim.model.loop_space import Factor
 from sparsim.model.mask_rules import MaskRules
 

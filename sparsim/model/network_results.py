@@ -1,7 +1,10 @@
 """Packs -> results of the networks between levels (model 15)."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from sparsim.model import arrays as packs
 from sparsim.model.arrays import ArchPack, CostPack, LayerPack, NestPack
@@ -12,6 +15,20 @@ from sparsim.records import Architecture
 Row = list[float]  # of a bucket: receivers, scatter, words, hops
 
 
+class _Lists(NamedTuple):
+    """Fields of packs as nested lists, with the axes of `sparsim.model.arrays`."""
+
+    remote: list[list[Row]]
+    part: list[list[int]]
+    fanout: list[list[int]]
+    link: list[list[float]]
+    instances: list[int]
+    network_pj: list[list[Row]]
+    hop_pj: list[float]
+    can_reduce: list[int]
+    read_write: list[int]
+
+
 def network_results(
     arch: Architecture,
     wire_pj_per_bit_mm: float | None,
@@ -20,7 +37,16 @@ def network_results(
     dataspaces: Sequence[str],
 ) -> tuple[NetworkResult, ...]:
     """One for every network, innermost first. `wire_pj_per_bit_mm`: of the energy table."""
-    nest = counted[0]
+    nest, cost = counted
+    # small arrays are read out element by element, which lists do ten times as fast
+    lists = _Lists(
+        remote=nest.remote.tolist(), part=nest.part.tolist(), fanout=nest.fanout.tolist(),
+        link=nest.flow[..., packs.LINK].tolist(), instances=nest.space.prod(axis=1).tolist(),
+        network_pj=cost.network_pj.tolist(), hop_pj=lowered[0].wire[:, packs.HOP_PJ].tolist(),
+        can_reduce=lowered[0].support[:, packs.CAN_REDUCE].tolist(),
+        read_write=lowered[1].read_write.tolist(),
+    )  # fmt: skip
+    number = nest.n_bucket.tolist()
     names = [*(level.name for level in arch.storage), arch.compute.name]
     most = int(nest.n_bucket.max())
     buckets = nest.bucket[:, :, :most].tolist()
@@ -31,11 +57,9 @@ def network_results(
         wire = net.wire_energy_pj_per_bit_mm
         if named is None:
             wire = wire_pj_per_bit_mm or wire
-        instances = int(nest.space[network.s + 1].prod())
+        instances = lists.instances[network.s + 1]
         tensors = tuple(
-            _traffic(
-                network, e, v, name, lowered, counted, buckets[network.s][v][: nest.n_bucket[network.s, v]]
-            )
+            _traffic(network, e, v, name, lists, buckets[network.s][v][: number[network.s][v]])
             for v, name in enumerate(dataspaces)
         )
         counting = 1 if network.kind == packs.REDUCTION_TREE else instances  # like there
@@ -69,22 +93,19 @@ def _traffic(
     e: int,
     v: int,
     dataspace: str,
-    lowered: tuple[ArchPack, LayerPack],
-    counted: tuple[NestPack, CostPack],
+    lists: _Lists,
     rows: list[Row],
 ) -> NetworkTraffic:
-    arch, layer = lowered
-    nest, cost = counted
     s, kind = network.s, network.kind
-    is_mesh, is_result = kind == packs.MESH, bool(layer.read_write[v])
+    is_mesh, is_result = kind == packs.MESH, bool(lists.read_write[v])
     adds = is_result and network.direction != "read"  # what leaves the network was added there
     if kind == packs.REDUCTION_TREE and not is_result:
         rows = []
-    remote = [nest.remote[s, v].tolist()] if is_mesh and nest.remote[s, v, packs.B_ACCESSES] else []
-    twice = is_mesh and adds and not arch.support[s, packs.CAN_REDUCE]
+    remote = [lists.remote[s][v]] if is_mesh and lists.remote[s][v][packs.B_ACCESSES] else []
+    twice = is_mesh and adds and not lists.can_reduce[s]
     hops, reductions, buckets = 0.0, 0, []
     for row in rows + remote:
-        words = 2.0 * row[packs.B_ACCESSES] - float(nest.part[s, v]) if twice else row[packs.B_ACCESSES]
+        words = 2.0 * row[packs.B_ACCESSES] - float(lists.part[s][v]) if twice else row[packs.B_ACCESSES]
         buckets.append(Bucket(int(row[packs.B_MULTICAST]), int(row[packs.B_SCATTER]), words))
         if words > 0 and kind != packs.MULTICAST:
             half = math.floor(math.log2(row[packs.B_MULTICAST])) * 0.5
@@ -94,15 +115,15 @@ def _traffic(
     plain = buckets[: len(rows)]
     total = _added(bucket.ingresses for bucket in buckets)
     most = max((b.multicast for b in plain if is_mesh or b.ingresses > 0), default=0)
-    instances = int(nest.space[s + 1].prod())
-    energy, links, additions = (float(pj) for pj in cost.network_pj[e, v])
+    instances = lists.instances[s + 1]
+    energy, links, additions = lists.network_pj[e][v]
     return NetworkTraffic(
-        dataspace=dataspace, fanout=int(nest.fanout[s, v]), multicast=most,
+        dataspace=dataspace, fanout=lists.fanout[s][v], multicast=most,
         ingresses=_added(bucket.ingresses for bucket in plain), buckets=tuple(plain),
         distributed=buckets[-1] if remote else None,
-        link_transfers=int(nest.flow[s, v, packs.LINK]) if is_mesh else 0, spatial_reductions=reductions,
+        link_transfers=int(lists.link[s][v]) if is_mesh else 0, spatial_reductions=reductions,
         average_hops=hops / total if total > 0 else 0.0,
-        energy_per_hop_pj=float(arch.wire[e, packs.HOP_PJ]) if is_mesh or is_result else 0.0,
+        energy_per_hop_pj=lists.hop_pj[e] if is_mesh or is_result else 0.0,
         energy_per_instance_pj=energy, energy_pj=energy * instances,
         link_energy_per_instance_pj=links, link_energy_pj=links * instances,
         reduction_energy_per_instance_pj=additions, reduction_energy_pj=additions * instances,

@@ -207,7 +207,7 @@ def _decide(a, y, d, p, b, sp, w, objective, limit, index, r):
         _take_spread(a, sp, w, index, dim)
         if not _fits_fan(a, b, sp, w, r, dim):
             return FAN_OUT
-        w.out[CYCLES_OUT] = math.ceil(b.compute[0] / _most_units(a, b, sp, w, r)) + a.latency
+        w.out[CYCLES_OUT] = math.ceil(b.compute[0] / _most_units(a, b, sp, w, r)) + a.latency[0]
         for i in range(sp.floor.shape[0]):
             w.out[PJ_OUT + i] = sp.floor[i]
         return LOWER_BOUND if exceeds(objective, limit, w.out) else PASSED

@@ -225,7 +225,7 @@ def bound_tiles(
     for s in range(n_levels):
         out[ACCESSES_OUT + s] = 0.0
     if not bound.switch[BOUNDED]:
-        out[0], out[1] = cycles + arch.latency, energy + bound.leak[0] * cycles
+        out[0], out[1] = cycles + arch.latency[0], energy + bound.leak[0] * cycles
         return
     count_deliveries(arch, layer, bound, space, factor, place, free, rest, w)
     for s in range(n_levels):
@@ -261,7 +261,7 @@ def bound_tiles(
             out[ACCESSES_OUT + s] += words
             content = arriving
     cycles = _bandwidth(arch, w, cycles)
-    out[0], out[1] = cycles + arch.latency, (energy + bound.leak[0] * cycles) * ALMOST
+    out[0], out[1] = cycles + arch.latency[0], (energy + bound.leak[0] * cycles) * ALMOST
 
 
 @kernel

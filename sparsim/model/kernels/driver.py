@@ -19,15 +19,13 @@ from sparsim.model.kernels.gating_and_skipping import (
     split_computes,
     take_counted,
 )
-from sparsim.model.kernels.jit import entry, kernel
+from sparsim.model.kernels.jit import kernel, machine_code
 from sparsim.model.kernels.leader_tiles import find_leaders
 from sparsim.model.kernels.loop_nest import build_nest, check_instances
 from sparsim.model.kernels.network_energy import network_energy
-from sparsim.model.kernels.pack_pointers import row_of
+from sparsim.model.kernels.pack_pointers import first_unlike, opened, row_of
 from sparsim.model.kernels.spatial_skipping import spatial_skipping
 from sparsim.model.kernels.tile_formats import tile_statistics
-
-ANALYSE, FINISH, STACKED, COUNTED = 1, 2, 4, 8  # bits of a mode
 
 
 @kernel
@@ -108,7 +106,7 @@ def add_cost(arch, layer, policy, networks, nest, sparse, cost):
         cycles = max(cycles, cost.cycles[h])
     if networks:
         energy = network_energy(arch, layer, nest, cost, energy)
-    cost.total[k.PJ], cost.total[k.CYCLES] = energy, float(cycles + arch.latency)
+    cost.total[k.PJ], cost.total[k.CYCLES] = energy, float(cycles + arch.latency[0])
     if not good or not 0.0 <= energy < np.inf or cost.total[k.CYCLES] > k.MAX_COUNT:
         nest.info[0], nest.info[2], nest.info[3] = 0, energy, cost.total[k.CYCLES]
         return k.BAD_TOTAL
@@ -151,35 +149,36 @@ def _is_priced(sparse, cost):
     return good
 
 
-@entry
+@kernel
 def run(
     mode, arch, layers, densities, policy, table, mapping, first, last, accounting, networks, nests, sparse,
-    cost, out, counts
+    cost, written
 ):  # fmt: skip
-    """The only entry, because every entry optimises the whole kernel again.
+    """All that is computed, for some rows.
 
     For i from `first` to `last` - 1: with ANALYSE in `mode`, row i of `mapping` up to where densities come
     in; with FINISH, the analysed nest to the end. `layers`, `densities` and `nests` have a leading axis, of
-    which row i is used with STACKED, else row 0. out[i] := (pJ, cycles, status, and as far as there are
-    columns the accesses of every storage level and pJ of every hardware level). `networks`: whether to count
-    hops and energies of networks.
+    which row i is used with STACKED, else row 0. Then `written.out[i]` is pJ, cycles, status, and as far as
+    there are columns the accesses of every storage level and the pJ of every hardware level. `networks`:
+    whether to count hops and energies of networks.
 
     With COUNTED row i is used of `layers` and `densities`, counts[i] := the accesses that happen, every part
     of the sums is looked at, and out[i] of what does not fit has the storage level in place of the pJ.
     """
-    row, n_levels = first if mode & (STACKED | COUNTED) else 0, nests.kept.shape[1]
-    y, d, n = row_of(layers, row), row_of(densities, row), row_of(nests, first if mode & STACKED else 0)
+    out, counts = written.out, written.counts
+    row, n_levels = first if mode & (k.STACKED | k.COUNTED) else 0, nests.kept.shape[1]
+    y, d, n = row_of(layers, row), row_of(densities, row), row_of(nests, first if mode & k.STACKED else 0)
     for i in range(first, last):
-        if mode & (STACKED | COUNTED) and i > first:
+        if mode & (k.STACKED | k.COUNTED) and i > first:
             y, d = row_of(layers, i), row_of(densities, i)
-        if mode & STACKED and i > first:
+        if mode & k.STACKED and i > first:
             n = row_of(nests, i)
-        if mode & COUNTED:
+        if mode & k.COUNTED:
             n.info[0], n.info[1], n.info[2], n.info[3] = 0.0, 0.0, 0.0, 0.0
         status = k.OK
-        if mode & ANALYSE:
+        if mode & k.ANALYSE:
             status = _analyse(arch, y, policy, mapping, i, accounting, networks, n)
-        if status == k.OK and mode & FINISH:
+        if status == k.OK and mode & k.FINISH:
             status = apply_densities(arch, y, d, policy, table, n, sparse)
             if status == k.OK and not table.probe[0]:
                 status = add_cost(arch, y, policy, networks, n, sparse, cost)
@@ -189,7 +188,7 @@ def run(
                     out[i, 3 + s] = level_accesses(n, sparse, s)
                 for h in range(out.shape[1] - 3 - n_levels):
                     out[i, 3 + n_levels + h] = cost.level_pj[h]
-        if mode & COUNTED:
+        if mode & k.COUNTED:
             if status == k.OK and not (_is_counted(sparse) and _is_priced(sparse, cost)):
                 status = k.BAD_TOTAL
             if status != k.OK:
@@ -199,3 +198,21 @@ def run(
                     for a in range(counts.shape[3]):
                         counts[i, s, v, a] = sparse.counts[s, v, a, k.RANDOM]
         out[i, k.STATUS] = status
+
+
+@machine_code
+def run_on_objects(mode, packs, first, last, accounting, networks, ints, reals):
+    """`run` for packs as Python has them: `packs` is the tuple of them, in the order of `run`.
+
+    It is the only entry, because every entry optimises the whole kernel again. `ints` and `reals` are the
+    addresses of the types that elements must have. Returns 0, or the place among the packs, from 1, of the
+    first that has an array of another kind; nothing is done then.
+    """
+    wrong = first_unlike(packs, ints, reals)
+    if wrong == 0:
+        run(
+            mode, opened(packs, 0), opened(packs, 1), opened(packs, 2), opened(packs, 3), opened(packs, 4),
+            opened(packs, 5), first, last, accounting, networks, opened(packs, 6), opened(packs, 7),
+            opened(packs, 8), opened(packs, 9),
+        )  # fmt: skip
+    return wrong

@@ -7,8 +7,6 @@ import numpy as np
 from sparsim.model import arrays as k
 from sparsim.model.kernels.jit import kernel
 
-READ_WORDS, WRITE_WORDS, FORMAT_READ_BITS, FORMAT_WRITE_BITS = 0, 1, 2, 3
-
 
 @kernel
 def check_capacity(arch, policy, nest, sparse):
@@ -88,8 +86,8 @@ def _data_energy(arch, sparse, cost, s, v):
                     read += scalars
                 else:
                     write += scalars
-    words[s, v, READ_WORDS], words[s, v, WRITE_WORDS] = read, write
-    words[s, v, FORMAT_READ_BITS], words[s, v, FORMAT_WRITE_BITS] = 0.0, 0.0
+    words[s, v, k.READ_WORDS], words[s, v, k.WRITE_WORDS] = read, write
+    words[s, v, k.FORMAT_READ_BITS], words[s, v, k.FORMAT_WRITE_BITS] = 0.0, 0.0
     return energy
 
 
@@ -111,7 +109,7 @@ def _format_energy(arch, policy, sparse, cost, s, v, energy):
                 vector[s, v, i] = np.ceil(bits / width)
                 energy += vector[s, v, i] * price[s, i]
                 if o != k.SKIPPED:
-                    words[s, v, FORMAT_READ_BITS if a == k.READ else FORMAT_WRITE_BITS] += bits
+                    words[s, v, k.FORMAT_READ_BITS if a == k.READ else k.FORMAT_WRITE_BITS] += bits
     return energy
 
 
@@ -193,8 +191,8 @@ def level_cycles(arch, nest, sparse, cost):
             for v in range(n_data):
                 if kept[s, v] and avg[s + 1, v] > 0.0:
                     spread = space[s + 1, v, k.X] * space[s + 1, v, k.Y] / avg[s + 1, v]
-                    r = words[s, v, READ_WORDS] + words[s, v, FORMAT_READ_BITS] // word_bits
-                    w = words[s, v, WRITE_WORDS] + words[s, v, FORMAT_WRITE_BITS] // word_bits
+                    r = words[s, v, k.READ_WORDS] + words[s, v, k.FORMAT_READ_BITS] // word_bits
+                    w = words[s, v, k.WRITE_WORDS] + words[s, v, k.FORMAT_WRITE_BITS] // word_bits
                     read += np.ceil(r / spread) / at_least
                     write += np.ceil(w / spread) / at_least
             slowdown = _throttle(slowdown, limit[s, k.READ_BW], read)

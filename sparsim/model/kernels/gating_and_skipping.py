@@ -7,6 +7,7 @@ import numpy as np
 from sparsim.model import arrays as k
 from sparsim.model.kernels.fill import fill
 from sparsim.model.kernels.jit import kernel
+from sparsim.model.kernels.settled_computes import settled
 from sparsim.model.kernels.spatial_skipping import average_units
 from sparsim.model.kernels.tile_densities import chance_of_none, nonzeros_in_tensor
 
@@ -316,28 +317,6 @@ def split_computes(layer, density, policy, table, nest, sparse, computes, left_o
         total * (z_a * z_b), total * (z_a * e_b + e_a * z_b), total * (e_a * e_b),
     )  # fmt: skip
     return k.OK
-
-
-def settled(gating, skipping, total, zero, absent, both_zero, zero_absent, both_absent):
-    """(actual, gated, skipped) operations by their operands' states; two absent ones make none (model 12.3).
-
-    Plain Python too: the mapper's lower bounds and counts on masks form the same.
-    """
-    gated, skipped = 0.0, 0.0
-    if gating:
-        gated += zero
-    if skipping:
-        skipped += absent
-    elif gating:
-        gated += absent
-    if gating:
-        gated += both_zero
-    if skipping:
-        skipped += zero_absent
-    elif gating:
-        gated += zero_absent
-    n_gated, n_skipped = int(math.floor(gated)), int(math.floor(skipped))
-    return int(total) - n_skipped - n_gated - int(math.floor(both_absent)), n_gated, n_skipped
 
 
 _settled = kernel(settled)

@@ -35,3 +35,11 @@ def kernel(function: Callable[..., Any]) -> Any:
         nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False,
         pipeline_class=PartCompiler,
     )(function)  # fmt: skip
+
+
+def machine_code(function: Callable[..., Any]) -> Any:
+    """A kernel that is called without numba, as `sparsim.model.machine_code` does; its copy is kept there."""
+    return njit(
+        nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False,
+        pipeline_class=EntryCompiler,
+    )(function)  # fmt: skip

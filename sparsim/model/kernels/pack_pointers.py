@@ -24,7 +24,7 @@ from numba.extending import (
 )
 
 from sparsim.model import arrays
-from sparsim.model.kernels.plain_arrays import PlainArray, place, plain, plain_from_numpy
+from sparsim.model.kernels.plain_arrays import PlainArray, is_like, place, plain, plain_from_numpy
 
 PACKS = [one for one in vars(arrays).values() if isinstance(one, type) and issubclass(one, tuple)]
 
@@ -117,3 +117,81 @@ def _row(context, builder, sig, arguments):
         value = plain(context, builder, row, first, lengths)
         builder.store(value, cgutils.gep_inbounds(builder, pointer, 0, n))
     return pointer
+
+
+# Machine code that is called without numba gets packs as Python objects, of which only memory is read.
+
+
+def opened(packs, i):
+    """A pointer to pack `i` of a tuple of packs; `i` is a constant."""
+    return packs[i]
+
+
+def first_unlike(packs, ints, reals):
+    """The place, from 1, of the first pack with an array that is not as declared, or 0.
+
+    `ints` and `reals` are the addresses of the types of their elements.
+    """
+    return 0
+
+
+class PackObjects(types.Type):
+    """A Python tuple of packs, whose types are `kinds`."""
+
+    def __init__(self, kinds):
+        self.kinds = tuple(kinds)
+        super().__init__(f"PackObjects({', '.join(kind.name for kind in self.kinds)})")
+
+
+@register_model(PackObjects)
+class _ObjectsModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, cgutils.voidptr_t)
+
+
+def _items(builder, tuple_object, number):
+    """Pointers to the items of a Python tuple, which begin where its fixed fields end."""
+    first = cgutils.pointer_add(builder, tuple_object, tuple.__basicsize__, cgutils.voidptr_t.as_pointer())
+    return [builder.load(cgutils.gep(builder, first, i)) for i in range(number)]
+
+
+@type_callable(opened)
+def _type_of_opened(context):
+    def kind(packs, i):
+        literal = isinstance(packs, PackObjects) and isinstance(i, types.IntegerLiteral)
+        return packs.kinds[i.literal_value] if literal else None
+
+    return kind
+
+
+@type_callable(first_unlike)
+def _type_of_unlike(context):
+    return lambda packs, ints, reals: types.int64 if isinstance(packs, PackObjects) else None
+
+
+@lower_builtin(opened, PackObjects, types.IntegerLiteral)
+def _open(context, builder, sig, arguments):
+    kind = sig.return_type
+    pack = _items(builder, arguments[0], len(sig.args[0].kinds))[sig.args[1].literal_value]
+    pointer = cgutils.alloca_once(builder, context.get_value_type(kind.pack))
+    fields = kind.pack.types
+    for i, (field, found) in enumerate(zip(fields, _items(builder, pack, len(fields)), strict=True)):
+        value = plain_from_numpy(context, builder, field, found)
+        builder.store(value, cgutils.gep_inbounds(builder, pointer, 0, i))
+    return pointer
+
+
+@lower_builtin(first_unlike, PackObjects, types.Integer, types.Integer)
+def _unlike(context, builder, sig, arguments):
+    scalars = {types.int64: arguments[1], types.float64: arguments[2]}
+    found = ir.Constant(ir.IntType(64), 0)
+    kinds = sig.args[0].kinds
+    packs = _items(builder, arguments[0], len(kinds))
+    for place_of_pack in reversed(range(len(kinds))):
+        fields = kinds[place_of_pack].pack.types
+        good = cgutils.true_bit
+        for field, array in zip(fields, _items(builder, packs[place_of_pack], len(fields)), strict=True):
+            like = is_like(context, builder, field, array, scalars[field.dtype])
+            good = builder.and_(good, like)
+        found = builder.select(good, found, ir.Constant(ir.IntType(64), place_of_pack + 1))
+    return found

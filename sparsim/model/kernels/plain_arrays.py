@@ -21,6 +21,7 @@ from numba.extending import (
 )
 
 INT = ir.IntType(64)
+_FLAGS = 0x0001 | 0x0100  # of NumPy: C-contiguous, aligned
 
 
 class PlainArray(types.Type):
@@ -137,6 +138,30 @@ def plain_from_numpy(context, builder, kind, array):
     return plain(
         context, builder, kind, data, [builder.load(cgutils.gep(builder, first, axis)) for axis in axes]
     )
+
+
+def is_like(context, builder, kind, array, scalar):
+    """Whether a NumPy array can be a plain array of this kind, whose elements have the type at `scalar`.
+
+    Looks at the fields `nd`, `descr` and `flags` of a PyArrayObject, and `typeobj` and `byteorder` of its
+    PyArray_Descr.
+    """
+    head, word, byte = object.__basicsize__, ir.IntType(32), ir.IntType(8)
+
+    def field(of, offset, kind):
+        return builder.load(cgutils.pointer_add(builder, of, head + offset, kind.as_pointer()))
+
+    descr = field(array, 40, cgutils.voidptr_t)
+    seen = (
+        (field(array, 8, word), word(kind.ndim)),
+        (builder.and_(field(array, 48, word), word(_FLAGS)), word(_FLAGS)),
+        (field(descr, 0, INT), scalar),
+        (field(descr, 10, byte), byte(ord("="))),
+    )
+    fits = cgutils.true_bit
+    for one, other in seen:
+        fits = builder.and_(fits, builder.icmp_signed("==", one, other))
+    return fits
 
 
 @lower_builtin(operator.getitem, PlainArray, types.Integer)

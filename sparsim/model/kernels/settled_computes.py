@@ -1,0 +1,26 @@
+"""What becomes of operations whose operands are zero or absent."""
+
+import math
+
+
+def settled(gating, skipping, total, zero, absent, both_zero, zero_absent, both_absent):
+    """(actual, gated, skipped) operations by their operands' states; two absent ones make none (model 12.3).
+
+    This is plain Python, which kernels compile: lower bounds of the mapper and counts on masks call it as it
+    is.
+    """
+    gated, skipped = 0.0, 0.0
+    if gating:
+        gated += zero
+    if skipping:
+        skipped += absent
+    elif gating:
+        gated += absent
+    if gating:
+        gated += both_zero
+    if skipping:
+        skipped += zero_absent
+    elif gating:
+        gated += zero_absent
+    n_gated, n_skipped = int(math.floor(gated)), int(math.floor(skipped))
+    return int(total) - n_skipped - n_gated - int(math.floor(both_absent)), n_gated, n_skipped
