@@ -8,6 +8,7 @@ from gmp.allocation import allocate
 from gmp.batch_norm_recalibration import recalibrate_batch_norm
 from gmp.channels import ChannelPruner, channel_groups, narrow, rebuild
 from gmp.errors import CoverageWarning, PruningError, PruningWarning, RecipeError
+from gmp.iterative_pruning import IterativeRound, RewindPoint, prune_iteratively
 from gmp.masks import apply_masks
 from gmp.pruner import Pruner, one_shot
 from gmp.recipes.recipe import Recipe, load_recipe
@@ -19,8 +20,9 @@ from gmp.targets import Target, select
 
 __all__ = [
     "ChannelPruner", "ConstantSchedule", "CoverageWarning", "CubicSchedule", "InverseCubicSchedule",
-    "LayerReport", "LinearSchedule", "Movement", "Pruner", "PruningError", "PruningWarning",
-    "Recipe", "RecipeError", "Report", "RunningRecipe", "Schedule", "Target", "allocate", "apply_masks",
-    "channel_groups", "lamp", "load_recipe", "magnitude", "narrow", "one_shot", "rebuild",
-    "recalibrate_batch_norm", "report_of", "select", "taylor",
+    "IterativeRound", "LayerReport", "LinearSchedule", "Movement", "Pruner", "PruningError",
+    "PruningWarning", "Recipe", "RecipeError", "Report", "RewindPoint", "RunningRecipe", "Schedule",
+    "Target", "allocate", "apply_masks", "channel_groups", "lamp", "load_recipe", "magnitude", "narrow",
+    "one_shot", "prune_iteratively", "rebuild", "recalibrate_batch_norm", "report_of", "select",
+    "taylor",
 ]  # fmt: skip

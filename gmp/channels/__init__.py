@@ -9,6 +9,7 @@ channel_netadapt    netadapt_channels: channels of one group at a time, until a 
 channel_candidates  ChannelCandidates: networks for searches, fitted by least squares
 channel_searches    uniform, random, table and greedy searches within a budget
 amc_search          amc: an agent beside these searches
+network_slimming    ChannelPenalty, slim: scales of norms driven to zero in training
 """
 
 from gmp.channels.amc_search import AmcReport, amc
@@ -21,9 +22,11 @@ from gmp.channels.channel_records import ChannelGroup, ChannelGroups, Member
 from gmp.channels.channel_scores import score_channels
 from gmp.channels.channel_searches import ChannelChoice
 from gmp.channels.narrowing import Narrowed, narrow, rebuild
+from gmp.channels.network_slimming import ChannelPenalty, Slimmed, slim
 
 __all__ = [
     "AdaptedNetwork", "AmcReport", "ChannelCandidates", "ChannelChoice", "ChannelGroup", "ChannelGroups",
-    "ChannelPruner", "Member", "Narrowed", "amc", "channel_groups", "latency_cost", "mac_cost", "narrow",
-    "netadapt_channels", "parameter_cost", "rebuild", "score_channels",
+    "ChannelPenalty", "ChannelPruner", "Member", "Narrowed", "Slimmed", "amc", "channel_groups",
+    "latency_cost", "mac_cost", "narrow", "netadapt_channels", "parameter_cost", "rebuild",
+    "score_channels", "slim",
 ]  # fmt: skip
