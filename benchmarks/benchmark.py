@@ -15,6 +15,7 @@ import click
 import numba
 import numpy as np
 
+from sparsim.cli.common_options import FILE, document_option
 from sparsim.fileio.json_and_csv import write_json
 from sparsim.report.console import messages, results
 from sparsim.report.tables import Block, Table, write_blocks
@@ -48,8 +49,8 @@ def benchmark(quick: str | None = None, *, document: bool = False) -> Callable[.
     """
 
     def decorate(measure: Callable[..., Found]) -> click.Command:
-        def main(json_path: Path | None, document_path: Path | None = None, **options: Any) -> None:
-            if options.get("quick") and document_path:
+        def main(json_path: Path | None, document: Path | None = None, **options: Any) -> None:
+            if options.get("quick") and document:
                 raise click.UsageError("--document needs everything, leave out --quick")
             status = messages().status("")
 
@@ -68,16 +69,15 @@ def benchmark(quick: str | None = None, *, document: bool = False) -> Callable[.
             if json_path:
                 json_path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(json_path, {"machine": machine(), "quick": False, **options, **found.numbers})
-            if document_path:
-                write_blocks(document_path, found.blocks)
+            if document:
+                write_blocks(document, found.blocks)
 
         if document:
-            place = click.Path(exists=True, dir_okay=False, path_type=Path)
-            main = click.option("--document", "document_path", type=place, help="Renew its tables.")(main)
+            main = document_option(main)
         if quick is not None:
             main = click.option("--quick", is_flag=True, help=quick)(main)
-        place = click.Path(dir_okay=False, path_type=Path)
-        main = click.option("--json", "json_path", type=place, help="Write the numbers here.")(main)
+        help_text = "Also write the numbers to this file."
+        main = click.option("--json", "json_path", type=FILE, metavar="FILE", help=help_text)(main)
         main.__click_params__ += getattr(measure, "__click_params__", [])  # type: ignore[attr-defined]
         return click.command(help=sys.modules[measure.__module__].__doc__)(main)
 

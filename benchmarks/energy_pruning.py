@@ -301,7 +301,10 @@ def density_table(plan: Plan, rows: Sequence[Row], names: Sequence[str]) -> Tabl
 
 @benchmark(document=True)
 @click.option(
-    "--data", metavar="SOURCE", help="ModelNet10, for the network `half`.  [default: the procedural set]"
+    "--data",
+    metavar="SOURCE",
+    show_default="the procedural set",
+    help="Folder or file of ModelNet10, for the network `half`.",
 )
 def main(step: Step, data: str | None) -> Found:
     plan = Plan()

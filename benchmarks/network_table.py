@@ -33,6 +33,7 @@ from gmp.tracing.trace import Trace, trace
 from gmp.tracing.traced_workload import workload_of
 from pointnet.original.published_runs import study_mapspace
 from sparsim import load_accelerator, macs
+from sparsim.cli.common_options import FILE
 from sparsim.hardware import Hardware, load_hardware
 from sparsim.records import Workload
 from sparsim.report.tables import Table
@@ -232,8 +233,15 @@ def summary(rows: list[Row]) -> list[str]:
 
 
 @benchmark(document=True)
-@click.option("--rows", "rows_path", type=click.Path(path_type=Path), required=True, help="Kept rows.")
-@click.option("--only", multiple=True, metavar="NAME", help="These again.")
+@click.option(
+    "--rows",
+    "rows_path",
+    type=FILE,
+    metavar="FILE",
+    required=True,
+    help="Rows of earlier runs, which are kept.",
+)
+@click.option("--only", multiple=True, metavar="NAME", help="Measure this network again; may be repeated.")
 def main(step: Step, rows_path: Path, only: tuple[str, ...]) -> Found:
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)

@@ -11,7 +11,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import click
 from benchmark import Found, Step, benchmark
 
 from pointnet.study.accuracy_report import accuracy_table
@@ -19,6 +18,7 @@ from pointnet.study.pruning_comparison import Plan, compare
 from pointnet.training.run_training import data_of, run_training
 from pointnet.training.settings import Settings
 from pointnet.training.train import Training
+from sparsim.cli.common_options import seed_option
 from sparsim.report.console import messages
 
 EPOCHS = 20
@@ -28,7 +28,7 @@ POOL = 512  # points per cloud, of which each step draws 256
 
 
 @benchmark()
-@click.option("--seed", type=int, default=0, show_default=True)
+@seed_option
 def main(step: Step, seed: int) -> Found:
     dense = Settings(epochs=EPOCHS, pool=POOL, seed=seed)
     again = Settings(epochs=MORE, lr=LR_AGAIN, pool=POOL, seed=seed)

@@ -29,8 +29,8 @@ UNITS = {  # by how the name of a key ends; the longest end counts
     "_um2": "um²", "um2_per_pe": "um²", "um2_per_node": "um²", "areas": "um²", "_mm2": "mm²", "_um": "um",
     "_nm": "nm", "_bits": "bits", "_words": "words", "_kib": "KiB", "_bytes": "bytes",
     "_bandwidth": "words/cycle", "_mhz": "MHz", "_gb_per_s": "GB/s", "cycles": "cycles",
-    "_j_cycles": "J cycles", "_s": "s", "_per_s": "1/s", "seconds_per_point": "s", "epochs": "epochs",
-    "_epoch": "epochs",
+    "_j_cycles": "J cycles", "_s": "s", "_us": "us", "_per_s": "1/s", "seconds_per_point": "s",
+    "epochs": "epochs", "_epoch": "epochs",
 }  # fmt: skip
 
 

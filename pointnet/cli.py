@@ -28,6 +28,7 @@ from pointnet.command_options import (
 from sparsim.cli.common_options import (
     FOLDER,
     batch_option,
+    document_option,
     file_option,
     folder_option,
     seed_option,
@@ -261,8 +262,7 @@ def pack(source: str, output: Path, points: int, normals: bool, classes: int | N
 @pruned_series(20, 20, ".5 .8 .9 .95 .98")
 @seed_option
 @device_option
-@click.option("--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-              help="Also renew the tables in this document.")  # fmt: skip
+@document_option
 @json_option
 def compare(
     output: Path, epochs: int, more: int, lr: float, lr_again: float, levels: tuple[float, ...],

@@ -141,10 +141,10 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 @click.command()
-@click.argument("directory", type=click.Path(path_type=Path, exists=True))
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, exists=True))
 @write_docs_option
 def main(directory: Path, write_docs: bool) -> None:
-    """Draw masks for every case folder below DIRECTORY and compare. Exits with 1 if actual data are off."""
+    """Draw masks for every case folder below DIR and compare. Exits with 1 if actual data are off."""
     if not find_cases(directory, "timeloop-3"):
         click.echo(f"no case folder (YAML documents and a stats.txt) at or below {directory}")
         sys.exit(2)

@@ -303,7 +303,7 @@ class MagnitudePruningModifier(Modifier):
     inter_func : str
         How sparsity grows: "linear", "cubic" or "inverse_cubic".
     mask_type : str or list of int
-        Pattern of the zeros: "unstructured", "block4", "n:m", or [outputs, inputs] of a block.
+        Pattern of the zeros: "unstructured", which is 1x1, "block4", "n:m", or [outputs, inputs] of a block.
     """
 
     needs_end = True

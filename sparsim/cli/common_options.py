@@ -23,6 +23,10 @@ set_option = click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE",
     help="A value for the Jinja templates among Timeloop's documents.",
 )  # fmt: skip
+document_option = click.option(
+    "--document", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    help="Also renew the tables in this document.",
+)  # fmt: skip
 write_docs_option = click.option(
     "--write-docs", is_flag=True, help="Renew the tables of the page of docs/results that shows this."
 )
