@@ -15,6 +15,7 @@ from gmp.recipes.recipe import Recipe, load_recipe
 from gmp.recipes.running_recipe import RunningRecipe
 from gmp.schedules import ConstantSchedule, CubicSchedule, InverseCubicSchedule, LinearSchedule, Schedule
 from gmp.scores import Movement, lamp, magnitude, taylor
+from gmp.sharing import WeightSharing
 from gmp.sparsity_report import LayerReport, Report, report_of
 from gmp.targets import Target, select
 
@@ -22,7 +23,6 @@ __all__ = [
     "ChannelPruner", "ConstantSchedule", "CoverageWarning", "CubicSchedule", "InverseCubicSchedule",
     "IterativeRound", "LayerReport", "LinearSchedule", "Movement", "Pruner", "PruningError",
     "PruningWarning", "Recipe", "RecipeError", "Report", "RewindPoint", "RunningRecipe", "Schedule",
-    "Target", "allocate", "apply_masks", "channel_groups", "lamp", "load_recipe", "magnitude", "narrow",
-    "one_shot", "prune_iteratively", "rebuild", "recalibrate_batch_norm", "report_of", "select",
-    "taylor",
+    "Target", "WeightSharing", "allocate", "apply_masks", "channel_groups", "lamp", "load_recipe", "magnitude", "narrow",
+    "one_shot", "prune_iteratively", "rebuild", "recalibrate_batch_norm", "report_of", "select", "taylor",
 ]  # fmt: skip

@@ -1,5 +1,5 @@
 """python -m gmp"""
 
-from gmp.trace_network_command import main
+from gmp.commands import main
 
 main()

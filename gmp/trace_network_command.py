@@ -1,30 +1,33 @@
-"""Measure networks of PyTorch."""
+"""The command `python -m gmp trace`: shapes, operations and densities of a network."""
 
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gmp.errors import TraceError
-from sparsim.cli.common_options import AT_LEAST_1, batch_option, folder_option, input_option, seed_option
+from sparsim.cli.common_options import (
+    AT_LEAST_1,
+    batch_option,
+    folder_option,
+    input_option,
+    masks_option,
+    seed_option,
+)
 from sparsim.cli.json_output import json_option, print_json_file
-from sparsim.errors import near, require
-from sparsim.report.console import echo, results, run
+from sparsim.errors import near
+from sparsim.report.console import echo, results
 
 # torch is imported where it is used: --help must not wait for it.
 if TYPE_CHECKING:
     from torch import nn
 
 
-@click.group(help=__doc__)
-def cli() -> None:
-    require("torch", "python -m gmp", "train")
-
-
-@cli.command()
+@click.command()
 @click.argument("source", metavar="MODULE:FUNCTION|FILE.pt2")
 @folder_option(required=True)
 @input_option("SHAPE")
@@ -33,11 +36,12 @@ def cli() -> None:
     "--samples", type=AT_LEAST_1, show_default="the first axis of its first tensor",
     help="Number of samples in a batch of the example.",
 )  # fmt: skip
+@masks_option
 @seed_option
 @json_option
 def trace(
-    source: str, output: Path, shapes: tuple[str, ...], batch: int, samples: int | None, seed: int,
-    as_json: bool,
+    source: str, output: Path, shapes: tuple[str, ...], batch: int, samples: int | None, masks: Path | None,
+    seed: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure shapes, operations and densities of every layer, and write them as a workload for sparsim.
 
@@ -52,23 +56,29 @@ def trace(
     from gmp.example_batches import batches_of
     from gmp.tracing.exported_programs import load_program, run_example
     from gmp.tracing.trace import trace as trace_model
-    from gmp.tracing.traced_workload import table, workload_of, write_workload
+    from gmp.tracing.traced_workload import table, workload_of, write_masks, write_workload
 
     torch.manual_seed(seed)
-    given = [_shape(text) for text in shapes]
+    given, mask_samples = [shape_of(text) for text in shapes], 0 if masks is None else batch
     if source.endswith(".pt2"):
         name, (model, example) = Path(source).stem, load_program(source)
         example = (tuple(torch.randn(shape) for shape in given), {}) if given else example
         if not example:
             raise TraceError(f"{source} has no example of inputs: --input gives the shape of an input")
-        traced = trace_model(model, [example], samples=samples, forward=run_example)
+        traced = trace_model(
+            model, [example], samples=samples, mask_samples=mask_samples, forward=run_example
+        )
     else:
-        model, example = _loaded(source, given)
-        name, traced = type(model).__name__, trace_model(model, batches_of(model, example), samples=samples)
+        model, example = load_network(source, given)
+        name, batches = type(model).__name__, batches_of(model, example)
+        traced = trace_model(model, batches, samples=samples, mask_samples=mask_samples)
     facts: dict[str, str | int | float | bool] = {"samples": traced.samples, "seed": seed}
     if shapes:
         facts["inputs"] = f"standard-normal, {' and '.join(shapes)}"
-    workload = workload_of(traced, name=name, batch=batch, source=source, provenance=facts)
+    mask_folder = None if masks is None else Path(os.path.relpath(masks, output)).as_posix()
+    workload = workload_of(traced, name=name, batch=batch, source=source, provenance=facts, masks=mask_folder)
+    if masks is not None:
+        write_masks(traced, masks, batch)
     write_workload(traced, workload, output)
     if as_json:
         print_json_file(output / "trace.json")
@@ -77,8 +87,8 @@ def trace(
     echo(f"wrote {output}/workload.yaml, trace.csv and trace.json", err=as_json)
 
 
-def _loaded(source: str, shapes: list[tuple[int, ...]]) -> tuple[nn.Module, Any]:
-    """The model and its example."""
+def load_network(source: str, shapes: list[tuple[int, ...]]) -> tuple[nn.Module, Any]:
+    """The model that MODULE:FUNCTION names, and its example. Raises TraceError."""
     import torch
     from torch import nn
 
@@ -109,12 +119,8 @@ def _loaded(source: str, shapes: list[tuple[int, ...]]) -> tuple[nn.Module, Any]
     return made
 
 
-def _shape(text: str) -> tuple[int, ...]:
+def shape_of(text: str) -> tuple[int, ...]:
     parts = text.lower().replace(",", "x").split("x")
     if not all(part.strip().isdecimal() and int(part) for part in parts):
         raise TraceError(f"the shape '{text}' is not whole numbers from 1, such as 2x3x32x32")
     return tuple(map(int, parts))
-
-
-def main() -> None:
-    run(cli, "gmp")

@@ -26,11 +26,11 @@ from pointnet.command_options import (
     training_batch_option,
 )
 from sparsim.cli.common_options import (
-    FOLDER,
     batch_option,
     document_option,
     file_option,
     folder_option,
+    masks_option,
     seed_option,
     threads_option,
 )
@@ -202,12 +202,7 @@ def evaluate(checkpoint: str, data: str | None, split: str, threads: int, device
 @batch_option(2)
 @click.option("--inputs", type=click.Choice(["clouds", "randn"]), default="clouds", show_default=True,
               help="randn: noise in place of clouds, as the original study measured.")  # fmt: skip
-@click.option(
-    "--masks",
-    type=FOLDER,
-    metavar="DIR",
-    help="Also write the masks of the zeros to this folder, and refer to them in the workload.",
-)
+@masks_option
 @click.option("--delayed", is_flag=True, help="Trace the network with delayed aggregation.")
 @seed_option
 @device_option

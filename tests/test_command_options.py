@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from gmp.trace_network_command import cli as gmp_cli
+from gmp.commands import cli as gmp_cli
 from pointnet.cli import cli as pointnet_cli
 from pointnet.original.reproduce import main as original_command
 from sparsim.cli.main import cli as sparsim_cli
@@ -31,6 +31,7 @@ DIFFERENT = {  # names with two meanings, and how many there are
     "--batch": 3,  # of a workload, of a training, or of cases
     "--inputs": 2,  # a file of samples, or clouds against noise
     "--samples": 2,  # in a batch of an example, or clouds to trace
+    "--sparsity": 2,  # reached gradually in training, or at once
     "--delayed": 2,  # a network with it, or a trace of one without
 }
 PAGE = Path(__file__).parents[1] / "docs/reference/command-line.md"

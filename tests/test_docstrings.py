@@ -26,6 +26,7 @@ PACKAGES = (  # whose names are public
     "sparsim.files.matrix_files", "sparsim.estimate", "sparsim.sweep", "sparsim.files.documents",
     "sparsim.mapper.search_result", "sparsim.check.check_case", "sparsim.check.recorded_case",
     "sparsim.check.compare_fields", "gmp", "gmp.allocation", "gmp.channels", "gmp.energy", "gmp.oneshot",
+    "gmp.sharing",
     "gmp.sensitivity", "gmp.tracing.trace", "gmp.tracing.traced_workload", "gmp.tracing.traced_weights",
     "gmp.tracing.declared_products", "gmp.example_batches", "pointnet.model", "pointnet.ops.coordinates",
     "pointnet.ops.kernel_maps", "pointnet.ops.sparse_convolution", "pointnet.ops.voxels",

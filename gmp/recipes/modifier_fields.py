@@ -5,7 +5,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from gmp.number_checks import is_number
+from gmp.number_checks import is_count, is_number
+from gmp.sharing.weight_sharing import MOST_ENTRIES
 
 ALL = "__ALL__"
 ALL_PRUNABLE = "__ALL_PRUNABLE__"
@@ -41,6 +42,12 @@ _start = _number(lambda x: x >= 0 or x == -1, "an epoch from 0, or -1 for the be
 
 def start(value: Any) -> float:
     return max(_start(value), 0.0)
+
+
+def entries(value: Any) -> int:
+    if not is_count(value) or value > MOST_ENTRIES:
+        raise NotAllowedError(f"a whole number from 1 to {MOST_ENTRIES}")
+    return int(value)
 
 
 def flag(value: Any) -> bool:

@@ -382,6 +382,28 @@ class GlobalMagnitudePruningModifier(MagnitudePruningModifier):
     scope = "global"
 
 
+@dataclass(frozen=True, kw_only=True)
+class WeightSharingModifier(Modifier):
+    """Weights are clustered at the start, and share the values of a codebook until the end.
+
+    It is none of sparseml's.
+
+    Attributes
+    ----------
+    params : list of str
+        Names of parameters, patterns that begin with `re:`, `__ALL_PRUNABLE__` or `__ALL__`.
+    entries : int
+        Distinct values of each weight, zero included where there are zeros.
+    """
+
+    params: tuple[str, ...] = key(fields.params)
+    entries: int = key(fields.entries)
+    start_epoch: float = key(fields.start)
+
+    def summary(self) -> str:
+        return f"{_list(self.params)}: share {self.entries} values in each layer"
+
+
 RATE_FUNCTIONS = (LearningRateFunctionModifier, LearningRateModifier)
 MODIFIERS: dict[str, type[Modifier]] = {
     kind.__name__: kind
@@ -396,6 +418,7 @@ MODIFIERS: dict[str, type[Modifier]] = {
         MagnitudePruningModifier,
         GMPruningModifier,
         GlobalMagnitudePruningModifier,
+        WeightSharingModifier,
     )
 }
 

@@ -1,7 +1,7 @@
-"""What prunes at work in a recipe: pools of weights on a schedule, and weights whose zeros stay."""
+"""What changes weights in a recipe: pools that are pruned on a schedule, zeros that stay, shared values."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -12,9 +12,15 @@ from gmp.errors import PruningError, RecipeError
 from gmp.parameter_names import named_parameters
 from gmp.pruner import Pruner
 from gmp.recipes.modifier_fields import TO_THE_END
-from gmp.recipes.modifiers import ConstantPruningModifier, MagnitudePruningModifier, Modifier
+from gmp.recipes.modifiers import (
+    ConstantPruningModifier,
+    MagnitudePruningModifier,
+    Modifier,
+    WeightSharingModifier,
+)
 from gmp.recipes.selected_parameters import selected
 from gmp.schedules import CubicSchedule, InverseCubicSchedule, LinearSchedule, Schedule
+from gmp.sharing import WeightSharing
 from gmp.targets import select
 
 
@@ -192,8 +198,73 @@ class Constant:
             raise RecipeError(f"{self.modifier.place}: {self.modifier.name}: {error}") from None
 
 
-def check_overlaps(parts: Iterable[Gradual | Constant]) -> None:
-    """Raise RecipeError if a weight is on two schedules at the same time."""
+class Shared:
+    """Weights that are clustered when the modifier starts, and share values until it ends."""
+
+    pruner = None
+
+    def __init__(
+        self, modifier: WeightSharingModifier, model: nn.Module, optimizer: Optimizer, steps_per_epoch: int
+    ) -> None:
+        self.modifier, self.model, self.optimizer = modifier, model, optimizer
+        self.names = weights_of(model, modifier.params, modifier.place)
+        self.begin, self.end = span_of(modifier, steps_per_epoch)
+        self.sharing: WeightSharing | None = None
+        self.released = False
+        self.step(0)
+
+    def step(self, steps_done: int) -> None:
+        if self.released or steps_done < self.begin:
+            return
+        if self.sharing is None:
+            self.sharing = self._sharing()
+        self.sharing.apply()
+        if steps_done >= self.end:
+            self.release()
+
+    def release(self) -> None:
+        if self.sharing:
+            self.sharing.finalize()
+        self.released = True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"released": self.released, "sharing": self.sharing.state_dict() if self.sharing else None}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        if state["released"]:
+            self.released = True
+        elif state["sharing"] is not None:
+            if self.sharing:
+                self.sharing.detach()
+            self.sharing = self._sharing(state["sharing"])
+
+    def _sharing(self, state: Mapping[str, Any] | None = None) -> WeightSharing:
+        try:
+            return WeightSharing(
+                self.model, self.optimizer, targets=self.names, entries=self.modifier.entries, state=state
+            )
+        except PruningError as error:
+            raise RecipeError(f"{self.modifier.place}: {self.modifier.name}: {error}") from None
+
+
+Part = Gradual | Constant | Shared
+
+
+def check_overlaps(parts: Sequence[Part]) -> None:
+    """Raise RecipeError if a weight is on two schedules at the same time, or shared before it is pruned."""
+    for sharing in (part for part in parts if isinstance(part, Shared)):
+        for part in parts:
+            both = [name for name in part.names if name in sharing.names]
+            is_late = part.modifier.start_epoch > sharing.modifier.start_epoch
+            if isinstance(part, Gradual):
+                is_late = part.modifier.end_epoch > sharing.modifier.start_epoch
+            elif isinstance(part, Shared):
+                is_late = part is not sharing
+            if both and is_late:
+                raise RecipeError(
+                    f"{part.modifier.place}: {part.modifier.name} changes '{both[0]}' after "
+                    f"{sharing.modifier.name} ({sharing.modifier.place}) has begun to share its values"
+                )
     pools = [part for part in parts if isinstance(part, Gradual)]
     for first, second in combinations(pools, 2):
         a, b = first.modifier, second.modifier

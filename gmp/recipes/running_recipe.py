@@ -26,9 +26,20 @@ from gmp.recipes.modifiers import (
     SetLearningRateModifier,
     SetWeightDecayModifier,
     TrainableParamsModifier,
+    WeightSharingModifier,
 )
-from gmp.recipes.recipe_pruners import Constant, Gradual, check_overlaps, span_of, steps_of, weights_of
+from gmp.recipes.recipe_pruners import (
+    Constant,
+    Gradual,
+    Part,
+    Shared,
+    check_overlaps,
+    span_of,
+    steps_of,
+    weights_of,
+)
 from gmp.recipes.selected_parameters import selected
+from gmp.sharing import WeightSharing
 from gmp.sparsity_report import Extra, Report, report_of
 
 
@@ -90,15 +101,18 @@ class RunningRecipe:
         ]
         parameters = named_parameters(model)
         self._before = {n: parameters[n].requires_grad for s in self._switched for n in s.names}
-        self._parts: list[Gradual | Constant] = []
+        self._parts: list[Part] = []
         try:
             self._parts.extend(part for modifier in self.modifiers for part in self._parts_of(modifier))
             check_overlaps(self._parts)
-            # zeros that come with a step are there when they start to be kept
-            self._parts.sort(key=lambda part: (isinstance(part, Constant), part.modifier.start_epoch))
+            # zeros that come with a step are there when they start to be kept, and when weights are shared
+            order = {Gradual: 0, Constant: 1, Shared: 2}
+            self._parts.sort(key=lambda part: (order[type(part)], part.modifier.start_epoch))
         except PruningError:
             for pruner in self.pruners:  # the model keeps no hooks of what could not start
                 pruner.detach()
+            for sharing in self.sharings:
+                sharing.detach()
             raise
         self._watch, self._seen = StepWatch(optimizers_of(optimizer)), 0
         self._set()
@@ -115,6 +129,12 @@ class RunningRecipe:
         return tuple(part.pruner for part in self._parts if part.pruner and not part.released)
 
     @property
+    def sharings(self) -> tuple[WeightSharing, ...]:
+        """Shared weights that are active now."""
+        shared = (part for part in self._parts if isinstance(part, Shared) and not part.released)
+        return tuple(part.sharing for part in shared if part.sharing is not None)
+
+    @property
     def masks(self) -> Mapping[str, Tensor]:
         """Masks of the active pruners, by the names of the weights."""
         return {name: mask for pruner in self.pruners for name, mask in pruner.masks.items()}
@@ -127,7 +147,8 @@ class RunningRecipe:
     @property
     def weights(self) -> tuple[str, ...]:
         """Names of all weights that the recipe prunes, now or later."""
-        return tuple(dict.fromkeys(name for part in self._parts for name in part.names))
+        pruning = (part for part in self._parts if not isinstance(part, Shared))
+        return tuple(dict.fromkeys(name for part in pruning for name in part.names))
 
     @property
     def sparsity(self) -> float:
@@ -157,6 +178,8 @@ class RunningRecipe:
         if not self._watch.stepped_since(self._seen):
             for pruner in self.pruners:
                 pruner.apply()
+            for sharing in self.sharings:
+                sharing.apply()
             return
         self._seen = self._watch.count
         self.steps_done += 1
@@ -258,7 +281,9 @@ class RunningRecipe:
         if any(param in (ALL, ALL_PRUNABLE) for m in pruning for _, params in m.targets for param in params):
             coverage_of(self.model, self._parameters().values(), "pruned").warn(stacklevel=4)
 
-    def _parts_of(self, modifier: Modifier) -> Iterable[Gradual | Constant]:
+    def _parts_of(self, modifier: Modifier) -> Iterable[Part]:
+        if isinstance(modifier, WeightSharingModifier):
+            yield Shared(modifier, self.model, self.optimizer, self.steps_per_epoch)
         if isinstance(modifier, ConstantPruningModifier):
             yield Constant(modifier, self.model, self.optimizer, self.steps_per_epoch)
         if isinstance(modifier, MagnitudePruningModifier):

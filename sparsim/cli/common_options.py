@@ -18,6 +18,10 @@ ACCOUNTING_HELP = "How first fills and first reads of results count, and which e
 seed_option = click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of all random choices."
 )
+masks_option = click.option(
+    "--masks", type=FOLDER, metavar="DIR",
+    help="Also write the masks of the zeros to this folder, and refer to them in the workload.",
+)  # fmt: skip
 layer_option = click.option("--layer", metavar="NAME", help="Use only the layer of this name.")
 set_option = click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE",

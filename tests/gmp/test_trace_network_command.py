@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
+from gmp.commands import cli
 from gmp.errors import TraceError
-from gmp.trace_network_command import cli
 from sparsim.files.sparsim_yaml import load_documents
 
 MODULE = """
@@ -90,3 +91,11 @@ def test_an_exported_program(tmp_path):
 def test_mistakes(args, message):
     with pytest.raises(TraceError, match=message):
         trace(*args)
+
+
+def test_masks_are_written_where_the_workload_names_them(tmp_path):
+    result = trace("cli_networks:pair", "--batch", "2", "--masks", "out/zeros")
+    assert result.exit_code == 0
+    (layer,) = load_documents([tmp_path / "out/workload.yaml"]).layers
+    assert layer.density("Weights").mask == str(tmp_path / "out/zeros/a.weights.npy")
+    assert np.load(layer.density("Inputs").mask).shape == (2, 1, 8, 1, 1)
