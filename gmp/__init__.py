@@ -23,6 +23,7 @@ __all__ = [
     "ChannelPruner", "ConstantSchedule", "CoverageWarning", "CubicSchedule", "InverseCubicSchedule",
     "IterativeRound", "LayerReport", "LinearSchedule", "Movement", "Pruner", "PruningError",
     "PruningWarning", "Recipe", "RecipeError", "Report", "RewindPoint", "RunningRecipe", "Schedule",
-    "Target", "WeightSharing", "allocate", "apply_masks", "channel_groups", "lamp", "load_recipe", "magnitude", "narrow",
-    "one_shot", "prune_iteratively", "rebuild", "recalibrate_batch_norm", "report_of", "select", "taylor",
+    "Target", "WeightSharing", "allocate", "apply_masks", "channel_groups", "lamp", "load_recipe",
+    "magnitude", "narrow", "one_shot", "prune_iteratively", "rebuild", "recalibrate_batch_norm", "report_of",
+    "select", "taylor",
 ]  # fmt: skip
