@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
+from msgspec import structs
 from torch import Tensor
 
 from gmp.errors import TraceError
@@ -16,8 +17,9 @@ from gmp.tracing.trace import Trace, trace
 from gmp.tracing.traced_workload import Provenance, workload_of, write_masks, write_workload
 from pointnet.classifiers import Classifier
 from pointnet.device_names import device_of
-from pointnet.model import PointNet2
+from pointnet.model import Config, PointNet2
 from pointnet.sparse.sparse_classifier import SparseClassifier
+from sparsim.records import PointMapping, Workload
 
 if TYPE_CHECKING:
     from pointnet.data import Clouds
@@ -66,10 +68,32 @@ def write_trace(
         traced, name=_NAMES[type(model)], batch=batch, source=source,
         provenance=facts | dict(provenance or {}), masks=mask_folder,
     )  # fmt: skip
+    if isinstance(model, PointNet2):
+        workload = with_point_mappings(workload, model.config, batch)
     if masks is not None:
         write_masks(traced, masks, batch)
     write_workload(traced, workload, output)
     return traced
+
+
+def with_point_mappings(workload: Workload, config: Config, clouds: int) -> Workload:
+    """The workload with the samplings and searches of neighbours before the first layer of each MLP."""
+    found: dict[str, tuple[PointMapping, ...]] = {}
+    points = config.points
+    for i, stage in enumerate(config.stages, 1):
+        sampled = PointMapping(kind="fps", points=points, queries=stage.centres, clouds=clouds)
+        for j, scale in enumerate(stage.scales):
+            grouped = PointMapping(
+                kind="ball-query", points=points, queries=stage.centres, neighbours=scale.neighbours,
+                clouds=clouds,
+            )  # fmt: skip
+            prefix = f"sa{i}" if len(stage.scales) == 1 else f"sa{i}.{j}"
+            found[f"{prefix}.mlp_convs.0"] = (grouped,) if j else (sampled, grouped)
+        points = stage.centres
+    layers = tuple(
+        structs.replace(layer, point_mappings=found.get(layer.name, ())) for layer in workload.layers
+    )
+    return structs.replace(workload, layers=layers)
 
 
 def _points(clouds: Clouds, points: int, samples: int | None, batch: int, inputs: str, seed: int) -> Tensor:

@@ -20,9 +20,11 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = (  # whose names are public
     "sparsim", "sparsim.records", "sparsim.records.chip_spec", "sparsim.records.noc_spec",
     "sparsim.records.pe_spec", "sparsim.records.machine_spec", "sparsim.records.eie_spec",
-    "sparsim.records.spgemm_specs", "sparsim.records.tensor_core_spec",
+    "sparsim.records.spgemm_specs", "sparsim.records.tensor_core_spec", "sparsim.records.pointacc_spec",
+    "sparsim.records.point_mapping",
     "sparsim.records.mapper_options", "sparsim.model.result", "sparsim.hardware",
     "sparsim.machines.eyeriss", "sparsim.machines.spgemm", "sparsim.machines.tensor_core",
+    "sparsim.machines.pointacc",
     "sparsim.files.matrix_files", "sparsim.estimate", "sparsim.sweep", "sparsim.files.documents",
     "sparsim.mapper.search_result", "sparsim.check.check_case", "sparsim.check.recorded_case",
     "sparsim.check.compare_fields", "gmp", "gmp.allocation", "gmp.channels", "gmp.energy", "gmp.oneshot",

@@ -9,6 +9,7 @@ from sparsim.hardware.closed_form_plan import ClosedFormMachine
 from sparsim.hardware.eie_machine import EieMachine
 from sparsim.hardware.eyeriss_plan import EyerissChip
 from sparsim.hardware.interface import Hardware
+from sparsim.hardware.pointacc_machine import PointAccMachine
 from sparsim.hardware.spgemm_machine import SpgemmMachine
 from sparsim.hardware.tensor_core_machine import TensorCoreMachine
 from sparsim.machines.eyeriss import Chip, load_chip
@@ -16,7 +17,7 @@ from sparsim.records import Accelerator
 from sparsim.records.machine_spec import MachineSpec
 
 MACHINES: dict[str, type[ClosedFormMachine]] = {  # by the kind of their record
-    "eie": EieMachine, "tensor_core": TensorCoreMachine,
+    "eie": EieMachine, "pointacc": PointAccMachine, "tensor_core": TensorCoreMachine,
     "extensor": SpgemmMachine, "gamma": SpgemmMachine, "outerspace": SpgemmMachine, "sigma": SpgemmMachine,
 }  # fmt: skip
 

@@ -18,6 +18,7 @@ from sparsim.records.objective import (
     objective_names,
     objective_value,
 )
+from sparsim.records.point_mapping import PointMapping
 from sparsim.records.record import Record
 from sparsim.records.shape import Dataspace, Shape
 from sparsim.records.sparsity import Option, Rank, Saf, SparsePolicy, TensorFormat
@@ -47,6 +48,7 @@ __all__ = [
     "Objective",
     "ObjectiveName",
     "Option",
+    "PointMapping",
     "Rank",
     "Record",
     "Saf",

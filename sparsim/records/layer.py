@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from sparsim.errors import SpecError, near
 from sparsim.records.kernel_map_sizes import KernelMapSizes
 from sparsim.records.number_limits import MAX_COUNT, as_real, check_whole, rounded
+from sparsim.records.point_mapping import PointMapping
 from sparsim.records.record import Record
 from sparsim.records.shape import Dataspace, Shape
 
@@ -72,6 +73,9 @@ class Layer(Record, frozen=True, kw_only=True):
         Sizes of the kernel map, for the layers of sparse convolutions. The layer is then the product of one
         row for each pair with the weights of one offset; the whole weights have as many such matrices as the
         kernel has offsets. Machines with a unit for kernel maps use it, the model does not.
+    point_mappings : tuple of PointMapping, default ()
+        Operations on coordinates of points that run before the layer. Machines with a unit for them use them,
+        the model does not.
     note : str, default ""
         What the layer stands in for, where it is not computed as it is. It is for the reader only.
 
@@ -93,6 +97,7 @@ class Layer(Record, frozen=True, kw_only=True):
     coefficients: dict[str, int] = {}
     densities: dict[str, Density] = {}
     kernel_map: KernelMapSizes | None = None
+    point_mappings: tuple[PointMapping, ...] = ()
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -132,14 +137,14 @@ class Layer(Record, frozen=True, kw_only=True):
                 raise SpecError(seen, path=where)
 
     def anonymous(self) -> Self:
-        """Return the same layer without name, note and kernel map.
+        """Return the same layer without name, note, kernel map and operations on coordinates.
 
         Returns
         -------
         Layer
             A layer that is equal for all layers that cost the same in the model.
         """
-        return replace(self, name="", note="", kernel_map=None)
+        return replace(self, name="", note="", kernel_map=None, point_mappings=())
 
     def sides(self, dataspace: Dataspace) -> tuple[int, ...]:
         """Return the words along every coordinate of a dataspace.

@@ -82,10 +82,11 @@ def layer_size(layer: Layer) -> LayerSize:
         If the layer is no product of matrices.
     """
     matrix = matrix_layer(layer)
+    offsets = len(layer.kernel_map.pairs) if layer.kernel_map else 1
     return LayerSize(
         matrix.groups * matrix.rows * matrix.columns * matrix.vectors,
         layer.bounds.get("C", matrix.columns),
-        words(layer, "Weights"), words(layer, "Inputs"), words(layer, "Outputs"),
+        offsets * words(layer, "Weights"), words(layer, "Inputs"), words(layer, "Outputs"),
     )  # fmt: skip
 
 

@@ -31,7 +31,17 @@ from sparsim.sweep.design_space import load_design_space
 from sparsim.sweep.point_evaluation import PointEvaluator
 from sparsim.sweep.study_files import load_study
 
-PRESETS = ["eie", "eie_256", "extensor", "gamma", "outerspace", "sigma", "tensor_core_2_4"]
+PRESETS = [
+    "eie",
+    "eie_256",
+    "extensor",
+    "gamma",
+    "outerspace",
+    "pointacc",
+    "pointacc_edge",
+    "sigma",
+    "tensor_core_2_4",
+]
 LAYERS = [
     gemm(100, 4, 200, densities={"Weights": 0.2, "Inputs": 0.5}, name="fc"),
     conv2d(
@@ -139,7 +149,11 @@ def test_monitors_take_machines(machine: ClosedFormMachine) -> None:
     first = monitor.update()
     with torch.no_grad():
         model[0].weight[:, ::2] = 0.0
-    assert monitor.update().cycles < first.cycles
+    second = monitor.update()
+    if machine.spec.kind == "pointacc":  # knows no zeros
+        assert second.cycles == first.cycles
+    else:
+        assert second.cycles < first.cycles
 
 
 STUDY = """
