@@ -25,6 +25,7 @@ from pointnet.command_options import (
     stored_data_option,
     training_batch_option,
 )
+from pointnet.pruning_commands import one_shot, sensitivity
 from sparsim.cli.common_options import (
     batch_option,
     document_option,
@@ -35,15 +36,14 @@ from sparsim.cli.common_options import (
     threads_option,
 )
 from sparsim.cli.json_output import json_option, print_json, print_json_file
-from sparsim.errors import require
+from sparsim.errors import near, require
 from sparsim.fileio.writing import write_text
 from sparsim.report.console import INTERRUPTED, echo, messages, results, run
 
 # torch is imported where it is used: --help must not wait for it.
 if TYPE_CHECKING:
-    from pointnet.data import Clouds, Dataset
     from pointnet.training.settings import Settings
-    from pointnet.training.train import Stored, Training
+    from pointnet.training.train import Training
 
 
 @click.group(help=__doc__)
@@ -98,8 +98,9 @@ def cli() -> None:
     "--scope",
     default="global",
     show_default=True,
-    metavar="NAME",
-    help="Rank weights in one pool or by layer.",
+    metavar="NAME|FILE",
+    help="Rank weights in one pool (global) or by layer; or a file with a sparsity for each layer, from the "
+    "command sensitivity, which takes the place of --sparsity.",
 )
 @click.option(
     "--pattern",
@@ -149,7 +150,7 @@ def train(output: Path, resume: bool, tensorboard: bool, as_json: bool, **option
 
     Writes DIR/checkpoint.pt, metrics.csv and result.json. Small networks are fastest with one thread.
     """
-    from pointnet.training.run_training import run_training, summary
+    from pointnet.training.run_training import data_of, run_training, summary
     from pointnet.training.train import check_free
     from sparsim.hardware import load_hardware
 
@@ -158,7 +159,8 @@ def train(output: Path, resume: bool, tensorboard: bool, as_json: bool, **option
         check_free(output)  # before minutes of reading
     if settings.hardware is not None:
         load_hardware(settings.hardware)  # likewise
-    training = run_training(settings, _load(settings), output, resume=resume, tensorboard=tensorboard)
+    data = data_of(settings, messages())
+    training = run_training(settings, data, output, resume=resume, tensorboard=tensorboard)
     if training.step < training.steps:
         echo(f"stopped after step {training.step} of {training.steps}; --resume continues", err=True)
         sys.exit(INTERRUPTED)
@@ -182,10 +184,12 @@ def evaluate(checkpoint: str, data: str | None, split: str, threads: int, device
     """Accuracy of a stored network, class by class."""
     import torch
 
+    from pointnet.stored_networks import stored_network
     from pointnet.training.accuracy import score
 
     torch.set_num_threads(threads)
-    stored, clouds = _stored(checkpoint, data, split, device)
+    stored, found_data = stored_network(checkpoint, data, device)
+    clouds = getattr(found_data, split)
     found = score(stored.model, clouds, stored.model.config.points)
     if as_json:
         print_json(found.plain(stored.classes))
@@ -216,12 +220,14 @@ def trace(
     Writes DIR/workload.yaml, trace.csv and trace.json.
     """
     from gmp.tracing.traced_workload import table
+    from pointnet.stored_networks import stored_network
     from pointnet.trace_clouds import write_trace
 
-    stored, clouds = _stored(checkpoint, data, "test", device)
+    stored, clouds = stored_network(checkpoint, data, device)
     traced = write_trace(
-        stored.model, clouds, output, samples=samples, batch=batch, inputs=inputs, seed=seed, masks=masks,
-        delayed=delayed, provenance={"checkpoint": checkpoint, "weights_sha256": stored.digest},
+        stored.model, clouds.test, output, samples=samples, batch=batch, inputs=inputs, seed=seed,
+        masks=masks, delayed=delayed,
+        provenance={"checkpoint": checkpoint, "weights_sha256": stored.digest},
     )  # fmt: skip
     if as_json:
         print_json_file(output / "trace.json")
@@ -267,13 +273,13 @@ def compare(
     require("matplotlib", "python -m pointnet compare", "study")
     from pointnet.study import accuracy_report as report
     from pointnet.study import pruning_comparison as comparison
-    from pointnet.training.run_training import run_training
+    from pointnet.training.run_training import data_of, run_training
     from pointnet.training.settings import Settings
     from sparsim.report.tables import write_blocks
 
     dense = Settings(epochs=epochs, lr=lr, **options)
     again = Settings(epochs=more, lr=lr_again, **options)
-    data = _load(dense)
+    data = data_of(dense, messages())
 
     def train(settings: Settings, run_folder: Path) -> Training:
         return run_training(settings, data, run_folder, resume=True)
@@ -354,6 +360,8 @@ def _settings(options: dict[str, Any]) -> Settings:
         "prune_every": "every",
     }
     plan = {name: options.pop(name) for name in _PRUNING}
+    if plan["scope"] not in ("global", "layer"):
+        _use_ratios(plan)
     source = click.get_current_context().get_parameter_source
     for name in _PRUNING:
         if plan["sparsity"] is None and source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -370,32 +378,30 @@ def _settings(options: dict[str, Any]) -> Settings:
     return Settings(pruning=pruning, **options)
 
 
+def _use_ratios(plan: dict[str, Any]) -> None:
+    """Sparsities of layers from the file that is the scope."""
+    from pointnet.errors import ConfigError
+    from pointnet.training.layer_pruning import read_ratios
+
+    if not Path(plan["scope"]).exists():
+        raise ConfigError(
+            f"unknown scope '{plan['scope']}': it is global, layer, or a file of the command sensitivity",
+            hint=near(plan["scope"], ("global", "layer")),
+        )
+    if plan["sparsity"] is not None:
+        raise click.UsageError("--scope names a file with sparsities; leave out --sparsity")
+    found = read_ratios(Path(plan["scope"]))
+    plan["scope"], plan["sparsity"] = found.scope, found.sparsity
+
+
 _PRUNING = (
     "sparsity", "initial_sparsity", "prune_begin", "prune_end", "prune_every", "scope", "pattern", "score",
     "ignore", "min_density", "alpha", "target_energy_uj", "target_cycles",
 )  # fmt: skip
 
 
-def _load(settings: Settings) -> Dataset:
-    from pointnet.training.run_training import data_of
-
-    return data_of(settings, messages())
-
-
-def _stored(checkpoint: str, source: str | None, split: str, device: str) -> tuple[Stored, Clouds]:
-    """A network, and clouds of the classes that it knows: of `source`, or of what it was trained on."""
-    from msgspec.structs import replace
-
-    from pointnet.errors import DataError
-    from pointnet.training.train import load_model
-
-    stored = load_model(Path(checkpoint), device)
-    settings = stored.settings if source is None else replace(stored.settings, data=source)
-    clouds: Clouds = getattr(_load(settings), split)
-    if clouds.classes != stored.classes:
-        seen, known = ", ".join(clouds.classes), ", ".join(stored.classes)
-        raise DataError(f"{settings.data}: classes are {seen}; the network knows {known}")
-    return stored, clouds
+cli.add_command(sensitivity)
+cli.add_command(one_shot)
 
 
 def main() -> None:

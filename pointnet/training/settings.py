@@ -71,7 +71,7 @@ class Pruning(Record, frozen=True, kw_only=True):
     begin: float = 0.0
     end: float
     every: float = 0.5
-    scope: Literal["global", "layer"] = "global"
+    scope: str | dict[str, float] = "global"
     score: str = "magnitude"
     pattern: str = "1x1"
     ignore: tuple[str, ...] = ()

@@ -1,0 +1,225 @@
+"""Runs of pruning methods on PointNet++ with equal training: one network of each method and seed.
+
+A dense network is trained for each seed. Every method goes on from it for as many epochs, with the same
+batches. A run is kept as a JSON file, so that a comparison that was interrupted goes on. Energies and cycles
+are of one cloud on Eyeriss v2 with the activations of test clouds; CPU time is of the network as it is left,
+zeros or fewer channels, for 64 clouds on one thread.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace as with_changes
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from benchmark import cpu_seconds
+from energy_pruning import MODELNET, PRUNED_FOR, cost_of, data_of, example_of
+from msgspec.structs import replace
+from torch import Tensor, nn
+
+import gmp
+from gmp.energy import EnergyMonitor, EnergyScore, WeightCosts
+from gmp.oneshot import prune_with_data
+from gmp.sensitivity import SensitivityTable, scan
+from pointnet.data import Augmentation
+from pointnet.model import PointNet2
+from pointnet.training.accuracy import Score, score
+from pointnet.training.batches import Batches
+from pointnet.training.train import Training
+from sparsim.fileio.json_and_csv import write_json
+from sparsim.hardware import Plan as HardwarePlan
+
+SPARSITY = 0.95
+ENERGY_SAVED = 0.65  # of the dense network's: what global magnitude saves at this sparsity
+CHANNELS = 0.5  # of all, that are removed
+SCANNED = 200  # clouds, held back from training
+CALIBRATION = 6  # batches of the training
+CPU_CLOUDS = 64
+
+
+class Run(NamedTuple):
+    """A network after its training. `search_cpu_s`: of what the method did before it."""
+
+    method: str
+    seed: int
+    sparsity: float
+    parameters: int
+    right: int
+    clouds: int
+    energy_pj: float
+    cycles: float
+    forward_cpu_ms: float
+    search_cpu_s: float
+    training_cpu_s: float
+
+
+class Start:
+    """What all methods of a seed begin with."""
+
+    def __init__(self, data: str, seed: int, folder: Path) -> None:
+        torch.set_num_threads(1)
+        self.folder = folder
+        self.plan = MODELNET._replace(settings=replace(MODELNET.settings, data=data, seed=seed))
+        self.data, self.held = data_of(self.plan)
+        self.example = example_of(self.plan, self.data)
+        self.settings = replace(self.plan.settings, epochs=self.plan.more_epochs, lr=self.plan.lr_again)
+
+    @cached_property
+    def hardware(self) -> HardwarePlan:
+        return cost_of(self.plan, self.example)
+
+    @cached_property
+    def dense(self) -> dict[str, Tensor]:
+        path = self.folder / f"dense {self.settings.seed}.pt"
+        if not path.exists():
+            training = Training(self.plan.settings, self.data)
+            while training.step < training.steps:
+                training.advance()
+            torch.save(training.model.state_dict(), path)
+        found: dict[str, Tensor] = torch.load(path, weights_only=True)
+        return found
+
+    def network(self, *, delayed: bool = True) -> PointNet2:
+        """The dense network; not delayed, its first layers see neighbourhoods."""
+        config = with_changes(self.settings.network(10), delayed=delayed)
+        model = PointNet2(config)
+        model.load_state_dict(self.dense)
+        return model
+
+    @cached_property
+    def calibration(self) -> list[dict[str, Any]]:
+        model = self.network()
+        batches = Batches(self.data.train, model, Augmentation(), 32, seed=1)
+        return [grouped(model, batches[i].clouds) for i in range(CALIBRATION)]
+
+    @cached_property
+    def sensitivity(self) -> SensitivityTable:
+        model, points = self.network(), self.settings.network(10).points
+        clouds = torch.from_numpy(self.held.points[:SCANNED, :points])
+        labels = torch.from_numpy(self.held.labels[:SCANNED])
+        batches = [(grouped(model, x), y) for x, y in zip(clouds.split(100), labels.split(100), strict=True)]
+        costs = WeightCosts(model, self.example, self.hardware)
+        path = self.folder / f"sensitivity {self.settings.seed}"
+        return scan(model, batches, calibration=self.calibration, costs=costs, path=path)
+
+
+def grouped(model: PointNet2, clouds: Tensor) -> dict[str, Any]:
+    """A batch with its groupings, which do not depend on weights."""
+    return {"clouds": clouds, "groupings": model.group(clouds)}
+
+
+Prepare = Callable[[Start, Training, EnergyMonitor], gmp.Schedule | None]
+
+
+def untouched(start: Start, training: Training, monitor: EnergyMonitor) -> None:
+    """No pruning."""
+
+
+def gradually(training: Training, pruner: gmp.Pruner, sparsity: float) -> gmp.Schedule:
+    return gmp.CubicSchedule(
+        pruner, initial=0.05, final=sparsity, begin=0.0, end=PRUNED_FOR * training.settings.epochs, every=0.5,
+        steps_per_epoch=len(training.batches),
+    )  # fmt: skip
+
+
+def magnitude(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Schedule:
+    return gradually(training, gmp.Pruner(training.model, training.optimizer), SPARSITY)
+
+
+def energy_aware(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Schedule:
+    score = EnergyScore(monitor, alpha=0.5)
+    return gradually(training, gmp.Pruner(training.model, training.optimizer, score=score), SPARSITY)
+
+
+def allocated(saved: float, **how: str) -> Prepare:
+    """Sparsities from the sensitivities of the layers."""
+
+    def prepare(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Schedule:
+        found = start.sensitivity.ratios(saved, **how)  # type: ignore[arg-type]
+        pruner = gmp.Pruner(training.model, training.optimizer, scope=found.scope)
+        return gradually(training, pruner, found.sparsity)
+
+    return prepare
+
+
+def one_shot(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Schedule:
+    """Least squares at the table's allocation, then training with these zeros."""
+    model = start.network(delayed=False)
+    prune_with_data(model, start.calibration, start.sensitivity.ratios(SPARSITY).scope)
+    training.model.load_state_dict(model.state_dict())
+    pruner = gmp.Pruner(training.model, training.optimizer)
+    return gmp.ConstantSchedule(pruner, final=pruner.sparsity, unit="step")
+
+
+def channels(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Schedule:
+    groups = gmp.channel_groups(training.model, start.example[:2])
+    pruner = gmp.ChannelPruner(training.model, groups, training.optimizer, score="norm")
+    return gradually(training, pruner, CHANNELS)
+
+
+METHODS: dict[str, Prepare] = {
+    "no pruning": untouched,
+    "magnitude": magnitude,
+    "energy-aware score": energy_aware,
+    "sensitivity, threshold": allocated(SPARSITY, method="threshold"),
+    "allocation by table": allocated(SPARSITY),
+    "allocation by table, energy": allocated(ENERGY_SAVED, cost="energy"),
+    "one-shot, least squares": one_shot,
+    "channels removed": channels,
+}
+
+
+def run(start: Start, method: str) -> Run:
+    """Prepare, train, and measure."""
+    training = Training(start.settings, start.data)
+    training.model.load_state_dict(start.dense)
+    monitor = EnergyMonitor(training.model, start.hardware, start.example)
+    began = time.process_time()
+    training.pruning = METHODS[method](start, training, monitor)
+    searched = time.process_time()
+    while training.step < training.steps:
+        training.advance()
+    trained = time.process_time()
+    sparsity = training.sparsity
+    model: nn.Module = training.model.eval()
+    if isinstance(pruner := getattr(training.pruning, "pruner", None), gmp.ChannelPruner):
+        pruner.finalize()
+        model = gmp.narrow(model, pruner.groups).model
+        monitor = EnergyMonitor(model, "eyeriss_v2", start.example)
+        sparsity = 0.0
+    return measured(start, model, monitor, Run(
+        method, start.settings.seed, sparsity, 0, 0, 0, 0.0, 0.0, 0.0, searched - began, trained - searched
+    ))  # fmt: skip
+
+
+def measured(start: Start, model: nn.Module, monitor: EnergyMonitor, run: Run) -> Run:
+    monitor.measure()
+    reading = monitor.update()
+    points = start.settings.network(10).points
+    found: Score = score(model, start.data.test, points)
+    clouds = torch.from_numpy(start.data.test.points[:CPU_CLOUDS, :points])
+    with torch.inference_mode():
+        (seconds,) = cpu_seconds(lambda: model(clouds), repeats=9)
+    return run._replace(
+        parameters=sum(int(p.count_nonzero()) for p in model.parameters()), right=sum(found.correct),
+        clouds=sum(found.total), energy_pj=reading.energy_pj, cycles=reading.cycles,
+        forward_cpu_ms=1000 * seconds,
+    )  # fmt: skip
+
+
+def runs(data: str, seeds: Iterable[int], folder: Path, step: Callable[[str], object]) -> list[Run]:
+    """All runs, those that are not in the folder yet made now."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for seed in seeds:
+        start = Start(data, seed, folder)
+        for method in METHODS:
+            path = folder / f"{method} {seed}.json"
+            if not path.exists():
+                step(f"{method}, seed {seed}")
+                write_json(path, run(start, method)._asdict())
+            found.append(Run(**json.loads(path.read_text(encoding="utf-8"))))
+    return found

@@ -1,0 +1,110 @@
+"""Commands that prune a stored network without training it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pointnet.command_options import stored_data_option
+from sparsim.cli.common_options import AT_LEAST_1, file_option, folder_option, seed_option
+from sparsim.cli.json_output import json_option, print_json
+from sparsim.errors import require
+from sparsim.report.console import echo, results
+
+COSTS = ("weights", "macs", "energy", "cycles")
+
+
+@click.command()
+@click.argument("checkpoint")
+@folder_option(required=True)
+@stored_data_option
+@click.option("--clouds", "count", type=AT_LEAST_1, default=400, show_default=True,
+              help="Training clouds to scan on; as many others recalibrate batch norms.")  # fmt: skip
+@click.option("--hardware", metavar="NAME", help="A preset or document, for energy and cycles of the layers.")
+@click.option("--pattern", default="1x1", show_default=True, metavar="PATTERN", help="As for train.")
+@click.option("--stop", type=float, help="End the scan of a layer at this increase of the loss.")
+@click.option("--saved", type=float, help="Also write sparsities that save this fraction to ratios.json.")
+@click.option("--cost", type=click.Choice(COSTS), default="weights", show_default=True, help="What is saved.")
+@click.option("--method", type=click.Choice(["table", "threshold"]), default="table", show_default=True,
+              help="Least sum of losses, or the same loss in every layer.")  # fmt: skip
+@seed_option
+@json_option
+def sensitivity(
+    checkpoint: str, output: Path, data: str | None, count: int, saved: float | None, cost: str, method: str,
+    as_json: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Prune each layer alone, and measure what that costs; call it again to go on after a stop.
+
+    Writes DIR/sensitivity.csv and sensitivity.svg, and with --saved ratios.json for `train --scope`.
+    """
+    require("matplotlib", "python -m pointnet sensitivity", "plot")
+    from gmp.number_checks import fraction
+    from pointnet.stored_networks import stored_network
+    from pointnet.training.layer_pruning import Ratios, sensitivity_of
+    from sparsim.fileio.json_and_csv import write_json
+
+    if saved is not None:
+        fraction(saved, "--saved")
+        if cost != "weights" and options["hardware"] is None:
+            raise click.UsageError(f"--cost {cost} is given without --hardware")
+    stored, found_data = stored_network(checkpoint, data)
+    output.mkdir(parents=True, exist_ok=True)
+    table = sensitivity_of(
+        stored.model, found_data.train, count=count, path=output / "points.jsonl", **options
+    )
+    table.to_csv(output / "sensitivity.csv")
+    table.plot(output / "sensitivity.svg")
+    if as_json:
+        print_json(
+            {"samples": table.samples, "loss": table.loss, "accuracy": table.accuracy, "rows": table.rows()}
+        )
+    else:
+        results().print(table.table())
+    if saved is not None:
+        found = table.ratios(saved, cost=cost, method=method)
+        write_json(output / "ratios.json", Ratios(found.sparsity, found.scope))
+        echo(f"sparsity {found.sparsity:.4f} saves {saved:g} of the {cost}", err=as_json)
+    echo(f"wrote {output}", err=as_json)
+
+
+@click.command("one-shot")
+@click.argument("checkpoint")
+@file_option()
+@stored_data_option
+@click.option("--clouds", "count", type=AT_LEAST_1, default=256, show_default=True,
+              help="Training clouds to calibrate with.")  # fmt: skip
+@click.option("--sparsity", type=float, help="Fraction of every layer that is pruned.")
+@click.option("--scope", metavar="FILE", help="Sparsities of the layers, from the command sensitivity.")
+@click.option("--pattern", default="1x1", show_default=True, metavar="PATTERN", help="1x1, or n:m as in 2:4.")
+@click.option("--method", default="least-squares", show_default=True, metavar="NAME",
+              help="least-squares, wanda, wanda-rows, obs or sparsegpt.")  # fmt: skip
+@click.option("--ignore", multiple=True, metavar="NAME", help="Layer to leave dense; may be repeated.")
+@seed_option
+@json_option
+def one_shot(
+    checkpoint: str, output: Path, data: str | None, sparsity: float | None, scope: str | None, as_json: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Prune a network at once with calibration clouds, without training.
+
+    The file can be evaluated, traced, and trained on with `train --start`, which keeps its zeros.
+    """
+    from pointnet.stored_networks import stored_network
+    from pointnet.training.accuracy import score
+    from pointnet.training.layer_pruning import pruned_with_data, read_ratios, store_pruned
+
+    if sparsity is not None and scope is not None:
+        raise click.UsageError("--sparsity and --scope are given; give one of them")
+    wanted = sparsity if scope is None else read_ratios(Path(scope)).scope
+    stored, data_set = stored_network(checkpoint, data)
+    report = pruned_with_data(stored.model, data_set.train, sparsity=wanted, **options)
+    store_pruned(Path(checkpoint), stored.model, output)
+    found = score(stored.model, data_set.test, stored.model.config.points)
+    if as_json:
+        print_json({"sparsity": report.sparsity, "accuracy": found.accuracy, "interval_95": found.interval()})
+    else:
+        results().print(report.table())
+        echo(f"accuracy {found}")
+    echo(f"wrote {output}", err=as_json)
