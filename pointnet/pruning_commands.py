@@ -42,7 +42,7 @@ def sensitivity(
     require("matplotlib", "python -m pointnet sensitivity", "plot")
     from gmp.number_checks import fraction
     from pointnet.stored_networks import stored_network
-    from pointnet.training.layer_pruning import Ratios, sensitivity_of
+    from pointnet.training.layer_pruning import Ratios, pointnet_of, sensitivity_of
     from sparsim.fileio.json_and_csv import write_json
 
     if saved is not None:
@@ -50,10 +50,9 @@ def sensitivity(
         if cost != "weights" and options["hardware"] is None:
             raise click.UsageError(f"--cost {cost} is given without --hardware")
     stored, found_data = stored_network(checkpoint, data)
+    model = pointnet_of(stored.model)
     output.mkdir(parents=True, exist_ok=True)
-    table = sensitivity_of(
-        stored.model, found_data.train, count=count, path=output / "points.jsonl", **options
-    )
+    table = sensitivity_of(model, found_data.train, count=count, path=output / "points.jsonl", **options)
     table.to_csv(output / "sensitivity.csv")
     table.plot(output / "sensitivity.svg")
     if as_json:
@@ -93,15 +92,16 @@ def one_shot(
     """
     from pointnet.stored_networks import stored_network
     from pointnet.training.accuracy import score
-    from pointnet.training.layer_pruning import pruned_with_data, read_ratios, store_pruned
+    from pointnet.training.layer_pruning import pointnet_of, pruned_with_data, read_ratios, store_pruned
 
     if sparsity is not None and scope is not None:
         raise click.UsageError("--sparsity and --scope are given; give one of them")
     wanted = sparsity if scope is None else read_ratios(Path(scope)).scope
     stored, data_set = stored_network(checkpoint, data)
-    report = pruned_with_data(stored.model, data_set.train, sparsity=wanted, **options)
-    store_pruned(Path(checkpoint), stored.model, output)
-    found = score(stored.model, data_set.test, stored.model.config.points)
+    model = pointnet_of(stored.model)
+    report = pruned_with_data(model, data_set.train, sparsity=wanted, **options)
+    store_pruned(Path(checkpoint), model, output)
+    found = score(model, data_set.test, model.config.points)
     if as_json:
         print_json({"sparsity": report.sparsity, "accuracy": found.accuracy, "interval_95": found.interval()})
     else:

@@ -13,6 +13,7 @@ from gmp.energy import WeightCosts
 from gmp.oneshot import prune_with_data
 from gmp.sensitivity import SensitivityTable, scan
 from gmp.sparsity_report import Report
+from pointnet.classifiers import Classifier
 from pointnet.data import Clouds
 from pointnet.errors import ConfigError
 from pointnet.model import PointNet2
@@ -79,6 +80,13 @@ def store_pruned(source: Path, model: PointNet2, target: Path) -> None:
     state = checkpoint.load(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save(target, {**state, "model": model.state_dict()})
+
+
+def pointnet_of(model: Classifier) -> PointNet2:
+    """Raises ConfigError for a network of sparse convolutions, whose layers are no plain modules."""
+    if not isinstance(model, PointNet2):
+        raise ConfigError("sensitivities and one-shot pruning are of PointNet++, not of sparse convolutions")
+    return model
 
 
 class Ratios(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
