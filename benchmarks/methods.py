@@ -1,18 +1,27 @@
 """What the pruning methods are worth: accuracy, speed, and time of the searches.
 
-    python benchmarks/methods.py [--json FILE]
+    python benchmarks/methods.py [--json FILE] [--document FILE] [--data MODELNET10]
+
+`digits_uniform`, `digits_table` and `digits_least_squares` are accuracies of the digits network (see
+digits_network.py; left out where its packages are absent) with 90 % zeros, pruned at once: the same sparsity
+in all layers, the sparsities of a sensitivity table, and least squares at these. With --data PointNet++ is
+pruned with equal training by each method (see pruning_runs.py).
 
 `resnet18_speedup` is how many times faster ResNet-18 runs without half of its channels (one picture of 224 x
-224, one thread, CPU time). `amc_cpu_s` is the CPU time of `gmp.channels.amc` on the digits network (see
-digits_network.py; left out where its packages are absent): 300 episodes to a quarter of the MACs, with the
+224, one thread, CPU time). `amc_cpu_s` is the CPU time of `gmp.channels.amc` on the digits network: 300
+episodes to a quarter of the MACs, with the
 searches beside them.
 """
 
 import time
+from pathlib import Path
 
+import click
 import torch
 from benchmark import Found, Step, benchmark, cpu_seconds
 from digits_network import INSTALL, Digits, is_there, load_digits
+from digits_pruning import accuracy, digits_numbers, digits_table, pruned, scanned, scope_table
+from pruning_runs import run_table, runs
 from resnet18 import ResNet18
 from torch import nn
 from torch.nn import functional as F
@@ -20,7 +29,7 @@ from torch.nn import functional as F
 import gmp
 from gmp.channels import AmcReport, ChannelCandidates, amc, mac_cost
 from sparsim.report.console import messages
-from sparsim.report.tables import Table
+from sparsim.report.tables import Block, Table
 
 SEED = 2022
 SEARCHED = 200  # pictures whose loss a search sees
@@ -54,18 +63,34 @@ def amc_on_digits(digits: Digits, share: float = 0.25) -> tuple[float, AmcReport
     return time.process_time() - started, report
 
 
-@benchmark()
-def main(step: Step) -> Found:
+@benchmark(document=True)
+@click.option("--data", metavar="SOURCE", help="ModelNet10, for PointNet++.  [default: left out]")
+@click.option("--seeds", type=int, default=2, show_default=True, help="Networks of each method on --data.")
+@click.option(
+    "--runs", "folder", type=click.Path(file_okay=False, path_type=Path), default="build/methods",
+    show_default=True, help="Folder that keeps the runs on --data.",
+)  # fmt: skip
+def main(step: Step, data: str | None, seeds: int, folder: Path) -> Found:
     torch.set_num_threads(1)
     step("ResNet-18 with half of its channels")
     numbers = {"resnet18_speedup": resnet18_speedup()}
-    blocks = {}
+    blocks: dict[str, Block] = {}
     if is_there():
+        digits = load_digits()
+        step("sensitivity of the digits network")
+        table = scanned(digits)
+        step("pruning the digits network")
+        results = pruned(digits, table)
+        numbers |= digits_numbers(results)
+        blocks["digits"] = digits_table(results, accuracy(digits.model, digits))
+        blocks["digits scope"] = scope_table(table)
         step("AMC on the digits network")
-        numbers["amc_cpu_s"], report = amc_on_digits(load_digits())
+        numbers["amc_cpu_s"], report = amc_on_digits(digits)
         blocks["amc"] = report.table()
     else:
         messages().print(f"the digits network is left out: it is not installed ({INSTALL})")
+    if data is not None:
+        blocks["pointnet"] = run_table(runs(data, range(seeds), folder, step))
     rows = [(name, f"{value:.4g}") for name, value in numbers.items()]
     return Found(numbers, {"methods": Table(["quantity", "value"], rows), **blocks})
 

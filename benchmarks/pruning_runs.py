@@ -7,8 +7,9 @@ zeros or fewer channels, for 64 clouds on one thread.
 """
 
 import json
+import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace as with_changes
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +20,10 @@ from benchmark import cpu_seconds
 from energy_pruning import MODELNET, PRUNED_FOR, cost_of, data_of, example_of
 from msgspec.structs import replace
 from torch import Tensor, nn
+from torch.nn import functional
 
 import gmp
+from gmp.channels import ChannelCandidates, ChannelGroups, amc, mac_cost, netadapt_channels
 from gmp.energy import EnergyMonitor, EnergyScore, WeightCosts
 from gmp.oneshot import prune_with_data
 from gmp.sensitivity import SensitivityTable, scan
@@ -31,10 +34,16 @@ from pointnet.training.batches import Batches
 from pointnet.training.train import Training
 from sparsim.fileio.json_and_csv import write_json
 from sparsim.hardware import Plan as HardwarePlan
+from sparsim.report.tables import Table
 
+EPOCHS, MORE_EPOCHS = 8, 3  # of the dense network, and of every method from it
 SPARSITY = 0.95
 ENERGY_SAVED = 0.65  # of the dense network's: what global magnitude saves at this sparsity
 CHANNELS = 0.5  # of all, that are removed
+MACS_LEFT = 0.25  # by searches for channels
+EPISODES = 100  # of AMC
+TUNE_STEPS = 4  # of each candidate of NetAdapt
+RECALIBRATED = 2  # batches for each candidate of a search
 SCANNED = 200  # clouds, held back from training
 CALIBRATION = 6  # batches of the training
 CPU_CLOUDS = 64
@@ -62,7 +71,8 @@ class Start:
     def __init__(self, data: str, seed: int, folder: Path) -> None:
         torch.set_num_threads(1)
         self.folder = folder
-        self.plan = MODELNET._replace(settings=replace(MODELNET.settings, data=data, seed=seed))
+        dense = replace(MODELNET.settings, data=data, seed=seed, epochs=EPOCHS)
+        self.plan = MODELNET._replace(settings=dense, more_epochs=MORE_EPOCHS)
         self.data, self.held = data_of(self.plan)
         self.example = example_of(self.plan, self.data)
         self.settings = replace(self.plan.settings, epochs=self.plan.more_epochs, lr=self.plan.lr_again)
@@ -96,14 +106,25 @@ class Start:
         return [grouped(model, batches[i].clouds) for i in range(CALIBRATION)]
 
     @cached_property
-    def sensitivity(self) -> SensitivityTable:
+    def scanned(self) -> list[tuple[dict[str, Any], Tensor]]:
         model, points = self.network(), self.settings.network(10).points
         clouds = torch.from_numpy(self.held.points[:SCANNED, :points])
         labels = torch.from_numpy(self.held.labels[:SCANNED])
-        batches = [(grouped(model, x), y) for x, y in zip(clouds.split(100), labels.split(100), strict=True)]
+        return [(grouped(model, x), y) for x, y in zip(clouds.split(100), labels.split(100), strict=True)]
+
+    @torch.no_grad()
+    def held_loss(self, model: nn.Module) -> float:
+        """Of clouds that are held back from training, with batch norms measured again."""
+        gmp.recalibrate_batch_norm(model, self.calibration, limit=RECALIBRATED)
+        losses = [functional.cross_entropy(model.eval()(**x), y) for x, y in self.scanned]
+        return float(torch.stack(losses).mean())
+
+    @cached_property
+    def sensitivity(self) -> SensitivityTable:
+        model = self.network()
         costs = WeightCosts(model, self.example, self.hardware)
         path = self.folder / f"sensitivity {self.settings.seed}"
-        return scan(model, batches, calibration=self.calibration, costs=costs, path=path)
+        return scan(model, self.scanned, calibration=self.calibration, costs=costs, path=path)
 
 
 def grouped(model: PointNet2, clouds: Tensor) -> dict[str, Any]:
@@ -154,10 +175,54 @@ def one_shot(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Sc
     return gmp.ConstantSchedule(pruner, final=pruner.sparsity, unit="step")
 
 
+def groups_of(start: Start, model: nn.Module) -> ChannelGroups:
+    return gmp.channel_groups(model, start.example[:2])
+
+
 def channels(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Schedule:
-    groups = gmp.channel_groups(training.model, start.example[:2])
-    pruner = gmp.ChannelPruner(training.model, groups, training.optimizer, score="norm")
+    groups = groups_of(start, training.model)
+    cost = mac_cost(training.model, groups)
+    pruner = gmp.ChannelPruner(training.model, groups, training.optimizer, score="norm", cost=cost, least=4)
     return gradually(training, pruner, CHANNELS)
+
+
+def found_channels(start: Start, training: Training, kept: Mapping[str, Sequence[int]]) -> gmp.Schedule:
+    """Training with the channels that a search has found, from the dense weights."""
+    pruner = gmp.ChannelPruner(training.model, groups_of(start, training.model), training.optimizer)
+    pruner.keep(kept)
+    return gmp.ConstantSchedule(pruner, final=pruner.sparsity, unit="step")
+
+
+def channels_by_amc(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Schedule:
+    model = start.network()
+    groups = groups_of(start, model)
+    candidates = ChannelCandidates(model, groups, start.held_loss, score="norm")
+    cost = mac_cost(model, groups)
+    found = amc(candidates, cost, MACS_LEFT * cost({}), episodes=EPISODES, seed=start.settings.seed)
+    return found_channels(start, training, candidates.kept(found["amc"].counts))
+
+
+def channels_by_netadapt(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Schedule:
+    model = start.network()
+    groups = groups_of(start, model)
+    cost = mac_cost(model, groups)
+    batches = Batches(start.data.train, model, Augmentation(), 32, seed=2)
+
+    def tune(candidate: nn.Module) -> None:
+        optimizer = torch.optim.Adam(candidate.parameters(), 1e-3)
+        candidate.train()
+        for i in range(TUNE_STEPS):
+            optimizer.zero_grad()
+            functional.cross_entropy(candidate(batches[i].clouds), batches[i].labels).backward()
+            optimizer.step()
+
+    series = netadapt_channels(
+        model, groups, cost, MACS_LEFT * cost({}), start.held_loss, tune=tune, first=0.15, decay=0.95,
+        score="norm", multiple=4,
+    )  # fmt: skip
+    modules = series[-1].spec["modules"]
+    kept = {group.name: modules[group.name]["outputs"] for group in groups if group.name in modules}
+    return found_channels(start, training, kept)
 
 
 METHODS: dict[str, Prepare] = {
@@ -169,6 +234,8 @@ METHODS: dict[str, Prepare] = {
     "allocation by table, energy": allocated(ENERGY_SAVED, cost="energy"),
     "one-shot, least squares": one_shot,
     "channels removed": channels,
+    "channels by AMC": channels_by_amc,
+    "channels by NetAdapt": channels_by_netadapt,
 }
 
 
@@ -223,3 +290,27 @@ def runs(data: str, seeds: Iterable[int], folder: Path, step: Callable[[str], ob
                 write_json(path, run(start, method)._asdict())
             found.append(Run(**json.loads(path.read_text(encoding="utf-8"))))
     return found
+
+
+def run_table(found: list[Run]) -> Table:
+    """Means over the seeds; the interval is of the accuracy of all test clouds of all seeds."""
+    rows = []
+    for method in dict.fromkeys(each.method for each in found):
+        group = [each for each in found if each.method == method]
+        right, clouds = sum(each.right for each in group), sum(each.clouds for each in group)
+        low, high = Score((right,), (clouds,)).interval()
+
+        def mean(field: str, group: list[Run] = group) -> float:
+            return statistics.fmean(getattr(each, field) for each in group)
+
+        rows.append([
+            method, f"{100 * mean('sparsity'):.1f}", f"{mean('parameters') / 1000:.1f}",
+            f"{100 * right / clouds:.1f}", f"{100 * low:.1f} to {100 * high:.1f}",
+            f"{mean('energy_pj') / 1e6:.1f}", f"{mean('cycles'):,.0f}", f"{mean('forward_cpu_ms'):.0f}",
+            f"{mean('search_cpu_s'):.0f}", f"{mean('training_cpu_s'):.0f}",
+        ])  # fmt: skip
+    head = (
+        "method", "zeros %", "nonzeros, thousands", "accuracy %", "95 % interval", "energy uJ", "cycles",
+        "CPU ms for 64 clouds", "search CPU s", "training CPU s",
+    )  # fmt: skip
+    return Table(head, rows)

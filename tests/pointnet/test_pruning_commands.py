@@ -87,7 +87,7 @@ def test_sensitivity_one_shot_and_training_on(run: Run, trained: Path, tmp_path:
 def test_costs_of_hardware_are_columns(run: Run, trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "scan"
     options = ("--clouds", 8, "--hardware", "eie", "--cost", "energy", "--method", "threshold")
-    code, _, err = run("sensitivity", trained / "run", "-o", out, *options, "--saved", "0.1")
+    code, _, err = run("sensitivity", trained / "run", "-o", out, *options, "--saved", "0.05")
     assert code == 0, err
     rows = list(csv.DictReader((out / "sensitivity.csv").read_text().splitlines()))
     assert {"macs", "energy_pj", "cycles"} <= set(rows[0])
