@@ -27,6 +27,7 @@ def without(libraries: set[str], code: str, *args: str) -> subprocess.CompletedP
         ("pyarrow", ["pointnet", "study"], "study"),
         ("matplotlib", ["pointnet", "compare", "-o", "build/none"], "study"),
         ("onnx", ["sparsim", "trace", "network.onnx"], "onnx"),
+        ("scipy.io", ["sparsim", "chip", "gamma", "matrix.mtx"], "matrices"),
     ],
 )
 def test_a_command_ends_with_one_sentence(library: str, program: list[str], extra: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse
+from support.documented_keys import documented_keys
 from support.programs import Done, run_module
 
 from sparsim import load_hardware
@@ -70,6 +71,7 @@ def test_a_product_of_two_matrices(name: str, a: Path, b: Path, tmp_path: Path) 
     found = json.loads(result.stdout)
     assert found == json.loads((tmp_path / "out" / "chip.result.json").read_text(encoding="utf-8"))
     cost = load_hardware(name).product(SparseMatrix.of(A, "a.mtx"), SparseMatrix.of(B, "b.npz"))
+    assert set(found) == documented_keys("chip.result.json of matrices")
     assert found["cycles"] == cost.cycles
     assert found["counts"] == cost.counts
     assert found["nonzeros"] == [A.nnz, B.nnz, (A @ B).nnz]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
+from support.documented_keys import documented_keys
 from support.examples import MATMUL
 from support.programs import run_module
 from torch import nn
@@ -129,6 +130,7 @@ def test_chip_prints_a_machine(machine: ClosedFormMachine, tmp_path: Path) -> No
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert found == json.loads((tmp_path / "chip.result.json").read_text(encoding="utf-8"))
+    assert set(found) == documented_keys("chip.result.json of a machine")
     assert found["machine"]["kind"] == machine.spec.kind
     layer = next(layer for layer in load_preset("alexnet_sparse").layers if layer.name == "fc7")
     cost = machine.cost([layer])
