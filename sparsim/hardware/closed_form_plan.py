@@ -85,6 +85,11 @@ class ClosedFormMachine(Hardware):
 
     left_out: tuple[str, ...] = ()
 
+    @property
+    def properties(self) -> dict[str, float]:
+        """What follows from the record alone, by name, for tables; by default there is nothing."""
+        return {}
+
     def __init__(self, spec: MachineSpec) -> None:
         self.spec, self.name, self.clock_mhz = spec, spec.name, spec.clock_mhz
 

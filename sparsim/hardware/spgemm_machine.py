@@ -15,6 +15,7 @@ from sparsim.records.spgemm_specs import DramBoundSpec, ExtensorSpec, SigmaSpec
 
 DRAM = "DRAM"
 BYTE_BITS = 8
+DECIMALS = 6
 
 
 class _Form(NamedTuple):
@@ -163,7 +164,8 @@ def _sigma_counted(spec: SigmaSpec, product: SparseProduct) -> spgemm.SigmaCount
 def _sigma_expected(
     spec: SigmaSpec, rows: int, inner: int, columns: int, a_density: float, b_density: float
 ) -> spgemm.SigmaCounts:
-    return spgemm.sigma_expected(spec, inner, columns, rows * inner * a_density)
+    nonzeros = round(rows * inner * a_density, DECIMALS)  # whole where the density is that of a matrix
+    return spgemm.sigma_expected(spec, inner, columns, nonzeros)
 
 
 def _sigma_cycles(spec: SigmaSpec, counts: spgemm.SigmaCounts) -> dict[str, float]:

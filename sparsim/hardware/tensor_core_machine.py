@@ -50,6 +50,14 @@ class TensorCoreMachine(ClosedFormMachine):
         known = {MAC: ("compute", self.spec.pj_per_mac), DRAM: ("bit", self.spec.dram_pj_per_bit)}
         return {name: {action: "machine"} for name, (action, energy) in known.items() if energy}
 
+    @property
+    def properties(self) -> dict[str, float]:
+        """How many bits of dense weights those with the pattern take, and peaks in MACs per second."""
+        spec = self.spec
+        per_second = {"dense": spec.dense_macs_per_cycle, "sparse": spec.sparse_peak}
+        peaks = {f"{name}_macs_per_s": peak * spec.clock_mhz * 1e6 for name, peak in per_second.items()}
+        return {"storage_ratio": spec.storage_ratio, **peaks}
+
     def estimate(self, layer: Layer, densities: Sequence[float]) -> LayerEstimate:
         spec, size = self.spec, layer_size(layer)
         sparse, note = self._pattern(layer, densities[0])

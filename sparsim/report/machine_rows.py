@@ -61,6 +61,7 @@ def machine_document(machine: ClosedFormMachine, workload: Workload, cost: Netwo
         "totals": machine_totals(machine, cost),
         "energy_pj": {name: cost.component_uj(name) * PJ_PER_UJ for name in names},
         "area_um2": cost.area_um2,
+        "properties": machine.properties,
         "left_out": machine.left_out,
         "layers": [machine_layer_row(layer) for layer in cost.layers],
     }
@@ -112,6 +113,7 @@ def machine_summary(machine: ClosedFormMachine, cost: NetworkCost) -> list[tuple
         lines.append(("efficiency", f"{found['inferences_per_j']:,.5g} inferences/J"))
     area = found.get("area_um2")
     lines.append(("area", "not known" if area is None else f"{area / UM2_PER_MM2:.4g} mm2"))
+    lines += [(name.replace("_", " "), f"{value:,.6g}") for name, value in machine.properties.items()]
     return [*lines, *(("left out", text) for text in machine.left_out)]
 
 

@@ -36,7 +36,7 @@ def us(given) -> float:
 
 
 def test_storage_ratios_are_exact() -> None:
-    assert SPEC.storage_ratio == 9 / 16
+    assert SPEC.storage_ratio == MACHINE.properties["storage_ratio"] == 9 / 16
     assert replace(SPEC, weight_bits=8).storage_ratio == 5 / 8
     assert replace(SPEC, weight_bits=4).storage_ratio == 3 / 4
 
