@@ -68,13 +68,11 @@ def summary(rows: list[Row]) -> list[str]:
     texts = []
     for row in rows:
         if row["name"].startswith(QUICK_TITLE):
-            each = ", ".join(f"{row[policy]['pj_per_operation']:.2f} {policy}" for policy in POLICIES)
-            texts.append(
-                f"{row['name']}, {', '.join(row['objective'])}: pJ per operation of the layer {each}."
-            )
+            each = ", ".join(f"{row[policy]['pj_per_operation']:.2f} pJ ({policy})" for policy in POLICIES)
+            texts.append(f"{row['name']}, {', '.join(row['objective'])}: an operation takes {each}.")
     seconds = {policy: sum(row[policy]["cpu_s"] for row in rows) for policy in POLICIES}
     spent = ", ".join(f"{policy} {s:.1f}" for policy, s in seconds.items())
-    return [*texts, f"CPU seconds of {len(rows)} searches each: {spent}. Machine: {machine()}."]
+    return [*texts, f"CPU seconds of all {len(rows)} searches: {spent}. Machine: {machine()}."]
 
 
 @benchmark(quick="One problem.", document=True)

@@ -70,15 +70,13 @@ def spreads(rows: list[dict[str, Any]]) -> list[str]:
     lines = []
     for name in dict.fromkeys(row["name"] for row in rows):
         group = [row for row in rows if row["name"] == name]
-        parts = [
-            f"{what} x{max(values) / min(values):.2f}"
-            for what, key in (
-                ("energy, study's dataflow", "study_energy_pj"), ("free", "free_energy_pj"),
-                ("cycles, study's dataflow", "study_cycles"), ("free", "free_cycles"),
-            )
-            for values in [[row[key] for row in group]]
-        ]  # fmt: skip
-        lines.append(f"{name}: {', '.join(parts)}.")
+        keys = ("study_energy_pj", "study_cycles", "free_energy_pj", "free_cycles")
+        columns = [[row[key] for row in group] for key in keys]
+        shown = [f"x{max(values) / min(values):.2f}" for values in columns]
+        lines.append(
+            f"{name}: energy {shown[0]} and cycles {shown[1]} in the study's dataflow, {shown[2]} and "
+            f"{shown[3]} in a free one."
+        )
     return lines
 
 
