@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -44,8 +45,9 @@ class WeightSharing:
     ignore : type, str, callable, or iterable of these, default ()
         Weights that are not clustered, likewise.
     entries : int or mapping of str to int, default 16
-        Distinct values of each weight, zero included where there are zeros; as one number, or by name or
-        ``"re:"`` expression, where weights without a number are not clustered. 16 entries take 4 bits.
+        Distinct values of each weight, zero included where there are zeros. 16 entries take 4 bits. As one
+        number it holds for all weights, and those with fewer distinct values keep these. By name or ``"re:"``
+        expression, weights without a number are not clustered.
     state : mapping, optional
         Result of `state_dict` of an earlier run, whose clusters are taken over. `targets`, `ignore` and
         `entries` are not used then, and averages of optimizers that are loaded already stay as they are.
@@ -58,7 +60,7 @@ class WeightSharing:
     Raises
     ------
     PruningError
-        If options do not fit the model, if there are more entries than distinct weights, or if a weight is
+        If options do not fit the model, if there are more entries than distinct values, or if a weight is
         not finite.
 
     Notes
@@ -107,10 +109,7 @@ class WeightSharing:
             name: target for name, target in found.items() if name in numbers or state is not None
         }
         if state is None:
-            self._shared = {
-                name: _clustered(target, _entries(numbers[name], name))
-                for name, target in self._targets.items()
-            }
+            self._shared = _clusters(self._targets.values(), numbers, exact=isinstance(entries, Mapping))
             self._equalize_averages()
         else:
             self._shared = self._loaded(state)
@@ -331,21 +330,37 @@ def _entries(number: Any, name: str) -> int:
     return found
 
 
-def _clustered(target: Target, entries: int) -> _Shared:
+def _clusters(targets: Iterable[Target], numbers: Mapping[str, int], *, exact: bool) -> dict[str, _Shared]:
+    """By the names of weights. `exact`: each has as many entries as `numbers` says, not fewer."""
+    values = {target.name: _values(target) for target in targets}
+    found = {name: len(np.unique(each)) for name, each in values.items()}
+    for name, distinct in found.items():
+        most = distinct if exact else max(found.values())
+        if _entries(numbers[name], name) > most:
+            text = f"'{name}' has {distinct}" if exact else f"no weight has more than {most}"
+            raise PruningError(
+                f"a codebook of {numbers[name]} entries is asked for, and {text} distinct values"
+            )
+        if numbers[name] == 1 < distinct and 0 in values[name]:
+            raise PruningError(f"'{name}' has zeros, so that a codebook needs 2 entries and more")
+    return {
+        target.name: _clustered(target, values[target.name], min(numbers[target.name], found[target.name]))
+        for target in targets
+    }
+
+
+def _values(target: Target) -> NDArray[np.float64]:
     weight = target.weight.detach()
     if not bool(torch.isfinite(weight).all()):
         raise PruningError(f"'{target.name}' has weights that are not finite")
-    flat = weight.flatten().double().cpu().numpy()
-    nonzero = flat != 0
-    number = entries - int(not nonzero.all())
+    return weight.flatten().double().cpu().numpy()
+
+
+def _clustered(target: Target, flat: NDArray[np.float64], entries: int) -> _Shared:
+    weight, nonzero = target.weight, flat != 0
     codes, values = np.zeros(flat.shape, np.int32), np.zeros(1)
     if nonzero.any():
-        if number < 1:
-            raise PruningError(f"'{target.name}' has zeros, so that a codebook needs 2 entries and more")
-        try:
-            centres, index = linear_kmeans(flat[nonzero], number)
-        except PruningError as error:
-            raise PruningError(f"'{target.name}': {error}") from None
+        centres, index = linear_kmeans(flat[nonzero], entries - int(not nonzero.all()))
         codes[nonzero], values = index + 1, np.concatenate([[0.0], centres])
     return _Shared(
         torch.from_numpy(codes).reshape(weight.shape).to(weight.device),

@@ -234,7 +234,8 @@ class ClosedFormMachine(Hardware):
 class ClosedFormPlan(Plan):
     """A plan on a machine that needs no mappings.
 
-    Slopes are differences between costs of close densities.
+    Slopes are differences between costs of close densities. `savings` are those of half the density, because
+    on many machines costs change in steps, or the first few zeros save nothing.
 
     Parameters
     ----------
@@ -306,15 +307,20 @@ class ClosedFormPlan(Plan):
         return as_costs((math.fsum(each.energy_pj.values()), each.cycles) for each in found)
 
     def _slopes(self, densities: Reals) -> Slopes:
+        low, high = (np.clip(densities + side, 0.0, 1.0) for side in (-STEP, STEP))
+        return self._between(densities, low, high)
+
+    def _savings(self, densities: Reals) -> Slopes:
+        return self._between(densities, densities / 2.0, np.maximum(densities, STEP))
+
+    def _between(self, densities: Reals, low: Reals, high: Reals) -> Slopes:
+        """Changes per unit of density from low to high densities of one tensor, the others as they are."""
         found = np.zeros((2, *self._size))
         for column in range(self._size[1]):
-            ends = []
-            for side in (-STEP, STEP):
-                moved = densities.copy()
-                moved[:, column] = np.clip(densities[:, column] + side, 0.0, 1.0)
-                ends.append((moved[:, column], np.array(self._costs(moved))))
-            (low, below), (high, above) = ends
-            found[:, :, column] = (above - below) / (high - low)
+            below, above = densities.copy(), densities.copy()
+            below[:, column], above[:, column] = low[:, column], high[:, column]
+            change = np.array(self._costs(above)) - np.array(self._costs(below))
+            found[:, :, column] = change / (high - low)[:, column]
         return Slopes(*found)
 
     def _layer_costs(self, densities: Reals) -> tuple[LayerCost, ...]:

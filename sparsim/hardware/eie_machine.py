@@ -143,8 +143,9 @@ class EieMachine(ClosedFormMachine):
         for layer, density in zip(layers, densities.tolist(), strict=True):
             matrix = matrix_layer(layer)
             slices = slice_entries(matrix.rows, spec.pes, density, spec.longest_gap)
-            entries += matrix.groups * matrix.columns * slices.mean
-            pointers += matrix.groups * (matrix.columns + 1)
+            offsets = 1 if layer.kernel_map is None else len(layer.kernel_map.pairs)
+            entries += offsets * matrix.groups * matrix.columns * slices.mean
+            pointers += offsets * matrix.groups * (matrix.columns + 1)
         for what, need, have in (
             ("entries", entries, spec.spmat_kib * 8192 // spec.entry_bits),
             ("pointers", pointers, spec.pointer_kib * 8192 // spec.pointer_bits),

@@ -192,7 +192,8 @@ def pruned() -> nn.Module:
     [
         (net, {"entries": 0}, "is 0; it must be a whole number from 1"),
         (net, {"entries": 2.5}, "is 2.5"),
-        (net, {"entries": 200}, "codebook of 200 values for 128 distinct"),
+        (net, {"entries": 400}, "no weight has more than 320 distinct"),
+        (net, {"entries": {"2": 200}}, "'2.weight' has 128 distinct"),
         (net, {"entries": 10**6}, "at most 65536"),
         (net, {"entries": {"1": 4}}, "'1' meets no"),
         (net, {"targets": "5"}, "meets no module"),
@@ -206,6 +207,17 @@ def pruned() -> nn.Module:
 def test_what_does_not_fit_is_one_sentence(make, options, text: str) -> None:
     with pytest.raises(PruningError, match=text):
         gmp.WeightSharing(make(), **options)
+
+
+def test_small_layers_keep_their_values() -> None:
+    model = pruned()
+    with torch.no_grad():
+        model[2].weight[:] = 0.0
+        model[2].weight[0, :3] = torch.tensor([1.0, 2.0, 3.0])
+    sharing = gmp.WeightSharing(model, entries=16)
+    assert [distinct(model[i].weight) for i in (0, 2)] == [16, 4]
+    assert [row.entries for row in sharing.report().rows] == [16, 4]
+    assert model[2].weight[0, :3].tolist() == [1.0, 2.0, 3.0]
 
 
 def test_states_of_other_weights_are_refused() -> None:

@@ -14,7 +14,8 @@ from support.examples import MATMUL
 from support.programs import run_module
 from torch import nn
 
-from gmp.energy import EnergyMonitor
+import gmp
+from gmp.energy import EnergyMonitor, EnergyScore
 from sparsim import (
     Layer,
     SparsimWarning,
@@ -156,6 +157,19 @@ def test_monitors_take_machines(machine: ClosedFormMachine) -> None:
         assert second.cycles == first.cycles
     else:
         assert second.cycles < first.cycles
+
+
+@pytest.mark.parametrize("name", ["eie", "sigma"])
+def test_pruning_by_cycles_takes_machines_that_skip_zeros(name: str) -> None:
+    """Also from dense weights, of which the first zeros make PEs wait for each other."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(640, 640), nn.ReLU(), nn.Linear(640, 640))
+    monitor = EnergyMonitor(model, name, torch.randn(2, 640))
+    pruner = gmp.Pruner(model, score=EnergyScore(monitor, alpha=1.0, objective="delay"))
+    monitor.pruner = pruner
+    before = monitor.update()
+    pruner.prune(0.6)
+    assert monitor.update().cycles < before.cycles
 
 
 STUDY = """
