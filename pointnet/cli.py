@@ -15,8 +15,11 @@ from pointnet.command_options import (
     data_option,
     device_option,
     epochs_option,
+    hardware_option,
+    ignore_option,
     lr_option,
     normals_option,
+    pattern_option,
     points_option,
     pool_option,
     preset_option,
@@ -102,19 +105,11 @@ def cli() -> None:
     help="Rank weights in one pool (global) or by layer; or a file with a sparsity for each layer, from the "
     "command sensitivity, which takes the place of --sparsity.",
 )
-@click.option(
-    "--pattern",
-    default="1x1",
-    show_default=True,
-    metavar="PATTERN",
-    help="1x1, 2:4, block(4,1), channel, ...",
-)
+@pattern_option
 @click.option(
     "--score", default="magnitude", show_default=True, metavar="NAME", help="What ranks the weights."
 )
-@click.option(
-    "--ignore", multiple=True, metavar="NAME", help="Layer to leave dense; 're:...' matches several."
-)
+@ignore_option
 @click.option(
     "--min-density",
     type=float,
@@ -122,7 +117,7 @@ def cli() -> None:
     show_default=True,
     help="Smallest fraction of nonzeros in every layer.",
 )
-@click.option("--hardware", metavar="NAME", help="A preset or document: log energy and cycles of one cloud.")
+@hardware_option
 @click.option(
     "--alpha",
     type=float,
@@ -148,7 +143,8 @@ def cli() -> None:
 def train(output: Path, resume: bool, tensorboard: bool, as_json: bool, **options: Any) -> None:
     """Train a classifier, either dense or pruned during training.
 
-    Writes DIR/checkpoint.pt, metrics.csv and result.json. Small networks are fastest with one thread.
+    Writes DIR/checkpoint.pt, metrics.csv and result.json, with --hardware also energy and cycles of one
+    cloud. Small networks are fastest with one thread.
     """
     from pointnet.training.run_training import data_of, run_training, summary
     from pointnet.training.train import check_free

@@ -43,6 +43,16 @@ augmentation_option = click.option(
     "--augmentation", default="strong", show_default=True, metavar="NAME",
     help="How training clouds are varied: none, rotation, light, study or strong.",
 )  # fmt: skip
+hardware_option = click.option(
+    "--hardware", metavar="NAME", help="A preset or document on which energy and cycles are counted."
+)
+pattern_option = click.option(
+    "--pattern", default="1x1", show_default=True, metavar="PATTERN",
+    help="What is pruned together: 1x1, 2:4, block(4,1), channel, ...",
+)  # fmt: skip
+ignore_option = click.option(
+    "--ignore", multiple=True, metavar="NAME", help="Layer to leave dense; 're:...' matches several."
+)
 training_batch_option = click.option(
     "--batch", type=int, default=32, show_default=True, help="Clouds per training step."
 )
@@ -52,6 +62,14 @@ def points_option(default: int | None = None) -> Decorator:
     """--points."""
     return click.option(
         "--points", type=int, help="Points per cloud.", **shown_default(default, "the network's")
+    )  # fmt: skip
+
+
+def clouds_option(default: int) -> Decorator:
+    """--clouds."""
+    return click.option(
+        "--clouds", "count", type=AT_LEAST_1, default=default, show_default=True,
+        help="Number of training clouds to measure with.",
     )  # fmt: skip
 
 

@@ -7,8 +7,14 @@ from typing import Any
 
 import click
 
-from pointnet.command_options import stored_data_option
-from sparsim.cli.common_options import AT_LEAST_1, file_option, folder_option, seed_option
+from pointnet.command_options import (
+    clouds_option,
+    hardware_option,
+    ignore_option,
+    pattern_option,
+    stored_data_option,
+)
+from sparsim.cli.common_options import file_option, folder_option, seed_option
 from sparsim.cli.json_output import json_option, print_json
 from sparsim.errors import require
 from sparsim.report.console import echo, results
@@ -20,10 +26,9 @@ COSTS = ("weights", "macs", "energy", "cycles")
 @click.argument("checkpoint")
 @folder_option(required=True)
 @stored_data_option
-@click.option("--clouds", "count", type=AT_LEAST_1, default=400, show_default=True,
-              help="Training clouds to scan on; as many others recalibrate batch norms.")  # fmt: skip
-@click.option("--hardware", metavar="NAME", help="A preset or document, for energy and cycles of the layers.")
-@click.option("--pattern", default="1x1", show_default=True, metavar="PATTERN", help="As for train.")
+@clouds_option(400)
+@hardware_option
+@pattern_option
 @click.option("--stop", type=float, help="End the scan of a layer at this increase of the loss.")
 @click.option("--saved", type=float, help="Also write sparsities that save this fraction to ratios.json.")
 @click.option("--cost", type=click.Choice(COSTS), default="weights", show_default=True, help="What is saved.")
@@ -36,6 +41,8 @@ def sensitivity(
     as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Prune each layer alone, and measure what that costs; call it again to go on after a stop.
+
+    Batch norms are recalibrated on as many other clouds as the losses are measured on.
 
     Writes DIR/sensitivity.csv and sensitivity.svg, and with --saved ratios.json for `train --scope`.
     """
@@ -72,14 +79,13 @@ def sensitivity(
 @click.argument("checkpoint")
 @file_option()
 @stored_data_option
-@click.option("--clouds", "count", type=AT_LEAST_1, default=256, show_default=True,
-              help="Training clouds to calibrate with.")  # fmt: skip
-@click.option("--sparsity", type=float, help="Fraction of every layer that is pruned.")
+@clouds_option(256)
+@click.option("--sparsity", type=float, help="Prune at once to this fraction of zeros.")
 @click.option("--scope", metavar="FILE", help="Sparsities of the layers, from the command sensitivity.")
-@click.option("--pattern", default="1x1", show_default=True, metavar="PATTERN", help="1x1, or n:m as in 2:4.")
+@pattern_option
 @click.option("--method", default="least-squares", show_default=True, metavar="NAME",
               help="least-squares, wanda, wanda-rows, obs or sparsegpt.")  # fmt: skip
-@click.option("--ignore", multiple=True, metavar="NAME", help="Layer to leave dense; may be repeated.")
+@ignore_option
 @seed_option
 @json_option
 def one_shot(
@@ -87,6 +93,8 @@ def one_shot(
     **options: Any,
 ) -> None:  # fmt: skip
     """Prune a network at once with calibration clouds, without training.
+
+    All layers get the same sparsity, or those of --scope; the pattern is 1x1 or n:m.
 
     The file can be evaluated, traced, and trained on with `train --start`, which keeps its zeros.
     """

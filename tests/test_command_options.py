@@ -32,6 +32,8 @@ DIFFERENT = {  # names with two meanings, and how many there are
     "--inputs": 2,  # a file of samples, or clouds against noise
     "--samples": 2,  # in a batch of an example, or clouds to trace
     "--sparsity": 2,  # reached gradually in training, or at once
+    "--scope": 2,  # in training also a pool of weights
+    "--method": 3,  # of a search, of choosing sparsities, or of pruning at once
     "--delayed": 2,  # a network with it, or a trace of one without
 }
 PAGE = Path(__file__).parents[1] / "docs/reference/command-line.md"

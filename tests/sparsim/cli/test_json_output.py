@@ -37,12 +37,6 @@ def test_chip_prints_its_result(tmp_path: Path) -> None:
     assert found == json.loads((tmp_path / "chip.result.json").read_text(encoding="utf-8"))
 
 
-def test_a_machine_prints_its_result() -> None:
-    found = printed("chip", "eie", "alexnet_sparse", "--layer", "fc8")
-    keys = {*found, *(re.sub(" .*", " ...", name) for name in found["layers"][0])}
-    assert keys == documented_keys("chip.result.json of a machine")
-
-
 def test_estimate_prints_its_sources() -> None:
     found = printed("estimate", ROOT / "validation/estimates/accelergy_2022.yaml")
     assert all(energy["source"] for one in found.values() for energy in one["actions"].values())
