@@ -69,6 +69,17 @@ def test_a_benchmark_writes_its_numbers(name: str, keys: set[str], tmp_path: Pat
     assert all(numbers[key] > 0 for key in keys)
 
 
+def test_machines_are_compared_with_what_is_published(tmp_path: Path) -> None:
+    file = tmp_path / "machines.json"
+    found = run_script(ROOT / "benchmarks" / "machines.py", "--json", str(file), PYTHONPATH=str(ROOT))
+    assert found.returncode == 0, found.stderr
+    numbers = json.loads(file.read_text(encoding="utf-8"))
+    assert numbers["eie_mean_error"] <= 0.05
+    assert numbers["eie_worst_error"] <= 0.12
+    assert numbers["eie_closed_form_worst_difference"] <= 0.01
+    assert len(numbers["eie_layers"]) == 9
+
+
 def test_devices_are_measured_beside_the_cpu(tmp_path: Path) -> None:
     rows = run_benchmark("devices", tmp_path)["rows"]
     assert rows[0]["device"] == "cpu"
