@@ -125,6 +125,13 @@ def cli() -> None:
     show_default=True,
     help="Divide scores by what a weight costs on --hardware, to this power; with --score lamp.",
 )
+@click.option(
+    "--penalty",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Drive scales of batch norms to zero with this strength; with --pattern channels --score norm.",
+)
 @click.option("--target-energy-uj", type=float, help="Prune no further than to this energy of one cloud.")
 @click.option("--target-cycles", type=float, help="Prune no further than to these cycles of one cloud.")
 @seed_option
@@ -230,6 +237,25 @@ def trace(
     else:
         results().print(table(traced))
     echo(f"wrote {output}/workload.yaml, trace.csv and trace.json", err=as_json)
+
+
+@cli.command()
+@click.argument("checkpoint")
+@file_option()
+@json_option
+def narrow(checkpoint: str, output: Path, as_json: bool) -> None:
+    """Remove the channels without weights from a stored network, and write it as a smaller checkpoint, FILE.
+
+    The commands eval and trace and the option --start read it. Prune channels with train --pattern channels.
+    """
+    from pointnet.training.narrowed_checkpoint import write_narrowed
+
+    found = write_narrowed(Path(checkpoint), output)
+    if as_json:
+        print_json(found.plain())
+    else:
+        results().print(found.table())
+    echo(f"wrote {output}", err=as_json)
 
 
 @cli.command()
@@ -392,7 +418,7 @@ def _use_ratios(plan: dict[str, Any]) -> None:
 
 _PRUNING = (
     "sparsity", "initial_sparsity", "prune_begin", "prune_end", "prune_every", "scope", "pattern", "score",
-    "ignore", "min_density", "alpha", "target_energy_uj", "target_cycles",
+    "ignore", "min_density", "alpha", "target_energy_uj", "target_cycles", "penalty",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from gmp.tracing.trace import Trace, trace
 from gmp.tracing.traced_workload import Provenance, workload_of, write_masks, write_workload
 from pointnet.classifiers import Classifier
 from pointnet.device_names import device_of
-from pointnet.model import Config, PointNet2
+from pointnet.model import Config, PointNet2, SetAbstraction
 from pointnet.sparse.sparse_classifier import SparseClassifier
 from sparsim.records import PointMapping, Workload
 
@@ -122,6 +123,9 @@ def variant(model: Classifier, *, delayed: bool) -> Classifier:
     """The same network with delayed aggregation on or off, which PointNet++ has only."""
     if not isinstance(model, PointNet2):
         return model
-    found = PointNet2(replace(model.config, delayed=delayed))
-    found.load_state_dict(model.state_dict())
-    return found.to(device_of(model))
+    found = copy.deepcopy(model)  # which may be narrower than its configuration says
+    found.config = replace(model.config, delayed=delayed)
+    for module in found.modules():
+        if isinstance(module, SetAbstraction):
+            module.delayed = delayed
+    return found

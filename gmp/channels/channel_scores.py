@@ -79,7 +79,8 @@ def score_channels(
     Returns
     -------
     dict of str to Tensor
-        By the group's name: scores of its channels, shape (channels,), divided by their mean.
+        By the group's name: scores of its channels, shape (channels,). Those of "l1" and "l2" are divided by
+        their mean in the group.
 
     Raises
     ------
@@ -97,7 +98,8 @@ def score_channels(
         values = function(model, group).detach().float().cpu()
         if values.shape != (group.channels,) or not bool(values.isfinite().all()):
             raise PruningError(f"scores of '{group.name}' are not {group.channels} finite numbers")
-        found[group.name] = values / values.mean().clamp(min=torch.finfo(torch.float32).tiny)
+        mean = values.mean().clamp(min=torch.finfo(torch.float32).tiny)
+        found[group.name] = values / mean if function in (l1, l2) else values
     return found
 
 

@@ -75,6 +75,21 @@ class Narrowed:
         notes = [f"outputs of {name} differ at the border of its padding" for name in self.inexact]
         return Table(["group", "channels", "left"], rows, total=("parameters", before, after), notes=notes)
 
+    def plain(self) -> dict[str, Any]:
+        """Return what is left as plain values for JSON.
+
+        Returns
+        -------
+        dict
+            Numbers of "parameters" and, by group, of "channels", each "before" and "after".
+        """
+        return {
+            "parameters": dict(zip(("before", "after"), self.parameters, strict=True)),
+            "channels": {
+                name: {"before": self.channels[name], "after": len(kept)} for name, kept in self.kept.items()
+            },
+        }
+
     def optimizer(self, old: Optimizer) -> Optimizer:
         """Make an optimizer of the new network that goes on where the old one stopped.
 
@@ -185,7 +200,7 @@ def narrow(
     """
     gone = _dead(model, groups) if keep is None else _gone(groups, keep)
     if not any(bool(each.any()) for each in gone.values()):
-        raise PruningError("no channel would be removed: mask channels first, or name those that stay")
+        raise PruningError("no channel would be removed: none is without weights")
     run_copies = runner(model, groups.example, groups.forward)
     masked = copy.deepcopy(model)
     apply_masks(masked, masks_of(masked, groups, gone, whole=keep is not None))

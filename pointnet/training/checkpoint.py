@@ -79,6 +79,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         The state of the pruning, masks included.
     monitor : dict or None
         The readings of energy and cycles.
+    narrowed : dict or None, default None
+        What was removed of the network (`gmp.rebuild`); only narrowed networks have it.
     """
 
     format: int
@@ -96,6 +98,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     schedule: _Part | None
     pruning: _Part | None
     monitor: _Part | None
+    narrowed: _Part | None = None
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:

@@ -1,18 +1,20 @@
 """How a run prunes, and what its network costs on hardware meanwhile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 
 import gmp
+from gmp.channels import ChannelGroups, ChannelPenalty
 from gmp.energy import BudgetSchedule, EnergyMonitor, EnergyScore
 from pointnet.classifiers import Classifier
 from pointnet.data import Clouds
 from pointnet.device_names import device_of
 from pointnet.errors import ConfigError
+from pointnet.model import PointNet2
 from pointnet.trace_clouds import RUN_BATCH
-from pointnet.training.settings import Settings
+from pointnet.training.settings import Pruning, Settings
 from sparsim.hardware.layer_costs import PJ_PER_UJ
 
 EXAMPLE = 64  # clouds on which zeros of activations are counted
@@ -62,6 +64,9 @@ def pruning_of(
     plan = settings.pruning
     if plan is None:
         return None
+    if plan.of_channels:
+        pruner: gmp.Pruner = _channel_pruner(plan, model, optimizer)
+        return _scheduled(plan, pruner, steps_per_epoch, monitor)
     score: str | EnergyScore = plan.score
     if monitor is not None and plan.alpha:
         score = EnergyScore(monitor, plan.score, alpha=plan.alpha)
@@ -69,6 +74,42 @@ def pruning_of(
         model, optimizer, ignore=plan.ignore, scope=plan.scope, score=score, pattern=plan.pattern,
         min_density=plan.min_density,
     )  # fmt: skip
+    return _scheduled(plan, pruner, steps_per_epoch, monitor)
+
+
+def _channel_pruner(plan: Pruning, model: Classifier, optimizer: torch.optim.Optimizer) -> gmp.ChannelPruner:
+    groups = channel_groups_of(model, plan.ignore)
+    score = "l2" if plan.score == "magnitude" else plan.score
+    scope = "group" if plan.scope == "layer" else plan.scope
+    return gmp.ChannelPruner(model, groups, optimizer, score=score, scope=scope)
+
+
+def channel_groups_of(model: Classifier, ignore: Iterable[str] = ()) -> ChannelGroups:
+    """Found on a cloud of noise. Raises ConfigError for other networks than PointNet++."""
+    if not isinstance(model, PointNet2):
+        raise ConfigError(f"channels of {type(model).__name__} cannot be removed, only those of PointNet++")
+    noise = torch.rand(
+        1, model.config.points, model.config.channels, generator=torch.Generator().manual_seed(0)
+    )
+    return gmp.channel_groups(model, noise.to(device_of(model)), ignore=ignore)
+
+
+def penalty_of(
+    settings: Settings, pruning: Running | None, optimizer: torch.optim.Optimizer, steps_per_epoch: int
+) -> ChannelPenalty | None:
+    """What drives scales to zero until pruning ends; None where nothing does."""
+    plan = settings.pruning
+    if plan is None or not plan.penalty or not isinstance(pruning, gmp.Schedule):
+        return None
+    pruner = pruning.pruner
+    assert isinstance(pruner, gmp.ChannelPruner)
+    steps = max(1, round(plan.end * steps_per_epoch))
+    return ChannelPenalty(pruner.model, pruner.groups, optimizer, plan.penalty, steps=steps)
+
+
+def _scheduled(
+    plan: Pruning, pruner: gmp.Pruner, steps_per_epoch: int, monitor: EnergyMonitor | None
+) -> gmp.Schedule | BudgetSchedule:
     schedule = gmp.CubicSchedule(
         pruner, initial=plan.initial, final=plan.sparsity, begin=plan.begin, end=plan.end, every=plan.every,
         unit="epoch", steps_per_epoch=steps_per_epoch,

@@ -22,6 +22,7 @@ MOST = {  # what torch takes, and what somebody may have memory and time for
     "seed": 2**63 - 1, "data_seed": 2**63 - 1, "threads": 1024, "epochs": 10**6, "batch": 10**6,
     "points": 10**7, "pool": 10**7,
 }  # fmt: skip
+CHANNEL_SCORES = ("magnitude", "l1", "l2", "norm")
 Optimizer = Literal["adam", "sgd"]
 LearningRate = Literal["one-cycle", "cosine", "constant"]
 
@@ -46,7 +47,8 @@ class Pruning(Record, frozen=True, kw_only=True):
     score : str, default "magnitude"
         What ranks the weights.
     pattern : str, default "1x1"
-        What is pruned together.
+        What is pruned together; "channels": whole channels of coupled layers, which can be removed afterwards
+        (`gmp.ChannelPruner`). Sparsities are fractions of channels then.
     ignore : tuple of str, default ()
         Layers that stay dense.
     min_density : float, default 0.0
@@ -57,6 +59,9 @@ class Pruning(Record, frozen=True, kw_only=True):
         No more is pruned than this energy of one cloud needs.
     target_cycles : float, default None
         No more is pruned than these cycles of one cloud need.
+    penalty : float, default 0.0
+        Strength with which scales of batch norms are driven to zero until pruning ends, with the pattern
+        "channels" (network slimming, `gmp.channels.ChannelPenalty`).
 
     Raises
     ------
@@ -79,6 +84,7 @@ class Pruning(Record, frozen=True, kw_only=True):
     alpha: float = 0.0
     target_energy_uj: float | None = None
     target_cycles: float | None = None
+    penalty: float = 0.0
 
     def __post_init__(self) -> None:
         gmp.CubicSchedule(
@@ -90,6 +96,21 @@ class Pruning(Record, frozen=True, kw_only=True):
             value = getattr(self, field)
             if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"{field} is {value}, more than 0 is expected")
+        if not 0 <= self.penalty < math.inf:
+            raise ConfigError(f"penalty is {self.penalty}, allowed is 0 and more")
+        if self.penalty and not self.of_channels:
+            raise ConfigError(f"a penalty is given with the pattern '{self.pattern}', it needs 'channels'")
+        if self.of_channels:
+            if self.alpha or self.has_target or self.min_density:
+                raise ConfigError("alpha, targets and min_density are not for the pattern 'channels'")
+            if self.score not in CHANNEL_SCORES:
+                hint = near(self.score, CHANNEL_SCORES)
+                raise ConfigError(f"unknown score '{self.score}' of the pattern 'channels'", hint=hint)
+
+    @property
+    def of_channels(self) -> bool:
+        """Whether whole channels of coupled layers are pruned."""
+        return self.pattern == "channels"
 
     @property
     def has_target(self) -> bool:

@@ -19,6 +19,7 @@ import msgspec
 import torch
 from torch.nn import functional as F
 
+from gmp import rebuild
 from gmp.parameter_names import renamed
 from pointnet.classifiers import Classifier, classifier
 from pointnet.data import Dataset
@@ -28,7 +29,7 @@ from pointnet.training import checkpoint
 from pointnet.training.accuracy import Score, score
 from pointnet.training.batches import Batches, seed_of
 from pointnet.training.checkpoint import check_like
-from pointnet.training.pruning_options import monitor_of, pruning_of
+from pointnet.training.pruning_options import monitor_of, penalty_of, pruning_of
 from pointnet.training.settings import AUGMENTATIONS, Settings
 from sparsim.fileio.json_and_csv import write_csv
 from sparsim.fileio.reading import reading
@@ -62,8 +63,9 @@ class Training:
         torch.manual_seed(seed_of(settings.seed))
         self.model = classifier(config)
         self.began: str | None = None  # digest of the weights of `start`
+        self.narrowed: dict[str, Any] | None = None  # what was removed of the network in `start`
         if settings.start is not None:
-            load_weights(self.model, Path(settings.start))
+            self.narrowed = load_weights(self.model, Path(settings.start))
             self.began = checkpoint.digest(self.model.state_dict())
         self.model.to(self.device)
         self.batches = Batches(
@@ -72,6 +74,7 @@ class Training:
         self.optimizer = _optimizer(settings, self.model)
         self.monitor = monitor_of(settings, self.model, data.train, planned)
         self.pruning = pruning_of(settings, self.model, self.optimizer, len(self.batches), self.monitor)
+        self.penalty = penalty_of(settings, self.pruning, self.optimizer, len(self.batches))
         self.schedule = _schedule(settings, self.optimizer, len(self.batches))
         self.step = 0
         self.cpu_s = 0.0
@@ -108,6 +111,9 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
+        plan = self.settings.pruning
+        if self.penalty is not None and plan is not None and self.step < plan.end * len(self.batches):
+            self.penalty.step()  # with the learning rate of this step
         for schedule in (self.schedule, self.pruning):
             if schedule is not None:
                 schedule.step()
@@ -159,6 +165,7 @@ class Training:
             "history": self.history,
             "score": None if self.score is None else [list(part) for part in self.score],
             "model": self.model.state_dict(),
+            **({} if self.narrowed is None else {"narrowed": self.narrowed}),
             "optimizer": self.optimizer.state_dict(),
             **{name: None if part is None else part.state_dict() for name, part in self._parts().items()},
         }
@@ -178,6 +185,8 @@ class Training:
             raise CheckpointError(f"{where}: the run in it saw other data")
         if state["began"] != self.began:
             raise CheckpointError(f"{where}: the run in it began with other weights")
+        if state.get("narrowed") != self.narrowed:
+            raise CheckpointError(f"{where}: its network has other channels than the run's")
         self._check_state(state, where)
         self.step, self.cpu_s = state["step"], state["cpu_s"]
         self.sums, self.history = state["sums"], state["history"]
@@ -318,21 +327,29 @@ def load_model(path: Path, device: str = "cpu") -> Stored:
     settings = msgspec.convert(state["settings"], Settings)
     with reading(path, "a network", CheckpointError):
         model = classifier(settings.network(len(state["classes"])))
-    _load_state(model, state["model"], path)
+    _load_state(model, state, path)
     return Stored(
         model.to(place).eval(), settings, tuple(state["classes"]), checkpoint.digest(state["model"])
     )
 
 
-def load_weights(model: Classifier, path: Path) -> None:
-    """Take over the weights of a checkpoint. Raises CheckpointError if they are of another network."""
-    _load_state(model, checkpoint.load(path)["model"], path)
+def load_weights(model: Classifier, path: Path) -> dict[str, Any] | None:
+    """Take over the weights of a checkpoint, and remove what was removed of its network, which is returned.
+
+    Raises CheckpointError if they are of another network.
+    """
+    state = checkpoint.load(path)
+    _load_state(model, state, path)
+    return state.get("narrowed")
 
 
 def _load_state(model: Classifier, state: dict[str, Any], path: Path) -> None:
-    state = renamed(state, model.state_dict())  # of a compiled network
-    check_like(state, model.state_dict(), f"{path}: model")
-    model.load_state_dict(state)
+    if (spec := state.get("narrowed")) is not None:
+        with reading(path, "a narrowed network", CheckpointError):
+            rebuild(model, spec)
+    weights = renamed(state["model"], model.state_dict())  # of a compiled network
+    check_like(weights, model.state_dict(), f"{path}: model")
+    model.load_state_dict(weights)
 
 
 def _check_optimizer(state: dict[str, Any], optimizer: torch.optim.Optimizer, where: str) -> None:
