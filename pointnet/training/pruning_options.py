@@ -80,7 +80,7 @@ def pruning_of(
 def _channel_pruner(plan: Pruning, model: Classifier, optimizer: torch.optim.Optimizer) -> gmp.ChannelPruner:
     groups = channel_groups_of(model, plan.ignore)
     score = "l2" if plan.score == "magnitude" else plan.score
-    scope = "group" if plan.scope == "layer" else plan.scope
+    scope = "group" if plan.scope == "layer" else "global"
     return gmp.ChannelPruner(model, groups, optimizer, score=score, scope=scope)
 
 

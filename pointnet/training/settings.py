@@ -101,8 +101,9 @@ class Pruning(Record, frozen=True, kw_only=True):
         if self.penalty and not self.of_channels:
             raise ConfigError(f"a penalty is given with the pattern '{self.pattern}', it needs 'channels'")
         if self.of_channels:
-            if self.alpha or self.has_target or self.min_density:
-                raise ConfigError("alpha, targets and min_density are not for the pattern 'channels'")
+            if self.alpha or self.has_target or self.min_density or isinstance(self.scope, dict):
+                text = "alpha, targets, min_density and sparsities by layer"
+                raise ConfigError(f"{text} are not for the pattern 'channels'")
             if self.score not in CHANNEL_SCORES:
                 hint = near(self.score, CHANNEL_SCORES)
                 raise ConfigError(f"unknown score '{self.score}' of the pattern 'channels'", hint=hint)
