@@ -96,8 +96,10 @@ def test_a_penalty_drives_scales_down(data: Dataset) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"alpha": 0.5}, {"target_cycles": 1.0}, {"min_density": 0.1}, {"scope": {"fc1": 0.5}}, {"score": "lamp"}, {"penalty": -1.0},
-     {"pattern": "1x1", "penalty": 1.0}],
+    [
+        {"alpha": 0.5}, {"target_cycles": 1.0}, {"min_density": 0.1}, {"scope": {"fc1": 0.5}},
+        {"score": "lamp"}, {"penalty": -1.0}, {"pattern": "1x1", "penalty": 1.0},
+    ],
 )  # fmt: skip
 def test_settings_that_do_not_fit_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
