@@ -50,10 +50,10 @@ def recalibrate_batch_norm(
     evaluation mode, so dropout is off, and no parameter is trained.
     """
     if limit is not None and not is_count(limit):
-        raise PruningError(f"limit is {limit!r}; a whole number from 1 is needed")
+        raise PruningError(f"limit must be a positive whole number, got {limit!r}")
     if isinstance(batches, Tensor | Mapping):
         kind = "tensor" if isinstance(batches, Tensor) else type(batches).__name__
-        raise PruningError(f"batches is one {kind}; a list or loader of such is needed")
+        raise PruningError(f"batches must be a list or loader of batches, got one {kind}")
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and _tracks(module)]
     if not norms:
         return 0
@@ -68,7 +68,7 @@ def recalibrate_batch_norm(
             run(model, batch, forward)
             count += 1
         if not count:
-            raise PruningError("there are no batches to measure the statistics of batch norms with")
+            raise PruningError("batches is empty; the statistics of batch norms need at least one batch")
     return len(norms)
 
 

@@ -1,4 +1,4 @@
-"""The errors and warnings of pruning and tracing; the sentences keep the rules of sparsim.errors."""
+"""The errors and warnings of pruning and tracing; their messages follow the rules of sparsim.errors."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,19 +9,19 @@ from sparsim.errors import SparsimError, SparsimWarning
 
 
 class PruningError(SparsimError, ValueError):
-    """Weights, masks, sparsities or states that do not fit the model or one another."""
+    """Weights, masks, sparsities or states do not fit the model or each other."""
 
 
 class RecipeError(PruningError):
-    """A recipe is wrong, or asks for what is not supported; the message begins with file and line."""
+    """A recipe is invalid or unsupported. The message begins with the file and the line."""
 
 
 class TraceError(SparsimError, ValueError):
-    """A network cannot be measured, or not be written as a workload."""
+    """A network cannot be measured or written as a workload."""
 
 
 class PruningWarning(SparsimWarning):
-    """Pruning has not led where it was asked to: it ended early, missed a budget, or emptied a layer."""
+    """Pruning did not reach its goal: it ended early, missed a budget or removed a whole layer."""
 
 
 class CoverageWarning(PruningWarning):
@@ -31,16 +31,16 @@ class CoverageWarning(PruningWarning):
 def check_state(
     state: Mapping[str, Any], keys: set[str], what: str, error: type[PruningError] = PruningError
 ) -> None:
-    """Raise `error` for what is no `state_dict()` of a `what`, which has `keys`."""
+    """Raise `error` unless `state` has all `keys` of the `state_dict()` of a `what`."""
     if missing := keys - set(state):
-        raise error(f"this is no state of a {what}: it has no {', '.join(sorted(missing))}")
+        raise error(f"the state is not one of a {what}; it lacks {', '.join(sorted(missing))}")
 
 
 @contextmanager
 def writing(path: str | Path, what: str, also: type[Exception] = OSError) -> Iterator[None]:
-    """Errors of the system, and `also`, become a PruningError with the file's name."""
+    """Turn an OSError, or an error of type `also`, into a PruningError that names the file."""
     try:
         yield
     except (OSError, also) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise PruningError(f"{path}: the {what} cannot be written: {reason}") from None
+        raise PruningError(f"{path}: could not write the {what}: {reason}") from None

@@ -105,24 +105,26 @@ def inputs_of(model: nn.Module, batch: Any) -> tuple[tuple[Any, ...], dict[str, 
         return _named(model, batch)
     if not isinstance(batch, tuple | list) or isinstance(batch, PackedSequence):
         if len(needed := _needed(model)) > 1:
-            raise TraceError(f"a batch is a {type(batch).__name__}, {type(model).__name__} {_takes(needed)}")
+            raise TraceError(
+                f"a batch is a {type(batch).__name__}, but {type(model).__name__} {_takes(needed)}"
+            )
         return (batch,), {}
     if not batch:
-        raise TraceError("a batch is an empty tuple, the inputs of the model are needed")
+        raise TraceError("a batch must hold the inputs of the model, got an empty tuple")
     needed = _needed(model)
     if isinstance(batch[0], Mapping) and (len(batch) > 1 or len(needed) < 2):
         return _named(model, batch[0])
     if len(needed) > 1:
         items = batch[0] if isinstance(batch[0], tuple | list) else batch
         if len(items) < len(needed):
-            raise TraceError(f"a batch has {len(items)} items, {type(model).__name__} {_takes(needed)}")
+            raise TraceError(f"a batch has {len(items)} items, but {type(model).__name__} {_takes(needed)}")
         return tuple(items[: len(needed)]), {}
     if not needed and _takes_all(model, _KINDS.VAR_POSITIONAL):
         return tuple(batch), {}
     if isinstance(batch[0], tuple) and not isinstance(batch[0], PackedSequence):
         raise TraceError(
-            f"a batch begins with a tuple of {len(batch[0])}, {type(model).__name__} takes one input; pass "
-            "forward=, a function of the model and a batch, to say how it is used"
+            f"a batch begins with a tuple of {len(batch[0])}, but {type(model).__name__} takes one input; "
+            "pass forward=, a function of the model and a batch that runs it"
         )
     return (batch[0],), {}
 
@@ -156,7 +158,7 @@ def samples_of(model: nn.Module, batch: Any, forward: Forward | None, samples: i
         samples.
     """
     if samples is not None and not is_count(samples):
-        raise TraceError(f"samples is {samples!r}; a whole number from 1 is needed")
+        raise TraceError(f"samples must be a positive whole number, got {samples!r}")
     args, names = ((batch,), {}) if forward is not None else inputs_of(model, batch)
     given = (*args, *names.values())
     first = next(_tensors(given), None)
@@ -172,14 +174,16 @@ def samples_of(model: nn.Module, batch: Any, forward: Forward | None, samples: i
             return int(item.batch_sizes[0]), 0
     if first is None or not first.dim():
         seen = type(batch).__name__
-        raise TraceError(f"a batch, a {seen}, has no tensor of samples; pass samples=, how many there are")
+        raise TraceError(
+            f"a batch, a {seen}, has no tensor with a batch axis; pass samples=, the number of samples"
+        )
     axis = 1 if first.dim() == 3 and _sequence_first(model) else 0
     return first.shape[axis], axis
 
 
 def _takes(needed: list[str]) -> str:
     names = ", ".join(needed)
-    return f"takes {names}; pass forward=, a function of the model and a batch, to say how it is used"
+    return f"takes {names}; pass forward=, a function of the model and a batch that runs it"
 
 
 def _named(model: nn.Module, batch: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -48,12 +48,12 @@ def unpack(name: str, saved: Any) -> Tensor:
     if isinstance(saved, Tensor) and saved.dtype == torch.bool:
         return saved
     if not isinstance(saved, Mapping) or set(saved) != {"shape", "bits"}:
-        raise PruningError(f"the mask of '{name}' is neither a bool tensor nor a saved mask")
+        raise PruningError(f"the mask of '{name}' must be a bool tensor or a saved mask")
     shape, bits = torch.Size(saved["shape"]), saved["bits"].cpu().numpy()
     need = -(-shape.numel() // 8)
     if len(bits) != need:
         raise PruningError(
-            f"the saved mask of '{name}' has {len(bits)} bytes; shape {tuple(shape)} needs {need}"
+            f"the saved mask of '{name}' must have {need} bytes for shape {tuple(shape)}, has {len(bits)}"
         )
     live = np.unpackbits(bits, count=shape.numel()).astype(bool)
     return torch.from_numpy(live).reshape(shape)
@@ -63,7 +63,8 @@ def fit(name: str, live: Tensor, weight: Tensor) -> Tensor:
     """`live` on the device of `weight`. Raises PruningError if the shapes differ."""
     if live.shape != weight.shape:
         raise PruningError(
-            f"the mask of '{name}' has shape {tuple(live.shape)}, the weight {tuple(weight.shape)}"
+            f"the mask of '{name}' must have the shape {tuple(weight.shape)} of the weight, got "
+            f"{tuple(live.shape)}"
         )
     return live.to(weight.device)
 

@@ -21,30 +21,30 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def is_count(value: object) -> TypeGuard[int]:
-    """Whether `value` is a whole number from 1, numpy's included."""
+    """Whether `value` is a positive whole number; numpy's whole numbers count too."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 
 def fraction(value: Any, what: str) -> float:
-    _require(is_number(value) and 0 <= value <= 1, value, what, "a number from 0 to 1")
+    _require(is_number(value) and 0 <= value <= 1, value, what, "a number between 0 and 1")
     return float(value)
 
 
 def at_least_zero(value: Any, what: str, kind: str = "number") -> float:
-    _require(is_number(value) and value >= 0, value, what, f"a {kind} from 0 on")
+    _require(is_number(value) and value >= 0, value, what, f"a {kind} of at least 0")
     return float(value)
 
 
 def above_zero(value: Any, what: str) -> float:
-    _require(is_number(value) and value > 0, value, what, "a number above 0")
+    _require(is_number(value) and value > 0, value, what, "a number greater than 0")
     return float(value)
 
 
 def whole(value: Any, what: str) -> int:
-    _require(is_count(value), value, what, "a whole number from 1")
+    _require(is_count(value), value, what, "a positive whole number")
     return int(value)
 
 
 def _require(allowed: bool, value: Any, what: str, wanted: str) -> None:
     if not allowed:
-        raise PruningError(f"{what} is {value!r}; it must be {wanted}")
+        raise PruningError(f"{what} must be {wanted}, got {value!r}")

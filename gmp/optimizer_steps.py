@@ -92,5 +92,5 @@ def _inside(given: object) -> Iterator[Optimizer]:
                 yield from _inside(one)
             return
     if not isinstance(given, Optimizer):
-        raise PruningError(f"the optimizer is a {type(given).__name__}, not a torch.optim.Optimizer")
+        raise PruningError(f"the optimizer must be a torch.optim.Optimizer, got a {type(given).__name__}")
     yield given

@@ -41,7 +41,7 @@ def named_modules(model: nn.Module, *, remove_duplicate: bool = False) -> Iterat
     With `remove_duplicate` under the first one only.
     """
     if not isinstance(model, nn.Module):
-        raise PruningError(f"the model is a {type(model).__name__}, not a torch.nn.Module")
+        raise PruningError(f"the model must be a torch.nn.Module, got a {type(model).__name__}")
     seen = set[nn.Module]()
     for name, module in _walk(model, ""):
         if not (remove_duplicate and module in seen):
@@ -101,7 +101,7 @@ def check_whole(model: nn.Module) -> None:
     for name, part in (*named_parameters(model).items(), *model.named_modules()):
         if any(_is_a(part, *kind) for kind in _SHARDED):
             raise PruningError(
-                f"'{name}' is a {type(part).__name__}, which cannot be pruned: each process has a part; "
+                f"'{name}' is a {type(part).__name__}, which is spread over processes and cannot be pruned; "
                 "prune before the model is sharded, or train with DistributedDataParallel"
             )
 

@@ -123,11 +123,11 @@ def pattern_of(text: str) -> Pattern:
     if match := re.fullmatch(r"(\d+):(\d+)", spelling):
         n, m = map(int, match.groups())
         if not 0 < n < m:
-            raise PruningError(f"the pattern '{text}' keeps {n} of {m}; n:m needs 0 < n < m")
+            raise PruningError(f"the pattern n:m needs 0 < n < m, got '{text}'")
         return Pattern(columns=m, keep=n)
     if match := re.fullmatch(r"block\((\d+),(\d+)\)|vector\((\d+)\)", spelling):
         rows, columns = (int(size) for size in (match[1] or match[3], match[2] or 1))
         if not rows or not columns:
-            raise PruningError(f"the pattern '{text}' is empty; its sizes must be at least 1")
+            raise PruningError(f"the sizes of a pattern must be at least 1, got '{text}'")
         return Pattern(rows, columns)
     raise PruningError(f"unknown pattern {text!r}", hint=near(text, NAMES))

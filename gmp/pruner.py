@@ -286,8 +286,8 @@ class Pruner:
         allowed = self._limits.nominal
         if fraction(sparsity, "the sparsity") > max(allowed, self.sparsity) + 1e-9:
             raise PruningError(
-                f"the sparsity {sparsity:g} cannot be reached: pattern, scope and min_density allow at most "
-                f"{allowed:.6g}"
+                f"the sparsity {sparsity:g} cannot be reached; the pattern, scope and min_density allow at "
+                f"most {allowed:.6g}"
             )
 
     def report(
@@ -347,14 +347,14 @@ class Pruner:
         self._check_open()
         saved = state.get("masks")
         if not isinstance(saved, Mapping):
-            raise PruningError(f"this is no state of a pruner: it has no masks but {sorted(state)}")
+            raise PruningError(f"the state is not one of a pruner: it has {sorted(state)} in place of masks")
         saved = renamed(saved, self._masks)
         for name in saved:
             if name not in self._masks:
-                text = f"the saved masks have '{name}', which is not pruned here"
+                text = f"the saved masks have '{name}', which this pruner does not prune"
                 raise PruningError(text, hint=near(name, self._masks))
         if missing := [name for name in self._masks if name not in saved]:
-            raise PruningError(f"the saved masks lack '{missing[0]}', which is pruned here")
+            raise PruningError(f"the saved masks lack '{missing[0]}', which this pruner prunes")
         lives = {n: masking.fit(n, masking.unpack(n, saved[n]), self._weight(n)) for n in self._masks}
         self._install(lives)
         self._new = {matched(name, self._masks) or name for name in state.get("new", self._new)}
@@ -458,18 +458,20 @@ class Pruner:
     def _check_optimizers(self) -> None:
         if not self._optimizers:
             if isinstance(self.score, Movement):
-                raise PruningError("the score 'movement' needs the optimizer, whose steps it follows")
+                raise PruningError(
+                    "the score 'movement' follows the steps of an optimizer; pass it to the pruner"
+                )
             return
         held, weights = held_by(self._optimizers), self._weights().values()
         trained = any(weight.requires_grad for weight in weights)
         if trained and not any(id(weight) in held for weight in weights):
             raise PruningError(
-                "the optimizer holds none of the prunable weights; was it made for another model?"
+                "the optimizer has none of the prunable weights; was it made for another model?"
             )
 
     def _check_open(self) -> None:
         if self._finalized:
-            raise PruningError("this pruner is finalized; make a new one to prune on")
+            raise PruningError("this pruner is finalized; create a new one to prune further")
 
 
 def one_shot(model: nn.Module, sparsity: float, **options: Any) -> Report:
@@ -508,7 +510,7 @@ def one_shot(model: nn.Module, sparsity: float, **options: Any) -> Report:
 
 
 def _nothing_left(names: Iterable[str]) -> str:
-    return f"nothing is left of {', '.join(names)}: what a layer without weights gives is its bias"
+    return f"all weights of {', '.join(names)} are zero; a layer without weights returns only its bias"
 
 
 def _initial(target: Target, keep_zeros: bool) -> Mask:

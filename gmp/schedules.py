@@ -154,8 +154,8 @@ class Schedule(ABC):
             return None
         counted = f", {self.steps_per_unit} per epoch" if self.unit == "epoch" else ""
         return (
-            f"pruning stands at a sparsity of {self.sparsity:.4g}, the schedule ends at {self.final:g}: "
-            f"{self.steps_done:,} steps were made of the {max(self._due):,} that it counts{counted}"
+            f"pruning ended at a sparsity of {self.sparsity:.4g} instead of {self.final:g}, after "
+            f"{self.steps_done:,} of the {max(self._due):,} steps of the schedule{counted}"
         )
 
     @property
@@ -236,14 +236,14 @@ class Schedule(ABC):
         if state["steps_per_unit"] != self.steps_per_unit:
             raise PruningError(
                 f"the saved schedule counts {state['steps_per_unit']} steps per {self.unit}, "
-                f"this one {self.steps_per_unit}"
+                f"but this one counts {self.steps_per_unit}"
             )
         self._pruner().load_state_dict(state["pruner"])
         self.steps_done = int(state["step"])
 
     def _pruner(self) -> Pruner:
         if self.pruner is None:
-            raise PruningError("this schedule has no pruner: it can only be looked at")
+            raise PruningError("this schedule has no pruner and cannot prune")
         return self.pruner
 
     def _check(self) -> None:
@@ -254,10 +254,11 @@ class Schedule(ABC):
         if self.begin > self.end:
             raise PruningError(f"begin {self.begin:g} is after end {self.end:g}")
         if self.every == 0:
-            raise PruningError(f"every is 0; it must be more than 0 {self.unit}s")
+            raise PruningError(f"every must be greater than 0 {self.unit}s, got 0")
         if (updates := (self.end - self.begin) / self.every) > MAX_UPDATES:
             raise PruningError(
-                f"every {self.every:g} {self.unit}s makes {updates:g} updates, {MAX_UPDATES} at most"
+                f"every {self.every:g} {self.unit}s gives {updates:g} updates, but at most {MAX_UPDATES} are "
+                "allowed"
             )
 
     def _steps_per_unit(self, steps_per_epoch: int | None) -> int:
@@ -267,7 +268,8 @@ class Schedule(ABC):
             return 1
         if not is_count(steps_per_epoch):
             raise PruningError(
-                f"steps_per_epoch is {steps_per_epoch!r}; the unit 'epoch' needs a whole number from 1"
+                "steps_per_epoch must be a positive whole number for the unit 'epoch', got "
+                f"{steps_per_epoch!r}"
             )
         return int(steps_per_epoch)
 

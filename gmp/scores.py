@@ -76,7 +76,7 @@ def taylor(name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
     """
     if grad is None:
         raise PruningError(
-            f"the score 'taylor' needs the gradient of '{name}', which has none: prune after backward() and "
+            f"the score 'taylor' needs the gradient of '{name}', which has none; prune after backward() and "
             "before zero_grad()"
         )
     return (weight * grad).abs()
@@ -174,8 +174,8 @@ class Movement:
         """
         if name not in self.totals:
             raise PruningError(
-                f"the score 'movement' has seen no gradient of '{name}': it needs at least one step, with a "
-                "gradient of it, of an optimizer that the pruner was given"
+                f"the score 'movement' has seen no gradient of '{name}'; make at least one step with its "
+                "gradient, with an optimizer that the pruner was given"
             )
         return self.totals[name].to(weight.device)
 
@@ -225,7 +225,7 @@ def evaluate(score: Score, name: str, weight: Tensor) -> Tensor:
     if not isinstance(values, Tensor) or values.shape != weight.shape:
         seen = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise PruningError(
-            f"the score of '{name}' must be a tensor of shape {tuple(weight.shape)}, not {seen}"
+            f"the score of '{name}' must be a tensor of shape {tuple(weight.shape)}, got {seen}"
         )
     scores = wide(values)
     if not bool(scores.sum().isfinite()) and not bool(scores.isfinite().all()):

@@ -81,14 +81,16 @@ class SparsityLimits:
             for name, sparsity in final.items():
                 if sparsity * sizes[name] > limits[name] + 0.5:
                     raise PruningError(
-                        f"scope asks for a sparsity of {sparsity:g} of '{name}'; pattern and min_density "
-                        f"allow at most {limits[name] / sizes[name]:.6g}"
+                        f"scope asks for a sparsity of {sparsity:g} of '{name}', but the pattern and "
+                        f"min_density allow at most {limits[name] / sizes[name]:.6g}"
                     )
             overall = sum(sparsity * sizes[name] for name, sparsity in final.items()) / self.size
             return {name: final.get(name, 0.0) / (overall or 1.0) for name in sizes}, overall
         if scope not in ("global", "layer"):
             hint = near(str(scope), ("global", "layer"))
-            raise PruningError(f"unknown scope {scope!r} ({hint}); it can also be sparsities by name")
+            raise PruningError(
+                f"unknown scope {scope!r} ({hint}); it can also be a mapping of sparsities by name"
+            )
         return None if scope == "global" else dict.fromkeys(sizes, 1.0), None
 
 

@@ -131,7 +131,7 @@ class Report:
     def notes(self) -> tuple[str, ...]:
         """Sentences that explain the numbers; warnings come first."""
         empty = [row.name for row in self.rows if not row.nonzero]
-        warning = f"nothing is left of {', '.join(empty)}: what a layer without weights gives is its bias"
+        warning = f"all weights of {', '.join(empty)} are zero; a layer without weights returns only its bias"
         return (
             *self.warnings,
             *([warning] if empty else []),
@@ -139,7 +139,7 @@ class Report:
             f"{self.parameter_sparsity:.4f} of all {self.parameters:,} parameters are zeroed weights",
             f"all parameters take {self.model_dense_bytes:,} bytes dense and {self.model_compressed_bytes:,} "
             "with the prunable weights compressed: nonzeros as float32, positions as a bitmask",
-            "torch.save stores zeros too: a checkpoint shrinks only in a compressed format",
+            "torch.save stores zeros as well, so a checkpoint shrinks only in a compressed format",
         )
 
     def table(self) -> Table:
@@ -242,7 +242,7 @@ def report_of(
         exists already or holds anything but finite numbers and text.
     """
     if not masks:
-        raise PruningError("nothing to report: there are no masks")
+        raise PruningError("there are no masks to report")
     parameters = named_parameters(model)
     masks = renamed(masks, parameters)
     columns = _columns(list(masks), extra or {})
@@ -250,7 +250,7 @@ def report_of(
     rows = []
     for name, mask in masks.items():
         if name not in parameters:
-            raise PruningError(f"mask for unknown weight '{name}'", hint=near(name, parameters))
+            raise PruningError(f"unknown weight '{name}' has a mask", hint=near(name, parameters))
         weight = parameters[name].detach()
         _check_mask(name, weight, mask)
         nonzero = int(((weight != 0) & mask.to(weight.device)).sum())
@@ -263,10 +263,10 @@ def report_of(
 
 def _check_mask(name: str, weight: torch.Tensor, mask: torch.Tensor) -> None:
     if mask.dtype != torch.bool:
-        raise PruningError(f"the mask of '{name}' is {mask.dtype}, torch.bool is needed")
+        raise PruningError(f"the mask of '{name}' must have the type torch.bool, got {mask.dtype}")
     fit(name, mask, weight)
     if not weight.numel():
-        raise PruningError(f"weight '{name}' is empty: its shape is {tuple(weight.shape)}")
+        raise PruningError(f"weight '{name}' has no elements: its shape is {tuple(weight.shape)}")
 
 
 def _row(
@@ -293,7 +293,9 @@ def _columns(weights: list[str], extra: Extra) -> dict[str, dict[str, Cell]]:
     result: dict[str, dict[str, Cell]] = {name: {} for name in weights}
     for name, cells in renamed(extra, owners).items():
         if name not in owners:
-            raise PruningError(f"extra columns for unknown name '{name}'", hint=near(name, owners))
+            raise PruningError(
+                f"extra columns name an unknown weight or module '{name}'", hint=near(name, owners)
+            )
         if len(owners[name]) > 1:
             raise PruningError(
                 f"extra columns for '{name}', which has several weights: {', '.join(owners[name])}"
@@ -301,7 +303,7 @@ def _columns(weights: list[str], extra: Extra) -> dict[str, dict[str, Cell]]:
         row = result[owners[name][0]]
         for column, value in cells.items():
             if column in FIXED or column in row:
-                raise PruningError(f"extra column '{column}' of '{name}' is there already")
+                raise PruningError(f"extra column '{column}' of '{name}' already exists")
             row[column] = _cell(value, f"extra column '{column}' of '{name}'")
     return result
 
@@ -313,7 +315,7 @@ def _cell(value: object, what: str) -> Cell:
         return int(value)
     if is_number(value):
         return float(value)
-    raise PruningError(f"{what} is {value!r}, a finite number or text is needed, None if it was not measured")
+    raise PruningError(f"{what} must be a finite number, text, or None if it was not measured, got {value!r}")
 
 
 def _texts(row: LayerReport) -> dict[str, str]:

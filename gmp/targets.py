@@ -138,7 +138,9 @@ def select(
             target = Target(found.name, found.module, found.weight, found.key)
             chosen.setdefault(id(found.weight), _checked(target))
     if not chosen:
-        raise PruningError("nothing to prune: no weight of the model is met by targets and not by ignore")
+        raise PruningError(
+            "there is nothing to prune: no weight of the model matches targets without matching ignore"
+        )
     _check_holders(model, _listed(ignore), chosen.values())
     return tuple(chosen.values())
 
@@ -168,12 +170,12 @@ def by_name(values: Mapping[str, T], names: Iterable[str], what: str) -> dict[st
     for exact in (True, False):
         for key, value in values.items():
             if not isinstance(key, str):
-                raise PruningError(f"{what}: keys are names of weights, not {key!r}")
+                raise PruningError(f"{what}: keys must be names of weights, got {key!r}")
             if key.startswith("re:") == exact:
                 continue
             met = [name for name in names if _name_matches(key, (name, name.rpartition(".")[0]))]
             if not met:
-                text = f"{what}: '{key}' meets no prunable weight"
+                text = f"{what}: '{key}' matches no prunable weight"
                 raise PruningError(text, hint=_near(key, _with_modules(names)))
             for name in met:
                 result.setdefault(name, value)
@@ -244,7 +246,7 @@ def _matched(model: nn.Module, candidates: list[_Candidate], matchers: list[Matc
             if seen := _what_is(model, matcher):
                 raise PruningError(f"{what}: '{matcher}' {seen}")
             names = _with_modules(candidate.name for candidate in candidates if candidate.is_weight)
-            text = f"{what}: '{matcher}' meets no module or parameter"
+            text = f"{what}: '{matcher}' matches no module or parameter"
             raise PruningError(text, hint=_near(matcher, names))
         if not found and what == "targets" and candidates and matcher is not layer_weights:
             raise _unmet(model, matcher)
@@ -274,7 +276,7 @@ def _meeting(matcher: Matcher, what: str) -> Callable[[_Candidate], bool]:
         return meets
     seen = f"a {type(matcher).__name__}" if isinstance(matcher, Tensor | nn.Module) else repr(matcher)
     raise PruningError(
-        f"{what}: {seen} is not a module type, a name, 're:' with an expression, or a predicate"
+        f"{what}: {seen} must be a module type, a name, 're:' with an expression or a predicate"
     )
 
 
@@ -301,7 +303,7 @@ def _what_is(model: nn.Module, name: str) -> str:
     if module is None:
         return ""
     inside = (
-        " of its own: 're:" + re.escape(name) + r"\..*' meets the modules inside" if _holds(module) else ""
+        " of its own: 're:" + re.escape(name) + r"\..*' matches the modules inside" if _holds(module) else ""
     )
     return f"is a {type(module).__name__}, which has no weight{inside}"
 
@@ -310,7 +312,7 @@ def _unmet(model: nn.Module, matcher: Matcher) -> PruningError:
     """That a type or predicate among the targets meets no weight."""
     if not isinstance(matcher, type):
         name = getattr(matcher, "__name__", matcher)
-        return PruningError(f"targets: the function {name!r} meets no module with a weight")
+        return PruningError(f"targets: the function {name!r} matches no module with a weight")
     held = [name for name, module in named_modules(model) if isinstance(module, matcher)]
     if held:
         return PruningError(f"targets: '{held[0]}' is a {matcher.__name__}, which has no weight of its own")
@@ -335,7 +337,7 @@ def _check_holders(model: nn.Module, ignore: list[Matcher], chosen: Iterable[Tar
             if inside:
                 raise PruningError(
                     f"ignore: '{name}' is a {kind.__name__} without a weight of its own, and '{inside[0]}' "
-                    f"inside is pruned; 're:{re.escape(name)}\\..*' meets what is inside"
+                    f"inside is pruned; 're:{re.escape(name)}\\..*' matches what is inside"
                 )
 
 
@@ -358,7 +360,7 @@ def _checked(target: Target) -> Target:
         raise PruningError(f"'{name}' has no shape yet; run one batch through the model first")
     if not isinstance(weight, nn.Parameter):
         raise PruningError(
-            f"'{name}' is not a parameter but computed from others; remove the parametrization of "
+            f"'{name}' is computed from other parameters; remove the parametrization of "
             f"'{name.rpartition('.')[0]}' first"
         )
     if not weight.is_floating_point() or weight.is_sparse or not weight.dim() or not weight.numel():

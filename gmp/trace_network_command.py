@@ -64,7 +64,7 @@ def trace(
         name, (model, example) = Path(source).stem, load_program(source)
         example = (tuple(torch.randn(shape) for shape in given), {}) if given else example
         if not example:
-            raise TraceError(f"{source} has no example of inputs: --input gives the shape of an input")
+            raise TraceError(f"{source} has no example inputs; give the shape of each with --input")
         traced = trace_model(
             model, [example], samples=samples, mask_samples=mask_samples, forward=run_example
         )
@@ -94,13 +94,15 @@ def load_network(source: str, shapes: list[tuple[int, ...]]) -> tuple[nn.Module,
 
     module_name, _, name = source.partition(":")
     if not module_name or not name:
-        raise TraceError(f"'{source}' is not MODULE:FUNCTION, such as package.module:function")
+        raise TraceError(
+            f"the model must be MODULE:FUNCTION, such as package.module:function, got '{source}'"
+        )
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise
-        raise TraceError(f"there is no Python module '{error.name}', looked for {module_name}") from None
+        raise TraceError(f"there is no Python module '{error.name}', which {module_name} needs") from None
     if not hasattr(module, name):
         raise TraceError(f"{module_name} has no '{name}'", hint=near(name, vars(module)))
     made = getattr(module, name)
@@ -108,19 +110,21 @@ def load_network(source: str, shapes: list[tuple[int, ...]]) -> tuple[nn.Module,
         made = made()
     if isinstance(made, nn.Module):
         if not shapes:
-            raise TraceError(f"{source} gives a model and no example: --input gives the shape of an input")
+            raise TraceError(
+                f"{source} returns a model without an example; give the shape of each input with --input"
+            )
         return made, tuple(torch.randn(shape) for shape in shapes) if len(shapes) > 1 else torch.randn(
             shapes[0]
         )
     if not isinstance(made, tuple) or len(made) != 2 or not isinstance(made[0], nn.Module):
-        raise TraceError(f"{source} gives a {type(made).__name__}, not a model or (model, example)")
+        raise TraceError(f"{source} must return a model or (model, example), got a {type(made).__name__}")
     if shapes:
-        raise TraceError(f"{source} gives an example, --input is of no use")
+        raise TraceError(f"{source} returns an example, so --input cannot be given")
     return made
 
 
 def shape_of(text: str) -> tuple[int, ...]:
     parts = text.lower().replace(",", "x").split("x")
     if not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise TraceError(f"the shape '{text}' is not whole numbers from 1, such as 2x3x32x32")
+        raise TraceError(f"the shape must be positive whole numbers such as 2x3x32x32, got '{text}'")
     return tuple(map(int, parts))

@@ -102,8 +102,8 @@ def given_axes(axes: str | Axes, name: str, weight: Tensor) -> Axes:
         return axes
     if not isinstance(axes, str) or set(axes) - set(LETTERS) or len(axes) != weight.dim() or "o" not in axes:
         raise PruningError(
-            f"axes of '{name}' is {axes!r}; its shape {tuple(weight.shape)} needs {weight.dim()} of the "
-            "letters g (groups), o (outputs), i (inputs) and k (kernel positions), with an o among them"
+            f"axes of '{name}' must be {weight.dim()} of the letters g (groups), o (outputs), i (inputs) and "
+            f"k (kernel positions), with an o among them, for its shape {tuple(weight.shape)}, got {axes!r}"
         )
     return Axes(axes)
 

@@ -387,7 +387,7 @@ def _settings(options: dict[str, Any]) -> Settings:
     source = click.get_current_context().get_parameter_source
     for name in _PRUNING:
         if plan["sparsity"] is None and source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--{name.replace('_', '-')} is given without --sparsity")
+            raise click.UsageError(f"--{name.replace('_', '-')} needs --sparsity")
     pruning = None
     if options["recipe"] is not None:
         import gmp

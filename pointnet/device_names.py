@@ -12,7 +12,7 @@ NAME = re.compile(r"cpu|cuda(:\d{1,4})?|mps")
 def check_name(name: str) -> None:
     """Raise ConfigError for what names no kind of device."""
     if not NAME.fullmatch(name):
-        raise ConfigError(f"unknown device '{name}', allowed are cpu, cuda, cuda:N and mps")
+        raise ConfigError(f"unknown device '{name}'; choose one of cpu, cuda, cuda:N and mps")
 
 
 def device_called(name: str) -> torch.device:
@@ -22,9 +22,9 @@ def device_called(name: str) -> torch.device:
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(number or 0) >= count:
-            raise ConfigError(f"there is no device '{name}', torch sees {count} CUDA devices here")
+            raise ConfigError(f"there is no device '{name}'; torch sees {count} CUDA devices here")
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError("there is no device 'mps', torch sees no Metal device here")
+        raise ConfigError("there is no device 'mps'; torch sees no Metal device here")
     return torch.device(name)
 
 

@@ -489,7 +489,9 @@ class PointNet2(nn.Module):
         seen, channels = tuple(clouds.shape), self.config.channels
         if clouds.dim() != 3 or seen[2] != channels or seen[1] < self.config.stages[0].centres:
             least = self.config.stages[0].centres
-            raise ConfigError(f"clouds are {seen}, (clouds, at least {least} points, {channels}) is expected")
+            raise ConfigError(
+                f"clouds must have shape (clouds, at least {least} points, {channels}), got {seen}"
+            )
 
 
 def check(config: Config) -> None:
@@ -508,22 +510,22 @@ def check(config: Config) -> None:
     points = config.points
     for i, stage in enumerate(config.stages, start=1):
         if not 1 <= stage.centres <= points:
-            raise ConfigError(f"stage {i} has {stage.centres} centres, allowed is 1 to {points}")
+            raise ConfigError(f"centres of stage {i} must be between 1 and {points}, got {stage.centres}")
         points = stage.centres
         for scale in stage.scales:
             if not scale.radius > 0:
-                raise ConfigError(f"stage {i} has radius {scale.radius}, more than 0 is expected")
+                raise ConfigError(f"radius of stage {i} must be greater than 0, got {scale.radius}")
             if scale.neighbours < 1:
-                raise ConfigError(f"stage {i} has {scale.neighbours} neighbours, allowed is 1 and more")
+                raise ConfigError(f"neighbours of stage {i} must be at least 1, got {scale.neighbours}")
     widths = [
         *config.pooled,
         *config.head,
         *(w for s in config.stages for scale in s.scales for w in scale.widths),
     ]
     if min(widths) < 1 or config.classes < 2 or not config.stages or not config.pooled:
-        raise ConfigError("a network needs a stage, widths of 1 and more, and 2 classes or more")
+        raise ConfigError("a network needs at least one stage, widths of at least 1 and at least 2 classes")
     if not 0 <= config.dropout < 1:
-        raise ConfigError(f"dropout is {config.dropout}, allowed is 0 and more, below 1")
+        raise ConfigError(f"dropout must be at least 0 and below 1, got {config.dropout}")
 
 
 def _normalise(bn: nn.Module, x: Tensor) -> Tensor:

@@ -100,20 +100,20 @@ def with_point_mappings(workload: Workload, config: Config, clouds: int) -> Work
 def _points(clouds: Clouds, points: int, samples: int | None, batch: int, inputs: str, seed: int) -> Tensor:
     """(samples, points, C) float32."""
     if seed < 0:
-        raise TraceError(f"seed is {seed}, allowed is 0 and more")
+        raise TraceError(f"seed must be at least 0, got {seed}")
     count = len(clouds) if samples is None else samples
     if not 1 <= count <= len(clouds):
-        raise TraceError(f"{count} samples of {len(clouds)} clouds, allowed is 1 to {len(clouds)}")
+        raise TraceError(f"the number of samples must be between 1 and the {len(clouds)} clouds, got {count}")
     if not 1 <= batch <= count:
-        raise TraceError(f"a batch of {batch} of {count} samples, allowed is 1 to {count}")
+        raise TraceError(f"the batch must be between 1 and the {count} samples, got {batch}")
     have, channels = clouds.points.shape[1:]
     if have < points:
-        raise TraceError(f"the clouds have {have} points, the network takes {points}")
+        raise TraceError(f"the clouds must have {points} points for this network, got {have}")
     if inputs == "randn":
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(count, points, channels, generator=generator)
     if inputs != "clouds":
-        raise TraceError(f"inputs are '{inputs}', allowed is 'clouds' or 'randn'")
+        raise TraceError(f"inputs must be 'clouds' or 'randn', got '{inputs}'")
     # the clouds of a split lie class by class: the first ones would be of one class
     chosen = np.sort(np.random.default_rng(seed).choice(len(clouds), count, replace=False))
     return torch.from_numpy(clouds.points[chosen, :points])

@@ -169,12 +169,12 @@ def warn_of_energies(messages: Iterable[str], stacklevel: int = 3) -> None:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt `name`: the closest known spelling, or all of them if they are few."""
+    """A hint for a misspelt `name`: the closest known spelling, or all of them if there are few."""
     name, known = str(name), [str(k) for k in known]
     several = len(name) <= LONGEST_NAME and len(known) <= MOST_NAMES  # a comparison takes microseconds
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6) if several else []
     if close:
         return f"did you mean '{close[0]}'?"
     if 0 < len(known) <= 12:
-        return "known: " + ", ".join(known)
+        return "choose one of " + ", ".join(known)
     return ""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.documents import DOCUMENTS, write_documents
+from support.named import names
 
 from sparsim.cli import main as cli
 
@@ -20,178 +21,154 @@ THIRD_OPERAND = "    - {name: C, projection: [[[M]]]}\n    - name: Z"
 # (what is wrong, document, old text, new text, message)
 EDITS = [
     ("misspelt key", "problem.yaml", "dimensions: [M", "dimesions: [M",
-     "problem.yaml:3: problem.shape: no 'dimensions' given "
-     "(there is 'dimesions': did you mean 'dimensions'?)"),
+     "problem.yaml:3 problem.shape dimensions dimesions"),
     ("misspelt size", "arch.yaml", "depth: 64\n            width", "dephts: 64\n            width",
-     "arch.yaml:36: architecture.subtree[0].subtree[0].subtree[0].local[0].attributes: "
-     "no size of 'spad' given, and only a DRAM may be unlimited (there is 'dephts': did you mean 'depth'?)"),
+     "arch.yaml:36 architecture.subtree[0].subtree[0].subtree[0].local[0].attributes spad DRAM dephts depth"),
     ("misspelt top-level key", "problem.yaml", "problem:", "probelm:",
-     "arch.yaml, problem.yaml, mapping.yaml, sparse.yaml, ert.yaml, art.yaml: no 'problem' given "
-     "(there is 'probelm': did you mean 'problem'?)"),
+     "arch.yaml problem.yaml mapping.yaml sparse.yaml ert.yaml art.yaml problem probelm"),
     ("unknown dataspace", "mapping.yaml", "keep: [A, B, Z]", "keep: [A, B, Y]",
-     "mapping.yaml:6: mapping[4].keep: unknown dataspace 'Y' (known: A, B, Z)"),
+     "mapping.yaml:6 mapping[4].keep Y A B Z"),
     ("unknown level", "mapping.yaml", "target: GLB, type: temporal", "target: GBL, type: temporal",
-     "mapping.yaml:3: mapping[1].target: unknown level 'GBL' (did you mean 'GLB'?)"),
+     "mapping.yaml:3 mapping[1].target GBL GLB"),
     ("unknown dim", "mapping.yaml", "M8 N1 K1", "M8 N1 L1",
-     "mapping.yaml:3: mapping[1].factors: unknown dim 'L' (known: M, N, K)"),
+     "mapping.yaml:3 mapping[1].factors L M N K"),
     ("unknown directive", "mapping.yaml", "{target: GLB, type: temporal", "{target: GLB, type: temproal",
-     "mapping.yaml:3: mapping[1].type: unknown directive type 'temproal' (did you mean 'temporal'?)"),
+     "mapping.yaml:3 mapping[1].type temproal temporal"),
     ("factor product wrong", "mapping.yaml", "M8 N1 K1", "M4 N1 K1",
-     "factors of dim 'M' multiply to 4, its bound is 8"),
+     "M 4 8"),
     ("imperfect factor", "mapping.yaml", "M8 N1 K1", "'M=8,5 N1 K1'",
-     "mapping.yaml:3: mapping[1].factors: imperfect factor 'M=8,5' is not supported"),
+     "mapping.yaml:3 mapping[1].factors M=8,5"),
     ("skew", "mapping.yaml", "{target: spad, type: bypass", "{target: spad, type: skew",
-     "mapping.yaml:6: mapping[4].type: skewed mappings are not supported"),
+     "mapping.yaml:6 mapping[4].type"),
     ("spatial without fan-out", "mapping.yaml", "{target: GLB, type: spatial", "{target: DRAM, type: spatial",
-     "spatial loops at level 'DRAM', which has no fan-out: there is one 'GLB' below each"),
+     "DRAM GLB"),
     ("second directive for a level", "mapping.yaml", "target: DRAM", "target: GLB",
-     "factors of dim 'K' multiply to 4, its bound is 8"),
+     "K 4 8"),
     ("tensor kept nowhere", "mapping.yaml", "bypass: []}\n", "bypass: []}\n" + BYPASS_B,
-     "dataspace 'B' is bypassed at all levels, at least one must keep it"),
+     "B"),
     ("density 1.7", "problem.yaml", "B: 0.5", "B: 1.7",
-     "problem.yaml:19: problem.instance.densities.B: density is 1.7, allowed is 0 to 1"),
+     "problem.yaml:19 problem.instance.densities.B density 1.7 0 1"),
     ("density without a value", "problem.yaml", "B: 0.5", "B:",
-     "problem.yaml:18: problem.instance.densities: no 'B' given"),
+     "problem.yaml:18 problem.instance.densities B"),
     ("unknown distribution", "problem.yaml", "fixed-structured", "gaussian",
-     "problem.yaml:18: problem.instance.densities.A.distribution: unknown distribution 'gaussian' "
-     "(known: fixed, fixed-structured, hypergeometric, banded, diagonal, actual)"),
+     "problem.yaml:18 problem.instance.densities.A.distribution gaussian"),
     ("missing bound", "problem.yaml", "    K: 8\n", "",
-     "problem.yaml:14: problem.instance: no bound for dim 'K'"),
+     "problem.yaml:14 problem.instance K"),
     ("bound of 0", "problem.yaml", "    K: 8\n", "    K: 0\n",
-     "problem.yaml:14: problem.instance: layer matmul: bound of dim 'K' is 0, allowed is 1 and more"),
+     "problem.yaml:14 problem.instance K 0 1"),
     ("bound that is no number", "problem.yaml", "    K: 8\n", "    K: eight\n",
-     "problem.yaml:16: problem.instance.K: is 'eight', a whole number of 64 bits is expected"),
+     "problem.yaml:16 problem.instance.K eight 64"),
     ("number with a leading zero", "problem.yaml", "    K: 8\n", "    K: 010\n",
-     "problem.yaml:16: problem.instance.K: is '010', a whole number of 64 bits is expected "
-     "(Timeloop takes a leading 0 for octal)"),
+     "problem.yaml:16 problem.instance.K 010 64 Timeloop 0"),
     ("endless number", "problem.yaml", "    K: 8\n", f"    K: '{'9' * 5000}'\n",
-     f"problem.yaml:16: problem.instance.K: is '{'9' * 40}...', a whole number of 64 bits is expected"),
+     f"problem.yaml:16 problem.instance.K {'9' * 40}... 64"),
     ("long dim name", "problem.yaml", "[M, N, K]", "[M, N, KK]",
-     "problem.yaml:4: problem.shape.dimensions: dim 'KK' has 2 characters, allowed is 1"),
+     "problem.yaml:4 problem.shape.dimensions KK 2 1"),
     ("unknown dim in a projection", "problem.yaml", "[[[K]], [[N]]]", "[[[K]], [[X]]]",
-     "problem.yaml:3: problem.shape: shape matmul, dataspace B: unknown dim 'X' (known: M, N, K)"),
+     "problem.yaml:3 problem.shape B X M N K"),
     ("flattened dimensions", "problem.yaml", "    dimensions:", "    flatten: []\n    dimensions:",
-     "problem.yaml:4: problem.shape.flatten: flattened dimensions are not supported"),
+     "problem.yaml:4 problem.shape.flatten"),
     ("negative depth", "arch.yaml", "depth: 1024", "depth: -1024",
-     "arch.yaml:21: architecture.subtree[0].subtree[0].local[0].attributes.depth: size is -1024, "
-     "allowed is 0 and more"),
+     "arch.yaml:21 architecture.subtree[0].subtree[0].local[0].attributes.depth size -1024 0"),
     ("SRAM without size", "arch.yaml", "          depth: 1024\n", "",
-     "arch.yaml:21: architecture.subtree[0].subtree[0].local[0].attributes: no size of 'GLB' given, "
-     "and only a DRAM may be unlimited"),
+     "arch.yaml:21 architecture.subtree[0].subtree[0].local[0].attributes GLB DRAM"),
     ("bandwidth of 0", "arch.yaml", "read_bandwidth: 4", "read_bandwidth: 0",
-     "arch.yaml:21: architecture.subtree[0].subtree[0].local[0].attributes: storage GLB: "
-     "read_bandwidth is 0, allowed is more than 0"),
+     "arch.yaml:21 architecture.subtree[0].subtree[0].local[0].attributes GLB read_bandwidth 0"),
     ("hexadecimal bandwidth", "arch.yaml", "read_bandwidth: 4", "read_bandwidth: 0x4",
-     "arch.yaml:25: architecture.subtree[0].subtree[0].local[0].attributes.read_bandwidth: is '0x4', "
-     "a finite number is expected"),
+     "arch.yaml:25 architecture.subtree[0].subtree[0].local[0].attributes.read_bandwidth 0x4"),
     ("range that is none", "arch.yaml", "PE[0..3]", "PE[0..N]",
-     "arch.yaml:31: architecture.subtree[0].subtree[0].subtree[0]: range of 'PE[0..N]' is not [FIRST..LAST]"),
+     "arch.yaml:31 architecture.subtree[0].subtree[0].subtree[0] PE[0..N] [FIRST..LAST]"),
     ("mesh that does not divide", "arch.yaml", "datawidth: 16, meshX: 4", "datawidth: 16, meshX: 3",
-     "arch.yaml:46: architecture.subtree[0].subtree[0].subtree[0].local[1].attributes: "
-     "'MAC' has 4 instances, no multiple of meshX 3"),
+     "arch.yaml:46 architecture.subtree[0].subtree[0].subtree[0].local[1].attributes MAC 4 meshX 3"),
     ("fan-out that does not divide", "arch.yaml", "datawidth: 16, meshX: 4", "datawidth: 16, meshX: 2",
-     "arch.yaml:46: architecture.subtree[0].subtree[0].subtree[0].local[1].attributes: "
-     "meshX of 'MAC' is 2, no multiple of meshX 4 of 'spad' outside of it"),
+     "arch.yaml:46 architecture.subtree[0].subtree[0].subtree[0].local[1].attributes meshX MAC 2 4 spad"),
     ("width that is no multiple", "arch.yaml", "width: 64", "width: 65",
-     "arch.yaml:10: architecture.subtree[0].local[0].attributes: width is 65 bits, no multiple of 64 "
-     "(word bits * block size)"),
+     "arch.yaml:10 architecture.subtree[0].local[0].attributes width 65 64 *"),
     ("clustered DRAM", "arch.yaml", "width: 64", "width: 128",
-     "arch.yaml:10: architecture.subtree[0].local[0].attributes: storage DRAM: cluster_size is 2, "
-     "a DRAM allows only 1"),
+     "arch.yaml:10 architecture.subtree[0].local[0].attributes DRAM cluster_size 2 1"),
     ("instances no multiple of the cluster", "arch.yaml", "          width: 16", "          width: 48",
-     "arch.yaml:2: architecture: storage GLB: 1 instances are no multiple of cluster_size 3"),
+     "arch.yaml:2 GLB 1 cluster_size 3"),
     ("metadata width", "arch.yaml", "metadata_storage_width: 16", "metadata_storage_width: 15",
-     "arch.yaml:28: architecture.subtree[0].subtree[0].local[0].attributes.metadata_storage_width: is 15, "
-     "no multiple of 8 * 1 (metadata word bits * metadata block size)"),
+     "arch.yaml:28 architecture.subtree[0].subtree[0].local[0].attributes.metadata_storage_width 15 8 * 1"),
     ("version missing", "arch.yaml", "  version: 0.3\n", "",
-     "arch.yaml:2: architecture: no 'version' given, 0.2, 0.3 or 0.4 is expected"),
+     "arch.yaml:2 version 0.2 0.3 0.4"),
     ("two subtrees", "arch.yaml", "    subtree:\n    - name: chip",
      "    subtree:\n    - {name: x}\n    - name: chip",
-     "arch.yaml:15: architecture.subtree[0].subtree: has 2 elements, exactly one is supported"),
+     "arch.yaml:15 architecture.subtree[0].subtree 2"),
     ("no compute", "arch.yaml", "class: intmac", "class: adder",
-     "arch.yaml:2: architecture: exactly one compute component is expected, there is none"),
+     "arch.yaml:2 exactly compute component"),
     ("overbooking", "arch.yaml", "read_bandwidth: 4", "allow_overbooking: true",
-     "arch.yaml:25: architecture.subtree[0].subtree[0].local[0].attributes.allow_overbooking: "
-     "overbooking of 'GLB' is not supported"),
+     "arch.yaml:25 architecture.subtree[0].subtree[0].local[0].attributes.allow_overbooking GLB"),
     ("user-defined network", "arch.yaml", "read_bandwidth: 4", "network_read: mesh",
-     "arch.yaml:25: architecture.subtree[0].subtree[0].local[0].attributes.network_read: "
-     "names the network 'mesh', and no 'network_fill' of the level inside does"),
+     "arch.yaml:25 architecture.subtree[0].subtree[0].local[0].attributes.network_read mesh network_fill"),
     ("missing action", "ert.yaml", ERT_READ_GLB, "",
-     "energy table, component GLB: no action 'random_read' or 'read' "
-     "(known: write, metadata_read, metadata_write, idle)"),
+     "GLB random_read read metadata_read metadata_write"),
     ("missing component", "ert.yaml", "system.chip.GLB", "system.chip.glb",
-     "energy table: no component 'GLB' (known: DRAM, glb, spad, MAC)"),
+     "GLB DRAM MAC"),
     ("misspelt action", "ert.yaml", "name: mac_random", "name: mac_randm",
-     "energy table, component MAC: no action 'mac_random' or 'mult_random' or 'mac' or 'mult' or 'compute' "
-     "(known: mac_randm, mac_gated)"),
+     "MAC mac_random mult_random mac mult compute mac_randm mac_gated"),
     ("negative energy", "ert.yaml", "energy: 6", "energy: -6",
-     "ert.yaml:11: ERT.tables[1].actions[0].energy: energy of action 'read' is -6 pJ, allowed is 0 and more"),
+     "ert.yaml:11 ERT.tables[1].actions[0].energy read -6 pJ 0"),
     ("energy that is not a number", "ert.yaml", "energy: 6", "energy: .nan",
-     "ert.yaml:11: ERT.tables[1].actions[0].energy: is nan, a finite number is expected"),
+     "ert.yaml:11 ERT.tables[1].actions[0].energy"),
     ("wire without its action", "ert.yaml", "system.DRAM", "system.wire",
-     "ert.yaml:3: ERT.tables: no action 'transfer_random' of 'system.wire' (known: read, write, idle)"),
+     "ert.yaml:3 ERT.tables transfer_random system.wire"),
     ("unknown version of the table", "ert.yaml", "version: 0.3", "version: 3",
-     "ert.yaml:2: ERT.version: is 3, allowed is 0.2, 0.3 or 0.4"),
+     "ert.yaml:2 ERT.version 3 0.2 0.3 0.4"),
     ("unknown format", "sparse.yaml", "format: CP, meta", "format: CSR, meta",
-     "sparse.yaml:23: sparse_optimizations.targets[2].representation-format.data-spaces[0].ranks[0].format: "
-     "unknown format 'CSR' (known: UOP, RLE, CP, UB, B)"),
+     "sparse.yaml:23 sparse_optimizations.targets[2].representation-format.data-spaces[0].ranks[0].format "
+     "CSR UOP RLE CP UB B"),
     ("uncompressed rank below a compressed one", "sparse.yaml",
      SPAD_FORMAT, SPAD_FORMAT + "\n        - {format: UOP}",
-     "sparse.yaml:21: sparse_optimizations.targets[2].representation-format.data-spaces[0]: "
-     "format of A at spad: uncompressed rank UOP lies below a compressed one"),
+     "sparse.yaml:21 sparse_optimizations.targets[2].representation-format.data-spaces[0] A UOP"),
     ("bad rank order", "sparse.yaml", "      - name: A\n        ranks:\n        " + SPAD_FORMAT,
      "      - name: A\n        rank-application-order: top-down\n        ranks:\n        " + SPAD_FORMAT,
-     "sparse.yaml:22: sparse_optimizations.targets[2].representation-format.data-spaces[0]."
-     "rank-application-order: is 'top-down', allowed is outer-to-inner or inner-to-outer"),
+     "sparse.yaml:22 "
+     "sparse_optimizations.targets[2].representation-format.data-spaces[0].rank-application-order top-down"),
     ("formats that leave out earlier ones", "sparse.yaml",
      "name: spad\n    representation-format:\n      data-spaces:\n      - name: A",
      "name: GLB\n    representation-format:\n      data-spaces:\n      - name: B",
-     "sparse.yaml:19: sparse_optimizations.targets[2].representation-format: "
-     "a second list of formats for 'GLB' leaves out A of the first"),
+     "sparse.yaml:19 sparse_optimizations.targets[2].representation-format GLB A"),
     ("metadata words wider than their storage", "sparse.yaml",
      "metadata-word-bits: 4", "metadata-word-bits: 12",
-     "policy policy, format of A at spad: metadata words of rank CP have 24 bits, "
-     "the metadata storage is 8 bits wide"),
+     "A CP 24 8"),
     ("unknown action type", "sparse.yaml", "type: skipping,", "type: skiping,",
-     "sparse.yaml:25: sparse_optimizations.targets[2].action-optimization[0].type: "
-     "unknown action type 'skiping' (did you mean 'skipping'?)"),
+     "sparse.yaml:25 sparse_optimizations.targets[2].action-optimization[0].type skiping skipping"),
     ("action type of 2022", "sparse.yaml", "type: skipping,", "type: position-skipping,",
-     "sparse.yaml:25: sparse_optimizations.targets[2].action-optimization[0].type: "
-     "action type 'position-skipping' is not supported"),
+     "sparse.yaml:25 sparse_optimizations.targets[2].action-optimization[0].type position-skipping"),
     ("unknown compute optimization", "sparse.yaml", "type: gating", "type: gate",
-     "sparse.yaml:28: sparse_optimizations.targets[3].compute-optimization[0].type: "
-     "unknown compute optimization 'gate' (did you mean 'gating'?)"),
+     "sparse.yaml:28 sparse_optimizations.targets[3].compute-optimization[0].type gate gating"),
     ("compute optimization of a storage", "sparse.yaml", "name: MAC", "name: spad",
-     "sparse.yaml:26: sparse_optimizations.targets[3].name: 'spad' is not the compute level 'MAC'"),
+     "sparse.yaml:26 sparse_optimizations.targets[3].name spad MAC"),
     ("three operands", "problem.yaml", "    - name: Z", THIRD_OPERAND,
-     "policy policy: sparse processing needs exactly two read-only dataspaces, there are 3: A, B, C"),
+     "3 A B C"),
     ("duplicate key", "arch.yaml", "          read_bandwidth: 4", "          width: 16",
-     "arch.yaml:25: key 'width' is there twice, first in line 22"),
+     "arch.yaml:25 width 22"),
     ("broken YAML", "mapping.yaml", "keep: [A, B, Z]", "keep: [A, B, Z",
-     "mapping.yaml:6: not YAML: did not find expected ',' or ']'"),
+     "mapping.yaml:6 YAML ]"),
     ("fan-out exceeded", "mapping.yaml", "split: 3", "split: 0",
-     "1 x 4 instances of MAC are used, there are 4 x 1"),
+     "1 4 MAC"),
     ("capacity exceeded", "arch.yaml", "depth: 1024\n          width", "depth: 10\n          width",
-     "tiles of 60 words do not fit GLB, which holds 10"),
+     "60 GLB 10"),
     ("metadata capacity exceeded", "arch.yaml", "metadata_storage_depth: 1024", "metadata_storage_depth: 2",
-     "200 metadata bits do not fit GLB, which holds 32"),
+     "200 GLB 32"),
     ("minimum utilization missed", "arch.yaml", "read_bandwidth: 4", "min-utilization: 0.9",
-     "60 words fill GLB less than its min_utilization, 921.6 words"),
+     "60 GLB min_utilization 921.6"),
     ("ranks too few", "sparse.yaml", "- {format: UOP}\n        - {format: UOP}", "- {format: UOP}",
-     "the format of A at DRAM has too few ranks for the loops there: 2, needed are 3"),
+     "A DRAM 2 3"),
     ("compressed above uncompressed", "sparse.yaml",
      "- {format: UOP}\n        - {format: CP}\n  - name: spad",
      "- {format: UOP}\n        - {format: UOP}\n  - name: spad",
-     "A comes to GLB compressed, it needs decompression_supported"),
+     "A GLB decompression_supported"),
     ("two leaders with metadata", "sparse.yaml", "        - {format: CP}\n  - name: spad",
      "        - {format: CP}\n      - {name: B, ranks: [{format: UOP}, {format: UOP}, {format: UB}]}\n"
      "    action-optimization:\n"
      "    - {type: skipping-spatial, target: Z, condition-on: [A, B]}\n  - name: spad",
-     "spatial skipping of Z at GLB has several leaders with metadata"),
+     "Z GLB"),
     ("actual density without a mask", "problem.yaml", "B: 0.5", "B: {distribution: actual}",
-     "layer matmul, density of B: an 'actual' density needs a mask, as a file or an array"),
+     "B actual"),
     ("banded tensor that is not square", "problem.yaml", "B: 0.5", "B: {distribution: banded}",
-     "layer matmul: 'banded' needs a square matrix, B has shape (8, 4)"),
+     "banded B 8 4"),
 ]  # fmt: skip
 
 
@@ -209,12 +186,14 @@ def run(tmp_path, monkeypatch, capsys):
     return run
 
 
-def check_refused(result, tmp_path, message):
+def check_refused(result, tmp_path, words):
     code, out, err = result
     assert code == 2
     assert out == ""
     sentences = [line for line in err.splitlines() if not line.startswith("sparsim: warning: ")]
-    assert sentences == [f"sparsim: error: {message}"]
+    (sentence,) = sentences
+    assert sentence.startswith("sparsim: error: ")
+    assert names(sentence, words)
     assert not (tmp_path / "out").exists()
 
 
@@ -231,12 +210,12 @@ def test_documents(run, tmp_path, document, old, new, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "bad.yaml: is empty"),
-        (b"# nothing but a comment\n", "bad.yaml: is empty"),
-        (b"\x93NUMPY\x01\x00", "bad.yaml: not a text file: byte 0 is not UTF-8"),
-        (b"- 1\n- 2\n", "bad.yaml: holds a list, a mapping of keys to values is expected"),
-        (b"ERT: {version: 0.3, tables: []}\n", "bad.yaml: key 'ERT' is in ert.yaml too, with other contents"),
-        (b"sparsim: 1\n", "bad.yaml is a sparsim document and arch.yaml is not; give files of one kind only"),
+        (b"", "bad.yaml empty"),
+        (b"# nothing but a comment\n", "bad.yaml empty"),
+        (b"\x93NUMPY\x01\x00", "bad.yaml 0 UTF-8"),
+        (b"- 1\n- 2\n", "bad.yaml mapping list"),
+        (b"ERT: {version: 0.3, tables: []}\n", "bad.yaml ERT ert.yaml"),
+        (b"sparsim: 1\n", "bad.yaml arch.yaml"),
     ],
     ids=["empty", "comment", "binary", "list", "key in two files", "two kinds"],
 )
@@ -254,37 +233,35 @@ def test_absurdly_large_layer(run, tmp_path):
         "mapping.yaml": DOCUMENTS["mapping.yaml"].replace("M8", f"M{huge}"),
     }
     write_documents(tmp_path, documents)
-    message = "problem.yaml:14: problem.instance: layer matmul: 2.56e+17 operations, allowed are 9.01e+15"
-    check_refused(run("model", *documents, "-o", "out"), tmp_path, message)
+    words = "problem.yaml:14 problem.instance matmul 2.56e+17 operations 9.01e+15"
+    check_refused(run("model", *documents, "-o", "out"), tmp_path, words)
 
 
 def test_missing_file(run, tmp_path):
-    check_refused(run("model", "missing.yaml", "-o", "out"), tmp_path, "missing.yaml: no such file")
+    check_refused(run("model", "missing.yaml", "-o", "out"), tmp_path, "missing.yaml file")
 
 
 def test_folder_for_a_file(run, tmp_path):
-    check_refused(run("model", ".", "-o", "out"), tmp_path, ".: is a folder, a YAML file is expected")
+    check_refused(run("model", ".", "-o", "out"), tmp_path, ".: folder YAML")
 
 
 def test_no_mapping(run, tmp_path):
     write_documents(tmp_path, DOCUMENTS)
     result = run("model", "arch.yaml", "problem.yaml", "-o", "out")
-    check_refused(result, tmp_path, "arch.yaml, problem.yaml: no 'mapping' given")
+    check_refused(result, tmp_path, "arch.yaml problem.yaml mapping")
 
 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (["--accounting", "timeloop-5"],
-         "Invalid value for '--accounting': 'timeloop-5' is not one of "
-         "'timeloop-3', 'timeloop-4', 'timeloop-4-2024', 'timeloop-2022', 'count-all'"),
-        (["--mask", "A"], "--mask must be NAME=FILE, and is 'A'"),
-        (["--mask", "Q=a.npy"], "--mask Q=a.npy: unknown dataspace 'Q' (known: A, B, Z)"),
-        (["--mask", "A=a.npy"], "layer matmul, density of A: a.npy: no such file"),
+         "--accounting timeloop-5 timeloop-3 timeloop-4 timeloop-4-2024 timeloop-2022 count-all"),
+        (["--mask", "A"], "--mask NAME=FILE A"),
+        (["--mask", "Q=a.npy"], "--mask Q=a.npy Q A B Z"),
+        (["--mask", "A=a.npy"], "matmul density A a.npy file"),
         (["--mask", "A=arch.yaml"],
-         "layer matmul, density of A: arch.yaml: could not be read as a .npy or .npz file: the magic string "
-         "is not correct; expected b'\\x93NUMPY', got b'archit'"),
-        (["--quick"], "No such option '--quick'"),
+         "matmul density A arch.yaml .npy .npz"),
+        (["--quick"], "--quick"),
     ],
 )  # fmt: skip
 def test_options(run, tmp_path, args, message):
@@ -305,11 +282,11 @@ MORE = "layers:\n" + LAYER.format(name="fc1")
 @pytest.mark.parametrize(
     ("layers", "args", "message"),
     [
-        (WORKLOAD, [], "f.yaml: 2 layers given, exactly one is expected (choose with --layer NAME)"),
-        (WORKLOAD, ["--layer", "fc2"], "f.yaml: no layer 'fc2' (did you mean 'fc1'?)"),
-        (WORKLOAD + MORE, ["--layer", "fc1"], "f.yaml: 2 layers have the name 'fc1'"),
-        ("", [], "f.yaml: 0 layers given, exactly one is expected"),
-        ("", ["--layer", "fc1"], "f.yaml: no layer 'fc1'"),
+        (WORKLOAD, [], "f.yaml 2 --layer"),
+        (WORKLOAD, ["--layer", "fc2"], "f.yaml fc2 fc1"),
+        (WORKLOAD + MORE, ["--layer", "fc1"], "f.yaml 2 fc1"),
+        ("", [], "f.yaml 0"),
+        ("", ["--layer", "fc1"], "f.yaml fc1"),
     ],
 )
 def test_choice_of_a_layer(run, tmp_path, layers, args, message):
@@ -320,18 +297,17 @@ def test_choice_of_a_layer(run, tmp_path, layers, args, message):
 
 def test_layer_that_the_documents_do_not_have(run, tmp_path):
     write_documents(tmp_path, DOCUMENTS)
-    names = ", ".join(DOCUMENTS)
-    message = f"{names}: no layer 'matmull' (did you mean 'matmul'?)"
-    check_refused(run("model", *DOCUMENTS, "-o", "out", "--layer", "matmull"), tmp_path, message)
+    words = f"{' '.join(DOCUMENTS)} matmull matmul"
+    check_refused(run("model", *DOCUMENTS, "-o", "out", "--layer", "matmull"), tmp_path, words)
 
 
 def test_show_of_files(run, tmp_path):
-    check_refused(run("show", "missing.yaml"), tmp_path, "missing.yaml: no such file")
+    check_refused(run("show", "missing.yaml"), tmp_path, "missing.yaml file")
     write_documents(tmp_path, DOCUMENTS)
-    message = "ert.yaml: no 'sparsim: 2' at the top, so this is not a sparsim document"
     code, out, err = run("show", "ert.yaml")
     assert (code, out) == (2, "")
-    assert err.startswith(f"sparsim: error: {message} (it is one of Timeloop and Accelergy, as 'ERT' says")
+    assert err.startswith("sparsim: error: ert.yaml: ")
+    assert names(err, "sparsim: 2 ERT Timeloop Accelergy")
 
 
 def test_unknown_preset(run, tmp_path):

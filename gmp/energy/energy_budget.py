@@ -45,7 +45,7 @@ def sparsity_for(monitor: EnergyMonitor, *, uniform: bool = False) -> float:
     The densities of activations are taken to stay as they are.
     """
     if monitor.pruner is None:
-        raise PruningError("the monitor has no pruner, whose weights could be pruned")
+        raise PruningError("the monitor has no pruner and cannot prune weights")
     now, prunable = monitor.densities, _prunable(monitor)
     start = 0.0 if uniform else monitor.pruner.sparsity
 
@@ -63,8 +63,8 @@ def sparsity_for(monitor: EnergyMonitor, *, uniform: bool = False) -> float:
     if first is None:
         energy, cycles = monitor.plan(densities(1.0))
         raise PruningError(
-            "the targets are met at no sparsity: without any prunable weight "
-            f"{monitor.plan.hardware.name} needs {energy.sum():.4g} pJ and {cycles.sum():.4g} cycles"
+            "no sparsity meets the targets: without any prunable weight, "
+            f"{monitor.plan.hardware.name} still needs {energy.sum():.4g} pJ and {cycles.sum():.4g} cycles"
         )
     if first == 0:
         return float(tried[0])
@@ -109,7 +109,7 @@ class BudgetSchedule:
 
     def __init__(self, schedule: Schedule, monitor: EnergyMonitor) -> None:
         if monitor.target_energy_pj is None and monitor.target_cycles is None:
-            raise PruningError("the monitor has no target_energy_pj and no target_cycles")
+            raise PruningError("the monitor needs a target_energy_pj or a target_cycles")
         if schedule.pruner is None or monitor.pruner is not schedule.pruner:
             raise PruningError("the schedule and the monitor must have the same pruner")
         _prunable(monitor)
@@ -218,5 +218,7 @@ def _prunable(monitor: EnergyMonitor) -> NDArray[np.bool_]:
     """The monitor's, of which there is one at least: names differ where a model is wrapped in another."""
     found = monitor.prunable
     if not found.any():
-        raise PruningError("the pruner has no mask of a layer that the monitor sees; is it of another model?")
+        raise PruningError(
+            "the pruner has no mask of a layer that the monitor sees; was it made for another model?"
+        )
     return found

@@ -164,11 +164,11 @@ class EnergyMonitor:
         self._example: list[Any] | None = None
         if isinstance(example, str | Path):
             raise PruningError(
-                f"the example is {str(example)!r}; it is tensors, the hardware stands before it"
+                f"the example must be tensors, got {str(example)!r}; pass the hardware before the example"
             )
         if isinstance(example, Workload):
             if names is not None:
-                raise PruningError("names: of no use, the workload names its layers")
+                raise PruningError("names cannot be given with a workload, which names its own layers")
             workload = example
             views: list[WeightView | None] = [_whole(model, layer.name) for layer in workload.layers]
             coverage = None
@@ -179,11 +179,13 @@ class EnergyMonitor:
             views = [row.view for row in traced.layers]
             coverage = traced.coverage
         if measure_every is not None and self._example is None:
-            raise PruningError("measure_every needs an example; a workload's activations are given")
+            raise PruningError(
+                "measure_every needs an example, because the activations of a workload are fixed"
+            )
         self._every = None if measure_every is None else whole(measure_every, "measure_every")
         if isinstance(hardware, Plan):
             if options:
-                raise PruningError(f"{', '.join(options)}: not used, since the plan is made already")
+                raise PruningError(f"{', '.join(options)} cannot be given with a plan, which is already made")
             _check_layers(hardware, workload)
             self.plan = hardware
         else:
@@ -333,7 +335,7 @@ class EnergyMonitor:
             ("cycles", found.cycles, self.target_cycles),
         )
         return " and ".join(
-            f"{self.plan.hardware.name} needs {value:.4g} {unit}, the target is {target:.4g}"
+            f"{self.plan.hardware.name} needs {value:.4g} {unit}, but the target is {target:.4g}"
             for unit, value, target in triples
             if target is not None and value > target
         )
@@ -357,7 +359,7 @@ class EnergyMonitor:
         densities.
         """
         if batches is None and self._example is None:
-            raise PruningError("there is no example to measure; pass batches")
+            raise PruningError("the monitor has no example to measure; pass batches")
         given = batches_of(self.model, batches) if batches is not None else self._example or []
         rows = {row.name: row for row in self._trace(given, self._named, coverage=False).layers}
         densities, ran = self._densities.copy(), False
@@ -368,7 +370,9 @@ class EnergyMonitor:
                     row.weight_density, row.inputs.mean, row.outputs.mean,
                 )  # fmt: skip
         if not ran:
-            raise PruningError(f"the layers {', '.join(rows)} ran, before {', '.join(self.plan.names)}")
+            raise PruningError(
+                f"other layers ran than before: {', '.join(rows)} in place of {', '.join(self.plan.names)}"
+            )
         self._densities = densities  # other threads see all of the old ones or all of the new ones
 
     def replan(self, progress: Callable[[str], object] | None = None) -> None:
@@ -413,15 +417,15 @@ class EnergyMonitor:
         names = tuple(matched(name, self.plan.names) or name for name in state["layers"])
         if names != self.plan.names:
             raise PruningError(
-                f"the state is of layers {', '.join(names)}, the model has {', '.join(self.plan.names)}"
+                f"the state has layers {', '.join(names)}, but the model has {', '.join(self.plan.names)}"
             )
         densities = np.array(state["activations"], np.float64)
         if densities.shape == self._densities[:, INPUTS:].shape:  # states of version 0.1 leave weights out
             densities = np.column_stack([self._densities[:, :INPUTS], densities])
         if densities.shape != self._densities.shape:
             raise PruningError(
-                f"the state has densities of shape {densities.shape}, {self._densities.shape} are needed; "
-                "was it saved by an older version?"
+                f"the densities of the state must have shape {self._densities.shape}, got {densities.shape}; "
+                "was the state saved by an older version?"
             )
         self._densities = densities
         self.history = [readings.reading_of(names, plain) for plain in state["readings"]]
@@ -475,7 +479,7 @@ class EnergyMonitor:
 
     def _read(self) -> list[Reading]:
         if not self.history:
-            raise PruningError("nothing was read yet: call update() first")
+            raise PruningError("there is no reading yet; call update() first")
         return self.history
 
     def _trace(self, batches: Iterable[Any], names: Sequence[str] | None, *, coverage: bool) -> Trace:
@@ -569,14 +573,16 @@ def _whole(model: nn.Module, layer: str) -> WeightView | None:
         return WeightView(joined(name, "weight"))
     if module is None and name != type(model).__name__:
         hint = near(name, (key for key, module in modules.items() if hasattr(module, "weight")))
-        raise PruningError(f"the workload's layer '{layer}' has no weight in the model", hint=hint)
+        raise PruningError(f"layer '{layer}' of the workload has no weight in the model", hint=hint)
     return None
 
 
 def _check_layers(plan: Plan, workload: Workload) -> None:
     names = tuple(layer.name for layer in workload.layers)
     if names != plan.names:
-        raise PruningError(f"the plan is of layers {', '.join(plan.names)}, the model has {', '.join(names)}")
+        raise PruningError(
+            f"the plan has layers {', '.join(plan.names)}, but the model has {', '.join(names)}"
+        )
     for there, here in zip(plan.layers, workload.layers, strict=True):
         for dim in here.bounds if there.shape == here.shape else ():
             if here.bounds[dim] != there.bounds[dim]:

@@ -74,7 +74,7 @@ class EnergyScore:
             raise PruningError(f"unknown objective {objective!r} ({near(str(objective), OBJECTIVES)})")
         self.monitor, self.base = monitor, score_of(base)
         if isinstance(self.base, Movement):
-            raise PruningError("the score 'movement' falls below 0 and cannot be set against a cost")
+            raise PruningError("the score 'movement' can be negative and cannot be weighed against a cost")
         self.alpha, self.objective = at_least_zero(alpha, "alpha"), objective
 
     takes_parameters = True  # names in the monitor's model may differ from those of the pruner
@@ -129,8 +129,8 @@ class EnergyScore:
         mean = float(slopes[sizes > 0].sum() / sizes.sum())
         if not mean > 0:
             raise PruningError(
-                f"on {self.monitor.plan.hardware.name} zeros of weights save no {self.objective}: "
-                "prune by another score"
+                f"zero weights save no {self.objective} on {self.monitor.plan.hardware.name}; "
+                "choose another score"
             )
         found = torch.zeros_like(wide(weight))
         for i, view in self.monitor.uses(name, weight):

@@ -105,7 +105,7 @@ def netadapt(
         if best is None:
             step /= 2
             if step < least:
-                raise PruningError(f"no weight alone takes the energy from {now:.4g} pJ to less")
+                raise PruningError(f"pruning no single weight tensor lowers the energy of {now:.4g} pJ")
             continue
         model.load_state_dict(best.model.state_dict())
         energy = monitor.update().energy_pj
@@ -140,7 +140,7 @@ def _best(
         tune(candidate)
         found = _Candidate(name, kept / size, float(loss(candidate)), candidate)
         if not math.isfinite(found.loss):
-            raise PruningError(f"the loss with '{name}' pruned further is {found.loss}")
+            raise PruningError(f"the loss is {found.loss} after pruning '{name}' further; it must be finite")
         if best is None or found.loss < best.loss:
             best = found
     return best
@@ -175,13 +175,13 @@ def _energy(monitor: EnergyMonitor, now: Reals, layers: list[int], share: float)
 
 def _goal(monitor: EnergyMonitor) -> float:
     if monitor.pruner is not None:
-        raise PruningError("netadapt prunes without a pruner: make the monitor without one")
+        raise PruningError("netadapt needs a monitor without a pruner; it prunes the weights itself")
     if monitor.target_energy_pj is None:
-        raise PruningError("the monitor has no target_energy_pj")
+        raise PruningError("the monitor needs a target_energy_pj")
     return monitor.target_energy_pj
 
 
 def _positive(value: float, what: str) -> float:
     if fraction(value, what) == 0:
-        raise PruningError(f"{what} is 0; it must be more")
+        raise PruningError(f"{what} must be greater than 0, got 0")
     return float(value)

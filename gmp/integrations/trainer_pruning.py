@@ -75,11 +75,11 @@ class TrainerPruning:
         attached = self.attached = self._attach(model, optimizers, steps_per_epoch)
         if not isinstance(attached, Attached):
             kind = type(attached).__name__
-            raise PruningError(f"attach gave a {kind}, not a Schedule, BudgetSchedule or RunningRecipe")
+            raise PruningError(f"attach must return a Schedule, BudgetSchedule or RunningRecipe, got {kind}")
         self.monitor = attached.monitor if isinstance(attached, BudgetSchedule) else None
         if self._watch is not None:
             if self.monitor is not None:
-                raise PruningError("monitor: not needed, since the BudgetSchedule has a monitor")
+                raise PruningError("monitor cannot be given, because the BudgetSchedule already has one")
             masks = attached if isinstance(attached, RunningRecipe) else self.pruners[0]
             self.monitor = self._watch(model, masks)
         if self._saved is not None:

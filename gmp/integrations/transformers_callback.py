@@ -153,13 +153,13 @@ def _checkpoint(args: TrainingArguments, state: TrainerState) -> Path:
 def _load(path: Path, step: int) -> dict[str, Any]:
     if not path.is_file():
         raise PruningError(
-            f"{path}: no such file, but training is resumed at step {step}; resume_from names the checkpoint"
+            f"{path}: no such file, but training resumes at step {step}; pass the checkpoint as resume_from"
         )
     try:
         found: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     except (UnpicklingError, RuntimeError, EOFError) as error:
-        raise PruningError(f"{path}: holds no state of pruning") from error
+        raise PruningError(f"{path}: does not hold a state of pruning") from error
     check_state(found, {"step", "attached", "monitor"}, "pruning in a trainer")
     if found.pop("step") != step:
-        raise PruningError(f"{path}: is of another step than {step}, at which training is resumed")
+        raise PruningError(f"{path}: was saved at another step than {step}, at which training resumes")
     return found

@@ -32,12 +32,12 @@ def _number(holds: Callable[[float], bool], what: str) -> Callable[[Any], float]
     return check
 
 
-at_least_zero = _number(lambda x: x >= 0, "a number from 0")
-above_zero = _number(lambda x: x > 0, "a number above 0")
-fraction = _number(lambda x: 0 <= x <= 1, "a number from 0 to 1")
-end = _number(lambda x: x >= 0 or x == TO_THE_END, "an epoch from 0, or -1 for the end of the recipe")
-frequency = _number(lambda x: x > 0 or x == -1, "epochs above 0, or -1 for each step")
-_start = _number(lambda x: x >= 0 or x == -1, "an epoch from 0, or -1 for the beginning")
+at_least_zero = _number(lambda x: x >= 0, "a number of at least 0")
+above_zero = _number(lambda x: x > 0, "a number greater than 0")
+fraction = _number(lambda x: 0 <= x <= 1, "a number between 0 and 1")
+end = _number(lambda x: x >= 0 or x == TO_THE_END, "an epoch of at least 0, or -1 for the end of the recipe")
+frequency = _number(lambda x: x > 0 or x == -1, "a number of epochs greater than 0, or -1 for each step")
+_start = _number(lambda x: x >= 0 or x == -1, "an epoch of at least 0, or -1 for the beginning")
 
 
 def start(value: Any) -> float:
@@ -74,7 +74,7 @@ def unused_end(value: Any) -> float:
 def only(allowed: Any) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if value != allowed:
-            raise NotAllowedError(f"{allowed} (nothing else is supported)")
+            raise NotAllowedError(f"{allowed}, the only supported value")
         return value
 
     return check
@@ -121,14 +121,14 @@ def initial(value: Any) -> float | None:
     try:
         return fraction(value)
     except NotAllowedError:
-        raise NotAllowedError(f"a number from 0 to 1 or {FROM_PARAM}") from None
+        raise NotAllowedError(f"a number between 0 and 1, or {FROM_PARAM}") from None
 
 
 def final(value: Any) -> float | tuple[tuple[float, tuple[str, ...]], ...]:
     if not isinstance(value, dict):
         return fraction(value)
     if not value:
-        raise NotAllowedError("a number from 0 to 1, or such numbers with the weights of each")
+        raise NotAllowedError("a number between 0 and 1, or a mapping of such numbers to lists of weights")
     return tuple((fraction(sparsity), params(names)) for sparsity, names in value.items())
 
 

@@ -42,7 +42,7 @@ class Modifier:
     def problem(self) -> str | None:
         """What fields say against each other."""
         if self.end_epoch != TO_THE_END and self.end_epoch < self.start_epoch:
-            return f"end_epoch {self.end_epoch:g} comes before start_epoch {self.start_epoch:g}"
+            return f"end_epoch {self.end_epoch:g} is before start_epoch {self.start_epoch:g}"
         return None
 
     def summary(self) -> str:
@@ -122,7 +122,7 @@ class LearningRateFunctionModifier(Modifier):
 
     def problem(self) -> str | None:
         if self.end_epoch == self.start_epoch:
-            return f"end_epoch {self.end_epoch:g} is start_epoch: there is nothing between"
+            return f"end_epoch must be after start_epoch, got {self.end_epoch:g} for both"
         return super().problem()
 
     def summary(self) -> str:
@@ -189,10 +189,10 @@ class LearningRateModifier(Modifier):
         if set(given) != needed:
             return f"lr_kwargs of {self.lr_class} are {', '.join(sorted(needed))}"
         if any(given.get(name, 1) <= 0 for name in ("step_size", "cycle_epochs")):
-            return "step_size and cycle_epochs must be above 0"
+            return "step_size and cycle_epochs must be greater than 0"
         end = math.inf if self.end_epoch == TO_THE_END else self.end_epoch
         if not all(self.start_epoch < milestone < end for milestone in given.get("milestones", [])):
-            return "milestones are epochs of the recipe, between start_epoch and end_epoch"
+            return "milestones must be epochs of the recipe, between start_epoch and end_epoch"
         return super().problem()
 
     def summary(self) -> str:
@@ -332,14 +332,14 @@ class MagnitudePruningModifier(Modifier):
 
     def problem(self) -> str | None:
         if isinstance(self.final_sparsity, tuple) and self.params:
-            return "final_sparsity names weights, so that params must be []"
+            return "params must be [] if final_sparsity names weights"
         if isinstance(self.final_sparsity, tuple) and self.is_global:
-            return "a global pool has one final_sparsity"
+            return "a global pool must have one final_sparsity"
         least = min(sparsity for sparsity, _ in self.targets)
         if self.init_sparsity is not None and self.init_sparsity > least:
             return f"init_sparsity {self.init_sparsity:g} is above final_sparsity {least:g}"
         if self.end_epoch == self.start_epoch:
-            return f"end_epoch {self.end_epoch:g} is start_epoch: there is nothing between"
+            return f"end_epoch must be after start_epoch, got {self.end_epoch:g} for both"
         return super().problem()
 
     def summary(self) -> str:

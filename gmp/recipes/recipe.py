@@ -167,7 +167,7 @@ def _recipe(path: str, entries: Mapping[str, Located], overrides: Mapping[str, f
     variables = _Variables(path, {key: e for key, e in entries.items() if key not in lists}, overrides)
     items = [item for entry in lists.values() for item in _tagged(entry, variables)]
     if not items:
-        raise RecipeError(f"{path}: no modifiers; they are listed under a key with 'modifiers' in its name")
+        raise RecipeError(f"{path}: has no modifiers; list them under a key with 'modifiers' in its name")
     modifiers = [_modifier(item, variables) for item in items if item.tag not in _NOT_RUN]
     not_run = tuple(f"{item.tag} (line {item.line})" for item in items if item.tag in _NOT_RUN)
     if not modifiers:
@@ -177,7 +177,7 @@ def _recipe(path: str, entries: Mapping[str, Located], overrides: Mapping[str, f
 
 
 def _left_out(recipe: Recipe) -> str:
-    return f"{recipe.path}: these modifiers are not run, they do not prune: {', '.join(recipe.not_run)}"
+    return f"{recipe.path}: these modifiers do not prune and are ignored: {', '.join(recipe.not_run)}"
 
 
 class _Sized(NamedTuple):
@@ -199,7 +199,9 @@ class _Variables:
             self._check(key, entry)
         for key, value in (overrides or {}).items():
             if key not in entries:
-                raise RecipeError(f"{name}: override of unknown variable '{key}'", hint=near(key, entries))
+                raise RecipeError(
+                    f"{name}: unknown variable '{key}' cannot be overridden", hint=near(key, entries)
+                )
             self.entries[key] = Located(_plain(value), entries[key].line)
         for key, entry in self.entries.items():
             self._value(key, entry.line, ())
@@ -252,21 +254,21 @@ class _Variables:
     def _number(self, name: str, line: int, chain: tuple[str, ...]) -> Number:
         value = self._value(name, line, chain).value
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise RecipeError(f"{self.place(line)}: variable '{name}' is {value!r}, a number is needed")
+            raise RecipeError(f"{self.place(line)}: variable '{name}' must be a number, got {value!r}")
         return value
 
     def _check(self, key: str, entry: Located) -> None:
         """A variable is no modifier, nor a stage with modifiers inside."""
         if isinstance(entry.value, dict) and any("modifiers" in str(inner) for inner in entry.value):
             raise RecipeError(
-                f"{self.place(entry.line)}: '{key}' is a stage with modifiers of its own; stages are not "
-                "supported, list the modifiers at the top level"
+                f"{self.place(entry.line)}: '{key}' is a stage with modifiers of its own, and stages are not "
+                "supported; list the modifiers at the top level"
             )
         values = entry.value if isinstance(entry.value, list) else [entry.value]
         if any(isinstance(value, Tagged) for value in values):
             raise RecipeError(
-                f"{self.place(entry.line)}: modifiers under '{key}'; they are listed under a key with "
-                "'modifiers' in its name"
+                f"{self.place(entry.line)}: '{key}' holds modifiers; list them under a key with 'modifiers' "
+                "in its name"
             )
 
 
@@ -279,14 +281,16 @@ def _plain(value: object) -> object:
 
 def _tagged(entry: Located, variables: _Variables) -> list[Tagged]:
     if not isinstance(entry.value, list) or not all(isinstance(item, Tagged) for item in entry.value):
-        raise RecipeError(f"{variables.place(entry.line)}: a list of modifiers, '- !Name' each, is expected")
+        raise RecipeError(
+            f"{variables.place(entry.line)}: modifiers must be a list with items such as '- !Name'"
+        )
     return entry.value
 
 
 def _modifier(item: Tagged, variables: _Variables) -> Modifier:
     place = variables.place(item.line)
     if item.tag in _UNSUPPORTED:
-        raise RecipeError(f"{place}: !{item.tag} is not supported; supported are {', '.join(MODIFIERS)}")
+        raise RecipeError(f"{place}: !{item.tag} is not supported; choose one of {', '.join(MODIFIERS)}")
     if item.tag not in MODIFIERS:
         raise RecipeError(f"{place}: unknown modifier !{item.tag}", hint=near(item.tag, MODIFIERS))
     kind = MODIFIERS[item.tag]
@@ -303,7 +307,7 @@ def _modifier(item: Tagged, variables: _Variables) -> Modifier:
             values[key] = known[key].metadata["check"](value)
         except NotAllowedError as allowed:
             raise RecipeError(
-                f"{variables.place(line)}: {key} of {item.tag} is {value!r}, needed is {allowed}"
+                f"{variables.place(line)}: {key} of {item.tag} must be {allowed}, got {value!r}"
             ) from None
     for key, field in known.items():
         if key not in values and field.default is dataclasses.MISSING:
@@ -321,7 +325,8 @@ def _with_ends(recipe: Recipe) -> Recipe:
         if modifier.needs_end and modifier.end_epoch == TO_THE_END:
             if recipe.epochs <= modifier.start_epoch:
                 raise RecipeError(
-                    f"{modifier.place}: {modifier.name} ends with the recipe, whose end no modifier names"
+                    f"{modifier.place}: {modifier.name} ends with the recipe, but no modifier says when "
+                    "that is"
                 )
             modifier = dataclasses.replace(modifier, end_epoch=recipe.epochs)
         modifiers.append(modifier)
@@ -341,6 +346,6 @@ def _check_rates(modifiers: list[Modifier]) -> None:
         inside = first.start_epoch < second.start_epoch and (endless or second.start_epoch < first.end_epoch)
         if together or inside:
             raise RecipeError(
-                f"{second.place}: {second.name} starts at epoch {second.start_epoch:g}, when {first.name} "
+                f"{second.place}: {second.name} starts at epoch {second.start_epoch:g}, while {first.name} "
                 f"({first.place}) sets the learning rate"
             )

@@ -61,7 +61,7 @@ def evaluate(expression: str, variable: Callable[[str], Number]) -> Number:
     for what is too long or nested too deep, and for a result that is no finite number.
     """
     if len(expression) > _MAX_LENGTH:
-        raise RecipeError(f"an expression of {len(expression)} characters, {_MAX_LENGTH} are allowed")
+        raise RecipeError(f"an expression must have at most {_MAX_LENGTH} characters, has {len(expression)}")
     try:
         tree = ast.parse(expression.strip(), mode="eval")
         values = {name: variable(name) for name in _names(tree.body)}
@@ -70,7 +70,7 @@ def evaluate(expression: str, variable: Callable[[str], Number]) -> Number:
             return result
         reason = "the result is not finite"
     except SyntaxError as error:
-        reason = _TOO_DEEP if "too many nested" in str(error) else "not an expression"
+        reason = _TOO_DEEP if "too many nested" in str(error) else "it is not an expression"
     except (RecursionError, MemoryError):
         reason = _TOO_DEEP
     except ZeroDivisionError:

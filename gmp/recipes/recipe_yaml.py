@@ -61,7 +61,7 @@ def read_recipe(path: str | Path) -> dict[str, Located]:
     """
     name = str(path)
     if "\n" in name:
-        raise RecipeError("the path has several lines: the name of a file is needed, not its text")
+        raise RecipeError("the path must be the name of a file, got a text of several lines")
     text = read_text(path, what="a recipe", error=RecipeError, limit=_MAX_LENGTH)
     if Path(path).suffix.lower() in (".md", ".markdown"):
         text = _front_matter(text, name)
@@ -77,11 +77,11 @@ def _fields(text: str, name: str) -> dict[str, Located]:
         where = f"{name}:{mark.line + 1}" if mark else name
         raise RecipeError(f"{where}: not YAML: {error.problem or error.context}") from None
     except yaml.YAMLError:
-        raise RecipeError(f"{name}: not a text file") from None
+        raise RecipeError(f"{name}: is not a text file") from None
     if node is None:
-        raise RecipeError(f"{name}: is empty")
+        raise RecipeError(f"{name}: the file is empty")
     if not isinstance(node, yaml.MappingNode) or node.tag != _PREFIX + "map":
-        raise RecipeError(f"{name}:{_line(node)}: a mapping of variables and modifier lists is expected")
+        raise RecipeError(f"{name}:{_line(node)}: a recipe must be a mapping of variables and modifier lists")
     return _Reader(name).fields(node)
 
 
@@ -89,7 +89,9 @@ def _front_matter(text: str, name: str) -> str:
     """The YAML between the first two lines `---`, at the lines where it stands; a comment may come before."""
     found = _FRONT_MATTER.search(text)
     if not found:
-        raise RecipeError(f"{name}: no front matter: a recipe in markdown stands between two lines '---'")
+        raise RecipeError(
+            f"{name}: has no front matter; a recipe in Markdown must stand between two lines '---'"
+        )
     return "\n" * text[: found.start("yaml")].count("\n") + found["yaml"]
 
 
@@ -102,11 +104,11 @@ class _Reader:
         for key_node, value_node in self.entries(node):
             key = self.value(key_node)
             if not isinstance(key, str):
-                raise RecipeError(f"{self.name}:{_line(key_node)}: key {key!r} is not a name")
+                raise RecipeError(f"{self.name}:{_line(key_node)}: key {key!r} must be a name")
             if key in result:
                 first = result[key].line
                 raise RecipeError(
-                    f"{self.name}:{_line(key_node)}: '{key}' is there twice, first in line {first}"
+                    f"{self.name}:{_line(key_node)}: key '{key}' appears twice, first in line {first}"
                 )
             result[key] = Located(self.value(value_node), _line(key_node))
         return result
@@ -147,16 +149,16 @@ class _Reader:
             return Tagged(node.tag.removeprefix("!"), self.fields(node), _line(node))
         if isinstance(node, yaml.ScalarNode) and node.value == "":
             return Tagged(node.tag.removeprefix("!"), {}, _line(node))
-        raise RecipeError(f"{self.name}:{_line(node)}: {node.tag} needs fields, 'name: value' in each line")
+        raise RecipeError(f"{self.name}:{_line(node)}: {node.tag} needs fields, one 'name: value' per line")
 
     def mapping(self, node: yaml.MappingNode) -> dict[Any, Any]:
         result: dict[Any, Any] = {}
         for key_node, value_node in self.entries(node):
             key = self.value(key_node)
             if not isinstance(key, str | int | float):
-                raise RecipeError(f"{self.name}:{_line(key_node)}: a key is neither text nor a number")
+                raise RecipeError(f"{self.name}:{_line(key_node)}: a key must be text or a number")
             if key in result:
-                raise RecipeError(f"{self.name}:{_line(key_node)}: '{key}' is there twice")
+                raise RecipeError(f"{self.name}:{_line(key_node)}: key '{key}' appears twice")
             result[key] = self.value(value_node)
         return result
 

@@ -82,9 +82,11 @@ class RunningRecipe:
         steps_per_epoch: int,
     ) -> None:
         if not is_count(steps_per_epoch):
-            raise RecipeError(f"steps_per_epoch is {steps_per_epoch!r}, a whole number from 1 is needed")
+            raise RecipeError(f"steps_per_epoch must be a positive whole number, got {steps_per_epoch!r}")
         if not isinstance(optimizer, Optimizer):
-            raise PruningError(f"the optimizer is a {type(optimizer).__name__}, not a torch.optim.Optimizer")
+            raise PruningError(
+                f"the optimizer must be a torch.optim.Optimizer, got a {type(optimizer).__name__}"
+            )
         self.modifiers, self.epochs = tuple(modifiers), epochs
         self.model, self.optimizer = model, optimizer
         self.steps_per_epoch, self.steps_done = int(steps_per_epoch), 0
@@ -256,13 +258,15 @@ class RunningRecipe:
         check_state(state, {"step", "steps_per_epoch", "modifiers", "pruning"}, "recipe", RecipeError)
         if state["steps_per_epoch"] != self.steps_per_epoch:
             raise RecipeError(
-                f"the saved run has {state['steps_per_epoch']} steps per epoch, this one "
+                f"the saved run has {state['steps_per_epoch']} steps per epoch, but this one has "
                 f"{self.steps_per_epoch}"
             )
         outlines = [_outline(modifier) for modifier in self.modifiers]
         for saved, here in zip(state["modifiers"], outlines, strict=False):
             if saved != here:
-                raise RecipeError(f"the saved run follows another recipe: '{saved}', here '{here}'")
+                raise RecipeError(
+                    f"the saved run follows another recipe: it has '{saved}' where this one has '{here}'"
+                )
         if len(state["modifiers"]) != len(outlines) or len(state["pruning"]) != len(self._parts):
             raise RecipeError("the saved run follows another recipe: it has more or fewer modifiers")
         for part, saved in zip(self._parts, state["pruning"], strict=True):
@@ -328,7 +332,7 @@ class RunningRecipe:
 
     def _check_open(self) -> None:
         if self._finalized:
-            raise RecipeError("this recipe is finalized; attach it again")
+            raise RecipeError("this run of the recipe is finalized; attach the recipe again")
 
     def _check_groups(self) -> None:
         count = len(self.optimizer.param_groups)
@@ -336,8 +340,8 @@ class RunningRecipe:
             for index in getattr(modifier, "param_groups", ()):
                 if index >= count:
                     raise RecipeError(
-                        f"{modifier.place}: {modifier.name}: no parameter group {index} in the optimizer, "
-                        f"which has {count}"
+                        f"{modifier.place}: {modifier.name}: the optimizer has no parameter group {index}; "
+                        f"it has {count} groups"
                     )
 
 

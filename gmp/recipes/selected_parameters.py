@@ -31,7 +31,7 @@ def selected(model: nn.Module, params: Iterable[str], place: str, *, strict: boo
         met = _prunable(model) if param == ALL_PRUNABLE else [n for n in known if _meets(param, n)]
         if not met and strict:
             hint = near(param.removeprefix("re:"), known)
-            raise RecipeError(f"{place}: no parameter '{param}' in the model", hint=hint)
+            raise RecipeError(f"{place}: the model has no parameter '{param}'", hint=hint)
         chosen.update(met)
     return tuple(name for name in known if name in chosen)
 

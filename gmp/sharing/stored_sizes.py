@@ -159,7 +159,7 @@ class SizeReport:
 def size_report(codes: Mapping[str, Codes], entries: Mapping[str, int], index_bits: int) -> SizeReport:
     """Of codes by the names of weights, 0 for zeros, and the number of entries of each codebook."""
     if whole(index_bits, "index_bits") > MOST_INDEX_BITS:
-        raise PruningError(f"index_bits is {index_bits}, allowed are at most {MOST_INDEX_BITS}")
+        raise PruningError(f"index_bits must be at most {MOST_INDEX_BITS}, got {index_bits}")
     rows = tuple(_size(name, each.ravel(), entries[name], index_bits) for name, each in codes.items())
     sums = {
         key: sum(getattr(row, key) for row in rows)

@@ -324,9 +324,7 @@ class _Shared:
 def _entries(number: Any, name: str) -> int:
     found = whole(number, f"the number of entries of '{name}'")
     if found > MOST_ENTRIES:
-        raise PruningError(
-            f"the number of entries of '{name}' is {found}, allowed are at most {MOST_ENTRIES}"
-        )
+        raise PruningError(f"the number of entries of '{name}' must be at most {MOST_ENTRIES}, got {found}")
     return found
 
 

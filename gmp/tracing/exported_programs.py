@@ -48,7 +48,7 @@ def load_program(path: str | Path) -> ExportedModel:
     with reading(path, "a program of torch.export", TraceError):
         with open(path, "rb") as file:
             if not zipfile.is_zipfile(file):
-                raise refusal(path, "is no program of torch.export", TraceError)
+                raise refusal(path, "is not a program of torch.export", TraceError)
         with zipfile.ZipFile(path) as archive:
             _check(path, archive)
         with _quiet():
@@ -65,7 +65,7 @@ def _check(path: str | Path, archive: zipfile.ZipFile) -> None:
     check_size(path, "its contents", size, Path(path).stat().st_size * DEFLATE_RATIO, TraceError)
     members = {info.filename.partition("/")[2]: info for info in archive.infolist()}
     if not any(re.fullmatch(r"models/.*\.json", name) for name in members):
-        raise refusal(path, "has no program in the form that torch 2.7 and later write", TraceError)
+        raise refusal(path, "has no program in the format of torch 2.7 and later", TraceError)
     for name, info in members.items():
         if name.startswith("data/aotinductor/"):
             raise refusal(path, f"holds a compiled library, {name}, which is not loaded", TraceError)
@@ -87,7 +87,7 @@ def _check_example(path: str | Path, data: bytes) -> None:
     try:
         torch.load(io.BytesIO(data), weights_only=True) if data else None
     except Exception:
-        text = "its example of inputs holds Python objects, which are not loaded"
+        text = "has example inputs with Python objects, which are not loaded"
         raise refusal(path, text, TraceError) from None
 
 
@@ -98,7 +98,7 @@ def _check_program(path: str | Path, program: Any) -> None:
         known = all(word in _NAMES or re.fullmatch(r"[a-z]{1,2}\d+", word) for word in words)
         plain = known and _EXPRESSION.fullmatch(value)
         if (key == "target" and not _TARGET.fullmatch(value)) or (key == "expr_str" and not plain):
-            raise refusal(path, f"has '{value[:60]}', which is no operation of torch", TraceError)
+            raise refusal(path, f"has '{value[:60]}', which is not an operation of torch", TraceError)
 
 
 def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

@@ -60,7 +60,7 @@ class Tally:
         self.input_masks: list[NDArray[np.bool_]] = []
         if view is not None:
             if not torch.isfinite(product.weights).all():
-                raise TraceError(f"layer {name}: weights that are not finite")
+                raise TraceError(f"layer {name}: weights are not finite")
             self.operands.add(Counts(count([product.weights]), self.weights, None))
 
     def add(self, product: Product, batch: int, mask_samples: int) -> Counts:
@@ -118,7 +118,7 @@ class Tally:
         """
         values = _stored(tensor)
         if self.view is not None and not _finite(values):
-            raise TraceError(f"layer {self.name}: {what} that are not finite")
+            raise TraceError(f"layer {self.name}: {what} are not finite")
         if axis is None or values is not tensor:
             return Counts(count([values]), tensor.numel(), None)
         parts = _by_sample(tensor, batch, axis, rows=rows)

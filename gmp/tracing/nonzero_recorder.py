@@ -161,7 +161,7 @@ class Recorder(TorchFunctionMode):
     def watching(self, batch: int, axis: int) -> Iterator[None]:
         """Of one batch of so many samples, which lie along this axis if a tensor says nothing else."""
         if not batch:
-            raise TraceError("a batch is empty, at least one sample is needed")
+            raise TraceError("a batch must hold at least one sample, got an empty one")
         self.batch, self.axis = batch, axis
         self.origins.forget()
         operations = _Operations if _COMPILING.isdisjoint(sys.modules) else _hidden_operations()

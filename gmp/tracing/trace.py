@@ -189,7 +189,7 @@ def trace(
     """
     if isinstance(batches, Tensor | Mapping):
         kind = "tensor" if isinstance(batches, Tensor) else type(batches).__name__
-        raise TraceError(f"batches is one {kind}, a list or loader of such is needed")
+        raise TraceError(f"batches must be a list or loader of batches, got one {kind}")
     if isinstance(batches, tuple):  # which may be one batch of several inputs
         batches = batches_of(model, batches)
     with one_trace_at_a_time:
@@ -226,7 +226,7 @@ def _recorded(
         for module, mode in training.items():
             module.training = mode
     if not count:
-        raise TraceError("no batch was given, at least one sample is needed")
+        raise TraceError("batches is empty; at least one sample is needed")
     return recorder, count
 
 
@@ -256,24 +256,24 @@ def _check(model: nn.Module, names: Sequence[str] | None) -> None:
     for name, parameter in named_parameters(model).items():
         if nn.parameter.is_lazy(parameter):
             layer = name.removesuffix(".weight")
-            raise TraceError(f"layer {layer} has no shape yet, run one batch through the model first")
+            raise TraceError(f"layer {layer} has no shape yet; run one batch through the model first")
     if names is None:
         return
     if isinstance(names, str) or not len(names):
-        raise TraceError(f"names is {names!r}, a list of names of layers is needed")
+        raise TraceError(f"names must be a list of names of layers, got {names!r}")
     parameters = named_parameters(model)
     layers = [name.removesuffix(".weight") for name, parameter in parameters.items() if parameter.dim() > 1]
     known = {*layers, *parameters, *dict(named_modules(model)), type(model).__name__}
     for name in names:
         if name not in known:
-            raise TraceError(f"no layer '{name}' in {type(model).__name__}", hint=near(name, layers))
+            raise TraceError(f"{type(model).__name__} has no layer '{name}'", hint=near(name, layers))
 
 
 def _check_ran(
     model: nn.Module, rows: Sequence[LayerTrace], names: Sequence[str] | None, unclear: set[str]
 ) -> None:
     if not rows and names is None and not unclear:
-        raise TraceError(f"{type(model).__name__} multiplies nothing: no product of two tensors was seen")
+        raise TraceError(f"{type(model).__name__} has no layers: no product of two tensors was seen")
     for name in names or ():
         if not any(name in (row.module, re.sub(r"\.part[0-9]+$", "", row.name)) for row in rows):
             raise TraceError(f"layer {name} did not run (leave it out of names)")

@@ -86,11 +86,11 @@ def check_masked(row: LayerTrace) -> None:
     """
     if row.calls != 1:
         raise TraceError(
-            f"layer {row.name} runs {row.calls:g} times a sample, masks are of layers that run once"
+            f"layer {row.name} runs {row.calls:g} times per sample, but masks need a layer that runs once"
         )
     if not is_flat(row.computation):
         raise TraceError(
-            f"layer {row.name} has a window of {row.computation.window}, masks are of layers over two axes"
+            f"layer {row.name} has a window of {row.computation.window}, but masks need one over two axes"
         )
 
 

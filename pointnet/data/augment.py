@@ -42,10 +42,12 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         for name, high in (("jitter", math.inf), ("shift", math.inf), ("drop", 1.0)):
-            allowed = "a number 0 or more" if high == math.inf else f"a number between 0 and {high:g}"
+            allowed = "a number of at least 0" if high == math.inf else f"a number between 0 and {high:g}"
             value = getattr(self, name)
             self._check(name, _is_number(value) and 0 <= value <= high, allowed)
-        self._check("jitter_clip", _is_number(self.jitter_clip) and self.jitter_clip > 0, "a number above 0")
+        self._check(
+            "jitter_clip", _is_number(self.jitter_clip) and self.jitter_clip > 0, "a number greater than 0"
+        )
         for name in ("stretch", "scale"):
             self._check(name, _is_range(getattr(self, name)), "a pair (low, high) with 0 < low <= high")
         for name in ("mirror", "rotate"):
@@ -54,7 +56,7 @@ class Augmentation:
 
     def _check(self, name: str, right: bool, allowed: str) -> None:
         if not right:
-            raise ConfigError(f"augmentation: {name} is {getattr(self, name)!r}, allowed is {allowed}")
+            raise ConfigError(f"augmentation: {name} must be {allowed}, got {getattr(self, name)!r}")
 
     @property
     def rigid(self) -> bool:
@@ -75,7 +77,7 @@ def augment(points: Tensor, config: Augmentation, generator: torch.Generator) ->
     Raises ConfigError for another shape.
     """
     if points.ndim != 3 or points.shape[2] not in (XYZ, WITH_NORMALS):
-        raise ConfigError(f"augmentation: clouds have shape {tuple(points.shape)}, needed is (B, N, 3 or 6)")
+        raise ConfigError(f"augmentation: clouds must have shape (B, N, 3 or 6), got {tuple(points.shape)}")
     if config.idle:
         return points.clone()
     random = _Random(generator, points)

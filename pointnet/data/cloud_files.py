@@ -154,12 +154,12 @@ def _read_numpy(path: Path) -> Array:
     if isinstance(loaded, dict):
         if len(loaded) != 1 and "points" not in loaded:
             raise DataError(
-                f"{path}: holds {', '.join(loaded) or 'nothing'}, needed is one array, or 'points'"
+                f"{path}: must hold one array or 'points', holds {', '.join(loaded) or 'nothing'}"
             )
         loaded = loaded["points" if "points" in loaded else next(iter(loaded))]
     if loaded.ndim != 2 or loaded.dtype.kind not in "fiu" or not loaded.size:
         raise DataError(
-            f"{path}: is {loaded.dtype} of shape {loaded.shape}, needed are numbers (points, 3 or 6)"
+            f"{path}: must be numbers of shape (points, 3 or 6), got {loaded.dtype} of shape {loaded.shape}"
         )
     return np.asarray(loaded, dtype=np.float64)
 
@@ -169,7 +169,7 @@ def _read_pcd(path: Path) -> Array:
     cloud = pypcd4.PointCloud.from_fileobj(io.BytesIO(checked_pcd(path)))
     fields = tuple(cloud.fields)
     if not {"x", "y", "z"} <= set(fields):
-        raise DataError(f"{path}: has the fields {', '.join(fields)}, needed are x, y and z")
+        raise DataError(f"{path}: must have the fields x, y and z, has {', '.join(fields)}")
     wanted = ("x", "y", "z", *NORMALS) if set(NORMALS) <= set(fields) else ("x", "y", "z")
     array = np.asarray(cloud.numpy(wanted), dtype=np.float64)
     if len(array) != cloud.metadata.points:
@@ -217,7 +217,7 @@ def _off_text(path: Path) -> str:
     for line in lines[1 + vertices : 1 + vertices + faces]:
         corners = line.split()
         if not corners[0].isdecimal() or len(corners) - 1 < int(corners[0]):
-            raise DataError(f"{path}: a face is '{line[:40]}', needed are a count and the corners")
+            raise DataError(f"{path}: a face must be a count and its corners, got '{line[:40]}'")
     lines[1 : 1 + vertices] = [" ".join(line.split()[:3]) for line in lines[1 : 1 + vertices]]
     return "\n".join(["OFF", *lines])
 

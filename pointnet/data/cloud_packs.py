@@ -78,13 +78,13 @@ def _dataset(
 
 def _array(arrays: dict[str, NDArray[Any]], key: str, path: Path) -> NDArray[Any]:
     if key not in arrays:
-        raise DataError(f"{path}: array '{key}' is missing, there are: {', '.join(arrays)}")
+        raise DataError(f"{path}: array '{key}' is missing; the arrays are {', '.join(arrays)}")
     return arrays[key]
 
 
 def _classes(array: NDArray[Any], where: str) -> tuple[str, ...]:
     if array.ndim != 1 or array.dtype.kind not in "US" or not array.size:
-        raise DataError(f"{where}: is {array.dtype} of shape {array.shape}, needed is a list of names")
+        raise DataError(f"{where}: must be a list of names, got {array.dtype} of shape {array.shape}")
     return tuple(name.decode() if isinstance(name, bytes) else str(name) for name in array.tolist())
 
 
@@ -107,8 +107,8 @@ def points_from(array: NDArray[Any], points: int, normals: bool, where: str) -> 
     """The first `points` of stored clouds (n, N, C), normalised."""
     if array.ndim != 3 or array.dtype.kind != "f" or not len(array):
         raise DataError(
-            f"{where}: is {array.dtype} of shape {array.shape}, "
-            "needed are floats of shape (clouds, points, 3 or 6)"
+            f"{where}: must be floats of shape (clouds, points, 3 or 6), "
+            f"got {array.dtype} of shape {array.shape}"
         )
     channels = channels_wanted(array.shape[2], normals, where)
     check_count(array.shape[1], points, where)
@@ -119,6 +119,6 @@ def labels_from(array: NDArray[Any], clouds: int, where: str) -> Labels:
     """Stored labels, of shape (n,) or (n, 1), as int64 (n,)."""
     if array.dtype.kind not in "iu" or array.shape not in ((clouds,), (clouds, 1)):
         raise DataError(
-            f"{where}: is {array.dtype} of shape {array.shape}, needed are integers of shape ({clouds},)"
+            f"{where}: must be integers of shape ({clouds},), got {array.dtype} of shape {array.shape}"
         )
     return array.reshape(clouds).astype(np.int64)

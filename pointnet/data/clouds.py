@@ -46,13 +46,13 @@ class Clouds:
         shape = self.points.shape
         if self.points.dtype != np.float32 or len(shape) != 3 or shape[2] not in (XYZ, WITH_NORMALS):
             raise DataError(
-                f"{self.source}: points are {self.points.dtype} of shape {shape}, "
-                "needed is float32 of shape (clouds, points, 3 or 6)"
+                f"{self.source}: points must be float32 of shape (clouds, points, 3 or 6), "
+                f"got {self.points.dtype} of shape {shape}"
             )
         if self.labels.dtype != np.int64 or self.labels.shape != shape[:1]:
             raise DataError(
-                f"{self.source}: labels are {self.labels.dtype} of shape {self.labels.shape}, "
-                f"needed is int64 of shape ({shape[0]},)"
+                f"{self.source}: labels must be int64 of shape ({shape[0]},), "
+                f"got {self.labels.dtype} of shape {self.labels.shape}"
             )
         if 0 in shape:
             raise DataError(f"{self.source}: holds no points, its shape is {shape}")
@@ -115,15 +115,14 @@ def check_labels(labels: NDArray[np.integer], classes: int, where: str) -> None:
     if wrong.any():
         index = int(np.argmax(wrong))
         raise DataError(
-            f"{where}: label {labels[index]} of cloud {index} is out of range, "
-            f"there are {classes} classes (0 to {classes - 1})"
+            f"{where}: the label of cloud {index} must be between 0 and {classes - 1}, got {labels[index]}"
         )
 
 
 def channels_wanted(available: int, normals: bool, where: str) -> int:
     """How many of a point's columns to keep; DataError where normals are wanted and not there."""
     if available not in (XYZ, WITH_NORMALS):
-        raise DataError(f"{where}: a point has {available} columns, allowed are 3 (xyz) and 6 (with normals)")
+        raise DataError(f"{where}: a point must have 3 columns (xyz) or 6 (with normals), got {available}")
     if normals and available == XYZ:
         raise DataError(f"{where}: has no normals; only x, y, z are there")
     return WITH_NORMALS if normals else XYZ
@@ -132,7 +131,7 @@ def channels_wanted(available: int, normals: bool, where: str) -> int:
 def check_count(available: int, points: int, where: str) -> None:
     """Raise DataError where a cloud has fewer points than needed: none is ever made up."""
     if available < points:
-        raise DataError(f"{where}: has {available} points, needed are {points}; ask for fewer points")
+        raise DataError(f"{where}: has {available} points, but {points} were asked for; ask for fewer points")
 
 
 def normalise(points: NDArray[np.floating], name: Callable[[int], str]) -> Points:
@@ -191,7 +190,9 @@ def stratified_test(
     for label, name in enumerate(classes):
         members = np.flatnonzero(labels == label)
         if len(members) < 2:
-            raise DataError(f"class '{name}' has {len(members)} clouds, a split into train and test needs 2")
+            raise DataError(
+                f"class '{name}' needs at least 2 clouds for a split into train and test, has {len(members)}"
+            )
         count = min(max(round(fraction * len(members)), 1), len(members) - 1)
         test[random.permutation(members)[:count]] = True
     return test

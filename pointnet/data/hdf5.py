@@ -71,20 +71,20 @@ def _arrays(path: Path, points: int, normals: bool) -> tuple[Points, Labels]:
     with reading(path, "HDF5", DataError), h5py.File(path, "r") as file:
         for name in (*columns, "label"):
             if not isinstance(file.get(name), h5py.Dataset):
-                raise DataError(f"{path}: has no array '{name}', there are: {', '.join(file)}")
+                raise DataError(f"{path}: has no array '{name}'; the arrays are {', '.join(file)}")
             if file[name].shape is None:
                 raise DataError(f"{path}: array '{name}' is empty")
         shape = file["data"].shape
         for name in columns:
             if len(shape) != 3 or shape[2] != XYZ or file[name].shape != shape:
-                raise DataError(f"{path}: {name} has shape {file[name].shape}, needed is (clouds, points, 3)")
+                raise DataError(f"{path}: {name} must have shape (clouds, points, 3), got {file[name].shape}")
         for name in (*columns, "label"):
             _check_stored(file[name], f"array '{name}'", path)
         label = file["label"]
         if label.size != shape[0]:
             raise DataError(
-                f"{path}: label: is {label.dtype} of shape {label.shape}, "
-                f"needed are integers of shape ({shape[0]},)"
+                f"{path}: label: must be integers of shape ({shape[0]},), "
+                f"got {label.dtype} of shape {label.shape}"
             )
         array = np.concatenate([file[name][:, :points] for name in columns], axis=2)
         labels = np.asarray(label)

@@ -44,7 +44,7 @@ def load_data(
     """
     for what, value, least in (("points", points, 2), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise DataError(f"{what} is {value!r}, allowed is a whole number from {least}")
+            raise DataError(f"{what} must be a whole number of at least {least}, got {value!r}")
     if not 0 < test_fraction < 1:
         raise DataError(f"test fraction {test_fraction} is not between 0 and 1")
     if source == SHAPES:

@@ -206,7 +206,7 @@ def shapes(
     ):
         if isinstance(count, bool) or not isinstance(count, int) or count < least:
             raise DataError(
-                f"procedural shapes: {count!r} {what}, needed is a whole number, at least {least}"
+                f"procedural shapes: {what} must be a whole number of at least {least}, got {count!r}"
             )
     streams = [stream.spawn(len(CLASSES)) for stream in np.random.default_rng(seed).spawn(2)]
     source = f"procedural shapes (seed {seed})"

@@ -74,7 +74,7 @@ def shared_mlp_max(
     batch, count = points.shape[:2]
     if len(index) != batch or index.shape[:2] != moved.shape[:2]:
         raise PointnetError(
-            f"neighbours are {tuple(index.shape)}, ({batch}, {moved.shape[1]}, neighbours) is expected"
+            f"neighbours must have shape ({batch}, {moved.shape[1]}, neighbours), got {tuple(index.shape)}"
         )
     check_index("neighbours", index, count)
     index = index + count * torch.arange(batch)[:, None, None]

@@ -279,4 +279,4 @@ def _reached(
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
-        raise PointnetError(f"{name} is '{value}', allowed is {' or '.join(known)}", hint=near(value, known))
+        raise PointnetError(f"{name} must be {' or '.join(known)}, got '{value}'", hint=near(value, known))

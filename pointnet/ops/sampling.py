@@ -31,11 +31,13 @@ def farthest_point_sample(
     _check_points("xyz", xyz)
     batch, points = xyz.shape[:2]
     if not 1 <= count <= points:
-        raise PointnetError(f"{count} centres of clouds of {points} points, allowed is 1 to {points}")
+        raise PointnetError(
+            f"the number of centres must be between 1 and the {points} points of a cloud, got {count}"
+        )
     picked = torch.zeros(batch, count, dtype=torch.int64, device=xyz.device)
     if start is not None:
         if tuple(start.shape) != (batch,):
-            raise PointnetError(f"start is {tuple(start.shape)}, ({batch},) is expected")
+            raise PointnetError(f"start must have shape ({batch},), got {tuple(start.shape)}")
         check_index("start", start, points)
         picked[:, 0] = start
     if _compiled(backend, xyz):
@@ -65,12 +67,12 @@ def ball_query(
     _check_points("centres", centres)
     if len(centres) != len(xyz) or centres.dtype != xyz.dtype or centres.device != xyz.device:
         raise PointnetError(
-            f"centres are {_kind(centres)}, points {_kind(xyz)}: equal clouds, type and device are expected"
+            f"centres and points must agree in clouds, type and device, got {_kind(centres)} and {_kind(xyz)}"
         )
     if not 0 < radius < float("inf"):
-        raise PointnetError(f"radius is {radius}, a finite number above 0 is expected")
+        raise PointnetError(f"radius must be a finite number above 0, got {radius}")
     if count < 1:
-        raise PointnetError(f"{count} neighbours, allowed is 1 and more")
+        raise PointnetError(f"the number of neighbours must be at least 1, got {count}")
     r2 = torch.tensor(radius * radius, dtype=xyz.dtype)
     if _compiled(backend, xyz):
         found = torch.empty(*centres.shape[:2], count, dtype=torch.int64)
@@ -106,8 +108,8 @@ def gather(features: Tensor, index: Tensor) -> Tensor:
     """
     if features.dim() != 3 or index.dim() < 2 or len(index) != len(features):
         raise PointnetError(
-            f"features are {tuple(features.shape)}, index {tuple(index.shape)}: "
-            "(clouds, points, channels) and (clouds, ...) are expected"
+            "features and index must have shapes (clouds, points, channels) and (clouds, ...), "
+            f"got {tuple(features.shape)} and {tuple(index.shape)}"
         )
     check_index("index", index, features.shape[1])
     flat = index.flatten(1)
@@ -152,7 +154,7 @@ def recorded() -> bool:
 
 def _compiled(backend: Backend, x: Tensor) -> bool:
     if backend not in ("auto", "torch"):
-        raise PointnetError(f"backend is '{backend}', allowed are 'auto' and 'torch'")
+        raise PointnetError(f"backend must be 'auto' or 'torch', got '{backend}'")
     return backend == "auto" and x.dtype == torch.float32 and on_host(x) and not recorded()
 
 
@@ -167,9 +169,9 @@ def _squared(x: Tensor, y: Tensor, z: Tensor, cx: Tensor, cy: Tensor, cz: Tensor
 
 def _check_points(name: str, xyz: Tensor) -> None:
     if xyz.dim() != 3 or xyz.shape[2] != XYZ or not xyz.is_floating_point():
-        raise PointnetError(f"{name} are {_kind(xyz)}, floats (clouds, points, {XYZ}) are expected")
+        raise PointnetError(f"{name} must be floats of shape (clouds, points, {XYZ}), got {_kind(xyz)}")
     if xyz.numel() == 0:
-        raise PointnetError(f"{name} are {_kind(xyz)}, at least one cloud of one point is expected")
+        raise PointnetError(f"{name} must hold at least one cloud of one point, got {_kind(xyz)}")
     if not recorded() and not torch.isfinite(xyz).all():
         cloud, point, _ = torch.nonzero(~torch.isfinite(xyz))[0].tolist()
         raise DataError(f"{name} are not finite, first in cloud {cloud} at point {point}")
@@ -178,12 +180,12 @@ def _check_points(name: str, xyz: Tensor) -> None:
 def check_index(name: str, index: Tensor, points: int) -> None:
     """Raise PointnetError unless `index` holds int64 from 0 to points - 1."""
     if index.dtype != torch.int64:
-        raise PointnetError(f"{name} is {index.dtype}, torch.int64 is expected")
+        raise PointnetError(f"{name} must be of type torch.int64, got {index.dtype}")
     if index.numel() == 0 or recorded():
         return
     low, high = (int(end) for end in index.aminmax())
     if low < 0 or high >= points:
-        raise PointnetError(f"{name} has {low if low < 0 else high}, allowed is 0 to {points - 1}")
+        raise PointnetError(f"{name} must be between 0 and {points - 1}, got {low if low < 0 else high}")
 
 
 def _kind(x: Tensor) -> str:

@@ -95,7 +95,7 @@ def adaptive_groups(
     """
     if not 0 <= grouping.epsilon <= 1 or not grouping.threshold >= 0:
         raise PointnetError(
-            f"grouping is {tuple(grouping)}, an epsilon from 0 to 1 and a threshold from 0 are expected"
+            f"grouping must be an epsilon from 0 to 1 and a threshold from 0, got {tuple(grouping)}"
         )
     K = len(pairs)
     order = [k for i in range((K + 1) // 2) for k in dict.fromkeys((i, K - 1 - i))]

@@ -107,7 +107,7 @@ def voxelize(
     [[0, -1, 0, 0], [0, 0, 0, 0]]
     """
     if not 0 < voxel_size < float("inf"):
-        raise PointnetError(f"voxel_size is {voxel_size}, a finite number above 0 is expected")
+        raise PointnetError(f"voxel_size must be a finite number above 0, got {voxel_size}")
     if points.dim() not in (2, 3) or points.shape[-1] != AXES or not points.is_floating_point():
         raise PointnetError(
             f"points are {tuple(points.shape)} {points.dtype}, floats (..., N, {AXES}) are expected"

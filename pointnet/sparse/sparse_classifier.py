@@ -54,9 +54,9 @@ class SparseConfig:
         if len(self.widths) < 2 or min(*self.widths, *self.head, self.points) < 1 or self.classes < 2:
             raise ConfigError("a network needs two widths, sizes of 1 and more, and 2 classes or more")
         if not 0 < self.voxel_size < float("inf"):
-            raise ConfigError(f"voxel size is {self.voxel_size}, a finite number above 0 is expected")
+            raise ConfigError(f"voxel size must be a finite number above 0, got {self.voxel_size}")
         if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout is {self.dropout}, allowed is 0 and more, below 1")
+            raise ConfigError(f"dropout must be 0 and more, below 1, got {self.dropout}")
 
     @property
     def channels(self) -> int:

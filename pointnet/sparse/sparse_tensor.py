@@ -264,6 +264,6 @@ class SparseTensor:
             If the units are unknown.
         """
         if units not in ("renumbered", "original"):
-            raise PointnetError(f"units are '{units}', allowed is renumbered or original")
+            raise PointnetError(f"units must be renumbered or original, got '{units}'")
         scale = (1, *self.stride) if units == "original" else (1, 1, 1, 1)
         return self.coordinates.rows * torch.tensor(scale, dtype=torch.int32)

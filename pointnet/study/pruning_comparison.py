@@ -63,7 +63,9 @@ def check(plan: Plan) -> None:
     """Raises ConfigError for a level that cannot be."""
     for level in plan.levels:
         if not INITIAL <= level <= 1:
-            raise ConfigError(f"level is {level:g}, allowed is {INITIAL:g}, where pruning begins, to 1")
+            raise ConfigError(
+                f"level must be between {INITIAL:g}, where pruning begins, and 1, got {level:g}"
+            )
 
 
 def compare(plan: Plan, data: Dataset, folder: Path, train: Train) -> list[Row]:

@@ -153,7 +153,7 @@ def _verify(data: bytes, path: Path) -> None:
 def _check(state: Any, path: Path) -> None:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         seen = state.get("format") if isinstance(state, dict) else type(state).__name__
-        raise CheckpointError(f"{path}: has format {seen}, {FORMAT} is expected")
+        raise CheckpointError(f"{path}: must have format {FORMAT}, got {seen}")
     try:
         checked = msgspec.convert(state, State)
     except msgspec.ValidationError as error:
@@ -170,7 +170,7 @@ def _check(state: Any, path: Path) -> None:
     for key, value in state.items():
         for place, leaf in _leaves(value, key):
             if isinstance(leaf, float) and not math.isfinite(leaf):
-                raise CheckpointError(f"{path}: {place} is {leaf}, a finite number is expected")
+                raise CheckpointError(f"{path}: {place} must be a finite number, got {leaf}")
             if isinstance(leaf, Tensor):
                 _check_tensor(leaf, f"{path}: {place}")
 
@@ -189,7 +189,7 @@ def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
 
 def _check_tensor(tensor: Tensor, where: str) -> None:
     if tensor.device.type != "cpu" or tensor.layout != torch.strided or tensor.is_quantized:
-        raise CheckpointError(f"{where} is no plain tensor in memory")
+        raise CheckpointError(f"{where} is not a plain tensor in memory")
     if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
         raise CheckpointError(f"{where} has shape {tuple(tensor.shape)}, less is stored of it")
     if tensor.is_floating_point() and not torch.isfinite(tensor).all():
@@ -209,21 +209,21 @@ def check_like(found: Any, wanted: Any, where: str) -> None:
             refuse(f"is {tuple(found.shape)}, the network has {tuple(wanted.shape)}")
     elif isinstance(wanted, Mapping):
         if not isinstance(found, Mapping):
-            refuse(f"is {type(found).__name__}, a mapping is expected")
+            refuse(f"must be a mapping, got {type(found).__name__}")
         for key in wanted:
             if key not in found:
                 refuse(f"lacks '{key}'")
         for key in found:
             if key not in wanted:
-                refuse(f"has '{key}', which is unknown here")
+                refuse(f"has an unknown entry '{key}'")
             check_like(found[key], wanted[key], f"{where} '{key}'")
     elif isinstance(wanted, list | tuple):
         if not isinstance(found, list | tuple) or len(found) != len(wanted):
-            refuse(f"is no list of {len(wanted)} entries")
+            refuse(f"is not a list of {len(wanted)} entries")
         for index, (one, other) in enumerate(zip(found, wanted, strict=True)):
             check_like(one, other, f"{where} [{index}]")
     elif type(found) is not type(wanted) and not {type(found), type(wanted)} <= {int, float}:
-        refuse(f"is {type(found).__name__}, {type(wanted).__name__} is expected")
+        refuse(f"must be {type(wanted).__name__}, got {type(found).__name__}")
 
 
 def digest(state: Mapping[str, Tensor]) -> str:

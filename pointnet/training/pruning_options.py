@@ -55,7 +55,7 @@ def pruning_of(
         recipe = gmp.load_recipe(settings.recipe)
         if recipe.epochs > settings.epochs:
             raise ConfigError(
-                f"{settings.recipe}: needs {recipe.epochs:g} epochs, and the run has {settings.epochs}"
+                f"{settings.recipe}: needs {recipe.epochs:g} epochs, but the run has {settings.epochs}"
             )
         running = recipe.attach(model, optimizer, steps_per_epoch=steps_per_epoch)
         if monitor is not None:

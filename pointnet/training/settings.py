@@ -91,15 +91,15 @@ class Pruning(Record, frozen=True, kw_only=True):
             None, initial=self.initial, final=self.sparsity, begin=self.begin, end=self.end, every=self.every
         )
         if not 0 <= self.alpha < math.inf:
-            raise ConfigError(f"alpha is {self.alpha}, allowed is 0 and more")
+            raise ConfigError(f"alpha must be at least 0, got {self.alpha}")
         for field in ("target_energy_uj", "target_cycles"):
             value = getattr(self, field)
             if value is not None and not 0 < value < math.inf:
-                raise ConfigError(f"{field} is {value}, more than 0 is expected")
+                raise ConfigError(f"{field} must be greater than 0, got {value}")
         if not 0 <= self.penalty < math.inf:
-            raise ConfigError(f"penalty is {self.penalty}, allowed is 0 and more")
+            raise ConfigError(f"penalty must be at least 0, got {self.penalty}")
         if self.penalty and not self.of_channels:
-            raise ConfigError(f"a penalty is given with the pattern '{self.pattern}', it needs 'channels'")
+            raise ConfigError(f"a penalty needs the pattern 'channels', got '{self.pattern}'")
         if self.of_channels:
             if self.alpha or self.has_target or self.min_density or isinstance(self.scope, dict):
                 text = "alpha, targets, min_density and sparsities by layer"
@@ -205,26 +205,26 @@ class Settings(Record, frozen=True, kw_only=True):
         check_name(self.device)
         for field in ("epochs", "threads"):
             if getattr(self, field) < 1:
-                raise ConfigError(f"{field} is {getattr(self, field)}, allowed is 1 and more")
+                raise ConfigError(f"{field} must be at least 1, got {getattr(self, field)}")
         if self.batch < 2:
             raise ConfigError(
-                f"batch is {self.batch}, allowed is 2 and more, because batch-norm needs several samples"
+                f"batch must be at least 2, got {self.batch}", hint="batch-norm needs several samples"
             )
         for field in ("seed", "data_seed"):
             if getattr(self, field) < 0:
-                raise ConfigError(f"{field} is {getattr(self, field)}, allowed is 0 and more")
+                raise ConfigError(f"{field} must be at least 0, got {getattr(self, field)}")
         for field, most in MOST.items():
             value = getattr(self, field)
             if value is not None and value > most:
-                raise ConfigError(f"{field} is {value}, allowed is at most {most}")
+                raise ConfigError(f"{field} must be at most {most}, got {value}")
         if not 0 < self.lr < math.inf:
-            raise ConfigError(f"learning rate is {self.lr}, more than 0 is expected")
+            raise ConfigError(f"learning rate must be greater than 0, got {self.lr}")
         if not 0 <= self.weight_decay < math.inf:
-            raise ConfigError(f"weight decay is {self.weight_decay}, allowed is 0 and more")
+            raise ConfigError(f"weight decay must be at least 0, got {self.weight_decay}")
         if not 0 <= self.label_smoothing < 1:
-            raise ConfigError(f"label smoothing is {self.label_smoothing}, allowed is 0 and more, below 1")
+            raise ConfigError(f"label smoothing must be at least 0 and below 1, got {self.label_smoothing}")
         if self.recipe is not None and self.pruning is not None:
-            raise ConfigError("both a recipe and a sparsity are given; give one of them")
+            raise ConfigError("a recipe and a sparsity cannot be given together")
         if self.pruning is not None and self.pruning.end > self.epochs:
             raise ConfigError(f"pruning ends after epoch {self.pruning.end:g}, the run after {self.epochs}")
         if (
@@ -232,10 +232,10 @@ class Settings(Record, frozen=True, kw_only=True):
             and self.hardware is None
             and (self.pruning.alpha or self.pruning.has_target)
         ):
-            raise ConfigError("alpha or a target is given without hardware, which it needs")
+            raise ConfigError("alpha and targets need hardware")
         points = self.network(2).points
         if self.pool is not None and self.pool < points:
-            raise ConfigError(f"pool is {self.pool} points, the network takes {points}")
+            raise ConfigError(f"pool must be {points} points for this network, got {self.pool}")
 
     def network(self, classes: int) -> AnyConfig:
         """The network for data of so many classes. Raises ConfigError where there is none."""

@@ -56,7 +56,7 @@ class Training:
         if data.train.points.shape[1] < config.points:
             seen = data.train.points.shape[1]
             raise ConfigError(
-                f"{data.train.source}: clouds have {seen} points, the network takes {config.points}"
+                f"{data.train.source}: clouds must have {config.points} points for this network, got {seen}"
             )
         if len(data.train) < settings.batch:
             raise ConfigError(f"{len(data.train)} training clouds do not fill one batch of {settings.batch}")

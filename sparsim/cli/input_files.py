@@ -139,13 +139,11 @@ def _read(paths: tuple[str, ...], reading: Reading, *, for_search: bool | None) 
     where = ", ".join(paths)
     if ours.mapping is not None and any("mapping" in data for _, data in theirs):
         raise SpecError(
-            "two mappings are given, one in Timeloop's form and one in sparsim's; remove one", path=where
+            "there are two mappings, one in Timeloop's form and one in sparsim's; remove one", path=where
         )
     has_energies = ours.energy is not None or bool(ours.components)
     if has_energies and any("ERT" in data for _, data in theirs):
-        raise SpecError(
-            "energies are given twice, by an ERT and by a sparsim document; remove one", path=where
-        )
+        raise SpecError("an ERT and a sparsim document both give energies; remove one", path=where)
     if for_search is None:
         keys = {key.replace("-", "_") for _, data in theirs for key in data}
         for_search = "mapping" not in keys or bool(keys & _OF_SEARCH)
@@ -170,7 +168,7 @@ def read_everything(paths: tuple[str, ...], reading: Reading) -> Documents:
     others = tuple(path for path in paths if path not in maps)
     documents = _read(others, reading, for_search=True if maps else None)
     if len(maps) + (documents.mapping is not None) > 1:
-        raise SpecError("two mappings are given", path=", ".join(paths))
+        raise SpecError("there are two mappings; give one", path=", ".join(paths))
     for path in maps:
         arch = documents.accelerator.architecture
         mapping = read_map_text(read_text(path, what="a map.txt"), arch, documents.layer(), path)
@@ -191,7 +189,7 @@ def read_components(paths: tuple[str, ...], reading: Reading) -> tuple[Described
         return components_of(files, trust=reading.trust, given=reading.given)
     components = sparsim_yaml.documents_from(files).components
     if not components:
-        raise SpecError("no 'components' given", path=where)
+        raise SpecError("'components' is missing", path=where)
     try:
         return Described(components, {}, ()), estimate_all(components)
     except SpecError as error:
@@ -206,7 +204,7 @@ def read_search(paths: tuple[str, ...], layer: str | None, reading: Reading = _P
     if layer is not None:
         documents = replace(documents, layers=(documents.layer(layer),))
     if not documents.layers:
-        raise SpecError("no 'layer' given", path=documents.where)
+        raise SpecError("'layer' is missing", path=documents.where)
     return documents
 
 
@@ -221,7 +219,7 @@ def with_masks(layer: Layer, options: tuple[str, ...]) -> Layer:
     for option in options:
         name, separator, file = option.partition("=")
         if not separator or not file:
-            raise SpecError(f"--mask must be NAME=FILE, and is '{option}'")
+            raise SpecError(f"--mask must be NAME=FILE, got '{option}'")
         if name not in names:
             raise SpecError(f"unknown dataspace '{name}'", path=f"--mask {option}", hint=near(name, names))
         densities[name] = Density(distribution="actual", mask=file)
@@ -284,7 +282,7 @@ def template_data(settings: tuple[str, ...]) -> dict[str, Any]:
     for setting in settings:
         name, separator, value = setting.partition("=")
         if not separator or not name.isidentifier():
-            raise SpecError(f"--set must be NAME=VALUE, and is '{setting}'")
+            raise SpecError(f"--set must be NAME=VALUE, got '{setting}'")
         found[name] = plain_scalar(value)
     return found
 

@@ -142,7 +142,7 @@ def mapper(
         elif len(folders) > 1 and rows:
             results().print(_network_table(rows))
     if missing := len(folders) - len(rows):
-        fail("sparsim", f"interrupted, {missing} of {len(folders)} layers have no mapping", 1)
+        fail("sparsim", f"interrupted; {missing} of {len(folders)} layers have no mapping", 1)
 
 
 def _with_policies(inputs: Documents, padded: tuple[str, ...], imperfect: tuple[str, ...]) -> Documents:
@@ -155,7 +155,7 @@ def _with_policies(inputs: Documents, padded: tuple[str, ...], imperfect: tuple[
     added: dict[str, Divisibility] = dict.fromkeys(_names(padded), "padded")
     for dim in _names(imperfect):
         if dim in added:
-            raise SpecError(f"dim '{dim}' is in --padded and in --imperfect")
+            raise SpecError(f"dim '{dim}' is in both --padded and --imperfect")
         added[dim] = "imperfect"
     if not added:
         return inputs

@@ -155,7 +155,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     if not (match := re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)):
-        raise SpecError(f"shard must be a part such as 1/4, and is '{text}'", path="--shard")
+        raise SpecError(f"shard must be a part such as 1/4, got '{text}'", path="--shard")
     return int(match[1]), int(match[2])
 
 
@@ -163,7 +163,7 @@ def _seconds(text: str | None) -> float | None:
     if text is None:
         return None
     if not (match := re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())):
-        raise SpecError(f"time must be like 90s, 30m or 1h, and is '{text}'", path="--limit")
+        raise SpecError(f"time must be a duration such as 90s, 30m or 1h, got '{text}'", path="--limit")
     return float(match[1]) * _UNITS[match[2]]
 
 

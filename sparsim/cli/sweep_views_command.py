@@ -32,7 +32,7 @@ _front = click.option("--front", metavar="NAME,...", help="Objectives to use in 
     "--where", metavar="CONDITION", help='Only rows that meet this condition, such as "area_mm2 < 2".'
 )
 @click.option("--all", "is_all", is_flag=True, help="All rows, not only the front.")
-@click.option("--csv", "is_csv", is_flag=True, help="As CSV with all columns and digits.")
+@click.option("--csv", "is_csv", is_flag=True, help="Print CSV with all columns and digits.")
 @json_option
 def show(
     folder: str, front: str | None, where: str | None, is_all: bool, is_csv: bool, as_json: bool
@@ -144,7 +144,7 @@ def check(folder: str, number: int, seed: int, as_json: bool) -> None:
     else:
         for each in found:
             echo(
-                f"point {each.point}: {each.column} is recorded as {each.recorded!r}, found is {each.found!r}"
+                f"point {each.point}: {each.column} is recorded as {each.recorded!r}, but is now {each.found!r}"
             )
     if found:
         columns = ", ".join(dict.fromkeys(each.column for each in found))

@@ -16,7 +16,7 @@ from sparsim.report.console import echo, results
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE.onnx")
 @folder_option()
-@click.option("--dim", "dims", multiple=True, metavar="NAME=SIZE", help="Size of a dimension with a name.")
+@click.option("--dim", "dims", multiple=True, metavar="NAME=SIZE", help="Size of a named dimension.")
 @input_option("NAME=SHAPE")
 @click.option(
     "--inputs", "samples", type=click.Path(path_type=Path), metavar="FILE.npz",
@@ -43,7 +43,7 @@ def trace(
     layers, and writes DIR/workload.yaml, trace.csv and trace.json. A first dimension without a size is 1.
     """
     if file.suffix == ".pt2":
-        raise SpecError(f"{file}: programs of torch.export are read by `python -m gmp trace {file}`")
+        raise SpecError(f"{file}: use `python -m gmp trace {file}` for programs of torch.export")
     from sparsim.fileio.array_files import load_arrays
     from sparsim.files.onnx_densities import complete_shapes, measured, samples_of
     from sparsim.files.onnx_layers import layers_of
@@ -88,18 +88,18 @@ def trace(
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.rpartition("=")
     if not equals or not name:
-        raise SpecError(f"'{text}' is not NAME=VALUE")
+        raise SpecError(f"the option must be NAME=VALUE, got '{text}'")
     return name, value
 
 
 def _size(name: str, text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1 << 31:
-        raise SpecError(f"the size of '{name}' is '{text}', a whole number from 1 is needed")
+        raise SpecError(f"the size of '{name}' must be a positive whole number, got '{text}'")
     return int(text)
 
 
 def _shape(name: str, text: str) -> tuple[int, ...]:
     shape = tuple(_size(name, size) for size in text.replace(",", "x").split("x"))
     if math.prod(shape) >= 1 << 40:
-        raise SpecError(f"the shape of '{name}' is '{text}', which holds too many elements")
+        raise SpecError(f"the shape of '{name}' holds too many elements, got '{text}'")
     return shape

@@ -41,7 +41,7 @@ def _at_45_nm(
 
 def _check_node(node_nm: float) -> None:
     if node_nm != _NODE_NM:
-        raise SpecError(f"node_nm is {node_nm:g}, rules {NAME} hold at {_NODE_NM:g} only")
+        raise SpecError(f"rules {NAME} need node_nm {_NODE_NM:g}, got {node_nm:g}")
 
 
 class Adder(_Rule, frozen=True, kw_only=True):
@@ -121,7 +121,7 @@ class Sram(_Rule, frozen=True, kw_only=True):
     def _cacti(self) -> Estimate:
         word_bytes = self.width_bits // 8
         if not word_bytes:
-            raise SpecError(f"width_bits is {self.width_bits}, allowed is 8 and more beyond 128 words")
+            raise SpecError(f"width_bits must be at least 8 beyond 128 words, got {self.width_bits}")
         size_bytes = max(self.width_bits * self.depth_words // 8, 64 * max(4, word_bytes))
         size = (self.ports, 8 * word_bytes, size_bytes // word_bytes)
 

@@ -83,11 +83,9 @@ def _plain(component: Component, node_nm: float | None, rules: str) -> Estimate:
     estimator = find(component, rules)
     where = f"component {component.name}"
     if estimator.needs_node and node_nm is None:
-        raise SpecError("no 'node_nm' given", path=where)
+        raise SpecError("'node_nm' is missing", path=where)
     if not estimator.needs_node and component.node_nm is not None:
-        raise SpecError(
-            f"node_nm is {component.node_nm:g}, but a {component.class_name} has no node", path=where
-        )
+        raise SpecError(f"a {component.class_name} takes no node_nm, got {component.node_nm:g}", path=where)
     known = prepared(estimator, component)
     try:
         return known.estimate(node_nm if estimator.needs_node and node_nm is not None else 0.0)
@@ -135,7 +133,7 @@ def _action(component: Component, action: str, terms: dict[str, float], parts: d
     for term, count in terms.items():
         name, dot, part_action = term.rpartition(".")
         if not dot and "" not in parts:
-            raise SpecError(f"'{term}' is no action of a part, 'PART.ACTION' is expected", path=where)
+            raise SpecError(f"an action of a part must be 'PART.ACTION', got '{term}'", path=where)
         if name not in parts:
             raise SpecError(f"unknown part '{name}'", path=where, hint=near(name, parts))
         actions = parts[name].actions
@@ -173,7 +171,7 @@ def estimate_all(components: Iterable[Component]) -> dict[str, Estimate]:
     for component in components:
         if component.count != 1:
             raise SpecError(
-                f"count is {component.count}, but only parts of a compound are counted",
+                f"count must be 1 outside a compound, got {component.count}",
                 path=f"component {component.name}",
             )
     return {component.name: estimate(component) for component in components}

@@ -15,8 +15,8 @@ from sparsim.records.number_limits import check_real
 DEFAULT = "default"
 MOST = 1e18  # of an attribute
 _KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
-    int: ("a whole number above 0", (int,)),
-    float: ("a number above 0", (int, float)),
+    int: ("a positive whole number", (int,)),
+    float: ("a number greater than 0", (int, float)),
     str: ("text", (str,)),
 }
 
@@ -44,7 +44,7 @@ def register(estimator: type[Estimator]) -> type[Estimator]:
     known = _rules.setdefault(estimator.rules, {})
     if known.setdefault(estimator.class_name, estimator) is not estimator or estimator.class_name == COMPOUND:
         raise SpecError(
-            f"class '{estimator.class_name}' has an estimator under rules '{estimator.rules}' already"
+            f"class '{estimator.class_name}' already has an estimator under rules '{estimator.rules}'"
         )
     return estimator
 
@@ -79,7 +79,7 @@ def prepared(estimator: type[Estimator], component: Component) -> Estimator:
         if name in component.attributes:
             _check_attribute(name, component.attributes[name], field.type, where)
         elif field.required:
-            raise SpecError(f"no attribute '{name}' given", path=where)
+            raise SpecError(f"attribute '{name}' is missing", path=where)
     return estimator(**component.attributes)
 
 
@@ -87,11 +87,11 @@ def _check_attribute(name: str, value: Any, kind: Any, where: str) -> None:
     if typing.get_origin(kind) is Literal:
         allowed = typing.get_args(kind)
         if isinstance(value, bool) or value not in allowed:
-            raise SpecError(f"{name} is {value!r}, allowed is {' or '.join(map(str, allowed))}", path=where)
+            raise SpecError(f"{name} must be {' or '.join(map(str, allowed))}, got {value!r}", path=where)
         return
     text, types = _KINDS[kind]
     fits = isinstance(value, types) and not isinstance(value, bool)
     if not fits or not (isinstance(value, str) or 0 < value < math.inf):
-        raise SpecError(f"{name} is {value!r}, {text} is expected", path=where)
+        raise SpecError(f"{name} must be {text}, got {value!r}", path=where)
     if not isinstance(value, str):
         check_real(where, name, value, MOST)

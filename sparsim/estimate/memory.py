@@ -121,7 +121,7 @@ def _around(
     ordered = sorted(known)
     if not ordered[0] <= value <= ordered[-1]:
         raise SpecError(
-            f"{name} is {value}, the CACTI sweep has {ordered[0]} to {ordered[-1]}{where}",
+            f"{name} must be in the CACTI sweep, between {ordered[0]} and {ordered[-1]}{where}, got {value}",
             hint="use class regfile for a small memory" if value < ordered[0] else "use several banks",
         )
     if value in known:

@@ -56,7 +56,7 @@ class PlugIn(Estimator, frozen=True, kw_only=True):
                 found[field.name] = given[name]
             elif field.required:
                 meant = next((hint for key in given if (hint := near(key, names))), "")
-                raise SpecError(f"no attribute '{names[0]}' given", hint=meant)
+                raise SpecError(f"attribute '{names[0]}' is missing", hint=meant)
         return found
 
     @classmethod

@@ -43,6 +43,6 @@ def node_nm_of(technology: Any) -> float:
     text = str(technology)
     match = _NODE.fullmatch(text) if len(text) < 40 else None
     if match is None or isinstance(technology, bool):
-        raise SpecError(f"technology is '{text[:40]}', a node such as 45nm is expected")
+        raise SpecError(f"technology must be a node such as 45nm, got '{text[:40]}'")
     number = float(match[1])
     return round(number * 1e9, 6) if number < _METRES else number

@@ -199,7 +199,7 @@ class Wire(PlugIn, frozen=True, kw_only=True):
         except ValueError:
             number = None
         if match is None or number is None:
-            raise SpecError(f"length is '{length}', a number with mm, um or nm is expected")
+            raise SpecError(f"length must be a number with mm, um or nm, got '{length}'")
         return super().attributes_from({**given, "length_mm": number * _MM[match[2]]})
 
     @classmethod

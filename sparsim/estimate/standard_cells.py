@@ -40,7 +40,7 @@ def cell(name: str, bits: float, cycle_ns: float) -> Logic:
     fitting = [row for row in rows if row.latency_ns <= cycle_ns]
     if not fitting:
         raise SpecError(
-            f"cycle_ns is {cycle_ns:g}, allowed is {rows[0].latency_ns:g} and more: the fastest {name} known"
+            f"cycle_ns must be at least {rows[0].latency_ns:g}, the fastest {name} known, got {cycle_ns:g}"
         )
     row = fitting[-1]
     share = bits / row.bits

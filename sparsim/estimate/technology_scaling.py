@@ -103,7 +103,7 @@ def _check(*nodes: float) -> None:
     smallest, largest = min(data.area_ratios()), max(data.area_ratios())
     for node in nodes:
         if not (smallest <= node <= largest and math.isfinite(node)):
-            raise SpecError(f"node is {node:g} nm, allowed is {smallest:g} to {largest:g} nm")
+            raise SpecError(f"node must be between {smallest:g} and {largest:g} nm, got {node:g}")
 
 
 def _relative_energy(node: float) -> float:

@@ -70,14 +70,14 @@ def _array(
     version = np.lib.format.read_magic(file)
     headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in headers:
-        raise refusal(path, f"{what} has the .npy version {version}, 1.0 and 2.0 are read", error)
+        raise refusal(path, f"{what} must have the .npy version 1.0 or 2.0, has {version}", error)
     shape, _, dtype = headers[version](file)
     if dtype.hasobject:
-        raise refusal(path, f"{what} holds Python objects, numbers are needed", error)
+        raise refusal(path, f"{what} must hold numbers, but holds Python objects", error)
     declared = file.tell() + math.prod(shape) * dtype.itemsize
     check_size(path, what, declared, size, error)
     if declared != size:
-        raise refusal(path, f"{what} takes {declared:,} bytes, the file holds {size:,}", error)
+        raise refusal(path, f"{what} takes {declared:,} bytes, but the file holds {size:,}", error)
     check(shape, dtype)
     file.seek(0)
     found: Array = np.lib.format.read_array(file, allow_pickle=False)

@@ -28,7 +28,7 @@ def _plain(value: Any) -> Any:
         return str(value)
     if hasattr(value, "item"):
         return value.item()
-    raise TypeError(f"{value!r} is a {type(value).__name__}, which JSON does not hold")
+    raise TypeError(f"{value!r} is a {type(value).__name__}, which JSON cannot hold")
 
 
 def write_csv(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:

@@ -75,9 +75,9 @@ def check_size(
 ) -> None:
     """Raise `error` where `declared` bytes cannot come from `stored` ones, or do not fit into memory."""
     if declared > stored:
-        raise refusal(path, f"{what} takes {declared:,} bytes, at most {stored:,} are stored", error)
+        raise refusal(path, f"{what} takes {declared:,} bytes, but the file stores at most {stored:,}", error)
     if declared > (memory := _memory()):
-        raise refusal(path, f"{what} takes {declared:,} bytes, this machine has {memory:,}", error)
+        raise refusal(path, f"{what} takes {declared:,} bytes, but this machine has {memory:,}", error)
 
 
 @contextmanager
@@ -112,13 +112,13 @@ def _sentence(caught: Exception, what: str) -> str:
     if isinstance(caught, FileNotFoundError):
         return "no such file"
     if isinstance(caught, IsADirectoryError):
-        return f"is a folder, {what} is expected"
+        return f"must be {what}, but is a folder"
     if isinstance(caught, MemoryError):
-        return "needs more memory than there is"
+        return "needs more memory than this machine has"
     if isinstance(caught, RecursionError):
         return "is nested too deep"
     if isinstance(caught, UnicodeDecodeError):
-        return f"not a text file: byte {caught.start} is not UTF-8"
+        return f"is not a text file: byte {caught.start} is not UTF-8"
     if isinstance(caught, OSError) and caught.strerror:
         return f"cannot be read: {caught.strerror.lower()}"
     reason = (str(caught).strip().splitlines() or [""])[0]

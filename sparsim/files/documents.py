@@ -84,7 +84,7 @@ class Documents:
             cannot be estimated.
         """
         if self.architecture is None:
-            raise SpecError("no 'architecture' given", path=self.where)
+            raise SpecError("'architecture' is missing", path=self.where)
         try:
             found = Accelerator(
                 architecture=self.architecture, policy=self.policy, energy=self.energy,
@@ -137,12 +137,12 @@ class Documents:
         if len(found) == 1:
             return found[0]
         if name is None:
-            text = f"{len(found)} layers given, exactly one is expected"
+            text = f"exactly one layer is needed, got {len(found)}"
             raise SpecError(text, path=self.where, hint="choose with --layer NAME" if found else "")
         if found:
             raise SpecError(f"{len(found)} layers have the name '{name}'", path=self.where)
         names = [layer.name for layer in self.layers]
-        raise SpecError(f"no layer '{name}'", path=self.where, hint=near(name, names))
+        raise SpecError(f"unknown layer '{name}'", path=self.where, hint=near(name, names))
 
 
 @lru_cache(maxsize=64)

@@ -21,7 +21,7 @@ def parse_libconfig(text: str, name: str) -> YamlMap:
     long or nested too deep.
     """
     if len(text) > _MAX_CHARACTERS:
-        raise FormatError(f"has {len(text):,} characters, allowed are {_MAX_CHARACTERS:,}", path=name)
+        raise FormatError(f"must have at most {_MAX_CHARACTERS:,} characters, has {len(text):,}", path=name)
     with reading(name, "a libconfig file"):
         tokens = list(libconf.Tokenizer(name).tokenize(text))  # this class opens no included files
         _check(tokens, name)
@@ -54,7 +54,7 @@ class _Parser(libconf.Parser):  # type: ignore[misc]
             key, value = setting
             if key in result:
                 first = f"first in line {result.lines[key]}"
-                raise FormatError(f"key '{key}' is there twice, {first}", path=f"{self.name}:{token.row}")
+                raise FormatError(f"key '{key}' appears twice, {first}", path=f"{self.name}:{token.row}")
             result[key], result.lines[key] = value, token.row
         return result
 

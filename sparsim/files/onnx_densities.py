@@ -22,7 +22,7 @@ def samples_of(model: OnnxModel, arrays: Mapping[str, Array]) -> int:
     counts: dict[str, int] = {}
     for name in arrays:
         if name not in model.inputs:
-            text = f"an array is called '{name}', no input is"
+            text = f"the array '{name}' belongs to no input"
             raise SpecError(text, path=str(model.path), hint=near(name, model.inputs))
     for name, shape in model.inputs.items():
         if name not in arrays:
@@ -34,11 +34,13 @@ def samples_of(model: OnnxModel, arrays: Mapping[str, Array]) -> int:
             fits = len(seen) == len(shape) and seen[1:] == shape[1:] and seen[0] and not seen[0] % model.batch
             counts[name] = seen[0] if fits else 0
         if not counts[name]:
-            text = f"the array for input '{name}' has the shape {seen}, the input {shape}"
+            text = f"the array for input '{name}' must have the shape {shape} of the input, got {seen}"
             raise SpecError(text, path=str(model.path))
     found = {count for count in counts.values() if count > 0}
     if len(found) > 1:
-        raise SpecError(f"the arrays hold {sorted(found)} samples", path=str(model.path))
+        raise SpecError(
+            f"the arrays must hold the same number of samples, got {sorted(found)}", path=str(model.path)
+        )
     return found.pop() if found else model.batch
 
 

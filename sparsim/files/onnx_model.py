@@ -125,7 +125,7 @@ def read_onnx(
     with reading(path, "an ONNX file", FormatError):
         proto = onnx.load_model(path, load_external_data=False)
         if not proto.graph.node:
-            raise refusal(path, "is no ONNX model: it has no node", FormatError)
+            raise refusal(path, "is not an ONNX model: it has no node", FormatError)
         if proto.graph.sparse_initializer:
             raise refusal(path, "has sparse initializers, which are not read", FormatError)
         if proto.functions:
@@ -156,19 +156,17 @@ def _set_inputs(
     )
     for name, given in inputs.items():
         if not given.type.HasField("tensor_type"):
-            raise SpecError(f"input '{name}' is no tensor", path=str(path))
+            raise SpecError(f"input '{name}' is not a tensor", path=str(path))
         shape = shapes.get(name)
         if shape is not None and given.type.tensor_type.HasField("shape") and len(shape) != len(axes[name]):
-            raise SpecError(
-                f"input '{name}' has {len(axes[name])} axes, {len(shape)} were given", path=str(path)
-            )
+            raise SpecError(f"input '{name}' has {len(axes[name])} axes, got {len(shape)}", path=str(path))
         if shape is not None and not given.type.tensor_type.HasField("shape"):
             for _ in shape:
                 axes[name].add()
         for axis, dim in enumerate(axes[name]):
             if shape is not None:
                 if dim.HasField("dim_value") and dim.dim_value != shape[axis]:
-                    text = f"axis {axis} of input '{name}' is {dim.dim_value}, {shape[axis]} was given"
+                    text = f"axis {axis} of input '{name}' must be {dim.dim_value}, got {shape[axis]}"
                     raise SpecError(text, path=str(path))
                 dims.setdefault(dim.dim_param, shape[axis])
                 dim.dim_value = shape[axis]
@@ -205,7 +203,8 @@ def _with_external_data(path: Path, tensor: Any) -> Any:
     place = (folder / facts.get("location", "")).resolve()
     if not place.is_relative_to(folder) or not place.is_file():
         raise refusal(
-            path, f"the data of '{tensor.name}' are in '{facts.get('location')}', no file below its folder"
+            path,
+            f"the data of '{tensor.name}' are in '{facts.get('location')}', not in a file below its folder",
         )
     offset, size = int(facts.get("offset", 0)), place.stat().st_size
     length = int(facts.get("length", size - offset))

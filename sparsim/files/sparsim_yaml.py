@@ -241,7 +241,7 @@ def load_workload(name_or_path: str | Path) -> Workload:
         _check_name("workload", str(name_or_path), workload_names())
     workload = load_named(name_or_path).workload
     if workload is None:
-        raise SpecError("no 'workload' given", path=str(name_or_path))
+        raise SpecError("'workload' is missing", path=str(name_or_path))
     return workload
 
 
@@ -308,7 +308,7 @@ def documents_from(
                 if isinstance(record, Workload):
                     record = replace(record, layers=tuple(_with_masks(x, folder) for x in record.layers))
                 if found.get(key, record) != record:
-                    raise SpecError(f"'{key}' is in {owner[key]} too, with other contents", path=file)
+                    raise SpecError(f"'{key}' is also in {owner[key]}, with other contents", path=file)
                 found[key], owner[key] = record, file
     workload, energy = _of(found, "workload", Workload), _of(found, "energy", EnergyTable)
     return Documents(
@@ -345,17 +345,17 @@ def _check_mark(file: str, data: YamlMap) -> None:
     if not is_native(data):
         foreign = [f"'{key}'" for key in data if key in _FOREIGN]
         raise FormatError(
-            f"no '{MARK}: {VERSION}' at the top, so this is not a {MARK} document",
+            f"there is no '{MARK}: {VERSION}' at the top level, so this is not a {MARK} document",
             path=file,
-            hint=f"it is one of Timeloop and Accelergy, as {', '.join(foreign)} says: sparsim model, explain "
-            "and mapper read it, with energies from an ERT that Accelergy makes; sparsim estimate reads "
-            "'components' of ours"
+            hint=f"{', '.join(foreign)} is a key of Timeloop and Accelergy; sparsim model, explain and "
+            "mapper read such documents with the ERT that Accelergy makes, and sparsim estimate reads "
+            "'components' of sparsim documents"
             if foreign
             else "",
         )
     if data[MARK] not in (WIDTH_FIRST, VERSION) or isinstance(data[MARK], bool):
         raise FormatError(
-            f"'{MARK}' is {data[MARK]}, allowed are {WIDTH_FIRST} and {VERSION}",
+            f"'{MARK}' must be {WIDTH_FIRST} or {VERSION}, got {data[MARK]}",
             path=_where(file, data, (MARK,)),
         )
 
@@ -373,7 +373,7 @@ def _of(found: dict[str, Record], key: str, kind: type[R]) -> R | None:
 def _list(file: str, data: YamlMap, key: str, kind: type[R]) -> list[R]:
     items = data[key]
     if not isinstance(items, list):
-        raise SpecError("is no list", path=_where(file, data, (key,)))
+        raise SpecError("must be a list", path=_where(file, data, (key,)))
     return [convert_at(item, kind, file, data, key, i) for i, item in enumerate(items)]
 
 
@@ -458,15 +458,15 @@ def _explain(message: str, kind: type[Record], steps: tuple[str | int, ...], val
     if match := re.fullmatch(r"Object contains unknown field `(.*)`", message):
         return f"unknown field '{match[1]}'", near(match[1], _field_names(kind, steps))
     if match := re.fullmatch(r"Object missing required field `(.*)`", message):
-        return f"no '{match[1]}' given", ""
+        return f"'{match[1]}' is missing", ""
     if re.match(r"Invalid enum value", message):
-        return f"is '{value}'", near(value, _allowed(kind, steps))
+        return f"unknown value '{value}'", near(value, _allowed(kind, steps))
     if match := re.fullmatch(r"Expected `array` of length (\d+), got (\d+)", message):
-        return f"is a list of {match[2]}, {match[1]} are expected", ""
+        return f"must be a list of {match[1]} items, got {match[2]}", ""
     if match := re.fullmatch(r"Expected `([^`]*)`, got `([^`]*)`", message):
         kinds = [_KINDS.get(name, name) for name in match[1].split(" | ") if name != "null"]
         shown = {"array": "a list", "object": "a mapping", "null": "empty"}.get(match[2], repr(value))
-        return f"is {shown}, {' or '.join(kinds)} is expected", ""
+        return f"must be {' or '.join(kinds)}, got {shown}", ""
     return message[:1].lower() + message[1:], ""
 
 

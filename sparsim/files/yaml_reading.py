@@ -77,7 +77,7 @@ def parse_yaml(text: str, name: str, builder: type[Builder] | None = None) -> Ya
         raise FormatError(f"not YAML: {error.problem or error.context}", path=where) from None
     if not isinstance(root, YamlMap):
         kind = "a list" if isinstance(root, list) else "plain text"
-        raise FormatError(f"holds {kind}, a mapping of keys to values is expected", path=name)
+        raise FormatError(f"must be a mapping of keys to values, got {kind}", path=name)
     return root
 
 
@@ -124,7 +124,7 @@ class Builder:
         self.next()  # end of the document
         event = self.next()
         if not isinstance(event, yaml.StreamEndEvent):
-            raise FormatError("a second document starts, one is expected", path=self.where(event))
+            raise FormatError("a second document starts here; a file must hold one", path=self.where(event))
         if root is None:
             raise FormatError("is empty", path=self.name)
         return root
@@ -193,7 +193,7 @@ class Builder:
                 merges.append((key, value, event))
             elif key in result:
                 raise FormatError(
-                    f"key '{key}' is there twice, first in line {result.lines[key]}", path=self.where(event)
+                    f"key '{key}' appears twice, first in line {result.lines[key]}", path=self.where(event)
                 )
             else:
                 result[key] = value
@@ -206,7 +206,7 @@ class Builder:
         """The mappings that a merge key names."""
         found: list[YamlMap] = value if isinstance(value, list) else [value]
         if not all(isinstance(source, YamlMap) for source in found):
-            raise FormatError(f"'{key}' merges something that is not a mapping", path=self.where(event))
+            raise FormatError(f"'{key}' must merge a mapping", path=self.where(event))
         return found
 
     def merge(self, into: YamlMap, key: str, sources: list[YamlMap], event: Any) -> None:
@@ -224,7 +224,7 @@ class Builder:
         if event.style:  # quoted, or a block of text
             return self.text(event)
         if len(event.value) > MAX_DIGITS and _INT.fullmatch(event.value):
-            raise FormatError(f"a number of more than {MAX_DIGITS} digits", path=self.where(event))
+            raise FormatError(f"a number has more than {MAX_DIGITS} digits", path=self.where(event))
         return plain_scalar(event.value)
 
     def text(self, event: Any) -> str:
@@ -232,7 +232,7 @@ class Builder:
         text: str = event.value
         if self.may_hold_controls and (found := _CONTROL.search(text)):
             code = f"U+{ord(found[0]):04X}"
-            raise FormatError(f"text holds the control character {code}", path=self.where(event))
+            raise FormatError(f"a text has the control character {code}", path=self.where(event))
         return text
 
     def where(self, event: Any) -> str:

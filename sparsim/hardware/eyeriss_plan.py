@@ -121,7 +121,7 @@ class EyerissChip(Hardware):
             If a layer has no mapping.
         """
         if "mappings" in options:
-            raise SpecError(f"chip {self.name} plans its own mappings, so none can be given", path="plan")
+            raise SpecError(f"chip {self.name} plans its own mappings and takes none", path="plan")
         refuse_options(self, options)
         return EyerissPlan(
             self, layers, references=references, objective=objective, folder=folder or default_folder(),
@@ -366,7 +366,7 @@ class EyerissPlan(Plan):
         for i in np.flatnonzero(~np.isfinite(values[rows, best])):
             weights, inputs = densities[i, :2]
             raise MappingError(
-                f"layer {self.layers[i].name} fits {self.hardware.name} in none of its mappings with "
+                f"no mapping of layer {self.layers[i].name} fits {self.hardware.name} at "
                 f"densities of weights {weights:g} and inputs {inputs:g}"
             )
         row = rows * self._most + best

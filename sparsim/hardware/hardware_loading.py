@@ -66,6 +66,6 @@ def load_hardware(source: str | Path | Accelerator | Chip | MachineSpec | Hardwa
                 return load_hardware(documents.machine)
             return MappedAccelerator(documents.accelerator)
     raise SpecError(
-        f"the hardware is a {type(source).__name__}, allowed are a name, a path, an Accelerator, "
-        "a Chip and a machine"
+        "the hardware must be a name, a path, an Accelerator, a Chip or a machine, got a "
+        f"{type(source).__name__}"
     )

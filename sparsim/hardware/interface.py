@@ -195,16 +195,14 @@ class Plan(ABC):
 
     def __init__(self, hardware: Hardware, layers: Sequence[Layer], objective: ObjectiveName) -> None:
         if not layers:
-            raise SpecError("no layers are given, at least one is needed", path="plan")
+            raise SpecError("at least one layer is needed", path="plan")
         if objective not in OBJECTIVES:
             raise SpecError(f"unknown objective {objective!r}", hint=near(str(objective), OBJECTIVES))
         for layer in layers:
             names = tuple(dataspace.name for dataspace in layer.shape.dataspaces)
             if names != COLUMNS:
-                text = (
-                    f"layer {layer.name} has dataspaces {', '.join(names)}, needed are {', '.join(COLUMNS)}"
-                )
-                raise SpecError(text, path="plan")
+                text = f"dataspaces must be {', '.join(COLUMNS)}, got {', '.join(names)}"
+                raise SpecError(text, path=f"plan, layer {layer.name}")
         self.hardware, self.layers, self.objective = hardware, tuple(layers), objective
         self._latest: tuple[Reals, Costs] | None = None  # densities with their costs, replaced as one
 
@@ -362,12 +360,12 @@ class Plan(ABC):
     def _checked(self, densities: ArrayLike) -> Reals:
         values = np.ascontiguousarray(densities, np.float64)
         if values.shape != self._size:
-            raise SpecError(f"densities have shape {values.shape}, needed is {self._size}")
+            raise SpecError(f"densities must have shape {self._size}, got {values.shape}")
         if not ((values >= 0.0) & (values <= 1.0)).all():  # also refuses nan
             i, column = np.argwhere(~((values >= 0.0) & (values <= 1.0)))[0]
             raise SpecError(
-                f"density of {COLUMNS[column]} of layer {self.layers[i].name} is {values[i, column]:g}, "
-                "allowed is 0 to 1"
+                f"density of {COLUMNS[column]} of layer {self.layers[i].name} must be between 0 and 1, "
+                f"got {values[i, column]:g}"
             )
         return values
 
@@ -417,7 +415,9 @@ def refuse_options(
 def one_each(layers: Sequence[Layer], mappings: Sequence[Any]) -> Sequence[Any]:
     """The mappings. Raises SpecError unless there are as many as layers."""
     if len(mappings) != len(layers):
-        raise SpecError(f"{len(mappings)} mappings are given for {len(layers)} layers", path="cost")
+        raise SpecError(
+            f"there must be as many mappings as layers, got {len(mappings)} for {len(layers)}", path="cost"
+        )
     return mappings
 
 

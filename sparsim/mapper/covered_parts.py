@@ -41,7 +41,7 @@ def _list_parts(accelerator: Accelerator, layer: Layer, mapspace: Mapspace, seed
     number = math.prod(map(len, ranges))
     if number > MOST_PARTS:
         raise SpecError(
-            f"{number} combinations of covered bounds of {', '.join(dims)}, allowed are {MOST_PARTS}",
+            f"covered bounds of {', '.join(dims)} must have at most {MOST_PARTS} combinations, got {number}",
             path="mapspace",
             hint="lower most_padding, or name fewer dims",
         )

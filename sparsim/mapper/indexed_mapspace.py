@@ -217,7 +217,7 @@ def _factors(dim: str, bound: int, nests: Sequence[tuple[_Tiling, NestConstraint
         raise blame(dim, bound, limits, len(nests))
     if number > MAX_ROWS:
         raise SpecError(
-            f"dim '{dim}' (bound {bound}) has {number} factorisations, allowed are {MAX_ROWS}",
+            f"dim '{dim}' (bound {bound}) has {number} factorisations, at most {MAX_ROWS} are allowed",
             path="mapspace",
             hint="fix or limit some of its factors",
         )
@@ -247,7 +247,7 @@ def _keep(arch: Architecture, shape: Shape, mapspace: Mapspace, seed: int) -> tu
     for name in names:
         if all(name in level.bypass for level in levels):
             raise EmptyMapspaceError(
-                f"dataspace '{name}' is bypassed at all levels, at least one must keep it",
+                f"dataspace '{name}' is bypassed at all levels, but at least one must keep it",
                 constraint=f"bypass of {name}",
             )
     free = [

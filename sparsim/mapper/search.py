@@ -136,7 +136,7 @@ def search(
     check_whole("search", "top", top, 1, MOST_TOP)
     check_whole("search", "seed", seed)
     if seconds is not None and not as_real("search", "seconds", seconds) > 0:
-        raise SpecError(f"seconds is {seconds}, allowed is more than 0", path="search")
+        raise SpecError(f"seconds must be greater than 0, got {seconds}", path="search")
     mapspace = accelerator.mapspace or Mapspace()
     parts = list_parts(accelerator, layer, seed)
     warn_of_energies(check_search(accelerator, layer))

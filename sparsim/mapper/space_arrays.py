@@ -18,7 +18,7 @@ def space_pack(low: SearchArrays) -> SpacePack:
     space, arch = low.space, low.arch
     n_dims, n_tiling = len(space.factors), len(arch.tiling)
     if n_dims > 20:  # factorials beyond are no 64-bit integers
-        raise SpecError(f"{n_dims} dims, a search takes at most 20", path="mapspace")
+        raise SpecError(f"a search takes at most 20 dims, got {n_dims}", path="mapspace")
     spatial = arch.tiling[:, 1] == 1
     fan = np.where(spatial[:, None], arch.fan[arch.tiling[:, 0]], 1)
     place, free = ints(n_tiling, n_dims), ints(n_tiling, 2)

@@ -18,9 +18,9 @@ def what_to_relax(problem: Problem, mapspace: Mapspace) -> str:
     """A part of a sentence: the first constraint without which some likely mapping is valid."""
     for name, relaxed in _relaxed(mapspace):
         if _has_valid(problem, relaxed):
-            return f"without {name} there are valid ones"
+            return f"there are valid mappings without {name}"
     if not mapspace.levels and not mapspace.min_parallelism and mapspace.most_temporal_loops is None:
-        return "there are no constraints: a level is too small"
+        return "there are no constraints, so a level is too small"
     free = replace(mapspace, levels=(), min_parallelism=0.0, most_temporal_loops=None)
     if _has_valid(problem, free):
         return "valid mappings were found only without several of the constraints"

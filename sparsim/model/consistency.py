@@ -52,7 +52,8 @@ def check_mapspace(arch: Architecture, shape: Shape, mapspace: Mapspace) -> None
         child = _inner_levels(arch)[level.level]
         if level.spatial is not None and child.mesh == (1, 1):
             raise SpecError(
-                f"spatial constraint without a fan-out: there is one '{child.name}' below each", path=where
+                f"spatial constraint without a fan-out: each instance has one '{child.name}' below it",
+                path=where,
             )
 
 
@@ -88,7 +89,7 @@ def _check_mapping_names(arch: Architecture, shape: Shape, mapping: Mapping) -> 
             for dim in (*nest.factors, *nest.order):
                 _known(dim, shape.dims, "dim", where)
             if nest.split_x is not None and nest.split_x < 0:
-                raise SpecError(f"split_x is {nest.split_x}, allowed is 0 and more", path=where)
+                raise SpecError(f"split_x must be at least 0, got {nest.split_x}", path=where)
         for name in _named_dataspaces(level):
             _known(name, dataspaces, "dataspace", where)
     for dim in mapping.divisibility:
@@ -114,7 +115,7 @@ def _check_fanout(arch: Architecture, mapping: Mapping) -> None:
         if level.spatial is not None and child.mesh == (1, 1):
             raise MappingError(
                 f"spatial loops at level '{level.level}', which has no fan-out: "
-                f"there is one '{child.name}' below each",
+                f"each instance has one '{child.name}' below it",
                 level=level.level,
                 need=math.prod(level.spatial.factors.values()),
                 have=1,
@@ -128,7 +129,7 @@ def _keepers(arch: Architecture, shape: Shape, mapping: Mapping | Mapspace) -> d
     for name in _dataspaces(shape):
         keepers[name] = [i for i, s in enumerate(arch.storage) if name not in bypass.get(s.name, ())]
         if not keepers[name]:
-            raise MappingError(f"dataspace '{name}' is bypassed at all levels, at least one must keep it")
+            raise MappingError(f"dataspace '{name}' is bypassed at all levels, but at least one must keep it")
     return keepers
 
 
@@ -138,7 +139,7 @@ def _check_policy(arch: Architecture, shape: Shape, policy: SparsePolicy) -> Non
     if policy.active and len(operands) != 2:
         names = f": {', '.join(operands)}" if operands else ""
         raise SpecError(
-            f"sparse processing needs exactly two read-only dataspaces, there are {len(operands)}{names}",
+            f"sparse processing needs exactly two read-only dataspaces, got {len(operands)}{names}",
             path=where,
         )
     levels, dataspaces = [s.name for s in arch.storage], _dataspaces(shape)

@@ -122,8 +122,8 @@ class Decoder:
         wrong = out_of_range(self.sparse, self.cost)
         if wrong is not None:
             raise MappingError(
-                f"layer {self.layer.name}: a count or an energy is {wrong:g}, "
-                "allowed are finite numbers of 0 and more"
+                f"layer {self.layer.name}: counts and energies must be finite "
+                f"numbers of at least 0, got {wrong:g}"
             )
 
     def compute(self) -> ComputeResult:

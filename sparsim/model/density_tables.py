@@ -35,9 +35,10 @@ def load_masks(layer: Layer, given: Dict[str, NDArray[np.bool_]]) -> Masks:
             raise SpecError(
                 f"mask for unknown dataspace '{name}'", path=f"layer {layer.name}", hint=near(name, names)
             )
-        if layer.density(name).distribution != "actual":
+        distribution = layer.density(name).distribution
+        if distribution != "actual":
             raise SpecError(
-                f"mask for {name}, whose density is '{layer.density(name).distribution}', needed is 'actual'",
+                f"the density of {name} must be 'actual' for a mask, got '{distribution}'",
                 path=f"layer {layer.name}",
             )
     for dataspace in layer.shape.dataspaces:
@@ -56,7 +57,9 @@ def load_masks(layer: Layer, given: Dict[str, NDArray[np.bool_]]) -> Masks:
         else:
             raise SpecError("an 'actual' density needs a mask, as a file or an array", path=where)
         if mask.shape != need:
-            raise SpecError(f"the mask has shape {mask.shape}, the tensor {need}", path=where)
+            raise SpecError(
+                f"the mask must have the shape {need} of the tensor, got {mask.shape}", path=where
+            )
         masks[dataspace.name] = _nonzeros(mask, where)
     return masks
 
@@ -70,7 +73,7 @@ def _nonzeros(mask: NDArray[Any], where: str) -> NDArray[np.bool_]:
 
 def _check_kind(dtype: np.dtype[Any], where: str) -> None:
     if dtype.kind not in "biuf":
-        raise FormatError(f"holds {dtype}, numbers or booleans are needed", path=where)
+        raise FormatError(f"must hold numbers or booleans, got {dtype}", path=where)
 
 
 def _read_mask(path: str, name: str, need: tuple[int, ...]) -> NDArray[Any]:
@@ -84,7 +87,7 @@ def _read_mask(path: str, name: str, need: tuple[int, ...]) -> NDArray[Any]:
     def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         _check_kind(dtype, path)
         if shape != need:
-            raise SpecError(f"the mask has shape {shape}, the tensor {need}", path=path)
+            raise SpecError(f"the mask must have the shape {need} of the tensor, got {shape}", path=path)
 
     found = load_arrays(path, names=chosen, check=check)
     return next(iter(found.values())) if isinstance(found, dict) else found
@@ -113,8 +116,8 @@ def fill_table(
     if policy.switch[packs.ANY_SPATIAL] and banded:
         name = layer.shape.dataspaces[min(banded)].name
         raise SpecError(
-            f"spatial skipping needs fixed-structured, hypergeometric or actual densities, {name} is "
-            f"'{layer.density(name).distribution}'",
+            "spatial skipping needs fixed-structured, hypergeometric or actual densities, got "
+            f"'{layer.density(name).distribution}' of {name}",
             path=f"layer {layer.name}",
         )
     k, p, p0 = [reals(0)], [reals(0)], [reals(0, nest.sub.shape[2])]
@@ -199,7 +202,7 @@ def _model(layer: Layer, pack: packs.LayerPack, v: int, masks: Masks) -> Banded 
     edges = tensor_shape(layer, name)
     if len(edges) != 2 or edges[0] != edges[1]:
         raise SpecError(
-            f"'banded' needs a square matrix, {name} has shape {edges}", path=f"layer {layer.name}"
+            f"'banded' needs a square matrix, but {name} has shape {edges}", path=f"layer {layer.name}"
         )
     return Banded(pack, v, edges[0], layer.density(name).band_width)
 

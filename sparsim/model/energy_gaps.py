@@ -72,9 +72,9 @@ def _unknown_components(arch: Architecture, table: EnergyTable) -> Iterator[str]
             unknown = [name for name in unknown if name not in table.actions]  # which is said already
         if unknown:
             close = near(unknown[0], levels) if len(unknown) == 1 else ""
-            is_not = "is no level" if len(unknown) == 1 else "are no levels"
+            is_not = "is not a level" if len(unknown) == 1 else "are not levels"
             yield (
-                f"{kind} table: {_quoted(unknown)} {is_not} of architecture {arch.name} and not used"
+                f"{kind} table: {_quoted(unknown)} {is_not} of architecture {arch.name} and ignored"
                 + (f" ({close})" if close else "")
             )
 

@@ -303,8 +303,8 @@ def refuse_tabulated(layer: Layer, density: packs.DensityPack, where: str) -> No
         if kind == packs.TABULATED:
             model = layer.density(dataspace.name).distribution
             raise SpecError(
-                f"density of {dataspace.name} is '{model}', {where} takes fixed-structured and "
-                "hypergeometric",
+                f"{where} takes fixed-structured and hypergeometric densities, got '{model}' of "
+                f"{dataspace.name}",
                 path=f"layer {layer.name}",
             )
 
@@ -316,7 +316,7 @@ def _as_pack(layer: packs.LayerPack, arch: packs.ArchPack, mappings: packs.Mappi
     need = (number, n_tiling, len(layer.bound)), (number, n_tiling), (number, len(arch.fan), 4)
     seen = tuple(field.shape for field in pack)
     if seen != (need[0], *need):
-        raise MappingError(f"the arrays of the pack have shapes {seen}, needed are {(need[0], *need)}")
+        raise MappingError(f"the arrays of the pack must have shapes {(need[0], *need)}, got {seen}")
     return pack
 
 
@@ -325,4 +325,4 @@ def _refuse_nonsense(status: packs.Ints, layer: Layer) -> None:
     wrong = np.flatnonzero(np.isin(status, (packs.BAD_FACTORS, packs.BAD_ORDER)))
     if len(wrong):
         reason = REASONS[int(status[wrong[0]])]
-        raise MappingError(f"mapping {wrong[0]} is none of layer {layer.name}: {reason}")
+        raise MappingError(f"mapping {wrong[0]} does not belong to layer {layer.name}: {reason}")

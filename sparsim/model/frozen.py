@@ -40,7 +40,7 @@ def _refuse_padded(layers: Sequence[Layer]) -> None:
         for cover in covers_of(layer):
             if cover.policy == "padded":
                 raise SpecError(
-                    f"dim '{cover.dim}' is padded, Frozen takes perfect and imperfect ones",
+                    f"Frozen takes perfect and imperfect dims, but dim '{cover.dim}' is padded",
                     path=f"layer {layer.name}",
                 )
 
@@ -154,7 +154,9 @@ class Frozen:
     ) -> None:
         convention = accounting_code(accounting)
         if len(layers) != len(mappings) or not layers:
-            raise SpecError(f"{len(layers)} layers and {len(mappings)} mappings, as many of both are needed")
+            raise SpecError(
+                f"there must be as many mappings as layers, got {len(mappings)} for {len(layers)}"
+            )
         warnings: dict[str, None] = {}
         for layer, mapping in zip(layers, mappings, strict=True):
             warnings |= dict.fromkeys(checked_once(accelerator, layer, mapping))
@@ -268,11 +270,11 @@ class Frozen:
         """
         values = np.ascontiguousarray(densities, np.float64)
         if values.shape != self._kinds.shape:
-            raise SpecError(f"densities have shape {values.shape}, needed is {self._kinds.shape}")
+            raise SpecError(f"densities must have shape {self._kinds.shape}, got {values.shape}")
         if not ((values >= 0.0) & (values <= 1.0)).all():
             i, v = np.argwhere(~((values >= 0.0) & (values <= 1.0)))[0]
             raise SpecError(
-                f"density of {self.dataspaces[v]} is {values[i, v]:g}, allowed is 0 to 1",
+                f"density of {self.dataspaces[v]} must be between 0 and 1, got {values[i, v]:g}",
                 path=f"layer {self.layers[i].name}",
             )
         first = 3 + len(self.accelerator.architecture.storage)  # column of energies

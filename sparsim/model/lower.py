@@ -166,7 +166,7 @@ def _tensor_words(layer: Layer) -> Ints:
         total = math.prod(layer.sides(dataspace))
         if total > MAX_WORDS:
             raise SpecError(
-                f"dataspace {dataspace.name} has {total:.3g} words, allowed are {MAX_WORDS:.3g}",
+                f"dataspace {dataspace.name} must have at most {MAX_WORDS:.3g} words, has {total:.3g}",
                 path=f"layer {layer.name}",
             )
         if math.prod(2 * side + 1 for side in layer.sides(dataspace)) > MAX_KEY:

@@ -28,7 +28,7 @@ REASONS = {
     packs.BAD_SPATIAL_ZERO: "spatial skipping leaves no instance",
     packs.BAD_KEPT_NOWHERE: "dataspace kept nowhere",
     packs.BAD_FACTORS: "factors do not multiply to the bounds",
-    packs.BAD_ORDER: "an order is no permutation of the dims",
+    packs.BAD_ORDER: "an order is not a permutation of the dims",
     packs.BAD_DISTRIBUTION: "several multicast factors where a network distributes",
     packs.BAD_SPATIAL_LEADERS: "several leaders of a spatial SAF",
     packs.BAD_CHILDREN: "too many instances addressed by one level",
@@ -48,39 +48,41 @@ def mapping_error(
     tensor = data[v] if v < len(data) else ""
     at = f"{tensor} at {level}"
     texts = {
-        packs.BAD_FANOUT: f"{need:g} instances needed along {'XY'[v % 2]}, {level} has a fan-out of {have:g}",
+        packs.BAD_FANOUT: f"{need:g} instances are needed along {'XY'[v % 2]}, but {level} has a fan-out of "
+        f"{have:g}",
         packs.BAD_CAPACITY: f"tiles of {need:g} words do not fit {level}, which holds {have:g}",
         packs.BAD_METADATA_CAPACITY: f"{need:g} metadata bits do not fit {level}, which holds {have:g}",
-        packs.BAD_UTILIZATION: f"{need:g} words fill {level} less than its min_utilization, {have:g} words",
-        packs.BAD_INSTANCES: f"{v} x {need:g} instances of {level} are used, there are {_mesh(arch, s)}",
-        packs.BAD_RANK_COUNT: f"the format of {at} has too few ranks for the loops there: {have:g}, "
-        f"needed are {need:g}",
+        packs.BAD_UTILIZATION: f"{need:g} words fill {level} less than its min_utilization of {have:g} words",
+        packs.BAD_INSTANCES: f"{v} x {need:g} instances of {level} are used, but it has {_mesh(arch, s)}",
+        packs.BAD_RANK_COUNT: f"the format of {at} has {have:g} ranks, but the loops there need {need:g}",
         packs.BAD_RANK_ALIGNMENT: f"the inner ranks of {at} differ from those of the level inside",
-        packs.BAD_NO_DECOMPRESSION: f"{tensor} comes to {level} compressed, it needs decompression_supported",
-        packs.BAD_NO_COMPRESSION: f"{tensor} leaves {level} compressed, it needs compression_supported",
+        packs.BAD_NO_DECOMPRESSION: f"{tensor} comes to {level} compressed, which needs "
+        "decompression_supported",
+        packs.BAD_NO_COMPRESSION: f"{tensor} leaves {level} compressed, which needs compression_supported",
         packs.BAD_MORE_CHILD_RANKS: f"{at} has more ranks than at the compressed level outside",
         packs.BAD_UNCOMPRESSED_PARENT: f"{tensor} is compressed at {level} but not at the level outside",
-        packs.BAD_TARGET_NOT_KEPT: f"a SAF at {level} targets {tensor}, which no level there or outside has",
+        packs.BAD_TARGET_NOT_KEPT: f"a SAF at {level} targets {tensor}, which neither that level nor one "
+        "outside it has",
         packs.BAD_NESTED_SAF: f"the SAF on {at} removes {need:.3g} of the accesses, but the one outside it "
         f"removes {have:.3g} already",
         packs.BAD_OPERAND_STATE: f"gating and skipping leave an operand with density {need:.6g}",
-        packs.BAD_BLOCK_SIZE: f"compressed {at} has block size {need:g}, allowed are 1, 2, 4, 8, 16, 32, "
-        "and 64 for tiles of 500 blocks and more",
+        packs.BAD_BLOCK_SIZE: f"the block size of compressed {at} must be 1, 2, 4, 8, 16 or 32, or "
+        f"64 for tiles of at least 500 blocks, got {need:g}",
         packs.BAD_NEGATIVE_FILLS: f"{at} would have {need:g} accesses",
         packs.BAD_TOO_MANY_GROUPS: f"more than {packs.MAX_BUCKETS} sizes of multicast groups for {tensor}",
-        packs.BAD_SAF_CLASH: f"{at} is skipped spatially and by another SAF, only one is allowed",
+        packs.BAD_SAF_CLASH: f"{at} is skipped spatially and by another SAF, but only one may skip it",
         packs.BAD_SPATIAL_ZERO: f"spatial skipping leaves no instance for {tensor} below {level}",
         packs.BAD_KEPT_NOWHERE: f"no level keeps dataspace {tensor}",
         packs.BAD_FACTORS: REASONS[packs.BAD_FACTORS],
         packs.BAD_ORDER: REASONS[packs.BAD_ORDER],
-        packs.BAD_DISTRIBUTION: f"{tensor} has several multicast factors at {level} or outside it, an M:N "
-        "network needs one",
+        packs.BAD_DISTRIBUTION: f"{tensor} has several multicast factors at {level} or outside it, but an "
+        "M:N network needs one",
         packs.BAD_SPATIAL_LEADERS: f"spatial skipping of {at} has several leaders with metadata",
-        packs.BAD_CHILDREN: f"spatial loops of {level} address {need:g} instances, allowed are "
-        f"{packs.MAX_CHILDREN}",
-        packs.BAD_COUNT: f"{at} would have {need:.3g} accesses or words, allowed are {packs.MAX_COUNT:.3g}",
-        packs.BAD_TOTAL: f"energy {need:.3g} pJ or cycles {have:.3g} are out of range, allowed "
-        f"are finite energies of 0 and more, and {packs.MAX_COUNT:.3g} cycles",
+        packs.BAD_CHILDREN: f"spatial loops of {level} address {need:g} instances, at most "
+        f"{packs.MAX_CHILDREN} are allowed",
+        packs.BAD_COUNT: f"accesses and words of {at} must be at most {packs.MAX_COUNT:.3g}, got {need:.3g}",
+        packs.BAD_TOTAL: "energy must be finite and at least 0 pJ and cycles at most "
+        f"{packs.MAX_COUNT:.3g}, got {need:.3g} pJ and {have:.3g} cycles",
     }
     where = f"layer {layer.name}: " if name_layer else ""
     return MappingError(where + texts[status], level=level, need=need, have=have)

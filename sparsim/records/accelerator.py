@@ -40,7 +40,7 @@ class Accelerator(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.energy is not None and self.components:
-            raise SpecError("both 'energy' and 'components' given, one is expected")
+            raise SpecError("'energy' and 'components' cannot be given together")
 
     @property
     def name(self) -> str:

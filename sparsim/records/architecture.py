@@ -21,7 +21,7 @@ def _check_mesh(where: str, mesh: tuple[int, int]) -> None:
     for side in mesh:
         check_whole(where, "a side of the mesh", side, -MAX_INT, MAX_INT)
     if min(mesh) < 1:
-        raise SpecError(f"mesh is {mesh[0]} x {mesh[1]}, allowed is 1 and more each way", path=where)
+        raise SpecError(f"mesh must be at least 1 in each direction, got {mesh[0]} x {mesh[1]}", path=where)
 
 
 Direction = Literal["read", "update", "both"]  # of what a network carries
@@ -122,7 +122,7 @@ class NamedNetwork(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         where = f"network {self.name}"
         if self.kind not in _FIELDS:
-            raise SpecError(f"kind is '{self.kind}', allowed is {', '.join(_FIELDS)}", path=where)
+            raise SpecError(f"kind must be one of {', '.join(_FIELDS)}, got '{self.kind}'", path=where)
         of_others = {field for fields in _FIELDS.values() for field in fields} - {*_FIELDS[self.kind]}
         for field in sorted(of_others):
             if getattr(self, field) not in (None, "", ()):
@@ -214,14 +214,14 @@ class Network(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for field in ("read", "update"):
             if not isinstance(getattr(self, field), NamedNetwork | None):
-                raise SpecError(f"'{field}' is no network with a name", path="network")
+                raise SpecError(f"'{field}' must be a network with a name", path="network")
         for named, direction in self.directions:
             if named is not None and named.kind == "reduction_tree" and direction != "update":
                 raise SpecError(
-                    f"'{named.name}' is a reduction tree, which carries updates alone", path="network"
+                    f"'{named.name}' is a reduction tree, which carries only updates", path="network"
                 )
         if self.read is not None and self.type == "M:N":
-            raise SpecError(f"type is M:N, and '{self.read.name}' stands in its place", path="network")
+            raise SpecError(f"type must not be M:N beside the network '{self.read.name}'", path="network")
         check_whole("network", "word_bits", self.word_bits, 1, MAX_INT)
         for field in ("fill_latency_cycles", "drain_latency_cycles"):
             check_whole("network", field, getattr(self, field), 0, MAX_INT)
@@ -333,15 +333,17 @@ class Storage(Record, frozen=True, kw_only=True):
         for field in ("read_bandwidth", "write_bandwidth", "shared_bandwidth", "multiple_buffering"):
             value = getattr(self, field)
             if value is not None and not as_real(where, field, value) > 0:  # also refuses nan
-                raise SpecError(f"{field} is {value:g}, allowed is more than 0", path=where)
+                raise SpecError(f"{field} must be greater than 0, got {value:g}", path=where)
         for field in ("addr_gen_energy_pj", "vector_access_energy_pj", "cluster_area_um2"):
             check_real(where, field, getattr(self, field))
         if not 0.0 <= as_real(where, "min_utilization", self.min_utilization) <= 1.0:
-            raise SpecError(f"min_utilization is {self.min_utilization:g}, allowed is 0 to 1", path=where)
+            raise SpecError(
+                f"min_utilization must be between 0 and 1, got {self.min_utilization:g}", path=where
+            )
         if self.technology == "DRAM" and self.cluster_size != 1:
-            raise SpecError(f"cluster_size is {self.cluster_size}, a DRAM allows only 1", path=where)
+            raise SpecError(f"cluster_size of a DRAM must be 1, got {self.cluster_size}", path=where)
         if self.technology == "SRAM" and self.size_words is None:
-            raise SpecError("no size given, and only a DRAM may be unlimited", path=where)
+            raise SpecError("the size is missing, and only a DRAM may be unlimited", path=where)
         if self.size_words is None and self.min_utilization > 0:
             raise SpecError("min_utilization needs a size", path=where)
         largest = max(self.size_words or 0, self.metadata_depth or 0)
@@ -441,23 +443,25 @@ class Architecture(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not self.storage:
-            raise SpecError("no storage level, at least one is needed", path=f"architecture {self.name}")
+            raise SpecError("at least one storage level is needed", path=f"architecture {self.name}")
         check_number(f"architecture {self.name}", "storage levels", self.storage, MAX_NAMES)
         names = [s.name for s in self.storage] + [self.compute.name]
         twice = repeated(names)
         if twice is not None:
-            raise SpecError(f"two levels are called '{twice}'", path=f"architecture {self.name}")
+            raise SpecError(f"two levels have the name '{twice}'", path=f"architecture {self.name}")
         twice = repeated([network.name for level in self.storage for network in level.network.named])
         if twice is not None:
-            raise SpecError(f"two networks are called '{twice}'", path=f"architecture {self.name}")
+            raise SpecError(f"two networks have the name '{twice}'", path=f"architecture {self.name}")
         for i, name in enumerate(names):
             x, y = self.total_mesh(i)
             if x * y >= MAX_COUNT:
-                raise SpecError(f"{x} x {y} instances, allowed are less than 2^53", path=f"level {name}")
+                raise SpecError(
+                    f"there must be fewer than 2^53 instances, got {x} x {y}", path=f"level {name}"
+                )
         for i, level in enumerate(self.storage):
             if level.power_gated_at and level.power_gated_at not in names[: i + 1]:
                 raise SpecError(
-                    f"power_gated_at is '{level.power_gated_at}', the level or one outside is expected",
+                    f"power_gated_at must be the level or one outside it, got '{level.power_gated_at}'",
                     path=f"storage {level.name}",
                     hint=near(level.power_gated_at, names[: i + 1]),
                 )
@@ -465,7 +469,7 @@ class Architecture(Record, frozen=True, kw_only=True):
             x, y = self.total_mesh(i)
             if x * y % level.cluster_size:
                 raise SpecError(
-                    f"{x * y} instances are no multiple of cluster_size {level.cluster_size}",
+                    f"instances must be a multiple of cluster_size {level.cluster_size}, got {x * y}",
                     path=f"storage {level.name}",
                 )
 

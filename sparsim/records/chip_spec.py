@@ -68,7 +68,7 @@ class ChipSpec(Record, frozen=True, kw_only=True):
         for field in ("clock_mhz", "dram_gb_per_s"):
             value = getattr(self, field)
             if value is not None and not 0 < as_real(where, field, value) < math.inf:  # also refuses nan
-                raise SpecError(f"{field} is {value:g}, allowed is more than 0", path=where)
+                raise SpecError(f"{field} must be greater than 0, got {value:g}", path=where)
             check_real(where, field, value)
         for field in ("clock_pj_per_cycle", "control_pj_per_pe_cycle"):
             check_real(where, field, getattr(self, field))

@@ -81,7 +81,7 @@ class Component(Record, frozen=True, kw_only=True):
             and not SMALLEST_NM <= as_real(where, "node_nm", self.node_nm) <= LARGEST_NM
         ):
             raise SpecError(
-                f"node_nm is {self.node_nm:g}, allowed is {SMALLEST_NM} to {LARGEST_NM}",
+                f"node_nm must be between {SMALLEST_NM} and {LARGEST_NM}, got {self.node_nm:g}",
                 path=where,
                 hint="in nanometres: 65, not 65e-9" if 0 < self.node_nm < 1 else "",
             )
@@ -97,11 +97,11 @@ class Component(Record, frozen=True, kw_only=True):
     def _check_compound(self, where: str) -> None:
         if self.class_name == COMPOUND:
             if not self.parts:
-                raise SpecError("a compound without 'parts'", path=where)
+                raise SpecError("a compound needs 'parts'", path=where)
             if self.attributes:
                 raise SpecError("a compound cannot have attributes; give them to its parts", path=where)
         elif self.parts:
-            raise SpecError(f"'parts' given, which only class {COMPOUND} has", path=where)
+            raise SpecError(f"only class {COMPOUND} has 'parts'", path=where)
 
 
 def check_names(components: tuple[Component, ...], where: str) -> None:

@@ -105,7 +105,7 @@ def conv2d(
         check_whole(where, field, value, 1)
     for field, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
         if channels % groups:
-            raise SpecError(f"{field} is {channels}, a multiple of groups ({groups}) is needed", path=where)
+            raise SpecError(f"{field} must be a multiple of groups ({groups}), got {channels}", path=where)
     window, step, gap = (
         _pair(where, field, value, 1)
         for field, value in (("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation))
@@ -116,7 +116,10 @@ def conv2d(
         check_whole(where, axis, size, 1)
         padded, reach = size + 2 * zeros[i], gap[i] * (window[i] - 1) + 1
         if reach > padded:
-            raise SpecError(f"the {axis} of the window is {reach}, that of the input {padded}", path=where)
+            raise SpecError(
+                f"the {axis} of the window must be at most that of the padded input, {padded}, got {reach}",
+                path=where,
+            )
         outputs.append((padded - reach) // step[i] + 1)
     coefficients = {"Wstride": step[1], "Hstride": step[0], "Wdilation": gap[1], "Hdilation": gap[0]}
     return Layer(
@@ -243,7 +246,7 @@ def gemm(
 def _pair(where: str, field: str, value: Pair, least: int) -> tuple[int, int]:
     both = value if isinstance(value, tuple | list) else (value, value)
     if len(both) != 2:
-        raise SpecError(f"{field} has {len(both)} numbers, one or two are expected", path=where)
+        raise SpecError(f"{field} must have one or two numbers, got {len(both)}", path=where)
     for one in both:
         check_whole(where, field, one, least)
     return both[0], both[1]

@@ -132,16 +132,16 @@ def check_factors(layer: Layer, mapping: Mapping) -> None:
         factors, bound = factors_of(mapping, dim), layer.bounds[dim]
         product, policy = math.prod(factors), mapping.divisibility.get(dim)
         if product < bound or (product > bound and policy is None):
-            is_bound = "its bound is" if policy is None else f"as a dim that is {policy} it needs at least"
+            wanted = f"to its bound {bound}" if policy is None else f"to at least {bound}, as it is {policy}"
             raise MappingError(
-                f"factors of dim '{dim}' multiply to {shown(product)}, {is_bound} {bound}",
+                f"factors of dim '{dim}' must multiply {wanted}, got {shown(product)}",
                 need=bound,
                 have=product,
             )
         if policy == "imperfect" and not is_tight(factors, bound):
             raise MappingError(
-                f"factors of imperfect dim '{dim}' multiply to {shown(product)}, one of them could be "
-                f"lowered and still cover its bound {bound}",
+                f"factors of imperfect dim '{dim}' multiply to {shown(product)}, but one of them could be "
+                f"lowered and its bound {bound} still be covered",
                 need=bound,
                 have=product,
             )
@@ -156,8 +156,8 @@ def check_policies(
         model = layer.density(dataspace.name).distribution
         if model in ("banded", "actual"):
             raise SpecError(
-                f"density of {dataspace.name} is '{model}', padded and imperfect dims take fixed-structured "
-                "and hypergeometric",
+                "padded and imperfect dims take fixed-structured and hypergeometric densities, got "
+                f"'{model}' of {dataspace.name}",
                 path=where,
             )
     imperfect = [dim for dim, kind in divisibility.items() if kind == "imperfect"]
@@ -166,13 +166,13 @@ def check_policies(
     for level in arch.storage:
         if level.network.type == "M:N":
             raise SpecError(
-                f"imperfect dim '{imperfect[0]}' below the M:N network of {level.name}, only padded and "
-                "perfect ones are modelled there",
+                f"dims below the M:N network of {level.name} must be padded or perfect, but dim "
+                f"'{imperfect[0]}' is imperfect",
                 path=where,
             )
     if policy is not None and any(saf.type == "skipping-spatial" for saf in policy.safs):
         raise SpecError(
-            f"imperfect dim '{imperfect[0]}' beside spatial skipping, which takes padded and perfect ones",
+            f"spatial skipping takes padded and perfect dims, but dim '{imperfect[0]}' is imperfect",
             path=where,
         )
     for dim in imperfect:
@@ -199,7 +199,7 @@ def _check_window(layer: Layer, dim: str, where: str) -> None:
         mine = [side for side in sides if dim in [d for d, _ in side]]
         if mine and mine != [[(dim, 1)]]:
             raise SpecError(
-                f"dim '{dim}' is imperfect and moves a window or a stride of {dataspace.name}, there it can "
-                "only be padded or perfect",
+                f"dim '{dim}' moves a window or a stride of {dataspace.name}, so it must be padded or "
+                "perfect, got imperfect",
                 path=where,
             )

@@ -96,8 +96,8 @@ STORAGE_ACTIONS: dict[str, tuple[str, ...]] = {
     "compression_count": ("compression_count",),
 }  # fmt: skip
 
-# The same by the rules of Timeloop 4.x. Without an entry the dearest action stands in for random accesses,
-# and others cost nothing.
+# The same by the rules of Timeloop 4.x. Without an entry, random accesses cost as much as the most expensive
+# action, and others cost nothing.
 _STORAGE_ACTIONS_4: dict[str, tuple[str, ...]] = {
     "random_read": ("random_read", "read"),
     "random_fill": ("random_fill", "random_write", "fill", "write"),
@@ -241,7 +241,7 @@ def _storage_energies(level: Storage, table: EnergyTable | None) -> tuple[Priced
         return start, VectorEnergy(energy, "user" if given else "PAT")
     largest = max(entry.values(), default=0.0)
     if table.rules == "timeloop-4" and entry:
-        dearest = f"{origin(table)}: the dearest action stands in"
+        dearest = f"{origin(table)}: the most expensive action stands in"
         start = Priced((largest,) * 3 + (0.0,) * free, (dearest,) * 3 + (NOT_GIVEN,) * free)
     priced = _resolve(storage_actions(table), entry, start, origin(table))
     return priced, VectorEnergy(largest / level.cluster_size, "ERT")
@@ -345,10 +345,12 @@ def _require(component: str, table: EnergyTable, names: tuple[str, ...]) -> None
     entry = table.actions.get(component)
     if entry is None:
         raise EnergyTableError(
-            f"no component '{component}'", path="energy table", hint=near(component, table.actions)
+            f"component '{component}' is missing", path="energy table", hint=near(component, table.actions)
         )
     if not any(name in entry for name in names):
         allowed = " or ".join(f"'{name}'" for name in names)
         raise EnergyTableError(
-            f"no action {allowed}", path=f"energy table, component {component}", hint=near(names[-1], entry)
+            f"the action {allowed} is missing",
+            path=f"energy table, component {component}",
+            hint=near(names[-1], entry),
         )

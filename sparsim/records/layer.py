@@ -48,9 +48,9 @@ class Density(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not 0.0 <= as_real("", "density", self.density) <= 1.0:  # also refuses nan
-            raise SpecError(f"density is {self.density:g}, allowed is 0 to 1")
+            raise SpecError(f"density must be between 0 and 1, got {self.density:g}")
         if not 0.0 <= as_real("", "spread", self.spread) <= 1.0:
-            raise SpecError(f"spread is {self.spread:g}, allowed is 0 to 1")
+            raise SpecError(f"spread must be between 0 and 1, got {self.spread:g}")
         check_whole("", "band_width", self.band_width)
 
 
@@ -104,7 +104,7 @@ class Layer(Record, frozen=True, kw_only=True):
         where = f"layer {self.name}"
         for dim in self.shape.dims:
             if dim not in self.bounds:
-                raise SpecError(f"no bound for dim '{dim}'", path=where)
+                raise SpecError(f"the bound of dim '{dim}' is missing", path=where)
         for dim, bound in self.bounds.items():
             if dim not in self.shape.dims:
                 raise SpecError(f"unknown dim '{dim}'", path=where, hint=near(dim, self.shape.dims))
@@ -121,12 +121,14 @@ class Layer(Record, frozen=True, kw_only=True):
                 raise SpecError(f"density of unknown dataspace '{name}'", path=where, hint=near(name, known))
         operations = math.prod(self.bounds.values())
         if operations > MAX_COUNT:
-            raise SpecError(f"{rounded(operations)} operations, allowed are {MAX_COUNT:.3g}", path=where)
+            raise SpecError(
+                f"there must be at most {MAX_COUNT:.3g} operations, got {rounded(operations)}", path=where
+            )
         for dataspace in self.shape.dataspaces:
             words = math.prod(self.sides(dataspace))
             if words > MAX_COUNT:
                 raise SpecError(
-                    f"dataspace {dataspace.name} has {rounded(words)} words, allowed are {MAX_COUNT:.3g}",
+                    f"dataspace {dataspace.name} has {rounded(words)} words, more than {MAX_COUNT:.3g}",
                     path=where,
                 )
         if self.kernel_map is not None:

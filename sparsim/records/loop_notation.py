@@ -81,7 +81,7 @@ class Reader:
         try:
             return Token("name", json.loads(found, strict=False), start, end, quoted=True)
         except ValueError:
-            raise self.error(f"{found} is no quoted name", Token("", "", start, end)) from None
+            raise self.error(f"{found} is not a quoted name", Token("", "", start, end)) from None
 
     @property
     def here(self) -> Token:
@@ -95,7 +95,7 @@ class Reader:
         found = self.take(kind)
         if found is None:
             shown = f"'{self.here.value}'" if self.here.value.strip() else "the end of the line"
-            raise self.error(f"{shown} where {what} is expected", self.here)
+            raise self.error(f"expected {what}, got {shown}", self.here)
         return found
 
     def error(self, message: str, token: Token, hint: str = "") -> SpecError:
@@ -121,9 +121,9 @@ class Reader:
         while True:
             kind = self.need("name", f"one of {', '.join(known)}")
             if kind.value not in known:
-                raise self.error(f"'{kind.value}' is unknown here", kind, near(kind.value, known))
+                raise self.error(f"unknown setting '{kind.value}'", kind, near(kind.value, known))
             if kind.value in found:
-                raise self.error(f"'{kind.value}' is given twice", kind)
+                raise self.error(f"'{kind.value}' appears twice", kind)
             found[kind.value] = tuple(self.names())
             if self.take("]"):
                 return found
@@ -136,11 +136,11 @@ def misplaced(before: Sequence[Loop], loop: Loop) -> str:
         return f"dim '{loop.dim}' has two {'spatial' if loop.axis else 'temporal'} loops here"
     outer = before[-1] if before else loop
     if outer.axis and not loop.axis:
-        return f"the temporal loop over '{loop.dim}' stands behind a spatial one"
+        return f"the temporal loop over '{loop.dim}' must come before the spatial ones"
     if outer.axis == "X" and loop.axis == "Y":
-        return f"the loop over '{loop.dim}' along Y stands behind one along X"
+        return f"the loop over '{loop.dim}' along Y must come before those along X"
     if loop.free and not outer.free and bool(outer.axis) == bool(loop.axis):
-        return f"the loop over '{loop.dim}' in braces stands behind one that has a place in the order"
+        return f"the loop over '{loop.dim}' in braces must come before those that have a place in the order"
     return ""
 
 
@@ -166,12 +166,12 @@ def _loop(reader: Reader) -> Loop:
         number = reader.need("name", "a factor")
         if found := _NUMBER.fullmatch(number.value):
             return Loop(name.value, int(found[1]), found[2])
-        raise reader.error(f"'{number.value}' where a factor is expected", number)
+        raise reader.error(f"expected a factor, got '{number.value}'", number)
     found = None if name.quoted else _FACTOR.fullmatch(name.value)
     if found is None:
         capital = name.value.upper()
         hint = f"did you mean '{capital}'?" if _FACTOR.fullmatch(capital) else ""
-        raise reader.error(f"'{name.value}' where {example} is expected", name, hint)
+        raise reader.error(f"expected {example}, got '{name.value}'", name, hint)
     return Loop(found[1], int(found[2]), found[3])
 
 

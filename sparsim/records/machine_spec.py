@@ -58,5 +58,5 @@ class MachineSpec(Record, frozen=True, kw_only=True, tag_field="kind"):
             If the number is 0, negative, infinite, or none.
         """
         if not 0 < as_real(self.where, field, value) < math.inf:  # also refuses nan
-            raise SpecError(f"{field} is {value:g}, allowed is more than 0", path=self.where)
+            raise SpecError(f"{field} must be greater than 0, got {value:g}", path=self.where)
         check_real(self.where, field, value)

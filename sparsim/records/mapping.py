@@ -54,7 +54,7 @@ class Nest(Record, frozen=True, kw_only=True):
         check_whole("mapping", "split_x", self.split_x, -MAX_INT, MAX_INT)
         twice = repeated(self.order)
         if twice is not None:
-            raise SpecError(f"dim '{twice}' is twice in an order", path="mapping")
+            raise SpecError(f"dim '{twice}' appears twice in an order", path="mapping")
 
 
 class LevelMapping(Record, frozen=True, kw_only=True):
@@ -93,7 +93,7 @@ class LevelMapping(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.temporal.split_x is not None:
-            raise SpecError("temporal loops have a split_x", path=f"mapping, level {self.level}")
+            raise SpecError("temporal loops cannot have a split_x", path=f"mapping, level {self.level}")
 
 
 class Mapping(Record, frozen=True, kw_only=True):
@@ -236,7 +236,7 @@ def _level(reader: Reader) -> LevelMapping:
     given = modifiers.pop("split_x", None)
     if given is not None:
         if len(given) != 1 or not re.fullmatch(r"-?[0-9]{1,30}", given[0]):
-            raise reader.error("split_x takes one whole number", level)
+            raise reader.error("split_x must be one whole number", level)
         split = int(given[0])
     has_spatial = modifiers.pop("spatial", None) is not None or given is not None or bool(spatial)
     try:

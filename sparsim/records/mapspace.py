@@ -66,7 +66,7 @@ class NestConstraint(Record, frozen=True, kw_only=True):
         check_whole(_WHERE, "default_at_most", self.default_at_most, 1)
         check_whole(_WHERE, "default_at_least", self.default_at_least, 1)
         check_whole(_WHERE, "split_x", self.split_x, 0, MAX_INT)
-        _once((*self.outer, *self.inner), "dim '{}' is twice in an order")
+        _once((*self.outer, *self.inner), "dim '{}' appears twice in an order")
 
 
 class LevelConstraint(Record, frozen=True, kw_only=True):
@@ -114,10 +114,10 @@ class LevelConstraint(Record, frozen=True, kw_only=True):
         for name in self.keep:
             if name in bypass:
                 raise SpecError(
-                    f"dataspace '{name}' is in 'keep' and in 'bypass'", path=f"{_WHERE}, level {self.level}"
+                    f"dataspace '{name}' is in both 'keep' and 'bypass'", path=f"{_WHERE}, level {self.level}"
                 )
         if self.temporal.split_x is not None:
-            raise SpecError("split_x is for spatial nests only", path=f"{_WHERE}, level {self.level}")
+            raise SpecError("only spatial nests can have a split_x", path=f"{_WHERE}, level {self.level}")
 
 
 class Mapspace(Record, frozen=True, kw_only=True):
@@ -157,8 +157,10 @@ class Mapspace(Record, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not 0.0 <= as_real(_WHERE, "min_parallelism", self.min_parallelism) <= 1.0:  # also refuses nan
-            raise SpecError(f"min_parallelism is {self.min_parallelism:g}, allowed is 0 to 1", path=_WHERE)
+            raise SpecError(
+                f"min_parallelism must be between 0 and 1, got {self.min_parallelism:g}", path=_WHERE
+            )
         if not 0.0 <= as_real(_WHERE, "most_padding", self.most_padding) <= 1.0:
-            raise SpecError(f"most_padding is {self.most_padding:g}, allowed is 0 to 1", path=_WHERE)
+            raise SpecError(f"most_padding must be between 0 and 1, got {self.most_padding:g}", path=_WHERE)
         check_whole(_WHERE, "most_temporal_loops", self.most_temporal_loops)
         _once((level.level for level in self.levels), "level '{}' is constrained twice")

@@ -103,9 +103,9 @@ class RouterNetwork(Record, frozen=True, kw_only=True):
         if self.compressed_words is not None:
             _in_range(where, "compressed_words", self.compressed_words, self.raw_words)
         if self.role == "psum" and self.mesh not in ("vertical", "none"):
-            raise SpecError(f"mesh is {self.mesh}, partial sums allow vertical and none", path=where)
+            raise SpecError(f"mesh must be vertical or none for partial sums, got {self.mesh}", path=where)
         if self.role == "psum" and self.pe_side == "row":
-            raise SpecError("pe_side is row, partial sums allow column and all", path=where)
+            raise SpecError("pe_side must be column or all for partial sums, got row", path=where)
 
     def words_per_port(self, compressed: bool) -> int:
         """Return the words that a port moves per cycle.
@@ -178,15 +178,15 @@ class Noc(Record, frozen=True, kw_only=True):
             wires = self.pes * network.routers_per_cluster
             if wires > MAX_WIRES:
                 raise SpecError(
-                    f"{self.pes} PEs with {network.routers_per_cluster} routers per cluster, allowed is a "
-                    f"product of at most {MAX_WIRES}",
+                    f"PEs times routers per cluster must be at most {MAX_WIRES}, got "
+                    f"{self.pes} times {network.routers_per_cluster}",
                     path=here,
                 )
             lines = {"row": self.pe_rows, "column": self.pe_columns}.get(network.pe_side)
             if lines is not None and network.routers_per_cluster != lines:
                 raise SpecError(
-                    f"{network.routers_per_cluster} routers per cluster for {lines} PE {network.pe_side}s,"
-                    " allowed is one each",
+                    f"a cluster must have one router for each of its {lines} PE {network.pe_side}s,"
+                    f" got {network.routers_per_cluster}",
                     path=here,
                 )
 
@@ -225,7 +225,9 @@ class Noc(Record, frozen=True, kw_only=True):
             if network.role == role:
                 return network
         known = [network.role for network in self.networks]
-        raise SpecError(f"no network for '{role}'", path=f"noc {self.name}", hint=near(role, known))
+        raise SpecError(
+            f"the network for '{role}' is missing", path=f"noc {self.name}", hint=near(role, known)
+        )
 
     def ports(self, role: str) -> int:
         """Return the number of source ports of the busiest router, which has as many destination ports.
@@ -286,5 +288,5 @@ class SpatialLoop(Record, frozen=True, kw_only=True):
 
 def _in_range(where: str, field: str, value: int, most: int | None = None) -> None:
     if most is not None and not 1 <= value <= most:
-        raise SpecError(f"{field} is {value}, allowed is 1 to {most}", path=where)
+        raise SpecError(f"{field} must be between 1 and {most}, got {value}", path=where)
     check_whole(where, field, value, 1, MAX_INT)

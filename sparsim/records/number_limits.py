@@ -29,11 +29,11 @@ def check_whole(where: str, field: str, value: int | None, least: int = 0, most:
     try:
         whole = operator.index(value)
     except TypeError:
-        raise SpecError(f"{field} is {value!r}, a whole number is expected", path=where) from None
+        raise SpecError(f"{field} must be a whole number, got {value!r}", path=where) from None
     if whole < least:
-        raise SpecError(f"{field} is {shown(whole)}, allowed is {least} and more", path=where)
+        raise SpecError(f"{field} must be at least {least}, got {shown(whole)}", path=where)
     if whole > most:
-        raise SpecError(f"{field} is {shown(whole)}, allowed is at most {most}", path=where)
+        raise SpecError(f"{field} must be at most {most}, got {shown(whole)}", path=where)
 
 
 def check_real(where: str, field: str, value: float | None, most: float = MAX_REAL, unit: str = "") -> None:
@@ -42,9 +42,9 @@ def check_real(where: str, field: str, value: float | None, most: float = MAX_RE
         return
     number = as_real(where, field, value)
     if not 0 <= number < math.inf:  # also refuses nan
-        raise SpecError(f"{field} is {number:g}{unit}, allowed is 0 and more", path=where)
+        raise SpecError(f"{field} must be at least 0, got {number:g}{unit}", path=where)
     if number > most:
-        raise SpecError(f"{field} is {number:g}{unit}, allowed is at most {most:g}", path=where)
+        raise SpecError(f"{field} must be at most {most:g}, got {number:g}{unit}", path=where)
 
 
 def as_real(where: str, field: str, value: float) -> float:
@@ -52,19 +52,19 @@ def as_real(where: str, field: str, value: float) -> float:
     if type(value) is float:  # asking for the class of numbers takes ten times as long
         return value
     if not isinstance(value, Real):
-        raise SpecError(f"{field} is {value!r}, a number is expected", path=where)
+        raise SpecError(f"{field} must be a number, got {value!r}", path=where)
     try:
         return float(value)
     except OverflowError:
         raise SpecError(
-            f"{field} is {shown(int(value))}, allowed is at most {MAX_REAL:g}", path=where
+            f"{field} must be at most {MAX_REAL:g}, got {shown(int(value))}", path=where
         ) from None
 
 
 def check_number(where: str, kind: str, items: Collection[object], most: int) -> None:
     """Raise SpecError if there are more than `most` of a kind of item."""
     if len(items) > most:
-        raise SpecError(f"{len(items)} {kind} given, allowed are at most {most}", path=where)
+        raise SpecError(f"there must be at most {most} {kind}, got {len(items)}", path=where)
 
 
 def repeated(names: Iterable[T]) -> T | None:

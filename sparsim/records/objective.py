@@ -43,7 +43,9 @@ def objective_names(objective: Objective, levels: Sequence[str] = ()) -> tuple[s
         if name not in known:
             raise SpecError(f"unknown objective '{name}'", path="objective", hint=near(str(name), known))
     if not names or len(set(names)) < len(names):
-        raise SpecError(f"{len(names)} objectives, needed are one or more, each once", path="objective")
+        raise SpecError(
+            f"there must be at least one objective, and each only once, got {len(names)}", path="objective"
+        )
     meant = {LAST_LEVEL: accesses[:1], ORDERED: accesses}
     return tuple(dict.fromkeys(one for name in names for one in meant.get(name, (name,))))
 

@@ -44,4 +44,4 @@ class PointMapping(Record, frozen=True, kw_only=True):
         if self.kind == "fps" and self.queries > self.points:
             raise SpecError(f"{self.queries} samples of {self.points} points", path=where)
         if self.kind == "fps" and self.neighbours > 1:
-            raise SpecError(f"neighbours is {self.neighbours}, allowed is 1", path=where)
+            raise SpecError(f"neighbours must be 1, got {self.neighbours}", path=where)

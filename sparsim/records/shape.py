@@ -49,7 +49,7 @@ def _term(text: str, dataspace: str) -> tuple[str, str | None]:
     parts = [p.strip() for p in text.split("*")]
     if not all(parts) or len(parts) > 2:
         raise SpecError(
-            f"coordinate term '{text.strip()}' is not 'DIM' or 'DIM*COEFFICIENT'",
+            f"coordinate term must be 'DIM' or 'DIM*COEFFICIENT', got '{text.strip()}'",
             path=f"dataspace {dataspace}",
         )
     return parts[0], (parts[1] if len(parts) == 2 else None)
@@ -85,13 +85,13 @@ class Shape(Record, frozen=True, kw_only=True):
         where = f"shape {self.name}"
         for kind, names in (("dim", self.dims), ("dataspace", [d.name for d in self.dataspaces])):
             if not names:
-                raise SpecError(f"no {kind}s given, at least one is needed", path=where)
+                raise SpecError(f"at least one {kind} is needed", path=where)
             check_number(where, f"{kind}s", names, MAX_NAMES)
             twice = repeated(names)
             if twice is not None:
                 raise SpecError(f"{kind} '{twice}' is listed twice", path=where)
         if not any(d.read_write for d in self.dataspaces):
-            raise SpecError("no read-write dataspace, at least one result is needed", path=where)
+            raise SpecError("at least one read-write dataspace, the result, is needed", path=where)
         for name, value in self.coefficients.items():
             check_whole(where, f"coefficient '{name}'", value, -MAX_COUNT)
         for dataspace in self.dataspaces:

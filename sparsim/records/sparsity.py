@@ -113,12 +113,14 @@ class TensorFormat(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         where = f"format of {self.dataspace} at {self.level}"
         if not self.ranks:
-            raise SpecError("no ranks, at least one is needed", path=where)
+            raise SpecError("at least one rank is needed", path=where)
         check_number(where, "ranks", self.ranks, MAX_PARTS)
         above = False
         for rank in self.ranks:
             if above and not rank.compressed:
-                raise SpecError(f"uncompressed rank {rank.format} lies below a compressed one", path=where)
+                raise SpecError(
+                    f"uncompressed rank {rank.format} must not lie below a compressed one", path=where
+                )
             above = above or rank.compressed
 
     @property
@@ -168,7 +170,7 @@ class Saf(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         where = f"{self.type} at {self.level}"
         if not self.options:
-            raise SpecError("no options, at least one is needed", path=where)
+            raise SpecError("at least one option is needed", path=where)
         check_number(where, "options", self.options, MAX_PARTS)
         for option in self.options:
             check_number(where, "dataspaces in condition_on", option.condition_on, MAX_NAMES)

@@ -36,10 +36,10 @@ class Workload(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         where = f"workload {self.name}"
         if not self.layers:
-            raise SpecError("no layers given, at least one is needed", path=where)
+            raise SpecError("at least one layer is needed", path=where)
         twice = repeated(layer.name for layer in self.layers)
         if twice is not None:
             raise SpecError(f"layer '{twice}' is listed twice", path=where)
         for key, value in self.provenance.items():
             if isinstance(value, float) and not math.isfinite(value):
-                raise SpecError(f"provenance '{key}' is {value}, a finite number is expected", path=where)
+                raise SpecError(f"provenance '{key}' must be a finite number, got {value}", path=where)

@@ -95,7 +95,7 @@ def _values(axis: Axis, path: str) -> tuple[Any, ...]:
     kinds = [name for name in ("values", "range", "log2", "choices") if getattr(axis, name) is not None]
     if len(kinds) != 1:
         given = " and ".join(kinds) or "none"
-        raise SpecError(f"{given} given, one of values, range, log2 and choices is needed", path=path)
+        raise SpecError(f"exactly one of values, range, log2 and choices is needed, got {given}", path=path)
     if axis.values is not None:
         return axis.values
     if axis.choices is not None:
@@ -106,7 +106,7 @@ def _values(axis: Axis, path: str) -> tuple[Any, ...]:
         low, high = axis.log2
         for end in axis.log2:
             if end < 1 or end & (end - 1):
-                raise SpecError(f"log2 has {end}, powers of two are expected", path=path)
+                raise SpecError(f"log2 must have powers of two, got {end}", path=path)
         return tuple(2**i for i in range(low.bit_length() - 1, high.bit_length()))
     assert axis.range is not None
     return _range(axis.range, path)
@@ -115,25 +115,25 @@ def _values(axis: Axis, path: str) -> tuple[Any, ...]:
 def _range(given: Sequence[float], path: str) -> tuple[float, ...]:
     if len(given) not in (2, 3):
         raise SpecError(
-            f"range has {len(given)} numbers, [first, last] or [first, last, step] expected", path=path
+            f"range must be [first, last] or [first, last, step], got {len(given)} numbers", path=path
         )
     first, last, step = (*given, 1.0)[:3]
     if not all(map(math.isfinite, given)) or step <= 0:
-        raise SpecError("range needs finite numbers and a step above 0", path=path)
+        raise SpecError("range must have finite numbers and a step above 0", path=path)
     number = math.floor((last - first) / step + 1e-9) + 1
     if number > MOST_VALUES:
-        raise SpecError(f"{number:.3g} values, allowed are {MOST_VALUES}", path=path)
+        raise SpecError(f"there must be at most {MOST_VALUES} values, got {number:.3g}", path=path)
     values = [first + i * step for i in range(max(number, 0))]
     return tuple(int(v) if float(v).is_integer() else v for v in values)
 
 
 def _check_values(values: Sequence[Any], path: str) -> None:
     if not values:
-        raise SpecError("has no values, at least one is needed", path=path)
+        raise SpecError("must have at least one value", path=path)
     seen: set[str] = set()
     for value in values:
         if value is None or (isinstance(value, float) and not math.isfinite(value)):
-            raise SpecError(f"has the value {value}, numbers, texts and lists are expected", path=path)
+            raise SpecError(f"must have numbers, texts and lists as values, got {value}", path=path)
         if repr(value) in seen:
             raise SpecError(f"has the value {value!r} twice", path=path)
         seen.add(repr(value))

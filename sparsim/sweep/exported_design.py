@@ -53,7 +53,9 @@ def point_of_row(space: DesignSpace, row: dict[str, Any]) -> Point:
         named = [str(value) for value in plain] if isinstance(given, str) else plain
         values = dict(zip(named, axis.values, strict=True))
         if given is not None and given not in values:
-            raise SpecError(f"axis '{axis.name}' has no value {given!r}, the table is of another study")
+            raise SpecError(
+                f"axis '{axis.name}' has no value {given!r}, so the table belongs to another study"
+            )
         point[axis.name] = None if given is None else values[given]
     return point
 
@@ -62,7 +64,7 @@ def row_of(result: SweepResult, number: int) -> dict[str, Any]:
     """A row of the table by the number of its point. Raises SpecError if there is none."""
     numbers = result.table["point"].to_pylist()
     if number not in numbers:
-        raise SpecError(f"no point {number}, there are {len(numbers)} from {min(numbers, default=0)} on")
+        raise SpecError(f"unknown point {number}; there are {len(numbers)} from {min(numbers, default=0)} on")
     row: dict[str, Any] = result.table.slice(numbers.index(number), 1).to_pylist()[0]
     return row
 

@@ -52,7 +52,7 @@ class Expression(NamedTuple):
         except (ArithmeticError, TypeError, ValueError) as error:
             raise SpecError(f"'{self.text}': {error}") from None
         if isinstance(found, float) and not math.isfinite(found):
-            raise SpecError(f"'{self.text}' is {found}, a finite number is expected")
+            raise SpecError(f"'{self.text}' must be a finite number, got {found}")
         return found
 
 
@@ -66,14 +66,16 @@ def compile_expression(text: str, known: Collection[str], path: str = "") -> Exp
     """
     text = str(text).strip()
     if len(text) > MOST_CHARACTERS:
-        raise SpecError(f"{len(text)} characters in an expression, allowed are {MOST_CHARACTERS}", path=path)
+        raise SpecError(
+            f"an expression must have at most {MOST_CHARACTERS} characters, has {len(text)}", path=path
+        )
     try:
         tree = ast.parse(text, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise SpecError(f"'{text}' is no expression", path=path) from None
+        raise SpecError(f"'{text}' is not an expression", path=path) from None
     nodes = list(ast.walk(tree))
     if len(nodes) > MOST_NODES:
-        raise SpecError(f"an expression of {len(nodes)} parts, allowed are {MOST_NODES}", path=path)
+        raise SpecError(f"an expression must have at most {MOST_NODES} parts, has {len(nodes)}", path=path)
     functions = {id(node.func) for node in nodes if isinstance(node, ast.Call)}
     names = {node.id for node in nodes if isinstance(node, ast.Name) and id(node) not in functions}
     for node in nodes:
@@ -96,7 +98,7 @@ def _check(node: ast.AST, text: str, path: str) -> None:
         raise SpecError(f"'{text}' has a {type(node).__name__}, which is not arithmetic", path=path)
     if isinstance(node, ast.Call):
         if not isinstance(node.func, ast.Name) or node.keywords:
-            raise SpecError(f"'{text}' is no arithmetic", path=path)
+            raise SpecError(f"'{text}' is not arithmetic", path=path)
         if node.func.id not in FUNCTIONS:
             raise SpecError(
                 f"'{text}': unknown function '{node.func.id}'", path=path, hint=near(node.func.id, FUNCTIONS)
@@ -125,5 +127,5 @@ class _Powers(ast.NodeTransformer):
 
 def _power(base: Any, exponent: Any) -> Any:
     if abs(exponent) > LARGEST_EXPONENT or abs(base) > 2**64:
-        raise SpecError(f"{base} ** {exponent}, allowed are exponents up to {LARGEST_EXPONENT}")
+        raise SpecError(f"exponents must be at most {LARGEST_EXPONENT}, got {base} ** {exponent}")
     return base**exponent

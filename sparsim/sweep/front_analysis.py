@@ -95,7 +95,7 @@ def hypervolume(values: Reals, reference: Reals) -> float:
     """
     values, reference = np.asarray(values, float), np.asarray(reference, float)
     if values.ndim != 2 or values.shape[1] not in (2, 3):
-        raise SpecError(f"the hypervolume needs two or three objectives, and there are {values.shape[-1]}")
+        raise SpecError(f"the hypervolume needs two or three objectives, got {values.shape[-1]}")
     values = values[(values < reference).all(axis=1)]
     values = values[non_dominated(values)]
     if values.shape[1] == 2:

@@ -80,7 +80,7 @@ def with_densities_of(layer: Layer, densities: Mapping[str, float], path: str) -
         if name not in known:
             raise SpecError(f"unknown dataspace '{name}'", path=f"{path}.densities", hint=near(name, known))
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise SpecError(f"density of {name} is {value!r}, a number is expected", path=path)
+            raise SpecError(f"density of {name} must be a number, got {value!r}", path=path)
         try:
             changed[name] = Density(density=float(value))
         except SpecError as error:

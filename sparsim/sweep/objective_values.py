@@ -105,7 +105,9 @@ class Objectives:
             if name not in attributes:
                 raise SpecError(f"workload '{network}' has no attribute '{name}'", path=where)
             if not isinstance(attributes[name], int | float):
-                raise SpecError(f"attribute '{name}' of '{network}' is text, a number is needed", path=where)
+                raise SpecError(
+                    f"attribute '{name}' of '{network}' must be a number, but is text", path=where
+                )
 
     def _check_metric(self, name: str, where: str) -> None:
         if name == "area_mm2" and not self._space.has_area():

@@ -76,7 +76,7 @@ def resolve_field(path: str, holder: Holder) -> Field:
     """
     steps = path.replace("[", ".").replace("]", "").split(".")
     if not all(steps):
-        raise SpecError(f"'{path}' is no path, names with dots between them are expected")
+        raise SpecError(f"a path must be names with dots between them, got '{path}'")
     if steps[0] in ROOTS or steps[0] == "arch":
         root = "architecture" if steps[0] == "arch" else steps[0]
         return _below(root, steps[1:], path, holder)
@@ -114,7 +114,7 @@ def _below(root: str, steps: list[str], path: str, holder: Holder) -> Field:
     value = holder.get(root)
     full = path if path.split(".")[0] == root else f"{root}.{'.'.join(steps)}"
     if not value:
-        raise SpecError(f"path '{path}' matches nothing, the base has no '{root}'")
+        raise SpecError(f"path '{path}' matches nothing, because the base has no '{root}'")
     if not steps:
         raise SpecError(f"path '{path}' names no field", hint=near("", _known(value)))
     taken: list[str | int] = [root]

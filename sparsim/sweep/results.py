@@ -53,7 +53,7 @@ class SweepResult:
         try:
             self.summary: dict[str, Any] = msgspec.json.decode(path.read_bytes())
         except (OSError, msgspec.DecodeError) as error:
-            raise FormatError(f"no results of a sweep: {error}", path=str(path)) from None
+            raise FormatError(f"are not results of a sweep: {error}", path=str(path)) from None
 
     @property
     def path(self) -> Path:
@@ -145,7 +145,7 @@ def certificate(space: DesignSpace, objectives: Objectives, states: PointStates)
     elif study.search.mappings is not None:
         kind, text = "exact", f"exact over {points}, for the mappings that the study gives"
     elif np.isnan(gaps).any():
-        kind, text = "open", "mappings are planned without a proof, better ones may exist"
+        kind, text = "open", "mappings are planned without a proof, so better ones may exist"
     else:
         gap = float(gaps.max()) if len(gaps) else 0.0
         of = (

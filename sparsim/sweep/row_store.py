@@ -63,7 +63,7 @@ def encode_row(key: str, kind: int, row: Row) -> bytes:
     """The line of a row. A row with a metric that is no number becomes one that failed."""
     for name, value in (*row.metrics.items(), *row.bounds.items()):
         if value != value or value == -np.inf:
-            row = Row(key, "failed", f"{name} is {value}, a number is expected")
+            row = Row(key, "failed", f"{name} must be a number, got {value}")
     reason = row.reason.encode("utf-8", "backslashreplace").decode()
     stored = _Stored(row.status, reason, row.metrics, row.components, row.bounds, row.is_final)  # type: ignore[arg-type]
     head = f"{key} {kind:02x} {LETTERS[row.status, row.is_final]} ".encode()
@@ -319,6 +319,6 @@ def _lock(folder: Path, shard: str) -> Any:
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        text = f"another process writes rows to {folder}"
+        text = f"another process is writing rows to {folder}"
         raise SpecError(text, hint="wait for it, or choose another folder") from None
     return lock

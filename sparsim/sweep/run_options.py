@@ -110,6 +110,6 @@ class Options:
 
     def check(self) -> None:
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
-            raise SpecError(f"shard {self.shard[0]}/{self.shard[1]}, 1/n to n/n are allowed")
+            raise SpecError(f"shard must be between 1/n and n/n, got {self.shard[0]}/{self.shard[1]}")
         if self.jobs is not None and self.jobs < 1:
-            raise SpecError(f"jobs is {self.jobs}, at least 1 is needed")
+            raise SpecError(f"jobs must be at least 1, got {self.jobs}")

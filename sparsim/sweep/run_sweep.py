@@ -110,12 +110,12 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, evaluator: Any = No
     for path in paths:
         if not (path / ROWS).is_dir():
             raise SpecError(
-                f"no folder '{ROWS}' of rows", path=str(path), hint="rows of a run with a cache are there"
+                f"has no folder '{ROWS}' of rows", path=str(path), hint="rows of a run with a cache are there"
             )
     studies = [load_study(path / STUDY) for path in paths]
     for path, other in zip(paths, studies, strict=True):
         if other != studies[0]:
-            raise SpecError("another study than the first folder's", path=str(path))
+            raise SpecError("has another study than the first folder", path=str(path))
     space = load_space(studies[0])
     objectives = Objectives(space)
     Path(out).mkdir(parents=True, exist_ok=True)
@@ -143,7 +143,7 @@ def listing(
     ) as store:
         sweep = SweepLoop(space, objectives, store, options)
         if sweep.sampler.is_adaptive:
-            raise SpecError("points depend on results, they are not known before", path="--dry-run")
+            raise SpecError("points depend on results, so they are not known in advance", path="--dry-run")
         sweep.list_points()
         found, _ = final_rows(store, sweep.points.keys, sweep.budgets)
     left = np.flatnonzero((found < 0) & ~sweep.points.is_refused)

@@ -120,7 +120,7 @@ class Search(Record, frozen=True, kw_only=True):
             raise SpecError("each number of evaluations must exceed the one before", path="sweep.search")
         if isinstance(self.mappings, str) and self.mappings != "base":
             raise SpecError(
-                f"mappings is '{self.mappings}', 'base' or mappings by layer expected", path="sweep.search"
+                f"mappings must be 'base' or mappings by layer, got '{self.mappings}'", path="sweep.search"
             )
 
     @property
@@ -161,11 +161,13 @@ class Sampler(Record, frozen=True, kw_only=True):
         if self.kind == "grid" and self.points is not None:
             raise SpecError("a grid has all points; give 'points' to other samplers only", path=where)
         if self.kind != "grid" and self.points is None:
-            raise SpecError(f"'points' is missing, {self.kind} needs a number of points", path=where)
+            raise SpecError(f"'points' is missing; {self.kind} needs a number of points", path=where)
         if self.population is not None and self.kind not in ("nsga2", "tpe"):
-            raise SpecError(f"'population' is for nsga2 and tpe, the sampler is {self.kind}", path=where)
+            raise SpecError(
+                f"only nsga2 and tpe have a 'population', but the sampler is {self.kind}", path=where
+            )
         if self.population == 1 and self.kind == "nsga2":
-            raise SpecError("population is 1, nsga2 needs at least 2", path=where)
+            raise SpecError("population must be at least 2 for nsga2, got 1", path=where)
 
 
 class Study(Record, frozen=True, kw_only=True):
@@ -235,19 +237,21 @@ class Study(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         where = f"sweep {self.name}"
         if not self.axes:
-            raise SpecError("no axes given, at least one is needed", path=where)
+            raise SpecError("at least one axis is needed", path=where)
         if not self.workloads:
-            raise SpecError("no workloads given, at least one is needed", path=where)
+            raise SpecError("at least one workload is needed", path=where)
         if not self.objectives:
-            raise SpecError("no objectives given, at least one is needed", path=where)
+            raise SpecError("at least one objective is needed", path=where)
         if WORKLOAD in self.axes:
-            raise SpecError(f"an axis is called '{WORKLOAD}', which is the axis of the networks", path=where)
+            raise SpecError(
+                f"an axis cannot have the name '{WORKLOAD}', which is the axis of the networks", path=where
+            )
         check_whole(where, "seed", self.seed)
         for name in ("clock_mhz", "seconds_per_point"):
             value = getattr(self, name)
             check_real(where, name, value)
             if value is not None and not value > 0:
-                raise SpecError(f"{name} is {value:g}, allowed is more than 0", path=where)
+                raise SpecError(f"{name} must be greater than 0, got {value:g}", path=where)
         known = (*METRICS, *self.attributes)
         for name in self.objectives:
             if name not in known:

@@ -47,13 +47,15 @@ def load_study(path: str | Path) -> Study:
         path = _STUDIES / f"{path}.yaml"
     data = load_yaml(path)
     if _KEY not in data:
-        raise FormatError(f"no '{_KEY}' at the top, so this is no study of a sweep", path=str(path))
+        raise FormatError(
+            f"there is no '{_KEY}' at the top level, so this is not a study of a sweep", path=str(path)
+        )
     for key in data:
         if key not in (_KEY, "sparsim"):
             raise SpecError(f"unknown key '{key}'", path=str(path), hint=f"a study has '{_KEY}'")
     content = data[_KEY]
     if not isinstance(content, YamlMap):
-        raise SpecError(f"'{_KEY}' is no mapping", path=str(path))
+        raise SpecError(f"'{_KEY}' must be a mapping", path=str(path))
     _in_full(content)
     study = convert_at(content, Study, str(path), data, _KEY)
     return relative_to(study, Path(path).parent)
@@ -128,7 +130,7 @@ def _objectives(content: dict[str, Any]) -> None:
     if isinstance(given, list | tuple):
         for name in given:
             if given.count(name) > 1:
-                raise SpecError(f"objective '{name}' is given twice", path=_KEY)
+                raise SpecError(f"objective '{name}' appears twice", path=_KEY)
         given = {name: METRICS.get(SHORT_NAMES.get(name, name), "max") for name in map(str, given)}
     if isinstance(given, dict):
         content["objectives"] = {SHORT_NAMES.get(name, name): way for name, way in given.items()}

@@ -55,9 +55,7 @@ class SweepLoop:
         self.budgets = len(space.study.search.budgets)
         self.progress = Progress(best=Front(len(objectives.names)))
         if self.sampler.is_adaptive and options.shard is not None:
-            text = (
-                f"points of {space.study.sampler.kind} depend on the results of others: there are no shards"
-            )
+            text = f"points of {space.study.sampler.kind} depend on others' results, so there are no shards"
             raise SpecError(text, path="--shard")
         self.key_of = space.key if options.evaluator is None else evaluator_key(space, options.evaluator)
         self._began = time.monotonic()

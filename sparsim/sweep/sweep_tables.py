@@ -28,7 +28,7 @@ def check_columns(space: DesignSpace) -> None:
     for name in (*(axis.name for axis in space.axes), *_derived(space), *space.study.attributes):
         if name in FIXED or name.startswith(COMPONENT):
             raise SpecError(
-                f"'{name}' is a column of the results, another name is needed",
+                f"'{name}' is already a column of the results; choose another name",
                 path=f"sweep {space.study.name}",
             )
 

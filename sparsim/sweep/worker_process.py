@@ -163,7 +163,7 @@ def start_message(evaluator: Any, seconds_per_point: float) -> bytes:
     except Exception as error:
         raise SparsimError(f"the evaluator cannot be sent to workers: {error}") from error
     if type(evaluator).__module__ == "__main__":
-        text = f"{type(evaluator).__name__} is defined in the script itself, workers cannot import it"
+        text = f"{type(evaluator).__name__} is defined in the script itself, so workers cannot import it"
         raise SparsimError(text, hint="define it in a module that workers can import")
     return packed((sys.path, seconds_per_point, content))
 

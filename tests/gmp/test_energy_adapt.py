@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from support.linear_cost import LinearCost
+from support.named import naming
 from torch import nn
 
 import gmp
@@ -107,19 +108,19 @@ def test_training_goes_on_with_these_zeros():
 
 def test_mistakes():
     model, monitor = watched()
-    with pytest.raises(PruningError, match="the monitor has no target_energy_pj"):
+    with pytest.raises(PruningError, match=naming("target_energy_pj")):
         netadapt(model, monitor, lambda m: 0.0)
     monitor.target_energy_pj = 1.0
-    with pytest.raises(PruningError, match=r"first is 1\.5; it must be a number from 0 to 1"):
+    with pytest.raises(PruningError, match=naming("first 1.5 0 1")):
         netadapt(model, monitor, lambda m: 0.0, first=1.5)
-    with pytest.raises(PruningError, match="decay is 0; it must be more"):
+    with pytest.raises(PruningError, match=naming("decay 0")):
         netadapt(model, monitor, lambda m: 0.0, decay=0)
-    with pytest.raises(PruningError, match=r"the loss with '0.weight' pruned further is nan"):
+    with pytest.raises(PruningError, match=naming("0.weight")):
         netadapt(model, monitor, lambda m: float("nan"))
-    with pytest.raises(PruningError, match="no weight alone takes the energy from"):
+    with pytest.raises(PruningError, match="energy"):
         netadapt(model, monitor, lambda m: 0.0, first=0.5)
     monitor.pruner = gmp.Pruner(model)
-    with pytest.raises(PruningError, match="make the monitor without one"):
+    with pytest.raises(PruningError, match=naming("monitor pruner")):
         netadapt(model, monitor, lambda m: 0.0)
 
 
@@ -132,5 +133,5 @@ def test_a_tune_that_revives_weights_is_found_out():
             for i in (0, 2, 4):
                 candidate[i].weight.fill_(0.5)
 
-    with pytest.raises(PruningError, match="does tune revive weights"):
+    with pytest.raises(PruningError, match=naming("tune weights")):
         netadapt(model, monitor, lambda m: 0.0, tune=revive)

@@ -8,6 +8,7 @@ import csv
 import pytest
 import torch
 from support.monitored import X, cost_of, net, traced, train, watch
+from support.named import naming
 from support.traced import Run
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -282,11 +283,11 @@ def test_resumed_readings_are_those_of_an_unbroken_run(tmp_path):
 
 def test_states_of_other_things_are_refused():
     monitor = watch(net())
-    with pytest.raises(PruningError, match="this is no state of a monitor: it has no layers, readings"):
+    with pytest.raises(PruningError, match=naming("state monitor layers readings")):
         monitor.load_state_dict({"activations": []})
-    with pytest.raises(PruningError, match="the state is of layers 0, the model has 0, 5, 8"):
+    with pytest.raises(PruningError, match=naming("state 0 5 8")):
         monitor.load_state_dict(monitor.state_dict() | {"layers": ["0"]})
-    with pytest.raises(PruningError, match=r"densities of shape \(3, 1\), \(3, 3\) are needed"):
+    with pytest.raises(PruningError, match=naming("3 1")):
         monitor.load_state_dict(monitor.state_dict() | {"activations": [[1.0]] * 3})
 
 

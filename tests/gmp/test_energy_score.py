@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.linear_cost import LinearCost
+from support.named import naming
 from support.traced import Run
 from torch import nn
 from torch.nn import functional as F
@@ -159,27 +160,27 @@ def test_less_energy_at_equal_sparsity():
 
 @pytest.mark.parametrize("alpha", [-0.1, float("nan"), float("inf"), True, "1"])
 def test_a_wrong_alpha(alpha):
-    with pytest.raises(PruningError, match=r"alpha is .*; it must be a number from 0 on"):
+    with pytest.raises(PruningError, match=naming("alpha 0")):
         EnergyScore(watch(net()), alpha=alpha)
 
 
 def test_other_mistakes():
     model = net()
-    with pytest.raises(PruningError, match="unknown objective 'enrgy'"):
+    with pytest.raises(PruningError, match=naming("enrgy")):
         EnergyScore(watch(model), objective="enrgy")
-    with pytest.raises(PruningError, match=r"unknown score 'lmap' .*lamp"):
+    with pytest.raises(PruningError, match=naming("lmap lamp")):
         EnergyScore(watch(model), "lmap")
-    with pytest.raises(PruningError, match="'movement' falls below 0"):
+    with pytest.raises(PruningError, match=naming("movement")):
         EnergyScore(watch(model), "movement")
-    with pytest.raises(PruningError, match="on linear zeros of weights save no energy"):
+    with pytest.raises(PruningError, match=naming("linear weights energy")):
         gmp.one_shot(model, 0.5, score=EnergyScore(watch(model, cost=FreeCost)))
 
 
 def test_a_weight_of_no_layer():
     model = Run(lambda m, x: m.b(m.a(x)), a=nn.Linear(12, 3), b=nn.LayerNorm(3))
     score = EnergyScore(watch(model))
-    with pytest.raises(PruningError, match=r"no layer that uses 'b\.weight'; ignore it"):
+    with pytest.raises(PruningError, match=naming("b.weight")):
         gmp.one_shot(model, 0.5, targets=["a", "b"], score=score)
     gmp.one_shot(model, 0.5, score=score)
-    with pytest.raises(PruningError, match=r"no layer that uses 'a\.wieght' .*a\.weight"):
+    with pytest.raises(PruningError, match=naming("a.wieght a.weight")):
         score.prices("a.wieght", model.a.weight.detach())

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.exported import NETWORKS, facts, network
+from support.named import naming
 
 from gmp.errors import TraceError
 from gmp.tracing.exported_programs import load_program, run_example
@@ -93,11 +94,11 @@ def test_files_that_would_run_code_are_refused(tmp_path: Path) -> None:
 
     for change in (weights_by_pickle, example, constant, operation, expression):
         spoiled = spoil(tmp_path / "net.pt2", tmp_path / "spoiled.pt2", change)
-        with pytest.raises(TraceError, match=r"spoiled.pt2: \w.*(not loaded|no operation of torch)"):
+        with pytest.raises(TraceError, match=r"spoiled.pt2: \w.*(not loaded|operation of torch)"):
             load_program(spoiled)
     library = {"data/aotinductor/model/x.so": b"\x7fELF"}
     spoiled = spoil(tmp_path / "net.pt2", tmp_path / "spoiled.pt2", lambda name, data: data, **library)
-    with pytest.raises(TraceError, match="holds a compiled library"):
+    with pytest.raises(TraceError, match=naming("spoiled.pt2 data/aotinductor/model/x.so")):
         load_program(spoiled)
     assert not touched.exists()
 
@@ -121,5 +122,5 @@ def test_damaged_files_are_one_sentence(tmp_path: Path) -> None:
             said = str(error)
         assert said.startswith(str(path))
         assert "\n" not in said
-    with pytest.raises(TraceError, match=r"none.pt2: no such file"):
+    with pytest.raises(TraceError, match=naming("none.pt2")):
         load_program(tmp_path / "none.pt2")

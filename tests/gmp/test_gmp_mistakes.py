@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.named import names
 from torch import nn
 from torch.nn.utils import parametrizations
 
@@ -31,100 +32,98 @@ def lazy():
     return nn.Sequential(nn.LazyLinear(3))
 
 
-NAMES = "block.conv, block.conv.weight, block.norm, block.norm.weight, fc1, fc1.weight, fc2, fc2.weight"
-NUMBER = "it must be a number from 0 to 1"
-MATCHERS = "is not a module type, a name, 're:' with an expression, or a predicate"
+NAMES = "block.conv block.conv.weight block.norm block.norm.weight fc1 fc1.weight fc2 fc2.weight"
+NUMBER = "0 1"
+MATCHERS = "module name re: predicate"
 STRANGER = torch.optim.SGD(nn.Linear(2, 2).parameters(), 0.1)
 
 OPTIONS = [
-    ({"targets": "fc3"}, "targets: 'fc3' meets no module or parameter (did you mean 'fc2'?)"),
-    ({"ignore": "re:x+"}, f"ignore: 're:x+' meets no module or parameter (known: {NAMES})"),
+    ({"targets": "fc3"}, "fc3 fc2"),
+    ({"ignore": "re:x+"}, f"re:x+ {NAMES}"),
     (
         {"ignore": "re:("},
-        "'re:(' is not a regular expression: missing ), unterminated subpattern at position 0",
+        "re:( 0",
     ),
-    ({"targets": 3}, f"targets: 3 {MATCHERS}"),
-    ({"targets": [int]}, f"targets: <class 'int'> {MATCHERS}"),
-    ({"ignore": nn.Module}, "nothing to prune: no weight of the model is met by targets and not by ignore"),
-    ({"ignore": [nn.Linear(2, 2)]}, f"ignore: a Linear {MATCHERS}"),
-    ({"ignore": [nn.Parameter(torch.ones(2))]}, f"ignore: a Parameter {MATCHERS}"),
-    ({"optimizer": "SGD"}, "the optimizer is a str, not a torch.optim.Optimizer"),
+    ({"targets": 3}, f"3 {MATCHERS}"),
+    ({"targets": [int]}, f"int {MATCHERS}"),
+    ({"ignore": nn.Module}, "targets ignore"),
+    ({"ignore": [nn.Linear(2, 2)]}, f"Linear {MATCHERS}"),
+    ({"ignore": [nn.Parameter(torch.ones(2))]}, f"Parameter {MATCHERS}"),
+    ({"optimizer": "SGD"}, "optimizer torch.optim.Optimizer str"),
     (
         {"optimizer": STRANGER},
-        "the optimizer holds none of the prunable weights; was it made for another model?",
+        "optimizer weights model",
     ),
-    ({"score": "magnitud"}, "unknown score 'magnitud' (did you mean 'magnitude'?)"),
-    ({"score": 3}, "unknown score 3 (known: magnitude, lamp, taylor, movement)"),
-    ({"score": "movement"}, "the score 'movement' needs the optimizer, whose steps it follows"),
-    ({"pattern": "4:2"}, "the pattern '4:2' keeps 4 of 2; n:m needs 0 < n < m"),
-    ({"pattern": "block(0,2)"}, "the pattern 'block(0,2)' is empty; its sizes must be at least 1"),
-    ({"pattern": "kernels"}, "unknown pattern 'kernels' (did you mean 'kernel'?)"),
+    ({"score": "magnitud"}, "magnitud magnitude"),
+    ({"score": 3}, "3 magnitude lamp taylor movement"),
+    ({"score": "movement"}, "movement optimizer"),
+    ({"pattern": "4:2"}, "4:2 n:m"),
+    ({"pattern": "block(0,2)"}, "block(0,2) 1"),
+    ({"pattern": "kernels"}, "kernels kernel"),
     (
         {"pattern": "?"},
-        "unknown pattern '?' (known: 1x1, 2:4, block(4,1), vector(4), kernel, channel)",
+        "1x1 2:4 block(4,1) vector(4) kernel channel",
     ),
     (
         {"scope": "globally"},
-        "unknown scope 'globally' (did you mean 'global'?); it can also be sparsities by name",
+        "scope globally global",
     ),
-    ({"scope": {"fc3": 0.5}}, "scope: 'fc3' meets no prunable weight (did you mean 'fc2'?)"),
-    ({"scope": {"fc1": 1.2}}, f"scope of 'fc1.weight' is 1.2; {NUMBER}"),
-    ({"scope": {3: 1.2}}, "scope: keys are names of weights, not 3"),
+    ({"scope": {"fc3": 0.5}}, "fc3 fc2"),
+    ({"scope": {"fc1": 1.2}}, f"fc1.weight 1.2 {NUMBER}"),
+    ({"scope": {3: 1.2}}, "keys 3"),
     (
         {"scope": {"fc1": 0.7}, "pattern": "2:4"},
-        "scope asks for a sparsity of 0.7 of 'fc1.weight'; pattern and min_density allow at most 0.5",
+        "0.7 fc1.weight min_density 0.5",
     ),
-    ({"min_density": -0.1}, f"min_density of 'block.conv.weight' is -0.1; {NUMBER}"),
-    ({"min_density": {"fc1": "x"}}, f"min_density of 'fc1.weight' is 'x'; {NUMBER}"),
+    ({"min_density": -0.1}, f"min_density block.conv.weight -0.1 {NUMBER}"),
+    ({"min_density": {"fc1": "x"}}, f"min_density fc1.weight x {NUMBER}"),
 ]
 
 MODELS = [
     (
         weight_normed,
-        "'fc1.weight' is not a parameter but computed from others; remove the parametrization of 'fc1' first",
+        "fc1.weight fc1",
     ),
-    (lazy, "'0.weight' has no shape yet; run one batch through the model first"),
+    (lazy, "0.weight"),
     (
         lambda: nn.Linear(3, 3, dtype=torch.complex64),
-        "'weight' is complex64 of shape (3, 3), strided; only strided floating-point weights with elements "
-        "can be pruned",
+        "weight complex64 (3, 3) strided",
     ),
-    (list, "the model is a list, not a torch.nn.Module"),
-    (nn.ReLU, "nothing to prune: no weight of the model is met by targets and not by ignore"),
+    (list, "torch.nn.Module list"),
+    (nn.ReLU, "targets ignore"),
 ]
 
-REACH = "cannot be reached: pattern, scope and min_density allow at most"
+REACH = "pattern scope min_density"
 SPARSITIES = [
-    ({}, 1.01, f"the sparsity is 1.01; {NUMBER}"),
-    ({}, float("nan"), f"the sparsity is nan; {NUMBER}"),
-    ({}, "0.5", f"the sparsity is '0.5'; {NUMBER}"),
-    ({"pattern": "1:4"}, 0.8, f"the sparsity 0.8 {REACH} 0.75"),
+    ({}, 1.01, f"sparsity 1.01 {NUMBER}"),
+    ({}, float("nan"), f"sparsity nan {NUMBER}"),
+    ({}, "0.5", f"sparsity 0.5 {NUMBER}"),
+    ({"pattern": "1:4"}, 0.8, f"0.8 {REACH} 0.75"),
     (
         {"min_density": {"fc1": 0.5}, "targets": ["fc1", "fc2"]},
         0.9,
-        f"the sparsity 0.9 {REACH} 0.666667",
+        f"0.9 {REACH} 0.666667",
     ),
-    ({"scope": {"fc1": 0.5}}, 0.3, f"the sparsity 0.3 {REACH} 0.25"),
+    ({"scope": {"fc1": 0.5}}, 0.3, f"0.3 {REACH} 0.25"),
     (
         {"score": "taylor"},
         0.5,
-        "the score 'taylor' needs the gradient of 'block.conv.weight', which has none: prune after "
-        "backward() and before zero_grad()",
+        "taylor block.conv.weight backward() zero_grad()",
     ),
     (
         {"score": lambda *_: torch.ones(3)},
         0.5,
-        "the score of 'block.conv.weight' must be a tensor of shape (8, 3, 1, 1), not (3,)",
+        "score block.conv.weight (8, 3, 1, 1) (3,)",
     ),
     (
         {"score": lambda *_: 1.0},
         0.5,
-        "the score of 'block.conv.weight' must be a tensor of shape (8, 3, 1, 1), not float",
+        "score block.conv.weight (8, 3, 1, 1) float",
     ),
     (
         {"score": lambda name, weight, grad: weight / 0},
         0.5,
-        "some scores of 'block.conv.weight' are not finite numbers",
+        "scores block.conv.weight",
     ),
 ]
 
@@ -137,18 +136,18 @@ def refused(act, *args, **options):
 
 @pytest.mark.parametrize(("options", "sentence"), OPTIONS)
 def test_options_that_do_not_fit(options, sentence):
-    assert refused(gmp.Pruner, network(), **options) == sentence
+    assert names(refused(gmp.Pruner, network(), **options), sentence)
 
 
 @pytest.mark.parametrize(("model", "sentence"), MODELS)
 def test_models_that_do_not_fit(model, sentence):
-    assert refused(gmp.Pruner, model()) == sentence
+    assert names(refused(gmp.Pruner, model()), sentence)
 
 
 @pytest.mark.parametrize(("options", "sparsity", "sentence"), SPARSITIES)
 def test_sparsities_that_cannot_be(options, sparsity, sentence):
     pruner = gmp.Pruner(network(), **options)
-    assert refused(pruner.prune, sparsity) == sentence
+    assert names(refused(pruner.prune, sparsity), sentence)
     assert pruner.sparsity == 0
 
 
@@ -156,7 +155,7 @@ def test_sparsities_that_cannot_be(options, sparsity, sentence):
 def test_weights_that_are_no_numbers(bad):
     pruner = gmp.Pruner(network())
     pruner.model.fc2.weight.data[1, 2] = bad
-    assert refused(pruner.prune, 0.5) == "some weights of 'fc2.weight' are not finite numbers"
+    assert names(refused(pruner.prune, 0.5), "fc2.weight")
     assert pruner.sparsity == 0
 
 
@@ -171,20 +170,20 @@ def saved(name, mask):
 
 BYTE = torch.zeros(1, dtype=torch.uint8)
 STATES = [
-    ({"step": 3}, "this is no state of a pruner: it has no masks but ['step']"),
-    (saved("fc1.weight", None), "the saved masks lack 'fc1.weight', which is pruned here"),
+    ({"step": 3}, "masks ['step']"),
+    (saved("fc1.weight", None), "fc1.weight"),
     (
         saved("fc9.weight", {}),
-        "the saved masks have 'fc9.weight', which is not pruned here (did you mean 'fc2.weight'?)",
+        "saved masks fc9.weight fc2.weight",
     ),
-    (saved("fc1.weight", {}), "the mask of 'fc1.weight' is neither a bool tensor nor a saved mask"),
+    (saved("fc1.weight", {}), "fc1.weight"),
     (
         saved("fc1.weight", {"shape": [2, 2], "bits": BYTE}),
-        "the mask of 'fc1.weight' has shape (2, 2), the weight (6, 8)",
+        "fc1.weight 2 6 8",
     ),
     (
         saved("fc1.weight", {"shape": [6, 8], "bits": BYTE}),
-        "the saved mask of 'fc1.weight' has 1 bytes; shape (6, 8) needs 6",
+        "fc1.weight 1 6 8",
     ),
 ]
 
@@ -194,15 +193,15 @@ def test_states_that_do_not_fit(state, sentence):
     pruner = gmp.Pruner(network())
     pruner.prune(0.5)
     before = {name: mask.clone() for name, mask in pruner.masks.items()}
-    assert refused(pruner.load_state_dict, state) == sentence
+    assert names(refused(pruner.load_state_dict, state), sentence)
     assert all(torch.equal(mask, before[name]) for name, mask in pruner.masks.items())
 
 
 ONES = torch.ones(6, 8, dtype=torch.bool)
 MASKS = [
-    ({"fc1.wait": ONES}, "the model has no parameter 'fc1.wait' (did you mean 'fc1.weight'?)"),
-    ({"fc1.weight": ONES.T}, "the mask of 'fc1.weight' has shape (8, 6), the weight (6, 8)"),
-    ({"fc1.weight": ONES.float()}, "the mask of 'fc1.weight' is neither a bool tensor nor a saved mask"),
+    ({"fc1.wait": ONES}, "fc1.wait fc1.weight"),
+    ({"fc1.weight": ONES.T}, "fc1.weight 8 6"),
+    ({"fc1.weight": ONES.float()}, "fc1.weight"),
 ]
 
 
@@ -210,7 +209,7 @@ MASKS = [
 def test_masks_that_do_not_fit(masks, sentence):
     model = network()
     first = {"fc2.weight": torch.zeros(4, 6, dtype=torch.bool)}
-    assert refused(gmp.apply_masks, model, first | masks) == sentence
+    assert names(refused(gmp.apply_masks, model, first | masks), sentence)
     assert bool(model.fc2.weight.all())
 
 
@@ -226,29 +225,29 @@ class Holder(nn.Module):
 
 MISSED = [
     ({"targets": [nn.Linear, nn.Dropout]}, "'drop' is a Dropout, which has no weight of its own"),
-    ({"targets": [nn.Linear, nn.Conv2d]}, "the model has no Conv2d"),
-    ({"targets": [nn.Linear, nn.Bilinear]}, "the model has no Bilinear (did you mean 'Linear'?)"),
-    ({"targets": ["head", lambda name, module: False]}, "meets no module with a weight"),
-    ({"targets": ["head", "drop"]}, "'drop' is a Dropout, which has no weight"),
-    ({"targets": ["head", "lstm.weight_hh_l1"]}, "(did you mean 'lstm.weight_hh_l0'?)"),
-    ({"targets": "block"}, r"which has no weight of its own: 're:block\..*' meets"),
-    ({"ignore": "block"}, r"which has no weight of its own: 're:block\..*' meets"),
-    ({"ignore": nn.Sequential}, "and 'block.0.weight' inside is pruned"),
-    ({"pattern": "2:4", "targets": "mix"}, "which axes of 'mix', of shape (2, 2), are outputs and inputs"),
-    ({"pattern": "2:4", "targets": "mix", "axes": {"mix": "ox"}}, "axes of 'mix' is 'ox'; its shape (2, 2)"),
-    ({"axes": {"head": "oik"}}, "axes of 'head.weight' is 'oik'; its shape (2, 4) needs 2 of the letters"),
-    ({"axes": {"haed": "oi"}}, "axes: 'haed' meets no prunable weight (did you mean 'head'?)"),
+    ({"targets": [nn.Linear, nn.Conv2d]}, "Conv2d"),
+    ({"targets": [nn.Linear, nn.Bilinear]}, "Bilinear Linear"),
+    ({"targets": ["head", lambda name, module: False]}, "<lambda> module weight"),
+    ({"targets": ["head", "drop"]}, "drop Dropout weight"),
+    ({"targets": ["head", "lstm.weight_hh_l1"]}, "lstm.weight_hh_l1 lstm.weight_hh_l0"),
+    ({"targets": "block"}, r"block Sequential re:block\..*"),
+    ({"ignore": "block"}, r"block Sequential re:block\..*"),
+    ({"ignore": nn.Sequential}, "Sequential block.0.weight"),
+    ({"pattern": "2:4", "targets": "mix"}, "axes mix (2, 2)"),
+    ({"pattern": "2:4", "targets": "mix", "axes": {"mix": "ox"}}, "axes mix ox (2, 2)"),
+    ({"axes": {"head": "oik"}}, "axes head.weight oik (2, 4) 2"),
+    ({"axes": {"haed": "oi"}}, "axes haed head"),
 ]
 
 
-@pytest.mark.parametrize(("options", "part"), MISSED)
-def test_what_meets_nothing_prunable_is_refused(options, part):
-    assert part in refused(gmp.Pruner, Holder(), **options)
-    assert part in refused(gmp.one_shot, Holder(), 0.5, **options)
+@pytest.mark.parametrize(("options", "words"), MISSED)
+def test_what_meets_nothing_prunable_is_refused(options, words):
+    assert names(refused(gmp.Pruner, Holder(), **options), words)
+    assert names(refused(gmp.one_shot, Holder(), 0.5, **options), words)
 
 
 def test_ignored_types_without_a_weight_that_hold_nothing_pruned():
-    names = ("block.0.weight", "attention.out_proj.weight")
+    expected = ("block.0.weight", "attention.out_proj.weight")
     chosen = gmp.select(Holder(), nn.Linear, [nn.LSTM, "head", nn.Embedding])
-    assert tuple(target.name for target in chosen) == names
+    assert tuple(target.name for target in chosen) == expected
     assert [t.name for t in gmp.select(Holder(), "head", nn.Sequential)] == ["head.weight"]

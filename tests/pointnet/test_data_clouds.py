@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from support.named import names, naming
 
 from pointnet.data import Clouds, Dataset, load_data, write_pack
 from pointnet.data.clouds import normalise, split
@@ -40,14 +41,14 @@ def some_dataset(*, normals: bool = False) -> Dataset:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"points": np.zeros((2, 4, 3))}, "points are float64 of shape (2, 4, 3), needed is float32"),
-        ({"points": np.zeros((2, 4, 5), np.float32)}, "of shape (2, 4, 5), needed is float32 of shape"),
-        ({"points": np.zeros((2, 0, 3), np.float32)}, "holds no points, its shape is (2, 0, 3)"),
-        ({"labels": np.array([0, 2])}, "label 2 of cloud 1 is out of range, there are 2 classes (0 to 1)"),
-        ({"labels": np.array([-1, 0])}, "label -1 of cloud 0 is out of range"),
-        ({"labels": np.array([0, 1, 1])}, "labels are int64 of shape (3,), needed is int64 of shape (2,)"),
-        ({"labels": np.array([0.0, 1.0])}, "labels are float64 of shape (2,)"),
-        ({"classes": ("cup", "cup")}, "a class is named twice among cup, cup"),
+        ({"points": np.zeros((2, 4, 3))}, "points float64 2 4 3 float32"),
+        ({"points": np.zeros((2, 4, 5), np.float32)}, "2 4 5 float32"),
+        ({"points": np.zeros((2, 0, 3), np.float32)}, "2 0 3"),
+        ({"labels": np.array([0, 2])}, "2 1 0"),
+        ({"labels": np.array([-1, 0])}, "-1 0"),
+        ({"labels": np.array([0, 1, 1])}, "labels int64 3 2"),
+        ({"labels": np.array([0.0, 1.0])}, "labels float64 2"),
+        ({"classes": ("cup", "cup")}, "class"),
         ({"points": np.full((2, 4, 3), np.nan, np.float32)}, "a coordinate is not finite"),
     ],
     ids=["type", "columns", "empty", "label", "negative", "lengths", "float labels", "names", "nan"],
@@ -62,25 +63,25 @@ def test_clouds_refuse(changes: dict[str, Any], message: str) -> None:
     Clouds(**right)
     with pytest.raises(DataError) as caught:
         Clouds(**{**right, **changes})
-    assert message in str(caught.value)
+    assert names(caught.value, message)
     assert str(caught.value).startswith("made: ")
 
 
 def test_a_dataset_has_every_class_in_both_splits() -> None:
     whole = some_clouds()
     cups = Clouds(whole.points[:3], whole.labels[:3], CLASSES, "made")
-    with pytest.raises(DataError, match="class 'hat' has no test clouds"):
+    with pytest.raises(DataError, match=naming("hat")):
         Dataset(whole, cups, "made")
-    with pytest.raises(DataError, match="class 'hat' has no training clouds"):
+    with pytest.raises(DataError, match=naming("hat")):
         Dataset(cups, whole, "made")
 
 
 def test_splits_must_fit_each_other() -> None:
     whole = some_clouds()
-    with pytest.raises(DataError, match=r"a training cloud has shape \(8, 3\), a test cloud \(8, 6\)"):
+    with pytest.raises(DataError, match=naming("training cloud 8 3 6")):
         Dataset(whole, some_clouds(normals=True), "made")
     renamed = Clouds(whole.points, whole.labels, ("cup", "cap"), "made")
-    with pytest.raises(DataError, match="the splits have different classes"):
+    with pytest.raises(DataError, match=naming("splits")):
         Dataset(whole, renamed, "made")
 
 
@@ -135,12 +136,12 @@ def test_normalising_keeps_the_form_and_the_normals() -> None:
     [
         (lambda x: x.__setitem__((1, 2, 0), np.nan), "a number is not finite"),
         (lambda x: x.__setitem__((1, 2, 5), np.inf), "a number is not finite"),
-        (lambda x: x.__setitem__((1, slice(None), slice(3)), 0.1), "all points are equal"),
+        (lambda x: x.__setitem__((1, slice(None), slice(3)), 0.1), "points"),
         (lambda x: x.__setitem__((1, slice(2), 0), [1e308, -1e308]), "too large or too close"),
         (lambda x: x.__setitem__((1, slice(None), slice(3)), 1e-200 * x[1, :, :3]), "too large or too close"),
         (lambda x: x.__setitem__((1, ..., 0), 1e12 + x[1, :, 0]), "too large or too close"),
-        (lambda x: x.__setitem__((1, 2, slice(3, 6)), 0), "columns 4 to 6 are not unit normals"),
-        (lambda x: x.__setitem__((1, 2, slice(3, 6)), (255, 0, 0)), "columns 4 to 6 are not unit normals"),
+        (lambda x: x.__setitem__((1, 2, slice(3, 6)), 0), "4 6"),
+        (lambda x: x.__setitem__((1, 2, slice(3, 6)), (255, 0, 0)), "4 6"),
     ],
     ids=["nan", "infinite normal", "one place", "huge", "tiny", "far", "no normal", "colours"],
 )
@@ -148,7 +149,7 @@ def test_normalising_names_the_cloud_it_refuses(spoil: Any, message: str) -> Non
     raw = random_points(3, normals=True)
     normalise(raw, str)
     spoil(raw)
-    with pytest.raises(DataError, match=f"cloud 1: .*{message}"):
+    with pytest.raises(DataError, match=naming(f"1 {message}")):
         normalise(raw, lambda index: f"cloud {index}")
 
 
@@ -181,7 +182,7 @@ def test_a_split_follows_its_seed_and_says_so() -> None:
 def test_a_class_of_one_cloud_cannot_be_split() -> None:
     clouds = some_clouds()
     few = Clouds(clouds.points[:4], clouds.labels[:4], CLASSES, "made")
-    with pytest.raises(DataError, match="made: class 'hat' has 1 clouds, a split into train"):
+    with pytest.raises(DataError, match=naming("hat 1")):
         split(few, 0.5, 0, "made")
 
 
@@ -243,23 +244,23 @@ X, Y = random_points(4).astype(np.float32), np.array([0, 0, 1, 1])
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"classes": None}, r"array 'classes' is missing, there are: x, y"),
-        ({"y": None, "labels": Y}, "array 'y' is missing, there are: x, classes, labels"),
-        ({"x": None, "x_train": X, "y_train": Y}, "array 'x_test' is missing"),
-        ({"x": X[0]}, r"x: is float32 of shape \(8, 3\), needed are floats of shape"),
-        ({"x": np.float32(1)}, r"x: is float32 of shape \(\), needed are floats of shape"),
-        ({"x": X.astype(int)}, "x: is int64 of shape"),
-        ({"x": X[..., :2]}, "x: a point has 2 columns, allowed are 3"),
-        ({"x": X[:, :7]}, "x: has 7 points, needed are 8; ask for fewer points"),
-        ({"x": np.where(X[2, 1, 1] == X, np.nan, X)}, "x: cloud 2: a number is not finite"),
-        ({"x": X * [[[1]], [[0]], [[1]], [[1]]]}, "x: cloud 1: all points are equal"),
-        ({"y": Y.astype(float)}, r"y: is float64 of shape \(4,\), needed are integers of shape \(4,\)"),
-        ({"y": Y[:3]}, r"y: is int64 of shape \(3,\), needed are integers of shape \(4,\)"),
-        ({"y": Y + 1}, "y: label 2 of cloud 2 is out of range, there are 2 classes"),
-        ({"classes": np.arange(2)}, "classes: is int64 of shape"),
-        ({"classes": np.array("cup")}, "classes: is <U3 of shape"),
-        ({"classes": ("cup", "hat", "cap")}, "class 'cap' has 0 clouds"),
-        ({"x": np.array([X[0], X[1, :5], X[2], X[3]], dtype=object)}, "array 'x' holds Python objects"),
+        ({"classes": None}, "classes"),
+        ({"y": None, "labels": Y}, "y"),
+        ({"x": None, "x_train": X, "y_train": Y}, "x_test"),
+        ({"x": X[0]}, "float32 (8, 3)"),
+        ({"x": np.float32(1)}, "float32"),
+        ({"x": X.astype(int)}, "int64"),
+        ({"x": X[..., :2]}, "point 2 3"),
+        ({"x": X[:, :7]}, "7 8"),
+        ({"x": np.where(X[2, 1, 1] == X, np.nan, X)}, "2"),
+        ({"x": X * [[[1]], [[0]], [[1]], [[1]]]}, "1 points"),
+        ({"y": Y.astype(float)}, "float64 4"),
+        ({"y": Y[:3]}, "int64 3 4"),
+        ({"y": Y + 1}, "2"),
+        ({"classes": np.arange(2)}, "int64"),
+        ({"classes": np.array("cup")}, "<U3"),
+        ({"classes": ("cup", "hat", "cap")}, "cap 0"),
+        ({"x": np.array([X[0], X[1, :5], X[2], X[3]], dtype=object)}, "x Python"),
     ],
 )
 def test_spoiled_packs_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -268,7 +269,7 @@ def test_spoiled_packs_are_refused(changes: dict[str, Any], message: str, tmp_pa
     assert len(load_data(tmp_path / "pack.npz", points=8).train) == 2
     arrays = {key: value for key, value in {**arrays, **changes}.items() if value is not None}
     np.savez(tmp_path / "pack.npz", **arrays)
-    with pytest.raises(DataError, match=f"(pack.npz: .*|^){message}"):
+    with pytest.raises(DataError, match=naming(message)):
         load_data(tmp_path / "pack.npz", points=8)
 
 
@@ -279,7 +280,7 @@ def test_a_pack_cut_off_anywhere_is_refused(at: float, tmp_path_factory: pytest.
     write_pack(some_dataset(), path)
     content = path.read_bytes()
     path.write_bytes(content[: int(at * len(content))])
-    with pytest.raises(DataError, match=r"pack.npz: could not be read as a .npy or .npz file"):
+    with pytest.raises(DataError, match=naming("pack.npz")):
         load_data(path, points=8)
 
 

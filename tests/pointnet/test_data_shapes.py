@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.named import naming
 
 from pointnet.data import Clouds, Dataset, load_data, shapes
 from pointnet.data.shapes import BOX, CLASSES, FRUSTUM, OCCLUDED_POINTS, Array, Parts, _sample, _seen
@@ -160,13 +161,13 @@ def test_load_data_makes_them_by_name() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"train_per_class": 0}, "0 training clouds a class, needed is a whole number, at least 1"),
-        ({"test_per_class": 2.5}, "2.5 test clouds a class"),
-        ({"points": 1}, "1 points a cloud, needed is a whole number, at least 2"),
-        ({"points": True}, "True points a cloud"),
-        ({"seed": -1}, "-1 as the seed"),
+        ({"train_per_class": 0}, "0 1"),
+        ({"test_per_class": 2.5}, "2.5"),
+        ({"points": 1}, "1 2"),
+        ({"points": True}, "True"),
+        ({"seed": -1}, "-1"),
     ],
 )
 def test_shapes_refuse(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=naming(message)):
         shapes(**arguments)

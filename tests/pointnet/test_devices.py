@@ -8,6 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from support.as_on_devices import DEVICES, as_if_on_a_device
+from support.named import naming
 
 from pointnet.cli import cli
 from pointnet.data import Dataset, shapes
@@ -45,7 +46,7 @@ def trained(data: Dataset, steps: int = 3, **changes: object) -> Training:
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "CPU", ""])
 def test_names_that_are_none(name: str) -> None:
-    with pytest.raises(ConfigError, match="allowed are cpu, cuda, cuda:N and mps"):
+    with pytest.raises(ConfigError, match=naming(f"'{name}' cpu cuda:N mps")):
         device_called(name)
     with pytest.raises(ConfigError, match="unknown device"):
         Settings(device=name)
@@ -55,7 +56,7 @@ def test_names_that_are_none(name: str) -> None:
 def test_every_command_says_that_a_device_is_not_there(command: str) -> None:
     result = CliRunner().invoke(cli, [*COMMANDS[command], "--device", "cuda:1024"])
     assert isinstance(result.exception, ConfigError)
-    assert "there is no device 'cuda:1024', torch sees" in str(result.exception)
+    assert "cuda:1024" in str(result.exception)
 
 
 def test_the_way_for_devices_finds_the_same_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,9 +109,9 @@ def test_layers_that_are_emptied_are_one_sentence_on_stderr(run: Run, pack: Path
     assert code == 0
     assert json.loads(out) == json.loads((tmp_path / "result.json").read_text())
     sentences = [line for line in err.splitlines() if line.startswith("pointnet: warning: ")]
-    assert any("nothing is left of" in line and "fc3.weight" in line for line in sentences)
+    assert any("bias" in line and "fc3.weight" in line for line in sentences)
     (warning,) = json.loads((tmp_path / "result.json").read_text())["warnings"]
-    assert "nothing is left of" in warning
+    assert "bias" in warning
 
 
 STOPPED = """
@@ -248,14 +248,14 @@ def test_outputs_are_checked_before_the_data_are_read(run: Run, tmp_path: Path) 
         (("train", "--preset", "smal", "-o", "x"), "unknown network preset 'smal' (did you mean 'small'?)"),
         (("train", "--sparsity", "1.5", "-o", "x"), "1.5"),
         (("train", "--sparsity", "0.5", "--pattern", "2:x", "-o", "x"), "2:x"),
-        (("train", "--pattern", "2:4", "-o", "x"), "--pattern is given without --sparsity"),
-        (("train", "--prune-end", "3", "-o", "x"), "--prune-end is given without --sparsity"),
+        (("train", "--pattern", "2:4", "-o", "x"), "--pattern needs --sparsity"),
+        (("train", "--prune-end", "3", "-o", "x"), "--prune-end needs --sparsity"),
         (
             ("train", "--sparsity", "0.5", "--epochs", "2", "--prune-end", "3", "-o", "x"),
             "pruning ends after epoch 3, the run after 2",
         ),
         (("train", "--recipe", "none.yaml", "-o", "x"), "none.yaml"),
-        (("compare", "--level", "1.5", "-o", "x"), "level is 1.5, allowed is 0.05"),
+        (("compare", "--level", "1.5", "-o", "x"), "got 1.5"),
         (("train", "--start", "none.pt", "-o", "x"), "none.pt: no such checkpoint"),
         (("train", "--epoch", "3", "-o", "x"), "No such option"),
         (("eval", "none.pt"), "none.pt: no such checkpoint"),

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.named import names, naming
 from torch import Tensor
 
 from pointnet.errors import DataError, PointnetError
@@ -218,76 +219,75 @@ XYZ_OK = torch.zeros(2, 4, 3)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: farthest_point_sample(XYZ_OK, 5), "5 centres of clouds of 4 points, allowed is 1 to 4"),
-        (lambda: farthest_point_sample(XYZ_OK, 0), "0 centres of clouds of 4 points, allowed is 1 to 4"),
+        (lambda: farthest_point_sample(XYZ_OK, 5), "5 4 1"),
+        (lambda: farthest_point_sample(XYZ_OK, 0), "0 4 1"),
         (
             lambda: farthest_point_sample(XYZ_OK[0], 1),
-            "xyz are (4, 3) torch.float32, floats (clouds, points, 3) are expected",
+            "xyz 4 3 torch.float32",
         ),
         (
             lambda: farthest_point_sample(XYZ_OK.long(), 1),
-            "xyz are (2, 4, 3) torch.int64, floats (clouds, points, 3) are expected",
+            "xyz 2 4 3 torch.int64",
         ),
         (
             lambda: farthest_point_sample(torch.zeros(2, 0, 3), 1),
-            "xyz are (2, 0, 3) torch.float32, at least one cloud of one point is expected",
+            "xyz 2 0 3 torch.float32",
         ),
         (
             lambda: farthest_point_sample(XYZ_OK, 2, start=torch.tensor([0, 4])),
-            "start has 4, allowed is 0 to 3",
+            "start 4 0 3",
         ),
         (
             lambda: farthest_point_sample(XYZ_OK, 2, start=torch.tensor([-1, 0])),
-            "start has -1, allowed is 0 to 3",
+            "start -1 0 3",
         ),
-        (lambda: farthest_point_sample(XYZ_OK, 2, start=torch.tensor(0)), "start is (), (2,) is expected"),
+        (lambda: farthest_point_sample(XYZ_OK, 2, start=torch.tensor(0)), "start 2"),
         (
             lambda: farthest_point_sample(XYZ_OK, 2, start=torch.zeros(2)),
-            "start is torch.float32, torch.int64 is expected",
+            "start torch.float32 torch.int64",
         ),
         (
             lambda: farthest_point_sample(XYZ_OK, 2, backend="cuda"),
-            "backend is 'cuda', allowed are 'auto' and 'torch'",
+            "backend cuda auto torch",
         ),
         (
             lambda: ball_query(XYZ_OK, XYZ_OK, 0.0, 1),
-            "radius is 0.0, a finite number above 0 is expected",
+            "radius 0.0 0",
         ),
         (
             lambda: ball_query(XYZ_OK, XYZ_OK, float("nan"), 1),
-            "radius is nan, a finite number above 0 is expected",
+            "radius 0",
         ),
-        (lambda: ball_query(XYZ_OK, XYZ_OK, 1.0, 0), "0 neighbours, allowed is 1 and more"),
+        (lambda: ball_query(XYZ_OK, XYZ_OK, 1.0, 0), "0 1"),
         (
             lambda: ball_query(XYZ_OK, XYZ_OK[:1], 1.0, 1),
-            "centres are (1, 4, 3) torch.float32, points (2, 4, 3) torch.float32: "
-            "equal clouds, type and device are expected",
+            "centres 1 4 3 torch.float32 2",
         ),
         (
             lambda: gather(XYZ_OK, torch.zeros(1, 4, dtype=torch.int64)),
-            "features are (2, 4, 3), index (1, 4): (clouds, points, channels) and (clouds, ...) are expected",
+            "features 2 4 3 1",
         ),
-        (lambda: gather(XYZ_OK, torch.full((2, 1), 4)), "index has 4, allowed is 0 to 3"),
-        (lambda: gather(XYZ_OK, torch.full((2, 1), -1)), "index has -1, allowed is 0 to 3"),
+        (lambda: gather(XYZ_OK, torch.full((2, 1), 4)), "index 4 0 3"),
+        (lambda: gather(XYZ_OK, torch.full((2, 1), -1)), "index -1 0 3"),
         (
             lambda: gather(XYZ_OK, torch.zeros(2, 1, dtype=torch.int32)),
-            "index is torch.int32, torch.int64 is expected",
+            "index torch.int32 torch.int64",
         ),
     ],
 )
 def test_bad_arguments(call, message: str) -> None:
     with pytest.raises(PointnetError) as error:
         call()
-    assert str(error.value) == message
+    assert names(error.value, message)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_coordinates_must_be_finite(value: float) -> None:
     xyz = torch.zeros(2, 4, 3)
     xyz[1, 2, 0] = value
-    with pytest.raises(DataError, match=r"^xyz are not finite, first in cloud 1 at point 2$"):
+    with pytest.raises(DataError, match=naming("1 2")):
         farthest_point_sample(xyz, 2)
-    with pytest.raises(DataError, match=r"^centres are not finite, first in cloud 1 at point 2$"):
+    with pytest.raises(DataError, match=naming("1 2")):
         ball_query(torch.zeros(2, 4, 3), xyz, 1.0, 2)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.named import naming
 
 from pointnet.data import Dataset, load_data
 from pointnet.data.cloud_files import read_cloud
@@ -117,16 +118,16 @@ LABELS = np.arange(8) % 2
 @pytest.mark.parametrize(
     ("points", "labels", "message"),
     [
-        ({"shape": (10**8, 64, 3), "dtype": "f4", "chunks": (100, 64, 3)}, LABELS, "76,800,000,000 bytes"),
-        (POINTS, {"shape": (10**12,), "dtype": "i8", "chunks": (1000,)}, "8,000,000,000,000 bytes"),
-        (POINTS, np.append(LABELS[:-1], 10**9), "a label is 1000000000, but there are only 8 clouds"),
-        ({"shape": None, "dtype": "f4"}, LABELS, "array 'data' is empty"),
-        (POINTS, {"data": ["a"] * 8}, "label: is object of shape"),
+        ({"shape": (10**8, 64, 3), "dtype": "f4", "chunks": (100, 64, 3)}, LABELS, "76,800,000,000"),
+        (POINTS, {"shape": (10**12,), "dtype": "i8", "chunks": (1000,)}, "8,000,000,000,000"),
+        (POINTS, np.append(LABELS[:-1], 10**9), "label 1000000000 8"),
+        ({"shape": None, "dtype": "f4"}, LABELS, "data"),
+        (POINTS, {"data": ["a"] * 8}, "label object"),
     ],
 )
 def test_what_hdf5_declares_must_be_stored(points: Any, labels: Any, message: str, tmp_path: Path) -> None:
     write_h5(tmp_path / "a.h5", points, labels)
-    with pytest.raises(DataError, match=rf"a\.h5: .*{message}"):
+    with pytest.raises(DataError, match=naming(f"a.h5 {message}")):
         load_data(tmp_path / "a.h5", points=16)
 
 
@@ -134,7 +135,7 @@ def test_links_in_a_circle(tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["data"], file["other"] = h5py.SoftLink("/other"), h5py.SoftLink("/data")
-    with pytest.raises(DataError, match=r"a\.h5: could not be read as HDF5"):
+    with pytest.raises(DataError, match=naming("a.h5 HDF5")):
         load_data(tmp_path / "a.h5", points=16)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.named import names
 from torch import Tensor
 
 from gmp.errors import TraceError
@@ -207,22 +208,22 @@ def test_workloads_round_trip(study):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"samples": 0}, "0 samples of 5 clouds, allowed is 1 to 5"),
-        ({"seed": -1, "inputs": "randn"}, "seed is -1, allowed is 0 and more"),
-        ({"samples": 6}, "6 samples of 5 clouds, allowed is 1 to 5"),
-        ({"batch": 0}, "a batch of 0 of 5 samples, allowed is 1 to 5"),
-        ({"samples": 2, "batch": 3}, "a batch of 3 of 2 samples, allowed is 1 to 2"),
-        ({"inputs": "rand"}, "inputs are 'rand', allowed is 'clouds' or 'randn'"),
+        ({"samples": 0}, "0 5 1"),
+        ({"seed": -1, "inputs": "randn"}, "seed -1 0"),
+        ({"samples": 6}, "6 5 1"),
+        ({"batch": 0}, "0 5 1"),
+        ({"samples": 2, "batch": 3}, "3 2 1"),
+        ({"inputs": "rand"}, "inputs rand clouds randn"),
     ],
 )
 def test_refused(tmp_path, options, message):
     with pytest.raises(TraceError) as error:
         write_trace(PointNet2(TINY), sphere(5, 32), tmp_path / "out", **options)
-    assert str(error.value) == message
+    assert names(error.value, message)
     assert not (tmp_path / "out").exists()
 
 
 def test_clouds_with_too_few_points(tmp_path):
     with pytest.raises(TraceError) as error:
         write_trace(PointNet2(TINY), sphere(5, 31), tmp_path / "out")
-    assert str(error.value) == "the clouds have 31 points, the network takes 32"
+    assert names(error.value, "clouds 31 32")

@@ -48,7 +48,7 @@ class Expressions:
         value = self.value(node, key, scope)
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
             hint = near(value, list(scope)) if isinstance(value, str) else ""
-            raise node.error(f"is {describe(value)}, a number from 0 is expected", key, hint)
+            raise node.error(f"must be a number of at least 0, got {describe(value)}", key, hint)
         return value
 
     def whole(self, text: str, node: Node, key: str, scope: Scope) -> int:
@@ -59,5 +59,5 @@ class Expressions:
         except ExpressionError as error:
             raise node.error(str(error), key, error.hint) from None
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
-            raise node.error(f"'{text}' is {describe(value)}, a whole number is expected", key)
+            raise node.error(f"'{text}' must be a whole number, got {describe(value)}", key)
         return int(value)

@@ -70,7 +70,7 @@ def _definition(node: Node) -> ClassDefinition:
     actions = {one.required(one.text("name"), "name"): one for one in node.children("actions")}
     for action, one in actions.items():
         if "(" in action:
-            raise one.error(f"is '{action}', a name is expected", "name")
+            raise one.error(f"must be a name, got '{action}'", "name")
     attributes = node.child("attributes")
     subcomponents = node.children("subcomponents")
     return ClassDefinition(node, name, attributes, subcomponents, actions, node.text("primitive_type"))

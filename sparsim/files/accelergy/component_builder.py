@@ -132,9 +132,7 @@ class ComponentBuilder:
                 continue
             if str(defaults.data[key]) == _MUST:
                 hint = near(key, list(given))
-                raise node.error(
-                    f"no attribute '{key}' given, which class {definition.name} needs", hint=hint
-                )
+                raise node.error(f"class {definition.name} needs the attribute '{key}'", hint=hint)
             values[key] = self.expressions.value(defaults, key, values)
         return values
 
@@ -154,7 +152,7 @@ class ComponentBuilder:
             node_nm = None
             if estimator.needs_node:
                 if given.get("technology") is None:
-                    raise SpecError(f"no attribute 'technology' given, which class {kind} needs")
+                    raise SpecError(f"class {kind} needs the attribute 'technology'")
                 node_nm = node_nm_of(given["technology"])
             attributes = attributes_of(kind, estimator, seen)
             return Component(

@@ -68,7 +68,9 @@ def describe_components(
                 raise
             context.warnings.append(f"{error}; '{placed.name}' is left out of the estimate")
     for kind, reason in (others.failures if others is not None else {}).items():
-        context.warnings.append(f"hwcomponents has no estimate of class {kind}, ours is used: {reason}")
+        context.warnings.append(
+            f"hwcomponents cannot estimate class {kind}, so the estimate of sparsim is used: {reason}"
+        )
     return Described(tuple(found.values()), paths, tuple(dict.fromkeys(context.warnings)))
 
 
@@ -90,7 +92,7 @@ def _architecture(files: Sequence[tuple[str, YamlMap]], context: Context) -> Nod
         for key in ("architecture", "arch"):
             if (found := root.child(key)) is not None:
                 return found
-    raise SpecError("no 'architecture' given", path=", ".join(file for file, _ in files))
+    raise SpecError("'architecture' is missing", path=", ".join(file for file, _ in files))
 
 
 def _variables(

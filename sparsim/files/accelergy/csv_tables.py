@@ -43,7 +43,7 @@ class CsvTables:
         self.rows: dict[str, list[Row]] = {}
         for folder in folders:
             if not Path(folder).is_dir():
-                raise SpecError("is no folder", path=folder, hint="--tables takes a folder of CSV files")
+                raise SpecError("is not a folder", path=folder, hint="--tables takes a folder of CSV files")
             files = sorted(Path(folder).rglob("*.csv"))
             if not files:
                 raise SpecError("has no CSV files", path=folder)
@@ -70,7 +70,7 @@ class CsvTables:
                 if action not in best or equal > best[action][0]:
                     best[action] = equal, row, factors
         if not best:
-            raise SpecError(f"no row of the table of class {kind} fits: {reason}", path=rows[0].where)
+            raise SpecError(f"no row of the table of class {kind} matches: {reason}", path=rows[0].where)
         found: dict[str, int | float | str] = {
             action: row.energy * (factors[1] if action == "leak" else factors[0])
             for action, (_, row, factors) in best.items()
@@ -93,12 +93,12 @@ class CsvTables:
             if cells[0].startswith(_COMPONENT):
                 kind, heads = cells[0].partition(":")[2].strip(), []
                 if not kind:
-                    raise SpecError(f"'{_COMPONENT}: NAME' is expected", path=where)
+                    raise SpecError(f"must begin with '{_COMPONENT}: NAME'", path=where)
             elif not heads:
                 heads = [_KNOWN.get(cell.lower(), cell.lower()) for cell in cells]
                 missing = [name for name in ("energy", "area", "action") if name not in heads]
                 if missing:
-                    raise SpecError(f"no column '{missing[0]}'", path=where)
+                    raise SpecError(f"column '{missing[0]}' is missing", path=where)
             else:
                 row = _row(where, dict(zip(heads, cells, strict=False)))
                 for name in kind.lower().split("|"):
@@ -109,7 +109,7 @@ def _row(where: str, cells: dict[str, str]) -> Row:
     energy, area = (_number(cells.get(name, "") or "0", where, name) for name in ("energy", "area"))
     actions = tuple(part.strip().lower() for part in cells.get("action", "").split("|") if part.strip())
     if not actions:
-        raise SpecError("no action given", path=where)
+        raise SpecError("the action is missing", path=where)
     attributes = {
         tuple(part.strip() for part in head.split("|")): value
         for head, value in cells.items()
@@ -124,7 +124,7 @@ def _number(text: str, where: str, name: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < 1e30:
-        raise SpecError(f"{name} is '{text[:40]}', a number from 0 is expected", path=where)
+        raise SpecError(f"{name} must be a number of at least 0, got '{text[:40]}'", path=where)
     return value
 
 
@@ -165,7 +165,7 @@ def _scaled(name: str, value: str, wanted: Any) -> _Factors:
             return rule(have, want)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise SpecError(f"{name} is '{wanted}', not '{value}', and nothing scales it")
+    raise SpecError(f"{name} must be '{wanted}', as nothing scales it, got '{value}'")
 
 
 _RULES: dict[str, Callable[[float, float], _Factors]] = {

@@ -28,10 +28,10 @@ def base_and_count(
                 raise node.error(f"the range of '{name}' is empty: {low} to {high}", key)
             count *= high - low + 1
     if count > MAX_INT:
-        raise node.error(f"'{name}' stands for {count} instances, allowed are {MAX_INT}", key)
+        raise node.error(f"'{name}' stands for {count} instances, at most {MAX_INT} are allowed", key)
     base = _BRACKET.sub("", name)
     if "[" in base or "]" in base or not base:
-        raise node.error(f"'{name}' is no name with a range, NAME[FIRST..LAST] is expected", key)
+        raise node.error(f"must be a name with a range, NAME[FIRST..LAST], got '{name}'", key)
     return base, count
 
 
@@ -47,11 +47,13 @@ def argument_values(action: Node, expressions: Expressions, scope: Scope) -> lis
         if not dots:
             if name in _OF_EVERY_ACTION:
                 continue
-            raise arguments.error(f"is '{text}', a range FIRST..LAST is expected", name)
+            raise arguments.error(f"must be a range FIRST..LAST, got '{text}'", name)
         low, high = (expressions.whole(bound, arguments, name, scope) for bound in (first, last))
         total *= max(high - low + 1, 0)
         if not 0 < total <= _MOST_COMBINATIONS:
-            raise arguments.error(f"gives {total} combinations, allowed are 1 to {_MOST_COMBINATIONS}", name)
+            raise arguments.error(
+                f"must give between 1 and {_MOST_COMBINATIONS} combinations, gives {total}", name
+            )
         ranges[name] = range(low, high + 1)
     return [dict(zip(ranges, values, strict=True)) for values in itertools.product(*ranges.values())]
 

@@ -97,7 +97,7 @@ class Node:
     def from_digits(self, digits: str, key: str) -> int:
         """The whole number that `digits`, part of the text of `key`, are; Python refuses very long ones."""
         if len(digits) > MAX_DIGITS:
-            raise self.error(f"has a number of {len(digits)} digits, allowed are {MAX_DIGITS}", key)
+            raise self.error(f"must be a number of at most {MAX_DIGITS} digits, got {len(digits)}", key)
         return int(digits)
 
     def number(self, *keys: str, infinite: bool = False) -> float | None:
@@ -105,7 +105,7 @@ class Node:
         for key in keys:
             value = self.get(key)
             if isinstance(value, str) and value in self.context.variables:
-                self.warn(f"is the variable '{value}', for which Timeloop takes 0 here", key)
+                self.warn(f"is the variable '{value}', which Timeloop reads as 0 here", key)
         return self._convert(keys, _number if infinite else _finite, "a finite number")
 
     def flag(self, key: str) -> bool | None:
@@ -125,8 +125,8 @@ class Node:
             result = convert(value)
             if result is None:
                 octal = isinstance(value, str) and _LEADING_ZERO.fullmatch(value)
-                hint = "Timeloop takes a leading 0 for octal" if octal else ""
-                raise self.error(f"is {describe(value)}, {kind} is expected", key, hint=hint)
+                hint = "Timeloop reads a number with a leading 0 as octal" if octal else ""
+                raise self.error(f"must be {kind}, got {describe(value)}", key, hint=hint)
             return result
         return None
 
@@ -134,7 +134,7 @@ class Node:
 
     def required(self, value: T | None, key: str) -> T:
         if value is None:
-            raise self.error(f"no '{key}' given", hint=self.misspelt(key))
+            raise self.error(f"'{key}' is missing", hint=self.misspelt(key))
         return value
 
     def child(self, key: str) -> Node | None:
@@ -142,7 +142,7 @@ class Node:
         if value is None:
             return None
         if not isinstance(value, YamlMap):
-            raise self.error(f"is {describe(value)}, a mapping is expected", key)
+            raise self.error(f"must be a mapping, got {describe(value)}", key)
         path = ".".join(part for part in (self.path, self.spelled(key)) if part)
         return Node(value, self.file, path, self.context)
 
@@ -152,7 +152,7 @@ class Node:
     def items(self, key: str) -> list[Any] | None:
         value = self.get(key)
         if value is not None and not isinstance(value, list):
-            raise self.error(f"is {describe(value)}, a list is expected", key)
+            raise self.error(f"must be a list, got {describe(value)}", key)
         return value
 
     def children(self, key: str) -> list[Node]:
@@ -161,7 +161,7 @@ class Node:
         nodes = []
         for i, value in enumerate(self.items(key) or []):
             if not isinstance(value, YamlMap):
-                raise self.error(f"item {i} is {describe(value)}, a mapping is expected", key)
+                raise self.error(f"item {i} must be a mapping, got {describe(value)}", key)
             nodes.append(Node(value, self.file, f"{prefix}[{i}]", self.context))
         return nodes
 
@@ -172,7 +172,7 @@ class Node:
     def _name(self, value: Any, key: str) -> str:
         name = _text(value)
         if name is None:
-            raise self.error(f"holds {describe(value)}, a name is expected", key)
+            raise self.error(f"must hold names, got {describe(value)}", key)
         return name
 
     # Keys that nobody reads.
@@ -189,7 +189,7 @@ class Node:
         for key in self.data:
             if (same := key.replace("_", "-")) in plain:
                 if (other := spellings.setdefault(same, key)) != key and self.data[other] != self.data[key]:
-                    raise self.error(f"'{other}' is there as well and means the same", key)
+                    raise self.error(f"'{other}' is given as well and means the same", key)
                 continue
             close = near_key(key, (*known, *(harmless or ())))
             if close in known:
@@ -201,7 +201,7 @@ class Node:
         """A hint if some key of this mapping looks like one of `keys`."""
         for key in self.data:
             if key not in keys and (close := near_key(key, keys)):
-                return f"there is '{key}': did you mean '{close}'?"
+                return f"there is '{key}'; did you mean '{close}'?"
         return ""
 
 
@@ -293,11 +293,11 @@ def split_range(name: str) -> tuple[str, int]:
     match = _RANGE.match(name)
     if not match:
         if "[" in name and ".." in name:
-            raise SpecError(f"range of '{name}' is not [FIRST..LAST]")
+            raise SpecError(f"the range of '{name}' must be [FIRST..LAST]")
         return name.split("[")[0], 1
     if max(len(match["last"]), len(match["first"])) > MAX_DIGITS:
-        raise SpecError(f"range of '{name[:40]}...' has numbers of more than {MAX_DIGITS} digits")
+        raise SpecError(f"the range of '{name[:40]}...' has numbers of more than {MAX_DIGITS} digits")
     count = int(match["last"]) - int(match["first"]) + 1
     if count < 1:
-        raise SpecError(f"range of '{name}' is empty")
+        raise SpecError(f"the range of '{name}' is empty")
     return match["name"], count

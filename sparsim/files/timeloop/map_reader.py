@@ -26,7 +26,7 @@ def read_map_text(text: str, arch: Architecture, layer: Layer, name: str = "map.
         where = f"{name}, line {number}"
         if loop := _LOOP.fullmatch(line):
             if not levels:
-                raise FormatError("a loop stands above the first level", path=where)
+                raise FormatError("there is a loop above the first level", path=where)
             if loop["last"]:
                 raise FormatError(f"imperfect factor '{line.strip(' |')}' is not supported", path=where)
             _check(loop["dim"], layer.shape.dims, "dim", where)
@@ -40,7 +40,7 @@ def read_map_text(text: str, arch: Architecture, layer: Layer, name: str = "map.
         elif not _RULE.fullmatch(line):
             raise FormatError(f"'{line.strip()}' is neither a level nor a loop", path=where)
     if not levels:
-        raise FormatError("no level is here, 'NAME [ TENSOR:SIZE ... ]' is expected", path=name)
+        raise FormatError("must begin with a level, 'NAME [ TENSOR:SIZE ... ]'", path=name)
     return Mapping(levels=tuple(level.mapping(layer) for level in levels))
 
 

@@ -28,7 +28,9 @@ def write_output_files(
     Raises SpecError for padded and imperfect dims, which Timeloop's files cannot say.
     """
     for cover in evaluation.covers:
-        raise SpecError(f"dim '{cover.dim}' is {cover.policy}, Timeloop's files have perfect factors only")
+        raise SpecError(
+            f"dim '{cover.dim}' is {cover.policy}, but Timeloop's files have only perfect factors"
+        )
     if dialect is None:
         dialect = "4" if evaluation.accounting in OF_TIMELOOP_4 else "3"
     texts = {

@@ -64,15 +64,15 @@ def read_architecture(root: Node, ert: Node | None = None) -> Architecture:
         raise root.error("nodes of AccelForge's documents are not supported", "nodes")
     is_list = root.has("storage", "arithmetic") and not root.has("subtree", "local")
     if version is None and not is_list:
-        raise root.error("no 'version' given, 0.2, 0.3 or 0.4 is expected", hint=root.misspelt("version"))
+        raise root.error("'version' is missing; it must be 0.2, 0.3 or 0.4", hint=root.misspelt("version"))
     if version not in (None, 0.1, 0.2, 0.3, 0.4) or (version == 0.1 and not is_list):
-        raise root.error(f"is {version:g}, allowed is 0.2, 0.3 or 0.4", "version")
+        raise root.error(f"must be 0.2, 0.3 or 0.4, got {version:g}", "version")
     storages, computes, components = _lists(root) if is_list else _walk(root)
     if not storages:
         raise root.error(f"no storage level: no class contains {', '.join(STORAGE_CLASSES)}")
     if len(computes) != 1:
         found = " and ".join(f"'{c.name}'" for c in computes) or "none"
-        raise root.error(f"exactly one compute component is expected, there is {found}")
+        raise root.error(f"exactly one compute component is needed, got {found}")
     levels = [*storages, computes[0]]
     meshes = _nested_meshes(levels)
     ends = [Ends(level.attributes, instances=prod(level.mesh)) for level in storages]
@@ -103,11 +103,11 @@ def _walk(root: Node) -> tuple[list[_Level], list[_Level], dict[str, Node]]:
     networks: dict[str, Node] = {}
     instances, node = 1, root
     if any(_kind(c) for c in root.children("local")):
-        root.warn("components beside the root are ignored, they belong below 'subtree'", "local")
+        root.warn("components beside the root are ignored; they belong below 'subtree'", "local")
     while node.has("subtree"):
         subtrees = node.children("subtree")
         if len(subtrees) != 1:
-            raise node.error(f"has {len(subtrees)} elements, exactly one is supported", "subtree")
+            raise node.error(f"must have exactly one element, has {len(subtrees)}", "subtree")
         node = subtrees[0]
         instances *= _name(node)[1] if node.has("name") else 1
         for component in node.children("local"):
@@ -160,7 +160,7 @@ def _level(node: Node, name: str, instances: int) -> _Level:
     x, y = attributes.integer("meshX"), attributes.integer("meshY")
     if instances < 1 or (x is not None and x < 1) or (y is not None and y < 1):
         raise attributes.error(
-            f"'{name}' has {instances} instances, meshX {x}, meshY {y}, allowed is 1 and more"
+            f"instances, meshX and meshY of '{name}' must be at least 1, got {instances}, {x} and {y}"
         )
     if x is not None and y is not None:
         if x * y != instances:
@@ -168,7 +168,9 @@ def _level(node: Node, name: str, instances: int) -> _Level:
     else:
         key, side = ("meshX", x) if x is not None else ("meshY", y)
         if side is not None and instances % side:
-            raise attributes.error(f"'{name}' has {instances} instances, no multiple of {key} {side}")
+            raise attributes.error(
+                f"instances of '{name}' must be a multiple of {key} {side}, got {instances}"
+            )
         x = x if x is not None else instances // (y or 1)
         y = instances // x
     return _Level(node, name, attributes, (x, y))
@@ -200,12 +202,13 @@ def _storage(level: _Level, mesh: tuple[int, int], networks: dict[str, NamedNetw
     size = _size_words(a, block, word_bits)
     if size is None and not dram:
         raise a.error(
-            f"no size of '{level.name}' given, and only a DRAM may be unlimited", hint=a.misspelt(*_SIZE)
+            f"the size of '{level.name}' is missing, and only a DRAM may be unlimited",
+            hint=a.misspelt(*_SIZE),
         )
     metadata_bits = or_default(a.integer("metadata_datawidth", "metadata_word_bits"), 0)
     bandwidth = a.number("bandwidth", infinite=True)
     if bandwidth is not None:
-        a.warn("is deprecated and taken as half for reads, half for writes", "bandwidth")
+        a.warn("is deprecated; half of it is used for reads and half for writes", "bandwidth")
         bandwidth /= 2
     addr_gen = a.number("addr-gen-energy")
     with a.located():
@@ -240,14 +243,14 @@ def _refuse(a: Node, name: str) -> None:
     scales = a.get("per_dataspace_bandwidth_consumption_scale")
     if scales and set(scales.values()) != {1}:
         raise a.error(
-            f"a bandwidth scale per dataspace, of '{name}', is not supported",
+            f"the bandwidth scale per dataspace of '{name}' is not supported",
             "per_dataspace_bandwidth_consumption_scale",
         )
     if a.flag("allow_overbooking"):
         raise a.error(f"overbooking of '{name}' is not supported", "allow_overbooking")
     if a.flag("tile_partition_supported"):
         raise a.error(
-            f"tile partitioning at run time, of '{name}', is not supported", "tile_partition_supported"
+            f"tile partitioning of '{name}' at run time is not supported", "tile_partition_supported"
         )
 
 
@@ -256,12 +259,12 @@ def _block_and_cluster(a: Node, word_bits: int) -> tuple[int, int]:
     block, cluster, width = a.integer(*_BLOCK), a.integer("cluster-size"), a.integer(*_WIDTH)
     for key, value in (("word bits", word_bits), ("block size", block), ("cluster size", cluster)):
         if value is not None and value < 1:
-            raise a.error(f"{key} is {value}, allowed is 1 and more")
+            raise a.error(f"{key} must be at least 1, got {value}")
     if width is None:
         return or_default(block, 1), or_default(cluster, 1)
     unit = word_bits * or_default(block, 1)
     if width < 1 or width % unit:
-        raise a.error(f"width is {width} bits, no multiple of {unit} (word bits * block size)")
+        raise a.error(f"width must be a multiple of {unit} bits (word bits * block size), got {width}")
     if block is not None and cluster is not None:
         if block * word_bits * cluster != width:
             raise a.error(
@@ -279,11 +282,11 @@ def _block_and_cluster(a: Node, word_bits: int) -> tuple[int, int]:
 def _size_words(a: Node, block: int, word_bits: int) -> int | None:
     given = [key for key in ("entries", "sizeKB") if a.has(key)] + [key for key in _DEPTH if a.has(key)][:1]
     if "sizeKB" in given and len(given) > 1:
-        raise a.error(f"size is given twice, as {' and as '.join(given)}")
+        raise a.error(f"the size must be given once, got {' and '.join(given)}")
     entries, depth, kilobytes = a.integer("entries"), a.integer(*_DEPTH), a.integer("sizeKB")
     for value in (entries, depth, kilobytes):
         if value is not None and value < 0:
-            raise a.error(f"size is {value}, allowed is 0 and more", given[0])
+            raise a.error(f"size must be at least 0, got {value}", given[0])
     if entries is not None:
         return entries
     if depth is not None:
@@ -297,7 +300,8 @@ def _metadata_width(a: Node, word_bits: int) -> int:
         return 0
     if word_bits > 0 and (block < 1 or width % (word_bits * block)):
         raise a.error(
-            f"is {width}, no multiple of {word_bits} * {block} (metadata word bits * metadata block size)",
+            f"must be a multiple of {word_bits} * {block} (metadata word bits * metadata block size), "
+            f"got {width}",
             "metadata_storage_width",
         )
     return width

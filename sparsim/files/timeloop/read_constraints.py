@@ -84,7 +84,7 @@ def read_mapspace(
         with item.located():
             check_mapspace(arch, layer.shape, _mapspace(reading))
     for node in reading.remainders if ruby is None else ():
-        raise node.error("is supported with the template 'ruby' only", "remainders")
+        raise node.error("is supported only with the template 'ruby'", "remainders")
     return with_imperfect_dims(_mapspace(reading), arch, layer, policy, reading.cut, ruby)
 
 
@@ -128,7 +128,7 @@ def find_items(parent: Node, key: str) -> list[Node]:
     if isinstance(root.get(listed), str):
         listed = f"constraints_{root.get(listed)}"
         if not root.has(listed):
-            raise root.error(f"names a list '{listed}', which is not there", "constraints")
+            raise root.error(f"names a list '{listed}' that does not exist", "constraints")
     if not root.has(listed):
         listed = "targets"
     root.report_unknown(("template", "version", "constraints", "targets", listed))
@@ -167,7 +167,7 @@ def _add_bypass(node: Node, level: str, reading: _Reading) -> None:
     kept = known_dataspaces(node, "keep", reading.known)
     bypassed = known_dataspaces(node, "bypass", reading.known)
     if both := sorted(set(kept) & set(bypassed)):
-        raise node.error(f"{', '.join(both)} is in 'keep' as well", "bypass")
+        raise node.error(f"{', '.join(both)} is also in 'keep'", "bypass")
     for field, names in (("keep", kept), ("bypass", bypassed)):
         for name in names:
             if level != reading.known.levels[0]:  # Timeloop: at the outermost level the later one counts
@@ -179,11 +179,11 @@ def _set_parallelism(node: Node, level: str, reading: _Reading) -> None:
     innermost = reading.known.levels[-1]
     if level != innermost:
         raise node.error(
-            f"least parallelism is given for '{level}', allowed is the innermost level '{innermost}'"
+            f"least parallelism must be given for the innermost level '{innermost}', got '{level}'"
         )
     value = node.required(node.number("min"), "min")
     if not 0.0 <= value <= 1.0:
-        raise node.error(f"is {value:g}, allowed is 0 to 1", "min")
+        raise node.error(f"must be between 0 and 1, got {value:g}", "min")
     reading.claim("least parallelism", node, "min")
     reading.min_parallelism = value
 
@@ -210,7 +210,7 @@ def _add_nest(node: Node, level: str, kind: str, reading: _Reading) -> None:
 
 def _checked(node: Node, field: str, value: int, least: int) -> int:
     if value < least:
-        raise node.error(f"is {value}, allowed is {least} and more", field)
+        raise node.error(f"must be at least {least}, got {value}", field)
     return value
 
 
@@ -220,7 +220,7 @@ def _add_factors(node: Node, nest: dict[str, Any], where: str, reading: _Reading
     text = (node.text("factors") or "").partition("#")[0]
     rest = re.sub(r"[\s,;]+", " ", _FACTOR.sub(" ", text)).strip()
     if rest:
-        raise node.error(f"'{rest}' is no factor, allowed are D=f, D<=f and D>=f", "factors")
+        raise node.error(f"a factor must be D=f, D<=f or D>=f, got '{rest}'", "factors")
     for dim, sign, digits, last in _FACTOR.findall(text):
         if dim not in layer.shape.dims:
             raise node.error(f"unknown dim '{dim}'", "factors", hint=near(dim, layer.shape.dims))
@@ -228,11 +228,13 @@ def _add_factors(node: Node, nest: dict[str, Any], where: str, reading: _Reading
         value = _checked(node, "factors", node.from_digits(digits, "factors"), 0 if name == "factors" else 1)
         if last and last != digits:
             if name != "factors" or not 0 < node.from_digits(last, "factors") < value:
-                text = f"'{dim}{sign}{digits},{last}' is no factor, an imperfect one is D=f,r with r below f"
+                text = f"an imperfect factor must be D=f,r with r below f, got '{dim}{sign}{digits},{last}'"
                 raise node.error(text, "factors")
             reading.cut.setdefault(dim, []).append(value)
         if name == "factors" and value > layer.bounds[dim]:
-            node.warn(f"{dim}={value} is ignored, the bound of '{dim}' is {layer.bounds[dim]}", "factors")
+            node.warn(
+                f"{dim}={value} is ignored, because the bound of '{dim}' is {layer.bounds[dim]}", "factors"
+            )
             continue
         reading.claim(f"'{dim}{sign or '='}' {where}", node, "factors")
         nest.setdefault(name, {})[dim] = value
@@ -246,6 +248,6 @@ def _order(node: Node, known: Known) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if dim not in known.layer.shape.dims:
             raise node.error(f"unknown dim '{dim}'", "permutation", hint=near(dim, known.layer.shape.dims))
         if dims.count(dim) > 1:
-            raise node.error(f"dim '{dim}' is twice in '{text}'", "permutation")
+            raise node.error(f"dim '{dim}' appears twice in '{text}'", "permutation")
     inner, _, outer = text.partition("_")
     return tuple(outer[::-1]), tuple(inner[::-1])

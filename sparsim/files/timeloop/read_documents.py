@@ -59,7 +59,7 @@ def documents_from(
 
     arch_key = _architecture_key(top)
     if "arch" in top and "architecture" in top:
-        nodes["architecture"].warn("is ignored, 'arch' is there too", "architecture")
+        nodes["architecture"].warn("is ignored, because 'arch' is given too", "architecture")
     ert = _section(nodes, "ERT", files) if "ERT" in nodes else None
     arch = read_architecture(_section(nodes, arch_key, files), ert)
     layer = None
@@ -75,7 +75,7 @@ def documents_from(
         art = _section(nodes, "ART", files) if "ART" in nodes else None
         energy = read_tables(ert, art)
     elif "ART" in nodes:
-        nodes["ART"].warn("is ignored, because an ART is used together with an ERT only", "ART")
+        nodes["ART"].warn("is ignored, because an ART is used only together with an ERT", "ART")
     if not has_energies:
         _report_missing_tables(files, context, nodes, arch_key)
     if "mapping" in nodes and layer is not None:
@@ -117,7 +117,7 @@ def _architecture_key(top: dict[str, tuple[str, YamlMap]]) -> str:
 
 def _first_items(places: list[tuple[Node, str]]) -> list[Node]:
     for node, key in places[1:]:
-        node.warn(f"is ignored, '{places[0][1]}' is there too", key)
+        node.warn(f"is ignored, because '{places[0][1]}' is given too", key)
     return find_items(*places[0]) if places else []
 
 
@@ -136,7 +136,7 @@ def _merge(files: Sequence[tuple[str, YamlMap]], keys: Sequence[str]) -> dict[st
             if key == "mapping" and key in top and data[seen] == []:
                 continue
             if key in top and values[key] != data[seen]:
-                raise SpecError(f"key '{key}' is in {top[key][0]} too, with other contents", path=file)
+                raise SpecError(f"key '{key}' is also in {top[key][0]}, with other contents", path=file)
             values[key] = data[seen]
             top.setdefault(key, (file, data))
     return top
@@ -148,7 +148,7 @@ def _variables(top: dict[str, tuple[str, YamlMap]]) -> dict[str, object]:
     file, data = top["variables"]
     variables = data["variables"] if data["variables"] is not None else {}
     if not isinstance(variables, dict):
-        raise SpecError(f"is {describe(variables)}, a mapping is expected", path=f"{file}: variables")
+        raise SpecError(f"must be a mapping, got {describe(variables)}", path=f"{file}: variables")
     return variables
 
 
@@ -169,7 +169,7 @@ def _out_prefix(files: Sequence[tuple[str, YamlMap]], context: Context, section:
         if node and node.holds("out_prefix"):
             found = node.required(node.text("out_prefix"), "out_prefix")
             if not _PREFIX.fullmatch(found):
-                raise node.error(f"is '{found}', the beginning of a file name is expected", "out_prefix")
+                raise node.error(f"must be the beginning of a file name, got '{found}'", "out_prefix")
     return found
 
 
@@ -201,8 +201,8 @@ def _section(nodes: dict[str, Node], key: str, files: Sequence[tuple[str, YamlMa
         keys = [k for _, data in files for k in data if k not in _READ]
         close = next((k for k in keys if near_key(k, (key,))), None)
         raise SpecError(
-            f"no '{key}' given",
+            f"'{key}' is missing",
             path=names,
-            hint=f"there is '{close}': did you mean '{key}'?" if close else "",
+            hint=f"there is '{close}'; did you mean '{key}'?" if close else "",
         )
     return child

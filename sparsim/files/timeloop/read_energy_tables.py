@@ -18,7 +18,7 @@ def read_tables(ert: Node, art: Node | None) -> EnergyTable:
     """Energies and areas by component name; of several entries of one action the largest counts."""
     version = ert.required(ert.number("version"), "version")
     if version not in (0.2, 0.3, 0.4):
-        raise ert.error(f"is {version:g}, allowed is 0.2, 0.3 or 0.4", "version")
+        raise ert.error(f"must be 0.2, 0.3 or 0.4, got {version:g}", "version")
     actions: dict[str, dict[str, float]] = {}
     wire = 0.0
     for full_name, rows in find_actions(ert).items():
@@ -28,9 +28,13 @@ def read_tables(ert: Node, art: Node | None) -> EnergyTable:
             wire = _wire_energy(ert, full_name, entry) or wire
             continue
         if _UNREAD_RANGE.search(full_name):
-            ert.warn(f"component '{full_name}' is taken as '{name}', Timeloop would not know it", "tables")
+            ert.warn(
+                f"component '{full_name}' is read as '{name}', but Timeloop would not accept it", "tables"
+            )
         if name in actions:
-            ert.warn(f"component '{name}' is in the table more than once, the last entry counts", "tables")
+            ert.warn(
+                f"component '{name}' is in the table more than once, so the last entry is used", "tables"
+            )
             entry = _with_missing(entry, actions[name])
         actions[name] = entry
     areas: dict[str, float] = {}
@@ -42,7 +46,7 @@ def read_tables(ert: Node, art: Node | None) -> EnergyTable:
 
 def _wire_energy(ert: Node, name: str, entry: dict[str, float]) -> float:
     if entry and "transfer_random" not in entry:
-        raise ert.error(f"no action 'transfer_random' of '{name}'", "tables", near("transfer_random", entry))
+        raise ert.error(f"'{name}' has no action 'transfer_random'", "tables", near("transfer_random", entry))
     return entry.get("transfer_random", 0.0)
 
 
@@ -69,12 +73,12 @@ def find_actions(ert: Node) -> dict[str, dict[str, list[Node]]]:
 def _actions_by_list(ert: Node) -> dict[str, dict[str, list[Node]]]:
     """Versions 0.3 and 0.4: `tables: [{name, actions: [{name, arguments, energy}]}]`."""
     if not ert.has("tables"):
-        raise ert.error("no 'tables' given", hint=ert.misspelt("tables"))
+        raise ert.error("'tables' is missing", hint=ert.misspelt("tables"))
     entries: dict[str, dict[str, list[Node]]] = {}
     for table in ert.children("tables"):
         entry = entries.setdefault(table.required(table.text("name"), "name"), {})
         if not table.holds("actions"):
-            raise table.error("no 'actions' given", hint=table.misspelt("actions"))
+            raise table.error("'actions' is missing", hint=table.misspelt("actions"))
         for action in table.children("actions"):
             entry.setdefault(action.required(action.text("name"), "name"), []).append(action)
     return entries
@@ -84,7 +88,7 @@ def _actions_by_map(ert: Node) -> dict[str, dict[str, list[Node]]]:
     """Version 0.2: `tables: {component: {action: {energy} or [{arguments, energy}]}}`."""
     tables = ert.child("tables")
     if tables is None:
-        raise ert.error("no 'tables' given", hint=ert.misspelt("tables"))
+        raise ert.error("'tables' is missing", hint=ert.misspelt("tables"))
     entries: dict[str, dict[str, list[Node]]] = {}
     for component in tables.data:
         entry = entries.setdefault(component, {})
@@ -96,7 +100,7 @@ def _actions_by_map(ert: Node) -> dict[str, dict[str, list[Node]]]:
             else:
                 rows = [row] if (row := node.child(action)) else []
             if not rows:
-                raise node.error("no energy given", action)
+                raise node.error("the energy is missing", action)
             entry[action] = rows
     return entries
 
@@ -104,16 +108,16 @@ def _actions_by_map(ert: Node) -> dict[str, dict[str, list[Node]]]:
 def _energy(action: str, row: Node) -> float:
     energy = row.required(row.number("energy"), "energy")
     if energy < 0:
-        raise row.error(f"energy of action '{action}' is {energy:g} pJ, allowed is 0 and more", "energy")
+        raise row.error(f"energy of action '{action}' must be at least 0, got {energy:g} pJ", "energy")
     return energy
 
 
 def _areas(art: Node) -> dict[str, float]:
     version = art.required(art.number("version"), "version")
     if version not in (0.3, 0.4):
-        raise art.error(f"is {version:g}, allowed is 0.3 or 0.4", "version")
+        raise art.error(f"must be 0.3 or 0.4, got {version:g}", "version")
     if not art.has("tables"):
-        raise art.error("no 'tables' given", hint=art.misspelt("tables"))
+        raise art.error("'tables' is missing", hint=art.misspelt("tables"))
     return {
         component_name(table.required(table.text("name"), "name")): table.required(
             table.number("area"), "area"

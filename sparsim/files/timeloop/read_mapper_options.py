@@ -60,5 +60,5 @@ def _metrics(node: Node, arch: Architecture) -> tuple[str, ...]:
 def _count(node: Node, key: str, least: int) -> int | None:
     value = node.integer(key)
     if value is not None and value < least:
-        raise node.error(f"is {value}, allowed is {least} and more", key)
+        raise node.error(f"must be at least {least}, got {value}", key)
     return value

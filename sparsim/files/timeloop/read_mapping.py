@@ -82,7 +82,7 @@ def target_level(node: Node, levels: tuple[str, ...], key: str = "target") -> st
     if name.isdecimal():
         index = node.from_digits(name, key)
         if index >= len(levels):
-            raise node.error(f"is {name}, allowed is 0 (innermost) to {len(levels) - 1}", key)
+            raise node.error(f"must be between 0 (innermost) and {len(levels) - 1}, got {name}", key)
         return levels[-1 - index]
     raise node.error(f"unknown level '{name}'", key, hint=near(name, levels))
 
@@ -99,14 +99,14 @@ def _set_bypass(node: Node, level: _Parts, known: Known) -> None:
     kept, bypassed = set(known_dataspaces(node, "keep", known)), set(known_dataspaces(node, "bypass", known))
     if kept & bypassed:
         both = ", ".join(sorted(kept & bypassed))
-        node.warn(f"{both} is in 'keep' as well, 'bypass' counts", "bypass")
+        node.warn(f"{both} is also in 'keep', so 'bypass' is used", "bypass")
     level.bypass = level.bypass - kept | bypassed
 
 
 def _add_nest(node: Node, kind: str, level: _Parts, known: Known) -> None:
     split = node.integer("split") if kind == "spatial" else None
     if split is not None and split < 0:
-        raise node.error(f"is {split}, allowed is 0 and more", "split")
+        raise node.error(f"must be at least 0, got {split}", "split")
     order = _permutation(node, known)
     with node.located():
         nest = Nest(factors=_factors(node, known), order=order[::-1], split_x=split)
@@ -132,7 +132,7 @@ def _factors(node: Node, known: Known) -> dict[str, int]:
         if match[3] is not None and node.from_digits(match[3], "factors") != factor:
             raise node.error(f"imperfect factor '{match[0].strip()}' is not supported", "factors")
         if factors.get(dim, factor) != factor:
-            node.warn(f"dim '{dim}' has two factors, the last counts", "factors")
+            node.warn(f"dim '{dim}' has two factors, so the last is used", "factors")
         factors[dim] = factor
     report_rest(node, text[end:])
     return factors
@@ -140,7 +140,7 @@ def _factors(node: Node, known: Known) -> dict[str, int]:
 
 def report_rest(node: Node, text: str) -> None:
     if not _SEPARATORS.fullmatch(text):
-        node.warn(f"'{text.strip()}' is no factor and ignored", "factors")
+        node.warn(f"'{text.strip()}' is not a factor and is ignored", "factors")
 
 
 def _permutation(node: Node, known: Known) -> tuple[str, ...]:

@@ -64,46 +64,48 @@ def read_networks(
                 continue
             here = outer.attributes.where(key)
             if name in places and name not in [network.name for network in networks.values()]:
-                raise outer.attributes.error(f"network '{name}' is named before, in {places[name]}", key)
+                raise outer.attributes.error(f"network '{name}' is already named in {places[name]}", key)
             places[name] = here
             if name not in components:
-                raise outer.attributes.error(f"no network '{name}'", key, hint=near(name, components))
+                raise outer.attributes.error(f"unknown network '{name}'", key, hint=near(name, components))
             network = networks[kind] = _network(components[name], name, ert)
             if network.kind == "reduction_tree":
                 _check_tree(components[name], outer, kind)
         found.append(networks)
     for name, component in components.items():
         if name not in places:
-            component.warn("user-defined network is ignored, no level names it")
+            component.warn("the user-defined network is ignored, because no level names it")
     return found
 
 
 def _refuse_outermost(end: Ends) -> None:
     for key in end.outward:
         if end.attributes.has(key):
-            raise end.attributes.error("is of the outermost level, outside of which nothing is", key)
+            raise end.attributes.error("belongs to the outermost level, which has no level outside", key)
 
 
 def _check_tree(component: Node, outer: Ends, direction: str) -> None:
     name = component.text("name")
     if direction == "read":
-        text = f"'{name}' is a ReductionTree, which carries updates alone: '{outer.inward[1]}' may name it"
+        text = f"'{name}' is a ReductionTree, which carries only updates: '{outer.inward[1]}' may name it"
         raise outer.attributes.error(text, outer.inward[0])
     if outer.instances > 1:
-        text = f"there are {outer.instances} trees '{name}'; like in Timeloop, the energy of one counts"
-        component.warn(text)
+        counted = "but only the energy of one is counted, as in Timeloop"
+        component.warn(f"there are {outer.instances} trees '{name}', {counted}")
 
 
 def _network(component: Node, name: str, ert: Node | None) -> NamedNetwork:
     given = component.text("class") or ""
     if given not in _KINDS:
-        raise component.error(f"is '{given}', allowed is {', '.join(_KINDS)}", "class", near(given, _KINDS))
+        raise component.error(
+            f"must be one of {', '.join(_KINDS)}, got '{given}'", "class", near(given, _KINDS)
+        )
     kind = _KINDS[given]
     a = component.child("attributes") or component
     a.report_unknown((*_KEYS[kind], *(("name", "class") if a is component else ())), harmless=())
     action = a.required(a.text("action_name"), "action_name") if kind == "multicast" else ""
     if kind == "multicast" and ert is None:
-        component.warn(f"there is no ERT, transfers in the network '{name}' cost nothing")
+        component.warn(f"there is no ERT, so transfers in the network '{name}' cost nothing")
     transfers = () if kind != "multicast" or ert is None else tuple(_transfers(a, name, action, ert))
     with a.located():
         return NamedNetwork(
@@ -122,7 +124,7 @@ def read_mesh(a: Node) -> dict[str, Any]:
     """What the mesh of a level, and one with a name, are given alike."""
     kind = a.text("network-type") or ""
     if kind not in ("", "1:1", "1:N", "M:N"):
-        raise a.error(f"is '{kind}', allowed is 1:1, 1:N or M:N", "network-type")
+        raise a.error(f"must be 1:1, 1:N or M:N, got '{kind}'", "network-type")
     return {
         "type": kind,
         "router_energy_pj": a.number("router-energy"),
@@ -148,14 +150,14 @@ def _transfers(a: Node, name: str, action: str, ert: Node) -> Iterator[Transfer]
     names = [key for key in actions if key.startswith(prefix)] if a.has("per_datatype_ERT") else [action]
     if not set(names) & set(actions):
         wanted = f"{prefix}DATASPACE" if a.has("per_datatype_ERT") else action
-        raise ert.error(f"no action '{wanted}' of the network '{name}'", "tables", near(action, actions))
+        raise ert.error(f"the network '{name}' has no action '{wanted}'", "tables", near(action, actions))
     for key in names:
         rows = actions[key]
         for row in rows:
             factor = None
             if len(rows) > 1:
                 if argument is None:
-                    text = f"has several energies of '{key}' in the ERT, and no 'multicast_factor_argument'"
+                    text = f"has several energies of '{key}' in the ERT, but no 'multicast_factor_argument'"
                     raise a.error(text)
                 arguments = row.child("arguments") or row.blank()
                 factor = arguments.required(arguments.integer(argument), argument)

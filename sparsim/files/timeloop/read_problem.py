@@ -63,7 +63,7 @@ def read_problem(problem: Node) -> Layer:
     for dim in shape.dims:
         bound = instance.integer(dim)
         if bound is None:
-            raise instance.error(f"no bound for dim '{dim}'", hint=instance.misspelt(dim))
+            raise instance.error(f"the bound of dim '{dim}' is missing", hint=instance.misspelt(dim))
         bounds[dim] = bound
     coefficients = {}
     for name, default in shape.coefficients.items():
@@ -85,7 +85,7 @@ def read_problem(problem: Node) -> Layer:
 
 def _shape(problem: Node) -> Shape:
     if not problem.has("shape"):
-        problem.warn(f"no shape is given, so the 7-D convolution {','.join(CNN_LAYER.dims)} is assumed")
+        problem.warn(f"the shape is missing, so the 7-D convolution {','.join(CNN_LAYER.dims)} is assumed")
         return CNN_LAYER
     if not isinstance(problem.get("shape"), str):
         node = problem.child("shape")
@@ -104,10 +104,10 @@ def _shape_map(node: Node) -> Shape:
         raise node.error("flattened dimensions are not supported", "flatten")
     dims = node.names("dimensions")
     if not dims:
-        raise node.error("no 'dimensions' given", hint=node.misspelt("dimensions"))
+        raise node.error("'dimensions' is missing", hint=node.misspelt("dimensions"))
     for dim in dims:
         if len(dim) != 1:
-            raise node.error(f"dim '{dim}' has {len(dim)} characters, allowed is 1", "dimensions")
+            raise node.error(f"dim '{dim}' must have 1 character, has {len(dim)}", "dimensions")
     coefficients = {}
     for item in node.children("coefficients"):
         name = item.required(item.text("name"), "name")
@@ -117,7 +117,7 @@ def _shape_map(node: Node) -> Shape:
         item.report_unknown(("name", "default"))
     dataspaces = node.children("data-spaces")
     if not dataspaces:
-        raise node.error("no 'data-spaces' given", hint=node.misspelt("data-spaces"))
+        raise node.error("'data-spaces' is missing", hint=node.misspelt("data-spaces"))
     node.report_unknown(("name", "dimensions", "coefficients", "data-spaces"))
     with node.located():
         return Shape(
@@ -132,7 +132,7 @@ def _dataspace(node: Node) -> Dataspace:
     name = node.required(node.text("name"), "name")
     coordinates = node.items("projection")
     if not coordinates:
-        raise node.error(f"no 'projection' of '{name}' given", hint=node.misspelt("projection"))
+        raise node.error(f"the 'projection' of '{name}' is missing", hint=node.misspelt("projection"))
     node.report_unknown(("name", "projection", "read-write"))
     return Dataspace(
         name=name,
@@ -146,15 +146,11 @@ def _coordinate(node: Node, value: Any) -> str:
     if isinstance(value, str):
         return value
     if not isinstance(value, list) or not value:
-        raise node.error(
-            f"coordinate is {describe(value)}, a dim or a list of terms is expected", "projection"
-        )
+        raise node.error(f"coordinate must be a dim or a list of terms, got {describe(value)}", "projection")
     terms = []
     for term in value:
         if not (isinstance(term, list) and len(term) in (1, 2) and all(isinstance(t, str) for t in term)):
-            raise node.error(
-                f"term is {describe(term)}, [DIM] or [DIM, COEFFICIENT] is expected", "projection"
-            )
+            raise node.error(f"term must be [DIM] or [DIM, COEFFICIENT], got {describe(term)}", "projection")
         terms.append("*".join(term))
     return " + ".join(terms)
 

@@ -81,7 +81,7 @@ def _dataspace(node: Node, key: str, names: _Names) -> str:
 def _add_formats(item: Node, level: str, formats: dict[str, tuple[TensorFormat, ...]], names: _Names) -> None:
     node = item.child("representation-format")
     if node is None or not node.has("data-spaces"):
-        item.warn("no 'data-spaces' given, nothing is compressed", "representation-format")
+        item.warn("'data-spaces' is missing, so nothing is compressed", "representation-format")
         return
     node.report_unknown(("data-spaces",))
     new = tuple(_tensor_format(entry, level, names) for entry in node.children("data-spaces"))
@@ -100,10 +100,10 @@ def _add_formats(item: Node, level: str, formats: dict[str, tuple[TensorFormat, 
 def _tensor_format(node: Node, level: str, names: _Names) -> TensorFormat:
     dataspace = _dataspace(node, "name", names)
     if not node.has("ranks"):
-        raise node.error("no 'ranks' given", hint=node.misspelt("ranks"))
+        raise node.error("'ranks' is missing", hint=node.misspelt("ranks"))
     order = node.text("rank-application-order") or _ORDERS[0]
     if order not in _ORDERS:
-        raise node.error(f"is '{order}', allowed is {' or '.join(_ORDERS)}", "rank-application-order")
+        raise node.error(f"must be {' or '.join(_ORDERS)}, got '{order}'", "rank-application-order")
     node.report_unknown(("name", "ranks", "rank-application-order", "compression-rate"))
     with node.located():
         result = TensorFormat(
@@ -125,7 +125,7 @@ def _rank(node: Node, names: _Names) -> Rank:
     node.report_unknown(("format", "flattened-rankIDs", "metadata-word-bits", "payload-word-bits"))
     metadata, payload = node.integer("metadata-word-bits"), node.integer("payload-word-bits")
     if kind == "UB" and (metadata, payload) != (None, None):
-        node.warn("word bits of a UB rank are ignored, the level's hold")
+        node.warn("word bits of a UB rank are ignored, because those of the level are used")
         metadata = payload = None
     with node.located():
         return Rank(
@@ -140,9 +140,7 @@ def _flattened(node: Node, names: _Names) -> tuple[tuple[str, ...], ...]:
     groups = []
     for group in node.items("flattened-rankIDs") or []:
         if not isinstance(group, list):
-            raise node.error(
-                f"holds {describe(group)}, a list of lists of dims is expected", "flattened-rankIDs"
-            )
+            raise node.error(f"must be a list of lists of dims, holds {describe(group)}", "flattened-rankIDs")
         for dim in group:
             if dim not in names.dims:
                 raise node.error(f"unknown dim '{dim}'", "flattened-rankIDs", hint=near(dim, names.dims))
@@ -155,7 +153,7 @@ def _add_safs(item: Node, level: str, safs: dict[tuple[str, str], tuple[Saf, ...
     kind: str | None = None
     for entry in item.children("action-optimization"):
         if kind is not None and not entry.has("type") and not entry.misspelt("type"):
-            entry.warn(f"no 'type' given, that of the item before is taken: {kind}")
+            entry.warn(f"'type' is missing, so that of the item before is used: {kind}")
         else:
             kind = entry.required(entry.text("type"), "type").replace("_", "-")
         if kind == "position-skipping":  # of documents of 2022 alone, and no misspelt skipping
@@ -179,7 +177,7 @@ def _add_safs(item: Node, level: str, safs: dict[tuple[str, str], tuple[Saf, ...
 def _option(node: Node, names: _Names) -> Option:
     target = _dataspace(node, "target", names)
     if not node.has("condition-on"):
-        raise node.error("no 'condition-on' given", hint=node.misspelt("condition-on"))
+        raise node.error("'condition-on' is missing", hint=node.misspelt("condition-on"))
     leaders = node.names("condition-on")
     for leader in leaders:
         if leader not in names.dataspaces:

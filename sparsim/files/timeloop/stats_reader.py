@@ -90,7 +90,7 @@ def parse_stats(text: str) -> Stats:
     Raises FormatError for a text that is not a stats file, is cut off, or has a line of unknown form.
     """
     if not text.lstrip().startswith("Buffer and Arithmetic Levels"):
-        raise FormatError("not a Timeloop stats text, the line 'Buffer and Arithmetic Levels' is missing")
+        raise FormatError("is not a Timeloop stats text: the line 'Buffer and Arithmetic Levels' is missing")
     reader = _Reader()
     for number, line in enumerate(text.splitlines(), 1):
         try:
@@ -98,7 +98,7 @@ def parse_stats(text: str) -> Stats:
         except ValueError:
             raise FormatError(f"line '{line.strip()}' is not understood", path=f"line {number}") from None
     if not any(key.section == SUMMARY and key.level == "Total" for key in reader.fields):
-        raise FormatError("the stats text is cut off, it has no summary with a line 'Total'")
+        raise FormatError("the stats text is cut off: it has no summary with a line 'Total'")
     return Stats(fields=reader.fields)
 
 
@@ -176,14 +176,14 @@ class _Reader:
 
     def _put(self, key: Key, value: Value) -> None:
         if key in self.fields:
-            raise ValueError(f"{key} is there twice")
+            raise ValueError(f"{key} appears twice")
         self.fields[key] = value
 
     def _append(self, label: str, item: Value) -> None:
         key = Key(self.section, self.level, self.block, self.dataspace, label)
         above = self.fields.get(key)
         if not isinstance(above, tuple):
-            raise ValueError(f"no field '{label}' above")
+            raise ValueError(f"there is no field '{label}' above")
         self.fields[key] = (*above, item)
 
 

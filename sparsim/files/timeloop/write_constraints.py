@@ -19,7 +19,7 @@ _V4 = {"no_temporal_reuse": "no_reuse", "no_multicast_no_reduction": "no_reuse"}
 def constraint_items(mapspace: Mapspace, innermost: str) -> list[Document]:
     """One item per level and kind. Raises SpecError for padded and imperfect dims."""
     for dim, policy in mapspace.divisibility.items():
-        raise SpecError(f"dim '{dim}' is {policy}, Timeloop's mapspaces have perfect factors only")
+        raise SpecError(f"dim '{dim}' is {policy}, but Timeloop's mapspaces have only perfect factors")
     items = [item for level in mapspace.levels for item in _items(level)]
     if mapspace.min_parallelism:
         items.append({"target": innermost, "type": "utilization", "min": mapspace.min_parallelism})

@@ -187,7 +187,7 @@ def _problem(layer: Layer) -> Document:
     for dim in shape.dims:
         if len(dim) != 1:
             raise SpecError(
-                f"dim '{dim}' has {len(dim)} characters, Timeloop's documents allow 1",
+                f"dim '{dim}' has {len(dim)} characters, but Timeloop's documents allow 1",
                 path=f"shape {shape.name}",
             )
     instance: Document = layer.bounds | shape.coefficients | layer.coefficients
@@ -216,7 +216,7 @@ def _problem(layer: Layer) -> Document:
 def _density(dataspace: str, density: Density) -> Document:
     if density.distribution == "actual":
         raise SpecError(
-            "density of actual data cannot be written, Timeloop only knows distributions",
+            "the density of actual data cannot be written, because Timeloop only has distributions",
             path=f"dataspace {dataspace}",
         )
     if density.distribution == "banded":
@@ -228,7 +228,7 @@ def _mapping(arch: Architecture, layer: Layer, mapping: Mapping) -> list[Documen
     """Every level gets its directives, also neutral ones, so that nothing rests on Timeloop's defaults."""
     dims = layer.shape.dims
     for dim, policy in mapping.divisibility.items():
-        raise SpecError(f"dim '{dim}' is {policy}, Timeloop's mappings have perfect factors only")
+        raise SpecError(f"dim '{dim}' is {policy}, but Timeloop's mappings have only perfect factors")
     mapped = {m.level: m for m in mapping.levels}
     fan_outs = [*(level.mesh for level in arch.storage[1:]), arch.compute.mesh]
     document = []

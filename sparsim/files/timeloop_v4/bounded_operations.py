@@ -111,5 +111,5 @@ def calculate(sign: str, a: Any, b: Any) -> Any:
         raise TypeError("sets are not supported")
     result = OPERATIONS[sign](a, b)
     if isinstance(result, complex):
-        raise TypeError("the result is no real number")
+        raise TypeError("the result is not a real number")
     return checked(result)

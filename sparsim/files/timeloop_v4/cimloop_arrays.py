@@ -61,7 +61,7 @@ def _add_arrays(known: dict[str, Node], nodes: Sequence[Node], problem: Node | N
     for node in _arrays(nodes):
         x, y = _side(node, "meshX", known), _side(node, "meshY", known)
         if x != 1 and y != 1:
-            raise node.error(f"is {x} * {y}, an {ARRAY} has a fan-out along one axis", "spatial")
+            raise node.error(f"must be along one axis for an {ARRAY}, got {x} * {y}", "spatial")
         rows, columns = rows * y, columns * x
         constraints = node.child("constraints")
         spatial = constraints.child("spatial") if constraints is not None else None
@@ -95,7 +95,7 @@ def _side(node: Node, key: str, known: dict[str, Node]) -> int:
     if value is None:
         return 1
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1 or value < 1:
-        raise node.error(f"{key} of an {ARRAY} is a whole number or a variable that is one", "spatial")
+        raise node.error(f"{key} of an {ARRAY} must be a whole number or a variable with one", "spatial")
     return int(value)
 
 

@@ -144,7 +144,7 @@ def _attach(branch: Branch, remaining: list[str], every: list[str]) -> None:
             raise node.node.error("a fan-out in a !Parallel must be inside a !Hierarchical")
         for name in _kept(node):
             if name in owner:
-                raise node.node.error(f"'{name}' is kept in another branch as well, at {owner[name].where()}")
+                raise node.node.error(f"'{name}' is also kept in another branch, at {owner[name].where()}")
         owner |= dict.fromkeys(_kept(node), node.node)
     if missing := [name for name in remaining if name not in owner]:
         hint = "a branch '!Nothing' may take what no other keeps"

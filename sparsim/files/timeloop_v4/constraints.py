@@ -58,7 +58,7 @@ class Constraint:
             self.factors_only = (self.factors_only or {}) | other.factors_only
         if other.permutation:
             if self.permutation and self.permutation != other.permutation:
-                raise other.node.error(f"a second permutation, the first is at {self.node.where()}")
+                raise other.node.error(f"there is a second permutation; the first is at {self.node.where()}")
             self.permutation = other.permutation
         for key, count in other.counts.items():
             if self.counts.setdefault(key, count) != count:
@@ -148,7 +148,7 @@ class ConstraintReader:
         elif key in _COUNTS:
             count = self.values.typed(node, key, int, scope)
             if count is None or count < 0:
-                raise node.error(f"is {describe(count)}, allowed is 0 and more", key)
+                raise node.error(f"must be at least 0, got {describe(count)}", key)
             found.counts[key] = count
         elif key == "maximize_dims":
             found.maximize = self._maximize(node, key, scope)
@@ -172,7 +172,7 @@ class ConstraintReader:
             if isinstance(value, str):
                 value = value.split(",") if "," in value else value.split()
         if not isinstance(value, list | tuple):
-            raise node.error(f"is {describe(value)}, a list of factors is expected", key)
+            raise node.error(f"must be a list of factors, got {describe(value)}", key)
         for item in value:
             match = self._factor(item, node, key, scope)
             if int(match[3]) >= 0:  # a negative one says nothing
@@ -182,11 +182,11 @@ class ConstraintReader:
         match = _FACTOR.fullmatch(item.strip()) if isinstance(item, str) else None
         if match is None and isinstance(item, str) and not isinstance(item, Quoted):
             if not is_forced(item) and re.match(r"\s*[A-Za-z]\w*\s*[<>=]", item):
-                raise node.error(f"'{item}' is no factor, allowed are D=f, D<=f and D>=f", key)
+                raise node.error(f"a factor must be D=f, D<=f or D>=f, got '{item}'", key)
             item = self.values.expression(item, node, key, scope)
             match = _FACTOR.fullmatch(item.strip()) if isinstance(item, str) else None
         if match is None:
-            raise node.error(f"{describe(item)} is no factor, allowed are D=f, D<=f and D>=f", key)
+            raise node.error(f"a factor must be D=f, D<=f or D>=f, got {describe(item)}", key)
         return match
 
     def _permutation(self, node: Node, scope: Scope) -> list[str]:
@@ -194,7 +194,7 @@ class ConstraintReader:
         if isinstance(value, str):
             value = value.split(",") if "," in value else list("".join(value.split()))
         if not isinstance(value, list | tuple) or not all(isinstance(dim, str) for dim in value):
-            raise node.error(f"is {describe(value)}, a list of dims is expected", "permutation")
+            raise node.error(f"must be a list of dims, got {describe(value)}", "permutation")
         return [dim.strip() for dim in value if dim.strip()]
 
     def _maximize(self, node: Node, key: str, scope: Scope) -> list[list[str]]:
@@ -204,5 +204,5 @@ class ConstraintReader:
         if not isinstance(value, list) or not all(
             isinstance(dims, list) and all(isinstance(dim, str) for dim in dims) for dims in value
         ):
-            raise node.error("a list of dims, or a list of such lists, is expected", key)
+            raise node.error("must be a list of dims or a list of such lists", key)
         return value

@@ -120,7 +120,7 @@ def call(function: Any, arguments: list[Any], named: dict[str, Any]) -> Any:
 def _plain(kind: type) -> Function:
     def convert(value: Any = 0, *base: int) -> Any:
         if not isinstance(value, str | int | float):
-            raise TypeError(f"a {type(value).__name__} is no number")
+            raise TypeError(f"a {type(value).__name__} is not a number")
         if isinstance(value, str) and len(value) > min(MAX_TEXT, 1000):
             raise TooLargeError("a number has more than 1000 digits")
         return kind(value, *base)

@@ -56,11 +56,13 @@ def flatten(leaves: list[Leaf], layer: Layer | None) -> Flat:
             flat.levels.append(level)
             x, y = x * leaf.mesh[0], y * leaf.mesh[1]
             if max(x, y) > MAX_INT:
-                raise leaf.node.error(f"more than {MAX_INT} instances lie side by side here", "spatial")
+                raise leaf.node.error(f"more than {MAX_INT} instances are side by side here", "spatial")
             if layer is not None:
                 _add_dummy(flat, leaf, dummy, layer)
         elif leaf.tag == "!Container" and (leaf.constraints or leaf.sparse):
-            leaf.node.warn("a container without a fan-out: its constraints and sparse options have no effect")
+            leaf.node.warn(
+                "the container has no fan-out, so its constraints and sparse options have no effect"
+            )
         if leaf.tag == "!Component":
             flat.levels.append(_level(leaf, leaf.name, leaf.kind, leaf.attributes, (x, y)))
             if layer is not None:

@@ -61,11 +61,13 @@ class Templates:
         except FormatError:
             raise
         except jinja2.TemplateSyntaxError as error:
-            raise FormatError(f"no Jinja template: {error.message}", path=f"{path}:{error.lineno}") from None
+            raise FormatError(
+                f"is not a Jinja template: {error.message}", path=f"{path}:{error.lineno}"
+            ) from None
         except (TooLargeError, SecurityError) as error:
             raise FormatError(f"the Jinja template is refused: {error}", path=str(path)) from None
         except jinja2.UndefinedError as error:
-            hint = "values for templates are given with --set NAME=VALUE"
+            hint = "give values for templates with --set NAME=VALUE"
             raise FormatError(f"Jinja: {error.message}", path=str(path), hint=hint) from None
         except (RecursionError, MemoryError):
             raise FormatError("the Jinja template is nested too deep", path=str(path)) from None
@@ -79,7 +81,7 @@ class Templates:
         if self.files > _MAX_FILES:
             raise TooLargeError(f"more than {_MAX_FILES} files are included")
         if not path.is_file():  # to open a pipe waits for whoever writes
-            raise FormatError("is no file", path=str(path))
+            raise FormatError("is not a file", path=str(path))
         text = read_text(path, what="a YAML file")
         self.environment.output.take(len(text))
         return text
@@ -142,7 +144,9 @@ class _Helpers:
         listed = (path for path in pattern.parent.iterdir() if fnmatchcase(path.name, pattern.name))
         names = sorted(path for path in listed if path.is_file())
         if len(names) > _MAX_FILES:
-            raise TooLargeError(f"'{pattern}' stands for {len(names)} files, allowed are {_MAX_FILES}")
+            raise TooLargeError(
+                f"'{pattern}' stands for {len(names)} files, at most {_MAX_FILES} are allowed"
+            )
         return names
 
     def find(self, name: str) -> Path:
@@ -150,7 +154,9 @@ class _Helpers:
         if not found:
             raise FormatError(f"there is no file '{name}' to include", path=str(self.path))
         if len(found) > 1:
-            raise FormatError(f"'{name}' stands for {len(found)} files, one is expected", path=str(self.path))
+            raise FormatError(
+                f"'{name}' must stand for one file, but stands for {len(found)}", path=str(self.path)
+            )
         return found[0]
 
     def include_text(self, name: str) -> str:

@@ -81,7 +81,7 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
         tree = super()._parse(source, name, filename)
         for refused in tree.find_all(_REFUSED):
             tag = type(refused).__name__.lower()
-            text = f"'{tag}' is not supported, the functions include and include_text are"
+            text = f"'{tag}' is not supported; use the functions include and include_text"
             raise jinja2.TemplateSyntaxError(text, refused.lineno)
         if any(len(literal.items) > _MAX_KEYS for literal in tree.find_all(nodes.Dict)):
             raise TooLargeError(f"a mapping has more than {_MAX_KEYS} keys")

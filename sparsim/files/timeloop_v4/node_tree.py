@@ -162,8 +162,8 @@ class TreeReader:
                     found += self._networks(node, scope, inherited)
             else:
                 allowed = ", ".join((*_LEAVES, *_BRANCHES))
-                given = f"the tag '{tag}' is not supported" if tag else "a node has no tag"
-                raise node.error(f"{given}, allowed are {allowed}")
+                given = f"the tag '{tag}' is not supported" if tag else "the tag of a node is missing"
+                raise node.error(f"{given}; choose one of {allowed}")
         return found
 
     def _networks(self, container: Node, scope: Scope, inherited: dict[str, Any]) -> list[Leaf]:
@@ -172,7 +172,7 @@ class TreeReader:
         for node in container.children("networks"):
             leaf = self._leaf(node, "!Component", scope, inherited)
             if not leaf.is_network:
-                text = f"is '{leaf.kind}', of networks allowed is {', '.join(NETWORK_CLASSES)}"
+                text = f"of a network must be one of {', '.join(NETWORK_CLASSES)}, got '{leaf.kind}'"
                 raise node.error(text, "class")
             found.append(leaf)
         return found
@@ -211,7 +211,7 @@ class TreeReader:
         name = str(self.values.plain(given, node, "name", scope))
         if name in self.places:
             raise node.error(
-                f"a second node has the name '{name}', the first is at {self.places[name]}", "name"
+                f"a second node has the name '{name}'; the first is at {self.places[name]}", "name"
             )
         self.places[name] = node.where("name")
         return name
@@ -232,7 +232,7 @@ class TreeReader:
         leaf.attributes = kept | own
         if len(leaf.attributes) > _MAX_ATTRIBUTES:
             text = f"has {len(leaf.attributes)} attributes, those of containers included"
-            raise leaf.node.error(f"{text}, allowed are {_MAX_ATTRIBUTES}", "attributes")
+            raise leaf.node.error(f"{text}, at most {_MAX_ATTRIBUTES} are allowed", "attributes")
 
     def _field(self, leaf: Leaf, key: str, own: dict[str, Any], scope: Scope) -> None:
         node, values = leaf.node, self.values
@@ -264,7 +264,7 @@ class TreeReader:
         for key in ("meshX", "meshY"):
             side = self.values.typed(spatial, key, int, scope)
             if side is not None and not 1 <= side <= MAX_INT:
-                raise spatial.error(f"is {describe(side)}, allowed is 1 to {MAX_INT}", key)
+                raise spatial.error(f"must be between 1 and {MAX_INT}, got {describe(side)}", key)
             sides.append(1 if side is None else side)
         return sides[0], sides[1]
 

@@ -43,7 +43,9 @@ class Evaluator:
     def evaluate(self, text: str, scope: Scope) -> Any:
         """The value of an expression. Raises ExpressionError."""
         if len(text) > _MAX_LENGTH:
-            raise ExpressionError(f"an expression has {len(text)} characters, allowed are {_MAX_LENGTH}")
+            raise ExpressionError(
+                f"an expression must have at most {_MAX_LENGTH} characters, has {len(text)}"
+            )
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Python remarks on code such as `1 is 1`
@@ -58,7 +60,7 @@ class Evaluator:
             if isinstance(error, ValueError) and not isinstance(error, UnicodeError | SyntaxError):
                 raise ExpressionError(f"the expression '{_shown(text)}' fails: {error}") from None
             hint = "put text that is not an expression in quotes"
-            raise ExpressionError(f"'{_shown(text)}' is no expression", hint) from None
+            raise ExpressionError(f"'{_shown(text)}' is not an expression", hint) from None
         except (ArithmeticError, TypeError, LookupError, AttributeError) as error:
             reason = str(error) or type(error).__name__
             raise ExpressionError(f"the expression '{_shown(text)}' fails: {reason}") from None
@@ -102,7 +104,7 @@ class Evaluator:
         if name in self.functions:
             return self.functions[name]
         hint = near(name, [*scope, *self.functions]) or "text belongs in quotes"
-        raise ExpressionError(f"nothing is called '{_shown(name)}' here", hint)
+        raise ExpressionError(f"unknown name '{_shown(name)}'", hint)
 
     def _attribute(self, node: ast.Attribute, scope: Scope) -> Any:
         owner = self._value(node.value, scope)
@@ -225,7 +227,7 @@ class Evaluator:
         def function(*arguments: Any, **named: Any) -> Any:
             given = optional | dict(zip(names, arguments, strict=False)) | named
             if len(arguments) > len(names) or set(given) != set(names):
-                raise TypeError(f"a lambda takes the arguments {', '.join(names)}")
+                raise TypeError(f"a lambda must take the arguments {', '.join(names)}")
             return self._value(node.body, ChainMap(given, scope))
 
         return function
@@ -233,7 +235,7 @@ class Evaluator:
     def _call(self, node: ast.Call, scope: Scope) -> Any:
         function = self._value(node.func, scope)
         if not callable(function):
-            raise TypeError(f"'{_shown(ast.unparse(node.func))}' is no function")
+            raise TypeError(f"'{_shown(ast.unparse(node.func))}' is not a function")
         named = {}
         for keyword in node.keywords:
             if keyword.arg is None:

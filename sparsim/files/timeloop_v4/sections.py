@@ -46,7 +46,7 @@ class Sections:
         elif (part := root.child(key)) is not None:
             allowed = (None, _VERSION, 0.3) if section == "problem" else (None, _VERSION)
             if section in _VERSIONED and part.number("version") not in allowed:
-                raise part.error(f"is {part.get('version')}, {_VERSION} is expected", "version")
+                raise part.error(f"must be {_VERSION}, got {part.get('version')}", "version")
             self.parts.setdefault(section, []).append(part)
 
     def one(self, section: str) -> Node | None:
@@ -110,5 +110,5 @@ def _combined(a: YamlMap, b: YamlMap, where: Node, path: tuple[str, ...]) -> Yam
             result[key] = [*a[key], *value]
         elif a[key] != value:
             name = ".".join((*path, key))
-            raise SpecError(f"'{name}' is given twice, with different contents", path=where.where())
+            raise SpecError(f"'{name}' is defined twice, with different contents", path=where.where())
     return result

@@ -38,7 +38,7 @@ class Values:
         if number is not None:
             return number
         if _NODE.fullmatch(value):
-            node.warn(f"'{value}' is taken as text, Timeloop's front end wants it in quotes", key)
+            node.warn(f"'{value}' is read as text, but Timeloop's front end needs quotes around it", key)
             return value
         return self.expression(value, node, key, scope)
 
@@ -52,7 +52,7 @@ class Values:
             return value
         if type(value) is not kind:
             hint = "'//' divides whole numbers" if isinstance(value, float) and kind is int else ""
-            raise node.error(f"is {describe(value)}, {_KINDS[kind]} is expected", key, hint)
+            raise node.error(f"must be {_KINDS[kind]}, got {describe(value)}", key, hint)
         return value
 
     def plain(self, value: Any, node: Node, key: str, scope: Scope) -> Any:
@@ -71,7 +71,7 @@ class Values:
         items = list(value) if isinstance(value, list | tuple) else [value]
         for item in items:
             if not isinstance(item, str):
-                raise node.error(f"holds {describe(item)}, a name is expected", key)
+                raise node.error(f"must hold names, got {describe(item)}", key)
         return items
 
 

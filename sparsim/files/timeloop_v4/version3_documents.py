@@ -200,7 +200,7 @@ class _Translation:
         dataspaces = tuple(space.name for space in layer.shape.dataspaces) if layer is not None else ()
         reader = ConstraintReader(self.values, dataspaces)
         if layer is None:
-            root.warn("there is no 'problem': constraints and sparse options of nodes are not read")
+            root.warn("there is no 'problem', so constraints and sparse options of nodes are not read")
         self.architecture["find"] = self._find
         nodes = self.sections.listed("architecture", "nodes")
         if not self.with_constraints:

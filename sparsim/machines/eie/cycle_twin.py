@@ -75,7 +75,7 @@ def run_vector(
     if np.shape(active) != (number,):
         raise SpecError(f"the vector has shape {np.shape(active)}, the weights have {number} columns")
     if fifo_depth < 1:
-        raise SpecError(f"fifo_depth is {fifo_depth}, allowed is 1 and more")
+        raise SpecError(f"fifo_depth must be at least 1, got {fifo_depth}")
     columns = np.flatnonzero(active)
     found = np.zeros(3, np.int64)
     finished = np.zeros((fifo_depth, pes), np.int64)

@@ -103,5 +103,5 @@ def _gap(pes: int, index_bits: int) -> int:
     """Rows that one entry can stand for."""
     for name, value in (("pes", pes), ("index_bits", index_bits)):
         if value < 1:
-            raise SpecError(f"{name} is {value}, allowed is 1 and more")
+            raise SpecError(f"{name} must be at least 1, got {value}")
     return 1 << index_bits

@@ -68,7 +68,7 @@ def check_chip(chip: Chip) -> None:
     if names != LEVELS:
         unknown = next((n for n in names if n not in LEVELS), None)
         raise SpecError(
-            f"levels are {', '.join(names)}, a row-stationary chip has {', '.join(LEVELS)}",
+            f"the levels of a row-stationary chip must be {', '.join(LEVELS)}, got {', '.join(names)}",
             path=where,
             hint=near(unknown, LEVELS) if unknown else "",
         )
@@ -76,15 +76,19 @@ def check_chip(chip: Chip) -> None:
     meshes = {level.name: level.mesh for level in chip.architecture.storage}
     for level, mesh in meshes_of(noc).items():
         if meshes[level] != mesh:
-            raise SpecError(f"mesh of {level} is {meshes[level]}, noc {noc.name} needs {mesh}", path=where)
+            raise SpecError(
+                f"mesh of {level} must be {mesh} for noc {noc.name}, got {meshes[level]}", path=where
+            )
     actions = chip.energy.actions if chip.energy else {}
     for name in ADDRESS_SPADS.values():
         if name in actions and "read" not in actions[name]:
-            raise EnergyTableError("no action 'read'", path=f"energy table, component {name}")
+            raise EnergyTableError("the action 'read' is missing", path=f"energy table, component {name}")
     lanes = math.prod(chip.architecture.compute.mesh)
     if lanes != chip.spec.pe.simd_width:
         pe = chip.spec.pe
-        raise SpecError(f"{lanes} MACs per PE, simd_width of PE {pe.name} is {pe.simd_width}", path=where)
+        raise SpecError(
+            f"MACs per PE must be the simd_width {pe.simd_width} of PE {pe.name}, got {lanes}", path=where
+        )
 
 
 def missing_energies(chip: Chip) -> tuple[str, ...]:
@@ -92,14 +96,14 @@ def missing_energies(chip: Chip) -> tuple[str, ...]:
     where = f"chip {chip.name}"
     if chip.energy is None:
         return (
-            f"{where}: neither components nor an energy table, so that energies of memories and MACs are "
+            f"{where}: has neither components nor an energy table, so energies of memories and MACs are "
             "built in, and address spads cost nothing",
         )
     spads = {"iact": chip.spec.pe.iact_address, "weight": chip.spec.pe.weight_address}
     missing = [
         name for role, name in ADDRESS_SPADS.items() if spads[role].words and name not in chip.energy.actions
     ]
-    return (f"{where}: no energy of {' and '.join(missing)}, which cost nothing",) if missing else ()
+    return (f"{where}: has no energy of {' and '.join(missing)}, which cost nothing",) if missing else ()
 
 
 def chip_energy_sources(chip: Chip) -> dict[str, dict[str, str]]:

@@ -40,7 +40,7 @@ def load_chip(name_or_path: str | Path) -> Chip:
     """
     loaded = load_named(name_or_path)
     if loaded.chip is None:
-        raise SpecError("no 'chip' given", path=str(name_or_path))
+        raise SpecError("'chip' is missing", path=str(name_or_path))
     chip = Chip(loaded.chip, loaded.accelerator)
     check_chip(chip)
     warn_of_energies(missing_energies(chip))

@@ -37,19 +37,19 @@ def check_tensors(layer: Layer) -> None:
     for role in (WEIGHTS, IACTS, PSUMS):
         if role not in [d.name for d in shape.dataspaces]:
             raise SpecError(
-                f"a row-stationary chip needs a dataspace '{role}', and the layer has none", path=where
+                f"a row-stationary chip needs a dataspace '{role}', but the layer has none", path=where
             )
         distribution = layer.density(role).distribution
         if distribution not in DISTRIBUTIONS:
             known = " and ".join(DISTRIBUTIONS)
             raise SpecError(
-                f"'{distribution}' is unknown to a row-stationary chip, allowed are {known}",
+                f"density on a row-stationary chip must be one of {known}, got '{distribution}'",
                 path=f"{where}, density of {role}",
             )
     for dim, name in (term for d in shape.dataspaces for side in d.terms() for term in side):
         if name is not None and name.startswith("W" if dim in ("R", "P") else "H"):
             raise SpecError(
-                f"dim {dim} moves with {name}, R and P are the height, S and Q the width", path=where
+                f"dim {dim} moves with {name}, but R and P must be the height, S and Q the width", path=where
             )
 
 
@@ -61,19 +61,19 @@ def conv_dims(layer: Layer) -> ConvDims:
     unknown = [d for d in shape.dims if d not in CONV_DIMS]
     if unknown:
         raise SpecError(
-            f"dim '{unknown[0]}' is unknown to a row-stationary chip, allowed are G N M C R S P Q",
+            f"unknown dim '{unknown[0]}'; a row-stationary chip has G N M C R S P Q",
             path=where,
         )
     check_tensors(layer)
     coefficient = {**shape.coefficients, **layer.coefficients}
     for name, value in coefficient.items():
         if "dilation" in name and value != 1:
-            raise SpecError(f"{name} is {value}, a row-stationary chip allows 1", path=where)
+            raise SpecError(f"{name} must be 1 on a row-stationary chip, got {value}", path=where)
     strides = {value for name, value in coefficient.items() if "stride" in name} or {1}
     if len(strides) > 1:  # that of an axis with one output says nothing, as in a convolution over one axis
         inputs = next(d for d in shape.dataspaces if d.name == IACTS)
         moves = {name for side in inputs.terms() for dim, name in side if layer.bounds[dim] > 1}
         strides = {coefficient[name] for name in moves if name is not None and "stride" in name} or {1}
     if len(strides) > 1:
-        raise SpecError(f"strides are {sorted(strides)}, a row-stationary chip needs them equal", path=where)
+        raise SpecError(f"strides must be equal on a row-stationary chip, got {sorted(strides)}", path=where)
     return ConvDims({d: layer.bounds[d] for d in CONV_DIMS if d in shape.dims}, strides.pop())

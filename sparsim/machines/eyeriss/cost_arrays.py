@@ -110,7 +110,9 @@ def costs_of(
         time["DRAM"] = dram_bytes / (1000.0 * chip.spec.dram_gb_per_s / chip.spec.clock_mhz)
     total = np.max([time[part] for part in OVERLAPPING], axis=0) + time["DRAM"]
     if not (total <= MAX_COUNT).all():  # also refuses nan
-        raise SpecError(f"{total.max():.3g} cycles, allowed are {MAX_COUNT:.3g}", path=f"layer {layer.name}")
+        raise SpecError(
+            f"cycles must be at most {MAX_COUNT:.3g}, got {total.max():.3g}", path=f"layer {layer.name}"
+        )
     cycles = np.ceil(total)
     energy = {level: level_pj[:, s + 1] for s, level in enumerate(LEVELS[::-1]) if KEPT[level]}
     dram_pj = energy.pop(DRAM) * dram_bytes / as_wide_as_widest

@@ -96,7 +96,7 @@ def _parts(layer: Layer) -> _Parts:
         role = _ROLES.get(tuple(name for name in (WEIGHTS, IACTS, PSUMS) if dim in tensors[name]))
         if role is None and layer.bounds[dim] > 1:
             raise SpecError(
-                f"dim '{dim}' is used by one tensor only, a row-stationary chip needs two or three",
+                f"dim '{dim}' must be used by two or three tensors on a row-stationary chip, got one",
                 path=f"layer {layer.name}",
             )
         roles[dim] = role or "N"

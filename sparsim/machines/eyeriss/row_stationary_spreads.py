@@ -55,8 +55,8 @@ def _spreads(
         options = _options(size, bound, [names.index(d) for d in allowed if d in names])
         if len(factor) * len(options) > MOST_JOINED:
             raise SpecError(
-                f"{len(factor) * len(options)} ways to spread dims up to axis {axis} of {size}, "
-                f"allowed are {MOST_JOINED}",
+                f"there must be at most {MOST_JOINED} ways to spread dims up to axis {axis} of {size}, "
+                f"got {len(factor) * len(options)}",
                 path="chip",
             )
         before = np.repeat(factor, len(options), axis=0)

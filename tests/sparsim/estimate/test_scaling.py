@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.named import naming
 
 from sparsim.errors import SpecError
 from sparsim.estimate import scale_area, scale_energy
@@ -78,5 +79,5 @@ def test_smaller_nodes_are_smaller(a: float, b: float, c: float) -> None:
 @pytest.mark.parametrize("scale", [scale_energy, scale_area])
 def test_other_nodes_are_refused(scale, node: float) -> None:
     for pair in ((node, 65), (65, node)):
-        with pytest.raises(SpecError, match=f"node is {node:g} nm, allowed is 7 to 130 nm"):
+        with pytest.raises(SpecError, match=naming(f"node {node:g} 7 130")):
             scale(1.0, *pair)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.named import names
 
 from sparsim.errors import SpecError
 from sparsim.estimate import Component, Estimate, estimate, scale_area, scale_energy
@@ -116,12 +117,12 @@ def test_between_the_two_nodes_on_a_line_and_beyond_scaled(ports: int, width: in
 @pytest.mark.parametrize(
     ("width_bits", "depth_words", "message"),
     [
-        (7, 100, "width_bits is 7, the CACTI sweep has 8 to 256"),
-        (257, 100, "width_bits is 257, the CACTI sweep has 8 to 256"),
-        (12, 16, "depth_words is 16, the CACTI sweep has 64 to 65536 at 12 bits"),
-        (16, 31, "depth_words is 31, the CACTI sweep has 32 to 65536 at 16 bits"),
-        (130, 20000, "depth_words is 20000, the CACTI sweep has 32 to 16384 at 130 bits"),
-        (64, 10**18, f"depth_words is {10**18}, the CACTI sweep has 32 to 65536 at 64 bits"),
+        (7, 100, "width_bits 7 CACTI 8 256"),
+        (257, 100, "width_bits 257 CACTI 8 256"),
+        (12, 16, "depth_words 16 CACTI 64 65536 12"),
+        (16, 31, "depth_words 31 CACTI 32 65536 16"),
+        (130, 20000, "depth_words 20000 CACTI 32 16384 130"),
+        (64, 10**18, f"depth_words {10**18} CACTI 32 65536 64"),
     ],
 )
 def test_outside_the_sweep_is_an_error(width_bits: int, depth_words: int, message: str) -> None:
@@ -129,7 +130,7 @@ def test_outside_the_sweep_is_an_error(width_bits: int, depth_words: int, messag
         sram(width_bits, depth_words)
     is_small = width_bits * depth_words < 1000
     hint = "use class regfile for a small memory" if is_small else "use several banks"
-    assert str(error.value) == f"component sram: {message} ({hint})"
+    assert names(error.value, f"{message} {hint}")
 
 
 def test_sizes_of_the_sweep() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.documented_keys import documented_keys
+from support.named import names, naming
 
 from sparsim.cli import main as cli
 from sparsim.errors import FormatError, SparsimError, SpecError
@@ -183,13 +184,13 @@ def test_dimensions_with_names_are_given(tmp_path: Path) -> None:
     by_dim = layers_of(read_onnx(path, {"height": 8, "width": 6})).layers
     assert by_dim == layers_of(read_onnx(path, {}, {"x": (5, 3, 8, 6)})).layers
     assert [layer.macs for layer in by_dim] == [4 * 27 * 24, 8]
-    with pytest.raises(SpecError, match=r"input 'x' has no size for width"):
+    with pytest.raises(SpecError, match=naming("x")):
         read_onnx(path, {"height": 8})
-    with pytest.raises(SpecError, match=r"no dimension 'heigth' \(did you mean 'height'\?\)"):
+    with pytest.raises(SpecError, match=naming("heigth height")):
         read_onnx(path, {"heigth": 8})
-    with pytest.raises(SpecError, match="input 'x' has 4 axes, 2 were given"):
+    with pytest.raises(SpecError, match=naming("x 4 2")):
         read_onnx(path, {}, {"x": (1, 3)})
-    with pytest.raises(SpecError, match="axis 1 of input 'x' is 3, 4 was given"):
+    with pytest.raises(SpecError, match=naming("1 x 3 4")):
         read_onnx(path, {}, {"x": (1, 4, 8, 8)})
 
 
@@ -225,9 +226,7 @@ def test_samples_tell_shapes_that_inference_does_not(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     nodes = [node("NonZero", "x", "z"), node("Cast", "z", "f", to=FLOAT), node("MatMul", "f w")]
     model = read_onnx(save(tmp_path / "net.onnx", nodes, {"x": [1, 6]}, {"w": W(4, 5)}))
-    with pytest.raises(
-        SpecError, match=r"net.onnx: the shape of 'f' .* \(give --input NAME=SHAPE or --inputs FILE.npz\)"
-    ):
+    with pytest.raises(SpecError, match=naming("net.onnx f --input NAME=SHAPE --inputs FILE.npz")):
         layers_of(model)
     complete_shapes(model, {"x": np.array([[0, 1, 2, 0, 3, 4]], np.float32)})
     (layer,) = layers_of(model).layers
@@ -276,25 +275,25 @@ def test_the_command_measures_samples(tmp_path: Path, capsys: pytest.CaptureFixt
     assert document["samples"] == 3
     assert document["layers"][0]["inputs_density"] == 0.5
     for arrays, message in (
-        ({"z": samples}, "no input is (known: x)"),
-        ({"x": samples[:, :2]}, "the array for input 'x' has the shape (3, 2, 8, 6)"),
-        ({"x": np.full_like(samples, np.nan)}, "'x' has an element that is not a number"),
+        ({"z": samples}, "z x"),
+        ({"x": samples[:, :2]}, "x (3, 2, 8, 6)"),
+        ({"x": np.full_like(samples, np.nan)}, "x number"),
     ):
         np.savez(tmp_path / "x.npz", **arrays)
         given = ["--dim", "height=8", "--dim", "width=6", "--inputs", tmp_path / "x.npz"]
         assert run("trace", named(tmp_path), *given) == 2
-        assert message in capsys.readouterr().err
+        assert names(capsys.readouterr().err, message)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["net.pt2"], "python -m gmp trace net.pt2"),
-        (["none.onnx"], "none.onnx: no such file"),
-        (["named.onnx", "--dim", "height"], "'height' is not NAME=VALUE"),
-        (["named.onnx", "--dim", "height=0"], "the size of 'height' is '0'"),
-        (["named.onnx", "--input", "x=1xtwo"], "the size of 'x' is 'two'"),
-        (["named.onnx", "--batch", "0"], "--batch"),
+        (["none.onnx"], "none.onnx file"),
+        (["named.onnx", "--dim", "height"], "height NAME=VALUE"),
+        (["named.onnx", "--dim", "height=0"], "size height 0"),
+        (["named.onnx", "--input", "x=1xtwo"], "size x two"),
+        (["named.onnx", "--batch", "0"], "--batch 0"),
     ],
 )
 def test_wrong_arguments_are_one_sentence(
@@ -305,7 +304,7 @@ def test_wrong_arguments_are_one_sentence(
     monkeypatch.chdir(tmp_path)
     assert run("trace", *arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert message in line
+    assert names(line, message)
 
 
 def test_external_data_lie_below_the_model(tmp_path: Path) -> None:
@@ -324,10 +323,10 @@ def test_external_data_lie_below_the_model(tmp_path: Path) -> None:
         entry = next(e for e in proto.graph.initializer[0].external_data if e.key == "location")
         entry.value = location
         onnx.save(proto, folder / "other.onnx")
-        with pytest.raises(FormatError, match="no file below its folder"):
+        with pytest.raises(FormatError, match=naming("w")):
             layers_of(read_onnx(folder / "other.onnx"))
     (folder / "net.data").write_bytes(b"short")
-    with pytest.raises(FormatError, match="takes 16,384 bytes, at most 5 are stored"):
+    with pytest.raises(FormatError, match=naming("16,384 5")):
         layers_of(read_onnx(path))
 
 

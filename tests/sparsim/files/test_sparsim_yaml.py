@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import strategies
+from support.named import names, naming
 from support.noc_patterns import nocs
 from support.small_pes import pes
 
@@ -87,84 +88,83 @@ workload:
 @pytest.mark.parametrize(
     ("document", "line", "message"),
     [
-        (ARCH, "mehs: [1, 2]", "f:5: architecture.storage[1]: unknown field 'mehs' (did you mean 'mesh'?)"),
-        (ARCH, "mesh: [1, 2, 3]", "f:7: architecture.storage[1].mesh: is a list of 3, 2 are expected"),
-        (ARCH, "mesh: [1, x]", "f:7: architecture.storage[1].mesh[1]: is 'x', a whole number is expected"),
+        (ARCH, "mehs: [1, 2]", "f:5 architecture.storage[1] mehs mesh"),
+        (ARCH, "mesh: [1, 2, 3]", "f:7 architecture.storage[1].mesh 3 2"),
+        (ARCH, "mesh: [1, x]", "f:7 architecture.storage[1].mesh[1] x"),
         (
             ARCH,
             "word_bits: 3.5",
-            "f:7: architecture.storage[1].word_bits: is 3.5, a whole number is expected",
+            "f:7 architecture.storage[1].word_bits 3.5",
         ),
         (
             ARCH,
             "technology: SRUM",
-            "f:7: architecture.storage[1].technology: is 'SRUM' (did you mean 'SRAM'?)",
+            "f:7 architecture.storage[1].technology SRUM SRAM",
         ),
         (
             ARCH,
             "network: {wordbits: 3}",
-            "f:7: architecture.storage[1].network: unknown field 'wordbits' (did you mean 'word_bits'?)",
+            "f:7 architecture.storage[1].network wordbits word_bits",
         ),
         (
             ARCH,
             "read_bandwidth: .nan",
-            "f:5: architecture.storage[1]: storage buffer: read_bandwidth is nan, allowed is more than 0",
+            "f:5 architecture.storage[1] read_bandwidth 0",
         ),
-        (LAYER, "bounds: {}", "f:2: layer: layer layer: no bound for dim 'C'"),
-        (LAYER, "name: l", "f:2: layer: no 'bounds' given"),
+        (LAYER, "bounds: {}", "f:2 C"),
+        (LAYER, "name: l", "f:2 bounds"),
         (
             LAYER,
             "bounds: {C: 3}\n  densities: {x: {density: 1.7}}",
-            "f:5: layer.densities.x: density is 1.7, allowed is 0 to 1",
+            "f:5 layer.densities.x density 1.7 0 1",
         ),
         (
             LAYER,
             "bounds: {C: 3}\n  densities: {x: {distribution: hypergeometrc}}",
-            "f:5: layer.densities.x.distribution: is 'hypergeometrc' (did you mean 'hypergeometric'?)",
+            "f:5 layer.densities.x.distribution hypergeometrc hypergeometric",
         ),
-        ("sparsim: 3", "", "f:1: sparsim: 'sparsim' is 3, allowed are 1 and 2"),
-        ("sparsim: 1\nlayr: 3", "", "f:2: layr: unknown key 'layr' (did you mean 'layer'?)"),
-        ("sparsim: 1\nlayers: [3]", "", "f:2: layers[0]: is 3, a mapping is expected"),
-        ("policy: {}", "", "f: no 'sparsim: 2' at the top, so this is not a sparsim document"),
+        ("sparsim: 3", "", "f:1 sparsim 3 1 2"),
+        ("sparsim: 1\nlayr: 3", "", "f:2 layr layer"),
+        ("sparsim: 1\nlayers: [3]", "", "f:2 layers[0] 3"),
+        ("policy: {}", "", "sparsim 2"),
         (
             LAYER,
             "bounds: {C: 3}\n  densities: {x: {spread: -1}}",
-            "f:5: layer.densities.x: spread is -1, allowed is 0 to 1",
+            "f:5 layer.densities.x spread -1 0 1",
         ),
-        (WORKLOAD, "- {name: b, shape: *s}", "f:8: workload.layers[1]: no 'bounds' given"),
+        (WORKLOAD, "- {name: b, shape: *s}", "f:8 workload.layers[1] bounds"),
         (
             WORKLOAD,
             "- {name: a, shape: *s, bounds: {C: 3}}",
-            "f:2: workload: workload net: layer 'a' is listed twice",
+            "f:2 a",
         ),
         (
             WORKLOAD,
             "provenance: {samples: .inf}",
-            "f:2: workload: workload net: provenance 'samples' is inf, a finite number is expected",
+            "f:2 samples",
         ),
         (
             WORKLOAD,
             "provenance: {samples: [3]}",
-            "f:8: workload.provenance.samples: is a list, true or false or a whole number or a number or text"
-            " is expected",
+            "f:8 workload.provenance.samples",
         ),
-        (WORKLOAD, "sorce: x", "f:2: workload: unknown field 'sorce' (did you mean 'source'?)"),
+        (WORKLOAD, "sorce: x", "f:2 sorce source"),
         (
             "sparsim: 1\nworkload: {layers: []}",
             "",
-            "f:2: workload: workload workload: no layers given, at least one is needed",
+            "f:2",
         ),
         (
             "sparsim: 1\nenergy: {actions: {a: {read: 1, write: x}}}",
             "",
-            "f:2: energy.actions.a.write: is 'x', a number is expected",
+            "f:2 energy.actions.a.write x",
         ),
     ],
 )
 def test_refused(document, line, message):
     with pytest.raises(SpecError) as error:
         load_text(document.replace("LINE", line), "f")
-    assert str(error.value) == message
+    assert names(error.value, message)
 
 
 def test_documents_may_be_split_and_repeated_but_not_contradict(tmp_path):
@@ -175,7 +175,7 @@ def test_documents_may_be_split_and_repeated_but_not_contradict(tmp_path):
     assert load_documents([a, b]) == load_documents([b, a])
     with pytest.raises(SpecError) as error:
         load_documents([a, c])
-    assert str(error.value) == f"{c}: 'policy' is in {a} too, with other contents"
+    assert names(error.value, f"{c} policy {a}")
 
 
 def test_masks_lie_beside_the_document_that_names_them(tmp_path):
@@ -209,5 +209,5 @@ def test_presets():
     for name in preset_names():
         found = load_preset(name)
         assert (found.machine or found.architecture).name == name
-    with pytest.raises(SpecError, match="unknown preset 'eyeris'"):
+    with pytest.raises(SpecError, match=naming("eyeris")):
         load_preset("eyeris")

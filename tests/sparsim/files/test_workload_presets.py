@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.named import names, naming
 
 from pointnet.original.published_runs import runs
 from sparsim.errors import SpecError
@@ -179,7 +180,7 @@ def test_by_path(tmp_path):
     layer.write_text(dump(load_workload("alexnet").layers[0]))
     with pytest.raises(SpecError) as error:
         load_workload(layer)
-    assert str(error.value) == f"{layer}: no 'workload' given"
+    assert names(error.value, f"{layer} workload")
 
 
 @pytest.mark.parametrize("load", [load_workload, load_preset])
@@ -187,13 +188,11 @@ def test_misspelt(load):
     with pytest.raises(SpecError) as error:
         load("mobilenet_v1_05_128")
     kind = "workload" if load is load_workload else "preset"
-    assert str(error.value) == (
-        f"unknown {kind} 'mobilenet_v1_05_128' (did you mean 'mobilenet_v1_050_128'?)"
-    )
+    assert names(error.value, f"{kind} mobilenet_v1_05_128 mobilenet_v1_050_128")
 
 
 def test_an_accelerator_is_no_workload():
-    with pytest.raises(SpecError, match=r"^unknown workload 'eyeriss_like_onchip'"):
+    with pytest.raises(SpecError, match=naming("eyeriss_like_onchip")):
         load_workload("eyeriss_like_onchip")
 
 

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from support.component_documents import PE
 from support.examples import ENERGY, accelerator
+from support.named import naming
 from torch import nn
 
 from gmp.energy import EnergyMonitor
@@ -57,7 +58,7 @@ def test_components_are_priced_as_the_model_does(tmp_path: Path) -> None:
 
 def test_both_a_table_and_components_are_refused(tmp_path: Path) -> None:
     path = given(tmp_path, None, dump(ENERGY) + PE.partition("\n")[2])
-    with pytest.raises(SpecError, match="both 'energy' and 'components'"):
+    with pytest.raises(SpecError, match=naming("energy components")):
         load_hardware(path)
 
 

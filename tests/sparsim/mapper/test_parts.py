@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from naive.search import Listed, list_mappings
 from support.examples import ENERGY, MATMUL, accelerator
+from support.named import naming
 from support.small_searches import Search, searches
 
 from sparsim.errors import EmptyMapspaceError, MappingError, SpecError
@@ -80,7 +81,7 @@ def test_the_best_of_all_covered_bounds_is_found(drawn: Drawn, objective: tuple[
     best = [(one, i) for i, part in enumerate(drawn.listed()) for one in part.values(objective)[:2]]
     options = {"objective": objective, "method": "exhaustive", "accounting": accounting}
     if not best:
-        with pytest.raises(MappingError, match="no mapping is valid"):
+        with pytest.raises(MappingError, match=naming("no mapping")):
             search(drawn.accelerator, case.layer, **options)
         return
     result = search(drawn.accelerator, case.layer, **options, top=2)
@@ -161,14 +162,14 @@ def test_constraints_hold_for_the_covered_bound() -> None:
     (part,) = list_parts(small(mapspace), layer)
     assert part.layer.bounds["M"] == 8
     spread = LevelConstraint(level="GLB", spatial=NestConstraint(factors={"M": 5}))
-    with pytest.raises(EmptyMapspaceError, match=r"dim 'M' \(bound 7\)"):
+    with pytest.raises(EmptyMapspaceError, match=naming("M 7")):
         list_parts(small(replace(mapspace, levels=(spread,))), layer)
 
 
 def test_too_many_combinations_are_refused() -> None:
     layer = Layer(shape=MATMUL, bounds={"M": 500, "N": 500, "K": 1})
     mapspace = Mapspace(divisibility={"M": "padded", "N": "imperfect"})
-    with pytest.raises(SpecError, match="3969 combinations of covered bounds of M, N, allowed are 2048"):
+    with pytest.raises(SpecError, match=naming("3969 M N 2048")):
         list_parts(small(mapspace), layer)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from naive.search import list_mappings
 from support.examples import ENERGY, accelerator, fixed, matmul
+from support.named import names, naming
 from support.small_searches import Search, searches
 
 from pointnet.original.published_runs import DESIGNS, runs, study_mapspace
@@ -70,7 +71,7 @@ def test_exhaustive_is_the_best_of_all(drawn: Search, objective: tuple[str, ...]
     best = listed.values(drawn.named(objective))
     options = {"objective": objective, "method": "exhaustive", "accounting": drawn.accounting}
     if not best:
-        with pytest.raises(MappingError, match="no mapping is valid"):
+        with pytest.raises(MappingError, match=naming("no mapping")):
             search(*drawn.arguments, **options)
         return
     result = search(*drawn.arguments, **options)
@@ -282,7 +283,7 @@ def test_too_many_choices_of_what_is_kept_are_sampled_and_nothing_is_claimed_of_
     )
     chip = Accelerator(architecture=arch, mapspace=Mapspace(levels=levels))
     layer = matmul().layer
-    with pytest.warns(SparsimWarning, match="16384 of .* drawn with seed 3"):
+    with pytest.warns(SparsimWarning, match=naming("16384 3")):
         result = search(chip, layer, objective="energy", seed=3, evaluations=50)
     assert result.certificate.kind == "gap"
     assert result.certificate.lower_bound <= result.certificate.value
@@ -313,19 +314,19 @@ def test_what_the_reference_found_is_not_better() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"objective": "speed"}, "unknown objective 'speed'"),
-        ({"objective": ()}, "0 objectives"),
-        ({"objective": ("edp", "edp")}, "2 objectives"),
-        ({"method": "genetic"}, "unknown method 'genetic'"),
-        ({"accounting": "timeloop"}, "unknown accounting 'timeloop'"),
-        ({"evaluations": 0}, "evaluations is 0"),
-        ({"threads": 0}, "threads is 0"),
-        ({"top": 0}, "top is 0"),
-        ({"seconds": float("nan")}, "seconds is nan"),
+        ({"objective": "speed"}, "speed"),
+        ({"objective": ()}, "0"),
+        ({"objective": ("edp", "edp")}, "2"),
+        ({"method": "genetic"}, "genetic"),
+        ({"accounting": "timeloop"}, "timeloop"),
+        ({"evaluations": 0}, "evaluations 0"),
+        ({"threads": 0}, "threads 0"),
+        ({"top": 0}, "top 0"),
+        ({"seconds": float("nan")}, "seconds"),
     ],
 )
 def test_wrong_arguments_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(SpecError, match=message):
+    with pytest.raises(SpecError, match=naming(message)):
         search(*problem(), **options)
 
 
@@ -335,7 +336,7 @@ def test_a_missing_energy_and_an_unknown_tensor_are_refused() -> None:
     with pytest.raises(EnergyTableError, match="GLB"):
         search(replace(given, energy=table), layer)
     saf = Saf(level="GLB", type="gating", options=(Option(target="X", condition_on=("A",)),))
-    with pytest.raises(SpecError, match="unknown dataspace 'X'"):
+    with pytest.raises(SpecError, match=naming("X")):
         search(replace(given, policy=SparsePolicy(safs=(saf,))), layer)
 
 
@@ -353,12 +354,12 @@ def test_a_space_without_a_valid_mapping_says_why() -> None:
         assert counts is not None
         tried, *reasons = map(int, counts.groups())
         assert tried == sum(reasons) > 0
-        assert str(error.value).endswith("without the keep of A, B, Z of level 'spad' there are valid ones")
+        assert names(error.value, "without keep A B Z spad")
 
 
 def test_without_constraints_none_is_blamed() -> None:
     case = matmul(None, accelerator(DRAM={"size_words": 2}))
-    with pytest.raises(MappingError, match="a level is too small"):
+    with pytest.raises(MappingError, match=naming("level")):
         search(case.on(Mapspace()), case.layer, method="random", evaluations=10)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 from msgspec.structs import replace
 from support.documents import DOCUMENTS, write_documents
+from support.named import names
 
 from sparsim.errors import EnergyTableError, MappingError, SpecError
 from sparsim.files.timeloop_files import read_documents
@@ -65,23 +66,23 @@ def test_levels_may_be_left_out(parts):
 @pytest.mark.parametrize(
     ("level", "changes", "message"),
     [
-        ("GLB", {"level": "GLBB"}, "mapping: unknown storage level 'GLBB' (did you mean 'GLB'?)"),
-        ("GLB", {"level": "MAC"}, "mapping: unknown storage level 'MAC' (known: DRAM, GLB, spad)"),
-        ("GLB", {"temporal": Nest(factors={"X": 8})}, "mapping, level GLB: unknown dim 'X' (known: M, N, K)"),
-        ("GLB", {"temporal": Nest(order=("Q",))}, "mapping, level GLB: unknown dim 'Q' (known: M, N, K)"),
-        ("GLB", {"bypass": ("C",)}, "mapping, level GLB: unknown dataspace 'C' (known: A, B, Z)"),
-        ("GLB", {"temporal": Nest()}, "factors of dim 'M' multiply to 1, its bound is 8"),
+        ("GLB", {"level": "GLBB"}, "GLBB GLB"),
+        ("GLB", {"level": "MAC"}, "MAC DRAM GLB"),
+        ("GLB", {"temporal": Nest(factors={"X": 8})}, "GLB X M N K"),
+        ("GLB", {"temporal": Nest(order=("Q",))}, "GLB Q M N K"),
+        ("GLB", {"bypass": ("C",)}, "GLB C A B Z"),
+        ("GLB", {"temporal": Nest()}, "M 1 8"),
         (
             "spad",
             {"spatial": Nest(factors={"K": 1})},
-            "spatial loops at level 'spad', which has no fan-out: there is one 'MAC' below each",
+            "spad MAC",
         ),
     ],
 )
 def test_mappings(parts, level, changes, message):
     with pytest.raises((SpecError, MappingError)) as error:
         check(*parts._replace(mapping=with_level(parts.mapping, level, **changes)))
-    assert str(error.value) == message
+    assert names(error.value, message)
 
 
 def test_a_tensor_must_be_kept_somewhere(parts):
@@ -90,7 +91,7 @@ def test_a_tensor_must_be_kept_somewhere(parts):
         mapping = with_level(mapping, level, bypass=("B",))
     with pytest.raises(MappingError) as error:
         check(*parts._replace(mapping=mapping))
-    assert str(error.value) == "dataspace 'B' is bypassed at all levels, at least one must keep it"
+    assert names(error.value, "B")
 
 
 def a_format(level="GLB", dataspace="A", **rank):
@@ -108,25 +109,24 @@ def a_saf(level="GLB", target="A", leader="B"):
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
-        (a_format(level="GBL"), "policy policy, formats: unknown storage level 'GBL' (did you mean 'GLB'?)"),
-        (a_format(dataspace="W"), "policy policy, formats: unknown dataspace 'W' (known: A, B, Z)"),
+        (a_format(level="GBL"), "GBL GLB"),
+        (a_format(dataspace="W"), "W A B Z"),
         (
             a_format(flattened=(("K", "X"),)),
-            "policy policy, format of A at GLB: unknown dim 'X' (known: M, N, K)",
+            "A GLB X M N K",
         ),
         (
             a_format(metadata_word_bits=17),
-            "policy policy, format of A at GLB: metadata words of rank CP have 34 bits, "
-            "the metadata storage is 16 bits wide",
+            "A GLB CP 34 16",
         ),
-        (a_saf(level="MAC"), "policy policy, gating: unknown storage level 'MAC' (known: DRAM, GLB, spad)"),
-        (a_saf(leader="W"), "policy policy, gating at GLB: unknown dataspace 'W' (known: A, B, Z)"),
+        (a_saf(level="MAC"), "MAC DRAM GLB"),
+        (a_saf(leader="W"), "GLB W A B Z"),
     ],
 )
 def test_policies(parts, policy, message):
     with pytest.raises(SpecError) as error:
         check(*parts.on(policy=policy))
-    assert str(error.value) == message
+    assert names(error.value, message)
 
 
 def test_sparse_processing_needs_two_operands(parts):
@@ -135,19 +135,17 @@ def test_sparse_processing_needs_two_operands(parts):
     parts = parts._replace(layer=replace(layer, shape=shape, densities={}))
     with pytest.raises(SpecError) as error:
         check(*parts.on(policy=SparsePolicy(compute_gating=True)))
-    assert str(error.value) == (
-        "policy policy: sparse processing needs exactly two read-only dataspaces, there are 1: B"
-    )
+    assert names(error.value, "1 B")
     assert check(*parts.on(policy=SparsePolicy())) == ()
 
 
 @pytest.mark.parametrize(
     ("component", "entry", "message"),
     [
-        ("GLB", {"write": 1.0}, "energy table, component GLB: no action 'random_read' or 'read'"),
-        ("GLB", {"read": 1.0}, "energy table, component GLB: no action 'random_fill' or 'write'"),
-        ("MAC", {"mac_randm": 1.0}, "energy table, component MAC: no action 'mac_random' or 'mult_random'"),
-        ("GLB", None, "energy table: no component 'GLB'"),
+        ("GLB", {"write": 1.0}, "GLB random_read read"),
+        ("GLB", {"read": 1.0}, "GLB random_fill write"),
+        ("MAC", {"mac_randm": 1.0}, "MAC mac_random mult_random"),
+        ("GLB", None, "table component GLB"),
     ],
 )
 def test_actions_that_happen_need_an_energy(parts, component, entry, message):
@@ -156,7 +154,7 @@ def test_actions_that_happen_need_an_energy(parts, component, entry, message):
         del actions[component]
     with pytest.raises(EnergyTableError) as error:
         check(*parts.with_actions(actions))
-    assert str(error.value).startswith(message)
+    assert names(error.value, message)
 
 
 def test_an_entry_for_another_program_is_no_error(parts):

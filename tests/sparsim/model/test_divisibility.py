@@ -23,6 +23,7 @@ from support.examples import (
     uniform,
 )
 from support.examples import window_layer as make_window
+from support.named import names, naming
 from support.small_nests import Case
 
 from sparsim import Frozen, Mapspace, evaluate, evaluate_batch
@@ -112,7 +113,7 @@ def test_a_fixed_network_takes_imperfect_factors_but_no_padding() -> None:
     expected = evaluate(*case.given)
     assert (result.energy_pj[0], result.cycles[0]) == (expected.energy_pj, expected.cycles)
     case = seven("padded")
-    with pytest.raises(SpecError, match="dim 'M' is padded, Frozen takes perfect and imperfect ones"):
+    with pytest.raises(SpecError, match=naming("M Frozen")):
         Frozen(case.on(), [case.layer], [case.mapping])
 
 
@@ -155,7 +156,7 @@ def test_reports_name_what_is_covered() -> None:
     shown = explain(evaluation)
     assert "M: bound 7, covered 8, padded" in shown
     assert "computes count padding, 224 of them are the layer's" in shown
-    with pytest.raises(SpecError, match="dim 'M' is padded, Timeloop's mappings have perfect factors only"):
+    with pytest.raises(SpecError, match=naming("M Timeloop")):
         mapping_text(case.arch, case.layer, case.mapping)
 
 
@@ -170,10 +171,9 @@ def refused(case: Case) -> str:
 
 def test_factors_that_cover_too_little_or_too_much() -> None:
     case = seven("padded", m=9)
-    assert refused(case) == "factors of dim 'M' multiply to 8, as a dim that is padded it needs at least 9"
-    assert refused(seven(None)) == "factors of dim 'M' multiply to 8, its bound is 7"
-    message = "factors of imperfect dim 'M' multiply to 8, one of them could be lowered and still cover its"
-    assert refused(seven("imperfect", m=6)) == f"{message} bound 6"
+    assert names(refused(case), "factors M 8 padded 9")
+    assert names(refused(seven(None)), "factors M 8 7")
+    assert names(refused(seven("imperfect", m=6)), "factors imperfect M 8 6")
     assert evaluate(*seven("padded", m=6).given).covers[0].padding == 0.25
 
 
@@ -186,26 +186,26 @@ def test_unknown_dims_are_refused_with_the_near_one() -> None:
 @pytest.mark.parametrize(("kind", "model"), [("padded", "banded"), ("imperfect", "actual")])
 def test_densities_that_need_tables_are_refused(kind: str, model: Any) -> None:
     message = refused(seven(kind, A=Density(distribution=model)))
-    assert f"density of A is '{model}', padded and imperfect dims take fixed-structured and" in message
+    assert names(message, f"{model} A padded imperfect fixed-structured hypergeometric")
 
 
 def test_imperfect_windows_networks_and_spatial_skipping_are_refused() -> None:
     window = make_window(1, 7, 3)
     nests = mapping(spread=loops("P", P=4), in_glb=loops("PR", R=3, P=2))
     case = Case(accelerator(), window, None, None, replace(nests, divisibility={"P": "imperfect"}))
-    assert "dim 'P' is imperfect and moves a window or a stride of I" in refused(case)
+    assert names(refused(case), "P imperfect window I")
     assert evaluate(*case.given[:2], replace(nests, divisibility={"P": "padded"})).covers
     case = seven("imperfect")
     many = accelerator(GLB={"network": Network(type="M:N")})
-    assert "imperfect dim 'M' below the M:N network of GLB" in refused(case._replace(arch=many))
+    assert "dim 'M' is imperfect" in refused(case._replace(arch=many))
     saf = Saf(level="GLB", type="skipping-spatial", options=(Option(target="B", condition_on=("A",)),))
     spatial = SparsePolicy(formats=FORMATS_OF_A, safs=(saf,))
-    assert "imperfect dim 'M' beside spatial skipping" in refused(case._replace(policy=spatial))
+    assert names(refused(case._replace(policy=spatial)), "M imperfect skipping")
 
 
 def test_the_mapspace_limits_padding_to_a_fraction() -> None:
     for most in (-0.1, 1.5, math.nan):
-        with pytest.raises(SpecError, match=r"most_padding is .*, allowed is 0 to 1"):
+        with pytest.raises(SpecError, match=naming("most_padding 0 1")):
             Mapspace(most_padding=most)
 
 

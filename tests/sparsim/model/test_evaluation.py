@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.examples import accelerator, loops, mapping, matmul, sliding_window, uniform
+from support.named import naming
 from support.small_nests import Case, dense_cases
 from support.small_policies import Network, networks, sparse_cases
 
@@ -193,29 +194,29 @@ def test_empty_batch() -> None:
 @pytest.mark.parametrize(
     ("densities", "text"),
     [
-        ([[0.2, 1.0]], r"^densities have shape \(1, 2\), needed is \(1, 3\)$"),
-        ([[1.7, 1.0, 1.0]], r"^layer layer: density of A is 1.7, allowed is 0 to 1$"),
-        ([[float("nan"), 1.0, 1.0]], r"^layer layer: density of A is nan, allowed is 0 to 1$"),
+        ([[0.2, 1.0]], "densities 1 2 3"),
+        ([[1.7, 1.0, 1.0]], "A 1.7 0 1"),
+        ([[float("nan"), 1.0, 1.0]], "A 0 1"),
     ],
 )
 def test_frozen_refuses_densities_that_are_none(densities: list[list[float]], text: str) -> None:
     case = matmul(A=uniform(0.2))
     frozen = Frozen(case.on(), [case.layer], [case.mapping])
-    with pytest.raises(SpecError, match=text):
+    with pytest.raises(SpecError, match=naming(text)):
         frozen(densities)
 
 
 @pytest.mark.parametrize("distribution", ["banded", "actual"])
 def test_what_needs_tables_is_for_single_evaluations(distribution: Any) -> None:
     case = matmul(A=Density(distribution=distribution))
-    with pytest.raises(SparsimError, match=f"density of A is '{distribution}', evaluate_batch takes"):
+    with pytest.raises(SparsimError, match=naming(f"A {distribution} evaluate_batch")):
         evaluate_batch(*case.given[:2], [case.mapping])
-    with pytest.raises(SparsimError, match=f"density of A is '{distribution}', Frozen takes"):
+    with pytest.raises(SparsimError, match=naming(f"A {distribution} Frozen")):
         Frozen(case.on(), [case.layer], [case.mapping])
 
 
 def test_unknown_accounting() -> None:
-    with pytest.raises(SpecError, match=r"unknown accounting 'timeloop-5' \(did you mean 'timeloop-4'\?\)"):
+    with pytest.raises(SpecError, match=naming("timeloop-5 timeloop-4")):
         evaluate(*sliding_window().given, accounting="timeloop-5")  # type: ignore[arg-type]
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from support.documents import DOCUMENTS
 from support.examples import COMPRESSED, MATMUL, accelerator, fixed, loops, mapping, matmul
+from support.named import naming
 from support.small_chips import conv, small_chip, with_storage
 
 from sparsim import Frozen, evaluate, evaluate_batch
@@ -215,10 +216,10 @@ def test_products_beyond_all_doubles_have_messages():
             Dataspace(name="Z", projection=dims[:1], read_write=True),
         )
         shape = Shape(dims=dims, coefficients={"c": MAX_COUNT}, dataspaces=spaces)
-        with pytest.raises(SpecError, match=rf"e\+\d\d\d {what}, allowed"):
+        with pytest.raises(SpecError, match=naming(f"{what}")):
             Layer(shape=shape, bounds=dict.fromkeys(dims, bound))
     factors = [loops("M", M=MAX_COUNT)] * 4
-    with pytest.raises(MappingError, match="'M' multiply to"):
+    with pytest.raises(MappingError, match=naming("M")):
         evaluate(*matmul()._replace(mapping=mapping(*factors)).given)
     assert _large(10**400) == "1.00e+400"
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support.named import naming
 from torch import nn
 
 from gmp.tracing.trace import trace
@@ -34,7 +35,7 @@ def test_a_convolution_is_the_one_that_torch_traces(
     try:
         module(torch.ones(1, ins, *size))
     except RuntimeError:  # the window is larger than the input
-        with pytest.raises(SpecError, match="of the window is"):
+        with pytest.raises(SpecError, match="window"):
             conv2d(ins, outs, window, stride, padding, dilation, groups, height=size[0], width=size[1])
         assume(False)
     (traced,) = workload_of(trace(module, [torch.ones(1, ins, *size)]), name="net", batch=2).layers
@@ -57,18 +58,18 @@ def test_a_depthwise_convolution_and_a_matrix_product() -> None:
 @pytest.mark.parametrize(
     ("make", "message", "hint"),
     [
-        (lambda: conv2d(3, 4, 3, groups=2, height=8, width=8), "a multiple of groups", ""),
-        (lambda: conv2d(0, 4, 3, height=8, width=8), "in_channels is 0", ""),
-        (lambda: conv2d(3, 4, (3, 3, 3), height=8, width=8), "kernel_size has 3 numbers", ""),
-        (lambda: conv2d(3, 4, 3, 0, height=8, width=8), "stride is 0", ""),
-        (lambda: conv2d(3, 4, 3, height=8, width=2), "the width of the window is 3, that of the input 2", ""),
-        (lambda: conv2d(3, 4, 3, height=8.5, width=8), "height is 8.5", ""),  # type: ignore[arg-type]
-        (lambda: gemm(4, 0, 4), "n is 0", ""),
-        (lambda: gemm(4, 4, 4, densities={"weights": 0.5}), "'weights'", "did you mean 'Weights'?"),
-        (lambda: gemm(4, 4, 4, densities={"Weights": 1.5}), "density is 1.5", ""),
+        (lambda: conv2d(3, 4, 3, groups=2, height=8, width=8), "in_channels groups 2 3", ""),
+        (lambda: conv2d(0, 4, 3, height=8, width=8), "in_channels 0", ""),
+        (lambda: conv2d(3, 4, (3, 3, 3), height=8, width=8), "kernel_size 3", ""),
+        (lambda: conv2d(3, 4, 3, 0, height=8, width=8), "stride 0", ""),
+        (lambda: conv2d(3, 4, 3, height=8, width=2), "3 2", ""),
+        (lambda: conv2d(3, 4, 3, height=8.5, width=8), "height 8.5", ""),  # type: ignore[arg-type]
+        (lambda: gemm(4, 0, 4), "n 0", ""),
+        (lambda: gemm(4, 4, 4, densities={"weights": 0.5}), "weights", "did you mean 'Weights'?"),
+        (lambda: gemm(4, 4, 4, densities={"Weights": 1.5}), "density 1.5", ""),
     ],
 )
 def test_wrong_arguments_are_refused(make: Any, message: str, hint: str) -> None:
-    with pytest.raises(SpecError, match=message) as error:
+    with pytest.raises(SpecError, match=naming(message)) as error:
         make()
     assert error.value.hint == hint

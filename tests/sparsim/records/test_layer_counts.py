@@ -8,6 +8,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.named import names
 
 from sparsim.errors import SpecError
 from sparsim.records import CONV, Density, Layer, effectual_macs, is_depthwise, macs, tensor_shape, words
@@ -76,4 +77,4 @@ def test_effectual_operations_are_unknown_where_zeros_have_places(density):
 def test_words_of_an_unknown_dataspace():
     with pytest.raises(SpecError) as error:
         words(conv(), "Input")
-    assert str(error.value) == "layer layer: unknown dataspace 'Input' (did you mean 'Inputs'?)"
+    assert names(error.value, "Input Inputs")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.named import naming
 
 from pointnet.original.published_runs import runs
 from sparsim.errors import SpecError
@@ -113,5 +114,5 @@ def test_what_is_wrong_is_said_with_its_place(text: str, place: str, hint: str) 
 
 
 def test_a_level_may_not_be_mapped_twice() -> None:
-    with pytest.raises(SpecError, match="level 'GLB' is mapped twice"):
+    with pytest.raises(SpecError, match=naming("GLB")):
         Mapping.parse("GLB: M2 | GLB: C2")

@@ -224,8 +224,8 @@ def _checked(noc: Noc, pattern: Any) -> Groups:
     checked: Groups = np.ascontiguousarray(pattern, np.int64)
     shape = tuple(noc.axes.values())
     if checked.shape != shape:
-        raise MappingError(f"groups have shape {checked.shape}, noc {noc.name} has {shape}")
+        raise MappingError(f"groups must have the shape {shape} of noc {noc.name}, got {checked.shape}")
     present = np.unique(checked[checked != IDLE])
     if not np.array_equal(present, np.arange(len(present))) or not len(present):
-        raise MappingError("groups are not numbered 0, 1, 2, ... without gaps, idle PEs with -1")
+        raise MappingError("groups must be numbered 0, 1, 2, ... without gaps, and idle PEs -1")
     return checked

@@ -63,7 +63,7 @@ def _dim_positions(noc: Noc, loops: Sequence[SpatialLoop]) -> dict[str, NDArray[
     for axis, used in steps.items():
         if used > axes[axis]:
             raise MappingError(
-                f"spatial loops need {used} {axis.replace('_', ' ')}, noc {noc.name} has {axes[axis]}",
+                f"spatial loops need {used} {axis.replace('_', ' ')}, but noc {noc.name} has {axes[axis]}",
                 need=used,
                 have=axes[axis],
             )
@@ -86,6 +86,6 @@ def _coordinate(
     total = np.zeros(shape, np.int64)
     for dim, factor in terms.items():
         if factor < 1:
-            raise SpecError(f"factor of dim '{dim}' is {factor}, allowed is 1 and more")
+            raise SpecError(f"factor of dim '{dim}' must be at least 1, got {factor}")
         total += factor * positions.get(dim, np.zeros((1, 1, 1, 1), np.int64))
     return total

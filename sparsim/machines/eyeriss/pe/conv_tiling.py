@@ -49,10 +49,10 @@ def check_positive(sizes: Conv | Tiling) -> None:
     for name, value in zip(sizes._fields, sizes, strict=True):
         array = np.asarray(value)
         if array.dtype.kind not in "iu":
-            raise SpecError(f"{name} is not a whole number", path=type(sizes).__name__.lower())
+            raise SpecError(f"{name} must be a whole number", path=type(sizes).__name__.lower())
         if array.size and array.min() < 1:
             raise SpecError(
-                f"{name} is {array.min()}, allowed is 1 and more", path=type(sizes).__name__.lower()
+                f"{name} must be at least 1, got {array.min()}", path=type(sizes).__name__.lower()
             )
 
 

@@ -84,7 +84,9 @@ def _checked_masks(conv: Conv, iacts: Bools, weights: Bools) -> tuple[Bools, Boo
     }
     for name, (mask, shape) in need.items():
         if np.shape(mask) != shape:
-            raise SpecError(f"the mask has shape {np.shape(mask)}, the tensor {shape}", path=name)
+            raise SpecError(
+                f"the mask must have the shape {shape} of the tensor, got {np.shape(mask)}", path=name
+            )
     return np.asarray(iacts) != 0, np.asarray(weights) != 0
 
 
@@ -111,7 +113,7 @@ def _check_spads(pe: SparsePE, conv: Conv, tiling: Tiling, words: Ints, c0: int)
     ]:
         if int(need) > have:
             raise MappingError(
-                f"{name} of PE {pe.name} has {have} words, the tile needs {need}",
+                f"{name} of PE {pe.name} has {have} words, but the tile needs {need}",
                 level=name,
                 need=float(need),
                 have=float(have),

@@ -24,7 +24,7 @@ def checked_density(what: str, density: ArrayLike) -> Reals:
     found = np.asarray(density, np.float64)
     wrong = ~((found >= 0.0) & (found <= 1.0))
     if wrong.any():
-        raise SpecError(f"{what} density is {found[wrong].flat[0]:g}, allowed is 0 to 1", path="pe")
+        raise SpecError(f"{what} density must be between 0 and 1, got {found[wrong].flat[0]:g}", path="pe")
     return found
 
 

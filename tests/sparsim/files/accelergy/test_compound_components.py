@@ -8,6 +8,7 @@ from textwrap import dedent
 
 import pytest
 import yaml
+from support.named import names, naming
 
 from sparsim.errors import SpecError
 from sparsim.estimate import Estimate, estimate, estimate_all
@@ -260,41 +261,39 @@ NEAR_SUB = "[{name: read, subcomponents: [{name: add, actions: [{name: add}]}]}]
 
 
 @pytest.mark.parametrize(
-    ("components", "parts"),
+    ("components", "words"),
     [
-        (COMPONENTS.replace("class: SRAM", "class: SRAN"), ("unknown class 'SRAN'", "'SRAM'")),
-        (COMPONENTS.replace("smartbuffer_mine", "smartbuffer_other"), ("unknown class 'smartbuffer_mine'",)),
-        (COMPONENTS.replace("width: memory_width, ", ""), ("no attribute 'width' given",)),
-        (COMPONENTS.replace("memory_width: must", "banks: must"), ("no attribute 'banks' given",)),
-        (COMPONENTS.replace("class: intadder", "class: smartbuffer_mine"), ("contains itself",)),
-        (COMPONENTS.replace("log2(memory_depth)", "log2(memory_dept)"), ("'memory_dept'", "'memory_depth'")),
-        (COMPONENTS.replace('"addr[0]"', "adr"), ("unknown subcomponent 'adr'", "'addr'")),
-        (COMPONENTS.replace("[{name: write}]", "[{name: wirte}]"), ("no action 'wirte'", "'write'")),
-        (COMPONENTS.replace("[0..1]", "[3..1]"), ("range of 'addr[3..1]' is empty",)),
-        (COMPONENTS.replace("[0..1]", "[0..9**9**9]"), ("refused",)),
+        (COMPONENTS.replace("class: SRAM", "class: SRAN"), "SRAN SRAM"),
+        (COMPONENTS.replace("smartbuffer_mine", "smartbuffer_other"), "smartbuffer_mine"),
+        (COMPONENTS.replace("width: memory_width, ", ""), "width memory_width"),
+        (COMPONENTS.replace("memory_width: must", "banks: must"), "banks"),
+        (COMPONENTS.replace("class: intadder", "class: smartbuffer_mine"), "smartbuffer_mine itself"),
+        (COMPONENTS.replace("log2(memory_depth)", "log2(memory_dept)"), "memory_dept memory_depth"),
+        (COMPONENTS.replace('"addr[0]"', "adr"), "adr addr"),
+        (COMPONENTS.replace("[{name: write}]", "[{name: wirte}]"), "wirte write"),
+        (COMPONENTS.replace("[0..1]", "[3..1]"), "addr[3..1]"),
+        (COMPONENTS.replace("[0..1]", "[0..9**9**9]"), "refused"),
         (compound(adders(NEAR_SUB, "name: add, class: intadder, energy_scale: -1, attributes: {width: 8}")),
-         ("is -1, a number from 0 is expected",)),
-        (compound(adders("[{name: read, arguments: {n: 1..10**6}, subcomponents: []}]")), ("combinations",)),
+         "energy_scale -1 0"),
+        (compound(adders("[{name: read, arguments: {n: 1..10**6}, subcomponents: []}]")), "combinations"),
         (compound(adders(NEAR_SUB, "name: add, class: wire, attributes: {width: 8, length: 2 miles}")),
-         ("length is '2 miles'",)),
+         "length miles mm"),
         (compound(adders(NEAR_SUB, "name: add, class: intadder, attributes: {width: add.__class__}")),
-         ("'add'",)),
+         "add"),
         (compound(adders(NEAR_SUB, "name: add, class: intadder, attributes: {width: 8, "
-                         "global_cycle_seconds: 0}")), ("global_cycle_seconds is 0",)),
-        (compound(adders(NEAR_SUB.replace("name: read", 'name: "read("'))), ("is 'read(', a name",)),
+                         "global_cycle_seconds: 0}")), "global_cycle_seconds 0"),
+        (compound(adders(NEAR_SUB.replace("name: read", 'name: "read("'))), "actions[0].name read("),
         (compound(adders(NEAR_SUB, "name: add, class: intadder, attributes: {width: 10**40}")),
-         ("0.yaml", "width is 1e+40")),
+         "0.yaml width 1e+40"),
         ("compound_components: {version: 0.4, classes: [{name: x}, {name: x, attributes: {a: 1}}]}\n",
-         ("class 'x' is defined",)),
+         "x defined"),
     ],
 )  # fmt: skip
-def test_mistakes_are_named(estimated, components, parts):
+def test_mistakes_are_named(estimated, components, words):
     with pytest.raises(SpecError) as error:
         estimated(ARCH, components)
-    message = str(error.value)
-    assert "\n" not in message
-    for part in parts:
-        assert part in message
+    assert "\n" not in str(error.value)
+    assert names(error.value, words)
 
 
 def test_classes_that_use_each_other_many_times_are_bounded(estimated):
@@ -309,7 +308,7 @@ def test_classes_that_use_each_other_many_times_are_bounded(estimated):
         "\n  subcomponents", "\n    subcomponents"
     ).replace("- name: c", "  - name: c")
     text = text.replace("name: c0", "name: smartbuffer_mine")
-    with pytest.raises(SpecError, match="more than 5000 components"):
+    with pytest.raises(SpecError, match=naming("5000")):
         estimated(
             ARCH,
             text + "  - {name: c9, subcomponents: [{name: a, class: intadder, attributes: {width: 1}}]}\n",

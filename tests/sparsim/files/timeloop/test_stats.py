@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from from_stats import evaluation_from
+from support.named import naming
 
 from sparsim.errors import FormatError
 from sparsim.files.timeloop.stats_reader import Key, parse_stats
@@ -107,13 +108,13 @@ def test_old_layouts():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not a Timeloop stats text"),
-        ("\x00\x01", "not a Timeloop stats text"),
+        ("", "Timeloop"),
+        ("\x00\x01", "Timeloop"),
         ("Buffer and Arithmetic Levels\n", "cut off"),
     ],
 )
 def test_what_is_not_a_report(text, message):
-    with pytest.raises(FormatError, match=message):
+    with pytest.raises(FormatError, match=naming(message)):
         parse_stats(text)
 
 
@@ -125,5 +126,5 @@ def test_cut_off_report():
 
 def test_a_line_that_is_there_twice():
     text = a_text("conv-11-011").replace("    Word bits  ", "    Instances : 1 (1*1)\n    Word bits  ", 1)
-    with pytest.raises(FormatError, match=r"line 11: line 'Instances .*' is not understood"):
+    with pytest.raises(FormatError, match=naming("11 Instances is not understood")):
         parse_stats(text)

@@ -7,6 +7,7 @@ import random
 import msgspec
 import pytest
 import yaml
+from support.named import naming
 
 from sparsim.errors import SpecError
 from sparsim.files.timeloop.write_documents import to_documents, write_documents
@@ -48,5 +49,5 @@ def test_what_timeloop_cannot_say():
     layer = msgspec.structs.replace(
         drawn.layer, shape=long_names, bounds=dict.fromkeys(long_names.dims, 1), densities={}, coefficients={}
     )
-    with pytest.raises(SpecError, match="dim 'rows' has 4 characters, Timeloop's documents allow 1"):
+    with pytest.raises(SpecError, match=naming("rows 4 Timeloop 1")):
         to_documents(drawn.accelerator, layer, drawn.mapping)

