@@ -28,7 +28,7 @@ BATCH = 16
 
 
 class Row(NamedTuple):
-    """Of one device: median milliseconds, and what is not as on the CPU.
+    """The results of one device: median milliseconds, and what differs from the CPU.
 
     `neighbours` and `masks` count elements that differ, `loss` is the relative difference after one step.
     """

@@ -217,7 +217,7 @@ def at_accuracy(curve: Sequence[Row], accuracy: float) -> float | None:
 
 
 def curves(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
-    """By method and seed."""
+    """The curves by method and seed."""
     found: dict[tuple[str, int], list[Row]] = {}
     for row in rows:
         found.setdefault((row.method, row.seed), []).append(row)
@@ -293,7 +293,7 @@ def comparison_table(plan: Plan, rows: Sequence[Row]) -> Table:
 
 
 def density_table(plan: Plan, rows: Sequence[Row], names: Sequence[str]) -> Table:
-    """Of the weights of the first seed at the reference."""
+    """A table of the weights of the first seed at the reference."""
     chosen = [r for r in rows if r.seed == rows[0].seed and (is_reference(plan, r) or r.method == NETADAPT)]
     body = [[name, *(f"{r.densities[i]:.3f}" for r in chosen)] for i, name in enumerate(names)]
     return Table(["layer", *(row.method for row in chosen)], body, "densities")

@@ -59,8 +59,9 @@ QUICK = Effort(mappings=100, draws=50_000, repeats=1, calls=5, copies=1, cold=Fa
 
 
 def draw_mappings(run: Run, chip: Accelerator, rng: np.random.Generator) -> MappingPack:
-    """Those of `DRAWS` draws that fit the array: prime factors of bounds on random tiling levels, in random
-    loop order."""
+    """The mappings among `DRAWS` draws that fit the array: prime factors of bounds on random tiling levels,
+    in random loop order.
+    """
     template = lower_mappings(chip, SHAPE, [run.mapping])
     rows = np.arange(DRAWS)
     factor = np.ones((DRAWS, *template.factor.shape[1:]), np.int64)

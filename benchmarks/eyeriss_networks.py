@@ -75,7 +75,8 @@ class Runs:
 
 def published_chip(name: str) -> Chip:
     """A preset that compresses both operands as soon as either has a zero, as the document says: whether the
-    measured chip stored some tensors plainly is not published."""
+    measured chip stored some tensors plainly is not published.
+    """
     chip = load_chip(name)
     return chip._replace(spec=replace(chip.spec, compression="any-zero"))
 
@@ -159,7 +160,8 @@ def area_mm2(chip: Chip) -> dict[str, float]:
 
 def speed_without(network: NetworkEvaluation) -> dict[str, float]:
     """How much faster the same mappings are without one assumption: if PEs wait at the end of a pass only, if
-    handing over psums costs no cycles, if weights are loaded while PEs compute."""
+    handing over psums costs no cycles, if weights are loaded while PEs compute.
+    """
     total = {"waiting": 0, "handing over": 0, "loading weights": 0}
     for found in network.layers:
         chip, tile = network.chip, tile_of(found.mapping)

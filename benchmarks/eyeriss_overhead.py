@@ -78,7 +78,8 @@ def residuals(runs: Runs) -> list[Residual]:
 
 def overhead(found: list[Residual]) -> Overhead:
     """Half of what is left of all layers in every cycle, half in busy cycles (EIE, ISCA 2016, table II: clock
-    20.5 % of a PE's power, registers and logic 20.4 %)."""
+    20.5 % of a PE's power, registers and logic 20.4 %).
+    """
     half = math.fsum(r.left_pj for r in found) / 2
     gates, pes = GATES[MEASURED], load_chip(MEASURED).spec.noc.pes
     clock = half / math.fsum(r.cycles for r in found) / gates
@@ -125,7 +126,7 @@ def processing_ms(runs: Runs, name: str) -> float:
 
 
 def power_mw(runs: Runs, name: str) -> float:
-    """With the clock running while data are loaded as long as measured."""
+    """The power if the clock runs while data are loaded for as long as was measured."""
     network = runs.original()
     row = next(row for row in TABLE if row.name == name)
     layer = next(x for x in network.layers if x.layer.name == name)

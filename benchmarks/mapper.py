@@ -119,7 +119,8 @@ class Unbounded(Engine):
 
 def scored_per_cpu_s(cases: list[Case], draws: int, step: Step) -> float:
     """Valid mappings per CPU second of random search without bounds, over the sparse on-chip layers; the
-    draws that do not fit count in the time, not in the number."""
+    draws that do not fit count in the time, not in the number.
+    """
     valid, seconds = 0, 0.0
     for case in cases:
         run = case.run

@@ -47,7 +47,7 @@ class Row(NamedTuple):
 
 
 def measure(network: str, config: Config, repeats: int, say: Step) -> list[Row]:
-    """Both kinds of hardware under one network."""
+    """Measure both kinds of hardware under one network."""
     torch.manual_seed(SEED)
     model = PointNet2(config)
     optimizer = torch.optim.Adam(model.parameters())

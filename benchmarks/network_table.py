@@ -90,7 +90,7 @@ def counted_macs(model: nn.Module, x: Tensor) -> float:
 
 
 def pruner_of(model: nn.Module, *optimizer: torch.optim.Optimizer) -> gmp.Pruner:
-    """With its own targets, else with all matrices by name: where weights are bare or computed."""
+    """A pruner with the targets of the network, or with all matrices by name."""
     try:
         return gmp.Pruner(model, *optimizer)
     except gmp.PruningError:

@@ -153,7 +153,7 @@ class Experts(nn.Module):
 
 
 class Siamese(nn.Module):
-    """The same branch for two inputs."""
+    """A network that applies the same branch to two inputs."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -98,7 +98,8 @@ def compare_search(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """`timeloop-mapper` with the study's settings and mapspace on layers of the study, each with any mapping,
     from documents written here: per layer what it found and its CPU seconds; and a line on it, or why it is
-    missing."""
+    missing.
+    """
     if not shutil.which("timeloop-mapper"):
         return [], ["`timeloop-mapper` is not on PATH, so it was not run for comparison."]
     found = []

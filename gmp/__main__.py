@@ -1,4 +1,4 @@
-"""python -m gmp"""
+"""Run the commands of `python -m gmp`."""
 
 from gmp.commands import main
 

@@ -201,7 +201,9 @@ def _named(model: nn.Module, batch: Mapping[str, Any]) -> tuple[tuple[Any, ...],
 
 
 def _parameters(model: nn.Module) -> dict[str, inspect.Parameter]:
-    """Of `forward` of the model inside of wrappers; of a scripted one those of its schema."""
+    """The parameters of `forward` of the model without its wrappers; those of the schema for a scripted
+    model.
+    """
     forward = module_called(model, "").forward
     try:
         found = dict(inspect.signature(forward).parameters)

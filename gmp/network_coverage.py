@@ -1,9 +1,9 @@
 """How much of a network is pruned or measured, and which modules are not.
 
-Covered are weights, and the multiplications by them. The rest is named: modules with weights that are out of
-reach, did not run, or were left out on purpose, and of what is pruned, modules that multiply activations with
-one another. Biases and scales, parameters of fewer than two dimensions, are counted as not covered, but are
-no gap.
+Coverage counts weights and the multiplications by them. It names the rest: modules with weights that cannot
+be reached, did not run or were left out on purpose, and, for pruning, modules that multiply activations by
+each other. Biases and scales, that is, parameters of fewer than two dimensions, count as not covered, but
+they are not listed as gaps.
 """
 
 import warnings
@@ -24,11 +24,20 @@ Number = int | float
 
 @dataclass(frozen=True)
 class Gap:
-    """A module that is not covered. `name` is "" for the model itself.
+    """A module that is not covered.
 
-    parameters : of its own, without biases and scales
-    macs : per sample; None: not known; 0: it did not run
-    on_purpose : it could be covered, and was left out
+    Parameters
+    ----------
+    name : str
+        Name of the module; "" is the model itself.
+    kind : str
+        Name of its class.
+    parameters : int
+        Number of its own parameters, without biases and scales.
+    macs : int or float or None
+        MACs per sample; None if they are unknown, 0 if the module did not run.
+    on_purpose : bool
+        Whether the module could be covered and was left out.
     """
 
     name: str
@@ -39,14 +48,26 @@ class Gap:
 
     @property
     def label(self) -> str:
+        """Name and class of the module, as messages show them."""
         return f"{self.name} ({self.kind})" if self.name else self.kind
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """`what` is done to what is covered, a word. Parameters are counted once, whatever names they have.
+    """How much of a network is covered, and its gaps. A parameter with several names counts once.
 
-    `macs` per sample: of covered weights and of all gaps of which they are known; None: nothing was run.
+    Parameters
+    ----------
+    what : str
+        What is done to the covered part, such as "pruned".
+    parameters : int
+        Number of parameters of the network.
+    covered_parameters : int
+        Number of parameters that are covered.
+    covered_macs : int or float or None
+        MACs per sample of the covered weights; None if the network was not run.
+    gaps : tuple of Gap
+        Modules that are not covered.
     """
 
     what: str
@@ -57,26 +78,29 @@ class Coverage:
 
     @property
     def macs(self) -> Number | None:
+        """MACs per sample of covered weights and of gaps whose MACs are known; None if nothing was run."""
         if self.covered_macs is None:
             return None
         return self.covered_macs + sum(gap.macs or 0 for gap in self.gaps)
 
     @property
     def uncovered_parameters(self) -> int:
-        """Biases and scales included."""
+        """Number of parameters that are not covered, including biases and scales."""
         return self.parameters - self.covered_parameters
 
     @property
     def uncovered_macs(self) -> Number | None:
+        """MACs per sample that are not covered; None if nothing was run."""
         return None if self.macs is None or self.covered_macs is None else self.macs - self.covered_macs
 
     @property
     def uncovered_parameter_share(self) -> float:
+        """Fraction of the parameters that is not covered."""
         return _share(self.uncovered_parameters, self.parameters)
 
     @property
     def uncovered_mac_share(self) -> float | None:
-        """Of the MACs that are known."""
+        """Fraction of the known MACs that is not covered; None if nothing was run."""
         return None if self.uncovered_macs is None else _share(self.uncovered_macs, self.macs)
 
     @property
@@ -91,7 +115,7 @@ class Coverage:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is not covered, a sentence for parameters and one for MACs."""
+        """Sentences that describe what is not covered, in parameters and in MACs."""
         rest = self.uncovered_parameters - sum(gap.parameters for gap in self.gaps)
         parts = self._named(self.gaps, "parameters")
         parts += [f"biases and scales {_percent(rest, self.parameters)}"] if rest else []
@@ -107,7 +131,10 @@ class Coverage:
 
     @property
     def warning(self) -> str | None:
-        """A sentence if much is not covered that was not left out on purpose: MACs, where they are known."""
+        """A sentence if a large part is not covered and was not left out on purpose, else None.
+
+        The part is measured in MACs where they are known, and in parameters elsewhere.
+        """
         gaps = [gap for gap in self.gaps if not gap.on_purpose]
         found = []
         if self.macs and (amount := sum(gap.macs or 0 for gap in gaps)) > MATERIAL * self.macs:
@@ -120,12 +147,24 @@ class Coverage:
         return "; ".join(found) or None
 
     def warn(self, stacklevel: int = 2) -> None:
-        """Warn of much that is not covered."""
+        """Warn with a `CoverageWarning` if a large part of the network is not covered.
+
+        Parameters
+        ----------
+        stacklevel : int, default 2
+            As in `warnings.warn`, counted from the caller.
+        """
         if (sentence := self.warning) is not None:
             warnings.warn(sentence, CoverageWarning, stacklevel=stacklevel + 1)
 
     def plain(self) -> dict[str, Any]:
-        """For JSON; null is not known."""
+        """Return the coverage for JSON.
+
+        Returns
+        -------
+        dict
+            Counts, shares and gaps; None stands for unknown MACs.
+        """
         return {
             "parameters": self.parameters,
             "uncovered_parameters": self.uncovered_parameters,
@@ -145,7 +184,7 @@ class Coverage:
         return f"{_percent(amount, total)} of all {total or 0:,.0f} {unit} are not {self.what}{of}"
 
     def _named(self, gaps: Iterable[Gap], key: str) -> list[str]:
-        """The largest gaps with their shares, and how many more there are."""
+        """Describe the largest gaps with their shares, and say how many more there are."""
         total = self.parameters if key == "parameters" else self.macs
         sizes = [(getattr(gap, key), gap.label) for gap in gaps if getattr(gap, key)]
         sizes.sort(key=lambda pair: -pair[0])
@@ -162,10 +201,27 @@ def coverage_of(
     covered_macs: Number | None = None,
     macs: Mapping[str, Number | None] | None = None,
 ) -> Coverage:
-    """What `covered` parameters leave of the model.
+    """Compare the covered parameters with all parameters of a model.
 
-    left_out : identities of parameters that are not covered on purpose
-    covered_macs, macs : per sample, of the former and {module name: of the rest}; None there is not known
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The model.
+    covered : iterable of Tensor
+        Parameters that are covered.
+    what : str
+        What is done to the covered part, such as "pruned".
+    left_out : set of int, default frozenset()
+        `id` of each parameter that is left out on purpose.
+    covered_macs : int or float, default None
+        MACs per sample of the covered weights; None if the model was not run.
+    macs : mapping of str to int or float or None, default None
+        MACs per sample of the other modules by name; None stands for unknown MACs.
+
+    Returns
+    -------
+    Coverage
+        The counts and the gaps.
     """
     known, seen = {id(parameter) for parameter in covered}, set[int]()
     total = inside = 0

@@ -126,7 +126,7 @@ def _held_as(module: nn.Module) -> tuple[str, ...]:
 
 
 def _is_a(thing: object, place: str, kind: str) -> bool:
-    """Nothing is imported for this: of a module that nobody imported there are no instances."""
+    """Check the class by its name, because a library that nobody imported has no instances here."""
     found = getattr(sys.modules.get(place), kind, None)
     return found is not None and isinstance(thing, found)
 

@@ -378,7 +378,7 @@ class Pruner:
             warnings.warn(sentence, PruningWarning, stacklevel=2)
 
     def detach(self) -> None:
-        """Remove all hooks and change nothing else, for a pruner that is no longer used."""
+        """Remove all hooks and change nothing else. Use it for a pruner that is no longer needed."""
         for handle in self._handles:
             handle.remove()
         self.steps.close()
@@ -425,7 +425,7 @@ class Pruner:
         return {name: self._weight(name) for name in self._masks}
 
     def _scores(self) -> list[Tensor]:
-        """Of each weight; none are asked for where nothing is left that could be pruned."""
+        """Score each weight. Nothing is scored if no weight is left to prune."""
         lives = [mask.live for mask in self._masks.values()]
         return evaluate_all(self.score, self._weights(), lives, needed=self.sparsity < 1)
 

@@ -15,7 +15,8 @@ from sparsim.errors import near
 
 
 class SparsityLimits:
-    """Of weights with `masks` and `axes`, both by name; the other arguments are those of `Pruner`.
+    """Limits of the sparsity of weights with `masks` and `axes` by name. The other arguments are those of
+    `Pruner`.
 
     Raises PruningError for a scope or densities that do not fit.
     """
@@ -40,7 +41,7 @@ class SparsityLimits:
 
     @property
     def nominal(self) -> float:
-        """That with n:m as 1 - n/m, even of inputs that are no multiple of m."""
+        """The limit with n:m counted as 1 - n/m, even if the inputs are not a multiple of m."""
         return self._allowed(_nominal)
 
     def layer(self, name: str, *, new: bool, idle: bool) -> Layer:

@@ -222,7 +222,7 @@ def _candidates(model: nn.Module) -> Iterable[_Candidate]:
 
 
 def _with_modules(weight_names: Iterable[str]) -> list[str]:
-    """Also the names of their modules."""
+    """Add the names of the modules of the weights."""
     found = (name for weight in weight_names for name in (weight.rpartition(".")[0], weight) if name)
     return list(dict.fromkeys(found))
 

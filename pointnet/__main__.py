@@ -1,4 +1,4 @@
-"""python -m pointnet"""
+"""Run the commands of `python -m pointnet`."""
 
 from pointnet.cli import main
 

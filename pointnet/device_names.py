@@ -29,5 +29,5 @@ def device_called(name: str) -> torch.device:
 
 
 def device_of(model: torch.nn.Module) -> torch.device:
-    """Where the parameters of the model are; the CPU for a model without."""
+    """The device of the parameters of a model, and the CPU for a model without parameters."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

@@ -1,6 +1,6 @@
-"""What does pruning really buy on a sparse accelerator?
+"""An analytical model of dense and compressed-sparse DNN accelerators.
 
-An analytical model of dense and compressed-sparse DNN accelerators. The public names are listed in
+The public names are listed in
 `__init__.pyi`. They are imported when they are first used, so that `import sparsim` is quick and loads no
 compiler.
 """

@@ -42,7 +42,9 @@ def digest_of(*said: Any) -> str:
 
 @cache
 def sources_digest(folder: Path = PACKAGE, patterns: tuple[str, ...] = ("*.py",)) -> str:
-    """Of the files below a folder whose paths end like one of the patterns: other sources, other results."""
+    """A digest of the files below a folder whose paths match one of the patterns: other sources may give
+    other results.
+    """
     found = hashlib.sha256()
     for path in sorted({path for pattern in patterns for path in folder.rglob(pattern)}):
         found.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
@@ -62,7 +64,8 @@ def with_checksum(content: bytes, name: str) -> bytes:
 
 def checked(data: bytes, name: str) -> bytes | None:
     """The content of a file made by `with_checksum`; None if a bit differs, or if it is kept under `name` by
-    mistake."""
+    mistake.
+    """
     stamp, _, content = data.partition(b"\n")
     return content if stamp == _checksum(content, name) else None
 

@@ -54,8 +54,9 @@ class Row(NamedTuple):
 
 
 def draw_masks(layer: Layer, seed: int) -> dict[str, NDArray[np.bool_]]:
-    """Both operands with as many nonzeros as the layer's densities say, unevenly over the channels: what is
-    dense in one operand tends to be dense in the other."""
+    """Draw both operands with as many nonzeros as the densities of the layer say, unevenly over the channels:
+    channels that are dense in one operand tend to be dense in the other.
+    """
     rng = np.random.default_rng(seed)
     common = rng.random(layer.bounds[CHANNEL])
     masks = {}

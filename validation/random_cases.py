@@ -266,7 +266,9 @@ def _option(rng: random.Random, layer: Layer, most: int) -> Option:
 
 
 def _formats(rng: random.Random, layer: Layer, mapping: Mapping, dataspace: str) -> list[TensorFormat]:
-    """From the outermost level inwards to a drawn depth; an outer level has a rank more than the next."""
+    """Formats from the outermost level inwards to a drawn depth; each outer level has one rank more than the
+    next.
+    """
     kept = [m.level for m in mapping.levels if dataspace not in m.bypass]
     depth = rng.randint(1, len(kept))
     dims = layer.shape.dims

@@ -30,7 +30,8 @@ Bools = NDArray[np.bool_]
 
 class PublishedLayer(NamedTuple):
     """One 1 x 1 layer: M, C, P = Q, nonzeros of the masks, cycles of the cycle-level baseline, the uniform
-    model's error there, and cycles with two MACs in full columns and in tiles of M0 filters, from them."""
+    model's error there, and cycles with two MACs in full columns and in tiles of M0 filters, from them.
+    """
 
     name: str
     m: int

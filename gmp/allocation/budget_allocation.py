@@ -177,18 +177,18 @@ def _cost_tables(errors: Mapping[str, Reals], costs: Mapping[str, Values]) -> di
     for name, values in found.items():
         if len(values) != len(errors[name]):
             raise PruningError(
-                f"'{name}' has {len(errors[name])} errors and {len(values)} costs; one of each is needed "
-                "for every level"
+                f"'{name}' must have one error and one cost for every level, has {len(errors[name])} errors "
+                f"and {len(values)} costs"
             )
         if not np.isfinite(values).all() or (values < 0).any():
-            raise PruningError(f"the costs of '{name}' are {values.tolist()}; they must be numbers from 0 on")
+            raise PruningError(f"the costs of '{name}' must be finite and at least 0, got {values.tolist()}")
     return found
 
 
 def _numbers(values: Values, what: str) -> Reals:
     found = np.asarray(values, np.float64)
     if found.ndim != 1 or not len(found):
-        raise PruningError(f"{what} have shape {found.shape}; a number for each level is needed")
+        raise PruningError(f"{what} must be one number for each level, got shape {found.shape}")
     if np.isnan(found).any() or (found == -np.inf).any():
-        raise PruningError(f"{what} are {found.tolist()}; nan and -inf are no errors or costs")
+        raise PruningError(f"{what} must not be nan or -inf, got {found.tolist()}")
     return found

@@ -16,7 +16,7 @@ SWEEPS = 10
 
 
 def greedy(errors: Sequence[Reals], cost: Cost, budget: float) -> list[int]:
-    """The step that loses least for what it saves, again and again, from the least error on."""
+    """Start from the least errors, and repeat the step that loses the least for what it saves."""
     levels = [int(e.argmin()) for e in errors]
     now = cost(tuple(levels))
     while now > budget:

@@ -96,7 +96,7 @@ def _sums_from_the_end(values: Sequence[float]) -> list[float]:
 
 
 def _thinned(kept: NDArray[np.intp], cost: Reals) -> NDArray[np.intp]:
-    """Of each range of costs the last one, which has the least error."""
+    """Keep the last choice of each range of costs, which has the least error."""
     span = float(cost[-1] - cost[0]) or 1.0
     ranges = np.floor((cost - cost[0]) / span * (MOST_STATES - 1)).astype(np.int64)
     last = np.append(np.flatnonzero(np.diff(ranges)), len(ranges) - 1)

@@ -266,7 +266,7 @@ def _times(module: nn.Module, calls: list[torch.Size], step: int, repeats: int) 
 
 
 def _grid(count: int, step: int) -> NDArray[np.int64]:
-    """At most POINTS multiples of `step` up to `count`, and `count`."""
+    """The multiples of `step` below `count`, at most POINTS of them, and `count` itself."""
     wanted = np.linspace(0, count, POINTS + 1)[1:]
     rounded: Iterable[int] = (max(step, int(round(x / step)) * step) for x in wanted)
     return np.unique([min(count, n) for n in rounded] + [count])
@@ -292,7 +292,7 @@ def _with_channels(module: nn.Module, shape: torch.Size, inputs: int) -> list[in
 
 
 def _monotone(seconds: Reals) -> Reals:
-    """Not falling along both axes: the mean of the running maximum and of the minimum of what follows."""
+    """Make times rise along both axes: average the running maximum and the minimum of what follows."""
     for axis in (0, 1):
         least = np.flip(np.minimum.accumulate(np.flip(seconds, axis), axis), axis)
         seconds = (np.maximum.accumulate(seconds, axis) + least) / 2

@@ -96,7 +96,7 @@ def channel_groups(
 def _checked(names: list[str], layers: list[str]) -> set[str]:
     for name in names:
         if name not in layers:
-            raise PruningError(f"ignore: '{name}' is no layer with outputs", hint=near(name, layers))
+            raise PruningError(f"ignore: '{name}' is not a layer with outputs", hint=near(name, layers))
     return set(names)
 
 
@@ -169,7 +169,7 @@ def _reason(
 
 
 def _broken_group(group: ChannelGroup, module: nn.Module, name: str) -> str:
-    """Of a convolution in groups inputs and outputs of whole groups are in each unit, or none can go."""
+    """Whether a unit holds only a part of a group of a convolution, so that no channel can be removed."""
     index = {member.role: member.indices for member in group.members if member.module == name}
     if set(index) != {"inputs", "outputs"}:
         return f"the groups of {name} tie its outputs to inputs that cannot be removed"

@@ -63,7 +63,7 @@ def runner(model: nn.Module, example: Any, forward: Forward | None) -> Run:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """In eval mode, without gradients; modes and random numbers are given back."""
+    """Run in eval mode without gradients, and restore modes and the state of random numbers afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
     try:
@@ -184,7 +184,7 @@ class _Pass:
         return note
 
     def _tainted(self, values: Tensor) -> Tensor | None:
-        """Where values are NaN, with one copy of the sample a row; None: nowhere."""
+        """Where values are NaN, for one copy of the sample per row; None if they are NaN nowhere."""
         if not values.is_floating_point():
             return None
         seen = values.isnan()

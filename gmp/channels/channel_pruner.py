@@ -85,9 +85,9 @@ class ChannelPruner(Pruner):
         least: int = 1,
     ) -> None:
         if not len(groups):
-            raise PruningError("there is no group of which channels can be removed")
+            raise PruningError("no group has channels that can be removed")
         if scope not in ("global", "group"):
-            raise PruningError(f"scope is {scope!r}; it must be 'global' or 'group'")
+            raise PruningError(f"scope must be 'global' or 'group', got {scope!r}")
         self.groups = groups
         self._channel_score, self._scope, self._cost = channel_score(score), scope, cost
         self._multiple, self._least = whole(multiple, "multiple"), whole(least, "least")

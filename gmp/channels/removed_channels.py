@@ -83,7 +83,7 @@ def keep(model: nn.Module, modules: Mapping[str, Mapping[Role, list[int]]]) -> d
 
 
 def _indices(groups: Iterable[ChannelGroup], gone: Gone) -> dict[tuple[str, Role], Tensor]:
-    """By layer and role: the indices of all channels that go."""
+    """The indices of all channels to remove, by layer and role."""
     parts: dict[tuple[str, Role], list[Tensor]] = defaultdict(list)
     for group in groups:
         if group.name in gone and bool(gone[group.name].any()):

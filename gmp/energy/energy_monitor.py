@@ -496,8 +496,10 @@ class EnergyMonitor:
         return np.array([view is not None and not view.computed for view in self._views])
 
     def _weight_densities(self) -> dict[int, float]:
-        """By layer. Masks are counted when they have changed; weights always: fused optimizers and `.data`
-        tell nobody.
+        """Densities of the weights by layer.
+
+        Masks are counted when they have changed, weights always, because fused optimizers and `.data` change
+        them unnoticed.
         """
         masks = self._masks()
         found: dict[int, float] = {}
@@ -524,7 +526,10 @@ class EnergyMonitor:
         return self.pruner.masks_by_parameter if self.pruner is not None else {}
 
     def _weight(self, i: int) -> Tensor | None:
-        """As it is now: models may be moved, or parameters replaced. None for layers without weights."""
+        """The current weight of a layer, since models may be moved and parameters replaced.
+
+        None for layers without weights.
+        """
         holder = self._holders[i]
         if holder is None:
             return None
@@ -534,7 +539,7 @@ class EnergyMonitor:
 
 
 def _planned(hardware: Hardware, workload: Workload, options: Mapping[str, Any]) -> Plan:
-    """With its progress on stderr, where that is a terminal, unless `options` say who is told of it."""
+    """Make the plan, and show progress on stderr if it is a terminal and `options` have no other callback."""
     if "progress" in options:
         return hardware.plan(workload.layers, **options)
     with layers_done(len(workload.layers), f"planning {workload.name} on {hardware.name}") as progress:
@@ -561,8 +566,8 @@ def _layer_called(model: nn.Module, name: str) -> str:
 
 
 def _whole(model: nn.Module, layer: str) -> WeightView | None:
-    """Of a workload's layer; of what is computed with a part of the weights the whole counts. None for
-    products of activations, which have the name of a module without a weight.
+    """The whole parameter or module that a layer of a workload belongs to, even if the layer uses only a part
+    of the weights. None for products of activations, whose name is that of a module without a weight.
     """
     modules, parameters = dict(named_modules(model)), named_parameters(model)
     name = _layer_called(model, layer)

@@ -129,7 +129,7 @@ def _best(
     model: nn.Module, monitor: EnergyMonitor, weights: Iterable[Target], budget: float,
     loss: Callable[[nn.Module], float], tune: Callable[[nn.Module], object],
 ) -> _Candidate | None:  # fmt: skip
-    """Of the copies with one weight pruned to the budget; None if none gets there."""
+    """The best of the copies in which one weight is pruned to the budget; None if no copy meets it."""
     best: _Candidate | None = None
     for target in weights:
         name, size, kept = target.name, target.weight.numel(), _kept(monitor, target, budget)

@@ -169,7 +169,7 @@ class WeightCosts:
                 self._macs[name] = self._macs.get(name, 0.0) + row.macs
 
     def _plan_costs(self, quantity: str, sparsities: Mapping[str, float]) -> Reals:
-        """Of each layer."""
+        """The costs of each layer."""
         assert self._plan is not None
         densities = self._densities.copy()
         for name, sparsity in sparsities.items():

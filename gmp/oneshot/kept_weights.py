@@ -28,7 +28,7 @@ def lowest_removed(scores: Tensor, pruned_count: int | None, pattern: Pattern, i
 
 
 def lowest_of_rows(scores: Tensor, pruned_count: int) -> Tensor:
-    """The same number of each row, as Wanda ranks; what is left over goes from the first rows."""
+    """Choose the same number of weights in each row, as Wanda does; the first rows lose the remainder."""
     rows = len(scores)
     each, more = divmod(pruned_count, rows)
     rank = scores.sort(dim=1, stable=True).indices.argsort(dim=1)

@@ -115,7 +115,7 @@ def params(value: Any) -> tuple[str, ...]:
 
 
 def initial(value: Any) -> float | None:
-    """None stands for the sparsity that a weight has already."""
+    """Check an initial sparsity; None stands for the sparsity that a weight already has."""
     if value == FROM_PARAM:
         return None
     try:
@@ -133,7 +133,10 @@ def final(value: Any) -> float | tuple[tuple[float, tuple[str, ...]], ...]:
 
 
 def pattern(value: Any) -> str:
-    """In the spelling of gmp.patterns. A list is [outputs, inputs] of a block, block4 is 1x4."""
+    """Translate a pattern to the spelling of gmp.patterns.
+
+    A list is [outputs, inputs] of a block, and block4 is 1x4.
+    """
     named = {"unstructured": "1x1", "block4": "block(1,4)", "tensorrt": "2:4"}
     if isinstance(value, str) and value in named:
         return named[value]

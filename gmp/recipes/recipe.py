@@ -258,7 +258,7 @@ class _Variables:
         return value
 
     def _check(self, key: str, entry: Located) -> None:
-        """A variable is no modifier, nor a stage with modifiers inside."""
+        """Refuse a variable that is a modifier, or a stage with modifiers inside."""
         if isinstance(entry.value, dict) and any("modifiers" in str(inner) for inner in entry.value):
             raise RecipeError(
                 f"{self.place(entry.line)}: '{key}' is a stage with modifiers of its own, and stages are not "
@@ -334,7 +334,7 @@ def _with_ends(recipe: Recipe) -> Recipe:
 
 
 def _check_rates(modifiers: list[Modifier]) -> None:
-    """No two modifiers set the learning rate of one parameter group at the same time."""
+    """Refuse two modifiers that set the learning rate of the same parameter group at the same time."""
     rates: list[Any] = [m for m in modifiers if isinstance(m, (SetLearningRateModifier, *RATE_FUNCTIONS))]
     for first, second in combinations(sorted(rates, key=lambda m: m.start_epoch), 2):
         shared = not first.param_groups or not second.param_groups

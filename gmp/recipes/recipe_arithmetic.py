@@ -35,7 +35,7 @@ _UNARY: dict[type[ast.unaryop], Callable[[Number], Number]] = {ast.UAdd: operato
 
 
 def _power(base: Number, exponent: Number) -> Number:
-    """In floats, which overflow at once where integers would grow for hours."""
+    """Compute a power in floats, which overflow at once where integers would grow for hours."""
     result = float(base) ** float(exponent)
     if isinstance(result, complex):
         raise ValueError(f"{base} ** {exponent} is not a real number")

@@ -25,7 +25,9 @@ from gmp.targets import select
 
 
 class _CountsFromTheLastUpdate(Schedule):
-    """As sparseml counts: an update is due in the first step that begins `every` after the last update."""
+    """Count updates as sparseml does: an update is due in the first step that begins `every` after the last
+    one.
+    """
 
     def update_times(self) -> list[float]:
         steps = self.steps_per_unit

@@ -280,7 +280,7 @@ class RunningRecipe:
         return {name: known[name] for name in self.weights}
 
     def _warn_of_gaps(self) -> None:
-        """Where the recipe prunes all that can be: the rest of the model may be large."""
+        """Warn of uncovered modules if the recipe prunes all weights that can be pruned."""
         pruning = [m for m in self.modifiers if isinstance(m, MagnitudePruningModifier)]
         if any(param in (ALL, ALL_PRUNABLE) for m in pruning for _, params in m.targets for param in params):
             coverage_of(self.model, self._parameters().values(), "pruned").warn(stacklevel=4)

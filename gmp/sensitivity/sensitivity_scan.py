@@ -344,7 +344,7 @@ def _outputs(
 
 
 def _digest(model: nn.Module, losses: Tensor, ratios: list[float], *options: str) -> str:
-    """Of what the points depend on."""
+    """A digest of everything that the points depend on."""
     digest = hashlib.sha256(repr((ratios, options)).encode())
     digest.update(losses.cpu().numpy().tobytes())
     for parameter in model.parameters():

@@ -69,7 +69,7 @@ def product_of(
 def _of_matrices(
     first: Tensor, second: Tensor, result: Tensor, origins: Origins, batch: int, *, minor: bool
 ) -> Product:
-    """Of (rows, C) by (C, M), or with a vector for either."""
+    """A product of (rows, C) by (C, M), either of which may be a vector."""
     a = first if first.dim() == 2 else first[None]
     b = second if second.dim() == 2 else second[:, None]
     result = result.reshape(a.shape[0], b.shape[1])
@@ -79,7 +79,7 @@ def _of_matrices(
 
 
 def _of_batches(first: Tensor, second: Tensor, result: Tensor, origins: Origins, batch: int) -> Product:
-    """Of (b, rows, C) by (b, C, M)."""
+    """A product of (b, rows, C) by (b, C, M)."""
     inputs, weights = first, second.transpose(1, 2)
     if _first_is_weights(first, second, origins):
         inputs, weights, result = weights, first, result.transpose(1, 2)
@@ -100,7 +100,9 @@ def _of_batches(first: Tensor, second: Tensor, result: Tensor, origins: Origins,
 
 
 def _of_experts(inputs: Tensor, weights: Tensor, result: Tensor) -> Product | None:
-    """Of (rows, C) by (experts, C, M), where each row meets one expert: rows are spread evenly over them."""
+    """A product of (rows, C) by (experts, C, M) in which each row meets one expert; rows are spread evenly
+    over them.
+    """
     if inputs.dim() != 2 or weights.dim() != 3:
         return None
     return by_expert(gemm(inputs, weights[0].t(), result, 1), weights.transpose(1, 2))

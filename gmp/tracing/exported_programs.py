@@ -92,7 +92,7 @@ def _check_example(path: str | Path, data: bytes) -> None:
 
 
 def _check_program(path: str | Path, program: Any) -> None:
-    """No function but those of torch, no expression but of sizes."""
+    """Refuse functions other than those of torch, and expressions other than sizes."""
     for key, value in _strings(program):
         words = re.findall(r"[A-Za-z_]\w*", value)
         known = all(word in _NAMES or re.fullmatch(r"[a-z]{1,2}\d+", word) for word in words)

@@ -29,7 +29,7 @@ class Counts(NamedTuple):
 
 
 class Densities:
-    """Of samples, one after the other; and how large they were, where that differs."""
+    """Densities of samples, one after the other, with their sizes where these differ."""
 
     def __init__(self) -> None:
         self.values: list[float] = []
@@ -79,7 +79,7 @@ class Tally:
         return self.count(product.result, "outputs", batch, axis, rows=True)
 
     def add_kernel_map(self, more: KernelMapCounts) -> None:
-        """Of a call; counts of several calls add up."""
+        """Add the kernel map of a call; the counts of several calls add up."""
         if self.kernel_map is not None:
             mine = self.kernel_map
             more = more._replace(
@@ -97,7 +97,9 @@ class Tally:
             mine.sizes += more.sizes
 
     def _keep_masks(self, product: Product, batch: int, axis: int, samples: int) -> None:
-        """Of the weights, and of inputs until `samples` are there, with the axes of a convolution."""
+        """Keep the masks of the weights, and of inputs until there are `samples` of them, with the axes of a
+        convolution.
+        """
         shape, inputs, weights = product.computation, product.inputs, product.weights
         if self.weight_mask is None:
             mask = (weights != 0).reshape(shape.M, shape.C // shape.groups, *shape.window)

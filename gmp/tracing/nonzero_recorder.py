@@ -87,7 +87,7 @@ class _Operations(TorchDispatchMode):
 
 @cache
 def _hidden_operations() -> type[_Operations]:
-    """The same, which the compiler leaves alone; to say so imports it."""
+    """The operations that the compiler leaves alone; marking them imports the compiler."""
 
     class Hidden(_Operations):
         @classmethod
@@ -159,7 +159,7 @@ class Recorder(TorchFunctionMode):
 
     @contextmanager
     def watching(self, batch: int, axis: int) -> Iterator[None]:
-        """Of one batch of so many samples, which lie along this axis if a tensor says nothing else."""
+        """Watch one batch of `samples` samples, which lie along this axis unless a tensor says otherwise."""
         if not batch:
             raise TraceError("a batch must hold at least one sample, got an empty one")
         self.batch, self.axis = batch, axis
@@ -366,7 +366,7 @@ def _steps_apart() -> Iterator[None]:
 
 
 def tensors_of(values: Iterable[Any]) -> Iterable[Tensor]:
-    """Those among arguments, in lists too."""
+    """The tensors among arguments, including those in lists."""
     for value in values:
         if isinstance(value, Tensor):
             yield value

@@ -160,8 +160,10 @@ def _copied(source: Source, origin: Origin, tensor: Tensor, result: Tensor) -> O
 
 
 def public_name(name: str) -> str:
-    """Of the attribute that is computed from a parameter: `fc.parametrizations.weight.original` makes
-    `fc.weight`, as do the `fc.weight_orig` of torch's pruning and the `fc.weight_v` of its weight norm.
+    """The name of the attribute that is computed from a parameter.
+
+    `fc.parametrizations.weight.original`, the `fc.weight_orig` of torch's pruning and the `fc.weight_v` of
+    its weight norm all make `fc.weight`.
     """
     parts = name.split(".")
     if len(parts) > 2 and parts[-3] == "parametrizations":

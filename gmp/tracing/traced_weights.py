@@ -47,7 +47,7 @@ def traced_weights(model: nn.Module, traced: Trace) -> dict[str, Axes | None]:
 
 
 def _axes(layer: LayerTrace, parameter: Tensor) -> Axes | None:
-    """From the outputs, inputs and positions that elements of each index of the parameter lie at."""
+    """Infer the axes from outputs, inputs and positions of the elements at each index of the parameter."""
     assert layer.view is not None
     shape = layer.computation
     letters = ""

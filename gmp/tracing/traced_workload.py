@@ -64,7 +64,9 @@ def workload_of(
 
 
 def _not_measured(coverage: Coverage | None) -> dict[str, str | int | float | bool]:
-    """For the provenance: the share of MACs that the layers lack, and whose they are; {} for none."""
+    """The share of MACs that the layers lack, and the modules it belongs to, for the provenance; {} if there
+    is none.
+    """
     if coverage is None or not (coverage.uncovered_macs or coverage.unknown):
         return {}
     gaps = ", ".join(gap.label for gap in coverage.gaps if gap.macs or gap.macs is None)
@@ -103,7 +105,10 @@ def _masks(folder: str | None, row: LayerTrace) -> dict[str, str]:
 
 
 def _file_name(layer: str, tensor: str) -> str:
-    """Of a mask. Characters that names of files cannot hold, such as "/", are written as in a URL."""
+    """The file name of a mask.
+
+    Characters that file names cannot hold, such as "/", are written as in a URL.
+    """
     return f"{quote(layer, safe=' #()+,:=@[]')}.{tensor}.npy"
 
 

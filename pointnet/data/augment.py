@@ -1,4 +1,4 @@
-"""Random changes of training clouds, the same for all points of a cloud (jitter and drop aside)."""
+"""Random changes of training clouds. Except jitter and drop they are the same for all points of a cloud."""
 
 import math
 from dataclasses import dataclass, fields
@@ -15,19 +15,34 @@ AXES = {"x": 0, "y": 1, "z": 2}
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What to do to a cloud, in this order; the defaults do nothing.
+    """Random changes of a cloud, applied in the order of the parameters. The defaults change nothing.
 
-    mirror   : with probability 1/2, flip the first horizontal axis
-    stretch  : a factor for each axis, uniform in (low, high)
-    rotate   : about the up axis, by any angle
-    scale    : one factor for the cloud, uniform in (low, high)
-    jitter   : standard deviation of each coordinate's noise, cut at +- `jitter_clip`
-    shift    : of the whole cloud, each axis uniform within +- this
-    drop     : a share of the points, uniform between 0 and this, is replaced by the cloud's first point
-               (as in the published code of PointNet++; the number of points stays)
-    up       : the vertical axis, x, y or z
+    Parameters
+    ----------
+    mirror : bool, default False
+        Whether to flip the first horizontal axis with probability 1/2.
+    stretch : tuple of float, default (1.0, 1.0)
+        Range (low, high) of a uniform factor for each axis.
+    rotate : bool, default False
+        Whether to rotate by a random angle about the vertical axis.
+    scale : tuple of float, default (1.0, 1.0)
+        Range (low, high) of one uniform factor for the whole cloud.
+    jitter : float, default 0.0
+        Standard deviation of the noise of each coordinate.
+    jitter_clip : float, default 0.05
+        Largest absolute value of the noise.
+    shift : float, default 0.0
+        Largest shift of the whole cloud along each axis.
+    drop : float, default 0.0
+        Largest fraction of the points that is replaced by the first point of the cloud, as in the published
+        code of PointNet++. The number of points stays.
+    up : str, default "z"
+        The vertical axis, "x", "y" or "z".
 
-    Raises ConfigError for a number out of its range.
+    Raises
+    ------
+    ConfigError
+        If a number is out of its range.
     """
 
     mirror: bool = False
@@ -60,21 +75,37 @@ class Augmentation:
 
     @property
     def rigid(self) -> bool:
-        """Whether distances between a cloud's points stay: then their neighbours may be remembered."""
+        """Whether distances between the points of a cloud stay, so that their neighbours stay too."""
         return self.stretch == self.scale == (1.0, 1.0) and self.jitter == self.drop == 0.0
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is done at all."""
+        """Whether clouds stay as they are."""
         still = Augmentation(up=self.up, jitter_clip=self.jitter_clip)
         return all(getattr(self, field.name) == getattr(still, field.name) for field in fields(self))
 
 
 def augment(points: Tensor, config: Augmentation, generator: torch.Generator) -> Tensor:
-    """New clouds (B, N, C) made from `points` (B, N, 3 or 6), which stay as they are; normals turn along.
+    """Make randomly changed copies of clouds. Normals turn along with the points.
 
-    All randomness comes from `generator`; equal states give equal clouds.
-    Raises ConfigError for another shape.
+    Parameters
+    ----------
+    points : Tensor
+        Clouds of shape (B, N, 3) or, with normals, (B, N, 6).
+    config : Augmentation
+        The changes.
+    generator : torch.Generator
+        Source of all randomness; equal states give equal clouds.
+
+    Returns
+    -------
+    Tensor
+        New clouds of the same shape.
+
+    Raises
+    ------
+    ConfigError
+        If `points` has another shape.
     """
     if points.ndim != 3 or points.shape[2] not in (XYZ, WITH_NORMALS):
         raise ConfigError(f"augmentation: clouds must have shape (B, N, 3 or 6), got {tuple(points.shape)}")

@@ -103,7 +103,7 @@ def _separator(line: str) -> str | None:
 
 
 def _header(lines: Sequence[str]) -> list[int] | None:
-    """Which columns a first line asks for, [] for all; None where it is no header but a point."""
+    """The columns that a first line asks for, or [] for all; None if the line is a point and not a header."""
     first = [field.strip(" \t\r\n\"'").lower() for field in lines[0].lstrip("/ ").split(_separator(lines[0]))]
     if len(lines) < 2:
         return None

@@ -1,8 +1,8 @@
-"""Whole data sets in one .npz file: quick to read, where text and mesh files take minutes.
+"""Read and write whole data sets as one .npz file, which loads in seconds where text and meshes take minutes.
 
-Arrays: x_train (n, N, C), y_train (n,), x_test, y_test and classes; or x, y and classes where nobody has
-split them yet. Points may be stored as float16. Of more points than asked for, the first are taken: the
-points of a pack are in random order.
+The arrays are x_train (n, N, C), y_train (n,), x_test, y_test and classes, or x, y and classes if the set has
+no split yet. Points may be stored as float16. If a pack has more points than needed, the first ones are used,
+because its points are in random order.
 """
 
 from pathlib import Path
@@ -30,7 +30,7 @@ from sparsim.fileio.writing import replacing
 
 
 def check_pack_path(path: Path) -> None:
-    """Raise DataError where no pack can be written."""
+    """Raise DataError if no pack can be written to this path."""
     if path.suffix != ".npz":
         raise DataError(f"'{path}': the name of a pack ends in .npz")
     if not path.parent.is_dir():
@@ -38,10 +38,19 @@ def check_pack_path(path: Path) -> None:
 
 
 def write_pack(dataset: Dataset, path: str | Path) -> None:
-    """Write a pack, whole or not at all. Reading it back gives clouds of the same digest.
+    """Write a data set as a pack, completely or not at all. Reading it back gives clouds of the same digest.
 
-    Raises DataError where the name does not end in .npz (by that a pack is known), and for a folder that does
-    not exist.
+    Parameters
+    ----------
+    dataset : Dataset
+        The data set.
+    path : str or Path
+        Name of the file, which must end in .npz.
+
+    Raises
+    ------
+    DataError
+        If the name does not end in .npz, or if the folder does not exist.
     """
     path = Path(path)
     check_pack_path(path)
@@ -54,7 +63,7 @@ def write_pack(dataset: Dataset, path: str | Path) -> None:
 
 
 def read_pack(path: Path, *, points: int, normals: bool, seed: int, test_fraction: float) -> Dataset:
-    """The clouds of a .npz pack; DataError names the array that is missing or wrong."""
+    """Read the clouds of a .npz pack. Raises DataError for an array that is missing or wrong."""
     with reading(path, "a pack", DataError):
         return _dataset(load_arrays(path, DataError), path, points, normals, seed, test_fraction)
 

@@ -28,13 +28,24 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Clouds:
-    """Clouds of one split.
+    """Labelled clouds of one split.
 
-    points : (n, N, 3 or 6) float32, centred on the mean and scaled into the unit sphere; then unit normals
-    labels : (n,) int64, index into `classes`
-    source : where they come from, for reports
+    Parameters
+    ----------
+    points : ndarray
+        float32 of shape (n, N, 3), centred on the mean and scaled into the unit sphere, or of shape (n, N, 6)
+        with unit normals after the coordinates.
+    labels : ndarray
+        int64 of shape (n,), indices into `classes`.
+    classes : tuple of str
+        Names of the classes.
+    source : str
+        Where the clouds come from, for reports.
 
-    Raises DataError for other shapes, types or labels, and for numbers that are not finite.
+    Raises
+    ------
+    DataError
+        If shapes, types or labels are wrong, or if a coordinate is not finite.
     """
 
     points: Points
@@ -71,7 +82,13 @@ class Clouds:
         return bool(self.points.shape[2] == WITH_NORMALS)
 
     def digest(self) -> str:
-        """SHA-256 in hex of points, labels and classes; `source` does not count."""
+        """Compute a digest of points, labels and classes; `source` does not change it.
+
+        Returns
+        -------
+        str
+            SHA-256 in hexadecimal.
+        """
         digest = hashlib.sha256(repr((self.points.shape, self.classes)).encode())
         digest.update(self.points.astype("<f4", copy=False).tobytes())
         digest.update(self.labels.astype("<i8", copy=False).tobytes())
@@ -80,7 +97,23 @@ class Clouds:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A training and a test split of the same classes; every class has clouds in both, else DataError."""
+    """A training and a test split of the same classes.
+
+    Parameters
+    ----------
+    train : Clouds
+        Clouds to train on.
+    test : Clouds
+        Clouds to test on.
+    name : str
+        Name of the data set, for reports.
+
+    Raises
+    ------
+    DataError
+        If the splits differ in their classes or in the shape of their clouds, or if a class has no clouds in
+        one of them.
+    """
 
     train: Clouds
     test: Clouds
@@ -102,15 +135,22 @@ class Dataset:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
         return self.train.classes
 
     def digest(self) -> str:
-        """SHA-256 in hex of both splits."""
+        """Compute a digest of both splits.
+
+        Returns
+        -------
+        str
+            SHA-256 in hexadecimal.
+        """
         return hashlib.sha256(f"{self.train.digest()} {self.test.digest()}".encode()).hexdigest()
 
 
 def check_labels(labels: NDArray[np.integer], classes: int, where: str) -> None:
-    """Raise DataError at the first label that names none of the `classes`."""
+    """Raise DataError for the first label that is not the index of a class."""
     wrong = (labels < 0) | (labels >= classes)
     if wrong.any():
         index = int(np.argmax(wrong))
@@ -120,7 +160,7 @@ def check_labels(labels: NDArray[np.integer], classes: int, where: str) -> None:
 
 
 def channels_wanted(available: int, normals: bool, where: str) -> int:
-    """How many of a point's columns to keep; DataError where normals are wanted and not there."""
+    """Return how many columns of a point to keep. Raises DataError if normals are wanted but missing."""
     if available not in (XYZ, WITH_NORMALS):
         raise DataError(f"{where}: a point must have 3 columns (xyz) or 6 (with normals), got {available}")
     if normals and available == XYZ:
@@ -129,7 +169,7 @@ def channels_wanted(available: int, normals: bool, where: str) -> int:
 
 
 def check_count(available: int, points: int, where: str) -> None:
-    """Raise DataError where a cloud has fewer points than needed: none is ever made up."""
+    """Raise DataError if a cloud has fewer points than needed; points are never invented."""
     if available < points:
         raise DataError(f"{where}: has {available} points, but {points} were asked for; ask for fewer points")
 

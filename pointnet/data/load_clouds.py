@@ -1,4 +1,4 @@
-"""One entry for every source of clouds; the layout is recognised by what lies there."""
+"""Load clouds from any source. The layout is recognised from the files that are found."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,14 +33,37 @@ def load_data(
     test_fraction: float = 0.3,
     progress: Progress = lambda done, total: None,
 ) -> Dataset:
-    """Clouds of `points` points, from the procedural set (`shapes`) or from a file or folder.
+    """Load labelled clouds from the procedural set, a file or a folder.
 
-    A path is one of: an .npz pack (`write_pack`), an .h5 pack or a folder of them, ModelNet as text with
-    normals, a folder per class with clouds or .off meshes. Where more points are stored, the first are taken
-    from packs and ModelNet's text, whose order is random, and a random choice from other files; meshes are
-    sampled. `classes` picks ModelNet's list of 10 or of 40; elsewhere so many must be found. `seed` decides
-    shapes, choices, sampling and the split of sources without one: `test_fraction` of each class is for
-    testing. `progress(done, total)` is called after each of many files. Raises DataError.
+    Parameters
+    ----------
+    source : str or Path
+        "shapes" for the procedural set; or the path of a .npz pack (`write_pack`), an .h5 pack, a folder of
+        .h5 packs, ModelNet as text with normals, or a folder per class with clouds or meshes.
+    points : int, default 1024
+        Points of each cloud. If more are stored, packs and the text of ModelNet, whose order is random, give
+        their first points, and other files a random choice. Meshes are sampled.
+    normals : bool, default False
+        Whether to load unit normals too.
+    classes : int, default None
+        Selects the list of 10 or of 40 classes of ModelNet; elsewhere the number of classes that must be
+        found.
+    seed : int, default 0
+        Seed of shapes, choices, sampling, and the split of sources without one.
+    test_fraction : float, default 0.3
+        Fraction of each class that becomes the test split of sources without one.
+    progress : callable, default lambda done, total: None
+        Called as ``progress(done, total)`` after each of many files.
+
+    Returns
+    -------
+    Dataset
+        The training and the test split.
+
+    Raises
+    ------
+    DataError
+        If a file is missing or damaged, or holds other clouds than were asked for.
     """
     for what, value, least in (("points", points, 2), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -77,7 +100,7 @@ def _load_path(
 
 
 def _layout(path: Path) -> Callable[..., Dataset]:
-    """What reads the file or folder. Raises DataError where nothing does."""
+    """Return the function that reads the file or folder. Raises DataError if there is none."""
     if not path.exists():
         siblings = [str(p) for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"there is no file or folder '{path}'", hint=near(str(path), [SHAPES, *siblings]))

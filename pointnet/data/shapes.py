@@ -194,9 +194,30 @@ def shapes(
     *,
     normals: bool = False,
 ) -> Dataset:
-    """The procedural set: clouds class by class, (10 * per_class, points, 3 or 6); equal seeds, equal clouds.
+    """Make the procedural data set of 10 classes. Equal seeds give equal clouds.
 
-    Raises DataError for a count below 1 or fewer than 2 points.
+    Parameters
+    ----------
+    train_per_class : int, default 120
+        Training clouds of each class.
+    test_per_class : int, default 100
+        Test clouds of each class.
+    points : int, default 256
+        Points of each cloud, at least 2.
+    seed : int, default 0
+        Seed of all random numbers.
+    normals : bool, default False
+        Whether points have unit normals.
+
+    Returns
+    -------
+    Dataset
+        Splits of shape (10 * clouds per class, points, 3 or 6), sorted by class.
+
+    Raises
+    ------
+    DataError
+        If a number of clouds is below 1, or there are fewer than 2 points.
     """
     for what, count, least in (
         ("training clouds a class", train_per_class, 1),
@@ -278,7 +299,7 @@ def _frustum_area(size: Array) -> Array:
 
 
 def _on_box(size: Array, draws: Array) -> tuple[Array, Array]:
-    """The face first, by area; then two coordinates on it."""
+    """Choose a face by its area, then two coordinates on it."""
     x, y, z = np.moveaxis(size, -1, 0)
     faces = np.stack([y * z, z * x, x * y], axis=-1)  # the pair of faces across each axis
     total = np.maximum(faces.sum(axis=-1), np.finfo(np.float64).tiny)
@@ -291,7 +312,7 @@ def _on_box(size: Array, draws: Array) -> tuple[Array, Array]:
 
 
 def _on_frustum(size: Array, draws: Array) -> tuple[Array, Array]:
-    """Uniform by area: the radius' square is uniform between those of the rims."""
+    """Sample uniformly by area: the square of the radius is uniform between those of the rims."""
     low, high, height = np.moveaxis(size, -1, 0)
     radius = np.sqrt(low**2 + draws[0] * (high**2 - low**2))
     even = low == high
@@ -303,7 +324,7 @@ def _on_frustum(size: Array, draws: Array) -> tuple[Array, Array]:
 
 
 def _seen(xyz: Array, random: np.random.Generator) -> NDArray[np.intp]:
-    """Indices (n, N) of the points seen; in occluded clouds some stand twice, in place of the hidden."""
+    """Indices (n, N) of the visible points; in occluded clouds some appear twice, in place of hidden ones."""
     clouds, points = xyz.shape[:2]
     direction = random.normal(size=(clouds, 3, 1))
     order = np.argsort((xyz @ direction)[..., 0], axis=1)

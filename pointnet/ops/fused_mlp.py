@@ -44,8 +44,27 @@ CHUNK = 2**18  # numbers of the first layer in a chunk, which is to stay in the 
 
 
 def usable(x: Tensor, rows: int, weights: Sequence[Tensor], bns: Sequence[nn.BatchNorm1d]) -> bool:
-    """Whether `shared_mlp_max` can take the place of plain operations: two layers or more, one type of float,
-    on the CPU, every batch-norm affine and in training, and nothing that records torch's operations."""
+    """Check whether `shared_mlp_max` can replace plain operations.
+
+    It needs at least two layers of one type of float on the CPU, batch-norms that are affine and in training,
+    and nothing that records the operations of torch.
+
+    Parameters
+    ----------
+    x : Tensor
+        The input.
+    rows : int
+        Number of rows that the batch-norms see.
+    weights : sequence of Tensor
+        Weights of all layers but the first.
+    bns : sequence of BatchNorm1d
+        Batch-norms of all layers.
+
+    Returns
+    -------
+    bool
+        Whether it can.
+    """
     kinds = {
         x.dtype,
         *(weight.dtype for weight in weights),
@@ -65,11 +84,33 @@ def usable(x: Tensor, rows: int, weights: Sequence[Tensor], bns: Sequence[nn.Bat
 def shared_mlp_max(
     points: Tensor, moved: Tensor, index: Tensor, weights: Sequence[Tensor], bns: Sequence[nn.BatchNorm1d]
 ) -> Tensor:
-    """Points (B, N, C), moved (B, S, C), index (B, S, K) int64 -> maxima (B, S, C'), as described above.
+    """Apply a shared MLP to the neighbours of each centre and take the maximum, as the module describes.
 
-    `weights` are those of all layers but the first, `bns` those of all layers; their running statistics are
-    updated as `nn.BatchNorm1d` does. Differentiable once, in points, moved, weights, gammas and betas. Raises
-    PointnetError for an index outside the cloud and for shapes that do not fit.
+    The operation is differentiable once, with respect to points, moved, weights, gammas and betas. It updates
+    the running statistics of the batch-norms as `nn.BatchNorm1d` does.
+
+    Parameters
+    ----------
+    points : Tensor
+        Outputs of the first layer for all points, of shape (B, N, C).
+    moved : Tensor
+        What is subtracted for each centre, of shape (B, S, C).
+    index : Tensor
+        int64 of shape (B, S, K), the neighbours of each centre.
+    weights : sequence of Tensor
+        Weights of all layers but the first.
+    bns : sequence of BatchNorm1d
+        Batch-norms of all layers.
+
+    Returns
+    -------
+    Tensor
+        Maxima over the neighbours, of shape (B, S, C').
+
+    Raises
+    ------
+    PointnetError
+        If an index is outside the cloud, or if shapes do not fit.
     """
     batch, count = points.shape[:2]
     if len(index) != batch or index.shape[:2] != moved.shape[:2]:

@@ -22,11 +22,30 @@ Backend = Literal["auto", "torch"]
 def farthest_point_sample(
     xyz: Tensor, count: int, *, start: Tensor | None = None, backend: Backend = "auto"
 ) -> Tensor:
-    """Points of clouds (B, N, 3), each one farthest from those before it: indices (B, count) int64.
+    """Choose points of clouds so that each one is the farthest from those chosen before it.
 
-    The first is `start` (B,), default point 0; of points equally far the lowest index is picked. `backend`
-    "torch" does without compiled loops. Raises DataError for coordinates that are not finite, PointnetError
-    for other shapes, counts and starts.
+    Parameters
+    ----------
+    xyz : Tensor
+        Clouds of shape (B, N, 3).
+    count : int
+        Number of points to choose, between 1 and N.
+    start : Tensor, default None
+        int64 of shape (B,), the first point of each cloud; by default point 0.
+    backend : {"auto", "torch"}, default "auto"
+        "torch" uses no compiled loops.
+
+    Returns
+    -------
+    Tensor
+        Indices of the points, int64 of shape (B, count). Among equally far points the lowest index is chosen.
+
+    Raises
+    ------
+    PointnetError
+        If shapes, counts or starts are wrong.
+    DataError
+        If a coordinate is not finite.
     """
     _check_points("xyz", xyz)
     batch, points = xyz.shape[:2]
@@ -57,11 +76,33 @@ def farthest_point_sample(
 def ball_query(
     xyz: Tensor, centres: Tensor, radius: float, count: int, *, backend: Backend = "auto"
 ) -> Tensor:
-    """Neighbours of centres (B, S, 3) among points (B, N, 3): indices (B, S, count) int64.
+    """Find the neighbours of centres among the points of their cloud.
 
-    The first `count` points, in order of their index, no farther than `radius`; if there are fewer, the first
-    of them again and again; if there is none, the closest point. `backend` "torch" does without compiled
-    loops. Raises DataError for coordinates that are not finite, PointnetError for other shapes and numbers.
+    Parameters
+    ----------
+    xyz : Tensor
+        Clouds of shape (B, N, 3).
+    centres : Tensor
+        Centres of shape (B, S, 3).
+    radius : float
+        Largest distance of a neighbour.
+    count : int
+        Number of neighbours of each centre.
+    backend : {"auto", "torch"}, default "auto"
+        "torch" uses no compiled loops.
+
+    Returns
+    -------
+    Tensor
+        Indices, int64 of shape (B, S, count): the first `count` points within the radius, by index. If there
+        are fewer, the first one is repeated; if there are none, the closest point is.
+
+    Raises
+    ------
+    PointnetError
+        If shapes or numbers are wrong.
+    DataError
+        If a coordinate is not finite.
     """
     _check_points("xyz", xyz)
     _check_points("centres", centres)
@@ -102,9 +143,24 @@ def _first_in_balls(xyz: Tensor, centres: Tensor, r2: float, count: int) -> Tens
 
 
 def gather(features: Tensor, index: Tensor) -> Tensor:
-    """Rows `index` (B, ...) int64 of `features` (B, N, C), cloud by cloud: (B, ..., C). Differentiable.
+    """Gather rows of features, cloud by cloud. The operation is differentiable.
 
-    Raises PointnetError for indices outside the cloud and for other shapes.
+    Parameters
+    ----------
+    features : Tensor
+        Features of shape (B, N, C).
+    index : Tensor
+        int64 of shape (B, ...), indices of points.
+
+    Returns
+    -------
+    Tensor
+        The rows, of shape (B, ..., C).
+
+    Raises
+    ------
+    PointnetError
+        If an index is outside the cloud, or if shapes are wrong.
     """
     if features.dim() != 3 or index.dim() < 2 or len(index) != len(features):
         raise PointnetError(
@@ -121,7 +177,7 @@ def gather(features: Tensor, index: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """Rows (B, M) of (B, N, C); the gradients of a row that was taken several times add up."""
+    """Gather rows (B, M) of (B, N, C). The gradients of a row that is gathered several times add up."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, index: Tensor) -> Tensor:
@@ -147,7 +203,13 @@ def _rows_of(features: Tensor, index: Tensor) -> Tensor:
 
 
 def recorded() -> bool:
-    """Whether torch's operations are recorded, by `torch.jit.trace` or `torch.export`, and nothing else."""
+    """Check whether `torch.jit.trace` or `torch.export` is recording operations.
+
+    Returns
+    -------
+    bool
+        Whether operations are recorded, so that only operations of torch may be used.
+    """
     exporting = getattr(torch.compiler, "is_exporting", bool)  # since torch 2.7
     return torch.jit.is_tracing() or exporting()
 
@@ -178,7 +240,22 @@ def _check_points(name: str, xyz: Tensor) -> None:
 
 
 def check_index(name: str, index: Tensor, points: int) -> None:
-    """Raise PointnetError unless `index` holds int64 from 0 to points - 1."""
+    """Check that indices are int64 and name points of a cloud.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the indices.
+    index : Tensor
+        The indices.
+    points : int
+        Number of points of a cloud.
+
+    Raises
+    ------
+    PointnetError
+        If the type is not int64, or if an index is not between 0 and points - 1.
+    """
     if index.dtype != torch.int64:
         raise PointnetError(f"{name} must be of type torch.int64, got {index.dtype}")
     if index.numel() == 0 or recorded():

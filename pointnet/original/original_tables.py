@@ -245,7 +245,7 @@ def write_markdown(path: Path, summary: Summary) -> None:
 
 
 def plain(summary: Summary) -> dict[str, object]:
-    """For JSON: how many published numbers agree, and the rows of study.csv."""
+    """The results for JSON: how many published numbers agree, and the rows of study.csv."""
     return {
         "numbers": summary.numbers,
         "agreeing_numbers": summary.agreeing_numbers,

@@ -28,7 +28,8 @@ STEPS = (len(ACCOUNTINGS) + 1) * len(runs())
 
 def reproduce(output: Path, step: Callable[[], None] = lambda: None) -> Summary:
     """Evaluate everything and write study.csv, report.md and the figures into `output`; `step` is called
-    after each of the `STEPS` evaluations."""
+    after each of the `STEPS` evaluations.
+    """
     require("matplotlib", "drawing figures", "plot")
     from pointnet.original.original_figures import write_figures  # matplotlib takes a second
 

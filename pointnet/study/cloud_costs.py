@@ -14,7 +14,7 @@ PERCENTILES = (10, 90)
 
 
 class CloudCosts(NamedTuple):
-    """Of each cloud the energy and the cycles of one inference."""
+    """Energy and cycles of one inference for each cloud."""
 
     energy_uj: list[float]
     cycles: list[int]

@@ -16,7 +16,7 @@ def interval(bounds: tuple[float, float]) -> str:
 
 
 def signed(number: float, unit: str) -> str:
-    """With a sign unless it is rounded to zero."""
+    """The number with a sign, unless it is rounded to zero."""
     rounded = round(number, 1)
     return f"{rounded:+.1f}{_NO_BREAK}{unit}".replace("-", _MINUS) if rounded else f"0.0{_NO_BREAK}{unit}"
 

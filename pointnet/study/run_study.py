@@ -129,7 +129,7 @@ def _primes() -> list[dict[str, Any]]:
 def _costs(
     design: str, plan: Plan, traces: Mapping[str, Traced], stages: Stages, console: Console
 ) -> dict[str, NetworkCost]:
-    """By variant; the pruned networks besides, each as it is, by name."""
+    """The costs by variant, and by name those of the pruned networks as they are."""
     control = traces[CONTROL].layers()
     found = cost_models.variants(control, traces[plan.pruned].layers())
     for name in plan.names_of_pruned:
@@ -153,7 +153,7 @@ def _clouds(
     design: str, plan: Plan, traces: Mapping[str, Traced], costs: Mapping[str, NetworkCost], stages: Stages,
     console: Console,
 ) -> dict[str, CloudCosts]:  # fmt: skip
-    """By variant, of the networks that the report compares."""
+    """The costs of clouds by variant, for the networks that the report compares."""
     found = {}
     for network, variant, _ in compared(plan.pruned, plan.by_energy):
         traced, cost = traces[network], costs[variant]
@@ -225,7 +225,9 @@ def _results(found: Findings) -> dict[str, Any]:
 
 
 def _network(found: Findings, variant: str) -> Network:
-    """Whose accuracy a variant has: `activations` and `weights` are ways of counting the pruned network."""
+    """The network whose accuracy a variant has: `activations` and `weights` only count the pruned network
+    differently.
+    """
     if variant in VARIANTS:
         return found.networks[CONTROL if variant in (PLAIN, DENSE) else found.pruned]
     return found.networks[variant]

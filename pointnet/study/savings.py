@@ -28,7 +28,7 @@ class Saved(NamedTuple):
 
 
 def saved(values: Mapping[str, float]) -> Saved:
-    """From the values (energy or cycles, above zero) of the five variants."""
+    """The savings, from the values (energy or cycles, above zero) of the five variants."""
     base, plain = values[DENSE], values[PLAIN]
     alone = {name: 1 - values[name] / plain for name in (WEIGHTS, ACTIVATIONS, BOTH)}
     return Saved(
@@ -43,7 +43,7 @@ def saved(values: Mapping[str, float]) -> Saved:
 
 
 def savings(costs: Mapping[str, NetworkCost]) -> dict[str, dict[str, Saved]]:
-    """Of one design: by quantity ("energy", "cycles"), by layer and in total."""
+    """The savings of one design, by quantity ("energy", "cycles"), by layer and in total."""
     names = [layer.layer for layer in costs[BOTH].layers]
     energy = {TOTAL: saved({v: costs[v].energy_uj for v in VARIANTS})}
     cycles = {TOTAL: saved({v: costs[v].cycles for v in VARIANTS})}

@@ -74,7 +74,7 @@ class Stages:
 
 
 def program_digest() -> str:
-    """Of all sources and tables of this program: another program may find other numbers."""
+    """A digest of all sources and tables of this program, because another program may find other numbers."""
     folders = (Path(str(package.__file__)).parent for package in (sparsim, gmp, pointnet))
     return digest_of([sources_digest(folder, _PROGRAM) for folder in folders])
 

@@ -131,7 +131,7 @@ def _parts(found: Findings) -> Drawn:
 
 
 def _of_group(cost: NetworkCost | LayerCost, group: str) -> float:
-    """In µJ."""
+    """The energy of a group in µJ."""
     layers = cost.layers if isinstance(cost, NetworkCost) else (cost,)
     energies = (item for layer in layers for item in layer.energy_pj.items())
     return math.fsum(pj for name, pj in energies if group_of(name) == group) / PJ_PER_UJ
@@ -151,7 +151,8 @@ def group_of(component: str) -> str:
 @style.styled
 def _savings(design: str, saves: Mapping[str, Mapping[str, Saved]], lowest: float) -> Drawn:
     """Per layer and for all: what weights and activations take off the baseline. `lowest`: of all designs,
-    in percent, so that these have one scale."""
+    in percent, so that these have one scale.
+    """
     figure = style.panels(WIDE, 4.6, len(saves), sharex=True)
     for axes, (quantity, rows) in zip(figure.axes, saves.items(), strict=True):
         _draw_savings(axes, rows)

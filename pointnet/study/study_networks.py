@@ -112,7 +112,8 @@ def train(plan: Plan, data: Dataset, stages: Stages, console: Console) -> dict[s
 
 def training_folder(plan: Plan, data: Dataset, stages: Stages) -> Path:
     """Another plan, other data or another format of checkpoints are trained elsewhere: no checkpoint is taken
-    for one of another run, and none refused that an older version left."""
+    for one of another run, and none refused that an older version left.
+    """
     said = [msgspec.to_builtins(plan.comparison), data.digest(), checkpoint.FORMAT]
     return stages.folder / f"training-{digest_of(said)[:12]}"
 
@@ -130,7 +131,8 @@ def trace_all(
     plan: Plan, data: Dataset, networks: dict[str, Network], stages: Stages, output: Path
 ) -> dict[str, Traced]:
     """The control and all pruned networks on test clouds, and the pruned one on noise, with their workloads
-    below `output`."""
+    below `output`.
+    """
     folder = training_folder(plan, data, stages)
     found = {}
     for name, network, inputs in _traces(plan, networks):

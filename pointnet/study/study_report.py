@@ -58,7 +58,7 @@ def _numbers(
 
 
 def _tables(found: Findings) -> dict[str, Table]:
-    """Those of all designs and of the networks."""
+    """The tables of all designs and of the networks."""
     control, pruned, noise = (found.traces[name].rows for name in (CONTROL, found.pruned, NOISE))
     published = {row["name"]: row["inputs"] for row in found.reproduction["densities"]}
     saves = [

@@ -16,7 +16,15 @@ Z95 = 1.959964  # two-sided 95 % of a normal distribution
 
 
 class Score(NamedTuple):
-    """Right answers per class."""
+    """Correct answers per class.
+
+    Parameters
+    ----------
+    correct : tuple of int
+        Correctly classified clouds of each class.
+    total : tuple of int
+        All clouds of each class.
+    """
 
     correct: tuple[int, ...]
     total: tuple[int, ...]
@@ -28,12 +36,22 @@ class Score(NamedTuple):
 
     @property
     def class_accuracy(self) -> float:
-        """Mean over the classes that occur."""
+        """Mean of the accuracies of all classes that have clouds."""
         parts = [right / n for right, n in zip(self.correct, self.total, strict=True) if n]
         return sum(parts) / len(parts)
 
     def interval(self) -> tuple[float, float]:
-        """95 % confidence interval of `accuracy` (Wilson 1927, the score interval of a proportion)."""
+        """Compute the 95 % confidence interval of `accuracy`.
+
+        Returns
+        -------
+        tuple of float
+            The lower and the upper end.
+
+        Notes
+        -----
+        This is the score interval of a proportion (Wilson 1927).
+        """
         n, p = sum(self.total), self.accuracy
         scale = 1 + Z95**2 / n
         centre = (p + Z95**2 / (2 * n)) / scale
@@ -41,13 +59,35 @@ class Score(NamedTuple):
         return max(0.0, centre - half), min(1.0, centre + half)
 
     def table(self, classes: Sequence[str]) -> Table:
-        """For a terminal, class by class."""
+        """Return the accuracies as a table with a row for each class.
+
+        Parameters
+        ----------
+        classes : sequence of str
+            Names of the classes.
+
+        Returns
+        -------
+        Table
+            The table.
+        """
         each = zip(classes, self.correct, self.total, strict=True)
         rows = [(name, right, n, f"{right / n:.1%}" if n else "") for name, right, n in each]
         return Table(("class", "right", "clouds", "accuracy"), rows)
 
     def plain(self, classes: Sequence[str]) -> dict[str, Any]:
-        """For JSON, class by class."""
+        """Return the accuracies for JSON.
+
+        Parameters
+        ----------
+        classes : sequence of str
+            Names of the classes.
+
+        Returns
+        -------
+        dict
+            Accuracy, its interval, and the counts of each class.
+        """
         each = zip(classes, self.correct, self.total, strict=True)
         return {
             "accuracy": self.accuracy,
@@ -63,9 +103,28 @@ class Score(NamedTuple):
 
 @torch.no_grad()
 def score(model: nn.Module, clouds: Clouds, points: int, *, batch: int = 64) -> Score:
-    """Classify the first `points` points of every cloud, in eval mode.
+    """Classify the first points of every cloud in eval mode.
 
-    Raises ConfigError for outputs that are not finite: the greatest of them would name a class all the same.
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The network, which takes clouds of shape (batch, points, channels).
+    clouds : Clouds
+        The clouds and their labels.
+    points : int
+        How many points of each cloud are used.
+    batch : int, default 64
+        Clouds per batch.
+
+    Returns
+    -------
+    Score
+        The correct answers per class.
+
+    Raises
+    ------
+    ConfigError
+        If an output of the network is not finite.
     """
     was_training = model.training
     model.eval()

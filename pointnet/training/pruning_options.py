@@ -25,7 +25,7 @@ Running = gmp.Schedule | gmp.RunningRecipe | BudgetSchedule
 def monitor_of(
     settings: Settings, model: Classifier, clouds: Clouds, planned: Callable[[str], object] | None = None
 ) -> EnergyMonitor | None:
-    """Of one cloud on the settings' hardware; None where they name none.
+    """The monitor of one cloud on the settings' hardware; None if they name no hardware.
 
     `clouds` are those of the training, since pruning follows what is measured on them; `planned` is called
     with the name of each layer that has its mappings. Raises what `EnergyMonitor` raises.

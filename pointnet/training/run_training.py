@@ -143,7 +143,7 @@ def _missed_at_the_end(training: Training) -> str | None:
 
 
 def _costs(training: Training) -> dict[str, Any]:
-    """Of one cloud on the hardware, where one is named."""
+    """The costs of one cloud on the hardware, if there is any."""
     if training.monitor is None:
         return {}
     found = training.monitor.history[-1]

@@ -115,6 +115,7 @@ class Pruning(Record, frozen=True, kw_only=True):
 
     @property
     def has_target(self) -> bool:
+        """Whether pruning has a target of energy or cycles."""
         return self.target_energy_uj is not None or self.target_cycles is not None
 
 
@@ -144,9 +145,9 @@ class Settings(Record, frozen=True, kw_only=True):
         Clouds per training step.
     optimizer : {"adam", "sgd"}, default "adam"
         The optimizer.
-    lr : float, default 2e-3
+    lr : float, default 0.002
         Highest learning rate.
-    weight_decay : float, default 1e-4
+    weight_decay : float, default 0.0001
         Weight decay.
     schedule : {"one-cycle", "cosine", "constant"}, default "one-cycle"
         How the learning rate changes, unless the recipe says it.
@@ -170,6 +171,11 @@ class Settings(Record, frozen=True, kw_only=True):
         Gradual pruning during the run.
     hardware : str, default None
         Preset or document of sparsim on which energy and cycles of one cloud are read after every epoch.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is out of its range, or if settings contradict each other.
     """
 
     data: str = "shapes"
@@ -238,7 +244,23 @@ class Settings(Record, frozen=True, kw_only=True):
             raise ConfigError(f"pool must be {points} points for this network, got {self.pool}")
 
     def network(self, classes: int) -> AnyConfig:
-        """The network for data of so many classes. Raises ConfigError where there is none."""
+        """Return the configuration of the network.
+
+        Parameters
+        ----------
+        classes : int
+            Number of classes of the data.
+
+        Returns
+        -------
+        AnyConfig
+            The configuration.
+
+        Raises
+        ------
+        ConfigError
+            If the settings do not describe a network.
+        """
         changes: dict[str, Any] = {} if self.points is None else {"points": self.points}
         return classifier_config(
             self.preset, classes=classes, normals=self.normals, delayed=self.delayed, **changes

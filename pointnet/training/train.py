@@ -1,8 +1,8 @@
-"""Training and pruning, step by step.
+"""Train and prune a network, step by step.
 
-Every random draw of a step (order, points, augmentation, dropout) comes from a seed made of the run's seed
-and the step's number. So a run that was killed goes on from its last checkpoint, whenever that was
-written, to the very result of an unbroken run.
+All random numbers of a step (order, points, augmentation, dropout) come from a seed that is derived from the
+seed of the run and the number of the step. A run that was killed therefore continues from its last checkpoint
+to exactly the result of an uninterrupted run.
 """
 
 import fcntl
@@ -40,11 +40,25 @@ _DROPOUT = 2  # a stream of random numbers beside those of pointnet.training.bat
 
 
 class Training:
-    """A run in memory: the network and all that its next step depends on.
+    """A training run in memory: the network and everything that its next step depends on.
 
-    Where hardware is named, `planned` is called with each layer whose mappings are found. Raises ConfigError
-    for settings that do not fit the data or under which the loss stops being finite, CheckpointError for a
-    start that does not fit the network, and what `gmp` raises for its part.
+    Parameters
+    ----------
+    settings : Settings
+        The settings of the run.
+    data : Dataset
+        The clouds.
+    planned : callable, default None
+        Called with the name of each layer whose mappings on the hardware are found.
+
+    Raises
+    ------
+    ConfigError
+        If the settings do not fit the data.
+    CheckpointError
+        If the checkpoint to start from does not fit the network.
+    PruningError
+        If the pruning does not fit the network.
     """
 
     def __init__(
@@ -84,20 +98,27 @@ class Training:
 
     @property
     def steps(self) -> int:
+        """Number of steps of the whole run."""
         return self.settings.epochs * len(self.batches)
 
     @property
     def epoch(self) -> int:
-        """Epochs that are complete."""
+        """Number of complete epochs."""
         return self.step // len(self.batches)
 
     @property
     def sparsity(self) -> float:
-        """Of the prunable weights; 0 where nothing is pruned."""
+        """Sparsity of the prunable weights; 0 if nothing is pruned."""
         return self.pruning.sparsity if self.pruning is not None else 0.0
 
     def advance(self) -> None:
-        """One step of the optimiser, and at the end of an epoch a row of the history."""
+        """Make one step of the optimizer, and add a row to the history at the end of an epoch.
+
+        Raises
+        ------
+        ConfigError
+            If the loss is not finite.
+        """
         started = time.process_time()
         batch = self.batches[self.step].to(self.device)
         torch.manual_seed(seed_of(self.settings.seed, _DROPOUT, self.step))
@@ -145,7 +166,7 @@ class Training:
         self.sums = {"loss": 0.0, "right": 0, "seen": 0}
 
     def _costs(self) -> dict[str, float]:
-        """Of one cloud on the hardware, with the activations of the network as it is now."""
+        """Measure the costs of one cloud on the hardware with the current activations of the network."""
         if self.monitor is None:
             return {}
         self.monitor.measure()
@@ -153,7 +174,13 @@ class Training:
         return {"energy_uj": found.energy_pj / PJ_PER_UJ, "cycles": found.cycles}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, for `checkpoint.save`."""
+        """Return everything that the next step depends on.
+
+        Returns
+        -------
+        dict
+            The state, for `checkpoint.save`.
+        """
         return {
             "settings": msgspec.to_builtins(self.settings),  # defaults too: they may change
             "classes": list(self.data.train.classes),
@@ -171,10 +198,22 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any], where: Path) -> None:
-        """Go on from there. Raises CheckpointError for a run with other settings or other data.
+        """Continue a run from a saved state.
 
-        The data and the start may lie elsewhere by now, what counts is that they are the same clouds and
-        weights; and the device may be another one.
+        The data and the start may have moved if they are still the same clouds and weights, and the device
+        may differ.
+
+        Parameters
+        ----------
+        state : dict
+            What `state_dict` returned.
+        where : Path
+            The file, for messages.
+
+        Raises
+        ------
+        CheckpointError
+            If the state belongs to a run with other settings or other data.
         """
         stored = msgspec.convert(state["settings"], Settings)
         for key in Settings.__struct_fields__:
@@ -199,11 +238,11 @@ class Training:
                     part.load_state_dict(state[name])
 
     def _parts(self) -> dict[str, Any]:
-        """What has a state of its own, where the run has it."""
+        """The parts of the run that have a state of their own; None for those that the run lacks."""
         return {"schedule": self.schedule, "pruning": self.pruning, "monitor": self.monitor}
 
     def _check_state(self, state: dict[str, Any], where: Path) -> None:
-        """Raise CheckpointError for parts that do not fit one another or this run."""
+        """Raise CheckpointError for parts that do not fit each other or this run."""
         if state["step"] > self.steps or len(state["history"]) != state["step"] // len(self.batches):
             raise CheckpointError(
                 f"{where}: is at step {state['step']} with {len(state['history'])} epochs, the run has "
@@ -233,13 +272,37 @@ def train(
     watch: Callable[[Training], None] = lambda training: None,
     planned: Callable[[str], object] | None = None,
 ) -> Training:
-    """Run to the end, or until interrupted; `watch` is called after every step, `planned` as by `Training`.
+    """Train to the end, or until the run is interrupted.
 
-    Keeps `checkpoint.pt` (each minute and after the last step) and `metrics.csv` (each epoch) in `folder`.
-    Ctrl-C or SIGTERM ends the run after the step at hand with a checkpoint: then `training.step` is short of
-    `training.steps`; if it comes too late for that, KeyboardInterrupt is raised once all is saved, as it ends
-    what was to follow. Raises CheckpointError if `folder` holds a run already and `resume` is not set, and
-    while another run is at work in it.
+    The folder gets `checkpoint.pt` every minute and after the last step, and `metrics.csv` after every epoch.
+    Ctrl-C or SIGTERM ends the run with a checkpoint after the current step, so that `training.step` is less
+    than `training.steps`. If it comes after the last step, KeyboardInterrupt is raised once everything
+    is saved.
+
+    Parameters
+    ----------
+    settings : Settings
+        The settings of the run.
+    data : Dataset
+        The clouds.
+    folder : Path
+        Folder of the run.
+    resume : bool, default False
+        Whether to continue the run in the folder.
+    watch : callable, default lambda training: None
+        Called with the training after every step.
+    planned : callable, default None
+        As in `Training`.
+
+    Returns
+    -------
+    Training
+        The run.
+
+    Raises
+    ------
+    CheckpointError
+        If the folder already holds a run and `resume` is False, or if another run is using it.
     """
     path = folder / checkpoint.NAME
     torch.set_num_threads(settings.threads)
@@ -268,7 +331,18 @@ def train(
 
 
 def check_free(folder: Path) -> None:
-    """Raise CheckpointError where a run lies already."""
+    """Raise CheckpointError if the folder already holds a run.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of a run.
+
+    Raises
+    ------
+    CheckpointError
+        If it holds a checkpoint.
+    """
     if (folder / checkpoint.NAME).exists():
         raise CheckpointError(
             f"{folder} holds a run already: continue it with --resume, or name another folder"
@@ -277,7 +351,7 @@ def check_free(folder: Path) -> None:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Keeps other runs out of the folder; a process that ends, however it ends, lets them in."""
+    """Lock the folder against other runs, until the process ends for whatever reason."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         with suppress(OSError):  # file systems without locks
@@ -292,7 +366,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C or SIGTERM came; a second Ctrl-C interrupts at once. Other threads get no signals."""
+    """Tell whether Ctrl-C or SIGTERM came; a second Ctrl-C interrupts at once. Other threads get none."""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
@@ -312,7 +386,19 @@ def _stop_requests() -> Iterator[Callable[[], bool]]:
 
 
 class Stored(NamedTuple):
-    """The network of a checkpoint, in eval mode, with what is known of it."""
+    """The network of a checkpoint in eval mode.
+
+    Parameters
+    ----------
+    model : Classifier
+        The network.
+    settings : Settings
+        The settings of its training.
+    classes : tuple of str
+        Names of the classes.
+    digest : str
+        SHA-256 of the weights.
+    """
 
     model: Classifier
     settings: Settings
@@ -321,7 +407,27 @@ class Stored(NamedTuple):
 
 
 def load_model(path: Path, device: str = "cpu") -> Stored:
-    """Raises CheckpointError, and ConfigError for a device that is not there."""
+    """Load the network of a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        The checkpoint.
+    device : str, default "cpu"
+        Device of torch.
+
+    Returns
+    -------
+    Stored
+        The network in eval mode, and its settings.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is not a checkpoint of a network.
+    ConfigError
+        If the device does not exist.
+    """
     place = device_called(device)
     state = checkpoint.load(path)
     settings = msgspec.convert(state["settings"], Settings)
@@ -334,9 +440,24 @@ def load_model(path: Path, device: str = "cpu") -> Stored:
 
 
 def load_weights(model: Classifier, path: Path) -> dict[str, Any] | None:
-    """Take over the weights of a checkpoint, and remove what was removed of its network, which is returned.
+    """Copy the weights of a checkpoint into a network, and remove the channels that were removed there.
 
-    Raises CheckpointError if they are of another network.
+    Parameters
+    ----------
+    model : Classifier
+        The network.
+    path : Path
+        The checkpoint.
+
+    Returns
+    -------
+    dict or None
+        What was removed from the network of the checkpoint; None if it is whole.
+
+    Raises
+    ------
+    CheckpointError
+        If the weights belong to another network.
     """
     state = checkpoint.load(path)
     _load_state(model, state, path)
@@ -376,7 +497,7 @@ def _optimizer(settings: Settings, model: Classifier) -> torch.optim.Optimizer:
 def _schedule(
     settings: Settings, optimizer: torch.optim.Optimizer, steps_per_epoch: int
 ) -> torch.optim.lr_scheduler.LRScheduler | None:
-    """None where the rate is constant, or a recipe sets it."""
+    """The scheduler of the learning rate; None if the rate is constant or a recipe sets it."""
     steps = settings.epochs * steps_per_epoch
     if settings.recipe is not None or settings.schedule == "constant":
         return None

@@ -125,7 +125,7 @@ def nothing_compared(case: Case, why: str) -> Outcome:
 
 
 def _answer(expected: str, got: str, reason: str = "") -> Comparison:
-    """Of a case without a report: whether both sides reject it; `reason` explains why they need not."""
+    """Whether both sides reject a case without a report; `reason` explains why they may differ."""
     if expected == got:
         return Comparison(Counter(answer=1), Counter(answer=1), [], 0)
     verdict = "explained" if reason else "deviating"
@@ -140,7 +140,9 @@ def _wrapped(expected: Stats) -> str:
 
 
 def _compare_text(comparison: Comparison, expected: str, got: str) -> None:
-    """Where all fields agree so must the texts, up to the sign of nan and a utilization without cycles."""
+    """If all fields agree, the texts must agree too, except for the sign of nan and a utilization without
+    cycles.
+    """
     comparison.fields["text"] += 1
     pairs = zip(_plain(expected), _plain(got), strict=False)
     line = next(((a, b) for a, b in pairs if a != b), None)

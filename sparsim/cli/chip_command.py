@@ -208,7 +208,7 @@ def _layers(network: NetworkEvaluation) -> Table:
 
 
 def _energy(network: NetworkEvaluation) -> Table:
-    """By component, the largest first, with the area of each."""
+    """A table of the energy by component, the largest first, with the area of each."""
     from sparsim.machines.eyeriss import chip_area
 
     area = chip_area(network.chip)
@@ -267,7 +267,8 @@ def _write_documents(
     folder: Path, network: NetworkEvaluation, workload: Workload, names: Sequence[str]
 ) -> None:
     """The layers as they were counted, in one shape, with average densities and 1 for tensors that are stored
-    plainly, and their mappings."""
+    plainly, and their mappings.
+    """
     from msgspec.structs import replace
 
     from sparsim.files.sparsim_yaml import dump

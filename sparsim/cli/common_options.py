@@ -53,7 +53,7 @@ def file_option(default: str | None = None) -> Decorator:
 
 
 def threads_option(default: int | None = None, text: str | None = None) -> Decorator:
-    """--threads; `text` describes a default that is no number."""
+    """--threads; `text` describes a default that is not a number."""
     return click.option(
         "--threads", type=AT_LEAST_1, help="Number of threads.", **shown_default(default, text)
     )  # fmt: skip

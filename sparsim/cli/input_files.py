@@ -124,7 +124,8 @@ def read_model(paths: tuple[str, ...], reading: Reading = _PLAIN) -> Documents:
 
 
 def _read(paths: tuple[str, ...], reading: Reading, *, for_search: bool | None) -> Documents:
-    """Beside Timeloop's documents there may be a mapping, energies or components of ours.
+    """Read Timeloop's documents, beside which there may be a mapping, energies or components in sparsim
+    documents.
 
     `for_search`: None is what the documents are meant for.
     """
@@ -177,7 +178,7 @@ def read_everything(paths: tuple[str, ...], reading: Reading) -> Documents:
 
 
 def read_components(paths: tuple[str, ...], reading: Reading) -> tuple[Described, dict[str, Estimate]]:
-    """The components that documents of ours list, or those of Timeloop's architecture, with estimates."""
+    """Read the components of sparsim documents, or of Timeloop's architecture, with estimates."""
     from sparsim.estimate import estimate_all
     from sparsim.files import sparsim_yaml
     from sparsim.files.accelergy.component_documents import Described
@@ -197,7 +198,7 @@ def read_components(paths: tuple[str, ...], reading: Reading) -> tuple[Described
 
 
 def read_search(paths: tuple[str, ...], layer: str | None, reading: Reading = _PLAIN) -> Documents:
-    """The same for a search, which takes all layers if none is named. Prints the documents' warnings."""
+    """Read the documents for a search, which takes all layers if none is named, and print their warnings."""
     documents = _read(paths, reading, for_search=True)
     _ = documents.accelerator  # refuses what is missing or wrong before the layers are looked at
     print_warnings(documents.warnings)
@@ -244,7 +245,8 @@ def write_timeloop_files(
     folder: Path, program: str, inputs: Documents, layer: Layer, evaluation: Evaluation, dialect: str | None
 ) -> str:
     """Write the files of Timeloop's programs, called by the documents' `out_prefix` or by the `program`.
-    Returns which, and where."""
+    Returns which, and where.
+    """
     from sparsim.files.timeloop.output_files import write_output_files
 
     prefix = inputs.out_prefix or program
@@ -260,7 +262,7 @@ def print_warnings(warnings: tuple[str, ...]) -> None:
 def _load(
     paths: tuple[str, ...], reading: Reading, *, beside: bool = True
 ) -> tuple[list[tuple[str, YamlMap]], bool]:
-    """The contents by file, and whether they are documents of ours.
+    """The contents by file, and whether they are sparsim documents.
 
     `beside`: whether those that hold a mapping or energies only may stand beside Timeloop's.
     """
@@ -288,7 +290,7 @@ def template_data(settings: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _is_beside(data: YamlMap) -> bool:
-    """Whether a document of ours may stand beside Timeloop's."""
+    """Whether a sparsim document may be given together with Timeloop's."""
     from sparsim.files.sparsim_yaml import MARK
 
     return MARK in data and len(data) > 1 and set(data) <= {MARK, "mapping", "energy", "components"}

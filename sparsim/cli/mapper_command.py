@@ -320,7 +320,7 @@ def _proof(kind: str, gap: float) -> str:
 
 
 def _row(layer: Layer, result: SearchResult, evaluation: Evaluation) -> dict[str, Any]:
-    """As in sparsim.layers.csv."""
+    """A row of sparsim.layers.csv."""
     certificate = result.certificate
     return {
         "layer": layer.name,

@@ -19,7 +19,7 @@ KINDS = ("architecture", "policy", "energy", "mapspace", "mapping", "workload", 
 @click.argument("what", required=False, metavar="[PRESET|FILE]")
 @json_option
 def show(what: str | None, as_json: bool) -> None:
-    """List the presets, or show one, or a document of ours: an accelerator, a machine, a workload."""
+    """List the presets, or show one, or a sparsim document: an accelerator, a machine or a workload."""
     from sparsim.files.sparsim_yaml import load_preset, preset_names, workload_names
 
     if what is None:

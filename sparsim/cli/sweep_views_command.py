@@ -143,9 +143,7 @@ def check(folder: str, number: int, seed: int, as_json: bool) -> None:
         print_json({"compared": compared, "differences": [each._asdict() for each in found]})
     else:
         for each in found:
-            echo(
-                f"point {each.point}: {each.column} is recorded as {each.recorded!r}, but is now {each.found!r}"
-            )
+            echo(f"point {each.point}: {each.column} is recorded as {each.recorded!r}, now {each.found!r}")
     if found:
         columns = ", ".join(dict.fromkeys(each.column for each in found))
         points = len({each.point for each in found})

@@ -148,7 +148,7 @@ class Sram(_Rule, frozen=True, kw_only=True):
 
 
 class Dram(_Rule, memory.Dram, frozen=True, kw_only=True):
-    """As in the default rules."""
+    """A DRAM, as in the default rules."""
 
 
 ESTIMATORS: tuple[type[Estimator], ...] = (

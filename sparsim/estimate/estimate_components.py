@@ -45,7 +45,7 @@ def estimate(component: Component) -> Estimate:
 
 
 def _estimate(component: Component, node_nm: float | None, rules: str) -> Estimate:
-    """With the component's own actions and scales."""
+    """Estimate a component with its own actions and scales."""
     if component.class_name == COMPOUND:
         found = _compound(component, node_nm, rules)
     else:
@@ -123,7 +123,9 @@ def _compound(component: Component, node_nm: float | None, rules: str) -> Estima
 
 
 def _actions(component: Component, parts: dict[str, Estimate]) -> dict[str, Energy]:
-    """The component's own actions; its only part is itself, without a name, where it is no compound."""
+    """The component's own actions; a component that is not a compound has itself as its only part, without a
+    name.
+    """
     return {action: _action(component, action, terms, parts) for action, terms in component.actions.items()}
 
 

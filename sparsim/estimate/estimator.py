@@ -142,7 +142,8 @@ class Estimator(Record, frozen=True, kw_only=True):
 
 def weighted_sum(terms: Iterable[tuple[float, float, float | None, str]]) -> dict[str, Any]:
     """Sum, uncertainty and source of (count, value, uncertainty, source) terms. Uncertainties add up, as
-    errors of the same interpolation go the same way."""
+    errors of the same interpolation go the same way.
+    """
     terms = list(terms)
     total = sum(count * value for count, value, _, _ in terms)
     known = [u * count * value for count, value, u, _ in terms if u is not None]

@@ -23,7 +23,8 @@ def plug_in_classes() -> dict[str, type[PlugIn]]:
 
 def attributes_of(kind: str, estimator: type[PlugIn], given: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that attributes give an estimator; a cell of Aladdin's without a width is as wide as its
-    table's. Raises SpecError for missing ones."""
+    table's. Raises SpecError for missing ones.
+    """
     if kind.startswith(_CELL) and not any(given.get(name) is not None for name in estimator.aliases["width"]):
         return estimator.attributes_from({**given, "width": 1 if kind == _CELL + "register" else 32})
     return estimator.attributes_from(given)

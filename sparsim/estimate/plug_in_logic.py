@@ -33,7 +33,7 @@ class IntAdder(PlugInLogic, frozen=True, kw_only=True):
 
 
 class IntMultiplier(PlugInLogic, frozen=True, kw_only=True):
-    """In proportion to the product of the widths."""
+    """An integer multiplier, in proportion to the product of the widths."""
 
     class_name: ClassVar[str] = "intmultiplier"
     also: ClassVar[tuple[str, ...]] = ("aladdin_multiplier", "multiplier")
@@ -83,7 +83,7 @@ class _Floating(PlugInLogic, frozen=True, kw_only=True):
         """The cell, its bits, and those of the unit."""
         bits = self.exponent + self.mantissa or self.width
         if not bits:
-            raise SpecError("no attribute 'exponent' and 'mantissa' given")
+            raise SpecError("the attributes 'exponent' and 'mantissa' are missing")
         return ("fp_single_" + unit, 32, bits) if bits <= 32 else ("fp_double_" + unit, 64, bits)
 
     def adder(self) -> Logic:
@@ -152,7 +152,7 @@ class Register(PlugInLogic, frozen=True, kw_only=True):
 
 
 class Crossbar(PlugInLogic, frozen=True, kw_only=True):
-    """In proportion to inputs and outputs."""
+    """A crossbar, in proportion to inputs and outputs."""
 
     class_name: ClassVar[str] = "crossbar"
     n_inputs: float = 1

@@ -35,7 +35,8 @@ class Logic(NamedTuple):
 def cell(name: str, bits: float, cycle_ns: float) -> Logic:
     """`bits` of a cell, in proportion to the bits that were characterised, from the row of the longest
     latency that is not above `cycle_ns`; leakage goes on for the whole cycle. Raises SpecError if all rows
-    are slower."""
+    are slower.
+    """
     rows = data.cells()[name]
     fitting = [row for row in rows if row.latency_ns <= cycle_ns]
     if not fitting:

@@ -58,9 +58,9 @@ def read_text(
     error: type[SparsimError] = FormatError,
     limit: int = TEXT_LIMIT,
 ) -> str:
-    """The text of a UTF-8 file, without a byte order mark, lines ending in `\\n`.
+    """Read the text of a UTF-8 file, without a byte order mark and with lines that end in a line feed.
 
-    Raises `error` where it is no text, or longer than `limit` bytes.
+    Raises `error` if it is not text, or is longer than `limit` bytes.
     """
     with reading(path, what, error):
         with open(path, "rb") as file:

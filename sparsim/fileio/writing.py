@@ -54,8 +54,8 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write `text` in UTF-8 whatever the locale is, line ends as they are.
+    """Write `text` in UTF-8 whatever the locale is, with its line ends as they are.
 
-    File names that are not UTF-8 reach Python as lone surrogates; they are written as escapes, `\\udcff`.
+    File names that are not UTF-8 reach Python as lone surrogates, which are written as escapes.
     """
     write_bytes(path, text.encode("utf-8", "backslashreplace"))

@@ -114,7 +114,7 @@ def _runs(model: OnnxModel, arrays: Mapping[str, Array], wanted: Sequence[str]) 
 
 
 def _densities(model: OnnxModel, name: str, tensor: Array) -> Iterable[float]:
-    """Of each sample, where the first axis holds them."""
+    """The densities of each sample, if the first axis holds the samples."""
     if np.isnan(tensor).any():
         raise SpecError(f"'{name}' has an element that is not a number", path=str(model.path))
     split = tensor.ndim > 0 and tensor.shape[0] % model.batch == 0 and tensor.size

@@ -57,8 +57,8 @@ class OnnxProduct:
 
 @dataclass(frozen=True)
 class OnnxLayers:
-    """Layers, and for each the tensors of inputs, of a second operand that is no weight, and of outputs, ""
-    for none; `gaps` are nodes whose products are not counted.
+    """Layers, and for each the names of the tensors of inputs, of a second operand that is not a weight, and
+    of outputs, "" if there is none. `gaps` are nodes whose products are not counted.
     """
 
     layers: tuple[TracedLayer, ...]
@@ -174,7 +174,7 @@ def _convolution(model: OnnxModel, node: Any) -> OnnxProduct:
 
 
 def _transposed_convolution(model: OnnxModel, node: Any) -> OnnxProduct:
-    """As a 1x1 convolution whose outputs are added where windows meet: no products with inserted zeros."""
+    """A 1x1 convolution whose outputs are added where windows meet, without products of inserted zeros."""
     x, w, zero = _operands(node)
     if w not in model.constants:
         raise _NotCountedError("its weights are computed")

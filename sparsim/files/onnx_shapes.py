@@ -32,7 +32,7 @@ OF_SHAPES = FOLDED | {
 
 
 def known_shapes(proto: Any) -> dict[str, Shape]:
-    """Of all tensors whose every dimension is known. The inputs have sizes."""
+    """The shapes of all tensors whose dimensions are all known. The inputs have sizes."""
     light = _without_large_constants(proto)
     found: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
     with bounded_memory(INFERENCE_MEMORY):

@@ -73,7 +73,7 @@ def is_native(data: YamlMap) -> bool:
 
 
 def is_marked(path: str | Path) -> bool:
-    """Whether the text of a file looks like a document of ours, whether or not it is YAML."""
+    """Whether the text of a file looks like a sparsim document, whether or not it is valid YAML."""
     text = read_text(path, what="a YAML file")
     return MARK in text and bool(_MARKED.search(text))  # the search takes ten times as long
 
@@ -330,10 +330,10 @@ def documents_from(
 def _machine_kind(value: Any, file: str, data: YamlMap) -> type[MachineSpec]:
     """The record that the key `kind` of a machine names."""
     if not isinstance(value, dict):
-        raise SpecError("is no mapping", path=_where(file, data, ("machine",)))
+        raise SpecError("must be a mapping", path=_where(file, data, ("machine",)))
     if "kind" not in value:
         hint = near("", MACHINE_KINDS)
-        raise SpecError("no 'kind' given", path=_where(file, data, ("machine",)), hint=hint)
+        raise SpecError("'kind' is missing", path=_where(file, data, ("machine",)), hint=hint)
     kind = value["kind"]
     if kind not in tuple(MACHINE_KINDS):
         path = _where(file, data, ("machine", "kind"))

@@ -42,7 +42,7 @@ class Measured(NamedTuple):
 
 
 class KernelMapCounts(NamedTuple):
-    """Of a sparse convolution, per sample; see `sparsim.records.KernelMapSizes`."""
+    """Mean sizes of a kernel map per sample; see `sparsim.records.KernelMapSizes`."""
 
     name: str
     kernel_size: tuple[int, ...]
@@ -140,7 +140,7 @@ def record_of(layer: TracedLayer, batch: int, masks: Mapping[str, str] | None = 
 
 
 def _sizes(counts: KernelMapCounts, batch: int) -> KernelMapSizes:
-    """Of `batch` samples, rounded; sums of pairs are rounded, so that their total is."""
+    """The sizes for `batch` samples, rounded; sums of pairs are rounded, so that their total is too."""
     ends = [round(batch * n) for n in accumulate(map(_exact, counts.pairs))]
     return KernelMapSizes(
         name=counts.name, kernel_size=counts.kernel_size, stride=counts.stride,
@@ -156,7 +156,7 @@ def _exact(mean: float) -> Fraction:
 
 
 def _bounds(shape: Computation, runs: Fraction) -> tuple[dict[str, int], str]:
-    """By dim, and a note where the number of runs is rounded; channels are those of one group."""
+    """Bounds by dim, and a note if the number of runs is rounded; channels are those of one group."""
     height, width = plane(shape.out)
     note, rows = "", runs * height * width
     if runs.denominator > 1 and rows.denominator == 1 and set(shape.window) == {1}:

@@ -102,7 +102,7 @@ class Extent(NamedTuple):
 
 
 class Builder:
-    """Turns the parser's events into data. (PyYAML's own composer recurses in C, without a limit.)"""
+    """Turns the events of the parser into data; the composer of PyYAML recurses in C without a limit."""
 
     merge_keys: tuple[str, ...] = ("<<",)
 

@@ -44,7 +44,9 @@ class Bicubic:
         self._rows = np.arange(len(f))
 
     def __call__(self, x: Reals, y: Reals, rows: NDArray[np.int64] | None = None) -> Point:
-        """At the points (n,), which lie within the grid, of the functions `rows`; None: of all."""
+        """Evaluate the functions `rows`, or all of them if it is None, at the points (n,), which must lie
+        within the grid.
+        """
         i, width, u = _cell(self.x, x)
         j, height, v = _cell(self.y, y)
         patch = self._coefficients[self._rows if rows is None else rows, :, i, j]  # (n, k, 4, 4)
@@ -95,7 +97,9 @@ def _slopes(nodes: Reals, values: Reals, axis: int) -> Reals:
 
 
 def _end_slope(h: float, next_h: float, d: Reals, next_d: Reals) -> Reals:
-    """Of the parabola through three nodes, held to the sign of the last cell and three times its slope."""
+    """The slope of the parabola through three nodes, limited to the sign of the last cell and three times its
+    slope.
+    """
     slope = ((2 * h + next_h) * d - h * next_d) / (h + next_h)
     slope = np.where(slope * d <= 0, 0.0, slope)
     steep = (d * next_d < 0) & (np.abs(slope) > 3 * np.abs(d))

@@ -263,7 +263,7 @@ class ClosedFormPlan(Plan):
             for name in COLUMNS:
                 if layer.density(name).distribution == "banded":
                     where = f"layer {layer.name}, density of {name}"
-                    text = f"'banded' is unknown to {hardware.name}, a fraction is needed"
+                    text = f"{hardware.name} needs a fraction, got 'banded'"
                     raise SpecError(text, path=where)
 
     @cached_property

@@ -105,7 +105,7 @@ class EieMachine(ClosedFormMachine):
         return VectorTime(*np.mean(found, axis=0).tolist()), float(np.mean(published))
 
     def _told(self, matrix: MatrixLayer, found: VectorTime, published_reads: float) -> LayerEstimate:
-        """Of all vectors and groups, which run one after the other."""
+        """The estimate for all vectors and groups, which run one after the other."""
         spec, runs = self.spec, matrix.vectors * matrix.groups
         drain = spec.pipeline_stages - 1 if found.cycles else 0
         cycles = (found.cycles + drain) * runs

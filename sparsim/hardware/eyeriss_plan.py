@@ -336,7 +336,7 @@ class EyerissPlan(Plan):
         return tuple(found)
 
     def _slopes(self, densities: Reals) -> Slopes:
-        """Those of the surfaces in use; outputs cost the same whatever their density."""
+        """Slopes of the surfaces in use; outputs cost the same whatever their density is."""
         return self._slopes_of(densities, compressed=self._any_zero)
 
     def _savings(self, densities: Reals) -> Slopes:
@@ -374,7 +374,7 @@ class EyerissPlan(Plan):
 
 
 class _Chosen(NamedTuple):
-    """Of each layer the row in use, the place on its surface, and energy and cycles there."""
+    """For each layer the row in use, the place on its surface, and energy and cycles there."""
 
     row: NDArray[np.int64]
     at: Reals

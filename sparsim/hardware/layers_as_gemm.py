@@ -34,7 +34,7 @@ def lowered_layers(layer: Layer) -> Iterator[LoweredLayer]:
 
 
 def _as_gemm(layer: Layer) -> Layer:
-    """With the places of a window for channels."""
+    """The same layer with the positions of a window as channels."""
     b = layer.bounds
     bounds = b | {"C": b["C"] * b["R"] * b["S"], "R": 1, "S": 1}
     return replace(layer, bounds=bounds, coefficients={}, note=_noted(layer, "window costed as GEMM"))

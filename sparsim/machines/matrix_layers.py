@@ -42,12 +42,12 @@ def dims_by_kind(layer: Layer) -> dict[str, list[str]]:
     where = f"layer {layer.name}"
     used = {d.name: {dim for side in d.terms() for dim, _ in side} for d in layer.shape.dataspaces}
     if tuple(used) != ROLES:
-        raise SpecError(f"has dataspaces {', '.join(used)}, needed are {', '.join(ROLES)}", path=where)
+        raise SpecError(f"dataspaces must be {', '.join(ROLES)}, got {', '.join(used)}", path=where)
     found: dict[str, list[str]] = {kind: [] for kind in _KINDS.values()}
     for dim in layer.shape.dims:
         kind = _KINDS.get(tuple(role for role in ROLES if dim in used[role]))
         if kind is not None:
             found[kind].append(dim)
         elif layer.bounds[dim] > 1:
-            raise SpecError(f"dim '{dim}' is not of two tensors, so this is no matrix product", path=where)
+            raise SpecError(f"dim '{dim}' must be used by two tensors in a matrix product", path=where)
     return found

@@ -81,7 +81,8 @@ def _least_left(low: SearchArrays, options: range) -> float:
 
 def _distinct(layer: LayerPack) -> Ints:
     """Per dataspace the dims along which neighbouring tiles never overlap: alone in the one coordinate that
-    they move."""
+    they move.
+    """
     masks = []
     for v in range(len(layer.side)):
         coordinates = [

@@ -38,7 +38,8 @@ def certify(
     passed: int,
 ) -> Certificate:
     """The certificate of the best in `kept`; `parts` are all parts of the mapspace. `complete`: each mapping
-    of them was evaluated, bounded or found to be invalid."""
+    of them was evaluated, bounded or found to be invalid.
+    """
     objective, value = objectives[0], kept.entries[0].values[0]
     if complete:
         return Certificate(
@@ -70,7 +71,7 @@ def certify(
 
 
 def better_of(new: SearchResult, earlier: SearchResult) -> SearchResult:
-    """Of two searches of the same the better mappings, with the higher lower bound."""
+    """The better mappings of two searches of the same mapspace, with the higher lower bound."""
     both = [(result.top[0].values, i) for i, result in enumerate((new, earlier))]
     best = (new, earlier)[min(both)[1]]
     lower = max(new.certificate.lower_bound, earlier.certificate.lower_bound)

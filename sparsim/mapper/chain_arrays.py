@@ -135,7 +135,8 @@ def _stored(low: SearchArrays, tiles: Tiles, keep: Ints) -> Ints:
 
 def _shares(low: SearchArrays, bound: BoundPack, tiles: Tiles, keep: Ints, price: Price) -> Reals:
     """(S, D, A, W + 1): least part of the dense accesses that is paid for where the tile filled has the
-    size; reads and updates are of a tile no smaller. At the end the least of all sizes."""
+    size; reads and updates are of a tile no smaller. At the end the least of all sizes.
+    """
     n_levels, (n_data, n_sizes) = len(keep), tiles.size.shape
     share = np.ones((n_levels, n_data, 3, n_sizes + 1))
     if bound.switch[EXACT]:

@@ -35,7 +35,7 @@ ROOM = 2048  # mappings evaluated at once
 
 
 def place_of(candidate: Ints) -> tuple[int, ...]:
-    """Where a candidate (R + 1,) stands in the mapspace: the last dim counts most."""
+    """The place of a candidate (R + 1,) in the mapspace; the last dim is the most significant."""
     return *candidate[-2::-1].tolist(), int(candidate[-1])
 
 
@@ -124,7 +124,8 @@ class Engine:
 
     def sibling(self, kept: Incumbents, allowed: int | None) -> Engine:
         """Another one of the same part, with counts of its own: what is proven is shared, and who are the
-        best with all that have the same `kept`."""
+        best with all that have the same `kept`.
+        """
         other = copy(self)
         other.kept, other.allowed = kept, allowed
         other._reset()

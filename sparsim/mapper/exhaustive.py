@@ -49,7 +49,8 @@ class _Lane(NamedTuple):
 
 def search_rising(engine: Engine) -> Iterator[float]:
     """`search_all`, first for mappings that are little worse than the lower bound: the best are among the
-    first that there are, and what is far worse need not be looked at."""
+    first that there are, and what is far worse need not be looked at.
+    """
     lanes, least = [_make_lane(engine) for _ in range(LANES)], engine.known.floor
     for rise in RISE:
         most = least * rise if least > 0 else math.inf
@@ -67,7 +68,8 @@ def search_all(
     engine: Engine, most: float = math.inf, lanes: Sequence[_Lane] | None = None
 ) -> Iterator[float]:
     """Enumerate and evaluate all of the space whose first objective is at most `most`, in steps that yield
-    their work."""
+    their work.
+    """
     cut = _cut(engine)
     active = list(lanes or (_make_lane(engine) for _ in range(LANES)))
     steps, work = STEPS, engine.make_work()
@@ -118,7 +120,8 @@ def _make_lane(engine: Engine) -> _Lane:
 
 def _cut(engine: Engine) -> int:
     """The first of the last decisions that have, together, enough options to be the blocks. Each of them has
-    as many options whatever else is decided."""
+    as many options whatever else is decided.
+    """
     pack, number, cut = engine.pack, 1, len(engine.pack.decision)
     classes, sizes = np.diff(pack.first_class), np.diff(pack.class_start)
     for dim, kind in pack.decision[:0:-1].tolist():
@@ -131,8 +134,9 @@ def _cut(engine: Engine) -> int:
 
 
 def _evaluate(engine: Engine, work: CandidateWork, candidates: Ints, bounds: Reals) -> Iterator[float]:
-    """Evaluate all arrangements of candidates, those with the least bounds first, until the rest is no better
-    than the best: between equals the first in the mapspace wins."""
+    """Evaluate all arrangements of candidates, those with the least bounds first, until none of the rest can
+    be better than the best. Among equal mappings the first in the mapspace wins.
+    """
     if not len(candidates):
         return
     keys = engine.values_of_bounds(bounds)

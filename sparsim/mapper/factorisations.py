@@ -12,7 +12,7 @@ from sparsim.model.arrays import Ints
 
 
 def divisors(n: int) -> list[int]:
-    """Of `n`, small ones and their cofactors in turn: 12 gives 1, 12, 2, 6, 3, 4."""
+    """Divisors of `n`, small ones and their cofactors in turn: 12 gives 1, 12, 2, 6, 3, 4."""
     found = []
     for i in range(1, math.isqrt(n) + 1):
         if n % i == 0:

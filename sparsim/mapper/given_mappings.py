@@ -15,7 +15,8 @@ from sparsim.records import Accelerator, Layer, Mapping
 
 def fitting_rows(accelerator: Accelerator, layer: Layer, mappings: Iterable[Mapping]) -> list[MappingPack]:
     """The mappings whose names, factors and spatial loops fit accelerator and layer, lowered; the others, as
-    those of another design may be, are left out."""
+    those of another design may be, are left out.
+    """
     rows = []
     for mapping in mappings:
         try:
@@ -36,7 +37,8 @@ def try_given(engine: Engine, rows: Iterable[MappingPack]) -> None:
 
 def _located(engine: Engine, row: MappingPack) -> tuple[Ints, Ints] | None:
     """The candidate (R + 1,) and its numbers of orders and splits (T, 2); the order is the nearest that the
-    mapspace has."""
+    mapspace has.
+    """
     space, (factor, order, split) = engine.space, (row.factor[0], row.order[0], row.split[0])
     tables = [(rows, factor[:, dim]) for dim, rows in enumerate(space.factors)]
     tables.append((space.keep, row.flags[0, :, KEEP]))

@@ -241,7 +241,8 @@ def _tight(cover: Cover, rows: Ints) -> Ints:
 
 def _keep(arch: Architecture, shape: Shape, mapspace: Mapspace, seed: int) -> tuple[Ints, int]:
     """Bypass choices (model 17.5) and their number: the first free pair of dataspace and level alternates
-    fastest. Of too many a sample is taken, in the same order."""
+    fastest. Of too many a sample is taken, in the same order.
+    """
     levels = _constraints(arch, mapspace)
     names = [d.name for d in shape.dataspaces]
     for name in names:

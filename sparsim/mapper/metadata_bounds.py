@@ -27,7 +27,7 @@ class Nested(NamedTuple):
 
 
 def list_nested(low: SearchArrays, keep: Ints) -> list[Nested]:
-    """Those of one bypass choice, at levels of limited size."""
+    """The tensors of one bypass choice at levels of limited size."""
     found = []
     for v in range(len(low.layer.words)):
         kept = [s for s in range(len(keep)) if keep[s] >> v & 1]
@@ -54,7 +54,8 @@ def _ranks(low: SearchArrays, s: int, v: int) -> int:
 
 def least_bits(low: SearchArrays, size: Ints, most: Reals, keep: Ints, nested: Sequence[Nested]) -> Reals:
     """(S, D, W): bits of tiles of size (D, W) words with `most` (D, W) nonzeros; those of `nested` have a
-    child's tile of more than one word."""
+    child's tile of more than one word.
+    """
     bits = reals(len(keep), *size.shape)
     for v in range(len(size)):
         kept = [s for s in range(len(keep)) if keep[s] >> v & 1]

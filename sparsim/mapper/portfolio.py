@@ -122,8 +122,10 @@ class Portfolio:
                 return
 
     def _most_work(self, member: str) -> float:
-        """Of one method without a budget of seconds. An enumeration may reject without end what it would
-        not evaluate."""
+        """The most work of one method without a budget of seconds.
+
+        An enumeration may reject candidates without end, without evaluating any.
+        """
         if member != ENUMERATE or self.budget.evaluations is None:
             return np.inf
         return max(ENUMERATION_US, ENUMERATION_US_PER_EVALUATION * self.budget.evaluations)

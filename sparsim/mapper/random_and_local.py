@@ -73,7 +73,7 @@ def search_local(engine: Engine, seed: int, tries: int | None) -> Iterator[float
 
 
 def work_of(tried: int, evaluated: int) -> float:
-    """Of one step that tries mappings and evaluates those that bounds and capacities leave."""
+    """The work of one step that tries mappings and evaluates those that bounds and capacities leave."""
     return STEP_US + TRIED_US * tried + EVALUATED_US * evaluated
 
 

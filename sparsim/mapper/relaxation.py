@@ -58,7 +58,8 @@ class Start(NamedTuple):
 
 class Relaxation(NamedTuple):
     """No mapping is below `least` in the first objective. If that is the delay, none with `least` cycles is
-    below `energy_pj`."""
+    below `energy_pj`.
+    """
 
     least: float
     energy_pj: float
@@ -176,7 +177,8 @@ class _Paths:
 
     def find(self, among: Ints, scale: Reals, price: Price, base: Reals) -> Work[_Values]:
         """Least (base + cost) * scale of every choice. Once MOST_STEPS are used up the rest keeps a value
-        that is found at once."""
+        that is found at once.
+        """
         values = yield from self.begin(among, scale, price, base)
         yield from self.improve(values)
         return values
@@ -241,7 +243,7 @@ class _Paths:
 
 
 def _base(paths: _Paths) -> Reals:
-    """With each choice of spatial factors pJ of the arithmetic, and of what leaks while it works."""
+    """The energy in pJ of the arithmetic, and of leakage meanwhile, for each choice of spatial factors."""
     busy, energy = paths.bound.compute.tolist()
     base: Reals = energy + paths.low.leak_pj * np.ceil(busy / paths.spread.prod(axis=(1, 2)))
     return base
@@ -249,7 +251,8 @@ def _base(paths: _Paths) -> Reals:
 
 def _least_cycles(paths: _Paths) -> Work[Reals]:
     """Cycles with each choice of spatial factors, at least: of the arithmetic, or of one level's words if
-    every word moves once."""
+    every word moves once.
+    """
     arch, number = paths.low.arch, len(paths.spread)
     need: Reals = np.ceil(float(paths.bound.compute[0]) / paths.spread.prod(axis=(1, 2))) + arch.latency[0]
     for price in cycle_prices(paths.low):
@@ -280,7 +283,8 @@ def _whole(cycles: Reals, latency: int) -> Reals:
 
 def list_spreads(low: SearchArrays, space: SpacePack) -> Ints | None:
     """(n, S, R): the spatial factors of every storage level that fit its fan-out; None if there are too many,
-    or if factors do not multiply to the bounds."""
+    or if factors do not multiply to the bounds.
+    """
     tiling, factors = low.arch.tiling, low.space.factors
     spatial = np.flatnonzero(tiling[:, 1] == 1)
     fan = space.fan[spatial]

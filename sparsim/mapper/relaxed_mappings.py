@@ -14,7 +14,8 @@ from sparsim.model.lower import ints
 
 def arrange(low: SearchArrays, space: SpacePack, starts: Iterable[Start]) -> tuple[Ints, Ints]:
     """(candidates (n, R + 1), numbers (n, T, 2)) for `Engine.try_numbers`; without those whose factors the
-    mapspace lacks."""
+    mapspace lacks.
+    """
     candidates, numbers = [], []
     for start in starts:
         candidate, number = _arranged(low, space, start)

@@ -198,7 +198,8 @@ def _is_small(number: Sizes) -> bool:
 
 def _members(method: Method, small: bool, evaluations: int | None, seconds: float | None) -> tuple[str, ...]:
     """The methods that `method` stands for. With "auto", random mappings are worth a budget of evaluations,
-    but no time that the others could have."""
+    but no time that the others could have.
+    """
     draws = method != "auto" or evaluations is not None or (not small and seconds is None)
     return tuple(name for name in MEMBERS[method] if draws or name != DRAW)
 

@@ -9,7 +9,7 @@ from numba.core import event
 
 
 class Budget(NamedTuple):
-    """Where a search ends early; None: nowhere."""
+    """Limits that end a search early; None is no limit."""
 
     evaluations: int | None
     seconds: float | None

@@ -50,7 +50,8 @@ def list_tiles(layer: LayerPack, density: DensityPack, *, exact: bool) -> Tiles 
 
 def least_stored(tiles: Tiles | None, n_data: int) -> Reals:
     """(D, W, 2): at place n the least stored share and the least chance not to be empty of all tiles of n
-    words or more; the last place is for all larger ones, too."""
+    words or more; the last place is for all larger ones, too.
+    """
     table = reals(n_data, TOLD_APART + 1, 2)
     if tiles is not None:
         least = np.minimum.accumulate(tiles.shares[:, ::-1, :MOST], axis=1)[:, ::-1]

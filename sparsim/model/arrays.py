@@ -296,7 +296,8 @@ class RunPack(NamedTuple):
 
 class SpacePack(NamedTuple):
     """A mapspace for the kernels. The pair of one factorisation per dim and one bypass choice is a candidate,
-    written as R + 1 indices: of each dim's factorisation, then of the bypass choice."""
+    written as R + 1 indices: of each dim's factorisation, then of the bypass choice.
+    """
 
     start: Ints  # (R + 1,) slices of `rows`
     rows: Ints  # (factorisations of all dims, T)

@@ -27,7 +27,8 @@ class Banded:
     @property
     def point_density(self) -> float:
         """Nonzero fraction. The reference's sum goes on beyond the corner of the matrix, so a band wider than
-        the matrix makes it sparser, and in the end negative."""
+        the matrix makes it sparser, and in the end negative.
+        """
         off_diagonal = self.half_width * self.edge - self.half_width * (self.half_width + 1) // 2
         return (self.edge + 2.0 * off_diagonal) / (float(self.edge) * self.edge)
 

@@ -23,7 +23,8 @@ NOWHERE = -2  # neither a storage level nor, which is -1, the arithmetic
 
 class BatchCounts(NamedTuple):
     """One row per pair of a mapping and densities. Where `status` is not 0 the pair is invalid
-    (`sparsim.model.status.REASONS`) and the numbers say nothing."""
+    (`sparsim.model.status.REASONS`) and the numbers say nothing.
+    """
 
     status: Ints  # (n,)
     level: Ints  # (n,) the storage level where an invalid one does not fit, -1: the arithmetic
@@ -83,7 +84,8 @@ def count_batch(
 
 def distinct_rows(array: Ints) -> tuple[Ints, Ints]:
     """(the first of each distinct row, in their order; which of these every row is): faster than np.unique
-    for the few and long rows here."""
+    for the few and long rows here.
+    """
     known: dict[bytes, int] = {}
     first: list[int] = []
     which = np.empty(len(array), np.int64)
@@ -108,7 +110,7 @@ def _rows_of(packs: Sequence[LayerPack] | Sequence[DensityPack], rows: Ints) -> 
 
 
 def _lower_densities(layer: Layer, covered: Layer, densities: Reals) -> list[DensityPack]:
-    """Those of the covered layer: in tensors that padding makes larger there are as many nonzeros."""
+    """The densities of the covered layer: tensors that padding enlarges keep their number of nonzeros."""
     words = padded_words(layer, covers_of(covered))
     kind, names = lower_density(layer).kind, [dataspace.name for dataspace in layer.shape.dataspaces]
     return [

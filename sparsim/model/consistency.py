@@ -58,8 +58,9 @@ def check_mapspace(arch: Architecture, shape: Shape, mapspace: Mapspace) -> None
 
 
 def check_search(accelerator: Accelerator, layer: Layer) -> tuple[str, ...]:
-    """The same as `check` for all mappings of the mapspace: every level that may keep a dataspace needs its
-    energies. Returns warnings; raises SpecError and EnergyTableError."""
+    """Check what `check` checks for all mappings of the mapspace: every level that may keep a dataspace needs
+    its energies. Returns warnings; raises SpecError and EnergyTableError.
+    """
     arch, policy = accelerator.architecture, accelerator.policy
     mapspace = accelerator.mapspace or Mapspace()
     if policy is not None:

@@ -118,7 +118,7 @@ class Decoder:
         )
 
     def refuse_negative(self) -> None:
-        """Raise MappingError for counts and energies below 0, or energies that are no numbers."""
+        """Raise MappingError for counts and energies below 0, and for energies that are not numbers."""
         wrong = out_of_range(self.sparse, self.cost)
         if wrong is not None:
             raise MappingError(
@@ -312,7 +312,7 @@ class Decoder:
         )  # fmt: skip
 
     def existing(self, words: int, v: int) -> int:
-        """Of the words of dataspace v, those that are not beyond the bound of an imperfect dim."""
+        """The words of dataspace v that are not beyond the bound of an imperfect dim."""
         for dim in np.flatnonzero(self.layer_pack.real < self.layer_pack.bound):
             if self.layer_pack.relevant[v] >> dim & 1:
                 words = words * int(self.layer_pack.real[dim]) // int(self.layer_pack.bound[dim])
@@ -326,8 +326,10 @@ class Decoder:
 
 
 def out_of_range(sparse: SparsePack, cost: CostPack) -> float | None:
-    """A count or an energy below 0, or an energy that is no number, if there is one: the kernels refuse sums
-    like that, here every part of them is looked at."""
+    """The first count or energy below 0, or energy that is not a number, if there is one.
+
+    The kernels refuse such sums, and this looks at every part of them.
+    """
     counts = (sparse.counts, sparse.format, sparse.compute, sparse.reductions, sparse.coded)
     reals = (cost.energy, cost.level_pj, cost.network_pj, sparse.avg)
     for array in (*counts, *reals):

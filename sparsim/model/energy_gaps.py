@@ -165,7 +165,7 @@ def _stand_ins(
 def _without_energy(
     actions: Sequence[str], names: Mapping[str, tuple[str, ...]], entry: Mapping[str, float]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Those that another outcome's energy stands in for, and those that nothing does."""
+    """The actions for which the energy of another outcome is used, and those without any energy."""
     as_actual: list[str] = []
     nothing: list[str] = []
     for action in actions:
@@ -217,8 +217,10 @@ def _happening(
 
 
 def _areas(arch: Architecture, table: EnergyTable) -> Iterator[str]:
-    """Of a table that has some: levels that get none. Of a DRAM, which is off chip, none is expected, nor of
-    a level of one bit, which stands for a fan-out."""
+    """The levels without an area in a table that has areas.
+
+    A DRAM, which is off chip, needs none, nor does a level of one bit, which stands for a fan-out.
+    """
     if not table.areas:
         return
     resolved = resolve_energy(arch, table)

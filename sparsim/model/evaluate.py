@@ -321,7 +321,7 @@ def _as_pack(layer: packs.LayerPack, arch: packs.ArchPack, mappings: packs.Mappi
 
 
 def _refuse_nonsense(status: packs.Ints, layer: Layer) -> None:
-    """Rows of a pack that are no mappings of the layer at all are not merely invalid."""
+    """Refuse rows of a pack that are not mappings of the layer at all, which is worse than being invalid."""
     wrong = np.flatnonzero(np.isin(status, (packs.BAD_FACTORS, packs.BAD_ORDER)))
     if len(wrong):
         reason = REASONS[int(status[wrong[0]])]

@@ -121,7 +121,7 @@ def lower_layer(layer: Layer) -> LayerPack:
 
 
 def lower_padded(layer: Layer, sizes: Sizes) -> LayerPack:
-    """The same with room for more dims, which have bound 1 and touch nothing."""
+    """Lower a layer with room for more dims, which have bound 1 and touch nothing."""
     n_dims, n_sides, n_terms = sizes
     shape = layer.shape
     coefficient = {**shape.coefficients, **layer.coefficients}

@@ -36,7 +36,7 @@ class NetworkPacks(TypedDict):
 
 
 def placed_networks(arch: Architecture) -> list[PlacedNetwork]:
-    """In the order of their names, which is that of the arrays."""
+    """The networks in the order of their names, which is that of the arrays."""
     names = [arch.compute.name, *(level.name for level in arch.storage[::-1])]
     found = [
         PlacedNetwork(f"{level.name} <==> {names[s]}" if named is None else named.name, s, direction, named)

@@ -151,7 +151,7 @@ class MaskRules:
         return [(int(row[packs.SAF_LEVEL]), int(row[packs.SAF_OPTION0])) for row in rows]
 
     def conditions(self, sparse: SparsePack, v: int) -> dict[int, list[Factor]]:
-        """By level: what must hold so that the level's rule lets accesses of v pass."""
+        """For each level, what must hold so that its rule lets accesses of v pass."""
         if v not in self._conditions:
             found = {}
             for s, g in self.entries(sparse, v).items():

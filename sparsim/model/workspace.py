@@ -113,7 +113,7 @@ def _make_sparse(n_levels: int, n_data: int, n_ranks: int, entries: int) -> pack
 
 
 def no_table(nest: packs.NestPack) -> packs.TablePack:
-    """For layers whose densities the kernels know."""
+    """An empty table, for layers whose densities the kernels know."""
     n_levels, n_data, n_ranks = nest.fiber.shape
     return packs.TablePack(
         start=ints(n_levels, n_data, 2), k=ints(1), p=reals(1), p0=reals(1, n_ranks + 1),

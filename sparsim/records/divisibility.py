@@ -51,7 +51,8 @@ class Cover(Record, frozen=True, kw_only=True):
 
 class CoveredLayer(Layer, frozen=True, kw_only=True):
     """A layer with covered bounds and the densities that its padded tensors have. `covers` are its dims that
-    are not perfect."""
+    are not perfect.
+    """
 
     covers: tuple[Cover, ...]
 
@@ -101,7 +102,7 @@ def padded_words(layer: Layer, covers: Sequence[Cover]) -> dict[str, tuple[int, 
 
 
 def diluted(density: Density, words: int, more: int) -> Density:
-    """The same nonzeros among `more` words."""
+    """The density of the same nonzeros among `more` words."""
     d = density.density * words / more
     if density.distribution == "hypergeometric":  # which counts ceil(density * words)
         nonzeros = math.ceil(density.density * words)

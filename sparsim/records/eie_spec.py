@@ -82,8 +82,8 @@ class EieSpec(MachineSpec, frozen=True, kw_only=True, tag="eie"):
         check_whole(self.where, "spmat_width_bits", self.spmat_width_bits, self.entry_bits, WIDEST_BITS)
         if self.spmat_width_bits % self.entry_bits:
             raise SpecError(
-                f"spmat_width_bits is {self.spmat_width_bits}, a multiple of the {self.entry_bits} bits of "
-                "an entry is needed", path=self.where,
+                f"spmat_width_bits must be a multiple of the {self.entry_bits} bits of an entry, got "
+                f"{self.spmat_width_bits}", path=self.where,
             )  # fmt: skip
         self.check_above_zero("spmat_kib", self.spmat_kib)
         self.check_above_zero("pointer_kib", self.pointer_kib)

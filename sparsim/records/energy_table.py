@@ -185,7 +185,8 @@ class ResolvedEnergy(NamedTuple):
 
 def resolve_energy(arch: Architecture, table: EnergyTable | None) -> ResolvedEnergy:
     """Energies and areas of `arch` (model 4.4, 4.5). Without a table, and for components that it lacks,
-    the built-in formulas hold; `sparsim.model.consistency` refuses tables without what a mapping needs."""
+    the built-in formulas hold; `sparsim.model.consistency` refuses tables without what a mapping needs.
+    """
     storage, vectors = zip(*(_storage_energies(level, table) for level in arch.storage), strict=True)
     compute = _compute_energies(arch.compute, table)
     given = [None if level.cluster_area_um2 is None else level.cluster_area_um2 / level.cluster_size

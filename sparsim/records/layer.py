@@ -135,8 +135,8 @@ class Layer(Record, frozen=True, kw_only=True):
             pairs = self.kernel_map.total
             each = self.bounds.get("M", 1) * self.bounds.get("C", 1)
             if operations != pairs * each:
-                seen = f"{operations} operations, {pairs} pairs of {each} are expected"
-                raise SpecError(seen, path=where)
+                text = f"operations must be the {pairs} pairs times {each}, got {operations}"
+                raise SpecError(text, path=where)
 
     def anonymous(self) -> Self:
         """Return the same layer without name, note, kernel map and operations on coordinates.

@@ -20,7 +20,8 @@ LOSSES = (style.SKY, style.GREEN, style.YELLOW, style.ORANGE, style.RED, style.P
 @style.styled
 def draw_eyexam(network: NetworkEvaluation, bounds: Sequence[tuple[Bound, ...]]) -> Figure:
     """Per layer the MACs per cycle that all PEs could do, what each later step of `eyexam` takes off, and
-    what is attained."""
+    what is attained.
+    """
     figure, axes, x = _axes(network)
     steps = [bound.step for bound in bounds[0]]
     first = steps.index("number of PEs")

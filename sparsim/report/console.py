@@ -26,7 +26,9 @@ WIDTH = 120  # of output that no terminal limits
 
 
 def results(width: int = WIDTH, *, highlight: bool = True) -> Console:
-    """Where results are printed: stdout, as wide as COLUMNS or the terminal says, else `width`."""
+    """The console on which results are printed: stdout, as wide as COLUMNS or the terminal says, else
+    `width`.
+    """
     from sparsim.report.safe_console import SafeConsole  # rich takes a tenth of a second: not before --help
 
     columns = os.environ.get("COLUMNS", "")
@@ -35,7 +37,7 @@ def results(width: int = WIDTH, *, highlight: bool = True) -> Console:
 
 
 def messages() -> Console:
-    """Where progress is shown: stderr."""
+    """The console on which progress is shown: stderr."""
     from sparsim.report.safe_console import SafeConsole
 
     # Jupyter is no terminal, although it asks for colours, and rich would ask for ipywidgets there.
@@ -157,7 +159,8 @@ def fail(name: str, message: str, code: int = 2) -> NoReturn:
 
 def _prepare_streams() -> None:
     """Streams that whoever started the program has closed (`>&-`) lead nowhere, and none fails over a
-    character that its encoding lacks."""
+    character that its encoding lacks.
+    """
     while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:  # no file shall get the number of a stream
         pass
     os.close(handle)

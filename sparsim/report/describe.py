@@ -74,7 +74,8 @@ def _wrapped(text: str) -> list[str]:
 
 def _layers(layers: Sequence[Layer]) -> Iterable[str]:
     """Name, what differs from 1 and from the shape's coefficients, operations, those of two nonzeros (where
-    densities tell), and per dataspace the density, with its spread where it was measured."""
+    densities tell), and per dataspace the density, with its spread where it was measured.
+    """
     tensors = list(dict.fromkeys(d.name for layer in layers for d in layer.shape.dataspaces))
     rows = [("name", "bounds", "operations", "effectual", *tensors)]
     for layer in layers:

@@ -176,7 +176,7 @@ def _demand(level: StorageResult, bandwidths: list[Bandwidth]) -> float:
 
 
 def _savings(evaluation: Evaluation) -> RenderableType:
-    """Of the accesses of the dense algorithm: how many are left, and what became of the others."""
+    """For the accesses of the dense algorithm, how many are left and what became of the others."""
     head = ("level", "dataspace", "access", "algorithmic", "actual", "gated", "skipped", "never made")
     lines = []
     compute = evaluation.compute

@@ -107,7 +107,7 @@ def standalone(svg: str) -> str:
 
 
 def _svg(figure: Figure) -> str:
-    """As one element; equal figures are equal texts."""
+    """The figure as one SVG element; equal figures give equal texts."""
     file = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "sparsim"}):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})

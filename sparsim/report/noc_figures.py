@@ -54,7 +54,7 @@ def _figure_size(noc: Noc) -> tuple[float, float]:
 
 
 class _Places:
-    """Where nodes are, in sizes of a cluster: x to the right, y up, cluster (0, 0) below (0, 0)."""
+    """The places of nodes in sizes of a cluster: x to the right, y up, cluster (0, 0) below (0, 0)."""
 
     def __init__(self, noc: Noc, network: RouterNetwork) -> None:
         self.noc, self.network = noc, network

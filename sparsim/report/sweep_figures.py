@@ -157,8 +157,9 @@ def draw_parallel(view: SweepView, objectives: Objectives) -> Figure:
 
 
 def _places(values: Any, is_axis: bool) -> tuple[Callable[[Any], Reals], list[tuple[float, str]]]:
-    """Where the values of a column lie between 0 and 1, and the ticks there: evenly for few values of an
-    axis, else by size."""
+    """The places of the values of a column between 0 and 1, and of the ticks: even for few values of an axis,
+    else by size.
+    """
     known = list(dict.fromkeys(_listed(values)))
     if is_axis and (len(known) <= 2 * MOST_VALUES or values.dtype.kind not in "if"):
         is_number = all(isinstance(v, int | float) or v is None for v in known)

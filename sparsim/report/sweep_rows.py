@@ -34,7 +34,8 @@ def point_table(view: SweepView, rows: Any, objectives: Objectives, *, with_stat
 
 def step_table(view: SweepView, objectives: Objectives, most: int) -> Table:
     """The first `most` steps along the front in words; of points with equal objectives only the first is a
-    step. The price is what a unit of the objective that gets better most costs."""
+    step. The price is what a unit of the objective that gets better most costs.
+    """
     front = view.front(objectives).drop_duplicates(list(objectives))
     rows = front.to_dict("records")
     units = {name: unit_of(name, front[name]) for name in objectives}

@@ -36,7 +36,7 @@ def check_limits(limits: Iterable[Expression], where: str) -> None:
 
 
 def _comparisons(node: ast.AST) -> Iterator[tuple[str, Any, float]]:
-    """Those of a name with a number that have to hold, as (name, operator, number)."""
+    """The comparisons of a name with a number that must hold, as (name, operator, number)."""
     if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
         for value in node.values:
             yield from _comparisons(value)

@@ -21,7 +21,7 @@ MARGIN = 1.1  # of the reference point beyond the worst value of the front, in s
 
 
 class Step(NamedTuple):
-    """From one point of a front to the next one, which is better in one objective.
+    """The step from one point of a front to the next one, which is better in one objective.
 
     Attributes
     ----------
@@ -63,7 +63,8 @@ class Effect(NamedTuple):
 
 def knee(values: Reals) -> int:
     """The position of the knee of a front, (points, objectives): the point nearest to the ideal one, each
-    objective counted in spans of the front."""
+    objective counted in spans of the front.
+    """
     return int(np.argmin(np.sqrt((_normal(values) ** 2).sum(axis=1))))
 
 
@@ -75,7 +76,8 @@ def _normal(values: Reals) -> Reals:
 
 def reference_point(values: Reals) -> Reals:
     """A point that all points of a front dominate: the worst of each objective, and a tenth of the span
-    more."""
+    more.
+    """
     low, span = values.min(axis=0), np.ptp(values, axis=0)
     return np.asarray(low + MARGIN * np.where(span > 0, span, np.maximum(np.abs(low), 1.0)))
 

@@ -107,7 +107,10 @@ class OptunaSampler:
         }
 
     def _answer(self, trial: Any, point: Point, row: Row) -> None:
-        """Tell a result. A point that cannot be built or breaks a limit is infeasible, which is no value."""
+        """Tell the sampler a result.
+
+        A point that cannot be built or breaks a limit is reported as infeasible.
+        """
         states = self._optuna.trial.TrialState
         attributes = self._attributes[str(point[WORKLOAD])]
         values = [

@@ -87,7 +87,7 @@ def _left_by_the_best(values: Reals) -> Flags:
 
 
 def _minimal(ordered: Reals) -> Flags:
-    """Of different rows in lexicographic order, those that no earlier row is nowhere above."""
+    """Choose, among different rows in lexicographic order, those that no earlier row dominates."""
     n, k = ordered.shape
     if k == 1:
         return np.arange(n) == 0
@@ -123,7 +123,7 @@ def _covered(values: Reals, by: Reals) -> Flags:
 
 
 def _reached(pairs: Reals, is_added: Flags, is_asked: Flags) -> Flags:
-    """For each pair whether an earlier one that was added is nowhere above it.
+    """For each pair, whether an earlier one that was added dominates it.
 
     Added pairs that nothing reaches form a staircase: first numbers rise, second ones fall.
     """

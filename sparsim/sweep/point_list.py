@@ -66,7 +66,7 @@ class PointList:
         self._size = end
 
     def new(self, points: Sequence[Point]) -> list[Point]:
-        """Those of the points that have not been here before."""
+        """The points that are new to the list."""
         if self._seen is None:
             return list(points)
         found = []

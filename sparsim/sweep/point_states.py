@@ -21,7 +21,7 @@ BLOCK = 8192
 
 
 class PointStates(NamedTuple):
-    """Of all points of a sweep, (n,) each.
+    """The states of all points of a sweep, (n,) each.
 
     Attributes
     ----------
@@ -55,7 +55,8 @@ class PointStates(NamedTuple):
 
 def final_rows(store: RowStore, keys: Keys, budgets: int) -> tuple[Numbers, NDArray[np.int64]]:
     """The row of the smallest budget that larger ones do not change, -1 where there is none yet; and the
-    budget that is next, equal to `budgets` where there is such a row."""
+    budget that is next, equal to `budgets` where there is such a row.
+    """
     found = np.full(len(keys), -1, np.int64)
     following = np.zeros(len(keys), np.int64)
     for budget in range(budgets):

@@ -170,7 +170,7 @@ def certificate(space: DesignSpace, objectives: Objectives, states: PointStates)
 def _best(
     space: DesignSpace, points: PointList, store: RowStore, objectives: Objectives, states: PointStates
 ) -> dict[str, Any]:
-    """For each objective the best point, its value and its axes."""
+    """The best point of each objective, with its value and its axes."""
     found: dict[str, Any] = {}
     on_front = np.flatnonzero(states.on_front)
     for column, name in enumerate(objectives.names):

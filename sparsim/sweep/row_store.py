@@ -60,7 +60,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode_row(key: str, kind: int, row: Row) -> bytes:
-    """The line of a row. A row with a metric that is no number becomes one that failed."""
+    """The line of a row. A row with a metric that is not a number becomes a failed one."""
     for name, value in (*row.metrics.items(), *row.bounds.items()):
         if value != value or value == -np.inf:
             row = Row(key, "failed", f"{name} must be a number, got {value}")

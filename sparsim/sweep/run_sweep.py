@@ -134,7 +134,8 @@ def listing(
     study: Study | str | Path | DesignSpace, out: Path, options: Options
 ) -> tuple[DesignSpace, PointList, list[int], bool]:
     """All points of a study, the numbers of those that have no result yet, and whether bounds may rule some
-    of these out."""
+    of these out.
+    """
     options.check()
     space = study if isinstance(study, DesignSpace) else load_space(study)
     objectives = Objectives(space)

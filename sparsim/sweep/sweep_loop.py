@@ -99,7 +99,8 @@ class SweepLoop:
 
     def _asked(self) -> Iterator[tuple[int, list[Item]]]:
         """Batches of points that filters and the shard let through, with the number of the first of a batch
-        in the list of points."""
+        in the list of points.
+        """
         while not self._is_over() and (asked := self.sampler.ask(ASKED_AT_ONCE)):
             yield self._listed(asked)
 
@@ -121,7 +122,7 @@ class SweepLoop:
         return start, kept
 
     def _unknown(self, items: Sequence[Item], budget: int) -> list[Item]:
-        """Those of the points that need a budget next, each key once."""
+        """The points that need a budget next, each key once."""
         if not items:
             return []
         found, following = final_rows(self.store, keys_of(key for key, _ in items), self.budgets)

@@ -105,7 +105,7 @@ class SweepView:
 
     @property
     def objectives(self) -> dict[str, Direction]:
-        """Those of the study."""
+        """The objectives of the study."""
         return self.study.objectives
 
     @property
@@ -139,7 +139,8 @@ class SweepView:
 
     def front(self, objectives: dict[str, Direction] | None = None, where: str = "") -> Any:
         """The rows on a front, best first in its first objective: that of the study, or that of the rows for
-        which a condition holds."""
+        which a condition holds.
+        """
         chosen = objectives or self.objectives
         rows = self.where(self.ok, where) if where else self.ok
         if where or chosen != self.objectives:

@@ -148,7 +148,8 @@ class Walk(MaskedOperations):
 
     def _utilised(self, s: int, v: int) -> Fraction:
         """Share of (instance, step) at which there is a tile: those that are empty never leave a parent that
-        knows its zeros."""
+        knows its zeros.
+        """
         needed = []
         if (self.problem.parent(s, v), v) in self.form:
             within = [loop.level <= s for loop in self.loops]

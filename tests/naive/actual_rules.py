@@ -164,7 +164,8 @@ class MaskedOperations:
 
     def _spatial_rules(self) -> dict[tuple[int, int], Rule]:
         """Spatial skipping: instances inside the level idle where the box of the leader below the spatial
-        loops is empty (model 10.6 b)."""
+        loops is empty (model 10.6 b).
+        """
         outward = [level.name for level in self.problem.levels]
         rules = {}
         for saf in self.policy.safs:

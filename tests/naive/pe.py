@@ -73,7 +73,8 @@ def steps(pe: SparsePE, tile: Tile) -> Iterator[Step]:
 
 def cycles(pe: SparsePE, tile: Tile) -> int:
     """One cycle after the other: the MACs take what waits, then the fetch pipeline hands over if there is
-    room."""
+    room.
+    """
     lengths = [step.words for step in steps(pe, tile)]
     if pe.pipeline_stages == 0:
         return sum(lengths)

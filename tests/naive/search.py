@@ -76,7 +76,8 @@ def _nothing(space: Space):
 
 def _orders(space, t, factor, unit_loops):
     """All, or those in which loops of bound 1 stand as in the shape and innermost: with a fixed split those
-    along X are innermost there, and those along Y innermost there."""
+    along X are innermost there, and those along Y innermost there.
+    """
     split = space.split[t] - len(space.inner[t])
     for middle in permutations(space.free[t]):
         parts = [middle[: max(split, 0)], middle[max(split, 0) :]]

@@ -30,7 +30,8 @@ def eyeriss_v2_noc(
 
 def eyeriss_v1_noc(pe_rows: int = 12, pe_columns: int = 16, name: str = "eyeriss_v1") -> Noc:
     """The flat network of Eyeriss v1, scaled to 8 bits and 192 PEs or any other number: one bus per kind of
-    word, each word to any set of PEs, every wire driven."""
+    word, each word to any set of PEs, every wire driven.
+    """
     return replace(_of("eyeriss_v1"), name=name, pe_rows=pe_rows, pe_columns=pe_columns)
 
 

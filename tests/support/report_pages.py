@@ -61,7 +61,8 @@ class ReportPage(HTMLParser):
 
     def check(self) -> None:
         """The answer and a picture come first, tables are folded and last, pictures have texts, one file is
-        all, and the page fits telephones, paper and dark screens."""
+        all, and the page fits telephones, paper and dark screens.
+        """
         assert self.order[:2] == ["h1", "svg"]
         assert self.numbers
         first = self.order.index("details")

@@ -39,7 +39,8 @@ def print_from(answers: Callable[[], list[str]]) -> None:
 
 def lines_of(script: str, mode: str, cache: pytest.Cache) -> list[str]:
     """Lines that the script prints. Kernels compiled without checks are out of its reach: it has a folder of
-    its own, which is kept, as compiling with checks takes a minute."""
+    its own, which is kept, as compiling with checks takes a minute.
+    """
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     environment = {
         **os.environ,

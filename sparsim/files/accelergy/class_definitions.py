@@ -30,7 +30,10 @@ def has_definitions(files: Sequence[tuple[str, YamlMap]]) -> bool:
 
 
 def read_definitions(files: Sequence[tuple[str, YamlMap]], context: Context) -> dict[str, ClassDefinition]:
-    """The classes of all files by name. Raises SpecError for what is no definition, and for two of a name."""
+    """The classes of all files by name.
+
+    Raises SpecError for an invalid definition and for two of the same name.
+    """
     found: dict[str, ClassDefinition] = {}
     for file, data in files:
         root = Node(data, file, "", context)

@@ -20,7 +20,7 @@ _GUESS = re.compile(r"guess: ([^;()]*?), (?=[A-Z0-9])")
 
 
 class GivenNumbers(NamedTuple):
-    """Energies and areas that come before our estimates: folders of users' tables, and hwcomponents."""
+    """Energies and areas that take precedence over estimates: folders of users' tables, and hwcomponents."""
 
     tables: tuple[str, ...] = ()
     hwcomponents: bool = False

@@ -153,7 +153,7 @@ def _same(name: str, value: str, wanted: Any) -> bool:
 
 
 def _scaled(name: str, value: str, wanted: Any) -> _Factors:
-    """Factors from the value of a row to the one that is wanted. Raises SpecError if there is no rule."""
+    """Factors from the value of a row to the wanted value. Raises SpecError if no rule scales it."""
     if name == "technology":
         nodes = node_nm_of(value), node_nm_of(wanted)
         energy = scale_energy(1.0, *nodes)

@@ -68,7 +68,7 @@ def _needed_padding(layer: Layer, cut: Dict[str, Sequence[int]]) -> float:
 
 
 def _practical_padding(bounds: Sequence[int], most: float) -> float:
-    """At most `most`, so that there are not too many combinations of covered bounds."""
+    """Limit the padding to `most`, so that the number of combinations of covered bounds stays small."""
     while most > 1e-3 and math.prod(max(int(n * most), 1) + 1 for n in bounds) > MOST_COMBINATIONS:
         most /= 2
     return most

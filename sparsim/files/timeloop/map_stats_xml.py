@@ -129,7 +129,7 @@ def _pairs(parent: Element, tag: str, values: Sequence[int]) -> None:
 
 
 def _used_instances(evaluation: Evaluation) -> list[int]:
-    """Of every level the instances that loops in space use, also where nothing is kept."""
+    """For every level, the instances that spatial loops use, even where nothing is kept."""
     used, found = 1, []
     for storage in reversed(evaluation.storage):
         found.append(used)
@@ -186,7 +186,7 @@ def _storage(level: Element, storage: StorageResult, layer: Layer, used: int) ->
 
 
 def _tensor_fields(kept: Sequence[TensorTraffic | None], used: float, clusters: int) -> dict[str, list[Any]]:
-    """Of every tensor, also of those that the level does not keep."""
+    """The fields of every tensor, including those that the level does not keep."""
     found: dict[str, list[Any]] = {}
     for tensor in kept:
         moved = [_UNTOUCHED] * 3 if tensor is None else [tensor.reads, tensor.updates, tensor.fills]

@@ -134,7 +134,7 @@ def _lists(root: Node) -> tuple[list[_Level], list[_Level], dict[str, Node]]:
 
 
 def _kind(component: Node) -> str:
-    """By substring of `class`, storage first (model 4.1)."""
+    """Recognise the kind of a component by a substring of `class`, storage first (model 4.1)."""
     name = component.text("class") or ""
     for kind, classes in (
         ("storage", STORAGE_CLASSES), ("compute", COMPUTE_CLASSES), ("network", NETWORK_CLASSES)

@@ -215,7 +215,7 @@ def _checked(node: Node, field: str, value: int, least: int) -> int:
 
 
 def _add_factors(node: Node, nest: dict[str, Any], where: str, reading: _Reading) -> None:
-    """From text like `C=4 M<=2 P>=8 # comment`."""
+    """Add factors from text like `C=4 M<=2 P>=8 # comment`."""
     layer = reading.known.layer
     text = (node.text("factors") or "").partition("#")[0]
     rest = re.sub(r"[\s,;]+", " ", _FACTOR.sub(" ", text)).strip()

@@ -66,7 +66,7 @@ def component_name(full_name: str) -> str:
 
 
 def find_actions(ert: Node) -> dict[str, dict[str, list[Node]]]:
-    """By component and action what the table says of the action, once for every set of arguments."""
+    """What the table says of each action, by component and action, once for every set of arguments."""
     return _actions_by_map(ert) if ert.number("version") == 0.2 else _actions_by_list(ert)
 
 

@@ -75,7 +75,7 @@ def _kind(node: Node) -> str:
 
 
 def target_level(node: Node, levels: tuple[str, ...], key: str = "target") -> str:
-    """By name, or as an index that counts storage levels from the innermost."""
+    """Find a level by its name, or by an index that counts storage levels from the innermost."""
     name = node.required(node.text(key), key)
     if name in levels:
         return name
@@ -117,7 +117,7 @@ def _add_nest(node: Node, kind: str, level: _Parts, known: Known) -> None:
 
 
 def _factors(node: Node, known: Known) -> dict[str, int]:
-    """From text like `C=4 M2 P 8 # comment`; a factor of 0 is the dim's whole bound."""
+    """Read factors from text like `C=4 M2 P 8 # comment`; a factor of 0 is the whole bound of the dim."""
     text = (node.text("factors") or "").partition("#")[0]
     factors: dict[str, int] = {}
     end = 0

@@ -19,7 +19,7 @@ DIVISIBILITY = "divisibility"  # of our own reports
 
 
 class Key(NamedTuple):
-    """Where a field stands.
+    """The place of a field.
 
     `section`: levels, networks, intensity, divisibility, summary. `level`: name of the level or network, ""
     if none. `block`: SPECS, MAPPING, STATS, or "". `dataspace`: "" for what belongs to the level. `field`:

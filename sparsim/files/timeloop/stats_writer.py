@@ -56,7 +56,7 @@ def _integer(value: int | None) -> str:
 
 
 def _quotient(value: float) -> str:
-    """Of what may be 0/0, which the original's processor answers with a negative nan."""
+    """A quotient that may be 0/0, which the processor of the original turns into a negative nan."""
     return "-nan" if math.isnan(value) else f"{value:.2f}"
 
 
@@ -322,7 +322,7 @@ def reported_gflops(evaluation: Evaluation) -> float:
 
 
 def wrapped_counts(evaluation: Evaluation) -> tuple[str, ...]:
-    """A warning for a report whose counts are no counts; the records have others."""
+    """A warning for a report whose counts wrapped around; the records have the right ones."""
     intensity = evaluation.intensity
     if intensity.elementwise_ops >= intensity.results:
         return ()

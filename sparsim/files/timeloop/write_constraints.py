@@ -62,7 +62,7 @@ def _whole_orders(mapspace: Mapspace, dims: Sequence[str]) -> Iterator[LevelCons
 
 
 def mapper_options(options: MapperOptions | None, mapspace: Mapspace | None) -> Document:
-    """Also the largest number of temporal loops, which is an option of the mapper; empty without any."""
+    """The mapper's options, including the largest number of temporal loops; empty if there are none."""
     found: Document = {} if options is None else {"optimization-metrics": list(options.metrics)}
     if options is not None and options.threads is not None:
         found["num-threads"] = options.threads

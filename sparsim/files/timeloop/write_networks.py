@@ -58,7 +58,10 @@ def network_components(arch: Architecture) -> list[Document]:
 
 
 def network_actions(arch: Architecture) -> dict[str, list[Document]]:
-    """By the network's name its actions in an ERT. Raises SpecError for prices that an ERT cannot say."""
+    """The actions of each network in an ERT, by its name.
+
+    Raises SpecError for prices that an ERT cannot express.
+    """
     return {network.name: list(_actions(network)) for network in _named(arch) if network.kind == "multicast"}
 
 

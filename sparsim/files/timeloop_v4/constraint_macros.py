@@ -67,7 +67,8 @@ def _expand_dataspaces(constraint: Constraint, layer: Layer) -> None:
 
 def _maximize(leaves: list[Leaf], layer: Layer) -> None:
     """Give dims of `maximize_dims` the factors that fill a fan-out or a capacity: those of loops in space
-    first, from the inside out."""
+    first, from the inside out.
+    """
     left = dict(layer.bounds)
     found = [
         leaf.constraints[kind]

@@ -39,7 +39,7 @@ class SpecObject:
 
 
 def functions(steps: Steps) -> dict[str, Any]:
-    """By name; whatever they go through takes `steps`."""
+    """The functions by name; each counts the values that it goes through as `steps`."""
     found: dict[str, Any] = dict(_CONSTANTS)
     for name in dir(math):
         if not name.startswith("_") and name not in _CONSTANTS and name not in _OWN:

@@ -52,7 +52,7 @@ class Templates:
         return self.render_part(Path(path), text, self.searched.setdefault(str(path), []), 0)
 
     def render_part(self, path: Path, text: str, folders: list[Path], depth: int) -> str:
-        """The same for a file that a template includes, `depth` deep, with its search folders."""
+        """Render a file that a template includes, `depth` deep, with its search folders."""
         if depth > _MAX_DEPTH:
             raise FormatError(f"templates include each other more than {_MAX_DEPTH} deep", path=str(path))
         helpers = _Helpers(self, path, folders if depth == 0 else list(folders), depth)

@@ -76,7 +76,7 @@ def section_of(key: str) -> str | None:
 
 
 def _without_ignored(value: Any, known: dict[int, Any]) -> Any:
-    """The same without keys that contain `ignore`; `known` has what was seen, by id."""
+    """Remove keys that contain `ignore`; `known` has what was seen, by id."""
     if not isinstance(value, list | YamlMap):
         return value
     if id(value) not in known:

@@ -57,7 +57,7 @@ def vector_time(
     longest_gap: int,
     entries_per_row: int,
 ) -> VectorTime:
-    """For weights with so many rows, and so many columns that are broadcast."""
+    """The time of one vector for weights with so many rows, and so many columns that are broadcast."""
     slices = slice_entries(rows, pes, density, longest_gap)
     cycles = columns * slices.cycles * (1.0 + extra_share(slices, columns, pes, fifo_depth))
     size, longer = divmod(rows, pes)
@@ -86,7 +86,9 @@ def extra_share(slices: SliceEntries, columns: float, pes: int, fifo_depth: int)
 
 @cache
 def expected_maximum(number: int) -> float:
-    """Of as many independent standard normals: the integral of 1 - F(x)^n - F(-x)^n over x > 0."""
+    """The expected maximum of the absolute values of so many independent standard normals: the integral of 1
+    - F(x)^n - F(-x)^n over x > 0.
+    """
     x = np.linspace(0.0, 10.0, 2001)
     above = np.array([0.5 * math.erfc(value / math.sqrt(2.0)) for value in x])
     return float(np.trapezoid(1.0 - (1.0 - above) ** number - above**number, x))

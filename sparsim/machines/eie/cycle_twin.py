@@ -73,7 +73,9 @@ def run_vector(
     """
     number, pes = stored.entries.shape
     if np.shape(active) != (number,):
-        raise SpecError(f"the vector has shape {np.shape(active)}, the weights have {number} columns")
+        raise SpecError(
+            f"the vector must have one element for each of the {number} columns, got shape {np.shape(active)}"
+        )
     if fifo_depth < 1:
         raise SpecError(f"fifo_depth must be at least 1, got {fifo_depth}")
     columns = np.flatnonzero(active)

@@ -36,7 +36,7 @@ class PeEntries(NamedTuple):
 
 
 class StoredWeights(NamedTuple):
-    """Where the entries of all PEs lie.
+    """The entries of all PEs and their places.
 
     Attributes
     ----------

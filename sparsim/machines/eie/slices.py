@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class SliceEntries(NamedTuple):
-    """Of all slices of a matrix.
+    """Moments of the entries of all slices of a matrix.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class SliceEntries(NamedTuple):
 
 
 def slice_entries(rows: int, pes: int, density: float, longest_gap: int) -> SliceEntries:
-    """For weights that are nonzero independently of each other.
+    """Compute the moments for weights that are nonzero independently of each other.
 
     `rows` are those of the matrix; PE k has rows k, k + `pes` and so on. One entry stands for at most
     `longest_gap` rows.

@@ -108,7 +108,8 @@ def missing_energies(chip: Chip) -> tuple[str, ...]:
 
 def chip_energy_sources(chip: Chip) -> dict[str, dict[str, str]]:
     """Where energies come from, by component and action; what network, clock and control cost is given with
-    the chip."""
+    the chip.
+    """
     found = energy_sources(chip.architecture, chip.energy)
     for name in ADDRESS_SPADS.values():
         priced = chip.energy is not None and name in chip.energy.actions

@@ -23,7 +23,7 @@ class ConvDims(NamedTuple):
         return tuple(d for d in self.bounds if d != "S")
 
     def conv(self) -> Conv:
-        """For the model of the PEs, where P counts the output rows of all samples."""
+        """The convolution for the model of the PEs, in which P counts the output rows of all samples."""
         b = {d: self.bounds.get(d, 1) for d in CONV_DIMS}
         return Conv(
             G=b["G"], M=b["M"], C=b["C"], R=b["R"], S=b["S"], P=b["N"] * b["P"], Q=b["Q"], U=self.stride
@@ -54,8 +54,9 @@ def check_tensors(layer: Layer) -> None:
 
 
 def conv_dims(layer: Layer) -> ConvDims:
-    """Raises SpecError for a layer that is no convolution over the dims G N M C R S P Q, or some of them,
-    without dilation and with one stride, as `layer_lowering` makes them."""
+    """The dims of a convolution over G N M C R S P Q, or some of them, without dilation and with one stride,
+    as `layer_lowering` makes them. Raises SpecError for other layers.
+    """
     shape = layer.shape
     where = f"layer {layer.name}"
     unknown = [d for d in shape.dims if d not in CONV_DIMS]

@@ -126,7 +126,8 @@ def costs_of(
 
 def handing_over(chip: Chip, pe: PEEstimate, filters: Any) -> Any:
     """Cycles in which psums are added to what comes from the PE below: the adders are those of the MACs, so
-    that every psum takes a slot at the end of its window."""
+    that every psum takes a slot at the end of its window.
+    """
     return pe.passes * np.ceil(np.asarray(filters) / chip.spec.pe.simd_width)
 
 
@@ -144,7 +145,8 @@ def _addresses(chip: Chip, pe: PEEstimate) -> Reals:
 
 def _dram_bytes(chip: Chip, moved: dict[str, Ints], ports: dict[str, Ports], packed: bool) -> Reals:
     """Off-chip traffic. `packed`: without counts where words are not compressed, psums leave as values; else
-    all words are as wide as the widest."""
+    all words are as wide as the widest.
+    """
     word_bits, value_bits = chip.architecture.storage[0].word_bits, chip.spec.pe.value_bits
     bits = np.zeros(len(next(iter(moved.values()))))
     for role, dataspace in ROLES.items():

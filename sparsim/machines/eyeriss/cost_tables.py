@@ -42,7 +42,8 @@ Bools = NDArray[np.bool_]
 
 class Surface(msgspec.Struct, frozen=True):
     """A mapping with the tensors `plain` stored plainly, whose own density then does not count. `costs`:
-    energy and cycles at the nodes times `limits`, the densities of weights and inputs up to which it fits."""
+    energy and cycles at the nodes times `limits`, the densities of weights and inputs up to which it fits.
+    """
 
     plain: tuple[str, ...]
     limits: tuple[float, float]
@@ -81,7 +82,8 @@ def _surface(
     chip: Chip, layer: Layer, mapping: Mapping, limits: tuple[float, float], plain: tuple[str, ...]
 ) -> Surface:
     """A sparser tensor never costs more: it could have explicit zeros. What says otherwise is the model's
-    rounding, and its estimate of the slowest PE."""
+    rounding, and its estimate of the slowest PE.
+    """
     along = [
         np.ones(len(nodes)) if name in plain else np.array(nodes) * limit
         for name, nodes, limit in zip(_COLUMNS, (WEIGHT_NODES, INPUT_NODES), limits, strict=True)
@@ -135,7 +137,8 @@ def _count(chip: Chip, layer: Layer, mapping: Mapping, stored: Reals) -> BatchCo
 
 def _costs(chip: Chip, layer: Layer, mapping: Mapping, stored: Reals) -> Reals:
     """(n, 2): energy with DRAM and cycles of a layer whose weights and inputs have densities `stored` (n, 2);
-    nan where the mapping does not fit."""
+    nan where the mapping does not fit.
+    """
     counts = _count(chip, layer, mapping, stored)
     fits = counts.status == 0
     found = np.full((len(stored), 2), np.nan)

@@ -139,14 +139,14 @@ def _without_dilation(parts: _Parts, name: str) -> _Parts:
 
 
 def _as_gemm(parts: _Parts, axis: _Axis) -> _Parts:
-    """With the window of an axis for channels; its outputs then move by one input."""
+    """The same layer with the window of an axis as channels; its outputs then move by one input."""
     one = _Axis(axis.name, outputs=axis.outputs)
     note = f"{axis.name} costed as GEMM"
     return _Parts(parts.times("C", axis.window), parts.put(one), (*parts.notes, note))
 
 
 def _one_stride(parts: _Parts) -> _Parts:
-    """With the axis of the smaller window as GEMM, whose outputs become samples."""
+    """The same layer with the axis of the smaller window as GEMM, whose outputs become samples."""
     smaller = min(parts.axes, key=lambda axis: axis.window)
     if smaller.window > 1 or smaller.stride > 1:
         parts = _as_gemm(parts, smaller)

@@ -49,8 +49,8 @@ class FittingOrders(NamedTuple):
 
 
 def fitting_orders(chip: Chip, layer: Layer, spread: Ints, tiles: Ints) -> FittingOrders | None:
-    """Of candidates with so much spread (k, axes, dims) and filters and channels per PE (k, 2); None if none
-    fits.
+    """The orders that fit, for candidates with this spread (k, axes, dims) and these filters and channels
+    per PE (k, 2); None if no order fits.
 
     The outputs are done in as few parts as the GLB allows, in a power of two.
     """
@@ -110,7 +110,7 @@ def _least(chip: Chip, layer: Layer, nests: Nests, counts: BatchCounts, ports: d
 
 
 def _estimate(chip: Chip, layer: Layer, nests: Nests) -> PEEstimate:
-    """Of all nests; of equal tilings once."""
+    """Estimate all nests, and equal tilings only once."""
     tilings = np.concatenate([nests.spread.prod(axis=1), nests.tile], axis=1)
     first, row = distinct_rows(tilings)
     *spreads, filters, channels = tilings[first].T

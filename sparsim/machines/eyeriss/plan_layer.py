@@ -80,7 +80,7 @@ def plan_layer(chip: Chip, layer: Layer, objective: ObjectiveName = "delay") -> 
 
 
 def best_mapping(chip: Chip, layer: Layer, objective: ObjectiveName) -> tuple[Layer, Mapping]:
-    """The same without an evaluation: the layer as it is stored, and its mapping."""
+    """The layer as it is stored and its best mapping, without an evaluation."""
     possible = spreads(conv_dims(layer), chip.spec.noc.axes, chip.spec.spread)
     ways = stored_ways(chip, layer)
     found = [(stored, _best_mapping(chip, stored, possible, objective)) for stored in ways]
@@ -107,7 +107,7 @@ class _Best(NamedTuple):
 
 
 def _best_mapping(chip: Chip, layer: Layer, possible: Spreads, objective: ObjectiveName) -> _Best | None:
-    """Of a layer that is stored as it says; None if nothing fits.
+    """The best mapping of a layer that is stored as it says; None if no mapping fits.
 
     The first candidates are looked at in any case, the others one after the other while they might be faster
     than the best.
@@ -143,7 +143,8 @@ def _best_of(
     best: _Best | None,
 ) -> _Best | None:
     """The first of the best of `best` and `rows`, with the exact costs of those that may be it only; `least`:
-    what each row's are at least."""
+    what each row's are at least.
+    """
     found = -1
     most = best.value(objective) if best is not None else (math.inf, math.inf)
     for row in sorted(rows, key=lambda row: least[row]):

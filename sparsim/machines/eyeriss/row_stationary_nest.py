@@ -48,7 +48,7 @@ _ORDER = {  # outer to inner; loops that a place never has are left out. Along a
 
 
 class Order(NamedTuple):
-    """Where the loops over passes stand: filters and channels; and in how many parts the outputs are done.
+    """The places of the loops over passes, filters and channels, and the number of parts of the outputs.
 
     Filters at DRAM: the psums of one set of filters at a time are in the GLB, else those of all. Channels at
     iact_glb: the iacts of all channels are in the GLB, else those of one set at a time.

@@ -151,7 +151,8 @@ def assemble_candidates(
     arch, layer, density, policy, bound, space, work, objective, limit, candidate, draw, mapping, reason
 ):
     """Entry: rows of `mapping` from `candidate` (n, R + 1) and numbers `draw` (n, T, 2) of any size, which
-    become order and split numbers (model 17.3); reason[i]: PASSED, or why the row is rejected."""
+    become order and split numbers (model 17.3); reason[i]: PASSED, or why the row is rejected.
+    """
     n_dims = candidate.shape[1] - 1
     for i in range(candidate.shape[0]):
         for r in range(n_dims):

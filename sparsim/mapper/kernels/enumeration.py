@@ -184,7 +184,8 @@ def too_many_loops(arch, space, factor):
 @kernel
 def fits_levels(arch, layer, density, policy, bound, keep, tile, complete):
     """Whether the tiles fit all levels that keep them, data only (model 13.2), and `complete` ones fill them
-    as far as they have to."""
+    as far as they have to.
+    """
     for s in range(tile.shape[0]):
         if arch.limit[s, k.SIZE] < 0.0:
             continue
@@ -235,7 +236,8 @@ def _decide(a, y, d, p, b, sp, w, objective, limit, index, r):
 @kernel
 def _begin_block(arch, space, w, index, cut):
     """Take over the decisions from `cut` on of the block that `index` names, and the factors of dims on which
-    nothing is decided; whether there is such a block."""
+    nothing is decided; whether there is such a block.
+    """
     last = space.decision.shape[0]
     number = index[last]
     for r in range(cut, last):

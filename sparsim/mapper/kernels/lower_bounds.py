@@ -142,7 +142,8 @@ def count_deliveries(arch, layer, bound, space, factor, place, free, rest, w):
 @kernel
 def stored_share(kind, density, total, points):
     """(share, chance): least expected density of a tile, least chance that it is not dropped as empty, the
-    latter under a parent with metadata; together with the reference's peculiarities (model 9.5)."""
+    latter under a parent with metadata; together with the reference's peculiarities (model 9.5).
+    """
     if kind == k.FIXED:
         x = points * density
         low = math.floor(x)
@@ -172,7 +173,8 @@ def stored_words(layer, density, policy, bound, v, s, points):
 @kernel
 def _shares(layer, density, policy, bound, keep, v, tile, complete, w):
     """Fill share[s, a]: least part of the dense accesses of v that stay actual, instances included; and
-    share[s, USED]: least part of the instances that are used."""
+    share[s, USED]: least part of the instances that are used.
+    """
     share = w.share
     n_levels, last = share.shape[0], bound.stored.shape[1] - 1
     outer_format = False
@@ -267,7 +269,8 @@ def bound_tiles(
 @kernel
 def may_lose_a_word(layer, v, instances):
     """Whether fills may be a word below what arrives: they are truncated, and an operand with windows arrives
-    in several buckets, whose shares are rounded unless instances are a power of two (model 7.6)."""
+    in several buckets, whose shares are rounded unless instances are a power of two (model 7.6).
+    """
     return not layer.plain[v] and not layer.read_write[v] and instances & (instances - 1) != 0
 
 

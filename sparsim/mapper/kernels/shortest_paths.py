@@ -33,7 +33,8 @@ STORED, CHANCE, MOST = 0, 1, 2
 @entry
 def tile_shares(layer, density, size, out):
     """Entry: out (D, n, 3) := least stored share, least chance not to be dropped, and most words stored of
-    tiles of size (D, n) words."""
+    tiles of size (D, n) words.
+    """
     for v in range(size.shape[0]):
         kind, nonzero, total = density.kind[v], density.density[v], layer.words[v]
         for i in range(size.shape[1]):

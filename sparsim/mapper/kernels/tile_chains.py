@@ -54,7 +54,8 @@ def _is_tile(chain, s, dim, extent):
 @kernel
 def extents(chain, w):
     """Divisors of what is left of each dim for the loops in time, and their multiples by a prime; returns the
-    number of states."""
+    number of states.
+    """
     n_states = 1
     for dim in range(w.number.shape[0]):
         left = chain.bound[dim] // w.below[w.below.shape[0] - 1, dim]
@@ -180,7 +181,8 @@ def _place(chain, v, words):
 @kernel
 def delivery_cost(layer, chain, w, j, state):
     """Cost of delivery j if the loop that moves its tile, or the end of its level, comes in the state of
-    w.digit."""
+    w.digit.
+    """
     if w.cost[j, state] == UNKNOWN:
         v = w.delivery[j, OF]
         tile = _tile(layer, w, w.delivery[j, k.CHILD], v)

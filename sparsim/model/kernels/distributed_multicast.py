@@ -8,7 +8,8 @@ from sparsim.model.kernels.multicast import place_children
 @kernel
 def distribute(arch, layer, want_hops, nest, v):
     """The outer level scatters what it would multicast, and each word travels on from the instance that got
-    it. Done once, innermost first."""
+    it. Done once, innermost first.
+    """
     bucket, n_bucket, remote, flow, part = nest.bucket, nest.n_bucket, nest.remote, nest.flow, nest.part
     for s in range(part.shape[0]):
         remote[s, v, k.B_ACCESSES] = 0.0

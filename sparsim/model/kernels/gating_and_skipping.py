@@ -166,7 +166,8 @@ def _freeze(layer, policy, nest, sparse, s, v, outer_p):
 @kernel
 def _reduce(policy, nest, sparse, inner, outer, v, p):
     """An entry at `outer` removes accesses at the level `inner` altogether; format words only of rank 0, and
-    only if the outer level has exactly one rank."""
+    only if the outer level has exactly one rank.
+    """
     for a in range(3):
         sparse.work[inner, v, a] -= math.floor(sparse.work[inner, v, a] * p)
     one_rank = nest.kept[outer, v] and policy.format[outer, v, k.N_RANKS] == 1

@@ -136,7 +136,8 @@ def _extent(x):
 @kernel
 def _narrow(layer, nest, g, i, target, leader, loop_t, n, spatial, block):
     """Shrink the leader's box to what one step of the shared loops meets, then widen it until the target's
-    slice fills one block. False: this leader has no effect."""
+    slice fills one block. False: this leader has no effect.
+    """
     box = nest.lead_box[g, i]
     together = 1.0
     shared = False

@@ -9,7 +9,8 @@ from sparsim.model.kernels.jit import kernel
 @kernel
 def _mesh(arch, layer, nest, e, v):
     """A mesh: what moves costs by hops, routers and words. Results travel both ways where the level outside
-    cannot add and the network carries updates."""
+    cannot add and the network carries updates.
+    """
     s = arch.network[e, k.N_LEVEL]
     twice = (
         layer.read_write[v]

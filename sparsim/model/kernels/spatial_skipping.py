@@ -65,7 +65,8 @@ def _holder(nest, v, level):
 @kernel
 def _children(layer, density, counted, i, j, v, inside, fiber):
     """(chance that a box of `inside` words of v is empty, most nonempty ones in a fiber), by the density
-    model, or for known masks counted[i, j]."""
+    model, or for known masks counted[i, j].
+    """
     if density.kind[v] == k.TABULATED:
         return counted[i, j, 0], counted[i, j, 1]
     kind, d, total = density.kind[v], density.density[v], layer.words[v]

@@ -215,7 +215,8 @@ def test_an_enumeration_that_is_cut_short_has_the_bound() -> None:
 
 def coded_matmul(level: str, spad_words: int = 24, **glb: float) -> Problem:
     """A is coded at all levels, by ranks that take every loop, and decides on reads of B at `level`; all is
-    kept everywhere."""
+    kept everywhere.
+    """
     kinds = ("UOP", "UOP", "CP")
     ranks = [Rank(format=kind, flattened=(("M", "N", "K"),)) for kind in kinds]
     formats = tuple(

@@ -1,5 +1,6 @@
 """Numbers too large for a machine integer, an exact count, a finite energy or memory are refused where they
-enter; what a mapping makes of the others is refused where it is counted."""
+enter; what a mapping makes of the others is refused where it is counted.
+"""
 
 from __future__ import annotations
 

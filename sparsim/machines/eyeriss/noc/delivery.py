@@ -104,7 +104,8 @@ def plan(
 ) -> Delivery:
     """The best delivery for a dataspace with coordinates `relevant` under spatial `loops` (see `groups`).
 
-    Equal questions are answered from memory, whatever the names of dims."""
+    Equal questions are answered from memory, whatever the names of dims.
+    """
     sums = tuple(c if isinstance(c, str) else tuple(c.items()) for c in relevant)
     if all(isinstance(c, str) for c in sums):
         loops, sums = _renamed(loops, sums)
@@ -114,7 +115,7 @@ def plan(
 def _renamed(
     loops: Sequence[SpatialLoop], relevant: Sequence[Any]
 ) -> tuple[list[SpatialLoop], tuple[str, ...]]:
-    """With relevant dims named in the order of their loops, and one name for all others."""
+    """The pattern with its relevant dims named in the order of their loops, and one name for all others."""
     names: dict[str, str] = {}
     for loop in loops:
         if loop.dim in relevant:

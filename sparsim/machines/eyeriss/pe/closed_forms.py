@@ -40,7 +40,8 @@ def full_lanes(density: ArrayLike, length: int, lanes: int) -> Reals:
 
 def dstc(density_a: ArrayLike, density_b: ArrayLike) -> tuple[Reals, Reals]:
     """(busy MACs, latency of dense = 1) of the dual-side sparse tensor core (Wang et al., ISCA 2021) as
-    Sparseloop models it: vectors of 32 on 8 rows and 16 columns of MACs, at most 116 operands per cycle."""
+    Sparseloop models it: vectors of 32 on 8 rows and 16 columns of MACs, at most 116 operands per cycle.
+    """
     macs, words_per_cycle = 128, 116
     busy = macs * full_lanes(density_a, 32, 8) * full_lanes(density_b, 32, 16)
     pace = words_per_cycle / np.minimum(words_per_cycle, busy)
@@ -49,6 +50,7 @@ def dstc(density_a: ArrayLike, density_b: ArrayLike) -> tuple[Reals, Reals]:
 
 def structured_cycles(macs: int, units: int, density: float, kept: int = 2, of: int = 4) -> int:
     """Cycles of `units` MACs that skip all but `kept` of every `of` weights where no more are nonzero, as
-    NVIDIA's sparse tensor core does; for a density above kept / of nothing is skipped."""
+    NVIDIA's sparse tensor core does; for a density above kept / of nothing is skipped.
+    """
     left = macs * kept if density <= kept / of else macs * of
     return -(-left // (units * of))

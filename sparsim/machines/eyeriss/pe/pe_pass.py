@@ -11,7 +11,8 @@ from sparsim.records.pe_spec import SparsePE
 
 class Tiles(NamedTuple):
     """Tiles of several passes, all (K,): m filters, c channels, s filter columns, stride u, p rows of q
-    windows, and the densities of iacts and weights."""
+    windows, and the densities of iacts and weights.
+    """
 
     m: Ints
     c: Ints
@@ -110,7 +111,8 @@ def _third_moments(
     columns: Ints, cycles: list[Reals], visits: Reals, visited: Reals
 ) -> tuple[Reals, Reals, Reals]:
     """Third central moments of a sum of products: cycles of a column (its first three moments) times its
-    visits, which are binomial with mean `visits`."""
+    visits, which are binomial with mean `visits`.
+    """
     mean, second, third = cycles
     variance = visits * (1 - visited)
     visits_central = variance * (1 - 2 * visited)

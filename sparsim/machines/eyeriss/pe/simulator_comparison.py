@@ -19,7 +19,7 @@ class Comparison(NamedTuple):
 
     @property
     def error(self) -> float:
-        """Of cycles: analytic / actual - 1."""
+        """Relative error of the cycles: analytic / actual - 1."""
         return _error(self.analytic.cycles, self.actual.cycles)
 
     @property
@@ -36,7 +36,7 @@ def _error(estimated: Any, actual: float) -> float:
 def compare(
     pe: SparsePE, conv: Conv, tiling: Tiling, iacts: Bools, weights: Bools, *, limited: bool = True
 ) -> Comparison:
-    """Both models of a layer with these masks; errors and shapes as of `run_array`."""
+    """Run both models of a layer with these masks; errors and shapes are those of `run_array`."""
     actual = run_array(pe, conv, tiling, iacts, weights, limited=limited)
     iact_density, weight_density = (float(np.mean(np.asarray(x) != 0)) for x in (iacts, weights))
     return Comparison(estimate(pe, conv, tiling, iact_density, weight_density), actual)

@@ -10,7 +10,8 @@ from sparsim.records.pe_spec import SparsePE
 
 def fits(pe: SparsePE, conv: Conv, tiling: Tiling) -> NDArray[np.bool_]:
     """Whether window and filters fit the spads whatever the data. Weights are another matter where zeros are
-    skipped: see `weight_overflow` of an estimate."""
+    skipped: see `weight_overflow` of an estimate.
+    """
     return np.asarray(np.logical_and.reduce([need <= have for _, need, have in limits(pe, conv, tiling)]))
 
 

@@ -81,7 +81,8 @@ def test_clock_and_control_count_cycles() -> None:
 
 def test_off_chip_bytes_of_a_dense_layer_by_hand() -> None:
     """Everything fits the chip, so that every word of 8 bits passes once: 5 x 3 weights, 3 x 4 iacts, 5 x 4
-    outputs."""
+    outputs.
+    """
     found = plan_layer(load_chip("eyeriss_v1_5"), conv(M=5, C=3, P=2, Q=2), "energy")
     assert found.dram_bytes == 15 + 12 + 20
     assert found.dram_pj == pytest.approx(47 * 8 * 8)  # LPDDR4 takes 8 pJ per bit

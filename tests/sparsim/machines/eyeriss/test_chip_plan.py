@@ -79,7 +79,8 @@ def check_eyexam(chip: Chip, found: ChipEvaluation) -> None:
 )
 def test_pes_take_as_long_as_their_twin_on_masks(layer: Layer, tolerance: float) -> None:
     """The same tiling on random masks, mean of ten: exact where nothing is zero, else the PE estimate's error
-    and that of the mean; the fewer words there are to average over, the larger."""
+    and that of the mean; the fewer words there are to average over, the larger.
+    """
     found = plan_layer(SMALL, layer)
     shape = conv_dims(layer).conv()
     tiling = tiling_of(found.spread, *tile_of(found.mapping))

@@ -75,7 +75,8 @@ def test_energy_never_rises_with_zeros_under_one_mapping(shape) -> None:
 @pytest.mark.parametrize("role", ["weights", "iacts"])
 def test_energy_never_rises_above_that_of_denser_plans(role) -> None:
     """Planned anew for every density: the search is no proof, and may do a little worse than for a denser
-    layer."""
+    layer.
+    """
     found = [
         energy(plan_layer(SMALL, conv(M=16, C=12, Q=8, **{role: d}), "energy"))
         for d in (0.2, 0.45, 0.65, 0.75, 0.9, 0.999, 1.0)

@@ -76,7 +76,8 @@ def check_states(accounting: str, case: Case) -> dict[tuple[int, int], Traffic]:
 @pytest.mark.parametrize("spread", [(3, 2), (3, 3), (5, 3), (6, 2)])
 def test_fills_are_truncated_after_every_bucket_was_divided(spread: tuple[int, int], accounting: str) -> None:
     """A neighbourhood of spatial windows: in some of it the sum of the shares is a rounding below a whole
-    number of words, and one word fewer is filled."""
+    number of words, and one word fewer is filled.
+    """
     lost = 0
     options = itertools.product((1, 2, 3), (1, 2), (2, 3), (1, 8), (("P", "R"), ("R", "P")))
     for dilation, stride, steps, k, order in options:

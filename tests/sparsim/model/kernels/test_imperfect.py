@@ -62,7 +62,8 @@ def analysed(case: Case, hops: bool) -> NestPack:
 
 def is_exact(cut: Cut, s: int, v: int) -> bool:
     """Whether no loop that moves a tile of v into level s has its iterations cut down to one: then such a
-    loop returns to its beginning in every iteration of the loops outside."""
+    loop returns to its beginning in every iteration of the loops outside.
+    """
     loops = cut.problem.loops
     for m, loop in enumerate(loops):
         if loop.level > s and loop.kind == "t" and loop.bound > 1 and cut.problem.relevant(v, loop.dim):

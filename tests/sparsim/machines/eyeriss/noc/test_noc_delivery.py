@@ -155,7 +155,8 @@ def test_partial_sums_go_down_through_all_clusters() -> None:
 @pytest.mark.parametrize(("ways", "rate"), [(2, 3.0), (3, 1.0)])
 def test_interleaved_regions_get_out_of_each_others_way_or_are_merged(ways: int, rate: float) -> None:
     """Every second cluster of a column wants the same words: one region is fed from above, one from below.
-    Of three regions one finds no free link, so that all share the ports at a third of the rate."""
+    Of three regions one finds no free link, so that all share the ports at a third of the rate.
+    """
     noc = eyeriss_v2_noc(clusters=(6, 1))
     nest = [
         SpatialLoop(dim="M", bound=6 // ways, axis="cluster_rows"),
@@ -236,7 +237,8 @@ def partitions(items: list[Any]) -> list[list[list[Any]]]:
 @given(st.data())
 def test_no_other_partition_of_the_clusters_delivers_more(data: st.DataObject) -> None:
     """Up to four clusters, all partitions, links that cost nothing: none sends words less often, and none
-    that sends them as often is faster."""
+    that sends them as often is faster.
+    """
     clusters = data.draw(st.sampled_from([(1, 1), (2, 1), (1, 3), (2, 2), (4, 1)]))
     noc = eyeriss_v2_noc(clusters=clusters, pe_rows=data.draw(st.integers(1, 3)), pe_columns=2)
     pattern = data.draw(any_pattern(noc))
