@@ -44,8 +44,8 @@ MAGNITUDE, LAMP, AWARE, EAGER, NETADAPT = (
 )  # fmt: skip
 ALPHAS = {AWARE: 0.5, EAGER: 1.0}
 EXAMPLE = 64  # test clouds on which activations are counted
-TUNE_STEPS = 4  # of each candidate of NetAdapt
-PRUNED_FOR = 0.6  # of the second training
+TUNE_STEPS = 4  # training steps of each candidate of NetAdapt
+PRUNED_FOR = 0.6  # share of the second training
 
 
 class Plan(NamedTuple):

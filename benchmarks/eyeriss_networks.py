@@ -26,7 +26,7 @@ NETWORKS = {
 FULL_MOBILENET = "MobileNet 1.0, 224x224"
 SIZES = {256: 4, 1024: 8, 16384: 32}  # PEs: clusters along each side of the array
 CLUSTER = 4  # PEs along each side of a cluster
-IMAGES = 4  # that Eyeriss was measured with
+IMAGES = 4  # batch size of the measurements of Eyeriss
 
 
 class Runs:

@@ -38,9 +38,9 @@ from sparsim.hardware import Hardware, load_hardware
 from sparsim.records import Workload
 from sparsim.report.tables import Table
 
-UPDATES = 40  # that a time is the mean of
+UPDATES = 40  # updates over which a time is averaged
 LIMIT_S = 300  # CPU seconds of one step of one network
-FULL = 0.99995  # of the MACs: shown as 100.0 %
+FULL = 0.99995  # share of the MACs that is shown as 100.0 %
 TOLERANCE = 1e-6
 Row = dict[str, Any]
 

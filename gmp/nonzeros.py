@@ -46,7 +46,7 @@ def _on_host(tensor: Tensor) -> int:
     """numpy counts several times as fast as torch, and booleans as fast as they can be read."""
     if tensor.dtype == torch.bfloat16:
         return int(torch.count_nonzero(tensor))
-    values = tensor.detach().numpy().ravel(order="K")  # as they lie in memory
+    values = tensor.detach().numpy().ravel(order="K")  # in memory order
     if values.dtype == np.bool_:
         return int(np.count_nonzero(values))
     return sum(int(np.count_nonzero(values[i : i + PIECE] != 0)) for i in range(0, len(values), PIECE))

@@ -79,7 +79,9 @@ class StepWatch:
         self._trained = True
 
     def _after(self, optimizer: Optimizer, *_: Any) -> None:
-        skip = getattr(optimizer, "found_inf", None)  # of a fused optimizer, which a GradScaler lets skip
+        skip = getattr(
+            optimizer, "found_inf", None
+        )  # set by a GradScaler when a fused optimizer has to skip the step
         if skip is None or not bool(skip):
             self.count += 1
 

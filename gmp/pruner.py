@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gmp.sparsity_report import Report
     from gmp.tracing.trace import Trace
 
-SHORT = 0.01  # of the weights: units that stop by more short of what was asked for are worth a warning
+SHORT = 0.01  # share of the weights by which pruning may miss its target without a warning
 
 
 class Goal(Protocol):

@@ -19,7 +19,7 @@ from sparsim.errors import near
 
 UNITS = ("epoch", "step")
 MAX_UPDATES = 1_000_000  # more than any training has steps in between
-SLACK = 1e-6  # of a step: 0.1 + 0.2 epochs are 0.3
+SLACK = 1e-6  # tolerance in steps, so that 0.1 + 0.2 epochs are 0.3
 
 
 class Schedule(ABC):

@@ -17,8 +17,8 @@ import warnings
 from collections.abc import Iterable
 from types import ModuleType
 
-LONGEST_NAME = 200  # of those for which a near match is looked for
-MOST_NAMES = 1000  # that are looked at for one
+LONGEST_NAME = 200  # longer names get no near match
+MOST_NAMES = 1000  # known names that are compared for a near match
 
 
 class SparsimError(Exception):

@@ -25,7 +25,7 @@ from sparsim.errors import near
 
 Reals = NDArray[np.float64]
 Channels = tuple[int, int]
-POINTS = 6  # of a table along each axis
+POINTS = 6  # points of a table along each axis
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,9 @@ class _Pass:
             return seen
         if seen.shape[0] % copies == 0:
             return seen.reshape(copies, -1, *seen.shape[1:]).any(dim=1)
-        return torch.ones(copies, *seen.shape[1:], dtype=torch.bool)  # rows of no sample: all channels
+        return torch.ones(
+            copies, *seen.shape[1:], dtype=torch.bool
+        )  # no sample has such rows, so all channels are possible
 
     def _channels(self, rows: Tensor) -> Tensor:
         """bool (channels, features): the channels that a pattern of NaN (copies, features) allows."""

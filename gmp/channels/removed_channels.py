@@ -16,7 +16,7 @@ from gmp.channels.narrow_layers import Role, axis_of_parameter, channels_of, is_
 from gmp.masks import apply_masks
 from gmp.parameter_names import joined, module_called
 
-ROUNDING = 1e4  # of the type's epsilon and the largest output: sums of fewer terms round differently
+ROUNDING = 1e4  # factor of epsilon times the largest output; sums of fewer terms round differently
 Gone = Mapping[str, Tensor]  # bool (channels,) by the group's name
 
 

@@ -15,7 +15,7 @@ from sparsim.hardware import Reals
 
 TRIALS = 64  # sparsities at which costs are looked at first: they need not fall everywhere
 HALVINGS = 20
-BEYOND = 1e-3  # of the weights, past what is needed: whole weights would leave a run just short of it
+BEYOND = 1e-3  # share of the weights beyond the need, because rounding to whole weights would miss it
 
 
 def sparsity_for(monitor: EnergyMonitor, *, uniform: bool = False) -> float:

@@ -195,7 +195,9 @@ class EnergyMonitor:
         self._holders = [None if view is None else _holder(model, view) for view in views]
         if coverage is None:
             weights = [weight for i in range(len(views)) if (weight := self._weight(i)) is not None]
-            left_out = {id(parameter) for parameter in model.parameters()}  # by the workload, on purpose
+            left_out = {
+                id(parameter) for parameter in model.parameters()
+            }  # the workload leaves them out on purpose
             coverage = coverage_of(model, weights, "measured", left_out=left_out)
         self.coverage = coverage
         self._seen: dict[int, _Seen] = {}

@@ -11,7 +11,7 @@ from gmp.scores import Movement, Score, score_of, wide
 from sparsim.errors import near
 from sparsim.records import OBJECTIVES, ObjectiveName, objective_value
 
-# of the mean price: surfaces of costs have flat spots, and a price of 0 would mean "never prune"
+# Share of the mean price. Surfaces of costs have flat spots, and a price of 0 would mean "never prune".
 FLOOR = 1e-3
 
 

@@ -17,7 +17,7 @@ from gmp.pruner import one_shot
 from gmp.targets import PRUNABLE, Matcher, Target, select
 from sparsim.hardware import Reals
 
-SMALLEST = 1e-4  # of the energy at the start: less is no progress
+SMALLEST = 1e-4  # share of the energy at the start; less is not progress
 
 
 class Adaptation(NamedTuple):

@@ -36,7 +36,7 @@ from sparsim.report.tables import Table
 
 _EVAL = re.compile(r"eval\((.*)\)", re.DOTALL)
 _MAX_CHAIN = 50  # variables that depend on one another
-_MAX_VALUES = 100_000  # in one list or mapping, however often `eval(name)` repeats another one
+_MAX_VALUES = 100_000  # most values of a list or mapping, those repeated by `eval(name)` included
 _NAME = re.compile(r"\s*([A-Za-z_]\w*)\s*")
 _UNSUPPORTED = (
     "ACDCPruningModifier",

@@ -170,7 +170,7 @@ class Constant:
             return
         if self.pruner is None:
             self.pruner = self._pruner(keep_zeros=steps_done == 0)
-            if steps_done:  # a weight that training has emptied is no mistake
+            if steps_done:  # a weight that training emptied is not a mistake
                 weights = named_parameters(self.model)
                 live = {name: weights[name] != 0 for name in self.pruner.names}
                 self.pruner.load_state_dict({"masks": live})

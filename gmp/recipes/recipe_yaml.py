@@ -18,7 +18,7 @@ _PREFIX = "tag:yaml.org,2002:"
 _FRONT_MATTER = re.compile(r"^---[ \t]*$(?P<yaml>.*?)^---[ \t]*$", re.DOTALL | re.MULTILINE)
 _MAX_DIGITS = 18
 _MAX_LENGTH = 1 << 20  # bytes; recipes have some thousand
-_MAX_VALUES = 100_000  # with all aliases expanded
+_MAX_VALUES = 100_000  # most values with all aliases expanded
 _MERGE = "<<"
 
 

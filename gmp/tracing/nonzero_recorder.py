@@ -117,11 +117,13 @@ class Recorder(TorchFunctionMode):
         self.unclear: set[str] = set()
         self.origins = Origins(model)
         self._root = type(model).__name__
-        self._modules: list[tuple[str, nn.Module]] = [("", model)]  # that run, the innermost last
+        self._modules: list[tuple[str, nn.Module]] = [("", model)]  # running modules, the innermost last
         self._calls: list[_Call] = []
-        self._values: Any = WeakTensorKeyDictionary()  # of tensors that are still alive
+        self._values: Any = WeakTensorKeyDictionary()  # values of tensors that are still alive
         self._inside: list[tuple[Tensor, _Value]] = []  # results of products inside of the function that runs
-        self._seen = self._time_first = False  # of the function that runs: its product; its rows
+        self._seen = self._time_first = (
+            False  # of the running function: is its product counted, is time its first axis
+        )
         self._declaring = 0  # modules that run and say themselves what they compute
 
     def hooks(self, model: nn.Module) -> Iterable[Any]:
@@ -224,7 +226,7 @@ class Recorder(TorchFunctionMode):
     def _has_weights(self, given: dict[str, Any]) -> bool:
         wrapped = torch._C._functorch.is_functorch_wrapped_tensor
         inputs, weight = given["input"], given["weight"]
-        if wrapped(inputs) or wrapped(weight):  # as inside of vmap
+        if wrapped(inputs) or wrapped(weight):  # for example inside vmap
             return False
         return self.origins.weights_of(weight) is not None and inputs.layout == torch.strided
 
@@ -241,7 +243,7 @@ class Recorder(TorchFunctionMode):
         """Count a product; None if it is not wanted."""
         module = self._modules[-1][0]
         view, name = None, module or self._root
-        # of a by b, or by b transposed: in attention these have one shape where samples are as long as wide
+        # A product of a by b or by b transposed: in attention both have the same shape if samples are square.
         as_module = product.weights.layout == torch.strided and product.weights.stride(-1) == 1
         origin = self.origins.weights_of(product.operand)
         if origin is not None and origin.source is not None:

@@ -25,7 +25,7 @@ _SUMS = {
     "minimum",
 }
 _COPIES = {"to_copy", "clone", "copy"}
-_CHOICES = {"index", "index_select", "gather"}  # of matrices of a parameter, say of experts
+_CHOICES = {"index", "index_select", "gather"}  # choose among the matrices of a parameter, such as experts
 
 
 class Origin(NamedTuple):
@@ -135,7 +135,9 @@ def _made(
         into = storage_of(tensor) == storage_of(result)
         return origin if into else Origin(source, computed=True)
     others = [found for found in named if found[0] is not source]
-    masked = any(found[2].numel() == result.numel() for found in others)  # by one that is learned or stored
+    masked = any(
+        found[2].numel() == result.numel() for found in others
+    )  # by a mask that is learned or stored
     changed = origin.computed or masked or (bool(others) and name in _SUMS)
     if changed or not (name in _COPIES or torch.Tag.pointwise in getattr(func, "tags", ())):
         return Origin(source, computed=True)

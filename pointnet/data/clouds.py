@@ -16,10 +16,10 @@ from pointnet.errors import DataError
 XYZ = 3
 WITH_NORMALS = 6
 SPLITS = ("train", "test")
-NORMALISED_TO = 1e-6  # clouds centred and scaled up to this stay bit for bit
-UNIT_TO = 0.05  # what normals rounded in text or float16 may be longer or shorter than 1
-RADII = (1e-150, 1e150)  # whose squares are numbers
-RESOLVED = 1e-9  # of the distance from the origin: a smaller cloud is made of rounding errors
+NORMALISED_TO = 1e-6  # clouds that are centred and scaled to this tolerance are not changed
+UNIT_TO = 0.05  # tolerance of the length of normals, which text and float16 round
+RADII = (1e-150, 1e150)  # range in which squares are finite and not 0
+RESOLVED = 1e-9  # of the distance from the origin; smaller clouds consist of rounding errors
 CHUNK = 256  # clouds normalised at a time, which bounds the float64 copies
 
 Points = NDArray[np.float32]

@@ -15,7 +15,7 @@ from pointnet.data.clouds import WITH_NORMALS, XYZ, Clouds, Dataset, normalise
 from pointnet.errors import DataError
 
 # How hard the set is. Harder: wider proportions and stretch, more noise, more hidden.
-SPREAD = 0.85  # of the random proportions about their middle; 0 gives one object per class
+SPREAD = 0.85  # of random proportions around their middle; 0 gives one object per class
 STRETCH = (0.8, 1.25)  # a factor for each axis
 OCCLUDED_CLOUDS = 0.5  # share of the clouds that are seen in part
 OCCLUDED_POINTS = 0.25  # share of their points that is hidden, those farthest in a random direction

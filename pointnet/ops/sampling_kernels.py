@@ -11,7 +11,7 @@ import numpy as np
 from sparsim.model.kernels.jit import compiled
 
 BLOCK = 256  # points whose distances are computed before any is looked at
-WORD = 8  # of which are looked at together
+WORD = 8  # flags that are read together
 
 
 @compiled

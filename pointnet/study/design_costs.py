@@ -19,7 +19,7 @@ from sparsim.records import Density, Layer, Mapping, Mapspace
 
 CHIPS = {"eyeriss_v2": "eyeriss_v2"}  # design: its preset
 TITLES = {**DESIGN_TITLES, "eyeriss_v2": "Eyeriss v2"}
-OBJECTIVE = ("delay", "energy")  # of the mapper; the planner of chips: delay, then energy
+OBJECTIVE = ("delay", "energy")  # objective of the mapper; the planner of chips minimizes delay, then energy
 
 PLAIN, DENSE, ACTIVATIONS, WEIGHTS, BOTH = "plain", "dense", "activations", "weights", "both"
 VARIANTS = {

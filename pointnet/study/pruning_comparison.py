@@ -26,9 +26,9 @@ from pointnet.training.train import Training
 CONTROL = "control"
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98)
 INITIAL = 0.05  # zeros that gradual pruning begins with
-PRUNED_FOR = 0.6  # of the second training; the rest is fine-tuning
+PRUNED_FOR = 0.6  # share of the second training; the rest is fine-tuning
 RECALIBRATION_BATCHES = 20
-ALPHA = 0.5  # of the price of a weight in pruning by energy
+ALPHA = 0.5  # power of the price of a weight in pruning by energy
 TWO_FOUR = "2:4"
 FIRST_LAYER = "sa1.mlp_convs.0"  # has three inputs: stays dense in 2:4
 
@@ -39,7 +39,7 @@ class Row(NamedTuple):
     """A line of the table."""
 
     variant: str
-    epochs: int  # of training, those of the dense start included
+    epochs: int  # epochs of training, including those of the dense start
     sparsity: float  # of the prunable weights
     score: Score
     cpu_s: float  # of this variant alone

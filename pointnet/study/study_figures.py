@@ -17,7 +17,7 @@ from sparsim.hardware import LayerCost, NetworkCost
 from sparsim.hardware.layer_costs import PJ_PER_UJ, UM2_PER_MM2
 from sparsim.report import figure_style as style
 
-NETWORK_COLORS = (style.GREY, style.BLUE, style.ORANGE)  # of those that are compared
+NETWORK_COLORS = (style.GREY, style.BLUE, style.ORANGE)  # of the networks that are compared
 MARKS = dict(
     zip(
         VARIANTS,

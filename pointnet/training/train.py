@@ -94,7 +94,7 @@ class Training:
         self.cpu_s = 0.0
         self.sums = {"loss": 0.0, "right": 0, "seen": 0}
         self.history: list[dict[str, Any]] = []  # one row per epoch, as in metrics.csv
-        self.score: Score | None = None  # of the test clouds after the latest epoch
+        self.score: Score | None = None  # on the test clouds after the latest epoch
 
     @property
     def steps(self) -> int:
@@ -468,7 +468,7 @@ def _load_state(model: Classifier, state: dict[str, Any], path: Path) -> None:
     if (spec := state.get("narrowed")) is not None:
         with reading(path, "a narrowed network", CheckpointError):
             rebuild(model, spec)
-    weights = renamed(state["model"], model.state_dict())  # of a compiled network
+    weights = renamed(state["model"], model.state_dict())  # the network may be compiled
     check_like(weights, model.state_dict(), f"{path}: model")
     model.load_state_dict(weights)
 

@@ -9,9 +9,9 @@ from sparsim.files.timeloop.stats_reader import Stats, parse_stats
 from sparsim.records import Layer
 
 STATS = "stats.txt"  # how the names of recorded reports end
-REJECT = "reject.txt"  # of a mapping that Timeloop rejects
-_SECOND_COPY = "parsed-processed-input.yaml"  # of all inputs, which Timeloop's front end writes
-_NOT_READ = ("_summary.yaml", "flattened_architecture.yaml")  # of Accelergy
+REJECT = "reject.txt"  # exists if Timeloop rejects the mapping
+_SECOND_COPY = "parsed-processed-input.yaml"  # copy of all inputs that Timeloop's front end writes
+_NOT_READ = ("_summary.yaml", "flattened_architecture.yaml")  # files of Accelergy
 _WRITTEN = (".ERT.yaml", ".ART.yaml", ".map.yaml")
 LARGEST_EXACT_TENSOR = 104_729
 

@@ -32,7 +32,7 @@ INTENSITY = (
 FOLLOWS = "the real numbers follow from counts that differ"
 EXPLANATIONS = (HOPS, INTENSITY, RUN_LENGTHS, LOG_GAMMA, FOLLOWS)
 
-_SUMS = ("Total ops", "Address generations (per-cluster)")  # of two counts
+_SUMS = ("Total ops", "Address generations (per-cluster)")  # sums of two counts
 _AFTER_PROBABILITIES = ("sparse counts", "formats", "cost", "summary")
 
 

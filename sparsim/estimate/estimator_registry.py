@@ -13,7 +13,7 @@ from sparsim.records.component import COMPOUND, Component
 from sparsim.records.number_limits import check_real
 
 DEFAULT = "default"
-MOST = 1e18  # of an attribute
+MOST = 1e18  # largest value of an attribute
 _KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
     int: ("a positive whole number", (int,)),
     float: ("a number greater than 0", (int, float)),

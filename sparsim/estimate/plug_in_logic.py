@@ -75,7 +75,7 @@ class AnyMac(IntMac, frozen=True, kw_only=True):
 class _Floating(PlugInLogic, frozen=True, kw_only=True):
     """Bits are those of exponent and mantissa; up to 32 of them single precision is the cell, else double."""
 
-    width: float = 0  # of all, where exponent and mantissa are not given
+    width: float = 0  # of the whole number, if exponent and mantissa are missing
     exponent: float = 0
     mantissa: float = 0
 

@@ -24,8 +24,8 @@ from sparsim.estimate.plug_in import (
 )
 from sparsim.estimate.standard_cells import Logic
 
-_DEPTH_POWER = 1.56 / 2  # of CACTI: twice the depth takes 1.56 times the energy of two accesses
-_FIXED_SHARE = 0.3  # of an access, whatever the width
+_DEPTH_POWER = 1.56 / 2  # by CACTI, twice the depth takes 1.56 times the energy of two accesses
+_FIXED_SHARE = 0.3  # share of an access that does not depend on the width
 _SMALLEST_SRAM = 64  # words; what is called only storage is a register file below
 _SIZES = {
     "width": ("width", "memory_width", "data_storage_width"),

@@ -9,7 +9,7 @@ from sparsim.estimate import source_data as data
 from sparsim.estimate.estimator import Area, Energy, Estimate
 from sparsim.estimate.technology_scaling import NAME, scale_area, scale_energy
 
-CELL_NODE_NM = 40.0  # of Aladdin's characterisation
+CELL_NODE_NM = 40.0  # node of Aladdin's characterisation
 
 
 class Logic(NamedTuple):

@@ -17,7 +17,7 @@ Array = NDArray[Any]
 Shape = tuple[int, ...]
 
 SMALL = 1024  # elements of a constant that may be a shape
-ROUNDS = 8  # of computing and inferring; each layer of a network may need one
+ROUNDS = 8  # rounds of computing and inferring; each layer of a network may need one
 INFERENCE_MEMORY = 2 << 30  # bytes; spoiled graphs may ask for any number of dimensions
 STANDARD = ("", "ai.onnx")
 FOLDED = frozenset({

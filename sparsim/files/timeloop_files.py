@@ -66,7 +66,7 @@ def _parse(path: str, text: str, name: str) -> YamlMap:
 
 def _parse_yaml(text: str, name: str) -> YamlMap:
     """The cases of a suite repeat most of their files, and what is read is only looked at."""
-    if len(text) > _LONGEST_KEPT or CUSTOM_FUNCTIONS in text:  # whose names are replaced by paths
+    if len(text) > _LONGEST_KEPT or CUSTOM_FUNCTIONS in text:  # function names are replaced by paths
         return parse_tagged(text, name)
     try:
         return _kept_yaml(text)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sparsim.records import CONV, DENSE, Density, KernelMapSizes, Layer
 
-MOST_SAMPLES = 10**6  # of a trace, of which mean numbers of runs are fractions
+MOST_SAMPLES = 10**6  # most samples of a trace; mean numbers of runs are fractions of them
 
 
 class Computation(NamedTuple):

@@ -40,13 +40,13 @@ from sparsim.records import Accelerator, Layer, Mapping, macs
 from sparsim.records.energy_table import energy_sources
 from sparsim.records.objective import Objective, ObjectiveName, objective_value
 
-STEP = 0.01  # of a density: the model rounds counts, so that it is flat between steps much smaller than this
+STEP = 0.01  # step of a density; the model rounds counts, so that much smaller steps change nothing
 SEARCH_OPTIONS = (
     "method",
     "evaluations",
     "seed",
     "start",
-)  # those by which results do not depend on the machine
+)  # methods whose results do not depend on the machine
 
 
 class MappedAccelerator(Hardware):

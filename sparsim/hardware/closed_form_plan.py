@@ -30,7 +30,7 @@ from sparsim.records import Layer, macs
 from sparsim.records.machine_spec import MachineSpec
 from sparsim.records.objective import Objective, ObjectiveName, objective_names
 
-STEP = 1e-4  # of a density, for differences
+STEP = 1e-4  # step of a density for finite differences
 
 
 class LayerEstimate(NamedTuple):

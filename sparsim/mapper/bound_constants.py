@@ -32,7 +32,7 @@ class SearchArrays(NamedTuple):
     policy: PolicyPack
     space: Space
     accounting: int
-    leak_pj: float  # in every cycle, at least
+    leak_pj: float  # least leakage per cycle
 
 
 def bound_pack(low: SearchArrays) -> BoundPack:

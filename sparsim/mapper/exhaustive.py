@@ -22,7 +22,7 @@ from sparsim.model.arrays import CandidateWork, Ints, Reals
 from sparsim.model.lower import ints, reals
 
 LANES = 8  # parts of the space that take turns: what is found does not depend on the number of threads
-BLOCKS = 64  # that are dealt to the lanes, at least where the space has as many
+BLOCKS = 64  # least number of blocks that are dealt to the lanes, if the space has as many
 STEPS = 2_000  # decisions of a lane's first turn
 MOST_STEPS = 32_000  # each turn is twice as long as the one before, up to this
 CANDIDATES = 4096  # room for those of one turn

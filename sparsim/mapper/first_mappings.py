@@ -9,7 +9,7 @@ from sparsim.mapper.random_and_local import BATCH, draw_random, work_of
 from sparsim.model.arrays import Ints
 from sparsim.model.lower import ints
 
-BATCHES = 4  # of random mappings
+BATCHES = 4  # batches of random mappings
 MOST_KEPT = 64  # choices of what is kept that are tried with the smallest tiles
 
 

@@ -31,7 +31,7 @@ from sparsim.records import (
 )
 from sparsim.records.divisibility import Cover, covers_of, is_tight
 
-MOST_KEPT_ROWS = 5_000  # of one dim, for the next search
+MOST_KEPT_ROWS = 5_000  # most rows of a dim that are kept for the next search
 MAX_ROWS = 2_000_000  # factorisations of one dim, bypass choices: what is held in memory at once
 SAMPLED = 16_384  # bypass choices that stand for more than that, at most
 

@@ -31,15 +31,15 @@ MEMBERS = {
     "local": (RELAX, CLIMB),
     "random": (RELAX, DRAW),
 }
-SHARES = {ENUMERATE: 1.0, RELAX: 2.0, CLIMB: 3.0, DRAW: 1.0}  # of the seconds
-AHEAD_US = 1e5  # by which the relaxation is ahead: a climb starts where it points to
-STUCK_SHARE = 0.25  # of a climb that has not improved for half of its work and for STUCK_US
+SHARES = {ENUMERATE: 1.0, RELAX: 2.0, CLIMB: 3.0, DRAW: 1.0}  # shares of the seconds
+AHEAD_US = 1e5  # lead of the relaxation, because a climb starts from its result
+STUCK_SHARE = 0.25  # share of a climb without progress for half of its work and for STUCK_US
 STUCK_US = 1e6
 HEAD_US = 3e6  # work of an enumeration without budgets before other methods help it
 FIRST_US = 10e6  # work for a first valid mapping, whatever the budget
 WARM_UP = 4000  # mappings that a local search tries before an enumeration that may not come to its end
 TRIES = 100_000  # mappings that random and local search draw without a budget
-TRIES_PER_EVALUATION = 100  # that they draw for each mapping they may evaluate
+TRIES_PER_EVALUATION = 100  # draws for each mapping that may be evaluated
 ENUMERATION_US, ENUMERATION_US_PER_EVALUATION = 2e6, 1e3  # work of an enumeration with such a budget, at most
 
 

@@ -10,7 +10,7 @@ from sparsim.mapper.relaxed_mappings import arrange
 from sparsim.model.arrays import Ints, Reals
 
 BATCH = 1024  # random mappings at a time
-NEIGHBOURS = 96  # of the current mapping, evaluated at a time
+NEIGHBOURS = 96  # neighbours of the current mapping that are evaluated together
 PATIENCE = 4  # times without a better neighbour before a new start
 KICKS = 4  # moves of a new start away from the best mapping
 MOST_NUMBER = 2**62

@@ -33,16 +33,16 @@ from sparsim.model.lower import ints, reals
 from sparsim.records.objective import ACCESSES
 
 MOST_SPREADS = 100_000  # choices of spatial factors
-MOST_CHOICES = 1_000_000  # of these and of what is kept
+MOST_CHOICES = 1_000_000  # most choices of spatial factors and keeps
 MOST_KEPT = 4_096  # choices of what is kept alone: each takes a millisecond to set up, for every price
-MOST_STATES = 4_000_000  # of one shortest path
+MOST_STATES = 4_000_000  # most states of one shortest path
 MOST_STEPS = 250_000_000  # states of all levels and paths, some ten seconds
 STEPS_PER_US = 25.0  # states of all levels and paths in a microsecond, about
 CHOICE_US = 1000.0  # to set up one choice of what is kept
 TURN = 32  # paths of one step
 STARTS = 24  # mappings handed to a search
 FASTEST = 4  # spatial factors for which the least words of every level are sought, too
-SLACK = 1.005  # times the least: where a path is no longer followed
+SLACK = 1.005  # paths are followed up to this factor above the least
 
 R = TypeVar("R")
 Work = Generator[float, None, R]  # yields the work of each step, in microseconds or so
@@ -92,7 +92,7 @@ class Relaxing:
     ) -> None:
         self.found: Relaxation | None = None
         self._low, self._bound, self._space, self._objective = low, bound, space, objective
-        self._level = level  # whose accesses count where the objective is accesses
+        self._level = level  # level whose accesses are the objective, if they are
 
     def steps(self) -> Work[None]:
         """Yields the work of each step before it is made."""

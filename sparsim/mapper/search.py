@@ -25,7 +25,7 @@ from sparsim.records.number_limits import as_real, check_whole, rounded
 from sparsim.records.objective import Objective, compared_by, objective_names
 
 METHODS = ("auto", "exhaustive", "random", "local")
-MOST_CANDIDATES = 10**9  # that "auto" enumerates
+MOST_CANDIDATES = 10**9  # most candidates that "auto" enumerates
 MOST_MAPPINGS = 10**11
 MOST_THREADS = 1024
 MOST_TOP = 100_000

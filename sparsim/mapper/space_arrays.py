@@ -17,7 +17,7 @@ def space_pack(low: SearchArrays) -> SpacePack:
     """Raises SpecError if there are too many dims."""
     space, arch = low.space, low.arch
     n_dims, n_tiling = len(space.factors), len(arch.tiling)
-    if n_dims > 20:  # factorials beyond are no 64-bit integers
+    if n_dims > 20:  # larger factorials do not fit into 64 bits
         raise SpecError(f"a search takes at most 20 dims, got {n_dims}", path="mapspace")
     spatial = arch.tiling[:, 1] == 1
     fan = np.where(spatial[:, None], arch.fan[arch.tiling[:, 0]], 1)

@@ -36,9 +36,9 @@ UNLIMITED = -1.0
 # loop fields
 DIM, BOUND, KIND, LEVEL, STRIDE = 0, 1, 2, 3, 4
 TEMPORAL, SPATIAL_X, SPATIAL_Y = 0, 1, 2
-X, Y, INSTANCES = 0, 1, 2  # of meshes, and of what spreads over them
-START, STOP = 0, 1  # of slices
-LEAST, MOST = 0, 1  # of ranges
+X, Y, INSTANCES = 0, 1, 2  # indices of a mesh and of what is spread over it
+START, STOP = 0, 1  # ends of a slice
+LEAST, MOST = 0, 1  # ends of a range
 # ArchPack.tiling, .width, .limit, .support, .network, .wire, .transfer fields; LayerPack.term fields
 TILING_LEVEL, IS_SPATIAL = 0, 1
 WORD_BITS, BLOCK, CLUSTER, METADATA_WIDTH, METADATA_WORD = 0, 1, 2, 3, 4

@@ -28,10 +28,10 @@ from sparsim.records.sparsity import SparsePolicy
 
 Keepers = Mapping[str, Sequence[int]]  # per dataspace the indices of the levels that keep it, outer to inner
 
-MOST_NAMED = 12  # in one warning
+MOST_NAMED = 12  # most names in one warning
 
 _READ_OF_COMPUTE = {name for names in COMPUTE_ACTIONS.values() for name in names}
-_NO_MATTER = {"idle"}  # of compute units: leakage of a cycle, which every estimator lists
+_NO_MATTER = {"idle"}  # leakage of compute units per cycle, which every estimator lists
 
 
 def energy_gaps(

@@ -12,7 +12,7 @@ from sparsim.model.lower_networks import PlacedNetwork, placed_networks
 from sparsim.model.result import Bucket, NetworkResult, NetworkTraffic
 from sparsim.records import Architecture
 
-Row = list[float]  # of a bucket: receivers, scatter, words, hops
+Row = list[float]  # receivers, scatter, words and hops of a bucket
 
 
 class _Lists(NamedTuple):

@@ -24,7 +24,7 @@ def _check_mesh(where: str, mesh: tuple[int, int]) -> None:
         raise SpecError(f"mesh must be at least 1 in each direction, got {mesh[0]} x {mesh[1]}", path=where)
 
 
-Direction = Literal["read", "update", "both"]  # of what a network carries
+Direction = Literal["read", "update", "both"]  # which words a network carries
 
 
 class Transfer(Record, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from sparsim.records.number_limits import as_real, check_real, repeated
 from sparsim.records.pe_spec import SparsePE
 from sparsim.records.record import Record
 
-ADDRESS_SPADS = {"iact": "iact_address_spad", "weight": "weight_address_spad"}  # by what they are for
+ADDRESS_SPADS = {"iact": "iact_address_spad", "weight": "weight_address_spad"}  # by the operand
 ROUTERS = {"iact": "iact_router", "weight": "weight_router", "psum": "psum_router"}
 CHIP_COMPONENTS = (*ADDRESS_SPADS.values(), *ROUTERS.values())  # beside the levels of the architecture
 

@@ -5,7 +5,7 @@ from sparsim.records.machine_spec import MachineSpec
 from sparsim.records.number_limits import check_real, check_whole
 
 ENTRY_MEMORY = "spmat_read"  # the component whose energy depends on the width of the memory of entries
-WIDEST_BITS = 256  # of memories that are estimated
+WIDEST_BITS = 256  # widest memory that can be estimated
 
 
 class EieSpec(MachineSpec, frozen=True, kw_only=True, tag="eie"):

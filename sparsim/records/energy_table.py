@@ -175,8 +175,8 @@ class ResolvedEnergy(NamedTuple):
     vector_energy: tuple[VectorEnergy, ...]
     areas: tuple[float, ...]  # um^2 per instance
     compute_area: float
-    wire_pj_per_bit_mm: float | None  # of all networks; None: each network's own
-    storage_sources: tuple[tuple[str, ...], ...]  # of `storage`, of `compute` and of the areas
+    wire_pj_per_bit_mm: float | None  # for all networks; None keeps the energy of each network
+    storage_sources: tuple[tuple[str, ...], ...]  # sources of `storage`
     compute_sources: tuple[str, ...]
     area_sources: tuple[str, ...]
     compute_area_source: str

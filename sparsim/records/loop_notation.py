@@ -17,7 +17,7 @@ from sparsim.errors import SpecError, near
 _PLAIN = re.compile(r'[^\s"|:;=\[\](){}]+')  # names that need no quotes
 _TOKEN = re.compile(rf'"(?:[^"\\]|\\.)*"|{_PLAIN.pattern}|\n|\S')
 _LETTERS = re.compile(r"[^\W\d]+")
-_FACTOR = re.compile(rf"({_LETTERS.pattern})([0-9]{{1,30}})([XY]?)")  # as in M8 or M8X
+_FACTOR = re.compile(rf"({_LETTERS.pattern})([0-9]{{1,30}})([XY]?)")  # such as M8 or M8X
 _NUMBER = re.compile(r"([0-9]{1,30})([XY]?)")
 
 

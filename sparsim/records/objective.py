@@ -10,7 +10,7 @@ Objective = str | Sequence[str]
 
 OBJECTIVES: tuple[ObjectiveName, ...] = ("energy", "delay", "edp")
 ACCESSES = "accesses-"  # and the name of a storage level
-LAST_LEVEL, ORDERED = "last-level-accesses", "ordered-accesses"  # of the outermost level, of all from outside
+LAST_LEVEL, ORDERED = "last-level-accesses", "ordered-accesses"  # of the outermost level; of all levels
 UNITS = {"energy": "pJ", "delay": "cycles", "edp": "pJ x cycles"}
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 LONGEST = 2000  # characters of a message: names in it may be of any length
-WIDTH = 120  # of output that no terminal limits
+WIDTH = 120  # width of output that is not limited by a terminal
 
 
 def results(width: int = WIDTH, *, highlight: bool = True) -> Console:

@@ -23,7 +23,7 @@ from sparsim.report import figure_style as style
 
 Point = tuple[float, float]
 GAP = 0.12  # between clusters, in sizes of a cluster
-PE_RIGHT = 0.97  # of a cluster's width
+PE_RIGHT = 0.97  # share of the width of a cluster
 PE_BOTTOM, PE_TOP = 0.06, 0.94
 GLB_X, ROUTER_X, TRUNK_X = 0.05, 0.14, 0.29
 PALE, GROUND = "#8a8f9880", "#8a8f9818"  # also seen in dark mode

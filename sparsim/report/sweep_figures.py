@@ -22,10 +22,10 @@ from sparsim.sweep.sweep_view import SweepView, Unit, unit_of
 REST, FRONT = style.GREY, style.RED
 MOST_LABELS = 16  # on a picture of the front
 MOST_BARS = 30
-MOST_COLUMNS = 6  # of a scatter matrix
-MOST_LINES = 2000  # of parallel coordinates
-MOST_AXES = 6  # with panels of effects
-MOST_VALUES = 8  # of an axis that are written at their places
+MOST_COLUMNS = 6  # most columns of a scatter matrix
+MOST_LINES = 2000  # most lines of parallel coordinates
+MOST_AXES = 6  # most axes with panels of effects
+MOST_VALUES = 8  # most values of an axis that are labelled one by one
 Objectives = dict[str, Direction]
 
 

@@ -14,7 +14,7 @@ from sparsim.report.web_page import render
 from sparsim.sweep.front_analysis import hypervolume, knee, ranked_effects, reference_point
 from sparsim.sweep.sweep_view import SweepView, unit_of
 
-MOST_ROWS = 40  # of the front and of steps
+MOST_ROWS = 40  # most rows of the front and of the steps
 MOST_REASONS = 20
 PICTURES = {
     "pareto": "All evaluated points, and those of the front with their numbers.",
@@ -131,7 +131,7 @@ def _pictures(view: SweepView) -> dict[str, str]:
     for kind, shown in PICTURES.items():
         try:
             figure = sweep_figures.KINDS[kind](view, view.objectives)
-        except SpecError:  # of one objective there is no front to draw, for example
+        except SpecError:  # for example, one objective has no front to draw
             continue
         found[kind] = inline_svg(figure, f"Sweep {view.study.name}. {shown} {best}")
     return found

@@ -13,8 +13,8 @@ from sparsim.sweep.sweep_row import Point, Row
 from sparsim.sweep.worker_process import Chunk, WorkerDeathError, blamed
 from sparsim.sweep.workers import Workers
 
-SECONDS = 0.5  # that a chunk takes
-SECONDS_PER_WORKER = 0.02  # that a chunk takes longer for each worker: one scheduler serves all of them
+SECONDS = 0.5  # time that a chunk should take
+SECONDS_PER_WORKER = 0.02  # added for each worker, because one scheduler serves all of them
 MOST_POINTS = 4096
 GROWTH = 4
 WAIT_S = 0.2

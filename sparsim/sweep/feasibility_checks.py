@@ -13,7 +13,7 @@ from sparsim.sweep.expressions import Expression
 from sparsim.sweep.study import SHORT_NAMES
 from sparsim.sweep.sweep_row import Point
 
-MOST_POINTS = 20_000  # of a grid that filters are tried on
+MOST_POINTS = 20_000  # largest grid on which filters are tried
 _MIRRORED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE, ast.Eq: ast.Eq}
 
 

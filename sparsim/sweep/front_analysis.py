@@ -16,8 +16,8 @@ from sparsim.errors import SpecError
 from sparsim.sweep.pareto import non_dominated
 
 Reals = NDArray[np.float64]
-BINS = 8  # of an axis of numbers with more values than that
-MARGIN = 1.1  # of the reference point beyond the worst value of the front, in spans of the front
+BINS = 8  # bins of an axis with more values than that
+MARGIN = 1.1  # distance of the reference point from the best value, in spans of the front
 
 
 class Step(NamedTuple):

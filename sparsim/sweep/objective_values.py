@@ -17,7 +17,7 @@ BOUNDED = (
 )  # fmt: skip
 """Metrics that a bound of a design gives a best case of."""
 EXACT = ("area_mm2",)
-SLACK = 1e-9  # of bounds and metrics, which add the same numbers in different orders
+SLACK = 1e-9  # bounds and metrics add the same numbers in different orders
 
 
 class Objectives:

@@ -19,7 +19,7 @@ SHORT_NAMES = {
     "energy": "energy_pj", "delay": "cycles", "latency": "cycles", "edp": "edp_j_cycles", "area": "area_mm2",
     "energy_per_mac": "pj_per_mac", "utilisation": "utilization", "throughput": "inferences_per_s",
 }  # fmt: skip
-MOST_VALUES = 1_000_000  # of one axis
+MOST_VALUES = 1_000_000  # most values of one axis
 
 Direction = Literal["min", "max"]
 SamplerName = Literal["grid", "random", "sobol", "halton", "latin-hypercube", "nsga2", "tpe"]

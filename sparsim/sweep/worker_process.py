@@ -25,7 +25,7 @@ from sparsim.errors import SparsimError
 PROGRAM = "from sparsim.sweep.worker_process import main; main()"
 READY = b"ready"
 STDERR = 2
-SLACK = 0.05  # of the time of a point: the watch is set anew when this much of it is over
+SLACK = 0.05  # share of the time of a point after which the watch is reset
 LONGEST_TRACE = 20_000  # bytes of stderr that are looked at after a death
 LARGEST_LOG = 1 << 20
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -249,7 +249,7 @@ def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
 
 def main() -> None:
     stdout = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what evaluators print is no message
+    os.dup2(2, 1)  # evaluators may print, and that is not a message
     faulthandler.enable()
     import warnings
 

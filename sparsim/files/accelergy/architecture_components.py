@@ -10,7 +10,7 @@ from sparsim.files.timeloop.read_energy_tables import component_name
 
 _WORD_BITS = ("word-bits", "word_bits", "word_width", "datawidth")
 _OF_COMPUTES = ("width", "multiplier_width", "exponent", "mantissa", *_WORD_BITS)
-_DEFAULT_BITS = 16  # of a word, where Timeloop's documents say nothing
+_DEFAULT_BITS = 16  # bits of a word if Timeloop's documents do not say
 _IN_CAPITALS_TOO = (
     "technology", "global_cycle_seconds", "action_latency_cycles", "cycle_seconds", "n_instances",
 )  # fmt: skip

@@ -26,7 +26,7 @@ from sparsim.records.energy_table import COMPUTE_ACTIONS
 
 _MUST = "must_specify"
 _HANDED_DOWN = ("technology", "global_cycle_seconds", "cycle_seconds", "action_latency_cycles", "n_instances")
-_SIZES = ("width", "depth", "datawidth", "n_instances")  # of a component that is not there if one is 0
+_SIZES = ("width", "depth", "datawidth", "n_instances")  # a component does not exist if one of these is 0
 _CYCLE = "global_cycle_seconds"
 _MOST_COMPONENTS = 5_000
 _MOST_NESTED = 20

@@ -22,7 +22,7 @@ _KNOWN = {"energy": "energy", "energy(pj)": "energy", "dynamic energy(pj)": "ene
           "area": "area", "area(um^2)": "area", "action": "action", "comment": "comment"}  # fmt: skip
 _MOST_BYTES = 10_000_000
 
-_Factors = tuple[float, float, float]  # of the energy of an action, of leakage, of the area
+_Factors = tuple[float, float, float]  # factors of the energy of an action, of leakage and of the area
 _ANY = ("*", "")
 
 

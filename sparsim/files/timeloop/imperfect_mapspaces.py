@@ -15,7 +15,7 @@ from sparsim.files.timeloop.document_node import Node
 from sparsim.records import Architecture, Layer, Mapspace, SparsePolicy
 from sparsim.records.divisibility import check_policies
 
-MOST_COMBINATIONS = 256  # of covered bounds: each is a mapspace of its own
+MOST_COMBINATIONS = 256  # of covered bounds, each of which is a separate mapspace
 
 
 def with_imperfect_dims(

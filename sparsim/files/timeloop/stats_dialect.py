@@ -8,7 +8,7 @@ from sparsim.files.timeloop.stats_writer import write_stats
 from sparsim.model.result import Evaluation, NetworkResult, NetworkTraffic, StorageResult
 from sparsim.records.accounting import OF_TIMELOOP_4
 
-_WIDTH = 32  # of a label in SPECS
+_WIDTH = 32  # width of a label in SPECS
 _SPEC = re.compile(r" {8}(\S.*?) *: (.*)")
 _BREAKDOWN = re.compile(r"( +)Breakdown \(Data, Format\): \(\S+%, (\S+)%\)")
 

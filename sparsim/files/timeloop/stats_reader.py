@@ -15,7 +15,7 @@ Layout = Literal["2022", "3", "4"]
 Value = int | float | str | tuple["Value", ...]
 
 LEVELS, NETWORKS, INTENSITY, SUMMARY = "levels", "networks", "intensity", "summary"
-DIVISIBILITY = "divisibility"  # of our own reports
+DIVISIBILITY = "divisibility"  # section of sparsim's own reports
 
 
 class Key(NamedTuple):

@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-MAX_BITS = 2048  # of a whole number
+MAX_BITS = 2048  # most bits of a whole number
 MAX_TEXT = 100_000  # characters
 MAX_ITEMS = 50_000  # values in a list, those in its lists included
 

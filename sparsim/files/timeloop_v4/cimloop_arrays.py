@@ -13,7 +13,7 @@ from sparsim.files.timeloop_v4.tagged_yaml import number_of
 from sparsim.files.timeloop_v4.values import mapping_of
 
 ARRAY = "!ArrayContainer"
-NODE_KEY = "max_utilization"  # of nodes, without effect unless a program asks for it
+NODE_KEY = "max_utilization"  # key of nodes, without effect unless a program asks for it
 PROBLEM_KEYS = ("name", "dnn_name", "notes", "histograms")
 _MARK = "CIM_ARCHITECTURE"  # a variable of all such documents
 _HISTOGRAM = "_HIST"

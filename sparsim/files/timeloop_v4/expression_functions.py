@@ -15,11 +15,11 @@ from sparsim.files.timeloop_v4.bounded_operations import (
     size,
 )
 
-_MAX_ARGUMENTS = 100  # of a call
+_MAX_ARGUMENTS = 100  # most arguments of a call
 _MAX_COMBINATIONS = 1000  # the largest n of n! and of "n over k"
 _CONSTANTS = {name: getattr(math, name) for name in ("pi", "e", "tau", "inf", "nan")}
 _OF_ONE = {"factorial", "comb", "perm"}
-_OWN = {"pow", "prod"}  # of math's names: those whose results must be bounded on the way
+_OWN = {"pow", "prod"}  # functions of math whose intermediate results must be bounded
 _LISTS = {"fsum", "dist", "sumprod", "hypot"}
 
 Function = Callable[..., Any]

@@ -14,7 +14,7 @@ from sparsim.files.yaml_reading import YamlMap
 from sparsim.records import Layer
 from sparsim.records.number_limits import MAX_INT
 
-_FOR_ESTIMATES = ("subclass", "required_actions", "energy_scale", "area_scale")  # of components
+_FOR_ESTIMATES = ("subclass", "required_actions", "energy_scale", "area_scale")  # attributes of components
 _INWARDS = ("network_read", "network_update")
 _DUMMY = "dummy_storage"  # the class of a fan-out
 _ONE_WORD = {"width": 1, "depth": 1, "datawidth": 1}

@@ -20,8 +20,8 @@ from sparsim.files.timeloop_v4.custom_functions import find_custom_functions
 from sparsim.files.timeloop_v4.jinja_sandbox import SandboxedTemplates
 from sparsim.files.timeloop_v4.tagged_yaml import flow_text, parse_tagged, part_of
 
-_MAX_FILES = 500  # that templates include
-_MAX_DEPTH = 20  # of inclusion
+_MAX_FILES = 500  # most files that templates include
+_MAX_DEPTH = 20  # deepest inclusion
 _OUTSIDE = "lies outside of the folders of the files that are read (--include DIR allows another folder)"
 
 

@@ -28,9 +28,9 @@ from sparsim.files.timeloop_v4.bounded_operations import (
 MAX_STEPS = 1_000_000
 MAX_OUTPUT = 20_000_000  # characters
 _MAX_SOURCE = 2_000_000  # characters of one template
-_MAX_TOKENS = 50_000  # of one template: Jinja compiles some 50,000 a second
+_MAX_TOKENS = 50_000  # most tokens of a template; Jinja compiles some 50,000 per second
 _MAX_KEYS = 1_000  # numbers can be chosen so that a mapping or a set takes a time of its size squared
-_COMPARISONS_PER_STEP = 10_000  # of characters
+_COMPARISONS_PER_STEP = 10_000  # compared characters that count as one step
 _METHODS: dict[type, tuple[str, ...]] = {
     str: ("upper", "lower", "strip", "lstrip", "rstrip", "split", "rsplit", "startswith", "endswith"),
     dict: ("items", "keys", "values", "get"),
@@ -109,7 +109,7 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
 
     def _pay(self, value: Any) -> Any:
         """`value`, whose items are steps."""
-        if isinstance(value, jinja2.Undefined):  # whose length is an error
+        if isinstance(value, jinja2.Undefined):  # its length would be an error
             return value
         if isinstance(value, str):
             self.steps.take(1 + len(value) // 1000)

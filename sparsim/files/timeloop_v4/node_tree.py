@@ -45,8 +45,8 @@ class Leaf:
     tag: str
     name: str
     kind: str = ""  # the class
-    attributes: dict[str, Any] = field(default_factory=dict)  # those of containers around it included
-    lines: dict[str, int] = field(default_factory=dict)  # of the attributes
+    attributes: dict[str, Any] = field(default_factory=dict)  # including those of the containers around it
+    lines: dict[str, int] = field(default_factory=dict)  # lines of the attributes
     mesh: tuple[int, int] = (1, 1)
     constraints: dict[str, Constraint] = field(default_factory=dict)
     sparse: Node | None = None

@@ -15,7 +15,7 @@ from sparsim.errors import near
 from sparsim.files.timeloop_v4.bounded_operations import Steps, TooLargeError, calculate, checked, size
 from sparsim.files.timeloop_v4.expression_functions import SpecObject, call, functions
 
-MAX_STEPS = 200_000  # of all expressions of a set of documents
+MAX_STEPS = 200_000  # most steps of all expressions of a set of documents
 _MAX_DEPTH = 80
 _MAX_LENGTH = 4_000
 _CHARACTERS_PER_STEP = 200

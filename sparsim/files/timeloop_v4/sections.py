@@ -10,7 +10,7 @@ from sparsim.files.yaml_reading import YamlMap
 _EXACT = (
     "architecture", "problem", "mapper", "variables", "mapspace", "sparse_optimizations", "ERT", "ART",
 )  # fmt: skip
-_UNREAD = ("ERT_summary", "ART_summary", "flattened_architecture")  # of Accelergy's output
+_UNREAD = ("ERT_summary", "ART_summary", "flattened_architecture")  # sections of Accelergy's output
 _BY_PART = ("components", "constraints", "mapping", "globals")  # a key that contains one of them is it
 _JOINED = {"nodes", "targets", "tables", "classes", "expression_custom_functions"}  # lists that are appended
 _VERSION = 0.4

@@ -5,7 +5,7 @@ from functools import cache
 from sparsim.estimate import estimate
 from sparsim.records import Component
 
-PUBLISHED_WIDTH_BITS = 64  # of which the published power is
+PUBLISHED_WIDTH_BITS = 64  # the width that the published power belongs to
 NODE_NM = 45.0
 
 

@@ -17,7 +17,7 @@ from sparsim.records import Density, Layer
 
 ROLES = {"weight": WEIGHTS, "iact": IACTS, "psum": PSUMS}
 OPERANDS = ("weight", "iact")
-SURELY = 0.75  # of the bits of a plain tensor: one that needs fewer compressed is compressed without asking
+SURELY = 0.75  # share of the plain bits below which a tensor is always compressed
 
 
 def stored_ways(chip: Chip, layer: Layer) -> tuple[Layer, ...]:

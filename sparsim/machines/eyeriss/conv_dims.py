@@ -71,7 +71,7 @@ def conv_dims(layer: Layer) -> ConvDims:
         if "dilation" in name and value != 1:
             raise SpecError(f"{name} must be 1 on a row-stationary chip, got {value}", path=where)
     strides = {value for name, value in coefficient.items() if "stride" in name} or {1}
-    if len(strides) > 1:  # that of an axis with one output says nothing, as in a convolution over one axis
+    if len(strides) > 1:  # the stride of an axis with one output does not matter
         inputs = next(d for d in shape.dataspaces if d.name == IACTS)
         moves = {name for side in inputs.terms() for dim, name in side if layer.bounds[dim] > 1}
         strides = {coefficient[name] for name in moves if name is not None and "stride" in name} or {1}

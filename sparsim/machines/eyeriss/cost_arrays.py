@@ -30,7 +30,11 @@ Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
 OVERLAPPING = ("PE", "iact", "psum")  # parts that work at the same time
 COMPUTE, NOC, ADDRESSES, CLOCK, CONTROL = "MAC", "NoC", "address spads", "clock", "control"
-_LEAVES_FROM = {"weight": DRAM, "iact": IACT_GLB, "psum": PSUM_GLB}  # for the network
+_LEAVES_FROM = {
+    "weight": DRAM,
+    "iact": IACT_GLB,
+    "psum": PSUM_GLB,
+}  # level from which words enter the network
 
 
 class Ports(NamedTuple):
@@ -44,7 +48,7 @@ class Ports(NamedTuple):
 class Costs(NamedTuple):
     """Costs of n cases; every array is (n,). See `ChipEvaluation`."""
 
-    words: dict[str, Reals]  # by kind: distinct ones that leave, or for psums enter and leave, the GLB
+    words: dict[str, Reals]  # distinct words by kind that leave the GLB, or enter and leave it for psums
     time: dict[str, Reals]
     cycles: Reals
     energy_pj: dict[str, Reals]

@@ -33,7 +33,7 @@ WEIGHT_NODES = (0.0, 0.1, 0.25, 0.45, 0.7, 1.0)
 INPUT_NODES = (0.0, 0.02, 0.05, 0.1, 0.17, 0.28, 0.42, 0.6, 0.8, 0.95, 1.0)
 ALMOST = 0.9999  # a tensor without any zero is not compressed
 LIMIT_STEPS = 12  # halvings in the search for the density up to which a mapping fits
-AT_ONCE = 6  # of them
+AT_ONCE = 6  # halvings that are done at once
 SHIFTS = (1.0, 0.99, 0.98)  # a density at which the model's rounding leaves too many operands is passed over
 _COLUMNS = ("Weights", "Inputs")
 
@@ -170,7 +170,7 @@ def _limit(fits: Callable[[Reals], Bools]) -> float:
         width /= 2**AT_ONCE
         good = fits(low + width * np.arange(2**AT_ONCE))
         at, step = 0, 2**AT_ONCE // 2
-        while step:  # of these the one that halving ends at
+        while step:  # bisect for the last one that fits
             at, step = at + step * int(good[at + step]), step // 2
         low += width * at
     return low

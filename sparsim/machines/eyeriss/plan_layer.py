@@ -96,7 +96,7 @@ def best_mapping(chip: Chip, layer: Layer, objective: ObjectiveName) -> tuple[La
 class _Best(NamedTuple):
     stored: Layer
     mapping: Mapping
-    costs: Costs  # of one case
+    costs: Costs  # the costs of one case
 
     @property
     def cycles(self) -> float:
@@ -222,7 +222,7 @@ def _shares(number: int, most: int, count: int) -> list[int]:
     found: list[int] = []
     size = min(number, most)
     while size > 0 and len(found) < count:
-        size = -(-number // -(-number // size))  # as many parts, no larger than needed
+        size = -(-number // -(-number // size))  # the same number of parts, as small as possible
         found.append(size)
         size -= 1
     return found[::-1]

@@ -36,10 +36,18 @@ KEPT = {
 PIXELS = ("N", "P", "Q")  # outer to inner
 LANES = "lanes"
 ALONG_Y = ("cluster_rows", "pe_rows")
-REDUCTION = ("R", "C")  # of what a PE does not finish by itself
+REDUCTION = ("R", "C")  # dims of sums that a PE does not finish by itself
 AXES = tuple(SPREAD_AT.values())
-PLACES = (DRAM, PSUM_GLB, IACT_GLB, *AXES, WEIGHT_SPAD, PSUM_SPAD, LANES)  # of loops, outer to inner
-PASSES = (DRAM, PSUM_GLB, IACT_GLB)  # whose loops PEs get new weights in
+PLACES = (
+    DRAM,
+    PSUM_GLB,
+    IACT_GLB,
+    *AXES,
+    WEIGHT_SPAD,
+    PSUM_SPAD,
+    LANES,
+)  # places of loops, from outer to inner
+PASSES = (DRAM, PSUM_GLB, IACT_GLB)  # places of the loops in which PEs get new weights
 _SPATIAL_AT = {**SPREAD_AT, IACT_REG: LANES}
 _ORDER = {  # outer to inner; loops that a place never has are left out. Along an axis: the order of the dims
     DRAM: ("G", "N", "P", "Q", "C", "R", "M"), PSUM_GLB: ("C", "R", "M"), IACT_GLB: ("M", "C", "R"),

@@ -22,7 +22,7 @@ from sparsim.records.noc_spec import Axis
 Ints = NDArray[np.int64]
 AXES = tuple(SPREAD_AT.values())
 MOST = 200_000  # candidates at a time
-MOST_JOINED = 50_000_000  # of two axes, before the best are taken
+MOST_JOINED = 50_000_000  # joined spreads of two axes, before the best are chosen
 WASTE = 2.0  # a spread with fewer PEs than the best by this factor is not followed up
 
 

@@ -153,7 +153,7 @@ def _possible_trees(network: RouterNetwork, region: Region) -> Iterator[tuple[Cl
     if network.role == "psum":
         yield last, _links(first, [last], along=0)
         return
-    for root in (first, last):  # of two interleaved regions on a line, one is fed from each end
+    for root in (first, last):  # each of two interleaved regions on a line is fed from one end
         for along in (1, 0):
             yield root, _links(root, region, along)
 

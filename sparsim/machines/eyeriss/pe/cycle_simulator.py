@@ -17,7 +17,7 @@ class ArrayRun(NamedTuple):
     """Cycles and counts of a layer on an array of PEs."""
 
     pe_cycles: Ints  # (passes, PEs) 0: no work
-    busy_cycles: int  # of all PEs: cycles in which the MACs have a column
+    busy_cycles: int  # cycles of all PEs in which the MACs have a column
     macs: int  # products of a nonzero iact and a weight, a nonzero one where zero weights are skipped
     gated_macs: int  # MAC slots of busy cycles that do nothing
     accesses: Accesses

@@ -29,8 +29,8 @@ G, M, C, R, P, Q = range(6)
 class PEEstimate(NamedTuple):
     """Expectations of a layer on an array of PEs; every field has the shape that the inputs broadcast to."""
 
-    cycles: Reals  # of the layer: sum over passes of the slowest PE
-    busy_cycles: Reals  # of all PEs: cycles in which the MACs have a column
+    cycles: Reals  # cycles of the layer: the sum over passes of the slowest PE
+    busy_cycles: Reals  # cycles of all PEs in which the MACs have a column
     macs: Reals
     simd_efficiency: Reals  # part of the MAC slots of busy cycles that is not gated
     load_balance: Reals  # mean cycles of all PEs, also those without work, over those of the slowest
