@@ -109,9 +109,7 @@ def _layout(path: Path) -> Callable[..., Dataset]:
             return read_pack
         if path.suffix.lower() in hdf5.SUFFIXES:
             return hdf5.read_hdf5
-        raise DataError(
-            f"{path}: is a file ending in '{path.suffix}', known are .npz, {', '.join(hdf5.SUFFIXES)}"
-        )
+        raise DataError(f"{path}: must end in .npz or {', '.join(hdf5.SUFFIXES)}, ends in '{path.suffix}'")
     if folders.is_modelnet_text(path):
         return folders.read_modelnet_text
     if hdf5.files_in(path):

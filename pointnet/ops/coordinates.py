@@ -188,7 +188,7 @@ def checked_rows(rows: Tensor, grid: tuple[int, int, int] | None = None) -> Tens
     """
     if rows.dim() != 2 or rows.shape[1] != 1 + AXES or rows.is_floating_point() or rows.dtype == torch.bool:
         raise PointnetError(
-            f"coordinates are {tuple(rows.shape)} {rows.dtype}, integers (N, {1 + AXES}) are expected"
+            f"coordinates must be integers of shape (N, {1 + AXES}), got {tuple(rows.shape)} {rows.dtype}"
         )
     if not len(rows):
         raise DataError("the cloud is empty, at least one coordinate is needed")
@@ -228,6 +228,6 @@ def triple(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
     found = (value,) * AXES if isinstance(value, int) else tuple(value)
     if len(found) != AXES or not all(isinstance(n, int) and 1 <= n <= kernels.SIDE for n in found):
         raise PointnetError(
-            f"{name} is {value}, one or {AXES} whole numbers from 1 to {kernels.SIDE} are expected"
+            f"{name} must be one or {AXES} whole numbers between 1 and {kernels.SIDE}, got {value}"
         )
     return found[0], found[1], found[2]

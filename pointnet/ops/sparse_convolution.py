@@ -153,12 +153,12 @@ def sparse_convolution(
         raise PointnetError(f"unknown dataflow '{dataflow}'", hint=near(dataflow, get_args(Dataflow)))
     if features.dim() != 2 or len(features) != kernel_map.input_count:
         raise PointnetError(
-            f"features are {tuple(features.shape)}, ({kernel_map.input_count}, channels) is expected"
+            f"features must have shape ({kernel_map.input_count}, channels), got {tuple(features.shape)}"
         )
     wanted = kernel_map.kernel.volume, features.shape[1]
     if weights.dim() != 3 or tuple(weights.shape[:2]) != wanted:
         raise PointnetError(
-            f"weights are {tuple(weights.shape)}, ({wanted[0]}, {wanted[1]}, outputs) is expected"
+            f"weights must have shape ({wanted[0]}, {wanted[1]}, outputs), got {tuple(weights.shape)}"
         )
     if features.dtype != weights.dtype or features.device != weights.device:
         raise PointnetError(

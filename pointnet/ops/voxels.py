@@ -58,7 +58,7 @@ def merge_duplicates(rows: Tensor, features: Tensor, reduction: Reduction = "mea
     if reduction not in get_args(Reduction):
         raise PointnetError(f"unknown reduction '{reduction}'", hint=near(reduction, get_args(Reduction)))
     if features.dim() != 2 or len(features) != len(rows):
-        raise PointnetError(f"features are {tuple(features.shape)}, ({len(rows)}, channels) is expected")
+        raise PointnetError(f"features must have shape ({len(rows)}, channels), got {tuple(features.shape)}")
     keys, first, inverse = np.unique(packed_keys(checked_rows(rows)), return_index=True, return_inverse=True)
     index = torch.from_numpy(inverse.reshape(-1)).to(features.device)
     if reduction == "first":
@@ -110,7 +110,7 @@ def voxelize(
         raise PointnetError(f"voxel_size must be a finite number above 0, got {voxel_size}")
     if points.dim() not in (2, 3) or points.shape[-1] != AXES or not points.is_floating_point():
         raise PointnetError(
-            f"points are {tuple(points.shape)} {points.dtype}, floats (..., N, {AXES}) are expected"
+            f"points must be floats of shape (..., N, {AXES}), got {tuple(points.shape)} {points.dtype}"
         )
     if features is not None and features.shape[:-1] != points.shape[:-1]:
         raise PointnetError(f"features are {tuple(features.shape)}, the points {tuple(points.shape)}")

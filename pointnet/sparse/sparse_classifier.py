@@ -56,7 +56,7 @@ class SparseConfig:
         if not 0 < self.voxel_size < float("inf"):
             raise ConfigError(f"voxel size must be a finite number above 0, got {self.voxel_size}")
         if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout must be 0 and more, below 1, got {self.dropout}")
+            raise ConfigError(f"dropout must be at least 0 and below 1, got {self.dropout}")
 
     @property
     def channels(self) -> int:
@@ -136,7 +136,7 @@ class SparseClassifier(nn.Module):
         """
         if clouds.dim() != 3 or clouds.shape[2] != self.config.channels:
             seen = tuple(clouds.shape)
-            raise ConfigError(f"clouds are {seen}, (clouds, points, {self.config.channels}) is expected")
+            raise ConfigError(f"clouds must have shape (clouds, points, {self.config.channels}), got {seen}")
         x = cast(SparseTensor, self.stem(self.voxels(clouds)))
         for i in range(len(self.config.widths) - 1):
             x = self.get_submodule(f"enc{i}")(x)

@@ -79,7 +79,7 @@ class SparseConvolution(nn.Module):
     ) -> None:
         super().__init__()
         if min(in_channels, out_channels) < 1:
-            raise ConfigError(f"channels are {in_channels} and {out_channels}, allowed is 1 and more")
+            raise ConfigError(f"channels must be at least 1, got {in_channels} and {out_channels}")
         sizes = triple(kernel_size, "kernel size"), triple(stride, "stride"), triple(dilation, "dilation")
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel = Kernel(*sizes, anchor, order)

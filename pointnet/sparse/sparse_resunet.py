@@ -246,7 +246,9 @@ class SparseResUNet(nn.Module):
         if not 1 <= width * STEM < float("inf"):
             raise ConfigError(f"width is {width}, which leaves {width * STEM:g} channels")
         if in_channels < 1 or (classes is not None and classes < 1):
-            raise ConfigError(f"{in_channels} input channels and {classes} classes, allowed is 1 and more")
+            raise ConfigError(
+                f"input channels and classes must be at least 1, got {in_channels} and {classes}"
+            )
         stem, *encoder = (int(width * n) for n in (STEM, *ENCODER))
         decoder = [int(width * n) for n in DECODER]
         self.stem = ConvolutionBlock(

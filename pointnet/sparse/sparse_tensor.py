@@ -172,7 +172,8 @@ class SparseTensor:
     def __post_init__(self) -> None:
         if self.features.dim() != 2 or len(self.features) != len(self.coordinates):
             raise PointnetError(
-                f"features are {tuple(self.features.shape)}, ({len(self.coordinates)}, channels) is expected"
+                f"features must have shape ({len(self.coordinates)}, channels), got "
+                f"{tuple(self.features.shape)}"
             )
 
     @classmethod

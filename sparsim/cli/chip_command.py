@@ -108,7 +108,7 @@ def chip(
 def _only(inputs: tuple[str, ...]) -> str:
     """The one workload."""
     if len(inputs) > 1:
-        raise SpecError(f"{len(inputs)} workloads are given, one is expected: {', '.join(inputs)}")
+        raise SpecError(f"there must be one workload, got {len(inputs)}: {', '.join(inputs)}")
     return inputs[0]
 
 

@@ -28,7 +28,7 @@ def run_products(hardware: Hardware, paths: Sequence[str], output: Path | None, 
         text = f"{hardware.name} takes workloads, matrices are for extensor, gamma, outerspace and sigma"
         raise SpecError(text, path=paths[0])
     if len(paths) > MOST_MATRICES:
-        raise SpecError(f"{len(paths)} matrices are given, one (A) or two (A and B) are expected")
+        raise SpecError(f"there must be one matrix (A) or two (A and B), got {len(paths)}")
     matrices = [SparseMatrix.of(load_matrix(path), Path(path).name) for path in paths]
     cost = hardware.product(*matrices)
     found = product_document(hardware, cost)

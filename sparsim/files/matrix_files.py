@@ -71,9 +71,9 @@ def _matrix_market(path: str | Path) -> Any:
     with reading(path, "a Matrix Market file"):
         rows, columns, entries, layout, field, _ = io.mminfo(path)
         if field == "complex":
-            raise refusal(path, "has complex numbers, real ones are needed")
+            raise refusal(path, "must have real numbers, got complex ones")
         if max(rows, columns) > MOST_ROWS:
-            raise refusal(path, f"is {rows} x {columns}, allowed are at most {MOST_ROWS} rows and columns")
+            raise refusal(path, f"must have at most {MOST_ROWS} rows and columns, is {rows} x {columns}")
         least = entries * _ENTRY_BYTES if layout == "coordinate" else entries // 2  # half, where symmetric
         check_size(path, "the matrix", least, os.path.getsize(path))
         return io.mmread(path)
@@ -84,17 +84,17 @@ def _archive(path: str | Path, found: dict[str, Any]) -> Any:
     if "format" not in found:
         if len(found) != 1:
             names = ", ".join(sorted(found))
-            raise FormatError(f"holds the arrays {names}, one matrix is expected", path=str(path))
+            raise FormatError(f"must hold one matrix, holds the arrays {names}", path=str(path))
         return next(iter(found.values()))
     kind = bytes(found["format"].item()).decode(errors="replace") if found["format"].dtype.kind == "S" else ""
     if kind not in _PARTS:
         allowed = ", ".join(_PARTS)
-        raise FormatError(f"has a matrix of format '{kind}', allowed are {allowed}", path=str(path))
+        raise FormatError(f"format of the matrix must be one of {allowed}, got '{kind}'", path=str(path))
     with reading(path, "a sparse matrix"):
         data, first, second = (found[name] for name in _PARTS[kind])
         shape = tuple(int(size) for size in found["shape"])
         if max(shape) > MOST_ROWS:
-            raise refusal(path, f"has the shape {shape}, allowed are at most {MOST_ROWS} rows and columns")
+            raise refusal(path, f"must have at most {MOST_ROWS} rows and columns, has the shape {shape}")
         if kind == "coo":
             return sparse.coo_array((data, (first, second)), shape=shape)
         matrix = (sparse.csr_array if kind == "csr" else sparse.csc_array)((data, first, second), shape=shape)

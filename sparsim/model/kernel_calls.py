@@ -94,7 +94,8 @@ def run_network(
     out: packs.Reals,
 ) -> None:
     """Analysed nests of N layers; out[i] := (pJ, cycles, status, accesses of every storage level, pJ of every
-    hardware level)."""
+    hardware level).
+    """
     given = arch, layers, densities, policy, table, _no_mapping()
     results = nests, sparse, cost, packs.RunPack(out, _NO_COUNTS)
     mode = packs.FINISH | packs.STACKED
@@ -113,7 +114,8 @@ def run_counts(
     counts: packs.Ints,
 ) -> None:
     """Many mappings, each of its own row of `layers` and `densities`; counts[b] := accesses that happen, and
-    out[b] as in `run_network`, but with the storage level in place of the pJ of what does not fit."""
+    out[b] as in `run_network`, but with the storage level in place of the pJ of what does not fit.
+    """
     given = arch, layers, densities, policy, no_table(scratch.nest), mappings
     results = stacked(scratch.nest), scratch.sparse, scratch.cost, packs.RunPack(out, counts)
     mode = packs.ANALYSE | packs.FINISH | packs.COUNTED

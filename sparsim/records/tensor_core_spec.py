@@ -67,9 +67,11 @@ class TensorCoreSpec(MachineSpec, frozen=True, kw_only=True, tag="tensor_core"):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not re.fullmatch(r"\d{1,5}:\d{1,5}", str(self.pattern), re.ASCII):
-            raise SpecError(f"pattern is {self.pattern!r}, expected is N:M, such as '2:4'", path=self.where)
+            raise SpecError(f"pattern must be N:M, such as '2:4', got {self.pattern!r}", path=self.where)
         if not 1 <= self.nonzeros <= self.group:
-            raise SpecError(f"pattern must be N from 1 to M, got '{self.pattern}'", path=self.where)
+            raise SpecError(
+                f"the N of the pattern N:M must be between 1 and M, got '{self.pattern}'", path=self.where
+            )
         for field in ("weight_bits", "input_bits", "output_bits"):
             check_whole(self.where, field, getattr(self, field), 1, 1024)
         for field in ("dense_macs_per_cycle", "dram_gb_per_s"):

@@ -63,7 +63,7 @@ class SparseMatrix:
             raise SpecError(f"is empty: {found.shape[0]} x {found.shape[1]}", path=name)
         if found.dtype.kind not in "biuf":
             kind = "complex" if found.dtype.kind == "c" else str(found.dtype)
-            raise SpecError(f"has {kind} numbers, real ones are needed", path=name)
+            raise SpecError(f"must have real numbers, got {kind} ones", path=name)
         rows = sparse.csr_array(found)
         rows.sum_duplicates()  # sorts, too
         if not np.isfinite(rows.data).all():
