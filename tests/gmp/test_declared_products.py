@@ -132,8 +132,8 @@ def test_the_monitor_counts_the_zeros_of_all_offsets():
     [
         ({"pairs": (1, 2)}, "pairs has 2 offsets, the kernel has 3"),
         ({"stride": (1, 1)}, "stride has 2 axes"),
-        ({"pairs": (1, -2, 3)}, "pairs is -2"),
-        ({"inputs": 0}, "inputs is 0"),
+        ({"pairs": (1, -2, 3)}, r"pairs.*-2"),
+        ({"inputs": 0}, r"inputs.*0"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(changes, text):

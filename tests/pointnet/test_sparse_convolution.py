@@ -221,9 +221,9 @@ X, W = torch.zeros(10, 3), torch.zeros(27, 3, 4)
 @pytest.mark.parametrize(
     ("make", "kind", "text"),
     [
-        (lambda: sparse_convolution(X[:9], W, MAP), PointnetError, r"features are \(9, 3\)"),
-        (lambda: sparse_convolution(X, W[:, :2], MAP), PointnetError, r"weights are \(27, 2, 4\)"),
-        (lambda: sparse_convolution(X, W[:26], MAP), PointnetError, r"weights are \(26, 3, 4\)"),
+        (lambda: sparse_convolution(X[:9], W, MAP), PointnetError, r"features.*\(9, 3\)"),
+        (lambda: sparse_convolution(X, W[:, :2], MAP), PointnetError, r"weights.*\(27, 2, 4\)"),
+        (lambda: sparse_convolution(X, W[:26], MAP), PointnetError, r"weights.*\(26, 3, 4\)"),
         (lambda: sparse_convolution(X, W.double(), MAP), PointnetError, "float64"),
         (lambda: sparse_convolution(X, W, MAP, dataflow="gather"), PointnetError, "dataflow 'gather'"),
         (
@@ -235,9 +235,9 @@ X, W = torch.zeros(10, 3), torch.zeros(27, 3, 4)
         (lambda: voxelize(torch.zeros(0, 3), 1.0), DataError, "empty"),
         (lambda: voxelize(torch.tensor([[0, float("nan"), 0]]), 1.0), DataError, "not finite"),
         (lambda: voxelize(torch.full((1, 3), 1e9), 1e-3), DataError, "beyond"),
-        (lambda: voxelize(torch.zeros(1, 3), 0.0), PointnetError, "voxel_size is 0"),
-        (lambda: voxelize(torch.zeros(4), 1.0), PointnetError, "points are"),
-        (lambda: voxelize(torch.zeros(4, 3), 1.0, torch.zeros(3, 2)), PointnetError, "features are"),
+        (lambda: voxelize(torch.zeros(1, 3), 0.0), PointnetError, r"voxel_size.*0"),
+        (lambda: voxelize(torch.zeros(4), 1.0), PointnetError, "points"),
+        (lambda: voxelize(torch.zeros(4, 3), 1.0, torch.zeros(3, 2)), PointnetError, "features"),
         (lambda: merge_duplicates(CLOUD.rows, X, "max"), PointnetError, "reduction 'max'"),
     ],
 )

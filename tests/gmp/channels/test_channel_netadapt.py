@@ -47,9 +47,9 @@ def test_netadapt_keeps_a_series_of_ever_smaller_networks() -> None:
     ("options", "message"),
     [
         ({"first": 0.05, "decay": 0.9}, r"save at most 50\.0%"),
-        ({"first": 0.0}, "first is 0"),
-        ({"decay": 1.5}, "decay is 1.5"),
-        ({"multiple": 0}, "multiple is 0"),
+        ({"first": 0.0}, r"first.*0"),
+        ({"decay": 1.5}, r"decay.*1.5"),
+        ({"multiple": 0}, r"multiple.*0"),
         ({"least": 16}, "fewest channels cost"),
     ],
 )
@@ -68,5 +68,5 @@ def test_netadapt_refuses_what_it_cannot_reach_before_any_work(
 
 def test_a_loss_that_is_not_a_number_is_refused() -> None:
     groups = channel_groups(trained(), pictures(1, 0)[0])
-    with pytest.raises(PruningError, match="loss of the network is nan"):
+    with pytest.raises(PruningError, match=r"loss of the network.*nan"):
         netadapt_channels(trained(), groups, mac_cost(trained(), groups), 1e4, lambda model: math.nan)

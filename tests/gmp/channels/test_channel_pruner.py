@@ -114,7 +114,7 @@ def test_mistakes_are_refused() -> None:
     model, pruner, _ = pruner_of()
     with pytest.raises(PruningError, match="no channel of 'pw' would be left"):
         pruner.keep({"pw": []})
-    with pytest.raises(PruningError, match=r"the sparsity is 1\.5"):
+    with pytest.raises(PruningError, match=r"the sparsity.*1\.5"):
         pruner.prune(1.5)
     with pytest.raises(PruningError, match="scope"):
         ChannelPruner(model, pruner.groups, scope="layer")

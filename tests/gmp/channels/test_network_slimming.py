@@ -110,7 +110,7 @@ def test_mistakes_are_refused() -> None:
     model, groups = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for options, message in (
-        ({"strength": 0}, "above 0"),
+        ({"strength": 0}, "strength"),
         ({"strength": 1, "penalty": "l3"}, "l1, l2 or group"),
         ({"strength": 1, "on": "scales"}, "norms or weights"),
     ):

@@ -58,7 +58,7 @@ def test_the_twin_is_a_simulation_of_every_cycle(shape, depth, most, share, seed
 def test_what_the_twin_refuses() -> None:
     with pytest.raises(SpecError, match="columns"):
         run_vector(stored(EXAMPLE), np.ones(3, bool), 8)
-    with pytest.raises(SpecError, match="fifo_depth is 0"):
+    with pytest.raises(SpecError, match=r"fifo_depth.*0"):
         run_vector(stored(EXAMPLE), np.ones(4, bool), 0)
 
 

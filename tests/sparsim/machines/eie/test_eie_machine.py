@@ -110,15 +110,15 @@ def test_shared_mlps_are_one_product_per_point() -> None:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"fifo_depth": 0}, "fifo_depth is 0"),
-        ({"pes": 0}, "pes is 0"),
-        ({"index_bits": 0}, "index_bits is 0"),
-        ({"weight_bits": 0}, "weight_bits is 0"),
+        ({"fifo_depth": 0}, r"fifo_depth.*0"),
+        ({"pes": 0}, r"pes.*0"),
+        ({"index_bits": 0}, r"index_bits.*0"),
+        ({"weight_bits": 0}, r"weight_bits.*0"),
         ({"spmat_width_bits": 12}, "a multiple of the 8 bits"),
         ({"spmat_width_bits": 512}, "at most 256"),
-        ({"clock_mhz": float("nan")}, "clock_mhz is nan"),
-        ({"spmat_kib": 0.0}, "spmat_kib is 0"),
-        ({"pj_per_pe_cycle": {"ptr_read": -1.0}}, "pj_per_pe_cycle of ptr_read is -1"),
+        ({"clock_mhz": float("nan")}, r"clock_mhz.*nan"),
+        ({"spmat_kib": 0.0}, r"spmat_kib.*0"),
+        ({"pj_per_pe_cycle": {"ptr_read": -1.0}}, r"pj_per_pe_cycle of ptr_read.*-1"),
     ],
 )
 def test_bad_numbers_are_refused(changes: dict, text: str) -> None:
