@@ -241,12 +241,13 @@ def trace(
 
 @cli.command()
 @click.argument("checkpoint")
-@file_option()
+@folder_option(required=True)
 @json_option
 def narrow(checkpoint: str, output: Path, as_json: bool) -> None:
-    """Remove the channels without weights from a stored network, and write it as a smaller checkpoint, FILE.
+    """Remove the channels without weights from a stored network.
 
-    The commands eval and trace and the option --start read it. Prune channels with train --pattern channels.
+    Writes DIR/checkpoint.pt, which the commands eval and trace and the option --start read. Prune channels
+    with train --pattern channels.
     """
     from pointnet.training.narrowed_checkpoint import write_narrowed
 
@@ -255,7 +256,7 @@ def narrow(checkpoint: str, output: Path, as_json: bool) -> None:
         print_json(found.plain())
     else:
         results().print(found.table())
-    echo(f"wrote {output}", err=as_json)
+    echo(f"wrote {output}/checkpoint.pt", err=as_json)
 
 
 @cli.command()

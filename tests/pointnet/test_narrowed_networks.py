@@ -46,7 +46,7 @@ def finished(training: Training) -> Training:
 
 
 def test_a_narrowed_checkpoint_is_read_like_any_other(run: Path, data: Dataset, tmp_path: Path) -> None:
-    path = tmp_path / "narrow.pt"
+    path = tmp_path / "narrow"
     found = write_narrowed(run, path)
     assert found.parameters[1] < 0.5 * found.parameters[0]
     clouds = torch.from_numpy(data.test.points)
@@ -56,14 +56,14 @@ def test_a_narrowed_checkpoint_is_read_like_any_other(run: Path, data: Dataset, 
             one, other = variant(small, delayed=delayed)(clouds), variant(whole, delayed=delayed)(clouds)
             assert torch.allclose(one, other, atol=1e-4)
     assert score(small, data.test, 64) == score(whole, data.test, 64)
-    with pytest.raises(CheckpointError, match="is there already"):
+    with pytest.raises(CheckpointError, match="holds a run already"):
         write_narrowed(run, path)
     with pytest.raises(PruningError, match="no channel would be removed"):
-        write_narrowed(path, tmp_path / "again.pt")
+        write_narrowed(path, tmp_path / "again")
 
 
 def test_a_training_goes_on_with_fewer_channels(run: Path, data: Dataset, tmp_path: Path) -> None:
-    path = tmp_path / "narrow.pt"
+    path = tmp_path / "narrow"
     found = write_narrowed(run, path)
     settings = replace(SETTINGS, pruning=replace(CHANNELS, sparsity=0.6, end=1.0), start=str(path))
     training = finished(Training(settings, data))
@@ -72,8 +72,8 @@ def test_a_training_goes_on_with_fewer_channels(run: Path, data: Dataset, tmp_pa
     resumed = Training(settings, data)
     resumed.load_state_dict(checkpoint.load(tmp_path), tmp_path)
     assert resumed.state_dict()["narrowed"] == found.spec
-    again = write_narrowed(tmp_path, tmp_path / "smaller.pt")
-    small = load_model(tmp_path / "smaller.pt").model
+    again = write_narrowed(tmp_path, tmp_path / "smaller")
+    small = load_model(tmp_path / "smaller").model
     assert sum(p.numel() for p in small.parameters()) == again.parameters[1] < found.parameters[1]
     with pytest.raises(CheckpointError, match="other channels"):
         Training(replace(settings, start=str(run)), data).load_state_dict(
@@ -112,12 +112,12 @@ def test_networks_of_sparse_convolutions_are_refused(data: Dataset) -> None:
 
 
 def test_the_command_narrow(run: Path, tmp_path: Path) -> None:
-    small = tmp_path / "small.pt"
+    small = tmp_path / "small"
     done = run_module("pointnet", "narrow", str(run), "-o", str(small), "--json")
     assert done.returncode == 0, done.stderr
     numbers = json.loads(done.stdout)
     assert numbers["parameters"]["after"] < numbers["parameters"]["before"]
     assert numbers["channels"]["fc1"]["before"] == 128
-    done = run_module("pointnet", "narrow", str(small), "-o", str(tmp_path / "other.pt"))
+    done = run_module("pointnet", "narrow", str(small), "-o", str(tmp_path / "other"))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
