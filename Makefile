@@ -47,6 +47,7 @@ bench: setup
 	$(BIN)/python benchmarks/network_table.py --rows build/networks.jsonl --document docs/results/networks.md
 	$(BIN)/python benchmarks/energy_pruning.py --json build/energy-pruning.json
 	$(BIN)/python benchmarks/sweep.py --json build/sweep.json
+	$(BIN)/python benchmarks/machines.py --json build/machines.json --document docs/how-to/machines.md
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -136,6 +136,7 @@ def _run_machine(
     """Cost layers on a machine without mappings, and print or write what is found."""
     from sparsim.report import machine_rows as rows
 
+    machine.check_workload(workload)
     with layers_done(len(layers)) as progress:
         cost = machine.cost(layers, progress=progress)
     found = rows.machine_document(machine, workload, cost)

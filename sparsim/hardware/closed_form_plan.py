@@ -26,7 +26,7 @@ from sparsim.hardware.interface import (
 )
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
 from sparsim.model.density_tables import load_masks
-from sparsim.records import Layer, macs
+from sparsim.records import Layer, Workload, macs
 from sparsim.records.machine_spec import MachineSpec
 from sparsim.records.objective import Objective, ObjectiveName, objective_names
 
@@ -121,6 +121,15 @@ class ClosedFormMachine(Hardware):
         ----------
         layers : sequence of Layer
             The layers of a network.
+        """
+
+    def check_workload(self, workload: Workload) -> None:
+        """Refuse a network that the machine cannot store, by the provenance of its workload.
+
+        Parameters
+        ----------
+        workload : Workload
+            The network.
         """
 
     def measured(self, layer: Layer) -> LayerEstimate:

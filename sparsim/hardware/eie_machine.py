@@ -7,7 +7,7 @@ from warnings import warn
 
 import numpy as np
 
-from sparsim.errors import SparsimWarning
+from sparsim.errors import SparsimWarning, SpecError
 from sparsim.hardware.closed_form_plan import ClosedFormMachine, ClosedFormPlan, LayerEstimate
 from sparsim.machines.eie.closed_form import VectorTime, vector_time
 from sparsim.machines.eie.cycle_twin import run_vector
@@ -16,7 +16,7 @@ from sparsim.machines.eie.relative_csc import stored_weights
 from sparsim.machines.eie.slices import slice_entries
 from sparsim.machines.masked_layers import MaskedLayer, masked_layer
 from sparsim.machines.matrix_layers import MatrixLayer, matrix_layer
-from sparsim.records import Layer
+from sparsim.records import Layer, Workload
 from sparsim.records.eie_spec import ENTRY_MEMORY, EieSpec
 
 NODES = "nonzero_detection"
@@ -123,6 +123,24 @@ class EieMachine(ClosedFormMachine):
         utilization = found.nonzeros / slots if slots else 0.0
         limit = max(spent, key=lambda kind: spent[kind])
         return LayerEstimate(cycles, energy, utilization, limit, _note(matrix))
+
+    def check_workload(self, workload: Workload) -> None:
+        """Refuse shared weights of more values than a codebook holds.
+
+        Parameters
+        ----------
+        workload : Workload
+            A network, whose provenance has "codebook_entries" if `gmp` has clustered its weights.
+
+        Raises
+        ------
+        SpecError
+            If there are more entries than `2**weight_bits`.
+        """
+        entries, most = workload.provenance.get("codebook_entries", 0), 1 << self.spec.weight_bits
+        if isinstance(entries, int | float) and entries > most:
+            text = f"the codebooks have {entries} entries, those of {self.name} hold {most}"
+            raise SpecError(text, path=f"workload {workload.name}")
 
     def check(self, layers: Sequence[Layer]) -> None:
         """Warn if a network is larger than the memories.

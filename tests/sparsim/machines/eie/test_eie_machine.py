@@ -21,7 +21,7 @@ from sparsim import (
 from sparsim.hardware import EieMachine
 from sparsim.machines.eie.cycle_twin import run_vector
 from sparsim.machines.eie.relative_csc import stored_weights
-from sparsim.records import Layer
+from sparsim.records import Layer, Workload
 
 SPEC = load_preset("eie").machine
 EIE = EieMachine(SPEC)
@@ -132,6 +132,14 @@ def test_a_band_and_a_mask_of_another_shape_are_refused(tmp_path: Path) -> None:
         EIE.cost([layer])
     with pytest.raises(SpecError, match="shape"):
         EIE.cost([masked(gemm(8, 1, 8), tmp_path, Weights=np.ones((8, 8)))])
+
+
+def test_a_codebook_that_is_too_large_is_refused() -> None:
+    layers = (gemm(8, 1, 8),)
+    EIE.check_workload(Workload(layers=layers))
+    EIE.check_workload(Workload(layers=layers, provenance={"codebook_entries": 16}))
+    with pytest.raises(SpecError, match="17 entries, those of eie hold 16"):
+        EIE.check_workload(Workload(layers=layers, provenance={"codebook_entries": 17}))
 
 
 def test_nodes_of_the_quadtree() -> None:
