@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import gmp
-from gmp.channels import ChannelCandidates, ChannelGroups, amc, mac_cost, netadapt_channels
+from gmp.channels import ChannelCandidates, ChannelGroups, ChannelPenalty, amc, mac_cost, netadapt_channels
 from gmp.energy import EnergyMonitor, EnergyScore, WeightCosts
 from gmp.oneshot import prune_with_data
 from gmp.sensitivity import SensitivityTable, scan
@@ -41,6 +41,7 @@ SPARSITY = 0.95
 ENERGY_SAVED = 0.65  # of the dense network's: what global magnitude saves at this sparsity
 CHANNELS = 0.5  # of all, that are removed
 MACS_LEFT = 0.25  # by searches for channels
+STRENGTH = 3.0  # of the penalty of slimming: lets scales fall by about 0.5
 EPISODES = 100  # of AMC
 TUNE_STEPS = 4  # of each candidate of NetAdapt
 RECALIBRATED = 2  # batches for each candidate of a search
@@ -132,7 +133,7 @@ def grouped(model: PointNet2, clouds: Tensor) -> dict[str, Any]:
     return {"clouds": clouds, "groupings": model.group(clouds)}
 
 
-Prepare = Callable[[Start, Training, EnergyMonitor], gmp.Schedule | None]
+Prepare = Callable[[Start, Training, EnergyMonitor], Any]
 
 
 def untouched(start: Start, training: Training, monitor: EnergyMonitor) -> None:
@@ -186,6 +187,37 @@ def channels(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Sc
     return gradually(training, pruner, CHANNELS)
 
 
+class Slimming:
+    """A penalty on scales of batch norms, then training without the channels that have the smallest ones."""
+
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, training: Training, groups: ChannelGroups) -> None:
+        self.model, self.groups, self.optimizer = training.model, groups, training.optimizer
+        self.penalty = ChannelPenalty(self.model, groups, self.optimizer, STRENGTH)
+        self.left = round(PRUNED_FOR * training.steps)
+        self.pruner: gmp.ChannelPruner | None = None
+
+    @property
+    def sparsity(self) -> float:
+        return 0.0 if self.pruner is None else self.pruner.sparsity
+
+    def step(self) -> None:
+        self.left -= 1
+        if self.left > 0:
+            self.penalty.step()
+        elif self.pruner is None:
+            self.penalty.close()
+            self.pruner = gmp.ChannelPruner(self.model, self.groups, self.optimizer, score="norm", least=4)
+            self.pruner.prune(CHANNELS)
+        else:
+            self.pruner.apply()
+
+
+def slimming(start: Start, training: Training, monitor: EnergyMonitor) -> Slimming:
+    return Slimming(training, groups_of(start, training.model))
+
+
 def found_channels(start: Start, training: Training, kept: Mapping[str, Sequence[int]]) -> gmp.Schedule:
     """Training with the channels that a search has found, from the dense weights."""
     pruner = gmp.ChannelPruner(training.model, groups_of(start, training.model), training.optimizer)
@@ -234,6 +266,7 @@ METHODS: dict[str, Prepare] = {
     "allocation by table, energy": allocated(ENERGY_SAVED, cost="energy"),
     "one-shot, least squares": one_shot,
     "channels removed": channels,
+    "channels by slimming": slimming,
     "channels by AMC": channels_by_amc,
     "channels by NetAdapt": channels_by_netadapt,
 }

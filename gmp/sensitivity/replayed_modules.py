@@ -5,7 +5,7 @@ run again: modules whose calls all end before the layer's first call are replace
 for any control flow between modules; functions outside of modules are computed again.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -112,8 +112,8 @@ class CallOrder:
             for handle in handles:
                 handle.remove()
 
-    def modules_before(self, weight: Tensor) -> list[nn.Module]:
-        """The outermost modules that have done all of their work when a module that holds `weight` begins.
+    def modules_before(self, weights: Sequence[Tensor]) -> list[nn.Module]:
+        """The outermost modules that have done all of their work when a module that holds a weight begins.
 
         A module that is not called, because another one uses its weights, begins with the one around it.
         """
@@ -121,7 +121,7 @@ class CallOrder:
             (
                 self._first[nearest]
                 for path in _paths(self._model)
-                if any(weight is parameter for parameter in path[-1]._parameters.values())
+                if any(weight is each for each in path[-1]._parameters.values() for weight in weights)
                 and (nearest := next((m for m in reversed(path) if m in self._first), None)) is not None
             ),
             default=0,

@@ -5,11 +5,10 @@ statistics of batch norms are given, they are measured again at every point, and
 otherwise a scan shows what outdated statistics cost, not what the missing weights do.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,24 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gmp.batch_norm_recalibration import recalibrate_batch_norm
+from gmp.channels.channel_records import ChannelGroups
+from gmp.channels.channel_scores import ChannelScore
 from gmp.energy.weight_costs import WeightCosts
-from gmp.errors import PruningError, writing
+from gmp.errors import PruningError
 from gmp.example_batches import Forward, run
 from gmp.number_checks import above_zero, is_number
 from gmp.patterns import pattern_of
-from gmp.pruner import Pruner
 from gmp.scores import Score
 from gmp.sensitivity.replayed_modules import CallOrder, Replay
+from gmp.sensitivity.scanned_parts import GroupPart, Part, WeightPart, restore, restored
 from gmp.sensitivity.sensitivity_table import Point, SensitivityTable
+from gmp.sensitivity.stored_points import StoredPoints, digest_of
 from gmp.targets import PRUNABLE, Matcher, Target, select
-from sparsim.fileio.reading import read_text
 from sparsim.report.console import layers_done
 
 Measure = Callable[[Any, Any], tuple[Tensor, Tensor]]
 
-RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+RATIOS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
 def classified(output: Any, batch: Any) -> tuple[Tensor, Tensor]:
@@ -70,9 +71,10 @@ def scan(
     batches: Iterable[Any],
     *,
     ratios: Sequence[float] = RATIOS,
+    groups: ChannelGroups | None = None,
     targets: Matcher | Iterable[Matcher] = PRUNABLE,
     ignore: Matcher | Iterable[Matcher] = (),
-    score: str | Score = "magnitude",
+    score: str | Score | ChannelScore = "magnitude",
     pattern: str = "1x1",
     measure: Measure = classified,
     calibration: Iterable[Any] | None = None,
@@ -92,13 +94,18 @@ def scan(
     batches : iterable of tuple or mapping
         Samples that every point is evaluated on, with labels; kept in memory.
     ratios : sequence of float, default RATIOS
-        Sparsities of a layer, above 0 and up to 1; by default 0.1, 0.2 to 0.9 and 0.95.
+        Sparsities of a layer, above 0 and up to 1; by default 0.1, 0.2 to 0.9, 0.95, 0.98
+        and 0.99. They have to go well beyond the overall sparsity that is wanted.
+    groups : ChannelGroups, optional
+        Groups of coupled channels, from `gmp.channel_groups`, which are scanned in place of weights: channels
+        with the lowest scores are hidden, with all that belongs to them.
     targets : type, str, callable, or iterable of these, default PRUNABLE
         Weights that are scanned, as `gmp.select` matches them.
     ignore : type, str, callable, or iterable of these, default ()
         Weights that are not scanned, likewise.
     score : str or callable, default "magnitude"
-        What is pruned first, as in `gmp.Pruner`.
+        What is pruned first, as in `gmp.Pruner`; of groups, as in `gmp.channels.score_channels`, with "l2" in
+        place of "magnitude".
     pattern : str, default "1x1"
         What is pruned together, likewise.
     measure : callable, default classified
@@ -145,40 +152,55 @@ def scan(
     if not seen or norms == []:
         what = "measure the statistics of batch norms with" if seen else "evaluate the network on"
         raise PruningError(f"there are no batches to {what}")
-    weights = select(model, targets, ignore)
     with _untouched(model):
+        parts, reasons = _parts(model, seen[0], groups, targets, ignore, score, pattern, forward)
         passes = _Passes(model, seen, norms, measure, forward)
-        reasons = {}
-        if pattern_of(pattern).whole_kernel and pattern_of(pattern).columns is None:
-            reasons = _outputs(model, weights, seen[0], forward)
-            if reasons and targets is not PRUNABLE:
-                raise PruningError(
-                    f"'{next(iter(reasons))}' cannot be scanned: {next(iter(reasons.values()))}"
-                )
         losses, correct = passes.evaluate()
         if not math.isfinite(float(losses.mean())):
             raise PruningError(f"the loss of the dense network is {float(losses.mean())}")
-        weights = tuple(target for target in weights if target.name not in reasons)
-        store = _Store(path, _digest(model, losses, wanted, str(score), pattern))
-        points: list[Point] = []
-        sizes = {}
-        with _shown(progress, len(weights)) as done:
-            for target in weights:
-                found = store.points(target.name)
+        kind = "channels" if groups is not None else pattern
+        store = StoredPoints(path, digest_of(model, losses, wanted, str(score), kind))
+        points, sizes = list[Point](), {}
+        with _shown(progress, len(parts)) as done:
+            for name, make in parts.items():
+                part = make()
+                found = store.points(name)
                 if found is None:
-                    found = _scanned(
-                        model, target, wanted, stop, score, pattern, passes, (losses, correct), reuse
-                    )
-                    store.add(target.name, found)
+                    found = _scanned(model, part, wanted, stop, passes, (losses, correct), reuse)
+                    store.add(name, found)
                 if found:
                     points += found
-                    sizes[target.name] = target.weight.numel()
+                    sizes[name] = part.size
                 else:
-                    reasons[target.name] = "no ratio prunes anything of it"
-                done(target.name)
+                    reasons[name] = "no ratio prunes anything of it"
+                done(name)
     return SensitivityTable(
-        len(losses), float(losses.mean()), float(correct.mean()), sizes, tuple(points), reasons, costs
-    )
+        len(losses), float(losses.mean()), float(correct.mean()), sizes, tuple(points), reasons, costs,
+        of_channels=groups is not None,
+    )  # fmt: skip
+
+
+def _parts(
+    model: nn.Module, batch: Any, groups: ChannelGroups | None, targets: Matcher | Iterable[Matcher],
+    ignore: Matcher | Iterable[Matcher], score: Any, pattern: str, forward: Forward | None,
+) -> tuple[dict[str, Callable[[], Part]], dict[str, str]]:  # fmt: skip
+    """What is scanned, by name, made when its turn comes; and why other parts are not."""
+    if groups is not None:
+        score = "l2" if score == "magnitude" else score
+        made = {group.name: partial(GroupPart, model, group, score) for group in groups}
+        return {**made}, {group.name: group.fixed for group in groups.fixed}
+    weights, reasons = select(model, targets, ignore), dict[str, str]()
+    shape = pattern_of(pattern)
+    if shape.whole_kernel and shape.columns is None:
+        reasons = _outputs(model, weights, batch, forward)
+        if reasons and targets is not PRUNABLE:
+            name, why = next(iter(reasons.items()))
+            raise PruningError(f"'{name}' cannot be scanned: {why}")
+    return {
+        target.name: partial(WeightPart, model, target, score, pattern)
+        for target in weights
+        if target.name not in reasons
+    }, reasons
 
 
 class _Passes:
@@ -194,11 +216,11 @@ class _Passes:
         self._order: CallOrder | None = None
 
     @contextmanager
-    def after(self, weight: Tensor) -> Iterator[None]:
-        """Run only what follows; what comes before is kept now, while the weight is as it was."""
+    def after(self, weights: Sequence[Tensor]) -> Iterator[None]:
+        """Run only what follows; what comes before is kept now, while the weights are as they were."""
         if self._order is None:
             self._order = CallOrder(self.model, lambda: run(self.model, self._batches[0], self._forward))
-        modules = self._order.modules_before(weight)
+        modules = self._order.modules_before(weights)
         evaluating, calibrating = Replay(modules), Replay(modules)
         if modules:
             with calibrating.recording():
@@ -242,34 +264,25 @@ class _Passes:
 
 
 def _scanned(
-    model: nn.Module, target: Target, ratios: list[float], stop: float | None, score: str | Score,
-    pattern: str, passes: _Passes, dense: tuple[Tensor, Tensor], reuse: bool,
+    model: nn.Module, part: Part, ratios: list[float], stop: float | None, passes: _Passes,
+    dense: tuple[Tensor, Tensor], reuse: bool,
 ) -> list[Point]:  # fmt: skip
-    """The points of one layer; [] where nothing of it can be pruned."""
-    original, size = target.weight.detach().clone(), target.weight.numel()
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    pruner = Pruner(model, targets=target.name, scope="layer", score=score, pattern=pattern)
-    zeros = round(pruner.sparsity * size)
-    points: list[Point] = []
-    try:
-        with passes.after(target.weight) if reuse else nullcontext():
-            for ratio in ratios:
-                if ratio > pruner.max_sparsity + 1e-9:
-                    break
-                pruner.prune(max(ratio, pruner.sparsity))
-                if round(pruner.sparsity * size) == zeros:
-                    continue
-                zeros = round(pruner.sparsity * size)
-                losses, correct = passes.evaluate()
-                _restore(buffers)
-                points.append(_point(target.name, zeros / size, dense, (losses, correct)))
-                if stop is not None and points[-1].loss_increase > stop:
-                    break
-    finally:
-        pruner.detach()
-        with torch.no_grad():
-            target.weight.copy_(original)
-        _restore(buffers)
+    """The points of one part; [] where nothing of it can be pruned."""
+    before, points = part.gone, list[Point]()
+    around = passes.after(part.parameters) if reuse else nullcontext()
+    with restored(part, model.buffers()) as buffers, around:
+        for ratio in ratios:
+            gone = part.prune(ratio)
+            if gone is None:
+                break
+            if gone == before:
+                continue
+            before = gone
+            now = passes.evaluate()
+            restore(buffers)
+            points.append(_point(part.name, gone / part.size, dense, now))
+            if stop is not None and points[-1].loss_increase > stop:
+                break
     return points
 
 
@@ -300,13 +313,7 @@ def _untouched(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
-        _restore(buffers)
-
-
-@torch.no_grad()
-def _restore(buffers: list[tuple[Tensor, Tensor]]) -> None:
-    for buffer, value in buffers:
-        buffer.copy_(value)
+        restore(buffers)
 
 
 def _checked_ratios(ratios: Sequence[float]) -> list[float]:
@@ -341,52 +348,6 @@ def _outputs(
             if bool(spoiled.any()) and not bool(spoiled.all(dim=1).any()):
                 found[target.name] = "its output channels are the outputs of the network"
     return found
-
-
-def _digest(model: nn.Module, losses: Tensor, ratios: list[float], *options: str) -> str:
-    """A digest of everything that the points depend on."""
-    digest = hashlib.sha256(repr((ratios, options)).encode())
-    digest.update(losses.cpu().numpy().tobytes())
-    for parameter in model.parameters():
-        digest.update(parameter.detach().cpu().double().numpy().tobytes())
-    return digest.hexdigest()
-
-
-class _Store:
-    """Points in a file, a line for each layer, below a line that says of which scan they are."""
-
-    def __init__(self, path: str | Path | None, digest: str) -> None:
-        self._path = None if path is None else Path(path)
-        self._known: dict[str, list[Point]] = {}
-        if self._path is None:
-            return
-        if not self._path.exists():
-            self._write(json.dumps({"scan": digest}), "x")
-            return
-        text = read_text(self._path, what="the points of a scan", error=PruningError)
-        head, *lines = text[: text.rfind("\n") + 1].splitlines() or [""]  # without a line that was cut off
-        try:
-            written = json.loads(head)["scan"]
-            self._known = {name: [Point(*p) for p in points] for name, points in map(json.loads, lines)}
-        except (ValueError, KeyError, TypeError):
-            raise PruningError(f"{self._path} has no points of a scan") from None
-        if written != digest:
-            raise PruningError(f"{self._path} has another scan: of other weights, samples or options")
-        if not text.endswith("\n"):
-            with writing(self._path, "points"):
-                self._path.write_text("\n".join([head, *lines, ""]), encoding="utf-8")
-
-    def points(self, name: str) -> list[Point] | None:
-        return self._known.get(name)
-
-    def add(self, name: str, points: list[Point]) -> None:
-        if self._path is not None:
-            self._write(json.dumps([name, points]), "a")
-
-    def _write(self, line: str, mode: str) -> None:
-        assert self._path is not None
-        with writing(self._path, "points"), self._path.open(mode, encoding="utf-8") as file:
-            file.write(line + "\n")
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gmp.allocation import allocate
+from gmp.channels.channel_costs import ChannelCost
 from gmp.energy.weight_costs import WeightCosts
 from gmp.errors import PruningError, writing
 from gmp.sensitivity.sensitivity_ratios import LayerRatios, allocated, at_threshold, meeting
@@ -78,6 +80,8 @@ class SensitivityTable:
         Weights that were not scanned, and why.
     costs : WeightCosts, optional
         Costs of the network for other columns and budgets than weights.
+    of_channels : bool, default False
+        Whether groups of channels were scanned, so that names are those of groups and sizes are channels.
     """
 
     samples: int
@@ -87,6 +91,7 @@ class SensitivityTable:
     points: tuple[Point, ...]
     not_prunable: dict[str, str] = field(default_factory=dict)
     costs: WeightCosts | None = None
+    of_channels: bool = False
 
     def curves(self, measure: str = "loss") -> Curves:
         """Return how much each layer loses at each sparsity, never less than at a lower one.
@@ -174,6 +179,8 @@ class SensitivityTable:
             measured save less.
         """
         costs = self.costs
+        if self.of_channels:
+            raise PruningError("these are groups of channels, whose costs are coupled: use channels(...)")
         if costs is None:
             if cost != "weights":
                 raise PruningError(
@@ -193,22 +200,57 @@ class SensitivityTable:
             raise PruningError(f"unknown method {method!r}", hint=near(str(method), methods))
         return methods[method](self.curves(measure), self.sizes, saved, cost, total, levels)
 
+    def channels(self, cost: ChannelCost, budget: float, measure: str = "loss") -> dict[str, int]:
+        """Return how many channels of each group to keep within a budget.
+
+        Parameters
+        ----------
+        cost : callable
+            Cost by the number of channels left in each group, such as `gmp.channels.mac_cost` makes.
+        budget : float
+            Largest cost.
+        measure : {"loss", "accuracy"}, default "loss"
+            What groups lose.
+
+        Returns
+        -------
+        dict of str to int
+            Number of channels of each group, one of those that were measured.
+
+        Raises
+        ------
+        PruningError
+            If weights were scanned, or if the fewest channels that were measured cost more.
+        """
+        if not self.of_channels:
+            raise PruningError("these are weights, not groups of channels: use ratios(...)")
+        curves = self.curves(measure)
+        left = {name: [round(self.sizes[name] * (1 - s)) for s in x] for name, (x, _) in curves.items()}
+        errors = {name: lost for name, (_, lost) in curves.items()}
+        found = allocate(
+            errors, lambda levels: cost({name: left[name][i] for name, i in levels.items()}), budget
+        )
+        return {name: left[name][i] for name, i in found.levels.items()}
+
     def rows(self) -> list[dict[str, Any]]:
         """Return the points with the costs of their layers.
 
         Returns
         -------
         list of dict
-            For each point its fields, "weights" that are left of the layer and, with costs, "macs",
+            For each point its fields, "weights" (or "channels") that are left and, with costs, "macs",
             "energy_pj" and "cycles" of the layer.
         """
-        found = [point._asdict() for point in self.points]
+        found, what = (
+            [point._asdict() for point in self.points],
+            "channels" if self.of_channels else "weights",
+        )
         for name in self.sizes:
             mine = [row for row in found if row["name"] == name]
             sparsities = [row["sparsity"] for row in mine]
             for row in mine:
-                row["weights"] = round(self.sizes[name] * (1 - row["sparsity"]))
-            if self.costs is None or not mine:
+                row[what] = round(self.sizes[name] * (1 - row["sparsity"]))
+            if self.costs is None or not mine or self.of_channels:
                 continue
             for quantity in self.costs.quantities[1:]:
                 column = "energy_pj" if quantity == "energy" else quantity
