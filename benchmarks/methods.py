@@ -66,11 +66,9 @@ def amc_on_digits(digits: Digits, share: float = 0.25) -> tuple[float, AmcReport
 @benchmark(document=True)
 @click.option("--data", metavar="SOURCE", help="ModelNet10, for PointNet++.  [default: left out]")
 @click.option("--seeds", type=int, default=2, show_default=True, help="Networks of each method on --data.")
-@click.option(
-    "--runs", "folder", type=click.Path(file_okay=False, path_type=Path), default="build/methods",
-    show_default=True, help="Folder that keeps the runs on --data.",
-)  # fmt: skip
-def main(step: Step, data: str | None, seeds: int, folder: Path) -> Found:
+@click.option("--runs", "folder", metavar="DIR", default="build/methods", show_default=True,
+              help="Folder that keeps the runs on --data.")  # fmt: skip
+def main(step: Step, data: str | None, seeds: int, folder: str) -> Found:
     torch.set_num_threads(1)
     step("ResNet-18 with half of its channels")
     numbers = {"resnet18_speedup": resnet18_speedup()}
@@ -90,7 +88,7 @@ def main(step: Step, data: str | None, seeds: int, folder: Path) -> Found:
     else:
         messages().print(f"the digits network is left out: it is not installed ({INSTALL})")
     if data is not None:
-        blocks["pointnet"] = run_table(runs(data, range(seeds), folder, step))
+        blocks["pointnet"] = run_table(runs(data, range(seeds), Path(folder), step))
     rows = [(name, f"{value:.4g}") for name, value in numbers.items()]
     return Found(numbers, {"methods": Table(["quantity", "value"], rows), **blocks})
 
