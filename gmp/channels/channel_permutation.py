@@ -1,7 +1,8 @@
 """Channels in an order in which n:m sparsity costs less (Pool and Yu 2021).
 
 The n:m groups of a layer are m neighbouring inputs. Which channels are neighbours is free: the channels of a
-group of coupled layers can be put in any order in all of these layers alike, and the network computes the same.
+group of coupled layers can be put in any order, in all of these layers alike, and the network computes what
+it did.
 
 A swap of two channels changes two n:m groups. Let T be the sum of the n - 1 largest of the other m - 1
 weights of a group, and b the n-th largest: with a weight x the group keeps T + max(b, x). So the gains of all
