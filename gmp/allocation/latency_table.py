@@ -138,6 +138,49 @@ class LatencyTable:
             for name, times in self.layers.items()
         )
 
+    def error(
+        self,
+        network: nn.Module,
+        example: Any,
+        channels: Mapping[str, Channels],
+        *,
+        repeats: int = 20,
+        forward: Forward | None = None,
+    ) -> float:
+        """Compare the table with the measured time of a network that has fewer channels.
+
+        Parameters
+        ----------
+        network : nn.Module
+            The network, such as `gmp.narrow` makes.
+        example : Tensor, tuple or mapping
+            The batch that the table was measured for.
+        channels : mapping of str to tuple of int
+            Its input and output channels by the names of layers, as for `total`.
+        repeats : int, default 20
+            Runs of which the median counts, after one that does not.
+        forward : callable, optional
+            Called as ``forward(model, batch)`` in place of the model.
+
+        Returns
+        -------
+        float
+            Predicted over measured seconds, minus 1.
+
+        Raises
+        ------
+        PruningError
+            If the table has no such layer.
+        """
+        predicted, training = self.total(channels), network.training
+        try:
+            with torch.no_grad():
+                network.eval()
+                measured = median_seconds(lambda: run(network, example, forward), whole(repeats, "repeats"))
+        finally:
+            network.train(training)
+        return predicted / measured - 1
+
 
 def measure_latencies(
     model: nn.Module,

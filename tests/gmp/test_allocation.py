@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from gmp import PruningError, allocate
-from gmp.allocation import knapsack, measure_latencies
+from gmp.allocation import knapsack, latency_table, measure_latencies
 from gmp.allocation.latency_table import LatencyTable, LayerTimes
 from gmp.energy import WeightCosts
 
@@ -166,6 +166,14 @@ def test_a_latency_table_is_linear_between_what_was_measured_and_a_cost_for_budg
     )
     assert found.levels == {"a": 1}
     assert found.cost == 7.0
+
+
+def test_a_table_is_compared_with_a_measured_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = LayerTimes(np.array([8, 16]), np.array([8, 16]), np.array([[1.0, 2.0], [3.0, 4.0]]))
+    table, network = LatencyTable({"a": times}, 2.0, 8.0), nn.Linear(8, 8)
+    monkeypatch.setattr(latency_table, "median_seconds", lambda call, repeats: float(len(call())) * 2)
+    assert table.error(network, torch.randn(2, 8), {"a": (8, 8)}) == -0.5
+    assert network.training
 
 
 def test_weight_costs_are_sums_over_layers() -> None:
