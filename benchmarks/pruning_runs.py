@@ -182,6 +182,13 @@ def groups_of(start: Start, model: nn.Module) -> ChannelGroups:
 
 def channels(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Schedule:
     groups = groups_of(start, training.model)
+    pruner = gmp.ChannelPruner(training.model, groups, training.optimizer, score="norm", least=4)
+    return gradually(training, pruner, CHANNELS)
+
+
+def channels_by_macs(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Schedule:
+    """Scores are divided by the MACs that a channel saves."""
+    groups = groups_of(start, training.model)
     cost = mac_cost(training.model, groups)
     pruner = gmp.ChannelPruner(training.model, groups, training.optimizer, score="norm", cost=cost, least=4)
     return gradually(training, pruner, CHANNELS)
@@ -266,6 +273,7 @@ METHODS: dict[str, Prepare] = {
     "allocation by table, energy": allocated(ENERGY_SAVED, cost="energy"),
     "one-shot, least squares": one_shot,
     "channels removed": channels,
+    "channels removed, by MACs": channels_by_macs,
     "channels by slimming": slimming,
     "channels by AMC": channels_by_amc,
     "channels by NetAdapt": channels_by_netadapt,

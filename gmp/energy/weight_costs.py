@@ -116,7 +116,7 @@ class WeightCosts:
         self._check(quantity)
         given = self._named(sparsities)
         if quantity == "weights":
-            return sum(self._sizes[name] * (1 - s) for name, s in given.items())
+            return float(sum(weights_left(self._sizes[name], s) for name, s in given.items()))
         if quantity == "macs":
             kept = {name: 1.0 - given.get(name, 0.0) for name in self._macs}
             return self._fixed_macs + sum(macs * kept[name] for name, macs in self._macs.items())
@@ -148,7 +148,7 @@ class WeightCosts:
             self._named({name: float(values.min())})
             self._named({name: float(values.max())})
         if quantity == "weights":
-            return {name: self._sizes[name] * (1 - values) for name, values in tables.items()}
+            return {name: weights_left(self._sizes[name], values) for name, values in tables.items()}
         if quantity == "macs":
             return {name: self._macs.get(name, 0.0) * (1 - values) for name, values in tables.items()}
         found: dict[str, list[float]] = {name: [] for name in tables}
@@ -191,6 +191,11 @@ class WeightCosts:
                 raise PruningError(f"the model has no weight '{name}'", hint=near(name, self._sizes))
             found[name] = fraction(sparsity, f"the sparsity of '{name}'")
         return found
+
+
+def weights_left(size: int, sparsity: float | Reals) -> Reals:
+    """How many of so many weights a sparsity leaves: whole numbers, whose sums are exact."""
+    return np.asarray(size - np.round(size * np.asarray(sparsity)))
 
 
 def _layers(monitor: EnergyMonitor, name: str, weight: nn.Parameter) -> list[int]:

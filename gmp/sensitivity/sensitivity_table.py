@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gmp.allocation import allocate
 from gmp.channels.channel_costs import ChannelCost
-from gmp.energy.weight_costs import WeightCosts
+from gmp.energy.weight_costs import WeightCosts, weights_left
 from gmp.errors import PruningError, writing
 from gmp.sensitivity.sensitivity_ratios import LayerRatios, allocated, at_threshold, meeting
 from sparsim.errors import near, require
@@ -189,10 +189,10 @@ class SensitivityTable:
             size = self.sizes
 
             def total(quantity: str, sparsities: Mapping[str, float]) -> float:
-                return sum(size[name] * (1 - s) for name, s in sparsities.items())
+                return float(sum(weights_left(size[name], s) for name, s in sparsities.items()))
 
             def levels(quantity: str, sparsities: Mapping[str, Reals]) -> dict[str, Reals]:
-                return {name: size[name] * (1 - s) for name, s in sparsities.items()}
+                return {name: weights_left(size[name], s) for name, s in sparsities.items()}
         else:
             total, levels = costs.total, costs.levels  # type: ignore[assignment]
         methods = {"table": allocated, "threshold": meeting}
