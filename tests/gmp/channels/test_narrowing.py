@@ -78,6 +78,43 @@ def test_narrowed_equals_masked(make: Any, example: Tensor, seed: int) -> None:
     assert found.parameters[1] < found.parameters[0]
 
 
+class Twice(nn.Module):
+    """A layer that runs twice, on frozen weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.twice, self.last = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 1), nn.Linear(6, 2)
+        self.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.twice(self.twice(self.first(x)).relu()).relu().mean((2, 3)))
+
+
+def test_a_frozen_layer_that_runs_twice_is_narrowed() -> None:
+    model = drawn(Twice(), 0)
+    groups = channel_groups(model, PICTURES)
+    found = narrow(model, groups, {"first": [1, 2, 5]})
+    gmp.apply_masks(model, masks_of(model, groups, gone(groups, {"first": [1, 2, 5]})))
+    assert close(found.model(PICTURES), model(PICTURES))
+    assert found.model.twice.weight.shape == (3, 3, 1, 1)
+    assert not any(p.requires_grad for p in found.model.parameters())
+
+
+def test_transposed_convolutions_and_instance_norms_are_narrowed() -> None:
+    model = drawn(
+        nn.Sequential(
+            nn.Conv2d(3, 6, 2, 2), nn.InstanceNorm2d(6, affine=True), nn.ReLU(),
+            nn.ConvTranspose2d(6, 4, 2, 2), nn.ReLU(), nn.Conv2d(4, 2, 1),
+        ), 0,
+    )  # fmt: skip
+    groups = channel_groups(model, PICTURES)
+    keep = {"0": [0, 4], "3": [1, 2, 3]}
+    found = narrow(model, groups, keep)
+    gmp.apply_masks(model, masks_of(model, groups, gone(groups, keep)))
+    with torch.no_grad():
+        assert close(found.model(PICTURES), model(PICTURES))
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("padding_mode", ["zeros", "circular"])
