@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from gmp.channels.narrow_layers import channel_axis, channels_of, has_outputs, is_each, is_grouped
 from gmp.example_batches import Forward, batches_of, run, samples_of
 from gmp.parameter_names import named_modules
+from gmp.plain_kernels import plain_kernels
 
 Run = Callable[[nn.Module, int], Any]
 
@@ -87,7 +88,7 @@ def probe(model: nn.Module, run_copies: Run) -> dict[str, Reached]:
         if name not in watched and name and any(True for _ in module.parameters(recurse=False))
         and not inside[name]
     }  # fmt: skip
-    with evaluating(model):
+    with evaluating(model), plain_kernels():  # fast ones may lose a NaN
         return {
             name: _Pass(model, name, module, watched, opaque).run(run_copies)
             for name, module in layers.items()

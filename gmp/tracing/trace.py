@@ -7,10 +7,9 @@ after the batch-norm, activation and (idle) dropout that follow it element by el
 
 import math
 import re
-import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -24,6 +23,7 @@ from gmp.errors import TraceError
 from gmp.example_batches import Forward, batches_of, run, samples_of
 from gmp.network_coverage import Coverage, coverage_of
 from gmp.parameter_names import named_modules, named_parameters, names_by_parameter
+from gmp.plain_kernels import plain_kernels
 from gmp.tracing.nonzero_counts import Tally
 from gmp.tracing.nonzero_recorder import Recorder
 from gmp.tracing.origins import public_name
@@ -212,7 +212,7 @@ def _recorded(
     training = {module: module.training for module in model.modules()}
     try:
         with ExitStack() as stack, torch.no_grad():
-            stack.enter_context(_plain_kernels())
+            stack.enter_context(plain_kernels())
             for handle in recorder.hooks(model):
                 stack.callback(handle.remove)
             with suppress(NotImplementedError):  # exported programs have the mode that they were exported in
@@ -228,27 +228,6 @@ def _recorded(
     if not count:
         raise TraceError("batches is empty; at least one sample is needed")
     return recorder, count
-
-
-@contextmanager
-def _plain_kernels() -> Iterator[None]:
-    """Attention as products of matrices and a softmax, which fast kernels would hide; no compiled code."""
-    backends = torch.backends.cuda
-    kinds = ("flash", "mem_efficient", "cudnn", "math")
-    before = [getattr(backends, f"{kind}_sdp_enabled")() for kind in kinds]
-    fast = torch.backends.mha.get_fastpath_enabled()
-    try:
-        torch.backends.mha.set_fastpath_enabled(False)
-        for kind in kinds:
-            getattr(backends, f"enable_{kind}_sdp")(kind == "math")
-        with ExitStack() as stack:
-            if "torch._dynamo" in sys.modules:
-                stack.enter_context(torch.compiler.set_stance("force_eager"))
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        for kind, enabled in zip(kinds, before, strict=True):
-            getattr(backends, f"enable_{kind}_sdp")(enabled)
 
 
 def _check(model: nn.Module, names: Sequence[str] | None) -> None:

@@ -9,7 +9,7 @@ import torch
 from support.channel_networks import Block, Coupled, drawn
 from torch import Tensor, nn
 
-from gmp.channels import ChannelGroup, channel_groups
+from gmp.channels import ChannelGroup, channel_groups, narrow
 from gmp.errors import PruningError
 from pointnet.model import PointNet2, preset
 
@@ -98,6 +98,38 @@ def test_a_layer_that_runs_twice_is_in_one_group_with_both_users() -> None:
     (group,) = channel_groups(drawn(Net(), 0), torch.zeros(1, 4, dtype=torch.float64))
     assert group.layers("outputs") == ("first", "twice")
     assert group.layers("inputs") == ("twice", "last")
+
+
+class Attention(nn.Module):
+    """Two heads of queries for each of the keys and values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.out = nn.Linear(8, 16), nn.Linear(16, 8)
+        self.key, self.value = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (
+            layer(x).view(*x.shape[:2], -1, 4).transpose(1, 2) for layer in (self.query, self.key, self.value)
+        )
+        k, v = (each.repeat_interleave(2, dim=1) for each in (k, v))
+        heads = nn.functional.scaled_dot_product_attention(q, k, v)
+        return self.out(heads.transpose(1, 2).flatten(2))
+
+
+def test_heads_of_attention_are_removed_whole() -> None:
+    words = torch.linspace(-1, 1, 2 * 5 * 8, dtype=torch.float64).reshape(2, 5, 8)
+    model = drawn(Attention(), 0)
+    (heads,) = channel_groups(model, words)
+    assert heads.channels == 2
+    assert indices(heads, "query", "outputs") == [list(range(8)), list(range(8, 16))]
+    assert (
+        indices(heads, "key", "outputs") == indices(heads, "value", "outputs") == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    )
+    small = narrow(model, channel_groups(model, words), {"query": [1]}).model
+    with torch.no_grad():
+        model.value.weight[:4], model.value.bias[:4] = 0, 0
+        assert torch.allclose(small(words), model(words), rtol=1e-10, atol=1e-10)
 
 
 class Stored(nn.Module):
