@@ -66,6 +66,7 @@ def chip(
     from sparsim.files.sparsim_yaml import load_named, load_workload
     from sparsim.hardware import ClosedFormMachine, load_hardware
     from sparsim.machines.eyeriss import eyexam
+    from sparsim.machines.masked_layers import with_counted_densities
     from sparsim.report.chip_rows import document
 
     documents = load_named(chip_name)
@@ -84,7 +85,7 @@ def chip(
         return
     hardware = _chip(chip_name, dram_gb_per_s)
     found_chip = hardware.chip
-    names = file_names(layers)
+    layers, names = tuple(map(with_counted_densities, layers)), file_names(layers)
     objective = objective or OBJECTIVES[0]
     network = _plan(hardware, layers, objective)
     bounds = [eyexam(found_chip, found) for found in network.layers]

@@ -25,7 +25,7 @@ from sparsim.hardware.interface import (
     refuse_options,
 )
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
-from sparsim.model.density_tables import load_masks
+from sparsim.machines.masked_layers import with_counted_densities
 from sparsim.records import Layer, Workload, macs
 from sparsim.records.machine_spec import MachineSpec
 from sparsim.records.objective import Objective, ObjectiveName, objective_names
@@ -278,12 +278,8 @@ class ClosedFormPlan(Plan):
     @cached_property
     def densities(self) -> Reals:  # type: ignore[override]
         """Densities that the layers came with, those of masks counted, shape (layers, 3)."""
-        rows = [[layer.density(name).density for name in COLUMNS] for layer in self.layers]
-        found = np.array(rows)
-        for i, layer in enumerate(self.layers):
-            for name, mask in load_masks(layer, {}).items():
-                found[i, COLUMNS.index(name)] = mask.mean()
-        return found
+        layers = map(with_counted_densities, self.layers)
+        return np.array([[layer.density(name).density for name in COLUMNS] for layer in layers])
 
     @property
     def notes(self) -> dict[str, str]:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from sparsim.machines.matrix_layers import dims_by_kind
 from sparsim.model.density_tables import load_masks
-from sparsim.records import Layer
+from sparsim.records import Density, Layer
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -28,6 +29,15 @@ class MaskedLayer(NamedTuple):
 
     weights: Bools | None
     inputs: Bools | None
+
+
+def with_counted_densities(layer: Layer) -> Layer:
+    """The layer with the share of nonzeros in place of each mask, for what knows fractions only.
+
+    Raises SpecError and FormatError as `masked_layer` does.
+    """
+    counted = {name: Density(density=float(mask.mean())) for name, mask in load_masks(layer, {}).items()}
+    return replace(layer, densities={**layer.densities, **counted}) if counted else layer
 
 
 def masked_layer(layer: Layer, vectors: Sequence[int]) -> MaskedLayer:

@@ -246,3 +246,18 @@ def test_routes_are_those_of_the_delivery() -> None:
     for role, flow in found.flows.items():
         title = draw_routes(found, role).axes[0].get_title()
         assert f"{role} network: {flow.delivery.mode}\n" in title
+
+
+def test_masks_count_as_the_fractions_of_their_nonzeros(run: Run) -> None:
+    mask = np.zeros((1, 4, 6, 1, 1), bool)
+    mask[0, :3] = True
+    np.save("weights.npy", mask)
+    masked = replace(LAYERS[1], densities={"Weights": Density(distribution="actual", mask="weights.npy")})
+    plain = replace(LAYERS[1], densities={"Weights": Density(density=0.75)})
+    found = []
+    for name, layer in (("masked", masked), ("plain", plain)):
+        Path(f"{name}.yaml").write_text(dump(Workload(name="net", layers=(layer,))))
+        code, out, _ = run("chip", "chip.yaml", f"{name}.yaml", "--json")
+        assert not code
+        found.append(json.loads(out))
+    assert found[0] == found[1]
