@@ -20,6 +20,7 @@ from gmp.errors import PruningError, RecipeError
 from gmp.sharing.linear_kmeans import linear_kmeans
 from gmp.sharing.stored_sizes import huffman_bits, size_report
 from sparsim import load_hardware
+from sparsim.cli.main import cli as sparsim_cli
 from sparsim.files.sparsim_yaml import load_documents
 
 
@@ -326,7 +327,7 @@ def test_recipes_that_cannot_share_are_refused(tmp_path, change: tuple[str, str]
         attached(tmp_path, RECIPE.replace(*change))
 
 
-def test_the_command_writes_a_workload_that_eie_runs(tmp_path, monkeypatch) -> None:
+def test_the_command_writes_a_workload_that_machines_run(tmp_path, monkeypatch) -> None:
     (tmp_path / "shared_networks.py").write_text(
         "import torch\nfrom torch import nn\n\n"
         "net = nn.Sequential(nn.Linear(90, 80), nn.ReLU(), nn.Linear(80, 10))\n\n\n"
@@ -346,6 +347,10 @@ def test_the_command_writes_a_workload_that_eie_runs(tmp_path, monkeypatch) -> N
     assert cost.layers[0].cycles == pytest.approx(
         eie.plan(workload.layers)(eie.plan(workload.layers).densities).cycles[0], rel=0.1
     )
+    for name in ("eie", "eyeriss_v2", "tensor_core_2_4"):
+        words = ["chip", name, "out/workload.yaml", "--json"]
+        costed = json.loads(CliRunner().invoke(sparsim_cli, words, catch_exceptions=False).stdout)
+        assert costed["totals"]["cycles"] > 0
     state = torch.load(tmp_path / "out/network.pt", weights_only=True)
     mask = np.load(tmp_path / "out/masks/0.weights.npy")
     assert ((state["0.weight"] != 0).numpy() == mask[0, :, :, 0, 0].T).all()
