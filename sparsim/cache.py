@@ -1,4 +1,4 @@
-"""What is kept on disk between runs: where, under which digests, and how damage is noticed."""
+"""Results kept on disk between runs: their folder, their keys, and the detection of damaged files."""
 
 import hashlib
 import warnings
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 def warn_of_cache(message: str) -> None:
-    """The default way to tell what is wrong with a cache."""
+    """Warn of a problem with a cache. This is the default of `warn` arguments."""
     warnings.warn(message, CacheWarning, stacklevel=3)
 
 
@@ -42,8 +42,8 @@ def digest_of(*said: Any) -> str:
 
 @cache
 def sources_digest(folder: Path = PACKAGE, patterns: tuple[str, ...] = ("*.py",)) -> str:
-    """A digest of the files below a folder whose paths match one of the patterns: other sources may give
-    other results.
+    """Return a digest of the files below a folder whose paths match one of the patterns. It is part of keys
+    because other sources may give other results.
     """
     found = hashlib.sha256()
     for path in sorted({path for pattern in patterns for path in folder.rglob(pattern)}):
@@ -52,7 +52,9 @@ def sources_digest(folder: Path = PACKAGE, patterns: tuple[str, ...] = ("*.py",)
 
 
 def key_of(records: Iterable[Any], *said: Any) -> str:
-    """A digest of records, None for what is not given, of other plain data, and of this package's sources."""
+    """Return a digest of records (None for those that are not given), other plain data, and this package's
+    sources.
+    """
     digests = [record.digest() if record else None for record in records]
     return digest_of(sources_digest(), digests, *said)
 
@@ -63,8 +65,8 @@ def with_checksum(content: bytes, name: str) -> bytes:
 
 
 def checked(data: bytes, name: str) -> bytes | None:
-    """The content of a file made by `with_checksum`; None if a bit differs, or if it is kept under `name` by
-    mistake.
+    """Return the content of a file made by `with_checksum`; None if it is damaged, or was stored under
+    another name.
     """
     stamp, _, content = data.partition(b"\n")
     return content if stamp == _checksum(content, name) else None
@@ -124,7 +126,7 @@ class ResultCache(Generic[R]):
         return found
 
     def _warn_once(self, topic: str, message: str) -> None:
-        """What is wrong with the folder holds for every result."""
+        """Warn once only, because a problem with the folder concerns every result."""
         if topic not in self._said:
             self._said.add(topic)
             self._warn(message)

@@ -163,7 +163,9 @@ def require(library: str, purpose: str, extra: str) -> ModuleType:
 
 
 def warn_of_energies(messages: Iterable[str], stacklevel: int = 3) -> None:
-    """An `EnergyWarning` for each; `stacklevel` 3: in the name of whoever called the caller."""
+    """Issue an `EnergyWarning` for each sentence. With `stacklevel` 3 it is attributed to the caller's
+    caller.
+    """
     for message in messages:
         warnings.warn(message, EnergyWarning, stacklevel=stacklevel)
 

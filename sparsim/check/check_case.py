@@ -77,7 +77,8 @@ def run_case(case: Case, accounting: Accounting | None, tolerance: float = 0.0) 
         return nothing_compared(case, f"no document of {case.folder} has a mapping")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", EnergyWarning)  # tables are the reference's, gaps and all
+            # the tables come from the reference, which has the same gaps
+            warnings.simplefilter("ignore", EnergyWarning)
             evaluation = evaluate(
                 documents.accelerator, documents.layer(), documents.mapping, accounting=documents.accounting
             )
@@ -86,7 +87,7 @@ def run_case(case: Case, accounting: Accounting | None, tolerance: float = 0.0) 
         if expected is None:
             return Outcome(case, _answer("rejected", "rejected"), None)
         return Outcome(case, _answer("accepted", f"rejected: {error}", _wrapped(expected)), None)
-    except Exception as error:  # a crash is the worst deviation, but no reason to stop the suite
+    except Exception as error:  # a crash counts as the worst deviation, and the suite goes on
         answer = "rejected" if expected is None else "accepted"
         return Outcome(case, _answer(answer, f"crashed: {type(error).__name__}: {error}"), None)
     if expected is None:
@@ -125,7 +126,7 @@ def nothing_compared(case: Case, why: str) -> Outcome:
 
 
 def _answer(expected: str, got: str, reason: str = "") -> Comparison:
-    """Whether both sides reject a case without a report; `reason` explains why they may differ."""
+    """Compare whether both sides accept or reject a case; `reason` explains a difference."""
     if expected == got:
         return Comparison(Counter(answer=1), Counter(answer=1), [], 0)
     verdict = "explained" if reason else "deviating"
@@ -134,7 +135,9 @@ def _answer(expected: str, got: str, reason: str = "") -> Comparison:
 
 
 def _wrapped(expected: Stats) -> str:
-    """Counts that fell below 0 and wrapped around in 64 bits are not reproduced, the model refuses."""
+    """Return a reason if the reference's counts fell below 0 and wrapped around in 64 bits, else "". The
+    model refuses such cases.
+    """
     texts = (number for value in expected.fields.values() for number in re.findall(r"\d{19,}", str(value)))
     return "the reference's counts wrapped around in 64 bits" if any(int(n) >= 2**63 for n in texts) else ""
 

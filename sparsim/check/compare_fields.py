@@ -1,4 +1,4 @@
-"""Two stats texts, field by field and stage by stage."""
+"""Comparison of two stats texts, field by field and stage by stage."""
 
 import math
 from collections import Counter
@@ -8,7 +8,7 @@ from sparsim.check.report_fields import Difference, stage
 from sparsim.check.tolerated_differences import excuse, old_labels
 from sparsim.files.timeloop.stats_reader import Key, Stats, Value
 
-UTILIZATION = "Utilization"  # without cycles -nan there and 0 here
+UTILIZATION = "Utilization"  # without cycles the reference prints -nan, and sparsim prints 0
 
 
 class Comparison(NamedTuple):

@@ -1,4 +1,4 @@
-"""A plugin for pytest that makes recorded cases tests: `pytest -p sparsim.check.pytest_plugin DIR`."""
+"""A plugin for pytest that turns recorded cases into tests: `pytest -p sparsim.check.pytest_plugin DIR`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ class _StatsFile(pytest.File):
 
 
 class DeviationError(Exception):
-    """A recorded case that is not what the model says."""
+    """A recorded case deviates from what the model computes."""
 
 
 class _CaseItem(pytest.Item):

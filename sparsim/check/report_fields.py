@@ -1,4 +1,4 @@
-"""Fields of a report: the stage that each comes from, and how two of them differ."""
+"""The fields of a report: the stage that computes each of them, and the difference of two fields."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ STAGES = (
     "answer", "specs", "dense counts", "sparse counts", "formats", "cost", "networks", "summary", "text",
 )  # fmt: skip
 
-# Fields of a tensor or level by the stage that makes them; what is not listed is a sparse count.
+# Fields of a tensor or level by the stage that computes them. Fields that are not listed are sparse counts.
 _DENSE = (
     "Loop nest",
     "Partition size",

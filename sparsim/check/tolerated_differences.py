@@ -1,4 +1,4 @@
-"""The few differences that are no deviations, each with its reason.
+"""The differences that do not count as deviations, each with its reason.
 
 *Tolerated*: the reference itself is inexact. *Explained*: a report published in 2022, made by an earlier
 release, counts something in another way; where that way is a formula, the published number must follow by it
@@ -115,7 +115,7 @@ def _rule_of_2022(difference: Difference, expected: Stats) -> str:
 
 
 def _hops(key: Key, stats: Stats) -> float:
-    """Average over the multicast factors of a closed form for a square fan-out."""
+    """Return the average hops over the multicast factors, by a closed form for a square fan-out."""
     fields = {k.field: v for k, v in stats.fields.items() if k[:4] == key[:4]}
     side = math.sqrt(_number(fields["Fanout"]))
     hops = total = 0.0
@@ -147,7 +147,9 @@ _RULES: tuple[tuple[str, Callable[[Key, Stats], float], str], ...] = (
 
 
 def _run_length_per_nonzero(difference: Difference, expected: Stats) -> bool:
-    """Whether ranks only differ where the published metadata words are as many as the data words."""
+    """Return whether ranks differ only where the published numbers of metadata words and data words are
+    equal.
+    """
     key = difference.key
     data = key.field.replace("scalar format", "scalar").replace("Repr format", "data")
     words = expected.fields.get(key._replace(field=data))

@@ -10,7 +10,7 @@ from sparsim.errors import SpecError
 from sparsim.fileio.reading import read_text
 
 _DOCUMENTS = (".yaml", ".yml", ".cfg")
-_SHELL = re.compile(r"['\"\\#]")  # what only a shell's rules explain
+_SHELL = re.compile(r"['\"\\#]")  # characters that need the parsing rules of a shell
 _HINT = "each line is 'NAME: FILE...' or the folder of a case"
 
 

@@ -107,7 +107,7 @@ def chip(
 
 
 def _only(inputs: tuple[str, ...]) -> str:
-    """The one workload."""
+    """Return the only workload; refuse several."""
     if len(inputs) > 1:
         raise SpecError(f"there must be one workload, got {len(inputs)}: {', '.join(inputs)}")
     return inputs[0]

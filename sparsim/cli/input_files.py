@@ -1,4 +1,4 @@
-"""What the commands share: their arguments, and the documents that these name."""
+"""The arguments that commands share, and readers of the documents that they name."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ _OPTIONS = ("--set", "--include", "--trust", "--tables", "--hwcomponents")
 
 
 def reading_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds these options to a command, which gets them as `reading`."""
+    """Add these options to a command, which receives them as `reading`."""
 
     @functools.wraps(command)
     def with_reading(
@@ -119,7 +119,9 @@ def reading_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def read_model(paths: tuple[str, ...], reading: Reading = _PLAIN) -> Documents:
-    """Timeloop's documents or our own, with what says of a mapping and energies that theirs cannot."""
+    """Read documents of Timeloop or of sparsim, including sparsim documents that add a mapping or energies to
+    Timeloop's.
+    """
     return _read(paths, reading, for_search=False)
 
 
@@ -161,7 +163,7 @@ def _read(paths: tuple[str, ...], reading: Reading, *, for_search: bool | None) 
 
 
 def read_everything(paths: tuple[str, ...], reading: Reading) -> Documents:
-    """What the files say of a mapping or of a search. One called *.txt is a map.txt of Timeloop."""
+    """Read what the files contain on a mapping or a search. A file *.txt is read as a map.txt of Timeloop."""
     from sparsim.fileio.reading import read_text
     from sparsim.files.timeloop.map_reader import read_map_text
 
@@ -200,7 +202,7 @@ def read_components(paths: tuple[str, ...], reading: Reading) -> tuple[Described
 def read_search(paths: tuple[str, ...], layer: str | None, reading: Reading = _PLAIN) -> Documents:
     """Read the documents for a search, which takes all layers if none is named, and print their warnings."""
     documents = _read(paths, reading, for_search=True)
-    _ = documents.accelerator  # refuses what is missing or wrong before the layers are looked at
+    _ = documents.accelerator  # refuse missing or wrong files before the layers are read
     print_warnings(documents.warnings)
     if layer is not None:
         documents = replace(documents, layers=(documents.layer(layer),))
@@ -210,7 +212,7 @@ def read_search(paths: tuple[str, ...], layer: str | None, reading: Reading = _P
 
 
 def with_masks(layer: Layer, options: tuple[str, ...]) -> Layer:
-    """The layer with `actual` densities for the dataspaces of `--mask NAME=FILE`."""
+    """Return the layer with `actual` densities for the dataspaces of `--mask NAME=FILE`."""
     from msgspec.structs import replace
 
     from sparsim.records import Density
@@ -228,7 +230,9 @@ def with_masks(layer: Layer, options: tuple[str, ...]) -> Layer:
 
 
 def file_names(layers: tuple[Layer, ...]) -> list[str]:
-    """The layers' names, by which files or folders can be called. Raises SpecError if they cannot."""
+    """Return the layers' names, which are used as names of files and folders. Raises SpecError for unsuitable
+    ones.
+    """
     names = [layer.name for layer in layers]
     number = Counter(names)
     for name in names:
@@ -244,8 +248,8 @@ def file_names(layers: tuple[Layer, ...]) -> list[str]:
 def write_timeloop_files(
     folder: Path, program: str, inputs: Documents, layer: Layer, evaluation: Evaluation, dialect: str | None
 ) -> str:
-    """Write the files of Timeloop's programs, called by the documents' `out_prefix` or by the `program`.
-    Returns which, and where.
+    """Write the files of Timeloop's programs, named after the documents' `out_prefix` or the `program`.
+    Returns a description of each file and its path.
     """
     from sparsim.files.timeloop.output_files import write_output_files
 
@@ -262,9 +266,9 @@ def print_warnings(warnings: tuple[str, ...]) -> None:
 def _load(
     paths: tuple[str, ...], reading: Reading, *, beside: bool = True
 ) -> tuple[list[tuple[str, YamlMap]], bool]:
-    """The contents by file, and whether they are sparsim documents.
+    """Return the contents by file, and whether they are sparsim documents.
 
-    `beside`: whether those that hold a mapping or energies only may stand beside Timeloop's.
+    With `beside`, sparsim documents that contain only a mapping or energies may accompany Timeloop's.
     """
     from sparsim.files.read_any import load_either
 
@@ -277,7 +281,7 @@ def _load(
 
 
 def template_data(settings: tuple[str, ...]) -> dict[str, Any]:
-    """The values of --set, which mean what they mean in YAML."""
+    """Return the values of --set, parsed as YAML."""
     from sparsim.files.yaml_reading import plain_scalar
 
     found: dict[str, Any] = {}

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from sparsim.report.tables import Table
 
 METHODS = ("auto", "exhaustive", "random", "local")
-PERIOD_S = 0.1  # between looks at the progress: more often costs time and cannot be read
+PERIOD_S = 0.1  # seconds between updates of the progress; more frequent ones cost time and cannot be read
 
 
 @click.command()
@@ -146,7 +146,7 @@ def mapper(
 
 
 def _with_policies(inputs: Documents, padded: tuple[str, ...], imperfect: tuple[str, ...]) -> Documents:
-    """Adds the dims that the options name to those of the mapspace."""
+    """Add the dims that the options name to those of the mapspace."""
     import msgspec
 
     from sparsim.records import Mapspace
@@ -193,7 +193,7 @@ def _cache(folder: Path | None, off: bool) -> MappingCache:
 
 
 def _folders(out: Path, layers: tuple[Layer, ...]) -> list[Path]:
-    """DIR for one layer, DIR/LAYER for several."""
+    """Return the output folders: DIR for one layer, DIR/LAYER for several."""
     if len(layers) == 1:
         return [out]
     return [out / name for name in file_names(layers)]
@@ -219,7 +219,7 @@ def _size(layer: Layer, inputs: Documents, seed: int) -> str:
 def _search(
     inputs: Documents, cache: MappingCache, options: dict[str, Any]
 ) -> Iterator[tuple[Layer, SearchResult]]:
-    """Layer after layer, until one is interrupted or has no mapping."""
+    """Search the layers one after the other, until one is interrupted or has no mapping."""
     from sparsim.mapper.network_search import search_each
 
     for layer in inputs.layers:
@@ -237,7 +237,7 @@ def _search(
 
 @contextmanager
 def _live(layer: Layer) -> Iterator[Callable[[Progress], None]]:
-    """Shows the best so far on stderr, where that is a terminal."""
+    """Show the best mapping so far on stderr if it is a terminal."""
     from rich.markup import escape
 
     shown = 0.0
@@ -269,7 +269,7 @@ def _large(number: int) -> str:
 def _write(
     folder: Path, inputs: Documents, layer: Layer, result: SearchResult, dialect: str | None
 ) -> Evaluation:
-    """The three files of a layer; returns the best mapping's evaluation."""
+    """Write the three files of a layer. Returns the evaluation of the best mapping."""
     from sparsim.files.sparsim_yaml import dump
     from sparsim.files.timeloop.stats_dialect import stats_text
     from sparsim.files.timeloop.stats_writer import wrapped_counts
@@ -320,7 +320,7 @@ def _proof(kind: str, gap: float) -> str:
 
 
 def _row(layer: Layer, result: SearchResult, evaluation: Evaluation) -> dict[str, Any]:
-    """A row of sparsim.layers.csv."""
+    """Return a row of sparsim.layers.csv."""
     certificate = result.certificate
     return {
         "layer": layer.name,
@@ -334,7 +334,7 @@ def _row(layer: Layer, result: SearchResult, evaluation: Evaluation) -> dict[str
 
 
 def _network_table(rows: list[dict[str, Any]]) -> Table:
-    """The table of all layers."""
+    """Return the table of all layers."""
     from sparsim.report.tables import Table
 
     cells = [

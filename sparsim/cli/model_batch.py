@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sparsim.cli.case_lists import ListedCase
     from sparsim.model.result import Evaluation
 
-    Say = Callable[[tuple[str, ...]], None]  # takes warnings
+    Say = Callable[[tuple[str, ...]], None]  # receives warnings
     EvaluateCase = Callable[[tuple[str, ...], Path, Say], tuple[Evaluation, str]]
 
 TABLE = "batch.csv"

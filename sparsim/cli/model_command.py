@@ -99,7 +99,7 @@ def evaluate_files(
     reading: Reading,
     say: Say = print_warnings,
 ) -> tuple[Documents, Layer, Evaluation]:
-    """The contents of the files, their layer, and the evaluation of the mapping."""
+    """Return the contents of the files, their layer, and the evaluation of the mapping."""
     documents = read_model(files, reading).accounted(accounting)  # type: ignore[arg-type]
     say(documents.warnings)
     layer = with_masks(documents.layer(layer_name), masks)
@@ -127,7 +127,7 @@ def _write(
     *,
     timeloop_files: bool,
 ) -> str:
-    """Write the output files of one evaluation. Returns which, and where."""
+    """Write the output files of one evaluation. Returns a description of each file and its path."""
     from sparsim.files.timeloop.stats_dialect import stats_text
     from sparsim.files.timeloop.stats_writer import wrapped_counts
 

@@ -46,7 +46,7 @@ def show(what: str | None, as_json: bool) -> None:
 
 
 def _plain(found: Documents) -> dict[str, Any]:
-    """What the documents hold, by kind of record."""
+    """Return the records of the documents as plain data, by kind."""
     records = {kind: getattr(found, kind) for kind in KINDS}
     plain: dict[str, Any] = {kind: record.to_dict() for kind, record in records.items() if record is not None}
     if found.components:

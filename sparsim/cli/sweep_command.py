@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from sparsim.sweep.run_options import Progress
     from sparsim.sweep.study import Study
 
-LINE_S = 10.0  # between lines of progress where there is no terminal
+LINE_S = 10.0  # seconds between lines of progress without a terminal
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 
 
 class _StudyGroup(click.Group):
-    """A group whose first argument may be a study in place of a command."""
+    """A command group whose first argument may also be a study instead of a command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, "--help"):
@@ -115,7 +115,7 @@ def _print(result: SweepResult, *, as_json: bool) -> None:
 
 
 def _with_settings(study: str, settings: tuple[str, ...]) -> Study:
-    """The study with values for templates added to its own."""
+    """Return the study with further values for templates."""
     from msgspec.structs import replace
 
     from sparsim.sweep.study_files import load_study
@@ -169,7 +169,7 @@ def _seconds(text: str | None) -> float | None:
 
 @contextmanager
 def _live() -> Iterator[Callable[[Progress], None]]:
-    """Shows progress on stderr: a line that changes on a terminal, else a line now and then."""
+    """Show progress on stderr: an updated line on a terminal, otherwise a line at intervals."""
     from rich.markup import escape
 
     console = messages()
@@ -197,7 +197,7 @@ def _live() -> Iterator[Callable[[Progress], None]]:
 
 
 def _progress(progress: Progress) -> str:
-    """One line on where a sweep is."""
+    """Return one line that describes the progress of a sweep."""
     seconds = max(progress.seconds, 1e-9)
     if progress.phase == "bounds":
         rate = progress.bounded / seconds

@@ -1,7 +1,7 @@
 """Energy per action and area of hardware components from their attributes, each with its source.
 
-`estimate(component)` answers for one, `estimate_table(components)` makes the table that the model takes.
-Numbers come from public tables and a sweep of CACTI 7 (`data/`); docs/how-to/estimate.md is the guide.
+`estimate(component)` estimates one component, and `estimate_table(components)` makes the table that the model
+uses. Numbers come from public tables and a sweep of CACTI 7 (`data/`); docs/how-to/estimate.md is the guide.
 """
 
 from sparsim.estimate.estimate_components import estimate, estimate_all, estimate_table

@@ -1,6 +1,6 @@
-"""The energies of an accelerator: its own table, or the one that its components are estimated to have.
+"""The energies of an accelerator: its own table, or the one estimated from its components.
 
-Nothing else makes a table of an accelerator's components, so that all who ask get the same energies.
+Only this module makes a table from an accelerator's components, so that all callers get the same energies.
 """
 
 from sparsim.estimate.estimate_components import estimate_table
@@ -9,7 +9,7 @@ from sparsim.records.energy_table import ResolvedEnergy, resolve_energy
 
 
 def energy_table(accelerator: Accelerator) -> EnergyTable | None:
-    """The energy table that holds for `accelerator`; None where all energies are built in.
+    """Return the energy table of `accelerator`; None if all energies are built in.
 
     Raises SpecError for components that cannot be estimated.
     """
@@ -19,7 +19,7 @@ def energy_table(accelerator: Accelerator) -> EnergyTable | None:
 
 
 def resolved_energy(accelerator: Accelerator) -> ResolvedEnergy:
-    """What each action costs, and where that comes from (model 4.4, 4.5). Raises SpecError."""
+    """Return the energy of each action and its source (model 4.4, 4.5). Raises SpecError."""
     return accelerator.kept(
         "resolved energy", (), lambda: resolve_energy(accelerator.architecture, energy_table(accelerator))
     )

@@ -1,10 +1,10 @@
 """The rule set `accelergy-2022`: what Accelergy and its plug-ins of 2022 computed, with their quirks.
 
 The energy and area tables of the original PointNet++ study and of Sparseloop's artifact follow from it. It
-differs from the default where those programs did something that one would not do today:
+differs from the default rules where those programs did something unusual by today's standards:
   * cells are those of 5 ns latency, taken as 45 nm without scaling, so 45 nm is the only node;
   * the registers of a register file leak and take area for one word, not for all of them;
-  * a register file wider than 16 bits has an area of 1 um2: no plug-in knew better;
+  * a register file wider than 16 bits has an area of 1 um2, because no plug-in knew its area;
   * an SRAM of at most 128 words of at most 32 bits costs the energy of a register file, and its area if it is
     at most 16 bits wide;
   * CACTI is asked for whole bytes per word, and for 64 words of 4 bytes or more;
@@ -25,7 +25,7 @@ NAME = "accelergy-2022"
 PRINTED_DECIMALS = 5
 _NODE_NM = 45.0
 _CYCLE_NS = 5.0
-_REUSED = 0.85  # energy of a multiplication with an operand of the one before it
+_REUSED = 0.85  # relative energy of a multiplication that reuses an operand of the previous one
 
 
 class _Rule(Estimator, frozen=True, kw_only=True):

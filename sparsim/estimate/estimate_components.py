@@ -62,7 +62,7 @@ def _estimate(component: Component, node_nm: float | None, rules: str) -> Estima
 
 
 def _table(component: Component) -> Estimate:
-    """What the attributes of a component of class `table` say."""
+    """Estimate a component of class `table` from the numbers among its attributes."""
     where = f"component {component.name}"
     given = dict(component.attributes)
     source = str(given.pop("source", "given"))
@@ -79,7 +79,7 @@ def _table(component: Component) -> Estimate:
 
 
 def _plain(component: Component, node_nm: float | None, rules: str) -> Estimate:
-    """What the estimator of the component's class says."""
+    """Estimate a component with the estimator of its class."""
     estimator = find(component, rules)
     where = f"component {component.name}"
     if estimator.needs_node and node_nm is None:
@@ -94,7 +94,9 @@ def _plain(component: Component, node_nm: float | None, rules: str) -> Estimate:
 
 
 def _check(found: Estimate) -> None:
-    """Refuse energies and areas that no table can hold: sums of large counts, products of large sizes."""
+    """Refuse energies and areas that are too large for a table, as sums of large counts or products of large
+    sizes can be.
+    """
     for action, energy in found.actions.items():
         check_real("", f"energy of action '{action}'", energy.energy_pj, unit=" pJ")
     check_real("", "area", found.area_um2, unit=" um^2")
@@ -123,8 +125,8 @@ def _compound(component: Component, node_nm: float | None, rules: str) -> Estima
 
 
 def _actions(component: Component, parts: dict[str, Estimate]) -> dict[str, Energy]:
-    """The component's own actions; a component that is not a compound has itself as its only part, without a
-    name.
+    """Estimate the component's own actions. A component that is not a compound is its own only part, without
+    a name.
     """
     return {action: _action(component, action, terms, parts) for action, terms in component.actions.items()}
 
@@ -207,7 +209,7 @@ def estimate_table(components: Iterable[Component], name: str = "energy") -> Ene
 
 
 def table_of(components: tuple[Component, ...], estimates: dict[str, Estimate], name: str) -> EnergyTable:
-    """The table of components that are estimated already."""
+    """Return the table of components that are already estimated."""
     rules = sorted({component.rules or DEFAULT for component in components})
     wires = {
         component.name
@@ -227,7 +229,9 @@ def table_of(components: tuple[Component, ...], estimates: dict[str, Estimate], 
 
 
 def _largest(found: Estimate) -> dict[str, float]:
-    """pJ by action; of an action with several arguments, `read(data_delta=0)`, the largest."""
+    """Return pJ by action. For an action with several arguments, such as `read(data_delta=0)`, it is the
+    largest.
+    """
     energies: dict[str, float] = {}
     for action, energy in found.actions.items():
         name = action.partition("(")[0]

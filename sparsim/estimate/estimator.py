@@ -1,4 +1,4 @@
-"""What an estimator returns: energies and an area, each with its uncertainty and its source."""
+"""The base of estimators, and the energies and areas that they return, with uncertainties and sources."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar, Self
@@ -114,8 +114,8 @@ class Estimator(Record, frozen=True, kw_only=True):
     register : Makes an estimator known.
     """
 
-    class_name: ClassVar[str]  # what `class:` of a component says
-    rules: ClassVar[str] = "default"  # the rule set that this belongs to
+    class_name: ClassVar[str]  # the value of the key `class` of a component
+    rules: ClassVar[str] = "default"  # the rule set that the estimator belongs to
     needs_node: ClassVar[bool] = True
 
     def estimate(self, node_nm: float) -> Estimate:
@@ -141,8 +141,8 @@ class Estimator(Record, frozen=True, kw_only=True):
 
 
 def weighted_sum(terms: Iterable[tuple[float, float, float | None, str]]) -> dict[str, Any]:
-    """Sum, uncertainty and source of (count, value, uncertainty, source) terms. Uncertainties add up, as
-    errors of the same interpolation go the same way.
+    """Return the sum, uncertainty and source of (count, value, uncertainty, source) terms. Uncertainties add
+    up linearly, because errors of the same interpolation have the same sign.
     """
     terms = list(terms)
     total = sum(count * value for count, value, _, _ in terms)

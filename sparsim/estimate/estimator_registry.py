@@ -1,4 +1,4 @@
-"""Which estimator answers for which class of components, and the check of the attributes that it takes."""
+"""The registry of estimators by class of component, and the check of component attributes."""
 
 import math
 import typing
@@ -57,7 +57,7 @@ for _estimator in (
 
 
 def find(component: Component, rules: str) -> type[Estimator]:
-    """The estimator of a component. Raises SpecError for an unknown rule set or class."""
+    """Return the estimator of a component. Raises SpecError for an unknown rule set or class."""
     where = f"component {component.name}"
     if rules not in _rules:
         raise SpecError(f"unknown rules '{rules}'", path=where, hint=near(rules, _rules))
@@ -69,7 +69,9 @@ def find(component: Component, rules: str) -> type[Estimator]:
 
 
 def prepared(estimator: type[Estimator], component: Component) -> Estimator:
-    """The estimator with the component's attributes. Raises SpecError for unknown, missing or wrong ones."""
+    """Return the estimator with the component's attributes. Raises SpecError for unknown, missing or wrong
+    ones.
+    """
     where = f"component {component.name}"
     fields = {field.name: field for field in msgspec.structs.fields(estimator)}
     for name in component.attributes:

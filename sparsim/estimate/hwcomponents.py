@@ -11,14 +11,15 @@ from typing import Any
 from sparsim.errors import MissingLibraryError
 from sparsim.estimate.plug_in_classes import node_nm_of
 
-_UNKNOWN = "is not supported by any models"  # what it says of a class that it does not have
+_UNKNOWN = "is not supported by any models"  # the messages of hwcomponents for unknown classes
 _WIDTHS = ("width", "adder_width", "multiplier_width")
 _LONGEST = 200
 _CYCLE_SECONDS = 5e-9
 
 
 class HwComponents:
-    """Asks hwcomponents for components by class. `failures`: what it said of classes that it could not do.
+    """Finds components in hwcomponents by class. `failures` collects its messages on classes that it could
+    not estimate.
 
     Raises MissingLibraryError if it is not installed.
     """
@@ -32,7 +33,7 @@ class HwComponents:
         self.failures: dict[str, str] = {}
 
     def find(self, kind: str, given: Mapping[str, Any]) -> dict[str, int | float | str] | None:
-        """The attributes of a component of class `table`; None if hwcomponents has no estimate."""
+        """Return the attributes of a component of class `table`; None if hwcomponents has no estimate."""
         asked = dict(given)
         if given.get("technology") is not None:
             asked["tech_node"] = node_nm_of(given["technology"]) * 1e-9
@@ -52,7 +53,7 @@ class HwComponents:
                 name: float(getattr(model, name)().energy) * 1e12 for name in names
             }
             area, leak_w = float(model.area) * 1e12, float(model.leak_power)
-        except Exception as error:  # its models raise whatever they like
+        except Exception as error:  # its models raise exceptions of any type
             text = " ".join(str(error).split())
             if _UNKNOWN not in text:
                 self.failures[kind] = text[:_LONGEST]

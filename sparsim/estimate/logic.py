@@ -50,7 +50,9 @@ class Multiplier(Estimator, frozen=True, kw_only=True):
 
 
 class Mac(Estimator, frozen=True, kw_only=True):
-    """Multiplies operands of `operand_bits`, adds the product to `accumulator_bits`; leaks when gated."""
+    """A unit that multiplies operands of `operand_bits`, adds the product to `accumulator_bits`, and leaks
+    when gated.
+    """
 
     class_name: ClassVar[str] = "mac"
     operand_bits: int
@@ -143,7 +145,8 @@ class Clock(Estimator, frozen=True, kw_only=True):
             f"EIE clock network of a PE x {self.flip_flops} of {flip_flops:.0f} flip-flops",
         )
         found = as_estimate(network, _EIE_NODE_NM, node_nm, ("cycle",))
-        return Estimate(actions={"cycle": found.actions["cycle"]}, area=found.area)  # its leakage is in EIE's
+        # EIE's number includes its leakage
+        return Estimate(actions={"cycle": found.actions["cycle"]}, area=found.area)
 
 
 class Wire(Estimator, frozen=True, kw_only=True):
@@ -162,7 +165,7 @@ class Wire(Estimator, frozen=True, kw_only=True):
 
 
 def wire_pj_per_bit_mm() -> float:
-    """Energy of a transfer [pJ] per bit and mm: capacitance x supply^2 x switching bits."""
+    """Return the energy of a transfer [pJ] per bit and mm: capacitance x supply^2 x switching bits."""
     known = data.constants()
     farad_per_mm = known["wire_capacitance"] * 1e3
     return float(farad_per_mm * known["wire_supply"] ** 2 * known["wire_switching"] * 1e12)

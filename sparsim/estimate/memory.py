@@ -20,11 +20,11 @@ from sparsim.estimate.technology_scaling import NAME, scale_area, scale_energy
 
 Quantity = Literal["read_pj", "write_pj", "area_um2", "leakage_mw", "cycle_ns"]
 _Column = dict[int, data.SramPoint]  # by depth, ascending
-_CONFIDENCE = 0.9  # share of the held-back points that err less than the stated uncertainty
+_CONFIDENCE = 0.9  # share of held-back points whose error is below the stated uncertainty
 
 
 class Sram(Estimator, frozen=True, kw_only=True):
-    """One bank; a word per access. Idle, it leaks for `cycle_ns`."""
+    """One bank, which moves a word per access. When idle, it leaks for `cycle_ns`."""
 
     class_name: ClassVar[str] = "sram"
     width_bits: int
@@ -69,13 +69,13 @@ class Sram(Estimator, frozen=True, kw_only=True):
 
 
 def reach(ports: int) -> tuple[int, int]:
-    """The widths that the sweep has, from and to."""
+    """Return the smallest and the largest width of the sweep."""
     widths = [set(grid) for (_, p), grid in _grids().items() if p == ports]
     return max(map(min, widths)), min(map(max, widths))
 
 
 def depth_reach(ports: int, width_bits: int) -> tuple[int, int]:
-    """The depths that the sweep has at a width within its reach, from and to."""
+    """Return the smallest and the largest depth of the sweep at a width within its range."""
     columns = [
         grid[width]
         for (_, p), grid in _grids().items()
@@ -86,7 +86,9 @@ def depth_reach(ports: int, width_bits: int) -> tuple[int, int]:
 
 
 class Interpolated(NamedTuple):
-    """`neighbours`: the sizes between which the value lies, where the sweep does not have it."""
+    """An interpolated value; `neighbours` are the sizes that it lies between, if the sweep does not contain
+    it.
+    """
 
     value: float
     is_exact: bool
@@ -96,7 +98,7 @@ class Interpolated(NamedTuple):
 def interpolate(
     quantity: Quantity, node_nm: float, ports: int, width_bits: int, depth_words: int
 ) -> Interpolated:
-    """`quantity` of a memory of `depth_words` words of `width_bits`, at a node of the sweep.
+    """Interpolate `quantity` of a memory of `depth_words` words of `width_bits`, at a node of the sweep.
 
     Raises SpecError outside the sweep.
     """
@@ -117,7 +119,7 @@ def interpolate(
 def _around(
     known: dict[int, object] | _Column | dict[int, _Column], value: int, name: str, where: str
 ) -> list[int]:
-    """The known numbers next to `value`, or just itself."""
+    """Return the known numbers next to `value`, or only `value` if it is known."""
     ordered = sorted(known)
     if not ordered[0] <= value <= ordered[-1]:
         raise SpecError(
@@ -131,7 +133,7 @@ def _around(
 
 
 def _log_log(x: float, points: list[tuple[int, float]]) -> float:
-    """The value at `x` of the power law through one or two points (x, y)."""
+    """Return the value at `x` of the power law through one or two points (x, y)."""
     if len(points) == 1:
         return points[0][1]
     (x0, y0), (x1, y1) = points

@@ -1,7 +1,7 @@
 """The rule set `accelergy`: classes and attributes as Accelergy's public plug-ins call them.
 
-Every estimator has few actions of its own; `terms` says what an action of Accelergy is made of. What no
-source stands behind is called a guess in the text that goes with the number.
+Every estimator has a few actions of its own; `terms` expresses actions of Accelergy by these. A number
+without a source is called a guess in the text beside it.
 """
 
 import math
@@ -30,8 +30,8 @@ Terms = dict[str, float]
 class PlugIn(Estimator, frozen=True, kw_only=True):
     """Base of this rule set's estimators.
 
-    `also`: further names of the class. `aliases`: what a field may be called in documents, the first that is
-    there counts. `is_compute`: whether it is a compute unit, else a memory, where it stands for a level.
+    `also` are further names of the class. `aliases` are names of a field in documents, of which the first one
+    present is used. `is_compute` tells whether the component is a compute unit or a memory if it is a level.
     """
 
     rules: ClassVar[str] = NAME
@@ -39,7 +39,7 @@ class PlugIn(Estimator, frozen=True, kw_only=True):
     aliases: ClassVar[dict[str, tuple[str, ...]]] = {"width": _WIDTHS}
     is_compute: ClassVar[bool] = False
     global_cycle_seconds: float = 5e-9
-    n_instances: float = 1  # multiplies leakage and area
+    n_instances: float = 1  # multiplier of leakage and area
 
     @property
     def cycle_ns(self) -> float:
@@ -47,7 +47,7 @@ class PlugIn(Estimator, frozen=True, kw_only=True):
 
     @classmethod
     def attributes_from(cls, given: Mapping[str, Any]) -> dict[str, int | float | str]:
-        """The fields that the attributes of a document give. Raises SpecError for missing ones."""
+        """Return the fields that the attributes of a document define. Raises SpecError for missing ones."""
         found: dict[str, int | float | str] = {}
         for field in msgspec.structs.fields(cls):
             names = cls.aliases.get(field.name, (field.name,))
@@ -61,11 +61,11 @@ class PlugIn(Estimator, frozen=True, kw_only=True):
 
     @classmethod
     def terms(cls, action: str, arguments: Arguments) -> Terms:
-        """What the estimator's own actions an action of Accelergy consists of. Raises SpecError."""
+        """Return the estimator's own actions that make up an action of Accelergy. Raises SpecError."""
         raise NotImplementedError
 
     def whole(self, estimate: Estimate) -> Estimate:
-        """The estimate of all instances."""
+        """Return the estimate of all instances."""
         if self.n_instances == 1:
             return estimate
         scaled = estimate.scaled(self.n_instances, self.n_instances)
@@ -74,7 +74,7 @@ class PlugIn(Estimator, frozen=True, kw_only=True):
 
 
 class PlugInMemory(PlugIn, frozen=True, kw_only=True):
-    """Memories: a read and a write move a word."""
+    """Base of memories, in which a read or a write moves one word."""
 
     @classmethod
     def terms(cls, action: str, arguments: Arguments) -> Terms:
@@ -88,15 +88,17 @@ class PlugInMemory(PlugIn, frozen=True, kw_only=True):
 
     @classmethod
     def access(cls, kind: str, data_changes: bool, address_changes: bool) -> Terms:
-        """An access of which only data or only the address differ from the one before; leakage of neither."""
+        """Return the terms of an access in which only the data or only the address differ from the previous
+        one; it contains no leakage.
+        """
         share = 0.7 * data_changes + 0.3 * address_changes
         return {kind: share} if share else {LEAK: 1.0}
 
 
 class PlugInLogic(PlugIn, frozen=True, kw_only=True):
-    """Units of logic: whatever an action is called, it is the same, unless it is gated or leakage."""
+    """Base of logic units, whose actions all have the same energy, except for gated ones and leakage."""
 
-    reused: ClassVar[float] = 1.0  # share of an action whose operand is that of the one before
+    reused: ClassVar[float] = 1.0  # share of the energy if an operand equals the previous one
     note: ClassVar[str] = ""
     width: float
 
@@ -107,7 +109,7 @@ class PlugInLogic(PlugIn, frozen=True, kw_only=True):
         return {ACCESS: cls.reused if action.endswith("_reused") else 1.0}
 
     def logic(self) -> Logic:
-        """The unit at the cells' own node."""
+        """Return the unit at the cells' own node."""
         raise NotImplementedError
 
     def estimate(self, node_nm: float) -> Estimate:
@@ -117,7 +119,7 @@ class PlugInLogic(PlugIn, frozen=True, kw_only=True):
 
 
 def logic_estimate(logic: Logic, node_nm: float, access: tuple[str, ...] = (ACCESS,)) -> Estimate:
-    """The estimate of logic, with `leak` for its leakage."""
+    """Return the estimate of logic, with `leak` as its leakage."""
     found = as_estimate(logic, CELL_NODE_NM, node_nm, access)
     actions = {**found.actions, LEAK: found.actions["idle"]}
     del actions["idle"]
@@ -125,7 +127,9 @@ def logic_estimate(logic: Logic, node_nm: float, access: tuple[str, ...] = (ACCE
 
 
 def clocked(name: str, bits: float, cycle_ns: float) -> Logic:
-    """`bits` of a cell; the fastest one where the cycle is shorter, which then leaks for the cycle only."""
+    """Return `bits` of a cell. If the cycle is too short for all cells, the fastest one is taken, and leaks
+    for the cycle only.
+    """
     fastest = data.cells()[name][0].latency_ns
     if cycle_ns >= fastest:
         return cell(name, bits, cycle_ns)
@@ -138,7 +142,7 @@ def address_adder(depth: float, cycle_ns: float) -> Logic:
 
 
 def with_access(found: Estimate, more: Estimate, copies: int) -> Estimate:
-    """A memory with `copies` units of logic, one of which every access uses."""
+    """Return a memory with `copies` logic units, of which every access uses one."""
     actions = {
         name: _sum(energy, more.actions[LEAK if name == LEAK else ACCESS], copies if name == LEAK else 1)
         for name, energy in found.actions.items()

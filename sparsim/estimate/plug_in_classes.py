@@ -1,4 +1,4 @@
-"""Which estimator of the rule set `accelergy` answers for a class, and what technologies mean."""
+"""The estimators of the rule set `accelergy` by class, and the meaning of its technology names."""
 
 import re
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ _METRES = 1e-3  # a technology below is in metres
 
 @cache
 def plug_in_classes() -> dict[str, type[PlugIn]]:
-    """Estimators by the names of classes."""
+    """Return estimators by the names of classes."""
     return {name: found for found in (*MEMORIES, *LOGIC) for name in (found.class_name, *found.also)}
 
 
 def attributes_of(kind: str, estimator: type[PlugIn], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that attributes give an estimator; a cell of Aladdin's without a width is as wide as its
-    table's. Raises SpecError for missing ones.
+    """Return the fields of an estimator that attributes define. Cells of Aladdin without a width get that of
+    its table. Raises SpecError for missing ones.
     """
     if kind.startswith(_CELL) and not any(given.get(name) is not None for name in estimator.aliases["width"]):
         return estimator.attributes_from({**given, "width": 1 if kind == _CELL + "register" else 32})
@@ -31,7 +31,9 @@ def attributes_of(kind: str, estimator: type[PlugIn], given: Mapping[str, Any]) 
 
 
 def find_plug_in(name: str, others: tuple[str, ...] = ()) -> type[PlugIn]:
-    """The estimator of a class. Raises SpecError for an unknown one; `others` are classes of documents."""
+    """Return the estimator of a class. Raises SpecError for an unknown one; `others` are classes of
+    documents.
+    """
     known = plug_in_classes()
     if name not in known:
         hint = near(name, (*others, *known)) or "compound_components or a table of --tables can define it"
@@ -40,7 +42,7 @@ def find_plug_in(name: str, others: tuple[str, ...] = ()) -> type[PlugIn]:
 
 
 def node_nm_of(technology: Any) -> float:
-    """The node in nm that `45nm`, `"40"`, 65 or 4.5e-8 says. Raises SpecError."""
+    """Return the node in nm of a value such as `45nm`, `"40"`, 65 or 4.5e-8 (metres). Raises SpecError."""
     text = str(technology)
     match = _NODE.fullmatch(text) if len(text) < 40 else None
     if match is None or isinstance(technology, bool):

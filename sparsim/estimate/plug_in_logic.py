@@ -19,7 +19,8 @@ from sparsim.estimate.plug_in import (
 )
 from sparsim.estimate.standard_cells import Logic
 
-_REUSED = 0.85  # energy of a multiplication with an operand of the one before it (Aladdin plug-in)
+# relative energy of a multiplication that reuses an operand of the previous one (Aladdin plug-in)
+_REUSED = 0.85
 _LENGTH = re.compile(r"([0-9.eE+-]+) ?(mm|um|nm|m)?")
 _MM = {"m": 1e3, "mm": 1.0, "um": 1e-3, "nm": 1e-6, None: 1e-3}
 
@@ -42,7 +43,7 @@ class IntMultiplier(PlugInLogic, frozen=True, kw_only=True):
         "width_b": ("width_b", "datawidth_b"),
     }
     reused: ClassVar[float] = _REUSED
-    width_b: float = 0  # 0: as wide as the other
+    width_b: float = 0  # 0: same width as the other
 
     def logic(self) -> Logic:
         return clocked("multiplier", self.width * (self.width_b or self.width) / 32, self.cycle_ns)
@@ -57,7 +58,7 @@ class IntMac(PlugInLogic, frozen=True, kw_only=True):
     }
     is_compute: ClassVar[bool] = True
     reused: ClassVar[float] = _REUSED
-    adder_width: float = 0  # 0: as wide as the operands
+    adder_width: float = 0  # 0: same width as the operands
 
     def logic(self) -> Logic:
         product = clocked("multiplier", self.width * self.width / 32, self.cycle_ns)
@@ -65,7 +66,7 @@ class IntMac(PlugInLogic, frozen=True, kw_only=True):
 
 
 class AnyMac(IntMac, frozen=True, kw_only=True):
-    """Documents do not say what numbers such a unit multiplies."""
+    """A MAC unit for which documents do not specify the type of numbers."""
 
     class_name: ClassVar[str] = "mac"
     also: ClassVar[tuple[str, ...]] = ("compute",)
@@ -73,14 +74,16 @@ class AnyMac(IntMac, frozen=True, kw_only=True):
 
 
 class _Floating(PlugInLogic, frozen=True, kw_only=True):
-    """Bits are those of exponent and mantissa; up to 32 of them single precision is the cell, else double."""
+    """Base of floating-point units. Widths are those of exponent and mantissa; up to 32 bits the cell of
+    single precision is used, above it that of double precision.
+    """
 
-    width: float = 0  # of the whole number, if exponent and mantissa are missing
+    width: float = 0  # total width, if exponent and mantissa are missing
     exponent: float = 0
     mantissa: float = 0
 
     def cells(self, unit: str) -> tuple[str, float, float]:
-        """The cell, its bits, and those of the unit."""
+        """Return the cell, its bits, and those of the unit."""
         bits = self.exponent + self.mantissa or self.width
         if not bits:
             raise SpecError("the attributes 'exponent' and 'mantissa' are missing")
@@ -163,7 +166,9 @@ class Crossbar(PlugInLogic, frozen=True, kw_only=True):
 
 
 class Router(PlugInLogic, frozen=True, kw_only=True):
-    """A register per port and a crossbar between them, of which a transfer uses one and its share."""
+    """A router with a register per port and a crossbar. A transfer uses one register and its share of the
+    crossbar.
+    """
 
     class_name: ClassVar[str] = "router"
     also: ClassVar[tuple[str, ...]] = ("noc_router", "XY_NoC", "NoC")

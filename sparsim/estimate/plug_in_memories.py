@@ -25,8 +25,8 @@ from sparsim.estimate.plug_in import (
 from sparsim.estimate.standard_cells import Logic
 
 _DEPTH_POWER = 1.56 / 2  # by CACTI, twice the depth takes 1.56 times the energy of two accesses
-_FIXED_SHARE = 0.3  # share of an access that does not depend on the width
-_SMALLEST_SRAM = 64  # words; what is called only storage is a register file below
+_FIXED_SHARE = 0.3  # share of the energy of an access that does not depend on the width
+_SMALLEST_SRAM = 64  # words; a component called only storage is a register file below this size
 _SIZES = {
     "width": ("width", "memory_width", "data_storage_width"),
     "depth": ("depth", "memory_depth", "data_storage_depth", "entries"),
@@ -44,7 +44,9 @@ class _Sized(PlugInMemory, frozen=True, kw_only=True):
 
 
 class Sram(_Sized, frozen=True, kw_only=True):
-    """Banks are taken as one array: what a bank saves, the wires between banks take in CACTI, and more."""
+    """An SRAM. Banks are treated as one array, because in CACTI the wires between banks take at least what
+    banks save.
+    """
 
     class_name: ClassVar[str] = "SRAM"
     also: ClassVar[tuple[str, ...]] = ("sram",)
@@ -82,7 +84,7 @@ class Sram(_Sized, frozen=True, kw_only=True):
 
 
 def _named(found: Estimate, access: float, rest: float, note: str) -> Estimate:
-    """An array of the sweep with factors on accesses, and on leakage and area."""
+    """Return an array of the sweep, with factors for accesses and for leakage and area."""
 
     def energy(name: str, factor: float) -> Energy:
         one = found.actions[name]
@@ -103,7 +105,7 @@ def _named(found: Estimate, access: float, rest: float, note: str) -> Estimate:
 
 
 class RegisterFile(_Sized, frozen=True, kw_only=True):
-    """An access moves one word and compares the address at every word."""
+    """A register file, in which an access moves one word and compares the address at every word."""
 
     class_name: ClassVar[str] = "regfile"
     also: ClassVar[tuple[str, ...]] = ("rf",)
@@ -128,7 +130,7 @@ class RegisterFile(_Sized, frozen=True, kw_only=True):
         return self.whole(Estimate(actions={**found.actions, **parts}, area=found.area))
 
     def address(self) -> Logic:
-        """What finds a word."""
+        """Return the logic that selects a word."""
         if self.depth <= 1:
             return Logic(0.0, 0.0, 0.0, "no decoder")
         bits = math.ceil(math.log2(self.depth))
@@ -150,7 +152,7 @@ class Fifo(RegisterFile, frozen=True, kw_only=True):
 
 
 class Storage(Sram, frozen=True, kw_only=True):
-    """Documents do not say what such a level is made of."""
+    """A storage for which documents do not specify the kind of memory."""
 
     class_name: ClassVar[str] = "storage"
 

@@ -1,4 +1,4 @@
-"""The numbers that estimates rest on, from the CSV files in `data/`, which name their sources."""
+"""The numbers behind estimates, read from the CSV files in `data/`, which name their sources."""
 
 import csv
 from collections.abc import Callable
@@ -20,7 +20,7 @@ class CellRow(NamedTuple):
 
 
 class SramPoint(NamedTuple):
-    """One memory that CACTI was asked for, with `ports` read-write ports."""
+    """One memory that CACTI computed, with `ports` read-write ports."""
 
     node_nm: float
     ports: int
@@ -51,13 +51,13 @@ def cells() -> dict[str, list[CellRow]]:
 
 @cache
 def sram_sweep() -> list[SramPoint]:
-    """The points to interpolate between."""
+    """Return the points between which values are interpolated."""
     return _sram_points("cacti7_sram.csv")
 
 
 @cache
 def sram_held_back() -> list[SramPoint]:
-    """Points that interpolation does not see."""
+    """Return points that are not used for interpolation."""
     return _sram_points("cacti7_held_back.csv")
 
 

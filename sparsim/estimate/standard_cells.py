@@ -1,4 +1,4 @@
-"""Logic from standard cells: active and idle energy and area of adders, multipliers and what they make up."""
+"""Logic from standard cells: active and idle energy and area of adders, multipliers and larger units."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CELL_NODE_NM = 40.0  # node of Aladdin's characterisation
 
 
 class Logic(NamedTuple):
-    """A piece of logic at the cells' own node. `idle_pj` is leakage per cycle."""
+    """Logic at the cells' own node. `idle_pj` is leakage per cycle."""
 
     active_pj: float
     idle_pj: float
@@ -27,15 +27,14 @@ class Logic(NamedTuple):
         )  # fmt: skip
 
     def copies(self, count: float, active: float) -> Logic:
-        """`count` copies, of which an action uses `active`."""
+        """Return `count` copies, of which an action uses `active`."""
         source = f"{count:g} x ({self.source})" + ("" if active == count else f", {active:g} of them active")
         return Logic(self.active_pj * active, self.idle_pj * count, self.area_um2 * count, source)
 
 
 def cell(name: str, bits: float, cycle_ns: float) -> Logic:
-    """`bits` of a cell, in proportion to the bits that were characterised, from the row of the longest
-    latency that is not above `cycle_ns`; leakage goes on for the whole cycle. Raises SpecError if all rows
-    are slower.
+    """Return `bits` of a cell, in proportion to the characterised width, from the row with the longest
+    latency of at most `cycle_ns`. Leakage lasts for the whole cycle. Raises SpecError if all rows are slower.
     """
     rows = data.cells()[name]
     fitting = [row for row in rows if row.latency_ns <= cycle_ns]
@@ -58,7 +57,7 @@ def adder(width: float, cycle_ns: float) -> Logic:
 
 
 def multiplier(width: float, cycle_ns: float) -> Logic:
-    """Square in the width: a multiplier is an array of adders."""
+    """Scale a multiplier with the square of the width, because it is an array of adders."""
     return cell("multiplier", width * width / 32, cycle_ns)
 
 
@@ -72,7 +71,7 @@ def address_bits(depth: int) -> int:
 
 
 def decoder(depth: int, cycle_ns: float) -> Logic:
-    """A comparator of the address at each word."""
+    """Return a decoder with an address comparator at each word."""
     if depth == 1:
         return Logic(0.0, 0.0, 0.0, "no decoder")
     return cell("comparator", address_bits(depth), cycle_ns).copies(depth, active=depth)
@@ -81,7 +80,9 @@ def decoder(depth: int, cycle_ns: float) -> Logic:
 def as_estimate(
     logic: Logic, from_nm: float, to_nm: float, active: tuple[str, ...], extra: dict[str, Logic] | None = None
 ) -> Estimate:
-    """`logic`, known at one node, at another: the `active` actions, `idle`, and `extra` actions by name."""
+    """Return the estimate of `logic` at another node, with its `active` actions, `idle`, and `extra` actions
+    by name.
+    """
     note = "" if from_nm == to_nm else f", {from_nm:g} -> {to_nm:g} nm by {NAME}"
 
     def energy(energy_pj: float, source: str) -> Energy:

@@ -1,6 +1,6 @@
-"""NumPy's files (.npy, .npz) from elsewhere, checked before memory is allocated for what they declare.
+"""Reader of NumPy files (.npy, .npz) from any source, which are checked before memory is allocated.
 
-`numpy.load` takes the word of a header for the size of an array. Here the header must agree with the size of
+`numpy.load` trusts the header for the size of an array. Here the header must agree with the size of
 the file, or of the archive's member, whose checksum is verified as it is read to its end.
 """
 
@@ -28,7 +28,8 @@ def load_arrays(
     names: Callable[[list[str]], list[str]] = lambda names: names,
     check: Check = lambda shape, dtype: None,
 ) -> Array | dict[str, Array]:
-    """The array of a .npy file, or those of a .npz file by name; what the file is counts, not its name.
+    """Return the array of a .npy file, or the arrays of a .npz file by name. The content decides on the
+    format, not the file name.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def _member(
 def _array(
     file: IO[bytes], path: str | Path, what: str, size: int, check: Check, error: type[SparsimError]
 ) -> Array:
-    """The array at the start of `file`, which has `size` bytes."""
+    """Read the array at the start of `file`, which has `size` bytes."""
     version = np.lib.format.read_magic(file)
     headers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in headers:

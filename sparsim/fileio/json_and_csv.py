@@ -16,14 +16,16 @@ def write_json(path: str | Path, content: Any) -> None:
 
 def json_text(content: Any) -> str:
     """Records or plain data as readable JSON with an end of line; nan and infinity become null."""
-    import msgspec  # `import gmp` needs no more of this module than its tables
+    import msgspec  # imported late, because `import gmp` needs only the CSV functions of this module
 
     encoded = msgspec.json.encode(content, enc_hook=_plain)
     return msgspec.json.format(encoded, indent=1).decode() + "\n"
 
 
 def _plain(value: Any) -> Any:
-    """What msgspec does not know: numbers of NumPy, and kinds of text such as torch's version."""
+    """Convert values that msgspec does not know: NumPy numbers, and subclasses of str such as torch's
+    version.
+    """
     if isinstance(value, str):
         return str(value)
     if hasattr(value, "item"):

@@ -1,4 +1,4 @@
-"""The guard around every reader of a file that somebody else may have written.
+"""Error handling around readers of files from any source.
 
 A library that reads a damaged file may raise anything, and a header may ask for more memory than any machine
 has. `reading` turns every exception into one sentence that names the file; `check_size` compares what a
@@ -45,7 +45,7 @@ def reading(path: str | Path, what: str, error: type[SparsimError] = FormatError
 
 
 def refusal(path: str | Path, sentence: str, error: type[SparsimError] = FormatError) -> SparsimError:
-    """The `error` that says `sentence` of the file."""
+    """Return the `error` with a sentence about the file."""
     if issubclass(error, SpecError):
         return error(sentence, path=str(path))
     return error(f"{path}: {sentence}")
@@ -102,7 +102,7 @@ def bounded_memory(more: int) -> Iterator[None]:
 
 
 def _memory() -> int:
-    """Bytes of memory that this process may use at most."""
+    """Return the largest number of bytes of memory that this process may use."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     return physical if limit == resource.RLIM_INFINITY else min(physical, limit)
@@ -122,6 +122,6 @@ def _sentence(caught: Exception, what: str) -> str:
     if isinstance(caught, OSError) and caught.strerror:
         return f"cannot be read: {caught.strerror.lower()}"
     reason = (str(caught).strip().splitlines() or [""])[0]
-    if " " not in reason:  # a bare key, or nothing
+    if " " not in reason:  # a key without a value, or an empty file
         reason = f"{type(caught).__name__} {reason}".rstrip()
     return f"could not be read as {what}: {reason}"

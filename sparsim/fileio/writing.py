@@ -1,4 +1,4 @@
-"""The writer of every file that the programs leave behind: whole or not at all, and in UTF-8.
+"""Writers of all output files. A file is written completely or not at all, and in UTF-8.
 
 A file is written under another name in the same folder and then renamed, so that a full disk, Ctrl-C or a
 power cut leaves the file that was there before.
@@ -16,10 +16,10 @@ from typing import BinaryIO
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
-    """A binary file that takes the place of `path` when the block ends without an exception.
+    """Open a binary file that replaces `path` when the block ends without an exception.
 
-    A symbolic link keeps pointing where it does, the mode of a file that exists is kept, and what is no
-    regular file, such as /dev/stdout, is written to directly. Raises OSError, which names `path`.
+    Symbolic links and the mode of an existing file are kept. Paths that are not regular files, such as
+    /dev/stdout, are written to directly. Raises OSError, which names `path`.
     """
     try:
         if _is_device(Path(path)):
@@ -38,17 +38,19 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
             os.replace(beside, target)
         finally:
             beside.unlink(missing_ok=True)
-    except OSError as error:  # a full disk does not say where it is
+    except OSError as error:  # the error of a full disk does not name the file
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def _is_device(path: Path) -> bool:
-    """Whether `path` is there and no regular file; /dev/stdout is none, wherever the output goes."""
+    """Return whether `path` exists and is not a regular file. /dev/stdout never counts as one, wherever it
+    leads.
+    """
     return path.exists() and (path.is_relative_to("/dev") or not stat.S_ISREG(path.stat().st_mode))
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write `data` as the file `path`, by `replacing`."""
+    """Write `data` to the file `path`, using `replacing`."""
     with replacing(path) as file:
         file.write(data)
 

@@ -1,6 +1,6 @@
-"""Rectangular arrays that the kernels work on, and THE table of their axes.
+"""Rectangular arrays that the kernels work on, and the table of their axes.
 
-Below this line there are indices only. Axis letters:
+Kernels use indices instead of names. Axis letters:
 
     S  storage level, 0 = innermost          A  action: READ, FILL, UPDATE
     H  hardware level: 0 = compute, s + 1 = storage s
@@ -13,7 +13,8 @@ Below this line there are indices only. Axis letters:
     W  bucket of multicast traffic           X  axis of a mesh: X, Y
     E  network between two levels
 
-Integers are int64 and reals float64, C-contiguous, without exception: one compiled signature per kernel.
+All arrays are C-contiguous, with integers as int64 and reals as float64, so that each kernel has one compiled
+signature.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ UNLIMITED = -1.0
 # loop fields
 DIM, BOUND, KIND, LEVEL, STRIDE = 0, 1, 2, 3, 4
 TEMPORAL, SPATIAL_X, SPATIAL_Y = 0, 1, 2
-X, Y, INSTANCES = 0, 1, 2  # indices of a mesh and of what is spread over it
+X, Y, INSTANCES = 0, 1, 2  # indices of the axes of a mesh
 START, STOP = 0, 1  # ends of a slice
 LEAST, MOST = 0, 1  # ends of a range
 # ArchPack.tiling, .width, .limit, .support, .network, .wire, .transfer fields; LayerPack.term fields
@@ -79,13 +80,13 @@ DECOMPRESSIONS, COMPRESSIONS = 0, 1
 TRAFFIC_PJ, LINKS_PJ, ADDERS_PJ = 0, 1, 2
 PJ, CYCLES, STATUS = 0, 1, 2
 READ_WORDS, WRITE_WORDS, FORMAT_READ_BITS, FORMAT_WRITE_BITS = 0, 1, 2, 3  # of CostPack.words
-ANALYSE, FINISH, STACKED, COUNTED = 1, 2, 4, 8  # bits of the mode of `run`, see kernels/driver.py
+ANALYSE, FINISH, STACKED, COUNTED = 1, 2, 4, 8  # bits of the mode of `run` (kernels/driver.py)
 # mapping flags, one bit per dataspace
 KEEP, NO_LINK, NO_MULTICAST, NO_REUSE = 0, 1, 2, 3
 # accounting
 ELIDE_FIRST_FILL, ELIDE_FIRST_READ, COUNT_ALL, TIMELOOP_4 = 0, 1, 2, 3
 
-# status of a mapping; what `info` holds for each stands in status.py
+# status of a mapping; status.py describes the content of `info` for each
 OK = 0
 BAD_FANOUT = 1
 BAD_CAPACITY = 2
@@ -117,7 +118,7 @@ BAD_TOTAL = 27
 
 MAX_BUCKETS = 64
 MAX_CHILDREN = 2**20  # instances that the spatial loops of one level address: they are listed one by one
-MAX_COUNT = 2.0**53  # counts are doubles on the way; beyond this they are not exact
+MAX_COUNT = 2.0**53  # intermediate counts are doubles, which are exact only up to this number
 
 
 class ArchPack(NamedTuple):
@@ -155,9 +156,9 @@ class LayerPack(NamedTuple):
     read_write: Ints  # (D,)
     words: Ints  # (D,) size of the whole tensor
     operand: Ints  # (2,) the read-only dataspaces
-    real: Ints  # (R,) how much of `bound` exists: less where imperfect factors cover more
-    cut: Ints  # (1,) whether there is such a dim
-    number: Ints  # (D,) of the dataspace's name, the same on all layers
+    real: Ints  # (R,) part of `bound` that exists; smaller than `bound` where imperfect factors cover more
+    cut: Ints  # (1,) whether any dim is imperfect
+    number: Ints  # (D,) number of the dataspace's name, the same on all layers
 
 
 class DensityPack(NamedTuple):
@@ -166,9 +167,9 @@ class DensityPack(NamedTuple):
 
 
 class TablePack(NamedTuple):
-    """Answers to density queries of one mapping for TABULATED tensors, and what was counted on masks.
+    """Answers to density queries of one mapping for TABULATED tensors, and counts from masks.
 
-    Arrays that no flag points at may have one element only.
+    Arrays that no flag refers to may have a single element.
     """
 
     start: Ints  # (S, D, 2) slice of the lists below
@@ -209,7 +210,7 @@ class MappingPack(NamedTuple):
 
 
 class NestPack(NamedTuple):
-    """Everything of one mapping that does not depend on densities."""
+    """The analysis of one mapping, as far as it does not depend on densities."""
 
     loop: Ints  # (M, 5) dim, bound, kind, level, stride
     real: Ints  # (M,) indices of the loops with bound > 1
@@ -247,7 +248,7 @@ class NestPack(NamedTuple):
 
 
 class SparsePack(NamedTuple):
-    """What densities make of a nest."""
+    """The sparse results of a nest for given densities."""
 
     space: Ints  # (H, D, X) expansion after spatial skipping
     avg: Reals  # (H, D) average utilised instances
@@ -288,7 +289,7 @@ class CostPack(NamedTuple):
 
 
 class RunPack(NamedTuple):
-    """What `run` writes beside the packs above, a row for each of its mappings."""
+    """Further output of `run`, with a row for each mapping."""
 
     out: Reals  # (B, 3 + S + H or less) pJ, cycles, status, accesses of storage levels, pJ of hardware levels
     counts: Ints  # (B, S, D, A) accesses that happen, with COUNTED
@@ -325,7 +326,7 @@ class SpacePack(NamedTuple):
 
 
 class BoundPack(NamedTuple):
-    """What a lower bound knows of layer, policy and prices beside the factors."""
+    """The data on layer, policy and prices that a lower bound needs besides the factors."""
 
     compute: Reals  # (2,) least operations that take a cycle of a unit, least pJ of all operations
     leak: Reals  # (1,) least pJ that leak in a cycle
@@ -338,7 +339,7 @@ class BoundPack(NamedTuple):
 
 
 class CandidateWork(NamedTuple):
-    """Scratch of the enumeration and of the bounds."""
+    """Scratch arrays of the enumeration and of the bounds."""
 
     used: Ints  # (K + 1, T, 3) instances along X, Y, and in all, by the decisions from r on
     least: Ints  # (K + 1, S, D) words of a tile at least
@@ -362,7 +363,7 @@ class CandidateWork(NamedTuple):
 
 
 class ChainPack(NamedTuple):
-    """What a relaxation knows with one choice of what is kept; P: prime, E: divisor, W: tile size."""
+    """The data of a relaxation for one bypass choice. Axes: P prime, E divisor, W tile size."""
 
     bound: Ints  # (R,)
     divisor: Ints  # (R, E) of the bound, ascending, then zeros
@@ -387,7 +388,7 @@ class ChainPack(NamedTuple):
 
 
 class ChainWork(NamedTuple):
-    """Scratch of a shortest path; J: delivery, C: code of what waits, X: state."""
+    """Scratch arrays of a shortest path. Axes: J delivery, C code of the waiting deliveries, X state."""
 
     below: Ints  # (S, R) spatial extents of a tile of the level
     left: Ints  # (R,) bounds without the spatial factors
@@ -414,6 +415,6 @@ class ChainWork(NamedTuple):
     floor: Reals  # (J,) of its cost
     live: Ints  # (C,) whether a path has the code
     leave: Reals  # (X,) cost at the end of a level
-    rest: Reals  # (C,) floor of what is still to be paid
+    rest: Reals  # (C,) lower bound of the remaining cost
     cost: Reals  # (J, X)
     value: Reals  # (C, X)

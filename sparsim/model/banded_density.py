@@ -82,7 +82,7 @@ class Banded:
         """Fraction of empty sub-tiles in a tile with `nonzeros` nonzeros.
 
         The reference offsets the lower corner of a sub-tile twice, so sub-tiles away from the matrix's first
-        tile are clipped; kept, because its numbers depend on it.
+        tile are clipped. This is reproduced because its numbers depend on it.
         """
         corner = self._find(*tile, nonzeros)
         if corner is None:

@@ -18,7 +18,7 @@ from sparsim.records import Accelerator, Density, Layer
 from sparsim.records.divisibility import cover, covers_of, diluted, padded_words
 from sparsim.records.mapping import Divisibility
 
-NOWHERE = -2  # neither a storage level nor, which is -1, the arithmetic
+NOWHERE = -2  # no level: storage levels are numbered from 0, and -1 is the arithmetic
 
 
 class BatchCounts(NamedTuple):
@@ -42,7 +42,8 @@ def count_batch(
     divisibility: Dict[str, Divisibility],
     densities: Reals,
 ) -> BatchCounts:
-    """What `evaluate` counts for every mapping with every row of densities, at a hundredth of its time.
+    """Compute the counts of `evaluate` for every mapping with every row of densities, in a hundredth of its
+    time.
 
     Parameters
     ----------
@@ -83,8 +84,8 @@ def count_batch(
 
 
 def distinct_rows(array: Ints) -> tuple[Ints, Ints]:
-    """(the first of each distinct row, in their order; which of these every row is): faster than np.unique
-    for the few and long rows here.
+    """Return the index of the first of each distinct row, in order, and for every row the number of its
+    distinct row. It is faster than np.unique for few and long rows.
     """
     known: dict[bytes, int] = {}
     first: list[int] = []
@@ -97,7 +98,7 @@ def distinct_rows(array: Ints) -> tuple[Ints, Ints]:
 
 
 def _cover(layer: Layer, divisibility: Dict[str, Divisibility], bounds: tuple[int, ...]) -> Layer:
-    """The layer with these bounds, kept with it."""
+    """Return the layer with these bounds; the result is cached with the layer."""
     known: dict[tuple[int, ...], Layer] = layer.kept("covers", (divisibility,), dict)
     if bounds not in known:
         known[bounds] = cover(layer, divisibility, dict(zip(layer.shape.dims, bounds, strict=True)))
@@ -105,12 +106,14 @@ def _cover(layer: Layer, divisibility: Dict[str, Divisibility], bounds: tuple[in
 
 
 def _rows_of(packs: Sequence[LayerPack] | Sequence[DensityPack], rows: Ints) -> Iterator[Any]:
-    """The fields of one pack with these rows of `packs`."""
+    """Return one pack whose fields contain these rows of `packs`."""
     return (np.stack(field)[rows] for field in zip(*packs, strict=True))
 
 
 def _lower_densities(layer: Layer, covered: Layer, densities: Reals) -> list[DensityPack]:
-    """The densities of the covered layer: tensors that padding enlarges keep their number of nonzeros."""
+    """Return the densities of the covered layer, in which tensors enlarged by padding keep their number of
+    nonzeros.
+    """
     words = padded_words(layer, covers_of(covered))
     kind, names = lower_density(layer).kind, [dataspace.name for dataspace in layer.shape.dataspaces]
     return [

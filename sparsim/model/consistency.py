@@ -1,4 +1,6 @@
-"""Whether records fit together: names, factors, fan-outs, formats, energies. Tile sizes are unknown here."""
+"""Consistency checks of records: names, factors, fan-outs, formats, energies. Tile sizes are not known
+yet.
+"""
 
 import math
 from collections.abc import Iterable
@@ -35,7 +37,7 @@ def check(accelerator: Accelerator, layer: Layer, mapping: Mapping) -> tuple[str
 
 
 def check_mapspace(arch: Architecture, shape: Shape, mapspace: Mapspace) -> None:
-    """Refuse constraints on what does not exist: levels, dims, dataspaces, spatial loops without a fan-out.
+    """Refuse constraints on unknown levels, dims or dataspaces, and on spatial loops without a fan-out.
 
     Raises SpecError.
     """
@@ -104,7 +106,7 @@ def _named_dataspaces(level: LevelMapping | LevelConstraint) -> tuple[str, ...]:
 
 
 def _inner_levels(arch: Architecture) -> dict[str, Storage | Compute]:
-    """What lies next inside each storage level."""
+    """Return the next inner level of each storage level."""
     below: list[Storage | Compute] = [*arch.storage[1:], arch.compute]
     return {outer.name: level for outer, level in zip(arch.storage, below, strict=True)}
 
@@ -171,9 +173,10 @@ def _check_ranks(arch: Architecture, shape: Shape, tensor_format: TensorFormat, 
 
 
 def check_energy(accelerator: Accelerator, shape: Shape, keepers: dict[str, list[int]]) -> tuple[str, ...]:
-    """Reads happen where a tensor is kept, fills where it comes from further out, updates to results.
+    """Check that the table has energies for all actions that happen: reads where a tensor is kept, fills
+    where it comes from an outer level, updates of results.
 
-    Returns warnings of what the table gives in vain or lacks; none without a table. Raises EnergyTableError.
+    Returns warnings of unused and missing entries; none without a table. Raises EnergyTableError.
     """
     energy, arch = energy_table(accelerator), accelerator.architecture
     if energy is None:

@@ -30,7 +30,7 @@ class Counted:
 
     @property
     def dims(self) -> list[int]:
-        """The dim of every axis of `counts`."""
+        """Return the dim of every axis of `counts`."""
         return sorted({d for side in self.sides for d, _, _ in side})
 
     def counts(self, ext: Sequence[int]) -> Ints:
@@ -59,7 +59,7 @@ class Counted:
 
 
 def _windows(counts: Ints, axis: int, starts: Ints, length: int) -> Ints:
-    """Sums over [start, start + length) along an axis; what lies outside the tensor counts as zero."""
+    """Sums over [start, start + length) along an axis; positions outside the tensor count as zero."""
     n = counts.shape[axis]
     total = np.concatenate([np.zeros_like(counts.take([0], axis)), counts.cumsum(axis)], axis)
     above = total.take(np.clip(starts + length, 0, n), axis)

@@ -57,7 +57,7 @@ class Decoder:
         self.cc = int(self.cost.cycles[0])
         self.leaking = leakage(accelerator)
         self.leaks = self.leakage()
-        # small arrays are read out element by element, which lists do ten times as fast
+        # lists are ten times as fast as arrays for reading small arrays element by element
         nest, sparse, cost = scratch
         self.count, self.coded = sparse.counts.tolist(), sparse.coded.tolist()
         self.instances, self.average = sparse.space.prod(axis=2).tolist(), sparse.avg.tolist()
@@ -73,7 +73,7 @@ class Decoder:
         ].tolist()
 
     def leakage(self) -> list[float]:
-        """pJ of every level, from inside."""
+        """Return the leakage of every level in pJ, innermost first."""
         found = self.leaking
         if found is None:
             return [0.0] * len(self.levels)
@@ -142,7 +142,7 @@ class Decoder:
         )  # fmt: skip
 
     def average_units(self) -> int:
-        """Units in use on average; imperfect factors leave some without work in some steps."""
+        """Return the average number of units in use. With imperfect factors some are idle in some steps."""
         ops, steps = self.nest.ops[packs.OPS], self.nest.ops[packs.STEPS]
         if ops < steps * self.nest.ops[packs.UNITS]:
             return round(float(ops / steps))
@@ -312,7 +312,7 @@ class Decoder:
         )  # fmt: skip
 
     def existing(self, words: int, v: int) -> int:
-        """The words of dataspace v that are not beyond the bound of an imperfect dim."""
+        """Return the words of dataspace v within the bounds of imperfect dims."""
         for dim in np.flatnonzero(self.layer_pack.real < self.layer_pack.bound):
             if self.layer_pack.relevant[v] >> dim & 1:
                 words = words * int(self.layer_pack.real[dim]) // int(self.layer_pack.bound[dim])
@@ -326,9 +326,9 @@ class Decoder:
 
 
 def out_of_range(sparse: SparsePack, cost: CostPack) -> float | None:
-    """The first count or energy below 0, or energy that is not a number, if there is one.
+    """Return the first count or energy below 0, or energy that is not a number, if there is one.
 
-    The kernels refuse such sums, and this looks at every part of them.
+    Kernels refuse such sums; this function checks every part of them.
     """
     counts = (sparse.counts, sparse.format, sparse.compute, sparse.reductions, sparse.coded)
     reals = (cost.energy, cost.level_pj, cost.network_pj, sparse.avg)

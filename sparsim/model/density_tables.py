@@ -77,7 +77,9 @@ def _check_kind(dtype: np.dtype[Any], where: str) -> None:
 
 
 def _read_mask(path: str, name: str, need: tuple[int, ...]) -> NDArray[Any]:
-    """The array of a .npy file; of a .npz file the only one, or that of the dataspace's name."""
+    """Return the array of a .npy file, or the only array, or the one named after the dataspace, of a .npz
+    file.
+    """
 
     def chosen(names: list[str]) -> list[str]:
         if len(names) == 1 or name in names:
@@ -102,9 +104,9 @@ def fill_table(
     nest: packs.NestPack,
     masks: Masks,
 ) -> tuple[packs.TablePack, MaskCounts | None]:
-    """Answer all queries about TABULATED tensors; with masks also what counts them.
+    """Answer all queries about TABULATED tensors, and return the counters of those with masks.
 
-    Raises SpecError for what these models cannot do.
+    Raises SpecError for cases that these models do not cover.
     """
     table = no_table(nest)
     tabulated = [v for v in range(len(density.kind)) if density.kind[v] == packs.TABULATED]
@@ -145,7 +147,7 @@ def fill_table(
     full = {
         v
         for v, kind in enumerate(density.kind)
-        if kind != packs.TABULATED and density.density[v] == 1.0  # its masks would be all ones
+        if kind != packs.TABULATED and density.density[v] == 1.0  # the mask of an output would be all ones
     }
     block: list[int] = arch.width[:, packs.BLOCK].tolist()
     counts = MaskCounts(pack, policy, nest, counted, full, block)
@@ -153,7 +155,7 @@ def fill_table(
 
 
 def _count_tiles(counts: MaskCounts, table: packs.TablePack) -> packs.TablePack:
-    """What masks say of tiles and leaders before any rule is chosen."""
+    """Fill the statistics of tiles and leaders from masks, before rules are chosen."""
     nest, policy = counts.nest, counts.policy
     n_levels, n_data, n_ranks = nest.fiber.shape
     units, fullest = reals(n_levels, n_data, n_ranks, 2), reals(n_levels, n_data, n_ranks, 2)

@@ -1,6 +1,7 @@
-"""Energies and areas that a table gives in vain, and what stands in where it gives none.
+"""Warnings of energies and areas in a table that are not used, and of substitutes for missing ones.
 
-All of it is legal, since tables of other programs are read, and follows the reference; but nobody means it.
+These cases are allowed, because tables of other programs are read, and follow the reference, but are hardly
+intended.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +38,9 @@ _NO_MATTER = {"idle"}  # leakage of compute units per cycle, which every estimat
 def energy_gaps(
     accelerator: Accelerator, shape: Shape, table: EnergyTable, keepers: Keepers
 ) -> tuple[str, ...]:
-    """One sentence for each kind of energy or area that the accelerator's `table` gives in vain or lacks."""
+    """Return one sentence for each kind of energy or area that is unused or missing in the accelerator's
+    `table`.
+    """
     arch = accelerator.architecture
     priced = [
         i
@@ -69,7 +72,7 @@ def _unknown_components(arch: Architecture, table: EnergyTable) -> Iterator[str]
     for kind, names in (("energy", table.actions), ("area", table.areas)):
         unknown = [name for name in names if name not in {*levels, *networks, *CHIP_COMPONENTS}]
         if kind == "area":
-            unknown = [name for name in unknown if name not in table.actions]  # which is said already
+            unknown = [name for name in unknown if name not in table.actions]  # another warning covers these
         if unknown:
             close = near(unknown[0], levels) if len(unknown) == 1 else ""
             is_not = "is not a level" if len(unknown) == 1 else "are not levels"
@@ -80,7 +83,7 @@ def _unknown_components(arch: Architecture, table: EnergyTable) -> Iterator[str]
 
 
 def _outranked(arch: Architecture, table: EnergyTable) -> Iterator[str]:
-    """What both the table and the architecture give."""
+    """Return the energies that both the table and the architecture define."""
     for level in arch.storage:
         if level.vector_access_energy_pj is not None and table.actions.get(level.name):
             yield (
@@ -104,7 +107,7 @@ def _outranked(arch: Architecture, table: EnergyTable) -> Iterator[str]:
 
 
 def _unknown_actions(arch: Architecture, table: EnergyTable, levels: Sequence[int]) -> Iterator[str]:
-    """Grouped by the actions: tables tend to have the same ones in all components."""
+    """Return unknown actions, grouped because tables tend to have the same ones in all components."""
     read_of_storage = {name for names in storage_actions(table).values() for name in names}
     leak = {LEAK} if table.rules == "timeloop-4" else set()
     known = [(arch.storage[i].name, read_of_storage | leak) for i in levels]
@@ -141,7 +144,9 @@ def _stand_ins(
     keepers: Keepers,
     levels: Sequence[int],
 ) -> Iterator[str]:
-    """Actions that happen, have no energy of their own, and cost as much as actual ones, or nothing."""
+    """Return actions that happen without an energy of their own, and therefore cost as much as actual ones or
+    nothing.
+    """
     happening, known = _happening(arch, shape, policy, keepers), storage_actions(table)
     computes = {"gated_compute": policy.compute_gating, "skipped_compute": policy.compute_skipping}
     components = [
@@ -165,14 +170,14 @@ def _stand_ins(
 def _without_energy(
     actions: Sequence[str], names: Mapping[str, tuple[str, ...]], entry: Mapping[str, float]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The actions for which the energy of another outcome is used, and those without any energy."""
+    """Return the actions that use the energy of another outcome, and those without any energy."""
     as_actual: list[str] = []
     nothing: list[str] = []
     for action in actions:
         found = priced_by(names[action], entry)
         outcome = action.partition("_")[0]
         if found is None:
-            if outcome != "skipped":  # which is meant to cost nothing
+            if outcome != "skipped":  # these are intended to cost nothing
                 nothing.append(action)
         elif outcome in ("gated", "skipped") and not any(
             word in found for word in ("gated", "skipped", "idle")
@@ -184,7 +189,7 @@ def _without_energy(
 def _happening(
     arch: Architecture, shape: Shape, policy: SparsePolicy, keepers: Keepers
 ) -> set[tuple[int, str]]:
-    """(level, action) that a policy makes happen beside actual reads, fills and updates."""
+    """Return the pairs (level, action) that a policy adds to actual reads, fills and updates."""
     index = {level.name: i for i, level in enumerate(arch.storage)}
     written = {d.name for d in shape.dataspaces if d.read_write}
     formats = {(index[f.level], f.dataspace): f for f in policy.formats}
@@ -209,7 +214,7 @@ def _happening(
     for name, kept in keepers.items():
         for outer, inner in pairwise(kept):
             if (outer, name) in compressed and (inner, name) not in compressed:
-                if arch.storage[inner].decompression_supported:  # else no such mapping is valid
+                if arch.storage[inner].decompression_supported:  # otherwise no such mapping is valid
                     found.add((inner, "decompression_count"))
                 if arch.storage[inner].compression_supported and name in written:
                     found.add((inner, "compression_count"))
@@ -217,9 +222,10 @@ def _happening(
 
 
 def _areas(arch: Architecture, table: EnergyTable) -> Iterator[str]:
-    """The levels without an area in a table that has areas.
+    """Return the levels without an area in a table with areas.
 
-    A DRAM, which is off chip, needs none, nor does a level of one bit, which stands for a fan-out.
+    A DRAM needs none because it is off chip, and a level of one bit needs none because it only represents a
+    fan-out.
     """
     if not table.areas:
         return
@@ -248,6 +254,6 @@ def _quoted(names: Sequence[str]) -> str:
 
 
 def _first(names: Sequence[str]) -> list[str]:
-    """Names for a sentence, which stays readable where a table has thousands."""
+    """Return names for a sentence, shortened if there are many."""
     left_out = len(names) - MOST_NAMED
     return list(names) if left_out <= 1 else [*names[:MOST_NAMED], f"{left_out} others"]

@@ -34,19 +34,19 @@ from sparsim.records.divisibility import Cover, covered, covers_of
 
 
 def accounting_code(name: str) -> int:
-    """The number that kernels know an accounting convention by. Raises SpecError for an unknown one."""
+    """Return the number of an accounting convention in the kernels. Raises SpecError for an unknown one."""
     if name not in ACCOUNTING:
         raise SpecError(f"unknown accounting '{name}'", hint=near(name, ACCOUNTING))
     return ACCOUNTING[name]
 
 
 def checked_once(accelerator: Accelerator, layer: Layer, mapping: Mapping) -> tuple[str, ...]:
-    """`check`, and its warnings kept with the mapping."""
+    """Run `check`, and cache its warnings with the mapping."""
     return mapping.kept("checked", (accelerator, layer), lambda: check(accelerator, layer, mapping))
 
 
 def covered_once(layer: Layer, mapping: Mapping) -> Layer:
-    """`covered`, kept with the mapping, so that equal calls give the same layer."""
+    """Call `covered`, and cache the result with the mapping, so that equal calls return the same layer."""
     return mapping.kept("covered", (layer,), lambda: covered(layer, mapping))
 
 
@@ -152,14 +152,14 @@ def _finish_with_tables(
     nest: packs.NestPack,
     masks: Masks,
 ) -> tuple[int, Scratch | None]:
-    """The status and results of one mapping of a layer with densities that only tables can answer for."""
+    """Return status and results of one mapping of a layer with densities that need tables."""
     arch_pack, layer_pack, policy_pack = lowered
     status = analyse(arch_pack, layer_pack, policy_pack, mapping, accounting, True, nest)
     if status != packs.OK:
         return status, None
     table, counts = fill_table(arch_pack, layer, layer_pack, density, policy_pack, nest, masks)
     scratch = make_scratch(arch_pack, layer_pack, density, policy_pack, nest, entries=len(table.k))
-    if counts is not None:  # which accesses happen is counted once the rules are chosen
+    if counts is not None:  # accesses can be counted only when the rules are chosen
         table.probe[0] = 1
         status = finish(arch_pack, layer_pack, density, policy_pack, table, scratch)
         if status != packs.OK:
@@ -263,7 +263,9 @@ def evaluate_pack(
     accounting: Accounting = "timeloop-3",
     threads: int = 1,
 ) -> BatchResult:
-    """`evaluate_batch` of lowered mappings whose energies are checked, as `search` does once for all."""
+    """Run `evaluate_batch` on lowered mappings whose energies are already checked; `search` checks them only
+    once.
+    """
     convention = accounting_code(accounting)
     arch_pack, layer_pack = lower_arch(accelerator), lower_layer(layer)
     density, policy_pack = lower_density(layer), lower_policy(accelerator, layer.shape)
@@ -310,7 +312,7 @@ def refuse_tabulated(layer: Layer, density: packs.DensityPack, where: str) -> No
 
 
 def _as_pack(layer: packs.LayerPack, arch: packs.ArchPack, mappings: packs.MappingPack) -> packs.MappingPack:
-    """The pack with the types that the kernels are compiled for. Raises MappingError for wrong shapes."""
+    """Return the pack with the types that kernels are compiled for. Raises MappingError for wrong shapes."""
     pack = packs.MappingPack(*(np.ascontiguousarray(field, np.int64) for field in mappings))
     number, n_tiling = len(pack.factor), len(arch.tiling)
     need = (number, n_tiling, len(layer.bound)), (number, n_tiling), (number, len(arch.fan), 4)
@@ -321,7 +323,7 @@ def _as_pack(layer: packs.LayerPack, arch: packs.ArchPack, mappings: packs.Mappi
 
 
 def _refuse_nonsense(status: packs.Ints, layer: Layer) -> None:
-    """Refuse rows of a pack that are not mappings of the layer at all, which is worse than being invalid."""
+    """Refuse rows of a pack that do not describe a mapping of the layer, as opposed to invalid mappings."""
     wrong = np.flatnonzero(np.isin(status, (packs.BAD_FACTORS, packs.BAD_ORDER)))
     if len(wrong):
         reason = REASONS[int(status[wrong[0]])]

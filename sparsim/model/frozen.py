@@ -1,4 +1,4 @@
-"""A fixed network whose densities change: for training loops."""
+"""Repeated evaluation of a fixed network with changing densities, for training loops."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from sparsim.records import Accelerator, Layer, Mapping
 from sparsim.records.accounting import Accounting
 from sparsim.records.divisibility import covers_of
 
-# what no dense analysis depends on: limits of sizes and bandwidths, and energies
+# fields that the dense analysis does not depend on: limits of sizes and bandwidths, and energies
 CHANGEABLE = ("limit", "energy", "compute_energy", "addr_gen", "wire", "transfer", "latency")
 
 
@@ -46,13 +46,13 @@ def _refuse_padded(layers: Sequence[Layer]) -> None:
 
 
 def level_names(accelerator: Accelerator) -> tuple[str, ...]:
-    """The levels outer to inner, and the compute units."""
+    """Return the names of the levels, outer to inner, and of the compute units."""
     arch = accelerator.architecture
     return (*(level.name for level in arch.storage), arch.compute.name)
 
 
 def priced_actions(accelerator: Accelerator) -> dict[str, tuple[str, ...]]:
-    """The actions that the energy table has, by component."""
+    """Return the actions in the energy table, by component."""
     table = energy_table(accelerator)
     return {} if table is None else {name: tuple(entry) for name, entry in table.actions.items()}
 
@@ -193,7 +193,8 @@ class Frozen:
             nests.append(widen(nest, make_nest(self._arch, wide, pack, children)))
             wide_rows.append(wide)
             kinds.append(density.kind)
-        self._nests = NestPack(*(np.stack(field) for field in zip(*nests, strict=True)))  # kernels get copies
+        # kernels receive copies
+        self._nests = NestPack(*(np.stack(field) for field in zip(*nests, strict=True)))
         self._rows = LayerPack(*(np.stack(field) for field in zip(*wide_rows, strict=True)))
         self._kinds = np.stack(kinds)
         self._used = np.concatenate([used_instances(self._arch, one) for one in lowered])
@@ -228,7 +229,7 @@ class Frozen:
         return other
 
     def _is_alike(self, accelerator: Accelerator, arch: ArchPack) -> bool:
-        """Whether the dense analysis and the checks of `self` hold for an accelerator."""
+        """Return whether the dense analysis and the checks of `self` are valid for an accelerator."""
         mine = self.accelerator
         if accelerator.policy != mine.policy or priced_actions(accelerator) != priced_actions(mine):
             return False
@@ -280,7 +281,7 @@ class Frozen:
         first = 3 + len(self.accelerator.architecture.storage)  # column of energies
         out = np.empty((len(values), 2 * first - 2))
         try:
-            work = self._spare.pop()  # no other thread can take the same one
+            work = self._spare.pop()  # each workspace is used by one thread at a time
         except IndexError:
             work = self._workspace()
         run_network(

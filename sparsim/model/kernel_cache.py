@@ -1,8 +1,8 @@
 """Compiled kernels on disk: verified before they are loaded, and compiled again where that fails.
 
-Numba loads what it finds in its cache: of a damaged file it unpickles anything or runs any machine code, and
-it ends with an exception where the folder cannot be used. Here a file has a checksum, and whatever goes wrong
-with the disk costs a warning and the time to compile, never the result.
+Numba loads cache files without verifying them: it may unpickle or run the content of a damaged file, and
+raises an exception if the folder cannot be used. Here files have checksums, and problems with the disk cause
+a warning and a new compilation, but no wrong result.
 """
 
 import os
@@ -18,14 +18,14 @@ from sparsim.cache import checked, with_checksum
 from sparsim.errors import CacheWarning
 from sparsim.fileio.writing import write_bytes
 
-# Our indices begin like those of another version of numba, so that numba alone takes them for outdated ones
+# Our indices begin like those of another version of numba, so that plain numba considers them outdated
 _OURS = pickle.dumps("sparsim, with a checksum", protocol=4)
-_NUMBAS = re.compile(rb"\x80.{0,12}\x8c.\d+\.\d+", re.DOTALL)  # an index that numba wrote alone
+_NUMBAS = re.compile(rb"\x80.{0,12}\x8c.\d+\.\d+", re.DOTALL)  # an index written by plain numba
 _said: set[str] = set()
 
 
 def _warn_once(topic: str, sentence: str) -> None:
-    """A program has a hundred kernels in one folder, which all meet the same trouble."""
+    """Warn once per folder, because a program has a hundred kernels in one folder with the same problem."""
     if topic not in _said:
         _said.add(topic)
         warnings.warn(sentence, CacheWarning, stacklevel=2)
@@ -37,7 +37,7 @@ def _reason(error: Exception) -> str:
 
 
 class _UserFolder(caching.UserWideCacheLocator):  # type: ignore[misc]
-    """Users without a home get no folder that is called ~."""
+    """A cache locator that makes no folder called ~ for users without a home directory."""
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> Any:
@@ -55,7 +55,7 @@ class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]
     """The files of one kernel: an index of its signatures, and the code of each of them."""
 
     def save(self, key: Any, data: Any) -> None:
-        """Like numba's, but the index names no code that is not there yet."""
+        """Save like numba, but write the code before the index that refers to it."""
         overloads = self._load_index()
         names = set(overloads.values())
         free = (self._data_name(i) for i in range(1, len(names) + 2))
@@ -82,11 +82,15 @@ class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]
         write_bytes(self._data_path(name), with_checksum(self._dump(data), self._sealed_name(name)))
 
     def _sealed_name(self, name: str) -> str:
-        """Code of other sources is not taken for that of these, whatever the index says."""
+        """Return the name in the checksum, which includes the stamp, so that code of other sources is not
+        used even if an index names it.
+        """
         return f"{name} {self._version} {self._source_stamp!r}"
 
     def _read(self, name: str, sealed_name: str, start: bytes = b"") -> bytes | None:
-        """What the file `name` holds after `start`; None if it is not there, numba's own, or damaged."""
+        """Return the content of the file `name` after `start`; None if it is missing, written by plain numba,
+        or damaged.
+        """
         try:
             with open(self._data_path(name), "rb") as file:
                 data = file.read()
@@ -104,7 +108,9 @@ class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]
 
 
 class KernelCache(caching.FunctionCache):  # type: ignore[misc]
-    """The compiled kernels of `function`; `stamp` changes with the sources, None: those of its own file."""
+    """The compiled kernels of `function`. `stamp` identifies the sources; None stands for its own file
+    only.
+    """
 
     _impl_class = _Implementation
 
@@ -112,7 +118,7 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
         self._trouble = ""
         try:
             super().__init__(function)
-        except (RuntimeError, OSError):  # no folder can be used
+        except (RuntimeError, OSError):  # there is no usable folder
             self._cache_path = None
             self._trouble = "no folder for compiled kernels can be written, so every run compiles them again"
             self.disable()
@@ -129,12 +135,12 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
             )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled kernel, or None if there is none that can be used."""
+        """Return the compiled kernel, or None if there is no usable one."""
         if self._trouble:
             _warn_once(self._trouble.split(",")[0], self._trouble)
         try:
             found = super().load_overload(sig, target_context)
-        except CacheWarning:  # whoever made warnings errors wants this one
+        except CacheWarning:  # propagate warnings that the user turned into errors
             raise
         except Exception as error:
             _warn_once(
@@ -144,7 +150,7 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
             )
             return None
         if found is not None and tuple(found.signature.args) != tuple(sig):
-            return None  # two processes that compiled at the same time took the same name
+            return None  # two processes that compiled at the same time used the same name
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:

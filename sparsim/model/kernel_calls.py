@@ -1,4 +1,4 @@
-"""How Python calls the one compiled entry of the model, for one mapping, for many, and for a network."""
+"""Calls of the model's compiled entry for one mapping, for many, and for a network."""
 
 from functools import cache
 from typing import Any
@@ -14,7 +14,7 @@ _NO_COUNTS = ints(1, 1, 1, 1)
 
 
 def stacked(pack: Any) -> Any:
-    """The same arrays with a leading axis of one row."""
+    """Return the arrays with a leading axis of length one."""
     return pack._make([field[None] for field in pack])
 
 
@@ -38,7 +38,7 @@ def analyse(
     nest: packs.NestPack,
     row: int = 0,
 ) -> int:
-    """One mapping up to where densities come in, into `nest`. Returns a status."""
+    """Analyse one mapping, as far as it does not depend on densities, into `nest`. Returns a status."""
     density = packs.DensityPack(np.zeros_like(layer.relevant), np.ones(len(layer.relevant)))
     out = np.empty((row + 1, 3))
     given = arch, stacked(layer), stacked(density), policy, no_table(nest), mapping
@@ -55,7 +55,7 @@ def finish(
     table: packs.TablePack,
     scratch: Scratch,
 ) -> int:
-    """An analysed nest to the end, networks included. Returns a status."""
+    """Complete the evaluation of an analysed nest, networks included. Returns a status."""
     out = np.empty((1, 3))
     given = arch, stacked(layer), stacked(density), policy, table, _no_mapping()
     results = stacked(scratch.nest), scratch.sparse, scratch.cost, packs.RunPack(out, _NO_COUNTS)
@@ -75,7 +75,9 @@ def run_batch(
     scratch: Scratch,
     out: packs.Reals,
 ) -> None:
-    """Some rows of many mappings; out[b] := (pJ, cycles, status, accesses of every storage level)."""
+    """Evaluate some rows of many mappings; out[b] := (pJ, cycles, status, accesses of every storage
+    level).
+    """
     given = arch, stacked(layer), stacked(density), policy, no_table(scratch.nest), mappings
     results = stacked(scratch.nest), scratch.sparse, scratch.cost, packs.RunPack(out, _NO_COUNTS)
     run(packs.ANALYSE | packs.FINISH, (*given, *results), rows, accounting, networks=networks)
@@ -93,8 +95,8 @@ def run_network(
     cost: packs.CostPack,
     out: packs.Reals,
 ) -> None:
-    """Analysed nests of N layers; out[i] := (pJ, cycles, status, accesses of every storage level, pJ of every
-    hardware level).
+    """Evaluate the analysed nests of N layers; out[i] := (pJ, cycles, status, accesses of every storage
+    level, pJ of every hardware level).
     """
     given = arch, layers, densities, policy, table, _no_mapping()
     results = nests, sparse, cost, packs.RunPack(out, _NO_COUNTS)
@@ -113,8 +115,9 @@ def run_counts(
     out: packs.Reals,
     counts: packs.Ints,
 ) -> None:
-    """Many mappings, each of its own row of `layers` and `densities`; counts[b] := accesses that happen, and
-    out[b] as in `run_network`, but with the storage level in place of the pJ of what does not fit.
+    """Evaluate many mappings, each with its own row of `layers` and `densities`; counts[b] := accesses that
+    happen, and out[b] as in `run_network`, but with the storage level in place of the pJ of what does not
+    fit.
     """
     given = arch, layers, densities, policy, no_table(scratch.nest), mappings
     results = stacked(scratch.nest), scratch.sparse, scratch.cost, packs.RunPack(out, counts)

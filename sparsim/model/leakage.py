@@ -1,4 +1,4 @@
-"""Leakage: what storage levels take in every cycle, by the rules of Timeloop 4.x.
+"""Leakage energy of storage levels, by the rules of Timeloop 4.x.
 
 A level leaks its energy per instance and cycle times the cycles of the layer times its instances in use, at
 least one. Where instances share a power gate, all of a gate leak while any of it is in use.
@@ -16,14 +16,14 @@ from sparsim.records import Accelerator
 
 
 class Leakage(NamedTuple):
-    """Storage levels from inside, as in packs."""
+    """Leakage of the storage levels, innermost first, as in packs."""
 
     pj: Reals  # per instance and cycle
     gate: Ints  # the level whose instances switch this one's
     shared: Ints  # instances per gate
 
     def per_cycle(self, used: ArrayLike) -> Reals:
-        """pJ of every level in a cycle, for instances in use (..., levels)."""
+        """Return the pJ of every level per cycle, for the instances in use (..., levels)."""
         instances = np.maximum(np.asarray(used), 1)
         gated = np.where(self.shared > 1, self.shared * instances[..., self.gate], instances)
         energy: Reals = self.pj * gated
@@ -31,13 +31,13 @@ class Leakage(NamedTuple):
 
 
 def least_leakage(accelerator: Accelerator) -> float:
-    """pJ that leak in every cycle, whatever the mapping."""
+    """Return the pJ that leak per cycle under every mapping."""
     found = leakage(accelerator)
     return 0.0 if found is None else float(found.per_cycle(np.zeros(len(found.pj), np.int64)).sum())
 
 
 def leakage(accelerator: Accelerator) -> Leakage | None:
-    """What the levels leak; None where nothing does."""
+    """Return the leakage of the levels; None if no level leaks."""
     return accelerator.kept("leakage", (), lambda: _leakage(accelerator))
 
 

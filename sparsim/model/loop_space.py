@@ -1,7 +1,7 @@
 """The operations of a mapped layer as an array with one axis per loop.
 
-What happens to an operation (does its weight exist, is its input tile empty) is an array over those loops on
-which it depends. Products of such arrays, summed over all loops, count operations exactly.
+A property of operations, such as whether the weight is nonzero or the input tile is empty, is an array over
+the loops on which it depends. Products of such arrays, summed over all loops, count operations exactly.
 """
 
 import math
@@ -64,7 +64,7 @@ class LoopSpace:
             while inner < len(mine) and size < ext[dim]:
                 size *= self.loops[mine[inner]].bound
                 inner += 1
-            if size != ext[dim]:  # boxes that end between two iterations
+            if size != ext[dim]:  # the boxes do not end at the boundary of an iteration
                 whole = math.prod(self.loops[i].bound for i in mine)
                 array, inner = array.repeat(ext[dim], axis).take(range(whole), axis), 0
             outer = mine[inner:][::-1]

@@ -1,6 +1,7 @@
-"""Specifications -> packs: the only place where names become indices, and levels are turned inside out.
+"""Conversion of specifications to packs.
 
-Specs list levels outer to inner, packs inner to outer (s = 0 is next to the arithmetic).
+Only this module turns names into indices, and reverses levels: specifications list them outer to inner, packs
+inner to outer (s = 0 is next to the arithmetic).
 """
 
 import math
@@ -18,7 +19,7 @@ from sparsim.records.divisibility import CoveredLayer
 from sparsim.records.sparsity import rank_word_bits
 
 MAX_WORDS = 3_037_000_499  # floor(sqrt(2^63)): products of two tensor sizes stay exact
-MAX_KEY = 2**62  # differences of coordinates are written as digits of one number
+MAX_KEY = 2**62  # differences of coordinates are encoded as digits of one number
 
 RANK_KINDS = {
     "U": packs.RANK_U, "UOP": packs.RANK_UOP, "UB": packs.RANK_UB,
@@ -48,7 +49,9 @@ def reals(*shape: int) -> Reals:
 
 
 def lower_arch(accelerator: Accelerator) -> ArchPack:
-    """Levels, meshes, limits, energies; kept with the accelerator. Raises SpecError for what does not fit."""
+    """Return levels, meshes, limits and energies, cached with the accelerator. Raises SpecError for values
+    that do not fit.
+    """
     return accelerator.kept("lowered", (), lambda: _lower_arch(accelerator))
 
 
@@ -113,7 +116,7 @@ def layer_sizes(layer: Layer) -> Sizes:
 
 
 def lower_layer(layer: Layer) -> LayerPack:
-    """Bounds and projections, kept with the layer.
+    """Return bounds and projections, cached with the layer.
 
     Raises SpecError if a tensor is too large for exact counts.
     """
@@ -121,7 +124,7 @@ def lower_layer(layer: Layer) -> LayerPack:
 
 
 def lower_padded(layer: Layer, sizes: Sizes) -> LayerPack:
-    """Lower a layer with room for more dims, which have bound 1 and touch nothing."""
+    """Lower a layer with room for further dims, which have bound 1 and belong to no tensor."""
     n_dims, n_sides, n_terms = sizes
     shape = layer.shape
     coefficient = {**shape.coefficients, **layer.coefficients}
@@ -179,7 +182,7 @@ def _tensor_words(layer: Layer) -> Ints:
 
 
 def lower_density(layer: Layer) -> DensityPack:
-    """Kind and nonzero fraction of every dataspace."""
+    """Return the kind and the nonzero fraction of every dataspace."""
     densities = [layer.density(d.name) for d in layer.shape.dataspaces]
     return DensityPack(
         kind=np.array([DENSITY_KINDS[d.distribution] for d in densities], np.int64),
@@ -188,12 +191,14 @@ def lower_density(layer: Layer) -> DensityPack:
 
 
 def level_index(arch: Architecture, name: str) -> int:
-    """s of the storage level called `name`."""
+    """Return the index of the storage level called `name`."""
     return [level.name for level in arch.storage[::-1]].index(name)
 
 
 def lower_policy(accelerator: Accelerator, shape: Shape) -> PolicyPack:
-    """Formats and SAFs, the latter in their order of evaluation (model 10.1); kept with the accelerator."""
+    """Return formats and SAFs, the latter in their order of evaluation (model 10.1), cached with the
+    accelerator.
+    """
     return accelerator.kept("lowered policy", (shape,), lambda: _lower_policy(accelerator, shape))
 
 
@@ -249,14 +254,14 @@ def _lower_safs(policy: SparsePolicy, arch: Architecture, data: list[str]) -> tu
 
 
 def lower_mapping(accelerator: Accelerator, shape: Shape, mapping: Mapping) -> MappingPack:
-    """One row; kept with the mapping."""
+    """Lower one mapping to a pack of one row, cached with the mapping."""
     return mapping.kept(
         "lowered", (accelerator, shape), lambda: lower_mappings(accelerator, shape, [mapping])
     )
 
 
 def lower_mappings(accelerator: Accelerator, shape: Shape, mappings: Sequence[Mapping]) -> MappingPack:
-    """One row per mapping; dims that a nest leaves out have factor 1."""
+    """Lower mappings to a pack with one row for each; dims that a nest leaves out have factor 1."""
     n_dims = len(shape.dims)
     arch, pack = accelerator.architecture, lower_arch(accelerator)
     n_tiling, n_levels = len(pack.tiling), len(arch.storage)

@@ -1,4 +1,4 @@
-"""The networks between levels -> arrays (model 15)."""
+"""Conversion of the networks between levels to arrays (model 15)."""
 
 import math
 import zlib
@@ -36,7 +36,7 @@ class NetworkPacks(TypedDict):
 
 
 def placed_networks(arch: Architecture) -> list[PlacedNetwork]:
-    """The networks in the order of their names, which is that of the arrays."""
+    """Return the networks sorted by name, as in the arrays."""
     names = [arch.compute.name, *(level.name for level in arch.storage[::-1])]
     found = [
         PlacedNetwork(f"{level.name} <==> {names[s]}" if named is None else named.name, s, direction, named)
@@ -47,7 +47,7 @@ def placed_networks(arch: Architecture) -> list[PlacedNetwork]:
 
 
 def lower_networks(arch: Architecture, resolved: ResolvedEnergy) -> NetworkPacks:
-    """The arrays of an `ArchPack` that are about networks."""
+    """Return the arrays of an `ArchPack` that describe networks."""
     networks, tiles = placed_networks(arch), _tile_widths_um(arch, resolved)
     prices = [
         (e, name_number(one.dataspace) if one.dataspace else 0, one.multicast or 0, one.energy_pj)
@@ -65,7 +65,9 @@ def lower_networks(arch: Architecture, resolved: ResolvedEnergy) -> NetworkPacks
 
 
 def _tile_widths_um(arch: Architecture, resolved: ResolvedEnergy) -> list[float]:
-    """Per storage level from inside the side of all that hangs below one port of its network."""
+    """Return, per storage level, innermost first, the side length of the hardware below one port of its
+    network.
+    """
     area, widths = resolved.compute_area, []
     instances = [math.prod(arch.total_mesh(i)) for i in range(len(arch.storage) + 1)][::-1]
     for s, own in enumerate(resolved.areas[::-1]):
@@ -77,7 +79,7 @@ def _tile_widths_um(arch: Architecture, resolved: ResolvedEnergy) -> list[float]
 def _wire(
     arch: Architecture, resolved: ResolvedEnergy, network: PlacedNetwork, tile_um: float
 ) -> tuple[float, float, float, float]:
-    """pJ per hop, router, ingress and addition (model 15.2, 15.3)."""
+    """Return Return Return pJ per hop, router, ingress and addition (model 15.2, 15.3)."""
     level = arch.storage[-1 - network.s]
     net = network.named or level.network
     per_mm = net.wire_energy_pj_per_bit_mm or 0.0
@@ -93,5 +95,5 @@ def _wire(
 
 
 def name_number(name: str) -> int:
-    """Stands for a name in kernels; not 0, and exact as a real number."""
+    """Return a number that represents a name in kernels; it is not 0, and exact as a double."""
     return 1 + zlib.crc32(name.encode())

@@ -1,7 +1,7 @@
 """The model's compiled entry as machine code on disk, which is loaded and called without the compiler.
 
 Importing numba and loading its own form of a compiled function take longer than reading, evaluating and
-reporting a mapping. LLVM alone loads an object file in some milliseconds.
+reporting a mapping. LLVM without numba loads an object file in a few milliseconds.
 """
 
 import ctypes
@@ -65,7 +65,7 @@ def run(mode: int, packs: Packs, rows: tuple[int, int], accounting: int, *, netw
 
 class _Code(NamedTuple):
     function: Any
-    engine: Any  # owns the machine code
+    engine: Any  # this object owns the machine code
 
 
 _code: _Code | None = None
@@ -119,7 +119,7 @@ def _kept() -> tuple[str, bytes] | None:
             key, _, content = (folder / _NAME).read_bytes().partition(b"\n")
         except OSError:
             continue
-        if key != _key().encode():  # of other sources, or of another processor
+        if key != _key().encode():  # files for other sources, or for another processor
             continue
         found = checked(content, _NAME)
         if found is not None:
@@ -130,7 +130,9 @@ def _kept() -> tuple[str, bytes] | None:
 
 
 def _folders() -> list[Path]:
-    """Where the code may lie: in a folder that the user names, else beside the sources, else in the cache."""
+    """Return the possible folders of the code: one that the user names, or else the one beside the sources
+    and the user's cache.
+    """
     if chosen := os.environ.get(CACHE_VARIABLE):
         return [Path(chosen)]
     folder = default_folder(lambda _: None)
@@ -152,7 +154,7 @@ def _key() -> str:
 
 
 def _numba_version() -> bytes:
-    """The file with numba's version, which is found without importing numba."""
+    """Return the file with numba's version, which is found without importing numba."""
     spec = importlib.util.find_spec("numba")
     assert spec is not None
     assert spec.origin is not None

@@ -1,8 +1,8 @@
-"""What masks make of one analysed nest, counted: statistics of tiles, accesses, format words, operations.
+"""Counts from masks for one analysed nest: statistics of tiles, accesses, format words, operations.
 
-Nothing here assumes that tensors are independent. Every access of the dense nest belongs to operations: the
-words that a level hands inward are spread evenly over the operations that use them. An access happens if its
-word is stored and if, at its operations, every leader's tile holds a nonzero. Both are known for each
+The counts do not assume that tensors are independent. Every access of the dense nest belongs to operations:
+the words that a level hands inward are spread evenly over the operations that use them. An access happens if
+its word is stored and if, at its operations, every leader's tile holds a nonzero. Both are known for each
 operation, so sums over operations (LoopSpace) give the share of accesses that happen. Counts are averages
 over the utilised instances of a level, rounded up.
 """
@@ -24,22 +24,24 @@ ACTIONS = (packs.READ, packs.FILL, packs.UPDATE)
 
 
 class FormatWords(NamedTuple):
-    """Words of one rank in a tile: `most` of them where `present` is at its largest value, `scale`."""
+    """Words of one rank in a tile; there are `most` of them where `present` has its largest value,
+    `scale`.
+    """
 
     rank: int
     kind: int  # METADATA or PAYLOAD
     most: int
-    present: Factor | None  # None: everywhere
+    present: Factor | None  # None stands for everywhere
     scale: int = 1
 
 
 class MaskCounts(MaskRules):
-    """Counts tiles, accesses and operations under the rules that were chosen."""
+    """Counter of tiles, accesses and operations under the chosen rules."""
 
     # tiles
 
     def format_words(self, s: int, v: int) -> Iterator[FormatWords]:
-        """The words of every rank of the format of v at level s (model 9.1, 9.4)."""
+        """Return the words of every rank of the format of v at level s (model 9.1, 9.4)."""
         form, fiber = self.policy.format[s, v], self.nest.fiber[s, v].tolist()
         ranks, boxes = int(form[packs.N_RANKS]), self._rank_boxes(s, v)
         stored_tile = self.nonempty(v, self.tile(s)) if self._parent_has_format(s, v) else None
@@ -67,10 +69,10 @@ class MaskCounts(MaskRules):
             lowest = False
 
     def _rank_boxes(self, s: int, v: int) -> list[list[int]]:
-        """Extents of what lies below each rank, then of the whole tile.
+        """Return the extents of the box below each rank, then of the whole tile.
 
-        The reference's boxes (`nest.sub`) are smaller or larger for ranks that stand for several loops or for
-        none, which matters to the counts.
+        The reference's boxes (`nest.sub`) differ for ranks that stand for several loops or for none, which
+        would change the counts.
         """
         form, child = self.policy.format, int(self.nest.kin[s, v, packs.CHILD])
         ranks, boxes = max(int(form[s, v, packs.N_RANKS]), 1), [self.word]
@@ -142,7 +144,7 @@ class MaskCounts(MaskRules):
     # accesses
 
     def utilised(self, sparse: SparsePack, s: int, v: int) -> Fraction:
-        """Share of the instances of storage s (-1: arithmetic) that hold something, on average."""
+        """Return the average share of the instances of storage s (-1: arithmetic) that hold any nonzero."""
         factors = []
         if s >= 0 and self._parent_has_format(s, v):
             factors.append(self.nonempty(v, self.tile(s)))
@@ -188,7 +190,9 @@ class MaskCounts(MaskRules):
             self._count_format(table, s, v, utilised, outer, own, kind if local else 0)
 
     def _elided(self, s: int, v: int, a: int, accounting: int) -> int:
-        """Words whose first read or fill is left out, because there is no partial sum yet (model 7.10)."""
+        """Return the words whose first read or fill is left out, because there is no partial sum yet (model
+        7.10).
+        """
         part = int(self.nest.part[s, v])
         if not self.layer.read_write[v] or accounting == packs.COUNT_ALL:
             return 0
@@ -224,7 +228,9 @@ class MaskCounts(MaskRules):
         own: list[Factor],
         kind: int,
     ) -> None:
-        """Format words travel with the data; of the ranks that the level does not hand on, all are read."""
+        """Count format words, which move with the data. Of ranks that the level does not pass on, all words
+        are read.
+        """
         child, tile = self.nest.kin[s, v, packs.CHILD], int(self.nest.tile[s, v])
         handed = int(self.policy.format[child if child >= 0 else s, v, packs.N_RANKS])
         for words in self.format_words(s, v):

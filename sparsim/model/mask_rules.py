@@ -1,4 +1,6 @@
-"""What masks say at each operation of one analysed nest: stored words, leaders' tiles, idle instances."""
+"""Properties of each operation of one analysed nest by masks: stored words, leaders' tiles, idle
+instances.
+"""
 
 import math
 from collections.abc import Iterator
@@ -47,10 +49,10 @@ class MaskRules:
         self._nonempty: dict[tuple[int, ...], Factor] = {}
         self._conditions: dict[int, dict[int, list[Factor]]] = {}
 
-    # what holds at an operation
+    # properties of operations
 
     def nonempty(self, v: int, ext: list[int]) -> Factor | None:
-        """Whether the box of extents `ext` holds a nonzero of v; None: always."""
+        """Return whether the box of extents `ext` holds a nonzero of v; None stands for always."""
         if v not in self.models:
             return None
         key = (v, *(n for d, n in enumerate(ext) if self._relevant(v, d)))
@@ -64,7 +66,7 @@ class MaskRules:
         return self.space.factor(counts if as_count else counts > 0, model.dims, ext)
 
     def tile(self, s: int) -> list[int]:
-        """Extents of the box of level s; of a single operation for s = -1."""
+        """Return the extents of the box of level s, or of a single operation for s = -1."""
         return self.space.extents(int((self.nest.loop[:, packs.LEVEL] <= s).sum()))
 
     def stored(self, s: int, v: int, holder: int) -> tuple[list[Factor], Fraction]:
@@ -75,7 +77,7 @@ class MaskRules:
         return [self._cells(v, self.tile(s), as_count=True)], Fraction(1, words)
 
     def leaders(self, g: int) -> list[Factor]:
-        """Per leader of option g with a mask: whether the tile that decides holds a nonzero."""
+        """Return, per leader of option g with a mask, whether the deciding tile holds a nonzero."""
         return [
             self._leader(g, q, v)
             for q, v in enumerate(self._leaders_of(g))
@@ -90,10 +92,10 @@ class MaskRules:
     def _leader(self, g: int, q: int, v: int) -> Factor:
         """Whether the leader's tile that decides about an access holds a nonzero (model 10.2).
 
-        It is what the leader shows while one slice of the target stays the same: all iterations of the loops
-        inside the target loop, of the loops that `find_leaders` noted further outside, and of those outside
-        the level while the target does not move. Of loops that both tensors run through one step counts; of
-        the target loop as many steps as fill a block of the target.
+        This tile covers everything that the leader goes through while one slice of the target stays the same:
+        all iterations of the loops inside the target loop, of the loops that `find_leaders` noted further
+        outside, and of those outside the level while the target does not move. Loops over both tensors
+        contribute one step, and the target loop as many steps as fill a block of the target.
         """
         level, child, target_loop, scalar = self.nest.lead[g].tolist()
         target = self._target(g)
@@ -134,7 +136,7 @@ class MaskRules:
     # rules
 
     def entries(self, sparse: SparsePack, v: int) -> dict[int, int]:
-        """Option of the rule that was chosen for v, by level."""
+        """Return the option of the rule that was chosen for v, by level."""
         chosen = {}
         for s in np.flatnonzero(sparse.saf[:, v]).tolist():
             g = int(sparse.saf_option[s, v])
@@ -151,7 +153,7 @@ class MaskRules:
         return [(int(row[packs.SAF_LEVEL]), int(row[packs.SAF_OPTION0])) for row in rows]
 
     def conditions(self, sparse: SparsePack, v: int) -> dict[int, list[Factor]]:
-        """For each level, what must hold so that its rule lets accesses of v pass."""
+        """Return, for each level, the conditions under which its rule lets accesses of v pass."""
         if v not in self._conditions:
             found = {}
             for s, g in self.entries(sparse, v).items():
@@ -170,7 +172,7 @@ class MaskRules:
         return float(self.space.share(*weight, *self.leaders(g)) / total) if total else 1.0
 
     def decided(self, sparse: SparsePack, v: int) -> bool:
-        """Whether masks decide all counts of v."""
+        """Return whether masks determine all counts of v."""
         formatted = bool((self.policy.format[:, v, packs.HAS_FORMAT] * self.nest.kept[:, v]).any())
         leaders = [
             u
@@ -184,7 +186,9 @@ class MaskRules:
 
     @cached_property
     def spread(self) -> Reals:
-        """Answers for what a tensor's own metadata lets idle, per (loop, tensor) (model 10.6 a)."""
+        """Return the answers for instances that idle by a tensor's own metadata, per (loop, tensor) (model
+        10.6 a).
+        """
         answers = np.zeros((len(self.nest.loop), self.n_data, 2))
         for v in self.models:
             for level in range(self.n_levels):
@@ -194,7 +198,7 @@ class MaskRules:
 
     @cached_property
     def led(self) -> Reals:
-        """Answers for the leaders of spatial skipping, per (option, loop) (model 10.6 b)."""
+        """Return the answers for the leaders of spatial skipping, per (option, loop) (model 10.6 b)."""
         answers = np.zeros((len(self.policy.option), len(self.nest.loop), 2))
         for level, g in self._spatial_options():
             for m, alive in self._spatial_leader(level, g):

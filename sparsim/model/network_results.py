@@ -1,4 +1,4 @@
-"""Packs -> results of the networks between levels (model 15)."""
+"""Conversion of packs to results of the networks between levels (model 15)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sparsim.model.lower_networks import PlacedNetwork, placed_networks
 from sparsim.model.result import Bucket, NetworkResult, NetworkTraffic
 from sparsim.records import Architecture
 
-Row = list[float]  # receivers, scatter, words and hops of a bucket
+Row = list[float]  # fields of a bucket: receivers, scatter, words and hops
 
 
 class _Lists(NamedTuple):
@@ -36,9 +36,11 @@ def network_results(
     counted: tuple[NestPack, CostPack],
     dataspaces: Sequence[str],
 ) -> tuple[NetworkResult, ...]:
-    """One for every network, innermost first. `wire_pj_per_bit_mm`: of the energy table."""
+    """Return the results of every network, innermost first. `wire_pj_per_bit_mm` is that of the energy
+    table.
+    """
     nest, cost = counted
-    # small arrays are read out element by element, which lists do ten times as fast
+    # lists are ten times as fast as arrays for reading small arrays element by element
     lists = _Lists(
         remote=nest.remote.tolist(), part=nest.part.tolist(), fanout=nest.fanout.tolist(),
         link=nest.flow[..., packs.LINK].tolist(), instances=nest.space.prod(axis=1).tolist(),
@@ -81,7 +83,7 @@ def network_results(
 
 
 def _latencies(arch: Architecture, network: PlacedNetwork) -> tuple[int, int]:
-    """Cycles of filling and of draining; 0 for a direction that the network does not serve."""
+    """Return the cycles of filling and of draining; 0 for a direction that the network does not serve."""
     own = arch.storage[-1 - network.s].network
     fill = own.fill_latency_cycles if own.read is None else own.read.latency_cycles
     drain = own.drain_latency_cycles if own.update is None else own.update.latency_cycles
@@ -98,7 +100,7 @@ def _traffic(
 ) -> NetworkTraffic:
     s, kind = network.s, network.kind
     is_mesh, is_result = kind == packs.MESH, bool(lists.read_write[v])
-    adds = is_result and network.direction != "read"  # what leaves the network was added there
+    adds = is_result and network.direction != "read"  # results that leave the network were added in it
     if kind == packs.REDUCTION_TREE and not is_result:
         rows = []
     remote = [lists.remote[s][v]] if is_mesh and lists.remote[s][v][packs.B_ACCESSES] else []
@@ -131,7 +133,9 @@ def _traffic(
 
 
 def _added(values: Iterable[float]) -> float:
-    """Rounded after every addition, like the reference; `sum` rounds in its own way since Python 3.12."""
+    """Return the sum, rounded after every addition as in the reference; `sum` rounds differently since Python
+    3.12.
+    """
     total = 0.0
     for value in values:
         total += value

@@ -1,4 +1,4 @@
-"""What a kernel's status means in words."""
+"""Messages for the statuses that kernels return."""
 
 from sparsim.errors import MappingError
 from sparsim.model import arrays as packs
@@ -40,7 +40,7 @@ REASONS = {
 def mapping_error(
     status: int, info: Reals, arch: Architecture, layer: Layer, *, name_layer: bool = False
 ) -> MappingError:
-    """The error for a mapping that a kernel refused; `info` is NestPack.info."""
+    """Return the error for a mapping that a kernel refused; `info` is NestPack.info."""
     s, v, need, have = int(info[0]), int(info[1]), float(info[2]), float(info[3])
     levels = [arch.compute.name, *(level.name for level in arch.storage[::-1])]
     level = levels[s + 1] if s + 1 < len(levels) else ""

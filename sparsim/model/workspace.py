@@ -1,4 +1,4 @@
-"""Arrays for the kernels to fill, of the right sizes."""
+"""Allocation of the arrays that kernels fill."""
 
 import math
 from typing import NamedTuple
@@ -16,13 +16,15 @@ class Scratch(NamedTuple):
 
 
 def most_children(arch: packs.ArchPack, layer: packs.LayerPack, mappings: packs.MappingPack) -> int:
-    """Instances that one level's spatial loops address, as far as there is room for them.
+    """Return the instances that one level's spatial loops address, up to a limit beyond which kernels refuse
+    mappings.
 
-    There may be more than the level has, with spatial skipping. Kernels refuse what has no room.
+    With spatial skipping they may be more than the level has.
     """
     spatial = arch.tiling[:, 1] == 1
     used = mappings.factor[:, spatial, :].prod(axis=2, dtype=np.float64, initial=1.0).max(initial=1.0)
-    return int(min(used, float(layer.bound.prod()), packs.MAX_CHILDREN))  # beyond the bounds: no mapping
+    # factors beyond the bounds are no mapping
+    return int(min(used, float(layer.bound.prod()), packs.MAX_CHILDREN))
 
 
 def make_scratch(
@@ -33,7 +35,9 @@ def make_scratch(
     nest: packs.NestPack,
     entries: int = 2,
 ) -> Scratch:
-    """`entries`: occupancies that TABULATED densities list for one tile at most."""
+    """Make scratch arrays; `entries` is the largest number of occupancies that TABULATED densities list for a
+    tile.
+    """
     n_levels, n_data = len(arch.fan), len(layer.relevant)
     entries = max(entries, _list_length(layer, density, policy))
     return Scratch(nest, *make_results(n_levels, len(arch.network), n_data, policy.rank.shape[2], entries))
@@ -42,7 +46,7 @@ def make_scratch(
 def make_results(
     n_levels: int, n_networks: int, n_data: int, n_ranks: int, entries: int
 ) -> tuple[packs.SparsePack, packs.CostPack]:
-    """What densities and prices make of a nest."""
+    """Make the arrays of sparse results and costs."""
     cost = packs.CostPack(
         vector=reals(n_levels, n_data, packs.N_ACTIONS), energy=reals(n_levels, n_data),
         clusters=ints(n_levels, n_data), words=reals(n_levels, n_data, 4), slowdown=reals(n_levels),
@@ -53,7 +57,9 @@ def make_results(
 
 
 def _list_length(layer: packs.LayerPack, density: packs.DensityPack, policy: packs.PolicyPack) -> int:
-    """Room for every hypergeometric occupancy that is not negligible: about 14 deviations to each side."""
+    """Return the length of lists with room for every hypergeometric occupancy that is not negligible, about
+    14 standard deviations to each side.
+    """
     if not policy.switch[packs.ACTIVE]:
         return 2
     words = layer.words[density.kind == packs.HYPERGEOMETRIC]
@@ -88,10 +94,9 @@ def make_nest(
 
 
 def widen(nest: packs.NestPack, wide: packs.NestPack) -> packs.NestPack:
-    """An analysed nest in the larger arrays of `wide`.
+    """Copy an analysed nest into the larger arrays of `wide`.
 
-    Layers are not widened before they are analysed, because trivial loops are not always neutral
-    (model 9.3).
+    Layers are not widened before the analysis, because loops of bound 1 can change its results (model 9.3).
     """
     wide.loop[:, packs.BOUND] = 1
     for source, target in zip(nest, wide, strict=True):
@@ -113,7 +118,7 @@ def _make_sparse(n_levels: int, n_data: int, n_ranks: int, entries: int) -> pack
 
 
 def no_table(nest: packs.NestPack) -> packs.TablePack:
-    """An empty table, for layers whose densities the kernels know."""
+    """Return an empty table, for layers with densities that kernels compute."""
     n_levels, n_data, n_ranks = nest.fiber.shape
     return packs.TablePack(
         start=ints(n_levels, n_data, 2), k=ints(1), p=reals(1), p0=reals(1, n_ranks + 1),

@@ -1,4 +1,4 @@
-"""What the user says: frozen, validated records with names and units. Levels are listed outer to inner."""
+"""Records of user input: frozen and validated, with names and units. Levels are listed outer to inner."""
 
 from sparsim.records.accelerator import Accelerator
 from sparsim.records.architecture import Architecture, Compute, NamedNetwork, Network, Storage, Transfer

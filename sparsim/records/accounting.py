@@ -1,4 +1,4 @@
-"""Conventions of accounting: how first touches and overlaps count, and which energies are charged."""
+"""Conventions of accounting: how first accesses and overlaps are counted, and which energies are included."""
 
 from typing import Literal
 

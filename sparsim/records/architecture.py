@@ -24,7 +24,7 @@ def _check_mesh(where: str, mesh: tuple[int, int]) -> None:
         raise SpecError(f"mesh must be at least 1 in each direction, got {mesh[0]} x {mesh[1]}", path=where)
 
 
-Direction = Literal["read", "update", "both"]  # which words a network carries
+Direction = Literal["read", "update", "both"]  # the words that a network carries
 
 
 class Transfer(Record, frozen=True, kw_only=True):
@@ -190,24 +190,24 @@ class Network(Record, frozen=True, kw_only=True):
 
     @property
     def named(self) -> tuple[NamedNetwork, ...]:
-        """The networks with names, each once."""
+        """Return the named networks, each once."""
         return tuple(one for one, _ in self.directions if one is not None)
 
     @property
     def directions(self) -> tuple[tuple[NamedNetwork | None, Direction], ...]:
-        """The networks and what each carries; None is the automatic one."""
+        """Return the networks and the words that each carries; None is the automatic network."""
         if self.update is None or self.update == self.read:
             return ((self.read, "both"),)
         return (self.read, "read"), (self.update, "update")
 
     @property
     def distributes(self) -> bool:
-        """Whether receivers pass words on to each other (model 7.7)."""
+        """Return whether receivers pass words on to each other (model 7.7)."""
         return (self.type if self.read is None else self.read.type) == "M:N"
 
     @property
     def latency_cycles(self) -> int:
-        """Cycles of filling and draining together."""
+        """Return the sum of the cycles of filling and draining."""
         fill = self.fill_latency_cycles if self.read is None else self.read.latency_cycles
         return fill + (self.drain_latency_cycles if self.update is None else self.update.latency_cycles)
 

@@ -1,4 +1,4 @@
-"""What an architecture does not say about a row-stationary chip: PE, network, clock, dataflow."""
+"""The properties of a row-stationary chip besides its architecture: PE, network, clock, dataflow."""
 
 import math
 from typing import Literal

@@ -1,4 +1,6 @@
-"""A hardware component by its attributes, whose energies and area `sparsim.estimate` finds out."""
+"""The record of a hardware component, whose attributes determine the energies and the area that
+`sparsim.estimate` computes.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from sparsim.records.number_limits import MAX_COUNT, as_real, check_real, check_
 from sparsim.records.record import Record
 
 COMPOUND = "compound"
-TABLE = "table"  # a class whose numbers are given: its attributes are pJ by action, `area_um2` and `source`
+# the class of components with given numbers: its attributes are pJ by action, `area_um2` and `source`
+TABLE = "table"
 SMALLEST_NM, LARGEST_NM = 7, 130
 
 

@@ -1,4 +1,6 @@
-"""The problem shape of convolutions, which all traced and shipped networks have, and layers of it."""
+"""The problem shape of convolutions, which all traced and shipped networks use, and functions that make its
+layers.
+"""
 
 from collections.abc import Mapping as Dict
 
@@ -10,8 +12,9 @@ from sparsim.records.shape import Dataspace, Shape
 Pair = int | tuple[int, int]  # one number for both, or (height, width)
 
 # G groups, each with C input and M output channels; N samples; outputs P high and Q wide, windows R high and
-# S wide. A fully connected layer has G = R = S = P = Q = 1, a depthwise one C = 1 in each of its groups. Of
-# dims without a place in an order the first is innermost, so that the width stands before the height.
+# S wide. A fully connected layer has G = R = S = P = Q = 1, a depthwise one C = 1 in each of its groups. The
+# width is listed before the height, because the first of several dims without a place in an order is
+# innermost.
 CONV = Shape(
     name="conv",
     dims=("G", "N", "M", "C", "S", "R", "Q", "P"),

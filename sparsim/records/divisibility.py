@@ -1,8 +1,9 @@
-"""Dims whose factors cover more than their bound: what a mapping covers, and the layer that it then runs.
+"""Dims whose factors cover more than their bound: the covered bounds of a mapping, and the layer with these
+bounds.
 
-`padded`: tensors are laid out with zeros up to the covered bound, and the hardware works on all of it, as far
-as it does not leave out zeros. `imperfect`: the last tile of a loop is cut short, nothing is done beyond the
-bound (Ruby: Horeni et al., ISPASS 2022).
+With `padded`, tensors are filled with zeros up to the covered bound, and hardware processes these like other
+zeros. With `imperfect`, the last tile of a loop is smaller, and nothing is computed beyond the bound (Ruby:
+Horeni et al., ISPASS 2022).
 """
 
 import math
@@ -58,7 +59,9 @@ class CoveredLayer(Layer, frozen=True, kw_only=True):
 
     @property
     def existing(self) -> dict[str, int]:
-        """Bounds of the points that are computed on; less than `bounds` for imperfect dims."""
+        """Return the bounds of the points that are computed, which are smaller than `bounds` for imperfect
+        dims.
+        """
         return self.bounds | {c.dim: c.bound for c in self.covers if c.policy == "imperfect"}
 
 
@@ -67,13 +70,15 @@ def covers_of(layer: Layer) -> tuple[Cover, ...]:
 
 
 def covered(layer: Layer, mapping: Mapping) -> Layer:
-    """The layer as `mapping` runs it: itself if all dims are perfect."""
+    """Return the layer with the bounds that `mapping` covers: the layer itself if all dims are perfect."""
     products = {dim: math.prod(factors_of(mapping, dim)) for dim in mapping.divisibility}
     return cover(layer, mapping.divisibility, products)
 
 
 def cover(layer: Layer, divisibility: Dict[str, Divisibility], bounds: Dict[str, int]) -> Layer:
-    """The layer with the dims in `divisibility` covered up to `bounds`; itself if these are its own."""
+    """Return the layer with the dims in `divisibility` covered up to `bounds`: the layer itself if these are
+    its own bounds.
+    """
     more = {dim: n for dim, n in bounds.items() if n > layer.bounds[dim]}
     if not more:
         return layer
@@ -93,7 +98,7 @@ def cover(layer: Layer, divisibility: Dict[str, Divisibility], bounds: Dict[str,
 
 
 def padded_words(layer: Layer, covers: Sequence[Cover]) -> dict[str, tuple[int, int]]:
-    """Words of the dataspaces that padding makes larger, without it and with it."""
+    """Return the words of the dataspaces that padding enlarges, without and with it."""
     grown = layer.bounds | {c.dim: c.covered for c in covers if c.policy == "padded"}
     padded = replace(layer, bounds=grown)
     names = [d.name for d in layer.shape.dataspaces]
@@ -102,9 +107,9 @@ def padded_words(layer: Layer, covers: Sequence[Cover]) -> dict[str, tuple[int, 
 
 
 def diluted(density: Density, words: int, more: int) -> Density:
-    """The density of the same nonzeros among `more` words."""
+    """Return the density of the same nonzeros among `more` words."""
     d = density.density * words / more
-    if density.distribution == "hypergeometric":  # which counts ceil(density * words)
+    if density.distribution == "hypergeometric":  # its nonzeros are counted as ceil(density * words)
         nonzeros = math.ceil(density.density * words)
         d = nonzeros / more
         while math.ceil(d * more) > nonzeros:
@@ -113,19 +118,19 @@ def diluted(density: Density, words: int, more: int) -> Density:
 
 
 def factors_of(mapping: Mapping, dim: str) -> list[int]:
-    """The factors of a dim at all tiling levels."""
+    """Return the factors of a dim at all tiling levels."""
     nests = [nest for level in mapping.levels for nest in (level.temporal, level.spatial or Nest())]
     return [nest.factors.get(dim, 1) for nest in nests]
 
 
 def is_tight(factors: Sequence[int], bound: int) -> bool:
-    """Whether no factor can be lowered by one and still cover the bound with the others."""
+    """Return whether the bound is no longer covered if any factor is lowered by one."""
     product = math.prod(factors)
     return all(product // f * (f - 1) < bound for f in factors if f > 1)
 
 
 def check_factors(layer: Layer, mapping: Mapping) -> None:
-    """Refuse factors that do not multiply to the bounds, as far as the dims' policies ask for that.
+    """Refuse factors that do not multiply to the bounds, as far as the policies of the dims require it.
 
     Raises MappingError.
     """
@@ -151,7 +156,7 @@ def check_factors(layer: Layer, mapping: Mapping) -> None:
 def check_policies(
     arch: Architecture, layer: Layer, policy: SparsePolicy | None, divisibility: Dict[str, Divisibility]
 ) -> None:
-    """Refuse what cannot be modelled beside padded and imperfect dims. Raises SpecError."""
+    """Refuse features that cannot be modelled together with padded and imperfect dims. Raises SpecError."""
     where = f"divisibility, layer {layer.name}"
     for dataspace in layer.shape.dataspaces if divisibility else ():
         model = layer.density(dataspace.name).distribution
@@ -181,7 +186,7 @@ def check_policies(
 
 
 def may_be_cut(layer: Layer, dim: str) -> bool:
-    """Whether a dim may be imperfect: its tiles do not overlap and leave no gaps."""
+    """Return whether a dim may be imperfect: its tiles neither overlap nor leave gaps."""
     try:
         _check_window(layer, dim, "")
     except SpecError:
@@ -190,7 +195,7 @@ def may_be_cut(layer: Layer, dim: str) -> bool:
 
 
 def _check_window(layer: Layer, dim: str, where: str) -> None:
-    """Tiles along the dim must not overlap and leave no gaps."""
+    """Refuse dims along which tiles overlap or leave gaps."""
     values = {**layer.shape.coefficients, **layer.coefficients}
     for dataspace in layer.shape.dataspaces:
         sides = [

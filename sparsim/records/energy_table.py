@@ -1,4 +1,6 @@
-"""Energy per action (ERT) and area per component (ART), and what they mean for one architecture."""
+"""Energy per action (ERT) and area per component (ART), and the energies and areas of an architecture that
+follow from them.
+"""
 
 import struct
 from collections.abc import Mapping
@@ -65,7 +67,7 @@ class EnergyTable(Record, frozen=True, kw_only=True):
         check_real("energy table", "wire energy", self.wire_pj_per_bit_mm, unit=" pJ/b/mm")
 
 
-# model action -> table actions, the first that the table has counts (model 4.5). This is the order of
+# Model action -> table actions, of which the first one in the table is used (model 4.5). This is the order of
 # `ResolvedEnergy.storage`; without an entry the built-in energy of the action stays.
 STORAGE_ACTIONS: dict[str, tuple[str, ...]] = {
     "random_read": ("random_read", "read"),
@@ -97,7 +99,7 @@ STORAGE_ACTIONS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 # The same by the rules of Timeloop 4.x. Without an entry, random accesses cost as much as the most expensive
-# action, and others cost nothing.
+# action, and others nothing.
 _STORAGE_ACTIONS_4: dict[str, tuple[str, ...]] = {
     "random_read": ("random_read", "read"),
     "random_fill": ("random_fill", "random_write", "fill", "write"),
@@ -132,7 +134,9 @@ LEAK = "leak"  # pJ per instance and cycle, by the rules of Timeloop 4.x
 
 
 def storage_actions(table: EnergyTable) -> dict[str, tuple[str, ...]]:
-    """Per model action the table's actions that give its energy, the first that is there counts."""
+    """Return, per model action, the table's actions that can give its energy; the first one present is
+    used.
+    """
     return STORAGE_ACTIONS if table.rules == "timeloop-3" else _STORAGE_ACTIONS_4
 
 
@@ -146,11 +150,11 @@ COMPUTE_ACTIONS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-# Where an energy or area comes from. After that of a table, an action may be named that stands in.
+# The source of an energy or area. The source of a table may be followed by the action that is used instead.
 TABLE, ESTIMATED = "energy table", "estimated from components"
 BUILT_IN = "built in"  # the rule of thumb of model 4.4
-ARCHITECTURE = "architecture"  # given with the level
-NOT_GIVEN = "not given"  # counts as 0
+ARCHITECTURE = "architecture"  # given in the record of the level
+NOT_GIVEN = "not given"  # taken as 0
 
 
 class Priced(NamedTuple):
@@ -161,14 +165,14 @@ class Priced(NamedTuple):
 
 
 class VectorEnergy(NamedTuple):
-    """The one number that the dense report prints per storage level; never used in a sum."""
+    """The single energy that the dense report prints per storage level. It is not used in sums."""
 
     energy_pj: float
     source: Literal["ERT", "PAT", "user"]
 
 
 class ResolvedEnergy(NamedTuple):
-    """What each action of one architecture costs. Storage levels outer to inner."""
+    """The energy of each action of one architecture. Storage levels are listed outer to inner."""
 
     storage: tuple[tuple[float, ...], ...]  # pJ, in the order of STORAGE_ACTIONS
     compute: tuple[float, ...]  # pJ of a random, gated, skipped compute
@@ -184,8 +188,9 @@ class ResolvedEnergy(NamedTuple):
 
 
 def resolve_energy(arch: Architecture, table: EnergyTable | None) -> ResolvedEnergy:
-    """Energies and areas of `arch` (model 4.4, 4.5). Without a table, and for components that it lacks,
-    the built-in formulas hold; `sparsim.model.consistency` refuses tables without what a mapping needs.
+    """Return the energies and areas of `arch` (model 4.4, 4.5). Without a table, and for components that it
+    lacks, built-in formulas are used; `sparsim.model.consistency` refuses tables without the entries that a
+    mapping needs.
     """
     storage, vectors = zip(*(_storage_energies(level, table) for level in arch.storage), strict=True)
     compute = _compute_energies(arch.compute, table)
@@ -210,14 +215,14 @@ def resolve_energy(arch: Architecture, table: EnergyTable | None) -> ResolvedEne
 
 
 def leak_of(component: str, table: EnergyTable | None) -> float:
-    """pJ per instance and cycle."""
+    """Return the leakage in pJ per instance and cycle."""
     if table is None or table.rules == "timeloop-3":
         return 0.0
     return table.actions.get(component, {}).get(LEAK, 0.0)
 
 
 def energy_sources(arch: Architecture, table: EnergyTable | None) -> dict[str, dict[str, str]]:
-    """Where the energy of each action comes from, by level and action."""
+    """Return the source of the energy of each action, by level and action."""
     resolved = resolve_energy(arch, table)
     found = {
         level.name: dict(zip(STORAGE_ACTIONS, sources, strict=True))
@@ -237,7 +242,8 @@ def _storage_energies(level: Storage, table: EnergyTable | None) -> tuple[Priced
         (energy, energy, energy) + (0.0,) * free,
         (ARCHITECTURE if given else BUILT_IN,) * 3 + (NOT_GIVEN,) * free,
     )
-    entry = None if given else entry_of(level.name, table)  # the level outranks the whole entry
+    # the level's own energy has precedence over the whole entry
+    entry = None if given else entry_of(level.name, table)
     if table is None or entry is None:
         return start, VectorEnergy(energy, "user" if given else "PAT")
     largest = max(entry.values(), default=0.0)
@@ -276,25 +282,25 @@ def _resolve(
 
 
 def priced_by(names: tuple[str, ...], entry: Mapping[str, float]) -> str | None:
-    """Which action of a table's entry gives the energy; None if there is none of `names`."""
+    """Return the action of a table's entry that gives the energy; None if it has none of `names`."""
     return next((name for name in names if name in entry), None)
 
 
 def means(name: str, action: str) -> bool:
-    """Whether a table's action is the model's one itself, and does not only stand in for it."""
+    """Return whether a table's action is the model's action itself rather than a substitute."""
     outcome = action.partition("_")[0]
     return outcome in name if outcome in ("gated", "skipped") else "idle" not in name
 
 
 def _area(component: str, given: float | None, table: EnergyTable | None) -> tuple[float, str]:
-    """um^2 per instance, and where it comes from."""
+    """Return um^2 per instance, and its source."""
     if table is not None and component in table.areas:
         return float32(table.areas[component]), origin(table)
     return (0.0, NOT_GIVEN) if given is None else (given, ARCHITECTURE)
 
 
 def built_in_access_energy_pj(level: Storage) -> float:
-    """Energy of one vector access by the reference's rule of thumb (model 4.4)."""
+    """Return the energy of one vector access by the reference's rule of thumb (model 4.4)."""
     if level.technology == "DRAM":
         return 200.0 * (level.word_bits * level.block_size) / 16
     if not level.size_words:
@@ -313,15 +319,17 @@ def _compute_energy_pj(compute: Compute) -> float:
 
 
 def float32(value: float) -> float:
-    """The nearest single-precision number, which is what the reference stores of areas and wire energies."""
+    """Return the nearest single-precision number; the reference stores areas and wire energies in single
+    precision.
+    """
     rounded: float = struct.unpack("f", struct.pack("f", value))[0]
     return rounded
 
 
 def is_for_others(level: Storage, table: EnergyTable) -> bool:
-    """Whether the level's entry has actions, but none of the model's.
+    """Return whether the level's entry has actions, but none of the model's.
 
-    It is an entry for another program then, and no error: the reference keeps to its built-in energies.
+    Such an entry is for another program and no error, and the reference uses its built-in energies.
     """
     entry = table.actions.get(level.name, {})
     known = {name for names in storage_actions(table).values() for name in names}
@@ -329,7 +337,9 @@ def is_for_others(level: Storage, table: EnergyTable) -> bool:
 
 
 def require_storage_energy(level: Storage, table: EnergyTable, model_action: str) -> None:
-    """Raise EnergyTableError unless the level or `table` prices `model_action`, a key of STORAGE_ACTIONS."""
+    """Raise EnergyTableError unless the level or `table` has an energy for `model_action`, a key of
+    STORAGE_ACTIONS.
+    """
     if level.vector_access_energy_pj is None and not is_for_others(level, table):
         if table.rules == "timeloop-4" and table.actions.get(level.name):
             return
@@ -337,7 +347,7 @@ def require_storage_energy(level: Storage, table: EnergyTable, model_action: str
 
 
 def require_compute_energy(compute: Compute, table: EnergyTable) -> None:
-    """Raise EnergyTableError unless `table`, or the unit itself, prices a compute."""
+    """Raise EnergyTableError unless `table` or the unit itself has an energy for a compute."""
     if compute.energy_pj is None:
         _require(compute.name, table, COMPUTE_ACTIONS["random_compute"])
 

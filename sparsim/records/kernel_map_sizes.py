@@ -1,4 +1,4 @@
-"""How large the kernel map of a sparse convolution is: coordinates, and pairs of them for each offset."""
+"""The size of the kernel map of a sparse convolution: coordinates, and pairs of them for each offset."""
 
 import math
 

@@ -1,11 +1,11 @@
-"""How much a layer computes and how large its tensors are, before any mapping."""
+"""The computes of a layer and the sizes of its tensors, independent of any mapping."""
 
 import math
 
 from sparsim.errors import SpecError, near
 from sparsim.records.layer import Layer
 
-# where zeros of one operand say nothing about those of the other
+# densities for which the zeros of one operand are independent of those of the other
 _INDEPENDENT = ("fixed-structured", "hypergeometric")
 
 

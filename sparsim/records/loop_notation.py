@@ -1,8 +1,8 @@
 """The notation of loops in mappings: `DRAM: Q64 C2 | GLB [bypass Weights]: M2 P128 M8X | ...`.
 
-Levels and loops stand outer to inner. A loop is a dim and its factor; spatial loops follow the temporal ones
-of their level and end in the axis that they are spread along. docs/reference/mapspace.md describes the
-notation; `sparsim.records.mapping` makes records of it.
+Levels and loops are listed outer to inner. A loop is a dim and its factor; spatial loops follow the temporal
+ones of their level and end with the axis along which they are spread. docs/reference/mapspace.md describes
+the notation; `sparsim.records.mapping` makes records of it.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from sparsim.errors import SpecError, near
 
-_PLAIN = re.compile(r'[^\s"|:;=\[\](){}]+')  # names that need no quotes
+_PLAIN = re.compile(r'[^\s"|:;=\[\](){}]+')  # names without quotes
 _TOKEN = re.compile(rf'"(?:[^"\\]|\\.)*"|{_PLAIN.pattern}|\n|\S')
 _LETTERS = re.compile(r"[^\W\d]+")
 _FACTOR = re.compile(rf"({_LETTERS.pattern})([0-9]{{1,30}})([XY]?)")  # such as M8 or M8X
@@ -22,7 +22,9 @@ _NUMBER = re.compile(r"([0-9]{1,30})([XY]?)")
 
 
 class Loop(NamedTuple):
-    """`axis` "": temporal. `factor` None: the dim has a place in the order only; `free`: it has no place."""
+    """A loop. An empty `axis` means temporal; a dim with `factor` None has only a place in the order; with
+    `free` it has no place.
+    """
 
     dim: str
     factor: int | None
@@ -43,7 +45,7 @@ def loops_text(loops: Iterable[Loop]) -> str:
 
 
 def loop_text(dim: str, factor: int | None) -> str:
-    """A temporal loop; the axis of a spatial one follows."""
+    """Return a temporal loop as text; callers add the axis of a spatial one."""
     return f"{dim}{factor}" if _LETTERS.fullmatch(dim) else f"{quoted(dim)}={factor}"
 
 
@@ -57,7 +59,7 @@ def quoted(name: str) -> str:
 
 
 class Token(NamedTuple):
-    """`kind` is "name", a sign, or "" at the end. What is `quoted` is a name as a whole."""
+    """A token, whose `kind` is "name", a sign, or "" at the end. A `quoted` token is a name as a whole."""
 
     kind: str
     value: str
@@ -67,7 +69,7 @@ class Token(NamedTuple):
 
 
 class Reader:
-    """The tokens of a text one after the other, and errors that say where they are."""
+    """Reader of the tokens of a text, with errors that name the position."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -88,7 +90,7 @@ class Reader:
         return self.tokens[0]
 
     def take(self, *kinds: str) -> Token | None:
-        """The next token if it is one of these, else None."""
+        """Return the next token if it is one of these, else None."""
         return self.tokens.pop(0) if self.here.kind in kinds else None
 
     def need(self, kind: str, what: str) -> Token:
@@ -114,7 +116,7 @@ class Reader:
         return found
 
     def modifiers(self, known: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """`[bypass Weights Inputs; split_x 2]`, or nothing."""
+        """Read modifiers such as `[bypass Weights Inputs; split_x 2]`, if there are any."""
         found: dict[str, tuple[str, ...]] = {}
         if self.take("[") is None:
             return found
@@ -131,7 +133,7 @@ class Reader:
 
 
 def misplaced(before: Sequence[Loop], loop: Loop) -> str:
-    """Why a loop cannot stand behind the others of its level; "" if it can."""
+    """Return why a loop cannot follow the others of its level; "" if it can."""
     if any(loop.dim == other.dim and bool(loop.axis) == bool(other.axis) for other in before):
         return f"dim '{loop.dim}' has two {'spatial' if loop.axis else 'temporal'} loops here"
     outer = before[-1] if before else loop
@@ -145,7 +147,9 @@ def misplaced(before: Sequence[Loop], loop: Loop) -> str:
 
 
 def next_loops(reader: Reader) -> list[Loop]:
-    """`M8X`, `M=8X`, or several in parentheses (without factors) or braces (without a place in the order)."""
+    """Read `M8X`, `M=8X`, or several loops in parentheses (without factors) or braces (without a place in the
+    order).
+    """
     if reader.take("("):
         dims = reader.names()
         axis = _axis_behind(reader, reader.need(")", "a dim or ')'"))

@@ -36,7 +36,7 @@ class MachineSpec(Record, frozen=True, kw_only=True, tag_field="kind"):
 
     @property
     def where(self) -> str:
-        """What messages call the record."""
+        """Return the name of the record in messages."""
         return f"machine {self.name}"
 
     def __post_init__(self) -> None:

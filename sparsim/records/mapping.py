@@ -207,14 +207,14 @@ def _level_text(level: LevelMapping) -> str:
 
 
 def _loops(nest: Nest, axes: Sequence[str], free_axis: str) -> list[Loop]:
-    """Outer to inner: those without a place in the order lie outside of the others."""
+    """Return the loops outer to inner; those without a place in the order are outside of the others."""
     free = [Loop(dim, n, free_axis, free=True) for dim, n in nest.factors.items() if dim not in nest.order]
     placed = [Loop(dim, nest.factors.get(dim), axis) for dim, axis in zip(nest.order, axes, strict=True)]
     return free + placed
 
 
 def _split_of(spatial: Sequence[Loop]) -> int | None:
-    """`split_x` as the axes say it: None if all loops run along X."""
+    """Return `split_x` according to the axes: None if all loops run along X."""
     if all(loop.axis == "X" for loop in spatial):
         return None
     return sum(loop.axis == "X" for loop in spatial)

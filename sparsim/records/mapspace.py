@@ -1,4 +1,6 @@
-"""Which mappings a search may consider: what the user fixes or limits; everything else is free."""
+"""The mappings that a search may consider. The user fixes or limits some properties, and all others are
+free.
+"""
 
 from collections.abc import Iterable
 

@@ -1,10 +1,10 @@
-"""What a network on chip is: clusters of PEs, router networks between them, wires.
+"""The record of a network on chip: clusters of PEs, router networks between them, wires.
 
-An array of `clusters` (rows, columns). A cluster has `pe_rows` x `pe_columns` PEs, a global buffer (GLB)
-cluster and a router cluster. Each of three networks (iact, weight, psum) has some routers per router
+A chip is an array of `clusters` (rows, columns). A cluster has `pe_rows` x `pe_columns` PEs, a global buffer
+(GLB) cluster and a router cluster. Each of three networks (iact, weight, psum) has some routers per router
 cluster; router i has one GLB port (a bank, or the off-chip port of the weights), serves PEs of its own
 cluster, and is linked with router i of the neighbouring clusters where the network has a mesh. One cluster
-with one router per network is a flat bus. Facts: Chen et al., JETCAS 9(2) 2019, section III (hierarchical
+with one router per network is a flat bus. Sources: Chen et al., JETCAS 9(2) 2019, section III (hierarchical
 mesh); JSSC 52(1) 2017 (bus).
 """
 
@@ -18,7 +18,7 @@ from sparsim.records.record import Record
 Role = Literal["iact", "weight", "psum"]
 Mesh = Literal["two-dimensional", "horizontal", "vertical", "none"]
 PeSide = Literal["all", "row", "column"]
-MAX_WIRES = 2**20  # between the routers of one kind and PEs: they are a graph in memory
+MAX_WIRES = 2**20  # limit on links between the routers of one kind and PEs, which form a graph in memory
 Axis = Literal["cluster_rows", "cluster_columns", "pe_rows", "pe_columns"]
 
 

@@ -1,7 +1,7 @@
-"""What records may hold, so that no count leaves a machine integer and no sum a finite number.
+"""Limits on the numbers in records, which keep counts within machine integers and sums finite.
 
-Kernels count in 64-bit integers and in doubles. Within these limits every product of a size, a width and a
-bound, and every sum of energies, is one that both can hold; what depends on a mapping is checked in kernels.
+Kernels count in 64-bit integers and in doubles. Within these limits both can hold every product of a size, a
+width and a bound, and every sum of energies; kernels check numbers that depend on a mapping.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import TypeVar
 from sparsim.errors import SpecError
 
 MAX_INT = 2**31 - 1  # widths, sides of a mesh, latencies
-MAX_COUNT = 2**53  # sizes, bounds, factors: what a double counts exactly
+MAX_COUNT = 2**53  # sizes, bounds, factors: a double counts exactly up to this number
 MAX_REAL = 1e30  # energies in pJ, areas in um^2, lengths in um
 MAX_NAMES = 32  # dims, dataspaces, storage levels: sets of them are bits of one integer
 MAX_PARTS = 64  # coordinates of a dataspace, ranks of a format, options of a policy and the like
@@ -48,8 +48,10 @@ def check_real(where: str, field: str, value: float | None, most: float = MAX_RE
 
 
 def as_real(where: str, field: str, value: float) -> float:
-    """The number as a double. Raises SpecError for what is none, and for whole numbers beyond all doubles."""
-    if type(value) is float:  # asking for the class of numbers takes ten times as long
+    """Return the number as a double. Raises SpecError for other types, and for whole numbers beyond all
+    doubles.
+    """
+    if type(value) is float:  # a check for the abstract class of numbers takes ten times as long
         return value
     if not isinstance(value, Real):
         raise SpecError(f"{field} must be a number, got {value!r}", path=where)
@@ -68,7 +70,7 @@ def check_number(where: str, kind: str, items: Collection[object], most: int) ->
 
 
 def repeated(names: Iterable[T]) -> T | None:
-    """The first name that stands in a list twice, if one does."""
+    """Return the first name that occurs twice in a list, if there is one."""
     seen: set[T] = set()
     for name in names:
         if name in seen:
@@ -78,10 +80,10 @@ def repeated(names: Iterable[T]) -> T | None:
 
 
 def shown(number: int) -> str:
-    """A whole number as text; Python itself refuses to write very long ones."""
+    """Return a whole number as text; Python refuses to convert very long ones."""
     return str(number) if abs(number) < 10**30 else f"a number of {number.bit_length()} bits"
 
 
 def rounded(number: int) -> str:
-    """A whole number of any size to three digits, also where it is beyond all doubles."""
+    """Return a whole number of any size, also beyond all doubles, with three digits."""
     return f"{Decimal(number):.3g}"

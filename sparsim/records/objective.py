@@ -1,4 +1,6 @@
-"""What a search or a plan makes small: energy, delay, their product, or accesses, alone or in an order."""
+"""The quantities that a search or a plan minimises: energy, delay, their product, or accesses, alone or in
+order of importance.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -9,7 +11,7 @@ ObjectiveName = Literal["energy", "delay", "edp"]
 Objective = str | Sequence[str]
 
 OBJECTIVES: tuple[ObjectiveName, ...] = ("energy", "delay", "edp")
-ACCESSES = "accesses-"  # and the name of a storage level
+ACCESSES = "accesses-"  # followed by the name of a storage level
 LAST_LEVEL, ORDERED = "last-level-accesses", "ordered-accesses"  # of the outermost level; of all levels
 UNITS = {"energy": "pJ", "delay": "cycles", "edp": "pJ x cycles"}
 
@@ -51,7 +53,7 @@ def objective_names(objective: Objective, levels: Sequence[str] = ()) -> tuple[s
 
 
 def spelled(name: str, known: Sequence[str]) -> str:
-    """The name in the known spelling, in which words are joined by hyphens."""
+    """Return the name in the known spelling, with words joined by hyphens."""
     if name in known:
         return name
     return next((one for one in known if one.replace("_", "-") == str(name).replace("_", "-")), name)
@@ -62,7 +64,9 @@ def unit_of(name: str) -> str:
 
 
 def compared_by(objectives: tuple[str, ...]) -> tuple[str, ...]:
-    """What mappings are compared by for such objectives: between equals in delay the lower energy wins."""
+    """Return the objectives by which mappings are compared: of mappings with equal delay the one with the
+    lower energy is better.
+    """
     return (*objectives, "energy") if objectives == ("delay",) else objectives
 
 

@@ -1,4 +1,6 @@
-"""What a network computes on coordinates of points before a layer: samples of them, and neighbours."""
+"""Operations on coordinates of points that a network computes before a layer: sampling and neighbour
+search.
+"""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""What all specification records share: frozen, strict, with a content digest."""
+"""The base of all specification records, which are frozen, strict, and have a content digest."""
 
 import hashlib
 from collections.abc import Callable
@@ -64,7 +64,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.kept("hash", (), lambda: hash(msgspec.json.encode(self, order="sorted")))
 
 
-_fields = cache(msgspec.structs.fields)  # looks up types by their names, for every field
+_fields = cache(msgspec.structs.fields)  # this looks up types by their names for every field
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The shape of a problem: dims, and the tensors that they are projected on."""
+"""The shape of a problem: its dims, and their projections to tensors."""
 
 from sparsim.errors import SpecError, near
 from sparsim.records.number_limits import MAX_COUNT, MAX_NAMES, MAX_PARTS, check_number, check_whole, repeated

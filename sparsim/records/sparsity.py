@@ -1,4 +1,4 @@
-"""What the accelerator does with zeros: formats, gating, skipping."""
+"""The treatment of zeros by an accelerator: formats, gating, skipping."""
 
 from typing import Literal
 
@@ -55,9 +55,9 @@ class Rank(Record, frozen=True, kw_only=True):
 
 
 def rank_word_bits(rank: Rank, level: Storage) -> tuple[int, int]:
-    """Bits of a metadata and of a payload word of `rank` at `level` (model 6.2).
+    """Return the bits of a metadata and of a payload word of `rank` at `level` (model 6.2).
 
-    Given widths that do not divide the metadata width grow until they do, at most to the double.
+    Given widths that do not divide the metadata width are increased until they do, at most to twice the bits.
     """
     default = level.metadata_word_bits
     if rank.format == "UB":
@@ -78,7 +78,7 @@ def _dividing(bits: int, width_bits: int) -> int:
     most, least = (
         width_bits // bits,
         width_bits // (2 * bits),
-    )  # words per access now, and with twice the bits
+    )  # words per access with these bits, and with twice the bits
     if most - least < bits:
         return next((width_bits // n for n in range(most, least, -1) if width_bits % n == 0), 2 * bits)
     return next((wider for wider in range(bits, 2 * bits) if width_bits % wider == 0), 2 * bits)

@@ -1,4 +1,4 @@
-"""What is to be run: the layers of one network with measured densities, and where these come from."""
+"""The record of a workload: the layers of one network with measured densities and their source."""
 
 import math
 

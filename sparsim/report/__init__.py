@@ -1,1 +1,1 @@
-"""Drawings. The only package of sparsim that imports matplotlib; nothing else imports it."""
+"""Tables, figures and reports. Within sparsim, only modules of this package import matplotlib."""

@@ -19,8 +19,8 @@ LOSSES = (style.SKY, style.GREEN, style.YELLOW, style.ORANGE, style.RED, style.P
 
 @style.styled
 def draw_eyexam(network: NetworkEvaluation, bounds: Sequence[tuple[Bound, ...]]) -> Figure:
-    """Per layer the MACs per cycle that all PEs could do, what each later step of `eyexam` takes off, and
-    what is attained.
+    """Draw, per layer, the peak MACs per cycle of all PEs, the reductions by later steps of `eyexam`, and the
+    attained rate.
     """
     figure, axes, x = _axes(network)
     steps = [bound.step for bound in bounds[0]]
@@ -44,7 +44,7 @@ def draw_eyexam(network: NetworkEvaluation, bounds: Sequence[tuple[Bound, ...]])
 
 @style.styled
 def draw_energy(network: NetworkEvaluation) -> Figure:
-    """Energy per layer, stacked by component, that of DRAM on top."""
+    """Draw energy per layer, stacked by component, with DRAM on top."""
     figure, axes, x = _axes(network)
     shares = {name: [layer.energy_pj[name] for layer in network.layers] for name in network.energy_pj}
     shares = dict(sorted(shares.items(), key=lambda item: -sum(item[1])))
@@ -61,7 +61,7 @@ def draw_energy(network: NetworkEvaluation) -> Figure:
 
 
 def draw_routes(found: ChipEvaluation, role: str) -> Figure:
-    """How the network carries the layer's words of a role: `iact`, `weight` or `psum`."""
+    """Draw how the network delivers the layer's words of a role: `iact`, `weight` or `psum`."""
     delivery = found.flows[role].delivery
     loops = spatial_loops({level.level: level for level in found.mapping.levels})
     pattern = groups(delivery.noc, loops, sorted(relevant_dims(found.layer, ROLES[role])))
@@ -69,7 +69,7 @@ def draw_routes(found: ChipEvaluation, role: str) -> Figure:
 
 
 def _axes(network: NetworkEvaluation) -> tuple[Figure, Axes, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """A figure with a place on the x axis for every layer."""
+    """Make a figure with a place on the x axis for every layer."""
     names = [layer.layer.name for layer in network.layers]
     figure = style.panels(max(7.0, 3.0 + 0.38 * len(names)), 4.8)
     (axes,) = figure.axes

@@ -14,17 +14,22 @@ from sparsim.records import Workload, edp_j_cycles
 from sparsim.records.layer_counts import macs
 from sparsim.records.objective import ObjectiveName
 
-LIMITS = ("PE", "iact", "psum", "DRAM")  # parts whose time makes that of a layer
+# parts of the chip, the slowest of which determines the time of a layer
+LIMITS = ("PE", "iact", "psum", "DRAM")
 
 
 def limit_of(found: ChipEvaluation) -> str:
-    """What takes longest; `weight` where PEs spend more than half of their time on getting weights."""
+    """Return the part that takes longest; `weight` if PEs spend more than half of their time loading
+    weights.
+    """
     limit = max(LIMITS, key=lambda part: found.time[part])
     return "weight" if limit == "PE" and found.time["weight"] > found.time["PE"] / 2 else limit
 
 
 def stored_of(found: ChipEvaluation) -> str:
-    """W and I for weights and iacts that are stored compressed, small where plainly."""
+    """Return W and I for weights and iacts that are stored compressed, in lower case for uncompressed
+    ones.
+    """
     letters = {"weight": "W", "iact": "I"}
     return "".join(
         letters[role] if storage == "compressed" else letters[role].lower()
@@ -37,12 +42,12 @@ def active_pes(found: ChipEvaluation) -> int:
 
 
 def edp(found: ChipEvaluation) -> float:
-    """Energy-delay product with DRAM, in J x cycles."""
+    """Return the energy-delay product with DRAM, in J x cycles."""
     return float(edp_j_cycles(found.chip_pj + found.dram_pj, found.cycles))
 
 
 def layer_row(found: ChipEvaluation) -> dict[str, str | float]:
-    """One layer, as in `chip.layers.csv`: times in cycles, energies in pJ."""
+    """Return the row of one layer, as in `chip.layers.csv`: times in cycles, energies in pJ."""
     filters, channels = tile_of(found.mapping)
     return {
         "layer": found.layer.name,
@@ -67,9 +72,10 @@ def layer_row(found: ChipEvaluation) -> dict[str, str | float]:
 
 
 def totals(network: NetworkEvaluation) -> dict[str, float]:
-    """An inference is all layers once, with as many samples as they have; without DRAM unless it says so.
+    """Return the totals of an inference, which is all layers once with all their samples.
 
-    `area_um2` and `noc_area_share` are left out where there is no estimate.
+    They exclude DRAM unless the name includes it. `area_um2` and `noc_area_share` are left out if there is no
+    estimate.
     """
     area = chip_area(network.chip)
     seconds = network.cycles / (network.chip.spec.clock_mhz * 1e6)
@@ -96,7 +102,7 @@ def document(
     workload: Workload,
     objective: ObjectiveName,
 ) -> dict[str, Any]:
-    """All that is known, with sources; `bounds` are those of `eyexam`, layer by layer."""
+    """Return all results, with sources; `bounds` are those of `eyexam`, layer by layer."""
     chip = network.chip
     return {
         "chip": chip.spec.to_dict(),

@@ -1,4 +1,4 @@
-"""The report on recorded cases: one row per case, and what is not exact."""
+"""The report on recorded cases: one row per case, and the differences."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,9 @@ from sparsim.report.tables import Table
 
 
 def print_report(console: Console, outcomes: Sequence[Outcome], *, listed: int = 1) -> None:
-    """One row per case, then what is not exact, of each case `listed` deviations; then the closing line."""
+    """Print one row per case, then the differences, with at most `listed` deviations of each case, then the
+    closing line.
+    """
     console.print(_table(outcomes))
     for outcome in outcomes:
         if outcome.bad_input:
@@ -44,7 +46,7 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
 
 
 def plain_report(outcomes: Sequence[Outcome]) -> list[dict[str, object]]:
-    """A record per case for JSON: its verdict, how many fields are equal, and the differences."""
+    """Return a record per case for JSON: its verdict, the number of equal fields, and the differences."""
     return [
         {
             "case": outcome.case.name,
@@ -71,7 +73,9 @@ def verdict(outcome: Outcome) -> str:
 
 
 def explanations(outcomes: Sequence[Outcome]) -> list[str]:
-    """The reasons of all explained and tolerated differences with their number and an example each."""
+    """Return the reasons of all explained and tolerated differences, each with their number and an
+    example.
+    """
     by_reason: dict[str, list[tuple[str, Difference]]] = {}
     for outcome in outcomes:
         for difference in outcome.comparison.differences:

@@ -1,4 +1,4 @@
-"""How our command lines end: one sentence for what users can cause, and an exit code."""
+"""The end of our command lines: one sentence for errors that users can cause, and an exit code."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 INTERRUPTED = 130
-LONGEST = 2000  # characters of a message: names in it may be of any length
+LONGEST = 2000  # most characters of a message, because names in it may be of any length
 WIDTH = 120  # width of output that is not limited by a terminal
 
 
 def results(width: int = WIDTH, *, highlight: bool = True) -> Console:
-    """The console on which results are printed: stdout, as wide as COLUMNS or the terminal says, else
-    `width`.
-    """
-    from sparsim.report.safe_console import SafeConsole  # rich takes a tenth of a second: not before --help
+    """Return the console for results: stdout, with the width of COLUMNS or of the terminal, else `width`."""
+    # importing rich takes a tenth of a second, which --help does not need
+    from sparsim.report.safe_console import SafeConsole
 
     columns = os.environ.get("COLUMNS", "")
     is_known = columns != "0" and (columns.isdigit() or sys.stdout.isatty())
@@ -37,19 +36,19 @@ def results(width: int = WIDTH, *, highlight: bool = True) -> Console:
 
 
 def messages() -> Console:
-    """The console on which progress is shown: stderr."""
+    """Return the console for progress: stderr."""
     from sparsim.report.safe_console import SafeConsole
 
-    # Jupyter is no terminal, although it asks for colours, and rich would ask for ipywidgets there.
+    # Jupyter is not a terminal, although it asks for colours, and rich would need ipywidgets there.
     is_terminal = False if "ipykernel" in sys.modules else None
     return SafeConsole(stderr=True, force_jupyter=False, force_terminal=is_terminal)
 
 
 @contextmanager
 def layers_done(number: int, what: str = "", unit: str = "layers") -> Iterator[Callable[[str], None]]:
-    """Show on stderr, where that is a terminal, how many of so many layers, or other units, are done.
+    """Show on stderr, if it is a terminal, how many layers, or other units, are done.
 
-    Yields what is called with the name of each layer when it is done. `what` comes before the numbers.
+    Yields a function to call with the name of each finished layer. `what` is printed before the numbers.
     """
     from rich.markup import escape
 
@@ -71,25 +70,28 @@ def layers_done(number: int, what: str = "", unit: str = "layers") -> Iterator[C
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a line to stdout, or to stderr where there is one, control characters as escapes."""
+    """Print a line to stdout, or with `err` to stderr if it is open, with control characters as escapes."""
     if not err:
         print(printable(text))
         return
     try:
         print(printable(text), file=sys.stderr, flush=True)
-    except OSError:  # a message that cannot be shown stops no work, and is not tried again at the end
+    # a message that cannot be shown does not stop the work, and is not written again at the end
+    except OSError:
         with suppress(OSError):
             _silence(sys.stderr)
 
 
 def named_values(lines: Iterable[tuple[str, str]], head: str = "") -> str:
-    """A line with a name and a value each, indented below a head where there is one."""
+    """Return a line for each name and value, indented below a heading if there is one."""
     indent = "  " if head else ""
     return "\n".join([*filter(None, [head]), *(f"{indent}{name:<12} {value}" for name, value in lines)])
 
 
 def run(command: click.Command, name: str) -> NoReturn:
-    """Run `command` as the program `name`. What users cause ends as one line on stderr and exit code 2."""
+    """Run `command` as the program `name`. Errors that users cause end as one line on stderr and exit code
+    2.
+    """
     _prepare_streams()
     try:
         try:
@@ -97,22 +99,22 @@ def run(command: click.Command, name: str) -> NoReturn:
                 code: Any = command.main(prog_name=name, standalone_mode=False)
         except SystemExit as exit:
             code = exit.code
-        sys.stdout.flush()  # what cannot be written shall show here, not when the interpreter ends
+        sys.stdout.flush()  # errors of writing must occur here, not at the exit of the interpreter
     except click.exceptions.NoArgsIsHelpError as error:
         echo(error.format_message())
         code = 2
     except (click.Abort, KeyboardInterrupt) as error:
-        if isinstance(error.__cause__, EOFError):  # click takes it for the end of an answer to a question
+        if isinstance(error.__cause__, EOFError):  # click interprets it as the end of input at a prompt
             fail(name, _ended_early(error.__cause__))
         code = INTERRUPTED
     except click.ClickException as error:
         fail(name, error.format_message())
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the reader of our output has closed the pipe
         _silence(sys.stdout)
         code = 1
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        if error.filename is None:  # our output: what is left of it cannot be written either
+        if error.filename is None:  # an error of our output, of which the rest cannot be written either
             _silence(sys.stdout)
         fail(name, f"{error.filename}: {reason}" if error.filename else f"the output: {reason}")
     except SparsimError as error:
@@ -121,7 +123,9 @@ def run(command: click.Command, name: str) -> NoReturn:
 
 
 def _ended_early(error: EOFError) -> str:
-    """What an EOFError that nobody caught says, and where: some file ended in the middle of its content."""
+    """Return a sentence for an uncaught EOFError, and its place: some file ended in the middle of its
+    content.
+    """
     where = traceback.extract_tb(error.__traceback__)[-1]
     reason = str(error) or "no more data"
     return f"a file or stream ended before it was complete ({reason}, in {where.name} of {where.filename})"
@@ -129,7 +133,9 @@ def _ended_early(error: EOFError) -> str:
 
 @contextmanager
 def _warnings_as_sentences(name: str) -> Iterator[None]:
-    """Our warnings are one line each on stderr, once, whatever filters say; others stay as they are."""
+    """Print each of our warnings as one line on stderr, once, whatever the filters are; others are not
+    changed.
+    """
     said: set[str] = set()
     with warnings.catch_warnings():
         warnings.simplefilter("always", SparsimWarning)
@@ -158,10 +164,10 @@ def fail(name: str, message: str, code: int = 2) -> NoReturn:
 
 
 def _prepare_streams() -> None:
-    """Streams that whoever started the program has closed (`>&-`) lead nowhere, and none fails over a
-    character that its encoding lacks.
+    """Open streams that the caller has closed (`>&-`) on the null device, and let streams escape characters
+    that their encoding lacks.
     """
-    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:  # no file shall get the number of a stream
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:  # no file must get the descriptor of a stream
         pass
     os.close(handle)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -173,7 +179,7 @@ def _prepare_streams() -> None:
 
 
 def _silence(stream: TextIO) -> None:
-    """Let what is still buffered for a stream go nowhere."""
+    """Discard the data that are still buffered for a stream."""
     handle = os.open(os.devnull, os.O_WRONLY)
     os.dup2(handle, stream.fileno())
     os.close(handle)

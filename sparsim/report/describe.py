@@ -1,4 +1,4 @@
-"""A preset or a document as text, for a terminal."""
+"""Description of presets and documents as text for a terminal."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -40,7 +40,7 @@ _WRITE = tuple(STORAGE_ACTIONS).index("random_fill")
 
 
 def describe(name: str, loaded: Documents) -> str:
-    """Title, level table, components, chip, machine, formats and SAFs, layers."""
+    """Return title, level table, components, chip, machine, formats and SAFs, and layers as text."""
     parts = [name]
     if loaded.architecture:
         parts += ["", *_architecture(loaded.accelerator)]
@@ -66,15 +66,16 @@ def _workload(workload: Workload) -> Iterable[str]:
 
 
 def _wrapped(text: str) -> list[str]:
-    """Lines of a width that can be read; not broken inside names."""
+    """Wrap lines to a readable width, without breaks inside names."""
     return textwrap.wrap(
         text, _WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )
 
 
 def _layers(layers: Sequence[Layer]) -> Iterable[str]:
-    """Name, what differs from 1 and from the shape's coefficients, operations, those of two nonzeros (where
-    densities tell), and per dataspace the density, with its spread where it was measured.
+    """Return a table of layers: the name, bounds other than 1 and coefficients other than the shape's,
+    operations, operations on two nonzeros (if known from densities), and the density of each dataspace, with
+    its measured spread.
     """
     tensors = list(dict.fromkeys(d.name for layer in layers for d in layer.shape.dataspaces))
     rows = [("name", "bounds", "operations", "effectual", *tensors)]
@@ -117,7 +118,7 @@ def _density(layer: Layer, tensor: str) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], left: int = 1) -> Iterable[str]:
-    """Aligned columns, the first `left` of them to the left."""
+    """Return aligned columns, the first `left` of them left-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [
@@ -128,7 +129,9 @@ def _table(rows: Sequence[Sequence[str]], left: int = 1) -> Iterable[str]:
 
 
 def _architecture(accelerator: Accelerator) -> Iterable[str]:
-    """Levels outer to inner; words, bandwidths and area per instance, energies per access of one block."""
+    """Return the levels, outer to inner: words, bandwidths and area per instance, energies per access of one
+    block.
+    """
     arch, resolved = accelerator.architecture, resolved_energy(accelerator)
     energy = energy_table(accelerator)
     rows = [_COLUMNS]
@@ -171,7 +174,7 @@ def _pairs(items: Iterable[tuple[str, object]]) -> str:
 
 
 def _components(components: Sequence[Component]) -> Iterable[str]:
-    """Class, node and attributes; parts of a compound below it."""
+    """Return class, node and attributes, with the parts of a compound below it."""
     yield "components"
     for component in components:
         yield _component(component)
@@ -186,7 +189,7 @@ def _component(component: Component) -> str:
 
 
 def _chip(chip: ChipSpec) -> Iterable[str]:
-    """Clock, PE, network and what may be spread, each with its source."""
+    """Return clock, PE, network and the dims that may be spread, each with its source."""
     yield from _wrapped(f"chip {chip.name}" + (f": {chip.source}" if chip.source else ""))
     dram = "endless" if chip.dram_gb_per_s is None else f"{chip.dram_gb_per_s:g} GB/s"
     yield f"  clock {chip.clock_mhz:g} MHz, off-chip bandwidth {dram}"
@@ -204,7 +207,7 @@ def _chip(chip: ChipSpec) -> Iterable[str]:
 
 
 def _machine(machine: MachineSpec) -> Iterable[str]:
-    """Kind, name and source, and each other field with its value."""
+    """Return kind, name and source, and each other field with its value."""
     title = f"machine {machine.name} of kind {machine.kind}"
     yield from _wrapped(title + (f": {machine.source}" if machine.source else ""))
     for name in machine.__struct_fields__:

@@ -47,9 +47,10 @@ def explain(evaluation: Evaluation) -> str:
 
 
 def explanation(evaluation: Evaluation) -> list[RenderableType]:
-    """Loop nest, energy, cycles and, for sparse designs, savings, for a terminal.
+    """Explain loop nest, energy, cycles and, for sparse designs, savings, for a terminal.
 
-    A view: every number is of the evaluation or a sum, share or quotient of its numbers. Fits 100 columns.
+    Every number is taken from the evaluation, or is a sum, share or quotient of its numbers. The text fits
+    into 100 columns.
     """
     parts = [_head(evaluation), _loop_nest(evaluation), _energy(evaluation), _cycles(evaluation)]
     if evaluation.sparse_report:
@@ -78,13 +79,15 @@ def _head(evaluation: Evaluation) -> RenderableType:
 
 
 def _unit(picojoule: float) -> tuple[str, float]:
-    """The unit in which an energy has one to three digits before the point, and its size in pJ."""
+    """Return the unit in which an energy has one to three digits before the point, and its size in pJ."""
     units = (("mJ", 1e9), ("uJ", 1e6), ("nJ", 1e3))
     return next((unit for unit in units if picojoule >= unit[1]), ("pJ", 1.0))
 
 
 def _loop_nest(evaluation: Evaluation) -> RenderableType:
-    """Outermost level first, with its loops as in `Mapping.parse` and the tiles that it keeps, in words."""
+    """Return the levels, outermost first, with their loops as in `Mapping.parse` and the kept tiles, in
+    words.
+    """
     text = Text("Loop nest", style="bold")
     for level in reversed(evaluation.storage):
         tiles = ", ".join(f"{t.dataspace} {t.tile_words or t.utilized_words}" for t in level.tensors)
@@ -102,7 +105,7 @@ def _loop_nest(evaluation: Evaluation) -> RenderableType:
 
 
 def _energy(evaluation: Evaluation) -> RenderableType:
-    """Columns in which nothing costs anything are left out."""
+    """Return the energy table without columns in which all energies are 0."""
     unit, size = _unit(evaluation.energy_pj)
     names = [*_ENERGY_COLUMNS, "other"]
     blanks = [0.0] * len(names)
@@ -129,7 +132,7 @@ def _energy(evaluation: Evaluation) -> RenderableType:
 
 
 def _energy_parts(tensor: TensorTraffic) -> list[float]:
-    """pJ per column, then the rest: reductions and address generation."""
+    """Return pJ per column, then the rest: reductions and address generation."""
     parts = [
         sum(tensor.energy_by_action_pj.get(action, 0.0) for action in actions)
         for actions in _ENERGY_COLUMNS.values()
@@ -157,7 +160,9 @@ def _cycles(evaluation: Evaluation) -> RenderableType:
 
 
 def _demands(level: StorageResult) -> tuple[list[str], str]:
-    """`demand / limit` of the three ports before throttling, and the name of the one that throttles."""
+    """Return `demand / limit` of the three ports before throttling, and the name of the one that
+    throttles.
+    """
     storage = level.storage
     ports: dict[str, tuple[float, float | None]] = {
         "read": (_demand(level, [t.read for t in level.tensors]), storage.read_bandwidth),
@@ -171,12 +176,14 @@ def _demands(level: StorageResult) -> tuple[list[str], str]:
 
 
 def _demand(level: StorageResult, bandwidths: list[Bandwidth]) -> float:
-    """The report holds throttled bandwidths; dividing by the throttling gives what was asked for."""
+    """Return the bandwidth demand. The report has throttled bandwidths, which are divided by the
+    throttling.
+    """
     return sum(b.per_instance for b in bandwidths) / level.throttling if level.throttling else 0.0
 
 
 def _savings(evaluation: Evaluation) -> RenderableType:
-    """For the accesses of the dense algorithm, how many are left and what became of the others."""
+    """Return, for the accesses of the dense algorithm, how many are left and the outcome of the others."""
     head = ("level", "dataspace", "access", "algorithmic", "actual", "gated", "skipped", "never made")
     lines = []
     compute = evaluation.compute

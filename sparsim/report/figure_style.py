@@ -1,4 +1,4 @@
-"""One look for all figures: colours, sizes, and files that are read on paper, on screens and in dark mode.
+"""The common style of all figures: colours, sizes, and files for paper, screens and dark mode.
 
 Data have the colours of Okabe and Ito, which colour-blind people can tell apart, or of viridis. Text and axes
 have the colour `INK`, and what covers lines has `PAPER`; in SVG both follow the page, light or dark.
@@ -23,9 +23,9 @@ from sparsim.fileio.writing import replacing
 BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW = OKABE_ITO = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442",
 )  # fmt: skip
-GREY = "#8a8f98"  # what the coloured data are compared with; DRAM
+GREY = "#8a8f98"  # baselines of coloured data; DRAM
 GRID = "#8a8f9860"
-INK, PAPER = "#24292e", "#fffffe"  # unlike every other colour: they are replaced in SVG
+INK, PAPER = "#24292e", "#fffffe"  # colours that nothing else uses, because they are replaced in SVG
 DPI = 150
 
 _ALONE = "<style>:root{color:#24292e;--paper:#fff;background:var(--paper)}" + (
@@ -47,7 +47,9 @@ styled = rc_context({
 def panels(
     width: float, height: float, rows: int = 1, columns: int = 1, *, title: str = "", **options: Any
 ) -> Figure:
-    """A figure of rows x columns axes, its size in inches; `options` are those of `Figure.subplots`."""
+    """Make a figure of rows x columns axes, with its size in inches; `options` are those of
+    `Figure.subplots`.
+    """
     figure = Figure(figsize=(width, height), layout="constrained")
     if title:
         figure.suptitle(title, x=0.01, ha="left")
@@ -68,15 +70,16 @@ def error_bar(axes: Axes, x: float, low: float, high: float, color: str = INK) -
 
 
 def add_legend(figure: Figure, columns: int) -> None:
-    """Below all panels, of what the first one shows."""
+    """Add a legend of the first panel below all panels."""
     handles = figure.axes[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=columns)
 
 
 def part_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """How to draw the parts of a whole, the largest first: at most seven have colours, others are hatched.
+    """Return drawing styles for the parts of a whole, the largest first: at most seven have colours, and
+    others are hatched.
 
-    DRAM is grey everywhere.
+    DRAM is always grey.
     """
     colors = iter(OKABE_ITO)
     found: dict[str, dict[str, Any]] = {}
@@ -87,7 +90,7 @@ def part_styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def write_figure(figure: Figure, path: Path, dpi: int = DPI) -> None:
-    """Write a figure as .svg, which follows the light or dark mode of what shows it, or as .png on white."""
+    """Write a figure as .svg, which follows the light or dark mode of the viewer, or as .png on white."""
     with replacing(path) as file:
         if path.suffix == ".svg":
             file.write(standalone(_svg(figure)).encode())
@@ -96,25 +99,25 @@ def write_figure(figure: Figure, path: Path, dpi: int = DPI) -> None:
 
 
 def inline_svg(figure: Figure, text: str) -> str:
-    """A figure as an element of a page, with `text` for those who do not see it."""
+    """Return a figure as an element of a page, with `text` as its alternative text."""
     return _svg(figure).replace("<svg ", f'<svg role="img" aria-label="{escape(text)}" ', 1)
 
 
 def standalone(svg: str) -> str:
-    """The content of a file that shows the figure of a page by itself."""
+    """Return the content of a file that shows the figure of a page by itself."""
     start, _, rest = svg.partition(">")
     return f"{start}>{_ALONE}{rest}\n"
 
 
 def _svg(figure: Figure) -> str:
-    """The figure as one SVG element; equal figures give equal texts."""
+    """Return the figure as one SVG element; equal figures give equal texts."""
     file = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "sparsim"}):
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     text = file.getvalue()
     text = text[text.index("<svg ") :].rstrip()
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.S)
-    text = re.sub(r' height="[\d.]+pt"', "", text, count=1)  # the width and the view box say it
-    text = re.sub(r'<g id="[^"]*"', "<g", text)  # a page holds many figures, whose ids would be equal
+    text = re.sub(r' height="[\d.]+pt"', "", text, count=1)  # the width and the view box determine the height
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # ids must be different, because a page contains many figures
     text = re.sub(r"\n\s*", "\n", text)
     return text.replace(INK, "currentColor").replace(PAPER, "var(--paper, white)")

@@ -1,4 +1,4 @@
-"""The routes of one delivery and the loads of their links, drawn on the array of clusters.
+"""Figures of the routes of one delivery and the loads of their links, on the array of clusters.
 
 Every cluster is a box: GLB ports (squares) and routers (circles) on the left, PEs on the right with the
 number of their group. Every edge of the graph that carries words is a line, coloured and thickened by its
@@ -27,12 +27,13 @@ PE_RIGHT = 0.97  # share of the width of a cluster
 PE_BOTTOM, PE_TOP = 0.06, 0.94
 GLB_X, ROUTER_X, TRUNK_X = 0.05, 0.14, 0.29
 PALE, GROUND = "#8a8f9880", "#8a8f9818"  # also seen in dark mode
-COLORS = ListedColormap(colormaps["plasma_r"]([0.12 + 0.8 * k / 255 for k in range(256)]))  # no pale end
+# without the pale end of the colour map
+COLORS = ListedColormap(colormaps["plasma_r"]([0.12 + 0.8 * k / 255 for k in range(256)]))
 
 
 @style.styled
 def draw_delivery(delivery: Delivery, pattern: Groups) -> Figure:
-    """A figure, 12 inches wide, of `delivery`; `pattern` is the array of groups that it was made for."""
+    """Draw `delivery` as a figure 12 inches wide; `pattern` is the array of groups that it was made for."""
     place = _Places(delivery.noc, delivery.network)
     rows, columns = delivery.noc.clusters
     figure = style.panels(*_figure_size(delivery.noc))
@@ -54,7 +55,7 @@ def _figure_size(noc: Noc) -> tuple[float, float]:
 
 
 class _Places:
-    """The places of nodes in sizes of a cluster: x to the right, y up, cluster (0, 0) below (0, 0)."""
+    """The positions of nodes, in sizes of a cluster: x to the right, y up, cluster (0, 0) below (0, 0)."""
 
     def __init__(self, noc: Noc, network: RouterNetwork) -> None:
         self.noc, self.network = noc, network
@@ -65,7 +66,7 @@ class _Places:
         self.pe_height = (self.pe_top - PE_BOTTOM) / noc.pe_rows
 
     def corner(self, row: int, column: int) -> Point:
-        """Lower left corner of a cluster."""
+        """Return the lower left corner of a cluster."""
         return column * (1 + GAP), -row * (1 + GAP) - 1
 
     def node(self, node: Node) -> Point:
@@ -84,11 +85,11 @@ class _Places:
         return x + (GLB_X if kind == "glb" else ROUTER_X + 0.05 * i), height
 
     def pe_corner(self, row: int, column: int) -> Point:
-        """Lower left corner of a PE within its cluster."""
+        """Return the lower left corner of a PE within its cluster."""
         return self.pe_left + column * self.pe_width, self.pe_top - (row + 0.78) * self.pe_height
 
     def line(self, edge: Edge) -> list[Point]:
-        """The way of an edge, as corners."""
+        """Return the path of an edge as corners."""
         (start, end), kinds = edge, (edge[0][0], edge[1][0])
         a, b = self.node(start), self.node(end)
         if kinds == ("router", "router"):
@@ -104,7 +105,9 @@ class _Places:
         return [a, b]
 
     def _mesh_link(self, start: Node, end: Node) -> list[Point]:
-        """Straight, a little to the right of its direction, so that both directions are seen."""
+        """Return a straight line, shifted to the right of its direction so that both directions are
+        visible.
+        """
         (ax, ay), (bx, by) = self.node(start), self.node(end)
         if self.above:  # down the gap beside the PE column
             beside = ax + 0.55 * self.pe_width
@@ -115,7 +118,7 @@ class _Places:
         return [(ax + right, ay + up), (bx + right, by + up)]
 
     def _bus_segment(self, start: Node, end: Node) -> list[Point]:
-        """The part of a router's bus that ends at a PE, from the PE before it in the row."""
+        """Return the part of a router's bus that ends at a PE, from the previous PE in the row."""
         i, row, column = int(start[3]), int(end[3]), int(end[4])
         x, y = self.corner(int(end[1]), int(end[2]))
         left, bottom = self.pe_corner(row, column)
@@ -151,7 +154,9 @@ def _draw_clusters(axes: Axes, noc: Noc, place: _Places, pattern: Groups) -> Non
 
 
 def _font_size(noc: Noc, place: _Places) -> float:
-    """Points, so that three digits fit into a PE; about a tenth of the figure is title, legend and bar."""
+    """Return the font size in points for which three digits fit into a PE; title, legend and bar take about a
+    tenth of the figure.
+    """
     rows, columns = noc.clusters
     width, height = _figure_size(noc)
     inches = min(0.4 * height * place.pe_height / rows, 0.25 * width * place.pe_width / columns)
@@ -159,7 +164,7 @@ def _font_size(noc: Noc, place: _Places) -> float:
 
 
 def _draw_ports(axes: Axes, delivery: Delivery, place: _Places) -> None:
-    """GLB ports and routers; filled where words enter (psum: leave) and where they pass."""
+    """Draw GLB ports and routers, filled where words enter (psum: leave) and where they pass."""
     rows, columns = delivery.noc.clusters
     used = {node for edge in delivery.loads for node in edge}
     for kind, marker, label in (("glb", "s", "GLB port"), ("router", "o", "router")):
@@ -180,7 +185,7 @@ def _draw_ports(axes: Axes, delivery: Delivery, place: _Places) -> None:
 
 
 def _draw_loads(axes: Axes, delivery: Delivery, place: _Places) -> LineCollection:
-    loads = sorted(delivery.loads.items(), key=lambda item: item[1])  # the busiest on top
+    loads = sorted(delivery.loads.items(), key=lambda item: item[1])  # busy links are drawn on top
     lines = [place.line(edge) for edge, _ in loads]
     bits = [load for _, load in loads]
     most = delivery.network.port_bits

@@ -1,4 +1,4 @@
-"""A console of rich on which no name can move the cursor, change colours or ring the bell."""
+"""A console of rich on which control characters in names have no effect."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,9 @@ from sparsim.report.printable_text import printable
 
 
 class SafeConsole(Console):
-    """A console that prints texts as `printable` ones; colours and cursor movements are its own."""
+    """A console that makes texts `printable`; only its own colours and cursor movements reach the
+    terminal.
+    """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):

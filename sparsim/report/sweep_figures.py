@@ -1,4 +1,4 @@
-"""Pictures of a sweep: the front, points by objectives and axes, energies along the front, and effects."""
+"""Figures of a sweep: the front, points by objectives and axes, energies along the front, and effects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sparsim.sweep.sweep_tables import COMPONENT
 from sparsim.sweep.sweep_view import SweepView, Unit, unit_of
 
 REST, FRONT = style.GREY, style.RED
-MOST_LABELS = 16  # on a picture of the front
+MOST_LABELS = 16  # most labels on a figure of the front
 MOST_BARS = 30
 MOST_COLUMNS = 6  # most columns of a scatter matrix
 MOST_LINES = 2000  # most lines of parallel coordinates
@@ -31,9 +31,10 @@ Objectives = dict[str, Direction]
 
 @style.styled
 def draw_pareto(view: SweepView, objectives: Objectives) -> Figure:
-    """All points by the first two objectives, the front of these two as steps, the third one as colour.
+    """Draw all points by the first two objectives, with their front as steps and the third objective as
+    colour.
 
-    Of three objectives, points of the front of all are coloured, and others are grey.
+    With three objectives, points on the front of all three are coloured, and others are grey.
     """
     if len(objectives) < 2:
         raise SpecError("a picture of a front needs two objectives")
@@ -65,7 +66,7 @@ def draw_pareto(view: SweepView, objectives: Objectives) -> Figure:
 
 
 def _draw_steps(axes: Axes, view: SweepView, rows: Any, both: Objectives, x: Unit, y: Unit) -> None:
-    """The front of two objectives as a staircase."""
+    """Draw the front of two objectives as a staircase."""
     across, up = both
     found = rows[non_dominated(view.values(rows, both))].drop_duplicates([across, up]).sort_values(across)
     where: Any = "post" if both[across] == "min" else "pre"
@@ -76,7 +77,7 @@ def _draw_steps(axes: Axes, view: SweepView, rows: Any, both: Objectives, x: Uni
 
 
 def _label_points(axes: Axes, numbers: Any, x: Reals, y: Reals) -> None:
-    """The numbers of points, spread over the front where there are many; one label per place."""
+    """Label points with their numbers, spread over the front if there are many; one label per place."""
     places: dict[tuple[float, float], list[str]] = {}
     for number, across, up in zip(numbers, x.tolist(), y.tolist(), strict=True):
         places.setdefault((across, up), []).append(str(number))
@@ -92,7 +93,7 @@ def _label_points(axes: Axes, numbers: Any, x: Reals, y: Reals) -> None:
 
 @style.styled
 def draw_matrix(view: SweepView, objectives: Objectives) -> Figure:
-    """Objectives, and axes of numbers, each against each; the front is on top."""
+    """Draw a scatter matrix of objectives and numeric axes, with the front on top."""
     numeric = [name for name in view.axes if view.frame[name].dtype.kind in "if"]
     names = [*objectives, *numeric][: max(MOST_COLUMNS, len(objectives))]
     rows, front = view.ok, view.front(objectives)
@@ -122,10 +123,12 @@ def draw_matrix(view: SweepView, objectives: Objectives) -> Figure:
 
 @style.styled
 def draw_parallel(view: SweepView, objectives: Objectives) -> Figure:
-    """A line per point across axes and objectives, coloured by the first objective, the front in full."""
+    """Draw a line per point across axes and objectives, coloured by the first objective; all points of the
+    front are shown.
+    """
     names = [*view.axes, *objectives]
     rows, front = view.ok, view.front(objectives)
-    if len(rows) > MOST_LINES:  # the front, and others evenly
+    if len(rows) > MOST_LINES:  # the front, and an even selection of other points
         rows = rows.iloc[np.linspace(0, len(rows) - 1, MOST_LINES).astype(int)]
     figure = style.panels(max(8.0, 1.5 * len(names) + 1), 5.2)
     (axes,) = figure.axes
@@ -157,8 +160,8 @@ def draw_parallel(view: SweepView, objectives: Objectives) -> Figure:
 
 
 def _places(values: Any, is_axis: bool) -> tuple[Callable[[Any], Reals], list[tuple[float, str]]]:
-    """The places of the values of a column between 0 and 1, and of the ticks: even for few values of an axis,
-    else by size.
+    """Return the positions of the values of a column and of the ticks between 0 and 1: evenly spaced for few
+    values of an axis, otherwise by value.
     """
     known = list(dict.fromkeys(_listed(values)))
     if is_axis and (len(known) <= 2 * MOST_VALUES or values.dtype.kind not in "if"):
@@ -180,7 +183,7 @@ def _places(values: Any, is_axis: bool) -> tuple[Callable[[Any], Reals], list[tu
 
 @style.styled
 def draw_stack(view: SweepView, objectives: Objectives) -> Figure:
-    """Energy by component of the points of the front, in the order of the first objective."""
+    """Draw energy by component of the points of the front, in the order of the first objective."""
     front = view.front(objectives)
     names = [name for name in view.components if front[name].fillna(0).to_numpy(float).any()]
     if not names:
@@ -214,7 +217,7 @@ def draw_stack(view: SweepView, objectives: Objectives) -> Figure:
 
 @style.styled
 def draw_effects(view: SweepView, objectives: Objectives) -> Figure:
-    """Means of each objective by the values of each axis, the axes that matter most first."""
+    """Draw the mean of each objective by the values of each axis, the axes with the largest effects first."""
     rows = view.ok
     given = {axis: axis_values(rows, axis) for axis in view.axes}
     if not given:
@@ -260,7 +263,7 @@ KINDS: dict[str, Callable[[SweepView, Objectives], Figure]] = {
 
 
 def axis_values(rows: Any, axis: str) -> list[object]:
-    """The values of an axis; None where it has none."""
+    """Return the values of an axis; None where it has none."""
     return _listed(rows[axis])
 
 

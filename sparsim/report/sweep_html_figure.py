@@ -1,4 +1,4 @@
-"""Parallel coordinates of a sweep as an interactive page: ranges on axes choose points."""
+"""Parallel coordinates of a sweep as an interactive page, on which ranges on axes select points."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sparsim.sweep.sweep_view import SweepView, unit_of
 
 
 def parallel_page(view: SweepView, objectives: dict[str, Direction]) -> str:
-    """A page that needs no network. Raises MissingLibraryError if plotly is not installed."""
+    """Return a self-contained page. Raises MissingLibraryError if plotly is not installed."""
     graphs: Any = require("plotly.graph_objects", "an interactive page", "sweep")
     rows = view.ok
     dimensions = []

@@ -1,4 +1,6 @@
-"""The page of a sweep: which designs are worth building, what each step costs, which axis matters."""
+"""The HTML report of a sweep: the best designs, the price of each step along the front, the effects of
+axes.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def report_page(view: SweepView) -> str:
 
 
 def _numbers(view: SweepView, front: Any) -> list[tuple[str, str]]:
-    """The answer in three numbers: how many points are worth it, and the best of the first two objectives."""
+    """Return the answer in three numbers: the size of the front, and the best values of the first two
+    objectives.
+    """
     found = [(f"{len(front)} of {view.result.summary['points']:,}", "points are on the front")]
     for name, best in list(view.result.summary["best"].items())[:2]:
         unit = unit_of(name, view.ok[name])
@@ -77,7 +81,7 @@ def _best(view: SweepView) -> list[str]:
 
 
 def _effects(view: SweepView) -> Table | None:
-    """Shares of variance by axis and objective, the axis with the largest sum first."""
+    """Return shares of variance by axis and objective, the axis with the largest sum first."""
     if not view.axes or len(view.ok) < 2:
         return None
     given = {axis: sweep_figures.axis_values(view.ok, axis) for axis in view.axes}
@@ -125,13 +129,13 @@ def _reasons(view: SweepView) -> Table:
 
 
 def _pictures(view: SweepView) -> dict[str, str]:
-    """Pictures that there are numbers for, by their kinds."""
+    """Return the figures for which there are enough data, by kind."""
     found: dict[str, str] = {}
     best = " ".join(_best(view))
     for kind, shown in PICTURES.items():
         try:
             figure = sweep_figures.KINDS[kind](view, view.objectives)
-        except SpecError:  # for example, one objective has no front to draw
+        except SpecError:  # for example, a single objective has no front to draw
             continue
         found[kind] = inline_svg(figure, f"Sweep {view.study.name}. {shown} {best}")
     return found

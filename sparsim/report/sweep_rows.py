@@ -1,4 +1,4 @@
-"""Points of a sweep as tables for people: axis values, objectives in units that fit, and steps of a front."""
+"""Readable tables of a sweep: axis values, objectives in suitable units, and steps along a front."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Objectives = dict[str, Direction]
 
 
 def point_table(view: SweepView, rows: Any, objectives: Objectives, *, with_status: bool = False) -> Table:
-    """A row per point: its number, the axes that vary, and the objectives."""
+    """Return a row per point: its number, the axes that vary, and the objectives."""
     axes, numbers = list(view.axes), list(objectives)
     units = {name: unit_of(name, rows[name]) for name in numbers}
     head = ["point", *axes, *(units[name].label for name in numbers)]
@@ -33,8 +33,8 @@ def point_table(view: SweepView, rows: Any, objectives: Objectives, *, with_stat
 
 
 def step_table(view: SweepView, objectives: Objectives, most: int) -> Table:
-    """The first `most` steps along the front in words; of points with equal objectives only the first is a
-    step. The price is what a unit of the objective that gets better most costs.
+    """Return the first `most` steps along the front in words; of points with equal objectives only the first
+    is a step. The price is the cost per unit of the objective that improves most.
     """
     front = view.front(objectives).drop_duplicates(list(objectives))
     rows = front.to_dict("records")
@@ -66,7 +66,7 @@ def step_table(view: SweepView, objectives: Objectives, most: int) -> Table:
 
 
 def _price(step: Any, names: list[str], units: dict[str, Any]) -> str:
-    """What is paid for a unit of the objective that gains most, relative to its value."""
+    """Return the price per unit of the objective that improves most, relative to its value."""
     best = int(step.relative.argmax())
     if step.gains[best] <= 0:
         return ""

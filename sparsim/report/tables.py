@@ -43,7 +43,7 @@ class Table:
     notes: Sequence[str] = ()
 
     def __rich__(self) -> RichTable:
-        from rich.markup import escape  # rich takes a tenth of a second: not before --help
+        from rich.markup import escape  # importing rich takes a tenth of a second, which --help does not need
         from rich.table import Table as RichTable
 
         table = RichTable(
@@ -63,7 +63,7 @@ class Table:
         return table
 
     def to_markdown(self) -> str:
-        """The head, a rule and the rows as lines of Markdown; the total is bold."""
+        """Return head, rule and rows as lines of Markdown, with the total in bold."""
         rule = ["---" if i in self.text else "---:" for i in range(len(self.head))]
         total = [[f"**{cell}**" if cell else "" for cell in map(str, self.total)]] if self.total else []
         rows = [[str(cell).replace("|", r"\|") for cell in row] for row in (*self.rows, *total)]
@@ -75,12 +75,12 @@ Block = Table | Sequence[str]
 
 
 def write_blocks(path: Path, blocks: Mapping[str, Block]) -> None:
-    """Renew the marked places of a document by `with_blocks`."""
+    """Update the marked places of a document with `with_blocks`."""
     write_text(path, with_blocks(path, blocks))
 
 
 def with_blocks(path: Path, blocks: Mapping[str, Block]) -> str:
-    """The text of a document with other contents between `<!-- NAME -->` and `<!-- end of NAME -->`.
+    """Return the text of a document with new contents between `<!-- NAME -->` and `<!-- end of NAME -->`.
 
     Raises FormatError if the document has no such place.
     """

@@ -1,4 +1,4 @@
-"""Traced layers as a table, and as the files that a trace leaves."""
+"""Traced layers as a table, and as the output files of a trace."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from sparsim.report.tables import Table
 
 
 def table(layers: Sequence[TracedLayer], title: str, notes: Sequence[str]) -> Table:
-    """One line a layer, densities as mean and spread between samples in percent."""
+    """Return a table with a row per layer, and densities as mean and spread between samples in percent."""
     rows = []
     for layer in layers:
         row = layer.row()
@@ -32,7 +32,7 @@ def _percent(measured: Measured | None) -> str:
 
 
 def trace_document(layers: Sequence[TracedLayer], workload: Workload, **facts: Any) -> dict[str, Any]:
-    """What trace.json holds: the head of the workload, `facts`, and a row for each layer."""
+    """Return the content of trace.json: the head of the workload, `facts`, and a row for each layer."""
     head = {"name": workload.name, "source": workload.source, "provenance": workload.provenance}
     return {**head, **facts, "layers": [layer.row() for layer in layers]}
 

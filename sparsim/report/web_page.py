@@ -1,4 +1,4 @@
-"""Reports as HTML files that need no other: templates with one look, `page.html.jinja`, figures inside."""
+"""Reports as self-contained HTML files, with inline figures, from templates that extend `page.html.jinja`."""
 
 from typing import Any
 

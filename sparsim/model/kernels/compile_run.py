@@ -1,4 +1,4 @@
-"""Compiles the model's entry to machine code that needs neither numba nor Python when it runs."""
+"""Compilation of the model's entry to machine code that needs neither numba nor Python at run time."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """Dense traffic: what every level delivers to the next, and the counts that follow (model 7).
 
-Densities play no part here. All numbers are for the instance at spatial coordinate 0.
+Densities are not used in this module. All numbers are for the instance at spatial coordinate 0.
 """
 
 import math
@@ -14,7 +14,9 @@ from sparsim.model.kernels.temporal_walk import count_events, deliver_walk
 
 @kernel
 def dense_traffic(arch, layer, flags, accounting, want_hops, nest):
-    """Buckets, content, shares, bypass, peers, then reads, fills, updates of every level and dataspace."""
+    """Compute buckets, content, shares, bypass and peers, then reads, fills and updates of every level and
+    dataspace.
+    """
     for v in range(nest.tile.shape[1]):
         _deliver_plain(layer, flags, nest, v)
         if want_hops or not layer.plain[v] or _may_reload(flags, nest, v):
@@ -38,7 +40,9 @@ def dense_traffic(arch, layer, flags, accounting, want_hops, nest):
 
 @kernel
 def _may_reload(flags, nest, v):
-    """Whether children may get what they or neighbours hold already: computes, or where reuse is off."""
+    """Whether children may receive words that they or neighbours already hold: compute units, or levels
+    without reuse.
+    """
     if nest.fanout[0, v] > 1:
         return True
     for s in range(flags.shape[0]):
@@ -49,10 +53,12 @@ def _may_reload(flags, nest, v):
 
 @kernel
 def _deliver_plain(layer, flags, nest, v):
-    """One bucket per level, and partitions (model 7.5): all there is where tiles never overlap.
+    """Compute one bucket per level, and partitions (model 7.5), which is sufficient where tiles never
+    overlap.
 
-    The words that one child gets are then free until the first relevant temporal loop, from where on every
-    loop multiplies them (model 7.3). One walk over the loops, from the outermost inward, serves all levels.
+    The words that one child receives are not multiplied by temporal loops inside the first relevant one, and
+    by all loops from there on (model 7.3). One walk over the loops, from the outermost inward, serves all
+    levels.
     """
     loop, real, box, tile, part = nest.loop, nest.real, nest.box, nest.tile, nest.part
     flow, bucket, n_bucket, fanout = nest.flow, nest.bucket, nest.n_bucket, nest.fanout
@@ -63,7 +69,7 @@ def _deliver_plain(layer, flags, nest, v):
     children, groups, union = 1, 1, 0
     for i in range(nest.ops[k.N_REAL] - 1, -2, -1):
         m = real[i] if i >= 0 else -1
-        while s > (loop[m, k.LEVEL] if i >= 0 else -1):  # all loops that matter to level s are behind us
+        while s > (loop[m, k.LEVEL] if i >= 0 else -1):  # all loops inside level s have been visited
             reuse = s > 0 and flags[s - 1, k.NO_REUSE] >> v & 1 == 0
             words = (paid if reuse else steps) * (tile[s - 1, v] if s > 0 else 1)
             if flags[s, k.NO_MULTICAST] >> v & 1:
@@ -111,8 +117,8 @@ def _deliver_exact(arch, layer, flags, accounting, want_hops, nest, s, v):
 def _share(nest, v):
     """Words that arrive per instance, from the direct outer neighbour and before bypassing (model 7.6).
 
-    Every bucket is divided on its own, like in the reference. The sum may so be a rounding below a whole
-    number, and fills of operands, which are truncated, one word fewer.
+    Every bucket is divided separately, as in the reference. The sum may therefore be slightly below a whole
+    number by rounding, and truncated fills of operands one word fewer.
     """
     flow, bucket, n_bucket, fanout = nest.flow, nest.bucket, nest.n_bucket, nest.fanout
     top = flow.shape[0] - 1
@@ -136,7 +142,7 @@ def _received(bucket, n, s, v):
 
 @kernel
 def _bypass(nest, v):
-    """Hand the traffic of levels that do not keep `v` to the next outer one (model 7.8)."""
+    """Assign the traffic of levels that do not keep `v` to the next outer one (model 7.8)."""
     kept, flow, part, bucket = nest.kept, nest.flow, nest.part, nest.bucket
     n_bucket, fanout = nest.n_bucket, nest.fanout
     n_levels = flow.shape[0]
@@ -166,7 +172,7 @@ def _bypass(nest, v):
 
 @kernel
 def _peers(nest, v):
-    """Neighbours' copies are read there and filled here (model 7.9)."""
+    """Count reads of neighbours' copies at the neighbours, and fills at the receivers (model 7.9)."""
     flow, space = nest.flow, nest.space
     for s in range(flow.shape[0] - 1, 0, -1):
         if flow[s, v, k.LINK] != 0.0:

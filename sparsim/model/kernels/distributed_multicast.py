@@ -1,4 +1,4 @@
-"""Distributed multicast under M:N networks: instances pass on to each other what they got (model 7.7)."""
+"""Distributed multicast under M:N networks: instances pass received words on to each other (model 7.7)."""
 
 from sparsim.model import arrays as k
 from sparsim.model.kernels.jit import kernel
@@ -7,8 +7,8 @@ from sparsim.model.kernels.multicast import place_children
 
 @kernel
 def distribute(arch, layer, want_hops, nest, v):
-    """The outer level scatters what it would multicast, and each word travels on from the instance that got
-    it. Done once, innermost first.
+    """Turn multicasts of the outer level into scatters, after which each word travels on from the instance
+    that received it. This is done once, innermost first.
     """
     bucket, n_bucket, remote, flow, part = nest.bucket, nest.n_bucket, nest.remote, nest.flow, nest.part
     for s in range(part.shape[0]):

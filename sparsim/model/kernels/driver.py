@@ -30,7 +30,7 @@ from sparsim.model.kernels.tile_formats import tile_statistics
 
 @kernel
 def _analyse(arch, layer, policy, mapping, b, accounting, want_hops, nest):
-    """Everything about mapping `b` that does not depend on densities. Returns a status."""
+    """Analyse mapping `b`, as far as it does not depend on densities. Returns a status."""
     flags = mapping.flags[b]
     status = build_nest(arch, layer, mapping.factor[b], mapping.order[b], mapping.split[b], flags, nest)
     if status == k.OK and not policy.switch[k.ANY_SPATIAL]:
@@ -48,7 +48,7 @@ def _analyse(arch, layer, policy, mapping, b, accounting, want_hops, nest):
 
 @kernel
 def _everything_actual(nest, sparse):
-    """Without sparse processing all dense counts happen."""
+    """Without sparse processing all dense counts are actual."""
     kept, dense, count, space, avg = nest.kept, nest.counts, sparse.counts, sparse.space, sparse.avg
     for v in range(kept.shape[1]):
         for h in range(space.shape[0]):
@@ -69,7 +69,7 @@ def _everything_actual(nest, sparse):
 
 @kernel
 def apply_densities(arch, layer, density, policy, table, nest, sparse):
-    """What densities make of the nest. Returns a status."""
+    """Compute sparse counts from densities. Returns a status."""
     if not policy.switch[k.ACTIVE]:
         _everything_actual(nest, sparse)
         return k.OK
@@ -93,7 +93,7 @@ def apply_densities(arch, layer, density, policy, table, nest, sparse):
 
 @kernel
 def add_cost(arch, layer, policy, networks, nest, sparse, cost):
-    """Capacity, energy and cycles; cost.total := (pJ, cycles). Returns a status."""
+    """Compute capacity, energy and cycles; cost.total := (pJ, cycles). Returns a status."""
     status = check_capacity(arch, policy, nest, sparse)
     if status != k.OK:
         return status
@@ -115,7 +115,7 @@ def add_cost(arch, layer, policy, networks, nest, sparse, cost):
 
 @kernel
 def _is_counted(sparse):
-    """Whether no count is below 0, of which the sums tell nothing."""
+    """Return whether no count is below 0, which sums would hide."""
     good = True
     for s in range(sparse.counts.shape[0]):
         for v in range(sparse.counts.shape[1]):
@@ -135,7 +135,7 @@ def _is_counted(sparse):
 
 @kernel
 def _is_priced(sparse, cost):
-    """Whether no energy is below 0, endless or no number."""
+    """Return whether no energy is negative, infinite or nan."""
     good = True
     for h in range(cost.level_pj.shape[0]):
         good = good and 0.0 <= cost.level_pj[h] < np.inf
@@ -154,13 +154,13 @@ def run(
     mode, arch, layers, densities, policy, table, mapping, first, last, accounting, networks, nests, sparse,
     cost, written
 ):  # fmt: skip
-    """All that is computed, for some rows.
+    """Evaluate some rows.
 
-    For i from `first` to `last` - 1: with ANALYSE in `mode`, row i of `mapping` up to where densities come
-    in; with FINISH, the analysed nest to the end. `layers`, `densities` and `nests` have a leading axis, of
-    which row i is used with STACKED, else row 0. Then `written.out[i]` is pJ, cycles, status, and as far as
-    there are columns the accesses of every storage level and the pJ of every hardware level. `networks`:
-    whether to count hops and energies of networks.
+    For i from `first` to `last` - 1: with ANALYSE in `mode`, row i of `mapping` is analysed, as far as this
+    does not depend on densities; with FINISH, the evaluation of the analysed nest is completed. `layers`,
+    `densities` and `nests` have a leading axis, of which row i is used with STACKED, else row 0. Then
+    `written.out[i]` is pJ, cycles, status, and as far as there are columns the accesses of every storage
+    level and the pJ of every hardware level. `networks`: whether to count hops and energies of networks.
 
     With COUNTED row i is used of `layers` and `densities`, counts[i] := the accesses that happen, every part
     of the sums is looked at, and out[i] of what does not fit has the storage level in place of the pJ.
@@ -204,9 +204,9 @@ def run(
 def run_on_objects(mode, packs, first, last, accounting, networks, ints, reals):
     """`run` for packs as Python has them: `packs` is the tuple of them, in the order of `run`.
 
-    It is the only entry, because every entry optimises the whole kernel again. `ints` and `reals` are the
-    addresses of the types that elements must have. Returns 0, or the place among the packs, from 1, of the
-    first that has an array of another kind; nothing is done then.
+    It is the only entry, because the whole kernel is optimised again for each entry. `ints` and `reals` are
+    the addresses of the types that elements must have. Returns 0, or the place among the packs, from 1, of
+    the first that has an array of another kind; in this case nothing is computed.
     """
     wrong = first_unlike(packs, ints, reals)
     if wrong == 0:

@@ -93,7 +93,8 @@ def _data_energy(arch, sparse, cost, s, v):
 
 @kernel
 def _format_energy(arch, policy, sparse, cost, s, v, energy):
-    """The same for format words, added to `energy` one by one like there, so that roundings agree.
+    """Do the same for format words, which are added to `energy` one by one as in the reference, so that
+    roundings agree.
 
     Without a metadata storage they are not counted.
     """
@@ -121,7 +122,7 @@ def level_costs(arch, layer, policy, nest, sparse, cost):
     n_levels, n_data = kept.shape[0], kept.shape[1]
     active = policy.switch[k.ACTIVE] == 1
     level_pj[0] = 0.0
-    for o in (k.RANDOM, k.SKIPPED, k.GATED):  # the order of the reference, as everywhere here
+    for o in (k.RANDOM, k.SKIPPED, k.GATED):  # the order of the reference, as everywhere in this module
         level_pj[0] += sparse.compute[o] * arch.compute_energy[o]
     for s in range(n_levels):
         level = 0.0
@@ -176,12 +177,12 @@ def level_cycles(arch, nest, sparse, cost):
     n_levels, n_data = kept.shape[0], kept.shape[1]
     busy = float(sparse.compute[k.RANDOM] + sparse.compute[k.GATED])
     ops, steps = nest.ops[k.OPS], nest.ops[k.STEPS]
-    if ops < steps * nest.ops[k.UNITS]:  # cut short: units that are done wait for the fullest
+    if ops < steps * nest.ops[k.UNITS]:  # with imperfect factors, finished units wait for the fullest one
         compute_cycles = int(math.ceil(steps * (busy / ops)))
     else:
         compute_cycles = int(math.ceil(busy / sparse.compute_avg[0]))
     cost.cycles[0] = compute_cycles
-    at_least = max(compute_cycles, 1)  # words still take their time where nothing is left to compute
+    at_least = max(compute_cycles, 1)  # moving words takes time even if nothing is left to compute
     for s in range(n_levels):
         slowdown = 1.0
         limited = limit[s, k.READ_BW] >= 0.0 or limit[s, k.WRITE_BW] >= 0.0 or limit[s, k.SHARED_BW] >= 0.0
@@ -204,7 +205,7 @@ def level_cycles(arch, nest, sparse, cost):
 
 @kernel
 def _whole(cycles):
-    """Cycles rounded up; beyond what is counted exactly one too many, which `add_cost` refuses."""
+    """Round cycles up; numbers beyond exact counts become one more, which `add_cost` refuses."""
     return int(min(np.ceil(cycles), k.MAX_COUNT + 2.0))
 
 

@@ -1,4 +1,4 @@
-"""Setting arrays: assignments to slices take numba a second each to compile."""
+"""Setting of arrays by a function, because every assignment to a slice takes numba a second to compile."""
 
 from sparsim.model.kernels.jit import kernel
 

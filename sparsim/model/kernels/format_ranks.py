@@ -10,7 +10,7 @@ NO_RULE = -1
 
 @kernel
 def check_formats(arch, layer, policy, nest):
-    """Whether neighbouring levels understand each other's formats (model 9.7)."""
+    """Return whether the formats of neighbouring levels are compatible (model 9.7)."""
     if not policy.switch[k.ANY_FORMAT]:
         return k.OK
     for v in range(nest.tile.shape[1]):
@@ -86,7 +86,7 @@ def _collect(arch, layer, nest, s, v, lowest, whole_tile):
     """nest.order := the relevant loops of levels lowest..s, innermost first; nest.served := their bounds.
 
     `whole_tile`: the innermost of them over each dim also stands for that dim's loops further inside.
-    Returns how many they are. Of the trivial ones only the first can matter, as the innermost loop.
+    Returns how many they are. Of the loops of bound 1 only the first can matter, as the innermost loop.
     """
     loop, order, bound = nest.loop, nest.order, nest.served
     relevant, n_dims = layer.relevant[v], layer.bound.shape[0]
@@ -211,7 +211,9 @@ def _inner_to_outer(layer, policy, nest, s, v, base, ranks, n):
 
 @kernel
 def _all_taken(nest, first, last, ranks):
-    """Whether the loops that no rank has taken are trivial; else `info` says how many ranks are needed."""
+    """Return whether the loops that no rank has taken have bound 1; otherwise `info` holds the number of
+    ranks needed.
+    """
     more = 0
     for j in range(first, last):
         if nest.served[j] > 1:

@@ -150,9 +150,9 @@ def propagate(layer, policy, table, nest, sparse):
 
 @kernel
 def _freeze(layer, policy, nest, sparse, s, v, outer_p):
-    """A level with an entry of its own below another entry: its share is conditional on the outer one.
+    """Apply an entry at a level below another entry, where its share is conditional on the outer one.
 
-    The reference takes the level's metadata updates for its metadata reads here; so do we (model 11.2).
+    As in the reference, metadata updates of the level are used in place of its metadata reads (model 11.2).
     """
     _store(nest, sparse, s, v)
     if policy.format[s, v, k.HAS_FORMAT]:
@@ -165,8 +165,8 @@ def _freeze(layer, policy, nest, sparse, s, v, outer_p):
 
 @kernel
 def _reduce(policy, nest, sparse, inner, outer, v, p):
-    """An entry at `outer` removes accesses at the level `inner` altogether; format words only of rank 0, and
-    only if the outer level has exactly one rank.
+    """Remove accesses at the level `inner` by an entry at `outer`; format words only of rank 0, and only if
+    the outer level has exactly one rank.
     """
     for a in range(3):
         sparse.work[inner, v, a] -= math.floor(sparse.work[inner, v, a] * p)
@@ -180,7 +180,7 @@ def _reduce(policy, nest, sparse, inner, outer, v, p):
 
 @kernel
 def _store(nest, sparse, s, v):
-    """Counts := working values, everything actual so far."""
+    """Set counts to the working values, all of them actual at this stage."""
     counts, work = sparse.counts, sparse.work
     for a in range(3):
         counts[s, v, a, k.RANDOM], counts[s, v, a, k.GATED], counts[s, v, a, k.SKIPPED] = (
@@ -193,7 +193,7 @@ def _store(nest, sparse, s, v):
 
 @kernel
 def _reductions(nest, sparse, s, v):
-    """Temporal reductions shrink with the updates."""
+    """Reduce temporal reductions in proportion to the updates."""
     dense, reductions = nest.counts, 0
     if dense[s, v, k.UPDATE] > 0:
         kept = dense[s, v, k.REDUCE] * float(sparse.counts[s, v, k.UPDATE, k.RANDOM])
@@ -203,7 +203,7 @@ def _reductions(nest, sparse, s, v):
 
 @kernel
 def _split(layer, policy, nest, sparse, s, v, kind, p):
-    """Part of the reads and updates of this level become gated or skipped (model 11.3)."""
+    """Turn part of the reads and updates of this level into gated or skipped ones (model 11.3)."""
     if kind == 0 or kind == k.SPATIAL_SKIPPING:
         return
     reads = sparse.counts[s, v, k.READ, k.RANDOM]
@@ -230,7 +230,7 @@ def _split(layer, policy, nest, sparse, s, v, kind, p):
 
 @kernel
 def take_counted(layer, policy, table, nest, sparse):
-    """Replace the formulas' results by what was counted on masks, where all that matters is known."""
+    """Replace results of formulas by counts on masks, where all relevant tensors have masks."""
     for v in range(nest.tile.shape[1]):
         if not table.given[v, k.GIVEN_COUNTS]:
             continue
@@ -267,7 +267,7 @@ def count_coding(layer, policy, nest, sparse):
 
 @kernel
 def _point_density(layer, density, table, v):
-    """Nonzero fraction of single points, rounded twice like the reference does (model 12.1)."""
+    """Nonzero fraction of single points, rounded twice as in the reference (model 12.1)."""
     d = density.density[v]
     if density.kind[v] == k.TABULATED:
         d = table.expected[v]
@@ -301,7 +301,7 @@ def split_computes(layer, density, policy, table, nest, sparse, computes, left_o
     md_a, md_b = _has_metadata(policy, nest, a), _has_metadata(policy, nest, b)
     d_a = _point_density(layer, density, table, a)
     d_b = _point_density(layer, density, table, b)
-    if left_out_b > 0.0 and d_a > 0.0:  # without any nonzero all may be left out: 0 / 0
+    if left_out_b > 0.0 and d_a > 0.0:  # without any nonzero all may be left out, and the quotient is 0 / 0
         d_a = d_a / (1.0 - left_out_b) if left_out_b != 1.0 else math.inf
     if left_out_a > 0.0 and d_b > 0.0:
         d_b = d_b / (1.0 - left_out_a) if left_out_a != 1.0 else math.inf

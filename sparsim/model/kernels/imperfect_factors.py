@@ -1,9 +1,9 @@
-"""Imperfect factors: the last tile of a loop is cut short where the factors cover more than the bound.
+"""Imperfect factors: the last tile of a loop is smaller where the factors cover more than the bound.
 
-The rest of the dense stage works on the covered bounds D'; here its results are brought down to the points
-below the bound D that exist (remainders as in Ruby: Horeni et al., ISPASS 2022). Over one dim, every
-choice of loops has a number of iterations that exist: those with a point below D while all other loops are at
-their first iteration. Where tiles of neighbouring iterations do not overlap, traffic is proportional to it.
+The rest of the dense stage uses the covered bounds D'; this module reduces its results to the points below
+the bound D that exist (remainders as in Ruby: Horeni et al., ISPASS 2022). For one dim, an iteration of
+chosen loops exists if it has a point below D while all other loops are at their first iteration. Where tiles
+of neighbouring iterations do not overlap, traffic is proportional to it.
 """
 
 import numpy as np
@@ -14,10 +14,9 @@ from sparsim.model.kernels.jit import kernel
 
 @kernel
 def existing_iterations(layer, nest, dim, level, first, alone):
-    """(those that exist, all) iterations of the chosen loops over `dim`.
-
-    Chosen are temporal loops from loop `first` outward, spatial ones outside `level`, and spatial ones of
-    levels in the bit mask `alone`.
+    """Return the numbers of existing and of all iterations of the chosen loops over `dim`: temporal loops
+    from loop `first` outward, spatial ones outside `level`, and spatial ones of levels in the bit mask
+    `alone`.
     """
     last = layer.real[dim] - 1  # its index in every loop, as in a number with one digit per loop
     exist, every = 1.0, 1.0
@@ -65,7 +64,9 @@ def _existing_share(layer, nest, v, level, first, alone):
 
 @kernel
 def _first_loop(layer, flags, nest, child, v):
-    """The innermost temporal loop whose iterations bring a new tile to level `child`, -1: the arithmetic."""
+    """Return the innermost temporal loop whose iterations bring a new tile to level `child` (-1:
+    arithmetic).
+    """
     reuse = child >= 0 and flags[child, k.NO_REUSE] >> v & 1 == 0
     for i in range(nest.ops[k.N_REAL]):
         loop = nest.loop[nest.real[i]]
@@ -82,7 +83,9 @@ def _rounded(x):
 
 @kernel
 def cut_short(layer, flags, nest, v):
-    """Traffic and partitions of dataspace v without what lies beyond the bounds, averages over instances."""
+    """Reduce traffic and partitions of dataspace v to the words within the bounds, as averages over
+    instances.
+    """
     flow, bucket, part = nest.flow, nest.bucket, nest.part
     for s in range(part.shape[0]):
         child, alone = nest.kin[s, v, k.CHILD], 0

@@ -12,7 +12,7 @@ from sparsim.model.kernel_cache import KernelCache
 from sparsim.model.kernels import pack_pointers  # noqa: F401 - teaches numba what packs are
 from sparsim.model.kernels.pipeline import EntryCompiler, PartCompiler
 
-# Numba alone would look at the file of a function only, and keep stale code of the kernels it calls
+# Plain numba checks only the file of a function, and would keep stale code of the kernels that it calls
 _SOURCES = sources_digest(PACKAGE, ("kernels/*.py", "model/arrays.py"))
 
 

@@ -1,4 +1,4 @@
-"""Which part of a leader tensor decides that an access is ineffectual (model 10.2, 20.4)."""
+"""The part of a leader tensor that decides whether an access is ineffectual (model 10.2, 20.4)."""
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def _relevant(layer, v, dim):
 
 @kernel
 def _target_loop(layer, nest, target, level, child):
-    """(loop, scalar): the loop whose iterations the decision is about (model 10.2, step 2)."""
+    """Return (loop, scalar): the loop whose iterations are decided on (model 10.2, step 2)."""
     last = -1
     for m in range(nest.loop.shape[0]):
         loop = nest.loop[m]
@@ -78,7 +78,7 @@ def _leader_boxes(arch, layer, policy, nest, g):
     for d in range(base.shape[0]):
         common[d] = base[d]
     fill(nest.lead_loop[g], 0)
-    # nest.order: the loops that may run in step for target and leader
+    # nest.order: the loops that target and leader may share
     nest.order[0] = loop_t
     n = 1
     spatial = nest.loop[loop_t, k.KIND] != k.TEMPORAL
@@ -117,7 +117,7 @@ def _leader_boxes(arch, layer, policy, nest, g):
 
 @kernel
 def _words(layer, v, ext):
-    """The words of a box as a double: a box that was widened may have more than an integer holds."""
+    """Return the words of a box as a double, because a widened box may have more than an integer holds."""
     words = 1.0
     for o in range(layer.side.shape[1] - 1):
         side = 1.0
@@ -129,14 +129,14 @@ def _words(layer, v, ext):
 
 @kernel
 def _extent(x):
-    """Rounded down, and no more than an integer holds."""
+    """Round down, to at most the largest integer."""
     return int(min(x, k.MAX_COUNT))
 
 
 @kernel
 def _narrow(layer, nest, g, i, target, leader, loop_t, n, spatial, block):
-    """Shrink the leader's box to what one step of the shared loops meets, then widen it until the target's
-    slice fills one block. False: this leader has no effect.
+    """Shrink the leader's box to one step of the shared loops, then widen it until the target's slice fills
+    one block. Returns False if this leader has no effect.
     """
     box = nest.lead_box[g, i]
     together = 1.0

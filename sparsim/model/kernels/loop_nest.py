@@ -64,7 +64,7 @@ def build_nest(arch, layer, factor, order, split, flags, nest):
                     if children > room:
                         nest.info[0], nest.info[2] = level, children
                         return k.BAD_CHILDREN
-                    for h in range(level + 1):  # everything inside `level`; hardware level h is storage h - 1
+                    for h in range(level + 1):  # all loops inside `level`; hardware level h is storage h - 1
                         space[h, kind - k.SPATIAL_X] *= bound
             m += 1
         if not spatial:
@@ -104,7 +104,9 @@ def _relate(flags, nest):
 
 @kernel
 def check_instances(arch, nest):
-    """Whether the mapping uses no more instances than there are, each way (model 12.4, 13.2)."""
+    """Return whether the mapping uses no more instances than there are, along each axis (model 12.4,
+    13.2).
+    """
     space, mesh = nest.space, arch.mesh
     for h in range(space.shape[0]):
         x, y = space[h, k.X], space[h, k.Y]

@@ -1,4 +1,4 @@
-"""Who receives the same words at the same time: multicast groups, hops, neighbours (model 7.4, 15.1).
+"""Receivers of the same words at the same time: multicast groups, hops, neighbours (model 7.4, 15.1).
 
 The children of a level are numbered with the first-listed spatial loop fastest and sit on a grid of
 `columns` x `rows`; child i at (i % columns, i // columns). A child's data offset is encoded in one integer
@@ -8,7 +8,7 @@ The children of a level are numbered with the first-listed spatial loop fastest 
 from sparsim.model import arrays as k
 from sparsim.model.kernels.jit import kernel
 
-EVERYONE, UNSERVED = 0, 1  # which children are grouped: rows of NestPack.group
+EVERYONE, UNSERVED = 0, 1  # the children that are grouped, as rows of NestPack.group
 
 
 @kernel
@@ -23,7 +23,9 @@ def coordinate_shift(layer, v, dim, stride, o):
 
 @kernel
 def coordinate_weight(layer, v, o):
-    """The key's weight of coordinate `o`: no difference of offsets can carry into the next coordinate."""
+    """Return the weight of coordinate `o` in the key, large enough that differences of offsets cannot carry
+    into the next coordinate.
+    """
     weight = 1
     for q in range(o):
         reach = 1
@@ -65,7 +67,8 @@ def place_children(arch, layer, nest, s, v):
 
 @kernel
 def find_served(nest, children, columns, rows, step):
-    """Mark the children that find their words at a neighbour, `step` being the key of the move; how many.
+    """Mark the children that find their words at a neighbour, and return their number; `step` is the key of
+    the move.
 
     Child i is served if a grid neighbour j held the same words before the move: key_j = key_i + step.
     """
@@ -113,7 +116,7 @@ def _group_hops(nest, first, last, columns, rows):
 
 @kernel
 def _sort_by_key(order, n, key):
-    """Sort order[:n] by key (shell sort: short, and quick to compile)."""
+    """Sort order[:n] by key, with a shell sort, which is short and compiles quickly."""
     gap = 1
     while 3 * gap + 1 < n:
         gap = 3 * gap + 1
@@ -132,7 +135,7 @@ def group_children(nest, children, columns, rows, alone, which):
     """Fill nest.group[which] with (size, number, sum of hops) per group size; returns (sizes, groups).
 
     `alone`: every child is a group of its own. `which` is EVERYONE, or UNSERVED for all children
-    but the served ones. sizes < 0: too many different ones.
+    but the served ones. A negative number of sizes means that there are too many different ones.
     """
     n = 0
     for i in range(children):

@@ -8,7 +8,7 @@ from sparsim.model.kernels.jit import kernel
 
 @kernel
 def _mesh(arch, layer, nest, e, v):
-    """A mesh: what moves costs by hops, routers and words. Results travel both ways where the level outside
+    """Energy of a mesh, by hops, routers and words. Results travel in both directions if the outer level
     cannot add and the network carries updates.
     """
     s = arch.network[e, k.N_LEVEL]
@@ -35,7 +35,9 @@ def _mesh(arch, layer, nest, e, v):
 
 @kernel
 def _multicast(arch, layer, nest, e, v):
-    """Transfers cost by their receivers; like in the reference the largest multicast wins."""
+    """Energy of transfers by the number of their receivers; as in the reference, the largest multicast
+    determines it.
+    """
     s = arch.network[e, k.N_LEVEL]
     receivers, scatter, accesses = 0.0, 0.0, 0.0
     for i in range(nest.n_bucket[s, v]):
@@ -54,7 +56,9 @@ def _multicast(arch, layer, nest, e, v):
 
 @kernel
 def _reduction_tree(arch, layer, nest, e, v):
-    """Results are added in pairs: each passes half a hop per level of the tree."""
+    """Energy of a reduction tree, which adds results in pairs: each passes half a hop per level of the
+    tree.
+    """
     if not layer.read_write[v]:
         return 0.0, 0.0, 0.0
     s = arch.network[e, k.N_LEVEL]
@@ -71,8 +75,8 @@ def _reduction_tree(arch, layer, nest, e, v):
 def network_energy(arch, layer, nest, cost, total):
     """Fill network_pj; returns `total` plus the energy of every network, all instances, in pJ.
 
-    Networks are added by name, like in the reference, so that roundings agree; of a reduction tree one
-    instance counts, as there.
+    As in the reference, networks are added in the order of their names, so that roundings agree, and only one
+    instance of a reduction tree is counted.
     """
     for e in range(arch.network.shape[0]):
         s, kind = arch.network[e, k.N_LEVEL], arch.network[e, k.N_KIND]

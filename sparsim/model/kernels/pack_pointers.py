@@ -1,8 +1,8 @@
-"""Packs by pointer: what keeps compile times low.
+"""Pointers to packs, which keep compile times low.
 
 A NamedTuple of thirty arrays costs every function that takes it some 300 machine values; a pointer to the
-same arrays costs nothing. So packs are pointers as soon as Python hands them to an entry, with plain arrays.
-What is pointed at lies in the frame of the function that makes the pointer, which therefore has to be an
+same arrays costs nothing. Packs therefore become pointers, with plain arrays, as soon as Python passes them
+to an entry. The data pointed at lie in the frame of the function that makes the pointer, which has to be an
 entry.
 """
 
@@ -30,7 +30,7 @@ PACKS = [one for one in vars(arrays).values() if isinstance(one, type) and issub
 
 
 def row_of(pack, i):
-    """Row i of a pack whose arrays have a leading axis."""
+    """Return row i of a pack whose arrays have a leading axis."""
     return type(pack)(*(field[i] for field in pack))
 
 
@@ -53,7 +53,7 @@ class _Model(models.PrimitiveModel):
 
 
 def _typeof(pack, context):
-    """The type of a pack; None, which numba refuses, if one of its arrays is not C-contiguous."""
+    """Return the type of a pack; None, which numba refuses, if one of its arrays is not C-contiguous."""
     fields = []
     for field in pack:
         kind = typeof_impl(field, context)
@@ -119,7 +119,7 @@ def _row(context, builder, sig, arguments):
     return pointer
 
 
-# Machine code that is called without numba gets packs as Python objects, of which only memory is read.
+# Machine code that is called without numba receives packs as Python objects, and only reads their memory.
 
 
 def opened(packs, i):

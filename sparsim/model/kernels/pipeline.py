@@ -1,7 +1,7 @@
-"""How kernels are compiled: with few of numba's passes, and optimised once, as part of their entry.
+"""Compilation of kernels with few of numba's passes, and with one optimisation, as part of their entry.
 
-Numba alone optimises every function, makes machine code of it, and optimises it again in every function that
-calls it. Here the functions that only kernels call stay as they are until an entry takes them in.
+Plain numba optimises every function, generates its machine code, and optimises it again in every caller. Here
+functions that only kernels call are not optimised until they are linked into an entry.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from numba.core.types.misc import unliteral
 
 
 class _Lower(lowering.Lower):  # type: ignore[misc]
-    """Of functions that count no references: nobody looks at what a variable held before."""
+    """The lowering of functions without reference counts, in which previous values of variables need no
+    release.
+    """
 
     def storevar(self, value: Any, name: str, argidx: int | None = None) -> None:
         if self.context.enable_nrt:
@@ -62,14 +64,14 @@ class _Library(JITCodeLibrary):  # type: ignore[misc]
 
 
 class _PartLibrary(_Library):
-    """The code of a kernel that only kernels call: to be linked, never to be run on its own."""
+    """The code of a kernel that only kernels call. It is linked into entries and never runs by itself."""
 
     def finalize(self) -> None:
         self._raise_if_finalized()
         self._finalized = True
 
     def get_pointer_to_function(self, name: str) -> int:
-        """There is none: no machine code is made."""
+        """Return no pointer, because no machine code is made."""
         return 0
 
     @property
@@ -77,7 +79,7 @@ class _PartLibrary(_Library):
         return self
 
     def set_env(self, name: str, environment: Any) -> None:
-        """Kernels need nothing from Python."""
+        """Do nothing, because kernels need no Python environment."""
 
 
 class _EntryLibrary(_Library):
@@ -94,13 +96,13 @@ class _EntryLibrary(_Library):
         super().finalize()
 
     def _optimize_final_module(self) -> None:
-        """Without numba's first round, which looks for references that need no count: kernels count none."""
+        """Optimise without numba's first round, which removes reference counts; kernels have none."""
         passes, builder = self._codegen._module_pass_manager()
         passes.run(self._final_module, builder)
 
 
 class _Types:
-    """The typing context of numba, which remembers what operators and fields of some types are."""
+    """The typing context of numba with a cache of the types of operators and fields."""
 
     def __init__(self, context: Any) -> None:
         self._context = context
@@ -136,11 +138,11 @@ _types_of = cache(_Types)
 
 
 class _Passes(compiler_machinery.PassManager):  # type: ignore[misc]
-    _ENFORCING = False  # passes of numba's own need no checks between them
+    _ENFORCING = False  # numba's own passes need no checks between them
 
 
 class PartCompiler(compiler.CompilerBase):  # type: ignore[misc]
-    """Of kernels that only kernels call."""
+    """The compiler of kernels that only kernels call."""
 
     library = _PartLibrary
 
@@ -157,7 +159,7 @@ class PartCompiler(compiler.CompilerBase):  # type: ignore[misc]
 
 @cache
 def _announce() -> None:
-    """Say once on stderr, be it a terminal or not, what takes so long."""
+    """Explain the delay once on stderr, whether or not it is a terminal."""
     with suppress(OSError):
         if sys.stderr is not None:
             print(
@@ -166,7 +168,7 @@ def _announce() -> None:
 
 
 class EntryCompiler(PartCompiler):
-    """Of kernels that Python calls."""
+    """The compiler of kernels that Python calls."""
 
     library = _EntryLibrary  # type: ignore[assignment]
 
@@ -175,7 +177,9 @@ class EntryCompiler(PartCompiler):
         return super().define_pipelines()
 
     def compile_extra(self, function: Any) -> Any:
-        """Without looking for garbage, of which there is next to none: a sixth of the time."""
+        """Compile without garbage collection, which would take a sixth of the time and free hardly
+        anything.
+        """
         collects = gc.isenabled()
         gc.disable()
         try:

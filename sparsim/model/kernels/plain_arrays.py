@@ -1,7 +1,7 @@
-"""The arrays in packs as kernels see them: where they begin and how long their axes are.
+"""The type of arrays in packs inside kernels: a pointer to the first element and the lengths of the axes.
 
-Numba's own arrays are seven fields each, and every index is first tested for its sign. Plain arrays are
-C-contiguous, somebody else keeps their memory, and indices are ints from 0 on: -1 is not the last element.
+Numba's own arrays have seven fields, and test the sign of every index. Plain arrays are C-contiguous, do not
+own their memory, and take integer indices from 0 on: -1 is not the last element.
 """
 
 import operator
@@ -62,7 +62,7 @@ class _Fields(AttributeTemplate):
 
 
 def _element(array, index):
-    """What `array[index]` is; None if that is no valid index."""
+    """Return the type of `array[index]`; None if the index is not valid."""
     indices = tuple(index) if isinstance(index, types.BaseTuple) else (index,)
     left = array.ndim - len(indices)
     if left < 0 or not all(isinstance(one, types.Integer) for one in indices):
@@ -101,7 +101,9 @@ def _length(context, builder, sig, arguments):
 
 
 def place(context, builder, array, value, kind, index):
-    """A pointer to the element at `index`, or to the first of those that a shorter index leaves."""
+    """Return a pointer to the element at `index`, or to the first element of the part that a shorter index
+    selects.
+    """
     kinds, indices = [kind], [index]
     if isinstance(kind, types.BaseTuple):
         kinds, indices = list(kind), [builder.extract_value(index, i) for i in range(len(kind))]
@@ -119,7 +121,7 @@ def place(context, builder, array, value, kind, index):
 
 
 def plain(context, builder, kind, data, lengths):
-    """A plain array of this kind."""
+    """Return a plain array of this kind."""
     value = ir.Constant(context.get_value_type(kind), ir.Undefined)
     value = builder.insert_value(value, data, 0)
     for axis, length in enumerate(lengths):

@@ -1,13 +1,14 @@
-"""What becomes of operations whose operands are zero or absent."""
+"""Outcomes of operations whose operands are zero or absent."""
 
 import math
 
 
 def settled(gating, skipping, total, zero, absent, both_zero, zero_absent, both_absent):
-    """(actual, gated, skipped) operations by their operands' states; two absent ones make none (model 12.3).
+    """Return the (actual, gated, skipped) operations by their operands' states; with both operands absent
+    there is none (model 12.3).
 
-    This is plain Python, which kernels compile: lower bounds of the mapper and counts on masks call it as it
-    is.
+    This is a plain Python function: kernels compile it, and the mapper's lower bounds and counts on masks
+    call it directly.
     """
     gated, skipped = 0.0, 0.0
     if gating:

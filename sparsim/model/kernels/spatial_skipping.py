@@ -17,7 +17,7 @@ FRACTION, REDUCED = 2, 3
 
 @kernel
 def spatial_skipping(arch, layer, density, policy, table, nest, sparse):
-    """Fill space and compute_avg; where the policy skips spatially, shrink them and record its entries."""
+    """Fill space and compute_avg. If the policy skips spatially, reduce them and record its entries."""
     for v in range(nest.tile.shape[1]):
         for h in range(nest.space.shape[0]):
             sparse.space[h, v, k.X], sparse.space[h, v, k.Y] = nest.space[h, k.X], nest.space[h, k.Y]
@@ -46,7 +46,7 @@ def spatial_skipping(arch, layer, density, policy, table, nest, sparse):
 
 @kernel
 def average_units(sparse):
-    """compute_avg := units in use on average, those of the tensor that needs most (model 10.6 c)."""
+    """Set compute_avg to the average number of units in use by the tensor that needs most (model 10.6 c)."""
     most = 1
     for v in range(sparse.avg.shape[1]):
         most = max(most, int(sparse.avg[0, v]))
@@ -76,7 +76,7 @@ def _children(layer, density, counted, i, j, v, inside, fiber):
 
 @kernel
 def _part(some, of_all):
-    """some / of_all; 1 where there is nothing left to divide, which `_check_fanout` refuses."""
+    """Return some / of_all, or 1 for a denominator of 0, which `_check_fanout` refuses."""
     return some / of_all if of_all > 0 else 1.0
 
 
@@ -88,7 +88,7 @@ def _shrink(reach, kind, elements, bound):
 
 @kernel
 def _own_reduction(layer, density, policy, table, nest, sparse, v):
-    """What the metadata of v itself lets every level leave idle (model 10.6 a)."""
+    """Reduce the instances of levels by those that the metadata of v itself leaves idle (model 10.6 a)."""
     for h in range(nest.space.shape[0]):
         reach = sparse.reach[h, v]
         reach[k.X], reach[k.Y], reach[FRACTION], reach[REDUCED] = (
@@ -119,7 +119,7 @@ def _own_reduction(layer, density, policy, table, nest, sparse, v):
 
 @kernel
 def _hand_inward(nest, sparse, v):
-    """Fewer instances of a level mean fewer of all levels inside it."""
+    """Pass the reduction of a level on to all levels inside it."""
     for h in range(nest.tile.shape[0], 0, -1):
         x = _part(sparse.reach[h, v, k.X], sparse.space[h, v, k.X])
         y = _part(sparse.reach[h, v, k.Y], sparse.space[h, v, k.Y])
@@ -142,7 +142,8 @@ def _hand_inward(nest, sparse, v):
 def _directive(layer, density, policy, table, nest, sparse, level, g):
     """Option g of a spatial skipping entry: instances whose leader tile is empty stay idle (model 10.6 b).
 
-    Leaders without metadata have no effect; False if a second one with metadata would have one.
+    Leaders without metadata have no effect. Returns False if a second leader with metadata would have an
+    effect, too.
     """
     target = policy.option[g, k.OPT_TARGET]
     sparse.reach[level, target, FRACTION] = 1.0

@@ -1,6 +1,6 @@
-"""Delivery where tiles overlap or children share: the walk over temporal loops, event by event.
+"""Deliveries where tiles overlap or children share words: a walk over temporal loops, event by event.
 
-Only iterations 0 and 1 of a loop are told apart; iteration 1 stands for all later ones (model 7.2, 7.3).
+Only iterations 0 and 1 of a loop are distinguished; iteration 1 represents all later ones (model 7.2, 7.3).
 The step that advances loop i always moves the child's tile by the same vector, so the walk is a small
 automaton over the remembered move, and its events are counted instead of simulated (model 20.1).
 """
@@ -73,10 +73,10 @@ def _stands_still(nest, i):
 
 @kernel
 def _next_record(nest, i, g, reuse, resting):
-    """The record after step i with record g: the remembered move, 0 for none, else class + 1.
+    """Return the record after step i with record g: the class of the remembered move plus 1, or 0 for none.
 
-    `resting`: as Timeloop 4.x a step without a move leaves it; the record then has the number of all moves
-    more (model 7.3).
+    With `resting`, the number of all moves, a step without a move keeps the record, as in Timeloop 4.x, and
+    adds that number to mark it (model 7.3).
     """
     own = nest.shift[i, nest.shift.shape[1] - 1] + 1
     if not reuse:
@@ -103,7 +103,7 @@ def _weigh_events(nest, n, records, reuse, resting):
     for i in range(n):
         for g in range(records):
             end[i + 1, g] = end[i, _next_record(nest, i, int(end[i, g]), reuse, resting)]
-    for g in range(records):  # bound[:, 1:] counts how often a sub-walk is entered with g
+    for g in range(records):  # bound[:, 1:] is the number of times that a sub-walk is entered with g
         for i in range(n + 1):
             bound[i, g + 1] = 0.0
     bound[n, 1] = 1.0
@@ -169,7 +169,7 @@ def count_events(layer, nest, s, v, reuse, rests):
 
 @kernel
 def _link_possible(layer, nest, v, i, g, reuse, resting, whole, words):
-    """Whether step i delivers the very set that the step before it delivered.
+    """Return whether step i delivers the same set as the step before it.
 
     Both sets are the whole tile, or the same new part of it; a step without a move delivers nothing.
     """
@@ -188,7 +188,9 @@ def _link_possible(layer, nest, v, i, g, reuse, resting, whole, words):
 
 @kernel
 def deliver_walk(arch, layer, flags, nest, s, v, reuse, rests, alone):
-    """The general case: several children, each event with its own multicast groups and links."""
+    """Compute the general case, with several children, where each event has its own multicast groups and
+    links.
+    """
     nest.n_bucket[s, v] = 0
     children, columns, rows = place_children(arch, layer, nest, s, v)
     n, classes = _translations(layer, nest, s, v)

@@ -1,4 +1,4 @@
-"""How many nonzeros a tile holds (model 8).
+"""The distribution of the number of nonzeros in a tile (model 8).
 
 Hypergeometric probabilities are correctly rounded: they are formed in double-double arithmetic, a value being
 an unevaluated sum (hi, lo) of two doubles with a relative error near 1e-31 (Dekker 1971; model 20.5).
@@ -174,7 +174,7 @@ def _hypergeometric_least(total, nonzeros, points):
     if points <= total - nonzeros:
         return 0
     wrapped = float(points - total) if points >= total else 18446744073709551616.0 - float(total - points)
-    y = np.floor((wrapped + nonzeros) / points * points)  # a double: it may exceed 2^63
+    y = np.floor((wrapped + nonzeros) / points * points)  # a double, because it may exceed 2^63
     if y >= 18446744073709551616.0:
         return 0
     return int(y) if y < 9.0e18 else -1

@@ -1,4 +1,4 @@
-"""What a tile holds and what its format costs: occupancies, format units (model 9.4, 9.5, 13.1)."""
+"""Contents of tiles and costs of their formats: occupancies, format units (model 9.4, 9.5, 13.1)."""
 
 import math
 
@@ -34,7 +34,9 @@ def tile_statistics(arch, layer, density, policy, table, nest, sparse):
 
 @kernel
 def _expect(density, policy, table, nest, sparse, s, v, n, least):
-    """Expectations over stored tiles: empty ones vanish below a parent with metadata (model 9.5)."""
+    """Compute expectations over stored tiles; empty ones are not stored below a parent with metadata (model
+    9.5).
+    """
     held, p = sparse.list_k, sparse.list_p
     points = nest.tile[s, v]
     parent = nest.kin[s, v, k.PARENT]
@@ -42,7 +44,7 @@ def _expect(density, policy, table, nest, sparse, s, v, n, least):
         empty = p[0]
         sparse.avg[s + 1, v] *= 1.0 - empty
         for i in range(n):
-            p[i] = p[i] / (1.0 - empty) if empty < 1.0 else 0.0  # 1: next to no nonzeros at all
+            p[i] = p[i] / (1.0 - empty) if empty < 1.0 else 0.0  # 1 if there are almost no nonzeros
         p[0] = 0.0
     words = 0.0
     for i in range(n):
@@ -198,7 +200,7 @@ def _block_ratio(arch, policy, nest, sparse, s, v, full):
     tenth = max(int(math.floor(rho / 0.1)) - 1, 0)
     limit = _small_tile_limit(block, tenth)
     if block == _UNTABLED_BLOCK and points // block >= _MOST_LIMIT:
-        return k.OK  # as the release of 2022 counted
+        return k.OK  # the counting of the release of 2022
     if limit < 0:
         nest.info[2] = block
         return k.BAD_BLOCK_SIZE
