@@ -42,6 +42,7 @@ bench: setup
 	$(BIN)/python benchmarks/free_dataflow.py --json build/free.json
 	$(BIN)/python benchmarks/eyeriss_v2.py --json build/eyeriss_v2.json
 	$(BIN)/python benchmarks/sampling_speed.py --json build/sampling_speed.json
+	$(BIN)/python benchmarks/sparse_conv.py --json build/sparse_conv.json
 	$(BIN)/python benchmarks/pruning_accuracy.py --json build/pruning_accuracy.json
 	$(BIN)/python benchmarks/monitor_overhead.py --json build/monitor_overhead.json
 	$(BIN)/python benchmarks/network_table.py --rows build/networks.jsonl --document docs/results/networks.md

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import sparse_conv
 from benchmark import Found, Step, benchmark
 from spgemm_published import all_exact, published_times
 
@@ -36,6 +37,13 @@ class Measured(NamedTuple):
     numbers: dict[str, Any]
     name: str
     table: Table
+
+
+def sparse_convolution() -> Measured:
+    found = sparse_conv.measure(lambda what: None)
+    ((name, table),) = found.blocks.items()
+    assert isinstance(table, Table)
+    return Measured(dict(found.numbers), name, table)
 
 
 class EieRow(NamedTuple):
@@ -146,7 +154,7 @@ def spgemm() -> Measured:
     return Measured(numbers, "spgemm", Table(head, cells, text=(0, 1)))
 
 
-MACHINES = (eie, spgemm)
+MACHINES = (eie, spgemm, sparse_convolution)
 
 
 @benchmark(document=True)

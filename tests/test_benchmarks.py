@@ -56,12 +56,18 @@ def run_benchmark(name: str, tmp_path: Path) -> dict[str, Any]:
     return numbers
 
 
+SPARSE_KEYS = {"kernel_map_100k_cpu_s", "sparse_conv_speedup"}
 MONITOR_KEYS = {"update_ms", "share_of_step", "measure_ms"}
 
 
 @pytest.mark.parametrize(
     ("name", "keys"),
-    [("evaluate", KEYS), ("sampling_speed", SAMPLING_KEYS), ("monitor_overhead", MONITOR_KEYS)],
+    [
+        ("evaluate", KEYS),
+        ("sampling_speed", SAMPLING_KEYS),
+        ("sparse_conv", SPARSE_KEYS),
+        ("monitor_overhead", MONITOR_KEYS),
+    ],
 )
 def test_a_benchmark_writes_its_numbers(name: str, keys: set[str], tmp_path: Path) -> None:
     numbers = run_benchmark(name, tmp_path)

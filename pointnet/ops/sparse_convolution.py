@@ -6,7 +6,7 @@ product, padded to the largest (adaptive grouping: Tang et al., TorchSparse, MLS
 multiplies pair by pair without buffers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -22,6 +22,8 @@ from sparsim.errors import near
 
 Dataflow = Literal["gather_scatter", "fetch_on_demand"]
 BLOCK = 1 << 18  # elements of a buffer, which stays in a core's cache
+
+Piece = tuple[int, int, int]  # an offset, and the first and the last but one of its pairs
 
 
 class Grouping(NamedTuple):
@@ -220,36 +222,51 @@ def _convolved(
     if kernel_map.identity is not None:
         torch.mm(features, weights[kernel_map.identity], out=result)
     inputs, outputs = (index.to(features.device) for index in (kernel_map.inputs, kernel_map.outputs))
-    ranges = _ranges(kernel_map)
+    ranges, matrices = _ranges(kernel_map), weights.unbind()
+    alone: list[int] = []
     for group in adaptive_groups(kernel_map.pairs, grouping, kernel_map.identity):
-        if group.batched:
-            rows = features.new_zeros(len(group.offsets), group.rows // len(group.offsets), features.shape[1])
-            for buffer, k in zip(rows, group.offsets, strict=True):
-                begin, end = ranges[k]
-                torch.index_select(features, 0, inputs[begin:end], out=buffer[: end - begin])
-            for product, k in zip(torch.bmm(rows, weights[list(group.offsets)]), group.offsets, strict=True):
-                begin, end = ranges[k]
-                _scatter(product[: end - begin], outputs[begin:end], result)
+        if not group.batched:
+            alone += group.offsets
             continue
-        for k in group.offsets:
-            _by_blocks(features, weights[k], inputs, outputs, ranges[k], result)
+        rows = features.new_zeros(len(group.offsets), group.rows // len(group.offsets), features.shape[1])
+        for buffer, k in zip(rows, group.offsets, strict=True):
+            begin, end = ranges[k]
+            torch.index_select(features, 0, inputs[begin:end], out=buffer[: end - begin])
+        for product, k in zip(torch.bmm(rows, weights[list(group.offsets)]), group.offsets, strict=True):
+            begin, end = ranges[k]
+            _scatter(product[: end - begin], outputs[begin:end], result)
+    blocks = list(_blocks([(k, *ranges[k]) for k in sorted(alone)], BLOCK // max(weights.shape[1:])))
+    most = max((pieces[-1][2] - pieces[0][1] for pieces in blocks), default=0)
+    gathered, multiplied = (features.new_empty(most, width) for width in weights.shape[1:])
+    for pieces in blocks:
+        first, last = pieces[0][1], pieces[-1][2]
+        rows, products = gathered[: last - first], multiplied[: last - first]
+        torch.index_select(features, 0, inputs[first:last], out=rows)
+        sizes = [end - begin for _, begin, end in pieces]
+        for (k, _, _), x, y in zip(pieces, rows.split(sizes), products.split(sizes), strict=True):
+            torch.mm(x, matrices[k], out=y)
+        _scatter(products, outputs[first:last], result)
     return result
 
 
-def _by_blocks(
-    features: Tensor, weights: Tensor, inputs: Tensor, outputs: Tensor, pairs: tuple[int, int], result: Tensor
-) -> None:
-    """Gather, multiply and scatter the pairs of one offset, as many at a time as a cache holds."""
-    step = max(1, BLOCK // max(weights.shape))
-    for begin in range(*pairs, step):
-        end = min(begin + step, pairs[1])
-        rows = features.index_select(0, inputs[begin:end])
-        _scatter(rows @ weights, outputs[begin:end], result)
+def _blocks(pieces: Sequence[Piece], most: int) -> Iterator[list[Piece]]:
+    """Pairs of consecutive offsets that are gathered at once, at most `most`; longer pieces are cut."""
+    block: list[Piece] = []
+    for k, begin, end in pieces:
+        while begin < end:
+            free = most - (block[-1][2] - block[0][1]) if block else most
+            if block and (free < min(end - begin, most) or block[-1][2] != begin):
+                yield block
+                block, free = [], most
+            block.append((k, begin, min(end, begin + max(1, free))))
+            begin = block[-1][2]
+    if block:
+        yield block
 
 
 def _scatter(rows: Tensor, outputs: Tensor, result: Tensor) -> None:
     if _compiled(rows):
-        share(kernels.scatter_add, len(rows), rows.numpy(), outputs.numpy(), result.numpy())
+        share(kernels.scatter_add, rows.shape[1], rows.numpy(), outputs.numpy(), result.numpy())
     else:
         result.index_add_(0, outputs, rows)
 

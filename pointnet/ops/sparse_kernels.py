@@ -175,10 +175,10 @@ def reached_keys(coordinates, stride, offsets, limits, generative, keys):
 
 @compiled
 def scatter_add(begin, end, rows, index, into):
-    """into[index[i]] += rows[i]; no index is there twice."""
-    for i in range(begin, end):
-        source, target = rows[i], into[index[i]]
-        for c in range(len(source)):
+    """into[index[i]] += rows[i] in columns begin to end."""
+    for i in range(len(index)):
+        source, target = rows[i, begin:end], into[index[i], begin:end]
+        for c in range(len(source)):  # from 0: other loops do not become vector instructions
             target[c] += source[c]
 
 

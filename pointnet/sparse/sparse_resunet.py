@@ -220,6 +220,8 @@ class SparseResUNet(nn.Module):
     ----------
     out_channels : int
         Channels of the last level.
+    width : float
+        The width.
 
     Raises
     ------
@@ -249,6 +251,7 @@ class SparseResUNet(nn.Module):
             raise ConfigError(
                 f"input channels and classes must be at least 1, got {in_channels} and {classes}"
             )
+        self.width = width
         stem, *encoder = (int(width * n) for n in (STEM, *ENCODER))
         decoder = [int(width * n) for n in DECODER]
         self.stem = ConvolutionBlock(

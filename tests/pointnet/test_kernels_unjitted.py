@@ -11,11 +11,15 @@ import pytest
 import torch
 from numba import config
 from support.robust import MODES, digest, lines_of, print_from
+from support.sparse_clouds import random_cloud
 from torch import Tensor
 
 from pointnet.model import SharedMLP
 from pointnet.ops import fused_mlp
+from pointnet.ops.coordinates import Coordinates
+from pointnet.ops.kernel_maps import Kernel, generated_coordinates, kernel_map, strided_coordinates
 from pointnet.ops.sampling import ball_query, farthest_point_sample, gather
+from pointnet.ops.sparse_convolution import sparse_convolution
 
 POINTS, CENTRES = 300, 9  # more than one block of points
 SIZES = [(POINTS, CENTRES, 5), (7, 7, 12), (1, 1, 1)]  # points, centres, neighbours
@@ -58,11 +62,30 @@ def fused_step(dtype: torch.dtype) -> list[str]:
     return [told(f"fused {dtype}", result, *gradients, *mlp.buffers())]
 
 
+def sparse() -> list[str]:
+    coordinates = Coordinates(random_cloud(0, 60, 6, low=-3))
+    kernel = Kernel(2, 2)
+    full = strided_coordinates(coordinates, kernel, "full")
+    outputs = [full, strided_coordinates(coordinates, kernel), generated_coordinates(coordinates, kernel)]
+    maps = [kernel_map(coordinates, coordinates, Kernel(3)), kernel_map(coordinates, full, kernel)]
+    draw = torch.Generator().manual_seed(0)
+    found = [each.rows for each in outputs] + [each.triples() for each in maps]
+    found.append(maps[1].transposed.triples())
+    for dtype in (torch.float32, torch.float64):
+        features = torch.randint(-9, 9, (60, 3), generator=draw).to(dtype)
+        weights = torch.randint(-9, 9, (27, 3, 5), generator=draw).to(dtype)
+        found += [
+            sparse_convolution(features, weights, maps[0], dataflow=dataflow)
+            for dataflow in ("gather_scatter", "fetch_on_demand")
+        ]
+    return [told("sparse", *found)]
+
+
 def answers() -> list[str]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     lines = [line for size in SIZES for line in sampled(*size)]
-    lines += fused_step(torch.float32) + fused_step(torch.float64)
+    lines += fused_step(torch.float32) + fused_step(torch.float64) + sparse()
     torch.set_num_threads(threads)
     return lines
 
