@@ -260,7 +260,8 @@ def channels_by_netadapt(start: Start, training: Training, monitor: EnergyMonito
         score="norm", multiple=4,
     )  # fmt: skip
     modules = series[-1].spec["modules"]
-    kept = {group.name: modules[group.name]["outputs"] for group in groups if group.name in modules}
+    cut = {group.name: modules.get(group.name, {}).get("outputs") for group in groups}
+    kept = {name: indices for name, indices in cut.items() if indices is not None}
     return found_channels(start, training, kept)
 
 
