@@ -13,20 +13,55 @@ PIECE = 2**16  # elements that are compared at a time, so that what is compared 
 
 
 def on_host(tensor: Tensor) -> bool:
-    """Whether numpy can see the tensor's memory."""
+    """Return whether NumPy can access the memory of a tensor.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Any tensor.
+
+    Returns
+    -------
+    bool
+        Whether the tensor is on the CPU.
+    """
     return tensor.device.type == "cpu"
 
 
 def count(tensors: Sequence[Tensor]) -> list[int]:
-    """The nonzeros of each tensor."""
+    """Count the nonzeros of tensors.
+
+    Parameters
+    ----------
+    tensors : sequence of Tensor
+        Tensors on any devices.
+
+    Returns
+    -------
+    list of int
+        Number of nonzeros of each tensor.
+    """
     away = [tensor for tensor in tensors if not on_host(tensor)]
     counts = iter(_together([torch.count_nonzero(tensor) for tensor in away]))
     return [_on_host(tensor) if on_host(tensor) else next(counts) for tensor in tensors]
 
 
 def count_rows(tensor: Tensor) -> list[int]:
-    """The nonzeros of each entry along the first axis. On the CPU numpy counts booleans seven times as fast
-    as torch.
+    """Count the nonzeros of each entry along the first axis of a tensor.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        Tensor with at least one axis.
+
+    Returns
+    -------
+    list of int
+        Number of nonzeros of each entry.
+
+    Notes
+    -----
+    On the CPU NumPy counts, because it counts booleans seven times as fast as torch.
     """
     if on_host(tensor):
         return [int(np.count_nonzero(row != 0)) for row in tensor]

@@ -14,10 +14,23 @@ from gmp.errors import PruningError
 
 
 def optimizers_of(given: object) -> tuple[Optimizer, ...]:
-    """The optimizers in `given`: one, several in a list, or wrappers around them; () for None.
+    """Find the optimizers in an argument.
 
-    Of a wrapper, whatever library it is of, this gives the optimizers inside, whose steps run hooks.
-    Raises PruningError for what is no optimizer.
+    Parameters
+    ----------
+    given : Optimizer or list or None
+        An optimizer, a wrapper around optimizers of any library, several of these in a list or tuple, or
+        None.
+
+    Returns
+    -------
+    tuple of Optimizer
+        The optimizers, each once; for a wrapper those inside it, whose steps run hooks. It is empty for None.
+
+    Raises
+    ------
+    PruningError
+        If anything else than an optimizer is given, or an empty list.
     """
     if given is None:
         return ()
@@ -28,18 +41,51 @@ def optimizers_of(given: object) -> tuple[Optimizer, ...]:
 
 
 def runs_hooks(optimizer: object) -> bool:
-    """Whether `step` runs the hooks of steps: not in wrappers that only look like an optimizer."""
+    """Return whether steps of an optimizer run step hooks.
+
+    Parameters
+    ----------
+    optimizer : object
+        An optimizer or a wrapper.
+
+    Returns
+    -------
+    bool
+        False for wrappers that have the interface of an optimizer without its hooks.
+    """
     hooked = getattr(getattr(type(optimizer), "step", None), "hooked", False)
     return bool(hooked) and hasattr(optimizer, "_optimizer_step_pre_hooks")
 
 
 def held_by(optimizers: Iterable[Optimizer]) -> set[int]:
-    """Identities of the parameters that `optimizers` step."""
+    """Collect the parameters that optimizers update.
+
+    Parameters
+    ----------
+    optimizers : iterable of Optimizer
+        Optimizers.
+
+    Returns
+    -------
+    set of int
+        Identities (`id`) of their parameters.
+    """
     return {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
 
 
 class StepWatch:
-    """Counts the steps of `optimizers`, but for those that were skipped, until it is closed."""
+    """A counter of the executed steps of optimizers, without skipped ones, until it is closed.
+
+    Parameters
+    ----------
+    optimizers : iterable of Optimizer
+        Optimizers to watch; those without step hooks are ignored.
+
+    Attributes
+    ----------
+    count : int
+        Number of steps so far.
+    """
 
     def __init__(self, optimizers: Iterable[Optimizer]) -> None:
         self.count = 0
@@ -55,10 +101,18 @@ class StepWatch:
         self._handles = self._hooks()
 
     def stepped_since(self, count: int) -> bool:
-        """Whether there were steps since there were `count`.
+        """Return whether there were steps since an earlier count.
 
-        True also as long as nobody trains, so that a loop that only goes through a schedule counts its
-        passes, and where steps cannot be seen.
+        Parameters
+        ----------
+        count : int
+            The value of `count` at that time.
+
+        Returns
+        -------
+        bool
+            True if there were steps. It is also True if steps cannot be observed, and as long as no gradients
+            are computed, so that a loop that only advances a schedule counts its passes.
         """
         return self.count != count or not (self._trained or self.count)
 

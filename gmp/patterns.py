@@ -31,9 +31,14 @@ NAMES = ("1x1", "2:4", "block(4,1)", "vector(4)", "kernel", "channel")
 class Units(NamedTuple):
     """The units of one weight tensor: U of them, with boxes of B weights.
 
-    `scores` (U,): mean score of the weights that the unit would lose, -inf if there are none.
-    `gains` (U,): how many weights that are; bool if B is 1.
-    `lost` (U, B): which ones.
+    Attributes
+    ----------
+    scores : Tensor
+        Mean score of the weights that each unit would lose, shape (U,); -inf if there are none.
+    gains : Tensor
+        Number of weights that each unit would lose, shape (U,); bool if B is 1.
+    lost : Tensor
+        The weights that each unit would lose, bool of shape (U, B).
     """
 
     scores: Tensor
@@ -43,7 +48,19 @@ class Units(NamedTuple):
 
 @dataclass(frozen=True)
 class Pattern:
-    """Boxes of `rows` outputs, `columns` inputs (None: all) and one kernel position or all; `keep` stay."""
+    """A pattern that divides weights into boxes, the units of pruning.
+
+    Parameters
+    ----------
+    rows : int, default 1
+        Outputs in a box.
+    columns : int or None, default 1
+        Inputs in a box; None stands for all.
+    whole_kernel : bool, default False
+        Whether a box has all kernel positions, instead of one.
+    keep : int, default 0
+        Number of weights that stay in a pruned box: the n of n:m.
+    """
 
     rows: int = 1
     columns: int | None = 1
@@ -61,7 +78,20 @@ class Pattern:
         return 1 - self.keep / (self.columns or 1) if self.keep else 1.0
 
     def prunable(self, shape: torch.Size, axes: Axes) -> int:
-        """How many weights of a dense tensor can go: of n:m, a tail of fewer than m keeps n too."""
+        """Count the weights of a dense tensor that can be pruned.
+
+        Parameters
+        ----------
+        shape : torch.Size
+            Shape of the weight.
+        axes : Axes
+            Axes of the weight.
+
+        Returns
+        -------
+        int
+            Number of weights. With n:m, a last group of fewer than m weights also keeps n.
+        """
         if not self.keep:
             return shape.numel()
         groups, outputs, inputs, positions = axes.shape(shape)
@@ -70,7 +100,22 @@ class Pattern:
         return groups * outputs * positions * (full * (columns - self.keep) + max(0, tail - self.keep))
 
     def units(self, scores: Tensor, live: Tensor, axes: Axes) -> Units:
-        """What can be pruned of a tensor with these `scores`, of which only `live` weights are left."""
+        """Find the units of a tensor that can be pruned.
+
+        Parameters
+        ----------
+        scores : Tensor
+            Score of each weight.
+        live : Tensor
+            Bool mask of the weights that are not pruned yet.
+        axes : Axes
+            Axes of the weight.
+
+        Returns
+        -------
+        Units
+            Scores, numbers and positions of the weights that each unit would lose.
+        """
         if self.single:
             boxed, lost = scores.reshape(-1, 1), live.reshape(-1, 1)
         else:
@@ -85,7 +130,24 @@ class Pattern:
         return Units(means.masked_fill(gains == 0, -torch.inf), gains, lost)
 
     def pruned(self, live: Tensor, units: Units, chosen: Tensor, axes: Axes) -> Tensor:
-        """`live` after the units `chosen` (U,) are gone."""
+        """Prune units of a tensor.
+
+        Parameters
+        ----------
+        live : Tensor
+            Bool mask of the weights that are not pruned yet.
+        units : Units
+            The result of `units` for this mask.
+        chosen : Tensor
+            Units to prune, bool of shape (U,).
+        axes : Axes
+            Axes of the weight.
+
+        Returns
+        -------
+        Tensor
+            The mask without the weights of the chosen units.
+        """
         gone = units.lost & chosen[:, None]
         if self.single:
             return live & ~gone.reshape(live.shape)
@@ -115,7 +177,23 @@ class Pattern:
 
 
 def pattern_of(text: str) -> Pattern:
-    """The pattern that `text` spells (see the table above). Raises PruningError."""
+    """Read the name of a pattern.
+
+    Parameters
+    ----------
+    text : str
+        A name as in the table of this module, such as "2:4" or "block(4,1)".
+
+    Returns
+    -------
+    Pattern
+        The pattern.
+
+    Raises
+    ------
+    PruningError
+        If the name is unknown or has impossible sizes.
+    """
     fixed = {"1x1": Pattern(), "kernel": Pattern(whole_kernel=True), "channel": Pattern(1, None, True)}
     spelling = str(text).replace(" ", "")
     if spelling in fixed:

@@ -50,13 +50,32 @@ _INPUTS = ("in_features", "in_channels", "hidden_size", "hidden_dim")
 
 
 class Axes(NamedTuple):
-    """`letters` as above. `groups`: how many of them lie one after the other along the axes of inputs."""
+    """The axes of a parameter: outputs, inputs, kernel positions and groups.
+
+    Parameters
+    ----------
+    letters : str
+        One letter per axis, as in the table of this module.
+    groups : int, default 1
+        Number of groups that lie one after the other along the axes of inputs.
+    """
 
     letters: str
     groups: int = 1
 
     def shape(self, shape: torch.Size) -> tuple[int, int, int, int]:
-        """(groups, outputs, inputs, positions) of a parameter of this shape."""
+        """Return the arranged shape of a parameter.
+
+        Parameters
+        ----------
+        shape : torch.Size
+            Shape of the parameter.
+
+        Returns
+        -------
+        tuple of int
+            Numbers of (groups, outputs, inputs, positions).
+        """
         g, o, i, k = (
             torch.Size(n for n, letter in zip(shape, self.letters, strict=True) if letter == kind).numel()
             for kind in LETTERS
@@ -64,7 +83,18 @@ class Axes(NamedTuple):
         return g * self.groups, o, i // self.groups, k
 
     def arranged(self, values: Tensor) -> Tensor:
-        """`values` as (groups, outputs, inputs, positions)."""
+        """Arrange the values of a parameter by groups, outputs, inputs and positions.
+
+        Parameters
+        ----------
+        values : Tensor
+            Values in the shape of the parameter.
+
+        Returns
+        -------
+        Tensor
+            The values in the shape (groups, outputs, inputs, positions).
+        """
         g, o, i, k = self.shape(values.shape)
         if self.groups == 1:
             return values.permute(self._order()).reshape(g, o, i, k)
@@ -72,7 +102,20 @@ class Axes(NamedTuple):
         return inputs_first.reshape(g, i, o, k).transpose(1, 2)
 
     def restored(self, values: Tensor, shape: torch.Size) -> Tensor:
-        """The inverse of `arranged`."""
+        """Return arranged values in the shape of the parameter, the inverse of `arranged`.
+
+        Parameters
+        ----------
+        values : Tensor
+            Values in the shape (groups, outputs, inputs, positions).
+        shape : torch.Size
+            Shape of the parameter.
+
+        Returns
+        -------
+        Tensor
+            The values in this shape.
+        """
         order = self._order() if self.groups == 1 else self._order("giok")
         if self.groups > 1:
             values = values.transpose(1, 2)
@@ -84,11 +127,27 @@ class Axes(NamedTuple):
 
 
 def axes_of(module: nn.Module, key: str, weight: Tensor) -> Axes | None:
-    """The axes of what `module` calls `key`; None: not known.
+    """Find the axes of a parameter.
 
-    They are known for layers of torch, transformers and PyG, for modules with an attribute `weight_axes` such
-    as {"weight": "kio"}, and where different numbers of inputs and outputs, such as `in_features` and
-    `out_features`, tell the last two; what stands before are groups then.
+    Parameters
+    ----------
+    module : nn.Module
+        Module that owns the parameter.
+    key : str
+        Name of the parameter within the module.
+    weight : Tensor
+        The parameter.
+
+    Returns
+    -------
+    Axes or None
+        The axes; None if they are not known.
+
+    Notes
+    -----
+    Axes are known for layers of torch, transformers and PyG, and for modules with an attribute `weight_axes`
+    such as {"weight": "kio"}. For other modules, different numbers of inputs and outputs, such as
+    `in_features` and `out_features`, identify the last two axes, and the axes before these are groups.
     """
     found = _letters(module, key, weight)
     if found is None or len(found) != weight.dim():
@@ -97,7 +156,27 @@ def axes_of(module: nn.Module, key: str, weight: Tensor) -> Axes | None:
 
 
 def given_axes(axes: str | Axes, name: str, weight: Tensor) -> Axes:
-    """Axes that a user gave. Raises PruningError if they do not fit the weight."""
+    """Check axes that a user gave.
+
+    Parameters
+    ----------
+    axes : str or Axes
+        Letters as in the table of this module; `Axes` are returned unchanged.
+    name : str
+        Name of the parameter, for messages.
+    weight : Tensor
+        The parameter.
+
+    Returns
+    -------
+    Axes
+        The axes.
+
+    Raises
+    ------
+    PruningError
+        If the letters do not fit the weight.
+    """
     if isinstance(axes, Axes):
         return axes
     if not isinstance(axes, str) or set(axes) - set(LETTERS) or len(axes) != weight.dim() or "o" not in axes:
@@ -139,5 +218,18 @@ def _by_sizes(module: nn.Module, weight: Tensor) -> str | None:
 
 
 def is_of_experts(module: nn.Module, key: str) -> bool:
-    """Whether this is a matrix of experts as transformers keeps them."""
+    """Return whether a parameter is a matrix of experts in the layout of transformers.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Module that owns the parameter.
+    key : str
+        Name of the parameter within the module.
+
+    Returns
+    -------
+    bool
+        Whether the module has experts and the name is that of a projection.
+    """
     return isinstance(getattr(module, "is_transposed", None), bool) and key.endswith("_proj")

@@ -42,16 +42,41 @@ def write_trace(
     delayed: bool | None = None,
     provenance: Provenance | None = None,
 ) -> Trace:
-    """Trace `model` and write workload.yaml, trace.csv and trace.json into the folder `output`.
+    """Trace a classifier on clouds, and write workload.yaml, trace.csv and trace.json.
 
-    samples : this many clouds, drawn with `seed`; None: all. Of each the first points, as the model takes
-    batch : dim N of the workload
-    inputs : "randn": standard-normal points in place of the clouds, as the original study measured
-    masks : folder for masks of all weights and of the first `batch` clouds' inputs; the workload names them
-    delayed : with or without delayed aggregation, in PointNet++; None: as the model is
-    provenance : further facts for the workload (digest of a checkpoint, ...)
+    Parameters
+    ----------
+    model : Classifier
+        Network to trace.
+    clouds : Clouds
+        Clouds to run.
+    output : Path
+        Folder for the files.
+    samples : int, default None
+        Number of clouds, drawn with `seed`; None selects all. The first points of each cloud are used, as
+        many as the model takes.
+    batch : int, default 2
+        Bound of dim N in the workload.
+    inputs : {"clouds", "randn"}, default 'clouds'
+        "randn" replaces the clouds by standard-normal points, which the original study measured.
+    seed : int, default 0
+        Seed of the choice of clouds and of random points.
+    masks : Path, default None
+        Folder for masks of all weights and of the inputs of the first `batch` clouds, which the workload then
+        names. None writes no masks.
+    delayed : bool, default None
+        Trace PointNet++ with or without delayed aggregation; None leaves the model as it is.
+    provenance : mapping, default None
+        Further facts for the workload, such as the digest of a checkpoint.
 
-    Raises TraceError for counts that cannot be, and as `trace` and `workload_of` do.
+    Returns
+    -------
+    Trace
+        The trace.
+
+    Notes
+    -----
+    Raises `TraceError` for impossible counts, and the errors of `gmp.tracing.trace` and `workload_of`.
     """
     points = _points(clouds, model.config.points, samples, batch, inputs, seed).to(device_of(model))
     model = model if delayed is None else variant(model, delayed=delayed)
@@ -78,7 +103,22 @@ def write_trace(
 
 
 def with_point_mappings(workload: Workload, config: Config, clouds: int) -> Workload:
-    """The workload with the samplings and searches of neighbours before the first layer of each MLP."""
+    """Add sampling and neighbour search to the layers of a PointNet++ workload.
+
+    Parameters
+    ----------
+    workload : Workload
+        Workload of a network with the layer names of `PointNet2`.
+    config : Config
+        Configuration of the network.
+    clouds : int
+        Clouds that are processed together.
+
+    Returns
+    -------
+    Workload
+        The workload, in which the first layer of each MLP has the operations that run before it.
+    """
     found: dict[str, tuple[PointMapping, ...]] = {}
     points = config.points
     for i, stage in enumerate(config.stages, 1):
@@ -120,7 +160,21 @@ def _points(clouds: Clouds, points: int, samples: int | None, batch: int, inputs
 
 
 def variant(model: Classifier, *, delayed: bool) -> Classifier:
-    """The same network with delayed aggregation on or off, which PointNet++ has only."""
+    """Copy a network with delayed aggregation on or off.
+
+    Parameters
+    ----------
+    model : Classifier
+        Network to copy; others than PointNet++ are returned unchanged, because they have no delayed
+        aggregation.
+    delayed : bool
+        Whether aggregation is delayed.
+
+    Returns
+    -------
+    Classifier
+        The network with the same weights.
+    """
     if not isinstance(model, PointNet2):
         return model
     found = copy.deepcopy(model)  # which may be narrower than its configuration says

@@ -31,20 +31,57 @@ _NAMES = {"Max", "Min", "Mod", "FloorDiv", "PythonMod", "CleanDiv", "CeilDiv", "
 
 
 class ExportedModel(NamedTuple):
-    """A module that runs the program, and (args, kwargs) of an example, () where the file has none."""
+    """A program that was read from a file, and its example.
+
+    Attributes
+    ----------
+    module : nn.Module
+        Module that runs the program.
+    example : tuple
+        Positional and keyword arguments (args, kwargs) of an example; () if the file has none.
+    """
 
     module: nn.Module
     example: tuple[Any, ...]
 
 
 def run_example(model: nn.Module, example: Any) -> object:
-    """The output for an example, for `forward=` of a trace."""
+    """Run a model on the example of a program, as the `forward` argument of a trace.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Module to run.
+    example : tuple
+        Positional and keyword arguments (args, kwargs).
+
+    Returns
+    -------
+    object
+        The output of the model.
+    """
     args, kwargs = example
     return model(*args, **kwargs)
 
 
 def load_program(path: str | Path) -> ExportedModel:
-    """The program in a .pt2 file. Raises TraceError for anything else, and for what asks to run code."""
+    """Read a program that `torch.export.save` wrote, without running code from the file.
+
+    Parameters
+    ----------
+    path : str or Path
+        A .pt2 file.
+
+    Returns
+    -------
+    ExportedModel
+        The program and its example.
+
+    Notes
+    -----
+    Raises `TraceError` if the file is not such a program, or contains anything that would run code when
+    loaded.
+    """
     with reading(path, "a program of torch.export", TraceError):
         with open(path, "rb") as file:
             if not zipfile.is_zipfile(file):

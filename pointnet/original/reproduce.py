@@ -27,8 +27,23 @@ STEPS = (len(ACCOUNTINGS) + 1) * len(runs())
 
 
 def reproduce(output: Path, step: Callable[[], None] = lambda: None) -> Summary:
-    """Evaluate everything and write study.csv, report.md and the figures into `output`; `step` is called
-    after each of the `STEPS` evaluations.
+    """Evaluate all runs of the original study, and write study.csv, report.md and the figures.
+
+    Parameters
+    ----------
+    output : Path
+        Folder for the files.
+    step : callable, default lambda: None
+        Called after each of the `STEPS` evaluations.
+
+    Returns
+    -------
+    Summary
+        Our numbers beside the published ones.
+
+    Notes
+    -----
+    Raises `MissingLibraryError` if matplotlib is not installed.
     """
     require("matplotlib", "drawing figures", "plot")
     from pointnet.original.original_figures import write_figures  # matplotlib takes a second

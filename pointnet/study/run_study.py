@@ -45,10 +45,28 @@ PRIME_LAYER = 4
 
 
 def run_study(plan: Plan, output: Path, designs: Sequence[str], console: Console) -> dict[str, Any]:
-    """Everything into `output`: report.html, results.json, results.csv and .parquet, figures/, workloads/,
-    reproduction/; what was done before lies in stages/. Returns what results.json holds.
+    """Run the study: train, prune, trace, map, cost and report.
 
-    Raises ConfigError for an unknown design, and what training, tracing and the model raise.
+    Parameters
+    ----------
+    plan : Plan
+        What is trained, pruned and measured.
+    output : Path
+        Folder for report.html, results.json, results.csv, results.parquet, figures/, workloads/ and
+        reproduction/. Finished stages are stored in stages/ and are not repeated.
+    designs : sequence of str
+        Names of the designs on which networks are costed.
+    console : rich.console.Console
+        Console on which progress is shown.
+
+    Returns
+    -------
+    dict
+        The content of results.json.
+
+    Notes
+    -----
+    Raises `ConfigError` for an unknown design, and the errors of training, tracing and the model.
     """
     for design in designs:
         cost_models.check_design(design)

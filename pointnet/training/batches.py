@@ -14,6 +14,18 @@ _ORDER, _DRAW = range(2)  # streams of random numbers
 
 
 class Batch(NamedTuple):
+    """A batch of clouds with their labels.
+
+    Attributes
+    ----------
+    clouds : Tensor
+        Points, shape (B, N, 3), or (B, N, 6) with normals.
+    labels : Tensor
+        Class numbers, shape (B,).
+    groupings : tuple of Grouping or None
+        Centres and neighbours of each stage. None if the network finds them itself, or has no stages.
+    """
+
     clouds: Tensor  # (B, N, 3 or 6)
     labels: Tensor  # (B,)
     groupings: tuple[Grouping, ...] | None  # None: the network finds them, or has none
@@ -24,16 +36,41 @@ class Batch(NamedTuple):
         return (self.clouds,) if self.groupings is None else (self.clouds, self.groupings)
 
     def to(self, device: torch.device) -> "Batch":
+        """Copy the batch to a device.
+
+        Parameters
+        ----------
+        device : torch.device
+            Target device.
+
+        Returns
+        -------
+        Batch
+            The batch on the device.
+        """
         groupings = None if self.groupings is None else tuple(each.to(device) for each in self.groupings)
         return Batch(self.clouds.to(device), self.labels.to(device), groupings)
 
 
 class Batches:
-    """Batches of `size` clouds with `model.config.points` points each; the last clouds of an epoch's
-    order, too few for a batch, wait for another epoch.
+    """Batches of a training run by step; each depends only on the seed and the number of the step.
 
-    Clouds with more points give other points in every step. Where points and distances stay, each cloud's
-    neighbours are found once and kept.
+    Every epoch has its own order of clouds. The last clouds of an order, which are too few for a batch, are
+    left out in this epoch. Clouds with more points than the network takes are sampled anew in every step. If
+    points and their distances do not change, the neighbours of each cloud are searched once.
+
+    Parameters
+    ----------
+    clouds : Clouds
+        Training clouds.
+    model : Classifier
+        Network that is trained; its configuration has the number of points.
+    augmentation : Augmentation
+        Random changes of the clouds.
+    size : int
+        Clouds in a batch.
+    seed : int
+        Seed of the run.
     """
 
     def __init__(
@@ -65,7 +102,18 @@ class Batches:
 
 
 def seed_of(*keys: int) -> int:
-    """A seed that differs for any other keys."""
+    """Derive a seed from several keys.
+
+    Parameters
+    ----------
+    *keys : int
+        Keys, at least 0 each.
+
+    Returns
+    -------
+    int
+        A seed of 32 bits, which is different for different keys, up to collisions.
+    """
     return int(np.random.SeedSequence(keys).generate_state(1)[0])
 
 

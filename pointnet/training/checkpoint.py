@@ -102,17 +102,38 @@ class State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
-    """Tensors, numbers, text, and lists and dicts of them."""
+    """Write a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+        File to write.
+    state : mapping of str to object
+        The fields of `State` except `format`: tensors, numbers, text, and lists and dicts of these.
+    """
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **state}, buffer)
     write_bytes(path, buffer.getvalue())
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The state that `save` wrote; a folder stands for the checkpoint of the run in it.
+    """Read and verify a checkpoint.
 
-    Raises CheckpointError for a file that is missing, damaged, cut off, or something else, and for a state of
-    which a part is missing, unknown, of another type, or not finite.
+    Parameters
+    ----------
+    path : Path
+        A file that `save` wrote, or the folder of a run with a checkpoint.
+
+    Returns
+    -------
+    dict
+        The state as passed to `save`, with `format`.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, damaged, truncated or not a checkpoint, or if a part of the state is missing,
+        unknown, of another type, or not finite.
     """
     if path.is_dir():
         path = path / NAME
@@ -197,7 +218,22 @@ def _check_tensor(tensor: Tensor, where: str) -> None:
 
 
 def check_like(found: Any, wanted: Any, where: str) -> None:
-    """Raise CheckpointError unless `found` has the keys, types, shapes and dtypes of `wanted`."""
+    """Refuse a state with other keys, types, shapes or dtypes than a reference.
+
+    Parameters
+    ----------
+    found : object
+        State to check: tensors, numbers, text, and lists and mappings of these.
+    wanted : object
+        State with the expected structure.
+    where : str
+        Name of the state in messages.
+
+    Raises
+    ------
+    CheckpointError
+        If the states differ in structure.
+    """
 
     def refuse(what: str) -> NoReturn:
         raise CheckpointError(f"{where} {what}")
@@ -227,7 +263,18 @@ def check_like(found: Any, wanted: Any, where: str) -> None:
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 of a state_dict's names, shapes and values, in hex."""
+    """Compute the SHA-256 of the names, dtypes, shapes and values in a state_dict.
+
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+        Tensors by name; their order and device do not matter.
+
+    Returns
+    -------
+    str
+        The digest in hex.
+    """
     found = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()

@@ -25,10 +25,28 @@ Running = gmp.Schedule | gmp.RunningRecipe | BudgetSchedule
 def monitor_of(
     settings: Settings, model: Classifier, clouds: Clouds, planned: Callable[[str], object] | None = None
 ) -> EnergyMonitor | None:
-    """The monitor of one cloud on the settings' hardware; None if they name no hardware.
+    """Make the monitor of the costs of one cloud on the hardware in the settings.
 
-    `clouds` are those of the training, since pruning follows what is measured on them; `planned` is called
-    with the name of each layer that has its mappings. Raises what `EnergyMonitor` raises.
+    Parameters
+    ----------
+    settings : Settings
+        Settings of a run.
+    model : Classifier
+        Network to monitor.
+    clouds : Clouds
+        Training clouds; zeros of activations are counted on up to 64 of them, drawn with the seed of the
+        settings.
+    planned : callable, default None
+        Called with the name of each layer whose mappings are planned.
+
+    Returns
+    -------
+    EnergyMonitor or None
+        The monitor with the targets of the settings, or None if they name no hardware.
+
+    Notes
+    -----
+    Raises what `gmp.energy.EnergyMonitor` raises.
     """
     if settings.hardware is None:
         return None
@@ -50,7 +68,32 @@ def pruning_of(
     steps_per_epoch: int,
     monitor: EnergyMonitor | None,
 ) -> Running | None:
-    """What prunes after every step; None where nothing does. The monitor then counts its masks."""
+    """Make the pruning that the settings describe.
+
+    Parameters
+    ----------
+    settings : Settings
+        Settings of a run.
+    model : Classifier
+        Network to prune.
+    optimizer : torch.optim.Optimizer
+        Optimizer of the network, whose steps are counted.
+    steps_per_epoch : int
+        Training steps in an epoch.
+    monitor : EnergyMonitor or None
+        Monitor of the network, which counts the masks of the pruning from now on.
+
+    Returns
+    -------
+    Schedule or RunningRecipe or BudgetSchedule or None
+        The object to call after every training step, or None if the settings prune nothing.
+
+    Raises
+    ------
+    ConfigError
+        If a recipe needs more epochs than the run has, or if channels of a network other than PointNet++ are
+        to be pruned.
+    """
     if settings.recipe is not None:
         recipe = gmp.load_recipe(settings.recipe)
         if recipe.epochs > settings.epochs:
@@ -85,7 +128,25 @@ def _channel_pruner(plan: Pruning, model: Classifier, optimizer: torch.optim.Opt
 
 
 def channel_groups_of(model: Classifier, ignore: Iterable[str] = ()) -> ChannelGroups:
-    """Found on a cloud of noise. Raises ConfigError for other networks than PointNet++."""
+    """Find the channels of PointNet++ that can be removed together, with a random cloud.
+
+    Parameters
+    ----------
+    model : Classifier
+        Network to examine.
+    ignore : iterable of str, default ()
+        Patterns of layer names whose channels are kept, as for `gmp.channel_groups`.
+
+    Returns
+    -------
+    ChannelGroups
+        The groups of channels.
+
+    Raises
+    ------
+    ConfigError
+        If the network is not PointNet++.
+    """
     if not isinstance(model, PointNet2):
         raise ConfigError(f"channels of {type(model).__name__} cannot be removed, only those of PointNet++")
     noise = torch.rand(
@@ -97,7 +158,24 @@ def channel_groups_of(model: Classifier, ignore: Iterable[str] = ()) -> ChannelG
 def penalty_of(
     settings: Settings, pruning: Running | None, optimizer: torch.optim.Optimizer, steps_per_epoch: int
 ) -> ChannelPenalty | None:
-    """What drives scales to zero until pruning ends; None where nothing does."""
+    """Make the penalty that drives the scales of pruned channels to zero.
+
+    Parameters
+    ----------
+    settings : Settings
+        Settings of a run.
+    pruning : Schedule or RunningRecipe or BudgetSchedule or None
+        Pruning of the run, from `pruning_of`.
+    optimizer : torch.optim.Optimizer
+        Optimizer of the network.
+    steps_per_epoch : int
+        Training steps in an epoch.
+
+    Returns
+    -------
+    ChannelPenalty or None
+        The penalty, which ends with the pruning, or None if the settings have none.
+    """
     plan = settings.pruning
     if plan is None or not plan.penalty or not isinstance(pruning, gmp.Schedule):
         return None

@@ -29,7 +29,22 @@ from sparsim.report.console import messages
 
 
 def read_data(source: str, console: Console, **options: Any) -> Dataset:
-    """`load_data`, with a progress bar where there are many files to read."""
+    """Load a data set, with a progress bar if there are many files to read.
+
+    Parameters
+    ----------
+    source : str
+        Name of a built-in data set or path of a folder, as for `pointnet.data.load_data`.
+    console : rich.console.Console
+        Console on which progress is shown.
+    **options : object
+        Further keyword arguments of `pointnet.data.load_data`.
+
+    Returns
+    -------
+    Dataset
+        The training and test clouds.
+    """
     progress = Progress(console=console, transient=True)
     task = progress.add_task(escape(f"reading {source}"))
 
@@ -45,7 +60,20 @@ def read_data(source: str, console: Console, **options: Any) -> Dataset:
 
 
 def data_of(settings: Settings, console: Console) -> Dataset:
-    """The data set that the settings name."""
+    """Load the data set that settings name.
+
+    Parameters
+    ----------
+    settings : Settings
+        Settings of a run.
+    console : rich.console.Console
+        Console on which progress is shown.
+
+    Returns
+    -------
+    Dataset
+        The training and test clouds, with the points, normals and classes of the settings.
+    """
     return read_data(
         settings.data, console, points=settings.kept_points, normals=settings.normals,
         classes=settings.classes, seed=settings.data_seed,
@@ -56,7 +84,33 @@ def run_training(
     settings: Settings, data: Dataset, folder: Path, *, resume: bool = False, tensorboard: bool = False,
     console: Console | None = None,
 ) -> Training:  # fmt: skip
-    """`train` with a progress bar on stderr; a finished run also leaves result.json."""
+    """Train with a progress bar, and write result.json when the run is finished.
+
+    Parameters
+    ----------
+    settings : Settings
+        Settings of the run.
+    data : Dataset
+        Training and test clouds, as from `data_of`.
+    folder : Path
+        Folder of the run, which receives the files of `pointnet.training.train.train`.
+    resume : bool, default False
+        Continue from the checkpoint in the folder.
+    tensorboard : bool, default False
+        Also write metrics for TensorBoard into the folder.
+    console : rich.console.Console, default None
+        Console on which progress is shown; None selects stderr.
+
+    Returns
+    -------
+    Training
+        The run after its last step.
+
+    Notes
+    -----
+    Issues a `PruningWarning` if the targets were met when pruning ended, but are not met by the trained
+    network.
+    """
     log = _tensorboard(folder) if tensorboard else None
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     progress = Progress(*columns, console=console or messages())
@@ -100,7 +154,19 @@ def _described(folder: Path, training: Training) -> str:
 
 
 def summary(training: Training) -> dict[str, Any]:
-    """What result.json holds."""
+    """Collect the content of result.json.
+
+    Parameters
+    ----------
+    training : Training
+        A finished run.
+
+    Returns
+    -------
+    dict
+        Accuracies with a 95 % interval, sparsity, warnings, costs on the hardware, digests, settings and
+        versions.
+    """
     assert training.score is not None
     low, high = training.score.interval()
     return {

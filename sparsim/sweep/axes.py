@@ -1,4 +1,4 @@
-"""The values of axes, and the points of their grid."""
+"""Values of axes, and points of their grid."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def list_axes(study: Study) -> tuple[AxisValues, ...]:
 
 
 def fixed_mapspaces(study: Study, fields: Fields, overlays: Mapping[str, Any]) -> list[str]:
-    """What is said of axes that change the mapspace while the mappings are fixed."""
+    """Return warnings of axes that change the mapspace while the mappings are fixed."""
     if study.search.mappings is None:
         return []
     roots = {path: field.root for found in fields.values() for path, field in found.items()}
@@ -75,7 +75,9 @@ def fixed_mapspaces(study: Study, fields: Fields, overlays: Mapping[str, Any]) -
 
 
 def unused_axes(study: Study, expressions: Iterable[Expression], base: Holder) -> list[str]:
-    """What is said of axes without a path that no expression uses and whose name is, or is like, one."""
+    """Return warnings of axes without a path that no expression uses and whose name is, or resembles, a
+    path.
+    """
     used = {name for expression in expressions for name in expression.names}
     found = []
     for name, axis in study.axes.items():
@@ -140,12 +142,12 @@ def _check_values(values: Sequence[Any], path: str) -> None:
 
 
 def grid_size(axes: Sequence[AxisValues]) -> int:
-    """How many points the grid has; an upper bound where axes have conditions."""
+    """Return the number of points of the grid, which is an upper bound if axes have conditions."""
     return math.prod(len(axis.values) for axis in axes)
 
 
 def grid(axes: Sequence[AxisValues]) -> Iterator[Point]:
-    """All points, the last axis running fastest; each once, also where conditions leave out axes."""
+    """Yield all points, with the last axis running fastest; each once, even if conditions leave out axes."""
     point: Point = {}
 
     def below(i: int) -> Iterator[Point]:
@@ -162,7 +164,7 @@ def grid(axes: Sequence[AxisValues]) -> Iterator[Point]:
 
 
 def apply_conditions(axes: Sequence[AxisValues], values: Mapping[str, Any]) -> Point:
-    """A point with None for the axes whose condition does not hold."""
+    """Return a point with None for the axes whose condition does not hold."""
     point: Point = {}
     for axis in axes:
         holds = axis.when is None or axis.when(point)

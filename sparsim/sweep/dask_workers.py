@@ -20,7 +20,7 @@ from sparsim.errors import SparsimError, require
 from sparsim.sweep.worker_process import Chunk, Finished, WorkerDeathError, WorkerProcess, packed
 
 CONNECT_S = 20.0
-COUNTED_S = 2.0  # between counts of workers
+COUNTED_S = 2.0  # seconds between counts of workers
 _here = threading.local()  # the process of each thread of a Dask worker
 
 
@@ -43,7 +43,7 @@ class DaskWorkers:
 
     @property
     def number(self) -> int:
-        """Threads of all workers, which come and go."""
+        """Return the number of threads of all workers, which may join and leave."""
         if time.monotonic() - self._counted > COUNTED_S:
             if self._client.status in ("closing", "closed"):
                 raise SparsimError("the connection to the Dask scheduler was lost; finished points are kept")
@@ -61,13 +61,13 @@ class DaskWorkers:
         return DaskFuture(task)
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):  # workers that are gone need not be told
+        with contextlib.suppress(Exception):  # workers that have left need no message
             self._client.run(end_processes, self._digest)
         self._message.release()
 
 
 class DaskFuture:
-    """A future of Dask's that tells deaths of workers as those on this machine are told."""
+    """A Dask future that reports deaths of workers in the same way as workers on this machine."""
 
     def __init__(self, task: Any) -> None:
         self._task = task
@@ -92,7 +92,7 @@ class DaskFuture:
 
 
 def connect(address: str) -> Any:
-    """A client of the scheduler at an address. Raises SparsimError if none answers."""
+    """Return a client of the scheduler at an address. Raises SparsimError if it does not answer."""
     distributed = require("distributed", "a sweep on a Dask cluster", "dask")
     try:
         return distributed.Client(address, timeout=CONNECT_S)
@@ -101,7 +101,7 @@ def connect(address: str) -> Any:
 
 
 def run_chunk(message: bytes, digest: str, sources: str, chunk: bytes) -> bytes | str:
-    """Runs on a worker: the rows of a chunk, or how the process that evaluated it died."""
+    """Evaluate a chunk on a worker. Returns its rows, or the way in which the evaluating process died."""
     if sources != sources_digest():
         raise SparsimError("a Dask worker has another version of sparsim", hint="install the same one")
     if getattr(_here, "digest", None) != digest:
@@ -119,7 +119,7 @@ _all_here: list[dict[str, Any]] = []
 
 
 def end_processes(digest: str) -> None:
-    """Runs on a worker: end the processes of a sweep that is over."""
+    """End the processes of a finished sweep on a worker."""
     for kept in [kept for kept in _all_here if kept.get("digest") == digest]:
         _all_here.remove(kept)
         _drop(kept)

@@ -1,4 +1,4 @@
-"""From a point of a sweep to hardware and a network: the base with the values of the axes in it."""
+"""Construction of the hardware and the network of a point: the base with the values of the axes."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ class DesignSpace:
 
 
 def build_hardware(records: Holder) -> Hardware:
-    """Hardware from records. Raises SpecError for records that do not belong together."""
+    """Return hardware from records. Raises SpecError for records that do not fit together."""
     if records.get("machine") is not None:
         return load_hardware(records["machine"])
     accelerator = build_accelerator(records)
@@ -264,7 +264,7 @@ def build_hardware(records: Holder) -> Hardware:
 
 
 def build_accelerator(records: Holder) -> Accelerator:
-    """The accelerator of a design, its components estimated. Raises SpecError."""
+    """Return the accelerator of a design, with estimated components. Raises SpecError."""
     components = records.get("components", ())
     accelerator = Accelerator(
         architecture=records["architecture"], policy=records.get("policy"), mapspace=records.get("mapspace"),
@@ -357,7 +357,7 @@ def load_design_space(study: Study) -> DesignSpace:
 
 
 def _missing_energies(holder: Holder, networks: dict[str, LoadedNetwork]) -> tuple[str, ...]:
-    """What the design of a choice has no energies of, or has in vain. Raises SpecError."""
+    """Return warnings of missing or unused energies in the design of a choice. Raises SpecError."""
     if holder.get("machine"):
         return ()
     accelerator = build_accelerator(holder)
@@ -368,7 +368,9 @@ def _missing_energies(holder: Holder, networks: dict[str, LoadedNetwork]) -> tup
 
 
 def chosen_records(base: Holder, overlays: dict[str, dict[str, Holder]], choices: Sequence[str]) -> Holder:
-    """The base with the records of one choice per axis; choices of axes without a value are left out."""
+    """Return the base with the records of one choice per axis; choices of axes without a value are left
+    out.
+    """
     holder = base
     left = list(choices)
     for options in overlays.values():
@@ -378,7 +380,7 @@ def chosen_records(base: Holder, overlays: dict[str, dict[str, Holder]], choices
 
 
 def _combinations(study: Study, overlays: dict[str, dict[str, Holder]]) -> Iterator[tuple[str, ...]]:
-    """All combinations of choices, with and without those of axes that have a condition."""
+    """Return all combinations of choices, with and without those of axes that have a condition."""
     options = [
         [*((choice,) for choice in choices), *([()] if study.axes[axis].when else [])]
         for axis, choices in overlays.items()
@@ -390,7 +392,7 @@ def _combinations(study: Study, overlays: dict[str, dict[str, Holder]]) -> Itera
 def read_records(
     source: Source, beside: Source = (), template_data: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """The records of presets and files, by root, later ones in place of earlier ones.
+    """Return the records of presets and files by root; later ones replace earlier ones.
 
     Files without a preset between them are read together. Records that are not mentioned are left out.
     Energies replace components, and the other way round.
@@ -404,7 +406,7 @@ def read_records(
 
 
 def _records_of(documents: Documents) -> dict[str, Any]:
-    """The records by root. Warns of what a sweep does not use."""
+    """Return the records by root. Warns of records that a sweep does not use."""
     unused = [
         f"{documents.where}: the {name} is not used, because the study says how a sweep searches"
         for name, is_there in (
@@ -419,7 +421,7 @@ def _records_of(documents: Documents) -> dict[str, Any]:
 
 
 def _exclusive(records: dict[str, Any]) -> dict[str, Any]:
-    """The records, which take away those of a base that do not belong beside them.
+    """Return the records, with None for records of a base that they exclude.
 
     A machine replaces everything, an architecture a machine, and an energy table components.
     """
@@ -453,7 +455,7 @@ def _field(path: str, holder: Holder, where: str) -> Field:
 def _check_values(
     axes: Sequence[AxisValues], settings: Sequence[Setting], fields: dict[Any, dict[str, Field]], where: str
 ) -> None:
-    """Refuse values that are of another type than the field which takes them."""
+    """Refuse values of another type than that of their field."""
     values = {axis.name: axis.values for axis in axes}
     for found in fields.values():
         for setting in settings:
@@ -503,14 +505,14 @@ def _context(study: Study, base: Holder) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Whole numbers as int: 100 and 100.0 are one value, and files of studies do not tell them apart."""
+    """Return whole numbers as int, because 100 and 100.0 are the same value in files of studies."""
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _said(records: Holder) -> list[tuple[str, Any]]:
-    """Records as plain data, in the order of roots."""
+    """Return records as plain data, in the order of roots."""
     return [
         (root, [c.digest() for c in value] if isinstance(value, tuple) else value and value.digest())
         for root, value in sorted(records.items())

@@ -1,4 +1,4 @@
-"""Chunks of points to workers, and their rows into the store."""
+"""Dispatch of chunks of points to workers, and storage of their rows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sparsim.sweep.sweep_row import Point, Row
 from sparsim.sweep.worker_process import Chunk, WorkerDeathError, blamed
 from sparsim.sweep.workers import Workers
 
-SECONDS = 0.5  # time that a chunk should take
+SECONDS = 0.5  # seconds that a chunk should take
 SECONDS_PER_WORKER = 0.02  # added for each worker, because one scheduler serves all of them
 MOST_POINTS = 4096
 GROWTH = 4
@@ -82,7 +82,7 @@ class Dispatcher:
                 yield rows
 
     def _finish(self, chunk: Chunk, future: Any, pace: _Pace, retries: deque[Chunk]) -> list[Evaluated]:
-        """Keep the rows of a chunk; those of one whose worker died are tried again, each alone."""
+        """Store the rows of a chunk; if its worker died, its points are tried again one by one."""
         try:
             finished = future.result()
         except WorkerDeathError as death:
@@ -110,10 +110,10 @@ def _next_chunk(items: Iterator[tuple[str, Point]], kind: int, size: int) -> Chu
 
 
 class _Pace:
-    """How many points a chunk has, from the time that points have taken so far."""
+    """The number of points in a chunk, from the time per point so far."""
 
     def __init__(self) -> None:
-        self._seconds = SECONDS  # per point: one at first
+        self._seconds = SECONDS  # seconds per point, at first one
         self._largest = 1
 
     def size(self, workers: int) -> int:

@@ -1,10 +1,10 @@
 """Points that need no evaluation: their bounds are dominated by a point that was evaluated.
 
-Why no point of the front is lost: all values of a point are at or above its bounds, so that whatever
-dominates the bounds dominates the point. And why the recorded table does not depend on which points were
-skipped: who dominates some bounds is itself on the final front or dominated by a point that is, which then
-dominates these bounds as well. So every skipped point has bounds that the final front dominates, and these
-are the points that are reported as dominated.
+No point of the front is lost, because all values of a point are at or above its bounds, so that a point that
+dominates the bounds dominates the point. The recorded table does not depend on which points were skipped: a
+point that dominates some bounds is on the final front, or dominated by a point on it, which then also
+dominates these bounds. Every skipped point therefore has bounds that the final front dominates, and exactly
+the points with such bounds are reported as dominated.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ class Front:
 
 
 def most_promising(bounds: Reals) -> np.ndarray:
-    """The order in which points are evaluated: those first that no bound dominates, then by their sum.
+    """Return the order in which points are evaluated: points whose bounds are not dominated first, then by
+    the sum of columns.
 
-    Each column counts by the logarithm of how far it is above its best, for orders of magnitude.
+    Each column is the logarithm of the ratio to its best value, to treat orders of magnitude alike.
     """
     ranks = np.zeros(len(bounds))
     for column in bounds.T:

@@ -14,7 +14,7 @@ from sparsim.sweep.run_options import Options
 from sparsim.sweep.run_sweep import listing
 from sparsim.sweep.workers import core_count
 
-TIMED = 4  # points, beside a first one that loads what all need
+TIMED = 4  # points, besides a first one that loads everything that all need
 
 
 class DryRun(NamedTuple):

@@ -1,4 +1,6 @@
-"""Checks of which fields a study sets: none twice, and no size under energies that do not follow it."""
+"""Checks of the fields that a study sets: none is set twice, and no size is set if energies do not depend on
+it.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,7 @@ def check_settings(
 
 
 def _sized_level(holder: Holder, field: Field) -> str | None:
-    """The level whose size a field is, if it is one."""
+    """Return the level if the field is its size, or None."""
     if field.root != "architecture" or len(field.steps) < 3 or field.steps[-1] not in SIZES:
         return None
     arch = holder["architecture"]
@@ -65,7 +67,7 @@ def _sized_level(holder: Holder, field: Field) -> str | None:
 
 
 def _priced(holder: Holder, field: Field) -> str:
-    """The level whose energies a field changes, or nothing."""
+    """Return the level whose energies a field changes, or ""."""
     if field.root == "components":
         return str(holder["components"][int(field.steps[1])].name)
     if field.root == "energy" and len(field.steps) > 2:

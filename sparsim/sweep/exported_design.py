@@ -1,4 +1,4 @@
-"""Points of a table as points of the space again: their designs as documents, and their rows once more."""
+"""Export and re-evaluation of points in a table: their designs as documents, and checks of their rows."""
 
 from __future__ import annotations
 
@@ -40,12 +40,14 @@ class Difference(NamedTuple):
 
 
 def space_of_results(result: SweepResult) -> DesignSpace:
-    """The space that results are of."""
+    """Return the design space of results."""
     return load_design_space(load_study(result.folder / STUDY))
 
 
 def point_of_row(space: DesignSpace, row: dict[str, Any]) -> Point:
-    """The point of a row of the table. Raises SpecError for values that are not among those of an axis."""
+    """Return the point of a row of the table. Raises SpecError for values that are not among those of an
+    axis.
+    """
     point: Point = {}
     for axis in space.axes:
         given = row[axis.name]
@@ -61,7 +63,7 @@ def point_of_row(space: DesignSpace, row: dict[str, Any]) -> Point:
 
 
 def row_of(result: SweepResult, number: int) -> dict[str, Any]:
-    """A row of the table by the number of its point. Raises SpecError if there is none."""
+    """Return a row of the table by the number of its point. Raises SpecError if there is none."""
     numbers = result.table["point"].to_pylist()
     if number not in numbers:
         raise SpecError(f"unknown point {number}; there are {len(numbers)} from {min(numbers, default=0)} on")
@@ -143,7 +145,7 @@ def check_rows(result: SweepResult, number: int, seed: int = 0) -> tuple[int, li
 
 
 def differences(row: dict[str, Any], again: Row) -> list[Difference]:
-    """The columns of a recorded row that a new one has other values of."""
+    """Return the columns in which a recorded and a new row differ."""
     expected: dict[str, object] = {"status": again.status}
     expected |= {name: again.metrics.get(name) for name in METRICS}
     names = [name for name in row if name.startswith(COMPONENT)]

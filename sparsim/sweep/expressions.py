@@ -88,7 +88,7 @@ def compile_expression(text: str, known: Collection[str], path: str = "") -> Exp
 
 @cache
 def _code(text: str) -> Any:
-    """The code of a checked expression, compiled once per process."""
+    """Return the code of a checked expression, compiled once per process."""
     tree = _Powers().visit(ast.parse(text, mode="eval"))
     return compile(ast.fix_missing_locations(tree), "<expression>", "eval")
 
@@ -116,7 +116,7 @@ def _is_number(node: ast.AST) -> bool:
 
 
 class _Powers(ast.NodeTransformer):
-    """Calls `_power` in place of every `**`."""
+    """Transformer that replaces every `**` by a call of `_power`."""
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)

@@ -1,4 +1,6 @@
-"""Checks that a study can have results: limits without a contradiction, filters that points pass."""
+"""Checks that a study can have results: limits do not contradict each other, and some points pass the
+filters.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ _MIRRORED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE,
 
 
 def check_limits(limits: Iterable[Expression], where: str) -> None:
-    """Refuse comparisons of one name with numbers that no value fulfils. Raises SpecError."""
+    """Refuse comparisons of one name with numbers that no value can fulfil. Raises SpecError."""
     intervals: dict[str, tuple[float, bool, float, bool]] = {}  # low, whether open, high, whether open
     said: dict[str, list[str]] = {}
     for limit in limits:
@@ -36,7 +38,7 @@ def check_limits(limits: Iterable[Expression], where: str) -> None:
 
 
 def _comparisons(node: ast.AST) -> Iterator[tuple[str, Any, float]]:
-    """The comparisons of a name with a number that must hold, as (name, operator, number)."""
+    """Return the required comparisons of names with numbers, as (name, operator, number)."""
     if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
         for value in node.values:
             yield from _comparisons(value)
@@ -54,7 +56,7 @@ def _comparisons(node: ast.AST) -> Iterator[tuple[str, Any, float]]:
 
 
 def _number(node: ast.AST) -> float | None:
-    """The number that a node is, with its sign."""
+    """Return the number that a node represents, with its sign."""
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         number = _number(node.operand)
         return None if number is None else -number

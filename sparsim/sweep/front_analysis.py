@@ -1,6 +1,6 @@
-"""What a front says: its knee, its hypervolume, what each step along it costs, and which axes matter.
+"""Analysis of a front: its knee, its hypervolume, the price of each step along it, and the effects of axes.
 
-All values are to be small: what is to be large has its sign changed before.
+All values are minimised: the sign of maximised objectives is changed before.
 """
 
 from __future__ import annotations
@@ -62,21 +62,21 @@ class Effect(NamedTuple):
 
 
 def knee(values: Reals) -> int:
-    """The position of the knee of a front, (points, objectives): the point nearest to the ideal one, each
-    objective counted in spans of the front.
+    """Return the position of the knee of a front, (points, objectives): the point nearest to the ideal one,
+    with each objective relative to the span of the front.
     """
     return int(np.argmin(np.sqrt((_normal(values) ** 2).sum(axis=1))))
 
 
 def _normal(values: Reals) -> Reals:
-    """Values from 0, the best of each objective, to 1, the worst."""
+    """Return values normalised from 0, the best of each objective, to 1, the worst."""
     low, span = values.min(axis=0), np.ptp(values, axis=0)
     return (values - low) / np.where(span > 0, span, 1.0)
 
 
 def reference_point(values: Reals) -> Reals:
-    """A point that all points of a front dominate: the worst of each objective, and a tenth of the span
-    more.
+    """Return a point that all points of a front dominate: the worst of each objective plus a tenth of the
+    span.
     """
     low, span = values.min(axis=0), np.ptp(values, axis=0)
     return np.asarray(low + MARGIN * np.where(span > 0, span, np.maximum(np.abs(low), 1.0)))
@@ -110,7 +110,7 @@ def hypervolume(values: Reals, reference: Reals) -> float:
 
 
 def _area(values: Reals, reference: Reals) -> float:
-    """Area that pairs dominate below a reference point."""
+    """Return the area that pairs dominate below a reference point."""
     values = values[np.lexsort(values.T[::-1])]
     lowest = np.minimum.accumulate(values[:, 1])
     widths = np.append(values[1:, 0], reference[0]) - values[:, 0]
@@ -118,7 +118,7 @@ def _area(values: Reals, reference: Reals) -> float:
 
 
 def steps(values: Reals) -> list[Step]:
-    """The steps along a front whose points are in order."""
+    """Return the steps along a front whose points are in order."""
     found = []
     for before, after in pairwise(values):
         gains = before - after
@@ -155,7 +155,9 @@ def effect(axis: str, given: Sequence[object], objective: Reals) -> Effect:
 
 
 def _bins(given: Sequence[object]) -> tuple[list[object], NDArray[np.int64]]:
-    """Different values in order, or means of bins, and for each point the position of its own."""
+    """Return the different values in order, or means of bins, and for each point the position of its
+    value.
+    """
     known = set(given)
     numbers = [value for value in known if _is_number(value)]
     if len(numbers) <= BINS or len(numbers) < len(known):
@@ -174,5 +176,5 @@ def _is_number(value: object) -> bool:
 
 
 def ranked_effects(axes: Mapping[str, Sequence[object]], objective: Reals) -> list[Effect]:
-    """The main effects of axes, that with the largest share of the variance first."""
+    """Return the main effects of axes, the one with the largest share of the variance first."""
     return sorted((effect(name, given, objective) for name, given in axes.items()), key=lambda e: -e.share)

@@ -14,7 +14,7 @@ from sparsim.records import Density, Layer
 from sparsim.records.mapping import Divisibility
 from sparsim.sweep.study import Network
 
-BASE = "base"  # the source of a network whose layers are in the base's own files
+BASE = "base"  # the source of a network whose layers are in the files of the base
 
 
 class LoadedNetwork(NamedTuple):

@@ -1,4 +1,4 @@
-"""Objectives and limits of points: what the front is made of, and what must hold."""
+"""Objectives and limits of points, which determine the front and the feasible points."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Objectives:
 
     @property
     def unbounded(self) -> tuple[str, ...]:
-        """Objectives of which a design has no best case before its mappings are known."""
+        """Return the objectives without a bound before the mappings of a design are known."""
         ways = self._space.study.objectives
         return tuple(
             name for name in self.names
@@ -62,7 +62,7 @@ class Objectives:
         )  # fmt: skip
 
     def values(self, metrics: Mapping[str, Any], point: Point) -> list[float]:
-        """The objectives of a point; nan where one is not known."""
+        """Return the objectives of a point; nan where one is not known."""
         attributes = self._attributes[point[WORKLOAD]]  # type: ignore[index]
         return [
             sign * float(metrics.get(name, attributes.get(name, math.nan)))
@@ -70,7 +70,7 @@ class Objectives:
         ]
 
     def best_case(self, row: Row, point: Point) -> list[float]:
-        """What the objectives of a point are not below, of its row with bounds."""
+        """Return lower bounds of the objectives of a point, from its row with bounds."""
         found = self.values({**row.bounds, **row.metrics}, point)
         for i, name in enumerate(self.names):
             if name in METRICS and name not in EXACT and math.isfinite(found[i]):
@@ -78,15 +78,15 @@ class Objectives:
         return found
 
     def given(self, name: str, value: float) -> float:
-        """An objective as the study has it, of its value here."""
+        """Convert a minimised value to the objective as defined in the study."""
         return value * self._signs[self.names.index(name)]
 
     def broken_limit(self, metrics: Mapping[str, Any], point: Point) -> str:
-        """The first limit that does not hold, or nothing."""
+        """Return the first limit that does not hold, or ""."""
         return self._broken(self._space.limits, metrics, point)
 
     def broken_exact_limit(self, metrics: Mapping[str, Any], point: Point) -> str:
-        """The first limit that does not hold whatever the mappings, or nothing."""
+        """Return the first limit that does not hold for any mapping, or ""."""
         return self._broken(self._exact_limits, metrics, point)
 
     def _broken(self, limits: tuple[Expression, ...], metrics: Mapping[str, Any], point: Point) -> str:
@@ -127,13 +127,13 @@ class Objectives:
 
 
 def skipping_is_on(space: DesignSpace, objectives: Objectives) -> bool:
-    """Whether points are skipped whose bounds are dominated."""
+    """Return whether points with dominated bounds are skipped."""
     study = space.study
     return study.skip_dominated and study.search.mappings is None and not objectives.unbounded
 
 
 def limited(row: Row, objectives: Objectives, point: Point) -> Row:
-    """The row of a point, which is infeasible if a limit does not hold."""
+    """Return the row of a point, which is infeasible if a limit does not hold."""
     if row.status != "ok" or not (limit := objectives.broken_limit(row.metrics, point)):
         return row
     return Row(row.key, "infeasible", f"limit: {limit}", row.metrics, row.components, row.bounds)

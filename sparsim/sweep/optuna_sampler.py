@@ -1,4 +1,4 @@
-"""Points by NSGA-II and TPE, from Optuna: a study in memory that is asked for points and told their rows."""
+"""Samplers NSGA-II and TPE of Optuna, with a study in memory that proposes points and receives their rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sparsim.sweep.study import WORKLOAD
 from sparsim.sweep.sweep_row import Point, Row
 
 POPULATION = 50
-TRIES = 2  # times as many proposals as a generation has points, after which other points fill it up
+TRIES = 2  # limit on proposals per point of a generation, after which random points complete the generation
 
 
 class OptunaSampler:
@@ -48,10 +48,10 @@ class OptunaSampler:
         self._study = self._new_study(sampler.kind, study.seed)
         self._others = random_points(space.axes, study.seed)
         self._rows: dict[str, Row] = {}
-        self._asked: dict[str, tuple[Point, list[Any]]] = {}  # trials by the name of their point
+        self._asked: dict[str, tuple[Point, list[Any]]] = {}  # trials by the names of their points
 
     def ask(self, n: int) -> list[Point]:
-        """The next generation, of the size that the study says; fewer where few points are left."""
+        """Return the next generation, of the size in the study, or smaller if few points are left."""
         self._asked = {}
         wanted = min(self._population, self._left)
         for _ in range(TRIES * self._population):
@@ -66,7 +66,7 @@ class OptunaSampler:
         return [point for point, _ in self._asked.values()]
 
     def _put(self, trial: Any) -> None:
-        """Answer the trial of a known point, and ask for that of another one."""
+        """Tell the result of a trial for a known point, and ask for another trial."""
         values = {axis.name: axis.values[trial.params[axis.name]] for axis in self._axes}
         point = apply_conditions(self._axes, values)
         name = point_name(point)
@@ -76,7 +76,7 @@ class OptunaSampler:
             self._asked.setdefault(name, (point, []))[1].append(trial)
 
     def tell(self, rows: Sequence[Row]) -> None:
-        """The rows of the generation that was asked for last, in its order."""
+        """Receive the rows of the latest generation, in its order."""
         for (name, (point, trials)), row in zip(self._asked.items(), rows, strict=True):
             self._rows[name] = row
             for trial in trials:
@@ -94,7 +94,9 @@ class OptunaSampler:
         return self._optuna.create_study(directions=directions, sampler=chosen)
 
     def _distribution(self, axis: AxisValues) -> Any:
-        """Positions of values: ordered where values are numbers, else categories."""
+        """Return the distribution of positions of values: integers if the values are numbers, else
+        categories.
+        """
         positions = range(len(axis.values))
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in axis.values):
             return self._optuna.distributions.IntDistribution(0, len(axis.values) - 1)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 Reals = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-FEW = 64  # points that are compared each with each
-BLOCK = 1 << 22  # comparisons of numbers at once
+FEW = 64  # number of points that are compared pairwise
+BLOCK = 1 << 22  # number of comparisons at once
 
 
 def non_dominated(values: Reals) -> Flags:
@@ -60,7 +60,7 @@ def non_dominated(values: Reals) -> Flags:
 
 
 def is_dominated(values: Reals, by: Reals) -> Flags:
-    """Which rows of `values` (n, k) are dominated by one of `by` (m, k)."""
+    """Return which rows of `values` (n, k) are dominated by one of `by` (m, k)."""
     found = np.zeros(len(values), np.bool_)
     if not len(by):
         return found
@@ -74,7 +74,9 @@ def is_dominated(values: Reals, by: Reals) -> Flags:
 
 
 def _left_by_the_best(values: Reals) -> Flags:
-    """Which rows are left by the few that look best: most rows of most sets are not."""
+    """Return which rows are not dominated by the few that look best; these rule out most rows of most
+    sets.
+    """
     if len(values) <= FEW:
         return np.ones(len(values), np.bool_)
     ranks = np.zeros(len(values))
@@ -106,7 +108,7 @@ def _minimal(ordered: Reals) -> Flags:
 
 
 def _covered(values: Reals, by: Reals) -> Flags:
-    """Which rows of `values` some row of `by` is nowhere above."""
+    """Return for which rows of `values` there is a row of `by` that is nowhere larger."""
     if values.shape[1] > 3:
         found = np.zeros(len(values), np.bool_)
         step = max(1, BLOCK // max(by.size, 1))
@@ -116,16 +118,16 @@ def _covered(values: Reals, by: Reals) -> Flags:
         return found
     both = np.concatenate([by, values])
     is_query = np.arange(len(both)) >= len(by)
-    order = np.lexsort((is_query, *both.T[::-1]))  # of equal rows those of `by` first
+    order = np.lexsort((is_query, *both.T[::-1]))  # rows of `by` come before equal rows of `values`
     reached = np.empty(len(both), np.bool_)
     reached[order] = _reached(both[order, 1:], ~is_query[order], is_query[order])
     return reached[len(by) :]
 
 
 def _reached(pairs: Reals, is_added: Flags, is_asked: Flags) -> Flags:
-    """For each pair, whether an earlier one that was added dominates it.
+    """Return, for each pair, whether an earlier added pair dominates it.
 
-    Added pairs that nothing reaches form a staircase: first numbers rise, second ones fall.
+    Added pairs that no other dominates form a staircase, with rising first and falling second numbers.
     """
     found = np.zeros(len(pairs), np.bool_)
     firsts: list[float] = []

@@ -1,4 +1,4 @@
-"""What a point of a sweep costs: its design built, its layers mapped, and the metrics of the network."""
+"""Evaluation of a point of a sweep: its design is built, its layers are mapped, and metrics are computed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class PointEvaluator:
         Row
             The result. Errors become a status of the row; nothing but Ctrl-C is raised.
         """
-        is_last = rung + 1 >= len(self.space.study.search.budgets)  # with a larger one there may be a mapping
+        is_last = rung + 1 >= len(self.space.study.search.budgets)  # a larger budget may find a mapping
         return self._guarded(point, lambda key: self._evaluated(key, point, rung), is_final=is_last)
 
     def bound(self, point: Point) -> Row:
@@ -231,7 +231,9 @@ class FixedPlan:
         self._busy = math.fsum(layer.utilization * layer.cycles * units for layer in cost.layers)
 
     def cost(self, accelerator: Accelerator) -> tuple[dict[str, float], float, float, float]:
-        """Energy by component, energy in pJ, cycles and utilization. Raises MappingError and SpecError."""
+        """Return energy by component, energy in pJ, cycles and utilization. Raises MappingError and
+        SpecError.
+        """
         found = self._frozen.on(accelerator)(self._densities)
         totals = found.level_energy_pj.sum(axis=0).tolist()
         components = dict(zip(reversed(level_names(accelerator)), totals, strict=True))
@@ -240,13 +242,13 @@ class FixedPlan:
 
 
 def _units(accelerator: Accelerator) -> int:
-    """Arithmetic units of all instances."""
+    """Return the number of arithmetic units of all instances."""
     arch = accelerator.architecture
     return math.prod(arch.total_mesh(len(arch.storage)))
 
 
 def find_mappings(space: DesignSpace, network: LoadedNetwork) -> tuple[Mapping, ...]:
-    """The mappings that a study keeps for all points, one per layer.
+    """Return the mappings that a study uses for all points, one per layer.
 
     Raises
     ------
@@ -286,7 +288,7 @@ def _given_mapping(given: dict[str, str], layer: Layer, space: DesignSpace) -> M
 
 
 def split(hardware: Hardware, network: LoadedNetwork) -> Iterator[Part]:
-    """Hardware and layers, in order: layers with a divisibility of their own have a mapspace of their own."""
+    """Return hardware and layers, in order; layers with their own divisibility have their own mapspace."""
     together: list[Layer] = []
     for layer in network.layers:
         own = network.divisibility.get(layer.name)
@@ -303,5 +305,5 @@ def split(hardware: Hardware, network: LoadedNetwork) -> Iterator[Part]:
 
 
 def area_mm2(hardware: Hardware) -> float:
-    """Area of a design in mm2; 0 where no area is known."""
+    """Return the area of a design in mm2; 0 if no area is known."""
     return math.fsum(hardware.area_um2.values()) / UM2_PER_MM2

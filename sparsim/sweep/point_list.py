@@ -1,4 +1,4 @@
-"""The points that a sweep has asked for, in some 20 to 50 bytes each."""
+"""Compact list of the points that a sweep has asked for, with 20 to 50 bytes each."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PointList:
         return self._refusals[: self._size] > 0
 
     def refusal(self, i: int) -> str:
-        """The filter that a point does not pass, or nothing."""
+        """Return the filter that a point does not pass, or ""."""
         return self._filters[self._refusals[i]]
 
     def add(self, points: Sequence[Point], keys: Sequence[str], refusals: Sequence[str]) -> None:
@@ -66,7 +66,7 @@ class PointList:
         self._size = end
 
     def new(self, points: Sequence[Point]) -> list[Point]:
-        """The points that are new to the list."""
+        """Return the points that are not in the list."""
         if self._seen is None:
             return list(points)
         found = []
@@ -77,7 +77,7 @@ class PointList:
         return found
 
     def points(self, numbers: Any) -> list[Point]:
-        """The points at the given positions, a slice or an array."""
+        """Return the points at the given positions, a slice or an array."""
         columns = []
         for axis, codes in zip(self._axes, self._codes[: self._size][numbers].T.tolist(), strict=True):
             values, none = axis.values, int(NO_VALUE)
@@ -86,7 +86,7 @@ class PointList:
         return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
     def encode(self, points: Sequence[Point]) -> NDArray[np.uint32]:
-        """The position of each value among those of its axis, (points, axes)."""
+        """Return the position of each value among those of its axis, (points, axes)."""
         found = np.empty((len(points), len(self._axes)), np.uint32)
         for column, (axis, codes) in enumerate(zip(self._axes, self._codes_of, strict=True)):
             name = axis.name
@@ -99,5 +99,7 @@ def _codes_of(axis: AxisValues) -> dict[Any, Any]:
 
 
 def _name(value: Any) -> Any:
-    """What stands for a value in a dict: 1, 1.0 and True are three values of an axis, and lists no keys."""
+    """Return a hashable key of a value, because 1, 1.0 and True are different values of an axis, and lists
+    are not hashable.
+    """
     return value if type(value) in (int, str) or value is None else repr(value).encode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Points in random order, and by sequences that fill a space evenly."""
+"""Points in random order, and from sequences that fill a space evenly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BLOCK = 4096  # points of a sequence that are drawn at once
 
 
 def random_points(axes: Sequence[AxisValues], seed: int) -> Iterator[Point]:
-    """The points of the grid in random order, each once where axes have no conditions."""
+    """Yield the points of the grid in random order, each once if axes have no conditions."""
     generator, number = random.Random(seed), grid_size(axes)
     if number <= 1 << 20:
         order: Iterator[int] = iter(generator.sample(range(number), number))
@@ -29,7 +29,7 @@ def random_points(axes: Sequence[AxisValues], seed: int) -> Iterator[Point]:
 
 
 def _drawn(generator: random.Random, number: int) -> Iterator[int]:
-    """Different numbers below `number` in random order."""
+    """Yield different numbers below `number` in random order."""
     seen: set[int] = set()
     while len(seen) < number:
         drawn = generator.randrange(number)
@@ -60,12 +60,12 @@ def qmc_points(axes: Sequence[AxisValues], kind: str, number: int, seed: int) ->
 
 
 def point_name(point: Point) -> str:
-    """What tells a point from others: 1, 1.0 and True are three values."""
+    """Return the identity of a point, in which 1, 1.0 and True are different values."""
     return repr(list(point.values()))
 
 
 def distinct(points: Iterator[Point], number: int) -> Iterator[Point]:
-    """The first `number` different points."""
+    """Return the first `number` different points."""
     seen: set[str] = set()
     for point in points:
         if len(seen) == number:

@@ -1,4 +1,4 @@
-"""What is known of every point: read from the store, and the same whatever the order of evaluation was."""
+"""The states of all points, read from the store; they do not depend on the order of evaluation."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class PointStates(NamedTuple):
 
 
 def final_rows(store: RowStore, keys: Keys, budgets: int) -> tuple[Numbers, NDArray[np.int64]]:
-    """The row of the smallest budget that larger ones do not change, -1 where there is none yet; and the
-    budget that is next, equal to `budgets` where there is such a row.
+    """Return the final row of each point, -1 if there is none yet, and the next budget, `budgets` if there is
+    a final row. A row is final if larger budgets do not change it.
     """
     found = np.full(len(keys), -1, np.int64)
     following = np.zeros(len(keys), np.int64)
@@ -69,7 +69,7 @@ def final_rows(store: RowStore, keys: Keys, budgets: int) -> tuple[Numbers, NDAr
 
 
 class _Judge:
-    """Fills the states, block after block."""
+    """Fills in the states block by block."""
 
     def __init__(
         self, points: PointList, store: RowStore, objectives: Objectives, space: DesignSpace
@@ -88,7 +88,7 @@ class _Judge:
         self.names = np.full(n, -1, np.int32)
 
     def read(self, start: int) -> None:
-        """The states that a block of points has by itself."""
+        """Return the states of a block of points that do not depend on other points."""
         stop = min(start + BLOCK, len(self.points))
         states, keys = self.states, self.points.keys[start:stop]
         refused = self.points.is_refused[start:stop]
@@ -132,7 +132,7 @@ class _Judge:
             self.states.codes[i], self.states.limits[i] = INFEASIBLE, limit
 
     def compare(self) -> PointStates:
-        """The states that points have by comparison."""
+        """Return the states of points by comparison with others."""
         states = self.states
         ok = np.flatnonzero(states.codes == OK)
         ok = ok[non_dominated(states.values[ok])]
@@ -147,7 +147,7 @@ class _Judge:
 
 
 def judge(points: PointList, store: RowStore, objectives: Objectives, space: DesignSpace) -> PointStates:
-    """The state of every point, from its rows and those of all others."""
+    """Return the state of every point, from its rows and those of all others."""
     judge_ = _Judge(points, store, objectives, space)
     for start in range(0, len(points), BLOCK):
         judge_.read(start)

@@ -1,8 +1,8 @@
 """Fields of records by a path of names: `architecture.shared_glb.size_words`, `components.glb.node_nm`.
 
 A step is a field, the name of an item of a list (a level, a component, a part, a network of a chip), a key of
-a dict, or the index of an item. The first step is one of `ROOTS`, or what is found below one of them only:
-`PE.mesh`.
+a dict, or the index of an item. The first step is one of `ROOTS`, or a name that occurs below only one of
+them: `PE.mesh`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from sparsim.records.architecture import Compute, Storage
 from sparsim.records.component import COMPOUND, Component
 from sparsim.records.record import Record
 
-MOST_NEAR = 4  # paths in a hint
+MOST_NEAR = 4  # most paths in a hint
 ROOTS = ("architecture", "components", "policy", "energy", "mapspace", "chip", "machine")
-_NAMES = ("name", "level", "role")  # the fields that an item of a list is found by
+_NAMES = ("name", "level", "role")  # the fields by which items of lists are found
 _RENAMED = {
     "datawidth": "word_bits", "data_width": "word_bits", "technology": "node_nm", "entries": "depth",
     "meshx": "mesh_x", "meshy": "mesh_y", "size_kb": "size_kib", "sizekb": "size_kib",
@@ -55,7 +55,7 @@ class Field(NamedTuple):
         return str(self.steps[0])
 
     def convert(self, value: Any) -> Any:
-        """The value in the field's type. Raises SpecError for values of other types."""
+        """Return the value in the field's type. Raises SpecError for values of other types."""
         if self.setter is None and str(self.steps[-1]) == "node_nm" and isinstance(value, str):
             value = value.strip().lower().removesuffix("nm")
             value = float(value) if value.replace(".", "", 1).isdigit() else value
@@ -132,7 +132,7 @@ def _below(root: str, steps: list[str], path: str, holder: Holder) -> Field:
 
 
 def _step(value: Any, step: str) -> tuple[tuple[str | int, ...], Any, Any] | None:
-    """Steps, value and type that a name leads to from `value`; None if there is no such thing."""
+    """Return the steps, value and type that a name leads to from `value`; None if it leads nowhere."""
     if isinstance(value, Record):
         return _from_record(value, step)
     if isinstance(value, dict):
@@ -172,7 +172,7 @@ def _attributes(component: Component) -> tuple[str, ...]:
 
 
 def _spelling(step: str, known: Mapping[str, object]) -> str:
-    """The name of a field for other spellings of it."""
+    """Return the name of a field for other spellings of it."""
     if step in known:
         return step
     name = step.replace("-", "_").lower()
@@ -196,7 +196,7 @@ def _mesh_y(y: int, level: Any) -> tuple[int, int]:
 
 
 _VIRTUAL: dict[str, tuple[str, Callable[[Any, Any], Any], Any]] = {
-    "depth": ("size_words", _depth, int),  # what a path may name, by the field that keeps it
+    "depth": ("size_words", _depth, int),  # names in paths, by the field that stores the quantity
     "size_kib": ("size_words", _size_kib, float),
     "mesh_x": ("mesh", _mesh_x, int),
     "mesh_y": ("mesh", _mesh_y, int),
@@ -204,7 +204,7 @@ _VIRTUAL: dict[str, tuple[str, Callable[[Any, Any], Any], Any]] = {
 
 
 def _virtual(value: Any, step: str) -> tuple[str, Callable[[Any, Any], Any], Any] | None:
-    """A quantity that is kept as another field: (field, setter, type)."""
+    """Return (field, setter, type) of a quantity that is stored in another field."""
     name = step.replace("-", "_").lower()
     found = _VIRTUAL.get(_RENAMED.get(name, name))
     if found is not None and isinstance(value, Storage | Compute) and hasattr(value, found[0]):
@@ -213,7 +213,7 @@ def _virtual(value: Any, step: str) -> tuple[str, Callable[[Any, Any], Any], Any
 
 
 def _known(value: Any) -> list[str]:
-    """The names that may follow `value` in a path."""
+    """Return the names that may follow `value` in a path."""
     if isinstance(value, Record):
         fields = [field.encode_name for field in msgspec.structs.fields(value)]
         inner = [name for f in value.__struct_fields__ for name in _item_names(getattr(value, f))]
@@ -251,7 +251,7 @@ _Change = tuple[tuple[str | int, ...], tuple[Any, Callable[[Any, Any], Any] | No
 
 
 def _by_first(changes: Iterable[_Change]) -> dict[Any, list[_Change]]:
-    """Changes by their first step, which is taken off."""
+    """Return changes by their first step, which is removed."""
     found: dict[Any, list[_Change]] = {}
     for steps, change in changes:
         found.setdefault(steps[0], []).append((steps[1:], change))
@@ -259,7 +259,7 @@ def _by_first(changes: Iterable[_Change]) -> dict[Any, list[_Change]]:
 
 
 def _changed(at: Any, changes: list[_Change]) -> Any:
-    """A record, dict or tuple with new values inside."""
+    """Return a record, dict or tuple with new values inside."""
     new = {}
     for step, inner in _by_first(changes).items():
         old = getattr(at, step) if isinstance(at, Record) else at[step] if step in _keys(at) else None

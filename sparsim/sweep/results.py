@@ -1,4 +1,4 @@
-"""The results of a sweep: the table, what is proven of its front, and a record of the study."""
+"""The results of a sweep: the table, the certificate of its front, and a record of the study."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def write_results(
 
 
 def certificate(space: DesignSpace, objectives: Objectives, states: PointStates) -> dict[str, Any]:
-    """How good the front is: exact, or within which gap, over the points that may be on it."""
+    """Return whether the front is exact, or within which gap, over the points that may be on it."""
     study = space.study
     points = "the grid" if study.sampler.kind == "grid" else "the points that were drawn"
     failed = int((states.codes == FAILURE).sum())
@@ -170,7 +170,7 @@ def certificate(space: DesignSpace, objectives: Objectives, states: PointStates)
 def _best(
     space: DesignSpace, points: PointList, store: RowStore, objectives: Objectives, states: PointStates
 ) -> dict[str, Any]:
-    """The best point of each objective, with its value and its axes."""
+    """Return the best point of each objective, with its value and its axes."""
     found: dict[str, Any] = {}
     on_front = np.flatnonzero(states.on_front)
     for column, name in enumerate(objectives.names):
@@ -182,7 +182,7 @@ def _best(
 
 
 def fingerprint_of(space: DesignSpace, shard: str) -> str:
-    """Digest of all that the results of a study depend on."""
+    """Return a digest of everything that the results of a study depend on."""
     study: Study = space.study
     networks = [(name, network.digest, network.attributes) for name, network in space.networks.items()]
     overlays = sorted(space.digests.items())
@@ -190,7 +190,7 @@ def fingerprint_of(space: DesignSpace, shard: str) -> str:
 
 
 def finished_before(folder: Path, fingerprint: str) -> SweepResult | None:
-    """The results in a folder, if they are complete, undamaged and of the same study and program."""
+    """Return the results in a folder, if they are complete, undamaged and of the same study and program."""
     try:
         result = SweepResult(folder)
         summary = result.summary

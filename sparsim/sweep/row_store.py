@@ -1,7 +1,8 @@
 """Rows of sweeps on disk: append-only files of lines with checksums, and an index of them in memory.
 
 A line is `KEY KIND STATUS CRC JSON`: the key of the point, the budget of the search or `ff` for bounds, a
-letter for the status, and the checksum of all else. Every run writes a file of its own, chunk after chunk.
+letter for the status, the checksum of the rest of the line, and the row. Every run writes its own file, chunk
+by chunk.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from sparsim.cache import warn_of_cache
 from sparsim.errors import SpecError
 from sparsim.sweep.sweep_row import Row, Status
 
-BOUND = 0xFF  # the kind of rows that have bounds only; others have the number of their search budget
+# the kind of rows that have only bounds; the kind of others is the number of their search budget
+BOUND = 0xFF
 SUFFIX = ".rows"
 LOCK_SUFFIX = ".lock"
 SYNC_BYTES = 1 << 22
 BLOCK_BYTES = 1 << 24
-FRESH = 1 << 16  # rows that are looked up in a dict before they are sorted in
+FRESH = 1 << 16  # number of new rows in a dict before they are merged into the sorted index
 _HEAD = 47  # bytes of a line before its JSON
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 LETTERS: dict[tuple[Status, bool], str] = {
@@ -45,7 +47,7 @@ Numbers = NDArray[np.int64]
 
 
 class _Stored(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A row as it stands in a line; infinite numbers are null."""
+    """A row as stored in a line; infinite numbers are null."""
 
     status: Status
     reason: str = ""
@@ -60,7 +62,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode_row(key: str, kind: int, row: Row) -> bytes:
-    """The line of a row. A row with a metric that is not a number becomes a failed one."""
+    """Return the line of a row. A row with a metric that is nan becomes a failed one."""
     for name, value in (*row.metrics.items(), *row.bounds.items()):
         if value != value or value == -np.inf:
             row = Row(key, "failed", f"{name} must be a number, got {value}")
@@ -87,7 +89,7 @@ def _numbers(found: dict[str, float | None]) -> dict[str, float]:
 
 
 def keys_of(keys: Iterable[str]) -> Keys:
-    """Keys in hex as two numbers each, (n, 2)."""
+    """Return keys in hex as two numbers each, (n, 2)."""
     return np.frombuffer(bytes.fromhex("".join(keys)), ">u8").astype(np.uint64).reshape(-1, 2)
 
 
@@ -158,7 +160,7 @@ class RowStore:
         self._lock.release()
 
     def append(self, lines: Sequence[bytes]) -> None:
-        """Keep the lines of `encode_row`: they are in the file when this returns."""
+        """Store the lines of `encode_row`; they are in the file when the method returns."""
         if self._out is None:
             self._out = self._new_part()
         part = len(self._paths) - 1
@@ -181,12 +183,12 @@ class RowStore:
             self._sort()
 
     def find(self, keys: Keys, kind: int) -> Numbers:
-        """The numbers of the rows with these keys, -1 where there is none."""
+        """Return the numbers of the rows with these keys, -1 where there is none."""
         found = np.full(len(keys), -1, np.int64)
         hashes = _hashes(keys[:, 0], kind)
         at = np.searchsorted(self._hashes, hashes)
         left = np.flatnonzero(at < len(self._hashes))
-        while len(left):  # rows of equal hashes stand beside each other
+        while len(left):  # rows with equal hashes are adjacent
             left = left[self._hashes[at[left]] == hashes[left]]
             records = self._records[self._order[at[left]]]
             same = (records["high"] == keys[left, 0]) & (records["low"] == keys[left, 1])
@@ -201,7 +203,7 @@ class RowStore:
         return found
 
     def letters(self, numbers: Numbers) -> NDArray[np.uint8]:
-        """The letters of rows, see `LETTERS`; 0 where a number is -1."""
+        """Return the letters of rows (`LETTERS`); 0 where a number is -1."""
         found = self._records["letter"][np.maximum(numbers, 0)]
         return np.where(numbers < 0, np.uint8(0), found)
 
@@ -213,7 +215,7 @@ class RowStore:
             yield os.pread(self._files[part].fileno(), length, offset)
 
     def copy_from_others(self) -> None:
-        """Write the rows that stand in other folders only to this one."""
+        """Copy the rows that are only in other folders to this one."""
         parts = [i for i, path in enumerate(self._paths) if path.parent != self._folder]
         numbers = self._order[np.isin(self._records["part"][self._order], parts)]
         for start in range(0, len(numbers), 4096):
@@ -229,7 +231,7 @@ class RowStore:
         self._size = needed
 
     def _sort(self) -> None:
-        """Index all records; of those of one key and kind one is left."""
+        """Index all records; only one record of each key and kind is kept."""
         records = self._records[: self._size]
         hashes = _hashes(records["high"], records["kind"])
         is_good = ~np.isin(records["letter"], list(FAILED))
@@ -257,7 +259,7 @@ class RowStore:
                 records["part"] = part
                 self._add(records[~np.isin(records["letter"], list(FAILED))] if self._forgets else records)
                 offset, rest, damaged = offset + end, data[end:], damaged + bad
-        if damaged:  # a line without an end is what a killed process leaves, and no damage
+        if damaged:  # a line without an end was left by a killed process, and does not count as damage
             self._warn(f"{path}: {damaged} damaged rows are ignored and will be computed again")
 
     def _new_part(self) -> BinaryIO:
@@ -267,7 +269,7 @@ class RowStore:
             path = self._folder / f"{number:06}{SUFFIX}"
             try:
                 file = open(path, "xb")  # noqa: SIM115
-            except FileExistsError:  # another shard was quicker
+            except FileExistsError:  # another shard has created the file meanwhile
                 number += 1
                 continue
             self._paths.append(path)
@@ -279,7 +281,9 @@ def _hashes(high: Keys, kind: int | NDArray[np.uint8]) -> Keys:
 
 
 def _scan(data: bytes) -> tuple[NDArray[Any], int]:
-    """The records of complete lines, their offsets from the beginning, and how many lines are damaged."""
+    """Return the records of complete lines, their offsets from the beginning, and the number of damaged
+    lines.
+    """
     raw = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(raw == 10)
     starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64) if len(ends) else ends

@@ -1,4 +1,4 @@
-"""How a sweep runs, and where it is."""
+"""Options and progress of a running sweep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a sweep, and puts the results of several runs together."""
+"""Running of sweeps, and merging of the results of several runs."""
 
 from __future__ import annotations
 
@@ -133,8 +133,8 @@ def merge(folders: Sequence[str | Path], out: str | Path, *, evaluator: Any = No
 def listing(
     study: Study | str | Path | DesignSpace, out: Path, options: Options
 ) -> tuple[DesignSpace, PointList, list[int], bool]:
-    """All points of a study, the numbers of those that have no result yet, and whether bounds may rule some
-    of these out.
+    """Return all points of a study, the numbers of those without a result, and whether bounds may rule out
+    some of these.
     """
     options.check()
     space = study if isinstance(study, DesignSpace) else load_space(study)

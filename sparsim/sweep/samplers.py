@@ -1,4 +1,4 @@
-"""Where the points of a sweep come from.
+"""Sources of the points of a sweep.
 
 A sampler has `ask(n)`, which returns the next points, none when there are no more, and `tell(rows)`. Points
 of most samplers do not depend on results: `ask` returns n of them, and `tell` is not called. Those of an
@@ -18,7 +18,7 @@ from sparsim.sweep.optuna_sampler import OptunaSampler
 from sparsim.sweep.point_sequences import distinct, qmc_points, random_points
 from sparsim.sweep.sweep_row import Point, Row
 
-TRIES = 32  # times as many points are drawn as wanted, until no new ones are taken to be left
+TRIES = 32  # draws per wanted point, after which no new points are assumed to be left
 
 
 class PointSource(Protocol):
@@ -38,7 +38,7 @@ class PointSource(Protocol):
 
 
 class FixedSampler:
-    """Points that do not depend on results, made as they are asked for."""
+    """A sampler whose points do not depend on results; they are made on request."""
 
     is_adaptive = False
 

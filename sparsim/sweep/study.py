@@ -1,4 +1,4 @@
-"""What a sweep asks for: a base, axes, networks, objectives, and how points are chosen and evaluated."""
+"""The record of a study: a base, axes, networks, objectives, and how points are chosen and evaluated."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sparsim.records.number_limits import check_real, check_whole
 from sparsim.records.objective import objective_names
 from sparsim.records.record import Record
 
-WORKLOAD = "workload"  # the axis of the networks
-METRICS = {  # what is known of an evaluated point, and what is better
+WORKLOAD = "workload"  # name of the axis of networks
+METRICS = {  # metrics of an evaluated point, and the direction of improvement
     "energy_pj": "min", "cycles": "min", "edp_j_cycles": "min", "area_mm2": "min", "pj_per_mac": "min",
     "utilization": "max", "inferences_per_s": "max", "inferences_per_j": "max", "gap": "min",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Studies of sweeps from YAML."""
+"""Reader and writer of studies in YAML."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def load_study(path: str | Path) -> Study:
 
 
 def study_names() -> tuple[str, ...]:
-    """The studies that come with the package."""
+    """Return the names of the studies that come with the package."""
     return tuple(sorted(p.stem for p in _STUDIES.glob("*.yaml") if "sweep:" in p.read_text(encoding="utf-8")))
 
 
@@ -104,7 +104,7 @@ def study_of(content: Mapping[str, Any], name: str = "study") -> Study:
 
 
 def _in_full(content: dict[str, Any]) -> None:
-    """Writes out the short forms: lists of values, networks by name, objectives as a list."""
+    """Expand the short forms: lists of values, networks by name, objectives as a list."""
     if isinstance(axes := content.get("axes"), dict):
         for name, axis in axes.items():
             if isinstance(axis, list | tuple):
@@ -137,7 +137,7 @@ def _objectives(content: dict[str, Any]) -> None:
 
 
 def relative_to(study: Study, folder: Path) -> Study:
-    """The study with file names relative to `folder`."""
+    """Return the study with file names relative to `folder`."""
     from msgspec.structs import replace
 
     def placed(source: Any) -> Any:
@@ -165,7 +165,9 @@ def relative_to(study: Study, folder: Path) -> Study:
 
 
 def study_text(study: Study) -> str:
-    """A study as YAML, from which `load_study` makes an equal one wherever the file lies."""
+    """Return a study as YAML, from which `load_study` makes an equal study independent of the file's
+    location.
+    """
     import yaml
 
     placed = relative_to(study, Path.cwd())

@@ -1,4 +1,4 @@
-"""The loop of a sweep: points from a sampler to workers, and rows to the store."""
+"""The main loop of a sweep, which passes points from a sampler to workers, and rows to the store."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class SweepLoop:
         if expected and options.shard is None:
             self.progress.expected = expected
         self._points_from = 0.0
-        self._waiting: set[str] = set()  # keys of points that workers have or get next
+        self._waiting: set[str] = set()  # keys of points that workers have or will get next
 
     def run(self) -> None:
         """Evaluate what is not known yet."""
@@ -98,8 +98,8 @@ class SweepLoop:
     # -- which points
 
     def _asked(self) -> Iterator[tuple[int, list[Item]]]:
-        """Batches of points that filters and the shard let through, with the number of the first of a batch
-        in the list of points.
+        """Yield batches of points that pass the filters and belong to the shard, with the number of the first
+        point of a batch in the list of points.
         """
         while not self._is_over() and (asked := self.sampler.ask(ASKED_AT_ONCE)):
             yield self._listed(asked)
@@ -122,7 +122,7 @@ class SweepLoop:
         return start, kept
 
     def _unknown(self, items: Sequence[Item], budget: int) -> list[Item]:
-        """The points that need a budget next, each key once."""
+        """Yield the points whose next budget is the given one, each key once."""
         if not items:
             return []
         found, following = final_rows(self.store, keys_of(key for key, _ in items), self.budgets)
@@ -132,7 +132,7 @@ class SweepLoop:
         return self._each_once(item for item, next_ in zip(items, following, strict=True) if next_ == budget)
 
     def _each_once(self, items: Iterable[Item]) -> list[Item]:
-        """The points whose key no worker has or gets next."""
+        """Yield the points whose key no worker has or will get next."""
         fresh = []
         for item in items:
             if item[0] not in self._waiting:
@@ -141,14 +141,14 @@ class SweepLoop:
         return fresh
 
     def _listed_items(self, numbers: Any) -> list[Item]:
-        """Points of the list with their keys."""
+        """Yield points of the list with their keys."""
         keys = [f"{high:016x}{low:016x}" for high, low in self.points.keys[numbers].tolist()]
         return list(zip(keys, self.points.points(numbers), strict=True))
 
     # -- the ways to run
 
     def _run_all(self, dispatcher: Dispatcher) -> None:
-        """Every point, as the sampler says them."""
+        """Evaluate every point, in the order of the sampler."""
         asked = (item for _, items in self._asked() for item in self._unknown(items, 0))
         self._evaluate(dispatcher, asked, 0)
         for budget in range(1, self.budgets):
@@ -161,7 +161,7 @@ class SweepLoop:
             self._evaluate(dispatcher, items, budget)
 
     def _run_with_bounds(self, dispatcher: Dispatcher) -> None:
-        """The bounds of all points, and then those points that the front so far does not rule out."""
+        """Evaluate the bounds of all points, and then the points that the front so far does not rule out."""
         self.progress.phase = "bounds"
         self._evaluate(
             dispatcher, (item for _, items in self._asked() for item in self._unbounded(items)), BOUND
@@ -182,7 +182,9 @@ class SweepLoop:
         return self._each_once(item for item, number in zip(items, found, strict=True) if number < 0)
 
     def _candidates(self) -> tuple[Any, Reals]:
-        """The points that can be built and are within exact limits, and the best that they may reach."""
+        """Return the points that can be built and are within exact limits, and lower bounds of their
+        objectives.
+        """
         numbers, best = [], []
         for start in range(0, len(self.points), ASKED_AT_ONCE):
             block = np.arange(start, min(start + ASKED_AT_ONCE, len(self.points)))
@@ -194,7 +196,7 @@ class SweepLoop:
                 if row.status == "bound" and not self.objectives.broken_exact_limit(row.metrics, point):
                     numbers.append(number)
                     best.append(self.objectives.best_case(row, point))
-                elif row.status == "failed":  # nothing is known of it: it is evaluated
+                elif row.status == "failed":  # a point without bounds is evaluated
                     numbers.append(number)
                     best.append([-np.inf] * len(self.objectives.names))
             found, _ = final_rows(self.store, self.points.keys[block], self.budgets)
@@ -202,7 +204,9 @@ class SweepLoop:
         return np.array(numbers, np.int64), np.array(best).reshape(-1, len(self.objectives.names))
 
     def _not_ruled_out(self, numbers: Any, best: Reals, budget: int) -> Iterator[Item]:
-        """Points that need a budget next, each block looked at when workers are free for it."""
+        """Yield points whose next budget is the given one; each block is examined when workers are free for
+        it.
+        """
         stop = 0
         while stop < len(numbers):
             start, stop = stop, stop + 1 + min(stop // 8, LOOKED_AT_ONCE)
@@ -214,7 +218,7 @@ class SweepLoop:
             yield from self._unknown(self._listed_items(block[~is_out]), budget)
 
     def _run_generations(self, dispatcher: Dispatcher) -> None:
-        """Generation after generation, each evaluated as a whole before the next one is asked for."""
+        """Evaluate generation after generation, each completely before the next one is asked for."""
         while not self._is_over() and (asked := self.sampler.ask(ASKED_AT_ONCE)):
             _, items = self._listed(asked)
             for budget in range(self.budgets):
@@ -251,7 +255,7 @@ class SweepLoop:
             self.options.on_row(evaluated.point, row)
 
     def _note_known(self, items: Sequence[Item], numbers: Any) -> None:
-        """Rows of earlier runs may rule out others, too."""
+        """Add rows of earlier runs to the front, because they may rule out other points."""
         known = [item for item, number in zip(items, numbers.tolist(), strict=True) if number >= 0]
         lines = self.store.lines(numbers[numbers >= 0].tolist())
         for (_, point), line in zip(known, lines, strict=True):
@@ -279,7 +283,7 @@ class SweepLoop:
 
 
 def evaluator_key(space: DesignSpace, evaluator: Any) -> Callable[[Point], str]:
-    """Keys for an evaluator of somebody's own, whose rows may depend on all values of a point."""
+    """Return keys for a user's own evaluator, whose rows may depend on all values of a point."""
     name = f"{type(evaluator).__module__}.{type(evaluator).__qualname__}"
     context = hashlib.blake2b(name.encode(), digest_size=32, key=space.context).digest()
 
@@ -292,7 +296,7 @@ def evaluator_key(space: DesignSpace, evaluator: Any) -> Callable[[Point], str]:
 
 @contextmanager
 def _interrupts_noted(progress: Progress) -> Iterator[None]:
-    """Ctrl-C is noted, so that what has just finished is kept; a second one ends the program at once."""
+    """Record the first Ctrl-C, so that finished points are stored; a second one ends the program at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

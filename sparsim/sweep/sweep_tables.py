@@ -1,4 +1,4 @@
-"""The table of a sweep, one row per point, written to Parquet block after block."""
+"""The table of a sweep, with one row per point, written to Parquet block by block."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def write_table(
 ) -> None:
     """Write the table of all points that are not pending, in their order.
 
-    Equal rows give equal files, whatever wrote them and when.
+    Equal rows give equal files.
     """
     pyarrow = require("pyarrow", "a sweep", "sweep")
     parquet = require("pyarrow.parquet", "a sweep", "sweep")
@@ -72,7 +72,7 @@ class _Block:
         self._derived = [space.values(point) for point in self._points] if names else []
 
     def column(self, name: str) -> list[Any]:
-        """The values of a column."""
+        """Return the values of a column."""
         if name == "point":
             return self.numbers.tolist()
         if name == "key":
@@ -119,7 +119,9 @@ def _read(store: RowStore, numbers: Any) -> list[Row | None]:
 
 
 def _schema(space: DesignSpace, points: PointList, states: PointStates, pyarrow: Any) -> Any:
-    """Axes, derived values and attributes with the types of their values, then what every study has."""
+    """Return the columns: axes, derived values and attributes with the types of their values, then those of
+    every study.
+    """
     columns = {"point": pyarrow.int64()}
     for axis in space.axes:
         columns[axis.name] = _type(map(plain_value, axis.values), pyarrow)
@@ -157,11 +159,11 @@ def _type(values: Iterator[Any] | Any, pyarrow: Any) -> Any:
 
 
 def _array(values: list[Any], kind: Any, pyarrow: Any) -> Any:
-    if kind == pyarrow.string():  # also of axes with numbers and texts
+    if kind == pyarrow.string():  # also for axes with both numbers and texts
         values = [value if value is None or isinstance(value, str) else str(value) for value in values]
     return pyarrow.array(values, kind)
 
 
 def plain_value(value: Any) -> Any:
-    """Lists as text."""
+    """Return lists as text, and other values unchanged."""
     return json.dumps(value) if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""Results of a sweep as tables and figures need them: evaluated points, objectives, fronts, and units."""
+"""View of the results of a sweep for tables and figures: evaluated points, objectives, fronts, and units."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _UNITS = {"edp_j_cycles": "J \u00d7 cycles", "area_mm2": "mm\u00b2", "pj_per_mac
 
 
 def unit_of(name: str, values: Any) -> Unit:
-    """Title, unit and scale of a column, for the size of its values."""
+    """Return title, unit and scale of a column, according to the size of its values."""
     title = _TITLES.get(name, name)
     finite = np.asarray(values, float)
     finite = np.abs(finite[np.isfinite(finite)])
@@ -110,7 +110,7 @@ class SweepView:
 
     @property
     def components(self) -> tuple[str, ...]:
-        """Columns of energies by component."""
+        """Return the columns of energies by component."""
         return tuple(name for name in self.frame if name.startswith(COMPONENT))
 
     def named_objectives(self, names: Sequence[str]) -> dict[str, Direction]:
@@ -133,13 +133,13 @@ class SweepView:
         return found
 
     def values(self, rows: Any, objectives: dict[str, Direction]) -> Reals:
-        """The objectives of rows, all to be made small."""
+        """Return the objectives of rows, all of them minimised."""
         signs = [1.0 if way == "min" else -1.0 for way in objectives.values()]
         return np.asarray(rows[list(objectives)].to_numpy(float) * signs)
 
     def front(self, objectives: dict[str, Direction] | None = None, where: str = "") -> Any:
-        """The rows on a front, best first in its first objective: that of the study, or that of the rows for
-        which a condition holds.
+        """Return the rows on the front, sorted by the first objective: the front of the study, or of the rows
+        for which a condition holds.
         """
         chosen = objectives or self.objectives
         rows = self.where(self.ok, where) if where else self.ok
@@ -151,11 +151,11 @@ class SweepView:
 
     @property
     def skipped(self) -> int:
-        """Points that were not evaluated, as bounds prove that they are not on the front."""
+        """Return points that were not evaluated, because bounds prove that they are not on the front."""
         return int(self.result.summary["evaluations_saved"])
 
     def where(self, rows: Any, text: str) -> Any:
-        """The rows for which a condition on columns holds. Raises SpecError for one that cannot be read."""
+        """Return the rows for which a condition on columns holds. Raises SpecError for invalid conditions."""
         known = [*self.frame.columns, *SHORT_NAMES]
         condition = compile_expression(text, known, "--where")
         short = {short: SHORT_NAMES.get(short, short) for short in condition.names}

@@ -2,8 +2,8 @@
 
 Messages have their length in front. The first one to the process is (paths of modules, seconds per point,
 evaluator), each further one a `Chunk`; the process answers `READY`, or what is wrong, and then a `Finished`
-for each chunk. It ends when its input does, so that it does not outlive whoever started it. A process that
-dies says nothing: whoever waits for it sees that, and what it left on stderr.
+for each chunk. It ends when its input does, so that it does not outlive its parent. A dying process sends no
+message: the parent notices its end, and reads its stderr.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PROGRAM = "from sparsim.sweep.worker_process import main; main()"
 READY = b"ready"
 STDERR = 2
 SLACK = 0.05  # share of the time of a point after which the watch is reset
-LONGEST_TRACE = 20_000  # bytes of stderr that are looked at after a death
+LONGEST_TRACE = 20_000  # bytes of stderr that are read after a death
 LARGEST_LOG = 1 << 20
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -51,7 +51,7 @@ class Chunk(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """The lines of a chunk's rows, and how long they took."""
+    """The lines of a chunk's rows, and the time that they took."""
 
     lines: list[bytes]
     seconds: float
@@ -135,7 +135,7 @@ class WorkerProcess:
             raise SparsimError(f"a worker could not start: {text.strip().splitlines()[-1]}")
 
     def _last_words(self) -> str:
-        """How the process ended, and where it was."""
+        """Return how the process ended, and what it was evaluating."""
         assert self._process is not None
         code = self._process.wait()
         self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - LONGEST_TRACE))
@@ -169,7 +169,7 @@ def start_message(evaluator: Any, seconds_per_point: float) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    """That of this process, for one thread."""
+    """Return the environment of this process, restricted to one thread."""
     return {
         **os.environ,
         **dict.fromkeys(_THREADS, "1"),
@@ -189,7 +189,7 @@ def _send(stream: Any, data: bytes) -> None:
 
 
 def _receive(stream: Any) -> bytes | None:
-    """The next message; None at the end."""
+    """Return the next message; None at the end."""
     head = stream.read(8)
     if len(head) < 8:
         return None
@@ -199,7 +199,7 @@ def _receive(stream: Any) -> bytes | None:
 
 
 def evaluate_chunk(evaluator: Any, chunk: Chunk, seconds_per_point: float) -> Finished:
-    """Evaluate the points of a chunk. What an evaluator raises becomes a row that failed.
+    """Evaluate the points of a chunk. An exception in an evaluator becomes a failed row.
 
     A point that takes longer than `seconds_per_point` ends the process, whatever it does.
     """
@@ -217,7 +217,7 @@ def evaluate_chunk(evaluator: Any, chunk: Chunk, seconds_per_point: float) -> Fi
         try:
             row = evaluator.bound(point) if chunk.kind == BOUND else evaluator.evaluate(point, chunk.kind)
             line = encode_row(key, chunk.kind, row)
-        except BaseException:  # also SystemExit: a point ends no worker on purpose
+        except BaseException:  # also SystemExit, because a point must not end the worker
             reason = f"{blamed(point)}: {traceback.format_exc()}"
             line = encode_row(key, chunk.kind, Row(key, "failed", reason))
         lines.append(line)
@@ -226,7 +226,7 @@ def evaluate_chunk(evaluator: Any, chunk: Chunk, seconds_per_point: float) -> Fi
 
 
 def blamed(point: dict[str, Any]) -> str:
-    """The values of a point's axes."""
+    """Return the values of a point's axes as text."""
     return ", ".join(f"{name}={value}" for name, value in point.items() if value is not None)
 
 
@@ -249,10 +249,10 @@ def _serve(stdin: BinaryIO, stdout: BinaryIO) -> None:
 
 def main() -> None:
     stdout = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # evaluators may print, and that is not a message
+    os.dup2(2, 1)  # evaluators may print, which must not be read as a message
     faulthandler.enable()
     import warnings
 
-    warnings.simplefilter("ignore")  # the parent has loaded the same study and told them
+    warnings.simplefilter("ignore")  # the parent has loaded the same study and shown its warnings
     with contextlib.suppress(BrokenPipeError):
         _serve(sys.stdin.buffer, stdout)
