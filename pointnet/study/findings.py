@@ -8,6 +8,7 @@ from pointnet.study.design_costs import BOTH, DENSE
 from pointnet.study.pruning_comparison import CONTROL
 from pointnet.study.study_networks import Network, Traced
 from sparsim.hardware import NetworkCost
+from sparsim.report.machine_comparison import MachineRun
 
 
 class Compared(NamedTuple):
@@ -20,6 +21,7 @@ class Compared(NamedTuple):
 
 class Findings(NamedTuple):
     """`costs`: by design and variant, or name of a further pruned network. `clouds`: by design and variant.
+    `machines`: runs by machine and title of a network.
 
     `by_energy`: the network that was pruned by its energy on a design, and that design; None: none was.
     """
@@ -32,6 +34,7 @@ class Findings(NamedTuple):
     traces: Mapping[str, Traced]
     costs: Mapping[str, Mapping[str, NetworkCost]]
     clouds: Mapping[str, Mapping[str, CloudCosts]]
+    machines: Mapping[str, Mapping[str, MachineRun]]
     reproduction: Mapping[str, Any]
     primes: Sequence[Mapping[str, Any]]
 

@@ -20,10 +20,10 @@ from pointnet.original.evaluated_runs import PUBLISHED_ACCOUNTING
 from pointnet.original.published_runs import DESIGNS, runs
 from pointnet.original.reproduce import reproduce
 from pointnet.study import design_costs as cost_models
-from pointnet.study import pruning_comparison, study_figures
+from pointnet.study import machine_costs, pruning_comparison, study_figures
 from pointnet.study.cloud_costs import CloudCosts, cloud_costs
 from pointnet.study.design_costs import BOTH, DENSE, PLAIN, VARIANTS
-from pointnet.study.findings import Findings, compared
+from pointnet.study.findings import Compared, Findings, compared
 from pointnet.study.pruning_comparison import CONTROL
 from pointnet.study.savings import savings
 from pointnet.study.stage_cache import Stages, program_digest
@@ -79,9 +79,11 @@ def run_study(plan: Plan, output: Path, designs: Sequence[str], console: Console
     traces = trace_all(plan, data, networks, stages, output / "workloads")
     costs = {design: _costs(design, plan, traces, stages, console) for design in designs}
     clouds = {design: _clouds(design, plan, traces, costs[design], stages, console) for design in designs}
+    by_energy = _by_energy(plan, designs)
+    machines = _machines(compared(plan.pruned, by_energy and by_energy[0]), traces, costs, stages, console)
     found = Findings(
-        _facts(plan, data, networks), networks, plan.pruned, plan.names_of_pruned, _by_energy(plan, designs),
-        traces, costs, clouds, reproduction, primes,
+        _facts(plan, data, networks), networks, plan.pruned, plan.names_of_pruned, by_energy,
+        traces, costs, clouds, machines, reproduction, primes,
     )  # fmt: skip
     return _write(found, output)
 
@@ -185,6 +187,23 @@ def _clouds(
     return found
 
 
+def _machines(
+    networks: list[Compared], traces: Mapping[str, Traced], costs: Mapping[str, Mapping[str, NetworkCost]],
+    stages: Stages, console: Console,
+) -> machine_costs.Runs:  # fmt: skip
+    """By machine and title of a network."""
+
+    def compute() -> dict[str, Any]:
+        with _status(console, "further machines") as tell:
+            return machine_costs.plain(machine_costs.machine_costs(networks, traces, costs, tell))
+
+    said = [
+        [each, traces[each.network].document, [by[each.variant].plain() for by in costs.values()]]
+        for each in networks
+    ]
+    return machine_costs.runs_of(stages.run("machines", [list(costs), said], compute))
+
+
 @contextmanager
 def _status(console: Console, text: str) -> Iterator[Any]:
     """What is being done, on a terminal; yields a function that takes the part at hand."""
@@ -235,6 +254,10 @@ def _results(found: Findings) -> dict[str, Any]:
         "clouds": {
             design: {variant: clouds._asdict() for variant, clouds in by_variant.items()}
             for design, by_variant in found.clouds.items()
+        },
+        "machines": {
+            machine: {name: {**run._asdict(), "per_s": run.per_s} for name, run in runs.items()}
+            for machine, runs in found.machines.items()
         },
         "networks": {name: network._asdict() for name, network in found.networks.items()},
         "prime": list(found.primes),

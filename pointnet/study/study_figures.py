@@ -16,6 +16,7 @@ from pointnet.study.savings import Saved, savings
 from sparsim.hardware import LayerCost, NetworkCost
 from sparsim.hardware.layer_costs import PJ_PER_UJ, UM2_PER_MM2
 from sparsim.report import figure_style as style
+from sparsim.report.machine_comparison import draw_comparison
 
 NETWORK_COLORS = (style.GREY, style.BLUE, style.ORANGE)  # of the networks that are compared
 MARKS = dict(
@@ -64,6 +65,7 @@ def draw_all(found: Findings) -> dict[str, Drawn]:
     drawn |= {name: _layers(found, *quantity) for name, quantity in LAYER_QUANTITIES.items()}
     drawn |= {f"components-{design}": _components(design, costs) for design, costs in found.costs.items()}
     drawn["area"] = _areas(found)
+    drawn["machines"] = Drawn(*draw_comparison(found.machines, found.compared[0].title))
     return drawn
 
 

@@ -12,6 +12,7 @@ from pointnet.study.savings import TOTAL, savings
 from pointnet.study.study_networks import NOISE
 from sparsim.hardware import NetworkCost
 from sparsim.hardware.layer_costs import PJ_PER_UJ, UM2_PER_MM2
+from sparsim.report.machine_comparison import answers, cost_table, machine_table
 from sparsim.report.tables import Table
 from sparsim.report.web_page import render
 
@@ -28,7 +29,8 @@ def report(found: Findings, figures: Mapping[str, str]) -> str:
         variants=VARIANTS, others=[name for name in costs if name not in VARIANTS],
         designs=designs, best=best, numbers=_numbers(found, designs, best), by_energy=_by_energy(found),
         blind=[design["title"] for design in designs if not design["skips_weights"]],
-        tables=_tables(found), clouds=CLOUDS, percentiles=PERCENTILES, percent=percent, change=change,
+        machines=answers(found.machines, found.compared[0].title), tables=_tables(found), clouds=CLOUDS,
+        percentiles=PERCENTILES, percent=percent, change=change,
         interval=interval, listed=listed, table=lambda plain: Table(**plain),
     )  # fmt: skip
 
@@ -159,6 +161,8 @@ def _tables(found: Findings) -> dict[str, Table]:
                 for row in found.primes
             ),
         ),
+        "machine runs": cost_table(found.machines),
+        "machines": machine_table(found.machines),
         "facts": Table(("fact", "value"), list(found.facts.items()), text=(0, 1)),
     }  # fmt: skip
 
