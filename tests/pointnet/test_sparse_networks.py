@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from support.programs import run_module
 from support.sparse_clouds import random_cloud, rows_of, shell
 from torch import nn
 
@@ -26,6 +28,7 @@ from pointnet.sparse.sparse_layers import (
 )
 from pointnet.sparse.sparse_resunet import SparseResUNet
 from pointnet.sparse.sparse_tensor import SparseTensor
+from sparsim import dump
 from sparsim.records import macs
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -199,6 +202,15 @@ class TestClassifier:
         assert 3 * sum(both.layers[0].kernel_map.pairs) == pytest.approx(total)
         layer = workload_of(both, name="three", batch=3).layers[0]
         assert layer.kernel_map.total == total
+
+    def test_the_chip_command_costs_a_traced_network(self, tmp_path):
+        traced = trace(SparseClassifier(SMALL), [torch.rand(2, 32, 3) - 0.5])
+        workload = workload_of(traced, name="small", batch=2)
+        (tmp_path / "small.yaml").write_text(dump(workload))
+        result = run_module("sparsim", "chip", "eyeriss_v2", str(tmp_path / "small.yaml"), "--json")
+        assert result.returncode == 0, result.stderr
+        layers = {layer["layer"]: layer for layer in json.loads(result.stdout)["layers"]}
+        assert list(layers) == [layer.name for layer in workload.layers]
 
     def test_presets_can_be_built(self):
         model = SparseClassifier(SPARSE_PRESETS["sparse"])
