@@ -186,11 +186,14 @@ def run(tmp_path, monkeypatch, capsys):
     return run
 
 
+NOTES = ("sparsim: warning: ", "sparsim: compiling kernels")
+
+
 def check_refused(result, tmp_path, words):
     code, out, err = result
     assert code == 2
     assert out == ""
-    sentences = [line for line in err.splitlines() if not line.startswith("sparsim: warning: ")]
+    sentences = [line for line in err.splitlines() if not line.startswith(NOTES)]
     (sentence,) = sentences
     assert sentence.startswith("sparsim: error: ")
     assert names(sentence, words)
@@ -314,6 +317,15 @@ def test_unknown_preset(run, tmp_path):
     code, _, err = run("show", "eyeris")
     assert code == 2
     assert err.startswith("sparsim: error: unknown preset 'eyeris'")
+
+
+def test_paths_that_are_no_documents(run, tmp_path):
+    (tmp_path / "trace").mkdir()
+    (tmp_path / "trace.json").write_text("{}", encoding="utf-8")
+    check_refused(run("chip", "eyeriss_v2", "trace"), tmp_path, "trace folder NAME.yaml")
+    check_refused(run("chip", "eyeriss_v2", "trace.json"), tmp_path, "trace.json NAME.yaml")
+    check_refused(run("model", "trace"), tmp_path, "trace folder files")
+    check_refused(run("chip", "eyeriss_like_onchip", "alexnet"), tmp_path, "eyeriss_like_onchip chip mapper")
 
 
 def test_unknown_command(run, tmp_path):

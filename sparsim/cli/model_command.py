@@ -104,7 +104,7 @@ def evaluate_files(
     say(documents.warnings)
     layer = with_masks(documents.layer(layer_name), masks)
     if documents.mapping is None:
-        raise SpecError("'mapping' is missing", path=documents.where)
+        raise SpecError("'mapping' is missing", path=documents.where, hint="sparsim mapper searches one")
 
     from sparsim.model.evaluate import evaluate
 

@@ -112,7 +112,7 @@ def _sentence(caught: Exception, what: str) -> str:
     if isinstance(caught, FileNotFoundError):
         return "no such file"
     if isinstance(caught, IsADirectoryError):
-        return f"must be {what}, but is a folder"
+        return f"must be {what}, but is a folder; give the files in it"
     if isinstance(caught, MemoryError):
         return "needs more memory than this machine has"
     if isinstance(caught, RecursionError):

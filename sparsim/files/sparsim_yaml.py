@@ -272,8 +272,12 @@ def _stems(folder: Path) -> tuple[str, ...]:
 
 
 def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        raise SpecError(f"unknown {kind} '{name}'", hint=near(name, known))
+    if name in known:
+        return
+    if Path(name).exists():
+        what = "is a folder" if Path(name).is_dir() else "does not end in .yaml"
+        raise SpecError(f"a document must be a file NAME.yaml, and this {what}", path=name)
+    raise SpecError(f"unknown {kind} '{name}'", hint=near(name, known))
 
 
 def documents_from(

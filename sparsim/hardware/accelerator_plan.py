@@ -24,8 +24,8 @@ from sparsim.hardware.interface import (
     Reals,
     Slopes,
     as_costs,
+    check_arguments,
     one_each,
-    refuse_options,
     with_densities,
 )
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
@@ -122,7 +122,7 @@ class MappedAccelerator(Hardware):
         MappingError
             If a layer has no mapping.
         """
-        refuse_options(self, options)
+        check_arguments(self, layers, options)
         return AcceleratorPlan(
             self, layers, mappings, planned_for=planned_for, objective=objective,
             folder=folder or default_folder(), progress=progress,
@@ -160,7 +160,7 @@ class MappedAccelerator(Hardware):
         MappingError
             If a layer has no mapping, or if a mapping is invalid.
         """
-        refuse_options(self, options, () if mappings is not None else SEARCH_OPTIONS, path="cost")
+        check_arguments(self, layers, options, () if mappings is not None else SEARCH_OPTIONS, path="cost")
         pairs: list[tuple[Mapping, float | None]]
         if mappings is None:
             found = self.search(layers, objective, None, progress, **options)

@@ -22,7 +22,7 @@ from sparsim.hardware.interface import (
     Reals,
     Slopes,
     as_costs,
-    refuse_options,
+    check_arguments,
 )
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
 from sparsim.machines.masked_layers import with_counted_densities
@@ -180,7 +180,7 @@ class ClosedFormMachine(Hardware):
         SpecError
             If layers, objective or options do not fit the machine.
         """
-        refuse_options(self, options)
+        check_arguments(self, layers, options)
         plan = ClosedFormPlan(self, layers, objective)
         self.check(layers)
         plan(plan.densities)
@@ -214,7 +214,7 @@ class ClosedFormMachine(Hardware):
         SpecError
             If layers, objective or options do not fit the machine.
         """
-        refuse_options(self, options, path="cost")
+        check_arguments(self, layers, options, path="cost")
         objective_names(objective)
         ClosedFormPlan(self, layers, "edp")  # checks the layers
         self.check(layers)

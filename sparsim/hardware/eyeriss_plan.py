@@ -29,8 +29,8 @@ from sparsim.hardware.interface import (
     Reals,
     Slopes,
     as_costs,
+    check_arguments,
     one_each,
-    refuse_options,
 )
 from sparsim.hardware.layer_costs import LayerCost, NetworkCost
 from sparsim.machines.eyeriss import (
@@ -122,7 +122,7 @@ class EyerissChip(Hardware):
         """
         if "mappings" in options:
             raise SpecError(f"chip {self.name} plans its own mappings and takes none", path="plan")
-        refuse_options(self, options)
+        check_arguments(self, layers, options)
         return EyerissPlan(
             self, layers, references=references, objective=objective, folder=folder or default_folder(),
             progress=progress,
@@ -160,7 +160,7 @@ class EyerissChip(Hardware):
         MappingError
             If a layer has no mapping, or if a mapping is invalid.
         """
-        refuse_options(self, options, path="cost")
+        check_arguments(self, layers, options, path="cost")
         if mappings is None:
             found = self.evaluate(layers, objective=objective, progress=progress).layers
         else:

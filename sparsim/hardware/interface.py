@@ -194,8 +194,6 @@ class Plan(ABC):
     """
 
     def __init__(self, hardware: Hardware, layers: Sequence[Layer], objective: ObjectiveName) -> None:
-        if not layers:
-            raise SpecError("at least one layer is needed", path="plan")
         if objective not in OBJECTIVES:
             raise SpecError(f"unknown objective {objective!r}", hint=near(str(objective), OBJECTIVES))
         for layer in layers:
@@ -402,10 +400,19 @@ def with_densities(layers: Sequence[Layer], densities: ArrayLike) -> tuple[Layer
     )  # fmt: skip
 
 
-def refuse_options(
-    hardware: Hardware, options: Mapping[str, Any], known: Sequence[str] = (), path: str = "plan"
-) -> None:
-    """Raise SpecError for options that a kind of hardware does not have."""
+def check_arguments(
+    hardware: Hardware, layers: Sequence[Layer], options: Mapping[str, Any], known: Sequence[str] = (),
+    path: str = "plan",
+) -> None:  # fmt: skip
+    """Raise SpecError for what are no layers, and for options that a kind of hardware does not have."""
+    others = (
+        [each for each in layers if not isinstance(each, Layer)] if isinstance(layers, Sequence) else [layers]
+    )
+    if others:
+        text = f"the layers must be a sequence of sparsim.Layer, got a {type(others[0]).__name__}"
+        raise SpecError(text, path=path, hint="those of a trace are workload_of(trace, ...).layers")
+    if not layers:
+        raise SpecError("at least one layer is needed", path=path)
     unknown = [name for name in options if name not in known]
     if unknown:
         hint = near(unknown[0], known) if known else ""

@@ -17,7 +17,7 @@ from sparsim.mapper.search_budget import Budget
 from sparsim.mapper.search_result import SearchResult
 from sparsim.mapper.what_to_relax import what_to_relax
 from sparsim.model.arrays import MappingPack
-from sparsim.model.consistency import check_search
+from sparsim.model.consistency import check_search, require_accelerator
 from sparsim.model.lower import ACCOUNTING
 from sparsim.records import Accelerator, Layer, Mapping, Mapspace
 from sparsim.records.accounting import Accounting
@@ -125,6 +125,7 @@ def search(
     >>> result.certificate.value == result.energy_pj
     True
     """
+    require_accelerator(accelerator)
     levels = [level.name for level in accelerator.architecture.storage]
     objectives = objective_names(objective, levels)
     if method not in METHODS:

@@ -25,6 +25,7 @@ def check(accelerator: Accelerator, layer: Layer, mapping: Mapping) -> tuple[str
     Raises SpecError for unknown names and impossible formats, MappingError for a mapping that does not fit
     the layer or the fan-outs, EnergyTableError for an energy table that lacks an action which happens.
     """
+    require_accelerator(accelerator)
     arch, policy = accelerator.architecture, accelerator.policy
     _check_mapping_names(arch, layer.shape, mapping)
     check_factors(layer, mapping)
@@ -71,6 +72,13 @@ def check_search(accelerator: Accelerator, layer: Layer) -> tuple[str, ...]:
     if energy_table(accelerator) is None:
         return ()
     return check_energy(accelerator, layer.shape, _keepers(arch, layer.shape, mapspace))
+
+
+def require_accelerator(accelerator: object) -> None:
+    """Refuse what is no accelerator, such as hardware that plans networks. Raises SpecError."""
+    if not isinstance(accelerator, Accelerator):
+        text = f"the accelerator must be a sparsim.Accelerator, got a {type(accelerator).__name__}"
+        raise SpecError(text, hint="load_accelerator gives one, load_hardware gives what plans networks")
 
 
 def _known(name: str, names: Iterable[str], kind: str, where: str) -> None:

@@ -46,7 +46,10 @@ class Sections:
         elif (part := root.child(key)) is not None:
             allowed = (None, _VERSION, 0.3) if section == "problem" else (None, _VERSION)
             if section in _VERSIONED and part.number("version") not in allowed:
-                raise part.error(f"must be {_VERSION}, got {part.get('version')}", "version")
+                hint = (
+                    "an architecture of another file has nodes, as version 0.4; give documents of one version"
+                )
+                raise part.error(f"must be {_VERSION}, got {part.get('version')}", "version", hint)
             self.parts.setdefault(section, []).append(part)
 
     def one(self, section: str) -> Node | None:

@@ -40,7 +40,8 @@ def load_chip(name_or_path: str | Path) -> Chip:
     """
     loaded = load_named(name_or_path)
     if loaded.chip is None:
-        raise SpecError("'chip' is missing", path=str(name_or_path))
+        hint = "an accelerator without one has no planner; sparsim mapper searches its mappings"
+        raise SpecError("'chip' is missing", path=str(name_or_path), hint=hint)
     chip = Chip(loaded.chip, loaded.accelerator)
     check_chip(chip)
     warn_of_energies(missing_energies(chip))

@@ -21,6 +21,7 @@ from sparsim import (
     evaluate,
     load_documents,
     load_text,
+    search,
 )
 from sparsim.estimate import estimate_table
 from sparsim.estimate.accelerator_energy import energy_table
@@ -79,3 +80,20 @@ def test_sources_on_a_chip() -> None:
     source = load_hardware("eyeriss_v2").energy_source
     assert source["psum_glb"]["random_read"] == "estimated from components"
     assert source["iact_address_spad"] == {"read": "estimated from components"}
+
+
+@pytest.mark.parametrize("name", ["eyeriss_like_onchip", "eyeriss_v2", "eie"])
+@pytest.mark.parametrize("layers", [[], [nn.Linear(4, 8)], nn.Linear(4, 8), "alexnet"])
+def test_what_are_no_layers_is_refused(name: str, layers: object) -> None:
+    hardware = load_hardware(name)
+    for use in (hardware.cost, hardware.plan):
+        with pytest.raises(SpecError):
+            use(layers)  # type: ignore[arg-type]
+
+
+def test_hardware_is_no_accelerator() -> None:
+    hardware = load_hardware("eyeriss_like_onchip")
+    with pytest.raises(SpecError, match=naming("MappedAccelerator load_accelerator")):
+        evaluate(hardware, LAYER, MAPPING)  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match=naming("MappedAccelerator load_accelerator")):
+        search(hardware, LAYER)  # type: ignore[arg-type]
