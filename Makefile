@@ -58,7 +58,7 @@ tables: setup
 	$(BIN)/python -m validation.sparse_pe_page --write-docs
 	$(BIN)/python -m validation.estimate_page
 	$(BIN)/python -m validation.tutorial_notebooks --write-docs
-	$(BIN)/python benchmarks/machine_comparison.py --document docs/results/machines.md
+	$(BIN)/python benchmarks/pruning_on_machines.py --document docs/results/machines.md
 
 clean:
 	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,6 +1,6 @@
 """What pruning buys on which machine: PointNet++, AlexNet and SparseResUNet on all machines of the package.
 
-    python benchmarks/machine_comparison.py [--document docs/results/machines.md] [--json FILE] [--quick]
+    python benchmarks/pruning_on_machines.py [--document docs/results/machines.md] [--json FILE] [--quick]
 
 With --document the figure beside the page is drawn anew, too. All networks are workloads of the package, or
 these with other densities of weights.

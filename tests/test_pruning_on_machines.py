@@ -16,7 +16,7 @@ from sparsim.report.machine_comparison import MACHINES, answers, compare, cost_t
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "results" / "machines.md"
 sys.path.insert(0, str(ROOT / "benchmarks"))
-import machine_comparison  # noqa: E402
+import pruning_on_machines  # noqa: E402
 
 QUICK = [name for name in MACHINES if not name.startswith("eyeriss")]  # those without mappings
 pytestmark = pytest.mark.filterwarnings("ignore::sparsim.errors.SparsimWarning")  # larger than EIE's memories
@@ -29,11 +29,11 @@ def page_rows(name: str) -> dict[str, list[str]]:
     return {cells[0]: cells[1:] for cells in lines}
 
 
-@pytest.mark.parametrize("name", machine_comparison.networks())
+@pytest.mark.parametrize("name", pruning_on_machines.networks())
 def test_the_page_has_the_numbers_of_the_models(name: str) -> None:
     rows = page_rows(name)
     assert list(rows) == [machine.title for machine in MACHINES.values()]
-    runs = compare(machine_comparison.networks()[name], QUICK)
+    runs = compare(pruning_on_machines.networks()[name], QUICK)
     for title, *cells in cost_table(runs).rows:
         assert rows[str(title)] == cells
 
@@ -63,14 +63,14 @@ def test_a_row_of_eyeriss_is_what_the_command_prints() -> None:
 
 
 def test_zeros_save_only_where_they_are_skipped() -> None:
-    networks = machine_comparison.networks()[machine_comparison.POINTNET]
+    networks = pruning_on_machines.networks()[pruning_on_machines.POINTNET]
     runs = compare(networks, ["tensor_core_2_4", "gamma", "pointacc"])
-    said = dict(answers(runs, machine_comparison.UNPRUNED))
+    said = dict(answers(runs, pruning_on_machines.UNPRUNED))
     assert said["PointAcc"].count("the same energy and the same time") == 3
     assert said["2:4 tensor core"].count("the same energy and the same time") == 2
     core, gamma = runs["tensor_core_2_4"], runs["gamma"]
     assert core["2:4"].energy_uj < core["gmp-90"].energy_uj == core["unpruned"].energy_uj  # type: ignore[operator]
     assert gamma["energy-90"].us < gamma["gmp-90"].us < gamma["2:4"].us < gamma["unpruned"].us
-    figure, text = draw_comparison(runs, machine_comparison.UNPRUNED)
+    figure, text = draw_comparison(runs, pruning_on_machines.UNPRUNED)
     assert "PointAcc, gmp-90, time: 100 %" in text
     assert len(figure.axes) == 2
