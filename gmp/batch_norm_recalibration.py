@@ -1,4 +1,6 @@
-"""Batch normalisation after pruning: means and variances measured anew, nothing trained."""
+"""Recalibration of batch normalisation after pruning: means and variances are measured again without
+training.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -78,7 +80,7 @@ def _tracks(norm: _BatchNorm) -> bool:
 
 @contextmanager
 def _restored(model: nn.Module, norms: list[_BatchNorm]) -> Iterator[None]:
-    """Give modes and momenta back at the end, and after an error the statistics too."""
+    """Restore modes and momenta at the end, and after an error the statistics, too."""
     modes = [(module, module.training) for module in model.modules()]
     momenta = [norm.momentum for norm in norms]
     statistics = [[buffer.clone() for buffer in norm.buffers(recurse=False)] for norm in norms]

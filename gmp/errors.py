@@ -38,7 +38,7 @@ def check_state(
 
 @contextmanager
 def writing(path: str | Path, what: str, also: type[Exception] = OSError) -> Iterator[None]:
-    """Turn an OSError, or an error of type `also`, into a PruningError that names the file."""
+    """Convert an OSError, or an error of type `also`, to a PruningError that names the file."""
     try:
         yield
     except (OSError, also) as error:

@@ -158,7 +158,7 @@ def prune_iteratively(
         groups = [group for each in optimizers_of(pruner.optimizer) for group in each.param_groups]
         for group, lr in zip(groups, start, strict=True):
             group["lr"] = _copied(lr) * RATES[rate]
-            group.pop("initial_lr", None)  # a schedule of the round before
+            group.pop("initial_lr", None)  # a schedule of the previous round
         outcome = train()
         if isinstance(outcome, float) and not math.isfinite(outcome):
             raise PruningError(f"train returned {outcome} in round {i}")
@@ -167,5 +167,5 @@ def prune_iteratively(
 
 
 def _copied(rate: Any) -> Any:
-    """A learning rate, which may be a tensor that a schedule changes."""
+    """Copy a learning rate, which may be a tensor that a schedule changes in place."""
     return rate.clone() if isinstance(rate, Tensor) else rate

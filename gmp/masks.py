@@ -1,4 +1,4 @@
-"""The mask of one weight: what it hides, and its packed form in a saved state."""
+"""Masks of weights, and their packed form in saved states."""
 
 from collections.abc import Mapping
 from typing import Any

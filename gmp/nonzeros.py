@@ -1,6 +1,6 @@
-"""How many elements of tensors are not zero, counted where the tensors are.
+"""Counts of the nonzeros of tensors, computed on the device of each tensor.
 
-On a device nothing waits for one count before the next one starts: all come back in one small copy.
+Counts on a device do not wait for each other, and are returned in one small copy.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-PIECE = 2**16  # elements that are compared at a time, so that what is compared stays in the cache
+PIECE = 2**16  # elements that are compared at a time, so that they stay in the cache
 
 
 def on_host(tensor: Tensor) -> bool:
@@ -70,7 +70,7 @@ def count_rows(tensor: Tensor) -> list[int]:
 
 
 def _together(counts: Sequence[Tensor]) -> list[int]:
-    """Numbers on one device or on several, in one copy."""
+    """Return numbers from one or several devices, in one copy."""
     if not counts:
         return []
     values: list[int] = torch.stack([each.to(counts[0].device) for each in counts]).tolist()
@@ -78,7 +78,7 @@ def _together(counts: Sequence[Tensor]) -> list[int]:
 
 
 def _on_host(tensor: Tensor) -> int:
-    """numpy counts several times as fast as torch, and booleans as fast as they can be read."""
+    """Count with NumPy, which is several times as fast as torch, and limited only by memory for booleans."""
     if tensor.dtype == torch.bfloat16:
         return int(torch.count_nonzero(tensor))
     values = tensor.detach().numpy().ravel(order="K")  # in memory order

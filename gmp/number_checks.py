@@ -1,4 +1,5 @@
-"""Numbers that users give, checked: the functions return them, or raise PruningError with what is allowed.
+"""Checks of numbers that users give. The functions return them, or raise PruningError with the allowed
+values.
 
 `what` names the number in the message.
 """
@@ -11,17 +12,17 @@ from gmp.errors import PruningError
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether `value` is a number that a float holds, numpy's included; neither nan nor infinite."""
+    """Return whether `value` is a finite number that a float can hold, including NumPy's."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer above all floats
+    except OverflowError:  # an integer too large for a float
         return False
 
 
 def is_count(value: object) -> TypeGuard[int]:
-    """Whether `value` is a positive whole number; numpy's whole numbers count too."""
+    """Return whether `value` is a positive whole number, including NumPy's."""
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
 
 

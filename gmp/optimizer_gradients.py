@@ -1,9 +1,9 @@
-"""The gradients that optimizers step with: where they exist, once each, and in true units.
+"""Access to the gradients that optimizers step with: complete, once each, and unscaled.
 
 A gradient counts when an optimizer steps with it. Before a step is the only time when it is complete (summed
-over accumulated passes, unscaled, clipped) and belongs to the weights as they are. Two kinds of step differ:
-a closure makes its gradients inside the step, so that they are taken whenever it returns; and a fused
-optimizer under a `GradScaler` unscales them itself, or skips its step, by attributes that the scaler sets.
+over accumulated passes, unscaled, clipped) and belongs to the weights as they are. There are two exceptions:
+a closure computes gradients inside the step, so that they are read whenever it returns; and a fused optimizer
+under a `GradScaler` unscales them itself, or skips its step, according to attributes that the scaler sets.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -75,13 +75,13 @@ class Follower:
             moved = wide(weight) * wide(weight.grad)
             if scale is not None:
                 moved /= scale.to(moved.device)
-            if skip is not None:  # not read: that would wait for the device
+            if skip is not None:  # not read, because that would wait for the device
                 moved = torch.where(skip.to(moved.device) > 0, torch.zeros_like(moved), moved)
             seen[name] = seen[name] + moved if name in seen else moved
 
 
 class _Watched:
-    """A closure after each call of which gradients are taken."""
+    """Wrapper of a closure, which reads the gradients after each call."""
 
     def __init__(self, closure: Callable[[], Any], take: Callable[[], None]) -> None:
         self.closure, self.take = closure, take

@@ -1,7 +1,7 @@
-"""Which optimizers are meant, and whether they have stepped.
+"""Optimizers in arguments, and detection of their steps.
 
-Not every pass of a loop is a step: a `GradScaler` skips those whose gradients overflow, and wrappers skip
-those that only accumulate gradients. Hooks on the optimizers tell.
+Not every pass of a loop is a step: a `GradScaler` skips passes whose gradients overflow, and wrappers skip
+those that only accumulate gradients. Hooks on the optimizers detect the steps.
 """
 
 from collections.abc import Iterable, Iterator
@@ -117,7 +117,7 @@ class StepWatch:
         return self.count != count or not (self._trained or self.count)
 
     def close(self) -> None:
-        """Take the hooks away."""
+        """Remove the hooks."""
         for handle in self._handles:
             handle.remove()
         self._optimizers = ()

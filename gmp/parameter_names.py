@@ -1,10 +1,10 @@
 """Names of modules and parameters, the same whether a model is wrapped or not.
 
 `DistributedDataParallel` calls the model inside it `module`, `torch.compile` calls it `_orig_mod`: names of
-parameters get such a prefix, at any depth. Here a wrapper and the model inside it have one name. What counts
-is the class of the wrapper: a module of one's own that is called `module` keeps its name.
+parameters get such a prefix, at any depth. Here a wrapper and the model inside it have one name.
 
-Parameters of two models are compared by identity, names only where nothing else is left: in saved states.
+Wrappers are recognised by their class: a user's module that is called `module` keeps its name. Parameters of
+two models are compared by identity, and by name only in saved states.
 """
 
 import sys
@@ -36,9 +36,8 @@ _PREFIXES = frozenset(name for _, _, names in _WRAPPERS for name in names)
 
 
 def named_modules(model: nn.Module, *, remove_duplicate: bool = False) -> Iterator[tuple[str, nn.Module]]:
-    """All modules but wrappers in the model's order, shared ones under each of their names.
-
-    With `remove_duplicate` under the first one only.
+    """Yield all modules except wrappers in the model's order, shared ones under each of their names, or with
+    `remove_duplicate` only under the first one.
     """
     if not isinstance(model, nn.Module):
         raise PruningError(f"the model must be a torch.nn.Module, got a {type(model).__name__}")
@@ -68,7 +67,7 @@ def names_by_parameter(model: nn.Module) -> dict[Tensor, tuple[str, ...]]:
 
 
 def module_called(model: nn.Module, name: str) -> nn.Module:
-    """The module `name`, whatever wrappers are around. Raises PruningError if there is none."""
+    """Return the module `name` inside any wrappers. Raises PruningError if there is none."""
     modules = dict(named_modules(model))
     found = matched(name, modules)
     if found is None:
@@ -77,7 +76,7 @@ def module_called(model: nn.Module, name: str) -> nn.Module:
 
 
 def matched(name: str, known: Iterable[str]) -> str | None:
-    """Which of the names `known` means the same as `name`, whatever wrappers were around; None if none does.
+    """Return the name in `known` that is the same as `name` inside any wrappers; None if there is none.
 
     For names in saved states, whose model is not at hand: prefixes are told by their text. An equal name
     comes first; of several that differ in prefixes only, none is meant.
@@ -91,7 +90,7 @@ def matched(name: str, known: Iterable[str]) -> str | None:
 
 
 def renamed(saved: Mapping[str, T], known: Iterable[str]) -> dict[str, T]:
-    """`saved` with the names in `known` that mean the same; names that mean none of them stay."""
+    """Return `saved` with the equivalent names in `known`; names without an equivalent are kept."""
     known = dict.fromkeys(known)
     return {matched(name, known) or name: value for name, value in saved.items()}
 
@@ -107,7 +106,7 @@ def check_whole(model: nn.Module) -> None:
 
 
 def joined(module_name: str, key: str) -> str:
-    """The name of what a module calls `key`."""
+    """Return the full name of the attribute `key` of a module."""
     return f"{module_name}.{key}" if module_name else key
 
 
@@ -121,7 +120,7 @@ def _walk(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _held_as(module: nn.Module) -> tuple[str, ...]:
-    """Names under which a wrapper holds the model; () for other modules."""
+    """Return the names under which a wrapper holds the model; () for other modules."""
     return next((names for place, kind, names in _WRAPPERS if _is_a(module, place, kind)), ())
 
 

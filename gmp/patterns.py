@@ -1,4 +1,4 @@
-"""Which weights go together: single weights, n:m groups, blocks, kernels, channels.
+"""Patterns of pruning: single weights, n:m groups, blocks, kernels, channels.
 
 A weight tensor is seen as (groups, outputs, inputs, kernel positions), as `gmp.weight_axes` says: `nn.Linear`
 has one position, a convolution kh*kw of them. A pattern cuts it into boxes, the units of pruning. Boxes at
@@ -69,7 +69,7 @@ class Pattern:
 
     @property
     def single(self) -> bool:
-        """Whether weights go one by one, whatever their axes."""
+        """Return whether weights are pruned one by one, independent of their axes."""
         return self == Pattern()
 
     @property

@@ -1,4 +1,4 @@
-"""A network without kernels that hide what it computes."""
+"""Context in which a network runs without fused kernels that hide its computations."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,9 @@ import torch
 
 @contextmanager
 def plain_kernels() -> Iterator[None]:
-    """Attention as products of matrices and a softmax, which fast kernels would hide; no compiled code."""
+    """Compute attention by matrix products and a softmax, which fast kernels would hide, and run no compiled
+    code.
+    """
     backends = torch.backends.cuda
     kinds = ("flash", "mem_efficient", "cudnn", "math")
     before = [getattr(backends, f"{kind}_sdp_enabled")() for kind in kinds]

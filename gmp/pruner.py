@@ -1,8 +1,9 @@
 """Gradual magnitude pruning of a model in training: masks that only ever grow.
 
-The masks live here, not in the model: names of `model.state_dict()`, copies of the model and its optimizer
-stay as they are. A hook on each weight clears the gradient of pruned weights as soon as it is accumulated, so
-that clipping sees the true norm; `apply()` after the optimizer's step clears what else moved them.
+The masks belong to the pruner, not to the model: names in `model.state_dict()`, copies of the model and its
+optimizer do not change. A hook on each weight clears the gradient of pruned weights as soon as it is
+accumulated, so that clipping sees the true norm; `apply()` after the optimizer's step undoes all other
+changes of pruned weights.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ SHORT = 0.01  # share of the weights by which pruning may miss its target withou
 
 
 class Goal(Protocol):
-    """What a pruner is to reach."""
+    """The target of a pruner."""
 
     @property
     def shortfall(self) -> str | None: ...
@@ -160,7 +161,7 @@ class Pruner:
         self.coverage.warn()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without hooks, which a copy makes anew."""
+        """Return the state without hooks, which a copy registers again."""
         targets = {name: target._replace(weight=self._weight(name)) for name, target in self._targets.items()}
         return {**self.__dict__, "_targets": targets, "_hooked": {}, "_handles": []}
 
@@ -408,11 +409,11 @@ class Pruner:
         )
 
     def _left_out_ids(self) -> set[int]:
-        """Identities of the parameters that are not pruned on purpose."""
+        """Return the identities of the parameters that are not pruned on purpose."""
         return {id(each) for name, each in named_parameters(self.model).items() if name in self._left_out}
 
     def _missed(self) -> list[str]:
-        """What was asked for and not reached, as sentences."""
+        """Return unreached targets as sentences."""
         found = [] if self.goal is None or self.goal.shortfall is None else [self.goal.shortfall]
         if not found and self._asked - self.sparsity > SHORT:
             found.append(
@@ -433,10 +434,12 @@ class Pruner:
     def _install(self, lives: Mapping[str, Tensor]) -> None:
         for (name, live), nonzeros in zip(lives.items(), count(list(lives.values())), strict=True):
             self._masks[name].set(live, nonzeros)
-            self._weight(name).masked_fill_(~live, 0)  # a positive zero, unlike a product
+            self._weight(name).masked_fill_(~live, 0)  # a positive zero, which a product does not ensure
 
     def _attach(self) -> None:
-        """Hook weights and optimizers; of a copy that is being made, the model need not be there yet."""
+        """Register hooks on weights and optimizers. While a copy is being made, its model may not exist
+        yet.
+        """
         self._hooked: dict[str, Tensor] = {}
         self._handles: list[Any] = []
         if isinstance(self.score, Movement):

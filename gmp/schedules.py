@@ -1,4 +1,4 @@
-"""When sparsity rises: schedules that are stepped like the optimizer.
+"""Schedules of the sparsity, which are stepped like the optimizer.
 
 Between `begin` and `end` a schedule asks for the sparsity
   s(t) = s_i + (s_f - s_i) r(x),   x = (t - begin) / (end - begin)
@@ -18,7 +18,7 @@ from gmp.pruner import Pruner
 from sparsim.errors import near
 
 UNITS = ("epoch", "step")
-MAX_UPDATES = 1_000_000  # more than any training has steps in between
+MAX_UPDATES = 1_000_000  # longer than any training
 SLACK = 1e-6  # tolerance in steps, so that 0.1 + 0.2 epochs are 0.3
 
 
@@ -274,7 +274,7 @@ class Schedule(ABC):
         return int(steps_per_epoch)
 
     def _step_of(self, time: float) -> int:
-        """The first step after which `time` is reached."""
+        """Return the first step after which `time` is reached."""
         return max(1, math.ceil(time * self.steps_per_unit - SLACK))
 
 

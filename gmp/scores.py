@@ -1,4 +1,4 @@
-"""How much each weight matters: what has the lowest score goes first.
+"""Scores of weights: weights with the lowest scores are pruned first.
 
 A score is a function of (name, weight, gradient or None) that gives a finite number for each weight. `weight`
 holds the values in single precision at least; it is the parameter itself if the score has a true attribute
@@ -209,7 +209,7 @@ SCORES: dict[str, Callable[[], Score]] = {
 
 
 def score_of(score: str | Score) -> Score:
-    """The score called `score`, or `score` itself if it can be called. Raises PruningError."""
+    """Return the score called `score`, or `score` itself if it is callable. Raises PruningError."""
     if isinstance(score, str) and score in SCORES:
         return SCORES[score]()
     if isinstance(score, str) or not callable(score):
@@ -219,7 +219,9 @@ def score_of(score: str | Score) -> Score:
 
 @torch.no_grad()
 def evaluate(score: Score, name: str, weight: Tensor) -> Tensor:
-    """Scores of `weight`, of its shape, at least single precision. Raises PruningError if not finite."""
+    """Return the scores of `weight`, in its shape and at least in single precision. Raises PruningError if
+    they are not finite.
+    """
     given = weight if getattr(score, "takes_parameters", False) else wide(weight)
     values: Any = score(name, given, None if weight.grad is None else wide(weight.grad))
     if not isinstance(values, Tensor) or values.shape != weight.shape:
@@ -255,6 +257,8 @@ def evaluate_all(
 
 
 def wide(values: Tensor) -> Tensor:
-    """`values` dense, without history, at least in single precision: products of halves underflow."""
+    """Return `values` as dense and detached, at least in single precision, because products of halves
+    underflow.
+    """
     values = values.detach().to_dense() if values.is_sparse else values.detach()
     return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -1,7 +1,8 @@
-"""How many weights each tensor loses, and which units go: one global pool, or ratios of the layers.
+"""Selection of the units to prune: in one global pool, or by ratios of the layers.
 
-All counts are of weights. Units go in the order of their scores; equal scores go in the order of the tensors,
-then of the position in the tensor. Larger units stop before the one that would exceed the request.
+All counts are of weights. Units are pruned in the order of their scores, with equal scores in the order of
+the tensors, then of the position in the tensor. Larger units stop before the one that would exceed the
+request.
 """
 
 import math
@@ -30,7 +31,7 @@ class Layer(NamedTuple):
 
 
 def cap(size: int, min_density: float) -> int:
-    """The most weights of `size` that can go while the fraction `min_density` stays."""
+    """Return the most weights of `size` that can be pruned while the fraction `min_density` stays."""
     return size - math.ceil(min_density * size - 1e-9)
 
 
@@ -111,7 +112,7 @@ def _wanted(sparsity: float, size: int, zeros: int, pattern: Pattern) -> int:
 
 
 def _from_pool(layers: Sequence[Layer], units: Sequence[Units], need: int) -> list[Tensor]:
-    """The lowest units of all layers together, except those that a layer needs for its cap."""
+    """Return the lowest units of all layers together, except those that a layer needs for its cap."""
     scores = []
     for layer, unit in zip(layers, units, strict=True):
         if layer.cap < layer.size:
@@ -127,7 +128,7 @@ def _from_pool(layers: Sequence[Layer], units: Sequence[Units], need: int) -> li
 
 
 def _smallest(values: Tensor, k: int) -> Tensor:
-    """The k-th smallest of `values`, a scalar; on a CPU numpy is four times as fast as kthvalue."""
+    """Return the k-th smallest of `values`, a scalar. On a CPU NumPy is four times as fast as kthvalue."""
     if values.device.type == "cpu":
         return torch.from_numpy(np.partition(values.numpy(), k - 1)[k - 1 : k])[0]
     return values.kthvalue(k).values

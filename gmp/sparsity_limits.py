@@ -1,4 +1,4 @@
-"""How far each weight of a pruner can be pruned: what pattern, `scope` and `min_density` allow."""
+"""Limits of the sparsity of each weight, by pattern, `scope` and `min_density`."""
 
 from collections.abc import Callable, Mapping
 
@@ -36,12 +36,12 @@ class SparsityLimits:
 
     @property
     def most(self) -> float:
-        """The highest sparsity of all weights together."""
+        """Return the highest sparsity of all weights together."""
         return self._allowed(Pattern.prunable)
 
     @property
     def nominal(self) -> float:
-        """The limit with n:m counted as 1 - n/m, even if the inputs are not a multiple of m."""
+        """Return the limit with n:m counted as 1 - n/m, even if the inputs are not a multiple of m."""
         return self._allowed(_nominal)
 
     def layer(self, name: str, *, new: bool, idle: bool) -> Layer:
@@ -96,5 +96,7 @@ class SparsityLimits:
 
 
 def _nominal(pattern: Pattern, shape: torch.Size, axes: Axes) -> float:
-    """What a pattern allows whatever the shape: 2:4 stands for half, even of three inputs."""
+    """Return the sparsity of a pattern independent of the shape: 2:4 counts as half, even for three
+    inputs.
+    """
     return pattern.limit * shape.numel()

@@ -1,4 +1,5 @@
-"""What pruning has left: one row per prunable weight, a total, and the sizes of dense and compressed files.
+"""Reports on pruned models: one row per prunable weight, a total, and the sizes of dense and compressed
+files.
 
 A weight counts as nonzero if its mask keeps it and its value is not 0. Compressed sizes are those of a store
 that keeps the nonzeros as float32 and the positions as a bitmask: 4 * nonzero + ceil(weights / 8) bytes.
@@ -319,7 +320,7 @@ def _cell(value: object, what: str) -> Cell:
 
 
 def _texts(row: LayerReport) -> dict[str, str]:
-    """Cells as they are shown; what was not measured is blank."""
+    """Return cells as text; values that were not measured are blank."""
     return {column: _text(column, value) for column, value in row.cells().items()}
 
 

@@ -1,4 +1,4 @@
-"""Which weights are pruned: by module type, name, regular expression or predicate.
+"""Selection of the weights to prune, by module type, name, regular expression or predicate.
 
 Every parameter can be pruned. A matcher is one of
   a module type              `nn.Linear`, subclasses included: the weights of such modules
@@ -148,7 +148,7 @@ def select(
 def left_out(
     model: nn.Module, targets: Matcher | Iterable[Matcher], ignore: Matcher | Iterable[Matcher] = ()
 ) -> set[str]:
-    """Names of the parameters that `targets` do not mean or `ignore` means.
+    """Return the names of the parameters that `targets` do not select or `ignore` excludes.
 
     With a type or the default among them `targets` mean all of the model, else only what they meet.
     """
@@ -206,10 +206,11 @@ def axes_by_name(
 
 
 def _candidates(model: nn.Module) -> Iterable[_Candidate]:
-    """All parameters under all of their names, and what stands in the place of one called `weight`."""
+    """Yield all parameters under all of their names, and substitutes for one called `weight`."""
     parts: dict[int, tuple[str, nn.Module]] = {}
     for name, module in named_modules(model):
-        if isinstance(module, nn.MultiheadAttention):  # it does not call it, but uses its weights
+        # attention does not call this layer, but uses its weights
+        if isinstance(module, nn.MultiheadAttention):
             parts[id(module.out_proj)] = (name, module)
         held: dict[str, Tensor | None] = dict(module._parameters)
         computed = ["weight", *getattr(module, "parametrizations", ())]
@@ -229,7 +230,7 @@ def _with_modules(weight_names: Iterable[str]) -> list[str]:
 
 def _listed(matchers: Matcher | Iterable[Matcher]) -> list[Matcher]:
     if isinstance(matchers, str | type) or not isinstance(matchers, Iterable):
-        return [matchers]  # a wrong one is refused where it is used
+        return [matchers]  # an invalid matcher is refused where it is used
     return list(matchers)
 
 
@@ -255,7 +256,7 @@ def _matched(model: nn.Module, candidates: list[_Candidate], matchers: list[Matc
 
 
 def _meeting(matcher: Matcher, what: str) -> Callable[[_Candidate], bool]:
-    """Whether `matcher` meets a candidate."""
+    """Return a function that tells whether `matcher` matches a candidate."""
     if isinstance(matcher, str):
         return lambda candidate: _is_named(matcher, candidate)
     if isinstance(matcher, type) and issubclass(matcher, nn.Module):
@@ -265,7 +266,7 @@ def _meeting(matcher: Matcher, what: str) -> Callable[[_Candidate], bool]:
     if matcher is layer_weights:
         return _is_of_a_layer
     if callable(matcher) and not isinstance(matcher, type | nn.Module):
-        answers: dict[str, bool] = {}  # a module is asked for once
+        answers: dict[str, bool] = {}  # predicates are called once per module
 
         def meets(candidate: _Candidate) -> bool:
             name = candidate.module_name
@@ -298,7 +299,7 @@ def _is_of_a_layer(candidate: _Candidate) -> bool:
 
 
 def _what_is(model: nn.Module, name: str) -> str:
-    """Why what is called `name` in the model cannot be pruned; '' if there is nothing."""
+    """Return why the object called `name` in the model cannot be pruned; '' if there is no such object."""
     module = dict(named_modules(model)).get(name) if name else None
     if module is None:
         return ""
@@ -309,7 +310,7 @@ def _what_is(model: nn.Module, name: str) -> str:
 
 
 def _unmet(model: nn.Module, matcher: Matcher) -> PruningError:
-    """That a type or predicate among the targets meets no weight."""
+    """Return the error for a type or predicate among the targets that matches no weight."""
     if not isinstance(matcher, type):
         name = getattr(matcher, "__name__", matcher)
         return PruningError(f"targets: the function {name!r} matches no module with a weight")
@@ -321,12 +322,12 @@ def _unmet(model: nn.Module, matcher: Matcher) -> PruningError:
 
 
 def _holds(module: nn.Module) -> bool:
-    """Whether other modules with a weight lie inside."""
+    """Return whether a module contains other modules with a weight."""
     return any(candidate.is_weight for candidate in _candidates(module))
 
 
 def _check_holders(model: nn.Module, ignore: list[Matcher], chosen: Iterable[Target]) -> None:
-    """Refuse an ignored type without a weight that holds modules which are pruned all the same."""
+    """Refuse an ignored type that has no weight itself but contains modules that would still be pruned."""
     pruned = {id(target.module): target.name for target in chosen}
     kinds: list[type[nn.Module]] = [kind for kind in ignore if isinstance(kind, type)]
     for kind in kinds:

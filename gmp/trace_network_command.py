@@ -88,7 +88,7 @@ def trace(
 
 
 def load_network(source: str, shapes: list[tuple[int, ...]]) -> tuple[nn.Module, Any]:
-    """The model that MODULE:FUNCTION names, and its example. Raises TraceError."""
+    """Return the model that MODULE:FUNCTION names, and its example. Raises TraceError."""
     import torch
     from torch import nn
 

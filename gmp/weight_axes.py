@@ -1,4 +1,4 @@
-"""Which axes of a parameter are outputs, inputs and positions of a kernel, by the operation that uses it.
+"""The axes of parameters: outputs, inputs and kernel positions, by the operation that uses a parameter.
 
 One letter for each axis, in the order of the parameter:
 
@@ -37,7 +37,7 @@ _TORCH: tuple[tuple[type[nn.Module], str], ...] = (
     (nn.EmbeddingBag, "io"),
     (nn.Bilinear, "oii"),
 )
-_OTHERS = (  # (Python module, class, axes); nothing is imported for them
+_OTHERS = (  # (Python module, class, axes); these modules are not imported
     ("transformers.pytorch_utils", "Conv1D", "io"),
     ("torch_geometric.nn.dense.linear", "Linear", "oi"),
     ("torch_geometric.nn.dense.linear", "HeteroLinear", "gio"),

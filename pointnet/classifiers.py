@@ -1,4 +1,4 @@
-"""The classifiers that can be trained, by the names of their presets."""
+"""The classifiers that can be trained, by preset."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -31,5 +31,5 @@ def classifier_config(name: str, **changes: Any) -> AnyConfig:
 
 
 def classifier(config: AnyConfig) -> Classifier:
-    """The network of a configuration."""
+    """Return the network of a configuration."""
     return PointNet2(config) if isinstance(config, Config) else SparseClassifier(config)

@@ -161,7 +161,7 @@ def train(output: Path, resume: bool, tensorboard: bool, as_json: bool, **option
     if not resume:
         check_free(output)  # before minutes of reading
     if settings.hardware is not None:
-        load_hardware(settings.hardware)  # likewise
+        load_hardware(settings.hardware)  # check this before reading data, too
     data = data_of(settings, messages())
     training = run_training(settings, data, output, resume=resume, tensorboard=tensorboard)
     if training.step < training.steps:
@@ -373,7 +373,7 @@ def study(
 
 
 def _settings(options: dict[str, Any]) -> Settings:
-    """The settings of the train command; a sparsity, or a recipe's epochs, change them."""
+    """Return the settings of the train command; a sparsity, or a recipe's epochs, change them."""
     from pointnet.training.settings import Pruning, Settings
 
     names = {
@@ -402,7 +402,7 @@ def _settings(options: dict[str, Any]) -> Settings:
 
 
 def _use_ratios(plan: dict[str, Any]) -> None:
-    """Sparsities of layers from the file that is the scope."""
+    """Read the sparsities of layers from the file that is given as the scope."""
     from pointnet.errors import ConfigError
     from pointnet.training.layer_pruning import read_ratios
 

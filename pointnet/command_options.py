@@ -13,7 +13,7 @@ LAYOUTS = "'shapes', the procedural set, or a file or folder of clouds (layouts:
 
 
 def _checked_device(context: click.Context, parameter: click.Parameter, name: str) -> str:
-    """Before minutes of reading."""
+    """Check the device before data are read, which may take minutes."""
     from pointnet.device_names import device_called
 
     device_called(name)
@@ -97,7 +97,7 @@ def samples_option(default: int | None = None) -> Decorator:
 
 
 def pruned_series(epochs: int, more: int, levels: str) -> Callable[..., Any]:
-    """The options of a dense training and of the pruned ones that start from it."""
+    """Add the options of a dense training and of the pruned ones that start from it."""
     options = (
         epochs_option(epochs),
         click.option("--more", type=int, default=more, show_default=True,

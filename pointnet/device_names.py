@@ -1,4 +1,4 @@
-"""Which device a network runs on: cpu, cuda, cuda:N or mps."""
+"""Names of the devices that networks run on: cpu, cuda, cuda:N or mps."""
 
 import re
 
@@ -10,13 +10,15 @@ NAME = re.compile(r"cpu|cuda(:\d{1,4})?|mps")
 
 
 def check_name(name: str) -> None:
-    """Raise ConfigError for what names no kind of device."""
+    """Raise ConfigError for a name that is no kind of device."""
     if not NAME.fullmatch(name):
         raise ConfigError(f"unknown device '{name}'; choose one of cpu, cuda, cuda:N and mps")
 
 
 def device_called(name: str) -> torch.device:
-    """The device. Raises ConfigError where this machine, or this build of torch, has none of that name."""
+    """Return the device. Raises ConfigError if this machine, or this build of torch, has none of that
+    name.
+    """
     check_name(name)
     kind, _, number = name.partition(":")
     if kind == "cuda":
@@ -29,5 +31,5 @@ def device_called(name: str) -> torch.device:
 
 
 def device_of(model: torch.nn.Module) -> torch.device:
-    """The device of the parameters of a model, and the CPU for a model without parameters."""
+    """Return the device of the parameters of a model, or the CPU for a model without parameters."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""What can go wrong for a user of `pointnet`; every message is one lower-case sentence.
+"""The errors of `pointnet`; every message is one lower-case sentence.
 
 SparsimError
   PointnetError
@@ -23,4 +23,4 @@ class CheckpointError(PointnetError):
 
 
 class ConfigError(PointnetError):
-    """A setting that cannot be."""
+    """A setting is not possible."""

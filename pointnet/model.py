@@ -217,7 +217,7 @@ class SharedMLP(nn.Module):
     def __init__(self, channels: int, widths: Sequence[int]) -> None:
         super().__init__()
         ends = [channels, *widths]
-        # no bias: batch-norm would subtract it again
+        # no bias, because batch-norm would subtract it
         self.mlp_convs = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise(ends))
         self.mlp_bns = nn.ModuleList(nn.BatchNorm1d(width) for width in widths)
 

@@ -1,4 +1,4 @@
-"""A network in a checkpoint, and the data that it classifies."""
+"""Loading of a network from a checkpoint, with the data that it classifies."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from sparsim.report.console import messages
 
 
 class StoredNetwork(NamedTuple):
-    """What a command works on."""
+    """The network and the clouds that a command uses."""
 
     network: Stored
     data: Dataset
 
 
 def stored_network(checkpoint: str, source: str | None, device: str = "cpu") -> StoredNetwork:
-    """Of clouds with the classes that the network knows: of `source`, or of what it was trained on."""
+    """Load a network with the clouds of `source`, or of its training data, which must have the network's
+    classes.
+    """
     stored = load_model(Path(checkpoint), device)
     settings = stored.settings if source is None else replace(stored.settings, data=source)
     data = data_of(settings, messages())

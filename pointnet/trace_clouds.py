@@ -1,4 +1,4 @@
-"""Traces of classifiers on clouds, as a workload, tables and masks."""
+"""Traces of classifiers on clouds, written as a workload, tables and masks."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def with_point_mappings(workload: Workload, config: Config, clouds: int) -> Work
 
 
 def _points(clouds: Clouds, points: int, samples: int | None, batch: int, inputs: str, seed: int) -> Tensor:
-    """(samples, points, C) float32."""
+    """Return the points to run, float32 of shape (samples, points, C)."""
     if seed < 0:
         raise TraceError(f"seed must be at least 0, got {seed}")
     count = len(clouds) if samples is None else samples
@@ -154,7 +154,7 @@ def _points(clouds: Clouds, points: int, samples: int | None, batch: int, inputs
         return torch.randn(count, points, channels, generator=generator)
     if inputs != "clouds":
         raise TraceError(f"inputs must be 'clouds' or 'randn', got '{inputs}'")
-    # the clouds of a split lie class by class: the first ones would be of one class
+    # clouds of a split are ordered by class, so that the first ones would all be of one class
     chosen = np.sort(np.random.default_rng(seed).choice(len(clouds), count, replace=False))
     return torch.from_numpy(clouds.points[chosen, :points])
 
@@ -177,7 +177,7 @@ def variant(model: Classifier, *, delayed: bool) -> Classifier:
     """
     if not isinstance(model, PointNet2):
         return model
-    found = copy.deepcopy(model)  # which may be narrower than its configuration says
+    found = copy.deepcopy(model)  # a copy, because it may be narrower than its configuration
     found.config = replace(model.config, delayed=delayed)
     for module in found.modules():
         if isinstance(module, SetAbstraction):

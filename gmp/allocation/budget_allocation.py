@@ -1,4 +1,4 @@
-"""Which level each layer gets: least sum of errors, costs within a budget."""
+"""Allocation of levels to layers: the least sum of errors with costs within a budget."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
@@ -130,7 +130,7 @@ def allocate(
 
 
 def _once_each(function: CoupledCost, shown: Callable[[Sequence[int]], dict[str, int]]) -> Cost:
-    """The cost of levels by their indices, each asked for once."""
+    """Return the cost of levels by their indices, with each cost computed once."""
 
     @cache
     def cost(chosen: tuple[int, ...]) -> float:
@@ -159,7 +159,7 @@ def _sorted_search(
     costs: list[Reals],
     budget: float,
 ) -> list[int]:
-    """A search with the levels of each layer in the order of falling costs."""
+    """Run a search with the levels of each layer in the order of falling costs."""
     orders = [np.argsort(-c, kind="stable") for c in costs]
     ordered = [e[order] for e, order in zip(lost, orders, strict=True)]
 

@@ -1,4 +1,5 @@
-"""Searches for costs that are no sums over layers, as where costs depend on a neighbour's channels.
+"""Searches for costs that are not sums over layers, for example because they depend on the channels of
+neighbours.
 
 Levels are ordered from the dense layer to the one that is pruned most, so that costs fall with every level.
 """
@@ -16,7 +17,7 @@ SWEEPS = 10
 
 
 def greedy(errors: Sequence[Reals], cost: Cost, budget: float) -> list[int]:
-    """Start from the least errors, and repeat the step that loses the least for what it saves."""
+    """Start from the least errors, and repeat the step with the least loss per saving."""
     levels = [int(e.argmin()) for e in errors]
     now = cost(tuple(levels))
     while now > budget:
@@ -25,11 +26,11 @@ def greedy(errors: Sequence[Reals], cost: Cost, budget: float) -> list[int]:
             saved = now - (price := cost(tuple(tried)))
             if saved > 0:
                 lost = _error(errors, tried) - _error(errors, levels)
-                # what overshoots the budget is not worth more; equal losses: the larger saving
+                # savings beyond the budget do not count; of equal losses the larger saving is taken
                 rank = max(0.0, lost) / min(saved, now - budget), -saved
                 if best is None or rank < best[:2]:
                     best = (*rank, tried, price)
-        if best is None:  # costs that rise with pruning: from the floor, which was checked
+        if best is None:  # if costs rise with pruning, start from the floor, which was checked
             levels = [len(e) - 1 for e in errors]
             break
         levels, now = best[2], best[3]
@@ -37,7 +38,9 @@ def greedy(errors: Sequence[Reals], cost: Cost, budget: float) -> list[int]:
 
 
 def lagrange(errors: Sequence[Reals], cost: Cost, budget: float) -> list[int]:
-    """The least error + price * cost, layer by layer until nothing changes, for the price that just fits."""
+    """Minimise error + price * cost, layer by layer until nothing changes, for the price that just meets the
+    budget.
+    """
     floor = [len(e) - 1 for e in errors]
     dense = [int(e.argmin()) for e in errors]
     if cost(tuple(dense)) <= budget:
@@ -55,7 +58,7 @@ def lagrange(errors: Sequence[Reals], cost: Cost, budget: float) -> list[int]:
 
 
 def refilled(errors: Sequence[Reals], cost: Cost, budget: float, levels: Sequence[int]) -> list[int]:
-    """Levels of single layers changed while the error falls and the budget holds."""
+    """Change levels of single layers as long as the error falls and the budget is kept."""
     levels = list(levels)
     while True:
         better = [

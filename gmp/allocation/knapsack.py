@@ -1,8 +1,8 @@
-"""Multiple-choice knapsack: one level of each layer, least sum of errors, costs within a budget.
+"""Multiple-choice knapsack: one level of each layer with the least sum of errors and costs within a budget.
 
-A state is what the first layers cost and lose together. States are kept with their true costs, nothing is
-rounded to buckets, so that the result is exact on the budget. Of the states only those are kept that no other
-one beats in both, and from which a lower bound (Lagrange) does not exclude that the optimum is reached.
+A state is the total cost and error of the first layers. States have their true costs instead of rounded ones,
+so that the budget is kept exactly. Dominated states are dropped, and so are those that cannot lead to the
+optimum by a lower bound (Lagrange).
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 Reals = NDArray[np.float64]
 
-MOST_STATES = 20_000  # beyond it the best state of each of so many ranges of cost is kept
+MOST_STATES = 20_000  # most states; beyond it the best state of each of so many ranges of cost is kept
 HALVINGS = 60
 
 
 def solve(errors: Sequence[Reals], costs: Sequence[Reals], budget: float) -> tuple[list[int], bool]:
-    """The level of each layer, and whether no other choice is better.
+    """Return the level of each layer, and whether this choice is proven optimal.
 
     The least costs of all layers must be within the budget.
     """
@@ -34,7 +34,7 @@ def solve(errors: Sequence[Reals], costs: Sequence[Reals], budget: float) -> tup
     for k, (e, c) in enumerate(zip(errors, costs, strict=True), start=1):
         cost, error = (cost[:, None] + c).ravel(), (error[:, None] + e).ravel()
         bound = error + price * (cost - budget) + rest_bound[k]
-        # the last layer is judged by the sum itself, as whoever adds the costs up will do
+        # for the last layer use the plain sum of costs, which callers compute, too
         within = cost + rest_cost[k] <= budget * (1 + (1e-12 if k < len(errors) else 0.0))
         kept = np.flatnonzero(within & (bound <= best + slack))
         kept = kept[np.lexsort((error[kept], cost[kept]))]
@@ -44,7 +44,7 @@ def solve(errors: Sequence[Reals], costs: Sequence[Reals], budget: float) -> tup
             kept, exact = _thinned(kept, cost[kept]), False
         history.append((kept // len(e), kept % len(e)))
         cost, error = cost[kept], error[kept]
-        if not len(kept):  # rounding only: the fallback was within the budget
+        if not len(kept):  # this is only rounding: the fallback was within the budget
             return fallback, False
     state = int(error.argmin())
     if error[state] > best:  # states were left out
@@ -57,7 +57,7 @@ def solve(errors: Sequence[Reals], costs: Sequence[Reals], budget: float) -> tup
 
 
 def multiplier(errors: Sequence[Reals], costs: Sequence[Reals], budget: float) -> tuple[float, list[int]]:
-    """The price of a unit of cost at which the cheapest choice just fits, and that choice."""
+    """Return the price of a unit of cost at which the cheapest choice just fits, and that choice."""
 
     def chosen(price: float) -> list[int]:
         found = []
@@ -88,7 +88,7 @@ def multiplier(errors: Sequence[Reals], costs: Sequence[Reals], budget: float) -
 
 
 def _sums_from_the_end(values: Sequence[float]) -> list[float]:
-    """Element k is the sum of values[k:]."""
+    """Return an array whose element k is the sum of values[k:]."""
     sums = [0.0]
     for value in reversed(values):
         sums.append(sums[-1] + value)

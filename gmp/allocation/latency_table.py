@@ -2,7 +2,8 @@
 
 Each layer is run alone, with random weights and inputs of the shape that it has in the network, at several
 numbers of channels. Times of small layers are noisy, so the table is made monotone along both axes; one
-factor, that of the whole network over the sum of its layers, accounts for what lies between the layers.
+factor, the time of the whole network divided by the sum of its layers, accounts for operations between the
+layers.
 """
 
 import statistics
@@ -268,7 +269,7 @@ def median_seconds(call: Callable[[], object], repeats: int) -> float:
 def _input_shapes(
     model: nn.Module, example: Any, forward: Forward | None
 ) -> dict[str, tuple[nn.Module, list[torch.Size]]]:
-    """Layers with the shape of their input in each call."""
+    """Return layers with the shape of their input in each call."""
     names = {m: n for n, m in named_modules(model, remove_duplicate=True) if _is_layer(m)}
     found: dict[str, tuple[nn.Module, list[torch.Size]]] = {}
 
@@ -309,7 +310,7 @@ def _times(module: nn.Module, calls: list[torch.Size], step: int, repeats: int) 
 
 
 def _grid(count: int, step: int) -> NDArray[np.int64]:
-    """The multiples of `step` below `count`, at most POINTS of them, and `count` itself."""
+    """Return the multiples of `step` below `count`, at most POINTS of them, and `count` itself."""
     wanted = np.linspace(0, count, POINTS + 1)[1:]
     rounded: Iterable[int] = (max(step, int(round(x / step)) * step) for x in wanted)
     return np.unique([min(count, n) for n in rounded] + [count])
@@ -335,7 +336,9 @@ def _with_channels(module: nn.Module, shape: torch.Size, inputs: int) -> list[in
 
 
 def _monotone(seconds: Reals) -> Reals:
-    """Make times rise along both axes: average the running maximum and the minimum of what follows."""
+    """Make times monotone along both axes: average the running maximum and the minimum of the following
+    values.
+    """
     for axis in (0, 1):
         least = np.flip(np.minimum.accumulate(np.flip(seconds, axis), axis), axis)
         seconds = (np.maximum.accumulate(seconds, axis) + least) / 2

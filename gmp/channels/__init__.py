@@ -1,8 +1,8 @@
-"""Channels of networks: which belong together, how they are chosen, and how they are removed.
+"""Channels of networks: groups of coupled channels, their selection and their removal.
 
 channel_groups       channel_groups: coupled channels of a network, found by running it
 narrowing            narrow, rebuild: networks without their removed channels
-channel_scores       score_channels: what each channel is worth
+channel_scores       score_channels: the importance of each channel
 channel_pruner       ChannelPruner: whole channels pruned in training
 channel_costs        parameter_cost, mac_cost, latency_cost: what a network with fewer channels costs
 channel_netadapt     netadapt_channels: channels of one group at a time, until a budget is met

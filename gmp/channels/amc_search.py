@@ -1,4 +1,6 @@
-"""AMC (He et al. 2018): an agent that learns how many channels each group keeps, beside other searches."""
+"""AMC (He et al. 2018): an agent that learns how many channels each group keeps, compared with other
+searches.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,9 @@ from gmp.number_checks import whole
 from gmp.parameter_names import module_called
 from sparsim.report.tables import Table
 
-SIGMA, FALLING = 0.5, 0.95  # of the noise after the warm-up, and its factor from episode to episode
-WARM_UP = 1 / 3  # of the episodes have random actions
+# standard deviation of the noise after the warm-up, and its factor from episode to episode
+SIGMA, FALLING = 0.5, 0.95
+WARM_UP = 1 / 3  # share of the episodes with random actions
 REMEMBERED = 100  # episodes
 UPDATES = 10  # of the agent after each episode
 
@@ -172,7 +175,9 @@ def _agent_search(
 def _episode(
     agent: DdpgAgent, states: _States, wall: BudgetWall, sigma: float | None, draw: np.random.Generator
 ) -> tuple[list[tuple[list[float], float]], Counts]:
-    """States with the actions that the wall allowed, and the channels; actions are random without `sigma`."""
+    """Run an episode. Returns the states, the actions within the budget, and the channels. Actions are random
+    without `sigma`.
+    """
     seen: list[list[float]] = []
 
     def choose(name: str, decided: Counts) -> float:
@@ -190,7 +195,7 @@ def _fraction(wall: BudgetWall, name: str, count: int) -> float:
 
 
 class _States:
-    """What the agent sees before it decides on a group; all numbers from 0 to 1."""
+    """The observations of the agent before it decides on a group; all numbers are from 0 to 1."""
 
     def __init__(self, model: nn.Module, candidates: ChannelCandidates, wall: BudgetWall) -> None:
         self._wall = wall

@@ -1,8 +1,8 @@
-"""Networks with so many channels left in each group, for searches that try many of them.
+"""Networks with given numbers of channels in each group, for searches that try many of them.
 
-Which channels are left follows from their number: those with the highest scores. So the weights of a layer
-are fitted to the channels that its inputs have left once for each number of them: by least squares, from
-second moments of its inputs in the whole network, W' = W H_:S (H_SS + damping)^-1.
+The channels with the highest scores are kept, so that their number determines them. The weights of a layer
+are therefore fitted to its remaining inputs once for each number of them, by least squares, from second
+moments of its inputs in the whole network, W' = W H_:S (H_SS + damping)^-1.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gmp.oneshot.calibration_inputs import Moments, is_supported, matrix_of, wei
 from gmp.oneshot.least_squares import damped
 from gmp.parameter_names import module_called
 
-DAMPING = 1e-4  # of the mean diagonal of the moments
+DAMPING = 1e-4  # damping, as a share of the mean diagonal of the moments
 
 
 class ChannelCandidates:
@@ -165,7 +165,7 @@ class ChannelCandidates:
         return self._losses[key]
 
     def _measured(self, batches: list[Any], forward: Forward | None) -> dict[str, Tensor]:
-        """Second moments of the inputs of layers that use channels which can be removed."""
+        """Measure second moments of the inputs of layers that use removable channels."""
         found = {}
         if not batches:
             raise PruningError("there are no calibration batches")
@@ -178,7 +178,7 @@ class ChannelCandidates:
         return found
 
     def _weights(self, layer: str, counts: Mapping[str, int], gone: Mapping[str, Tensor]) -> Tensor:
-        """Of a layer, fitted to the inputs that are left."""
+        """Return the weights of a layer, fitted to the remaining inputs."""
         feeding = [group for group in self.groups if layer in group.layers("inputs")]
         key = layer, tuple(counts.get(group.name, group.channels) for group in feeding)
         if key not in self._fitted:
@@ -195,7 +195,7 @@ class ChannelCandidates:
 
 
 def _fitted(module: nn.Module, weight: Tensor, left: Tensor, moments: Tensor) -> Tensor:
-    """The weights of a layer whose outputs are nearest to its own with only the inputs that are `left`."""
+    """Return the weights with which the layer's outputs are approximated best from the inputs `left`."""
     matrix = matrix_of(module, weight.detach())[0].double()
     columns = left.repeat(matrix.shape[1] // len(left)).nonzero().flatten()
     if len(columns) == matrix.shape[1]:
@@ -209,6 +209,6 @@ def _fitted(module: nn.Module, weight: Tensor, left: Tensor, moments: Tensor) ->
 
 
 def _levels(channels: int, multiple: int, least: int) -> list[int]:
-    """Multiples from `least` on, and all channels."""
+    """Return the multiples from `least` on, and all channels."""
     first = -(-least // multiple) * multiple
     return sorted({min(count, channels) for count in (*range(first, channels, multiple), channels)})

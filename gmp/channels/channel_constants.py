@@ -1,10 +1,11 @@
-"""What a removed channel still gives, and how the layers that used it make up for it.
+"""Constant outputs of pruned channels, and the compensation of their removal.
 
-A channel whose weights are zero is not zero: it is a constant, what its bias and norm make of zero. A layer
-that used it loses W c. This goes into the bias of the layer; into the running mean of the norm behind it, if
-it has no bias and nothing else sees its output; or else into a bias that the layer gets.
+A channel whose weights are zero is a constant c, which results from its bias and norm.
 
-At the border of zero padding a convolution sees zeros in place of the constant, which no bias can express.
+Its removal changes the outputs of a layer that uses it by W c. This is added to the bias of the layer; to the
+running mean of the norm that follows, if the layer has no bias and nothing else uses its output; or else to a
+new bias of the layer. At the border of zero padding a convolution has zeros in place of the constant, which
+no bias can represent.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,14 +23,18 @@ from gmp.parameter_names import module_called, named_modules
 
 
 class Constants(NamedTuple):
-    """What removed inputs of a layer are. `exact`: the same everywhere, so that a bias can replace them."""
+    """The constant values of removed inputs of a layer. With `exact` they are the same everywhere, so that a
+    bias can replace them.
+    """
 
     values: Tensor
     exact: bool
 
 
 def constants_of(model: nn.Module, inputs: Mapping[str, Tensor], run_copies: Run) -> dict[str, Constants]:
-    """What the `inputs` of layers (indices by the layer's name) are in a network whose channels are zero."""
+    """Return the values of `inputs` of layers (indices by the layer's name) in a network whose removed
+    channels are zero.
+    """
     found: dict[str, Constants] = {}
 
     def watch(name: str, index: Tensor) -> Callable[..., None]:
@@ -59,7 +64,7 @@ def constants_of(model: nn.Module, inputs: Mapping[str, Tensor], run_copies: Run
 
 
 def _is_unpadded(module: nn.Module) -> bool:
-    """Whether every output of a layer sees all of its inputs."""
+    """Return whether no output of a layer depends on padding."""
     if isinstance(module, _ConvTransposeNd):
         return False
     if not isinstance(module, _ConvNd) or module.padding_mode != "zeros":
@@ -71,9 +76,9 @@ def _is_unpadded(module: nn.Module) -> bool:
 
 @torch.no_grad()
 def fold(model: nn.Module, inputs: Mapping[str, Tensor], run_copies: Run) -> tuple[list[str], list[str]]:
-    """Make up for `inputs` that are about to be removed, in place.
+    """Compensate for `inputs` that will be removed, in place.
 
-    Returns the layers that got a bias, and those whose results differ where their padding begins.
+    Returns the layers that received a bias, and those whose results differ at the border of their padding.
     """
     used = {name: index for name, index in inputs.items() if _uses(module_called(model, name), index)}
     constants = constants_of(model, used, run_copies)
@@ -107,12 +112,12 @@ def _bias(model: nn.Module, name: str) -> Tensor | None:
 
 
 def _uses(module: nn.Module, index: Tensor) -> bool:
-    """Whether a layer multiplies any of these inputs by more than zero."""
+    """Return whether a layer has a nonzero weight for any of these inputs."""
     return bool(_weights_of(module, index).any())
 
 
 def _weights_of(module: nn.Module, index: Tensor) -> Tensor:
-    """The weights of inputs of a layer, outputs first."""
+    """Return the weights of inputs of a layer, outputs first."""
     weight = module.weight
     assert isinstance(weight, Tensor)
     if isinstance(module, _ConvTransposeNd):
@@ -121,13 +126,15 @@ def _weights_of(module: nn.Module, index: Tensor) -> Tensor:
 
 
 def _lost(module: nn.Module, index: Tensor, values: Tensor) -> Tensor:
-    """What a layer's outputs lose without these inputs, (outputs,)."""
+    """Return what these inputs contribute to each output of a layer, (outputs,)."""
     part = _weights_of(module, index)
     return part.flatten(2).sum(dim=2) @ values if part.dim() > 2 else part @ values
 
 
 def _following_norms(model: nn.Module, names: list[str], run_copies: Run) -> dict[str, _NormBase]:
-    """Norms with running means that are given the outputs of these layers, where nothing else is."""
+    """Return the norms with running means that follow these layers and are the only users of their
+    outputs.
+    """
     if not names:
         return {}
     made: dict[str, list[Tensor]] = {name: [] for name in names}
@@ -164,7 +171,9 @@ def _same(output: Tensor, given: Tensor) -> bool:
 
 
 def _sees_all(model: nn.Module, name: str, norm: nn.Module, run_copies: Run) -> bool:
-    """Whether outputs of a layer go into a norm only: NaN that the norm is spared is seen nowhere."""
+    """Return whether only a norm uses the outputs of a layer: NaN in them, hidden from the norm, then appears
+    nowhere.
+    """
     handles = [
         module_called(model, name).register_forward_hook(
             lambda module, inputs, output: torch.full_like(output, torch.nan)

@@ -1,4 +1,4 @@
-"""What a network costs with fewer channels: parameters, MACs, or measured seconds.
+"""Costs of a network with fewer channels: parameters, MACs, or measured seconds.
 
 A cost is a function of the number of channels left in each group, by the group's name; groups that are not
 named are whole. `gmp.energy.hardware_cost` has the energy and cycles of accelerators and chips.
@@ -34,7 +34,9 @@ class LayerSeconds(Protocol):
 
 
 class _Share(NamedTuple):
-    """That a layer has k outputs, inputs or numbers for each channel of a group of so many."""
+    """The share of a group in a layer, which has k outputs, inputs or numbers for each channel of the
+    group.
+    """
 
     group: str
     channels: int
@@ -42,7 +44,7 @@ class _Share(NamedTuple):
 
 
 class LayerChannels:
-    """How many outputs, inputs or numbers the layers have, with so many channels left in each group."""
+    """The number of outputs, inputs or numbers of each layer for given numbers of channels in the groups."""
 
     def __init__(self, model: nn.Module, groups: ChannelGroups) -> None:
         self.groups = {group.name: group.channels for group in groups}
@@ -166,8 +168,10 @@ def latency_cost(model: nn.Module, groups: ChannelGroups, table: LayerSeconds) -
 
 
 def narrowed_rows(model: nn.Module, groups: ChannelGroups) -> Callable[[Mapping[str, int]], Trace]:
-    """A function that gives the trace of the network with fewer channels; densities are those of all."""
-    from gmp.tracing.trace import Trace, trace  # loads the records of sparsim
+    """Make a function that returns the trace of the network with fewer channels; densities are those of the
+    whole network.
+    """
+    from gmp.tracing.trace import Trace, trace  # this import loads the records of sparsim
 
     channels = LayerChannels(model, groups)
     batch = batches_of(model, groups.example)[0]
@@ -192,7 +196,7 @@ def narrowed_rows(model: nn.Module, groups: ChannelGroups) -> Callable[[Mapping[
             sizes: list[int | None] = []
             for role, size in (("inputs", layer.computation.C), ("outputs", layer.computation.M)):
                 key: tuple[str, Role] = (layer.module, "inputs" if role == "inputs" else "outputs")
-                # a product with a part of a weight has the inputs of the part, which are in no group
+                # a product with a part of a weight has the inputs of this part, which belong to no group
                 sizes.append(left[key] if channels.whole.get(key) == size else None)
             found.append(row(i, *sizes))
         return Trace(tuple(found), traced.samples)

@@ -1,6 +1,6 @@
-"""Which channels of a network can only be removed together: found by a probe, and tried.
+"""Search for groups of channels that can only be removed together, by a probe and a trial.
 
-Channels that the probe (`gmp.channels.channel_probe`) sees reach the same input are joined.
+Channels that reach the same input, according to the probe (`gmp.channels.channel_probe`), are joined.
 """
 
 from __future__ import annotations
@@ -101,13 +101,13 @@ def _checked(names: list[str], layers: list[str]) -> set[str]:
 
 
 def _joined(modules: Mapping[str, nn.Module], reached: Mapping[str, Reached]) -> list[ChannelGroup]:
-    """Units that lie in the same layers, as groups."""
-    from networkx.utils import UnionFind  # takes half a second to load
+    """Return groups of the units that are in the same layers."""
+    from networkx.utils import UnionFind  # this import takes half a second
 
     joins = UnionFind()
     for name, found in reached.items():
         for channel in range(found.channels):
-            joins[name, "outputs", channel]  # a lookup makes a node
+            joins[name, "outputs", channel]  # a lookup creates a node
         for user, pairs in found.inputs.items():
             role: Role = "each" if is_each(modules[user]) else "inputs"
             for channel, feature in pairs.nonzero().tolist():
@@ -141,7 +141,7 @@ def _reason(
     group: ChannelGroup, modules: Mapping[str, nn.Module], reached: Mapping[str, Reached], ignored: set[str],
     shared: set[str],
 ) -> str:  # fmt: skip
-    """Why the way its channels lie forbids to remove some; "" if it does not."""
+    """Return why the arrangement of its channels forbids their removal; "" if it does not."""
     for member in group.members:
         if member.module in shared:
             return f"{member.module} shares its weights with another layer"
@@ -169,7 +169,9 @@ def _reason(
 
 
 def _broken_group(group: ChannelGroup, module: nn.Module, name: str) -> str:
-    """Whether a unit holds only a part of a group of a convolution, so that no channel can be removed."""
+    """Return a reason if a unit has only a part of a group of a convolution, so that no channel can be
+    removed.
+    """
     index = {member.role: member.indices for member in group.members if member.module == name}
     if set(index) != {"inputs", "outputs"}:
         return f"the groups of {name} tie its outputs to inputs that cannot be removed"
@@ -182,7 +184,7 @@ def _broken_group(group: ChannelGroup, module: nn.Module, name: str) -> str:
 
 
 def _sharing(model: nn.Module) -> set[str]:
-    """Names of modules that share a parameter with others."""
+    """Return the names of modules that share a parameter with others."""
     return {
         name.rpartition(".")[0]
         for names in names_by_parameter(model).values()

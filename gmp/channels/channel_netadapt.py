@@ -18,7 +18,7 @@ from gmp.channels.narrowing import Narrowed, Spec, narrow
 from gmp.errors import PruningError
 from gmp.number_checks import above_zero, fraction, whole
 
-SMALLEST = 1e-4  # of the cost at the start: less is no progress
+SMALLEST = 1e-4  # share of the initial cost; a smaller saving is no progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,7 @@ def netadapt_channels(
 
 @dataclass(frozen=True, eq=False)
 class _State:
-    """A network on the way. `groups` are its own, `spec` what was removed until then."""
+    """An intermediate network. `groups` are its groups, and `spec` describes the channels removed so far."""
 
     model: nn.Module
     groups: ChannelGroups
@@ -181,7 +181,7 @@ def _best(
     state: _State, cost: ChannelCost, target: float, loss: Callable[[nn.Module], float],
     tune: Callable[[nn.Module], object], tuned: int, score: str | ChannelScore, steps: tuple[int, int],
 ) -> tuple[str, Narrowed, _State] | None:  # fmt: skip
-    """The best network with one group cut to the target; None if no group gets there."""
+    """Return the best network with one group reduced to meet the target; None if no group can."""
 
     def judged(group: str, counts: dict[str, int], narrowed: Narrowed) -> _Candidate:
         value = _loss(loss, narrowed.model, f"with fewer channels of '{group}'")
@@ -210,7 +210,7 @@ def _best(
 
 
 def _ignored(groups: ChannelGroups) -> list[str]:
-    """Layers that the user ignored, and others whose outputs stay."""
+    """Return the layers that the user ignored, and others whose outputs are kept."""
     return [name for group in groups.fixed for name in group.layers("outputs")]
 
 
@@ -223,18 +223,20 @@ def _loss(loss: Callable[[nn.Module], float], model: nn.Module, what: str) -> fl
 
 
 def _rank(state: _State, loss: float, cost: float) -> tuple[float, float]:
-    """Loss for what is saved, and the saving."""
+    """Return the loss per saving, and the saving, as the rank of a network."""
     saved = state.cost - cost
     return max(0.0, loss - state.loss) / saved, -saved
 
 
 def _count(state: _State, cost: ChannelCost, name: str, target: float, steps: tuple[int, int]) -> int | None:
-    """The most channels of a group that meet the target; None if the fewest do not, or save nothing."""
+    """Return the largest number of channels of a group that meets the target; None if the fewest do not, or
+    save nothing.
+    """
     multiple, _ = steps
     fewest = _fewest(state.counts[name], steps)
     levels = [n for n in range(fewest, state.counts[name]) if n % multiple == 0 or n == fewest]
     low, high = 0, len(levels)
-    while low < high:  # costs rise with the number
+    while low < high:  # bisection, because costs rise with the number
         middle = (low + high) // 2
         if cost({**state.counts, name: levels[middle]}) <= target:
             low = middle + 1

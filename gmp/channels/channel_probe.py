@@ -1,4 +1,4 @@
-"""Which inputs of later layers an output channel of a layer reaches: found by sending NaN through a network.
+"""Search for the inputs of later layers that an output channel reaches, by sending NaN through a network.
 
 The network runs once in eval mode for each layer with outputs, on copies of one sample. In copy j some of the
 layer's channels are NaN: those whose number has the bit j, in other copies those without it. Hooks note which
@@ -7,8 +7,9 @@ answer. An input that depends on one channel is NaN in exactly one copy of each 
 number of the channel. An input that depends on several is taken to depend on all channels that its pattern
 allows, so that channels are joined rather than parted by mistake.
 
-This works with any control flow, sums, concatenations, gathers and maxima. Comparisons hide a NaN: what is
-missed so shows when a group is tried (`gmp.channels.channel_groups`).
+This works with any control flow, sums, concatenations, gathers and maxima. Comparisons hide a NaN;
+dependencies that are missed for this reason are detected when a group is tried
+(`gmp.channels.channel_groups`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +31,7 @@ Run = Callable[[nn.Module, int], Any]
 
 @dataclass
 class Reached:
-    """What the channels of one layer reach.
+    """The inputs and outputs that the channels of one layer reach.
 
     inputs : {layer: bool (channels, inputs of this layer)}
     opaque : {layer that cannot be narrowed: bool (channels,)}
@@ -46,7 +47,7 @@ class Reached:
 
 
 def runner(model: nn.Module, example: Any, forward: Forward | None) -> Run:
-    """A function that runs a model in eval mode on copies of the first sample of an example."""
+    """Return a function that runs a model in eval mode on copies of the first sample of an example."""
     batch = batches_of(model, example)[0]
     count, axis = samples_of(model, batch, forward, None)
 
@@ -77,7 +78,9 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def probe(model: nn.Module, run_copies: Run) -> dict[str, Reached]:
-    """What the outputs of each layer reach, by the names of the layers. Raises what the model raises."""
+    """Return what the outputs of each layer reach, by the names of the layers. Raises what the model
+    raises.
+    """
     modules = dict(named_modules(model, remove_duplicate=True))
     layers = {name: module for name, module in modules.items() if has_outputs(module)}
     watched = {name: module for name, module in modules.items() if name in layers or is_each(module)}
@@ -88,7 +91,7 @@ def probe(model: nn.Module, run_copies: Run) -> dict[str, Reached]:
         if name not in watched and name and any(True for _ in module.parameters(recurse=False))
         and not inside[name]
     }  # fmt: skip
-    with evaluating(model), plain_kernels():  # fast ones may lose a NaN
+    with evaluating(model), plain_kernels():  # fast kernels may lose a NaN
         return {
             name: _Pass(model, name, module, watched, opaque).run(run_copies)
             for name, module in layers.items()
@@ -96,9 +99,9 @@ def probe(model: nn.Module, run_copies: Run) -> dict[str, Reached]:
 
 
 def _insides(modules: Mapping[str, nn.Module], watched: Mapping[str, nn.Module]) -> dict[str, bool]:
-    """Whether a module runs layers inside, that is, is not one computation.
+    """Return, for each module, whether it runs other layers, that is, is more than one computation.
 
-    What `nn.MultiheadAttention` has inside it does not call.
+    `nn.MultiheadAttention` does not call the layer inside it.
     """
     return {
         name: not isinstance(module, nn.MultiheadAttention)
@@ -148,8 +151,8 @@ class _Pass:
         shape = [1] * output.dim()
         shape[channel_axis(module, output)] = self.found.channels
         shape[0] = len(self.codes)
-        times, rest = divmod(output.shape[0], len(self.codes))  # layers may be given several rows a sample
-        if rest or output.dim() < 2:  # samples cannot be told apart
+        times, rest = divmod(output.shape[0], len(self.codes))  # layers may have several rows per sample
+        if rest or output.dim() < 2:  # samples cannot be distinguished
             return torch.full_like(output, torch.nan)
         codes = self.codes.to(output.device).repeat_interleave(times, dim=0)
         shape[0] = len(codes)
@@ -185,7 +188,7 @@ class _Pass:
         return note
 
     def _tainted(self, values: Tensor) -> Tensor | None:
-        """Where values are NaN, for one copy of the sample per row; None if they are NaN nowhere."""
+        """Return where values are NaN, with one row per copy of the sample; None if they are NaN nowhere."""
         if not values.is_floating_point():
             return None
         seen = values.isnan()
@@ -198,7 +201,7 @@ class _Pass:
             return seen.reshape(copies, -1, *seen.shape[1:]).any(dim=1)
         return torch.ones(
             copies, *seen.shape[1:], dtype=torch.bool
-        )  # no sample has such rows, so all channels are possible
+        )  # the rows do not belong to samples, so all channels are possible
 
     def _channels(self, rows: Tensor) -> Tensor:
         """bool (channels, features): the channels that a pattern of NaN (copies, features) allows."""

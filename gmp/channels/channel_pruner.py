@@ -1,4 +1,4 @@
-"""Gradual pruning of whole channels, of all layers of a group alike, so that they can be removed later."""
+"""Gradual pruning of whole channels in all layers of a group, so that they can be removed later."""
 
 from __future__ import annotations
 
@@ -190,11 +190,11 @@ class ChannelPruner(Pruner):
         self.apply()
 
     def _fewest(self, channels: int) -> int:
-        """Channels of a group that are left at least."""
+        """Return the least number of channels of a group that are left."""
         return min(channels, -(-self._least // self._multiple) * self._multiple)
 
     def _priced(self, kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Scores, divided by what one more channel of the group saves."""
+        """Return scores, divided by the saving of one more channel of the group."""
         scores = score_channels(self.model, self.groups, self._channel_score)
         if self._cost is None:
             return scores
@@ -209,7 +209,7 @@ class ChannelPruner(Pruner):
     def _prune_lowest(
         self, kept: dict[str, Tensor], scores: Mapping[str, Tensor], sparsity: float, names: list[str]
     ) -> None:
-        """Prune the channels with the lowest scores of some groups, by as many as keep a multiple."""
+        """Prune the channels with the lowest scores of some groups, in numbers that leave a multiple."""
         total = sum(len(kept[name]) for name in names)
         spare = round(sparsity * total) - sum(int((~kept[name]).sum()) for name in names)
         blocks: list[tuple[float, int, str, Tensor]] = []

@@ -1,9 +1,9 @@
-"""Groups of coupled channels, as records.
+"""Records of groups of coupled channels.
 
-A unit is what goes with one channel: outputs of the layers that make it (several, where their results are
-added), the numbers that norms keep for it, and inputs of the layers that use it (several, where it is
-flattened or used twice). Units that lie in the same layers in the same way form a group; in a group any units
-can be removed, as long as one stays.
+A unit is everything that is removed with one channel: outputs of the layers that make it (several, where
+their results are added), the numbers that norms keep for it, and inputs of the layers that use it (several,
+where it is flattened or used twice). Units in the same layers and the same arrangement form a group, of which
+any units but one can be removed.
 """
 
 from __future__ import annotations

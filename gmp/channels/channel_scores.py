@@ -1,4 +1,4 @@
-"""Scores of channels: what a network would lose with them, as far as their weights tell."""
+"""Scores of channels: estimates from weights of how much a network loses without them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SCORES: dict[str, ChannelScore] = {"l1": l1, "l2": l2, "norm": norm_scale}
 
 
 def channel_score(score: str | ChannelScore) -> ChannelScore:
-    """The score that a name stands for; a function passes through. Raises PruningError."""
+    """Return the score of a name; a function is returned unchanged. Raises PruningError."""
     if callable(score):
         return score
     if score not in SCORES:

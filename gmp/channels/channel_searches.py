@@ -1,7 +1,8 @@
-"""How many channels each group keeps within a budget: searches that need no agent.
+"""Searches for the number of channels that each group keeps within a budget, without an agent.
 
-All of them stand behind one wall: a group is given no more channels than leave the rest its fewest, at the
-true cost of the whole network, so that no network exceeds the budget, whatever is counted.
+All searches use the same limit: a group gets only so many channels that the budget still suffices for the
+fewest channels of the remaining groups, at the true cost of the whole network. No network therefore exceeds
+the budget, whatever the cost counts.
 """
 
 from __future__ import annotations
@@ -66,11 +67,13 @@ class BudgetWall:
             raise PruningError(f"the budget is {budget:.6g}, and all channels cost only {self.most:.6g}")
 
     def within(self, counts: Mapping[str, int]) -> bool:
-        """Whether a network costs no more than the budget."""
+        """Return whether a network costs no more than the budget."""
         return self.cost(counts) <= self.budget
 
     def most_for(self, name: str, decided: Counts) -> int:
-        """The most channels of a group, after those that are decided, that leave the rest its fewest."""
+        """Return the most channels of a group, given the decided groups, with which the others can have their
+        fewest.
+        """
         levels = self.levels[name]
         low, high = 0, len(levels) - 1
         while low < high:  # costs rise with the number
@@ -82,9 +85,9 @@ class BudgetWall:
         return levels[low]
 
     def walk(self, choose: Callable[[str, Counts], float]) -> Counts | None:
-        """Decide group by group; `choose` gives a fraction between a group's fewest channels and all.
+        """Decide group by group; `choose` returns a fraction between a group's fewest channels and all.
 
-        None if the cost, which need not rise everywhere, exceeds the budget in the end.
+        Returns None if the cost, which need not be monotone, exceeds the budget in the end.
         """
         decided: Counts = {}
         for name, levels in self.levels.items():
@@ -95,7 +98,7 @@ class BudgetWall:
 
 
 class Search:
-    """A search at work: counts its evaluations and its time, and keeps the best network."""
+    """A running search, which counts its evaluations and its time, and keeps the best network."""
 
     def __init__(self, method: str, candidates: ChannelCandidates, wall: BudgetWall) -> None:
         self.method, self._candidates, self._wall = method, candidates, wall
@@ -103,14 +106,14 @@ class Search:
         self._best: tuple[float, Counts] | None = None
 
     def loss(self, counts: Counts) -> float:
-        """Of a network within the budget."""
+        """Return the loss of a network within the budget."""
         loss = self._candidates.loss(counts)
         if self._best is None or loss < self._best[0]:
             self._best = loss, dict(counts)
         return loss
 
     def done(self) -> ChannelChoice:
-        """The best network."""
+        """Return the best network."""
         assert self._best is not None
         loss, counts = self._best
         return ChannelChoice(
@@ -120,7 +123,7 @@ class Search:
 
 
 def uniform(candidates: ChannelCandidates, wall: BudgetWall) -> ChannelChoice:
-    """The largest share of channels, the same in all groups, that the budget allows."""
+    """Find the largest common share of channels in all groups that the budget allows."""
     search = Search("uniform", candidates, wall)
     best = dict(wall.fewest)
     for share in np.linspace(0, 1, 257):
@@ -137,7 +140,7 @@ def uniform(candidates: ChannelCandidates, wall: BudgetWall) -> ChannelChoice:
 def random_search(
     candidates: ChannelCandidates, wall: BudgetWall, evaluations: int, seed: int
 ) -> ChannelChoice:
-    """The best of some networks drawn uniformly behind the wall, groups in random order."""
+    """Find the best of some networks that are drawn uniformly within the budget, groups in random order."""
     search, draw = Search("random", candidates, wall), np.random.default_rng(seed)
     for _ in range(evaluations):
         counts = wall.walk(lambda name, decided: draw.uniform())
@@ -146,7 +149,9 @@ def random_search(
 
 
 def table_search(candidates: ChannelCandidates, wall: BudgetWall) -> ChannelChoice:
-    """The least sum of the losses with one group cut at a time, made monotone (`gmp.allocate`)."""
+    """Minimise the sum of the losses of groups that are reduced one at a time, made monotone
+    (`gmp.allocate`).
+    """
     search = Search("table", candidates, wall)
     falling = {name: levels[::-1] for name, levels in wall.levels.items()}
     errors = {
@@ -163,7 +168,7 @@ def table_search(candidates: ChannelCandidates, wall: BudgetWall) -> ChannelChoi
 
 
 def greedy_search(candidates: ChannelCandidates, wall: BudgetWall) -> ChannelChoice:
-    """One level less in the group that loses least for what it saves, until the budget is met."""
+    """Repeatedly reduce the group with the least loss per saving by one level, until the budget is met."""
     search, counts = Search("greedy", candidates, wall), dict(wall.all)
     while not wall.within(counts):
         now, cost, steps = candidates.loss(counts), wall.cost(counts), []

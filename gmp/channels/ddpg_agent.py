@@ -1,4 +1,4 @@
-"""Deep deterministic policy gradient (Lillicrap et al. 2015), as small as searches for channels need it."""
+"""Deep deterministic policy gradient (Lillicrap et al. 2015), a small version for searches for channels."""
 
 import copy
 from collections import deque
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 HIDDEN = 300
 ACTOR_RATE, CRITIC_RATE = 1e-4, 1e-3
-FOLLOW = 0.01  # of the step of the targets after the networks
+FOLLOW = 0.01  # rate at which the target networks follow the networks
 BATCH = 64
 BASELINE = 0.5  # weight of old rewards in the moving average
 
@@ -38,7 +38,7 @@ class DdpgAgent:
         self._baseline: float | None = None
 
     def act(self, state: list[float], sigma: float) -> float:
-        """The actor's choice with normal noise, drawn again until it lies between 0 and 1."""
+        """Return the actor's choice with normal noise, drawn again until it lies between 0 and 1."""
         with torch.no_grad():
             mean = float(self._actor(torch.tensor([state], dtype=torch.float32)))
         for _ in range(100 if sigma > 0 else 0):
@@ -47,7 +47,7 @@ class DdpgAgent:
         return mean
 
     def remember(self, steps: list[tuple[list[float], float]], reward: float) -> None:
-        """The states and actions of an episode."""
+        """Store the states and actions of an episode."""
         last = len(steps) - 1
         for i, (state, action) in enumerate(steps):
             following = steps[min(i + 1, last)][0]

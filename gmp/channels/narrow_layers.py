@@ -1,4 +1,4 @@
-"""Layers whose channels can be removed: where their channels lie, and what of them is left.
+"""Layers whose channels can be removed: the axes of their channels, and the removal.
 
 Convolutions, transposed ones, and linear layers have outputs and inputs. Batch and instance norms and PReLU
 have one number for each channel of what they are given. Of a convolution in groups, depthwise ones among
@@ -17,7 +17,7 @@ Role = Literal["outputs", "inputs", "each"]
 
 
 def has_outputs(module: nn.Module) -> bool:
-    """Whether a layer makes channels that can be removed."""
+    """Return whether a layer makes channels that can be removed."""
     if type(module).forward not in _FORWARDS or "weight" not in module._parameters:
         return False  # other computations, parametrizations and lazy layers
     if isinstance(module, _ConvTransposeNd):
@@ -26,19 +26,19 @@ def has_outputs(module: nn.Module) -> bool:
 
 
 def is_each(module: nn.Module) -> bool:
-    """Whether a layer has one number for each channel that it is given."""
+    """Return whether a layer has one number for each input channel."""
     if isinstance(module, _NormBase):
         return True
     return isinstance(module, nn.PReLU) and module.num_parameters > 1
 
 
 def is_grouped(module: nn.Module) -> bool:
-    """Whether inputs of a layer reach only some of its outputs."""
+    """Return whether inputs of a layer reach only some of its outputs."""
     return isinstance(module, _ConvNd) and module.groups > 1
 
 
 def channel_axis(module: nn.Module, values: Tensor) -> int:
-    """The axis of the channels in what a layer is given or gives."""
+    """Return the axis of the channels in the inputs and outputs of a layer."""
     if isinstance(module, nn.Linear):
         return values.dim() - 1
     if isinstance(module, _ConvNd):
@@ -47,12 +47,12 @@ def channel_axis(module: nn.Module, values: Tensor) -> int:
 
 
 def output_axis(module: nn.Module) -> int:
-    """The axis of the outputs in the weight of a layer."""
+    """Return the axis of the outputs in the weight of a layer."""
     return 1 if isinstance(module, _ConvTransposeNd) else 0
 
 
 def channels_of(module: nn.Module, role: Role) -> int:
-    """How many outputs, inputs or channels a layer has."""
+    """Return the number of outputs, inputs or channels of a layer."""
     name = {
         "outputs": "out_features" if isinstance(module, nn.Linear) else "out_channels",
         "inputs": "in_features" if isinstance(module, nn.Linear) else "in_channels",
@@ -62,7 +62,7 @@ def channels_of(module: nn.Module, role: Role) -> int:
 
 
 def axis_of_parameter(module: nn.Module, key: str, role: Role) -> int | None:
-    """The axis along which a parameter or buffer has the channels of this role; None: it has none."""
+    """Return the axis of a parameter or buffer with the channels of this role; None if it has none."""
     values = getattr(module, key)
     if role == "each":
         return 0 if values.dim() == 1 else None

@@ -1,4 +1,4 @@
-"""Networks with channels removed for real, and how they are saved and loaded again."""
+"""Networks without their removed channels, and how these are saved and loaded."""
 
 from __future__ import annotations
 
@@ -285,7 +285,7 @@ def _check_kept(module: nn.Module, name: str, role: Any, kept: Any) -> None:
 
 
 def _composed(first: Spec, second: Spec) -> Spec:
-    """One spec for two narrowings, one after the other."""
+    """Combine the specs of two successive narrowings."""
     modules = {name: dict(roles) for name, roles in first["modules"].items()}
     for name, roles in second["modules"].items():
         before = modules.setdefault(name, {})
@@ -310,12 +310,15 @@ def _gone(groups: ChannelGroups, keep: Mapping[str, Sequence[int] | Tensor]) -> 
 
 @torch.no_grad()
 def _dead(model: nn.Module, groups: ChannelGroups) -> dict[str, Tensor]:
-    """Channels whose weights are zero in all layers that make them, or whose norms multiply by zero."""
+    """Return the channels whose weights are zero in all layers that make them, or whose norms multiply by
+    zero.
+    """
     gone = {}
     for group in groups:
         dead = _zeros(model, group, "outputs")
         norms = [m for m in group.members if isinstance(module_called(model, m.module), _NormBase)]
-        if len(norms) >= len(group.layers("outputs")):  # one for each layer: nothing goes past them
+        # there is a norm for each layer, so that no channel bypasses them
+        if len(norms) >= len(group.layers("outputs")):
             dead |= _zeros(model, group, "each")
         if bool(dead.all()):
             raise PruningError(f"no channel of '{group.name}' would be left: all of its weights are zero")
@@ -324,7 +327,7 @@ def _dead(model: nn.Module, groups: ChannelGroups) -> dict[str, Tensor]:
 
 
 def _zeros(model: nn.Module, group: ChannelGroup, role: Role) -> Tensor:
-    """Channels whose weights are zero in all layers, or in all norms, of the group."""
+    """Return the channels whose weights are zero in all layers, or in all norms, of the group."""
     found = [torch.ones(group.channels, dtype=torch.bool)]
     for member in group.members:
         module = module_called(model, member.module)
@@ -334,9 +337,9 @@ def _zeros(model: nn.Module, group: ChannelGroup, role: Role) -> Tensor:
 
 
 def _zero_rows(module: nn.Module) -> Tensor:
-    """Which outputs of a layer, or channels of a norm, are multiplied by zero."""
+    """Return which outputs of a layer, or channels of a norm, are multiplied by zero."""
     weight = module.weight
-    if not isinstance(weight, Tensor):  # a norm without
+    if not isinstance(weight, Tensor):  # a norm without scales
         return torch.zeros(channels_of(module, "each"), dtype=torch.bool)
     if weight.dim() == 1:
         return weight.eq(0).cpu()
@@ -357,7 +360,7 @@ def _compare(one: nn.Module, other: nn.Module, run_copies: Run, reason: str) -> 
 
 
 def _cut(value: Any, parameter: Tensor, cut: Mapping[int, Tensor]) -> Any:
-    """The state of a parameter, without what was removed of the parameter."""
+    """Return the optimizer's state of a parameter without the removed elements."""
     if not isinstance(value, Tensor) or value.shape != parameter.shape:
         return copy.deepcopy(value)
     value = value.clone()
@@ -367,5 +370,5 @@ def _cut(value: Any, parameter: Tensor, cut: Mapping[int, Tensor]) -> Any:
 
 
 def _options(optimizer: Optimizer) -> set[str]:
-    """Names that the class of an optimizer takes; groups hold the rest."""
+    """Return the options that the class of an optimizer takes; parameter groups hold the others."""
     return set(inspect.signature(type(optimizer).__init__).parameters)

@@ -1,7 +1,7 @@
 """Network slimming (Liu et al. 2017): penalties that drive channels to zero while a network is trained.
 
-The penalty is no part of the loss. It is a proximal step after each step of the optimizer, so that it reaches
-exact zeros, and means the same under Adam, with loss scaling and with accumulated gradients.
+The penalty is not part of the loss. It is a proximal step after each step of the optimizer, so that it
+reaches exact zeros, and has the same effect under Adam, with loss scaling and with accumulated gradients.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class ChannelPenalty:
         parameter.index_copy_(axis, index, part)
 
     def _shrink_norms(self, unit: list[_Penalised]) -> None:
-        """Of all that belongs to each channel together."""
+        """Shrink the norm of all weights that belong to each channel."""
         squares = sum(
             parameter.movedim(axis, 0).flatten(1).square().sum(dim=1)[indices].sum(dim=1).cpu()
             if parameter.dim() > 1 else parameter.square()[indices].sum(dim=1).cpu()
@@ -274,7 +274,7 @@ def slim(model: nn.Module, groups: ChannelGroups, share: float, *, least: int = 
 
 
 def has_norms(model: nn.Module, group: ChannelGroup) -> bool:
-    """Whether each layer that makes the channels of a group has a norm with scales behind it."""
+    """Return whether each layer that makes the channels of a group is followed by a norm with scales."""
     norms = [m for m in group.members if isinstance(module_called(model, m.module), _NormBase)]
     return len(norms) == len(scales_of(model, group)) >= len(group.layers("outputs"))
 

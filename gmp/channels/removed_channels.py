@@ -1,4 +1,4 @@
-"""Channels set to zero, and channels removed, such that both networks give the same outputs."""
+"""Removal of channels, and masks that set them to zero; both networks give the same outputs."""
 
 import copy
 from collections import defaultdict
@@ -21,7 +21,7 @@ Gone = Mapping[str, Tensor]  # bool (channels,) by the group's name
 
 
 class Cuts(NamedTuple):
-    """What was removed.
+    """The removed parts of a network.
 
     modules : {layer: {role: indices that are left}}
     parameters : {name: {axis: indices that are left}}
@@ -38,7 +38,7 @@ class Cuts(NamedTuple):
 def masks_of(
     model: nn.Module, groups: Iterable[ChannelGroup], gone: Gone, *, whole: bool = True
 ) -> dict[str, Tensor]:
-    """Masks of parameters by name, False for what belongs to channels that go.
+    """Return masks of parameters by name, False for everything that belongs to removed channels.
 
     If not `whole`, only the weights that make them are masked.
     """
@@ -72,7 +72,7 @@ def remove(model: nn.Module, groups: Iterable[ChannelGroup], gone: Gone, run_cop
 
 
 def keep(model: nn.Module, modules: Mapping[str, Mapping[Role, list[int]]]) -> dict[str, dict[int, Tensor]]:
-    """Leave these channels in the layers, in place; returns how parameters were cut."""
+    """Keep only these channels in the layers, in place. Returns the kept indices of parameters."""
     parameters: dict[str, dict[int, Tensor]] = defaultdict(dict)
     for name, roles in modules.items():
         module = module_called(model, name)
@@ -83,7 +83,7 @@ def keep(model: nn.Module, modules: Mapping[str, Mapping[Role, list[int]]]) -> d
 
 
 def _indices(groups: Iterable[ChannelGroup], gone: Gone) -> dict[tuple[str, Role], Tensor]:
-    """The indices of all channels to remove, by layer and role."""
+    """Return the indices of all channels to remove, by layer and role."""
     parts: dict[tuple[str, Role], list[Tensor]] = defaultdict(list)
     for group in groups:
         if group.name in gone and bool(gone[group.name].any()):
@@ -93,7 +93,7 @@ def _indices(groups: Iterable[ChannelGroup], gone: Gone) -> dict[tuple[str, Role
 
 
 def failure(model: nn.Module, group: ChannelGroup, run_copies: Run) -> str:
-    """Why the first channel of a group cannot be removed; "" if it can."""
+    """Return why the first channel of a group cannot be removed; "" if it can."""
     masked, gone = copy.deepcopy(model), {group.name: torch.arange(group.channels) == 0}
     apply_masks(masked, masks_of(masked, [group], gone))
     narrowed = copy.deepcopy(masked)
@@ -112,7 +112,7 @@ def failure(model: nn.Module, group: ChannelGroup, run_copies: Run) -> str:
 
 
 def difference(wanted: Any, found: Any) -> float:
-    """The largest difference between outputs of two networks; infinite for other shapes."""
+    """Return the largest difference between outputs of two networks; infinite if shapes differ."""
     pairs = list(zip(_tensors(wanted), _tensors(found), strict=False))
     if any(one.shape != other.shape for one, other in pairs):
         return float("inf")
@@ -120,7 +120,7 @@ def difference(wanted: Any, found: Any) -> float:
 
 
 def tolerance(outputs: Any) -> float:
-    """What rounding may change in the outputs of a network."""
+    """Return the difference in the outputs of a network that rounding may cause."""
     return max(
         (
             ROUNDING * torch.finfo(each.dtype).eps * max(1.0, float(each.abs().max()))

@@ -1,4 +1,4 @@
-"""Prune until an energy or a number of cycles is reached: what is needed, and a schedule that stops there."""
+"""Pruning to an energy or a number of cycles: the sparsity needed, and a schedule that stops there."""
 
 import warnings
 from collections.abc import Mapping
@@ -13,9 +13,10 @@ from gmp.pruner import Pruner
 from gmp.schedules import Schedule
 from sparsim.hardware import Reals
 
-TRIALS = 64  # sparsities at which costs are looked at first: they need not fall everywhere
+TRIALS = 64  # sparsities at which costs are computed first, because they need not fall monotonically
 HALVINGS = 20
-BEYOND = 1e-3  # share of the weights beyond the need, because rounding to whole weights would miss it
+# share of weights pruned beyond the need, because rounding to whole weights could miss the target
+BEYOND = 1e-3
 
 
 def sparsity_for(monitor: EnergyMonitor, *, uniform: bool = False) -> float:
@@ -189,14 +190,14 @@ class BudgetSchedule:
         self.reached = bool(state["reached"])
 
     def _prune_on(self, due: float) -> None:
-        """Until the targets are met, or as far as the schedule asks."""
+        """Prune until the targets are met, or as far as the schedule asks."""
         pruner, beyond = self.monitor.pruner, 0.0
-        assert isinstance(pruner, Pruner)  # the schedule's
+        assert isinstance(pruner, Pruner)  # the sparsity of the schedule
         while not _met(self.monitor, self.monitor.densities) and pruner.sparsity < due:
             before = pruner.sparsity
             asked = min(due, max(before + beyond, self._needed()))
             pruner.prune(asked)
-            if pruner.sparsity == before:  # less than a weight, or a unit of the pattern
+            if pruner.sparsity == before:  # less than a weight or a unit of the pattern
                 if asked == due:
                     return
                 beyond = max(BEYOND, 2 * beyond)
@@ -204,7 +205,7 @@ class BudgetSchedule:
     def _needed(self) -> float:
         try:
             needed = sparsity_for(self.monitor)
-        except PruningError:  # not with these proportions, perhaps with others
+        except PruningError:  # the targets cannot be met with these proportions, but perhaps with others
             return 1.0
         return min(1.0, needed + BEYOND) if needed > self.schedule.sparsity else needed
 

@@ -35,8 +35,8 @@ from sparsim.report.console import layers_done
 from sparsim.report.tables import Table
 
 WEIGHTS, INPUTS, OUTPUTS = (COLUMNS.index(name) for name in ("Weights", "Inputs", "Outputs"))
-_PART = r"\.part[0-9]+$"  # what the name of a further computation of a layer ends with
-_appending = threading.Lock()  # one for all monitors, since an object with a lock cannot be copied
+_PART = r"\.part[0-9]+$"  # ending of the names of further computations of a layer
+_appending = threading.Lock()  # one lock for all monitors, because an object with a lock cannot be copied
 
 
 class HasMasks(Protocol):
@@ -50,7 +50,7 @@ class HasMasks(Protocol):
 
 
 class _Seen(NamedTuple):
-    """What mask a weight's density was counted of."""
+    """The mask from which the density of a weight was counted."""
 
     mask: Tensor
     version: int
@@ -375,7 +375,7 @@ class EnergyMonitor:
             raise PruningError(
                 f"other layers ran than before: {', '.join(rows)} in place of {', '.join(self.plan.names)}"
             )
-        self._densities = densities  # other threads see all of the old ones or all of the new ones
+        self._densities = densities  # other threads see either all old or all new densities
 
     def replan(self, progress: Callable[[str], object] | None = None) -> None:
         """Find mappings for the densities as they are now; earlier readings stay as they are.
@@ -422,7 +422,7 @@ class EnergyMonitor:
                 f"the state has layers {', '.join(names)}, but the model has {', '.join(self.plan.names)}"
             )
         densities = np.array(state["activations"], np.float64)
-        if densities.shape == self._densities[:, INPUTS:].shape:  # states of version 0.1 leave weights out
+        if densities.shape == self._densities[:, INPUTS:].shape:  # states of version 0.1 have no weights
             densities = np.column_stack([self._densities[:, :INPUTS], densities])
         if densities.shape != self._densities.shape:
             raise PruningError(
@@ -494,7 +494,7 @@ class EnergyMonitor:
 
     @cached_property
     def _from_parameters(self) -> NDArray[np.bool_]:
-        """(layers,): whether the zeros of a parameter are those of the weights."""
+        """Return, for each layer, whether the zeros of a parameter are those of the weights."""
         return np.array([view is not None and not view.computed for view in self._views])
 
     def _weight_densities(self) -> dict[int, float]:
@@ -549,20 +549,24 @@ def _planned(hardware: Hardware, workload: Workload, options: Mapping[str, Any])
 
 
 def _laid_out_like(weight: Tensor, mask: Tensor) -> Tensor:
-    """Weights may be transposed in memory, and masks that were loaded are not; parts are places in memory."""
+    """Return a mask with the memory layout of the weights. Weights may be transposed in memory, and loaded
+    masks are not, while parts are defined by positions in memory.
+    """
     if mask.stride() == weight.stride():
         return mask
     return torch.empty_like(weight, dtype=mask.dtype).copy_(mask)
 
 
 def _holder(model: nn.Module, view: WeightView) -> tuple[nn.Module, str]:
-    """The module and attribute that the weights of a view are."""
+    """Return the module and the attribute that contain the weights of a view."""
     name, _, key = view.parameter.rpartition(".")
     return module_called(model, name), key
 
 
 def _layer_called(model: nn.Module, name: str) -> str:
-    """Without the ending of a further computation, which modules may have in their names."""
+    """Return the name without the ending of a further computation, which may also occur in names of
+    modules.
+    """
     known = name in dict(named_modules(model)) or name in named_parameters(model)
     return name if known else re.sub(_PART, "", name)
 

@@ -1,4 +1,4 @@
-"""A score that knows what a weight costs: energy-aware pruning in one pool of all layers."""
+"""A score that includes the cost of a weight, for energy-aware pruning in one pool of all layers."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from gmp.scores import Movement, Score, score_of, wide
 from sparsim.errors import near
 from sparsim.records import OBJECTIVES, ObjectiveName, objective_value
 
-# Share of the mean price. Surfaces of costs have flat spots, and a price of 0 would mean "never prune".
+# Least price, as a share of the mean. Costs have flat regions, and a price of 0 would mean "never prune".
 FLOOR = 1e-3
 
 
@@ -77,7 +77,7 @@ class EnergyScore:
             raise PruningError("the score 'movement' can be negative and cannot be weighed against a cost")
         self.alpha, self.objective = at_least_zero(alpha, "alpha"), objective
 
-    takes_parameters = True  # names in the monitor's model may differ from those of the pruner
+    takes_parameters = True  # names in the monitor's model may differ from those in the pruner's
 
     def __call__(self, name: str, weight: Tensor, grad: Tensor | None) -> Tensor:
         """Return the scores of a weight.
@@ -146,10 +146,10 @@ class EnergyScore:
         return found.clamp_min(FLOOR)
 
     def _slopes(self) -> Tensor:
-        """d cost / d weight density of each layer, (layers,)."""
+        """Return the derivatives of the cost by the weight density of each layer, (layers,)."""
         densities = self.monitor.densities
         totals = torch.tensor([each.sum() for each in self.monitor.plan(densities)], requires_grad=True)
-        with torch.enable_grad():  # the pruner calls without
+        with torch.enable_grad():  # the pruner calls without gradients
             (by_total,) = torch.autograd.grad(objective_value(self.objective, *totals.unbind()), totals)
         savings = torch.tensor(np.stack([each[:, 0] for each in self.monitor.plan.savings(densities)]))
         return by_total @ savings

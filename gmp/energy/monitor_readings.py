@@ -1,4 +1,4 @@
-"""What a monitor reads at one step, and many of them as a table or file."""
+"""Readings of a monitor, one per step, and their output as tables, files and plots."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -132,7 +132,7 @@ def reading_of(names: tuple[str, ...], plain: Mapping[str, Any]) -> Reading:
 
 
 def write_readings(history: Sequence[Reading], path: str | Path) -> None:
-    """The rows of all readings. Raises PruningError if the file cannot be written."""
+    """Write the rows of all readings. Raises PruningError if the file cannot be written."""
     rows = [dict(zip(HEAD, row, strict=True)) for reading in history for row in reading.rows()]
     with writing(path, "readings"):
         write_csv(path, rows)
@@ -140,9 +140,11 @@ def write_readings(history: Sequence[Reading], path: str | Path) -> None:
 
 def plot(history: Sequence[Reading], path: str | Path, target_energy_pj: float | None,
          target_cycles: float | None) -> None:  # fmt: skip
-    """Draw energy and cycles by step, stacked by layer, targets as lines; the path says the format."""
+    """Draw energy and cycles by step, stacked by layer, with targets as lines; the path determines the
+    format.
+    """
     require("matplotlib", "plotting energies", "plot")
-    from sparsim.report.figure_style import styled, write_figure  # takes a second to load
+    from sparsim.report.figure_style import styled, write_figure  # this import takes a second
 
     figure = styled(_drawn)(history, target_energy_pj, target_cycles)
     with writing(path, "plot", ValueError):  # an unknown format

@@ -1,6 +1,6 @@
 """NetAdapt (Yang et al. 2018, algorithm 1) for single weights: layers pruned one at a time to an energy.
 
-Where the paper looks resources up in tables that it measured, this asks a plan of `sparsim.hardware`.
+Costs come from a plan of `sparsim.hardware` instead of the measured tables of the paper.
 """
 
 import copy
@@ -129,7 +129,7 @@ def _best(
     model: nn.Module, monitor: EnergyMonitor, weights: Iterable[Target], budget: float,
     loss: Callable[[nn.Module], float], tune: Callable[[nn.Module], object],
 ) -> _Candidate | None:  # fmt: skip
-    """The best of the copies in which one weight is pruned to the budget; None if no copy meets it."""
+    """Return the best of the copies in which one weight is pruned to the budget; None if no copy meets it."""
     best: _Candidate | None = None
     for target in weights:
         name, size, kept = target.name, target.weight.numel(), _kept(monitor, target, budget)
@@ -158,7 +158,7 @@ def _kept(monitor: EnergyMonitor, target: Target, budget: float) -> int | None:
     def meets(kept: int) -> bool:
         return _energy(monitor, now, layers, kept / nonzeros) <= budget
 
-    low, high = 1, nonzeros  # the first meets the budget, the second does not
+    low, high = 1, nonzeros  # the first number meets the budget, the second one does not
     if nonzeros < 2 or not meets(low):
         return None
     while high - low > 1:

@@ -49,7 +49,7 @@ class _PlanCosts(torch.autograd.Function):
         return energy, cycles
 
     @staticmethod
-    @once_differentiable  # a second derivative would lack that of the slopes
+    @once_differentiable  # a second derivative would not include the derivative of the slopes
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
         parts = [
             g[:, None] * torch.from_numpy(s).to(ctx.like) for g, s in zip(grads, ctx.slopes, strict=True)

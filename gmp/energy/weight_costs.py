@@ -1,4 +1,4 @@
-"""What a network costs as a function of the sparsity of each of its weights, all else as it is."""
+"""Costs of a network as a function of the sparsity of each weight, with everything else unchanged."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -194,7 +194,7 @@ class WeightCosts:
 
 
 def weights_left(size: int, sparsity: float | Reals) -> Reals:
-    """How many of so many weights a sparsity leaves: whole numbers, whose sums are exact."""
+    """Return how many weights a sparsity leaves, as whole numbers, whose sums are exact."""
     return np.asarray(size - np.round(size * np.asarray(sparsity)))
 
 

@@ -2,7 +2,7 @@
 
 calibrated_pruning  prune_with_data: layer by layer, on the inputs that the pruned layers before it give
 calibration_inputs  second moments of the inputs of a layer, of convolutions too
-kept_weights        which weights stay: by magnitude, Wanda's score, or optimal brain surgeon
+kept_weights        selection of weights: by magnitude, Wanda's score, or optimal brain surgeon
 least_squares       the kept weights that reproduce the layer's outputs best
 sparse_gpt          SparseGPT: columns left to right, errors pushed to the right
 """

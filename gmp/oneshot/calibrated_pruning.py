@@ -142,7 +142,7 @@ def prune_with_data(
 
 
 class _Plan(NamedTuple):
-    """How a layer is pruned; `ratio`: None for n:m."""
+    """The way in which a layer is pruned; `ratio` is None for n:m."""
 
     method: str
     ratio: float | None
@@ -153,7 +153,7 @@ class _Plan(NamedTuple):
 def _pruned(
     model: nn.Module, layer: Target, data: list[Any], forward: Forward | None, plan: _Plan
 ) -> tuple[Tensor, dict[str, object], int]:
-    """Prune a layer; its mask, what the report says of it, and how many rows of inputs there were."""
+    """Prune a layer. Returns its mask, its row of the report, and the number of rows of inputs."""
     weight = layer.weight
     holders = [m for m in model.modules() if any(p is weight for p in m._parameters.values())]
     gathered = Moments(holders)
@@ -177,7 +177,7 @@ def _pruned(
 
 
 def _group(weights: Tensor, moments: Tensor, inputs: int, plan: _Plan) -> tuple[Tensor, Tensor]:
-    """New weights (rows, columns) of one group, and their mask."""
+    """Return new weights (rows, columns) of one group, and their mask."""
     count = (
         None if plan.ratio is None else max(round(plan.ratio * weights.numel()), int((weights == 0).sum()))
     )
@@ -199,7 +199,7 @@ def _group(weights: Tensor, moments: Tensor, inputs: int, plan: _Plan) -> tuple[
 def _layers(
     model: nn.Module, targets: Matcher | Iterable[Matcher] | None, ignore: Matcher | Iterable[Matcher]
 ) -> tuple[Target, ...]:
-    """Refuses what is named and neither a linear layer nor a convolution."""
+    """Return the layers to prune. Refuses named modules that are neither linear layers nor convolutions."""
 
     def supported(name: str, module: nn.Module) -> bool:
         return is_supported(module, "weight") and layer_weights(name, module)
@@ -232,7 +232,7 @@ def _ratios(
 def _in_call_order(
     model: nn.Module, layers: tuple[Target, ...], batch: Any, forward: Forward | None
 ) -> list[Target]:
-    """Layers in the order in which they first run; refused where one does not run at all."""
+    """Return layers in the order in which they first run. Refuses layers that do not run at all."""
     first: dict[nn.Module, int] = {}
 
     def note(module: nn.Module, args: Any) -> None:
@@ -251,7 +251,7 @@ def _in_call_order(
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; modes and random numbers are given back."""
+    """Run in evaluation mode without gradients, and restore modes and random numbers afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         model.eval()

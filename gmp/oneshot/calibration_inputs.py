@@ -18,16 +18,18 @@ from gmp.example_batches import Forward, run
 
 
 def is_supported(module: nn.Module, key: str) -> bool:
-    """Whether the weight `key` of the module multiplies the module's input as a layer here does."""
+    """Return whether the weight `key` of the module multiplies the module's input like the layers supported
+    here.
+    """
     kind = isinstance(module, nn.Linear) or (
         isinstance(module, _ConvNd) and not isinstance(module, _ConvTransposeNd)
     )
-    # the projection of attention is used without being called
+    # attention uses its projection without calling it
     return kind and key == "weight" and type(module).__name__ != "NonDynamicallyQuantizableLinear"
 
 
 def matrix_of(module: nn.Module, weight: Tensor) -> Tensor:
-    """The weight as (groups, outputs, columns)."""
+    """Return the weight as (groups, outputs, columns)."""
     groups = module.groups if isinstance(module, _ConvNd) else 1
     outputs, inputs, *_ = weight.shape
     grouped = weight.reshape(groups, outputs // groups, inputs, -1)  # type: ignore[operator, arg-type]
@@ -42,7 +44,7 @@ def weight_of(matrix: Tensor, like: Tensor) -> Tensor:
 
 
 def columns_of(module: nn.Module, x: Tensor) -> Tensor:
-    """The inputs of each product, (groups, rows, columns)."""
+    """Return the inputs of each product, (groups, rows, columns)."""
     if isinstance(module, nn.Linear):
         return x.reshape(1, -1, x.shape[-1])
     assert isinstance(module, _ConvNd)
@@ -76,7 +78,7 @@ class Moments:
         self.total: Tensor | None = None
 
     def gather(self, model: nn.Module, batches: Iterable[Any], forward: Forward | None) -> Tensor:
-        """Run the batches; hooks are on these modules only, and are removed whatever happens."""
+        """Run the batches with hooks on these modules only, which are always removed."""
         handles = [module.register_forward_pre_hook(self._add) for module in self._modules]
         try:
             for batch in batches:

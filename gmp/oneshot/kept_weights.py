@@ -1,7 +1,7 @@
-"""Which weights of one group (rows, columns) stay: exact counts, whatever ties there are.
+"""Selection of the weights of one group (rows, columns) that stay, with exact counts even in case of ties.
 
-`pruned_count` is how many of the group go; None for n:m, where each m columns in a row keep n. The last
-group of a kernel position may have fewer than m columns and keeps n of them too.
+`pruned_count` is the number of pruned weights of the group; None for n:m, where each m adjacent columns keep
+n. The last group of a kernel position may have fewer than m columns and keeps n of them too.
 """
 
 import math
@@ -15,7 +15,7 @@ from gmp.sparsity_allocation import lowest
 
 
 def lowest_removed(scores: Tensor, pruned_count: int | None, pattern: Pattern, inputs: int) -> Tensor:
-    """True for the weights that stay: all but those with the lowest scores."""
+    """Return True for the weights that stay: all but those with the lowest scores."""
     if pruned_count is not None:
         gone = lowest(scores.flatten(), torch.ones(scores.numel(), dtype=torch.bool), pruned_count)
         return ~gone.reshape(scores.shape)
@@ -78,7 +78,7 @@ def surgeon_mask(
 def _row_removals(
     weights: Tensor, inverse: Tensor, dead: Tensor, pattern: Pattern, inputs: int
 ) -> tuple[Tensor, Tensor]:
-    """Columns of each row in the order of their removal, and what each removal costs."""
+    """Return the columns of each row in the order of their removal, and the cost of each removal."""
     rows, columns = weights.shape
     w, h = weights.clone(), inverse.expand(rows, columns, columns).clone()
     gone = torch.zeros_like(w, dtype=torch.bool)

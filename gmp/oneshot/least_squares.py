@@ -1,4 +1,4 @@
-"""Masked least squares: of all weights with these zeros, those whose outputs are nearest to the layer's.
+"""Masked least squares: the weights with given zeros whose outputs are nearest to the layer's.
 
 For each row, w' minimises (w' - w)^T H (w' - w) + damping |w' - w|^2 over the columns S that stay:
 w'_S = (H_SS + damping)^-1 ((H + damping) w)_S. The damping pulls towards the weights as they are, not to
@@ -8,11 +8,11 @@ zero, so that inputs that are always zero leave theirs alone.
 import torch
 from torch import Tensor
 
-ROWS_AT_ONCE = 2**26  # elements of the matrices of several rows
+ROWS_AT_ONCE = 2**26  # most elements of the matrices of several rows at a time
 
 
 def damped(moments: Tensor, damping: float) -> Tensor:
-    """H with `damping` of its mean diagonal, and 1 for inputs that are always zero."""
+    """Return H with `damping` times its mean diagonal added, and 1 for inputs that are always zero."""
     diagonal = moments.diagonal(dim1=-2, dim2=-1)
     mean = diagonal.mean(dim=-1, keepdim=True)
     added = damping * mean + (diagonal == 0) * mean.clamp_min(torch.finfo(moments.dtype).tiny)
@@ -21,7 +21,9 @@ def damped(moments: Tensor, damping: float) -> Tensor:
 
 
 def refitted(weights: Tensor, live: Tensor, moments: Tensor, damping: float) -> Tensor:
-    """Weights (rows, columns) of one group, zero where not `live`; no row reproduces its outputs worse."""
+    """Return weights (rows, columns) of one group, zero where not `live`. No row approximates its outputs
+    worse than before.
+    """
     h = damped(moments, damping)
     found = weights * live
     wanted = weights @ h
@@ -43,6 +45,6 @@ def refitted(weights: Tensor, live: Tensor, moments: Tensor, damping: float) -> 
 
 
 def output_error(found: Tensor, weights: Tensor, moments: Tensor) -> Tensor:
-    """Squared error of the outputs of each row, summed over the calibration data."""
+    """Return the squared error of the outputs of each row, summed over the calibration data."""
     change = found - weights
     return ((change @ moments) * change).sum(dim=1)

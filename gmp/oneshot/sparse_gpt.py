@@ -13,7 +13,7 @@ BLOCK = 128  # columns whose mask is chosen together
 def sparse_gpt(
     weights: Tensor, moments: Tensor, damping: float, pruned_count: int | None, pattern: Pattern, inputs: int
 ) -> tuple[Tensor, Tensor]:
-    """New weights (rows, columns) of one group and their mask.
+    """Return new weights (rows, columns) of one group and their mask.
 
     The error of a pruned column is pushed to the columns right of it by the rows of U, the upper Cholesky
     factor of the inverse of H. Masks of n:m are chosen when the first column of their group is reached,

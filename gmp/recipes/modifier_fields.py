@@ -1,4 +1,6 @@
-"""The values that fields of modifiers may have: each check returns what to keep, or says what is allowed."""
+"""Checks of the fields of modifiers. Each check returns the value to keep, or raises an error with the
+allowed values.
+"""
 
 import dataclasses
 import re
@@ -15,7 +17,9 @@ TO_THE_END = -1.0
 
 
 class NotAllowedError(Exception):
-    """What a value should have been; becomes a RecipeError with file and line."""
+    """A value is not allowed; the message says what is. It is converted to a RecipeError with file and
+    line.
+    """
 
 
 def key(check: Callable[[Any], Any], default: Any = dataclasses.MISSING) -> Any:
@@ -66,7 +70,7 @@ def one_of(*names: str) -> Callable[[Any], str]:
 
 
 def unused_end(value: Any) -> float:
-    """Some recipes write an end where sparseml knows none; it has no effect there either."""
+    """Ignore an end in modifiers without one: some recipes have it, and sparseml ignores it, too."""
     end(value)
     return TO_THE_END
 
@@ -89,7 +93,7 @@ def groups(value: Any) -> tuple[int, ...]:
 
 
 def scheduler_arguments(value: Any) -> dict[str, Any]:
-    """Numbers, and a list of them as `milestones`."""
+    """Check that arguments are numbers, and `milestones` a list of numbers."""
     if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
         raise NotAllowedError("a mapping of the scheduler's arguments")
     for name, given in value.items():

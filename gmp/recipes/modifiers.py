@@ -40,7 +40,7 @@ class Modifier:
         return type(self).__name__
 
     def problem(self) -> str | None:
-        """What fields say against each other."""
+        """Return a sentence if fields contradict each other."""
         if self.end_epoch != TO_THE_END and self.end_epoch < self.start_epoch:
             return f"end_epoch {self.end_epoch:g} is before start_epoch {self.start_epoch:g}"
         return None

@@ -181,7 +181,7 @@ def _left_out(recipe: Recipe) -> str:
 
 
 class _Sized(NamedTuple):
-    """A value, and how many values it stands for."""
+    """A value, and the number of values that it contains."""
 
     value: Any
     size: int = 1
@@ -210,11 +210,11 @@ class _Variables:
         return f"{self.name}:{line}"
 
     def resolved(self, value: Any, line: int) -> Any:
-        """`value` with every `eval(...)` inside computed."""
+        """Return `value` with every `eval(...)` inside computed."""
         return self._resolved(value, line, ()).value
 
     def _resolved(self, value: Any, line: int, chain: tuple[str, ...]) -> _Sized:
-        """`chain`: the variables that led here."""
+        """Resolve a value; `chain` lists the variables that led to it."""
         if isinstance(value, list | dict):
             parts = value.values() if isinstance(value, dict) else value
             found = [self._resolved(item, line, chain) for item in parts]
@@ -273,7 +273,7 @@ class _Variables:
 
 
 def _plain(value: object) -> object:
-    """numpy's numbers as Python's, the rest as it is."""
+    """Return NumPy's numbers as Python's, and other values unchanged."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return value
     return int(value) if isinstance(value, Integral) else float(value)
@@ -319,7 +319,7 @@ def _modifier(item: Tagged, variables: _Variables) -> Modifier:
 
 
 def _with_ends(recipe: Recipe) -> Recipe:
-    """The recipe with numbers for the ends that a schedule needs."""
+    """Return the recipe with numbers for the ends that a schedule needs."""
     modifiers = []
     for modifier in recipe.modifiers:
         if modifier.needs_end and modifier.end_epoch == TO_THE_END:

@@ -19,7 +19,7 @@ _TOO_DEEP = f"nested more than {_MAX_DEPTH} deep"
 
 
 def _round(number: Number, digits: int | None = None) -> Number:
-    """Digits of floats only: those of integers cost 10 ** digits."""
+    """Round; digits are allowed for floats only, because those of integers cost 10 ** digits."""
     return round(number) if digits is None else round(float(number), digits)
 
 

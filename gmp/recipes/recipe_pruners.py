@@ -1,4 +1,6 @@
-"""What changes weights in a recipe: pools that are pruned on a schedule, zeros that stay, shared values."""
+"""The parts of a recipe that change weights: pools that are pruned on a schedule, zeros that stay, shared
+values.
+"""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,12 +56,14 @@ SCHEDULES: dict[str, type[Schedule]] = {"cubic": _Cubic, "linear": _Linear, "inv
 
 
 def epoch_of(steps_done: int, steps_per_epoch: int) -> float:
-    """The epoch at which as many steps are done, rounded as sparseml rounds it."""
+    """Return the epoch at which a number of steps is done, rounded as in sparseml."""
     return steps_done // steps_per_epoch + steps_done % steps_per_epoch / steps_per_epoch
 
 
 def steps_of(epoch: float, steps_per_epoch: int) -> int:
-    """How many steps are done when `epoch` is reached: as in sparseml, 0.1 + 0.2 epochs are more than 0.3."""
+    """Return how many steps are done when `epoch` is reached. As in sparseml, 0.1 + 0.2 epochs are more than
+    0.3.
+    """
     steps = math.ceil(epoch * steps_per_epoch)
     while steps and epoch_of(steps - 1, steps_per_epoch) >= epoch:
         steps -= 1
@@ -90,7 +94,7 @@ def weights_of(model: nn.Module, params: Iterable[str], place: str) -> tuple[str
 
 
 class Gradual:
-    """One pool of weights on its way to a final sparsity."""
+    """One pool of weights that is pruned to a final sparsity."""
 
     def __init__(
         self,
@@ -131,7 +135,7 @@ class Gradual:
         return {"initial": self.schedule.initial, "released": self.released, "schedule": schedule}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        if state["released"]:  # what it reached lies in the weights, not in the schedule here
+        if state["released"]:  # the sparsity that was reached is in the weights, not in this schedule
             self.pruner.detach()
             self.released = True
             return
@@ -140,7 +144,7 @@ class Gradual:
 
     def _start_from(self, initial: float) -> None:
         modifier = self.modifier
-        each_step = 0.9 / self.steps_per_epoch  # less than a step, whatever rounding makes of it
+        each_step = 0.9 / self.steps_per_epoch  # less than a step, independent of rounding
         self.schedule = SCHEDULES[modifier.inter_func](
             self.pruner,
             initial=initial,

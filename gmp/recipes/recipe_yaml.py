@@ -36,7 +36,7 @@ class Tagged(NamedTuple):
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes only; PyYAML's own resolvers are those of YAML 1.1 and are left out."""
+    """A loader that only composes nodes, without PyYAML's own resolvers, which follow YAML 1.1."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}
 
@@ -86,7 +86,7 @@ def _fields(text: str, name: str) -> dict[str, Located]:
 
 
 def _front_matter(text: str, name: str) -> str:
-    """The YAML between the first two lines `---`, at the lines where it stands; a comment may come before."""
+    """Return the YAML between the first two lines `---`, with its line numbers; a comment may precede it."""
     found = _FRONT_MATTER.search(text)
     if not found:
         raise RecipeError(
@@ -114,7 +114,9 @@ class _Reader:
         return result
 
     def entries(self, node: yaml.MappingNode) -> list[tuple[yaml.Node, yaml.Node]]:
-        """Keys and values of a mapping; what `<<` merges comes last, without the keys that are there."""
+        """Return keys and values of a mapping; entries merged by `<<` come last, without keys that are
+        already present.
+        """
         self.count(node)
         own = [pair for pair in node.value if pair[0].value != _MERGE]
         merges = [pair for pair in node.value if pair[0].value == _MERGE]

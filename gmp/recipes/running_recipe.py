@@ -1,4 +1,4 @@
-"""A recipe at work: learning rates, weight decay, masks and frozen parameters of one training run.
+"""A running recipe: learning rates, weight decay, masks and frozen parameters of one training run.
 
 Time is counted in optimizer steps: epoch e begins when ceil(e * steps_per_epoch) steps are done. Everything
 but the masks is a function of that count, so that a resumed run needs the count and the masks alone.
@@ -107,11 +107,12 @@ class RunningRecipe:
         try:
             self._parts.extend(part for modifier in self.modifiers for part in self._parts_of(modifier))
             check_overlaps(self._parts)
-            # zeros that come with a step are there when they start to be kept, and when weights are shared
+            # gradual pruning comes first, so that zeros of this step exist when zeros are kept or weights are
+            # shared
             order = {Gradual: 0, Constant: 1, Shared: 2}
             self._parts.sort(key=lambda part: (order[type(part)], part.modifier.start_epoch))
         except PruningError:
-            for pruner in self.pruners:  # the model keeps no hooks of what could not start
+            for pruner in self.pruners:  # remove the hooks of parts that could not start
                 pruner.detach()
             for sharing in self.sharings:
                 sharing.detach()
@@ -301,7 +302,7 @@ class RunningRecipe:
                     yield Gradual(modifier, final, pool, self.model, self.optimizer, self.steps_per_epoch)
 
     def _set(self) -> None:
-        """Learning rates, weight decay and trainable parameters of the next step."""
+        """Set learning rates, weight decay and trainable parameters for the next step."""
         for index, group in enumerate(self.optimizer.param_groups):
             if rate := self._latest((SetLearningRateModifier, *RATE_FUNCTIONS), index):
                 group["lr"] = rate.learning_rate_at(self.epoch, self.steps_per_epoch)
@@ -316,10 +317,12 @@ class RunningRecipe:
             parameter = parameters[name]
             if parameter.requires_grad != wanted:
                 parameter.requires_grad_(wanted)
-                parameter.grad = None  # an old gradient would still be stepped
+                parameter.grad = None  # otherwise the optimizer would still use an old gradient
 
     def _latest(self, kinds: tuple[type[Modifier], ...], group: int) -> Any:
-        """The modifier of `kinds` for a parameter group that started last; a function outranks a number."""
+        """Return the modifier of `kinds` for a parameter group that started last; a function has precedence
+        over a number.
+        """
         started = [
             modifier
             for modifier in self.modifiers
@@ -355,5 +358,5 @@ class _Switched(NamedTuple):
 
 
 def _outline(modifier: Modifier) -> str:
-    """What must agree for a run to be resumed."""
+    """Return the properties that must agree for a run to be resumed."""
     return f"{modifier.name} {modifier.start_epoch:g} to {modifier.end_epoch:g}: {modifier.summary()}"

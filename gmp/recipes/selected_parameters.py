@@ -1,9 +1,9 @@
-"""Which parameters the `params` of a recipe mean: the same as in sparseml.
+"""Selection of parameters by the `params` of a recipe, as in sparseml.
 
 An entry of `params` is the full name of a parameter, `re:` with an expression that matches from the start of
-such a name, `__ALL__`, or `__ALL_PRUNABLE__`: the weights of linear, convolution and embedding layers. The
-last two stand alone, other entries beside them change nothing. Expressions and `__ALL__` mean biases and the
-scales of normalisations too where they match.
+such a name, `__ALL__`, or `__ALL_PRUNABLE__`: the weights of linear, convolution and embedding layers. Other
+entries beside the last two have no effect. Expressions and `__ALL__` mean biases and the scales of
+normalisations too where they match.
 """
 
 import re

@@ -18,7 +18,8 @@ MOST_ROUNDS = 300
 
 
 def linear_kmeans(values: Reals, number: int) -> tuple[Reals, Ints]:
-    """Ascending centres, and the index of the centre of each value; a value halfway goes to the lower one.
+    """Return ascending centres, and the index of the centre of each value; a value halfway belongs to the
+    lower one.
 
     Raises PruningError for more centres than there are distinct values.
     """

@@ -23,7 +23,7 @@ from sparsim.fileio.json_and_csv import write_csv
 from sparsim.report.tables import Table
 
 FLOAT_BITS = 32
-LENGTH_BITS = 8  # of a word of a Huffman code
+LENGTH_BITS = 8  # most bits of a word of a Huffman code
 MOST_INDEX_BITS = 32
 
 Codes = NDArray[np.integer]
@@ -188,7 +188,9 @@ def _size(name: str, codes: Codes, entries: int, index_bits: int) -> StoredSize:
 
 
 def huffman_bits(counts: Iterable[int]) -> int:
-    """Bits of all words of a Huffman code for symbols that occur so often; a single symbol takes one each."""
+    """Return the bits of all words of a Huffman code for symbols with these counts; a single symbol takes one
+    bit each.
+    """
     heap = [count for count in counts if count > 0]
     if len(heap) == 1:
         return heap[0]

@@ -2,7 +2,7 @@
 
 The gradient of a weight is replaced by the sum over its cluster before it is accumulated, so that all weights
 of a cluster take the same steps, whatever the optimizer. `apply()` after the step takes their mean, which
-removes rounding and what else moved them apart.
+removes differences by rounding or other changes.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class WeightSharing:
         self._write()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without hooks, which a copy makes anew."""
+        """Return the state without hooks, which a copy registers again."""
         targets = {name: target._replace(weight=self._weight(name)) for name, target in self._targets.items()}
         return {**self.__dict__, "_targets": targets, "_hooked": {}, "_handles": []}
 
@@ -293,14 +293,14 @@ class _Shared:
         self.codes, self.values = codes, values
 
     def sums(self, tensor: Tensor) -> Tensor:
-        """Of each cluster; those of zeros are zero."""
+        """Return the sum of each cluster; that of zeros is zero."""
         codes = self._codes_on(tensor.device).flatten()
         found = torch.bincount(codes, tensor.detach().flatten().double(), minlength=len(self.values))
         found[0] = 0.0
         return found.to(tensor.dtype)
 
     def means(self, tensor: Tensor, empty: Tensor | None) -> Tensor:
-        """Of each cluster; one without weights has the value in `empty`, or zero."""
+        """Return the mean of each cluster; one without weights has the value in `empty`, or zero."""
         codes = self._codes_on(tensor.device).flatten()
         sums = torch.bincount(codes, tensor.detach().flatten().double(), minlength=len(self.values))
         number = torch.bincount(codes, minlength=len(self.values))
@@ -311,7 +311,7 @@ class _Shared:
         return found
 
     def spread(self, values: Tensor) -> Tensor:
-        """What each weight gets of the values of clusters."""
+        """Return the value of its cluster for each weight."""
         codes = self._codes_on(values.device)
         return values.index_select(0, codes.flatten()).reshape(codes.shape)
 

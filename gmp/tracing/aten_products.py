@@ -1,4 +1,4 @@
-"""The products among torch's operations, as they are dispatched below all functions and modules."""
+"""Products among the operations that torch dispatches below all functions and modules."""
 
 import math
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from gmp.tracing.computations import (
 from gmp.tracing.origins import Origins
 from sparsim.files.traced_layers import Computation
 
-_SECOND = {  # and the place of the first operand
+_SECOND = {  # with the position of the first operand
     "addmm": 1, "addmv": 1, "dot": 0, "int_mm": 0, "mm": 0, "mv": 0, "sparse_addmm": 1, "sparse_mm": 0,
 }  # fmt: skip
 _BATCHED = {"bmm": 0, "baddbmm": 1, "addbmm": 1}
 PRODUCTS = {*_SECOND, *_BATCHED, "convolution", "grouped_mm"}
 
-# Operations that multiply and add up, and are not taken apart; and libraries of such.
+# Operations that compute products and are not decomposed, and libraries of such operations.
 HIDDEN_LIBRARIES = {"mkldnn_prepacked", "onednn", "quantized"}
 HIDDEN = {
     "cudnn_rnn", "efficient_attention_forward", "flash_attention_forward", "scaled_mm",
@@ -37,7 +37,9 @@ HIDDEN = {
 def product_of(
     name: str, args: Sequence[Any], result: Tensor, origins: Origins, batch: int, *, minor: bool
 ) -> Product | None:
-    """What an operation of PRODUCTS computes; None if nothing. `minor`: rows count samples fastest."""
+    """Return the product that an operation of PRODUCTS computes, or None. With `minor` samples vary fastest
+    along the rows.
+    """
     if name in _SECOND:
         first, second = args[_SECOND[name] : _SECOND[name] + 2]
         return _of_matrices(first, second, result, origins, batch, minor=minor)
@@ -52,7 +54,7 @@ def product_of(
     if transposed:
         return transposed_convolution(inputs, weights, result, groups)
     if origins.weights_of(weights) is None and inputs.shape[0] == 1 and groups % batch == 0:
-        inputs, weights, result = (  # groups of samples, each with filters of its own
+        inputs, weights, result = (  # groups of samples, each with its own filters
             t.reshape(batch, -1, *t.shape[2:]) for t in (inputs, weights, result)
         )
         weights, groups = weights.view(-1, *args[1].shape[1:]), groups // batch
@@ -69,7 +71,7 @@ def product_of(
 def _of_matrices(
     first: Tensor, second: Tensor, result: Tensor, origins: Origins, batch: int, *, minor: bool
 ) -> Product:
-    """A product of (rows, C) by (C, M), either of which may be a vector."""
+    """Return a product of (rows, C) by (C, M), either of which may be a vector."""
     a = first if first.dim() == 2 else first[None]
     b = second if second.dim() == 2 else second[:, None]
     result = result.reshape(a.shape[0], b.shape[1])
@@ -79,7 +81,7 @@ def _of_matrices(
 
 
 def _of_batches(first: Tensor, second: Tensor, result: Tensor, origins: Origins, batch: int) -> Product:
-    """A product of (b, rows, C) by (b, C, M)."""
+    """Return a product of (b, rows, C) by (b, C, M)."""
     inputs, weights = first, second.transpose(1, 2)
     if _first_is_weights(first, second, origins):
         inputs, weights, result = weights, first, result.transpose(1, 2)
@@ -100,8 +102,8 @@ def _of_batches(first: Tensor, second: Tensor, result: Tensor, origins: Origins,
 
 
 def _of_experts(inputs: Tensor, weights: Tensor, result: Tensor) -> Product | None:
-    """A product of (rows, C) by (experts, C, M) in which each row meets one expert; rows are spread evenly
-    over them.
+    """Return a product of (rows, C) by (experts, C, M) in which each row uses one expert; rows are divided
+    evenly among them.
     """
     if inputs.dim() != 2 or weights.dim() != 3:
         return None
@@ -109,7 +111,9 @@ def _of_experts(inputs: Tensor, weights: Tensor, result: Tensor) -> Product | No
 
 
 def by_expert(product: Product, weights: Tensor) -> Product:
-    """A product whose rows meet one each of the matrices (experts, M, C): spread evenly over them."""
+    """Return a product in which each row uses one of the matrices (experts, M, C); rows are divided evenly
+    among them.
+    """
     experts, M, C = weights.shape
     rows = Fraction(product.runs * math.prod(product.computation.out)) / experts
     computation = Computation(C * experts, M * experts, (1, 1), groups=experts)
@@ -117,7 +121,9 @@ def by_expert(product: Product, weights: Tensor) -> Product:
 
 
 def _first_is_weights(first: Tensor, second: Tensor, origins: Origins) -> bool:
-    """The second operand is, where both or none are parameters."""
+    """Return whether the first operand is the weights. If both or none are parameters, it is the second
+    operand.
+    """
     a, b = (origins.weights_of(tensor) for tensor in (first, second))
     if a is None or a.source is None:
         return False

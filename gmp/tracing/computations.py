@@ -11,7 +11,7 @@ from sparsim.files.traced_layers import Computation
 
 
 class Product(NamedTuple):
-    """What one call computes.
+    """The product that one call computes.
 
     runs : of the computation, for all samples
     inputs, weights, result : with samples along the first axis, and weights with elements in the order
@@ -32,7 +32,7 @@ class Product(NamedTuple):
 
 
 def _of_rows(C: int, M: int, rows: int, batch: int, groups: int = 1) -> tuple[Computation, int]:
-    """A product of matrices with so many rows, and its runs: one a sample, or one a row where the rows do not
+    """Return a matrix product with so many rows, and its runs: one per sample, or one per row if rows do not
     belong to samples evenly.
     """
     even = rows > 0 and rows % batch == 0
@@ -78,7 +78,7 @@ def linear(inputs: Tensor, weights: Tensor, result: Tensor, batch: int, samples_
 
 
 def sample_axis(shape: Sequence[int], batch: int, usual: int) -> int | None:
-    """Which axis holds `batch` samples: the `usual` one first."""
+    """Return the axis with `batch` samples; the `usual` one is tried first."""
     for axis in (usual, 0, 1):
         if (
             axis < len(shape)
@@ -115,7 +115,7 @@ def convolution(
 def transposed_convolution(inputs: Tensor, weights: Tensor, result: Tensor, groups: int) -> Product:
     """(N, C, ...) by (C, M / groups, window) as a 1x1 convolution whose outputs are added where windows meet.
 
-    These are the multiplications by elements of the inputs: none by the zeros that are put between them.
+    Only multiplications by elements of the inputs are counted, not by the zeros inserted between them.
     """
     if inputs.dim() == weights.dim() - 1:
         inputs, result = inputs[None], result[None]

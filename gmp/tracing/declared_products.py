@@ -1,4 +1,4 @@
-"""Modules that say what they compute, since torch's operations do not tell it.
+"""Modules that declare what they compute, because torch's operations do not show it.
 
 A sparse convolution, say, may run in a compiled kernel that a trace cannot see into, or as one product of
 matrices for each offset of its kernel that a trace would take for as many layers.

@@ -1,8 +1,8 @@
-"""Programs that `torch.export.save` wrote (.pt2), read without running what a file brings along.
+"""Reader of programs that `torch.export.save` wrote (.pt2), which runs no code from a file.
 
 `torch.export.load` unpickles weights, constants and examples of inputs where a file asks for it, evaluates
-expressions of sizes as Python, and loads compiled libraries. So the file is looked through before: plain
-weights, plain sizes and operations of torch pass, and examples that hold tensors, numbers and text only.
+expressions of sizes as Python, and loads compiled libraries. The file is therefore checked before: only plain
+weights, plain sizes, operations of torch, and examples with tensors, numbers and text are accepted.
 """
 
 import io
@@ -91,7 +91,8 @@ def load_program(path: str | Path) -> ExportedModel:
         with _quiet():
             program = torch.export.load(path)
         module = program.module()
-        for name in ("train", "eval"):  # which say that they are not supported; a program has one mode
+        # these only raise that they are not supported, because a program has one mode
+        for name in ("train", "eval"):
             vars(module).pop(name, None)
         return ExportedModel(module, program.example_inputs or ())
 
@@ -139,7 +140,7 @@ def _check_program(path: str | Path, program: Any) -> None:
 
 
 def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """All texts with the names that they have in mappings."""
+    """Yield all texts with their keys in mappings."""
     waiting = [(key, value)]
     while waiting:
         key, value = waiting.pop()
@@ -153,7 +154,7 @@ def _strings(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """torch logs what it raises as well."""
+    """Disable torch's logger, because torch also logs the errors that it raises."""
     logger = logging.getLogger("torch.export")
     before, logger.disabled = logger.disabled, True
     try:

@@ -1,6 +1,6 @@
-"""What functions of torch do, by name.
+"""Classes of torch functions, by name.
 
-Names have no underscores around them: F.relu, torch.relu and x.relu_() are all "relu".
+Names are without leading and trailing underscores: F.relu, torch.relu and x.relu_() are all "relu".
 """
 
 from collections.abc import Callable
@@ -20,19 +20,21 @@ ELEMENTWISE = {
     "softshrink", "softsign", "sqrt", "square", "sub", "tanh", "tanhshrink", "threshold", "to",
     "truediv", "trunc", "type", "type_as", "where",
 }  # fmt: skip
-CHOICES = ("masked_fill", "setitem", "where")  # not followed where they put infinities: softmax reads those
+CHOICES = ("masked_fill", "setitem", "where")  # not followed if they insert infinities, which softmax reads
 SAME_VALUES = {
     "clone", "contiguous", "cpu", "cuda", "detach", "expand", "expand_as", "flatten", "getitem",
     "movedim", "permute", "requires_grad", "reshape", "reshape_as", "squeeze", "swapaxes", "transpose",
     "unflatten", "unsqueeze", "view", "view_as",
 }  # fmt: skip
-QUIET = {"get", "dim", "size", "stride", "numel", "is_floating_point", "is_complex"}  # read no elements
+QUIET = {"get", "dim", "size", "stride", "numel", "is_floating_point", "is_complex"}  # these read no elements
 RECURRENT = {"gru", "lstm", "rnn_relu", "rnn_tanh"}
-TIME_FIRST = RECURRENT | {"multi_head_attention_forward"}  # which put sequences before samples inside
+TIME_FIRST = RECURRENT | {"multi_head_attention_forward"}  # these put sequences before samples internally
 
 
 def plain_name(func: Any) -> str:
-    """`relu.default` is an overload, which scripted modules call."""
+    """Return the plain name of a function; `relu.default`, for example, is an overload that scripted modules
+    call.
+    """
     return getattr(func, "__name__", "").strip("_").partition(".")[0]
 
 

@@ -48,7 +48,7 @@ class Densities:
 
 
 class Tally:
-    """Sums over all calls of one computation of one layer, which `module` runs."""
+    """Sums over all calls of one computation of a layer, which `module` runs."""
 
     def __init__(self, name: str, module: str, product: Product, view: WeightView | None) -> None:
         self.name, self.module, self.view = name, module, view
@@ -90,7 +90,7 @@ class Tally:
         self.kernel_map = more
 
     def join(self, other: "Tally") -> None:
-        """Take over the calls of another tally, whose runs are alike."""
+        """Add the calls of another tally with equal runs."""
         self.runs += other.runs
         for mine, more in ((self.inputs, other.inputs), (self.outputs, other.outputs)):
             mine.values += more.values
@@ -128,7 +128,7 @@ class Tally:
 
 
 def _stored(tensor: Tensor) -> Tensor:
-    """The elements of a sparse tensor that are stored, else all."""
+    """Return the stored elements of a sparse tensor, or all elements of a dense one."""
     if tensor.layout == torch.strided:
         return tensor
     return tensor._values() if tensor.layout == torch.sparse_coo else tensor.values()
@@ -142,7 +142,7 @@ def _finite(tensor: Tensor) -> bool:
 
 
 def _by_sample(tensor: Tensor, batch: int, axis: int, *, rows: bool = False) -> Tensor:
-    """(batch, ...): a view, also of tensors that are not contiguous."""
+    """Return a view of shape (batch, ...), also of tensors that are not contiguous."""
     if not axis:
         return tensor.reshape(batch, -1, *tensor.shape[1:])
     return tensor.unflatten(0, (-1, batch)).transpose(0, 1) if rows else tensor.transpose(0, 1)

@@ -1,4 +1,6 @@
-"""Sees all functions and operations of torch while a network runs: counts what products read and write."""
+"""Recorder of all torch functions and operations while a network runs, which counts the nonzeros that
+products read and write.
+"""
 
 import sys
 import threading
@@ -35,13 +37,13 @@ from gmp.tracing.origins import Origins, Source, public_name
 from gmp.tracing.weight_views import WeightView, storage_of, strided_like
 from sparsim.files.traced_layers import Computation, KernelMapCounts
 
-_WITH_WEIGHTS = {"linear", "conv1d", "conv2d", "conv3d"}  # products that are taken as functions
-_COMPILING = {"torch._dynamo", "torch.nn.attention.flex_attention"}  # modules that compile what they meet
+_WITH_WEIGHTS = {"linear", "conv1d", "conv2d", "conv3d"}  # products that are recorded as functions
+_COMPILING = {"torch._dynamo", "torch.nn.attention.flex_attention"}  # modules that compile code when used
 _ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
 
 
 class _Call:
-    """Call `number`: what is known of the tensor that its output becomes on the way to memory."""
+    """The state of a call: the tensor that its output becomes on the way to memory."""
 
     def __init__(self, number: int, tally: Tally, counts: Counts) -> None:
         self.number, self.tally, self.counts = number, tally, counts
@@ -52,25 +54,27 @@ class _Call:
             self.counts = counts
 
     def store(self, counts: Counts) -> None:
-        """A reader that is not elementwise takes the tensor with these counts from memory."""
+        """Record that a reader that is not elementwise reads the tensor with these counts from memory."""
         self.follow(counts)
         self.in_memory = True
 
 
 class _Value(NamedTuple):
-    """A tensor that a call's output has become."""
+    """A tensor that is derived elementwise from a call's output."""
 
     call: _Call
     counts: Counts
 
 
 class _Operations(TorchDispatchMode):
-    """Shows operations to a recorder, also those inside of functions and of scripted modules."""
+    """A dispatch mode that passes operations to a recorder, including those inside functions and scripted
+    modules.
+    """
 
-    supports_higher_order_operators = True  # such as flex_attention, which are not taken apart
+    supports_higher_order_operators = True  # such as flex_attention, which are not decomposed
 
     @classmethod
-    def _should_skip_dynamo(cls) -> bool:  # to skip it imports the compiler, for two seconds
+    def _should_skip_dynamo(cls) -> bool:  # skipping it would import the compiler, which takes two seconds
         return False
 
     def __init__(self, recorder: "Recorder") -> None:
@@ -101,7 +105,7 @@ def _hidden_operations() -> type[_Operations]:
 
 
 class Recorder(TorchFunctionMode):
-    """Notes products, and follows their results until they reach memory.
+    """Records products, and follows their results until they reach memory.
 
     wanted : names of layers or modules whose products are measured; None: all
     left_out : MACs of other products by module;  unclear : modules with operations that have no formula
@@ -110,7 +114,8 @@ class Recorder(TorchFunctionMode):
     def __init__(self, model: nn.Module, wanted: Sequence[str] | None, mask_samples: int) -> None:
         super().__init__()
         self.wanted, self.mask_samples = wanted, mask_samples
-        self.thread = threading.get_ident()  # functions are seen in this thread only, hooks run in all
+        # functions are recorded in this thread only, but hooks run in all threads
+        self.thread = threading.get_ident()
         self.batch, self.axis = 0, 0
         self.tallies: dict[tuple[str, Computation, bool, WeightView | None], Tally] = {}
         self.left_out: dict[str, int | float] = {}
@@ -119,17 +124,18 @@ class Recorder(TorchFunctionMode):
         self._root = type(model).__name__
         self._modules: list[tuple[str, nn.Module]] = [("", model)]  # running modules, the innermost last
         self._calls: list[_Call] = []
-        self._values: Any = WeakTensorKeyDictionary()  # values of tensors that are still alive
-        self._inside: list[tuple[Tensor, _Value]] = []  # results of products inside of the function that runs
+        self._values: Any = WeakTensorKeyDictionary()  # values of live tensors
+        self._inside: list[tuple[Tensor, _Value]] = []  # results of products inside the running function
         self._seen = self._time_first = (
-            False  # of the running function: is its product counted, is time its first axis
+            # for the running function: whether its product is counted, and whether time is its first axis
+            False
         )
-        self._declaring = 0  # modules that run and say themselves what they compute
+        self._declaring = 0  # running modules that declare what they compute
 
     def hooks(self, model: nn.Module) -> Iterable[Any]:
         for name, module in named_modules(model, remove_duplicate=True):
             if isinstance(module, torch.jit.ScriptModule):
-                continue  # has no hooks
+                continue  # this module supports no hooks
             yield module.register_forward_pre_hook(self._enter(name))
             yield module.register_forward_hook(self._leave, always_call=True)
 
@@ -202,7 +208,7 @@ class Recorder(TorchFunctionMode):
         return result
 
     def operation(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
-        """What was computed below all functions."""
+        """Record an operation below all functions."""
         name = plain_name(func)
         tensors = list(tensors_of([*args, *kwargs.values()]))
         if self._declaring:
@@ -218,7 +224,7 @@ class Recorder(TorchFunctionMode):
         self.origins.note(name, func, tensors, tensors_of([result]))
 
     def _hidden(self, tensors: Iterable[Tensor], *, everywhere: bool) -> None:
-        """An operation multiplies and adds in a way that is not known: matrices, or at least what it has."""
+        """Record an operation with unknown products, by its matrices or its module."""
         origins = [origin for t in tensors if t.dim() > 1 and (origin := self.origins.weights_of(t))]
         names = {origin.source.name.rpartition(".")[0] for origin in origins if origin.source is not None}
         self.unclear |= names or ({self._modules[-1][0]} if everywhere else set())
@@ -240,7 +246,7 @@ class Recorder(TorchFunctionMode):
     def _record(
         self, product: Product, result: Tensor, kernel_map: KernelMapCounts | None = None
     ) -> _Value | None:
-        """Count a product; None if it is not wanted."""
+        """Count a product. Returns None if it is not wanted."""
         module = self._modules[-1][0]
         view, name = None, module or self._root
         # A product of a by b or by b transposed: in attention both have the same shape if samples are square.
@@ -265,9 +271,9 @@ class Recorder(TorchFunctionMode):
         return value
 
     def _owner(self, parameter: str, tensor: Tensor) -> tuple[str, str, bool]:
-        """The module of a layer, the layer's name, and whether the module itself runs.
+        """Return the module of a layer, the layer's name, and whether the module itself runs.
 
-        That is the running one where it has the parameter, which others may share.
+        This is the running module if it has the parameter, which others may share.
         """
         module, _, key = parameter.rpartition(".")
         running, holder = self._modules[-1]
@@ -278,14 +284,14 @@ class Recorder(TorchFunctionMode):
         return module, name, running == module
 
     def _follow(self, name: str, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> None:
-        """Results of elementwise functions take the place of what they were made of.
+        """Replace values by the results of elementwise functions of them.
 
         Where outputs of several calls meet, the last one can become the result before it is written; the
         others had to wait in memory.
         """
         parents = [t for t in tensors_of([*args, *kwargs.values()]) if t in self._values]
         if not parents or not any(t.is_floating_point() for t in tensors_of([result])):
-            return  # sizes, comparisons and the like read nothing
+            return  # sizes, comparisons and similar functions read no elements
         if name.endswith("_like") or name.startswith("new_"):
             return
         values: list[_Value] = [self._values[parent] for parent in parents]
@@ -310,7 +316,7 @@ class Recorder(TorchFunctionMode):
 
 
 def _as_product(declared: DeclaredProduct) -> Product:
-    """One run a row; samples cannot be told apart."""
+    """Return the product with one run per row, because samples cannot be distinguished."""
     computation = Computation(declared.in_channels, declared.out_channels, (1, 1))
     inputs, result = declared.inputs[None], declared.result[None]
     return Product(computation, declared.rows, inputs, declared.weights, result, declared.weights)
@@ -335,12 +341,14 @@ def _viewed(product: Product, view: WeightView, source: Source) -> tuple[Product
 
 
 def _axis(tensor: Tensor, axis: int | None, batch: int) -> int | None:
-    """Along which the samples lie in what a tensor, in which they lay along `axis`, has become."""
+    """Return the axis of the samples in a result, given their `axis` in the tensor that it was made from."""
     return axis if axis == 0 else sample_axis(tensor.shape, batch, 1) if axis == 1 else None
 
 
 def _becomes(name: str, parent: Tensor, result: Tensor, value: _Value, batch: int) -> bool:
-    """Whether each element of `result` is made of the same element of `parent`, sample by sample."""
+    """Return whether each element of `result` is computed from the same element of `parent`, sample by
+    sample.
+    """
     axis = value.counts.axis
     if result.numel() != parent.numel() or not result.dim() or (axis == 0 and result.shape[0] % batch):
         return False
@@ -357,7 +365,7 @@ def _becomes(name: str, parent: Tensor, result: Tensor, value: _Value, batch: in
 
 @contextmanager
 def _steps_apart() -> Iterator[None]:
-    """Recurrent layers as products of matrices, which kernels for all steps at once would hide."""
+    """Run recurrent layers as matrix products, which kernels for all steps at once would hide."""
     before = torch._C._get_mkldnn_enabled()
     torch._C._set_mkldnn_enabled(False)
     try:
@@ -368,7 +376,7 @@ def _steps_apart() -> Iterator[None]:
 
 
 def tensors_of(values: Iterable[Any]) -> Iterable[Tensor]:
-    """The tensors among arguments, including those in lists."""
+    """Yield the tensors among arguments, including those in lists."""
     for value in values:
         if isinstance(value, Tensor):
             yield value

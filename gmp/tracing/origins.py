@@ -1,4 +1,4 @@
-"""Follows tensors that are made of parameters alone, through views, copies and arithmetic."""
+"""Tracking of tensors that are computed from parameters only, through views, copies and arithmetic."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gmp.parameter_names import joined, named_modules
 from gmp.tracing.weight_views import Strided, WeightView, storage_of, strided_like
 
-# Operations that put other values into the places of zeros.
+# Operations that replace zeros by other values.
 _SUMS = {
     "add",
     "sub",
@@ -25,11 +25,12 @@ _SUMS = {
     "minimum",
 }
 _COPIES = {"to_copy", "clone", "copy"}
-_CHOICES = {"index", "index_select", "gather"}  # choose among the matrices of a parameter, such as experts
+# operations that select among the matrices of a parameter, such as experts
+_CHOICES = {"index", "index_select", "gather"}
 
 
 class Origin(NamedTuple):
-    """What a tensor is made of. `source` None: of constants only.
+    """The origin of a tensor. A `source` of None means constants only.
 
     steps : views of contiguous copies that lead to the memory of the tensor, like those of `WeightView`
     repeats : how often all of it was copied, one after the other
@@ -53,9 +54,9 @@ CONSTANT = Origin()
 
 
 class Origins:
-    """Knows of every storage what it is made of, as long as it `note`s every operation.
+    """The origins of all storages, as long as every operation is passed to `note`.
 
-    What it does not know is an activation: it came from outside, or is made of such.
+    Unknown storages are activations: inputs, or results of inputs.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -67,14 +68,14 @@ class Origins:
                 self._constants.add(storage_of(source.tensor))
             else:
                 self.sources.setdefault(storage_of(source.tensor), []).append(source)
-        self._made: dict[int, Origin | None] = {}  # by storage; None is an activation
+        self._made: dict[int, Origin | None] = {}  # by storage; None stands for an activation
 
     def forget(self) -> None:
-        """What was made of parameters and inputs before."""
+        """Forget the tensors computed from parameters and inputs."""
         self._made.clear()
 
     def of(self, tensor: Tensor) -> Origin | None:
-        """None: of activations."""
+        """Return the origin of a tensor; None for activations."""
         place = storage_of(tensor)
         if not place:
             return None
@@ -88,12 +89,12 @@ class Origins:
         return CONSTANT if place in self._constants else None
 
     def weights_of(self, tensor: Tensor) -> Origin | None:
-        """Like `of`, and None for constants."""
+        """Return the same as `of`, but None for constants."""
         found = self.of(tensor)
         return None if found is None or found.source is None else found
 
     def view_of(self, weights: Tensor, origin: Origin) -> WeightView:
-        """`weights` in terms of the parameter that they are made of."""
+        """Return `weights` as a view of the parameter that they are made of."""
         assert origin.source is not None
         name, whole, _ = origin.source
         public = public_name(name)
@@ -108,7 +109,7 @@ class Origins:
         return WeightView(name, () if last == strided_like(whole, whole) else (last,))
 
     def note(self, name: str, func: Any, tensors: Sequence[Tensor], results: Iterable[Tensor]) -> None:
-        """That the operation `func`, called `name`, made `results` of `tensors`."""
+        """Record that the operation `func`, called `name`, computed `results` from `tensors`."""
         if getattr(func, "is_view", False) or name in ("unsafe_view", "reshape_alias"):
             return
         origins = [self.of(tensor) for tensor in tensors]
@@ -121,7 +122,7 @@ class Origins:
 def _made(
     name: str, func: Any, tensors: Sequence[Tensor], origins: Sequence[Origin | None], result: Tensor
 ) -> Origin | None:
-    """What `result` is made of."""
+    """Return the origin of `result`."""
     named = [(o.source, o, t) for o, t in zip(origins, tensors, strict=True) if o is not None and o.source]
     if any(origin is None for origin in origins):
         if named and named[0][2] is tensors[0] and name in _CHOICES and tensors[0].dim() > 2:
@@ -137,7 +138,7 @@ def _made(
     others = [found for found in named if found[0] is not source]
     masked = any(
         found[2].numel() == result.numel() for found in others
-    )  # by a mask that is learned or stored
+    )  # multiplied by a mask that is learned or stored
     changed = origin.computed or masked or (bool(others) and name in _SUMS)
     if changed or not (name in _COPIES or torch.Tag.pointwise in getattr(func, "tags", ())):
         return Origin(source, computed=True)
@@ -145,7 +146,7 @@ def _made(
 
 
 def _copied(source: Source, origin: Origin, tensor: Tensor, result: Tensor) -> Origin:
-    """That each element of `result` stands for one of `tensor`, which may be repeated."""
+    """Record that each element of `result` is a copy of one of `tensor`, which may be repeated."""
     if math.prod(result.shape) < tensor.numel() or result.dim() < tensor.dim():
         return Origin(source, computed=True)
     strides = tuple(result.stride())
@@ -162,7 +163,7 @@ def _copied(source: Source, origin: Origin, tensor: Tensor, result: Tensor) -> O
 
 
 def public_name(name: str) -> str:
-    """The name of the attribute that is computed from a parameter.
+    """Return the name of the attribute that is computed from a parameter.
 
     `fc.parametrizations.weight.original`, the `fc.weight_orig` of torch's pruning and the `fc.weight_v` of
     its weight norm all make `fc.weight`.
@@ -177,7 +178,9 @@ def public_name(name: str) -> str:
 
 
 def _sources(model: nn.Module) -> Iterable[Source]:
-    """Parameters, buffers and other tensors that are attributes of modules, under their first names."""
+    """Yield parameters, buffers and other tensors that are attributes of modules, under their first
+    names.
+    """
     seen = set[int]()
     for kind in ("_parameters", "_buffers", "__dict__"):
         for name, module in named_modules(model, remove_duplicate=True):

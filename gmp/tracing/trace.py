@@ -1,4 +1,4 @@
-"""What a network computes and how many zeros it moves, measured while it runs.
+"""Traces of networks: the products that they compute and the zeros that they move, measured in a run.
 
 A layer is one product of a parameter, or of a part of it, and inputs, whatever module or function computes
 it; or of two activations, as in attention. Its output density is that of the tensor which reaches memory:
@@ -31,7 +31,8 @@ from gmp.tracing.weight_views import WeightView
 from sparsim.errors import near
 from sparsim.files.traced_layers import Computation, KernelMapCounts, Measured, TracedLayer, whole
 
-# A trace puts hooks on the model and switches it to eval mode; two at once would leave it there.
+# A trace puts hooks on the model and switches it to eval mode; two at the same time would leave it in eval
+# mode.
 one_trace_at_a_time = threading.RLock()
 
 
@@ -190,7 +191,7 @@ def trace(
     if isinstance(batches, Tensor | Mapping):
         kind = "tensor" if isinstance(batches, Tensor) else type(batches).__name__
         raise TraceError(f"batches must be a list or loader of batches, got one {kind}")
-    if isinstance(batches, tuple):  # which may be one batch of several inputs
+    if isinstance(batches, tuple):  # a tuple may be one batch of several inputs
         batches = batches_of(model, batches)
     with one_trace_at_a_time:
         recorder, count = _recorded(model, batches, names, mask_samples, forward, samples)
@@ -206,7 +207,7 @@ def _recorded(
     model: nn.Module, batches: Iterable[Any], names: Sequence[str] | None, mask_samples: int,
     forward: Forward | None, samples: int | None,
 ) -> tuple[Recorder, int]:  # fmt: skip
-    """What was seen while the batches ran, and the number of their samples."""
+    """Return the recorder after all batches, and the number of their samples."""
     _check(model, names)
     recorder, count = Recorder(model, names, mask_samples), 0
     training = {module: module.training for module in model.modules()}
@@ -215,7 +216,7 @@ def _recorded(
             stack.enter_context(plain_kernels())
             for handle in recorder.hooks(model):
                 stack.callback(handle.remove)
-            with suppress(NotImplementedError):  # exported programs have the mode that they were exported in
+            with suppress(NotImplementedError):  # exported programs keep the mode in which they were exported
                 model.eval()
             for batch in batches:
                 each, axis = samples_of(model, batch, forward, samples)
@@ -231,7 +232,7 @@ def _recorded(
 
 
 def _check(model: nn.Module, names: Sequence[str] | None) -> None:
-    """That all parameters have a shape, and that names are those of parameters, modules or layers."""
+    """Check that all parameters have a shape, and that names are those of parameters, modules or layers."""
     for name, parameter in named_parameters(model).items():
         if nn.parameter.is_lazy(parameter):
             layer = name.removesuffix(".weight")
@@ -259,7 +260,7 @@ def _check_ran(
 
 
 def _rows(recorder: Recorder, samples: int) -> Iterable[LayerTrace]:
-    """One for each computation, those of one layer together, what its module computed first."""
+    """Yield a row for each computation, grouped by layer, with the first computation of its module first."""
     ran: dict[str, list[tuple[Computation, bool, Tally]]] = {}
     for (name, computation, as_module, _), tally in recorder.tallies.items():
         ran.setdefault(name, []).append((computation, as_module, tally))
@@ -295,7 +296,9 @@ def _per_sample(total: KernelMapCounts, samples: int) -> KernelMapCounts:
 def _joined(
     parts: Sequence[tuple[Computation, bool, Tally]], samples: int
 ) -> Iterable[tuple[Computation, Tally]]:
-    """Products with the same weights whose numbers of rows differ between batches, as products of one row."""
+    """Combine products with the same weights whose numbers of rows differ between batches to products of one
+    row.
+    """
     done: set[int] = set()
     for computation, _, tally in parts:
         if id(tally) in done:
@@ -317,7 +320,9 @@ def _joined(
 
 
 def _coverage(model: nn.Module, recorder: Recorder, rows: Sequence[LayerTrace], samples: int) -> Coverage:
-    """Covered are parameters of layers, and those that were looked up or added without any product."""
+    """Return the coverage: parameters of layers are covered, and those that were looked up or added without a
+    product.
+    """
     parameters = {names[0]: parameter for parameter, names in names_by_parameter(model).items()}
     measured = {row.view.parameter for row in rows if row.view is not None}
     measured |= {name for name in parameters if public_name(name) in measured}

@@ -1,4 +1,4 @@
-"""Which parameters the layers of a trace multiply by, and along which of their axes: for a pruner."""
+"""The parameters by which the layers of a trace multiply, with their axes, for a pruner."""
 
 import torch
 from torch import Tensor, nn
@@ -59,13 +59,13 @@ def _axes(layer: LayerTrace, parameter: Tensor) -> Axes | None:
         if (letter := _letter(part)) is None:
             return None
         letters += letter
-    if shape.groups > 1 and letters.count("o") > 1:  # the first one counts matrices of their own
+    if shape.groups > 1 and letters.count("o") > 1:  # the first axis counts separate matrices
         letters = letters.replace("o", "g", 1)
     return Axes(letters)
 
 
 def _letter(part: Tensor) -> str | None:
-    """Along what (outputs, inputs, positions) an index changes; None: along several."""
+    """Return along which of outputs, inputs and positions an index changes; None if along several."""
     if bool((part == part[:, :1, :1]).all()):
         return "o" if len(part) == 1 or bool((part != part[0, 0, 0]).any()) else "g"
     if bool((part == part[:1, :, :1]).all()):

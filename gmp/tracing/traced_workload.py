@@ -64,8 +64,8 @@ def workload_of(
 
 
 def _not_measured(coverage: Coverage | None) -> dict[str, str | int | float | bool]:
-    """The share of MACs that the layers lack, and the modules it belongs to, for the provenance; {} if there
-    is none.
+    """Return the share of MACs that is not in the layers, and its modules, for the provenance; {} if there is
+    none.
     """
     if coverage is None or not (coverage.uncovered_macs or coverage.unknown):
         return {}
@@ -97,7 +97,7 @@ def check_masked(row: LayerTrace) -> None:
 
 
 def _masks(folder: str | None, row: LayerTrace) -> dict[str, str]:
-    """The files of the masks that a document names, by tensor."""
+    """Return the files of the masks that a document names, by tensor."""
     if folder is None or row.of_activations:
         return {}
     check_masked(row)

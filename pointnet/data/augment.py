@@ -130,7 +130,7 @@ def augment(points: Tensor, config: Augmentation, generator: torch.Generator) ->
 
 
 class _Random:
-    """Draws of one generator, with the type and the place of some clouds."""
+    """Random numbers of one generator, with the type and the device of some clouds."""
 
     def __init__(self, generator: torch.Generator, like: Tensor) -> None:
         self.generator, self.like = generator, like
@@ -144,7 +144,9 @@ class _Random:
 
 
 def _linear(config: Augmentation, random: _Random, clouds: int) -> tuple[Tensor, Tensor]:
-    """Mirror, stretch, rotation and scale as matrices (B, 3, 3) for row vectors, and their inverses."""
+    """Return mirror, stretch, rotation and scale as matrices (B, 3, 3) for row vectors, and their
+    inverses.
+    """
     up = AXES[config.up]
     first, second = sorted(set(AXES.values()) - {up})
     factors = torch.ones(clouds, XYZ).to(random.like)

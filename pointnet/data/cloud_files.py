@@ -1,4 +1,6 @@
-"""One file, one cloud: text (xyz, txt), NumPy (npy, npz), PCD, and OFF meshes, whose surface is sampled."""
+"""Reader of single clouds: text (xyz, txt), NumPy (npy, npz), PCD, and OFF meshes, whose surface is
+sampled.
+"""
 
 import io
 import math
@@ -22,7 +24,7 @@ from sparsim.fileio.reading import reading
 
 Array = NDArray[np.float64]
 TEXT = "utf-8-sig"  # some programs begin a file with a byte order mark
-NORMALS = ("normal_x", "normal_y", "normal_z")  # as the point cloud library names them
+NORMALS = ("normal_x", "normal_y", "normal_z")  # names of the point cloud library
 NORMAL_NAMES = (NORMALS, ("nx", "ny", "nz"))
 _OFF = re.compile(r"(?:ST)?(?:C?N|NC|C)?OFF(?![A-Z])", re.IGNORECASE)
 
@@ -48,7 +50,7 @@ def read_cloud(path: Path, *, points: int, normals: bool, key: str, seed: int) -
 
 
 def read_first(path: Path, *, points: int, normals: bool) -> Points:
-    """The first `points` lines of a text file as a normalised cloud (points, 3 or 6)."""
+    """Read the first `points` lines of a text file as a normalised cloud (points, 3 or 6)."""
     with reading(path, "text", DataError):
         array = read_text(path, points)
         check_count(len(array), points, str(path))
@@ -61,12 +63,12 @@ def _normalised(array: Array, path: Path) -> Points:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file; DataError where it is missing or no text."""
+    """Return the lines of a text file. Raises DataError if it is missing or not text."""
     return read_whole(path, error=DataError).splitlines()
 
 
 def read_names(path: Path) -> list[tuple[int, str]]:
-    """The names in a list, one a line, with their line numbers."""
+    """Return the names in a list, one per line, with their line numbers."""
     names = [(number, line.strip()) for number, line in enumerate(read_lines(path), 1) if line.strip()]
     if not names:
         raise DataError(f"{path}: is empty")
@@ -103,7 +105,9 @@ def _separator(line: str) -> str | None:
 
 
 def _header(lines: Sequence[str]) -> list[int] | None:
-    """The columns that a first line asks for, or [] for all; None if the line is a point and not a header."""
+    """Return the columns that a first line asks for, or [] for all; None if the line is a point and not a
+    header.
+    """
     first = [field.strip(" \t\r\n\"'").lower() for field in lines[0].lstrip("/ ").split(_separator(lines[0]))]
     if len(lines) < 2:
         return None
@@ -126,12 +130,12 @@ def _is_number(field: str) -> bool:
 
 
 def _data_lines(file: Any) -> Iterator[tuple[int, str]]:
-    """Numbered lines that hold data."""
+    """Return the lines with data, with their numbers."""
     return ((number, line) for number, line in enumerate(file, 1) if line.strip() and line.lstrip()[0] != "#")
 
 
 def _first_wrong_line(path: Path) -> str:
-    """What is wrong with which line, looked for only after the quick way has failed."""
+    """Describe the first wrong line, which is searched only after the fast reader has failed."""
     columns = 0
     with path.open(encoding=TEXT) as file:
         lines = list(_data_lines(file))
@@ -178,7 +182,9 @@ def _read_pcd(path: Path) -> Array:
 
 
 def _sample_mesh(path: Path, points: int, normals: bool, random: np.random.Generator) -> Array:
-    """Points uniform on the surface (points, 3), with the normals of their faces (points, 6) if wanted."""
+    """Return points uniform on the surface (points, 3), with the normals of their faces (points, 6) if
+    wanted.
+    """
     trimesh = require("trimesh", f"reading {path}", "formats")
     text = _off_text(path)
     loaded = trimesh.exchange.off.load_off(trimesh.util.wrap_as_stream(text))
@@ -192,7 +198,7 @@ def _sample_mesh(path: Path, points: int, normals: bool, random: np.random.Gener
 
 
 def _off_text(path: Path) -> str:
-    """The text of an OFF file that is all there: counts on a line of their own, coordinates on the others.
+    """Return the text of a complete OFF file, with counts on their own line, and coordinates on the others.
 
     Many files of ModelNet begin with `OFF490 518 0`; the library takes a file that was cut off; and in COFF,
     NOFF or STCNOFF files colours, normals and texture coordinates follow the coordinates of a vertex.

@@ -13,7 +13,7 @@ from pointnet.errors import DataError
 from sparsim.errors import near
 from sparsim.fileio.reading import reading
 
-Progress = Callable[[int, int], None]  # files read, files in all
+Progress = Callable[[int, int], None]  # (files read, total files)
 MODELNETS = (10, 40)
 
 
@@ -23,7 +23,7 @@ class _File(NamedTuple):
 
 
 def is_modelnet_text(folder: Path) -> bool:
-    """Whether a folder has one of the lists of the ModelNet40 text layout."""
+    """Return whether a folder has one of the lists of the ModelNet40 text layout."""
     return any((folder / f"modelnet{size}_train.txt").is_file() for size in MODELNETS)
 
 
@@ -68,7 +68,7 @@ def _listed_files(folder: Path, listing: Path, classes: tuple[str, ...]) -> list
 
 
 def is_class_folders(folder: Path) -> bool:
-    """Whether some folder in `folder` holds clouds, or a split that does."""
+    """Return whether some folder in `folder` contains clouds, or a split with clouds."""
     places = _folders_in(folder)
     return any(_files_in(place / part) for place in places for part in ("", *SPLITS))
 
@@ -95,7 +95,9 @@ def read_class_folders(
 
 
 def _class_files(folder: Path) -> tuple[tuple[str, ...], list[list[_File]]]:
-    """The classes, and the files for training and for testing, or all in one list where nobody split them."""
+    """Return the classes, and the files for training and for testing, or one list of all files without a
+    split.
+    """
     places = _folders_in(folder)
     for place in places:
         if not any(place.iterdir()):
@@ -136,7 +138,7 @@ def _read_all(
     read: Callable[[_File], Points],
     progress: Progress,
 ) -> list[Clouds]:
-    """The clouds of each of several lists of files; `progress` counts over all of them."""
+    """Read the clouds of each of several lists of files; `progress` counts over all of them."""
     total = sum(map(len, files))
     done = count(1)
 

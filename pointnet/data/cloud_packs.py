@@ -113,7 +113,7 @@ def _clouds(
 
 
 def points_from(array: NDArray[Any], points: int, normals: bool, where: str) -> Points:
-    """The first `points` of stored clouds (n, N, C), normalised."""
+    """Return the first `points` of stored clouds (n, N, C), normalised."""
     if array.ndim != 3 or array.dtype.kind != "f" or not len(array):
         raise DataError(
             f"{where}: must be floats of shape (clouds, points, 3 or 6), "
@@ -125,7 +125,7 @@ def points_from(array: NDArray[Any], points: int, normals: bool, where: str) -> 
 
 
 def labels_from(array: NDArray[Any], clouds: int, where: str) -> Labels:
-    """Stored labels, of shape (n,) or (n, 1), as int64 (n,)."""
+    """Return stored labels, of shape (n,) or (n, 1), as int64 (n,)."""
     if array.dtype.kind not in "iu" or array.shape not in ((clouds,), (clouds, 1)):
         raise DataError(
             f"{where}: must be integers of shape ({clouds},), got {array.dtype} of shape {array.shape}"

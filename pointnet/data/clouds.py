@@ -1,4 +1,5 @@
-"""Labelled point clouds in memory, and what every source does to them: choose, centre, scale, split.
+"""Labelled point clouds in memory, and the operations that all readers share: choice of points,
+normalisation, split.
 
 Letters: n clouds of N points with C channels, which are 3 (xyz) or 6 (xyz, then the unit normal).
 """
@@ -177,9 +178,9 @@ def check_count(available: int, points: int, where: str) -> None:
 def normalise(points: NDArray[np.floating], name: Callable[[int], str]) -> Points:
     """Clouds (n, N, C) centred on the mean, scaled to radius 1, normals scaled to length 1, as float32.
 
-    Clouds that are so already up to rounding stay as they are, so that a pack gives back the very clouds it
-    was written from. Raises DataError, with the `name` of a cloud's index, for numbers that are not finite,
-    for a cloud whose points are all the same, and for normals that are not of unit length.
+    Clouds that are already normalised up to rounding are not changed, so that a pack returns exactly the
+    clouds that it was written from. Raises DataError, with the `name` of a cloud's index, for numbers that
+    are not finite, for a cloud whose points are all the same, and for normals that are not of unit length.
     """
     result = np.empty(points.shape, dtype=np.float32)
     for start in range(0, len(points), CHUNK):
@@ -207,7 +208,9 @@ def normalise(points: NDArray[np.floating], name: Callable[[int], str]) -> Point
 
 
 def _into_unit_sphere(xyz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centred and scaled clouds (n, N, 3); not finite where rounding would leave nothing of the form."""
+    """Return centred and scaled clouds (n, N, 3); values are not finite if a cloud would consist of rounding
+    errors.
+    """
     with np.errstate(all="ignore"):
         mean = xyz.mean(axis=1, keepdims=True)
         centred = xyz - mean
@@ -221,7 +224,8 @@ def _into_unit_sphere(xyz: NDArray[np.float64]) -> NDArray[np.float64]:
 def stratified_test(
     labels: Labels, classes: tuple[str, ...], fraction: float, seed: int
 ) -> NDArray[np.bool_]:
-    """Which clouds (n,) are for testing: `fraction` of each class, rounded, at least one and never all.
+    """Return which clouds (n,) are for testing: `fraction` of each class, rounded, at least one and never
+    all.
 
     Raises DataError for a class of fewer than two clouds.
     """
@@ -239,7 +243,7 @@ def stratified_test(
 
 
 def split(clouds: Clouds, fraction: float, seed: int, name: str) -> Dataset:
-    """A Dataset of clouds that came without a split; `source` says so."""
+    """Split clouds that have no split into a Dataset; `source` then mentions it."""
     try:
         test = stratified_test(clouds.labels, clouds.classes, fraction, seed)
     except DataError as error:

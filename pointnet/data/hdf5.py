@@ -37,7 +37,7 @@ def read_hdf5(path: Path, *, points: int, normals: bool, seed: int, test_fractio
         files = files_in(path)
     train = [file for file in files if "train" in file.stem.lower()]
     test = [file for file in files if "test" in file.stem.lower()]
-    both = set(train) & set(test)  # their clouds would be tested on what they were trained on
+    both = set(train) & set(test)  # otherwise clouds for testing would also be used for training
     if not train or not test or both:
         seen = ", ".join(file.name for file in (sorted(both) or files))
         raise DataError(f"{path}: needs .h5 files with either 'train' or 'test' in their names, has {seen}")
@@ -52,7 +52,7 @@ def _read(parts: list[list[Path]], names: Path, source: str, points: int, normal
     else:
         last = max(int(labels.max()) for part in stored for _, labels in part)
         clouds = sum(len(labels) for part in stored for _, labels in part)
-        if last >= clouds:  # names are made up only for classes that can have clouds
+        if last >= clouds:  # names are generated only for classes that can have clouds
             raise DataError(f"{source}: a label is {last}, but there are only {clouds} clouds")
         classes = tuple(str(label) for label in range(last + 1))
     for files, arrays in zip(parts, stored, strict=True):
@@ -65,7 +65,7 @@ def _read(parts: list[list[Path]], names: Path, source: str, points: int, normal
 
 
 def _arrays(path: Path, points: int, normals: bool) -> tuple[Points, Labels]:
-    """The normalised clouds (n, `points`, 3 or 6) and the labels (n,) of one file."""
+    """Return the normalised clouds (n, `points`, 3 or 6) and the labels (n,) of one file."""
     h5py = require("h5py", f"reading {path}", "formats")
     columns = ("data", "normal") if normals else ("data",)
     with reading(path, "HDF5", DataError), h5py.File(path, "r") as file:

@@ -6,7 +6,7 @@ from pathlib import Path
 from pointnet.errors import DataError
 from sparsim.fileio.reading import check_size
 
-LZF_RATIO = 88  # bytes that LZF, which compresses PCD files, makes of one byte at most
+LZF_RATIO = 88  # most bytes that LZF, which compresses PCD files, expands one byte to
 MAX_HEADER_LINES = 64
 _KEYS = ("FIELDS", "SIZE", "TYPE", "COUNT", "WIDTH", "HEIGHT", "POINTS", "DATA")
 
@@ -47,7 +47,7 @@ def checked_pcd(path: Path) -> bytes:
 
 
 def _fields(data: bytes, path: Path) -> tuple[dict[str, list[str]], int]:
-    """What the header says, by its upper-case keys, and where the data begin."""
+    """Return the entries of the header, by upper-case keys, and the offset of the data."""
     fields: dict[str, list[str]] = {}
     start = 0
     for _ in range(MAX_HEADER_LINES):

@@ -1,4 +1,4 @@
-"""A procedural set of ten furniture-like classes, so that everything can be tried without any download.
+"""A procedural data set of ten furniture-like classes, which needs no download.
 
 An object is a list of boxes and frustums with random proportions. Its surface is sampled uniformly by area,
 then stretched along each axis, turned about z, hidden in part, made noisy and scaled into the unit sphere.
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pointnet.data.clouds import WITH_NORMALS, XYZ, Clouds, Dataset, normalise
 from pointnet.errors import DataError
 
-# How hard the set is. Harder: wider proportions and stretch, more noise, more hidden.
-SPREAD = 0.85  # of random proportions around their middle; 0 gives one object per class
+# Difficulty of the set. Wider proportions, more stretch, more noise and more hidden points make it harder.
+SPREAD = 0.85  # range of random proportions around their middle; 0 gives one object per class
 STRETCH = (0.8, 1.25)  # a factor for each axis
 OCCLUDED_CLOUDS = 0.5  # share of the clouds that are seen in part
 OCCLUDED_POINTS = 0.25  # share of their points that is hidden, those farthest in a random direction
@@ -39,7 +39,7 @@ class Parts(NamedTuple):
 
 
 class _Maker:
-    """Collects the parts of `count` objects; every length is a number or an array (count,)."""
+    """Builder that collects the parts of `count` objects; every length is a number or an array (count,)."""
 
     def __init__(self, random: np.random.Generator, count: int) -> None:
         self.random, self.count = random, count
@@ -61,7 +61,7 @@ class _Maker:
         self._add(FRUSTUM, (x, y, z), (low, high, height))
 
     def legs(self, width: Length, depth: Length, height: Length, thick: Length) -> None:
-        """Four legs on the ground, under the corners of a plate of width x depth."""
+        """Add four legs on the ground, under the corners of a plate of width x depth."""
         for sx in (-0.5, 0.5):
             for sy in (-0.5, 0.5):
                 x, y = sx * (width - thick), sy * (depth - thick)
@@ -253,7 +253,7 @@ def _clouds(
 def _class_clouds(
     make: Callable[[_Maker], None], random: np.random.Generator, count: int, points: int
 ) -> Array:
-    """Clouds (count, points, 6) of one class, of radius about 1."""
+    """Return clouds (count, points, 6) of one class, with a radius of about 1."""
     maker = _Maker(random, count)
     make(maker)
     xyz, normal = _sample(maker.parts(), random, points)
@@ -274,7 +274,9 @@ def _class_clouds(
 
 
 def _sample(parts: Parts, random: np.random.Generator, points: int) -> tuple[Array, Array]:
-    """Points (n, points, 3), uniform on the surface of all parts, and their normals, not of unit length."""
+    """Return points (n, points, 3), uniform on the surface of all parts, and their normals, not of unit
+    length.
+    """
     box = parts.kind == BOX
     area = np.where(box, _box_area(parts.size), _frustum_area(parts.size))  # (n, P)
     share = np.cumsum(area, axis=1) / area.sum(axis=1, keepdims=True)
@@ -324,7 +326,9 @@ def _on_frustum(size: Array, draws: Array) -> tuple[Array, Array]:
 
 
 def _seen(xyz: Array, random: np.random.Generator) -> NDArray[np.intp]:
-    """Indices (n, N) of the visible points; in occluded clouds some appear twice, in place of hidden ones."""
+    """Return indices (n, N) of the visible points; in occluded clouds some appear twice, in place of hidden
+    ones.
+    """
     clouds, points = xyz.shape[:2]
     direction = random.normal(size=(clouds, 3, 1))
     order = np.argsort((xyz @ direction)[..., 0], axis=1)

@@ -61,7 +61,7 @@ class Coordinates:
     def __init__(self, rows: Tensor, grid: Sequence[int] | None = None) -> None:
         self.grid = None if grid is None else triple(grid, "grid")
         self.rows = checked_rows(rows, self.grid)
-        _ = self._table  # refuses duplicates
+        _ = self._table  # this refuses duplicates
 
     @classmethod
     def of_keys(cls, keys: Ints, grid: tuple[int, int, int] | None = None) -> "Coordinates":
@@ -110,7 +110,7 @@ class Coordinates:
 
     @cached_property
     def _table(self) -> tuple[Ints, Rows, int]:
-        """Keys and rows by slot, and how far a hash is shifted to be one."""
+        """Keys and rows by slot, and the shift that makes a slot from a hash."""
         bits = max(1, (2 * len(self)).bit_length())
         table, rows = np.full(1 << bits, kernels.EMPTY), np.empty(1 << bits, np.int32)
         twice = kernels.insert(self.keys, table, rows, 64 - bits)

@@ -2,7 +2,7 @@
 
 For G groups of K rows, R = G K in all, layer l computes y_l = x_{l-1} W_l^T, z_l = batch-norm(y_l) over all
 rows, x_l = relu(z_l); the result is the maximum of x_L over each group. The first y is given by its parts:
-y_1 = points[index] - moved (delayed aggregation). What makes it fast:
+y_1 = points[index] - moved (delayed aggregation). It is fast for these reasons:
 
 - Rows pass through in chunks that stay in the cache. Only y_2 ... y_{L-1} are stored; activations are
   computed again where they are needed.
@@ -40,7 +40,7 @@ from pointnet.ops import fused_mlp_kernels as kernels
 from pointnet.ops import reused_memory as reuse
 from pointnet.ops.sampling import check_index, recorded
 
-CHUNK = 2**18  # numbers of the first layer in a chunk, which is to stay in the cache
+CHUNK = 2**18  # values of the first layer in a chunk, which should stay in the cache
 
 
 def usable(x: Tensor, rows: int, weights: Sequence[Tensor], bns: Sequence[nn.BatchNorm1d]) -> bool:
@@ -176,7 +176,7 @@ def _norm(mean: Tensor, variance: Tensor, gamma: Tensor, beta: Tensor, eps: floa
 
 
 class _Sums:
-    """Over rows that come in chunks: of dz, and of dz (y - mean)."""
+    """Sums over rows that come in chunks: of dz, and of dz (y - mean)."""
 
     def __init__(self, mean: Tensor) -> None:
         self.mean = mean
@@ -233,7 +233,7 @@ class _Network:
         return rows.view(-1, self.index.shape[1], rows.shape[1])
 
     def output(self, layer: int, chunk: _Chunk) -> Tensor:
-        """y of a layer, from 0."""
+        """Compute y of a layer, counted from 0."""
         if layer:
             return self.stored[layer - 1][chunk.rows]
         index, moved = self.index[chunk.groups], self.moved[chunk.groups]

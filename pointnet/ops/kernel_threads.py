@@ -1,4 +1,4 @@
-"""Compiled loops on as many threads as torch uses."""
+"""Execution of compiled loops on as many threads as torch uses."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

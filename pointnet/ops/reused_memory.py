@@ -1,4 +1,4 @@
-"""Large tensors whose memory is used again: fresh pages cost more time than the loops that fill them."""
+"""Reuse of the memory of large tensors, because fresh pages cost more time than the loops that fill them."""
 
 import weakref
 from contextlib import suppress
@@ -27,9 +27,10 @@ def empty(rows: int, columns: int, dtype: torch.dtype) -> Tensor:
 
 
 def _take(size: int) -> Block:
-    """The smallest spare block that fits, or a new one.
+    """Take the smallest spare block that fits, or a new one.
 
-    Other threads, and tensors that die meanwhile, change the list too: what is popped is this call's.
+    Other threads, and tensors that are freed meanwhile, change the list, too; only a popped block belongs to
+    this call.
     """
     blocks: list[Block] = []
     with suppress(IndexError):

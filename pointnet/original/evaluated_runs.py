@@ -1,4 +1,4 @@
-"""The published runs, evaluated by our model."""
+"""Evaluation of the published runs with our model."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -24,7 +24,9 @@ def evaluate_runs(
     change: Callable[[Layer], Layer] = lambda layer: layer,
     step: Callable[[], None] = lambda: None,
 ) -> list[Outcome]:
-    """All runs under one accounting; `change` alters a layer before its run, `step` is called after it."""
+    """Evaluate all runs under one accounting; `change` alters a layer before its run, `step` is called after
+    it.
+    """
     accelerators = {design: load_accelerator(name) for design, name in DESIGNS.items()}
     outcomes = []
     for run in runs():
@@ -36,7 +38,7 @@ def evaluate_runs(
 
 
 def with_dense_weights(layer: Layer) -> Layer:
-    """The layer as if no weight had been pruned."""
+    """Return the layer as if no weight had been pruned."""
     return Layer(
         name=layer.name,
         shape=SHAPE,

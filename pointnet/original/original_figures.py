@@ -21,7 +21,7 @@ ON_CHIP = COMPONENTS[:-1]
 
 class Quantity(NamedTuple):
     file: str
-    column: str  # of the published table
+    column: str  # columns of the published table
     title: str
     axis: str
     value: Callable[[Evaluation], float]
@@ -39,7 +39,7 @@ QUANTITIES = (
 
 
 def write_figures(folder: Path, outcomes: list[Outcome]) -> None:
-    """One figure per quantity and one of the energy by component."""
+    """Write one figure per quantity and one of the energy by component."""
     figures = {quantity.file: _bars(quantity, outcomes) for quantity in QUANTITIES}
     figures["breakdown"] = _breakdown(outcomes)
     for name, figure in figures.items():
@@ -69,7 +69,9 @@ def _bars(quantity: Quantity, outcomes: list[Outcome]) -> Figure:
 
 @style.styled
 def _breakdown(outcomes: list[Outcome]) -> Figure:
-    """Per algorithmic MAC: the layers' energies lie five decades apart. The lower row leaves DRAM out."""
+    """Draw the energy per algorithmic MAC, because the layers' energies differ by five orders of magnitude.
+    The lower row is without DRAM.
+    """
     figure = _panels("Energy by component, left bar dense, right bar sparse", rows=2)
     rows = figure.axes[: len(DESIGNS)], figure.axes[len(DESIGNS) :]
     looks = style.part_styles(COMPONENTS)
@@ -93,7 +95,7 @@ def _pj_per_mac(evaluation: Evaluation, component: str) -> float:
 
 
 def _panels(title: str, rows: int) -> Figure:
-    """A figure with one column per design; panels of a row share their scale."""
+    """Make a figure with one column per design; panels of a row share their scale."""
     title = f"{title} (PointNet++, 2 clouds, timeloop-2022)"
     return style.panels(11.0, 0.9 + 3.4 * rows, rows, len(DESIGNS), title=title, sharey="row")
 

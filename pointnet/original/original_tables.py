@@ -46,14 +46,14 @@ def summarise(published: list[Outcome], current: list[Outcome], dense_weights: l
 
 
 def component_energy_pj(evaluation: Evaluation) -> dict[str, float]:
-    """Energy per component of all its instances, innermost first."""
+    """Return the energy per component of all its instances, innermost first."""
     energies = {evaluation.compute.name: evaluation.compute.energy_pj}
     energies.update((level.name, level.energy_pj) for level in evaluation.storage)
     return energies
 
 
 def as_printed(evaluation: Evaluation) -> dict[str, str]:
-    """Our numbers under the names, and with the digits, of published.csv."""
+    """Return our numbers under the names and with the digits of published.csv."""
     computes = evaluation.algorithmic_computes
     numbers = {
         "cycles": f"{evaluation.cycles}",
@@ -72,7 +72,7 @@ def as_printed(evaluation: Evaluation) -> dict[str, str]:
 
 
 def agreeing(outcome: Outcome) -> dict[str, tuple[str, str]]:
-    """Per published number (ours, published), both as printed."""
+    """Return, per published number, (ours, published), both as printed."""
     ours = as_printed(outcome.evaluation)
     return {name: (ours[name], text) for name, text in outcome.run.published.items()}
 
@@ -81,7 +81,7 @@ def differing(numbers: dict[str, tuple[str, str]]) -> list[str]:
     return [name for name, (ours, published) in numbers.items() if ours != published]
 
 
-# ---- tables; the terminal's 80 columns are their limit
+# ---- tables, at most 80 columns wide
 
 
 def tables(summary: Summary) -> Iterator[Table]:
@@ -166,7 +166,7 @@ def _cycles(outcomes: Iterable[Outcome]) -> int:
 
 
 class Fault(NamedTuple):
-    """A fault of the study. `carried`: whether the reproduction has it too, and why."""
+    """A fault of the study. `carried` tells whether the reproduction has it, too, and why."""
 
     name: str
     text: str
@@ -245,7 +245,7 @@ def write_markdown(path: Path, summary: Summary) -> None:
 
 
 def plain(summary: Summary) -> dict[str, object]:
-    """The results for JSON: how many published numbers agree, and the rows of study.csv."""
+    """Return the results for JSON: how many published numbers agree, and the rows of study.csv."""
     return {
         "numbers": summary.numbers,
         "agreeing_numbers": summary.agreeing_numbers,
@@ -255,7 +255,7 @@ def plain(summary: Summary) -> dict[str, object]:
 
 
 def write_runs(path: Path, outcomes: Iterable[Outcome]) -> None:
-    """A CSV file with one row per run and accounting."""
+    """Write a CSV file with one row per run and accounting."""
     write_csv(path, [_csv_row(outcome) for outcome in outcomes])
 
 

@@ -33,7 +33,7 @@ SHAPE = Shape(
 
 _KEY = ("design", "variant", "layer")
 
-# The levels of both designs, with the loops in the columns of mappings.csv.
+# The levels of both designs, with the columns of mappings.csv that have their loops.
 _MAPPING = """
 DRAM: {dram}
 shared_glb [bypass Weights; spatial]: {shared_glb} {columns}
@@ -49,19 +49,19 @@ class Run(NamedTuple):
 
     design: str
     variant: str
-    number: int  # of the layer, from 1
+    number: int  # number of the layer, from 1
     layer: Layer
     mapping: Mapping
     published: dict[str, str]
 
     @property
     def title(self) -> str:
-        """Design and variant, for tables."""
+        """Return design and variant, for tables."""
         return f"{SHORT_TITLES[self.design]} {self.variant}"
 
 
 def runs() -> list[Run]:
-    """The 48 runs: design by design, dense before sparse, layer by layer."""
+    """Return the 48 runs: design by design, dense before sparse, layer by layer."""
     layers = {(v, int(row["layer"])): _layer(row, v) for row in _table("layers.csv") for v in VARIANTS}
     published = {_key(row): row for row in _table("published.csv")}
     found = []
@@ -74,7 +74,9 @@ def runs() -> list[Run]:
 
 
 def mapping_of(loops: dict[str, str]) -> Mapping:
-    """A mapping from its loops per column of mappings.csv, outermost first: {"dram": "Q64 M2", ...}."""
+    """Return a mapping from its loops per column of mappings.csv, outermost first: {"dram": "Q64 M2",
+    ...}.
+    """
     columns, rows = (
         re.sub(r"(?<=\d)\b", axis, loops[name]) for name, axis in (("columns", "X"), ("rows", "Y"))
     )
@@ -82,7 +84,7 @@ def mapping_of(loops: dict[str, str]) -> Mapping:
 
 
 def study_mapspace() -> Mapspace:
-    """What the study's mapper could choose from, for both designs."""
+    """Return the mapspace of the study's mapper, for both designs."""
     name = "mapspace.yaml"
     text = resources.files("pointnet.original").joinpath(name).read_text(encoding="utf-8")
     mapspace = load_text(text, name).mapspace

@@ -46,7 +46,7 @@ def reproduce(output: Path, step: Callable[[], None] = lambda: None) -> Summary:
     Raises `MissingLibraryError` if matplotlib is not installed.
     """
     require("matplotlib", "drawing figures", "plot")
-    from pointnet.original.original_figures import write_figures  # matplotlib takes a second
+    from pointnet.original.original_figures import write_figures  # importing matplotlib takes a second
 
     outcomes = {accounting: evaluate_runs(accounting, step=step) for accounting in ACCOUNTINGS}
     unpruned = evaluate_runs(change=with_dense_weights, step=step)

@@ -1,1 +1,1 @@
-"""The study done right: train, prune, measure, map, cost and report, stage by stage."""
+"""The study of PointNet++ repeated in full: train, prune, measure, map, cost and report, stage by stage."""

@@ -1,4 +1,4 @@
-"""What a comparison of pruned networks says, as tables and as an HTML report."""
+"""Reports on a comparison of pruned networks, as tables and as HTML."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ FAMILIES = {
     "one-shot, 2:4, recalibrated": (style.SKY, "P"),
 }  # fmt: skip
 """How variants were pruned, and how they are drawn."""
-TRACED_AT_ONCE = 32  # clouds; no result depends on it
+TRACED_AT_ONCE = 32  # clouds in a batch; no result depends on it
 
 
 def accuracy_table(rows: Sequence[Row]) -> Table:
@@ -39,7 +39,7 @@ def accuracy_table(rows: Sequence[Row]) -> Table:
 
 
 def traces(folder: Path, variants: Sequence[str], data: Dataset, device: str) -> dict[str, Trace]:
-    """Densities of finished variants of the comparison in `folder`, over all test clouds."""
+    """Return the densities of finished variants of the comparison in `folder`, over all test clouds."""
     found = {}
     for name in variants:
         model = variant(load_model(folder / name, device).model, delayed=False)
@@ -49,7 +49,9 @@ def traces(folder: Path, variants: Sequence[str], data: Dataset, device: str) ->
 
 
 def density_table(traced: Mapping[str, Trace]) -> Table:
-    """Per layer, the densities of weights and of inputs (mean and spread over clouds) of each variant."""
+    """Return, per layer, the densities of weights and of inputs (mean and spread over clouds) of each
+    variant.
+    """
     rows = []
     for layers in zip(*(found.layers for found in traced.values()), strict=True):
         weights = [f"{layer.weight_density:.3f}" for layer in layers]
@@ -60,7 +62,7 @@ def density_table(traced: Mapping[str, Trace]) -> Table:
 
 
 def plain(rows: Sequence[Row], traced: Mapping[str, Trace]) -> dict[str, Any]:
-    """What both tables say, for JSON."""
+    """Return the content of both tables for JSON."""
     return {
         "variants": [
             {
@@ -75,7 +77,7 @@ def plain(rows: Sequence[Row], traced: Mapping[str, Trace]) -> dict[str, Any]:
 
 
 def report_page(rows: Sequence[Row], densities: Table, facts: Mapping[str, str], pruned: str) -> str:
-    """The comparison as one HTML file. `pruned`: the variant that stands for all that were pruned."""
+    """Return the comparison as one HTML file. `pruned` is the variant that represents the pruned ones."""
     by_name = {row.variant: row for row in rows}
     control, chosen = by_name[CONTROL], by_name[pruned]
     figure = _accuracy_figure(rows, control)
@@ -89,7 +91,7 @@ def report_page(rows: Sequence[Row], densities: Table, facts: Mapping[str, str],
 
 
 def _family(variant: str) -> str | None:
-    """How a variant was pruned; None: not at all."""
+    """Return how a variant was pruned; None if it was not."""
     if not variant.startswith(("gmp-", "one-shot-")):
         return None
     words = ["gradual" if variant.startswith("gmp-") else "one-shot"]
@@ -98,7 +100,7 @@ def _family(variant: str) -> str | None:
 
 
 def _is_told_from(row: Row, control: Row) -> bool:
-    """Whether the intervals of two accuracies have nothing in common."""
+    """Return whether the intervals of two accuracies do not overlap."""
     (low, high), (least, most) = row.score.interval(), control.score.interval()
     return high < least or low > most
 

@@ -1,4 +1,4 @@
-"""What single test clouds cost on a design: how much they differ around the mean costs of a network."""
+"""Costs of single test clouds on a design, and their spread around the mean costs of a network."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from pointnet.study import design_costs
 from sparsim.hardware import NetworkCost, with_densities
 from sparsim.records import Layer
 
-CLOUDS = 32  # evenly out of all that were traced, which lie class by class
+CLOUDS = 32  # chosen evenly from all traced clouds, which are ordered by class
 PERCENTILES = (10, 90)
 
 
@@ -20,7 +20,7 @@ class CloudCosts(NamedTuple):
     cycles: list[int]
 
     def range_of(self, quantity: str) -> tuple[float, float]:
-        """The 10th and the 90th percentile of "energy" or "cycles"."""
+        """Return the 10th and the 90th percentile of "energy" or "cycles"."""
         low, high = np.percentile(self.cycles if quantity == "cycles" else self.energy_uj, PERCENTILES)
         return float(low), float(high)
 

@@ -1,6 +1,7 @@
-"""What the study's networks cost on its designs: every layer mapped for each variant, energy and cycles.
+"""Costs of the study's networks on its designs: every layer is mapped for each variant.
 
-A variant says which zeros the hardware may see. Shapes are the same in all; only densities differ.
+A variant determines which zeros the hardware can use. Variants have the same shapes and differ only in
+densities.
 """
 
 import math
@@ -36,13 +37,13 @@ def designs() -> tuple[str, ...]:
 
 
 def check_design(name: str) -> None:
-    """Raises ConfigError for a design that there is not."""
+    """Raise ConfigError for an unknown design."""
     if name not in designs():
         raise ConfigError(f"unknown design '{name}'", hint=near(name, designs()))
 
 
 def variants(control: Sequence[Layer], pruned: Sequence[Layer]) -> dict[str, list[Layer]]:
-    """The layers of every variant, from those of the unpruned and of the pruned network."""
+    """Return the layers of every variant, from those of the unpruned and of the pruned network."""
     pairs = list(zip(control, pruned, strict=True))
     return {
         PLAIN: [replace(layer, densities={}) for layer in control],
@@ -54,7 +55,7 @@ def variants(control: Sequence[Layer], pruned: Sequence[Layer]) -> dict[str, lis
 
 
 def _seen(layer: Layer, *tensors: str) -> Layer:
-    """The layer with the densities of these tensors only; the others are dense."""
+    """Return the layer with the densities of these tensors only; the others are dense."""
     kept = {name: Density(density=d.density) for name, d in layer.densities.items() if name in tensors}
     return replace(layer, densities=kept)
 
@@ -80,7 +81,7 @@ def cost(
 
 
 def cost_under(design: str, layer: Layer, mapping: Mapping | None) -> LayerCost:
-    """Evaluate a layer under a mapping, or under a new one where it does not fit that."""
+    """Evaluate a layer under a mapping, or under a new one if it does not fit."""
     if mapping is not None:
         with suppress(MappingError):
             return _hardware(design).cost([layer], objective=OBJECTIVE, mappings=[mapping]).layers[0]
@@ -93,7 +94,9 @@ def _hardware(design: str) -> Hardware:
 
 
 def mapspace_of(layer: Layer) -> Mapspace:
-    """The study's mapspace; with imperfect factors of C where it is a prime: perfect ones cannot tile it."""
+    """Return the study's mapspace, with imperfect factors of C if it is a prime, which perfect factors cannot
+    tile.
+    """
     mapspace = study_mapspace()
     if not is_prime(layer.bounds["C"]):
         return mapspace

@@ -1,4 +1,4 @@
-"""Numbers as they stand in the sentences, tables and figures of a report."""
+"""Formatting of numbers in the sentences, tables and figures of a report."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ _MINUS, _NO_BREAK = "\u2212", "\u00a0"
 
 
 def percent(fraction: float, digits: int = 1) -> str:
-    number = round(100 * fraction, digits) + 0.0  # no minus before a zero
+    number = round(100 * fraction, digits) + 0.0  # zero has no minus sign
     return f"{number:.{digits}f}{_NO_BREAK}%".replace("-", _MINUS)
 
 
@@ -16,13 +16,13 @@ def interval(bounds: tuple[float, float]) -> str:
 
 
 def signed(number: float, unit: str) -> str:
-    """The number with a sign, unless it is rounded to zero."""
+    """Return the number with a sign, unless it is rounded to zero."""
     rounded = round(number, 1)
     return f"{rounded:+.1f}{_NO_BREAK}{unit}".replace("-", _MINUS) if rounded else f"0.0{_NO_BREAK}{unit}"
 
 
 def change(saved: float, fewer: str, more: str, same: str) -> str:
-    """A saving in words: "41.2 % less energy", "0.1 % more energy", "the same energy"."""
+    """Return a saving in words: "41.2 % less energy", "0.1 % more energy", "the same energy"."""
     if round(100 * saved, 1) == 0:
         return same
     return f"{percent(abs(saved))} {fewer if saved > 0 else more}"

@@ -1,8 +1,8 @@
-"""One dense network and what pruning makes of it: one-shot and gradual, at several sparsities.
+"""Comparison of a dense network with pruned ones: one-shot and gradual, at several sparsities.
 
 All variants start from the same dense checkpoint; `control` is that network trained on for as long as the
-pruned ones, without pruning. Each training is a run in a folder of its own: a comparison that was
-interrupted goes on.
+pruned ones, without pruning. Each training is a run in its own folder, so that an interrupted comparison can
+continue.
 """
 
 import copy
@@ -25,24 +25,24 @@ from pointnet.training.train import Training
 
 CONTROL = "control"
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.98)
-INITIAL = 0.05  # zeros that gradual pruning begins with
+INITIAL = 0.05  # sparsity at which gradual pruning begins
 PRUNED_FOR = 0.6  # share of the second training; the rest is fine-tuning
 RECALIBRATION_BATCHES = 20
 ALPHA = 0.5  # power of the price of a weight in pruning by energy
 TWO_FOUR = "2:4"
-FIRST_LAYER = "sa1.mlp_convs.0"  # has three inputs: stays dense in 2:4
+FIRST_LAYER = "sa1.mlp_convs.0"  # this layer has three inputs, and stays dense in 2:4
 
 Train = Callable[[Settings, Path], Training]
 
 
 class Row(NamedTuple):
-    """A line of the table."""
+    """A row of the table."""
 
     variant: str
     epochs: int  # epochs of training, including those of the dense start
-    sparsity: float  # of the prunable weights
+    sparsity: float  # sparsity of the prunable weights
     score: Score
-    cpu_s: float  # of this variant alone
+    cpu_s: float  # CPU time of this variant alone
 
 
 class Plan(NamedTuple):
@@ -60,7 +60,7 @@ class Plan(NamedTuple):
 
 
 def check(plan: Plan) -> None:
-    """Raises ConfigError for a level that cannot be."""
+    """Raise ConfigError for an impossible sparsity."""
     for level in plan.levels:
         if not INITIAL <= level <= 1:
             raise ConfigError(
@@ -69,11 +69,11 @@ def check(plan: Plan) -> None:
 
 
 def compare(plan: Plan, data: Dataset, folder: Path, train: Train) -> list[Row]:
-    """Train with `train` what is not trained yet below `folder`, and score every variant."""
+    """Train the variants that are not trained yet below `folder` with `train`, and score all of them."""
     check(plan)
     again = replace(plan.again, start=str(folder / "dense" / checkpoint.NAME))
     trainings = [(name, replace(again, **changes)) for name, changes in _trainings(plan)]
-    dense = _finished(train(plan.dense, folder / "dense"))  # after all settings were found to be allowed
+    dense = _finished(train(plan.dense, folder / "dense"))  # only after all settings have been checked
     rows = [_row("dense", dense, 0)]
     for name, settings in trainings:
         rows.append(_row(name, _finished(train(settings, folder / name)), dense.epoch))
@@ -83,14 +83,16 @@ def compare(plan: Plan, data: Dataset, folder: Path, train: Train) -> list[Row]:
 
 
 def _finished(run: Training) -> Training:
-    """An interrupted training ends the comparison; called again, it goes on there."""
+    """Return a finished training. An interrupted one ends the comparison, which continues there when it is
+    called again.
+    """
     if run.step < run.steps:
         raise KeyboardInterrupt
     return run
 
 
 def _trainings(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names, and how their settings differ from `again`."""
+    """Yield names of trainings, and how their settings differ from `again`."""
     end = PRUNED_FOR * plan.again.epochs
     yield CONTROL, {}
     for level in plan.levels:
@@ -98,7 +100,7 @@ def _trainings(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
     if plan.two_four:
         pruning = Pruning(sparsity=0.5, end=end, pattern=TWO_FOUR, ignore=(FIRST_LAYER,))
         yield "gmp-2to4", {"pruning": pruning}
-    if plan.hardware is not None:  # which runs the layers as they are, without delayed aggregation
+    if plan.hardware is not None:  # calibration runs the layers without delayed aggregation
         pruning = Pruning(sparsity=_level(plan), initial=INITIAL, end=end, score="lamp", alpha=ALPHA)
         yield by_energy(plan), {"pruning": pruning, "hardware": plan.hardware, "delayed": False}
 
@@ -112,17 +114,17 @@ def _level(plan: Plan) -> float:
 
 
 def pruned(plan: Plan) -> str:
-    """The gradually pruned variant that stands for all: the one nearest to 90 %."""
+    """Return the gradually pruned variant that represents the others: the one nearest to 90 %."""
     return _gmp(_level(plan))
 
 
 def by_energy(plan: Plan) -> str:
-    """The variant that is pruned as far as `pruned`, by energy."""
+    """Return the variant that is pruned by energy, to the sparsity of `pruned`."""
     return f"energy-{_level(plan) * 100:g}"
 
 
 def names_of_pruned(plan: Plan) -> list[str]:
-    """All variants that are pruned while they are trained."""
+    """Return the names of all variants that are pruned during training."""
     return [name for name, _ in _trainings(plan) if name != CONTROL]
 
 
@@ -132,8 +134,8 @@ def _row(name: str, run: Training, before: int) -> Row:
 
 
 def _one_shot_rows(plan: Plan, dense: Training, data: Dataset) -> Iterator[Row]:
-    """Pruned in one step without further training: as it is, and with batch-norm statistics measured
-    again.
+    """Yield the rows of networks pruned in one step without further training, with the old and with
+    recalibrated batch-norm statistics.
     """
     for level in plan.levels:
         yield from _one_shot(f"one-shot-{level * 100:g}", dense, data, level)

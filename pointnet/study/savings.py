@@ -1,4 +1,4 @@
-"""What zeros save, and whose they are: shares of weights, of activations, and of both at once."""
+"""Savings by zeros, attributed to weights, to activations, and to both at once."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

@@ -15,11 +15,12 @@ from sparsim.cache import checked, digest_of, sources_digest, with_checksum
 from sparsim.errors import SparsimWarning
 from sparsim.fileio.writing import write_bytes
 
-_PROGRAM = ("*.py", "*.yaml", "*.csv", "*.jinja")  # files that results depend on
+_PROGRAM = ("*.py", "*.yaml", "*.csv", "*.jinja")  # patterns of files that results depend on
 
 
 class Stages:
-    """Stages with results in `folder`, one file each; `tell` gets a stage's name and whether it was done.
+    """Stages with results in `folder`, one file each; `tell` is called with a stage's name and whether it was
+    done before.
 
     A result is plain data that JSON holds. What a stage returns has been through JSON whether it ran now or
     earlier, so that both are the same. A stage file has a checksum, and those of the files that the stage
@@ -46,7 +47,7 @@ class Stages:
         return result
 
     def _read(self, path: Path, key: str, makes: Sequence[Path]) -> dict[str, Any] | None:
-        """The stage in a file; None where there is none, or one of other inputs, or a damaged one."""
+        """Return the stage in a file; None if the file is missing, damaged, or has other inputs."""
         if not path.exists():
             return None
         content = checked(path.read_bytes(), path.name)
@@ -80,4 +81,4 @@ def program_digest() -> str:
 
 
 def _warn(sentence: str) -> None:
-    warnings.warn(sentence, SparsimWarning, stacklevel=4)  # where the stage is run
+    warnings.warn(sentence, SparsimWarning, stacklevel=4)  # at the call that runs the stage

@@ -22,11 +22,11 @@ from sparsim.records import Layer
 
 NOISE = "noise"  # the pruned network's trace on normally distributed points
 LEVELS = (0.5, 0.8, 0.9)
-BATCH = 1  # clouds at a time on the hardware
+BATCH = 1  # clouds that the hardware processes at a time
 
 
 class Network(NamedTuple):
-    """A trained network. `interval`: 95 %, of `accuracy`."""
+    """A trained network. `interval` is the 95 % interval of `accuracy`."""
 
     name: str
     epochs: int
@@ -39,7 +39,7 @@ class Network(NamedTuple):
 
 
 class Traced(NamedTuple):
-    """What a network moves: a row per layer (`LayerTrace.row`), and the layers as a workload document.
+    """The trace of a network: a row per layer (`LayerTrace.row`), and the layers as a workload document.
 
     `clouds`: the densities of the inputs and of the outputs of each layer, cloud by cloud.
     """
@@ -76,12 +76,12 @@ class Plan(NamedTuple):
 
     @property
     def pruned(self) -> str:
-        """Name of the network that stands for the pruned ones: the one nearest to 90 %."""
+        """Return the name of the network that represents the pruned ones: the one nearest to 90 %."""
         return pruning_comparison.pruned(self.comparison)
 
     @property
     def by_energy(self) -> str | None:
-        """Name of the network that was pruned as far as `pruned`, by energy."""
+        """Return the name of the network that was pruned by energy, to the sparsity of `pruned`."""
         return None if self.hardware is None else pruning_comparison.by_energy(self.comparison)
 
     @property
@@ -94,7 +94,9 @@ class Plan(NamedTuple):
 
 
 def train(plan: Plan, data: Dataset, stages: Stages, console: Console) -> dict[str, Network]:
-    """All networks by name, dense first. A training that was stopped goes on from its checkpoint."""
+    """Train all networks; the result is by name, dense first. A stopped training continues from its
+    checkpoint.
+    """
     folder = training_folder(plan, data, stages)
 
     def trained(settings: Settings, run_folder: Path) -> Training:
@@ -111,8 +113,8 @@ def train(plan: Plan, data: Dataset, stages: Stages, console: Console) -> dict[s
 
 
 def training_folder(plan: Plan, data: Dataset, stages: Stages) -> Path:
-    """Another plan, other data or another format of checkpoints are trained elsewhere: no checkpoint is taken
-    for one of another run, and none refused that an older version left.
+    """Return the folder of a training, which depends on the plan, the data and the format of checkpoints, so
+    that no checkpoint of another run or of an older version is found in it.
     """
     said = [msgspec.to_builtins(plan.comparison), data.digest(), checkpoint.FORMAT]
     return stages.folder / f"training-{digest_of(said)[:12]}"
@@ -158,7 +160,7 @@ def trace_all(
 def _traces(
     plan: Plan, networks: dict[str, Network]
 ) -> Iterator[tuple[str, str, Literal["clouds", "randn"]]]:
-    """(name of the trace, of its network, on what)."""
+    """Yield (name of the trace, name of its network, inputs)."""
     for name in networks:
         if name != "dense":
             yield name, name, "clouds"

@@ -1,4 +1,4 @@
-"""What each training step sees: a function of the run's seed and the step's number, of nothing else."""
+"""Batches of training steps, which depend only on the run's seed and the number of the step."""
 
 from typing import Any, NamedTuple, cast
 
@@ -118,7 +118,7 @@ def seed_of(*keys: int) -> int:
 
 
 class _Groupings:
-    """The groupings of every cloud, found when first asked for."""
+    """The groupings of every cloud, computed on first use."""
 
     def __init__(self, clouds: Clouds, model: PointNet2) -> None:
         self.clouds, self.model = clouds, model
@@ -130,7 +130,7 @@ class _Groupings:
         if len(new):
             found = self.model.group(torch.from_numpy(self.clouds.points[new][..., :XYZ]))
             tensors = [index for grouping in found for index in (grouping.centres, *grouping.neighbours)]
-            if not self.stored:  # int32: an index array of a large set is gigabytes otherwise
+            if not self.stored:  # int32, because index arrays of large sets would be gigabytes otherwise
                 self.stored = [np.empty((len(self.clouds), *t.shape[1:]), np.int32) for t in tensors]
             for kept, tensor in zip(self.stored, tensors, strict=True):
                 kept[new] = tensor.numpy()

@@ -1,6 +1,6 @@
 """Checkpoints: the state of a run in one file, verified and checked when it is read.
 
-The archive that `torch.save` writes holds a CRC-32 of each of its parts, which `torch.load` does not look at:
+The archive that `torch.save` writes holds a CRC-32 of each of its parts, which `torch.load` does not verify:
 weights with a flipped bit would load like any others. `load` verifies them all before anything is unpacked.
 """
 
@@ -165,7 +165,7 @@ def _verify(data: bytes, path: Path) -> None:
             if info.compress_type != ZIP_STORED:
                 raise BadZipFile("a part is compressed")
             archive.read(info)  # compares the checksum
-    except Exception as error:  # whatever the library makes of a damaged file
+    except Exception as error:  # the library raises various errors for damaged files
         raise CheckpointError(
             f"{path}: is damaged: {error}", hint="copy the tensor, or train again in another folder"
         ) from error
@@ -197,7 +197,7 @@ def _check(state: Any, path: Path) -> None:
 
 
 def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Whatever is neither a dict nor a list, with its place."""
+    """Yield all values that are neither dicts nor lists, with their place."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _leaves(inner, f"{place}.{key}")

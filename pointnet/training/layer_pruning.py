@@ -68,7 +68,7 @@ def pruned_with_data(
 def _batches(
     model: PointNet2, clouds: Clouds, rows: np.ndarray
 ) -> Iterator[tuple[dict[str, Any], torch.Tensor]]:
-    """With groupings, which do not depend on weights and are found once."""
+    """Yield batches with groupings, which do not depend on weights and are computed once."""
     for part in torch.from_numpy(rows).split(RUN_BATCH):  # type: ignore[no-untyped-call]
         points = torch.from_numpy(clouds.points[part.numpy(), : model.config.points])
         groupings = model.group(points[..., :3])
@@ -76,14 +76,14 @@ def _batches(
 
 
 def store_pruned(source: Path, model: PointNet2, target: Path) -> None:
-    """A checkpoint with the weights of `model` and all else of `source`."""
+    """Write a checkpoint with the weights of `model` and everything else of `source`."""
     state = checkpoint.load(source)
     target.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save(target, {**state, "model": model.state_dict()})
 
 
 def pointnet_of(model: Classifier) -> PointNet2:
-    """Raises ConfigError for a network of sparse convolutions, whose layers are no plain modules."""
+    """Return the network. Raises ConfigError for sparse convolutions, whose layers are no plain modules."""
     if not isinstance(model, PointNet2):
         raise ConfigError("sensitivities and one-shot pruning are of PointNet++, not of sparse convolutions")
     return model
@@ -97,7 +97,7 @@ class Ratios(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_ratios(path: Path) -> Ratios:
-    """Raises ConfigError for what is no such file."""
+    """Read sparsities of layers from a file. Raises ConfigError if it is not such a file."""
     text = read_text(path, what="sparsities of layers", error=ConfigError)
     try:
         return msgspec.json.decode(text, type=Ratios)

@@ -1,4 +1,4 @@
-"""How a run prunes, and what its network costs on hardware meanwhile."""
+"""Construction of the pruning of a run, and of the monitor of its costs on hardware."""
 
 from collections.abc import Callable, Iterable
 

@@ -1,4 +1,4 @@
-"""A training run as people see it: progress, metrics.csv, result.json, TensorBoard."""
+"""A training run with its output: progress, metrics.csv, result.json, TensorBoard."""
 
 import json
 import platform
@@ -117,7 +117,7 @@ def run_training(
     task = progress.add_task("", total=None)
 
     def watch(training: Training) -> None:
-        progress.start()  # not before: a run that cannot begin shows its error only
+        progress.start()  # started here, so that a run that cannot begin shows only its error
         text = _described(folder, training)
         progress.update(task, completed=training.step, total=training.steps, description=escape(text))
         if log is not None and training.step % len(training.batches) == 0:
@@ -199,7 +199,9 @@ def _warnings(training: Training) -> list[str]:
 
 
 def _missed_at_the_end(training: Training) -> str | None:
-    """A sentence where targets were met while weights were pruned, and are not by the trained network."""
+    """Return a sentence if the targets were met when pruning ended, but are not met by the trained
+    network.
+    """
     budget, monitor = training.pruning, training.monitor
     if monitor is None or not isinstance(budget, BudgetSchedule) or not budget.reached or monitor.reached:
         return None
@@ -209,7 +211,7 @@ def _missed_at_the_end(training: Training) -> str | None:
 
 
 def _costs(training: Training) -> dict[str, Any]:
-    """The costs of one cloud on the hardware, if there is any."""
+    """Return the costs of one cloud on the hardware, if there is any."""
     if training.monitor is None:
         return {}
     found = training.monitor.history[-1]

@@ -1,4 +1,4 @@
-"""What a training run is told: data, network, optimisation, pruning. Equal settings give equal results."""
+"""Settings of a training run: data, network, optimisation, pruning. Equal settings give equal results."""
 
 import math
 from typing import Any, Literal, get_args
@@ -14,11 +14,12 @@ from sparsim.records.record import Record
 AUGMENTATIONS = {
     "none": Augmentation(),
     "rotation": Augmentation(rotate=True),  # rigid: neighbours are found once per cloud
-    "light": Augmentation(scale=(0.8, 1.25), shift=0.1),  # for data that stand upright and face one way
-    "study": Augmentation(scale=(0.8, 1.25), shift=0.1, drop=0.875),  # as the original study
+    # for objects that are upright and face one direction
+    "light": Augmentation(scale=(0.8, 1.25), shift=0.1),
+    "study": Augmentation(scale=(0.8, 1.25), shift=0.1, drop=0.875),  # as in the original study
     "strong": Augmentation(rotate=True, scale=(0.8, 1.25), shift=0.1, jitter=0.01),
 }
-MOST = {  # what torch takes, and what somebody may have memory and time for
+MOST = {  # limits of torch, and of memory and time
     "seed": 2**63 - 1, "data_seed": 2**63 - 1, "threads": 1024, "epochs": 10**6, "batch": 10**6,
     "points": 10**7, "pool": 10**7,
 }  # fmt: skip

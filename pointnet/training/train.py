@@ -36,7 +36,7 @@ from sparsim.fileio.reading import reading
 from sparsim.hardware.layer_costs import PJ_PER_UJ
 
 SAVE_EVERY_S = 60.0
-_DROPOUT = 2  # a stream of random numbers beside those of pointnet.training.batches
+_DROPOUT = 2  # a stream of random numbers in addition to those of pointnet.training.batches
 
 
 class Training:

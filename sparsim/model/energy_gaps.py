@@ -83,7 +83,7 @@ def _unknown_components(arch: Architecture, table: EnergyTable) -> Iterator[str]
 
 
 def _outranked(arch: Architecture, table: EnergyTable) -> Iterator[str]:
-    """Return the energies that both the table and the architecture define."""
+    """Yield a warning for energies that both the table and the architecture define."""
     for level in arch.storage:
         if level.vector_access_energy_pj is not None and table.actions.get(level.name):
             yield (
@@ -107,7 +107,9 @@ def _outranked(arch: Architecture, table: EnergyTable) -> Iterator[str]:
 
 
 def _unknown_actions(arch: Architecture, table: EnergyTable, levels: Sequence[int]) -> Iterator[str]:
-    """Return unknown actions, grouped because tables tend to have the same ones in all components."""
+    """Yield warnings of unknown actions, grouped because tables tend to have the same ones in all
+    components.
+    """
     read_of_storage = {name for names in storage_actions(table).values() for name in names}
     leak = {LEAK} if table.rules == "timeloop-4" else set()
     known = [(arch.storage[i].name, read_of_storage | leak) for i in levels]
@@ -144,8 +146,8 @@ def _stand_ins(
     keepers: Keepers,
     levels: Sequence[int],
 ) -> Iterator[str]:
-    """Return actions that happen without an energy of their own, and therefore cost as much as actual ones or
-    nothing.
+    """Yield warnings of actions that happen without an energy of their own, and therefore cost as much as
+    actual ones or nothing.
     """
     happening, known = _happening(arch, shape, policy, keepers), storage_actions(table)
     computes = {"gated_compute": policy.compute_gating, "skipped_compute": policy.compute_skipping}
@@ -222,7 +224,7 @@ def _happening(
 
 
 def _areas(arch: Architecture, table: EnergyTable) -> Iterator[str]:
-    """Return the levels without an area in a table with areas.
+    """Yield a warning for the levels without an area in a table with areas.
 
     A DRAM needs none because it is off chip, and a level of one bit needs none because it only represents a
     fan-out.

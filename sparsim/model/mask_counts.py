@@ -41,7 +41,7 @@ class MaskCounts(MaskRules):
     # tiles
 
     def format_words(self, s: int, v: int) -> Iterator[FormatWords]:
-        """Return the words of every rank of the format of v at level s (model 9.1, 9.4)."""
+        """Yield the words of every rank of the format of v at level s (model 9.1, 9.4)."""
         form, fiber = self.policy.format[s, v], self.nest.fiber[s, v].tolist()
         ranks, boxes = int(form[packs.N_RANKS]), self._rank_boxes(s, v)
         stored_tile = self.nonempty(v, self.tile(s)) if self._parent_has_format(s, v) else None

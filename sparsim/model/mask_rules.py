@@ -52,7 +52,9 @@ class MaskRules:
     # properties of operations
 
     def nonempty(self, v: int, ext: list[int]) -> Factor | None:
-        """Return whether the box of extents `ext` holds a nonzero of v; None stands for always."""
+        """Return, for every operation, whether its box of extents `ext` holds a nonzero of v; None stands for
+        always.
+        """
         if v not in self.models:
             return None
         key = (v, *(n for d, n in enumerate(ext) if self._relevant(v, d)))

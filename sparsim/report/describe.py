@@ -118,7 +118,7 @@ def _density(layer: Layer, tensor: str) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], left: int = 1) -> Iterable[str]:
-    """Return aligned columns, the first `left` of them left-aligned."""
+    """Yield aligned columns, the first `left` of them left-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = [
@@ -129,7 +129,7 @@ def _table(rows: Sequence[Sequence[str]], left: int = 1) -> Iterable[str]:
 
 
 def _architecture(accelerator: Accelerator) -> Iterable[str]:
-    """Return the levels, outer to inner: words, bandwidths and area per instance, energies per access of one
+    """Yield the levels, outer to inner: words, bandwidths and area per instance, energies per access of one
     block.
     """
     arch, resolved = accelerator.architecture, resolved_energy(accelerator)
@@ -174,7 +174,7 @@ def _pairs(items: Iterable[tuple[str, object]]) -> str:
 
 
 def _components(components: Sequence[Component]) -> Iterable[str]:
-    """Return class, node and attributes, with the parts of a compound below it."""
+    """Yield class, node and attributes, with the parts of a compound below it."""
     yield "components"
     for component in components:
         yield _component(component)
@@ -189,7 +189,7 @@ def _component(component: Component) -> str:
 
 
 def _chip(chip: ChipSpec) -> Iterable[str]:
-    """Return clock, PE, network and the dims that may be spread, each with its source."""
+    """Yield clock, PE, network and the dims that may be spread, each with its source."""
     yield from _wrapped(f"chip {chip.name}" + (f": {chip.source}" if chip.source else ""))
     dram = "endless" if chip.dram_gb_per_s is None else f"{chip.dram_gb_per_s:g} GB/s"
     yield f"  clock {chip.clock_mhz:g} MHz, off-chip bandwidth {dram}"
@@ -207,7 +207,7 @@ def _chip(chip: ChipSpec) -> Iterable[str]:
 
 
 def _machine(machine: MachineSpec) -> Iterable[str]:
-    """Return kind, name and source, and each other field with its value."""
+    """Yield kind, name and source, and each other field with its value."""
     title = f"machine {machine.name} of kind {machine.kind}"
     yield from _wrapped(title + (f": {machine.source}" if machine.source else ""))
     for name in machine.__struct_fields__:

@@ -380,7 +380,7 @@ def chosen_records(base: Holder, overlays: dict[str, dict[str, Holder]], choices
 
 
 def _combinations(study: Study, overlays: dict[str, dict[str, Holder]]) -> Iterator[tuple[str, ...]]:
-    """Return all combinations of choices, with and without those of axes that have a condition."""
+    """Yield all combinations of choices, with and without those of axes that have a condition."""
     options = [
         [*((choice,) for choice in choices), *([()] if study.axes[axis].when else [])]
         for axis, choices in overlays.items()

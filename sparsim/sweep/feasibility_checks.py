@@ -38,7 +38,7 @@ def check_limits(limits: Iterable[Expression], where: str) -> None:
 
 
 def _comparisons(node: ast.AST) -> Iterator[tuple[str, Any, float]]:
-    """Return the required comparisons of names with numbers, as (name, operator, number)."""
+    """Yield the required comparisons of names with numbers, as (name, operator, number)."""
     if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.And):
         for value in node.values:
             yield from _comparisons(value)

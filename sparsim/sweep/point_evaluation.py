@@ -288,7 +288,7 @@ def _given_mapping(given: dict[str, str], layer: Layer, space: DesignSpace) -> M
 
 
 def split(hardware: Hardware, network: LoadedNetwork) -> Iterator[Part]:
-    """Return hardware and layers, in order; layers with their own divisibility have their own mapspace."""
+    """Yield hardware and layers, in order; layers with their own divisibility have their own mapspace."""
     together: list[Layer] = []
     for layer in network.layers:
         own = network.divisibility.get(layer.name)

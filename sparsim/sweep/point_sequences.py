@@ -65,7 +65,7 @@ def point_name(point: Point) -> str:
 
 
 def distinct(points: Iterator[Point], number: int) -> Iterator[Point]:
-    """Return the first `number` different points."""
+    """Yield the first `number` different points."""
     seen: set[str] = set()
     for point in points:
         if len(seen) == number:

@@ -88,7 +88,7 @@ class _Judge:
         self.names = np.full(n, -1, np.int32)
 
     def read(self, start: int) -> None:
-        """Return the states of a block of points that do not depend on other points."""
+        """Fill in the states of a block of points that do not depend on other points."""
         stop = min(start + BLOCK, len(self.points))
         states, keys = self.states, self.points.keys[start:stop]
         refused = self.points.is_refused[start:stop]

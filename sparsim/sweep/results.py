@@ -130,7 +130,9 @@ def write_results(
 
 
 def certificate(space: DesignSpace, objectives: Objectives, states: PointStates) -> dict[str, Any]:
-    """Return whether the front is exact, or within which gap, over the points that may be on it."""
+    """Return the certificate of the front: whether it is exact, or within which gap, over the points that may
+    be on it.
+    """
     study = space.study
     points = "the grid" if study.sampler.kind == "grid" else "the points that were drawn"
     failed = int((states.codes == FAILURE).sum())

@@ -122,7 +122,7 @@ class SweepLoop:
         return start, kept
 
     def _unknown(self, items: Sequence[Item], budget: int) -> list[Item]:
-        """Yield the points whose next budget is the given one, each key once."""
+        """Return the points whose next budget is the given one, each key once."""
         if not items:
             return []
         found, following = final_rows(self.store, keys_of(key for key, _ in items), self.budgets)
@@ -132,7 +132,7 @@ class SweepLoop:
         return self._each_once(item for item, next_ in zip(items, following, strict=True) if next_ == budget)
 
     def _each_once(self, items: Iterable[Item]) -> list[Item]:
-        """Yield the points whose key no worker has or will get next."""
+        """Return the points whose key no worker has or will get next."""
         fresh = []
         for item in items:
             if item[0] not in self._waiting:
@@ -141,7 +141,7 @@ class SweepLoop:
         return fresh
 
     def _listed_items(self, numbers: Any) -> list[Item]:
-        """Yield points of the list with their keys."""
+        """Return points of the list with their keys."""
         keys = [f"{high:016x}{low:016x}" for high, low in self.points.keys[numbers].tolist()]
         return list(zip(keys, self.points.points(numbers), strict=True))
 
