@@ -18,4 +18,4 @@ cli.add_command(share)
 
 
 def main() -> None:
-    run(cli, "gmp")
+    run(cli, "python -m gmp")

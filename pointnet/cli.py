@@ -428,4 +428,4 @@ cli.add_command(one_shot)
 
 
 def main() -> None:
-    run(cli, "pointnet")
+    run(cli, "python -m pointnet")

@@ -34,7 +34,7 @@ LISTED = 20  # deviations of one case that are printed
 @accounting_option
 @json_option
 def check(cases: tuple[Path, ...], tolerance: float, accounting: Accounting | None, as_json: bool) -> None:
-    """Compare recorded stats files of Timeloop with what the model says now.
+    """Compare recorded stats of Timeloop with those of the model.
 
     A case is a file *stats.txt with its input documents beside it, the mapping among them; a CASE is such a
     file, or a folder in which all cases are checked, at any depth. Accesses are counted as the program did

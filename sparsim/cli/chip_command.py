@@ -53,14 +53,15 @@ def chip(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Plan the layers of a network on a row-stationary chip or another machine: cycles, energy, area.
+    """Cost a network on a row-stationary chip or another machine.
 
-    CHIP, MACHINE and WORKLOAD are presets (sparsim show) or documents of ours. Machines for products of
-    sparse matrices also take matrices as files .mtx, .npz and .npy: two for A x B, one for A x A or, where A
-    is not square, for A times its transpose. With -o: DIR/chip.layers.csv and chip.result.json with
-    everything and its sources; of a chip also chip.eyexam.csv, figures, and for sparsim model
-    chip.workload.yaml, the layers as they were counted, with LAYER.mapping.yaml; with --layer also the routes
-    of its data on the network on chip. The exit code is 1 if a layer fits the chip in no way that was tried.
+    Plans the layers, and tells cycles, energy and area. CHIP, MACHINE and WORKLOAD are presets (sparsim
+    show) or documents of ours. Machines for products of sparse matrices also take matrices as files .mtx,
+    .npz and .npy: two for A x B, one for A x A or, where A is not square, for A times its transpose. With
+    -o: DIR/chip.layers.csv and chip.result.json with everything and its sources; of a chip also
+    chip.eyexam.csv, figures, and for sparsim model chip.workload.yaml, the layers as they were counted,
+    with LAYER.mapping.yaml; with --layer also the routes of its data on the network on chip. The exit code
+    is 1 if a layer fits the chip in no way that was tried.
     """
     from sparsim.files.matrix_files import is_matrix_file
     from sparsim.files.sparsim_yaml import load_named, load_workload

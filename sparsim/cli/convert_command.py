@@ -32,10 +32,11 @@ from sparsim.report.console import echo
 @layer_option
 @reading_options
 def convert(files: tuple[str, ...], output: Path, form: str, layer: str | None, reading: Reading) -> None:
-    """Turn documents of any form into another, and a map.txt into a mapping.
+    """Turn documents of any form into another.
 
-    The FILEs are Timeloop's documents or our own, in any order. A FILE *.map.txt, which a program of Timeloop
-    wrote, is the mapping. Writes DIR/sparsim.yaml, or one file for each of Timeloop's top-level keys.
+    The FILEs are Timeloop's documents or our own, in any order. A FILE *.map.txt, which a program of
+    Timeloop wrote, is the mapping. Writes DIR/sparsim.yaml, or one file for each of Timeloop's top-level
+    keys.
     """
     documents = read_everything(files, reading)
     print_warnings(documents.warnings)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @reading_options
 @json_option
 def estimate(files: tuple[str, ...], output: Path | None, reading: Reading, as_json: bool) -> None:
-    """Energy per action and area of components, with the source of every number.
+    """Estimate energies and areas of components, with their sources.
 
     The FILEs are documents of ours with `components`, or Timeloop's and Accelergy's: an architecture and the
     classes of compound components. With -o, DIR/ERT.yaml and DIR/ART.yaml are the tables that Accelergy

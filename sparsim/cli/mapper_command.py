@@ -98,7 +98,7 @@ def mapper(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Search for the best mapping, as timeloop-mapper does, and say how good it is.
+    """Search for the best mapping, and say how good it is.
 
     The FILEs, Timeloop's documents or our own, describe accelerator, layers and constraints, in any order.
     An OBJECTIVE is energy, delay, edp, accesses-LEVEL, last-level-accesses or ordered-accesses; of several,

@@ -19,21 +19,20 @@ KINDS = ("architecture", "policy", "energy", "mapspace", "mapping", "workload", 
 @click.argument("what", required=False, metavar="[PRESET|FILE]")
 @json_option
 def show(what: str | None, as_json: bool) -> None:
-    """List the presets, or show one, or a sparsim document: an accelerator, a machine or a workload."""
+    """List the presets, or show one, or a sparsim document.
+
+    It is an accelerator, a chip, another machine or a network.
+    """
     from sparsim.files.sparsim_yaml import load_preset, preset_names, workload_names
 
     if what is None:
-        names = (*preset_names(), *workload_names())
-        records = {name: load_preset(name) for name in names}
-        sources = {
-            name: record.source if (record := found.architecture or found.machine or found.workload) else ""
-            for name, found in records.items()
-        }
+        rows = [_row(name, load_preset(name)) for name in (*preset_names(), *workload_names())]
         if as_json:
-            print_json([{"name": name, "source": source} for name, source in sources.items()])
+            print_json(rows)
             return
-        for name, source in sources.items():
-            echo(f"{name:<{max(map(len, names))}} {source}".rstrip())
+        widths = [max(len(row[key]) for row in rows) for key in ("name", "kind")]
+        for row in rows:
+            echo(f"{row['name']:<{widths[0]}} {row['kind']:<{widths[1]}} {row['source']}".rstrip())
     else:
         from sparsim.files.sparsim_yaml import load_named
         from sparsim.report.describe import describe
@@ -43,6 +42,21 @@ def show(what: str | None, as_json: bool) -> None:
             print_json(_plain(found))
         else:
             echo(describe(what, found))
+
+
+def _row(name: str, found: Documents) -> dict[str, str]:
+    """A preset's line in the list."""
+    record = found.architecture or found.machine or found.workload
+    kind = (
+        "network"
+        if found.workload
+        else "machine"
+        if found.machine
+        else "chip"
+        if found.chip
+        else "accelerator"
+    )
+    return {"name": name, "kind": kind, "source": record.source if record else ""}
 
 
 def _plain(found: Documents) -> dict[str, Any]:

@@ -38,7 +38,10 @@ class _StudyGroup(click.Group):
 
 @click.group(cls=_StudyGroup, commands=list(COMMANDS))
 def sweep() -> None:
-    """Evaluate many designs on many networks: `sparsim sweep STUDY -o DIR`."""
+    """Evaluate many designs on many networks.
+
+    `sparsim sweep STUDY -o DIR` evaluates the points of a study; the commands show and compare what it found.
+    """
 
 
 @sweep.command("run")

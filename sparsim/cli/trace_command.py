@@ -22,7 +22,7 @@ from sparsim.report.console import echo, results
     "--inputs", "samples", type=click.Path(path_type=Path), metavar="FILE.npz",
     help="A .npz file with samples for each input, on which onnxruntime measures zeros.",
 )  # fmt: skip
-@batch_option(2)
+@batch_option(1)
 @click.option(
     "--name", default="", metavar="NAME", show_default="that of the file", help="Name of the workload."
 )

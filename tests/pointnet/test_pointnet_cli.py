@@ -100,7 +100,7 @@ def test_a_sparse_classifier_is_trained_resumed_and_traced(run: Run, pack: Path,
     assert layers["enc1.a.1"].kernel_map == layers["enc1.a.2"].kernel_map
     code, _, err = run("trace", tmp_path / "run", "-o", tmp_path / "trace", "--masks", tmp_path / "masks")
     assert (code, len(err.splitlines())) == (2, 1)
-    assert "masks are of layers that run once" in err
+    assert "stem.1" in err and "masks" in err
 
 
 def test_layers_that_are_emptied_are_one_sentence_on_stderr(run: Run, pack: Path, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_layers_that_are_emptied_are_one_sentence_on_stderr(run: Run, pack: Path
     code, out, err = run("train", "--data", pack, "-o", tmp_path, *QUICK, *options)
     assert code == 0
     assert json.loads(out) == json.loads((tmp_path / "result.json").read_text())
-    sentences = [line for line in err.splitlines() if line.startswith("pointnet: warning: ")]
+    sentences = [line for line in err.splitlines() if line.startswith("python -m pointnet: warning: ")]
     assert any("bias" in line and "fc3.weight" in line for line in sentences)
     (warning,) = json.loads((tmp_path / "result.json").read_text())["warnings"]
     assert "bias" in warning
@@ -270,7 +270,7 @@ def test_bad_input_is_one_sentence(
     assert code == 2
     assert message in err
     assert err.count("\n") == 1
-    assert err.startswith("pointnet: error: ")
+    assert err.startswith("python -m pointnet: error: ")
 
 
 def test_defaults_of_the_command_are_those_of_the_settings() -> None:
