@@ -100,7 +100,8 @@ def test_a_sparse_classifier_is_trained_resumed_and_traced(run: Run, pack: Path,
     assert layers["enc1.a.1"].kernel_map == layers["enc1.a.2"].kernel_map
     code, _, err = run("trace", tmp_path / "run", "-o", tmp_path / "trace", "--masks", tmp_path / "masks")
     assert (code, len(err.splitlines())) == (2, 1)
-    assert "stem.1" in err and "masks" in err
+    assert "stem.1" in err
+    assert "masks" in err
 
 
 def test_layers_that_are_emptied_are_one_sentence_on_stderr(run: Run, pack: Path, tmp_path: Path) -> None:
