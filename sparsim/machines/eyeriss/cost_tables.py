@@ -75,6 +75,7 @@ def tabulate(chip: Chip, layer: Layer, mapping: Mapping) -> Table:
     choices = [plain for n in range(len(free) + 1) for plain in itertools.combinations(free, n)]
     if chip.spec.compression == "any-zero":
         choices = [plain for plain in choices if plain in ((), compressible)]
+    choices = [plain for plain in choices if not plain or _fits_plainly(chip, layer, mapping, limits, plain)]
     return Table(mapping, limits, tuple(_surface(chip, layer, mapping, limits, plain) for plain in choices))
 
 
@@ -114,6 +115,18 @@ def _fits(chip: Chip, layer: Layer, mapping: Mapping, wanted: Reals) -> Bools:
         if found.all():
             break
     return found
+
+
+def _fits_plainly(
+    chip: Chip, layer: Layer, mapping: Mapping, limits: tuple[float, float], plain: tuple[str, ...]
+) -> bool:
+    """Whether the mapping fits with the tensors `plain` stored plainly. A compressed tensor may fit up to a
+    density of 1 only because the densities of `SHIFTS` stand in for it, and then it does not fit plainly.
+    """
+    wanted = np.array([limits])
+    return any(
+        _count(chip, layer, mapping, _stored(chip, wanted, plain, shift)).status[0] == 0 for shift in SHIFTS
+    )
 
 
 def _stored(chip: Chip, wanted: Reals, plain: tuple[str, ...], shift: float) -> Reals:

@@ -11,7 +11,8 @@ from torch import nn
 
 import gmp
 from gmp.energy import EnergyMonitor, EnergyScore
-from sparsim.hardware import EyerissChip, EyerissPlan
+from sparsim import gemm
+from sparsim.hardware import EyerissChip, EyerissPlan, load_hardware
 from sparsim.machines.eyeriss import evaluate_chip
 from sparsim.records import Density, Layer
 
@@ -151,3 +152,17 @@ def test_planned_mappings_cost_the_same_when_they_are_given():
     (found,) = hardware.cost([fewer], objective="delay", mappings=mappings[:1]).layers
     direct = evaluate_chip(SMALL, fewer, mappings[0], "delay")
     assert (found.cycles, found.total_pj) == (direct.cycles, pytest.approx(direct.chip_pj + direct.dram_pj))
+
+
+def test_a_mapping_that_holds_its_inputs_only_compressed_has_a_table(folder):
+    """With few zeros the spad of inputs is full, and inputs that are stored plainly do not fit."""
+    layer = gemm(64, 5932, 64, densities={"Inputs": 0.45})
+    hardware = load_hardware("eyeriss_v2")
+    plan = hardware.plan([layer], folder=folder)
+    assert any(
+        table.limits[1] == 1.0 and ("Inputs",) not in [one.plain for one in table.surfaces]
+        for table in plan.tables[0]
+    )
+    costs, direct = plan(plan.densities), hardware.cost([layer])
+    assert costs.energy_pj[0] == pytest.approx(direct.energy_pj, rel=0.02)
+    assert costs.cycles[0] == pytest.approx(direct.cycles, rel=0.1)
