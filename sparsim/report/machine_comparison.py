@@ -288,8 +288,12 @@ def answers(runs: Runs, base: str) -> list[Answer]:
     found = []
     for machine, by_network in runs.items():
         whole = by_network[base]
-        parts = [f"{name} {_saved(run, whole)}" for name, run in by_network.items() if name != base]
-        found.append(Answer(MACHINES[machine].title, "; ".join(parts)))
+        saved = {name: _saved(run, whole) for name, run in by_network.items() if name != base}
+        if len(saved) > 1 and len(set(saved.values())) == 1:
+            text = f"all others take {next(iter(saved.values()))}"
+        else:
+            text = "; ".join(f"{name} takes {change}" for name, change in saved.items())
+        found.append(Answer(MACHINES[machine].title, text))
     return found
 
 

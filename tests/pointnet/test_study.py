@@ -46,6 +46,7 @@ from sparsim.mapper.engine import Progress
 from sparsim.mapper.network_search import search_each
 from sparsim.mapper.search import search
 from sparsim.records import CONV, Density, Layer
+from sparsim.report.machine_comparison import MACHINES
 
 # networks of one epoch lose whole layers at 90 %
 pytestmark = pytest.mark.filterwarnings("ignore::gmp.errors.PruningWarning")
@@ -109,6 +110,22 @@ def test_results_are_sums_of_their_rows(output: Path) -> None:
         assert found["accuracy"] == results["networks"][found["network"]]["accuracy"]
     assert results["designs"]["gating"][DENSE]["network"] == "control"
     assert results["designs"]["gating"]["gmp-90"] == results["designs"]["gating"][BOTH]
+
+
+def test_machines_without_mappings_are_compared(output: Path) -> None:
+    machines = json.loads((output / "results.json").read_text())["machines"]
+    assert set(machines) == {name for name in MACHINES if not name.startswith("eyeriss")}
+    for runs in machines.values():
+        assert list(runs) == ["unpruned", "pruned by magnitude", "2:4"]
+    gamma, pointacc = machines["gamma"], machines["pointacc"]
+    assert gamma["pruned by magnitude"]["us"] < gamma["2:4"]["us"] < gamma["unpruned"]["us"]
+    assert pointacc["pruned by magnitude"] == pointacc["unpruned"]
+    assert pointacc["unpruned"]["mapping_us"] > 0
+    assert machines["sigma"]["unpruned"]["energy_uj"] is None
+    page = ReportPage((output / "report.html").read_text(encoding="utf-8"))
+    shown = [rows for rows in page.tables if rows[0][0] == "machine"]
+    titles = [MACHINES[name].title for name in machines]
+    assert [[row[0] for row in rows[1:]] for rows in shown] == [titles, titles]
 
 
 def test_parquet_holds_the_rows_of_the_csv_with_their_types(output: Path) -> None:
