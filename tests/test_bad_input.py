@@ -325,6 +325,7 @@ def test_paths_that_are_no_documents(run, tmp_path):
     check_refused(run("chip", "eyeriss_v2", "trace"), tmp_path, "trace folder NAME.yaml")
     check_refused(run("chip", "eyeriss_v2", "trace.json"), tmp_path, "trace.json NAME.yaml")
     check_refused(run("model", "trace"), tmp_path, "trace folder files")
+    check_refused(run("chip", "eyeriss_v2", "vgg_19_bn"), tmp_path, "vgg_19_bn sparsim show yaml")
     check_refused(run("chip", "eyeriss_like_onchip", "alexnet"), tmp_path, "eyeriss_like_onchip chip mapper")
 
 

@@ -277,7 +277,8 @@ def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
     if Path(name).exists():
         what = "is a folder" if Path(name).is_dir() else "does not end in .yaml"
         raise SpecError(f"a document must be a file NAME.yaml, and this {what}", path=name)
-    raise SpecError(f"unknown {kind} '{name}'", hint=near(name, known))
+    hint = near(name, known) or "sparsim show lists them; a document is a path that ends in .yaml"
+    raise SpecError(f"unknown {kind} '{name}'", hint=hint)
 
 
 def documents_from(
