@@ -1,4 +1,4 @@
-"""Masks of a layer as those of a product of matrices: of weights, and of vectors of inputs."""
+"""Masks of a layer in the form of a matrix product: of weights, and of vectors of inputs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class MaskedLayer(NamedTuple):
 
 
 def with_counted_densities(layer: Layer) -> Layer:
-    """The layer with the share of nonzeros in place of each mask, for what knows fractions only.
+    """Return the layer with the share of nonzeros in place of each mask, for models that use only fractions.
 
     Raises SpecError and FormatError as `masked_layer` does.
     """
@@ -41,9 +41,10 @@ def with_counted_densities(layer: Layer) -> Layer:
 
 
 def masked_layer(layer: Layer, vectors: Sequence[int]) -> MaskedLayer:
-    """The masks that the densities of a layer name, of the inputs those of the vectors with these numbers.
+    """Return the masks that the densities of a layer name; for inputs those of the vectors with the given
+    numbers.
 
-    Inputs that several windows use stand in each of them. Raises SpecError for masks of another shape, and
+    Inputs that several windows use are in each of them. Raises SpecError for masks of another shape, and
     FormatError for files that cannot be read.
     """
     masks, dims = load_masks(layer, {}), dims_by_kind(layer)

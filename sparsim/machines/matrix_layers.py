@@ -1,4 +1,4 @@
-"""Layers as products of matrices, for machines that know nothing else."""
+"""Layers as matrix products, for machines that compute only these."""
 
 import math
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from sparsim.errors import SpecError
 from sparsim.records import Layer
 
 ROLES = ("Weights", "Inputs", "Outputs")
-_KINDS = {  # what a dim counts, by the tensors that it is of
+_KINDS = {  # the kind of a dim, by the tensors that depend on it
     ROLES: "groups",
     ("Weights", "Outputs"): "rows",
     ("Weights", "Inputs"): "columns",
@@ -26,7 +26,7 @@ class MatrixLayer(NamedTuple):
 
 
 def matrix_layer(layer: Layer) -> MatrixLayer:
-    """A layer as a product of matrices. Raises SpecError for a layer that is none."""
+    """Return a layer as a matrix product. Raises SpecError for a layer that is none."""
     sizes = {kind: math.prod(layer.bounds[dim] for dim in dims) for kind, dims in dims_by_kind(layer).items()}
     inputs = next(d for d in layer.shape.dataspaces if d.name == "Inputs")
     moving = [[dim for dim, _ in side if layer.bounds[dim] > 1] for side in inputs.terms()]
@@ -34,7 +34,7 @@ def matrix_layer(layer: Layer) -> MatrixLayer:
 
 
 def dims_by_kind(layer: Layer) -> dict[str, list[str]]:
-    """What dims are to a product of matrices, by the tensors that use them.
+    """Classify dims of a matrix product by the tensors that use them.
 
     Dims of all tensors count groups, those of weights and outputs rows, of weights and inputs columns, of
     inputs and outputs vectors. Raises SpecError for other tensors and other dims.

@@ -1,7 +1,7 @@
-"""What is known before any mapping is tried: the constants of the lower bounds, and a bound of a whole space.
+"""The constants of the lower bounds, which do not depend on mappings, and a bound of a whole mapspace.
 
-`sparsim.mapper.kernels.lower_bounds` has the bound of one candidate. All of it follows from the
-model's own rules and is tested: no valid mapping is below its bound.
+`sparsim.mapper.kernels.lower_bounds` has the bound of one candidate. Bounds follow from the rules of the
+model, and tests check that no valid mapping is below its bound.
 """
 
 import math
@@ -17,7 +17,7 @@ from sparsim.model import arrays as packs
 from sparsim.model.arrays import ArchPack, BoundPack, DensityPack, Ints, LayerPack, PolicyPack, Reals
 from sparsim.model.kernels.settled_computes import settled
 
-MOST_STATES = 4096  # combinations of shares left out that are tried one by one
+MOST_STATES = 4096  # most combinations of shares left out that are tried one by one
 ROUNDED = (
     4e-5  # relative error of densities that are rounded to millionths twice (model 12.1), and of clamping
 )
@@ -57,12 +57,12 @@ def bound_pack(low: SearchArrays) -> BoundPack:
 
 
 def _existing(layer: LayerPack) -> float:
-    """Least share of the iterations of any loops that exists where imperfect factors cover more."""
+    """Return the least share of existing iterations of any loops, because imperfect factors cover more."""
     return float((layer.real / layer.bound).prod())
 
 
 def _point_density(low: SearchArrays, v: int) -> float:
-    """Nonzero fraction of single points; 0 where only a table knows."""
+    """Return the nonzero fraction of single points; 0 if it needs a table."""
     d, words = float(low.density.density[v]), int(low.layer.words[v])
     if low.density.kind[v] == packs.TABULATED:
         return 0.0
@@ -75,13 +75,15 @@ def _leaders(policy: PolicyPack, option: int) -> list[int]:
 
 
 def _least_left(low: SearchArrays, options: range) -> float:
-    """Least share of accesses that a SAF leaves: a leader tile of one point is empty most often."""
+    """Return the least share of accesses that a SAF leaves; leader tiles of one point are empty most
+    often.
+    """
     return min(math.prod(_point_density(low, v) for v in _leaders(low.policy, g)) for g in options)
 
 
 def _distinct(layer: LayerPack) -> Ints:
-    """Per dataspace the dims along which neighbouring tiles never overlap: alone in the one coordinate that
-    they move.
+    """Return, per dataspace, the dims along which neighbouring tiles never overlap: those that move one
+    coordinate, which no other dim moves.
     """
     masks = []
     for v in range(len(layer.side)):
@@ -99,8 +101,8 @@ def _distinct(layer: LayerPack) -> Ints:
 def least_compute(low: SearchArrays) -> tuple[float, float]:
     """(operations that take a cycle of a unit, pJ of all operations), both at least (model 12).
 
-    What gating and skipping leave out depends on the mapping. Where few shares are possible all are tried
-    with the model's own arithmetic, so that the bound is reached; else densities bound them.
+    What gating and skipping leave out depends on the mapping. If few shares are possible, all are tried with
+    the arithmetic of the model, so that the bound is attained; otherwise densities give the bound.
     """
     total = float(np.prod(low.layer.real))
     price = low.arch.compute_energy
@@ -121,7 +123,9 @@ def least_compute(low: SearchArrays) -> tuple[float, float]:
 
 
 def _left_out(low: SearchArrays, v: int) -> list[float] | None:
-    """All probabilities that accesses to operand v may be left out with; None: too many."""
+    """Return all probabilities with which accesses to operand v may be left out; None if there are too
+    many.
+    """
     shares = {0.0}
     for target, first, last in low.policy.option.tolist():
         if target != v:
@@ -138,7 +142,9 @@ def _left_out(low: SearchArrays, v: int) -> list[float] | None:
 
 
 def _chances(low: SearchArrays, leader: int) -> list[float] | None:
-    """All chances that a leader tile has a nonzero, formed like the model does; None: too many."""
+    """Return all probabilities that a leader tile has a nonzero, computed as in the model; None if there are
+    too many.
+    """
     d = float(low.density.density[leader])
     if low.density.kind[leader] != packs.FIXED or 0.0 < d < 1 / 64:
         return None
@@ -147,7 +153,9 @@ def _chances(low: SearchArrays, leader: int) -> list[float] | None:
 
 
 def _metadata_states(low: SearchArrays) -> set[tuple[bool, bool]]:
-    """Whether the operands have metadata where they are kept innermost, per bypass choice."""
+    """Return the cases of whether the operands have metadata where they are kept innermost, over all bypass
+    choices.
+    """
     if low.space.is_sampled:
         return {(a, b) for a in (False, True) for b in (False, True)}
     states = set()
@@ -167,7 +175,9 @@ def _millionths(x: float) -> float:
 def _operations(
     low: SearchArrays, total: float, p_a: float, p_b: float, metadata_a: bool, metadata_b: bool
 ) -> tuple[int, int, int] | None:
-    """(actual, gated, skipped) operations as the kernel forms them (model 12); None: no valid mapping."""
+    """Return (actual, gated, skipped) operations as the kernel computes them (model 12); None if no mapping
+    is valid.
+    """
     left = total - math.floor(total * p_a)
     left -= math.floor(left * p_b)
     d_a, d_b = (_millionths(_millionths(_point_density(low, int(v)))) for v in low.layer.operand)
@@ -187,13 +197,15 @@ def _operations(
 
 
 def _states(d: float, metadata: bool) -> tuple[float, float, float]:
-    """Shares of an operand that are nonzero, zero, absent."""
+    """Return the shares of an operand that are nonzero, zero, absent."""
     rest = min(max(1.0 - d, 0.0), 1.0)
     return min(max(d, 0.0), 1.0), 0.0 if metadata else rest, rest if metadata else 0.0
 
 
 def _least_by_density(low: SearchArrays, total: float) -> tuple[float, float]:
-    """Operations with both operands nonzero always remain; they take a cycle and the full energy."""
+    """Bound operations by densities: those with two nonzero operands always remain, and take a cycle and the
+    full energy.
+    """
     d_a, d_b = (_point_density(low, int(v)) for v in low.layer.operand)
     least = min(d_a, d_b)
     if least <= 0.0:
@@ -203,7 +215,7 @@ def _least_by_density(low: SearchArrays, total: float) -> tuple[float, float]:
 
 
 def space_bound(low: SearchArrays, bound: BoundPack, most_units: float) -> Reals:
-    """(cycles, pJ, accesses of every level) that no mapping of the space is below.
+    """Return lower bounds (cycles, pJ, accesses of every level) of all mappings of the space.
 
     The arithmetic takes its time on all units; every word of a tensor leaves or reaches the outermost level.
     """

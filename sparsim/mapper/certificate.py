@@ -1,4 +1,4 @@
-"""What is proven about the best mapping of a search, in numbers and in words."""
+"""Certificates of the best mapping of a search, in numbers and in words."""
 
 from collections.abc import Sequence
 
@@ -9,11 +9,11 @@ from sparsim.mapper.incumbents import Incumbents
 from sparsim.mapper.search_result import Certificate, SearchResult, Statistics
 from sparsim.records.objective import unit_of
 
-ROUNDING = 1e-9  # relative gap that bounds lose to rounding: a mapping this near to its bound is optimal
+ROUNDING = 1e-9  # relative gap by rounding of bounds: a mapping this close to its bound is optimal
 
 
 def is_proven(objectives: tuple[str, ...], kept: Incumbents, parts: Sequence[Engine]) -> bool:
-    """Whether the best mapping reaches the lower bound of the mapspace in all objectives."""
+    """Return whether the best mapping reaches the lower bound of the mapspace in all objectives."""
     if not kept.entries:
         return False
     best = kept.entries[0]
@@ -37,8 +37,8 @@ def certify(
     seen: Statistics,
     passed: int,
 ) -> Certificate:
-    """The certificate of the best in `kept`; `parts` are all parts of the mapspace. `complete`: each mapping
-    of them was evaluated, bounded or found to be invalid.
+    """Return the certificate of the best in `kept`; `parts` are all parts of the mapspace. `complete` tells
+    whether each of their mappings was evaluated, bounded or found to be invalid.
     """
     objective, value = objectives[0], kept.entries[0].values[0]
     if complete:
@@ -71,7 +71,7 @@ def certify(
 
 
 def better_of(new: SearchResult, earlier: SearchResult) -> SearchResult:
-    """The better mappings of two searches of the same mapspace, with the higher lower bound."""
+    """Return the better mappings of two searches of the same mapspace, with the higher lower bound."""
     both = [(result.top[0].values, i) for i, result in enumerate((new, earlier))]
     best = (new, earlier)[min(both)[1]]
     lower = max(new.certificate.lower_bound, earlier.certificate.lower_bound)
@@ -91,7 +91,7 @@ def _with_article(objective: str) -> str:
 
 
 def _lower_bound(kept: Incumbents, parts: Sequence[Engine]) -> float:
-    """What no mapping is below in the first objective."""
+    """Return the lower bound of all mappings in the first objective."""
     return min(*(part.known.floor for part in parts), kept.entries[0].values[0])
 
 

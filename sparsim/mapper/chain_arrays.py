@@ -17,13 +17,13 @@ from sparsim.model.lower import ints, reals
 
 
 class Price(NamedTuple):
-    """What a shortest path adds up."""
+    """The price that a shortest path adds up."""
 
     access: Reals  # (S, A) per vector access
     block: Ints  # (S,) words of a vector access
-    most: Ints  # (S,) instances that are counted, at most
+    most: Ints  # (S,) most instances that are counted
     gated: bool  # whether gated accesses count
-    dense: bool = False  # whether all accesses of a dense tensor count, at the instances that are used
+    dense: bool = False  # whether all accesses of a dense tensor are counted, at the instances in use
 
 
 def energy_price(low: SearchArrays) -> Price:
@@ -34,7 +34,7 @@ def energy_price(low: SearchArrays) -> Price:
 
 
 def access_price(low: SearchArrays, level: int) -> Price:
-    """One for every dense word that all instances of a level read, fill and update."""
+    """Return the price of one for every dense word that all instances of a level read, fill and update."""
     access = reals(len(low.arch.limit), 3)
     access[level] = 1.0
     ones = np.ones(len(access), np.int64)
@@ -42,7 +42,7 @@ def access_price(low: SearchArrays, level: int) -> Price:
 
 
 def cycle_prices(low: SearchArrays) -> list[Price]:
-    """One for every bandwidth limit: cycles of one instance of the level."""
+    """Return a price for every bandwidth limit, in cycles of one instance of the level."""
     prices = []
     for s, limit in enumerate(low.arch.limit):
         for field, actions in (
@@ -59,16 +59,16 @@ def cycle_prices(low: SearchArrays) -> list[Price]:
 
 
 class Choice(NamedTuple):
-    """What is kept, and what is decided of tiles that share a format."""
+    """A bypass choice, with decisions on tiles that share a format."""
 
     number: int  # row of `Space.keep`
     keep: Ints  # (S,)
-    single: tuple[Nested, ...]  # the child's tile has one word
-    several: tuple[Nested, ...]  # it has more
+    single: tuple[Nested, ...]  # cases in which the child's tile has one word
+    several: tuple[Nested, ...]  # cases in which it has more words
 
 
 def list_choices(low: SearchArrays, bound: BoundPack) -> list[Choice]:
-    """All bypass choices, with all decisions."""
+    """Return all bypass choices, with all decisions."""
     choices = []
     for number, keep in enumerate(low.space.keep):
         nested = [] if bound.switch[EXACT] else list_nested(low, keep)
@@ -80,12 +80,12 @@ def list_choices(low: SearchArrays, bound: BoundPack) -> list[Choice]:
 
 
 def make_chain(low: SearchArrays, bound: BoundPack, tiles: Tiles, choice: Choice, price: Price) -> ChainPack:
-    """The arrays of one choice."""
+    """Make the arrays of one choice."""
     keep = choice.keep
     layer, arch, space = low.layer, low.arch, low.space
     parts = [sorted(divisors(int(n))) for n in layer.bound]
     primes = [[n for n in part if n > 1 and len(divisors(n)) == 2] for part in parts]
-    outermost = arch.first_tiling[1:] - 1  # loops in time of every level
+    outermost = arch.first_tiling[1:] - 1  # temporal loops of every level
     divisor = _padded(parts)
     tiled = ints(len(keep), *divisor.shape)
     for dim, rows in enumerate(space.factors):
@@ -124,7 +124,7 @@ def _padded(rows: list[list[int]]) -> Ints:
 
 
 def _stored(low: SearchArrays, tiles: Tiles, keep: Ints) -> Ints:
-    """(S, D, W): words that a tile takes at least, like the enumeration has it."""
+    """Return (S, D, W): the least words that a tile takes, as in the enumeration."""
     stored = np.repeat(tiles.size[None], len(keep), axis=0)
     for v, kind in enumerate(low.density.kind):
         coded = low.policy.format[:, v, packs.HAS_FORMAT] == 1
@@ -169,7 +169,7 @@ def _shares(low: SearchArrays, bound: BoundPack, tiles: Tiles, keep: Ints, price
 
 
 def make_chain_work(low: SearchArrays, chain: ChainPack, codes: int, states: int) -> ChainWork:
-    """Room for `codes` and `states` of any path."""
+    """Make scratch arrays for `codes` and `states` of any path."""
     (n_levels, n_data), (n_dims, n_divisors) = chain.stored.shape[:2], chain.divisor.shape
     most = n_levels * n_data
     return ChainWork(

@@ -62,7 +62,7 @@ def _covered_bounds(bound: int, most_padding: float) -> range:
 
 
 def total_sizes(parts: list[Part]) -> Sizes:
-    """Numbers of choices of all parts together, which have orders, splits and bypasses in common."""
+    """Return the numbers of choices of all parts together, which share orders, splits and bypasses."""
     each = [sizes(part.space) for part in parts]
     factorisations = sum(one.factorisations for one in each)
     return each[0]._replace(factorisations=factorisations, total=sum(one.total for one in each))

@@ -1,4 +1,6 @@
-"""What all search methods share: packs for the kernels, evaluation, the best so far, budgets, statistics."""
+"""The common part of all search methods: packs for the kernels, evaluation, the best so far, budgets,
+statistics.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,12 @@ ROOM = 2048  # mappings evaluated at once
 
 
 def place_of(candidate: Ints) -> tuple[int, ...]:
-    """The place of a candidate (R + 1,) in the mapspace; the last dim is the most significant."""
+    """Return the position of a candidate (R + 1,) in the mapspace; the last dim is the most significant."""
     return *candidate[-2::-1].tolist(), int(candidate[-1])
 
 
 class Problem(NamedTuple):
-    """What mappings are searched for."""
+    """The problem for which mappings are searched."""
 
     accelerator: Accelerator
     layer: Layer
@@ -66,7 +68,7 @@ class Progress(NamedTuple):
 
 
 class Known:
-    """What is proven about a part of the mapspace: none of its mappings is below `floor`."""
+    """A proven bound of a part of the mapspace: none of its mappings is below `floor`."""
 
     def __init__(self, floor: float) -> None:
         self.floor = floor
@@ -119,12 +121,12 @@ class Engine:
         self.forget_candidates()
 
     def forget_candidates(self) -> None:
-        """Count them from nothing: another enumeration counts them again."""
+        """Reset the counts of candidates, because another enumeration counts them again."""
         self.rejected, self.passed = reals(3), 0
 
     def sibling(self, kept: Incumbents, allowed: int | None) -> Engine:
-        """Another one of the same part, with counts of its own: what is proven is shared, and who are the
-        best with all that have the same `kept`.
+        """Make another engine for the same part, with its own counts. Both share proven bounds, and the best
+        mappings if they have the same `kept`.
         """
         other = copy(self)
         other.kept, other.allowed = kept, allowed
@@ -133,11 +135,11 @@ class Engine:
 
     @property
     def head(self) -> tuple[object, ...]:
-        """The first arguments of the kernels."""
+        """Return the first arguments of the kernels."""
         return (*self.low[:4], self.bound, self.pack)
 
     def values_of_bounds(self, bounds: Reals) -> Reals:
-        """(..., objectives) of bounds (..., fields)."""
+        """Return objectives (..., objectives) of bounds (..., fields)."""
         return self._values(bounds[..., PJ_OUT], bounds[..., CYCLES_OUT], bounds[..., ACCESSES_OUT:])
 
     def _values(self, energy_pj: Reals, cycles: Reals, accesses: Reals) -> Reals:
@@ -146,11 +148,13 @@ class Engine:
 
     @property
     def limit(self) -> Reals:
-        """(objectives,): what a mapping must not exceed to be among the best."""
+        """Return (objectives,): the values that a mapping must not exceed to be among the best."""
         return self.kept.limit
 
     def cannot_win(self) -> bool:
-        """Whether all mappings of this part are worse than the best by their first objective; counts them."""
+        """Return whether all mappings of this part are worse than the best by their first objective; if so,
+        count them.
+        """
         if self.known.floor <= self.limit[0]:
             return False
         self.rejected[LOWER_BOUND] += math.prod(map(len, (*self.space.factors, self.space.keep)))
@@ -189,7 +193,7 @@ class Engine:
                 raise BudgetError
         rows = MappingPack(*(field[:number] for field in rows))
         accelerator, layer, accounting = self.problem
-        # a few mappings are not worth waking threads for; numbers do not depend on them
+        # threads do not pay for a few mappings, and do not change numbers
         threads = self.threads if number >= 64 * self.threads else 1
         result = evaluate_pack(accelerator, layer, rows, accounting=accounting, threads=threads)
         found = self._values(result.energy_pj, result.cycles, result.accesses)
@@ -207,7 +211,7 @@ class Engine:
         return found
 
     def report(self) -> None:
-        """Tell the search of which this is a part, if there is one."""
+        """Report to the search of which this is a part, if there is one."""
         if self.progress is not None:
             self.progress(self)
 
@@ -232,7 +236,7 @@ class Engine:
 
     def relax(self) -> Iterator[float]:
         """Bound this part of the mapspace for the first objective, in steps that yield their work."""
-        if self.low.layer.cut[0]:  # it knows points that are covered, not those that exist
+        if self.low.layer.cut[0]:  # the relaxation counts covered points instead of existing ones
             return
         level = int(self.codes[0]) - ACCESSES
         relaxing = Relaxing(self.low, self.bound, self.pack, self.objectives[0], max(level, 0))

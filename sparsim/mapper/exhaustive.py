@@ -21,19 +21,19 @@ from sparsim.mapper.random_and_local import work_of
 from sparsim.model.arrays import CandidateWork, Ints, Reals
 from sparsim.model.lower import ints, reals
 
-LANES = 8  # parts of the space that take turns: what is found does not depend on the number of threads
-BLOCKS = 64  # least number of blocks that are dealt to the lanes, if the space has as many
-STEPS = 2_000  # decisions of a lane's first turn
-MOST_STEPS = 32_000  # each turn is twice as long as the one before, up to this
-CANDIDATES = 4096  # room for those of one turn
-STEPS_PER_US = 1.5  # decisions in a microsecond, about
-RISE = (1.1, 1.2, 1.5, 2.0, 4.0, 8.0, math.inf)  # times a lower bound: how bad mappings are looked for
-SURE = 1.2  # times that: a mapping found before that is so good is limit enough
+LANES = 8  # parts of the space that take turns, so that results do not depend on the number of threads
+BLOCKS = 64  # least number of blocks that are distributed to the lanes, if the space has as many
+STEPS = 2_000  # decisions in a lane's first turn
+MOST_STEPS = 32_000  # limit of a turn; each is twice as long as the one before
+CANDIDATES = 4096  # most candidates of one turn
+STEPS_PER_US = 1.5  # approximate number of decisions per microsecond
+RISE = (1.1, 1.2, 1.5, 2.0, 4.0, 8.0, math.inf)  # successive limits, as multiples of the lower bound
+SURE = 1.2  # the best mapping is the limit if it is within this multiple of the next one
 FACTORIAL = np.array([math.factorial(n) for n in range(21)], np.int64)
 
 
 class _Lane(NamedTuple):
-    """Every so-many-th block of the space: in a block the last decisions are fixed."""
+    """A lane, which has every n-th block of the space; in a block the last decisions are fixed."""
 
     at: Ints
     work: CandidateWork
@@ -48,8 +48,8 @@ class _Lane(NamedTuple):
 
 
 def search_rising(engine: Engine) -> Iterator[float]:
-    """`search_all`, first for mappings that are little worse than the lower bound: the best are among the
-    first that there are, and what is far worse need not be looked at.
+    """Run `search_all` with rising limits, first for mappings that are little worse than the lower bound,
+    because these include the best ones, and far worse ones need not be examined.
     """
     lanes, least = [_make_lane(engine) for _ in range(LANES)], engine.known.floor
     for rise in RISE:
@@ -67,8 +67,8 @@ def search_rising(engine: Engine) -> Iterator[float]:
 def search_all(
     engine: Engine, most: float = math.inf, lanes: Sequence[_Lane] | None = None
 ) -> Iterator[float]:
-    """Enumerate and evaluate all of the space whose first objective is at most `most`, in steps that yield
-    their work.
+    """Enumerate and evaluate all mappings whose first objective is at most `most`, in steps that yield their
+    work.
     """
     cut = _cut(engine)
     active = list(lanes or (_make_lane(engine) for _ in range(LANES)))
@@ -119,8 +119,8 @@ def _make_lane(engine: Engine) -> _Lane:
 
 
 def _cut(engine: Engine) -> int:
-    """The first of the last decisions that have, together, enough options to be the blocks. Each of them has
-    as many options whatever else is decided.
+    """Return the first of the last decisions that together have enough options to be the blocks. The options
+    of each are independent of the other decisions.
     """
     pack, number, cut = engine.pack, 1, len(engine.pack.decision)
     classes, sizes = np.diff(pack.first_class), np.diff(pack.class_start)
@@ -166,7 +166,7 @@ def _evaluate(engine: Engine, work: CandidateWork, candidates: Ints, bounds: Rea
 
 
 def _arrangements(engine: Engine, candidates: Ints) -> Ints:
-    """(n, 2 T): numbers of orders and of splits per tiling level (model 17.3, 17.4)."""
+    """Return (n, 2 T): numbers of orders and of splits per tiling level (model 17.3, 17.4)."""
     space, (start, stop) = engine.space, engine.pack.free.T
     free = np.array([[dim in dims for dim in range(len(space.factors))] for dims in space.free])
     chosen = [rows[candidates[:, r]] for r, rows in enumerate(space.factors)]
@@ -178,4 +178,4 @@ def _arrangements(engine: Engine, candidates: Ints) -> Ints:
     counts = np.stack([orders, splits], axis=2).reshape(len(candidates), -1)
     if counts.astype(np.float64).prod(axis=1).sum() < 2**62:
         return counts
-    return counts.astype(object)  # exact whatever the size
+    return counts.astype(object)  # exact for any size

@@ -1,4 +1,4 @@
-"""Limits on the factors of one dim, and which of them is to blame if nothing is left."""
+"""Limits on the factors of one dim, and the limit that is responsible if nothing is left."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from sparsim.records import NestConstraint
 
 
 class Limit(NamedTuple):
-    """What a constraint says about the factor at one tiling level."""
+    """The limit that a constraint puts on the factor at one tiling level."""
 
     text: str  # "M <= 4 at spad temporal"
     tiling: int
@@ -18,7 +18,7 @@ class Limit(NamedTuple):
 
 
 def limits_of(nest: NestConstraint, tiling: int, where: str, dim: str, bound: int) -> list[Limit]:
-    """The limits that the constraint of a tiling level puts on `dim`."""
+    """Return the limits that the constraint of a tiling level puts on `dim`."""
     limits = []
     if dim in nest.factors:
         factor = nest.factors[dim] or bound
@@ -33,7 +33,7 @@ def limits_of(nest: NestConstraint, tiling: int, where: str, dim: str, bound: in
 
 
 def combined(limits: Sequence[Limit], bound: int, n_tiling: int) -> tuple[list[int], list[int]]:
-    """Lowest and highest factor per tiling level."""
+    """Return the lowest and highest factor per tiling level."""
     low, high = [1] * n_tiling, [bound] * n_tiling
     for limit in limits:
         low[limit.tiling] = max(low[limit.tiling], limit.low)
@@ -42,7 +42,9 @@ def combined(limits: Sequence[Limit], bound: int, n_tiling: int) -> tuple[list[i
 
 
 def blame(dim: str, bound: int, limits: Sequence[Limit], n_tiling: int) -> EmptyMapspaceError:
-    """The error for limits that leave no factorisation: what removes most, and what to relax."""
+    """Return the error for limits that leave no factorisation: the one that removes most, and what to
+    relax.
+    """
 
     def left(some: Sequence[Limit]) -> int:
         return count_factorisations(bound, *combined(some, bound, n_tiling))

@@ -12,7 +12,7 @@ from sparsim.model.arrays import Ints
 
 
 def divisors(n: int) -> list[int]:
-    """Divisors of `n`, small ones and their cofactors in turn: 12 gives 1, 12, 2, 6, 3, 4."""
+    """Return the divisors of `n`, small ones and their cofactors alternating: 12 gives 1, 12, 2, 6, 3, 4."""
     found = []
     for i in range(1, math.isqrt(n) + 1):
         if n % i == 0:
@@ -21,16 +21,19 @@ def divisors(n: int) -> list[int]:
 
 
 def count_factorisations(bound: int, low: Sequence[int], high: Sequence[int]) -> int:
-    """How many rows `factorisations` has, without making them."""
+    """Return the number of rows of `factorisations` without making them."""
     return _ways(bound, low, high)[-1][bound]
 
 
 def factorisations(bound: int, low: Sequence[int], high: Sequence[int]) -> Ints:
-    """(n, T): every row multiplies to `bound`; the order is that of 17.2, the outermost factor moves last."""
+    """Return (n, T), in which every row multiplies to `bound`; the order is that of 17.2, the outermost
+    factor changes last.
+    """
     known = divisors(bound)
     index = {m: i for i, m in enumerate(known)}
     ways = _ways(bound, low, high)
-    rest = np.array([index[bound]] if ways[-1][bound] else [], np.int64)  # per row: what is left to factor
+    # per row, the remaining number to factor
+    rest = np.array([index[bound]] if ways[-1][bound] else [], np.int64)
     columns: list[Ints] = []
     for t in reversed(range(len(low))):
         steps = [
@@ -49,7 +52,7 @@ def factorisations(bound: int, low: Sequence[int], high: Sequence[int]) -> Ints:
 
 
 def _ways(bound: int, low: Sequence[int], high: Sequence[int]) -> list[dict[int, int]]:
-    """`[t][m]`: in how many ways the innermost t factors multiply to m, a divisor of `bound`."""
+    """Return `[t][m]`: in how many ways the innermost t factors multiply to m, a divisor of `bound`."""
     known = divisors(bound)
     ways = [{m: int(m == 1) for m in known}]
     for least, most in zip(low, high, strict=True):

@@ -10,7 +10,7 @@ from sparsim.model.arrays import Ints
 from sparsim.model.lower import ints
 
 BATCHES = 4  # batches of random mappings
-MOST_KEPT = 64  # choices of what is kept that are tried with the smallest tiles
+MOST_KEPT = 64  # bypass choices that are tried with the smallest tiles
 
 
 def guess_first(engine: Engine, seed: int) -> Iterator[float]:
@@ -32,7 +32,7 @@ def guess_first(engine: Engine, seed: int) -> Iterator[float]:
 
 
 def _smallest(engine: Engine, rows: Ints) -> int:
-    """The factorisation of one dim that leaves the least to the inner levels."""
+    """Return the factorisation of one dim with the smallest factors at the inner levels."""
     outermost = engine.low.arch.first_tiling[1:] - 1
     extents = np.cumprod(rows.astype(np.float64), axis=1)[:, outermost]
     return int(np.lexsort((*extents.T[::-1], np.log(extents).sum(axis=1)))[0])

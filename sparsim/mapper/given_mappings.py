@@ -1,4 +1,4 @@
-"""Mappings that a search is given to start from, found in its mapspace."""
+"""Location of given mappings, from which a search starts, in its mapspace."""
 
 from collections.abc import Iterable
 
@@ -14,8 +14,8 @@ from sparsim.records import Accelerator, Layer, Mapping
 
 
 def fitting_rows(accelerator: Accelerator, layer: Layer, mappings: Iterable[Mapping]) -> list[MappingPack]:
-    """The mappings whose names, factors and spatial loops fit accelerator and layer, lowered; the others, as
-    those of another design may be, are left out.
+    """Lower the mappings whose names, factors and spatial loops fit accelerator and layer; others, for
+    example of another design, are left out.
     """
     rows = []
     for mapping in mappings:
@@ -28,7 +28,7 @@ def fitting_rows(accelerator: Accelerator, layer: Layer, mappings: Iterable[Mapp
 
 
 def try_given(engine: Engine, rows: Iterable[MappingPack]) -> None:
-    """Evaluate those of the mappings whose factors and keeps this part of the mapspace has."""
+    """Evaluate the mappings whose factors and bypass choices are in this part of the mapspace."""
     found = [one for one in (_located(engine, row) for row in rows) if one is not None]
     if found:
         candidates, numbers = (np.stack(each) for each in zip(*found, strict=True))

@@ -12,15 +12,16 @@ from sparsim.records import Layer
 
 
 class Entry(NamedTuple):
-    """A mapping found, by what it is compared with."""
+    """A mapping that was found, with the values by which it is compared."""
 
     values: tuple[float, ...]
     part: int
-    place: tuple[int, ...]  # in this part of the mapspace; decides, after the part, between equals
-    row: tuple[Ints, Ints, Ints, Ints]  # of the MappingPack
+    # position in this part of the mapspace, which after the part decides between equals
+    place: tuple[int, ...]
+    row: tuple[Ints, Ints, Ints, Ints]  # row of the MappingPack
     energy_pj: float
     cycles: int
-    layer: Layer  # with the part's covered bounds
+    layer: Layer  # layer with the part's covered bounds
 
 
 class Incumbents:
@@ -35,20 +36,24 @@ class Incumbents:
 
     @property
     def limit(self) -> Reals:
-        """(objectives,): what a mapping must not exceed to be among the best."""
+        """Return (objectives,): the values that a mapping must not exceed to be among the best."""
         if len(self.entries) < self.top:
             return np.full(self._n_objectives, np.inf)
         return np.array(self.entries[-1].values)
 
     def beats(self, values: tuple[float, ...], part: int, place: tuple[int, ...]) -> bool:
-        """Whether no mapping of the candidate at `place`, none below `values`, is among the best."""
+        """Return whether no mapping of the candidate at `place`, whose mappings are not below `values`, is
+        among the best.
+        """
         if len(self.entries) < self.top:
             return False
         last = self.entries[-1]
         return (values, part, place) > (last.values, last.part, last.place[: len(place)])
 
     def promising(self, found: Reals) -> list[int]:
-        """Rows among which the best `top` are, best first: valid, no worse than the limit or `top` others."""
+        """Return the rows that include the best `top`, best first: valid ones that are no worse than the
+        limit and than `top` others.
+        """
         valid = np.flatnonzero(~np.isnan(found[:, 0]))
         order = valid[np.lexsort(found[valid].T[::-1])]
         if not len(order):

@@ -1,4 +1,4 @@
-"""A mapspace in indices: everything that a mapping of it may be (model chapter 17).
+"""A mapspace in indices: all possible choices of its mappings (model chapter 17).
 
 Tiling levels and storage levels count from the innermost, as in `sparsim.model.arrays`.
 """
@@ -31,9 +31,9 @@ from sparsim.records import (
 )
 from sparsim.records.divisibility import Cover, covers_of, is_tight
 
-MOST_KEPT_ROWS = 5_000  # most rows of a dim that are kept for the next search
-MAX_ROWS = 2_000_000  # factorisations of one dim, bypass choices: what is held in memory at once
-SAMPLED = 16_384  # bypass choices that stand for more than that, at most
+MOST_KEPT_ROWS = 5_000  # most rows of a dim that are cached for the next search
+MAX_ROWS = 2_000_000  # most factorisations of one dim, and bypass choices, that are held in memory
+SAMPLED = 16_384  # size of the sample if there are more bypass choices than that
 
 
 class Space(NamedTuple):
@@ -48,14 +48,14 @@ class Space(NamedTuple):
     free: tuple[tuple[int, ...], ...]  # per tiling level: the dims between, in the shape's order
     split: Ints  # (T,) split of a spatial level, -1: free; 0 for temporal ones
     keep: Ints  # (choices, S) bit masks of dataspaces, in the order of 17.5
-    bypasses: int  # how many such choices there are: more than rows of `keep` where these are a sample
+    bypasses: int  # number of such choices, which is larger than the rows of `keep` if these are a sample
     flags: Ints  # (S, 4) as those of a MappingPack; none are kept
     min_parallelism: float
     most_temporal_loops: int
 
     @property
     def is_sampled(self) -> bool:
-        """Whether not all choices of what is kept are listed."""
+        """Return whether only a sample of the bypass choices is listed."""
         return self.bypasses > len(self.keep)
 
 
@@ -78,7 +78,7 @@ class Sizes(NamedTuple):
 
 
 def lower_mapspace(accelerator: Accelerator, layer: Layer, seed: int = 0) -> Space:
-    """The choices that the accelerator's mapspace leaves for `layer`.
+    """Return the choices that the accelerator's mapspace leaves for `layer`.
 
     Of more than 2 million choices of what is kept where 16,384 are taken, drawn with the `seed`. Raises
     SpecError for unknown names and for spaces too large to list (more than 2 million factorisations of
@@ -86,7 +86,7 @@ def lower_mapspace(accelerator: Accelerator, layer: Layer, seed: int = 0) -> Spa
     """
     arch, mapspace = accelerator.architecture, accelerator.mapspace or Mapspace()
     check_mapspace(arch, layer.shape, mapspace)
-    lower_layer(layer)  # refuses bounds beyond exact counts
+    lower_layer(layer)  # this refuses bounds beyond exact counts
     dims = layer.shape.dims
     fan = lower_arch(accelerator).fan
     nests = _nests(accelerator, mapspace)
@@ -112,7 +112,7 @@ def lower_mapspace(accelerator: Accelerator, layer: Layer, seed: int = 0) -> Spa
 
 
 def sizes(space: Space) -> Sizes:
-    """How many choices there are, and how many mappings in all."""
+    """Return the numbers of choices, and of all mappings."""
     n_dims = len(space.factors)
     parts = (
         math.prod(len(rows) for rows in space.factors),
@@ -126,7 +126,7 @@ def sizes(space: Space) -> Sizes:
 def mapping_of(
     accelerator: Accelerator, shape: Shape, factor: Ints, order: Ints, split: Ints, keep: Ints, space: Space
 ) -> Mapping:
-    """The record of one mapping: factor and order (T, R), split (T,), keep (S,)."""
+    """Return the record of one mapping: factor and order (T, R), split (T,), keep (S,)."""
     arch, pack = accelerator.architecture, lower_arch(accelerator)
     dims, data = shape.dims, [d.name for d in shape.dataspaces]
 
@@ -187,7 +187,7 @@ def _nests(accelerator: Accelerator, mapspace: Mapspace) -> list[tuple[_Tiling, 
 
 
 def _is_canonical(t: int, nests: Sequence[tuple[_Tiling, NestConstraint]], fan: Ints) -> bool:
-    """Whether the order does not matter, so that only the shape's order is taken (model 17.3)."""
+    """Return whether the order does not matter, so that only the shape's order is taken (model 17.3)."""
     tiling, nest = nests[t]
     if not tiling.spatial:
         return t == 0
@@ -225,11 +225,12 @@ def _factors(dim: str, bound: int, nests: Sequence[tuple[_Tiling, NestConstraint
     return listed(bound, tuple(low), tuple(high))
 
 
-_kept_factorisations = lru_cache(maxsize=256)(factorisations)  # layers and designs have many in common
+# cached, because layers and designs share many of them
+_kept_factorisations = lru_cache(maxsize=256)(factorisations)
 
 
 def _tight(cover: Cover, rows: Ints) -> Ints:
-    """The rows of an imperfect dim of which no factor can be lowered."""
+    """Return the rows of an imperfect dim of which no factor can be lowered."""
     tight = rows[[is_tight(row, cover.bound) for row in rows.tolist()]]
     if not len(tight):
         raise EmptyMapspaceError(
@@ -259,7 +260,7 @@ def _keep(arch: Architecture, shape: Shape, mapspace: Mapspace, seed: int) -> tu
     ]
     number = 2 ** len(free)
     numbers: Sequence[int] = range(number)
-    if number > MAX_ROWS:  # nothing and everything kept are what searches look at first
+    if number > MAX_ROWS:  # searches first look at the choices that keep nothing or everything
         rng = random.Random(seed)
         numbers = sorted({0, *(rng.getrandbits(len(free)) for _ in range(SAMPLED - 2)), number - 1})
     fixed = [

@@ -1,4 +1,4 @@
-"""What no mapping of a layer is below, in milliseconds and without a search."""
+"""Lower bounds of all mappings of a layer, computed in milliseconds without a search."""
 
 from sparsim.mapper.covered_parts import list_parts
 from sparsim.mapper.engine import Engine, Problem
@@ -6,15 +6,16 @@ from sparsim.mapper.search_budget import Budget
 from sparsim.model.consistency import check_search
 from sparsim.records import Accelerator, Layer
 
-CHEAP_US = 2e4  # work of the relaxation of one part of the mapspace, at most
+CHEAP_US = 2e4  # most work of the relaxation of one part of the mapspace
 
 
 def bound_layer(accelerator: Accelerator, layer: Layer) -> tuple[float, float]:
-    """Energy in pJ and cycles that no mapping of the accelerator's mapspace is below, each by itself.
+    """Return separate lower bounds of energy in pJ and cycles of all mappings in the accelerator's mapspace.
 
     Cycles are those of the arithmetic on as many units as can be used. Energy is what the first step of the
     relaxation finds; where that step would be long, the energy of the arithmetic and of words that every
-    mapping moves. Raises what `search` raises for its arguments; that no mapping is valid is not found out.
+    mapping moves. Raises what `search` raises for its arguments; mapspaces without a valid mapping are not
+    detected.
     """
     parts = list_parts(accelerator, layer)
     check_search(accelerator, layer)

@@ -1,4 +1,4 @@
-"""Results of searches on disk, by a digest of all that they depend on: a repeated layer costs nothing."""
+"""Cache of results of searches on disk, by a digest of everything that they depend on."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from sparsim.mapper.search_result import SearchResult
 from sparsim.records import Accelerator, Layer
 from sparsim.records.objective import objective_names
 
-_NO_MATTER = ("threads", "progress")  # a result does not depend on them
+_NO_MATTER = ("threads", "progress")  # options on which results do not depend
 
 
 class MappingCache(ResultCache[SearchResult]):
@@ -29,7 +29,9 @@ class MappingCache(ResultCache[SearchResult]):
 
 
 def search_key(accelerator: Accelerator, layer: Layer, options: dict[str, Any]) -> str:
-    """A digest of what `search` with these arguments depends on; the layer's name is not part of it."""
+    """Return a digest of everything that `search` with these arguments depends on, without the layer's
+    name.
+    """
     records = (accelerator, layer.anonymous())
     given = {**(search.__kwdefaults__ or {}), **options}
     levels = [level.name for level in accelerator.architecture.storage]

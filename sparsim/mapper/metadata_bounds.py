@@ -1,4 +1,4 @@
-"""Least metadata of tiles, for formats of which it follows from sizes alone (model 9.2 to 9.4, 13.1).
+"""Lower bounds of the metadata of tiles, for formats in which sizes determine them (model 9.2 to 9.4, 13.1).
 
 These are ranks that take every loop of their tensor: one of them, or an offset rank above the single rank of
 the level inside. There the child's tile decides: its rank is taken over if it has more than one word, and
@@ -15,7 +15,7 @@ from sparsim.model import arrays as packs
 from sparsim.model.arrays import Ints, Reals
 from sparsim.model.lower import reals
 
-OCCUPIED = (packs.RANK_RLE, packs.RANK_CP, packs.RANK_B)  # at least a unit for every nonzero
+OCCUPIED = (packs.RANK_RLE, packs.RANK_CP, packs.RANK_B)  # formats with at least a unit for every nonzero
 
 
 class Nested(NamedTuple):
@@ -27,7 +27,7 @@ class Nested(NamedTuple):
 
 
 def list_nested(low: SearchArrays, keep: Ints) -> list[Nested]:
-    """The tensors of one bypass choice at levels of limited size."""
+    """Return the tensors of one bypass choice at levels of limited size."""
     found = []
     for v in range(len(low.layer.words)):
         kept = [s for s in range(len(keep)) if keep[s] >> v & 1]
@@ -42,7 +42,9 @@ def list_nested(low: SearchArrays, keep: Ints) -> list[Nested]:
 
 
 def _ranks(low: SearchArrays, s: int, v: int) -> int:
-    """Number of ranks of a format whose ranks all take every loop, outer to inner; 0 for others."""
+    """Return the number of ranks of a format whose ranks all take every loop, outer to inner; 0 for
+    others.
+    """
     has_format, compressed, ranks, inner_first = low.policy.format[s, v].tolist()
     if not (has_format and compressed) or inner_first or low.density.kind[v] == packs.TABULATED:
         return 0
@@ -78,6 +80,6 @@ def least_bits(low: SearchArrays, size: Ints, most: Reals, keep: Ints, nested: S
 
 
 def _occupied_bits(low: SearchArrays, s: int, v: int) -> int:
-    """Metadata bits of a nonzero in the lowest rank."""
+    """Return the metadata bits of a nonzero in the lowest rank."""
     kind, bits = low.policy.rank[s, v, 0, [packs.RANK_KIND, packs.RANK_METADATA_BITS]].tolist()
     return int(bits) if kind in OCCUPIED else 0

@@ -1,4 +1,4 @@
-"""The best mappings of all layers of a network, equal layers searched once."""
+"""Search for the best mappings of all layers of a network; equal layers are searched once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypedDict, Unpack
@@ -80,7 +80,7 @@ def search_each(
         key = search_key(accelerator, layer, said)
         result = cache.get(key)
         if result is None:
-            # what seconds are worth differs from run to run, so that more of them could give less
+            # the work done in a number of seconds varies, so that more seconds could give worse results
             any_time = search_key(accelerator, layer, {**said, "seconds": "any"}) if timed else ""
             earlier = cache.get(any_time) if timed else None
             result = search(accelerator, layer, **options)

@@ -1,4 +1,4 @@
-"""Objectives as the kernels of the mapper know them."""
+"""Objectives in the form that the kernels of the mapper use."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,12 +13,12 @@ _CODES = {"energy": ENERGY, "delay": DELAY, "edp": EDP}
 
 
 def access_names(arch: Architecture) -> tuple[str, ...]:
-    """The objectives that are accesses of a storage level, from inside."""
+    """Return the objectives that are accesses of a storage level, innermost first."""
     return tuple(objective.ACCESSES + level.name for level in arch.storage[::-1])
 
 
 def codes(names: Sequence[str], arch: Architecture) -> Ints:
-    """The numbers of objectives in the kernels."""
+    """Return the numbers of objectives in the kernels."""
     accesses = access_names(arch)
     return np.array(
         [_CODES[name] if name in _CODES else ACCESSES + accesses.index(name) for name in names], np.int64
@@ -28,10 +28,10 @@ def codes(names: Sequence[str], arch: Architecture) -> Ints:
 def values(
     names: Sequence[str], energy_pj: Reals, cycles: Reals, accesses: Mapping[str, Reals] | None = None
 ) -> Reals:
-    """(..., objectives) from energies, cycles and accesses of one shape."""
+    """Return (..., objectives) from energies, cycles and accesses of one shape."""
     return np.stack([objective_value(name, energy_pj, cycles, accesses=accesses) for name in names], axis=-1)
 
 
 def accesses_by_name(arch: Architecture, accesses: Reals) -> dict[str, Reals]:
-    """Accesses (..., levels) by the names of the objectives."""
+    """Return accesses (..., levels) by the names of the objectives."""
     return {name: accesses[..., s] for s, name in enumerate(access_names(arch))}

@@ -1,4 +1,4 @@
-"""How many units of arithmetic a mapping can use at most, by the factors that the mapspace has."""
+"""The largest number of arithmetic units that a mapping can use, by the factors of the mapspace."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ import numpy as np
 from sparsim.mapper.indexed_mapspace import Space
 from sparsim.model.arrays import SpacePack
 
-X, Y, EITHER = 0, 1, 2  # along which axis of a level a dim may be spread
+X, Y, EITHER = 0, 1, 2  # the axis of a level along which a dim may be spread
 
 
 def most_units(space: Space, pack: SpacePack, spatial: Iterable[int]) -> float:
@@ -38,7 +38,7 @@ def most_units(space: Space, pack: SpacePack, spatial: Iterable[int]) -> float:
 
 
 def _products(factors: Iterable[Iterable[int]], most: int) -> set[int]:
-    """All products of one factor of each, up to `most`."""
+    """Return all products of one factor of each, up to `most`."""
     found = {1}
     for each in factors:
         found = {a * b for a in found for b in each if a * b <= most} or {1}

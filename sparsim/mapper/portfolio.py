@@ -1,7 +1,7 @@
-"""The methods of one search, side by side: no worse than each of them.
+"""A portfolio of the methods of one search, whose result is no worse than that of any of them.
 
-A method goes on in steps, which say how much work they are. With a budget of evaluations each method has all
-of it and finds what it finds alone. Without one they share the best mapping found so far; with a budget of
+Methods proceed in steps, which yield their work. With a budget of evaluations each method has the whole
+budget and finds the same as by itself. Without one they share the best mapping found so far; with a budget of
 seconds they take turns by their work, not by the clock, so that more time continues the same search.
 """
 
@@ -31,25 +31,26 @@ MEMBERS = {
     "local": (RELAX, CLIMB),
     "random": (RELAX, DRAW),
 }
-SHARES = {ENUMERATE: 1.0, RELAX: 2.0, CLIMB: 3.0, DRAW: 1.0}  # shares of the seconds
+SHARES = {ENUMERATE: 1.0, RELAX: 2.0, CLIMB: 3.0, DRAW: 1.0}  # shares of a budget of seconds
 AHEAD_US = 1e5  # lead of the relaxation, because a climb starts from its result
-STUCK_SHARE = 0.25  # share of a climb without progress for half of its work and for STUCK_US
+STUCK_SHARE = 0.25  # share of hill climbing after no progress in half of its work and in STUCK_US
 STUCK_US = 1e6
-HEAD_US = 3e6  # work of an enumeration without budgets before other methods help it
-FIRST_US = 10e6  # work for a first valid mapping, whatever the budget
-WARM_UP = 4000  # mappings that a local search tries before an enumeration that may not come to its end
+HEAD_US = 3e6  # work of an enumeration without budgets before other methods start
+FIRST_US = 10e6  # work for a first valid mapping, independent of the budget
+WARM_UP = 4000  # mappings that a local search tries before an enumeration that may not be completed
 TRIES = 100_000  # mappings that random and local search draw without a budget
 TRIES_PER_EVALUATION = 100  # draws for each mapping that may be evaluated
-ENUMERATION_US, ENUMERATION_US_PER_EVALUATION = 2e6, 1e3  # work of an enumeration with such a budget, at most
+ENUMERATION_US, ENUMERATION_US_PER_EVALUATION = 2e6, 1e3  # most work of an enumeration with such a budget
 
 
 class _Member:
-    """A method that takes its turns."""
+    """A method that takes turns with others."""
 
     def __init__(self, name: str, steps: Iterator[float]) -> None:
         self.name, self.steps = name, steps
-        self.work = self.improved = 0.0  # until now, and when it last found a better mapping
-        self.turn = -AHEAD_US if name == RELAX else 0.0  # work by its share: who has least is next
+        self.work = self.improved = 0.0  # work so far, and at the time of the latest better mapping
+        # work divided by the share; the member with the least is next
+        self.turn = -AHEAD_US if name == RELAX else 0.0
 
     def charge(self, work: float, better: bool) -> None:
         self.work += work
@@ -62,7 +63,7 @@ class _Member:
 
 
 class Portfolio:
-    """All that one search tries and knows. `complete`: every mapping is accounted for."""
+    """The state of one search. `complete` tells whether every mapping is accounted for."""
 
     def __init__(
         self,
@@ -83,11 +84,11 @@ class Portfolio:
         self.complete = self.interrupted = self.late = False
         self.kept = Incumbents(top, len(objectives))
         self.parts: list[Engine] = []  # one per part of the mapspace
-        self._engines: list[Engine] = []  # all that evaluated something
+        self._engines: list[Engine] = []  # all engines that evaluated mappings
         self._problem, self._given, self._members = problem, parts, members
         self._seed, self._threads, self._progress = seed, threads, progress
         self._start, self._is_listed = start, not any(part.space.is_sampled for part in parts)
-        self._first, self._first_evaluated = self.kept, 0  # what all methods go on from
+        self._first, self._first_evaluated = self.kept, 0  # the mappings from which all methods continue
         self.clock = Clock()
 
     def run(self) -> None:
@@ -100,7 +101,7 @@ class Portfolio:
             for engine in self._engines:
                 for entry in engine.kept.entries if engine.kept is not self.kept else ():
                     self.kept.keep(entry)
-            for i in range(len(self._given)):  # also after Ctrl-C: their lower bounds count
+            for i in range(len(self._given)):  # also after Ctrl-C, because their lower bounds are used
                 self._part(i)
 
     def _run(self) -> None:
@@ -122,9 +123,8 @@ class Portfolio:
                 return
 
     def _most_work(self, member: str) -> float:
-        """The most work of one method without a budget of seconds.
-
-        An enumeration may reject candidates without end, without evaluating any.
+        """Return the most work of one method without a budget of seconds, because an enumeration may reject
+        candidates for very long without evaluating any.
         """
         if member != ENUMERATE or self.budget.evaluations is None:
             return np.inf
@@ -147,7 +147,7 @@ class Portfolio:
         return engine
 
     def _find_first(self) -> bool:
-        """Look for a first valid mapping, in no seconds that count; whether there is none."""
+        """Look for a first valid mapping, outside the budget of seconds. Returns whether there is none."""
         work = 0.0
         with self.clock.left_out():
             for number in range(len(self._given)) if self._start else ():
@@ -188,14 +188,14 @@ class Portfolio:
                 members.remove(member)
 
     def _advance(self, member: _Member, most: float) -> bool:
-        """Go on with one member, up to `most` work in all; whether others may follow."""
+        """Continue one member, up to `most` total work. Returns whether others may follow."""
         while member.work <= most and not self._is_over():
             if not self._step(member):
                 break
         return not self._is_over()
 
     def _is_over(self) -> bool:
-        """Whether nothing better can be found, or is worth finding."""
+        """Return whether no better mapping can be found, or is needed."""
         if self.complete:
             return True
         if self.budget.evaluations is not None or self.kept.top > 1:
@@ -203,7 +203,7 @@ class Portfolio:
         return is_proven(self.objectives, self.kept, self.parts)
 
     def _step(self, member: _Member) -> bool:
-        """One step of a member; whether there are more."""
+        """Make one step of a member. Returns whether there are more."""
         before = self.kept.entries[:1]
         try:
             work = next(member.steps)
@@ -220,7 +220,7 @@ class Portfolio:
         return self._sample(search_local if member == CLIMB else search_random)
 
     def _enumerate(self) -> Iterator[float]:
-        """Part after part, with the best so far as the limit."""
+        """Enumerate part after part, with the best so far as the limit."""
         kept, left = self._own(), self._left()
         for part in self.parts:
             engine = self._sibling(part, kept, left)
@@ -240,7 +240,7 @@ class Portfolio:
                 yield from part.relax()
 
     def _sample(self, search: Callable[[Engine, int, int | None], Iterator[float]]) -> Iterator[float]:
-        """All parts in turn, each time for twice as many steps; they share budgets in equal parts."""
+        """Sample all parts in turn, each time for twice as many steps; they share budgets equally."""
         number, left, tries = len(self.parts), self._left(), self._tries()
         tries = None if tries is None else -(-tries // number)
         running = []
@@ -264,27 +264,31 @@ class Portfolio:
             steps *= 2
 
     def _own(self) -> Incumbents:
-        """The best so far for one method to go on from; with a budget of evaluations each has its own."""
+        """Return the best mappings from which a method continues; with a budget of evaluations each method
+        has its own.
+        """
         return self.kept if self.budget.evaluations is None else self._first.copy()
 
     def _left(self) -> int | None:
-        """Evaluations of one method."""
+        """Return the evaluations that one method may make."""
         if self.budget.evaluations is None:
             return None
         return max(self.budget.evaluations - self._first_evaluated, 0)
 
     def _tries(self) -> int | None:
-        """Draws of random and local search: most are rejected before they are evaluated."""
+        """Return the number of draws of random and local search, most of which are rejected before their
+        evaluation.
+        """
         if self.budget.evaluations is not None:
             return TRIES_PER_EVALUATION * self.budget.evaluations
         return TRIES if self.budget.seconds is None else None
 
     def _is_hopeless(self, part: Engine) -> bool:
-        """Whether no mapping of this part is among the best."""
+        """Return whether no mapping of this part is among the best."""
         return bool(part.known.floor > self.kept.limit[0])
 
     def _report(self, engine: Engine) -> None:
-        """Take over the best of one method, and tell the progress callback."""
+        """Take over the best of one method, and call the progress callback."""
         if engine.kept is not self.kept:
             for entry in engine.kept.entries[:1]:
                 self.kept.keep(entry)

@@ -11,21 +11,21 @@ from sparsim.model.arrays import Ints, Reals
 
 BATCH = 1024  # random mappings at a time
 NEIGHBOURS = 96  # neighbours of the current mapping that are evaluated together
-PATIENCE = 4  # times without a better neighbour before a new start
+PATIENCE = 4  # attempts without a better neighbour before a new start
 KICKS = 4  # moves of a new start away from the best mapping
 MOST_NUMBER = 2**62
-STEP_US, TRIED_US, EVALUATED_US = 400.0, 2.0, 20.0  # what steps take, about, in microseconds
+STEP_US, TRIED_US, EVALUATED_US = 400.0, 2.0, 20.0  # approximate times of steps in microseconds
 
 
 def draw_random(engine: Engine, rng: np.random.Generator, number: int) -> tuple[Ints, Ints]:
-    """(candidates, numbers of orders and splits), each part uniform."""
+    """Draw (candidates, numbers of orders and splits), each part uniformly."""
     sizes = [*(len(rows) for rows in engine.space.factors), len(engine.space.keep)]
     candidates = np.stack([rng.integers(size, size=number) for size in sizes], axis=1)
     return candidates, rng.integers(MOST_NUMBER, size=(number, len(engine.low.arch.tiling), 2))
 
 
 def search_random(engine: Engine, seed: int, tries: int | None) -> Iterator[float]:
-    """Evaluate random mappings, `tries` of them or without end, in steps that yield their work."""
+    """Evaluate random mappings, `tries` of them or without limit, in steps that yield their work."""
     rng, work = np.random.default_rng(seed), engine.make_work()
     done = 0
     while tries is None or done < tries:
@@ -78,13 +78,13 @@ def work_of(tried: int, evaluated: int) -> float:
 
 
 def _least(found: Reals) -> int | None:
-    """Row of the least values that are not nan."""
+    """Return the row of the least values that are not nan."""
     valid = np.flatnonzero(~np.isnan(found[:, 0]))
     return int(valid[np.lexsort(found[valid].T[::-1])[0]]) if len(valid) else None
 
 
 def _best(engine: Engine) -> tuple[Ints, Ints] | None:
-    """The best mapping of this part that is among the best of all."""
+    """Return the best mapping of this part that is among the best of all."""
     place = next((e.place for e in engine.kept.entries if e.part == engine.part), None)
     if place is None:
         return None
@@ -94,7 +94,7 @@ def _best(engine: Engine) -> tuple[Ints, Ints] | None:
 
 
 def _kicked(engine: Engine, rng: np.random.Generator) -> tuple[Ints, Ints] | None:
-    """That mapping after some moves, valid or not."""
+    """Return a mapping, valid or not, some moves away from the given one."""
     best = _best(engine)
     if best is None:
         return None
@@ -108,12 +108,12 @@ def _kicked(engine: Engine, rng: np.random.Generator) -> tuple[Ints, Ints] | Non
 def neighbours(
     engine: Engine, rng: np.random.Generator, candidate: Ints, draw: Ints, number: int
 ) -> tuple[Ints, Ints]:
-    """`number` random neighbours of one mapping."""
+    """Return `number` random neighbours of one mapping."""
     candidates, draws = np.tile(candidate, (number, 1)), np.tile(draw, (number, 1, 1))
     factors, keep = engine.space.factors, engine.space.keep
     moves = [r for r, rows in enumerate(factors) if len(rows) > 1]
     near = {r: _moved(factors[r], int(candidate[r])) for r in moves}
-    kinds = [*moves, *moves]  # factors twice as often as the rest
+    kinds = [*moves, *moves]  # factors are changed twice as often as the rest
     if len(keep) > 1:
         kinds.append(len(factors))
     free = [t for t, dims in enumerate(engine.space.free) if len(dims) > 1 or engine.space.split[t] < 0]
@@ -131,7 +131,7 @@ def neighbours(
 
 
 def _moved(rows: Ints, one: int) -> Ints:
-    """The factorisations that differ from `one` at two tiling levels, or all if there is none."""
+    """Return the factorisations that differ from `one` at two tiling levels, or all if there is none."""
     differ = (rows != rows[one]).sum(axis=1)
     near = np.flatnonzero(differ == 2)
     return near if len(near) else np.arange(len(rows))

@@ -1,7 +1,7 @@
-"""A lower bound of a whole mapspace that is near its optimum, and the mappings that it points to.
+"""A tight lower bound of a whole mapspace, and the mappings that it suggests.
 
 Every choice of spatial factors and of what is kept is bounded on its own by a shortest path
-(`kernels.shortest_paths`). What it leaves out: constraints on orders, factors of one dim that exclude
+(`kernels.shortest_paths`). The relaxation leaves out constraints on orders, factors of one dim that exclude
 each other beyond the extents of tiles, accesses to metadata, networks, leakage while the arithmetic waits.
 Where none of these matters it is the optimum of a dense layer whose tiles do not overlap.
 """
@@ -32,24 +32,24 @@ from sparsim.model.arrays import BoundPack, ChainWork, Ints, Reals, SpacePack
 from sparsim.model.lower import ints, reals
 from sparsim.records.objective import ACCESSES
 
-MOST_SPREADS = 100_000  # choices of spatial factors
+MOST_SPREADS = 100_000  # most choices of spatial factors
 MOST_CHOICES = 1_000_000  # most choices of spatial factors and keeps
-MOST_KEPT = 4_096  # choices of what is kept alone: each takes a millisecond to set up, for every price
+MOST_KEPT = 4_096  # most bypass choices alone: the setup of each takes a millisecond for every price
 MOST_STATES = 4_000_000  # most states of one shortest path
-MOST_STEPS = 250_000_000  # states of all levels and paths, some ten seconds
-STEPS_PER_US = 25.0  # states of all levels and paths in a microsecond, about
-CHOICE_US = 1000.0  # to set up one choice of what is kept
+MOST_STEPS = 250_000_000  # most states of all levels and paths, which take about ten seconds
+STEPS_PER_US = 25.0  # approximate number of states per microsecond
+CHOICE_US = 1000.0  # microseconds for the setup of one bypass choice
 TURN = 32  # paths of one step
 STARTS = 24  # mappings handed to a search
 FASTEST = 4  # spatial factors for which the least words of every level are sought, too
-SLACK = 1.005  # paths are followed up to this factor above the least
+SLACK = 1.005  # paths are traced up to this factor above the least
 
 R = TypeVar("R")
-Work = Generator[float, None, R]  # yields the work of each step, in microseconds or so
+Work = Generator[float, None, R]  # yields the work of each step, approximately in microseconds
 
 
 class Start(NamedTuple):
-    """A mapping that a shortest path stands for."""
+    """A mapping that a shortest path represents."""
 
     spread: Ints  # (S, R) spatial factors
     loops: Ints  # (n, 3) in time, outermost first: level, dim, bound
@@ -92,10 +92,10 @@ class Relaxing:
     ) -> None:
         self.found: Relaxation | None = None
         self._low, self._bound, self._space, self._objective = low, bound, space, objective
-        self._level = level  # level whose accesses are the objective, if they are
+        self._level = level  # level whose accesses are the objective, if any
 
     def steps(self) -> Work[None]:
-        """Yields the work of each step before it is made."""
+        """Yield the work of each step before it is made."""
         low, bound = self._low, self._bound
         spread = list_spreads(low, self._space)
         tiles = list_tiles(low.layer, low.density, exact=bool(bound.switch[EXACT]))
@@ -134,7 +134,7 @@ class Relaxing:
 
         tell()
         for work in paths.improve(values):
-            if paths.steps >= told:  # the best mappings so far, each time after twice the work
+            if paths.steps >= told:  # report the best mappings so far, each time after twice the work
                 starts, told = [*paths.starts(values)], 2 * paths.steps
                 tell()
             yield work
@@ -148,14 +148,14 @@ class Relaxing:
 
 
 class _Values(NamedTuple):
-    """What bounds every choice (of what is kept, of spatial factors)."""
+    """The bounds of every pair of a bypass choice and spatial factors."""
 
     price: Price
-    base: Reals  # of each of those spatial factors, like scale
+    base: Reals  # by spatial factors, like scale
     among: Ints
     scale: Reals
     bound: Reals
-    found: Reals  # the same where a path was looked for, else inf
+    found: Reals  # the same if a path was searched, else inf
 
     @property
     def least(self) -> float:
@@ -163,7 +163,7 @@ class _Values(NamedTuple):
 
 
 class _Paths:
-    """Shortest paths for all choices of spatial factors and of what is kept."""
+    """Shortest paths for all spatial factors and bypass choices."""
 
     def __init__(self, low: SearchArrays, bound: BoundPack, spread: Ints, tiles: Tiles) -> None:
         self.low, self.bound, self.spread, self.tiles = low, bound, spread, tiles
@@ -176,20 +176,20 @@ class _Paths:
         self.steps = 0
 
     def find(self, among: Ints, scale: Reals, price: Price, base: Reals) -> Work[_Values]:
-        """Least (base + cost) * scale of every choice. Once MOST_STEPS are used up the rest keeps a value
-        that is found at once.
+        """Find the least (base + cost) * scale of every choice. When MOST_STEPS are used up, the rest keeps a
+        value that is found directly.
         """
         values = yield from self.begin(among, scale, price, base)
         yield from self.improve(values)
         return values
 
     def begin(self, among: Ints, scale: Reals, price: Price, base: Reals) -> Work[_Values]:
-        """The values that are found at once."""
+        """Compute the values that are found directly."""
         bounds = yield from self.floors(among, scale, price, base)
         return _Values(price, base, among, scale, bounds, np.full(bounds.shape, np.inf))
 
     def improve(self, values: _Values) -> Work[None]:
-        """Look for paths where the bound is least, until none can be shorter than the shortest."""
+        """Search paths where the bound is least, until none can be shorter than the shortest."""
         price, base, bounds, scale = values.price, values.base, values.bound, values.scale
         spread, limit = self.spread[values.among], np.inf
         for choice in np.argsort(bounds.min(axis=1, initial=np.inf), kind="stable").tolist():
@@ -209,7 +209,7 @@ class _Paths:
                 first, turn = first + turn, min(2 * turn, TURN)
 
     def floors(self, among: Ints, scale: Reals, price: Price, base: Reals) -> Work[Reals]:
-        """The values that are found at once, alone."""
+        """Return only the values that are found directly."""
         spread, values = self.spread[among], []
         for choice in self.choices:
             yield CHOICE_US + len(spread)
@@ -217,7 +217,7 @@ class _Paths:
         return np.stack(values)
 
     def starts(self, values: _Values) -> Iterator[Start]:
-        """The mappings behind the least values."""
+        """Yield the mappings of the least values."""
         for best in np.argsort(values.found, axis=None, kind="stable")[:STARTS].tolist():
             number, i = divmod(best, values.found.shape[1])
             if values.found[number, i] == np.inf:
@@ -230,7 +230,7 @@ class _Paths:
         self, choice: Choice, spread: Ints, scale: Reals, price: Price, base: Reals, limit: float,
         *, trace: bool = False,
     ) -> tuple[Reals, Ints]:  # fmt: skip
-        """`least_costs` of one choice, and the loops of the last path."""
+        """Return `least_costs` of one choice, and the loops of the last path."""
         chain = make_chain(self.low, self.bound, self.tiles, choice, price)
         if self.work is None:
             self.work = make_chain_work(self.low, chain, self.codes, self.states)
@@ -243,15 +243,17 @@ class _Paths:
 
 
 def _base(paths: _Paths) -> Reals:
-    """The energy in pJ of the arithmetic, and of leakage meanwhile, for each choice of spatial factors."""
+    """Return the energy in pJ of the arithmetic, and of leakage in its time, for each choice of spatial
+    factors.
+    """
     busy, energy = paths.bound.compute.tolist()
     base: Reals = energy + paths.low.leak_pj * np.ceil(busy / paths.spread.prod(axis=(1, 2)))
     return base
 
 
 def _least_cycles(paths: _Paths) -> Work[Reals]:
-    """Cycles with each choice of spatial factors, at least: of the arithmetic, or of one level's words if
-    every word moves once.
+    """Return a lower bound of the cycles for each choice of spatial factors: of the arithmetic, or of one
+    level's words if every word moves once.
     """
     arch, number = paths.low.arch, len(paths.spread)
     need: Reals = np.ceil(float(paths.bound.compute[0]) / paths.spread.prod(axis=(1, 2))) + arch.latency[0]
@@ -262,7 +264,7 @@ def _least_cycles(paths: _Paths) -> Work[Reals]:
 
 
 def _least_delay(paths: _Paths, need: Reals) -> Work[float]:
-    """Cycles that no mapping is below, by the shortest paths for each level's words."""
+    """Return a lower bound of the cycles by the shortest paths for each level's words."""
     every, least = np.arange(len(need)), np.inf
     for done, i in enumerate(np.argsort(need, kind="stable")):
         if need[i] >= least or done == TURN:
@@ -277,7 +279,7 @@ def _least_delay(paths: _Paths, need: Reals) -> Work[float]:
 
 
 def _whole(cycles: Reals, latency: int) -> Reals:
-    """Cycles of a level as the model rounds them; a single one counts as none."""
+    """Return cycles of a level as the model rounds them; a single one counts as none."""
     return np.where(cycles * ALMOST > 1, np.ceil(cycles * ALMOST) + latency, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""The mappings that a relaxation points to, as candidates with numbers of orders and splits."""
+"""Conversion of the mappings that a relaxation suggests to candidates with numbers of orders and splits."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -55,7 +55,7 @@ def _arranged(low: SearchArrays, space: SpacePack, start: Start) -> tuple[list[i
 
 
 def order_number(free: list[int], wanted: Sequence[int]) -> int:
-    """The number (model 17.3) of the order `wanted`, innermost first, of the dims `free`."""
+    """Return the number (model 17.3) of the order `wanted`, innermost first, of the dims `free`."""
     left, number = list(free), 0
     for dim in wanted:
         number += left.index(dim) * math.factorial(len(left) - 1)
@@ -64,7 +64,7 @@ def order_number(free: list[int], wanted: Sequence[int]) -> int:
 
 
 def split_number(space: SpacePack, t: int, factor: Ints, along_x: Sequence[int]) -> int:
-    """The number (model 17.4) of the split that is nearest to one with the loops `along_x`."""
+    """Return the number (model 17.4) of the split nearest to one with the loops `along_x`."""
     if space.split[t] < 0:
         return sum(factor[dim] > 1 for dim in along_x)
     free, numbers = _free_loops(space, t, factor), _numbers_along_x(space, t, factor)
@@ -73,12 +73,12 @@ def split_number(space: SpacePack, t: int, factor: Ints, along_x: Sequence[int])
 
 
 def _free_loops(space: SpacePack, t: int, factor: Ints) -> list[int]:
-    """The free dims that have a loop, in the shape's order."""
+    """Return the free dims that have a loop, in the shape's order."""
     return [dim for dim in space.place[t, slice(*space.free[t])].tolist() if factor[dim] > 1]
 
 
 def _numbers_along_x(space: SpacePack, t: int, factor: Ints) -> range:
-    """How many of them can lie along X: loops of bound 1 take the other places of a fixed split."""
+    """Return how many of them can be along X: loops of bound 1 take the other places of a fixed split."""
     start, stop = space.free[t].tolist()
     split, real = int(space.split[t]), len(_free_loops(space, t, factor))
     if split < 0:
@@ -88,7 +88,7 @@ def _numbers_along_x(space: SpacePack, t: int, factor: Ints) -> range:
 
 
 def _split(space: SpacePack, t: int, factor: Ints) -> tuple[int, list[int]]:
-    """The number of a split, and an order of the loops in which they fit, those along X innermost."""
+    """Return the number of a split, and an order of the loops in which they fit, those along X innermost."""
     x, y = space.fan[t].tolist()
     dims = [int(d) for d in space.place[t] if factor[d] > 1]
     free, numbers = _free_loops(space, t, factor), _numbers_along_x(space, t, factor)

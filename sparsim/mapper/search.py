@@ -1,4 +1,4 @@
-"""`search`: the best mapping of a layer in a mapspace, and what is proven about it."""
+"""The search for the best mapping of a layer in a mapspace, with a certificate."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -160,7 +160,8 @@ def search(
     rows = fitting_rows(accelerator, layer, start)
     portfolio = run(rows)
     if rows and small and budget == Budget(None, None) and not (portfolio.complete or portfolio.interrupted):
-        portfolio = run([])  # it ended at the lower bound: which of equal mappings it found depends on `rows`
+        # it ended at the lower bound, where `rows` determines which of equal mappings is found
+        portfolio = run([])
     if not portfolio.kept.entries:
         if portfolio.interrupted:
             raise KeyboardInterrupt
@@ -186,7 +187,7 @@ def search(
 
 
 def _sample(parts: Sequence[Part]) -> str:
-    """What is said where not all choices of what is kept are listed."""
+    """Return the note for mapspaces of which only a sample of the bypass choices is listed."""
     space = parts[0].space
     if not space.is_sampled:
         return ""
@@ -198,8 +199,8 @@ def _is_small(number: Sizes) -> bool:
 
 
 def _members(method: Method, small: bool, evaluations: int | None, seconds: float | None) -> tuple[str, ...]:
-    """The methods that `method` stands for. With "auto", random mappings are worth a budget of evaluations,
-    but no time that the others could have.
+    """Return the methods that `method` represents. With "auto", random search is used with a budget of
+    evaluations, but takes no time from the others otherwise.
     """
     draws = method != "auto" or evaluations is not None or (not small and seconds is None)
     return tuple(name for name in MEMBERS[method] if draws or name != DRAW)

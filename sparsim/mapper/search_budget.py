@@ -1,4 +1,4 @@
-"""Where a search ends early, and the clock that it is measured with."""
+"""Budgets of searches, and the clock that measures them."""
 
 import time
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from numba.core import event
 
 
 class Budget(NamedTuple):
-    """Limits that end a search early; None is no limit."""
+    """Limits that end a search early; None means no limit."""
 
     evaluations: int | None
     seconds: float | None
@@ -20,7 +20,7 @@ class BudgetError(Exception):
 
 
 class Clock:
-    """Seconds since the search began, and without those in which kernels were compiled or loaded."""
+    """Clock of the seconds since the search began, without those in which kernels were compiled or loaded."""
 
     def __init__(self) -> None:
         self._start, self._start_cpu = time.monotonic(), time.process_time()
@@ -28,13 +28,13 @@ class Clock:
 
     @contextmanager
     def leave_out_compilation(self) -> Iterator[None]:
-        """What is compiled inside the block does not count."""
+        """Do not count compilation inside the block."""
         with event.install_listener("numba:compile", self._compiling):
             yield
 
     @contextmanager
     def left_out(self) -> Iterator[None]:
-        """What is done inside the block does not count."""
+        """Do not count the time inside the block."""
         before = self.counted
         try:
             yield

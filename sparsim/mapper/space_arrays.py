@@ -1,4 +1,4 @@
-"""The arrays of a mapspace that the kernels enumerate, and the order in which they decide."""
+"""The arrays of a mapspace that the kernels enumerate, and the order of the decisions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sparsim.model.lower import ints, reals
 
 
 def space_pack(low: SearchArrays) -> SpacePack:
-    """Raises SpecError if there are too many dims."""
+    """Make the arrays of a mapspace. Raises SpecError if there are too many dims."""
     space, arch = low.space, low.arch
     n_dims, n_tiling = len(space.factors), len(arch.tiling)
     if n_dims > 20:  # larger factorials do not fit into 64 bits
@@ -52,14 +52,14 @@ def space_pack(low: SearchArrays) -> SpacePack:
 
 
 def _without_trivial(place: Ints, free: Ints, bound: Ints) -> tuple[Ints, Ints]:
-    """Orders without dims of bound 1, and their free slices."""
+    """Return orders without dims of bound 1, and their free slices."""
     real = bound[place] > 1  # (T, R)
     before = np.concatenate([ints(len(place), 1), np.cumsum(real, axis=1)], axis=1)
     return place[real].reshape(len(place), -1), np.take_along_axis(before, free, axis=1)
 
 
 class _Classes(NamedTuple):
-    """Factorisations of one dim by their spatial factors."""
+    """Classes of factorisations of one dim by their spatial factors."""
 
     members: list[Ints]
     spread: Ints  # (classes,) product of the spatial factors
@@ -76,7 +76,7 @@ def _classes(rows: Ints, spatial: Ints) -> _Classes:
 
 
 def _decisions(classes: list[_Classes]) -> dict[str, Ints]:
-    """The fields of a SpacePack that say what is decided when."""
+    """Return the fields of a SpacePack that describe the decisions and their order."""
     dims = range(len(classes))
     timed = [d for d in dims if max(map(len, classes[d].members)) > 1]
     spread = [d for d in dims if (classes[d].spread > 1).any()]

@@ -1,4 +1,4 @@
-"""How large tiles can be, and what is stored of them at least."""
+"""Possible sizes of tiles, and lower bounds of their stored words."""
 
 import math
 from typing import NamedTuple
@@ -10,12 +10,12 @@ from sparsim.mapper.kernels.shortest_paths import MOST, tile_shares
 from sparsim.model.arrays import DensityPack, Ints, LayerPack, Reals
 from sparsim.model.lower import reals
 
-MOST_BOXES = 1_000_000  # extents of tiles whose sizes are listed
-TOLD_APART = 64  # sizes of small tiles whose least shares are kept one by one
+MOST_BOXES = 1_000_000  # most extents of tiles whose sizes are listed
+TOLD_APART = 64  # most sizes of small tiles whose least shares are stored individually
 
 
 class Tiles(NamedTuple):
-    """Sizes of possible tiles, ascending, and what `tile_shares` says of each."""
+    """Sizes of possible tiles, ascending, with the results of `tile_shares`."""
 
     size: Ints  # (D, W)
     number: Ints  # (D,)
@@ -23,9 +23,9 @@ class Tiles(NamedTuple):
 
 
 def list_tiles(layer: LayerPack, density: DensityPack, *, exact: bool) -> Tiles | None:
-    """Sizes of the tiles that divisors of the bounds make; None if there are too many.
+    """Return the sizes of the tiles that divisors of the bounds make; None if there are too many.
 
-    Dense counts, which are `exact`, do not ask for them.
+    Dense counts, which are `exact`, do not need them.
     """
     n_data = len(layer.words)
     if exact:

@@ -1,4 +1,4 @@
-"""Which constraint leaves a mapspace without a valid mapping, by looking for one without each of them."""
+"""Search for the constraint that leaves a mapspace without a valid mapping, by leaving out each of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sparsim.records import LevelConstraint, Mapspace, NestConstraint
 
 
 def what_to_relax(problem: Problem, mapspace: Mapspace) -> str:
-    """A part of a sentence: the first constraint without which some likely mapping is valid."""
+    """Return, as part of a sentence, the first constraint without which some likely mapping is valid."""
     for name, relaxed in _relaxed(mapspace):
         if _has_valid(problem, relaxed):
             return f"there are valid mappings without {name}"
@@ -28,7 +28,7 @@ def what_to_relax(problem: Problem, mapspace: Mapspace) -> str:
 
 
 def _relaxed(mapspace: Mapspace) -> Iterator[tuple[str, Mapspace]]:
-    """The mapspace without one of its constraints, and what that is called."""
+    """Yield the mapspace without one of its constraints, and the name of this constraint."""
     if mapspace.min_parallelism:
         yield "the least parallelism", replace(mapspace, min_parallelism=0.0)
     if mapspace.most_temporal_loops is not None:
@@ -54,7 +54,7 @@ def _has_valid(problem: Problem, mapspace: Mapspace) -> bool:
     accelerator = replace(problem.accelerator, mapspace=mapspace)
     try:
         parts = list_parts(accelerator, problem.layer)
-    except SparsimError:  # another constraint leaves nothing, or the mapspace is too large to be listed
+    except SparsimError:  # another constraint leaves nothing, or the mapspace is too large to list
         return False
     for part in parts:
         engine = Engine(

@@ -1,9 +1,9 @@
-"""How long EIE takes for densities of weights and activations, without simulating it.
+"""The time of EIE for densities of weights and activations, in closed form.
 
 A slice takes its PE one cycle per entry, and one if it has none. Let c2 be the squared coefficient of
 variation of these cycles, J the number of columns that are broadcast, and z the expected maximum of as many
 standard normals as there are PEs. The slowest of PEs that never wait for each other takes z sqrt(c2 / J)
-longer than their mean. Queues of depth D hold the others back by kappa c2, once the PEs are so far apart that
+longer than their mean. Queues of depth D delay the other PEs by kappa c2, once PEs are so far apart that
 queues are full:
 
     extra = z sqrt(c2 / J)                    for J <= (z / (2 kappa))^2 / c2
@@ -15,8 +15,8 @@ done with the one before. Where the rows do not divide evenly, the PEs with one 
 themselves than all PEs on average; the longer of the two times counts.
 
 The three numbers of kappa were fitted to the twin (`cycle_twin`) on random masks, with 4 to 256 PEs, queues
-of 2 to 32, 300 to 6000 columns, and slices of .6 to 22 entries. The load efficiency of the twin is met within
-.004 on average (at most .035) with queues of 8 and more, .007 (.04) with 4 and .017 (.073) with 2.
+of 2 to 32, 300 to 6000 columns, and slices of .6 to 22 entries. The load efficiency of the twin is reproduced
+within .004 on average (at most .035) with queues of 8 and more, .007 (.04) with 4 and .017 (.073) with 2.
 """
 
 import math
@@ -57,7 +57,7 @@ def vector_time(
     longest_gap: int,
     entries_per_row: int,
 ) -> VectorTime:
-    """The time of one vector for weights with so many rows, and so many columns that are broadcast."""
+    """Compute the time of one vector for weights with a number of rows and of broadcast columns."""
     slices = slice_entries(rows, pes, density, longest_gap)
     cycles = columns * slices.cycles * (1.0 + extra_share(slices, columns, pes, fifo_depth))
     size, longer = divmod(rows, pes)
@@ -65,14 +65,14 @@ def vector_time(
         longest = slice_entries((size + 1) * pes, pes, density, longest_gap)
         of_these = columns * longest.cycles * (1.0 + extra_share(longest, columns, longer, fifo_depth))
         cycles = max(cycles, of_these)
-    cycles += min(columns, 1.0)  # the first column is on its way
+    cycles += min(columns, 1.0)  # the first column is being broadcast
     sent = columns * pes
     reads = (1.0 - slices.empty) * (1.0 - 1.0 / entries_per_row) + slices.mean / entries_per_row
     return VectorTime(cycles, sent * slices.mean, sent * slices.nonzeros, sent * reads)
 
 
 def extra_share(slices: SliceEntries, columns: float, pes: int, fifo_depth: int) -> float:
-    """Cycles in which PEs wait per cycle in which they work, on average."""
+    """Return the average waiting cycles of PEs per working cycle."""
     variation, z = slices.squared_variation, expected_maximum(pes)
     if fifo_depth == 1:
         return z * math.sqrt(variation) + 1.0 / slices.cycles

@@ -1,4 +1,4 @@
-"""The cycle-level twin: PEs with queues that work through real masks."""
+"""The cycle-level twin of EIE: PEs with queues that process real masks."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class VectorRun(NamedTuple):
 
     @property
     def time(self) -> VectorTime:
-        """What the closed form tells."""
+        """Return the result of the closed form."""
         return VectorTime(self.cycles, self.entries, self.nonzeros, self.memory_reads)
 
 

@@ -5,12 +5,14 @@ from functools import cache
 from sparsim.estimate import estimate
 from sparsim.records import Component
 
-PUBLISHED_WIDTH_BITS = 64  # the width that the published power belongs to
+PUBLISHED_WIDTH_BITS = 64  # the width of the memory with the published power
 NODE_NM = 45.0
 
 
 def relative_access_energy(width_bits: int, kib: float) -> float:
-    """Energy of a read, over that of a read of a memory of the same size with the published width (CACTI)."""
+    """Return the energy of a read relative to that of a memory of the same size with the published width
+    (CACTI).
+    """
     return _read_pj(width_bits, kib) / _read_pj(PUBLISHED_WIDTH_BITS, kib)
 
 

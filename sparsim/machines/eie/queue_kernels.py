@@ -1,4 +1,4 @@
-"""Compiled loops of EIE: entries of slices, and the queues of PEs."""
+"""Compiled loops for EIE: entries of slices, and the queues of PEs."""
 
 from sparsim.model.kernels.jit import compiled
 

@@ -1,7 +1,7 @@
-"""Relative-indexed CSC: how EIE stores the weights of a layer, with interleaved rows.
+"""Relative-indexed CSC, the format in which EIE stores the weights of a layer, with interleaved rows.
 
 PE k has the rows k, k + N, k + 2N and so on of N PEs. It stores each column of its rows as entries of a value
-and of the number of zeros before it. A value of zero stands where that number would not fit.
+and of the number of zeros before it. An entry of value zero is inserted where that number would not fit.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class StoredWeights(NamedTuple):
     nonzeros: Ints
 
     def memory_reads(self, columns: Ints, entries_per_row: int) -> int:
-        """Rows that are read from the memories of entries for these columns."""
+        """Return the rows that are read from the memories of entries for these columns."""
         number, begin = self.entries[columns], self.starts[columns]
         rows = (begin + number - 1) // entries_per_row - begin // entries_per_row + 1
         return int(rows[number > 0].sum())
@@ -80,7 +80,7 @@ def encode(weights: NDArray[np.generic], pes: int, index_bits: int) -> tuple[PeE
 
 
 def decode(stored: tuple[PeEntries, ...], rows: int) -> NDArray[np.generic]:
-    """The weights (rows, columns) that `encode` stored."""
+    """Return the weights (rows, columns) that `encode` stored."""
     weights = np.zeros((rows, len(stored[0].pointers) - 1), stored[0].values.dtype)
     for k, pe in enumerate(stored):
         for column, (begin, end) in enumerate(zip(pe.pointers, pe.pointers[1:], strict=False)):
@@ -100,7 +100,7 @@ def stored_weights(mask: NDArray[np.bool_], pes: int, index_bits: int) -> Stored
 
 
 def _gap(pes: int, index_bits: int) -> int:
-    """Rows that one entry can stand for."""
+    """Return the number of rows that one entry can represent."""
     for name, value in (("pes", pes), ("index_bits", index_bits)):
         if value < 1:
             raise SpecError(f"{name} must be at least 1, got {value}")

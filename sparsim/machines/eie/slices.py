@@ -1,7 +1,7 @@
-"""How many entries slices of relative-indexed CSC have on average; a slice is a PE's part of a column.
+"""Expected numbers of entries in slices of relative-indexed CSC; a slice is a PE's part of a column.
 
 An entry is a weight and the number of zeros before it. After as many zeros as the number can count, an entry
-with a zero weight is stored. Zeros at the end need nothing.
+with a zero weight is stored. Zeros at the end need no entries.
 """
 
 from functools import lru_cache
@@ -75,7 +75,7 @@ def _moments(size: int, density: float, gap: int) -> tuple[float, float]:
     p, q = density, 1.0 - density
     far = q**gap
     mean, square = [0.0] * (size + 1), [0.0] * (size + 1)
-    # the sums of q^k times this
+    # factors of q^k in the sums
     one, of_mean, of_square, f, f2, f_mean = ([0.0] * (size + 1) for _ in range(6))
     for n in range(1, size + 1):
         i = max(n - gap, 0)  # sums of 0 rows are 0

@@ -11,13 +11,13 @@ from sparsim.records.energy_table import NOT_GIVEN, energy_sources, origin
 from sparsim.records.noc_spec import Axis, Noc
 
 DRAM, PSUM_GLB, IACT_GLB = "DRAM", "psum_glb", "iact_glb"
-# these keep nothing and carry the array's axes
+# these levels store nothing, and define the axes of the array
 CLUSTER_ROW, CLUSTER, PE_ROW = "cluster_row", "cluster", "pe_row"
 WEIGHT_SPAD, IACT_SPAD, PSUM_SPAD, IACT_REG = "weight_spad", "iact_spad", "psum_spad", "iact_reg"
 LEVELS = (
     DRAM, PSUM_GLB, IACT_GLB, CLUSTER_ROW, CLUSTER, PE_ROW, WEIGHT_SPAD, IACT_SPAD, PSUM_SPAD, IACT_REG,
 )  # fmt: skip
-SPREAD_AT: dict[str, Axis] = {  # the level whose fan-out is an axis of the array
+SPREAD_AT: dict[str, Axis] = {  # for each axis of the array, the level whose fan-out it is
     IACT_GLB: "cluster_rows", CLUSTER_ROW: "cluster_columns", CLUSTER: "pe_rows", PE_ROW: "pe_columns",
 }  # fmt: skip
 
@@ -62,7 +62,7 @@ def meshes_of(noc: Noc) -> dict[str, tuple[int, int]]:
 
 
 def check_chip(chip: Chip) -> None:
-    """Whether architecture, PE and network are of one chip. Raises SpecError."""
+    """Check that architecture, PE and network fit together. Raises SpecError."""
     where = f"chip {chip.name}"
     names = tuple(level.name for level in chip.architecture.storage)
     if names != LEVELS:
@@ -92,7 +92,9 @@ def check_chip(chip: Chip) -> None:
 
 
 def missing_energies(chip: Chip) -> tuple[str, ...]:
-    """Warnings of what the chip gives no energy of, beside what the evaluation of its memories says."""
+    """Return warnings of missing energies of the chip, in addition to those from the evaluation of its
+    memories.
+    """
     where = f"chip {chip.name}"
     if chip.energy is None:
         return (
@@ -107,8 +109,8 @@ def missing_energies(chip: Chip) -> tuple[str, ...]:
 
 
 def chip_energy_sources(chip: Chip) -> dict[str, dict[str, str]]:
-    """Where energies come from, by component and action; what network, clock and control cost is given with
-    the chip.
+    """Return the sources of energies, by component and action. Energies of network, clock and control are
+    given with the chip.
     """
     found = energy_sources(chip.architecture, chip.energy)
     for name in ADDRESS_SPADS.values():

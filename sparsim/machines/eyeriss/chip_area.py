@@ -43,7 +43,9 @@ def chip_area(chip: Chip) -> dict[str, float]:
 
 
 def _banks(level: Storage, components: dict[str, Component]) -> float:
-    """Memories that make up an instance of the level; a part of one where the last is not full."""
+    """Return the number of memories that make up an instance of the level, with a fraction if the last one is
+    not full.
+    """
     component = components.get(level.name)
     if component is None or level.size_words is None:
         return 1.0

@@ -1,4 +1,6 @@
-"""What no mapping and no storage of a layer on a chip is below: what is computed, and moved once, anyway."""
+"""Lower bounds of the costs of a layer on a chip for all mappings and storage: the operations, and one
+transfer of each word.
+"""
 
 import math
 
@@ -11,8 +13,8 @@ from sparsim.model.arrays import BLOCK, DATA_ACTIONS, RANDOM
 from sparsim.model.lower import lower_arch, lower_layer
 from sparsim.records import Layer, macs
 
-SURELY = 1.0 - 1e-6  # expectations of the PE estimate are sums in another order
-ROUNDED_AWAY = 3.0  # words, or operations, of a sparse count
+SURELY = 1.0 - 1e-6  # tolerance, because expectations of the PE estimate are sums in another order
+ROUNDED_AWAY = 3.0  # tolerance in words, or operations, of a sparse count
 
 
 def bound_on_chip(chip: Chip, layer: Layer) -> tuple[float, float]:
@@ -59,7 +61,7 @@ def bound_on_chip(chip: Chip, layer: Layer) -> tuple[float, float]:
 
 
 def _both_nonzero(total: int, weights: float, iacts: float) -> float:
-    """Operations that no policy leaves out, at least."""
+    """Return a lower bound of the operations that no policy leaves out."""
     least = min(weights, iacts)
     if least <= 4 * ROUNDED:
         return 0.0
@@ -67,7 +69,9 @@ def _both_nonzero(total: int, weights: float, iacts: float) -> float:
 
 
 def _dram(chip: Chip, layer: Layer) -> tuple[float, float]:
-    """(bits, pJ) of the words that pass the DRAM's interface once; none where a policy may leave some out."""
+    """Return (bits, pJ) of the words that pass the DRAM's interface once; none if a policy may leave some
+    out.
+    """
     policy = chip.accelerator.policy
     if policy is not None and any(saf.level == DRAM for saf in policy.safs):
         return 0.0, 0.0
@@ -76,7 +80,7 @@ def _dram(chip: Chip, layer: Layer) -> tuple[float, float]:
     names, bits = [d.name for d in layer.shape.dataspaces], 0.0
     for role, name in ROLES.items():
         v = names.index(name)
-        if not lowered.plain[v]:  # its tiles overlap, or leave words between them out
+        if not lowered.plain[v]:  # its tiles overlap, or do not cover all words
             continue
         words = float(lowered.words[v])
         nonzero = max(words * layer.density(name).density - ROUNDED_AWAY, 0.0)

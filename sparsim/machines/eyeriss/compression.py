@@ -1,8 +1,8 @@
-"""Which operands of a layer a chip keeps compressed, with counts of zeros, and which plainly.
+"""The choice of the operands of a layer that a chip stores compressed, with counts of zeros, or uncompressed.
 
-The PE skips what counts tell it to: of a tensor that is stored plainly it takes every zero for a value, and
-so do the network and all memories. Compressed words are wider (on Eyeriss v2 12 bits for 8), so that a tensor
-with few zeros is cheaper plainly. The chip is set once per layer, for each tensor by itself.
+The PE skips zeros according to the counts. It treats every zero of an uncompressed tensor as a value, and so
+do the network and all memories. Compressed words are wider (on Eyeriss v2 12 bits for 8), so that a tensor
+with few zeros is cheaper uncompressed. The chip is configured once per layer, separately for each tensor.
 """
 
 import itertools
@@ -21,9 +21,9 @@ SURELY = 0.75  # share of the plain bits below which a tensor is always compress
 
 
 def stored_ways(chip: Chip, layer: Layer) -> tuple[Layer, ...]:
-    """The layer in every way in which it may be stored, compressed as far as possible first.
+    """Return the layer in every possible storage, beginning with the most compressed one.
 
-    A tensor that is stored plainly has density 1 there.
+    An uncompressed tensor has density 1 in these.
     """
     if chip.spec.compression == "any-zero":
         return (layer,)
@@ -38,7 +38,7 @@ def stored_ways(chip: Chip, layer: Layer) -> tuple[Layer, ...]:
 
 
 def surely_below(chip: Chip, role: str) -> float:
-    """The density up to which compressed words are surely cheaper, off chip and on the network."""
+    """Return the density up to which compressed words are certainly cheaper, off chip and on the network."""
     network = chip.spec.noc.network(role)
     words = network.words_per_port(compressed=False) / network.words_per_port(compressed=True)
     bits = chip.architecture.storage[0].word_bits / chip.spec.pe.value_bits
@@ -46,20 +46,20 @@ def surely_below(chip: Chip, role: str) -> float:
 
 
 def plainly(layer: Layer, names: tuple[str, ...]) -> Layer:
-    """The layer with these tensors stored plainly."""
+    """Return the layer with these tensors stored uncompressed."""
     if not names:
         return layer
     return replace(layer, densities={**layer.densities, **dict.fromkeys(names, Density(density=1.0))})
 
 
 def is_compressed(chip: Chip, layer: Layer, role: str) -> bool:
-    """Whether words of a layer that is stored as it says travel with their counts."""
+    """Return whether words of a layer, stored as its densities say, are sent with their counts."""
     densities = (layer.density(name).density for name in (WEIGHTS, IACTS))
     return bool(travels_compressed(chip, role, *densities))
 
 
 def travels_compressed(chip: Chip, role: str, weights: ArrayLike, iacts: ArrayLike) -> NDArray[np.bool_]:
-    """`is_compressed` for densities of weights and iacts, numbers or arrays."""
+    """Return the same as `is_compressed` for densities of weights and iacts, numbers or arrays."""
     own = {"weight": weights, "iact": iacts}
     deciding = own.get(role, 1.0) if chip.spec.compression == "cheapest" else np.minimum(weights, iacts)
     return skips_zeros(chip, role) & (np.asarray(deciding) < 1.0)

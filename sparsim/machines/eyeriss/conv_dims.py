@@ -1,4 +1,4 @@
-"""What the dims of a layer mean to a row-stationary chip."""
+"""The roles of the dims of a layer on a row-stationary chip."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,8 @@ from sparsim.records import CONV, Layer
 
 CONV_DIMS = CONV.dims
 WEIGHTS, IACTS, PSUMS = "Weights", "Inputs", "Outputs"
-DISTRIBUTIONS = ("fixed-structured", "hypergeometric")  # a fraction says all; where zeros lie does not count
+# for these only the fraction of nonzeros matters, not the positions
+DISTRIBUTIONS = ("fixed-structured", "hypergeometric")
 
 
 class ConvDims(NamedTuple):
@@ -19,11 +20,13 @@ class ConvDims(NamedTuple):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Dims that may be spread over PEs: all but the window's columns."""
+        """Return the dims that may be spread over PEs: all except the columns of the window."""
         return tuple(d for d in self.bounds if d != "S")
 
     def conv(self) -> Conv:
-        """The convolution for the model of the PEs, in which P counts the output rows of all samples."""
+        """Return the convolution for the model of the PEs, in which P counts the output rows of all
+        samples.
+        """
         b = {d: self.bounds.get(d, 1) for d in CONV_DIMS}
         return Conv(
             G=b["G"], M=b["M"], C=b["C"], R=b["R"], S=b["S"], P=b["N"] * b["P"], Q=b["Q"], U=self.stride
@@ -31,7 +34,9 @@ class ConvDims(NamedTuple):
 
 
 def check_tensors(layer: Layer) -> None:
-    """Whether a layer has the tensors of a convolution and densities that are fractions. Raises SpecError."""
+    """Check that a layer has the tensors of a convolution and densities that are fractions. Raises
+    SpecError.
+    """
     shape = layer.shape
     where = f"layer {layer.name}"
     for role in (WEIGHTS, IACTS, PSUMS):

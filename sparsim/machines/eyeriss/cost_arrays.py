@@ -1,11 +1,11 @@
-"""What counts of accesses cost on a chip: cycles, energy by component and DRAM traffic of many cases at once.
+"""Costs of counts of accesses on a chip: cycles, energy by component and DRAM traffic of many cases at once.
 
-Zeros are unevenly spread: PEs wait for each other at every window of iacts, because those that share iacts or
-add up psums cannot drift further apart than an iact spad is deep. At the end of a window its psums are added
-to those of the PE below, in the adders of the MACs. Weights are fetched between passes, their spad is not
-doubled; iacts and psums move while PEs compute. Words from and to a DRAM of limited bandwidth come before and
-after: no buffer is doubled, and the published penalty of a limit is hard to explain otherwise. When PEs wait
-and what overlaps is assumed: no source says it.
+Zeros are distributed unevenly, so that PEs wait for each other at every window of iacts: PEs that share iacts
+or add up psums cannot be further apart than the depth of an iact spad. At the end of a window its psums are
+added to those of the PE below, in the adders of the MACs. Weights are fetched between passes, because their
+spad is not double-buffered; iacts and psums move while PEs compute. Words from and to a DRAM of limited
+bandwidth move before and after the computation: no buffer is doubled, and the published penalty of the limit
+is hard to explain otherwise. The waiting times and overlaps are assumptions without a source.
 """
 
 import math
@@ -28,17 +28,17 @@ from sparsim.records.objective import ObjectiveName, objective_value
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
-OVERLAPPING = ("PE", "iact", "psum")  # parts that work at the same time
+OVERLAPPING = ("PE", "iact", "psum")  # parts of the chip that work at the same time
 COMPUTE, NOC, ADDRESSES, CLOCK, CONTROL = "MAC", "NoC", "address spads", "clock", "control"
 _LEAVES_FROM = {
     "weight": DRAM,
     "iact": IACT_GLB,
     "psum": PSUM_GLB,
-}  # level from which words enter the network
+}  # the level from which words enter the network
 
 
 class Ports(NamedTuple):
-    """How one kind of words travels: numbers, or arrays of one entry per case."""
+    """The delivery of one kind of words, as numbers or arrays with one entry per case."""
 
     words_per_cycle: Any
     energy_pj_per_word: Any
@@ -61,13 +61,15 @@ class Costs(NamedTuple):
         return _added(list(self.energy_pj.values())) + self.dram_pj
 
     def values(self, objective: ObjectiveName) -> list[tuple[float, float]]:
-        """`value_of` every case."""
+        """Return `value_of` every case."""
         pairs = zip(self.total_pj.tolist(), self.cycles.tolist(), strict=True)
         return [value_of(objective, *pair) for pair in pairs]
 
 
 def value_of(objective: ObjectiveName, energy_pj: float, cycles: float) -> tuple[float, float]:
-    """What a plan makes small: cycles, energy with DRAM, or their product; then what decides a tie."""
+    """Return the value that a plan minimises: cycles, energy with DRAM, or their product; then the value that
+    decides ties.
+    """
     tie = cycles if objective == "energy" else energy_pj
     return objective_value(objective, energy_pj, cycles), tie
 
@@ -101,7 +103,7 @@ def costs_of(
     for role, dataspace in ROLES.items():
         moved = by_level[_LEAVES_FROM[role]][dataspace].astype(np.float64)
         words[role] = moved[:, READ] + moved[:, UPDATE] if role == "psum" else moved[:, READ]
-        half = 2.0 if role == "psum" else 1.0  # psums enter and leave over ports of their own
+        half = 2.0 if role == "psum" else 1.0  # psums enter and leave through separate ports
         time[role] = words[role] / half / ports[role].words_per_cycle
     time["PE"] = (
         pe.cycles + handing_over(chip, pe, filters) + passes * chip.spec.pe.fill_cycles + time["weight"]
@@ -136,7 +138,7 @@ def handing_over(chip: Chip, pe: PEEstimate, filters: Any) -> Any:
 
 
 def _addresses(chip: Chip, pe: PEEstimate) -> Reals:
-    """Reads of the address spads; they are written as rarely as weights and iacts come."""
+    """Return the reads of the address spads, which are written as rarely as weights and iacts arrive."""
     actions = chip.energy.actions if chip.energy else {}
     reads = {"iact": pe.accesses.iact_address_reads, "weight": pe.accesses.weight_address_reads}
     priced = [
@@ -148,8 +150,8 @@ def _addresses(chip: Chip, pe: PEEstimate) -> Reals:
 
 
 def _dram_bytes(chip: Chip, moved: dict[str, Ints], ports: dict[str, Ports], packed: bool) -> Reals:
-    """Off-chip traffic. `packed`: without counts where words are not compressed, psums leave as values; else
-    all words are as wide as the widest.
+    """Return the off-chip traffic. With `packed`, uncompressed words have no counts, and psums leave as
+    values; otherwise all words have the width of the widest.
     """
     word_bits, value_bits = chip.architecture.storage[0].word_bits, chip.spec.pe.value_bits
     bits = np.zeros(len(next(iter(moved.values()))))
@@ -160,6 +162,6 @@ def _dram_bytes(chip: Chip, moved: dict[str, Ints], ports: dict[str, Ports], pac
 
 
 def _added(parts: Sequence[Reals]) -> Reals:
-    """Sums that do not depend on the order of the parts."""
+    """Return sums that do not depend on the order of the parts."""
     rows = np.stack(np.broadcast_arrays(*map(np.atleast_1d, parts)), axis=-1)
     return np.array([math.fsum(row) for row in rows.tolist()])

@@ -31,17 +31,17 @@ from sparsim.records import Layer, Mapping
 
 WEIGHT_NODES = (0.0, 0.1, 0.25, 0.45, 0.7, 1.0)
 INPUT_NODES = (0.0, 0.02, 0.05, 0.1, 0.17, 0.28, 0.42, 0.6, 0.8, 0.95, 1.0)
-ALMOST = 0.9999  # a tensor without any zero is not compressed
+ALMOST = 0.9999  # density of compressed tensors, because a tensor without zeros is not compressed
 LIMIT_STEPS = 12  # halvings in the search for the density up to which a mapping fits
 AT_ONCE = 6  # halvings that are done at once
-SHIFTS = (1.0, 0.99, 0.98)  # a density at which the model's rounding leaves too many operands is passed over
+SHIFTS = (1.0, 0.99, 0.98)  # densities at which the model's rounding leaves too many operands are skipped
 _COLUMNS = ("Weights", "Inputs")
 
 Bools = NDArray[np.bool_]
 
 
 class Surface(msgspec.Struct, frozen=True):
-    """A mapping with the tensors `plain` stored plainly, whose own density then does not count. `costs`:
+    """A mapping with the tensors `plain` stored uncompressed, whose densities then have no effect. `costs`:
     energy and cycles at the nodes times `limits`, the densities of weights and inputs up to which it fits.
     """
 
@@ -51,7 +51,9 @@ class Surface(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """One mapping of one layer: all compressed first, whose `limits` these are, then what fits plainly."""
+    """The surfaces of one mapping of one layer: first with all tensors compressed, to which `limits` belong,
+    then with uncompressed tensors if they fit.
+    """
 
     mapping: Mapping
     limits: tuple[float, float]
@@ -82,8 +84,8 @@ def tabulate(chip: Chip, layer: Layer, mapping: Mapping) -> Table:
 def _surface(
     chip: Chip, layer: Layer, mapping: Mapping, limits: tuple[float, float], plain: tuple[str, ...]
 ) -> Surface:
-    """A sparser tensor never costs more: it could have explicit zeros. What says otherwise is the model's
-    rounding, and its estimate of the slowest PE.
+    """Make a surface that rises with density, because a sparser tensor could have explicit zeros. Deviations
+    come from rounding in the model, and from its estimate of the slowest PE.
     """
     along = [
         np.ones(len(nodes)) if name in plain else np.array(nodes) * limit
@@ -107,7 +109,7 @@ def _surface(
 
 
 def _fits(chip: Chip, layer: Layer, mapping: Mapping, wanted: Reals) -> Bools:
-    """Whether the mapping fits, with compressed tensors of densities `wanted` (n, 2)."""
+    """Return whether the mapping fits, with compressed tensors of densities `wanted` (n, 2)."""
     found = np.zeros(len(wanted), np.bool_)
     for shift in SHIFTS if wanted[:, 1].any() else SHIFTS[:1]:
         counts = _count(chip, layer, mapping, _stored(chip, wanted[~found], (), shift))
@@ -130,7 +132,7 @@ def _fits_plainly(
 
 
 def _stored(chip: Chip, wanted: Reals, plain: tuple[str, ...], shift: float) -> Reals:
-    """Densities of tensors as they are stored: 1 for plain ones, less than that for compressed ones."""
+    """Return densities of tensors as stored: 1 for uncompressed ones, and less for compressed ones."""
     most = [ALMOST if name in _compressible(chip) and name not in plain else 1.0 for name in _COLUMNS]
     stored = np.minimum(wanted * [1.0, shift], most)
     stored[:, [name in plain for name in _COLUMNS]] = 1.0
@@ -175,7 +177,7 @@ def _costs(chip: Chip, layer: Layer, mapping: Mapping, stored: Reals) -> Reals:
 
 
 def _limit(fits: Callable[[Reals], Bools]) -> float:
-    """The highest density that fits, to within 1 / 2^LIMIT_STEPS."""
+    """Return the highest density that fits, to within 1 / 2^LIMIT_STEPS."""
     if fits(np.ones(1))[0]:
         return 1.0
     low, width = 0.0, 1.0

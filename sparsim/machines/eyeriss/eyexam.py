@@ -1,8 +1,8 @@
-"""Eyexam: where the cycles of a layer go, in seven steps from the workload to the finished mapping.
+"""Eyexam: an analysis of the cycles of a layer in seven steps from the workload to the finished mapping.
 
 Every step adds one restriction of the chip and can only lengthen the layer (Chen et al., JETCAS 9(2), 2019,
-section II: shape, dataflow, number of PEs, array, storage, bandwidth, varying access patterns). Work is what
-takes a MAC's time: of operands that are stored compressed, nonzeros only.
+section II: shape, dataflow, number of PEs, array, storage, bandwidth, varying access patterns). Work includes
+all operands that occupy a MAC; of operands that are stored compressed these are the nonzeros.
 """
 
 import math

@@ -1,6 +1,7 @@
-"""What a layer costs on a whole chip: storage and arithmetic by the model, PEs, network and clock beside it.
+"""The cost of a layer on a whole chip: storage and arithmetic by the model, with PEs, network and clock
+added.
 
-Counts come from `sparsim.evaluate` with mean densities; `cost_arrays` has what is made of them.
+Counts come from `sparsim.evaluate` with mean densities; `cost_arrays` computes costs from them.
 """
 
 import math
@@ -30,7 +31,7 @@ Storage = Literal["plain", "compressed"]
 
 
 class Valued(Protocol):
-    """What a plan chooses from: see `value_of`."""
+    """Alternatives that a plan compares by `value_of`."""
 
     def value(self, objective: ObjectiveName) -> tuple[float, float]: ...
 
@@ -42,7 +43,7 @@ class Flow(NamedTuple):
     """Words of one kind on the network."""
 
     delivery: Delivery
-    words: float  # distinct ones that leave, or for psums enter and leave, the GLB
+    words: float  # distinct words that leave the GLB, or for psums enter and leave it
     cycles: float
 
     @property
@@ -160,10 +161,10 @@ def evaluate_chip(
 
 
 def best_stored(found: Sequence[T], objective: ObjectiveName) -> T:
-    """The best by `objective` of a layer in several of its `stored_ways`, in their order.
+    """Return the best by `objective` of a layer in several of its `stored_ways`, in their order.
 
-    None that takes more energy than the last one, which is stored most plainly: zeros must not cost energy,
-    also where it is cycles that are to be few.
+    Ways that take more energy than the last, least compressed one are excluded: zeros must not cost energy,
+    even if cycles are minimised.
     """
     most = found[-1].value("energy")[0]
     return min(
@@ -172,7 +173,7 @@ def best_stored(found: Sequence[T], objective: ObjectiveName) -> T:
 
 
 def evaluate_stored(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluation:
-    """`evaluate_chip` of a layer that is stored as it says, with density 1 for what is stored plainly."""
+    """Evaluate a layer that is stored as its densities say, with density 1 for uncompressed tensors."""
     levels = {level.level: level for level in mapping.levels}
     base = evaluate(chip.accelerator, mean_densities(layer), mapping)
     loops, tile = spatial_loops(levels), tile_of(mapping)
@@ -199,8 +200,8 @@ def evaluate_stored(chip: Chip, layer: Layer, mapping: Mapping) -> ChipEvaluatio
 
 
 def _counts_of(base: Evaluation) -> tuple[Ints, Reals]:
-    """The counts of an evaluation as `costs_of` takes them."""
-    names = [tensor.dataspace for tensor in base.storage[-1].tensors]  # DRAM keeps all of them
+    """Return the counts of an evaluation in the form that `costs_of` takes."""
+    names = [tensor.dataspace for tensor in base.storage[-1].tensors]  # DRAM stores all tensors
     actual = np.zeros((1, len(base.storage), len(names), 3), np.int64)
     for s, level in enumerate(base.storage):
         for tensor in level.tensors:
@@ -214,13 +215,15 @@ def _storage(compressed: bool) -> Storage:
 
 
 def mean_densities(layer: Layer) -> Layer:
-    """The layer with densities that count averages only: how zeros are spread is the PE estimate's part."""
+    """Return the layer with densities that give averages only; the PE estimate models the distribution of
+    zeros.
+    """
     densities = {name: Density(density=density.density) for name, density in layer.densities.items()}
     return layer.kept("mean densities", (), lambda: replace(layer, densities=densities))
 
 
 def spatial_loops(levels: dict[str, LevelMapping]) -> list[SpatialLoop]:
-    """The loops that spread dims over the array, outer to inner."""
+    """Return the loops that spread dims over the array, outer to inner."""
     found = []
     for level, axis in SPREAD_AT.items():
         nest = levels[level].spatial if level in levels else None
@@ -237,7 +240,7 @@ def spatial_loops(levels: dict[str, LevelMapping]) -> list[SpatialLoop]:
 def delivery_of(
     chip: Chip, layer: Layer, role: str, loops: list[SpatialLoop], compressed: bool | None = None
 ) -> Delivery:
-    """How a kind of words travels; `compressed` None: as the layer is stored."""
+    """Return the delivery of a kind of words; with `compressed` None as the layer is stored."""
     if compressed is None:
         compressed = is_compressed(chip, layer, role)
     relevant = sorted(relevant_dims(layer, ROLES[role]))
@@ -254,7 +257,7 @@ def relevant_dims(layer: Layer, dataspace: str) -> set[str]:
 
 
 def worked_share(chip: Chip, layer: Layer, role: str) -> float:
-    """Share of a kind of words that take a MAC's time: nonzero ones where zeros are skipped, else all."""
+    """Return the share of a kind of words that occupy a MAC: nonzero ones if zeros are skipped, else all."""
     return layer.density(ROLES[role]).density if skips_zeros(chip, role) else 1.0
 
 
@@ -264,7 +267,7 @@ def spread_of(loops: list[SpatialLoop]) -> dict[str, int]:
 
 
 def tile_of(mapping: Mapping) -> tuple[int, int]:
-    """(filters, channels) of a PE's tile."""
+    """Return (filters, channels) of a PE's tile."""
     levels = [level for level in mapping.levels if level.level in (PSUM_SPAD, IACT_REG)]
     nests = [nest for level in levels for nest in (level.temporal, level.spatial) if nest is not None]
     filters, channels = (math.prod(nest.factors.get(dim, 1) for nest in nests) for dim in ("M", "C"))
@@ -274,7 +277,9 @@ def tile_of(mapping: Mapping) -> tuple[int, int]:
 def pe_estimate(
     chip: Chip, layer: Layer, spread: dict[str, Any], tile: tuple[ArrayLike, ArrayLike]
 ) -> PEEstimate:
-    """Time of the PEs, which wait for the slowest after every window; numbers or arrays of candidates."""
+    """Estimate the time of the PEs, which wait for the slowest one after every window, for numbers or arrays
+    of candidates.
+    """
     return estimate(
         window_pe(chip), conv_dims(layer).conv(), tiling_of(spread, *tile), layer.density(IACTS).density,
         layer.density(WEIGHTS).density,
@@ -282,13 +287,14 @@ def pe_estimate(
 
 
 def even_cycles(chip: Chip, layer: Layer, spread: dict[str, Any], tile: tuple[Any, Any]) -> Any:
-    """Cycles of the PE with the largest part if zeros were spread evenly and nothing was waited for."""
+    """Return the cycles of the PE with the largest part if zeros were spread evenly and PEs did not wait."""
     bounds, lanes = conv_dims(layer).bounds, chip.spec.pe.simd_width
     iacts, weights = (worked_share(chip, layer, role) for role in ("iact", "weight"))
     filters = np.minimum(tile[0], -(-bounds.get("M", 1) // spread.get("M", 1)))
     column = np.ceil(filters / lanes) if weights == 1.0 else (filters * weights + (lanes - 1) / 2) / lanes
     full = np.ceil(filters / lanes)
-    steps = iacts * bounds.get("S", 1) * tile[1] * np.minimum(column, full) + full  # and handing over
+    # with the addition of psums between PEs
+    steps = iacts * bounds.get("S", 1) * tile[1] * np.minimum(column, full) + full
     steps = steps * -(-bounds.get("M", 1) // (spread.get("M", 1) * filters))
     steps = steps * -(-bounds.get("C", 1) // (spread.get("C", 1) * tile[1]))
     for dim in ("G", "R", "N", "Q", "P"):
@@ -297,7 +303,9 @@ def even_cycles(chip: Chip, layer: Layer, spread: dict[str, Any], tile: tuple[An
 
 
 def tiling_of(spread: dict[str, Any], filters: ArrayLike, channels: ArrayLike) -> Tiling:
-    """One window at a time per PE, dims spread over so many PEs; dims that are left out over one."""
+    """Return a tiling with one window at a time per PE, and dims spread over given numbers of PEs (1 for
+    others).
+    """
     return Tiling(
         M0=filters, C0=channels, pes_g=spread.get("G", 1), pes_m=spread.get("M", 1), pes_c=spread.get("C", 1),
         pes_r=spread.get("R", 1), pes_p=spread.get("N", 1) * spread.get("P", 1), pes_q=spread.get("Q", 1),
@@ -305,10 +313,12 @@ def tiling_of(spread: dict[str, Any], filters: ArrayLike, channels: ArrayLike) -
 
 
 def window_pe(chip: Chip) -> SparsePE:
-    """The PE without the time to fill its pipeline, which passes once per pass and not per window."""
+    """Return the PE without the time to fill its pipeline, which is spent once per pass and not per
+    window.
+    """
     return replace(chip.spec.pe, pipeline_stages=min(chip.spec.pe.pipeline_stages, 1))
 
 
 def passes_of(levels: dict[str, LevelMapping]) -> int:
-    """How often PEs get new weights."""
+    """Return how often PEs get new weights."""
     return math.prod(f for name in PASSES if name in levels for f in levels[name].temporal.factors.values())

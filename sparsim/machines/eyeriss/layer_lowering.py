@@ -1,4 +1,5 @@
-"""Layers as a row-stationary chip can run them: with as many MACs, and a note where they are something else.
+"""Conversion of layers to ones that a row-stationary chip can run, with the same number of MACs, and a note
+if they differ.
 
 A chip runs convolutions over two axes without dilation, with one stride for both and windows that are no
 wider than the spads of a PE. Of other layers
@@ -36,7 +37,9 @@ class _Axis(NamedTuple):
 
 
 class _Parts(NamedTuple):
-    """A layer as a convolution: bounds of the dims G, N, M and C, its two axes, and what it stands in for."""
+    """A layer as a convolution: bounds of the dims G, N, M and C, its two axes, and notes on the
+    conversion.
+    """
 
     bounds: dict[str, int]
     axes: tuple[_Axis, ...]
@@ -50,7 +53,7 @@ class _Parts(NamedTuple):
 
 
 def lowered(chip: Chip, layer: Layer) -> Layer:
-    """The layer in the shape CONV as the chip runs it; itself if it is that already.
+    """Return the layer in the shape CONV as the chip runs it: the layer itself if possible.
 
     Densities are carried over. Raises SpecError for tensors that are none of a convolution's, and for
     densities that are no fractions.
@@ -81,14 +84,14 @@ def lowered(chip: Chip, layer: Layer) -> Layer:
 
 
 def widest_window(chip: Chip) -> int:
-    """Columns of a window that a PE holds at most, of one channel."""
+    """Return the most columns of a window of one channel that a PE holds."""
     pe = chip.spec.pe
     columns = pe.weight_address.words if pe.skips_zero_weights else pe.iact_data.words
     return min(pe.iact_data.words, columns)
 
 
 def _parts(layer: Layer) -> _Parts:
-    """Dims by what they are: those that slide along an axis, and all others by their tensors."""
+    """Classify dims: those that slide along an axis, and all others by their tensors."""
     shape = layer.shape
     tensors = {d.name: {dim for side in d.terms() for dim, _ in side} for d in shape.dataspaces}
     roles = {}
@@ -126,7 +129,7 @@ def _without_dilation(parts: _Parts, name: str) -> _Parts:
     axis = next(axis for axis in parts.axes if axis.name == name)
     if axis.dilation == 1:
         return parts
-    if 1 in (axis.window, axis.outputs):  # the inputs between are not read
+    if 1 in (axis.window, axis.outputs):  # the inputs in between are not read
         return parts._replace(axes=parts.put(axis._replace(dilation=1)))
     common = math.gcd(axis.dilation, axis.stride)
     phases = axis.dilation // common
@@ -139,14 +142,14 @@ def _without_dilation(parts: _Parts, name: str) -> _Parts:
 
 
 def _as_gemm(parts: _Parts, axis: _Axis) -> _Parts:
-    """The same layer with the window of an axis as channels; its outputs then move by one input."""
+    """Return the layer with the window of an axis as channels; its outputs then move by one input."""
     one = _Axis(axis.name, outputs=axis.outputs)
     note = f"{axis.name} costed as GEMM"
     return _Parts(parts.times("C", axis.window), parts.put(one), (*parts.notes, note))
 
 
 def _one_stride(parts: _Parts) -> _Parts:
-    """The same layer with the axis of the smaller window as GEMM, whose outputs become samples."""
+    """Return the layer with the axis of the smaller window as GEMM, whose outputs become samples."""
     smaller = min(parts.axes, key=lambda axis: axis.window)
     if smaller.window > 1 or smaller.stride > 1:
         parts = _as_gemm(parts, smaller)

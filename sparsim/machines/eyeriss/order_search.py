@@ -1,4 +1,6 @@
-"""All orders of passes of some candidates at once: which fit, and what each of them costs at least."""
+"""Evaluation of all orders of passes of candidates at once: which of them fit, and lower bounds of their
+costs.
+"""
 
 from functools import partial
 from typing import NamedTuple
@@ -19,8 +21,10 @@ from sparsim.model.consistency import check
 from sparsim.records import Layer
 
 Ints = NDArray[np.int64]
-MOST_TILES = 2**20  # parts in which the outputs may be done
-SURELY = 1 - 1e-9  # times an estimate for many: less than the one for a single tiling, which rounds otherwise
+MOST_TILES = 2**20  # numbers of parts into which the outputs may be divided
+# factor on an estimate for many tilings, to be below the one for a single tiling, which is rounded
+# differently
+SURELY = 1 - 1e-9
 _PLACES = [(f, c) for f in (DRAM, PSUM_GLB) for c in (IACT_GLB, PSUM_GLB)]
 _GLBS = [LEVELS[::-1].index(level) for level in (PSUM_GLB, IACT_GLB)]
 
@@ -37,7 +41,7 @@ class FittingOrders(NamedTuple):
     least: Costs
 
     def cost(self, i: int) -> Costs:
-        """What nest `i` costs: the numbers of `evaluate_stored`."""
+        """Return the costs of nest `i`, the numbers of `evaluate_stored`."""
         one = slice(i, i + 1)
         nest = self.nests.take(one)
         spread = dict(zip(CONV_DIMS, nest.spread[0].prod(axis=0).tolist(), strict=True))
@@ -52,7 +56,7 @@ def fitting_orders(chip: Chip, layer: Layer, spread: Ints, tiles: Ints) -> Fitti
     """The orders that fit, for candidates with this spread (k, axes, dims) and these filters and channels
     per PE (k, 2); None if no order fits.
 
-    The outputs are done in as few parts as the GLB allows, in a power of two.
+    The outputs are divided into as few parts as the GLB allows, a power of two.
     """
     layer = mean_densities(layer)
     dims, lanes = conv_dims(layer), chip.spec.pe.simd_width
@@ -87,7 +91,7 @@ def fitting_orders(chip: Chip, layer: Layer, spread: Ints, tiles: Ints) -> Fitti
 
 
 def _check(chip: Chip, layer: Layer, nests: Nests) -> None:
-    """Raise what makes all nests of a layer invalid."""
+    """Raise an error if all nests of a layer are invalid."""
     check(chip.accelerator, layer, nests.mapping(0))
 
 
@@ -98,7 +102,7 @@ def _count(chip: Chip, layer: Layer, nests: Nests) -> BatchCounts:
 
 
 def _least(chip: Chip, layer: Layer, nests: Nests, counts: BatchCounts, ports: dict[str, Ports]) -> Costs:
-    """Costs that are too low by a billionth at most."""
+    """Return costs that are too low by a billionth at most."""
     pe = _estimate(chip, layer, nests)
     least = pe._replace(
         cycles=pe.cycles * SURELY,
@@ -120,7 +124,7 @@ def _estimate(chip: Chip, layer: Layer, nests: Nests) -> PEEstimate:
 
 
 def _ports(chip: Chip, layer: Layer, nests: Nests) -> dict[str, Ports]:
-    """How words travel in all nests; of equal spreads once."""
+    """Return the deliveries in all nests, computed once for equal spreads."""
     first, row = distinct_rows(nests.spread)
     loops = [nests.loops(i) for i in first.tolist()]
     found = {}

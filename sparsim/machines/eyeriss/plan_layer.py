@@ -1,7 +1,8 @@
 """The best row-stationary mapping of a layer on a chip.
 
-Spread and tile decide how long PEs and network take: all of them are estimated at once, the best looked at
-closely. Then the order of the passes, which decides what moves between GLB and DRAM.
+Spread and tile determine the time of PEs and network: all of them are estimated at once, and the best ones
+are evaluated in full. The order of the passes, which determines the traffic between GLB and DRAM, is chosen
+next.
 """
 
 import bisect
@@ -33,11 +34,11 @@ from sparsim.records import Layer, Mapping
 from sparsim.records.layer_counts import words
 from sparsim.records.objective import ObjectiveName
 
-KEEP = 12  # candidates whose orders of passes are evaluated in any case
-MOST_KEPT = 96  # and as many as might be faster than the best
+KEEP = 12  # candidates whose orders of passes are always evaluated
+MOST_KEPT = 96  # most candidates that are evaluated because they might be faster than the best
 ESTIMATED = 400  # candidates whose PEs are estimated
 MOST_FILTERS = 8  # numbers of filters per PE that are tried
-OVERFLOW = 0.01  # chance of too many nonzero weights for the spad that a tile may have
+OVERFLOW = 0.01  # accepted probability that a tile has too many nonzero weights for the spad
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
@@ -80,7 +81,7 @@ def plan_layer(chip: Chip, layer: Layer, objective: ObjectiveName = "delay") -> 
 
 
 def best_mapping(chip: Chip, layer: Layer, objective: ObjectiveName) -> tuple[Layer, Mapping]:
-    """The layer as it is stored and its best mapping, without an evaluation."""
+    """Return the layer as it is stored and its best mapping, without an evaluation."""
     possible = spreads(conv_dims(layer), chip.spec.noc.axes, chip.spec.spread)
     ways = stored_ways(chip, layer)
     found = [(stored, _best_mapping(chip, stored, possible, objective)) for stored in ways]
@@ -107,10 +108,9 @@ class _Best(NamedTuple):
 
 
 def _best_mapping(chip: Chip, layer: Layer, possible: Spreads, objective: ObjectiveName) -> _Best | None:
-    """The best mapping of a layer that is stored as it says; None if no mapping fits.
+    """Return the best mapping of a layer that is stored as its densities say; None if no mapping fits.
 
-    The first candidates are looked at in any case, the others one after the other while they might be faster
-    than the best.
+    The first candidates are always evaluated, the others one by one while they might be faster than the best.
     """
     candidates = _candidates(chip, layer, possible)
     promising = _least(candidates.cycles, MOST_KEPT)
@@ -159,7 +159,7 @@ def _best_of(
 
 
 def _least(values: Reals, number: int) -> Ints:
-    """Places of the least values in their order, of equal ones the first."""
+    """Return the positions of the least values in ascending order, the first ones of equal values."""
     rows = np.arange(len(values))
     if len(values) > number:
         rows = np.flatnonzero(values <= np.partition(values, number - 1)[number - 1])
@@ -167,7 +167,9 @@ def _least(values: Reals, number: int) -> Ints:
 
 
 def _candidates(chip: Chip, layer: Layer, possible: Spreads) -> _Candidates:
-    """Spreads with tiles that fit a PE, and about how long they take; those with the least work only."""
+    """Return spreads with tiles that fit a PE, and their approximate times; only those with the least
+    work.
+    """
     dims, totals = conv_dims(layer), possible.total()
     rows, tiles = _tiles(chip, layer, dims, dict(zip(possible.dims, totals.T, strict=True)))
     if not len(rows):
@@ -191,13 +193,13 @@ def _together(pe: Reals, ports: dict[str, Reals]) -> Reals:
 
 
 def _times(dims: ConvDims, total: dict[str, Ints], tiles: Ints) -> dict[str, Ints]:
-    """How often a PE gets another part of a dim, where its passes differ in the dim."""
+    """Return how often a PE gets another part of a dim, if its passes differ in the dim."""
     own = {"M": tiles[:, 0], "C": tiles[:, 1]}
     return {d: -(-dims.bounds[d] // (total[d] * own.get(d, 1))) for d in ("G", "M", "C", "R")}
 
 
 def _tiles(chip: Chip, layer: Layer, dims: ConvDims, total: dict[str, Ints]) -> tuple[Ints, Ints]:
-    """Every spread with every number of filters that uses passes well, and as many channels as then fit."""
+    """Return every spread with every number of filters that uses passes well, and as many channels as fit."""
     left = {d: -(-dims.bounds[d] // total[d]) for d in ("M", "C")}
     pe, columns = chip.spec.pe, dims.bounds["S"]
     density = worked_share(chip, layer, "weight")
@@ -218,7 +220,7 @@ def _tiles(chip: Chip, layer: Layer, dims: ConvDims, total: dict[str, Ints]) -> 
 
 
 def _shares(number: int, most: int, count: int) -> list[int]:
-    """The largest `count` sizes up to `most` of equal parts that `number` is divided into, ascending."""
+    """Return the largest `count` sizes up to `most` of equal parts of `number`, ascending."""
     found: list[int] = []
     size = min(number, most)
     while size > 0 and len(found) < count:
@@ -229,7 +231,9 @@ def _shares(number: int, most: int, count: int) -> list[int]:
 
 
 def _most_columns(chip: Chip, filters: int, density: float) -> int:
-    """Columns of `filters` weights that fit a PE with high probability (two and a third deviations)."""
+    """Return the number of columns of `filters` weights that fit a PE with high probability (two and a third
+    standard deviations).
+    """
     pe, most = chip.spec.pe, widest_window(chip)
     lanes = pe.simd_width
 
@@ -243,7 +247,9 @@ def _most_columns(chip: Chip, filters: int, density: float) -> int:
 def _port_cycles(
     chip: Chip, layer: Layer, possible: Spreads, rows: Ints, times: dict[str, Ints]
 ) -> dict[str, Reals]:
-    """Cycles that the busiest port into (psum: out of) PEs needs. What PEs of a router share passes once."""
+    """Return the cycles of the busiest port into (psum: out of) PEs. Words that PEs of a router share pass
+    once.
+    """
     again: dict[str, Any] = {"weight": 1, "iact": times["M"], "psum": times["C"] * times["R"]}
     cycles = {}
     for role, dataspace in ROLES.items():

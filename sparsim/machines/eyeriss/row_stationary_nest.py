@@ -1,4 +1,6 @@
-"""From spreads and the tiles of a PE to the loop nests that the model evaluates, many candidates at once."""
+"""Conversion of spreads and PE tiles to the loop nests that the model evaluates, for many candidates at
+once.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ KEPT = {
 PIXELS = ("N", "P", "Q")  # outer to inner
 LANES = "lanes"
 ALONG_Y = ("cluster_rows", "pe_rows")
-REDUCTION = ("R", "C")  # dims of sums that a PE does not finish by itself
+REDUCTION = ("R", "C")  # dims of sums that a single PE does not complete
 AXES = tuple(SPREAD_AT.values())
 PLACES = (
     DRAM,
@@ -78,22 +80,22 @@ class Nests(NamedTuple):
 
     @property
     def spread(self) -> Ints:
-        """(n, axes, dims): how the dims are spread over the array."""
+        """Return (n, axes, dims): how the dims are spread over the array."""
         return self.factor[:, PLACES.index(AXES[0]) : PLACES.index(AXES[-1]) + 1]
 
     @property
     def tile(self) -> Ints:
-        """(n, 2): filters and channels that a PE keeps in a pass."""
+        """Return (n, 2): filters and channels that a PE keeps in a pass."""
         inside = self.factor[:, PLACES.index(PSUM_SPAD) :].prod(axis=1)
         return inside[:, [CONV_DIMS.index("M"), CONV_DIMS.index("C")]]
 
     @property
     def passes(self) -> Ints:
-        """(n,): how often PEs get new weights."""
+        """Return (n,): how often PEs get new weights."""
         return np.asarray(self.factor[:, : len(PASSES)].prod(axis=(1, 2)))
 
     def loops(self, i: int) -> list[SpatialLoop]:
-        """The loops that spread dims over the array, outer to inner."""
+        """Return the loops that spread dims over the array, outer to inner."""
         return [
             SpatialLoop(dim=dim, bound=n, axis=axis)
             for axis, row in zip(AXES, self.spread[i].tolist(), strict=True)
@@ -102,7 +104,7 @@ class Nests(NamedTuple):
         ]
 
     def mapping(self, i: int) -> Mapping:
-        """Nest `i` as a record."""
+        """Return nest `i` as a record."""
         factors = {
             place: {dim: n for dim, n in zip(CONV_DIMS, row, strict=True) if n > 1}
             for place, row in zip(PLACES, self.factor[i].tolist(), strict=True)
@@ -132,7 +134,9 @@ class Nests(NamedTuple):
         )
 
     def pack(self, accelerator: Accelerator) -> MappingPack:
-        """All nests as the kernels take them, equal to what `lower_mappings` makes of their records."""
+        """Return all nests as the kernels take them, equal to the result of `lower_mappings` for their
+        records.
+        """
         template = lower_mappings(accelerator, CONV, [self.mapping(0)])
         found = MappingPack(*(np.repeat(field, len(self.factor), axis=0) for field in template))
         first = lower_arch(accelerator).first_tiling.tolist()
@@ -151,7 +155,7 @@ class Nests(NamedTuple):
 
 
 def _order(place: str, factor: Ints) -> Ints:
-    """(n, dims): the loops of a place, innermost first, then the dims without a loop."""
+    """Return (n, dims): the loops of a place, innermost first, then the dims without a loop."""
     rank = np.zeros(len(CONV_DIMS), np.int64)
     for i, dim in enumerate(_ORDER.get(place, CONV_DIMS)[::-1]):
         rank[CONV_DIMS.index(dim)] = i
@@ -160,7 +164,9 @@ def _order(place: str, factor: Ints) -> Ints:
 
 
 def divisibility(dims: ConvDims) -> dict[str, Divisibility]:
-    """Dims that move a window are padded where they do not divide: tiles that overlap cannot be cut short."""
+    """Return the divisibility of dims. Dims that move a window are padded, because overlapping tiles cannot
+    be imperfect.
+    """
     moving = {
         dim
         for pair in (("P", "R"), ("Q", "S"))
@@ -187,7 +193,7 @@ def make_nests(dims: ConvDims, spread: Ints, tile: Ints, lanes: int, orders: Seq
         factor[:, PLACES.index(place), CONV_DIMS.index(dim)] *= by
 
     def left(dim: str) -> Ints:
-        """What the factors so far leave of a dim."""
+        """Return the part of a dim that the factors so far leave."""
         return np.asarray(-(-dims.bounds[dim] // factor[:, :, CONV_DIMS.index(dim)].prod(axis=1)))
 
     for k, axis in enumerate(AXES):
@@ -216,7 +222,7 @@ def make_nests(dims: ConvDims, spread: Ints, tile: Ints, lanes: int, orders: Seq
 
 
 def _tightened(factor: Ints, bounds: Ints) -> Ints:
-    """Lower factors, the innermost first, that the others make larger than needed."""
+    """Lower factors, the innermost first, that are larger than needed with the others."""
     covered = factor.prod(axis=1)
     for place in range(len(PLACES))[::-1]:
         old = factor[:, place]

@@ -1,8 +1,9 @@
-"""Row-stationary spreads: which part of a layer every PE of an array works on, many candidates at once.
+"""Row-stationary spreads: the part of a layer that every PE of an array works on, for many candidates at
+once.
 
 A PE keeps a tile of filters and channels of one filter row and slides over its outputs (Chen et al., JETCAS
 9(2), 2019, section IV). Any dim that the chip allows may be spread along any of the four axes of the array,
-alone or together with a second one; what does not divide leaves PEs idle at the end.
+alone or together with a second one; dims that do not divide evenly leave PEs idle at the end.
 """
 
 import functools
@@ -21,9 +22,9 @@ from sparsim.records.noc_spec import Axis
 
 Ints = NDArray[np.int64]
 AXES = tuple(SPREAD_AT.values())
-MOST = 200_000  # candidates at a time
+MOST = 200_000  # candidates that are processed at a time
 MOST_JOINED = 50_000_000  # joined spreads of two axes, before the best are chosen
-WASTE = 2.0  # a spread with fewer PEs than the best by this factor is not followed up
+WASTE = 2.0  # a spread with fewer PEs than the best by this factor is dropped
 
 
 class Spreads(NamedTuple):
@@ -33,13 +34,13 @@ class Spreads(NamedTuple):
     factor: Ints
 
     def total(self) -> Ints:
-        """(candidates, dims): over how many PEs each dim is spread."""
+        """Return (candidates, dims): the number of PEs over which each dim is spread."""
         total: Ints = self.factor.prod(axis=1)
         return total
 
 
 def spreads(dims: ConvDims, axes: Mapping[Axis, int], allowed: Mapping[Axis, Sequence[str]]) -> Spreads:
-    """All spreads of a layer over `axes` that use many PEs, none of them with a factor that saves no time."""
+    """Return all spreads of a layer over `axes` that use many PEs, without factors that save no time."""
     options = tuple((axis, axes[axis], tuple(allowed[axis])) for axis in AXES)
     return _spreads(dims.names, tuple(dims.bounds[name] for name in dims.names), options)
 
@@ -48,7 +49,9 @@ def spreads(dims: ConvDims, axes: Mapping[Axis, int], allowed: Mapping[Axis, Seq
 def _spreads(
     names: tuple[str, ...], bounds: tuple[int, ...], axes: tuple[tuple[Axis, int, tuple[str, ...]], ...]
 ) -> Spreads:
-    """A layer is planned for several densities, one after the other: the last answer is kept."""
+    """Compute spreads; the last result is cached, because a layer is planned for several densities one after
+    the other.
+    """
     bound = np.array(bounds)
     factor = np.ones((1, 0, len(names)), np.int64)
     for k, (axis, size, allowed) in enumerate(axes):
@@ -73,13 +76,13 @@ def _spreads(
 
 
 def _best(work: Ints, left: int) -> Ints:
-    """The `MOST` candidates with the least work per PE, counting on `left` more of them."""
+    """Return the `MOST` candidates with the least work per PE, assuming a further spread over `left` PEs."""
     steps = np.maximum(work.prod(axis=1), left)
     return np.argsort(steps, kind="stable")[:MOST]
 
 
 def _options(size: int, bound: Ints, allowed: Sequence[int]) -> Ints:
-    """(options, dims): one dim or two along an axis of `size` instances, or none."""
+    """Return (options, dims): no dim, one dim or two dims along an axis of `size` instances."""
     found: dict[tuple[tuple[int, int], ...], None] = {(): None}
     for d in allowed:
         for f in range(2, min(size, int(bound[d])) + 1):

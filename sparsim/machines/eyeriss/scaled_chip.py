@@ -8,11 +8,11 @@ from sparsim.records.noc_spec import RouterNetwork
 
 
 def scaled(chip: Chip, clusters: tuple[int, int], pe_rows: int, pe_columns: int) -> Chip:
-    """`chip` with `clusters` (rows, columns) of `pe_rows` x `pe_columns` PEs.
+    """Return `chip` with `clusters` (rows, columns) of `pe_rows` x `pe_columns` PEs.
 
-    PEs, routers and their ports stay as they are, routers that serve a row or a column of PEs one for each.
-    The GLB and the energy of clock per cycle grow with the number of PEs; so do the wires of a flat network,
-    but not what it moves per cycle. Raises SpecError for sizes below 1.
+    PEs, routers and their ports are unchanged; there is one router for each row or column of PEs if they
+    serve these. The GLB and the energy of clock per cycle grow with the number of PEs; so do the wires of a
+    flat network, but not what it moves per cycle. Raises SpecError for sizes below 1.
     """
     old = chip.spec.noc
     lines = {"row": pe_rows, "column": pe_columns}

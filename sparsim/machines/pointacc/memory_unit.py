@@ -1,6 +1,6 @@
 """The memory unit: DRAM traffic of features, where a map says which ones meet which weights."""
 
-MAP_BYTES = 8  # of a pair: an input and an output
+MAP_BYTES = 8  # bytes of a pair: an input and an output
 
 
 def gathered_bytes(pairs: int, inputs: int, outputs: int, weight_words: int, word_bytes: int) -> int:

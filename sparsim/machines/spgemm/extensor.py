@@ -1,4 +1,4 @@
-"""ExTensor (MICRO 2019) where DRAM limits it: tiles of both operands that intersect are loaded."""
+"""ExTensor (MICRO 2019) limited by DRAM: intersecting tiles of both operands are loaded."""
 
 from __future__ import annotations
 
@@ -143,12 +143,12 @@ def extensor_times(spec: ExtensorSpec, counts: ExtensorCounts) -> dict[str, floa
 
 
 def _level_bytes(fibers: Whole) -> int:
-    """Of a rank whose fibers have so many coordinates with a pointer each."""
+    """Return the bytes of a rank whose fibers have so many coordinates with a pointer each."""
     return int((in_lines(fibers * INDEX_BYTES) + in_lines(fibers * POINTER_BYTES)).sum())
 
 
 def _counted(*keys: Whole) -> tuple[list[Whole], Whole]:
-    """Distinct tuples, and how often each occurs."""
+    """Return the distinct tuples, and how often each occurs."""
     found, counts = np.unique(np.stack(keys), axis=1, return_counts=True)
     return list(found), counts
 

@@ -15,18 +15,18 @@ NONZERO_BYTES = VALUE_BYTES + INDEX_BYTES
 
 
 def fiber_bytes(sizes: Whole) -> Whole:
-    """Bytes of fibers with so many nonzeros, without pointers."""
+    """Return the bytes of fibers with so many nonzeros, without pointers."""
     return in_lines(sizes * INDEX_BYTES) + sizes * VALUE_BYTES
 
 
 def in_lines(sizes: Whole) -> Whole:
-    """Bytes as whole lines."""
+    """Round bytes up to whole lines."""
     found: Whole = -(-sizes // LINE_BYTES) * LINE_BYTES
     return found
 
 
 def pointer_bytes(fibers: int) -> int:
-    """Bytes of the pointers of so many fibers, in whole lines."""
+    """Return the bytes of the pointers of so many fibers, in whole lines."""
     return -(-fibers * POINTER_BYTES // LINE_BYTES) * LINE_BYTES
 
 
@@ -37,12 +37,12 @@ def mean_fiber_bytes(length: float, density: float) -> float:
 
 
 def any_of(number: float, chance: float) -> float:
-    """The chance that any of a number of independent events happens."""
+    """Return the probability that any of a number of independent events happens."""
     return -math.expm1(number * math.log1p(-chance)) if chance < 1.0 else 1.0
 
 
 def dram_ns(total_bytes: float, gib_per_s: float) -> float:
-    """Time in ns of so many bytes."""
+    """Return the time in ns of so many bytes."""
     return total_bytes / (gib_per_s * 2**30) * 1e9
 
 

@@ -143,7 +143,9 @@ def gamma_times(spec: GammaSpec, counts: GammaCounts) -> dict[str, float]:
 
 
 def _swaps(spec: GammaSpec, product: SparseProduct) -> int:
-    """Of all merges: a row of Z is merged from `radix` rows at a time until one is left."""
+    """Return the elements in all merges: a row of Z is merged from `radix` rows at a time until one is
+    left.
+    """
     total, lists, elements = 0, product.fibers, product.elements
     while (lists > 1).any():
         lists, elements = lists[lists > 1], elements[lists > 1]

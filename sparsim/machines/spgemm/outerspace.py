@@ -20,7 +20,7 @@ from sparsim.machines.spgemm.sparse_product import SparseProduct
 from sparsim.records.spgemm_specs import OuterspaceSpec
 
 _PRODUCT_LINE = (
-    12  # bytes; products lie interleaved with their indices, pointers to lists in lines of their own
+    12  # bytes; products are interleaved with their indices, and pointers to lists are in separate lines
 )
 _POINTERS = _PRODUCT_LINE // POINTER_BYTES
 

@@ -1,4 +1,4 @@
-"""Where the nonzeros of a matrix are, from matrices of scipy and numpy."""
+"""Positions of the nonzeros of a matrix, from matrices of SciPy and NumPy."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class SparseMatrix:
             kind = "complex" if found.dtype.kind == "c" else str(found.dtype)
             raise SpecError(f"must have real numbers, got {kind} ones", path=name)
         rows = sparse.csr_array(found)
-        rows.sum_duplicates()  # sorts, too
+        rows.sum_duplicates()  # this also sorts
         if not np.isfinite(rows.data).all():
             raise SpecError("has numbers that are not finite", path=name)
         rows.eliminate_zeros()

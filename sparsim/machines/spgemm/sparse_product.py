@@ -1,4 +1,4 @@
-"""How much work the product of two sparse matrices is, row by row."""
+"""The work of a product of two sparse matrices, row by row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether weights have an N:M pattern."""
+"""Check of weights for an N:M pattern."""
 
 from typing import Any
 

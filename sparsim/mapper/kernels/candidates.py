@@ -1,4 +1,4 @@
-"""Mappings from candidates with numbers of orders and splits, and why some of them are rejected at once."""
+"""Assembly of mappings from candidates with numbers of orders and splits, and their immediate rejection."""
 
 from sparsim.mapper.kernels.enumeration import (
     CAPACITY,
@@ -50,7 +50,7 @@ def _choices(space, factor, t, real):
 
 @kernel
 def count_choices(space, factor, real, out):
-    """out[t] := (orders, splits): numbers of different ones."""
+    """Set out[t] to the numbers of different (orders, splits)."""
     for t in range(factor.shape[0]):
         _, out[t, 0], out[t, 1] = _choices(space, factor, t, real)
 
@@ -60,7 +60,7 @@ def _arrange(space, factor, t, number, split, n, real, order):
     """order := order `number` of tiling level t; returns how many loops run along X.
 
     Free dims without a loop stand innermost along each axis, the others follow by factorial digits (model
-    17.3). Of a fixed number of loops along X, `split` more than need be are real ones (model 17.4).
+    17.3). Of a fixed number of loops along X, `split` more than necessary have a bound above 1 (model 17.4).
     """
     start, stop, fixed = space.free[t, k.START], space.free[t, k.STOP], space.split[t]
     for i in range(order.shape[0]):
@@ -98,7 +98,7 @@ def _arrange(space, factor, t, number, split, n, real, order):
 
 @kernel
 def _fits_axes(arch, space, factor, order, split):
-    """Whether every spatial level has the instances along X and along Y (model 17.6)."""
+    """Return whether every spatial level has the instances along X and along Y (model 17.6)."""
     for t in range(arch.tiling.shape[0]):
         if arch.tiling[t, k.IS_SPATIAL] == 0:
             continue
@@ -115,7 +115,7 @@ def _fits_axes(arch, space, factor, order, split):
 
 @kernel
 def _assemble(arch, space, candidate, digit, real, factor, order, split, flags):
-    """One row of a MappingPack from a candidate and its (order, split) numbers per tiling level."""
+    """Make one row of a MappingPack from a candidate and its (order, split) numbers per tiling level."""
     n_dims = factor.shape[1]
     for r in range(n_dims):
         take_factors(space, candidate, r, factor)
@@ -130,7 +130,7 @@ def _assemble(arch, space, candidate, digit, real, factor, order, split, flags):
 
 @kernel
 def _verdict(a, y, d, p, b, sp, w, m, i, keep, objective, limit):
-    """The reason to reject row i of the mappings, or PASSED; leaves its bound in w.out."""
+    """Return the reason to reject row i of the mappings, or PASSED. The bound is left in w.out."""
     if b.switch[TEST_FAN] and not _fits_axes(a, sp, m.factor[i], m.order[i], m.split[i]):
         return FAN_OUT
     factor, rest = m.factor[i], w.rest[0]

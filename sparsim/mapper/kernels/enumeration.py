@@ -2,7 +2,7 @@
 
 Decisions are taken from the last to the first: the spatial factors of each dim, then what is kept where, then
 the factors in time of each dim. A decision that breaks a limit, or that leaves nothing as good as the best,
-takes all that could follow with it.
+is rejected with all decisions that could follow.
 """
 
 import math
@@ -35,21 +35,21 @@ DIM, KIND = 0, 1  # fields of a decision
 
 @kernel
 def _class_of(space, index, dim):
-    """The class (of factorisations with equal spatial factors) that is decided for a dim."""
+    """Return the class (of factorisations with equal spatial factors) that is decided for a dim."""
     at = space.spread_at[dim]
     return space.first_class[dim] + (index[at] if at >= 0 else 0)
 
 
 @kernel
 def _row_of(space, index, dim):
-    """The factorisation of a dim, as an index into those of the dim."""
+    """Return the factorisation of a dim, as an index into those of the dim."""
     at = space.rows_at[dim]
     return space.member[space.class_start[_class_of(space, index, dim)] + (index[at] if at >= 0 else 0)]
 
 
 @kernel
 def _options(space, index, r):
-    """How many there are for decision r."""
+    """Return the number of options of decision r."""
     dim, kind = space.decision[r, DIM], space.decision[r, KIND]
     if kind == KEEPS:
         return space.keep.shape[0]
@@ -61,7 +61,7 @@ def _options(space, index, r):
 
 @kernel
 def _completions(space, index, r):
-    """How many candidates there are once the decisions from r on are taken."""
+    """Return the number of candidates once the decisions from r on are taken."""
     number = 1.0
     for dim in range(space.rows_at.shape[0]):
         if 0 <= space.spread_at[dim] < r:
@@ -93,7 +93,7 @@ def _fill_extents(arch, w, dim):
 
 @kernel
 def _forget_rows(arch, w, dim):
-    """The factors in time of a dim are open again."""
+    """Mark the temporal factors of a dim as undecided."""
     for t in range(arch.tiling.shape[0]):
         if arch.tiling[t, k.IS_SPATIAL] == 0:
             w.factor[t, dim] = 1
@@ -103,7 +103,9 @@ def _forget_rows(arch, w, dim):
 
 @kernel
 def _fits_fan(arch, bound, space, w, r, dim):
-    """Take over the spatial factors of a dim; whether no level uses too many instances (model 17.6)."""
+    """Take over the spatial factors of a dim. Returns whether no level uses too many instances (model
+    17.6).
+    """
     for t in range(arch.tiling.shape[0]):
         if arch.tiling[t, k.IS_SPATIAL] == 0:
             continue
@@ -123,7 +125,7 @@ def _fits_fan(arch, bound, space, w, r, dim):
 
 @kernel
 def _most_units(arch, bound, space, w, r):
-    """Units of arithmetic that can be used at most once the decisions from r on are taken."""
+    """Return the most arithmetic units that can be used once the decisions from r on are taken."""
     units, most = 1.0, 1.0
     for t in range(arch.tiling.shape[0]):
         if arch.tiling[t, k.IS_SPATIAL] == 1:
@@ -183,8 +185,8 @@ def too_many_loops(arch, space, factor):
 
 @kernel
 def fits_levels(arch, layer, density, policy, bound, keep, tile, complete):
-    """Whether the tiles fit all levels that keep them, data only (model 13.2), and `complete` ones fill them
-    as far as they have to.
+    """Return whether the data of tiles fit all levels that keep them (model 13.2), and whether `complete`
+    ones fill the required minimum.
     """
     for s in range(tile.shape[0]):
         if arch.limit[s, k.SIZE] < 0.0:
@@ -202,7 +204,7 @@ def fits_levels(arch, layer, density, policy, bound, keep, tile, complete):
 
 @kernel
 def _decide(a, y, d, p, b, sp, w, objective, limit, index, r):
-    """Take decision r; the reason to reject it, or PASSED. Its bound is left in w.out."""
+    """Take decision r. Returns the reason to reject it, or PASSED. Its bound is left in w.out."""
     dim, kind = sp.decision[r, DIM], sp.decision[r, KIND]
     if kind == SPREAD:
         _take_spread(a, sp, w, index, dim)

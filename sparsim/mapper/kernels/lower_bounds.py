@@ -1,10 +1,9 @@
 """A proven lower bound on energy and cycles of every mapping with given factors, whatever its free orders;
 also where some of the factors in time are open.
 
-It counts what no order can avoid: a tile is delivered once for every iteration of the loops that move it,
-and of all loops outside of those (model 7.3); counts shrink by no more than densities allow (model 9.5,
-10.2).
-Metadata and networks cost nothing here, and of what leaks one instance of every level counts.
+It counts accesses that no order can avoid: a tile is delivered once for every iteration of the loops that
+move it, and of all loops outside of those (model 7.3); counts shrink by no more than densities allow (model
+9.5, 10.2). Metadata and networks are not included, and leakage is included for one instance of every level.
 """
 
 import math
@@ -19,13 +18,13 @@ ENERGY, DELAY, EDP, ACCESSES = 0, 1, 2, 3  # objectives; from the last on access
 CYCLES_OUT, PJ_OUT, ACCESSES_OUT = 0, 1, 2  # fields of a bound; from the last on those of the storage levels
 BOUNDED, EXACT, TEST_FAN = 0, 1, 2  # BoundPack.switch fields
 USED = 3  # after the actions: field of a share
-ALMOST = 1.0 - 1e-9  # below the roundings of a dozen products of doubles
-ROUNDED_AWAY = 3.0  # words that the floors and truncations of a sparse count may cost
+ALMOST = 1.0 - 1e-9  # tolerance for the rounding of a dozen products of doubles
+ROUNDED_AWAY = 3.0  # words that floors and truncations of a sparse count may remove
 
 
 @kernel
 def value_of(objective, bound):
-    """One objective of cycles, energy and accesses."""
+    """Return one objective from cycles, energy and accesses."""
     if objective >= ACCESSES:
         return bound[ACCESSES_OUT + objective - ACCESSES]
     if objective == DELAY:
@@ -35,7 +34,7 @@ def value_of(objective, bound):
 
 @kernel
 def exceeds(objective, limit, bound):
-    """Whether a bound is worse than `limit` in the order of the objectives."""
+    """Return whether a bound is worse than `limit` in the order of the objectives."""
     for i in range(objective.shape[0]):
         value = value_of(objective[i], bound)
         if value != limit[i]:
@@ -61,7 +60,7 @@ def count_instances(arch, factor, w):
 
 @kernel
 def utilization(arch, space, w):
-    """Share of all instances that are used."""
+    """Return the share of all instances in use."""
     share = 1.0
     for t in range(arch.tiling.shape[0]):
         if arch.tiling[t, k.IS_SPATIAL] == 1:
@@ -129,7 +128,7 @@ def count_deliveries(arch, layer, bound, space, factor, place, free, rest, w):
                     elif relevant >> dim & 1:
                         steps *= f
                         paid = steps
-                    elif i < free[t, k.STOP]:  # at best those that move nothing are inside
+                    elif i < free[t, k.STOP]:  # in the best case the loops that move nothing are innermost
                         idle *= f
                     else:
                         steps *= f
@@ -162,7 +161,7 @@ def stored_share(kind, density, total, points):
 
 @kernel
 def stored_words(layer, density, policy, bound, v, s, points):
-    """Words that a level must have room for, at most those of the full check (model 13.1, 13.3)."""
+    """Return a lower bound of the words that a level must store in the full check (model 13.1, 13.3)."""
     if bound.switch[EXACT] or not policy.format[s, v, k.HAS_FORMAT]:
         return points
     if density.kind[v] == k.TABULATED:
@@ -192,7 +191,7 @@ def _shares(layer, density, policy, bound, keep, v, tile, complete, w):
             share[s, USED] = chance if outer_format else 1.0
             part = stored if policy.format[s, v, k.HAS_FORMAT] else chance
             if outer_format and policy.format[s, v, k.IS_COMPRESSED]:
-                part *= chance  # vector accesses per block may be that few (model 14.1)
+                part *= chance  # least number of vector accesses per block (model 14.1)
         share[s, k.READ], share[s, k.FILL], share[s, k.UPDATE] = part, part, part
         outer_format = policy.format[s, v, k.HAS_FORMAT] == 1
     for f in range(policy.saf.shape[0]):
@@ -276,7 +275,7 @@ def may_lose_a_word(layer, v, instances):
 
 @kernel
 def _dense_words(reads, fills, updates):
-    """Least words of one instance, each count rounded as the model rounds it."""
+    """Return the least words of one instance, with each count rounded as in the model."""
     words = 0.0
     for count in (reads, fills, updates):
         words += max(math.ceil(count * ALMOST - 0.5), 0.0)
@@ -285,7 +284,9 @@ def _dense_words(reads, fills, updates):
 
 @kernel
 def _access_energy(arch, w, s, exact, reads, fills, updates):
-    """Least energy of a dataspace at level s, all instances; adds words to w.moved (model 14.1 to 14.3)."""
+    """Return the least energy of a dataspace at level s, all instances; words are added to w.moved (model
+    14.1 to 14.3).
+    """
     block, instances = arch.width[s, k.BLOCK], w.instances[s]
     energy = 0.0
     for a in range(3):
@@ -306,7 +307,7 @@ def _access_energy(arch, w, s, exact, reads, fills, updates):
 
 @kernel
 def _bandwidth(arch, w, cycles):
-    """`cycles`, or what the levels need for the words moved, if that is more."""
+    """Return the larger of `cycles` and the cycles that levels need for the words moved."""
     for s in range(w.moved.shape[0]):
         read, write = w.moved[s, 0], w.moved[s, 1]
         need = 0.0

@@ -59,7 +59,7 @@ def _fill_rest(w, s, n, codes):
 
 @kernel
 def _append_loops(layer, chain, w, s, codes, limit, path):
-    """Extend all paths by the loops in time of level s; path[s, code, state]: what came before.
+    """Extend all paths by the temporal loops of level s; path[s, code, state] is the predecessor.
 
     A loop leads to a later state, and to a code that is no larger.
     """
@@ -108,7 +108,9 @@ def _end_of_level(layer, chain, keep, w, s, n, state):
 
 @kernel
 def _leave_level(layer, chain, keep, w, s, n, codes, limit):
-    """Drop the paths whose tiles do not fit level s, and deliver to it; what was added to the codes."""
+    """Drop the paths whose tiles do not fit level s, and deliver to it. Returns the number added to the
+    codes.
+    """
     shift, n_states = 0, w.stride[w.digit.shape[0]]
     for j in range(n):
         if w.delivery[j, CHILD] == s and w.delivery[j, WAITS]:
@@ -142,7 +144,7 @@ def _leave_level(layer, chain, keep, w, s, n, codes, limit):
 
 @kernel
 def _shortest(layer, chain, keep, w, n, codes, n_states, base, limit, path):
-    """Least cost of a path below `limit`, else `limit`; and the code at its end."""
+    """Return the least cost of a path below `limit`, else `limit`, and the code at its end."""
     for code in range(codes):
         for state in range(n_states):
             w.value[code, state] = np.inf
@@ -179,7 +181,7 @@ def _shortest(layer, chain, keep, w, n, codes, n_states, base, limit, path):
 
 @kernel
 def _forget(w, n, n_states, path):
-    """Costs and paths before the first search."""
+    """Reset costs and paths before the first search."""
     for j in range(n):
         for state in range(n_states):
             w.cost[j, state] = UNKNOWN
@@ -190,7 +192,9 @@ def _forget(w, n, n_states, path):
 
 @kernel
 def _follow(w, code, n_states, path, loops):
-    """The loops of the path that ends in `code`, outermost first: level, dim, bound. Returns their number."""
+    """List the loops of the path that ends in `code`, outermost first: level, dim, bound. Returns their
+    number.
+    """
     n, state = 0, n_states - 1
     for s in range(path.shape[0] - 1, -1, -1):
         code -= w.shift[s]

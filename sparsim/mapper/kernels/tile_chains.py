@@ -1,4 +1,4 @@
-"""What the deliveries of a chain of tiles cost: extents, spatial factors, counts, capacities.
+"""Costs of the deliveries of a chain of tiles: extents, spatial factors, counts, capacities.
 
 Counts are those of `sparsim.mapper.kernels.lower_bounds`. `keep` (S,) says what is kept, `w` is a ChainWork.
 """
@@ -17,7 +17,7 @@ UNKNOWN = -1.0
 
 @kernel
 def spread_out(layer, chain, spread, w):
-    """Constants of the spatial factors (S, R): extents below, instances, groups, partitions."""
+    """Compute constants of the spatial factors (S, R): extents below, instances, groups, partitions."""
     n_levels, n_dims = spread.shape[0], spread.shape[1]
     for s in range(n_levels):
         fill(w.below[s], 1)
@@ -44,7 +44,7 @@ def spread_out(layer, chain, spread, w):
 
 @kernel
 def _is_tile(chain, s, dim, extent):
-    """Whether the mapspace has a tile of level s with this extent."""
+    """Return whether the mapspace has a tile of level s with this extent."""
     for e in range(chain.divisor.shape[1]):
         if chain.divisor[dim, e] == extent:
             return chain.tiled[s, dim, e]
@@ -81,7 +81,7 @@ def extents(chain, w):
 
 @kernel
 def deliveries(layer, chain, keep, w):
-    """List who delivers what to whom, innermost first; returns (deliveries, codes).
+    """List the deliveries from parents to children, innermost first; returns (deliveries, codes).
 
     The code of a state has one digit per dataspace, the number of its latest deliveries that wait.
     """
@@ -114,7 +114,9 @@ def deliveries(layer, chain, keep, w):
 
 @kernel
 def _take(chain, w, s, a, v, i, count):
-    """Least cost of `count` accesses to one instance of level s; i: place of the tile's size."""
+    """Return the least cost of `count` accesses to one instance of level s; i is the position of the tile's
+    size.
+    """
     if chain.exact[0]:
         count = max(math.ceil(count * ALMOST - 0.5), 0.0)
         vectors = math.ceil(count / chain.block[s])
@@ -126,7 +128,7 @@ def _take(chain, w, s, a, v, i, count):
 
 @kernel
 def _deliver(layer, chain, w, j, words, i):
-    """Least cost of delivery j when `words` arrive at each child."""
+    """Return the least cost of delivery j when `words` arrive at each child."""
     child, parent, v = w.delivery[j, k.CHILD], w.delivery[j, k.PARENT], w.delivery[j, OF]
     accounting, writes = chain.accounting[0], layer.read_write[v] == 1
     content = words * w.copies[j]
@@ -147,7 +149,7 @@ def _deliver(layer, chain, w, j, words, i):
 
 @kernel
 def next_digits(w):
-    """From the digits of a state to those of the next."""
+    """Advance the digits of a state to those of the next one."""
     for dim in range(w.digit.shape[0]):
         w.digit[dim] += 1
         if w.digit[dim] < w.number[dim]:
@@ -157,7 +159,9 @@ def next_digits(w):
 
 @kernel
 def _tile(layer, w, s, v):
-    """Words of the tile of level s in the state of w.digit; s = -1: of one unit of arithmetic."""
+    """Return the words of the tile of level s in the state of w.digit; s = -1 stands for one arithmetic
+    unit.
+    """
     for dim in range(w.digit.shape[0]):
         w.ext[dim] = w.extent[dim, w.digit[dim]] * (w.below[s, dim] if s >= 0 else 1)
     return box_words(layer, v, w.ext)
@@ -165,7 +169,7 @@ def _tile(layer, w, s, v):
 
 @kernel
 def _place(chain, v, words):
-    """Place of the least size that is no less than `words`."""
+    """Return the position of the least size that is at least `words`."""
     if chain.exact[0]:
         return 0
     low, high = 0, chain.sizes[v] - 1
@@ -180,8 +184,8 @@ def _place(chain, v, words):
 
 @kernel
 def delivery_cost(layer, chain, w, j, state):
-    """Cost of delivery j if the loop that moves its tile, or the end of its level, comes in the state of
-    w.digit.
+    """Return the cost of delivery j if the loop that moves its tile, or the end of its level, comes in the
+    state of w.digit.
     """
     if w.cost[j, state] == UNKNOWN:
         v = w.delivery[j, OF]
@@ -213,7 +217,7 @@ def fill_floors(layer, chain, w, n):
 
 @kernel
 def fits(layer, chain, keep, w, s):
-    """Whether the state of w.digit may be the tile of level s."""
+    """Return whether the state of w.digit may be the tile of level s."""
     for dim in range(w.digit.shape[0]):
         if not w.tiled[s, dim, w.digit[dim]]:
             return False

@@ -1,4 +1,4 @@
-"""What a network delivers for a pattern of groups: words per cycle, hops, wires, energy.
+"""The delivery of a network for a pattern of groups: words per cycle, hops, wires, energy.
 
 Every group needs equally many words, and the array waits for the group served last. With w(e) words on
 edge e when each group gets one word, c(e) its capacity in bits per cycle and b the bits of a word, each
@@ -6,13 +6,13 @@ group, and so each PE, gets
 
     rate = min over e of c(e) / (w(e) b)    words per cycle
 
-and the array `groups * rate` distinct words. Of the ways to set the routers (module `routing`) that one
-is taken which sends each word the fewest times, of these the one that delivers most, then the one with the
-shortest wires: each word lies in one GLB cluster only, so a copy would cost capacity there, or off-chip
+and the array `groups * rate` distinct words. Among the configurations of the routers (module `routing`), the
+one that sends each word the fewest times is used, then the one that delivers most, then the one with the
+shortest wires: each word is in one GLB cluster only, and a copy would take capacity there, or off-chip
 bandwidth.
 
-Weights never lie in the GLB: they come from off chip through the same ports, which are always ready. Time
-to fill the routers (a cycle per hop), conflicts in GLB banks and words that arrive early are not modelled.
+Weights are never in the GLB: they come from off chip through the same ports, which are always ready. Time to
+fill the routers (a cycle per hop), conflicts in GLB banks and words that arrive early are not modelled.
 Partial sums are described on their way out, from the PEs to the GLB; the way in has ports of its own, the
 same rate and, without the links between clusters, less wire.
 """
@@ -33,8 +33,8 @@ from sparsim.records.noc_spec import Axis, Noc, RouterNetwork, SpatialLoop
 
 
 class Delivery(NamedTuple):
-    """One way to set a network for a pattern. A word here is a distinct one; what it costs is the sum over
-    all times it is sent (`copies`) and all branches of its routes.
+    """One configuration of a network for a pattern. Numbers are per distinct word, and are sums over all
+    times it is sent (`copies`) and all branches of its routes.
     """
 
     noc: Noc
@@ -43,7 +43,7 @@ class Delivery(NamedTuple):
     compressed: bool
     groups: int  # PEs in one group want the same words
     active_pes: int
-    words_per_pe_cycle: float  # words per cycle that each active PE gets (psum: gives)
+    words_per_pe_cycle: float  # words per cycle that each active PE receives (psum: sends)
     copies: float  # times a word passes a GLB port
     hops: float  # links between routers that a word passes
     routers: float  # routers that a word passes
@@ -52,7 +52,7 @@ class Delivery(NamedTuple):
 
     @property
     def words_per_cycle(self) -> float:
-        """Distinct words per cycle, the whole array."""
+        """Return the distinct words per cycle of the whole array."""
         return self.groups * self.words_per_pe_cycle
 
     @property
@@ -72,12 +72,12 @@ class Delivery(NamedTuple):
 
     @property
     def source_ports(self) -> int:
-        """GLB ports at work."""
+        """Return the number of GLB ports in use."""
         return len(self.routes)
 
     @property
     def bits_per_port(self) -> float:
-        """Bits per cycle of a GLB port, mean over those at work."""
+        """Return the mean bits per cycle of the GLB ports in use."""
         return self.bits_per_cycle / self.source_ports
 
     @property
@@ -89,7 +89,7 @@ class Delivery(NamedTuple):
 
     @property
     def loads(self) -> dict[Edge, float]:
-        """Bits per cycle on every edge of the graph that is in use."""
+        """Return the bits per cycle on every edge of the graph in use."""
         bits = self.words_per_pe_cycle * self.bits_per_word
         return {edge: n * bits for edge, n in _words_on_edges(self.noc, self.network, self.routes).items()}
 
@@ -102,9 +102,10 @@ def plan(
     *,
     compressed: bool = False,
 ) -> Delivery:
-    """The best delivery for a dataspace with coordinates `relevant` under spatial `loops` (see `groups`).
+    """Return the best delivery for a dataspace with coordinates `relevant` under spatial `loops` (see
+    `groups`).
 
-    Equal questions are answered from memory, whatever the names of dims.
+    Results are cached, independent of the names of dims.
     """
     sums = tuple(c if isinstance(c, str) else tuple(c.items()) for c in relevant)
     if all(isinstance(c, str) for c in sums):
@@ -115,7 +116,9 @@ def plan(
 def _renamed(
     loops: Sequence[SpatialLoop], relevant: Sequence[Any]
 ) -> tuple[list[SpatialLoop], tuple[str, ...]]:
-    """The pattern with its relevant dims named in the order of their loops, and one name for all others."""
+    """Return the pattern with its relevant dims named in the order of their loops, and one name for all
+    others.
+    """
     names: dict[str, str] = {}
     for loop in loops:
         if loop.dim in relevant:
@@ -129,12 +132,12 @@ def _loop(dim: str, bound: int, axis: Axis) -> SpatialLoop:
 
 
 def deliver(noc: Noc, role: str, pattern: Groups, *, compressed: bool = False) -> Delivery:
-    """The best of `deliveries`. Equal patterns are evaluated once."""
+    """Return the best of `deliveries`. Equal patterns are evaluated once."""
     return _deliver(noc, role, _checked(noc, pattern).tobytes(), compressed)
 
 
 def deliveries(noc: Noc, role: str, pattern: Groups, *, compressed: bool = False) -> tuple[Delivery, ...]:
-    """All feasible ways to deliver to `pattern` (array of groups as `groups` makes it), the best first."""
+    """Return all feasible deliveries to `pattern` (an array made by `groups`), the best first."""
     network, pattern = noc.network(role), _checked(noc, pattern)
     ways = configurations(noc, network, pattern)
     return _sorted(_evaluate(noc, network, pattern, mode, tuple(routes), compressed) for mode, routes in ways)
@@ -167,7 +170,8 @@ def _deliver(noc: Noc, role: str, pattern: bytes, compressed: bool) -> Delivery:
     groups_of = np.frombuffer(pattern, np.int64).reshape(tuple(noc.axes.values()))
     network = noc.network(role)
     ways = list(configurations(noc, network, groups_of))
-    fewest = min(_sent(routes) for _, routes in ways)  # others are no better, whatever they deliver
+    # others are not better, independent of what they deliver
+    fewest = min(_sent(routes) for _, routes in ways)
     return _sorted(
         _evaluate(noc, network, groups_of, mode, tuple(routes), compressed)
         for mode, routes in ways
@@ -176,7 +180,7 @@ def _deliver(noc: Noc, role: str, pattern: bytes, compressed: bool) -> Delivery:
 
 
 def _sent(routes: Iterable[Route]) -> int:
-    """How often the words of all groups pass a GLB port, a word per group."""
+    """Return how often the words of all groups pass a GLB port, with one word per group."""
     return sum(len(route.groups) for route in routes)
 
 
@@ -213,7 +217,7 @@ def _evaluate(
 
 
 def _words_on_edges(noc: Noc, network: RouterNetwork, routes: Iterable[Route]) -> Counter[Edge]:
-    """Words on every edge when each group gets one."""
+    """Return the words on every edge when each group receives one."""
     words: Counter[Edge] = Counter()
     for route in routes:
         for edge, n in edges(noc, network, route):

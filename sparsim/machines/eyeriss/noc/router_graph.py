@@ -26,7 +26,9 @@ Cluster = tuple[int, int]
 
 @functools.lru_cache(maxsize=16)
 def build_graph(noc: Noc, network: RouterNetwork) -> nx.DiGraph:
-    """The graph of one network of `noc`. It is shared between calls and frozen: copy it to change it."""
+    """Return the graph of one network of `noc`. It is shared between calls and frozen: copy it to change
+    it.
+    """
     graph = nx.DiGraph()
     rows, columns = noc.clusters
     for row in range(rows):
@@ -51,12 +53,12 @@ class EdgeLimit(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def edge_limits(noc: Noc, network: RouterNetwork) -> dict[Edge, EdgeLimit]:
-    """The attributes of all edges of `build_graph`, to look up fast."""
+    """Return the attributes of all edges of `build_graph`, for fast access."""
     return {(a, b): EdgeLimit(**limit) for a, b, limit in build_graph(noc, network).edges(data=True)}
 
 
 def mesh_steps(network: RouterNetwork) -> tuple[Cluster, ...]:
-    """(rows south, columns east) of the links that leave a router."""
+    """Return (rows south, columns east) of the links that leave a router."""
     if network.role == "psum":
         return ((1, 0),) if network.mesh == "vertical" else ()
     vertical, horizontal = ((1, 0), (-1, 0)), ((0, 1), (0, -1))
@@ -87,7 +89,7 @@ def pe(cluster: Cluster, row: int, column: int) -> Node:
 
 
 def pe_bus(noc: Noc, network: RouterNetwork, cluster: Cluster, i: int) -> Iterator[tuple[Edge, float]]:
-    """Edges over which router i gives words to PEs, with their lengths in um."""
+    """Yield the edges over which router i sends words to PEs, with their lengths in um."""
     pitch = noc.wiring.pe_pitch_um
     start = router(cluster, i)
     for row in [i] if network.pe_side == "row" else range(noc.pe_rows):
@@ -97,7 +99,9 @@ def pe_bus(noc: Noc, network: RouterNetwork, cluster: Cluster, i: int) -> Iterat
 
 
 def psum_path(noc: Noc, cluster: Cluster, i: int, column: int) -> Iterator[tuple[Edge, float]]:
-    """Edges of a partial sum through PE column `column`: from router i to its bottom, up, and back."""
+    """Yield the edges of a partial sum through PE column `column`: from router i to its bottom, up, and
+    back.
+    """
     pitch = noc.wiring.pe_pitch_um
     sideways = (column + 1) * pitch
     bottom = noc.pe_rows - 1
@@ -108,7 +112,7 @@ def psum_path(noc: Noc, cluster: Cluster, i: int, column: int) -> Iterator[tuple
 
 
 def psum_columns(noc: Noc, network: RouterNetwork, i: int) -> range:
-    """PE columns whose partial sums router i carries."""
+    """Return the PE columns whose partial sums router i carries."""
     return range(i, i + 1) if network.pe_side == "column" else range(noc.pe_columns)
 
 

@@ -1,8 +1,9 @@
-"""Ways to set the routers for one pattern of groups.
+"""Configurations of the routers for one pattern of groups.
 
-Routers are muxes that are set once per layer. So a mesh link, and a router's port to its PEs, passes what one
-GLB port sends. Clusters that are fed by the same GLB ports form a region; a way to set the network is a
-partition of the busy clusters into regions, with one tree of links per region and router number.
+Routers are muxes that are configured once per layer. Each mesh link, and each router's port to its PEs,
+therefore carries the words of one GLB port. Clusters that are fed by the same GLB ports form a region; a
+configuration of the network is a partition of the busy clusters into regions, with one tree of links per
+region and router number.
 
 Partitions tried: the pattern's own (clusters belong together if a group spans them), every cluster for
 itself, cluster rows, cluster columns, and all together. Where the mesh does not connect a region it falls
@@ -38,7 +39,7 @@ Links = tuple[tuple[Cluster, Cluster], ...]
 
 
 class Route(NamedTuple):
-    """What passes one GLB port: a word of each of `groups` in turn.
+    """The traffic of one GLB port: a word of each of `groups` in turn.
 
     Words go from the GLB of cluster `root` over `links` to `clusters`; partial sums go through `clusters` in
     this order and end in the GLB of `root`, and `pe_columns` has the PE column of each of their `groups`.
@@ -53,7 +54,9 @@ class Route(NamedTuple):
 
 
 def configurations(noc: Noc, network: RouterNetwork, groups: Groups) -> Iterator[tuple[Mode, list[Route]]]:
-    """All feasible ways to set `network` for `groups`, each once, the pattern's own partition first."""
+    """Yield all feasible configurations of `network` for `groups`, each once, the pattern's own partition
+    first.
+    """
     seen = set()
     for partition in _partitions(groups):
         pieces = tuple(sorted(piece for region in partition for piece in _pieces(network, region)))
@@ -86,7 +89,8 @@ def edges(noc: Noc, network: RouterNetwork, route: Route) -> Iterator[tuple[Edge
         for column in psum_columns(noc, network, i):
             sums = route.pe_columns.count(column)
             path = [edge for edge, _ in psum_path(noc, cluster, i, column)]
-            for edge in path[0 if k else 1 :] if sums else ():  # the first adds to what came from its GLB
+            # the first one adds to the partial sums from its GLB
+            for edge in path[0 if k else 1 :] if sums else ():
                 yield edge, sums
 
 
@@ -110,7 +114,7 @@ def _own_partition(groups: Groups, busy: list[Cluster]) -> list[Region]:
 
 
 def _pieces(network: RouterNetwork, region: Region) -> Iterable[Region]:
-    """The parts of a region that the mesh connects."""
+    """Return the parts of a region that the mesh connects."""
     if network.mesh == "two-dimensional":
         return [region]
     line = {"horizontal": 0, "vertical": 1}.get(network.mesh)
@@ -121,7 +125,9 @@ def _pieces(network: RouterNetwork, region: Region) -> Iterable[Region]:
 
 
 def _mode(noc: Noc, network: RouterNetwork, partition: list[Region], pieces: tuple[Region, ...]) -> Mode:
-    """The name says which clusters want the same words, also where the mesh connects only parts of them."""
+    """Return the name of the mode, by the clusters that need the same words, even if the mesh connects only
+    parts of them.
+    """
     if noc.clusters == (1, 1):
         return "bus"
     if network.role == "psum":
@@ -136,7 +142,7 @@ def _mode(noc: Noc, network: RouterNetwork, partition: list[Region], pieces: tup
 
 
 def _trees(network: RouterNetwork, pieces: Iterable[Region]) -> list[tuple[Cluster, Links]] | None:
-    """Root and links of each region, no link used twice; None if regions are in each other's way."""
+    """Return root and links of each region, with no link used twice; None if regions conflict."""
     taken: set[tuple[Cluster, Cluster]] = set()
     trees = []
     for region in pieces:
@@ -159,7 +165,7 @@ def _possible_trees(network: RouterNetwork, region: Region) -> Iterator[tuple[Cl
 
 
 def _links(root: Cluster, targets: Iterable[Cluster], along: int) -> Links:
-    """The union of paths from `root` that go along coordinate `along` first, then along the other."""
+    """Return the union of paths from `root` that go along coordinate `along` first, then along the other."""
     found: dict[tuple[Cluster, Cluster], None] = {}
     for target in targets:
         here = root
@@ -177,7 +183,7 @@ def _links(root: Cluster, targets: Iterable[Cluster], along: int) -> Links:
 def _routes(
     network: RouterNetwork, groups: Groups, region: Region, root: Cluster, links: Links
 ) -> Iterator[Route]:
-    """One route per router number that has something to carry."""
+    """Yield one route per router number that carries any words."""
     block = np.stack([groups[cluster] for cluster in region])  # (clusters, PE rows, PE columns)
     for i in range(network.routers_per_cluster):
         if network.role == "psum":

@@ -1,8 +1,8 @@
-"""Which PEs want the same words.
+"""Groups of PEs that need the same words.
 
-PEs whose spatial loops give a dataspace the same coordinates belong to one group: they get the same words,
-or, for partial sums, they add to the same words. Everything else about a layer is of no matter to the
-network.
+PEs whose spatial loops give a dataspace the same coordinates belong to one group: they receive the same
+words, or, for partial sums, they add to the same words. The network depends on no other properties of a
+layer.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +47,7 @@ def groups(noc: Noc, loops: Sequence[SpatialLoop], relevant: Iterable[Coordinate
 
 
 def _dim_positions(noc: Noc, loops: Sequence[SpatialLoop]) -> dict[str, NDArray[Any]]:
-    """Per dim the index that each PE works on, all loops over the dim together."""
+    """Return, per dim, the index that each PE works on, from all loops over the dim."""
     axes = noc.axes
     inner: dict[str, int] = {}
     positions: dict[str, NDArray[Any]] = {}

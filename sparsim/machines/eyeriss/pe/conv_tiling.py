@@ -1,4 +1,4 @@
-"""The layer that PEs work on, how it is cut into tiles, and what is counted."""
+"""The layer that PEs work on, its division into tiles, and the counts."""
 
 from typing import Any, NamedTuple
 
@@ -45,7 +45,7 @@ class Tiling(NamedTuple):
 
 
 def check_positive(sizes: Conv | Tiling) -> None:
-    """Raises SpecError where a size is not a whole number, or less than 1."""
+    """Raise SpecError for a size that is not a whole number, or less than 1."""
     for name, value in zip(sizes._fields, sizes, strict=True):
         array = np.asarray(value)
         if array.dtype.kind not in "iu":
@@ -65,16 +65,16 @@ def segments(conv: Conv) -> NDArray[np.int64]:
 class Accesses(NamedTuple):
     """Words read from and written to the spads of all PEs, over all passes.
 
-    Every pass loads its iacts (each once, windows overlap) and its weights; whoever keeps them over several
-    passes writes less. Zero iacts and explicit zeros read no psum. Per window the psums of all filters are
-    written once (what they start from) and read once (what they come to) besides.
+    Every pass loads its iacts (each once, windows overlap) and its weights; designs that keep them over
+    several passes write less. Zero iacts and explicit zeros read no psum. Per window the psums of all filters
+    are written once (what they start from) and read once (what they come to) besides.
     """
 
     iact_address_reads: Count
     iact_address_writes: Count
     iact_data_reads: Count
     iact_data_writes: Count
-    weight_address_reads: Count  # start and end of a column
+    weight_address_reads: Count  # the start and the end of a column
     weight_address_writes: Count
     weight_data_reads: Count
     weight_data_writes: Count

@@ -1,4 +1,4 @@
-"""The cycle-level twin: PEs that work through real masks."""
+"""The cycle-level twin of the PEs of Eyeriss v2, which process real masks."""
 
 import math
 from typing import NamedTuple
@@ -19,12 +19,12 @@ class ArrayRun(NamedTuple):
     pe_cycles: Ints  # (passes, PEs) 0: no work
     busy_cycles: int  # cycles of all PEs in which the MACs have a column
     macs: int  # products of a nonzero iact and a weight, a nonzero one where zero weights are skipped
-    gated_macs: int  # MAC slots of busy cycles that do nothing
+    gated_macs: int  # idle MAC slots of busy cycles
     accesses: Accesses
 
     @property
     def pass_cycles(self) -> Ints:
-        """Every pass takes as long as its slowest PE."""
+        """Return the cycles of every pass, which are those of its slowest PE."""
         slowest: Ints = self.pe_cycles.max(axis=1)
         return slowest
 
@@ -34,12 +34,14 @@ class ArrayRun(NamedTuple):
 
     @property
     def load_balance(self) -> float:
-        """Mean over all PEs, also those without work, of their cycles, over those of the slowest."""
+        """Return the mean cycles of all PEs, including those without work, divided by those of the
+        slowest.
+        """
         return float(self.pe_cycles.mean(axis=1).sum() / self.cycles) if self.cycles else 1.0
 
     @property
     def simd_efficiency(self) -> float:
-        """Part of the MAC slots of busy cycles that is not gated."""
+        """Return the share of the MAC slots of busy cycles that is not gated."""
         slots = self.macs + self.gated_macs
         return self.macs / slots if slots else 1.0
 

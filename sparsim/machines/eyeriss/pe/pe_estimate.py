@@ -1,7 +1,7 @@
 """The analytic model of an array of PEs: cycles, balance and accesses from densities alone.
 
-All of it works on arrays: sizes, tilings and densities broadcast against each other, so that thousands of
-tilings cost about as much as a few calls of numpy.
+All functions take arrays: sizes, tilings and densities are broadcast, so that thousands of tilings take about
+as long as a few calls of NumPy.
 """
 
 import itertools
@@ -32,16 +32,16 @@ class PEEstimate(NamedTuple):
     cycles: Reals  # cycles of the layer: the sum over passes of the slowest PE
     busy_cycles: Reals  # cycles of all PEs in which the MACs have a column
     macs: Reals
-    simd_efficiency: Reals  # part of the MAC slots of busy cycles that is not gated
+    simd_efficiency: Reals  # share of the MAC slots of busy cycles that is not gated
     load_balance: Reals  # mean cycles of all PEs, also those without work, over those of the slowest
     passes: Ints
     fits: NDArray[np.bool_]  # window and filters fit the spads
-    weight_overflow: Reals  # chance that a full tile's weights do not fit theirs
+    weight_overflow: Reals  # probability that the weights of a full tile do not fit their spad
     accesses: Accesses
 
 
 class _Parts(NamedTuple):
-    """Kinds of passes, or of tiles: full ones and what is left over along every dim."""
+    """Kinds of passes, or of tiles: full ones and remainders along every dim."""
 
     owner: Ints  # (N,) index of the tiling
     number: Ints  # (N,) passes of this kind
@@ -93,7 +93,7 @@ def estimate(
 def _flat(
     conv: Conv, tiling: Tiling, iact_density: ArrayLike, weight_density: ArrayLike
 ) -> tuple[tuple[int, ...], Conv, Tiling, Reals, Reals]:
-    """The common shape, and everything checked and as flat arrays."""
+    """Return the common shape, and all checked arguments as flat arrays."""
     check_positive(conv)
     check_positive(tiling)
     densities = [checked_density("iact", iact_density), checked_density("weight", weight_density)]
@@ -107,7 +107,7 @@ def _flat(
 
 
 def _share(part: Reals, whole: Reals) -> Reals:
-    """1 where there is nothing to share."""
+    """Return the quotient, or 1 for a denominator of 0."""
     return np.divide(part, whole, out=np.ones_like(whole), where=whole > 0)
 
 

@@ -1,4 +1,4 @@
-"""What one PE does in one pass, expected from densities."""
+"""The expected work of one PE in one pass, from densities."""
 
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ class TileModel(NamedTuple):
     """
 
     cycles: Reals  # without filling the pipeline
-    most_cycles: Reals  # if nothing is zero
+    most_cycles: Reals  # without any zeros
     busy_cycles: Reals
     macs: Reals
     of_weights: Reals
@@ -59,7 +59,7 @@ def squared_uses(width: Ints, step: Ints, windows: Ints) -> Reals:
 
 
 def model_tiles(pe: SparsePE, tiles: Tiles) -> TileModel:
-    """The expected pass of every tile on PE `pe`."""
+    """Compute the expected pass of every tile on PE `pe`."""
     m, c, s, u, p, q, iact_density, weight_density = tiles
     step = np.minimum(s, u)
     count = -(-s // step)  # segments of a window

@@ -1,4 +1,5 @@
-"""Columns of random weights: how long they take, what the fetch pipeline hides, how uneven PEs are.
+"""Statistics of columns of random weights: their cycles, the cycles that the fetch pipeline hides, the
+differences between PEs.
 
 Every element is nonzero on its own with the tensor's density, so a column of m weights has a binomial number
 of nonzeros. All functions take arrays and work along them.
@@ -20,7 +21,7 @@ LONGEST_COLUMN = 1024  # binomial coefficients of longer ones leave the range of
 
 
 def checked_density(what: str, density: ArrayLike) -> Reals:
-    """Raises SpecError outside of 0 to 1."""
+    """Return the density. Raises SpecError outside of 0 to 1."""
     found = np.asarray(density, np.float64)
     wrong = ~((found >= 0.0) & (found <= 1.0))
     if wrong.any():
@@ -29,7 +30,7 @@ def checked_density(what: str, density: ArrayLike) -> Reals:
 
 
 def binomial(n: int, density: Reals) -> Reals:
-    """Chances of 0..n nonzeros among n elements; one row per density."""
+    """Return the probabilities of 0..n nonzeros among n elements, with one row per density."""
     k = np.arange(n + 1)
     ways = np.array([float(math.comb(n, i)) for i in k])
     d = np.asarray(density, np.float64)[..., None]
@@ -37,7 +38,7 @@ def binomial(n: int, density: Reals) -> Reals:
 
 
 def _shared(array: Reals) -> Reals:
-    """Read-only, because all callers get the same one from a cache."""
+    """Return an array as read-only, because all callers get the same one from a cache."""
     array.flags.writeable = False
     return array
 
@@ -64,7 +65,7 @@ def explicit_zeros(m: int, run: int) -> Reals:
 
 @functools.lru_cache(maxsize=256)
 def _words_of(m: int, run: int, per_word: int) -> Reals:
-    """[n, words]: chance that a column of m with n nonzeros takes so many words."""
+    """Return [n, words], the probability that a column of m elements with n nonzeros takes so many words."""
     explicit = explicit_zeros(m, run)
     chance = np.zeros((m + 1, -(-m // per_word) + 1))
     for (n, x), p in np.ndenumerate(explicit):
@@ -74,7 +75,9 @@ def _words_of(m: int, run: int, per_word: int) -> Reals:
 
 
 def column_words(pe: SparsePE, m: Ints, density: Reals) -> Reals:
-    """Chances of 0, 1, ... words for columns of `m` weights (K,); (K, words + 1). A word takes one cycle."""
+    """Return the probabilities (K, words + 1) of 0, 1, ... words for columns of `m` weights (K,). A word
+    takes one cycle.
+    """
     found = np.zeros((len(m), -(-int(m.max(initial=0)) // pe.simd_width) + 1))
     for n in np.unique(m).tolist():
         rows = m == n
@@ -98,13 +101,13 @@ def unhidden(pe: SparsePE, words: Reals, empty: Reals) -> Reals:
     if pe.pipeline_stages == 0:
         return np.zeros_like(empty)
     some = words[:, 0] < 1.0
-    rare = empty < 1e-9  # nothing to hide, and no chain that comes to rest
+    rare = empty < 1e-9  # nothing to hide, and no stationary state of the chain
     chance = np.where(rare, 0.5, empty)[:, None]
     share = np.where(some[:, None], words[:, 1:], 1.0)
     share = share / share.sum(axis=1, keepdims=True)
     n = np.arange(1, words.shape[1])
     most = pe.lookahead_columns
-    successes = np.zeros((len(empty), most + 1))  # chance of so many while a column is worked on
+    successes = np.zeros((len(empty), most + 1))  # probability of so many while a column is processed
     for a in range(most + 1):
         ways = np.array([float(math.comb(i, a)) for i in n.tolist()])
         successes[:, a] = (share * ways * chance ** np.maximum(n - a, 0) * (1 - chance) ** a).sum(axis=1)
@@ -123,17 +126,17 @@ def unhidden(pe: SparsePE, words: Reals, empty: Reals) -> Reals:
 
 @functools.cache
 def _normal() -> tuple[Reals, Reals]:
-    """Places from -9 to 9 and the standard normal's distribution function there."""
+    """Return positions from -9 to 9 and the distribution function of the standard normal at these."""
     places = np.linspace(-9.0, 9.0, 1801)
     return _shared(places), _shared(np.array([NormalDist().cdf(x) for x in places.tolist()]))
 
 
 def largest_of(n: Ints) -> tuple[Reals, Reals]:
-    """Expected largest of n standard normals, and expected square of it."""
+    """Return the expected largest of n standard normals, and the expected square of it."""
     places, below = _normal()
     counts, index = np.unique(n, return_inverse=True)
     chance = np.diff(below ** counts[:, None], axis=1)
     middle = (places[1:] + places[:-1]) / 2
     mean, square = chance @ middle, chance @ middle**2
-    mean[counts == 1], square[counts == 1] = 0.0, 1.0  # exactly, so that one PE is no slower than itself
+    mean[counts == 1], square[counts == 1] = 0.0, 1.0  # exactly 0, so that one PE is not slower than itself
     return mean[index].reshape(np.shape(n)), square[index].reshape(np.shape(n))

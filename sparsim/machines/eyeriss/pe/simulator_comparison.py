@@ -1,4 +1,6 @@
-"""The analytic model beside the twin, on the masks of a real layer: the error bar of an estimate."""
+"""Comparison of the analytic model with the twin, on the masks of a real layer, for the error of an
+estimate.
+"""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +14,7 @@ from sparsim.records.pe_spec import SparsePE
 
 
 class Comparison(NamedTuple):
-    """An estimate from the densities of masks, and what the masks really take."""
+    """An estimate from the densities of masks, and the simulation of the masks."""
 
     analytic: PEEstimate
     actual: ArrayRun

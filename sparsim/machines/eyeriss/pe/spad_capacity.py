@@ -1,4 +1,4 @@
-"""What of a tile a PE can hold: for certain, and as far as zeros are left out of the weights."""
+"""Checks of whether a PE can hold a tile, without and with zeros left out of the weights."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +9,14 @@ from sparsim.records.pe_spec import SparsePE
 
 
 def fits(pe: SparsePE, conv: Conv, tiling: Tiling) -> NDArray[np.bool_]:
-    """Whether window and filters fit the spads whatever the data. Weights are another matter where zeros are
-    skipped: see `weight_overflow` of an estimate.
+    """Return whether window and filters fit the spads, independent of the data. For weights with skipped
+    zeros see `weight_overflow` of an estimate.
     """
     return np.asarray(np.logical_and.reduce([need <= have for _, need, have in limits(pe, conv, tiling)]))
 
 
 def limits(pe: SparsePE, conv: Conv, tiling: Tiling) -> list[tuple[str, NDArray[np.int64], int]]:
-    """(spad, words needed, words there) of everything that does not depend on data."""
+    """Return (spad, words needed, words available) of everything that does not depend on data."""
     m0 = np.minimum(tiling.M0, conv.M)
     window = np.minimum(tiling.C0, conv.C) * np.asarray(conv.S)
     found = [("psum", m0, pe.psum.words), ("iact_data", window, pe.iact_data.words)]
@@ -30,7 +30,9 @@ def limits(pe: SparsePE, conv: Conv, tiling: Tiling) -> list[tuple[str, NDArray[
 
 
 def weight_overflow(pe: SparsePE, m: Ints, columns: Ints, density: Reals) -> Reals:
-    """Chance that so many columns of `m` weights do not fit the weight spad: a convolution, by Fourier."""
+    """Return the probability that so many columns of `m` weights do not fit the weight spad, a convolution
+    computed with the FFT.
+    """
     kinds, place = np.unique([m, columns, density], axis=1, return_inverse=True)
     m, columns = kinds[:2].astype(np.int64)
     words = column_words(pe, m, kinds[2])

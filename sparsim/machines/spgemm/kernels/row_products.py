@@ -1,4 +1,4 @@
-"""Sparse matrix products row by row: how many products, results and cache misses each row causes.
+"""Sparse matrix products row by row: the products, results and cache misses of each row.
 
 Matrices are compressed by rows: row `i` has the columns `index[start[i]:start[i + 1]]`.
 """
@@ -34,7 +34,7 @@ def count_rows(a_start, a_index, b_start, b_index, block, seen, seen_in_block, c
 
 @kernel
 def _push(heap_use, heap_row, size, use, row):
-    """Into a heap whose first element has the latest use."""
+    """Push to a heap whose first element has the latest use."""
     at = size
     while at > 0 and heap_use[(at - 1) // 2] < use:
         heap_use[at], heap_row[at] = heap_use[(at - 1) // 2], heap_row[(at - 1) // 2]
@@ -78,7 +78,7 @@ def missed_lines(accesses, next_use, lines, capacity, cached, due, heap_use, hea
             continue
         while free < lines[row] and size > 0 and heap_use[0] > next_use[at]:
             last, use = heap_row[0], heap_use[0]
-            if due[last] != use or cached[last] == 0:  # it was read since, or is gone
+            if due[last] != use or cached[last] == 0:  # it was read in the meantime, or evicted
                 _pop(heap_use, heap_row, size)
                 size -= 1
                 continue
