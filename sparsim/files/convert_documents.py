@@ -1,4 +1,4 @@
-"""Documents of any form in another: of ours, or of Timeloop's versions 0.3 and 0.4."""
+"""Conversion of documents to another form: sparsim's, or Timeloop's versions 0.3 and 0.4."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ FORMS: tuple[Form, ...] = ("0.3", "0.4", "native")
 
 
 def converted(documents: Documents, layer: Layer, form: Form) -> dict[str, str]:
-    """The texts by file name that say the same in another form.
+    """Return equivalent texts in another form by file name.
 
-    Raises SpecError for what the form cannot say.
+    Raises SpecError for content that the form cannot express.
     """
     if form == "native":
         return {"sparsim.yaml": _native(documents, layer)}

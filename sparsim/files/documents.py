@@ -1,4 +1,4 @@
-"""What a set of documents holds, whatever their format."""
+"""The content of a set of documents, independent of their format."""
 
 from __future__ import annotations
 
@@ -147,5 +147,7 @@ class Documents:
 
 @lru_cache(maxsize=64)
 def _shared(accelerator: Accelerator) -> Accelerator:
-    """The first of the equal accelerators of a process, which keeps its lowered form and its energies."""
+    """Return the first of the equal accelerators in a process, which caches its lowered form and its
+    energies.
+    """
     return accelerator

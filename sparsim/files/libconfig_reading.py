@@ -1,4 +1,6 @@
-"""One libconfig file (.cfg), the form of Timeloop's oldest documents, as the data that YAML would give."""
+"""Reader of libconfig files (.cfg), the form of Timeloop's oldest documents, into the same data as from
+YAML.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ def parse_libconfig(text: str, name: str) -> YamlMap:
     if len(text) > _MAX_CHARACTERS:
         raise FormatError(f"must have at most {_MAX_CHARACTERS:,} characters, has {len(text):,}", path=name)
     with reading(name, "a libconfig file"):
-        tokens = list(libconf.Tokenizer(name).tokenize(text))  # this class opens no included files
+        tokens = list(libconf.Tokenizer(name).tokenize(text))  # this class does not open included files
         _check(tokens, name)
         settings = _Parser(libconf.TokenStream(tokens), name).parse()
     if not settings:
@@ -42,7 +44,7 @@ def _check(tokens: list[Any], name: str) -> None:
 
 
 class _Parser(libconf.Parser):  # type: ignore[misc]
-    """Makes mappings that know their lines, and lists in place of tuples."""
+    """Parser that makes mappings with line numbers, and lists in place of tuples."""
 
     def __init__(self, stream: Any, name: str) -> None:
         super().__init__(stream)

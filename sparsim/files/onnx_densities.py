@@ -1,4 +1,4 @@
-"""How many zeros the tensors of an ONNX graph hold, measured by onnxruntime on samples that are given."""
+"""Densities of the tensors of an ONNX graph, measured with onnxruntime on given samples."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -80,7 +80,7 @@ def measured(model: OnnxModel, found: OnnxLayers, arrays: Mapping[str, Array]) -
 
 
 def _runs(model: OnnxModel, arrays: Mapping[str, Array], wanted: Sequence[str]) -> Iterator[dict[str, Array]]:
-    """Inputs and `wanted` tensors, for so many samples at a time as the model takes."""
+    """Yield inputs and `wanted` tensors, for as many samples at a time as the model takes."""
     runtime = require("onnxruntime", "measuring zeros of activations", "onnx")
     import onnx
 
@@ -108,13 +108,13 @@ def _runs(model: OnnxModel, arrays: Mapping[str, Array], wanted: Sequence[str]) 
             yield feeds | dict(zip(wanted, session.run(list(wanted), feeds), strict=True))
     except SpecError:
         raise
-    except Exception as error:  # onnxruntime has a class of its own for every kind
+    except Exception as error:  # onnxruntime has a separate class for every kind of error
         reason = str(error).splitlines()[0][:200]
         raise SpecError(f"onnxruntime cannot run it: {reason}", path=str(model.path)) from error
 
 
 def _densities(model: OnnxModel, name: str, tensor: Array) -> Iterable[float]:
-    """The densities of each sample, if the first axis holds the samples."""
+    """Return the densities of each sample, if the samples are along the first axis."""
     if np.isnan(tensor).any():
         raise SpecError(f"'{name}' has an element that is not a number", path=str(model.path))
     split = tensor.ndim > 0 and tensor.shape[0] % model.batch == 0 and tensor.size

@@ -1,4 +1,4 @@
-"""The products in an ONNX graph as layers: which node multiplies what by what, and how often per sample.
+"""Layers of an ONNX graph: the products that its nodes compute, and how often per sample.
 
 A layer is named after its weight, without a last `.weight`, where the file kept the name that the weight has
 in the network; else after the module that the name of the node tells (`/layer1/conv/Conv` is `layer1.conv`).
@@ -103,7 +103,7 @@ def _layers_of(model: OnnxModel) -> OnnxLayers:
 
 
 class _NotCountedError(Exception):
-    """Why the products of a node are not counted."""
+    """The products of a node are not counted; the message says why."""
 
 
 def _products(model: OnnxModel, node: Any) -> Iterator[OnnxProduct]:
@@ -143,13 +143,13 @@ def _attributes(node: Any) -> dict[str, Any]:
 
 
 def _operands(node: Any) -> tuple[str, str, str]:
-    """The tensors of inputs and weights, and of the zero point of the weights."""
+    """Return the tensors of inputs and weights, and of the zero point of the weights."""
     x, w, zero = QUANTIZED.get(node.op_type, (0, 1, -1))
     return node.input[x], node.input[w], node.input[zero] if 0 <= zero < len(node.input) else ""
 
 
 def _rows(C: int, M: int, rows: int, batch: int, groups: int = 1) -> tuple[Computation, int]:
-    """A product of matrices with so many rows, and its runs: one a sample, or one a row where the rows do not
+    """Return a matrix product with so many rows, and its runs: one per sample, or one per row if rows do not
     belong to samples evenly.
     """
     even = rows > 0 and rows % batch == 0
@@ -174,7 +174,9 @@ def _convolution(model: OnnxModel, node: Any) -> OnnxProduct:
 
 
 def _transposed_convolution(model: OnnxModel, node: Any) -> OnnxProduct:
-    """A 1x1 convolution whose outputs are added where windows meet, without products of inserted zeros."""
+    """Return a 1x1 convolution whose outputs are added where windows overlap, without products with inserted
+    zeros.
+    """
     x, w, zero = _operands(node)
     if w not in model.constants:
         raise _NotCountedError("its weights are computed")
@@ -292,7 +294,7 @@ def _recurrent(model: OnnxModel, node: Any) -> Iterator[OnnxProduct]:
 
 
 def _weights(model: OnnxModel, product: OnnxProduct) -> tuple[int, float | None, str]:
-    """How many elements and nonzeros a weight has, and why the latter cannot be told."""
+    """Return the numbers of elements and nonzeros of a weight, and why the latter is unknown."""
     assert product.weight is not None
     value = model.value(product.weight)
     if value is None:
@@ -309,7 +311,7 @@ def _weights(model: OnnxModel, product: OnnxProduct) -> tuple[int, float | None,
 
 
 def _name(model: OnnxModel, product: OnnxProduct) -> str:
-    """See the head of this module."""
+    """Return the name of a layer, as described at the top of this module."""
     weight = "" if product.weight is None else model.root(product.weight)
     if weight and "::" not in weight and "." in weight:
         name = weight.removesuffix(".weight")
@@ -333,7 +335,9 @@ def _reads_shape(node: Any) -> bool:
 
 
 def _at_rest(model: OnnxModel, name: str) -> str:
-    """The tensor that reaches memory: after what follows element by element, and is read by nothing else."""
+    """Return the tensor that reaches memory, after elementwise nodes that are the only users of their
+    input.
+    """
     while True:
         readers = [reader for reader in model.consumers.get(name, []) if not _reads_shape(reader)]
         if len(readers) != 1 or readers[0] is None:

@@ -1,7 +1,7 @@
 """ONNX files: nodes, shapes and constants, read without running the network.
 
 Weights outside of the file are read from its folder or below, nowhere else. Functions of the model are
-expanded; what lies inside of `If`, `Loop` and `Scan` is not looked at.
+expanded; the contents of `If`, `Loop` and `Scan` are ignored.
 """
 
 import math
@@ -52,7 +52,7 @@ class OnnxModel:
 
     @cached_property
     def constants(self) -> set[str]:
-        """Tensors that depend on no input."""
+        """Return the tensors that depend on no input."""
         found = set(self._initializers)
         for node in self.nodes:
             if not any(attribute.HasField("g") for attribute in node.attribute) and all(
@@ -62,14 +62,14 @@ class OnnxModel:
         return found
 
     def root(self, name: str) -> str:
-        """The initializer, of those that a constant is made from, which holds most of its elements."""
+        """Return the largest initializer from which a constant is made."""
         node = self.producers.get(name)
         parts = [] if node is None else [part for part in node.input if part in self.constants]
         roots = map(self.root, parts)
         return max(roots, key=lambda part: math.prod(self.shapes.get(part, ())), default=name)
 
     def value(self, name: str) -> Array | None:
-        """A constant; None where it comes from operations that are not computed here."""
+        """Return a constant; None if it results from operations that are not computed here."""
         if name not in self._values:
             self._values[name] = self._value(name)
         return self._values[name]
@@ -97,7 +97,7 @@ class OnnxModel:
             return np.asarray(onnx.numpy_helper.to_array(tensor))
 
     def whole(self) -> Any:
-        """The model with all data in it, for a program that runs it."""
+        """Return the model with all data included, for a program that runs it."""
         import onnx
 
         proto = onnx.ModelProto()
@@ -195,7 +195,7 @@ def _check_names(path: Path, what: str, given: Mapping[str, Any], known: Mapping
 
 
 def _with_external_data(path: Path, tensor: Any) -> Any:
-    """A copy of a tensor with the data that its file, below the folder of the model, holds."""
+    """Return a copy of a tensor with the data of its file, below the folder of the model."""
     import onnx
 
     facts = {entry.key: entry.value for entry in tensor.external_data}

@@ -1,4 +1,4 @@
-"""Shapes of the tensors of an ONNX graph, as far as they can be told without running it.
+"""Shapes of the tensors of an ONNX graph, as far as they can be inferred without running it.
 
 Inference by the library comes first. Where it cannot follow, small integers that only depend on shapes are
 computed, as programs do that export a network with dimensions of any size, and it is asked again.
@@ -16,9 +16,9 @@ from sparsim.fileio.reading import bounded_memory
 Array = NDArray[Any]
 Shape = tuple[int, ...]
 
-SMALL = 1024  # elements of a constant that may be a shape
-ROUNDS = 8  # rounds of computing and inferring; each layer of a network may need one
-INFERENCE_MEMORY = 2 << 30  # bytes; spoiled graphs may ask for any number of dimensions
+SMALL = 1024  # most elements of a constant that may be a shape
+ROUNDS = 8  # most rounds of computing and inferring; each layer of a network may need one
+INFERENCE_MEMORY = 2 << 30  # bytes; damaged graphs may declare any number of dimensions
 STANDARD = ("", "ai.onnx")
 FOLDED = frozenset({
     "Add", "Cast", "Concat", "Constant", "DequantizeLinear", "Div", "Flatten", "Gather", "Identity", "Mul",
@@ -32,7 +32,7 @@ OF_SHAPES = FOLDED | {
 
 
 def known_shapes(proto: Any) -> dict[str, Shape]:
-    """The shapes of all tensors whose dimensions are all known. The inputs have sizes."""
+    """Return the shapes of all tensors with known dimensions. The inputs must have sizes."""
     light = _without_large_constants(proto)
     found: dict[str, Shape] = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
     with bounded_memory(INFERENCE_MEMORY):
@@ -45,7 +45,7 @@ def known_shapes(proto: Any) -> dict[str, Shape]:
 
 
 def computed(node: Any, values: Mapping[str, Any], opsets: Any) -> Array | None:
-    """The one output of a node for values of its inputs; None where the library cannot compute it."""
+    """Return the single output of a node for values of its inputs; None if the library cannot compute it."""
     import onnx
     from onnx.reference import ReferenceEvaluator
 
@@ -54,11 +54,11 @@ def computed(node: Any, values: Mapping[str, Any], opsets: Any) -> Array | None:
     graph = onnx.helper.make_graph([node], "constant", inputs, [output])
     version = next((opset.version for opset in opsets if opset.domain in STANDARD), 1)
     if node.op_type in ("DequantizeLinear", "QuantizeLinear"):
-        version = max(version, 21)  # the first one that the evaluator knows; it means the same
+        version = max(version, 21)  # the first equivalent version that the evaluator knows
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", version)])
     try:
         (found,) = ReferenceEvaluator(model).run([node.output[0]], dict(values))
-    except Exception:  # whatever it lacks
+    except Exception:  # the evaluator raises various errors for unsupported nodes
         return None
     return np.asarray(found)
 
@@ -77,7 +77,7 @@ def _without_large_constants(proto: Any) -> Any:
         elif tensor.name not in given:
             info = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
             light.graph.input.append(info)
-    for output in light.graph.output:  # sizes of another batch
+    for output in light.graph.output:  # stored sizes may be those of another batch
         output.type.tensor_type.ClearField("shape")
     return light
 
@@ -93,7 +93,7 @@ def _infer(light: Any, found: dict[str, Shape]) -> None:
 
 
 def _fold(light: Any, shapes: Mapping[str, Shape]) -> bool:
-    """Replace nodes whose small results are known by constants; whether there were any."""
+    """Replace nodes whose small results are known by constants. Returns whether there were any."""
     import onnx
 
     values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in light.graph.initializer}
@@ -133,7 +133,7 @@ def _small_value(
 
 
 def _is_small(kind: str, given: list[Array]) -> bool:
-    """Whether the result has few elements, told before it is made."""
+    """Return whether the result will have few elements, without computing it."""
     if kind == "Range":
         begin, limit, step = (float(each) for each in given)
         return step != 0 and abs((limit - begin) / step) <= SMALL

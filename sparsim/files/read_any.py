@@ -1,4 +1,4 @@
-"""Documents whatever their form: a preset, files of ours, or Timeloop's."""
+"""Reader of documents of any form: presets, sparsim documents, or Timeloop's."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read_any(source: Source, beside: Source = (), template_data: _Values | None 
 
 
 def is_timeloops(source: Source) -> bool:
-    """Whether there are files of Timeloop's among presets and files."""
+    """Return whether there are files of Timeloop among presets and files."""
     paths = [source] if isinstance(source, str | Path) else list(source)
     return any(not is_preset(path) and not sparsim_yaml.is_marked(path) for path in paths)
 
@@ -59,7 +59,7 @@ def has_problem(source: Source, template_data: _Values | None = None) -> bool:
 
 
 def is_preset(source: Source) -> bool:
-    """Whether `source` is one name and no file."""
+    """Return whether `source` is a single name and not a file."""
     paths = [source] if isinstance(source, str | Path) else list(source)
     return len(paths) == 1 and Path(paths[0]).suffix not in (".yaml", ".yml", ".cfg")
 

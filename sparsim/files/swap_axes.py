@@ -21,7 +21,7 @@ T = TypeVar("T", bound=Record)
 
 
 def swap_axes(record: T) -> T:
-    """The same record with R and S, and P and Q, exchanged wherever a dim is named."""
+    """Return the record with R and S, and P and Q, exchanged wherever a dim is named."""
     return msgspec.convert(_swapped(record.to_dict(), names_dims=False), type(record))
 
 

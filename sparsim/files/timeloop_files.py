@@ -1,4 +1,6 @@
-"""Files of Timeloop, whatever their version: templates, YAML or libconfig, and the records they describe."""
+"""Reader of Timeloop's files of any version: templates, YAML or libconfig, and the records that they
+describe.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +22,7 @@ from sparsim.files.timeloop_v4.version3_documents import RENDERED, Version3, has
 from sparsim.files.yaml_reading import YamlMap
 
 _NOTHING = GivenNumbers()
-_LONGEST_KEPT = 20_000  # characters of a text whose contents are kept
+_LONGEST_KEPT = 20_000  # most characters of a text whose contents are cached
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
@@ -41,7 +43,7 @@ def load_files(
     if templates := [name for name in names if any(mark in texts[name] for mark in _TEMPLATE_MARKS)]:
         from sparsim.files.timeloop_v4.jinja_rendering import (
             Templates,
-        )  # imports Jinja, which most do not need
+        )  # this imports Jinja, which most files do not need
 
         renderer = Templates(names, template_data or {}, include)
         for name in templates:
@@ -65,13 +67,15 @@ def _parse(path: str, text: str, name: str) -> YamlMap:
 
 
 def _parse_yaml(text: str, name: str) -> YamlMap:
-    """The cases of a suite repeat most of their files, and what is read is only looked at."""
+    """Parse YAML with a cache, because the cases of a suite repeat most of their files, and contents are not
+    modified.
+    """
     if len(text) > _LONGEST_KEPT or CUSTOM_FUNCTIONS in text:  # function names are replaced by paths
         return parse_tagged(text, name)
     try:
         return _kept_yaml(text)
     except FormatError:
-        return parse_tagged(text, name)  # the error names this file
+        return parse_tagged(text, name)  # errors name this file
 
 
 @lru_cache(maxsize=256)
@@ -116,7 +120,7 @@ def documents_of(
 def components_of(
     files: list[tuple[str, YamlMap]], *, trust: bool = False, given: GivenNumbers = _NOTHING
 ) -> tuple[Described, dict[str, Estimate]]:
-    """Every component of the architecture in files that are loaded, and its estimate. Raises SpecError."""
+    """Return every component of the architecture in loaded files, and its estimate. Raises SpecError."""
     version3 = _version3(files, for_search=True, trust=trust, with_constraints=False)
     described = describe_components(
         version3.files, is_version4=is_version4(files), given=given, functions=version3.functions
@@ -135,7 +139,7 @@ def _estimates(described: Described, files: list[tuple[str, YamlMap]]) -> dict[s
 def _version3(
     files: list[tuple[str, YamlMap]], for_search: bool, trust: bool, with_constraints: bool = True
 ) -> Version3:
-    """Documents in the form of version 0.3."""
+    """Return documents in the form of version 0.3."""
     if not is_version4(files):
         return Version3(files, [], {})
     return to_version3(files, for_search=for_search, trust=trust, with_constraints=with_constraints)
@@ -165,7 +169,7 @@ def _estimated(
 
 
 def is_version4(files: list[tuple[str, YamlMap]]) -> bool:
-    """Whether files hold an architecture in the form of version 0.4, a list of nodes."""
+    """Return whether files hold an architecture in the form of version 0.4, a list of nodes."""
     return any(has_nodes(data) for _, data in files)
 
 

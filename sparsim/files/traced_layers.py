@@ -1,4 +1,4 @@
-"""Layers of a traced network, whatever it was read from, and the records of a workload that they are."""
+"""Layers of a traced network from any source, and their conversion to the records of a workload."""
 
 import math
 from collections.abc import Mapping
@@ -94,7 +94,7 @@ class TracedLayer:
 
 
 def whole(number: float | Fraction) -> int | float:
-    """An int where it is one."""
+    """Return an int if the number is whole."""
     return int(number) if number == int(number) else float(number)
 
 
@@ -151,7 +151,7 @@ def _sizes(counts: KernelMapCounts, batch: int) -> KernelMapSizes:
 
 
 def _exact(mean: float) -> Fraction:
-    """A mean number of a sample as a fraction."""
+    """Return a mean number per sample as a fraction."""
     return Fraction(mean).limit_denominator(MOST_SAMPLES)
 
 

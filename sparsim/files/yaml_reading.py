@@ -1,4 +1,6 @@
-"""One YAML file as plain Python data: YAML 1.2 scalars, no duplicate keys, and the line of every key."""
+"""Reader of YAML files as plain Python data: YAML 1.2 scalars, no duplicate keys, and the line of every
+key.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import yaml
 from sparsim.errors import FormatError
 from sparsim.fileio.reading import read_text, reading
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is some ten times faster
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser is about ten times as fast
 _CONSTANTS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -26,7 +28,7 @@ _FLOAT = re.compile(
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MAX_DEPTH = 100
 MAX_DIGITS = 18  # fits 64 bits, with and without a sign
-_MAX_WRITTEN = 500_000  # values of a file: the parser reads some 200,000 a second
+_MAX_WRITTEN = 500_000  # most values of a file: the parser reads about 200,000 per second
 _MAX_TAG_LINES = 100  # the parser compares each %TAG directive with all others
 _MAX_VALUES = 2_000_000  # aliases of aliases of aliases can describe more than any memory holds
 
@@ -108,9 +110,9 @@ class Builder:
 
     def __init__(self, loader: Any, name: str, *, may_hold_controls: bool) -> None:
         self.next = loader.get_event
-        self.written = 0  # values that were read
-        self.named = 0  # values that aliases stand for
-        self.merged = 0  # values that merge keys have named
+        self.written = 0  # number of values that were read
+        self.named = 0  # number of values that aliases represent
+        self.merged = 0  # number of values that merge keys have named
         self.name = name
         self.may_hold_controls = may_hold_controls
         self.anchors: dict[str, Any] = {}
@@ -130,7 +132,7 @@ class Builder:
         return root
 
     def value(self, event: Any, depth: int) -> Any:
-        """The value that starts with `event`."""
+        """Return the value that starts with `event`."""
         self.written += 1
         if self.written > _MAX_WRITTEN:
             raise FormatError(f"holds more than {_MAX_WRITTEN} values", path=self.where(event))
@@ -150,7 +152,7 @@ class Builder:
         return value
 
     def alias(self, event: Any, depth: int) -> Any:
-        """The value that an alias stands for."""
+        """Return the value that an alias represents."""
         if event.anchor not in self.anchors:
             raise FormatError(f"alias '*{event.anchor}' has no anchor before it", path=self.where(event))
         value = self.anchors[event.anchor]
@@ -163,7 +165,7 @@ class Builder:
         return value
 
     def extent(self, value: Any) -> Extent:
-        """The extent of a value that is complete."""
+        """Return the extent of a complete value."""
         if not isinstance(value, dict | list):
             return Extent()
         if id(value) not in self.extents:
@@ -210,7 +212,7 @@ class Builder:
         return found
 
     def merge(self, into: YamlMap, key: str, sources: list[YamlMap], event: Any) -> None:
-        """Add what `<<` names; what is there already stays."""
+        """Add the entries that `<<` names; existing entries are kept."""
         for source in sources:
             self.merged += len(source)
             if self.merged > _MAX_VALUES:

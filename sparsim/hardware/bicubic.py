@@ -1,4 +1,4 @@
-"""Functions of two variables on a grid, interpolated smoothly: bicubic Hermite patches.
+"""Smooth interpolation of functions of two variables on a grid, by bicubic Hermite patches.
 
 Values at the nodes are exact. Slopes at the nodes are those of Fritsch and Butland (SIAM J. Sci. Stat.
 Comput. 5(2), 1984), which keep a function of one variable monotone where its nodes are; in two variables this
@@ -58,7 +58,7 @@ class Bicubic:
         return Point(value, by_x, by_y)
 
     def values(self, x: Reals, y: Reals) -> Reals:
-        """The values alone, of all functions."""
+        """Return only the values, of all functions."""
         i, _, u = _cell(self.x, x)
         j, _, v = _cell(self.y, y)
         patch = self._coefficients[self._rows, :, i, j]
@@ -66,7 +66,7 @@ class Bicubic:
 
 
 def _cell(nodes: Reals, at: Reals) -> tuple[NDArray[np.int64], Reals, Reals]:
-    """(cell, its width, place in it from 0 to 1)."""
+    """Return (cell, its width, position in it from 0 to 1)."""
     i = np.clip(np.searchsorted(nodes, at, side="right") - 1, 0, len(nodes) - 2)
     width = nodes[i + 1] - nodes[i]
     return i, width, (at - nodes[i]) / width

@@ -16,7 +16,7 @@ from sparsim.machines.eyeriss import Chip, load_chip
 from sparsim.records import Accelerator
 from sparsim.records.machine_spec import MachineSpec
 
-MACHINES: dict[str, type[ClosedFormMachine]] = {  # by the kind of their record
+MACHINES: dict[str, type[ClosedFormMachine]] = {  # machines by the type of their record
     "eie": EieMachine, "pointacc": PointAccMachine, "tensor_core": TensorCoreMachine,
     "extensor": SpgemmMachine, "gamma": SpgemmMachine, "outerspace": SpgemmMachine, "sigma": SpgemmMachine,
 }  # fmt: skip

@@ -1,4 +1,5 @@
-"""Layers for which an accelerator has no mapping, as ones that it may have one for, with as many MACs.
+"""Conversion of layers for which an accelerator has no mapping to ones with as many MACs for which it may
+have one.
 
 A window may be larger than a mapspace spreads it, and formats may have no ranks for groups. (What the chips
 of the Eyeriss family cannot run is in `sparsim.machines.eyeriss.layer_lowering`.)
@@ -13,14 +14,14 @@ from sparsim.records import CONV, Layer
 
 
 class LoweredLayer(NamedTuple):
-    """What is mapped in place of a layer, and how often it runs."""
+    """The layer that is mapped in place of another one, and how often it runs."""
 
     layer: Layer
     runs: int = 1
 
 
 def lowered_layers(layer: Layer) -> Iterator[LoweredLayer]:
-    """The layer itself, with its window as GEMM, one group at a time, and with both."""
+    """Yield the layer itself, the layer with its window as GEMM, with one group at a time, and with both."""
     yield LoweredLayer(layer)
     if layer.shape != CONV:
         return
@@ -34,7 +35,7 @@ def lowered_layers(layer: Layer) -> Iterator[LoweredLayer]:
 
 
 def _as_gemm(layer: Layer) -> Layer:
-    """The same layer with the positions of a window as channels."""
+    """Return the layer with the positions of a window as channels."""
     b = layer.bounds
     bounds = b | {"C": b["C"] * b["R"] * b["S"], "R": 1, "S": 1}
     return replace(layer, bounds=bounds, coefficients={}, note=_noted(layer, "window costed as GEMM"))

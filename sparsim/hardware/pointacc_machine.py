@@ -29,7 +29,9 @@ DISTANCE_BYTES = 4
 
 
 class Place(NamedTuple):
-    """What a layer need not do since another one did: load inputs, store outputs, build a kernel map."""
+    """The work of a layer that other layers make unnecessary: loading inputs, storing outputs, building a
+    kernel map.
+    """
 
     inputs_on_chip: bool = False
     outputs_on_chip: bool = False
@@ -139,7 +141,7 @@ class PointAccMachine(ClosedFormMachine):
         )  # fmt: skip
 
     def _mapping(self, layer: Layer, place: Place) -> tuple[int, float]:
-        """Cycles of the mapping unit, and bytes of coordinates."""
+        """Return the cycles of the mapping unit, and the bytes of coordinates."""
         found = [self._point_mapping(each) for each in layer.point_mappings]
         sizes = layer.kernel_map
         if sizes is not None and not place.map_known:
@@ -167,7 +169,7 @@ class PointAccMachine(ClosedFormMachine):
         return AXES * self.spec.word_bytes
 
     def _traffic(self, layer: Layer, matrix: MatrixLayer, place: Place) -> float:
-        """Bytes of features and weights, without those that stay on chip."""
+        """Return the bytes of features and weights, without those that stay on chip."""
         spec, sizes = self.spec, layer.kernel_map
         weights, cached = words(layer, "Weights"), spec.cache_kib * 1024 / spec.word_bytes
         if sizes is not None:
@@ -189,7 +191,7 @@ class PointAccMachine(ClosedFormMachine):
         return fetched_bytes(read, matrix.vectors, outputs, weights, spec.word_bytes)
 
     def _placed(self, layers: Sequence[Layer]) -> PointAccMachine:
-        """The machine with what layers of a network need not do."""
+        """Return the machine with the unnecessary work of the layers of a network."""
         known: set[str] = set()
         places = {}
         on_chip, held = False, 0
@@ -204,7 +206,7 @@ class PointAccMachine(ClosedFormMachine):
         return PointAccMachine(self.spec, places)
 
     def _fused(self, layer: Layer, following: Layer, held: int) -> bool:
-        """Whether a layer reads what the one before it has just computed, and the weights of both fit."""
+        """Return whether a layer reads the results of the previous one, and the weights of both fit."""
         spec = self.spec
         if not spec.fused or following.point_mappings or layer.kernel_map or following.kernel_map:
             return False

@@ -19,7 +19,7 @@ DECIMALS = 6
 
 
 class _Form(NamedTuple):
-    """The closed form of a kind of machine."""
+    """The closed form of one kind of machine."""
 
     counted: Callable[[Any, SparseProduct], Any]
     expected: Callable[..., Any]
@@ -164,7 +164,8 @@ def _sigma_counted(spec: SigmaSpec, product: SparseProduct) -> spgemm.SigmaCount
 def _sigma_expected(
     spec: SigmaSpec, rows: int, inner: int, columns: int, a_density: float, b_density: float
 ) -> spgemm.SigmaCounts:
-    nonzeros = round(rows * inner * a_density, DECIMALS)  # whole where the density is that of a matrix
+    # rounded, because the density may be that of a matrix
+    nonzeros = round(rows * inner * a_density, DECIMALS)
     return spgemm.sigma_expected(spec, inner, columns, nonzeros)
 
 

@@ -11,7 +11,7 @@ from sparsim.records import Layer
 from sparsim.records.tensor_core_spec import TensorCoreSpec
 
 MAC, DRAM = "MAC", "DRAM"
-TOLERANCE = 0.01  # of a density without a mask, as a share of N/M
+TOLERANCE = 0.01  # tolerance of a density without a mask, as a share of N/M
 
 
 class TensorCoreMachine(ClosedFormMachine):
@@ -73,7 +73,7 @@ class TensorCoreMachine(ClosedFormMachine):
         return LayerEstimate(found.us * spec.clock_mhz, energy, busy, found.limit, note, details)
 
     def _pattern(self, layer: Layer, density: float) -> tuple[bool, str]:
-        """Whether weights have the pattern, and a note on what is assumed or lost."""
+        """Return whether weights have the pattern, and a note on assumptions or losses."""
         spec = self.spec
         given = layer.density("Weights")
         if given.distribution == "actual":

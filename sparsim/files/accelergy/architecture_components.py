@@ -10,7 +10,7 @@ from sparsim.files.timeloop.read_energy_tables import component_name
 
 _WORD_BITS = ("word-bits", "word_bits", "word_width", "datawidth")
 _OF_COMPUTES = ("width", "multiplier_width", "exponent", "mantissa", *_WORD_BITS)
-_DEFAULT_BITS = 16  # bits of a word if Timeloop's documents do not say
+_DEFAULT_BITS = 16  # default bits of a word in Timeloop's documents
 _IN_CAPITALS_TOO = (
     "technology", "global_cycle_seconds", "action_latency_cycles", "cycle_seconds", "n_instances",
 )  # fmt: skip
@@ -18,7 +18,7 @@ _BLOCK = ("block-size", "block_size", "n_words")
 
 
 class Placed(NamedTuple):
-    """A component where it stands. `path` has the ranges of all nodes, `name` is its own name."""
+    """A component with its place. `path` has the ranges of all nodes, `name` is its own name."""
 
     node: Node
     path: str
@@ -53,13 +53,13 @@ class ArchitectureWalk:
         self.expressions, self.variables, self.is_evaluated = expressions, variables, is_evaluated
 
     def components(self, root: Node) -> list[Placed]:
-        """Raises SpecError for attributes whose expressions fail."""
+        """Return the components. Raises SpecError for attributes whose expressions fail."""
         found: list[Placed] = []
         self._visit(root, "", dict(self.variables), found)
         return found
 
     def _visit(self, node: Node, path: str, outer: dict[str, Any], found: list[Placed]) -> None:
-        """Add what is local to a node, then what is below it."""
+        """Add the local components of a node, then those below it."""
         inherited = outer | self._values(node.child("attributes"), outer)
         for component in node.children("local"):
             if component.has("name") and component.has("class"):
@@ -102,7 +102,9 @@ class ArchitectureWalk:
 
 
 def _with_sizes(given: dict[str, Any]) -> dict[str, Any]:
-    """The attributes with the width and the depth that Timeloop makes of words, blocks and entries."""
+    """Return the attributes with the width and the depth that Timeloop computes from words, blocks and
+    entries.
+    """
 
     def number(*keys: str) -> int | float | None:
         values = (given.get(key) for key in keys)

@@ -9,7 +9,7 @@ from sparsim.files.timeloop.document_node import Node, describe
 from sparsim.files.timeloop_v4.safe_expressions import Evaluator, ExpressionError, Scope
 from sparsim.files.timeloop_v4.tagged_yaml import Quoted, number_of
 
-_WORD = re.compile(r"[A-Za-z0-9_.\- ]*")  # text that was hardly meant as an expression
+_WORD = re.compile(r"[A-Za-z0-9_.\- ]*")  # text that is probably not an expression
 
 
 class Expressions:
@@ -26,7 +26,9 @@ class Expressions:
         self.evaluator.functions |= functions
 
     def value(self, node: Node, key: str, scope: Scope) -> Any:
-        """The value of an attribute. Single words that nothing is called stay text. Raises SpecError."""
+        """Return the value of an attribute. Single words that are not names of values stay text. Raises
+        SpecError.
+        """
         text = node.data[key]
         if not isinstance(text, str):
             return text
@@ -44,7 +46,7 @@ class Expressions:
         return found if isinstance(found, str | int | float | list | tuple | None) else text
 
     def number(self, node: Node, key: str, scope: Scope) -> float:
-        """A number, 0 or more. Raises SpecError."""
+        """Return a number, at least 0. Raises SpecError."""
         value = self.value(node, key, scope)
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
             hint = near(value, list(scope)) if isinstance(value, str) else ""
@@ -52,7 +54,7 @@ class Expressions:
         return value
 
     def whole(self, text: str, node: Node, key: str, scope: Scope) -> int:
-        """The whole number that a bound of a range is, which may be an expression. Raises SpecError."""
+        """Return the bound of a range, a whole number or an expression for one. Raises SpecError."""
         try:
             number = number_of(text.strip())
             value = self.evaluator.evaluate(text, scope) if number is None else number

@@ -1,4 +1,4 @@
-"""Components of Accelergy's documents as the records that `sparsim.estimate` estimates."""
+"""Conversion of components of Accelergy's documents to the records that `sparsim.estimate` estimates."""
 
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ _MOST_COMPONENTS = 5_000
 _MOST_NESTED = 20
 _SUB_KEYS = ("name", "class", "attributes", "area_scale", "energy_scale")
 _COMPUTES = COMPUTE_ACTIONS["random_compute"]
-_PLACEHOLDER = -1  # the technology whose energies mean nothing
+_PLACEHOLDER = -1  # the technology whose energies have no meaning
 _PLACEHOLDER_SOURCE = "placeholder of Accelergy"
 _COMPUTED, _STORED = ("compute", "leak"), ("read", "write", "update", "leak")
 
@@ -40,10 +40,10 @@ _Attributes = dict[str, Any]
 
 
 class Numbers(Protocol):
-    """Numbers for classes from elsewhere than our estimators."""
+    """A source of numbers for classes other than our estimators."""
 
     def find(self, kind: str, given: Mapping[str, Any]) -> dict[str, int | float | str] | None:
-        """The attributes of a component of class `table`, None for a class that is not there."""
+        """Return the attributes of a component of class `table`, None for an unknown class."""
 
 
 class ComponentBuilder:
@@ -71,7 +71,7 @@ class ComponentBuilder:
         self.made = 0
 
     def record(self, placed: Placed) -> Component:
-        """The record of a component of an architecture. Raises SpecError."""
+        """Return the record of a component of an architecture. Raises SpecError."""
         made = self._component(placed.name, placed.kind, placed.attributes, placed.node, ())
         if made.class_name == TABLE:
             made = replace(made, attributes=self._named(made.attributes, placed))
@@ -85,7 +85,9 @@ class ComponentBuilder:
         )
 
     def _asked(self, estimator: type[PlugIn], placed: Placed) -> dict[str, dict[str, float]]:
-        """The actions that Timeloop asks of a primitive component, and those that it requires itself."""
+        """Return the actions that Timeloop asks of a primitive component, and those that it requires
+        itself.
+        """
         if issubclass(estimator, PlugInMemory):
             names = ["read", "write", "update", "leak"] if self.is_version4 else ["read", "write", "idle"]
         else:
@@ -94,7 +96,7 @@ class ComponentBuilder:
             return {name: estimator.terms(name, {}) for name in [*names, *placed.required_actions]}
 
     def _named(self, given: dict[str, int | float | str], placed: Placed) -> dict[str, int | float | str]:
-        """The numbers of a level with its actions as Timeloop calls them."""
+        """Return the numbers of a level with the names of actions that Timeloop uses."""
         found = dict(given)
         if placed.is_compute and "read" in found and not any(name in found for name in _COMPUTES):
             found["compute"] = found["read"]
@@ -123,7 +125,7 @@ class ComponentBuilder:
         return self._compound(name, definition, attributes, (*above, kind))
 
     def _with_defaults(self, definition: ClassDefinition, given: _Attributes, node: Node) -> _Attributes:
-        """The attributes of a component of a class, in the order of the class."""
+        """Return the attributes of a component of a class, in the order of the class."""
         values = dict(given)
         defaults = definition.attributes
         for key in defaults.data if defaults is not None else ():
@@ -185,7 +187,7 @@ class ComponentBuilder:
         )
 
     def _part(self, node: Node, outer: _Attributes, above: tuple[str, ...]) -> tuple[Component, str]:
-        """A subcomponent, and its class."""
+        """Return a subcomponent, and its class."""
         node.report_unknown(_SUB_KEYS)
         text = node.required(node.text("name"), "name")
         name, count = base_and_count(node, "name", text, self.expressions, outer)
@@ -208,7 +210,7 @@ class ComponentBuilder:
     def _terms(
         self, action: Node, scope: ChainMap[str, Any], parts: Mapping[str, tuple[Component, str]]
     ) -> dict[str, float]:
-        """How often an action of a compound uses which action of which part."""
+        """Return how often an action of a compound uses which action of which part."""
         terms: dict[str, float] = {}
         own = self._scale(action, scope)
         for node in action.children("subcomponents"):
@@ -236,7 +238,7 @@ class ComponentBuilder:
     def _terms_of_part(
         self, node: Node, arguments: _Attributes, part: Component, kind: str
     ) -> Mapping[str, float]:
-        """What an action of a part consists of."""
+        """Return the terms of an action of a part."""
         name = node.required(node.text("name"), "name")
         if part.class_name == COMPOUND:
             known = {action.partition("(")[0] for action in part.actions}
@@ -257,7 +259,9 @@ class ComponentBuilder:
 
 
 def _chosen(name: str, arguments: _Attributes, part: Component) -> str:
-    """The action of a compound part for these arguments: the one that agrees, else the first of the name."""
+    """Return the action of a compound part for these arguments: the one that agrees, else the first with the
+    name.
+    """
     of_name = [action for action in part.actions if action.partition("(")[0] == name]
     agreeing = [
         action
@@ -272,7 +276,7 @@ def _is_zero(value: Any) -> bool:
 
 
 def _placeholder(kind: str) -> dict[str, int | float | str]:
-    """Numbers that mean nothing: Accelergy's where the technology is -1; dummies take no energy."""
+    """Return placeholder numbers: Accelergy's for technology -1; dummies take no energy."""
     actions = _COMPUTED if "mac" in kind or "compute" in kind else _STORED
     energy = 0.0 if "dummy" in kind else 1.0
     return {**dict.fromkeys(actions, energy), "leak": 0.0, "area_um2": 1.0, "source": _PLACEHOLDER_SOURCE}

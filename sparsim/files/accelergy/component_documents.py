@@ -1,4 +1,4 @@
-"""What Accelergy would be asked about a set of documents: every component, as a record."""
+"""The components that Accelergy would estimate for a set of documents, as records."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -75,7 +75,7 @@ def describe_components(
 
 
 def guesses(estimates: dict[str, Estimate]) -> list[str]:
-    """One sentence that names the components whose energies rest on a guess; none if there are none."""
+    """Return one sentence that names the components whose energies are guesses, if there are any."""
     named: dict[str, None] = {}
     for name, found in estimates.items():
         sources = [*(energy.source for energy in found.actions.values()), found.area.source]

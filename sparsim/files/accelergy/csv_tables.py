@@ -2,8 +2,8 @@
 
 A folder has a CSV file per class, or files with `COMPONENT: name` lines: columns of attributes, then `energy`
 in pJ, `area` in um2 and `action`. Several names or actions in one cell stand apart by `|`, `*` or nothing
-fits everything, and what follows `#` is a comment. The row with most equal attributes counts; others are
-scaled.
+fits everything, and what follows `#` is a comment. The row with the most equal attributes is used; other
+attributes are scaled.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 
 class CsvTables:
-    """The rows of all files below folders, by class in small letters."""
+    """The rows of all files below folders, by class in lower case."""
 
     def __init__(self, folders: tuple[str, ...] = ()) -> None:
         self.rows: dict[str, list[Row]] = {}
@@ -129,7 +129,9 @@ def _number(text: str, where: str, name: str) -> float:
 
 
 def _match(row: Row, given: Mapping[str, Any]) -> tuple[int, _Factors]:
-    """How many attributes of a row are those that are given, and factors for the others. Raises SpecError."""
+    """Return how many attributes of a row equal the given ones, and factors for the others. Raises
+    SpecError.
+    """
     equal, factors = 0, (1.0, 1.0, 1.0)
     for names, value in row.attributes.items():
         name = next((name for name in names if given.get(name) is not None), None)
@@ -153,7 +155,7 @@ def _same(name: str, value: str, wanted: Any) -> bool:
 
 
 def _scaled(name: str, value: str, wanted: Any) -> _Factors:
-    """Factors from the value of a row to the wanted value. Raises SpecError if no rule scales it."""
+    """Return factors from the value of a row to the wanted value. Raises SpecError if no rule scales it."""
     if name == "technology":
         nodes = node_nm_of(value), node_nm_of(wanted)
         energy = scale_energy(1.0, *nodes)

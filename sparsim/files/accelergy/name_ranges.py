@@ -12,13 +12,13 @@ from sparsim.records.number_limits import MAX_INT
 
 _BRACKET = re.compile(r"\[([^\[\]]*)\]")
 _MOST_COMBINATIONS = 1000
-_OF_EVERY_ACTION = ("global_cycle_seconds", "action_latency_cycles")  # hand down attributes
+_OF_EVERY_ACTION = ("global_cycle_seconds", "action_latency_cycles")  # these nodes pass attributes on
 
 
 def base_and_count(
     node: Node, key: str, name: str, expressions: Expressions, scope: Scope
 ) -> tuple[str, int]:
-    """`a[0..3]` is ("a", 4), `a[2]` and `a` are ("a", 1). Raises SpecError."""
+    """Split names: `a[0..3]` is ("a", 4), `a[2]` and `a` are ("a", 1). Raises SpecError."""
     count = 1
     for inside in _BRACKET.findall(name):
         first, dots, last = inside.partition("..")
@@ -36,7 +36,9 @@ def base_and_count(
 
 
 def argument_values(action: Node, expressions: Expressions, scope: Scope) -> list[dict[str, int]]:
-    """Every combination of an action's arguments, whose ranges may be expressions. Raises SpecError."""
+    """Return every combination of an action's arguments, whose ranges may be expressions. Raises
+    SpecError.
+    """
     arguments = action.child("arguments")
     ranges: dict[str, range] = {}
     total = 1
@@ -59,7 +61,7 @@ def argument_values(action: Node, expressions: Expressions, scope: Scope) -> lis
 
 
 def with_arguments(action: str, arguments: Mapping[str, Any]) -> str:
-    """The name of an action for certain arguments."""
+    """Return the name of an action for certain arguments."""
     if not arguments:
         return action
     return f"{action}({', '.join(f'{name}={value}' for name, value in sorted(arguments.items()))})"

@@ -11,7 +11,7 @@ _DIGITS = 8
 
 
 def energy_reference_table(estimates: Mapping[str, Estimate], paths: Mapping[str, str]) -> dict[str, Any]:
-    """The ERT. `paths`: what components are called in it."""
+    """Return the ERT. `paths` are the names of components in it."""
     tables = []
     for name, found in estimates.items():
         actions = []
@@ -23,7 +23,7 @@ def energy_reference_table(estimates: Mapping[str, Estimate], paths: Mapping[str
 
 
 def area_reference_table(estimates: Mapping[str, Estimate], paths: Mapping[str, str]) -> dict[str, Any]:
-    """The ART."""
+    """Return the ART."""
     tables = [
         {"name": paths.get(name, name), "area": _rounded(found.area_um2)} for name, found in estimates.items()
     ]

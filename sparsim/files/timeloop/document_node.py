@@ -25,13 +25,13 @@ _FLAGS = {
 _RANGE = re.compile(r"(?P<name>[^\[]*)\[\s*(?P<first>\d+)\s*\.\.\s*(?P<last>\d+)\s*\]")
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
-_NEAR = 0.7  # similarity from which keys with the same first letter count as one misspelt
+_NEAR = 0.7  # least similarity at which a key with the same first letter is considered a misspelling
 
 T = TypeVar("T")
 
 
 class Context(NamedTuple):
-    """What all documents of one reading share."""
+    """Context that all documents of one reading share."""
 
     variables: dict[str, Any]
     warnings: list[str]
@@ -45,7 +45,7 @@ class Node:
         self._spellings: dict[str, str] | None = None  # keys of the mapping by their form with hyphens
 
     def spelled(self, key: str) -> str:
-        """The spelling of `key` that this mapping has: hyphens and underscores are equal."""
+        """Return the spelling of `key` in this mapping; hyphens and underscores are equal."""
         if key in self.data or not ("_" in key or "-" in key):
             return key
         if self._spellings is None:
@@ -55,11 +55,11 @@ class Node:
         return self._spellings.get(key.replace("_", "-"), key)
 
     def get(self, key: str) -> Any:
-        """The value of `key`, in either spelling; None if it is not there."""
+        """Return the value of `key`, in either spelling; None if it is missing."""
         return self.data.get(self.spelled(key))
 
     def holds(self, key: str) -> bool:
-        """Whether `key` is there, be it empty."""
+        """Return whether `key` is present, even if it is empty."""
         return self.spelled(key) in self.data
 
     def where(self, key: str | None = None) -> str:
@@ -77,7 +77,7 @@ class Node:
 
     @contextmanager
     def located(self, key: str | None = None) -> Iterator[None]:
-        """Put this place in front of errors of the records that are made inside."""
+        """Put this place in front of errors of the records that are made in the block."""
         try:
             yield
         except SpecError as error:
@@ -85,23 +85,23 @@ class Node:
                 raise
             raise error.within(self.where(key)) from None
 
-    # Scalars. The first of the keys that is there and not null counts.
+    # Scalars. The first of the keys that is present and not null is used.
 
     def has(self, *keys: str) -> bool:
         return any(self.get(key) is not None for key in keys)
 
     def integer(self, *keys: str) -> int | None:
-        """A whole number; None if no key is there."""
+        """Return a whole number; None if no key is present."""
         return self._convert(keys, _integer, "a whole number of 64 bits")
 
     def from_digits(self, digits: str, key: str) -> int:
-        """The whole number that `digits`, part of the text of `key`, are; Python refuses very long ones."""
+        """Return the whole number `digits`, part of the text of `key`; Python refuses very long ones."""
         if len(digits) > MAX_DIGITS:
             raise self.error(f"must be a number of at most {MAX_DIGITS} digits, got {len(digits)}", key)
         return int(digits)
 
     def number(self, *keys: str, infinite: bool = False) -> float | None:
-        """A number, finite unless `infinite` is allowed; None if no key is there."""
+        """Return a number, finite unless `infinite` is allowed; None if no key is present."""
         for key in keys:
             value = self.get(key)
             if isinstance(value, str) and value in self.context.variables:
@@ -156,7 +156,7 @@ class Node:
         return value
 
     def children(self, key: str) -> list[Node]:
-        """The mappings of a list; none if the key is missing."""
+        """Return the mappings of a list; none if the key is missing."""
         prefix = ".".join(part for part in (self.path, self.spelled(key)) if part)
         nodes = []
         for i, value in enumerate(self.items(key) or []):
@@ -175,7 +175,7 @@ class Node:
             raise self.error(f"must hold names, got {describe(value)}", key)
         return name
 
-    # Keys that nobody reads.
+    # Keys that are not read.
 
     def report_unknown(self, known: Iterable[str], harmless: Iterable[str] | None = None) -> None:
         """Warn of keys outside of `known`.
@@ -198,7 +198,7 @@ class Node:
                 self.warn("unknown key is ignored", key)
 
     def misspelt(self, *keys: str) -> str:
-        """A hint if some key of this mapping looks like one of `keys`."""
+        """Return a hint if some key of this mapping resembles one of `keys`."""
         for key in self.data:
             if key not in keys and (close := near_key(key, keys)):
                 return f"there is '{key}'; did you mean '{close}'?"
@@ -210,7 +210,7 @@ def or_default(value: T | None, default: T) -> T:
 
 
 def near_key(key: str, known: Iterable[str]) -> str | None:
-    """The known key that `key` is, or probably was meant to be."""
+    """Return the known key that `key` is, or probably should be."""
     known = tuple(known)
     if key in known or len(key) > LONGEST_NAME:
         return key if key in known else None
@@ -224,7 +224,9 @@ def near_key(key: str, known: Iterable[str]) -> str | None:
 
 
 def _similarity(plain: str, other: str) -> float:
-    """0 to 1; 0 for words that cannot come up to what counts as near, which most of a long list cannot."""
+    """Return the similarity from 0 to 1, and 0 for words that cannot be similar enough, which are most in
+    long lists.
+    """
     both = len(plain) + len(other)
     if plain[:1] != other[:1] or 2 * min(len(plain), len(other)) < _NEAR * both:
         return 0.0

@@ -15,7 +15,7 @@ from sparsim.files.timeloop.document_node import Node
 from sparsim.records import Architecture, Layer, Mapspace, SparsePolicy
 from sparsim.records.divisibility import check_policies
 
-MOST_COMBINATIONS = 256  # of covered bounds, each of which is a separate mapspace
+MOST_COMBINATIONS = 256  # most combinations of covered bounds, each of which is a separate mapspace
 
 
 def with_imperfect_dims(
@@ -59,7 +59,7 @@ def _imperfect(mapspace: Mapspace, dims: Sequence[str], most_padding: float) -> 
 
 
 def _needed_padding(layer: Layer, cut: Dict[str, Sequence[int]]) -> float:
-    """The least share beyond the bounds that tiles of the fixed sizes cover."""
+    """Return the least share beyond the bounds that tiles of the fixed sizes cover."""
     most = 0.0
     for dim, factors in cut.items():
         tile, bound = math.prod(factors), layer.bounds[dim]

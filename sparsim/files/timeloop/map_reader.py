@@ -1,4 +1,4 @@
-"""The loop nest of a `map.txt`, which Timeloop 3.0.3 or 4.x wrote, as a mapping."""
+"""Reader of the loop nest of a `map.txt` from Timeloop 3.0.3 or 4.x, as a mapping."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`Evaluation` -> `map+stats.xml`, the archive of levels and networks that Timeloop's programs write.
 
 It has the elements of a Boost serialization archive of Timeloop 3.0.3 and 4.x, in their order. Of the numbers
-that such an archive gives to classes, those of pointers (`px`) are there, which scripts look at.
+of classes in such archives, those of pointers (`px`) are included, because scripts read them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def map_stats_xml(evaluation: Evaluation, layer: Layer) -> str:
 
 
 class _Pointers:
-    """Objects of classes are numbered, and so are the classes where they come first."""
+    """Numbering of objects of classes, and of classes at their first object."""
 
     def __init__(self) -> None:
         self.classes: dict[str, str] = {}
@@ -99,7 +99,7 @@ def _add(parent: Element, tag: str, value: str | float) -> None:
 
 
 def _attributes(parent: Element, **values: str | float | None) -> None:
-    """Parameters, of which some may be unknown."""
+    """Add parameters, of which some may be unknown."""
     for tag, value in values.items():
         element = SubElement(parent, tag)
         if value is not None:
@@ -120,7 +120,7 @@ def _per_dataspace(parent: Element, tag: str, values: Iterable[str | float]) -> 
 
 
 def _pairs(parent: Element, tag: str, values: Sequence[int]) -> None:
-    """A map from numbers of dims or coefficients."""
+    """Add a map from numbers of dims or coefficients."""
     element = _vector(parent, tag, len(values))
     for i, value in enumerate(values):
         item = SubElement(element, "item")
@@ -129,7 +129,7 @@ def _pairs(parent: Element, tag: str, values: Sequence[int]) -> None:
 
 
 def _used_instances(evaluation: Evaluation) -> list[int]:
-    """For every level, the instances that spatial loops use, even where nothing is kept."""
+    """Return, for every level, the instances that spatial loops use, even if it keeps nothing."""
     used, found = 1, []
     for storage in reversed(evaluation.storage):
         found.append(used)
@@ -156,7 +156,7 @@ def _compute(level: Element, compute: ComputeResult) -> None:
 def _storage(level: Element, storage: StorageResult, layer: Layer, used: int) -> None:
     SubElement(level, "Level")
     dims, loops = layer.shape.dims, list(reversed(storage.loops))
-    if all(loop.kind != "temporal" for loop in loops):  # one is written, like there
+    if all(loop.kind != "temporal" for loop in loops):  # one is written, as in the reference
         loops.append(LoopView(dims[-1], 1, "temporal"))
     subnest = _vector(level, "subnest_", len(loops))
     for loop in loops:
@@ -186,7 +186,7 @@ def _storage(level: Element, storage: StorageResult, layer: Layer, used: int) ->
 
 
 def _tensor_fields(kept: Sequence[TensorTraffic | None], used: float, clusters: int) -> dict[str, list[Any]]:
-    """The fields of every tensor, including those that the level does not keep."""
+    """Return the fields of every tensor, including those that the level does not keep."""
     found: dict[str, list[Any]] = {}
     for tensor in kept:
         moved = [_UNTOUCHED] * 3 if tensor is None else [tensor.reads, tensor.updates, tensor.fills]
@@ -272,6 +272,6 @@ def _network(network: Element, result: NetworkResult, evaluation: Evaluation) ->
 def _workload(workload: Element, layer: Layer) -> None:
     bounds = [layer.bounds[dim] for dim in layer.shape.dims]
     _pairs(workload, "factorized_bounds_", bounds)
-    _pairs(workload, "bounds_", bounds)  # as the archives of earlier releases call them
+    _pairs(workload, "bounds_", bounds)  # names in the archives of earlier releases
     values = {**layer.shape.coefficients, **layer.coefficients}
     _pairs(workload, "coefficients_", [values[name] for name in layer.shape.coefficients])

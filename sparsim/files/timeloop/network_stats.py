@@ -9,7 +9,7 @@ _CONNECTIONS = {"read": "1", "update": "2", "both": "3"}
 
 
 def network_block(network: NetworkResult) -> list[str]:
-    """The lines of one network."""
+    """Return the lines of one network."""
     kind = "mesh" if network.named is None else network.named.kind
     specs, tensor_rows = _NETWORKS[kind]
     lines = [network.name, "", "    SPECS", "    -----", *specs(network), "", "    STATS", "    -----"]

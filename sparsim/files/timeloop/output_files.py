@@ -1,4 +1,4 @@
-"""The output files of Timeloop's programs, under the names that people's scripts look for."""
+"""Writer of the output files of Timeloop's programs, under the names that scripts expect."""
 
 from pathlib import Path
 

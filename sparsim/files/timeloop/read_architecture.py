@@ -34,7 +34,7 @@ _COMPUTE_KEYS = (
     "word-bits", "datawidth", "instances", "meshX", "meshY", "energy", "area",
     "network_operand", "network_result",
 )  # fmt: skip
-# Read by the reference or by energy estimators, without effect here; listed so that they count as known.
+# Keys that the reference or energy estimators read, without effect here; they are listed as known keys.
 _WITHOUT_EFFECT = (
     "num-banks", "n_banks", "num_banks", "num-ports", "n_ports", "num_ports", "n_rdwr_ports", "n_rd_ports",
     "n_wr_ports", "concordant_compressed_tile_traversal", "latency", "fill_latency", "drain_latency", "type",
@@ -50,7 +50,7 @@ class _Level(NamedTuple):
     node: Node
     name: str
     attributes: Node
-    mesh: tuple[int, int]  # of all instances
+    mesh: tuple[int, int]  # total of all instances
 
 
 def read_architecture(root: Node, ert: Node | None = None) -> Architecture:
@@ -60,7 +60,7 @@ def read_architecture(root: Node, ert: Node | None = None) -> Architecture:
     (overbooking, runtime tile partitioning) included.
     """
     version = root.number("version")
-    if root.has("nodes"):  # under `arch`; version 0.4 has `architecture`
+    if root.has("nodes"):  # the key is `arch`, and `architecture` in version 0.4
         raise root.error("nodes of AccelForge's documents are not supported", "nodes")
     is_list = root.has("storage", "arithmetic") and not root.has("subtree", "local")
     if version is None and not is_list:
@@ -87,7 +87,7 @@ def read_architecture(root: Node, ert: Node | None = None) -> Architecture:
 
 
 def estimator_attributes(data: object) -> tuple[str, ...]:
-    """Attributes anywhere in the tree that say what components are made of."""
+    """Return attributes anywhere in the tree that describe what components are made of."""
     found: dict[str, None] = {}
     if isinstance(data, dict):
         found |= {key: None for key in _ESTIMATOR_KEYS if data.get(key) not in (None, *_TECHNOLOGIES)}
@@ -97,7 +97,7 @@ def estimator_attributes(data: object) -> tuple[str, ...]:
 
 
 def _walk(root: Node) -> tuple[list[_Level], list[_Level], dict[str, Node]]:
-    """Storage levels, compute units, and the components that are networks."""
+    """Collect storage levels, compute units, and the components that are networks."""
     storages: list[_Level] = []
     computes: list[_Level] = []
     networks: dict[str, Node] = {}
@@ -123,7 +123,7 @@ def _walk(root: Node) -> tuple[list[_Level], list[_Level], dict[str, Node]]:
 
 
 def _lists(root: Node) -> tuple[list[_Level], list[_Level], dict[str, Node]]:
-    """The oldest form, without a tree and mostly without a version: levels from the inside."""
+    """Read the oldest form, without a tree and mostly without a version: levels innermost first."""
     root.report_unknown(("version", "name", "storage", "arithmetic", "constraints"))
     is_one = not isinstance(root.get("arithmetic"), list)
     given = [root.child("arithmetic")] if is_one else root.children("arithmetic")
@@ -151,7 +151,7 @@ def _name(node: Node) -> tuple[str, int]:
 
 def _level(node: Node, name: str, instances: int) -> _Level:
     node.report_unknown(("name", "class", "attributes", "subclass"), harmless=())
-    attributes = node  # the reference reads them there if there is no mapping of their own
+    attributes = node  # the reference reads them from here if they have no mapping of their own
     if node.holds("attributes"):
         attributes = node.child("attributes") or node.blank()
     given = attributes.integer("instances")
@@ -177,7 +177,7 @@ def _level(node: Node, name: str, instances: int) -> _Level:
 
 
 def _nested_meshes(levels: list[_Level]) -> list[tuple[int, int]]:
-    """Per level its mesh below one instance of the level outside of it."""
+    """Return, per level, its mesh below one instance of the next outer level."""
     nested = []
     outer = (1, 1)
     for i, level in enumerate(levels):
@@ -255,7 +255,7 @@ def _refuse(a: Node, name: str) -> None:
 
 
 def _block_and_cluster(a: Node, word_bits: int) -> tuple[int, int]:
-    """The width rule of model 4.3."""
+    """Apply the width rule of model 4.3."""
     block, cluster, width = a.integer(*_BLOCK), a.integer("cluster-size"), a.integer(*_WIDTH)
     for key, value in (("word bits", word_bits), ("block size", block), ("cluster size", cluster)):
         if value is not None and value < 1:

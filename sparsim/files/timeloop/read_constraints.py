@@ -89,7 +89,7 @@ def read_mapspace(
 
 
 def _mapspace(reading: _Reading) -> Mapspace:
-    """Without the levels that nothing is said about."""
+    """Return the mapspace without levels that have no constraints."""
     levels = [_level_constraint(name, reading) for name in reading.known.levels]
     said = tuple(level for level in levels if level != LevelConstraint(level=level.level))
     return Mapspace(levels=said, min_parallelism=reading.min_parallelism)
@@ -109,7 +109,7 @@ def _level_constraint(name: str, reading: _Reading) -> LevelConstraint:
 
 
 def find_template(parent: Node, key: str) -> Node | None:
-    """The document under `key` if its template is `ruby`. Raises SpecError for unknown templates."""
+    """Return the document under `key` if its template is `ruby`. Raises SpecError for unknown templates."""
     root = None if isinstance(parent.get(key), list) else parent.child(key)
     template = None if root is None else root.text("template")
     if root is not None and template not in (None, *_TEMPLATES):
@@ -118,7 +118,7 @@ def find_template(parent: Node, key: str) -> Node | None:
 
 
 def find_items(parent: Node, key: str) -> list[Node]:
-    """The items that the document under `key` holds, in any of its forms."""
+    """Return the items of the document under `key`, in any of its forms."""
     if isinstance(parent.get(key), list):
         return parent.children(key)
     root = parent.child(key)
@@ -170,7 +170,8 @@ def _add_bypass(node: Node, level: str, reading: _Reading) -> None:
         raise node.error(f"{', '.join(both)} is also in 'keep'", "bypass")
     for field, names in (("keep", kept), ("bypass", bypassed)):
         for name in names:
-            if level != reading.known.levels[0]:  # Timeloop: at the outermost level the later one counts
+            # as in Timeloop, the later one is used at the outermost level
+            if level != reading.known.levels[0]:
                 reading.claim(f"'{name}' at {level}", node, field)
             reading.levels[level].keeps[name] = field == "keep"
 

@@ -11,11 +11,12 @@ from sparsim.records.energy_table import COMPUTE_ACTIONS, STORAGE_ACTIONS
 
 _WIRE = ("wire", "Wire")
 _FINAL_RANGE = re.compile(r"\[\d+\.\.\d+\]$")
-_UNREAD_RANGE = re.compile(r"\[\d\d+\.\.\d+\]$")  # the reference expects ranges that start with one digit
+# the reference expects ranges that start with a single digit
+_UNREAD_RANGE = re.compile(r"\[\d\d+\.\.\d+\]$")
 
 
 def read_tables(ert: Node, art: Node | None) -> EnergyTable:
-    """Energies and areas by component name; of several entries of one action the largest counts."""
+    """Return energies and areas by component name; of several entries of one action the largest is used."""
     version = ert.required(ert.number("version"), "version")
     if version not in (0.2, 0.3, 0.4):
         raise ert.error(f"must be 0.2, 0.3 or 0.4, got {version:g}", "version")
@@ -51,7 +52,7 @@ def _wire_energy(ert: Node, name: str, entry: dict[str, float]) -> float:
 
 
 def _with_missing(entry: dict[str, float], earlier: dict[str, float]) -> dict[str, float]:
-    """`entry`, with what it cannot price taken from an earlier entry of the same component."""
+    """Return `entry` with missing energies taken from an earlier entry of the same component."""
     result = dict(entry)
     for names in (*STORAGE_ACTIONS.values(), *COMPUTE_ACTIONS.values()):
         known = [name for name in names if name in earlier]
@@ -66,7 +67,7 @@ def component_name(full_name: str) -> str:
 
 
 def find_actions(ert: Node) -> dict[str, dict[str, list[Node]]]:
-    """What the table says of each action, by component and action, once for every set of arguments."""
+    """Return the entries of each action, by component and action, one for every set of arguments."""
     return _actions_by_map(ert) if ert.number("version") == 0.2 else _actions_by_list(ert)
 
 

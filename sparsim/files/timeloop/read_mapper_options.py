@@ -1,7 +1,7 @@
 """Options of Timeloop's mapper (model 17.7).
 
-How it searches is checked and then left alone, since our search has methods of its own; what only concerns
-its output is passed over.
+Options of its search methods are checked and then ignored, because our search has its own methods; options of
+its output are ignored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OUTPUT = (
 
 
 def read_mapper(node: Node, arch: Architecture) -> MapperOptions:
-    """Raises SpecError for unknown algorithms and metrics, and for numbers out of range."""
+    """Read the options. Raises SpecError for unknown algorithms and metrics, and for numbers out of range."""
     node.report_unknown(_KEYS, harmless=_OUTPUT)
     algorithm = node.text("algorithm")
     if algorithm is not None and algorithm.replace("_", "-") not in _ALGORITHMS:
@@ -41,7 +41,7 @@ def read_mapper(node: Node, arch: Architecture) -> MapperOptions:
 
 
 def most_temporal_loops(node: Node) -> int | None:
-    """How many loops a mapping may have; like Timeloop, which takes 0 and less for no limit."""
+    """Return the most loops of a mapping; as in Timeloop, 0 and less mean no limit."""
     value = node.integer(_LOOPS)
     return value if value is not None and value > 0 else None
 

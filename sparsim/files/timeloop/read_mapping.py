@@ -22,7 +22,7 @@ _TYPES = {"temporal": "temporal", "spatial": "spatial", "datatype": "bypass", "b
 
 
 class _Parts:
-    """What the directives of one level have said so far."""
+    """The content of the directives of one level so far."""
 
     def __init__(self) -> None:
         self.nests: dict[str, Nest] = {}
@@ -52,7 +52,7 @@ def read_mapping(directives: list[Node], arch: Architecture, layer: Layer) -> Ma
     for node in directives:
         kind = _kind(node)
         level = parts.setdefault(target_level(node, known.levels), _Parts())
-        node.report_unknown((*_KEYS[kind], "stream"))  # an older program's key, in many documents
+        node.report_unknown((*_KEYS[kind], "stream"))  # the key of an older program, in many documents
         if kind == "bypass":
             _set_bypass(node, level, known)
             continue
@@ -144,7 +144,7 @@ def report_rest(node: Node, text: str) -> None:
 
 
 def _permutation(node: Node, known: Known) -> tuple[str, ...]:
-    """Innermost dim first."""
+    """Read a permutation, innermost dim first."""
     dims = tuple("".join((node.text("permutation") or "").split()))
     for dim in dims:
         if dim not in known.layer.shape.dims:

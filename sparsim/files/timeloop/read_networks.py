@@ -29,7 +29,7 @@ _KEYS = {
 
 
 class Ends(NamedTuple):
-    """A level's attributes, and its keys for the networks to what is inside and to what is outside."""
+    """A level's attributes, and its keys for the networks to the inner and to the outer level."""
 
     attributes: Node
     inward: tuple[str, str] = ("network_read", "network_update")
@@ -121,7 +121,7 @@ def _network(component: Node, name: str, ert: Node | None) -> NamedNetwork:
 
 
 def read_mesh(a: Node) -> dict[str, Any]:
-    """What the mesh of a level, and one with a name, are given alike."""
+    """Read the common parameters of the mesh of a level and of a named one."""
     kind = a.text("network-type") or ""
     if kind not in ("", "1:1", "1:N", "M:N"):
         raise a.error(f"must be 1:1, 1:N or M:N, got '{kind}'", "network-type")
@@ -140,13 +140,13 @@ def _read_tree(a: Node) -> dict[str, Any]:
 
 
 def _transfers(a: Node, name: str, action: str, ert: Node) -> Iterator[Transfer]:
-    """The energies of an action, or of the actions with the dataspaces' names behind it."""
+    """Yield the energies of an action, or of the actions with the dataspaces' names appended."""
     argument, prefix = a.text("multicast_factor_argument"), f"{action}_"
     actions = {
         key: rows for full, found in find_actions(ert).items() if component_name(full) == name
         for key, rows in found.items()
     }  # fmt: skip
-    # like there, the attribute counts by being there, whatever it says
+    # as in the reference, the presence of the attribute matters, not its value
     names = [key for key in actions if key.startswith(prefix)] if a.has("per_datatype_ERT") else [action]
     if not set(names) & set(actions):
         wanted = f"{prefix}DATASPACE" if a.has("per_datatype_ERT") else action

@@ -156,7 +156,8 @@ def _add_safs(item: Node, level: str, safs: dict[tuple[str, str], tuple[Saf, ...
             entry.warn(f"'type' is missing, so that of the item before is used: {kind}")
         else:
             kind = entry.required(entry.text("type"), "type").replace("_", "-")
-        if kind == "position-skipping":  # only in documents of 2022; it is not a misspelt skipping
+        # this key occurs in documents of 2022 only; it is not a misspelling of skipping
+        if kind == "position-skipping":
             raise entry.error("action type 'position-skipping' is not supported", "type")
         if kind not in _SAF_TYPES:
             raise entry.error(f"unknown action type '{kind}'", "type", hint=near(kind, _SAF_TYPES))

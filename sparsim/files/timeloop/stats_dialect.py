@@ -1,4 +1,6 @@
-"""The stats text of Timeloop 4.x (4cf6d4c), which says the same as that of 3.0.3 in other lines."""
+"""Writer of the stats text of Timeloop 4.x (4cf6d4c), which has the content of that of 3.0.3 in other
+lines.
+"""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +18,9 @@ _NETWORK = re.compile(r"Network \d+")
 
 
 def stats_text(evaluation: Evaluation, dialect: str | None = None) -> str:
-    """The report in the words of Timeloop 3.0.3 ("3") or 4.x ("4"), by default those of the accounting."""
+    """Return the report in the form of Timeloop 3.0.3 ("3") or 4.x ("4"), by default that of the
+    accounting.
+    """
     if dialect is None:
         dialect = "4" if evaluation.accounting in OF_TIMELOOP_4 else "3"
     return write_stats_4(evaluation) if dialect == "4" else write_stats(evaluation)
@@ -59,7 +63,7 @@ def _level(lines: list[str], level: StorageResult) -> Iterator[str]:
     updates = ""
     kind = ""
     for line in lines[stats:]:
-        if line.startswith("        Scalar updates"):  # which come after the fills there
+        if line.startswith("        Scalar updates"):  # these come after the fills in 4.x
             updates = line
             continue
         label = line.strip()
@@ -113,14 +117,14 @@ def _networks(lines: list[str], evaluation: Evaluation) -> Iterator[str]:
 
 
 def _is_idle(network: NetworkResult, tensor: NetworkTraffic) -> bool:
-    """Whether a network with a name leaves a tensor out."""
+    """Return whether a named network does not carry a tensor."""
     if network.named is None or network.named.kind == "mesh":
         return False
     return not (tensor.ingresses if network.named.kind == "multicast" else tensor.spatial_reductions)
 
 
 def _summary(lines: list[str], evaluation: Evaluation) -> Iterator[str]:
-    """Without rows of what takes no energy; the utilization as a percentage."""
+    """Write the summary without rows of zero energy, and the utilization as a percentage."""
     energies = {evaluation.compute.name: evaluation.compute.energy_pj}
     energies |= {level.name: level.energy_pj for level in evaluation.storage}
     energies |= {network.name: network.energy_pj for network in evaluation.networks}

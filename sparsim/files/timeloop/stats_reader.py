@@ -1,4 +1,4 @@
-"""Timeloop stats text -> its fields, for the layout of 3.0.3 and those of the releases of 2022.
+"""Reader of the fields of a Timeloop stats text, for the layout of 3.0.3 and those of the releases of 2022.
 
 The reader knows the frame of the text (levels, blocks, dataspaces, ranks), not the single labels, so that
 lines that a release adds, drops or pads differently do not disturb it.
@@ -48,17 +48,17 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sparse(self) -> bool:
-        """Whether it is the sparse variant of the report."""
+        """Return whether it is the sparse variant of the report."""
         return any(key.field == "Algorithmic Computes" for key in self.fields)
 
     @property
     def old_layout(self) -> bool:
-        """Whether it was written by a release of 2022 (energies per compute in pJ)."""
+        """Return whether it was written by a release of 2022 (energies per compute in pJ)."""
         return self.layout == "2022"
 
     @property
     def layout(self) -> Layout:
-        """The generation of Timeloop that writes such a text."""
+        """Return the generation of Timeloop that writes such a text."""
         if any(key.field.startswith("pJ/") for key in self.fields):
             return "2022"
         return "4" if any(key.field == "Bandwidth Consumption Scale" for key in self.fields) else "3"
@@ -103,12 +103,12 @@ def parse_stats(text: str) -> Stats:
 
 
 class _Reader:
-    """Follows the frame of the text line by line and collects fields."""
+    """Parser that follows the frame of the text line by line and collects fields."""
 
     def __init__(self) -> None:
         self.fields: dict[Key, Value] = {}
         self.section = self.level = self.block = self.dataspace = ""
-        self.label = ""  # of the latest field; ranks, loops and breakdowns belong to it
+        self.label = ""  # key of the latest field, to which ranks, loops and breakdowns belong
 
     def line(self, line: str) -> None:
         text = line.strip()
@@ -133,7 +133,7 @@ class _Reader:
             self._field_line(line)
 
     def _part(self, text: str) -> bool:
-        """Lines that continue the field above them."""
+        """Read lines that continue the field above them."""
         if rank := _RANK.fullmatch(text):
             self._append(self.label, (int(rank[1]), int(rank[2])))
         elif _LOOP.fullmatch(text):

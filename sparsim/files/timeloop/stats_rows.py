@@ -1,4 +1,4 @@
-"""What all blocks of a stats text are made of."""
+"""Rows of a stats text, which all blocks are made of."""
 
 from collections.abc import Iterable
 

@@ -20,7 +20,7 @@ from sparsim.model.result import (
     single_ratio,
 )
 
-UNSIGNED = 2**64  # the reference counts operations in 64 bits, also where the difference is negative
+UNSIGNED = 2**64  # the reference counts operations in 64 bits, even if the difference is negative
 _DENSE_LABEL, _SPARSE_LABEL = 41, 60
 
 
@@ -36,7 +36,7 @@ def write_stats(evaluation: Evaluation) -> str:
     fanouts = {network.outer: network.tensors[0].fanout for network in evaluation.networks}
     for i, storage in enumerate(evaluation.storage):
         lines += [f"Level {i + 1}", "-" * 7]
-        # like there, loops are lost at levels outside all that keep the first dataspace
+        # as in the reference, loops are lost at levels outside all that keep the first dataspace
         loops = storage.loops if fanouts[storage.name] else ()
         lines += _storage(storage, loops, evaluation.sparse_report)
     lines += ["Networks", "-" * 8]
@@ -56,7 +56,7 @@ def _integer(value: int | None) -> str:
 
 
 def _quotient(value: float) -> str:
-    """A quotient that may be 0/0, which the processor of the original turns into a negative nan."""
+    """Return a quotient that may be 0/0, which becomes a negative nan on the reference's processor."""
     return "-nan" if math.isnan(value) else f"{value:.2f}"
 
 
@@ -118,7 +118,7 @@ def _loops(loops: tuple[LoopView, ...]) -> list[str]:
 
 
 def _shared_specs(result: StorageResult) -> list[tuple[str, str]]:
-    """The rows that both variants have in the middle of SPECS."""
+    """Return the rows that both variants have in the middle of SPECS."""
     storage = result.storage
     return [
         ("Cluster size", str(storage.cluster_size)),
@@ -311,7 +311,9 @@ def _intensity(evaluation: Evaluation) -> list[str]:
 
 
 def _operations(intensity: OperationalIntensity) -> tuple[int, int]:
-    """Reductions and all operations as the reference counts them: it takes a negative number modulo 2^64."""
+    """Return reductions and all operations as the reference counts them, with negative numbers modulo
+    2^64.
+    """
     reductions = intensity.elementwise_ops - intensity.results
     return reductions % UNSIGNED, (intensity.elementwise_ops + reductions) % UNSIGNED
 
@@ -322,7 +324,7 @@ def reported_gflops(evaluation: Evaluation) -> float:
 
 
 def wrapped_counts(evaluation: Evaluation) -> tuple[str, ...]:
-    """A warning for a report whose counts wrapped around; the records have the right ones."""
+    """Return a warning for a report whose counts wrapped around; the records have the correct ones."""
     intensity = evaluation.intensity
     if intensity.elementwise_ops >= intensity.results:
         return ()
@@ -333,7 +335,9 @@ def wrapped_counts(evaluation: Evaluation) -> tuple[str, ...]:
 
 
 def _divisibility(evaluation: Evaluation) -> list[str]:
-    """Ours alone, and only where dims are padded or imperfect: the reference knows neither."""
+    """Write a section that only sparsim has, if dims are padded or imperfect, which the reference does not
+    support.
+    """
     useful = f"{evaluation.useful_computes} of {evaluation.algorithmic_computes}"
     last = f"    Useful computes: {useful}; energies per compute divide by all of them"
     lines = ["Divisibility", "-" * 12, *(f"    {cover}" for cover in evaluation.covers), last, "", ""]

@@ -1,4 +1,4 @@
-"""A mapspace and the mapper's options as documents of versions 0.3 and 0.4."""
+"""Writer of a mapspace and the mapper's options as documents of versions 0.3 and 0.4."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ def constraint_items_v4(mapspace: Mapspace, dims: Sequence[str]) -> list[Documen
     for item in items:
         fanout = FANOUT.fullmatch(item["target"])
         if fanout and item["type"] != "spatial":
-            continue  # a fan-out has loops in space only
+            continue  # a fan-out has spatial loops only
         kind = "dataspace" if item["type"] == "bypass" else item["type"]
         renamed = {_V4.get(key, key): value for key, value in item.items()}
         found.append(renamed | {"target": fanout["name"] if fanout else item["target"], "type": kind})
@@ -47,7 +47,7 @@ def constraint_items_v4(mapspace: Mapspace, dims: Sequence[str]) -> list[Documen
 
 
 def _whole_orders(mapspace: Mapspace, dims: Sequence[str]) -> Iterator[LevelConstraint]:
-    """The levels with the outer part of an order joined to the inner one."""
+    """Yield the levels with the outer part of an order joined to the inner one."""
     for level in mapspace.levels:
         nests = {"temporal": level.temporal, "spatial": level.spatial}
         for key, nest in nests.items():
@@ -62,7 +62,9 @@ def _whole_orders(mapspace: Mapspace, dims: Sequence[str]) -> Iterator[LevelCons
 
 
 def mapper_options(options: MapperOptions | None, mapspace: Mapspace | None) -> Document:
-    """The mapper's options, including the largest number of temporal loops; empty if there are none."""
+    """Return the mapper's options, including the largest number of temporal loops; empty if there are
+    none.
+    """
     found: Document = {} if options is None else {"optimization-metrics": list(options.metrics)}
     if options is not None and options.threads is not None:
         found["num-threads"] = options.threads

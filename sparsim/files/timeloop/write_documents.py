@@ -1,4 +1,4 @@
-"""Specification records -> Timeloop v0.3 documents (model chapters 2 to 6)."""
+"""Writer of specification records as Timeloop v0.3 documents (model chapters 2 to 6)."""
 
 from math import prod
 from pathlib import Path
@@ -81,7 +81,7 @@ def energy_texts(energy: EnergyTable, arch: Architecture, dialect: str) -> dict[
 
 
 def _of_version4(document: Document, arch: Architecture) -> Document:
-    """A table of energies or areas whose names say how many instances there are."""
+    """Return a table of energies or areas whose names include the number of instances."""
     names = [*(level.name for level in arch.storage), arch.compute.name]
     number = {name: prod(arch.total_mesh(i)) for i, name in enumerate(names)}
     tables = []
@@ -96,7 +96,7 @@ def document_text(key: str, document: Any) -> str:
 
 
 def dump_document(document: Document) -> str:
-    """A document as text."""
+    """Return a document as text."""
     text: str = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=120)
     return text
 
@@ -124,12 +124,14 @@ def to_documents(accelerator: Accelerator, layer: Layer, mapping: Mapping | None
 
 
 def _given(**attributes: Any) -> Document:
-    """Attributes by key, without those that are None; `_` in a name stands for the key's `-`."""
+    """Return attributes by key, without those that are None; `_` in a name stands for the key's `-`."""
     return {key.replace("_", "-"): value for key, value in attributes.items() if value is not None}
 
 
 def _architecture(arch: Architecture) -> Document:
-    """One flat list: outer to inner it means the same as nested subtrees, as instances are explicit."""
+    """Return one flat list, outer to inner, which is equivalent to nested subtrees because instances are
+    explicit.
+    """
     local = [_storage(level, arch.total_mesh(i)) for i, level in enumerate(arch.storage)]
     local.append(_compute(arch.compute, arch.total_mesh(len(arch.storage))))
     for component, names in zip(local, network_names(arch), strict=True):
@@ -225,7 +227,9 @@ def _density(dataspace: str, density: Density) -> Document:
 
 
 def _mapping(arch: Architecture, layer: Layer, mapping: Mapping) -> list[Document]:
-    """Every level gets its directives, also neutral ones, so that nothing rests on Timeloop's defaults."""
+    """Return the directives of every level, including neutral ones, so that nothing depends on Timeloop's
+    defaults.
+    """
     dims = layer.shape.dims
     for dim, policy in mapping.divisibility.items():
         raise SpecError(f"dim '{dim}' is {policy}, but Timeloop's mappings have only perfect factors")

@@ -1,4 +1,6 @@
-"""Networks with names -> components of Timeloop's documents, and tables of their energies (model 15.3)."""
+"""Conversion of named networks to components of Timeloop's documents, and tables of their energies (model
+15.3).
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +40,7 @@ def network_names(arch: Architecture) -> list[Document]:
 
 
 def network_components(arch: Architecture) -> list[Document]:
-    """The components that levels name."""
+    """Return the components that levels name."""
     found = []
     for network in _named(arch):
         attributes: Document = {

@@ -1,7 +1,7 @@
-"""Arithmetic on values from documents of strangers: every result is bounded before it is computed.
+"""Arithmetic on values from untrusted documents: every result is bounded before it is computed.
 
-The expressions of documents and their templates share these operations. What is too large is a
-`TooLargeError`, never a slow computation or a machine without memory.
+The expressions of documents and their templates share these operations. Values that are too large cause a
+`TooLargeError` instead of a slow computation or a lack of memory.
 """
 
 import operator
@@ -14,11 +14,11 @@ MAX_ITEMS = 50_000  # values in a list, those in its lists included
 
 
 class TooLargeError(Exception):
-    """A value or a computation is beyond what documents may ask for."""
+    """A value or a computation exceeds the limits for documents."""
 
 
 class Steps:
-    """How many steps are left; whoever computes takes them."""
+    """The number of remaining steps, which computations reduce."""
 
     def __init__(self, number: int) -> None:
         self.left = number
@@ -29,14 +29,14 @@ class Steps:
             raise TooLargeError("takes too many steps")
 
     def counted(self, values: Iterable[Any]) -> Iterator[Any]:
-        """The values, each of which is a step."""
+        """Yield the values, each of which counts as a step."""
         for value in values:
             self.take()
             yield value
 
 
 def checked(value: Any) -> Any:
-    """`value`, unless it is larger than any value may be."""
+    """Return `value`. Raises TooLargeError if it exceeds the limits."""
     if isinstance(value, int) and value.bit_length() > MAX_BITS:
         raise TooLargeError(f"a number has more than {MAX_BITS} bits")
     if isinstance(value, str) and len(value) > MAX_TEXT:

@@ -1,4 +1,4 @@
-"""What CiMLoop's own step adds to version 0.4: the size of its arrays, as variables.
+"""CiMLoop's additional step for version 0.4, which defines the sizes of its arrays as variables.
 
 A node `!ArrayContainer` is a container that is a row or a column of an array of memory cells. The step runs
 before any expression: histograms of the problem and the sizes of the array become variables, and variables
@@ -13,9 +13,9 @@ from sparsim.files.timeloop_v4.tagged_yaml import number_of
 from sparsim.files.timeloop_v4.values import mapping_of
 
 ARRAY = "!ArrayContainer"
-NODE_KEY = "max_utilization"  # key of nodes, without effect unless a program asks for it
+NODE_KEY = "max_utilization"  # key of nodes, without effect in most programs
 PROBLEM_KEYS = ("name", "dnn_name", "notes", "histograms")
-_MARK = "CIM_ARCHITECTURE"  # a variable of all such documents
+_MARK = "CIM_ARCHITECTURE"  # a variable that all such documents have
 _HISTOGRAM = "_HIST"
 _CELLS = {"ARRAY_WORDLINES": "CIM_UNIT_DEPTH_CELLS", "ARRAY_BITLINES": "CIM_UNIT_WIDTH_CELLS"}
 _ALL_ON_X, _ALL_ON_Y = 99999, 0  # splits

@@ -1,4 +1,6 @@
-"""Macros of version 0.4 constraints, written out; parallel branches and permutations, completed."""
+"""Expansion of the macros of version 0.4 constraints, and completion of parallel branches and
+permutations.
+"""
 
 import math
 
@@ -12,7 +14,7 @@ from sparsim.records.divisibility import may_be_cut
 
 
 def expand(leaves: list[Leaf], layer: Layer) -> None:
-    """Replace the macros of all leaves. Raises SpecError for what contradicts the rest."""
+    """Replace the macros of all leaves. Raises SpecError for contradictions."""
     for leaf in leaves:
         for kind in ("temporal", "spatial"):
             if kind in leaf.constraints:

@@ -1,6 +1,6 @@
 """Constraints and mapping directives of version 0.4: temporal, spatial and dataspace, per node.
 
-What is said inline and what is listed for a node and a type are joined; what contradicts is an error.
+Inline and listed constraints of a node and a type are joined; contradictions are errors.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ Factors = dict[tuple[str, str], int]  # (dim, sign) -> value
 
 @dataclass
 class Constraint:
-    """All that is said about one node and type. `None` in a list of names: nothing is said."""
+    """All constraints of one node and type. None in place of a list of names means that there is no
+    constraint.
+    """
 
     node: Node
     kind: str
@@ -48,10 +50,10 @@ class Constraint:
     counts: dict[str, int] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)
     maximize: list[list[str]] = field(default_factory=list)
-    remainders: dict[str, int] = field(default_factory=dict)  # of factors that do not divide the bound
+    remainders: dict[str, int] = field(default_factory=dict)  # for factors that do not divide the bound
 
     def join(self, other: Constraint) -> None:
-        """Add what `other` says. Raises SpecError for what contradicts."""
+        """Add the constraints of `other`. Raises SpecError for contradictions."""
         for factor in other.factors.items():
             add_factor(self.factors, factor, other.node)
         if other.factors_only is not None:
@@ -175,7 +177,7 @@ class ConstraintReader:
             raise node.error(f"must be a list of factors, got {describe(value)}", key)
         for item in value:
             match = self._factor(item, node, key, scope)
-            if int(match[3]) >= 0:  # a negative one says nothing
+            if int(match[3]) >= 0:  # a negative number means no constraint
                 add_factor(factors, ((match[1], match[2]), int(match[3])), node)
 
     def _factor(self, item: Any, node: Node, key: str, scope: Scope) -> re.Match[str]:

@@ -26,7 +26,7 @@ Function = Callable[..., Any]
 
 
 class SpecObject:
-    """What an expression sees of a document: named values, as attributes and by index."""
+    """An object of a document in expressions, with named values as attributes and by index."""
 
     def __init__(self, fields: dict[str, Any]) -> None:
         self.fields = fields

@@ -1,4 +1,4 @@
-"""Nodes as the flat list of levels, and the directives, that documents of version 0.3 have.
+"""Conversion of nodes to the flat list of levels, and the directives, of documents of version 0.3.
 
 Every fan-out becomes a level of its own, which stores nothing: `inter_NAME_spatial`.
 """
@@ -16,7 +16,7 @@ from sparsim.records.number_limits import MAX_INT
 
 _FOR_ESTIMATES = ("subclass", "required_actions", "energy_scale", "area_scale")  # attributes of components
 _INWARDS = ("network_read", "network_update")
-_DUMMY = "dummy_storage"  # the class of a fan-out
+_DUMMY = "dummy_storage"  # the class name of a fan-out
 _ONE_WORD = {"width": 1, "depth": 1, "datawidth": 1}
 _NAMES = {
     "no_reuse": {"temporal": "no_temporal_reuse", "spatial": "no_multicast_no_reduction"},
@@ -80,7 +80,7 @@ def _network(leaf: Leaf) -> YamlMap:
 
 
 def _take_networks(outside: list[YamlMap], leaf: Leaf, fanout: YamlMap) -> None:
-    """Let a fan-out name the networks that the level outside names: it is where words spread."""
+    """Let a fan-out name the networks of the next outer level, because words are distributed there."""
     level = next((one for one in reversed(outside) if not _is_network(one)), None)
     if level is None:
         return

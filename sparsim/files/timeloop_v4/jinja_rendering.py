@@ -71,7 +71,7 @@ class Templates:
             raise FormatError(f"Jinja: {error.message}", path=str(path), hint=hint) from None
         except (RecursionError, MemoryError):
             raise FormatError("the Jinja template is nested too deep", path=str(path)) from None
-        except Exception as error:  # whatever a mistake in a template makes Python raise
+        except Exception as error:  # mistakes in templates can raise any exception
             reason = (str(error).splitlines() or [""])[0][:200]
             raise FormatError(f"the Jinja template fails: {reason}", path=str(path)) from None
 
@@ -80,14 +80,14 @@ class Templates:
         self.files += 1
         if self.files > _MAX_FILES:
             raise TooLargeError(f"more than {_MAX_FILES} files are included")
-        if not path.is_file():  # to open a pipe waits for whoever writes
+        if not path.is_file():  # opening a pipe would wait for a writer
             raise FormatError("is not a file", path=str(path))
         text = read_text(path, what="a YAML file")
         self.environment.output.take(len(text))
         return text
 
     def allowed(self, path: Path) -> bool:
-        """Whether `path`, links followed, lies in a folder of the files that the command names."""
+        """Return whether `path`, with links resolved, is in a folder of the files that the command names."""
         real = path.resolve()
         return any(real == root or root in real.parents for root in self.roots)
 
@@ -107,7 +107,7 @@ class _Helpers:
             "include_text": self.include_text,
             "find_path": lambda name: str(self.find(name)),
             "path_exists": lambda name: bool(self.matches(name)),
-            "setenv": lambda name, value: "",  # nothing here depends on the environment
+            "setenv": lambda name, value: "",  # documents must not depend on the environment
             "range": lambda *bounds: checked(range(*bounds)),
         }
 

@@ -1,4 +1,4 @@
-"""The Jinja environment for templates of strangers: sandboxed, with few filters, counted and bounded.
+"""The Jinja environment for untrusted templates: sandboxed, with few filters, counted and bounded.
 
 Jinja's own sandbox keeps templates from Python's objects. This one bounds time and memory as well: loops,
 calls, comparisons and filters take steps in proportion to what they go through, everything that is written
@@ -109,7 +109,7 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
 
     def _pay(self, value: Any) -> Any:
         """`value`, whose items are steps."""
-        if isinstance(value, jinja2.Undefined):  # its length would be an error
+        if isinstance(value, jinja2.Undefined):  # computing its length would be an error
             return value
         if isinstance(value, str):
             self.steps.take(1 + len(value) // 1000)
@@ -172,7 +172,7 @@ class SandboxedTemplates(ImmutableSandboxedEnvironment):
         __self.steps.take()
         for argument in (*args, *kwargs.values()):
             if isinstance(argument, jinja2.Undefined):
-                str(argument)  # raises the error that names it
+                str(argument)  # this raises the error that names it
         if isinstance(owner := getattr(__obj, "__self__", None), str | list | tuple | dict):
             __self._pay_all((owner, *args, *kwargs.values()))
         return __self._pay(super().call(__context, __obj, *args, **kwargs))

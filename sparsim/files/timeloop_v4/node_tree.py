@@ -44,7 +44,7 @@ class Leaf:
     node: Node
     tag: str
     name: str
-    kind: str = ""  # the class
+    kind: str = ""  # the name of the class
     attributes: dict[str, Any] = field(default_factory=dict)  # including those of the containers around it
     lines: dict[str, int] = field(default_factory=dict)  # lines of the attributes
     mesh: tuple[int, int] = (1, 1)
@@ -76,7 +76,7 @@ class Branch:
     nodes: list[Leaf | Branch]
 
     def leaves(self) -> list[Leaf]:
-        """All leaves below, in document order."""
+        """Return all leaves below, in document order."""
         found: list[Leaf] = []
         for node in self.nodes:
             found += node.leaves() if isinstance(node, Branch) else [node]
@@ -111,7 +111,7 @@ class TreeReader:
         self.count = 0
 
     def read(self, root: Node, nodes: list[Node], scope: Scope) -> Branch:
-        """The tree of an architecture. Raises SpecError."""
+        """Return the tree of an architecture. Raises SpecError."""
         ahead: dict[str, Any] = {}
         scope = ChainMap({}, scope, ahead)
         self._announce(nodes, scope, ahead)
@@ -125,7 +125,7 @@ class TreeReader:
         return tree
 
     def _announce(self, nodes: list[Node], scope: Scope, ahead: dict[str, Any]) -> None:
-        """Add what expressions see of nodes that stand after them: fan-outs that variables say."""
+        """Add properties of later nodes that expressions can use: fan-outs that variables define."""
         self.count += len(nodes)
         if self.count > _MAX_NODES:
             raise nodes[0].error(f"an architecture has more than {_MAX_NODES} nodes")

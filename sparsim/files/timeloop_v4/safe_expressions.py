@@ -1,7 +1,8 @@
 """Expressions of version 0.4 documents: a part of Python's, evaluated by an interpreter of our own.
 
-Documents come from strangers. There is no `eval`: names are those of the document and of a fixed list of
-functions, attributes exist on the document's own objects only, and steps, depth and sizes are bounded.
+Documents may come from untrusted sources. There is no `eval`: names are those of the document and of a fixed
+list of functions, attributes exist on the document's own objects only, and steps, depth and sizes are
+bounded.
 """
 
 import ast
@@ -25,7 +26,7 @@ Scope = MutableMapping[str, Any]
 
 
 class ExpressionError(Exception):
-    """An expression is wrong or asks for too much; the text says what, and `hint` what was meant."""
+    """An expression is wrong or exceeds a limit; `hint` suggests a correction."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -48,7 +49,7 @@ class Evaluator:
             )
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Python remarks on code such as `1 is 1`
+                warnings.simplefilter("ignore")  # Python warns of code such as `1 is 1`
                 tree = ast.parse(text.strip(), mode="eval")
             self.depth = 0
             return self._value(tree.body, scope)
@@ -174,7 +175,7 @@ class Evaluator:
         return self._pay(dict(zip(keys, (self._value(v, scope) for v in node.values), strict=True)))
 
     def _pay(self, value: Any) -> Any:
-        """Take the steps that making `value` or comparing it takes."""
+        """Take the steps for making or comparing `value`."""
         if isinstance(value, list | tuple | dict):
             self.steps.take(size(value))
         elif isinstance(value, str):

@@ -1,4 +1,6 @@
-"""YAML with what version 0.4 documents add: tags, quotes that matter, and the deep merge `<<<`."""
+"""Reader of YAML with the extensions of version 0.4 documents: tags, significant quotes, and the deep merge
+`<<<`.
+"""
 
 import json
 import re
@@ -13,12 +15,12 @@ _NO_MERGE = "!nomerge"
 _QUOTES = ("'", '"')
 _CORE = "tag:yaml.org,2002:"
 _PYTHON = f"{_CORE}python"
-_UNQUOTED = "!unquoted"  # text in quotes that counts as if it had none, for objects that templates include
-_MAX_MERGED = 200_000  # values that deep merges copy
+_UNQUOTED = "!unquoted"  # quoted text that is treated as unquoted, for objects that templates include
+_MAX_MERGED = 200_000  # most values that deep merges copy
 _RADIX = re.compile(r"[-+]?(?:0o[0-7_]+|0x[0-9a-fA-F_]+|0b[01_]+)")
 _DIGITS = re.compile(r"[-+]?[0-9][0-9_]{0,30}")
 _REAL = re.compile(r"[-+]?(?:[0-9][0-9_]*)?\.?[0-9_]*(?:[eE][-+]?[0-9]+)?")
-_BARE = re.compile(r"[A-Za-z_][\w./*+<>=-]*")  # text that means the same without quotes anywhere
+_BARE = re.compile(r"[A-Za-z_][\w./*+<>=-]*")  # text with the same meaning without quotes everywhere
 
 
 class Quoted(str):
@@ -68,7 +70,7 @@ class _TaggedBuilder(Builder):
             self._deepen(into, source, event)
 
     def _deepen(self, into: YamlMap, source: YamlMap, event: Any) -> None:
-        """Add what `source` has, in mappings and to lists as well."""
+        """Add the content of `source`, recursively in mappings and to lists."""
         self._count(len(source), event)
         into.tag = into.tag or source.tag
         for key, value in source.items():
@@ -120,7 +122,7 @@ def number_of(text: str) -> int | float | None:
 
 
 def part_of(document: YamlMap, place: str, name: str) -> Any:
-    """What stands at a dotted place of a document. Raises FormatError, which names the file `name`."""
+    """Return the value at a dotted path of a document. Raises FormatError, which names the file `name`."""
     found: Any = document
     for step in place.split(".") if place else ():
         if isinstance(found, list) and step.isdecimal() and int(step) < len(found):

@@ -1,4 +1,6 @@
-"""What the scalars of version 0.4 documents mean: text, a number, or an expression that is evaluated."""
+"""Interpretation of the scalars of version 0.4 documents: text, a number, or an expression that is
+evaluated.
+"""
 
 import re
 from typing import Any
@@ -8,7 +10,7 @@ from sparsim.files.timeloop_v4.safe_expressions import Evaluator, ExpressionErro
 from sparsim.files.timeloop_v4.tagged_yaml import Quoted, number_of
 from sparsim.files.yaml_reading import YamlMap
 
-_NODE = re.compile(r"[0-9.]+ ?nm")  # a technology: no expression, and hardly ever in quotes
+_NODE = re.compile(r"[0-9.]+ ?nm")  # a technology, which is no expression although it is rarely in quotes
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -76,7 +78,7 @@ class Values:
 
 
 def is_forced(text: str) -> bool:
-    """Whether text is an expression wherever it stands."""
+    """Return whether text is an expression in any place."""
     stripped = text.strip()
     return stripped.startswith("(") and stripped.endswith(")")
 

@@ -1,4 +1,4 @@
-"""Documents of version 0.4 as the documents of version 0.3 that say the same.
+"""Conversion of documents of version 0.4 to equivalent documents of version 0.3.
 
 The steps are those of Timeloop's front end: sections, variables, the problem, nodes in document order, listed
 constraints and sparse options, macros, parallel branches, permutations, and the flat list of levels.
@@ -255,7 +255,7 @@ class _Translation:
         )
         plain = name.removeprefix("inter_").removesuffix(
             "_spatial"
-        )  # as the flat architecture calls a fan-out
+        )  # the name of a fan-out in the flat architecture
         found = leaves.get(name) or (leaves.get(plain) if plain != name else None)
         if found is None:
             raise node.error(f"unknown node '{name}'", "target", near(name, leaves))
@@ -282,7 +282,7 @@ class _Translation:
         return [group for group in found.values() if len(group) > 1]
 
     def _others(self) -> Files:
-        """Sections that mean the same in both versions."""
+        """Return the sections that have the same meaning in both versions."""
         parts = self.sections.parts.get("components", ())
         found: Files = [(part.file, mapping_of({"components": part.data})) for part in parts]
         for section in ("ERT", "ART", "mapper", "mapspace"):

@@ -1,4 +1,4 @@
-"""Documents of version 0.4: levels as nodes, and a level of the mapping for each fan-out.
+"""Writer of documents of version 0.4: levels as nodes, and a level of the mapping for each fan-out.
 
 In version 0.4 the loops in space belong to a level of their own, `inter_NAME_spatial`, which stores nothing.
 """
@@ -31,7 +31,7 @@ _IN_SPACE = ("no_link_transfer", "no_multicast_no_reduction")
 
 
 class _Node(dict[str, Any]):
-    """A node of the architecture under its tag."""
+    """A node of the architecture with its tag."""
 
     def __init__(self, tag: str, **fields: Any) -> None:
         self.tag = tag
@@ -99,7 +99,7 @@ def with_nodes(documents: dict[str, Any], arch: Architecture) -> dict[str, Any]:
     """Documents of version 0.3, whose fan-outs are levels, in version 0.4."""
     (inside,) = documents["architecture"]["subtree"]
     nodes: list[_Node] = []
-    mesh: dict[str, Any] = {}  # of the next component, if its fan-out is its own
+    mesh: dict[str, Any] = {}  # fan-out of the next component, if it has its own
     for entry, below in zip(inside["local"], [*arch.storage[1:], arch.compute, None], strict=True):
         fanout = FANOUT.fullmatch(entry["name"])
         if fanout and below is not None and below.mesh != (1, 1):
