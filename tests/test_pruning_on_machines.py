@@ -38,6 +38,15 @@ def test_the_page_has_the_numbers_of_the_models(name: str) -> None:
         assert rows[str(title)] == cells
 
 
+def test_the_page_says_how_good_the_models_are() -> None:
+    rows = page_rows("machines")
+    assert list(rows) == [machine.title for machine in MACHINES.values()]
+    for (preset, _, energy, *others), (name, machine) in zip(rows.values(), MACHINES.items(), strict=True):
+        assert preset == f"`{name}`"
+        assert energy == (machine.energy or "not known")
+        assert others == [machine.left_out, machine.validation]
+
+
 @pytest.mark.parametrize("machine", ["eie", "tensor_core_2_4", "gamma", "pointacc"])
 def test_a_row_is_what_the_command_prints(machine: str) -> None:
     layers = load_workload("pointnet2_small_gmp90").layers
