@@ -52,7 +52,7 @@ bench: setup
 	$(BIN)/python benchmarks/machines.py --json build/machines.json --document docs/how-to/machines.md
 
 docs: setup
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 tables: setup
 	$(BIN)/python -m validation --write-docs
