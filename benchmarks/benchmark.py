@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, progress, CPU time, the machine, and where results go."""
+"""Common parts of the benchmarks: options, progress, CPU time, the machine, and output of results."""
 
 import os
 import platform

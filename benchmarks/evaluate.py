@@ -39,15 +39,15 @@ SEED = 2022
 # Tiling levels of the design, innermost first, and the dims that the study's constraints let each one tile.
 SLOTS = {0: "CMNPQ", 1: "CMNPQ", 2: "CMNPQ", 3: "CM", 5: "CMQ", 6: "CMNPQ", 7: "CMNPQ"}
 PES = {3: 12, 5: 14}  # rows, columns
-DRAWS = 50_000  # at a time
+DRAWS = 50_000  # draws at a time
 
 
 class Effort(NamedTuple):
-    mappings: int  # valid ones, per layer
-    draws: int  # at most, per layer
+    mappings: int  # valid mappings per layer
+    draws: int  # most draws per layer
     repeats: int
-    calls: int  # of Frozen and evaluate per repeat
-    copies: int  # of the cases of a batch
+    calls: int  # calls of Frozen and evaluate per repeat
+    copies: int  # repeats of the cases of a batch
     cold: bool = True  # also time a process that compiles every kernel
 
 

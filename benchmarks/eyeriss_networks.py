@@ -1,4 +1,4 @@
-"""Networks on the chips of the Eyeriss family, planned once each, and what is read off them."""
+"""Networks on the chips of the Eyeriss family, planned once each, and the numbers derived from them."""
 
 import math
 from collections.abc import Callable
@@ -30,7 +30,7 @@ IMAGES = 4  # batch size of the measurements of Eyeriss
 
 
 class Runs:
-    """Plans by chip and network, made when they are first asked for."""
+    """Plans by chip and network, made on first use."""
 
     def __init__(self, step: Callable[[str], None] = lambda what: None) -> None:
         self.step = step
@@ -67,7 +67,7 @@ class Runs:
         return self._plan(sized, network, lambda: scaling_layers(network))
 
     def of_linear(self, chip: str, network: str, pes: int) -> float:
-        """Speed-up over the smallest array, over the ratio of PEs."""
+        """Return the speed-up over the smallest array divided by the ratio of PEs."""
         least = min(SIZES)
         speedup = self.scaled(chip, network, least).cycles / self.scaled(chip, network, pes).cycles
         return speedup * least / pes
@@ -114,7 +114,7 @@ def layer_gops_per_w(network: NetworkEvaluation, name: str) -> float:
 
 
 def convolutions_mb(network: NetworkEvaluation) -> float:
-    """Off-chip traffic of the layers named conv."""
+    """Return the off-chip traffic of the layers named conv."""
     return math.fsum(x.dram_bytes for x in network.layers if x.layer.name.startswith("conv")) / 1e6
 
 
@@ -132,7 +132,7 @@ def glb_mb(found: ChipEvaluation) -> float:
 
 
 def utilisation(found: ChipEvaluation) -> float:
-    """Part of all MAC slots in which something is multiplied."""
+    """Return the share of MAC slots with a multiplication."""
     chip_macs = found.evaluation.compute.instances
     return float(found.pe.macs) / (found.cycles * chip_macs)
 

@@ -1,6 +1,6 @@
-"""What clock and control take: the measured power of the original Eyeriss less what the model accounts for.
+"""Energy of clock and control: the measured power of the original Eyeriss minus the power in the model.
 
-Per gate, so that it can be carried over to the other chips of the family (`per_chip`).
+It is given per gate, so that it can be applied to the other chips of the family (`per_chip`).
 """
 
 import math
@@ -23,7 +23,7 @@ class Layer(NamedTuple):
 
     name: str
     power_mw: float
-    total_ms: float  # with loading
+    total_ms: float  # including loading
     proc_ms: float
     active_pes: int
     glb_mb: float
@@ -40,7 +40,7 @@ TABLE = (
 
 
 class Residual(NamedTuple):
-    """pJ that the model leaves of one layer's measured energy."""
+    """The part of one layer's measured energy, in pJ, that the model does not explain."""
 
     layer: Layer
     accounted_pj: float

@@ -1,4 +1,4 @@
-"""What is published of the Eyeriss family, eyeriss_published.csv, and the number of the model for each."""
+"""The published numbers of the Eyeriss family, eyeriss_published.csv, with the model's number for each."""
 
 import csv
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from sparsim.machines.eyeriss import load_chip
 
 V1, V1_5, V2 = "eyeriss_v1", "eyeriss_v1_5", "eyeriss_v2"
 DRAM_GB_PER_S = 25.6
-EXPLAINED = 0.25  # a larger deviation has an explanation
+EXPLAINED = 0.25  # larger deviations need an explanation
 
 
 class Published(NamedTuple):

@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 
 def measure(run: Run, objective: tuple[str, ...]) -> Row:
-    """One problem under all policies."""
+    """Measure one problem under all policies."""
     row: Row = {
         "name": f"{run.title} {run.number}",
         "objective": list(objective),
@@ -79,7 +79,7 @@ def summary(rows: list[Row]) -> list[str]:
 def main(step: Step, quick: bool) -> Found:
     chosen = [run for run in runs() if run.number in LAYERS and (not quick or run[:2] == QUICK)]
     problems = [(run, objective) for run in chosen for objective in OBJECTIVES][: 1 if quick else None]
-    measure(chosen[0], OBJECTIVE)  # compiles
+    measure(chosen[0], OBJECTIVE)  # this search compiles the kernels
     rows = [measure(*problem) for problem in problems]
     return Found({"rows": rows}, {"policies": table(rows), "policies summary": summary(rows)})
 

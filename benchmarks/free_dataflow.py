@@ -30,7 +30,7 @@ class Pair(NamedTuple):
 
 
 def free_mapspace() -> Mapspace:
-    """Only the keeps and bypasses of the study's mapspace."""
+    """Return a mapspace with only the bypass choices of the study's mapspace."""
     levels = [
         LevelConstraint(level=at.level, keep=at.keep, bypass=at.bypass) for at in study_mapspace().levels
     ]
@@ -43,7 +43,7 @@ def measure(run: Run, objective: tuple[str, ...], evaluations: int) -> Pair:
 
 
 def totals(pairs: list[Pair]) -> list[dict[str, Any]]:
-    """Sums over the layers of each design, variant and objective."""
+    """Return sums over the layers of each design, variant and objective."""
     groups: dict[tuple[str, tuple[str, ...]], list[Pair]] = {}
     for pair in pairs:
         groups.setdefault((pair.run.title, pair.objective), []).append(pair)

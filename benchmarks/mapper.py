@@ -30,7 +30,7 @@ from sparsim.records import Accelerator, Mapspace
 from sparsim.report.tables import Table
 
 ACCOUNTING: Accounting = "timeloop-3"
-OBJECTIVE = ("delay", "energy")  # of the study
+OBJECTIVE = ("delay", "energy")  # objective of the study
 OBJECTIVES = (OBJECTIVE, ("energy",), ("edp",))
 QUICK = ("onchip", "sparse")
 DRAWS, QUICK_DRAWS = 200_000, 10_000  # random mappings per layer
@@ -57,14 +57,14 @@ class Case(NamedTuple):
 
 
 def accelerator_of(run: Run, mapspace: Mapspace | None = None) -> Accelerator:
-    """The run's design with a mapspace, the study's if none is given."""
+    """Return the run's design with a mapspace, the study's if none is given."""
     return replace(load_accelerator(DESIGNS[run.design]), mapspace=mapspace or study_mapspace())
 
 
 def best_of(
     run: Run, objective: tuple[str, ...], mapspace: Mapspace | None = None, evaluations: int | None = None
 ) -> tuple[SearchResult, float]:
-    """The search's result and its CPU seconds; the mapspace is the study's if none is given."""
+    """Return the search's result and its CPU seconds; the mapspace is the study's if none is given."""
     accelerator = accelerator_of(run, mapspace)
     start = time.process_time()
     found = search(

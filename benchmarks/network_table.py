@@ -64,7 +64,7 @@ def limited() -> Any:
 
 
 def attempted(row: Row, what: str, work: Callable[[], Any]) -> Any:
-    """What `work` returns; None if it fails, which the row then tells."""
+    """Return the result of `work`; None if it fails, which is recorded in the row."""
     try:
         with limited():
             return work()
@@ -90,7 +90,7 @@ def counted_macs(model: nn.Module, x: Tensor) -> float:
 
 
 def pruner_of(model: nn.Module, *optimizer: torch.optim.Optimizer) -> gmp.Pruner:
-    """A pruner with the targets of the network, or with all matrices by name."""
+    """Return a pruner with the targets of the network, or with all matrices by name."""
     try:
         return gmp.Pruner(model, *optimizer)
     except gmp.PruningError:
@@ -99,7 +99,7 @@ def pruner_of(model: nn.Module, *optimizer: torch.optim.Optimizer) -> gmp.Pruner
 
 
 def resumes_exactly(model: nn.Module, x: Tensor) -> bool:
-    """Whether a run that is resumed after a step ends with the same bits."""
+    """Return whether a run that is resumed after a step ends with the same bits."""
 
     def set_up() -> tuple[nn.Module, torch.optim.Optimizer, gmp.Pruner]:
         one = copy.deepcopy(model).train()

@@ -51,7 +51,7 @@ def rows(points: Tensor, index: Tensor) -> Tensor:
 
 
 class SetAbstraction(nn.Module):
-    """A stage with one scale; without a stage, all points are one neighbourhood."""
+    """A set abstraction with one scale; without a stage, all points are one neighbourhood."""
 
     def __init__(self, features: int, widths: tuple[int, ...], stage: Stage | None) -> None:
         super().__init__()

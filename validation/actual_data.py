@@ -2,7 +2,7 @@
 
 On one sparse Eyeriss v2 PE every pair of a nonzero input and a nonzero weight of the same channel takes one
 cycle, so a layer of 1 x 1 filters takes the sum over channels c of nnz_I[c] * nnz_W[c] cycles. A model that
-knows densities only comes to nnz_I * nnz_W / C, and errs by the covariance of the two over the channels.
+uses only densities gives nnz_I * nnz_W / C, and its error is the covariance of the two over the channels.
 """
 
 import math
@@ -40,7 +40,7 @@ class Row(NamedTuple):
     exact: int
     counted: int
     counted_cycles: int
-    counted_updates: int  # of the innermost partial sums
+    counted_updates: int  # updates of the innermost partial sums
     uniform: int
     covariance: float  # exact less nnz_I * nnz_W / C
 
@@ -93,12 +93,12 @@ def compare(
     mapping: Mapping,
     seed: int,
 ) -> Row:
-    """A layer with drawn masks: exactly, with actual data, and with its own densities."""
+    """Evaluate a layer with drawn masks: exactly, with actual data, and with its own densities."""
     masks = draw_masks(layer, seed)
     densities = {**layer.densities, **dict.fromkeys(masks, Density(distribution="actual"))}
     with_masks = msgspec.structs.replace(layer, densities=densities)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", EnergyWarning)  # energies do not matter here
+        warnings.simplefilter("ignore", EnergyWarning)  # energies are not used here
         counted = evaluate(accelerator, with_masks, mapping, masks=masks)
         uniform = evaluate(accelerator, layer, mapping)
     a, b = nonzeros_by_channel(layer, masks)
@@ -111,14 +111,14 @@ def compare(
 
 
 def _innermost_updates(result: Evaluation, layer: Layer) -> int:
-    """Updates of the result at the innermost level that keeps it, of all instances."""
+    """Return the updates of the result at the innermost level that keeps it, of all instances."""
     (name,) = (d.name for d in layer.shape.dataspaces if d.read_write)
     sums = next(t for level in result.storage for t in level.tensors if t.dataspace == name)
     return round(sums.updates.actual * sums.instances_average)
 
 
 def compare_cases(root: Path) -> list[Row]:
-    """Every case folder at and below `root`; the n-th gets the masks of seed n."""
+    """Compare every case folder at and below `root`; the n-th one gets the masks of seed n."""
     rows = []
     for seed, case in enumerate(find_cases(root, "timeloop-3")):
         documents = read_documents(case.documents)

@@ -1,4 +1,4 @@
-"""Case folders: input documents with the reference's answer beside them."""
+"""Case folders: input documents with the reference's answers."""
 
 import hashlib
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from pathlib import Path
 from sparsim.check.recorded_case import REJECT, STATS, Case, documents_in
 
 ORIGINAL = "stats-original.txt"
-NO_ANSWER = "no-answer.txt"  # of a case that is not one to compare
+NO_ANSWER = "no-answer.txt"  # marks a case that is not compared
 
 
 def find_cases(root: Path, accounting: str) -> list[Case]:

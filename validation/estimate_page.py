@@ -25,7 +25,7 @@ QUANTITIES: tuple[Quantity, ...] = ("read_pj", "write_pj", "area_um2", "leakage_
 
 
 class Published(NamedTuple):
-    """A published number, and ours."""
+    """A published number and our estimate."""
 
     set: str
     component: str
@@ -35,12 +35,14 @@ class Published(NamedTuple):
 
     @property
     def agrees(self) -> bool:
-        """Whether ours may have been printed as the published one: half a step away at most."""
+        """Return whether our number may be printed as the published one, that is, differs by at most half a
+        step.
+        """
         return abs(self.estimated - float(self.published)) <= PRINTED_STEP / 2 * (1 + 1e-6)
 
 
 def published() -> list[Published]:
-    """Every row of published.csv with its estimate."""
+    """Return every row of published.csv with its estimate."""
     estimates = estimate_all(load_documents([FOLDER / "accelergy_2022.yaml"]).components)
     return [
         Published(**row, estimated=_number(estimates[row["component"]], row["quantity"]))
@@ -57,7 +59,7 @@ def parts() -> dict[str, Component]:
 
 
 def first_energy(found: Estimate) -> float:
-    """pJ of the action that the estimator lists first: read, add, transfer, ..."""
+    """Return the pJ of the action that the estimator lists first: read, add, transfer, ..."""
     return next(iter(found.actions.values())).energy_pj
 
 
@@ -79,7 +81,7 @@ def falls() -> Iterable[Falls]:
 
 
 def _neighbours(size: str) -> Iterable[tuple[SramPoint, SramPoint]]:
-    """Points of the sweep that differ in `size` only, next to each other."""
+    """Yield adjacent points of the sweep that differ in `size` only."""
     lines: dict[SramPoint, list[SramPoint]] = {}
     for point in sram_sweep():
         rest = {"read_pj": 0, "write_pj": 0, "area_um2": 0, "leakage_mw": 0, "cycle_ns": 0, size: 0}
@@ -90,7 +92,7 @@ def _neighbours(size: str) -> Iterable[tuple[SramPoint, SramPoint]]:
 
 
 def tables() -> dict[str, Table]:
-    """The tables of the page by their place."""
+    """Return the tables of the page by their place."""
     agreement = [(*row[:4], f"{row.estimated:.5f}", "yes" if row.agrees else "**no**") for row in published()]
     falling = [(f.quantity, f.size, f.falls, f.pairs) for f in falls()]
     return {
@@ -182,7 +184,7 @@ def _classes() -> Table:
 
 
 def _ratio(pair: tuple[float, float] | None) -> str:
-    """Ours over the published number."""
+    """Return our number divided by the published one."""
     if pair is None:
         return ""
     published, own = pair

@@ -1,4 +1,4 @@
-"""Random cases, answered by a `timeloop-model` on PATH and by the model, and compared."""
+"""Comparison of a `timeloop-model` on PATH with the model on random cases."""
 
 import random
 import shutil
@@ -68,7 +68,7 @@ def _compare(program: str, root: Path, seed: str) -> tuple[Answer, Outcome]:
 
 
 def _rejections(asked: Sequence[tuple[Answer, Outcome]]) -> list[str]:
-    """One line per kind, and how often the model rejects the same cases."""
+    """Return one line per kind, with the number of cases that the model also rejects."""
     rejected = [(answer.kind, verdict(outcome)) for answer, outcome in asked if answer.rejected]
     if not rejected:
         return []

@@ -1,8 +1,8 @@
 """Seeded random cases: a small accelerator, layer, policy, energy table and a mapping that fits, mostly.
 
 The layer and the loops are drawn first; buffers are then made large enough for the tiles, and formats deep
-enough for the loops, so that most cases have an answer. What is drawn too tight stays in: a rejection is an
-answer too.
+enough for the loops, so that most cases have an answer. Cases that are too tight are kept, because a
+rejection is an answer, too.
 """
 
 import random
@@ -123,7 +123,7 @@ def _layer(rng: random.Random) -> Layer:
 def _mapping(
     rng: random.Random, layer: Layer, names: Sequence[str], fan_outs: Sequence[tuple[int, int]]
 ) -> Mapping:
-    """Deals the prime factors of all bounds out to loops, spatial ones while there is room."""
+    """Distribute the prime factors of all bounds to loops, to spatial ones while there is room."""
     dims = layer.shape.dims
     temporal: list[dict[str, int]] = [dict.fromkeys(dims, 1) for _ in names]
     spatial: list[dict[str, int]] = [dict.fromkeys(dims, 1) for _ in names]
@@ -174,7 +174,7 @@ def _some(rng: random.Random, layer: Layer, chance: float) -> tuple[str, ...]:
 
 
 def _tile_words(layer: Layer, mapping: Mapping, index: int) -> int:
-    """Words that level `index` (outer to inner) holds: the boxes of its tiles (model 3.2)."""
+    """Return the words that level `index` (outer to inner) holds: the boxes of its tiles (model 3.2)."""
     extents = dict.fromkeys(layer.shape.dims, 1)
     for level in mapping.levels[index:]:
         for dim, factor in level.temporal.factors.items():

@@ -1,4 +1,4 @@
-"""What a run of `timeloop-model` says: a report, a rejection of some kind, or nothing to compare with."""
+"""Answers of `timeloop-model`: a report, a rejection of some kind, or nothing to compare with."""
 
 import re
 import signal
@@ -11,7 +11,7 @@ from typing import NamedTuple
 TIMEOUT_S = 300
 REPORT = "report"
 
-# Kinds of rejections, by what the program says on stderr before it gives up; the first that fits.
+# Kinds of rejections, by the program's last output on stderr; the first one that fits is used.
 _REJECTIONS = (
     ("metadata capacity", "exceeds metadata buffer capacity"),
     ("capacity", "exceeds buffer capacity"),
@@ -25,7 +25,7 @@ _REJECTIONS = (
     ("bypass", "bypassed in all storage levels"),
     ("constraints", "violates architecture constraints"),
 )
-_ABORTED = (-signal.SIGABRT, 128 + signal.SIGABRT)  # the latter from a shell that runs it
+_ABORTED = (-signal.SIGABRT, 128 + signal.SIGABRT)  # the latter if a shell runs it
 
 
 class Answer(NamedTuple):

@@ -1,7 +1,7 @@
 """`python -m validation.sparse_pe_page`: the sparse PE against what is known, for docs/results/sparse-pe.md.
 
 Shapes, densities and cycles of the eight layers are those of Sparseloop's validation (MICRO 2022 artifact,
-figure 12). Its masks are not ours to publish: masks are drawn with as many nonzeros, evenly.
+figure 12). Its masks cannot be published here, so that masks with as many nonzeros are drawn uniformly.
 """
 
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ ENDLESS = msgspec.structs.replace(
 
 
 class Row(NamedTuple):
-    """One layer on one PE, and on 192."""
+    """Results of one layer on one PE and on 192 PEs."""
 
     layer: PublishedLayer
     exact: int
@@ -96,7 +96,7 @@ class Row(NamedTuple):
 
 
 def draw(shape: tuple[int, ...], nonzeros: int, rng: np.random.Generator) -> Bools:
-    """A mask with exactly so many nonzeros anywhere."""
+    """Draw a mask with exactly so many nonzeros at random positions."""
     mask = np.zeros(int(np.prod(shape)), np.bool_)
     mask[rng.choice(mask.size, nonzeros, replace=False)] = True
     return mask.reshape(shape)
@@ -175,7 +175,7 @@ def grid_error(case: GridCase, iact_density: float, weight_density: float, seed:
 
 
 def tables(rows: Sequence[Row]) -> dict[str, Table]:
-    """The tables of the page by their place."""
+    """Return the tables of the page by their place."""
     signed = _signed
     layers = [
         (
@@ -222,7 +222,7 @@ def tables(rows: Sequence[Row]) -> dict[str, Table]:
 
 
 def _signed(share: float, digits: int = 2) -> str:
-    return f"{round(share, digits + 2) + 0.0:+.{digits}%}"  # no minus zero
+    return f"{round(share, digits + 2) + 0.0:+.{digits}%}"  # avoid a minus sign before zero
 
 
 @click.command()

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "docs" / "tutorials").glob("*.ipynb"))
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},  # without its version
+    "language_info": {"name": "python"},  # the language without its version
 }
 TRAINED, TOLERANCE = "trained", 0.25
 _NUMBER = re.compile(r"\d[\d,]*\.?\d*")
@@ -32,7 +32,7 @@ def read(path: Path) -> NotebookNode:
 
 
 def executed(notebook: NotebookNode) -> NotebookNode:
-    """A copy with the outputs of a run in an empty folder; an exception of a cell is raised."""
+    """Return a copy with the outputs of a run in an empty folder. Exceptions of cells are raised."""
     fresh = copy.deepcopy(notebook)
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
@@ -45,7 +45,7 @@ def executed(notebook: NotebookNode) -> NotebookNode:
 
 
 def differences(stored: NotebookNode, fresh: NotebookNode) -> list[str]:
-    """A sentence for each cell that prints or draws something else than what is stored."""
+    """Return a sentence for each cell whose output differs from the stored one."""
     found = []
     for number, (old, new) in enumerate(zip(stored.cells, fresh.cells, strict=True), start=1):
         before, after = _printed(old), _printed(new)
@@ -55,7 +55,7 @@ def differences(stored: NotebookNode, fresh: NotebookNode) -> list[str]:
 
 
 def _printed(cell: NotebookNode) -> str:
-    """Texts, and of figures only that there is one."""
+    """Return texts, and for figures only that there is one."""
     lines = []
     for output in cell.get("outputs", ()):
         data = output.get("data", {})
@@ -64,7 +64,7 @@ def _printed(cell: NotebookNode) -> str:
 
 
 def _is_near(before: str, after: str) -> bool:
-    """Whether texts differ only in numbers, and these by little."""
+    """Return whether texts differ only in numbers, and these only slightly."""
     if _NUMBER.sub("#", before) != _NUMBER.sub("#", after):
         return False
     pairs = zip(_NUMBER.findall(before), _NUMBER.findall(after), strict=True)

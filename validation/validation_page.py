@@ -1,4 +1,6 @@
-"""Writes the tables of docs/results/validation.md from the committed suite and recorded results of others."""
+"""Writer of the tables of docs/results/validation.md, from the committed suite and recorded results of
+others.
+"""
 
 import csv
 import datetime
@@ -30,7 +32,7 @@ def write() -> None:
 
 
 def record(suite: str, accounting: str, outcomes: Sequence[Outcome]) -> None:
-    """Put the result of one suite into `recorded.csv`, in place of an earlier one."""
+    """Store the result of one suite in `recorded.csv`, in place of an earlier one."""
     totals = total(outcomes)
     row = {
         "suite": suite,
@@ -60,7 +62,7 @@ def read_recorded() -> list[dict[str, str]]:
 
 
 def blocks(outcomes: Sequence[Outcome], recorded: Sequence[dict[str, str]]) -> dict[str, Block]:
-    """What stands in the marked places of the page."""
+    """Return the content of the marked places of the page."""
     totals = total(outcomes)
     stages = []
     for stage in STAGES:
