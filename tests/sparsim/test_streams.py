@@ -138,7 +138,8 @@ def test_terminals_get_no_control_characters_of_others(folder: Path) -> None:
     (folder / "escape.yaml").write_text(COMPONENTS.replace("mac\u03a9", r"\e[31m"), encoding="utf-8")
     code, found = terminal(folder, "estimate", "escape.yaml")
     assert code == 2
-    assert b"escape.yaml:3: text holds the control character U+001B" in found
+    assert b"escape.yaml:3: " in found
+    assert b"U+001B" in found
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "9"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
@@ -98,5 +99,6 @@ def test_a_kept_entry_runs_without_the_compiler() -> None:
         "import sys; from support.examples import matmul; from sparsim import evaluate\n"
         "evaluate(*matmul().given); assert 'numba' not in sys.modules"
     )
-    root = Path(__file__).parents[2]
-    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": str(root / "tests")}
+    subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, check=True)

@@ -154,8 +154,9 @@ def test_entries_are_compiled_once() -> None:
         iacts, weights = (np.ones(shape, dtype)[::-1] for shape in ((2, 5), (3, 2, 3)))
         run_pe(EYERISS_V2_PE, iacts, weights, stride)
     found = dict(entries())
-    assert len(found) >= 4
-    assert {name: len(kernel.signatures) for name, kernel in found.items()} == dict.fromkeys(found, 1)
+    compiled = [len(kernel.signatures) for kernel in found.values()]
+    assert max(compiled) == 1
+    assert sum(compiled) >= 4
 
 
 # ---- plain arrays
