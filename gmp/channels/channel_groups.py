@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gmp.channels.channel_probe import Reached, probe, runner
+from gmp.channels.channel_probe import Reached, check_numbers, probe, runner
 from gmp.channels.channel_records import ChannelGroup, ChannelGroups, Member
 from gmp.channels.narrow_layers import Role, channels_of, has_outputs, is_each, is_grouped
 from gmp.channels.removed_channels import failure
@@ -54,7 +54,8 @@ def channel_groups(
     Raises
     ------
     PruningError
-        If a name in `ignore` is unknown or is not of a layer with outputs, or if the model has no such layer.
+        If a name in `ignore` is unknown or is not of a layer with outputs, if the model has no such layer, or
+        if its outputs for the example have nan.
     TraceError
         If the example does not fit the model.
 
@@ -81,6 +82,7 @@ def channel_groups(
         raise PruningError("the model has no linear layers or convolutions, whose channels could be removed")
     ignored = _checked([ignore] if isinstance(ignore, str) else list(ignore), layers)
     run_copies = runner(model, example, forward)
+    check_numbers(model, run_copies)
     reached = probe(model, run_copies)
     shared = _sharing(model)
     found = []

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from gmp.channels.narrow_layers import channel_axis, channels_of, has_outputs, is_each, is_grouped
+from gmp.errors import PruningError
 from gmp.example_batches import Forward, batches_of, run, samples_of
 from gmp.parameter_names import named_modules
 from gmp.plain_kernels import plain_kernels
@@ -75,6 +76,16 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+def check_numbers(model: nn.Module, run_copies: Run) -> None:
+    """Refuse a network with NaN in its outputs, in which those of the probe could not be told apart."""
+    with evaluating(model):
+        outputs = tree_leaves(run_copies(model, 1))
+    if any(isinstance(value, Tensor) and bool(value.isnan().any()) for value in outputs):
+        raise PruningError(
+            "the outputs of the network for the example have nan; its weights and the example must be numbers"
+        )
 
 
 def probe(model: nn.Module, run_copies: Run) -> dict[str, Reached]:

@@ -198,6 +198,7 @@ def narrow(
       (2): Linear(in_features=3, out_features=2, bias=True)
     )
     """
+    _check_sizes(model, groups)
     gone = _dead(model, groups) if keep is None else _gone(groups, keep)
     if not any(bool(each.any()) for each in gone.values()):
         raise PruningError("no channel would be removed: none is without weights")
@@ -298,14 +299,40 @@ def _gone(groups: ChannelGroups, keep: Mapping[str, Sequence[int] | Tensor]) -> 
     gone = {group.name: torch.zeros(group.channels, dtype=torch.bool) for group in groups}
     for name, kept in keep.items():
         count = groups[name].channels
-        index = torch.as_tensor(kept, dtype=torch.int64).flatten()
+        index = _indices_of(name, kept)
         if not len(index):
             raise PruningError(f"no channel of '{name}' would be left; keep at least one")
-        if int(index.min()) < 0 or int(index.max()) >= count:
-            raise PruningError(f"'{name}' has channels 0 to {count - 1}, kept would be {int(index.max())}")
+        low, high = int(index.min()), int(index.max())
+        if low < 0 or high >= count:
+            seen = low if low < 0 else high
+            raise PruningError(f"'{name}' has channels 0 to {count - 1}, kept would be {seen}")
         gone[name] = torch.ones(count, dtype=torch.bool)
         gone[name][index] = False
     return gone
+
+
+def _indices_of(name: str, kept: Sequence[int] | Tensor) -> Tensor:
+    """Return indices as a tensor. Refuses masks, whose values would pass for the channels 0 and 1."""
+    try:
+        index = torch.as_tensor(kept)
+    except (TypeError, ValueError, RuntimeError):
+        raise PruningError(f"kept channels of '{name}' must be a list of indices, got {kept!r}") from None
+    if index.dim() != 1:
+        raise PruningError(f"kept channels of '{name}' must be a list of indices, got {kept!r}")
+    if len(index) and (index.dtype == torch.bool or index.is_floating_point() or index.is_complex()):
+        raise PruningError(f"kept channels of '{name}' must be indices, got numbers of type {index.dtype}")
+    return index.long()
+
+
+def _check_sizes(model: nn.Module, groups: ChannelGroups) -> None:
+    """Refuse groups whose channels the layers of the model do not have."""
+    for member in (member for group in groups for member in group.members):
+        most, count = int(member.indices.max()), channels_of(module_called(model, member.module), member.role)
+        if most >= count:
+            raise PruningError(
+                f"'{member.module}' has {count} {member.role}, and the groups name number {most}; they are "
+                "of another model"
+            )
 
 
 @torch.no_grad()

@@ -245,3 +245,11 @@ def test_coordinates_of_points_are_in_no_group(delayed: bool) -> None:
     assert indices(groups["sa1.mlp_convs.2"], "sa2.mlp_convs.0", "inputs") == [[3 + c] for c in range(32)]
     assert [group.name for group in groups.fixed] == ["fc3"]
     assert len(groups.table().rows) == 12
+
+
+def test_nan_in_the_example_is_refused() -> None:
+    """It would look as if each channel reached the outputs."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    assert channel_groups(model, torch.zeros(1, 4)).names == ("0",)
+    with pytest.raises(PruningError, match="nan"):
+        channel_groups(model, torch.full((1, 4), torch.nan))

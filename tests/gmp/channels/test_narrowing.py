@@ -309,3 +309,22 @@ def test_no_hook_is_left_and_the_old_network_is_unchanged() -> None:
         assert not module._forward_hooks
         assert not module._forward_pre_hooks
     assert tree_leaves(found.table().rows) == ["stem", 6, 6, "side", 4, 4, "pw", 8, 1]
+
+
+@pytest.mark.parametrize("kept", [
+    torch.tensor([True] * 4 + [False] * 4), [True] * 4 + [False] * 4, [0.5], torch.tensor([1.5]), ["a"], 3,
+    None, [-1],
+])  # fmt: skip
+def test_kept_channels_are_indices(kept: Any) -> None:
+    """Masks in particular: their values would pass for the channels 0 and 1."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    groups = channel_groups(model, torch.zeros(1, 4))
+    with pytest.raises(PruningError, match="'0'"):
+        narrow(model, groups, {"0": kept})
+
+
+def test_groups_of_a_wider_network_are_refused() -> None:
+    wide = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    slim = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    with pytest.raises(PruningError, match="'0' has 6 outputs"):
+        narrow(slim, channel_groups(wide, torch.zeros(1, 4)), {"0": [0]})
