@@ -2,17 +2,17 @@
 training.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gmp.errors import PruningError
-from gmp.example_batches import Forward, run
+from gmp.example_batches import Forward, check_several, run
 from gmp.number_checks import is_count
 
 
@@ -53,9 +53,7 @@ def recalibrate_batch_norm(
     """
     if limit is not None and not is_count(limit):
         raise PruningError(f"limit must be a positive whole number, got {limit!r}")
-    if isinstance(batches, Tensor | Mapping):
-        kind = "tensor" if isinstance(batches, Tensor) else type(batches).__name__
-        raise PruningError(f"batches must be a list or loader of batches, got one {kind}")
+    check_several(batches)
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and _tracks(module)]
     if not norms:
         return 0

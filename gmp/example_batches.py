@@ -21,7 +21,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from gmp.errors import TraceError
+from gmp.errors import PruningError, TraceError
 from gmp.number_checks import is_count
 from gmp.parameter_names import module_called
 from sparsim.errors import near
@@ -44,11 +44,36 @@ def batches_of(model: nn.Module, example: Any) -> list[Any]:
     -------
     list
         The batches.
+
+    Raises
+    ------
+    TraceError
+        If the example is neither a batch nor an iterable of batches.
     """
     single = isinstance(example, Tensor | Mapping) or hasattr(example, "num_nodes")
     if isinstance(example, tuple) and len(_needed(model)) > 1:
         single = all(isinstance(item, Tensor) for item in example)
+    if not single and not _iterates(example):
+        raise TraceError(f"the example must be a batch or a list of batches, got {example!r}")
     return [example] if single else list(example)
+
+
+def check_several(batches: Any) -> None:
+    """Refuse a single batch where several are needed, since its rows would be taken for batches.
+
+    Parameters
+    ----------
+    batches : iterable
+        What is given as the batches.
+
+    Raises
+    ------
+    PruningError
+        If it is a tensor or a mapping, or no iterable.
+    """
+    if isinstance(batches, Tensor | Mapping) or not _iterates(batches):
+        kind = "tensor" if isinstance(batches, Tensor) else type(batches).__name__
+        raise PruningError(f"batches must be a list or loader of batches, got one {kind}")
 
 
 def run(model: nn.Module, batch: Any, forward: Forward | None = None) -> Any:
@@ -179,6 +204,15 @@ def samples_of(model: nn.Module, batch: Any, forward: Forward | None, samples: i
         )
     axis = 1 if first.dim() == 3 and _sequence_first(model) else 0
     return first.shape[axis], axis
+
+
+def _iterates(value: Any) -> bool:
+    """Return whether `list(value)` can be called; data sets may have `__getitem__` only."""
+    try:
+        iter(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _takes(needed: list[str]) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gmp.batch_norm_recalibration import recalibrate_batch_norm
 from gmp.errors import PruningError, PruningWarning
-from gmp.example_batches import Forward, run
+from gmp.example_batches import Forward, check_several, run
 from gmp.number_checks import above_zero, fraction
 from gmp.oneshot.calibration_inputs import Moments, is_supported, matrix_of, weight_of
 from gmp.oneshot.kept_weights import lowest_of_rows, lowest_removed, surgeon_mask, wanda_scores
@@ -112,6 +112,7 @@ def prune_with_data(
     if method == "wanda-rows" and shape.keep:
         method = "wanda"  # groups lie within rows
     damping = above_zero(damping, "damping")
+    check_several(batches)
     data = list(batches)
     if not data:
         raise PruningError("there are no batches to calibrate with")
@@ -155,6 +156,8 @@ def _pruned(
 ) -> tuple[Tensor, dict[str, object], int]:
     """Prune a layer. Returns its mask, its row of the report, and the number of rows of inputs."""
     weight = layer.weight
+    if not bool(weight.isfinite().all()):
+        raise PruningError(f"'{layer.name}' has weights that are not finite")
     holders = [m for m in model.modules() if any(p is weight for p in m._parameters.values())]
     gathered = Moments(holders)
     try:

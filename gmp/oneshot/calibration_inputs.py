@@ -88,6 +88,8 @@ class Moments:
                 handle.remove()
         if self.total is None:
             raise PruningError("the layer did not run on the calibration data")
+        if not bool(self.total.isfinite().all()):
+            raise PruningError("the squares of the inputs on the calibration data are too large")
         return self.total
 
     def _add(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:

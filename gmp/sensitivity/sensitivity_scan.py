@@ -21,7 +21,7 @@ from gmp.channels.channel_records import ChannelGroups
 from gmp.channels.channel_scores import ChannelScore
 from gmp.energy.weight_costs import WeightCosts
 from gmp.errors import PruningError
-from gmp.example_batches import Forward, run
+from gmp.example_batches import Forward, check_several, run
 from gmp.number_checks import above_zero, is_number
 from gmp.patterns import pattern_of
 from gmp.scores import Score
@@ -146,6 +146,11 @@ def scan(
     damage before the accuracy does.
     """
     wanted = _checked_ratios(ratios)
+    if groups is not None and pattern != "1x1":
+        raise PruningError(f"groups of channels are scanned whole; leave out the pattern, got '{pattern}'")
+    for given in (batches, calibration):
+        if given is not None:
+            check_several(given)
     if stop is not None:
         stop = above_zero(stop, "stop")
     seen, norms = list(batches), None if calibration is None else list(calibration)
@@ -317,6 +322,8 @@ def _untouched(model: nn.Module) -> Iterator[None]:
 
 
 def _checked_ratios(ratios: Sequence[float]) -> list[float]:
+    if not isinstance(ratios, Iterable):
+        raise PruningError(f"ratios must be a list of numbers, got {ratios!r}")
     for ratio in ratios:
         if not is_number(ratio) or not 0 < ratio <= 1:
             raise PruningError(f"a ratio is {ratio!r}; it must be a number above 0 and up to 1")

@@ -305,3 +305,21 @@ def test_mistakes_end_in_a_sentence_before_any_work() -> None:
     unused.add_module("other", nn.Linear(6, 6))
     with pytest.raises(PruningError, match="does not run"):
         prune_with_data(unused, [x], 0.5, forward=lambda model, batch: model[0](batch))
+
+
+@pytest.mark.parametrize("batches", [torch.randn(16, 12), {"x": torch.randn(16, 12)}, None])
+def test_one_batch_is_not_several(batches: Any) -> None:
+    with pytest.raises(PruningError, match="batches"):
+        prune_with_data(nn.Linear(12, 8), batches, 0.5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_numbers_that_cannot_be_used_are_refused(method: str) -> None:
+    """They left an error of 0, or weights that were not pruned."""
+    with pytest.raises(PruningError, match="too large"):
+        prune_with_data(nn.Linear(12, 8), [torch.randn(64, 12) * 1e30], 0.5, method=method)
+    layer = nn.Linear(12, 8)
+    with torch.no_grad():
+        layer.weight[0, 0] = torch.nan
+    with pytest.raises(PruningError, match="'weight'"):
+        prune_with_data(layer, [torch.randn(64, 12)], 0.5, method=method)

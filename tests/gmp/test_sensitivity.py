@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import gmp
 from gmp import PruningError
-from gmp.channels import mac_cost, score_channels
+from gmp.channels import channel_groups, mac_cost, score_channels
 from gmp.energy import WeightCosts
 from gmp.sensitivity import classified, scan
 from gmp.sensitivity.replayed_modules import CallOrder
@@ -316,3 +316,16 @@ def _nan_once_pruned(model: nn.Module, output: Tensor) -> tuple[Tensor, Tensor]:
     pruned = bool((model.get_parameter("stem.weight") == 0).any())
     losses = torch.full((len(output),), torch.nan if pruned else 1.0)
     return losses, torch.ones(len(output))
+
+
+def test_one_ratio_one_batch_and_a_pattern_of_channels_are_refused() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    batch = torch.randn(5, 4), torch.arange(5) % 3
+    with pytest.raises(PruningError, match="ratios"):
+        scan(model, [batch], ratios=0.5)  # type: ignore[arg-type]
+    for given in ({"batches": batch[0]}, {"batches": [batch], "calibration": batch[0]}):
+        with pytest.raises(PruningError, match="batches"):
+            scan(model, **given)  # type: ignore[arg-type]
+    groups = channel_groups(model, batch[0])
+    with pytest.raises(PruningError, match="pattern"):
+        scan(model, [batch], groups=groups, pattern="2:4")
