@@ -108,6 +108,8 @@ class WeightSharing:
         self._targets = {
             name: target for name, target in found.items() if name in numbers or state is not None
         }
+        if not self._targets:
+            raise PruningError("entries are given for no weight, so that there is nothing to cluster")
         if state is None:
             self._shared = _clusters(self._targets.values(), numbers, exact=isinstance(entries, Mapping))
             self._equalize_averages()
@@ -221,6 +223,8 @@ class WeightSharing:
         self._write()
 
     def _loaded(self, state: Mapping[str, Any]) -> dict[str, _Shared]:
+        if not isinstance(state["weights"], Mapping):
+            raise PruningError("the state of the weight sharing has no clusters by the names of weights")
         saved = renamed(state["weights"], self._targets)
         for name in saved:
             if name not in self._targets:
@@ -370,6 +374,8 @@ def _loaded(name: str, saved: Any, weight: Tensor) -> _Shared:
     if not isinstance(saved, Mapping) or set(saved) != {"codes", "values"}:
         raise PruningError(f"the saved clusters of '{name}' are no codes and values")
     codes, values = saved["codes"], saved["values"]
+    if not isinstance(codes, Tensor) or not isinstance(values, Tensor):
+        raise PruningError(f"the saved clusters of '{name}' must be tensors of codes and values")
     if codes.shape != weight.shape:
         raise PruningError(
             f"the saved clusters of '{name}' have shape {tuple(codes.shape)}, "
@@ -377,4 +383,10 @@ def _loaded(name: str, saved: Any, weight: Tensor) -> _Shared:
         )
     if values.dim() != 1 or not len(values) or int(codes.max()) >= len(values) or int(codes.min()) < 0:
         raise PruningError(f"the saved clusters of '{name}' have codes without a value")
+    if codes.is_floating_point():
+        raise PruningError(f"the saved codes of '{name}' must be whole numbers, got {codes.dtype}")
+    if not bool(values.isfinite().all()) or float(values[0]) != 0:
+        raise PruningError(
+            f"the saved values of '{name}' must be finite, the first one 0, got {values[:3].tolist()}"
+        )
     return _Shared(codes.to(weight.device, torch.int32), values.to(weight.device, weight.dtype))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import gmp
+from gmp import WeightSharing
 from gmp.commands import cli
 from gmp.errors import PruningError, RecipeError
 from gmp.sharing.linear_kmeans import linear_kmeans
@@ -359,3 +361,21 @@ def test_the_command_writes_a_workload_that_machines_run(tmp_path, monkeypatch) 
         CliRunner().invoke(
             cli, ["share", "shared_networks:small", "-o", "out", "--entries", "0"], catch_exceptions=False
         )
+
+
+@pytest.mark.parametrize("change", [
+    {"codes": "x"}, {"codes": torch.full((4, 8), 1.5)}, {"values": torch.full((5,), torch.nan)},
+    {"values": torch.arange(1.0, 6.0)},
+])  # fmt: skip
+def test_a_spoiled_state_is_refused(change: dict[str, Any]) -> None:
+    state = WeightSharing(nn.Linear(8, 4), entries=4).state_dict()
+    state["weights"]["weight"].update(change)
+    with pytest.raises(PruningError, match="'weight'"):
+        WeightSharing(nn.Linear(8, 4), state=state)
+
+
+def test_a_sharing_without_weights_is_refused() -> None:
+    with pytest.raises(PruningError, match="entries"):
+        WeightSharing(nn.Linear(8, 4), entries={})
+    with pytest.raises(PruningError, match="names of weights"):
+        WeightSharing(nn.Linear(8, 4), entries=4).load_state_dict({"weights": 3})
