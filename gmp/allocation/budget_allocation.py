@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gmp.allocation.coupled_costs import Cost, greedy, lagrange
 from gmp.allocation.knapsack import solve
 from gmp.errors import PruningError
-from gmp.number_checks import at_least_zero
+from gmp.number_checks import at_least_zero, is_number
 from sparsim.errors import near
 
 Reals = NDArray[np.float64]
@@ -98,6 +98,9 @@ def allocate(
     if method not in METHODS:
         raise PruningError(f"unknown method {method!r} of allocation", hint=near(str(method), METHODS))
     budget = at_least_zero(budget, "the budget")
+    for name, given in (("errors", errors), ("costs", costs)):
+        if not isinstance(given, Mapping) and not (name == "costs" and callable(given)):
+            raise PruningError(f"{name} must be lists of numbers by the names of layers, got {given!r}")
     if not errors:
         raise PruningError("there are no layers to allocate a budget to")
     tables = {name: _numbers(values, f"errors of '{name}'") for name, values in errors.items()}
@@ -134,10 +137,10 @@ def _once_each(function: CoupledCost, shown: Callable[[Sequence[int]], dict[str,
 
     @cache
     def cost(chosen: tuple[int, ...]) -> float:
-        value = float(function(shown(chosen)))
-        if not np.isfinite(value):
+        value = function(shown(chosen))
+        if not is_number(value):
             raise PruningError(f"the cost of levels {shown(chosen)} is {value}")
-        return value
+        return float(value)
 
     return cost
 
@@ -186,7 +189,10 @@ def _cost_tables(errors: Mapping[str, Reals], costs: Mapping[str, Values]) -> di
 
 
 def _numbers(values: Values, what: str) -> Reals:
-    found = np.asarray(values, np.float64)
+    try:
+        found = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise PruningError(f"{what} must be one number for each level, got {values!r}") from None
     if found.ndim != 1 or not len(found):
         raise PruningError(f"{what} must be one number for each level, got shape {found.shape}")
     if np.isnan(found).any() or (found == -np.inf).any():

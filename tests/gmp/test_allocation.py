@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,3 +205,12 @@ def test_weight_costs_are_sums_over_layers() -> None:
         WeightCosts(model).total("macs", dense)
     with pytest.raises(PruningError, match="need an example"):
         WeightCosts(model, hardware="eyeriss_v2")
+
+
+@pytest.mark.parametrize(("errors", "costs"), [
+    ({"a": ["x"]}, {"a": [1]}), ({"a": [[0], [1, 2]]}, {"a": [1]}), ({"a": [0, 1]}, [1, 2]),
+    ([1], {"a": [1]}), ({"a": [0, 1]}, lambda levels: None), ({"a": [0, 1]}, lambda levels: "1"),
+])  # fmt: skip
+def test_what_is_no_table_of_numbers_is_refused(errors: Any, costs: Any) -> None:
+    with pytest.raises(PruningError):
+        allocate(errors, costs, 3)
