@@ -16,6 +16,8 @@ AXES = 3
 LOWEST, HIGHEST = -kernels.HALF, kernels.HALF - 1
 MOST_SAMPLES = 1 << kernels.BATCH_BITS
 
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
 Ints = NDArray[np.int64]
 Rows = NDArray[np.int32]
 
@@ -186,7 +188,9 @@ def checked_rows(rows: Tensor, grid: tuple[int, int, int] | None = None) -> Tens
     PointnetError
         If `rows` is not an integer tensor of this shape.
     """
-    if rows.dim() != 2 or rows.shape[1] != 1 + AXES or rows.is_floating_point() or rows.dtype == torch.bool:
+    if not isinstance(rows, Tensor):
+        raise PointnetError(f"coordinates must be a tensor of integers, got a {type(rows).__name__}")
+    if rows.dim() != 2 or rows.shape[1] != 1 + AXES or rows.dtype not in INTEGERS:
         raise PointnetError(
             f"coordinates must be integers of shape (N, {1 + AXES}), got {tuple(rows.shape)} {rows.dtype}"
         )
@@ -225,7 +229,7 @@ def triple(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
     PointnetError
         If there are not one or three numbers, or if one is below 1.
     """
-    found = (value,) * AXES if isinstance(value, int) else tuple(value)
+    found = tuple(value) if isinstance(value, Sequence) else (value,) * AXES
     if len(found) != AXES or not all(isinstance(n, int) and 1 <= n <= kernels.SIDE for n in found):
         raise PointnetError(
             f"{name} must be one or {AXES} whole numbers between 1 and {kernels.SIDE}, got {value}"

@@ -1,5 +1,6 @@
 """Voxels of point clouds: integer coordinates, and features of the points that share a voxel."""
 
+from numbers import Real
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -64,9 +65,12 @@ def merge_duplicates(rows: Tensor, features: Tensor, reduction: Reduction = "mea
     if reduction == "first":
         reduced = features[torch.from_numpy(first).to(features.device)]
     else:
-        reduced = features.new_zeros(len(keys), features.shape[1]).index_add(0, index, features)
-    if reduction == "mean":
-        reduced = reduced / torch.bincount(index, minlength=len(keys)).to(features.dtype)[:, None]
+        # half precision cannot hold the sums and counts of large voxels
+        wide = features.float() if features.dtype in (torch.float16, torch.bfloat16) else features
+        reduced = wide.new_zeros(len(keys), features.shape[1]).index_add(0, index, wide)
+        if reduction == "mean":
+            reduced = reduced / torch.bincount(index, minlength=len(keys)).to(wide.dtype)[:, None]
+        reduced = reduced.to(features.dtype) if wide is not features else reduced
     return Voxels(Coordinates.of_keys(keys), reduced, index)
 
 
@@ -106,8 +110,10 @@ def voxelize(
     >>> voxels.coordinates.rows.tolist()
     [[0, -1, 0, 0], [0, 0, 0, 0]]
     """
-    if not 0 < voxel_size < float("inf"):
-        raise PointnetError(f"voxel_size must be a finite number above 0, got {voxel_size}")
+    if not isinstance(voxel_size, Real) or not 0 < voxel_size < float("inf"):
+        raise PointnetError(f"voxel_size must be a finite number above 0, got {voxel_size!r}")
+    if not isinstance(points, Tensor):
+        raise PointnetError(f"points must be a tensor, got a {type(points).__name__}")
     if points.dim() not in (2, 3) or points.shape[-1] != AXES or not points.is_floating_point():
         raise PointnetError(
             f"points must be floats of shape (..., N, {AXES}), got {tuple(points.shape)} {points.dtype}"

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from gmp.number_checks import is_count
 from gmp.tracing.declared_products import DeclaredProduct
 from pointnet.errors import ConfigError, PointnetError
 from pointnet.ops.coordinates import Coordinates, triple
@@ -78,8 +79,10 @@ class SparseConvolution(nn.Module):
         grouping: Grouping = ALONE,
     ) -> None:
         super().__init__()
-        if min(in_channels, out_channels) < 1:
-            raise ConfigError(f"channels must be at least 1, got {in_channels} and {out_channels}")
+        if not is_count(in_channels) or not is_count(out_channels):
+            raise ConfigError(
+                f"channels must be whole numbers of at least 1, got {in_channels} and {out_channels}"
+            )
         sizes = triple(kernel_size, "kernel size"), triple(stride, "stride"), triple(dilation, "dilation")
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel = Kernel(*sizes, anchor, order)
@@ -107,6 +110,8 @@ class SparseConvolution(nn.Module):
         PointnetError
             If the inputs have another number of channels, or if a transposed layer finds no strided layer.
         """
+        if not isinstance(x, SparseTensor):
+            raise PointnetError(f"inputs must be a SparseTensor, got a {type(x).__name__}")
         if x.features.shape[1] != self.in_channels:
             raise PointnetError(
                 f"inputs have {x.features.shape[1]} channels, the layer takes {self.in_channels}"

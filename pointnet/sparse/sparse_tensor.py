@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from gmp.number_checks import is_count
 from pointnet.errors import PointnetError
 from pointnet.ops.coordinates import Coordinates
 from pointnet.ops.kernel_maps import (
@@ -153,7 +154,8 @@ class SparseTensor:
     Raises
     ------
     PointnetError
-        If there is not one row of features for each coordinate.
+        If there is not one row of features for each coordinate, if these are not `Coordinates`, or if the
+        stride is not positive.
 
     Examples
     --------
@@ -170,6 +172,13 @@ class SparseTensor:
     cache: MapCache = field(default_factory=MapCache)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.coordinates, Coordinates):
+            raise PointnetError(
+                f"coordinates must be Coordinates(rows), got a {type(self.coordinates).__name__}"
+            )
+        stride = self.stride
+        if not isinstance(stride, tuple) or len(stride) != 3 or not all(is_count(n) for n in stride):
+            raise PointnetError(f"stride must be three positive whole numbers, got {stride!r}")
         if self.features.dim() != 2 or len(self.features) != len(self.coordinates):
             raise PointnetError(
                 f"features must have shape ({len(self.coordinates)}, channels), got "

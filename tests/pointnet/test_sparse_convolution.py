@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from naive import kernel_map as naive
@@ -13,6 +15,8 @@ from pointnet.ops.coordinates import Coordinates
 from pointnet.ops.kernel_maps import Kernel, generated_coordinates, kernel_map, strided_coordinates
 from pointnet.ops.sparse_convolution import ALONE, Grouping, adaptive_groups, sparse_convolution
 from pointnet.ops.voxels import merge_duplicates, voxelize
+from pointnet.sparse.sparse_layers import SubmanifoldConvolution
+from pointnet.sparse.sparse_tensor import SparseTensor
 
 SIDE = 6
 DATAFLOWS = ["gather_scatter", "fetch_on_demand"]
@@ -244,3 +248,28 @@ X, W = torch.zeros(10, 3), torch.zeros(27, 3, 4)
 def test_what_cannot_be_is_refused(make, kind, text):
     with pytest.raises(kind, match=text):
         make()
+
+
+@pytest.mark.parametrize("make", [
+    lambda: Coordinates([[0, 1, 2, 3]]),
+    lambda: Coordinates(torch.zeros(1, 4, dtype=torch.complex64)),
+    lambda: Coordinates(torch.zeros(1, 4, dtype=torch.int64), 1.5),
+    lambda: voxelize(torch.rand(4, 3), "0.5"),
+    lambda: voxelize([[0.0, 0.0, 0.0]], 0.5),
+    lambda: SparseTensor(torch.rand(1, 2), torch.zeros(1, 4, dtype=torch.int64)),
+    lambda: SparseTensor(torch.rand(1, 2), Coordinates(torch.zeros(1, 4, dtype=torch.int64)), (0, 1, 1)),
+    lambda: SparseTensor(torch.rand(1, 2), Coordinates(torch.zeros(1, 4, dtype=torch.int64)), 2),
+    lambda: SubmanifoldConvolution(2, 3, 2.5),
+    lambda: SubmanifoldConvolution(2, 3)(torch.rand(1, 2)),
+])  # fmt: skip
+def test_other_types_and_numbers_are_refused(make: Any) -> None:
+    with pytest.raises(PointnetError):
+        make()
+
+
+def test_voxels_of_half_precision_may_hold_many_points() -> None:
+    """Their sums and counts are beyond half precision."""
+    points = torch.zeros(70000, 3)
+    voxels = voxelize(points, 0.5, torch.ones(70000, 1, dtype=torch.float16))
+    assert voxels.features.dtype == torch.float16
+    assert voxels.features.tolist() == [[1.0]]
