@@ -86,13 +86,18 @@ def _archive(path: str | Path, found: dict[str, Any]) -> Any:
             names = ", ".join(sorted(found))
             raise FormatError(f"must hold one matrix, holds the arrays {names}", path=str(path))
         return next(iter(found.values()))
-    kind = bytes(found["format"].item()).decode(errors="replace") if found["format"].dtype.kind == "S" else ""
+    named = found["format"]
+    kind = bytes(named.item()).decode(errors="replace") if named.dtype.kind == "S" and named.size == 1 else ""
     if kind not in _PARTS:
         allowed = ", ".join(_PARTS)
         raise FormatError(f"format of the matrix must be one of {allowed}, got '{kind}'", path=str(path))
     with reading(path, "a sparse matrix"):
         data, first, second = (found[name] for name in _PARTS[kind])
         shape = tuple(int(size) for size in found["shape"])
+        if len(shape) != 2:
+            raise refusal(path, f"must have two axes, has the shape {shape}")
+        if not all(part.dtype.kind in "iu" for part in (first, second)):
+            raise refusal(path, f"must have whole numbers as indices, got {first.dtype} and {second.dtype}")
         if max(shape) > MOST_ROWS:
             raise refusal(path, f"must have at most {MOST_ROWS} rows and columns, has the shape {shape}")
         if kind == "coo":

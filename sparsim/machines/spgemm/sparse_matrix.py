@@ -64,7 +64,7 @@ class SparseMatrix:
         if found.dtype.kind not in "biuf":
             kind = "complex" if found.dtype.kind == "c" else str(found.dtype)
             raise SpecError(f"must have real numbers, got {kind} ones", path=name)
-        rows = sparse.csr_array(found)
+        rows = sparse.csr_array(found, copy=True)  # what follows is in place
         rows.sum_duplicates()  # this also sorts
         if not np.isfinite(rows.data).all():
             raise SpecError("has numbers that are not finite", path=name)

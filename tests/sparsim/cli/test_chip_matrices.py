@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from support.documented_keys import documented_keys
 from support.programs import Done, run_module
 
 from sparsim import load_hardware
+from sparsim.errors import FormatError
 from sparsim.files.matrix_files import load_matrix
 from sparsim.machines.spgemm import SparseMatrix
 
@@ -135,3 +137,26 @@ def test_archives_that_hold_no_matrix(tmp_path: Path) -> None:
 def test_what_does_not_go_together(words: tuple[str, ...], a: Path, b: Path) -> None:
     given = [{"A": a, "B": b}.get(word, word) for word in words]
     assert chip(*given).returncode == 2
+
+
+@pytest.mark.parametrize("change", [
+    {"format": np.array([b"csr", b"csr"])}, {"shape": np.array([])}, {"indices": np.array([0.5, 1.7])},
+])  # fmt: skip
+def test_spoiled_archives_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    parts = {"format": np.array(b"csr"), "data": np.ones(2), "indices": np.array([0, 1]),
+             "indptr": np.array([0, 1, 2, 2]), "shape": np.array([3, 3])}  # fmt: skip
+    np.savez(tmp_path / "good.npz", **parts)
+    assert load_matrix(tmp_path / "good.npz").nnz == 2
+    np.savez(tmp_path / "bad.npz", **(parts | change))
+    with pytest.raises(FormatError, match=r"bad\.npz"):
+        load_matrix(tmp_path / "bad.npz")
+
+
+def test_a_matrix_is_not_changed() -> None:
+    """Its duplicates and stored zeros in particular, which are left out of the copy."""
+    indices, starts = np.array([2, 2, 0, 1]), np.array([0, 2, 3, 4])
+    given = scipy.sparse.csr_array((np.array([1.0, 1.0, 0.0, 2.0]), indices, starts), shape=(3, 3))
+    assert SparseMatrix.of(given).nonzeros == 2
+    assert given.data.tolist() == [1.0, 1.0, 0.0, 2.0]
+    assert given.indices.tolist() == [2, 2, 0, 1]
+    assert given.indptr.tolist() == [0, 2, 3, 4]
