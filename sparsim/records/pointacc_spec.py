@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from sparsim.errors import SpecError
 from sparsim.records.machine_spec import MachineSpec
 from sparsim.records.number_limits import MAX_INT, check_real, check_whole
 
@@ -68,3 +69,8 @@ class PointAccSpec(MachineSpec, frozen=True, kw_only=True, tag="pointacc"):
             self.check_above_zero(field, getattr(self, field))
         for field in ("cache_kib", "pj_per_mac", "dram_pj_per_bit"):
             check_real(self.where, field, getattr(self, field))
+        if self.cache_kib > self.sram_kib:
+            raise SpecError(
+                f"cache_kib must be at most sram_kib, which is {self.sram_kib:g}, got {self.cache_kib:g}",
+                path=self.where,
+            )

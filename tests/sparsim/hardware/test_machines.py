@@ -201,3 +201,10 @@ def test_sweeps_change_machines(tmp_path: Path) -> None:
     refused.write_text(path.read_text() + "  search: {method: random}\n")
     with pytest.raises(SpecError, match="objective"):
         load_design_space(load_study(refused))
+
+
+def test_a_cache_is_a_part_of_the_memories() -> None:
+    spec = load_hardware("pointacc").spec
+    assert replace(spec, cache_kib=spec.sram_kib).cache_kib == spec.sram_kib
+    with pytest.raises(SpecError, match="sram_kib"):
+        replace(spec, cache_kib=spec.sram_kib + 1)
