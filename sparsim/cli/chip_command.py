@@ -124,7 +124,8 @@ def _check_options(
     }  # fmt: skip
     given = [option for option, value in options.items() if value is not None]
     if given:
-        raise SpecError(f"{' and '.join(given)} is for chips of the Eyeriss family, and not for {name}")
+        allowed = "workloads" if given == ["--layer"] else "chips of the Eyeriss family"
+        raise SpecError(f"{' and '.join(given)} is for {allowed}, and not for {name}")
 
 
 def _run_machine(
