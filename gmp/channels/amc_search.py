@@ -37,7 +37,7 @@ UPDATES = 10  # of the agent after each episode
 
 @dataclass(frozen=True)
 class AmcReport:
-    """What the agent and the searches beside it have found.
+    """Results of the agent and of the searches that it is compared with.
 
     Parameters
     ----------
@@ -103,18 +103,18 @@ def amc(
     Parameters
     ----------
     candidates : ChannelCandidates
-        Networks that are tried, with their losses.
+        Networks that the searches evaluate, with their losses.
     cost : callable
         Cost by the number of channels left in each group: parameters, MACs, measured seconds, energy or
         cycles.
     budget : float
         Largest cost.
     episodes : int, default 300
-        Networks that the agent tries; in the first third its actions are random.
+        Number of networks that the agent evaluates; in the first third its actions are random.
     seed : int, default 0
         Seed of the agent and of the random search.
     progress : callable, optional
-        Called with a few words after each method and each tenth of the episodes.
+        Called with a short text after each method and each tenth of the episodes.
 
     Returns
     -------
@@ -129,11 +129,11 @@ def amc(
 
     Notes
     -----
-    The agent decides group after group. It is a DDPG agent (Lillicrap et al. 2015) as in AMC; what differs is
-    that it acts on groups instead of layers, that its action is cut to what the budget allows at the cost of
-    the rounded numbers, so that no network exceeds it, and that its reward is the negative loss, which is
-    smoother than an accuracy. The random search makes as many evaluations behind the same wall. On small
-    networks it is hard to beat: look at the table before you use the agent again.
+    The agent decides group after group. It is a DDPG agent (Lillicrap et al. 2015) as in AMC, with three
+    differences. It acts on groups instead of layers. Its action is limited to what the budget allows at the
+    cost of the rounded numbers, so no network exceeds the budget. Its reward is the negative loss, which is
+    smoother than an accuracy. The random search makes as many evaluations under the same limit. On small
+    networks the agent is rarely better than it, so compare the rows of the table before you use the agent.
     """
     episodes = whole(episodes, "episodes")
     wall = BudgetWall(candidates.levels, cost, budget)

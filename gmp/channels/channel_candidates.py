@@ -1,8 +1,8 @@
-"""Networks with given numbers of channels in each group, for searches that try many of them.
+"""Networks with given numbers of channels in each group, for searches that evaluate many of them.
 
-The channels with the highest scores are kept, so that their number determines them. The weights of a layer
-are therefore fitted to its remaining inputs once for each number of them, by least squares, from second
-moments of its inputs in the whole network, W' = W H_:S (H_SS + damping)^-1.
+The channels with the highest scores are kept, so the number of channels determines which ones stay. The
+weights of a layer are therefore fitted only once for each number of remaining inputs. The fit is by least
+squares from second moments of the inputs in the whole network, W' = W H_:S (H_SS + damping)^-1.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ class ChannelCandidates:
     loss : callable
         Called as ``loss(model)`` with each network in evaluation mode; lower is better.
     score : str or callable, default "l2"
-        What decides which channels are left, as in `score_channels`.
+        Score of the channels, as in `score_channels`; those with the highest scores stay.
     calibration : iterable, optional
-        Batches from which layers are fitted to the channels that are left; by default weights stay.
+        Batches with which layers are fitted to the remaining channels; by default weights are not changed.
     multiple : int, default 8
         Numbers of channels that are tried are multiples of this, or all channels.
     least : int, default 1
-        Number of channels that are left of each group at least.
+        Smallest number of channels of each group.
     forward : callable, optional
         Called as ``forward(model, batch)`` in place of the model with `calibration`.
 
     Attributes
     ----------
     levels : dict of str to list of int
-        Numbers of channels that are tried, rising, by the group's name.
+        Numbers of channels that are tried, in rising order, by the group's name.
     evaluations : int
         Number of networks whose loss was computed; each counts once.
 

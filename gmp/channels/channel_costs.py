@@ -196,7 +196,7 @@ def narrowed_rows(model: nn.Module, groups: ChannelGroups) -> Callable[[Mapping[
             sizes: list[int | None] = []
             for role, size in (("inputs", layer.computation.C), ("outputs", layer.computation.M)):
                 key: tuple[str, Role] = (layer.module, "inputs" if role == "inputs" else "outputs")
-                # a product with a part of a weight has the inputs of this part, which belong to no group
+                # a product with a part of a weight has only the inputs of this part, which belong to no group
                 sizes.append(left[key] if channels.whole.get(key) == size else None)
             found.append(row(i, *sizes))
         return Trace(tuple(found), traced.samples)

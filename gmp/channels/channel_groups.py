@@ -39,9 +39,9 @@ def channel_groups(
         Model, which is not changed.
     example : Tensor, tuple, mapping or any other object
         A batch, as `gmp.example_batches` describes them. The network runs on copies of its first sample, so
-        that a small one (a picture of 32 x 32) takes least time.
+        a small sample (such as a picture of 32 x 32) takes the least time.
     ignore : str or iterable of str, default ()
-        Names of layers whose outputs are to stay.
+        Names of layers whose outputs must not be removed.
     forward : callable, optional
         Called as ``forward(model, batch)`` in place of the model.
 
@@ -61,10 +61,10 @@ def channel_groups(
 
     Notes
     -----
-    Groups are found by running the network with NaN in channels (`gmp.channels.channel_probe`), so that sums,
-    concatenations, depthwise convolutions, flattening and any control flow are followed. Each group is then
-    tried: one channel is removed from a copy, whose outputs have to be those of the network with this channel
-    set to zero. Groups that fail, because a shape is written down in the code, say, are fixed.
+    Groups are found by running the network with NaN in channels (`gmp.channels.channel_probe`). This follows
+    sums, concatenations, depthwise convolutions, flattening and any control flow. Each group is then tried:
+    one channel is removed from a copy, whose outputs must equal those of the network with this channel set to
+    zero. Groups that fail are fixed, for example because a shape is hard-coded in ``forward``.
 
     Examples
     --------

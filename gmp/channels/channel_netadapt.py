@@ -76,30 +76,31 @@ def netadapt_channels(
         Cost by the number of channels left in each group: parameters, MACs, measured seconds, energy or
         cycles.
     budget : float
-        Cost that is to be reached.
+        Cost that the last network must not exceed.
     loss : callable
         Called as ``loss(model)`` with each candidate in evaluation mode. Returns its loss on data that are
         held back from training and test; lower is better.
     tune : callable, default lambda model: None
-        Called as ``tune(model)`` with the best candidates; trains them for some steps. No masks are needed,
-        since channels are removed.
+        Called as ``tune(model)`` with the best candidates, to train them for some steps. No masks are needed,
+        because the channels are removed.
     tuned : int, default 3
-        Number of candidates of each iteration that are tuned: those with the least loss per saving before.
+        Number of candidates of each iteration that are tuned: those with the least loss per saving before
+        tuning.
     first : float, default 0.05
         Fraction of the cost at the start that the first iteration has to save, above 0 and up to 1.
     decay : float, default 0.96
         Factor from the saving of one iteration to that of the next, above 0 and up to 1.
     score : str or callable, default "l2"
-        What decides which channels of a group are left, as in `score_channels`.
+        Score of the channels of a group, as in `score_channels`; those with the highest scores stay.
     multiple : int, default 1
-        Numbers of channels that are left are multiples of this.
+        Numbers of remaining channels are multiples of this.
     least : int, default 1
-        Number of channels that are left of each group at least.
+        Smallest number of channels of each group.
 
     Returns
     -------
     list of AdaptedNetwork
-        The network after each iteration: a series of ever smaller ones.
+        The network after each iteration; each is smaller than the one before.
 
     Raises
     ------
@@ -110,10 +111,10 @@ def netadapt_channels(
 
     Notes
     -----
-    Iteration i has to save first * decay^i of the cost at the start, so that all together save at most
-    first / (1 - decay) of it. Of each group as many channels go as that needs; of the candidates the one that
-    loses least for what it saves is kept, where a loss that falls counts as none, and of equal ones the one
-    that saves most.
+    Iteration i has to save first * decay^i of the initial cost, so all iterations together save at most
+    first / (1 - decay) of it. The candidates of an iteration are one network for each group, in which this
+    group loses as many channels as the saving needs. The candidate with the least loss per saving is kept,
+    where a loss that falls counts as zero; of equal candidates the one that saves most is kept.
     """
     budget, steps = above_zero(budget, "the budget"), (whole(multiple, "multiple"), whole(least, "least"))
     counts = {group.name: group.channels for group in groups}

@@ -1,12 +1,12 @@
 """Channels in an order in which n:m sparsity costs less (Pool and Yu 2021).
 
-The n:m groups of a layer are m neighbouring inputs. Which channels are neighbours is free: the channels of a
-group of coupled layers can be put in any order, in all of these layers alike, and the network computes what
-it did.
+The n:m groups of a layer are m neighbouring inputs. The order of the channels is arbitrary: if the channels
+of a group of coupled layers are permuted in the same way in all of these layers, the network computes the
+same function.
 
 A swap of two channels changes two n:m groups. Let T be the sum of the n - 1 largest of the other m - 1
-weights of a group, and b the n-th largest: with a weight x the group keeps T + max(b, x). So the gains of all
-swaps are sums of such maxima, of which a swap changes few.
+weights of a group, and b the n-th largest. With a weight x the group keeps T + max(b, x). The gains of all
+swaps are therefore sums of such maxima, and each swap changes only a few of them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from gmp.errors import PruningError
 from gmp.parameter_names import module_called
 from gmp.patterns import pattern_of
 
-ROWS = 1024  # of the weights of a group that a search looks at
-LEAST_GAIN = 1e-6  # of what is kept: smaller ones are rounding
+ROWS = 1024  # rows of the weights of a group that a search uses
+LEAST_GAIN = 1e-6  # share of the kept weights; smaller gains are rounding errors
 
 
 class PermutedGroup(NamedTuple):
-    """What the order of a group's channels keeps of the absolute weights of the layers that use it.
+    """Absolute weights that an n:m pattern keeps in the layers that use a group, before and after reordering.
 
     Parameters
     ----------
@@ -49,14 +49,14 @@ class PermutedGroup(NamedTuple):
 
     @property
     def efficacy(self) -> float:
-        """Share of the gap between n:m and single weights that the new order closes."""
+        """Share of the gap between n:m and unstructured pruning that the new order closes."""
         gap = self.unstructured - self.before
         return (self.after - self.before) / gap if gap > 0 else 0.0
 
 
 @torch.no_grad()
 def permute_channels(model: nn.Module, groups: ChannelGroups, pattern: str = "2:4") -> list[PermutedGroup]:
-    """Put channels in an order in which a pattern n:m keeps more, in place.
+    """Permute channels in place, so that an n:m pattern keeps more of the absolute weights.
 
     Parameters
     ----------
@@ -70,8 +70,8 @@ def permute_channels(model: nn.Module, groups: ChannelGroups, pattern: str = "2:
     Returns
     -------
     list of PermutedGroup
-        What was gained in each group. Groups whose channels have no neighbours in any layer that uses them,
-        because each is several inputs there, are left out.
+        Gain in each group. Groups are left out if each of their channels is several inputs in all layers that
+        use them, so that channels have no neighbours there.
 
     Raises
     ------
@@ -80,8 +80,8 @@ def permute_channels(model: nn.Module, groups: ChannelGroups, pattern: str = "2:
 
     Notes
     -----
-    Two channels are swapped as long as that keeps more, the best swap first. Permute before pruning, and
-    before an optimizer has momenta: these are not permuted.
+    The search swaps two channels as long as a swap keeps more, and takes the best swap each time. Permute
+    before pruning, and before an optimizer has momenta, because these are not permuted.
 
     Examples
     --------
@@ -113,14 +113,17 @@ def permute_channels(model: nn.Module, groups: ChannelGroups, pattern: str = "2:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Absolute weights (rows, n:m groups, m) of all users; `units` (n:m groups, m): a channel, or -1."""
+    """Absolute weights of all layers that use a group, (rows, n:m groups, m).
+
+    `units` (n:m groups, m) has the channel at each place, or -1.
+    """
 
     weights: Tensor
     units: Tensor
 
 
 def _columns(model: nn.Module, group: ChannelGroup, m: int) -> _Columns | None:
-    """Of the layers in which the channels are neighbours, at the same places within n:m groups."""
+    """Return the weights of layers in which the channels are neighbours at the same places in n:m groups."""
     parts: list[Tensor] = []
     units: Tensor | None = None
     for member in group.members:
@@ -151,7 +154,7 @@ def _unstructured(weights: Tensor, share: float) -> float:
 
 
 class _Swaps:
-    """The search for one group. Slots are places in n:m groups."""
+    """The search for one group. A slot is a place in an n:m group."""
 
     def __init__(self, columns: _Columns, n: int) -> None:
         self.n, (_, _, self.m) = n, columns.weights.shape
@@ -161,13 +164,13 @@ class _Swaps:
         self.values = self.whole[chosen].clone()  # (rows, slots)
         self.units = columns.units.flatten()
         self.slots = torch.arange(len(self.units))
-        self.order = self.slots.clone()  # which slot's column lies in each slot
+        self.order = self.slots.clone()  # the slot whose column is in each slot
         self.fixed = torch.zeros(len(self.slots), len(self.slots), dtype=torch.bool)
         self.fixed |= (self.units < 0)[:, None] | (self.units < 0)[None]
         self.fixed |= (self.slots // self.m)[:, None] == (self.slots // self.m)[None]
 
     def run(self) -> tuple[Tensor, float, float]:
-        """The channel in each channel's place, and what all weights keep before and after."""
+        """Return the channel at the place of each channel, and the kept weights before and after."""
         size = len(self.slots)
         self.sums, self.bounds = torch.zeros(size), torch.zeros(len(self.values), size)
         self.maxima = torch.zeros(size, size)  # [slot, column]: sum of max(b, x)
@@ -200,7 +203,7 @@ class _Swaps:
             self._update_column(column)
 
     def _update(self, slots: Tensor) -> None:
-        """Of slots: what the others of their n:m group keep."""
+        """Update what the other slots of the n:m groups of these slots keep."""
         for slot in slots.tolist():
             first = slot // self.m * self.m
             others = [i for i in range(first, first + self.m) if i != slot]
@@ -213,7 +216,7 @@ class _Swaps:
         self.maxima[:, column] = torch.maximum(self.bounds, self.values[:, column, None]).sum(dim=0)
 
     def _stripes(self) -> Tensor:
-        """What the n:m group of each slot keeps."""
+        """Return what the n:m group of each slot keeps."""
         kept = self.values.unflatten(1, (-1, self.m)).topk(self.n, dim=2).values.sum(dim=(0, 2))
         return kept.repeat_interleave(self.m)
 
@@ -222,7 +225,7 @@ class _Swaps:
 
 
 def _reorder(module: nn.Module, member: Member, order: Tensor) -> None:
-    """Put channel order[i] where channel i was."""
+    """Move channel order[i] to the place of channel i."""
     index = torch.arange(channels_of(module, member.role))
     index[member.indices.flatten()] = member.indices[order].flatten()
     own = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))

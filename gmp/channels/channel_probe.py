@@ -1,11 +1,11 @@
 """Search for the inputs of later layers that an output channel reaches, by sending NaN through a network.
 
-The network runs once in eval mode for each layer with outputs, on copies of one sample. In copy j some of the
-layer's channels are NaN: those whose number has the bit j, in other copies those without it. Hooks note which
-inputs of other layers are NaN in which copies, and put zeros in their place, so that only the next layers
-answer. An input that depends on one channel is NaN in exactly one copy of each pair, and its pattern is the
-number of the channel. An input that depends on several is taken to depend on all channels that its pattern
-allows, so that channels are joined rather than parted by mistake.
+The network runs once in eval mode for each layer with outputs, on pairs of copies of one sample. In one copy
+of pair j the channels are NaN whose number has the bit j, and in the other copy those without this bit. Hooks
+record which inputs of other layers are NaN in which copies, and replace NaN by zeros, so that only the next
+layers are found. An input that depends on one channel is NaN in exactly one copy of each pair, and its
+pattern is the number of the channel. An input that depends on several channels is taken to depend on all
+channels that its pattern allows, so an error can join channels but cannot separate them.
 
 This works with any control flow, sums, concatenations, gathers and maxima. Comparisons hide a NaN;
 dependencies that are missed for this reason are detected when a group is tried

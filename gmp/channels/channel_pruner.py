@@ -32,17 +32,17 @@ class ChannelPruner(Pruner):
     optimizer : Optimizer or sequence of Optimizer, optional
         One or several optimizers, as in `gmp.Pruner`.
     score : str or callable, default "l2"
-        What channels compete by, as in `score_channels`. Those with the lowest scores are pruned first.
+        Score of the channels, as in `score_channels`. Those with the lowest scores are pruned first.
     scope : {"global", "group"}, default "global"
-        Whether all channels compete in one pool, or each group loses the same share of its channels.
+        Whether all channels are ranked in one pool, or each group loses the same share of its channels.
     cost : callable, optional
         Function from the number of channels left in each group to a cost, such as those of
-        `gmp.channels.channel_costs`. Scores are divided by what the removal of one more channel of the group
-        saves.
+        `gmp.channels.channel_costs`. Scores are divided by the cost that the removal of one more channel of
+        the group saves.
     multiple : int, default 1
-        The number of channels that are left of a group is a multiple of this, if any are pruned.
+        The number of remaining channels of a group is a multiple of this, if any are pruned.
     least : int, default 1
-        Number of channels that are left of each group at least.
+        Smallest number of channels of each group.
 
     Attributes
     ----------
@@ -165,7 +165,7 @@ class ChannelPruner(Pruner):
         self.keep({name: each.nonzero().flatten().tolist() for name, each in kept.items()})
 
     def keep(self, kept: Mapping[str, Sequence[int]]) -> None:
-        """Prune all channels of groups but some.
+        """Prune all channels of groups except those given.
 
         Parameters
         ----------

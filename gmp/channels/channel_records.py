@@ -22,7 +22,7 @@ from sparsim.report.tables import Table
 
 
 class Member(NamedTuple):
-    """What a layer has of a group.
+    """The part of a group in one layer.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class ChannelGroup:
         Name of the first layer that makes these channels; with a number behind "#" if other channels of the
         layer are in other groups.
     members : tuple of Member
-        What each layer has of the group.
+        The part of the group in each layer.
     fixed : str, default ""
         Reason why no channel can be removed, or "".
     """

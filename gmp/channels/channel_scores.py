@@ -64,7 +64,7 @@ def channel_score(score: str | ChannelScore) -> ChannelScore:
 def score_channels(
     model: nn.Module, groups: ChannelGroups, score: str | ChannelScore = "l2"
 ) -> dict[str, Tensor]:
-    """Score all channels, so that channels of different groups compare.
+    """Score all channels, so that channels of different groups can be compared.
 
     Parameters
     ----------
@@ -89,8 +89,8 @@ def score_channels(
 
     Notes
     -----
-    In front of a norm the length of a filter has no meaning, since the norm divides by it (in training and,
-    as soon as statistics follow, in evaluation). There "norm" is the better score.
+    The length of a filter before a norm has no meaning, because the norm divides by it (in training and, once
+    the statistics have been updated, in evaluation). In this case "norm" is the better score.
     """
     function = channel_score(score)
     found = {}

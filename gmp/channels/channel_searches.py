@@ -1,8 +1,8 @@
 """Searches for the number of channels that each group keeps within a budget, without an agent.
 
-All searches use the same limit: a group gets only so many channels that the budget still suffices for the
-fewest channels of the remaining groups, at the true cost of the whole network. No network therefore exceeds
-the budget, whatever the cost counts.
+All searches use the same limit: the number of channels of a group is limited so that the budget is still
+sufficient for the fewest channels of the remaining groups. The limit uses the exact cost of the whole
+network, so no network exceeds the budget for any cost function.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Counts = dict[str, int]
 
 
 class ChannelChoice(NamedTuple):
-    """The numbers of channels that a search has found.
+    """Numbers of channels that a search has found.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class ChannelChoice(NamedTuple):
     loss : float
         Its loss.
     evaluations : int
-        Number of networks that were evaluated for it and had not been before.
+        Number of networks that this search evaluated and no earlier search had evaluated.
     cpu_s : float
         CPU seconds of the search.
     """

@@ -20,9 +20,9 @@ class DdpgAgent:
 
     Parameters
     ----------
-    states : numbers of a state
-    memory : steps that are remembered
-    draw : where noise and samples come from
+    states : length of the vector of a state
+    memory : number of steps that are remembered
+    draw : generator of the noise and the samples
     """
 
     def __init__(self, states: int, memory: int, draw: np.random.Generator) -> None:

@@ -39,8 +39,8 @@ class Narrowed:
     kept : dict of str to list of int
         Indices of the channels that are left, by the group's name.
     spec : dict
-        What `rebuild` needs to give a fresh model the same shapes: plain lists, numbers and texts for JSON or
-        ``torch.save``.
+        Description with which `rebuild` gives a fresh model the same shapes: plain lists, numbers and texts
+        for JSON or ``torch.save``.
     channels : dict of str to int
         Number of channels before, by the group's name.
     parameters : tuple of int
@@ -91,7 +91,7 @@ class Narrowed:
         }
 
     def optimizer(self, old: Optimizer) -> Optimizer:
-        """Make an optimizer of the new network that goes on where the old one stopped.
+        """Make an optimizer of the new network that continues from the state of the old one.
 
         Parameters
         ----------
@@ -101,8 +101,8 @@ class Narrowed:
         Returns
         -------
         Optimizer
-            An optimizer of the same class and options. Momentum and other averages of what is left are those
-            of the old one.
+            An optimizer of the same class and options. The momenta and other averages of the remaining
+            elements are those of the old optimizer.
 
         Raises
         ------
@@ -111,7 +111,8 @@ class Narrowed:
 
         Notes
         -----
-        Biases that layers got are in the groups of the weights of these layers, without a state.
+        Biases that were added to layers are in the parameter groups of the weights of these layers, without a
+        state.
         """
         names = {parameter: name for name, parameter in named_parameters(self.old).items()}
         fresh = named_parameters(self.model)
@@ -146,7 +147,7 @@ def narrow(
     *,
     after: Spec | None = None,
 ) -> Narrowed:
-    """Remove channels from a network, which is smaller and faster then and gives the same outputs.
+    """Remove channels from a network, so that it becomes smaller and faster with the same outputs.
 
     Parameters
     ----------
@@ -156,21 +157,21 @@ def narrow(
         Its groups of coupled channels.
     keep : mapping of str to sequence of int, optional
         Indices of the channels that stay, by the group's name; groups that are not named stay whole. By
-        default all channels go whose weights are zero, or which a norm multiplies by zero.
+        default all channels are removed whose weights are zero, or which a norm multiplies by zero.
     after : dict, optional
-        The `spec` of the narrowing that made this network, if one did: the new spec is then one for the
-        network from before both.
+        The `spec` of the narrowing that made this network, if there was one. The new spec then applies to the
+        network before both narrowings.
 
     Returns
     -------
     Narrowed
-        The new network, what is left of it, and how to load it again.
+        The new network, the channels that it keeps, and the spec with which it can be loaded again.
 
     Raises
     ------
     PruningError
-        If a group is unknown or cannot be narrowed, if no channel of one would stay, if an index is not in
-        it, or if no channel would go.
+        If a group is unknown or cannot be narrowed, if no channel of a group would stay, if an index is out
+        of range, or if no channel would be removed.
 
     Warns
     -----
@@ -179,10 +180,10 @@ def narrow(
 
     Notes
     -----
-    With `keep` the outputs are, up to rounding, those of the network in evaluation mode in which all
-    that belongs to the removed channels is zero. Without it they are those of the network as it is: what
-    biases and norms still make of zero weights is added to biases and running means of the layers that used
-    the channels (see `gmp.channels.channel_constants`).
+    With `keep` the outputs are, up to rounding, those of the network in evaluation mode in which everything
+    that belongs to the removed channels is zero. Without `keep` they are those of the network as it is: the
+    constants that biases and norms produce for zero weights are added to biases and running means of the
+    layers that used the channels (see `gmp.channels.channel_constants`).
 
     Examples
     --------

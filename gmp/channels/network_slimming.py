@@ -1,7 +1,7 @@
 """Network slimming (Liu et al. 2017): penalties that drive channels to zero while a network is trained.
 
-The penalty is not part of the loss. It is a proximal step after each step of the optimizer, so that it
-reaches exact zeros, and has the same effect under Adam, with loss scaling and with accumulated gradients.
+The penalty is not part of the loss. It is a proximal step after each step of the optimizer. It therefore
+reaches exact zeros, and has the same effect with Adam, with loss scaling and with accumulated gradients.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Penalised(NamedTuple):
 
 
 class ChannelPenalty:
-    """Penalty on what channels are multiplied by, as a step after each step of the optimizer.
+    """Penalty on the scales or weights of channels, applied after each step of the optimizer.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class ChannelPenalty:
         Strength of the penalty, above 0.
     penalty : {"l1", "l2", "group"}, default "l1"
         "l1" subtracts learning rate * strength from every absolute value; "l2" multiplies by 1 / (1 +
-        learning rate * strength); "group" subtracts from the Euclidean norm of all that belongs to a channel.
+        learning rate * strength); "group" subtracts from the Euclidean norm of all parameters of a channel.
     on : {"norms", "weights"}, default "norms"
         Whether scales of norms are penalised (network slimming), or the weights that make the channels.
     steps : int, optional
@@ -74,10 +74,10 @@ class ChannelPenalty:
 
     Notes
     -----
-    With "l1" scales end at exact zeros: the step is gamma <- sign(gamma) max(|gamma| - lr * strength, 0). A
-    subgradient in the loss would oscillate around zero, and lose its meaning under Adam. Weight decay of the
-    optimizer acts on scales too; with more than a small one, give them a group without it. In front of a norm
-    the length of weights has no meaning, so use "weights" only where there are none.
+    With "l1" scales reach exact zeros: the step is gamma <- sign(gamma) max(|gamma| - lr * strength, 0). A
+    subgradient in the loss would oscillate around zero, and Adam would rescale it. Weight decay of the
+    optimizer acts on scales too; unless it is small, put the scales into a parameter group without it. The
+    length of weights before a norm has no meaning, so use "weights" only for networks without norms.
 
     Examples
     --------
@@ -196,7 +196,7 @@ class ChannelPenalty:
 
 @dataclass(frozen=True)
 class Slimmed:
-    """What `slim` has set to zero.
+    """Result of `slim`.
 
     Parameters
     ----------
@@ -229,22 +229,23 @@ def slim(model: nn.Module, groups: ChannelGroups, share: float, *, least: int = 
     share : float
         Share of the channels of all groups with norms that is set to zero, by one threshold for all.
     least : int, default 1
-        Number of channels that are left of each group at least.
+        Smallest number of channels of each group.
 
     Returns
     -------
     Slimmed
-        What is left.
+        Numbers of channels that are left, and the threshold.
 
     Raises
     ------
     PruningError
-        If no group has norms with scales, or if `least` channels of each group are more than would be left.
+        If no group has norms with scales, or if `least` channels per group are more than the share leaves.
 
     Notes
     -----
-    Exactly ``round(share * channels)`` channels go, equal scales in the order of the model. Shifts of norms
-    stay: a channel whose scale is zero is a constant, which `narrow` folds into the layers behind.
+    Exactly ``round(share * channels)`` channels are set to zero; channels with equal scales are taken in the
+    order of the model. Shifts of norms are not changed: a channel whose scale is zero is a constant, which
+    `narrow` folds into the following layers.
     """
     used = [group for group in groups if has_norms(model, group)]
     skipped = tuple(group.name for group in groups if group not in used)

@@ -1,11 +1,11 @@
-"""How much accuracy and loss each layer loses when it alone is pruned.
+"""Sensitivity of layers: the accuracy and the loss of a network when one layer alone is pruned.
 
 sensitivity_scan    scan: prune one layer at a time, evaluate, restore
 sensitivity_table   SensitivityTable: the results, as rows, a file and a plot
 sensitivity_ratios  sparsities of layers that meet a threshold, or an overall saving
 scanned_parts       weights and groups of channels, pruned alone and restored
-stored_points       points in a file, so that an interrupted scan goes on
-replayed_modules    outputs of what runs before a layer, kept and given again
+stored_points       points in a file, so that an interrupted scan can be continued
+replayed_modules    outputs of modules that run before a layer, kept and reused
 """
 
 from gmp.sensitivity.sensitivity_ratios import LayerRatios

@@ -1,8 +1,8 @@
-"""Outputs of the modules that run before a layer, kept once and given again while that layer changes.
+"""Outputs of the modules that run before a layer, kept once and reused while that layer changes.
 
-A pass with a changed layer differs from the one before only from this layer on. What ran before it need not
-run again: modules whose calls all end before the layer's first call are replaced by their outputs. That holds
-for any control flow between modules; functions outside of modules are computed again.
+A pass with a changed layer differs from the previous pass only from this layer on, so the modules before it
+need not run again: modules whose calls all end before the layer's first call are replaced by their outputs.
+This works for any control flow between modules; functions outside of modules are computed again.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,13 +30,13 @@ class Replay:
         self._calls: dict[nn.Module, int] = {}
 
     def begin(self) -> None:
-        """Begin with the next batch."""
+        """Start the next batch."""
         self._batch += 1
         self._calls = {}
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Keep outputs; `begin` is called before each batch."""
+        """Keep the outputs of the modules; `begin` must be called before each batch."""
         self._batch, self._kept = -1, {}
 
         def keep(module: nn.Module, args: Any, output: Any) -> None:
@@ -51,7 +51,7 @@ class Replay:
 
     @contextmanager
     def replaying(self) -> Iterator[None]:
-        """Give the outputs that were kept in place of running the modules."""
+        """Replace the modules by the outputs that were kept."""
         self._batch = -1
         before = {module: module.__dict__.get("forward") for module in self._modules}
         for module in self._modules:
@@ -75,12 +75,12 @@ class Replay:
 
 
 def _copied(value: Any) -> Any:
-    """Operations in place may change what a module gave."""
+    """Return a copy of a tensor, because operations in place may change the output of a module."""
     return value.clone() if isinstance(value, Tensor) else value
 
 
 class CallOrder:
-    """When the modules of a model run in a pass.
+    """The order in which the modules of a model run in a pass.
 
     Parameters
     ----------
@@ -113,9 +113,10 @@ class CallOrder:
                 handle.remove()
 
     def modules_before(self, weights: Sequence[Tensor]) -> list[nn.Module]:
-        """The outermost modules that have done all of their work when a module that holds a weight begins.
+        """Return the outermost modules that have finished when the first module that holds a weight starts.
 
-        A module that is not called, because another one uses its weights, begins with the one around it.
+        A module that is not called, because another module uses its weights, counts as started with the
+        module that contains it.
         """
         begins = min(
             (
@@ -135,7 +136,7 @@ class CallOrder:
 
 
 def _paths(module: nn.Module, above: tuple[nn.Module, ...] = ()) -> Iterator[tuple[nn.Module, ...]]:
-    """Each module with those that it lies in, the outermost first."""
+    """Yield each module with the modules that contain it, the outermost first."""
     path = (*above, module)
     yield path
     for child in module.children():

@@ -1,4 +1,4 @@
-"""What a scan prunes alone: a weight, or a group of coupled channels. Each is restored at the end."""
+"""The parts that a scan prunes alone: weights, or groups of coupled channels. Each is restored at the end."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from gmp.targets import Target
 class WeightPart:
     """One weight, which a pruner prunes.
 
-    `size` elements, `gone` of them zero at the start; pruning changes `parameters`.
+    The weight has `size` elements, of which `gone` are zero at the start. Pruning changes `parameters`.
     """
 
     def __init__(self, model: nn.Module, target: Target, score: str | Score, pattern: str) -> None:
@@ -28,7 +28,7 @@ class WeightPart:
         self.gone = round(self._pruner.sparsity * self.size)
 
     def prune(self, ratio: float) -> int | None:
-        """Prune to a ratio, which never falls; how many elements are gone, None if it cannot be."""
+        """Prune to a ratio, or leave a higher one. Returns the number of zeros; None if it is impossible."""
         if (
             ratio > self._pruner.max_sparsity + 1e-9
             or round(ratio * self.size) == self.size > ratio * self.size
@@ -43,7 +43,7 @@ class WeightPart:
 
 
 class GroupPart:
-    """One group of channels; those with the lowest scores are hidden with all that belongs to them."""
+    """One group of channels; those with the lowest scores are set to zero in all layers of the group."""
 
     gone = 0
 
@@ -57,7 +57,7 @@ class GroupPart:
 
     @torch.no_grad()
     def prune(self, ratio: float) -> int | None:
-        """As that of a weight; one channel stays."""
+        """Set channels to zero, as `WeightPart.prune` does with elements; at least one channel stays."""
         count = round(ratio * self.size)
         if count == self.size:
             return None
@@ -68,7 +68,7 @@ class GroupPart:
         return count
 
     def close(self) -> None:
-        """Nothing is attached to the model."""
+        """Do nothing, because nothing is attached to the model."""
 
 
 Part = WeightPart | GroupPart
@@ -76,7 +76,7 @@ Part = WeightPart | GroupPart
 
 @contextmanager
 def restored(part: Part, buffers: Iterable[Tensor]) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """Give parameters and buffers their values back at the end; yields the buffers with their values."""
+    """Restore parameters and buffers at the end. Yields the buffers with their values."""
     kept = [(parameter, parameter.detach().clone()) for parameter in part.parameters]
     others = [(buffer, buffer.clone()) for buffer in buffers]
     try:
@@ -88,6 +88,6 @@ def restored(part: Part, buffers: Iterable[Tensor]) -> Iterator[list[tuple[Tenso
 
 @torch.no_grad()
 def restore(values: Iterable[tuple[Tensor, Tensor]]) -> None:
-    """Give tensors the values that stand beside them."""
+    """Copy the values of pairs (tensor, value) into the tensors."""
     for tensor, value in values:
         tensor.copy_(value)

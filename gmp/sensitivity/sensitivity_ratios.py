@@ -1,4 +1,4 @@
-"""From curves of single layers to sparsities of all: a common threshold, or the least sum of losses."""
+"""Sparsities of all layers from curves of single layers: a common threshold, or the least sum of losses."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -15,7 +15,7 @@ Curves = dict[str, tuple[Reals, Reals]]
 Total = Callable[[str, Mapping[str, float]], float]
 Levels = Callable[[str, Mapping[str, Reals]], dict[str, Reals]]
 
-GRID = 0.01  # between sparsities that dynamic programming chooses from
+GRID = 0.01  # distance of the sparsities that dynamic programming chooses from
 HALVINGS = 60
 
 
@@ -29,9 +29,9 @@ class LayerRatios(NamedTuple):
     sparsity : float
         Overall sparsity of these weights.
     cost : float
-        Cost of the network with them.
+        Cost of the network with these sparsities.
     budget : float
-        Cost that was allowed.
+        Largest cost that was allowed.
     """
 
     scope: dict[str, float]
@@ -41,7 +41,7 @@ class LayerRatios(NamedTuple):
 
 
 def at_threshold(curves: Curves, threshold: float) -> dict[str, float]:
-    """The largest measured sparsity of each layer within the threshold."""
+    """Return the largest measured sparsity of each layer within the threshold."""
     threshold = at_least_zero(threshold, "the threshold")
     return {name: float(x[np.flatnonzero(lost <= threshold)[-1]]) for name, (x, lost) in curves.items()}
 
@@ -49,7 +49,10 @@ def at_threshold(curves: Curves, threshold: float) -> dict[str, float]:
 def meeting(
     curves: Curves, sizes: Mapping[str, int], saved: float, cost: str, total: Total, levels: Levels
 ) -> LayerRatios:
-    """The least threshold whose sparsities save enough; between two thresholds all move in proportion."""
+    """Return the sparsities at the smallest threshold that saves enough.
+
+    Where the saving jumps at a threshold, the sparsities of all layers are interpolated across the jump.
+    """
     budget, most = _budget(curves, saved, cost, total)
 
     def at(threshold: float) -> dict[str, float]:
@@ -80,10 +83,10 @@ def meeting(
 def allocated(
     curves: Curves, sizes: Mapping[str, int], saved: float, cost: str, total: Total, levels: Levels
 ) -> LayerRatios:
-    """The least sum of losses, interpolated on a grid of sparsities."""
+    """Return the sparsities with the least sum of losses, which are interpolated on a grid of sparsities."""
     budget, most = _budget(curves, saved, cost, total)
     grids = {name: np.unique([*np.arange(0, top, GRID), top]) for name, top in most.items()}
-    # whole numbers of weights, so that the costs of the levels are those that the layers will have
+    # whole numbers of weights, so that the levels have the costs that the layers will have
     grids = {
         name: np.unique(np.floor(grid * sizes[name] + 1e-9)) / sizes[name] for name, grid in grids.items()
     }
@@ -91,13 +94,13 @@ def allocated(
     prices = levels(cost, grids)
     rest = total(cost, dict.fromkeys(curves, 0.0)) - sum(float(p[0]) for p in prices.values())
     least = sum(float(p.min()) for p in prices.values())
-    found = allocate(errors, prices, max(least, budget - rest))  # rounding, where only the floor is enough
+    found = allocate(errors, prices, max(least, budget - rest))  # rounding, if only the floor fits
     zeros = {name: round(grids[name][i] * sizes[name]) for name, i in found.levels.items()}
     return _exact(curves, sizes, zeros, cost, total, budget)
 
 
 def _budget(curves: Curves, saved: float, cost: str, total: Total) -> tuple[float, dict[str, float]]:
-    """What may be left, and the highest sparsities; refused where these save less."""
+    """Return the largest cost allowed, and the highest sparsities. Raises PruningError if these save less."""
     saved = fraction(saved, "the fraction to save")
     dense = total(cost, dict.fromkeys(curves, 0.0))
     budget = dense - round(saved * dense) if cost == "weights" else (1 - saved) * dense
@@ -112,7 +115,7 @@ def _budget(curves: Curves, saved: float, cost: str, total: Total) -> tuple[floa
 
 
 def _within(x: Reals, lost: Reals, threshold: float) -> float:
-    """The largest sparsity within the threshold, linear between those that were measured."""
+    """Return the largest sparsity within the threshold, linear between the measured sparsities."""
     i = int(np.flatnonzero(lost <= threshold)[-1])
     if i + 1 == len(x):
         return float(x[i])
@@ -123,7 +126,7 @@ def _within(x: Reals, lost: Reals, threshold: float) -> float:
 def _exact(
     curves: Curves, sizes: Mapping[str, int], zeros: dict[str, int], cost: str, total: Total, budget: float
 ) -> LayerRatios:
-    """Give weights back, those first that lose most, until one more would exceed the budget."""
+    """Restore weights, those with the largest losses first, until one more would exceed the budget."""
 
     def now(changed: Mapping[str, int]) -> dict[str, float]:
         return {name: n / sizes[name] for name, n in (zeros | dict(changed)).items()}
@@ -135,7 +138,7 @@ def _exact(
         lost_here, lost_below = np.interp([here, below], x, lost)
         slopes[name] = (lost_here - lost_below) / ((here - below) or 1.0) / sizes[name]
     for name in sorted(curves, key=lambda each: -slopes[each]):
-        low, high = 0, zeros[name]  # zeros: too few, enough
+        low, high = 0, zeros[name]  # numbers of zeros that are too few and enough
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if total(cost, now({name: middle})) <= budget else (middle, high)

@@ -1,8 +1,9 @@
-"""One layer after the other is pruned alone, the network evaluated, and the layer restored.
+"""Sensitivity scan: prune each layer alone, evaluate the network, and restore the layer.
 
-All points see the same samples, so that differences to the dense network are paired. Where batches for the
-statistics of batch norms are given, they are measured again at every point, and once for the dense network;
-otherwise a scan shows what outdated statistics cost, not what the missing weights do.
+All points are evaluated on the same samples, so differences to the dense network are paired. If batches for
+the statistics of batch norms are given, the statistics are measured again at every point, and once for the
+dense network. Otherwise a scan measures the effect of outdated statistics rather than that of the missing
+weights.
 """
 
 import math
@@ -90,34 +91,36 @@ def scan(
     Parameters
     ----------
     model : nn.Module
-        Network to scan. Its weights, buffers, modes, gradients and random numbers are the same afterwards.
+        Network to scan. Its weights, buffers, modes and gradients and the states of random number generators
+        are the same afterwards.
     batches : iterable of tuple or mapping
         Samples that every point is evaluated on, with labels; kept in memory.
     ratios : sequence of float, default RATIOS
-        Sparsities of a layer, above 0 and up to 1; by default 0.1, 0.2 to 0.9, 0.95, 0.98
-        and 0.99. They have to go well beyond the overall sparsity that is wanted.
+        Sparsities of a layer, above 0 and up to 1; by default 0.1, 0.2 to 0.9, 0.95, 0.98 and 0.99. They
+        must go well beyond the overall sparsity that is wanted.
     groups : ChannelGroups, optional
-        Groups of coupled channels, from `gmp.channel_groups`, which are scanned in place of weights: channels
-        with the lowest scores are hidden, with all that belongs to them.
+        Groups of coupled channels, from `gmp.channel_groups`, which are scanned instead of weights: the
+        channels with the lowest scores are set to zero in all layers of the group.
     targets : type, str, callable, or iterable of these, default PRUNABLE
         Weights that are scanned, as `gmp.select` matches them.
     ignore : type, str, callable, or iterable of these, default ()
-        Weights that are not scanned, likewise.
+        Weights that are not scanned, matched in the same way.
     score : str or callable, default "magnitude"
-        What is pruned first, as in `gmp.Pruner`; of groups, as in `gmp.channels.score_channels`, with "l2" in
-        place of "magnitude".
+        Score of the weights, as in `gmp.Pruner`; those with the lowest scores are pruned first. For groups it
+        is a score of channels, as in `gmp.channels.score_channels`, and "magnitude" stands for "l2".
     pattern : str, default "1x1"
-        What is pruned together, likewise.
+        Weights that are pruned together, as in `gmp.Pruner`.
     measure : callable, default classified
-        Called as ``measure(output, batch)``; returns the loss of each sample, and whether it is right.
+        Called as ``measure(output, batch)``; returns the loss of each sample, and whether it is classified
+        correctly.
     calibration : iterable of Tensor, tuple or mapping, optional
         Batches on which batch norms are measured again at every point.
     stop : float, optional
         Increase of the loss at which the scan of a layer ends; twice the threshold of interest is enough.
     costs : WeightCosts, optional
-        Costs for further columns and budgets.
+        Costs of the network, for further columns of the table and for budgets of these costs.
     path : str or Path, optional
-        File that keeps every point; a scan that was interrupted goes on from there.
+        File that stores every point, so that an interrupted scan can be continued.
     reuse : bool, default True
         Whether outputs of modules that run before the layer are kept in memory, so that only the rest of the
         network runs at each point.
@@ -130,20 +133,20 @@ def scan(
     Returns
     -------
     SensitivityTable
-        The points. Sparsities that prune the same number of weights as the one before are left out, and a
-        layer of which nothing can be pruned is named in `not_prunable`.
+        The points. Sparsities that prune the same number of weights as the previous one are left out, and a
+        layer in which nothing can be pruned is named in `not_prunable`.
 
     Raises
     ------
     PruningError
         If a ratio is outside of its range, if there are no batches, if the loss of the dense network or of a
-        point is not finite, if a layer that is named gives the outputs of the network and the pattern would
-        remove some of them, or if `path` has another scan.
+        point is not finite, if a named layer computes the outputs of the network and the pattern would remove
+        some of them, or if `path` has another scan.
 
     Notes
     -----
-    Interactions between layers are not seen. The curves of loss are smoother than those of accuracy, and see
-    damage before the accuracy does.
+    A scan does not measure interactions between layers. The curves of the loss are smoother than those of the
+    accuracy and show damage earlier.
     """
     wanted = _checked_ratios(ratios)
     if groups is not None and pattern != "1x1":
@@ -189,7 +192,7 @@ def _parts(
     model: nn.Module, batch: Any, groups: ChannelGroups | None, targets: Matcher | Iterable[Matcher],
     ignore: Matcher | Iterable[Matcher], score: Any, pattern: str, forward: Forward | None,
 ) -> tuple[dict[str, Callable[[], Part]], dict[str, str]]:  # fmt: skip
-    """What is scanned, by name, made when its turn comes; and why other parts are not."""
+    """Return functions that make the parts to scan, by name, and the reasons why others are not scanned."""
     if groups is not None:
         score = "l2" if score == "magnitude" else score
         made = {group.name: partial(GroupPart, model, group, score) for group in groups}
@@ -209,7 +212,7 @@ def _parts(
 
 
 class _Passes:
-    """Evaluations of the network, and of what follows a layer."""
+    """Evaluations of the whole network, or of the modules from a layer on."""
 
     def __init__(
         self, model: nn.Module, batches: list[Any], norms: list[Any] | None, measure: Measure,
@@ -222,7 +225,10 @@ class _Passes:
 
     @contextmanager
     def after(self, weights: Sequence[Tensor]) -> Iterator[None]:
-        """Run only what follows; what comes before is kept now, while the weights are as they were."""
+        """Run only the modules from these weights on, and keep the outputs of the modules before them.
+
+        The outputs are kept on entry, while the weights are not changed.
+        """
         if self._order is None:
             self._order = CallOrder(self.model, lambda: run(self.model, self._batches[0], self._forward))
         modules = self._order.modules_before(weights)
@@ -239,7 +245,10 @@ class _Passes:
             self._replays = None
 
     def evaluate(self) -> tuple[Tensor, Tensor]:
-        """Loss of each sample, and 1 or 0 for whether it is right, with new statistics of batch norms."""
+        """Return the loss of each sample, and 1 if it is classified correctly or else 0.
+
+        The statistics of batch norms are measured again first.
+        """
         if self._replays is None:
             self._recalibrate(None)
             return self._measured(None)
@@ -272,7 +281,7 @@ def _scanned(
     model: nn.Module, part: Part, ratios: list[float], stop: float | None, passes: _Passes,
     dense: tuple[Tensor, Tensor], reuse: bool,
 ) -> list[Point]:  # fmt: skip
-    """The points of one part; [] where nothing of it can be pruned."""
+    """Return the points of one part; [] if nothing in it can be pruned."""
     before, points = part.gone, list[Point]()
     around = passes.after(part.parameters) if reuse else nullcontext()
     with restored(part, model.buffers()) as buffers, around:
@@ -308,7 +317,7 @@ def _standard_error(values: Tensor) -> float:
 
 @contextmanager
 def _untouched(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; modes, buffers and random numbers are given back."""
+    """Run in evaluation mode without gradients, and restore modes, buffers and random states afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     try:
@@ -335,7 +344,10 @@ def _checked_ratios(ratios: Sequence[float]) -> list[float]:
 def _outputs(
     model: nn.Module, weights: Iterable[Target], batch: Any, forward: Forward | None
 ) -> dict[str, str]:
-    """Weights whose output channels are the network's: a nan in one of them does not reach all others."""
+    """Return the weights whose output channels are outputs of the network, each with the reason.
+
+    They are found by a NaN in one channel, which does not reach all outputs of the network.
+    """
     found = {}
     for target in weights:
         axis = -1 if isinstance(target.module, nn.Linear) else 1

@@ -79,7 +79,7 @@ class SensitivityTable:
     not_prunable : dict of str to str
         Weights that were not scanned, and why.
     costs : WeightCosts, optional
-        Costs of the network for other columns and budgets than weights.
+        Costs of the network, for columns and budgets of other quantities than weights.
     of_channels : bool, default False
         Whether groups of channels were scanned, so that names are those of groups and sizes are channels.
     """
@@ -132,7 +132,7 @@ class SensitivityTable:
         threshold : float
             Largest increase of the loss, or drop of the accuracy as a fraction.
         measure : {"loss", "accuracy"}, default "loss"
-            What the threshold is for.
+            Quantity that the threshold limits.
 
         Returns
         -------
@@ -163,14 +163,14 @@ class SensitivityTable:
             "table": the least sum of losses, by dynamic programming (see `gmp.allocate`). "threshold": the
             same loss in every layer, interpolated between the sparsities that were measured.
         measure : {"loss", "accuracy"}, default "loss"
-            What layers lose.
+            Loss of the layers: increase of the loss, or drop of the accuracy.
 
         Returns
         -------
         LayerRatios
-            Sparsities by name for ``scope`` of `gmp.Pruner`. Of "weights" exactly
-            ``round(saved * weights)`` are zero, of other costs no more than the budget is left, and the next
-            weight would exceed it.
+            Sparsities by name for ``scope`` of `gmp.Pruner`. For "weights", exactly
+            ``round(saved * weights)`` are zero. For other costs the network stays within the budget, and one
+            more weight would exceed it.
 
         Raises
         ------
@@ -210,7 +210,7 @@ class SensitivityTable:
         budget : float
             Largest cost.
         measure : {"loss", "accuracy"}, default "loss"
-            What groups lose.
+            Loss of the groups: increase of the loss, or drop of the accuracy.
 
         Returns
         -------
@@ -238,8 +238,8 @@ class SensitivityTable:
         Returns
         -------
         list of dict
-            For each point its fields, "weights" (or "channels") that are left and, with costs, "macs",
-            "energy_pj" and "cycles" of the layer.
+            For each point its fields, the number of "weights" (or "channels") that are left and, with costs,
+            "macs", "energy_pj" and "cycles" of the layer.
         """
         found, what = (
             [point._asdict() for point in self.points],
@@ -307,7 +307,7 @@ class SensitivityTable:
         path : str or Path
             Picture to write; its ending gives the format.
         measure : {"accuracy", "loss"}, default "accuracy"
-            What is drawn.
+            Quantity that is drawn.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Points of a scan in a file, so that a scan that was interrupted goes on."""
+"""Points of a scan in a file, so that an interrupted scan can be continued."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from sparsim.fileio.reading import read_text
 
 
 def digest_of(model: nn.Module, losses: Tensor, ratios: list[float], *options: str) -> str:
-    """Of what the points depend on."""
+    """Return a digest of everything that the points depend on."""
     digest = hashlib.sha256(repr((ratios, options)).encode())
     digest.update(losses.cpu().numpy().tobytes())
     for parameter in model.parameters():
@@ -21,7 +21,7 @@ def digest_of(model: nn.Module, losses: Tensor, ratios: list[float], *options: s
 
 
 class StoredPoints:
-    """Points in a file, a line for each layer, below a line that says of which scan they are."""
+    """Points in a file, with a line for each layer below a line that identifies the scan."""
 
     def __init__(self, path: str | Path | None, digest: str) -> None:
         self._path = None if path is None else Path(path)
