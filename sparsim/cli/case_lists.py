@@ -1,4 +1,4 @@
-"""Lists of cases for one command: a text file with a line for each, or a folder that holds their folders."""
+"""Lists of cases for one command: a text file with a line per case, or a folder with a folder per case."""
 
 import re
 import shlex
@@ -20,7 +20,7 @@ class ListedCase(NamedTuple):
     Attributes
     ----------
     name : str
-        Its name, by which the folder of its results is called.
+        Its name, which is also the name of the folder of its results.
     files : tuple of str
         Paths of its documents.
     """
@@ -35,9 +35,9 @@ def listed_cases(source: Path) -> list[ListedCase]:
     Parameters
     ----------
     source : Path
-        A folder, in which every folder that holds documents, at any depth, is a case. Or a text file, each of
-        whose lines is `NAME: FILE...`, quoted as in a shell, or the folder of a case. Paths are relative to
-        the list. Empty lines and comments, which start with `#`, are left out.
+        A folder in which every folder with documents, at any depth, is a case; or a text file in which each
+        line is `NAME: FILE...`, quoted as in a shell, or the folder of a case. Paths are relative to the
+        list. Empty lines and comments, which start with `#`, are ignored.
 
     Returns
     -------

@@ -26,9 +26,9 @@ _NUMBERS = ("cycles", "energy_pj", "utilization", "area_um2")
 
 
 def run_batch(source: Path, out: Path, evaluate_case: EvaluateCase, *, as_json: bool) -> None:
-    """Evaluate cases one after the other, each into a folder of its own, and write a table of all.
+    """Evaluate cases one after the other, each into its own folder, and write a table of all cases.
 
-    A case that cannot be evaluated has a sentence in the table and on stderr, and the others go on.
+    If a case cannot be evaluated, the table and stderr have a message, and the batch continues.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ def run_batch(source: Path, out: Path, evaluate_case: EvaluateCase, *, as_json: 
         The folder of the results: `out/NAME` for each case, and the table `out/batch.csv`, which is also
         written when the batch is interrupted.
     evaluate_case : callable
-        Takes the files of a case, its folder, and a function that takes warnings. Returns the evaluation and
-        what was written.
+        Called with the files of a case, its folder, and a function that receives warnings. Returns the
+        evaluation and a text that says what was written.
     as_json : bool
         Whether the table is also printed as JSON.
 

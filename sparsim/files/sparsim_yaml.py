@@ -1,9 +1,9 @@
-"""Records from and to our own YAML form, and the presets that come with the package.
+"""Reader and writer of sparsim's own YAML documents, and the presets that come with the package.
 
-A document starts with `sparsim: 2` and holds any of `architecture`, `layer` (or `layers`, a list),
+A document starts with `sparsim: 2` and may have the keys `architecture`, `layer` (or `layers`, a list),
 `workload`, `policy`, `energy` (or `components`, a list), `mapping`, `mapspace`, `chip` and `machine`, with
-the records' own field names. Nothing else is accepted. Documents that start with `sparsim: 1` differ in one
-thing: R and P are the width there.
+the field names of the records. No other keys are accepted. Documents that start with `sparsim: 1` differ in
+one respect: in them R and P are the width.
 """
 
 import os
@@ -37,7 +37,7 @@ from sparsim.records.workload import Workload
 
 MARK = "sparsim"
 VERSION = 2
-WIDTH_FIRST = 1  # the version in which R and P were the width, S and Q the height
+WIDTH_FIRST = 1  # the version in which R and P were the width, and S and Q the height
 _RECORDS: dict[str, type[Record]] = {
     "architecture": Architecture,
     "layer": Layer,
@@ -73,7 +73,7 @@ def is_native(data: YamlMap) -> bool:
 
 
 def is_marked(path: str | Path) -> bool:
-    """Whether the text of a file looks like a sparsim document, whether or not it is valid YAML."""
+    """Return whether the text of a file looks like a sparsim document, even if it is not valid YAML."""
     text = read_text(path, what="a YAML file")
     return MARK in text and bool(_MARKED.search(text))  # the search takes ten times as long
 
@@ -111,7 +111,7 @@ def load_text(text: str, name: str = "text") -> Documents:
     text : str
         A document that begins with `sparsim: 2`. Files of masks are relative to the working directory.
     name : str, default "text"
-        What messages call the document.
+        Name of the document in messages.
 
     Returns
     -------
@@ -159,9 +159,9 @@ def load_preset(name: str) -> Documents:
 
 
 def load_named(name_or_path: str | Path) -> Documents:
-    """A preset by name, or what a document has by its path, which ends in .yaml or .yml.
+    """Return the records of a preset by its name, or of a document by its path, which ends in .yaml or .yml.
 
-    Of one of Timeloop's that is the accelerator with its mapspace, and the layer if there is a problem.
+    Documents of Timeloop give the accelerator with its mapspace, and the layer if there is a problem.
     """
     if Path(name_or_path).suffix in (".yaml", ".yml"):
         documents = _timeloop_documents(name_or_path)
@@ -170,7 +170,7 @@ def load_named(name_or_path: str | Path) -> Documents:
 
 
 def _timeloop_documents(path: str | Path) -> Documents | None:
-    """What a document of Timeloop has that holds an architecture; None for any other file."""
+    """Return the records of a document of Timeloop with an architecture; None for any other file."""
     from sparsim.files.timeloop_files import read_documents
 
     text = read_text(path, what="a YAML file")
@@ -284,9 +284,9 @@ def _check_name(kind: str, name: str, known: Sequence[str]) -> None:
 def documents_from(
     files: Sequence[tuple[str, YamlMap]], *, resolve_masks: bool = True, keep_names: bool = False
 ) -> Documents:
-    """Like `load_documents`, for files that are read already: (name, contents) each.
+    """Return the records of files that have been read, as `load_documents` does.
 
-    With `keep_names` dims of old documents keep their names.
+    `files` are pairs (name, contents). With `keep_names` dims of old documents keep their names.
     """
     found: dict[str, Record] = {}
     layers: list[Layer] = []
@@ -333,7 +333,7 @@ def documents_from(
 
 
 def _machine_kind(value: Any, file: str, data: YamlMap) -> type[MachineSpec]:
-    """The record that the key `kind` of a machine names."""
+    """Return the class of record that the key `kind` of a machine names."""
     if not isinstance(value, dict):
         raise SpecError("must be a mapping", path=_where(file, data, ("machine",)))
     if "kind" not in value:
@@ -383,7 +383,7 @@ def _list(file: str, data: YamlMap, key: str, kind: type[R]) -> list[R]:
 
 
 def _with_masks(layer: Layer, folder: str) -> Layer:
-    """The layer with mask files relative to the folder of its document."""
+    """Return the layer with mask files relative to the folder of its document."""
     if not folder or not any(d.mask for d in layer.densities.values()):
         return layer
     densities = {
@@ -406,13 +406,13 @@ def convert_at(value: Any, kind: type[R], file: str, data: YamlMap, *steps: str 
 
 
 def _steps(path: str) -> Iterable[str | int]:
-    """`.storage[0].mesh` as "storage", 0, "mesh". A key of a dict is "...": msgspec does not name it."""
+    """Split `.storage[0].mesh` into "storage", 0, "mesh". msgspec writes "..." for any key of a dict."""
     for name, index in re.findall(r"\.(\w+)|\[(\d+|\.\.\.)\]", path):
         yield name or (index if index == _ANY_KEY else int(index))
 
 
 def _with_keys(value: Any, kind: type[Record], steps: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """`steps` with the key in place of each "...": the one that is wrong even when it is alone."""
+    """Return `steps` with a key in place of each "...": the key that is wrong even if it is the only one."""
     if _ANY_KEY not in steps:
         return steps
     i = steps.index(_ANY_KEY)
@@ -426,7 +426,7 @@ def _with_keys(value: Any, kind: type[Record], steps: tuple[str | int, ...]) -> 
 
 
 def _with_only(value: Any, steps: tuple[str | int, ...], key: str) -> Any:
-    """A copy in which the dict that `steps` lead to has just `key`."""
+    """Return a copy in which the dict at `steps` has only `key`."""
     if not steps:
         return {key: value[key]}
     copy = value.copy()
@@ -444,7 +444,7 @@ def _at(value: Any, steps: Iterable[str | int]) -> Any:
 
 
 def _where(file: str, data: YamlMap, steps: tuple[str | int, ...]) -> str:
-    """`file:line: key.key[0]`, with the line of the innermost key that is known."""
+    """Return `file:line: key.key[0]`, with the line of the innermost known key."""
     line: int | None = None
     value: Any = data
     path = ""
@@ -459,7 +459,7 @@ def _where(file: str, data: YamlMap, steps: tuple[str | int, ...]) -> str:
 
 
 def _explain(message: str, kind: type[Record], steps: tuple[str | int, ...], value: Any) -> tuple[str, str]:
-    """msgspec's message in our words, and a hint."""
+    """Return msgspec's message in the wording of this package, and a hint."""
     if match := re.fullmatch(r"Object contains unknown field `(.*)`", message):
         return f"unknown field '{match[1]}'", near(match[1], _field_names(kind, steps))
     if match := re.fullmatch(r"Object missing required field `(.*)`", message):
@@ -476,7 +476,7 @@ def _explain(message: str, kind: type[Record], steps: tuple[str | int, ...], val
 
 
 def _type_at(kind: type[Record], steps: tuple[str | int, ...]) -> Any:
-    """msgspec's description of the field that `steps` lead to."""
+    """Return msgspec's description of the field at `steps`."""
     from msgspec import inspect
 
     found: Any = inspect.type_info(kind)

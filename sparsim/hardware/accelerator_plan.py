@@ -1,4 +1,4 @@
-"""An accelerator whose layers have one mapping each: exact costs, by `sparsim.Frozen`."""
+"""Plans on an accelerator in which each layer has one mapping; costs are exact, by `sparsim.Frozen`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from sparsim.records import Accelerator, Layer, Mapping, macs
 from sparsim.records.energy_table import energy_sources
 from sparsim.records.objective import Objective, ObjectiveName, objective_value
 
-STEP = 0.01  # step of a density; the model rounds counts, so that much smaller steps change nothing
+STEP = 0.01  # step of a density; the model rounds counts, so much smaller steps change nothing
 SEARCH_OPTIONS = (
     "method",
     "evaluations",
@@ -132,7 +132,7 @@ class MappedAccelerator(Hardware):
         self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None,
         mappings: Sequence[Mapping] | None = None, **options: Any,
     ) -> NetworkCost:  # fmt: skip
-        """Compute what layers cost with the densities that they have, each under the best mapping for these.
+        """Compute the costs of layers with their own densities, each under the best mapping for these.
 
         Parameters
         ----------
@@ -176,7 +176,7 @@ class MappedAccelerator(Hardware):
     def lowered(
         self, layers: Sequence[Layer], objective: Objective, folder: Path | None, progress: Progress | None
     ) -> Iterator[tuple[LoweredLayer, Mapping]]:
-        """Search what is mapped in place of each layer, and its mapping.
+        """Search a mapping of each layer, or of a layer that replaces it.
 
         Parameters
         ----------
@@ -197,7 +197,7 @@ class MappedAccelerator(Hardware):
         Raises
         ------
         MappingError, EmptyMapspaceError
-            If there is no mapping of a layer, nor of what it can be lowered to.
+            If there is no mapping of a layer, nor of a layer that it can be lowered to.
         """
         known: dict[str, tuple[LoweredLayer, Mapping]] = {}
         for layer in layers:
@@ -292,8 +292,8 @@ class AcceleratorPlan(Plan):
     mappings : sequence of Mapping, optional
         One mapping per layer; by default they are searched.
     lowered : sequence of LoweredLayer, optional
-        What is mapped in place of each layer; by default the layers themselves. It is found anew where
-        mappings are searched.
+        The layer that is mapped in place of each layer; by default the layers themselves. If mappings are
+        searched, these layers are determined by the search.
     planned_for : array_like of float, shape (layers, 3), optional
         Densities that mappings are searched for; by default 1 for all tensors.
     objective : {"edp", "energy", "delay"}, default "edp"
@@ -308,7 +308,7 @@ class AcceleratorPlan(Plan):
     mappings : tuple of Mapping
         The mapping of each layer.
     lowered : tuple of LoweredLayer
-        What is mapped in place of each layer, itself if there is a mapping of it.
+        The layer that is mapped in place of each layer: the layer itself if there is a mapping of it.
 
     Raises
     ------
@@ -352,7 +352,7 @@ class AcceleratorPlan(Plan):
     def replanned(self, densities: ArrayLike, progress: Progress | None = None) -> Self:
         """Make a plan with mappings that are searched for other densities.
 
-        A mapping of this plan, also a given one, is replaced where the one that is found is better.
+        A mapping of this plan, including a given one, is replaced if the search finds a better one.
 
         Parameters
         ----------
@@ -371,7 +371,7 @@ class AcceleratorPlan(Plan):
         )  # fmt: skip
         try:
             better, so_far = (objective_value(self.objective, *plan(densities)) for plan in (found, self))
-        except MappingError:  # one of those so far does not fit
+        except MappingError:  # one of the present mappings does not fit
             return found
         plans = [found if won else self for won in better < so_far]
         mappings = [plan.mappings[i] for i, plan in enumerate(plans)]
@@ -397,7 +397,7 @@ class AcceleratorPlan(Plan):
         return tuple(cost.times(each.runs) for cost, each in zip(costs, self.lowered, strict=True))
 
     def _slopes(self, densities: Reals) -> Slopes:
-        """Central differences, of all layers at once; at 0 and 1 one-sided ones."""
+        """Return central differences for all layers at once, and one-sided differences at 0 and 1."""
         slopes = Slopes(np.empty_like(densities), np.empty_like(densities))
         for column in range(len(COLUMNS)):
             below, above = densities.copy(), densities.copy()

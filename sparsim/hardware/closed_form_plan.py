@@ -1,4 +1,4 @@
-"""Machines that need no mappings: what a layer costs is a function of its shape and its densities."""
+"""Machines that need no mappings: the cost of a layer is a function of its shape and its densities."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STEP = 1e-4  # step of a density for finite differences
 
 
 class LayerEstimate(NamedTuple):
-    """What a machine tells about a layer.
+    """Costs of a layer on a machine.
 
     Attributes
     ----------
@@ -45,11 +45,11 @@ class LayerEstimate(NamedTuple):
     utilization : float
         Share of the slots for MACs, of all units in all cycles, that are used.
     limit : str
-        What the cycles are mostly spent on.
+        Resource that determines the cycles.
     note : str
-        What is costed in place of the layer, or what it lacks.
+        What is costed in place of the layer, or what its costs leave out.
     details : dict of str to float
-        Further numbers by the heads of their columns, which add up over layers.
+        Further numbers by the heads of their columns; they are added up over layers.
     """
 
     cycles: float
@@ -61,10 +61,10 @@ class LayerEstimate(NamedTuple):
 
 
 class ClosedFormMachine(Hardware):
-    """A machine whose costs of a layer depend on nothing but its shape and its densities.
+    """A machine on which the costs of a layer depend only on its shape and its densities.
 
-    A subclass has `estimate`, and `area_um2` and `energy_source` as all hardware. It may refuse layers in
-    `check`, and use more than densities, such as masks, in `measured`.
+    A subclass implements `estimate`, and `area_um2` and `energy_source` as all hardware does. It may refuse
+    layers in `check`, and use more than densities, such as masks, in `measured`.
 
     Parameters
     ----------
@@ -80,14 +80,14 @@ class ClosedFormMachine(Hardware):
     clock_mhz : float
         Its clock in MHz.
     left_out : tuple of str
-        What costs of this machine do not include.
+        Costs that this machine does not include.
     """
 
     left_out: tuple[str, ...] = ()
 
     @property
     def properties(self) -> dict[str, float]:
-        """What follows from the record alone, by name, for tables; by default there is nothing."""
+        """Numbers that follow from the record alone, by name, for tables; by default there are none."""
         return {}
 
     def __init__(self, spec: MachineSpec) -> None:
@@ -95,12 +95,12 @@ class ClosedFormMachine(Hardware):
 
     @abstractmethod
     def estimate(self, layer: Layer, densities: Sequence[float]) -> LayerEstimate:
-        """Compute what a layer costs.
+        """Compute the costs of a layer.
 
         Parameters
         ----------
         layer : Layer
-            A layer with the dataspaces `COLUMNS`, of which only the shape counts.
+            A layer with the dataspaces `COLUMNS`, of which only the shape is used.
         densities : sequence of three float
             Fractions of nonzeros in the order of `COLUMNS`.
 
@@ -115,7 +115,7 @@ class ClosedFormMachine(Hardware):
         """
 
     def check(self, layers: Sequence[Layer]) -> None:
-        """Refuse layers that the machine cannot run together, or warn of them; by default there are none.
+        """Refuse layers that the machine cannot run together, or warn of them; by default do nothing.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class ClosedFormMachine(Hardware):
         """
 
     def measured(self, layer: Layer) -> LayerEstimate:
-        """Compute what a layer costs with all that is known of it; by default that is its densities.
+        """Compute the costs of a layer from everything that it contains; by default from its densities.
 
         Parameters
         ----------
@@ -191,7 +191,7 @@ class ClosedFormMachine(Hardware):
         self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None,
         **options: Any,
     ) -> NetworkCost:  # fmt: skip
-        """Compute what layers cost as they are.
+        """Compute the costs of layers with their own densities and masks.
 
         Parameters
         ----------
@@ -225,7 +225,7 @@ class ClosedFormMachine(Hardware):
         return NetworkCost(tuple(found), self.area_um2)
 
     def lower_bounds(self, layers: Sequence[Layer]) -> Costs:
-        """Compute what `cost` computes: without mappings to choose from nothing can be better.
+        """Return the costs of `cost`, because there are no mappings that could be better.
 
         Parameters
         ----------
@@ -319,7 +319,7 @@ class ClosedFormPlan(Plan):
         return self._between(densities, densities / 2.0, np.maximum(densities, STEP))
 
     def _between(self, densities: Reals, low: Reals, high: Reals) -> Slopes:
-        """Changes per unit of density from low to high densities of one tensor, the others as they are."""
+        """Return changes per unit of density from low to high densities of one tensor at a time."""
         found = np.zeros((2, *self._size))
         for column in range(self._size[1]):
             below, above = densities.copy(), densities.copy()

@@ -1,10 +1,10 @@
-"""Costs on an Eyeriss chip: interpolated between densities at which every mapping was evaluated.
+"""Costs on an Eyeriss chip, interpolated between densities at which every mapping was evaluated.
 
-A mapping of a chip that compresses weights fits up to some density, and the lower that is the better it can
-be. Each layer therefore has several, planned for the densities `REFERENCES`. Each mapping is tabulated with
-every choice of tensors that are stored plainly; the nodes are parts of the densities up to which it fits. At
-each density what takes least energy of all that fits is used, with the objective "delay" what is fastest, so
-that a zero more never costs energy, or time.
+On a chip that compresses weights, a mapping fits up to some density, and a lower limit allows a better
+mapping. Each layer therefore has several mappings, planned for the densities `REFERENCES`. Each mapping is
+tabulated with every choice of tensors that are stored plainly; the nodes are fractions of the densities up to
+which it fits. At each density the mapping that takes the least energy of those that fit is used, or the
+fastest one with the objective "delay". An additional zero therefore never costs energy, or time.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class EyerissChip(Hardware):
         self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None,
         mappings: Sequence[Mapping] | None = None, **options: Any,
     ) -> NetworkCost:  # fmt: skip
-        """Compute what layers cost with the densities that they have, each under the best mapping for these.
+        """Compute the costs of layers with their own densities, each under the best mapping for these.
 
         Parameters
         ----------
@@ -177,15 +177,15 @@ class EyerissChip(Hardware):
     def evaluate(
         self, layers: Sequence[Layer], *, objective: Objective = "delay", progress: Progress | None = None
     ) -> NetworkEvaluation:
-        """Compute what `cost` computes, with everything that the chip tells about a layer.
+        """Compute the costs of layers as `cost` does, with all details of each layer on the chip.
 
         Parameters
         ----------
         layers : sequence of Layer
             Convolutions, depthwise convolutions and matrix products.
         objective : str or sequence of str, default "delay"
-            What the mappings minimise. Of several objectives the first one counts, because the planner
-            already takes the better by another one of mappings that are equal by the first.
+            What the mappings minimise. Of several objectives only the first one is used, because the planner
+            already decides by another objective between mappings that are equal by the first.
         progress : callable, optional
             Called with the name of each layer when it is done.
 
@@ -248,7 +248,7 @@ class EyerissPlan(Plan):
     Raises
     ------
     SpecError
-        If a tensor is none of a convolution's.
+        If a tensor is not one of a convolution.
     MappingError
         If a layer does not fit the chip.
     """
@@ -306,7 +306,7 @@ class EyerissPlan(Plan):
         )  # fmt: skip
 
     def _use(self, tables: Sequence[Tables]) -> None:
-        """A row per surface; layers with fewer than others repeat their first one."""
+        """Store a row per surface; layers with fewer surfaces than others repeat their first one."""
         self.tables = tuple(tables)
         rows = [[(i, s) for i, table in enumerate(each) for s in table.surfaces] for each in tables]
         self._most = max(map(len, rows))
@@ -325,7 +325,7 @@ class EyerissPlan(Plan):
         return Costs(value[:, 0], value[:, 1])
 
     def _layer_costs(self, densities: Reals) -> tuple[LayerCost, ...]:
-        """Each layer with the mapping and storage in use; what interpolation rounds is not in these."""
+        """Return the exact cost of each layer with the mapping and storage in use, without interpolation."""
         found = []
         for layer, tables, row, (weights, inputs, _) in zip(
             self._lowered, self.tables, self._chosen(densities).row, densities.tolist(), strict=True
@@ -336,7 +336,7 @@ class EyerissPlan(Plan):
         return tuple(found)
 
     def _slopes(self, densities: Reals) -> Slopes:
-        """Slopes of the surfaces in use; outputs cost the same whatever their density is."""
+        """Return the slopes of the surfaces in use; the density of outputs does not change the costs."""
         return self._slopes_of(densities, compressed=self._any_zero)
 
     def _savings(self, densities: Reals) -> Slopes:
@@ -350,7 +350,7 @@ class EyerissPlan(Plan):
         return Slopes(*(np.concatenate([each, nothing], axis=1) for each in by))
 
     def _chosen(self, densities: Reals, *, compressed: bool = False) -> _Chosen:
-        """What each layer uses, with `compressed` of the surfaces that have compressed weights."""
+        """Return the surface that each layer uses; with `compressed`, of those with compressed weights."""
         wanted = np.repeat(densities[:, :2], self._most, axis=0)
         fits = (wanted <= self._limits).all(axis=1)
         if compressed:
@@ -374,7 +374,7 @@ class EyerissPlan(Plan):
 
 
 class _Chosen(NamedTuple):
-    """For each layer the row in use, the place on its surface, and energy and cycles there."""
+    """The row in use for each layer, the place on its surface, and energy and cycles there."""
 
     row: NDArray[np.int64]
     at: Reals
@@ -402,7 +402,7 @@ def _tables_of(
 def _planned(
     chip: Chip, layer: Layer, reference: tuple[float, float], objective: ObjectiveName, known: Tables
 ) -> Tables:
-    """One table, or none if nothing fits; that of a mapping that is known."""
+    """Return a tuple of the table of the best mapping, taken from `known` if it is there; () if none fits."""
     try:
         mapping = best_mapping(chip, _at(layer, *reference), objective)[1]
     except MappingError:

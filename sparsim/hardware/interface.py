@@ -1,11 +1,11 @@
-"""The interface to all hardware: a network on it has a plan, and a plan tells costs for any densities.
+"""The interface to all hardware: a network on a hardware has a plan, which gives costs for any densities.
 
     hardware = load_hardware("eyeriss_v2")
     plan = hardware.plan(workload.layers, objective="edp")
     energy_pj, cycles = plan(densities)
 
-Densities are nonzero fractions, (layers, 3) in the order of `COLUMNS`. Shapes, hardware and the mappings that
-there are to choose from stay as they are when densities change; `Plan.replanned` finds new ones.
+Densities are nonzero fractions, (layers, 3) in the order of `COLUMNS`. If densities change, shapes, hardware
+and the set of mappings of a plan stay the same; `Plan.replanned` searches new mappings.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ class Slopes(NamedTuple):
 
 
 class Hardware(ABC):
-    """Something that networks run on: an accelerator with a mapspace, or a whole chip.
+    """Hardware that runs networks: an accelerator with a mapspace, a whole chip, or a machine.
 
     Attributes
     ----------
     name : str
         Name for messages and tables.
     clock_mhz : float or None
-        Clock in MHz, where it is known.
+        Clock in MHz; None if it is not known.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Hardware(ABC):
     @property
     @abstractmethod
     def energy_source(self) -> dict[str, dict[str, str]]:
-        """Where energies come from by component and action, as `sparsim.records.energy_table` names it."""
+        """Sources of the energies by component and action, as `sparsim.records.energy_table` names them."""
 
     @abstractmethod
     def plan(
@@ -123,7 +123,7 @@ class Hardware(ABC):
         self, layers: Sequence[Layer], *, objective: Objective = "edp", progress: Progress | None = None,
         **options: Any,
     ) -> NetworkCost:  # fmt: skip
-        """Compute what layers cost with the densities that they have, each under the best mapping for these.
+        """Compute the costs of layers with their own densities, each under the best mapping for these.
 
         Parameters
         ----------
@@ -151,10 +151,10 @@ class Hardware(ABC):
 
     @abstractmethod
     def lower_bounds(self, layers: Sequence[Layer]) -> Costs:
-        """Compute what each layer costs at least with the densities that it has, whatever its mapping.
+        """Compute lower bounds of the costs of each layer with its own densities, for any mapping.
 
-        The bounds take milliseconds, because nothing is searched. Those of energy and cycles hold each by
-        itself: there may be no mapping that reaches both.
+        The bounds take milliseconds, because nothing is searched. The bounds of energy and cycles are
+        independent: there may be no mapping that reaches both.
 
         Parameters
         ----------
@@ -221,13 +221,13 @@ class Plan(ABC):
 
     @property
     def densities(self) -> Reals:
-        """Densities that the layers came with, shape (layers, 3), in the order of `COLUMNS`."""
+        """Densities of the layers as given, shape (layers, 3), in the order of `COLUMNS`."""
         return np.array([[layer.density(name).density for name in COLUMNS] for layer in self.layers])
 
     def __call__(self, densities: ArrayLike) -> Costs:
         """Compute energy and cycles of each layer.
 
-        The densities of the previous call are answered from memory.
+        The results of the previous call are cached.
 
         Parameters
         ----------
@@ -272,11 +272,11 @@ class Plan(ABC):
         return self._slopes(self._checked(densities))
 
     def savings(self, densities: ArrayLike) -> Slopes:
-        """Compute what further zeros save, as derivatives by the densities.
+        """Compute the savings of further zeros, as derivatives with respect to the densities.
 
-        These are the `slopes`, except for weights that are stored uncompressed because they have few zeros,
-        so that one more zero saves nothing. For these it is what a zero saves once the weights are
-        compressed.
+        The savings are the `slopes`, except for weights that are stored uncompressed because they have few
+        zeros. One more zero saves nothing there, so the result is the saving of a zero after the weights have
+        become sparse enough to be compressed.
 
         Parameters
         ----------
@@ -404,7 +404,7 @@ def check_arguments(
     hardware: Hardware, layers: Sequence[Layer], options: Mapping[str, Any], known: Sequence[str] = (),
     path: str = "plan",
 ) -> None:  # fmt: skip
-    """Raise SpecError for what are no layers, and for options that a kind of hardware does not have."""
+    """Raise SpecError for objects that are not layers, and for options that the hardware does not have."""
     others = (
         [each for each in layers if not isinstance(each, Layer)] if isinstance(layers, Sequence) else [layers]
     )
@@ -420,7 +420,7 @@ def check_arguments(
 
 
 def one_each(layers: Sequence[Layer], mappings: Sequence[Any]) -> Sequence[Any]:
-    """The mappings. Raises SpecError unless there are as many as layers."""
+    """Return the mappings. Raises SpecError unless there are as many as layers."""
     if len(mappings) != len(layers):
         raise SpecError(
             f"there must be as many mappings as layers, got {len(mappings)} for {len(layers)}", path="cost"
@@ -429,6 +429,6 @@ def one_each(layers: Sequence[Layer], mappings: Sequence[Any]) -> Sequence[Any]:
 
 
 def as_costs(each: Iterable[tuple[float, float]]) -> Costs:
-    """Costs from energy and cycles of each layer."""
+    """Return costs from the energy and cycles of each layer."""
     energy, cycles = np.array(list(each), np.float64).reshape(-1, 2).T
     return Costs(energy, cycles)

@@ -31,7 +31,7 @@ from sparsim.fileio.writing import write_bytes
 Packs = tuple[tuple[Any, ...], ...]
 
 CACHE_VARIABLE = "NUMBA_CACHE_DIR"
-_NO_MATTER = (CACHE_VARIABLE, "NUMBA_NUM_THREADS")  # numba's other variables may change the code
+_NO_MATTER = (CACHE_VARIABLE, "NUMBA_NUM_THREADS")  # other variables of numba may change the code
 _INTS, _REALS = id(np.int64), id(np.float64)
 _NAME = f"run.{sys.implementation.cache_tag}.object"
 _loading = Lock()
@@ -95,7 +95,7 @@ def _load(symbol: str, code: bytes) -> _Code:
 
 
 def _compiled(packs: Packs) -> tuple[str, bytes]:
-    """The symbol and the object file of the entry, which are kept if that is possible."""
+    """Return the symbol and the object file of the entry, which are stored on disk if that is possible."""
     from sparsim.model.kernels.compile_run import compile_run
 
     symbol, code = compile_run(packs)
@@ -142,7 +142,7 @@ def _folders() -> list[Path]:
 
 @cache
 def _key() -> str:
-    """A digest of all that the code depends on: sources, compiler, processor, and the layout of objects."""
+    """Return a digest of what the code depends on: sources, compiler, processor, and layout of objects."""
     variables = sorted(
         item for item in os.environ.items() if item[0].startswith("NUMBA_") and item[0] not in _NO_MATTER
     )

@@ -45,12 +45,12 @@ def documents_from(
     needs_problem: bool = True,
     has_energies: bool = False,
 ) -> Documents:
-    """What files whose top-level keys together describe one evaluation or one search hold, in any order.
+    """Return the records of files whose top-level keys together describe one evaluation or one search.
 
-    `files`: (name, contents) each. `for_search`: also the constraints, as a mapspace, and the mapper's
-    options, in place of the mapping. Without `needs_problem` there may be no problem; what speaks of tensors
-    and dims is not read then. With `has_energies` other energies hold than the built-in ones where there is
-    no ERT. Raises SpecError for contents that are wrong.
+    `files` are pairs (name, contents) in any order. With `for_search` the constraints are read as a mapspace,
+    and the options of the mapper, in place of the mapping. Without `needs_problem` the problem may be absent;
+    sections that refer to tensors and dims are not read then. With `has_energies` there are other energies
+    than the built-in ones if there is no ERT. Raises SpecError for wrong contents.
     """
     top = _merge(files, _READ)
     context = Context(variables=_variables(top), warnings=[])
@@ -122,9 +122,9 @@ def _first_items(places: list[tuple[Node, str]]) -> list[Node]:
 
 
 def _merge(files: Sequence[tuple[str, YamlMap]], keys: Sequence[str]) -> dict[str, tuple[str, YamlMap]]:
-    """Per key of `keys`: the file that has it, in either spelling, and that file's contents.
+    """Return for each of `keys` the file that has it, in either spelling, and the contents of this file.
 
-    A mapping without directives, which Timeloop's front end writes for a search, gives way to another.
+    A mapping without directives, which Timeloop's front end writes for a search, is replaced by another one.
     """
     top: dict[str, tuple[str, YamlMap]] = {}
     values: dict[str, object] = {}
@@ -162,7 +162,7 @@ def _report_unknown(files: Sequence[tuple[str, YamlMap]], context: Context) -> N
 
 
 def _out_prefix(files: Sequence[tuple[str, YamlMap]], context: Context, section: str) -> str | None:
-    """How the names of output files begin, by the last of the files that says so."""
+    """Return the prefix of the names of output files; the last file that sets it counts."""
     found = None
     for file, data in files:
         node = Node(data, file, "", context).child(section)
@@ -176,7 +176,7 @@ def _out_prefix(files: Sequence[tuple[str, YamlMap]], context: Context, section:
 def _report_missing_tables(
     files: Sequence[tuple[str, YamlMap]], context: Context, nodes: dict[str, Node], arch_key: str
 ) -> None:
-    """Warn of what is meant for an energy estimator where nothing stands that an estimator has made."""
+    """Warn of sections for an energy estimator if there are no tables that an estimator has made."""
     areas = "areas are those of the architecture, and 0 where it gives none"
     energies = "there is no ERT, and the energies are built in"
     unread = [] if "ERT" in nodes else [(key, energies) for key in _FOR_ENERGIES]

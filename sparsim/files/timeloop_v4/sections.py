@@ -1,4 +1,4 @@
-"""The sections of a set of version 0.4 documents: which top keys are which, and what files say together."""
+"""The sections of a set of version 0.4 documents: the meaning of top-level keys, and files combined."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,13 +18,13 @@ _VERSIONED = ("architecture", "problem", "constraints")
 
 
 class Sections:
-    """The sections by name, each with everything that files say of it, and the lists of `Node`s in them."""
+    """The sections by name, each with the contents of all files, and the lists of `Node`s in them."""
 
     def __init__(self, files: Sequence[tuple[str, YamlMap]], context: Context) -> None:
         self.context = context
         self.files = files
         self.parts: dict[str, list[Node]] = {}  # the mappings of a section
-        self.directives: list[Node] = []  # of mappings: lists without a mapping around them
+        self.directives: list[Node] = []  # directives of mappings in lists without a mapping around them
         for file, data in files:
             root = Node(_without_ignored(data, {}), file, "", context)
             for key in root.data:
@@ -53,7 +53,7 @@ class Sections:
             self.parts.setdefault(section, []).append(part)
 
     def one(self, section: str) -> Node | None:
-        """The section as one mapping, None if no file has it. Raises SpecError for what contradicts."""
+        """Return the section as one mapping; None if no file has it. Raises SpecError for contradictions."""
         parts = self.parts.get(section)
         if not parts:
             return None
@@ -66,12 +66,12 @@ class Sections:
         return Node(merged, first.file, first.path, self.context)
 
     def listed(self, section: str, key: str) -> list[Node]:
-        """The mappings of the list `key` of all parts of a section."""
+        """Return the mappings of the list `key` of all parts of a section."""
         return [child for part in self.parts.get(section, ()) for child in part.children(key)]
 
 
 def section_of(key: str) -> str | None:
-    """The section that a top key belongs to; None for an unknown key."""
+    """Return the section that a top-level key belongs to; None for an unknown key."""
     plain = key.replace("-", "_")
     if plain in _EXACT:
         return plain
