@@ -1,4 +1,4 @@
-"""All results of the study's stages, from which its report, figures and files are made."""
+"""Results of all stages of the study, from which its report, figures and files are made."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from sparsim.report.machine_comparison import MachineRun
 
 
 class Compared(NamedTuple):
-    """A network of the comparison: the variant that its costs have, and what it is called."""
+    """A network of the comparison: the variant of its costs, and its title."""
 
     network: str
     variant: str
@@ -20,10 +20,11 @@ class Compared(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """`costs`: by design and variant, or name of a further pruned network. `clouds`: by design and variant.
-    `machines`: runs by machine and title of a network.
+    """Results of all stages.
 
-    `by_energy`: the network that was pruned by its energy on a design, and that design; None: none was.
+    `costs` are by design and by variant, or by the name of a further pruned network. `clouds` are by design
+    and variant. `machines` has runs by machine and title of a network. `by_energy` is the network that was
+    pruned by its energy on a design, and that design; None if there is no such network.
     """
 
     facts: Mapping[str, str]
@@ -40,7 +41,7 @@ class Findings(NamedTuple):
 
     @property
     def compared(self) -> list[Compared]:
-        """The unpruned network, the pruned one, and the one that was pruned by energy if there is one."""
+        """Return the unpruned network, the pruned one, and the one pruned by energy if there is one."""
         return compared(self.pruned, self.by_energy and self.by_energy[0])
 
 

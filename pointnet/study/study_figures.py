@@ -33,8 +33,8 @@ GROUPS = {
     "arithmetic": style.BLUE, "memories of PEs": style.ORANGE, "global buffer": style.GREEN,
     "network, clock, control": style.PINK, "DRAM": style.GREY,
 }  # fmt: skip
-LEAST_ACCURACY = 10.0  # percent that the axis of accuracies spans at least
-WIDE = 9.6  # inches, of figures with a place for each layer
+LEAST_ACCURACY = 10.0  # smallest span of the axis of accuracies in percent
+WIDE = 9.6  # width in inches of figures with a place for each layer
 Value = Callable[[LayerCost], float]
 LAYER_QUANTITIES: dict[str, tuple[str, str, Value, bool]] = {
     "energy": ("Energy per layer, DRAM included", "energy (µJ)", lambda x: x.total_pj / PJ_PER_UJ, True),
@@ -46,14 +46,14 @@ LAYER_QUANTITIES: dict[str, tuple[str, str, Value, bool]] = {
 
 
 class Drawn(NamedTuple):
-    """A figure, and what it shows in words."""
+    """A figure, and a description of what it shows."""
 
     figure: Figure
     text: str
 
 
 def draw_all(found: Findings) -> dict[str, Drawn]:
-    """The figures by name."""
+    """Return the figures by name."""
     drawn = {f"answer-{quantity}": _answer(found, quantity) for quantity in ("energy", "cycles")}
     drawn["parts"] = _parts(found)
     saves = {design: savings(costs) for design, costs in found.costs.items()}
@@ -75,7 +75,7 @@ def total(cost: NetworkCost, quantity: str) -> float:
 
 @style.styled
 def _answer(found: Findings, quantity: str) -> Drawn:
-    """A bar per network on each design, with what the clouds span and the change against the first one."""
+    """Draw a bar per network on each design, with the spread over clouds and the change to the first one."""
     title, unit = TITLES_OF_TOTALS[quantity]
     figure = style.panels(4.7, 3.9)
     (axes,) = figure.axes
@@ -100,7 +100,7 @@ def _answer(found: Findings, quantity: str) -> Drawn:
 
 
 def _write_change(axes: Axes, x: float, y: float, change: float) -> None:
-    """Above a bar."""
+    """Write a change above a bar."""
     axes.annotate(
         signed(100 * change, "%"), (x, y), xytext=(0, 6), textcoords="offset points", ha="center",
         rotation=90, fontsize=8.5,
@@ -109,7 +109,7 @@ def _write_change(axes: Axes, x: float, y: float, change: float) -> None:
 
 @style.styled
 def _parts(found: Findings) -> Drawn:
-    """Energy of one inference by groups of components: a panel per design, a bar per network, one scale."""
+    """Draw the energy of one inference by groups of components: a panel per design, a bar per network."""
     networks, said = found.compared, []
     height = 1.1 + len(found.costs) * (0.4 + 0.32 * len(networks))
     figure = style.panels(5.8, height, len(found.costs), sharex=True)
@@ -133,14 +133,14 @@ def _parts(found: Findings) -> Drawn:
 
 
 def _of_group(cost: NetworkCost | LayerCost, group: str) -> float:
-    """The energy of a group in µJ."""
+    """Return the energy of a group in µJ."""
     layers = cost.layers if isinstance(cost, NetworkCost) else (cost,)
     energies = (item for layer in layers for item in layer.energy_pj.items())
     return math.fsum(pj for name, pj in energies if group_of(name) == group) / PJ_PER_UJ
 
 
 def group_of(component: str) -> str:
-    """Which of `GROUPS` a component of any of the designs belongs to."""
+    """Return the one of `GROUPS` that a component of any of the designs belongs to."""
     if component.startswith("MAC"):
         return "arithmetic"
     if component.endswith(("spad", "spads", "reg")):
@@ -152,8 +152,9 @@ def group_of(component: str) -> str:
 
 @style.styled
 def _savings(design: str, saves: Mapping[str, Mapping[str, Saved]], lowest: float) -> Drawn:
-    """Per layer and for all: what weights and activations take off the baseline. `lowest`: of all designs,
-    in percent, so that these have one scale.
+    """Draw what zeros of weights and activations save of the baseline, by layer and in total.
+
+    `lowest` is the lowest value of all designs in percent, so that all figures have one scale.
     """
     figure = style.panels(WIDE, 4.6, len(saves), sharex=True)
     for axes, (quantity, rows) in zip(figure.axes, saves.items(), strict=True):
@@ -183,7 +184,7 @@ def _draw_savings(axes: Axes, rows: Mapping[str, Saved]) -> None:
 
 @style.styled
 def _accuracy(found: Findings) -> Drawn:
-    """A panel per design, a point per network: accuracy against the share of the unpruned energy."""
+    """Draw accuracy against the share of the unpruned energy: a panel per design, a point per network."""
     figure = style.panels(WIDE, 3.6, 1, len(found.costs), sharey=True)
     points = {CONTROL: DENSE, **{name: name for name in found.names_of_pruned}}
     said, lowest = [], 100.0
@@ -207,7 +208,7 @@ def _accuracy(found: Findings) -> Drawn:
 
 @style.styled
 def _layers(found: Findings, title: str, unit: str, value: Value, log: bool) -> Drawn:
-    """A panel per design, for each layer a mark per variant."""
+    """Draw a panel per design with a mark per layer and variant."""
     figure = style.panels(WIDE, 0.9 + 2.3 * len(found.costs), len(found.costs), title=title)
     for axes, (design, costs) in zip(figure.axes, found.costs.items(), strict=True):
         for place, variant in enumerate(VARIANTS):
@@ -226,7 +227,7 @@ def _layers(found: Findings, title: str, unit: str, value: Value, log: bool) -> 
 
 @style.styled
 def _components(design: str, costs: Mapping[str, NetworkCost]) -> Drawn:
-    """Stacked energy per layer, a panel per variant: all layers, DRAM included, on one scale."""
+    """Draw the stacked energy of all layers, DRAM included, with a panel per variant on one scale."""
     shown = {DENSE: "unpruned network (dense)", BOTH: "pruned network (both)"}
     figure = style.panels(WIDE, 6.0, len(shown), sharey=True)
     for axes, (variant, title) in zip(figure.axes, shown.items(), strict=True):

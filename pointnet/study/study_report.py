@@ -1,4 +1,4 @@
-"""The numbers and tables of the study's report, whose text is the template study_report.html.jinja."""
+"""Numbers and tables of the study's report; its text is the template study_report.html.jinja."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from sparsim.report.web_page import render
 
 
 def report(found: Findings, figures: Mapping[str, str]) -> str:
-    """The report as one HTML file. `figures`: SVG elements by name."""
+    """Return the report as one HTML file. `figures` has SVG elements by name."""
     costs = next(iter(found.costs.values()))
     designs = [_design(design, costs) for design, costs in found.costs.items()]
     best = max(designs, key=lambda design: design["energy"].total)
@@ -38,7 +38,7 @@ def report(found: Findings, figures: Mapping[str, str]) -> str:
 def _numbers(
     found: Findings, designs: Sequence[Mapping[str, Any]], best: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
-    """The answer in three numbers: the largest saving, the smallest one (or that of cycles), the accuracy."""
+    """Return three numbers: the largest saving, the smallest one (or that of cycles), and the accuracy."""
     worst = min(designs, key=lambda design: design["energy"].total)
     dense, both = best["dense"], best["both"]
     low, high = f"{both.energy_uj:,.2f}", f"{dense.energy_uj:,.2f} µJ"
@@ -60,7 +60,7 @@ def _numbers(
 
 
 def _tables(found: Findings) -> dict[str, Table]:
-    """The tables of all designs and of the networks."""
+    """Return the tables of all designs and of the networks."""
     control, pruned, noise = (found.traces[name].rows for name in (CONTROL, found.pruned, NOISE))
     published = {row["name"]: row["inputs"] for row in found.reproduction["densities"]}
     saves = [
@@ -168,7 +168,7 @@ def _tables(found: Findings) -> dict[str, Table]:
 
 
 def _design(design: str, costs: Mapping[str, NetworkCost]) -> dict[str, Any]:
-    """What the report says of one design."""
+    """Return the contents of the section on one design."""
     energy, cycles = savings(costs).values()
     dense, both = costs[DENSE], costs[BOTH]
     pairs = [
@@ -199,7 +199,7 @@ def _design(design: str, costs: Mapping[str, NetworkCost]) -> dict[str, Any]:
 
 
 def _by_energy(found: Findings) -> dict[str, Any] | None:
-    """What the report says of the network that was pruned by energy; None: there is none."""
+    """Return the contents of the section on the network that was pruned by energy; None if there is none."""
     if found.by_energy is None:
         return None
     name, design = found.by_energy
@@ -226,5 +226,5 @@ def _by_energy(found: Findings) -> dict[str, Any] | None:
 
 
 def _table(header: str, rows: Iterable[Sequence[object]]) -> Table:
-    """The names of the columns are separated by bars."""
+    """Make a table. The names of the columns in `header` are separated by bars."""
     return Table(header.split("|"), list(rows))
