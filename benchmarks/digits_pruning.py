@@ -1,4 +1,4 @@
-"""The digits network pruned at once: sparsities of layers, and what is made of the weights that stay."""
+"""The digits network pruned without training: sparsities of layers, and updates of the remaining weights."""
 
 import copy
 import warnings
@@ -23,7 +23,7 @@ Prune = Callable[[nn.Module, Digits, Mapping[str, float], float], object]
 
 
 class Result(NamedTuple):
-    """Of the test images."""
+    """The accuracy of a pruned network on the test images."""
 
     method: str
     sparsity: float
@@ -48,7 +48,7 @@ def with_data(method: str) -> Prune:
 
 
 def pruned(digits: Digits, table: SensitivityTable) -> list[Result]:
-    """All methods at all sparsities."""
+    """Prune with all methods at all sparsities."""
     found = []
     for sparsity in SPARSITIES:
         threshold, least = (table.ratios(sparsity, method=m).scope for m in ("threshold", "table"))
@@ -78,7 +78,7 @@ def accuracy(model: nn.Module, digits: Digits) -> Score:
 
 
 def digits_numbers(results: list[Result]) -> dict[str, float]:
-    """Accuracies at 90 %, for scripts."""
+    """Return the accuracies at 90 % for --json."""
     names = {"digits_uniform": UNIFORM, "digits_table": TABLE, "digits_least_squares": LEAST_SQUARES}
     by = {(each.method, each.sparsity): each.score.accuracy for each in results}
     return {key: by[method, 0.9] for key, method in names.items()}
@@ -98,7 +98,7 @@ def digits_table(results: list[Result], dense: Score) -> Table:
 
 
 def scope_table(table: SensitivityTable) -> Table:
-    """Sparsities of the layers at 90 %."""
+    """Return a table of the sparsities of the layers at 90 %."""
     found = {m: table.ratios(0.9, method=m).scope for m in ("threshold", "table")}
     rows = [
         [name, size, *(f"{scope[name]:.3f}" for scope in found.values())]

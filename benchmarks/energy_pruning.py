@@ -1,12 +1,12 @@
-"""Energy-aware pruning beside global magnitude and NetAdapt: energy on Eyeriss v2 and accuracy, over seeds.
+"""Energy-aware pruning compared with global magnitude and NetAdapt: energy on Eyeriss v2 and accuracy.
 
     python benchmarks/energy_pruning.py [--data MODELNET10] [--json FILE] [--document FILE]
 
-For each seed a network is trained, `small` on the procedural set or `half` on ModelNet10; then that network
-is trained on, equally long with each method. Energy is of one cloud, with the zeros of weights and of
-activations of test clouds. A fifth of the training clouds is held back from all trainings: NetAdapt chooses
-by them. Seeds run side by side. Tables of the chip are made first, which takes minutes once, and kept in the
-user's cache.
+For each seed a network is trained, `small` on the procedural set or `half` on ModelNet10. Training of this
+network is then continued with each method for the same number of epochs. The energy is that of one cloud,
+with the zeros of the weights and of the activations of test clouds. A fifth of the training clouds is held
+back from all trainings, and NetAdapt chooses by their loss. Seeds run in parallel. Tables of the chip are
+made first, which takes minutes once, and kept in the user's cache.
 """
 
 import os
@@ -44,14 +44,16 @@ MAGNITUDE, LAMP, AWARE, EAGER, NETADAPT = (
 )  # fmt: skip
 ALPHAS = {AWARE: 0.5, EAGER: 1.0}
 EXAMPLE = 64  # test clouds on which activations are counted
-TUNE_STEPS = 4  # training steps of each candidate of NetAdapt
+TUNE_STEPS = 4  # number of training steps of each candidate of NetAdapt
 PRUNED_FOR = 0.6  # share of the second training
 
 
 class Plan(NamedTuple):
-    """`settings`: of the dense training. `clouds`: of each split; None: all. `first`: part of the energy that
-    NetAdapt's first step saves. `reference`: sparsity of the magnitude run at whose energy the others are
-    compared; `levels`: accuracies at which energies are.
+    """Settings of the comparison on one data set.
+
+    `settings` are those of the dense training, and `clouds` is the number of clouds of each split (all if it
+    is None). `first` is the part of the energy that NetAdapt's first step saves. Accuracies are compared at
+    the energy of the magnitude run with the sparsity `reference`, and energies at the accuracies `levels`.
     """
 
     settings: Settings = Settings(epochs=15, pool=512)
@@ -76,7 +78,7 @@ MODELNET = Plan(
 
 
 class Row(NamedTuple):
-    """A trained network. `densities`: of the weights, layer by layer."""
+    """A trained network. `densities` are those of the weights, layer by layer."""
 
     seed: int
     method: str
@@ -89,7 +91,7 @@ class Row(NamedTuple):
 
 
 def run_seed(plan: Plan, seed: int) -> list[Row]:
-    """All networks of one seed."""
+    """Train all networks of one seed."""
     torch.set_num_threads(1)
     settings = replace(plan.settings, seed=seed)
     again = replace(settings, epochs=plan.more_epochs, lr=plan.lr_again)
@@ -138,7 +140,7 @@ def gradual(training: Training, monitor: EnergyMonitor, *, method: str, sparsity
 def adapted(
     training: Training, monitor: EnergyMonitor, *, held: Clouds, energy_pj: float, first: float
 ) -> gmp.Schedule:
-    """NetAdapt first, then all of the second training under its masks."""
+    """Prune with NetAdapt, and run the whole second training with its masks."""
     monitor.target_energy_pj = energy_pj
     given, points = training.settings, training.model.config.points
     batches = Batches(
@@ -170,13 +172,13 @@ def loss_of(model: nn.Module, clouds: Tensor, labels: Tensor) -> float:
 
 
 def cost_of(plan: Plan, example: Tensor) -> HardwarePlan:
-    """Mappings planned for the activations of an untrained network: the same for all seeds."""
+    """Plan mappings for the activations of an untrained network, so that all seeds use the same ones."""
     torch.manual_seed(0)
     return EnergyMonitor(PointNet2(plan.settings.network(10)), CHIP, example).plan
 
 
 def data_of(plan: Plan) -> tuple[Dataset, Clouds]:
-    """The data without a fifth of the training clouds, and those; `plan.clouds` of each split."""
+    """Return the data without a fifth of the training clouds, and this fifth; `plan.clouds` of each split."""
     data = load_data(plan.settings.data, points=plan.settings.kept_points)
     rng = np.random.default_rng(0)
     train, test = (rng.permutation(len(part))[: plan.clouds] for part in (data.train, data.test))
@@ -198,7 +200,7 @@ def is_reference(plan: Plan, row: Row) -> bool:
 
 
 def at_energy(curve: Sequence[Row], energy_pj: float) -> float | None:
-    """Accuracy between the networks that were trained, linear in the logarithm of energy; None outside."""
+    """Interpolate the accuracy at an energy, linear in the logarithm of energy; None outside of the range."""
     points = sorted((row.energy_pj, row.accuracy) for row in curve)
     energies, accuracies = zip(*points, strict=True)
     if not energies[0] <= energy_pj <= energies[-1]:
@@ -207,7 +209,7 @@ def at_energy(curve: Sequence[Row], energy_pj: float) -> float | None:
 
 
 def at_accuracy(curve: Sequence[Row], accuracy: float) -> float | None:
-    """The least energy in pJ with this accuracy, likewise; None outside."""
+    """Interpolate the least energy in pJ with this accuracy in the same way; None outside of the range."""
     points = sorted((row.energy_pj, row.accuracy) for row in curve)
     for (low, before), (high, after) in pairwise(points):
         if before <= accuracy <= after:
@@ -217,7 +219,7 @@ def at_accuracy(curve: Sequence[Row], accuracy: float) -> float | None:
 
 
 def curves(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
-    """The curves by method and seed."""
+    """Return the curves by method and seed."""
     found: dict[tuple[str, int], list[Row]] = {}
     for row in rows:
         found.setdefault((row.method, row.seed), []).append(row)
@@ -225,7 +227,7 @@ def curves(rows: Iterable[Row]) -> dict[tuple[str, int], list[Row]]:
 
 
 def saved(rows: Sequence[Row], method: str, find: Callable[[list[Row]], float | None]) -> list[float | None]:
-    """The part of magnitude's energy that a method saves, seed by seed; `find`: a curve's energy."""
+    """Return the part of magnitude's energy that a method saves by seed; `find` gives a curve's energy."""
     parts: list[float | None] = []
     by = curves(rows)
     for name, seed in by:
@@ -236,7 +238,7 @@ def saved(rows: Sequence[Row], method: str, find: Callable[[list[Row]], float | 
 
 
 def gained(plan: Plan, rows: Sequence[Row], method: str) -> list[float | None]:
-    """Accuracy in points above that of magnitude at the reference, with its energy."""
+    """Return the accuracy in points above magnitude at the reference, for the same energy."""
     points: list[float | None] = []
     by = curves(rows)
     for name, seed in by:
@@ -249,12 +251,12 @@ def gained(plan: Plan, rows: Sequence[Row], method: str) -> list[float | None]:
 
 
 def at_sparsity(curve: list[Row]) -> float | None:
-    """Energy at 90 %."""
+    """Return the energy at 90 %."""
     return next((row.energy_pj for row in curve if round(row.sparsity, 3) == 0.9), None)
 
 
 def spread(values: Iterable[float | None], form: Callable[[float], str]) -> str:
-    """Mean and standard deviation of what is there, and how much is."""
+    """Return the mean and standard deviation of the values that exist, and their number."""
     values = list(values)
     known = [value for value in values if value is not None]
     if not known:
@@ -293,7 +295,7 @@ def comparison_table(plan: Plan, rows: Sequence[Row]) -> Table:
 
 
 def density_table(plan: Plan, rows: Sequence[Row], names: Sequence[str]) -> Table:
-    """A table of the weights of the first seed at the reference."""
+    """Return a table of the densities of the weights of the first seed at the reference."""
     chosen = [r for r in rows if r.seed == rows[0].seed and (is_reference(plan, r) or r.method == NETADAPT)]
     body = [[name, *(f"{r.densities[i]:.3f}" for r in chosen)] for i, name in enumerate(names)]
     return Table(["layer", *(row.method for row in chosen)], body, "densities")

@@ -1,10 +1,11 @@
-"""Sparse machines beside what is published of them, one function for each machine.
+"""Sparse machines compared with published results, one function for each machine.
 
-EIE: the twin runs the nine layers with random masks, and its load efficiency is compared with the theoretical
+EIE: the twin runs the nine layers with random masks. Its load efficiency is compared with the theoretical
 time over the actual time of table IV, both of which include padding. The theoretical times of Alex-8 and
-VGG-6 do not follow from their densities, so that these two are shown and not counted.
+VGG-6 do not follow from their densities, so these two are shown but not counted.
 
-SIGMA, Gamma, OuterSPACE, ExTensor: `spgemm_published.py` has their closed forms with the counts of TeAAL.
+SIGMA, Gamma, OuterSPACE and ExTensor: `spgemm_published.py` compares their closed forms with the counts of
+TeAAL.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from sparsim.report.tables import Table
 
 EIE_TIMES = Path(__file__).parent / "eie_published.csv"
 UNEXPLAINED = ("Alex-8", "VGG-6")
-FRAMES_256 = 426_230  # of Alex-7 per second on 256 PEs at 1200 MHz (EIE, table V)
+FRAMES_256 = 426_230  # runs of Alex-7 per second on 256 PEs at 1200 MHz (EIE, table V)
 
 
 class Measured(NamedTuple):
-    """What a function of this file has found: numbers for --json, and a table for the document."""
+    """Results of a function of this file: numbers for --json, and a table for the document."""
 
     numbers: dict[str, Any]
     name: str
@@ -63,7 +64,7 @@ class EieRow(NamedTuple):
 
 
 def run_on_eie(spec: EieSpec, layer: Layer, seed: int = 0) -> VectorRun:
-    """The twin on random masks with the densities of a fully connected layer."""
+    """Run the twin on random masks with the densities of a fully connected layer."""
     weights, inputs = (layer.density(name).density for name in ("Weights", "Inputs"))
     sent = round(layer.bounds["C"] * inputs)  # only columns that are sent count
     mask = np.random.default_rng(seed).random((layer.bounds["M"], sent), np.float32) < weights
@@ -103,7 +104,7 @@ def eie_rows() -> list[EieRow]:
 
 
 def eie_frames_256() -> float:
-    """Runs of Alex-7 per second on 256 PEs."""
+    """Return the number of runs of Alex-7 per second on 256 PEs."""
     spec = load_preset("eie_256").machine
     assert isinstance(spec, EieSpec)
     layer = next(layer for layer in load_workload("eie_fc").layers if layer.name == "Alex-7")
@@ -137,7 +138,7 @@ def eie() -> Measured:
 
 
 def spgemm() -> Measured:
-    """SIGMA, Gamma, OuterSPACE and ExTensor with the counts of the TeAAL artifact."""
+    """Compare SIGMA, Gamma, OuterSPACE and ExTensor with the counts of the TeAAL artifact."""
     rows = published_times()
     numbers: dict[str, Any] = {
         f"{name}_exact": all_exact(name) for name in dict.fromkeys(r.machine for r in rows)

@@ -1,16 +1,15 @@
-"""What the pruning methods are worth: accuracy, speed, and time of the searches.
+"""Comparison of the pruning methods: accuracy, speed, and time of the searches.
 
     python benchmarks/methods.py [--json FILE] [--document FILE] [--data MODELNET10]
 
 `digits_uniform`, `digits_table` and `digits_least_squares` are accuracies of the digits network (see
-digits_network.py; left out where its packages are absent) with 90 % zeros, pruned at once: the same sparsity
-in all layers, the sparsities of a sensitivity table, and least squares at these. With --data PointNet++ is
-pruned with equal training by each method (see pruning_runs.py).
+digits_network.py; they are left out if its packages are absent) with 90 % zeros and without training: with
+the same sparsity in all layers, with the sparsities of a sensitivity table, and with least squares at these.
+With --data PointNet++ is pruned with equal training by each method (see pruning_runs.py).
 
-`resnet18_speedup` is how many times faster ResNet-18 runs without half of its channels (one picture of 224 x
-224, one thread, CPU time). `amc_cpu_s` is the CPU time of `gmp.channels.amc` on the digits network: 300
-episodes to a quarter of the MACs, with the
-searches beside them.
+`resnet18_speedup` is the speedup of ResNet-18 without half of its channels (one picture of 224 x 224, one
+thread, CPU time). `amc_cpu_s` is the CPU time of `gmp.channels.amc` on the digits network, for 300 episodes
+to a quarter of the MACs and for the searches that the agent is compared with.
 """
 
 import time
@@ -32,7 +31,7 @@ from sparsim.report.console import messages
 from sparsim.report.tables import Block, Table
 
 SEED = 2022
-SEARCHED = 200  # pictures whose loss a search sees
+SEARCHED = 200  # number of pictures with whose loss a search works
 
 
 def resnet18_speedup() -> float:
@@ -48,7 +47,7 @@ def resnet18_speedup() -> float:
 
 
 def amc_on_digits(digits: Digits, share: float = 0.25) -> tuple[float, AmcReport]:
-    """CPU seconds with groups, calibration and all searches, and their report."""
+    """Return the CPU seconds of groups, calibration and all searches, and the report of the searches."""
     started = time.process_time()
     pictures, labels = (torch.cat(each)[:SEARCHED] for each in zip(*digits.scanned, strict=True))
 

@@ -1,12 +1,12 @@
-"""What watching energy costs in training, in CPU time on one core.
+"""Overhead of an energy monitor in training, in CPU time on one core.
 
     python benchmarks/monitor_overhead.py [--json FILE] [--quick]
 
-Networks: `small` and `study`, with a pruner whose masks have just changed; hardware: the study's accelerator
-with on-chip compression, and the chip Eyeriss v2. `update_ms` is the slowest median of them, `share_of_step`
-the largest share of a training step (forward, backward, Adam, masks; 16 clouds). Measuring activations again
-on two clouds, which is needed now and then, is apart: `measure_ms`. Tables of the chip are made first, which
-takes some seconds once, and kept in the user's cache.
+The networks are `small` and `study`, with a pruner whose masks have just changed. The hardware is the study's
+accelerator with on-chip compression, and the chip Eyeriss v2. `update_ms` is the slowest median of these
+cases, and `share_of_step` the largest share of a training step (forward, backward, Adam, masks; 16 clouds).
+`measure_ms` is the separate time of measuring activations again on two clouds, which is needed occasionally.
+Tables of the chip are made first, which takes some seconds once, and kept in the user's cache.
 """
 
 from typing import NamedTuple
@@ -25,14 +25,14 @@ from sparsim.report.tables import Table
 
 SEED = 2022
 BATCH = 16
-WATCHED = 2  # clouds
+WATCHED = 2  # number of clouds of the example
 HARDWARE = ("eyeriss_like_onchip", "eyeriss_v2")
 TINY = Config(stages=(Stage(8, (Scale(0.4, 4, (8,)),)),), pooled=(16,), head=(), points=32)  # --quick
 TARGET_MS = 1.0
 
 
 class Row(NamedTuple):
-    """Medians in ms of CPU time. `update`: right after masks have changed, `again`: if nothing has."""
+    """Medians of CPU time in ms. `update` is after masks have changed, and `again` if nothing has changed."""
 
     network: str
     hardware: str

@@ -1,11 +1,11 @@
-"""What becomes of networks of many kinds: traced, pruned, resumed, and costed on a chip and an accelerator.
+"""Networks of many kinds, traced, pruned, resumed, and costed on a chip and an accelerator.
 
     python benchmarks/network_table.py --rows build/networks.jsonl --document docs/results/networks.md
 
 MACs are compared with those that `torch.utils.flop_counter` counts without fast kernels. Each network is
 pruned to one half, trained for two steps, and resumed from a checkpoint after the first; then it is planned
 on Eyeriss v2 and on the accelerator `eyeriss_like_gating` with the original study's mapspace, with empty
-caches, and watched by a monitor. Rows are kept in a file as they are found: a run that was ended goes on.
+caches, and measured by a monitor. Rows are written to a file at once, so an interrupted run can be continued.
 """
 
 import copy
@@ -74,7 +74,7 @@ def attempted(row: Row, what: str, work: Callable[[], Any]) -> Any:
 
 
 def counted_macs(model: nn.Module, x: Tensor) -> float:
-    """MACs of a sample by torch's counter, where no kernel hides products."""
+    """Return the MACs of a sample by torch's counter, with kernels that do not hide products."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -174,7 +174,7 @@ def cost(row: Row, key: str, hardware: Hardware, workload: Workload, model: nn.M
 
 
 def mean_ms(work: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
-    """CPU time, also where the clock ticks rarely; `before` runs before each and does not count."""
+    """Return the mean CPU time, also for coarse clocks; `before` runs before each call and is not counted."""
     spent = 0.0
     for _ in range(UPDATES):
         before()

@@ -1,6 +1,6 @@
-"""Networks of many kinds, small enough to be tried all: random weights, and inputs of a few samples.
+"""Networks of many kinds, all small enough to be tested, with random weights and inputs of a few samples.
 
-`NETWORKS` has by name a function that makes the model and its input, a tensor whose first axis holds samples.
+`NETWORKS` maps names to functions that make a model and its input, a tensor whose first axis holds samples.
 """
 
 import importlib
@@ -37,12 +37,13 @@ TOKENS, WIDTH = 100, 64
 
 @cache
 def load_torchvision() -> torch.library.Library:
-    """Declare operators of torchvision, where its library was built for another torch: models do without.
+    """Declare operators of torchvision if its library was built for another version of torch.
 
-    The operators exist as long as what is returned, which the cache keeps.
+    The models do not need the operators themselves. The declarations exist as long as the returned object,
+    which the cache keeps.
     """
     library = torch.library.Library("torchvision", "FRAGMENT")
-    with suppress(RuntimeError):  # they are there
+    with suppress(RuntimeError):  # the operators exist already
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     return library
@@ -63,7 +64,7 @@ def _segmentation(name: str) -> Made:
 
 
 class Attribute(nn.Module):
-    """One tensor of what a model returns."""
+    """A model that returns one tensor of the outputs of another model."""
 
     def __init__(self, model: nn.Module, name: str) -> None:
         super().__init__()

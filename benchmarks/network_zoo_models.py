@@ -1,4 +1,4 @@
-"""Small models as people write them: recurrent, graph, point cloud, video, attention and mixture networks."""
+"""Small models in the usual style: recurrent, graph, point cloud, video, attention and mixture networks."""
 
 from collections.abc import Sequence
 
@@ -119,7 +119,7 @@ class Attention(nn.Module):
 
 
 class Einsum(nn.Module):
-    """Attention written with einsum, its weights as three-dimensional parameters."""
+    """Attention written with einsum, with three-dimensional parameters as weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class Siamese(nn.Module):
 
 
 class DlrmLike(nn.Module):
-    """Bags of embeddings, whose products with one another are features."""
+    """Bags of embeddings, whose pairwise products are features."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ class DlrmLike(nn.Module):
 
 
 class Graph(nn.Module):
-    """Layers of PyG on a fixed graph; nodes are samples."""
+    """Layers of PyG on a fixed graph, whose nodes are the samples."""
 
     edges: Tensor
 

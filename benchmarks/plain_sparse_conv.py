@@ -1,7 +1,7 @@
-"""Sparse convolution as one writes it in an hour: dictionaries of coordinates, and torch's operations.
+"""A simple sparse convolution as a baseline, with a dictionary of coordinates and torch's operations.
 
-Gather-GEMM-scatter with a Python dictionary from coordinates to rows. Each layer finds its pairs, or, with
-`keep`, takes those that an earlier layer of its level has found, as in `pointnet.sparse`.
+It is gather-GEMM-scatter with a Python dictionary from coordinates to rows. Each layer searches its pairs, or
+with `keep` uses those that an earlier layer of its level has found, as `pointnet.sparse` does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Pairs = list[tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True, eq=False)
 class PlainTensor:
-    """What the networks use of a `SparseTensor`: features by row, and points (b, x, y, z)."""
+    """The part of a `SparseTensor` that the networks use: features by row, and points (b, x, y, z)."""
 
     features: Tensor
     points: list[Point]
@@ -36,7 +36,7 @@ class PlainTensor:
 
 
 class PlainConvolution(nn.Module):
-    """A submanifold, strided or transposed convolution with the weights of another one."""
+    """A submanifold, strided or transposed convolution with the weights of another layer."""
 
     def __init__(self, layer: SparseConvolution, *, keep: bool) -> None:
         super().__init__()
@@ -83,12 +83,12 @@ class PlainConvolution(nn.Module):
 
 
 def plain_network(network: SparseResUNet, *, keep: bool) -> SparseResUNet:
-    """The network with plain convolutions in place of its own."""
+    """Return the network with plain convolutions in place of its own."""
     return with_layers(network, partial(PlainConvolution, keep=keep))
 
 
 def with_layers(network: SparseResUNet, make: Any) -> SparseResUNet:
-    """A network like another one whose sparse convolutions are replaced by `make(layer)`."""
+    """Return a copy of a network whose sparse convolutions are replaced by `make(layer)`."""
     found = SparseResUNet(network.stem.get_submodule("1").in_channels, width=network.width)
     found.load_state_dict(network.state_dict())
     for name, module in list(found.named_modules()):

@@ -1,10 +1,10 @@
-"""What pruning costs in accuracy on the procedural set, from nothing, in CPU seconds on one core.
+"""Loss of accuracy by pruning on the procedural set, with the CPU seconds of the whole process on one core.
 
     python benchmarks/pruning_accuracy.py [--json FILE] [--seed N]
 
-Trains the `small` network dense, then that network again for as long three ways: without pruning (control)
-and pruned gradually to 90 %. `cpu_s` is the whole process: imports, data, kernels' compilation, training,
-tests.
+The benchmark trains the `small` network dense. It then continues from this network twice for the same number
+of epochs: without pruning (control), and with gradual pruning to 90 %. `cpu_s` is the time of the whole
+process: imports, data, compilation of kernels, training and tests.
 """
 
 import tempfile

@@ -1,9 +1,9 @@
-"""What pruning buys on which machine: PointNet++, AlexNet and SparseResUNet on all machines of the package.
+"""Savings by pruning on all machines of the package, for PointNet++, AlexNet and SparseResUNet.
 
     python benchmarks/pruning_on_machines.py [--document docs/results/machines.md] [--json FILE] [--quick]
 
-With --document the figure beside the page is drawn anew, too. All networks are workloads of the package, or
-these with other densities of weights.
+With --document the figure of the page is also drawn again. All networks are workloads of the package, or
+these workloads with other densities of weights.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Networks = dict[str, Sequence[Layer]]
 
 
 def networks() -> dict[str, Networks]:
-    """Layers of all networks, each with one sample."""
+    """Return the layers of all networks, each with one sample."""
     small, voxels = load_workload("pointnet2_small").layers, load_workload("sparse_resunet_sphere").layers
     return {
         POINTNET: {
@@ -67,7 +67,7 @@ def networks() -> dict[str, Networks]:
 
 
 class Coordinate(NamedTuple):
-    """What operations on coordinates take for one inference, in us."""
+    """Times of the operations on coordinates for one inference, in us."""
 
     network: str
     host: float
@@ -77,7 +77,7 @@ class Coordinate(NamedTuple):
 
 
 def host_us(layers: Sequence[Layer]) -> float:
-    """One core with pointnet.ops: samplings and neighbours of a PointNet++."""
+    """Return the time of pointnet.ops on one core for the samplings and neighbours of a PointNet++."""
     generator = torch.Generator().manual_seed(0)
     total = 0.0
     for mapping in (each for layer in layers for each in layer.point_mappings):
@@ -95,7 +95,7 @@ def _run(mapping: PointMapping, points: torch.Tensor) -> None:
 
 
 def kernel_maps_us() -> float:
-    """One core with pointnet.ops: the nine kernel maps of SparseResUNet on a sphere."""
+    """Return the time of pointnet.ops on one core for the nine kernel maps of SparseResUNet on a sphere."""
     axis = torch.arange(-RADIUS - 1, RADIUS + 2)
     grid = torch.cartesian_prod(axis, axis, axis)
     distance = 4 * (grid**2).sum(dim=1)

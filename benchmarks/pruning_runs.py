@@ -1,9 +1,9 @@
 """Runs of pruning methods on PointNet++ with equal training: one network of each method and seed.
 
-A dense network is trained for each seed. Every method goes on from it for as many epochs, with the same
-batches. A run is kept as a JSON file, so that a comparison that was interrupted goes on. Energies and cycles
-are of one cloud on Eyeriss v2 with the activations of test clouds; CPU time is of the network as it is left,
-zeros or fewer channels, for 64 clouds on one thread.
+A dense network is trained for each seed. Every method continues from it for the same number of epochs, with
+the same batches. Each run is kept as a JSON file, so an interrupted comparison can be continued. Energies and
+cycles are those of one cloud on Eyeriss v2 with the activations of test clouds. The CPU time is that of the
+pruned network, with zeros or fewer channels, for 64 clouds on one thread.
 """
 
 import json
@@ -36,22 +36,22 @@ from sparsim.fileio.json_and_csv import write_json
 from sparsim.hardware import Plan as HardwarePlan
 from sparsim.report.tables import Table
 
-EPOCHS, MORE_EPOCHS = 8, 3  # of the dense network, and of every method from it
+EPOCHS, MORE_EPOCHS = 8, 3  # epochs of the dense network, and of every method after it
 SPARSITY = 0.95
-ENERGY_SAVED = 0.65  # of the dense network's: what global magnitude saves at this sparsity
-CHANNELS = 0.5  # of all, that are removed
-MACS_LEFT = 0.25  # by searches for channels
-STRENGTH = 3.0  # of the penalty of slimming: lets scales fall by about 0.5
-EPISODES = 100  # of AMC
-TUNE_STEPS = 4  # of each candidate of NetAdapt
-RECALIBRATED = 2  # batches for each candidate of a search
-SCANNED = 200  # clouds, held back from training
-CALIBRATION = 6  # batches of the training
+ENERGY_SAVED = 0.65  # share of the dense energy that global magnitude saves at this sparsity
+CHANNELS = 0.5  # share of the channels that is removed
+MACS_LEFT = 0.25  # share of the MACs that searches for channels leave
+STRENGTH = 3.0  # strength of the penalty of slimming, with which scales fall by about 0.5
+EPISODES = 100  # number of episodes of AMC
+TUNE_STEPS = 4  # number of training steps of each candidate of NetAdapt
+RECALIBRATED = 2  # number of batches for batch norms of each candidate of a search
+SCANNED = 200  # number of clouds for scans, held back from training
+CALIBRATION = 6  # number of training batches for calibration
 CPU_CLOUDS = 64
 
 
 class Run(NamedTuple):
-    """A network after its training. `search_cpu_s`: of what the method did before it."""
+    """A network after its training. `search_cpu_s` is the time of the method before the training."""
 
     method: str
     seed: int
@@ -67,7 +67,7 @@ class Run(NamedTuple):
 
 
 class Start:
-    """What all methods of a seed begin with."""
+    """The common start of all methods of a seed."""
 
     def __init__(self, data: str, seed: int, folder: Path) -> None:
         torch.set_num_threads(1)
@@ -94,7 +94,7 @@ class Start:
         return found
 
     def network(self, *, delayed: bool = True) -> PointNet2:
-        """The dense network; not delayed, its first layers see neighbourhoods."""
+        """Return the dense network. If it is not delayed, its first layers run on neighbourhoods."""
         config = with_changes(self.settings.network(10), delayed=delayed)
         model = PointNet2(config)
         model.load_state_dict(self.dense)
@@ -115,7 +115,7 @@ class Start:
 
     @torch.no_grad()
     def held_loss(self, model: nn.Module) -> float:
-        """Of clouds that are held back from training, with batch norms measured again."""
+        """Return the loss on clouds that are held back from training, with batch norms measured again."""
         gmp.recalibrate_batch_norm(model, self.calibration, limit=RECALIBRATED)
         losses = [functional.cross_entropy(model.eval()(**x), y) for x, y in self.scanned]
         return float(torch.stack(losses).mean())
@@ -129,7 +129,7 @@ class Start:
 
 
 def grouped(model: PointNet2, clouds: Tensor) -> dict[str, Any]:
-    """A batch with its groupings, which do not depend on weights."""
+    """Return a batch with its groupings, which do not depend on weights."""
     return {"clouds": clouds, "groupings": model.group(clouds)}
 
 
@@ -137,7 +137,7 @@ Prepare = Callable[[Start, Training, EnergyMonitor], Any]
 
 
 def untouched(start: Start, training: Training, monitor: EnergyMonitor) -> None:
-    """No pruning."""
+    """Do not prune."""
 
 
 def gradually(training: Training, pruner: gmp.Pruner, sparsity: float) -> gmp.Schedule:
@@ -157,7 +157,7 @@ def energy_aware(start: Start, training: Training, monitor: EnergyMonitor) -> gm
 
 
 def allocated(saved: float, **how: str) -> Prepare:
-    """Sparsities from the sensitivities of the layers."""
+    """Return a method that prunes to the sparsities of a sensitivity scan."""
 
     def prepare(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Schedule:
         found = start.sensitivity.ratios(saved, **how)  # type: ignore[arg-type]
@@ -168,7 +168,7 @@ def allocated(saved: float, **how: str) -> Prepare:
 
 
 def one_shot(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Schedule:
-    """Least squares at the table's allocation, then training with these zeros."""
+    """Prune by least squares with the sparsities of the table, and then train with these zeros."""
     model = start.network(delayed=False)
     prune_with_data(model, start.calibration, start.sensitivity.ratios(SPARSITY).scope)
     training.model.load_state_dict(model.state_dict())
@@ -187,7 +187,7 @@ def channels(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Sc
 
 
 def channels_by_macs(start: Start, training: Training, monitor: EnergyMonitor) -> gmp.Schedule:
-    """Scores are divided by the MACs that a channel saves."""
+    """Prune channels by scores that are divided by the MACs that a channel saves."""
     groups = groups_of(start, training.model)
     cost = mac_cost(training.model, groups)
     pruner = gmp.ChannelPruner(training.model, groups, training.optimizer, score="norm", cost=cost, least=4)
@@ -195,7 +195,7 @@ def channels_by_macs(start: Start, training: Training, monitor: EnergyMonitor) -
 
 
 class Slimming:
-    """A penalty on scales of batch norms, then training without the channels that have the smallest ones."""
+    """A penalty on scales of batch norms, and then training without the channels with the smallest scales."""
 
     warnings: tuple[str, ...] = ()
 
@@ -226,7 +226,7 @@ def slimming(start: Start, training: Training, monitor: EnergyMonitor) -> Slimmi
 
 
 def found_channels(start: Start, training: Training, kept: Mapping[str, Sequence[int]]) -> gmp.Schedule:
-    """Training with the channels that a search has found, from the dense weights."""
+    """Train with the channels that a search has found, from the dense weights."""
     pruner = gmp.ChannelPruner(training.model, groups_of(start, training.model), training.optimizer)
     pruner.keep(kept)
     return gmp.ConstantSchedule(pruner, final=pruner.sparsity, unit="step")
@@ -320,7 +320,7 @@ def measured(start: Start, model: nn.Module, monitor: EnergyMonitor, run: Run) -
 
 
 def runs(data: str, seeds: Iterable[int], folder: Path, step: Callable[[str], object]) -> list[Run]:
-    """All runs, those that are not in the folder yet made now."""
+    """Return all runs, and make those that are not in the folder yet."""
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     for seed in seeds:
@@ -335,7 +335,7 @@ def runs(data: str, seeds: Iterable[int], folder: Path, step: Callable[[str], ob
 
 
 def run_table(found: list[Run]) -> Table:
-    """Means over the seeds; the interval is of the accuracy of all test clouds of all seeds."""
+    """Return means over the seeds; the interval is that of the accuracy on all test clouds of all seeds."""
     rows = []
     for method in dict.fromkeys(each.method for each in found):
         group = [each for each in found if each.method == method]

@@ -1,4 +1,4 @@
-"""ResNet-18 (He et al. 2016), with torchvision's names of layers, so that no benchmark needs torchvision."""
+"""ResNet-18 (He et al. 2016) with the layer names of torchvision, so that no benchmark needs torchvision."""
 
 from torch import Tensor, nn
 

@@ -1,7 +1,7 @@
-"""2:4 weights end to end: measured on an A100, and what the roofline of tensor_core_2_4 says.
+"""2:4 weights end to end: measurements on an A100, and predictions by the roofline of tensor_core_2_4.
 
-The layers of the networks are those of their papers. What is not a replaced layer keeps the time that it has
-in the measurement without 2:4.
+The layers of the networks are those of their papers. Everything except the replaced layers keeps the time of
+the measurement without 2:4.
 """
 
 import csv
@@ -17,7 +17,7 @@ from sparsim.records.tensor_core_spec import TensorCoreSpec
 
 PUBLISHED = Path(__file__).parent / "two_four_published.csv"
 PAGE = Path(__file__).parent.parent / "docs" / "results" / "two-four.md"
-TOKENS = 4096  # of an image of 1024 x 1024 in patches of 16 x 16
+TOKENS = 4096  # tokens of an image of 1024 x 1024 in patches of 16 x 16
 SAM_BLOCKS, SAM_WIDTH, SAM_HIDDEN = 32, 1280, 5120
 LLAMA_BLOCKS, LLAMA_WIDTH, LLAMA_KEYS, LLAMA_HIDDEN, LLAMA_WORDS = 32, 4096, 1024, 14336, 128256
 VIT_TOKENS, VIT_WIDTH, VIT_HIDDEN = 44160, 1024, 4096
@@ -32,17 +32,17 @@ class Speedup(NamedTuple):
     measured: float
     layers_dense_us: float
     layers_sparse_us: float
-    share: float  # of the measured time that the roofline gives the replaced layers
-    whole: float  # with the measured time of all else
+    share: float  # time of the replaced layers by the roofline over the measured time
+    whole: float  # speedup of the network, with the measured time of everything else
 
     @property
     def layers(self) -> float:
-        """Of the replaced layers alone."""
+        """Speedup of the replaced layers alone."""
         return self.layers_dense_us / self.layers_sparse_us
 
 
 def speedups() -> list[Speedup]:
-    """One for each measurement."""
+    """Return the predicted speedup for each measurement."""
     lines = [line for line in PUBLISHED.read_text().splitlines() if not line.startswith("#")]
     return [_speedup(row) for row in csv.DictReader(lines)]
 
@@ -80,7 +80,7 @@ def _llama() -> list[tuple[Layer, int]]:
 
 
 def _vit() -> list[tuple[Layer, int]]:
-    """Products with weights, forward and backward; the gradients of the weights stay dense."""
+    """Return the products with weights, forward and backward; the gradients of the weights stay dense."""
     return [(gemm(VIT_HIDDEN, VIT_TOKENS, VIT_WIDTH), 2), (gemm(VIT_WIDTH, VIT_TOKENS, VIT_HIDDEN), 2)]
 
 
@@ -99,7 +99,7 @@ _LAYERS = {
 
 
 def table() -> list[str]:
-    """The lines of the table in docs/results/two-four.md."""
+    """Return the lines of the table in docs/results/two-four.md."""
     head = (
         "| workload | replaced | measured | layers alone | their share | end to end | end to end / measured |"
     )
