@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gmp.trace_network_command import load_network, shape_of
+from gmp.trace_network_command import checked_inputs, load_network, shape_of
 from sparsim.cli.common_options import batch_option, folder_option, input_option, seed_option
 from sparsim.cli.json_output import json_option, print_json
 from sparsim.fileio.json_and_csv import write_json
@@ -57,7 +57,8 @@ def share(
     sharing = gmp.WeightSharing(model, ignore=ignore, entries=entries)
     report = sharing.report(index_bits)
     sharing.finalize()
-    traced = trace(model, batches_of(model, example), mask_samples=batch)
+    with checked_inputs(shapes):
+        traced = trace(model, batches_of(model, example), mask_samples=batch)
     facts: dict[str, str | int | float | bool] = {
         "samples": traced.samples, "seed": seed, "codebook_entries": entries, "index_bits": index_bits,
     }  # fmt: skip

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,13 +68,15 @@ def trace(
         example = (tuple(torch.randn(shape) for shape in given), {}) if given else example
         if not example:
             raise TraceError(f"{source} has no example inputs; give the shape of each with --input")
-        traced = trace_model(
-            model, [example], samples=samples, mask_samples=mask_samples, forward=run_example
-        )
+        with checked_inputs(shapes):
+            traced = trace_model(
+                model, [example], samples=samples, mask_samples=mask_samples, forward=run_example
+            )
     else:
         model, example = load_network(source, given)
         name, batches = type(model).__name__, batches_of(model, example)
-        traced = trace_model(model, batches, samples=samples, mask_samples=mask_samples)
+        with checked_inputs(shapes):
+            traced = trace_model(model, batches, samples=samples, mask_samples=mask_samples)
     facts: dict[str, str | int | float | bool] = {"samples": traced.samples, "seed": seed}
     if shapes:
         facts["inputs"] = f"standard-normal, {' and '.join(shapes)}"
@@ -102,12 +107,16 @@ def load_network(source: str, shapes: list[tuple[int, ...]]) -> tuple[nn.Module,
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise
-        raise TraceError(f"there is no Python module '{error.name}', which {module_name} needs") from None
+        needing = "" if error.name == module_name else f", which {module_name} needs"
+        hint = (
+            f"the module of a file is called {Path(module_name).stem}" if module_name.endswith(".py") else ""
+        )
+        raise TraceError(f"there is no Python module '{error.name}'{needing}", hint=hint) from None
     if not hasattr(module, name):
         raise TraceError(f"{module_name} has no '{name}'", hint=near(name, vars(module)))
     made = getattr(module, name)
     if not isinstance(made, nn.Module) and callable(made):
-        made = made()
+        made = _called(made, source)
     if isinstance(made, nn.Module):
         if not shapes:
             raise TraceError(
@@ -121,6 +130,29 @@ def load_network(source: str, shapes: list[tuple[int, ...]]) -> tuple[nn.Module,
     if shapes:
         raise TraceError(f"{source} returns an example, so --input cannot be given")
     return made
+
+
+@contextmanager
+def checked_inputs(shapes: tuple[str, ...]) -> Iterator[None]:
+    """Name the shapes of --input where the network does not run on them."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not shapes:
+            raise
+        reason = str(error).partition("\n")[0]
+        raise TraceError(
+            f"the network does not run on inputs of the shape {' and '.join(shapes)}: {reason}"
+        ) from error
+
+
+def _called(function: Callable[..., Any], source: str) -> Any:
+    """Call a function without arguments. Errors in it are shown with their place."""
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError) as error:
+        raise TraceError(f"{source} must be a function without arguments ({error})") from None
+    return function()
 
 
 def shape_of(text: str) -> tuple[int, ...]:

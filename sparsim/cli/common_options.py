@@ -13,10 +13,11 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 AT_LEAST_1 = click.IntRange(min=1)
+SEED = click.IntRange(0, 2**53)  # the mapper, NumPy and torch take these
 ACCOUNTING_HELP = "How first fills and first reads of results count, and which energies are charged."
 
 seed_option = click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of all random choices."
+    "--seed", type=SEED, default=0, show_default=True, help="Seed of all random choices."
 )
 masks_option = click.option(
     "--masks", type=FOLDER, metavar="DIR",

@@ -31,6 +31,9 @@ def pair():
 
 lstm = nn.LSTM(8, 6, batch_first=True)
 number = 5
+
+def with_argument(x):
+    return lstm, x
 """
 
 
@@ -87,6 +90,9 @@ def test_an_exported_program(tmp_path):
         (["cli_networks:number"], "cli_networks:number int"),
         (["cli_networks:pair", "--input", "2x8"], "--input"),
         (["cli_networks:lstm", "--input", "2xx8"], "2xx8"),
+        (["cli_networks:lstm", "--input", "2x5x9"], "2x5x9"),
+        (["cli_networks.py:lstm"], "'cli_networks.py' cli_networks"),
+        (["cli_networks:with_argument"], "cli_networks:with_argument arguments"),
     ],
 )
 def test_mistakes(args, message):
@@ -100,3 +106,10 @@ def test_masks_are_written_where_the_workload_names_them(tmp_path):
     (layer,) = load_documents([tmp_path / "out/workload.yaml"]).layers
     assert layer.density("Weights").mask == str(tmp_path / "out/zeros/a.weights.npy")
     assert np.load(layer.density("Inputs").mask).shape == (2, 1, 8, 1, 1)
+
+
+@pytest.mark.parametrize("seed", ["-1", "99999999999999999999"])
+def test_seeds_out_of_range_are_refused(seed):
+    result = trace("cli_networks:pair", "--seed", seed)
+    assert result.exit_code == 2
+    assert "--seed" in result.output
