@@ -51,8 +51,14 @@ class SparseConfig:
     dropout: float = 0.4
 
     def __post_init__(self) -> None:
-        if len(self.widths) < 2 or min(*self.widths, *self.head, self.points) < 1 or self.classes < 2:
-            raise ConfigError("a network needs two widths, sizes of 1 and more, and 2 classes or more")
+        if len(self.widths) < 2 or min(*self.widths, *self.head) < 1:
+            raise ConfigError(
+                f"a network needs at least two widths, and these and the head must be at least 1, got "
+                f"{self.widths} and {self.head}"
+            )
+        for name, value, least in (("points", self.points, 1), ("classes", self.classes, 2)):
+            if value < least:
+                raise ConfigError(f"{name} must be at least {least}, got {value}")
         if not 0 < self.voxel_size < float("inf"):
             raise ConfigError(f"voxel size must be a finite number above 0, got {self.voxel_size}")
         if not 0 <= self.dropout < 1:

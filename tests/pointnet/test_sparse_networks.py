@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -215,3 +216,10 @@ class TestClassifier:
     def test_presets_can_be_built(self):
         model = SparseClassifier(SPARSE_PRESETS["sparse"])
         assert sum(p.numel() for p in model.parameters() if p.dim() > 1) > 100_000
+
+
+@pytest.mark.parametrize("change", [{"points": 0}, {"classes": 1}, {"widths": (4,)}, {"head": (0,)}])
+def test_sizes_that_are_refused_are_named(change: dict[str, Any]) -> None:
+    options: dict[str, Any] = {"widths": (4, 8), "voxel_size": 0.1} | change
+    with pytest.raises(ConfigError, match=next(iter(change))):
+        SparseConfig(**options)
