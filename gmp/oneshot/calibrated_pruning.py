@@ -224,6 +224,8 @@ def _ratios(
         return dict.fromkeys(names)
     if sparsity is None:
         raise PruningError("no sparsity is given; the pattern '1x1' needs one")
+    if isinstance(sparsity, Mapping) and not sparsity:
+        raise PruningError("the sparsities by layer name no layer")
     given = (
         by_name(sparsity, names, "sparsity")
         if isinstance(sparsity, Mapping)

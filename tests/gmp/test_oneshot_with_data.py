@@ -323,3 +323,8 @@ def test_numbers_that_cannot_be_used_are_refused(method: str) -> None:
         layer.weight[0, 0] = torch.nan
     with pytest.raises(PruningError, match="'weight'"):
         prune_with_data(layer, [torch.randn(64, 12)], 0.5, method=method)
+
+
+def test_sparsities_of_no_layer_are_refused() -> None:
+    with pytest.raises(PruningError, match="no layer"):
+        prune_with_data(nn.Linear(12, 8), [torch.randn(64, 12)], {})
