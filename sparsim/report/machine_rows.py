@@ -13,37 +13,40 @@ PJ_PER_J = 1e12
 HZ_PER_MHZ = 1e6
 
 
-def machine_layer_row(cost: LayerCost) -> dict[str, str | float]:
-    """One layer, as in `chip.layers.csv`: energies in pJ."""
+def machine_layer_row(cost: LayerCost, *, has_energy: bool = True) -> dict[str, str | float | None]:
+    """One layer, as in `chip.layers.csv`: energies in pJ, None where none is known."""
     return {
         "layer": cost.layer,
         "cycles": cost.cycles,
         "limit": cost.limit,
         "macs": cost.macs,
         "utilization": cost.utilization,
-        "pj": cost.total_pj,
-        "pj_per_mac": cost.pj_per_mac,
-        "edp_j_cycles": cost.edp_j_cycles,
+        "pj": cost.total_pj if has_energy else None,
+        "pj_per_mac": cost.pj_per_mac if has_energy else None,
+        "edp_j_cycles": cost.edp_j_cycles if has_energy else None,
         **{f"pj {name}": energy for name, energy in cost.energy_pj.items()},
         **cost.details,
         "note": cost.note,
     }
 
 
-def machine_totals(machine: ClosedFormMachine, cost: NetworkCost) -> dict[str, float]:
-    """An inference is all layers once, with as many samples as they have."""
+def machine_totals(machine: ClosedFormMachine, cost: NetworkCost) -> dict[str, float | None]:
+    """An inference is all layers once, with as many samples as they have. Energies are None where none is
+    known.
+    """
+    has_energy = bool(machine.energy_source)
     seconds = cost.cycles / (machine.spec.clock_mhz * HZ_PER_MHZ)
     joules = cost.energy_pj / PJ_PER_J
-    found = {
+    found: dict[str, float | None] = {
         "cycles": cost.cycles,
         "seconds": seconds,
         "macs": cost.macs,
-        "energy_pj": cost.energy_pj,
-        "edp_j_cycles": cost.edp_j_cycles,
+        "energy_pj": cost.energy_pj if has_energy else None,
+        "edp_j_cycles": cost.edp_j_cycles if has_energy else None,
         "utilization": cost.utilization if cost.cycles else 0.0,
     }
     if cost.cycles:
-        found |= {"inferences_per_s": 1.0 / seconds, "watts": joules / seconds}
+        found |= {"inferences_per_s": 1.0 / seconds, "watts": joules / seconds if has_energy else None}
     if joules:
         found["inferences_per_j"] = 1.0 / joules
     if cost.area_um2:
@@ -63,25 +66,30 @@ def machine_document(machine: ClosedFormMachine, workload: Workload, cost: Netwo
         "area_um2": cost.area_um2,
         "properties": machine.properties,
         "left_out": machine.left_out,
-        "layers": [machine_layer_row(layer) for layer in cost.layers],
+        "layers": [machine_layer_row(layer, has_energy=bool(machine.energy_source)) for layer in cost.layers],
     }
 
 
 def machine_layers(machine: ClosedFormMachine, cost: NetworkCost) -> Table:
     """Cycles, energy and limit by layer."""
     us_per_cycle, further = 1.0 / machine.spec.clock_mhz, tuple(cost.layers[0].details)
+
+    def energies(found: LayerCost | NetworkCost, pj: float) -> tuple[str, str, str]:
+        if not machine.energy_source:
+            return ("-", "-", "-")
+        return _uj(pj), f"{found.pj_per_mac:.3g}", f"{found.edp_j_cycles:.4g}"
+
     rows = [
         (
             layer.layer, f"{layer.cycles:,}", f"{layer.cycles * us_per_cycle:,.4g}", layer.limit,
-            f"{layer.utilization:.1%}", _uj(layer.total_pj), f"{layer.pj_per_mac:.3g}",
-            f"{layer.edp_j_cycles:.4g}", *(f"{layer.details[name]:,.4g}" for name in further),
+            f"{layer.utilization:.1%}", *energies(layer, layer.total_pj),
+            *(f"{layer.details[name]:,.4g}" for name in further),
         )
         for layer in cost.layers
     ]  # fmt: skip
     total = (
         "total", f"{cost.cycles:,}", f"{cost.cycles * us_per_cycle:,.4g}", "",
-        f"{cost.utilization:.1%}" if cost.cycles else "", _uj(cost.energy_pj), f"{cost.pj_per_mac:.3g}",
-        f"{cost.edp_j_cycles:.4g}",
+        f"{cost.utilization:.1%}" if cost.cycles else "", *energies(cost, cost.energy_pj),
         *(f"{sum(layer.details[name] for layer in cost.layers):,.4g}" for name in further),
     )  # fmt: skip
     head = ("layer", "cycles", "us", "limit", "utilization", "uJ", "pJ/MAC", "EDP", *further)
@@ -108,7 +116,8 @@ def machine_summary(machine: ClosedFormMachine, cost: NetworkCost) -> list[tuple
     if "inferences_per_s" in found:
         clock = machine.spec.clock_mhz
         lines.append(("speed", f"{found['inferences_per_s']:,.5g} inferences/s at {clock:g} MHz"))
-        lines.append(("power", f"{found['watts']:.3g} W"))
+        watts = found["watts"]
+        lines.append(("power", "not known" if watts is None else f"{watts:.3g} W"))
     if "inferences_per_j" in found:
         lines.append(("efficiency", f"{found['inferences_per_j']:,.5g} inferences/J"))
     area = found.get("area_um2")

@@ -206,6 +206,17 @@ class DesignSpace:
         """
         return all(build_hardware(self._chosen(choices)).area_um2 for choices in self.fields)
 
+    def has_energy(self) -> bool:
+        """Return whether some energy is known in all combinations of choices; only machines may lack all.
+
+        Returns
+        -------
+        bool
+        """
+        if self.base.get("machine") is None:
+            return True
+        return all(build_hardware(self._chosen(choices)).energy_source for choices in self.fields)
+
     def hardware(self, point: Point) -> Hardware:
         """Build the design of a point.
 

@@ -17,6 +17,7 @@ BOUNDED = (
 )  # fmt: skip
 """Metrics that a bound of a design gives a best case of."""
 EXACT = ("area_mm2",)
+OF_ENERGY = ("energy_pj", "edp_j_cycles", "pj_per_mac", "inferences_per_j")
 SLACK = 1e-9  # bounds and metrics add the same numbers in different orders
 
 
@@ -116,13 +117,15 @@ class Objectives:
                 path=where,
                 hint="give components or an ART, or leave area out",
             )
+        if name in OF_ENERGY and not self._space.has_energy():
+            raise SpecError(f"no energy of the designs is known, so that {name} would be 0", path=where)
         study = self._space.study
-        has_chip = self._space.base.get("chip") is not None
-        if name == "inferences_per_s" and study.clock_mhz is None and not has_chip:
+        is_planned = any(self._space.base.get(kind) is not None for kind in ("chip", "machine"))
+        if name == "inferences_per_s" and study.clock_mhz is None and not is_planned:
             raise SpecError(
                 "inferences_per_s needs the clock of the designs", path=where, hint="clock_mhz: 200"
             )
-        if name == "gap" and (study.search.mappings is not None or has_chip):
+        if name == "gap" and (study.search.mappings is not None or is_planned):
             raise SpecError("the metric gap needs searched mappings", path=where)
 
 
