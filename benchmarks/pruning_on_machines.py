@@ -37,8 +37,8 @@ from sparsim.report.tables import Table
 FIGURE = Path(__file__).parent.parent / "docs" / "results" / "machines-pruning.svg"
 POINTNET, ALEXNET, RESUNET = "pointnet", "alexnet", "resunet"
 UNPRUNED = "unpruned"
-KEPT = 0.1  # of the weights of SparseResUNet, in every layer
-RADIUS, LEVELS = 20, 5  # of the sphere, and levels of SparseResUNet
+KEPT = 0.1  # share of the weights of SparseResUNet that every layer keeps
+RADIUS, LEVELS = 20, 5  # radius of the sphere, and number of levels of SparseResUNet
 BALL = 0.3  # a radius of balls in which most groups are full
 REPEATS = 20
 

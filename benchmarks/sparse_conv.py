@@ -1,11 +1,12 @@
-"""How fast kernel maps and SparseResUNet are, in CPU seconds on one core, beside plain torch and spconv.
+"""Speed of kernel maps and SparseResUNet, in CPU seconds on one core, compared with plain torch and spconv.
 
     python benchmarks/sparse_conv.py [--json FILE] [--quick]
 
-Kernel maps: a kernel of 3 x 3 x 3 on 100,000 voxels, those of a sphere shell and random ones in a cube.
-Forward passes: SparseResUNet at width 0.5 on sphere shells, maps included, in turn in one process, with plain
-torch (a Python dictionary of coordinates; each layer finds its pairs, or they are kept for the layers of a
-level) and, where it is installed (`pip install spconv`), spconv's CPU build. The results have to agree.
+Kernel maps are measured for a kernel of 3 x 3 x 3 on 100,000 voxels, those of a sphere shell and random ones
+in a cube. Forward passes, kernel maps included, are those of SparseResUNet at width 0.5 on sphere shells.
+They are compared in one process with plain torch (a Python dictionary of coordinates; each layer searches its
+pairs, or they are kept for the layers of a level) and with spconv's CPU build if it is installed
+(`pip install spconv`). The results must agree.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ TOLERANCE = 1e-3
 
 
 class Forward(NamedTuple):
-    """Median CPU seconds of a forward pass; None where spconv is not installed."""
+    """Median CPU seconds of a forward pass; None for spconv if it is not installed."""
 
     voxels: int
     ours_s: float
@@ -60,7 +61,7 @@ def rows_of(points: np.ndarray) -> Tensor:
 
 
 def shell(radius: int) -> Tensor:
-    """Points with (2 R - 1)^2 <= 4 r^2 < (2 R + 1)^2, moved to coordinates from 1."""
+    """Return the points with (2 R - 1)^2 <= 4 r^2 < (2 R + 1)^2, moved to coordinates from 1."""
     axis = np.arange(-radius - 1, radius + 2)
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     distance = 4 * (grid**2).sum(axis=1)
@@ -81,7 +82,7 @@ def map_clouds(count: int) -> dict[str, Tensor]:
 
 
 def measure_maps(count: int, repeats: int) -> dict[str, float]:
-    """CPU seconds from unchecked coordinates to the map."""
+    """Measure the CPU seconds from unchecked coordinates to the map."""
 
     def mapped(rows: Tensor) -> None:
         coordinates = Coordinates(rows)
@@ -94,7 +95,7 @@ def measure_maps(count: int, repeats: int) -> dict[str, float]:
 
 @torch.no_grad()
 def measure_forward(rows: Tensor, repeats: int) -> Forward:
-    """Raises RuntimeError if results differ."""
+    """Measure forward passes. Raises RuntimeError if results differ."""
     torch.manual_seed(0)
     features = torch.randn(len(rows), 4)
     ours = SparseResUNet(width=WIDTH).eval()
@@ -117,7 +118,7 @@ def measure_forward(rows: Tensor, repeats: int) -> Forward:
 
 
 def spconv_forward(network: SparseResUNet, rows: Tensor, features: Tensor) -> Callable[[], Tensor] | None:
-    """The network with spconv's layers; None where spconv is not installed."""
+    """Return the forward pass of the network with spconv's layers; None if spconv is not installed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -126,7 +127,7 @@ def spconv_forward(network: SparseResUNet, rows: Tensor, features: Tensor) -> Ca
             return None
 
     class Layer(nn.Module):
-        """Takes and gives tensors with `with_features` and `joined`, as the network expects."""
+        """A layer on tensors with `with_features` and `joined`, as the network expects."""
 
         def __init__(self, layer: SparseConvolution) -> None:
             super().__init__()
@@ -193,7 +194,7 @@ def table(maps: dict[str, float], passes: list[Forward]) -> Table:
 
 
 def measure(step: Step, *, quick: bool = False) -> Found:
-    """Numbers and a table, also for `machines.py`."""
+    """Return numbers and a table; `machines.py` uses them, too."""
     torch.set_num_threads(1)
     repeats = 1 if quick else 5
     step("kernel maps")

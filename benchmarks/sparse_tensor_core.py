@@ -1,7 +1,7 @@
-"""The tensor cores of Sparseloop's figure 15 on the exact model, and what the artifact's stats files say.
+"""The tensor cores of Sparseloop's figure 15 on the exact model, compared with the artifact's stats files.
 
-`sparseloop_fig15.csv` has the cycles and energies of six designs on four layers of ResNet-50 as products of
-matrices. Five designs are here; DSTC skips by position, which the model has no rule for.
+`sparseloop_fig15.csv` has the cycles and energies of six designs on four layers of ResNet-50 as matrix
+products. Five of the designs are computed here; DSTC skips by position, for which the model has no rule.
 """
 
 import csv
@@ -47,7 +47,7 @@ class Run(NamedTuple):
 
 
 def runs() -> list[Run]:
-    """All bars."""
+    """Return all bars."""
     lines = [line for line in PUBLISHED.read_text().splitlines() if not line.startswith("#")]
     return [
         Run(*(Run.__annotations__[name](value) for name, value in row.items()))
@@ -56,7 +56,7 @@ def runs() -> list[Run]:
 
 
 def model(run: Run) -> tuple[int, float]:
-    """Cycles and energy in uJ of the exact model."""
+    """Return the cycles and the energy in uJ of the exact model."""
     group = _group(run)
     spread = 16 * group // KEPT  # inner products that 16 multipliers of a column share
     inner = -(-run.inner // spread) * spread
@@ -71,7 +71,7 @@ def model(run: Run) -> tuple[int, float]:
 
 
 def _group(run: Run) -> int:
-    """Weights of which two are kept: all designs but the flexible ones have groups of four."""
+    """Return the size of groups in which two weights are kept: four, except in the flexible designs."""
     if run.design == "TC" or run.weight_density == 1.0:
         return KEPT
     return GROUPS[run.weight_density] if "flexible" in run.design else 4
@@ -100,7 +100,7 @@ def _with_last_rank(given: TensorFormat, kind: str, bits: int) -> TensorFormat:
 
 
 def _bitmasks(formats: tuple[TensorFormat, ...]) -> list[TensorFormat]:
-    """Inputs with one bit for each, in the memories of weights that are above the LRFs."""
+    """Return formats of inputs with one bit per input, in the memories of weights above the LRFs."""
     bits = (
         Rank(format="B", metadata_word_bits=0, payload_word_bits=0),
         Rank(format="B", metadata_word_bits=1, payload_word_bits=0),
@@ -113,7 +113,7 @@ def _bitmasks(formats: tuple[TensorFormat, ...]) -> list[TensorFormat]:
 
 
 def _mapping(run: Run, layer: Layer, spread: int) -> Mapping:
-    """Weights stay; columns of the inputs pass them, then come inner products, then other weights."""
+    """Return a weight-stationary mapping: columns of inputs innermost, then inner products, then weights."""
     inner = layer.bounds["C"] // spread
     order = ("C", "M", "N") if run.dram_inner == "N" else ("C", "N", "M")
     dram = Nest(factors={"M": run.dram_rows, "N": run.dram_columns}, order=order)
