@@ -1,9 +1,9 @@
 """Convolution along a kernel map, with gradients: gather-GEMM-scatter or fetch-on-demand.
 
-Gather-GEMM-scatter copies the inputs of an offset into a buffer, multiplies them with one product of
-matrices, and adds the rows to their outputs. Offsets whose numbers of pairs are alike can be one batched
-product, padded to the largest (adaptive grouping: Tang et al., TorchSparse, MLSys 2022). Fetch-on-demand
-multiplies pair by pair without buffers.
+Gather-GEMM-scatter copies the inputs of an offset into a buffer, multiplies them in one matrix product, and
+adds the rows to their outputs. Offsets with similar numbers of pairs can be one batched product, padded to
+the largest (adaptive grouping: Tang et al., TorchSparse, MLSys 2022). Fetch-on-demand multiplies pair by pair
+without buffers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,15 +27,15 @@ Piece = tuple[int, int, int]  # an offset, and the first and the last but one of
 
 
 class Grouping(NamedTuple):
-    """When offsets are multiplied together.
+    """Rule for offsets that are multiplied together.
 
     Parameters
     ----------
     epsilon : float, default 0.0
         Largest 1 - min / max of the numbers of pairs in a group, 0 to 1.
     threshold : float, default 0
-        Groups whose largest number of pairs is below it are one batched product; in others each offset has a
-        product of its own.
+        Groups whose largest number of pairs is below this threshold are one batched product; in other groups
+        each offset has its own product.
     """
 
     epsilon: float = 0.0
@@ -43,7 +43,7 @@ class Grouping(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Offsets of one product.
+    """Offsets that are multiplied together.
 
     Parameters
     ----------
@@ -80,8 +80,8 @@ def adaptive_groups(
     Returns
     -------
     list of Group
-        Groups in the order 0, K - 1, 1, K - 2, ..., in which mirrored offsets are neighbours. The offset that
-        trips the limit begins the next group. Offsets without pairs are left out.
+        Groups in the order 0, K - 1, 1, K - 2, ..., in which mirrored offsets are neighbours. An offset that
+        exceeds the limit starts the next group. Offsets without pairs are left out.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def sparse_convolution(
 
     Notes
     -----
-    Both dataflows are equal up to the order in which rows are added.
+    The results of both dataflows are equal up to the order in which rows are added.
     """
     if dataflow not in get_args(Dataflow):
         raise PointnetError(f"unknown dataflow '{dataflow}'", hint=near(dataflow, get_args(Dataflow)))
@@ -250,7 +250,7 @@ def _convolved(
 
 
 def _blocks(pieces: Sequence[Piece], most: int) -> Iterator[list[Piece]]:
-    """Pairs of consecutive offsets that are gathered at once, at most `most`; longer pieces are cut."""
+    """Yield pieces of consecutive offsets to gather at once, `most` pairs at most; longer ones are split."""
     block: list[Piece] = []
     for k, begin, end in pieces:
         while begin < end:

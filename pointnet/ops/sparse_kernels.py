@@ -1,8 +1,9 @@
 """Compiled loops of sparse convolution: packed coordinates, hashing, kernel maps, gathering and scattering.
 
-A coordinate (b, x, y, z) is packed into 63 bits of an integer, whose order is the lexicographic one: equal
-keys are equal coordinates. Neighbours are computed and checked as four numbers before they are packed,
-so that no offset carries into another axis or sample. Arguments are C-contiguous and checked.
+A coordinate (b, x, y, z) is packed into a key of 63 bits. Keys are equal exactly if the coordinates are
+equal, and their order is the lexicographic order of the coordinates. Neighbours are computed and checked as
+four numbers before they are packed, so that no offset carries into another axis or sample. Callers must pass
+C-contiguous arguments that have been checked.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio (Knuth, volum
 
 @compiled
 def packed(b, x, y, z):
-    """The key of a coordinate; EMPTY where an axis is out of range."""
+    """Return the key of a coordinate; EMPTY if an axis is out of range."""
     x, y, z = x + HALF, y + HALF, z + HALF
     if x < 0 or x >= SIDE or y < 0 or y >= SIDE or z < 0 or z >= SIDE:
         return EMPTY
@@ -29,7 +30,7 @@ def packed(b, x, y, z):
 
 @compiled
 def pack(coordinates, keys):
-    """(N, 4) -> (N,)."""
+    """Pack coordinates (N, 4) into keys (N,)."""
     for i in range(len(keys)):
         c = coordinates[i]
         keys[i] = packed(np.int64(c[0]), np.int64(c[1]), np.int64(c[2]), np.int64(c[3]))
@@ -37,7 +38,7 @@ def pack(coordinates, keys):
 
 @compiled
 def unpack(keys, coordinates):
-    """(N,) -> (N, 4)."""
+    """Unpack keys (N,) into coordinates (N, 4)."""
     for i in range(len(keys)):
         rest = keys[i]
         for axis in range(3, 0, -1):
@@ -53,7 +54,7 @@ def _slot(key, shift):
 
 @compiled
 def insert(keys, table, rows, shift):
-    """Fill a table of 2^(64 - shift) slots, EMPTY before; returns the row of a duplicate, or -1."""
+    """Fill a table of 2^(64 - shift) EMPTY slots. Returns the row of a duplicate, or -1."""
     last = len(table) - 1
     for i in range(len(keys)):
         slot = _slot(keys[i], shift)
@@ -79,10 +80,10 @@ def _row_of(key, table, rows, shift):
 
 @compiled
 def neighbours(begin, end, outputs, stride, offsets, table, rows, shift, mirrored, found):
-    """Rows of the inputs at stride * output + offset, -1 for none: `found` (K, outputs).
+    """Fill `found` (K, outputs) with the rows of the inputs at stride * output + offset, or -1 for none.
 
-    `mirrored`: of a kernel of stride 1 whose offset K - 1 - k is the negative of k, the second half is filled
-    from the first.
+    `mirrored` is for kernels of stride 1 in which offset K - 1 - k is the negative of offset k: the second
+    half is filled from the first half.
     """
     K, n = found.shape
     for k in range(begin, end):
@@ -106,7 +107,7 @@ def neighbours(begin, end, outputs, stride, offsets, table, rows, shift, mirrore
 
 @compiled
 def count_pairs(begin, end, found, counts):
-    """Neighbours of each offset."""
+    """Count the neighbours of each offset."""
     for k in range(begin, end):
         total = 0
         for i in range(found.shape[1]):
@@ -116,7 +117,7 @@ def count_pairs(begin, end, found, counts):
 
 @compiled
 def list_pairs(begin, end, found, ends, inputs, outputs):
-    """Pairs by offset, then output; those of offset k begin at ends[k]."""
+    """List the pairs by offset and then by output; those of offset k begin at ends[k]."""
     for k in range(begin, end):
         place = ends[k]
         for i in range(found.shape[1]):
@@ -128,7 +129,7 @@ def list_pairs(begin, end, found, ends, inputs, outputs):
 
 @compiled
 def by_other_side(begin, end, ends, inputs, rows, found):
-    """`found` (K, inputs), -1 before: the output of each pair by its input."""
+    """Fill `found` (K, inputs), which is -1 everywhere, with the output of each pair by its input."""
     for k in range(begin, end):
         for place in range(ends[k], ends[k + 1]):
             found[k, inputs[place]] = rows[place]
@@ -136,7 +137,7 @@ def by_other_side(begin, end, ends, inputs, rows, found):
 
 @compiled
 def floor_keys(coordinates, stride, keys):
-    """Keys of floor(coordinate / stride)."""
+    """Compute the keys of floor(coordinate / stride)."""
     for i in range(len(keys)):
         c = coordinates[i]
         keys[i] = packed(
@@ -151,8 +152,8 @@ def floor_keys(coordinates, stride, keys):
 def reached_keys(coordinates, stride, offsets, limits, generative, keys):
     """Fill `keys` with the q that a kernel reaches, 0 <= q < limit (0: no limit), and return their number.
 
-    `generative`: q = stride * coordinate + offset, else stride * q + offset = coordinate. Those out of range
-    are EMPTY.
+    With `generative` q = stride * coordinate + offset, otherwise stride * q + offset = coordinate. Keys of
+    coordinates out of range are EMPTY.
     """
     n = 0
     q = np.zeros(3, np.int64)
@@ -175,16 +176,16 @@ def reached_keys(coordinates, stride, offsets, limits, generative, keys):
 
 @compiled
 def scatter_add(begin, end, rows, index, into):
-    """into[index[i]] += rows[i] in columns begin to end."""
+    """Compute into[index[i]] += rows[i] in columns begin to end."""
     for i in range(len(index)):
         source, target = rows[i, begin:end], into[index[i], begin:end]
-        for c in range(len(source)):  # from 0: other loops do not become vector instructions
+        for c in range(len(source)):  # loops that do not start at 0 are not vectorized
             target[c] += source[c]
 
 
 @compiled
 def fetch_on_demand(begin, end, features, weights, ends, inputs, outputs, result):
-    """result[out] += features[in] @ weights[k] for all pairs with begin <= out < end, without any buffer."""
+    """Compute result[out] += features[in] @ weights[k] for all pairs with begin <= out < end, unbuffered."""
     C, M = weights.shape[1:]
     for k in range(len(weights)):
         first = ends[k] + np.searchsorted(outputs[ends[k] : ends[k + 1]], begin)

@@ -1,4 +1,4 @@
-"""Classifier of point clouds with sparse convolutions: voxels, levels of residual blocks, a pooled head."""
+"""Classifier of point clouds: voxels, levels of residual blocks of sparse convolutions, and a pooled head."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -66,7 +66,7 @@ class SparseConfig:
 
     @property
     def channels(self) -> int:
-        """Numbers per point of a cloud: 3 coordinates, and 3 of the normal where normals are used."""
+        """Numbers per point of a cloud: 3 coordinates, and 3 of the normal if normals are used."""
         return 2 * AXES if self.normals else AXES
 
 
@@ -91,9 +91,9 @@ class SparseClassifier(nn.Module):
 
     Notes
     -----
-    The features of a voxel are 1, the mean offset of its points from its centre, and their mean normal where
-    normals are used. A stem and levels as in `SparseResUNet` follow, then mean and maximum over the voxels of
-    each cloud, and the head fc1, fc2, ... with batch norms bn1, bn2, ...
+    The features of a voxel are 1, the mean offset of its points from its centre, and their mean normal if
+    normals are used. They are followed by a stem and levels as in `SparseResUNet`, the mean and maximum over
+    the voxels of each cloud, and the head fc1, fc2, ... with batch norms bn1, bn2, ...
 
     Examples
     --------

@@ -146,7 +146,7 @@ class SparseConvolution(nn.Module):
     def declared_products(
         self, arguments: tuple[SparseTensor, ...], output: SparseTensor
     ) -> Iterable[DeclaredProduct]:
-        """Say what a call computes, for a trace: a row for each pair of the kernel map.
+        """Declare the product of a call for a trace: a row for each pair of the kernel map.
 
         Parameters
         ----------
@@ -185,7 +185,7 @@ class SparseConvolution(nn.Module):
 
 
 class SubmanifoldConvolution(SparseConvolution):
-    """Convolution whose outputs are at the coordinates of its inputs, so that nothing dilates.
+    """Convolution whose outputs are at the coordinates of its inputs, so that no coordinates are added.
 
     Parameters
     ----------
@@ -250,7 +250,7 @@ class StridedConvolution(SparseConvolution):
 
 
 class TransposedConvolution(SparseConvolution):
-    """Convolution back to the coordinates before a strided one of the same kernel, with its map.
+    """Convolution back to the coordinates before a strided layer with the same kernel, whose map it uses.
 
     Parameters
     ----------
@@ -301,7 +301,7 @@ def _times(stride: Triple, factor: Triple) -> Triple:
 
 
 def _divided(stride: Triple, factor: Triple) -> Triple:
-    """Raise PointnetError where the finer level would be finer than voxels."""
+    """Divide a stride. Raises PointnetError if the finer level would be finer than voxels."""
     if any(a % b for a, b in zip(stride, factor, strict=True)):
         raise PointnetError(f"inputs of stride {stride} have no finer level by a stride of {factor}")
     x, y, z = (a // b for a, b in zip(stride, factor, strict=True))

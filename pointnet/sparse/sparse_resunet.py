@@ -1,8 +1,8 @@
 """Residual U-Net of sparse convolutions for the segmentation of point clouds.
 
-The network that TorchSparse's benchmarks call SparseResUNet42, a MinkUNet (Choy et al. 2019,
-arXiv:1904.08755): a stem, four levels down and four up with skip connections. Its convolutions have no biases
-and a batch norm each.
+The network is SparseResUNet42 of TorchSparse's benchmarks, a MinkUNet (Choy et al. 2019, arXiv:1904.08755).
+It has a stem, four levels down and four levels up with skip connections. Each convolution has no bias and is
+followed by a batch norm.
 """
 
 from typing import cast
@@ -90,7 +90,7 @@ class ConvolutionBlock(nn.Module):
 
 
 class ResidualBlock(ConvolutionBlock):
-    """Two submanifold convolutions, and a pointwise shortcut where the number of channels changes.
+    """Two submanifold convolutions, and a pointwise shortcut if the number of channels changes.
 
     Parameters
     ----------

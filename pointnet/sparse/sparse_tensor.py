@@ -22,9 +22,9 @@ from pointnet.ops.voxels import Reduction, voxelize
 
 
 class MapCache:
-    """Kernel maps and coordinates of a cloud, each found once and shared by all layers.
+    """Kernel maps and coordinates of a cloud, each computed once and shared by all layers.
 
-    Coordinates are told apart by identity: two tensors share maps where they have the same object.
+    Coordinates are compared by identity: two tensors share maps if they have the same coordinates object.
     """
 
     def __init__(self) -> None:
