@@ -16,7 +16,7 @@ def compile_run(packs: tuple[Any, ...]) -> tuple[str, bytes]:
     Returns
     -------
     str
-        The symbol of the function, which takes a pointer to its result, a pointer to what numba keeps of
+        The symbol of the function. The function takes a pointer to its result, a pointer to numba's record of
         exceptions, and the arguments; it returns numba's status.
     bytes
         An object file.

@@ -1,4 +1,4 @@
-"""The stages in order (model 1.3): nest -> density -> cost; one mapping, many, or one fixed network."""
+"""The stages of the model in order (model 1.3): nest -> density -> cost, for one or many evaluations."""
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from sparsim.model.kernels.tile_formats import tile_statistics
 
 @kernel
 def _analyse(arch, layer, policy, mapping, b, accounting, want_hops, nest):
-    """Analyse mapping `b`, as far as it does not depend on densities. Returns a status."""
+    """Run the part of the analysis of mapping `b` that does not depend on densities. Returns a status."""
     flags = mapping.flags[b]
     status = build_nest(arch, layer, mapping.factor[b], mapping.order[b], mapping.split[b], flags, nest)
     if status == k.OK and not policy.switch[k.ANY_SPATIAL]:
@@ -48,7 +48,7 @@ def _analyse(arch, layer, policy, mapping, b, accounting, want_hops, nest):
 
 @kernel
 def _everything_actual(nest, sparse):
-    """Without sparse processing all dense counts are actual."""
+    """Mark all dense counts as actual, because there is no sparse processing."""
     kept, dense, count, space, avg = nest.kept, nest.counts, sparse.counts, sparse.space, sparse.avg
     for v in range(kept.shape[1]):
         for h in range(space.shape[0]):
@@ -154,16 +154,16 @@ def run(
     mode, arch, layers, densities, policy, table, mapping, first, last, accounting, networks, nests, sparse,
     cost, written
 ):  # fmt: skip
-    """Evaluate some rows.
+    """Evaluate the rows from `first` to `last` - 1.
 
-    For i from `first` to `last` - 1: with ANALYSE in `mode`, row i of `mapping` is analysed, as far as this
-    does not depend on densities; with FINISH, the evaluation of the analysed nest is completed. `layers`,
-    `densities` and `nests` have a leading axis, of which row i is used with STACKED, else row 0. Then
-    `written.out[i]` is pJ, cycles, status, and as far as there are columns the accesses of every storage
-    level and the pJ of every hardware level. `networks`: whether to count hops and energies of networks.
+    With ANALYSE in `mode`, row i of `mapping` is analysed as far as this does not depend on densities. With
+    FINISH, the evaluation of the analysed nest is completed. `layers`, `densities` and `nests` have a leading
+    axis; row i of it is used with STACKED, and row 0 otherwise. The results in `written.out[i]` are pJ,
+    cycles and status, followed by the accesses of every storage level and the pJ of every hardware level if
+    there are columns for them. `networks` says whether hops and energies of networks are counted.
 
-    With COUNTED row i is used of `layers` and `densities`, counts[i] := the accesses that happen, every part
-    of the sums is looked at, and out[i] of what does not fit has the storage level in place of the pJ.
+    With COUNTED, row i of `layers` and `densities` is used, counts[i] is set to the actual accesses, and
+    every term of the sums is checked. If a mapping does not fit, out[i] has the storage level in place of pJ.
     """
     out, counts = written.out, written.counts
     row, n_levels = first if mode & (k.STACKED | k.COUNTED) else 0, nests.kept.shape[1]
@@ -202,11 +202,11 @@ def run(
 
 @machine_code
 def run_on_objects(mode, packs, first, last, accounting, networks, ints, reals):
-    """`run` for packs as Python has them: `packs` is the tuple of them, in the order of `run`.
+    """Call `run` for packs that are Python objects; `packs` is a tuple of them in the order of `run`.
 
-    It is the only entry, because the whole kernel is optimised again for each entry. `ints` and `reals` are
-    the addresses of the types that elements must have. Returns 0, or the place among the packs, from 1, of
-    the first that has an array of another kind; in this case nothing is computed.
+    This is the only entry point, because the whole kernel is optimised again for each entry point. `ints` and
+    `reals` are the addresses of the types that elements must have. Returns 0, or the position, from 1, of the
+    first pack that has an array of another kind; in this case nothing is computed.
     """
     wrong = first_unlike(packs, ints, reals)
     if wrong == 0:
