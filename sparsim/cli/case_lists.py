@@ -9,6 +9,8 @@ from sparsim.check.recorded_case import documents_in
 from sparsim.errors import SpecError
 from sparsim.fileio.reading import read_text
 
+TABLE = "batch.csv"  # lies beside the folders of the cases
+LONGEST_NAME = 255  # bytes of a name in usual file systems
 _DOCUMENTS = (".yaml", ".yml", ".cfg")
 _SHELL = re.compile(r"['\"\\#]")  # characters that need the parsing rules of a shell
 _HINT = "each line is 'NAME: FILE...' or the folder of a case"
@@ -88,7 +90,8 @@ def _of_line(line: str, folder: Path, where: str) -> ListedCase | None:
     name = words[0].removesuffix(":")
     if name == words[0] or len(words) == 1:
         raise SpecError(f"'{line.strip()}' is not a case", path=where, hint=_HINT)
-    if name in ("", ".", "..") or "/" in name or "\\" in name:
+    too_long = len(name.encode()) > LONGEST_NAME
+    if name in ("", ".", "..", TABLE) or not {"/", "\\", "\0"}.isdisjoint(name) or too_long:
         raise SpecError(f"'{name}' cannot be the name of a folder of results", path=where)
     return ListedCase(name, tuple(str(folder / word) for word in words[1:]))
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     Say = Callable[[tuple[str, ...]], None]  # receives warnings
     EvaluateCase = Callable[[tuple[str, ...], Path, Say], tuple[Evaluation, str]]
 
-TABLE = "batch.csv"
 _NUMBERS = ("cycles", "energy_pj", "utilization", "area_um2")
 
 
@@ -48,7 +47,7 @@ def run_batch(source: Path, out: Path, evaluate_case: EvaluateCase, *, as_json: 
     SystemExit
         With code 1 if a case cannot be evaluated.
     """
-    from sparsim.cli.case_lists import listed_cases
+    from sparsim.cli.case_lists import TABLE, listed_cases
 
     cases = listed_cases(source)
     out.mkdir(parents=True, exist_ok=True)

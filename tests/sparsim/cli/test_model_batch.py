@@ -66,6 +66,9 @@ def test_a_folder_holds_a_case_in_each_folder(tmp_path: Path) -> None:
         "../a: x.yaml",
         "a: 'x.yaml",
         "..: x.yaml",
+        "batch.csv: x.yaml",
+        "a\0b: x.yaml",
+        f"{'a' * 256}: x.yaml",
     ],
 )
 def test_a_wrong_list_is_refused_before_anything_is_evaluated(tmp_path: Path, text: str) -> None:
