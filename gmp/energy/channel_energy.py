@@ -9,6 +9,7 @@ from torch import nn
 
 from gmp.channels.channel_costs import ChannelCost, narrowed_rows
 from gmp.channels.channel_records import ChannelGroups
+from gmp.energy.monitor_readings import knows_energy
 from gmp.errors import PruningError
 from gmp.number_checks import whole
 from gmp.tracing.trace import LayerTrace, Trace
@@ -53,7 +54,8 @@ def hardware_cost(
     Raises
     ------
     PruningError
-        If the quantity is unknown, or if `batch` is not a positive integer.
+        If the quantity is unknown, if `batch` is not a positive integer, or if no energy of the hardware is
+        known.
     SpecError
         If the hardware is unknown or a document is invalid.
 
@@ -71,6 +73,8 @@ def hardware_cost(
     def of_layer(row: LayerTrace) -> float:
         layers = workload_of(Trace((row,), 1), name="channels", batch=samples).layers
         plan = found.plan(layers, **options)
+        if quantity == "energy_pj" and not knows_energy(plan):
+            raise PruningError("no energy of the hardware is known; the quantity must be cycles")
         return float(getattr(plan(plan.densities), quantity).sum())
 
     def cost(counts: Mapping[str, int]) -> float:

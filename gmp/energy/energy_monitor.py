@@ -190,6 +190,10 @@ class EnergyMonitor:
             self.plan = hardware
         else:
             self.plan = _planned(load_hardware(hardware), workload, options)
+        if self.target_energy_pj is not None and not readings.knows_energy(self.plan):
+            raise PruningError(
+                "no energy of the hardware is known, so that target_energy_pj would be met at once"
+            )
         self.workload = workload
         self._views = tuple(views)
         self._holders = [None if view is None else _holder(model, view) for view in views]

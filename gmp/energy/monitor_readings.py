@@ -10,7 +10,7 @@ import numpy as np
 from gmp.errors import writing
 from sparsim.errors import require
 from sparsim.fileio.json_and_csv import write_csv
-from sparsim.hardware import Reals
+from sparsim.hardware import Plan, Reals
 from sparsim.records import edp_j_cycles
 from sparsim.report.tables import Table
 
@@ -167,3 +167,18 @@ def _drawn(history: Sequence[Reading], target_energy_pj: float | None, target_cy
         axes.set(xlabel="step", ylabel=what)
     figure.axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
+
+
+def knows_energy(plan: Plan) -> bool:
+    """Return whether any layer takes energy; some machines know cycles only.
+
+    Parameters
+    ----------
+    plan : Plan
+        Plan of the layers.
+
+    Returns
+    -------
+    bool
+    """
+    return bool((plan(plan.densities).energy_pj > 0).any())

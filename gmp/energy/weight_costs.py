@@ -8,6 +8,7 @@ import numpy as np
 from torch import nn
 
 from gmp.energy.energy_monitor import WEIGHTS, EnergyMonitor
+from gmp.energy.monitor_readings import knows_energy
 from gmp.errors import PruningError
 from gmp.example_batches import Forward, batches_of
 from gmp.number_checks import fraction
@@ -40,7 +41,8 @@ class WeightCosts:
     Attributes
     ----------
     quantities : tuple of str
-        What is known: "weights"; with an example "macs"; with hardware "energy" (pJ) and "cycles".
+        What is known: "weights"; with an example "macs"; with hardware "energy" (pJ), if any
+        is known of it, and "cycles".
 
     Raises
     ------
@@ -87,6 +89,8 @@ class WeightCosts:
             self.quantities = QUANTITIES
             monitor = EnergyMonitor(model, hardware, example, forward=forward, **options)
             self._plan, self._densities = monitor.plan, monitor.densities
+            if not knows_energy(self._plan):
+                self.quantities = tuple(each for each in QUANTITIES if each != "energy")
             self._layers = {
                 name: layers
                 for name, weight in parameters.items()
@@ -182,6 +186,8 @@ class WeightCosts:
             raise PruningError(f"unknown cost {quantity!r}", hint=near(str(quantity), QUANTITIES))
         if quantity not in self.quantities:
             needed = "an example" if quantity == "macs" else "hardware"
+            if quantity == "energy" and self._plan is not None:
+                raise PruningError("no energy of the hardware is known; its cost is 'cycles'")
             raise PruningError(f"the cost '{quantity}' needs {needed}, which was not given")
 
     def _named(self, sparsities: Mapping[str, float]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from support.programs import run_module
 from torch import nn
 
 import gmp
-from gmp.energy import EnergyMonitor, EnergyScore
+from gmp.energy import EnergyMonitor, EnergyScore, WeightCosts, hardware_cost
 from sparsim import (
     Layer,
     SparsimWarning,
@@ -236,3 +236,19 @@ def test_the_clock_of_a_machine_is_known(tmp_path: Path) -> None:
     assert Objectives(space)
     row = PointEvaluator(space).evaluate({"pes": 64, "workload": "net"})
     assert row.metrics["inferences_per_s"] == pytest.approx(8e8 / row.metrics["cycles"])
+
+
+def test_energies_that_are_not_known_are_no_target() -> None:
+    """A target was met at once, and any sparsity saved any fraction of nothing."""
+    model, example = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 4)), torch.randn(2, 16)
+    with pytest.raises(gmp.PruningError, match="no energy"):
+        EnergyMonitor(model, "sigma", example, target_energy_pj=1.0)
+    assert EnergyMonitor(model, "sigma", example, target_cycles=1.0).plan is not None
+    costs = WeightCosts(model, example, "sigma")
+    assert costs.quantities == ("weights", "macs", "cycles")
+    with pytest.raises(gmp.PruningError, match="no energy"):
+        costs.total("energy", {})
+    groups = gmp.channel_groups(model, example)
+    with pytest.raises(gmp.PruningError, match="no energy"):
+        hardware_cost(model, groups, "sigma")({"0": 4})
+    assert hardware_cost(model, groups, "sigma", quantity="cycles")({"0": 4}) > 0
