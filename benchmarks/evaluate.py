@@ -1,10 +1,10 @@
-"""How fast the model is, in CPU seconds on one core.
+"""Speed of the model, in CPU seconds on one core.
 
     python benchmarks/evaluate.py [--json FILE] [--quick]
 
-Layers 4 and 9 of the original PointNet++ study on the on-chip compression design, mappings drawn at random
-(seeded) from the study's mapspace; only valid ones are timed. `timeloop-model` and `timeloop-mapper` run on
-the same layers if they are on PATH and the study's documents are at hand.
+The layers are 4 and 9 of the original PointNet++ study on the on-chip compression design. Mappings are drawn
+at random (seeded) from the study's mapspace, and only valid mappings are timed. `timeloop-model` and
+`timeloop-mapper` run on the same layers if they are on PATH and the study's documents are available.
 """
 
 import re

@@ -1,9 +1,10 @@
-"""Eyeriss v2, v1.5 and v1 by the chip model, beside what is published of them; and PointNet++ on v2.
+"""Eyeriss v2, v1.5 and v1 by the chip model, compared with published numbers, and PointNet++ on v2.
 
     python benchmarks/eyeriss_v2.py [--json FILE] [--document FILE] [--quick]
 
-The published numbers are in `eyeriss_published`; why ours deviate stands in the document, by hand. Some eight
-CPU minutes, most of them for arrays of 16384 PEs, which `--quick` leaves out.
+The published numbers are in `eyeriss_published`. The reasons for deviations are written in the document by
+hand. The benchmark takes about eight CPU minutes, most of them for arrays of 16384 PEs, which `--quick`
+leaves out.
 """
 
 from pathlib import Path

@@ -1,10 +1,10 @@
-"""What padded and imperfect factors are worth on the two layers of the study whose C is prime, or nearly so.
+"""Gain by padded and imperfect factors on the two layers of the study whose C is prime or nearly prime.
 
     python benchmarks/factor_policies.py [--json FILE] [--document FILE] [--quick]
 
-Layers 4 (C = 131) and 7 (C = 259 = 7 x 37) on both designs, dense and sparse, in the study's mapspace with
-perfect, padded and imperfect factors of C. CPU seconds of one core, after one search that compiles the
-kernels.
+The layers are 4 (C = 131) and 7 (C = 259 = 7 x 37) on both designs, dense and sparse, in the study's mapspace
+with perfect, padded and imperfect factors of C. Times are CPU seconds of one core, after one search that
+compiles the kernels.
 """
 
 import math

@@ -1,9 +1,10 @@
-"""The mapper without the study's dataflow: how far the best found is from what is proven, and what it gains.
+"""The mapper without the study's dataflow: gap between the best mapping and the proven bound, and gain.
 
     python benchmarks/free_dataflow.py [--json FILE] [--document FILE] [--quick]
 
-All 48 problems of the original study with three objectives, under `timeloop-3`. What is kept where is the
-study's, everything else is free; beside it the optimum of the study's own mapspace. CPU seconds of one core.
+The mapper solves all 48 problems of the original study with three objectives, under `timeloop-3`. The levels
+that keep each tensor are those of the study, and everything else is free. The results are compared with the
+optimum of the study's own mapspace. Times are CPU seconds of one core.
 """
 
 from typing import Any, NamedTuple
@@ -66,7 +67,7 @@ def totals(pairs: list[Pair]) -> list[dict[str, Any]]:
 
 
 def spreads(rows: list[dict[str, Any]]) -> list[str]:
-    """How far the objectives move energy and cycles, one line per design and variant."""
+    """Return the changes of energy and cycles by the objectives, with a line per design and variant."""
     lines = []
     for name in dict.fromkeys(row["name"] for row in rows):
         group = [row for row in rows if row["name"] == name]

@@ -1,11 +1,11 @@
-"""The mapper on the original PointNet++ study: how good its mappings are, what is proven, and at what cost.
+"""The mapper on the original PointNet++ study: quality of the mappings, share that is proven, and CPU time.
 
     python benchmarks/mapper.py [--json FILE] [--document FILE] [--quick]
 
-All 48 problems with the study's mapspace and objective (delay, then energy) under `timeloop-3`, our best
-mapping beside the published one evaluated by us; then with other objectives. CPU seconds of one core, after
-one search that compiles the kernels. `timeloop-mapper` runs on the 12 sparse layers of the on-chip
-compression design if it is on PATH.
+The mapper solves all 48 problems with the study's mapspace and objective (delay, then energy) under
+`timeloop-3`. Its best mapping is compared with the published one, which the model evaluates. The problems are
+then solved with other objectives. Times are CPU seconds of one core, after one search that compiles the
+kernels. `timeloop-mapper` runs on the 12 sparse layers of the on-chip compression design if it is on PATH.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""PointNet++ in the usual plain torch: what `benchmarks/sampling_speed.py` compares with."""
+"""PointNet++ in plain torch, the baseline of `benchmarks/sampling_speed.py`."""
 
 from itertools import pairwise
 

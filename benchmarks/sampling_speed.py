@@ -1,10 +1,10 @@
-"""How fast sampling and a step of training are, in CPU seconds on one core, beside plain torch.
+"""Speed of sampling and of a training step, in CPU seconds on one core, compared with plain torch.
 
     python benchmarks/sampling_speed.py [--json FILE] [--quick]
 
-Both run in turn, in one process, on the same clouds: points on boxes, with coordinates that are multiples of
-2^-10, so that the distances of both are exact and their samples have to be equal. The step trains the study's
-network: forward, backward and Adam; the logits have to agree.
+Both implementations run in turn, in one process and on the same clouds. The clouds are points on boxes with
+coordinates that are multiples of 2^-10, so distances are exact and the samples must be equal. The step trains
+the study's network with forward, backward and Adam, and the logits must agree.
 """
 
 from collections.abc import Callable
@@ -69,7 +69,7 @@ def box_clouds(batch: int, generator: torch.Generator) -> Tensor:
 
 
 def measure_sampling(effort: Effort, step: Step) -> dict[str, Pair]:
-    """Raises RuntimeError if the two ways disagree."""
+    """Compare both implementations. Raises RuntimeError if they disagree."""
     pairs: dict[str, Pair] = {}
     xyz = box_clouds(effort.batch, torch.Generator().manual_seed(SEED))
     for i, (points, count, radius, neighbours) in enumerate(STAGES, start=1):
@@ -95,7 +95,7 @@ def measure_sampling(effort: Effort, step: Step) -> dict[str, Pair]:
 
 
 def measure_train_step(effort: Effort) -> Pair:
-    """Raises RuntimeError if the two networks disagree."""
+    """Compare both networks. Raises RuntimeError if they disagree."""
     draw = torch.Generator().manual_seed(SEED)
     clouds, labels = box_clouds(effort.batch, draw), torch.randint(10, (effort.batch,), generator=draw)
     torch.manual_seed(SEED)

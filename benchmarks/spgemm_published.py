@@ -1,4 +1,4 @@
-"""What the TeAAL artifact prints of SIGMA, Gamma, OuterSPACE and ExTensor, and our closed forms."""
+"""Numbers of the TeAAL artifact for SIGMA, Gamma, OuterSPACE and ExTensor, compared with our closed forms."""
 
 import csv
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class PublishedTime(NamedTuple):
 
 
 def published_times() -> list[PublishedTime]:
-    """All rows."""
+    """Return all rows."""
     lines = [line for line in PUBLISHED.read_text().splitlines() if not line.startswith("#")]
     return [
         PublishedTime(
@@ -51,7 +51,7 @@ def published_times() -> list[PublishedTime]:
 
 
 def all_exact(machine: str) -> bool:
-    """Whether all rows of a machine have the printed digits."""
+    """Return whether all rows of a machine agree in the printed digits."""
     return all(row.exact for row in published_times() if row.machine == machine)
 
 

@@ -1,4 +1,4 @@
-"""The reference programs on the layers of `evaluate` and `mapper`, where they are on PATH."""
+"""The reference programs on the layers of `evaluate` and `mapper`, if the programs are on PATH."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ MAPPER = {
     "algorithm": "random-pruned", "optimization-metrics": ["delay", "energy"], "num-threads": 4,
     "timeout": 200, "victory-condition": 600,
 }  # fmt: skip
-VALID_MAPPINGS = (100, 400)  # the difference of two searches leaves out the mapper's start
+VALID_MAPPINGS = (100, 400)  # the difference of two searches excludes the start of the mapper
 
 # One thread, no stop before the wanted number of valid mappings; keep, bypass, spatial dims as in the study.
 SEARCH = """\
