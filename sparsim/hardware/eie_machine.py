@@ -11,13 +11,13 @@ from sparsim.errors import SparsimWarning, SpecError
 from sparsim.hardware.closed_form_plan import ClosedFormMachine, ClosedFormPlan, LayerEstimate
 from sparsim.machines.eie.closed_form import VectorTime, vector_time
 from sparsim.machines.eie.cycle_twin import run_vector
-from sparsim.machines.eie.entry_memory import PUBLISHED_WIDTH_BITS, relative_access_energy
+from sparsim.machines.eie.entry_memory import relative_access_energy
 from sparsim.machines.eie.relative_csc import stored_weights
 from sparsim.machines.eie.slices import slice_entries
 from sparsim.machines.masked_layers import MaskedLayer, masked_layer
 from sparsim.machines.matrix_layers import MatrixLayer, matrix_layer
 from sparsim.records import Layer, Workload
-from sparsim.records.eie_spec import ENTRY_MEMORY, EieSpec
+from sparsim.records.eie_spec import ENTRY_MEMORY, PUBLISHED_WIDTH_BITS, EieSpec
 
 NODES = "nonzero_detection"
 MOST_RUNS = 256  # vectors of a layer that are simulated; all others take as long as these on average

@@ -5,6 +5,7 @@ from sparsim.records.machine_spec import MachineSpec
 from sparsim.records.number_limits import check_real, check_whole
 
 ENTRY_MEMORY = "spmat_read"  # the component whose energy depends on the width of the memory of entries
+PUBLISHED_WIDTH_BITS = 64  # the width of the memory with the published power
 WIDEST_BITS = 256  # widest memory that can be estimated
 
 
@@ -56,7 +57,7 @@ class EieSpec(MachineSpec, frozen=True, kw_only=True, tag="eie"):
     Raises
     ------
     SpecError
-        If a number is out of range.
+        If a number is out of range, or if the width is not 64 and `pj_per_pe_cycle` lacks "spmat_read".
     """
 
     pes: int = 64
@@ -92,6 +93,12 @@ class EieSpec(MachineSpec, frozen=True, kw_only=True, tag="eie"):
         for field in ("pj_per_pe_cycle", "um2_per_pe"):
             for component, value in getattr(self, field).items():
                 check_real(self.where, f"{field} of {component}", value)
+        energies = self.pj_per_pe_cycle
+        if self.spmat_width_bits != PUBLISHED_WIDTH_BITS and energies and ENTRY_MEMORY not in energies:
+            raise SpecError(
+                f"pj_per_pe_cycle must have '{ENTRY_MEMORY}', which spmat_width_bits {self.spmat_width_bits} "
+                f"changes, got {', '.join(energies)}", path=self.where,
+            )  # fmt: skip
 
     @property
     def entry_bits(self) -> int:

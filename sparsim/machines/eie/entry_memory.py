@@ -4,8 +4,8 @@ from functools import cache
 
 from sparsim.estimate import estimate
 from sparsim.records import Component
+from sparsim.records.eie_spec import PUBLISHED_WIDTH_BITS
 
-PUBLISHED_WIDTH_BITS = 64  # the width of the memory with the published power
 NODE_NM = 45.0
 
 

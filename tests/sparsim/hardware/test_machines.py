@@ -252,3 +252,12 @@ def test_energies_that_are_not_known_are_no_target() -> None:
     with pytest.raises(gmp.PruningError, match="no energy"):
         hardware_cost(model, groups, "sigma")({"0": 4})
     assert hardware_cost(model, groups, "sigma", quantity="cycles")({"0": 4}) > 0
+
+
+def test_another_width_needs_the_memory_that_it_changes() -> None:
+    """Without it the energy stayed that of 64 bits."""
+    spec = load_preset("eie").machine
+    energies = {"spmat": 6.0, "arithmetic": 1.5}
+    assert replace(spec, pj_per_pe_cycle=energies).pj_per_pe_cycle == energies
+    with pytest.raises(SpecError, match="spmat_read"):
+        replace(spec, pj_per_pe_cycle=energies, spmat_width_bits=128)
