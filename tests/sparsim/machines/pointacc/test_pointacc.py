@@ -82,7 +82,7 @@ def test_one_sparse_layer_by_hand() -> None:
     coordinates = 2 * 5034 * 3 * 2
     for fields, expected in (
         ({"flow": "gather-scatter"}, 23_922_048),
-        ({"cache_kib": 1e6}, 1_125_840),
+        ({"cache_kib": 1e6, "sram_kib": 2e6}, 1_125_840),
         ({"cache_kib": 0.0}, 4_213_200),
     ):
         assert dram_bytes([layer], **fields) == [pytest.approx(expected + coordinates)]
