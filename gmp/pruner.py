@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 
 from gmp import masks as masking
 from gmp.errors import PruningError, PruningWarning
+from gmp.hooked_weights import HookedWeights
 from gmp.masks import Mask
 from gmp.network_coverage import Coverage, coverage_of
 from gmp.nonzeros import count
@@ -48,7 +49,7 @@ class Goal(Protocol):
     def shortfall(self) -> str | None: ...
 
 
-class Pruner:
+class Pruner(HookedWeights):
     """Prunes weights of a model in training, with masks that only ever grow.
 
     Parameters
@@ -159,16 +160,6 @@ class Pruner:
         self.apply()
         self.coverage = self._covered()
         self.coverage.warn()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state without hooks, which a copy registers again."""
-        targets = {name: target._replace(weight=self._weight(name)) for name, target in self._targets.items()}
-        return {**self.__dict__, "_targets": targets, "_hooked": {}, "_handles": []}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if not self._finalized:
-            self._attach()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -380,17 +371,9 @@ class Pruner:
 
     def detach(self) -> None:
         """Remove all hooks and change nothing else. Use it for a pruner that is no longer needed."""
-        for handle in self._handles:
-            handle.remove()
+        self._remove_hooks()
         self.steps.close()
         self._finalized = True
-
-    def _weight(self, name: str) -> Tensor:
-        """The parameter as it is now: models may be moved, or parameters replaced."""
-        target = self._targets[name]
-        weight = getattr(target.module, target.key)
-        assert isinstance(weight, Tensor)
-        return weight
 
     def _covered(self, traced: Trace | None = None) -> Coverage:
         weights = list(self._weights().values())
@@ -440,13 +423,9 @@ class Pruner:
         """Register hooks on weights and optimizers. While a copy is being made, its model may not exist
         yet.
         """
-        self._hooked: dict[str, Tensor] = {}
-        self._handles: list[Any] = []
+        super()._attach()
         if isinstance(self.score, Movement):
             self._handles += Follower(self.score, self._optimizers, self._weights).handles
-        for name, target in self._targets.items():
-            if target.weight.requires_grad:
-                self._hook(name, target.weight)
 
     def _hook(self, name: str, weight: Tensor) -> None:
         mask = self._masks[name]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gmp.errors import PruningError, check_state
+from gmp.hooked_weights import HookedWeights
 from gmp.number_checks import whole
 from gmp.optimizer_steps import optimizers_of
 from gmp.parameter_names import named_parameters, renamed
@@ -28,7 +29,7 @@ from sparsim.errors import near
 MOST_ENTRIES = 2**16
 
 
-class WeightSharing:
+class WeightSharing(HookedWeights):
     """Weights that share the values of a codebook, one for each layer, also while they are trained.
 
     The weights are clustered at once. Weights that are zero now stay zero.
@@ -117,16 +118,6 @@ class WeightSharing:
             self._shared = self._loaded(state)
         self._attach()
         self._write()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state without hooks, which a copy registers again."""
-        targets = {name: target._replace(weight=self._weight(name)) for name, target in self._targets.items()}
-        return {**self.__dict__, "_targets": targets, "_hooked": {}, "_handles": []}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        if not self._finalized:
-            self._attach()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -244,25 +235,11 @@ class WeightSharing:
         self._remove_hooks()
         self._finalized = True
 
-    def _weight(self, name: str) -> Tensor:
-        """The parameter as it is now: models may be moved, or parameters replaced."""
-        target = self._targets[name]
-        weight = getattr(target.module, target.key)
-        assert isinstance(weight, Tensor)
-        return weight
-
     @torch.no_grad()
     def _write(self) -> None:
         for name, shared in self._shared.items():
             weight = self._weight(name)
             weight.copy_(shared.spread(shared.values.to(weight.device)))
-
-    def _attach(self) -> None:
-        self._hooked: dict[str, Tensor] = {}
-        self._handles: list[Any] = []
-        for name, target in self._targets.items():
-            if target.weight.requires_grad:
-                self._hook(name, target.weight)
 
     def _hook(self, name: str, weight: Tensor) -> None:
         shared = self._shared[name]
@@ -280,10 +257,6 @@ class WeightSharing:
                 for value in optimizer.state.get(weight, {}).values():
                     if isinstance(value, Tensor) and value.shape == weight.shape:
                         value.copy_(shared.spread(shared.means(value, None)))
-
-    def _remove_hooks(self) -> None:
-        for handle in self._handles:
-            handle.remove()
 
     def _check_open(self) -> None:
         if self._finalized:
