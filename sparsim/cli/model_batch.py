@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,8 +60,8 @@ def run_batch(source: Path, out: Path, evaluate_case: EvaluateCase, *, as_json: 
         write_csv(out / TABLE, rows)
     if as_json:
         print_json(rows)
-    failed = Counter(bool(row["error"]) for row in rows)[True]
-    warned = Counter(bool(row["warnings"]) for row in rows)[True]
+    failed = sum(bool(row["error"]) for row in rows)
+    warned = sum(bool(row["warnings"]) for row in rows)
     echo(
         f"{len(rows) - failed} of {len(rows)} cases evaluated, {warned} with warnings; "
         f"wrote {out / TABLE} and a folder for each case",
