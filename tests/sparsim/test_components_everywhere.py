@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,14 @@ def accesses() -> float:
     actions = {**dict.fromkeys(names, ONE_EACH), "MAC": {"mac_random": 1.0}}
     counting = Accelerator(architecture=accelerator(), energy=EnergyTable(actions=actions))
     return evaluate(counting, LAYER, MAPPING).level("DRAM").energy_pj
+
+
+@pytest.fixture(autouse=True)
+def hardware_of_no_other_test() -> Iterator[None]:
+    """The study keeps the hardware of its designs, for which tests here stand in others."""
+    design_costs._hardware.cache_clear()
+    yield
+    design_costs._hardware.cache_clear()
 
 
 @pytest.fixture(autouse=True)
