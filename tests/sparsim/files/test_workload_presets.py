@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.named import names, naming
+from support.published_networks import NETWORKS
 
 from pointnet.original.published_runs import runs
 from sparsim.errors import SpecError
@@ -38,10 +39,11 @@ def workload(request) -> Workload:
 
 def test_names():
     assert workload_names() == (
-        "alexnet", "alexnet_sparse", "eie_fc", "mobilenet_v1_050_128", "mobilenet_v1_050_128_sparse",
+        "alexnet", "alexnet_sparse", "eie_fc", "googlenet", "mobilenet_v1_050_128",
+        "mobilenet_v1_050_128_sparse", "mobilenet_v1_100_224", "mobilenet_v2_100_224",
         "pointnet2_half_modelnet10_gmp90", "pointnet2_small", "pointnet2_small_energy90",
         "pointnet2_small_gmp90", "pointnet2_study", "pointnet2_study_modelnet10", "pointnet2_study_sparse",
-        "sparse_resunet_sphere",
+        "resnet50", "sparse_resunet_sphere", "squeezenet_v1_0",
     )  # fmt: skip
     assert all(load_workload(name).name == name for name in workload_names())
 
@@ -67,8 +69,8 @@ def test_every_density_says_where_it_comes_from(workload):
 
 def test_each_layer_reads_the_channels_that_the_one_before_wrote(workload):
     """Points also bring their three coordinates, and pooling makes a vector of an image."""
-    if workload.name in ("eie_fc", "sparse_resunet_sphere"):
-        pytest.skip("layers of several networks, or with skip connections")
+    if workload.name in ("eie_fc", "sparse_resunet_sphere", "googlenet", "resnet50", "squeezenet_v1_0"):
+        pytest.skip("layers of several networks, or with skip connections or branches")
     for before, after in zip(workload.layers, workload.layers[1:], strict=False):
         wrote = before.bounds["G"] * before.bounds["M"]
         reads = after.bounds["G"] * after.bounds["C"]
@@ -105,6 +107,55 @@ def test_mobilenet_has_the_published_operations(name):
     assert macs(layers[0]) + macs(layers[-1]) == 1_769_472 + 512_000
     assert [is_depthwise(layer) for layer in layers] == [False, *[True, False] * 13, False]
     assert [layer.name for layer in layers if layer.coefficients] == ["conv", "dw2", "dw4", "dw6", "dw12"]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_shapes_follow_from_the_tables_of_the_papers(name):
+    layers = load_workload(name).layers
+    assert [(layer.name, layer.bounds) for layer in layers] == [
+        (layer, bounds) for layer, bounds, _ in NETWORKS[name]()
+    ]
+    for layer, (_, _, stride) in zip(layers, NETWORKS[name](), strict=True):
+        assert layer.coefficients == ({"Wstride": stride, "Hstride": stride} if stride > 1 else {})
+        assert all(layer.density(d.name).density == 1 for d in CONV.dataspaces)
+
+
+@pytest.mark.parametrize(
+    ("name", "millions", "parameters"),
+    [  # MACs as published, and parameters of the released networks without biases and batch norms
+        ("googlenet", 1583, 6_998_552 - 8_280),  # Caffe's model zoo: bvlc_googlenet
+        ("mobilenet_v1_100_224", 569, 4_231_976 - 1_000 - 21_888),  # the paper: 569 M; TensorFlow's release
+        ("mobilenet_v2_100_224", 301, 3_504_872 - 1_000 - 34_112),  # the paper: 300 M; torchvision
+        ("resnet50", 4_089, 25_557_032 - 1_000 - 53_120),  # torchvision
+        ("squeezenet_v1_0", 833, 1_248_424 - 3_976),  # the paper's parameters
+    ],
+)
+def test_totals_are_those_of_the_papers(name, millions, parameters):
+    assert round(total(load_workload(name)) / 1e6) == millions
+    assert sum(words(layer, "Weights") for layer in load_workload(name).layers) == parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "points"),
+    [
+        ("mobilenet_v2_100_224", "mobilenet_v2", 224),
+        ("resnet50", "resnet50", 224),
+        ("squeezenet_v1_0", "squeezenet1_0", 227),
+    ],
+)
+def test_shapes_are_those_of_torchvision(name, model, points):
+    """In any order, since shortcuts run elsewhere there."""
+    models = pytest.importorskip("torchvision.models")
+    torch = pytest.importorskip("torch")
+    from gmp.tracing.trace import trace
+    from gmp.tracing.traced_workload import workload_of
+
+    traced = trace(models.get_model(model, weights=None).eval(), [torch.rand(1, 3, points, points)])
+    theirs, ours = (
+        sorted(sorted(layer.bounds.items()) for layer in found.layers)
+        for found in (workload_of(traced, name=name, batch=1), load_workload(name))
+    )
+    assert theirs == ours
 
 
 def test_mobilenets_densities_give_the_cycles_of_the_artifact():
