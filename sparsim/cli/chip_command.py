@@ -41,6 +41,10 @@ OBJECTIVES = ("delay", "energy", "edp")
     help="Off-chip bandwidth.",
 )  # fmt: skip
 @click.option("--eyexam", "with_eyexam", is_flag=True, help="Show where the cycles of every layer go.")
+@click.option(
+    "--explain", "with_explanation", is_flag=True,
+    help="Show passes, parts of the time, contents of memories and bytes moved.",
+)  # fmt: skip
 @folder_option()
 @json_option
 def chip(
@@ -50,6 +54,7 @@ def chip(
     objective: str | None,
     dram_gb_per_s: float | None,
     with_eyexam: bool,
+    with_explanation: bool,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -72,14 +77,16 @@ def chip(
 
     documents = load_named(chip_name)
     if any(map(is_matrix_file, inputs)):
-        _check_options(objective, dram_gb_per_s, with_eyexam, "matrices", layer)
+        _check_options("matrices", objective, dram_gb_per_s, with_eyexam, with_explanation, layer)
         run_products(load_hardware(chip_name), inputs, output, as_json=as_json)
         return
     workload_name = _only(inputs)
     workload = load_workload(workload_name)
     layers = (load_named(workload_name).layer(layer),) if layer else workload.layers
     if documents.machine is not None:
-        _check_options(objective, dram_gb_per_s, with_eyexam, f"machine {documents.machine.name}")
+        _check_options(
+            f"machine {documents.machine.name}", objective, dram_gb_per_s, with_eyexam, with_explanation
+        )
         machine = load_hardware(documents.machine)
         assert isinstance(machine, ClosedFormMachine)
         _run_machine(machine, workload, layers, output, as_json=as_json)
@@ -95,7 +102,7 @@ def chip(
         print_json(found)
     else:
         echo(f"{workload.name} on {found_chip.name}; EDP in J x cycles, with DRAM")
-        _print_tables(network, bounds if with_eyexam else None, one_layer=layer is not None)
+        _print_tables(network, bounds if with_eyexam else None, with_explanation, one_layer=layer is not None)
     if output is not None:
         folder = output
         folder.mkdir(parents=True, exist_ok=True)
@@ -115,12 +122,17 @@ def _only(inputs: tuple[str, ...]) -> str:
 
 
 def _check_options(
-    objective: str | None, dram_gb_per_s: float | None, with_eyexam: bool, name: str, layer: str | None = None
+    name: str,
+    objective: str | None,
+    dram_gb_per_s: float | None,
+    with_eyexam: bool,
+    with_explanation: bool,
+    layer: str | None = None,
 ) -> None:
     """Refuse the options that only chips have."""
     options = {
         "--objective": objective, "--dram-gb-per-s": dram_gb_per_s, "--eyexam": with_eyexam or None,
-        "--layer": layer,
+        "--explain": with_explanation or None, "--layer": layer,
     }  # fmt: skip
     given = [option for option, value in options.items() if value is not None]
     if given:
@@ -158,8 +170,15 @@ def _run_machine(
         echo(f"wrote chip.layers.csv and .result.json to {output}", err=as_json)
 
 
-def _print_tables(network: NetworkEvaluation, bounds: Bounds | None, *, one_layer: bool) -> None:
+def _print_tables(
+    network: NetworkEvaluation, bounds: Bounds | None, with_explanation: bool, *, one_layer: bool
+) -> None:
+    from sparsim.report.chip_explanation import explanation
+
     results().print(_layers(network))
+    for table in explanation(network) if with_explanation else ():
+        echo("")
+        results().print(table)
     echo("\nenergy and area by component, without DRAM")
     results().print(_energy(network))
     if bounds is not None:

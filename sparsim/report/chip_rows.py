@@ -4,25 +4,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from sparsim.estimate import estimate_all
-from sparsim.machines.eyeriss.chip import chip_energy_sources
+from sparsim.machines.eyeriss.chip import Chip, chip_energy_sources
 from sparsim.machines.eyeriss.chip_area import chip_area
 from sparsim.machines.eyeriss.cost_arrays import NOC
 from sparsim.machines.eyeriss.eyexam import Bound
 from sparsim.machines.eyeriss.layer_cost import ChipEvaluation, tile_of
+from sparsim.machines.eyeriss.layer_explanation import explained
 from sparsim.machines.eyeriss.plan_network import NetworkEvaluation
 from sparsim.records import Workload, edp_j_cycles
 from sparsim.records.layer_counts import macs
 from sparsim.records.objective import ObjectiveName
-
-# parts of the chip, the slowest of which determines the time of a layer
-LIMITS = ("PE", "iact", "psum", "DRAM")
 
 
 def limit_of(found: ChipEvaluation) -> str:
     """Return the part that takes longest; `weight` if PEs spend more than half of their time loading
     weights.
     """
-    limit = max(LIMITS, key=lambda part: found.time[part])
+    parts = [part for part in found.time if part != "weight"]  # weights are part of the time of PEs
+    limit = max(("PE", *parts), key=lambda part: found.time[part])
     return "weight" if limit == "PE" and found.time["weight"] > found.time["PE"] / 2 else limit
 
 
@@ -114,11 +113,11 @@ def document(
         "totals": totals(network),
         "energy_pj": network.energy_pj,
         "area_um2": chip_area(chip),
-        "layers": [_layer(*pair) for pair in zip(network.layers, bounds, strict=True)],
+        "layers": [_layer(chip, *pair) for pair in zip(network.layers, bounds, strict=True)],
     }
 
 
-def _layer(found: ChipEvaluation, bounds: tuple[Bound, ...]) -> dict[str, Any]:
+def _layer(chip: Chip, found: ChipEvaluation, bounds: tuple[Bound, ...]) -> dict[str, Any]:
     pe = found.pe
     return layer_row(found) | {
         "bounds": found.layer.bounds,
@@ -139,6 +138,7 @@ def _layer(found: ChipEvaluation, bounds: tuple[Bound, ...]) -> dict[str, Any]:
             }
             for level in found.evaluation.storage
         },
+        **explained(chip, found),
         "eyexam": [bound._asdict() for bound in bounds],
         "mapping": found.mapping.to_dict(),
     }
