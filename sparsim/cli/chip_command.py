@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sparsim.cli.chip_comparison_command import check_same_layers, others_of, show_comparison
 from sparsim.cli.common_options import folder_option, layer_option
 from sparsim.cli.input_files import file_names
 from sparsim.cli.json_output import json_option, print_json
@@ -45,6 +46,10 @@ OBJECTIVES = ("delay", "energy", "edp")
     "--explain", "with_explanation", is_flag=True,
     help="Show passes, parts of the time, contents of memories and bytes moved.",
 )  # fmt: skip
+@click.option(
+    "--compare", "compared", multiple=True, metavar="CHIP[=WORKLOAD]",
+    help="Compare CHIP with this one, layer by layer; may be repeated for further chips.",
+)  # fmt: skip
 @folder_option()
 @json_option
 def chip(
@@ -55,6 +60,7 @@ def chip(
     dram_gb_per_s: float | None,
     with_eyexam: bool,
     with_explanation: bool,
+    compared: tuple[str, ...],
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -65,31 +71,36 @@ def chip(
     .npz and .npy: two for A x B, one for A x A or, where A is not square, for A times its transpose. With
     -o: DIR/chip.layers.csv and chip.result.json with everything and its sources; of a chip also
     chip.eyexam.csv, figures, and for sparsim model chip.workload.yaml, the layers as they were counted,
-    with LAYER.mapping.yaml; with --layer also the routes of its data on the network on chip. The exit code
-    is 1 if a layer fits the chip in no way that was tried.
+    with LAYER.mapping.yaml; with --layer also the routes of its data on the network on chip; with --compare
+    chip.comparison.csv and .json and figures in place of these. The exit code is 1 if a layer fits the chip
+    in no way that was tried.
     """
     from sparsim.files.matrix_files import is_matrix_file
-    from sparsim.files.sparsim_yaml import load_named, load_workload
+    from sparsim.files.sparsim_yaml import load_named
     from sparsim.hardware import ClosedFormMachine, load_hardware
     from sparsim.machines.eyeriss import eyexam
     from sparsim.machines.masked_layers import with_counted_densities
     from sparsim.report.chip_rows import document
 
+    tables = {"--eyexam": with_eyexam, "--explain": with_explanation}
+    of_chips = {"--objective": objective, "--dram-gb-per-s": dram_gb_per_s, **tables, "--compare": compared}
     documents = load_named(chip_name)
     if any(map(is_matrix_file, inputs)):
-        _check_options("matrices", objective, dram_gb_per_s, with_eyexam, with_explanation, layer)
+        _check_options("matrices", {**of_chips, "--layer": layer})
         run_products(load_hardware(chip_name), inputs, output, as_json=as_json)
         return
     workload_name = _only(inputs)
-    workload = load_workload(workload_name)
-    layers = (load_named(workload_name).layer(layer),) if layer else workload.layers
+    workload, layers = _layers_of(workload_name, layer)
     if documents.machine is not None:
-        _check_options(
-            f"machine {documents.machine.name}", objective, dram_gb_per_s, with_eyexam, with_explanation
-        )
+        _check_options(f"machine {documents.machine.name}", of_chips)
         machine = load_hardware(documents.machine)
         assert isinstance(machine, ClosedFormMachine)
         _run_machine(machine, workload, layers, output, as_json=as_json)
+        return
+    if compared:
+        _check_options("--compare", tables)
+        chips = others_of(compared, chip_name, workload_name)
+        _run_comparison(chips, layer, objective or OBJECTIVES[0], dram_gb_per_s, output, as_json=as_json)
         return
     hardware = _chip(chip_name, dram_gb_per_s)
     found_chip = hardware.chip
@@ -121,23 +132,47 @@ def _only(inputs: tuple[str, ...]) -> str:
     return inputs[0]
 
 
-def _check_options(
-    name: str,
-    objective: str | None,
-    dram_gb_per_s: float | None,
-    with_eyexam: bool,
-    with_explanation: bool,
-    layer: str | None = None,
-) -> None:
-    """Refuse the options that only chips have."""
-    options = {
-        "--objective": objective, "--dram-gb-per-s": dram_gb_per_s, "--eyexam": with_eyexam or None,
-        "--explain": with_explanation or None, "--layer": layer,
-    }  # fmt: skip
-    given = [option for option, value in options.items() if value is not None]
+def _layers_of(workload_name: str, layer: str | None) -> tuple[Workload, tuple[Layer, ...]]:
+    """Return a workload, and all of its layers or the one of this name."""
+    from sparsim.files.sparsim_yaml import load_named, load_workload
+
+    workload = load_workload(workload_name)
+    return workload, (load_named(workload_name).layer(layer),) if layer else workload.layers
+
+
+def _check_options(name: str, options: Mapping[str, object]) -> None:
+    """Refuse the options that are of no use for `name`."""
+    given = [option for option, value in options.items() if value not in (None, False, ())]
     if given:
-        allowed = "workloads" if given == ["--layer"] else "chips of the Eyeriss family"
-        raise SpecError(f"{' and '.join(given)} is for {allowed}, and not for {name}")
+        use = "workloads" if given == ["--layer"] else "chips of the Eyeriss family"
+        use = "one chip" if name == "--compare" else use
+        raise SpecError(f"{' and '.join(given)} is for {use}, and not for {name}")
+
+
+def _run_comparison(
+    chips: Sequence[tuple[str, str, str]],
+    layer: str | None,
+    objective: str,
+    dram_gb_per_s: float | None,
+    output: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Plan the network on every chip, and print or write the comparison; `chips` as from `others_of`."""
+    from sparsim.machines.masked_layers import with_counted_densities
+    from sparsim.report.chip_comparison import ComparedChip
+
+    loaded = [
+        (label, _chip(name, dram_gb_per_s), *_layers_of(workload, layer)) for label, name, workload in chips
+    ]
+    check_same_layers([(label, [each.name for each in layers]) for label, _, _, layers in loaded])
+    found = [
+        ComparedChip(
+            label, workload.name, _plan(hardware, tuple(map(with_counted_densities, layers)), objective)
+        )
+        for label, hardware, workload, layers in loaded
+    ]
+    show_comparison(found, output, as_json=as_json)
 
 
 def _run_machine(
