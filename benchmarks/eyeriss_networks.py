@@ -6,12 +6,20 @@ from collections.abc import Callable
 import numpy as np
 from msgspec.structs import replace
 
+from sparsim.estimate.source_data import constants
 from sparsim.files.sparsim_yaml import load_workload
 from sparsim.machines.eyeriss import Chip, ChipEvaluation, NetworkEvaluation, load_chip, plan_network
-from sparsim.machines.eyeriss.chip import IACT_GLB, PSUM_GLB
+from sparsim.machines.eyeriss.chip import (
+    IACT_GLB,
+    IACT_REG,
+    IACT_SPAD,
+    PSUM_GLB,
+    PSUM_SPAD,
+    WEIGHT_SPAD,
+)
 from sparsim.machines.eyeriss.chip_area import chip_area
 from sparsim.machines.eyeriss.conv_dims import IACTS, WEIGHTS, conv_dims
-from sparsim.machines.eyeriss.cost_arrays import ADDRESSES, COMPUTE, NOC, handing_over
+from sparsim.machines.eyeriss.cost_arrays import ADDRESSES, COMPUTE, CONTROL, NOC, handing_over
 from sparsim.machines.eyeriss.layer_cost import pe_estimate, tile_of, tiling_of, window_pe
 from sparsim.machines.eyeriss.pe.pe_estimate import estimate
 from sparsim.machines.eyeriss.scaled_chip import scaled
@@ -26,6 +34,11 @@ NETWORKS = {
 FULL_MOBILENET = "MobileNet 1.0, 224x224"
 SIZES = {256: 4, 1024: 8, 16384: 32}  # PEs: clusters along each side of the array
 CLUSTER = 4  # PEs along each side of a cluster
+PE_PARTS = {
+    "spads": (WEIGHT_SPAD, IACT_SPAD, PSUM_SPAD, IACT_REG, ADDRESSES), "MACs": (COMPUTE,),
+    "control": (CONTROL,),
+}  # fmt: skip
+SRAM = (PSUM_GLB, IACT_GLB, WEIGHT_SPAD)
 IMAGES = 4  # batch size of the measurements of Eyeriss
 
 
@@ -138,24 +151,29 @@ def utilisation(found: ChipEvaluation) -> float:
 
 
 def pe_area_um2(chip: Chip) -> dict[str, float]:
-    """Spads and MACs of a PE; no control logic, of which nothing is estimated."""
-    assert chip.energy is not None
-    areas = chip.energy.areas
-    spads = ("weight_spad", "iact_spad", "psum_spad", "iact_reg", "iact_address_spad", "weight_address_spad")
-    return {
-        "spads": math.fsum(areas.get(name, 0.0) for name in spads),
-        "MACs": areas["MAC"] * chip.spec.pe.simd_width,
-    }
+    """Return the parts of a PE."""
+    return {part: area / chip.spec.noc.pes for part, area in _grouped(chip, PE_PARTS).items()}
 
 
 def area_mm2(chip: Chip) -> dict[str, float]:
-    """Parts of PEs, GLB and routers, all of them together."""
-    groups = {
-        "spads": ("weight_spad", "iact_spad", "psum_spad", "iact_reg", ADDRESSES), "MACs": (COMPUTE,),
-        "GLB": (PSUM_GLB, IACT_GLB), "routers": (NOC,),
-    }  # fmt: skip
+    """Return the parts of PEs, GLB and routers, all of them together."""
+    groups = {**PE_PARTS, "GLB": (PSUM_GLB, IACT_GLB), "routers": (NOC,)}
+    return {part: area / 1e6 for part, area in _grouped(chip, groups).items()}
+
+
+def _grouped(chip: Chip, groups: dict[str, tuple[str, ...]]) -> dict[str, float]:
     found = chip_area(chip)
-    return {group: math.fsum(found.get(name, 0.0) for name in names) / 1e6 for group, names in groups.items()}
+    return {group: math.fsum(found.get(name, 0.0) for name in names) for group, names in groups.items()}
+
+
+def logic_mm2(chip: Chip) -> float:
+    """Return the area without SRAM, which is GLB and weight spads."""
+    return math.fsum(area for name, area in chip_area(chip).items() if name not in SRAM) / 1e6
+
+
+def thousand_gates(chip: Chip) -> float:
+    """Return the area of the logic in thousands of NAND2 at 65 nm."""
+    return logic_mm2(chip) / constants()["nand2_area"] * 1e3
 
 
 def speed_without(network: NetworkEvaluation) -> dict[str, float]:

@@ -3,25 +3,48 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
-from eyeriss_networks import Runs, area_mm2, convolutions_mb, glb_mb, layer_gops_per_w, noc_share, pe_area_um2
+from eyeriss_networks import (
+    SIZES,
+    Runs,
+    area_mm2,
+    convolutions_mb,
+    glb_mb,
+    layer_gops_per_w,
+    logic_mm2,
+    noc_share,
+    pe_area_um2,
+    thousand_gates,
+)
 from eyeriss_overhead import power_mw, processing_ms
 
 from sparsim.machines.eyeriss import load_chip
 
-V1, V1_5, V2 = "eyeriss_v1", "eyeriss_v1_5", "eyeriss_v2"
+V1, V1_5, V2, ORIGINAL = "eyeriss_v1", "eyeriss_v1_5", "eyeriss_v2", "eyeriss_v1_168"
 DRAM_GB_PER_S = 25.6
 EXPLAINED = 0.25  # larger deviations need an explanation
 
 
+Set = Literal["compared", "test", "other"]
+Kind = Literal["predicted", "half fitted", "fitted"]
+
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
 class Published(NamedTuple):
-    """`value` may be a range; then the deviation is that from its nearer end, and 0 inside."""
+    """`value` may be a range; then the deviation is that from its nearer end, and 0 inside. The file of the
+    numbers says what `source`, `set` and `kind` mean.
+    """
 
     quantity: str
     value: float | tuple[float, float]
     source: str
     model: Callable[[Runs], float]
+    set: Set = "compared"
+    kind: Kind = "predicted"
+    large_array: bool = False
 
     def nearest(self, model: float) -> float:
         if isinstance(self.value, tuple):
@@ -37,9 +60,15 @@ def _efficiency(runs: Runs, chip: str, workload: str) -> float:
     return runs.network(chip, workload).inferences_per_j
 
 
-def _area_share(part: str) -> float:
-    area = area_mm2(load_chip(V2))
-    return area[part] / sum(area.values())
+def _noc_share_of_logic() -> float:
+    chip = load_chip(V2)
+    return area_mm2(chip)["routers"] / (logic_mm2(chip))
+
+
+def _original_area(part: str, over: str = "sum") -> float:
+    area = area_mm2(load_chip(ORIGINAL))
+    area |= {"GLB and spads": area["GLB"] + area["spads"], "sum": sum(area.values())}
+    return area[part] / area[over]
 
 
 def _macs_over_spads() -> float:
@@ -47,8 +76,12 @@ def _macs_over_spads() -> float:
     return area["MACs"] / area["spads"]
 
 
-def _sum_of(area: Callable[..., dict[str, float]], chip: str) -> float:
-    return sum(area(load_chip(chip)).values())
+def _pe_um2(chip: str) -> float:
+    return sum(pe_area_um2(load_chip(chip)).values())
+
+
+def _gates(chip: str) -> float:
+    return thousand_gates(load_chip(chip))
 
 
 MODELS: dict[str, Callable[..., float]] = {
@@ -64,10 +97,12 @@ MODELS: dict[str, Callable[..., float]] = {
         runs.network(V2, name, DRAM_GB_PER_S).inferences_per_s / runs.network(V2, name).inferences_per_s
     ),
     "noc_share": lambda runs, name: noc_share(runs.network(V2, name)),
-    "area_share": lambda runs, part: _area_share(part),
+    "noc_share_of_logic": lambda runs: _noc_share_of_logic(),
+    "original_area": lambda runs, *parts: _original_area(*parts),
+    "thousand_gates": lambda runs, chip: _gates(chip),
     "macs_over_spads": lambda runs: _macs_over_spads(),
-    "pe_ratio": lambda runs, above, below: _sum_of(pe_area_um2, above) / _sum_of(pe_area_um2, below),
-    "area_ratio": lambda runs, above, below: _sum_of(area_mm2, above) / _sum_of(area_mm2, below),
+    "pe_ratio": lambda runs, above, below: _pe_um2(above) / _pe_um2(below),
+    "logic_ratio": lambda runs, above, below: _gates(above) / _gates(below),
     "of_linear": lambda runs, chip, network, pes: runs.of_linear(chip, network, int(pes)),
     "processing_ms": processing_ms,
     "power_mw": power_mw,
@@ -88,6 +123,9 @@ def _sections() -> dict[str, list[Published]]:
                 (value, float(row["most"])) if row["most"] else value,
                 row["source"],
                 lambda runs, model=MODELS[name], given=arguments: model(runs, *given),  # type: ignore[misc]
+                row["set"],  # type: ignore[arg-type]
+                row["kind"],  # type: ignore[arg-type]
+                large_array=arguments[-1:] == [str(max(SIZES))],
             )
         )
     return found

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsim.cli.common_options import write_docs_option
+from sparsim.estimate.source_data import read_rows
 from sparsim.machines.eyeriss import load_chip
 from sparsim.machines.eyeriss.pe.closed_forms import dstc, effectual_macs, structured_cycles
 from sparsim.machines.eyeriss.pe.conv_tiling import Conv, Tiling
@@ -46,16 +47,13 @@ class PublishedLayer(NamedTuple):
     simd_tiles: int
 
 
-LAYERS = (
-    PublishedLayer("L07", 64, 64, 32, 47716, 2131, 8, 1702140, -0.06456, 863662, 943918),
-    PublishedLayer("L09", 128, 64, 16, 14158, 6704, 16, 1499682, -0.01371, 753773, 777899),
-    PublishedLayer("L13", 256, 128, 8, 6823, 21111, 16, 1144158, -0.02624, 573629, 599535),
-    PublishedLayer("L19", 256, 256, 8, 9956, 36035, 16, 1457458, -0.03441, 731631, 769279),
-    PublishedLayer("L21", 256, 256, 8, 10506, 39299, 16, 1677684, -0.03995, 841701, 881778),
-    PublishedLayer("L23", 256, 256, 8, 9968, 45795, 16, 1821557, -0.01670, 913393, 951225),
-    PublishedLayer("L25", 512, 256, 4, 2774, 85128, 16, 948572, -0.02255, 474983, 497038),
-    PublishedLayer("L27", 512, 512, 4, 4775, 78606, 16, 775316, -0.05856, 388930, 425929),
-)
+def published_layers() -> tuple[PublishedLayer, ...]:
+    rows = read_rows(Path(__file__).parent / "sparse_pe_layers.csv")
+    kinds = PublishedLayer.__annotations__
+    return tuple(PublishedLayer(**{name: kinds[name](text) for name, text in row.items()}) for row in rows)
+
+
+LAYERS = published_layers()
 C0 = 8
 
 # densities of A and B, busy MACs of Sparseloop's output, latency read from figure 21 of the DSTC paper

@@ -6,6 +6,9 @@ Rules where the cells alone do not say it:
   address        an adder of ceil(log2(depth)) bits
   router         a register per port, and per port a crossbar from it to the others, in proportion to
                  Aladdin's crossbar from 1 to 4; a transfer uses one of each
+  mux            a mux per output and bit, of as many gates as its inputs need, and a tenth more for the
+                 handshake; a transfer uses one output, and a gate as much energy as the same area of
+                 Aladdin's crossbar
   clock          energy and area of EIE's clock network per flip-flop of one PE, whose number is the area of
                  its registers over Aladdin's area of one
   wire           switched capacitance; hardly depends on the node
@@ -29,6 +32,7 @@ from sparsim.estimate.standard_cells import (
 from sparsim.estimate.technology_scaling import scale_area
 
 _EIE_NODE_NM = 45.0
+_NAND2_NODE_NM = 65.0
 
 
 class Adder(Estimator, frozen=True, kw_only=True):
@@ -129,6 +133,28 @@ class Router(Estimator, frozen=True, kw_only=True):
         return as_estimate(port.copies(self.ports, active=1), CELL_NODE_NM, node_nm, ("transfer",))
 
 
+class Mux(Estimator, frozen=True, kw_only=True):
+    """Outputs that each pass on one of the inputs, as configured, without registers."""
+
+    class_name: ClassVar[str] = "mux"
+    width_bits: int
+    inputs: int
+    outputs: int = 1
+    cycle_ns: float = 5.0
+
+    def estimate(self, node_nm: float) -> Estimate:
+        known = data.constants()
+        fours, twos = divmod(self.inputs - 1, 3)  # 3:1 is two muxes 2:1
+        per_bit = (fours * known["mux4_gates"] + twos * known["mux2_gates"]) * known["handshake"]
+        gates = per_bit * self.width_bits
+        gate_um2 = known["nand2_area"] / scale_area(1.0, CELL_NODE_NM, _NAND2_NODE_NM)
+        bits = gates * gate_um2 / cell("crossbar_1to4", 1, self.cycle_ns).area_um2
+        output = cell("crossbar_1to4", bits, self.cycle_ns)
+        output = output._replace(source=f"{gates:.1f} NAND2, as much area as {output.source}")
+        logic = output.copies(self.outputs, active=1)
+        return as_estimate(logic, CELL_NODE_NM, node_nm, ("transfer",))
+
+
 class Clock(Estimator, frozen=True, kw_only=True):
     class_name: ClassVar[str] = "clock"
     flip_flops: int
@@ -172,6 +198,6 @@ def wire_pj_per_bit_mm() -> float:
 
 
 ESTIMATORS: tuple[type[Estimator], ...] = (
-    Adder, Multiplier, Mac, Comparator, Counter, Register, RegisterFile, AddressGenerator, Router, Clock,
-    Wire,
+    Adder, Multiplier, Mac, Comparator, Counter, Register, RegisterFile, AddressGenerator, Router, Mux,
+    Clock, Wire,
 )  # fmt: skip

@@ -11,7 +11,12 @@ from sparsim.records.record import Record
 
 ADDRESS_SPADS = {"iact": "iact_address_spad", "weight": "weight_address_spad"}  # by the operand
 ROUTERS = {"iact": "iact_router", "weight": "weight_router", "psum": "psum_router"}
-CHIP_COMPONENTS = (*ADDRESS_SPADS.values(), *ROUTERS.values())  # beside the levels of the architecture
+PE_CONTROL = "pe_control"  # registers and control of a PE, of which only the area is given
+CHIP_COMPONENTS = (
+    *ADDRESS_SPADS.values(),
+    *ROUTERS.values(),
+    PE_CONTROL,
+)  # beside the levels of the architecture
 
 Compression = Literal["cheapest", "any-zero"]
 

@@ -1,19 +1,19 @@
-"""Area of a chip's components. Control, clock and wires are not estimated."""
+"""Area of a chip's components. Clock trees, wires and what controls the whole chip are not estimated."""
 
 import math
 
 from sparsim.machines.eyeriss.chip import DRAM, Chip
-from sparsim.machines.eyeriss.cost_arrays import ADDRESSES, COMPUTE, NOC
+from sparsim.machines.eyeriss.cost_arrays import ADDRESSES, COMPUTE, CONTROL, NOC
 from sparsim.records import Storage
-from sparsim.records.chip_spec import ADDRESS_SPADS, ROUTERS
+from sparsim.records.chip_spec import ADDRESS_SPADS, PE_CONTROL, ROUTERS
 from sparsim.records.component import Component
 
 
 def chip_area(chip: Chip) -> dict[str, float]:
     """Return the area of the components of a chip.
 
-    These are the levels with an area except DRAM, the MACs, the address spads and the routers. A component
-    that holds fewer words than its level is a bank of it.
+    These are the levels with an area except DRAM, the MACs, the address spads, the control of the PEs if it
+    is given, and the routers. A component that holds fewer words than its level is a bank of it.
 
     Parameters
     ----------
@@ -36,6 +36,7 @@ def chip_area(chip: Chip) -> dict[str, float]:
     }
     found[COMPUTE] = areas.get(arch.compute.name, 0.0) * math.prod(arch.total_mesh(len(arch.storage)))
     found[ADDRESSES] = noc.pes * sum(areas.get(name, 0.0) for name in ADDRESS_SPADS.values())
+    found[CONTROL] = noc.pes * areas.get(PE_CONTROL, 0.0)
     found[NOC] = math.prod(noc.clusters) * math.fsum(
         network.routers_per_cluster * areas.get(ROUTERS[network.role], 0.0) for network in noc.networks
     )

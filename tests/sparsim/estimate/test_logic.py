@@ -64,6 +64,18 @@ def test_by_hand(found: Estimate, actions: dict[str, float], area_um2: float) ->
     assert found.area_um2 == pytest.approx(area_um2, rel=1e-12)
 
 
+@pytest.mark.parametrize(("inputs", "gates"), [(1, 0), (2, 2.25), (3, 4.5), (4, 6.5), (5, 8.75), (7, 13)])
+def test_muxes_are_gates_of_1_44_um2_with_a_tenth_for_the_handshake(inputs: int, gates: float) -> None:
+    """A transfer takes as much energy as Aladdin's crossbar (17.8 um2 per bit at 40 nm) of that area."""
+    one, three = (of("mux", 65, width_bits=24, inputs=inputs, outputs=n) for n in (1, 3))
+    assert one.area_um2 == pytest.approx(24 * gates * 1.1 * 1.44)
+    assert three.area_um2 == pytest.approx(3 * one.area_um2)
+    crossbar_bits = one.area_um2 / scale_area(569.5 / 32, 40, 65)
+    for found in (one, three):
+        transfer = scale_energy(crossbar_bits * 0.68215 / 32, 40, 65)
+        assert energies(found)["transfer"] == pytest.approx(transfer)
+
+
 def test_clock_of_a_pe_of_eie_is_its_clock() -> None:
     """9465 um2 of registers, 5.98 um2 each at 40 nm, take 1.874 mW at 800 MHz and 866 um2 at 45 nm."""
     flip_flops = round(9465 / (5.98 / (0.46 + 0.54 * 8 / 13)))

@@ -108,6 +108,9 @@ def test_layers_of_other_kinds_are_refused(layer: Any, message: str) -> None:
     assert names(error.value, message)
 
 
+SPADS = ("weight_spad", "iact_spad", "psum_spad", "iact_reg")
+
+
 def test_area_is_that_of_all_instances() -> None:
     """64 psum banks of 384 words of 40 bits, 48 iact banks; 192 PEs; 16 clusters with 3, 3 and 4 routers."""
     area = chip_area(V2)
@@ -119,6 +122,9 @@ def test_area_is_that_of_all_instances() -> None:
     assert area["address spads"] == pytest.approx(
         192 * (one["iact_address_spad"] + one["weight_address_spad"])
     )
+    rest = sum(area[name] for name in (*SPADS, "MAC", "address spads"))
+    assert area["control"] / (rest + area["control"]) == pytest.approx(0.23, abs=5e-5)
+    assert chip_area(load_chip("eyeriss_v1_5"))["control"] / area["control"] == pytest.approx(3 / 7, abs=1e-4)
     routers = 3 * one["iact_router"] + 3 * one["weight_router"] + 4 * one["psum_router"]
     assert area["NoC"] == pytest.approx(16 * routers)
     assert "DRAM" not in area
