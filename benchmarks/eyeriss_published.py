@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
+from eyeriss_measured import power_mw, processing_ms
 from eyeriss_networks import (
     SIZES,
     Runs,
@@ -17,7 +18,6 @@ from eyeriss_networks import (
     pe_area_um2,
     thousand_gates,
 )
-from eyeriss_overhead import power_mw, processing_ms
 
 from sparsim.machines.eyeriss import load_chip
 

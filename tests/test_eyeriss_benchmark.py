@@ -13,8 +13,9 @@ from sparsim.machines.eyeriss import load_chip
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import eyeriss_v2  # noqa: E402
+from eyeriss_measured import measured_table  # noqa: E402
 from eyeriss_networks import Runs  # noqa: E402
-from eyeriss_overhead import measured_table, overhead, per_chip, residual_table, residuals  # noqa: E402
+from eyeriss_overhead import overhead, per_chip, residual_table, residuals  # noqa: E402
 from eyeriss_pe import pe_cycle_exact  # noqa: E402
 from eyeriss_published import SECTIONS, Published  # noqa: E402
 from eyeriss_v2 import check_explained, compare, count_lines, published_table  # noqa: E402
@@ -47,10 +48,12 @@ def test_with_clock_and_control_the_model_spends_what_was_measured(runs: Runs) -
     spec = runs.original().chip.spec
     found = residuals(runs)
     modelled = sum(
-        r.accounted_pj + r.cycles * spec.clock_pj_per_cycle + r.busy_cycles * spec.control_pj_per_pe_cycle
+        r.accounted_pj
+        + r.layer.cycles * spec.clock_pj_per_cycle
+        + r.busy_cycles * spec.control_pj_per_pe_cycle
         for r in found
     )
-    measured = sum(r.layer.power_mw * r.layer.total_ms for r in found) * 1e6
+    measured = sum(r.layer.energy_pj for r in found)
     assert modelled == pytest.approx(measured, rel=2e-3)
 
 
