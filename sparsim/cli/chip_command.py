@@ -80,6 +80,7 @@ def chip(
     from sparsim.hardware import ClosedFormMachine, load_hardware
     from sparsim.machines.eyeriss import eyexam
     from sparsim.machines.masked_layers import with_counted_densities
+    from sparsim.report.chip_error_bars import error_bar_lines
     from sparsim.report.chip_rows import document
 
     tables = {"--eyexam": with_eyexam, "--explain": with_explanation}
@@ -114,6 +115,7 @@ def chip(
     else:
         echo(f"{workload.name} on {found_chip.name}; EDP in J x cycles, with DRAM")
         _print_tables(network, bounds if with_eyexam else None, with_explanation, one_layer=layer is not None)
+        echo(named_values(error_bar_lines(found["error_bars"])))
     if output is not None:
         folder = output
         folder.mkdir(parents=True, exist_ok=True)

@@ -43,6 +43,9 @@ class ChipSpec(Record, frozen=True, kw_only=True):
     compression : str, default "cheapest"
         When an operand whose zeros the PE skips is stored with counts: "cheapest" chooses for each tensor of
         each layer what is cheaper, "any-zero" compresses both operands as soon as either has a zero.
+    overhead_uncertainty : float, default 0.0
+        How far the energies of clock and control may be from the true ones, as a fraction; 0 if that is not
+        known. Error bars contain it.
     overhead_source : str, default ""
         Where the energies of clock and control come from; for the reader only.
     dram_gb_per_s : float, default None
@@ -64,6 +67,7 @@ class ChipSpec(Record, frozen=True, kw_only=True):
     clock_pj_per_cycle: float = 0.0
     control_pj_per_pe_cycle: float = 0.0
     compression: Compression = "cheapest"
+    overhead_uncertainty: float = 0.0
     overhead_source: str = ""
     dram_gb_per_s: float | None = None
     source: str = ""
@@ -75,7 +79,7 @@ class ChipSpec(Record, frozen=True, kw_only=True):
             if value is not None and not 0 < as_real(where, field, value) < math.inf:  # also refuses nan
                 raise SpecError(f"{field} must be greater than 0, got {value:g}", path=where)
             check_real(where, field, value)
-        for field in ("clock_pj_per_cycle", "control_pj_per_pe_cycle"):
+        for field in ("clock_pj_per_cycle", "control_pj_per_pe_cycle", "overhead_uncertainty"):
             check_real(where, field, getattr(self, field))
         for axis, dims in self.spread.items():
             twice = repeated(dims)

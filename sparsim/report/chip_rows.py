@@ -14,6 +14,7 @@ from sparsim.machines.eyeriss.plan_network import NetworkEvaluation
 from sparsim.records import Workload, edp_j_cycles
 from sparsim.records.layer_counts import macs
 from sparsim.records.objective import ObjectiveName
+from sparsim.report.chip_error_bars import error_bars_document
 
 
 def limit_of(found: ChipEvaluation) -> str:
@@ -102,7 +103,8 @@ def document(
     objective: ObjectiveName,
 ) -> dict[str, Any]:
     """Return all results, with sources; `bounds` are those of `eyexam`, layer by layer."""
-    chip = network.chip
+    chip, bars = network.chip, error_bars_document(network, workload, objective)
+    of_layers = bars.pop("layers")
     return {
         "chip": chip.spec.to_dict(),
         "architecture_source": chip.architecture.source,
@@ -113,7 +115,11 @@ def document(
         "totals": totals(network),
         "energy_pj": network.energy_pj,
         "area_um2": chip_area(chip),
-        "layers": [_layer(chip, *pair) for pair in zip(network.layers, bounds, strict=True)],
+        "error_bars": bars,
+        "layers": [
+            _layer(chip, found, steps) | {"error_bars": of_layers[found.layer.name]}
+            for found, steps in zip(network.layers, bounds, strict=True)
+        ],
     }
 
 
