@@ -258,7 +258,8 @@ def test_no_mapping(run, tmp_path):
     ("args", "message"),
     [
         (["--accounting", "timeloop-5"],
-         "--accounting timeloop-5 timeloop-3 timeloop-4 timeloop-4-2024 timeloop-2022 count-all"),
+         "--accounting timeloop-5 timeloop-3 timeloop-4 timeloop-4-2024 timeloop-2022 count-all "
+         "count-drains"),
         (["--mask", "A"], "--mask NAME=FILE A"),
         (["--mask", "Q=a.npy"], "--mask Q=a.npy Q A B Z"),
         (["--mask", "A=a.npy"], "matmul density A a.npy file"),

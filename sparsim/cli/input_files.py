@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _OF_SEARCH = {"mapper", "mapspace", "mapspace_constraints", "arch_constraints", "architecture_constraints"}
 _FILE_NAME = re.compile(r"\w[\w.+-]*")
-ACCOUNTINGS = ("timeloop-3", "timeloop-4", "timeloop-4-2024", "timeloop-2022", "count-all")
+ACCOUNTINGS = ("timeloop-3", "timeloop-4", "timeloop-4-2024", "timeloop-2022", "count-all", "count-drains")
 
 files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 accounting_option = click.option(

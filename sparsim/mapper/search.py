@@ -78,7 +78,7 @@ def search(
         How many mappings to return.
     accounting : str, default "timeloop-3"
         The convention by which accesses are counted and energies charged: "timeloop-3", "timeloop-4",
-        "timeloop-4-2024", "timeloop-2022" or "count-all" (see the glossary).
+        "timeloop-4-2024", "timeloop-2022", "count-all" or "count-drains" (see the glossary).
     progress : callable, optional
         Called with a `Progress` now and then.
     start : sequence of Mapping, default ()

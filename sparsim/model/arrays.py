@@ -28,7 +28,7 @@ Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
 
 # A, O, U; the 20 actions of an energy vector: data, then metadata read, fill, update, then counts
-READ, FILL, UPDATE, REDUCE = 0, 1, 2, 3
+READ, FILL, UPDATE, REDUCE, DRAIN = 0, 1, 2, 3, 4
 RANDOM, GATED, SKIPPED = 0, 1, 2
 METADATA, PAYLOAD = 0, 1
 DATA_ACTIONS, METADATA_ACTIONS, DECOMPRESS, COMPRESS, N_ACTIONS = 0, 9, 18, 19, 20
@@ -84,7 +84,8 @@ ANALYSE, FINISH, STACKED, COUNTED = 1, 2, 4, 8  # bits of the mode of `run` (ker
 # mapping flags, one bit per dataspace
 KEEP, NO_LINK, NO_MULTICAST, NO_REUSE = 0, 1, 2, 3
 # accounting
-ELIDE_FIRST_FILL, ELIDE_FIRST_READ, COUNT_ALL, TIMELOOP_4 = 0, 1, 2, 3
+ELIDE_FIRST_FILL, ELIDE_FIRST_READ, COUNT_ALL, TIMELOOP_4, COUNT_DRAINS = 0, 1, 2, 3, 4
+FREE_FIRST_FILL = (ELIDE_FIRST_FILL, TIMELOOP_4, COUNT_DRAINS)
 
 # status of a mapping; status.py describes the content of `info` for each
 OK = 0
@@ -185,7 +186,7 @@ class TablePack(NamedTuple):
     fullest: Reals  # (S, D, K, U) those of the tile that takes most metadata bits
     spread: Reals  # (M, D, 2) box inside loop m: chance that it is empty, most nonempty ones along the loop
     led: Reals  # (G, M, 2) the same for the box of the leader of spatial skipping option g
-    counts: Ints  # (S, D, A, O)
+    counts: Ints  # (S, D, A + 1, O); the last row has temporal reductions
     format: Ints  # (S, D, A, O, K, U)
     avg: Reals  # (H, D) average utilised instances
     compute: Ints  # (O,) the first < 0: not counted
@@ -225,7 +226,7 @@ class NestPack(NamedTuple):
     n_bucket: Ints  # (S, D)
     remote: Reals  # (S, D, 4) the one bucket of a distributed multicast; no accesses: none
     fanout: Ints  # (S, D) children that the level's network serves, 0 outside the outermost kept level
-    counts: Ints  # (S, D, 4) reads, fills, updates, temporal reductions
+    counts: Ints  # (S, D, 5) reads, fills, updates, temporal reductions; drains, which are among the reads
     ops: Ints  # (4,) STEPS, UNITS, OPS, N_REAL
     fiber: Ints  # (S, D, K) fiber length
     taken: Ints  # (S, D, K, 2) slice of the tensor's loops between child and level that rank r stands for

@@ -180,7 +180,7 @@ def count_accesses(
     nest = counts.nest
     n_levels, n_data, n_ranks = nest.fiber.shape
     table = table._replace(
-        counts=ints(n_levels, n_data, 3, 3), format=ints(n_levels, n_data, 3, 3, n_ranks, 2),
+        counts=ints(n_levels, n_data, 4, 3), format=ints(n_levels, n_data, 3, 3, n_ranks, 2),
         avg=reals(n_levels + 1, n_data), probe=ints(1),
     )  # fmt: skip
     for v in range(n_data):

@@ -71,7 +71,7 @@ def evaluate(
         names the dims.
     accounting : str, default "timeloop-3"
         The convention by which accesses are counted and energies charged: "timeloop-3", "timeloop-4",
-        "timeloop-4-2024", "timeloop-2022" or "count-all" (see the glossary).
+        "timeloop-4-2024", "timeloop-2022", "count-all" or "count-drains" (see the glossary).
     masks : dict of str to array of bool, optional
         The nonzeros of dataspaces whose density is "actual", in the coordinates of the shape. They take the
         place of the files that the layer names.
@@ -209,7 +209,7 @@ def evaluate_batch(
         The mappings; those that do not fit the accelerator are allowed.
     accounting : str, default "timeloop-3"
         The convention by which accesses are counted and energies charged: "timeloop-3", "timeloop-4",
-        "timeloop-4-2024", "timeloop-2022" or "count-all" (see the glossary).
+        "timeloop-4-2024", "timeloop-2022", "count-all" or "count-drains" (see the glossary).
     threads : int, default 1
         Number of threads. The numbers do not depend on it.
 

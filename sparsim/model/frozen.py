@@ -102,7 +102,7 @@ class Frozen:
         One mapping per layer. They may cut dims short, but not pad them.
     accounting : str, default "timeloop-3"
         The convention by which accesses are counted and energies charged: "timeloop-3", "timeloop-4",
-        "timeloop-4-2024", "timeloop-2022" or "count-all" (see the glossary).
+        "timeloop-4-2024", "timeloop-2022", "count-all" or "count-drains" (see the glossary).
 
     Attributes
     ----------

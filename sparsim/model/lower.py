@@ -37,6 +37,7 @@ ACCOUNTING = {
     "timeloop-4-2024": packs.ELIDE_FIRST_FILL,
     "timeloop-2022": packs.ELIDE_FIRST_READ,
     "count-all": packs.COUNT_ALL,
+    "count-drains": packs.COUNT_DRAINS,
 }  # fmt: skip
 
 

@@ -172,22 +172,36 @@ class MaskCounts(MaskRules):
         child = int(self.nest.kin[s, v, packs.CHILD])
         for a in ACTIONS:
             weight, scale = self.stored(s if a == packs.FILL else child, v, s)
-            elided = self._elided(s, v, a, accounting)
-            reach = int(self.nest.counts[s, v, a]) + elided
+            elided, drains = self._elided(s, v, a, accounting), self._drains(s, v, a)
+            reach = int(self.nest.counts[s, v, a]) - drains + elided
 
-            def happen(rules: list[Factor], reach: int = reach, elided: int = elided,
+            def happen(rules: list[Factor], leaving: Fraction, reach: int = reach, elided: int = elided,
                        weight: list[Factor] = weight, scale: Fraction = scale) -> int:  # fmt: skip
-                words = reach * self.space.share(*weight, *rules) * scale
+                words = reach * self.space.share(*weight, *rules) * scale + leaving
                 if elided:
                     words -= self._first_accesses(s, v, elided, rules)
                 return max(math.ceil(words / utilised), 0)
 
-            passed = happen(outer)
-            actual = happen(own) if local and a != packs.FILL else passed
+            leaving = self._leaving(s, v, drains, outer)
+            rules = own if local and a != packs.FILL else outer
+            passed, actual = happen(outer, leaving), happen(rules, leaving)
+            if a == packs.READ and self.layer.read_write[v]:
+                table.counts[s, v, packs.REDUCE, packs.RANDOM] = happen(rules, Fraction(0))
             table.counts[s, v, a, packs.RANDOM] = actual
             table.counts[s, v, a, kind if local else packs.GATED] += passed - actual
         if self.policy.format[s, v, packs.HAS_FORMAT]:
             self._count_format(table, s, v, utilised, outer, own, kind if local else 0)
+
+    def _drains(self, s: int, v: int, a: int) -> int:
+        """Return how many of the accesses read words to hand them to the level outside (model 7.10)."""
+        return int(self.nest.counts[s, v, packs.DRAIN]) if a == packs.READ else 0
+
+    def _leaving(self, s: int, v: int, drains: int, outer: list[Factor]) -> Fraction:
+        """Return the drains that take place; as for fills, only rules of outer levels leave any out."""
+        if not drains:
+            return Fraction(0)
+        weight, scale = self.stored(s, v, s)
+        return drains * self.space.share(*weight, *outer) * scale
 
     def _elided(self, s: int, v: int, a: int, accounting: int) -> int:
         """Return the words whose first read or fill is left out, because there is no partial sum yet (model
@@ -198,7 +212,7 @@ class MaskCounts(MaskRules):
             return 0
         if a == packs.READ:
             return part
-        elides = accounting in (packs.ELIDE_FIRST_FILL, packs.TIMELOOP_4)
+        elides = accounting in packs.FREE_FIRST_FILL
         return part if a == packs.FILL and elides and self.nest.kin[s, v, packs.PARENT] >= 0 else 0
 
     def _first_accesses(self, s: int, v: int, elided: int, rules: list[Factor]) -> Fraction:
@@ -238,10 +252,12 @@ class MaskCounts(MaskRules):
             each = Fraction(words.most, words.scale * tile) / utilised
             for a in ACTIONS:
                 reach = int(self.nest.counts[s, v, a]) * each
-                passed = math.ceil(reach * self.space.share(*present, *outer))
-                actual = passed
+                moved = reach * self.space.share(*present, *outer)
+                passed = actual = math.ceil(moved)
                 if kind and a != packs.FILL and words.rank < handed:
-                    actual = math.ceil(reach * self.space.share(*present, *own))
+                    leaving = self._drains(s, v, a) * each
+                    kept = (reach - leaving) * self.space.share(*present, *own)
+                    actual = math.ceil(kept + leaving * self.space.share(*present, *outer))
                 row = table.format[s, v, a]
                 row[packs.RANDOM, words.rank, words.kind] = actual
                 if kind:

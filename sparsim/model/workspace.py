@@ -80,7 +80,7 @@ def make_nest(
         kin=ints(n_levels, n_data, 2), part=ints(n_levels, n_data), flow=reals(n_levels, n_data, 4),
         bucket=reals(n_levels, n_data, packs.MAX_BUCKETS, 4), n_bucket=ints(n_levels, n_data),
         remote=reals(n_levels, n_data, 4),
-        fanout=ints(n_levels, n_data), counts=ints(n_levels, n_data, 4), ops=ints(4),
+        fanout=ints(n_levels, n_data), counts=ints(n_levels, n_data, 5), ops=ints(4),
         fiber=ints(n_levels, n_data, n_ranks), taken=ints(n_levels, n_data, n_ranks, 2),
         sub=ints(n_levels, n_data, n_ranks + 1),
         sub_loop=ints(n_levels, n_data, n_ranks + 1), lead=ints(n_options, 4),

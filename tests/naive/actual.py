@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from naive.actual_rules import MaskedOperations, Point, Rule
+from naive.traffic import FREE_FIRST_FILL
 from sparsim.records.sparsity import rank_word_bits
 
 Counts = dict[str, list[int]]  # [reads, fills, updates] by outcome
@@ -37,6 +38,7 @@ class Found:
     data: Counts
     format: dict[str, list[list[list[int]]]]  # outcome -> action -> rank -> metadata, payload
     average: Fraction
+    drains: int = 0  # of the dense reads, those for the level outside
     fullest_bits: int = 0
     fullest_words: int = 0
 
@@ -89,7 +91,7 @@ class Walk(MaskedOperations):
 
     # counts
 
-    def tensor(self, s: int, v: int, elide_read: bool, elide_fill: bool) -> Found:
+    def tensor(self, s: int, v: int, accounting: str) -> Found:
         problem = self.problem
         child, parent, writes = problem.child(s, v), problem.parent(s, v), problem.writes[v]
         inward = self._deliveries(s, v, child)
@@ -105,14 +107,19 @@ class Walk(MaskedOperations):
         found = Found([0, 0, 0], {}, {}, average * instances)
         per = average * instances  # utilised instances
         moves = [inward, arriving, inward if writes else {key: [] for key in inward}]
-        elided = [writes and elide_read, writes and elide_fill and parent >= 0, False]
+        elide_fill = accounting in FREE_FIRST_FILL and parent >= 0
+        elided = [writes and accounting != "count-all", writes and elide_fill, False]
+        leaving = arriving if writes and accounting == "count-drains" else {}
         passed, actual = [0] * 3, [0] * 3
         for a in range(3):
             found.dense[a] = self._dense(moves[a], elided[a], instances)
             if per:
-                passed[a] = math.ceil(self._sum(moves[a], elided[a], s, v, outer) / per)
+                drains = self._sum(leaving, False, s, v, outer) if a == 0 else 0
+                passed[a] = math.ceil((self._sum(moves[a], elided[a], s, v, outer) + drains) / per)
                 rules = outer if a == 1 else local
-                actual[a] = math.ceil(self._sum(moves[a], elided[a], s, v, rules) / per)
+                actual[a] = math.ceil((self._sum(moves[a], elided[a], s, v, rules) + drains) / per)
+        found.drains = self._dense(leaving, False, instances)
+        found.dense[0] += found.drains
         found.data = {"actual": actual, "left out": [p - n for p, n in zip(passed, actual, strict=True)]}
         if (s, v) in self.form:
             self._count_format(found, s, v, outer, local)
@@ -233,7 +240,9 @@ class Walk(MaskedOperations):
                     times = Fraction(found.dense[a], problem.tile(s, v))
                     passed[a][r][u] += times * sum(share[id(outer)][e] for e in of) / len(of)
                     own = outer if a == 1 or r >= handed else local
-                    actual[a][r][u] += times * sum(share[id(own)][e] for e in of) / len(of)
+                    leaving = Fraction(found.drains if a == 0 else 0, problem.tile(s, v))
+                    for rules, moved in ((own, times - leaving), (outer, leaving)):
+                        actual[a][r][u] += moved * sum(share[id(rules)][e] for e in of) / len(of)
         per = len(tiles) or 1
         rounded = [
             [[[math.ceil(n / per) for n in kinds] for kinds in ranks] for ranks in counts]

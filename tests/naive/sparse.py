@@ -193,7 +193,11 @@ class Sparse:
                     raise RefusedError("weaker entry inside")
                 self._settle(inner, v)
                 tensor = self.tensors[inner, v]
-                tensor.metadata[0] = [list(kinds) for kinds in tensor.metadata[2]]
+                drains = [[self._drained(inner, v, n) for n in kinds] for kinds in tensor.metadata[0]]
+                tensor.metadata[0] = [
+                    [n + more for n, more in zip(kinds, leaving, strict=True)]
+                    for kinds, leaving in zip(tensor.metadata[2], drains, strict=True)
+                ]
                 self._split(inner, v, mine.kind, 1 - (1 - mine.p) / (1 - entry.p))
                 frozen.add(inner)
             elif not self.problem.writes[v]:
@@ -222,12 +226,19 @@ class Sparse:
     def _count_reductions(self, s: int, v: int) -> None:
         tensor, traffic = self.tensors[s, v], self.dense[s, v]
         if self.problem.writes[v] and traffic.updates:
-            tensor.reductions = math.ceil(traffic.reads * tensor.random[2] / traffic.updates)
+            served = traffic.reads - traffic.drains
+            tensor.reductions = math.ceil(served * tensor.random[2] / traffic.updates)
+
+    def _drained(self, s: int, v: int, words: int) -> int:
+        """Words read for the level outside: the same share of all reads as in the dense traffic."""
+        traffic = self.dense[s, v]
+        return math.floor(words * (traffic.drains / traffic.reads)) if traffic.drains else 0
 
     def _split(self, s: int, v: int, kind: str, p: float) -> None:
         """11.3."""
         tensor = self.tensors[s, v]
         reads, _, updates = tensor.random
+        reads -= self._drained(s, v, reads)
         removed = math.ceil(reads * p) if self.problem.writes[v] else math.floor(reads * p)
         tensor.removed[kind] = [removed, 0, math.floor(updates * p)]
         tensor.random = [n - gone for n, gone in zip(tensor.random, tensor.removed[kind], strict=True)]
@@ -236,7 +247,9 @@ class Sparse:
         ranks = self.tensors[child, v].n_ranks if child >= 0 else tensor.n_ranks
         for action in (0, 2):
             for r in range(min(ranks, tensor.n_ranks)):
-                gone = [math.floor(n * p) for n in tensor.metadata[action][r]]
+                words = tensor.metadata[action][r]
+                leaving = [0 if action else self._drained(s, v, n) for n in words]
+                gone = [math.floor((n - out) * p) for n, out in zip(words, leaving, strict=True)]
                 tensor.removed_metadata[kind][action][r] = gone
                 tensor.metadata[action][r] = [
                     n - less for n, less in zip(tensor.metadata[action][r], gone, strict=True)

@@ -12,6 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from naive.nest import Loop, Problem
 
 Point = tuple[int, ...]
+FREE_FIRST_FILL = ("timeloop-3", "timeloop-4", "timeloop-4-2024", "count-drains")
 Points = frozenset[Point]
 
 
@@ -26,6 +27,7 @@ class Traffic:
     share: float = 0.0
     peer: float = 0.0
     reads: int = 0
+    drains: int = 0  # of the reads, those for the level outside
     fills: int = 0
     updates: int = 0
 
@@ -246,10 +248,14 @@ def _count(problem: Problem, traffic: Traffic, content: float, accounting: str, 
         traffic.reads, traffic.fills = _round(content + peer), int(arriving)
         return
     traffic.updates = _round(content)
-    traffic.reads = _round(content + peer - (0 if accounting == "count-all" else part))
+    served = content + peer - (0 if accounting == "count-all" else part)
+    traffic.reads = _round(served)
+    if accounting == "count-drains" and problem.parent(s, v) >= 0:
+        traffic.reads = _round(served + traffic.share)
+        traffic.drains = traffic.reads - _round(served)
     if problem.parent(s, v) < 0 or accounting == "count-all":
         traffic.fills = _round(arriving)
-    elif accounting in ("timeloop-3", "timeloop-4", "timeloop-4-2024"):
+    elif accounting in FREE_FIRST_FILL:
         traffic.fills = _round(arriving - part)
     else:
         traffic.fills = int(arriving)

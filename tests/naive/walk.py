@@ -11,7 +11,7 @@ import itertools
 from typing import NamedTuple
 
 from naive.nest import Problem
-from naive.traffic import Points
+from naive.traffic import FREE_FIRST_FILL, Points
 
 
 class Moved(NamedTuple):
@@ -56,12 +56,15 @@ def moved(problem: Problem, s: int, v: int) -> Moved:
 
 
 def counts(problem: Problem, s: int, v: int, accounting: str) -> list[int]:
-    """[reads, fills, updates] of a kept tensor (model 7.10): of results, the first time is free."""
+    """[reads, fills, updates] of a kept tensor (model 7.10): of results, the first time is free. With
+    drains, what arrives is also read before it leaves again.
+    """
     inward = moved(problem, s, v)
     parent = problem.parent(s, v)
     outward = moved(problem, parent, v) if parent >= 0 else Moved(0, 0, 0, 0)
     if not problem.writes[v]:
         return [inward.sent, outward.arriving, 0]
     first_read = 0 if accounting == "count-all" else inward.sent_once
-    first_fill = outward.arriving_once if accounting in ("timeloop-3", "timeloop-4", "timeloop-4-2024") else 0
-    return [inward.sent - first_read, outward.arriving - first_fill, inward.sent]
+    first_fill = outward.arriving_once if accounting in FREE_FIRST_FILL else 0
+    drains = outward.arriving if accounting == "count-drains" else 0
+    return [inward.sent - first_read + drains, outward.arriving - first_fill, inward.sent]

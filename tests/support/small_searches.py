@@ -30,7 +30,7 @@ from validation.random_cases import GROUPED
 MOST_MAPPINGS = 600
 
 
-ACCOUNTINGS = ("timeloop-3", "timeloop-4", "timeloop-2022", "count-all")
+ACCOUNTINGS = ("timeloop-3", "timeloop-4", "timeloop-2022", "count-all", "count-drains")
 
 
 class Search(NamedTuple):

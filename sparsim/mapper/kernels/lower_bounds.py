@@ -246,17 +246,19 @@ def bound_tiles(
             if not keep[s] >> v & 1:
                 continue
             arriving = tile[s, v] * w.words[s + 1, v] * existing if s < outermost else 0.0
-            reads, fills, updates = content, arriving, 0.0
+            reads, fills, updates, drains = content, arriving, 0.0, 0.0
             if may_lose_a_word(layer, v, w.instances[s]):
                 fills -= 1.0
             if layer.read_write[v]:
                 updates = content
                 if accounting != k.COUNT_ALL:
                     reads -= w.part[s, v]
-                    if accounting in (k.ELIDE_FIRST_FILL, k.TIMELOOP_4) and s < outermost:
+                    if accounting in k.FREE_FIRST_FILL and s < outermost:
                         fills -= w.part[s, v]
-            energy += _access_energy(arch, w, s, exact, reads, fills, updates)
-            words = w.instances[s] * _dense_words(reads, fills, updates)
+                if accounting == k.COUNT_DRAINS:
+                    drains = arriving
+            energy += _access_energy(arch, w, s, exact, reads, fills, updates, drains)
+            words = w.instances[s] * _dense_words(reads, fills, updates, drains)
             if not exact and w.share[s, USED] < 1.0:
                 words = math.floor(words * ALMOST * w.share[s, USED])
             out[ACCESSES_OUT + s] += words
@@ -274,31 +276,38 @@ def may_lose_a_word(layer, v, instances):
 
 
 @kernel
-def _dense_words(reads, fills, updates):
+def _least_count(words):
+    """Return the least count that is rounded from at least `words`."""
+    return max(math.ceil(words * ALMOST - 0.5), 0.0)
+
+
+@kernel
+def _dense_words(reads, fills, updates, drains):
     """Return the least words of one instance, with each count rounded as in the model."""
     words = 0.0
-    for count in (reads, fills, updates):
-        words += max(math.ceil(count * ALMOST - 0.5), 0.0)
+    for count in (reads, fills, updates, drains):
+        words += _least_count(count)
     return words
 
 
 @kernel
-def _access_energy(arch, w, s, exact, reads, fills, updates):
+def _access_energy(arch, w, s, exact, reads, fills, updates, drains):
     """Return the least energy of a dataspace at level s, all instances; words are added to w.moved (model
-    14.1 to 14.3).
+    14.1 to 14.3). Drains are reads of which at least the share of fills stays.
     """
     block, instances = arch.width[s, k.BLOCK], w.instances[s]
     energy = 0.0
     for a in range(3):
-        count = reads
+        count, more = reads, drains
         if a == k.FILL:
-            count = fills
+            count, more = fills, 0.0
         elif a == k.UPDATE:
-            count = updates
+            count, more = updates, 0.0
         if exact or w.share[s, a] == 1.0:
-            count = max(math.ceil(count * ALMOST - 0.5), 0.0)
+            count = _least_count(count) + _least_count(more)
         else:
-            count = max(count * ALMOST * w.share[s, a] - ROUNDED_AWAY, 0.0)
+            more *= ALMOST * w.share[s, k.FILL]
+            count = max(count * ALMOST * w.share[s, a] + more - ROUNDED_AWAY, 0.0)
         vectors = math.ceil(count / block) if exact else count / block
         energy += vectors * arch.energy[s, k.DATA_ACTIONS + a]
         w.moved[s, 0 if a == k.READ else 1] += count

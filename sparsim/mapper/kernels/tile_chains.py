@@ -127,6 +127,19 @@ def _take(chain, w, s, a, v, i, count):
 
 
 @kernel
+def _drain(chain, w, s, v, i, words):
+    """Return the least cost of reading `words` that one instance of level s hands to the level outside; it
+    also has other reads, so vectors are not rounded up.
+    """
+    if chain.exact[0]:
+        vectors = math.floor(words / chain.block[s])
+    else:
+        count = words * ALMOST * chain.share[s, v, k.FILL, i] - ROUNDED_AWAY
+        vectors = max(count, 0.0) / chain.block[s]
+    return vectors * chain.price[s, k.READ] * min(w.instances[s], chain.most[s])
+
+
+@kernel
 def _deliver(layer, chain, w, j, words, i):
     """Return the least cost of delivery j when `words` arrive at each child."""
     child, parent, v = w.delivery[j, k.CHILD], w.delivery[j, k.PARENT], w.delivery[j, OF]
@@ -137,8 +150,10 @@ def _deliver(layer, chain, w, j, words, i):
         fills = words
         if may_lose_a_word(layer, v, w.instances[child]):
             fills -= 1.0
-        if writes and accounting in (k.ELIDE_FIRST_FILL, k.TIMELOOP_4):
+        if writes and accounting in k.FREE_FIRST_FILL:
             fills -= w.part[child, v]
+        if writes and accounting == k.COUNT_DRAINS:
+            cost += _drain(chain, w, child, v, i, words)
         cost += _take(chain, w, child, k.FILL, v, i, fills)
     if writes:
         cost += _take(chain, w, parent, k.UPDATE, v, i, content)

@@ -193,7 +193,7 @@ def _count(layer, accounting, nest, v):
     kept, flow, count, kin = nest.kept, nest.flow, nest.counts, nest.kin
     writes = layer.read_write[v] == 1
     for s in range(flow.shape[0]):
-        reads, fills, updates = 0, 0, 0
+        reads, fills, updates, drains = 0, 0, 0, 0
         if kept[s, v]:
             content, arriving = flow[s, v, k.CONTENT], flow[s, v, k.SHARE] + flow[s, v, k.PEER]
             peer, part = flow[s, v, k.PEER], float(nest.part[s, v])
@@ -207,12 +207,15 @@ def _count(layer, accounting, nest, v):
                 updates, reads = _half_away(content), _half_away(content + peer - first)
                 if kin[s, v, k.PARENT] < 0 or accounting == k.COUNT_ALL:
                     fills = _half_away(arriving)
-                elif accounting in (k.ELIDE_FIRST_FILL, k.TIMELOOP_4):
+                elif accounting in k.FREE_FIRST_FILL:
                     fills = _half_away(arriving - part)
                 else:
                     fills = int(arriving)
+                if accounting == k.COUNT_DRAINS and kin[s, v, k.PARENT] >= 0:
+                    drains = _half_away(content + peer - first + flow[s, v, k.SHARE]) - reads
+        count[s, v, k.REDUCE], count[s, v, k.DRAIN] = reads if writes else 0, drains
+        reads += drains
         count[s, v, k.READ], count[s, v, k.FILL], count[s, v, k.UPDATE] = reads, fills, updates
-        count[s, v, k.REDUCE] = reads if writes else 0
         if fills < 0 or reads < 0:
             nest.info[0], nest.info[1], nest.info[2] = s, v, min(fills, reads)
             return k.BAD_NEGATIVE_FILLS

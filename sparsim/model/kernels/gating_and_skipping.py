@@ -158,7 +158,9 @@ def _freeze(layer, policy, nest, sparse, s, v, outer_p):
     if policy.format[s, v, k.HAS_FORMAT]:
         for r in range(policy.format[s, v, k.N_RANKS]):
             for u in range(2):
-                sparse.format[s, v, k.READ, k.RANDOM, r, u] = sparse.format[s, v, k.UPDATE, k.RANDOM, r, u]
+                drained = _drained(nest, s, v, sparse.format[s, v, k.READ, k.RANDOM, r, u])
+                words = sparse.format[s, v, k.UPDATE, k.RANDOM, r, u]
+                sparse.format[s, v, k.READ, k.RANDOM, r, u] = words + drained
     p = 1.0 - (1.0 - sparse.saf_p[s, v]) / (1.0 - outer_p)
     _split(layer, policy, nest, sparse, s, v, sparse.saf[s, v], p)
 
@@ -202,12 +204,22 @@ def _reductions(nest, sparse, s, v):
 
 
 @kernel
+def _drained(nest, s, v, words):
+    """Return how many of `words` read at level s drain to the level outside it, in proportion."""
+    drains = nest.counts[s, v, k.DRAIN]
+    return int(math.floor(words * (drains / nest.counts[s, v, k.READ]))) if drains > 0 else 0
+
+
+@kernel
 def _split(layer, policy, nest, sparse, s, v, kind, p):
-    """Turn part of the reads and updates of this level into gated or skipped ones (model 11.3)."""
+    """Turn part of the reads and updates of this level into gated or skipped ones (model 11.3). Drains are
+    transfers of the level outside, so entries of this level leave them.
+    """
     if kind == 0 or kind == k.SPATIAL_SKIPPING:
         return
     reads = sparse.counts[s, v, k.READ, k.RANDOM]
-    removed = int(math.ceil(reads * p)) if layer.read_write[v] else int(math.floor(reads * p))
+    served = reads - _drained(nest, s, v, reads)
+    removed = int(math.ceil(served * p)) if layer.read_write[v] else int(math.floor(served * p))
     sparse.counts[s, v, k.READ, kind] = removed
     sparse.counts[s, v, k.READ, k.RANDOM] = reads - removed
     updates = sparse.counts[s, v, k.UPDATE, k.RANDOM]
@@ -223,7 +235,8 @@ def _split(layer, policy, nest, sparse, s, v, kind, p):
         for a in (k.READ, k.UPDATE):
             for u in range(2):
                 words = sparse.format[s, v, a, k.RANDOM, r, u]
-                removed = int(math.floor(words * p))
+                drained = _drained(nest, s, v, words) if a == k.READ else 0
+                removed = int(math.floor((words - drained) * p))
                 sparse.format[s, v, a, kind, r, u] = removed
                 sparse.format[s, v, a, k.RANDOM, r, u] = words - removed
 
@@ -243,7 +256,7 @@ def take_counted(layer, policy, table, nest, sparse):
                         for u in range(2):
                             sparse.format[s, v, a, o, r, u] = table.format[s, v, a, o, r, u]
             sparse.avg[s + 1, v] = table.avg[s + 1, v]
-            sparse.reductions[s, v] = table.counts[s, v, k.READ, k.RANDOM] if layer.read_write[v] else 0
+            sparse.reductions[s, v] = table.counts[s, v, k.REDUCE, k.RANDOM]
     if policy.switch[k.ANY_SPATIAL]:
         average_units(sparse)
 

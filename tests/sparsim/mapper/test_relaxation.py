@@ -47,7 +47,7 @@ from sparsim.records import (
 )
 
 DRAWN = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-ACCOUNTINGS = ("timeloop-3", "timeloop-2022", "count-all")
+ACCOUNTINGS = ("timeloop-3", "timeloop-2022", "count-all", "count-drains")
 
 
 def make_engine(problem: Problem, objective: str) -> Engine:

@@ -102,7 +102,7 @@ def check(case: Case, masks: Masks, accounting: str) -> Evaluation:
     for s, level in enumerate(result.storage):
         for traffic in level.tensors:
             v = problem.names.index(traffic.dataspace)
-            found = walk.tensor(s, v, accounting != "count-all", accounting == "timeloop-3")
+            found = walk.tensor(s, v, accounting)
             seen = outcomes(traffic)
             assert seen["dense"] == found.dense
             assert seen["actual"] == found.data["actual"]
@@ -123,7 +123,10 @@ MANY_REFUSED = [HealthCheck.filter_too_much]  # formats and rules that do not fi
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=MANY_REFUSED)
-@given(drawn=masked_cases(), accounting=st.sampled_from(["timeloop-3", "timeloop-2022", "count-all"]))
+@given(
+    drawn=masked_cases(),
+    accounting=st.sampled_from(["timeloop-3", "timeloop-2022", "count-all", "count-drains"]),
+)
 def test_every_count_is_that_of_the_walk(drawn: tuple[Case, Masks], accounting: str) -> None:
     try:
         check(*drawn, accounting)

@@ -278,6 +278,24 @@ def test_conventions_count_more_and_more(case: Case) -> None:
             assert x.algorithmic <= y.algorithmic <= z.algorithmic
 
 
+@settings(max_examples=30, deadline=None)
+@given(case=sparse_cases() | dense_cases(shapes=(GEMM, CONV, GROUPED, SLIDING, POINTWISE)))
+def test_drains_add_reads_of_results_below_other_levels_that_keep_them(case: Case) -> None:
+    case = case._replace(energy=every_price(case.arch))
+    free, charged = evaluated(case), evaluated(case, accounting="count-drains")
+    assert free.energy_pj <= charged.energy_pj
+    assert free.cycles <= charged.cycles
+    results = {d.name for d in case.layer.shape.dataspaces if d.read_write}
+    outermost = {tensor.dataspace: s for s, tensor in tensors(free)}
+    for (s, a), (_, b) in zip(tensors(free), tensors(charged), strict=True):
+        assert (a.fills, a.updates, a.temporal_reductions) == (b.fills, b.updates, b.temporal_reductions)
+        drained = b.reads.algorithmic - a.reads.algorithmic
+        if a.dataspace in results and s != outermost[a.dataspace]:
+            assert drained >= a.fills.algorithmic
+        else:
+            assert (drained, a.reads) == (0, b.reads)
+
+
 @settings(max_examples=25, deadline=None)
 @given(case=dense_cases())
 def test_computes_are_the_product_of_bounds(case: Case) -> None:

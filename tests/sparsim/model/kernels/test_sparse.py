@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import event, given, settings
+from hypothesis import strategies as st
 from naive.cost import Cost
 from naive.nest import Problem
 from naive.ranks import RefusedError
@@ -15,14 +16,15 @@ from support.small_policies import sparse_cases
 from sparsim.errors import MappingError
 from sparsim.model.evaluate import evaluate
 from sparsim.model.result import Evaluation, FormatAccess, TensorTraffic
+from sparsim.records.accounting import Accounting
 from sparsim.records.energy_table import resolve_energy
 
 
-def twin(case: Case) -> Cost | None:
+def twin(case: Case, accounting: str) -> Cost | None:
     """None: the mapping is invalid."""
     problem = Problem(case.arch, case.layer, case.mapping)
     energy = resolve_energy(case.arch, case.energy)
-    traffic = dense_traffic(problem, "timeloop-3")
+    traffic = dense_traffic(problem, accounting)
     if any(t.reads < 0 or t.fills < 0 for t in traffic.values()):
         return None
     assert case.policy is not None
@@ -33,17 +35,17 @@ def twin(case: Case) -> Cost | None:
         return None
 
 
-def kernel(case: Case) -> Evaluation | None:
+def kernel(case: Case, accounting: Accounting) -> Evaluation | None:
     try:
-        return evaluate(*case.given)
+        return evaluate(*case.given, accounting=accounting)
     except MappingError:
         return None
 
 
 @settings(max_examples=150, deadline=None)
-@given(case=sparse_cases())
-def test_agrees_with_the_twin(case: Case) -> None:
-    expected, found = twin(case), kernel(case)
+@given(case=sparse_cases(), accounting=st.sampled_from(["timeloop-3", "count-drains"]))
+def test_agrees_with_the_twin(case: Case, accounting: Accounting) -> None:
+    expected, found = twin(case, accounting), kernel(case, accounting)
     assert (expected is None) == (found is None)
     if expected is None or found is None:
         return
