@@ -215,7 +215,9 @@ class NestPack(NamedTuple):
 
     loop: Ints  # (M, 5) dim, bound, kind, level, stride
     real: Ints  # (M,) indices of the loops with bound > 1
-    box: Ints  # (M + 1, D) words of the box inside loop m (m = 0: one point)
+    first_real: Ints  # (T + 1,) slices of them
+    outside: Reals  # (M + 1,) product of the bounds of the temporal ones from that one on
+    box: Ints  # (M + 1, D) words of the box inside that many loops with bound > 1 (0: one point)
     space: Ints  # (H, X) spatial expansion
     tile: Ints  # (S, D) words, bypassed or not
     kept: Ints  # (S, D)

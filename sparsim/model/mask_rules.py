@@ -117,7 +117,7 @@ class MaskRules:
         for i, loop in enumerate(self.space.loops):
             if loop.place == target_loop:
                 if shared(loop.dim):
-                    words = 1 if scalar else int(self.nest.box[target_loop + 1, target]) / loop.bound
+                    words = 1 if scalar else int(self.nest.box[i + 1, target]) / loop.bound
                     alive = self.space.grouped(alive, i, math.ceil(self.block[level] / words))
                 elif not scalar:
                     free.append(i)

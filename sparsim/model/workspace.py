@@ -75,7 +75,8 @@ def make_nest(
     n_leaders = int((policy.option[:, 2] - policy.option[:, 1]).max(initial=1))
     places = max(children, n_loops)
     return packs.NestPack(
-        loop=ints(n_loops, 5), real=ints(n_loops), box=ints(n_loops + 1, n_data),
+        loop=ints(n_loops, 5), real=ints(n_loops), first_real=ints(len(arch.tiling) + 1),
+        outside=reals(n_loops + 1), box=ints(n_loops + 1, n_data),
         space=ints(n_levels + 1, 2), tile=ints(n_levels, n_data), kept=ints(n_levels, n_data),
         kin=ints(n_levels, n_data, 2), part=ints(n_levels, n_data), flow=reals(n_levels, n_data, 4),
         bucket=reals(n_levels, n_data, packs.MAX_BUCKETS, 4), n_bucket=ints(n_levels, n_data),

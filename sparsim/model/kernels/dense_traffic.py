@@ -18,7 +18,7 @@ def dense_traffic(arch, layer, flags, accounting, want_hops, nest):
     dataspace.
     """
     for v in range(nest.tile.shape[1]):
-        _deliver_plain(layer, flags, nest, v)
+        _deliver_plain(arch, layer, flags, nest, v)
         if want_hops or not layer.plain[v] or _may_reload(flags, nest, v):
             for s in range(nest.tile.shape[0]):
                 status = _deliver_exact(arch, layer, flags, accounting, want_hops, nest, s, v)
@@ -52,7 +52,7 @@ def _may_reload(flags, nest, v):
 
 
 @kernel
-def _deliver_plain(layer, flags, nest, v):
+def _deliver_plain(arch, layer, flags, nest, v):
     """Compute one bucket per level, and partitions (model 7.5), which is sufficient where tiles never
     overlap.
 
@@ -60,42 +60,43 @@ def _deliver_plain(layer, flags, nest, v):
     by all loops from there on (model 7.3). One walk over the loops, from the outermost inward, serves all
     levels.
     """
-    loop, real, box, tile, part = nest.loop, nest.real, nest.box, nest.tile, nest.part
-    flow, bucket, n_bucket, fanout = nest.flow, nest.bucket, nest.n_bucket, nest.fanout
-    relevant = layer.relevant[v]
-    s = tile.shape[0] - 1
-    part[s, v] = tile[s, v]
-    steps, paid = 1.0, 1.0
-    children, groups, union = 1, 1, 0
-    for i in range(nest.ops[k.N_REAL] - 1, -2, -1):
-        m = real[i] if i >= 0 else -1
-        while s > (loop[m, k.LEVEL] if i >= 0 else -1):  # all loops inside level s have been visited
-            reuse = s > 0 and flags[s - 1, k.NO_REUSE] >> v & 1 == 0
-            words = (paid if reuse else steps) * (tile[s - 1, v] if s > 0 else 1)
-            if flags[s, k.NO_MULTICAST] >> v & 1:
-                groups = children
-            bucket[s, v, 0, k.B_MULTICAST], bucket[s, v, 0, k.B_SCATTER] = children // groups, groups
-            bucket[s, v, 0, k.B_ACCESSES], bucket[s, v, 0, k.B_HOPS] = groups * words, 0.0
-            n_bucket[s, v], fanout[s, v] = 1, children
-            flow[s, v, k.CONTENT], flow[s, v, k.LINK], flow[s, v, k.PEER] = groups * words, 0.0, 0.0
-            if s > 0:
-                part[s - 1, v] = part[s, v] * tile[s - 1, v] // union if union > 0 else part[s, v]
-            children, groups, union = 1, 1, 0
-            s -= 1
-        if i < 0:
-            break
-        bound = loop[m, k.BOUND]
-        mine = relevant >> loop[m, k.DIM] & 1
-        if loop[m, k.KIND] == k.TEMPORAL:
-            steps *= bound
-            if mine:
-                paid = steps
+    loops, real, first_real, tile, part = nest.loop, nest.real, nest.first_real, nest.tile, nest.part
+    flow, bucket, n_bucket, fanout, tiling = nest.flow, nest.bucket, nest.n_bucket, nest.fanout, arch.tiling
+    relevant, outside, last = (
+        layer.relevant[v],
+        nest.outside,
+        nest.ops[k.N_REAL],
+    )  # last relevant loop in time
+    part[tile.shape[0] - 1, v] = tile[tile.shape[0] - 1, v]
+    children, groups = 1, 1
+    for t in range(tiling.shape[0] - 1, -1, -1):
+        s = tiling[t, k.TILING_LEVEL]
+        if tiling[t, k.IS_SPATIAL]:
+            for i in range(first_real[t], first_real[t + 1]):
+                loop = loops[real[i]]
+                children *= loop[k.BOUND]
+                groups *= loop[k.BOUND] if relevant >> loop[k.DIM] & 1 else 1
         else:
-            children *= bound
-            if mine:
-                groups *= bound
-            if union == 0:
-                union = box[m + 1, v]
+            for i in range(first_real[t + 1] - 1, first_real[t] - 1, -1):
+                last = i if relevant >> loops[real[i], k.DIM] & 1 else last
+        if t > arch.first_tiling[s]:
+            continue
+        # all loops inside level s have been visited
+        reuse = s > 0 and flags[s - 1, k.NO_REUSE] >> v & 1 == 0
+        words = outside[last if reuse else first_real[t]] * (tile[s - 1, v] if s > 0 else 1)
+        if flags[s, k.NO_MULTICAST] >> v & 1:
+            groups = children
+        bucket[s, v, 0, k.B_MULTICAST], bucket[s, v, 0, k.B_SCATTER] = 1.0, groups
+        if groups < children:
+            bucket[s, v, 0, k.B_MULTICAST] = children // groups
+        bucket[s, v, 0, k.B_ACCESSES], bucket[s, v, 0, k.B_HOPS] = groups * words, 0.0
+        n_bucket[s, v], fanout[s, v] = 1, children
+        flow[s, v, k.CONTENT], flow[s, v, k.LINK], flow[s, v, k.PEER] = groups * words, 0.0, 0.0
+        if s > 0:
+            part[s - 1, v] = part[s, v]
+            if children > 1:
+                part[s - 1, v] = part[s, v] * tile[s - 1, v] // nest.box[first_real[t + 1], v]
+        children, groups = 1, 1
 
 
 @kernel

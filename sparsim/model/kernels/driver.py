@@ -21,7 +21,7 @@ from sparsim.model.kernels.gating_and_skipping import (
 )
 from sparsim.model.kernels.jit import kernel, machine_code
 from sparsim.model.kernels.leader_tiles import find_leaders
-from sparsim.model.kernels.loop_nest import build_nest, check_instances
+from sparsim.model.kernels.loop_nest import build_nest, check_instances, relate_levels
 from sparsim.model.kernels.network_energy import network_energy
 from sparsim.model.kernels.pack_pointers import first_unlike, opened, row_of
 from sparsim.model.kernels.spatial_skipping import spatial_skipping
@@ -29,21 +29,38 @@ from sparsim.model.kernels.tile_formats import tile_statistics
 
 
 @kernel
-def _analyse(arch, layer, policy, mapping, b, accounting, want_hops, nest):
-    """Run the part of the analysis of mapping `b` that does not depend on densities. Returns a status."""
-    flags = mapping.flags[b]
-    status = build_nest(arch, layer, mapping.factor[b], mapping.order[b], mapping.split[b], flags, nest)
+def _analyse(arch, layer, policy, mapping, b, accounting, want_hops, nest, related):
+    """Run the part of the analysis of mapping `b` that does not depend on densities.
+
+    `related` says whether kept and kin of the nest hold for the flags of the mapping before. Returns a
+    status, and whether they hold now.
+    """
+    flags, active = mapping.flags[b], policy.switch[k.ACTIVE]
+    related = related and _is_kept_alike(mapping.flags, b)
+    status = build_nest(arch, layer, mapping.factor[b], mapping.order[b], mapping.split[b], nest)
+    if status == k.OK and not related:
+        status = relate_levels(flags, nest)
     if status == k.OK and not policy.switch[k.ANY_SPATIAL]:
         status = check_instances(arch, nest)
-    if status == k.OK and policy.switch[k.ACTIVE]:
+    if status == k.OK and active and not related:
         status = check_formats(arch, layer, policy, nest)
+    related = related or status == k.OK
     if status == k.OK:
         status = dense_traffic(arch, layer, flags, accounting, want_hops, nest)
-    if status == k.OK and policy.switch[k.ACTIVE]:
+    if status == k.OK and active:
         status = match_ranks(arch, layer, policy, nest)
         if status == k.OK:
             status = find_leaders(arch, layer, policy, nest)
-    return status
+    return status, related
+
+
+@kernel
+def _is_kept_alike(flags, b):
+    """Return whether mapping `b` keeps the same dataspaces at each level as the mapping before."""
+    alike = True
+    for s in range(flags.shape[1]):
+        alike = alike and flags[b, s, k.KEEP] == flags[b - 1, s, k.KEEP]
+    return alike
 
 
 @kernel
@@ -168,6 +185,7 @@ def run(
     out, counts = written.out, written.counts
     row, n_levels = first if mode & (k.STACKED | k.COUNTED) else 0, nests.kept.shape[1]
     y, d, n = row_of(layers, row), row_of(densities, row), row_of(nests, first if mode & k.STACKED else 0)
+    related = False
     for i in range(first, last):
         if mode & (k.STACKED | k.COUNTED) and i > first:
             y, d = row_of(layers, i), row_of(densities, i)
@@ -177,7 +195,7 @@ def run(
             n.info[0], n.info[1], n.info[2], n.info[3] = 0.0, 0.0, 0.0, 0.0
         status = k.OK
         if mode & k.ANALYSE:
-            status = _analyse(arch, y, policy, mapping, i, accounting, networks, n)
+            status, related = _analyse(arch, y, policy, mapping, i, accounting, networks, n, related)
         if status == k.OK and mode & k.FINISH:
             status = apply_densities(arch, y, d, policy, table, n, sparse)
             if status == k.OK and not table.probe[0]:

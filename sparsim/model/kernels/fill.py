@@ -8,3 +8,10 @@ def fill(row, value):
     """row[:] = value."""
     for i in range(row.shape[0]):
         row[i] = value
+
+
+@kernel
+def fill_rows(rows, value):
+    """rows[:, :] = value."""
+    for i in range(rows.shape[0]):
+        fill(rows[i], value)

@@ -83,25 +83,28 @@ def _match(arch, layer, policy, nest, s, v):
 
 @kernel
 def _collect(arch, layer, nest, s, v, lowest, whole_tile):
-    """nest.order := the relevant loops of levels lowest..s, innermost first; nest.served := their bounds.
+    """nest.order := the relevant loops of levels lowest..s, innermost first; nest.served := their bounds;
+    nest.key := words of the boxes inside them.
 
     `whole_tile`: the innermost of them over each dim also stands for that dim's loops further inside.
-    Returns how many they are. Of the loops of bound 1 only the first can matter, as the innermost loop.
+    Returns how many they are. Of the loops of bound 1 only the first can matter, as the innermost loop. The
+    innermost loops over all dims are those of the first tiling level.
     """
-    loop, order, bound = nest.loop, nest.order, nest.served
-    relevant, n_dims = layer.relevant[v], layer.bound.shape[0]
-    n, seen = 0, 0
-    for m in range(arch.first_tiling[lowest] * n_dims, arch.first_tiling[s + 1] * n_dims):
-        dim = loop[m, k.DIM]
-        if not relevant >> dim & 1:
-            continue
-        times = loop[m, k.BOUND]
-        if whole_tile and not seen >> dim & 1:
-            times *= loop[m, k.STRIDE]
-            seen |= 1 << dim
-        if times > 1 or n == 0:
-            order[n], bound[n] = m, times
-            n += 1
+    loops, real, order, bound = nest.loop, nest.real, nest.order, nest.served
+    relevant, n_dims, t = layer.relevant[v], layer.bound.shape[0], arch.first_tiling[lowest]
+    words, inside = nest.key, nest.first_real[t]
+    n = 0
+    for m in range(t * n_dims, (t + 1) * n_dims):
+        loop = loops[m]
+        inside += int(loop[k.BOUND] > 1)
+        order[n], bound[n], words[n] = m, loop[k.BOUND], nest.box[inside, v]
+        if whole_tile:
+            bound[n] *= loop[k.STRIDE]
+        n += int(relevant >> loop[k.DIM] & 1 and (bound[n] > 1 or n == 0))
+    for i in range(nest.first_real[t + 1], nest.first_real[arch.first_tiling[s + 1]]):
+        loop = loops[real[i]]
+        order[n], bound[n], words[n] = real[i], loop[k.BOUND], nest.box[i + 1, v]
+        n += int(relevant >> loop[k.DIM] & 1)
     return n
 
 
@@ -116,7 +119,9 @@ def _rule(rank, flat, s, v, r, dim):
 
 @kernel
 def _set_rank(layer, nest, s, v, r, first, last, tile_loop):
-    """Rank r takes the collected loops first..last-1; the tile above it is the box inside `tile_loop`."""
+    """Rank r takes the collected loops first..last-1; the tile above it is the box inside collected loop
+    `tile_loop` (-1: one point).
+    """
     loop, order, bound = nest.loop, nest.order, nest.served
     length = 1
     if layer.plain[v]:
@@ -129,8 +134,8 @@ def _set_rank(layer, nest, s, v, r, first, last, tile_loop):
         length = box_words(layer, v, nest.ext)
     nest.fiber[s, v, r] = length
     nest.taken[s, v, r, k.START], nest.taken[s, v, r, k.STOP] = first, last
-    nest.sub_loop[s, v, r + 1] = tile_loop
-    nest.sub[s, v, r + 1] = nest.box[tile_loop, v]
+    nest.sub_loop[s, v, r + 1] = order[tile_loop] + 1 if tile_loop >= 0 else 0
+    nest.sub[s, v, r + 1] = nest.key[tile_loop] if tile_loop >= 0 else 1
 
 
 @kernel
@@ -142,7 +147,7 @@ def _outer_to_inner(layer, policy, nest, s, v, base, ranks, n):
     loop, order, bound = nest.loop, nest.order, nest.served
     rank, flat = policy.rank, policy.flat
     has = policy.format[s, v, k.HAS_FORMAT] == 1
-    inner = order[0] + 1 if n > 0 else 0
+    inner = min(n, 1) - 1
     j, r, empty = n - 1, ranks, 0
     lowest = ranks  # matched ranks fill up from here downward
     while r > base:
@@ -162,7 +167,7 @@ def _outer_to_inner(layer, policy, nest, s, v, base, ranks, n):
             ):
                 first -= 1
         lowest -= 1
-        _set_rank(layer, nest, s, v, lowest, first, j + 1, order[j] + 1)
+        _set_rank(layer, nest, s, v, lowest, first, j + 1, j)
         j = first - 1
     if not _all_taken(nest, 0, j + 1, ranks):
         return k.BAD_RANK_COUNT
@@ -185,7 +190,7 @@ def _inner_to_outer(layer, policy, nest, s, v, base, ranks, n):
     """Ranks take loops from the inside; the tile above a rank is that of its innermost loop (model 20.3)."""
     loop, order, bound = nest.loop, nest.order, nest.served
     rank, flat = policy.rank, policy.flat
-    inner = order[0] + 1 if n > 0 else 0
+    inner = min(n, 1) - 1
     r, j = base, 0
     while r < ranks and j < n:
         while j < n and bound[j] == 1:
@@ -194,13 +199,13 @@ def _inner_to_outer(layer, policy, nest, s, v, base, ranks, n):
             break
         rule = _rule(rank, flat, s, v, r, loop[order[j], k.DIM])
         if rank[s, v, r, k.RANK_LISTS] > 0 and rule == NO_RULE:
-            _set_rank(layer, nest, s, v, r, j, j, 0)
+            _set_rank(layer, nest, s, v, r, j, j, -1)
             r += 1
             continue
         last = j + 1
         while rule != NO_RULE and last < n and (bound[last] == 1 or rule >> loop[order[last], k.DIM] & 1):
             last += 1
-        _set_rank(layer, nest, s, v, r, j, last, order[j] + 1)
+        _set_rank(layer, nest, s, v, r, j, last, j)
         j = last
         r += 1
     while r < ranks:

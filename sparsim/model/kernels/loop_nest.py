@@ -1,7 +1,7 @@
 """The loop nest of one mapping: loops, boxes, tiles, spatial expansion (model 5.1, 7.1, 3.2)."""
 
 from sparsim.model import arrays as k
-from sparsim.model.kernels.fill import fill
+from sparsim.model.kernels.fill import fill, fill_rows
 from sparsim.model.kernels.imperfect_factors import count_steps
 from sparsim.model.kernels.jit import kernel
 
@@ -19,71 +19,115 @@ def box_words(layer, v, ext):
 
 
 @kernel
-def build_nest(arch, layer, factor, order, split, flags, nest):
-    """Fill loop, real, box, tile, space, kept, kin and ops from one row of a MappingPack."""
-    loops, real, box, space, tile, ext = nest.loop, nest.real, nest.box, nest.space, nest.tile, nest.ext
-    relevant, plain, tiling = layer.relevant, layer.plain, arch.tiling
-    whole, room = layer.bound, nest.key.shape[0]
-    n_data, n_dims = tile.shape[1], layer.bound.shape[0]
-    fill(ext, 1)
-    for h in range(space.shape[0]):
-        space[h, k.X], space[h, k.Y] = 1, 1
-    for v in range(n_data):
-        box[0, v] = 1
-    steps, n_real, m = 1, 0, 0
-    for t in range(tiling.shape[0]):
-        level, spatial, seen, children = tiling[t, k.TILING_LEVEL], tiling[t, k.IS_SPATIAL] == 1, 0, 1
-        for i in range(n_dims):
-            dim = order[t, i]
-            if dim < 0 or dim >= n_dims or seen >> dim & 1:
-                return k.BAD_ORDER
-            seen |= 1 << dim
-            bound = factor[t, dim]
-            if bound < 1:
-                return k.BAD_FACTORS
-            kind = k.TEMPORAL
-            if spatial:
-                kind = k.SPATIAL_X if i < split[t] else k.SPATIAL_Y
-            loops[m, k.DIM], loops[m, k.BOUND], loops[m, k.KIND] = dim, bound, kind
-            loops[m, k.LEVEL], loops[m, k.STRIDE] = level, ext[dim]
-            for v in range(n_data):
-                box[m + 1, v] = box[m, v]
-            if bound > 1:
-                if float(ext[dim]) * float(bound) > float(whole[dim]):
-                    return k.BAD_FACTORS
-                real[n_real] = m
-                n_real += 1
-                ext[dim] *= bound
-                for v in range(n_data):
-                    if relevant[v] >> dim & 1:
-                        box[m + 1, v] = box[m, v] * bound if plain[v] else box_words(layer, v, ext)
-                if kind == k.TEMPORAL:
-                    steps *= bound
-                else:
-                    children *= bound
-                    if children > room:
-                        nest.info[0], nest.info[2] = level, children
-                        return k.BAD_CHILDREN
-                    for h in range(level + 1):  # all loops inside `level`; hardware level h is storage h - 1
-                        space[h, kind - k.SPATIAL_X] *= bound
-            m += 1
-        if not spatial:
-            for v in range(n_data):
-                tile[level, v] = box[m, v]
-    for dim in range(n_dims):
-        if ext[dim] != whole[dim]:
-            return k.BAD_FACTORS
-    nest.ops[k.N_REAL] = n_real
-    nest.ops[k.STEPS] = steps
-    nest.ops[k.UNITS] = nest.space[0, k.X] * nest.space[0, k.Y]
-    nest.ops[k.OPS] = steps * nest.ops[k.UNITS]
+def build_nest(arch, layer, factor, order, split, nest):
+    """Fill loop, real, first_real, outside, box, tile, space and ops from one row of a MappingPack."""
+    status = _list_loops(arch, layer, factor, order, nest)
+    if status == k.OK:
+        status = _spread(arch, factor, order, split, nest)
+    if status != k.OK:
+        return status
+    for v in range(nest.box.shape[1]):
+        _grow_boxes(layer, nest, v)
+        for s in range(nest.tile.shape[0]):
+            nest.tile[s, v] = nest.box[nest.first_real[arch.first_tiling[s + 1]], v]
     if layer.cut[0]:
         count_steps(layer, nest)
-    return _relate(flags, nest)
+    return k.OK
 
 
 @kernel
-def _relate(flags, nest):
+def _list_loops(arch, layer, factor, order, nest):
+    """Fill loop, real and first_real, as if all loops were temporal.
+
+    Loops of bound 1 are treated like all others, because branches on bounds are hard to predict.
+    """
+    loops, real, ext, whole, n_dims = nest.loop, nest.real, nest.ext, layer.bound, layer.bound.shape[0]
+    fill(ext, 1)
+    steps, n_real, m = 1, 0, 0
+    for t in range(arch.tiling.shape[0]):
+        level, dims, bounds, seen = arch.tiling[t, k.TILING_LEVEL], order[t], factor[t], 0
+        nest.first_real[t] = n_real
+        for i in range(n_dims):
+            dim = dims[i]
+            if dim < 0 or dim >= n_dims or seen >> dim & 1:
+                return k.BAD_ORDER
+            seen |= 1 << dim
+            bound, stride, loop = bounds[dim], ext[dim], loops[m]
+            if bound < 1 or float(stride) * float(bound) > float(whole[dim]):
+                return k.BAD_FACTORS
+            loop[k.DIM], loop[k.BOUND], loop[k.KIND] = dim, bound, k.TEMPORAL
+            loop[k.LEVEL], loop[k.STRIDE] = level, stride
+            ext[dim] = stride * bound
+            real[n_real] = m
+            n_real += int(bound > 1)
+            steps *= bound
+            m += 1
+    nest.first_real[arch.tiling.shape[0]] = n_real
+    nest.ops[k.N_REAL], nest.ops[k.OPS] = n_real, steps
+    for dim in range(n_dims):
+        if ext[dim] != whole[dim]:
+            return k.BAD_FACTORS
+    return k.OK
+
+
+@kernel
+def _spread(arch, factor, order, split, nest):
+    """Make the loops of spatial tiling levels spatial; fill space, outside and ops."""
+    space, outside, n_dims = nest.space, nest.outside, factor.shape[1]
+    fill_rows(space, 1)
+    for t in range(arch.tiling.shape[0]):
+        if not arch.tiling[t, k.IS_SPATIAL]:
+            continue
+        x, y = 1, 1
+        for i in range(n_dims):
+            loop = nest.loop[t * n_dims + i]
+            if i < split[t]:
+                loop[k.KIND] = k.SPATIAL_X
+                x *= loop[k.BOUND]
+            else:
+                loop[k.KIND] = k.SPATIAL_Y
+                y *= loop[k.BOUND]
+            if x * y > nest.key.shape[0]:
+                nest.info[0], nest.info[2] = arch.tiling[t, k.TILING_LEVEL], x * y
+                return k.BAD_CHILDREN
+        for h in range(arch.tiling[t, k.TILING_LEVEL] + 1):  # hardware level h is storage h - 1
+            space[h, k.X] *= x
+            space[h, k.Y] *= y
+    steps, outside[nest.ops[k.N_REAL]] = 1, 1.0
+    for i in range(nest.ops[k.N_REAL] - 1, -1, -1):
+        loop = nest.loop[nest.real[i]]
+        bound = loop[k.BOUND] if loop[k.KIND] == k.TEMPORAL else 1
+        outside[i] = outside[i + 1] * bound
+        steps *= bound
+    nest.ops[k.UNITS] = space[0, k.X] * space[0, k.Y]
+    nest.ops[k.STEPS] = steps
+    return k.OK
+
+
+@kernel
+def _grow_boxes(layer, nest, v):
+    """box[i, v] := words of v inside the first i real loops."""
+    loops, real, box, ext, relevant = nest.loop, nest.real, nest.box, nest.ext, layer.relevant[v]
+    words = 1
+    box[0, v] = 1
+    if layer.plain[v]:
+        for i in range(nest.ops[k.N_REAL]):
+            loop = loops[real[i]]
+            words *= 1 + (relevant >> loop[k.DIM] & 1) * (loop[k.BOUND] - 1)  # a branch costs more
+            box[i + 1, v] = words
+        return
+    fill(ext, 1)
+    for i in range(nest.ops[k.N_REAL]):
+        loop = loops[real[i]]
+        ext[loop[k.DIM]] *= loop[k.BOUND]
+        if relevant >> loop[k.DIM] & 1:
+            words = box_words(layer, v, ext)
+        box[i + 1, v] = words
+
+
+@kernel
+def relate_levels(flags, nest):
+    """Fill kept and kin from the flags of a mapping. Returns a status."""
     kept, kin = nest.kept, nest.kin
     for v in range(kept.shape[1]):
         inside = -1

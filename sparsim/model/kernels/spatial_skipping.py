@@ -102,13 +102,14 @@ def _own_reduction(layer, density, policy, table, nest, sparse, v):
         if holder < 0 or not policy.format[holder, v, k.HAS_FORMAT]:
             continue
         first = True
-        for m in range(nest.loop.shape[0]):
+        for i in range(nest.ops[k.N_REAL]):
+            m = nest.real[i]
             loop = nest.loop[m]
-            if loop[k.LEVEL] != u or loop[k.KIND] == k.TEMPORAL or loop[k.BOUND] == 1:
+            if loop[k.LEVEL] != u or loop[k.KIND] == k.TEMPORAL:
                 continue
             if not layer.relevant[v] >> loop[k.DIM] & 1:
                 continue
-            inside, fiber = nest.box[m, v], nest.box[m + 1, v]
+            inside, fiber = nest.box[i, v], nest.box[i + 1, v]
             empty, most = _children(layer, density, table.spread, m, v, v, inside, fiber)
             if first:
                 sparse.reach[u, v, FRACTION] = 1.0 - empty
