@@ -23,6 +23,7 @@ from pointnet.study import design_costs as cost_models
 from pointnet.study import machine_costs, pruning_comparison, study_figures
 from pointnet.study.cloud_costs import CloudCosts, cloud_costs
 from pointnet.study.design_costs import BOTH, DENSE, PLAIN, VARIANTS
+from pointnet.study.design_error_bars import design_error_bars
 from pointnet.study.findings import Compared, Findings, compared
 from pointnet.study.pruning_comparison import CONTROL
 from pointnet.study.savings import savings
@@ -251,6 +252,15 @@ def _results(found: Findings) -> dict[str, Any]:
         "reproduced": found.reproduction["reproduced"],
         "designs": designs,
         "saved": shares,
+        "error_bars": {
+            design: {
+                quantity: {name: bar._asdict() for name, bar in by_name.items()}
+                for quantity, by_name in bars._asdict().items()
+            }
+            for design, costs in found.costs.items()
+            for bars in [design_error_bars(design, costs)]
+            if bars is not None
+        },
         "clouds": {
             design: {variant: clouds._asdict() for variant, clouds in by_variant.items()}
             for design, by_variant in found.clouds.items()

@@ -5,6 +5,7 @@ from typing import Any
 
 from pointnet.study.cloud_costs import CLOUDS, PERCENTILES
 from pointnet.study.design_costs import BOTH, CHIPS, DENSE, PLAIN, TITLES, VARIANTS
+from pointnet.study.design_error_bars import DesignBars, design_error_bars
 from pointnet.study.findings import Findings
 from pointnet.study.number_texts import change, interval, listed, percent, signed
 from pointnet.study.pruning_comparison import CONTROL
@@ -69,6 +70,7 @@ def _tables(found: Findings) -> dict[str, Table]:
         for quantity, by_layer in savings(costs).items()
     ]
     alone = [percent(total.plain_weights) for _, _, total in saves]
+    bars = {design: design_error_bars(design, costs) for design, costs in found.costs.items()}
     return {
         "networks": _table(
             "network|epochs|zeros|accuracy|interval|class accuracy|test clouds",
@@ -91,12 +93,14 @@ def _tables(found: Findings) -> dict[str, Table]:
             ),
         ),
         "costs": _table(
-            "design, variant|energy µJ|of it DRAM µJ|cycles|EDP J cycles|pJ per MAC|utilisation",
+            "design, variant|energy µJ|of it DRAM µJ|cycles|EDP J cycles|pJ per MAC|utilisation"
+            "|energy, from|to|cycles, from|to",
             (
                 (
                     f"{TITLES[design]}, {variant}", f"{cost.energy_uj:.2f}",
                     f"{cost.component_uj('DRAM'):.2f}", f"{cost.cycles:,}", f"{cost.edp_j_cycles:#.3g}",
                     f"{cost.pj_per_mac:.2f}", f"{100 * cost.utilization:.1f} %",
+                    *_ends(bars[design], variant),
                 )
                 for design, costs in found.costs.items()
                 for variant, cost in costs.items()
@@ -167,6 +171,14 @@ def _tables(found: Findings) -> dict[str, Table]:
     }  # fmt: skip
 
 
+def _ends(bars: DesignBars | None, variant: str) -> tuple[str, ...]:
+    """Return the ends of the error bars of energy and cycles; nothing where no uncertainty is known."""
+    if bars is None:
+        return ("-",) * 4
+    energy, cycles = bars.energy_uj[variant], bars.cycles[variant]
+    return f"{energy.low:.2f}", f"{energy.high:.2f}", f"{cycles.low:,.0f}", f"{cycles.high:,.0f}"
+
+
 def _design(design: str, costs: Mapping[str, NetworkCost]) -> dict[str, Any]:
     """Return the contents of the section on one design."""
     energy, cycles = savings(costs).values()
@@ -194,7 +206,7 @@ def _design(design: str, costs: Mapping[str, NetworkCost]) -> dict[str, Any]:
         "name": design, "title": TITLES[design], "energy": energy[TOTAL], "cycles": cycles[TOTAL],
         "dense": dense, "both": both, "skips_weights": design in CHIPS,
         "cheaper": (1 - both.energy_uj / least_uj, 1 - both.cycles / least_cycles),
-        "table": _table(head, rows),
+        "table": _table(head, rows), "bars": design_error_bars(design, costs),
     }  # fmt: skip
 
 

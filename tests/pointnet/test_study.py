@@ -32,6 +32,7 @@ from pointnet.study import cloud_costs, pruning_comparison
 from pointnet.study import design_costs as study_costs
 from pointnet.study import run_study as study_run
 from pointnet.study.design_costs import ACTIVATIONS, BOTH, DENSE, PLAIN, VARIANTS, WEIGHTS
+from pointnet.study.design_error_bars import design_error_bars
 from pointnet.study.run_study import run_study
 from pointnet.study.savings import saved
 from pointnet.study.stage_cache import Stages
@@ -388,6 +389,27 @@ def test_a_chip_costs_what_its_planner_says() -> None:
     assert found.utilization == pytest.approx(0.3 * 0.5 * 640 / slots)  # pairs of nonzeros
     assert NetworkCost.of(json.loads(json.dumps(found.plain()))) == found
     assert found.macs == 2 * 640
+
+
+def test_chips_have_error_bars_that_cancel_in_savings() -> None:
+    control = [layer({"C": 64, "M": 10}, Inputs=0.5)] * 2
+    pruned = [layer({"C": 64, "M": 10}, Weights=0.3, Inputs=0.5)] * 2
+    costs = {
+        name: study_costs.cost("eyeriss_v2", layers)
+        for name, layers in study_costs.variants(control, pruned).items()
+    }
+    bars = design_error_bars("eyeriss_v2", costs)
+    assert bars is not None
+    assert set(bars.energy_uj) == set(bars.cycles) == set(costs)
+    for variant, cost in costs.items():
+        assert bars.energy_uj[variant].value == pytest.approx(cost.energy_uj)
+        assert bars.energy_uj[variant].low < cost.energy_uj < bars.energy_uj[variant].high
+        assert bars.cycles[variant].value == cost.cycles
+    saved = bars.saved["energy"]
+    assert saved.value == pytest.approx(1 - costs[BOTH].energy_uj / costs[DENSE].energy_uj)
+    alone = bars.energy_uj[BOTH].plus * (1 - saved.value)
+    assert 0 < saved.high - saved.value < alone
+    assert design_error_bars("gating", costs) is None
 
 
 def test_ctrl_c_while_mapping_leaves_no_cost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
