@@ -43,7 +43,7 @@ def test_names():
         "mobilenet_v1_050_128_sparse", "mobilenet_v1_100_224", "mobilenet_v2_100_224",
         "pointnet2_half_modelnet10_gmp90", "pointnet2_small", "pointnet2_small_energy90",
         "pointnet2_small_gmp90", "pointnet2_study", "pointnet2_study_modelnet10", "pointnet2_study_sparse",
-        "resnet50", "sparse_resunet_sphere", "squeezenet_v1_0",
+        "resnet50", "sparse_resunet_sphere", "squeezenet_v1_0", "vgg16",
     )  # fmt: skip
     assert all(load_workload(name).name == name for name in workload_names())
 
@@ -75,7 +75,7 @@ def test_each_layer_reads_the_channels_that_the_one_before_wrote(workload):
         wrote = before.bounds["G"] * before.bounds["M"]
         reads = after.bounds["G"] * after.bounds["C"]
         points = workload.name.startswith("pointnet2")
-        assert reads in ((wrote, wrote + 3) if points else (wrote, 36 * wrote))
+        assert reads in ((wrote, wrote + 3) if points else (wrote, 36 * wrote, 49 * wrote))
 
 
 @pytest.mark.parametrize("name", ["alexnet", "alexnet_sparse"])
@@ -97,6 +97,17 @@ def test_what_is_said_of_both_alexnets():
     for one, other in zip(dense[1:5], sparse[1:5], strict=True):
         assert abs(one.density("Inputs").density - other.density("Inputs").density) < 0.0131
     assert sum(effectual_macs(layer) for layer in sparse) < sum(effectual_macs(layer) for layer in dense) / 2
+
+
+def test_vgg16_has_the_published_operations_and_zeros():
+    layers = load_workload("vgg16").layers
+    assert sum(map(macs, layers[:13])) == 15_346_630_656
+    assert sum(words(layer, "Weights") for layer in layers) == 138_357_544 - 13_416  # Caffe's, without biases
+    # 3 images in Eyeriss (JSSC 2017), in 1e9
+    rounded = [round(3 * macs(layer) / 1e9, 2) for layer in layers[:13]]
+    assert rounded == [0.26, 5.55, 2.77, 5.55, 2.77, 5.55, 5.55, 2.77, 5.55, 5.55, 1.39, 1.39, 1.39]
+    zeros = [round(100 * (1 - layer.density("Inputs").density), 1) for layer in layers[:13]]
+    assert zeros == [1.6, 47.7, 24.8, 38.7, 39.7, 58.1, 58.7, 64.3, 74.7, 85.4, 79.4, 87.4, 88.5]
 
 
 @pytest.mark.parametrize("name", MOBILENETS)
